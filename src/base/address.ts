@@ -1,0 +1,110 @@
+/**
+ * Addresses of peers.
+ *
+ * @module
+ */
+
+/** Where a peer listens: a literal IP address (never a host name) and a TCP port. */
+export interface PeerAddress {
+  /** IPv4 dotted quad, or IPv6 in any valid form without brackets. */
+  readonly host: string;
+  /** 1 to 65535. */
+  readonly port: number;
+}
+
+/**
+ * `host:port`, with brackets round an IPv6 host. Equal addresses give equal strings, so it serves as a map key.
+ *
+ * @param address Where a peer listens.
+ * @returns The printable form.
+ */
+export function formatAddress(address: PeerAddress): string {
+  return address.host.includes(":") ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`;
+}
+
+/**
+ * The peers in a compact list: 6 bytes each for IPv4 (BEP 23), 18 for IPv6 (BEP 7). Port 0 is left out, since nobody
+ * can listen there; a broken tail is ignored.
+ *
+ * @param bytes The list.
+ * @param family Which kind of address it holds.
+ * @returns The addresses in order.
+ */
+export function parseCompactPeers(bytes: Uint8Array, family: 4 | 6): PeerAddress[] {
+  const hostLength = family === 4 ? 4 : 16;
+  const peers: PeerAddress[] = [];
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  for (let at = 0; at + hostLength + 2 <= bytes.length; at += hostLength + 2) {
+    const port = view.getUint16(at + hostLength);
+    if (port === 0) continue;
+    peers.push({ host: formatIp(bytes.subarray(at, at + hostLength)), port });
+  }
+  return peers;
+}
+
+/**
+ * 4 or 16 bytes as a literal IP address; IPv6 in the canonical form of RFC 5952, IPv4-mapped addresses as IPv4.
+ *
+ * @param bytes The address in network order.
+ * @returns Its printable form.
+ * @throws {RangeError} If `bytes` has neither length.
+ */
+export function formatIp(bytes: Uint8Array): string {
+  if (bytes.length === 4) return bytes.join(".");
+  if (bytes.length !== 16) throw new RangeError(`An IP address has 4 or 16 bytes, got ${bytes.length}`);
+  const mapped = bytes.subarray(0, 10).every((byte) => byte === 0) && bytes[10] === 0xff && bytes[11] === 0xff;
+  if (mapped) return bytes.subarray(12).join(".");
+  const view = new DataView(bytes.buffer, bytes.byteOffset, 16);
+  const groups = Array.from({ length: 8 }, (_, i) => view.getUint16(i * 2));
+  let best = { start: -1, length: 1 };
+  for (let start = 0; start < 8; start++) {
+    let end = start;
+    while (end < 8 && groups[end] === 0) end++;
+    if (end - start > best.length) best = { start, length: end - start };
+  }
+  const hex = groups.map((group) => group.toString(16));
+  if (best.start < 0) return hex.join(":");
+  return `${hex.slice(0, best.start).join(":")}::${hex.slice(best.start + best.length).join(":")}`;
+}
+
+/**
+ * A literal IP address as bytes.
+ *
+ * @param text IPv4 or IPv6, the latter without brackets or zone.
+ * @returns 4 or 16 bytes, or `null` when `text` is not a literal address.
+ */
+export function parseIp(text: string): Uint8Array | null {
+  if (!text.includes(":")) return parseIpv4(text);
+  const halves = text.split("::");
+  if (halves.length > 2) return null;
+  const [head, tail] = halves.map(parseGroups);
+  if (!head || tail === null) return null;
+  if (tail === undefined) return head.length === 16 ? Uint8Array.from(head) : null;
+  if (head.length + tail.length > 14) return null;
+  return Uint8Array.from([...head, ...new Array<number>(16 - head.length - tail.length).fill(0), ...tail]);
+}
+
+function parseIpv4(text: string): Uint8Array | null {
+  const parts = text.split(".");
+  if (parts.length !== 4 || !parts.every((part) => /^(0|[1-9]\d{0,2})$/.test(part) && Number(part) < 256)) return null;
+  return Uint8Array.from(parts, Number);
+}
+
+function parseGroups(half: string): number[] | null {
+  if (half === "") return [];
+  const bytes: number[] = [];
+  const groups = half.split(":");
+  for (const [i, group] of groups.entries()) {
+    if (group.includes(".")) {
+      const quad = i === groups.length - 1 ? parseIpv4(group) : null;
+      if (!quad) return null;
+      bytes.push(...quad);
+    } else if (/^[0-9a-fA-F]{1,4}$/.test(group)) {
+      const value = parseInt(group, 16);
+      bytes.push(value >> 8, value & 255);
+    } else {
+      return null;
+    }
+  }
+  return bytes;
+}

@@ -1,0 +1,196 @@
+/**
+ * The only door to the outside: every clock, timer, random byte, socket and file that Shoal uses comes through a
+ * {@linkcode Platform}. The real one is `deno_platform.ts`; tests and simulations bring their own.
+ *
+ * @module
+ */
+
+import type { Bytes } from "../base/bytes.ts";
+import type { PeerAddress } from "../base/address.ts";
+
+/** Everything outside. */
+export interface Platform extends Clock {
+  /** Starts a one-shot timer. */
+  after(milliseconds: number, run: () => void): Timer;
+  /** Fills an array with random bytes and returns it. */
+  randomBytes(length: number): Bytes;
+  /** A random number, uniform in 0 (included) to 1 (excluded). */
+  random(): number;
+  /** The SHA-1 digest, computed away from the caller's thread. `data` must not change until the promise settles. */
+  sha1(data: Bytes): Promise<Bytes>;
+  /** TCP. */
+  readonly net: Network;
+  /** HTTP client and server. */
+  readonly http: Http;
+  /** Files. */
+  readonly files: FileSystem;
+}
+
+/** Two clocks. */
+export interface Clock {
+  /** Milliseconds on a clock that never jumps; its zero means nothing. */
+  now(): number;
+  /** Milliseconds since 1970, on the clock that users set. */
+  wallClock(): number;
+}
+
+/** A timer that was started. */
+export interface Timer {
+  /** Stops it; harmless when it has run. */
+  cancel(): void;
+}
+
+/** TCP as the transports need it. */
+export interface Network {
+  /**
+   * Connects to a peer.
+   *
+   * @param address Where it listens.
+   * @param options `bind`: local address to connect from. `signal`: gives up.
+   * @throws {Error} If the connection fails.
+   */
+  dial(address: PeerAddress, options: { readonly bind?: string; readonly signal: AbortSignal }): Promise<Connection>;
+  /**
+   * Listens for peers.
+   *
+   * @param options `host`: local address. `port`: 0 for any.
+   * @throws {ShoalError} Of kind `network` if the port is taken or may not be used.
+   */
+  listen(options: { readonly host: string; readonly port: number }): Listener;
+}
+
+/** One TCP connection. Reads and writes may be under way at the same time, but only one of each. */
+export interface Connection {
+  /** The other end. */
+  readonly remote: PeerAddress;
+  /** This end. */
+  readonly local: PeerAddress;
+  /** Reads at least one byte. @returns how many bytes, or `null` at the end of the stream. */
+  read(into: Bytes): Promise<number | null>;
+  /** Writes some bytes. @returns how many. */
+  write(bytes: Bytes): Promise<number>;
+  /** Closes both directions; pending reads and writes fail. Harmless when closed. */
+  close(): void;
+}
+
+/** A listening socket. */
+export interface Listener {
+  /** Where it listens. */
+  readonly address: PeerAddress;
+  /** Waits for the next connection. @returns it, or `null` once the listener is closed. */
+  accept(): Promise<Connection | null>;
+  /** Stops listening. */
+  close(): void;
+}
+
+/** HTTP as trackers need it. */
+export interface Http {
+  /**
+   * One request, redirects followed, body decoded and read whole.
+   *
+   * @throws {HttpError} If there is no answer, it comes too late, or the body is too large.
+   */
+  request(request: HttpRequest): Promise<HttpResponse>;
+  /**
+   * Serves HTTP until closed.
+   *
+   * @throws {ShoalError} Of kind `network` if the port is taken or may not be used.
+   */
+  serve(
+    options: { readonly host: string; readonly port: number },
+    handle: (request: Request, from: PeerAddress) => Response | Promise<Response>,
+  ): HttpServer;
+}
+
+/** A request. */
+export interface HttpRequest {
+  /** Absolute `http:` or `https:` URL. */
+  readonly url: string;
+  /** `GET` when absent. */
+  readonly method?: "GET" | "POST";
+  /** Header fields. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Sent with `POST`. */
+  readonly body?: string;
+  /** Milliseconds until the whole answer must be there. */
+  readonly timeout: number;
+  /** Largest body accepted, in bytes after decoding. */
+  readonly maxBytes: number;
+  /** Gives up early. */
+  readonly signal?: AbortSignal;
+  /** Local address to connect from. */
+  readonly bind?: string;
+}
+
+/** An answer. */
+export interface HttpResponse {
+  /** Status code. */
+  readonly status: number;
+  /** Header fields. */
+  readonly headers: Headers;
+  /** The body, decoded. */
+  readonly body: Bytes;
+  /** The URL that answered, after redirects. */
+  readonly url: string;
+}
+
+/** A running HTTP server. */
+export interface HttpServer {
+  /** Where it listens. */
+  readonly address: PeerAddress;
+  /** Stops it; settles when it has stopped. */
+  close(): Promise<void>;
+}
+
+/** Why an HTTP request came to nothing. */
+export class HttpError extends Error {
+  override name = "HttpError";
+}
+
+/** Files, by path. Every failure is a {@linkcode ShoalError} of kind `storage` that names the path. */
+export interface FileSystem {
+  /** Opens a file. `write` opens for reading and writing, and makes the file when it is missing. */
+  open(path: string, mode: "read" | "write"): Promise<FileHandle>;
+  /** What is at a path, or `null` when nothing is. A symbolic link is not followed. */
+  stat(path: string): Promise<FileInfo | null>;
+  /** Moves a file; one that is at `to` is replaced. */
+  rename(from: string, to: string): Promise<void>;
+  /** Makes a folder and those above it; harmless when it is there. */
+  makeFolder(path: string): Promise<void>;
+  /** Makes a symbolic link with the text `target`; replaces a symbolic link, refuses to replace anything else. */
+  link(target: string, path: string): Promise<void>;
+  /** Removes a file or a folder with all it holds; harmless when it is not there. */
+  remove(path: string): Promise<void>;
+  /** Names in a folder, sorted. */
+  list(path: string): Promise<string[]>;
+  /** A small file, whole. Refuses one that is larger than `maxBytes`. */
+  readFile(path: string, maxBytes: number): Promise<Bytes>;
+  /** Writes a small file so that a reader, or a crash, sees the old or the new one, never a part. */
+  writeFile(path: string, bytes: Bytes): Promise<void>;
+  /** The absolute path with every symbolic link resolved, of something that exists. */
+  realPath(path: string): Promise<string>;
+}
+
+/** What is at a path. */
+export interface FileInfo {
+  /** Kind of entry. */
+  readonly kind: "file" | "folder" | "link" | "other";
+  /** Bytes. */
+  readonly size: number;
+  /** Last modification, milliseconds since 1970. */
+  readonly modified: number;
+}
+
+/** An open file. Calls may overlap; they take effect in the order in which they were made. */
+export interface FileHandle {
+  /** Reads up to `into.length` bytes at `position`. @returns how many, less only at the end of the file. */
+  read(into: Bytes, position: number): Promise<number>;
+  /** Writes all of `from` at `position`. */
+  write(from: Bytes, position: number): Promise<void>;
+  /** Sets the size; what is new reads as zeros and takes no room. */
+  truncate(size: number): Promise<void>;
+  /** Waits until what was written is on the device. */
+  sync(): Promise<void>;
+  /** Closes it after the calls that are under way. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,164 @@
+/**
+ * What a session tells the outside: snapshots to draw from and events to react to.
+ *
+ * @module
+ */
+
+import type { InfoHash } from "../base/info_hash.ts";
+
+/** What a torrent is doing. */
+export type TorrentState = "checking" | "downloading" | "seeding" | "stopping" | "stopped" | "failed";
+
+/** One torrent at one moment; cheap to make, safe to keep. */
+export interface TorrentSnapshot {
+  /** Which torrent. */
+  readonly infoHash: InfoHash;
+  /** Its name, safe to print. */
+  readonly name: string;
+  /** What it is doing. */
+  readonly state: TorrentState;
+  /** Bytes in all, padding left out. */
+  readonly size: number;
+  /** Bytes that are verified, padding left out. */
+  readonly verified: number;
+  /** 0 to 1: how far the check has come while `state` is `checking`, else `verified / size`. */
+  readonly progress: number;
+  /** Payload bytes received from peers since the start, wasted ones included. */
+  readonly downloaded: number;
+  /** Payload bytes sent to peers since the start. */
+  readonly uploaded: number;
+  /** Payload bytes a second, lately. */
+  readonly rateDown: number;
+  /** Payload bytes a second, lately. */
+  readonly rateUp: number;
+  /** Seconds until complete, or `null` when unknown. */
+  readonly eta: number | null;
+  /** Connected peers, seeds included. */
+  readonly peerCount: number;
+  /** Connected peers that have everything. */
+  readonly seedCount: number;
+  /** Every connected peer, in no order. */
+  readonly peers: readonly PeerSnapshot[];
+}
+
+/** One connected peer at one moment. */
+export interface PeerSnapshot {
+  /** `host:port`. */
+  readonly address: string;
+  /** Client name and version, safe to print; empty when unknown. */
+  readonly client: string;
+  /**
+   * Letters, as other clients show them: `D` we download from it, `d` we want to but it chokes us, `U` we upload to it,
+   * `u` it wants to but we choke it, `O` optimistic unchoke, `S` snubbed, `I` it connected to us, `F` fast extension.
+   */
+  readonly flags: string;
+  /** Part of the torrent that it has, 0 to 1. */
+  readonly progress: number;
+  /** Payload bytes a second from it. */
+  readonly rateDown: number;
+  /** Payload bytes a second to it. */
+  readonly rateUp: number;
+  /** Payload bytes from it. */
+  readonly downloaded: number;
+  /** Payload bytes to it. */
+  readonly uploaded: number;
+}
+
+/** What happened. Field names are those of the JSON lines in the command-line contract. */
+export type SessionEvent =
+  | AddedEvent
+  | CheckingEvent
+  | TrackerEvent
+  | PeerEvent
+  | HashFailedEvent
+  | CompletedEvent
+  | FailedEvent
+  | StoppedEvent;
+
+/** A torrent was added. */
+export interface AddedEvent {
+  readonly event: "added";
+  readonly infohash: string;
+  readonly name: string;
+  /** Bytes. */
+  readonly size: number;
+  /** How many files, padding left out. */
+  readonly files: number;
+}
+
+/** The check of data on disk has come this far. */
+export interface CheckingEvent {
+  readonly event: "checking";
+  readonly infohash: string;
+  /** 0 to 1. */
+  readonly progress: number;
+}
+
+/** A tracker answered, or did not. */
+export interface TrackerEvent {
+  readonly event: "tracker";
+  readonly infohash: string;
+  readonly url: string;
+  readonly status: "ok" | "warning" | "error";
+  /** As the tracker says, or `null`. */
+  readonly seeders: number | null;
+  /** As the tracker says, or `null`. */
+  readonly leechers: number | null;
+  /** How many peers were in the answer. */
+  readonly peers: number;
+  /** Failure or warning; empty when there is none. */
+  readonly message: string;
+}
+
+/** A peer came, went or was banned. */
+export interface PeerEvent {
+  readonly event: "peer";
+  readonly infohash: string;
+  readonly address: string;
+  readonly client: string;
+  readonly action: "connected" | "disconnected" | "banned" | "refused";
+  /** Why; empty for `connected`. */
+  readonly message: string;
+}
+
+/** A piece failed its hash. */
+export interface HashFailedEvent {
+  readonly event: "hash_failed";
+  readonly infohash: string;
+  readonly piece: number;
+  /** Addresses of the peers that sent blocks of it. */
+  readonly peers: readonly string[];
+}
+
+/** Every wanted byte is verified and under its final name. */
+export interface CompletedEvent {
+  readonly event: "completed";
+  readonly infohash: string;
+  readonly name: string;
+  /** From start to completion. */
+  readonly seconds: number;
+  /** Payload bytes that were fetched this time. */
+  readonly bytes: number;
+  /** `bytes / seconds`. */
+  readonly rate: number;
+}
+
+/** A torrent cannot go on. */
+export interface FailedEvent {
+  readonly event: "error";
+  readonly infohash: string;
+  /** Kind of failure: `storage`, `network`, `torrent` ... */
+  readonly code: string;
+  readonly message: string;
+  readonly where: string;
+}
+
+/** A torrent was stopped in good order. */
+export interface StoppedEvent {
+  readonly event: "stopped";
+  readonly infohash: string;
+  /** Payload bytes. */
+  readonly downloaded: number;
+  /** Payload bytes. */
+  readonly uploaded: number;
+}

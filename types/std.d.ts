@@ -1,0 +1,72 @@
+/**
+ * Types of Deno's standard library. Its npm package carries none, so the parts that Shoal uses are declared here; mapping
+ * the names in `deno.json` to JSR makes this file superfluous.
+ */
+
+declare module "@std/assert" {
+  // deno-lint-ignore no-explicit-any
+  type ErrorClass<E extends Error = Error> = abstract new (...args: any[]) => E;
+  export class AssertionError extends Error {}
+  export function assert(expr: unknown, msg?: string): asserts expr;
+  export function assertFalse(expr: unknown, msg?: string): asserts expr is false | 0 | "" | null | undefined;
+  export function assertEquals<T>(actual: T, expected: T, msg?: string): void;
+  export function assertNotEquals<T>(actual: T, expected: T, msg?: string): void;
+  export function assertStrictEquals<T>(actual: unknown, expected: T, msg?: string): asserts actual is T;
+  export function assertNotStrictEquals<T>(actual: T, expected: T, msg?: string): void;
+  export function assertAlmostEquals(actual: number, expected: number, tolerance?: number, msg?: string): void;
+  export function assertExists<T>(actual: T, msg?: string): asserts actual is NonNullable<T>;
+  export function assertGreater<T>(actual: T, expected: T, msg?: string): void;
+  export function assertGreaterOrEqual<T>(actual: T, expected: T, msg?: string): void;
+  export function assertLess<T>(actual: T, expected: T, msg?: string): void;
+  export function assertLessOrEqual<T>(actual: T, expected: T, msg?: string): void;
+  export function assertInstanceOf<T extends ErrorClass>(
+    actual: unknown,
+    expectedType: T,
+    msg?: string,
+  ): asserts actual is InstanceType<T>;
+  export function assertMatch(actual: string, expected: RegExp, msg?: string): void;
+  export function assertNotMatch(actual: string, expected: RegExp, msg?: string): void;
+  export function assertStringIncludes(actual: string, expected: string, msg?: string): void;
+  export function assertArrayIncludes<T>(actual: ArrayLike<T>, expected: ArrayLike<T>, msg?: string): void;
+  export function assertObjectMatch(
+    actual: Record<PropertyKey, unknown>,
+    expected: Record<PropertyKey, unknown>,
+    msg?: string,
+  ): void;
+  export function assertThrows<E extends Error = Error>(
+    fn: () => unknown,
+    ErrorClass?: ErrorClass<E>,
+    msgIncludes?: string,
+    msg?: string,
+  ): E;
+  export function assertRejects<E extends Error = Error>(
+    fn: () => PromiseLike<unknown>,
+    ErrorClass?: ErrorClass<E>,
+    msgIncludes?: string,
+    msg?: string,
+  ): Promise<E>;
+  export function fail(msg?: string): never;
+  export function unreachable(msg?: string): never;
+}
+
+declare module "@std/cli/parse-args" {
+  export interface ParseOptions {
+    boolean?: boolean | readonly string[];
+    string?: readonly string[];
+    collect?: readonly string[];
+    default?: Record<string, unknown>;
+    alias?: Record<string, string | readonly string[]>;
+    stopEarly?: boolean;
+    unknown?: (arg: string, key?: string, value?: unknown) => unknown;
+  }
+  // deno-lint-ignore no-explicit-any
+  export function parseArgs(args: string[], options?: ParseOptions): { _: (string | number)[] } & Record<string, any>;
+}
+
+declare module "@std/streams" {
+  export class LimitedBytesTransformStream extends TransformStream<Uint8Array, Uint8Array> {
+    constructor(size: number, options?: { error?: boolean });
+  }
+  export function toBytes(stream: ReadableStream<Uint8Array>): Promise<Uint8Array<ArrayBuffer>>;
+  export function toText(stream: ReadableStream): Promise<string>;
+}

@@ -57,6 +57,14 @@ export interface Network {
    * @throws {ShoalError} Of kind `network` if the port is taken or may not be used.
    */
   listen(options: { readonly host: string; readonly port: number }): Listener;
+  /**
+   * Looks up a host name.
+   *
+   * @param host A name, not a literal address.
+   * @returns Literal IP addresses, at least one.
+   * @throws {Error} If the name is not known.
+   */
+  resolve(host: string): Promise<string[]>;
 }
 
 /** One TCP connection. Reads and writes may be under way at the same time, but only one of each. */

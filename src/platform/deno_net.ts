@@ -1,0 +1,213 @@
+/**
+ * TCP on Deno.
+ *
+ * @module
+ */
+
+import { connect as connectNode, type Socket } from "node:net";
+import type { PeerAddress } from "../base/address.ts";
+import { formatAddress } from "../base/address.ts";
+import type { Bytes } from "../base/bytes.ts";
+import { messageOf, ShoalError } from "../base/errors.ts";
+import type { Connection, Listener, Network } from "./platform.ts";
+
+/** {@linkcode Network} over `Deno.connect` and `Deno.listen`. */
+export const denoNetwork: Network = {
+  async dial(address, options) {
+    if (options.bind !== undefined) return await dialFrom(options.bind, address, options.signal);
+    const connection = await Deno.connect({ hostname: address.host, port: address.port, signal: options.signal });
+    connection.setNoDelay(true);
+    return new DenoConnection(connection);
+  },
+
+  listen({ host, port }) {
+    try {
+      return new DenoListener(Deno.listen({ hostname: host, port }));
+    } catch (error) {
+      throw listenError(error, { host, port });
+    }
+  },
+
+  async resolve(host) {
+    const families = await Promise.allSettled([Deno.resolveDns(host, "A"), Deno.resolveDns(host, "AAAA")]);
+    const found = families.flatMap((family) => family.status === "fulfilled" ? family.value : []);
+    if (found.length === 0) throw new Error(`No address is known for "${host}"`);
+    return found;
+  },
+};
+
+/**
+ * Says in our words why a socket can't listen.
+ *
+ * @param error What the runtime threw.
+ * @param address Where it was to listen.
+ * @returns An error of kind `network`.
+ */
+export function listenError(error: unknown, address: PeerAddress): ShoalError {
+  const where = formatAddress(address);
+  if (error instanceof Deno.errors.AddrInUse) {
+    return new ShoalError("network", {
+      what: "cannot listen",
+      where,
+      why: "the port is in use",
+      hint: "choose another port with --port, or 0 for any",
+      cause: error,
+    });
+  }
+  if (error instanceof Deno.errors.AddrNotAvailable) {
+    return new ShoalError("network", {
+      what: "cannot listen",
+      where,
+      why: "this machine does not have that address",
+      cause: error,
+    });
+  }
+  const refused = error instanceof Deno.errors.PermissionDenied || error instanceof Deno.errors.NotCapable;
+  const why = refused ? "the system does not allow this port" : messageOf(error);
+  return new ShoalError("network", { what: "cannot listen", where, why, cause: error });
+}
+
+class DenoListener implements Listener {
+  readonly address: PeerAddress;
+  readonly #listener: Deno.TcpListener;
+  #closed = false;
+
+  constructor(listener: Deno.TcpListener) {
+    this.#listener = listener;
+    this.address = peerAddress(listener.addr);
+  }
+
+  async accept(): Promise<Connection | null> {
+    for (;;) {
+      try {
+        const connection = await this.#listener.accept();
+        connection.setNoDelay(true);
+        return new DenoConnection(connection);
+      } catch (error) {
+        if (this.#closed) return null;
+        // A connection that was reset while it waited in the backlog is no fault of the listener.
+        if (error instanceof Deno.errors.ConnectionReset || error instanceof Deno.errors.ConnectionAborted) continue;
+        throw error;
+      }
+    }
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#listener.close();
+  }
+}
+
+class DenoConnection implements Connection {
+  readonly remote: PeerAddress;
+  readonly local: PeerAddress;
+  readonly #connection: Deno.TcpConn;
+  #closed = false;
+
+  constructor(connection: Deno.TcpConn) {
+    this.#connection = connection;
+    this.remote = peerAddress(connection.remoteAddr);
+    this.local = peerAddress(connection.localAddr);
+  }
+
+  read(into: Bytes): Promise<number | null> {
+    return this.#connection.read(into);
+  }
+
+  write(bytes: Bytes): Promise<number> {
+    return this.#connection.write(bytes);
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#connection.close();
+  }
+}
+
+function peerAddress(address: Deno.NetAddr): PeerAddress {
+  return { host: address.hostname, port: address.port };
+}
+
+/**
+ * `Deno.connect` cannot choose the local address; Node's socket can, on runtimes that are new enough. The address is
+ * checked afterwards: whoever binds to a tunnel must never be connected past it.
+ */
+function dialFrom(bind: string, address: PeerAddress, signal: AbortSignal): Promise<Connection> {
+  return new Promise((resolve, reject) => {
+    const socket = connectNode({ host: address.host, port: address.port, localAddress: bind });
+    const fail = (error: Error) => {
+      socket.destroy();
+      reject(error);
+    };
+    const abort = () => fail(new Error("Gave up connecting"));
+    if (signal.aborted) return abort();
+    signal.addEventListener("abort", abort, { once: true });
+    socket.once("error", fail);
+    socket.once("connect", () => {
+      signal.removeEventListener("abort", abort);
+      socket.off("error", fail);
+      if (socket.localAddress !== bind) return fail(new Error(`This runtime cannot connect from ${bind}`));
+      socket.setNoDelay(true);
+      resolve(new NodeConnection(socket, address));
+    });
+  });
+}
+
+/** A Node socket read on demand: what has not been asked for stays in the kernel. */
+class NodeConnection implements Connection {
+  readonly remote: PeerAddress;
+  readonly local: PeerAddress;
+  readonly #socket: Socket;
+  #left: Uint8Array | null = null;
+  #ended = false;
+  #error: Error | null = null;
+  #wake: (() => void) | null = null;
+
+  constructor(socket: Socket, remote: PeerAddress) {
+    this.#socket = socket;
+    this.remote = remote;
+    this.local = { host: socket.localAddress ?? "", port: socket.localPort ?? 0 };
+    const wake = () => this.#wake?.();
+    socket.on("readable", wake);
+    socket.on("end", () => {
+      this.#ended = true;
+      wake();
+    });
+    socket.on("error", (error) => {
+      this.#error = error;
+      wake();
+    });
+    socket.on("close", () => {
+      this.#ended = true;
+      wake();
+    });
+  }
+
+  async read(into: Bytes): Promise<number | null> {
+    for (;;) {
+      this.#left ??= this.#socket.read() as Uint8Array | null;
+      if (this.#left) {
+        const taken = this.#left.subarray(0, into.length);
+        into.set(taken);
+        this.#left = taken.length < this.#left.length ? this.#left.subarray(taken.length) : null;
+        return taken.length;
+      }
+      if (this.#error) throw this.#error;
+      if (this.#ended) return null;
+      await new Promise<void>((resolve) => this.#wake = resolve);
+      this.#wake = null;
+    }
+  }
+
+  write(bytes: Bytes): Promise<number> {
+    return new Promise((resolve, reject) => {
+      this.#socket.write(bytes, (error) => error ? reject(error) : resolve(bytes.length));
+    });
+  }
+
+  close(): void {
+    this.#socket.destroy();
+  }
+}

@@ -1,0 +1,245 @@
+/**
+ * The rules of the house as pure functions: a graph of files in, violations out.
+ *
+ * @module
+ */
+
+/** Files and what each imports, both as paths below the project's folder with forward slashes. */
+export type ImportGraph = ReadonlyMap<string, readonly string[]>;
+
+/** Rooms that every room may import: the vocabulary, and the door to the outside. */
+const SHARED = ["base", "platform"];
+
+/**
+ * Which room may import which, besides itself and {@linkcode SHARED}. A room is the first folder below `src`; `mod` is
+ * `src/mod.ts` and `main` is `main.ts`. A room that isn't listed is a violation by itself.
+ */
+export const ARROWS: Readonly<Record<string, readonly string[]>> = {
+  main: ["cli"],
+  mod: ["session", "metainfo", "tracker"],
+  cli: ["ui", "session", "metainfo", "tracker"],
+  ui: ["session"],
+  session: ["swarm", "dht", "discovery", "tracker", "metainfo", "storage", "transport"],
+  swarm: ["peer", "storage", "metainfo", "tracker"],
+  peer: ["wire", "transport"],
+  wire: ["bencode"],
+  tracker: ["bencode"],
+  dht: ["bencode"],
+  metainfo: ["bencode"],
+  storage: ["bencode"],
+  discovery: [],
+  transport: [],
+  bencode: [],
+  platform: [],
+  base: [],
+};
+
+/** What the outside looks like in source text, and how to say it. Only `src/platform/` may hold these. */
+const OUTSIDE: readonly (readonly [pattern: RegExp, name: string])[] = [
+  [/(?<![.\w$#])Deno\s*\./, "Deno."],
+  [/(?<![.\w$#])globalThis\b/, "globalThis"],
+  [/(?<![.\w$#])Date\s*\.\s*now\b/, "Date.now"],
+  [/(?<![.\w$#])new\s+Date\s*(?:\(\s*\)|(?![\w\s(]))/, "new Date()"],
+  [/(?<![.\w$#])Math\s*\.\s*random\b/, "Math.random"],
+  [/(?<![.\w$#])setTimeout\b/, "setTimeout"],
+  [/(?<![.\w$#])setInterval\b/, "setInterval"],
+  [/(?<![.\w$#])crypto\s*\./, "crypto."],
+  [/(?<![.\w$#])performance\s*\./, "performance."],
+  [/(?<![.\w$#])fetch\s*\(/, "fetch("],
+  [/(?<![.\w$#])new\s+Worker\b/, "new Worker"],
+];
+
+/**
+ * The room that a file lives in.
+ *
+ * @param file Path below the project's folder.
+ * @returns `main`, `mod`, the first folder below `src`, or `null` for a file outside.
+ */
+export function roomOf(file: string): string | null {
+  if (file === "main.ts") return "main";
+  if (file === "src/mod.ts") return "mod";
+  return /^src\/([^/]+)\//.exec(file)?.[1] ?? null;
+}
+
+/**
+ * Imports that the house rules forbid.
+ *
+ * @param graph Files and their imports.
+ * @param arrows Which room may import which.
+ * @returns One sentence for each, in the order of the graph.
+ */
+export function forbiddenImports(graph: ImportGraph, arrows = ARROWS): string[] {
+  const violations: string[] = [];
+  for (const [file, imports] of graph) {
+    const room = roomOf(file);
+    if (room === null) continue;
+    const allowed = arrows[room];
+    if (allowed === undefined) {
+      violations.push(`${file} is in the room "${room}", which the house rules do not know`);
+      continue;
+    }
+    for (const target of imports) {
+      if (target.startsWith("node:")) {
+        if (room !== "platform") violations.push(`${file} imports ${target}; only src/platform may`);
+        continue;
+      }
+      const other = roomOf(target);
+      if (other === null) {
+        if (!target.startsWith("npm:")) violations.push(`${file} imports ${target}, which is outside src`);
+      } else if (other !== room && !allowed.includes(other) && !isShared(room, other)) {
+        violations.push(`${file} imports ${target}: ${room} may not import ${other}`);
+      }
+    }
+  }
+  return violations;
+}
+
+function isShared(room: string, other: string): boolean {
+  // `base` stands on nothing, and `platform` on `base` alone.
+  return SHARED.includes(other) && room !== "base";
+}
+
+/**
+ * Import cycles.
+ *
+ * @param graph Files and their imports.
+ * @returns One sentence for each cycle that a depth-first walk closes.
+ */
+export function importCycles(graph: ImportGraph): string[] {
+  const cycles: string[] = [];
+  const done = new Set<string>();
+  const path: string[] = [];
+  const visit = (file: string): void => {
+    const seen = path.indexOf(file);
+    if (seen >= 0) {
+      cycles.push(`import cycle: ${[...path.slice(seen), file].join(" -> ")}`);
+      return;
+    }
+    if (done.has(file)) return;
+    path.push(file);
+    for (const target of graph.get(file) ?? []) visit(target);
+    path.pop();
+    done.add(file);
+  };
+  for (const file of graph.keys()) visit(file);
+  return cycles;
+}
+
+/**
+ * Uses of the outside world in a file that may not have any.
+ *
+ * @param file Path below the project's folder; files in `src/platform/` may use what they like.
+ * @param source TypeScript.
+ * @returns One sentence for each kind of use, with the line of the first.
+ */
+export function outsideUses(file: string, source: string): string[] {
+  if (roomOf(file) === "platform") return [];
+  const code = withoutCommentsAndStrings(source);
+  const violations: string[] = [];
+  for (const [pattern, name] of OUTSIDE) {
+    const match = pattern.exec(code);
+    if (match === null) continue;
+    const line = code.slice(0, match.index).split("\n").length;
+    violations.push(`${file}:${line} uses ${name}; only src/platform may`);
+  }
+  return violations;
+}
+
+/**
+ * Files that are too long.
+ *
+ * @param file Path below the project's folder.
+ * @param source Its text.
+ * @param options `limit`: lines allowed. `exempt`: files that may be longer.
+ * @returns At most one sentence.
+ */
+export function lengthViolations(
+  file: string,
+  source: string,
+  options: { readonly limit: number; readonly exempt: readonly string[] },
+): string[] {
+  const lines = source.split("\n").length - (source.endsWith("\n") ? 1 : 0);
+  if (lines <= options.limit || options.exempt.includes(file)) return [];
+  return [`${file} has ${lines} lines, more than ${options.limit}: is it one job?`];
+}
+
+const WORD_BEFORE_REGEXP = /(?:^|[^\w$.])(?:return|typeof|case|in|of|yield|await|throw|void|delete|else|do)$/;
+
+/**
+ * Source text with comments, string contents and regular expressions blanked out; line breaks and what stands in the
+ * `${}` of templates are kept.
+ *
+ * @param source TypeScript.
+ * @returns Text of the same number of lines.
+ */
+export function withoutCommentsAndStrings(source: string): string {
+  let out = "";
+  let at = 0;
+  // Depth of braces inside each `${` that is open, innermost last.
+  const templates: number[] = [];
+  const skipTo = (end: number): void => {
+    out += source.slice(at, end).replace(/[^\n]+/g, " ");
+    at = end;
+  };
+  const template = (): void => {
+    while (at < source.length) {
+      const char = source[at];
+      if (char === "\\") skipTo(at + 2);
+      else if (char === "`") return skipTo(at + 1);
+      else if (char === "$" && source[at + 1] === "{") {
+        templates.push(0);
+        return skipTo(at + 2);
+      } else skipTo(at + 1);
+    }
+  };
+  while (at < source.length) {
+    const char = source[at]!;
+    if (source.startsWith("//", at)) {
+      const end = source.indexOf("\n", at);
+      skipTo(end < 0 ? source.length : end);
+    } else if (source.startsWith("/*", at)) {
+      const end = source.indexOf("*/", at + 2);
+      skipTo(end < 0 ? source.length : end + 2);
+    } else if (char === '"' || char === "'") {
+      skipTo(endOfQuoted(source, at, char));
+    } else if (char === "`") {
+      skipTo(at + 1);
+      template();
+    } else if (char === "/" && regexpMayStart(out)) {
+      skipTo(endOfRegexp(source, at));
+    } else if (char === "}" && templates.at(-1) === 0) {
+      templates.pop();
+      skipTo(at + 1);
+      template();
+    } else {
+      if (templates.length > 0 && char === "{") templates[templates.length - 1]!++;
+      if (templates.length > 0 && char === "}") templates[templates.length - 1]!--;
+      out += char;
+      at++;
+    }
+  }
+  return out;
+}
+
+function regexpMayStart(before: string): boolean {
+  const text = before.trimEnd();
+  const last = text.at(-1);
+  return last === undefined || "(,=:[!&|?{};+-*%<>~^".includes(last) || WORD_BEFORE_REGEXP.test(text.slice(-12));
+}
+
+function endOfQuoted(source: string, start: number, quote: string): number {
+  let at = start + 1;
+  while (at < source.length && source[at] !== quote && source[at] !== "\n") at += source[at] === "\\" ? 2 : 1;
+  return Math.min(at + 1, source.length);
+}
+
+function endOfRegexp(source: string, start: number): number {
+  let at = start + 1;
+  let inClass = false;
+  while (at < source.length && source[at] !== "\n" && (inClass || source[at] !== "/")) {
+    if (source[at] === "[") inClass = true;
+    if (source[at] === "]") inClass = false;
+    at += source[at] === "\\" ? 2 : 1;
+  }
+  return Math.min(at + 1, source.length);
+}

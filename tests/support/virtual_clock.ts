@@ -1,0 +1,187 @@
+/**
+ * Time and chance for tests: a clock that moves only when it is told to, and random numbers that a seed decides.
+ *
+ * @module
+ */
+
+import type { Bytes } from "../../src/base/bytes.ts";
+import type { Platform, Timer } from "../../src/platform/platform.ts";
+
+/** One timer that waits. */
+interface Pending {
+  readonly due: number;
+  /** Order of starting, so that timers due at the same moment run as they were started. */
+  readonly order: number;
+  readonly run: () => void;
+}
+
+/** What a {@linkcode VirtualClock} starts from. */
+export interface VirtualClockOptions {
+  /** Decides every random number; 1 when absent. */
+  readonly seed?: number;
+  /** First reading of {@linkcode VirtualClock.now}, in milliseconds; 0 when absent. */
+  readonly now?: number;
+  /** First reading of {@linkcode VirtualClock.wallClock}, in milliseconds since 1970; the start of 2026 when absent. */
+  readonly wallClock?: number;
+}
+
+/**
+ * The clock, timers and random numbers of a {@linkcode Platform}. A test extends it, or spreads bound methods of it, to
+ * add a network.
+ *
+ * @example
+ * ```ts
+ * const clock = new VirtualClock();
+ * clock.after(1000, () => calls.push("a"));
+ * clock.advance(999); // nothing
+ * clock.advance(1); // calls is ["a"]
+ * ```
+ */
+export class VirtualClock implements Pick<Platform, "now" | "wallClock" | "after" | "random" | "randomBytes"> {
+  #now: number;
+  #state: number;
+  #started = 0;
+  readonly #wallOffset: number;
+  /** A binary heap, soonest first. */
+  readonly #heap: Pending[] = [];
+  readonly #waiting = new Set<Pending>();
+
+  /** @param options What to start from. */
+  constructor(options: VirtualClockOptions = {}) {
+    this.#now = options.now ?? 0;
+    this.#wallOffset = (options.wallClock ?? Date.UTC(2026, 0, 1)) - this.#now;
+    this.#state = (options.seed ?? 1) | 0;
+  }
+
+  /** How many timers wait to run. */
+  get pending(): number {
+    return this.#waiting.size;
+  }
+
+  /** @returns Milliseconds on this clock. */
+  now(): number {
+    return this.#now;
+  }
+
+  /** @returns Milliseconds since 1970 on this clock. */
+  wallClock(): number {
+    return this.#now + this.#wallOffset;
+  }
+
+  /**
+   * Starts a one-shot timer.
+   *
+   * @param milliseconds From now; below 0 counts as 0.
+   * @param run What to do then.
+   * @returns The timer.
+   */
+  after(milliseconds: number, run: () => void): Timer {
+    const pending = { due: this.#now + Math.max(0, milliseconds), order: this.#started++, run };
+    this.#waiting.add(pending);
+    this.#push(pending);
+    return { cancel: () => void this.#waiting.delete(pending) };
+  }
+
+  /** @returns A number in 0 (included) to 1 (excluded); the same row of numbers for the same seed. */
+  random(): number {
+    // mulberry32: small, fast, and good enough to shuffle with
+    this.#state = (this.#state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(this.#state ^ (this.#state >>> 15), 1 | this.#state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  }
+
+  /**
+   * @param length How many.
+   * @returns That many bytes from the row of random numbers.
+   */
+  randomBytes(length: number): Bytes {
+    return Uint8Array.from({ length }, () => Math.floor(this.random() * 256));
+  }
+
+  /**
+   * Moves the clock on and runs what falls due, in order, each at its own moment; timers that those start count too.
+   * What waits for a promise does not get a turn: see {@linkcode VirtualClock.play} for that.
+   *
+   * @param milliseconds How far, 0 or more.
+   */
+  advance(milliseconds: number): void {
+    const end = this.#now + milliseconds;
+    while (this.#step(end)) { /* until nothing is due */ }
+    this.#now = end;
+  }
+
+  /**
+   * Like {@linkcode VirtualClock.advance}, but lets everything that waits for settled promises go on before the first
+   * timer and after each.
+   *
+   * @param milliseconds How far, 0 or more.
+   */
+  async play(milliseconds: number): Promise<void> {
+    const end = this.#now + milliseconds;
+    do await settle(); while (this.#step(end));
+    this.#now = end;
+  }
+
+  /** Runs the next timer if it is due by `end`. */
+  #step(end: number): boolean {
+    for (let next = this.#heap[0]; next !== undefined && next.due <= end; next = this.#heap[0]) {
+      this.#pop();
+      if (!this.#waiting.delete(next)) continue; // it was cancelled
+      this.#now = next.due;
+      next.run();
+      return true;
+    }
+    return false;
+  }
+
+  #push(pending: Pending): void {
+    const heap = this.#heap;
+    let at = heap.length;
+    heap.push(pending);
+    while (at > 0) {
+      const parent = (at - 1) >> 1;
+      if (!isSooner(pending, heap[parent]!)) break;
+      heap[at] = heap[parent]!;
+      at = parent;
+    }
+    heap[at] = pending;
+  }
+
+  #pop(): void {
+    const heap = this.#heap;
+    const last = heap.pop();
+    if (last === undefined || heap.length === 0) return;
+    let at = 0;
+    while (true) {
+      let child = 2 * at + 1;
+      if (child >= heap.length) break;
+      if (child + 1 < heap.length && isSooner(heap[child + 1]!, heap[child]!)) child++;
+      if (!isSooner(heap[child]!, last)) break;
+      heap[at] = heap[child]!;
+      at = child;
+    }
+    heap[at] = last;
+  }
+}
+
+/**
+ * Waits until everything that could go on without time passing has gone on: all promise callbacks that are ready, and
+ * those that they make ready.
+ */
+export function settle(): Promise<void> {
+  return new Promise((resolve) => {
+    // a message to ourselves is a task of its own, so it comes after all promise callbacks, and needs no timer
+    const channel = new MessageChannel();
+    channel.port1.onmessage = () => {
+      channel.port1.close();
+      channel.port2.close();
+      resolve();
+    };
+    channel.port2.postMessage(null);
+  });
+}
+
+function isSooner(a: Pending, b: Pending): boolean {
+  return a.due < b.due || (a.due === b.due && a.order < b.order);
+}

@@ -75,7 +75,7 @@ export function concatBytes(parts: readonly Uint8Array[]): Bytes {
  * @returns Its bytes.
  */
 export function utf8(text: string): Bytes {
-  return encoder.encode(text);
+  return encoder.encode(text) as Bytes; // a plain buffer, though the types of TypeScript before 5.9 do not say so
 }
 
 /**

@@ -1,0 +1,160 @@
+/**
+ * Which pieces there are: a set of small numbers as bits.
+ *
+ * @module
+ */
+
+import type { Bytes } from "./bytes.ts";
+
+/** How many bits of a byte are set. */
+const ONES = Uint8Array.from({ length: 256 }, (_, byte) => byte.toString(2).replaceAll("0", "").length);
+
+/**
+ * A set of piece indexes, in the byte form of the wire (BEP 3, `bitfield`): piece 0 is the highest bit of the first byte,
+ * and spare bits at the end are zero. It knows at any time how many are set.
+ *
+ * @example
+ * ```ts
+ * const have = new Bitfield(10);
+ * have.set(0);
+ * have.count; // 1
+ * have.toBytes(); // Uint8Array [128, 0]
+ * ```
+ */
+export class Bitfield {
+  /** How many bits it has. */
+  readonly length: number;
+  readonly #bytes: Bytes;
+  #count = 0;
+
+  /**
+   * @param length How many bits; all are clear at first.
+   * @throws {RangeError} If `length` is negative or not a whole number.
+   */
+  constructor(length: number) {
+    if (!Number.isSafeInteger(length) || length < 0) {
+      throw new RangeError(`A bitfield has a whole number of bits, got ${length}`);
+    }
+    this.length = length;
+    this.#bytes = new Uint8Array(Math.ceil(length / 8));
+  }
+
+  /**
+   * A bitfield from its bytes, as a peer or a resume file has it.
+   *
+   * @param bytes The byte form; copied.
+   * @param length How many bits there must be.
+   * @returns The bitfield, or `null` when `bytes` has another length than `length` bits take, or a spare bit is set.
+   */
+  static fromBytes(bytes: Uint8Array, length: number): Bitfield | null {
+    const field = new Bitfield(length);
+    if (bytes.length !== field.#bytes.length) return null;
+    const spare = bytes.length * 8 - length;
+    if (spare > 0 && ((bytes[bytes.length - 1] ?? 0) & ((1 << spare) - 1)) !== 0) return null;
+    field.#bytes.set(bytes);
+    let count = 0;
+    for (let i = 0; i < bytes.length; i++) count += ONES[bytes[i]!]!;
+    field.#count = count;
+    return field;
+  }
+
+  /** How many bits are set. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Whether every bit is set. */
+  get isFull(): boolean {
+    return this.#count === this.length;
+  }
+
+  /** Whether no bit is set. */
+  get isEmpty(): boolean {
+    return this.#count === 0;
+  }
+
+  /**
+   * @param index A bit.
+   * @returns Whether it is set; `false` for what lies outside.
+   */
+  has(index: number): boolean {
+    if (index < 0 || index >= this.length) return false;
+    return (this.#bytes[index >> 3]! & (128 >> (index & 7))) !== 0;
+  }
+
+  /**
+   * Sets a bit.
+   *
+   * @param index Which.
+   * @returns Whether it was clear before.
+   * @throws {RangeError} If there is no such bit.
+   */
+  set(index: number): boolean {
+    this.#check(index);
+    const mask = 128 >> (index & 7);
+    const byte = this.#bytes[index >> 3]!;
+    if ((byte & mask) !== 0) return false;
+    this.#bytes[index >> 3] = byte | mask;
+    this.#count++;
+    return true;
+  }
+
+  /**
+   * Clears a bit.
+   *
+   * @param index Which.
+   * @returns Whether it was set before.
+   * @throws {RangeError} If there is no such bit.
+   */
+  clear(index: number): boolean {
+    this.#check(index);
+    const mask = 128 >> (index & 7);
+    const byte = this.#bytes[index >> 3]!;
+    if ((byte & mask) === 0) return false;
+    this.#bytes[index >> 3] = byte & ~mask;
+    this.#count--;
+    return true;
+  }
+
+  /** Sets every bit. */
+  setAll(): void {
+    this.#bytes.fill(255);
+    const spare = this.#bytes.length * 8 - this.length;
+    if (spare > 0) this.#bytes[this.#bytes.length - 1] = (255 << spare) & 255;
+    this.#count = this.length;
+  }
+
+  /** Clears every bit. */
+  clearAll(): void {
+    this.#bytes.fill(0);
+    this.#count = 0;
+  }
+
+  /** @returns Another bitfield with the same bits. */
+  clone(): Bitfield {
+    const copy = new Bitfield(this.length);
+    copy.#bytes.set(this.#bytes);
+    copy.#count = this.#count;
+    return copy;
+  }
+
+  /** @returns A copy of the byte form, for the wire or for a file. */
+  toBytes(): Bytes {
+    return this.#bytes.slice();
+  }
+
+  /** Goes through the set bits, in order. */
+  *[Symbol.iterator](): Generator<number, void, void> {
+    for (let at = 0; at < this.#bytes.length; at++) {
+      const byte = this.#bytes[at]!;
+      if (byte === 0) continue;
+      for (let bit = 0; bit < 8; bit++) if ((byte & (128 >> bit)) !== 0) yield at * 8 + bit;
+    }
+  }
+
+  #check(index: number): void {
+    if (!Number.isInteger(index) || index < 0 || index >= this.length) {
+      throw new RangeError(`A bitfield of ${this.length} bits has no bit ${index}`);
+    }
+  }
+}

@@ -1,0 +1,252 @@
+/**
+ * The decoder.
+ *
+ * It goes through the input once, without recursion, and checks everything; values are made later, when they are asked for
+ * (see `value.ts`). Time is linear in the input, memory at most a few times its size, and depth is a counter, so the worst an
+ * input can do is to be refused.
+ *
+ * @module
+ */
+
+import type { Bytes } from "../base/bytes.ts";
+import { BencodeError } from "./errors.ts";
+import type { Tape } from "./tape.ts";
+import { BencodeDict, type BencodeValue, valueAt } from "./value.ts";
+
+/** What to accept. */
+export interface DecodeOptions {
+  /**
+   * Whether the keys of a dictionary must be sorted by their bytes and different from each other, as BEP 3 asks. Torrents and
+   * trackers get it wrong, so by default any order will do and the first of equal keys wins. Default: `false`.
+   */
+  readonly strict?: boolean;
+  /** How many lists and dictionaries may stand inside each other. Default: 100. */
+  readonly maxDepth?: number;
+  /** Longest input in bytes, at most 4 GiB. Default: 64 MiB. */
+  readonly maxSize?: number;
+  /**
+   * Whether bytes may follow the value, as they do in the metadata messages of BEP 9; the `raw` of a dictionary or list says where
+   * they begin. Default: `false`.
+   */
+  readonly allowTrailing?: boolean;
+}
+
+const DEFAULT_MAX_DEPTH = 100;
+const DEFAULT_MAX_SIZE = 64 * 1024 * 1024;
+/** Longest integer, sign left out. No protocol goes past 64 bits (20 digits), and parsing costs the square of the length. */
+const MAX_DIGITS = 64;
+/** A length stops growing here, far past any input and far below where a number loses exactness. */
+const LENGTH_CAP = 2 ** 40;
+/** In the place of a row: no row. */
+const NONE = 2 ** 32 - 1;
+
+const MINUS = 0x2d;
+const ZERO = 0x30;
+const NINE = 0x39;
+const COLON = 0x3a;
+const LETTER_D = 0x64;
+const LETTER_E = 0x65;
+const LETTER_I = 0x69;
+const LETTER_L = 0x6c;
+
+/**
+ * Decodes one bencoded value.
+ *
+ * @param input The value, and nothing else unless `allowTrailing` is set. What is returned are views of it.
+ * @param options What to accept.
+ * @returns The value.
+ * @throws {BencodeError} If `input` is not bencode or past a limit.
+ *
+ * @example
+ * ```ts
+ * decode(utf8("i42e")); // 42
+ * ```
+ */
+export function decode(input: Uint8Array, options: DecodeOptions = {}): BencodeValue {
+  return valueAt(new Decoder(input, options).run(), 0);
+}
+
+/**
+ * Decodes one bencoded dictionary, which is what nearly every message of the protocols is.
+ *
+ * @param input The dictionary, and nothing else unless `allowTrailing` is set. What is returned are views of it.
+ * @param options What to accept.
+ * @returns The dictionary.
+ * @throws {BencodeError} If `input` is not bencode, not a dictionary or past a limit.
+ *
+ * @example
+ * ```ts
+ * decodeDict(utf8("d8:intervali1800ee")).getInt("interval"); // 1800
+ * ```
+ */
+export function decodeDict(input: Uint8Array, options: DecodeOptions = {}): BencodeDict {
+  if (input[0] !== LETTER_D) throw new BencodeError(0, `expected a dictionary, found ${describeByte(input[0])}`);
+  return new BencodeDict(new Decoder(input, options).run(), 0);
+}
+
+class Decoder {
+  readonly #source: Bytes;
+  readonly #strict: boolean;
+  readonly #maxDepth: number;
+  readonly #allowTrailing: boolean;
+  #rows: Uint32Array;
+  #count = 0;
+  #at = 0;
+  /** The innermost list or dictionary that is open, as a row, or `NONE`. While one is open its row names the one around it. */
+  #holder = NONE;
+  #depth = 0;
+  /** For each open dictionary, by depth, the row of its latest key. Kept for `strict` only. */
+  readonly #keys: number[] = [];
+
+  constructor(input: Uint8Array, options: DecodeOptions) {
+    const maxSize = Math.min(options.maxSize ?? DEFAULT_MAX_SIZE, 2 ** 32 - 1);
+    if (input.length > maxSize) {
+      throw new BencodeError(maxSize, `the input has ${input.length} bytes, at most ${maxSize} are accepted`);
+    }
+    this.#source = input.buffer instanceof ArrayBuffer ? input as Bytes : new Uint8Array(input);
+    this.#strict = options.strict ?? false;
+    this.#maxDepth = options.maxDepth ?? DEFAULT_MAX_DEPTH;
+    this.#allowTrailing = options.allowTrailing ?? false;
+    this.#rows = new Uint32Array(64);
+  }
+
+  run(): Tape {
+    do this.#step(); while (this.#holder !== NONE);
+    if (this.#at < this.#source.length && !this.#allowTrailing) {
+      throw new BencodeError(this.#at, `expected the end of the input, ${this.#source.length - this.#at} bytes follow`);
+    }
+    this.#push(); // its offset is where the last value ends
+    return { source: this.#source, rows: this.#rows };
+  }
+
+  /** Takes one value with its key, if it has one, or the beginning or the end of a value that holds others. */
+  #step(): void {
+    const source = this.#source;
+    const holder = this.#holder;
+    const inDict = holder !== NONE && source[this.#rows[2 * holder]!] === LETTER_D;
+    if (holder !== NONE && source[this.#at] === LETTER_E) return this.#close(holder);
+    if (inDict) this.#key();
+    const byte = source[this.#at];
+    if (byte === LETTER_D || byte === LETTER_L) return this.#begin(holder);
+    const row = this.#push();
+    if (byte === LETTER_I) this.#integer();
+    else if (isDigit(byte)) this.#string();
+    else this.#fail(holder === NONE || inDict ? "a value" : "a value or the end of the list");
+    this.#rows[2 * row + 1] = this.#count;
+  }
+
+  #begin(holder: number): void {
+    if (this.#depth >= this.#maxDepth) {
+      throw new BencodeError(this.#at, `lists and dictionaries stand more than ${this.#maxDepth} deep in each other`);
+    }
+    const row = this.#push();
+    this.#rows[2 * row + 1] = holder;
+    this.#holder = row;
+    this.#depth++;
+    if (this.#strict) this.#keys.push(NONE);
+    this.#at++;
+  }
+
+  #close(holder: number): void {
+    this.#push();
+    this.#at++;
+    this.#holder = this.#rows[2 * holder + 1]!;
+    this.#rows[2 * holder + 1] = this.#count;
+    this.#depth--;
+    if (this.#strict) this.#keys.pop();
+  }
+
+  #key(): void {
+    if (!isDigit(this.#source[this.#at])) this.#fail("a key or the end of the dictionary");
+    const row = this.#push();
+    this.#string();
+    this.#rows[2 * row + 1] = this.#count;
+    if (!this.#strict) return;
+    const previous = this.#keys[this.#depth - 1]!;
+    if (previous !== NONE) this.#checkOrder(previous, row);
+    this.#keys[this.#depth - 1] = row;
+  }
+
+  #checkOrder(previous: number, row: number): void {
+    const source = this.#source;
+    const start = this.#rows[2 * row]!;
+    const a = this.#keyBytes(this.#rows[2 * previous]!);
+    const b = this.#keyBytes(start);
+    const shorter = Math.min(a.length, b.length);
+    let same = 0;
+    while (same < shorter && source[a.start + same] === source[b.start + same]) same++;
+    if (same === b.length && a.length === b.length) {
+      throw new BencodeError(start, "a dictionary has the same key twice");
+    }
+    const ordered = same === a.length || (same < b.length && source[a.start + same]! < source[b.start + same]!);
+    if (!ordered) throw new BencodeError(start, "the keys of a dictionary are not sorted");
+  }
+
+  #keyBytes(offset: number): { start: number; length: number } {
+    let length = 0;
+    let at = offset;
+    for (; this.#source[at] !== COLON; at++) length = length * 10 + this.#source[at]! - ZERO;
+    return { start: at + 1, length };
+  }
+
+  #string(): void {
+    const source = this.#source;
+    const start = this.#at;
+    let length = 0;
+    for (; isDigit(source[this.#at]); this.#at++) {
+      if (length < LENGTH_CAP) length = length * 10 + source[this.#at]! - ZERO;
+    }
+    if (source[start] === ZERO && this.#at > start + 1) throw new BencodeError(start, "a length has a leading zero");
+    if (source[this.#at] !== COLON) this.#fail(`":" after the length of a byte string`);
+    const left = source.length - this.#at - 1;
+    if (length > left) {
+      throw new BencodeError(start, `a byte string runs past the end of the input, which has ${left} bytes left`);
+    }
+    this.#at += 1 + length;
+  }
+
+  #integer(): void {
+    const source = this.#source;
+    const start = this.#at;
+    this.#at++;
+    const negative = source[this.#at] === MINUS;
+    if (negative) this.#at++;
+    const first = this.#at;
+    while (isDigit(source[this.#at])) this.#at++;
+    const digits = this.#at - first;
+    if (digits === 0) this.#fail("a digit");
+    if (source[first] === ZERO && (negative || digits > 1)) {
+      throw new BencodeError(start, `an integer ${digits > 1 ? "has a leading zero" : "is a negative zero"}`);
+    }
+    if (digits > MAX_DIGITS) {
+      throw new BencodeError(start, `an integer has ${digits} digits, at most ${MAX_DIGITS} are accepted`);
+    }
+    if (source[this.#at] !== LETTER_E) this.#fail(`a digit or "e" in an integer`);
+    this.#at++;
+  }
+
+  /** Adds a row that starts here. */
+  #push(): number {
+    if (2 * this.#count + 2 > this.#rows.length) {
+      const grown = new Uint32Array(this.#rows.length * 2);
+      grown.set(this.#rows);
+      this.#rows = grown;
+    }
+    this.#rows[2 * this.#count] = this.#at;
+    return this.#count++;
+  }
+
+  #fail(expected: string): never {
+    throw new BencodeError(this.#at, `expected ${expected}, found ${describeByte(this.#source[this.#at])}`);
+  }
+}
+
+function isDigit(byte: number | undefined): boolean {
+  return byte !== undefined && byte >= ZERO && byte <= NINE;
+}
+
+function describeByte(byte: number | undefined): string {
+  if (byte === undefined) return "the end of the input";
+  if (byte === 0x22) return `'"'`;
+  return byte > 0x20 && byte < 0x7f ? `"${String.fromCharCode(byte)}"` : `byte 0x${byte.toString(16).padStart(2, "0")}`;
+}

@@ -1,0 +1,146 @@
+/**
+ * The encoder.
+ *
+ * @module
+ */
+
+import { type Bytes, utf8 } from "../base/bytes.ts";
+import { BencodeDict, BencodeList } from "./value.ts";
+
+/** What can be encoded: text as UTF-8, numbers only when they are safe integers, decoded values as they are. */
+export type Encodable =
+  | string
+  | Uint8Array
+  | number
+  | bigint
+  | readonly Encodable[]
+  | ReadonlyMap<string | Uint8Array, Encodable>
+  | { readonly [key: string]: Encodable | undefined }
+  | BencodeList
+  | BencodeDict;
+
+/** Deeper than anything real; a structure that holds itself ends here and not in a stack overflow. */
+const MAX_DEPTH = 500;
+
+const COLON = 0x3a;
+const LETTER_D = 0x64;
+const LETTER_E = 0x65;
+const LETTER_L = 0x6c;
+
+/**
+ * Encodes a value, canonically: the keys of dictionaries are sorted by their bytes, so that equal values give equal bytes.
+ *
+ * @param value Anything encodable. An object's keys and the text keys of a `Map` are written as UTF-8; a key whose value is
+ * `undefined` is left out. The keys of a decoded dictionary keep their bytes.
+ * @returns The encoding.
+ * @throws {TypeError} If there is something in it that has no encoding, such as `null` or a boolean.
+ * @throws {RangeError} If a number is not a safe integer, a `Map` has the same key twice (as text and as bytes), or it is too deep.
+ *
+ * @example
+ * ```ts
+ * encode({ b: "text", a: [1, 2n] }); // d1:ali1ei2ee1:b4:texte
+ * ```
+ */
+export function encode(value: Encodable): Bytes {
+  const writer = new Writer();
+  write(writer, value, 0);
+  return writer.finish();
+}
+
+function write(writer: Writer, value: Encodable, depth: number): void {
+  if (depth > MAX_DEPTH) throw new RangeError(`Bencoded values may stand ${MAX_DEPTH} deep in each other, not more`);
+  if (typeof value === "string") return writer.string(utf8(value));
+  if (value instanceof Uint8Array) return writer.string(value);
+  if (typeof value === "number") {
+    if (!Number.isSafeInteger(value)) throw new RangeError(`Bencode has safe integers only, got ${value}`);
+    return writer.ascii(`i${value === 0 ? 0 : value}e`); // not "-0"
+  }
+  if (typeof value === "bigint") return writer.ascii(`i${value}e`);
+  if (Array.isArray(value) || value instanceof BencodeList) {
+    writer.byte(LETTER_L);
+    for (const item of value as Iterable<Encodable>) write(writer, item, depth + 1);
+    return writer.byte(LETTER_E);
+  }
+  if (typeof value !== "object" || value === null) {
+    throw new TypeError(`Bencode has no ${value === null ? "null" : typeof value}`);
+  }
+  writeDict(writer, entriesOf(value as Exclude<typeof value, readonly Encodable[]>), depth);
+}
+
+function writeDict(writer: Writer, entries: [Uint8Array, Encodable][], depth: number): void {
+  entries.sort(([a], [b]) => compareBytes(a, b));
+  writer.byte(LETTER_D);
+  let previous: Uint8Array | null = null;
+  for (const [key, value] of entries) {
+    if (previous && compareBytes(previous, key) === 0) {
+      throw new RangeError("A map has the same key as text and as bytes");
+    }
+    writer.string(key);
+    write(writer, value, depth + 1);
+    previous = key;
+  }
+  writer.byte(LETTER_E);
+}
+
+function entriesOf(
+  value: BencodeDict | ReadonlyMap<string | Uint8Array, Encodable> | { readonly [key: string]: Encodable | undefined },
+): [Uint8Array, Encodable][] {
+  if (value instanceof BencodeDict) {
+    return Array.from(value, ([key, item]) => [Uint8Array.from(key, (char) => char.charCodeAt(0)), item]);
+  }
+  if (value instanceof Map) {
+    return Array.from(
+      value as ReadonlyMap<string | Uint8Array, Encodable>,
+      ([key, item]) => [typeof key === "string" ? utf8(key) : key, item],
+    );
+  }
+  const prototype = Object.getPrototypeOf(value);
+  if (prototype !== Object.prototype && prototype !== null) {
+    throw new TypeError(`Bencode has no ${(value as object).constructor.name}`);
+  }
+  const entries: [Uint8Array, Encodable][] = [];
+  for (const [key, item] of Object.entries(value)) if (item !== undefined) entries.push([utf8(key), item]);
+  return entries;
+}
+
+function compareBytes(a: Uint8Array, b: Uint8Array): number {
+  const shorter = Math.min(a.length, b.length);
+  for (let i = 0; i < shorter; i++) if (a[i] !== b[i]) return a[i]! - b[i]!;
+  return a.length - b.length;
+}
+
+/** Bytes that grow. */
+class Writer {
+  #bytes: Bytes = new Uint8Array(256);
+  #length = 0;
+
+  byte(value: number): void {
+    this.#reserve(1);
+    this.#bytes[this.#length++] = value;
+  }
+
+  ascii(text: string): void {
+    this.#reserve(text.length);
+    for (let i = 0; i < text.length; i++) this.#bytes[this.#length++] = text.charCodeAt(i);
+  }
+
+  string(bytes: Uint8Array): void {
+    this.ascii(String(bytes.length));
+    this.byte(COLON);
+    this.#reserve(bytes.length);
+    this.#bytes.set(bytes, this.#length);
+    this.#length += bytes.length;
+  }
+
+  finish(): Bytes {
+    return this.#bytes.slice(0, this.#length);
+  }
+
+  #reserve(more: number): void {
+    const needed = this.#length + more;
+    if (needed <= this.#bytes.length) return;
+    const grown = new Uint8Array(Math.max(needed, this.#bytes.length * 2));
+    grown.set(this.#bytes.subarray(0, this.#length));
+    this.#bytes = grown;
+  }
+}

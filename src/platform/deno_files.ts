@@ -1,0 +1,203 @@
+/**
+ * Files on Deno.
+ *
+ * @module
+ */
+
+import type { Bytes } from "../base/bytes.ts";
+import { FileError, toFileError } from "./file_errors.ts";
+import type { FileHandle, FileInfo, FileSystem } from "./platform.ts";
+
+/** The {@linkcode FileSystem} of the machine. */
+export const denoFiles: FileSystem = {
+  open(path, mode) {
+    return guard("cannot open", path, async () => {
+      const write = mode === "write";
+      const file = await Deno.open(path, { read: true, write, create: write });
+      return new DenoFileHandle(file, path);
+    });
+  },
+
+  async stat(path) {
+    try {
+      return toInfo(await Deno.lstat(path));
+    } catch (thrown) {
+      const error = toFileError(thrown, { what: "cannot look at", path });
+      // Below a file there is nothing either.
+      if (error.fault === "missing" || error.fault === "not-a-folder") return null;
+      throw error;
+    }
+  },
+
+  rename(from, to) {
+    return guard("cannot rename", to, () => Deno.rename(from, to));
+  },
+
+  makeFolder(path) {
+    return guard("cannot make the folder", path, () => Deno.mkdir(path, { recursive: true }));
+  },
+
+  link(target, path) {
+    return guard("cannot make the symbolic link", path, async () => {
+      const there = await denoFiles.stat(path);
+      if (there?.kind === "link") await Deno.remove(path);
+      await Deno.symlink(target, path); // fails when something is there
+    });
+  },
+
+  async remove(path) {
+    try {
+      await Deno.remove(path, { recursive: true });
+    } catch (thrown) {
+      const error = toFileError(thrown, { what: "cannot remove", path });
+      if (error.fault !== "missing" && error.fault !== "not-a-folder") throw error;
+    }
+  },
+
+  list(path) {
+    return guard("cannot list", path, async () => {
+      const names: string[] = [];
+      for await (const entry of Deno.readDir(path)) names.push(entry.name);
+      return names.sort();
+    });
+  },
+
+  async readFile(path, maxBytes) {
+    const file = await denoFiles.open(path, "read");
+    try {
+      // One byte more than allowed tells a file that is too large from one that just fits, even while it grows.
+      const size = await guard("cannot read", path, async () => (await Deno.stat(path)).size);
+      const buffer = new Uint8Array(Math.min(size, maxBytes) + 1);
+      const length = await file.read(buffer, 0);
+      if (length > maxBytes) throw new FileError("too-large", { what: "cannot read", path });
+      return buffer.subarray(0, length);
+    } finally {
+      await file.close();
+    }
+  },
+
+  async writeFile(path, bytes) {
+    const draft = `${path}.new`;
+    const file = await denoFiles.open(draft, "write");
+    try {
+      try {
+        await file.truncate(0); // a draft of an earlier run that was killed
+        await file.write(bytes, 0);
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+      await denoFiles.rename(draft, path);
+    } catch (error) {
+      await denoFiles.remove(draft).catch(() => {}); // the first failure is the one to tell
+      throw error;
+    }
+  },
+
+  realPath(path) {
+    return guard("cannot find", path, () => Deno.realPath(path));
+  },
+};
+
+/**
+ * Deno has no positioned read or write, so calls take turns: seek if the position isn't right already, then transfer. The
+ * seek is done on the spot, since it only sets a number in the kernel; the transfers run on the thread pool.
+ */
+class DenoFileHandle implements FileHandle {
+  readonly #file: Deno.FsFile;
+  readonly #path: string;
+  /** Where the kernel's file position is; -1 when unknown. */
+  #position = 0;
+  #tail: Promise<void> = Promise.resolve();
+  #underWay = 0;
+  #closed = false;
+
+  constructor(file: Deno.FsFile, path: string) {
+    this.#file = file;
+    this.#path = path;
+  }
+
+  read(into: Bytes, position: number): Promise<number> {
+    return this.#turn("cannot read", async () => {
+      let done = 0;
+      while (done < into.length) {
+        this.#seek(position + done);
+        const part = await this.#file.read(done === 0 ? into : into.subarray(done));
+        if (part === null) break;
+        done += part;
+        this.#position = position + done;
+      }
+      return done;
+    });
+  }
+
+  write(from: Bytes, position: number): Promise<void> {
+    return this.#turn("cannot write", async () => {
+      let done = 0;
+      while (done < from.length) {
+        this.#seek(position + done);
+        const part = await this.#file.write(done === 0 ? from : from.subarray(done));
+        if (part === 0) throw new FileError("full", { what: "cannot write", path: this.#path });
+        done += part;
+        this.#position = position + done;
+      }
+    });
+  }
+
+  truncate(size: number): Promise<void> {
+    return this.#turn("cannot set the size of", () => this.#file.truncate(size));
+  }
+
+  sync(): Promise<void> {
+    return this.#turn("cannot write", () => this.#file.syncData());
+  }
+
+  close(): Promise<void> {
+    if (this.#closed) return this.#tail;
+    const closing = this.#turn("cannot close", () => Promise.resolve(this.#file.close()));
+    this.#closed = true;
+    return closing;
+  }
+
+  #seek(position: number): void {
+    if (this.#position === position) return;
+    this.#file.seekSync(position, Deno.SeekMode.Start);
+    this.#position = position;
+  }
+
+  /** Runs `work` after all calls before it; at once when there are none. */
+  #turn<T>(what: string, work: () => Promise<T>): Promise<T> {
+    if (this.#closed) {
+      const cause = new Error("the file is closed");
+      return Promise.reject(new FileError("other", { what, path: this.#path, cause }));
+    }
+    const result = this.#underWay++ === 0 ? this.#run(what, work) : this.#tail.then(() => this.#run(what, work));
+    // What failed is told to its caller; whoever comes next only waits.
+    this.#tail = result.then(() => {}, () => {});
+    return result;
+  }
+
+  async #run<T>(what: string, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (thrown) {
+      this.#position = -1;
+      throw toFileError(thrown, { what, path: this.#path });
+    } finally {
+      this.#underWay--;
+    }
+  }
+}
+
+async function guard<T>(what: string, path: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (thrown) {
+    throw toFileError(thrown, { what, path });
+  }
+}
+
+function toInfo(info: Deno.FileInfo): FileInfo {
+  const kind = info.isFile ? "file" : info.isDirectory ? "folder" : info.isSymlink ? "link" : "other";
+  return { kind, size: info.size, modified: info.mtime?.getTime() ?? 0 };
+}

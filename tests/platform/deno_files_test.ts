@@ -1,0 +1,176 @@
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import type { Bytes } from "../../src/base/bytes.ts";
+import { utf8 } from "../../src/base/bytes.ts";
+import { denoFiles } from "../../src/platform/deno_files.ts";
+import { FileError, type FileFault, toFileError } from "../../src/platform/file_errors.ts";
+
+async function inFolder(run: (folder: string) => Promise<void>): Promise<void> {
+  const folder = await Deno.makeTempDir({ prefix: "shoal-files-" });
+  try {
+    await run(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+async function assertFault(fault: FileFault, run: () => Promise<unknown>): Promise<FileError> {
+  const error = await assertRejects(run, FileError);
+  assertEquals(error.fault, fault, error.message);
+  assertEquals(error.kind, "storage");
+  return error;
+}
+
+Deno.test("denoFiles.open() makes a file to write, reads back what was written anywhere in it", () =>
+  inFolder(async (folder) => {
+    const file = await denoFiles.open(`${folder}/a`, "write");
+    await file.truncate(100);
+    await file.write(Uint8Array.of(1, 2, 3), 50);
+    await file.write(Uint8Array.of(4), 53);
+    await file.write(Uint8Array.of(9), 0);
+    const into = new Uint8Array(10);
+    assertEquals(await file.read(into, 49), 10);
+    assertEquals(into, Uint8Array.of(0, 1, 2, 3, 4, 0, 0, 0, 0, 0));
+    assertEquals(await file.read(into, 95), 5);
+    assertEquals(await file.read(into, 100), 0);
+    assertEquals(await file.read(into, 500), 0);
+    await file.sync();
+    await file.close();
+    await file.close();
+    assertEquals((await denoFiles.stat(`${folder}/a`))?.size, 100);
+  }));
+
+Deno.test("FileHandle calls that overlap take effect in order", () =>
+  inFolder(async (folder) => {
+    const file = await denoFiles.open(`${folder}/a`, "write");
+    const seen: Bytes[] = [];
+    const work: Promise<unknown>[] = [];
+    for (let i = 0; i < 50; i++) {
+      const into = new Uint8Array(2);
+      seen.push(into);
+      work.push(file.write(Uint8Array.of(i, i), (i * 7) % 11), file.read(into, (i * 7) % 11));
+    }
+    work.push(file.close());
+    await Promise.all(work);
+    assertEquals(seen, Array.from({ length: 50 }, (_, i) => Uint8Array.of(i, i)));
+  }));
+
+Deno.test("FileHandle goes on after a failed call", () =>
+  inFolder(async (folder) => {
+    await Deno.writeFile(`${folder}/a`, Uint8Array.of(1, 2, 3));
+    const file = await denoFiles.open(`${folder}/a`, "read");
+    const failed = assertRejects(() => file.write(Uint8Array.of(7), 1), FileError);
+    const into = new Uint8Array(2);
+    assertEquals(await file.read(into, 1), 2);
+    assertEquals(into, Uint8Array.of(2, 3));
+    await failed;
+    await file.close();
+    await assertFault("other", () => file.read(into, 0));
+  }));
+
+Deno.test("denoFiles.open() refuses a missing file, a folder and a name that is too long", () =>
+  inFolder(async (folder) => {
+    await Deno.writeTextFile(`${folder}/file`, "x");
+    const missing = await assertFault("missing", () => denoFiles.open(`${folder}/none`, "read"));
+    assertEquals(missing.message, `cannot open (${folder}/none): there is no such file or folder`);
+    await assertFault("is-a-folder", () => denoFiles.open(folder, "write"));
+    await assertFault("not-a-folder", () => denoFiles.open(`${folder}/file/x`, "write"));
+    await assertFault("name", () => denoFiles.open(`${folder}/${"x".repeat(300)}`, "write"));
+  }));
+
+Deno.test("denoFiles.stat() tells kinds and follows no link", () =>
+  inFolder(async (folder) => {
+    await Deno.writeTextFile(`${folder}/file`, "four");
+    await Deno.symlink("file", `${folder}/link`);
+    await Deno.utime(`${folder}/file`, 1_600_000_000, 1_600_000_000);
+    assertEquals(await denoFiles.stat(`${folder}/file`), { kind: "file", size: 4, modified: 1_600_000_000_000 });
+    assertEquals((await denoFiles.stat(`${folder}/link`))?.kind, "link");
+    assertEquals((await denoFiles.stat(folder))?.kind, "folder");
+    assertEquals((await denoFiles.stat("/dev/null"))?.kind, "other");
+    assertEquals(await denoFiles.stat(`${folder}/none`), null);
+    assertEquals(await denoFiles.stat(`${folder}/file/below`), null);
+  }));
+
+Deno.test("denoFiles.rename() replaces a file, not a folder", () =>
+  inFolder(async (folder) => {
+    await Deno.writeTextFile(`${folder}/a`, "new");
+    await Deno.writeTextFile(`${folder}/b`, "old");
+    await denoFiles.rename(`${folder}/a`, `${folder}/b`);
+    assertEquals(await Deno.readTextFile(`${folder}/b`), "new");
+    await denoFiles.makeFolder(`${folder}/c`);
+    await assertFault("is-a-folder", () => denoFiles.rename(`${folder}/b`, `${folder}/c`));
+    await assertFault("missing", () => denoFiles.rename(`${folder}/none`, `${folder}/d`));
+  }));
+
+Deno.test("denoFiles.makeFolder() makes the folders above, and is harmless when they are there", () =>
+  inFolder(async (folder) => {
+    await denoFiles.makeFolder(`${folder}/a/b/c`);
+    await denoFiles.makeFolder(`${folder}/a/b/c`);
+    await Deno.writeTextFile(`${folder}/file`, "");
+    await assertFault("exists", () => denoFiles.makeFolder(`${folder}/file`));
+    await assertFault("not-a-folder", () => denoFiles.makeFolder(`${folder}/file/x`));
+  }));
+
+Deno.test("denoFiles.link() replaces a link and nothing else", () =>
+  inFolder(async (folder) => {
+    await denoFiles.link("one", `${folder}/link`);
+    await denoFiles.link("two", `${folder}/link`);
+    assertEquals(await Deno.readLink(`${folder}/link`), "two");
+    await Deno.writeTextFile(`${folder}/file`, "kept");
+    await assertFault("exists", () => denoFiles.link("two", `${folder}/file`));
+    assertEquals(await Deno.readTextFile(`${folder}/file`), "kept");
+  }));
+
+Deno.test("denoFiles.remove() takes folders with all they hold, and what is not there", () =>
+  inFolder(async (folder) => {
+    await denoFiles.makeFolder(`${folder}/a/b`);
+    await Deno.writeTextFile(`${folder}/a/b/c`, "");
+    await denoFiles.remove(`${folder}/a`);
+    await denoFiles.remove(`${folder}/a`);
+    assertEquals(await denoFiles.list(folder), []);
+  }));
+
+Deno.test("denoFiles.list() sorts the names", () =>
+  inFolder(async (folder) => {
+    for (const name of ["b", "a", "c"]) await Deno.writeTextFile(`${folder}/${name}`, "");
+    assertEquals(await denoFiles.list(folder), ["a", "b", "c"]);
+    await assertFault("missing", () => denoFiles.list(`${folder}/none`));
+  }));
+
+Deno.test("denoFiles.readFile() reads up to the limit and refuses more", () =>
+  inFolder(async (folder) => {
+    await Deno.writeTextFile(`${folder}/a`, "12345");
+    assertEquals(await denoFiles.readFile(`${folder}/a`, 5), utf8("12345"));
+    await assertFault("too-large", () => denoFiles.readFile(`${folder}/a`, 4));
+    await assertFault("missing", () => denoFiles.readFile(`${folder}/none`, 4));
+  }));
+
+Deno.test("denoFiles.writeFile() replaces the file and leaves no draft, also when it fails", () =>
+  inFolder(async (folder) => {
+    await Deno.writeTextFile(`${folder}/state.new`, "a draft that a killed run left, longer than the text");
+    await denoFiles.writeFile(`${folder}/state`, utf8("one"));
+    await denoFiles.writeFile(`${folder}/state`, utf8("2"));
+    assertEquals(await Deno.readTextFile(`${folder}/state`), "2");
+    await denoFiles.makeFolder(`${folder}/taken`);
+    await assertFault("is-a-folder", () => denoFiles.writeFile(`${folder}/taken`, utf8("x")));
+    assertEquals(await denoFiles.list(folder), ["state", "taken"]);
+  }));
+
+Deno.test("denoFiles.realPath() resolves links", () =>
+  inFolder(async (folder) => {
+    const real = await denoFiles.realPath(folder);
+    await denoFiles.makeFolder(`${folder}/a`);
+    await Deno.symlink("a", `${folder}/link`);
+    assertEquals(await denoFiles.realPath(`${folder}/link`), `${real}/a`);
+    await Deno.symlink("circle", `${folder}/circle`);
+    await assertFault("loop", () => denoFiles.realPath(`${folder}/circle`));
+  }));
+
+Deno.test("toFileError() keeps the system's words when it knows none of its own, without path and number", () => {
+  const cause = new Error("Text file busy (os error 26): open '/x'");
+  assertEquals(toFileError(cause, { what: "cannot open", path: "/x" }).message, "cannot open (/x): Text file busy");
+  const full = toFileError(new Error("No space left on device (os error 28)"), { what: "cannot write", path: "/x" });
+  assertEquals(full.fault, "full");
+  assertMatch(full.hint, /free some room/);
+  assertEquals(toFileError(full, { what: "cannot open", path: "/y" }), full);
+  assert(toFileError("odd", { what: "cannot open", path: "/x" }).message.endsWith(": odd"));
+});

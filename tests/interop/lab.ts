@@ -1,0 +1,168 @@
+/**
+ * What every interop test stands on: a private network with a tracker, a payload, its torrent, and clients; all gone at
+ * the end, and the clients' logs printed if the test fails.
+ *
+ * @module
+ */
+
+import { messageOf } from "../../src/base/errors.ts";
+import { Job, must } from "../support/job.ts";
+import { assertSame, makeFile, makeTree, type Payload } from "../support/payload.ts";
+import { withScratch } from "../support/scratch.ts";
+import { readTorrent } from "../support/torrents.ts";
+import { type ClientName, type RunningClient, startClient } from "./clients.ts";
+import { type Host, PrivateNetwork } from "./network.ts";
+
+/** Kinds of payload: one file of an odd size, or a tree of 200. */
+export type PayloadKind = "file" | "tree";
+
+/** What the tests of this folder need. */
+export const NEEDS = ["root", "ip", "aria2c", "transmission-cli", "python3-libtorrent", "opentracker", "mktorrent"];
+
+const TRACKER_PORT = 6969;
+const FILE_SIZE = (48 << 20) + 12_345;
+
+/** A test's own small world. */
+export class Lab {
+  /** What is sent around. */
+  readonly payload: Payload;
+  /** Path of its torrent, made by mktorrent. */
+  readonly torrent: string;
+  /** Announce URL of the tracker. */
+  readonly announce: string;
+  readonly #folder: string;
+  readonly #network: PrivateNetwork;
+  readonly #tracker: Host;
+  readonly #clients: RunningClient[] = [];
+  readonly #jobs: Job[] = [];
+
+  private constructor(
+    parts: { payload: Payload; torrent: string; folder: string; network: PrivateNetwork; tracker: Host },
+  ) {
+    this.payload = parts.payload;
+    this.torrent = parts.torrent;
+    this.#folder = parts.folder;
+    this.#network = parts.network;
+    this.#tracker = parts.tracker;
+    this.announce = `http://${parts.tracker.address}:${TRACKER_PORT}/announce`;
+  }
+
+  /**
+   * Runs a test in a lab.
+   *
+   * @param kind Its payload.
+   * @param body The test.
+   * @throws {Error} What the test throws, with the logs of all clients.
+   */
+  static async run(kind: PayloadKind, body: (lab: Lab) => Promise<void>): Promise<void> {
+    await withScratch(async (folder) => {
+      await using network = await PrivateNetwork.create();
+      const tracker = await network.addHost();
+      const payload = kind === "file"
+        ? await makeFile(`${folder}/source`, { name: "one file.bin", size: FILE_SIZE, seed: 1 })
+        : await makeTree(`${folder}/source`, { name: "a tree", seed: 1000 });
+      const torrent = `${folder}/payload.torrent`;
+      const lab = new Lab({ payload, torrent, folder, network, tracker });
+      await must("mktorrent", "-l", "18", "-a", lab.announce, "-o", torrent, `${payload.folder}/${payload.name}`);
+      try {
+        await lab.#startTracker();
+        await body(lab);
+      } catch (error) {
+        throw new Error(`${messageOf(error)}\n${lab.#jobs.map((job) => job.report).join("\n")}`, { cause: error });
+      } finally {
+        await Promise.all(lab.#clients.map((client) => client.stop()));
+        await Promise.all(lab.#jobs.map((job) => job.stop()));
+      }
+    });
+  }
+
+  /**
+   * Starts a client that has the payload. It reads the test's own copy, so it must not write.
+   *
+   * @param client Which.
+   * @param uploadLimit Bytes a second; unlimited when absent.
+   * @returns The client.
+   */
+  seed(client: ClientName, uploadLimit?: number): Promise<RunningClient> {
+    return this.#start(client, "seed", { folder: this.payload.folder, ...(uploadLimit ? { uploadLimit } : {}) });
+  }
+
+  /**
+   * Starts a client that has nothing.
+   *
+   * @param client Which.
+   * @returns The client.
+   */
+  async leech(client: ClientName): Promise<RunningClient> {
+    const folder = `${this.#folder}/${client}-result`;
+    await Deno.mkdir(folder);
+    return await this.#start(client, "leech", { folder });
+  }
+
+  /**
+   * Starts some other program on a host of its own.
+   *
+   * @param name What to call it.
+   * @param argv Its command line.
+   * @returns The program and its address.
+   */
+  async program(name: string, argv: readonly string[]): Promise<{ readonly job: Job; readonly address: string }> {
+    const host = await this.#network.addHost();
+    const job = new Job(host.command(argv), { name });
+    this.#jobs.push(job);
+    return { job, address: host.address };
+  }
+
+  /**
+   * Waits until the tracker knows of seeders.
+   *
+   * @param count How many.
+   */
+  async seedersAnnounced(count: number): Promise<void> {
+    const { hex } = await readTorrent(this.torrent);
+    const script = new URL("scrape.ts", import.meta.url).pathname;
+    const url = `http://${this.#tracker.address}:${TRACKER_PORT}/scrape`;
+    const argv = [Deno.execPath(), "run", "--no-config", "--no-lock", "--allow-net", script, url, hex, `${count}`];
+    const job = new Job(this.#tracker.command(argv), { name: `tracker that waits for ${count} seeders` });
+    this.#jobs.push(job);
+    await job.exit(30);
+  }
+
+  /**
+   * Ends a client and asserts that it has the payload, byte for byte.
+   *
+   * @param client Which; complete.
+   */
+  async verify(client: RunningClient): Promise<void> {
+    // Shoal promises that files under their final names are whole as soon as it says so; others may still be writing.
+    if (client.client !== "shoal") await client.stop();
+    // Transmission 3.00 does not make empty files.
+    const options = client.client === "transmission" ? { emptyFiles: "optional" } as const : {};
+    await assertSame(this.payload, client.options.folder, options);
+  }
+
+  async #start(
+    client: ClientName,
+    mode: "seed" | "leech",
+    options: { readonly folder: string; readonly uploadLimit?: number },
+  ): Promise<RunningClient> {
+    const host = await this.#network.addHost();
+    const scratch = `${this.#folder}/${client}-${mode}-${this.#clients.length}`;
+    await Deno.mkdir(scratch);
+    const running = await startClient(client, { host, torrent: this.torrent, scratch, mode, ...options });
+    this.#clients.push(running);
+    this.#jobs.push(running.job);
+    return running;
+  }
+
+  /** Debian's opentracker serves listed torrents only, changes its root folder, and refuses to stay root. */
+  async #startTracker(): Promise<void> {
+    const { hex } = await readTorrent(this.torrent);
+    const folder = `${this.#folder}/tracker`;
+    await Deno.mkdir(folder);
+    await Deno.writeTextFile(`${folder}/white`, `${hex}\n`);
+    const ports = ["-p", `${TRACKER_PORT}`, "-P", `${TRACKER_PORT}`];
+    const argv = ["opentracker", "-i", this.#tracker.address, ...ports, "-u", "nobody", "-d", folder, "-w", "white"];
+    this.#jobs.push(new Job(this.#tracker.command(argv), { name: "opentracker" }));
+  }
+}

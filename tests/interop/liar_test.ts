@@ -1,0 +1,33 @@
+import { assert, assertEquals } from "@std/assert";
+import { testWith } from "../support/requirements.ts";
+import { PORT } from "./clients.ts";
+import { eventsOf } from "../support/events.ts";
+import { Lab, NEEDS } from "./lab.ts";
+
+/** Slow enough that the liar is needed, fast enough to finish without it. */
+const HONEST = 6_000_000;
+
+testWith(
+  "a seeder that lies in one of fifty blocks is named and banned, and the data is right all the same",
+  NEEDS,
+  () =>
+    Lab.run("file", async (lab) => {
+      await lab.seed("libtorrent", HONEST);
+      const script = new URL("liar.ts", import.meta.url).pathname;
+      const data = `${lab.payload.folder}/${lab.payload.name}`;
+      const argv = [Deno.execPath(), "run", "-A", "--no-lock", script, lab.torrent, data, `${PORT}`, lab.announce];
+      const liar = await lab.program("liar", argv);
+      await lab.seedersAnnounced(2);
+      const shoal = await lab.leech("shoal");
+      await shoal.completed(90);
+      await lab.verify(shoal);
+      await shoal.stop();
+
+      const failed = eventsOf(shoal.job.stdout, "hash_failed");
+      assert(failed.length > 0, "no piece failed its hash, so nobody was lied to");
+      const address = `${liar.address}:${PORT}`;
+      assert(failed.some(({ peers }) => (peers as string[]).includes(address)), `no failed piece names ${address}`);
+      const banned = eventsOf(shoal.job.stdout, "peer").filter(({ action }) => action === "banned");
+      assertEquals(banned.map((event) => event.address), [address]);
+    }),
+);

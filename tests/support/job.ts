@@ -1,0 +1,233 @@
+/**
+ * A program under test: started, watched line by line, stopped, and its log kept for the report of a failure.
+ *
+ * @module
+ */
+
+import { messageOf } from "../../src/base/errors.ts";
+
+/** How to start a {@linkcode Job}. */
+export interface JobOptions {
+  /** What to call it in messages. */
+  readonly name: string;
+  /** Working folder. */
+  readonly cwd?: string;
+  /** Environment variables on top of the test's own. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Called with every line of standard output. */
+  readonly onLine?: (line: string) => void;
+}
+
+/** How a program ended, and what it said. */
+export interface JobResult {
+  /** Exit code; 128 and more for a signal. */
+  readonly code: number;
+  /** Lines of standard output. */
+  readonly stdout: readonly string[];
+  /** Lines of standard error. */
+  readonly stderr: readonly string[];
+}
+
+/** Lines of each stream that are kept; a program that says more is cut at the front. */
+const MAX_LINES = 50_000;
+
+/** A running program. */
+export class Job implements AsyncDisposable {
+  /** What it is called in messages. */
+  readonly name: string;
+  /** Lines of standard output so far. */
+  readonly stdout: string[] = [];
+  /** Lines of standard error so far. */
+  readonly stderr: string[] = [];
+  /** Settles when the program has ended and all its output has been read. */
+  readonly ended: Promise<JobResult>;
+  readonly #process: Deno.ChildProcess;
+  readonly #command: string;
+  readonly #watchers = new Set<() => void>();
+  #running = true;
+
+  /**
+   * Starts a program. Its standard input is empty.
+   *
+   * @param argv Program and arguments.
+   * @param options See {@linkcode JobOptions}.
+   */
+  constructor(argv: readonly string[], options: JobOptions) {
+    this.name = options.name;
+    this.#command = argv.map((arg) => arg.length > 200 ? `${arg.slice(0, 30)}...` : arg).join(" ");
+    const [program, ...args] = argv;
+    this.#process = new Deno.Command(program!, {
+      args,
+      stdin: "null",
+      stdout: "piped",
+      stderr: "piped",
+      ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+      ...(options.env === undefined ? {} : { env: options.env }),
+    }).spawn();
+    this.ended = this.#watch(options.onLine);
+  }
+
+  /** Process id. */
+  get pid(): number {
+    return this.#process.pid;
+  }
+
+  /**
+   * Waits for a line of standard output.
+   *
+   * @param matches Whether it is the one. Lines that came before are looked at too.
+   * @param options `seconds`: how long. `what`: what is waited for, in the message of a failure.
+   * @returns The line.
+   * @throws {Error} If it does not come, or the program ends first.
+   */
+  async line(
+    matches: (line: string) => boolean,
+    options: { readonly seconds: number; readonly what: string },
+  ): Promise<string> {
+    let next = 0;
+    const found = Promise.withResolvers<string>();
+    const look = () => {
+      for (; next < this.stdout.length; next++) if (matches(this.stdout[next]!)) found.resolve(this.stdout[next]!);
+    };
+    this.#watchers.add(look);
+    look();
+    const ended = this.ended.then((result) => {
+      throw new Error(`${this.name} ended with code ${result.code} before ${options.what}`);
+    });
+    try {
+      return await within(Promise.race([found.promise, ended]), { ...options, what: `${this.name}: ${options.what}` });
+    } finally {
+      this.#watchers.delete(look);
+    }
+  }
+
+  /**
+   * Waits for the end of the program.
+   *
+   * @param seconds How long.
+   * @returns How it ended.
+   * @throws {Error} If it goes on running.
+   */
+  exit(seconds: number): Promise<JobResult> {
+    return within(this.ended, { seconds, what: `${this.name} to end` });
+  }
+
+  /**
+   * Sends a signal; harmless when the program has ended.
+   *
+   * @param signal Which.
+   */
+  signal(signal: Deno.Signal): void {
+    if (!this.#running) return;
+    try {
+      this.#process.kill(signal);
+    } catch (error) {
+      // It may end between the check and the call.
+      if (!(error instanceof TypeError) && !(error instanceof Deno.errors.NotFound)) throw error;
+    }
+  }
+
+  /** Ends the program, first kindly. */
+  async stop(): Promise<void> {
+    this.signal("SIGTERM");
+    const timer = setTimeout(() => this.signal("SIGKILL"), 3000);
+    await this.ended;
+    clearTimeout(timer);
+  }
+
+  /** Same as {@linkcode stop}. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  /** What to print when a test fails: the command and the last lines of both streams. */
+  get report(): string {
+    const tail = (lines: readonly string[], stream: string) =>
+      lines.slice(-40).map((line) => `  ${stream} ${line.slice(0, 300)}`);
+    return [`--- ${this.name}: ${this.#command}`, ...tail(this.stdout, "|"), ...tail(this.stderr, "!")].join("\n");
+  }
+
+  async #watch(onLine: ((line: string) => void) | undefined): Promise<JobResult> {
+    const [status] = await Promise.all([
+      this.#process.status,
+      readLines(this.#process.stdout, (line) => {
+        push(this.stdout, line);
+        onLine?.(line);
+        for (const look of this.#watchers) look();
+      }),
+      readLines(this.#process.stderr, (line) => push(this.stderr, line)),
+    ]);
+    this.#running = false;
+    return { code: status.code, stdout: this.stdout, stderr: this.stderr };
+  }
+}
+
+function push(lines: string[], line: string): void {
+  if (lines.length < MAX_LINES) lines.push(line);
+}
+
+async function readLines(stream: ReadableStream<Uint8Array>, onLine: (line: string) => void): Promise<void> {
+  const decoder = new TextDecoder();
+  let rest = "";
+  for await (const bytes of stream) {
+    const lines = (rest + decoder.decode(bytes, { stream: true })).split("\n");
+    rest = lines.pop()!;
+    lines.forEach(onLine);
+  }
+  if (rest !== "") onLine(rest);
+}
+
+/**
+ * Runs a program to its end.
+ *
+ * @param argv Program and arguments.
+ * @param options As for a {@linkcode Job}, and `seconds`: how long it may take.
+ * @returns How it ended.
+ * @throws {Error} If it takes too long; the message holds its log.
+ */
+export async function run(
+  argv: readonly string[],
+  options: Partial<JobOptions> & { readonly seconds?: number } = {},
+): Promise<JobResult> {
+  await using job = new Job(argv, { name: argv[0]!, ...options });
+  try {
+    return await job.exit(options.seconds ?? 30);
+  } catch (error) {
+    throw new Error(`${messageOf(error)}\n${job.report}`, { cause: error });
+  }
+}
+
+/**
+ * Runs a program that must succeed.
+ *
+ * @param argv Program and arguments.
+ * @throws {Error} If its exit code is not 0.
+ */
+export async function must(...argv: string[]): Promise<void> {
+  const result = await run(argv);
+  if (result.code !== 0) {
+    throw new Error(`${argv.join(" ")} ended with code ${result.code}: ${result.stderr.join(" ")}`);
+  }
+}
+
+/**
+ * Waits for a promise, but not for ever.
+ *
+ * @param promise What to wait for.
+ * @param options `seconds`: how long. `what`: what is waited for, in the message of a failure.
+ * @returns What it resolves to.
+ * @throws {Error} If it does not settle in time.
+ */
+export async function within<T>(
+  promise: Promise<T>,
+  options: { readonly seconds: number; readonly what: string },
+): Promise<T> {
+  const late = Promise.withResolvers<never>();
+  const message = `waited ${options.seconds} s in vain for ${options.what}`;
+  const timer = setTimeout(() => late.reject(new Error(message)), options.seconds * 1000);
+  try {
+    return await Promise.race([promise, late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

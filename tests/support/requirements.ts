@@ -1,0 +1,68 @@
+/**
+ * What a test needs from the machine. In CI nothing may be missing; elsewhere a test that can't run is skipped, and its
+ * name says why.
+ *
+ * @module
+ */
+
+/** Debian packages by the program that they bring. */
+const PACKAGES: Readonly<Record<string, string>> = {
+  aria2c: "aria2",
+  ip: "iproute2",
+  mktorrent: "mktorrent",
+  opentracker: "opentracker",
+  "python3-libtorrent": "python3-libtorrent",
+  setpriv: "util-linux",
+  tmux: "tmux",
+  "transmission-cli": "transmission-cli",
+};
+
+/** Something that a test can't do without. */
+export type Requirement = keyof typeof PACKAGES | "root";
+
+/**
+ * Defines a test that needs programs or rights.
+ *
+ * @param name Name of the test.
+ * @param needs What it needs. A program that is missing is a failure when `CI` is `true`, else a reason to skip.
+ * @param body The test.
+ */
+export function testWith(name: string, needs: readonly Requirement[], body: () => Promise<void>): void {
+  const missing = needs.flatMap(reasonAgainst);
+  if (missing.length === 0) {
+    Deno.test(name, body);
+  } else if (Deno.env.get("CI") === "true") {
+    Deno.test(name, () => {
+      throw new Error(`This test can't run here: ${missing.join(", ")}`);
+    });
+  } else {
+    // Skipped for the reason that its name gives; never in CI.
+    Deno.test({ name: `${name} (skipped: ${missing.join(", ")})`, ignore: true, fn: body });
+  }
+}
+
+function reasonAgainst(need: Requirement): string[] {
+  if (need === "root") return Deno.uid() === 0 ? [] : ["run it as root"];
+  const found = need === "python3-libtorrent" ? hasLibtorrent() : isOnPath(need);
+  return found ? [] : [`apt-get install ${PACKAGES[need] ?? need}`];
+}
+
+function isOnPath(program: string): boolean {
+  const folders = `${Deno.env.get("PATH") ?? ""}:/usr/sbin:/sbin`.split(":");
+  return folders.some((folder) => isFile(`${folder}/${program}`));
+}
+
+function isFile(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return false;
+    throw error;
+  }
+}
+
+function hasLibtorrent(): boolean {
+  if (!isFile("/usr/bin/python3")) return false;
+  return new Deno.Command("/usr/bin/python3", { args: ["-c", "import libtorrent"], stderr: "null" }).outputSync()
+    .success;
+}

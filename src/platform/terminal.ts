@@ -1,0 +1,83 @@
+/**
+ * The terminal's side of the door: standard input and output, the size of the window, the environment, signals.
+ * The real one is `deno_terminal.ts`; tests bring their own.
+ *
+ * @module
+ */
+
+import type { Bytes } from "../base/bytes.ts";
+
+/** Where the user is. */
+export interface Terminal {
+  /** Standard output. */
+  readonly stdout: Output;
+  /** Standard error. */
+  readonly stderr: Output;
+  /** Whether standard input is a terminal, so that reading it would wait for typing. */
+  readonly stdinIsTerminal: boolean;
+  /** Whether this is Windows, which has other folders and signals. */
+  readonly isWindows: boolean;
+  /** The window as it is now; `COLUMNS` and `LINES`, then 80 by 24, where that is not known. */
+  size(): TerminalSize;
+  /** A variable of the environment, or `undefined` when it is not set. */
+  env(name: string): string | undefined;
+  /**
+   * Calls `listener` whenever somebody asks the program to leave: Ctrl-C, SIGTERM, or the window closing. Without a
+   * listener, the program ends at once, as the system does it.
+   *
+   * @returns Takes the listener away again.
+   */
+  onInterrupt(listener: () => void): () => void;
+  /**
+   * Calls `listener` when the window has another size, or the program goes on after it was suspended: what was drawn may
+   * not be where it was. Never on Windows.
+   *
+   * @returns Takes the listener away again.
+   */
+  onRedraw(listener: () => void): () => void;
+  /**
+   * Calls `listener` with an error that nobody caught, in place of the runtime's own report.
+   *
+   * @returns Takes the listener away again.
+   */
+  onCrash(listener: (thrown: unknown) => void): () => void;
+  /**
+   * Text that goes to standard output when the program ends by any way that still runs code, {@linkcode Terminal.exit}
+   * included.
+   *
+   * @returns Takes it back.
+   */
+  atExit(text: string): () => void;
+  /**
+   * Standard input, whole.
+   *
+   * @throws {ShoalError} Of kind `usage` if it is longer than `maxBytes` or cannot be read.
+   */
+  readStdin(maxBytes: number): Promise<Bytes>;
+  /** Ends the program now. */
+  exit(code: number): never;
+}
+
+/** The size of a window in character cells. */
+export interface TerminalSize {
+  /** Cells in a line. */
+  readonly columns: number;
+  /** Lines. */
+  readonly rows: number;
+}
+
+/** One way out for text. A reader that has gone away is not an error: what is written then goes nowhere. */
+export interface Output {
+  /** Whether it is a terminal, not a file or a pipe. */
+  readonly isTerminal: boolean;
+  /** Whether earlier text still waits for a slow reader. */
+  readonly busy: boolean;
+  /** Writes all of `text`, after what was written before. Settles when it is gone; never fails. */
+  write(text: string): Promise<void>;
+  /**
+   * Waits until everything is gone.
+   *
+   * @throws {ShoalError} Of kind `storage` if something could not be written, such as to a full disk.
+   */
+  flush(): Promise<void>;
+}

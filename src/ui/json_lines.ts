@@ -1,0 +1,88 @@
+/**
+ * Events as objects for scripts: the field names of the command-line contract and no others.
+ *
+ * @module
+ */
+
+import type { ShoalError } from "../base/errors.ts";
+import type { SessionEvent, TorrentSnapshot } from "../session/types.ts";
+
+/** A JSON object; `event` and `time` come first. */
+export interface JsonLine {
+  readonly event: string;
+  /** ISO 8601, UTC. */
+  readonly time: string;
+  readonly [field: string]: string | number | null | readonly string[];
+}
+
+/**
+ * An event.
+ *
+ * @param event What happened.
+ * @param time When, in milliseconds since 1970.
+ * @returns The object to print.
+ */
+export function eventLine(event: SessionEvent, time: number): JsonLine {
+  const { infohash } = event;
+  const head = { event: event.event, time: isoTime(time), infohash };
+  switch (event.event) {
+    case "added":
+      return { ...head, name: event.name, size: event.size, files: event.files };
+    case "checking":
+      return { ...head, progress: event.progress };
+    case "tracker": {
+      const { url, status, seeders, leechers, peers, message } = event;
+      return { ...head, url, status, seeders, leechers, peers, message };
+    }
+    case "peer":
+      return { ...head, address: event.address, client: event.client, action: event.action, message: event.message };
+    case "hash_failed":
+      return { ...head, piece: event.piece, peers: event.peers };
+    case "completed":
+      return { ...head, name: event.name, seconds: event.seconds, bytes: event.bytes, rate: Math.round(event.rate) };
+    case "error":
+      return { ...head, code: event.code, message: event.message, where: event.where };
+    case "stopped":
+      return { ...head, downloaded: event.downloaded, uploaded: event.uploaded };
+  }
+}
+
+/**
+ * How far a torrent is.
+ *
+ * @param torrent The torrent.
+ * @param time When, in milliseconds since 1970.
+ * @returns The object to print: `downloaded` counts verified bytes, so that `downloaded / size` is `progress`.
+ */
+export function progressLine(torrent: TorrentSnapshot, time: number): JsonLine {
+  return {
+    event: "progress",
+    time: isoTime(time),
+    infohash: torrent.infoHash.hex,
+    downloaded: torrent.verified,
+    size: torrent.size,
+    progress: torrent.progress,
+    rate_down: Math.round(torrent.rateDown),
+    rate_up: Math.round(torrent.rateUp),
+    uploaded: torrent.uploaded,
+    peers: torrent.peerCount,
+    seeds: torrent.seedCount,
+    eta: torrent.eta === null ? null : Math.round(torrent.eta),
+  };
+}
+
+/**
+ * A failure that is not a torrent's.
+ *
+ * @param error What went wrong.
+ * @param time When, in milliseconds since 1970.
+ * @returns The object to print.
+ */
+export function failureLine(error: ShoalError, time: number): JsonLine {
+  const message = `${error.what}: ${error.why}`;
+  return { event: "error", time: isoTime(time), code: error.kind, message, where: error.where };
+}
+
+function isoTime(time: number): string {
+  return new Date(time).toISOString();
+}

@@ -1,0 +1,75 @@
+/**
+ * The view for scripts: one JSON object a line.
+ *
+ * @module
+ */
+
+import type { ShoalError } from "../base/errors.ts";
+import type { Timer } from "../platform/platform.ts";
+import type { SessionEvent } from "../session/types.ts";
+import { eventLine, failureLine, type JsonLine, progressLine } from "./json_lines.ts";
+import type { View, ViewOptions } from "./view.ts";
+
+/** Milliseconds between two `progress` lines. */
+const PROGRESS_MS = 1000;
+
+/** {@linkcode View} as JSON lines on standard output. */
+export class JsonView implements View {
+  readonly #options: ViewOptions;
+  #timer: Timer | null = null;
+  #open = false;
+
+  /** @param options What to draw from and on. */
+  constructor(options: ViewOptions) {
+    this.#options = options;
+  }
+
+  /** Starts the clock for `progress`. */
+  start(): void {
+    this.#open = true;
+    this.#wait();
+  }
+
+  /** @param event Printed at once; `peer` events only with `-v`. */
+  event(event: SessionEvent): void {
+    if (event.event === "peer" && this.#options.verbosity === 0) return;
+    // Nobody should have to wait for a last line that says that all is there.
+    if (event.event === "completed") this.#progress(event.infohash);
+    this.#print(eventLine(event, this.#options.platform.wallClock()));
+  }
+
+  /** Sentences are for people. */
+  note(): void {}
+
+  /** @param error Printed as an `error` event. */
+  failed(error: ShoalError): void {
+    this.#print(failureLine(error, this.#options.platform.wallClock()));
+  }
+
+  /** Waits until everything is printed. */
+  async close(): Promise<void> {
+    if (!this.#open) return;
+    this.#open = false;
+    this.#timer?.cancel();
+    await this.#options.terminal.stdout.write("");
+  }
+
+  #wait(): void {
+    this.#timer = this.#options.platform.after(PROGRESS_MS, () => {
+      this.#wait();
+      // A reader that is behind gets the next one; events are never left out.
+      if (!this.#options.terminal.stdout.busy) this.#progress();
+    });
+  }
+
+  #progress(infohash?: string): void {
+    for (const torrent of this.#options.snapshots()) {
+      if (torrent.state === "checking" || (infohash !== undefined && torrent.infoHash.hex !== infohash)) continue;
+      this.#print(progressLine(torrent, this.#options.platform.wallClock()));
+    }
+  }
+
+  #print(line: JsonLine): void {
+    void this.#options.terminal.stdout.write(`${JSON.stringify(line)}\n`);
+  }
+}

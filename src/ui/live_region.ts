@@ -1,0 +1,75 @@
+/**
+ * A part of the terminal that is drawn over and over, as bytes for the terminal.
+ *
+ * @module
+ */
+
+import { displayWidth } from "./text.ts";
+
+const ESC = "\x1b[";
+/** Synchronized output: terminals that know it show what is between all at once, others ignore it. */
+const BEGIN = `${ESC}?2026h`;
+const END = `${ESC}?2026l`;
+/** Brings the cursor back. */
+export const SHOW_CURSOR = `${ESC}?25h`;
+const HIDE_CURSOR = `${ESC}?25l`;
+const ERASE_LINE_END = `${ESC}K`;
+const ERASE_BELOW = `${ESC}J`;
+// deno-lint-ignore no-control-regex
+const COLORS = /\x1b\[\d+m/g;
+
+/** Lines at the bottom of the output that replace themselves. Keeps what it drew last; the cursor rests below it. */
+export class LiveRegion {
+  #drawn: readonly string[] = [];
+  #columns = 0;
+
+  /**
+   * The next picture.
+   *
+   * @param lines What to show, none wider than the window.
+   * @param options `columns`: width of the window now. `above`: lines that scroll away above the region, once.
+   * @returns Text for the terminal; empty when there is nothing new to show.
+   */
+  draw(
+    lines: readonly string[],
+    options: { readonly columns: number; readonly above?: readonly string[]; readonly force?: boolean },
+  ): string {
+    const { columns, above = [], force = false } = options;
+    if (!force && above.length === 0 && columns === this.#columns && sameLines(lines, this.#drawn)) return "";
+    const start = this.#toStart(columns);
+    // Lines are replaced in place, for what is erased first can flicker; lines above may wrap, so they need the room.
+    const fixed = above.length === 0 ? "" : `${ERASE_BELOW}${above.map((line) => `${line}\n`).join("")}`;
+    const region = lines.map((line) => `${line}${cellsOf(line) < columns ? ERASE_LINE_END : ""}\n`).join("");
+    this.#drawn = [...lines];
+    this.#columns = columns;
+    return `${BEGIN}${HIDE_CURSOR}${start}${fixed}${region}${ERASE_BELOW}${END}`;
+  }
+
+  /**
+   * Takes the region away.
+   *
+   * @param options `columns`: width of the window now. `left`: lines that stay in its place.
+   * @returns Text for the terminal; the cursor is visible after it.
+   */
+  end(options: { readonly columns: number; readonly left: readonly string[] }): string {
+    const start = this.#toStart(options.columns);
+    this.#drawn = [];
+    return `${BEGIN}${start}${ERASE_BELOW}${options.left.map((line) => `${line}\n`).join("")}${END}${SHOW_CURSOR}`;
+  }
+
+  /** Moves the cursor to the first cell of what was drawn; lines wrap anew when the window became narrower. */
+  #toStart(columns: number): string {
+    const rows = columns >= this.#columns
+      ? this.#drawn.length
+      : this.#drawn.reduce((sum, line) => sum + Math.max(1, Math.ceil(cellsOf(line) / columns)), 0);
+    return rows === 0 ? "" : `\r${ESC}${rows}A`;
+  }
+}
+
+function cellsOf(line: string): number {
+  return displayWidth(line.replace(COLORS, ""));
+}
+
+function sameLines(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((line, i) => line === b[i]);
+}

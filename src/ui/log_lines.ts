@@ -1,0 +1,117 @@
+/**
+ * Events of a session as sentences.
+ *
+ * @module
+ */
+
+import type { PeerEvent, SessionEvent, TrackerEvent } from "../session/types.ts";
+import { formatPlural } from "./format.ts";
+import { painted, shown, type Style } from "./style.ts";
+
+/** One sentence for the user. */
+export interface LogLine {
+  /** A warning matters to everybody, a note to who asked for it. */
+  readonly level: "note" | "warning";
+  /** Printable text on one line. */
+  readonly text: string;
+}
+
+/** Only the environment's words count, so no colour here. */
+const PLAIN: Style = { color: false, unicode: true };
+
+/** Turns events into sentences; remembers enough not to say the same thing twice. */
+export class LogLines {
+  readonly #verbosity: number;
+  readonly #names = new Map<string, string>();
+  /** Last words of each tracker, by info-hash and URL. */
+  readonly #trackers = new Map<string, string>();
+
+  /** @param verbosity 0: what matters to everybody; 1: why peers went, what trackers say; 2: every peer. */
+  constructor(verbosity: number) {
+    this.#verbosity = verbosity;
+  }
+
+  /**
+   * @param event What happened.
+   * @returns What to say about it, or `null` for nothing.
+   */
+  of(event: SessionEvent): LogLine | null {
+    if (event.event === "added") this.#names.set(event.infohash, event.name);
+    const line = this.#describe(event);
+    if (line === null) return null;
+    // with one torrent, everybody knows which one is meant
+    const name = this.#names.size > 1 ? this.#names.get(event.infohash) : undefined;
+    return { level: line.level, text: shown(name === undefined ? line.text : `${name}: ${line.text}`, PLAIN) };
+  }
+
+  #describe(event: SessionEvent): LogLine | null {
+    switch (event.event) {
+      case "tracker":
+        return this.#describeTracker(event);
+      case "peer":
+        return this.#describePeer(event);
+      case "hash_failed": {
+        const from = event.peers.length === 0 ? "" : `; it came from ${event.peers.join(", ")}`;
+        return { level: "warning", text: `piece ${event.piece} failed its hash check and is fetched again${from}` };
+      }
+      default:
+        return null;
+    }
+  }
+
+  #describeTracker(event: TrackerEvent): LogLine | null {
+    const key = `${event.infohash} ${event.url}`;
+    const words = `${event.status} ${event.message}`;
+    const said = this.#trackers.get(key) === words;
+    this.#trackers.set(key, words);
+    if (event.status === "error" || event.status === "warning") {
+      if (said && this.#verbosity === 0) return null;
+      const verb = event.status === "error" ? "failed" : "warns";
+      return { level: "warning", text: `tracker ${event.url} ${verb}: ${event.message}` };
+    }
+    if (this.#verbosity === 0) return null;
+    const counts = [
+      formatPlural(event.peers, "peer"),
+      ...(event.seeders === null ? [] : [`${formatPlural(event.seeders, "seeder")} in all`]),
+      ...(event.leechers === null ? [] : [`${formatPlural(event.leechers, "leecher")} in all`]),
+    ];
+    return { level: "note", text: `tracker ${event.url} answered: ${counts.join(", ")}` };
+  }
+
+  #describePeer(event: PeerEvent): LogLine | null {
+    const peer = event.client === "" ? event.address : `${event.address} (${event.client})`;
+    const why = event.message === "" ? "" : `: ${event.message}`;
+    switch (event.action) {
+      case "banned":
+        return { level: "warning", text: `peer ${peer} is banned${why}` };
+      case "disconnected":
+        return this.#verbosity < 1 ? null : { level: "note", text: `peer ${peer} is gone${why}` };
+      case "refused":
+        return this.#verbosity < 2 ? null : { level: "note", text: `peer ${peer} was refused${why}` };
+      case "connected":
+        return this.#verbosity < 2 ? null : { level: "note", text: `peer ${peer} is connected` };
+    }
+  }
+}
+
+/**
+ * A sentence as one line for standard error.
+ *
+ * @param line What to say.
+ * @returns The line with its end.
+ */
+export function plainLogLine(line: LogLine): string {
+  return line.level === "warning" ? `shoal: warning: ${line.text}\n` : `shoal: ${line.text}\n`;
+}
+
+/**
+ * A sentence for a place above the live table.
+ *
+ * @param line What to say.
+ * @param style What the terminal can show.
+ * @returns The line without its end.
+ */
+export function styledLogLine(line: LogLine, style: Style): string {
+  const text = shown(line.text, style);
+  return line.level === "warning" ? `${painted("warning:", "yellow", style)} ${text}` : painted(text, "dim", style);
+}

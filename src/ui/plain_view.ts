@@ -1,0 +1,130 @@
+/**
+ * The view for files and pipes: a line every few seconds, messages on standard error.
+ *
+ * @module
+ */
+
+import type { Timer } from "../platform/platform.ts";
+import type { SessionEvent, TorrentSnapshot } from "../session/types.ts";
+import { formatDuration, formatPart, formatPercent, formatPlural, formatRate, formatSize } from "./format.ts";
+import { type LogLine, LogLines, plainLogLine } from "./log_lines.ts";
+import { ratioOf } from "./ratio.ts";
+import { shown, type Style } from "./style.ts";
+import { Summary } from "./summary.ts";
+import type { View, ViewOptions } from "./view.ts";
+
+/** Milliseconds between two looks at the peers. */
+const LOOK_MS = 1000;
+/** Looks for each line. */
+const LOOKS_PER_LINE = 5;
+/** Files keep every character, but no colours. */
+const STYLE: Style = { color: false, unicode: true };
+
+/** {@linkcode View} for whatever is not a terminal. */
+export class PlainView implements View {
+  readonly #options: ViewOptions;
+  readonly #summary = new Summary();
+  readonly #log: LogLines;
+  /** The last line of each torrent, by info-hash, for what stands still needs no second line. */
+  readonly #said = new Map<string, string>();
+  #looks = 0;
+  #timer: Timer | null = null;
+  #open = false;
+
+  /** @param options What to draw from and on. */
+  constructor(options: ViewOptions) {
+    this.#options = options;
+    this.#log = new LogLines(options.verbosity);
+  }
+
+  /** Starts the clock; the first line comes with the first event or after some seconds. */
+  start(): void {
+    this.#open = true;
+    this.#wait();
+  }
+
+  /** @param event Said at once if it matters. */
+  event(event: SessionEvent): void {
+    // A download can be over between two looks: what it came to must not be missed.
+    if (event.event === "completed") this.#summary.observe(this.#options.snapshots());
+    this.#summary.event(event);
+    if (event.event === "added") {
+      const files = formatPlural(event.files, "file");
+      void this.#options.terminal.stdout.write(
+        `${shown(event.name, STYLE)}: ${formatSize(event.size)} in ${files}\n`,
+      );
+    }
+    const line = this.#log.of(event);
+    if (line !== null) this.#say(line);
+  }
+
+  /** @param text Said on standard error. */
+  note(text: string): void {
+    this.#say({ level: "note", text });
+  }
+
+  /** The error line is enough. */
+  failed(): void {}
+
+  /** Sums up. */
+  async close(): Promise<void> {
+    if (!this.#open) return;
+    this.#open = false;
+    this.#timer?.cancel();
+    const { snapshots, savedAs, terminal } = this.#options;
+    this.#summary.observe(snapshots());
+    const lines = this.#summary.lines({ savedAs, style: STYLE });
+    await terminal.stdout.write(lines.map((line) => `${line}\n`).join(""));
+  }
+
+  #wait(): void {
+    this.#timer = this.#options.platform.after(LOOK_MS, () => {
+      this.#wait();
+      this.#look();
+    });
+  }
+
+  #look(): void {
+    const { snapshots, terminal } = this.#options;
+    const torrents = snapshots();
+    this.#summary.observe(torrents);
+    this.#looks++;
+    if (this.#looks % LOOKS_PER_LINE !== 0 || terminal.stdout.busy) return;
+    for (const torrent of torrents) {
+      const line = plainLine(torrent);
+      if (this.#said.get(torrent.infoHash.hex) === line) continue;
+      this.#said.set(torrent.infoHash.hex, line);
+      void terminal.stdout.write(`${line}\n`);
+    }
+  }
+
+  #say(line: LogLine): void {
+    void this.#options.terminal.stderr.write(plainLogLine(line));
+  }
+}
+
+/**
+ * How a torrent stands, in one line.
+ *
+ * @param torrent The torrent.
+ * @returns The line without its end.
+ */
+export function plainLine(torrent: TorrentSnapshot): string {
+  return `${shown(torrent.name, STYLE)}: ${describe(torrent)}`;
+}
+
+function describe(torrent: TorrentSnapshot): string {
+  const peers = formatPlural(torrent.peerCount, "peer");
+  const up = `${formatRate(torrent.rateUp)} up`;
+  switch (torrent.state) {
+    case "downloading": {
+      const eta = torrent.eta === null ? "" : `, ETA ${formatDuration(torrent.eta)}`;
+      const part = `${formatPercent(torrent.progress)} (${formatPart(torrent.verified, torrent.size)})`;
+      return `${part}, ${formatRate(torrent.rateDown)} down, ${up}, ${peers}${eta}`;
+    }
+    case "seeding":
+      return `seeding, ${up}, ${formatSize(torrent.uploaded)} sent (ratio ${ratioOf(torrent).toFixed(2)}), ${peers}`;
+    default:
+      return `${torrent.state} (${formatPercent(torrent.progress)})`;
+  }
+}

@@ -1,0 +1,83 @@
+/**
+ * What the terminal can show: colours, and characters beyond ASCII.
+ *
+ * @module
+ */
+
+import { type Align, fit, printable } from "./text.ts";
+
+/** How to draw. */
+export interface Style {
+  /** Whether colours and weights may be used. */
+  readonly color: boolean;
+  /** Whether characters beyond ASCII may be used. */
+  readonly unicode: boolean;
+}
+
+/** A colour or weight; each is one of the terminal's own sixteen, so that the user's theme decides. */
+export type Paint = "plain" | "bold" | "dim" | "red" | "green" | "yellow" | "cyan";
+
+const CODES: Readonly<Record<Exclude<Paint, "plain">, readonly [on: number, off: number]>> = {
+  bold: [1, 22],
+  dim: [2, 22],
+  red: [31, 39],
+  green: [32, 39],
+  yellow: [33, 39],
+  cyan: [36, 39],
+};
+
+/**
+ * The style that the environment asks for.
+ *
+ * @param env Reads a variable of the environment.
+ * @returns No colour with `NO_COLOR` or on a dumb terminal; ASCII alone where the locale says that there is no more.
+ */
+export function styleFor(env: (name: string) => string | undefined): Style {
+  const terminal = env("TERM");
+  const locale = env("LC_ALL") || env("LC_CTYPE") || env("LANG") || "UTF-8";
+  return {
+    color: !env("NO_COLOR") && terminal !== "dumb",
+    unicode: terminal !== "dumb" && terminal !== "linux" && /utf-?8/i.test(locale),
+  };
+}
+
+/**
+ * Text in a colour.
+ *
+ * @param text Printable text.
+ * @param paint Which colour or weight.
+ * @param style What the terminal can show.
+ * @returns The text with escape sequences round it, or as it is.
+ */
+export function painted(text: string, paint: Paint, style: Style): string {
+  if (!style.color || paint === "plain" || text === "") return text;
+  const [on, off] = CODES[paint];
+  return `\x1b[${on}m${text}\x1b[${off}m`;
+}
+
+/**
+ * Text from outside as this terminal can show it.
+ *
+ * @param text Anything.
+ * @param style What the terminal can show.
+ * @returns Printable text, with `?` for each character that is missing there.
+ */
+export function shown(text: string, style: Style): string {
+  const safe = printable(text);
+  return style.unicode ? safe : safe.replace(/[^\x20-\x7e]/gu, "?");
+}
+
+/**
+ * Text from outside in a column.
+ *
+ * @param text Anything.
+ * @param options `width`: cells. `align`: which side it keeps to; left when absent. `style`: what the terminal can show.
+ * @returns Printable text of exactly `width` cells.
+ */
+export function cell(
+  text: string,
+  options: { readonly width: number; readonly align?: Align; readonly style: Style },
+): string {
+  const { width, align = "left", style } = options;
+  return fit(shown(text, style), style.unicode ? { width, align } : { width, align, ellipsis: "~" });
+}

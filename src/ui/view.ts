@@ -1,0 +1,38 @@
+/**
+ * What every way of showing a session has in common.
+ *
+ * @module
+ */
+
+import type { ShoalError } from "../base/errors.ts";
+import type { Platform } from "../platform/platform.ts";
+import type { Terminal } from "../platform/terminal.ts";
+import type { SessionEvent, TorrentSnapshot } from "../session/types.ts";
+
+/** Shows what a session does. */
+export interface View {
+  /** Starts showing. */
+  start(): void;
+  /** Takes note of an event of the session; never throws, never waits. */
+  event(event: SessionEvent): void;
+  /** Says a sentence of the program's own. */
+  note(text: string): void;
+  /** Takes note of a failure that is not a torrent's; its error line on standard error is not the view's business. */
+  failed(error: ShoalError): void;
+  /** Stops showing, sums up, and leaves the terminal as it was. Harmless when called again. */
+  close(): Promise<void>;
+}
+
+/** What a view draws from and draws on. */
+export interface ViewOptions {
+  /** Clocks and timers. */
+  readonly platform: Pick<Platform, "now" | "wallClock" | "after">;
+  /** Where it draws. */
+  readonly terminal: Terminal;
+  /** The torrents as they are now. */
+  readonly snapshots: () => readonly TorrentSnapshot[];
+  /** How often `-v` was given. */
+  readonly verbosity: number;
+  /** The path under which a torrent's data is saved, by info-hash; `null` when nobody wants to know. */
+  readonly savedAs: (infohash: string) => string | null;
+}

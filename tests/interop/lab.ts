@@ -8,6 +8,7 @@
 import { messageOf } from "../../src/base/errors.ts";
 import { Job, must } from "../support/job.ts";
 import { assertSame, makeFile, makeTree, type Payload } from "../support/payload.ts";
+import type { Requirement } from "../support/requirements.ts";
 import { withScratch } from "../support/scratch.ts";
 import { readTorrent } from "../support/torrents.ts";
 import { type ClientName, type RunningClient, startClient } from "./clients.ts";
@@ -17,7 +18,15 @@ import { type Host, PrivateNetwork } from "./network.ts";
 export type PayloadKind = "file" | "tree";
 
 /** What the tests of this folder need. */
-export const NEEDS = ["root", "ip", "aria2c", "transmission-cli", "python3-libtorrent", "opentracker", "mktorrent"];
+export const NEEDS: readonly Requirement[] = [
+  "root",
+  "ip",
+  "aria2c",
+  "transmission-cli",
+  "python3-libtorrent",
+  "opentracker",
+  "mktorrent",
+];
 
 const TRACKER_PORT = 6969;
 const FILE_SIZE = (48 << 20) + 12_345;

@@ -5,20 +5,21 @@
  * @module
  */
 
+import { BINARY } from "./binary.ts";
+
 /** Debian packages by the program that they bring. */
-const PACKAGES: Readonly<Record<string, string>> = {
+const PACKAGES = {
   aria2c: "aria2",
   ip: "iproute2",
   mktorrent: "mktorrent",
   opentracker: "opentracker",
-  "python3-libtorrent": "python3-libtorrent",
   setpriv: "util-linux",
   tmux: "tmux",
   "transmission-cli": "transmission-cli",
-};
+} as const;
 
-/** Something that a test can't do without. */
-export type Requirement = keyof typeof PACKAGES | "root";
+/** Something that a test can't do without: a program, Python's libtorrent, root, or the compiled Shoal. */
+export type Requirement = keyof typeof PACKAGES | "python3-libtorrent" | "root" | "binary";
 
 /**
  * Defines a test that needs programs or rights.
@@ -43,8 +44,9 @@ export function testWith(name: string, needs: readonly Requirement[], body: () =
 
 function reasonAgainst(need: Requirement): string[] {
   if (need === "root") return Deno.uid() === 0 ? [] : ["run it as root"];
-  const found = need === "python3-libtorrent" ? hasLibtorrent() : isOnPath(need);
-  return found ? [] : [`apt-get install ${PACKAGES[need] ?? need}`];
+  if (need === "binary") return isFile(BINARY) ? [] : ["deno task compile"];
+  if (need === "python3-libtorrent") return hasLibtorrent() ? [] : [`apt-get install ${need}`];
+  return isOnPath(need) ? [] : [`apt-get install ${PACKAGES[need]}`];
 }
 
 function isOnPath(program: string): boolean {

@@ -1,0 +1,106 @@
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { BINARY, runShoal } from "../support/binary.ts";
+import { makeTree } from "../support/payload.ts";
+import { testWith } from "../support/requirements.ts";
+import { withScratch } from "../support/scratch.ts";
+import { makeTorrent } from "../support/torrents.ts";
+
+const COMMANDS = ["download", "seed", "info", "demo"];
+
+testWith(
+  "shoal --version prints the name and the version of deno.json",
+  ["binary"],
+  () =>
+    withScratch(async (folder) => {
+      const { version } = JSON.parse(await Deno.readTextFile(new URL("../../deno.json", import.meta.url)));
+      const { code, stdout, stderr } = await runShoal(["--version"], folder);
+      assertEquals([code, stderr], [0, []]);
+      assertStringIncludes(stdout.join("\n"), version);
+    }),
+);
+
+testWith(
+  "shoal --help names every command, and no line is longer than 100 columns",
+  ["binary"],
+  () =>
+    withScratch(async (folder) => {
+      const { code, stdout, stderr } = await runShoal(["--help"], folder);
+      assertEquals([code, stderr], [0, []]);
+      for (const command of COMMANDS) assertMatch(stdout.join("\n"), new RegExp(`^  ${command}\\b`, "m"));
+      assertEquals(stdout.filter((line) => line.length > 100), []);
+    }),
+);
+
+for (const command of COMMANDS) {
+  testWith(`shoal ${command} --help explains itself`, ["binary"], () =>
+    withScratch(async (folder) => {
+      const { code, stdout, stderr } = await runShoal([command, "--help"], folder);
+      assertEquals([code, stderr], [0, []]);
+      assertStringIncludes(stdout.join("\n"), command);
+      assertStringIncludes(stdout.join("\n"), "--help");
+    }));
+}
+
+testWith(
+  "shoal without arguments is a usage error that points to --help",
+  ["binary"],
+  () =>
+    withScratch(async (folder) => {
+      const { code, stdout, stderr } = await runShoal([], folder);
+      assertEquals([code, stdout], [2, []]);
+      assertStringIncludes(stderr.join("\n"), "--help");
+    }),
+);
+
+testWith("shoal info shows a torrent to people and to programs", ["binary"], () =>
+  withScratch(async (folder) => {
+    const payload = await makeTree(folder, { name: "a tree", seed: 7 });
+    const tracker = "http://127.0.0.1:1/announce";
+    const infohash = await makeTorrent(payload, { path: `${folder}/tree.torrent`, tracker });
+
+    const human = await runShoal(["info", "tree.torrent"], folder);
+    assertEquals([human.code, human.stderr], [0, []]);
+    const text = human.stdout.join("\n");
+    for (const part of ["a tree", infohash, tracker, "de\u0301compose\u0301"]) assertStringIncludes(text, part);
+
+    const json = await runShoal(["info", "--json", "tree.torrent"], folder);
+    assertEquals([json.code, json.stderr], [0, []]);
+    const info = JSON.parse(json.stdout.join("\n"));
+    assertEquals(info.name, "a tree");
+    assertEquals(info.infohash, infohash);
+    assertEquals(info.infohash_v2, null);
+    assertEquals(info.version, "v1");
+    assertEquals(info.size, payload.size);
+    assertEquals(info.piece_length, 1 << 18);
+    assertEquals(info.pieces, Math.ceil(payload.size / (1 << 18)));
+    assertEquals(info.private, false);
+    assertEquals(info.trackers, [[tracker]]);
+    assertEquals(info.files.length, payload.files.length);
+    assertEquals(info.files[0].length, payload.files[0]!.size);
+    assertStringIncludes(info.magnet, infohash);
+  }));
+
+testWith(
+  "shoal demo downloads from a whole swarm, checks the result, and leaves nothing behind",
+  ["binary"],
+  () =>
+    withScratch(async (folder) => {
+      const { code, stdout, stderr } = await runShoal(["demo", "--size", "32M"], folder, 120);
+      assertEquals([code, stderr], [0, []], stdout.join("\n"));
+      assertStringIncludes(stdout.join("\n"), "SHA-256");
+      const left = [];
+      for await (const entry of Deno.readDir(folder)) left.push(entry.name);
+      assertEquals(left.filter((name) => name !== "state" && name !== "config"), []);
+    }),
+);
+
+testWith("the binary may run no other program and load no library", ["binary"], async () => {
+  const bytes = await Deno.readFile(BINARY);
+  // `deno compile` keeps the permissions as JSON behind the runtime; a runtime that came out of another program still
+  // has that program's in front.
+  const text = new TextDecoder("latin1").decode(bytes.subarray(-64 << 20));
+  const found = [...text.matchAll(/"permissions":(\{[^{}]*\})/g)].at(-1);
+  assert(found !== undefined, "no permissions in the binary");
+  const permissions = JSON.parse(found[1]!);
+  assertEquals([permissions.allow_all, permissions.allow_run, permissions.allow_ffi], [false, null, null]);
+});

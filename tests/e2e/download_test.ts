@@ -1,0 +1,108 @@
+import { assert, assertEquals, assertGreater, assertLess } from "@std/assert";
+import { freePort, seedWithAria2 } from "../support/aria2.ts";
+import { OFFLINE, runShoal, startShoal } from "../support/binary.ts";
+import { eventsOf } from "../support/events.ts";
+import { assertSame, makeFile, makeTree } from "../support/payload.ts";
+import { testWith } from "../support/requirements.ts";
+import { withScratch } from "../support/scratch.ts";
+import { makeTorrent } from "../support/torrents.ts";
+
+const MIB = 1 << 20;
+
+testWith("shoal downloads a tree from a real client", ["binary", "aria2c"], () =>
+  withScratch(async (folder) => {
+    const payload = await makeTree(`${folder}/source`, { name: "a tree", seed: 11 });
+    const torrent = `${folder}/tree.torrent`;
+    await makeTorrent(payload, { path: torrent });
+    await using seeder = await seedWithAria2(payload, { torrent });
+
+    const args = [torrent, "-o", "new/result", "-p", "0", "--peer", seeder.address, "--json", ...OFFLINE];
+    const { code, stdout, stderr } = await runShoal(args, folder, 60);
+    assertEquals([code, stderr], [0, []]);
+    await assertSame(payload, `${folder}/new/result`);
+    const kinds = eventsOf(stdout).map(({ event }) => event);
+    assertEquals([kinds[0], kinds.at(-1)], ["added", "stopped"]);
+    const [completed] = eventsOf(stdout, "completed");
+    assertEquals(completed!.bytes, payload.size);
+
+    // A second start finds everything, asks nobody for anything, and is done.
+    const before = await seeder.uploaded();
+    const again = await runShoal(args, folder, 30);
+    assertEquals([again.code, again.stderr], [0, []]);
+    assertEquals(await seeder.uploaded(), before);
+  }));
+
+testWith(
+  "shoal prints plain lines when it is not on a terminal, and nothing with --quiet",
+  ["binary", "aria2c"],
+  () =>
+    withScratch(async (folder) => {
+      const payload = await makeFile(`${folder}/source`, { name: "file.bin", size: 9 * MIB + 1, seed: 12 });
+      const torrent = `${folder}/file.torrent`;
+      await makeTorrent(payload, { path: torrent });
+      await using seeder = await seedWithAria2(payload, { torrent });
+
+      const args = ["download", torrent, "-p", "0", "--peer", seeder.address, ...OFFLINE];
+      const plain = await runShoal([...args, "-o", "plain"], folder, 60);
+      assertEquals([plain.code, plain.stderr], [0, []]);
+      assert(plain.stdout.some((line) => line.includes("file.bin")), plain.stdout.join("\n"));
+      assertEquals(plain.stdout.filter((line) => line.includes("\x1b")), []);
+      await assertSame(payload, `${folder}/plain`);
+
+      const quiet = await runShoal([...args, "-o", "quiet", "--quiet"], folder, 60);
+      assertEquals(quiet, { code: 0, stdout: [], stderr: [] });
+      await assertSame(payload, `${folder}/quiet`);
+    }),
+);
+
+testWith(
+  "Ctrl-C stops a download in good order, and the next start fetches only what is missing",
+  ["binary", "aria2c"],
+  () =>
+    withScratch(async (folder) => {
+      const payload = await makeFile(`${folder}/source`, { name: "file.bin", size: 64 * MIB + 321, seed: 13 });
+      const torrent = `${folder}/file.torrent`;
+      await makeTorrent(payload, { path: torrent });
+      await using seeder = await seedWithAria2(payload, { torrent, uploadLimit: 12 * MIB });
+      const args = ["download", torrent, "-o", "out", "-p", "0", "--peer", seeder.address, "--json", ...OFFLINE];
+
+      await using first = startShoal(args, folder);
+      await first.line((line) => {
+        const event = JSON.parse(line);
+        return event.event === "progress" && event.downloaded > 16 * MIB;
+      }, { seconds: 30, what: "a quarter was there" });
+      const asked = performance.now();
+      first.signal("SIGINT");
+      const stopped = await first.exit(10);
+      assertLess(performance.now() - asked, 3500, "it took longer than 3 s to leave");
+      assertEquals([stopped.code, stopped.stderr], [130, []]);
+      assertEquals(eventsOf(stopped.stdout).at(-1)!.event, "stopped");
+      assertEquals(eventsOf(stopped.stdout, "completed"), []);
+      const fetched = await seeder.uploaded();
+      assertGreater(fetched, 16 * MIB);
+
+      const second = await runShoal(args, folder, 60);
+      assertEquals([second.code, second.stderr], [0, []]);
+      await assertSame(payload, `${folder}/out`);
+      // Blocks that were under way, and pieces that were not whole.
+      assertLess(await seeder.uploaded() - payload.size, 8 * MIB, "too much was fetched twice");
+    }),
+);
+
+testWith("two shoals: one seeds, the other downloads from it", ["binary"], () =>
+  withScratch(async (folder) => {
+    const payload = await makeTree(`${folder}/source`, { name: "a tree", seed: 14 });
+    const torrent = `${folder}/tree.torrent`;
+    await makeTorrent(payload, { path: torrent });
+    const port = freePort();
+    await using seeder = startShoal(["seed", torrent, "source", "-p", `${port}`, "--json", ...OFFLINE], folder);
+    await seeder.line((line) => line.includes('"completed"') || line.includes('"progress"'), {
+      seconds: 30,
+      what: "it had checked the data",
+    });
+    const args = [torrent, "-o", "out", "-p", "0", "--peer", `127.0.0.1:${port}`, "--quiet", ...OFFLINE];
+    assertEquals(await runShoal(args, folder, 60), { code: 0, stdout: [], stderr: [] });
+    await assertSame(payload, `${folder}/out`);
+    seeder.signal("SIGINT");
+    assertEquals((await seeder.exit(10)).code, 130);
+  }));

@@ -1,0 +1,79 @@
+/**
+ * aria2 as a seeder on the loopback interface, for tests that do not need a network of their own.
+ *
+ * @module
+ */
+
+import { Job } from "./job.ts";
+import type { Payload } from "./payload.ts";
+
+/** A seeder that is listening. */
+export interface Seeder extends AsyncDisposable {
+  /** Its process. */
+  readonly job: Job;
+  /** `host:port` for `--peer`. */
+  readonly address: string;
+  /** Payload bytes that it has sent so far. */
+  uploaded(): Promise<number>;
+}
+
+/**
+ * Starts aria2 as a seeder.
+ *
+ * @param payload What it has.
+ * @param options `torrent`: path of its torrent. `uploadLimit`: bytes a second, all peers together.
+ * @returns The seeder, listening; dispose of it.
+ */
+export async function seedWithAria2(
+  payload: Payload,
+  options: { readonly torrent: string; readonly uploadLimit?: number },
+): Promise<Seeder> {
+  const control = freePort();
+  const job = new Job([
+    "aria2c",
+    "--no-conf",
+    "--enable-dht=false",
+    "--bt-enable-lpd=false",
+    "--enable-peer-exchange=false",
+    "--disable-ipv6=true",
+    "--listen-port=20000-32000", // it takes one at random that is free
+    `--dir=${payload.folder}`,
+    "--file-allocation=none",
+    "--allow-overwrite=true",
+    "--summary-interval=0",
+    "--show-console-readout=false",
+    "--enable-color=false",
+    "--seed-ratio=0",
+    "--bt-seed-unverified=true",
+    "--enable-rpc=true",
+    `--rpc-listen-port=${control}`,
+    `--max-overall-upload-limit=${options.uploadLimit ?? 0}`,
+    options.torrent,
+  ], { name: "aria2 seed" });
+  const wanted = { seconds: 20, what: "it listened" };
+  const line = await job.line((text) => text.includes("BitTorrent: listening on TCP port"), wanted);
+  const port = Number(/TCP port (\d+)/.exec(line)![1]);
+  return {
+    job,
+    address: `127.0.0.1:${port}`,
+    uploaded: () => uploadedSoFar(control),
+    [Symbol.asyncDispose]: () => job.stop(),
+  };
+}
+
+async function uploadedSoFar(control: number): Promise<number> {
+  const body = JSON.stringify({ jsonrpc: "2.0", id: "1", method: "aria2.tellActive", params: [["uploadLength"]] });
+  const response = await fetch(`http://127.0.0.1:${control}/jsonrpc`, { method: "POST", body });
+  const { result } = await response.json();
+  return Number(result[0].uploadLength);
+}
+
+/**
+ * A TCP port of the loopback interface that nobody listened on a moment ago.
+ *
+ * @returns Its number.
+ */
+export function freePort(): number {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return listener.addr.port;
+}

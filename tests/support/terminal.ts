@@ -1,0 +1,103 @@
+/**
+ * A real terminal of a chosen size, by way of tmux.
+ *
+ * @module
+ */
+
+import { must, run, within } from "./job.ts";
+
+/** What a terminal shows. */
+export interface Screen {
+  /** Rows, as wide as the terminal or narrower. */
+  readonly rows: readonly string[];
+  /** Lines, each of which may have wrapped over several rows. */
+  readonly lines: readonly string[];
+  /** Whether the cursor can be seen. */
+  readonly cursorVisible: boolean;
+}
+
+/** A terminal in which one command runs. */
+export class Terminal implements AsyncDisposable {
+  readonly #server: string;
+
+  private constructor(server: string) {
+    this.#server = server;
+  }
+
+  /**
+   * Opens a terminal and runs a command in it. The terminal stays when the command has ended.
+   *
+   * @param command For the shell.
+   * @param options `columns`: width. `cwd`: working folder. `env`: variables to set.
+   * @returns The terminal; dispose of it.
+   */
+  static async open(
+    command: string,
+    options: { readonly columns: number; readonly cwd: string; readonly env: Readonly<Record<string, string>> },
+  ): Promise<Terminal> {
+    const terminal = new Terminal(`shoal-test-${crypto.randomUUID()}`);
+    const env = Object.entries({ LC_ALL: "C.UTF-8", ...options.env }).flatMap((
+      [key, value],
+    ) => ["-e", `${key}=${value}`]);
+    const size = ["-x", `${options.columns}`, "-y", "24"];
+    const line = `${command}; echo "ended with $?"; tmux -L ${terminal.#server} wait-for -S ended; cat`;
+    const start = ["new-session", "-d", ...size, "-c", options.cwd, ...env, "sh", "-c", line];
+    await must("tmux", "-L", terminal.#server, "-u", "-f", "/dev/null", ...start);
+    return terminal;
+  }
+
+  /**
+   * Presses keys.
+   *
+   * @param keys As tmux calls them: `C-c`.
+   */
+  async press(keys: string): Promise<void> {
+    await this.#tmux("send-keys", keys);
+  }
+
+  /** Looks at the screen. */
+  async screen(): Promise<Screen> {
+    const rows = await this.#tmux("capture-pane", "-p");
+    const lines = await this.#tmux("capture-pane", "-p", "-J");
+    const [cursor] = await this.#tmux("display-message", "-p", "#{cursor_flag}");
+    return { rows, lines: lines.map((line) => line.trimEnd()), cursorVisible: cursor === "1" };
+  }
+
+  /**
+   * Looks at the screen again and again until it shows something.
+   *
+   * @param shows Whether it does.
+   * @param what In the message of a failure.
+   * @returns The screen that did.
+   */
+  async until(shows: (screen: Screen) => boolean, what: string): Promise<Screen> {
+    const end = performance.now() + 20_000;
+    for (;;) {
+      const screen = await this.screen();
+      if (shows(screen)) return screen;
+      if (performance.now() > end) throw new Error(`the terminal never showed ${what}:\n${screen.rows.join("\n")}`);
+    }
+  }
+
+  /**
+   * Waits for the command to end.
+   *
+   * @param seconds How long.
+   * @returns The last screen, with a line `ended with CODE`.
+   */
+  async ended(seconds: number): Promise<Screen> {
+    await within(this.#tmux("wait-for", "ended"), { seconds, what: "the command in the terminal to end" });
+    return await this.screen();
+  }
+
+  /** Closes the terminal; what runs in it is hung up on. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#tmux("kill-server");
+  }
+
+  async #tmux(...args: string[]): Promise<string[]> {
+    const { code, stdout, stderr } = await run(["tmux", "-L", this.#server, "-u", ...args], { seconds: 120 });
+    if (code !== 0) throw new Error(`tmux ${args.join(" ")}: ${stderr.join(" ")}`);
+    return [...stdout];
+  }
+}

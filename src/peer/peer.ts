@@ -1,0 +1,433 @@
+/**
+ * One peer connection without its socket: messages in, decisions and messages out.
+ *
+ * @module
+ */
+
+import { formatAddress, type PeerAddress } from "../base/address.ts";
+import { Bitfield } from "../base/bitfield.ts";
+import type { Bytes } from "../base/bytes.ts";
+import {
+  encodeExtensionHandshake,
+  EXTENSION_HANDSHAKE,
+  parseExtensionHandshake,
+  UPLOAD_ONLY_ID,
+} from "../wire/extension.ts";
+import { FrameReader, type MessageHandler } from "../wire/frame_reader.ts";
+import { FrameWriter } from "../wire/frame_writer.ts";
+import type { Handshake } from "../wire/handshake.ts";
+import { BLOCK_SIZE, MAX_REQUEST_LENGTH, MessageId, messageName, WireError } from "../wire/messages.ts";
+import { BlockQueue } from "./block_queue.ts";
+import { clientName } from "./client_name.ts";
+import { PipelineDepth } from "./pipeline_depth.ts";
+import { RateMeter } from "./rate_meter.ts";
+import { nextPhase, type Phase } from "./rules.ts";
+
+/** Requests that we hold for a peer, told as `reqq`; more are rejected. */
+export const REQUEST_QUEUE_LIMIT = 512;
+/** Requests that a peer holds when it doesn't say. libtorrent assumes the same. */
+const DEFAULT_PEER_QUEUE = 250;
+/** Most requests that we keep outstanding, whatever a peer offers: 32 MiB. */
+const MAX_OUTSTANDING = 2048;
+/** Blocks that are put into the send buffer before it is written: enough for one large write. */
+const SEND_WATERMARK = 256 * 1024;
+/** Pieces that a peer may allow us while it chokes us; more are ignored. */
+const MAX_ALLOWED_FAST = 64;
+
+/** What a peer needs to know and tell. Calls come while a read is parsed, so they must not take long. */
+export interface PeerHost {
+  /** Pieces of the torrent. */
+  readonly pieceCount: number;
+  /** Bytes of a piece. */
+  pieceSize(index: number): number;
+  /** Milliseconds on the clock that never jumps. */
+  now(): number;
+  /** The peer has one piece more. */
+  peerHas(peer: Peer, index: number): void;
+  /** The peer said what it has, all at once. */
+  peerPieces(peer: Peer): void;
+  /** The peer choked or unchoked us, or allowed a piece while it chokes. */
+  peerChoke(peer: Peer): void;
+  /** The peer became interested, or not. */
+  peerInterest(peer: Peer): void;
+  /** A block came; `latency` in milliseconds since it was asked for, or -1 if it was not. */
+  peerBlock(peer: Peer, block: ReceivedBlock): void;
+  /** The peer won't send a block that we asked for. */
+  peerRejected(peer: Peer, index: number, begin: number): void;
+  /** The peer told more about itself: client, port, upload-only. */
+  peerIntroduced(peer: Peer): void;
+  /** Whether we have a piece and may serve it. */
+  canServe(index: number): boolean;
+  /** Copies a block from the read cache, or returns `false` when it isn't there. */
+  readBlock(block: { index: number; begin: number; length: number }, into: Bytes, at: number): boolean;
+  /** Brings a block into the read cache. */
+  loadBlock(index: number, begin: number, length: number): Promise<void>;
+}
+
+/** A block in a receive buffer; one object is used again for every block, so nothing of it may be kept. */
+export interface ReceivedBlock {
+  index: number;
+  begin: number;
+  source: Bytes;
+  at: number;
+  length: number;
+  latency: number;
+}
+
+/** The socket's side of a peer. */
+export interface PeerOutput {
+  /** Something waits in the writer. */
+  flush(): void;
+  /** Ends the connection. */
+  close(reason: string): void;
+}
+
+/**
+ * State of one connection (BEP 3, 6, 10, 21). The fields that the swarm decides on are plain properties; what goes over
+ * the wire goes through methods, so that state and messages can't differ.
+ */
+export class Peer implements MessageHandler {
+  /** Where it is; the port is the one it listens on once that is known. */
+  address: PeerAddress;
+  /** It connected to us. */
+  readonly incoming: boolean;
+  /** Number of this connection, never used twice in a torrent. */
+  readonly number: number;
+  /** 20 bytes. */
+  readonly peerId: Bytes;
+  /** Both ends speak the Fast extension (BEP 6). */
+  readonly fast: boolean;
+  /** When the connection was made. */
+  readonly connectedAt: number;
+  /** What it has. */
+  readonly pieces: Bitfield;
+  /** Name and version; empty when unknown. */
+  client: string;
+  /** It told us that it won't download (BEP 21). */
+  uploadOnly = false;
+  /** It chokes us. */
+  choking = true;
+  /** It is interested in what we have. */
+  interested = false;
+  /** We choke it. */
+  amChoking = true;
+  /** We are interested in what it has. */
+  amInterested = false;
+  /** It holds an optimistic unchoke slot. */
+  optimistic = false;
+  /** It took too long to answer. */
+  snubbed = false;
+  /** Pieces that it has and we lack; kept by the swarm. */
+  wanted = 0;
+  /** When we last unchoked it. */
+  unchokedAt = -Infinity;
+  /** When the last message came. */
+  lastReceived: number;
+  /** When the last bytes went out. */
+  lastSent: number;
+  /** When the last block that we asked for came, or the first request went out after a pause. */
+  lastBlock = 0;
+  /** Requests that it turned down although it doesn't choke us, since the last regular turn. */
+  turnedDown = 0;
+  /** Blocks that came without having been asked for. */
+  unrequested = 0;
+  /** Blocks that we asked for. */
+  requests: BlockQueue = new BlockQueue(MAX_OUTSTANDING);
+  /** How many blocks to ask for. */
+  pipeline = new PipelineDepth(DEFAULT_PEER_QUEUE);
+  /** Blocks that it asked for. */
+  readonly uploads = new BlockQueue(REQUEST_QUEUE_LIMIT);
+  /** Pieces that it sends although it chokes us (BEP 6). */
+  readonly allowedFast = new Set<number>();
+  /** Payload from it. */
+  readonly down = new RateMeter();
+  /** Payload to it. */
+  readonly up = new RateMeter();
+  /** `true` once the connection is over. */
+  closed = false;
+  /** Bytes from the peer. */
+  readonly reader: FrameReader;
+  /** Bytes to the peer. */
+  readonly writer = new FrameWriter();
+  /** The socket; set before the first message. */
+  output!: PeerOutput;
+
+  readonly #host: PeerHost;
+  readonly #grantedFast = new Set<number>();
+  readonly #block: ReceivedBlock = { index: 0, begin: 0, source: new Uint8Array(0), at: 0, length: 0, latency: 0 };
+  #phase: Phase = "opening";
+  #loading = false;
+  #uploadOnlyId: number | null = null;
+
+  /**
+   * @param host The swarm.
+   * @param options `address`: where it is. `incoming`: who connected. `handshake`: what it said. `number`: of this connection.
+   */
+  constructor(
+    host: PeerHost,
+    options: {
+      readonly address: PeerAddress;
+      readonly incoming: boolean;
+      readonly handshake: Handshake;
+      readonly number: number;
+    },
+  ) {
+    this.#host = host;
+    this.address = options.address;
+    this.incoming = options.incoming;
+    this.number = options.number;
+    this.peerId = options.handshake.peerId;
+    this.fast = options.handshake.fast;
+    this.client = clientName(this.peerId);
+    this.pieces = new Bitfield(host.pieceCount);
+    this.reader = new FrameReader(this, { pieceCount: host.pieceCount });
+    this.connectedAt = this.lastReceived = this.lastSent = host.now();
+  }
+
+  /** It has everything. */
+  get isSeed(): boolean {
+    return this.pieces.isFull;
+  }
+
+  /** `host:port`. */
+  get name(): string {
+    return formatAddress(this.address);
+  }
+
+  /**
+   * Our opening words after the handshake: extension handshake, then what we have.
+   *
+   * @param have What we have.
+   * @param options `extended`: it speaks BEP 10. `version`: our name. `port`: where we listen.
+   */
+  open(
+    have: Bitfield,
+    options: { readonly extended: boolean; readonly version: string; readonly port: number },
+  ): void {
+    if (this.fast && have.isFull) this.writer.signal(MessageId.haveAll);
+    else if (this.fast && have.isEmpty) this.writer.signal(MessageId.haveNone);
+    else if (!have.isEmpty) this.writer.bitfield(have.toBytes());
+    if (!options.extended) return;
+    const handshake = {
+      version: options.version,
+      requestQueue: REQUEST_QUEUE_LIMIT,
+      port: options.port,
+      uploadOnly: have.isFull,
+    };
+    const payload = encodeExtensionHandshake(handshake, { remoteHost: this.address.host });
+    this.writer.extended(EXTENSION_HANDSHAKE, payload);
+  }
+
+  /** Chokes it: what it asked for is dropped, and rejected where it speaks BEP 6. */
+  choke(): void {
+    if (this.amChoking) return;
+    this.amChoking = true;
+    this.optimistic = false;
+    this.writer.signal(MessageId.choke);
+    if (this.fast) {
+      this.uploads.forEach((index, begin, length) => this.writer.blockSignal(MessageId.reject, index, begin, length));
+    }
+    this.uploads.clear();
+  }
+
+  /** Unchokes it. */
+  unchoke(): void {
+    if (!this.amChoking) return;
+    this.amChoking = false;
+    this.unchokedAt = this.#host.now();
+    this.writer.signal(MessageId.unchoke);
+  }
+
+  /** Tells it whether we are interested, when that changed. */
+  setInterested(interested: boolean): void {
+    if (this.amInterested === interested) return;
+    this.amInterested = interested;
+    this.writer.signal(interested ? MessageId.interested : MessageId.notInterested);
+  }
+
+  /** Whether it would answer a request for a piece now. */
+  wouldSend(index: number): boolean {
+    return !this.choking || this.allowedFast.has(index);
+  }
+
+  /** Asks for a block. */
+  request(index: number, begin: number, length: number): void {
+    const now = this.#host.now();
+    if (this.requests.size === 0) this.lastBlock = now;
+    this.requests.push(index, begin, length, now);
+    this.writer.blockSignal(MessageId.request, index, begin, length);
+  }
+
+  /** Takes a request back, if it is outstanding. */
+  cancel(index: number, begin: number, length: number): void {
+    if (!this.requests.has(index, begin, length)) return;
+    // With BEP 6 the peer answers a cancel with a reject or the block, so the request stays until then.
+    if (!this.fast) this.requests.remove(index, begin, length);
+    this.writer.blockSignal(MessageId.cancel, index, begin, length);
+  }
+
+  /** Tells it that we have a piece. */
+  have(index: number): void {
+    this.writer.pieceSignal(MessageId.have, index);
+  }
+
+  /** Tells it that we won't download anything more (BEP 21), if it wants to know. */
+  announceUploadOnly(): void {
+    if (this.#uploadOnlyId !== null) this.writer.extended(this.#uploadOnlyId, Uint8Array.of(1));
+  }
+
+  /** Lets it have pieces while it is choked (BEP 6). */
+  grantFast(indices: readonly number[]): void {
+    for (const index of indices) {
+      if (this.#grantedFast.has(index)) continue;
+      this.#grantedFast.add(index);
+      this.writer.pieceSignal(MessageId.allowedFast, index);
+    }
+  }
+
+  /** Moves blocks that it asked for into the send buffer, as far as they are in the read cache and there is room. */
+  fillUploads(): void {
+    while (this.uploads.size > 0 && this.writer.length < SEND_WATERMARK) {
+      const { index, begin, length } = this.uploads;
+      const at = this.writer.reserveBlock(index, begin, length);
+      if (!this.#host.readBlock(this.uploads, this.writer.buffer, at)) {
+        this.writer.unreserveBlock(length);
+        this.#load(index, begin, length);
+        return;
+      }
+      this.uploads.shift();
+    }
+  }
+
+  #load(index: number, begin: number, length: number): void {
+    if (this.#loading) return;
+    this.#loading = true;
+    this.#host.loadBlock(index, begin, length).then(() => {
+      this.#loading = false;
+      if (!this.closed) this.output.flush();
+    }, (error: Error) => this.output.close(`could not read what it asked for: ${error.message}`));
+  }
+
+  // What follows is called by the frame reader.
+
+  onKeepAlive(): void {}
+
+  onSignal(id: number): void {
+    this.#check(id);
+    switch (id) {
+      case MessageId.choke:
+      case MessageId.unchoke:
+        this.choking = id === MessageId.choke;
+        return this.#host.peerChoke(this);
+      case MessageId.interested:
+      case MessageId.notInterested: {
+        const interested = id === MessageId.interested;
+        if (this.interested === interested) return;
+        this.interested = interested;
+        return this.#host.peerInterest(this);
+      }
+      case MessageId.haveAll:
+        this.pieces.setAll();
+        return this.#host.peerPieces(this);
+      default:
+        return this.#host.peerPieces(this);
+    }
+  }
+
+  onPieceSignal(id: number, index: number): void {
+    this.#check(id);
+    if (index >= this.#host.pieceCount) {
+      throw new WireError(`${messageName(id)} names piece ${index} of ${this.#host.pieceCount}`);
+    }
+    if (id === MessageId.have) {
+      if (this.pieces.set(index)) this.#host.peerHas(this, index);
+    } else if (id === MessageId.allowedFast && this.allowedFast.size < MAX_ALLOWED_FAST) {
+      this.allowedFast.add(index);
+      this.#host.peerChoke(this);
+    }
+  }
+
+  onBlockSignal(id: number, index: number, begin: number, length: number): void {
+    this.#check(id);
+    if (index >= this.#host.pieceCount || begin + length > this.#host.pieceSize(index)) {
+      throw new WireError(`${messageName(id)} goes outside the torrent (piece ${index}, ${begin}+${length})`);
+    }
+    switch (id) {
+      case MessageId.request:
+        return this.#requested(index, begin, length);
+      case MessageId.cancel:
+        // A block that is in the send buffer already goes out; otherwise BEP 6 wants a reject.
+        if (this.uploads.remove(index, begin, length) >= 0) this.#reject(index, begin, length);
+        return;
+      default:
+        if (this.requests.remove(index, begin, length) >= 0) this.#host.peerRejected(this, index, begin);
+    }
+  }
+
+  onBitfield(bits: Bytes): void {
+    this.#check(MessageId.bitfield);
+    const pieces = Bitfield.fromBytes(bits, this.#host.pieceCount);
+    if (!pieces) throw new WireError("the bitfield has bits set past the last piece");
+    if (pieces.isFull) this.pieces.setAll();
+    else for (const index of pieces) this.pieces.set(index);
+    this.#host.peerPieces(this);
+  }
+
+  onBlock(index: number, begin: number, source: Bytes, at: number, length: number): void {
+    this.#check(MessageId.piece);
+    if (index >= this.#host.pieceCount || begin + length > this.#host.pieceSize(index) || begin % BLOCK_SIZE !== 0) {
+      throw new WireError(`a block lies outside the torrent (piece ${index}, ${begin}+${length})`);
+    }
+    const asked = this.requests.remove(index, begin, length);
+    const now = this.#host.now();
+    this.down.add(length);
+    const block = this.#block;
+    block.index = index;
+    block.begin = begin;
+    block.source = source;
+    block.at = at;
+    block.length = length;
+    block.latency = asked < 0 ? -1 : now - asked;
+    if (asked >= 0) {
+      this.lastBlock = now;
+      this.pipeline.arrived(length, block.latency, now);
+    }
+    this.#host.peerBlock(this, block);
+  }
+
+  onPort(_port: number): void {}
+
+  onExtended(id: number, payload: Bytes): void {
+    this.#check(MessageId.extended);
+    if (id === UPLOAD_ONLY_ID) {
+      this.uploadOnly = payload[0] !== 0;
+      return this.#host.peerIntroduced(this);
+    }
+    if (id !== EXTENSION_HANDSHAKE) return;
+    const said = parseExtensionHandshake(payload);
+    if (said.version) this.client = said.version;
+    if (said.requestQueue !== undefined) {
+      this.pipeline = new PipelineDepth(Math.min(said.requestQueue, MAX_OUTSTANDING));
+    }
+    if (said.uploadOnly !== undefined) this.uploadOnly = said.uploadOnly;
+    this.#uploadOnlyId = said.uploadOnlyId ?? this.#uploadOnlyId;
+    if (this.incoming && said.port !== undefined) this.address = { host: this.address.host, port: said.port };
+    this.#host.peerIntroduced(this);
+  }
+
+  onUnknown(_id: number): void {}
+
+  #check(id: number): void {
+    this.#phase = nextPhase(this.#phase, id, this.fast);
+  }
+
+  #requested(index: number, begin: number, length: number): void {
+    if (length === 0 || length > MAX_REQUEST_LENGTH) throw new WireError(`a request asks for ${length} bytes`);
+    const served = (!this.amChoking || this.#grantedFast.has(index)) && this.#host.canServe(index);
+    if (!served || !this.uploads.push(index, begin, length, this.#host.now())) this.#reject(index, begin, length);
+  }
+
+  #reject(index: number, begin: number, length: number): void {
+    if (this.fast) this.writer.blockSignal(MessageId.reject, index, begin, length);
+  }
+}

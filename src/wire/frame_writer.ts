@@ -1,0 +1,148 @@
+/**
+ * Messages to a peer, gathered so that many go out in one write.
+ *
+ * @module
+ */
+
+import type { Bytes } from "../base/bytes.ts";
+import { MessageId, PIECE_HEADER } from "./messages.ts";
+
+/** Send buffer of a peer that we don't upload to. */
+const SMALL_BUFFER = 1024;
+/** Buffers beyond this are let go once they are empty, so that a peer costs little when its upload is over. */
+const KEEP_BUFFER = 512 * 1024;
+
+/**
+ * A send buffer. Messages are appended; {@linkcode FrameWriter.take} hands over everything that is waiting and starts
+ * a second buffer, so that messages can be appended while the first is being written.
+ */
+export class FrameWriter {
+  #buffer: Bytes = new Uint8Array(SMALL_BUFFER);
+  #view = new DataView(this.#buffer.buffer);
+  #spare: Bytes | null = null;
+  #length = 0;
+  #payload = 0;
+
+  /** Bytes that wait to be taken. */
+  get length(): number {
+    return this.#length;
+  }
+
+  /** Bytes of blocks among those that wait. */
+  get payload(): number {
+    return this.#payload;
+  }
+
+  /** Where {@linkcode FrameWriter.reserveBlock} made room. */
+  get buffer(): Bytes {
+    return this.#buffer;
+  }
+
+  /**
+   * Hands over all that is waiting.
+   *
+   * @returns A view that stays good until the next call but one.
+   */
+  take(): Bytes {
+    const full = this.#buffer;
+    const taken = full.subarray(0, this.#length);
+    const spare = this.#spare ?? new Uint8Array(SMALL_BUFFER);
+    this.#spare = full.length > KEEP_BUFFER ? null : full;
+    this.#use(spare);
+    this.#length = 0;
+    this.#payload = 0;
+    return taken;
+  }
+
+  /** Appends raw bytes. */
+  raw(bytes: Uint8Array): void {
+    this.#buffer.set(bytes, this.#room(bytes.length));
+  }
+
+  /** Appends a keep-alive. */
+  keepAlive(): void {
+    this.#view.setUint32(this.#room(4), 0);
+  }
+
+  /** Appends a message of one byte. */
+  signal(id: number): void {
+    const at = this.#room(5);
+    this.#view.setUint32(at, 1);
+    this.#buffer[at + 4] = id;
+  }
+
+  /** Appends a message that names a piece: have, suggest, allowed fast. */
+  pieceSignal(id: number, index: number): void {
+    const at = this.#room(9);
+    this.#view.setUint32(at, 5);
+    this.#buffer[at + 4] = id;
+    this.#view.setUint32(at + 5, index);
+  }
+
+  /** Appends a message that names a block: request, cancel, reject. */
+  blockSignal(id: number, index: number, begin: number, length: number): void {
+    const at = this.#room(17);
+    this.#view.setUint32(at, 13);
+    this.#buffer[at + 4] = id;
+    this.#view.setUint32(at + 5, index);
+    this.#view.setUint32(at + 9, begin);
+    this.#view.setUint32(at + 13, length);
+  }
+
+  /** Appends a bitfield. */
+  bitfield(bits: Uint8Array): void {
+    const at = this.#room(5 + bits.length);
+    this.#view.setUint32(at, 1 + bits.length);
+    this.#buffer[at + 4] = MessageId.bitfield;
+    this.#buffer.set(bits, at + 5);
+  }
+
+  /** Appends an extension message (BEP 10). */
+  extended(id: number, payload: Uint8Array): void {
+    const at = this.#room(6 + payload.length);
+    this.#view.setUint32(at, 2 + payload.length);
+    this.#buffer[at + 4] = MessageId.extended;
+    this.#buffer[at + 5] = id;
+    this.#buffer.set(payload, at + 6);
+  }
+
+  /**
+   * Appends the header of a block and room for the block itself.
+   *
+   * @param index Piece.
+   * @param begin Offset in the piece.
+   * @param length Bytes of the block.
+   * @returns Where in {@linkcode FrameWriter.buffer} the block is to be put.
+   */
+  reserveBlock(index: number, begin: number, length: number): number {
+    const at = this.#room(PIECE_HEADER + length);
+    this.#view.setUint32(at, PIECE_HEADER - 4 + length);
+    this.#buffer[at + 4] = MessageId.piece;
+    this.#view.setUint32(at + 5, index);
+    this.#view.setUint32(at + 9, begin);
+    this.#payload += length;
+    return at + PIECE_HEADER;
+  }
+
+  /** Takes the last reserved block back; `length` as it was reserved. */
+  unreserveBlock(length: number): void {
+    this.#length -= PIECE_HEADER + length;
+    this.#payload -= length;
+  }
+
+  #room(bytes: number): number {
+    const at = this.#length;
+    if (at + bytes > this.#buffer.length) {
+      const larger = new Uint8Array(Math.max(this.#buffer.length * 2, at + bytes));
+      larger.set(this.#buffer.subarray(0, at));
+      this.#use(larger);
+    }
+    this.#length = at + bytes;
+    return at;
+  }
+
+  #use(buffer: Bytes): void {
+    this.#buffer = buffer;
+    this.#view = new DataView(buffer.buffer);
+  }
+}

@@ -1,0 +1,65 @@
+/**
+ * The 68 bytes that open every connection (BEP 3, "peer protocol").
+ *
+ * @module
+ */
+
+import type { Bytes } from "../base/bytes.ts";
+import { InfoHash } from "../base/info_hash.ts";
+import { WireError } from "./messages.ts";
+
+/** Length of the handshake in bytes. */
+export const HANDSHAKE_LENGTH = 68;
+
+const PROTOCOL = new TextEncoder().encode("\x13BitTorrent protocol");
+const RESERVED_AT = PROTOCOL.length;
+const INFO_HASH_AT = RESERVED_AT + 8;
+const PEER_ID_AT = INFO_HASH_AT + InfoHash.LENGTH;
+
+/** Both ends' opening words. */
+export interface Handshake {
+  /** Which torrent. */
+  readonly infoHash: InfoHash;
+  /** 20 bytes that name this run of the client. */
+  readonly peerId: Bytes;
+  /** It speaks the Fast extension (BEP 6). */
+  readonly fast: boolean;
+  /** It speaks the extension protocol (BEP 10). */
+  readonly extended: boolean;
+}
+
+/**
+ * A handshake as bytes.
+ *
+ * @param handshake What to say.
+ * @returns 68 bytes.
+ */
+export function encodeHandshake(handshake: Handshake): Bytes {
+  const out = new Uint8Array(HANDSHAKE_LENGTH);
+  out.set(PROTOCOL, 0);
+  if (handshake.extended) out[RESERVED_AT + 5] = 0x10;
+  if (handshake.fast) out[RESERVED_AT + 7] = 0x04;
+  out.set(handshake.infoHash.bytes, INFO_HASH_AT);
+  out.set(handshake.peerId, PEER_ID_AT);
+  return out;
+}
+
+/**
+ * Reads a handshake.
+ *
+ * @param bytes 68 bytes.
+ * @returns What the other end said.
+ * @throws {WireError} If it isn't the BitTorrent protocol.
+ */
+export function parseHandshake(bytes: Uint8Array): Handshake {
+  if (bytes.length !== HANDSHAKE_LENGTH) throw new WireError(`the handshake has ${bytes.length} bytes, not 68`);
+  if (!PROTOCOL.every((byte, i) => bytes[i] === byte)) {
+    throw new WireError("the handshake does not name the BitTorrent protocol (an encrypted one, perhaps)");
+  }
+  return {
+    infoHash: new InfoHash(bytes.subarray(INFO_HASH_AT, PEER_ID_AT)),
+    peerId: new Uint8Array(bytes.subarray(PEER_ID_AT)),
+    extended: (bytes[RESERVED_AT + 5]! & 0x10) !== 0,
+    fast: (bytes[RESERVED_AT + 7]! & 0x04) !== 0,
+  };
+}

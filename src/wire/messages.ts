@@ -1,0 +1,83 @@
+/**
+ * The vocabulary of the peer wire protocol.
+ *
+ * @module
+ */
+
+import { ShoalError } from "../base/errors.ts";
+
+/** A peer broke the protocol. */
+export class WireError extends ShoalError {
+  override name = "WireError";
+
+  /**
+   * @param why What it did, in a plain sentence that names the bad value.
+   */
+  constructor(why: string) {
+    super("peer", { what: "protocol error", why });
+  }
+}
+
+/** Bytes in a block, the unit that peers ask each other for. The last block of a piece may be shorter. */
+export const BLOCK_SIZE = 16 * 1024;
+
+/**
+ * Longest block that a request may name. BEP 3 calls 16 KiB customary; some clients ask for 32 KiB and libtorrent refuses
+ * more than 128 KiB.
+ */
+export const MAX_REQUEST_LENGTH = 128 * 1024;
+
+/** Message ids: BEP 3, BEP 5 (port), BEP 6 (suggest to allowed fast), BEP 10 (extended). */
+export const MessageId = {
+  choke: 0,
+  unchoke: 1,
+  interested: 2,
+  notInterested: 3,
+  have: 4,
+  bitfield: 5,
+  request: 6,
+  piece: 7,
+  cancel: 8,
+  port: 9,
+  suggest: 13,
+  haveAll: 14,
+  haveNone: 15,
+  reject: 16,
+  allowedFast: 17,
+  extended: 20,
+} as const;
+
+/**
+ * Length of each message of fixed length, its id byte included. Those that are missing have a variable length or are
+ * unknown.
+ */
+export const FIXED_LENGTH: ReadonlyMap<number, number> = new Map([
+  [MessageId.choke, 1],
+  [MessageId.unchoke, 1],
+  [MessageId.interested, 1],
+  [MessageId.notInterested, 1],
+  [MessageId.have, 5],
+  [MessageId.request, 13],
+  [MessageId.cancel, 13],
+  [MessageId.port, 3],
+  [MessageId.suggest, 5],
+  [MessageId.haveAll, 1],
+  [MessageId.haveNone, 1],
+  [MessageId.reject, 13],
+  [MessageId.allowedFast, 5],
+]);
+
+const NAMES = new Map<number, string>(Object.entries(MessageId).map(([name, id]) => [id, name]));
+
+/**
+ * The name of a message, for people.
+ *
+ * @param id A message id.
+ * @returns Its name, or its number when it is unknown.
+ */
+export function messageName(id: number): string {
+  return NAMES.get(id) ?? `message ${id}`;
+}
+
+/** Bytes of a frame that carries a block, beyond the block itself: length, id, index, begin. */
+export const PIECE_HEADER = 13;

@@ -1,0 +1,16 @@
+/**
+ * Torrent files: parsed, checked, their paths made safe.
+ *
+ * @example
+ * ```ts
+ * const meta = parseMetainfo(await platform.files.readFile(path, MAX_TORRENT_SIZE), { source: path });
+ * meta.files[0]?.path; // ["Sintel", "Sintel.mkv"]
+ * ```
+ *
+ * @module
+ */
+
+export { describe, type TorrentDescription } from "./describe.ts";
+export { MetainfoError } from "./errors.ts";
+export { magnetOf, type Metainfo, type MetainfoFile, pieceHash, pieceSize } from "./metainfo.ts";
+export { MAX_PIECE_LENGTH, MAX_TORRENT_SIZE, parseMetainfo, type ParseOptions } from "./parse.ts";

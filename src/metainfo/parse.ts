@@ -1,0 +1,176 @@
+/**
+ * The parser of torrent files.
+ *
+ * @module
+ */
+
+import type { Bytes } from "../base/bytes.ts";
+import { InfoHash } from "../base/info_hash.ts";
+import { BencodeDict, BencodeError, decodeDict } from "../bencode/mod.ts";
+import { type Fail, MetainfoError } from "./errors.ts";
+import { readFiles } from "./files.ts";
+import type { Metainfo, MetainfoFile } from "./metainfo.ts";
+import { safeName, type SafePathOptions } from "./safe_path.ts";
+import { sha1 } from "./sha1.ts";
+import { readNodes, readTrackers, readWebSeeds } from "./sources.ts";
+import { TextReader } from "./text.ts";
+import { describeValue } from "./values.ts";
+
+/** Longest piece in bytes. A piece is held in memory until its hash is known, so a longer one could not be downloaded. */
+export const MAX_PIECE_LENGTH = 512 * 1024 * 1024;
+/** Largest torrent file in bytes: room for three million pieces. */
+export const MAX_TORRENT_SIZE = 64 * 1024 * 1024;
+
+/** The last second of the year 9999. A creation date past it is one in milliseconds, as some programs write it. */
+const LAST_SECOND = 253_402_300_799;
+
+/** How to parse a torrent. */
+export interface ParseOptions extends SafePathOptions {
+  /** What to call the torrent in errors: its file name or URL. */
+  readonly source?: string;
+}
+
+/**
+ * Parses a torrent file and checks that what it says fits together. A hybrid torrent (BEP 52) is read as its v1 half.
+ *
+ * @param bytes The torrent file. Nothing that is returned is a view of it.
+ * @param options How to parse it.
+ * @returns The torrent.
+ * @throws {MetainfoError} If it is not a torrent, contradicts itself, or is past a limit.
+ *
+ * @example
+ * ```ts
+ * const meta = parseMetainfo(bytes, { source: "notes.txt" });
+ * // MetainfoError: not a torrent (notes.txt, byte 0): expected a dictionary, found "H"
+ * ```
+ */
+export function parseMetainfo(bytes: Uint8Array, options: ParseOptions = {}): Metainfo {
+  const { source } = options;
+  const fail: Fail = (key, why) => {
+    throw new MetainfoError({ source, key, why });
+  };
+  const torrent = decodeTorrent(bytes, source);
+  const info = torrent.get("info");
+  if (info === undefined) return fail("info", "it is missing");
+  if (!(info instanceof BencodeDict)) return fail("info", `expected a dictionary, found ${describeValue(info)}`);
+  const version = info.getInt("meta version") ?? 1;
+  if (version >= 2 && !info.has("pieces")) {
+    throw new MetainfoError({
+      what: "not a torrent that Shoal can use yet",
+      source,
+      key: "info.meta version",
+      why: `it is a torrent of version ${version} only (BEP 52), and v${version} is not supported yet`,
+    });
+  }
+
+  const raw = info.raw.slice();
+  const infoHash = new InfoHash(sha1(raw));
+  const text = new TextReader(torrent.getText("encoding"));
+  const name = readName(info, infoHash, { text, paths: options, fail });
+  const pieceLength = readPieceLength(info, fail);
+  const files = readFiles(info, { name, text, paths: options, fail });
+  const totalLength = files.reduce((sum, file) => sum + file.length, 0);
+  const size = files.reduce((sum, file) => sum + (file.pad ? 0 : file.length), 0);
+  const pieces = readPieces(info, raw, fail);
+  const pieceCount = pieces.length / InfoHash.LENGTH;
+  checkPieces({ pieceCount, pieceLength, totalLength, size, files }, fail);
+
+  return {
+    infoHash,
+    name,
+    pieceLength,
+    pieceCount,
+    totalLength,
+    size,
+    pieces,
+    files,
+    trackers: readTrackers(torrent),
+    webSeeds: readWebSeeds(torrent),
+    nodes: readNodes(torrent),
+    private: (info.getInt("private") ?? 0) !== 0,
+    comment: text.readKey(torrent, "comment"),
+    createdBy: text.readKey(torrent, "created by"),
+    createdAt: readDate(torrent.getInt("creation date")),
+    source: text.readKey(info, "source"),
+    info: raw,
+  };
+}
+
+function decodeTorrent(bytes: Uint8Array, source: string | undefined): BencodeDict {
+  if (bytes.length > MAX_TORRENT_SIZE) {
+    const why = `it has ${bytes.length} bytes, at most ${MAX_TORRENT_SIZE} (64 MiB) are accepted`;
+    throw new MetainfoError({ what: "not a torrent", source, key: `byte ${MAX_TORRENT_SIZE}`, why });
+  }
+  try {
+    return decodeDict(bytes, { maxSize: MAX_TORRENT_SIZE });
+  } catch (error) {
+    if (!(error instanceof BencodeError)) throw error;
+    const parts = { source, key: `byte ${error.offset}`, why: error.why, cause: error };
+    if (error.offset === 0) throw new MetainfoError({ ...parts, what: "not a torrent" });
+    throw new MetainfoError({ ...parts, hint: "The file is damaged or not complete: fetch it again." });
+  }
+}
+
+function readName(
+  info: BencodeDict,
+  infoHash: InfoHash,
+  context: { text: TextReader; paths: SafePathOptions; fail: Fail },
+): string {
+  const value = info.getBytes("name.utf-8") ?? info.get("name");
+  if (value === undefined) return context.fail("info.name", "it is missing");
+  if (!(value instanceof Uint8Array)) {
+    return context.fail("info.name", `expected a name, found ${describeValue(value)}`);
+  }
+  // A name of which nothing is left gives way to the info-hash, as in libtorrent.
+  return safeName(context.text.readName(value), context.paths) || infoHash.hex;
+}
+
+function readPieceLength(info: BencodeDict, fail: Fail): number {
+  const key = "info.piece length";
+  const value = info.get("piece length");
+  if (value === undefined) return fail(key, "it is missing");
+  if (typeof value !== "number" && typeof value !== "bigint") {
+    return fail(key, `expected an integer, found ${describeValue(value)}`);
+  }
+  if (value < 1) return fail(key, `a piece has at least 1 byte, found ${value}`);
+  if (value > MAX_PIECE_LENGTH) {
+    return fail(key, `a piece has at most ${MAX_PIECE_LENGTH} bytes (512 MiB), found ${value}`);
+  }
+  return Number(value);
+}
+
+/** The hashes as a view of the copy `raw` of the info dictionary. */
+function readPieces(info: BencodeDict, raw: Bytes, fail: Fail): Bytes {
+  const value = info.get("pieces");
+  if (value === undefined) return fail("info.pieces", "it is missing");
+  if (!(value instanceof Uint8Array)) {
+    return fail("info.pieces", `expected a byte string, found ${describeValue(value)}`);
+  }
+  if (value.length % InfoHash.LENGTH !== 0) {
+    return fail(
+      "info.pieces",
+      `hashes have ${InfoHash.LENGTH} bytes each, ${value.length} bytes are not a multiple of that`,
+    );
+  }
+  const start = value.byteOffset - info.raw.byteOffset;
+  return raw.subarray(start, start + value.length);
+}
+
+function checkPieces(
+  meta: { pieceCount: number; pieceLength: number; totalLength: number; size: number; files: readonly MetainfoFile[] },
+  fail: Fail,
+): void {
+  const { pieceCount, pieceLength, totalLength } = meta;
+  if (totalLength === 0) fail(meta.files.length > 1 ? "info.files" : "info.length", "there are no bytes to download");
+  if (meta.size === 0) fail(meta.files.length > 1 ? "info.files" : "info.attr", "there is nothing but padding");
+  const needed = Math.ceil(totalLength / pieceLength);
+  if (pieceCount !== needed) {
+    fail("info.pieces", `${totalLength} bytes in pieces of ${pieceLength} need ${needed} hashes, found ${pieceCount}`);
+  }
+}
+
+function readDate(seconds: number | undefined): Date | null {
+  if (seconds === undefined || seconds < 0) return null;
+  if (seconds <= LAST_SECOND) return new Date(seconds * 1000);
+  return seconds <= LAST_SECOND * 1000 ? new Date(seconds) : null;
+}

@@ -1,0 +1,150 @@
+/**
+ * Names from a torrent made safe to write, as libtorrent does it and in two places more carefully: the rules of every system are
+ * applied on every system (so that a torrent has the same names everywhere) unless `portable` is switched off, and a name leaves
+ * room for the suffix of a file in progress.
+ *
+ * @module
+ */
+
+/** How careful to be. */
+export interface SafePathOptions {
+  /**
+   * Whether names must be valid on Windows too: none of `<>:"|?*`, no trailing dots and spaces, no device names. Without it they
+   * are only safe where `/` and NUL are all that is forbidden. Default: `true`.
+   */
+  readonly portable?: boolean;
+}
+
+/** From this length on, in bytes of UTF-8, a name is cut (libtorrent cuts there too). */
+const CUT_LENGTH = 240;
+/** Longest extension that survives a cut, dot included, in bytes. */
+const CUT_EXTENSION = 9;
+/** Longest name, in bytes of UTF-8: the 255 that file systems take, less room for a suffix such as `.part`. */
+export const MAX_NAME_LENGTH = 250;
+/** Room for `.` and a number in a name that had to be made unique. */
+const NUMBER_ROOM = 8;
+/** Longest extension that a number goes before, in bytes. */
+const NUMBER_EXTENSION = 64;
+
+/** Names made of these and no others need only the last checks. */
+const PLAIN = /^[A-Za-z0-9 _()[\]{}!@#$%^&+=,;'~`.-]{1,240}$/;
+const DEVICE = /^(?:CON|PRN|AUX|NUL|CLOCK\$|CONIN\$|CONOUT\$|(?:COM|LPT)[0-9\u00b9\u00b2\u00b3]) *(?:\.|$)/i;
+
+/**
+ * One name made safe. Separators and characters that change the direction of writing are left out; control characters and
+ * what the system forbids become `_`; a name that is too long is cut, its extension kept.
+ *
+ * @param name Any text.
+ * @param options How careful to be.
+ * @returns A name, or the empty string when nothing is left, as of `.`, `..` and `///`.
+ */
+export function safeName(name: string, options: SafePathOptions = {}): string {
+  const portable = options.portable ?? true;
+  let safe = PLAIN.test(name) ? name : cutName(filterName(name, portable));
+  if (portable) safe = withoutTail(safe);
+  if (safe === "." || safe === "..") return "";
+  return portable && DEVICE.test(safe) ? `_${safe}` : safe;
+}
+
+/**
+ * A path made safe: every component by {@linkcode safeName}, those that come to nothing left out.
+ *
+ * @param components Any text.
+ * @param options How careful to be.
+ * @returns At least one component; a lone `_` when nothing is left.
+ */
+export function safePath(components: readonly string[], options: SafePathOptions = {}): string[] {
+  const safe = components.map((component) => safeName(component, options)).filter((component) => component !== "");
+  return safe.length === 0 ? ["_"] : safe;
+}
+
+/**
+ * What two names have in common that some file system takes for the same: case and Unicode form do not count.
+ *
+ * @param name A safe name.
+ * @returns Equal strings for such names.
+ */
+export function foldName(name: string): string {
+  return name.normalize("NFC").toLowerCase().toUpperCase().normalize("NFC");
+}
+
+/**
+ * Splits a name so that a number can go before its extension.
+ *
+ * @param name A safe name.
+ * @returns The stem, cut so that a number and the extension still fit, and the extension with its dot, or none.
+ */
+export function splitName(name: string): { readonly stem: string; readonly extension: string } {
+  const dot = name.lastIndexOf(".");
+  const extension = dot > 0 && byteLength(name.slice(dot)) <= NUMBER_EXTENSION ? name.slice(dot) : "";
+  const stem = name.slice(0, name.length - extension.length);
+  return { stem: headOf(stem, MAX_NAME_LENGTH - NUMBER_ROOM - byteLength(extension)), extension };
+}
+
+/**
+ * @param text Any text.
+ * @returns How many bytes it has as UTF-8.
+ */
+export function byteLength(text: string): number {
+  let length = 0;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code < 0x80) length += 1;
+    else if (code < 0x800) length += 2;
+    else if (code >= 0xd800 && code < 0xe000) length += 2; // half of a pair, which has 4
+    else length += 3;
+  }
+  return length;
+}
+
+function filterName(name: string, portable: boolean): string {
+  let safe = "";
+  for (const char of name) {
+    const code = char.codePointAt(0)!;
+    if (isLeftOut(code)) continue;
+    safe += isReplaced(code) || (portable && `<>:"|?*`.includes(char)) ? "_" : char;
+  }
+  return safe;
+}
+
+/** Separators, and the characters that make `exe.txt` of `txt.exe` on the screen. */
+function isLeftOut(code: number): boolean {
+  return code === 0x2f || code === 0x5c || code === 0x61c || code === 0x200e || code === 0x200f ||
+    (code >= 0x202a && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069);
+}
+
+/** Control characters, and halves of a surrogate pair, which UTF-8 can't say. */
+function isReplaced(code: number): boolean {
+  return code < 0x20 || (code >= 0x7f && code <= 0x9f) || (code >= 0xd800 && code <= 0xdfff);
+}
+
+function cutName(name: string): string {
+  if (name.length * 3 <= CUT_LENGTH || byteLength(name) <= CUT_LENGTH) return name;
+  const dot = name.lastIndexOf(".");
+  const tail = dot > 0 ? name.slice(dot) : "";
+  const extension = tail.length > 1 && byteLength(tail) <= CUT_EXTENSION ? tail : "";
+  // The character that crosses the limit stays, as in libtorrent, where the whole still has room.
+  const stem = name.slice(0, name.length - extension.length);
+  const head = headOf(stem, CUT_LENGTH);
+  const next = stem.slice(head.length).match(/^./su)?.[0] ?? "";
+  const crossing = byteLength(head) < CUT_LENGTH && byteLength(head + next + extension) <= MAX_NAME_LENGTH ? next : "";
+  return head + crossing + extension;
+}
+
+/** As many whole characters as fit in some bytes. */
+function headOf(text: string, limit: number): string {
+  let length = 0;
+  let end = 0;
+  for (const char of text) {
+    length += byteLength(char);
+    if (length > limit) break;
+    end += char.length;
+  }
+  return text.slice(0, end);
+}
+
+function withoutTail(name: string): string {
+  let end = name.length;
+  while (end > 0 && (name[end - 1] === " " || name[end - 1] === ".")) end--;
+  return name.slice(0, end);
+}

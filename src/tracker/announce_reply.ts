@@ -1,0 +1,149 @@
+/**
+ * What a tracker answers to an announce (BEP 3, 7, 23, 24, 31).
+ *
+ * @module
+ */
+
+import { formatIp, parseCompactPeers, parseIp, type PeerAddress } from "../base/address.ts";
+import { type Bytes, fromUtf8Lossy } from "../base/bytes.ts";
+import { BencodeDict, BencodeError, type BencodeList, decodeDict } from "../bencode/mod.ts";
+import { TrackerError } from "./errors.ts";
+
+/** A successful answer. */
+export interface AnnounceReply {
+  /** Milliseconds until the next announce is due, as the tracker says, or `null`. */
+  readonly interval: number | null;
+  /** Milliseconds before which the tracker wants no other announce, or `null`. */
+  readonly minInterval: number | null;
+  /** To be sent back with the next announce, or `null`. */
+  readonly trackerId: Bytes | null;
+  /** Seeds in the swarm, or `null` when the tracker does not say. */
+  readonly seeders: number | null;
+  /** Other peers in the swarm, or `null` when the tracker does not say. */
+  readonly leechers: number | null;
+  /** Our address as the tracker sees it, or `null` (BEP 24). */
+  readonly externalIp: string | null;
+  /** Where peers listen; each once. */
+  readonly peers: PeerAddress[];
+  /** A warning for the user, safe to print; empty when there is none. */
+  readonly warning: string;
+}
+
+/** More peers than anyone asks for; the rest of a longer list is left out. */
+const MAX_PEERS = 2000;
+/** Longest `tracker id`; it goes into URLs. */
+const MAX_TRACKER_ID = 512;
+/** Longest message that is shown, in characters. */
+const MAX_MESSAGE = 300;
+/** A list in a dictionary in a list is all that an answer needs. */
+const MAX_DEPTH = 8;
+
+/**
+ * Reads an answer. What is odd is passed over as long as the rest makes sense: a peer without a literal address, a
+ * negative count.
+ *
+ * @param body What the tracker sent.
+ * @returns What it means.
+ * @throws {TrackerError} If it is no answer of a tracker, or one that says no.
+ */
+export function parseAnnounceReply(body: Uint8Array): AnnounceReply {
+  const reply = decodeReply(body);
+  const failure = failureOf(reply);
+  if (failure) throw failure;
+  const trackerId = reply.getBytes("tracker id");
+  const externalIp = reply.getBytes("external ip");
+  return {
+    interval: milliseconds(reply.getInt("interval")),
+    minInterval: milliseconds(reply.getInt("min interval")),
+    trackerId: trackerId && trackerId.length <= MAX_TRACKER_ID ? trackerId.slice() : null,
+    seeders: count(reply.getInt("complete")),
+    leechers: count(reply.getInt("incomplete")),
+    externalIp: externalIp?.length === 4 || externalIp?.length === 16 ? formatIp(externalIp) : null,
+    peers: allPeers(reply),
+    warning: printable(reply.getText("warning message") ?? ""),
+  };
+}
+
+/**
+ * The reason that a tracker gives for saying no. Some send it with an HTTP status other than 200.
+ *
+ * @param body What the tracker sent.
+ * @returns The reason as an error, or `null` when there is none in it.
+ */
+export function findFailure(body: Uint8Array): TrackerError | null {
+  try {
+    return failureOf(decodeReply(body));
+  } catch (error) {
+    if (error instanceof TrackerError) return null;
+    throw error;
+  }
+}
+
+function failureOf(reply: BencodeDict): TrackerError | null {
+  const reason = reply.getText("failure reason");
+  if (reason === undefined) return null;
+  return new TrackerError(printable(reason) || "no reason given", { retryIn: retryIn(reply) });
+}
+
+function decodeReply(body: Uint8Array): BencodeDict {
+  try {
+    return decodeDict(body, { maxDepth: MAX_DEPTH });
+  } catch (error) {
+    if (!(error instanceof BencodeError)) throw error;
+    throw new TrackerError(`the answer is not that of a tracker; it begins ${quoteStart(body)}`, { cause: error });
+  }
+}
+
+/** What stands there instead, so that a user can tell a login page from a broken tracker. */
+function quoteStart(body: Uint8Array): string {
+  return body.length === 0 ? "with nothing" : `"${printable(fromUtf8Lossy(body.subarray(0, 40)))}"`;
+}
+
+/** BEP 31 has minutes as a string or "never"; an integer is understood too. */
+function retryIn(reply: BencodeDict): number | null {
+  const value = reply.getInt("retry in") ?? reply.getText("retry in");
+  if (value === "never") return Infinity;
+  const minutes = typeof value === "string" && /^\d{1,9}$/.test(value) ? Number(value) : value;
+  return typeof minutes === "number" && minutes > 0 ? minutes * 60_000 : null;
+}
+
+function allPeers(reply: BencodeDict): PeerAddress[] {
+  const peers = new Map<string, PeerAddress>();
+  const add = (found: readonly PeerAddress[]) => {
+    for (const peer of found) if (peers.size < MAX_PEERS) peers.set(`${peer.host} ${peer.port}`, peer);
+  };
+  const compact = reply.getBytes("peers");
+  if (compact) add(parseCompactPeers(compact, 4));
+  const list = reply.getList("peers");
+  if (list) add(listedPeers(list));
+  const compact6 = reply.getBytes("peers6");
+  if (compact6) add(parseCompactPeers(compact6, 6));
+  return [...peers.values()];
+}
+
+function listedPeers(list: BencodeList): PeerAddress[] {
+  const peers: PeerAddress[] = [];
+  for (const entry of list) {
+    if (peers.length === MAX_PEERS) break;
+    if (!(entry instanceof BencodeDict)) continue;
+    // Host names are allowed here, but a list of them would make us ask a name server for each on a stranger's word.
+    const ip = parseIp(entry.getText("ip") ?? "");
+    const port = entry.getInt("port") ?? 0;
+    if (ip && port > 0 && port < 65536) peers.push({ host: formatIp(ip), port });
+  }
+  return peers;
+}
+
+function milliseconds(seconds: number | undefined): number | null {
+  return seconds !== undefined && seconds > 0 ? seconds * 1000 : null;
+}
+
+function count(value: number | undefined): number | null {
+  return value !== undefined && value >= 0 ? value : null;
+}
+
+/** A stranger's text as one line without control characters. */
+function printable(text: string): string {
+  const line = text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\s]+/gu, " ").trim();
+  return line.length > MAX_MESSAGE ? `${line.slice(0, MAX_MESSAGE)}...` : line;
+}

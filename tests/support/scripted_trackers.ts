@@ -1,0 +1,89 @@
+/**
+ * Trackers that a test makes up: a {@linkcode Platform} whose HTTP goes to a function, on a virtual clock.
+ *
+ * @module
+ */
+
+import { utf8 } from "../../src/base/bytes.ts";
+import { type Encodable, encode } from "../../src/bencode/mod.ts";
+import {
+  type Http,
+  HttpError,
+  type HttpRequest,
+  type HttpResponse,
+  type HttpServer,
+} from "../../src/platform/platform.ts";
+import { VirtualClock, type VirtualClockOptions } from "./virtual_clock.ts";
+
+/** One announce that was sent. */
+export interface Call {
+  /** Scheme, host and path. */
+  readonly tracker: string;
+  /** The parameters, undecoded. */
+  readonly parameters: ReadonlyMap<string, string>;
+  /** `started`, `completed`, `stopped`, `paused`, or empty. */
+  readonly event: string;
+  /** When it was sent. */
+  readonly at: number;
+  /** The whole request. */
+  readonly request: HttpRequest;
+}
+
+/** What a scripted tracker does: answer, fail as a network does, answer with a status, or never answer. */
+export type Reaction =
+  | { readonly reply: { readonly [key: string]: Encodable }; readonly delay?: number }
+  | { readonly fails: string; readonly delay?: number }
+  | { readonly status: number; readonly body: string; readonly delay?: number }
+  | "hang"
+  | "hang whatever the signal says";
+
+/** A clock and trackers that answer by a script. */
+export class ScriptedTrackers extends VirtualClock {
+  /** Every announce so far. */
+  readonly calls: Call[] = [];
+  /** Decides what each tracker does. */
+  script: (call: Call) => Reaction;
+  /** HTTP that goes to the script. */
+  readonly http: Http = {
+    request: (request) => this.#request(request),
+    serve: (): HttpServer => {
+      throw new Error("Scripted trackers don't serve");
+    },
+  };
+
+  /**
+   * @param script Decides what each tracker does.
+   * @param options See {@linkcode VirtualClock}.
+   */
+  constructor(script: (call: Call) => Reaction, options: VirtualClockOptions = {}) {
+    super(options);
+    this.script = script;
+  }
+
+  /** Every announce so far as `tracker event`, the tracker without its scheme. */
+  get log(): string[] {
+    return this.calls.map((call) => `${call.tracker.replace(/^https?:\/\//, "")} ${call.event || "-"}`);
+  }
+
+  #request(request: HttpRequest): Promise<HttpResponse> {
+    const [tracker = "", query = ""] = request.url.split("?");
+    const parameters = new Map(query.split("&").map((pair) => pair.split("=") as [string, string]));
+    const call = { tracker, parameters, event: parameters.get("event") ?? "", at: this.now(), request };
+    this.calls.push(call);
+    const reaction = this.script(call);
+    return new Promise((resolve, reject) => {
+      if (reaction === "hang whatever the signal says") return;
+      request.signal?.addEventListener("abort", () => reject(new HttpError("the request was given up")));
+      if (reaction === "hang") return;
+      const settle = () => {
+        if ("fails" in reaction) return reject(new HttpError(reaction.fails));
+        const [status, body] = "reply" in reaction
+          ? [200, encode(reaction.reply)]
+          : [reaction.status, utf8(reaction.body)];
+        resolve({ status, body, headers: new Headers(), url: request.url });
+      };
+      if (reaction.delay === undefined) settle();
+      else this.after(reaction.delay, settle);
+    });
+  }
+}

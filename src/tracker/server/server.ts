@@ -1,0 +1,134 @@
+/**
+ * A tracker of our own, over HTTP: for `demo`, and for whoever wants to share without finding a tracker first.
+ *
+ * @module
+ */
+
+import { formatAddress, type PeerAddress } from "../../base/address.ts";
+import type { Bytes } from "../../base/bytes.ts";
+import type { InfoHash } from "../../base/info_hash.ts";
+import type { HttpServer, Platform, Timer } from "../../platform/platform.ts";
+import { parseAnnounceQuery, parseScrapeQuery } from "./query.ts";
+import { encodeAnnounceReply, encodeFailure, encodeScrapeReply } from "./replies.ts";
+import { SwarmStore } from "./swarm_store.ts";
+
+/** What a {@linkcode TrackerServer} needs from the outside. */
+export type TrackerPlatform = Pick<Platform, "now" | "after" | "random" | "http">;
+
+/** How a {@linkcode TrackerServer} works. */
+export interface TrackerServerOptions {
+  /** Local address to listen on. */
+  readonly host: string;
+  /** Port to listen on; 0 for any. */
+  readonly port: number;
+  /** Seconds between the announces of a peer; 1,800 when absent. */
+  readonly interval?: number;
+  /** The only torrents that are served; all when absent. */
+  readonly allow?: readonly InfoHash[];
+}
+
+const DEFAULT_INTERVAL = 1800;
+
+/**
+ * A running tracker.
+ *
+ * @example
+ * ```ts
+ * const tracker = TrackerServer.start(platform, { host: "127.0.0.1", port: 0 });
+ * tracker.url; // "http://127.0.0.1:40123/announce"
+ * await tracker.close();
+ * ```
+ */
+export class TrackerServer {
+  readonly #platform: TrackerPlatform;
+  readonly #interval: number;
+  readonly #store: SwarmStore;
+  readonly #server: HttpServer;
+  #timer: Timer;
+
+  private constructor(platform: TrackerPlatform, options: TrackerServerOptions) {
+    const { host, port, interval = DEFAULT_INTERVAL, allow } = options;
+    const storeOptions = { interval: interval * 1000, random: () => platform.random() };
+    this.#platform = platform;
+    this.#interval = interval;
+    this.#store = new SwarmStore(allow === undefined ? storeOptions : { ...storeOptions, allow });
+    this.#server = platform.http.serve({ host, port }, (request, from) => this.#handle(request, from));
+    this.#timer = this.#expireLater();
+  }
+
+  /**
+   * Starts a tracker.
+   *
+   * @param platform The outside.
+   * @param options How it works.
+   * @returns The tracker, listening.
+   * @throws {ShoalError} Of kind `network` if the port is taken or may not be used.
+   */
+  static start(platform: TrackerPlatform, options: TrackerServerOptions): TrackerServer {
+    return new TrackerServer(platform, options);
+  }
+
+  /** Where it listens. */
+  get address(): PeerAddress {
+    return this.#server.address;
+  }
+
+  /** The announce URL for torrents; good for others only if it listens on an address that they can reach. */
+  get url(): string {
+    return `http://${formatAddress(this.address)}/announce`;
+  }
+
+  /** How many peers it knows, of all torrents together. */
+  get peerCount(): number {
+    return this.#store.peerCount;
+  }
+
+  /** Stops it; settles when it has stopped. */
+  async close(): Promise<void> {
+    this.#timer.cancel();
+    await this.#server.close();
+  }
+
+  #expireLater(): Timer {
+    return this.#platform.after(this.#interval * 1000, () => {
+      this.#store.expire(this.#platform.now());
+      this.#timer = this.#expireLater();
+    });
+  }
+
+  #handle(request: Request, from: PeerAddress): Response {
+    const [path = "", query = ""] = splitUrl(request.url);
+    if (request.method !== "GET" && request.method !== "HEAD") return plain("only GET is understood\n", 405);
+    if (path === "/announce") return bencoded(this.#announce(query, from));
+    if (path === "/scrape") return bencoded(this.#scrape(query));
+    return plain("this is a BitTorrent tracker; announce to /announce\n", 404);
+  }
+
+  #announce(query: string, from: PeerAddress): Bytes {
+    const parsed = parseAnnounceQuery(query, from);
+    if ("refusal" in parsed) return encodeFailure(parsed.refusal);
+    const { compact, withoutPeerIds } = parsed.query;
+    const answer = this.#store.announce(parsed.query, this.#platform.now());
+    if ("refusal" in answer) return encodeFailure(answer.refusal);
+    return encodeAnnounceReply(answer, { interval: this.#interval, from, compact, withoutPeerIds });
+  }
+
+  #scrape(query: string): Bytes {
+    const parsed = parseScrapeQuery(query);
+    if ("refusal" in parsed) return encodeFailure(parsed.refusal);
+    return encodeScrapeReply(parsed.query.map((infoHash) => [infoHash, this.#store.scrape(infoHash)] as const));
+  }
+}
+
+/** Path and query of a URL, as they came over the wire. */
+function splitUrl(url: string): string[] {
+  return /^[^:]+:\/\/[^/?#]*([^?#]*)\??([^#]*)/.exec(url)?.slice(1) ?? [];
+}
+
+function bencoded(body: Bytes): Response {
+  return new Response(body, { headers: { "content-type": "text/plain", "cache-control": "no-store" } });
+}
+
+function plain(text: string, status: number): Response {
+  return new Response(text, { status, headers: { "content-type": "text/plain" } });
+}

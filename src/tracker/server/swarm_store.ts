@@ -1,0 +1,193 @@
+/**
+ * What a tracker knows: which peers are in which swarm. Plain memory and plain decisions; time and chance come from
+ * outside.
+ *
+ * @module
+ */
+
+import { formatAddress, type PeerAddress } from "../../base/address.ts";
+import { toHex } from "../../base/bytes.ts";
+import type { InfoHash } from "../../base/info_hash.ts";
+import { type KnownPeer, PeerPool } from "./peer_pool.ts";
+
+/** An announce as the tracker sees it. */
+export interface AnnounceQuery {
+  /** Which torrent. */
+  readonly infoHash: InfoHash;
+  /** The peer's 20 bytes. */
+  readonly peerId: Uint8Array;
+  /** Where the peer listens. */
+  readonly address: PeerAddress;
+  /** Bytes that it is missing; `Infinity` when it does not say. */
+  readonly left: number;
+  /** Why it announces; anything but `completed`, `stopped` and `paused` counts as regular. */
+  readonly event: string;
+  /** How many peers it would like, or `null` when it does not say. */
+  readonly numwant: number | null;
+}
+
+/** The answer to an announce. */
+export interface AnnounceAnswer {
+  /** Seeds in the swarm. */
+  readonly seeders: number;
+  /** Other peers in the swarm. */
+  readonly leechers: number;
+  /** Some of them, never the one who asks. */
+  readonly peers: readonly KnownPeer[];
+}
+
+/** The answer to a scrape, for one torrent (BEP 48, 21). */
+export interface ScrapeAnswer {
+  /** Seeds. */
+  readonly complete: number;
+  /** Peers that are not seeds. */
+  readonly incomplete: number;
+  /** How often the download was completed, as long as the swarm has been known. */
+  readonly downloaded: number;
+  /** Peers that want more: `incomplete` without partial seeds. */
+  readonly downloaders: number;
+}
+
+/** How a {@linkcode SwarmStore} works. */
+export interface SwarmStoreOptions {
+  /** Milliseconds between announces; a peer is forgotten when it has missed one and is late for the next. */
+  readonly interval: number;
+  /** Picks peers: uniform in 0 (included) to 1 (excluded). */
+  readonly random: () => number;
+  /** The only torrents that are served; all when absent. */
+  readonly allow?: readonly InfoHash[];
+  /** Most torrents at a time; 10,000 when absent. */
+  readonly maxTorrents?: number;
+  /** Most peers at a time, of all torrents together; 200,000 when absent. */
+  readonly maxPeers?: number;
+}
+
+const DEFAULT_MAX_TORRENTS = 10_000;
+const DEFAULT_MAX_PEERS = 200_000;
+const DEFAULT_NUMWANT = 50;
+const MAX_NUMWANT = 200;
+/** In intervals: one announce may be lost. */
+const LIFETIME = 2.5;
+
+/** The swarms of a tracker. A swarm is forgotten with its last peer. */
+export class SwarmStore {
+  readonly #options: SwarmStoreOptions;
+  readonly #allowed: ReadonlySet<string> | null;
+  readonly #swarms = new Map<string, PeerPool>();
+  #peers = 0;
+
+  /** @param options How it works. */
+  constructor(options: SwarmStoreOptions) {
+    this.#options = options;
+    this.#allowed = options.allow ? new Set(options.allow.map((hash) => hash.hex)) : null;
+  }
+
+  /** How many torrents have peers. */
+  get torrentCount(): number {
+    return this.#swarms.size;
+  }
+
+  /** How many peers there are, of all torrents together. */
+  get peerCount(): number {
+    return this.#peers;
+  }
+
+  /**
+   * Takes an announce.
+   *
+   * @param query Who announces what.
+   * @param now Milliseconds on a clock that never jumps.
+   * @returns The answer, or why there is none, in words for the client's user.
+   */
+  announce(query: AnnounceQuery, now: number): AnnounceAnswer | { readonly refusal: string } {
+    const { infoHash, event } = query;
+    if (this.#allowed && !this.#allowed.has(infoHash.hex)) {
+      return { refusal: "this tracker does not serve that torrent" };
+    }
+    const key = formatAddress(query.address);
+    if (event === "stopped") {
+      this.#forget(infoHash.hex, key);
+      return this.#answer(query, 0);
+    }
+    const room = this.#makeRoom(infoHash.hex, key, now);
+    if (!room) return { refusal: "this tracker is full" };
+    const before = room.get(key);
+    if (before === undefined) this.#peers++;
+    const counted = before?.counted ?? false;
+    // a seed that was there before us has not completed anything here
+    const completes = event === "completed" && !counted;
+    if (completes) room.completions++;
+    const seed = query.left === 0;
+    room.put(key, {
+      address: query.address,
+      peerId: toHex(query.peerId),
+      seed,
+      downloading: !seed && event !== "paused",
+      counted: counted || completes || seed,
+      seen: now,
+    });
+    return this.#answer(query, Math.min(query.numwant ?? DEFAULT_NUMWANT, MAX_NUMWANT));
+  }
+
+  /**
+   * Takes a scrape.
+   *
+   * @param infoHash Which torrent.
+   * @returns Its counts, all zero when it is not known.
+   */
+  scrape(infoHash: InfoHash): ScrapeAnswer {
+    const pool = this.#swarms.get(infoHash.hex);
+    return {
+      complete: pool?.seeders ?? 0,
+      incomplete: pool?.leechers ?? 0,
+      downloaded: pool?.completions ?? 0,
+      downloaders: pool?.countDownloaders() ?? 0,
+    };
+  }
+
+  /**
+   * Forgets peers that have gone without a word. Call it now and then.
+   *
+   * @param now Milliseconds on the clock of {@linkcode SwarmStore.announce}.
+   */
+  expire(now: number): void {
+    for (const [hash, pool] of this.#swarms) {
+      this.#peers -= pool.expire(now - this.#options.interval * LIFETIME);
+      if (pool.size === 0) this.#swarms.delete(hash);
+    }
+  }
+
+  /** The pool that a peer may be put into, or `null` when the tracker is full. */
+  #makeRoom(hash: string, key: string, now: number): PeerPool | null {
+    const { interval, maxTorrents = DEFAULT_MAX_TORRENTS, maxPeers = DEFAULT_MAX_PEERS } = this.#options;
+    const pool = this.#swarms.get(hash);
+    if (pool) {
+      // the peer that is about to announce is put back, so an empty pool need not go
+      this.#peers -= pool.expire(now - interval * LIFETIME);
+      return pool.get(key) || this.#peers < maxPeers ? pool : null;
+    }
+    if (this.#swarms.size >= maxTorrents || this.#peers >= maxPeers) return null;
+    const created = new PeerPool();
+    this.#swarms.set(hash, created);
+    return created;
+  }
+
+  #forget(hash: string, key: string): void {
+    const pool = this.#swarms.get(hash);
+    if (!pool?.remove(key)) return;
+    this.#peers--;
+    if (pool.size === 0) this.#swarms.delete(hash);
+  }
+
+  #answer(query: AnnounceQuery, wanted: number): AnnounceAnswer {
+    const pool = this.#swarms.get(query.infoHash.hex);
+    if (!pool) return { seeders: 0, leechers: 0, peers: [] };
+    const self = { key: formatAddress(query.address), peerId: toHex(query.peerId) };
+    const peers = pool.sample(wanted, {
+      withSeeds: query.left > 0, // seeds have nothing to say to each other
+      accept: (peer) => peer.peerId !== self.peerId && formatAddress(peer.address) !== self.key,
+      random: this.#options.random,
+    });
+    return { seeders: pool.seeders, leechers: pool.leechers, peers };
+  }
+}

@@ -8,6 +8,7 @@
  * @module
  */
 
+import { Guard } from "../support/guard.ts";
 import { must, run } from "../support/job.ts";
 
 /** One machine of a {@linkcode PrivateNetwork}. */
@@ -19,15 +20,25 @@ export interface Host {
 }
 
 /** Namespaces are called `shoal-PID-RANDOM-HOST`, so that those of a test that was killed can be told. */
-const NAME = /^shoal-(\d+)-\w+-\w+$/;
+const NAME = /^(shoal-(\d+)-\w+)-\w+$/;
+/** Removes the namespaces with a prefix, after ending what runs in them: nothing can be there but what a test started. */
+const REMOVE = `
+list() { ip netns list | cut -d' ' -f1 | grep "^$1-"; }
+for namespace in $(list "$1"); do
+  for pid in $(ip netns pids "$namespace"); do kill -KILL "$pid" || :; done
+  ip netns delete "$namespace" || :
+done
+! list "$1"`;
 
 /** A bridge and its hosts. */
 export class PrivateNetwork implements AsyncDisposable {
   readonly #prefix: string;
+  readonly #guard: Guard;
   readonly #namespaces: string[] = [];
 
   private constructor(prefix: string) {
     this.#prefix = prefix;
+    this.#guard = new Guard(REMOVE, prefix);
   }
 
   /**
@@ -69,8 +80,7 @@ export class PrivateNetwork implements AsyncDisposable {
 
   /** Ends every program in the network and removes it. */
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const namespace of this.#namespaces.reverse()) await removeNamespace(namespace);
-    this.#namespaces.length = 0;
+    await this.#guard[Symbol.asyncDispose]();
   }
 
   async #addNamespace(name: string): Promise<string> {
@@ -85,23 +95,15 @@ export class PrivateNetwork implements AsyncDisposable {
 async function removeStale(): Promise<void> {
   const { stdout } = await run(["ip", "netns", "list"]);
   for (const line of stdout) {
-    const namespace = line.split(" ")[0]!;
-    const owner = NAME.exec(namespace)?.[1];
-    if (owner !== undefined && !await exists(`/proc/${owner}`)) await removeNamespace(namespace);
+    const [, prefix, owner] = NAME.exec(line.split(" ")[0]!) ?? [];
+    if (prefix !== undefined && !await isAlive(owner!)) await new Guard(REMOVE, prefix)[Symbol.asyncDispose]();
   }
 }
 
-async function removeNamespace(namespace: string): Promise<void> {
-  const { stdout } = await run(["ip", "netns", "pids", namespace]);
-  // These are programs that the test started: nothing else can be in a namespace that it made.
-  for (const pid of stdout) await run(["kill", "-KILL", pid]);
-  await must("ip", "netns", "delete", namespace);
-}
-
-async function exists(path: string): Promise<boolean> {
+async function isAlive(pid: string): Promise<boolean> {
   try {
-    await Deno.stat(path);
-    return true;
+    const stat = await Deno.readTextFile(`/proc/${pid}/stat`);
+    return !/^\d+ \(.*\) [ZX]/.test(stat); // a zombie's parent never asked how it ended
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return false;
     throw error;

@@ -45,6 +45,7 @@ export async function seedWithAria2(
     "--enable-color=false",
     "--seed-ratio=0",
     "--bt-seed-unverified=true",
+    `--stop-with-process=${Deno.pid}`,
     "--enable-rpc=true",
     `--rpc-listen-port=${control}`,
     `--max-overall-upload-limit=${options.uploadLimit ?? 0}`,

@@ -4,6 +4,13 @@
  * @module
  */
 
+import { Guard } from "./guard.ts";
+
+/** Programs that were interrupted with the test may need a moment to stop writing, hence the second try. */
+const REMOVE = `
+for place in $(cut -d' ' -f2 /proc/mounts | grep "^$1/"); do umount "$place"; done
+rm -rf "$1" 2> /dev/null || { sleep 2; rm -rf "$1"; }`;
+
 /**
  * Runs something with a temporary folder, which other users may look into; in memory where the machine has such a place.
  *
@@ -13,10 +20,7 @@
 export async function withScratch<T>(body: (folder: string) => Promise<T>): Promise<T> {
   const shm = await Deno.stat("/dev/shm").then((info) => info.isDirectory, () => false);
   const folder = await Deno.makeTempDir({ prefix: "shoal-test-", ...(shm ? { dir: "/dev/shm" } : {}) });
-  try {
-    await Deno.chmod(folder, 0o755);
-    return await body(folder);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
+  await using _gone = new Guard(REMOVE, folder);
+  await Deno.chmod(folder, 0o755);
+  return await body(folder);
 }

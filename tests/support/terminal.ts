@@ -4,6 +4,7 @@
  * @module
  */
 
+import { Guard } from "./guard.ts";
 import { must, run, within } from "./job.ts";
 
 /** What a terminal shows. */
@@ -19,9 +20,11 @@ export interface Screen {
 /** A terminal in which one command runs. */
 export class Terminal implements AsyncDisposable {
   readonly #server: string;
+  readonly #guard: Guard;
 
   private constructor(server: string) {
     this.#server = server;
+    this.#guard = new Guard('tmux -L "$1" kill-server', server);
   }
 
   /**
@@ -92,7 +95,7 @@ export class Terminal implements AsyncDisposable {
 
   /** Closes the terminal; what runs in it is hung up on. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#tmux("kill-server");
+    await this.#guard[Symbol.asyncDispose]();
   }
 
   async #tmux(...args: string[]): Promise<string[]> {

@@ -16,21 +16,28 @@ const QUEUE_MS = 250;
 const QUEUE_LIMIT = 128;
 /** Milliseconds over which the rate is measured. */
 const WINDOW_MS = 100;
-/** A smallest latency older than this is forgotten, since routes change. */
+/** A smallest latency that was seen longer ago than this is measured anew, since routes change ... */
 const LATENCY_MEMORY_MS = 10_000;
+/** ... with a queue so short that nothing waits in it, for the time that the old queue takes to drain and a bit more. */
+const PROBE_SHARE = 0.75;
+const PROBE_WINDOWS = 3;
 
 /**
  * Follows the bandwidth-delay product of a peer, as BBR does for TCP: the rate of blocks over the last window times the
  * smallest latency seen, half as much again, and a short queue on top. When the queue is what limits the rate the depth
- * grows by half every round trip; when the peer is, it stays.
+ * grows by half every round trip; when the peer is, it stays. The smallest latency is looked for again every ten seconds
+ * with a short queue: with a long one, the wait in that queue would be taken for latency, and the depth grow for ever.
  */
 export class PipelineDepth {
   readonly #limit: number;
-  #depth = INITIAL_DEPTH;
+  #depth: number;
   #windowStart = -1;
   #windowBytes = 0;
   #latency = Infinity;
   #latencySeen = 0;
+  /** Windows that are left of a probe. */
+  #probing = 0;
+  #probeLatency = Infinity;
 
   /**
    * @param limit The peer's `reqq`, or what is known to be safe without one.
@@ -53,19 +60,16 @@ export class PipelineDepth {
    * @param now Milliseconds on the clock that never jumps.
    */
   arrived(bytes: number, latency: number, now: number): void {
-    if (latency <= this.#latency || now - this.#latencySeen > LATENCY_MEMORY_MS) {
+    if (latency <= this.#latency) {
       this.#latency = latency;
       this.#latencySeen = now;
     }
+    if (this.#probing === 1) this.#probeLatency = Math.min(this.#probeLatency, latency);
     if (this.#windowStart < 0) this.#windowStart = now;
     this.#windowBytes += bytes;
     const elapsed = now - this.#windowStart;
     if (elapsed < Math.max(WINDOW_MS, this.#latency)) return;
-    const blocksPerMs = this.#windowBytes / BLOCK_SIZE / elapsed;
-    const queue = Math.min(QUEUE_LIMIT, Math.max(LEAST_DEPTH, blocksPerMs * QUEUE_MS));
-    const wanted = Math.ceil(1.5 * blocksPerMs * this.#latency + queue);
-    // Never more than doubled in a window: one burst after a pause says little about the rate.
-    this.#depth = Math.min(this.#limit, wanted, this.#depth * 2);
+    this.#adjust(this.#windowBytes / BLOCK_SIZE / elapsed, now);
     this.#windowStart = now;
     this.#windowBytes = 0;
   }
@@ -75,5 +79,24 @@ export class PipelineDepth {
     this.#depth = 1;
     this.#windowStart = -1;
     this.#windowBytes = 0;
+    this.#probing = 0;
+  }
+
+  /** At the end of each window; the rate is in blocks a millisecond. */
+  #adjust(rate: number, now: number): void {
+    if (this.#probing > 0) {
+      if (--this.#probing > 0) return;
+      this.#latency = this.#probeLatency;
+      this.#latencySeen = now;
+    } else if (now - this.#latencySeen > LATENCY_MEMORY_MS) {
+      this.#probing = PROBE_WINDOWS;
+      this.#probeLatency = Infinity;
+      this.#depth = Math.min(this.#depth, Math.max(LEAST_DEPTH, Math.ceil(PROBE_SHARE * rate * this.#latency)));
+      return;
+    }
+    const queue = Math.min(QUEUE_LIMIT, Math.max(LEAST_DEPTH, rate * QUEUE_MS));
+    const wanted = Math.ceil(1.5 * rate * this.#latency + queue);
+    // Never more than doubled in a window: one burst after a pause says little about the rate.
+    this.#depth = Math.min(this.#limit, wanted, this.#depth * 2);
   }
 }

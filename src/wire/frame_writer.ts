@@ -56,12 +56,14 @@ export class FrameWriter {
 
   /** Appends raw bytes. */
   raw(bytes: Uint8Array): void {
-    this.#buffer.set(bytes, this.#room(bytes.length));
+    const at = this.#room(bytes.length);
+    this.#buffer.set(bytes, at);
   }
 
   /** Appends a keep-alive. */
   keepAlive(): void {
-    this.#view.setUint32(this.#room(4), 0);
+    const at = this.#room(4);
+    this.#view.setUint32(at, 0);
   }
 
   /** Appends a message of one byte. */
@@ -130,6 +132,7 @@ export class FrameWriter {
     this.#payload -= length;
   }
 
+  /** Makes room; the buffer and its view may be others afterwards. */
   #room(bytes: number): number {
     const at = this.#length;
     if (at + bytes > this.#buffer.length) {

@@ -1,0 +1,229 @@
+/**
+ * Many torrents behind one port: the library's public face.
+ *
+ * @module
+ */
+
+import { formatAddress, type PeerAddress } from "../base/address.ts";
+import { type Bytes, concatBytes, utf8 } from "../base/bytes.ts";
+import { messageOf, ShoalError } from "../base/errors.ts";
+import { VERSION } from "../base/version.ts";
+import type { Metainfo } from "../metainfo/mod.ts";
+import type { Platform } from "../platform/platform.ts";
+import { MemoryBudget } from "../swarm/buffer_pool.ts";
+import { tcpTransport, type Transport } from "../transport/transport.ts";
+import { Listening } from "./listening.ts";
+import { SessionTorrent, type Torrent } from "./session_torrent.ts";
+import type { SessionEvent } from "./types.ts";
+
+/** Ports that are tried when none is asked for (BEP 3). */
+const FIRST_PORT = 6881;
+const LAST_PORT = 6889;
+/** Connections of one torrent. */
+const DEFAULT_MAX_PEERS = 100;
+/** Bytes for pieces in flight and for the read cache, of all torrents together. */
+const DEFAULT_CACHE = 64 * 1024 * 1024;
+/** Part of the memory budget that is for reading; the rest is for pieces in flight. */
+const READ_SHARE = 0.25;
+/** Milliseconds that stopping may take. */
+const STOP_MS = 3_000;
+
+/** Settings of a session. */
+export interface SessionOptions {
+  /** The outside. */
+  readonly platform: Platform;
+  /** TCP port; 0 for any; absent for the first free of 6881 to 6889. */
+  readonly port?: number;
+  /** Address to listen on and to connect from; absent for all. */
+  readonly bind?: string;
+  /** Connections per torrent (default 100). */
+  readonly maxPeers?: number;
+  /** Memory for pieces in flight and for reading, in bytes (default 64 MiB). */
+  readonly cacheBytes?: number;
+  /** Folder for resume state; `null` or absent keeps none. */
+  readonly stateFolder?: string | null;
+}
+
+/** How a torrent is added. */
+export interface AddOptions {
+  /** Folder that its files, or its own folder, go into. */
+  readonly folder: string;
+  /** Peers to try besides those that the tracker names. */
+  readonly peers?: readonly PeerAddress[];
+  /** Hash what is there instead of believing the resume state. */
+  readonly check?: boolean;
+  /** Believe that everything is there. */
+  readonly trust?: boolean;
+  /** Never write: the data must be there. */
+  readonly seedOnly?: boolean;
+}
+
+/**
+ * A BitTorrent session: one listening port, any number of torrents.
+ *
+ * @example
+ * ```ts
+ * const session = new Session({ platform: denoPlatform });
+ * await session.start();
+ * const torrent = await session.add(parseMetainfo(bytes), { folder: "." });
+ * await torrent.finished;
+ * await session.stop();
+ * ```
+ */
+export class Session {
+  readonly #options: SessionOptions;
+  readonly #platform: Platform;
+  readonly #peerId: Bytes;
+  readonly #budget: MemoryBudget;
+  readonly #readCacheBytes: number;
+  readonly #transport: Transport;
+  readonly #torrents = new Map<string, SessionTorrent>();
+  readonly #listeners = new Set<(event: SessionEvent) => void>();
+  #listening: Listening | null = null;
+  #stopped: Promise<void> | null = null;
+
+  /**
+   * @param options Settings.
+   */
+  constructor(options: SessionOptions) {
+    this.#options = options;
+    this.#platform = options.platform;
+    this.#peerId = makePeerId(options.platform);
+    const cache = options.cacheBytes ?? DEFAULT_CACHE;
+    this.#readCacheBytes = Math.floor(cache * READ_SHARE);
+    this.#budget = new MemoryBudget(cache - this.#readCacheBytes);
+    this.#transport = tcpTransport(this.#platform.net, options.bind === undefined ? {} : { bind: options.bind });
+  }
+
+  /** Where the session listens. Only after {@linkcode Session.start}. */
+  get listenAddress(): PeerAddress {
+    if (!this.#listening) throw new Error("The session has not been started");
+    return this.#listening.address;
+  }
+
+  /** The port on which the session listens. */
+  get port(): number {
+    return this.listenAddress.port;
+  }
+
+  /** Every torrent that was added and not stopped. */
+  get torrents(): readonly Torrent[] {
+    return [...this.#torrents.values()];
+  }
+
+  /**
+   * Starts listening.
+   *
+   * @throws {ShoalError} Of kind `network` if no port can be had.
+   */
+  // deno-lint-ignore require-await
+  async start(): Promise<void> {
+    this.#listening = new Listening(this.#platform, {
+      listener: this.#listen(),
+      find: (infoHash) => this.#torrents.get(infoHash.hex)?.swarm ?? null,
+    });
+  }
+
+  /**
+   * Adds a torrent and starts it. What is on disk is checked in the background.
+   *
+   * @param meta What it holds.
+   * @param options Where it goes, and how it starts.
+   * @returns The torrent, at work.
+   * @throws {ShoalError} Of kind `usage` if it is there already.
+   */
+  // deno-lint-ignore require-await
+  async add(meta: Metainfo, options: AddOptions): Promise<Torrent> {
+    const key = meta.infoHash.hex;
+    if (this.#stopped) throw new Error("The session has been stopped");
+    if (this.#torrents.has(key)) {
+      throw new ShoalError("usage", {
+        what: "the same torrent twice",
+        where: meta.name,
+        why: `${key} has been added already`,
+      });
+    }
+    const torrent = new SessionTorrent({
+      platform: this.#platform,
+      meta,
+      add: options,
+      peerId: this.#peerId,
+      port: this.port,
+      ...(this.#options.bind !== undefined && { bind: this.#options.bind }),
+      maxPeers: this.#options.maxPeers ?? DEFAULT_MAX_PEERS,
+      budget: this.#budget,
+      readCacheBytes: this.#readCacheBytes,
+      stateFolder: this.#options.stateFolder ?? null,
+      transport: this.#transport,
+      emit: (event) => this.#emit(event),
+      gone: () => this.#torrents.delete(key),
+    });
+    this.#torrents.set(key, torrent);
+    torrent.start();
+    return torrent;
+  }
+
+  /**
+   * Tells a listener of everything that happens from now on. It is called at once and must not take long.
+   *
+   * @param listener Takes the events.
+   * @returns Ends the subscription.
+   */
+  subscribe(listener: (event: SessionEvent) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /**
+   * Stops every torrent and the listening: trackers are told, resume state is saved. Calling it again waits for the same.
+   *
+   * @param deadlineMs Milliseconds that it may take (default 3,000); what isn't done by then is left.
+   */
+  stop(deadlineMs: number = STOP_MS): Promise<void> {
+    this.#stopped ??= this.#stop(deadlineMs);
+    return this.#stopped;
+  }
+
+  async #stop(deadlineMs: number): Promise<void> {
+    this.#listening?.close();
+    const done = Promise.all([...this.#torrents.values()].map((torrent) => torrent.stop()));
+    let expire = () => {};
+    const expired = new Promise<void>((resolve) => expire = resolve);
+    const timer = this.#platform.after(deadlineMs, expire);
+    try {
+      await Promise.race([done, expired]);
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  #listen() {
+    const host = this.#options.bind ?? "0.0.0.0";
+    if (this.#options.port !== undefined) return this.#platform.net.listen({ host, port: this.#options.port });
+    for (let port = FIRST_PORT;; port++) {
+      try {
+        return this.#platform.net.listen({ host, port });
+      } catch (error) {
+        if (port < LAST_PORT && error instanceof ShoalError) continue;
+        throw new ShoalError("network", {
+          what: "cannot listen",
+          where: formatAddress({ host, port }),
+          why: `none of the ports ${FIRST_PORT} to ${LAST_PORT} is free: ${messageOf(error)}`,
+          hint: "choose a port with --port, or 0 for any",
+        });
+      }
+    }
+  }
+
+  #emit(event: SessionEvent): void {
+    for (const listener of this.#listeners) listener(event);
+  }
+}
+
+/** `-SH0100-` and 12 random characters (BEP 20, Azureus style); the figures are the version's. */
+function makePeerId(platform: Platform): Bytes {
+  const [major = "0", minor = "0", patch = "0"] = VERSION.split(".");
+  const digits = [major, minor, patch].map((part) => Number(part).toString(36)).join("").toUpperCase();
+  const tail = platform.randomBytes(12).map((byte) => "0123456789abcdefghijklmnopqrstuvwxyz".charCodeAt(byte % 36));
+  return concatBytes([utf8(`-SH${digits}0-`), tail]);
+}

@@ -1,0 +1,121 @@
+/**
+ * A piece that has been started: its buffer, and the state of each of its blocks.
+ *
+ * @module
+ */
+
+import type { Bytes } from "../base/bytes.ts";
+import { BLOCK_SIZE } from "../wire/messages.ts";
+
+/** Nobody. Numbers of connections begin at 1. */
+const NOBODY = 0;
+
+/** Blocks of one piece that are free, asked for, or here. */
+export class ActivePiece {
+  /** Which piece. */
+  readonly index: number;
+  /** Its length in bytes. */
+  readonly size: number;
+  /** How many blocks it has. */
+  readonly blockCount: number;
+  /** Where the blocks go; may be longer than the piece. */
+  readonly buffer: Bytes;
+  /** The one connection that may send it, if only one may: after a failed hash a piece comes whole from one peer. */
+  owner: number | null = null;
+  /** When the last block came, or the piece was started. */
+  touched: number;
+  /** Connection that sent each block. */
+  readonly senders: Int32Array;
+  readonly #asked: Uint8Array;
+  #free: number;
+  #missing: number;
+  #firstFree = 0;
+
+  /**
+   * @param index Which piece.
+   * @param options `size`: its length in bytes. `buffer`: at least as long. `now`: when it is started.
+   */
+  constructor(index: number, options: { readonly size: number; readonly buffer: Bytes; readonly now: number }) {
+    this.index = index;
+    this.size = options.size;
+    this.buffer = options.buffer;
+    this.touched = options.now;
+    this.blockCount = Math.ceil(options.size / BLOCK_SIZE);
+    this.senders = new Int32Array(this.blockCount);
+    this.#asked = new Uint8Array(this.blockCount);
+    this.#free = this.#missing = this.blockCount;
+  }
+
+  /** Blocks that are neither here nor asked for. */
+  get free(): number {
+    return this.#free;
+  }
+
+  /** Whether every block is here. */
+  get complete(): boolean {
+    return this.#missing === 0;
+  }
+
+  /** Blocks that are here. */
+  get received(): number {
+    return this.blockCount - this.#missing;
+  }
+
+  /** The piece's bytes. */
+  get data(): Bytes {
+    return this.buffer.length === this.size ? this.buffer : this.buffer.subarray(0, this.size);
+  }
+
+  /** Length of a block in bytes. */
+  blockLength(block: number): number {
+    return Math.min(BLOCK_SIZE, this.size - block * BLOCK_SIZE);
+  }
+
+  /** Whether a block is here. */
+  has(block: number): boolean {
+    return this.senders[block] !== NOBODY;
+  }
+
+  /** How many peers have been asked for a block that isn't here. */
+  asked(block: number): number {
+    return this.#asked[block]!;
+  }
+
+  /** @returns The first free block, now asked for; or -1 when there is none. */
+  takeFree(): number {
+    if (this.#free === 0) return -1;
+    while (this.#asked[this.#firstFree] !== 0 || this.senders[this.#firstFree] !== NOBODY) this.#firstFree++;
+    this.ask(this.#firstFree);
+    return this.#firstFree;
+  }
+
+  /** One peer more has been asked for a block. */
+  ask(block: number): void {
+    if (this.#asked[block]!++ === 0 && !this.has(block)) this.#free--;
+  }
+
+  /** A peer that was asked for a block won't send it. */
+  release(block: number): void {
+    if (this.#asked[block] === 0) return;
+    if (--this.#asked[block]! > 0 || this.has(block)) return;
+    this.#free++;
+    this.#firstFree = Math.min(this.#firstFree, block);
+  }
+
+  /**
+   * Takes a block in.
+   *
+   * @param block Which; not here yet.
+   * @param options `sender`: number of the connection that sent it. `asked`: whether that one had been asked. `now`: when.
+   */
+  receive(
+    block: number,
+    options: { readonly sender: number; readonly asked: boolean; readonly now: number },
+  ): void {
+    if (this.#asked[block] === 0) this.#free--;
+    else if (options.asked) this.#asked[block]!--;
+    this.senders[block] = options.sender;
+    this.#missing--;
+    this.touched = options.now;
+  }
+}

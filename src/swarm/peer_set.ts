@@ -1,0 +1,255 @@
+/**
+ * The connections of a torrent: dialling, accepting, closing, and who may not come back.
+ *
+ * @module
+ */
+
+import { formatAddress, type PeerAddress } from "../base/address.ts";
+import { equalBytes } from "../base/bytes.ts";
+import { messageOf } from "../base/errors.ts";
+import { handshakeOut } from "../peer/handshake.ts";
+import { Peer, type PeerHost } from "../peer/peer.ts";
+import { PeerLink } from "../peer/peer_link.ts";
+import type { Connection, Platform } from "../platform/platform.ts";
+import type { Transport } from "../transport/transport.ts";
+import type { Handshake } from "../wire/handshake.ts";
+import { ConnectionManager } from "./connection_manager.ts";
+import type { TorrentEvent } from "./events.ts";
+
+/** Milliseconds for a dial and the handshake after it. */
+export const HANDSHAKE_MS = 10_000;
+/** Milliseconds without a message after which a peer is taken for dead (keep-alives come every two minutes, BEP 3). */
+const SILENCE_MS = 150_000;
+/** Milliseconds without having sent anything after which we send a keep-alive (BEP 3). */
+const KEEP_ALIVE_MS = 100_000;
+/** Milliseconds for which a peer may leave what we send unread. */
+const STALLED_MS = 60_000;
+
+/** What a set of peers tells the torrent. */
+export interface PeerSetEvents {
+  /** A connection is there; `extended` says whether it speaks BEP 10. */
+  joined(peer: Peer, extended: boolean): void;
+  /** A read was parsed. */
+  batch(peer: Peer): void;
+  /** A connection is over. */
+  left(peer: Peer): void;
+  /** For the user. */
+  emit(event: TorrentEvent): void;
+}
+
+/** Every connection of one torrent. */
+export class PeerSet {
+  readonly #platform: Pick<Platform, "now" | "after">;
+  readonly #transport: Transport;
+  readonly #host: PeerHost;
+  readonly #events: PeerSetEvents;
+  readonly #handshake: Handshake;
+  readonly #manager: ConnectionManager;
+  readonly #links = new Map<Peer, PeerLink>();
+  readonly #hosts: string[] = [];
+  readonly #dials = new Set<AbortController>();
+  #stopped = false;
+
+  /**
+   * @param options `platform`: clock and timers. `transport`: how to reach peers. `host` and `events`: the torrent.
+   * `handshake`: ours. `manager`: whom to connect to.
+   */
+  constructor(
+    options: {
+      readonly platform: Pick<Platform, "now" | "after">;
+      readonly transport: Transport;
+      readonly host: PeerHost;
+      readonly events: PeerSetEvents;
+      readonly handshake: Handshake;
+      readonly manager: ConnectionManager;
+    },
+  ) {
+    this.#platform = options.platform;
+    this.#transport = options.transport;
+    this.#host = options.host;
+    this.#events = options.events;
+    this.#handshake = options.handshake;
+    this.#manager = options.manager;
+  }
+
+  /** Every open connection. */
+  get all(): IterableIterator<Peer> {
+    return this.#links.keys();
+  }
+
+  /** How many connections there are. */
+  get size(): number {
+    return this.#links.size;
+  }
+
+  /** How many peers more could be used. */
+  get room(): number {
+    return this.#stopped ? 0 : this.#manager.room;
+  }
+
+  /** The address of a connection, by its number. */
+  hostOf(connection: number): string {
+    return this.#hosts[connection] ?? "";
+  }
+
+  /** Takes note of peers that somebody named, and connects to some. */
+  add(addresses: Iterable<PeerAddress>): void {
+    this.#manager.add(addresses);
+    this.dialMore();
+  }
+
+  /** Connects to as many candidates as the limits allow. */
+  dialMore(): void {
+    for (;;) {
+      const address = this.#stopped ? null : this.#manager.next(this.#platform.now());
+      if (!address) return;
+      this.#dial(address);
+    }
+  }
+
+  /**
+   * Takes over a connection that was made to us, after its handshake.
+   *
+   * @param connection The stream.
+   * @param theirs What the peer said.
+   */
+  accept(connection: Connection, theirs: Handshake): void {
+    const { host } = connection.remote;
+    const refused = this.#stopped ? "we are stopping" : this.#manager.refuses(host) ?? this.#refuses(theirs, true);
+    if (refused) return this.#turnAway(connection, refused);
+    this.#join(connection, theirs, { address: connection.remote, incoming: true });
+  }
+
+  /** Whether a peer at this address would be accepted at all; asked before any work is spent on a handshake. */
+  welcomes(host: string): boolean {
+    return !this.#stopped && this.#manager.refuses(host) === null;
+  }
+
+  /** A peer that connected to us said where it listens. */
+  introduced(peer: Peer): void {
+    if (peer.incoming) this.#manager.introduced(peer.address);
+  }
+
+  /** Shuts out every connection from an address, for good. */
+  ban(host: string, reason: string): void {
+    const banned = [...this.#links.keys()].filter((peer) => peer.address.host === host);
+    this.#manager.ban(host);
+    const [first] = banned;
+    const address = first?.name ?? host;
+    this.#events.emit({ event: "peer", address, client: first?.client ?? "", action: "banned", message: reason });
+    for (const peer of banned) peer.output.close(`banned: ${reason}`);
+  }
+
+  /** Regular work: closes the dead, keeps the living alive, dials. */
+  tick(now: number): void {
+    for (const [peer, link] of this.#links) {
+      if (now - peer.lastReceived > SILENCE_MS) link.close("it has been silent for too long");
+      else if (link.stalled(now) > STALLED_MS) link.close("it does not read what we send");
+      else if (now - peer.lastSent > KEEP_ALIVE_MS) {
+        peer.writer.keepAlive();
+        link.flush();
+      }
+    }
+    this.dialMore();
+  }
+
+  /** Closes everything. */
+  stop(): void {
+    this.#stopped = true;
+    for (const dial of this.#dials) dial.abort();
+    for (const link of [...this.#links.values()]) link.close("we are stopping");
+  }
+
+  async #dial(address: PeerAddress): Promise<void> {
+    const dial = new AbortController();
+    this.#dials.add(dial);
+    let connection: Connection | null = null;
+    const timer = this.#platform.after(HANDSHAKE_MS, () => {
+      dial.abort();
+      connection?.close();
+    });
+    try {
+      connection = await this.#transport.dial(address, dial.signal);
+      dial.signal.throwIfAborted();
+      dial.signal.addEventListener("abort", () => connection?.close(), { once: true });
+      const theirs = await handshakeOut(connection, this.#handshake);
+      const refused = this.#refuses(theirs, false) ?? this.#manager.refuses(address.host);
+      if (refused) throw new Error(refused);
+      this.#join(connection, theirs, { address, incoming: false });
+    } catch (error) {
+      connection?.close();
+      this.#manager.failed(address, this.#platform.now());
+      if (this.#stopped) return;
+      const message = dial.signal.aborted ? `no answer within ${HANDSHAKE_MS / 1000} s` : messageOf(error);
+      if (message === SELF) return this.#manager.isSelf(address); // trackers name everybody, us too
+      this.#events.emit({ event: "peer", address: formatAddress(address), client: "", action: "refused", message });
+    } finally {
+      timer.cancel();
+      this.#dials.delete(dial);
+    }
+  }
+
+  /**
+   * Ourselves and doubles. When two peers dial each other at once both connections would be doubles: the one that the
+   * end with the larger peer id dialled stays, so that both ends keep the same.
+   */
+  #refuses(theirs: Handshake, incoming: boolean): string | null {
+    const ours = this.#handshake.peerId;
+    if (equalBytes(theirs.peerId, ours)) return SELF;
+    for (const [peer, link] of this.#links) {
+      if (!equalBytes(peer.peerId, theirs.peerId)) continue;
+      const young = this.#platform.now() - peer.connectedAt < HANDSHAKE_MS;
+      const dialledByLarger = incoming === isLarger(theirs.peerId, ours);
+      if (peer.incoming === incoming || !young || !dialledByLarger) return "there is a connection to it already";
+      link.close("there is a second connection to it");
+    }
+    return null;
+  }
+
+  #join(
+    connection: Connection,
+    theirs: Handshake,
+    how: { readonly address: PeerAddress; readonly incoming: boolean },
+  ): void {
+    const { fast, extended, infoHash, peerId } = theirs;
+    const handshake = { fast: fast && this.#handshake.fast, extended, infoHash, peerId };
+    const number = this.#hosts.length === 0 ? 1 : this.#hosts.length;
+    this.#hosts[number] = how.address.host;
+    const peer = new Peer(this.#host, { ...how, handshake, number });
+    this.#manager.connected(how.address);
+    const now = () => this.#platform.now();
+    const link = new PeerLink(peer, {
+      connection,
+      now,
+      events: { batch: (who) => this.#events.batch(who), closed: (who, reason) => this.#closed(who, reason) },
+    });
+    this.#links.set(peer, link);
+    this.#events.joined(peer, extended);
+    this.#events.emit({ event: "peer", address: peer.name, client: peer.client, action: "connected", message: "" });
+    link.run();
+  }
+
+  #closed(peer: Peer, reason: string): void {
+    this.#links.delete(peer);
+    const now = this.#platform.now();
+    this.#manager.disconnected(peer.address, { now, lasted: now - peer.connectedAt });
+    this.#events.left(peer);
+    const { name: address, client } = peer;
+    this.#events.emit({ event: "peer", address, client, action: "disconnected", message: reason });
+    this.dialMore();
+  }
+
+  #turnAway(connection: Connection, message: string): void {
+    connection.close();
+    if (message === SELF) return;
+    const address = formatAddress(connection.remote);
+    this.#events.emit({ event: "peer", address, client: "", action: "refused", message });
+  }
+}
+
+const SELF = "it is ourselves";
+
+function isLarger(a: Uint8Array, b: Uint8Array): boolean {
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return a[i]! > b[i]!;
+  return false;
+}

@@ -1,0 +1,430 @@
+/**
+ * One torrent at work: puts the parts of the swarm together and gives them their turns.
+ *
+ * @module
+ */
+
+import type { PeerAddress } from "../base/address.ts";
+import { Bitfield } from "../base/bitfield.ts";
+import type { Bytes } from "../base/bytes.ts";
+import { type Metainfo, pieceHash, pieceSize } from "../metainfo/mod.ts";
+import type { Peer, PeerHost, ReceivedBlock } from "../peer/peer.ts";
+import type { Connection, Platform, Timer } from "../platform/platform.ts";
+import { Storage } from "../storage/mod.ts";
+import { Announcer } from "../tracker/announcer.ts";
+import type { Transport } from "../transport/transport.ts";
+import { allowedFastSet } from "../wire/allowed_fast.ts";
+import type { Handshake } from "../wire/handshake.ts";
+import { BufferPool, type MemoryBudget } from "./buffer_pool.ts";
+import { Choker, ROUND_MS, UPLOAD_SLOTS } from "./choker.ts";
+import { ConnectionManager } from "./connection_manager.ts";
+import { Download } from "./download.ts";
+import type { TorrentEvent } from "./events.ts";
+import { payloadSizes } from "./payload_sizes.ts";
+import { PeerSet } from "./peer_set.ts";
+
+/** Milliseconds between two turns of the regular work. */
+const TICK_MS = 500;
+/** Milliseconds without the block that was asked for, after which a peer counts as snubbing us. */
+const SNUB_MS = 30_000;
+/** Pieces that a peer may have while it is choked, so that it soon has something to trade (BEP 6 suggests 10). */
+const ALLOWED_FAST_SIZE = 10;
+/** Milliseconds for telling trackers that we leave. */
+const STOP_MS = 2_000;
+/** With fewer peers than this the tracker is asked for more as soon as it allows. */
+const FEW_PEERS = 10;
+
+/** What a torrent is made of. */
+export interface TorrentOptions {
+  /** The outside. */
+  readonly platform: Platform;
+  /** What the torrent holds. */
+  readonly meta: Metainfo;
+  /** Where its data lives. */
+  readonly storage: Storage;
+  /** How to reach peers. */
+  readonly transport: Transport;
+  /** 20 bytes that name this run. */
+  readonly peerId: Bytes;
+  /** Client name and version, told to peers. */
+  readonly version: string;
+  /** TCP port on which the session listens. */
+  readonly port: number;
+  /** Local address for trackers, when one was chosen. */
+  readonly bind?: string;
+  /** Connections at the same time. */
+  readonly maxPeers: number;
+  /** Memory for pieces in flight. */
+  readonly budget: MemoryBudget;
+  /** Takes what happens. */
+  readonly emit: (event: TorrentEvent) => void;
+}
+
+/** One torrent: its storage, its peers, its tracker. */
+export class Torrent implements PeerHost {
+  /** Pieces of the torrent. */
+  readonly pieceCount: number;
+  readonly #options: TorrentOptions;
+  readonly #platform: Platform;
+  readonly #storage: Storage;
+  readonly #peers: PeerSet;
+  readonly #choker: Choker<Peer>;
+  readonly #announcer: Announcer;
+  readonly #pool: BufferPool;
+  /** Bytes of a piece that belong to files. */
+  readonly #payloadOf: (index: number) => number;
+  /** Bytes from each peer when the last choking round was held. */
+  readonly #roundStart = new WeakMap<Peer, number>();
+  #download: Download;
+  #tick: Timer | null = null;
+  #lastTick = 0;
+  #nextRound = 0;
+  #closedDown = 0;
+  #closedUp = 0;
+  #checked = 0;
+  #verified = 0;
+  #state: "idle" | "checking" | "running" | "stopped" = "idle";
+  readonly #abort = new AbortController();
+
+  /**
+   * @param options Its parts.
+   */
+  constructor(options: TorrentOptions) {
+    const { meta, platform } = options;
+    this.#options = options;
+    this.#platform = platform;
+    this.#storage = options.storage;
+    this.pieceCount = meta.pieceCount;
+    this.#payloadOf = payloadSizes(meta);
+    this.#pool = new BufferPool(options.budget, Math.min(meta.pieceLength, meta.totalLength));
+    this.#download = this.#newDownload(new Bitfield(meta.pieceCount));
+    this.#choker = new Choker(() => platform.random());
+    this.#peers = new PeerSet({
+      platform,
+      transport: options.transport,
+      host: this,
+      events: {
+        joined: (peer, extended) => this.#joined(peer, extended),
+        batch: (peer) => this.#download.fill(peer),
+        left: (peer) => this.#left(peer),
+        emit: options.emit,
+      },
+      handshake: this.handshake,
+      manager: new ConnectionManager({ maxPeers: options.maxPeers, random: () => platform.random() }),
+    });
+    this.#announcer = new Announcer({
+      platform,
+      tiers: meta.trackers,
+      infoHash: meta.infoHash,
+      peerId: options.peerId,
+      port: options.port,
+      ...(options.bind !== undefined && { bind: options.bind }),
+      progress: () => ({ uploaded: this.uploaded, downloaded: this.downloaded, left: meta.size - this.verified }),
+      onPeers: (addresses) => this.#peers.add(addresses),
+      onReport: (report) => options.emit({ event: "tracker", report }),
+      wantedPeers: () => this.have.isFull ? 0 : this.#peers.room,
+    });
+  }
+
+  /** What we say when a connection opens. */
+  get handshake(): Handshake {
+    return { infoHash: this.#options.meta.infoHash, peerId: this.#options.peerId, fast: true, extended: true };
+  }
+
+  /** Pieces that are verified and written. */
+  get have(): Bitfield {
+    return this.#download.have;
+  }
+
+  /** What it is doing. */
+  get state(): "idle" | "checking" | "running" | "stopped" {
+    return this.#state;
+  }
+
+  /** How far the check of what is on disk has come, 0 to 1. */
+  get checked(): number {
+    return this.#checked;
+  }
+
+  /** Bytes that are verified, padding left out. */
+  get verified(): number {
+    return this.#verified;
+  }
+
+  /** Payload bytes from peers. */
+  get downloaded(): number {
+    let sum = this.#closedDown;
+    for (const peer of this.#peers.all) sum += peer.down.total;
+    return sum;
+  }
+
+  /** Payload bytes to peers. */
+  get uploaded(): number {
+    let sum = this.#closedUp;
+    for (const peer of this.#peers.all) sum += peer.up.total;
+    return sum;
+  }
+
+  /** Payload bytes that came and were of no use. */
+  get wasted(): number {
+    return this.#download.wasted;
+  }
+
+  /** Every open connection. */
+  peers(): Iterable<Peer> {
+    return this.#peers.all;
+  }
+
+  /**
+   * Finds out what is on disk, then goes to work.
+   *
+   * @param mode As {@linkcode Storage.open} takes it.
+   * @throws {ShoalError} Of kind `storage` if the data can't be read, or something else is in its place.
+   */
+  async start(mode: "resume" | "check" | "trust"): Promise<void> {
+    this.#state = "checking";
+    const have = await this.#storage.open(mode, {
+      signal: this.#abort.signal,
+      onProgress: (progress) => {
+        this.#checked = progress;
+        this.#options.emit({ event: "checking", progress });
+      },
+    });
+    if (this.#abort.signal.aborted) return;
+    this.#download = this.#newDownload(have);
+    for (const index of have) this.#verified += this.#payloadOf(index);
+    this.#state = "running";
+    this.#lastTick = this.#platform.now();
+    this.#nextRound = this.#lastTick + ROUND_MS;
+    if (have.isFull) this.#finish();
+    this.#announcer.start();
+    this.#scheduleTick();
+  }
+
+  /** Takes note of peers that somebody named. */
+  addPeers(addresses: Iterable<PeerAddress>): void {
+    this.#peers.add(addresses);
+  }
+
+  /** Whether a peer at this address would be accepted. */
+  welcomes(host: string): boolean {
+    return this.#state === "running" && this.#peers.welcomes(host);
+  }
+
+  /** Takes over a connection that was made to us, after its handshake. */
+  accept(connection: Connection, theirs: Handshake): void {
+    this.#peers.accept(connection, theirs);
+  }
+
+  /** Leaves the swarm in good order: trackers told, what came written, resume state saved. Takes 3 s at most. */
+  async stop(): Promise<void> {
+    if (this.#state === "stopped") return;
+    this.#state = "stopped";
+    this.#abort.abort();
+    this.#tick?.cancel();
+    this.#peers.stop();
+    this.#download.stop();
+    await Promise.all([this.#announcer.stop(STOP_MS), this.#storage.close()]);
+  }
+
+  #newDownload(have: Bitfield): Download {
+    const { meta } = this.#options;
+    return new Download({
+      pieceSize: (index) => pieceSize(meta, index),
+      pieceHash: (index) => pieceHash(meta, index),
+      writePiece: (index, data) => this.#storage.writePiece(index, data),
+      peers: () => this.#peers.all,
+      hostOf: (connection) => this.#peers.hostOf(connection),
+      pieceDone: (index) => this.#pieceDone(index),
+      pieceFailed: (piece, peers) => this.#options.emit({ event: "hash_failed", piece, peers }),
+      lied: (host, index) => this.#peers.ban(host, `it sent wrong data for piece ${index}`),
+      broke: (error) => this.#options.emit({ event: "failed", error }),
+    }, { have, pool: this.#pool, platform: this.#platform });
+  }
+
+  #joined(peer: Peer, extended: boolean): void {
+    peer.open(this.have, { extended, version: this.#options.version, port: this.#options.port });
+    if (!peer.fast || this.have.isEmpty) return;
+    const { infoHash } = this.#options.meta;
+    const sha1 = (data: Bytes) => this.#platform.sha1(data);
+    allowedFastSet(peer.address.host, infoHash, { pieceCount: this.pieceCount, size: ALLOWED_FAST_SIZE, sha1 })
+      .then((indices) => {
+        // Someone who has as much as that needs no help to begin.
+        if (peer.closed || peer.pieces.count > ALLOWED_FAST_SIZE) return;
+        peer.grantFast(indices.filter((index) => this.have.has(index)));
+        peer.output.flush();
+      }, (error) => this.#options.emit({ event: "failed", error }));
+  }
+
+  #left(peer: Peer): void {
+    this.#closedDown += peer.down.total;
+    this.#closedUp += peer.up.total;
+    if (this.#state !== "running") return;
+    this.#download.countPeer(peer, -1);
+    this.#download.releaseAll(peer);
+    this.#download.fillIdle();
+    if (!peer.amChoking) this.#unchokeWaiting();
+    if (this.#peers.size < FEW_PEERS && !this.have.isFull) this.#announcer.needPeers();
+  }
+
+  #pieceDone(index: number): void {
+    this.#verified += this.#payloadOf(index);
+    if (this.#state !== "running") return;
+    for (const peer of this.#peers.all) {
+      if (peer.pieces.has(index)) peer.wanted--;
+      peer.have(index);
+      if (peer.wanted === 0) peer.setInterested(false);
+      peer.output.flush();
+    }
+    if (!this.have.isFull) return;
+    this.#announcer.completed();
+    this.#finish();
+  }
+
+  #finish(): void {
+    for (const peer of [...this.#peers.all]) {
+      peer.announceUploadOnly();
+      peer.output.flush();
+      this.#dropUseless(peer);
+    }
+    this.#storage.flush().then(
+      () => this.#options.emit({ event: "completed" }),
+      (error) => this.#options.emit({ event: "failed", error }),
+    );
+  }
+
+  /** Two ends that want nothing from each other are a waste of a connection. */
+  #dropUseless(peer: Peer): void {
+    if (this.have.isFull && (peer.isSeed || peer.uploadOnly)) peer.output.close("neither side needs anything");
+  }
+
+  #updateInterest(peer: Peer): void {
+    peer.setInterested(peer.wanted > 0);
+    this.#dropUseless(peer);
+  }
+
+  // The peer's side: PeerHost.
+
+  pieceSize(index: number): number {
+    return pieceSize(this.#options.meta, index);
+  }
+
+  now(): number {
+    return this.#platform.now();
+  }
+
+  peerHas(peer: Peer, index: number): void {
+    // A peer that has just become complete is no longer counted piece by piece.
+    if (peer.isSeed) { for (const other of peer.pieces) if (other !== index) this.#download.countPiece(other, -1); }
+    if (!peer.isSeed) this.#download.countPiece(index, 1);
+    if (!this.have.has(index)) peer.wanted++;
+    this.#updateInterest(peer);
+  }
+
+  peerPieces(peer: Peer): void {
+    this.#download.countPeer(peer, 1);
+    peer.wanted = 0;
+    for (const index of peer.pieces) if (!this.have.has(index)) peer.wanted++;
+    this.#updateInterest(peer);
+  }
+
+  peerChoke(peer: Peer): void {
+    // With BEP 6 every request that won't be answered is rejected, one by one; without it a choke drops them all.
+    if (peer.choking && !peer.fast && peer.requests.size > 0) {
+      this.#download.releaseAll(peer);
+      this.#download.fillIdle();
+    }
+  }
+
+  peerBlock(peer: Peer, block: ReceivedBlock): void {
+    this.#download.received(peer, block);
+  }
+
+  peerRejected(peer: Peer, index: number, begin: number): void {
+    this.#download.rejected(index, begin);
+    if (peer.choking) peer.allowedFast.delete(index);
+    else peer.turnedDown++;
+  }
+
+  peerIntroduced(peer: Peer): void {
+    this.#peers.introduced(peer);
+    this.#dropUseless(peer);
+  }
+
+  peerInterest(peer: Peer): void {
+    if (peer.interested) this.#unchokeWaiting();
+    // Its slot is somebody else's at the next round.
+  }
+
+  canServe(index: number): boolean {
+    return this.have.has(index);
+  }
+
+  readBlock(block: { index: number; begin: number; length: number }, into: Bytes, at: number): boolean {
+    return this.#storage.readCached(block.index, block.begin, block.length, into, at);
+  }
+
+  loadBlock(index: number, begin: number, length: number): Promise<void> {
+    return this.#storage.load(index, begin, length);
+  }
+
+  /** Slots that are free go to whoever waits, without waiting for the next round. */
+  #unchokeWaiting(): void {
+    let busy = 0;
+    for (const peer of this.#peers.all) if (peer.interested && !peer.amChoking) busy++;
+    for (const peer of this.#peers.all) {
+      if (busy >= UPLOAD_SLOTS) return;
+      if (!peer.interested || !peer.amChoking || peer.closed) continue;
+      peer.unchoke();
+      peer.output.flush();
+      busy++;
+    }
+  }
+
+  #round(now: number): void {
+    const peers = [...this.#peers.all];
+    const served = this.#choker.round(peers, {
+      now,
+      seeding: this.have.isFull,
+      worth: (peer) => peer.down.total - (this.#roundStart.get(peer) ?? 0),
+    });
+    for (const peer of peers) {
+      this.#roundStart.set(peer, peer.down.total);
+      if (served.has(peer)) peer.unchoke();
+      else peer.choke();
+      peer.output.flush();
+    }
+  }
+
+  #scheduleTick(): void {
+    this.#tick = this.#platform.after(TICK_MS, () => {
+      this.#turn(this.#platform.now());
+      if (this.#state === "running") this.#scheduleTick();
+    });
+  }
+
+  #turn(now: number): void {
+    const seconds = (now - this.#lastTick) / 1000;
+    this.#lastTick = now;
+    for (const peer of this.#peers.all) {
+      peer.down.tick(seconds);
+      peer.up.tick(seconds);
+      peer.turnedDown = 0;
+      if (peer.requests.size > 0 && now - peer.lastBlock > SNUB_MS) this.#snub(peer, now);
+    }
+    this.#peers.tick(now);
+    if (now >= this.#nextRound) {
+      this.#nextRound = now + ROUND_MS;
+      this.#round(now);
+    }
+    this.#download.giveUpStale(now);
+    this.#download.fillIdle();
+  }
+
+  #snub(peer: Peer, now: number): void {
+    peer.snubbed = true;
+    peer.lastBlock = now;
+    peer.pipeline.snubbed();
+    this.#download.releaseAll(peer);
+  }
+}

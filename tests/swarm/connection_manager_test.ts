@@ -1,0 +1,103 @@
+import { assert, assertEquals } from "@std/assert";
+import { ConnectionManager } from "../../src/swarm/connection_manager.ts";
+import { seededRandom } from "../support/random.ts";
+
+const address = (n: number) => ({ host: `10.0.${n >> 8}.${n & 255}`, port: 6881 });
+const many = (count: number) => Array.from({ length: count }, (_, i) => address(i + 1));
+const manager = (maxPeers = 100) => new ConnectionManager({ maxPeers, random: seededRandom(1) });
+
+Deno.test("ConnectionManager.next() keeps the half-open limit and the limit of connections", () => {
+  const one = manager();
+  one.add(many(200));
+  let dialled = 0;
+  while (one.next(0)) dialled++;
+  assertEquals(dialled, 30);
+  const small = manager(5);
+  small.add(many(200));
+  for (let i = 0; i < 3; i++) small.connected(small.next(0)!);
+  assertEquals(small.room, 2);
+  assert(small.next(0) && small.next(0));
+  assertEquals(small.next(0), null);
+});
+
+Deno.test("ConnectionManager.next() never gives an address twice", () => {
+  const one = manager();
+  one.add([...many(10), ...many(10)]);
+  const seen = new Set<string>();
+  for (let next = one.next(0); next; next = one.next(0)) seen.add(next.host);
+  assertEquals(seen.size, 10);
+});
+
+Deno.test("ConnectionManager.failed() backs off, longer each time, then forgets the peer", () => {
+  const one = manager();
+  one.add([address(1)]);
+  let now = 0;
+  let previous = 0;
+  for (let failure = 1; failure <= 9; failure++) {
+    assert(one.next(now), `try ${failure}`);
+    one.failed(address(1), now);
+    assertEquals(one.next(now), null);
+    const wait = one.nextTry - now;
+    assert(wait > previous * 1.1 || wait > 20 * 60_000, `waits ${wait} after ${previous}`);
+    previous = wait;
+    now = one.nextTry;
+  }
+  assert(one.next(now));
+  one.failed(address(1), now);
+  assertEquals(one.nextTry, Infinity);
+});
+
+Deno.test("ConnectionManager.disconnected() lets a peer that was good come back soon", () => {
+  const one = manager();
+  one.add([address(1)]);
+  for (let round = 0; round < 20; round++) {
+    const now = round * 1_000_000;
+    one.connected(one.next(now)!);
+    one.disconnected(address(1), { now: now + 60_000, lasted: 60_000 });
+    assert(one.nextTry - (now + 60_000) < 7_000);
+  }
+  assertEquals(one.room, 100);
+});
+
+Deno.test("ConnectionManager.ban() shuts an address out, on every port and in both directions", () => {
+  const one = manager();
+  one.add([address(1), { host: address(1).host, port: 7000 }, address(2)]);
+  one.ban(address(1).host);
+  one.add([{ host: address(1).host, port: 8000 }]);
+  assertEquals(one.next(0), address(2));
+  assertEquals(one.next(0), null);
+  assertEquals(one.refuses(address(1).host), "it is banned");
+  assertEquals(one.refuses(address(2).host), null);
+});
+
+Deno.test("ConnectionManager.isSelf() never dials ourselves again", () => {
+  const one = manager();
+  one.add([address(1)]);
+  assert(one.next(0));
+  one.isSelf(address(1));
+  one.add([address(1)]);
+  assertEquals(one.next(0), null);
+  assertEquals(one.room, 100);
+});
+
+Deno.test("ConnectionManager.introduced() doesn't dial who has connected to us", () => {
+  const one = manager();
+  one.add([address(1)]);
+  one.connected({ host: address(1).host, port: 50_000 });
+  one.introduced(address(1));
+  assertEquals(one.next(0), null);
+  one.disconnected(address(1), { now: 0, lasted: 60_000 });
+  assertEquals(one.next(10_000), address(1));
+});
+
+Deno.test("ConnectionManager.add() doesn't grow without end", () => {
+  const one = manager();
+  one.add(many(20_000));
+  one.add(many(60_000));
+  let known = 0;
+  for (let next = one.next(0); next; next = one.next(0)) {
+    one.failed(next, 0);
+    known++;
+  }
+  assertEquals(known, 4000);
+});

@@ -1,0 +1,83 @@
+import { assert, assertEquals } from "@std/assert";
+import fc from "fast-check";
+import { ActivePiece } from "../../src/swarm/active_piece.ts";
+import { Blame } from "../../src/swarm/blame.ts";
+import { BufferPool, MemoryBudget } from "../../src/swarm/buffer_pool.ts";
+
+const BLOCK = 16384;
+
+Deno.test("ActivePiece counts free and missing blocks right, whatever happens to them", () => {
+  const step = fc.tuple(fc.constantFrom("take", "ask", "release", "receive", "unasked"), fc.nat(6));
+  fc.assert(fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
+    const size = 6 * BLOCK + 100;
+    const piece = new ActivePiece(3, { size, buffer: new Uint8Array(8 * BLOCK), now: 0 });
+    assertEquals(piece.blockCount, 7);
+    const asked = new Array<number>(7).fill(0);
+    const here = new Array<boolean>(7).fill(false);
+    for (const [kind, block] of steps) {
+      if (kind === "take") {
+        const taken = piece.takeFree();
+        const expected = asked.findIndex((count, i) => count === 0 && !here[i]);
+        assertEquals(taken, expected);
+        if (taken >= 0) asked[taken]!++;
+      } else if (kind === "ask" && !here[block] && asked[block]! > 0) {
+        piece.ask(block);
+        asked[block]!++;
+      } else if (kind === "release") {
+        piece.release(block);
+        asked[block] = Math.max(0, asked[block]! - 1);
+      } else if ((kind === "receive" || kind === "unasked") && !here[block]) {
+        const wasAsked = kind === "receive" && asked[block]! > 0;
+        piece.receive(block, { sender: 9, asked: wasAsked, now: 5 });
+        if (wasAsked) asked[block]!--;
+        here[block] = true;
+      }
+      assertEquals(piece.free, asked.filter((count, i) => count === 0 && !here[i]).length);
+      assertEquals(piece.received, here.filter(Boolean).length);
+      assertEquals(piece.complete, here.every(Boolean));
+    }
+    assertEquals(piece.blockLength(6), 100);
+    assertEquals(piece.data.length, size);
+  }));
+});
+
+Deno.test("Blame.failed() blames a sender that was alone at once", () => {
+  const blame = new Blame();
+  assertEquals(blame.failed(1, { digests: [Uint8Array.of(1), Uint8Array.of(2)], senders: ["a", "a"] }), ["a"]);
+  assertEquals(blame.suspects(1), false);
+});
+
+Deno.test("Blame.passed() blames who sent blocks that differ from the right ones, and nobody else", () => {
+  const blame = new Blame();
+  const digests = [Uint8Array.of(1), Uint8Array.of(66), Uint8Array.of(3)];
+  assertEquals(blame.failed(1, { digests, senders: ["honest", "liar", "honest"] }), []);
+  assert(blame.suspects(1));
+  assertEquals(blame.passed(1, [Uint8Array.of(1), Uint8Array.of(2), Uint8Array.of(3)]), ["liar"]);
+  assertEquals(blame.suspects(1), false);
+  assertEquals(blame.passed(1, []), []);
+});
+
+Deno.test("BufferPool keeps to the budget, but never below two buffers", () => {
+  const budget = new MemoryBudget(10 * BLOCK);
+  const pool = new BufferPool(budget, 4 * BLOCK);
+  const other = new BufferPool(budget, 4 * BLOCK);
+  const lent = [pool.take()!, pool.take()!];
+  assertEquals(pool.available, false);
+  assertEquals(pool.take(), null);
+  assert(other.take() && other.take(), "another torrent gets its two");
+  assertEquals(other.take(), null);
+  pool.give(lent[0]!);
+  assertEquals(pool.available, true);
+  assertEquals(pool.take(), lent[0]!, "a used buffer is used again");
+});
+
+Deno.test("BufferPool.drain() gives the memory of a torrent back", () => {
+  const budget = new MemoryBudget(100 * BLOCK);
+  const pool = new BufferPool(budget, 4 * BLOCK);
+  const lent = Array.from({ length: 20 }, () => pool.take()!);
+  assertEquals(budget.used, 80 * BLOCK);
+  for (const buffer of lent) pool.give(buffer);
+  assertEquals(budget.used, 32 * BLOCK, "eight are kept for the next pieces");
+  pool.drain();
+  assertEquals(budget.used, 0);
+});

@@ -1,0 +1,67 @@
+import { assert, assertEquals } from "@std/assert";
+import fc from "fast-check";
+import { PiecePicker } from "../../src/swarm/piece_picker.ts";
+import { seededRandom } from "../support/random.ts";
+
+const everything = { has: () => true };
+
+const step = fc.tuple(fc.constantFrom("add", "remove", "gained", "lost"), fc.nat(15));
+
+Deno.test("PiecePicker.pick() always gives the rarest piece, whatever was added, removed, gained and lost", () => {
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 200 }), fc.integer(), fc.array(fc.nat(15)), (steps, seed, owned) => {
+      const picker = new PiecePicker(16, seededRandom(seed));
+      const inOrder = new Set<number>();
+      const availability = new Array<number>(16).fill(0);
+      const owns = new Set(owned);
+      for (const [kind, index] of steps) {
+        if (kind === "add") {
+          picker.add(index);
+          inOrder.add(index);
+        } else if (kind === "remove") {
+          picker.remove(index);
+          inOrder.delete(index);
+        } else if (kind === "gained") {
+          picker.gained(index);
+          availability[index]!++;
+        } else {
+          picker.lost(index);
+          availability[index] = Math.max(0, availability[index]! - 1);
+        }
+        assertEquals(picker.size, inOrder.size);
+        assertEquals(picker.availability(index), availability[index]);
+        for (const from of [everything, owns]) {
+          const candidates = [...inOrder].filter((i) => from.has(i));
+          const picked = picker.pick(from);
+          if (candidates.length === 0) assertEquals(picked, -1);
+          else {
+            assert(candidates.includes(picked), `${picked} is not among ${candidates}`);
+            assertEquals(availability[picked], Math.min(...candidates.map((i) => availability[i]!)));
+          }
+        }
+      }
+    }),
+    { numRuns: 150 },
+  );
+});
+
+Deno.test("PiecePicker.pick() gives different clients different pieces among equals", () => {
+  const first = new Set<number>();
+  for (let seed = 0; seed < 50; seed++) {
+    const picker = new PiecePicker(100, seededRandom(seed));
+    for (let i = 0; i < 100; i++) picker.add(i);
+    first.add(picker.pick(everything));
+  }
+  assert(first.size > 20, `50 clients chose only ${first.size} different pieces`);
+});
+
+Deno.test("PiecePicker.pick() chooses by chance, not by rarity, when any piece will do", () => {
+  const picker = new PiecePicker(100, seededRandom(1));
+  for (let i = 0; i < 100; i++) {
+    picker.add(i);
+    if (i > 0) picker.gained(i);
+  }
+  const picked = new Set(Array.from({ length: 50 }, () => picker.pick(everything, { anywhere: true })));
+  assert(picked.size > 20);
+  assertEquals(picker.pick(everything), 0);
+});

@@ -1,0 +1,60 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import fc from "fast-check";
+import { utf8 } from "../../src/base/bytes.ts";
+import { InfoHash } from "../../src/base/info_hash.ts";
+import { encode } from "../../src/bencode/mod.ts";
+import { allowedFastSet } from "../../src/wire/allowed_fast.ts";
+import { encodeExtensionHandshake, parseExtensionHandshake } from "../../src/wire/extension.ts";
+import { encodeHandshake, parseHandshake } from "../../src/wire/handshake.ts";
+import { WireError } from "../../src/wire/messages.ts";
+
+const infoHash = new InfoHash(new Uint8Array(20).fill(0xaa));
+
+Deno.test("parseHandshake() gives back what encodeHandshake() was given", () => {
+  const bytes = fc.uint8Array({ minLength: 20, maxLength: 20 });
+  fc.assert(fc.property(bytes, bytes, fc.boolean(), fc.boolean(), (hash, id, fast, extended) => {
+    const handshake = { infoHash: new InfoHash(hash), peerId: new Uint8Array(id), fast, extended };
+    assertEquals(parseHandshake(encodeHandshake(handshake)), handshake);
+  }));
+});
+
+Deno.test("encodeHandshake() puts every field where BEP 3 wants it", () => {
+  const bytes = encodeHandshake({ infoHash, peerId: utf8("-SH0100-abcdefghijkl"), fast: true, extended: true });
+  assertEquals(bytes.length, 68);
+  assertEquals(String.fromCharCode(...bytes.subarray(0, 20)), "\x13BitTorrent protocol");
+  assertEquals([...bytes.subarray(20, 28)], [0, 0, 0, 0, 0, 0x10, 0, 0x04]);
+  assertEquals(bytes.subarray(28, 48), infoHash.bytes);
+});
+
+Deno.test("parseHandshake() refuses another protocol", () => {
+  assertThrows(() => parseHandshake(utf8("GET / HTTP/1.1\r\n".padEnd(68))), WireError, "does not name the BitTorrent");
+  assertThrows(() => parseHandshake(new Uint8Array(67)), WireError, "67 bytes");
+});
+
+Deno.test("parseExtensionHandshake() gives back what encodeExtensionHandshake() was given", () => {
+  const said = { version: "Shoal 1.2", requestQueue: 512, port: 6881, uploadOnly: true };
+  assertEquals(parseExtensionHandshake(encodeExtensionHandshake(said, { remoteHost: "1.2.3.4" })), {
+    ...said,
+    uploadOnlyId: 3,
+  });
+});
+
+Deno.test("parseExtensionHandshake() takes fields of the wrong type for absent", () => {
+  assertEquals(parseExtensionHandshake(encode({ m: 3, v: 4, reqq: "many", p: -1, upload_only: "yes" })), {});
+  assertEquals(parseExtensionHandshake(encode({ m: { upload_only: 300 }, p: 70000, reqq: 0 })), {});
+});
+
+Deno.test("parseExtensionHandshake() refuses what is no dictionary, and deep nesting", () => {
+  assertThrows(() => parseExtensionHandshake(utf8("i1e")), WireError, "extension handshake is broken");
+  assertThrows(() => parseExtensionHandshake(utf8("d1:a" + "l".repeat(100_000))), WireError);
+});
+
+Deno.test("allowedFastSet() gives the sets that BEP 6 lists", async () => {
+  const sha1 = async (data: Uint8Array<ArrayBuffer>) => new Uint8Array(await crypto.subtle.digest("SHA-1", data));
+  const options = { pieceCount: 1313, sha1 };
+  const seven = [1059, 431, 808, 1217, 287, 376, 1188];
+  assertEquals(await allowedFastSet("80.4.4.200", infoHash, { ...options, size: 7 }), seven);
+  assertEquals(await allowedFastSet("80.4.4.200", infoHash, { ...options, size: 9 }), [...seven, 353, 508]);
+  assertEquals(await allowedFastSet("::1", infoHash, { ...options, size: 7 }), []);
+  assertEquals((await allowedFastSet("80.4.4.200", infoHash, { pieceCount: 3, sha1, size: 7 })).sort(), [0, 1, 2]);
+});

@@ -1,0 +1,136 @@
+import { assert, assertEquals } from "@std/assert";
+import { InfoHash } from "../../../src/base/info_hash.ts";
+import {
+  type AnnounceAnswer,
+  type AnnounceQuery,
+  SwarmStore,
+  type SwarmStoreOptions,
+} from "../../../src/tracker/server/swarm_store.ts";
+
+const MINUTE = 60_000;
+const HASH = new InfoHash(new Uint8Array(20));
+const OTHER = new InfoHash(new Uint8Array(20).fill(1));
+
+function storeOf(more: Partial<SwarmStoreOptions> = {}): SwarmStore {
+  return new SwarmStore({ interval: 30 * MINUTE, random: () => 0, ...more });
+}
+
+function query(port: number, more: Partial<AnnounceQuery> = {}): AnnounceQuery {
+  return {
+    infoHash: HASH,
+    peerId: new Uint8Array(20).fill(port),
+    address: { host: "10.0.0.1", port },
+    left: 100,
+    event: "",
+    numwant: null,
+    ...more,
+  };
+}
+
+function tell(store: SwarmStore, announce: AnnounceQuery, now = 0): AnnounceAnswer {
+  const answer = store.announce(announce, now);
+  assert("peers" in answer, JSON.stringify(answer));
+  return answer;
+}
+
+function refusal(store: SwarmStore, announce: AnnounceQuery, now = 0): string | null {
+  const answer = store.announce(announce, now);
+  return "refusal" in answer ? answer.refusal : null;
+}
+
+const ports = (answer: AnnounceAnswer) => answer.peers.map((peer) => peer.address.port).sort();
+
+Deno.test("SwarmStore tells peers of each other, nobody of itself, and counts", () => {
+  const store = storeOf();
+  assertEquals(ports(tell(store, query(1))), []);
+  assertEquals(ports(tell(store, query(2, { left: 0 }))), [1]);
+  const third = tell(store, query(3));
+  assertEquals([third.seeders, third.leechers, ...ports(third)], [1, 2, 1, 2]);
+  assertEquals(ports(tell(store, query(1))), [2, 3]);
+  assertEquals(store.peerCount, 3);
+});
+
+Deno.test("SwarmStore gives a peer that came under two addresses neither of them", () => {
+  const store = storeOf();
+  const peerId = new Uint8Array(20).fill(9);
+  tell(store, query(1, { peerId }));
+  assertEquals(ports(tell(store, query(1, { peerId, address: { host: "2001:db8::1", port: 1 } }))), []);
+  assertEquals(ports(tell(store, query(2))).length, 2);
+});
+
+Deno.test("SwarmStore gives seeds no seeds", () => {
+  const store = storeOf();
+  for (const port of [1, 2]) tell(store, query(port, { left: 0 }));
+  tell(store, query(3));
+  assertEquals(ports(tell(store, query(1, { left: 0 }))), [3]);
+});
+
+Deno.test("SwarmStore keeps swarms apart", () => {
+  const store = storeOf();
+  tell(store, query(1));
+  assertEquals(ports(tell(store, query(2, { infoHash: OTHER }))), []);
+  assertEquals(store.torrentCount, 2);
+});
+
+Deno.test("SwarmStore gives as many peers as asked for: 50 when it is not said, 200 at most", () => {
+  const store = storeOf();
+  for (let port = 1; port <= 300; port++) tell(store, query(port, { numwant: 0 }));
+  const given = (numwant: number | null) => tell(store, query(1, { numwant })).peers.length;
+  assertEquals([0, 7, null, 200, 100_000].map(given), [0, 7, 50, 200, 200]);
+});
+
+Deno.test("SwarmStore forgets a peer that stopped, and a swarm without peers", () => {
+  const store = storeOf();
+  tell(store, query(1));
+  tell(store, query(2));
+  const answer = tell(store, query(1, { event: "stopped" }));
+  assertEquals([answer.seeders, answer.leechers, answer.peers.length], [0, 1, 0]);
+  tell(store, query(1, { event: "stopped" }));
+  tell(store, query(2, { event: "stopped" }));
+  assertEquals([store.peerCount, store.torrentCount], [0, 0]);
+});
+
+Deno.test("SwarmStore forgets a peer that is two and a half intervals late, by itself and by expire()", () => {
+  const store = storeOf();
+  tell(store, query(1), 0);
+  assertEquals(ports(tell(store, query(2), 75 * MINUTE)), [1]);
+  assertEquals(ports(tell(store, query(2), 75 * MINUTE + 1)), []);
+  store.expire(150 * MINUTE + 1);
+  assertEquals(store.peerCount, 1);
+  store.expire(150 * MINUTE + 2);
+  assertEquals([store.peerCount, store.torrentCount], [0, 0]);
+});
+
+Deno.test("SwarmStore counts a completed download once", () => {
+  const store = storeOf();
+  tell(store, query(1, { event: "started" }));
+  for (let i = 0; i < 3; i++) tell(store, query(1, { event: "completed", left: 0 }));
+  tell(store, query(2, { event: "started", left: 0 }));
+  tell(store, query(2, { event: "completed", left: 0 }));
+  assertEquals(store.scrape(HASH), { complete: 2, incomplete: 0, downloaded: 1, downloaders: 0 });
+});
+
+Deno.test("SwarmStore.scrape() tells downloaders from partial seeds, and knows nothing of other torrents", () => {
+  const store = storeOf();
+  tell(store, query(1));
+  tell(store, query(2, { event: "paused" }));
+  assertEquals(store.scrape(HASH), { complete: 0, incomplete: 2, downloaded: 0, downloaders: 1 });
+  assertEquals(store.scrape(OTHER), { complete: 0, incomplete: 0, downloaded: 0, downloaders: 0 });
+});
+
+Deno.test("SwarmStore serves only the torrents that it is told to", () => {
+  const store = storeOf({ allow: [HASH] });
+  assertEquals(refusal(store, query(1)), null);
+  assertEquals(refusal(store, query(1, { infoHash: OTHER })), "this tracker does not serve that torrent");
+});
+
+Deno.test("SwarmStore refuses more torrents and peers than it has room for, but none that it knows", () => {
+  const store = storeOf({ maxTorrents: 1, maxPeers: 2 });
+  assertEquals(refusal(store, query(1)), null);
+  assertEquals(refusal(store, query(2, { infoHash: OTHER })), "this tracker is full");
+  assertEquals(refusal(store, query(2)), null);
+  assertEquals(refusal(store, query(3)), "this tracker is full");
+  assertEquals(refusal(store, query(1)), null);
+  assertEquals(refusal(store, query(3), 90 * MINUTE), null, "there is room again when the others are gone");
+  assertEquals(store.peerCount, 1);
+});

@@ -130,15 +130,15 @@ function holds(root: Folder, folder: Folder, path: readonly string[]): boolean {
   return false;
 }
 
-/** A target whose links lead somewhere, with the names that its files and links got if they had to be renamed. */
+/** A target that leads somewhere, with the names that its files and links got if they had to be renamed; folders never are. */
 function finalTarget(root: Folder, target: readonly string[]): readonly string[] {
-  let path: string[] = [];
+  const path: string[] = [];
   let node: Folder | File | null = root;
   for (const name of target) {
     const next: Node | undefined = node?.kind === "folder" ? node.entries.get(name) : undefined;
-    if (next?.kind === "folder") path.push(name);
-    if (next?.kind === "file") path = [...next.finalPath];
-    if (next?.kind === "link") path = [...next.entry.finalPath];
+    if (next?.kind === "file") path.push(next.finalPath.at(-1)!);
+    else if (next?.kind === "link") path.push(next.entry.finalPath.at(-1)!);
+    else path.push(name);
     node = next?.kind === "link" ? next.end : next ?? null;
   }
   return path;

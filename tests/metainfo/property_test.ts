@@ -1,0 +1,225 @@
+import { assert, assertEquals } from "@std/assert";
+import fc from "fast-check";
+import { utf8 } from "../../src/base/bytes.ts";
+import type { Encodable } from "../../src/bencode/mod.ts";
+import { describe, type Metainfo, MetainfoError, parseMetainfo } from "../../src/metainfo/mod.ts";
+import { foldName, MAX_NAME_LENGTH } from "../../src/metainfo/safe_path.ts";
+import { type FileKeys, hashes, several, single } from "./support.ts";
+
+/** Names with much of what does harm, some of them not text. */
+const name = fc.oneof(
+  fc.constantFrom(
+    "a",
+    "A",
+    "b",
+    "..",
+    ".",
+    "",
+    "/",
+    "C:\\",
+    "a/../b",
+    "CON",
+    "\u202ea",
+    "\u00e9",
+    "e\u0301",
+    "a.1",
+    "a\0",
+    ".pad",
+  ),
+  fc.string({ unit: "binary", maxLength: 6 }),
+  fc.uint8Array({ maxLength: 6 }),
+  fc.constant("\u65e5".repeat(100)),
+);
+const path = fc.array(name, { minLength: 1, maxLength: 4 });
+const file: fc.Arbitrary<FileKeys> = fc.record(
+  { attr: fc.constantFrom("", "", "p", "l", "x", "lx"), length: fc.nat(50_000), path, "symlink path": path },
+  { requiredKeys: ["length", "path"] },
+);
+
+/** What every torrent that was accepted promises. */
+function check(meta: Metainfo): void {
+  assert(meta.pieceCount >= 1 && meta.pieces.length === 20 * meta.pieceCount);
+  assert(meta.totalLength > (meta.pieceCount - 1) * meta.pieceLength);
+  assert(meta.totalLength <= meta.pieceCount * meta.pieceLength);
+  let offset = 0;
+  for (const { path, length, ...file } of meta.files) {
+    assertEquals(file.offset, offset);
+    offset += length;
+    assertEquals(path[0] === meta.name, true);
+    checkPath(path);
+    if (file.symlink) {
+      checkPath(file.symlink);
+      assertEquals([file.symlink[0], length, file.pad], [meta.name, 0, false]);
+    }
+  }
+  assertEquals(offset, meta.totalLength);
+  const written = meta.files.filter((file) => !file.pad);
+  assertEquals(new Set(written.map((file) => foldName(file.path.join("/")))).size, written.length);
+  assertEquals(written.reduce((sum, file) => sum + file.length, 0), meta.size);
+  checkLinks(written);
+  JSON.stringify(describe(meta));
+}
+
+function checkPath(path: readonly string[]): void {
+  assert(path.length >= 1);
+  for (const part of path) {
+    assert(part !== "" && part !== "." && part !== "..", JSON.stringify(path));
+    assert(!/[/\\\0:]|[. ]$/.test(part), JSON.stringify(path));
+    assert(utf8(part).length <= MAX_NAME_LENGTH);
+  }
+}
+
+/** Follows every link as a file system would and ends at a file or folder of the torrent; no path goes through a link. */
+function checkLinks(files: Metainfo["files"]): void {
+  const links = new Map(files.filter((file) => file.symlink).map((file) => [file.path.join("/"), file.symlink!]));
+  const there = new Set(files.flatMap((file) => file.path.map((_, i) => file.path.slice(0, i + 1).join("/"))));
+  for (const file of files) {
+    for (let i = 1; i < file.path.length; i++) assert(!links.has(file.path.slice(0, i).join("/")));
+  }
+  for (const target of links.values()) {
+    let at: readonly string[] = [];
+    let left = [...target];
+    for (let steps = 0; left.length > 0; steps++) {
+      assert(steps < 10_000);
+      at = [...at, left.shift()!];
+      assert(there.has(at.join("/")), `${at.join("/")} is not there`);
+      const next = links.get(at.join("/"));
+      if (next) {
+        left = [...next, ...left];
+        at = [];
+      }
+    }
+  }
+}
+
+/** Parses, and accepts nothing but a good torrent or the room's own error. */
+function parse(bytes: Uint8Array): boolean {
+  let meta: Metainfo;
+  try {
+    meta = parseMetainfo(bytes, { source: "x" });
+  } catch (error) {
+    assert(error instanceof MetainfoError, String(error));
+    return false;
+  }
+  check(meta);
+  return true;
+}
+
+Deno.test("parseMetainfo() makes any file list safe", () => {
+  let accepted = 0;
+  fc.assert(
+    fc.property(fc.array(file, { minLength: 1, maxLength: 12 }), name, (files, root) => {
+      const total = files.reduce(
+        (sum, file) => sum + (String(file["attr"] ?? "").includes("l") ? 0 : Number(file["length"])),
+        0,
+      );
+      if (parse(several(files, { name: root, pieces: hashes(Math.ceil(total / 16_384)) }))) accepted++;
+    }),
+    { numRuns: 500 },
+  );
+  assert(accepted > 250, `only ${accepted} were accepted`);
+});
+
+const leaf = fc.oneof(fc.integer(), fc.bigInt({ min: -(2n ** 70n), max: 2n ** 70n }), name);
+const junk: fc.Arbitrary<Encodable> = fc.letrec<{ value: Encodable }>((tie) => ({
+  value: fc.oneof(
+    { maxDepth: 3 },
+    leaf,
+    fc.array(tie("value"), { maxLength: 3 }),
+    fc.dictionary(fc.constantFrom("length", "path", "files", "attr", "x"), tie("value"), { maxKeys: 3 }),
+  ),
+})).value;
+
+Deno.test("parseMetainfo() throws nothing but MetainfoError on keys with arbitrary values", () => {
+  const info = fc.constantFrom(
+    "files",
+    "length",
+    "name",
+    "name.utf-8",
+    "piece length",
+    "pieces",
+    "private",
+    "attr",
+    "meta version",
+  );
+  const outer = fc.constantFrom(
+    "announce",
+    "announce-list",
+    "url-list",
+    "nodes",
+    "comment",
+    "encoding",
+    "creation date",
+    "info",
+  );
+  fc.assert(
+    fc.property(
+      fc.dictionary(info, junk, { maxKeys: 2 }),
+      fc.dictionary(outer, junk, { maxKeys: 3 }),
+      (inside, outside) => {
+        parse(single(inside, outside));
+        parse(several([{ path: ["a"] }], inside));
+      },
+    ),
+    { numRuns: 500 },
+  );
+});
+
+Deno.test("parseMetainfo() throws nothing but MetainfoError on file entries with arbitrary values", () => {
+  const keys = fc.constantFrom("length", "path", "path.utf-8", "attr", "symlink path");
+  fc.assert(
+    fc.property(fc.dictionary(keys, junk, { maxKeys: 3 }), (keys) => {
+      parse(several([{ path: ["a"] }, { path: ["b"], ...keys }]));
+    }),
+    { numRuns: 500 },
+  );
+});
+
+Deno.test("parseMetainfo() throws nothing but MetainfoError on mutated torrents", () => {
+  const originals = [
+    single({ private: 1 }, { "announce-list": [["http://a.example"]], encoding: "GBK", nodes: [["a.example", 1]] }),
+    several([{ attr: "x", path: ["d", "a"] }, { attr: "p", length: 9 }, {
+      attr: "l",
+      path: ["l"],
+      "symlink path": ["d"],
+    }]),
+  ];
+  const change = fc.record({
+    at: fc.nat(),
+    kind: fc.constantFrom("set", "digit", "cut", "insert", "drop"),
+    byte: fc.nat(255),
+  });
+  fc.assert(
+    fc.property(
+      fc.constantFrom(...originals),
+      fc.array(change, { minLength: 1, maxLength: 3 }),
+      (original, changes) => {
+        let bytes = [...original];
+        for (const { at, kind, byte } of changes) {
+          const index = at % (bytes.length + 1);
+          if (kind === "set") bytes[index] = byte;
+          if (kind === "digit") bytes[index] = 0x30 + byte % 10;
+          if (kind === "cut") bytes = bytes.slice(0, index);
+          if (kind === "insert") bytes.splice(index, 0, byte);
+          if (kind === "drop") bytes.splice(index, 1);
+        }
+        parse(Uint8Array.from(bytes));
+      },
+    ),
+    { numRuns: 1000 },
+  );
+});
+
+Deno.test("parseMetainfo() throws nothing but MetainfoError on arbitrary bytes", () => {
+  fc.assert(fc.property(fc.uint8Array({ maxLength: 100 }), (bytes) => void parse(bytes)));
+});
+
+Deno.test("parseMetainfo() takes 100,000 files that all collide in linear time", () => {
+  const files = new Array<FileKeys>(100_000).fill({ path: ["some folder", "the same name.txt"] });
+  const torrent = several(files);
+  const start = performance.now();
+  const meta = parseMetainfo(torrent);
+  const took = performance.now() - start;
+  assertEquals(meta.files.at(-1)!.path, ["root", "some folder", "the same name.99999.txt"]);
+  assert(took < 10_000, `took ${took} ms`); // about a second; a quadratic one would take minutes
+});

@@ -1,0 +1,140 @@
+import { assert, assertEquals } from "@std/assert";
+import fc from "fast-check";
+import { utf8 } from "../../src/base/bytes.ts";
+import { byteLength, foldName, MAX_NAME_LENGTH, safeName, safePath, splitName } from "../../src/metainfo/safe_path.ts";
+
+const TENS = "abcdefghi_";
+
+const NAMES: [name: string, portable: string, unix: string][] = [
+  ["plain.txt", "plain.txt", "plain.txt"],
+  ["with space", "with space", "with space"],
+  ["\u65e5\u672c\u8a9e.\u{1f600}", "\u65e5\u672c\u8a9e.\u{1f600}", "\u65e5\u672c\u8a9e.\u{1f600}"],
+  [".hidden", ".hidden", ".hidden"],
+  ["a...b", "a...b", "a...b"],
+  ["", "", ""],
+  [".", "", ""],
+  ["..", "", ""],
+  ["...", "", "..."],
+  ["/..", "", ""],
+  [".\u202e.", "", ""],
+  ["//\\", "", ""],
+  ["/a/", "a", "a"],
+  ["a\\b", "ab", "ab"],
+  ["\0foo", "_foo", "_foo"],
+  ["\b?filename=4", "__filename=4", "_?filename=4"],
+  ["a\n\r\tb", "a___b", "a___b"],
+  ["\x1b[31mred", "_[31mred", "_[31mred"],
+  ["a\x7fb\x85c", "a_b_c", "a_b_c"],
+  ["c:", "c_", "c:"],
+  [`<>:"|?*`, "_______", `<>:"|?*`],
+  ["abc...", "abc", "abc..."],
+  ["abc   ", "abc", "abc   "],
+  ["a. . .", "a", "a. . ."],
+  ["   ", "", "   "],
+  ["CON", "_CON", "CON"],
+  ["con.txt", "_con.txt", "con.txt"],
+  ["Nul.tar.gz", "_Nul.tar.gz", "Nul.tar.gz"],
+  ["COM1", "_COM1", "COM1"],
+  ["lpt9 .x", "_lpt9 .x", "lpt9 .x"],
+  ["COM\u00b9", "_COM\u00b9", "COM\u00b9"],
+  ["AUX.", "_AUX", "AUX."],
+  ["CONSOLE", "CONSOLE", "CONSOLE"],
+  ["COM10", "COM10", "COM10"],
+  ["photo\u202egnp.exe", "photognp.exe", "photognp.exe"],
+  ["foo\u200ebar\u2066\u061c", "foobar", "foobar"],
+  ["a\ud800b", "a_b", "a_b"],
+];
+
+for (const [name, portable, unix] of NAMES) {
+  Deno.test(`safeName() makes ${JSON.stringify(portable)} of ${JSON.stringify(name)}`, () => {
+    assertEquals(safeName(name), portable);
+    assertEquals(safeName(name, { portable: false }), unix);
+  });
+}
+
+Deno.test("safeName() cuts a long name where libtorrent does", () => {
+  assertEquals(safeName(TENS.repeat(24)), TENS.repeat(24));
+  assertEquals(safeName(TENS.repeat(25)), TENS.repeat(24));
+  assertEquals(safeName(`${TENS.repeat(24)}abcde.test`), `${TENS.repeat(24)}.test`);
+  const dash = `${TENS.repeat(23)}abcdefghi\u2014`;
+  assertEquals(safeName(`${dash}abcde.jpg`), `${dash}.jpg`);
+});
+
+Deno.test("safeName() keeps no extension of more than nine bytes when it cuts", () => {
+  const base = "x".repeat(245);
+  assertEquals(safeName(`${base}.12345678`), `${"x".repeat(240)}.12345678`);
+  assertEquals(safeName(`${base}.123456789`), "x".repeat(240));
+  assertEquals(safeName(`${"\u65e5".repeat(90)}.mkv`), `${"\u65e5".repeat(80)}.mkv`);
+});
+
+Deno.test("safeName() never leaves a dot or a space where it cut", () => {
+  assertEquals(safeName(`${"x".repeat(238)}. ${"y".repeat(20)}`), "x".repeat(238));
+});
+
+Deno.test("safePath() leaves out what comes to nothing", () => {
+  assertEquals(safePath(["a", "..", "", ".", "c"]), ["a", "c"]);
+  assertEquals(safePath(["/..", ".", "c"]), ["c"]);
+  assertEquals(safePath(["..", ""]), ["_"]);
+  assertEquals(safePath([]), ["_"]);
+});
+
+Deno.test("foldName() makes names equal that a file system may take for one", () => {
+  const pairs = [["README", "readme"], ["\u00e9", "E\u0301"], ["\u00df", "\u1e9e"], ["\u03c3", "\u03c2"], [
+    "\u212a",
+    "k",
+  ]];
+  for (const [a, b] of pairs) assertEquals(foldName(a!), foldName(b!), `${a} ${b}`);
+  assert(foldName("a") !== foldName("b"));
+  assert(foldName("e") !== foldName("\u00e9"));
+});
+
+Deno.test("splitName() finds where a number goes", () => {
+  assertEquals(splitName("a.txt"), { stem: "a", extension: ".txt" });
+  assertEquals(splitName("a.tar.gz"), { stem: "a.tar", extension: ".gz" });
+  assertEquals(splitName("a"), { stem: "a", extension: "" });
+  assertEquals(splitName(".hidden"), { stem: ".hidden", extension: "" });
+  assertEquals(splitName(`a.${"x".repeat(100)}`), { stem: `a.${"x".repeat(100)}`, extension: "" });
+  const long = splitName(`${"x".repeat(240)}.mkv`);
+  assertEquals([long.stem.length, long.extension], [238, ".mkv"]);
+});
+
+/** Text with much of what does harm. */
+const nasty = fc.array(
+  fc.oneof(
+    fc.constantFrom(
+      ...'/\\.: \0~%$-_aA1<>|?*"\n',
+      "..",
+      "...",
+      "CON",
+      "nul",
+      "COM1",
+      ".txt",
+      "\u202e",
+      "\u2067",
+      "\u00e9",
+      "e\u0301",
+    ),
+    fc.string({ unit: "binary", maxLength: 3 }),
+    fc.constantFrom("\u65e5".repeat(60), "x".repeat(120)),
+  ),
+  { maxLength: 8 },
+).map((parts) => parts.join(""));
+
+Deno.test("safeName() gives a name that cannot lead anywhere", () => {
+  fc.assert(
+    fc.property(nasty, fc.boolean(), (name, portable) => {
+      const safe = safeName(name, { portable });
+      assert(![".", ".."].includes(safe));
+      assert(!/[/\\\0\n\u202a-\u202e\u2066-\u2069]/.test(safe), JSON.stringify(safe));
+      assert(utf8(safe).length <= MAX_NAME_LENGTH);
+      assertEquals(new TextDecoder("utf-8", { fatal: true }).decode(utf8(safe)), safe);
+      assertEquals(safeName(safe, { portable }), safe);
+      if (portable) assert(!/[<>:"|?*]|[. ]$|^(con|nul|com1)(\.|$)/i.test(safe), JSON.stringify(safe));
+    }),
+    { numRuns: 1000 },
+  );
+});
+
+Deno.test("byteLength() counts bytes of UTF-8", () => {
+  fc.assert(fc.property(fc.string({ unit: "binary" }), (text) => assertEquals(byteLength(text), utf8(text).length)));
+});

@@ -1,0 +1,74 @@
+import { assert, assertEquals } from "@std/assert";
+import fc from "fast-check";
+import { utf8 } from "../../src/base/bytes.ts";
+import { foldName, MAX_NAME_LENGTH, safePath } from "../../src/metainfo/safe_path.ts";
+import { uniquePaths } from "../../src/metainfo/unique_paths.ts";
+
+function unique(...paths: string[]): string[] {
+  return uniquePaths(paths.map((path) => path.split("/"))).map((path) => path.join("/"));
+}
+
+Deno.test("uniquePaths() leaves different paths as they are", () => {
+  const paths = [["r", "a"], ["r", "b"], ["r", "d", "a"]];
+  assert(uniquePaths(paths).every((path, i) => path === paths[i]));
+});
+
+Deno.test("uniquePaths() numbers equal paths before the extension", () => {
+  assertEquals(unique("r/foo/bar.txt", "r/foo/bar.txt"), ["r/foo/bar.txt", "r/foo/bar.1.txt"]);
+  assertEquals(unique("r/a", "r/A", "R/a"), ["r/a", "r/A.1", "R/a.2"]);
+  assertEquals(unique("r/.x", "r/.x"), ["r/.x", "r/.x.1"]);
+});
+
+Deno.test("uniquePaths() takes no number that is taken, whichever way it came to be", () => {
+  assertEquals(unique("r/a.1.b", "r/a.b", "r/a.b"), ["r/a.1.b", "r/a.b", "r/a.2.b"]);
+  assertEquals(unique("r/a.b", "r/a.b", "r/A.1.B"), ["r/a.b", "r/a.1.b", "r/A.1.1.B"]);
+});
+
+Deno.test("uniquePaths() lets folders keep their names", () => {
+  assertEquals(unique("r/a", "r/a/b", "r/A/b"), ["r/a.1", "r/a/b", "r/A/b.1"]);
+  assertEquals(unique("r/a/b", "r/a/b/c", "r/a"), ["r/a/b.1", "r/a/b/c", "r/a.1"]);
+});
+
+Deno.test("uniquePaths() keeps long names within what a file system takes", () => {
+  const long = `r/${"x".repeat(245)}.mkv`;
+  const made = unique(long, long, long.replace("xxx.", "xxy."), long.replace("xxx.", "xxy."));
+  assertEquals(new Set(made).size, 4);
+  for (const path of made.slice(1)) assert(utf8(path).length - 2 <= MAX_NAME_LENGTH && path.endsWith(".mkv"));
+});
+
+const COUNT = 20_000;
+const CROWDS: Record<string, (i: number) => string> = {
+  "equal paths": () => "r/same.txt",
+  "paths equal but for case": (i) =>
+    `r/${[..."abcdefghijklmnopq"].map((c, bit) => (i >> bit) & 1 ? c.toUpperCase() : c).join("")}`,
+  "paths that take each other's numbers": (i) => i % 2 ? "r/a" : `r/a.${i / 2}`,
+  "pairs of long paths with one beginning": (i) => `r/${"x".repeat(235)}${100_000 + (i >> 1)}.mkv`,
+  "paths whose numbers have numbers": (i) => `r/a${".1".repeat(i % 100)}`,
+};
+
+for (const [name, path] of Object.entries(CROWDS)) {
+  Deno.test(`uniquePaths() numbers 20,000 ${name} in linear time`, () => {
+    const paths = Array.from({ length: COUNT }, (_, i) => path(i).split("/"));
+    const start = performance.now();
+    const made = uniquePaths(paths);
+    const took = performance.now() - start;
+    assertEquals(new Set(made.map((parts) => foldName(parts.join("/")))).size, COUNT);
+    assert(took < 5000, `took ${took} ms`); // about a hundred milliseconds; a quadratic one would take a minute
+  });
+}
+
+Deno.test("uniquePaths() gives every file a path of its own that no folder has", () => {
+  const name = fc.constantFrom("a", "A", "b", "a.1", "a.txt", "A.TXT", "a.1.txt", "\u00e9", "e\u0301");
+  const path = fc.array(name, { minLength: 1, maxLength: 4 });
+  fc.assert(
+    fc.property(fc.array(path, { maxLength: 30 }), (paths) => {
+      const made = uniquePaths(paths.map((parts) => safePath(parts)));
+      const files = made.map((parts) => foldName(parts.join("/")));
+      assertEquals(new Set(files).size, files.length);
+      const folders = new Set(made.flatMap((parts) => parts.map((_, i) => foldName(parts.slice(0, i).join("/")))));
+      for (const file of files) assert(!folders.has(file), file);
+      made.forEach((parts, i) => assertEquals(parts.slice(0, -1), paths[i]!.slice(0, -1)));
+    }),
+    { numRuns: 300 },
+  );
+});

@@ -4,11 +4,15 @@
  * @module
  */
 
+import { createHash } from "node:crypto";
 import type { Bytes } from "../base/bytes.ts";
 import { denoFiles } from "./deno_files.ts";
 import { denoHttp } from "./deno_http.ts";
 import { denoNetwork } from "./deno_net.ts";
 import type { Platform } from "./platform.ts";
+
+/** Most bytes that one call of `crypto.getRandomValues` gives. */
+const RANDOM_LIMIT = 65_536;
 
 /** {@linkcode Platform} on Deno. */
 export const denoPlatform: Platform = {
@@ -18,10 +22,18 @@ export const denoPlatform: Platform = {
     const id = setTimeout(run, milliseconds);
     return { cancel: () => clearTimeout(id) };
   },
-  randomBytes: (length) => crypto.getRandomValues(new Uint8Array(length)),
+  randomBytes(length) {
+    const bytes = new Uint8Array(length);
+    for (let at = 0; at < length; at += RANDOM_LIMIT) crypto.getRandomValues(bytes.subarray(at, at + RANDOM_LIMIT));
+    return bytes;
+  },
   random: () => Math.random(),
   async sha1(data: Bytes) {
     return new Uint8Array(await crypto.subtle.digest("SHA-1", data));
+  },
+  sha256() {
+    const hash = createHash("sha256");
+    return { update: (bytes) => void hash.update(bytes), digest: () => new Uint8Array(hash.digest()) };
   },
   net: denoNetwork,
   http: denoHttp,

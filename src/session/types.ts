@@ -119,6 +119,10 @@ export interface PeerEvent {
   readonly action: "connected" | "disconnected" | "banned" | "refused";
   /** Why; empty for `connected`. */
   readonly message: string;
+  /** Payload bytes that came from it; only with `disconnected`. */
+  readonly downloaded?: number;
+  /** Payload bytes that went to it; only with `disconnected`. */
+  readonly uploaded?: number;
 }
 
 /** A piece failed its hash. */

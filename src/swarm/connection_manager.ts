@@ -145,14 +145,21 @@ export class ConnectionManager {
     this.#candidates.delete(key);
   }
 
-  /** Shuts an address out for good. */
-  ban(host: string): void {
+  /**
+   * Shuts an address out for good.
+   *
+   * @param host Its address.
+   * @returns `false` when it was shut out already.
+   */
+  ban(host: string): boolean {
+    if (this.#banned.has(host)) return false;
     this.#banned.add(host);
     for (const [key, candidate] of this.#candidates) {
       if (candidate.address.host !== host) continue;
       if (candidate.state === "dialling") this.#dialling--;
       this.#candidates.delete(key);
     }
+    return true;
   }
 
   #backOff(candidate: Candidate, now: number): void {

@@ -16,6 +16,8 @@ export type TorrentEvent =
     readonly client: string;
     readonly action: "connected" | "disconnected" | "banned" | "refused";
     readonly message: string;
+    readonly downloaded?: number;
+    readonly uploaded?: number;
   }
   | { readonly event: "hash_failed"; readonly piece: number; readonly peers: readonly string[] }
   | { readonly event: "completed" }

@@ -132,8 +132,8 @@ export class PeerSet {
 
   /** Shuts out every connection from an address, for good. */
   ban(host: string, reason: string): void {
+    if (!this.#manager.ban(host)) return;
     const banned = [...this.#links.keys()].filter((peer) => peer.address.host === host);
-    this.#manager.ban(host);
     const [first] = banned;
     const address = first?.name ?? host;
     this.#events.emit({ event: "peer", address, client: first?.client ?? "", action: "banned", message: reason });
@@ -234,8 +234,15 @@ export class PeerSet {
     const now = this.#platform.now();
     this.#manager.disconnected(peer.address, { now, lasted: now - peer.connectedAt });
     this.#events.left(peer);
-    const { name: address, client } = peer;
-    this.#events.emit({ event: "peer", address, client, action: "disconnected", message: reason });
+    this.#events.emit({
+      event: "peer",
+      address: peer.name,
+      client: peer.client,
+      action: "disconnected",
+      message: reason,
+      downloaded: peer.down.total,
+      uploaded: peer.up.total,
+    });
     this.dialMore();
   }
 

@@ -1,0 +1,192 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { ShoalError } from "../../src/base/errors.ts";
+import { encodeSingleFile } from "../../src/metainfo/create.ts";
+import { type Metainfo, parseMetainfo } from "../../src/metainfo/mod.ts";
+import { denoPlatform as platform } from "../../src/platform/deno_platform.ts";
+import { Session, type SessionOptions } from "../../src/session/session.ts";
+import type { SessionEvent } from "../../src/session/types.ts";
+import { TrackerServer } from "../../src/tracker/server/server.ts";
+import { seededRandom } from "../support/random.ts";
+
+const HOST = "127.0.0.1";
+const PIECE = 64 * 1024;
+const NAME = "payload.bin";
+
+/** A folder, a payload with its torrent, a tracker, and sessions that are stopped at the end. */
+class Lab implements AsyncDisposable {
+  readonly folder = Deno.makeTempDirSync({ prefix: "shoal_session_" });
+  readonly tracker = TrackerServer.start(platform, { host: HOST, port: 0, interval: 1 });
+  readonly #sessions: Session[] = [];
+
+  async payload(size: number): Promise<{ meta: Metainfo; data: Uint8Array<ArrayBuffer>; source: string }> {
+    const random = seededRandom(size);
+    const data = new Uint8Array(size).map(() => Math.floor(random() * 256));
+    const digests: Uint8Array[] = [];
+    for (let at = 0; at < size; at += PIECE) digests.push(await platform.sha1(data.slice(at, at + PIECE)));
+    const source = this.make("source");
+    Deno.writeFileSync(`${source}/${NAME}`, data);
+    const announce = this.tracker.url;
+    const torrent = encodeSingleFile({ name: NAME, length: size, pieceLength: PIECE, digests, announce });
+    return { meta: parseMetainfo(torrent), data, source };
+  }
+
+  make(name: string): string {
+    const path = `${this.folder}/${name}`;
+    Deno.mkdirSync(path, { recursive: true });
+    return path;
+  }
+
+  async session(options: Partial<SessionOptions> = {}): Promise<{ session: Session; events: SessionEvent[] }> {
+    const session = new Session({ platform, port: 0, bind: HOST, ...options });
+    this.#sessions.push(session);
+    const events: SessionEvent[] = [];
+    session.subscribe((event) => void events.push(event));
+    await session.start();
+    return { session, events };
+  }
+
+  async seeder(meta: Metainfo, folder: string): Promise<Session> {
+    const { session } = await this.session();
+    await (await session.add(meta, { folder, seedOnly: true, trust: true })).finished;
+    return session;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#sessions.map((session) => session.stop()));
+    await this.tracker.close();
+    await Deno.remove(this.folder, { recursive: true });
+  }
+}
+
+/** Waits for an event that was told already or is to come. */
+function eventOf(session: Session, events: SessionEvent[], wanted: (event: SessionEvent) => boolean) {
+  return new Promise<SessionEvent>((resolve) => {
+    const found = events.find(wanted);
+    if (found) return resolve(found);
+    const unsubscribe = session.subscribe((event) => {
+      if (!wanted(event)) return;
+      unsubscribe();
+      resolve(event);
+    });
+  });
+}
+
+Deno.test("Session downloads from several seeders at once and tells what happens", async () => {
+  await using lab = new Lab();
+  const { meta, data, source } = await lab.payload(5_000_001);
+  for (let i = 0; i < 3; i++) await lab.seeder(meta, source);
+  const { session, events } = await lab.session();
+  const folder = lab.make("out");
+  const torrent = await session.add(meta, { folder });
+  await torrent.finished;
+  assertEquals(Deno.readFileSync(`${folder}/${NAME}`), data);
+  const snapshot = torrent.snapshot();
+  assertEquals([snapshot.state, snapshot.verified, snapshot.progress], ["seeding", data.length, 1]);
+  const connected = events.filter((event) => event.event === "peer" && event.action === "connected");
+  assertEquals(connected.length, 3);
+  const completed = events.find((event) => event.event === "completed");
+  assert(completed?.event === "completed" && completed.bytes >= data.length && completed.seconds > 0);
+  assert(events.some((event) => event.event === "tracker" && event.status === "ok"));
+});
+
+Deno.test("Session serves pieces that it has while it downloads the rest", async () => {
+  await using lab = new Lab();
+  const { meta, data } = await lab.payload(2_000_000);
+  // Each of two leechers has one half; nobody has everything.
+  const half = Math.floor(meta.pieceCount / 2) * PIECE;
+  const halves = [lab.make("left"), lab.make("right")];
+  for (const [i, folder] of halves.entries()) {
+    const part = data.slice();
+    part.fill(0, i === 0 ? half : 0, i === 0 ? part.length : half);
+    Deno.writeFileSync(`${folder}/${NAME}.part`, part);
+  }
+  const torrents = await Promise.all(halves.map(async (folder) => {
+    const { session } = await lab.session();
+    return await session.add(meta, { folder, check: true });
+  }));
+  await Promise.all(torrents.map((torrent) => torrent.finished));
+  for (const folder of halves) assertEquals(Deno.readFileSync(`${folder}/${NAME}`), data);
+  for (const torrent of torrents) assert(torrent.snapshot().uploaded > 900_000, "each gave its half to the other");
+});
+
+Deno.test("Session bans a peer that sends wrong data, and finishes with another", async () => {
+  await using lab = new Lab();
+  const { meta, data, source } = await lab.payload(3_000_000);
+  const wrong = lab.make("wrong");
+  const random = seededRandom(7);
+  Deno.writeFileSync(`${wrong}/${NAME}`, data.map((byte, i) => i % 65536 < 1000 ? Math.floor(random() * 256) : byte));
+  // Bans go by address, so the liar has one of its own.
+  const { session: liar } = await lab.session({ bind: "127.0.0.2" });
+  await (await liar.add(meta, { folder: wrong, seedOnly: true, trust: true })).finished;
+  const honest = await lab.seeder(meta, source);
+  const { session, events } = await lab.session();
+  const folder = lab.make("out");
+  const peers = [liar.listenAddress, honest.listenAddress];
+  const torrent = await session.add(meta, { folder, peers });
+  const isBan = (event: SessionEvent) => event.event === "peer" && event.action === "banned";
+  const [ban] = await Promise.all([eventOf(session, events, isBan), torrent.finished]);
+  assertEquals(Deno.readFileSync(`${folder}/${NAME}`), data);
+  assert(ban.event === "peer" && ban.address.startsWith("127.0.0.2:"), JSON.stringify(ban));
+  assert(events.some((event) => event.event === "hash_failed"));
+  assertEquals(events.filter(isBan).length, 1);
+});
+
+Deno.test("Session goes on where a stopped one left off", async () => {
+  await using lab = new Lab();
+  const { meta, data, source } = await lab.payload(4_000_000);
+  const seeder = await lab.seeder(meta, source);
+  const folder = lab.make("out");
+  const stateFolder = lab.make("state");
+  // Only a part is there at first: what the first session has when it is stopped.
+  Deno.writeFileSync(`${folder}/${NAME}.part`, data.subarray(0, 30 * PIECE));
+  const first = await lab.session({ stateFolder });
+  const before = await first.session.add(meta, { folder });
+  await eventOf(first.session, first.events, (event) => event.event === "tracker");
+  await first.session.stop();
+  const kept = before.snapshot().verified;
+  assert(kept >= 30 * PIECE, `${kept} bytes`);
+  const second = await lab.session({ stateFolder });
+  const torrent = await second.session.add(meta, { folder, peers: [seeder.listenAddress] });
+  await torrent.finished;
+  assertEquals(Deno.readFileSync(`${folder}/${NAME}`), data);
+  const { downloaded } = torrent.snapshot();
+  assertEquals(downloaded, data.length - kept);
+  assert(!second.events.some((event) => event.event === "checking"), "resume state was believed");
+});
+
+Deno.test("Session.add() reports data that is missing when it may only seed", async () => {
+  await using lab = new Lab();
+  const { meta } = await lab.payload(300_000);
+  const { session, events } = await lab.session();
+  const torrent = await session.add(meta, { folder: lab.make("empty"), seedOnly: true });
+  const error = await assertRejects(() => torrent.finished, ShoalError);
+  assertEquals(error.kind, "torrent");
+  assertEquals(torrent.snapshot().state, "failed");
+  assert(events.some((event) => event.event === "error" && event.code === "torrent"));
+});
+
+Deno.test("Session.add() refuses the same torrent twice", async () => {
+  await using lab = new Lab();
+  const { meta } = await lab.payload(100_000);
+  const { session } = await lab.session();
+  await session.add(meta, { folder: lab.make("out") });
+  await assertRejects(() => session.add(meta, { folder: lab.make("out2") }), ShoalError, "the same torrent twice");
+});
+
+Deno.test("Session.start() names the port that is in use", async () => {
+  await using lab = new Lab();
+  const { session } = await lab.session();
+  const second = new Session({ platform, port: session.port, bind: HOST });
+  const error = await assertRejects(() => second.start(), ShoalError, "the port is in use");
+  assertEquals(error.kind, "network");
+});
+
+Deno.test("Session downloads nothing when everything is there", async () => {
+  await using lab = new Lab();
+  const { meta, data, source } = await lab.payload(200_000);
+  const { session } = await lab.session();
+  const torrent = await session.add(meta, { folder: source });
+  await torrent.finished;
+  assertEquals(torrent.snapshot().downloaded, 0);
+  assertEquals(Deno.readFileSync(`${source}/${NAME}`), data);
+});

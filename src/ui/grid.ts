@@ -4,8 +4,8 @@
  * @module
  */
 
-import { cell, type Paint, painted, type Style } from "./style.ts";
-import type { Align } from "./text.ts";
+import { type Paint, painted, type Style } from "./style.ts";
+import { type Align, cell } from "./text.ts";
 
 /** One column of rows of type `Row`. */
 export interface Column<Row> {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Align, fit, printable } from "./text.ts";
+import { printable } from "./printable.ts";
 
 /** How to draw. */
 export interface Style {
@@ -65,19 +65,4 @@ export function painted(text: string, paint: Paint, style: Style): string {
 export function shown(text: string, style: Style): string {
   const safe = printable(text);
   return style.unicode ? safe : safe.replace(/[^\x20-\x7e]/gu, "?");
-}
-
-/**
- * Text from outside in a column.
- *
- * @param text Anything.
- * @param options `width`: cells. `align`: which side it keeps to; left when absent. `style`: what the terminal can show.
- * @returns Printable text of exactly `width` cells.
- */
-export function cell(
-  text: string,
-  options: { readonly width: number; readonly align?: Align; readonly style: Style },
-): string {
-  const { width, align = "left", style } = options;
-  return fit(shown(text, style), style.unicode ? { width, align } : { width, align, ellipsis: "~" });
 }

@@ -9,7 +9,8 @@ import { renderBar } from "./bar.ts";
 import { formatDuration, formatPart, formatPercent, formatPlural, formatRate, formatSize, UNKNOWN } from "./format.ts";
 import { type Column, placeColumns, renderHeader, renderRow } from "./grid.ts";
 import { ratioOf } from "./ratio.ts";
-import { cell, type Paint, painted, type Style } from "./style.ts";
+import { type Paint, painted, type Style } from "./style.ts";
+import { cell } from "./text.ts";
 
 /** The window and what it can show. */
 export interface TableOptions {

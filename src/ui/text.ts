@@ -1,34 +1,18 @@
 /**
- * Text on a grid of character cells: made harmless, measured, cut and padded.
+ * Text on a grid of character cells: measured, cut and padded.
  *
  * @module
  */
 
 import stringWidth from "string-width";
+import { shown, type Style } from "./style.ts";
 
 /** Which side of its column a text keeps to. */
 export type Align = "left" | "right";
 
 const ELLIPSIS = "\u2026";
 const PRINTABLE_ASCII = /^[\x20-\x7e]*$/;
-const BREAKS = /[\t\n\v\f\r\x85\u2028\u2029]+/g;
-const CONTROLS = /[\p{Cc}\p{Cs}]/gu;
-/** Format characters turn the direction of text, join letters or show nothing; terminals disagree about all of them. */
-const INVISIBLE = /[\p{Cf}\u{fe00}-\u{fe0f}\u{e0100}-\u{e01ef}\u115f\u1160\u3164\uffa0]/gu;
-const TOO_MANY_MARKS = /(\p{M}{3})\p{M}+/gu;
 const segmenter = new Intl.Segmenter(undefined, { granularity: "grapheme" });
-
-/**
- * Text from outside, fit for a terminal: no control, escape or bidirectional characters, nothing invisible, no piles of
- * accents, all on one line.
- *
- * @param text A name, a client's version, a tracker's message: anything.
- * @returns Text that takes the width it shows.
- */
-export function printable(text: string): string {
-  if (PRINTABLE_ASCII.test(text)) return text;
-  return text.replace(BREAKS, " ").replace(CONTROLS, "\ufffd").replace(INVISIBLE, "").replace(TOO_MANY_MARKS, "$1");
-}
 
 /**
  * How many cells a text takes: two for a wide character, none for a combining one.
@@ -84,4 +68,19 @@ export function fit(text: string, options: Fit): string {
   const cut = truncate(text, options);
   const space = " ".repeat(Math.max(0, options.width - displayWidth(cut)));
   return options.align === "right" ? space + cut : cut + space;
+}
+
+/**
+ * Text from outside in a column.
+ *
+ * @param text Anything.
+ * @param options `width`: cells. `align`: which side it keeps to; left when absent. `style`: what the terminal can show.
+ * @returns Printable text of exactly `width` cells.
+ */
+export function cell(
+  text: string,
+  options: { readonly width: number; readonly align?: Align; readonly style: Style },
+): string {
+  const { width, align = "left", style } = options;
+  return fit(shown(text, style), style.unicode ? { width, align } : { width, align, ellipsis: "~" });
 }

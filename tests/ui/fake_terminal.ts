@@ -1,0 +1,160 @@
+/**
+ * A terminal for tests: keeps what is written, and lets the test press Ctrl-C.
+ *
+ * @module
+ */
+
+import type { Bytes } from "../../src/base/bytes.ts";
+import { utf8 } from "../../src/base/bytes.ts";
+import type { ShoalError } from "../../src/base/errors.ts";
+import type { Output, Terminal, TerminalSize } from "../../src/platform/terminal.ts";
+
+/** Thrown by {@linkcode FakeTerminal.exit}, which must not return. */
+export class ExitedError extends Error {
+  /** @param code The exit code. */
+  constructor(readonly code: number) {
+    super(`exit(${code})`);
+  }
+}
+
+/** An output that keeps its text, and can play a reader that takes nothing. */
+export class FakeOutput implements Output {
+  text = "";
+  writes = 0;
+  failure: ShoalError | null = null;
+  #release: (() => void) | null = null;
+  #blocked: Promise<void> | null = null;
+
+  /** @param isTerminal Whether it passes for a terminal. */
+  constructor(readonly isTerminal: boolean) {}
+
+  /** Whether the reader takes nothing. */
+  get busy(): boolean {
+    return this.#blocked !== null;
+  }
+
+  /** From now on, nothing that is written gets anywhere until {@linkcode FakeOutput.release}. */
+  block(): void {
+    this.#blocked = new Promise((resolve) => this.#release = resolve);
+  }
+
+  /** The reader takes everything again. */
+  release(): void {
+    this.#blocked = null;
+    this.#release?.();
+  }
+
+  /** @param text Kept. */
+  async write(text: string): Promise<void> {
+    this.writes++;
+    this.text += text;
+    await this.#blocked;
+  }
+
+  /** Fails if the test wants it to. */
+  flush(): Promise<void> {
+    return this.failure === null ? Promise.resolve() : Promise.reject(this.failure);
+  }
+
+  /** Lines of the text, without the end of the last. */
+  get lines(): string[] {
+    return this.text === "" ? [] : this.text.replace(/\n$/, "").split("\n");
+  }
+}
+
+/** What a {@linkcode FakeTerminal} starts from. */
+export interface FakeTerminalOptions {
+  readonly isTerminal?: boolean;
+  readonly size?: TerminalSize;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly stdin?: Bytes;
+  readonly isWindows?: boolean;
+}
+
+/** {@linkcode Terminal} without a terminal. */
+export class FakeTerminal implements Terminal {
+  readonly stdout: FakeOutput;
+  readonly stderr: FakeOutput;
+  readonly stdinIsTerminal: boolean;
+  readonly isWindows: boolean;
+  /** The size that {@linkcode FakeTerminal.size} tells. */
+  window: TerminalSize;
+  /** What was to be written at the end and has not been taken back. */
+  readonly owed = new Set<string>();
+  /** Listeners for signals, so that a test can see that none is left behind. */
+  readonly interrupts = new Set<() => void>();
+  readonly redraws = new Set<() => void>();
+  readonly crashes = new Set<(thrown: unknown) => void>();
+  /** Code of the first {@linkcode FakeTerminal.exit}. */
+  exited: number | null = null;
+  readonly #env: Readonly<Record<string, string>>;
+  readonly #stdin: Bytes | null;
+
+  /** @param options What to start from; not a terminal when absent. */
+  constructor(options: FakeTerminalOptions = {}) {
+    this.stdout = new FakeOutput(options.isTerminal ?? false);
+    this.stderr = new FakeOutput(options.isTerminal ?? false);
+    this.window = options.size ?? { columns: 80, rows: 24 };
+    this.#env = options.env ?? { HOME: "/home/test" };
+    this.#stdin = options.stdin ?? null;
+    this.stdinIsTerminal = options.stdin === undefined;
+    this.isWindows = options.isWindows ?? false;
+  }
+
+  /** @returns The size that the test set. */
+  size(): TerminalSize {
+    return this.window;
+  }
+
+  /** @returns What the test put there. */
+  env(name: string): string | undefined {
+    return this.#env[name];
+  }
+
+  /** @param listener Called by {@linkcode FakeTerminal.interrupt}. */
+  onInterrupt(listener: () => void): () => void {
+    return keep(this.interrupts, listener);
+  }
+
+  /** @param listener Kept for the test to call. */
+  onRedraw(listener: () => void): () => void {
+    return keep(this.redraws, listener);
+  }
+
+  /** @param listener Kept for the test to call. */
+  onCrash(listener: (thrown: unknown) => void): () => void {
+    return keep(this.crashes, listener);
+  }
+
+  /** @param text Kept in {@linkcode FakeTerminal.owed}. */
+  atExit(text: string): () => void {
+    return keep(this.owed, text);
+  }
+
+  /** @returns What the test put there. */
+  readStdin(): Promise<Bytes> {
+    return Promise.resolve(this.#stdin ?? utf8(""));
+  }
+
+  /** @param code Kept in {@linkcode FakeTerminal.exited}. */
+  exit(code: number): never {
+    this.exited ??= code;
+    throw new ExitedError(code);
+  }
+
+  /** Presses Ctrl-C. */
+  interrupt(): void {
+    for (const listener of [...this.interrupts]) {
+      try {
+        listener();
+      } catch (error) {
+        if (!(error instanceof ExitedError)) throw error;
+      }
+    }
+  }
+}
+
+function keep<Item>(set: Set<Item>, item: Item): () => void {
+  set.add(item);
+  return () => void set.delete(item);
+}

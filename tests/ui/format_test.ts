@@ -1,0 +1,92 @@
+import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
+import fc from "fast-check";
+import {
+  formatCount,
+  formatDuration,
+  formatElapsed,
+  formatPart,
+  formatPercent,
+  formatPlural,
+  formatRate,
+  formatSize,
+} from "../../src/ui/format.ts";
+
+const KIB = 1024;
+const MIB = 1024 ** 2;
+const GIB = 1024 ** 3;
+
+Deno.test("formatSize() uses 1024-based units and never shows 1024 of one", () => {
+  const cases: [number, string][] = [
+    [0, "0 B"],
+    [1, "1 B"],
+    [1023, "1023 B"],
+    [KIB, "1.0 KiB"],
+    [1.5 * GIB, "1.5 GiB"],
+    [99.94 * MIB, "99.9 MiB"],
+    [99.96 * MIB, "100 MiB"],
+    [1023.4 * KIB, "1023 KiB"],
+    [1023.9 * KIB, "1.0 MiB"],
+    [2 ** 50, "1.0 PiB"],
+    [-5, "0 B"],
+  ];
+  for (const [bytes, text] of cases) assertEquals(formatSize(bytes), text);
+});
+
+Deno.test("formatSize() and formatRate() keep to their widths", () => {
+  fc.assert(fc.property(fc.double({ min: 0, max: 2 ** 69, noNaN: true }), (bytes) => {
+    assertLessOrEqual(formatSize(bytes).length, 8);
+    assertLessOrEqual(formatRate(bytes).length, 10);
+  }));
+});
+
+Deno.test("formatPart() shows both numbers in the unit of the whole", () => {
+  assertEquals(formatPart(12 * MIB, 1.5 * GIB), "0.0 / 1.5 GiB");
+  assertEquals(formatPart(GIB, 1.5 * GIB), "1.0 / 1.5 GiB");
+  assertEquals(formatPart(99 * MIB, 700 * MIB), "99.0 / 700 MiB");
+  assertEquals(formatPart(3, 5), "3 / 5 B");
+  assertEquals(formatPart(0, 0), "0 / 0 B");
+});
+
+Deno.test("formatPercent() cuts, so that only what is complete shows as 100", () => {
+  const cases: [number, number, string][] = [
+    [0, 1, "0.0%"],
+    [0.4629, 1, "46.2%"],
+    [0.57, 0, "57%"],
+    [0.29, 0, "29%"],
+    [0.99999, 1, "99.9%"],
+    [1, 1, "100.0%"],
+    [1 - 2 ** -53, 1, "99.9%"],
+    [2, 0, "100%"],
+    [-1, 0, "0%"],
+  ];
+  for (const [part, decimals, text] of cases) assertEquals(formatPercent(part, decimals), text);
+});
+
+Deno.test("formatDuration() shows the two largest units in at most 7 characters", () => {
+  const cases: [number | null, string][] = [
+    [null, "-"],
+    [NaN, "-"],
+    [Infinity, "-"],
+    [-3, "0s"],
+    [0.4, "0s"],
+    [59.4, "59s"],
+    [59.6, "1m 00s"],
+    [133, "2m 13s"],
+    [3599.7, "1h 00m"],
+    [3 * 3600 + 5 * 60, "3h 05m"],
+    [86400 * 4 + 3600 * 6, "4d 06h"],
+    [86400 * 100, "-"],
+  ];
+  for (const [seconds, text] of cases) assertEquals(formatDuration(seconds), text);
+  fc.assert(fc.property(fc.double({ min: 0 }), (seconds) => formatDuration(seconds).length <= 7));
+});
+
+Deno.test("formatElapsed() is finer below ten seconds", () => {
+  assertEquals([0.84, 9.94, 9.96, 61].map(formatElapsed), ["0.8s", "9.9s", "10s", "1m 01s"]);
+});
+
+Deno.test("formatCount() and formatPlural() count things", () => {
+  assertEquals([0, 999, 1000, 1234567].map(formatCount), ["0", "999", "1,000", "1,234,567"]);
+  assertEquals([0, 1, 2].map((n) => formatPlural(n, "peer")), ["0 peers", "1 peer", "2 peers"]);
+  assert(formatPlural(12000, "peer") === "12,000 peers");
+});

@@ -1,0 +1,339 @@
+import { assert, assertEquals, assertFalse, assertLess, assertStringIncludes } from "@std/assert";
+import { ShoalError } from "../../src/base/errors.ts";
+import type { SessionEvent, TorrentSnapshot } from "../../src/session/types.ts";
+import { JsonView } from "../../src/ui/json_view.ts";
+import { LiveView } from "../../src/ui/live_view.ts";
+import { PlainView } from "../../src/ui/plain_view.ts";
+import { QuietView } from "../../src/ui/quiet_view.ts";
+import type { View, ViewOptions } from "../../src/ui/view.ts";
+import { VirtualClock } from "../support/virtual_clock.ts";
+import { FakeTerminal, type FakeTerminalOptions } from "./fake_terminal.ts";
+import { infoHashOf, peerSnapshot, torrentSnapshot } from "./snapshots.ts";
+
+const HASH = infoHashOf(0).hex;
+const ADDED: SessionEvent = { event: "added", infohash: HASH, name: "debian.iso", size: 4_000_000_000, files: 1 };
+const BANNED: SessionEvent = {
+  event: "peer",
+  infohash: HASH,
+  address: "10.0.0.9:1",
+  client: "Liar 1.0",
+  action: "banned",
+  message: "2 pieces failed their hash check",
+};
+const GONE: SessionEvent = { ...BANNED, action: "disconnected", message: "it sent a piece that was not asked for" };
+const TRACKER_DOWN: SessionEvent = {
+  event: "tracker",
+  infohash: HASH,
+  url: "http://tracker.test/announce",
+  status: "error",
+  seeders: null,
+  leechers: null,
+  peers: 0,
+  message: "connection refused",
+};
+const COMPLETED: SessionEvent = {
+  event: "completed",
+  infohash: HASH,
+  name: "debian.iso",
+  seconds: 100,
+  bytes: 4_000_000_000,
+  rate: 40_000_000,
+};
+
+/** A view with a clock that the test moves, over one torrent that the test changes. */
+function setUp(make: (options: ViewOptions) => View, options: FakeTerminalOptions & { verbosity?: number } = {}) {
+  const clock = new VirtualClock();
+  const terminal = new FakeTerminal(options);
+  const scene: { torrents: TorrentSnapshot[]; looks: number } = { torrents: [torrentSnapshot()], looks: 0 };
+  const view = make({
+    platform: clock,
+    terminal,
+    snapshots: () => {
+      scene.looks++;
+      return scene.torrents;
+    },
+    verbosity: options.verbosity ?? 0,
+    savedAs: () => "out/debian.iso",
+  });
+  return { clock, terminal, scene, view };
+}
+
+const live = (options: FakeTerminalOptions & { verbosity?: number } = {}) =>
+  setUp((parts) => new LiveView(parts), { isTerminal: true, env: { TERM: "xterm", NO_COLOR: "1" }, ...options });
+const plain = (options: { verbosity?: number } = {}) => setUp((parts) => new PlainView(parts), options);
+const json = (options: { verbosity?: number } = {}) => setUp((parts) => new JsonView(parts), options);
+
+Deno.test("LiveView draws at most five times a second, and only what is new", async () => {
+  const { clock, terminal, scene, view } = live();
+  view.start();
+  for (let i = 0; i < 100; i++) {
+    scene.torrents = [torrentSnapshot({ downloaded: i, rateDown: i * 1_000_000 })];
+    clock.advance(10);
+  }
+  assertEquals(terminal.stdout.writes, 6);
+  clock.advance(10_000);
+  assertEquals(terminal.stdout.writes, 6);
+  await view.close();
+});
+
+Deno.test("LiveView leaves frames out while the terminal takes nothing", async () => {
+  const { clock, terminal, scene, view } = live();
+  view.start();
+  terminal.stdout.block();
+  for (let i = 0; i < 10; i++) {
+    scene.torrents = [torrentSnapshot({ rateDown: i * 1_000_000 })];
+    clock.advance(200);
+  }
+  assertEquals(terminal.stdout.writes, 1);
+  terminal.stdout.release();
+  clock.advance(200);
+  assertEquals(terminal.stdout.writes, 2);
+  await view.close();
+});
+
+Deno.test("LiveView hides the cursor and gives it back, the terminal owing it meanwhile", async () => {
+  const { clock, terminal, view } = live();
+  view.start();
+  assertStringIncludes(terminal.stdout.text, "\x1b[?25l");
+  assertEquals([...terminal.owed], ["\x1b[?25h"]);
+  await view.close();
+  assert(terminal.stdout.text.endsWith("\x1b[?25h"));
+  assertEquals([terminal.owed.size, terminal.redraws.size, clock.pending], [0, 0, 0]);
+  const written = terminal.stdout.writes;
+  await view.close();
+  assertEquals(terminal.stdout.writes, written);
+});
+
+Deno.test("LiveView does not wait for ever for a terminal that takes nothing, and still owes the cursor then", async () => {
+  const { clock, terminal, view } = live();
+  view.start();
+  terminal.stdout.block();
+  const closed = view.close();
+  await clock.play(500);
+  await closed;
+  assertEquals([...terminal.owed], ["\x1b[?25h"]);
+  terminal.stdout.release();
+});
+
+Deno.test("LiveView puts messages above the table, or on standard error where that is elsewhere", async () => {
+  const one = live();
+  one.view.start();
+  one.view.event(BANNED);
+  one.clock.advance(200);
+  assertStringIncludes(
+    one.terminal.stdout.text,
+    "warning: peer 10.0.0.9:1 (Liar 1.0) is banned: 2 pieces failed their hash check\n",
+  );
+  assertEquals(one.terminal.stderr.text, "");
+  await one.view.close();
+
+  const other = live();
+  Object.assign(other.terminal.stderr, { isTerminal: false });
+  other.view.start();
+  other.view.event(BANNED);
+  assertStringIncludes(other.terminal.stderr.text, "shoal: warning: peer 10.0.0.9:1");
+  await other.view.close();
+});
+
+Deno.test("LiveView keeps the latest messages of many, and says how many it left out", async () => {
+  const { terminal, view } = live();
+  view.start();
+  terminal.stdout.block();
+  for (let i = 0; i < 250; i++) view.note(`message ${i}`);
+  terminal.stdout.release();
+  await view.close();
+  assertStringIncludes(terminal.stdout.text, "(50 messages left out)\nmessage 50\n");
+  assertFalse(terminal.stdout.text.includes("message 49\n"));
+});
+
+Deno.test("LiveView draws anew after the window changed", async () => {
+  const { clock, terminal, view } = live();
+  view.start();
+  const before = terminal.stdout.writes;
+  for (const listener of terminal.redraws) listener();
+  clock.advance(200);
+  assertEquals(terminal.stdout.writes, before + 1);
+  await view.close();
+});
+
+Deno.test("LiveView sums up in place of the table", async () => {
+  const { terminal, scene, view } = live();
+  scene.torrents = [torrentSnapshot({ peers: [peerSnapshot(), peerSnapshot({ address: "b", downloaded: 0 })] })];
+  view.start();
+  view.event(ADDED);
+  view.event(COMPLETED);
+  await view.close();
+  assertStringIncludes(
+    terminal.stdout.text,
+    "debian.iso: 3.7 GiB in 1m 40s (38.1 MiB/s) from 1 peer, gave back 95.4 MiB (ratio 0.05)\n  saved as out/debian.iso\n",
+  );
+});
+
+Deno.test("LiveView draws 100 peers in far less than the time of a frame", async () => {
+  const peers = Array.from(
+    { length: 100 },
+    (_, i) => peerSnapshot({ address: `10.0.${i}.1:51413`, rateDown: i * 1000 }),
+  );
+  const { clock, scene, view } = live({ size: { columns: 200, rows: 50 } });
+  view.start();
+  const frames = 200;
+  let spent = 0;
+  for (let i = 0; i < frames; i++) {
+    scene.torrents = [torrentSnapshot({ rateDown: i * 1_000_000, peers })];
+    const before = performance.now();
+    clock.advance(200);
+    spent += performance.now() - before;
+  }
+  // the goal is 2 ms; the bound is loose because the machine is shared
+  assertLess(spent / frames, 10);
+  await view.close();
+});
+
+Deno.test("PlainView writes a line every five seconds, if there is something new", async () => {
+  const { clock, terminal, scene, view } = plain();
+  view.start();
+  view.event(ADDED);
+  clock.advance(14_000);
+  scene.torrents = [torrentSnapshot({ state: "seeding", progress: 1, rateDown: 0 })];
+  clock.advance(1_000);
+  assertEquals(terminal.stdout.lines, [
+    "debian.iso: 3.7 GiB in 1 file",
+    "debian.iso: 50.0% (1.9 / 3.7 GiB), 11.4 MiB/s down, 879 KiB/s up, 0 peers, ETA 2m 46s",
+    "debian.iso: seeding, 879 KiB/s up, 95.4 MiB sent (ratio 0.05), 0 peers",
+  ]);
+  await view.close();
+  assertEquals(clock.pending, 0);
+});
+
+Deno.test("PlainView says on standard error what trackers and bad peers do, once", async () => {
+  const { terminal, view } = plain();
+  view.start();
+  for (const event of [ADDED, TRACKER_DOWN, TRACKER_DOWN, GONE, BANNED]) view.event(event);
+  view.event({ event: "hash_failed", infohash: HASH, piece: 7, peers: ["10.0.0.9:1"] });
+  assertEquals(terminal.stderr.lines, [
+    "shoal: warning: tracker http://tracker.test/announce failed: connection refused",
+    "shoal: warning: peer 10.0.0.9:1 (Liar 1.0) is banned: 2 pieces failed their hash check",
+    "shoal: warning: piece 7 failed its hash check and is fetched again; it came from 10.0.0.9:1",
+  ]);
+  await view.close();
+});
+
+Deno.test("PlainView says with -v why peers went and what trackers answer", async () => {
+  const { terminal, view } = plain({ verbosity: 1 });
+  view.start();
+  view.event(GONE);
+  view.event({ ...TRACKER_DOWN, status: "ok", peers: 3, seeders: 1, leechers: 2, message: "" });
+  view.event({ ...BANNED, action: "connected", message: "" });
+  assertEquals(terminal.stderr.lines, [
+    "shoal: peer 10.0.0.9:1 (Liar 1.0) is gone: it sent a piece that was not asked for",
+    "shoal: tracker http://tracker.test/announce answered: 3 peers, 1 seeder in all, 2 leechers in all",
+  ]);
+  await view.close();
+});
+
+Deno.test("PlainView says which of several torrents it means, and lets no message do harm", async () => {
+  const { terminal, view } = plain();
+  view.start();
+  view.event(ADDED);
+  view.event({ ...ADDED, infohash: infoHashOf(1).hex, name: "b\x1b]0;x\x07" });
+  view.event({ ...TRACKER_DOWN, infohash: infoHashOf(1).hex, message: "\x1b[2Jgone\nfake line" });
+  assertEquals(terminal.stderr.lines, [
+    "shoal: warning: b\ufffd]0;x\ufffd: tracker http://tracker.test/announce failed: \ufffd[2Jgone fake line",
+  ]);
+  assertEquals(terminal.stdout.lines[1], "b\ufffd]0;x\ufffd: 3.7 GiB in 1 file");
+  await view.close();
+});
+
+Deno.test("PlainView sums up what was stopped, what was there already, and leaves failures to their error line", async () => {
+  const { terminal, scene, view } = plain();
+  scene.torrents = [
+    torrentSnapshot({ uploaded: 0 }),
+    torrentSnapshot({ infoHash: infoHashOf(1), name: "there", verified: 4_000_000_000, downloaded: 0, uploaded: 0 }),
+    torrentSnapshot({ infoHash: infoHashOf(2), name: "broken", state: "failed" }),
+  ];
+  view.start();
+  view.event(ADDED);
+  terminal.stdout.text = "";
+  await view.close();
+  assertEquals(terminal.stdout.lines.slice(0, 3), [
+    "debian.iso: stopped at 50.0% (1.9 / 3.7 GiB), gave nothing back; the same command goes on from there",
+    "there: 3.7 GiB, was complete already, gave nothing back",
+    "  saved as out/debian.iso",
+  ]);
+  const failed = plain();
+  failed.view.start();
+  failed.clock.advance(1000);
+  failed.view.event({ event: "error", infohash: HASH, code: "storage", message: "no room", where: "x" });
+  await failed.view.close();
+  assertEquals(failed.terminal.stdout.text, "");
+});
+
+Deno.test("QuietView says nothing, or with -v what the log says", () => {
+  const quiet = setUp((parts) => new QuietView(parts));
+  const loud = setUp((parts) => new QuietView(parts), { verbosity: 1 });
+  for (const { view } of [quiet, loud]) {
+    view.start();
+    view.event(TRACKER_DOWN);
+    view.note("stopping");
+  }
+  assertEquals(quiet.terminal.stderr.text + quiet.terminal.stdout.text, "");
+  assertEquals(loud.terminal.stderr.lines.length, 2);
+  assertEquals(loud.terminal.stdout.text, "");
+});
+
+Deno.test("JsonView prints progress once a second with the contract's fields and no others", async () => {
+  const { clock, terminal, scene, view } = json();
+  scene.torrents = [torrentSnapshot({ eta: 166.4, rateDown: 1.6, peers: [peerSnapshot()] })];
+  view.start();
+  clock.advance(2_500);
+  assertEquals(terminal.stdout.lines.length, 2);
+  assertEquals(
+    terminal.stdout.lines[0],
+    '{"event":"progress","time":"2026-01-01T00:00:01.000Z",' +
+      `"infohash":"${HASH}","downloaded":2000000000,"size":4000000000,"progress":0.5,"rate_down":2,"rate_up":900000,` +
+      '"uploaded":100000000,"peers":0,"seeds":0,"eta":166}',
+  );
+  await view.close();
+  assertEquals(clock.pending, 0);
+});
+
+Deno.test("JsonView prints every event with event and time first", async () => {
+  const { terminal, view } = json();
+  view.start();
+  const events: SessionEvent[] = [
+    ADDED,
+    { event: "checking", infohash: HASH, progress: 0.25 },
+    TRACKER_DOWN,
+    { event: "hash_failed", infohash: HASH, piece: 7, peers: ["a"] },
+    { event: "error", infohash: HASH, code: "storage", message: "no room", where: "x" },
+    { event: "stopped", infohash: HASH, downloaded: 1, uploaded: 2 },
+  ];
+  for (const event of events) view.event(event);
+  const printed = terminal.stdout.lines.map((line) => JSON.parse(line));
+  for (const [i, event] of events.entries()) {
+    assertEquals(Object.keys(printed[i]).slice(0, 2), ["event", "time"]);
+    assertEquals(printed[i], { ...event, time: "2026-01-01T00:00:00.000Z" });
+  }
+  await view.close();
+});
+
+Deno.test("JsonView prints the last progress before completed, peers with -v only, failures, and no sentences", async () => {
+  const { terminal, view } = json();
+  view.start();
+  view.event(BANNED);
+  view.note("stopping");
+  view.event(COMPLETED);
+  view.failed(new ShoalError("timeout", { what: "gave up", where: "debian.iso", why: "nothing arrived" }));
+  const printed = terminal.stdout.lines.map((line) => JSON.parse(line));
+  assertEquals(printed.map((line) => line.event), ["progress", "completed", "error"]);
+  assertEquals(Object.keys(printed[1]), ["event", "time", "infohash", "name", "seconds", "bytes", "rate"]);
+  assertEquals(printed[2].code, "timeout");
+  assertEquals(terminal.stderr.text, "");
+  await view.close();
+
+  const verbose = json({ verbosity: 1 });
+  verbose.view.start();
+  verbose.view.event(BANNED);
+  assertEquals(JSON.parse(verbose.terminal.stdout.text).action, "banned");
+  await verbose.view.close();
+});

@@ -1,0 +1,43 @@
+/**
+ * What storage itself has to complain about. Failures of the file system come as `FileError`.
+ *
+ * @module
+ */
+
+import { type ErrorParts, ShoalError } from "../base/errors.ts";
+
+/** The files on disk and the torrent do not go together. */
+export class StorageError extends ShoalError {
+  override name = "StorageError";
+
+  /** @param parts The words of the error line. */
+  constructor(parts: ErrorParts) {
+    super("storage", parts);
+  }
+}
+
+/** Resume state that can't be used. */
+export class ResumeStateError extends StorageError {
+  override name = "ResumeStateError";
+
+  /** @param why What is wrong with it, in a plain sentence. */
+  constructor(why: string) {
+    super({ what: "not resume state", why });
+  }
+}
+
+/**
+ * Something of the user's is in the place of one of the torrent's files.
+ *
+ * @param path The place.
+ * @param why What is there.
+ * @returns The error to throw.
+ */
+export function pathConflict(path: string, why: string): StorageError {
+  return new StorageError({
+    what: "path conflict",
+    where: path,
+    why,
+    hint: "move it away or choose another folder with -o",
+  });
+}

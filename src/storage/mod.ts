@@ -1,0 +1,10 @@
+/**
+ * Storage: verifies, writes and reads the data of a torrent, and remembers what is there.
+ *
+ * @module
+ */
+
+export { ResumeStateError, StorageError } from "./errors.ts";
+export { type StorageFile, type StorageLayout } from "./layout.ts";
+export { type StartMode } from "./resume_plan.ts";
+export { type OpenOptions, Storage, type StorageOptions } from "./storage.ts";

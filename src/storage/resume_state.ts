@@ -1,0 +1,169 @@
+/**
+ * Resume state as a file: what was known to be on disk when it was written.
+ *
+ * @module
+ */
+
+import { Bitfield } from "../base/bitfield.ts";
+import { type Bytes, fromUtf8, utf8 } from "../base/bytes.ts";
+import { InfoHash } from "../base/info_hash.ts";
+import { type BencodeDict, BencodeError, decodeDict, encode } from "../bencode/mod.ts";
+import { ResumeStateError } from "./errors.ts";
+
+/** Where a file's data is: nowhere, under its `.part` name, or under its final name. */
+export type Place = "absent" | "part" | "final";
+
+/** One file as it was on disk. */
+export interface FileRecord {
+  /** Where its data is. */
+  readonly place: Place;
+  /** Bytes on disk; 0 when absent. */
+  readonly size: number;
+  /** Last modification, milliseconds since 1970; 0 when absent. */
+  readonly modified: number;
+}
+
+/** Everything that is remembered about one torrent in one folder. */
+export interface ResumeState {
+  /** Which torrent. */
+  readonly infoHash: InfoHash;
+  /** Absolute path of the download folder. */
+  readonly folder: string;
+  /** When it was saved, milliseconds since 1970. */
+  readonly saved: number;
+  /** Whether it was saved at the end of a session, with nothing written after it. */
+  readonly clean: boolean;
+  /** Verified pieces that the device holds: written, and synced after that. */
+  readonly pieces: Bitfield;
+  /** Verified pieces that were written, but may be lost when the power fails. None of them is in `pieces`. */
+  readonly unsynced: Bitfield;
+  /** The files, in the order of the torrent. */
+  readonly files: readonly FileRecord[];
+}
+
+/** How large the parts of a state must be. */
+export interface ResumeShape {
+  /** Pieces of the torrent. */
+  readonly pieceCount: number;
+  /** Files of the torrent. */
+  readonly fileCount: number;
+}
+
+const FORMAT = "shoal resume";
+const VERSION = 1;
+/** A file's record: its place, then size and time as IEEE 754 doubles. */
+const RECORD_BYTES = 17;
+const PLACES: readonly Place[] = ["absent", "part", "final"];
+const MAX_FOLDER_BYTES = 32768;
+
+/**
+ * The largest resume file that {@linkcode parseResumeState} looks at.
+ *
+ * @param shape The torrent.
+ * @returns Bytes.
+ */
+export function maxResumeBytes(shape: ResumeShape): number {
+  return Math.ceil(shape.pieceCount / 4) + shape.fileCount * RECORD_BYTES + MAX_FOLDER_BYTES + 1024;
+}
+
+/**
+ * Resume state as bytes.
+ *
+ * @param state What to remember.
+ * @returns A bencoded dictionary.
+ */
+export function encodeResumeState(state: ResumeState): Bytes {
+  const files = new Uint8Array(state.files.length * RECORD_BYTES);
+  const view = new DataView(files.buffer);
+  for (const [index, file] of state.files.entries()) {
+    const at = index * RECORD_BYTES;
+    files[at] = PLACES.indexOf(file.place);
+    view.setFloat64(at + 1, file.size);
+    view.setFloat64(at + 9, file.modified);
+  }
+  return encode({
+    "clean": state.clean ? 1 : 0,
+    "files": files,
+    "folder": utf8(state.folder),
+    "format": FORMAT,
+    "info-hash": state.infoHash.bytes,
+    "pieces": state.pieces.toBytes(),
+    "saved": state.saved,
+    "unsynced": state.unsynced.toBytes(),
+    "version": VERSION,
+  });
+}
+
+/**
+ * Reads resume state.
+ *
+ * @param bytes A resume file.
+ * @param shape The torrent that it must fit.
+ * @returns What was remembered.
+ * @throws {ResumeStateError} If it isn't resume state, is of another version, or doesn't fit the torrent.
+ */
+export function parseResumeState(bytes: Uint8Array, shape: ResumeShape): ResumeState {
+  if (bytes.length > maxResumeBytes(shape)) {
+    throw new ResumeStateError(`it has ${bytes.length} bytes, which is too many`);
+  }
+  const dict = decode(bytes);
+  if (dict.getText("format") !== FORMAT) throw new ResumeStateError(`"format" is not "${FORMAT}"`);
+  const version = dict.getInt("version");
+  if (version !== VERSION) throw new ResumeStateError(`version ${version ?? "?"} is not ${VERSION}`);
+
+  const infoHash = need(dict, "info-hash");
+  if (infoHash.length !== InfoHash.LENGTH) throw new ResumeStateError(`"info-hash" has ${infoHash.length} bytes`);
+  const folder = fromUtf8(need(dict, "folder"));
+  if (folder === null) throw new ResumeStateError('"folder" is not UTF-8');
+  const saved = dict.getInt("saved");
+  if (saved === undefined || saved < 0) throw new ResumeStateError('"saved" is no time');
+  const clean = dict.getInt("clean");
+  if (clean !== 0 && clean !== 1) throw new ResumeStateError('"clean" is neither 0 nor 1');
+  const pieces = needBits(dict, "pieces", shape.pieceCount);
+  const unsynced = needBits(dict, "unsynced", shape.pieceCount);
+  for (const piece of unsynced) {
+    if (pieces.has(piece)) throw new ResumeStateError(`piece ${piece} is both synced and unsynced`);
+  }
+  const files = parseFiles(need(dict, "files"), shape.fileCount);
+  return { infoHash: new InfoHash(infoHash), folder, saved, clean: clean === 1, pieces, unsynced, files };
+}
+
+function decode(bytes: Uint8Array): BencodeDict {
+  try {
+    return decodeDict(bytes);
+  } catch (error) {
+    if (error instanceof BencodeError) throw new ResumeStateError(error.message);
+    throw error;
+  }
+}
+
+function need(dict: BencodeDict, key: string): Bytes {
+  const value = dict.getBytes(key);
+  if (value === undefined) throw new ResumeStateError(`"${key}" is missing or no byte string`);
+  return value;
+}
+
+function needBits(dict: BencodeDict, key: string, length: number): Bitfield {
+  const bits = Bitfield.fromBytes(need(dict, key), length);
+  if (bits === null) throw new ResumeStateError(`"${key}" is no bitfield of ${length} bits`);
+  return bits;
+}
+
+function parseFiles(bytes: Bytes, count: number): FileRecord[] {
+  if (bytes.length !== count * RECORD_BYTES) throw new ResumeStateError(`"files" does not list ${count} files`);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  return Array.from({ length: count }, (_, index) => {
+    const at = index * RECORD_BYTES;
+    const place = PLACES[bytes[at]!];
+    const size = view.getFloat64(at + 1);
+    const modified = view.getFloat64(at + 9);
+    if (place === undefined || !isCount(size) || !isCount(modified)) {
+      throw new ResumeStateError(`the record of file ${index} makes no sense`);
+    }
+    return { place, size, modified };
+  });
+}
+
+function isCount(value: number): boolean {
+  return Number.isSafeInteger(value) && value >= 0 && !Object.is(value, -0);
+}

@@ -1,0 +1,383 @@
+/**
+ * The data of one torrent on disk: the room's front door.
+ *
+ * @module
+ */
+
+import { Bitfield } from "../base/bitfield.ts";
+import type { Bytes } from "../base/bytes.ts";
+import type { InfoHash } from "../base/info_hash.ts";
+import type { Platform } from "../platform/platform.ts";
+import { checkPieces } from "./checker.ts";
+import { DiskFiles } from "./disk_files.ts";
+import { pathConflict, StorageError } from "./errors.ts";
+import { holdsData, PieceMap, type StorageLayout } from "./layout.ts";
+import { PieceWriter } from "./piece_writer.ts";
+import { ReadCache } from "./read_cache.ts";
+import { ResumeKeeper } from "./resume_keeper.ts";
+import { judgeFinalFiles, planStart, type StartMode, type StartPlan } from "./resume_plan.ts";
+import type { ResumeState } from "./resume_state.ts";
+import { Settler } from "./settler.ts";
+
+/** Settings of a {@linkcode Storage}. */
+export interface StorageOptions {
+  /** The outside. */
+  readonly platform: Pick<Platform, "now" | "wallClock" | "after" | "files" | "sha1">;
+  /** The download folder; made if it is missing, unless `readOnly` is set. */
+  readonly folder: string;
+  /** The SHA-1 digest that a piece must have. */
+  pieceHash(index: number): Uint8Array;
+  /** Which torrent; names the resume file. */
+  readonly infoHash: InfoHash;
+  /** Where resume state is kept; `null` for none. */
+  readonly stateFolder: string | null;
+  /** Most bytes of pieces to keep in memory for peers that ask for them. */
+  readonly readCacheBytes: number;
+  /** How many files may be open at one time; 128 when absent. */
+  readonly maxOpenFiles?: number;
+  /** Whether the data is only read: nothing is written to the folder, and only final names count. */
+  readonly readOnly?: boolean;
+}
+
+/** Settings of {@linkcode Storage.open}. */
+export interface OpenOptions {
+  /** Told how far the check has come, 0 to 1, ten times a second at most. Not called when there is nothing to check. */
+  onProgress(fraction: number): void;
+  /** Ends the check. */
+  readonly signal?: AbortSignal;
+}
+
+const MAX_OPEN_FILES = 128;
+/** Milliseconds between two rounds of syncing. */
+const SYNC_INTERVAL = 5000;
+
+/**
+ * Keeps the data of one torrent. Open it first; then write pieces as they are verified, and read what peers ask for.
+ *
+ * A file is called `NAME.part` until every piece that covers it is verified and written. Then it is synced, and only then
+ * renamed, so that whatever is under its final name is right, even after the power failed. Resume state is saved about
+ * every second; files are synced about every five.
+ *
+ * @example
+ * ```ts
+ * const storage = new Storage(metainfo, options);
+ * const have = await storage.open("resume", { onProgress() {} });
+ * await storage.writePiece(7, data);
+ * if (!storage.readCached(7, 0, 16384, buffer, 0)) await storage.load(7, 0, 16384);
+ * await storage.close();
+ * ```
+ */
+export class Storage {
+  readonly #map: PieceMap;
+  readonly #options: StorageOptions;
+  readonly #readOnly: boolean;
+  readonly #disk: DiskFiles;
+  readonly #writer: PieceWriter;
+  readonly #cache: ReadCache;
+  readonly #settler: Settler;
+  readonly #keeper: ResumeKeeper | null;
+  readonly #have: Bitfield;
+  /** For each file, how many of its pieces aren't there. */
+  readonly #missing: Uint32Array;
+  #opened = false;
+  #clean = false;
+  #lastSync = 0;
+  #closing: Promise<void> | null = null;
+
+  /**
+   * @param layout The torrent; the objects of `metainfo/` fit.
+   * @param options Where, and with what.
+   * @throws {StorageError} If a path could lead out of the folder.
+   */
+  constructor(layout: StorageLayout, options: StorageOptions) {
+    const { platform, folder, stateFolder, infoHash } = options;
+    this.#options = options;
+    this.#readOnly = options.readOnly ?? false;
+    this.#map = new PieceMap(layout);
+    this.#have = new Bitfield(layout.pieceCount);
+    this.#missing = new Uint32Array(layout.files.length);
+    this.#disk = new DiskFiles(this.#map, {
+      files: platform.files,
+      folder,
+      maxOpenFiles: options.maxOpenFiles ?? MAX_OPEN_FILES,
+      readOnly: this.#readOnly,
+    });
+    this.#settler = new Settler(this.#map, { disk: this.#disk, onChange: () => this.#keeper?.touch() });
+    this.#writer = new PieceWriter(this.#map, {
+      open: this.#disk.open,
+      onWrote: (file) => this.#settler.wrote(file),
+      onPiece: (index) => this.#onPiece(index),
+    });
+    this.#cache = new ReadCache(layout, {
+      read: (offset, into) => this.#disk.read(offset, into),
+      bytes: options.readCacheBytes,
+    });
+    this.#keeper = stateFolder === null ? null : new ResumeKeeper({
+      platform,
+      stateFolder,
+      infoHash,
+      snapshot: () => this.#snapshot(),
+      onTick: () => this.#syncIfDue(),
+    });
+  }
+
+  /** Bytes that were handed to {@linkcode Storage.writePiece} and aren't written yet. */
+  get bytesWaiting(): number {
+    return this.#writer.bytesWaiting;
+  }
+
+  /**
+   * Finds out what is there. To be called once, before anything else. Nothing is written before it is clear that nothing of
+   * the user's is in the way.
+   *
+   * @param mode How.
+   * @param options Whom to tell, and when to give up.
+   * @returns The verified pieces.
+   * @throws {ShoalError} If something else is in the place of a file, or a file can't be used.
+   * @throws The signal's reason, when it is aborted.
+   */
+  async open(mode: StartMode, options: OpenOptions): Promise<Bitfield> {
+    try {
+      await this.#disk.scan();
+      const state = mode === "resume" ? await this.#loadState() : null;
+      const found = this.#disk.records();
+      const plan = planStart(this.#map, found, { mode, state });
+      for (const piece of plan.believed) this.#have.set(piece);
+      for (const piece of await this.#check(plan, options)) this.#have.set(piece);
+      const { adopt, foreign } = judgeFinalFiles(this.#map, found, { plan, have: this.#have });
+      if (!this.#readOnly) this.#refuse(foreign, adopt);
+      await this.#disk.allowWrites();
+      if (!this.#readOnly) {
+        for (const file of adopt) await this.#disk.adopt(file);
+        await this.#disk.makeEmptyFiles();
+      }
+      this.#takeStock(plan);
+      this.#opened = true;
+      await this.saveState();
+      if (!this.#readOnly) this.#startSettling();
+      return this.#have.clone();
+    } catch (error) {
+      this.#keeper?.stop();
+      await this.#disk.open.closeAll().catch(() => {}); // the first failure is the one to tell
+      throw error;
+    }
+  }
+
+  /**
+   * Writes a verified piece. Several may be under way.
+   *
+   * @param index Which.
+   * @param data All of it; must not change until the promise settles.
+   * @returns Settles when it is in the file, though perhaps not on the device.
+   * @throws {ShoalError} If it can't be written, or something went wrong in the background. The piece isn't claimed then.
+   */
+  writePiece(index: number, data: Bytes): Promise<void> {
+    const refusal = this.#refusal(index);
+    if (refusal !== null) return Promise.reject(refusal);
+    if (data.length !== this.#map.pieceSize(index)) {
+      const size = this.#map.pieceSize(index);
+      return Promise.reject(new RangeError(`Piece ${index} has ${size} bytes, got ${data.length}`));
+    }
+    if (this.#have.has(index)) return Promise.resolve();
+    return this.#writer.write(index, data);
+  }
+
+  /**
+   * Copies bytes of a piece, if the read cache has all of them.
+   *
+   * @param index The piece.
+   * @param begin First byte in the piece.
+   * @param length Bytes.
+   * @param into Where to.
+   * @param at First byte there.
+   * @returns Whether it has; if not, {@linkcode Storage.load} them.
+   */
+  readCached(index: number, begin: number, length: number, into: Bytes, at: number): boolean {
+    return this.#have.has(index) && this.#cache.copy(index, begin, length, into, at);
+  }
+
+  /**
+   * Brings bytes of a piece into the read cache, with what lies around them. Loads of the same stretch are done once. Read them
+   * straight after, and load again if that fails: they may have been dropped already to make room for others.
+   *
+   * @param index The piece.
+   * @param begin First byte in the piece.
+   * @param length Bytes.
+   * @throws {ShoalError} If a file can't be read.
+   * @throws {RangeError} If the piece isn't there, or the bytes aren't in it.
+   */
+  load(index: number, begin: number, length: number): Promise<void> {
+    if (this.#closing !== null) return Promise.reject(closedError(this.#options.folder));
+    if (!this.#have.has(index)) return Promise.reject(new RangeError(`Piece ${index} is not there to be read`));
+    if (begin < 0 || length < 0 || begin + length > this.#map.pieceSize(index)) {
+      return Promise.reject(new RangeError(`Piece ${index} has no ${length} bytes at ${begin}`));
+    }
+    return this.#cache.load(index, begin, length);
+  }
+
+  /**
+   * Waits until everything that was written is on the device and every whole file has its final name.
+   *
+   * @throws {ShoalError} If that can't be.
+   */
+  async flush(): Promise<void> {
+    await this.#writer.idle();
+    if (!this.#readOnly) this.#settler.sync();
+    await this.#settler.idle();
+    await this.saveState();
+  }
+
+  /**
+   * Saves resume state now. It is saved by itself about every second while there are changes.
+   *
+   * @throws {ShoalError} If it can't be written.
+   */
+  async saveState(): Promise<void> {
+    await this.#keeper?.save();
+  }
+
+  /**
+   * Finishes the writes, syncs, saves resume state and closes the files. Does as much of it as it can when something fails.
+   *
+   * @throws {ShoalError} The first failure, be it new or one that has stopped the background work before.
+   */
+  close(): Promise<void> {
+    return this.#closing ??= this.#close();
+  }
+
+  async #close(): Promise<void> {
+    this.#keeper?.stop();
+    const failures: unknown[] = [];
+    const attempt = async (work: () => Promise<void>): Promise<void> => {
+      try {
+        await work();
+      } catch (thrown) {
+        failures.push(thrown);
+      }
+    };
+    await this.#writer.idle();
+    if (this.#opened && !this.#readOnly) {
+      this.#settler.sync();
+      await attempt(() => this.#settler.idle());
+      await attempt(() => this.#disk.lookAtUnfinished());
+    }
+    await attempt(() => this.#disk.open.closeAll());
+    this.#clean = failures.length === 0;
+    if (this.#opened) await attempt(() => this.saveState());
+    if (failures.length > 0) throw failures[0];
+  }
+
+  async #loadState(): Promise<ResumeState | null> {
+    const { pieceCount, files } = this.#map.layout;
+    const state = await this.#keeper?.load({ pieceCount, fileCount: files.length }) ?? null;
+    // The same torrent may have been downloaded to another folder.
+    return state !== null && state.infoHash.equals(this.#options.infoHash) && state.folder === this.#disk.root
+      ? state
+      : null;
+  }
+
+  #check(plan: StartPlan, { onProgress, signal }: OpenOptions): Promise<Bitfield> {
+    const { platform } = this.#options;
+    return checkPieces(this.#map, plan.check, {
+      read: (offset, into) => this.#disk.read(offset, into),
+      pieceHash: (index) => this.#options.pieceHash(index),
+      sha1: (data) => platform.sha1(data),
+      now: () => platform.now(),
+      onProgress,
+      signal,
+    });
+  }
+
+  #refuse(foreign: readonly number[], adopt: readonly number[]): void {
+    if (foreign.length > 0) {
+      throw pathConflict(
+        this.#disk.pathOf(foreign[0]!),
+        "the file there has nothing in common with the one in the torrent",
+      );
+    }
+    const doubled = this.#disk.doubled(adopt);
+    if (doubled !== null) throw pathConflict(doubled, "the file is not whole, and its .part file is there too");
+  }
+
+  /** Fills in the books: what is safe, what is missing. */
+  #takeStock(plan: StartPlan): void {
+    const { files } = this.#map.layout;
+    for (const piece of this.#have) {
+      const unsafe = this.#readOnly || plan.believed.has(piece)
+        ? []
+        : this.#map.rangesOfPiece(piece).filter((range) => this.#disk.placeOf(range.file) !== "final");
+      (unsafe.length === 0 ? this.#settler.durable : this.#settler.unsynced).set(piece);
+      for (const range of unsafe) this.#settler.wrote(range.file);
+    }
+    for (const [index, file] of files.entries()) {
+      if (!holdsData(file)) continue;
+      const { first, end } = this.#map.piecesOfFile(index);
+      for (let piece = first; piece < end; piece++) if (!this.#have.has(piece)) this.#missing[index]!++;
+    }
+    if (this.#have.isFull) this.#cache.complete();
+    this.#clean = this.#readOnly;
+    this.#lastSync = this.#options.platform.now();
+  }
+
+  #startSettling(): void {
+    this.#settler.start();
+    for (const [index, file] of this.#map.layout.files.entries()) {
+      if (holdsData(file) && this.#missing[index] === 0 && this.#disk.placeOf(index) === "part") {
+        this.#settler.finish(index);
+      }
+    }
+    if (this.#settler.isDirty) this.#keeper?.touch();
+  }
+
+  #onPiece(index: number): void {
+    if (!this.#have.set(index)) return;
+    this.#settler.unsynced.set(index);
+    for (const { file } of this.#map.rangesOfPiece(index)) {
+      if (--this.#missing[file]! === 0) this.#settler.finish(file);
+    }
+    if (this.#have.isFull) this.#cache.complete();
+    this.#keeper?.touch();
+  }
+
+  #syncIfDue(): void {
+    const now = this.#options.platform.now();
+    if (!this.#settler.isDirty || this.#settler.failure !== null) return;
+    if (now - this.#lastSync >= SYNC_INTERVAL) {
+      this.#lastSync = now;
+      this.#settler.sync();
+    } else {
+      this.#keeper?.touch();
+    }
+  }
+
+  #snapshot(): ResumeState {
+    return {
+      infoHash: this.#options.infoHash,
+      folder: this.#disk.root,
+      saved: Math.max(0, Math.floor(this.#options.platform.wallClock())),
+      clean: this.#clean,
+      pieces: this.#settler.durable,
+      unsynced: this.#settler.unsynced,
+      files: this.#disk.records(),
+    };
+  }
+
+  /** Why a piece can't be written, or `null`. */
+  #refusal(index: number): Error | null {
+    if (!Number.isInteger(index) || index < 0 || index >= this.#map.layout.pieceCount) {
+      return new RangeError(`There is no piece ${index}`);
+    }
+    if (!this.#opened || this.#readOnly) return new Error("This storage is not open for writing");
+    if (this.#closing !== null) return closedError(this.#options.folder);
+    const failure = this.#settler.failure ?? this.#keeper?.failure ?? null;
+    return failure === null ? null : asError(failure.thrown);
+  }
+}
+
+function closedError(folder: string): StorageError {
+  return new StorageError({ what: "cannot use the files", where: folder, why: "they were closed" });
+}
+
+function asError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown));
+}

@@ -1,0 +1,131 @@
+/**
+ * A small torrent with data, and what a {@linkcode Storage} of it needs.
+ *
+ * @module
+ */
+
+import { createHash } from "node:crypto";
+import { Bitfield } from "../../src/base/bitfield.ts";
+import type { Bytes } from "../../src/base/bytes.ts";
+import { InfoHash } from "../../src/base/info_hash.ts";
+import type { FileSystem } from "../../src/platform/platform.ts";
+import { PieceMap, type StorageFile, type StorageLayout } from "../../src/storage/layout.ts";
+import { Storage, type StorageOptions } from "../../src/storage/storage.ts";
+import { VirtualClock } from "../support/virtual_clock.ts";
+
+/** One file in short: its path with slashes, and its length; or the path that a link leads to. */
+export interface FileSketch {
+  readonly path: string;
+  readonly length?: number;
+  readonly pad?: boolean;
+  readonly link?: string;
+}
+
+/** A layout from sketches. */
+export function layoutOf(pieceLength: number, sketches: readonly FileSketch[]): StorageLayout {
+  let offset = 0;
+  const files = sketches.map(({ path, length = 0, pad = false, link }): StorageFile => {
+    const file = {
+      path: path.split("/"),
+      length,
+      offset,
+      pad,
+      symlink: link?.split("/") ?? null,
+      executable: false,
+    };
+    offset += length;
+    return file;
+  });
+  return { pieceLength, pieceCount: Math.ceil(offset / pieceLength), totalLength: offset, files };
+}
+
+/** SHA-1 on the spot, so that a test takes the same course every time. */
+export function sha1(data: Uint8Array): Bytes {
+  return new Uint8Array(createHash("sha1").update(data).digest());
+}
+
+/** A torrent with data. */
+export class Torrent {
+  readonly layout: StorageLayout;
+  readonly map: PieceMap;
+  /** All bytes; padding is zeros. */
+  readonly data: Bytes;
+  readonly hashes: readonly Bytes[];
+  readonly infoHash: InfoHash;
+
+  constructor(pieceLength: number, sketches: readonly FileSketch[], seed = 1) {
+    this.layout = layoutOf(pieceLength, sketches);
+    this.map = new PieceMap(this.layout);
+    this.data = new VirtualClock({ seed }).randomBytes(this.layout.totalLength);
+    for (const file of this.layout.files) {
+      if (file.pad) this.data.fill(0, file.offset, file.offset + file.length);
+    }
+    this.hashes = Array.from({ length: this.layout.pieceCount }, (_, index) => sha1(this.piece(index)));
+    this.infoHash = new InfoHash(sha1(this.data));
+  }
+
+  /** A copy of a piece. */
+  piece(index: number): Bytes {
+    const offset = index * this.layout.pieceLength;
+    return this.data.slice(offset, offset + this.map.pieceSize(index));
+  }
+
+  /** A copy of what the file at `path` holds. */
+  file(path: string): Bytes {
+    const file = this.layout.files.find((file) => file.path.join("/") === path)!;
+    return this.data.slice(file.offset, file.offset + file.length);
+  }
+
+  /** Every path that is on disk in the end, below `folder`, sorted. */
+  finalPaths(folder: string): string[] {
+    return this.layout.files.filter((file) => !file.pad).map((file) => `${folder}/${file.path.join("/")}`).sort();
+  }
+}
+
+/** A storage of `torrent` in `/dl`, with resume state in `/state`. */
+export function storageOf(
+  torrent: Torrent,
+  files: FileSystem,
+  options: Partial<StorageOptions> & { readonly clock?: VirtualClock } = {},
+): Storage {
+  const { clock = new VirtualClock(), ...rest } = options;
+  return new Storage(torrent.layout, {
+    platform: {
+      now: () => clock.now(),
+      wallClock: () => clock.wallClock(),
+      after: (milliseconds, run) => clock.after(milliseconds, run),
+      files,
+      sha1: (data) => Promise.resolve(sha1(data)),
+    },
+    folder: "/dl",
+    pieceHash: (index) => torrent.hashes[index]!,
+    infoHash: torrent.infoHash,
+    stateFolder: "/state",
+    readCacheBytes: 1024 * 1024,
+    ...rest,
+  });
+}
+
+/** {@linkcode Storage.open} options for those who want to hear nothing. */
+export const QUIET = { onProgress(): void {} };
+
+/** Writes what `have` lacks, in the order of `pieces`. */
+export async function writeMissing(
+  torrent: Torrent,
+  storage: Storage,
+  have: Bitfield,
+): Promise<void> {
+  const work: Promise<void>[] = [];
+  for (let piece = 0; piece < torrent.layout.pieceCount; piece++) {
+    if (!have.has(piece)) work.push(storage.writePiece(piece, torrent.piece(piece)));
+  }
+  const results = await Promise.allSettled(work);
+  for (const result of results) if (result.status === "rejected") throw result.reason;
+}
+
+/** Reads a whole piece through the read cache. */
+export async function readPiece(torrent: Torrent, storage: Storage, index: number): Promise<Bytes> {
+  const into = new Uint8Array(torrent.map.pieceSize(index));
+  while (!storage.readCached(index, 0, into.length, into, 0)) await storage.load(index, 0, into.length);
+  return into;
+}

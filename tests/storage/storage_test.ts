@@ -1,0 +1,473 @@
+import { assert, assertEquals, assertFalse, assertRejects } from "@std/assert";
+import { Bitfield } from "../../src/base/bitfield.ts";
+import { FileError } from "../../src/platform/file_errors.ts";
+import { StorageError } from "../../src/storage/errors.ts";
+import { parseResumeState, type ResumeState } from "../../src/storage/resume_state.ts";
+import { MemoryFiles } from "../support/memory_files.ts";
+import { VirtualClock } from "../support/virtual_clock.ts";
+import { QUIET, readPiece, storageOf, Torrent, writeMissing } from "./fixture.ts";
+
+/** Seven pieces; piece 2 runs from `t/a` through `t/sub/b` and 20 bytes of padding into `t/sub/d`. */
+const torrent = new Torrent(64, [
+  { path: "t/a", length: 130 },
+  { path: "t/sub/b", length: 7 },
+  { path: "t/sub/empty", length: 0 },
+  { path: "t/.pad/20", length: 20, pad: true },
+  { path: "t/sub/d", length: 250 },
+]);
+const NONE = new Bitfield(7);
+const STATE = `/state/${torrent.infoHash.hex}.resume`;
+
+function stateIn(files: MemoryFiles): ResumeState {
+  return parseResumeState(files.get(STATE)!, { pieceCount: 7, fileCount: 5 });
+}
+
+/** Files with the whole torrent in `/dl`, and resume state. */
+async function downloaded(): Promise<MemoryFiles> {
+  const files = new MemoryFiles();
+  const storage = storageOf(torrent, files);
+  await writeMissing(torrent, storage, await storage.open("resume", QUIET));
+  await storage.close();
+  files.calls.length = 0;
+  return files;
+}
+
+/** How many bytes of files were read. */
+function bytesRead(files: MemoryFiles): number {
+  return files.calls.reduce((sum, call) => sum + (call.operation === "read" ? call.size : 0), 0);
+}
+
+Deno.test("Storage keeps a file under .part until every piece that covers it is verified", async () => {
+  const files = new MemoryFiles();
+  const storage = storageOf(torrent, files);
+  const have = await storage.open("resume", QUIET);
+  assertEquals([have.count, have.length], [0, 7]);
+  assertEquals(files.paths(), ["/dl/t/sub/empty", STATE]);
+
+  await storage.writePiece(1, torrent.piece(1));
+  await storage.flush();
+  assertEquals(files.paths(), ["/dl/t/a.part", "/dl/t/sub/empty", STATE]);
+  assertEquals(files.get("/dl/t/a.part")?.length, 130, "the full size at once, the rest a hole");
+
+  await storage.writePiece(2, torrent.piece(2));
+  await storage.flush();
+  assertEquals(files.paths(), ["/dl/t/a.part", "/dl/t/sub/b", "/dl/t/sub/d.part", "/dl/t/sub/empty", STATE]);
+
+  await writeMissing(torrent, storage, NONE);
+  await storage.close();
+  assertEquals(files.paths(), [...torrent.finalPaths("/dl"), STATE]);
+  for (const path of ["t/a", "t/sub/b", "t/sub/d"]) assertEquals(files.get(`/dl/${path}`), torrent.file(path));
+  assertEquals(files.openHandles, 0);
+});
+
+Deno.test("Storage syncs a file before it gets its final name", async () => {
+  const files = await downloaded();
+  const fresh = new MemoryFiles();
+  const storage = storageOf(torrent, fresh);
+  await writeMissing(torrent, storage, await storage.open("resume", QUIET));
+  await storage.flush();
+  const after = fresh.crash(() => 0.9); // nothing survives that wasn't synced
+  for (const path of torrent.finalPaths("/dl")) assertEquals(after.get(path), files.get(path), path);
+});
+
+Deno.test("Storage.open() of finished data with resume state reads nothing", async () => {
+  const files = await downloaded();
+  const storage = storageOf(torrent, files);
+  assert((await storage.open("resume", QUIET)).isFull);
+  assertEquals(bytesRead(files), 0);
+  await storage.close();
+});
+
+Deno.test("Storage.open() in mode check reads everything, each file in order", async () => {
+  const files = await downloaded();
+  const storage = storageOf(torrent, files);
+  const progress: number[] = [];
+  const have = await storage.open("check", { onProgress: (fraction) => progress.push(fraction) });
+  assert(have.isFull);
+  assertEquals(bytesRead(files), 130 + 7 + 250);
+  assertEquals(progress.at(-1), 1);
+  await storage.close();
+});
+
+Deno.test("Storage.open() without resume state finds what is in .part files", async () => {
+  const files = new MemoryFiles();
+  const storage = storageOf(torrent, files, { stateFolder: null });
+  await storage.open("resume", QUIET);
+  for (const piece of [0, 2, 5]) await storage.writePiece(piece, torrent.piece(piece));
+  await storage.close();
+
+  const again = storageOf(torrent, files, { stateFolder: null });
+  const have = await again.open("resume", QUIET);
+  assertEquals([...have], [0, 2, 5]);
+  await writeMissing(torrent, again, have);
+  await again.close();
+  for (const path of ["t/a", "t/sub/b", "t/sub/d"]) assertEquals(files.get(`/dl/${path}`), torrent.file(path));
+});
+
+Deno.test("Storage.open() in mode resume hashes again what touches a changed file, and only that", async () => {
+  const clock = new VirtualClock();
+  const files = new MemoryFiles({ wallClock: () => clock.wallClock() });
+  const storage = storageOf(torrent, files, { clock });
+  await writeMissing(torrent, storage, await storage.open("resume", QUIET));
+  await storage.close();
+  clock.advance(60_000);
+  const damaged = torrent.file("t/sub/d");
+  damaged[249]! ^= 1;
+  files.put("/dl/t/sub/d", damaged);
+  files.calls.length = 0;
+
+  const again = storageOf(torrent, files, { clock });
+  assertEquals([...await again.open("resume", QUIET)], [0, 1, 2, 3, 4, 5]);
+  assertEquals(bytesRead(files), 2 + 7 + 250, "pieces 2 to 6");
+  assertEquals(files.get("/dl/t/sub/d"), null, "not verified, so not under its final name");
+  await again.writePiece(6, torrent.piece(6));
+  await again.close();
+  assertEquals(files.get("/dl/t/sub/d"), torrent.file("t/sub/d"));
+});
+
+Deno.test("Storage.open() in mode resume drops the pieces of a file that is gone", async () => {
+  const files = await downloaded();
+  files.delete("/dl/t/sub/b");
+  const storage = storageOf(torrent, files);
+  assertEquals([...await storage.open("resume", QUIET)], [0, 1, 3, 4, 5, 6]);
+  assertEquals(bytesRead(files), 0);
+  await storage.writePiece(2, torrent.piece(2));
+  await storage.close();
+  assertEquals(files.get("/dl/t/sub/b"), torrent.file("t/sub/b"));
+});
+
+Deno.test("Storage.open() takes resume state of another folder or a damaged one for none", async () => {
+  const files = await downloaded();
+  const moved = storageOf(torrent, files, { folder: "/elsewhere" });
+  assert((await moved.open("resume", QUIET)).isEmpty);
+  await moved.close();
+  assertEquals(stateIn(files).folder, "/elsewhere");
+
+  files.calls.length = 0;
+  const back = storageOf(torrent, files);
+  assert((await back.open("resume", QUIET)).isFull);
+  assert(bytesRead(files) > 0);
+  await back.close();
+
+  files.put(STATE, files.get(STATE)!.slice(0, 100));
+  const again = storageOf(torrent, files);
+  assert((await again.open("resume", QUIET)).isFull);
+  await again.close();
+});
+
+Deno.test("Storage.open() in mode trust believes names and sizes", async () => {
+  const files = new MemoryFiles();
+  files.put("/dl/t/a", new Uint8Array(130));
+  files.put("/dl/t/sub/b", new Uint8Array(7));
+  files.put("/dl/t/sub/d", new Uint8Array(249));
+  const storage = storageOf(torrent, files, { readOnly: true, stateFolder: null });
+  assertEquals([...await storage.open("trust", QUIET)], [0, 1]);
+  assertEquals(bytesRead(files), 0);
+  await storage.close();
+});
+
+Deno.test("Storage.open() adopts somebody's unfinished data", async () => {
+  const files = new MemoryFiles();
+  files.put("/dl/t/sub/d", torrent.file("t/sub/d").slice(0, 200));
+  files.put("/dl/t/a", torrent.file("t/a").slice(0, 50));
+  const storage = storageOf(torrent, files);
+  const have = await storage.open("resume", QUIET);
+  assertEquals([...have], [3, 4], "piece 2 needs files that are missing, 5 ends behind what is there");
+  assertEquals(files.paths(), ["/dl/t/a.part", "/dl/t/sub/d.part", "/dl/t/sub/empty", STATE]);
+  await writeMissing(torrent, storage, have);
+  await storage.close();
+  assertEquals(files.get("/dl/t/sub/d"), torrent.file("t/sub/d"));
+});
+
+Deno.test("Storage.open() refuses a file that has nothing in common with the torrent's, and touches nothing", async () => {
+  const files = new MemoryFiles();
+  files.put("/dl/t/a", new Uint8Array(130).fill(7));
+  files.put("/dl/t/sub/d", torrent.file("t/sub/d").slice(0, 200));
+  const storage = storageOf(torrent, files);
+  const error = await assertRejects(() => storage.open("resume", QUIET), StorageError);
+  assertEquals([error.what, error.where, error.kind], ["path conflict", "/dl/t/a", "storage"]);
+  assertEquals(files.paths(), ["/dl/t/a", "/dl/t/sub/d"]);
+  assertEquals(files.openHandles, 0);
+  await storage.close();
+  assertEquals(files.paths(), ["/dl/t/a", "/dl/t/sub/d"]);
+});
+
+Deno.test("Storage.open() refuses whatever else is in the place of a file or folder", async () => {
+  const cases: [why: string, prepare: (files: MemoryFiles) => void][] = [
+    ["131 bytes", (files) => files.put("/dl/t/a", new Uint8Array(131))],
+    ["a folder is in the place of a file", (files) => files.put("/dl/t/a/x", new Uint8Array(1))],
+    ["a folder is in the place of a file", (files) => files.put("/dl/t/a.part/x", new Uint8Array(1))],
+    ["a file is in the place of a folder", (files) => files.put("/dl/t/sub", new Uint8Array(1))],
+    ["1 bytes", (files) => files.put("/dl/t/sub/empty", new Uint8Array(1))],
+    ["a symbolic link is in the place of a folder", (files) => {
+      files.put("/outside/x", new Uint8Array(1));
+      files.put("/dl/y", new Uint8Array(1));
+      files.putLink("/dl/t", "../outside");
+    }],
+    ["a symbolic link is in the place of a file", (files) => {
+      files.put("/outside/x", new Uint8Array(1));
+      files.put("/dl/t/y", new Uint8Array(1));
+      files.putLink("/dl/t/a.part", "../../outside/x");
+    }],
+    [".part file is there too", (files) => {
+      files.put("/dl/t/a", new Uint8Array(10));
+      files.put("/dl/t/a.part", new Uint8Array(10));
+    }],
+  ];
+  for (const [why, prepare] of cases) {
+    const files = new MemoryFiles();
+    prepare(files);
+    const before = files.paths();
+    const error = await assertRejects(() => storageOf(torrent, files).open("check", QUIET), StorageError, why);
+    assertEquals(error.what, "path conflict");
+    assertEquals(files.paths(), before, why);
+    assertEquals(files.openHandles, 0);
+  }
+});
+
+Deno.test("Storage refuses to make a file where a link has come since it looked", async () => {
+  const files = new MemoryFiles();
+  files.put("/outside/x", new Uint8Array(1));
+  const storage = storageOf(torrent, files);
+  await storage.open("resume", QUIET);
+  files.putLink("/dl/t/a.part", "../../outside/x");
+  await assertRejects(() => storage.writePiece(0, torrent.piece(0)), StorageError, "a symbolic link");
+  assertEquals(files.get("/outside/x"), new Uint8Array(1));
+  await storage.close();
+});
+
+Deno.test("Storage refuses to replace a file that came into the place of a finished one", async () => {
+  const files = new MemoryFiles();
+  const storage = storageOf(torrent, files);
+  await storage.open("resume", QUIET);
+  files.put("/dl/t/sub/b", new Uint8Array([1]));
+  await storage.writePiece(2, torrent.piece(2));
+  await assertRejects(() => storage.flush(), StorageError, "came into the place");
+  await assertRejects(() => storage.writePiece(3, torrent.piece(3)), StorageError, "came into the place");
+  await assertRejects(() => storage.close(), StorageError, "came into the place");
+  assertEquals(files.get("/dl/t/sub/b"), new Uint8Array([1]));
+  assertEquals(files.openHandles, 0);
+});
+
+Deno.test("Storage.open() can be aborted", async () => {
+  const files = await downloaded();
+  const stop = new AbortController();
+  const storage = storageOf(torrent, files);
+  const reason = new Error("enough");
+  files.onCall = (call) => {
+    if (call.operation === "read") stop.abort(reason);
+    return null;
+  };
+  const error = await assertRejects(() => storage.open("check", { onProgress() {}, signal: stop.signal }));
+  assertEquals(error, reason);
+  assertEquals(files.openHandles, 0);
+  await storage.close();
+});
+
+Deno.test("Storage in read-only mode changes nothing, follows links and remembers the check", async () => {
+  const files = await downloaded();
+  const data = files.get("/dl/t/a")!;
+  files.delete("/dl/t/a");
+  files.put("/far/away", data);
+  files.putLink("/dl/t/a", "../../far/away");
+  files.delete(STATE);
+  const before = files.paths();
+  const storage = storageOf(torrent, files, { readOnly: true });
+  assert((await storage.open("resume", QUIET)).isFull);
+  assertEquals(await readPiece(torrent, storage, 0), torrent.piece(0));
+  await assertRejects(() => storage.writePiece(0, torrent.piece(0)), Error, "not open for writing");
+  await storage.close();
+  assertEquals(files.paths(), [...before, STATE]);
+  assertFalse(files.calls.some((call) => ["write", "truncate", "rename"].includes(call.operation)));
+
+  files.calls.length = 0;
+  const again = storageOf(torrent, files, { readOnly: true });
+  assert((await again.open("resume", QUIET)).isFull);
+  assertEquals(bytesRead(files), 0);
+  await again.close();
+});
+
+Deno.test("Storage in read-only mode refuses a folder that is not there", async () => {
+  const storage = storageOf(torrent, new MemoryFiles(), { readOnly: true });
+  const error = await assertRejects(() => storage.open("check", QUIET), FileError);
+  assertEquals(error.fault, "missing");
+});
+
+Deno.test("Storage reads padding as zeros, and pieces across files", async () => {
+  const files = await downloaded();
+  const storage = storageOf(torrent, files);
+  await storage.open("resume", QUIET);
+  for (let piece = 0; piece < 7; piece++) {
+    assertEquals(await readPiece(torrent, storage, piece), torrent.piece(piece), `piece ${piece}`);
+  }
+  await storage.close();
+});
+
+Deno.test("Storage.load() refuses what is not there", async () => {
+  const files = new MemoryFiles();
+  const storage = storageOf(torrent, files);
+  await storage.open("resume", QUIET);
+  await assertRejects(() => storage.load(0, 0, 1), RangeError, "not there");
+  assertFalse(storage.readCached(0, 0, 1, new Uint8Array(1), 0));
+  await storage.writePiece(6, torrent.piece(6));
+  await assertRejects(() => storage.load(6, 20, 4), RangeError, "no 4 bytes at 20");
+  assertEquals(await readPiece(torrent, storage, 6), torrent.piece(6));
+  await storage.close();
+  await assertRejects(() => storage.load(6, 0, 1), StorageError, "closed");
+});
+
+Deno.test("Storage.load() complains about a file that has become shorter", async () => {
+  const files = await downloaded();
+  const storage = storageOf(torrent, files);
+  await storage.open("resume", QUIET);
+  files.put("/dl/t/a", torrent.file("t/a").slice(0, 100));
+  await assertRejects(() => storage.load(1, 0, 1), StorageError, "ends at byte 100");
+  await storage.close();
+});
+
+Deno.test("Storage.writePiece() refuses wrong indexes and sizes, and takes a piece twice", async () => {
+  const storage = storageOf(torrent, new MemoryFiles());
+  await assertRejects(() => storage.writePiece(0, torrent.piece(0)), Error, "not open");
+  await storage.open("resume", QUIET);
+  for (const index of [-1, 7, 0.5]) await assertRejects(() => storage.writePiece(index, torrent.piece(0)), RangeError);
+  await assertRejects(() => storage.writePiece(0, new Uint8Array(63)), RangeError, "has 64 bytes, got 63");
+  await Promise.all([storage.writePiece(0, torrent.piece(0)), storage.writePiece(0, torrent.piece(0))]);
+  await storage.writePiece(0, torrent.piece(0));
+  await storage.close();
+  await assertRejects(() => storage.writePiece(1, torrent.piece(1)), StorageError, "closed");
+});
+
+Deno.test("Storage.bytesWaiting counts what is not written yet", async () => {
+  const files = new MemoryFiles();
+  const storage = storageOf(torrent, files);
+  await storage.open("resume", QUIET);
+  const gate = files.hold((call) => call.operation === "write");
+  const writes = [0, 2, 6].map((piece) => storage.writePiece(piece, torrent.piece(piece)));
+  assertEquals(storage.bytesWaiting, 64 + 64 + 23);
+  gate.open();
+  await Promise.all(writes);
+  assertEquals(storage.bytesWaiting, 0);
+  await storage.close();
+});
+
+Deno.test("Storage saves state about once a second while there are changes, and syncs every five", async () => {
+  const clock = new VirtualClock();
+  const files = new MemoryFiles({ wallClock: () => clock.wallClock() });
+  const storage = storageOf(torrent, files, { clock });
+  await storage.open("resume", QUIET);
+  const saves = () => files.calls.filter((call) => call.operation === "writeFile").length;
+  assertEquals([saves(), clock.pending], [1, 0]);
+
+  await storage.writePiece(0, torrent.piece(0));
+  await storage.writePiece(3, torrent.piece(3));
+  assertEquals(saves(), 1);
+  await clock.play(1000);
+  assertEquals(saves(), 2);
+  assertEquals([...stateIn(files).pieces], []);
+  assertEquals([...stateIn(files).unsynced], [0, 3]);
+  assertFalse(stateIn(files).clean);
+
+  await clock.play(6000);
+  assertEquals([...stateIn(files).pieces], [0, 3]);
+  assertEquals([...stateIn(files).unsynced], []);
+  const quiet = saves();
+  await clock.play(60_000);
+  assertEquals([saves(), clock.pending], [quiet, 0], "nothing changes, nothing is saved");
+
+  await storage.writePiece(4, torrent.piece(4));
+  await storage.close();
+  assertEquals([...stateIn(files).pieces], [0, 3, 4]);
+  assert(stateIn(files).clean);
+  assertEquals(clock.pending, 0);
+});
+
+Deno.test("Storage does not claim as synced what is written while the device works", async () => {
+  const clock = new VirtualClock();
+  const files = new MemoryFiles();
+  const storage = storageOf(torrent, files, { clock });
+  await storage.open("resume", QUIET);
+  await storage.writePiece(0, torrent.piece(0));
+  const gate = files.hold((call) => call.operation === "sync");
+  await clock.play(6000);
+  assertEquals(gate.waiting, 1);
+  await storage.writePiece(1, torrent.piece(1));
+  gate.open();
+  await clock.play(1000);
+  assertEquals([[...stateIn(files).pieces], [...stateIn(files).unsynced]], [[0], [1]]);
+  await storage.close();
+});
+
+Deno.test("Storage keeps to the limit of open files", async () => {
+  const sketches = Array.from({ length: 20 }, (_, i) => ({ path: `t/${i}`, length: 100 }));
+  const many = new Torrent(64, sketches);
+  const files = new MemoryFiles();
+  const storage = storageOf(many, files, { maxOpenFiles: 2, stateFolder: null });
+  const have = await storage.open("resume", QUIET);
+  const gate = files.hold((call) => call.operation === "sync");
+  const writing = writeMissing(many, storage, have);
+  await writing;
+  assert(files.mostOpenHandles <= 2 + 8, `${files.mostOpenHandles} were open`);
+  gate.open();
+  await storage.flush();
+  for (const piece of [0, 30, 5, 17]) assertEquals(await readPiece(many, storage, piece), many.piece(piece));
+  await storage.close();
+  assertEquals(files.openHandles, 0);
+  assertEquals(files.paths(), many.finalPaths("/dl"));
+});
+
+Deno.test("Storage takes a small file's full size when it holds more than it should under .part", async () => {
+  const files = new MemoryFiles();
+  const long = new Uint8Array(300);
+  long.set(torrent.file("t/sub/d"));
+  files.put("/dl/t/a.part", torrent.file("t/a"));
+  files.put("/dl/t/sub/b.part", torrent.file("t/sub/b"));
+  files.put("/dl/t/sub/d.part", long);
+  const storage = storageOf(torrent, files);
+  assert((await storage.open("resume", QUIET)).isFull);
+  await storage.flush();
+  assertEquals(files.get("/dl/t/sub/d"), torrent.file("t/sub/d"));
+  await storage.close();
+});
+
+Deno.test("Storage makes links when everything is there, inside the folder only", async () => {
+  const linked = new Torrent(64, [
+    { path: "t/a", length: 100 },
+    { path: "t/far/link", link: "t/a" },
+    { path: "t/second", link: "t/far/link" },
+    { path: "t/gone", link: "t/none" },
+    { path: "t/out", link: "door/x" },
+  ]);
+  const files = new MemoryFiles();
+  files.put("/outside/x", new Uint8Array(1));
+  files.put("/dl/y", new Uint8Array(1));
+  files.putLink("/dl/door", "../outside");
+  const storage = storageOf(linked, files, { stateFolder: null });
+  await storage.open("resume", QUIET);
+  await storage.writePiece(0, linked.piece(0));
+  await storage.flush();
+  assertEquals(files.linkAt("/dl/t/far/link"), null);
+  await storage.writePiece(1, linked.piece(1));
+  await storage.flush();
+  assertEquals(files.linkAt("/dl/t/far/link"), "../../t/a");
+  assertEquals(files.linkAt("/dl/t/second"), "../t/far/link");
+  assertEquals([files.linkAt("/dl/t/gone"), files.linkAt("/dl/t/out")], [null, null]);
+  await storage.close();
+});
+
+Deno.test("Storage of a piece that is padding and nothing else has nothing to write", async () => {
+  const padded = new Torrent(64, [{ path: "t/a", length: 64 }, { path: "t/.pad/64", length: 64, pad: true }]);
+  const files = new MemoryFiles();
+  const storage = storageOf(padded, files, { stateFolder: null });
+  const have = await storage.open("resume", QUIET);
+  assertEquals([...have], [1]);
+  await storage.writePiece(0, padded.piece(0));
+  assertEquals(await readPiece(padded, storage, 1), new Uint8Array(64));
+  await storage.close();
+  assertEquals(files.paths(), ["/dl/t/a"]);
+});
+
+Deno.test("Storage.close() is harmless before open() and when called again", async () => {
+  const storage = storageOf(torrent, new MemoryFiles());
+  await storage.close();
+  await storage.close();
+});

@@ -124,7 +124,6 @@ function allPeers(reply: BencodeDict): PeerAddress[] {
 function listedPeers(list: BencodeList): PeerAddress[] {
   const peers: PeerAddress[] = [];
   for (const entry of list) {
-    if (peers.length === MAX_PEERS) break;
     if (!(entry instanceof BencodeDict)) continue;
     // Host names are allowed here, but a list of them would make us ask a name server for each on a stranger's word.
     const ip = parseIp(entry.getText("ip") ?? "");

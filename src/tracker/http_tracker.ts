@@ -78,7 +78,7 @@ export class HttpTracker {
     const url = buildAnnounceUrl(this.url, { infoHash, peerId, port, progress, event, numwant, key, trackerId });
     const request: HttpRequest = { url, timeout, maxBytes: MAX_REPLY, signal };
     const reply = await this.#ask(bind === undefined ? request : { ...request, bind });
-    this.knowsUs = event !== "stopped";
+    this.knowsUs = true;
     this.#trackerId = reply.trackerId ?? this.#trackerId;
     return reply;
   }

@@ -78,6 +78,17 @@ Deno.test("Announcer.stop() tells every tracker that knows us, all at the same t
   assertEquals(new Set(world.calls.slice(from).map((call) => call.at)).size, 1);
 });
 
+Deno.test("Announcer.stop() says nothing to a tracker that never wants to hear from us again", async () => {
+  const world = new ScriptedTrackers(() => OK);
+  const announcer = announcerOn(world, [["http://a/x"]]);
+  announcer.start();
+  await settle();
+  world.script = () => ({ reply: { "failure reason": "gone", "retry in": "never" } });
+  await world.play(1_800_000);
+  assertEquals(await settlesAfter(world, announcer.stop()), 0);
+  assertEquals(world.log, ["a/x started", "a/x -"]);
+});
+
 Deno.test("Announcer.stop() settles at its deadline when the tracker hangs, 2 s unless told otherwise", async () => {
   for (const deadline of [undefined, 300]) {
     const world = new ScriptedTrackers((call) => call.event === "stopped" ? HANG : OK);
@@ -97,6 +108,7 @@ Deno.test("Announcer.stop() settles at its deadline when everything hangs, even 
   await world.play(5000);
   assertEquals(await settlesAfter(world, announcer.stop()), 2000);
   assertEquals(world.log, ["a/x started", "a/x stopped"]);
+  assertEquals(world.calls.map((call) => call.at), [0, 6000], "it is told while there is time for it to answer");
   assertEquals(world.calls.map((call) => call.request.signal?.aborted), [true, true]);
   assertEquals(world.pending, 0);
 });

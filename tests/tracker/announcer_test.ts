@@ -301,11 +301,36 @@ Deno.test("Announcer.needPeers() brings the next announce forward to the min int
   assertEquals(bench.world.calls.map((call) => call.at / MINUTE), [0, 5, 12]);
 });
 
-Deno.test("Announcer.needPeers() does not cut the back-off short", async () => {
+Deno.test("Announcer.needPeers() does not cut the back-off short, before and after a success", async () => {
   const bench = new Bench([["http://a/x"]], () => DOWN);
   bench.announcer.start();
   await settle();
   bench.announcer.needPeers();
   await bench.world.play(4999);
+  assertEquals(bench.world.calls.length, 1);
+  bench.world.script = () => OK;
+  await bench.world.play(5001);
+  bench.world.script = () => DOWN;
+  await bench.world.play(bench.world.calls[1]!.at + 30 * MINUTE - bench.world.now());
+  assertEquals(bench.world.calls.length, 3);
+  bench.announcer.needPeers();
+  await bench.world.play(4999);
+  assertEquals(bench.world.calls.length, 3);
+});
+
+Deno.test("Announcer starts no timer that is too long for the system", async () => {
+  const bench = new Bench(
+    [["http://a/x"]],
+    () => ({ reply: { "failure reason": "no", "retry in": "999999999" } }),
+  );
+  const waits: number[] = [];
+  const after = bench.world.after.bind(bench.world);
+  bench.world.after = (milliseconds, run) => {
+    waits.push(milliseconds);
+    return after(milliseconds, run);
+  };
+  bench.announcer.start();
+  await bench.world.play(60 * 24 * 60 * MINUTE);
+  assertEquals(waits.length > 0 && waits.every((wait) => wait < 2 ** 31), true, `${waits}`);
   assertEquals(bench.world.calls.length, 1);
 });

@@ -104,7 +104,7 @@ Deno.test("SwarmStore forgets a peer that is two and a half intervals late, by i
 Deno.test("SwarmStore counts a completed download once", () => {
   const store = storeOf();
   tell(store, query(1, { event: "started" }));
-  for (let i = 0; i < 3; i++) tell(store, query(1, { event: "completed", left: 0 }));
+  for (const left of [1, 1, 0, 0]) tell(store, query(1, { event: "completed", left }));
   tell(store, query(2, { event: "started", left: 0 }));
   tell(store, query(2, { event: "completed", left: 0 }));
   assertEquals(store.scrape(HASH), { complete: 2, incomplete: 0, downloaded: 1, downloaders: 0 });

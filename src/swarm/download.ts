@@ -147,12 +147,13 @@ export class Download {
     if (want > 0 && peer.requests.size < ENDGAME_DEPTH) this.#askAgain(peer);
   }
 
-  /** Asks every peer that has nothing to do. */
-  fillIdle(): void {
+  /** Asks every peer that could do more: blocks or memory have become free. */
+  fillAll(): void {
     for (const peer of this.#host.peers()) {
-      if (peer.closed || peer.requests.size > 0) continue;
+      if (peer.closed) continue;
+      const before = peer.requests.size;
       this.fill(peer);
-      if (peer.requests.size > 0) peer.output.flush();
+      if (peer.requests.size > before) peer.output.flush();
     }
   }
 
@@ -282,7 +283,7 @@ export class Download {
       this.#verifying--;
       this.#pool.give(piece.buffer);
       if (this.#stopped) return this.#pool.drain();
-      this.fillIdle();
+      this.fillAll();
     });
   }
 

@@ -262,7 +262,7 @@ export class Torrent implements PeerHost {
     if (this.#state !== "running") return;
     this.#download.countPeer(peer, -1);
     this.#download.releaseAll(peer);
-    this.#download.fillIdle();
+    this.#download.fillAll();
     if (!peer.amChoking) this.#unchokeWaiting();
     if (this.#peers.size < FEW_PEERS && !this.have.isFull) this.#announcer.needPeers();
   }
@@ -332,7 +332,7 @@ export class Torrent implements PeerHost {
     // With BEP 6 every request that won't be answered is rejected, one by one; without it a choke drops them all.
     if (peer.choking && !peer.fast && peer.requests.size > 0) {
       this.#download.releaseAll(peer);
-      this.#download.fillIdle();
+      this.#download.fillAll();
     }
   }
 
@@ -418,7 +418,7 @@ export class Torrent implements PeerHost {
       this.#round(now);
     }
     this.#download.giveUpStale(now);
-    this.#download.fillIdle();
+    this.#download.fillAll();
   }
 
   #snub(peer: Peer, now: number): void {

@@ -71,10 +71,11 @@ export class LiveView implements View {
     if (!this.#open) return;
     this.#open = false;
     this.#timer?.cancel();
-    const { platform, terminal, snapshots, savedAs } = this.#options;
+    const { platform, terminal, snapshots, savedIn } = this.#options;
     this.#summary.observe(snapshots());
-    const left = [...this.#takeWaiting(), ...this.#summary.lines({ savedAs, style: this.#style })];
-    const written = terminal.stdout.write(this.#region.end({ columns: terminal.size().columns, left }));
+    const { columns } = terminal.size();
+    const left = [...this.#takeWaiting(), ...this.#summary.lines({ savedIn, style: this.#style, columns })];
+    const written = terminal.stdout.write(this.#region.end({ columns, left }));
     let deadline: Timer | undefined;
     const late = new Promise<"late">((resolve) => deadline = platform.after(LAST_WRITE_MS, () => resolve("late")));
     const inTime = await Promise.race([written, late]) !== "late";

@@ -71,9 +71,9 @@ export class PlainView implements View {
     if (!this.#open) return;
     this.#open = false;
     this.#timer?.cancel();
-    const { snapshots, savedAs, terminal } = this.#options;
+    const { snapshots, savedIn, terminal } = this.#options;
     this.#summary.observe(snapshots());
-    const lines = this.#summary.lines({ savedAs, style: STYLE });
+    const lines = this.#summary.lines({ savedIn, style: STYLE });
     await terminal.stdout.write(lines.map((line) => `${line}\n`).join(""));
   }
 

@@ -7,6 +7,7 @@
 import type { SessionEvent, TorrentSnapshot } from "../session/types.ts";
 import { formatElapsed, formatPart, formatPercent, formatPlural, formatRate, formatSize } from "./format.ts";
 import { painted, shown, type Style } from "./style.ts";
+import { clip, displayWidth } from "./text.ts";
 import { ratioOf } from "./ratio.ts";
 
 interface Account {
@@ -15,6 +16,16 @@ interface Account {
   readonly givers: Set<string>;
   completed: { readonly seconds: number; readonly bytes: number; readonly rate: number } | null;
   failed: boolean;
+}
+
+/** How to sum up. */
+export interface SummaryOptions {
+  /** Folder of a torrent's data by info-hash; `null` when nobody wants to know. */
+  readonly savedIn: (infohash: string) => string | null;
+  /** What the terminal can show. */
+  readonly style: Style;
+  /** Where to break lines; absent for one line a torrent. */
+  readonly columns?: number;
 }
 
 /** Watches torrents from the start, and sums up in the end. */
@@ -47,16 +58,13 @@ export class Summary {
   }
 
   /**
-   * @param options `savedAs`: path of a torrent's data, or `null`. `style`: what the terminal can show.
+   * @param options `savedIn`: folder of a torrent's data, or `null`. `style`: what the terminal can show. `columns`: where
+   * to break lines; absent for one line a torrent.
    * @returns Lines, each without its end; none for a torrent that failed, since its error line says it all.
    */
-  lines(options: { readonly savedAs: (infohash: string) => string | null; readonly style: Style }): string[] {
-    return [...this.#accounts.values()].filter((account) => !account.failed).flatMap((account) => {
-      const path = !isComplete(account) ? null : options.savedAs(account.last.infoHash.hex);
-      const name = painted(shown(account.last.name, options.style), "bold", options.style);
-      const first = `${name}: ${describe(account)}`;
-      return path === null ? [first] : [first, `  saved as ${shown(path, options.style)}`];
-    });
+  lines(options: SummaryOptions): string[] {
+    const accounts = [...this.#accounts.values()].filter(({ failed, last }) => !failed && last.state !== "failed");
+    return accounts.flatMap((account) => render(account, options));
   }
 
   #account(torrent: TorrentSnapshot): Account {
@@ -68,19 +76,41 @@ export class Summary {
   }
 }
 
-function describe({ last, givers, completed }: Account): string {
+function render(account: Account, { savedIn, style, columns = Infinity }: SummaryOptions): string[] {
+  const folder = isComplete(account) ? savedIn(account.last.infoHash.hex) : null;
+  const place = folder === null ? [] : [`saved in ${folder === "." ? "the current folder" : shown(folder, style)}`];
+  const phrases = [...describe(account), ...place];
+  const name = shown(account.last.name, style);
+  const line = `${name}: ${phrases.join(", ")}`;
+  if (displayWidth(line) <= columns) return [painted(name, "bold", style) + line.slice(name.length)];
+  return [painted(clip(name, { width: columns, style }), "bold", style), ...packed(phrases, columns)];
+}
+
+/** Phrases on as few lines as they need; one that is too long has a line of its own and is left whole. */
+function packed(phrases: readonly string[], columns: number): string[] {
+  const lines: string[] = [];
+  for (const [i, phrase] of phrases.entries()) {
+    const text = i < phrases.length - 1 ? `${phrase},` : phrase;
+    const last = lines.at(-1);
+    if (last !== undefined && displayWidth(last) + 1 + displayWidth(text) <= columns) {
+      lines[lines.length - 1] += ` ${text}`;
+    } else lines.push(`  ${text}`);
+  }
+  return lines;
+}
+
+function describe({ last, givers, completed }: Account): string[] {
   const gave = last.uploaded === 0
     ? "gave nothing back"
     : `gave back ${formatSize(last.uploaded)} (ratio ${ratioOf(last).toFixed(2)})`;
   if (!isComplete({ last, completed })) {
     const part = last.size === 0 ? 0 : last.verified / last.size;
-    return `stopped at ${formatPercent(part)} (${formatPart(last.verified, last.size)}), ${gave}; ` +
-      "the same command goes on from there";
+    const stopped = `stopped at ${formatPercent(part)} (${formatPart(last.verified, last.size)})`;
+    return [stopped, gave, "the same command goes on from there"];
   }
-  if (completed === null || completed.bytes === 0) return `${formatSize(last.size)}, was complete already, ${gave}`;
-  const time = formatElapsed(completed.seconds);
-  const from = formatPlural(givers.size, "peer");
-  return `${formatSize(last.size)} in ${time} (${formatRate(completed.rate)}) from ${from}, ${gave}`;
+  if (completed === null || completed.bytes === 0) return [formatSize(last.size), "was complete already", gave];
+  const got = `${formatSize(last.size)} in ${formatElapsed(completed.seconds)} (${formatRate(completed.rate)})`;
+  return [got, `from ${formatPlural(givers.size, "peer")}`, gave];
 }
 
 function isComplete({ last, completed }: Pick<Account, "last" | "completed">): boolean {

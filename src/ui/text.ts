@@ -82,5 +82,20 @@ export function cell(
   options: { readonly width: number; readonly align?: Align; readonly style: Style },
 ): string {
   const { width, align = "left", style } = options;
-  return fit(shown(text, style), style.unicode ? { width, align } : { width, align, ellipsis: "~" });
+  return fit(shown(text, style), { width, align, ellipsis: ellipsisOf(style) });
+}
+
+/**
+ * Text from outside, cut to a width.
+ *
+ * @param text Anything.
+ * @param options `width`: most cells. `style`: what the terminal can show.
+ * @returns Printable text.
+ */
+export function clip(text: string, { width, style }: { readonly width: number; readonly style: Style }): string {
+  return truncate(shown(text, style), { width, ellipsis: ellipsisOf(style) });
+}
+
+function ellipsisOf(style: Style): string {
+  return style.unicode ? ELLIPSIS : "~";
 }

@@ -33,6 +33,6 @@ export interface ViewOptions {
   readonly snapshots: () => readonly TorrentSnapshot[];
   /** How often `-v` was given. */
   readonly verbosity: number;
-  /** The path under which a torrent's data is saved, by info-hash; `null` when nobody wants to know. */
-  readonly savedAs: (infohash: string) => string | null;
+  /** The folder in which a torrent's data is saved, by info-hash; `null` when nobody wants to know. */
+  readonly savedIn: (infohash: string) => string | null;
 }

@@ -11,6 +11,8 @@ import {
   formatSize,
 } from "../../src/ui/format.ts";
 
+fc.configureGlobal({ seed: 1 }); // so that every run is the same
+
 const KIB = 1024;
 const MIB = 1024 ** 2;
 const GIB = 1024 ** 3;

@@ -8,6 +8,8 @@ import { painted, styleFor } from "../../src/ui/style.ts";
 import { renderTable } from "../../src/ui/table.ts";
 import { peerSnapshot, torrentSnapshot } from "./snapshots.ts";
 
+fc.configureGlobal({ seed: 1 }); // so that every run is the same
+
 const PLAIN = { color: false, unicode: true };
 const ASCII = { color: false, unicode: false };
 const COLOR = { color: true, unicode: true };

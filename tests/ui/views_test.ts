@@ -53,7 +53,7 @@ function setUp(make: (options: ViewOptions) => View, options: FakeTerminalOption
       return scene.torrents;
     },
     verbosity: options.verbosity ?? 0,
-    savedAs: () => "out/debian.iso",
+    savedIn: () => "out",
   });
   return { clock, terminal, scene, view };
 }
@@ -156,16 +156,24 @@ Deno.test("LiveView draws anew after the window changed", async () => {
   await view.close();
 });
 
-Deno.test("LiveView sums up in place of the table", async () => {
-  const { terminal, scene, view } = live();
-  scene.torrents = [torrentSnapshot({ peers: [peerSnapshot(), peerSnapshot({ address: "b", downloaded: 0 })] })];
-  view.start();
-  view.event(ADDED);
-  view.event(COMPLETED);
-  await view.close();
+Deno.test("LiveView sums up in place of the table, on lines that fit", async () => {
+  const sumUp = async (columns: number) => {
+    const { terminal, scene, view } = live({ size: { columns, rows: 24 } });
+    scene.torrents = [torrentSnapshot({ peers: [peerSnapshot(), peerSnapshot({ address: "b", downloaded: 0 })] })];
+    view.start();
+    view.event(ADDED);
+    view.event(COMPLETED);
+    await view.close();
+    return terminal.stdout.text;
+  };
   assertStringIncludes(
-    terminal.stdout.text,
-    "debian.iso: 3.7 GiB in 1m 40s (38.1 MiB/s) from 1 peer, gave back 95.4 MiB (ratio 0.05)\n  saved as out/debian.iso\n",
+    await sumUp(120),
+    "\x1b[Jdebian.iso: 3.7 GiB in 1m 40s (38.1 MiB/s), from 1 peer, gave back 95.4 MiB (ratio 0.05), saved in out\n",
+  );
+  assertStringIncludes(
+    await sumUp(40),
+    "\x1b[Jdebian.iso\n  3.7 GiB in 1m 40s (38.1 MiB/s),\n  from 1 peer,\n" +
+      "  gave back 95.4 MiB (ratio 0.05),\n  saved in out\n",
   );
 });
 
@@ -255,10 +263,9 @@ Deno.test("PlainView sums up what was stopped, what was there already, and leave
   view.event(ADDED);
   terminal.stdout.text = "";
   await view.close();
-  assertEquals(terminal.stdout.lines.slice(0, 3), [
-    "debian.iso: stopped at 50.0% (1.9 / 3.7 GiB), gave nothing back; the same command goes on from there",
-    "there: 3.7 GiB, was complete already, gave nothing back",
-    "  saved as out/debian.iso",
+  assertEquals(terminal.stdout.lines, [
+    "debian.iso: stopped at 50.0% (1.9 / 3.7 GiB), gave nothing back, the same command goes on from there",
+    "there: 3.7 GiB, was complete already, gave nothing back, saved in out",
   ]);
   const failed = plain();
   failed.view.start();

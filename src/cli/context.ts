@@ -1,0 +1,23 @@
+/**
+ * What every command gets.
+ *
+ * @module
+ */
+
+import type { Platform } from "../platform/platform.ts";
+import type { Terminal } from "../platform/terminal.ts";
+import type { Engine } from "./engine.ts";
+
+/** The surroundings of one run of the program. */
+export interface Context {
+  /** Clocks, network, files. */
+  readonly platform: Platform;
+  /** Where the user is. */
+  readonly terminal: Terminal;
+  /** Torrents and sessions. */
+  readonly engine: Engine;
+  /** How often `-v` was given; a command sets it as soon as it knows. */
+  verbosity: number;
+  /** The code that the program will exit with; a command sets it. */
+  exitCode: number;
+}

@@ -1,0 +1,56 @@
+/**
+ * What the commands need of the rest of the house, behind one seam: the heavy parts are loaded when they are needed, and
+ * tests bring their own.
+ *
+ * @module
+ */
+
+import type { Bytes } from "../base/bytes.ts";
+import type { Metainfo, TorrentDescription } from "../metainfo/mod.ts";
+import type { AddOptions, SessionOptions } from "../session/session.ts";
+import type { SessionEvent, TorrentSnapshot } from "../session/types.ts";
+
+/** The parts of a torrent that a command uses. */
+export interface TorrentLike {
+  readonly finished: Promise<void>;
+  snapshot(): TorrentSnapshot;
+  stop(): Promise<void>;
+}
+
+/** The parts of a session that a command uses. */
+export interface SessionLike {
+  start(): Promise<void>;
+  add(meta: Metainfo, options: AddOptions): Promise<TorrentLike>;
+  subscribe(listener: (event: SessionEvent) => void): () => void;
+  stop(deadlineMs?: number): Promise<void>;
+}
+
+/** Torrents and sessions. */
+export interface Engine {
+  /**
+   * Parses a torrent file.
+   *
+   * @throws {ShoalError} Of kind `torrent` if it is none.
+   */
+  parse(bytes: Bytes, options: { readonly source: string }): Promise<Metainfo>;
+  /** What `info --json` prints. */
+  describe(meta: Metainfo): Promise<TorrentDescription>;
+  /** A session that has not been started. */
+  createSession(options: SessionOptions): Promise<SessionLike>;
+}
+
+/** The real one. */
+export const engine: Engine = {
+  async parse(bytes, options) {
+    const { parseMetainfo } = await import("../metainfo/mod.ts");
+    return parseMetainfo(bytes, options);
+  },
+  async describe(meta) {
+    const { describe } = await import("../metainfo/mod.ts");
+    return describe(meta);
+  },
+  async createSession(options) {
+    const { Session } = await import("../session/session.ts");
+    return new Session(options);
+  },
+};

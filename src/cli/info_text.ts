@@ -1,0 +1,87 @@
+/**
+ * What a torrent holds, for people.
+ *
+ * @module
+ */
+
+import type { TorrentDescription } from "../metainfo/mod.ts";
+import { formatCount, formatPlural, formatSize } from "../ui/format.ts";
+import { printable } from "../ui/printable.ts";
+
+/** Cells before the values. */
+const LABEL_WIDTH = 12;
+const SIZE_WIDTH = 8;
+
+/**
+ * A torrent in lines of text.
+ *
+ * @param torrent The torrent.
+ * @returns Lines without their ends; nothing from outside can do harm to a terminal.
+ */
+export function infoLines(torrent: TorrentDescription): string[] {
+  const files = torrent.files.filter((file) => !file.pad);
+  const lines = [
+    torrent.name,
+    ...field(
+      "size",
+      `${formatSize(torrent.size)} (${formatCount(torrent.size)} bytes) in ${
+        files.length === 1 ? "1 file" : formatPlural(files.length, "file")
+      }`,
+    ),
+    ...field("pieces", `${formatCount(torrent.pieces)} of ${formatSize(torrent.piece_length)}`),
+    ...field("info-hash", torrent.infohash),
+    ...field("info-hash v2", torrent.infohash_v2),
+    ...field("private", torrent.private ? "yes: peers come from its trackers only" : null),
+    ...torrent.trackers.flatMap((tier, i) =>
+      tier.flatMap((url, k) =>
+        field(i + k === 0 ? "trackers" : "", tierLine(url, { tier: i, of: torrent.trackers.length }))
+      )
+    ),
+    ...torrent.web_seeds.flatMap((url, i) => field(i === 0 ? "web seeds" : "", url)),
+    ...torrent.nodes.flatMap(({ host, port }, i) => field(i === 0 ? "DHT nodes" : "", `${host}:${port}`)),
+    ...field(
+      "created",
+      [torrent.created_at, torrent.created_by && `by ${torrent.created_by}`].filter(Boolean).join(" ") || null,
+    ),
+    ...field("comment", torrent.comment),
+    ...field("magnet", torrent.magnet),
+    "",
+    ...fileLines(torrent),
+  ];
+  return lines.map(printable);
+}
+
+function field(label: string, value: string | null): string[] {
+  return value === null ? [] : [`  ${label.padEnd(LABEL_WIDTH)} ${value}`];
+}
+
+function tierLine(url: string, { tier, of }: { readonly tier: number; readonly of: number }): string {
+  return of === 1 ? url : `${tier + 1}: ${url}`;
+}
+
+/** The tree of files with their numbers; folders stand above what they hold. */
+function fileLines(torrent: TorrentDescription): string[] {
+  const files = torrent.files.filter((file) => !file.pad);
+  const width = Math.max(2, files.length.toString().length);
+  const lines = [`  ${"#".padStart(width)}  ${"SIZE".padStart(SIZE_WIDTH)}  FILE`];
+  let open: readonly string[] = [];
+  for (const [i, file] of files.entries()) {
+    const path = file.path.split("/");
+    const folders = path.slice(0, -1);
+    const same = commonLength(open, folders);
+    for (let depth = same; depth < folders.length; depth++) {
+      lines.push(`  ${" ".repeat(width + SIZE_WIDTH + 4)}${"  ".repeat(depth)}${folders[depth]}/`);
+    }
+    open = folders;
+    const number = (i + 1).toString().padStart(width);
+    const name = `${"  ".repeat(folders.length)}${path.at(-1)}`;
+    lines.push(`  ${number}  ${formatSize(file.length).padStart(SIZE_WIDTH)}  ${name}`);
+  }
+  return lines;
+}
+
+function commonLength(a: readonly string[], b: readonly string[]): number {
+  let length = 0;
+  while (length < a.length && length < b.length && a[length] === b[length]) length++;
+  return length;
+}

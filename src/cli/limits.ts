@@ -1,0 +1,117 @@
+/**
+ * When a transfer has gone on long enough.
+ *
+ * @module
+ */
+
+import { ShoalError } from "../base/errors.ts";
+import type { Platform, Timer } from "../platform/platform.ts";
+import type { TorrentSnapshot } from "../session/types.ts";
+import { formatDuration } from "../ui/format.ts";
+import { ratioOf } from "../ui/ratio.ts";
+import type { TorrentLike } from "./engine.ts";
+
+/** Milliseconds between two looks at a torrent. */
+const LOOK_MS = 500;
+
+/** How long to seed; the goal that is reached first counts, and without any there is no end. */
+export interface SeedGoal {
+  /** Uploaded bytes for each downloaded one. */
+  readonly ratio?: number;
+  /** Seconds after the torrent is complete. */
+  readonly seconds?: number;
+}
+
+/** How long to wait for something to arrive. */
+export interface IdleLimit {
+  /** Seconds. */
+  readonly seconds: number;
+}
+
+/** Something that is waited for. */
+export interface Watch<Result> {
+  /** Settles when it happens. */
+  readonly done: Promise<Result>;
+  /** Stops waiting; `done` never settles then. */
+  cancel(): void;
+}
+
+type Clock = Pick<Platform, "now" | "after">;
+
+/**
+ * Waits until a complete torrent has been seeded enough.
+ *
+ * @param torrent The torrent.
+ * @param options `platform`: clock and timers. `goal`: what is enough.
+ * @returns Settles when it is; without a goal, never.
+ */
+export function untilSeeded(
+  torrent: TorrentLike,
+  options: { readonly platform: Clock; readonly goal: SeedGoal },
+): Promise<void> {
+  const { platform, goal } = options;
+  if (goal.ratio === undefined && goal.seconds === undefined) return new Promise(() => {});
+  const started = platform.now();
+  const { ratio = Infinity, seconds = Infinity } = goal;
+  return look(platform, () => {
+    const over = platform.now() - started >= seconds * 1000 || ratioOf(torrent.snapshot()) >= ratio;
+    return over ? true : null;
+  }).done.then(() => {});
+}
+
+/**
+ * Waits until nothing has arrived for some time: no byte from a peer, and no progress of a check.
+ *
+ * @param torrents The torrents; those that are added later count too, those that are complete don't.
+ * @param options `platform`: clock and timers. `limit`: how long. `trouble`: what else went wrong lately, if anything.
+ * @returns The error to leave with.
+ */
+export function untilIdle(
+  torrents: readonly TorrentLike[],
+  options: { readonly platform: Clock; readonly limit: IdleLimit; readonly trouble: () => string | null },
+): Watch<ShoalError> {
+  const { platform, limit, trouble } = options;
+  let seen = "";
+  let since = platform.now();
+  return look(platform, () => {
+    const open = torrents.map((torrent) => torrent.snapshot()).filter(isOpen);
+    const now = open.map(arrived).join(" ");
+    if (now !== seen || (open.length === 0 && torrents.length > 0)) {
+      seen = now;
+      since = platform.now();
+      return null;
+    }
+    if (platform.now() - since < limit.seconds * 1000) return null;
+    const peers = open.reduce((sum, { peerCount }) => sum + peerCount, 0);
+    const nothing = peers === 0 ? "no peer was found" : "nothing arrived";
+    const reason = trouble();
+    return new ShoalError("timeout", {
+      what: "gave up",
+      where: open.length === 1 ? open[0]!.name : `${open.length} torrents`,
+      why: `${nothing} for ${formatDuration(limit.seconds)}${reason === null ? "" : `; ${reason}`}`,
+      hint: "the same command goes on from there",
+    });
+  });
+}
+
+function isOpen(torrent: TorrentSnapshot): boolean {
+  return torrent.state === "checking" || torrent.state === "downloading";
+}
+
+function arrived(torrent: TorrentSnapshot): string {
+  return torrent.state === "checking" ? `checked ${torrent.progress}` : `${torrent.verified}/${torrent.downloaded}`;
+}
+
+/** Looks now and then until there is something to see. */
+function look<Result>(platform: Clock, see: () => Result | null): Watch<Result> {
+  let timer: Timer | undefined;
+  const done = new Promise<Result>((resolve) => {
+    const again = (): void => {
+      const seen = see();
+      if (seen === null) timer = platform.after(LOOK_MS, again);
+      else resolve(seen);
+    };
+    again();
+  });
+  return { done, cancel: () => timer?.cancel() };
+}

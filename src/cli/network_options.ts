@@ -1,0 +1,117 @@
+/**
+ * Options of every command that moves data.
+ *
+ * @module
+ */
+
+import type { Command } from "commander";
+import type { PeerAddress } from "../base/address.ts";
+import { parseIp } from "../base/address.ts";
+import { messageOf, ShoalError } from "../base/errors.ts";
+import type { SessionOptions } from "../session/session.ts";
+import type { Context } from "./context.ts";
+import { type HostPort, parseHostPort, parseIpAddress, parsePort, parseSize, parseWhole } from "./options.ts";
+import { stateFolder } from "./state_folder.ts";
+import { refuseOptions, UNAVAILABLE_NETWORK_OPTIONS } from "./unavailable.ts";
+
+/** Smallest memory budget that makes sense. */
+const MIN_CACHE = 1024 * 1024;
+
+/** Values of the options, as commander collects them. */
+export interface NetworkOptions {
+  readonly port?: number;
+  readonly bind?: string;
+  readonly peer?: readonly HostPort[];
+  readonly maxPeers?: number;
+  readonly cache?: number;
+  readonly json?: true;
+  readonly quiet?: true;
+  readonly verbose: number;
+}
+
+/**
+ * Adds the options.
+ *
+ * @param command The command.
+ * @returns The same command.
+ */
+export function addNetworkOptions(command: Command): Command {
+  command
+    .option(
+      "-p, --port <n>",
+      "listen port; 0 for any (default: first free of 6881-6889)",
+      (v) => parsePort(v, "--port"),
+    )
+    .option("--bind <ip>", "address to listen on and connect from", (v) => parseIpAddress(v, "--bind"))
+    .option("--peer <host:port>", "a peer to try, repeatable", collectPeer)
+    .option("--max-peers <n>", "connections per torrent (default: 100)", (value) => {
+      return parseWhole(value, { flag: "--max-peers", min: 1, max: 10_000 });
+    })
+    .option("--cache <size>", "memory for pieces in flight (default: 64M)", parseCache)
+    .option("--no-dht", "do without the DHT, as this version does anyway")
+    .option("--no-pex", "do without peer exchange, as this version does anyway")
+    .option("--no-lsd", "do without local discovery, as this version does anyway")
+    .option("--no-utp", "do without uTP, as this version does anyway")
+    .option("--no-port-map", "do without port mapping, as this version does anyway")
+    .option("--json", "one JSON object a line on standard output")
+    .option("-q, --quiet", "no progress; errors on standard error")
+    .option("-v, --verbose", "log lines on standard error; repeat for more", (_, count: number) => count + 1, 0);
+  refuseOptions(command, UNAVAILABLE_NETWORK_OPTIONS);
+  return command;
+}
+
+/**
+ * The session that the options ask for.
+ *
+ * @param options Values of the options.
+ * @param context The surroundings.
+ * @returns Settings.
+ */
+export function sessionOptions(options: NetworkOptions, { platform, terminal }: Context): SessionOptions {
+  return {
+    platform,
+    stateFolder: stateFolder(terminal),
+    ...(options.port !== undefined && { port: options.port }),
+    ...(options.bind !== undefined && { bind: options.bind }),
+    ...(options.maxPeers !== undefined && { maxPeers: options.maxPeers }),
+    ...(options.cache !== undefined && { cacheBytes: options.cache }),
+  };
+}
+
+/**
+ * The addresses of peers that the user named.
+ *
+ * @param peers Hosts, some perhaps by name.
+ * @param context Knows the network.
+ * @returns Literal addresses; all that a name has.
+ * @throws {ShoalError} Of kind `network` if a name has none.
+ */
+export async function resolvePeers(
+  peers: readonly HostPort[],
+  { platform }: Pick<Context, "platform">,
+): Promise<PeerAddress[]> {
+  const found = await Promise.all(peers.map(async ({ host, port }) => {
+    if (parseIp(host) !== null) return [{ host, port }];
+    try {
+      return (await platform.net.resolve(host)).map((address) => ({ host: address, port }));
+    } catch (error) {
+      throw new ShoalError("network", {
+        what: "cannot find the peer",
+        where: host,
+        why: messageOf(error),
+        cause: error,
+      });
+    }
+  }));
+  return found.flat();
+}
+
+function collectPeer(value: string, peers: readonly HostPort[] = []): readonly HostPort[] {
+  return [...peers, parseHostPort(value, "--peer")];
+}
+
+function parseCache(value: string): number {
+  const bytes = parseSize(value, "--cache");
+  if (bytes >= MIN_CACHE) return bytes;
+  throw new ShoalError("usage", { what: "bad value", where: `--cache ${value}`, why: "at least 1M is needed" });
+}

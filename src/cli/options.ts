@@ -1,0 +1,152 @@
+/**
+ * Values of options: text in, value out, or an error that names the bad value.
+ *
+ * @module
+ */
+
+import { parseIp } from "../base/address.ts";
+import { ShoalError } from "../base/errors.ts";
+
+const POWERS: Readonly<Record<string, number>> = { "": 0, K: 1, M: 2, G: 3, T: 4 };
+const SECONDS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86400 };
+
+/** Whoever listens somewhere, perhaps by name. */
+export interface HostPort {
+  /** Literal IP address without brackets, or a host name. */
+  readonly host: string;
+  /** 1 to 65535. */
+  readonly port: number;
+}
+
+/**
+ * An error about the value of an option.
+ *
+ * @param flag The option, as `--cache`.
+ * @param parts `value`: the bad value. `why`: what is wrong with it.
+ * @returns The error, of kind `usage`.
+ */
+export function badValue(flag: string, parts: { readonly value: string; readonly why: string }): ShoalError {
+  return new ShoalError("usage", { what: "bad value", where: `${flag} ${parts.value}`, why: parts.why });
+}
+
+/**
+ * A size: a number and, if wanted, K, M, G or T, which are 1024-based.
+ *
+ * @param value Like `64M`, `1.5G`, `512KiB` or `4096`.
+ * @param flag The option.
+ * @returns Bytes, a whole number.
+ * @throws {ShoalError} If it is no size.
+ */
+export function parseSize(value: string, flag: string): number {
+  const match = /^(\d+(?:\.\d+)?)(?:([KMGT])(?:iB)?)?$/i.exec(value);
+  const bytes = match === null ? NaN : Number(match[1]) * 1024 ** POWERS[(match[2] ?? "").toUpperCase()]!;
+  if (!Number.isSafeInteger(Math.floor(bytes))) {
+    throw badValue(flag, { value, why: "a size is a number with K, M, G or T behind it, like 64M" });
+  }
+  return Math.floor(bytes);
+}
+
+/**
+ * A span of time: numbers with s, m, h or d behind them; seconds without.
+ *
+ * @param value Like `90s`, `30m`, `1h30m`, `2d` or `45`.
+ * @param flag The option.
+ * @returns Seconds, above 0.
+ * @throws {ShoalError} If it is no span of time, or none at all.
+ */
+export function parseDuration(value: string, flag: string): number {
+  const why = "a time is a number above 0 with s, m, h or d behind it, like 90s or 1h30m";
+  if (!/^(?:\d+(?:\.\d+)?|(?:\d+(?:\.\d+)?[smhd])+)$/i.test(value)) throw badValue(flag, { value, why });
+  let seconds = 0;
+  for (const [, number, unit] of value.matchAll(/(\d+(?:\.\d+)?)([smhd]?)/gi)) {
+    seconds += Number(number) * (SECONDS[(unit ?? "").toLowerCase()] ?? 1);
+  }
+  if (seconds <= 0 || seconds > 1e9) throw badValue(flag, { value, why });
+  return seconds;
+}
+
+/**
+ * A port to listen on.
+ *
+ * @param value Digits.
+ * @param flag The option.
+ * @returns 0, which stands for any, to 65535.
+ * @throws {ShoalError} If it is no port.
+ */
+export function parsePort(value: string, flag: string): number {
+  return parseWhole(value, { flag, min: 0, max: 65535 });
+}
+
+/**
+ * A whole number.
+ *
+ * @param value Digits.
+ * @param options `flag`: the option. `min`, `max`: what it may be.
+ * @returns The number.
+ * @throws {ShoalError} If it is none, or outside.
+ */
+export function parseWhole(
+  value: string,
+  options: { readonly flag: string; readonly min: number; readonly max: number },
+): number {
+  const { flag, min, max } = options;
+  const number = /^\d{1,15}$/.test(value) ? Number(value) : NaN;
+  if (!(number >= min && number <= max)) {
+    throw badValue(flag, { value, why: `a whole number from ${min} to ${max} was expected` });
+  }
+  return number;
+}
+
+/**
+ * A share ratio.
+ *
+ * @param value Like `1` or `1.5`.
+ * @param flag The option.
+ * @returns The ratio, 0 or more.
+ * @throws {ShoalError} If it is none.
+ */
+export function parseRatio(value: string, flag: string): number {
+  if (!/^\d{1,9}(?:\.\d+)?$/.test(value)) {
+    throw badValue(flag, { value, why: "a ratio is a number like 1 or 1.5" });
+  }
+  return Number(value);
+}
+
+/**
+ * A literal IP address.
+ *
+ * @param value IPv4, or IPv6 with or without brackets.
+ * @param flag The option.
+ * @returns The address without brackets.
+ * @throws {ShoalError} If it is none.
+ */
+export function parseIpAddress(value: string, flag: string): string {
+  const host = unbracketed(value);
+  if (parseIp(host) === null) {
+    throw badValue(flag, { value, why: "an IP address was expected, like 192.0.2.1 or 2001:db8::1" });
+  }
+  return host;
+}
+
+/**
+ * A host and a port.
+ *
+ * @param value `host:port`, `1.2.3.4:port` or `[IPv6]:port`.
+ * @param flag The option.
+ * @returns Both; the host may be a name.
+ * @throws {ShoalError} If it is something else.
+ */
+export function parseHostPort(value: string, flag: string): HostPort {
+  const match = /^(?:\[([^\]]*)\]|([^:[\]\s/]+)):(\d{1,5})$/.exec(value);
+  const port = Number(match?.[3]);
+  const host = match?.[1] ?? match?.[2] ?? "";
+  if (match === null || (match[1] !== undefined && parseIp(host) === null) || port < 1 || port > 65535) {
+    const why = "host:port was expected, like 192.0.2.1:6881, [2001:db8::1]:6881 or example.org:6881";
+    throw badValue(flag, { value, why });
+  }
+  return { host, port };
+}
+
+function unbracketed(text: string): string {
+  return /^\[.*\]$/.test(text) ? text.slice(1, -1) : text;
+}

@@ -1,0 +1,95 @@
+/**
+ * The commands, and what commander says in our words.
+ *
+ * @module
+ */
+
+import { Command, CommanderError } from "commander";
+import { ShoalError } from "../base/errors.ts";
+import { VERSION } from "../base/version.ts";
+import type { Context } from "./context.ts";
+import { register as registerDemo } from "./demo.ts";
+import { register as registerDownload } from "./download.ts";
+import { register as registerInfo } from "./info.ts";
+import { register as registerSeed } from "./seed.ts";
+import { refuseCommands } from "./unavailable.ts";
+
+/** Widest help text. */
+const MAX_HELP_WIDTH = 100;
+
+const EPILOG = `
+Examples:
+  shoal debian.torrent                download into the current folder
+  shoal dl *.torrent -o ~/Downloads   several at once
+  shoal seed debian.torrent ~/iso     serve what is there
+  shoal info debian.torrent           look inside
+  shoal demo                          a whole swarm on this machine
+
+Exit codes: 0 done, 1 unexpected failure, 2 usage, 3 not a valid torrent or wrong data, 4 storage,
+5 gave up waiting, 6 network set-up, 130 interrupted.`;
+
+/**
+ * Makes the program.
+ *
+ * @param context The surroundings.
+ * @returns A parser that throws {@linkcode CommanderError} and prints to the terminal of the context.
+ */
+export function createProgram(context: Context): Command {
+  const { stdout, stderr } = context.terminal;
+  const width = (isTerminal: boolean): number => {
+    return isTerminal ? Math.min(MAX_HELP_WIDTH, context.terminal.size().columns) : MAX_HELP_WIDTH;
+  };
+  const program = new Command("shoal")
+    .description("A BitTorrent client.")
+    .version(`shoal ${VERSION}`, "-V, --version", "show the version")
+    .helpOption("-h, --help", "show help")
+    .helpCommand(false)
+    .addHelpText("after", EPILOG)
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => void stdout.write(text),
+      writeErr: (text) => void stderr.write(text),
+      outputError: () => {}, // run() writes the error line
+      getOutHelpWidth: () => width(stdout.isTerminal),
+      getErrHelpWidth: () => width(stderr.isTerminal),
+      getOutHasColors: () => false,
+      getErrHasColors: () => false,
+    });
+  // A command is a file that exports register(program, context); what it needs to run, it imports when it runs.
+  registerDownload(program, context);
+  registerSeed(program, context);
+  registerInfo(program, context);
+  registerDemo(program, context);
+  refuseCommands(program);
+  return program;
+}
+
+/**
+ * What commander threw, in our words.
+ *
+ * @param error What it threw.
+ * @returns The error to show, or `null` when help or version was asked for and shown.
+ */
+export function usageError(error: CommanderError): ShoalError | null {
+  if (error.exitCode === 0) return null;
+  const quoted = /'([^']*)'/.exec(error.message)?.[1] ?? "";
+  const suggestion = /Did you mean (.*)\?\)/s.exec(error.message)?.[1];
+  const hint = suggestion === undefined ? "`shoal --help` shows what there is" : `did you mean ${suggestion}?`;
+  const usage = (what: string, why: string): ShoalError => {
+    return new ShoalError("usage", { what, where: quoted, why, hint, cause: error });
+  };
+  switch (error.code) {
+    case "commander.unknownOption":
+      return usage("unknown option", "there is no such option");
+    case "commander.missingArgument":
+      return usage("missing argument", `<${quoted}> is needed`);
+    case "commander.optionMissingArgument":
+      return usage("missing value", "the option needs a value");
+    case "commander.excessArguments": {
+      const [expected = "", found = ""] = error.message.match(/\d+/g) ?? [];
+      return usage("too many arguments", `${expected} expected, ${found} found`);
+    }
+    default:
+      return usage("wrong command line", error.message.replace(/^error: /, ""));
+  }
+}

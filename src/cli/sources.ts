@@ -1,0 +1,98 @@
+/**
+ * Where torrents come from: files, URLs, standard input.
+ *
+ * @module
+ */
+
+import type { Bytes } from "../base/bytes.ts";
+import { ShoalError } from "../base/errors.ts";
+import { MAX_TORRENT_SIZE, type Metainfo } from "../metainfo/mod.ts";
+import { FileError } from "../platform/file_errors.ts";
+import { HttpError } from "../platform/platform.ts";
+import type { Context } from "./context.ts";
+import { notAvailable } from "./unavailable.ts";
+
+/** Milliseconds until a server must have sent the torrent. */
+const FETCH_MS = 60_000;
+
+/**
+ * Reads and parses a torrent.
+ *
+ * @param source What the user wrote: a path, an `http:` or `https:` URL, or `-` for standard input.
+ * @param context The surroundings.
+ * @returns The torrent.
+ * @throws {ShoalError} Of kind `usage` if the source is none, `storage` if it cannot be read, `network` if it cannot be
+ * fetched, `torrent` if it is not a torrent.
+ */
+export async function readTorrent(source: string, context: Context): Promise<Metainfo> {
+  const bytes = await readSource(source, context);
+  return await context.engine.parse(bytes, { source: source === "-" ? "standard input" : source });
+}
+
+async function readSource(source: string, context: Context): Promise<Bytes> {
+  if (source === "-") return await readStdin(context);
+  if (/^https?:\/\//i.test(source)) return await fetchTorrent(source, context);
+  if (/^magnet:/i.test(source)) {
+    throw notAvailable(source, "this version cannot get a torrent from a magnet link; give it a .torrent file");
+  }
+  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(source)) {
+    const why = "only http and https URLs can be fetched";
+    throw new ShoalError("usage", { what: "cannot fetch the torrent", where: source, why });
+  }
+  return await readFile(source, context);
+}
+
+async function readStdin({ terminal }: Context): Promise<Bytes> {
+  if (terminal.stdinIsTerminal) {
+    const why = "it is a terminal, not a torrent";
+    throw new ShoalError("usage", { what: "cannot read the torrent", where: "standard input", why });
+  }
+  return await terminal.readStdin(MAX_TORRENT_SIZE);
+}
+
+async function readFile(path: string, { platform }: Context): Promise<Bytes> {
+  try {
+    return await platform.files.readFile(path, MAX_TORRENT_SIZE);
+  } catch (error) {
+    if (!(error instanceof FileError)) throw error;
+    const what = "cannot read the torrent";
+    if (error.fault === "missing" || error.fault === "not-a-folder") {
+      if (/^(?:[0-9a-f]{40}|[a-z2-7]{32})$/i.test(path)) {
+        throw notAvailable(path, "this version cannot get a torrent from an info-hash; give it a .torrent file");
+      }
+      if (/^[\w-]+$/.test(path)) {
+        const hint = "`shoal --help` lists the commands";
+        throw new ShoalError("usage", {
+          what,
+          where: path,
+          why: "there is no such file or command",
+          hint,
+          cause: error,
+        });
+      }
+    }
+    if (error.fault === "is-a-folder") {
+      throw new ShoalError("usage", { what, where: path, why: "it is a folder", cause: error });
+    }
+    if (error.fault === "too-large") {
+      const why = `it is larger than ${MAX_TORRENT_SIZE} bytes`;
+      throw new ShoalError("torrent", { what: "not a torrent", where: path, why, cause: error });
+    }
+    // The hints of a file error are about the folder of a download, not about this.
+    throw new ShoalError("storage", { what, where: path, why: error.why, cause: error });
+  }
+}
+
+async function fetchTorrent(url: string, { platform }: Context): Promise<Bytes> {
+  const what = "cannot fetch the torrent";
+  try {
+    const response = await platform.http.request({ url, timeout: FETCH_MS, maxBytes: MAX_TORRENT_SIZE });
+    if (response.status < 200 || response.status > 299) {
+      throw new ShoalError("network", { what, where: url, why: `the server answers with status ${response.status}` });
+    }
+    return response.body;
+  } catch (error) {
+    if (!(error instanceof HttpError)) throw error;
+    throw new ShoalError("network", { what, where: url, why: error.message, cause: error });
+  }
+}

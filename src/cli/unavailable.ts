@@ -1,0 +1,85 @@
+/**
+ * What the command-line contract has and this version has not: refused by name, never ignored.
+ *
+ * @module
+ */
+
+import { type Command, Option } from "commander";
+import { ShoalError } from "../base/errors.ts";
+
+/** An option or a command that is to come. */
+export interface Unavailable {
+  /** As in the contract: `--max-down <rate>` or `create`. */
+  readonly flags: string;
+  /** What this version does instead. */
+  readonly why: string;
+}
+
+/** Options of every command that moves data. */
+export const UNAVAILABLE_NETWORK_OPTIONS: readonly Unavailable[] = [
+  { flags: "--max-down <rate>", why: "this version has no rate limits" },
+  { flags: "--max-up <rate>", why: "this version has no rate limits" },
+  { flags: "--dht-bootstrap <host:port>", why: "this version does not use the DHT" },
+  { flags: "--encryption <mode>", why: "this version does not encrypt connections" },
+];
+
+/** Options of `download` alone. */
+export const UNAVAILABLE_DOWNLOAD_OPTIONS: readonly Unavailable[] = [
+  { flags: "--files <list>", why: "this version downloads all files" },
+  { flags: "--list", why: "`shoal info` lists the files" },
+  { flags: "--sequential", why: "this version downloads the rarest pieces first" },
+  { flags: "--on-complete <url>", why: "with --json, the completed event is on standard output" },
+  { flags: "--stream [port]", why: "this version does not serve files over HTTP" },
+];
+
+/** Commands. */
+export const UNAVAILABLE_COMMANDS: readonly Unavailable[] = [
+  { flags: "create", why: "this version does not make torrents" },
+  { flags: "verify", why: "`shoal download --check` verifies what is there before it downloads the rest" },
+  { flags: "tracker", why: "this version runs a tracker only inside `shoal demo`" },
+  { flags: "share", why: "this version does not make torrents" },
+  { flags: "completions", why: "this version has no shell completions" },
+];
+
+/**
+ * The error for something that is to come.
+ *
+ * @param name What the user wrote: an option, a command, a kind of source.
+ * @param why What this version does instead.
+ * @returns The error, of kind `usage`.
+ */
+export function notAvailable(name: string, why: string): ShoalError {
+  return new ShoalError("usage", { what: "not available yet", where: name, why });
+}
+
+/**
+ * Makes a command refuse options by name.
+ *
+ * @param command The command.
+ * @param options What to refuse.
+ */
+export function refuseOptions(command: Command, options: readonly Unavailable[]): void {
+  for (const { flags, why } of options) {
+    // with the value optional, the name is what the error is about, whatever follows it
+    const option = new Option(flags.replace(/<(.*)>/, "[$1]")).hideHelp();
+    command.addOption(option);
+    command.on(`option:${option.name()}`, () => {
+      throw notAvailable(option.long ?? flags, why);
+    });
+  }
+}
+
+/**
+ * Makes the program refuse commands by name.
+ *
+ * @param program The program.
+ */
+export function refuseCommands(program: Command): void {
+  for (const { flags, why } of UNAVAILABLE_COMMANDS) {
+    program.command(flags, { hidden: true }).helpOption(false).allowUnknownOption().allowExcessArguments().action(
+      () => {
+        throw notAvailable(flags, why);
+      },
+    );
+  }
+}

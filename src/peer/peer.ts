@@ -16,26 +16,23 @@ import {
 import { FrameReader, type MessageHandler } from "../wire/frame_reader.ts";
 import { FrameWriter } from "../wire/frame_writer.ts";
 import type { Handshake } from "../wire/handshake.ts";
-import { BLOCK_SIZE, MAX_REQUEST_LENGTH, MessageId, messageName, WireError } from "../wire/messages.ts";
+import { BLOCK_SIZE, MessageId, messageName, WireError } from "../wire/messages.ts";
 import { BlockQueue } from "./block_queue.ts";
 import { clientName } from "./client_name.ts";
 import { PipelineDepth } from "./pipeline_depth.ts";
 import { RateMeter } from "./rate_meter.ts";
 import { nextPhase, type Phase } from "./rules.ts";
+import { REQUEST_QUEUE_LIMIT, type UploadHost, Uploads } from "./uploads.ts";
 
-/** Requests that we hold for a peer, told as `reqq`; more are rejected. */
-export const REQUEST_QUEUE_LIMIT = 512;
 /** Requests that a peer holds when it doesn't say. libtorrent assumes the same. */
 const DEFAULT_PEER_QUEUE = 250;
 /** Most requests that we keep outstanding, whatever a peer offers: 32 MiB. */
 const MAX_OUTSTANDING = 2048;
-/** Blocks that are put into the send buffer before it is written: enough for one large write. */
-const SEND_WATERMARK = 256 * 1024;
 /** Pieces that a peer may allow us while it chokes us; more are ignored. */
 const MAX_ALLOWED_FAST = 64;
 
 /** What a peer needs to know and tell. Calls come while a read is parsed, so they must not take long. */
-export interface PeerHost {
+export interface PeerHost extends UploadHost {
   /** Pieces of the torrent. */
   readonly pieceCount: number;
   /** Bytes of a piece. */
@@ -56,12 +53,6 @@ export interface PeerHost {
   peerRejected(peer: Peer, index: number, begin: number): void;
   /** The peer told more about itself: client, port, upload-only. */
   peerIntroduced(peer: Peer): void;
-  /** Whether we have a piece and may serve it. */
-  canServe(index: number): boolean;
-  /** Copies a block from the read cache, or returns `false` when it isn't there. */
-  readBlock(block: { index: number; begin: number; length: number }, into: Bytes, at: number): boolean;
-  /** Brings a block into the read cache. */
-  loadBlock(index: number, begin: number, length: number): Promise<void>;
 }
 
 /** A block in a receive buffer; one object is used again for every block, so nothing of it may be kept. */
@@ -136,7 +127,7 @@ export class Peer implements MessageHandler {
   /** How many blocks to ask for. */
   pipeline = new PipelineDepth(DEFAULT_PEER_QUEUE);
   /** Blocks that it asked for. */
-  readonly uploads = new BlockQueue(REQUEST_QUEUE_LIMIT);
+  readonly uploads: Uploads;
   /** Pieces that it sends although it chokes us (BEP 6). */
   readonly allowedFast = new Set<number>();
   /** Payload from it. */
@@ -153,10 +144,8 @@ export class Peer implements MessageHandler {
   output!: PeerOutput;
 
   readonly #host: PeerHost;
-  readonly #grantedFast = new Set<number>();
   readonly #block: ReceivedBlock = { index: 0, begin: 0, source: new Uint8Array(0), at: 0, length: 0, latency: 0 };
   #phase: Phase = "opening";
-  #loading = false;
   #uploadOnlyId: number | null = null;
 
   /**
@@ -180,6 +169,7 @@ export class Peer implements MessageHandler {
     this.fast = options.handshake.fast;
     this.client = clientName(this.peerId);
     this.pieces = new Bitfield(host.pieceCount);
+    this.uploads = new Uploads(host, { fast: this.fast, writer: this.writer });
     this.reader = new FrameReader(this, { pieceCount: host.pieceCount });
     this.connectedAt = this.lastReceived = this.lastSent = host.now();
   }
@@ -224,10 +214,7 @@ export class Peer implements MessageHandler {
     this.amChoking = true;
     this.optimistic = false;
     this.writer.signal(MessageId.choke);
-    if (this.fast) {
-      this.uploads.forEach((index, begin, length) => this.writer.blockSignal(MessageId.reject, index, begin, length));
-    }
-    this.uploads.clear();
+    this.uploads.rejectAll();
   }
 
   /** Unchokes it. */
@@ -276,36 +263,12 @@ export class Peer implements MessageHandler {
     if (this.#uploadOnlyId !== null) this.writer.extended(this.#uploadOnlyId, Uint8Array.of(1));
   }
 
-  /** Lets it have pieces while it is choked (BEP 6). */
-  grantFast(indices: readonly number[]): void {
-    for (const index of indices) {
-      if (this.#grantedFast.has(index)) continue;
-      this.#grantedFast.add(index);
-      this.writer.pieceSignal(MessageId.allowedFast, index);
-    }
-  }
-
-  /** Moves blocks that it asked for into the send buffer, as far as they are in the read cache and there is room. */
+  /** Moves blocks that it asked for into the send buffer, as far as there is room and the read cache has them. */
   fillUploads(): void {
-    while (this.uploads.size > 0 && this.writer.length < SEND_WATERMARK) {
-      const { index, begin, length } = this.uploads;
-      const at = this.writer.reserveBlock(index, begin, length);
-      if (!this.#host.readBlock(this.uploads, this.writer.buffer, at)) {
-        this.writer.unreserveBlock(length);
-        this.#load(index, begin, length);
-        return;
-      }
-      this.uploads.shift();
-    }
-  }
-
-  #load(index: number, begin: number, length: number): void {
-    if (this.#loading) return;
-    this.#loading = true;
-    this.#host.loadBlock(index, begin, length).then(() => {
-      this.#loading = false;
-      if (!this.closed) this.output.flush();
-    }, (error: Error) => this.output.close(`could not read what it asked for: ${error.message}`));
+    this.uploads.fill()?.then(
+      () => this.closed || this.output.flush(),
+      (error: Error) => this.output.close(`could not read what it asked for: ${error.message}`),
+    );
   }
 
   // What follows is called by the frame reader.
@@ -354,11 +317,9 @@ export class Peer implements MessageHandler {
     }
     switch (id) {
       case MessageId.request:
-        return this.#requested(index, begin, length);
+        return this.uploads.request({ index, begin, length }, { choked: this.amChoking, now: this.#host.now() });
       case MessageId.cancel:
-        // A block that is in the send buffer already goes out; otherwise BEP 6 wants a reject.
-        if (this.uploads.remove(index, begin, length) >= 0) this.#reject(index, begin, length);
-        return;
+        return this.uploads.cancel(index, begin, length);
       default:
         if (this.requests.remove(index, begin, length) >= 0) this.#host.peerRejected(this, index, begin);
     }
@@ -419,15 +380,5 @@ export class Peer implements MessageHandler {
 
   #check(id: number): void {
     this.#phase = nextPhase(this.#phase, id, this.fast);
-  }
-
-  #requested(index: number, begin: number, length: number): void {
-    if (length === 0 || length > MAX_REQUEST_LENGTH) throw new WireError(`a request asks for ${length} bytes`);
-    const served = (!this.amChoking || this.#grantedFast.has(index)) && this.#host.canServe(index);
-    if (!served || !this.uploads.push(index, begin, length, this.#host.now())) this.#reject(index, begin, length);
-  }
-
-  #reject(index: number, begin: number, length: number): void {
-    if (this.fast) this.writer.blockSignal(MessageId.reject, index, begin, length);
   }
 }

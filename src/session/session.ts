@@ -10,11 +10,13 @@ import { messageOf, ShoalError } from "../base/errors.ts";
 import { VERSION } from "../base/version.ts";
 import type { Metainfo } from "../metainfo/mod.ts";
 import type { Platform } from "../platform/platform.ts";
-import { MemoryBudget } from "../swarm/buffer_pool.ts";
+import { Listening, MemoryBudget } from "../swarm/mod.ts";
 import { tcpTransport, type Transport } from "../transport/transport.ts";
-import { Listening } from "./listening.ts";
+import type { AddOptions, SessionOptions } from "./options.ts";
 import { SessionTorrent, type Torrent } from "./session_torrent.ts";
 import type { SessionEvent } from "./types.ts";
+
+export type { AddOptions, SessionOptions, Torrent };
 
 /** Ports that are tried when none is asked for (BEP 3). */
 const FIRST_PORT = 6881;
@@ -27,36 +29,6 @@ const DEFAULT_CACHE = 64 * 1024 * 1024;
 const READ_SHARE = 0.25;
 /** Milliseconds that stopping may take. */
 const STOP_MS = 3_000;
-
-/** Settings of a session. */
-export interface SessionOptions {
-  /** The outside. */
-  readonly platform: Platform;
-  /** TCP port; 0 for any; absent for the first free of 6881 to 6889. */
-  readonly port?: number;
-  /** Address to listen on and to connect from; absent for all. */
-  readonly bind?: string;
-  /** Connections per torrent (default 100). */
-  readonly maxPeers?: number;
-  /** Memory for pieces in flight and for reading, in bytes (default 64 MiB). */
-  readonly cacheBytes?: number;
-  /** Folder for resume state; `null` or absent keeps none. */
-  readonly stateFolder?: string | null;
-}
-
-/** How a torrent is added. */
-export interface AddOptions {
-  /** Folder that its files, or its own folder, go into. */
-  readonly folder: string;
-  /** Peers to try besides those that the tracker names. */
-  readonly peers?: readonly PeerAddress[];
-  /** Hash what is there instead of believing the resume state. */
-  readonly check?: boolean;
-  /** Believe that everything is there. */
-  readonly trust?: boolean;
-  /** Never write: the data must be there. */
-  readonly seedOnly?: boolean;
-}
 
 /**
  * A BitTorrent session: one listening port, any number of torrents.

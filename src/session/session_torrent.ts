@@ -11,11 +11,9 @@ import { VERSION } from "../base/version.ts";
 import { type Metainfo, pieceHash } from "../metainfo/mod.ts";
 import type { Platform } from "../platform/platform.ts";
 import { Storage } from "../storage/mod.ts";
-import type { MemoryBudget } from "../swarm/buffer_pool.ts";
-import type { TorrentEvent } from "../swarm/events.ts";
-import { Torrent as Swarm } from "../swarm/torrent.ts";
+import { type MemoryBudget, Torrent as Swarm, type TorrentEvent } from "../swarm/mod.ts";
 import type { Transport } from "../transport/transport.ts";
-import type { AddOptions } from "./session.ts";
+import type { AddOptions } from "./options.ts";
 import { snapshotOf } from "./snapshot.ts";
 import type { SessionEvent, TorrentSnapshot, TorrentState } from "./types.ts";
 

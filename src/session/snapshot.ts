@@ -5,8 +5,7 @@
  */
 
 import type { Metainfo } from "../metainfo/mod.ts";
-import type { Peer } from "../peer/peer.ts";
-import type { Torrent } from "../swarm/torrent.ts";
+import type { Peer, Torrent } from "../swarm/mod.ts";
 import type { PeerSnapshot, TorrentSnapshot, TorrentState } from "./types.ts";
 
 /**

@@ -5,7 +5,7 @@
  */
 
 import type { Bytes } from "../base/bytes.ts";
-import { BLOCK_SIZE } from "../wire/messages.ts";
+import { BLOCK_SIZE } from "../peer/mod.ts";
 
 /** Nobody. Numbers of connections begin at 1. */
 const NOBODY = 0;

@@ -6,9 +6,8 @@
 
 import type { Bitfield } from "../base/bitfield.ts";
 import { type Bytes, equalBytes } from "../base/bytes.ts";
-import type { Peer, ReceivedBlock } from "../peer/peer.ts";
+import { BLOCK_SIZE, type Peer, type ReceivedBlock } from "../peer/mod.ts";
 import type { Platform } from "../platform/platform.ts";
-import { BLOCK_SIZE } from "../wire/messages.ts";
 import { ActivePiece } from "./active_piece.ts";
 import { Blame } from "./blame.ts";
 import type { BufferPool } from "./buffer_pool.ts";

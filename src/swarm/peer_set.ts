@@ -7,12 +7,8 @@
 import { formatAddress, type PeerAddress } from "../base/address.ts";
 import { equalBytes } from "../base/bytes.ts";
 import { messageOf } from "../base/errors.ts";
-import { handshakeOut } from "../peer/handshake.ts";
-import { Peer, type PeerHost } from "../peer/peer.ts";
-import { PeerLink } from "../peer/peer_link.ts";
+import { type Handshake, handshakeOut, Peer, type PeerHost, PeerLink, type Transport } from "../peer/mod.ts";
 import type { Connection, Platform } from "../platform/platform.ts";
-import type { Transport } from "../transport/transport.ts";
-import type { Handshake } from "../wire/handshake.ts";
 import { ConnectionManager } from "./connection_manager.ts";
 import type { TorrentEvent } from "./events.ts";
 

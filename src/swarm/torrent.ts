@@ -8,20 +8,25 @@ import type { PeerAddress } from "../base/address.ts";
 import { Bitfield } from "../base/bitfield.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { type Metainfo, pieceHash, pieceSize } from "../metainfo/mod.ts";
-import type { Peer, PeerHost, ReceivedBlock } from "../peer/peer.ts";
+import {
+  allowedFastSet,
+  type Block,
+  type Handshake,
+  type Peer,
+  type PeerHost,
+  type ReceivedBlock,
+  type Transport,
+} from "../peer/mod.ts";
 import type { Connection, Platform, Timer } from "../platform/platform.ts";
 import { Storage } from "../storage/mod.ts";
 import { Announcer } from "../tracker/announcer.ts";
-import type { Transport } from "../transport/transport.ts";
-import { allowedFastSet } from "../wire/allowed_fast.ts";
-import type { Handshake } from "../wire/handshake.ts";
 import { BufferPool, type MemoryBudget } from "./buffer_pool.ts";
-import { Choker, ROUND_MS, UPLOAD_SLOTS } from "./choker.ts";
 import { ConnectionManager } from "./connection_manager.ts";
 import { Download } from "./download.ts";
 import type { TorrentEvent } from "./events.ts";
 import { payloadSizes } from "./payload_sizes.ts";
 import { PeerSet } from "./peer_set.ts";
+import { UploadSlots } from "./upload_slots.ts";
 
 /** Milliseconds between two turns of the regular work. */
 const TICK_MS = 500;
@@ -68,17 +73,14 @@ export class Torrent implements PeerHost {
   readonly #platform: Platform;
   readonly #storage: Storage;
   readonly #peers: PeerSet;
-  readonly #choker: Choker<Peer>;
+  readonly #slots: UploadSlots;
   readonly #announcer: Announcer;
   readonly #pool: BufferPool;
   /** Bytes of a piece that belong to files. */
   readonly #payloadOf: (index: number) => number;
-  /** Bytes from each peer when the last choking round was held. */
-  readonly #roundStart = new WeakMap<Peer, number>();
   #download: Download;
   #tick: Timer | null = null;
   #lastTick = 0;
-  #nextRound = 0;
   #closedDown = 0;
   #closedUp = 0;
   #checked = 0;
@@ -98,7 +100,7 @@ export class Torrent implements PeerHost {
     this.#payloadOf = payloadSizes(meta);
     this.#pool = new BufferPool(options.budget, Math.min(meta.pieceLength, meta.totalLength));
     this.#download = this.#newDownload(new Bitfield(meta.pieceCount));
-    this.#choker = new Choker(() => platform.random());
+    this.#slots = new UploadSlots(() => platform.random());
     this.#peers = new PeerSet({
       platform,
       transport: options.transport,
@@ -195,7 +197,6 @@ export class Torrent implements PeerHost {
     for (const index of have) this.#verified += this.#payloadOf(index);
     this.#state = "running";
     this.#lastTick = this.#platform.now();
-    this.#nextRound = this.#lastTick + ROUND_MS;
     if (have.isFull) this.#finish();
     this.#announcer.start();
     this.#scheduleTick();
@@ -251,7 +252,7 @@ export class Torrent implements PeerHost {
       .then((indices) => {
         // Someone who has as much as that needs no help to begin.
         if (peer.closed || peer.pieces.count > ALLOWED_FAST_SIZE) return;
-        peer.grantFast(indices.filter((index) => this.have.has(index)));
+        peer.uploads.grant(indices.filter((index) => this.have.has(index)));
         peer.output.flush();
       }, (error) => this.#options.emit({ event: "failed", error }));
   }
@@ -263,7 +264,7 @@ export class Torrent implements PeerHost {
     this.#download.countPeer(peer, -1);
     this.#download.releaseAll(peer);
     this.#download.fillAll();
-    if (!peer.amChoking) this.#unchokeWaiting();
+    if (!peer.amChoking) this.#slots.giveFree(this.#peers.all);
     if (this.#peers.size < FEW_PEERS && !this.have.isFull) this.#announcer.needPeers();
   }
 
@@ -352,7 +353,7 @@ export class Torrent implements PeerHost {
   }
 
   peerInterest(peer: Peer): void {
-    if (peer.interested) this.#unchokeWaiting();
+    if (peer.interested) this.#slots.giveFree(this.#peers.all);
     // Its slot is somebody else's at the next round.
   }
 
@@ -360,40 +361,12 @@ export class Torrent implements PeerHost {
     return this.have.has(index);
   }
 
-  readBlock(block: { index: number; begin: number; length: number }, into: Bytes, at: number): boolean {
+  readBlock(block: Block, into: Bytes, at: number): boolean {
     return this.#storage.readCached(block.index, block.begin, block.length, into, at);
   }
 
   loadBlock(index: number, begin: number, length: number): Promise<void> {
     return this.#storage.load(index, begin, length);
-  }
-
-  /** Slots that are free go to whoever waits, without waiting for the next round. */
-  #unchokeWaiting(): void {
-    let busy = 0;
-    for (const peer of this.#peers.all) if (peer.interested && !peer.amChoking) busy++;
-    for (const peer of this.#peers.all) {
-      if (busy >= UPLOAD_SLOTS) return;
-      if (!peer.interested || !peer.amChoking || peer.closed) continue;
-      peer.unchoke();
-      peer.output.flush();
-      busy++;
-    }
-  }
-
-  #round(now: number): void {
-    const peers = [...this.#peers.all];
-    const served = this.#choker.round(peers, {
-      now,
-      seeding: this.have.isFull,
-      worth: (peer) => peer.down.total - (this.#roundStart.get(peer) ?? 0),
-    });
-    for (const peer of peers) {
-      this.#roundStart.set(peer, peer.down.total);
-      if (served.has(peer)) peer.unchoke();
-      else peer.choke();
-      peer.output.flush();
-    }
   }
 
   #scheduleTick(): void {
@@ -413,10 +386,7 @@ export class Torrent implements PeerHost {
       if (peer.requests.size > 0 && now - peer.lastBlock > SNUB_MS) this.#snub(peer, now);
     }
     this.#peers.tick(now);
-    if (now >= this.#nextRound) {
-      this.#nextRound = now + ROUND_MS;
-      this.#round(now);
-    }
+    this.#slots.tick([...this.#peers.all], { now, seeding: this.have.isFull });
     this.#download.giveUpStale(now);
     this.#download.fillAll();
   }

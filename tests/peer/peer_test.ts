@@ -3,9 +3,11 @@ import { Bitfield } from "../../src/base/bitfield.ts";
 import { type Bytes, utf8 } from "../../src/base/bytes.ts";
 import { InfoHash } from "../../src/base/info_hash.ts";
 import { encode } from "../../src/bencode/mod.ts";
-import { Peer, type PeerHost, REQUEST_QUEUE_LIMIT } from "../../src/peer/peer.ts";
+import { Peer, type PeerHost } from "../../src/peer/peer.ts";
+import { REQUEST_QUEUE_LIMIT } from "../../src/peer/uploads.ts";
 import { FrameReader } from "../../src/wire/frame_reader.ts";
 import { MessageId, WireError } from "../../src/wire/messages.ts";
+import { settle } from "../support/virtual_clock.ts";
 import { frame, Recorder } from "../support/wire.ts";
 
 const PIECES = 10;
@@ -210,7 +212,7 @@ Deno.test("Peer.choke() rejects what is waiting, except what went out", () => {
 Deno.test("Peer serves pieces of the allowed-fast set although it chokes", () => {
   const { host, peer } = make();
   host.have.setAll();
-  peer.grantFast([6, 6]);
+  peer.uploads.grant([6, 6]);
   assertEquals(heard(peer), ["piece-signal 17 6"]);
   say(peer, block(MessageId.request, 6, 0), block(MessageId.request, 7, 0));
   assertEquals(peer.uploads.size, 1);
@@ -246,7 +248,7 @@ Deno.test("Peer.fillUploads() waits for the disk, then goes on by itself", async
   assertEquals([heard(peer), peer.uploads.size, flushes()], [["signal 1"], 1, 0]);
   host.cached = true;
   host.loaded();
-  await Promise.resolve();
+  await settle();
   assertEquals(flushes(), 1);
   peer.fillUploads();
   assertEquals(peer.uploads.size, 0);

@@ -6,10 +6,10 @@
 
 import type { PeerAddress } from "../base/address.ts";
 import type { InfoHash } from "../base/info_hash.ts";
-import { handshakeIn } from "../peer/handshake.ts";
+import { handshakeIn } from "../peer/mod.ts";
 import type { Connection, Listener, Platform } from "../platform/platform.ts";
-import { HANDSHAKE_MS } from "../swarm/peer_set.ts";
-import type { Torrent } from "../swarm/torrent.ts";
+import { HANDSHAKE_MS } from "./peer_set.ts";
+import type { Torrent } from "./torrent.ts";
 
 /** Connections that may be silent at the same time; past that the oldest one has to go. */
 const MAX_PENDING = 128;

@@ -1,0 +1,15 @@
+/**
+ * One peer connection: handshake, state, pipeline. The front door of the room, with the words of the wire that those
+ * above need.
+ *
+ * @module
+ */
+
+export type { Transport } from "../transport/transport.ts";
+export type { Handshake } from "../wire/handshake.ts";
+export { BLOCK_SIZE } from "../wire/messages.ts";
+export { allowedFastSet } from "./allowed_fast.ts";
+export { handshakeIn, handshakeOut } from "./handshake.ts";
+export { Peer, type PeerHost, type ReceivedBlock } from "./peer.ts";
+export { PeerLink } from "./peer_link.ts";
+export type { Block } from "./uploads.ts";

@@ -1,0 +1,123 @@
+/**
+ * What a peer asked us for: held, served, or rejected.
+ *
+ * @module
+ */
+
+import type { Bytes } from "../base/bytes.ts";
+import type { FrameWriter } from "../wire/frame_writer.ts";
+import { MAX_REQUEST_LENGTH, MessageId, WireError } from "../wire/messages.ts";
+import { BlockQueue } from "./block_queue.ts";
+
+/** Requests that we hold for a peer, told as `reqq`; more are rejected. */
+export const REQUEST_QUEUE_LIMIT = 512;
+/** Blocks that are put into the send buffer before it is written: enough for one large write. */
+const SEND_WATERMARK = 256 * 1024;
+
+/** A part of a piece. */
+export interface Block {
+  /** Which piece. */
+  readonly index: number;
+  /** Offset in the piece, in bytes. */
+  readonly begin: number;
+  /** Bytes. */
+  readonly length: number;
+}
+
+/** Where blocks come from. */
+export interface UploadHost {
+  /** Whether we have a piece and may serve it. */
+  canServe(index: number): boolean;
+  /** Copies a block from the read cache, or returns `false` when it isn't there. */
+  readBlock(block: Block, into: Bytes, at: number): boolean;
+  /** Brings a block into the read cache. */
+  loadBlock(index: number, begin: number, length: number): Promise<void>;
+}
+
+/** The serving half of a connection. */
+export class Uploads {
+  readonly #host: UploadHost;
+  readonly #writer: FrameWriter;
+  readonly #fast: boolean;
+  readonly #queue = new BlockQueue(REQUEST_QUEUE_LIMIT);
+  readonly #granted = new Set<number>();
+  #loading = false;
+
+  /**
+   * @param host Where blocks come from.
+   * @param options `fast`: both ends speak BEP 6, so what isn't served is rejected. `writer`: to the peer.
+   */
+  constructor(host: UploadHost, options: { readonly fast: boolean; readonly writer: FrameWriter }) {
+    this.#host = host;
+    this.#fast = options.fast;
+    this.#writer = options.writer;
+  }
+
+  /** Requests that wait. */
+  get size(): number {
+    return this.#queue.size;
+  }
+
+  /** Lets the peer have pieces while it is choked (BEP 6). */
+  grant(indices: readonly number[]): void {
+    for (const index of indices) {
+      if (this.#granted.has(index)) continue;
+      this.#granted.add(index);
+      this.#writer.pieceSignal(MessageId.allowedFast, index);
+    }
+  }
+
+  /**
+   * The peer asks for a block.
+   *
+   * @param block Which; inside the torrent.
+   * @param options `choked`: we choke it. `now`: milliseconds.
+   * @throws {WireError} If it asks for nothing, or for more than anybody serves.
+   */
+  request(block: Block, options: { readonly choked: boolean; readonly now: number }): void {
+    const { index, begin, length } = block;
+    if (length === 0 || length > MAX_REQUEST_LENGTH) throw new WireError(`a request asks for ${length} bytes`);
+    const served = (!options.choked || this.#granted.has(index)) && this.#host.canServe(index);
+    if (!served || !this.#queue.push(index, begin, length, options.now)) this.#reject(index, begin, length);
+  }
+
+  /** The peer takes a request back. A block that is in the send buffer already goes out; otherwise BEP 6 wants a reject. */
+  cancel(index: number, begin: number, length: number): void {
+    if (this.#queue.remove(index, begin, length) >= 0) this.#reject(index, begin, length);
+  }
+
+  /** Nothing of what waits will be sent. */
+  rejectAll(): void {
+    this.#queue.forEach((index, begin, length) => this.#reject(index, begin, length));
+    this.#queue.clear();
+  }
+
+  /**
+   * Moves blocks into the send buffer, as far as there is room and the read cache has them.
+   *
+   * @returns When it is worth trying again, if the next block has to be read first.
+   */
+  fill(): Promise<void> | null {
+    const queue = this.#queue;
+    while (queue.size > 0 && this.#writer.length < SEND_WATERMARK) {
+      const { index, begin, length } = queue;
+      const at = this.#writer.reserveBlock(index, begin, length);
+      if (!this.#host.readBlock(queue, this.#writer.buffer, at)) {
+        this.#writer.unreserveBlock(length);
+        return this.#load({ index, begin, length });
+      }
+      queue.shift();
+    }
+    return null;
+  }
+
+  #load({ index, begin, length }: Block): Promise<void> | null {
+    if (this.#loading) return null;
+    this.#loading = true;
+    return this.#host.loadBlock(index, begin, length).finally(() => this.#loading = false);
+  }
+
+  #reject(index: number, begin: number, length: number): void {
+    if (this.#fast) this.#writer.blockSignal(MessageId.reject, index, begin, length);
+  }
+}

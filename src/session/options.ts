@@ -1,0 +1,38 @@
+/**
+ * What a user of the library may choose.
+ *
+ * @module
+ */
+
+import type { PeerAddress } from "../base/address.ts";
+import type { Platform } from "../platform/platform.ts";
+
+/** Settings of a session. */
+export interface SessionOptions {
+  /** The outside. */
+  readonly platform: Platform;
+  /** TCP port; 0 for any; absent for the first free of 6881 to 6889. */
+  readonly port?: number;
+  /** Address to listen on and to connect from; absent for all. */
+  readonly bind?: string;
+  /** Connections per torrent (default 100). */
+  readonly maxPeers?: number;
+  /** Memory for pieces in flight and for reading, in bytes (default 64 MiB). */
+  readonly cacheBytes?: number;
+  /** Folder for resume state; `null` or absent keeps none. */
+  readonly stateFolder?: string | null;
+}
+
+/** How a torrent is added. */
+export interface AddOptions {
+  /** Folder that its files, or its own folder, go into. */
+  readonly folder: string;
+  /** Peers to try besides those that the tracker names. */
+  readonly peers?: readonly PeerAddress[];
+  /** Hash what is there instead of believing the resume state. */
+  readonly check?: boolean;
+  /** Believe that everything is there. */
+  readonly trust?: boolean;
+  /** Never write: the data must be there. */
+  readonly seedOnly?: boolean;
+}

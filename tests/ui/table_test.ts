@@ -6,6 +6,7 @@ import { renderBar } from "../../src/ui/bar.ts";
 import { placeColumns } from "../../src/ui/grid.ts";
 import { painted, styleFor } from "../../src/ui/style.ts";
 import { renderTable } from "../../src/ui/table.ts";
+import { anyText } from "./any_text.ts";
 import { peerSnapshot, torrentSnapshot } from "./snapshots.ts";
 
 fc.configureGlobal({ seed: 1 }); // so that every run is the same
@@ -20,7 +21,7 @@ const bytes = fc.double({ min: 0, max: 2 ** 60, noNaN: true });
 const part = fc.double({ min: 0, max: 1, noNaN: true });
 const anyPeer = fc.record({
   address: fc.oneof(fc.ipV4().map((ip) => `${ip}:51413`), fc.ipV6().map((ip) => `[${ip}]:6881`)),
-  client: fc.string({ unit: "binary", maxLength: 40 }),
+  client: anyText(),
   flags: fc.constantFrom("", "D", "DUOSIF", "d"),
   progress: part,
   rateDown: bytes,
@@ -29,7 +30,7 @@ const anyPeer = fc.record({
   uploaded: bytes,
 });
 const anyTorrent = fc.record({
-  name: fc.oneof(fc.string({ unit: "binary", maxLength: 80 }), fc.string({ unit: "grapheme", maxLength: 80 })),
+  name: anyText(80),
   state: fc.constantFrom<TorrentState>("checking", "downloading", "seeding", "stopping", "stopped", "failed"),
   size: bytes,
   verified: bytes,

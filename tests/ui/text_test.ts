@@ -2,21 +2,12 @@ import { assertEquals, assertLessOrEqual, assertNotMatch } from "@std/assert";
 import fc from "fast-check";
 import stringWidth from "string-width";
 import { printable } from "../../src/ui/printable.ts";
+import { anyText } from "./any_text.ts";
 import { cell, displayWidth, fit, truncate } from "../../src/ui/text.ts";
 
 fc.configureGlobal({ seed: 1 }); // so that every run is the same
 
 const HARMFUL = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u;
-/** Any text at all, with a liking for what does harm. */
-const anyText = fc.oneof(
-  fc.string({ unit: "binary" }),
-  fc.string({ unit: "grapheme" }),
-  fc.string({
-    unit: fc.constantFrom("\x1b", "[", "3", "1", "m", "\u202e", "\u2066", "\u0301", "\u200d", "\u6f22", "a"),
-  }),
-  fc.array(fc.integer({ min: 0, max: 0xffff })).map((units) => String.fromCharCode(...units)),
-);
-
 Deno.test("printable() takes escape sequences, line breaks and bidirectional controls away", () => {
   assertEquals(printable("a\x1b[31mb"), "a\ufffd[31mb");
   assertEquals(printable("a\r\n\tb"), "a b");
@@ -27,7 +18,7 @@ Deno.test("printable() takes escape sequences, line breaks and bidirectional con
 });
 
 Deno.test("printable() leaves nothing that does harm, whatever comes in, and is done after one pass", () => {
-  fc.assert(fc.property(anyText, (text) => {
+  fc.assert(fc.property(anyText(), (text) => {
     const safe = printable(text);
     assertNotMatch(safe, HARMFUL);
     assertEquals(printable(safe), safe);
@@ -56,7 +47,7 @@ Deno.test("fit() pads on the side that the alignment leaves", () => {
 });
 
 Deno.test("fit() gives exactly the width, for any text", () => {
-  fc.assert(fc.property(anyText, fc.nat({ max: 60 }), fc.constantFrom("left", "right"), (text, width, align) => {
+  fc.assert(fc.property(anyText(), fc.nat({ max: 60 }), fc.constantFrom("left", "right"), (text, width, align) => {
     const fitted = fit(printable(text), { width, align: align === "left" ? "left" : "right" });
     assertLessOrEqual(stringWidth(fitted), width);
     assertEquals(displayWidth(fitted), width);

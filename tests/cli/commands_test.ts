@@ -1,0 +1,198 @@
+import { assert, assertEquals, assertLess, assertMatch, assertStringIncludes } from "@std/assert";
+import { utf8 } from "../../src/base/bytes.ts";
+import { ShoalError } from "../../src/base/errors.ts";
+import { VERSION } from "../../src/base/version.ts";
+import { metaOf, World } from "./fake_engine.ts";
+
+/** Runs arguments that must fail; gives the error line without its head. */
+async function failure(args: readonly string[], code: number, world = new World()): Promise<string> {
+  assertEquals(await world.run(...args), code, world.terminal.stderr.text);
+  assertEquals(world.terminal.stderr.lines.length, 1, world.terminal.stderr.text);
+  assertEquals(world.terminal.stdout.text, "");
+  assertEquals(world.session.added, []);
+  assertEquals(world.terminal.crashes.size, 0);
+  assertMatch(world.terminal.stderr.text, /^shoal: error: /);
+  return world.terminal.stderr.lines[0]!.slice("shoal: error: ".length);
+}
+
+Deno.test("run() prints version and help, and help on standard error when there is nothing to do", async () => {
+  for (const flag of ["--version", "-V"]) {
+    const world = new World();
+    assertEquals(await world.run(flag), 0);
+    assertEquals(world.terminal.stdout.text, `shoal ${VERSION}\n`);
+  }
+  for (const args of [["--help"], ["-h"], ["download", "--help"], ["dl", "-h"], ["seed", "--help"], ["info", "-h"]]) {
+    const world = new World();
+    assertEquals(await world.run(...args), 0);
+    assertMatch(world.terminal.stdout.text, /^Usage: shoal /);
+    assertEquals(world.terminal.stderr.text, "");
+    for (const line of world.terminal.stdout.lines) assertLess(line.length, 101);
+  }
+  const world = new World();
+  assertEquals(await world.run(), 2);
+  assertEquals(world.terminal.stdout.text, "");
+  assertStringIncludes(world.terminal.stderr.text, "--help");
+});
+
+Deno.test("help does not mention what is not there", async () => {
+  const world = new World();
+  await world.run("download", "--help");
+  for (const flag of ["--sequential", "--stream", "--max-down", "--encryption"]) {
+    assertEquals(world.terminal.stdout.text.includes(flag), false, flag);
+  }
+});
+
+Deno.test("every option of the contract that is not there yet is refused by name", async () => {
+  const refused: string[][] = [
+    ["--files", "1,3-5"],
+    ["--list"],
+    ["--sequential"],
+    ["--max-down", "5M"],
+    ["--max-up=5M"],
+    ["--dht-bootstrap", "a:1"],
+    ["--encryption", "prefer"],
+    ["--on-complete", "http://x"],
+    ["--stream"],
+    ["--stream", "8080"],
+  ];
+  for (const option of refused) {
+    const name = option[0]!.split("=")[0]!;
+    assertMatch(await failure(["a.torrent", ...option], 2), new RegExp(`^not available yet \\(${name}\\): `));
+    assertMatch(
+      await failure(["download", ...option, "a.torrent"], 2),
+      new RegExp(`^not available yet \\(${name}\\): `),
+    );
+  }
+  for (const option of ["--max-down", "--max-up", "--dht-bootstrap", "--encryption"]) {
+    assertMatch(await failure(["seed", "a.torrent", ".", option, "x"], 2), /^not available yet \(--/);
+  }
+});
+
+Deno.test("every command of the contract that is not there yet is refused by name", async () => {
+  for (const command of ["create", "verify", "tracker", "share", "completions"]) {
+    const pattern = new RegExp(`^not available yet \\(${command}\\): `);
+    for (const rest of [[], ["x"], ["x", "--unknown", "-t", "y"], ["--help"]]) {
+      assertMatch(await failure([command, ...rest], 2), pattern);
+    }
+  }
+});
+
+Deno.test("sources of the contract that are not there yet are refused by name", async () => {
+  const magnet = `magnet:?xt=urn:btih:${"a".repeat(40)}`;
+  for (const source of [magnet, "A".repeat(40), "b".repeat(32)]) {
+    assertStringIncludes(await failure([source], 2), `not available yet (${source}): `);
+  }
+});
+
+Deno.test("a wrong command line is told in one line with exit code 2", async () => {
+  const cases: [string[], string][] = [
+    [["a.torrent", "--sed"], "unknown option (--sed): there is no such option; did you mean --seed?"],
+    [["a.torrent", "--frob"], "unknown option (--frob): there is no such option; `shoal --help` shows what there is"],
+    [
+      ["a.torrent", "-o"],
+      "missing value (-o, --output <dir>): the option needs a value; `shoal --help` shows what there is",
+    ],
+    [["download"], "missing argument (source): <source> is needed; `shoal --help` shows what there is"],
+    [["seed", "a.torrent"], "missing argument (dir): <dir> is needed; `shoal --help` shows what there is"],
+    [["info", "a", "b"], "too many arguments (info): 1 expected, 2 found; `shoal --help` shows what there is"],
+    [["a.torrent", "-p", "x"], "bad value (--port x): a whole number from 0 to 65535 was expected"],
+    [["a.torrent", "--cache", "9K"], "bad value (--cache 9K): at least 1M is needed"],
+    [["a.torrent", "--max-peers", "0"], "bad value (--max-peers 0): a whole number from 1 to 10000 was expected"],
+    [
+      ["downlaod", "a.torrent"],
+      "cannot read the torrent (downlaod): there is no such file or command; `shoal --help` lists the commands",
+    ],
+    [["ftp://x/a.torrent"], "cannot fetch the torrent (ftp://x/a.torrent): only http and https URLs can be fetched"],
+    [["-"], "cannot read the torrent (standard input): it is a terminal, not a torrent"],
+  ];
+  for (const [args, line] of cases) assertEquals(await failure(args, 2), line);
+});
+
+Deno.test("a source that is no torrent, or cannot be read, gives the code of its kind", async () => {
+  const cases: [string, number, string][] = [
+    ["notes.txt", 3, "not a torrent (notes.txt): it is something else"],
+    ["missing.torrent", 4, "cannot read the torrent (missing.torrent): there is no such file or folder"],
+    ["secret", 4, "cannot read the torrent (secret): permission denied"],
+    ["folder", 2, "cannot read the torrent (folder): it is a folder"],
+    ["http://x.test/a.torrent", 6, "cannot fetch the torrent (http://x.test/a.torrent): connection refused"],
+  ];
+  for (const [source, code, line] of cases) {
+    assertEquals(await failure(["download", source], code), line);
+    assertEquals(await failure(["info", source], code), line);
+  }
+});
+
+Deno.test("of several bad sources the first is told", async () => {
+  assertStringIncludes(await failure(["a.torrent", "notes.txt", "missing.torrent"], 3), "notes.txt");
+});
+
+Deno.test("run() tells a bug from a mistake, and shows the stack with -v only", async () => {
+  for (const verbose of [false, true]) {
+    const world = new World();
+    world.session.startError = new TypeError("x is undefined");
+    assertEquals(await world.run("a.torrent", ...(verbose ? ["-v"] : [])), 1);
+    assertMatch(world.terminal.stderr.text, /^shoal: error: unexpected failure: x is undefined/);
+    assertEquals(/\n\s+at /.test(world.terminal.stderr.text), verbose);
+  }
+});
+
+Deno.test("run() tells when standard output could not be written", async () => {
+  const world = new World();
+  world.terminal.stdout.failure = new ShoalError("storage", {
+    what: "cannot write",
+    where: "standard output",
+    why: "full",
+  });
+  assertEquals(await world.run("info", "a.torrent"), 4);
+  assertEquals(world.terminal.stderr.text, "shoal: error: cannot write (standard output): full\n");
+});
+
+Deno.test("info shows everything to people, and nothing that does harm", async () => {
+  const world = new World();
+  assertEquals(await world.run("info", "x/b.torrent"), 0);
+  assertEquals(world.terminal.stdout.lines, [
+    "b",
+    "  size         19.5 KiB (20,000 bytes) in 2 files",
+    "  pieces       2 of 16.0 KiB",
+    `  info-hash    ${"62".repeat(20)}`,
+    "  private      yes: peers come from its trackers only",
+    "  trackers     1: http://one.test/announce",
+    "               2: udp://two.test:1",
+    "  created      1970-01-01T00:00:00.000Z by maker 1.0",
+    "  comment      line one line two \ufffd[2J",
+    `  magnet       magnet:?xt=urn:btih:${
+      "62".repeat(20)
+    }&dn=b&tr=http%3A%2F%2Fone.test%2Fannounce&tr=udp%3A%2F%2Ftwo.test%3A1`,
+    "",
+    "   #      SIZE  FILE",
+    "                b/",
+    "                  sub/",
+    "   1  18.6 KiB      a\ufffd.txt",
+    "   2    1000 B    b.txt",
+  ]);
+});
+
+Deno.test("info --json is one object with the contract's fields", async () => {
+  const world = new World({ stdin: utf8("torrent c") });
+  assertEquals(await world.run("info", "--json", "-"), 0);
+  assertEquals(world.terminal.stdout.lines.length, 1);
+  assertEquals(Object.keys(JSON.parse(world.terminal.stdout.text)), [
+    ...["name", "infohash", "infohash_v2", "version", "piece_length", "pieces", "size", "private", "files", "trackers"],
+    ...["web_seeds", "nodes", "comment", "created_by", "created_at", "magnet"],
+  ]);
+});
+
+Deno.test("info takes a torrent from a URL, within limits", async () => {
+  const world = new World();
+  world.answer = () => ({ status: 200, text: "torrent web" });
+  assertEquals(await world.run("info", "https://x.test/web.torrent"), 0);
+  assertEquals(world.terminal.stdout.lines[0], "web");
+  assert(world.requests[0]!.maxBytes > 0 && world.requests[0]!.timeout > 0);
+  const missing = new World();
+  missing.answer = () => ({ status: 404, text: "torrent x" });
+  assertStringIncludes(await failure(["info", "http://x.test/a"], 6, missing), "the server answers with status 404");
+});
+
+Deno.test("metaOf() gives different torrents different info-hashes", () => {
+  assertEquals(metaOf("a").infoHash.equals(metaOf("b").infoHash), false);
+});

@@ -1,0 +1,208 @@
+/**
+ * Sessions and a platform for tests of the commands: everything happens when the test says so.
+ *
+ * @module
+ */
+
+import { utf8 } from "../../src/base/bytes.ts";
+import { ShoalError } from "../../src/base/errors.ts";
+import { InfoHash } from "../../src/base/info_hash.ts";
+import type { Engine, SessionLike, TorrentLike } from "../../src/cli/engine.ts";
+import { run } from "../../src/cli/main.ts";
+import { describe, type Metainfo } from "../../src/metainfo/mod.ts";
+import { FileError } from "../../src/platform/file_errors.ts";
+import { HttpError, type HttpRequest, type Platform } from "../../src/platform/platform.ts";
+import type { AddOptions, SessionOptions } from "../../src/session/session.ts";
+import type { SessionEvent, TorrentSnapshot } from "../../src/session/types.ts";
+import { settle, VirtualClock } from "../support/virtual_clock.ts";
+import { FakeTerminal, type FakeTerminalOptions } from "../ui/fake_terminal.ts";
+import { torrentSnapshot } from "../ui/snapshots.ts";
+
+/** A torrent that a file named `NAME.torrent` holds. */
+export function metaOf(name: string): Metainfo {
+  return {
+    infoHash: new InfoHash(new Uint8Array(20).fill(name.charCodeAt(0))),
+    name,
+    pieceLength: 16384,
+    pieceCount: 2,
+    totalLength: 20000,
+    size: 20000,
+    pieces: new Uint8Array(40),
+    files: [
+      { path: [name, "sub", "a\x1b.txt"], length: 19000, offset: 0, pad: false, symlink: null, executable: false },
+      { path: [name, "pad"], length: 10, offset: 19000, pad: true, symlink: null, executable: false },
+      { path: [name, "b.txt"], length: 1000, offset: 19010, pad: false, symlink: null, executable: false },
+    ],
+    trackers: [["http://one.test/announce"], ["udp://two.test:1"]],
+    webSeeds: [],
+    nodes: [],
+    private: true,
+    comment: "line one\nline two \x1b[2J",
+    createdBy: "maker 1.0",
+    createdAt: new Date(0),
+    source: null,
+    info: new Uint8Array(0),
+  };
+}
+
+/** A torrent that the test drives. */
+export class FakeTorrent implements TorrentLike {
+  readonly finished: Promise<void>;
+  state: Partial<TorrentSnapshot> = {};
+  stopped = false;
+  /** Completes it. */
+  finish!: () => void;
+  /** Breaks it. */
+  fail!: (error: unknown) => void;
+
+  /** @param meta What it holds. @param options How it was added. */
+  constructor(readonly meta: Metainfo, readonly options: AddOptions) {
+    this.finished = new Promise((resolve, reject) => {
+      this.finish = resolve;
+      this.fail = reject;
+    });
+    this.finished.catch(() => {}); // as in the real one, the event tells it too
+  }
+
+  /** @returns What the test put there. */
+  snapshot(): TorrentSnapshot {
+    return torrentSnapshot({ infoHash: this.meta.infoHash, name: this.meta.name, ...this.state });
+  }
+
+  /** Stops it. */
+  stop(): Promise<void> {
+    this.stopped = true;
+    return Promise.resolve();
+  }
+}
+
+/** A session that the test drives. */
+export class FakeSession implements SessionLike {
+  readonly added: FakeTorrent[] = [];
+  readonly listeners = new Set<(event: SessionEvent) => void>();
+  stops = 0;
+  startError: unknown = null;
+  addError: unknown = null;
+  /** Whether stopping never comes to an end. */
+  stuck = false;
+  options: SessionOptions | null = null;
+
+  /** Starts. */
+  start(): Promise<void> {
+    return this.startError === null ? Promise.resolve() : Promise.reject(this.startError);
+  }
+
+  /** Adds. */
+  add(meta: Metainfo, options: AddOptions): Promise<FakeTorrent> {
+    if (this.addError !== null) return Promise.reject(this.addError);
+    const torrent = new FakeTorrent(meta, options);
+    this.added.push(torrent);
+    const infohash = meta.infoHash.hex;
+    this.emit({ event: "added", infohash, name: meta.name, size: meta.size, files: 2 });
+    return Promise.resolve(torrent);
+  }
+
+  /** Subscribes. */
+  subscribe(listener: (event: SessionEvent) => void): () => void {
+    this.listeners.add(listener);
+    return () => void this.listeners.delete(listener);
+  }
+
+  /** Stops. */
+  stop(): Promise<void> {
+    this.stops++;
+    for (const { meta } of this.added) {
+      this.emit({ event: "stopped", infohash: meta.infoHash.hex, downloaded: 1, uploaded: 2 });
+    }
+    return this.stuck ? new Promise(() => {}) : Promise.resolve();
+  }
+
+  /** Tells all listeners. */
+  emit(event: SessionEvent): void {
+    for (const listener of this.listeners) listener(event);
+  }
+}
+
+/** One run of the program in a made-up world. */
+export class World {
+  readonly clock = new VirtualClock();
+  readonly session = new FakeSession();
+  readonly terminal: FakeTerminal;
+  readonly requests: HttpRequest[] = [];
+  /** The answer to HTTP requests; none by default. */
+  answer: () => { status: number; text: string } = () => {
+    throw new HttpError("connection refused");
+  };
+
+  /** @param options The terminal. */
+  constructor(options: FakeTerminalOptions = {}) {
+    this.terminal = new FakeTerminal(options);
+  }
+
+  /** Runs to the end. */
+  run(...args: string[]): Promise<number> {
+    return run(args, { platform: this.#platform(), terminal: this.terminal, engine: this.#engine() });
+  }
+
+  /** Starts, and returns once the torrents have been added. */
+  async start(...args: string[]): Promise<{ readonly code: Promise<number> }> {
+    const code = this.run(...args);
+    // modules are loaded on the way, which takes real time
+    while (this.session.added.length === 0) await settle();
+    await settle();
+    return { code };
+  }
+
+  /** JSON lines so far. */
+  get events(): readonly { readonly [field: string]: unknown }[] {
+    return this.terminal.stdout.lines.map((line) => JSON.parse(line));
+  }
+
+  #engine(): Engine {
+    return {
+      // deno-lint-ignore require-await
+      parse: async (bytes, { source }) => {
+        const text = new TextDecoder().decode(bytes);
+        if (text.startsWith("torrent ")) return metaOf(text.slice("torrent ".length));
+        throw new ShoalError("torrent", { what: "not a torrent", where: source, why: "it is something else" });
+      },
+      describe: (meta) => Promise.resolve(describe(meta)),
+      createSession: (options) => {
+        this.session.options = options;
+        return Promise.resolve(this.session);
+      },
+    };
+  }
+
+  /** Files `X.torrent` hold torrent X, `X.txt` hold something else, others are missing. */
+  #platform(): Platform {
+    const { clock } = this;
+    return {
+      now: () => clock.now(),
+      wallClock: () => clock.wallClock(),
+      after: (milliseconds: number, then: () => void) => clock.after(milliseconds, then),
+      net: {
+        resolve: (host: string) => {
+          return host === "two.test" ? Promise.resolve(["10.0.0.1", "::2"]) : Promise.reject(new Error("unknown host"));
+        },
+      },
+      http: {
+        request: (request: HttpRequest) => {
+          this.requests.push(request);
+          const { status, text } = this.answer();
+          return Promise.resolve({ status, headers: new Headers(), body: utf8(text), url: request.url });
+        },
+      },
+      files: {
+        readFile: (path: string) => {
+          const name = /([^/]*)\.torrent$/.exec(path)?.[1];
+          if (name !== undefined && name !== "missing") return Promise.resolve(utf8(`torrent ${name}`));
+          if (path.endsWith(".txt")) return Promise.resolve(utf8("Hello"));
+          const fault = path === "folder" ? "is-a-folder" : path === "secret" ? "denied" : "missing";
+          return Promise.reject(new FileError(fault, { what: "cannot open", path }));
+        },
+      },
+      // the rest of a platform is for the engine, which is not here
+    } as unknown as Platform;
+  }
+}

@@ -1,0 +1,265 @@
+import { assert, assertEquals, assertFalse, assertStringIncludes } from "@std/assert";
+import { ShoalError } from "../../src/base/errors.ts";
+import type { SessionEvent } from "../../src/session/types.ts";
+import { settle } from "../support/virtual_clock.ts";
+import { metaOf, World } from "./fake_engine.ts";
+
+const NO_ROOM = new ShoalError("storage", {
+  what: "cannot write",
+  where: "a",
+  why: "no space left",
+  hint: "free some",
+});
+
+function failed(name: string): SessionEvent {
+  const infohash = metaOf(name).infoHash.hex;
+  return { event: "error", infohash, code: "storage", message: "cannot write: no space left", where: name };
+}
+
+/** Everything that a run must leave as it found it. */
+function assertClean(world: World): void {
+  assertEquals(world.clock.pending, 0, "a timer is left");
+  assertEquals(world.session.listeners.size, 0, "a listener is left");
+  assertEquals([world.terminal.interrupts.size, world.terminal.crashes.size, world.terminal.owed.size], [0, 0, 0]);
+}
+
+Deno.test("download hands its options to session and torrent", async () => {
+  const world = new World({ env: { XDG_STATE_HOME: "/state" } });
+  const options = ["-o", "out", "-p", "0", "--bind", "10.0.0.5", "--max-peers", "7", "--cache", "8M", "--check", "-q"];
+  const ignored = ["--no-dht", "--no-pex", "--no-lsd", "--no-utp", "--no-port-map"];
+  const peers = ["--peer", "[::1]:5", "--peer", "two.test:6"];
+  const { code } = await world.start("dl", "a.torrent", ...options, ...ignored, ...peers);
+  const { platform: _, ...session } = world.session.options!;
+  assertEquals(session, { stateFolder: "/state/shoal", port: 0, bind: "10.0.0.5", maxPeers: 7, cacheBytes: 8 << 20 });
+  assertEquals(world.session.added[0]!.options, {
+    folder: "out",
+    check: true,
+    peers: [{ host: "::1", port: 5 }, { host: "10.0.0.1", port: 6 }, { host: "::2", port: 6 }],
+  });
+  world.session.added[0]!.finish();
+  assertEquals(await code, 0);
+  assertEquals(world.terminal.stdout.text + world.terminal.stderr.text, "");
+  assertClean(world);
+});
+
+Deno.test("download leaves the session's own defaults alone", async () => {
+  const world = new World({ env: {} });
+  const { code } = await world.start("a.torrent", "-q");
+  const { platform: _, ...session } = world.session.options!;
+  assertEquals(session, { stateFolder: null });
+  assertEquals(world.session.added[0]!.options, { folder: ".", peers: [] });
+  world.session.added[0]!.finish();
+  assertEquals(await code, 0);
+});
+
+Deno.test("download takes several torrents at once, each one once, and ends when all are done", async () => {
+  const world = new World();
+  const { code } = await world.start("a.torrent", "b.torrent", "x/a.torrent", "-q");
+  assertEquals(world.session.added.map(({ meta }) => meta.name), ["a", "b"]);
+  world.session.added[0]!.finish();
+  await settle();
+  assertEquals(world.session.stops, 0);
+  world.session.added[1]!.finish();
+  assertEquals(await code, 0);
+  assertEquals(world.session.stops, 1);
+});
+
+Deno.test("download goes on with the others when one torrent fails, and exits with its code", async () => {
+  const world = new World();
+  const { code } = await world.start("a.torrent", "b.torrent");
+  world.session.emit(failed("a"));
+  world.session.added[0]!.fail(NO_ROOM);
+  await settle();
+  assertEquals(world.session.stops, 0);
+  world.session.added[1]!.finish();
+  assertEquals(await code, 4);
+  assertEquals(world.terminal.stderr.text, "shoal: error: cannot write (a): no space left; free some\n");
+  assertClean(world);
+});
+
+Deno.test("--json prints events and nothing else on standard output, each failure once", async () => {
+  const world = new World();
+  const { code } = await world.start("a.torrent", "--json");
+  world.session.emit(failed("a"));
+  world.session.added[0]!.fail(NO_ROOM);
+  assertEquals(await code, 4);
+  assertEquals(world.events.map(({ event }) => event), ["added", "error", "stopped"]);
+  assertEquals(world.terminal.stderr.lines.length, 1);
+
+  const early = new World();
+  early.session.startError = new ShoalError("network", { what: "cannot listen", where: "0.0.0.0:1", why: "in use" });
+  assertEquals(await early.run("a.torrent", "--json"), 6);
+  assertEquals(early.events.map(({ event, code }) => [event, code]), [["error", "network"]]);
+  assertEquals(early.terminal.stderr.text, "shoal: error: cannot listen (0.0.0.0:1): in use\n");
+
+  const refused = new World();
+  refused.session.addError = NO_ROOM;
+  assertEquals(await refused.run("a.torrent", "--json"), 4);
+  assertEquals(refused.events.map(({ event, code }) => [event, code]), [["error", "storage"]]);
+});
+
+Deno.test("Ctrl-C stops in good order with exit code 130", async () => {
+  const world = new World();
+  const { code } = await world.start("a.torrent");
+  world.terminal.interrupt();
+  assertEquals(await code, 130);
+  assertEquals([world.session.stops, world.terminal.exited], [1, null]);
+  assertStringIncludes(world.terminal.stdout.text, "a: stopped at 50.0%");
+  assertEquals(world.terminal.stderr.text, "shoal: stopping; press Ctrl-C again to leave at once\n");
+  assertClean(world);
+});
+
+Deno.test("Ctrl-C leaves within three seconds even if stopping never ends", async () => {
+  const world = new World();
+  world.session.stuck = true;
+  const { code } = await world.start("a.torrent", "-q");
+  world.terminal.interrupt();
+  await world.clock.play(3000);
+  assertEquals(await code, 130);
+  assertClean(world);
+});
+
+Deno.test("Ctrl-C again leaves at once", async () => {
+  const world = new World();
+  world.session.stuck = true;
+  const { code } = await world.start("a.torrent", "-q");
+  world.terminal.interrupt();
+  await settle();
+  assertEquals(world.terminal.exited, null);
+  world.terminal.interrupt();
+  assertEquals(world.terminal.exited, 130);
+  await world.clock.play(3000);
+  await code;
+});
+
+Deno.test("Ctrl-C in the live table gives the cursor back", async () => {
+  const world = new World({ isTerminal: true, env: { TERM: "xterm" } });
+  const { code } = await world.start("a.torrent");
+  await world.clock.play(1000);
+  assertStringIncludes(world.terminal.stdout.text, "\x1b[?25l");
+  world.terminal.interrupt();
+  assertEquals(await code, 130);
+  assert(world.terminal.stdout.text.endsWith("\x1b[?25h"));
+  assertClean(world);
+});
+
+Deno.test("a dumb terminal gets plain lines", async () => {
+  const world = new World({ isTerminal: true, env: { TERM: "dumb" } });
+  const { code } = await world.start("a.torrent");
+  await world.clock.play(5000);
+  world.session.added[0]!.finish();
+  assertEquals(await code, 0);
+  assertFalse(world.terminal.stdout.text.includes("\x1b"));
+  assertStringIncludes(world.terminal.stdout.text, "a: 50.0% (1.9 / 3.7 GiB), 11.4 MiB/s down");
+});
+
+Deno.test("--timeout gives up when nothing has arrived for so long, and says what the tracker said", async () => {
+  const world = new World();
+  const { code } = await world.start("a.torrent", "--timeout", "10s", "-q");
+  const torrent = world.session.added[0]!;
+  await world.clock.play(9_000);
+  torrent.state = { downloaded: 3_000_000_000 };
+  await world.clock.play(9_000);
+  const infohash = torrent.meta.infoHash.hex;
+  const [url, message] = ["http://t.test/", "connection refused"];
+  world.session.emit({
+    ...{ event: "tracker", infohash, url, status: "error", message },
+    ...{ seeders: null, leechers: null, peers: 0 },
+  });
+  assertEquals(world.session.stops, 0);
+  await world.clock.play(2_000);
+  assertEquals(await code, 5);
+  assertEquals(
+    world.terminal.stderr.text,
+    "shoal: error: gave up (a): no peer was found for 10s; the tracker http://t.test/ failed: connection refused; " +
+      "the same command goes on from there\n",
+  );
+  assertClean(world);
+});
+
+Deno.test("--timeout takes the progress of a check for something, and does not end seeding", async () => {
+  const world = new World();
+  const { code } = await world.start("a.torrent", "--timeout", "2s", "--seed-time", "60s", "-q");
+  const torrent = world.session.added[0]!;
+  for (let i = 0; i < 10; i++) {
+    torrent.state = { state: "checking", progress: i / 10 };
+    await world.clock.play(1_500);
+  }
+  torrent.state = { state: "seeding", progress: 1 };
+  torrent.finish();
+  await world.clock.play(59_000);
+  assertEquals([world.session.stops, torrent.stopped], [0, false]);
+  await world.clock.play(2_000);
+  assertEquals(await code, 0);
+  assert(torrent.stopped);
+  assertClean(world);
+});
+
+Deno.test("--seed-ratio seeds until enough has been given back", async () => {
+  const world = new World();
+  const { code } = await world.start("a.torrent", "--seed-ratio", "1.5", "-q");
+  const torrent = world.session.added[0]!;
+  torrent.state = { state: "seeding", downloaded: 1000, uploaded: 1499 };
+  torrent.finish();
+  await world.clock.play(60_000);
+  assertFalse(torrent.stopped);
+  torrent.state = { state: "seeding", downloaded: 1000, uploaded: 1500 };
+  await world.clock.play(1_000);
+  assertEquals(await code, 0);
+  assert(torrent.stopped);
+});
+
+Deno.test("--seed goes on until interrupted", async () => {
+  const world = new World();
+  const { code } = await world.start("a.torrent", "--seed", "-q");
+  world.session.added[0]!.finish();
+  await world.clock.play(3_600_000);
+  assertEquals(world.session.stops, 0);
+  world.terminal.interrupt();
+  assertEquals(await code, 130);
+});
+
+Deno.test("seed adds what is there without writing, and serves until interrupted", async () => {
+  for (const trust of [false, true]) {
+    const world = new World();
+    const { code } = await world.start("seed", "a.torrent", "data", "-q", ...(trust ? ["--trust"] : []));
+    const expected = { folder: "data", peers: [], seedOnly: true, ...(trust && { trust: true }) };
+    assertEquals(world.session.added[0]!.options, expected);
+    world.session.added[0]!.finish();
+    await world.clock.play(60_000);
+    world.terminal.interrupt();
+    assertEquals(await code, 130);
+    assertClean(world);
+  }
+});
+
+Deno.test("seed exits with the code of data that is missing or wrong", async () => {
+  const world = new World();
+  const { code } = await world.start("seed", "a.torrent", "data");
+  const wrong = new ShoalError("torrent", {
+    what: "the data is not complete",
+    where: "a in data",
+    why: "2 pieces wrong",
+  });
+  world.session.added[0]!.fail(wrong);
+  assertEquals(await code, 3);
+  assertEquals(world.terminal.stderr.text, "shoal: error: the data is not complete (a in data): 2 pieces wrong\n");
+});
+
+Deno.test("a peer whose name is unknown is told before anything starts", async () => {
+  const world = new World();
+  assertEquals(await world.run("a.torrent", "--peer", "nowhere.test:1"), 6);
+  assertEquals(world.terminal.stderr.text, "shoal: error: cannot find the peer (nowhere.test): unknown host\n");
+  assertEquals(world.session.options, null);
+});
+
+Deno.test("an error that nobody caught ends the program with one line", async () => {
+  const world = new World();
+  const { code } = await world.start("a.torrent", "-q");
+  for (const listener of world.terminal.crashes) listener(new Error("lost"));
+  await settle();
+  assertEquals(world.terminal.exited, 1);
+  assertStringIncludes(world.terminal.stderr.text, "shoal: error: unexpected failure: lost");
+  world.session.added[0]!.finish();
+  await code;
+});

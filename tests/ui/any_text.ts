@@ -1,0 +1,24 @@
+/**
+ * Text as an enemy would write it.
+ *
+ * @module
+ */
+
+import fc from "fast-check";
+
+const DANGEROUS = ["\x1b", "[", "3", "1", "m", "\n", "\u202e", "\u2066", "\u0301", "\u200d", "\ufe0f", "\u6f22", "a"];
+
+/**
+ * Any string at all, lone surrogates included, with a liking for what does harm to a terminal.
+ *
+ * @param maxLength Most code points.
+ * @returns The arbitrary.
+ */
+export function anyText(maxLength = 40): fc.Arbitrary<string> {
+  const code = fc.oneof(
+    fc.integer({ min: 0, max: 0x10ffff }),
+    fc.integer({ min: 0, max: 0x3ff }),
+    fc.constantFrom(...DANGEROUS).map((character) => character.codePointAt(0)!),
+  );
+  return fc.array(code, { maxLength }).map((codes) => String.fromCodePoint(...codes));
+}

@@ -21,7 +21,7 @@ const FETCH_MS = 60_000;
  * @param source What the user wrote: a path, an `http:` or `https:` URL, or `-` for standard input.
  * @param context The surroundings.
  * @returns The torrent.
- * @throws {ShoalError} Of kind `usage` if the source is none, `storage` if it cannot be read, `network` if it cannot be
+ * @throws {ShoalError} Of kind `usage` if there is no such thing, `storage` if it cannot be read, `network` if it cannot be
  * fetched, `torrent` if it is not a torrent.
  */
 export async function readTorrent(source: string, context: Context): Promise<Metainfo> {
@@ -60,16 +60,11 @@ async function readFile(path: string, { platform }: Context): Promise<Bytes> {
       if (/^(?:[0-9a-f]{40}|[a-z2-7]{32})$/i.test(path)) {
         throw notAvailable(path, "this version cannot get a torrent from an info-hash; give it a .torrent file");
       }
-      if (/^[\w-]+$/.test(path)) {
-        const hint = "`shoal --help` lists the commands";
-        throw new ShoalError("usage", {
-          what,
-          where: path,
-          why: "there is no such file or command",
-          hint,
-          cause: error,
-        });
-      }
+      // A bare word is more likely a command with a slip in it than a file.
+      const parts = /^[\w-]+$/.test(path)
+        ? { why: "there is no such file or command", hint: "`shoal --help` lists the commands" }
+        : { why: "there is no such file" };
+      throw new ShoalError("usage", { what, where: path, ...parts, cause: error });
     }
     if (error.fault === "is-a-folder") {
       throw new ShoalError("usage", { what, where: path, why: "it is a folder", cause: error });

@@ -111,7 +111,7 @@ Deno.test("a wrong command line is told in one line with exit code 2", async () 
 Deno.test("a source that is no torrent, or cannot be read, gives the code of its kind", async () => {
   const cases: [string, number, string][] = [
     ["notes.txt", 3, "not a torrent (notes.txt): it is something else"],
-    ["missing.torrent", 4, "cannot read the torrent (missing.torrent): there is no such file or folder"],
+    ["missing.torrent", 2, "cannot read the torrent (missing.torrent): there is no such file"],
     ["secret", 4, "cannot read the torrent (secret): permission denied"],
     ["folder", 2, "cannot read the torrent (folder): it is a folder"],
     ["http://x.test/a.torrent", 6, "cannot fetch the torrent (http://x.test/a.torrent): connection refused"],

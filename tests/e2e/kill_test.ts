@@ -8,9 +8,12 @@ import { makeTorrent } from "../support/torrents.ts";
 
 const MIB = 1 << 20;
 const KILLS = 10;
-/** Slow enough that ten kills, two seconds apart at most, come before the end. */
-const LIMIT = 30 * MIB;
-/** What one kill may cost: blocks under way, pieces that were not whole, and what the resume state had not yet heard of. */
+/** Bytes a second: slow enough that ten kills, four seconds apart at most, come before the end. */
+const LIMIT = 16 * MIB;
+/**
+ * What one kill may cost: blocks under way, pieces that were not whole, and what the resume state had not yet heard of.
+ * One that kept no resume state would lose about 35 MiB.
+ */
 const COST = 16 * MIB;
 const SEED = 20;
 
@@ -29,13 +32,13 @@ testWith(
       for (const moment of moments) {
         await using shoal = startShoal(args, folder);
         // Any moment is fair: while it starts, checks, downloads. The wait is the test.
-        await new Promise((resolve) => setTimeout(resolve, 100 + moment % 1900));
+        await new Promise((resolve) => setTimeout(resolve, 200 + moment % 4000));
         shoal.signal("SIGKILL");
         const { code, stderr } = await shoal.exit(10);
         assertEquals([code, stderr], [137, []], "it ended by itself before it was killed");
       }
 
-      const last = await runShoal(args, folder, 120);
+      const last = await runShoal(args, folder, 90);
       assertEquals([last.code, last.stderr], [0, []]);
       await assertSame(payload, `${folder}/out`);
       const twice = await seeder.uploaded() - payload.size;

@@ -47,7 +47,6 @@ for (const columns of [40, 80, 200]) {
         const end = await terminal.ended(60);
         assert(end.rows.includes("ended with 0"), end.rows.join("\n"));
         assert(end.cursorVisible, "the cursor is hidden");
-        assertTidy(end);
       }),
   );
 }

@@ -24,7 +24,7 @@ export class Terminal implements AsyncDisposable {
 
   private constructor(server: string) {
     this.#server = server;
-    this.#guard = new Guard('tmux -L "$1" kill-server', server);
+    this.#guard = new Guard('tmux -L "$1" kill-server 2> /dev/null || :', server);
   }
 
   /**
@@ -43,7 +43,8 @@ export class Terminal implements AsyncDisposable {
       [key, value],
     ) => ["-e", `${key}=${value}`]);
     const size = ["-x", `${options.columns}`, "-y", "24"];
-    const line = `${command}; echo "ended with $?"; tmux -L ${terminal.#server} wait-for -S ended; cat`;
+    // The shell has to outlive the keys that interrupt the command.
+    const line = `trap : INT; ${command}; echo "ended with $?"; tmux -L ${terminal.#server} wait-for -S ended; cat`;
     const start = ["new-session", "-d", ...size, "-c", options.cwd, ...env, "sh", "-c", line];
     await must("tmux", "-L", terminal.#server, "-u", "-f", "/dev/null", ...start);
     return terminal;

@@ -1,0 +1,150 @@
+/**
+ * `shoal demo`: a whole swarm on this machine, downloaded before your eyes.
+ *
+ * @module
+ */
+
+import type { Command } from "commander";
+import { toHex } from "../base/bytes.ts";
+import { ShoalError } from "../base/errors.ts";
+import type { SessionEvent } from "../session/types.ts";
+import { formatSize } from "../ui/format.ts";
+import type { Context } from "./context.ts";
+import { LOOPBACK, sha256OfFile, startDemoSwarm } from "./demo_swarm.ts";
+import { EXIT_DONE } from "./exit_codes.ts";
+import { badValue, parseSize } from "./options.ts";
+
+/** Smallest payload with which there is anything to see. */
+const MIN_SIZE = 1024 * 1024;
+
+interface DemoOptions {
+  readonly size: number;
+  readonly json?: true;
+  readonly quiet?: true;
+  readonly verbose: number;
+}
+
+/** Bytes from and to one peer. */
+interface Traffic {
+  from: number;
+  to: number;
+}
+
+/**
+ * Adds the command.
+ *
+ * @param program The program.
+ * @param context The surroundings.
+ */
+export function register(program: Command, context: Context): void {
+  program
+    .command("demo")
+    .summary("a whole swarm on this machine, downloaded before your eyes")
+    .description(
+      "Makes a payload, starts a tracker, three seeders and another leecher on this machine, downloads from all of " +
+        "them at once, compares the result with the original, and cleans up.",
+    )
+    .option("--size <size>", "how much to download (default: 256M)", parsePayloadSize, 256 * 1024 * 1024)
+    .option("--json", "one JSON object a line on standard output")
+    .option("-q, --quiet", "no progress; errors on standard error")
+    .option("-v, --verbose", "log lines on standard error; repeat for more", (_, count: number) => count + 1, 0)
+    .action(async (options: DemoOptions) => {
+      context.verbosity = options.verbose;
+      context.exitCode = await demo(options, context);
+    });
+}
+
+async function demo(options: DemoOptions, context: Context): Promise<number> {
+  const { platform, terminal } = context;
+  const parent = terminal.env("TMPDIR") ?? terminal.env("TEMP") ?? "/tmp";
+  const folder = `${parent}/shoal-demo-${toHex(platform.randomBytes(6))}`;
+  const say = (text: string) =>
+    options.quiet ? undefined : (options.json ? terminal.stderr : terminal.stdout).write(text);
+  try {
+    await say(`Making ${formatSize(options.size)} of random data and a swarm that has it ...\n`);
+    const swarm = await startDemoSwarm(platform, { folder, size: options.size });
+    try {
+      const traffic = new Map<string, Traffic>();
+      const code = await watch(options, { context, traffic, meta: swarm.meta, folder: `${folder}/download` });
+      if (code !== EXIT_DONE) return code;
+      const digest = await sha256OfFile(platform, `${folder}/download/${swarm.meta.name}`);
+      if (digest !== swarm.sha256) {
+        throw new ShoalError("torrent", {
+          what: "the download differs from the original",
+          where: swarm.meta.name,
+          why: `its SHA-256 is ${digest}, not ${swarm.sha256}`,
+        });
+      }
+      await say(report(traffic, swarm.names) + `Download and original have the same SHA-256:\n  ${digest}\n`);
+      return EXIT_DONE;
+    } finally {
+      await swarm.close();
+    }
+  } finally {
+    await platform.files.remove(folder);
+  }
+}
+
+/** Downloads, like `shoal download` does, and keeps the books on who sent what. */
+async function watch(
+  options: DemoOptions,
+  parts: {
+    readonly context: Context;
+    readonly traffic: Map<string, Traffic>;
+    readonly meta: Awaited<ReturnType<typeof startDemoSwarm>>["meta"];
+    readonly folder: string;
+  },
+): Promise<number> {
+  const { context, traffic, meta, folder } = parts;
+  const { runTransfer } = await import("./transfer.ts");
+  const engine: Context["engine"] = {
+    ...context.engine,
+    async createSession(settings) {
+      const session = await context.engine.createSession(settings);
+      session.subscribe((event) => count(event, traffic));
+      return session;
+    },
+  };
+  return await runTransfer({
+    load: () => Promise.resolve([{ meta, options: { folder } }]),
+    session: { platform: context.platform, port: 0, bind: LOOPBACK },
+    show: options,
+    seed: null,
+    idle: null,
+  }, { ...context, engine });
+}
+
+function count(event: SessionEvent, traffic: Map<string, Traffic>): void {
+  if (event.event !== "peer" || event.action !== "disconnected") return;
+  const sum = traffic.get(event.address) ?? { from: 0, to: 0 };
+  sum.from += event.downloaded ?? 0;
+  sum.to += event.uploaded ?? 0;
+  traffic.set(event.address, sum);
+}
+
+/** What came from whom, and what went back. */
+function report(traffic: ReadonlyMap<string, Traffic>, names: ReadonlyMap<string, string>): string {
+  const rows = [...traffic].map(([address, { from, to }]) => ({
+    name: names.get(address) ?? address,
+    address,
+    from,
+    to,
+  }));
+  const all = rows.reduce((sum, row) => sum + row.from, 0);
+  const lines = rows
+    .sort((a, b) => a.name.localeCompare(b.name))
+    .map(({ name, address, from, to }) => {
+      const share = all === 0 ? 0 : Math.round(100 * from / all);
+      const back = to === 0 ? "" : `, sent it ${formatSize(to)}`;
+      return `  ${name.padEnd(18)} ${address.padEnd(16)} ${formatSize(from).padStart(10)}  ${share} %${back}\n`;
+    });
+  return `What came from whom:\n${lines.join("")}`;
+}
+
+function parsePayloadSize(value: string): number {
+  const size = parseSize(value, "--size");
+  if (size < MIN_SIZE) {
+    throw badValue("--size", { value, why: `it must be at least ${formatSize(MIN_SIZE)}` });
+  }
+  return size;
+}

@@ -104,6 +104,7 @@ export class PieceMap {
    */
   ranges(offset: number, length: number): FileRange[] {
     const found: FileRange[] = [];
+    if (length <= 0) return found;
     const end = offset + length;
     const { files } = this.layout;
     for (let i = this.#find(offset); i < this.#filled.length; i++) {

@@ -18,6 +18,8 @@ export interface ReadCacheOptions {
 /** A stretch of the torrent in memory. Its buffer is as long as every other's, so that buffers can be used again. */
 interface Extent {
   readonly buffer: Bytes;
+  /** Whether nothing has been copied from it yet: whoever had it loaded is about to. */
+  fresh: boolean;
 }
 
 /** Pieces up to this size are kept whole. */
@@ -26,6 +28,8 @@ const WHOLE_PIECE = 1024 * 1024;
 const EXTENT = 512 * 1024;
 const SMALLEST_EXTENT = 64 * 1024;
 const FEWEST_EXTENTS = 4;
+/** Promises in a row between the end of a load and the code that waits for it, with some to spare. */
+const TURNS = 8;
 
 /**
  * Reads ahead in extents and drops the one that was left alone for longest. An extent lies inside one piece, so that it never
@@ -39,6 +43,9 @@ export class ReadCache {
   readonly #loading = new Map<number, Promise<void>>();
   #free: Bytes[] = [];
   #made = 0;
+  /** Buffers that are being filled. */
+  #filling = 0;
+  /** Loads that wait for a buffer, in order. */
   #waiting: (() => void)[] = [];
   #length: number;
   /** Pieces in a group; extents lie inside groups. */
@@ -79,6 +86,8 @@ export class ReadCache {
     this.#loading.clear();
     this.#free = [];
     this.#made = 0;
+    this.#filling = 0;
+    for (const go of this.#waiting.splice(0)) go();
     this.#grouped = grouped;
     this.#perGroup = 1;
     this.#length = grouped * pieceLength;
@@ -106,6 +115,7 @@ export class ReadCache {
       const extent = this.#extents.get(key)!;
       this.#extents.delete(key);
       this.#extents.set(key, extent);
+      extent.fresh = false;
       const part = from - i * this.#length;
       const count = Math.min(end - from, this.#length - part);
       into.set(extent.buffer.subarray(part, part + count), at);
@@ -139,7 +149,6 @@ export class ReadCache {
   #load(key: number): Promise<void> {
     const work = this.#read(key).finally(() => {
       if (this.#loading.get(key) === work) this.#loading.delete(key);
-      for (const go of this.#waiting.splice(0)) go();
     });
     this.#loading.set(key, work);
     return work;
@@ -152,33 +161,51 @@ export class ReadCache {
     const offset = groupStart + (key % this.#perGroup) * this.#length;
     const end = Math.min(offset + this.#length, groupStart + groupLength, totalLength);
     const generation = this.#generation;
-    let buffer = this.#takeBuffer();
-    while (buffer === null) {
-      await new Promise<void>((resolve) => this.#waiting.push(resolve));
-      if (generation !== this.#generation) return;
-      buffer = this.#takeBuffer();
-    }
+    const buffer = (this.#waiting.length > 0 ? null : this.#takeBuffer(false)) ?? await this.#waitForBuffer();
+    if (buffer === null) return;
     let loaded = false;
     try {
       await this.#options.read(offset, buffer.subarray(0, end - offset));
       loaded = true;
     } finally {
       if (generation === this.#generation) {
-        if (loaded) this.#extents.set(key, { buffer });
+        this.#filling--;
+        if (loaded) this.#extents.set(key, { buffer, fresh: true });
         else this.#free.push(buffer);
+        this.#waiting.shift()?.();
       }
     }
   }
 
-  /** A buffer that nobody uses, the one of the extent that was left alone for longest, or `null` when all are being filled. */
-  #takeBuffer(): Bytes | null {
-    const free = this.#free.pop();
-    if (free !== undefined) return free;
-    if (this.#made < this.#capacity) {
-      this.#made++;
-      return new Uint8Array(this.#length);
+  /** Gets a buffer when all are in use; `null` when it isn't needed any more, because extents have changed their shape. */
+  async #waitForBuffer(): Promise<Bytes | null> {
+    const generation = this.#generation;
+    for (;;) {
+      if (this.#filling > 0) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+      // What was loaded is copied first; else loads could go on dropping each other's extents for ever.
+      for (let turn = 0; turn < TURNS; turn++) await Promise.resolve();
+      if (generation !== this.#generation) return null;
+      const buffer = this.#takeBuffer(true);
+      if (buffer !== null) return buffer;
     }
+  }
+
+  /** Takes a buffer to fill: one that nobody uses, or that of the extent that was left alone for longest; `null` if none. */
+  #takeBuffer(evenFresh: boolean): Bytes | null {
+    const buffer = this.#free.pop() ?? this.#makeBuffer() ?? this.#dropOldest(evenFresh);
+    if (buffer !== null) this.#filling++;
+    return buffer;
+  }
+
+  #makeBuffer(): Bytes | null {
+    if (this.#made === this.#capacity) return null;
+    this.#made++;
+    return new Uint8Array(this.#length);
+  }
+
+  #dropOldest(evenFresh: boolean): Bytes | null {
     for (const [key, extent] of this.#extents) {
+      if (extent.fresh && !evenFresh) continue;
       this.#extents.delete(key);
       return extent.buffer;
     }

@@ -20,7 +20,7 @@ export interface StartPlan {
   readonly believed: Bitfield;
   /** Pieces whose data may be there and must be hashed. */
   readonly check: Bitfield;
-  /** For each file, whether it is as the resume state says, so that it is known to be ours. */
+  /** For each file, whether it is as the session that saved the resume state left it, so that it is known to be ours. */
   readonly known: readonly boolean[];
 }
 
@@ -48,10 +48,7 @@ export function planStart(
   const state = mode === "resume" ? options.state : null;
   const believed = new Bitfield(pieceCount);
   const check = new Bitfield(pieceCount);
-  const known = found.map((file, index) => state !== null && isSame(file, state.files[index]!));
-  const asLeft = found.map((file, index) =>
-    known[index]! || (state !== null && isOwnWork(file, state.files[index]!, state))
-  );
+  const known = found.map((file, index) => state !== null && isAsLeft(file, state.files[index]!, state));
   for (let piece = 0; piece < pieceCount; piece++) {
     const ranges = map.rangesOfPiece(piece);
     if (!ranges.every((r) => found[r.file]!.place !== "absent" && found[r.file]!.size >= r.position + r.length)) {
@@ -62,7 +59,7 @@ export function planStart(
         found[r.file]!.place === "final" && found[r.file]!.size === files[r.file]!.length
       );
       if (exact) believed.set(piece);
-    } else if (state === null || !ranges.every((range) => asLeft[range.file])) {
+    } else if (state === null || !ranges.every((range) => known[range.file])) {
       check.set(piece);
     } else if (state.pieces.has(piece)) {
       believed.set(piece);
@@ -114,12 +111,13 @@ export function judgeFinalFiles(
   return { adopt, foreign };
 }
 
-function isSame(found: FileRecord, record: FileRecord): boolean {
-  return found.place === record.place && found.size === record.size && found.modified === record.modified;
-}
-
-/** Whether a killed process that saved `state` can have left the file like this after going on for a moment. */
-function isOwnWork(found: FileRecord, record: FileRecord, state: ResumeState): boolean {
-  return !state.clean && found.place !== "absent" && record.place !== "final" &&
-    found.modified <= state.saved + WRITES_AFTER_SAVE;
+/**
+ * Whether a file is as the resume state has it, or as a process that was killed can have left it after going on for a moment:
+ * a file that was unfinished or not even there may have grown, and may have got its final name.
+ */
+function isAsLeft(found: FileRecord, record: FileRecord, state: ResumeState): boolean {
+  if (found.place === record.place && found.size === record.size && found.modified === record.modified) return true;
+  if (state.clean || found.place === "absent" || record.place === "final") return false;
+  const earliest = record.place === "absent" ? state.saved - WRITES_AFTER_SAVE : -Infinity;
+  return found.modified >= earliest && found.modified <= state.saved + WRITES_AFTER_SAVE;
 }

@@ -1,0 +1,133 @@
+import { assert, assertEquals, assertFalse, assertRejects } from "@std/assert";
+import type { Bytes } from "../../src/base/bytes.ts";
+import { ReadCache } from "../../src/storage/read_cache.ts";
+import { Torrent } from "./fixture.ts";
+
+const KIB = 1024;
+
+function setUp(torrent: Torrent, bytes: number) {
+  const reads: [offset: number, length: number][] = [];
+  let failing = false;
+  const held: (() => void)[] = [];
+  let holding = false;
+  const cache = new ReadCache(torrent.layout, {
+    bytes,
+    async read(offset, into: Bytes) {
+      reads.push([offset, into.length]);
+      if (holding) await new Promise<void>((go) => held.push(go));
+      if (failing) throw new Error("cannot read");
+      into.set(torrent.data.subarray(offset, offset + into.length));
+    },
+  });
+  const get = (index: number, begin: number, length: number): Bytes | null => {
+    const into = new Uint8Array(length + 2);
+    return cache.copy(index, begin, length, into, 1) ? into.slice(1, -1) : null;
+  };
+  const expected = (index: number, begin: number, length: number): Bytes => {
+    const offset = index * torrent.layout.pieceLength + begin;
+    return torrent.data.slice(offset, offset + length);
+  };
+  return {
+    cache,
+    reads,
+    get,
+    expected,
+    fail: (value: boolean) => failing = value,
+    hold: () => holding = true,
+    release: () => {
+      holding = false;
+      for (const go of held.splice(0)) go();
+    },
+  };
+}
+
+const small = new Torrent(16 * KIB, [{ path: "a", length: 200 * KIB + 5 }]);
+const large = new Torrent(2048 * KIB, [{ path: "a", length: 3000 * KIB }]);
+
+Deno.test("ReadCache reads a small piece whole, once", async () => {
+  const { cache, reads, get, expected } = setUp(small, 1024 * KIB);
+  assertEquals(get(3, 0, 100), null);
+  await Promise.all([cache.load(3, 0, 100), cache.load(3, 500, 100)]);
+  assertEquals(reads, [[3 * 16 * KIB, 16 * KIB]]);
+  assertEquals(get(3, 500, 100), expected(3, 500, 100));
+  assertEquals(get(3, 0, 16 * KIB), expected(3, 0, 16 * KIB));
+  await cache.load(12, 0, 5);
+  assertEquals(get(12, 0, 5 + 8 * KIB), expected(12, 0, 5 + 8 * KIB));
+});
+
+Deno.test("ReadCache reads a large piece in extents, and copies across them", async () => {
+  const { cache, reads, get, expected } = setUp(large, 8192 * KIB);
+  assertEquals(cache.extentLength, 512 * KIB);
+  const begin = 512 * KIB - 100;
+  await cache.load(1, 0, 1);
+  assertEquals(get(1, begin, 200), null);
+  await cache.load(1, begin, 200);
+  assertEquals(get(1, begin, 200), expected(1, begin, 200));
+  assertEquals(reads, [[2048 * KIB, 512 * KIB], [2560 * KIB, 440 * KIB]]);
+});
+
+Deno.test("ReadCache drops what was left alone for longest", async () => {
+  const { cache, reads, get } = setUp(small, 5 * 16 * KIB);
+  for (const piece of [0, 1, 2, 3, 4, 0, 5]) {
+    if (get(piece, 0, 1) !== null) continue;
+    await cache.load(piece, 0, 1);
+    assert(get(piece, 0, 1) !== null);
+  }
+  assertEquals([0, 1, 2, 3, 4, 5].map((piece) => get(piece, 0, 1) !== null), [true, false, true, true, true, true]);
+  assertEquals(reads.length, 6);
+});
+
+Deno.test("ReadCache with no room to speak of still serves, more loads than buffers included", async () => {
+  const { cache, get, expected } = setUp(small, 0);
+  await Promise.all(Array.from({ length: 13 }, async (_, piece) => {
+    while (get(piece, 0, 5) === null) await cache.load(piece, 0, 5);
+    assertEquals(get(piece, 0, 5), expected(piece, 0, 5));
+  }));
+});
+
+Deno.test("ReadCache takes the room of what was loaded and never read", async () => {
+  const { cache, get } = setUp(small, 0);
+  for (let piece = 0; piece < 13; piece++) await cache.load(piece, 0, 1);
+  await Promise.all([0, 1, 2, 3, 4, 5].map((piece) => cache.load(piece, 0, 1)));
+  await cache.load(12, 0, 1);
+  assert(get(12, 0, 1) !== null);
+});
+
+Deno.test("ReadCache tells every caller of a failed load, and tries again", async () => {
+  const { cache, get, expected, fail } = setUp(small, 1024 * KIB);
+  fail(true);
+  await Promise.all([
+    assertRejects(() => cache.load(1, 0, 1), Error, "cannot read"),
+    assertRejects(() => cache.load(1, 5, 1), Error, "cannot read"),
+  ]);
+  fail(false);
+  await cache.load(1, 0, 1);
+  assertEquals(get(1, 0, 9), expected(1, 0, 9));
+});
+
+Deno.test("ReadCache.complete() makes extents of several small pieces", async () => {
+  const { cache, reads, get, expected } = setUp(small, 1024 * KIB);
+  await cache.load(1, 0, 1);
+  cache.complete();
+  assertEquals(cache.extentLength, 128 * KIB);
+  assertEquals(get(1, 0, 1), null);
+  await cache.load(1, 0, 1);
+  assertEquals(reads.at(-1), [0, 128 * KIB]);
+  for (const piece of [0, 1, 7]) assertEquals(get(piece, 7, 16000), expected(piece, 7, 16000));
+  assertEquals(get(8, 0, 1), null);
+  await cache.load(8, 0, 1);
+  assertEquals(reads.at(-1), [128 * KIB, 72 * KIB + 5]);
+  assertEquals(get(12, 0, 5), expected(12, 0, 5));
+});
+
+Deno.test("ReadCache.complete() throws away what was being loaded before", async () => {
+  const { cache, get, hold, release, expected } = setUp(small, 1024 * KIB);
+  hold();
+  const load = cache.load(1, 0, 1);
+  cache.complete();
+  release();
+  await load;
+  assertFalse([0, 1, 2].some((piece) => get(piece, 0, 1) !== null));
+  await cache.load(1, 0, 1);
+  assertEquals(get(1, 0, 1), expected(1, 0, 1));
+});

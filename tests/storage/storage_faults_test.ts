@@ -1,0 +1,239 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { Bitfield } from "../../src/base/bitfield.ts";
+import { ShoalError } from "../../src/base/errors.ts";
+import { FileError, type FileFault } from "../../src/platform/file_errors.ts";
+import { parseResumeState } from "../../src/storage/resume_state.ts";
+import { MemoryFiles } from "../support/memory_files.ts";
+import { VirtualClock } from "../support/virtual_clock.ts";
+import { QUIET, readPiece, storageOf, Torrent, writeMissing } from "./fixture.ts";
+
+const torrent = new Torrent(64, [
+  { path: "t/a", length: 130 },
+  { path: "t/sub/b", length: 7 },
+  { path: "t/sub/empty", length: 0 },
+  { path: "t/.pad/20", length: 20, pad: true },
+  { path: "t/sub/d", length: 250 },
+  { path: "t/link", link: "t/a" },
+]);
+
+/** What a session does: some pieces, some time, some reading, the rest, the end. Throws the first failure. */
+async function session(files: MemoryFiles, clock: VirtualClock): Promise<void> {
+  const storage = storageOf(torrent, files, { clock, maxOpenFiles: 2 });
+  try {
+    const have = await storage.open("resume", QUIET);
+    for (const piece of [5, 0, 2]) {
+      await storage.writePiece(piece, torrent.piece(piece));
+      have.set(piece);
+    }
+    await clock.play(6000);
+    assertEquals(await readPiece(torrent, storage, 2), torrent.piece(2));
+    await writeMissing(torrent, storage, have);
+    await storage.flush();
+  } finally {
+    await storage.close();
+  }
+}
+
+/** Whether everything that resume state claims is there, and everything under a final name is right. */
+function assertHonest(files: MemoryFiles, why: string): void {
+  for (const file of torrent.layout.files) {
+    if (file.pad || file.symlink !== null || file.length === 0) continue;
+    const path = file.path.join("/");
+    const data = files.get(`/dl/${path}`);
+    if (data !== null) assertEquals(data, torrent.file(path), `${why}: ${path} is under its final name`);
+  }
+  const bytes = files.get(`/state/${torrent.infoHash.hex}.resume`);
+  if (bytes === null) return;
+  const { pieces } = parseResumeState(bytes, { pieceCount: 7, fileCount: torrent.layout.files.length });
+  for (const piece of pieces) {
+    for (const range of torrent.map.rangesOfPiece(piece)) {
+      const path = torrent.layout.files[range.file]!.path.join("/");
+      const data = files.get(`/dl/${path}`) ?? files.get(`/dl/${path}.part`);
+      assertEquals(
+        data?.slice(range.position, range.position + range.length),
+        torrent.file(path).slice(range.position, range.position + range.length),
+        `${why}: piece ${piece} is claimed`,
+      );
+    }
+  }
+}
+
+function assertWhole(files: MemoryFiles, why: string): void {
+  for (const path of ["t/a", "t/sub/b", "t/sub/d", "t/sub/empty"]) {
+    assertEquals(files.get(`/dl/${path}`), torrent.file(path), `${why}: ${path}`);
+  }
+  assertEquals(files.linkAt("/dl/t/link"), "../t/a", why);
+  assert(!files.paths().some((path) => path.endsWith(".part")), why);
+}
+
+Deno.test("Storage survives any one call that fails: the failure is told, nothing false is claimed, the next start mends it", async () => {
+  const faultless = new MemoryFiles();
+  await session(faultless, new VirtualClock());
+  assertWhole(faultless, "without a fault");
+  const total = faultless.calls.length;
+  assert(total > 50);
+
+  for (let index = 0; index < total; index++) {
+    for (const fault of ["device", "full"] satisfies FileFault[]) {
+      const clock = new VirtualClock();
+      const files = new MemoryFiles({ wallClock: () => clock.wallClock() });
+      files.onCall = (_, at) => at === index ? fault : null;
+      const { operation, path } = faultless.calls[index]!;
+      const why = `${fault} at call ${index}, ${operation} ${path}`;
+      const error = await assertRejects(() => session(files, clock), ShoalError, "", why);
+      assertEquals((error as FileError).fault, fault, why);
+      assertHonest(files, why);
+      files.onCall = () => null;
+      assertEquals(files.openHandles, 0, why);
+      clock.advance(60_000);
+      await session(files, clock);
+      assertWhole(files, why);
+      assertEquals(files.openHandles, 0, why);
+    }
+  }
+});
+
+Deno.test("Storage survives any one write that is cut short by a full disk", async () => {
+  for (let room = 0; room < 400; room += 13) {
+    const files = new MemoryFiles({ room });
+    const storage = storageOf(torrent, files);
+    const have = await storage.open("resume", QUIET);
+    const results = await Promise.allSettled(
+      Array.from({ length: 7 }, (_, piece) => storage.writePiece(piece, torrent.piece(piece))),
+    );
+    const written = new Bitfield(7);
+    for (const [piece, result] of results.entries()) {
+      if (result.status === "fulfilled") written.set(piece);
+      else assertEquals((result.reason as FileError).fault, "full");
+    }
+    await storage.close();
+    assertHonest(files, `room for ${room}`);
+    files.room = Infinity;
+
+    const again = storageOf(torrent, files);
+    const kept = await again.open("resume", QUIET);
+    assertEquals([...kept], [...written], "what was written is kept, nothing else is claimed");
+    await writeMissing(torrent, again, kept);
+    await again.close();
+    assertWhole(files, `room for ${room}`);
+    assertEquals(have.count, 0);
+  }
+});
+
+Deno.test("Storage goes on after a failed write when the piece is written again", async () => {
+  const files = new MemoryFiles({ room: 100 });
+  const storage = storageOf(torrent, files);
+  const have = await storage.open("resume", QUIET);
+  await storage.writePiece(0, torrent.piece(0));
+  const error = await assertRejects(() => storage.writePiece(3, torrent.piece(3)), FileError);
+  assert(error.hint.includes("free some room"));
+  assertEquals(storage.bytesWaiting, 0);
+  files.room = Infinity;
+  await writeMissing(torrent, storage, have);
+  await storage.close();
+  assertWhole(files, "after more room");
+});
+
+Deno.test("Storage tells a failed save of resume state to the next writer", async () => {
+  const clock = new VirtualClock();
+  const files = new MemoryFiles();
+  const storage = storageOf(torrent, files, { clock });
+  await storage.open("resume", QUIET);
+  await storage.writePiece(0, torrent.piece(0));
+  files.onCall = (call) => call.operation === "writeFile" ? "full" : null;
+  await clock.play(1000);
+  await assertRejects(() => storage.writePiece(1, torrent.piece(1)), FileError, "no space");
+  await assertRejects(() => storage.close(), FileError, "no space");
+  assertEquals(files.openHandles, 0);
+});
+
+/** One run of a process that may end at any call. */
+async function life(files: MemoryFiles, clock: VirtualClock, random: VirtualClock): Promise<boolean> {
+  const storage = storageOf(torrent, files, { clock, maxOpenFiles: 2 });
+  const have = await storage.open("resume", QUIET);
+  assertHonest(files, "at the start");
+  const order = Array.from({ length: 7 }, (_, piece) => ({ piece, turn: random.random() }))
+    .filter(({ piece }) => !have.has(piece)).sort((a, b) => a.turn - b.turn).map(({ piece }) => piece);
+  for (const piece of order) {
+    const write = storage.writePiece(piece, torrent.piece(piece));
+    if (random.random() < 0.5) await write;
+    await clock.play(Math.floor(random.random() * 3000));
+    await write;
+  }
+  await storage.flush();
+  await storage.close();
+  return true;
+}
+
+for (const power of [false, true]) {
+  Deno.test(`Storage comes back right from ${power ? "losses of power" : "kills"} at any moment`, async () => {
+    for (let seed = 1; seed <= 60; seed++) {
+      const clock = new VirtualClock({ seed });
+      const random = new VirtualClock({ seed: seed + 1000 });
+      let files = new MemoryFiles({ wallClock: () => clock.wallClock() });
+      let done = false;
+      for (let lives = 0; !done; lives++) {
+        assert(lives < 200, `seed ${seed} gets nowhere`);
+        const last = 1 + Math.floor(random.random() * 70);
+        let killed: (next: MemoryFiles) => void = () => {};
+        const kill = new Promise<MemoryFiles>((resolve) => killed = resolve);
+        files.onCall = (_, index) => {
+          if (index === last) killed(files.crash(power ? () => random.random() : undefined));
+          return null;
+        };
+        const outcome = await Promise.race([life(files, clock, random), kill]);
+        if (outcome instanceof MemoryFiles) {
+          files = outcome;
+          assertHonest(files, `seed ${seed}, life ${lives}`);
+          clock.advance(Math.floor(random.random() * 20_000));
+        } else {
+          done = true;
+        }
+      }
+      assertWhole(files, `seed ${seed}`);
+    }
+  });
+}
+
+Deno.test("Storage that is killed loses what was written since the last save, at most", async () => {
+  const clock = new VirtualClock();
+  const files = new MemoryFiles({ wallClock: () => clock.wallClock() });
+  const storage = storageOf(torrent, files, { clock });
+  await storage.open("resume", QUIET);
+  for (const piece of [3, 4]) await storage.writePiece(piece, torrent.piece(piece));
+  await clock.play(6500); // saved, synced and saved
+  for (const piece of [0, 5]) await storage.writePiece(piece, torrent.piece(piece));
+  await clock.play(1500); // saved
+  await storage.writePiece(6, torrent.piece(6));
+  const after = files.crash();
+  clock.advance(3_600_000);
+
+  const again = storageOf(torrent, after, { clock });
+  assertEquals([...await again.open("resume", QUIET)], [0, 3, 4, 5]);
+  const read = after.calls.reduce((sum, call) => sum + (call.operation === "read" ? call.size : 0), 0);
+  assertEquals(read, 128, "only the two that weren't synced are hashed again");
+  await again.close();
+});
+
+Deno.test("Storage that is killed between a rename and the save finds the file by hashing what it does not know", async () => {
+  const clock = new VirtualClock();
+  const files = new MemoryFiles({ wallClock: () => clock.wallClock() });
+  const storage = storageOf(torrent, files, { clock });
+  await storage.open("resume", QUIET);
+  for (const piece of [2, 3, 4]) await storage.writePiece(piece, torrent.piece(piece));
+  await clock.play(8000);
+  files.onCall = (call) => {
+    assert(call.operation !== "writeFile", "the state is not saved any more");
+    return null;
+  };
+  for (const piece of [5, 6]) await storage.writePiece(piece, torrent.piece(piece));
+  while (files.get("/dl/t/sub/d") === null) await clock.play(0);
+  const after = files.crash();
+
+  const again = storageOf(torrent, after, { clock });
+  assertEquals([...await again.open("resume", QUIET)], [2, 3, 4, 5, 6]);
+  const read = after.calls.reduce((sum, call) => sum + (call.operation === "read" ? call.size : 0), 0);
+  assertEquals(read, 64 + 23);
+  assertEquals(after.get("/dl/t/sub/d"), torrent.file("t/sub/d"));
+  await again.close();
+});

@@ -28,11 +28,12 @@ export interface SessionLike {
 /** Torrents and sessions. */
 export interface Engine {
   /**
-   * Parses a torrent file.
+   * Parses a torrent file. `portable` keeps file names to what Windows allows; elsewhere they stay as other clients there
+   * have them, so that data which one of those fetched is found.
    *
    * @throws {ShoalError} Of kind `torrent` if it is none.
    */
-  parse(bytes: Bytes, options: { readonly source: string }): Promise<Metainfo>;
+  parse(bytes: Bytes, options: { readonly source: string; readonly portable: boolean }): Promise<Metainfo>;
   /** What `info --json` prints. */
   describe(meta: Metainfo): Promise<TorrentDescription>;
   /** A session that has not been started. */

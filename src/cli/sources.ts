@@ -26,7 +26,10 @@ const FETCH_MS = 60_000;
  */
 export async function readTorrent(source: string, context: Context): Promise<Metainfo> {
   const bytes = await readSource(source, context);
-  return await context.engine.parse(bytes, { source: source === "-" ? "standard input" : source });
+  return await context.engine.parse(bytes, {
+    source: source === "-" ? "standard input" : source,
+    portable: context.terminal.isWindows,
+  });
 }
 
 async function readSource(source: string, context: Context): Promise<Bytes> {

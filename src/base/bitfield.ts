@@ -10,8 +10,8 @@ import type { Bytes } from "./bytes.ts";
 const ONES = Uint8Array.from({ length: 256 }, (_, byte) => byte.toString(2).replaceAll("0", "").length);
 
 /**
- * A set of piece indexes, in the byte form of the wire (BEP 3, `bitfield`): piece 0 is the highest bit of the first byte,
- * and spare bits at the end are zero. It knows at any time how many are set.
+ * A set of piece indexes, in the byte form of the wire (BEP 3, `bitfield`): piece 0 is the highest bit of the first
+ * byte, and spare bits at the end are zero. It knows at any time how many are set.
  *
  * @example
  * ```ts

@@ -100,8 +100,8 @@ export const denoFiles: FileSystem = {
 };
 
 /**
- * Deno has no positioned read or write, so calls take turns: seek if the position isn't right already, then transfer. The
- * seek is done on the spot, since it only sets a number in the kernel; the transfers run on the thread pool.
+ * Deno has no positioned read or write, so calls take turns: seek if the position isn't right already, then transfer.
+ * The seek is done on the spot, since it only sets a number in the kernel; the transfers run on the thread pool.
  */
 class DenoFileHandle implements FileHandle {
   readonly #file: Deno.FsFile;

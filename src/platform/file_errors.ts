@@ -96,8 +96,8 @@ export class FileError extends ShoalError {
 
   /**
    * @param fault What went wrong.
-   * @param parts `what`: what was tried, such as `cannot write`. `path`: where. `cause`: the error underneath, which gives the
-   * words when `fault` is `other`.
+   * @param parts `what`: what was tried, such as `cannot write`. `path`: where. `cause`: the error underneath, which
+   * gives the words when `fault` is `other`.
    */
   constructor(
     fault: FileFault,

@@ -1,8 +1,8 @@
 /**
  * The files of one torrent on disk: finding, making, reading, syncing and naming them.
  *
- * Everything that is made here is made below the download folder, and never through a symbolic link below it: a torrent that
- * was downloaded before may have left one.
+ * Everything that is made here is made below the download folder, and never through a symbolic link below it: a torrent
+ * that was downloaded before may have left one.
  *
  * @module
  */
@@ -141,7 +141,9 @@ export class DiskFiles {
     into.fill(0, filled);
   }
 
-  /** Notes sizes and times of the unfinished files: they change with every write, so this is for when writing is over. */
+  /**
+   * Notes sizes and times of the unfinished files: they change with every write, so this is for when writing is over.
+   */
   async lookAtUnfinished(): Promise<void> {
     await forEachLimited(this.#files, LOOKS, async (file, index) => {
       if (file.place === "part") await this.#note(file, this.#path(index));
@@ -176,7 +178,8 @@ export class DiskFiles {
   }
 
   /**
-   * Waits until an unfinished file's data is on the device. Uses a handle of its own, so that writing can go on meanwhile.
+   * Waits until an unfinished file's data is on the device. Uses a handle of its own, so that writing can go on
+   * meanwhile.
    *
    * @param index The file.
    */
@@ -219,7 +222,8 @@ export class DiskFiles {
   }
 
   /**
-   * Makes the symbolic links (BEP 47). A link that leads to nothing in the folder is left out, as is one that leads outside.
+   * Makes the symbolic links (BEP 47). A link that leads to nothing in the folder is left out, as is one that leads
+   * outside.
    */
   async makeLinks(): Promise<void> {
     let todo = this.#map.layout.files.filter((file) => file.symlink !== null);

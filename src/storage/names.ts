@@ -22,12 +22,13 @@ export interface FileNames {
 const MAX_NAME_BYTES = 255;
 
 /**
- * The names of all files. The name of an unfinished file is `NAME.part`; where another file of the torrent has that name
- * already it is `NAME.1.part` and so on, and a long name is cut. The same torrent always gives the same names.
+ * The names of all files. The name of an unfinished file is `NAME.part`; where another file of the torrent has that
+ * name already it is `NAME.1.part` and so on, and a long name is cut. The same torrent always gives the same names.
  *
  * @param layout The torrent.
  * @returns The names, in the order of the files.
- * @throws {StorageError} If a path could lead out of the folder. `metainfo/` never makes such a path; this is the last door.
+ * @throws {StorageError} If a path could lead out of the folder. `metainfo/` never makes such a path; this is the last
+ * door.
  */
 export function nameFiles(layout: StorageLayout): FileNames[] {
   const taken = new Set<string>();

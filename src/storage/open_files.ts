@@ -14,8 +14,8 @@ interface Entry {
 }
 
 /**
- * Shares one handle a file among all who use it, and closes the one that was left alone for longest when there are too many.
- * Whoever uses files holds one at a time, so nobody waits for ever.
+ * Shares one handle a file among all who use it, and closes the one that was left alone for longest when there are too
+ * many. Whoever uses files holds one at a time, so nobody waits for ever.
  */
 export class OpenFiles {
   readonly #open: (file: number) => Promise<FileHandle>;

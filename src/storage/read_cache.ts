@@ -32,8 +32,8 @@ const FEWEST_EXTENTS = 4;
 const TURNS = 8;
 
 /**
- * Reads ahead in extents and drops the one that was left alone for longest. An extent lies inside one piece, so that it never
- * holds what isn't verified yet; once the torrent is complete, small pieces are kept several to an extent.
+ * Reads ahead in extents and drops the one that was left alone for longest. An extent lies inside one piece, so that it
+ * never holds what isn't verified yet; once the torrent is complete, small pieces are kept several to an extent.
  */
 export class ReadCache {
   readonly #layout: StorageLayout;
@@ -126,8 +126,8 @@ export class ReadCache {
   }
 
   /**
-   * Brings bytes of a piece into memory, with what lies around them. Copy them straight after, and load again if that fails:
-   * they may have been dropped already to make room for others.
+   * Brings bytes of a piece into memory, with what lies around them. Copy them straight after, and load again if that
+   * fails: they may have been dropped already to make room for others.
    *
    * @param index The piece.
    * @param begin First byte in the piece.
@@ -177,7 +177,9 @@ export class ReadCache {
     }
   }
 
-  /** Gets a buffer when all are in use; `null` when it isn't needed any more, because extents have changed their shape. */
+  /**
+   * Gets a buffer when all are in use; `null` when it isn't needed any more, because extents have changed their shape.
+   */
   async #waitForBuffer(): Promise<Bytes | null> {
     const generation = this.#generation;
     for (;;) {
@@ -190,7 +192,10 @@ export class ReadCache {
     }
   }
 
-  /** Takes a buffer to fill: one that nobody uses, or that of the extent that was left alone for longest; `null` if none. */
+  /**
+   * Takes a buffer to fill: one that nobody uses, or that of the extent that was left alone for longest; `null` if
+   * none.
+   */
   #takeBuffer(evenFresh: boolean): Bytes | null {
     const buffer = this.#free.pop() ?? this.#makeBuffer() ?? this.#dropOldest(evenFresh);
     if (buffer !== null) this.#filling++;

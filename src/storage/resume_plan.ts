@@ -9,7 +9,8 @@ import { holdsData, type PieceMap } from "./layout.ts";
 import type { FileRecord, ResumeState } from "./resume_state.ts";
 
 /**
- * How the pieces are found out: `resume` believes resume state where the files are as it says, `check` hashes everything,
+ * How the pieces are found out: `resume` believes resume state where the files are as it says, `check` hashes
+ * everything,
  * `trust` believes every file that is there under its final name with the right size.
  */
 export type StartMode = "resume" | "check" | "trust";
@@ -20,13 +21,15 @@ export interface StartPlan {
   readonly believed: Bitfield;
   /** Pieces whose data may be there and must be hashed. */
   readonly check: Bitfield;
-  /** For each file, whether it is as the session that saved the resume state left it, so that it is known to be ours. */
+  /**
+   * For each file, whether it is as the session that saved the resume state left it, so that it is known to be ours.
+   */
   readonly known: readonly boolean[];
 }
 
 /**
- * Milliseconds after the last save in which a killed process may have gone on writing. State is saved about every second;
- * the rest is for slow devices and coarse clocks of file systems.
+ * Milliseconds after the last save in which a killed process may have gone on writing. State is saved about every
+ * second; the rest is for slow devices and coarse clocks of file systems.
  */
 const WRITES_AFTER_SAVE = 10_000;
 
@@ -35,7 +38,8 @@ const WRITES_AFTER_SAVE = 10_000;
  *
  * @param map The torrent.
  * @param found What is on disk, in the order of the files.
- * @param options `mode`: see {@linkcode StartMode}. `state`: resume state of this torrent in this folder, if there is any.
+ * @param options `mode`: see {@linkcode StartMode}. `state`: resume state of this torrent in this folder, if there is
+ * any.
  * @returns What to do.
  */
 export function planStart(
@@ -104,7 +108,8 @@ export function judgeFinalFiles(
       else if (outcome.plan.check.has(piece)) failed++;
     }
     if (verified === end - first && found[index]!.size === file.length) continue;
-    // Without any evidence against it, a file of that name and not too large is taken for the user's unfinished download.
+    // Without any evidence against it, a file of that name and not too large is taken for the user's unfinished
+    // download.
     const ours = verified > 0 || failed === 0 || outcome.plan.known[index]!;
     (ours ? adopt : foreign).push(index);
   }
@@ -112,8 +117,8 @@ export function judgeFinalFiles(
 }
 
 /**
- * Whether a file is as the resume state has it, or as a process that was killed can have left it after going on for a moment:
- * a file that was unfinished or not even there may have grown, and may have got its final name.
+ * Whether a file is as the resume state has it, or as a process that was killed can have left it after going on for a
+ * moment: a file that was unfinished or not even there may have grown, and may have got its final name.
  */
 function isAsLeft(found: FileRecord, record: FileRecord, state: ResumeState): boolean {
   if (found.place === record.place && found.size === record.size && found.modified === record.modified) return true;

@@ -54,9 +54,9 @@ const SYNC_INTERVAL = 5000;
 /**
  * Keeps the data of one torrent. Open it first; then write pieces as they are verified, and read what peers ask for.
  *
- * A file is called `NAME.part` until every piece that covers it is verified and written. Then it is synced, and only then
- * renamed, so that whatever is under its final name is right, even after the power failed. Resume state is saved about
- * every second; files are synced about every five.
+ * A file is called `NAME.part` until every piece that covers it is verified and written. Then it is synced, and only
+ * then renamed, so that whatever is under its final name is right, even after the power failed. Resume state is saved
+ * about every second; files are synced about every five.
  *
  * @example
  * ```ts
@@ -127,8 +127,8 @@ export class Storage {
   }
 
   /**
-   * Finds out what is there. To be called once, before anything else. Nothing is written before it is clear that nothing of
-   * the user's is in the way.
+   * Finds out what is there. To be called once, before anything else. Nothing is written before it is clear that
+   * nothing of the user's is in the way.
    *
    * @param mode How.
    * @param options Whom to tell, and when to give up.
@@ -169,7 +169,8 @@ export class Storage {
    * @param index Which.
    * @param data All of it; must not change until the promise settles.
    * @returns Settles when it is in the file, though perhaps not on the device.
-   * @throws {ShoalError} If it can't be written, or something went wrong in the background. The piece isn't claimed then.
+   * @throws {ShoalError} If it can't be written, or something went wrong in the background. The piece isn't claimed
+   * then.
    */
   writePiece(index: number, data: Bytes): Promise<void> {
     const refusal = this.#refusal(index);
@@ -197,8 +198,8 @@ export class Storage {
   }
 
   /**
-   * Brings bytes of a piece into the read cache, with what lies around them. Loads of the same stretch are done once. Read them
-   * straight after, and load again if that fails: they may have been dropped already to make room for others.
+   * Brings bytes of a piece into the read cache, with what lies around them. Loads of the same stretch are done once.
+   * Read them straight after, and load again if that fails: they may have been dropped already to make room for others.
    *
    * @param index The piece.
    * @param begin First byte in the piece.
@@ -237,7 +238,8 @@ export class Storage {
   }
 
   /**
-   * Finishes the writes, syncs, saves resume state and closes the files. Does as much of it as it can when something fails.
+   * Finishes the writes, syncs, saves resume state and closes the files. Does as much of it as it can when something
+   * fails.
    *
    * @throws {ShoalError} The first failure, be it new or one that has stopped the background work before.
    */

@@ -72,7 +72,7 @@ Deno.test("PieceWriter does not merge what is too large to be worth a copy", asy
   assertEquals(writes(), Array(4).fill(300 * 1024));
 });
 
-Deno.test("PieceWriter fails only the pieces whose write failed, and when none of their data is in use any more", async () => {
+Deno.test("PieceWriter fails only the pieces whose write failed, once none of their data is in use", async () => {
   const torrent = new Torrent(100, [{ path: "a", length: 150 }, { path: "b", length: 150 }]);
   const { files, writer, written } = setUp(torrent);
   files.onCall = (call) => call.operation === "write" && call.path === "/0" && call.size === 50 ? "device" : null;

@@ -66,7 +66,7 @@ function assertWhole(files: MemoryFiles, why: string): void {
   assert(!files.paths().some((path) => path.endsWith(".part")), why);
 }
 
-Deno.test("Storage survives any one call that fails: the failure is told, nothing false is claimed, the next start mends it", async () => {
+Deno.test("Storage tells of any one call that fails, claims nothing false, and the next start mends it", async () => {
   const faultless = new MemoryFiles();
   await session(faultless, new VirtualClock());
   assertWhole(faultless, "without a fault");
@@ -215,7 +215,7 @@ Deno.test("Storage that is killed loses what was written since the last save, at
   await again.close();
 });
 
-Deno.test("Storage that is killed between a rename and the save finds the file by hashing what it does not know", async () => {
+Deno.test("Storage that is killed between a rename and the save hashes what it does not know", async () => {
   const clock = new VirtualClock();
   const files = new MemoryFiles({ wallClock: () => clock.wallClock() });
   const storage = storageOf(torrent, files, { clock });

@@ -179,7 +179,7 @@ Deno.test("Storage.open() adopts somebody's unfinished data", async () => {
   assertEquals(files.get("/dl/t/sub/d"), torrent.file("t/sub/d"));
 });
 
-Deno.test("Storage.open() refuses a file that has nothing in common with the torrent's, and touches nothing", async () => {
+Deno.test("Storage.open() refuses a file that has nothing in common with the torrent's", async () => {
   const files = new MemoryFiles();
   files.put("/dl/t/a", new Uint8Array(130).fill(7));
   files.put("/dl/t/sub/d", torrent.file("t/sub/d").slice(0, 200));

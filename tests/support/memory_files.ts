@@ -111,7 +111,8 @@ export class MemoryFiles implements FileSystem {
   /**
    * The process ends here: calls under way and to come never settle and change nothing.
    *
-   * @param power Random numbers, when the power fails too: of what wasn't synced, each 64 bytes are lost or kept by chance.
+   * @param power Random numbers, when the power fails too: of what wasn't synced, each 64 bytes are lost or kept by
+   * chance.
    * @returns The files as the next process finds them.
    */
   crash(power?: () => number): MemoryFiles {

@@ -49,20 +49,6 @@ declare module "@std/assert" {
   export function unreachable(msg?: string): never;
 }
 
-declare module "@std/cli/parse-args" {
-  export interface ParseOptions {
-    boolean?: boolean | readonly string[];
-    string?: readonly string[];
-    collect?: readonly string[];
-    default?: Record<string, unknown>;
-    alias?: Record<string, string | readonly string[]>;
-    stopEarly?: boolean;
-    unknown?: (arg: string, key?: string, value?: unknown) => unknown;
-  }
-  // deno-lint-ignore no-explicit-any
-  export function parseArgs(args: string[], options?: ParseOptions): { _: (string | number)[] } & Record<string, any>;
-}
-
 declare module "@std/streams" {
   export class LimitedBytesTransformStream extends TransformStream<Uint8Array, Uint8Array> {
     constructor(size: number, options?: { error?: boolean });

@@ -6,11 +6,11 @@
 
 import { formatIp, parseIp, type PeerAddress } from "../base/address.ts";
 import type { Bytes } from "../base/bytes.ts";
-import { concatBytes } from "../base/bytes.ts";
 import { messageOf } from "../base/errors.ts";
 import { VERSION } from "../base/version.ts";
 import { listenError } from "./deno_net.ts";
 import { type Http, HttpError, type HttpRequest, type HttpResponse, type HttpServer } from "./platform.ts";
+import { readLimited } from "./read_limited.ts";
 
 /** How often one request may be sent elsewhere; more is a loop or a game. */
 const MAX_REDIRECTS = 5;
@@ -93,14 +93,9 @@ function httpUrl(text: string, base?: URL): URL {
 /** Reads a body piece by piece, so that one that is too large is never held whole. */
 async function readBody(response: Response, maxBytes: number): Promise<Bytes> {
   if (response.body === null) return new Uint8Array();
-  const parts: Uint8Array[] = [];
-  let length = 0;
-  for await (const part of response.body) {
-    length += part.length;
-    if (length > maxBytes) throw new HttpError(`the answer is larger than ${formatSize(maxBytes)}`);
-    parts.push(part);
-  }
-  return concatBytes(parts);
+  const body = await readLimited(response.body, maxBytes);
+  if (!body) throw new HttpError(`the answer is larger than ${formatSize(maxBytes)}`);
+  return body;
 }
 
 function serve(

@@ -4,8 +4,9 @@
  * @module
  */
 
-import { type Bytes, concatBytes, utf8 } from "../base/bytes.ts";
+import { type Bytes, utf8 } from "../base/bytes.ts";
 import { messageOf, ShoalError } from "../base/errors.ts";
+import { readLimited } from "./read_limited.ts";
 import type { Output, Terminal, TerminalSize } from "./terminal.ts";
 
 /** Milliseconds until a write is tried again on a terminal that another program made non-blocking. */
@@ -161,15 +162,8 @@ function onSignals(signals: readonly Deno.Signal[], listener: () => void): () =>
  * @throws {ShoalError} Of kind `usage` if it is longer.
  */
 export async function readWhole(stream: ReadableStream<Uint8Array>, maxBytes: number): Promise<Bytes> {
-  const parts: Uint8Array[] = [];
-  let length = 0;
-  for await (const part of stream) {
-    length += part.length;
-    if (length > maxBytes) {
-      const why = `it is longer than ${maxBytes} bytes`;
-      throw new ShoalError("usage", { what: "too much data", where: "standard input", why });
-    }
-    parts.push(part);
-  }
-  return concatBytes(parts);
+  const bytes = await readLimited(stream, maxBytes);
+  if (bytes) return bytes;
+  const why = `it is longer than ${maxBytes} bytes`;
+  throw new ShoalError("usage", { what: "too much data", where: "standard input", why });
 }

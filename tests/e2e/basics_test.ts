@@ -48,7 +48,8 @@ testWith(
     withScratch(async (folder) => {
       const { code, stdout, stderr } = await runShoal([], folder);
       assertEquals([code, stdout], [2, []]);
-      assertStringIncludes(stderr.join("\n"), "--help");
+      // To the last line: leaving must not cut off what is still to be written.
+      for (const part of ["--help", "130 interrupted"]) assertStringIncludes(stderr.join("\n"), part);
     }),
 );
 

@@ -1,25 +1,27 @@
 /**
- * Rows in columns that fit the window: the less important columns go first when it is narrow.
+ * Rows in columns that fit the window: the less important columns go first when it is narrow. The table itself is
+ * cli-table3's; only the choice of columns is made here.
  *
  * @module
  */
 
-import { type Paint, painted, type Style } from "./style.ts";
-import { type Align, cell } from "./text.ts";
+import Table from "cli-table3";
+import { type Paint, painted, shown, type Style } from "./style.ts";
+import { clip } from "./text.ts";
 
 /** One column of rows of type `Row`. */
 export interface Column<Row> {
   /** Above the column. */
   readonly header: string;
   /** Which side the cells keep to; left when absent. */
-  readonly align?: Align;
+  readonly align?: "left" | "right";
   /** Fewest cells with which it makes sense. */
   readonly min: number;
   /** Most cells that it can use. */
   readonly max: number;
   /** The lower, the longer it stays. */
   readonly priority: number;
-  /** Text of a cell. */
+  /** Text of a cell. Only the last column shows other characters than ASCII. */
   readonly text: (row: Row) => string;
   /** Colour of a cell; plain when absent. */
   readonly paint?: (row: Row) => Paint;
@@ -33,8 +35,25 @@ export interface Placed<Row> {
   readonly width: number;
 }
 
-/** Cells between two columns. */
-export const GAP = 2;
+const GAP = "  ";
+const ASCII: Style = { color: false, unicode: false };
+const NO_BORDERS = {
+  "top": "",
+  "top-mid": "",
+  "top-left": "",
+  "top-right": "",
+  "bottom": "",
+  "bottom-mid": "",
+  "bottom-left": "",
+  "bottom-right": "",
+  "left": "",
+  "left-mid": "",
+  "mid": "",
+  "mid-mid": "",
+  "right": "",
+  "right-mid": "",
+  "middle": GAP,
+};
 
 /**
  * Chooses the columns for a window and shares out its width.
@@ -46,11 +65,11 @@ export const GAP = 2;
 export function placeColumns<Row>(columns: readonly Column<Row>[], width: number): Placed<Row>[] {
   const byPriority = columns.toSorted((a, b) => a.priority - b.priority);
   const widths = new Map<Column<Row>, number>();
-  let left = width + GAP;
+  let left = width + GAP.length;
   for (const column of byPriority) {
-    if (column.min + GAP > left) break;
+    if (column.min + GAP.length > left) break;
     widths.set(column, column.min);
-    left -= column.min + GAP;
+    left -= column.min + GAP.length;
   }
   for (const [column, min] of widths) {
     const more = Math.min(left, column.max - min);
@@ -63,33 +82,45 @@ export function placeColumns<Row>(columns: readonly Column<Row>[], width: number
   });
 }
 
-/**
- * The line of headers.
- *
- * @param placed The columns.
- * @param style What the terminal can show.
- * @returns One line.
- */
-export function renderHeader<Row>(placed: readonly Placed<Row>[], style: Style): string {
-  const cells = placed.map(({ column, width }) => cell(column.header, { width, align: column.align ?? "left", style }));
-  return painted(cells.join(" ".repeat(GAP)).trimEnd(), "dim", style);
+/** How to draw rows. */
+export interface GridOptions<Row> {
+  /** All columns in their order, the one with text from outside last. */
+  readonly columns: readonly Column<Row>[];
+  /** Cells of the window. */
+  readonly width: number;
+  /** Whether a line of headers comes first. */
+  readonly head: boolean;
+  /** What the terminal can show. */
+  readonly style: Style;
 }
 
 /**
- * One line of cells.
+ * Draws rows in columns.
  *
- * @param row What it shows.
- * @param options `placed`: the columns. `style`: what the terminal can show.
- * @returns One line, no wider than the columns and the gaps between them.
+ * @param rows What they show, at least one.
+ * @param options The columns and the window.
+ * @returns One line a row and one for the headers, none wider than the window.
  */
-export function renderRow<Row>(
-  row: Row,
-  options: { readonly placed: readonly Placed<Row>[]; readonly style: Style },
-): string {
-  const { placed, style } = options;
-  const cells = placed.map(({ column, width }) => {
-    const text = cell(column.text(row), { width, align: column.align ?? "left", style });
-    return painted(text, column.paint?.(row) ?? "plain", style);
+export function renderGrid<Row>(rows: readonly Row[], options: GridOptions<Row>): string[] {
+  const { columns, width, head, style } = options;
+  const placed = placeColumns(columns, width);
+  const last = columns.at(-1);
+  const table = new Table({
+    chars: NO_BORDERS,
+    // An older measure of width than ours is built into the table: where the two disagree, a column with a fixed width
+    // would be cut or filled wrongly. They agree on ASCII, and the last column needs neither.
+    colWidths: placed.map(({ column, width }) => column === last ? null : width),
+    colAligns: placed.map(({ column }) => column.align ?? "left"),
+    // Colours of its own would come from a library that looks into the environment.
+    style: { "padding-left": 0, "padding-right": 0, head: [], border: [] },
   });
-  return cells.join(" ".repeat(GAP));
+  if (head) table.push(placed.map(({ column, width }) => painted(clip(column.header, { width, style }), "dim", style)));
+  for (const row of rows) {
+    table.push(placed.map(({ column, width }) => {
+      const text = column.text(row);
+      const cell = clip(column === last ? text : shown(text, ASCII), { width, style });
+      return painted(cell, column.paint?.(row) ?? "plain", style);
+    }));
+  }
+  return table.toString().split("\n").map((line) => line.trimEnd());
 }

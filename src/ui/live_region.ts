@@ -1,10 +1,12 @@
 /**
- * A part of the terminal that is drawn over and over, as bytes for the terminal.
+ * A part of the terminal that is drawn over and over, as text for the terminal. It is not log-update's job, because that
+ * goes up by as many lines as it wrote: after the window became narrower, wrapped remains of each frame would stay on the
+ * screen. It also looks at the process's own output when it is loaded, past the `Terminal` that is handed in.
  *
  * @module
  */
 
-import { displayWidth } from "./text.ts";
+import stringWidth from "string-width";
 
 const ESC = "\x1b[";
 /** Synchronized output: terminals that know it show what is between all at once, others ignore it. */
@@ -15,8 +17,6 @@ export const SHOW_CURSOR = `${ESC}?25h`;
 const HIDE_CURSOR = `${ESC}?25l`;
 const ERASE_LINE_END = `${ESC}K`;
 const ERASE_BELOW = `${ESC}J`;
-// deno-lint-ignore no-control-regex
-const COLORS = /\x1b\[\d+m/g;
 
 /** Lines at the bottom of the output that replace themselves. Keeps what it drew last; the cursor rests below it. */
 export class LiveRegion {
@@ -39,7 +39,7 @@ export class LiveRegion {
     const start = this.#toStart(columns);
     // Lines are replaced in place, for what is erased first can flicker; lines above may wrap, so they need the room.
     const fixed = above.length === 0 ? "" : `${ERASE_BELOW}${above.map((line) => `${line}\n`).join("")}`;
-    const region = lines.map((line) => `${line}${cellsOf(line) < columns ? ERASE_LINE_END : ""}\n`).join("");
+    const region = lines.map((line) => `${line}${stringWidth(line) < columns ? ERASE_LINE_END : ""}\n`).join("");
     this.#drawn = [...lines];
     this.#columns = columns;
     return `${BEGIN}${HIDE_CURSOR}${start}${fixed}${region}${ERASE_BELOW}${END}`;
@@ -61,13 +61,9 @@ export class LiveRegion {
   #toStart(columns: number): string {
     const rows = columns >= this.#columns
       ? this.#drawn.length
-      : this.#drawn.reduce((sum, line) => sum + Math.max(1, Math.ceil(cellsOf(line) / columns)), 0);
+      : this.#drawn.reduce((sum, line) => sum + Math.max(1, Math.ceil(stringWidth(line) / columns)), 0);
     return rows === 0 ? "" : `\r${ESC}${rows}A`;
   }
-}
-
-function cellsOf(line: string): number {
-  return displayWidth(line.replace(COLORS, ""));
 }
 
 function sameLines(a: readonly string[], b: readonly string[]): boolean {

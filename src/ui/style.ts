@@ -4,6 +4,7 @@
  * @module
  */
 
+import styles from "ansi-styles";
 import { printable } from "./printable.ts";
 
 /** How to draw. */
@@ -16,15 +17,6 @@ export interface Style {
 
 /** A colour or weight; each is one of the terminal's own sixteen, so that the user's theme decides. */
 export type Paint = "plain" | "bold" | "dim" | "red" | "green" | "yellow" | "cyan";
-
-const CODES: Readonly<Record<Exclude<Paint, "plain">, readonly [on: number, off: number]>> = {
-  bold: [1, 22],
-  dim: [2, 22],
-  red: [31, 39],
-  green: [32, 39],
-  yellow: [33, 39],
-  cyan: [36, 39],
-};
 
 /**
  * The style that the environment asks for.
@@ -51,8 +43,8 @@ export function styleFor(env: (name: string) => string | undefined): Style {
  */
 export function painted(text: string, paint: Paint, style: Style): string {
   if (!style.color || paint === "plain" || text === "") return text;
-  const [on, off] = CODES[paint];
-  return `\x1b[${on}m${text}\x1b[${off}m`;
+  const { open, close } = styles[paint];
+  return open + text + close;
 }
 
 /**

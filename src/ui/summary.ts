@@ -4,14 +4,16 @@
  * @module
  */
 
+import stringWidth from "string-width";
 import type { SessionEvent, TorrentSnapshot } from "../session/types.ts";
 import { formatElapsed, formatPart, formatPercent, formatPlural, formatRate, formatSize } from "./format.ts";
 import { painted, shown, type Style } from "./style.ts";
-import { clip, displayWidth } from "./text.ts";
+import { clip } from "./text.ts";
 import { ratioOf } from "./ratio.ts";
 
 interface Account {
-  last: TorrentSnapshot;
+  /** How it stood when it was last looked at; `null` before the first look. */
+  last: TorrentSnapshot | null;
   /** Addresses of the peers that gave something. */
   readonly givers: Set<string>;
   completed: { readonly seconds: number; readonly bytes: number; readonly rate: number } | null;
@@ -33,28 +35,30 @@ export class Summary {
   readonly #accounts = new Map<string, Account>();
 
   /**
-   * Takes note of how things stand; peers that come and go between two calls are not counted.
+   * Takes note of how things stand.
    *
    * @param snapshots All torrents.
    */
   observe(snapshots: readonly TorrentSnapshot[]): void {
     for (const torrent of snapshots) {
-      const account = this.#account(torrent);
+      const account = this.#account(torrent.infoHash.hex);
       account.last = torrent;
       for (const peer of torrent.peers) if (peer.downloaded > 0) account.givers.add(peer.address);
     }
   }
 
   /**
-   * Takes note of an event; the torrents must have been observed at least once.
+   * Takes note of an event: a peer may come and go between two looks at how things stand.
    *
    * @param event What happened.
    */
   event(event: SessionEvent): void {
-    const account = this.#accounts.get(event.infohash);
-    if (account === undefined) return;
+    const account = this.#account(event.infohash);
     if (event.event === "completed") account.completed = event;
     if (event.event === "error") account.failed = true;
+    if (event.event === "peer" && event.action === "disconnected" && (event.downloaded ?? 0) > 0) {
+      account.givers.add(event.address);
+    }
   }
 
   /**
@@ -63,26 +67,30 @@ export class Summary {
    * @returns Lines, each without its end; none for a torrent that failed, since its error line says it all.
    */
   lines(options: SummaryOptions): string[] {
-    const accounts = [...this.#accounts.values()].filter(({ failed, last }) => !failed && last.state !== "failed");
-    return accounts.flatMap((account) => render(account, options));
+    return [...this.#accounts.values()].flatMap(({ last, failed, ...rest }) =>
+      last === null || failed || last.state === "failed" ? [] : render({ last, ...rest }, options)
+    );
   }
 
-  #account(torrent: TorrentSnapshot): Account {
-    const known = this.#accounts.get(torrent.infoHash.hex);
+  #account(infohash: string): Account {
+    const known = this.#accounts.get(infohash);
     if (known !== undefined) return known;
-    const made = { last: torrent, givers: new Set<string>(), completed: null, failed: false };
-    this.#accounts.set(torrent.infoHash.hex, made);
+    const made = { last: null, givers: new Set<string>(), completed: null, failed: false };
+    this.#accounts.set(infohash, made);
     return made;
   }
 }
 
-function render(account: Account, { savedIn, style, columns = Infinity }: SummaryOptions): string[] {
-  const folder = isComplete(account) ? savedIn(account.last.infoHash.hex) : null;
+type Outcome = Pick<Account, "givers" | "completed"> & { readonly last: TorrentSnapshot };
+
+function render(outcome: Outcome, { savedIn, style, columns = Infinity }: SummaryOptions): string[] {
+  const { last } = outcome;
+  const folder = isComplete(outcome) ? savedIn(last.infoHash.hex) : null;
   const place = folder === null ? [] : [`saved in ${folder === "." ? "the current folder" : shown(folder, style)}`];
-  const phrases = [...describe(account), ...place];
-  const name = shown(account.last.name, style);
+  const phrases = [...describe(outcome), ...place];
+  const name = shown(last.name, style);
   const line = `${name}: ${phrases.join(", ")}`;
-  if (displayWidth(line) <= columns) return [painted(name, "bold", style) + line.slice(name.length)];
+  if (stringWidth(line) <= columns) return [painted(name, "bold", style) + line.slice(name.length)];
   return [painted(clip(name, { width: columns, style }), "bold", style), ...packed(phrases, columns)];
 }
 
@@ -92,14 +100,14 @@ function packed(phrases: readonly string[], columns: number): string[] {
   for (const [i, phrase] of phrases.entries()) {
     const text = i < phrases.length - 1 ? `${phrase},` : phrase;
     const last = lines.at(-1);
-    if (last !== undefined && displayWidth(last) + 1 + displayWidth(text) <= columns) {
+    if (last !== undefined && stringWidth(last) + 1 + stringWidth(text) <= columns) {
       lines[lines.length - 1] += ` ${text}`;
     } else lines.push(`  ${text}`);
   }
   return lines;
 }
 
-function describe({ last, givers, completed }: Account): string[] {
+function describe({ last, givers, completed }: Outcome): string[] {
   const gave = last.uploaded === 0
     ? "gave nothing back"
     : `gave back ${formatSize(last.uploaded)} (ratio ${ratioOf(last).toFixed(2)})`;
@@ -113,6 +121,6 @@ function describe({ last, givers, completed }: Account): string[] {
   return [got, `from ${formatPlural(givers.size, "peer")}`, gave];
 }
 
-function isComplete({ last, completed }: Pick<Account, "last" | "completed">): boolean {
+function isComplete({ last, completed }: Pick<Outcome, "last" | "completed">): boolean {
   return completed !== null || (last.state !== "checking" && last.verified >= last.size);
 }

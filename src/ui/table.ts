@@ -4,13 +4,14 @@
  * @module
  */
 
+import stringWidth from "string-width";
 import type { PeerSnapshot, TorrentSnapshot, TorrentState } from "../session/types.ts";
 import { renderBar } from "./bar.ts";
 import { formatDuration, formatPart, formatPercent, formatPlural, formatRate, formatSize, UNKNOWN } from "./format.ts";
-import { type Column, placeColumns, renderHeader, renderRow } from "./grid.ts";
+import { type Column, renderGrid } from "./grid.ts";
 import { ratioOf } from "./ratio.ts";
 import { type Paint, painted, type Style } from "./style.ts";
-import { cell } from "./text.ts";
+import { clip } from "./text.ts";
 
 /** The window and what it can show. */
 export interface TableOptions {
@@ -69,8 +70,7 @@ export function renderTable(snapshots: readonly TorrentSnapshot[], options: Tabl
   const columns = PEER_COLUMNS.map((column) =>
     column === ADDRESS ? { ...column, max: Math.max(column.max, Math.min(longest, MAX_ADDRESS)) } : column
   );
-  const placed = placeColumns(columns, width);
-  return [...lines, "", renderHeader(placed, style), ...peers.map((peer) => renderRow(peer, { placed, style }))];
+  return [...lines, "", ...renderGrid(peers, { columns, width, head: true, style })];
 }
 
 interface Place {
@@ -102,8 +102,10 @@ function renderTitle(torrent: TorrentSnapshot, { width, style }: Place): string 
     : `${formatPlural(torrent.peerCount, "peer")}, ${formatPlural(torrent.seedCount, "seed")}`;
   const stateWidth = width < ONE_LINE_WIDTH ? torrent.state.length : STATE_WIDTH;
   const state = painted(torrent.state.padEnd(stateWidth), STATE_PAINT[torrent.state], style);
-  const name = cell(torrent.name, { width: width - stateWidth - peers.length - 4, style });
-  return `${state}  ${painted(name, "bold", style)}  ${painted(peers, "dim", style)}`;
+  const room = width - stateWidth - peers.length - 4;
+  const name = clip(torrent.name, { width: room, style });
+  const space = " ".repeat(room - stringWidth(name) + 2);
+  return `${state}  ${painted(name, "bold", style)}${space}${painted(peers, "dim", style)}`;
 }
 
 /** A piece of a line whose width is known without looking through its colours. */
@@ -150,16 +152,16 @@ function renderShort(
   snapshots: readonly TorrentSnapshot[],
   { width, room, style }: Place & { readonly room: number },
 ): string[] {
-  const placed = placeColumns(SHORT_COLUMNS, width);
   const fitting = snapshots.length <= room ? snapshots.length : room - 1;
-  const lines = snapshots.slice(0, fitting).map((torrent) => renderRow(torrent, { placed, style }));
+  const shown = snapshots.slice(0, fitting);
+  const lines = shown.length === 0 ? [] : renderGrid(shown, { columns: SHORT_COLUMNS, width, head: false, style });
   if (fitting === snapshots.length) return lines;
   const total = (of: (torrent: TorrentSnapshot) => number): string =>
     formatRate(snapshots.reduce((sum, torrent) => sum + of(torrent), 0));
   const more = `${snapshots.length - fitting} more; all: ${total((t) => t.rateDown)} down, ${
     total((t) => t.rateUp)
   } up`;
-  return [...lines, painted(cell(more, { width, style }).trimEnd(), "dim", style)];
+  return [...lines, painted(clip(more, { width, style }), "dim", style)];
 }
 
 const SHORT_COLUMNS: readonly Column<TorrentSnapshot>[] = [
@@ -172,18 +174,18 @@ const SHORT_COLUMNS: readonly Column<TorrentSnapshot>[] = [
     text: (torrent) => formatPercent(torrent.progress),
     paint: (torrent) => STATE_PAINT[torrent.state],
   },
-  { header: "NAME", min: 18, max: MAX_WIDTH, priority: 9, text: (torrent) => torrent.name },
-  numberColumn("SIZE", { width: SIZE_WIDTH, priority: 4, value: (torrent) => torrent.size, format: formatSize }),
-  numberColumn("DOWN", { width: RATE_WIDTH, priority: 2, value: (torrent) => torrent.rateDown, format: formatRate }),
-  numberColumn("UP", { width: RATE_WIDTH, priority: 5, value: (torrent) => torrent.rateUp, format: formatRate }),
+  numberColumn("SIZE", { width: SIZE_WIDTH, priority: 5, value: (torrent) => torrent.size, format: formatSize }),
+  numberColumn("DOWN", { width: RATE_WIDTH, priority: 3, value: (torrent) => torrent.rateDown, format: formatRate }),
+  numberColumn("UP", { width: RATE_WIDTH, priority: 6, value: (torrent) => torrent.rateUp, format: formatRate }),
   {
     header: "ETA",
     min: TIME_WIDTH,
     max: TIME_WIDTH,
-    priority: 3,
+    priority: 4,
     text: (torrent) => formatDuration(torrent.eta),
     paint: () => "dim",
   },
+  { header: "NAME", min: 18, max: MAX_WIDTH, priority: 2, text: (torrent) => torrent.name },
 ];
 
 /** Takes any IPv4 address; IPv6 addresses widen it where there is room. */
@@ -198,7 +200,6 @@ const ADDRESS: Column<PeerSnapshot> = {
 
 const PEER_COLUMNS: readonly Column<PeerSnapshot>[] = [
   ADDRESS,
-  { header: "CLIENT", min: 12, max: 26, priority: 5, text: (peer) => peer.client || UNKNOWN, paint: activity },
   { header: "FLAGS", min: 6, max: 6, priority: 6, text: (peer) => peer.flags, paint: () => "dim" },
   {
     header: "HAS",
@@ -213,6 +214,7 @@ const PEER_COLUMNS: readonly Column<PeerSnapshot>[] = [
   numberColumn("UP", { width: RATE_WIDTH, priority: 4, value: (peer) => peer.rateUp, format: formatRate }),
   numberColumn("GOT", { width: SIZE_WIDTH, priority: 7, value: (peer) => peer.downloaded, format: formatSize }),
   numberColumn("GAVE", { width: SIZE_WIDTH, priority: 8, value: (peer) => peer.uploaded, format: formatSize }),
+  { header: "CLIENT", min: 12, max: 40, priority: 5, text: (peer) => peer.client || UNKNOWN, paint: activity },
 ];
 
 function numberColumn<Row>(

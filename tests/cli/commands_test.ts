@@ -153,7 +153,7 @@ Deno.test("info shows everything to people, and nothing that does harm", async (
   assertEquals(world.terminal.stdout.lines, [
     "b",
     "  size         19.5 KiB (20,000 bytes) in 2 files",
-    "  pieces       2 of 16.0 KiB",
+    "  pieces       2 of 16 KiB",
     `  info-hash    ${"62".repeat(20)}`,
     "  private      yes: peers come from its trackers only",
     "  trackers     1: http://one.test/announce",

@@ -150,7 +150,7 @@ Deno.test("a dumb terminal gets plain lines", async () => {
   world.session.added[0]!.finish();
   assertEquals(await code, 0);
   assertFalse(world.terminal.stdout.text.includes("\x1b"));
-  assertStringIncludes(world.terminal.stdout.text, "a: 50.0% (1.9 / 3.7 GiB), 11.4 MiB/s down");
+  assertStringIncludes(world.terminal.stdout.text, "a: 50.0% (1.9 / 3.73 GiB), 11.4 MiB/s down");
 });
 
 Deno.test("--timeout gives up when nothing has arrived for so long, and says what the tracker said", async () => {

@@ -22,14 +22,18 @@ Deno.test("formatSize() uses 1024-based units and never shows 1024 of one", () =
     [0, "0 B"],
     [1, "1 B"],
     [1023, "1023 B"],
-    [KIB, "1.0 KiB"],
+    [1.6, "2 B"],
+    [KIB, "1 KiB"],
+    [1.234 * KIB, "1.23 KiB"],
     [1.5 * GIB, "1.5 GiB"],
     [99.94 * MIB, "99.9 MiB"],
     [99.96 * MIB, "100 MiB"],
     [1023.4 * KIB, "1023 KiB"],
-    [1023.9 * KIB, "1.0 MiB"],
-    [2 ** 50, "1.0 PiB"],
+    [1023.9 * KIB, "1 MiB"],
+    [2 ** 50, "1 PiB"],
     [-5, "0 B"],
+    [Infinity, "-"],
+    [NaN, "-"],
   ];
   for (const [bytes, text] of cases) assertEquals(formatSize(bytes), text);
 });
@@ -41,16 +45,26 @@ Deno.test("formatSize() and formatRate() keep to their widths", () => {
   }));
 });
 
+Deno.test("formatPart() keeps to its width", () => {
+  const size = fc.double({ min: 0, max: 2 ** 69, noNaN: true });
+  fc.assert(fc.property(size, size, (done, size) => {
+    assertLessOrEqual(formatPart(done, size).length, 15);
+  }));
+});
+
 Deno.test("formatPart() shows both numbers in the unit of the whole", () => {
   assertEquals(formatPart(12 * MIB, 1.5 * GIB), "0.0 / 1.5 GiB");
   assertEquals(formatPart(GIB, 1.5 * GIB), "1.0 / 1.5 GiB");
   assertEquals(formatPart(99 * MIB, 700 * MIB), "99.0 / 700 MiB");
+  assertEquals(formatPart(699.99 * MIB, 700 * MIB), "700 / 700 MiB");
+  assertEquals(formatPart(2e9, 4e9), "1.9 / 3.73 GiB");
+  assertEquals(formatPart(5e9, 4e9), "3.73 / 3.73 GiB");
   assertEquals(formatPart(3, 5), "3 / 5 B");
   assertEquals(formatPart(0, 0), "0 / 0 B");
 });
 
 Deno.test("formatPercent() cuts, so that only what is complete shows as 100", () => {
-  const cases: [number, number, string][] = [
+  const cases: [number, 0 | 1, string][] = [
     [0, 1, "0.0%"],
     [0.4629, 1, "46.2%"],
     [0.57, 0, "57%"],
@@ -69,22 +83,25 @@ Deno.test("formatDuration() shows the two largest units in at most 7 characters"
     [null, "-"],
     [NaN, "-"],
     [Infinity, "-"],
-    [-3, "0s"],
-    [0.4, "0s"],
+    [-3, "1s"],
+    [0.4, "1s"],
     [59.4, "59s"],
-    [59.6, "1m 00s"],
+    [59.6, "1m"],
     [133, "2m 13s"],
-    [3599.7, "1h 00m"],
-    [3 * 3600 + 5 * 60, "3h 05m"],
-    [86400 * 4 + 3600 * 6, "4d 06h"],
+    [3599.7, "1h"],
+    [3 * 3600 + 5 * 60, "3h 5m"],
+    [3 * 3600 + 5, "3h"],
+    [86400 * 4 + 3600 * 6, "4d 6h"],
+    [86400 * 2 + 59 * 60, "2d"],
     [86400 * 100, "-"],
   ];
   for (const [seconds, text] of cases) assertEquals(formatDuration(seconds), text);
-  fc.assert(fc.property(fc.double({ min: 0 }), (seconds) => formatDuration(seconds).length <= 7));
+  const seconds = fc.oneof(fc.double({ min: 0 }), fc.double({ min: 0, max: 101 * 86400, noNaN: true }));
+  fc.assert(fc.property(seconds, (seconds) => formatDuration(seconds).length <= 7));
 });
 
 Deno.test("formatElapsed() is finer below ten seconds", () => {
-  assertEquals([0.84, 9.94, 9.96, 61].map(formatElapsed), ["0.8s", "9.9s", "10s", "1m 01s"]);
+  assertEquals([0, 0.84, 1.5, 9.96, 10, 61].map(formatElapsed), ["0ms", "840ms", "1.5s", "9.9s", "10s", "1m 1s"]);
 });
 
 Deno.test("formatCount() and formatPlural() count things", () => {

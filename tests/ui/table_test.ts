@@ -76,7 +76,7 @@ Deno.test("renderTable() puts bar and numbers on one line where there is room", 
   });
   assertEquals(lines.length, 2);
   assertEquals(lines[0], `downloading  debian.iso${" ".repeat(40)}24 peers, 9 seeds`);
-  assertStringIncludes(lines[1]!, "  50.0%   1.9 / 3.7 GiB  \u2193 11.4 MiB/s  \u2191  879 KiB/s  ETA 2m 46s");
+  assertStringIncludes(lines[1]!, "  50.0%   1.9 / 3.73 GiB  \u2193 11.4 MiB/s  \u2191  879 KiB/s  ETA 2m 46s");
 });
 
 Deno.test("renderTable() keeps progress, rate and time left on the narrowest terminal", () => {
@@ -84,7 +84,7 @@ Deno.test("renderTable() keeps progress, rate and time left on the narrowest ter
   assertEquals(lines, [
     "downloading  debian.iso          0 peers",
     "[###############----------------]  50.0%",
-    "1.9 / 3.7 GiB  D 11.4 MiB/s  2m 46s ",
+    "1.9 / 3.73 GiB  D 11.4 MiB/s  2m 46s ",
   ]);
 });
 
@@ -101,9 +101,9 @@ Deno.test("renderTable() lists the busiest peers first and drops columns as the 
   ];
   const draw = (columns: number) => renderTable([torrentSnapshot({ peers })], { columns, rows: 24, style: PLAIN });
   const wide = draw(120).slice(-4);
-  assertEquals(wide[0]!.trim().split(/\s+/), ["PEER", "CLIENT", "FLAGS", "HAS", "DOWN", "UP", "GOT", "GAVE"]);
+  assertEquals(wide[0]!.trim().split(/\s+/), ["PEER", "FLAGS", "HAS", "DOWN", "UP", "GOT", "GAVE", "CLIENT"]);
   assertEquals(wide.slice(1).map((line) => line.split(/\s+/)[0]), ["10.0.0.2:2", "10.0.0.3:3", "10.0.0.1:1"]);
-  assertEquals(draw(80).at(-4)!.trim().split(/\s+/), ["PEER", "CLIENT", "FLAGS", "HAS", "DOWN", "UP"]);
+  assertEquals(draw(80).at(-4)!.trim().split(/\s+/), ["PEER", "FLAGS", "HAS", "DOWN", "UP", "CLIENT"]);
   assertEquals(draw(40).at(-4)!.trim().split(/\s+/), ["PEER", "HAS", "DOWN"]);
 });
 
@@ -113,6 +113,32 @@ Deno.test("renderTable() shows an IPv6 address whole where there is room", () =>
   assertStringIncludes(renderTable([torrent], { columns: 120, rows: 24, style: PLAIN }).at(-1)!, `${address}  `);
 });
 
+Deno.test("renderTable() keeps the columns in line, whatever clients call themselves", () => {
+  const clients = [
+    "qBittorrent 4.5.2",
+    "\u0e01\u0e34\u0e19 1",
+    "\u6f22\u5b57 \ud83d\ude00",
+    "a\nb\x1b[31m",
+    "",
+    "x".repeat(99),
+  ];
+  const peers = clients.map((client, i) => peerSnapshot({ address: `10.0.0.${i}:6881`, client, rateDown: 2_000_000 }));
+  for (const columns of [40, 80, 200]) {
+    const options = { columns, rows: 24, style: PLAIN };
+    const [head, ...rows] = renderTable([torrentSnapshot({ peers })], options).slice(-clients.length - 1);
+    const end = head!.indexOf("DOWN") + "DOWN".length;
+    for (const row of rows) assertEquals(row.slice(end - 10, end), "1.91 MiB/s");
+    const start = head!.indexOf("CLIENT");
+    if (start >= 0) assertEquals(rows.map((row) => row[start]), ["q", "\u0e01", "\u6f22", "a", "-", "x"]);
+  }
+});
+
+Deno.test("renderTable() names every torrent, however narrow the window and many they are", () => {
+  const torrents = Array.from({ length: 6 }, (_, i) => torrentSnapshot({ name: `\u6f22\u5b57 ${i}` }));
+  const lines = renderTable(torrents, { columns: 40, rows: 10, style: PLAIN });
+  assertEquals(lines.map((line) => line.slice(-4)), torrents.map(({ name }) => name));
+});
+
 Deno.test("renderTable() leaves peers out, then uses one line a torrent, then sums up what does not fit", () => {
   const torrents = Array.from({ length: 6 }, (_, i) => torrentSnapshot({ name: `t${i}`, peers: [peerSnapshot()] }));
   const draw = (rows: number) => renderTable(torrents, { columns: 100, rows, style: PLAIN });
@@ -120,7 +146,7 @@ Deno.test("renderTable() leaves peers out, then uses one line a torrent, then su
   assertEquals(draw(15).length, 12);
   assertEquals(draw(12).length, 6);
   assertEquals(draw(5).length, 4);
-  assertEquals(draw(5).at(-1), "3 more; all: 68.7 MiB/s down, 5.1 MiB/s up");
+  assertEquals(draw(5).at(-1), "3 more; all: 68.7 MiB/s down, 5.15 MiB/s up");
 });
 
 Deno.test("renderBar() is smooth to an eighth of a cell and full only at the end", () => {
@@ -155,4 +181,6 @@ Deno.test("styleFor() honours NO_COLOR, dumb terminals and the locale", () => {
   assertEquals(style({ LC_ALL: "C", LANG: "de_DE.UTF-8" }).unicode, false);
   assertEquals(painted("x", "red", ASCII), "x");
   assertEquals(painted("x", "red", COLOR), "\x1b[31mx\x1b[39m");
+  assertEquals(painted("x", "dim", COLOR), "\x1b[2mx\x1b[22m");
+  assertEquals(painted("x", "plain", COLOR), "x");
 });

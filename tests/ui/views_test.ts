@@ -168,13 +168,30 @@ Deno.test("LiveView sums up in place of the table, on lines that fit", async () 
   };
   assertStringIncludes(
     await sumUp(120),
-    "\x1b[Jdebian.iso: 3.7 GiB in 1m 40s (38.1 MiB/s), from 1 peer, gave back 95.4 MiB (ratio 0.05), saved in out\n",
+    "\x1b[Jdebian.iso: 3.73 GiB in 1m 40s (38.1 MiB/s), from 1 peer, gave back 95.4 MiB (ratio 0.05), saved in out\n",
   );
   assertStringIncludes(
     await sumUp(40),
-    "\x1b[Jdebian.iso\n  3.7 GiB in 1m 40s (38.1 MiB/s),\n  from 1 peer,\n" +
+    "\x1b[Jdebian.iso\n  3.73 GiB in 1m 40s (38.1 MiB/s),\n  from 1 peer,\n" +
       "  gave back 95.4 MiB (ratio 0.05),\n  saved in out\n",
   );
+});
+
+Deno.test("PlainView counts the peers that gave something, also those that came and went between two looks", async () => {
+  const { terminal, scene, view } = plain();
+  const gone = (address: string, downloaded: number): SessionEvent => {
+    return { ...BANNED, action: "disconnected", address, message: "", downloaded, uploaded: 0 };
+  };
+  scene.torrents = [];
+  view.start();
+  for (const event of [gone("a:1", 5), gone("b:1", 0), gone("a:1", 7), gone("c:1", 1)]) view.event(event);
+  const peers = [peerSnapshot({ address: "d:1", downloaded: 9 }), peerSnapshot({ address: "e:1", downloaded: 0 })];
+  scene.torrents = [torrentSnapshot({ peers })];
+  view.event({ ...COMPLETED, seconds: 0.8 });
+  scene.torrents = [torrentSnapshot({ verified: 4_000_000_000 })];
+  view.event(gone("d:1", 9));
+  await view.close();
+  assertStringIncludes(terminal.stdout.text, "in 800ms (38.1 MiB/s), from 3 peers, ");
 });
 
 Deno.test("LiveView draws 100 peers in far less than the time of a frame", async () => {
@@ -184,16 +201,14 @@ Deno.test("LiveView draws 100 peers in far less than the time of a frame", async
   );
   const { clock, scene, view } = live({ size: { columns: 200, rows: 50 } });
   view.start();
-  const frames = 200;
-  let spent = 0;
-  for (let i = 0; i < frames; i++) {
+  const spent = Array.from({ length: 100 }, (_, i) => {
     scene.torrents = [torrentSnapshot({ rateDown: i * 1_000_000, peers })];
     const before = performance.now();
     clock.advance(200);
-    spent += performance.now() - before;
-  }
-  // the goal is 2 ms; the bound is loose because the machine is shared
-  assertLess(spent / frames, 10);
+    return performance.now() - before;
+  });
+  // what others do on the machine only ever adds to the time, so the quicker frames tell what drawing costs
+  assertLess(spent.sort((a, b) => a - b)[25]!, 10);
   await view.close();
 });
 
@@ -205,8 +220,8 @@ Deno.test("PlainView writes a line every five seconds, if there is something new
   scene.torrents = [torrentSnapshot({ state: "seeding", progress: 1, rateDown: 0 })];
   clock.advance(1_000);
   assertEquals(terminal.stdout.lines, [
-    "debian.iso: 3.7 GiB in 1 file",
-    "debian.iso: 50.0% (1.9 / 3.7 GiB), 11.4 MiB/s down, 879 KiB/s up, 0 peers, ETA 2m 46s",
+    "debian.iso: 3.73 GiB in 1 file",
+    "debian.iso: 50.0% (1.9 / 3.73 GiB), 11.4 MiB/s down, 879 KiB/s up, 0 peers, ETA 2m 46s",
     "debian.iso: seeding, 879 KiB/s up, 95.4 MiB sent (ratio 0.05), 0 peers",
   ]);
   await view.close();
@@ -248,7 +263,7 @@ Deno.test("PlainView says which of several torrents it means, and lets no messag
   assertEquals(terminal.stderr.lines, [
     "shoal: warning: b\ufffd]0;x\ufffd: tracker http://tracker.test/announce failed: \ufffd[2Jgone fake line",
   ]);
-  assertEquals(terminal.stdout.lines[1], "b\ufffd]0;x\ufffd: 3.7 GiB in 1 file");
+  assertEquals(terminal.stdout.lines[1], "b\ufffd]0;x\ufffd: 3.73 GiB in 1 file");
   await view.close();
 });
 
@@ -264,8 +279,8 @@ Deno.test("PlainView sums up what was stopped, what was there already, and leave
   terminal.stdout.text = "";
   await view.close();
   assertEquals(terminal.stdout.lines, [
-    "debian.iso: stopped at 50.0% (1.9 / 3.7 GiB), gave nothing back, the same command goes on from there",
-    "there: 3.7 GiB, was complete already, gave nothing back, saved in out",
+    "debian.iso: stopped at 50.0% (1.9 / 3.73 GiB), gave nothing back, the same command goes on from there",
+    "there: 3.73 GiB, was complete already, gave nothing back, saved in out",
   ]);
   const failed = plain();
   failed.view.start();

@@ -17,17 +17,12 @@ import { FrameReader, type MessageHandler } from "../wire/frame_reader.ts";
 import { FrameWriter } from "../wire/frame_writer.ts";
 import type { Handshake } from "../wire/handshake.ts";
 import { BLOCK_SIZE, MessageId, messageName, WireError } from "../wire/messages.ts";
-import { BlockQueue } from "./block_queue.ts";
 import { clientName } from "./client_name.ts";
-import { PipelineDepth } from "./pipeline_depth.ts";
 import { RateMeter } from "./rate_meter.ts";
+import { Requests } from "./requests.ts";
 import { nextPhase, type Phase } from "./rules.ts";
 import { REQUEST_QUEUE_LIMIT, type UploadHost, Uploads } from "./uploads.ts";
 
-/** Requests that a peer holds when it doesn't say. libtorrent assumes the same. */
-const DEFAULT_PEER_QUEUE = 250;
-/** Most requests that we keep outstanding, whatever a peer offers: 32 MiB. */
-const MAX_OUTSTANDING = 2048;
 /** Pieces that a peer may allow us while it chokes us; more are ignored. */
 const MAX_ALLOWED_FAST = 64;
 
@@ -35,8 +30,6 @@ const MAX_ALLOWED_FAST = 64;
 export interface PeerHost extends UploadHost {
   /** Pieces of the torrent. */
   readonly pieceCount: number;
-  /** Bytes of a piece. */
-  pieceSize(index: number): number;
   /** Milliseconds on the clock that never jumps. */
   now(): number;
   /** The peer has one piece more. */
@@ -118,14 +111,14 @@ export class Peer implements MessageHandler {
   lastSent: number;
   /** When the last block that we asked for came, or the first request went out after a pause. */
   lastBlock = 0;
+  /** When payload last went either way. */
+  lastPayload: number;
   /** Requests that it turned down although it doesn't choke us, since the last regular turn. */
   turnedDown = 0;
-  /** Blocks that came without having been asked for. */
-  unrequested = 0;
+  /** State of the picker in which it had nothing for us; kept by the download. */
+  fruitless = -1;
   /** Blocks that we asked for. */
-  requests: BlockQueue = new BlockQueue(MAX_OUTSTANDING);
-  /** How many blocks to ask for. */
-  pipeline = new PipelineDepth(DEFAULT_PEER_QUEUE);
+  readonly requests: Requests;
   /** Blocks that it asked for. */
   readonly uploads: Uploads;
   /** Pieces that it sends although it chokes us (BEP 6). */
@@ -146,6 +139,7 @@ export class Peer implements MessageHandler {
   readonly #host: PeerHost;
   readonly #block: ReceivedBlock = { index: 0, begin: 0, source: new Uint8Array(0), at: 0, length: 0, latency: 0 };
   #phase: Phase = "opening";
+  #portKnown = false;
   #uploadOnlyId: number | null = null;
 
   /**
@@ -169,9 +163,14 @@ export class Peer implements MessageHandler {
     this.fast = options.handshake.fast;
     this.client = clientName(this.peerId);
     this.pieces = new Bitfield(host.pieceCount);
+    this.requests = new Requests({ fast: this.fast, writer: this.writer });
     this.uploads = new Uploads(host, { fast: this.fast, writer: this.writer });
     this.reader = new FrameReader(this, { pieceCount: host.pieceCount });
-    this.connectedAt = this.lastReceived = this.lastSent = host.now();
+    this.connectedAt =
+      this.lastReceived =
+      this.lastSent =
+      this.lastPayload =
+        host.now();
   }
 
   /** It has everything. */
@@ -241,16 +240,7 @@ export class Peer implements MessageHandler {
   request(index: number, begin: number, length: number): void {
     const now = this.#host.now();
     if (this.requests.size === 0) this.lastBlock = now;
-    this.requests.push(index, begin, length, now);
-    this.writer.blockSignal(MessageId.request, index, begin, length);
-  }
-
-  /** Takes a request back, if it is outstanding. */
-  cancel(index: number, begin: number, length: number): void {
-    if (!this.requests.has(index, begin, length)) return;
-    // With BEP 6 the peer answers a cancel with a reject or the block, so the request stays until then.
-    if (!this.fast) this.requests.remove(index, begin, length);
-    this.writer.blockSignal(MessageId.cancel, index, begin, length);
+    this.requests.ask(index, begin, length, now);
   }
 
   /** Tells it that we have a piece. */
@@ -280,7 +270,8 @@ export class Peer implements MessageHandler {
     switch (id) {
       case MessageId.choke:
       case MessageId.unchoke:
-        this.choking = id === MessageId.choke;
+        if (this.choking === (id === MessageId.choke)) return;
+        this.choking = !this.choking;
         return this.#host.peerChoke(this);
       case MessageId.interested:
       case MessageId.notInterested: {
@@ -321,7 +312,7 @@ export class Peer implements MessageHandler {
       case MessageId.cancel:
         return this.uploads.cancel(index, begin, length);
       default:
-        if (this.requests.remove(index, begin, length) >= 0) this.#host.peerRejected(this, index, begin);
+        if (this.requests.rejected(index, begin, length)) this.#host.peerRejected(this, index, begin);
     }
   }
 
@@ -329,9 +320,10 @@ export class Peer implements MessageHandler {
     this.#check(MessageId.bitfield);
     const pieces = Bitfield.fromBytes(bits, this.#host.pieceCount);
     if (!pieces) throw new WireError("the bitfield has bits set past the last piece");
-    if (pieces.isFull) this.pieces.setAll();
-    else for (const index of pieces) this.pieces.set(index);
-    this.#host.peerPieces(this);
+    // A later one (see rules.ts) is taken like as many haves: nobody loses pieces.
+    const told = !this.pieces.isEmpty;
+    for (const index of pieces) if (this.pieces.set(index) && told) this.#host.peerHas(this, index);
+    if (!told) this.#host.peerPieces(this);
   }
 
   onBlock(index: number, begin: number, source: Bytes, at: number, length: number): void {
@@ -339,20 +331,17 @@ export class Peer implements MessageHandler {
     if (index >= this.#host.pieceCount || begin + length > this.#host.pieceSize(index) || begin % BLOCK_SIZE !== 0) {
       throw new WireError(`a block lies outside the torrent (piece ${index}, ${begin}+${length})`);
     }
-    const asked = this.requests.remove(index, begin, length);
     const now = this.#host.now();
     this.down.add(length);
+    this.lastPayload = now;
     const block = this.#block;
     block.index = index;
     block.begin = begin;
     block.source = source;
     block.at = at;
     block.length = length;
-    block.latency = asked < 0 ? -1 : now - asked;
-    if (asked >= 0) {
-      this.lastBlock = now;
-      this.pipeline.arrived(length, block.latency, now);
-    }
+    block.latency = this.requests.answered(index, begin, length, now);
+    if (block.latency >= 0) this.lastBlock = now;
     this.#host.peerBlock(this, block);
   }
 
@@ -367,12 +356,14 @@ export class Peer implements MessageHandler {
     if (id !== EXTENSION_HANDSHAKE) return;
     const said = parseExtensionHandshake(payload);
     if (said.version) this.client = said.version;
-    if (said.requestQueue !== undefined) {
-      this.pipeline = new PipelineDepth(Math.min(said.requestQueue, MAX_OUTSTANDING));
-    }
+    if (said.requestQueue !== undefined) this.requests.setLimit(said.requestQueue);
     if (said.uploadOnly !== undefined) this.uploadOnly = said.uploadOnly;
     this.#uploadOnlyId = said.uploadOnlyId ?? this.#uploadOnlyId;
-    if (this.incoming && said.port !== undefined) this.address = { host: this.address.host, port: said.port };
+    // Said once and for all: whoever names a new port each time would fill our list of addresses.
+    if (this.incoming && said.port !== undefined && !this.#portKnown) {
+      this.#portKnown = true;
+      this.address = { host: this.address.host, port: said.port };
+    }
     this.#host.peerIntroduced(this);
   }
 

@@ -8,6 +8,12 @@ import { messageOf } from "../base/errors.ts";
 import type { Connection } from "../platform/platform.ts";
 import type { Peer, PeerOutput } from "./peer.ts";
 
+/**
+ * Bytes that may wait while a write is under way. Blocks keep far below it; only answers to what a peer says itself can
+ * pile up, when it doesn't read them.
+ */
+const MAX_UNSENT = 2 * 1024 * 1024;
+
 /** What happens to a connection as a whole. */
 export interface LinkEvents {
   /** A read was parsed; now is the time to ask for more. */
@@ -57,6 +63,7 @@ export class PeerLink implements PeerOutput {
         if (peer.closed) return;
         this.#events.batch(peer);
         this.flush();
+        if (peer.writer.length > MAX_UNSENT) return this.close("it asks for more than it reads");
       }
     } catch (error) {
       this.close(messageOf(error));
@@ -95,6 +102,7 @@ export class PeerLink implements PeerOutput {
         }
         this.#peer.lastSent = this.#now();
         this.#peer.up.add(payload);
+        if (payload > 0) this.#peer.lastPayload = this.#peer.lastSent;
       }
     } finally {
       this.#writing = false;

@@ -29,7 +29,7 @@ const PROBE_WINDOWS = 3;
  * with a short queue: with a long one, the wait in that queue would be taken for latency, and the depth grow for ever.
  */
 export class PipelineDepth {
-  readonly #limit: number;
+  #limit: number;
   #depth: number;
   #windowStart = -1;
   #windowBytes = 0;
@@ -50,6 +50,16 @@ export class PipelineDepth {
   /** How many requests to keep outstanding. */
   get depth(): number {
     return this.#depth;
+  }
+
+  /**
+   * The peer said how many requests it holds. What was measured so far stays.
+   *
+   * @param limit Its `reqq`.
+   */
+  setLimit(limit: number): void {
+    this.#limit = Math.max(1, limit);
+    this.#depth = Math.min(this.#depth, this.#limit);
   }
 
   /**

@@ -22,8 +22,8 @@ const stay = (phase: Phase) => phase;
 const open = (): Phase => "open";
 const anytime: Rule = { allowed: ["opening", "open"], next: stay, fast: false };
 const working: Rule = { allowed: ["opening", "open"], next: open, fast: false };
-/** BEP 3: a bitfield only as the first message; BEP 6 says the same of its two short forms. */
-const first: Rule = { allowed: ["opening"], next: open, fast: false };
+/** BEP 6: its short forms of a bitfield only as the first message. */
+const first: Rule = { allowed: ["opening"], next: open, fast: true };
 
 /**
  * Choke, unchoke, port, extended and allowed-fast leave the phase alone: libtorrent, Transmission and others send some of
@@ -35,14 +35,15 @@ const RULES: ReadonlyMap<number, Rule> = new Map([
   [MessageId.interested, working],
   [MessageId.notInterested, working],
   [MessageId.have, working],
-  [MessageId.bitfield, first],
+  // BEP 3 allows it as the first message only, but aria2 sends another one in place of many haves.
+  [MessageId.bitfield, working],
   [MessageId.request, working],
   [MessageId.piece, working],
   [MessageId.cancel, working],
   [MessageId.port, anytime],
   [MessageId.suggest, { ...anytime, fast: true }],
-  [MessageId.haveAll, { ...first, fast: true }],
-  [MessageId.haveNone, { ...first, fast: true }],
+  [MessageId.haveAll, first],
+  [MessageId.haveNone, first],
   [MessageId.reject, { ...working, fast: true }],
   [MessageId.allowedFast, { ...anytime, fast: true }],
   [MessageId.extended, anytime],

@@ -26,6 +26,8 @@ export interface Block {
 
 /** Where blocks come from. */
 export interface UploadHost {
+  /** Bytes of a piece. */
+  pieceSize(index: number): number;
   /** Whether we have a piece and may serve it. */
   canServe(index: number): boolean;
   /** Copies a block from the read cache, or returns `false` when it isn't there. */
@@ -40,7 +42,8 @@ export class Uploads {
   readonly #writer: FrameWriter;
   readonly #fast: boolean;
   readonly #queue = new BlockQueue(REQUEST_QUEUE_LIMIT);
-  readonly #granted = new Set<number>();
+  /** Pieces that it may have while it is choked, with the bytes of each that it asked for meanwhile. */
+  readonly #granted = new Map<number, number>();
   #loading = false;
 
   /**
@@ -62,7 +65,7 @@ export class Uploads {
   grant(indices: readonly number[]): void {
     for (const index of indices) {
       if (this.#granted.has(index)) continue;
-      this.#granted.add(index);
+      this.#granted.set(index, 0);
       this.#writer.pieceSignal(MessageId.allowedFast, index);
     }
   }
@@ -77,7 +80,7 @@ export class Uploads {
   request(block: Block, options: { readonly choked: boolean; readonly now: number }): void {
     const { index, begin, length } = block;
     if (length === 0 || length > MAX_REQUEST_LENGTH) throw new WireError(`a request asks for ${length} bytes`);
-    const served = (!options.choked || this.#granted.has(index)) && this.#host.canServe(index);
+    const served = (!options.choked || this.#isGranted(index, length)) && this.#host.canServe(index);
     if (!served || !this.#queue.push(index, begin, length, options.now)) this.#reject(index, begin, length);
   }
 
@@ -109,6 +112,14 @@ export class Uploads {
       queue.shift();
     }
     return null;
+  }
+
+  /** A gift to begin with is given once, with some tolerance for repeated requests; it is no slot for ever. */
+  #isGranted(index: number, length: number): boolean {
+    const asked = this.#granted.get(index);
+    if (asked === undefined || asked + length > 2 * this.#host.pieceSize(index)) return false;
+    this.#granted.set(index, asked + length);
+    return true;
   }
 
   #load({ index, begin, length }: Block): Promise<void> | null {

@@ -16,8 +16,7 @@ export const denoNetwork: Network = {
   async dial(address, options) {
     if (options.bind !== undefined) return await dialFrom(options.bind, address, options.signal);
     const connection = await Deno.connect({ hostname: address.host, port: address.port, signal: options.signal });
-    connection.setNoDelay(true);
-    return new DenoConnection(connection);
+    return prepared(connection);
   },
 
   listen({ host, port }) {
@@ -67,6 +66,14 @@ export function listenError(error: unknown, address: PeerAddress): ShoalError {
   return new ShoalError("network", { what: "cannot listen", where, why, cause: error });
 }
 
+/** What the runtime throws for a connection that was lost before we could use it. */
+const CONNECTION_GONE = [
+  Deno.errors.ConnectionReset,
+  Deno.errors.ConnectionAborted,
+  Deno.errors.NotConnected,
+  Deno.errors.InvalidData,
+];
+
 class DenoListener implements Listener {
   readonly address: PeerAddress;
   readonly #listener: Deno.TcpListener;
@@ -80,13 +87,11 @@ class DenoListener implements Listener {
   async accept(): Promise<Connection | null> {
     for (;;) {
       try {
-        const connection = await this.#listener.accept();
-        connection.setNoDelay(true);
-        return new DenoConnection(connection);
+        return prepared(await this.#listener.accept());
       } catch (error) {
         if (this.#closed) return null;
         // A connection that was reset while it waited in the backlog is no fault of the listener.
-        if (error instanceof Deno.errors.ConnectionReset || error instanceof Deno.errors.ConnectionAborted) continue;
+        if (CONNECTION_GONE.some((kind) => error instanceof kind)) continue;
         throw error;
       }
     }
@@ -96,6 +101,17 @@ class DenoListener implements Listener {
     if (this.#closed) return;
     this.#closed = true;
     this.#listener.close();
+  }
+}
+
+/** Requests are small and must not wait for company. A connection that was reset meanwhile refuses the setting. */
+function prepared(connection: Deno.TcpConn): Connection {
+  try {
+    connection.setNoDelay(true);
+    return new DenoConnection(connection);
+  } catch (error) {
+    connection.close();
+    throw error;
   }
 }
 
@@ -155,6 +171,9 @@ function dialFrom(bind: string, address: PeerAddress, signal: AbortSignal): Prom
   });
 }
 
+/** Bytes of one write to a Node socket. */
+const WRITE_PART = 32 * 1024;
+
 /** A Node socket read on demand: what has not been asked for stays in the kernel. */
 class NodeConnection implements Connection {
   readonly remote: PeerAddress;
@@ -202,8 +221,10 @@ class NodeConnection implements Connection {
   }
 
   write(bytes: Bytes): Promise<number> {
+    // A Node socket tells only when all is written; in small parts the progress with a slow reader shows.
+    const part = bytes.length > WRITE_PART ? bytes.subarray(0, WRITE_PART) : bytes;
     return new Promise((resolve, reject) => {
-      this.#socket.write(bytes, (error) => error ? reject(error) : resolve(bytes.length));
+      this.#socket.write(part, (error) => error ? reject(error) : resolve(part.length));
     });
   }
 

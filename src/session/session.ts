@@ -188,7 +188,16 @@ export class Session {
   }
 
   #emit(event: SessionEvent): void {
-    for (const listener of this.#listeners) listener(event);
+    for (const listener of this.#listeners) {
+      try {
+        listener(event);
+      } catch (error) {
+        // The listener's fault is its owner's to see, and no reason for the engine to stumble.
+        queueMicrotask(() => {
+          throw error;
+        });
+      }
+    }
   }
 }
 

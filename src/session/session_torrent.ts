@@ -155,7 +155,7 @@ export class SessionTorrent implements Torrent {
     try {
       await this.swarm.stop();
     } catch (error) {
-      this.#broke(error);
+      this.#tellFailure(error);
     } finally {
       if (this.#state === "stopping") this.#state = "stopped";
       const { downloaded, uploaded } = this.swarm;
@@ -181,7 +181,7 @@ export class SessionTorrent implements Torrent {
   }
 
   #completed(): void {
-    if (this.#state !== "stopping") this.#state = "seeding";
+    if (this.#state === "checking" || this.#state === "downloading") this.#state = "seeding";
     const seconds = (this.#options.platform.now() - this.#startedAt) / 1000;
     const bytes = this.swarm.downloaded;
     const rate = seconds > 0 ? bytes / seconds : 0;
@@ -191,6 +191,13 @@ export class SessionTorrent implements Torrent {
   }
 
   #broke(error: unknown): void {
+    // What goes wrong because we are stopping is no news; what went wrong before was told.
+    if (this.#stopping) return;
+    this.#tellFailure(error);
+    this.stop();
+  }
+
+  #tellFailure(error: unknown): void {
     if (this.#state === "failed") return;
     this.#state = "failed";
     const known = error instanceof ShoalError ? error : null;
@@ -202,6 +209,5 @@ export class SessionTorrent implements Torrent {
       where: known?.where ?? "",
     });
     this.#fail(error);
-    this.stop();
   }
 }

@@ -130,7 +130,7 @@ export interface HashFailedEvent {
   readonly event: "hash_failed";
   readonly infohash: string;
   readonly piece: number;
-  /** Addresses of the peers that sent blocks of it. */
+  /** IP addresses, without ports, of the peers that sent blocks of it. */
   readonly peers: readonly string[];
 }
 

@@ -8,6 +8,8 @@ import { equalBytes } from "../base/bytes.ts";
 
 /** Failed pieces that are remembered; the oldest is forgotten first. */
 const MAX_REMEMBERED = 256;
+/** Attempts at one piece that are remembered, the latest. */
+const MAX_ATTEMPTS = 8;
 
 /** What came for a piece that failed its hash. */
 export interface Attempt {
@@ -41,6 +43,7 @@ export class Blame {
     if (senders.size === 1) return [...senders];
     const attempts = this.#attempts.get(piece) ?? [];
     attempts.push(attempt);
+    if (attempts.length > MAX_ATTEMPTS) attempts.shift();
     this.#attempts.delete(piece);
     this.#attempts.set(piece, attempts);
     if (this.#attempts.size > MAX_REMEMBERED) this.#attempts.delete(this.#attempts.keys().next().value!);

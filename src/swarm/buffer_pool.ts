@@ -15,6 +15,7 @@ const KEEP_BUFFERS = 8;
 export class MemoryBudget {
   /** Bytes in all. */
   readonly limit: number;
+  readonly #pools = new Set<BufferPool>();
   #used = 0;
 
   /**
@@ -29,6 +30,28 @@ export class MemoryBudget {
     return this.#used;
   }
 
+  /** A pool begins to draw on this budget: what it keeps in reserve may be called in. */
+  join(pool: BufferPool): void {
+    this.#pools.add(pool);
+  }
+
+  /** A pool is done with this budget. */
+  leave(pool: BufferPool): void {
+    this.#pools.delete(pool);
+  }
+
+  /**
+   * Whether bytes could be taken, counting what pools keep in reserve.
+   *
+   * @param bytes How many.
+   */
+  has(bytes: number): boolean {
+    if (this.#used + bytes <= this.limit) return true;
+    let reserve = 0;
+    for (const pool of this.#pools) reserve += pool.reserve;
+    return this.#used - reserve + bytes <= this.limit;
+  }
+
   /**
    * Takes bytes from the budget.
    *
@@ -37,6 +60,10 @@ export class MemoryBudget {
    * @returns Whether they were taken.
    */
   take(bytes: number, options: { readonly force?: boolean } = {}): boolean {
+    for (const pool of this.#pools) {
+      if (this.#used + bytes <= this.limit) break;
+      pool.drain();
+    }
     if (this.#used + bytes > this.limit && !options.force) return false;
     this.#used += bytes;
     return true;
@@ -54,6 +81,7 @@ export class BufferPool {
   readonly #size: number;
   readonly #free: Bytes[] = [];
   #lent = 0;
+  #closed = false;
 
   /**
    * @param budget Where the memory is counted.
@@ -62,6 +90,12 @@ export class BufferPool {
   constructor(budget: MemoryBudget, size: number) {
     this.#budget = budget;
     this.#size = size;
+    budget.join(this);
+  }
+
+  /** Bytes of empty buffers that are kept for the next piece. */
+  get reserve(): number {
+    return this.#free.length * this.#size;
   }
 
   /** Buffers that are in use. */
@@ -71,8 +105,7 @@ export class BufferPool {
 
   /** Whether {@linkcode BufferPool.take} would give a buffer. */
   get available(): boolean {
-    return this.#free.length > 0 || this.#lent < LEAST_BUFFERS ||
-      this.#budget.used + this.#size <= this.#budget.limit;
+    return this.#free.length > 0 || this.#lent < LEAST_BUFFERS || this.#budget.has(this.#size);
   }
 
   /** @returns A buffer with anything in it, or `null` when the budget is used up. */
@@ -86,13 +119,20 @@ export class BufferPool {
   /** Takes a buffer back. */
   give(buffer: Bytes): void {
     this.#lent--;
-    if (this.#free.length < KEEP_BUFFERS) this.#free.push(buffer);
+    if (!this.#closed && this.#free.length < KEEP_BUFFERS) this.#free.push(buffer);
     else this.#budget.give(this.#size);
   }
 
-  /** Gives the empty buffers back to the budget; for a torrent that is complete or stopped. */
+  /** Gives the empty buffers back to the budget. */
   drain(): void {
-    this.#budget.give(this.#free.length * this.#size);
+    this.#budget.give(this.reserve);
     this.#free.length = 0;
+  }
+
+  /** Keeps nothing any more: the torrent is complete or stopped. Buffers that are in use may still be given back. */
+  close(): void {
+    this.#closed = true;
+    this.drain();
+    this.#budget.leave(this);
   }
 }

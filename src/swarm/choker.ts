@@ -98,11 +98,14 @@ function byWorth<P extends ChokerPeer>(peers: readonly P[], worth: (peer: P) => 
   return [...peers].sort((a, b) => worths.get(b)! - worths.get(a)! || a.connectedAt - b.connectedAt);
 }
 
-/** Turns: who is being served keeps the slot for a while, then the one that has waited longest is next. */
+/**
+ * Turns: who is being served keeps the slot for a while, then those that wait come first, the longest since its last turn
+ * before the others, and who has had its turn goes on only when a slot is left.
+ */
 function byTurn<P extends ChokerPeer>(peers: readonly P[], now: number): P[] {
-  const inTurn = (peer: P) => !peer.amChoking && !peer.optimistic && now - peer.unchokedAt < TURN_MS;
+  const rank = (peer: P) => peer.amChoking ? 1 : !peer.optimistic && now - peer.unchokedAt < TURN_MS ? 0 : 2;
   return [...peers].sort((a, b) =>
-    Number(inTurn(b)) - Number(inTurn(a)) || compare(a.unchokedAt, b.unchokedAt) || a.connectedAt - b.connectedAt
+    rank(a) - rank(b) || compare(a.unchokedAt, b.unchokedAt) || a.connectedAt - b.connectedAt
   );
 }
 

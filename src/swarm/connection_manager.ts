@@ -18,11 +18,21 @@ const MAX_FAILURES = 10;
 /** A connection that lasted this many milliseconds was no failure. */
 const GOOD_CONNECTION_MS = 30_000;
 
+/**
+ * Connections to one address, on whatever ports, so that nobody takes all of ours or aims ours at somebody else. Programs
+ * on this machine share one address, so for them it doesn't hold.
+ */
+const MAX_PER_HOST = 4;
+
 interface Candidate {
   readonly address: PeerAddress;
+  /** Somebody named it; otherwise it is only known because it connected to us. */
+  named: boolean;
   failures: number;
   nextTry: number;
   state: "idle" | "dialling" | "connected";
+  /** It has a connection to us that it made. */
+  incoming: boolean;
 }
 
 /** The addresses of a torrent's peers and what is known of each. */
@@ -48,13 +58,20 @@ export class ConnectionManager {
     return Math.max(0, this.#maxPeers - this.#connected - this.#dialling);
   }
 
+  /** Whether a candidate waits to be dialled. */
+  isWaiting(now: number): boolean {
+    for (const { state, nextTry } of this.#candidates.values()) if (state === "idle" && nextTry <= now) return true;
+    return false;
+  }
+
   /** Takes note of peers that somebody named. */
   add(addresses: Iterable<PeerAddress>): void {
     for (const address of addresses) {
       const key = formatAddress(address);
-      if (this.#candidates.size >= MAX_CANDIDATES || this.#candidates.has(key)) continue;
       if (this.#banned.has(address.host) || this.#ownAddresses.has(key)) continue;
-      this.#candidates.set(key, { address, failures: 0, nextTry: 0, state: "idle" });
+      const known = this.#candidates.get(key);
+      if (known) known.named = true;
+      else if (this.#candidates.size < MAX_CANDIDATES) this.#remember(address, { named: true });
     }
   }
 
@@ -66,11 +83,16 @@ export class ConnectionManager {
    */
   next(now: number): PeerAddress | null {
     if (this.#dialling >= HALF_OPEN_LIMIT || this.room === 0) return null;
+    const perHost = new Map<string, number>();
+    for (const { address, state } of this.#candidates.values()) {
+      if (state !== "idle") perHost.set(address.host, (perHost.get(address.host) ?? 0) + 1);
+    }
     let best: Candidate | null = null;
     let equals = 0;
     for (const candidate of this.#candidates.values()) {
       if (candidate.state !== "idle" || candidate.nextTry > now) continue;
       if (best && candidate.failures > best.failures) continue;
+      if (tooMany(candidate.address.host, perHost.get(candidate.address.host) ?? 0)) continue;
       if (!best || candidate.failures < best.failures) equals = 0;
       // Every one of the equals is chosen with the same probability, in one pass.
       if (this.#random() * ++equals < 1) best = candidate;
@@ -95,10 +117,12 @@ export class ConnectionManager {
     const candidate = this.#candidates.get(formatAddress(address));
     if (candidate?.state !== "dialling") return;
     this.#dialling--;
-    this.#backOff(candidate, now);
+    // It may have connected to us meanwhile: then that is why, and it needn't be dialled again.
+    if (candidate.incoming) candidate.state = "connected";
+    else this.#backOff(candidate, now);
   }
 
-  /** A dial led to a connection. */
+  /** There is a connection; `address` is what was dialled, or where an incoming one comes from. */
   connected(address: PeerAddress): void {
     const candidate = this.#candidates.get(formatAddress(address));
     if (candidate?.state === "dialling") {
@@ -112,29 +136,44 @@ export class ConnectionManager {
    * Whether a peer that connected to us is welcome.
    *
    * @param host Its address.
+   * @param connections How many connections to that address there are.
    * @returns Why not, or `null` when it is.
    */
-  refuses(host: string): string | null {
+  refuses(host: string, connections: number): string | null {
     if (this.#banned.has(host)) return "it is banned";
     if (this.#connected >= this.#maxPeers) return `there are ${this.#maxPeers} connections already`;
-    return null;
+    return tooMany(host, connections) ? `there are ${connections} connections to its address already` : null;
   }
 
   /** A peer that connected to us said where it listens: it needn't be dialled. */
   introduced(address: PeerAddress): void {
     const key = formatAddress(address);
-    const known = this.#candidates.get(key);
-    if (known?.state === "idle") known.state = "connected";
-    else if (!known) this.#candidates.set(key, { address, failures: 0, nextTry: 0, state: "connected" });
+    const candidate = this.#candidates.get(key) ?? this.#remember(address, { named: false });
+    candidate.incoming = true;
+    if (candidate.state === "idle") candidate.state = "connected";
   }
 
-  /** A connection of either direction is over. */
-  disconnected(address: PeerAddress, options: { readonly now: number; readonly lasted: number }): void {
+  /**
+   * A connection of either direction is over.
+   *
+   * @param address Where the peer listens, as far as is known.
+   * @param options `now`: milliseconds. `lasted`: milliseconds. `useless`: neither side will ever need the other again.
+   */
+  disconnected(
+    address: PeerAddress,
+    options: { readonly now: number; readonly lasted: number; readonly useless?: boolean },
+  ): void {
     this.#connected--;
-    const candidate = this.#candidates.get(formatAddress(address));
-    if (candidate?.state !== "connected") return;
+    const key = formatAddress(address);
+    const candidate = this.#candidates.get(key);
+    if (!candidate) return;
+    candidate.incoming = false;
+    if (candidate.state !== "connected") return;
+    // Who connected to us and was never named may not be reachable at all; it will come back by itself.
+    if (!candidate.named) return void this.#candidates.delete(key);
     if (options.lasted >= GOOD_CONNECTION_MS) candidate.failures = 0;
     this.#backOff(candidate, options.now);
+    if (options.useless) candidate.nextTry = Infinity;
   }
 
   /** An address turned out to be ourselves. */
@@ -162,6 +201,12 @@ export class ConnectionManager {
     return true;
   }
 
+  #remember(address: PeerAddress, options: { readonly named: boolean }): Candidate {
+    const candidate: Candidate = { address, ...options, failures: 0, nextTry: 0, state: "idle", incoming: false };
+    this.#candidates.set(formatAddress(address), candidate);
+    return candidate;
+  }
+
   #backOff(candidate: Candidate, now: number): void {
     candidate.state = "idle";
     if (++candidate.failures >= MAX_FAILURES) {
@@ -171,4 +216,8 @@ export class ConnectionManager {
     const delay = Math.min(MAX_RETRY_MS, RETRY_MS * 2 ** (candidate.failures - 1));
     candidate.nextTry = now + delay * (0.75 + 0.5 * this.#random());
   }
+}
+
+function tooMany(host: string, connections: number): boolean {
+  return connections >= MAX_PER_HOST && !host.startsWith("127.") && host !== "::1";
 }

@@ -5,22 +5,31 @@
  */
 
 import type { Bitfield } from "../base/bitfield.ts";
-import { type Bytes, equalBytes } from "../base/bytes.ts";
+import type { Bytes } from "../base/bytes.ts";
 import { BLOCK_SIZE, type Peer, type ReceivedBlock } from "../peer/mod.ts";
 import type { Platform } from "../platform/platform.ts";
 import { ActivePiece } from "./active_piece.ts";
-import { Blame } from "./blame.ts";
 import type { BufferPool } from "./buffer_pool.ts";
-import { PiecePicker, type PieceSet } from "./piece_picker.ts";
+import { PiecePicker } from "./piece_picker.ts";
+import { Verifier, type VerifierHost } from "./verifier.ts";
 
 /** Pieces that are chosen at random rather than by rarity, so that there is soon something to trade. */
 const RANDOM_FIRST = 4;
-/** Peers that one block is asked from at the same time in the endgame. */
+/** Peers that one block is asked from at the same time in the endgame, and when those have been silent for long. */
 const ENDGAME_COPIES = 2;
+const DESPERATE_COPIES = 5;
 /** Blocks that a peer is asked for in the endgame although others were asked before. */
 const ENDGAME_DEPTH = 8;
-/** A started piece that nobody has any more is given up after this many milliseconds, if its memory is needed. */
-const STALE_MS = 30_000;
+/** A started piece that nobody would send is given up after this many milliseconds, if its memory is needed ... */
+const STALE_MS = 5_000;
+/** ... and one that others would send but don't, after this many. */
+const STUCK_MS = 20_000;
+/** Milliseconds without any block that was asked for, after which a peer counts as snubbing us. */
+const SNUB_MS = 30_000;
+/** Milliseconds for one request, besides the time that the peer needs for those before it. */
+const REQUEST_MS = 10_000;
+/** Milliseconds that the one peer which may send a suspect piece has for a block. */
+const OWNER_MS = 10_000;
 /** While memory is used up, a block is asked for twice when its piece has had no block for this many milliseconds. */
 const SLOW_PIECE_MS = 3_000;
 /**
@@ -28,27 +37,17 @@ const SLOW_PIECE_MS = 3_000;
  * have no time for; asked again at once, they and we would do nothing else.
  */
 const MAX_TURNED_DOWN = 16;
-/** Blocks that nobody asked for, after which a peer is sent away. */
-const MAX_UNREQUESTED = 64;
 
 /** What a download needs from the torrent. */
-export interface DownloadHost {
+export interface DownloadHost extends VerifierHost {
   /** Bytes of a piece. */
   pieceSize(index: number): number;
-  /** SHA-1 of a piece. */
-  pieceHash(index: number): Uint8Array;
   /** Writes a verified piece; resolves when it can be read back. */
   writePiece(index: number, data: Bytes): Promise<void>;
   /** Every connected peer. */
   peers(): Iterable<Peer>;
-  /** The address of a connection, over or not. */
-  hostOf(connection: number): string;
   /** A piece is verified and written. */
   pieceDone(index: number): void;
-  /** A piece failed its hash; `hosts` sent its blocks. */
-  pieceFailed(index: number, hosts: readonly string[]): void;
-  /** An address sent wrong data for certain. */
-  lied(host: string, index: number): void;
   /** The disk failed: the download cannot go on. */
   broke(error: unknown): void;
 }
@@ -66,8 +65,12 @@ export class Download {
   readonly #active = new Map<number, ActivePiece>();
   /** Active pieces that have free blocks, in the order in which they were started. */
   readonly #open = new Set<ActivePiece>();
-  readonly #blame = new Blame();
-  #verifying = 0;
+  /** Active pieces that one peer alone may send. */
+  readonly #owned = new Set<ActivePiece>();
+  readonly #verifier: Verifier;
+  readonly #verifying = new Set<Promise<void>>();
+  /** Grows with every piece that comes back into the order; tells when looking again is worthwhile. */
+  #returned = 0;
   #stopped = false;
 
   /**
@@ -86,6 +89,7 @@ export class Download {
     this.have = options.have;
     this.#pool = options.pool;
     this.#platform = options.platform;
+    this.#verifier = new Verifier(host, options.platform);
     this.#picker = new PiecePicker(this.have.length, () => options.platform.random());
     for (let index = 0; index < this.have.length; index++) if (!this.have.has(index)) this.#picker.add(index);
   }
@@ -97,16 +101,17 @@ export class Download {
 
   /** Pieces that are being checked or written. */
   get verifying(): number {
-    return this.#verifying;
+    return this.#verifying.size;
   }
 
-  /** Blocks are neither asked for nor taken any more. */
-  stop(): void {
+  /** Blocks are neither asked for nor taken any more. Settles when the pieces that were complete are checked and written. */
+  async stop(): Promise<void> {
     this.#stopped = true;
     for (const piece of this.#active.values()) this.#pool.give(piece.buffer);
     this.#active.clear();
     this.#open.clear();
-    this.#pool.drain();
+    this.#pool.close();
+    await Promise.all(this.#verifying);
   }
 
   /** A peer told all that it has at once, or left; `sign` is 1 or -1. */
@@ -127,9 +132,9 @@ export class Download {
    * @param peer One that isn't closed.
    */
   fill(peer: Peer): void {
-    if (this.#stopped || (peer.choking && peer.allowedFast.size === 0)) return;
+    if (this.#stopped || !peer.amInterested || (peer.choking && peer.allowedFast.size === 0)) return;
     if (peer.turnedDown >= MAX_TURNED_DOWN) return;
-    const depth = peer.snubbed ? 1 : peer.pipeline.depth;
+    const depth = peer.snubbed ? 1 : peer.requests.depth;
     let want = depth - peer.requests.size;
     // Asking in batches: nothing is said until a quarter of the queue is free.
     if (want <= 0 || (want < depth / 4 && peer.requests.size > 0)) return;
@@ -137,13 +142,12 @@ export class Download {
       if (want <= 0) return;
       if (peer.pieces.has(piece.index) && peer.wouldSend(piece.index)) want = this.#ask(peer, piece, want);
     }
-    const from: PieceSet = peer.choking ? { has: (i) => peer.allowedFast.has(i) && peer.pieces.has(i) } : peer.pieces;
     while (want > 0 && this.#picker.size > 0 && this.#pool.available) {
-      const index = this.#picker.pick(from, { anywhere: this.have.count < RANDOM_FIRST });
+      const index = this.#pick(peer);
       if (index < 0) break;
       want = this.#ask(peer, this.#start(index), want);
     }
-    if (want > 0 && peer.requests.size < ENDGAME_DEPTH) this.#askAgain(peer);
+    if (want > 0) this.#askAgain(peer, Math.min(depth, ENDGAME_DEPTH) - peer.requests.size);
   }
 
   /** Asks every peer that could do more: blocks or memory have become free. */
@@ -161,10 +165,9 @@ export class Download {
     const number = block.begin / BLOCK_SIZE;
     const piece = this.#active.get(block.index);
     const asked = block.latency >= 0;
-    if (!asked && ++peer.unrequested > MAX_UNREQUESTED) {
-      return peer.output.close("it sends blocks that were not asked for");
-    }
-    if (!piece || piece.has(number) || block.length !== piece.blockLength(number)) {
+    // One that wasn't asked for is welcome only as a late answer, and never where one peer alone is to be heard.
+    const welcome = asked || (peer.requests.expectLate() && (piece?.owner ?? peer.number) === peer.number);
+    if (!piece || !welcome || piece.has(number) || block.length !== piece.blockLength(number)) {
       if (asked) piece?.release(number);
       this.wasted += block.length;
       return;
@@ -178,36 +181,125 @@ export class Download {
   }
 
   /** A peer won't send a block that it was asked for. */
-  rejected(index: number, begin: number): void {
+  rejected(peer: Peer, index: number, begin: number): void {
     const piece = this.#active.get(index);
-    if (piece) this.#release(piece, begin / BLOCK_SIZE);
+    if (!piece) return;
+    if (piece.owner === peer.number) this.#free(piece);
+    this.#release(piece, begin / BLOCK_SIZE);
   }
 
-  /** Takes back everything that a peer was asked for: it choked us, is too slow, or left. */
-  releaseAll(peer: Peer): void {
-    // What is on its way already may still come, and is welcome.
-    peer.unrequested -= peer.requests.size;
-    peer.requests.forEach((index, begin) => this.rejected(index, begin));
-    peer.requests.clear();
-    for (const piece of this.#active.values()) if (piece.owner === peer.number) piece.owner = null;
+  /**
+   * Takes back what a peer was asked for: it chokes us, is too slow, or left.
+   *
+   * @param peer Which.
+   * @param options `cancel`: it is to be told. `which`: chooses among the requests; all when absent.
+   */
+  takeBack(
+    peer: Peer,
+    options: { readonly cancel?: boolean; readonly which?: (index: number, time: number) => boolean } = {},
+  ): void {
+    const { cancel = false, which = () => true } = options;
+    peer.requests.takeBack(which, { cancel, taken: (index, begin) => this.rejected(peer, index, begin) });
+    this.#disown(peer);
   }
 
-  /** Gives up pieces that nobody has any more, when others could use their memory. */
-  giveUpStale(now: number): void {
-    if (this.#pool.available) return;
+  /** A peer chokes us, or no longer does: what it won't answer is free for others. */
+  choked(peer: Peer): void {
+    this.#disown(peer);
+    // With BEP 6 every request that a choke drops is rejected, so what is left at the unchoke was forgotten; without it a
+    // choke drops them all without a word.
+    const before = peer.requests.size;
+    if (!peer.choking || !peer.fast) this.takeBack(peer, { which: (index) => !peer.allowedFast.has(index) });
+    if (peer.requests.size < before) this.fillAll();
+  }
+
+  /**
+   * Regular work: requests that take too long go to others, and memory that is held in vain is freed.
+   *
+   * @param now Milliseconds.
+   */
+  tick(now: number): void {
+    for (const peer of this.#host.peers()) {
+      peer.turnedDown = 0;
+      if (!peer.closed && peer.requests.size > 0) this.#hurry(peer, now);
+    }
+    for (const piece of this.#owned) if (now - piece.touched > OWNER_MS) this.#free(piece);
+    this.#freeMemory(now);
+    this.fillAll();
+  }
+
+  #hurry(peer: Peer, now: number): void {
+    if (now - peer.lastBlock > SNUB_MS) {
+      peer.snubbed = true;
+      peer.lastBlock = now;
+      peer.requests.snubbed();
+      this.takeBack(peer, { cancel: true });
+      peer.output.flush();
+      return;
+    }
+    // It answers, but left one out: some clients drop requests without a word.
+    const queue = 2000 * peer.requests.size * BLOCK_SIZE / Math.max(1, peer.down.rate);
+    const { time: oldest } = peer.requests.first;
+    if (oldest < peer.lastBlock && now - oldest > REQUEST_MS + queue) {
+      this.takeBack(peer, { cancel: true, which: (_, time) => now - time > REQUEST_MS + queue });
+      peer.output.flush();
+    }
+  }
+
+  /** While memory is used up, gives up the pieces that nobody would send, or for long hasn't sent. */
+  #freeMemory(now: number): void {
     for (const piece of this.#active.values()) {
-      const abandoned = piece.free === piece.blockCount - piece.received && now - piece.touched > STALE_MS;
-      if (!abandoned || [...this.#host.peers()].some((peer) => peer.pieces.has(piece.index) && !peer.closed)) continue;
+      if (this.#pool.available) return;
+      const age = now - piece.touched;
+      if (age < STALE_MS || (age < STUCK_MS && this.#wouldBeSent(piece))) continue;
       this.wasted += piece.received * BLOCK_SIZE;
       this.#close(piece);
       this.#pool.give(piece.buffer);
-      this.#picker.add(piece.index);
+      this.#putBack(piece.index);
     }
+  }
+
+  #wouldBeSent(piece: ActivePiece): boolean {
+    for (const peer of this.#host.peers()) {
+      if (peer.closed || peer.snubbed || !peer.pieces.has(piece.index)) continue;
+      if (peer.wouldSend(piece.index)) return true;
+    }
+    return false;
+  }
+
+  #disown(peer: Peer): void {
+    for (const piece of this.#owned) if (piece.owner === peer.number) this.#free(piece);
+  }
+
+  #free(piece: ActivePiece): void {
+    piece.owner = null;
+    this.#owned.delete(piece);
+  }
+
+  /** The best piece to start with a peer; remembers when there is none, since looking costs a pass over all pieces. */
+  #pick(peer: Peer): number {
+    if (peer.choking) {
+      for (const index of peer.allowedFast) if (peer.pieces.has(index) && this.#picker.has(index)) return index;
+      return -1;
+    }
+    const state = this.#returned + peer.pieces.count;
+    if (peer.fruitless === state) return -1;
+    const index = this.#picker.pick(peer.pieces, { anywhere: this.have.count < RANDOM_FIRST });
+    if (index < 0) peer.fruitless = state;
+    return index;
+  }
+
+  #putBack(index: number): void {
+    this.#picker.add(index);
+    this.#returned++;
   }
 
   #ask(peer: Peer, piece: ActivePiece, want: number): number {
     if (piece.owner !== null && piece.owner !== peer.number) return want;
-    if (piece.owner === null && this.#blame.suspects(piece.index)) piece.owner = peer.number;
+    if (piece.owner === null && this.#verifier.suspects(piece.index)) {
+      piece.owner = peer.number;
+      this.#owned.add(piece);
+    }
     for (; want > 0; want--) {
       const block = piece.takeFree();
       if (block < 0) break;
@@ -231,16 +323,18 @@ export class Download {
    * The endgame (BEP 3), and its like when memory is used up by slow pieces: asks for blocks that others were asked for.
    * Only a peer that has next to nothing to do is asked, so that little is fetched twice.
    */
-  #askAgain(peer: Peer): void {
+  #askAgain(peer: Peer, most: number): void {
     const ending = this.#picker.size === 0;
-    if (!ending && this.#pool.available) return;
-    let want = ENDGAME_DEPTH - peer.requests.size;
+    if (most <= 0 || (!ending && this.#pool.available)) return;
+    let want = most;
     const now = this.#platform.now();
     for (const piece of this.#active.values()) {
       if (!peer.pieces.has(piece.index) || !peer.wouldSend(piece.index) || piece.owner !== null) continue;
-      if (!ending && now - piece.touched < SLOW_PIECE_MS) continue;
+      const slow = now - piece.touched >= SLOW_PIECE_MS;
+      if (!ending && !slow) continue;
       for (let block = 0; block < piece.blockCount && want > 0; block++) {
-        if (piece.has(block) || piece.asked(block) === 0 || piece.asked(block) >= ENDGAME_COPIES) continue;
+        const asked = piece.asked(block);
+        if (piece.has(block) || asked === 0 || asked >= (slow ? DESPERATE_COPIES : ENDGAME_COPIES)) continue;
         const begin = block * BLOCK_SIZE;
         const length = piece.blockLength(block);
         if (peer.requests.has(piece.index, begin, length)) continue;
@@ -257,9 +351,7 @@ export class Download {
     const length = piece.blockLength(block);
     for (const peer of this.#host.peers()) {
       if (peer === sender || peer.closed || !peer.requests.has(piece.index, begin, length)) continue;
-      peer.cancel(piece.index, begin, length);
-      // The answer to a cancel may be the block itself, when it was on its way.
-      if (!peer.fast) peer.unrequested--;
+      peer.requests.cancel(piece.index, begin, length);
       piece.release(block);
       peer.output.flush();
     }
@@ -273,43 +365,28 @@ export class Download {
   #close(piece: ActivePiece): void {
     this.#active.delete(piece.index);
     this.#open.delete(piece);
+    this.#owned.delete(piece);
   }
 
   #finish(piece: ActivePiece): void {
     this.#close(piece);
-    this.#verifying++;
-    this.#verify(piece).catch((error) => this.#host.broke(error)).finally(() => {
-      this.#verifying--;
+    const work = this.#verify(piece).catch((error) => this.#host.broke(error)).finally(() => {
+      this.#verifying.delete(work);
       this.#pool.give(piece.buffer);
-      if (this.#stopped) return this.#pool.drain();
-      this.fillAll();
+      if (this.have.isFull && this.#verifying.size === 0) this.#pool.close();
+      if (!this.#stopped) this.fillAll();
     });
+    this.#verifying.add(work);
   }
 
   async #verify(piece: ActivePiece): Promise<void> {
-    const { index, data } = piece;
-    if (equalBytes(await this.#platform.sha1(data), this.#host.pieceHash(index))) {
-      if (this.#blame.suspects(index)) {
-        for (const host of this.#blame.passed(index, await this.#digests(piece))) this.#host.lied(host, index);
-      }
-      await this.#host.writePiece(index, data);
+    const { index } = piece;
+    if (await this.#verifier.check(piece)) {
+      await this.#host.writePiece(index, piece.data);
       if (this.have.set(index)) this.#host.pieceDone(index);
-      return;
+    } else {
+      this.wasted += piece.size;
+      this.#putBack(index);
     }
-    this.wasted += piece.size;
-    const senders = Array.from(piece.senders, (connection) => this.#host.hostOf(connection));
-    const digests = await this.#digests(piece);
-    const guilty = this.#blame.failed(index, { digests, senders });
-    this.#host.pieceFailed(index, [...new Set(senders)]);
-    if (!this.#stopped) this.#picker.add(index);
-    for (const host of guilty) this.#host.lied(host, index);
-  }
-
-  #digests(piece: ActivePiece): Promise<Uint8Array[]> {
-    const blocks = Array.from(
-      { length: piece.blockCount },
-      (_, i) => piece.buffer.subarray(i * BLOCK_SIZE, i * BLOCK_SIZE + piece.blockLength(i)),
-    );
-    return Promise.all(blocks.map((block) => this.#platform.sha1(block)));
   }
 }

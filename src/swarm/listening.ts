@@ -13,6 +13,8 @@ import type { Torrent } from "./torrent.ts";
 
 /** Connections that may be silent at the same time; past that the oldest one has to go. */
 const MAX_PENDING = 128;
+/** Milliseconds to wait when the system can't give us another connection, for want of file descriptors most likely. */
+const ACCEPT_PAUSE_MS = 200;
 
 /** The accepting end of a session. */
 export class Listening {
@@ -50,14 +52,24 @@ export class Listening {
 
   async #run(): Promise<void> {
     for (;;) {
-      const connection = await this.#listener.accept();
-      if (!connection) return;
-      if (this.#pending.size >= MAX_PENDING) {
-        const [oldest] = this.#pending;
-        oldest?.close();
+      let connection: Connection | null;
+      try {
+        connection = await this.#listener.accept();
+      } catch {
+        // The listener is well (it gives null when closed) but the system is out of something: make room and try again.
+        this.#closeOldest();
+        await new Promise<void>((resolve) => this.#platform.after(ACCEPT_PAUSE_MS, resolve));
+        continue;
       }
+      if (!connection) return;
+      if (this.#pending.size >= MAX_PENDING) this.#closeOldest();
       this.#greet(connection);
     }
+  }
+
+  #closeOldest(): void {
+    const [oldest] = this.#pending;
+    oldest?.close();
   }
 
   async #greet(connection: Connection): Promise<void> {

@@ -21,6 +21,11 @@ const KEEP_ALIVE_MS = 100_000;
 /** Milliseconds for which a peer may leave what we send unread. */
 const STALLED_MS = 60_000;
 
+/** Milliseconds between two looks for peers that take up room without any use ... */
+const TURNOVER_MS = 60_000;
+/** ... which are those without any payload for this many milliseconds. */
+const USELESS_MS = 120_000;
+
 /** What a set of peers tells the torrent. */
 export interface PeerSetEvents {
   /** A connection is there; `extended` says whether it speaks BEP 10. */
@@ -44,6 +49,7 @@ export class PeerSet {
   readonly #links = new Map<Peer, PeerLink>();
   readonly #hosts: string[] = [];
   readonly #dials = new Set<AbortController>();
+  #lastTurnover = 0;
   #stopped = false;
 
   /**
@@ -111,14 +117,14 @@ export class PeerSet {
    */
   accept(connection: Connection, theirs: Handshake): void {
     const { host } = connection.remote;
-    const refused = this.#stopped ? "we are stopping" : this.#manager.refuses(host) ?? this.#refuses(theirs, true);
+    const refused = this.#refusesHost(host) ?? this.#refuses(theirs, true);
     if (refused) return this.#turnAway(connection, refused);
     this.#join(connection, theirs, { address: connection.remote, incoming: true });
   }
 
   /** Whether a peer at this address would be accepted at all; asked before any work is spent on a handshake. */
   welcomes(host: string): boolean {
-    return !this.#stopped && this.#manager.refuses(host) === null;
+    return this.#refusesHost(host) === null;
   }
 
   /** A peer that connected to us said where it listens. */
@@ -146,6 +152,7 @@ export class PeerSet {
         link.flush();
       }
     }
+    this.#turnOver(now);
     this.dialMore();
   }
 
@@ -169,7 +176,7 @@ export class PeerSet {
       dial.signal.throwIfAborted();
       dial.signal.addEventListener("abort", () => connection?.close(), { once: true });
       const theirs = await handshakeOut(connection, this.#handshake);
-      const refused = this.#refuses(theirs, false) ?? this.#manager.refuses(address.host);
+      const refused = this.#refuses(theirs, false) ?? this.#refusesHost(address.host);
       if (refused) throw new Error(refused);
       this.#join(connection, theirs, { address, incoming: false });
     } catch (error) {
@@ -183,6 +190,24 @@ export class PeerSet {
       timer.cancel();
       this.#dials.delete(dial);
     }
+  }
+
+  #refusesHost(host: string): string | null {
+    if (this.#stopped) return "we are stopping";
+    let connections = 0;
+    for (const peer of this.#links.keys()) if (peer.address.host === host) connections++;
+    return this.#manager.refuses(host, connections);
+  }
+
+  /** When there is no room and others wait, the peer that has been of no use for longest has to go. */
+  #turnOver(now: number): void {
+    if (now - this.#lastTurnover < TURNOVER_MS) return;
+    this.#lastTurnover = now;
+    if (this.room > 0 || !this.#manager.isWaiting(now)) return;
+    const useless = [...this.#links.keys()]
+      .filter((peer) => now - peer.lastPayload > USELESS_MS)
+      .sort((a, b) => a.lastPayload - b.lastPayload);
+    useless[0]?.output.close("it has been of no use for long, and others wait");
   }
 
   /**
@@ -228,7 +253,8 @@ export class PeerSet {
   #closed(peer: Peer, reason: string): void {
     this.#links.delete(peer);
     const now = this.#platform.now();
-    this.#manager.disconnected(peer.address, { now, lasted: now - peer.connectedAt });
+    const useless = reason === USELESS;
+    this.#manager.disconnected(peer.address, { now, lasted: now - peer.connectedAt, useless });
     this.#events.left(peer);
     this.#events.emit({
       event: "peer",
@@ -251,6 +277,8 @@ export class PeerSet {
 }
 
 const SELF = "it is ourselves";
+/** Reason for closing a connection in which two ends that have everything have met. */
+export const USELESS = "neither side needs anything";
 
 function isLarger(a: Uint8Array, b: Uint8Array): boolean {
   for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return a[i]! > b[i]!;

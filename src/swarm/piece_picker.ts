@@ -44,6 +44,11 @@ export class PiecePicker {
     return this.#size;
   }
 
+  /** Whether a piece is in the order. */
+  has(index: number): boolean {
+    return this.#place[index] !== -1;
+  }
+
   /** How many peers that don't have everything have a piece. */
   availability(index: number): number {
     return this.#availability[index]!;

@@ -25,13 +25,11 @@ import { ConnectionManager } from "./connection_manager.ts";
 import { Download } from "./download.ts";
 import type { TorrentEvent } from "./events.ts";
 import { payloadSizes } from "./payload_sizes.ts";
-import { PeerSet } from "./peer_set.ts";
+import { PeerSet, USELESS } from "./peer_set.ts";
 import { UploadSlots } from "./upload_slots.ts";
 
 /** Milliseconds between two turns of the regular work. */
 const TICK_MS = 500;
-/** Milliseconds without the block that was asked for, after which a peer counts as snubbing us. */
-const SNUB_MS = 30_000;
 /** Pieces that a peer may have while it is choked, so that it soon has something to trade (BEP 6 suggests 10). */
 const ALLOWED_FAST_SIZE = 10;
 /** Milliseconds for telling trackers that we leave. */
@@ -86,6 +84,7 @@ export class Torrent implements PeerHost {
   #checked = 0;
   #verified = 0;
   #state: "idle" | "checking" | "running" | "stopped" = "idle";
+  #opening: Promise<unknown> | null = null;
   readonly #abort = new AbortController();
 
   /**
@@ -185,14 +184,19 @@ export class Torrent implements PeerHost {
    */
   async start(mode: "resume" | "check" | "trust"): Promise<void> {
     this.#state = "checking";
-    const have = await this.#storage.open(mode, {
+    const opening = this.#storage.open(mode, {
       signal: this.#abort.signal,
       onProgress: (progress) => {
         this.#checked = progress;
         this.#options.emit({ event: "checking", progress });
       },
     });
-    if (this.#abort.signal.aborted) return;
+    this.#opening = opening;
+    const have = await opening.catch((error) => {
+      if (this.#abort.signal.aborted) return null;
+      throw error;
+    });
+    if (have === null || this.#abort.signal.aborted) return;
     this.#download = this.#newDownload(have);
     for (const index of have) this.#verified += this.#payloadOf(index);
     this.#state = "running";
@@ -217,15 +221,24 @@ export class Torrent implements PeerHost {
     this.#peers.accept(connection, theirs);
   }
 
-  /** Leaves the swarm in good order: trackers told, what came written, resume state saved. Takes 3 s at most. */
+  /**
+   * Leaves the swarm in good order: trackers told (within 2 s), what came written, resume state saved.
+   *
+   * @throws {ShoalError} Of kind `storage` if something can't be written.
+   */
   async stop(): Promise<void> {
     if (this.#state === "stopped") return;
     this.#state = "stopped";
     this.#abort.abort();
     this.#tick?.cancel();
     this.#peers.stop();
-    this.#download.stop();
-    await Promise.all([this.#announcer.stop(STOP_MS), this.#storage.close()]);
+    await Promise.all([this.#announcer.stop(STOP_MS), this.#closeStorage()]);
+  }
+
+  async #closeStorage(): Promise<void> {
+    // A check that is under way ends first; whatever it has to say is told by start().
+    await Promise.allSettled([this.#opening, this.#download.stop()]);
+    await this.#storage.close();
   }
 
   #newDownload(have: Bitfield): Download {
@@ -262,7 +275,7 @@ export class Torrent implements PeerHost {
     this.#closedUp += peer.up.total;
     if (this.#state !== "running") return;
     this.#download.countPeer(peer, -1);
-    this.#download.releaseAll(peer);
+    this.#download.takeBack(peer);
     this.#download.fillAll();
     if (!peer.amChoking) this.#slots.giveFree(this.#peers.all);
     if (this.#peers.size < FEW_PEERS && !this.have.isFull) this.#announcer.needPeers();
@@ -296,7 +309,7 @@ export class Torrent implements PeerHost {
 
   /** Two ends that want nothing from each other are a waste of a connection. */
   #dropUseless(peer: Peer): void {
-    if (this.have.isFull && (peer.isSeed || peer.uploadOnly)) peer.output.close("neither side needs anything");
+    if (this.have.isFull && (peer.isSeed || peer.uploadOnly)) peer.output.close(USELESS);
   }
 
   #updateInterest(peer: Peer): void {
@@ -330,11 +343,7 @@ export class Torrent implements PeerHost {
   }
 
   peerChoke(peer: Peer): void {
-    // With BEP 6 every request that won't be answered is rejected, one by one; without it a choke drops them all.
-    if (peer.choking && !peer.fast && peer.requests.size > 0) {
-      this.#download.releaseAll(peer);
-      this.#download.fillAll();
-    }
+    this.#download.choked(peer);
   }
 
   peerBlock(peer: Peer, block: ReceivedBlock): void {
@@ -342,7 +351,7 @@ export class Torrent implements PeerHost {
   }
 
   peerRejected(peer: Peer, index: number, begin: number): void {
-    this.#download.rejected(index, begin);
+    this.#download.rejected(peer, index, begin);
     if (peer.choking) peer.allowedFast.delete(index);
     else peer.turnedDown++;
   }
@@ -382,19 +391,9 @@ export class Torrent implements PeerHost {
     for (const peer of this.#peers.all) {
       peer.down.tick(seconds);
       peer.up.tick(seconds);
-      peer.turnedDown = 0;
-      if (peer.requests.size > 0 && now - peer.lastBlock > SNUB_MS) this.#snub(peer, now);
     }
     this.#peers.tick(now);
     this.#slots.tick([...this.#peers.all], { now, seeding: this.have.isFull });
-    this.#download.giveUpStale(now);
-    this.#download.fillAll();
-  }
-
-  #snub(peer: Peer, now: number): void {
-    peer.snubbed = true;
-    peer.lastBlock = now;
-    peer.pipeline.snubbed();
-    this.#download.releaseAll(peer);
+    this.#download.tick(now);
   }
 }

@@ -21,13 +21,18 @@ export class UploadSlots {
     this.#choker = new Choker(random);
   }
 
-  /** Slots that are free go to whoever waits, without waiting for the next round. */
+  /** Slots that are free, or held by peers that want nothing more, go to whoever waits, without waiting for a round. */
   giveFree(peers: Iterable<Peer>): void {
-    const interested = [...peers].filter((peer) => peer.interested && !peer.closed);
-    let free = UPLOAD_SLOTS - interested.filter((peer) => !peer.amChoking).length;
-    for (const peer of interested) {
-      if (free <= 0) return;
-      if (!peer.amChoking) continue;
+    const open = [...peers].filter((peer) => !peer.closed);
+    const unchoked = open.filter((peer) => !peer.amChoking);
+    const idle = unchoked.filter((peer) => !peer.interested);
+    let free = UPLOAD_SLOTS - unchoked.length;
+    for (const peer of open) {
+      if (!peer.interested || !peer.amChoking) continue;
+      const loser = free > 0 ? null : idle.pop();
+      if (loser === undefined) return;
+      loser?.choke();
+      loser?.output.flush();
       peer.unchoke();
       peer.output.flush();
       free--;

@@ -156,6 +156,35 @@ Deno.test("Peer takes what the peer has, in every form", () => {
   assertEquals(other.peer.isSeed, true);
 });
 
+Deno.test("Peer takes a later bitfield like as many haves, and loses nothing by it", () => {
+  const { host, peer } = make();
+  say(peer, frame(MessageId.bitfield, 0b10000000, 0), frame(MessageId.bitfield, 0b01100000, 0));
+  assertEquals(host.log, ["pieces 1", "has 1", "has 2"]);
+  assertEquals(peer.pieces.count, 3);
+});
+
+Deno.test("Peer takes no news from a choke or an unchoke that changes nothing", () => {
+  const { host, peer } = make();
+  say(peer, frame(MessageId.choke), frame(MessageId.unchoke), frame(MessageId.unchoke));
+  assertEquals(host.log, ["unchoked"]);
+});
+
+Deno.test("Peer believes the first port that the other end names, and no other", () => {
+  const { peer } = make({ incoming: true });
+  for (const p of [7001, 7002]) say(peer, frame(MessageId.extended, 0, ...encode({ p })));
+  assertEquals(peer.address.port, 7001);
+});
+
+Deno.test("Peer serves a granted piece no more than twice over", () => {
+  const { host, peer } = make();
+  host.have.setAll();
+  peer.uploads.grant([6]);
+  heard(peer);
+  for (let i = 0; i < 12; i++) say(peer, block(MessageId.request, 6, (i % 4) * BLOCK));
+  assertEquals(peer.uploads.size, 8);
+  assertEquals(heard(peer).length, 4, "rejects");
+});
+
 Deno.test("Peer breaks off with those who break the protocol", () => {
   const cases: [Bytes, string][] = [
     [frame(MessageId.bitfield, 0, 0b00100000), "bits set past the last piece"],
@@ -268,8 +297,8 @@ Deno.test("Peer.cancel() keeps the request until it is answered where BEP 6 hold
   for (const fast of [true, false]) {
     const { peer } = make({ fast });
     peer.request(1, 0, BLOCK);
-    peer.cancel(1, 0, BLOCK);
-    peer.cancel(2, 0, BLOCK);
+    peer.requests.cancel(1, 0, BLOCK);
+    peer.requests.cancel(2, 0, BLOCK);
     assertEquals(peer.requests.size, fast ? 1 : 0);
     assertEquals(heard(peer), ["block-signal 6 1 0 16384", "block-signal 8 1 0 16384"]);
   }
@@ -280,7 +309,7 @@ Deno.test("Peer learns from the extension handshake: client, port, request limit
   const payload = encode({ v: "Test 1", p: 7001, reqq: 3, upload_only: 1, m: { upload_only: 9 } });
   say(peer, frame(MessageId.extended, 0, ...payload));
   assertEquals(host.log, ["is Test 1"]);
-  assertEquals([peer.address.port, peer.pipeline.depth, peer.uploadOnly], [7001, 3, true]);
+  assertEquals([peer.address.port, peer.requests.depth, peer.uploadOnly], [7001, 3, true]);
   peer.announceUploadOnly();
   assertEquals(heard(peer), ["extended 9 1"]);
   say(peer, frame(MessageId.extended, 3, 0));

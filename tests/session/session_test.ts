@@ -154,6 +154,23 @@ Deno.test("Session goes on where a stopped one left off", async () => {
   assert(!second.events.some((event) => event.event === "checking"), "resume state was believed");
 });
 
+Deno.test("Session.stop() in the middle of a download or a check is no failure", async () => {
+  await using lab = new Lab();
+  const { meta, data, source } = await lab.payload(6_000_000);
+  const seeder = await lab.seeder(meta, source);
+  for (const [name, begun] of [["download", "peer"], ["check", "checking"]] as const) {
+    const folder = lab.make(name);
+    if (name === "check") Deno.writeFileSync(`${folder}/${NAME}`, data);
+    const { session, events } = await lab.session();
+    const torrent = await session.add(meta, { folder, check: name === "check", peers: [seeder.listenAddress] });
+    await eventOf(session, events, (event) => event.event === begun);
+    await session.stop();
+    assertEquals(torrent.snapshot().state, "stopped", name);
+    assertEquals(events.filter((event) => event.event === "error"), [], name);
+    assertEquals(events.at(-1)?.event, "stopped", name);
+  }
+});
+
 Deno.test("Session.add() reports data that is missing when it may only seed", async () => {
   await using lab = new Lab();
   const { meta } = await lab.payload(300_000);

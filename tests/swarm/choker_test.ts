@@ -93,3 +93,18 @@ Deno.test("Choker.round() serves nobody when nobody wants anything", () => {
   for (const peer of peers) peer.interested = false;
   assertEquals(round(new Choker(seededRandom(6)), peers, { now: 0 }).size, 0);
 });
+
+Deno.test("Choker.round() gives everybody about the same time while seeding", () => {
+  for (const count of [5, 6, 8]) {
+    const choker = new Choker<Fake>(seededRandom(count));
+    const peers = fakes(count);
+    const served = new Map<string, number>();
+    for (let now = 0; now < 3_600_000; now += 10_000) {
+      for (const peer of round(choker, peers, { now, seeding: true })) {
+        served.set(peer.name, (served.get(peer.name) ?? 0) + 1);
+      }
+    }
+    const times = peers.map((peer) => served.get(peer.name) ?? 0);
+    assert(Math.min(...times) > 0.7 * Math.max(...times), `${count} peers: ${times}`);
+  }
+});

@@ -66,8 +66,8 @@ Deno.test("ConnectionManager.ban() shuts an address out, on every port and in bo
   one.add([{ host: address(1).host, port: 8000 }]);
   assertEquals(one.next(0), address(2));
   assertEquals(one.next(0), null);
-  assertEquals(one.refuses(address(1).host), "it is banned");
-  assertEquals(one.refuses(address(2).host), null);
+  assertEquals(one.refuses(address(1).host, 0), "it is banned");
+  assertEquals(one.refuses(address(2).host, 0), null);
 });
 
 Deno.test("ConnectionManager.isSelf() never dials ourselves again", () => {
@@ -100,4 +100,48 @@ Deno.test("ConnectionManager.add() doesn't grow without end", () => {
     known++;
   }
   assertEquals(known, 4000);
+});
+
+Deno.test("ConnectionManager keeps to four connections with one address, this machine's own left out", () => {
+  const one = manager();
+  one.add(Array.from({ length: 20 }, (_, port) => ({ host: "10.1.1.1", port: 7000 + port })));
+  const first = [one.next(0), one.next(0), one.next(0), one.next(0)];
+  assert(first.every(Boolean));
+  assertEquals(one.next(0), null);
+  one.failed(first[0]!, 0);
+  assert(one.next(0));
+  assertEquals(one.refuses("10.1.1.1", 4), "there are 4 connections to its address already");
+  assertEquals(one.refuses("127.0.0.1", 50), null);
+});
+
+Deno.test("ConnectionManager forgets who connected to us and was never named, however many they are", () => {
+  const one = manager();
+  for (let i = 0; i < 10_000; i++) {
+    one.connected({ host: address(i).host, port: 50_000 });
+    one.introduced(address(i));
+    one.disconnected(address(i), { now: 0, lasted: 60_000 });
+  }
+  assertEquals(one.next(1e9), null);
+  one.add([address(1)]);
+  assertEquals(one.next(0), address(1));
+});
+
+Deno.test("ConnectionManager.failed() doesn't dial again who has connected to us meanwhile", () => {
+  const one = manager();
+  one.add([address(1)]);
+  assert(one.next(0));
+  one.connected({ host: address(1).host, port: 50_000 });
+  one.introduced(address(1));
+  one.failed(address(1), 0);
+  assertEquals(one.next(1e9), null);
+  one.disconnected(address(1), { now: 0, lasted: 60_000 });
+  assertEquals(one.next(1e9), address(1));
+});
+
+Deno.test("ConnectionManager.disconnected() doesn't come back to a seed when we are one", () => {
+  const one = manager();
+  one.add([address(1)]);
+  one.connected(one.next(0)!);
+  one.disconnected(address(1), { now: 0, lasted: 10, useless: true });
+  assertEquals([one.next(1e12), one.isWaiting(1e12)], [null, false]);
 });

@@ -5,6 +5,7 @@ import { InfoHash } from "../../src/base/info_hash.ts";
 import { Peer, type PeerHost } from "../../src/peer/peer.ts";
 import { BufferPool, MemoryBudget } from "../../src/swarm/buffer_pool.ts";
 import { Download } from "../../src/swarm/download.ts";
+import { WireError } from "../../src/wire/messages.ts";
 import { settle, VirtualClock } from "../support/virtual_clock.ts";
 
 const BLOCK = 16384;
@@ -23,9 +24,12 @@ class Lab {
   readonly #pieceCount: number;
   write = (): Promise<void> => Promise.resolve();
 
+  readonly budget: MemoryBudget;
+
   constructor(pieceCount: number, options: { budget?: number } = {}) {
     this.#pieceCount = pieceCount;
-    const pool = new BufferPool(new MemoryBudget((options.budget ?? 100) * PIECE), PIECE);
+    this.budget = new MemoryBudget((options.budget ?? 100) * PIECE);
+    const pool = new BufferPool(this.budget, PIECE);
     this.download = new Download({
       pieceSize: () => PIECE,
       pieceHash: (index) => Uint8Array.of(index, 1, 1, 1),
@@ -56,7 +60,7 @@ class Lab {
       peerInterest() {},
       peerIntroduced() {},
       peerBlock: (peer, block) => download.received(peer, block),
-      peerRejected: (_, index, begin) => download.rejected(index, begin),
+      peerRejected: (peer, index, begin) => download.rejected(peer, index, begin),
       canServe: () => false,
       readBlock: () => false,
       loadBlock: () => Promise.resolve(),
@@ -76,6 +80,7 @@ class Lab {
     if (options.pieces) { for (const index of options.pieces) peer.pieces.set(index); }
     else peer.pieces.setAll();
     peer.choking = options.choking ?? false;
+    peer.amInterested = true;
     this.peers.push(peer);
     download.countPeer(peer, 1);
     return peer;
@@ -83,11 +88,21 @@ class Lab {
 
   /** A peer answers one request: the first, or the one given. */
   answer(peer: Peer, options: { index?: number; begin?: number; wrong?: boolean } = {}): void {
-    const index = options.index ?? peer.requests.index;
-    const begin = options.begin ?? peer.requests.begin;
+    const index = options.index ?? peer.requests.first.index;
+    const begin = options.begin ?? peer.requests.first.begin;
     const data: Bytes = new Uint8Array(BLOCK);
     data.set(options.wrong ? [66, peer.number, 0, 0] : [index, 1, 1, 1]);
-    peer.onBlock(index, begin, data, 0, BLOCK);
+    try {
+      peer.onBlock(index, begin, data, 0, BLOCK);
+    } catch (error) {
+      peer.output.close((error as WireError).why); // as the link does
+    }
+  }
+
+  /** The peer chokes or unchokes us. */
+  choke(peer: Peer, choking: boolean): void {
+    peer.choking = choking;
+    this.download.choked(peer);
   }
 
   answerAll(peer: Peer): void {
@@ -109,8 +124,8 @@ Deno.test("Download.fill() finishes started pieces before it starts others, whoe
   assertEquals(first.requests.size, 16);
   const started = [...asked(first).keys()];
   assertEquals(started.length, 4);
-  first.requests.remove(started[3]!, 3 * BLOCK, BLOCK);
-  lab.download.rejected(started[3]!, 3 * BLOCK);
+  first.requests.rejected(started[3]!, 3 * BLOCK, BLOCK);
+  lab.download.rejected(first, started[3]!, 3 * BLOCK);
   lab.download.fill(second);
   assertEquals(asked(second).get(started[3]!), 1, "the free block of the started piece");
 });
@@ -163,7 +178,7 @@ Deno.test("Download asks again, and others, for what a peer won't send", () => {
   const [first, second] = [lab.peer(), lab.peer()];
   lab.download.fill(first);
   assertEquals(first.requests.size, BLOCKS);
-  lab.download.releaseAll(first);
+  lab.download.takeBack(first);
   lab.download.fill(second);
   assertEquals([first.requests.size, second.requests.size], [0, BLOCKS]);
 });
@@ -172,7 +187,7 @@ Deno.test("Download takes a block that comes after its request was given up, and
   const lab = new Lab(1);
   const peer = lab.peer();
   lab.download.fill(peer);
-  lab.download.releaseAll(peer);
+  lab.download.takeBack(peer);
   for (let block = 0; block < BLOCKS; block++) lab.answer(peer, { index: 0, begin: block * BLOCK });
   await settle();
   assertEquals([lab.log, lab.download.wasted], [["done 0"], 0]);
@@ -219,10 +234,10 @@ Deno.test("Download finds the liar among several senders by fetching the piece f
   const [liar, honest] = [lab.peer(), lab.peer()];
   lab.download.fill(liar);
   // Two of four blocks come from each.
-  liar.requests.remove(0, 2 * BLOCK, BLOCK);
-  liar.requests.remove(0, 3 * BLOCK, BLOCK);
-  lab.download.rejected(0, 2 * BLOCK);
-  lab.download.rejected(0, 3 * BLOCK);
+  liar.requests.rejected(0, 2 * BLOCK, BLOCK);
+  liar.requests.rejected(0, 3 * BLOCK, BLOCK);
+  lab.download.rejected(liar, 0, 2 * BLOCK);
+  lab.download.rejected(liar, 0, 3 * BLOCK);
   lab.download.fill(honest);
   while (liar.requests.size > 0) lab.answer(liar, { wrong: true });
   lab.answerAll(honest);
@@ -240,14 +255,14 @@ Deno.test("Download lets another peer have a suspect piece when its owner leaves
   const lab = new Lab(1);
   const [first, second] = [lab.peer(), lab.peer()];
   lab.download.fill(first);
-  first.requests.remove(0, 3 * BLOCK, BLOCK);
-  lab.download.rejected(0, 3 * BLOCK);
+  first.requests.rejected(0, 3 * BLOCK, BLOCK);
+  lab.download.rejected(first, 0, 3 * BLOCK);
   lab.download.fill(second);
   while (first.requests.size > 0) lab.answer(first, { wrong: true });
   lab.answerAll(second);
   await settle();
   const [owner, other] = first.requests.size > 0 ? [first, second] : [second, first];
-  lab.download.releaseAll(owner);
+  lab.download.takeBack(owner);
   owner.closed = true;
   lab.download.fillAll();
   assertEquals(other.requests.size, BLOCKS);
@@ -273,13 +288,12 @@ Deno.test("Download gives up started pieces that nobody has any more, when their
   lab.answer(leaving);
   leaving.closed = true;
   lab.download.countPeer(leaving, -1);
-  lab.download.releaseAll(leaving);
+  lab.download.takeBack(leaving);
   const other = lab.peer({ pieces: [5] });
   lab.download.fill(other);
   assertEquals(other.requests.size, 0, "no memory");
-  lab.clock.advance(31_000);
-  lab.download.giveUpStale(lab.clock.now());
-  lab.download.fill(other);
+  lab.clock.advance(6_000);
+  lab.download.tick(lab.clock.now());
   assertEquals([...asked(other).keys()], [5]);
   assertEquals(lab.download.wasted, BLOCK);
 });
@@ -288,7 +302,8 @@ Deno.test("Download sends away who sends blocks that nobody asked for", () => {
   const lab = new Lab(10);
   const peer = lab.peer();
   for (let i = 0; i < 100 && !peer.closed; i++) lab.answer(peer, { index: 5, begin: 0 });
-  assertEquals(lab.log, ["closed 1: it sends blocks that were not asked for"]);
+  assertEquals(lab.log, ["closed 1: it answers what was not asked, over and over"]);
+  assertEquals(lab.download.have.count, 0);
 });
 
 Deno.test("Download leaves a peer alone that turns requests down, until the next turn", () => {
@@ -310,4 +325,147 @@ Deno.test("Download reports a disk that fails, and doesn't claim the piece", asy
   lab.answerAll(peer);
   await settle();
   assertEquals([lab.log, lab.download.have.count], [["broke: disk full"], 0]);
+});
+
+/** Two peers have sent a piece together and it was wrong; now one of them has it alone. */
+async function suspectPiece(options: { fast: boolean }): Promise<{ lab: Lab; owner: Peer; other: Peer }> {
+  const lab = new Lab(1);
+  const [first, second] = [lab.peer(options), lab.peer(options)];
+  lab.download.fill(first);
+  first.requests.rejected(0, 3 * BLOCK, BLOCK);
+  lab.download.rejected(first, 0, 3 * BLOCK);
+  lab.download.fill(second);
+  while (second.requests.size > 1) lab.download.rejected(second, 0, takeLast(second));
+  lab.answer(second, { begin: second.requests.first.begin });
+  while (first.requests.size > 0) lab.answer(first, { wrong: true });
+  await settle();
+  const [owner, other] = first.requests.size > 0 ? [first, second] : [second, first];
+  assertEquals([owner.requests.size, other.requests.size], [BLOCKS, 0]);
+  return { lab, owner, other };
+}
+
+/** Rejects the first outstanding request of a peer that isn't the block which only it was asked for. */
+function takeLast(peer: Peer): number {
+  let begin = 0;
+  peer.requests.forEach((_, at) => begin = at === 3 * BLOCK ? begin : at);
+  peer.requests.rejected(0, begin, BLOCK);
+  return begin;
+}
+
+Deno.test("Download takes a suspect piece from its owner when that one chokes us, rejects it or is slow", async () => {
+  for (const how of ["chokes", "rejects", "is slow"]) {
+    const { lab, owner, other } = await suspectPiece({ fast: true });
+    if (how === "is slow") {
+      lab.clock.advance(11_000);
+      lab.download.tick(lab.clock.now());
+      lab.clock.advance(20_000);
+      lab.download.tick(lab.clock.now());
+    } else {
+      if (how === "chokes") lab.choke(owner, true);
+      for (let block = 0; block < BLOCKS; block++) {
+        owner.requests.rejected(0, block * BLOCK, BLOCK);
+        lab.download.rejected(owner, 0, block * BLOCK);
+      }
+      if (how === "rejects") owner.turnedDown = 100;
+    }
+    lab.download.fillAll();
+    assertEquals(other.requests.size, BLOCKS, how);
+  }
+});
+
+Deno.test("Download takes no block of a suspect piece from anybody but its owner", async () => {
+  const { lab, owner, other } = await suspectPiece({ fast: false });
+  lab.answer(other, { index: 0, begin: 0, wrong: true });
+  lab.answerAll(owner);
+  await settle();
+  assertEquals(lab.download.have.count, 1);
+});
+
+Deno.test("Download frees memory that is held for peers which choke us", () => {
+  const lab = new Lab(10, { budget: 2 });
+  const choking = lab.peer({ pieces: [0, 1], fast: true });
+  lab.download.fill(choking);
+  for (let i = 0; i < 3; i++) lab.answer(choking);
+  lab.choke(choking, true);
+  assertEquals(choking.requests.size, 5);
+  while (choking.requests.size > 0) {
+    const { index, begin } = choking.requests.first;
+    choking.requests.rejected(index, begin, BLOCK);
+    lab.download.rejected(choking, index, begin);
+  }
+  const useful = lab.peer({ pieces: [5, 6] });
+  lab.download.fill(useful);
+  assertEquals(useful.requests.size, 0);
+  lab.clock.advance(6_000);
+  lab.download.tick(lab.clock.now());
+  assert(useful.requests.size >= BLOCKS, `${useful.requests.size} requests`);
+});
+
+Deno.test("Download gives up a request that a lively peer has dropped, and asks anew", () => {
+  const lab = new Lab(40);
+  const peer = lab.peer();
+  lab.download.fill(peer);
+  const { index, begin } = peer.requests.first;
+  const askedAt = () => {
+    let at = -1;
+    peer.requests.forEach((i, b, _, time) => at = i === index && b === begin ? time : at);
+    return at;
+  };
+  const first = askedAt();
+  for (let second = 0; second < 60; second++) {
+    lab.clock.advance(1000);
+    let next = { index, begin };
+    peer.requests.forEach((i, b) => next = i === index && b === begin ? next : { index: i, begin: b });
+    lab.answer(peer, next);
+    peer.down.tick(1);
+    lab.download.tick(lab.clock.now());
+  }
+  assert(askedAt() > first, "asked again");
+  assertEquals([peer.snubbed, peer.closed], [false, false]);
+});
+
+Deno.test("Download takes everything back from a peer that is silent, and tells it so", () => {
+  const lab = new Lab(8);
+  const peer = lab.peer();
+  lab.download.fill(peer);
+  const before = peer.writer.length;
+  const count = peer.requests.size;
+  lab.clock.advance(31_000);
+  lab.download.tick(lab.clock.now());
+  assertEquals(peer.snubbed, true);
+  assertEquals(peer.writer.length, before + 17 * (count + 1), "a cancel for each, and one new request");
+});
+
+Deno.test("Download asks anew, at the unchoke, for what a peer with BEP 6 dropped without a word", () => {
+  const lab = new Lab(1);
+  const peer = lab.peer({ fast: true });
+  lab.download.fill(peer);
+  lab.choke(peer, true);
+  assertEquals(peer.requests.size, BLOCKS, "rejects are awaited");
+  lab.choke(peer, false);
+  assertEquals(peer.requests.size, BLOCKS);
+  assertEquals(peer.writer.length, 2 * BLOCKS * 17, "asked twice");
+});
+
+Deno.test("Download asks nothing of a peer that has nothing we want", () => {
+  const lab = new Lab(4);
+  const peer = lab.peer();
+  peer.amInterested = false;
+  lab.download.fill(peer);
+  assertEquals(peer.requests.size, 0);
+});
+
+Deno.test("Download.stop() finishes what is complete and gives all memory back", async () => {
+  const lab = new Lab(2);
+  const peer = lab.peer();
+  let written = () => {};
+  lab.write = () => new Promise((resolve) => written = resolve);
+  lab.download.fill(peer);
+  for (let i = 0; i < BLOCKS; i++) lab.answer(peer);
+  await settle();
+  const stopped = lab.download.stop();
+  written();
+  await stopped;
+  assertEquals(lab.download.have.count, 1);
+  assertEquals(lab.budget.used, 0);
 });

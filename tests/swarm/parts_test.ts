@@ -81,3 +81,24 @@ Deno.test("BufferPool.drain() gives the memory of a torrent back", () => {
   pool.drain();
   assertEquals(budget.used, 0);
 });
+
+Deno.test("MemoryBudget calls in what other pools keep in reserve", () => {
+  const budget = new MemoryBudget(8 * BLOCK);
+  const idle = new BufferPool(budget, 2 * BLOCK);
+  const busy = new BufferPool(budget, 2 * BLOCK);
+  const lent = Array.from({ length: 4 }, () => idle.take()!);
+  for (const buffer of lent) idle.give(buffer);
+  assertEquals([budget.used, idle.reserve], [8 * BLOCK, 8 * BLOCK]);
+  for (let i = 0; i < 4; i++) assert(busy.available && busy.take());
+  assertEquals([busy.available, busy.take(), budget.used], [false, null, 8 * BLOCK]);
+});
+
+Deno.test("BufferPool.close() keeps nothing, not even what comes back later", () => {
+  const budget = new MemoryBudget(8 * BLOCK);
+  const pool = new BufferPool(budget, BLOCK);
+  const lent = [pool.take()!, pool.take()!];
+  pool.give(lent[0]!);
+  pool.close();
+  pool.give(lent[1]!);
+  assertEquals(budget.used, 0);
+});

@@ -1,0 +1,151 @@
+/**
+ * What we asked a peer for: outstanding, answered, taken back.
+ *
+ * @module
+ */
+
+import type { FrameWriter } from "../wire/frame_writer.ts";
+import { MessageId, WireError } from "../wire/messages.ts";
+import { BlockQueue } from "./block_queue.ts";
+import { PipelineDepth } from "./pipeline_depth.ts";
+
+/** Requests that a peer holds when it doesn't say. libtorrent assumes the same. */
+const DEFAULT_PEER_QUEUE = 250;
+/** Most requests that we keep outstanding, whatever a peer offers: 32 MiB. */
+const MAX_OUTSTANDING = 2048;
+/** Answers to nothing, after which a peer is sent away; a few come about when messages cross. */
+const MAX_STRIKES = 64;
+
+/** The asking half of a connection. */
+export class Requests {
+  readonly #fast: boolean;
+  readonly #writer: FrameWriter;
+  readonly #queue = new BlockQueue(MAX_OUTSTANDING);
+  readonly #pipeline = new PipelineDepth(DEFAULT_PEER_QUEUE);
+  /** Requests that were taken back and may still be answered. */
+  #late = 0;
+  #strikes = 0;
+
+  /**
+   * @param options `fast`: both ends speak BEP 6, so every request is answered, by a reject at least. `writer`: to the peer.
+   */
+  constructor(options: { readonly fast: boolean; readonly writer: FrameWriter }) {
+    this.#fast = options.fast;
+    this.#writer = options.writer;
+  }
+
+  /** How many are outstanding. */
+  get size(): number {
+    return this.#queue.size;
+  }
+
+  /** How many should be. */
+  get depth(): number {
+    return this.#pipeline.depth;
+  }
+
+  /** The one that has been outstanding for longest; only when there is one. */
+  get first(): { readonly index: number; readonly begin: number; readonly length: number; readonly time: number } {
+    return this.#queue;
+  }
+
+  /** The peer said how many requests it holds (`reqq`, BEP 10). */
+  setLimit(limit: number): void {
+    this.#pipeline.setLimit(Math.min(limit, MAX_OUTSTANDING));
+  }
+
+  /** The peer stopped answering. */
+  snubbed(): void {
+    this.#pipeline.snubbed();
+  }
+
+  /** Whether a block is outstanding. */
+  has(index: number, begin: number, length: number): boolean {
+    return this.#queue.has(index, begin, length);
+  }
+
+  /** Calls back for every outstanding request, first to last. */
+  forEach(visit: (index: number, begin: number, length: number, time: number) => void): void {
+    this.#queue.forEach(visit);
+  }
+
+  /** Asks for a block. */
+  ask(index: number, begin: number, length: number, now: number): void {
+    this.#queue.push(index, begin, length, now);
+    this.#writer.blockSignal(MessageId.request, index, begin, length);
+  }
+
+  /**
+   * A block came.
+   *
+   * @returns Milliseconds since it was asked for, or -1 if it isn't outstanding.
+   */
+  answered(index: number, begin: number, length: number, now: number): number {
+    const asked = this.#queue.remove(index, begin, length);
+    if (asked < 0) return -1;
+    this.#pipeline.arrived(length, now - asked, now);
+    return now - asked;
+  }
+
+  /**
+   * A reject came.
+   *
+   * @returns Whether the block was outstanding.
+   * @throws {WireError} If there have been too many answers to nothing.
+   */
+  rejected(index: number, begin: number, length: number): boolean {
+    const outstanding = this.#queue.remove(index, begin, length) >= 0;
+    if (!outstanding) this.expectLate();
+    return outstanding;
+  }
+
+  /** Cancels a request, if it is outstanding: the block came from elsewhere. */
+  cancel(index: number, begin: number, length: number): void {
+    if (!this.#queue.has(index, begin, length)) return;
+    // With BEP 6 the peer answers a cancel with a reject or the block, so the request stays until then. Without it the
+    // block comes only if it was on its way.
+    if (!this.#fast) this.#remove(index, begin, length);
+    this.#writer.blockSignal(MessageId.cancel, index, begin, length);
+  }
+
+  /**
+   * Takes requests back; what was sent already may still come.
+   *
+   * @param which Chooses among the outstanding requests.
+   * @param options `cancel`: tell the peer, which doesn't know. `taken`: is told of each.
+   */
+  takeBack(
+    which: (index: number, time: number) => boolean,
+    options: { readonly cancel: boolean; readonly taken: (index: number, begin: number) => void },
+  ): void {
+    const chosen: [index: number, begin: number, length: number][] = [];
+    this.#queue.forEach((index, begin, length, time) => {
+      if (which(index, time)) chosen.push([index, begin, length]);
+    });
+    for (const [index, begin, length] of chosen) {
+      this.#remove(index, begin, length);
+      if (options.cancel) this.#writer.blockSignal(MessageId.cancel, index, begin, length);
+      options.taken(index, begin);
+    }
+  }
+
+  /**
+   * An answer came that belongs to no outstanding request.
+   *
+   * @returns Whether it may be a late one, to a request that was taken back.
+   * @throws {WireError} If there have been too many that can't be.
+   */
+  expectLate(): boolean {
+    if (this.#late > 0) {
+      this.#late--;
+      return true;
+    }
+    if (++this.#strikes > MAX_STRIKES) throw new WireError("it answers what was not asked, over and over");
+    return false;
+  }
+
+  #remove(index: number, begin: number, length: number): void {
+    this.#queue.remove(index, begin, length);
+    this.#late = Math.min(this.#late + 1, MAX_OUTSTANDING);
+  }
+}

@@ -11,12 +11,12 @@ import { printable } from "../ui/printable.ts";
  * The error line: `shoal: error: WHAT (WHERE): WHY; HINT`.
  *
  * @param thrown What was thrown.
- * @param options `verbose`: adds the stack.
+ * @param options `verbose`: adds the stack, where the error is none of those that we expect.
  * @returns One line, more with a stack, with its end.
  */
 export function errorLine(thrown: unknown, options: { readonly verbose: boolean }): string {
   const line = `shoal: error: ${printable(describe(thrown, options.verbose))}\n`;
-  return options.verbose ? `${line}${stackOf(thrown)}` : line;
+  return options.verbose && !(thrown instanceof ShoalError) ? `${line}${stackOf(thrown)}` : line;
 }
 
 function describe(thrown: unknown, verbose: boolean): string {

@@ -41,7 +41,7 @@ export async function run(args: readonly string[], surroundings: Surroundings): 
   });
   try {
     const code = await parse(args, context);
-    await terminal.stdout.flush();
+    await Promise.all([terminal.stdout.flush(), terminal.stderr.flush()]);
     return code;
   } catch (error) {
     await terminal.stderr.write(errorLine(error, { verbose: context.verbosity > 0 }));

@@ -25,7 +25,7 @@ export class LiveView implements View {
   readonly #options: ViewOptions;
   readonly #style: Style;
   readonly #region = new LiveRegion();
-  readonly #summary = new Summary();
+  readonly #summary: Summary;
   readonly #log: LogLines;
   #waiting: string[] = [];
   #lost = 0;
@@ -37,6 +37,7 @@ export class LiveView implements View {
   /** @param options What to draw from and on. */
   constructor(options: ViewOptions) {
     this.#options = options;
+    this.#summary = new Summary(options.snapshots);
     this.#style = styleFor((name) => options.terminal.env(name));
     this.#log = new LogLines(options.verbosity);
   }
@@ -51,8 +52,6 @@ export class LiveView implements View {
 
   /** @param event Shown in the table by and by; a message about it appears above. */
   event(event: SessionEvent): void {
-    // A download can be over between two frames: what it came to must not be missed.
-    if (event.event === "completed") this.#summary.observe(this.#options.snapshots());
     this.#summary.event(event);
     const line = this.#log.of(event);
     if (line !== null) this.#say(line);
@@ -71,8 +70,8 @@ export class LiveView implements View {
     if (!this.#open) return;
     this.#open = false;
     this.#timer?.cancel();
-    const { platform, terminal, snapshots, savedIn } = this.#options;
-    this.#summary.observe(snapshots());
+    const { platform, terminal, savedIn } = this.#options;
+    this.#summary.observe();
     const { columns } = terminal.size();
     const left = [...this.#takeWaiting(), ...this.#summary.lines({ savedIn, style: this.#style, columns })];
     const written = terminal.stdout.write(this.#region.end({ columns, left }));
@@ -88,9 +87,8 @@ export class LiveView implements View {
 
   #tick(): void {
     this.#timer = this.#options.platform.after(FRAME_MS, () => this.#tick());
-    const { terminal, snapshots } = this.#options;
-    const torrents = snapshots();
-    this.#summary.observe(torrents);
+    const { terminal } = this.#options;
+    const torrents = this.#summary.observe();
     if (terminal.stdout.busy) return;
     const { columns, rows } = terminal.size();
     const lines = renderTable(torrents, { columns, rows, style: this.#style });

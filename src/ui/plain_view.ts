@@ -23,7 +23,7 @@ const STYLE: Style = { color: false, unicode: true };
 /** {@linkcode View} for whatever is not a terminal. */
 export class PlainView implements View {
   readonly #options: ViewOptions;
-  readonly #summary = new Summary();
+  readonly #summary: Summary;
   readonly #log: LogLines;
   /** The last line of each torrent, by info-hash, for what stands still needs no second line. */
   readonly #said = new Map<string, string>();
@@ -34,6 +34,7 @@ export class PlainView implements View {
   /** @param options What to draw from and on. */
   constructor(options: ViewOptions) {
     this.#options = options;
+    this.#summary = new Summary(options.snapshots);
     this.#log = new LogLines(options.verbosity);
   }
 
@@ -45,8 +46,6 @@ export class PlainView implements View {
 
   /** @param event Said at once if it matters. */
   event(event: SessionEvent): void {
-    // A download can be over between two looks: what it came to must not be missed.
-    if (event.event === "completed") this.#summary.observe(this.#options.snapshots());
     this.#summary.event(event);
     if (event.event === "added") {
       const files = formatPlural(event.files, "file");
@@ -71,8 +70,8 @@ export class PlainView implements View {
     if (!this.#open) return;
     this.#open = false;
     this.#timer?.cancel();
-    const { snapshots, savedIn, terminal } = this.#options;
-    this.#summary.observe(snapshots());
+    const { savedIn, terminal } = this.#options;
+    this.#summary.observe();
     const lines = this.#summary.lines({ savedIn, style: STYLE });
     await terminal.stdout.write(lines.map((line) => `${line}\n`).join(""));
   }
@@ -85,9 +84,8 @@ export class PlainView implements View {
   }
 
   #look(): void {
-    const { snapshots, terminal } = this.#options;
-    const torrents = snapshots();
-    this.#summary.observe(torrents);
+    const { terminal } = this.#options;
+    const torrents = this.#summary.observe();
     this.#looks++;
     if (this.#looks % LOOKS_PER_LINE !== 0 || terminal.stdout.busy) return;
     for (const torrent of torrents) {

@@ -33,18 +33,26 @@ export interface SummaryOptions {
 /** Watches torrents from the start, and sums up in the end. */
 export class Summary {
   readonly #accounts = new Map<string, Account>();
+  readonly #snapshots: () => readonly TorrentSnapshot[];
+
+  /** @param snapshots Takes snapshots of all torrents. */
+  constructor(snapshots: () => readonly TorrentSnapshot[]) {
+    this.#snapshots = snapshots;
+  }
 
   /**
    * Takes note of how things stand.
    *
-   * @param snapshots All torrents.
+   * @returns Snapshots of all torrents.
    */
-  observe(snapshots: readonly TorrentSnapshot[]): void {
-    for (const torrent of snapshots) {
+  observe(): readonly TorrentSnapshot[] {
+    const torrents = this.#snapshots();
+    for (const torrent of torrents) {
       const account = this.#account(torrent.infoHash.hex);
       account.last = torrent;
       for (const peer of torrent.peers) if (peer.downloaded > 0) account.givers.add(peer.address);
     }
+    return torrents;
   }
 
   /**
@@ -54,7 +62,10 @@ export class Summary {
    */
   event(event: SessionEvent): void {
     const account = this.#account(event.infohash);
-    if (event.event === "completed") account.completed = event;
+    if (event.event === "completed") {
+      this.observe(); // a download can be over between two looks: what it came to must not be missed
+      account.completed = event;
+    }
     if (event.event === "error") account.failed = true;
     if (event.event === "peer" && event.action === "disconnected" && (event.downloaded ?? 0) > 0) {
       account.givers.add(event.address);

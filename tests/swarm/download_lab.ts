@@ -1,0 +1,119 @@
+/** A download whose peers answer when the test says so. */
+
+import { Bitfield } from "../../src/base/bitfield.ts";
+import { type Bytes, utf8 } from "../../src/base/bytes.ts";
+import { InfoHash } from "../../src/base/info_hash.ts";
+import { Peer, type PeerHost } from "../../src/peer/peer.ts";
+import { BufferPool, MemoryBudget } from "../../src/swarm/buffer_pool.ts";
+import { Download } from "../../src/swarm/download.ts";
+import { WireError } from "../../src/wire/messages.ts";
+import { VirtualClock } from "../support/virtual_clock.ts";
+
+export const BLOCK = 16384;
+export const BLOCKS = 4;
+export const PIECE = BLOCKS * BLOCK;
+
+/** The first bytes stand in for a digest: wrong data is data that begins with something else. */
+const digest = (data: Uint8Array) => Promise.resolve(new Uint8Array(data.subarray(0, 4)));
+
+/** A download with peers whose answers the test gives by hand. */
+export class Lab {
+  readonly clock = new VirtualClock();
+  readonly peers: Peer[] = [];
+  readonly log: string[] = [];
+  readonly download: Download;
+  readonly #pieceCount: number;
+  write = (): Promise<void> => Promise.resolve();
+
+  readonly budget: MemoryBudget;
+
+  constructor(pieceCount: number, options: { budget?: number } = {}) {
+    this.#pieceCount = pieceCount;
+    this.budget = new MemoryBudget((options.budget ?? 100) * PIECE);
+    const pool = new BufferPool(this.budget, PIECE);
+    this.download = new Download({
+      pieceSize: () => PIECE,
+      pieceHash: (index) => Uint8Array.of(index, 1, 1, 1),
+      writePiece: () => this.write(),
+      peers: () => this.peers,
+      hostOf: (connection) => `10.0.0.${connection}`,
+      pieceDone: (index) => void this.log.push(`done ${index}`),
+      pieceFailed: (index, hosts) => void this.log.push(`failed ${index} from ${hosts.join("+")}`),
+      lied: (host, index) => void this.log.push(`${host} lied about ${index}`),
+      broke: (error) => void this.log.push(`broke: ${(error as Error).message}`),
+    }, {
+      have: new Bitfield(pieceCount),
+      pool,
+      platform: { now: () => this.clock.now(), random: () => this.clock.random(), sha1: digest },
+    });
+  }
+
+  /** A peer that has some pieces (all when none are named) and doesn't choke us. */
+  peer(options: { pieces?: number[]; fast?: boolean; choking?: boolean } = {}): Peer {
+    const { download } = this;
+    const host: PeerHost = {
+      pieceCount: this.#pieceCount,
+      pieceSize: () => PIECE,
+      now: () => this.clock.now(),
+      peerHas() {},
+      peerPieces() {},
+      peerChoke() {},
+      peerInterest() {},
+      peerIntroduced() {},
+      peerBlock: (peer, block) => download.received(peer, block),
+      peerRejected: (peer, index, begin) => download.rejected(peer, index, begin),
+      canServe: () => false,
+      readBlock: () => false,
+      loadBlock: () => Promise.resolve(),
+    };
+    const infoHash = new InfoHash(new Uint8Array(20));
+    const handshake = { infoHash, peerId: utf8("x".repeat(20)), fast: options.fast ?? false, extended: false };
+    const number = this.peers.length + 1;
+    const address = { host: `10.0.0.${number}`, port: 1 };
+    const peer = new Peer(host, { address, incoming: false, handshake, number });
+    peer.output = {
+      flush() {},
+      close: (reason) => {
+        peer.closed = true;
+        this.log.push(`closed ${number}: ${reason}`);
+      },
+    };
+    if (options.pieces) { for (const index of options.pieces) peer.pieces.set(index); }
+    else peer.pieces.setAll();
+    peer.choking = options.choking ?? false;
+    peer.amInterested = true;
+    this.peers.push(peer);
+    download.countPeer(peer, 1);
+    return peer;
+  }
+
+  /** A peer answers one request: the first, or the one given. */
+  answer(peer: Peer, options: { index?: number; begin?: number; wrong?: boolean } = {}): void {
+    const index = options.index ?? peer.requests.first.index;
+    const begin = options.begin ?? peer.requests.first.begin;
+    const data: Bytes = new Uint8Array(BLOCK);
+    data.set(options.wrong ? [66, peer.number, 0, 0] : [index, 1, 1, 1]);
+    try {
+      peer.onBlock(index, begin, data, 0, BLOCK);
+    } catch (error) {
+      peer.output.close((error as WireError).why); // as the link does
+    }
+  }
+
+  /** The peer chokes or unchokes us. */
+  choke(peer: Peer, choking: boolean): void {
+    peer.choking = choking;
+    this.download.choked(peer);
+  }
+
+  answerAll(peer: Peer): void {
+    while (peer.requests.size > 0) this.answer(peer);
+  }
+}
+
+/** The pieces that a peer was asked for, with how many blocks of each. */
+export function asked(peer: Peer): Map<number, number> {
+  const counts = new Map<number, number>();
+  peer.requests.forEach((index) => counts.set(index, (counts.get(index) ?? 0) + 1));
+  return counts;
+}

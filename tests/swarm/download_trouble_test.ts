@@ -1,0 +1,147 @@
+import { assert, assertEquals } from "@std/assert";
+import type { Peer } from "../../src/peer/peer.ts";
+import { settle } from "../support/virtual_clock.ts";
+import { BLOCK, BLOCKS, Lab } from "./download_lab.ts";
+
+/** Two peers have sent a piece together and it was wrong; now one of them has it alone. */
+async function suspectPiece(options: { fast: boolean }): Promise<{ lab: Lab; owner: Peer; other: Peer }> {
+  const lab = new Lab(1);
+  const [first, second] = [lab.peer(options), lab.peer(options)];
+  lab.download.fill(first);
+  first.requests.rejected(0, 3 * BLOCK, BLOCK);
+  lab.download.rejected(first, 0, 3 * BLOCK);
+  lab.download.fill(second);
+  while (second.requests.size > 1) lab.download.rejected(second, 0, takeLast(second));
+  lab.answer(second, { begin: second.requests.first.begin });
+  while (first.requests.size > 0) lab.answer(first, { wrong: true });
+  await settle();
+  const [owner, other] = first.requests.size > 0 ? [first, second] : [second, first];
+  assertEquals([owner.requests.size, other.requests.size], [BLOCKS, 0]);
+  return { lab, owner, other };
+}
+
+/** Rejects the first outstanding request of a peer that isn't the block which only it was asked for. */
+function takeLast(peer: Peer): number {
+  let begin = 0;
+  peer.requests.forEach((_, at) => begin = at === 3 * BLOCK ? begin : at);
+  peer.requests.rejected(0, begin, BLOCK);
+  return begin;
+}
+
+Deno.test("Download takes a suspect piece from its owner when that one chokes us, rejects it or is slow", async () => {
+  for (const how of ["chokes", "rejects", "is slow"]) {
+    const { lab, owner, other } = await suspectPiece({ fast: true });
+    if (how === "is slow") {
+      lab.clock.advance(11_000);
+      lab.download.tick(lab.clock.now());
+      lab.clock.advance(20_000);
+      lab.download.tick(lab.clock.now());
+    } else {
+      if (how === "chokes") lab.choke(owner, true);
+      for (let block = 0; block < BLOCKS; block++) {
+        owner.requests.rejected(0, block * BLOCK, BLOCK);
+        lab.download.rejected(owner, 0, block * BLOCK);
+      }
+      if (how === "rejects") owner.turnedDown = 100;
+    }
+    lab.download.fillAll();
+    assertEquals(other.requests.size, BLOCKS, how);
+  }
+});
+
+Deno.test("Download takes no block of a suspect piece from anybody but its owner", async () => {
+  const { lab, owner, other } = await suspectPiece({ fast: false });
+  lab.answer(other, { index: 0, begin: 0, wrong: true });
+  lab.answerAll(owner);
+  await settle();
+  assertEquals(lab.download.have.count, 1);
+});
+
+Deno.test("Download frees memory that is held for peers which choke us", () => {
+  const lab = new Lab(10, { budget: 2 });
+  const choking = lab.peer({ pieces: [0, 1], fast: true });
+  lab.download.fill(choking);
+  for (let i = 0; i < 3; i++) lab.answer(choking);
+  lab.choke(choking, true);
+  assertEquals(choking.requests.size, 5);
+  while (choking.requests.size > 0) {
+    const { index, begin } = choking.requests.first;
+    choking.requests.rejected(index, begin, BLOCK);
+    lab.download.rejected(choking, index, begin);
+  }
+  const useful = lab.peer({ pieces: [5, 6] });
+  lab.download.fill(useful);
+  assertEquals(useful.requests.size, 0);
+  lab.clock.advance(6_000);
+  lab.download.tick(lab.clock.now());
+  assert(useful.requests.size >= BLOCKS, `${useful.requests.size} requests`);
+});
+
+Deno.test("Download gives up a request that a lively peer has dropped, and asks anew", () => {
+  const lab = new Lab(40);
+  const peer = lab.peer();
+  lab.download.fill(peer);
+  const { index, begin } = peer.requests.first;
+  const askedAt = () => {
+    let at = -1;
+    peer.requests.forEach((i, b, _, time) => at = i === index && b === begin ? time : at);
+    return at;
+  };
+  const first = askedAt();
+  for (let second = 0; second < 60; second++) {
+    lab.clock.advance(1000);
+    let next = { index, begin };
+    peer.requests.forEach((i, b) => next = i === index && b === begin ? next : { index: i, begin: b });
+    lab.answer(peer, next);
+    peer.down.tick(1);
+    lab.download.tick(lab.clock.now());
+  }
+  assert(askedAt() > first, "asked again");
+  assertEquals([peer.snubbed, peer.closed], [false, false]);
+});
+
+Deno.test("Download takes everything back from a peer that is silent, and tells it so", () => {
+  const lab = new Lab(8);
+  const peer = lab.peer();
+  lab.download.fill(peer);
+  const before = peer.writer.length;
+  const count = peer.requests.size;
+  lab.clock.advance(31_000);
+  lab.download.tick(lab.clock.now());
+  assertEquals(peer.snubbed, true);
+  assertEquals(peer.writer.length, before + 17 * (count + 1), "a cancel for each, and one new request");
+});
+
+Deno.test("Download asks anew, at the unchoke, for what a peer with BEP 6 dropped without a word", () => {
+  const lab = new Lab(1);
+  const peer = lab.peer({ fast: true });
+  lab.download.fill(peer);
+  lab.choke(peer, true);
+  assertEquals(peer.requests.size, BLOCKS, "rejects are awaited");
+  lab.choke(peer, false);
+  assertEquals(peer.requests.size, BLOCKS);
+  assertEquals(peer.writer.length, 2 * BLOCKS * 17, "asked twice");
+});
+
+Deno.test("Download asks nothing of a peer that has nothing we want", () => {
+  const lab = new Lab(4);
+  const peer = lab.peer();
+  peer.amInterested = false;
+  lab.download.fill(peer);
+  assertEquals(peer.requests.size, 0);
+});
+
+Deno.test("Download.stop() finishes what is complete and gives all memory back", async () => {
+  const lab = new Lab(2);
+  const peer = lab.peer();
+  let written = () => {};
+  lab.write = () => new Promise((resolve) => written = resolve);
+  lab.download.fill(peer);
+  for (let i = 0; i < BLOCKS; i++) lab.answer(peer);
+  await settle();
+  const stopped = lab.download.stop();
+  written();
+  await stopped;
+  assertEquals(lab.download.have.count, 1);
+  assertEquals(lab.budget.used, 0);
+});

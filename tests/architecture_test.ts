@@ -7,6 +7,7 @@ import {
   outsideUses,
   withoutCommentsAndStrings,
 } from "./support/architecture.ts";
+import { ownDeno } from "./support/own_deno.ts";
 
 const ROOT = new URL("../", import.meta.url);
 /** Files in src that may be longer than {@linkcode MAX_LINES}. Each needs a reason beside it. */
@@ -175,8 +176,7 @@ function localPath(specifier: string): string {
 
 async function denoInfo(entry: string): Promise<Info> {
   // The unit task may run "deno" by name only; `deno test -A` may run this very executable.
-  const own = await Deno.permissions.query({ name: "run", command: Deno.execPath() });
-  const output = await new Deno.Command(own.state === "granted" ? Deno.execPath() : "deno", {
+  const output = await new Deno.Command(await ownDeno(), {
     args: ["info", "--json", "--no-lock", "--config", new URL("deno.json", ROOT).pathname, entry],
     env: { NO_COLOR: "1" },
   }).output();

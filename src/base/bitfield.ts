@@ -124,6 +124,27 @@ export class Bitfield {
     this.#count = this.length;
   }
 
+  /**
+   * Sets every bit that is set in another bitfield.
+   *
+   * @param other One of the same length.
+   * @returns The bits that were clear before, in order.
+   * @throws {RangeError} If the lengths differ.
+   */
+  addAll(other: Bitfield): number[] {
+    if (other.length !== this.length) {
+      throw new RangeError(`Bitfields of ${this.length} and ${other.length} bits differ`);
+    }
+    const added: number[] = [];
+    for (let at = 0; at < this.#bytes.length; at++) {
+      const fresh = other.#bytes[at]! & ~this.#bytes[at]!;
+      if (fresh === 0) continue;
+      for (let bit = 0; bit < 8; bit++) if ((fresh & (128 >> bit)) !== 0) added.push(at * 8 + bit);
+    }
+    for (const index of added) this.set(index);
+    return added;
+  }
+
   /** Clears every bit. */
   clearAll(): void {
     this.#bytes.fill(0);

@@ -36,7 +36,7 @@ export interface PeerHost extends UploadHost {
   peerHas(peer: Peer, index: number): void;
   /** The peer said what it has, all at once. */
   peerPieces(peer: Peer): void;
-  /** The peer choked or unchoked us, or allowed a piece while it chokes. */
+  /** The peer choked or unchoked us. */
   peerChoke(peer: Peer): void;
   /** The peer became interested, or not. */
   peerInterest(peer: Peer): void;
@@ -173,6 +173,11 @@ export class Peer implements MessageHandler {
         host.now();
   }
 
+  /** Whether {@linkcode Peer.address} is where it listens, not just where its connection comes from. */
+  get listens(): boolean {
+    return !this.incoming || this.#portKnown;
+  }
+
   /** It has everything. */
   get isSeed(): boolean {
     return this.pieces.isFull;
@@ -296,8 +301,7 @@ export class Peer implements MessageHandler {
     if (id === MessageId.have) {
       if (this.pieces.set(index)) this.#host.peerHas(this, index);
     } else if (id === MessageId.allowedFast && this.allowedFast.size < MAX_ALLOWED_FAST) {
-      this.allowedFast.add(index);
-      this.#host.peerChoke(this);
+      this.allowedFast.add(index); // what it is good for is asked for at the end of the read
     }
   }
 
@@ -322,7 +326,7 @@ export class Peer implements MessageHandler {
     if (!pieces) throw new WireError("the bitfield has bits set past the last piece");
     // A later one (see rules.ts) is taken like as many haves: nobody loses pieces.
     const told = !this.pieces.isEmpty;
-    for (const index of pieces) if (this.pieces.set(index) && told) this.#host.peerHas(this, index);
+    for (const index of this.pieces.addAll(pieces)) if (told) this.#host.peerHas(this, index);
     if (!told) this.#host.peerPieces(this);
   }
 

@@ -98,6 +98,11 @@ export class BufferPool {
     return this.#free.length * this.#size;
   }
 
+  /** Buffers that it could have at best, with the whole budget for itself. */
+  get capacity(): number {
+    return Math.max(LEAST_BUFFERS, Math.floor(this.#budget.limit / this.#size));
+  }
+
   /** Buffers that are in use. */
   get lent(): number {
     return this.#lent;

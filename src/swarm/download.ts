@@ -10,28 +10,27 @@ import { BLOCK_SIZE, type Peer, type ReceivedBlock } from "../peer/mod.ts";
 import type { Platform } from "../platform/platform.ts";
 import { ActivePiece } from "./active_piece.ts";
 import type { BufferPool } from "./buffer_pool.ts";
+import { askAgain, cancelElsewhere } from "./endgame.ts";
+import { Owners } from "./owners.ts";
 import { PiecePicker } from "./piece_picker.ts";
 import { Verifier, type VerifierHost } from "./verifier.ts";
 
 /** Pieces that are chosen at random rather than by rarity, so that there is soon something to trade. */
 const RANDOM_FIRST = 4;
-/** Peers that one block is asked from at the same time in the endgame, and when those have been silent for long. */
-const ENDGAME_COPIES = 2;
-const DESPERATE_COPIES = 5;
-/** Blocks that a peer is asked for in the endgame although others were asked before. */
-const ENDGAME_DEPTH = 8;
-/** A started piece that nobody would send is given up after this many milliseconds, if its memory is needed ... */
+/**
+ * Milliseconds without a block after which a started piece may be given up when others could use its memory: one that nobody
+ * would send now, and one that somebody would but doesn't ...
+ */
 const STALE_MS = 5_000;
-/** ... and one that others would send but don't, after this many. */
 const STUCK_MS = 20_000;
+/** ... and so many more for a piece that is nearly complete. Peers that choke us come back; what they sent is worth a wait. */
+const PATIENCE_MS = 600_000;
+/** A peer that needs more than this many seconds for a piece may not fill the memory with pieces of its own. */
+const SLOW_PEER_SECONDS = 120;
 /** Milliseconds without any block that was asked for, after which a peer counts as snubbing us. */
 const SNUB_MS = 30_000;
 /** Milliseconds for one request, besides the time that the peer needs for those before it. */
 const REQUEST_MS = 10_000;
-/** Milliseconds that the one peer which may send a suspect piece has for a block. */
-const OWNER_MS = 10_000;
-/** While memory is used up, a block is asked for twice when its piece has had no block for this many milliseconds. */
-const SLOW_PIECE_MS = 3_000;
 /**
  * Requests that a peer may turn down before it is left alone until the next regular turn. Some clients reject what they
  * have no time for; asked again at once, they and we would do nothing else.
@@ -65,8 +64,7 @@ export class Download {
   readonly #active = new Map<number, ActivePiece>();
   /** Active pieces that have free blocks, in the order in which they were started. */
   readonly #open = new Set<ActivePiece>();
-  /** Active pieces that one peer alone may send. */
-  readonly #owned = new Set<ActivePiece>();
+  readonly #owners = new Owners();
   readonly #verifier: Verifier;
   readonly #verifying = new Set<Promise<void>>();
   /** Grows with every piece that comes back into the order; tells when looking again is worthwhile. */
@@ -144,10 +142,12 @@ export class Download {
     }
     while (want > 0 && this.#picker.size > 0 && this.#pool.available) {
       const index = this.#pick(peer);
-      if (index < 0) break;
-      want = this.#ask(peer, this.#start(index), want);
+      if (index < 0 || !this.#mayStart(peer, index)) break;
+      want = this.#ask(peer, this.#start(index, peer), want);
     }
-    if (want > 0) this.#askAgain(peer, Math.min(depth, ENDGAME_DEPTH) - peer.requests.size);
+    if (want <= 0) return;
+    const ending = this.#picker.size === 0;
+    askAgain(peer, { active: this.#active.values(), ending, depth, now: this.#platform.now() });
   }
 
   /** Asks every peer that could do more: blocks or memory have become free. */
@@ -165,8 +165,9 @@ export class Download {
     const number = block.begin / BLOCK_SIZE;
     const piece = this.#active.get(block.index);
     const asked = block.latency >= 0;
-    // One that wasn't asked for is welcome only as a late answer, and never where one peer alone is to be heard.
-    const welcome = asked || (peer.requests.expectLate() && (piece?.owner ?? peer.number) === peer.number);
+    // One that isn't outstanding is welcome only as a late answer, and none where another peer alone is to be heard.
+    const expected = asked || peer.requests.expectLate();
+    const welcome = expected && (piece?.owner ?? peer.number) === peer.number;
     if (!piece || !welcome || piece.has(number) || block.length !== piece.blockLength(number)) {
       if (asked) piece?.release(number);
       this.wasted += block.length;
@@ -176,7 +177,7 @@ export class Download {
     piece.receive(number, { sender: peer.number, asked, now: this.#platform.now() });
     peer.snubbed = false;
     if (piece.free === 0) this.#open.delete(piece);
-    if (piece.asked(number) > 0) this.#cancelElsewhere(peer, piece, number);
+    if (piece.asked(number) > 0) cancelElsewhere(piece, number, { peers: this.#host.peers(), sender: peer });
     if (piece.complete) this.#finish(piece);
   }
 
@@ -184,8 +185,11 @@ export class Download {
   rejected(peer: Peer, index: number, begin: number): void {
     const piece = this.#active.get(index);
     if (!piece) return;
-    if (piece.owner === peer.number) this.#free(piece);
-    this.#release(piece, begin / BLOCK_SIZE);
+    const block = begin / BLOCK_SIZE;
+    // A reject that only answers our cancel says nothing about the peer.
+    if (!peer.choking && !piece.has(block)) peer.turnedDown++;
+    if (piece.owner === peer.number) this.#giveUp(piece);
+    else this.#release(piece, block);
   }
 
   /**
@@ -199,17 +203,21 @@ export class Download {
     options: { readonly cancel?: boolean; readonly which?: (index: number, time: number) => boolean } = {},
   ): void {
     const { cancel = false, which = () => true } = options;
-    peer.requests.takeBack(which, { cancel, taken: (index, begin) => this.rejected(peer, index, begin) });
-    this.#disown(peer);
+    for (const piece of this.#owners.of(peer)) this.#giveUp(piece);
+    const taken = (index: number, begin: number) => {
+      const piece = this.#active.get(index);
+      if (piece) this.#release(piece, begin / BLOCK_SIZE);
+    };
+    peer.requests.takeBack(which, { cancel, taken });
   }
 
   /** A peer chokes us, or no longer does: what it won't answer is free for others. */
   choked(peer: Peer): void {
-    this.#disown(peer);
+    const before = peer.requests.size;
     // With BEP 6 every request that a choke drops is rejected, so what is left at the unchoke was forgotten; without it a
     // choke drops them all without a word.
-    const before = peer.requests.size;
-    if (!peer.choking || !peer.fast) this.takeBack(peer, { which: (index) => !peer.allowedFast.has(index) });
+    const forgotten = !peer.choking || !peer.fast;
+    this.takeBack(peer, { which: (index) => forgotten && !peer.allowedFast.has(index) });
     if (peer.requests.size < before) this.fillAll();
   }
 
@@ -223,7 +231,7 @@ export class Download {
       peer.turnedDown = 0;
       if (!peer.closed && peer.requests.size > 0) this.#hurry(peer, now);
     }
-    for (const piece of this.#owned) if (now - piece.touched > OWNER_MS) this.#free(piece);
+    for (const piece of this.#owners.late(now)) this.#giveUp(piece);
     this.#freeMemory(now);
     this.fillAll();
   }
@@ -246,17 +254,38 @@ export class Download {
     }
   }
 
-  /** While memory is used up, gives up the pieces that nobody would send, or for long hasn't sent. */
+  /** While memory is used up and a peer has nothing to do for that reason, gives up the least of the pieces that stand still. */
   #freeMemory(now: number): void {
+    if (this.#pool.available) return;
+    const idle = [...this.#host.peers()].filter((peer) =>
+      !peer.closed && !peer.choking && !peer.snubbed && peer.amInterested && peer.requests.size === 0
+    );
+    const heir = idle.sort((a, b) => a.lastBlock - b.lastBlock).find((peer) => this.#pick(peer) >= 0);
+    if (!heir) return;
+    let least: ActivePiece | null = null;
     for (const piece of this.#active.values()) {
-      if (this.#pool.available) return;
-      const age = now - piece.touched;
-      if (age < STALE_MS || (age < STUCK_MS && this.#wouldBeSent(piece))) continue;
-      this.wasted += piece.received * BLOCK_SIZE;
-      this.#close(piece);
-      this.#pool.give(piece.buffer);
-      this.#putBack(piece.index);
+      const patience = (this.#wouldBeSent(piece) ? STUCK_MS : STALE_MS) +
+        PATIENCE_MS * piece.received / piece.blockCount;
+      if (now - piece.touched > patience && (!least || piece.received < least.received)) least = piece;
     }
+    if (!least) return;
+    this.#giveUp(least);
+    this.fill(heir);
+    heir.output.flush();
+  }
+
+  /** Starts a piece anew some other time: what is here of it is dropped, what was asked for is taken back. */
+  #giveUp(piece: ActivePiece): void {
+    this.wasted += piece.received * BLOCK_SIZE;
+    this.#close(piece, { complete: false });
+    for (const peer of this.#host.peers()) {
+      if (peer.closed) continue;
+      const before = peer.requests.size;
+      peer.requests.takeBack((index) => index === piece.index, { cancel: true, taken: () => {} });
+      if (peer.requests.size < before) peer.output.flush();
+    }
+    this.#pool.give(piece.buffer);
+    this.#putBack(piece.index);
   }
 
   #wouldBeSent(piece: ActivePiece): boolean {
@@ -267,13 +296,12 @@ export class Download {
     return false;
   }
 
-  #disown(peer: Peer): void {
-    for (const piece of this.#owned) if (piece.owner === peer.number) this.#free(piece);
-  }
-
-  #free(piece: ActivePiece): void {
-    piece.owner = null;
-    this.#owned.delete(piece);
+  /** Whether a slow peer may take memory for a piece of its own: only while others like it leave half of it free. */
+  #mayStart(peer: Peer, index: number): boolean {
+    if (this.#host.pieceSize(index) <= SLOW_PEER_SECONDS * peer.down.rate) return true;
+    let slow = 0;
+    for (const piece of this.#active.values()) if (piece.slow) slow++;
+    return slow < Math.ceil(this.#pool.capacity / 2);
   }
 
   /** The best piece to start with a peer; remembers when there is none, since looking costs a pass over all pieces. */
@@ -297,8 +325,7 @@ export class Download {
   #ask(peer: Peer, piece: ActivePiece, want: number): number {
     if (piece.owner !== null && piece.owner !== peer.number) return want;
     if (piece.owner === null && this.#verifier.suspects(piece.index)) {
-      piece.owner = peer.number;
-      this.#owned.add(piece);
+      if (!this.#owners.take(piece, peer, this.#host.peers())) return want;
     }
     for (; want > 0; want--) {
       const block = piece.takeFree();
@@ -309,52 +336,16 @@ export class Download {
     return want;
   }
 
-  #start(index: number): ActivePiece {
+  #start(index: number, peer: Peer): ActivePiece {
     const buffer = this.#pool.take();
     if (!buffer) throw new Error("The pool has no buffer although it said so");
     this.#picker.remove(index);
-    const piece = new ActivePiece(index, { size: this.#host.pieceSize(index), buffer, now: this.#platform.now() });
+    const size = this.#host.pieceSize(index);
+    const slow = size > SLOW_PEER_SECONDS * peer.down.rate;
+    const piece = new ActivePiece(index, { size, buffer, slow, now: this.#platform.now() });
     this.#active.set(index, piece);
     this.#open.add(piece);
     return piece;
-  }
-
-  /**
-   * The endgame (BEP 3), and its like when memory is used up by slow pieces: asks for blocks that others were asked for.
-   * Only a peer that has next to nothing to do is asked, so that little is fetched twice.
-   */
-  #askAgain(peer: Peer, most: number): void {
-    const ending = this.#picker.size === 0;
-    if (most <= 0 || (!ending && this.#pool.available)) return;
-    let want = most;
-    const now = this.#platform.now();
-    for (const piece of this.#active.values()) {
-      if (!peer.pieces.has(piece.index) || !peer.wouldSend(piece.index) || piece.owner !== null) continue;
-      const slow = now - piece.touched >= SLOW_PIECE_MS;
-      if (!ending && !slow) continue;
-      for (let block = 0; block < piece.blockCount && want > 0; block++) {
-        const asked = piece.asked(block);
-        if (piece.has(block) || asked === 0 || asked >= (slow ? DESPERATE_COPIES : ENDGAME_COPIES)) continue;
-        const begin = block * BLOCK_SIZE;
-        const length = piece.blockLength(block);
-        if (peer.requests.has(piece.index, begin, length)) continue;
-        piece.ask(block);
-        peer.request(piece.index, begin, length);
-        want--;
-      }
-      if (want === 0) return;
-    }
-  }
-
-  #cancelElsewhere(sender: Peer, piece: ActivePiece, block: number): void {
-    const begin = block * BLOCK_SIZE;
-    const length = piece.blockLength(block);
-    for (const peer of this.#host.peers()) {
-      if (peer === sender || peer.closed || !peer.requests.has(piece.index, begin, length)) continue;
-      peer.requests.cancel(piece.index, begin, length);
-      piece.release(block);
-      peer.output.flush();
-    }
   }
 
   #release(piece: ActivePiece, block: number): void {
@@ -362,14 +353,14 @@ export class Download {
     if (piece.free > 0) this.#open.add(piece);
   }
 
-  #close(piece: ActivePiece): void {
+  #close(piece: ActivePiece, options: { readonly complete: boolean }): void {
     this.#active.delete(piece.index);
     this.#open.delete(piece);
-    this.#owned.delete(piece);
+    this.#owners.release(piece, options);
   }
 
   #finish(piece: ActivePiece): void {
-    this.#close(piece);
+    this.#close(piece, { complete: true });
     const work = this.#verify(piece).catch((error) => this.#host.broke(error)).finally(() => {
       this.#verifying.delete(work);
       this.#pool.give(piece.buffer);

@@ -129,7 +129,7 @@ export class PeerSet {
 
   /** A peer that connected to us said where it listens. */
   introduced(peer: Peer): void {
-    if (peer.incoming) this.#manager.introduced(peer.address);
+    if (peer.incoming && peer.listens) this.#manager.introduced(peer.address);
   }
 
   /** Shuts out every connection from an address, for good. */
@@ -176,7 +176,7 @@ export class PeerSet {
       dial.signal.throwIfAborted();
       dial.signal.addEventListener("abort", () => connection?.close(), { once: true });
       const theirs = await handshakeOut(connection, this.#handshake);
-      const refused = this.#refuses(theirs, false) ?? this.#refusesHost(address.host);
+      const refused = this.#refusesHost(address.host) ?? this.#refuses(theirs, false);
       if (refused) throw new Error(refused);
       this.#join(connection, theirs, { address, incoming: false });
     } catch (error) {

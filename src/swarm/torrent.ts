@@ -353,7 +353,6 @@ export class Torrent implements PeerHost {
   peerRejected(peer: Peer, index: number, begin: number): void {
     this.#download.rejected(peer, index, begin);
     if (peer.choking) peer.allowedFast.delete(index);
-    else peer.turnedDown++;
   }
 
   peerIntroduced(peer: Peer): void {

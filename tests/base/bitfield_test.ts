@@ -79,3 +79,12 @@ Deno.test("Bitfield behaves as a set of numbers", () => {
     }),
   );
 });
+
+Deno.test("Bitfield.addAll() sets what the other has and tells what was new", () => {
+  const one = Bitfield.fromBytes(Uint8Array.of(0b10100000, 0b10000000), 9)!;
+  const other = Bitfield.fromBytes(Uint8Array.of(0b11000001, 0b10000000), 9)!;
+  assertEquals(one.addAll(other), [1, 7]);
+  assertEquals([[...one], one.count], [[0, 1, 2, 7, 8], 5]);
+  assertEquals(one.addAll(other), []);
+  assertThrows(() => one.addAll(new Bitfield(10)), RangeError, "9 and 10 bits");
+});

@@ -169,6 +169,18 @@ Deno.test("Peer takes no news from a choke or an unchoke that changes nothing", 
   assertEquals(host.log, ["unchoked"]);
 });
 
+Deno.test("Peer takes pieces that it may have although choked for no unchoke", () => {
+  const { host, peer } = make();
+  say(
+    peer,
+    frame(MessageId.unchoke),
+    frame(MessageId.allowedFast, 0, 0, 0, 4),
+    frame(MessageId.allowedFast, 0, 0, 0, 4),
+  );
+  assertEquals(host.log, ["unchoked"]);
+  assertEquals([...peer.allowedFast], [4]);
+});
+
 Deno.test("Peer believes the first port that the other end names, and no other", () => {
   const { peer } = make({ incoming: true });
   for (const p of [7001, 7002]) say(peer, frame(MessageId.extended, 0, ...encode({ p })));

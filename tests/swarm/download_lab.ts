@@ -49,7 +49,7 @@ export class Lab {
   }
 
   /** A peer that has some pieces (all when none are named) and doesn't choke us. */
-  peer(options: { pieces?: number[]; fast?: boolean; choking?: boolean } = {}): Peer {
+  peer(options: { pieces?: number[]; fast?: boolean; choking?: boolean; slow?: boolean } = {}): Peer {
     const { download } = this;
     const host: PeerHost = {
       pieceCount: this.#pieceCount,
@@ -82,6 +82,8 @@ export class Lab {
     else peer.pieces.setAll();
     peer.choking = options.choking ?? false;
     peer.amInterested = true;
+    if (!options.slow) peer.down.add(1_000_000);
+    peer.down.tick(1);
     this.peers.push(peer);
     download.countPeer(peer, 1);
     return peer;

@@ -180,7 +180,62 @@ Deno.test("Download gives up started pieces that nobody has any more, when their
   lab.clock.advance(6_000);
   lab.download.tick(lab.clock.now());
   assertEquals([...asked(other).keys()], [5]);
-  assertEquals(lab.download.wasted, BLOCK);
+  assertEquals(lab.download.wasted, 0, "the piece of which nothing had come was given up");
+});
+
+Deno.test("Download waits long for peers that choke us, before it drops what they have sent", () => {
+  const lab = new Lab(10, { budget: 2 });
+  const choking = lab.peer({ pieces: [0, 1] });
+  lab.download.fill(choking);
+  for (let i = 0; i < 6; i++) lab.answer(choking, choking.requests.first);
+  lab.choke(choking, true);
+  const idle = lab.peer({ pieces: [5, 6] });
+  for (let minute = 0; minute < 4; minute++) {
+    lab.clock.advance(60_000);
+    lab.download.tick(lab.clock.now());
+  }
+  assertEquals([lab.download.wasted, idle.requests.size], [0, 0]);
+  lab.clock.advance(360_000);
+  lab.download.tick(lab.clock.now());
+  assert(idle.requests.size > 0, "but not for ever");
+});
+
+Deno.test("Download lets slow peers have no more than half of the memory for pieces of their own", () => {
+  const lab = new Lab(20, { budget: 4 });
+  for (let i = 0; i < 4; i++) lab.download.fill(lab.peer({ pieces: [i], slow: true }));
+  assertEquals(lab.peers.filter((peer) => peer.requests.size > 0).length, 2);
+  const quick = lab.peer();
+  lab.download.fill(quick);
+  assert(asked(quick).size >= 2);
+});
+
+Deno.test("Download asks an idle peer for the blocks of slow pieces although one piece can't be had", () => {
+  const lab = new Lab(3);
+  const slow = lab.peer({ pieces: [0] });
+  lab.download.fill(slow);
+  const quick = lab.peer({ pieces: [0, 1] });
+  lab.download.fill(quick);
+  assertEquals([...asked(quick).keys()], [1]);
+  lab.answerAll(quick);
+  lab.download.fill(quick);
+  assertEquals(quick.requests.size, 0, "piece 0 may still come, and piece 2 nobody has");
+  lab.clock.advance(3_001);
+  lab.download.fill(quick);
+  assertEquals([...asked(quick).keys()], [0]);
+});
+
+Deno.test("Download takes no answer to our own cancel for a refusal", () => {
+  const lab = new Lab(5);
+  const [slow, quick] = [lab.peer({ fast: true }), lab.peer({ fast: true })];
+  lab.download.fill(slow);
+  lab.download.fill(quick);
+  for (let i = 0; i < 3; i++) {
+    const { index, begin } = slow.requests.first;
+    lab.answer(quick, { index, begin });
+    slow.requests.rejected(index, begin, BLOCK);
+    lab.download.rejected(slow, index, begin);
+  }
+  assertEquals(slow.turnedDown, 0);
 });
 
 Deno.test("Download sends away who sends blocks that nobody asked for", () => {

@@ -39,7 +39,7 @@ Deno.test("Download takes a suspect piece from its owner when that one chokes us
     } else {
       if (how === "chokes") lab.choke(owner, true);
       for (let block = 0; block < BLOCKS; block++) {
-        owner.requests.rejected(0, block * BLOCK, BLOCK);
+        if (!owner.requests.rejected(0, block * BLOCK, BLOCK)) continue;
         lab.download.rejected(owner, 0, block * BLOCK);
       }
       if (how === "rejects") owner.turnedDown = 100;
@@ -47,6 +47,40 @@ Deno.test("Download takes a suspect piece from its owner when that one chokes us
     lab.download.fillAll();
     assertEquals(other.requests.size, BLOCKS, how);
   }
+});
+
+Deno.test("Download soon bans a liar that owns a piece, sends one wrong block and rejects the rest", async () => {
+  const { lab, owner, other } = await suspectPiece({ fast: true });
+  for (let round = 0; round < 5 && owner.requests.size > 0; round++) {
+    lab.answer(owner, { wrong: true });
+    while (owner.requests.size > 0) {
+      const { index, begin } = owner.requests.first;
+      owner.requests.rejected(index, begin, BLOCK);
+      lab.download.rejected(owner, index, begin);
+    }
+    lab.download.fillAll();
+  }
+  assertEquals([owner.requests.size, other.requests.size], [0, BLOCKS], "it doesn't get the piece again");
+  lab.answerAll(other);
+  await settle();
+  assertEquals(lab.download.have.count, 1, lab.log.join());
+});
+
+Deno.test("Download takes no answer to an old request for a piece that another peer owns by now", async () => {
+  const lab = new Lab(1);
+  const [first, second] = [lab.peer({ fast: true }), lab.peer({ fast: true })];
+  lab.download.fill(first);
+  lab.download.fill(second); // the endgame: both are asked for everything
+  for (let block = 0; block < BLOCKS; block++) {
+    lab.answer(block < 2 ? first : second, { index: 0, begin: block * BLOCK, wrong: block === 0 });
+  }
+  await settle();
+  // Who was asked anew is the owner; the other only has requests left that were cancelled.
+  const [owner, other] = first.requests.size > second.requests.size ? [first, second] : [second, first];
+  while (other.requests.size > 0) lab.answer(other, { wrong: true });
+  lab.answerAll(owner);
+  await settle();
+  assertEquals(lab.download.have.count, 1, lab.log.join());
 });
 
 Deno.test("Download takes no block of a suspect piece from anybody but its owner", async () => {

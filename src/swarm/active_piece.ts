@@ -22,8 +22,8 @@ export class ActivePiece {
   readonly buffer: Bytes;
   /** The one connection that may send it, if only one may: after a failed hash a piece comes whole from one peer. */
   owner: number | null = null;
-  /** It was started for a peer that needs long for a piece. */
-  readonly slow: boolean;
+  /** When it was started. */
+  readonly startedAt: number;
   /** When the last block came, or the piece was started. */
   touched: number;
   /** Connection that sent each block. */
@@ -35,15 +35,14 @@ export class ActivePiece {
 
   /**
    * @param index Which piece.
-   * @param options `size`: its length in bytes. `buffer`: at least as long. `now`: when it is started. `slow`: by a peer
-   * that needs long for a piece.
+   * @param options `size`: its length in bytes. `buffer`: at least as long. `now`: when it is started.
    */
   constructor(
     index: number,
-    options: { readonly size: number; readonly buffer: Bytes; readonly now: number; readonly slow?: boolean },
+    options: { readonly size: number; readonly buffer: Bytes; readonly now: number },
   ) {
     this.index = index;
-    this.slow = options.slow ?? false;
+    this.startedAt = options.now;
     this.size = options.size;
     this.buffer = options.buffer;
     this.touched = options.now;

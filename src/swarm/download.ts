@@ -25,8 +25,11 @@ const STALE_MS = 5_000;
 const STUCK_MS = 20_000;
 /** ... and so many more for a piece that is nearly complete. Peers that choke us come back; what they sent is worth a wait. */
 const PATIENCE_MS = 600_000;
-/** A peer that needs more than this many seconds for a piece may not fill the memory with pieces of its own. */
-const SLOW_PEER_SECONDS = 120;
+/** What would take more seconds than this for a piece may not fill the memory: a slow peer, or a slow piece ... */
+const SLOW_SECONDS = 120;
+/** ... once it has had this many milliseconds, and unless this part of it is here. */
+const TRIAL_MS = 5_000;
+const WORTH_KEEPING = 0.25;
 /** Milliseconds without any block that was asked for, after which a peer counts as snubbing us. */
 const SNUB_MS = 30_000;
 /** Milliseconds for one request, besides the time that the peer needs for those before it. */
@@ -143,7 +146,7 @@ export class Download {
     while (want > 0 && this.#picker.size > 0 && this.#pool.available) {
       const index = this.#pick(peer);
       if (index < 0 || !this.#mayStart(peer, index)) break;
-      want = this.#ask(peer, this.#start(index, peer), want);
+      want = this.#ask(peer, this.#start(index), want);
     }
     if (want <= 0) return;
     const ending = this.#picker.size === 0;
@@ -262,11 +265,13 @@ export class Download {
     );
     const heir = idle.sort((a, b) => a.lastBlock - b.lastBlock).find((peer) => this.#pick(peer) >= 0);
     if (!heir) return;
+    const crowded = this.#slowPieces(now).length > this.#slowLimit;
     let least: ActivePiece | null = null;
     for (const piece of this.#active.values()) {
-      const patience = (this.#wouldBeSent(piece) ? STUCK_MS : STALE_MS) +
-        PATIENCE_MS * piece.received / piece.blockCount;
-      if (now - piece.touched > patience && (!least || piece.received < least.received)) least = piece;
+      const part = piece.received / piece.blockCount;
+      const patience = (this.#wouldBeSent(piece) ? STUCK_MS : STALE_MS) + PATIENCE_MS * part;
+      const inTheWay = now - piece.touched > patience || (crowded && isSlow(piece, now) && part < WORTH_KEEPING);
+      if (inTheWay && (!least || piece.received < least.received)) least = piece;
     }
     if (!least) return;
     this.#giveUp(least);
@@ -296,12 +301,19 @@ export class Download {
     return false;
   }
 
-  /** Whether a slow peer may take memory for a piece of its own: only while others like it leave half of it free. */
+  /** Whether a peer that is known to be slow may take memory for a piece of its own: only while half of it is free of such. */
   #mayStart(peer: Peer, index: number): boolean {
-    if (this.#host.pieceSize(index) <= SLOW_PEER_SECONDS * peer.down.rate) return true;
-    let slow = 0;
-    for (const piece of this.#active.values()) if (piece.slow) slow++;
-    return slow < Math.ceil(this.#pool.capacity / 2);
+    const quick = this.#host.pieceSize(index) <= SLOW_SECONDS * peer.down.rate;
+    if (quick || peer.down.total === 0) return true;
+    return this.#slowPieces(this.#platform.now()).length < this.#slowLimit;
+  }
+
+  get #slowLimit(): number {
+    return Math.ceil(this.#pool.capacity / 2);
+  }
+
+  #slowPieces(now: number): ActivePiece[] {
+    return [...this.#active.values()].filter((piece) => isSlow(piece, now));
   }
 
   /** The best piece to start with a peer; remembers when there is none, since looking costs a pass over all pieces. */
@@ -336,13 +348,12 @@ export class Download {
     return want;
   }
 
-  #start(index: number, peer: Peer): ActivePiece {
+  #start(index: number): ActivePiece {
     const buffer = this.#pool.take();
     if (!buffer) throw new Error("The pool has no buffer although it said so");
     this.#picker.remove(index);
     const size = this.#host.pieceSize(index);
-    const slow = size > SLOW_PEER_SECONDS * peer.down.rate;
-    const piece = new ActivePiece(index, { size, buffer, slow, now: this.#platform.now() });
+    const piece = new ActivePiece(index, { size, buffer, now: this.#platform.now() });
     this.#active.set(index, piece);
     this.#open.add(piece);
     return piece;
@@ -380,4 +391,9 @@ export class Download {
       this.#putBack(index);
     }
   }
+}
+
+function isSlow(piece: ActivePiece, now: number): boolean {
+  const age = now - piece.startedAt;
+  return age > TRIAL_MS && piece.received * BLOCK_SIZE * SLOW_SECONDS * 1000 < piece.size * age;
 }

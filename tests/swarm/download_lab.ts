@@ -82,7 +82,7 @@ export class Lab {
     else peer.pieces.setAll();
     peer.choking = options.choking ?? false;
     peer.amInterested = true;
-    if (!options.slow) peer.down.add(1_000_000);
+    peer.down.add(options.slow ? 100 : 1_000_000);
     peer.down.tick(1);
     this.peers.push(peer);
     download.countPeer(peer, 1);

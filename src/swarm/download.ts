@@ -11,25 +11,13 @@ import type { Platform } from "../platform/platform.ts";
 import { ActivePiece } from "./active_piece.ts";
 import type { BufferPool } from "./buffer_pool.ts";
 import { askAgain, cancelElsewhere } from "./endgame.ts";
+import { isSlowPeer, leastDeserving, slowPieces } from "./memory_policy.ts";
 import { Owners } from "./owners.ts";
 import { PiecePicker } from "./piece_picker.ts";
 import { Verifier, type VerifierHost } from "./verifier.ts";
 
 /** Pieces that are chosen at random rather than by rarity, so that there is soon something to trade. */
 const RANDOM_FIRST = 4;
-/**
- * Milliseconds without a block after which a started piece may be given up when others could use its memory: one that nobody
- * would send now, and one that somebody would but doesn't ...
- */
-const STALE_MS = 5_000;
-const STUCK_MS = 20_000;
-/** ... and so many more for a piece that is nearly complete. Peers that choke us come back; what they sent is worth a wait. */
-const PATIENCE_MS = 600_000;
-/** What would take more seconds than this for a piece may not fill the memory: a slow peer, or a slow piece ... */
-const SLOW_SECONDS = 120;
-/** ... once it has had this many milliseconds, and unless this part of it is here. */
-const TRIAL_MS = 5_000;
-const WORTH_KEEPING = 0.25;
 /** Milliseconds without any block that was asked for, after which a peer counts as snubbing us. */
 const SNUB_MS = 30_000;
 /** Milliseconds for one request, besides the time that the peer needs for those before it. */
@@ -263,16 +251,16 @@ export class Download {
     const idle = [...this.#host.peers()].filter((peer) =>
       !peer.closed && !peer.choking && !peer.snubbed && peer.amInterested && peer.requests.size === 0
     );
-    const heir = idle.sort((a, b) => a.lastBlock - b.lastBlock).find((peer) => this.#pick(peer) >= 0);
+    const heir = idle.sort((a, b) => a.lastBlock - b.lastBlock).find((peer) => {
+      const index = this.#pick(peer);
+      return index >= 0 && this.#mayStart(peer, index);
+    });
     if (!heir) return;
-    const crowded = this.#slowPieces(now).length > this.#slowLimit;
-    let least: ActivePiece | null = null;
-    for (const piece of this.#active.values()) {
-      const part = piece.received / piece.blockCount;
-      const patience = (this.#wouldBeSent(piece) ? STUCK_MS : STALE_MS) + PATIENCE_MS * part;
-      const inTheWay = now - piece.touched > patience || (crowded && isSlow(piece, now) && part < WORTH_KEEPING);
-      if (inTheWay && (!least || piece.received < least.received)) least = piece;
-    }
+    const least = leastDeserving(this.#active.values(), {
+      now,
+      slowLimit: this.#slowLimit,
+      wouldBeSent: (piece) => this.#wouldBeSent(piece),
+    });
     if (!least) return;
     this.#giveUp(least);
     this.fill(heir);
@@ -303,17 +291,12 @@ export class Download {
 
   /** Whether a peer that is known to be slow may take memory for a piece of its own: only while half of it is free of such. */
   #mayStart(peer: Peer, index: number): boolean {
-    const quick = this.#host.pieceSize(index) <= SLOW_SECONDS * peer.down.rate;
-    if (quick || peer.down.total === 0) return true;
-    return this.#slowPieces(this.#platform.now()).length < this.#slowLimit;
+    if (!isSlowPeer(this.#host.pieceSize(index), peer.down)) return true;
+    return slowPieces(this.#active.values(), this.#platform.now()).length < this.#slowLimit;
   }
 
   get #slowLimit(): number {
     return Math.ceil(this.#pool.capacity / 2);
-  }
-
-  #slowPieces(now: number): ActivePiece[] {
-    return [...this.#active.values()].filter((piece) => isSlow(piece, now));
   }
 
   /** The best piece to start with a peer; remembers when there is none, since looking costs a pass over all pieces. */
@@ -391,9 +374,4 @@ export class Download {
       this.#putBack(index);
     }
   }
-}
-
-function isSlow(piece: ActivePiece, now: number): boolean {
-  const age = now - piece.startedAt;
-  return age > TRIAL_MS && piece.received * BLOCK_SIZE * SLOW_SECONDS * 1000 < piece.size * age;
 }

@@ -1,0 +1,76 @@
+/**
+ * Which started pieces deserve their memory when there is none left.
+ *
+ * @module
+ */
+
+import { BLOCK_SIZE } from "../peer/mod.ts";
+import type { ActivePiece } from "./active_piece.ts";
+
+/**
+ * Milliseconds without a block after which a started piece may be given up when others could use its memory: one that nobody
+ * would send now, and one that somebody would but doesn't ...
+ */
+const STALE_MS = 5_000;
+const STUCK_MS = 20_000;
+/** ... and so many more for a piece that is nearly complete. Peers that choke us come back; what they sent is worth a wait. */
+const PATIENCE_MS = 600_000;
+/** What would take more seconds than this for a piece is slow, be it a peer or a piece ... */
+const SLOW_SECONDS = 120;
+/** ... once the piece has had this many milliseconds. */
+const TRIAL_MS = 5_000;
+/** A slow piece of which this part is here is kept nevertheless. */
+const WORTH_KEEPING = 0.25;
+
+/**
+ * Whether a peer would need long for a piece. One that has sent nothing yet is not known to be slow.
+ *
+ * @param pieceSize In bytes.
+ * @param down What came from the peer.
+ */
+export function isSlowPeer(pieceSize: number, down: { readonly rate: number; readonly total: number }): boolean {
+  return down.total > 0 && pieceSize > SLOW_SECONDS * down.rate;
+}
+
+/**
+ * Started pieces that come so slowly that they would hold their memory for long.
+ *
+ * @param active Pieces that have been started.
+ * @param now Milliseconds.
+ */
+export function slowPieces(active: Iterable<ActivePiece>, now: number): ActivePiece[] {
+  return [...active].filter((piece) => {
+    const age = now - piece.startedAt;
+    return age > TRIAL_MS && piece.received * BLOCK_SIZE * SLOW_SECONDS * 1000 < piece.size * age;
+  });
+}
+
+/**
+ * The piece to give up when another peer could use the memory: of those that stand still for too long, or are slow while
+ * there are too many of that kind, the one of which the least is here.
+ *
+ * @param active Pieces that have been started.
+ * @param options `now`: milliseconds. `slowLimit`: slow pieces that are tolerated. `wouldBeSent`: whether somebody would
+ * send a piece now.
+ * @returns A piece, or `null` when all deserve to be kept.
+ */
+export function leastDeserving(
+  active: Iterable<ActivePiece>,
+  options: {
+    readonly now: number;
+    readonly slowLimit: number;
+    readonly wouldBeSent: (piece: ActivePiece) => boolean;
+  },
+): ActivePiece | null {
+  const pieces = [...active];
+  const slow = slowPieces(pieces, options.now);
+  const crowded = new Set(slow.length > options.slowLimit ? slow : []);
+  let least: ActivePiece | null = null;
+  for (const piece of pieces) {
+    const part = piece.received / piece.blockCount;
+    const patience = (options.wouldBeSent(piece) ? STUCK_MS : STALE_MS) + PATIENCE_MS * part;
+    const inTheWay = options.now - piece.touched > patience || (crowded.has(piece) && part < WORTH_KEEPING);
+    if (inTheWay && (!least || piece.received < least.received)) least = piece;
+  }
+  return least;
+}

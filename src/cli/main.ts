@@ -11,8 +11,11 @@ import type { Terminal } from "../platform/terminal.ts";
 import type { Context } from "./context.ts";
 import { type Engine, engine } from "./engine.ts";
 import { errorLine } from "./error_line.ts";
-import { EXIT_DONE, EXIT_UNEXPECTED, EXIT_USAGE, exitCodeOf } from "./exit_codes.ts";
+import { EXIT_DONE, EXIT_INTERRUPTED, EXIT_UNEXPECTED, EXIT_USAGE, exitCodeOf } from "./exit_codes.ts";
 import { createProgram, usageError } from "./program.ts";
+
+/** Milliseconds for the last of our output after Ctrl-C. */
+const LAST_FLUSH_MS = 200;
 
 /** What the program runs in. */
 export interface Surroundings {
@@ -41,7 +44,7 @@ export async function run(args: readonly string[], surroundings: Surroundings): 
   });
   try {
     const code = await parse(args, context);
-    await Promise.all([terminal.stdout.flush(), terminal.stderr.flush()]);
+    await flush(surroundings, { patient: code !== EXIT_INTERRUPTED });
     return code;
   } catch (error) {
     await terminal.stderr.write(errorLine(error, { verbose: context.verbosity > 0 }));
@@ -49,6 +52,17 @@ export async function run(args: readonly string[], surroundings: Surroundings): 
   } finally {
     forget();
   }
+}
+
+/** Whoever has interrupted us doesn't wait for a reader of our output that has stopped reading. */
+async function flush({ terminal, platform }: Surroundings, options: { readonly patient: boolean }): Promise<void> {
+  const flushed = Promise.all([terminal.stdout.flush(), terminal.stderr.flush()]);
+  if (options.patient) return void await flushed;
+  let giveUp = () => {};
+  const late = new Promise<void>((resolve) => giveUp = resolve);
+  const timer = platform.after(LAST_FLUSH_MS, giveUp);
+  await Promise.race([flushed, late]);
+  timer.cancel();
 }
 
 async function parse(args: readonly string[], context: Context): Promise<number> {

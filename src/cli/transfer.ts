@@ -21,6 +21,8 @@ import { openView } from "./views.ts";
 const STOP_MS = 2500;
 /** Milliseconds after which the program leaves even if the session doesn't come to an end. */
 const LEAVE_MS = 2900;
+/** Milliseconds after Ctrl-C at which the program is gone, come what may. */
+const GONE_MS = 2950;
 
 /** What to run. */
 export interface Transfer {
@@ -95,12 +97,15 @@ class Run {
       snapshots: () => this.#torrents.map((torrent) => torrent.snapshot()),
       savedIn: (infohash) => this.#folders.get(infohash) ?? null,
     });
+    const timers: Timer[] = [];
     let leave = () => {};
     const leaving = new Promise<"interrupted">((resolve) => leave = () => resolve("interrupted"));
     const forget = terminal.onInterrupt(() => {
       // Whoever presses Ctrl-C again has waited long enough.
       if (this.#interrupted || this.#worked) terminal.exit(EXIT_INTERRUPTED);
       this.#interrupted = true;
+      // Whatever hangs, be it only a reader of our output that has stopped reading.
+      timers.push(platform.after(GONE_MS, () => terminal.exit(EXIT_INTERRUPTED)));
       view.note("stopping; press Ctrl-C again to leave at once");
       leave();
     });
@@ -128,6 +133,7 @@ class Run {
       unsubscribe();
       await view.close();
       forget();
+      for (const timer of timers) timer.cancel();
     }
     return errors;
   }

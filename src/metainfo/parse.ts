@@ -107,7 +107,7 @@ function decodeTorrent(bytes: Uint8Array, source: string | undefined): BencodeDi
     if (!(error instanceof BencodeError)) throw error;
     const parts = { source, key: `byte ${error.offset}`, why: error.why, cause: error };
     if (error.offset === 0) throw new MetainfoError({ ...parts, what: "not a torrent" });
-    throw new MetainfoError({ ...parts, hint: "The file is damaged or not complete: fetch it again." });
+    throw new MetainfoError({ ...parts, hint: "the file is damaged or not complete; fetch it again" });
   }
 }
 

@@ -285,9 +285,11 @@ export class Peer implements MessageHandler {
         this.interested = interested;
         return this.#host.peerInterest(this);
       }
-      case MessageId.haveAll:
-        this.pieces.setAll();
-        return this.#host.peerPieces(this);
+      case MessageId.haveAll: {
+        const all = new Bitfield(this.#host.pieceCount);
+        all.setAll();
+        return this.#hasAllOf(all);
+      }
       default:
         return this.#host.peerPieces(this);
     }
@@ -324,10 +326,7 @@ export class Peer implements MessageHandler {
     this.#check(MessageId.bitfield);
     const pieces = Bitfield.fromBytes(bits, this.#host.pieceCount);
     if (!pieces) throw new WireError("the bitfield has bits set past the last piece");
-    // A later one (see rules.ts) is taken like as many haves: nobody loses pieces.
-    const told = !this.pieces.isEmpty;
-    for (const index of this.pieces.addAll(pieces)) if (told) this.#host.peerHas(this, index);
-    if (!told) this.#host.peerPieces(this);
+    this.#hasAllOf(pieces);
   }
 
   onBlock(index: number, begin: number, source: Bytes, at: number, length: number): void {
@@ -372,6 +371,13 @@ export class Peer implements MessageHandler {
   }
 
   onUnknown(_id: number): void {}
+
+  /** What is told later than at first (see rules.ts) is taken like as many haves: nobody loses pieces. */
+  #hasAllOf(pieces: Bitfield): void {
+    const told = !this.pieces.isEmpty;
+    for (const index of this.pieces.addAll(pieces)) if (told) this.#host.peerHas(this, index);
+    if (!told) this.#host.peerPieces(this);
+  }
 
   #check(id: number): void {
     this.#phase = nextPhase(this.#phase, id, this.fast);

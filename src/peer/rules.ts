@@ -22,7 +22,7 @@ const stay = (phase: Phase) => phase;
 const open = (): Phase => "open";
 const anytime: Rule = { allowed: ["opening", "open"], next: stay, fast: false };
 const working: Rule = { allowed: ["opening", "open"], next: open, fast: false };
-/** BEP 6: its short forms of a bitfield only as the first message. */
+/** BEP 6: only as the first message. */
 const first: Rule = { allowed: ["opening"], next: open, fast: true };
 
 /**
@@ -35,14 +35,14 @@ const RULES: ReadonlyMap<number, Rule> = new Map([
   [MessageId.interested, working],
   [MessageId.notInterested, working],
   [MessageId.have, working],
-  // BEP 3 allows it as the first message only, but aria2 sends another one in place of many haves.
+  // BEP 3 and 6 allow these two as the first message only, but aria2 sends them later in place of many haves.
   [MessageId.bitfield, working],
+  [MessageId.haveAll, { ...working, fast: true }],
   [MessageId.request, working],
   [MessageId.piece, working],
   [MessageId.cancel, working],
   [MessageId.port, anytime],
   [MessageId.suggest, { ...anytime, fast: true }],
-  [MessageId.haveAll, first],
   [MessageId.haveNone, first],
   [MessageId.reject, { ...working, fast: true }],
   [MessageId.allowedFast, { ...anytime, fast: true }],

@@ -30,7 +30,7 @@ export const denoNetwork: Network = {
   async resolve(host) {
     const families = await Promise.allSettled([Deno.resolveDns(host, "A"), Deno.resolveDns(host, "AAAA")]);
     const found = families.flatMap((family) => family.status === "fulfilled" ? family.value : []);
-    if (found.length === 0) throw new Error(`No address is known for "${host}"`);
+    if (found.length === 0) throw new Error("no address is known for it");
     return found;
   },
 };
@@ -164,10 +164,19 @@ function dialFrom(bind: string, address: PeerAddress, signal: AbortSignal): Prom
     socket.once("connect", () => {
       signal.removeEventListener("abort", abort);
       socket.off("error", fail);
-      if (socket.localAddress !== bind) return fail(new Error(`This runtime cannot connect from ${bind}`));
+      if (socket.localAddress !== bind) return fail(cannotBind(bind));
       socket.setNoDelay(true);
       resolve(new NodeConnection(socket, address));
     });
+  });
+}
+
+function cannotBind(bind: string): ShoalError {
+  return new ShoalError("network", {
+    what: "cannot connect from this address",
+    where: bind,
+    why: "the runtime does not let us choose where connections come from",
+    hint: "leave --bind out, or use Shoal on Deno 2.9 or newer",
   });
 }
 

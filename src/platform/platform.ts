@@ -58,6 +58,7 @@ export interface Network {
    * @param address Where it listens.
    * @param options `bind`: local address to connect from. `signal`: gives up.
    * @throws {Error} If the connection fails.
+   * @throws {ShoalError} Of kind `network` if no connection can be made from `bind`.
    */
   dial(address: PeerAddress, options: { readonly bind?: string; readonly signal: AbortSignal }): Promise<Connection>;
   /**

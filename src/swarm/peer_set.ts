@@ -6,7 +6,7 @@
 
 import { formatAddress, type PeerAddress } from "../base/address.ts";
 import { equalBytes } from "../base/bytes.ts";
-import { messageOf } from "../base/errors.ts";
+import { messageOf, ShoalError } from "../base/errors.ts";
 import { type Handshake, handshakeOut, Peer, type PeerHost, PeerLink, type Transport } from "../peer/mod.ts";
 import type { Connection, Platform } from "../platform/platform.ts";
 import { ConnectionManager } from "./connection_manager.ts";
@@ -49,6 +49,8 @@ export class PeerSet {
   readonly #links = new Map<Peer, PeerLink>();
   readonly #hosts: string[] = [];
   readonly #dials = new Set<AbortController>();
+  #goneDown = 0;
+  #goneUp = 0;
   #lastTurnover = 0;
   #stopped = false;
 
@@ -87,6 +89,20 @@ export class PeerSet {
   /** How many peers more could be used. */
   get room(): number {
     return this.#stopped ? 0 : this.#manager.room;
+  }
+
+  /** Payload bytes from peers, gone ones included. */
+  get downloaded(): number {
+    let sum = this.#goneDown;
+    for (const peer of this.#links.keys()) sum += peer.down.total;
+    return sum;
+  }
+
+  /** Payload bytes to peers, gone ones included. */
+  get uploaded(): number {
+    let sum = this.#goneUp;
+    for (const peer of this.#links.keys()) sum += peer.up.total;
+    return sum;
   }
 
   /** The address of a connection, by its number. */
@@ -184,6 +200,8 @@ export class PeerSet {
       this.#manager.failed(address, this.#platform.now());
       if (this.#stopped) return;
       const message = dial.signal.aborted ? `no answer within ${HANDSHAKE_MS / 1000} s` : messageOf(error);
+      // What is wrong with our own set-up is wrong for every peer.
+      if (error instanceof ShoalError && error.kind === "network") return this.#events.emit({ event: "failed", error });
       if (message === SELF) return this.#manager.isSelf(address); // trackers name everybody, us too
       this.#events.emit({ event: "peer", address: formatAddress(address), client: "", action: "refused", message });
     } finally {
@@ -252,6 +270,8 @@ export class PeerSet {
 
   #closed(peer: Peer, reason: string): void {
     this.#links.delete(peer);
+    this.#goneDown += peer.down.total;
+    this.#goneUp += peer.up.total;
     const now = this.#platform.now();
     const useless = reason === USELESS;
     this.#manager.disconnected(peer.address, { now, lasted: now - peer.connectedAt, useless });

@@ -79,8 +79,6 @@ export class Torrent implements PeerHost {
   #download: Download;
   #tick: Timer | null = null;
   #lastTick = 0;
-  #closedDown = 0;
-  #closedUp = 0;
   #checked = 0;
   #verified = 0;
   #state: "idle" | "checking" | "running" | "stopped" = "idle";
@@ -154,16 +152,12 @@ export class Torrent implements PeerHost {
 
   /** Payload bytes from peers. */
   get downloaded(): number {
-    let sum = this.#closedDown;
-    for (const peer of this.#peers.all) sum += peer.down.total;
-    return sum;
+    return this.#peers.downloaded;
   }
 
   /** Payload bytes to peers. */
   get uploaded(): number {
-    let sum = this.#closedUp;
-    for (const peer of this.#peers.all) sum += peer.up.total;
-    return sum;
+    return this.#peers.uploaded;
   }
 
   /** Payload bytes that came and were of no use. */
@@ -271,8 +265,6 @@ export class Torrent implements PeerHost {
   }
 
   #left(peer: Peer): void {
-    this.#closedDown += peer.down.total;
-    this.#closedUp += peer.up.total;
     if (this.#state !== "running") return;
     this.#download.countPeer(peer, -1);
     this.#download.takeBack(peer);
@@ -374,7 +366,11 @@ export class Torrent implements PeerHost {
   }
 
   loadBlock(index: number, begin: number, length: number): Promise<void> {
-    return this.#storage.load(index, begin, length);
+    return this.#storage.load(index, begin, length).catch((error) => {
+      // What was verified can't be read any more: nobody could be served, and saying otherwise would be a lie.
+      this.#options.emit({ event: "failed", error });
+      throw error;
+    });
   }
 
   #scheduleTick(): void {

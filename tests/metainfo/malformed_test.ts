@@ -6,7 +6,7 @@ import { MetainfoError, parseMetainfo } from "../../src/metainfo/mod.ts";
 import { hashes, several, SINGLE, single } from "./support.ts";
 
 const whole = single();
-const DAMAGED = "The file is damaged or not complete: fetch it again.";
+const DAMAGED = "the file is damaged or not complete; fetch it again";
 
 /** Every torrent that must be refused, with the whole of the error line. The torrent is called x.torrent. */
 const MALFORMED: [name: string, torrent: Uint8Array, message: string][] = [

@@ -91,16 +91,16 @@ Deno.test("clientName() reads the styles of peer ids in use", () => {
   for (const [id, name] of names) assertEquals(clientName(utf8(id)), name, id);
 });
 
-Deno.test("nextPhase() takes the short forms of a bitfield only before anything else is said", () => {
+Deno.test("nextPhase() lets a peer say that it has nothing only before anything else", () => {
   assertEquals(nextPhase("opening", MessageId.extended, true), "opening");
   assertEquals(nextPhase("opening", MessageId.unchoke, true), "opening");
-  assertEquals(nextPhase("opening", MessageId.bitfield, true), "open");
-  assertThrows(() => nextPhase("open", MessageId.haveAll, true), WireError, "haveAll comes too late");
+  assertEquals(nextPhase("opening", MessageId.haveNone, true), "open");
   assertThrows(() => nextPhase("open", MessageId.haveNone, true), WireError, "haveNone comes too late");
 });
 
-Deno.test("nextPhase() takes a bitfield at any time, since aria2 sends one in place of many haves", () => {
-  assertEquals(nextPhase("open", MessageId.bitfield, true), "open");
+Deno.test("nextPhase() takes bitfield and have-all at any time, since aria2 sends them in place of many haves", () => {
+  assertEquals(nextPhase("open", MessageId.bitfield, false), "open");
+  assertEquals(nextPhase("open", MessageId.haveAll, true), "open");
 });
 
 Deno.test("nextPhase() refuses the messages of BEP 6 from those who didn't offer it", () => {

@@ -163,6 +163,13 @@ Deno.test("Peer takes a later bitfield like as many haves, and loses nothing by 
   assertEquals(peer.pieces.count, 3);
 });
 
+Deno.test("Peer takes a late have-all like as many haves", () => {
+  const { host, peer } = make();
+  say(peer, frame(MessageId.bitfield, 0b11111111, 0), frame(MessageId.haveAll));
+  assertEquals(host.log, ["pieces 8", "has 8", "has 9"]);
+  assert(peer.isSeed);
+});
+
 Deno.test("Peer takes no news from a choke or an unchoke that changes nothing", () => {
   const { host, peer } = make();
   say(peer, frame(MessageId.choke), frame(MessageId.unchoke), frame(MessageId.unchoke));

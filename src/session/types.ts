@@ -71,6 +71,7 @@ export type SessionEvent =
   | TrackerEvent
   | PeerEvent
   | HashFailedEvent
+  | WarningEvent
   | CompletedEvent
   | FailedEvent
   | StoppedEvent;
@@ -132,6 +133,14 @@ export interface HashFailedEvent {
   readonly piece: number;
   /** IP addresses, without ports, of the peers that sent blocks of it. */
   readonly peers: readonly string[];
+}
+
+/** Something does not work that the torrent can do without. */
+export interface WarningEvent {
+  readonly event: "warning";
+  readonly infohash: string;
+  readonly message: string;
+  readonly where: string;
 }
 
 /** Every wanted byte is verified and under its final name. */

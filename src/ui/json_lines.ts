@@ -38,13 +38,26 @@ export function eventLine(event: SessionEvent, time: number): JsonLine {
       return { ...head, address: event.address, client: event.client, action: event.action, message: event.message };
     case "hash_failed":
       return { ...head, piece: event.piece, peers: event.peers };
+    case "warning":
+      return { ...head, message: event.message, where: event.where };
     case "completed":
-      return { ...head, name: event.name, seconds: event.seconds, bytes: event.bytes, rate: Math.round(event.rate) };
+      return {
+        ...head,
+        name: event.name,
+        seconds: toThousandths(event.seconds),
+        bytes: event.bytes,
+        rate: Math.round(event.rate),
+      };
     case "error":
       return { ...head, code: event.code, message: event.message, where: event.where };
     case "stopped":
       return { ...head, downloaded: event.downloaded, uploaded: event.uploaded };
   }
+}
+
+/** Seconds, to a thousandth. */
+function toThousandths(seconds: number): number {
+  return Math.round(seconds * 1000) / 1000;
 }
 
 /**

@@ -54,6 +54,8 @@ export class LogLines {
         const from = event.peers.length === 0 ? "" : `; it came from ${event.peers.join(", ")}`;
         return { level: "warning", text: `piece ${event.piece} failed its hash check and is fetched again${from}` };
       }
+      case "warning":
+        return { level: "warning", text: `${event.message} (${event.where})` };
       default:
         return null;
     }

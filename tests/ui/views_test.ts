@@ -215,10 +215,12 @@ Deno.test("PlainView says on standard error what trackers and bad peers do, once
   view.start();
   for (const event of [ADDED, TRACKER_DOWN, TRACKER_DOWN, GONE, BANNED]) view.event(event);
   view.event({ event: "hash_failed", infohash: HASH, piece: 7, peers: ["10.0.0.9:1"] });
+  view.event({ event: "warning", infohash: HASH, message: "cannot save", where: "/state" });
   assertEquals(terminal.stderr.lines, [
     "shoal: warning: tracker http://tracker.test/announce failed: connection refused",
     "shoal: warning: peer 10.0.0.9:1 (Liar 1.0) is banned: 2 pieces failed their hash check",
     "shoal: warning: piece 7 failed its hash check and is fetched again; it came from 10.0.0.9:1",
+    "shoal: warning: cannot save (/state)",
   ]);
   await view.close();
 });
@@ -309,6 +311,7 @@ Deno.test("JsonView prints every event with event and time first", async () => {
     { event: "checking", infohash: HASH, progress: 0.25 },
     TRACKER_DOWN,
     { event: "hash_failed", infohash: HASH, piece: 7, peers: ["a"] },
+    { event: "warning", infohash: HASH, message: "cannot save", where: "/state" },
     { event: "error", infohash: HASH, code: "storage", message: "no room", where: "x" },
     { event: "stopped", infohash: HASH, downloaded: 1, uploaded: 2 },
   ];

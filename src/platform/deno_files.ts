@@ -12,8 +12,13 @@ import type { FileHandle, FileInfo, FileSystem } from "./platform.ts";
 export const denoFiles: FileSystem = {
   open(path, mode) {
     return guard("cannot open", path, async () => {
-      const write = mode === "write";
-      const file = await Deno.open(path, { read: true, write, create: write });
+      const write = mode !== "read";
+      const file = await Deno.open(path, {
+        read: true,
+        write,
+        create: mode === "write",
+        createNew: mode === "create",
+      });
       return new DenoFileHandle(file, path);
     });
   },
@@ -148,6 +153,10 @@ class DenoFileHandle implements FileHandle {
     return this.#turn("cannot set the size of", () => this.#file.truncate(size));
   }
 
+  stat(): Promise<FileInfo> {
+    return this.#turn("cannot look at", async () => toInfo(await this.#file.stat()));
+  }
+
   sync(): Promise<void> {
     return this.#turn("cannot write", () => this.#file.syncData());
   }
@@ -199,5 +208,6 @@ async function guard<T>(what: string, path: string, work: () => Promise<T>): Pro
 
 function toInfo(info: Deno.FileInfo): FileInfo {
   const kind = info.isFile ? "file" : info.isDirectory ? "folder" : info.isSymlink ? "link" : "other";
-  return { kind, size: info.size, modified: info.mtime?.getTime() ?? 0 };
+  const id = info.ino === null ? null : `${info.dev}:${info.ino}`;
+  return { kind, size: info.size, modified: info.mtime?.getTime() ?? 0, id };
 }

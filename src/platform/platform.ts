@@ -166,10 +166,17 @@ export class HttpError extends Error {
   override name = "HttpError";
 }
 
+/**
+ * How a file is opened. `read`: to read, must be there. The others are to read and write: `write` makes the file when
+ * it is missing, `create` makes it and fails when anything is there, even a link to nothing, and `update` never makes
+ * it.
+ */
+export type OpenMode = "read" | "write" | "create" | "update";
+
 /** Files, by path. Every failure is a {@linkcode ShoalError} of kind `storage` that names the path. */
 export interface FileSystem {
-  /** Opens a file. `write` opens for reading and writing, and makes the file when it is missing. */
-  open(path: string, mode: "read" | "write"): Promise<FileHandle>;
+  /** Opens a file; see {@linkcode OpenMode}. */
+  open(path: string, mode: OpenMode): Promise<FileHandle>;
   /** What is at a path, or `null` when nothing is. A symbolic link is not followed. */
   stat(path: string): Promise<FileInfo | null>;
   /** Moves a file; one that is at `to` is replaced. */
@@ -198,6 +205,8 @@ export interface FileInfo {
   readonly size: number;
   /** Last modification, milliseconds since 1970. */
   readonly modified: number;
+  /** Stays the same while the file is renamed, and differs for every other file there is; `null` when not known. */
+  readonly id: string | null;
 }
 
 /** An open file. Calls may overlap; they take effect in the order in which they were made. */
@@ -208,6 +217,8 @@ export interface FileHandle {
   write(from: Bytes, position: number): Promise<void>;
   /** Sets the size; what is new reads as zeros and takes no room. */
   truncate(size: number): Promise<void>;
+  /** What is open here, whatever has come to its path since. */
+  stat(): Promise<FileInfo>;
   /** Waits until what was written is on the device. */
   sync(): Promise<void>;
   /** Closes it after the calls that are under way. */

@@ -77,12 +77,36 @@ Deno.test("denoFiles.open() refuses a missing file, a folder and a name that is 
     await assertFault("name", () => denoFiles.open(`${folder}/${"x".repeat(300)}`, "write"));
   }));
 
+Deno.test("denoFiles.open() makes a file in mode create only where nothing is, and none in mode update", () =>
+  inFolder(async (folder) => {
+    const path = `${folder}/a`;
+    await assertFault("missing", () => denoFiles.open(path, "update"));
+    const made = await denoFiles.open(path, "create");
+    await made.write(Uint8Array.of(1, 2, 3), 0);
+    await assertFault("exists", () => denoFiles.open(path, "create"));
+    const again = await denoFiles.open(path, "update");
+    assertEquals(await again.stat(), (await denoFiles.stat(path))!);
+    await again.write(Uint8Array.of(9), 1);
+    assertEquals(await Deno.readFile(path), Uint8Array.of(1, 9, 3));
+    await Deno.remove(path);
+    assertEquals((await again.stat()).size, 3);
+    await Deno.symlink("nowhere", path);
+    await assertFault("exists", () => denoFiles.open(path, "create"));
+    await made.close();
+    await again.close();
+  }));
+
 Deno.test("denoFiles.stat() tells kinds and follows no link", () =>
   inFolder(async (folder) => {
     await Deno.writeTextFile(`${folder}/file`, "four");
     await Deno.symlink("file", `${folder}/link`);
     await Deno.utime(`${folder}/file`, 1_600_000_000, 1_600_000_000);
-    assertEquals(await denoFiles.stat(`${folder}/file`), { kind: "file", size: 4, modified: 1_600_000_000_000 });
+    const { id, ...info } = (await denoFiles.stat(`${folder}/file`))!;
+    assertEquals(info, { kind: "file", size: 4, modified: 1_600_000_000_000 });
+    await Deno.rename(`${folder}/file`, `${folder}/other`);
+    assertEquals((await denoFiles.stat(`${folder}/other`))?.id, id);
+    await Deno.writeTextFile(`${folder}/file`, "four");
+    if (id !== null) assert((await denoFiles.stat(`${folder}/file`))?.id !== id);
     assertEquals((await denoFiles.stat(`${folder}/link`))?.kind, "link");
     assertEquals((await denoFiles.stat(folder))?.kind, "folder");
     assertEquals((await denoFiles.stat("/dev/null"))?.kind, "other");

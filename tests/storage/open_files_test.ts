@@ -20,6 +20,7 @@ class Handles {
       read: unused,
       write: unused,
       truncate: unused,
+      stat: unused,
       sync: unused,
       close: async () => {
         await Promise.resolve();

@@ -6,7 +6,7 @@
 
 import type { Bytes } from "../../src/base/bytes.ts";
 import { FileError, type FileFault } from "../../src/platform/file_errors.ts";
-import type { FileHandle, FileInfo, FileSystem } from "../../src/platform/platform.ts";
+import type { FileHandle, FileInfo, FileSystem, OpenMode } from "../../src/platform/platform.ts";
 
 /** What a call wants to do. */
 export type FileOperation =
@@ -46,6 +46,7 @@ export interface MemoryFilesOptions {
 
 interface FileNode {
   readonly kind: "file";
+  readonly id: string;
   data: Bytes;
   modified: number;
   /** What a loss of power leaves for sure. */
@@ -53,6 +54,12 @@ interface FileNode {
 }
 
 type Node = FileNode | { readonly kind: "folder" } | { readonly kind: "link"; readonly target: string };
+
+let lastId = 0;
+
+function newId(): string {
+  return `${++lastId}`;
+}
 
 /** Calls that wait until the test lets them go on. */
 export interface Gate {
@@ -129,7 +136,7 @@ export class MemoryFiles implements FileSystem {
         data.fill(0, at, at + 64);
         data.set(node.synced.subarray(at, Math.min(at + 64, data.length)), Math.min(at, data.length));
       }
-      next.#nodes.set(path, { kind: "file", data, modified: node.modified, synced: data.slice() });
+      next.#nodes.set(path, { kind: "file", id: node.id, data, modified: node.modified, synced: data.slice() });
     }
     return next;
   }
@@ -141,6 +148,7 @@ export class MemoryFiles implements FileSystem {
     }
     this.#nodes.set(path, {
       kind: "file",
+      id: newId(),
       data: new Uint8Array(data),
       synced: new Uint8Array(data),
       modified: this.#wallClock(),
@@ -164,6 +172,14 @@ export class MemoryFiles implements FileSystem {
     return node?.kind === "link" ? node.target : null;
   }
 
+  /** Changes the size of a file that is there without a call, as another program may. */
+  cut(path: string, size: number): void {
+    const node = this.#nodes.get(path);
+    if (node?.kind !== "file") throw new Error(`there is no file ${path}`);
+    resize(node, size);
+    node.modified = this.#wallClock();
+  }
+
   /** Takes a file or a link away without a call. */
   delete(path: string): void {
     this.#nodes.delete(path);
@@ -174,16 +190,18 @@ export class MemoryFiles implements FileSystem {
     return [...this.#nodes].filter(([, node]) => node.kind !== "folder").map(([path]) => path).sort();
   }
 
-  async open(path: string, mode: "read" | "write"): Promise<FileHandle> {
+  async open(path: string, mode: OpenMode): Promise<FileHandle> {
     await this.#enter("open", path);
-    const real = this.#resolve(path, true);
+    const real = this.#resolve(path, mode !== "create");
     const node = this.#nodes.get(real);
+    if (node && mode === "create") throw new FileError("exists", { what: "cannot open", path });
     if (node?.kind === "folder") throw new FileError("is-a-folder", { what: "cannot open", path });
     if (!node) {
-      if (mode === "read") throw new FileError("missing", { what: "cannot open", path });
+      if (mode === "read" || mode === "update") throw new FileError("missing", { what: "cannot open", path });
       this.#needFolder(real, "cannot open");
       this.#nodes.set(real, {
         kind: "file",
+        id: newId(),
         data: new Uint8Array(0),
         synced: new Uint8Array(0),
         modified: this.#wallClock(),
@@ -197,9 +215,7 @@ export class MemoryFiles implements FileSystem {
     await this.#enter("stat", path);
     const node = this.#nodes.get(this.#resolve(path, false));
     if (!node) return null;
-    return node.kind === "file"
-      ? { kind: "file", size: node.data.length, modified: node.modified }
-      : { kind: node.kind, size: 0, modified: 0 };
+    return node.kind === "file" ? infoOf(node) : { kind: node.kind, size: 0, modified: 0, id: null };
   }
 
   async rename(from: string, to: string): Promise<void> {
@@ -265,7 +281,7 @@ export class MemoryFiles implements FileSystem {
     const real = this.#resolve(path, true);
     this.#needFolder(real, "cannot write");
     const data = bytes.slice();
-    this.#nodes.set(real, { kind: "file", data, synced: data.slice(), modified: this.#wallClock() });
+    this.#nodes.set(real, { kind: "file", id: newId(), data, synced: data.slice(), modified: this.#wallClock() });
   }
 
   async realPath(path: string): Promise<string> {
@@ -275,7 +291,7 @@ export class MemoryFiles implements FileSystem {
     return real;
   }
 
-  #handle(path: string, node: FileNode, mode: "read" | "write"): FileHandle {
+  #handle(path: string, node: FileNode, mode: OpenMode): FileHandle {
     let tail: Promise<unknown> = Promise.resolve();
     let closed = false;
     const turn = <T>(operation: FileOperation, size: number, work: () => T): Promise<T> => {
@@ -310,6 +326,7 @@ export class MemoryFiles implements FileSystem {
           resize(node, size);
           node.modified = this.#wallClock();
         }),
+      stat: () => turn("stat", 0, () => infoOf(node)),
       sync: () =>
         turn("sync", 0, () => {
           node.synced = node.data.slice();
@@ -362,6 +379,10 @@ export class MemoryFiles implements FileSystem {
     if (!node) throw new FileError("missing", { what, path: real });
     if (node.kind !== "folder") throw new FileError("not-a-folder", { what, path: real });
   }
+}
+
+function infoOf({ data, modified, id }: FileNode): FileInfo {
+  return { kind: "file", size: data.length, modified, id };
 }
 
 function resize(node: FileNode, size: number): void {

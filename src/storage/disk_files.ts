@@ -8,12 +8,17 @@
  */
 
 import type { Bytes } from "../base/bytes.ts";
-import type { FileHandle, FileSystem } from "../platform/platform.ts";
-import { pathConflict, StorageError } from "./errors.ts";
-import type { PieceMap, StorageFile } from "./layout.ts";
-import { checkComponents, type FileNames, nameFiles } from "./names.ts";
-import { OpenFiles } from "./open_files.ts";
+import { FileError } from "../platform/file_errors.ts";
+import type { FileHandle, FileInfo, FileSystem } from "../platform/platform.ts";
+import { Claims } from "./claims.ts";
+import { changedByOthers, pathConflict, StorageError } from "./errors.ts";
+import { findToRead, findToWrite, type FoundFile, NOTHING, wholeTime } from "./find_file.ts";
+import { Folders, wordsFor } from "./folders.ts";
+import type { PieceMap } from "./layout.ts";
 import { forEachLimited } from "./limited.ts";
+import { makeLinks } from "./links.ts";
+import { type FileNames, nameFiles } from "./names.ts";
+import { OpenFiles } from "./open_files.ts";
 import type { FileRecord, Place } from "./resume_state.ts";
 
 /** Settings of {@linkcode DiskFiles}. */
@@ -29,15 +34,8 @@ export interface DiskFilesOptions {
 }
 
 /** One file and what is known of it on disk. */
-interface DiskFile {
+interface DiskFile extends FoundFile {
   readonly names: FileNames;
-  place: Place;
-  size: number;
-  modified: number;
-  /** Where it is read from; differs from the final name only where a link is followed. */
-  source: string;
-  /** Whether there is a `.part` file beside the final one. */
-  doubled: boolean;
 }
 
 /** How many calls to look at files are under way at one time. */
@@ -51,12 +49,10 @@ export class DiskFiles {
   readonly #fs: FileSystem;
   readonly #options: DiskFilesOptions;
   readonly #files: readonly DiskFile[];
-  /** Absolute path of the download folder. */
-  #root = "";
   /** Whether files may be made and changed; not before it is clear that none of them is somebody else's. */
   #writable = false;
-  /** Folders below it that are known to be real folders. */
-  readonly #folders = new Set<string>();
+  readonly #folders: Folders;
+  readonly #claims: Claims;
 
   /**
    * @param map The torrent.
@@ -67,15 +63,17 @@ export class DiskFiles {
     this.#map = map;
     this.#fs = options.files;
     this.#options = options;
+    this.#folders = new Folders(options.files);
+    this.#claims = new Claims(options.files);
     this.#files = nameFiles(map.layout).map((names) => (
-      { names, place: "absent", size: 0, modified: 0, source: "", doubled: false }
+      { names, ...NOTHING }
     ));
     this.open = new OpenFiles((index) => this.#openFile(index), Math.max(1, options.maxOpenFiles));
   }
 
   /** Absolute path of the download folder, once {@linkcode DiskFiles.scan} has run. */
   get root(): string {
-    return this.#root;
+    return this.#folders.root;
   }
 
   /** @returns What is known of the files, in the order of the torrent. */
@@ -98,20 +96,56 @@ export class DiskFiles {
    */
   async scan(): Promise<void> {
     if (!this.#options.readOnly) await this.#fs.makeFolder(this.#options.folder);
-    this.#root = (await this.#fs.realPath(this.#options.folder)).replace(/[/\\]$/, "");
+    this.#folders.root = (await this.#fs.realPath(this.#options.folder)).replace(/[/\\]$/, "");
     const folders = new Map<string, Promise<boolean>>();
     await forEachLimited(this.#map.layout.files, LOOKS, async (layout, index) => {
       const file = this.#files[index]!;
-      if (layout.pad || !await this.#foldersAreThere(file.names.folders, folders)) return;
-      if (this.#options.readOnly) await this.#findToRead(file);
-      else await this.#find(file, layout);
+      if (layout.pad) return;
+      // To read, links are followed, and a folder that is missing shows with the file.
+      const where = { fs: this.#fs, root: this.root, names: file.names };
+      if (this.#options.readOnly) Object.assign(file, await findToRead(where));
+      else if (await this.#folders.areThere(file.names.folders, folders)) {
+        Object.assign(file, await findToWrite(layout, where));
+      }
     });
   }
 
-  /** From here on files may be made and changed. Closes those that were open for reading. */
+  /**
+   * From here on files may be made and changed. Closes those that were open for reading.
+   *
+   * @throws {StorageError} If another torrent of this process is writing one of them.
+   */
   async allowWrites(): Promise<void> {
     await this.open.closeAll();
-    this.#writable = !this.#options.readOnly;
+    if (this.#options.readOnly) return;
+    for (const file of this.#files) if (file.place === "part") this.#claim(file);
+    this.#writable = true;
+  }
+
+  /**
+   * Closes every file, and leaves them to others.
+   *
+   * @throws {ShoalError} The first failure; the other files are closed all the same.
+   */
+  async close(): Promise<void> {
+    try {
+      await this.open.closeAll();
+    } finally {
+      this.#claims.dropAll();
+    }
+  }
+
+  /**
+   * To be called before the last byte of a file is written. A file that was cut short by somebody would get its size
+   * back by that, with a hole in it.
+   *
+   * @param index The file.
+   * @param handle It, open.
+   * @throws {StorageError} If it doesn't have its size any more.
+   */
+  async checkSize(index: number, handle: FileHandle): Promise<void> {
+    const { size } = await handle.stat();
+    if (size !== this.#map.layout.files[index]!.length) throw changedByOthers(this.#path(index));
   }
 
   /**
@@ -155,10 +189,16 @@ export class DiskFiles {
     await forEachLimited(this.#map.layout.files, LOOKS, async (layout, index) => {
       const file = this.#files[index]!;
       if (layout.length > 0 || layout.pad || layout.symlink !== null || file.place === "final") return;
-      await this.#makeFolders(file.names.folders);
-      const path = `${this.#root}/${file.names.final}`;
-      const handle = await this.#fs.open(path, "write");
-      await handle.close();
+      await this.#folders.make(file.names.folders);
+      const path = `${this.#folders.root}/${file.names.final}`;
+      try {
+        const handle = await this.#fs.open(path, "create");
+        await handle.close();
+      } catch (error) {
+        const there = isFault(error, "exists") ? await this.#fs.stat(path) : null;
+        if (there === null) throw error;
+        if (there.kind !== "file" || there.size > 0) throw pathConflict(path, wordsFor(there.kind));
+      }
       file.place = "final";
       await this.#note(file, path);
     });
@@ -170,10 +210,13 @@ export class DiskFiles {
    * @param index The file.
    */
   async adopt(index: number): Promise<void> {
-    const { names } = this.#files[index]!;
+    const file = this.#files[index]!;
     await this.open.exclusive(index, async () => {
-      await this.#fs.rename(`${this.#root}/${names.final}`, `${this.#root}/${names.part}`);
-      this.#files[index]!.place = "part";
+      const part = this.#claim(file);
+      const there = await this.#fs.stat(part);
+      if (there !== null) throw pathConflict(part, wordsFor(there.kind));
+      await this.#fs.rename(`${this.#folders.root}/${file.names.final}`, part);
+      file.place = "part";
     });
   }
 
@@ -182,11 +225,12 @@ export class DiskFiles {
    * meanwhile.
    *
    * @param index The file.
+   * @throws {ShoalError} If somebody else has changed it, or a call fails.
    */
   async sync(index: number): Promise<void> {
     const file = this.#files[index]!;
     if (file.place !== "part") return;
-    const handle = await this.#fs.open(this.#path(index), "write");
+    const handle = await this.#openAgain(index);
     try {
       const { length } = this.#map.layout.files[index]!;
       if (file.size !== length) { // it was like that when it was found, and nothing had to be written
@@ -203,16 +247,19 @@ export class DiskFiles {
    * Gives a file whose pieces are all verified and written its final name. Its data is on the device before.
    *
    * @param index The file.
-   * @throws {ShoalError} If something has come into its place, or a call fails.
+   * @throws {ShoalError} If something has come into its place, somebody else has changed it, or a call fails.
    */
   async finish(index: number): Promise<void> {
     const file = this.#files[index]!;
     if (file.place !== "part") return;
     await this.sync(index);
     await this.open.exclusive(index, async () => {
-      const final = `${this.#root}/${file.names.final}`;
+      const final = `${this.#folders.root}/${file.names.final}`;
       if (await this.#fs.stat(final) !== null) throw pathConflict(final, "something came into the place of the file");
-      await this.#fs.rename(this.#path(index), final);
+      const part = this.#path(index);
+      this.#checkSame(index, await this.#fs.stat(part));
+      await this.#fs.rename(part, final);
+      this.#claims.drop(part);
       try {
         await this.#note(file, final);
       } finally {
@@ -226,14 +273,7 @@ export class DiskFiles {
    * outside.
    */
   async makeLinks(): Promise<void> {
-    let todo = this.#map.layout.files.filter((file) => file.symlink !== null);
-    // A link may lead to another link, which must be there first.
-    for (let before = -1; todo.length > 0 && todo.length !== before;) {
-      before = todo.length;
-      const left: StorageFile[] = [];
-      for (const file of todo) if (!await this.#makeLink(file)) left.push(file);
-      todo = left;
-    }
+    await makeLinks(this.#map.layout.files, { fs: this.#fs, folders: this.#folders });
   }
 
   /** @returns The first file that is there twice, under both names, among `indexes`; `null` when there is none. */
@@ -256,96 +296,11 @@ export class DiskFiles {
     file.modified = wholeTime(info?.modified ?? 0);
   }
 
-  async #makeLink({ path, symlink }: StorageFile): Promise<boolean> {
-    checkComponents(path);
-    checkComponents(symlink!);
-    const target = `${this.#root}/${symlink!.join("/")}`;
-    if (await this.#fs.stat(target) === null) return false;
-    if (!`${await this.#fs.realPath(target)}/`.startsWith(`${this.#root}/`)) return false;
-    const folders = path.slice(0, -1).map((_, i) => path.slice(0, i + 1).join("/"));
-    await this.#makeFolders(folders);
-    const up = "../".repeat(folders.length);
-    await this.#fs.link(`${up}${symlink!.join("/")}`, `${this.#root}/${path.join("/")}`);
-    return true;
-  }
-
-  async #find(file: DiskFile, layout: StorageFile): Promise<void> {
-    const final = `${this.#root}/${file.names.final}`;
-    const there = await this.#fs.stat(final);
-    if (layout.symlink !== null) {
-      if (there !== null && there.kind !== "link") {
-        throw pathConflict(final, `a ${there.kind} is in the place of a link`);
-      }
-      return;
-    }
-    if (there !== null && there.kind !== "file") throw pathConflict(final, wordsFor(there.kind));
-    if (there !== null && there.size > layout.length) {
-      throw pathConflict(final, `the file there has ${there.size} bytes, the one in the torrent ${layout.length}`);
-    }
-    const path = `${this.#root}/${file.names.part}`;
-    const part = file.names.part === "" ? null : await this.#fs.stat(path);
-    if (part !== null && part.kind !== "file") throw pathConflict(path, wordsFor(part.kind));
-    const info = there ?? part;
-    if (info === null) return;
-    file.place = there ? "final" : "part";
-    file.size = info.size;
-    file.modified = wholeTime(info.modified);
-    file.doubled = there !== null && part !== null;
-  }
-
-  async #findToRead(file: DiskFile): Promise<void> {
-    const final = `${this.#root}/${file.names.final}`;
-    let info = await this.#fs.stat(final);
-    if (info?.kind === "link") {
-      file.source = await this.#fs.realPath(final);
-      info = await this.#fs.stat(file.source);
-    }
-    if (info?.kind !== "file") return;
-    file.place = "final";
-    file.size = info.size;
-    file.modified = wholeTime(info.modified);
-  }
-
-  /** Whether all of `folders`, outermost first, are there. Looks at each only once. */
-  async #foldersAreThere(folders: readonly string[], seen: Map<string, Promise<boolean>>): Promise<boolean> {
-    if (this.#options.readOnly) return true; // links are followed, and what is missing shows with the file
-    for (const folder of folders) {
-      let look = seen.get(folder);
-      if (look === undefined) seen.set(folder, look = this.#folderIsThere(folder));
-      if (!await look) return false;
-    }
-    return true;
-  }
-
-  async #folderIsThere(folder: string): Promise<boolean> {
-    if (this.#folders.has(folder)) return true;
-    const path = `${this.#root}/${folder}`;
-    const info = await this.#fs.stat(path);
-    if (info === null) return false;
-    if (info.kind !== "folder") throw pathConflict(path, wordsFor(info.kind, "folder"));
-    this.#folders.add(folder);
-    return true;
-  }
-
-  async #makeFolders(folders: readonly string[]): Promise<void> {
-    for (const folder of folders) {
-      if (await this.#folderIsThere(folder)) continue;
-      await this.#fs.makeFolder(`${this.#root}/${folder}`);
-      this.#folders.add(folder);
-    }
-  }
-
   async #openFile(index: number): Promise<FileHandle> {
     const file = this.#files[index]!;
     if (!this.#writable || file.place === "final") return await this.#fs.open(this.#path(index), "read");
+    const handle = file.place === "absent" ? await this.#make(index) : await this.#openAgain(index);
     const { length } = this.#map.layout.files[index]!;
-    if (file.place === "absent") {
-      await this.#makeFolders(file.names.folders);
-      const path = this.#path(index);
-      const there = await this.#fs.stat(path);
-      if (there !== null && there.kind !== "file") throw pathConflict(path, wordsFor(there.kind));
-    }
-    const handle = await this.#fs.open(this.#path(index), "write");
     try {
       // The full size at once: what isn't written yet takes no room, and pieces may come in any order.
       if (file.size !== length) await handle.truncate(length);
@@ -353,24 +308,76 @@ export class DiskFiles {
       await handle.close();
       throw error;
     }
-    file.place = "part";
     file.size = length;
     return handle;
+  }
+
+  /** Makes an unfinished file that isn't there. */
+  async #make(index: number): Promise<FileHandle> {
+    const file = this.#files[index]!;
+    await this.#folders.make(file.names.folders);
+    const path = this.#claim(file);
+    let handle;
+    try {
+      handle = await this.#fs.open(path, "create");
+    } catch (error) {
+      this.#claims.drop(path);
+      const there = isFault(error, "exists") ? await this.#fs.stat(path) : null;
+      throw there === null ? error : pathConflict(path, wordsFor(there.kind));
+    }
+    // From here on it is there, whatever fails.
+    file.place = "part";
+    file.size = 0;
+    try {
+      file.id = (await handle.stat()).id;
+    } catch (error) {
+      await handle.close();
+      throw error;
+    }
+    return handle;
+  }
+
+  /** Opens an unfinished file that has been there before, to write. */
+  async #openAgain(index: number): Promise<FileHandle> {
+    let handle;
+    try {
+      handle = await this.#fs.open(this.#path(index), "update");
+    } catch (error) {
+      throw isFault(error, "missing") ? changedByOthers(this.#path(index)) : error;
+    }
+    try {
+      this.#checkSame(index, await handle.stat());
+    } catch (error) {
+      await handle.close();
+      throw error;
+    }
+    return handle;
+  }
+
+  /** Complains when an unfinished file isn't the one that was found or made, or hasn't the size it had. */
+  #checkSame(index: number, info: FileInfo | null): void {
+    const file = this.#files[index]!;
+    const { length } = this.#map.layout.files[index]!;
+    // The size is being set while a file is opened.
+    const isSame = info !== null && info.kind === "file" && (info.size === file.size || info.size === length) &&
+      (info.id === null || file.id === null || info.id === file.id);
+    if (!isSame) throw changedByOthers(this.#path(index));
+  }
+
+  /** Claims an unfinished file. @returns its path. */
+  #claim(file: DiskFile): string {
+    const path = `${this.#folders.root}/${file.names.part}`;
+    if (this.#claims.take(path)) return path;
+    throw pathConflict(path, "another torrent is being downloaded to it");
   }
 
   #path(index: number): string {
     const { names, place, source } = this.#files[index]!;
     if (source !== "") return source;
-    return `${this.#root}/${place === "final" || this.#options.readOnly ? names.final : names.part}`;
+    return `${this.#folders.root}/${place === "final" || this.#options.readOnly ? names.final : names.part}`;
   }
 }
 
-function wordsFor(kind: "file" | "folder" | "link" | "other", place: "file" | "folder" = "file"): string {
-  const what = { file: "a file", folder: "a folder", link: "a symbolic link", other: "a device or the like" }[kind];
-  return `${what} is in the place of a ${place} of the torrent`;
-}
-
-/** Times before 1970, and parts of a millisecond, would not survive in resume state. */
-function wholeTime(milliseconds: number): number {
-  return Math.max(0, Math.floor(milliseconds));
+function isFault(error: unknown, fault: FileError["fault"]): boolean {
+  return error instanceof FileError && error.fault === fault;
 }

@@ -27,6 +27,21 @@ export class ResumeStateError extends StorageError {
 }
 
 /**
+ * A file that is being downloaded isn't any more what was written to it.
+ *
+ * @param path The file.
+ * @returns The error to throw.
+ */
+export function changedByOthers(path: string): StorageError {
+  return new StorageError({
+    what: "cannot go on",
+    where: path,
+    why: "the file was changed by another program",
+    hint: "start again: what is there is checked",
+  });
+}
+
+/**
  * Something of the user's is in the place of one of the torrent's files.
  *
  * @param path The place.

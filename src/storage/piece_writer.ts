@@ -5,6 +5,7 @@
  */
 
 import type { Bytes } from "../base/bytes.ts";
+import type { FileHandle } from "../platform/platform.ts";
 import type { PieceMap } from "./layout.ts";
 import type { OpenFiles } from "./open_files.ts";
 
@@ -12,6 +13,8 @@ import type { OpenFiles } from "./open_files.ts";
 export interface PieceWriterOptions {
   /** The files. */
   readonly open: OpenFiles;
+  /** Called before the last byte of a file is written; what it throws is why that is not done. */
+  beforeEnd(file: number, handle: FileHandle): Promise<void>;
   /** Told that bytes of a file were written. */
   onWrote(file: number): void;
   /** Told that all of a piece was written. */
@@ -150,6 +153,10 @@ export class PieceWriter {
       let failure: Job["failure"] = null;
       try {
         const first = writes[from]!;
+        const last = writes[to - 1]!;
+        if (last.position + last.data.length === this.#map.layout.files[file]!.length) {
+          await this.#options.beforeEnd(file, handle);
+        }
         await handle.write(buffer === null ? first.data : merge(writes, { from, to, buffer }), first.position);
       } catch (thrown) {
         failure = { thrown };

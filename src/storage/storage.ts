@@ -105,6 +105,7 @@ export class Storage {
     this.#settler = new Settler(this.#map, { disk: this.#disk, onChange: () => this.#keeper?.touch() });
     this.#writer = new PieceWriter(this.#map, {
       open: this.#disk.open,
+      beforeEnd: (file, handle) => this.#disk.checkSize(file, handle),
       onWrote: (file) => this.#settler.wrote(file),
       onPiece: (index) => this.#onPiece(index),
     });
@@ -158,7 +159,7 @@ export class Storage {
       return this.#have.clone();
     } catch (error) {
       this.#keeper?.stop();
-      await this.#disk.open.closeAll().catch(() => {}); // the first failure is the one to tell
+      await this.#disk.close().catch(() => {}); // the first failure is the one to tell
       throw error;
     }
   }
@@ -263,7 +264,7 @@ export class Storage {
       await attempt(() => this.#settler.idle());
       await attempt(() => this.#disk.lookAtUnfinished());
     }
-    await attempt(() => this.#disk.open.closeAll());
+    await attempt(() => this.#disk.close());
     this.#clean = failures.length === 0;
     if (this.#opened) await attempt(() => this.saveState());
     if (failures.length > 0) throw failures[0];

@@ -12,6 +12,7 @@ function setUp(torrent: Torrent, files = new MemoryFiles()) {
   const open = new OpenFiles((file) => files.open(`/${file}`, "write"), 8);
   const writer = new PieceWriter(torrent.map, {
     open,
+    beforeEnd: () => Promise.resolve(),
     onWrote: (file) => void touched.add(file),
     onPiece: (piece) => void written.push(piece),
   });

@@ -1,0 +1,114 @@
+/**
+ * Finding out what of a file is on disk.
+ *
+ * @module
+ */
+
+import type { FileSystem } from "../platform/platform.ts";
+import { pathConflict } from "./errors.ts";
+import { wordsFor } from "./folders.ts";
+import type { StorageFile } from "./layout.ts";
+import type { FileNames } from "./names.ts";
+import type { Place } from "./resume_state.ts";
+
+/** What is known of a file on disk. */
+export interface FoundFile {
+  /** Where its data is. */
+  place: Place;
+  /** Bytes; 0 when absent. */
+  size: number;
+  /** Last modification, whole milliseconds since 1970; 0 when absent. */
+  modified: number;
+  /** Which file it is; `null` when not known. */
+  id: string | null;
+  /** Where it is read from, if that is not below the download folder because a link is followed; else empty. */
+  source: string;
+  /** Whether there is a `.part` file beside the final one. */
+  doubled: boolean;
+}
+
+/** Of a file that isn't there. */
+export const NOTHING: Readonly<FoundFile> = {
+  place: "absent",
+  size: 0,
+  modified: 0,
+  id: null,
+  source: "",
+  doubled: false,
+};
+
+/** Where to look. */
+export interface FindOptions {
+  /** The file system. */
+  readonly fs: FileSystem;
+  /** Absolute path of the download folder. */
+  readonly root: string;
+  /** The file's names below it. */
+  readonly names: FileNames;
+}
+
+/**
+ * Finds a file that will be written.
+ *
+ * @param layout The file.
+ * @param options Where to look.
+ * @returns What is there.
+ * @throws {ShoalError} If something else is in its place.
+ */
+export async function findToWrite(layout: StorageFile, { fs, root, names }: FindOptions): Promise<FoundFile> {
+  const final = `${root}/${names.final}`;
+  const there = await fs.stat(final);
+  if (layout.symlink !== null) {
+    if (there !== null && there.kind !== "link") {
+      throw pathConflict(final, `a ${there.kind} is in the place of a link`);
+    }
+    return { ...NOTHING };
+  }
+  if (there !== null && there.kind !== "file") throw pathConflict(final, wordsFor(there.kind));
+  if (there !== null && there.size > layout.length) {
+    throw pathConflict(final, `the file there has ${there.size} bytes, the one in the torrent ${layout.length}`);
+  }
+  const path = `${root}/${names.part}`;
+  const part = names.part === "" ? null : await fs.stat(path);
+  if (part !== null && part.kind !== "file") throw pathConflict(path, wordsFor(part.kind));
+  const info = there ?? part;
+  if (info === null) return { ...NOTHING };
+  return {
+    place: there ? "final" : "part",
+    size: info.size,
+    modified: wholeTime(info.modified),
+    id: info.id,
+    source: "",
+    doubled: there !== null && part !== null,
+  };
+}
+
+/**
+ * Finds a file that is only read: a link is followed, and only the final name counts.
+ *
+ * @param options Where to look.
+ * @returns What is there.
+ * @throws {ShoalError} If that can't be found out.
+ */
+export async function findToRead({ fs, root, names }: FindOptions): Promise<FoundFile> {
+  const final = `${root}/${names.final}`;
+  let source = "";
+  let info = await fs.stat(final);
+  if (info?.kind === "link") {
+    source = await fs.realPath(final);
+    info = await fs.stat(source);
+  }
+  if (info?.kind !== "file") return { ...NOTHING, source };
+  const { size, modified, id } = info;
+  return { ...NOTHING, place: "final", size, modified: wholeTime(modified), id, source };
+}
+
+/**
+ * A time as resume state can hold it: times before 1970, and parts of a millisecond, would not survive there.
+ *
+ * @param milliseconds Since 1970.
+ * @returns The same, whole and not negative.
+ */
+export function wholeTime(milliseconds: number): number {
+  return Math.max(0, Math.floor(milliseconds));
+}

@@ -1,0 +1,138 @@
+import { assertEquals, assertRejects } from "@std/assert";
+import { denoFiles } from "../../src/platform/deno_files.ts";
+import { StorageError } from "../../src/storage/errors.ts";
+import type { StorageOptions } from "../../src/storage/storage.ts";
+import { MemoryFiles } from "../support/memory_files.ts";
+import { VirtualClock } from "../support/virtual_clock.ts";
+import { QUIET, storageOf, Torrent, writeMissing } from "./fixture.ts";
+
+/** Four pieces in one file. */
+const torrent = new Torrent(64, [{ path: "t/a", length: 250 }]);
+/** Another torrent with the same path. */
+const rival = new Torrent(64, [{ path: "t/a", length: 250 }], 2);
+const PART = "/dl/t/a.part";
+
+/** What somebody may do to an unfinished file, and how it looks afterwards. */
+const DISTURBANCES: [what: string, disturb: (files: MemoryFiles) => void][] = [
+  ["deleted", (files) => files.delete(PART)],
+  ["cut to nothing", (files) => files.cut(PART, 0)],
+  ["cut short", (files) => files.cut(PART, 100)],
+  ["made longer", (files) => files.cut(PART, 251)],
+  ["replaced by another of the same size", (files) => files.put(PART, new Uint8Array(250))],
+  ["replaced by a link", (files) => {
+    files.put("/dl/t/user", new Uint8Array(250));
+    files.putLink(PART, "user");
+  }],
+];
+
+for (const [what, disturb] of DISTURBANCES) {
+  for (const maxOpenFiles of [1, 128]) {
+    const evicted = maxOpenFiles === 1;
+    const open = evicted ? "closed for a while" : "open";
+    Deno.test(`Storage gives no final name to a file that was ${what} while it was ${open}`, async () => {
+      const two = new Torrent(64, [{ path: "t/a", length: 250 }, { path: "t/z", length: 262 }]);
+      const files = new MemoryFiles();
+      const storage = storageOf(two, files, { maxOpenFiles });
+      const have = await storage.open("resume", QUIET);
+      await storage.writePiece(0, two.piece(0));
+      await storage.writePiece(6, two.piece(6)); // with one file open at most, the first is closed for that
+      disturb(files);
+      const disturbed = files.get(PART)?.slice() ?? null;
+      await writeMissing(two, storage, have).catch(() => {});
+      const error = await assertRejects(() => storage.close(), StorageError, "changed by another program");
+      assertEquals([error.kind, error.where], ["storage", PART]);
+      assertEquals(files.get("/dl/t/a"), null);
+      assertEquals(files.get("/dl/t/user"), what.endsWith("link") ? new Uint8Array(250) : null);
+      if (evicted) assertEquals(files.get(PART), disturbed, "nothing is written to it");
+      assertEquals(files.openHandles, 0);
+    });
+  }
+}
+
+Deno.test("Storage notices within seconds that a file was deleted", async () => {
+  const clock = new VirtualClock();
+  const files = new MemoryFiles({ wallClock: () => clock.wallClock() });
+  const storage = storageOf(torrent, files, { clock });
+  await storage.open("resume", QUIET);
+  await storage.writePiece(0, torrent.piece(0));
+  files.delete(PART);
+  await clock.play(7000);
+  await assertRejects(() => storage.writePiece(1, torrent.piece(1)), StorageError, "changed by another program");
+  await assertRejects(() => storage.close(), StorageError, "changed by another program");
+  assertEquals(files.get(PART), null, "it is not made again");
+});
+
+Deno.test("Storage checks what is there when it is started after a file was cut short", async () => {
+  const files = new MemoryFiles();
+  const storage = storageOf(torrent, files);
+  await storage.open("resume", QUIET);
+  for (const piece of [0, 1, 2]) await storage.writePiece(piece, torrent.piece(piece));
+  files.cut(PART, 130);
+  await assertRejects(() => storage.close(), StorageError);
+  const again = storageOf(torrent, files);
+  const have = await again.open("resume", QUIET);
+  assertEquals([...have], [0, 1]);
+  await writeMissing(torrent, again, have);
+  await again.close();
+  assertEquals(files.get("/dl/t/a"), torrent.file("t/a"));
+});
+
+Deno.test("Storage refuses the second of two torrents with the same path before it writes", async () => {
+  const files = new MemoryFiles();
+  const first = storageOf(torrent, files);
+  const second = storageOf(rival, files);
+  const have = await first.open("resume", QUIET);
+  await second.open("resume", QUIET);
+  await first.writePiece(0, torrent.piece(0));
+  const error = await assertRejects(() => second.writePiece(1, rival.piece(1)), StorageError);
+  assertEquals([error.what, error.where], ["path conflict", PART]);
+  await second.close();
+  await writeMissing(torrent, first, have);
+  await first.close();
+  assertEquals(files.get("/dl/t/a"), torrent.file("t/a"));
+});
+
+Deno.test("Storage refuses to go on with a file that is being downloaded, until that has ended", async () => {
+  const files = new MemoryFiles();
+  const first = storageOf(torrent, files);
+  await first.open("resume", QUIET);
+  await first.writePiece(0, torrent.piece(0));
+  const second = storageOf(torrent, files);
+  const error = await assertRejects(() => second.open("resume", QUIET), StorageError, "another torrent");
+  assertEquals([error.what, error.where], ["path conflict", PART]);
+  await first.close();
+  const third = storageOf(torrent, files);
+  const have = await third.open("resume", QUIET);
+  assertEquals([...have], [0]);
+  await writeMissing(torrent, third, have);
+  await third.close();
+  assertEquals(files.get("/dl/t/a"), torrent.file("t/a"));
+});
+
+async function inFolder(run: (options: Partial<StorageOptions> & { folder: string }) => Promise<void>): Promise<void> {
+  const folder = await Deno.makeTempDir({ prefix: "shoal-storage-" });
+  try {
+    await run({ folder: `${folder}/dl`, stateFolder: `${folder}/state` });
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+for (const what of ["deleted", "cut to nothing", "replaced"] as const) {
+  Deno.test(`Storage on a real disk gives no final name to a file that was ${what}`, () =>
+    inFolder(async (options) => {
+      const storage = storageOf(torrent, denoFiles, options);
+      const have = await storage.open("resume", QUIET);
+      await storage.writePiece(0, torrent.piece(0));
+      const part = `${options.folder}/t/a.part`;
+      if (what === "deleted") await Deno.remove(part);
+      if (what === "cut to nothing") await Deno.truncate(part, 0);
+      if (what === "replaced") {
+        await Deno.writeFile(`${part}.new`, new Uint8Array(250));
+        await Deno.rename(`${part}.new`, part);
+      }
+      await writeMissing(torrent, storage, have).catch(() => {});
+      await assertRejects(() => storage.close(), StorageError, "changed by another program");
+      assertEquals(await denoFiles.stat(`${options.folder}/t/a`), null);
+    }));
+}

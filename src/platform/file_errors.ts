@@ -138,3 +138,14 @@ function faultOf(thrown: unknown): FileFault {
 function plain(message: string): string {
   return message.replace(/ \(os error \d+\).*$/s, "");
 }
+
+/**
+ * Whether a failure is a {@linkcode FileError} of one kind.
+ *
+ * @param thrown What was thrown.
+ * @param fault The kind.
+ * @returns Whether it is.
+ */
+export function isFileFault(thrown: unknown, fault: FileFault): boolean {
+  return thrown instanceof FileError && thrown.fault === fault;
+}

@@ -8,11 +8,11 @@
  */
 
 import type { Bytes } from "../base/bytes.ts";
-import { FileError } from "../platform/file_errors.ts";
+import { isFileFault } from "../platform/file_errors.ts";
 import type { FileHandle, FileInfo, FileSystem } from "../platform/platform.ts";
 import { Claims } from "./claims.ts";
 import { changedByOthers, pathConflict, StorageError } from "./errors.ts";
-import { findToRead, findToWrite, type FoundFile, NOTHING, wholeTime } from "./find_file.ts";
+import { findToRead, findToWrite, type FoundFile, isSameFile, NOTHING, wholeTime } from "./find_file.ts";
 import { Folders, wordsFor } from "./folders.ts";
 import type { PieceMap } from "./layout.ts";
 import { forEachLimited } from "./limited.ts";
@@ -51,6 +51,8 @@ export class DiskFiles {
   readonly #files: readonly DiskFile[];
   /** Whether files may be made and changed; not before it is clear that none of them is somebody else's. */
   #writable = false;
+  /** Unfinished files that were changed since their times were looked at. */
+  readonly #touched = new Set<number>();
   readonly #folders: Folders;
   readonly #claims: Claims;
 
@@ -176,11 +178,30 @@ export class DiskFiles {
   }
 
   /**
-   * Notes sizes and times of the unfinished files: they change with every write, so this is for when writing is over.
+   * Notes that bytes of a file were written.
+   *
+   * @param index The file.
    */
-  async lookAtUnfinished(): Promise<void> {
-    await forEachLimited(this.#files, LOOKS, async (file, index) => {
-      if (file.place === "part") await this.#note(file, this.#path(index));
+  wrote(index: number): void {
+    this.#touched.add(index);
+  }
+
+  /** Notes the times of the unfinished files that were changed since the last call. */
+  async noteTimes(): Promise<void> {
+    const touched = [...this.#touched];
+    this.#touched.clear(); // what is written meanwhile is for the next time
+    await forEachLimited(touched, LOOKS, async (index) => {
+      const file = this.#files[index]!;
+      if (file.place !== "part") return;
+      try {
+        const info = await this.#fs.stat(this.#path(index));
+        // A file that isn't the one that was written must not be believed.
+        const modified = info === null || !this.#isSame(index, info) ? 0 : wholeTime(info.modified);
+        if (file.place === "part") file.modified = modified;
+      } catch (error) {
+        this.#touched.add(index);
+        throw error;
+      }
     });
   }
 
@@ -195,7 +216,7 @@ export class DiskFiles {
         const handle = await this.#fs.open(path, "create");
         await handle.close();
       } catch (error) {
-        const there = isFault(error, "exists") ? await this.#fs.stat(path) : null;
+        const there = isFileFault(error, "exists") ? await this.#fs.stat(path) : null;
         if (there === null) throw error;
         if (there.kind !== "file" || there.size > 0) throw pathConflict(path, wordsFor(there.kind));
       }
@@ -234,6 +255,7 @@ export class DiskFiles {
     try {
       const { length } = this.#map.layout.files[index]!;
       if (file.size !== length) { // it was like that when it was found, and nothing had to be written
+        this.#touched.add(index);
         await handle.truncate(length);
         file.size = length;
       }
@@ -282,10 +304,7 @@ export class DiskFiles {
     return index === undefined ? null : this.#path(index);
   }
 
-  /**
-   * @param index A file.
-   * @returns Its path, for an error line.
-   */
+  /** @returns The path of the file of that `index`, for an error line. */
   pathOf(index: number): string {
     return this.#path(index);
   }
@@ -303,6 +322,7 @@ export class DiskFiles {
     const { length } = this.#map.layout.files[index]!;
     try {
       // The full size at once: what isn't written yet takes no room, and pieces may come in any order.
+      this.#touched.add(index);
       if (file.size !== length) await handle.truncate(length);
     } catch (error) {
       await handle.close();
@@ -322,7 +342,7 @@ export class DiskFiles {
       handle = await this.#fs.open(path, "create");
     } catch (error) {
       this.#claims.drop(path);
-      const there = isFault(error, "exists") ? await this.#fs.stat(path) : null;
+      const there = isFileFault(error, "exists") ? await this.#fs.stat(path) : null;
       throw there === null ? error : pathConflict(path, wordsFor(there.kind));
     }
     // From here on it is there, whatever fails.
@@ -343,7 +363,7 @@ export class DiskFiles {
     try {
       handle = await this.#fs.open(this.#path(index), "update");
     } catch (error) {
-      throw isFault(error, "missing") ? changedByOthers(this.#path(index)) : error;
+      throw isFileFault(error, "missing") ? changedByOthers(this.#path(index)) : error;
     }
     try {
       this.#checkSame(index, await handle.stat());
@@ -356,12 +376,11 @@ export class DiskFiles {
 
   /** Complains when an unfinished file isn't the one that was found or made, or hasn't the size it had. */
   #checkSame(index: number, info: FileInfo | null): void {
-    const file = this.#files[index]!;
-    const { length } = this.#map.layout.files[index]!;
-    // The size is being set while a file is opened.
-    const isSame = info !== null && info.kind === "file" && (info.size === file.size || info.size === length) &&
-      (info.id === null || file.id === null || info.id === file.id);
-    if (!isSame) throw changedByOthers(this.#path(index));
+    if (info === null || !this.#isSame(index, info)) throw changedByOthers(this.#path(index));
+  }
+
+  #isSame(index: number, info: FileInfo): boolean {
+    return isSameFile(info, this.#files[index]!, this.#map.layout.files[index]!);
   }
 
   /** Claims an unfinished file. @returns its path. */
@@ -376,8 +395,4 @@ export class DiskFiles {
     if (source !== "") return source;
     return `${this.#folders.root}/${place === "final" || this.#options.readOnly ? names.final : names.part}`;
   }
-}
-
-function isFault(error: unknown, fault: FileError["fault"]): boolean {
-  return error instanceof FileError && error.fault === fault;
 }

@@ -56,3 +56,18 @@ export function pathConflict(path: string, why: string): StorageError {
     hint: "move it away or choose another folder with -o",
   });
 }
+
+/**
+ * A file in the place of one of the torrent's holds none of its data, as far as can be told.
+ *
+ * @param path The file.
+ * @returns The error to throw.
+ */
+export function notOurs(path: string): StorageError {
+  return new StorageError({
+    what: "path conflict",
+    where: path,
+    why: "nothing of the torrent was found in the file there",
+    hint: "move it away if it is to be downloaded again, or choose another folder with -o",
+  });
+}

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { FileSystem } from "../platform/platform.ts";
+import type { FileInfo, FileSystem } from "../platform/platform.ts";
 import { pathConflict } from "./errors.ts";
 import { wordsFor } from "./folders.ts";
 import type { StorageFile } from "./layout.ts";
@@ -101,6 +101,19 @@ export async function findToRead({ fs, root, names }: FindOptions): Promise<Foun
   if (info?.kind !== "file") return { ...NOTHING, source };
   const { size, modified, id } = info;
   return { ...NOTHING, place: "final", size, modified: wholeTime(modified), id, source };
+}
+
+/**
+ * Whether an unfinished file is still the one that was found or made, with the size it had.
+ *
+ * @param info What is there now.
+ * @param known What was found or made.
+ * @param layout The file; it gets its size from there when it is opened to be written, which may be going on.
+ * @returns Whether it is.
+ */
+export function isSameFile(info: FileInfo, known: FoundFile, layout: StorageFile): boolean {
+  return info.kind === "file" && (info.size === known.size || info.size === layout.length) &&
+    (info.id === null || known.id === null || info.id === known.id);
 }
 
 /**

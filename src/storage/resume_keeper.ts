@@ -23,6 +23,8 @@ export interface ResumeKeeperOptions {
   readonly stateFolder: string;
   /** Which torrent. */
   readonly infoHash: InfoHash;
+  /** Called before each snapshot. */
+  prepare(): Promise<void>;
   /** What is to be remembered at this moment. */
   snapshot(): ResumeState;
   /** Told before each save that the timer starts. */
@@ -116,6 +118,7 @@ export class ResumeKeeper {
     const { files } = this.#options.platform;
     if (!this.#madeFolder) await files.makeFolder(this.#options.stateFolder);
     this.#madeFolder = true;
+    await this.#options.prepare();
     await files.writeFile(this.#path, encodeResumeState(this.#options.snapshot()));
   }
 }

@@ -21,17 +21,9 @@ export interface StartPlan {
   readonly believed: Bitfield;
   /** Pieces whose data may be there and must be hashed. */
   readonly check: Bitfield;
-  /**
-   * For each file, whether it is as the session that saved the resume state left it, so that it is known to be ours.
-   */
-  readonly known: readonly boolean[];
+  /** For each file, whether the resume state knows it as ours, be its data as it was or not. */
+  readonly ours: readonly boolean[];
 }
-
-/**
- * Milliseconds after the last save in which a killed process may have gone on writing. State is saved about every
- * second; the rest is for slow devices and coarse clocks of file systems.
- */
-const WRITES_AFTER_SAVE = 10_000;
 
 /**
  * Plans the start. A piece counts as there only when all files that it runs through are there and long enough.
@@ -39,7 +31,7 @@ const WRITES_AFTER_SAVE = 10_000;
  * @param map The torrent.
  * @param found What is on disk, in the order of the files.
  * @param options `mode`: see {@linkcode StartMode}. `state`: resume state of this torrent in this folder, if there is
- * any.
+ * any; in another mode than `resume` it only tells whose the files are.
  * @returns What to do.
  */
 export function planStart(
@@ -52,7 +44,14 @@ export function planStart(
   const state = mode === "resume" ? options.state : null;
   const believed = new Bitfield(pieceCount);
   const check = new Bitfield(pieceCount);
-  const known = found.map((file, index) => state !== null && isAsLeft(file, state.files[index]!, state));
+  // A file that was changed after the save is hashed, be it by the process that was killed then or by somebody else:
+  // nothing tells the one from the other.
+  const known = found.map((file, index) => state !== null && isAsLeft(file, state.files[index]!));
+  const ours = found.map((file, index) => {
+    if (options.state === null) return false;
+    const { files: records, clean } = options.state;
+    return isOurs(file, { record: records[index]!, clean, length: files[index]!.length });
+  });
   for (let piece = 0; piece < pieceCount; piece++) {
     const ranges = map.rangesOfPiece(piece);
     if (!ranges.every((r) => found[r.file]!.place !== "absent" && found[r.file]!.size >= r.position + r.length)) {
@@ -67,62 +66,65 @@ export function planStart(
       check.set(piece);
     } else if (state.pieces.has(piece)) {
       believed.set(piece);
-    } else if (state.unsynced.has(piece) || ranges.some((range) => found[range.file]!.place === "final")) {
-      // A file gets its final name when all of it is verified: it did so after the state was saved.
+    } else if (state.unsynced.has(piece)) {
       check.set(piece);
     }
   }
-  return { believed, check, known };
+  return { believed, check, ours };
 }
 
-/** What happens to a file that is there under its final name. */
-export interface FinalFiles {
-  /** Files that aren't whole but in which something of the torrent was found: they go on as unfinished files. */
+/** What happens to the files that aren't whole. */
+export interface Ownership {
+  /** Files under their final names that go on as unfinished files. */
   readonly adopt: readonly number[];
-  /** Files that have nothing to do with the torrent. */
+  /** Files under either name that are somebody else's. */
   readonly foreign: readonly number[];
 }
 
 /**
- * Judges the files that are there under their final names and aren't whole.
+ * Judges the files that are there and aren't whole. One is ours when a piece of it is right, when resume state knows
+ * it, or when there is nothing in it.
  *
  * @param map The torrent.
  * @param found What is on disk, in the order of the files.
- * @param outcome The plan, and `have`: the pieces that are there.
- * @returns Which of them go on as unfinished files and which are somebody else's.
+ * @param outcome The plan; `have`: the pieces that are there; `takeParts`: whether every `.part` file counts as ours,
+ * because there is no resume state that could know it.
+ * @returns Which go on as unfinished files and which are somebody else's.
  */
-export function judgeFinalFiles(
+export function judgeFiles(
   map: PieceMap,
   found: readonly FileRecord[],
-  outcome: { readonly plan: StartPlan; readonly have: Bitfield },
-): FinalFiles {
+  outcome: { readonly plan: StartPlan; readonly have: Bitfield; readonly takeParts: boolean },
+): Ownership {
   const adopt: number[] = [];
   const foreign: number[] = [];
   for (const [index, file] of map.layout.files.entries()) {
-    if (found[index]!.place !== "final" || !holdsData(file)) continue;
+    const { place, size } = found[index]!;
+    if (place === "absent" || !holdsData(file)) continue;
     const { first, end } = map.piecesOfFile(index);
     let verified = 0;
-    let failed = 0;
-    for (let piece = first; piece < end; piece++) {
-      if (outcome.have.has(piece)) verified++;
-      else if (outcome.plan.check.has(piece)) failed++;
-    }
-    if (verified === end - first && found[index]!.size === file.length) continue;
-    // Without any evidence against it, a file of that name and not too large is taken for the user's unfinished
-    // download.
-    const ours = verified > 0 || failed === 0 || outcome.plan.known[index]!;
-    (ours ? adopt : foreign).push(index);
+    for (let piece = first; piece < end; piece++) if (outcome.have.has(piece)) verified++;
+    if (place === "final" && verified === end - first && size === file.length) continue;
+    const isOurs = verified > 0 || size === 0 || outcome.plan.ours[index]! || place === "part" && outcome.takeParts;
+    if (!isOurs) foreign.push(index);
+    else if (place === "final") adopt.push(index);
   }
   return { adopt, foreign };
 }
 
+/** Whether a file is just as the resume state has it. */
+function isAsLeft(found: FileRecord, record: FileRecord): boolean {
+  return found.place === record.place && found.size === record.size && found.modified === record.modified;
+}
+
 /**
- * Whether a file is as the resume state has it, or as a process that was killed can have left it after going on for a
- * moment: a file that was unfinished or not even there may have grown, and may have got its final name.
+ * Whether a file is one that Shoal made, by the resume state, though its data may have been changed since. State is
+ * saved before anything is written, so a process that was killed can have made any file that was absent then: an
+ * unfinished file, which gets its full size as soon as it is made.
  */
-function isAsLeft(found: FileRecord, record: FileRecord, state: ResumeState): boolean {
-  if (found.place === record.place && found.size === record.size && found.modified === record.modified) return true;
-  if (state.clean || found.place === "absent" || record.place === "final") return false;
-  const earliest = record.place === "absent" ? state.saved - WRITES_AFTER_SAVE : -Infinity;
-  return found.modified >= earliest && found.modified <= state.saved + WRITES_AFTER_SAVE;
+function isOurs(found: FileRecord, { record, clean, length }: { record: FileRecord; clean: boolean; length: number }) {
+  if (found.place !== "part") return isAsLeft(found, record);
+  if (record.place === "part") return found.size <= Math.max(length, record.size);
+  if (record.place === "absent") return !clean && found.size === length;
+  return found.size === record.size && found.modified === record.modified; // killed after it was adopted
 }

@@ -114,7 +114,7 @@ export class Settler {
   /** Begins the next thing; `null` when there is none. */
   #next(): Promise<void> | null {
     if (this.#finishing.length > 0) {
-      return forEachLimited(this.#finishing.splice(0, PARALLEL), PARALLEL, (file) => this.#finish(file));
+      return this.#finishSome(this.#finishing.splice(0, PARALLEL));
     }
     if (this.#syncWanted) {
       this.#syncWanted = false;
@@ -123,6 +123,21 @@ export class Settler {
     if (this.#unfinished > 0 || this.#linked) return null;
     this.#linked = true;
     return this.#disk.makeLinks();
+  }
+
+  async #finishSome(files: readonly number[]): Promise<void> {
+    // A file under its final name is known for ours by its pieces, so those on its borders must be safe in the files
+    // beside it, too, before it gets that name.
+    const beside = new Set<number>();
+    for (const file of files) {
+      const { first, end } = this.#map.piecesOfFile(file);
+      for (const piece of first < end - 1 ? [first, end - 1] : [first]) {
+        for (const range of this.#map.rangesOfPiece(piece)) if (this.#dirty.has(range.file)) beside.add(range.file);
+      }
+    }
+    for (const file of files) beside.delete(file);
+    await this.#syncFiles([...beside]);
+    await forEachLimited(files, PARALLEL, (file) => this.#finish(file));
   }
 
   async #finish(file: number): Promise<void> {
@@ -140,16 +155,19 @@ export class Settler {
   }
 
   async #syncAll(): Promise<void> {
-    const files = [...this.#dirty];
     const pieces = this.unsynced.clone(); // what is written while the device works isn't covered
-    this.#dirty.clear();
+    await this.#syncFiles([...this.#dirty]);
+    for (const piece of pieces) if (this.unsynced.has(piece)) this.#keep(piece);
+  }
+
+  async #syncFiles(files: readonly number[]): Promise<void> {
+    for (const file of files) this.#dirty.delete(file); // what is written meanwhile makes it dirty again
     try {
       await forEachLimited(files, PARALLEL, (file) => this.#disk.sync(file));
     } catch (error) {
       for (const file of files) this.#dirty.add(file);
       throw error;
     }
-    for (const piece of pieces) if (this.unsynced.has(piece)) this.#keep(piece);
   }
 
   #keep(piece: number): void {

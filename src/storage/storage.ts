@@ -10,12 +10,12 @@ import type { InfoHash } from "../base/info_hash.ts";
 import type { Platform } from "../platform/platform.ts";
 import { checkPieces } from "./checker.ts";
 import { DiskFiles } from "./disk_files.ts";
-import { pathConflict, StorageError } from "./errors.ts";
+import { notOurs, pathConflict, StorageError } from "./errors.ts";
 import { holdsData, PieceMap, type StorageLayout } from "./layout.ts";
 import { PieceWriter } from "./piece_writer.ts";
 import { ReadCache } from "./read_cache.ts";
 import { ResumeKeeper } from "./resume_keeper.ts";
-import { judgeFinalFiles, planStart, type StartMode, type StartPlan } from "./resume_plan.ts";
+import { judgeFiles, planStart, type StartMode, type StartPlan } from "./resume_plan.ts";
 import type { ResumeState } from "./resume_state.ts";
 import { Settler } from "./settler.ts";
 
@@ -29,7 +29,10 @@ export interface StorageOptions {
   pieceHash(index: number): Uint8Array;
   /** Which torrent; names the resume file. */
   readonly infoHash: InfoHash;
-  /** Where resume state is kept; `null` for none. */
+  /**
+   * Where resume state is kept; `null` for none. Then nothing tells whose a `.part` file is in which no piece is right,
+   * and it is taken for ours.
+   */
   readonly stateFolder: string | null;
   /** Most bytes of pieces to keep in memory for peers that ask for them. */
   readonly readCacheBytes: number;
@@ -106,7 +109,10 @@ export class Storage {
     this.#writer = new PieceWriter(this.#map, {
       open: this.#disk.open,
       beforeEnd: (file, handle) => this.#disk.checkSize(file, handle),
-      onWrote: (file) => this.#settler.wrote(file),
+      onWrote: (file) => {
+        this.#settler.wrote(file);
+        this.#disk.wrote(file);
+      },
       onPiece: (index) => this.#onPiece(index),
     });
     this.#cache = new ReadCache(layout, {
@@ -117,6 +123,7 @@ export class Storage {
       platform,
       stateFolder,
       infoHash,
+      prepare: () => this.#disk.noteTimes(),
       snapshot: () => this.#snapshot(),
       onTick: () => this.#syncIfDue(),
     });
@@ -140,12 +147,13 @@ export class Storage {
   async open(mode: StartMode, options: OpenOptions): Promise<Bitfield> {
     try {
       await this.#disk.scan();
-      const state = mode === "resume" ? await this.#loadState() : null;
+      const state = await this.#loadState();
       const found = this.#disk.records();
       const plan = planStart(this.#map, found, { mode, state });
       for (const piece of plan.believed) this.#have.set(piece);
       for (const piece of await this.#check(plan, options)) this.#have.set(piece);
-      const { adopt, foreign } = judgeFinalFiles(this.#map, found, { plan, have: this.#have });
+      const takeParts = this.#keeper === null;
+      const { adopt, foreign } = judgeFiles(this.#map, found, { plan, have: this.#have, takeParts });
       if (!this.#readOnly) this.#refuse(foreign, adopt);
       await this.#disk.allowWrites();
       if (!this.#readOnly) {
@@ -262,7 +270,6 @@ export class Storage {
     if (this.#opened && !this.#readOnly) {
       this.#settler.sync();
       await attempt(() => this.#settler.idle());
-      await attempt(() => this.#disk.lookAtUnfinished());
     }
     await attempt(() => this.#disk.close());
     this.#clean = failures.length === 0;
@@ -292,12 +299,7 @@ export class Storage {
   }
 
   #refuse(foreign: readonly number[], adopt: readonly number[]): void {
-    if (foreign.length > 0) {
-      throw pathConflict(
-        this.#disk.pathOf(foreign[0]!),
-        "the file there has nothing in common with the one in the torrent",
-      );
-    }
+    if (foreign.length > 0) throw notOurs(this.#disk.pathOf(foreign[0]!));
     const doubled = this.#disk.doubled(adopt);
     if (doubled !== null) throw pathConflict(doubled, "the file is not whole, and its .part file is there too");
   }

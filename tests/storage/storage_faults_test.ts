@@ -195,27 +195,31 @@ for (const power of [false, true]) {
   });
 }
 
-Deno.test("Storage that is killed loses what was written since the last save, at most", async () => {
-  const clock = new VirtualClock();
-  const files = new MemoryFiles({ wallClock: () => clock.wallClock() });
-  const storage = storageOf(torrent, files, { clock });
-  await storage.open("resume", QUIET);
-  for (const piece of [3, 4]) await storage.writePiece(piece, torrent.piece(piece));
-  await clock.play(6500); // saved, synced and saved
-  for (const piece of [0, 5]) await storage.writePiece(piece, torrent.piece(piece));
-  await clock.play(1500); // saved
-  await storage.writePiece(6, torrent.piece(6));
-  const after = files.crash();
-  clock.advance(3_600_000);
+for (const late of [false, true]) {
+  const when = late ? "since the last save" : "and saved";
+  Deno.test(`Storage that is killed finds again what was written ${when}`, async () => {
+    const clock = new VirtualClock();
+    const files = new MemoryFiles({ wallClock: () => clock.wallClock() });
+    const storage = storageOf(torrent, files, { clock });
+    await storage.open("resume", QUIET);
+    for (const piece of [3, 4]) await storage.writePiece(piece, torrent.piece(piece));
+    await clock.play(6500); // saved, synced and saved
+    for (const piece of [0, 5]) await storage.writePiece(piece, torrent.piece(piece));
+    await clock.play(1500); // saved
+    if (late) await storage.writePiece(6, torrent.piece(6));
+    const after = files.crash();
+    clock.advance(3_600_000);
 
-  const again = storageOf(torrent, after, { clock });
-  assertEquals([...await again.open("resume", QUIET)], [0, 3, 4, 5]);
-  const read = after.calls.reduce((sum, call) => sum + (call.operation === "read" ? call.size : 0), 0);
-  assertEquals(read, 128, "only the two that weren't synced are hashed again");
-  await again.close();
-});
+    const again = storageOf(torrent, after, { clock });
+    assertEquals([...await again.open("resume", QUIET)], late ? [0, 3, 4, 5, 6] : [0, 3, 4, 5]);
+    const read = after.calls.reduce((sum, call) => sum + (call.operation === "read" ? call.size : 0), 0);
+    if (late) assertEquals(read, 64 + 3 * 64 + 23, "what wasn't synced, and all of the file that was written");
+    else assertEquals(read, 128, "only the two that weren't synced");
+    await again.close();
+  });
+}
 
-Deno.test("Storage that is killed between a rename and the save hashes what it does not know", async () => {
+Deno.test("Storage that is killed between a rename and the save hashes the file", async () => {
   const clock = new VirtualClock();
   const files = new MemoryFiles({ wallClock: () => clock.wallClock() });
   const storage = storageOf(torrent, files, { clock });
@@ -233,7 +237,7 @@ Deno.test("Storage that is killed between a rename and the save hashes what it d
   const again = storageOf(torrent, after, { clock });
   assertEquals([...await again.open("resume", QUIET)], [2, 3, 4, 5, 6]);
   const read = after.calls.reduce((sum, call) => sum + (call.operation === "read" ? call.size : 0), 0);
-  assertEquals(read, 64 + 23);
+  assertEquals(read, 2 + 7 + 250, "all of the file, and what its first piece has in others");
   assertEquals(after.get("/dl/t/sub/d"), torrent.file("t/sub/d"));
   await again.close();
 });

@@ -109,6 +109,118 @@ Deno.test("Storage refuses to go on with a file that is being downloaded, until 
   assertEquals(files.get("/dl/t/a"), torrent.file("t/a"));
 });
 
+/** A small file in one piece with its neighbour. */
+const shared = new Torrent(64, [{ path: "t/big", length: 140 }, { path: "t/small", length: 20 }]);
+
+async function assertConflict(files: MemoryFiles, path: string, torrent = shared): Promise<void> {
+  const before = files.paths().map((path) => [path, files.get(path)?.slice()]);
+  for (const mode of ["resume", "check"] as const) {
+    const storage = storageOf(torrent, files);
+    const error = await assertRejects(() => storage.open(mode, QUIET), StorageError);
+    await storage.close();
+    assertEquals([error.what, error.where], ["path conflict", path]);
+    assertEquals(files.paths().map((path) => [path, files.get(path)?.slice()]), before);
+  }
+}
+
+Deno.test("Storage.open() leaves a user's file alone in which nothing could be checked", async () => {
+  for (const size of [1, 19, 20]) {
+    const files = new MemoryFiles();
+    files.put("/dl/t/small", new Uint8Array(size).fill(7));
+    await assertConflict(files, "/dl/t/small");
+  }
+  const files = new MemoryFiles();
+  files.put("/dl/t/a", new Uint8Array(30).fill(7));
+  await assertConflict(files, "/dl/t/a", torrent);
+});
+
+Deno.test("Storage.open() takes an empty file of the user's", async () => {
+  for (const path of ["/dl/t/small", "/dl/t/small.part"]) {
+    const files = new MemoryFiles();
+    files.put(path, new Uint8Array(0));
+    const storage = storageOf(shared, files);
+    await writeMissing(shared, storage, await storage.open("resume", QUIET));
+    await storage.close();
+    assertEquals(files.get("/dl/t/small"), shared.file("t/small"));
+  }
+});
+
+Deno.test("Storage.open() leaves a .part file of another program alone, of whatever size", async () => {
+  for (const size of [1, 249, 250, 251, 1000]) {
+    const files = new MemoryFiles();
+    files.put(PART, new Uint8Array(size).fill(7));
+    await assertConflict(files, PART, torrent);
+  }
+});
+
+Deno.test("Storage.open() leaves a .part file alone that came after a clean end", async () => {
+  const files = new MemoryFiles();
+  const storage = storageOf(torrent, files);
+  await storage.open("resume", QUIET);
+  await storage.close();
+  files.put(PART, new Uint8Array(250).fill(7));
+  await assertConflict(files, PART, torrent);
+});
+
+Deno.test("Storage.open() takes any .part file when no resume state is kept", async () => {
+  const files = new MemoryFiles();
+  files.put(PART, new Uint8Array(250).fill(7));
+  const storage = storageOf(torrent, files, { stateFolder: null });
+  const have = await storage.open("resume", QUIET);
+  assertEquals(have.count, 0);
+  await writeMissing(torrent, storage, have);
+  await storage.close();
+  assertEquals(files.get("/dl/t/a"), torrent.file("t/a"));
+});
+
+Deno.test("Storage goes on with a file that holds no whole piece, after a kill and after a clean end", async () => {
+  for (const kill of [true, false]) {
+    let files = new MemoryFiles();
+    const storage = storageOf(shared, files);
+    await storage.open("resume", QUIET);
+    // The piece is in both files, and only one of them can be written.
+    files.onCall = ({ operation, path }) => operation === "open" && path.endsWith("big.part") ? "device" : null;
+    await assertRejects(() => storage.writePiece(2, shared.piece(2)));
+    assertEquals(files.get("/dl/t/small.part"), shared.file("t/small"));
+    if (kill) files = files.crash();
+    else await storage.close();
+    files.onCall = () => null;
+    const again = storageOf(shared, files);
+    const have = await again.open("resume", QUIET);
+    assertEquals(have.count, 0);
+    await writeMissing(shared, again, have);
+    await again.close();
+    assertEquals(files.get("/dl/t/small"), shared.file("t/small"));
+  }
+});
+
+Deno.test("Storage does not believe a .part file that was edited or replaced after a kill", async () => {
+  for (const replace of [true, false]) {
+    const clock = new VirtualClock();
+    const before = new MemoryFiles({ wallClock: () => clock.wallClock() });
+    const storage = storageOf(torrent, before, { clock });
+    await storage.open("resume", QUIET);
+    for (const piece of [0, 1, 2]) await storage.writePiece(piece, torrent.piece(piece));
+    await clock.play(8000); // synced and saved
+    const files = before.crash();
+    clock.advance(500);
+    const data = files.get(PART)!.slice();
+    data[100]! ^= 1;
+    if (replace) files.put(PART, data);
+    else {
+      const handle = await files.open(PART, "update");
+      await handle.write(data.subarray(100, 101), 100);
+      await handle.close();
+    }
+    const again = storageOf(torrent, files, { clock });
+    const have = await again.open("resume", QUIET);
+    assertEquals([...have], [0, 2]);
+    await writeMissing(torrent, again, have);
+    await again.close();
+    assertEquals(files.get("/dl/t/a"), torrent.file("t/a"));
+  }
+});
+
 async function inFolder(run: (options: Partial<StorageOptions> & { folder: string }) => Promise<void>): Promise<void> {
   const folder = await Deno.makeTempDir({ prefix: "shoal-storage-" });
   try {

@@ -169,10 +169,14 @@ Deno.test("Storage.open() in mode trust believes names and sizes", async () => {
 Deno.test("Storage.open() adopts somebody's unfinished data", async () => {
   const files = new MemoryFiles();
   files.put("/dl/t/sub/d", torrent.file("t/sub/d").slice(0, 200));
-  files.put("/dl/t/a", torrent.file("t/a").slice(0, 50));
+  files.put("/dl/t/a", torrent.file("t/a").slice(0, 70));
   const storage = storageOf(torrent, files);
   const have = await storage.open("resume", QUIET);
-  assertEquals([...have], [3, 4], "piece 2 needs files that are missing, 5 ends behind what is there");
+  assertEquals(
+    [...have],
+    [0, 3, 4],
+    "piece 1 is cut off, piece 2 needs files that are missing, 5 ends behind what is there",
+  );
   assertEquals(files.paths(), ["/dl/t/a.part", "/dl/t/sub/d.part", "/dl/t/sub/empty", STATE]);
   await writeMissing(torrent, storage, have);
   await storage.close();
@@ -210,7 +214,7 @@ Deno.test("Storage.open() refuses whatever else is in the place of a file or fol
       files.putLink("/dl/t/a.part", "../../outside/x");
     }],
     [".part file is there too", (files) => {
-      files.put("/dl/t/a", new Uint8Array(10));
+      files.put("/dl/t/a", torrent.file("t/a").slice(0, 64));
       files.put("/dl/t/a.part", new Uint8Array(10));
     }],
   ];

@@ -82,11 +82,11 @@ export const denoFiles: FileSystem = {
   },
 
   async writeFile(path, bytes) {
-    const draft = `${path}.new`;
-    const file = await denoFiles.open(draft, "write");
+    // Another process may be writing the same file at this moment.
+    const draft = `${path}.${crypto.randomUUID().slice(0, 8)}.new`;
+    const file = await denoFiles.open(draft, "create");
     try {
       try {
-        await file.truncate(0); // a draft of an earlier run that was killed
         await file.write(bytes, 0);
         await file.sync();
       } finally {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type ErrorParts, ShoalError } from "../base/errors.ts";
+import { type ErrorParts, messageOf, ShoalError } from "../base/errors.ts";
 
 /** The files on disk and the torrent do not go together. */
 export class StorageError extends ShoalError {
@@ -69,5 +69,22 @@ export function notOurs(path: string): StorageError {
     where: path,
     why: "nothing of the torrent was found in the file there",
     hint: "move it away if it is to be downloaded again, or choose another folder with -o",
+  });
+}
+
+/**
+ * Resume state can't be kept.
+ *
+ * @param path Its file.
+ * @param cause What failed.
+ * @returns A warning: nothing depends on it but the time that the next start takes.
+ */
+export function noResumeState(path: string, cause: unknown): StorageError {
+  return new StorageError({
+    what: "cannot keep resume state",
+    where: path,
+    why: cause instanceof ShoalError ? cause.why : messageOf(cause),
+    hint: "nothing is lost, but the next start may have to check all data",
+    cause,
   });
 }

@@ -4,9 +4,10 @@
  * @module
  */
 
+import { toHex, utf8 } from "../base/bytes.ts";
 import type { InfoHash } from "../base/info_hash.ts";
 import type { Platform, Timer } from "../platform/platform.ts";
-import { ResumeStateError } from "./errors.ts";
+import { noResumeState, ResumeStateError, type StorageError } from "./errors.ts";
 import {
   encodeResumeState,
   maxResumeBytes,
@@ -17,8 +18,8 @@ import {
 
 /** What {@linkcode ResumeKeeper} works with. */
 export interface ResumeKeeperOptions {
-  /** Timers and files. */
-  readonly platform: Pick<Platform, "after" | "files">;
+  /** Timers, files and SHA-1. */
+  readonly platform: Pick<Platform, "after" | "files" | "sha1">;
   /** Where resume files are kept. */
   readonly stateFolder: string;
   /** Which torrent. */
@@ -29,40 +30,56 @@ export interface ResumeKeeperOptions {
   snapshot(): ResumeState;
   /** Told before each save that the timer starts. */
   onTick(): void;
+  /** Told once, when resume state can't be read or written. */
+  onWarning(error: StorageError): void;
 }
 
 /** Milliseconds between a change and the save that holds it. */
 const SAVE_INTERVAL = 1000;
 
-/** Saves about once a second while there are changes, one save at a time. */
+/**
+ * Saves about once a second while there are changes, one save at a time. Nothing depends on resume state but the time
+ * that the next start takes, so that a failure is told once and stops nothing.
+ */
 export class ResumeKeeper {
   readonly #options: ResumeKeeperOptions;
-  readonly #path: string;
+  #path = "";
   #timer: Timer | null = null;
   #saving: Promise<void> | null = null;
   #madeFolder = false;
   #stopped = false;
-  #failure: { readonly thrown: unknown } | null = null;
+  #hasFailed = false;
 
   /** @param options What to work with. */
   constructor(options: ResumeKeeperOptions) {
     this.#options = options;
-    this.#path = `${options.stateFolder}/${options.infoHash.hex}.resume`;
   }
 
-  /** Why a save that the timer started failed, or `null` while nothing is wrong. */
-  get failure(): { readonly thrown: unknown } | null {
-    return this.#failure;
+  /** Whether resume state could not be read or written at least once. */
+  get hasFailed(): boolean {
+    return this.#hasFailed;
   }
 
   /**
-   * Loads what was remembered.
+   * Loads what was remembered. To be called once, before anything is saved.
    *
    * @param shape The torrent.
+   * @param folder Absolute path of the download folder, without links. The same torrent may be in several folders.
    * @returns The state, or `null` when there is none that can be used: then the data itself is looked at.
-   * @throws {ShoalError} If there is a file that can't be read.
    */
-  async load(shape: ResumeShape): Promise<ResumeState | null> {
+  async load(shape: ResumeShape, folder: string): Promise<ResumeState | null> {
+    const { platform, stateFolder, infoHash } = this.#options;
+    const hash = await platform.sha1(utf8(folder));
+    this.#path = `${stateFolder}/${infoHash.hex}-${toHex(hash).slice(0, 8)}.resume`;
+    try {
+      return await this.#read(shape);
+    } catch (thrown) {
+      this.#warn(thrown);
+      return null;
+    }
+  }
+
+  async #read(shape: ResumeShape): Promise<ResumeState | null> {
     const { files } = this.#options.platform;
     const info = await files.stat(this.#path);
     const maxBytes = maxResumeBytes(shape);
@@ -78,23 +95,16 @@ export class ResumeKeeper {
 
   /** Notes that there is something new, which will be saved soon. */
   touch(): void {
-    if (this.#stopped || this.#timer !== null || this.#failure !== null) return;
+    if (this.#stopped || this.#timer !== null) return;
     this.#timer = this.#options.platform.after(SAVE_INTERVAL, () => void this.#tick());
   }
 
-  /**
-   * Saves the state as it is now.
-   *
-   * @throws {ShoalError} If it can't be written.
-   */
+  /** Saves the state as it is now. Never fails. */
   async save(): Promise<void> {
-    while (this.#saving !== null) await this.#saving.catch(() => {}); // its own caller is told
-    this.#saving = this.#write();
-    try {
-      await this.#saving;
-    } finally {
-      this.#saving = null;
-    }
+    while (this.#saving !== null) await this.#saving;
+    this.#saving = this.#write().catch((thrown) => this.#warn(thrown));
+    await this.#saving;
+    this.#saving = null;
   }
 
   /** Stops the timer. What is being saved goes on; {@linkcode ResumeKeeper.save} waits for it. */
@@ -107,11 +117,13 @@ export class ResumeKeeper {
   async #tick(): Promise<void> {
     this.#timer = null;
     this.#options.onTick();
-    try {
-      await this.save();
-    } catch (thrown) {
-      this.#failure = { thrown };
-    }
+    await this.save();
+  }
+
+  #warn(thrown: unknown): void {
+    if (this.#hasFailed) return;
+    this.#hasFailed = true;
+    this.#options.onWarning(noResumeState(this.#path, thrown));
   }
 
   async #write(): Promise<void> {

@@ -40,6 +40,8 @@ export interface StorageOptions {
   readonly maxOpenFiles?: number;
   /** Whether the data is only read: nothing is written to the folder, and only final names count. */
   readonly readOnly?: boolean;
+  /** Told of trouble that stops nothing: once, when resume state can't be read or written. */
+  onWarning?(error: StorageError): void;
 }
 
 /** Settings of {@linkcode Storage.open}. */
@@ -126,6 +128,7 @@ export class Storage {
       prepare: () => this.#disk.noteTimes(),
       snapshot: () => this.#snapshot(),
       onTick: () => this.#syncIfDue(),
+      onWarning: (error) => options.onWarning?.(error),
     });
   }
 
@@ -152,7 +155,7 @@ export class Storage {
       const plan = planStart(this.#map, found, { mode, state });
       for (const piece of plan.believed) this.#have.set(piece);
       for (const piece of await this.#check(plan, options)) this.#have.set(piece);
-      const takeParts = this.#keeper === null;
+      const takeParts = this.#keeper?.hasFailed ?? true;
       const { adopt, foreign } = judgeFiles(this.#map, found, { plan, have: this.#have, takeParts });
       if (!this.#readOnly) this.#refuse(foreign, adopt);
       await this.#disk.allowWrites();
@@ -237,11 +240,7 @@ export class Storage {
     await this.saveState();
   }
 
-  /**
-   * Saves resume state now. It is saved by itself about every second while there are changes.
-   *
-   * @throws {ShoalError} If it can't be written.
-   */
+  /** Saves resume state now. It is saved by itself about every second while there are changes. Never fails. */
   async saveState(): Promise<void> {
     await this.#keeper?.save();
   }
@@ -273,14 +272,13 @@ export class Storage {
     }
     await attempt(() => this.#disk.close());
     this.#clean = failures.length === 0;
-    if (this.#opened) await attempt(() => this.saveState());
+    if (this.#opened) await this.saveState();
     if (failures.length > 0) throw failures[0];
   }
 
   async #loadState(): Promise<ResumeState | null> {
     const { pieceCount, files } = this.#map.layout;
-    const state = await this.#keeper?.load({ pieceCount, fileCount: files.length }) ?? null;
-    // The same torrent may have been downloaded to another folder.
+    const state = await this.#keeper?.load({ pieceCount, fileCount: files.length }, this.#disk.root) ?? null;
     return state !== null && state.infoHash.equals(this.#options.infoHash) && state.folder === this.#disk.root
       ? state
       : null;
@@ -374,7 +372,7 @@ export class Storage {
     }
     if (!this.#opened || this.#readOnly) return new Error("This storage is not open for writing");
     if (this.#closing !== null) return closedError(this.#options.folder);
-    const failure = this.#settler.failure ?? this.#keeper?.failure ?? null;
+    const { failure } = this.#settler;
     return failure === null ? null : asError(failure.thrown);
   }
 }

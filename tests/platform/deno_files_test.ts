@@ -170,13 +170,21 @@ Deno.test("denoFiles.readFile() reads up to the limit and refuses more", () =>
 
 Deno.test("denoFiles.writeFile() replaces the file and leaves no draft, also when it fails", () =>
   inFolder(async (folder) => {
-    await Deno.writeTextFile(`${folder}/state.new`, "a draft that a killed run left, longer than the text");
+    await Deno.writeTextFile(`${folder}/state.new`, "somebody's own file");
     await denoFiles.writeFile(`${folder}/state`, utf8("one"));
     await denoFiles.writeFile(`${folder}/state`, utf8("2"));
     assertEquals(await Deno.readTextFile(`${folder}/state`), "2");
     await denoFiles.makeFolder(`${folder}/taken`);
     await assertFault("is-a-folder", () => denoFiles.writeFile(`${folder}/taken`, utf8("x")));
-    assertEquals(await denoFiles.list(folder), ["state", "taken"]);
+    assertEquals(await denoFiles.list(folder), ["state", "state.new", "taken"]);
+  }));
+
+Deno.test("denoFiles.writeFile() of one file many times at once leaves one of them, whole", () =>
+  inFolder(async (folder) => {
+    const texts = Array.from({ length: 20 }, (_, i) => `${i}`.repeat(1000 + i));
+    await Promise.all(texts.map((text) => denoFiles.writeFile(`${folder}/state`, utf8(text))));
+    assert(texts.includes(await Deno.readTextFile(`${folder}/state`)));
+    assertEquals(await denoFiles.list(folder), ["state"]);
   }));
 
 Deno.test("denoFiles.realPath() resolves links", () =>

@@ -6,7 +6,7 @@
 
 import { createHash } from "node:crypto";
 import { Bitfield } from "../../src/base/bitfield.ts";
-import type { Bytes } from "../../src/base/bytes.ts";
+import { type Bytes, toHex, utf8 } from "../../src/base/bytes.ts";
 import { InfoHash } from "../../src/base/info_hash.ts";
 import type { FileSystem } from "../../src/platform/platform.ts";
 import { PieceMap, type StorageFile, type StorageLayout } from "../../src/storage/layout.ts";
@@ -104,6 +104,11 @@ export function storageOf(
     readCacheBytes: 1024 * 1024,
     ...rest,
   });
+}
+
+/** Where the resume state of `torrent` in `folder` is kept. */
+export function statePath(torrent: Torrent, folder = "/dl"): string {
+  return `/state/${torrent.infoHash.hex}-${toHex(sha1(utf8(folder))).slice(0, 8)}.resume`;
 }
 
 /** {@linkcode Storage.open} options for those who want to hear nothing. */

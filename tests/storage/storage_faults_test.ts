@@ -1,11 +1,11 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
 import { Bitfield } from "../../src/base/bitfield.ts";
-import { ShoalError } from "../../src/base/errors.ts";
 import { FileError, type FileFault } from "../../src/platform/file_errors.ts";
+import type { StorageError } from "../../src/storage/errors.ts";
 import { parseResumeState } from "../../src/storage/resume_state.ts";
 import { MemoryFiles } from "../support/memory_files.ts";
 import { VirtualClock } from "../support/virtual_clock.ts";
-import { QUIET, readPiece, storageOf, Torrent, writeMissing } from "./fixture.ts";
+import { QUIET, readPiece, statePath, storageOf, Torrent, writeMissing } from "./fixture.ts";
 
 const torrent = new Torrent(64, [
   { path: "t/a", length: 130 },
@@ -17,8 +17,9 @@ const torrent = new Torrent(64, [
 ]);
 
 /** What a session does: some pieces, some time, some reading, the rest, the end. Throws the first failure. */
-async function session(files: MemoryFiles, clock: VirtualClock): Promise<void> {
-  const storage = storageOf(torrent, files, { clock, maxOpenFiles: 2 });
+async function session(files: MemoryFiles, clock: VirtualClock, warnings: StorageError[] = []): Promise<void> {
+  const onWarning = (error: StorageError) => void warnings.push(error);
+  const storage = storageOf(torrent, files, { clock, maxOpenFiles: 2, onWarning });
   try {
     const have = await storage.open("resume", QUIET);
     for (const piece of [5, 0, 2]) {
@@ -42,7 +43,7 @@ function assertHonest(files: MemoryFiles, why: string): void {
     const data = files.get(`/dl/${path}`);
     if (data !== null) assertEquals(data, torrent.file(path), `${why}: ${path} is under its final name`);
   }
-  const bytes = files.get(`/state/${torrent.infoHash.hex}.resume`);
+  const bytes = files.get(statePath(torrent));
   if (bytes === null) return;
   const { pieces } = parseResumeState(bytes, { pieceCount: 7, fileCount: torrent.layout.files.length });
   for (const piece of pieces) {
@@ -80,8 +81,13 @@ Deno.test("Storage tells of any one call that fails, claims nothing false, and t
       files.onCall = (_, at) => at === index ? fault : null;
       const { operation, path } = faultless.calls[index]!;
       const why = `${fault} at call ${index}, ${operation} ${path}`;
-      const error = await assertRejects(() => session(files, clock), ShoalError, "", why);
-      assertEquals((error as FileError).fault, fault, why);
+      const warnings: StorageError[] = [];
+      const error = await session(files, clock, warnings).then(() => null, (error) => error);
+      const told = error ?? warnings[0]?.cause;
+      assertInstanceOf(told, FileError, why);
+      assertEquals([told.fault, warnings.length], [fault, error === null ? 1 : 0], why);
+      if (path.startsWith("/state")) assertEquals(error, null, `${why} stops the download`);
+      if (error === null) assertWhole(files, why);
       assertHonest(files, why);
       files.onCall = () => null;
       assertEquals(files.openHandles, 0, why);
@@ -134,17 +140,40 @@ Deno.test("Storage goes on after a failed write when the piece is written again"
   assertWhole(files, "after more room");
 });
 
-Deno.test("Storage tells a failed save of resume state to the next writer", async () => {
+for (const operation of ["makeFolder", "writeFile", "stat", "readFile"] as const) {
+  Deno.test(`Storage goes on without resume state, and says so once, when it fails at ${operation}`, async () => {
+    const clock = new VirtualClock();
+    const files = new MemoryFiles({ wallClock: () => clock.wallClock() });
+    files.put(statePath(torrent), new Uint8Array(10));
+    files.put("/dl/t/a.part", new Uint8Array(130)); // of an earlier run, which could keep no state either
+    const broken = (path: string) => path.startsWith("/state");
+    files.onCall = (call) => call.operation === operation && broken(call.path) ? "denied" : null;
+    const warnings: StorageError[] = [];
+    const canRead = operation === "makeFolder" || operation === "writeFile";
+    if (canRead) files.delete("/dl/t/a.part");
+    await session(files, clock, warnings);
+    assertWhole(files, operation);
+    assertEquals(warnings.map(({ what, where, why }) => [what, where, why]), [
+      ["cannot keep resume state", statePath(torrent), "permission denied"],
+    ]);
+    assertEquals([files.openHandles, clock.pending], [0, 0]);
+  });
+}
+
+Deno.test("Storage keeps resume state again when there is room again", async () => {
   const clock = new VirtualClock();
-  const files = new MemoryFiles();
+  const files = new MemoryFiles({ wallClock: () => clock.wallClock() });
   const storage = storageOf(torrent, files, { clock });
   await storage.open("resume", QUIET);
-  await storage.writePiece(0, torrent.piece(0));
   files.onCall = (call) => call.operation === "writeFile" ? "full" : null;
-  await clock.play(1000);
-  await assertRejects(() => storage.writePiece(1, torrent.piece(1)), FileError, "no space");
-  await assertRejects(() => storage.close(), FileError, "no space");
-  assertEquals(files.openHandles, 0);
+  await storage.writePiece(0, torrent.piece(0));
+  await clock.play(3000);
+  files.onCall = () => null;
+  await storage.writePiece(1, torrent.piece(1));
+  await clock.play(7000);
+  const state = parseResumeState(files.get(statePath(torrent))!, { pieceCount: 7, fileCount: 6 });
+  assertEquals([...state.pieces], [0, 1]);
+  await storage.close();
 });
 
 /** One run of a process that may end at any call. */

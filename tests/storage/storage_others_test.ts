@@ -248,3 +248,31 @@ for (const what of ["deleted", "cut to nothing", "replaced"] as const) {
       assertEquals(await denoFiles.stat(`${options.folder}/t/a`), null);
     }));
 }
+
+Deno.test("Storage on a real disk keeps going where resume state can't be kept", () =>
+  inFolder(async (options) => {
+    await Deno.writeTextFile(options.stateFolder!, "a file, not a folder");
+    const warnings: StorageError[] = [];
+    const storage = storageOf(torrent, denoFiles, { ...options, onWarning: (error) => void warnings.push(error) });
+    await writeMissing(torrent, storage, await storage.open("resume", QUIET));
+    await storage.close();
+    assertEquals(new Uint8Array(await Deno.readFile(`${options.folder}/t/a`)), torrent.file("t/a"));
+    assertEquals(warnings.map(({ what }) => what), ["cannot keep resume state"]);
+  }));
+
+Deno.test("Storage on a real disk: several of one torrent share a state folder", () =>
+  inFolder(async (options) => {
+    const warnings: StorageError[] = [];
+    const seeds = Array.from({ length: 8 }, (_, i) =>
+      storageOf(torrent, denoFiles, {
+        ...options,
+        folder: i < 4 ? options.folder : `${options.folder}${i}`,
+        onWarning: (error) => void warnings.push(error),
+      }));
+    for (let round = 0; round < 3; round++) {
+      await Promise.all(seeds.map((storage) => round === 0 ? storage.open("resume", QUIET) : storage.saveState()));
+    }
+    await Promise.all(seeds.map((storage) => storage.close()));
+    assertEquals(warnings, []);
+    assertEquals((await denoFiles.list(options.stateFolder!)).length, 5);
+  }));

@@ -5,7 +5,7 @@ import { StorageError } from "../../src/storage/errors.ts";
 import { parseResumeState, type ResumeState } from "../../src/storage/resume_state.ts";
 import { MemoryFiles } from "../support/memory_files.ts";
 import { VirtualClock } from "../support/virtual_clock.ts";
-import { QUIET, readPiece, storageOf, Torrent, writeMissing } from "./fixture.ts";
+import { QUIET, readPiece, statePath, storageOf, Torrent, writeMissing } from "./fixture.ts";
 
 /** Seven pieces; piece 2 runs from `t/a` through `t/sub/b` and 20 bytes of padding into `t/sub/d`. */
 const torrent = new Torrent(64, [
@@ -16,10 +16,10 @@ const torrent = new Torrent(64, [
   { path: "t/sub/d", length: 250 },
 ]);
 const NONE = new Bitfield(7);
-const STATE = `/state/${torrent.infoHash.hex}.resume`;
+const STATE = statePath(torrent);
 
-function stateIn(files: MemoryFiles): ResumeState {
-  return parseResumeState(files.get(STATE)!, { pieceCount: 7, fileCount: 5 });
+function stateIn(files: MemoryFiles, path = STATE): ResumeState {
+  return parseResumeState(files.get(path)!, { pieceCount: 7, fileCount: 5 });
 }
 
 /** Files with the whole torrent in `/dl`, and resume state. */
@@ -136,23 +136,28 @@ Deno.test("Storage.open() in mode resume drops the pieces of a file that is gone
   assertEquals(files.get("/dl/t/sub/b"), torrent.file("t/sub/b"));
 });
 
-Deno.test("Storage.open() takes resume state of another folder or a damaged one for none", async () => {
+Deno.test("Storage.open() keeps resume state for each folder, and takes a damaged one for none", async () => {
   const files = await downloaded();
   const moved = storageOf(torrent, files, { folder: "/elsewhere" });
   assert((await moved.open("resume", QUIET)).isEmpty);
   await moved.close();
-  assertEquals(stateIn(files).folder, "/elsewhere");
+  assertEquals(stateIn(files, statePath(torrent, "/elsewhere")).folder, "/elsewhere");
 
   files.calls.length = 0;
   const back = storageOf(torrent, files);
   assert((await back.open("resume", QUIET)).isFull);
-  assert(bytesRead(files) > 0);
+  assertEquals(bytesRead(files), 0);
   await back.close();
 
-  files.put(STATE, files.get(STATE)!.slice(0, 100));
-  const again = storageOf(torrent, files);
-  assert((await again.open("resume", QUIET)).isFull);
-  await again.close();
+  const elsewhere = files.get(statePath(torrent, "/elsewhere"))!;
+  for (const state of [files.get(STATE)!.slice(0, 100), elsewhere]) {
+    files.put(STATE, state);
+    files.calls.length = 0;
+    const again = storageOf(torrent, files);
+    assert((await again.open("resume", QUIET)).isFull);
+    assertEquals(bytesRead(files), 130 + 7 + 250);
+    await again.close();
+  }
 });
 
 Deno.test("Storage.open() in mode trust believes names and sizes", async () => {

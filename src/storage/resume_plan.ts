@@ -87,8 +87,8 @@ export interface Ownership {
  *
  * @param map The torrent.
  * @param found What is on disk, in the order of the files.
- * @param outcome The plan; `have`: the pieces that are there; `takeParts`: whether every `.part` file counts as ours,
- * because there is no resume state that could know it.
+ * @param outcome The plan; `have`: the pieces that are there; `takeParts`: whether every `.part` file of the right size
+ * counts as ours, because there is no resume state that could know it.
  * @returns Which go on as unfinished files and which are somebody else's.
  */
 export function judgeFiles(
@@ -105,7 +105,8 @@ export function judgeFiles(
     let verified = 0;
     for (let piece = first; piece < end; piece++) if (outcome.have.has(piece)) verified++;
     if (place === "final" && verified === end - first && size === file.length) continue;
-    const isOurs = verified > 0 || size === 0 || outcome.plan.ours[index]! || place === "part" && outcome.takeParts;
+    const isTaken = outcome.takeParts && place === "part" && size === file.length;
+    const isOurs = verified > 0 || size === 0 || outcome.plan.ours[index]! || isTaken;
     if (!isOurs) foreign.push(index);
     else if (place === "final") adopt.push(index);
   }

@@ -31,7 +31,7 @@ export interface StorageOptions {
   readonly infoHash: InfoHash;
   /**
    * Where resume state is kept; `null` for none. Then nothing tells whose a `.part` file is in which no piece is right,
-   * and it is taken for ours.
+   * and it is taken for ours when it has the size that we give such a file.
    */
   readonly stateFolder: string | null;
   /** Most bytes of pieces to keep in memory for peers that ask for them. */

@@ -104,8 +104,9 @@ Deno.test("judgeFiles() takes a file for somebody else's when no piece of it is 
   assertEquals(judge([part(0, 0), part(0, 30)], bits(3)), { adopt: [], foreign: [] });
 });
 
-Deno.test("judgeFiles() takes every .part file when there is no resume state to know it", () => {
-  assertEquals(judge([part(0, 9), final(0)], bits(), { takeParts: true }), { adopt: [], foreign: [1] });
+Deno.test("judgeFiles() takes a .part file of the right size when there is no resume state to know it", () => {
+  assertEquals(judge([part(0), final(0)], bits(), { takeParts: true }), { adopt: [], foreign: [1] });
+  assertEquals(judge([part(0, 24), part(0, 26)], bits(), { takeParts: true }), { adopt: [], foreign: [0, 1] });
 });
 
 Deno.test("judgeFiles() knows a .part file by its resume state, changed or not", () => {

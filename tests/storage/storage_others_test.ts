@@ -162,7 +162,7 @@ Deno.test("Storage.open() leaves a .part file alone that came after a clean end"
   await assertConflict(files, PART, torrent);
 });
 
-Deno.test("Storage.open() takes any .part file when no resume state is kept", async () => {
+Deno.test("Storage.open() takes a .part file of the right size when no resume state is kept", async () => {
   const files = new MemoryFiles();
   files.put(PART, new Uint8Array(250).fill(7));
   const storage = storageOf(torrent, files, { stateFolder: null });

@@ -87,6 +87,7 @@ export class SessionTorrent implements Torrent {
       stateFolder: options.stateFolder,
       readCacheBytes: options.readCacheBytes,
       readOnly: add.seedOnly ?? false,
+      onWarning: (error) => this.#warn(error),
     });
     this.swarm = new Swarm({
       platform: options.platform,
@@ -178,6 +179,16 @@ export class SessionTorrent implements Torrent {
       default:
         return this.#options.emit({ ...event, infohash });
     }
+  }
+
+  #warn(error: unknown): void {
+    const known = error instanceof ShoalError ? error : null;
+    this.#options.emit({
+      event: "warning",
+      infohash: this.infoHash.hex,
+      message: known ? `${known.what}: ${known.why}` : messageOf(error),
+      where: known?.where ?? "",
+    });
   }
 
   #completed(): void {

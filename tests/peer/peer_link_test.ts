@@ -1,0 +1,74 @@
+import { assert, assertEquals } from "@std/assert";
+import { type Bytes, utf8 } from "../../src/base/bytes.ts";
+import { InfoHash } from "../../src/base/info_hash.ts";
+import { Peer, type PeerHost } from "../../src/peer/peer.ts";
+import { PeerLink } from "../../src/peer/peer_link.ts";
+import type { Connection } from "../../src/platform/platform.ts";
+import { settle } from "../support/virtual_clock.ts";
+import { frame } from "../support/wire.ts";
+
+/** A peer that says the same thing again and again, and reads nothing. */
+class Chatterbox implements Connection {
+  readonly remote = { host: "10.0.0.1", port: 1 };
+  readonly local = { host: "10.0.0.2", port: 2 };
+  closed = false;
+  said = 0;
+  readonly #words: Bytes;
+
+  constructor(words: Bytes) {
+    this.#words = words;
+  }
+
+  read(into: Bytes): Promise<number | null> {
+    if (this.closed) return Promise.reject(new Error("closed"));
+    const count = Math.floor(into.length / this.#words.length) * this.#words.length;
+    for (let at = 0; at < count; at += this.#words.length) into.set(this.#words, at);
+    this.said += count;
+    return Promise.resolve(count);
+  }
+  write(): Promise<number> {
+    return new Promise(() => {});
+  }
+  close(): void {
+    this.closed = true;
+  }
+}
+
+const host: PeerHost = {
+  pieceCount: 10,
+  pieceSize: () => 65536,
+  now: () => 0,
+  peerHas() {},
+  peerPieces() {},
+  peerChoke() {},
+  peerInterest() {},
+  peerBlock() {},
+  peerRejected() {},
+  peerIntroduced() {},
+  canServe: () => false,
+  readBlock: () => false,
+  loadBlock: () => Promise.resolve(),
+};
+
+Deno.test("PeerLink closes on a peer that asks on and on and doesn't read the answers", async () => {
+  const handshake = {
+    infoHash: new InfoHash(new Uint8Array(20)),
+    peerId: utf8("x".repeat(20)),
+    fast: true,
+    extended: false,
+  };
+  const peer = new Peer(host, { address: { host: "10.0.0.1", port: 1 }, incoming: true, handshake, number: 1 });
+  const request = frame(6, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0x40, 0);
+  const connection = new Chatterbox(request);
+  const reasons: string[] = [];
+  const link = new PeerLink(peer, {
+    connection,
+    now: () => 0,
+    events: { batch() {}, closed: (_, reason) => void reasons.push(reason) },
+  });
+  peer.unchoke(); // the write of this never ends
+  await link.run();
+  await settle();
+  assertEquals(reasons, ["it asks for more than it reads"]);
+  assert(connection.closed && connection.said < 16 * 1024 * 1024, `${connection.said} bytes`);
+});

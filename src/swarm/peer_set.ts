@@ -47,7 +47,8 @@ export class PeerSet {
   readonly #handshake: Handshake;
   readonly #manager: ConnectionManager;
   readonly #links = new Map<Peer, PeerLink>();
-  readonly #hosts: string[] = [];
+  /** Addresses by number of connection; the numbers begin at 1. */
+  readonly #hosts: string[] = [""];
   readonly #dials = new Set<AbortController>();
   #goneDown = 0;
   #goneUp = 0;
@@ -183,10 +184,7 @@ export class PeerSet {
     const dial = new AbortController();
     this.#dials.add(dial);
     let connection: Connection | null = null;
-    const timer = this.#platform.after(HANDSHAKE_MS, () => {
-      dial.abort();
-      connection?.close();
-    });
+    const timer = this.#platform.after(HANDSHAKE_MS, () => dial.abort());
     try {
       connection = await this.#transport.dial(address, dial.signal);
       dial.signal.throwIfAborted();
@@ -252,8 +250,7 @@ export class PeerSet {
   ): void {
     const { fast, extended, infoHash, peerId } = theirs;
     const handshake = { fast: fast && this.#handshake.fast, extended, infoHash, peerId };
-    const number = this.#hosts.length === 0 ? 1 : this.#hosts.length;
-    this.#hosts[number] = how.address.host;
+    const number = this.#hosts.push(how.address.host) - 1;
     const peer = new Peer(this.#host, { ...how, handshake, number });
     this.#manager.connected(how.address);
     const now = () => this.#platform.now();

@@ -321,8 +321,8 @@ export class Torrent implements PeerHost {
 
   peerHas(peer: Peer, index: number): void {
     // A peer that has just become complete is no longer counted piece by piece.
-    if (peer.isSeed) { for (const other of peer.pieces) if (other !== index) this.#download.countPiece(other, -1); }
     if (!peer.isSeed) this.#download.countPiece(index, 1);
+    else for (const other of peer.pieces) if (other !== index) this.#download.countPiece(other, -1);
     if (!this.have.has(index)) peer.wanted++;
     this.#updateInterest(peer);
   }

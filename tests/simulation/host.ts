@@ -22,8 +22,7 @@ import type { SessionEvent } from "../../src/session/types.ts";
 import { seededRandom } from "../support/random.ts";
 import { type DiskProfile, SimFiles } from "./files.ts";
 import type { HostProfile, Nic } from "./network.ts";
-import { digestOf } from "./truth.ts";
-import { WatchedConnection } from "./watch.ts";
+import { Listener } from "./watch.ts";
 import type { World } from "./world.ts";
 
 /** Where downloads and state go on every disk. */
@@ -84,7 +83,8 @@ export class SimHost {
       wait: (milliseconds) => this.#waitForDisk(milliseconds),
     });
     if (options.watched) {
-      this.nic.wrap = (connection) => new WatchedConnection(connection, world.invariants.watcherOf(this));
+      const watcher = world.invariants.watcherOf(this);
+      this.nic.opened = (connection) => connection.watch(new Listener(connection.remote, watcher));
     }
   }
 
@@ -191,6 +191,7 @@ export class SimHost {
   #heard(event: SessionEvent): void {
     if (event.event === "checking") return;
     this.events.push(event);
+    if (!this.#world.traces) return;
     const { event: name, infohash: _, ...rest } = event;
     this.#world.trace(this, `${name} ${JSON.stringify(rest)}`);
   }
@@ -237,7 +238,7 @@ export class SimHost {
     if (this.options.hashMs > 0) {
       await new Promise<void>((resolve) => process.after(this.options.hashMs * this.random(), resolve, this));
     }
-    return digestOf(data);
+    return this.#world.truth.digest(data);
   }
 
   #request(process: Process, request: HttpRequest): Promise<HttpResponse> {

@@ -41,6 +41,11 @@ export class Invariants {
   /** By host: pieces whose bytes on its disk have been found right. */
   readonly #seenRight = new Map<SimHost, Set<number>>();
 
+  /** Hosts that unchoked somebody; looked at when they have nothing more to do at this moment. */
+  readonly #unchoked = new Set<SimHost>();
+  /** By host: how many pieces it had at the last look. */
+  readonly #counted = new Map<SimHost, number>();
+
   /** @param world What to watch. */
   constructor(world: World) {
     this.#world = world;
@@ -52,7 +57,7 @@ export class Invariants {
     return {
       truth: world.truth,
       claims: (index) => this.#mustHold(host, index),
-      unchoked: () => this.#slots(host),
+      unchoked: () => this.#unchoked.add(host),
       broke: (rule, details) => this.broke(rule, host, details),
       message: world.tracesMessages
         ? (direction, other, text) => world.trace(host, `${direction} ${world.nameOf(other)} ${text}`)
@@ -66,6 +71,12 @@ export class Invariants {
     this.violation ??= new Violation(rule, `${host ? `${host.name}, ` : ""}at ${when}: ${details}`);
   }
 
+  /** The moment is over: everybody who had something to do has done it. */
+  moment(): void {
+    for (const host of this.#unchoked) this.#slots(host);
+    this.#unchoked.clear();
+  }
+
   /** The state of a host between two events. */
   check(host: SimHost): void {
     const { session, torrent } = host;
@@ -76,7 +87,10 @@ export class Invariants {
     this.#count("memory budget");
     const forced = FORCED_BUFFERS * meta.pieceLength;
     if (used > Math.max(limit, forced)) this.broke("memory budget", host, `${used} of ${limit} bytes are in use`);
-    for (const index of swarm.have) this.#mustHold(host, index);
+    if (swarm.have.count !== this.#counted.get(host)) {
+      this.#counted.set(host, swarm.have.count);
+      for (const index of swarm.have) this.#mustHold(host, index);
+    }
     this.#slots(host);
     let peers = 0;
     for (const peer of swarm.peers()) {

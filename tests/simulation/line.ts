@@ -26,6 +26,8 @@ export interface Sender {
   readonly destination: Line;
   /** Takes up to `limit` bytes off the sender's hands. @returns how many; 0 when nothing may be sent now. */
   depart(limit: number): number;
+  /** Whether it has more to send, as far as it is known. */
+  readonly hasMore: boolean;
   /** The oldest bytes that departed and haven't arrived are there. */
   arrive(): void;
 }
@@ -79,6 +81,11 @@ export class Line {
     this.#asleepUntil = moment;
   }
 
+  /** Whether the program behind the line runs. */
+  get isAwake(): boolean {
+    return this.#asleepUntil <= this.#clock.now();
+  }
+
   /** Runs something for the program behind the line: now, or once it is awake. */
   whenAwake(run: () => void): void {
     const left = this.#asleepUntil - this.#clock.now();
@@ -99,14 +106,14 @@ export class Line {
     while (this.#head < this.#queue.length && this.#upFree < now + 1) {
       const sender = this.#queue[this.#head++]!;
       const bytes = sender.depart(this.#quantum);
-      sender.queued = bytes > 0;
+      sender.queued = bytes > 0 && sender.hasMore;
       if (bytes === 0) continue;
       this.sent += bytes;
       this.#upFree = Math.max(this.#upFree, now) + 1000 * bytes / this.#speed.up;
       const { destination } = sender;
       const there = Math.ceil(this.#upFree + this.latency + destination.latency);
       this.#clock.after(there - now, () => destination.#receive(sender, bytes), destination.rank());
-      this.#queue.push(sender);
+      if (sender.queued) this.#queue.push(sender);
     }
     if (this.#head > 64 && this.#head * 2 > this.#queue.length) {
       this.#queue = this.#queue.slice(this.#head);

@@ -34,8 +34,8 @@ export class Nic implements Network {
   readonly line: Line;
   /** The connections that it has, one end each. */
   readonly connections = new Set<SimConnection>();
-  /** Put round every connection; lets somebody watch what is said. */
-  wrap: (connection: SimConnection, how: { readonly incoming: boolean }) => Connection = (connection) => connection;
+  /** Is shown every connection before the program is; lets somebody watch what is said. */
+  opened: (connection: SimConnection) => void = () => {};
   readonly #network: SimNetwork;
   readonly #listeners = new Map<number, SimListener>();
   #nextPort = FIRST_EPHEMERAL_PORT;
@@ -91,7 +91,8 @@ export class Nic implements Network {
       { clock, unread: this.#network.window },
     );
     listener.arrived(far);
-    return this.wrap(near, { incoming: false });
+    this.opened(near);
+    return near;
   }
 
   listen(options: { readonly host: string; readonly port: number }): Listener {
@@ -166,7 +167,8 @@ class SimListener implements Listener {
     const next = this.#closed ? null : this.#queue.shift();
     if (next === undefined) return;
     this.#waiting = null;
-    waiting(next && this.#nic.wrap(next, { incoming: true }));
+    if (next) this.#nic.opened(next);
+    waiting(next);
   }
 }
 

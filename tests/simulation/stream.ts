@@ -14,9 +14,20 @@ import type { Nic } from "./network.ts";
 /** Bytes that a kernel takes from its program before they are sent. */
 const SEND_BUFFER = 32 * 1024;
 
+/** Errors are made once: they tell nothing but what happened, and thousands of them are thrown. */
+const CLOSED_HERE = new Error("the connection was closed here");
+const BROKEN_PIPE = new Error("broken pipe");
+const RESET = new Error("connection reset by peer");
+
 interface End {
   readonly nic: Nic;
   readonly address: PeerAddress;
+}
+
+interface Reader {
+  readonly into: Bytes;
+  readonly resolve: (count: number | null) => void;
+  reject(error: Error): void;
 }
 
 /** One direction of a connection. */
@@ -32,6 +43,10 @@ class Half implements Sender {
   readonly #onTheWay: (Bytes | null)[][] = [];
   /** Arrived, not read. */
   readonly #arrived: (Bytes | null)[] = [];
+  /** Told of what the sending program wrote. */
+  said: ((bytes: Bytes) => void) | null = null;
+  /** Told of what the receiving program read. */
+  heard: ((bytes: Bytes) => void) | null = null;
   /** Bytes on the way and arrived. */
   #unread = 0;
   #readAt = 0;
@@ -39,9 +54,7 @@ class Half implements Sender {
   #silent = false;
   #brokenNear: Error | null = null;
   #brokenFar: Error | null = null;
-  #reader:
-    | { readonly into: Bytes; readonly resolve: (count: number | null) => void; reject(error: Error): void }
-    | null = null;
+  #reader: Reader | null = null;
   #writer: { readonly bytes: Bytes; readonly resolve: (count: number) => void; reject(error: Error): void } | null =
     null;
 
@@ -65,7 +78,7 @@ class Half implements Sender {
   end(): void {
     if (this.#ending) return;
     this.#ending = true;
-    this.breakNear(new Error("the connection was closed here"));
+    this.breakNear(CLOSED_HERE);
     this.#source.offer(this);
   }
 
@@ -85,11 +98,17 @@ class Half implements Sender {
     const taken = writer.bytes.slice(0, room);
     this.#unsent.push(taken);
     this.#unsentBytes += taken.length;
+    this.said?.(taken);
     this.#source.offer(this);
-    this.#source.whenAwake(() => writer.resolve(taken.length));
+    if (this.#source.isAwake) writer.resolve(taken.length);
+    else this.#source.whenAwake(() => writer.resolve(taken.length));
   }
 
   // The line's side.
+
+  get hasMore(): boolean {
+    return (this.#unsent.length > 0 && this.#unread < this.#window) || this.#ending;
+  }
 
   depart(limit: number): number {
     const room = Math.min(limit, this.#window - this.#unread);
@@ -147,10 +166,15 @@ class Half implements Sender {
     if (!this.#reader || (this.#arrived.length === 0 && !this.#brokenFar)) return;
     const reader = this.#reader;
     this.#reader = null;
-    this.destination.whenAwake(() => {
-      if (this.#brokenFar) return reader.reject(this.#brokenFar);
-      reader.resolve(this.#read(reader.into));
-    });
+    if (this.destination.isAwake) this.#give(reader);
+    else this.destination.whenAwake(() => this.#give(reader));
+  }
+
+  #give(reader: Reader): void {
+    if (this.#brokenFar) return reader.reject(this.#brokenFar);
+    const count = this.#read(reader.into);
+    if (count !== null) this.heard?.(reader.into.subarray(0, count));
+    reader.resolve(count);
   }
 
   #read(into: Bytes): number | null {
@@ -216,6 +240,12 @@ export class SimConnection implements Connection {
     return [near, far];
   }
 
+  /** Somebody wants to know what the program at this end says and hears. */
+  watch(watcher: { said(bytes: Bytes): void; heard(bytes: Bytes): void }): void {
+    this.#out.said = (bytes) => watcher.said(bytes);
+    this.#in.heard = (bytes) => watcher.heard(bytes);
+  }
+
   read(into: Bytes): Promise<number | null> {
     return this.#in.read(into);
   }
@@ -228,11 +258,11 @@ export class SimConnection implements Connection {
     if (this.#closed) return;
     this.#closed = true;
     this.#nic.connections.delete(this);
-    this.#in.breakFar(new Error("the connection was closed here"));
+    this.#in.breakFar(CLOSED_HERE);
     this.#out.end();
     // Whatever the other end still sends meets a closed socket, which says so.
     const trip = Math.ceil(this.#nic.line.latency + this.#other.#nic.line.latency);
-    this.#clock.after(trip, () => this.#other.#out.breakNear(new Error("broken pipe")), this.#other.#nic.line.rank());
+    this.#clock.after(trip, () => this.#other.#out.breakNear(BROKEN_PIPE), this.#other.#nic.line.rank());
   }
 
   /** Something in between breaks the connection; both ends are told, each after its own time. */
@@ -249,9 +279,8 @@ export class SimConnection implements Connection {
 
   #break(milliseconds: number): void {
     this.#clock.after(milliseconds, () => {
-      const error = new Error("connection reset by peer");
-      this.#in.breakFar(error);
-      this.#out.breakNear(error);
+      this.#in.breakFar(RESET);
+      this.#out.breakNear(RESET);
     }, this.#nic.line.rank());
   }
 

@@ -8,7 +8,7 @@ import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import { type Bytes, concatBytes } from "../../src/base/bytes.ts";
 import { type Encodable, encode } from "../../src/bencode/mod.ts";
-import { type Metainfo, parseMetainfo } from "../../src/metainfo/mod.ts";
+import { type Metainfo, parseMetainfo, pieceHash, pieceSize } from "../../src/metainfo/mod.ts";
 import { noise } from "../support/payload.ts";
 
 /** A file of the torrent. */
@@ -38,6 +38,9 @@ export class Truth {
   /** All files, one after the other. */
   readonly data: Bytes;
   readonly #byPath: ReadonlyMap<string, Bytes>;
+  /** Pieces by what they begin with. */
+  readonly #byStart = new Map<number, number>();
+  readonly #small = new Map<string, Bytes>();
 
   /** @param options How it is to be. */
   constructor(options: TruthOptions) {
@@ -53,7 +56,9 @@ export class Truth {
     }));
     const digests: Bytes[] = [];
     for (let begin = 0; begin < total; begin += pieceLength) {
-      digests.push(digestOf(this.data.subarray(begin, begin + pieceLength)));
+      const piece = this.data.subarray(begin, begin + pieceLength);
+      this.#byStart.set(startOf(piece), digests.length);
+      digests.push(digestOf(piece));
     }
     const info: Encodable = {
       "piece length": pieceLength,
@@ -77,10 +82,34 @@ export class Truth {
     return this.#byPath.get(path.replace(/\.part$/, "")) ?? null;
   }
 
+  /**
+   * The SHA-1 digest of some bytes; that of a right piece is known without work, and small inputs are remembered: every
+   * connection hashes the same ones.
+   */
+  digest(data: Bytes): Bytes {
+    if (data.length <= 64) {
+      const key = String.fromCharCode(...data);
+      let known = this.#small.get(key);
+      if (!known) this.#small.set(key, known = digestOf(data));
+      return known.slice();
+    }
+    const index = this.#byStart.get(startOf(data));
+    if (index !== undefined && data.length === pieceSize(this.meta, index)) {
+      const offset = index * this.meta.pieceLength;
+      if (sameBytes(data, this.data.subarray(offset, offset + data.length))) return pieceHash(this.meta, index).slice();
+    }
+    return digestOf(data);
+  }
+
   /** Whether bytes are those of the torrent at an offset. */
   matches(bytes: Uint8Array, offset: number): boolean {
     return sameBytes(bytes, this.data.subarray(offset, offset + bytes.length));
   }
+}
+
+function startOf(data: Uint8Array): number {
+  return ((data[0] ?? 0) + (data[1] ?? 0) * 0x100 + (data[2] ?? 0) * 0x10000 + (data[3] ?? 0) * 0x1000000) * 0x100 +
+    (data[4] ?? 0);
 }
 
 /** The SHA-1 digest of some bytes, now. */

@@ -6,16 +6,19 @@
 
 import type { PeerAddress } from "../../src/base/address.ts";
 import { Bitfield } from "../../src/base/bitfield.ts";
-import type { Bytes } from "../../src/base/bytes.ts";
-import type { Connection } from "../../src/platform/platform.ts";
+import { type Bytes, concatBytes } from "../../src/base/bytes.ts";
 import { EXTENSION_HANDSHAKE, parseExtensionHandshake } from "../../src/wire/extension.ts";
-import { FrameReader, type MessageHandler } from "../../src/wire/frame_reader.ts";
+import type { MessageHandler } from "../../src/wire/frame_reader.ts";
 import { HANDSHAKE_LENGTH, parseHandshake } from "../../src/wire/handshake.ts";
 import { BLOCK_SIZE, MessageId, messageName } from "../../src/wire/messages.ts";
 import type { Truth } from "./truth.ts";
 
 /** Requests that a peer holds when it doesn't say. */
 const DEFAULT_QUEUE = 250;
+
+/** No honest peer says anything longer at once. */
+const LONGEST_FRAME = 1024 * 1024;
+const NOTHING: Bytes = new Uint8Array(0);
 
 /** Who wants to know. */
 export interface Watcher {
@@ -31,41 +34,29 @@ export interface Watcher {
   readonly message?: ((direction: ">" | "<", other: string, text: string) => void) | undefined;
 }
 
-/** A connection that is watched. */
-export class WatchedConnection implements Connection {
-  readonly local: PeerAddress;
-  readonly remote: PeerAddress;
-  readonly #inner: Connection;
+/** Listens to both directions of a connection. */
+export class Listener {
   readonly #out: Tap;
   readonly #in: Tap;
 
   /**
-   * @param inner The connection.
+   * @param other Address of the other end.
    * @param watcher Who wants to know.
    */
-  constructor(inner: Connection, watcher: Watcher) {
-    this.#inner = inner;
-    this.local = inner.local;
-    this.remote = inner.remote;
-    const state = new Conversation(watcher, inner.remote.host);
-    this.#out = new Tap(new Said(state), watcher.truth.meta.pieceCount, (fast) => state.fast &&= fast);
-    this.#in = new Tap(new Heard(state), watcher.truth.meta.pieceCount, (fast) => state.fast &&= fast);
+  constructor(other: PeerAddress, watcher: Watcher) {
+    const state = new Conversation(watcher, other.host);
+    this.#out = new Tap(new Said(state), (fast) => state.fast &&= fast);
+    this.#in = new Tap(new Heard(state), (fast) => state.fast &&= fast);
   }
 
-  async read(into: Bytes): Promise<number | null> {
-    const count = await this.#inner.read(into);
-    if (count !== null) this.#in.feed(into.subarray(0, count));
-    return count;
+  /** What the watched peer wrote. */
+  said(bytes: Bytes): void {
+    this.#out.feed(bytes);
   }
 
-  async write(bytes: Bytes): Promise<number> {
-    const count = await this.#inner.write(bytes);
-    this.#out.feed(bytes.subarray(0, count));
-    return count;
-  }
-
-  close(): void {
-    this.#inner.close();
+  /** What the watched peer read. */
+  heard(bytes: Bytes): void {
+    this.#in.feed(bytes);
   }
 }
 
@@ -218,13 +209,15 @@ class Heard extends Side {
 
 /** Cuts one direction into messages. */
 class Tap {
-  readonly #reader: FrameReader;
+  readonly #handler: MessageHandler;
   readonly #fast: (fast: boolean) => void;
+  /** The beginning of a frame whose end is still to come. */
+  #rest: Bytes = NOTHING;
   #handshake: number[] | null = [];
   #broken = false;
 
-  constructor(handler: MessageHandler, pieceCount: number, fast: (fast: boolean) => void) {
-    this.#reader = new FrameReader(handler, { pieceCount });
+  constructor(handler: MessageHandler, fast: (fast: boolean) => void) {
+    this.#handler = handler;
     this.#fast = fast;
   }
 
@@ -236,16 +229,57 @@ class Tap {
       this.#open(Uint8Array.from(this.#handshake));
       this.#handshake = null;
     }
-    while (at < bytes.length && !this.#broken) {
-      const { space } = this.#reader;
-      const part = bytes.subarray(at, at + space.length);
-      space.set(part);
-      at += part.length;
-      try {
-        this.#reader.received(part.length);
-      } catch {
-        this.#broken = true; // a liar's frame that is none; the peer ends the connection over it
-      }
+    if (at === bytes.length || this.#broken) return;
+    const fresh = bytes.subarray(at);
+    const source = this.#rest.length === 0 ? fresh : concatBytes([this.#rest, fresh]);
+    try {
+      const end = this.#parse(source);
+      this.#rest = end < source.length ? source.slice(end) : NOTHING;
+    } catch {
+      this.#broken = true; // a liar's frame that is none; the peer ends the connection over it
+    }
+  }
+
+  /** Hands every whole frame on. @returns where the first one begins that isn't whole. */
+  #parse(source: Bytes): number {
+    const view = new DataView(source.buffer, source.byteOffset, source.length);
+    let at = 0;
+    while (source.length - at >= 4) {
+      const length = view.getUint32(at);
+      if (length > LONGEST_FRAME) throw new Error("a frame is too long");
+      if (source.length - at < 4 + length) break;
+      at += 4;
+      if (length === 0) this.#handler.onKeepAlive();
+      else this.#dispatch(view, { source, at, length });
+      at += length;
+    }
+    return at;
+  }
+
+  #dispatch(view: DataView, frame: { readonly source: Bytes; readonly at: number; readonly length: number }): void {
+    const { source, at, length } = frame;
+    const id = source[at]!;
+    const handler = this.#handler;
+    const number = (i: number) => view.getUint32(at + 1 + 4 * i);
+    switch (id) {
+      case MessageId.have:
+      case MessageId.suggest:
+      case MessageId.allowedFast:
+        return handler.onPieceSignal(id, number(0));
+      case MessageId.request:
+      case MessageId.cancel:
+      case MessageId.reject:
+        return handler.onBlockSignal(id, number(0), number(1), number(2));
+      case MessageId.piece:
+        return handler.onBlock(number(0), number(1), source, at + 9, length - 9);
+      case MessageId.bitfield:
+        return handler.onBitfield(source.subarray(at + 1, at + length));
+      case MessageId.port:
+        return handler.onPort(view.getUint16(at + 1));
+      case MessageId.extended:
+        return handler.onExtended(source[at + 1]!, source.subarray(at + 2, at + length));
+      default:
+        return length === 1 ? handler.onSignal(id) : handler.onUnknown(id);
     }
   }
 

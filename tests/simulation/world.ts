@@ -80,6 +80,11 @@ export class World {
     return this.#truth;
   }
 
+  /** Whether somebody reads the trace. */
+  get traces(): boolean {
+    return this.#trace !== undefined;
+  }
+
   /** Whether messages go into the trace. */
   get tracesMessages(): boolean {
     return this.#messages && this.#trace !== undefined;
@@ -179,6 +184,7 @@ export class World {
     for (;;) {
       await settled();
       if (this.#failure !== null) throw this.#failure;
+      this.invariants.moment();
       if (this.clock.now() >= this.#nextCheck) {
         this.#nextCheck = this.clock.now() + CHECK_MS;
         this.check();

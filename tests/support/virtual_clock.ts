@@ -15,6 +15,8 @@ interface Pending {
   /** Order of starting, so that timers due at the same moment, of the same rank, run as they were started. */
   readonly order: number;
   readonly run: () => void;
+  /** Whether it has neither run nor been cancelled. */
+  waits: boolean;
 }
 
 /** What a {@linkcode VirtualClock} starts from. */
@@ -46,7 +48,7 @@ export class VirtualClock implements Pick<Platform, "now" | "wallClock" | "after
   readonly #wallOffset: number;
   /** A binary heap, soonest first. */
   readonly #heap: Pending[] = [];
-  readonly #waiting = new Set<Pending>();
+  #waiting = 0;
 
   /** @param options What to start from. */
   constructor(options: VirtualClockOptions = {}) {
@@ -58,7 +60,7 @@ export class VirtualClock implements Pick<Platform, "now" | "wallClock" | "after
   /** When the next timer is due; Infinity when none waits. */
   get nextDue(): number {
     for (let next = this.#heap[0]; next !== undefined; next = this.#heap[0]) {
-      if (this.#waiting.has(next)) return next.due;
+      if (next.waits) return next.due;
       this.#pop(); // it was cancelled
     }
     return Infinity;
@@ -66,7 +68,7 @@ export class VirtualClock implements Pick<Platform, "now" | "wallClock" | "after
 
   /** How many timers wait to run. */
   get pending(): number {
-    return this.#waiting.size;
+    return this.#waiting;
   }
 
   /** @returns Milliseconds on this clock. */
@@ -88,10 +90,10 @@ export class VirtualClock implements Pick<Platform, "now" | "wallClock" | "after
    * @returns The timer.
    */
   after(milliseconds: number, run: () => void, rank = 0): Timer {
-    const pending = { due: this.#now + Math.max(0, milliseconds), rank, order: this.#started++, run };
-    this.#waiting.add(pending);
+    const pending = { due: this.#now + Math.max(0, milliseconds), rank, order: this.#started++, run, waits: true };
+    this.#waiting++;
     this.#push(pending);
-    return { cancel: () => void this.#waiting.delete(pending) };
+    return { cancel: () => void this.#take(pending) };
   }
 
   /** @returns A number in 0 (included) to 1 (excluded); the same row of numbers for the same seed. */
@@ -145,12 +147,20 @@ export class VirtualClock implements Pick<Platform, "now" | "wallClock" | "after
   #step(end: number): boolean {
     for (let next = this.#heap[0]; next !== undefined && next.due <= end; next = this.#heap[0]) {
       this.#pop();
-      if (!this.#waiting.delete(next)) continue; // it was cancelled
+      if (!this.#take(next)) continue; // it was cancelled
       this.#now = next.due;
       next.run();
       return true;
     }
     return false;
+  }
+
+  /** Takes a timer out of those that wait. @returns `false` when it was out already. */
+  #take(pending: Pending): boolean {
+    if (!pending.waits) return false;
+    pending.waits = false;
+    this.#waiting--;
+    return true;
   }
 
   #push(pending: Pending): void {

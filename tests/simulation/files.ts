@@ -144,8 +144,10 @@ export class SimFiles implements FileSystem {
   room: number;
   /** Asked before each call: a fault makes it fail. */
   fault: (call: DiskCall) => FileFault | null = () => null;
+  /** Told of every file that got a new name. */
+  renamed: (path: string) => void = () => {};
   /** Handles that are open. */
-  openHandles = 0;
+  readonly #open = new Set<FileHandle>();
   readonly #options: SimFilesOptions;
   readonly #files = new Map<string, Content>();
   readonly #folders = new Set<string>(["/"]);
@@ -155,6 +157,16 @@ export class SimFiles implements FileSystem {
   constructor(options: SimFilesOptions) {
     this.#options = options;
     this.room = options.profile.room;
+  }
+
+  /** How many handles are open. */
+  get openHandles(): number {
+    return this.#open.size;
+  }
+
+  /** The program that had them open is gone. */
+  forgetHandles(): void {
+    this.#open.clear();
   }
 
   /** Every path of a file, sorted. */
@@ -198,8 +210,9 @@ export class SimFiles implements FileSystem {
       this.#needFolder(path);
       file = this.#create(path);
     }
-    this.openHandles++;
-    return this.#handle(path, file);
+    const handle = this.#handle(path, file);
+    this.#open.add(handle);
+    return handle;
   }
 
   async stat(path: string): Promise<FileInfo | null> {
@@ -216,6 +229,7 @@ export class SimFiles implements FileSystem {
     this.#needFolder(to);
     this.#files.delete(from);
     this.#files.set(to, file);
+    this.renamed(to);
   }
 
   async makeFolder(path: string): Promise<void> {
@@ -279,7 +293,7 @@ export class SimFiles implements FileSystem {
       return result;
     };
     const touch = () => void (file.modified = this.#options.wallClock());
-    return {
+    const handle: FileHandle = {
       read: (into, position) => turn("read", into.length, () => file.read(into, position)),
       write: (from, position) =>
         turn("write", from.length, () => {
@@ -296,11 +310,12 @@ export class SimFiles implements FileSystem {
       stat: () => turn("stat", 0, () => infoOf(file)),
       sync: () => turn("sync", 0, () => {}),
       close: () => {
-        const closing = turn("close", 0, () => {}).finally(() => void this.openHandles--);
+        const closing = turn("close", 0, () => {}).finally(() => void this.#open.delete(handle));
         closed = true;
         return closing;
       },
     };
+    return handle;
   }
 
   async #enter(operation: string, path: string, size = 0): Promise<void> {

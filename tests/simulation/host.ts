@@ -54,7 +54,9 @@ export class SimHost {
   wallOffset = 0;
   /** Times that the program was started. */
   starts = 0;
-  /** Whether everything has been verified and written. */
+  /** Messages other than keep-alives that it sent. */
+  messages = 0;
+  /** When everything had been verified and written, since the last start. */
   completedAt: number | null = null;
   /** The torrent's end, when it failed. */
   failure: unknown = null;
@@ -82,6 +84,7 @@ export class SimHost {
       wallClock: () => world.clock.wallClock() + this.wallOffset,
       wait: (milliseconds) => this.#waitForDisk(milliseconds),
     });
+    this.files.renamed = (path) => world.invariants.checkFinal(this, path);
     if (options.watched) {
       const watcher = world.invariants.watcherOf(this);
       this.nic.opened = (connection) => connection.watch(new Listener(connection.remote, watcher));
@@ -108,19 +111,20 @@ export class SimHost {
     return this.completedAt !== null;
   }
 
-  /** Puts pieces on the disk, as whole final files when they are all there. */
+  /** Puts pieces on the disk, as whole final files when they are all there; files without any of them stay away. */
   plant(pieces: (index: number) => boolean): void {
     const { meta, files } = this.#world.truth;
-    const all = Array.from({ length: meta.pieceCount }, (_, i) => i).every(pieces);
+    const planted = Array.from({ length: meta.pieceCount }, (_, i) => pieces(i));
+    const all = planted.every(Boolean);
     let offset = 0;
     for (const file of files) {
       const path = `${FOLDER}/${file.path}${all ? "" : ".part"}`;
       const size = file.data.length;
-      this.files.plant(path, { from: 0, end: all ? size : 0, size });
+      if (all) this.files.plant(path, { from: 0, end: size, size });
       for (let at = 0; at < size && !all;) {
         const piece = Math.floor((offset + at) / meta.pieceLength);
         const end = Math.min(size, (piece + 1) * meta.pieceLength - offset);
-        if (pieces(piece)) this.files.plant(path, { from: at, end, size });
+        if (planted[piece]) this.files.plant(path, { from: at, end, size });
         at = end;
       }
       offset += size;
@@ -131,6 +135,7 @@ export class SimHost {
   async start(options: { readonly check?: boolean; readonly trust?: boolean } = {}): Promise<void> {
     this.starts++;
     this.failure = null;
+    this.completedAt = null;
     const process = new Process(this.#platform());
     this.#process = process;
     const session = new Session({
@@ -169,7 +174,7 @@ export class SimHost {
     this.#world.trace(this, "killed");
     if (this.#process) this.#process.dead = true;
     this.#process = null;
-    this.files.openHandles = 0;
+    this.files.forgetHandles();
     this.nic.abandon();
   }
 
@@ -178,8 +183,14 @@ export class SimHost {
     this.#world.trace(this, "vanished");
     if (this.#process) this.#process.dead = true;
     this.#process = null;
-    this.files.openHandles = 0;
+    this.files.forgetHandles();
     this.nic.vanish();
+  }
+
+  /** The machine is there again; nothing runs on it. */
+  comeBack(): void {
+    this.#world.trace(this, "is back");
+    this.nic.comeBack();
   }
 
   /** The program stands still for a while, as with SIGSTOP or a laptop's lid; clocks go on. */
@@ -191,6 +202,7 @@ export class SimHost {
   #heard(event: SessionEvent): void {
     if (event.event === "checking") return;
     this.events.push(event);
+    if (event.event === "peer" && event.action === "banned") this.#world.invariants.banned(this, event.address);
     if (!this.#world.traces) return;
     const { event: name, infohash: _, ...rest } = event;
     this.#world.trace(this, `${name} ${JSON.stringify(rest)}`);

@@ -56,6 +56,7 @@ export class Invariants {
     const world = this.#world;
     return {
       truth: world.truth,
+      spoke: () => void host.messages++,
       claims: (index) => this.#mustHold(host, index),
       unchoked: () => this.#unchoked.add(host),
       broke: (rule, details) => this.broke(rule, host, details),
@@ -63,6 +64,12 @@ export class Invariants {
         ? (direction, other, text) => world.trace(host, `${direction} ${world.nameOf(other)} ${text}`)
         : undefined,
     };
+  }
+
+  /** Counts a check that somebody else makes, and takes note of what it found. */
+  hold(rule: string, host: SimHost | null, breach: string | null): void {
+    this.#count(rule);
+    if (breach !== null) this.broke(rule, host, breach);
   }
 
   /** Takes note of a breach; the first one counts. */
@@ -119,6 +126,31 @@ export class Invariants {
         this.broke("final names", host, `${path} isn't what it should be`);
       }
     }
+  }
+
+  /** What was found right on the disk of a host may not be any more: somebody meddled with it. */
+  forget(host: SimHost): void {
+    this.#seenRight.delete(host);
+    this.#counted.delete(host);
+  }
+
+  /** A file got its name: if it is a final one, the file must be what it should be. */
+  checkFinal(host: SimHost, path: string): void {
+    if (!path.startsWith(`${FOLDER}/`)) return;
+    const data = path.endsWith(".part") ? null : this.#world.truth.fileAt(path.slice(FOLDER.length + 1));
+    if (!data) return;
+    this.#count("final names");
+    if (host.files.sizeOf(path) !== data.length || !host.files.isRight(path, 0, data.length)) {
+      this.broke("final names", host, `${path} isn't what it should be`);
+    }
+  }
+
+  /** A host banned somebody, who must have deserved it. */
+  banned(host: SimHost, address: string): void {
+    this.#count("no honest peer banned");
+    const ip = address.replace(/:\d+$/, "");
+    const victim = this.#world.hosts.find((one) => one.ip === ip);
+    if (victim) this.broke("no honest peer banned", host, `it banned ${victim.name}`);
   }
 
   /** A host that says it is complete must have every file under its final name, right, and nothing else. */

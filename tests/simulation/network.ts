@@ -36,6 +36,8 @@ export class Nic implements Network {
   readonly connections = new Set<SimConnection>();
   /** Is shown every connection before the program is; lets somebody watch what is said. */
   opened: (connection: SimConnection) => void = () => {};
+  /** Times that it tried to connect to somebody, by address. */
+  readonly dials = new Map<string, number>();
   readonly #network: SimNetwork;
   readonly #listeners = new Map<number, SimListener>();
   #nextPort = FIRST_EPHEMERAL_PORT;
@@ -69,6 +71,7 @@ export class Nic implements Network {
     const { signal } = options;
     const { clock, random } = this.#network;
     signal.throwIfAborted();
+    this.dials.set(address.host, (this.dials.get(address.host) ?? 0) + 1);
     const target = this.#network.find(address.host);
     const trip = this.line.latency + (target?.line.latency ?? this.line.latency);
     const lost = random() < this.#network.synLoss ? SYN_RETRY_MS : 0;
@@ -114,6 +117,13 @@ export class Nic implements Network {
   vanish(): void {
     this.#gone = true;
     for (const connection of this.connections) connection.goSilent();
+  }
+
+  /** The cable is back, after a restart of the machine: it remembers no connection. */
+  comeBack(): void {
+    this.#gone = false;
+    for (const listener of [...this.#listeners.values()]) listener.close();
+    this.connections.clear();
   }
 
   /** The program that used it is gone: the system closes what it leaves. */

@@ -51,6 +51,12 @@ export class SimTracker {
     return this.#peers.size;
   }
 
+  /** Whether somebody at an address has announced and not left. */
+  knows(ip: string): boolean {
+    for (const peer of this.#peers.values()) if (peer.ip === ip) return true;
+    return false;
+  }
+
   /**
    * One request that has arrived.
    *

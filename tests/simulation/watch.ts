@@ -24,6 +24,8 @@ const NOTHING: Bytes = new Uint8Array(0);
 export interface Watcher {
   /** What everybody shares. */
   readonly truth: Truth;
+  /** The peer said something other than a keep-alive. */
+  spoke(): void;
   /** The peer claims to have a piece. */
   claims(index: number): void;
   /** The peer unchoked somebody. */
@@ -78,6 +80,7 @@ class Conversation {
   }
 
   note(direction: ">" | "<", id: number, details: string): void {
+    if (direction === ">") this.watcher.spoke();
     this.watcher.message?.(direction, this.other, `${messageName(id)}${details}`);
   }
 }

@@ -10,7 +10,7 @@ import { VirtualClock } from "../support/virtual_clock.ts";
 import { type DiskProfile, PERFECT_DISK } from "./files.ts";
 import { SimHost } from "./host.ts";
 import { Invariants, Violation } from "./invariants.ts";
-import { type HostProfile, SimNetwork } from "./network.ts";
+import { type HostProfile, type Nic, SimNetwork } from "./network.ts";
 import { SimTracker } from "./tracker.ts";
 import { Truth, type TruthOptions } from "./truth.ts";
 import type { SessionOptions } from "../../src/session/session.ts";
@@ -39,8 +39,12 @@ export interface NewHost {
   readonly session?: Omit<SessionOptions, "platform">;
 }
 
+/** Number of the first machine without the program. */
+const STRANGERS = 50_000;
 /** Milliseconds between two looks at the state of every host. */
 const CHECK_MS = 500;
+/** Moments in a row at the same time: somebody does the same thing again and again without end. */
+const STANDSTILL = 20_000;
 /** Lets every promise that can settle do so: next-tick callbacks run when no other callback is ready. */
 const settled = () => new Promise<void>((resolve) => process.nextTick(resolve));
 
@@ -53,13 +57,14 @@ export class World {
   readonly invariants: Invariants = new Invariants(this);
   readonly hosts: SimHost[] = [];
   readonly trackers: SimTracker[] = [];
+  /** Machines without the program: those that lie. */
+  readonly strangers = new Map<string, string>();
   /** Moments at which something happened. */
   moments = 0;
   readonly #trace: TraceSink | undefined;
   readonly #messages: boolean;
   readonly #watched: boolean;
   #truth: Truth | null = null;
-  #work: Promise<unknown>[] = [];
   #failure: unknown = null;
   #nextCheck = 0;
 
@@ -127,9 +132,17 @@ export class World {
     return made;
   }
 
-  /** Name of the host at an address. */
+  /** A machine more, without the program; somebody else speaks for it. */
+  addStranger(name: string, profile: HostProfile): Nic {
+    const number = STRANGERS + this.strangers.size;
+    const ip = ipOf(number);
+    this.strangers.set(ip, name);
+    return this.network.add(ip, { profile, rank: () => this.rank(number) });
+  }
+
+  /** Name of the machine at an address. */
   nameOf(ip: string): string {
-    return this.hosts.find((host) => host.ip === ip)?.name ?? ip;
+    return this.hosts.find((host) => host.ip === ip)?.name ?? this.strangers.get(ip) ?? ip;
   }
 
   /** A number of events of one host in one millisecond; hosts come in a different order each millisecond. */
@@ -147,6 +160,21 @@ export class World {
   /** A random whole number between two, both included. */
   pick(low: number, high: number): number {
     return Math.floor(this.between(low, high + 1));
+  }
+
+  /** Whether something happens that has a chance. */
+  chance(probability: number): boolean {
+    return this.random() < probability;
+  }
+
+  /** One of several. */
+  oneOf<T>(several: readonly T[]): T {
+    return several[Math.floor(this.random() * several.length)]!;
+  }
+
+  /** Lets time pass for a script. */
+  sleep(milliseconds: number): Promise<void> {
+    return new Promise((resolve) => this.clock.after(Math.ceil(milliseconds), resolve, 0));
   }
 
   /** Adds a line to the trace. */
@@ -169,7 +197,7 @@ export class World {
 
   /** Lets something asynchronous go on; its failure is the simulation's. */
   go(work: unknown): void {
-    if (work instanceof Promise) this.#work.push(work.catch((error) => this.#failure ??= error));
+    if (work instanceof Promise) work.catch((error) => this.#failure ??= error);
   }
 
   /**
@@ -181,6 +209,7 @@ export class World {
    */
   async run(until: () => boolean, options: { readonly limit: number; readonly what: string }): Promise<void> {
     const end = this.clock.now() + options.limit;
+    let still = 0;
     for (;;) {
       await settled();
       if (this.#failure !== null) throw this.#failure;
@@ -193,6 +222,8 @@ export class World {
       if (until()) return;
       if (this.clock.nextDue > end) throw new Violation(options.what, `not within ${options.limit / 1000} s`);
       this.moments++;
+      still = this.clock.nextDue > this.clock.now() ? 0 : still + 1;
+      if (still > STANDSTILL) throw new Violation("time goes on", `it stands still at ${this.clock.now() / 1000} s`);
       this.clock.runNext();
     }
   }
@@ -219,7 +250,7 @@ export class World {
       this.go(host.stop().then(() => running--));
     }
     await this.run(() => running === 0, { limit: 30_000, what: "stopping ends" });
-    await Promise.all(this.#work);
+    await settled();
     if (this.#failure !== null) throw this.#failure;
     if (this.invariants.violation) throw this.invariants.violation;
   }

@@ -23,6 +23,7 @@ import { seededRandom } from "../support/random.ts";
 import { type DiskProfile, SimFiles } from "./files.ts";
 import type { HostProfile, Nic } from "./network.ts";
 import { Listener } from "./watch.ts";
+import type { SimConnection } from "./stream.ts";
 import type { World } from "./world.ts";
 
 /** Where downloads and state go on every disk. */
@@ -163,10 +164,11 @@ export class SimHost {
   async stop(): Promise<void> {
     const process = this.#process;
     await process?.session?.stop();
-    if (process !== null && this.#process === process) {
-      this.#world.invariants.stopped(this);
-      this.#process = null;
-    }
+    if (process === null || this.#process !== process) return;
+    // What was told to end has this moment to do so.
+    await this.#world.sleep(1);
+    this.#world.invariants.stopped(this);
+    this.#process = null;
   }
 
   /** The program ends at once, as with SIGKILL; the system closes its sockets. */
@@ -230,7 +232,7 @@ export class SimHost {
       after: (milliseconds, run) => process.after(milliseconds, run, this),
       random: this.random,
       randomBytes: (length) => Uint8Array.from({ length }, () => Math.floor(this.random() * 256)),
-      sha1: (data) => this.#sha1(process, data),
+      sha1: (data) => this.#sha1(data),
       sha256: () => {
         const hash = createHash("sha256");
         return { update: (bytes) => void hash.update(bytes), digest: () => new Uint8Array(hash.digest()) };
@@ -246,9 +248,9 @@ export class SimHost {
     });
   }
 
-  async #sha1(process: Process, data: Bytes): Promise<Bytes> {
+  async #sha1(data: Bytes): Promise<Bytes> {
     if (this.options.hashMs > 0) {
-      await new Promise<void>((resolve) => process.after(this.options.hashMs * this.random(), resolve, this));
+      await new Promise<void>((resolve) => this.schedule(this.options.hashMs * this.random(), resolve));
     }
     return this.#world.truth.digest(data);
   }
@@ -333,7 +335,10 @@ function mortal<T extends FileSystem | FileHandle | Network>(outside: T, process
         if (!(result instanceof Promise)) return result;
         return new Promise((resolve, reject) => {
           result.then((value) => {
-            if (!process.dead) resolve(name === "open" ? mortal(value as FileHandle, process) : value);
+            if (!process.dead) return resolve(name === "open" ? mortal(value as FileHandle, process) : value);
+            // The system closes what it had just opened for a program that is gone.
+            if (name === "open") return (value as FileHandle).close();
+            if (name === "dial") (value as SimConnection).abandon();
           }, (error) => {
             if (!process.dead) reject(error);
           });

@@ -81,6 +81,11 @@ export class Line {
     this.#asleepUntil = moment;
   }
 
+  /** Until when the program behind the line stands still. */
+  get asleepUntil(): number {
+    return this.#asleepUntil;
+  }
+
   /** Whether the program behind the line runs. */
   get isAwake(): boolean {
     return this.#asleepUntil <= this.#clock.now();

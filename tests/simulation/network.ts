@@ -167,7 +167,7 @@ class SimListener implements Listener {
     if (this.#closed) return;
     this.#closed = true;
     this.#forget();
-    for (const connection of this.#queue.splice(0)) connection.reset();
+    for (const connection of this.#queue.splice(0)) connection.abandon();
     this.#hand();
   }
 

@@ -46,7 +46,7 @@ const CHECK_MS = 500;
 /** Moments in a row at the same time: somebody does the same thing again and again without end. */
 const STANDSTILL = 20_000;
 /** Lets every promise that can settle do so: next-tick callbacks run when no other callback is ready. */
-const settled = () => new Promise<void>((resolve) => process.nextTick(resolve));
+const settled = (): Promise<void> => new Promise<void>((resolve) => process.nextTick(resolve));
 
 /** The simulation. */
 export class World {

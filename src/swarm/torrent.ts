@@ -232,7 +232,10 @@ export class Torrent implements PeerHost {
     this.#abort.abort();
     this.#tick?.cancel();
     this.#peers.stop();
-    await Promise.all([this.#announcer.stop(STOP_MS), this.#closeStorage()]);
+    const storage = this.#closeStorage();
+    // A disk that fails is no reason to go without taking leave.
+    await Promise.allSettled([this.#announcer.stop(STOP_MS), storage]);
+    await storage;
   }
 
   async #closeStorage(): Promise<void> {

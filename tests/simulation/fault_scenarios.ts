@@ -159,7 +159,10 @@ const clockJump: Scenario = {
       if (!world.chance(0.5)) continue;
       world.later(drawScale(world, 500, 2 * MINUTE), () => host.suspend(drawScale(world, 1_000, 2 * HOUR)));
     }
-    await endWell(world, leechers, 6 * HOUR);
+    await finishAll(world, leechers, 6 * HOUR);
+    // Nobody falls asleep any more.
+    await world.run(() => world.clock.now() > 5 * MINUTE, { limit: 6 * MINUTE, what: "time passes" });
+    await endWell(world, leechers);
   },
 };
 

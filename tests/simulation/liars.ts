@@ -1,0 +1,305 @@
+/**
+ * Peers that lie, each in its own way: scripts over streams of the simulated network.
+ *
+ * @module
+ */
+
+import type { Bytes } from "../../src/base/bytes.ts";
+import { pieceSize } from "../../src/metainfo/mod.ts";
+import type { Connection, Listener } from "../../src/platform/platform.ts";
+import { encodeExtensionHandshake, EXTENSION_HANDSHAKE } from "../../src/wire/extension.ts";
+import { FrameReader, type MessageHandler } from "../../src/wire/frame_reader.ts";
+import { FrameWriter } from "../../src/wire/frame_writer.ts";
+import { encodeHandshake, HANDSHAKE_LENGTH } from "../../src/wire/handshake.ts";
+import { BLOCK_SIZE, MessageId } from "../../src/wire/messages.ts";
+import { PORT, type SimHost } from "./host.ts";
+import type { HostProfile, Nic } from "./network.ts";
+import type { World } from "./world.ts";
+
+/** Ways to lie. */
+export const LIES = [
+  "wrong data",
+  "some wrong data",
+  "rejects all",
+  "never answers",
+  "silent",
+  "flaps",
+  "oversized",
+  "slow loris",
+  "duplicates",
+  "unrequested",
+  "small queue",
+  "rubbish",
+  "deaf",
+  "floods",
+  "nonsense",
+] as const;
+
+/** One of them. */
+export type Lie = typeof LIES[number];
+
+/** A machine on which somebody lies. */
+export class Liar {
+  readonly lie: Lie;
+  readonly name: string;
+  readonly nic: Nic;
+  readonly world: World;
+  readonly peerId: Bytes;
+  left = false;
+  readonly #listener: Listener;
+  readonly #lines = new Set<LiarLine>();
+
+  /**
+   * @param world What it is part of.
+   * @param options What it does, and how it is connected.
+   */
+  constructor(world: World, options: { readonly name: string; readonly lie: Lie; readonly profile: HostProfile }) {
+    this.world = world;
+    this.lie = options.lie;
+    this.name = options.name;
+    this.nic = world.addStranger(options.name, options.profile);
+    this.peerId = world.clock.randomBytes(20);
+    this.#listener = this.nic.listen({ host: this.nic.ip, port: PORT });
+    for (const tracker of world.trackers) tracker.extra.push({ ip: this.nic.ip, port: PORT });
+    world.trace(null, `${this.name} at ${this.nic.ip} lies: ${this.lie}`);
+    world.go(this.#accept());
+  }
+
+  /** Connects to somebody of its own accord. */
+  async visit(host: SimHost): Promise<void> {
+    if (this.left) return;
+    const giveUp = new AbortController();
+    this.world.later(5_000, () => giveUp.abort());
+    const dialled = await this.nic.dial({ host: host.ip, port: PORT }, { signal: giveUp.signal }).catch(() => null);
+    if (dialled) this.#open(dialled);
+  }
+
+  /** Is gone for good. */
+  leave(): void {
+    this.left = true;
+    this.#listener.close();
+    for (const line of this.#lines) line.end();
+  }
+
+  async #accept(): Promise<void> {
+    for (;;) {
+      const connection = await this.#listener.accept();
+      if (!connection) return;
+      this.#open(connection);
+    }
+  }
+
+  #open(connection: Connection): void {
+    const line = new LiarLine(this, connection);
+    this.#lines.add(line);
+    if (this.left) line.end();
+    else this.world.go(line.run().finally(() => this.#lines.delete(line)));
+  }
+}
+
+/** One connection of a liar. */
+class LiarLine implements MessageHandler {
+  closed = false;
+  readonly #liar: Liar;
+  readonly #connection: Connection;
+  readonly #writer = new FrameWriter();
+  readonly #fast: boolean;
+  #writing = false;
+  #choking = true;
+  #held = 0;
+
+  constructor(liar: Liar, connection: Connection) {
+    this.#liar = liar;
+    this.#connection = connection;
+    this.#fast = liar.world.chance(0.5);
+  }
+
+  end(): void {
+    this.closed = true;
+    this.#connection.close();
+  }
+
+  /** Until the connection is over; whatever the other end does is no failure. */
+  async run(): Promise<void> {
+    try {
+      if (this.#liar.lie === "silent") return await this.#listen(null);
+      await this.#greet();
+      this.#liar.world.go(this.#act().catch(() => this.end()));
+      if (this.#liar.lie !== "deaf") await this.#listen(new FrameReader(this, this.#torrent));
+    } catch {
+      this.end(); // It was seen through, or cut off.
+    }
+  }
+
+  get #torrent() {
+    return this.#liar.world.truth.meta;
+  }
+
+  async #greet(): Promise<void> {
+    const { infoHash } = this.#torrent;
+    const { peerId, lie, world } = this.#liar;
+    const handshake = encodeHandshake({ infoHash, peerId, fast: this.#fast, extended: true });
+    if (lie === "rubbish" && world.chance(0.5)) {
+      return await this.#write(world.clock.randomBytes(world.pick(1, 500)));
+    }
+    if (lie === "slow loris") await this.#drip(handshake);
+    else await this.#write(handshake);
+    if (lie === "deaf") return;
+    for (let left = HANDSHAKE_LENGTH; left > 0;) {
+      const count = await this.#connection.read(new Uint8Array(left));
+      if (count === null) throw new Error("it hung up");
+      left -= count;
+    }
+  }
+
+  async #drip(bytes: Bytes): Promise<void> {
+    for (let at = 0; at < bytes.length && !this.closed; at++) {
+      await this.#connection.write(bytes.subarray(at, at + 1));
+      await this.#liar.world.sleep(this.#liar.world.between(10, 2_000));
+    }
+  }
+
+  /** What it says of its own accord. */
+  async #act(): Promise<void> {
+    const { lie, world } = this.#liar;
+    const { pieceCount } = this.#torrent;
+    const reqq = lie === "small queue" ? 4 : world.oneOf([1, 50, 250, 100_000]);
+    const extension = encodeExtensionHandshake({ requestQueue: reqq }, { remoteHost: this.#connection.remote.host });
+    const bits = new Uint8Array(Math.ceil(pieceCount / 8)).fill(255);
+    if (pieceCount % 8 > 0) bits[bits.length - 1] = 255 << (8 - pieceCount % 8);
+    if (this.#fast) this.#writer.signal(MessageId.haveAll);
+    else this.#writer.bitfield(bits);
+    this.#writer.extended(EXTENSION_HANDSHAKE, extension);
+    if (lie === "slow loris") return await this.#drip(this.#writer.take().slice());
+    this.#choke(false);
+    if (world.chance(0.5)) this.#writer.signal(MessageId.interested);
+    this.#flush();
+    while (!this.closed && !this.#liar.left) {
+      await world.sleep(world.between(50, 3_000));
+      if (!this.closed) this.#misbehave();
+    }
+  }
+
+  #misbehave(): void {
+    const { lie, world } = this.#liar;
+    const { pieceCount } = this.#torrent;
+    const index = world.pick(0, pieceCount - 1);
+    if (lie === "flaps") this.#choke(!this.#choking);
+    if (lie === "unrequested") this.#serve(index, 0, Math.min(BLOCK_SIZE, pieceSize(this.#torrent, index)));
+    if (lie === "oversized" && world.chance(0.2)) {
+      const header = new Uint8Array(5);
+      new DataView(header.buffer).setUint32(0, world.oneOf([2 ** 32 - 1, 2 ** 31, 2 ** 24, 200_000]));
+      header[4] = world.oneOf([MessageId.piece, MessageId.have, MessageId.bitfield, MessageId.extended, 99]);
+      this.#writer.raw(header);
+    }
+    if (lie === "rubbish") this.#writer.raw(world.clock.randomBytes(world.pick(1, 300)));
+    if (lie === "deaf" || lie === "floods") {
+      this.#writer.signal(MessageId.interested);
+      for (let i = world.pick(1, 600); i > 0; i--) {
+        this.#writer.blockSignal(MessageId.request, world.pick(0, pieceCount - 1), 0, world.pick(1, 1_000));
+      }
+    }
+    if (lie === "nonsense") this.#talkNonsense(index);
+    this.#flush();
+  }
+
+  /** Messages that are well formed and make no sense. */
+  #talkNonsense(index: number): void {
+    const { world } = this.#liar;
+    const writer = this.#writer;
+    const anywhere = world.oneOf([index, this.#torrent.pieceCount, 2 ** 31]);
+    switch (world.pick(0, 7)) {
+      case 0:
+        return writer.pieceSignal(MessageId.have, anywhere);
+      case 1:
+        return writer.blockSignal(MessageId.cancel, anywhere, world.pick(0, 100_000), world.pick(0, 100_000));
+      case 2:
+        return writer.blockSignal(
+          MessageId.request,
+          anywhere,
+          world.oneOf([0, 2 ** 30]),
+          world.oneOf([0, 2 ** 17 + 1]),
+        );
+      case 3:
+        return writer.blockSignal(MessageId.reject, anywhere, 0, BLOCK_SIZE);
+      case 4:
+        return writer.pieceSignal(MessageId.suggest, anywhere);
+      case 5:
+        return writer.pieceSignal(MessageId.allowedFast, anywhere);
+      case 6:
+        return writer.extended(world.pick(0, 5), world.clock.randomBytes(world.pick(0, 40)));
+      default:
+        for (let i = 0; i < 20; i++) writer.signal(world.oneOf([MessageId.interested, MessageId.notInterested]));
+    }
+  }
+
+  #choke(choking: boolean): void {
+    this.#choking = choking;
+    this.#writer.signal(choking ? MessageId.choke : MessageId.unchoke);
+  }
+
+  #serve(index: number, begin: number, length: number): void {
+    const { lie, world } = this.#liar;
+    const offset = index * this.#torrent.pieceLength + begin;
+    const at = this.#writer.reserveBlock(index, begin, length);
+    this.#writer.buffer.set(world.truth.data.subarray(offset, offset + length), at);
+    const wrong = lie === "wrong data" || (lie === "some wrong data" && world.chance(0.3));
+    if (wrong) this.#writer.buffer[at + world.pick(0, length - 1)]! ^= 1 << world.pick(0, 7);
+  }
+
+  async #listen(reader: FrameReader | null): Promise<void> {
+    const nowhere = new Uint8Array(1024);
+    while (!this.closed) {
+      const count = await this.#connection.read(reader?.space ?? nowhere);
+      if (count === null) return this.end();
+      reader?.received(count);
+      this.#flush();
+    }
+  }
+
+  #flush(): void {
+    if (this.#writing || this.closed) return;
+    this.#writing = true;
+    const all = async () => {
+      while (this.#writer.length > 0 && !this.closed) await this.#write(this.#writer.take().slice());
+      this.#writing = false;
+    };
+    this.#liar.world.go(all().catch(() => this.end()));
+  }
+
+  async #write(bytes: Bytes): Promise<void> {
+    for (let at = 0; at < bytes.length;) at += await this.#connection.write(bytes.subarray(at));
+  }
+
+  // What it hears.
+
+  onBlockSignal(id: number, index: number, begin: number, length: number): void {
+    if (id !== MessageId.request || this.closed) return;
+    const { lie, world } = this.#liar;
+    if (lie === "never answers" || lie === "oversized" || lie === "rubbish" || lie === "slow loris") return;
+    if (lie === "rejects all" || (this.#choking && lie === "flaps")) {
+      if (this.#fast) this.#writer.blockSignal(MessageId.reject, index, begin, length);
+      return;
+    }
+    if (lie === "small queue") {
+      if (this.#held >= 4) return;
+      this.#held++;
+      world.later(world.between(10, 300), () => {
+        this.#held--;
+        this.#serve(index, begin, length);
+        this.#flush();
+      });
+      return;
+    }
+    for (let times = lie === "duplicates" ? world.pick(1, 3) : 1; times > 0; times--) this.#serve(index, begin, length);
+  }
+
+  onKeepAlive(): void {}
+  onSignal(): void {}
+  onPieceSignal(): void {}
+  onBitfield(): void {}
+  onBlock(): void {}
+  onPort(): void {}
+  onExtended(): void {}
+  onUnknown(): void {}
+}

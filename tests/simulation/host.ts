@@ -102,6 +102,11 @@ export class SimHost {
     return this.#process?.torrent ?? null;
   }
 
+  /** The outside as the running program sees it. */
+  get platform(): Platform | null {
+    return this.#process?.platform ?? null;
+  }
+
   /** Timers of the running program. */
   get timers(): number {
     return this.#process?.timers ?? 0;

@@ -10,6 +10,7 @@ import {
   addPeers,
   addSeeder,
   drawLine,
+  drawScale,
   drawTorrent,
   endWell,
   finishAll,
@@ -38,7 +39,8 @@ const poison: Scenario = {
 
 async function playWith(world: World, lie: () => Lie, options: { readonly honest: number }): Promise<void> {
   drawTorrent(world, { pieces: [12, 40] });
-  addSeeder(world);
+  // Liars have all the more time when what is right is slow to come.
+  addSeeder(world, world.chance(0.5) ? {} : { profile: { ...drawLine(world), up: drawScale(world, 5_000, 50_000) } });
   const honest = addPeers(world, options.honest);
   const count = Math.max(1, Math.round((options.honest + 1) * world.between(0.3, 0.6)));
   const liars = Array.from({ length: count }, (_, i) => {

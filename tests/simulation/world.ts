@@ -210,6 +210,8 @@ export class World {
   async run(until: () => boolean, options: { readonly limit: number; readonly what: string }): Promise<void> {
     const end = this.clock.now() + options.limit;
     let still = 0;
+    // The first callback may come too early: only from the second on do they wait for all others, whoever calls.
+    await settled();
     for (;;) {
       await settled();
       if (this.#failure !== null) throw this.#failure;

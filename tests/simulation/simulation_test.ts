@@ -1,0 +1,44 @@
+import { assertEquals, assertNotEquals, assertRejects } from "@std/assert";
+import { play, scenarioNamed, SCENARIOS } from "./scenarios.ts";
+
+/** Everything that happens in a run, down to each message. */
+async function traceOf(name: string, seed: number): Promise<string[]> {
+  const lines: string[] = [];
+  const { failure } = await play(scenarioNamed(name), { seed, messages: true, trace: (line) => lines.push(line) });
+  assertEquals(failure, null);
+  return lines;
+}
+
+for (const [name, seed] of [["halves", 3], ["lossy", 1]] as const) {
+  Deno.test(`play() gives the same trace of ${name} for the same seed, message by message, and another for another`, async () => {
+    const first = await traceOf(name, seed);
+    assertEquals(await traceOf(name, seed), first);
+    assertNotEquals(await traceOf(name, seed + 1), first);
+  });
+}
+
+/** Seeds that are quick to play, by scenario; 1 for the others. */
+const QUICK: Readonly<Record<string, number>> = {};
+
+for (const scenario of SCENARIOS) {
+  Deno.test(`${scenario.name}: ${scenario.purpose}`, async () => {
+    const { failure } = await play(scenario, { seed: QUICK[scenario.name] ?? 1 });
+    assertEquals(failure, null);
+  });
+}
+
+/** Seeds that found a fault. */
+const REGRESSIONS: readonly { readonly scenario: string; readonly seed: number; readonly was: string }[] = [
+  { scenario: "bad-disk", seed: 4, was: "a torrent whose disk failed was over before its tracker had been told" },
+];
+
+for (const { scenario, seed, was } of REGRESSIONS) {
+  Deno.test(`${scenario} with seed ${seed}, in which ${was}`, async () => {
+    const { failure } = await play(scenarioNamed(scenario), { seed });
+    assertEquals(failure, null);
+  });
+}
+
+Deno.test("scenarioNamed() names the scenarios that there are", async () => {
+  await assertRejects(() => Promise.try(() => scenarioNamed("nonsense")), Error, "flash-crowd");
+});

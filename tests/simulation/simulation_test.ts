@@ -1,5 +1,7 @@
 import { assertEquals, assertNotEquals, assertRejects } from "@std/assert";
+import { endWell } from "./scenario.ts";
 import { play, scenarioNamed, SCENARIOS } from "./scenarios.ts";
+import { World } from "./world.ts";
 
 /** Everything that happens in a run, down to each message. */
 async function traceOf(name: string, seed: number): Promise<string[]> {
@@ -38,6 +40,19 @@ for (const { scenario, seed, was } of REGRESSIONS) {
     assertEquals(failure, null);
   });
 }
+
+Deno.test("leechers that have room for nobody but each other, and nothing to give, look for others", async () => {
+  const world = new World({ seed: 1 });
+  world.addTracker();
+  world.share({ pieceLength: 16_384, sizes: [100_000] });
+  const profile = { up: 500_000, down: 1_000_000, latency: 5 };
+  const clique = [1, 2, 3].map((i) => world.addHost({ name: `peer${i}`, profile, session: { maxPeers: 2 } }));
+  for (const host of clique) world.go(host.start());
+  const seeder = world.addHost({ name: "seeder", profile });
+  seeder.plant(() => true);
+  world.later(5_000, () => seeder.start());
+  await endWell(world, clique);
+});
 
 Deno.test("scenarioNamed() names the scenarios that there are", async () => {
   await assertRejects(() => Promise.try(() => scenarioNamed("nonsense")), Error, "flash-crowd");

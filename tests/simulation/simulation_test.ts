@@ -20,7 +20,14 @@ for (const [name, seed] of [["halves", 3], ["lossy", 1]] as const) {
 }
 
 /** Seeds that are quick to play, by scenario; 1 for the others. */
-const QUICK: Readonly<Record<string, number>> = {};
+const QUICK: Readonly<Record<string, number>> = {
+  "flash-crowd": 4,
+  "seeder-leaves": 3,
+  "slow-rare": 3,
+  "many-pieces": 4,
+  "tracker-flaps": 5,
+  "clock-jump": 3,
+};
 
 for (const scenario of SCENARIOS) {
   Deno.test(`${scenario.name}: ${scenario.purpose}`, async () => {

@@ -191,7 +191,10 @@ export interface FileSystem {
   list(path: string): Promise<string[]>;
   /** A small file, whole. Refuses one that is larger than `maxBytes`. */
   readFile(path: string, maxBytes: number): Promise<Bytes>;
-  /** Writes a small file so that a reader, or a crash, sees the old or the new one, never a part. */
+  /**
+   * Writes a small file so that a reader, or a crash, sees the old or the new one, never a part. When it is done, the new
+   * one is on the device.
+   */
   writeFile(path: string, bytes: Bytes): Promise<void>;
   /** The absolute path with every symbolic link resolved, of something that exists. */
   realPath(path: string): Promise<string>;

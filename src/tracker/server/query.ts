@@ -118,15 +118,24 @@ function percentDecode(text: string): Bytes {
     let byte = source[at]!;
     if (byte === PLUS) byte = SPACE;
     else if (byte === PERCENT) {
-      const escape = /^[0-9A-Fa-f]{2}/.exec(String.fromCharCode(...source.subarray(at + 1, at + 3)))?.[0];
-      if (escape !== undefined) {
-        byte = parseInt(escape, 16);
+      const high = hexDigit(source[at + 1]);
+      const low = hexDigit(source[at + 2]);
+      if (high >= 0 && low >= 0) {
+        byte = high * 16 + low;
         at += 2;
       }
     }
     out[length++] = byte;
   }
   return out.subarray(0, length);
+}
+
+/** What a hexadecimal digit counts, or -1. */
+function hexDigit(byte: number | undefined): number {
+  if (byte === undefined) return -1;
+  if (byte >= 0x30 && byte <= 0x39) return byte - 0x30;
+  const letter = byte | 0x20;
+  return letter >= 0x61 && letter <= 0x66 ? letter - 0x57 : -1;
 }
 
 const PERCENT = 0x25;

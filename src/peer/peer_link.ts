@@ -5,21 +5,17 @@
  */
 
 import { messageOf } from "../base/errors.ts";
+import { MAX_UNSENT } from "../base/limits.ts";
 import type { Connection } from "../platform/platform.ts";
+import { WireError } from "../wire/messages.ts";
 import type { Peer, PeerOutput } from "./peer.ts";
-
-/**
- * Bytes that may wait while a write is under way. Blocks keep far below it; only answers to what a peer says itself can
- * pile up, when it doesn't read them.
- */
-const MAX_UNSENT = 2 * 1024 * 1024;
 
 /** What happens to a connection as a whole. */
 export interface LinkEvents {
   /** A read was parsed; now is the time to ask for more. */
   batch(peer: Peer): void;
-  /** The connection is over; called once. */
-  closed(peer: Peer, reason: string): void;
+  /** The connection is over; called once. `fault`: because the peer broke the protocol. */
+  closed(peer: Peer, reason: string, options: { readonly fault: boolean }): void;
 }
 
 /**
@@ -33,6 +29,9 @@ export class PeerLink implements PeerOutput {
   readonly #now: () => number;
   #writing = false;
   #writingSince = 0;
+  /** When the message began that isn't here whole, or -1. */
+  #messageSince = -1;
+  #frames = 0;
 
   /**
    * @param peer The connection's state.
@@ -61,13 +60,20 @@ export class PeerLink implements PeerOutput {
         peer.lastReceived = this.#now();
         peer.reader.received(count);
         if (peer.closed) return;
+        peer.chatter.read(count);
+        this.#noteProgress();
         this.#events.batch(peer);
         this.flush();
-        if (peer.writer.length > MAX_UNSENT) return this.close("it asks for more than it reads");
+        if (peer.writer.length > MAX_UNSENT) throw new WireError("it asks for more than it reads");
       }
     } catch (error) {
-      this.close(messageOf(error));
+      this.#end(messageOf(error), { fault: error instanceof WireError });
     }
+  }
+
+  /** Milliseconds that the message which is coming in has taken so far, 0 when there is none. */
+  receiving(now: number): number {
+    return this.#messageSince < 0 ? 0 : now - this.#messageSince;
   }
 
   /** Milliseconds that the write under way has not made progress, 0 when there is none. */
@@ -80,11 +86,22 @@ export class PeerLink implements PeerOutput {
   }
 
   close(reason: string): void {
+    this.#end(reason, { fault: false });
+  }
+
+  #end(reason: string, options: { readonly fault: boolean }): void {
     const peer = this.#peer;
     if (peer.closed) return;
     peer.closed = true;
     this.#connection.close();
-    this.#events.closed(peer, reason);
+    this.#events.closed(peer, reason, options);
+  }
+
+  #noteProgress(): void {
+    const { reader, lastReceived } = this.#peer;
+    if (!reader.partial) this.#messageSince = -1;
+    else if (this.#messageSince < 0 || reader.frames !== this.#frames) this.#messageSince = lastReceived;
+    this.#frames = reader.frames;
   }
 
   async #write(): Promise<void> {
@@ -102,6 +119,7 @@ export class PeerLink implements PeerOutput {
         }
         this.#peer.lastSent = this.#now();
         this.#peer.up.add(payload);
+        this.#peer.chatter.traded(payload);
         if (payload > 0) this.#peer.lastPayload = this.#peer.lastSent;
       }
     } finally {

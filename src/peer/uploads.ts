@@ -5,12 +5,11 @@
  */
 
 import type { Bytes } from "../base/bytes.ts";
+import { MAX_REQUEST_LENGTH, REQUEST_QUEUE_LIMIT } from "../base/limits.ts";
 import type { FrameWriter } from "../wire/frame_writer.ts";
-import { MAX_REQUEST_LENGTH, MessageId, WireError } from "../wire/messages.ts";
+import { MessageId, WireError } from "../wire/messages.ts";
 import { BlockQueue } from "./block_queue.ts";
 
-/** Requests that we hold for a peer, told as `reqq`; more are rejected. */
-export const REQUEST_QUEUE_LIMIT = 512;
 /** Blocks that are put into the send buffer before it is written: enough for one large write. */
 const SEND_WATERMARK = 256 * 1024;
 

@@ -205,9 +205,9 @@ export class Torrent implements PeerHost {
     this.#peers.add(addresses);
   }
 
-  /** Whether a peer at this address would be accepted. */
-  welcomes(host: string): boolean {
-    return this.#state === "running" && this.#peers.welcomes(host);
+  /** Why a peer at this address would not be accepted, or `null`. */
+  refuses(host: string): string | null {
+    return this.#state === "running" ? this.#peers.refuses(host) : "the torrent is not at work";
   }
 
   /** Takes over a connection that was made to us, after its handshake. */

@@ -6,6 +6,7 @@
 
 import { formatIp, parseCompactPeers, parseIp, type PeerAddress } from "../base/address.ts";
 import { type Bytes, fromUtf8Lossy } from "../base/bytes.ts";
+import { MAX_TRACKER_DEPTH, MAX_TRACKER_ID, MAX_TRACKER_MESSAGE, MAX_TRACKER_PEERS } from "../base/limits.ts";
 import { BencodeDict, BencodeError, type BencodeList, decodeDict } from "../bencode/mod.ts";
 import { TrackerError } from "./errors.ts";
 
@@ -28,15 +29,6 @@ export interface AnnounceReply {
   /** A warning for the user, safe to print; empty when there is none. */
   readonly warning: string;
 }
-
-/** More peers than anyone asks for; the rest of a longer list is left out. */
-const MAX_PEERS = 2000;
-/** Longest `tracker id`; it goes into URLs. */
-const MAX_TRACKER_ID = 512;
-/** Longest message that is shown, in characters. */
-const MAX_MESSAGE = 300;
-/** A list in a dictionary in a list is all that an answer needs. */
-const MAX_DEPTH = 8;
 
 /**
  * Reads an answer. What is odd is passed over as long as the rest makes sense: a peer without a literal address, a
@@ -87,7 +79,7 @@ function failureOf(reply: BencodeDict): TrackerError | null {
 
 function decodeReply(body: Uint8Array): BencodeDict {
   try {
-    return decodeDict(body, { maxDepth: MAX_DEPTH });
+    return decodeDict(body, { maxDepth: MAX_TRACKER_DEPTH });
   } catch (error) {
     if (!(error instanceof BencodeError)) throw error;
     throw new TrackerError(`the answer is not that of a tracker; it begins ${quoteStart(body)}`, { cause: error });
@@ -110,7 +102,7 @@ function retryIn(reply: BencodeDict): number | null {
 function allPeers(reply: BencodeDict): PeerAddress[] {
   const peers = new Map<string, PeerAddress>();
   const add = (found: readonly PeerAddress[]) => {
-    for (const peer of found) if (peers.size < MAX_PEERS) peers.set(`${peer.host} ${peer.port}`, peer);
+    for (const peer of found) if (peers.size < MAX_TRACKER_PEERS) peers.set(`${peer.host} ${peer.port}`, peer);
   };
   const compact = reply.getBytes("peers");
   if (compact) add(parseCompactPeers(compact, 4));
@@ -144,5 +136,5 @@ function count(value: number | undefined): number | null {
 /** A stranger's text as one line without control characters. */
 function printable(text: string): string {
   const line = text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\s]+/gu, " ").trim();
-  return line.length > MAX_MESSAGE ? `${line.slice(0, MAX_MESSAGE)}...` : line;
+  return line.length > MAX_TRACKER_MESSAGE ? `${line.slice(0, MAX_TRACKER_MESSAGE)}...` : line;
 }

@@ -4,7 +4,7 @@ import { type Bytes, utf8 } from "../../src/base/bytes.ts";
 import { InfoHash } from "../../src/base/info_hash.ts";
 import { encode } from "../../src/bencode/mod.ts";
 import { Peer, type PeerHost } from "../../src/peer/peer.ts";
-import { REQUEST_QUEUE_LIMIT } from "../../src/peer/uploads.ts";
+import { REQUEST_QUEUE_LIMIT } from "../../src/base/limits.ts";
 import { FrameReader } from "../../src/wire/frame_reader.ts";
 import { MessageId, WireError } from "../../src/wire/messages.ts";
 import { settle } from "../support/virtual_clock.ts";

@@ -66,8 +66,8 @@ Deno.test("ConnectionManager.ban() shuts an address out, on every port and in bo
   one.add([{ host: address(1).host, port: 8000 }]);
   assertEquals(one.next(0), address(2));
   assertEquals(one.next(0), null);
-  assertEquals(one.refuses(address(1).host, 0), "it is banned");
-  assertEquals(one.refuses(address(2).host, 0), null);
+  assertEquals(one.refuses(address(1).host, { connections: 0, now: 0 }), "it is banned");
+  assertEquals(one.refuses(address(2).host, { connections: 0, now: 0 }), null);
 });
 
 Deno.test("ConnectionManager.isSelf() never dials ourselves again", () => {
@@ -110,8 +110,8 @@ Deno.test("ConnectionManager keeps to four connections with one address, this ma
   assertEquals(one.next(0), null);
   one.failed(first[0]!, 0);
   assert(one.next(0));
-  assertEquals(one.refuses("10.1.1.1", 4), "there are 4 connections to its address already");
-  assertEquals(one.refuses("127.0.0.1", 50), null);
+  assertEquals(one.refuses("10.1.1.1", { connections: 4, now: 0 }), "there are 4 connections to its address already");
+  assertEquals(one.refuses("127.0.0.1", { connections: 50, now: 0 }), null);
 });
 
 Deno.test("ConnectionManager forgets who connected to us and was never named, however many they are", () => {

@@ -5,6 +5,7 @@
  */
 
 import type { Bytes } from "../base/bytes.ts";
+import { lockFile } from "./deno_lock.ts";
 import { FileError, isFileFault, toFileError } from "./file_errors.ts";
 import type { FileHandle, FileInfo, FileSystem } from "./platform.ts";
 
@@ -81,12 +82,13 @@ export const denoFiles: FileSystem = {
     }
   },
 
-  async writeFile(path, bytes) {
+  async writeFile(path, bytes, { alone } = { alone: false }) {
     // Another process may be writing the same file at this moment.
-    const draft = `${path}.${crypto.randomUUID().slice(0, 8)}.new`;
-    const file = await denoFiles.open(draft, "create");
+    const draft = alone ? `${path}.new` : `${path}.${crypto.randomUUID().slice(0, 8)}.new`;
+    const file = await denoFiles.open(draft, alone ? "write" : "create");
     try {
       try {
+        await file.truncate(0);
         await file.write(bytes, 0);
         await file.sync();
       } finally {
@@ -98,6 +100,10 @@ export const denoFiles: FileSystem = {
       await denoFiles.remove(draft).catch(() => {}); // the first failure is the one to tell
       throw error;
     }
+  },
+
+  lock(path, { patience }) {
+    return lockFile(path, patience);
   },
 
   realPath(path) {

@@ -169,8 +169,8 @@ export class Storage {
       if (!this.#readOnly) this.#startSettling();
       return this.#have.clone();
     } catch (error) {
-      this.#keeper?.stop();
       await this.#disk.close().catch(() => {}); // the first failure is the one to tell
+      await this.#keeper?.letGo();
       throw error;
     }
   }
@@ -273,12 +273,14 @@ export class Storage {
     await attempt(() => this.#disk.close());
     this.#clean = failures.length === 0;
     if (this.#opened) await this.saveState();
+    await this.#keeper?.letGo();
     if (failures.length > 0) throw failures[0];
   }
 
   async #loadState(): Promise<ResumeState | null> {
     const { pieceCount, files } = this.#map.layout;
-    const state = await this.#keeper?.load({ pieceCount, fileCount: files.length }, this.#disk.root) ?? null;
+    const shape = { pieceCount, fileCount: files.length };
+    const state = await this.#keeper?.load(shape, { folder: this.#disk.root, alone: !this.#readOnly }) ?? null;
     return state !== null && state.infoHash.equals(this.#options.infoHash) && state.folder === this.#disk.root
       ? state
       : null;

@@ -19,6 +19,7 @@ export const OPERATIONS = [
   "list",
   "readFile",
   "writeFile",
+  "lock",
   "realPath",
   "handle.read",
   "handle.write",
@@ -141,8 +142,12 @@ export class FaultFiles implements FileSystem {
     return this.#do({ operation: "readFile", path }, () => this.#inner.readFile(path, maxBytes));
   }
 
-  writeFile(path: string, bytes: Bytes) {
-    return this.#do({ operation: "writeFile", path }, () => this.#inner.writeFile(path, bytes));
+  writeFile(path: string, bytes: Bytes, options?: { readonly alone: boolean }) {
+    return this.#do({ operation: "writeFile", path }, () => this.#inner.writeFile(path, bytes, options));
+  }
+
+  lock(path: string, options: { readonly patience: number }) {
+    return this.#do({ operation: "lock", path }, () => this.#inner.lock(path, options));
   }
 
   realPath(path: string) {

@@ -6,7 +6,7 @@
 
 import type { Bytes } from "../../src/base/bytes.ts";
 import { FileError, type FileFault } from "../../src/platform/file_errors.ts";
-import type { FileHandle, FileInfo, FileSystem, OpenMode } from "../../src/platform/platform.ts";
+import type { FileHandle, FileInfo, FileLock, FileSystem, OpenMode } from "../../src/platform/platform.ts";
 import { type FileNode, MemoryTree, newFile, type PowerLoss, putWithFolders, resize } from "./memory_tree.ts";
 
 /** What a call wants to do. */
@@ -20,6 +20,7 @@ export type FileOperation =
   | "list"
   | "readFile"
   | "writeFile"
+  | "lock"
   | "realPath"
   | "read"
   | "write"
@@ -76,6 +77,7 @@ export class MemoryFiles implements FileSystem {
   readonly #tree: MemoryTree;
   readonly #wallClock: () => number;
   #gate: { readonly match: (call: FileCall) => boolean; readonly queue: (() => void)[] } | null = null;
+  readonly #locks = new Set<string>();
   #dead = false;
 
   /**
@@ -251,6 +253,23 @@ export class MemoryFiles implements FileSystem {
     this.#tree.needFolder(real, "cannot write");
     const node = newFile(bytes, this.#wallClock());
     this.#tree.changeForGood((nodes) => putWithFolders(nodes, real, node));
+  }
+
+  /** Doesn't wait, whatever the patience. */
+  async lock(path: string): Promise<FileLock | null> {
+    await this.#enter("lock", path);
+    if (this.#locks.has(path)) return null;
+    this.#locks.add(path);
+    const node = newFile(new Uint8Array(0), this.#wallClock());
+    this.#tree.needFolder(path, "cannot lock");
+    this.#tree.change((nodes) => nodes.set(path, node));
+    return {
+      release: () => {
+        this.#locks.delete(path);
+        this.#tree.change((nodes) => nodes.delete(path));
+        return Promise.resolve();
+      },
+    };
   }
 
   async realPath(path: string): Promise<string> {

@@ -8,6 +8,7 @@ import { formatAddress, type PeerAddress } from "../base/address.ts";
 import { equalBytes } from "../base/bytes.ts";
 import { messageOf, ShoalError } from "../base/errors.ts";
 import {
+  CROWD_PER_SECOND,
   HANDSHAKE_MS,
   MAX_OFFENCES,
   MESSAGE_MS,
@@ -52,6 +53,9 @@ export class PeerSet {
   #goneDown = 0;
   #goneUp = 0;
   #lastTurnover = 0;
+  /** How many came lately when there was no room; leaks. */
+  #crowd = 0;
+  #crowdSeen = 0;
   #stopped = false;
 
   /**
@@ -145,6 +149,9 @@ export class PeerSet {
     const now = this.#platform.now();
     const refused = this.#refusesHost(host);
     if (refused !== null || !this.#manager.isFull(now, { incoming: true })) return refused;
+    const leaked = CROWD_PER_SECOND * (now - this.#crowdSeen) / 1000;
+    this.#crowd = Math.min(2 * CROWD_PER_SECOND, Math.max(0, this.#crowd - leaked) + 1);
+    this.#crowdSeen = now;
     return this.#expendable(now) ? null : FULL;
   }
 
@@ -227,7 +234,7 @@ export class PeerSet {
   #makeRoom(now: number): void {
     const peer = this.#expendable(now);
     if (!peer) return;
-    if (!isMute(peer, now)) this.#lastTurnover = now;
+    if (!isMute(peer)) this.#lastTurnover = now;
     peer.output.close("it has been of no use for long, and others wait");
   }
 
@@ -236,7 +243,8 @@ export class PeerSet {
     const counts = new Map<string, number>();
     for (const { address } of this.#links.keys()) counts.set(address.host, (counts.get(address.host) ?? 0) + 1);
     const all = [...this.#links.keys()].sort((a, b) => a.lastPayload - b.lastPayload);
-    const mute = all.filter((peer) => isMute(peer, now))
+    const patience = this.#crowd > CROWD_PER_SECOND ? 0 : MUTE_MS;
+    const mute = all.filter((peer) => isMute(peer) && now - peer.lastPayload > patience)
       .sort((a, b) => counts.get(b.address.host)! - counts.get(a.address.host)!);
     if (mute.length > 0) return mute[0]!;
     const [useless] = all;
@@ -328,9 +336,9 @@ const FULL = "there is no room for more connections";
 /** Reason for closing a connection in which two ends that have everything have met. */
 export const USELESS = "neither side needs anything";
 
-/** Neither end wants anything from the other, and that has been so for a while. */
-function isMute(peer: Peer, now: number): boolean {
-  return !peer.interested && !peer.amInterested && now - peer.lastPayload > MUTE_MS;
+/** Neither end wants anything from the other. */
+function isMute(peer: Peer): boolean {
+  return !peer.interested && !peer.amInterested;
 }
 
 function isLarger(a: Uint8Array, b: Uint8Array): boolean {

@@ -8,8 +8,10 @@ import type { Platform, Timer } from "../platform/platform.ts";
 import type { LeaveRequest, Loss, Terminal } from "../platform/terminal.ts";
 import { EXIT_DONE, EXIT_INTERRUPTED, EXIT_STORAGE } from "./exit_codes.ts";
 
-/** Milliseconds after the first request at which the program is gone, come what may. */
-const GONE_MS = 2950;
+/** Milliseconds after the first request at which the program leaves, come what may; three seconds less the last words. */
+const GONE_MS = 2850;
+/** Milliseconds that the last words may take when the program leaves before its work has been brought in order. */
+const LAST_WORDS_MS = 100;
 /**
  * Milliseconds within which several requests are one: `timeout` sends its signal to the program and then to its whole
  * process group, and a window that closes is told by the system and again by the shell.
@@ -32,9 +34,12 @@ export class Departure {
   #askedAt: number | null = null;
   #code: number = EXIT_DONE;
   #nothingLeft = false;
+  #hasty = false;
 
   /** Is told once, as soon as the program is to leave. */
   tell: (reason: DepartureReason) => void = () => {};
+  /** Leaves the terminal as it should be. Called when the program leaves before its work has been brought in order. */
+  lastWords: () => Promise<void> = () => Promise.resolve();
 
   /** @param surroundings `platform`: clock and timers. `terminal`: where requests come from. */
   constructor(surroundings: {
@@ -103,18 +108,26 @@ export class Departure {
   #asked(request: LeaveRequest): void {
     const now = this.#platform.now();
     const again = this.#askedAt !== null && now - this.#askedAt >= SAME_MS && request !== "hangup";
-    // Whoever presses Ctrl-C again has waited long enough.
-    if (again || this.#nothingLeft) this.#terminal.exit(EXIT_INTERRUPTED);
     this.#askedAt ??= now;
-    this.#begin(request);
+    // Whoever presses Ctrl-C again has waited long enough.
+    if (again || this.#nothingLeft) this.#leaveNow(EXIT_INTERRUPTED);
+    else this.#begin(request);
   }
 
   #begin(reason: DepartureReason): void {
     if (this.signal.aborted) return;
     this.#code = reason === "failed" ? EXIT_STORAGE : EXIT_INTERRUPTED;
     // Whatever hangs, be it only a reader of our output that has stopped reading.
-    this.#timer = this.#platform.after(GONE_MS, () => this.#terminal.exit(this.#code));
+    this.#timer = this.#platform.after(GONE_MS, () => this.#leaveNow(this.#code));
     this.tell(reason);
     this.#abort.abort();
+  }
+
+  #leaveNow(code: number): void {
+    if (this.#hasty || this.#nothingLeft) this.#terminal.exit(code);
+    this.#hasty = true;
+    this.#timer?.cancel();
+    this.#timer = this.#platform.after(LAST_WORDS_MS, () => this.#terminal.exit(code));
+    void this.lastWords().then(() => this.#terminal.exit(code));
   }
 }

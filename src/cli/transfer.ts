@@ -21,7 +21,7 @@ import { openView } from "./views.ts";
 /** Milliseconds that stopping may take after Ctrl-C; what isn't done by then is left. */
 const STOP_MS = 2500;
 /** Milliseconds after which the program leaves even if the session doesn't come to an end. */
-const LEAVE_MS = 2900;
+const LEAVE_MS = 2800;
 
 /** What to run. */
 export interface Transfer {
@@ -100,6 +100,7 @@ class Run {
       resumable: this.#transfer.keeps ?? false,
     });
     departure.tell = (reason) => view.note(farewell(reason));
+    departure.lastWords = () => view.close();
     departure.listen();
     let session: SessionLike | null = null;
     let unsubscribe = () => {};
@@ -125,6 +126,7 @@ class Run {
       unsubscribe();
       await view.close();
       departure.tell = () => {};
+      departure.lastWords = () => Promise.resolve();
     }
     return errors;
   }

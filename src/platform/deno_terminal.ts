@@ -88,9 +88,9 @@ export class TextOutput implements Output {
 
   #lose(error: unknown): void {
     this.#closed = true;
-    if (this.isTerminal && error instanceof Error && "code" in error && error.code === "EIO") return; // it was closed
+    const closedTerminal = this.isTerminal && error instanceof Error && "code" in error && error.code === "EIO";
     // Whoever closes the reading end, as `head` does, has seen enough; anything else is told by flush().
-    const unread = error instanceof Deno.errors.BrokenPipe;
+    const unread = closedTerminal || error instanceof Deno.errors.BrokenPipe;
     if (!unread) this.#failure = error;
     for (const listener of this.#listeners) listener(unread ? "unread" : "failed");
   }

@@ -76,7 +76,7 @@ export interface TerminalSize {
   readonly rows: number;
 }
 
-/** How an output was lost: its reader closed it, or it failed, as a full disk does. */
+/** How an output was lost: its reader or its terminal is gone, or it failed, as a full disk does. */
 export type Loss = "unread" | "failed";
 
 /** One way out for text. What is written after its loss goes nowhere. */
@@ -95,8 +95,7 @@ export interface Output {
    */
   flush(): Promise<void>;
   /**
-   * Calls `listener`, once, when nothing more can be written. A terminal that is no longer there doesn't count: whoever
-   * goes on without one was told to.
+   * Calls `listener`, once, when nothing more can be written.
    *
    * @returns Takes the listener away again.
    */

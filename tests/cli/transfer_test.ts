@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertFalse, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertFalse, assertMatch, assertStringIncludes } from "@std/assert";
 import { ShoalError } from "../../src/base/errors.ts";
 import type { SessionEvent } from "../../src/session/types.ts";
 import { settle } from "../support/virtual_clock.ts";
@@ -125,9 +125,9 @@ Deno.test("Ctrl-C leaves within three seconds even if nobody reads what is writt
     const { code } = await world.start("a.torrent", ...args);
     world.terminal[output].block();
     world.terminal.leave();
-    await world.clock.play(2900);
-    assertEquals(world.terminal.exited, null, "what waits for a reader has no chance");
-    await world.clock.play(100);
+    await world.clock.play(2800);
+    assertEquals(world.terminal.exited, null);
+    await world.clock.play(200);
     assertEquals(world.terminal.exited, output === "stdout" ? 130 : null);
     world.terminal[output].release();
     assertEquals(await code, 130);
@@ -143,9 +143,30 @@ Deno.test("Ctrl-C again leaves at once", async () => {
   await world.clock.play(200);
   assertEquals(world.terminal.exited, null);
   world.terminal.leave();
+  await settle();
   assertEquals(world.terminal.exited, 130);
   await world.clock.play(3000);
   await code;
+});
+
+Deno.test("Ctrl-C again in the live table takes the table away, unless the terminal takes nothing", async () => {
+  for (const blocked of [false, true]) {
+    const world = new World({ isTerminal: true, env: { TERM: "xterm", NO_COLOR: "1" } });
+    world.session.stuck = true;
+    const { code } = await world.start("a.torrent");
+    if (blocked) world.terminal.stdout.block();
+    world.terminal.leave();
+    await world.clock.play(200);
+    world.terminal.leave();
+    await world.clock.play(99);
+    assertEquals(world.terminal.exited, blocked ? null : 130);
+    await world.clock.play(1);
+    assertEquals(world.terminal.exited, 130);
+    assertMatch(world.terminal.stdout.text.split("\x1b[J").at(-1)!, /(^|\n)a\n {2}stopped at 50\.0% [^]*\n[^\n]*$/);
+    await world.clock.play(3000);
+    world.terminal.stdout.release();
+    await code;
+  }
 });
 
 Deno.test("a signal that comes twice is one request, and a window closes only once", async () => {
@@ -175,7 +196,7 @@ Deno.test("Ctrl-C after the work, while trackers are told, lets that end and the
   world.terminal.leave();
   await settle();
   assertEquals(world.terminal.exited, null);
-  await world.clock.play(2900);
+  await world.clock.play(2800);
   assertEquals([await code, world.terminal.exited], [0, null]);
   assertClean(world);
 });
@@ -255,15 +276,19 @@ Deno.test("an output that fails, as on a full disk, ends a download in good orde
   assertClean(world);
 });
 
-Deno.test("a dumb terminal gets plain lines", async () => {
-  const world = new World({ isTerminal: true, env: { TERM: "dumb" } });
+for (const env of [{ TERM: "dumb" }, { TERM: "" }, {}]) {
+  Deno.test(`a terminal with ${JSON.stringify(env)} gets plain lines`, () => plainLines(env));
+}
+
+async function plainLines(env: Readonly<Record<string, string>>): Promise<void> {
+  const world = new World({ isTerminal: true, env });
   const { code } = await world.start("a.torrent");
   await world.clock.play(5000);
   world.session.added[0]!.finish();
   assertEquals(await code, 0);
   assertFalse(world.terminal.stdout.text.includes("\x1b"));
   assertStringIncludes(world.terminal.stdout.text, "a: 50.0% (1.9 / 3.73 GiB), 11.4 MiB/s down");
-});
+}
 
 Deno.test("--timeout gives up when nothing has arrived for so long, and says what the tracker said", async () => {
   const world = new World();

@@ -71,11 +71,11 @@ Deno.test("TextOutput tells of a device that is full, at once and by flush()", a
   assertEquals(told, ["failed"]);
 });
 
-Deno.test("TextOutput takes no notice of a terminal that was closed, for whoever goes on without one means to", async () => {
+Deno.test("TextOutput takes a terminal that was closed for a reader that went away", async () => {
   const eio = Object.assign(new Error("Input/output error (os error 5)"), { code: "EIO" });
   const { output, told } = await lost(eio, true);
   await output.flush();
-  assertEquals(told, []);
+  assertEquals(told, ["unread"]);
   const file = await lost(eio);
   await assertRejects(() => file.output.flush(), ShoalError, "Input/output error");
 });

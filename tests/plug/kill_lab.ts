@@ -54,9 +54,13 @@ export interface RunPlan {
   readonly trap?: Trap;
   /** Kills it when so many bytes of payload have been sent to it. */
   readonly afterBytes?: number;
+  /** What `afterBytes` does instead of killing it; something else has to kill it then, or it ends by itself. */
+  readonly signal?: Deno.Signal;
   /** Kills it so many milliseconds after its start. */
   readonly afterTime?: number;
-  /** Kills it when something happens in a folder. */
+  /** Whether somebody has put files that aren't whole under final names. */
+  readonly strays?: boolean;
+  /** Kills it when something happens in a folder; with `signal`, only after that. */
   readonly upon?: { readonly folder: string; readonly event: (event: Deno.FsEvent) => boolean };
 }
 
@@ -190,9 +194,8 @@ export class KillLab {
   kills = 0;
   /** Payload bytes that were sent and weren't on disk after a kill, for each kill. */
   readonly lost: number[] = [];
-  readonly #folder: string;
-  /** Bytes of pieces that are on disk. */
-  #there = 0;
+  /** Where everything is. */
+  readonly folder: string;
 
   /**
    * @param seed Where it comes from.
@@ -200,7 +203,7 @@ export class KillLab {
    */
   constructor(seed: Seed, folder: string) {
     this.seed = seed;
-    this.#folder = folder;
+    this.folder = folder;
     this.out = `${folder}/out`;
     this.state = `${folder}/state/shoal`;
     Deno.mkdirSync(this.out, { recursive: true });
@@ -222,19 +225,18 @@ export class KillLab {
    * Runs the download until it is killed, then looks at what is there.
    *
    * @param plan When to kill it.
-   * @returns Whether it was killed; if not, it has finished.
+   * @returns Whether it was killed; if not, it has finished, or was interrupted before.
    * @throws {Error} If anything under a final name is wrong, or if it ends in any other way.
    */
   async run(plan: RunPlan): Promise<boolean> {
     const sent = this.seed.uploaded;
+    const before = await this.#bytesThere();
     const { code, stderr } = await this.#start(plan);
-    assert(code === 137 || code === 0, `it ended with code ${code}: ${stderr.join(" ")}`);
-    await this.assertNamesRight();
-    const before = this.#there;
-    this.#there = await this.#bytesThere();
-    if (code === 0) return false;
+    assert(code === 137 || code === 0 || code === 130, `it ended with code ${code}: ${stderr.join(" ")}`);
+    await this.#assertNamesRight(plan.strays ?? false);
+    if (code !== 137) return false;
     this.kills++;
-    this.lost.push(this.seed.uploaded - sent - (this.#there - before));
+    this.lost.push(Math.max(0, this.seed.uploaded - sent - (await this.#bytesThere() - before)));
     return true;
   }
 
@@ -255,11 +257,11 @@ export class KillLab {
     return Number(completed?.bytes) - missing;
   }
 
-  /** @throws {Error} If a file under its final name isn't right. */
-  async assertNamesRight(): Promise<void> {
-    for (const { path } of this.seed.payload.files) {
+  /** Fails if a file under its final name isn't right; `strays`: one that is too short was there before. */
+  async #assertNamesRight(strays: boolean): Promise<void> {
+    for (const { path, size } of this.seed.payload.files) {
       const found = await readIfThere(`${this.out}/${path}`);
-      if (found === null) continue;
+      if (found === null || strays && found.length < size) continue;
       const wanted = await Deno.readFile(`${this.seed.payload.folder}/${path}`);
       assert(equalBytes(found, wanted), `${path} is wrong under its final name`);
     }
@@ -268,18 +270,23 @@ export class KillLab {
   async #start(plan: RunPlan): Promise<JobResult> {
     const { seed } = this;
     const args = ["download", seed.path, "-o", this.out, "-p", "0", "--bind", HOST, "--peer", seed.address, "--json"];
-    const argv = [...trapped(plan.trap), ...SHOAL, ...args, ...OFFLINE, ...plan.args ?? []];
+    const all = [...args, ...plan.args ?? []];
     using watcher = plan.upon === undefined ? null : Deno.watchFs(plan.upon.folder);
-    await using job = new Job(argv, { name: "shoal", cwd: this.#folder, env: environment(this.#folder) });
+    await using job = startShoal(all, this.folder, trapped(plan.trap));
     const kill = () => job.signal("SIGKILL");
     let total = 0;
+    let isDone = false;
     seed.onBytes = (bytes) => {
       total += bytes;
-      if (total >= (plan.afterBytes ?? Infinity)) kill();
+      if (total < (plan.afterBytes ?? Infinity) || isDone) return;
+      isDone = true;
+      job.signal(plan.signal ?? "SIGKILL");
     };
     const timer = plan.afterTime === undefined ? undefined : setTimeout(kill, plan.afterTime);
     const watching = watcher === null ? null : (async () => {
-      for await (const event of watcher) if (plan.upon!.event(event)) kill();
+      for await (const event of watcher) {
+        if ((plan.signal === undefined || isDone) && plan.upon!.event(event)) kill();
+      }
     })();
     try {
       return await job.exit(PATIENCE);
@@ -314,6 +321,18 @@ export class KillLab {
     }
     return bytes;
   }
+}
+
+/**
+ * Starts Shoal, the compiled one or from source.
+ *
+ * @param args Its arguments.
+ * @param folder The test's folder.
+ * @param before What to start it with, such as `strace`.
+ */
+export function startShoal(args: readonly string[], folder: string, before: readonly string[] = []): Job {
+  const argv = [...before, ...SHOAL, ...args, ...OFFLINE];
+  return new Job(argv, { name: `shoal ${args[0]}`, cwd: folder, env: environment(folder) });
 }
 
 /** What to put before a program, so that the system kills it or slows it down at some of its calls. */

@@ -80,6 +80,18 @@ const KINDS: readonly Kind[] = [
     },
   },
   {
+    name: "while it stops after Ctrl-C",
+    payload: "one",
+    kill(lab, random) {
+      let left = 1 + Math.floor(random() * 4);
+      return lab.run({
+        afterBytes: someBytes(lab, random),
+        signal: "SIGINT",
+        upon: { folder: lab.state, event: () => --left === 0 },
+      });
+    },
+  },
+  {
     name: "before resume state gets its name",
     payload: "many",
     async kill(lab, random) {
@@ -97,7 +109,7 @@ const KINDS: readonly Kind[] = [
     payload: "one",
     kill: (lab, random) =>
       lab.run({
-        trap: { calls: ["write", "pwrite64"], paths: [`${lab.final(0)}.part`], from: 1 + Math.floor(random() * 40) },
+        trap: { calls: ["write", "pwrite64"], paths: [`${lab.final(0)}.part`], from: 1 + Math.floor(random() * 8) },
       }),
   },
   {
@@ -155,6 +167,7 @@ const KINDS: readonly Kind[] = [
       const upon = { folder: lab.out, event: ({ paths }: Deno.FsEvent) => paths.includes(path) };
       await lab.run({
         args: ["--check"],
+        strays: true,
         ...random() < 0.5 ? { trap: before } : { trap: { ...before, delay: 1000 }, upon },
       });
     },
@@ -219,7 +232,7 @@ testWith(
 );
 
 async function print(tallies: ReadonlyMap<string, Tally>): Promise<void> {
-  const cells = [["killed", "downloads", "kills", "in vain", "bytes to fetch again, median", "most"]];
+  const cells = [["killed", "downloads", "kills", "in vain", "bytes lost", "at most"]];
   const row = (name: string, { downloads, kills, missed, lost }: Tally) => {
     const sorted = lost.toSorted((a, b) => a - b);
     const figures = [downloads, kills, missed, sorted[sorted.length >> 1] ?? 0, sorted.at(-1) ?? 0];
@@ -234,6 +247,7 @@ async function print(tallies: ReadonlyMap<string, Tally>): Promise<void> {
     all.lost.push(...tally.lost);
   }
   row("in all", all);
+  // What had been sent and wasn't on disk yet: pieces that weren't whole, and what was still on its way.
   const lines = cells.map(([name, ...rest]) => name!.padEnd(48) + rest.map((cell) => cell.padStart(12)).join(""));
   await Deno.stdout.write(new TextEncoder().encode(`\n${lines.join("\n")}\n`));
 }

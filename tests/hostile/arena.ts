@@ -12,6 +12,7 @@ import { assertSame, makeFile, type Payload } from "../support/payload.ts";
 import { makeTorrent } from "../support/torrents.ts";
 import type { Attack, Role, Victim } from "./attack.ts";
 import type { Orders, Report } from "./attacker.ts";
+import { Relay } from "./relay.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
 
@@ -171,13 +172,19 @@ export class Arena implements AsyncDisposable {
    *
    * @param victim Which end.
    * @param sortie The attack; `null` for none.
-   * @param options `rate`: bytes a second that the attacker may send, and take.
+   * @param options `rate`: bytes a second that the attacker may send, and take. `line`: bytes a second between the honest.
    * @returns What was measured.
    */
-  async run(victim: Victim, sortie: Sortie | null, options: { readonly rate: number }): Promise<Outcome> {
+  async run(
+    victim: Victim,
+    sortie: Sortie | null,
+    options: { readonly rate: number; readonly line: number },
+  ): Promise<Outcome> {
     const [victimPort, otherPort] = [freePort(), freePort()];
+    using relay = new Relay(victim === "leecher" ? otherPort : victimPort, options.line);
     const attack = async () =>
-      sortie && await this.attack([sortie], { port: victimPort, again: sortie.attack.again ?? 100, ...options });
+      sortie &&
+      await this.attack([sortie], { port: victimPort, again: sortie.attack.again ?? 100, rate: options.rate });
     let victimJob: Job;
     let attacker: Awaited<ReturnType<typeof attack>>;
     let seconds: number;
@@ -185,14 +192,14 @@ export class Arena implements AsyncDisposable {
       await this.seed(otherPort);
       attacker = await attack();
       const named = attacker?.listening ?? [];
-      victimJob = this.download(victimPort, [...named, `127.0.0.1:${otherPort}`]);
+      victimJob = this.download(victimPort, [...named, relay.address]);
       seconds = await this.completed(victimJob, PATIENCE);
     } else {
       victimJob = await this.seed(victimPort);
       attacker = await attack();
       const begun = (line: string) => (JSON.parse(line) as Report).made !== 0 && line.includes("made");
       await attacker?.job.line(begun, { seconds: 10, what: "it has begun" });
-      seconds = await this.completed(this.download(otherPort, [`127.0.0.1:${victimPort}`]), PATIENCE);
+      seconds = await this.completed(this.download(otherPort, [relay.address]), PATIENCE);
     }
     const measured = { ...usage(victimJob.pid), attackerCpu: attacker ? usage(attacker.job.pid).victimCpu : 0 };
     const last = attacker?.job.stdout.at(-1);

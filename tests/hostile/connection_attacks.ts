@@ -65,6 +65,19 @@ export const CONNECTION_ATTACKS: readonly Attack[] = [
     },
   },
   {
+    name: "nearly all of the longest message, and no more",
+    victims: BOTH,
+    hosts: 20,
+    named: /one message/,
+    patience: 61_000,
+    run: async (line, stage) => {
+      if (!await stage.greet(line)) return;
+      void line.drain();
+      await stage.send(line, frame(ID.extended, new Uint8Array(127 * 1024), 128 * 1024));
+      await line.over;
+    },
+  },
+  {
     name: "one byte a packet",
     victims: BOTH,
     named: /brings nothing/,

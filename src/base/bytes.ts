@@ -87,7 +87,8 @@ export function utf8(text: string): Bytes {
  */
 export function fromUtf8(bytes: Uint8Array): string | null {
   // A decoder that throws at what isn't UTF-8 would do too, but a hundred times as slowly there.
-  return shortAscii(bytes) ?? (isUtf8(bytes) ? looseDecoder.decode(bytes) : null);
+  if (bytes.length <= SHORT) return shortUtf8(bytes);
+  return isUtf8(bytes) ? looseDecoder.decode(bytes) : null;
 }
 
 /**
@@ -111,20 +112,43 @@ function shortAscii(bytes: Uint8Array): string | null {
   return text;
 }
 
-/** The table of well-formed byte sequences of the Unicode standard (chapter 3, "UTF-8") as code. */
+/** Short text put together here, or `null` when it isn't UTF-8. */
+function shortUtf8(bytes: Uint8Array): string | null {
+  let text = "";
+  for (let at = 0; at < bytes.length;) {
+    const length = sequenceAt(bytes, at);
+    if (length === 0) return null;
+    const first = bytes[at]!;
+    if (length === 1) text += String.fromCharCode(first);
+    else {
+      let code = first & (0x7f >> length);
+      for (let i = 1; i < length; i++) code = (code << 6) | (bytes[at + i]! & 0x3f);
+      text += String.fromCodePoint(code);
+    }
+    at += length;
+  }
+  return text;
+}
+
 function isUtf8(bytes: Uint8Array): boolean {
   for (let at = 0; at < bytes.length;) {
-    const byte = bytes[at++]!;
-    if (byte < 0x80) continue;
-    if (byte < 0xc2 || byte > 0xf4) return false;
-    let low = byte === 0xe0 ? 0xa0 : byte === 0xf0 ? 0x90 : 0x80;
-    let high = byte === 0xed ? 0x9f : byte === 0xf4 ? 0x8f : 0xbf;
-    for (let more = byte < 0xe0 ? 1 : byte < 0xf0 ? 2 : 3; more > 0; more--) {
-      const next = bytes[at++];
-      if (next === undefined || next < low || next > high) return false;
-      low = 0x80;
-      high = 0xbf;
-    }
+    const length = bytes[at]! < 0x80 ? 1 : sequenceAt(bytes, at);
+    if (length === 0) return false;
+    at += length;
   }
   return true;
+}
+
+/** The length of the character that begins at `at`, or 0: the Unicode standard's table of well-formed sequences as code. */
+function sequenceAt(bytes: Uint8Array, at: number): number {
+  const first = bytes[at]!;
+  if (first < 0x80) return 1;
+  if (first < 0xc2 || first > 0xf4) return 0;
+  const length = first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+  if (at + length > bytes.length) return 0;
+  const second = bytes[at + 1]!;
+  if (second < (first === 0xe0 ? 0xa0 : first === 0xf0 ? 0x90 : 0x80)) return 0;
+  if (second > (first === 0xed ? 0x9f : first === 0xf4 ? 0x8f : 0xbf)) return 0;
+  for (let i = 2; i < length; i++) if ((bytes[at + i]! & 0xc0) !== 0x80) return 0;
+  return length;
 }

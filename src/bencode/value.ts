@@ -122,11 +122,13 @@ export class BencodeList implements Iterable<BencodeValue> {
    *
    * @returns The values.
    */
-  *texts(): Generator<BencodeValue | string> {
+  toTexts(): (BencodeValue | string)[] {
+    const values: (BencodeValue | string)[] = [];
     const last = this.#last;
     for (let row = this.#row + 1; row < last; row = rowAfter(this.#tape, row)) {
-      yield asciiAt(this.#tape, row) ?? valueAt(this.#tape, row);
+      values.push(asciiAt(this.#tape, row) ?? valueAt(this.#tape, row));
     }
+    return values;
   }
 
   /** The row of the closing "e". */
@@ -262,10 +264,11 @@ export class BencodeDict implements Iterable<[string, BencodeValue]> {
     if (this.#rows) return this.#rows.get(key);
     const tape = this.#tape;
     const last = rowAfter(tape, this.#row) - 1; // the row of the closing "e"
+    const length = encodedLength(key);
     let seen = 0;
     for (let row = this.#row + 1; row < last; row = rowAfter(tape, row + 1)) {
       if (seen++ === FEW_KEYS) return this.#index().get(key);
-      if (isKeyAt(tape, { row, key })) return row + 1;
+      if (endOf(tape, row) - startOf(tape, row) === length && hasKeyAt(tape, { row, key })) return row + 1;
     }
     return undefined;
   }
@@ -318,10 +321,15 @@ function payloadStart(tape: Tape, row: number): number {
   return at + 1;
 }
 
-function isKeyAt(tape: Tape, { row, key }: { row: number; key: string }): boolean {
+/** How many bytes a key takes together with its length. */
+function encodedLength(key: string): number {
+  return key.length + (key.length < 10 ? 2 : 1 + String(key.length).length);
+}
+
+/** Whether a key of the same length is the same. */
+function hasKeyAt(tape: Tape, { row, key }: { row: number; key: string }): boolean {
   const { source } = tape;
-  const start = payloadStart(tape, row);
-  if (endOf(tape, row) - start !== key.length) return false;
+  const start = endOf(tape, row) - key.length;
   for (let i = 0; i < key.length; i++) if (source[start + i] !== key.charCodeAt(i)) return false;
   return true;
 }

@@ -78,6 +78,11 @@ export class Session {
     return this.listenAddress.port;
   }
 
+  /** Bytes that pieces in flight take, of all torrents together, and how many they may. */
+  get memory(): { readonly used: number; readonly limit: number } {
+    return { used: this.#budget.used, limit: this.#budget.limit };
+  }
+
   /** Every torrent that was added and not stopped. */
   get torrents(): readonly Torrent[] {
     return [...this.#torrents.values()];

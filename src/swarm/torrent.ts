@@ -37,6 +37,12 @@ const STOP_MS = 2_000;
 /** With fewer peers than this the tracker is asked for more as soon as it allows. */
 const FEW_PEERS = 10;
 
+/**
+ * Peers that a tracker is asked for when there is no room for any: all that are connected may be of no use, and those that
+ * could take their place have to be known.
+ */
+const SPARE_PEERS = 10;
+
 /** What a torrent is made of. */
 export interface TorrentOptions {
   /** The outside. */
@@ -121,7 +127,7 @@ export class Torrent implements PeerHost {
       progress: () => ({ uploaded: this.uploaded, downloaded: this.downloaded, left: meta.size - this.verified }),
       onPeers: (addresses) => this.#peers.add(addresses),
       onReport: (report) => options.emit({ event: "tracker", report }),
-      wantedPeers: () => this.have.isFull ? 0 : this.#peers.room,
+      wantedPeers: () => this.have.isFull ? 0 : Math.max(this.#peers.room, SPARE_PEERS),
     });
   }
 

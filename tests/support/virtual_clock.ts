@@ -11,7 +11,9 @@ import type { Platform, Timer } from "../../src/platform/platform.ts";
 /** One timer that waits. */
 interface Pending {
   readonly due: number;
-  /** Order of starting, so that timers due at the same moment run as they were started. */
+  /** Decides among timers that are due at the same moment, lowest first. */
+  readonly rank: number;
+  /** Order of starting, so that timers due at the same moment, of the same rank, run as they were started. */
   readonly order: number;
   readonly run: () => void;
 }
@@ -54,6 +56,15 @@ export class VirtualClock implements Pick<Platform, "now" | "wallClock" | "after
     this.#state = (options.seed ?? 1) | 0;
   }
 
+  /** When the next timer is due; Infinity when none waits. */
+  get nextDue(): number {
+    for (let next = this.#heap[0]; next !== undefined; next = this.#heap[0]) {
+      if (this.#waiting.has(next)) return next.due;
+      this.#pop(); // it was cancelled
+    }
+    return Infinity;
+  }
+
   /** How many timers wait to run. */
   get pending(): number {
     return this.#waiting.size;
@@ -74,10 +85,11 @@ export class VirtualClock implements Pick<Platform, "now" | "wallClock" | "after
    *
    * @param milliseconds From now; below 0 counts as 0.
    * @param run What to do then.
+   * @param rank Decides among timers that are due at the same moment, lowest first; 0 when absent.
    * @returns The timer.
    */
-  after(milliseconds: number, run: () => void): Timer {
-    const pending = { due: this.#now + Math.max(0, milliseconds), order: this.#started++, run };
+  after(milliseconds: number, run: () => void, rank = 0): Timer {
+    const pending = { due: this.#now + Math.max(0, milliseconds), rank, order: this.#started++, run };
     this.#waiting.add(pending);
     this.#push(pending);
     return { cancel: () => void this.#waiting.delete(pending) };
@@ -122,6 +134,12 @@ export class VirtualClock implements Pick<Platform, "now" | "wallClock" | "after
     const end = this.#now + milliseconds;
     do await settle(); while (this.#step(end));
     this.#now = end;
+  }
+
+  /** Goes to the moment at which the next timer is due and runs all that are due then, those included that these start. */
+  runNext(): void {
+    const due = this.nextDue;
+    if (due < Infinity) { while (this.#step(due)) { /* until nothing is due */ } }
   }
 
   /**
@@ -204,5 +222,6 @@ function byMessage(): Promise<void> {
 }
 
 function isSooner(a: Pending, b: Pending): boolean {
-  return a.due < b.due || (a.due === b.due && a.order < b.order);
+  if (a.due !== b.due) return a.due < b.due;
+  return a.rank !== b.rank ? a.rank < b.rank : a.order < b.order;
 }

@@ -1,0 +1,357 @@
+/**
+ * Disks in memory, with the time that they take and the faults that they have. What is right costs no memory: a page
+ * that holds what the torrent says it should is only marked so.
+ *
+ * @module
+ */
+
+import type { Bytes } from "../../src/base/bytes.ts";
+import { FileError, type FileFault } from "../../src/platform/file_errors.ts";
+import type { FileHandle, FileInfo, FileSystem, OpenMode } from "../../src/platform/platform.ts";
+import { sameBytes } from "./truth.ts";
+
+const PAGE = 16 * 1024;
+
+/** How a disk behaves. */
+export interface DiskProfile {
+  /** Milliseconds for each call; Infinity never. */
+  readonly latency: number;
+  /** Bytes a second. */
+  readonly speed: number;
+  /** Bytes that fit. */
+  readonly room: number;
+}
+
+/** A disk that takes no time and never fills up. */
+export const PERFECT_DISK: DiskProfile = { latency: 0, speed: Infinity, room: Infinity };
+
+/** What a disk needs. */
+export interface SimFilesOptions {
+  /** How it behaves. */
+  readonly profile: DiskProfile;
+  /** What should be in a file in the end, by path; `null` for those that are nobody's business. */
+  expected(path: string): Bytes | null;
+  /** Time now, in milliseconds since 1970. */
+  wallClock(): number;
+  /** Waits; the disk does one thing after the other. */
+  wait(milliseconds: number): Promise<void>;
+}
+
+/** What one call wants. */
+export interface DiskCall {
+  readonly operation: string;
+  readonly path: string;
+  readonly size: number;
+}
+
+/** A file's contents, page by page. */
+class Content {
+  size = 0;
+  modified = 0;
+  readonly id: string;
+  readonly #expected: Bytes | null;
+  /** By page: own bytes, `true` when as expected; nothing when all zeros. */
+  readonly #pages = new Map<number, Bytes | true>();
+
+  constructor(id: string, expected: Bytes | null) {
+    this.id = id;
+    this.#expected = expected;
+  }
+
+  /** Bytes that the disk has to hold. */
+  get used(): number {
+    return this.#pages.size * PAGE;
+  }
+
+  /** Whether a stretch holds what it should. */
+  isRight(from: number, end: number): boolean {
+    if (!this.#expected || end > this.size) return false;
+    for (let page = Math.floor(from / PAGE); page * PAGE < end; page++) {
+      if (this.#pages.get(page) === true) continue;
+      const first = Math.max(from, page * PAGE);
+      const last = Math.min(end, (page + 1) * PAGE);
+      const own = new Uint8Array(last - first);
+      this.read(own, first);
+      if (!sameBytes(own, this.#expected.subarray(first, last))) return false;
+    }
+    return true;
+  }
+
+  read(into: Bytes, position: number): number {
+    const end = Math.min(this.size, position + into.length);
+    for (let at = position; at < end;) {
+      const number = Math.floor(at / PAGE);
+      const stop = Math.min(end, (number + 1) * PAGE);
+      const page = this.#pages.get(number);
+      const target = into.subarray(at - position, stop - position);
+      if (page === undefined) target.fill(0);
+      else if (page === true) target.set(this.#expected!.subarray(at, stop));
+      else target.set(page.subarray(at - number * PAGE, stop - number * PAGE));
+      at = stop;
+    }
+    return Math.max(0, end - position);
+  }
+
+  write(from: Bytes, position: number): void {
+    const end = position + from.length;
+    this.size = Math.max(this.size, end);
+    for (let at = position; at < end;) {
+      const number = Math.floor(at / PAGE);
+      const start = number * PAGE;
+      const stop = Math.min(end, start + PAGE);
+      this.#writePage(number, from.subarray(at - position, stop - position), at - start);
+      at = stop;
+    }
+  }
+
+  resize(size: number): void {
+    for (const number of [...this.#pages.keys()]) {
+      if (number * PAGE >= size) this.#pages.delete(number);
+      else if ((number + 1) * PAGE > size && size < this.size) this.#own(number).fill(0, size - number * PAGE);
+    }
+    this.size = size;
+  }
+
+  /** Flips one bit, as bad memory and bad cables do. */
+  flip(at: number): void {
+    const page = this.#own(Math.floor(at / PAGE));
+    page[at % PAGE]! ^= 1;
+  }
+
+  #writePage(number: number, part: Bytes, at: number): void {
+    const wanted = this.#expected?.subarray(number * PAGE, (number + 1) * PAGE);
+    const right = wanted !== undefined && sameBytes(part, wanted.subarray(at, at + part.length));
+    const there = this.#pages.get(number);
+    if (right && (there === true || part.length === wanted.length)) return void this.#pages.set(number, true);
+    const own = this.#own(number);
+    own.set(part, at);
+    if (right && sameBytes(own.subarray(0, wanted.length), wanted)) this.#pages.set(number, true);
+  }
+
+  #own(number: number): Bytes {
+    const there = this.#pages.get(number);
+    if (there instanceof Uint8Array) return there;
+    const page = new Uint8Array(PAGE);
+    if (there === true) page.set(this.#expected!.subarray(number * PAGE, (number + 1) * PAGE));
+    this.#pages.set(number, page);
+    return page;
+  }
+}
+
+/** A disk with absolute paths and no links. */
+export class SimFiles implements FileSystem {
+  /** Bytes that fit; may be changed at any time. */
+  room: number;
+  /** Asked before each call: a fault makes it fail. */
+  fault: (call: DiskCall) => FileFault | null = () => null;
+  /** Told of every file that got a new name. */
+  renamed: (path: string) => void = () => {};
+  /** Handles that are open. */
+  readonly #open = new Set<FileHandle>();
+  readonly #options: SimFilesOptions;
+  readonly #files = new Map<string, Content>();
+  readonly #folders = new Set<string>(["/"]);
+  #lastId = 0;
+
+  /** @param options How it behaves, and what should be on it. */
+  constructor(options: SimFilesOptions) {
+    this.#options = options;
+    this.room = options.profile.room;
+  }
+
+  /** How many handles are open. */
+  get openHandles(): number {
+    return this.#open.size;
+  }
+
+  /** The program that had them open is gone. */
+  forgetHandles(): void {
+    this.#open.clear();
+  }
+
+  /** Every path of a file, sorted. */
+  get paths(): string[] {
+    return [...this.#files.keys()].sort();
+  }
+
+  /** Whether a stretch of a file holds what it should; without a call. */
+  isRight(path: string, from: number, end: number): boolean {
+    return this.#files.get(path)?.isRight(from, end) ?? false;
+  }
+
+  /** Size of a file, or -1; without a call. */
+  sizeOf(path: string): number {
+    return this.#files.get(path)?.size ?? -1;
+  }
+
+  /** Puts a stretch of what is expected there, without a call. */
+  plant(path: string, options: { readonly from: number; readonly end: number; readonly size: number }): void {
+    const folder = path.slice(0, path.lastIndexOf("/"));
+    for (let at = folder; at !== ""; at = at.slice(0, at.lastIndexOf("/"))) this.#folders.add(at);
+    const file = this.#files.get(path) ?? this.#create(path);
+    const data = this.#options.expected(path);
+    if (!data) throw new Error(`nothing is expected at ${path}`);
+    file.resize(options.size);
+    file.write(data.slice(options.from, options.end), options.from);
+  }
+
+  /** Flips one bit of a file. */
+  flip(path: string, at: number): void {
+    this.#files.get(path)!.flip(at);
+  }
+
+  async open(path: string, mode: OpenMode): Promise<FileHandle> {
+    await this.#enter("open", path);
+    let file = this.#files.get(path);
+    if (this.#folders.has(path)) throw new FileError("is-a-folder", { what: "cannot open", path });
+    if (file && mode === "create") throw new FileError("exists", { what: "cannot open", path });
+    if (!file) {
+      if (mode === "read" || mode === "update") throw new FileError("missing", { what: "cannot open", path });
+      this.#needFolder(path);
+      file = this.#create(path);
+    }
+    const handle = this.#handle(path, file);
+    this.#open.add(handle);
+    return handle;
+  }
+
+  async stat(path: string): Promise<FileInfo | null> {
+    await this.#enter("stat", path);
+    if (this.#folders.has(path)) return { kind: "folder", size: 0, modified: 0, id: null };
+    const file = this.#files.get(path);
+    return file ? infoOf(file) : null;
+  }
+
+  async rename(from: string, to: string): Promise<void> {
+    await this.#enter("rename", from);
+    const file = this.#files.get(from);
+    if (!file) throw new FileError("missing", { what: "cannot rename", path: from });
+    this.#needFolder(to);
+    this.#files.delete(from);
+    this.#files.set(to, file);
+    this.renamed(to);
+  }
+
+  async makeFolder(path: string): Promise<void> {
+    await this.#enter("makeFolder", path);
+    for (let at = path; at !== ""; at = at.slice(0, at.lastIndexOf("/"))) this.#folders.add(at);
+  }
+
+  link(_target: string, path: string): Promise<void> {
+    return Promise.reject(new FileError("other", { what: "cannot link", path, cause: new Error("no links here") }));
+  }
+
+  async remove(path: string): Promise<void> {
+    await this.#enter("remove", path);
+    for (const name of [...this.#files.keys()]) {
+      if (name === path || name.startsWith(`${path}/`)) this.#files.delete(name);
+    }
+    this.#folders.delete(path);
+  }
+
+  async list(path: string): Promise<string[]> {
+    await this.#enter("list", path);
+    const start = `${path}/`.replace("//", "/");
+    return [...this.#files.keys(), ...this.#folders]
+      .filter((name) => name.startsWith(start) && name !== start && !name.slice(start.length).includes("/"))
+      .map((name) => name.slice(start.length)).sort();
+  }
+
+  async readFile(path: string, maxBytes: number): Promise<Bytes> {
+    await this.#enter("readFile", path);
+    const file = this.#files.get(path);
+    if (!file) throw new FileError("missing", { what: "cannot read", path });
+    if (file.size > maxBytes) throw new FileError("too-large", { what: "cannot read", path });
+    const bytes = new Uint8Array(file.size);
+    file.read(bytes, 0);
+    return bytes;
+  }
+
+  async writeFile(path: string, bytes: Bytes): Promise<void> {
+    await this.#enter("writeFile", path, bytes.length);
+    this.#needFolder(path);
+    this.#needRoom(bytes.length, path);
+    const file = this.#create(path);
+    file.write(bytes.slice(), 0);
+  }
+
+  async realPath(path: string): Promise<string> {
+    await this.#enter("realPath", path);
+    if (!this.#files.has(path) && !this.#folders.has(path)) {
+      throw new FileError("missing", { what: "cannot find", path });
+    }
+    return path;
+  }
+
+  #handle(path: string, file: Content): FileHandle {
+    let tail: Promise<unknown> = Promise.resolve();
+    let closed = false;
+    const turn = <T>(operation: string, size: number, work: () => T): Promise<T> => {
+      if (closed) throw new Error(`${operation} on a closed handle of ${path}`);
+      const result = tail.then(() => this.#enter(operation, path, size)).then(work);
+      tail = result.then(() => {}, () => {});
+      return result;
+    };
+    const touch = () => void (file.modified = this.#options.wallClock());
+    const handle: FileHandle = {
+      read: (into, position) => turn("read", into.length, () => file.read(into, position)),
+      write: (from, position) =>
+        turn("write", from.length, () => {
+          touch();
+          const fits = this.#roomFor(from.length);
+          file.write(fits < from.length ? from.subarray(0, fits) : from, position);
+          if (fits < from.length) throw new FileError("full", { what: "cannot write", path });
+        }),
+      truncate: (size) =>
+        turn("truncate", 0, () => {
+          touch();
+          file.resize(size);
+        }),
+      stat: () => turn("stat", 0, () => infoOf(file)),
+      sync: () => turn("sync", 0, () => {}),
+      close: () => {
+        const closing = turn("close", 0, () => {}).finally(() => void this.#open.delete(handle));
+        closed = true;
+        return closing;
+      },
+    };
+    return handle;
+  }
+
+  async #enter(operation: string, path: string, size = 0): Promise<void> {
+    const { latency, speed } = this.#options.profile;
+    const fault = this.fault({ operation, path, size });
+    const time = latency + 1000 * size / speed;
+    if (time > 0) await this.#options.wait(time);
+    else await Promise.resolve();
+    if (fault !== null) throw new FileError(fault, { what: `cannot ${operation}`, path });
+  }
+
+  #roomFor(bytes: number): number {
+    if (this.room === Infinity) return bytes;
+    let used = 0;
+    for (const file of this.#files.values()) used += file.used;
+    // A whole page is counted for a part of one: what matters is that a full disk is full.
+    return Math.max(0, Math.min(bytes, this.room - used));
+  }
+
+  #needRoom(bytes: number, path: string): void {
+    if (this.#roomFor(bytes) < bytes) throw new FileError("full", { what: "cannot write", path });
+  }
+
+  #create(path: string): Content {
+    const file = new Content(`${++this.#lastId}`, this.#options.expected(path));
+    file.modified = this.#options.wallClock();
+    this.#files.set(path, file);
+    return file;
+  }
+
+  #needFolder(path: string): void {
+    const parent = path.slice(0, path.lastIndexOf("/")) || "/";
+    if (!this.#folders.has(parent)) throw new FileError("missing", { what: "cannot open", path });
+  }
+}
+
+function infoOf(file: Content): FileInfo {
+  return { kind: "file", size: file.size, modified: file.modified, id: file.id };
+}

@@ -1,0 +1,120 @@
+/**
+ * A simulated HTTP tracker.
+ *
+ * @module
+ */
+
+import { type Bytes, utf8 } from "../../src/base/bytes.ts";
+import { parseIp } from "../../src/base/address.ts";
+import { encode } from "../../src/bencode/mod.ts";
+import { HttpError, type HttpRequest, type HttpResponse } from "../../src/platform/platform.ts";
+
+/** What a tracker is in the mood for. */
+export type TrackerMood = "up" | "silent" | "refusing" | "broken" | "rubbish";
+
+/** One announce, as the tracker got it. */
+export interface Announce {
+  readonly ip: string;
+  readonly port: number;
+  readonly event: string;
+  readonly left: number;
+  readonly uploaded: number;
+  readonly downloaded: number;
+}
+
+/** Peers by address, of one torrent. */
+export class SimTracker {
+  /** Its announce URL. */
+  readonly url: string;
+  /** How it is now. */
+  mood: TrackerMood = "up";
+  /** Seconds that it asks clients to wait. */
+  interval = 120;
+  /** Addresses that it names besides those that announced. */
+  readonly extra: { readonly ip: string; readonly port: number }[] = [];
+  /** Every announce that it heard. */
+  readonly heard: Announce[] = [];
+  readonly #peers = new Map<string, { ip: string; port: number; left: number }>();
+  readonly #random: () => number;
+
+  /**
+   * @param url Its announce URL.
+   * @param random Uniform in 0 to 1; decides whom it names.
+   */
+  constructor(url: string, random: () => number) {
+    this.url = url;
+    this.#random = random;
+  }
+
+  /** Who has announced and not left. */
+  get peerCount(): number {
+    return this.#peers.size;
+  }
+
+  /** Whether somebody at an address has announced and not left. */
+  knows(ip: string): boolean {
+    for (const peer of this.#peers.values()) if (peer.ip === ip) return true;
+    return false;
+  }
+
+  /**
+   * One request that has arrived.
+   *
+   * @param ip Who asks.
+   * @param request What it asks.
+   * @returns The answer; `null` for none, ever.
+   * @throws {HttpError} If the connection fails.
+   */
+  answer(ip: string, request: HttpRequest): HttpResponse | null {
+    if (this.mood === "silent") return null;
+    if (this.mood === "refusing") throw new HttpError("connection refused");
+    if (this.mood === "broken") return reply(503, utf8("come back later"), request.url);
+    if (this.mood === "rubbish") return reply(200, utf8("<html>hotel wifi</html>"), request.url);
+    const query = new URL(request.url.replace(/info_hash=[^&]*&peer_id=[^&]*/, "")).searchParams;
+    const number = (name: string) => Number(query.get(name) ?? 0);
+    const port = number("port");
+    const event = query.get("event") ?? "";
+    const left = number("left");
+    this.heard.push({ ip, port, event, left, uploaded: number("uploaded"), downloaded: number("downloaded") });
+    const key = `${ip}:${port}`;
+    if (event === "stopped") this.#peers.delete(key);
+    else this.#peers.set(key, { ip, port, left });
+    const peers = event === "stopped" ? [] : this.#choose(key, Math.min(50, number("numwant")), left);
+    const all = [...this.#peers.values()];
+    return reply(
+      200,
+      encode({
+        interval: this.interval,
+        "min interval": Math.min(this.interval, 30),
+        complete: all.filter((peer) => peer.left === 0).length,
+        incomplete: all.filter((peer) => peer.left > 0).length,
+        peers: compact(peers),
+      }),
+      request.url,
+    );
+  }
+
+  #choose(self: string, count: number, left: number): { ip: string; port: number }[] {
+    const others = [...this.#peers].filter(([key, peer]) => key !== self && (left > 0 || peer.left > 0));
+    const all = [...others.map(([, peer]) => peer), ...this.extra];
+    for (let i = 0; i < Math.min(count, all.length); i++) {
+      const other = i + Math.floor(this.#random() * (all.length - i));
+      [all[i], all[other]] = [all[other]!, all[i]!];
+    }
+    return all.slice(0, count);
+  }
+}
+
+function compact(peers: readonly { readonly ip: string; readonly port: number }[]): Bytes {
+  const bytes = new Uint8Array(6 * peers.length);
+  peers.forEach(({ ip, port }, i) => {
+    bytes.set(parseIp(ip)!, 6 * i);
+    bytes[6 * i + 4] = port >> 8;
+    bytes[6 * i + 5] = port & 255;
+  });
+  return bytes;
+}
+
+function reply(status: number, body: Bytes, url: string): HttpResponse {
+  return { status, headers: new Headers(), body, url };
+}

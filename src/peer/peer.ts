@@ -251,9 +251,13 @@ export class Peer implements MessageHandler {
     if (this.#uploadOnlyId !== null) this.writer.extended(this.#uploadOnlyId, Uint8Array.of(1));
   }
 
-  /** Moves blocks that it asked for into the send buffer, as far as there is room and the read cache has them. */
-  fillUploads(): void {
-    this.uploads.fill()?.then(
+  /**
+   * Moves blocks that it asked for into the send buffer, as far as there is room and the read cache has them.
+   *
+   * @param limit Bytes in the send buffer past which nothing is added.
+   */
+  fillUploads(limit: number): void {
+    this.uploads.fill(limit)?.then(
       () => this.closed || this.output.flush(),
       (error: Error) => this.output.close(`could not read what it asked for: ${error.message}`),
     );

@@ -13,6 +13,8 @@ import { frame, Recorder } from "../support/wire.ts";
 const PIECES = 10;
 const PIECE = 65536;
 const BLOCK = 16384;
+/** Bytes for one write. */
+const BATCH = 256 * 1024;
 
 /** A torrent that writes down what a peer tells it. */
 class Host implements PeerHost {
@@ -234,7 +236,7 @@ Deno.test("Peer serves what it may, and rejects the rest in the words of BEP 6",
   assertEquals(heard(peer), ["block-signal 16 3 0 16384"], "choked");
   peer.unchoke();
   say(peer, block(MessageId.request, 3, 0), block(MessageId.request, 4, 0));
-  peer.fillUploads();
+  peer.fillUploads(BATCH);
   const told = heard(peer);
   assertEquals(told.slice(0, 2), ["signal 1", "block-signal 16 4 0 16384"]);
   assert(told[2]!.startsWith("block 3 0 16384"));
@@ -291,24 +293,24 @@ Deno.test("Peer.fillUploads() waits for the disk, then goes on by itself", async
   host.cached = false;
   peer.unchoke();
   say(peer, block(MessageId.request, 1, 0));
-  peer.fillUploads();
-  peer.fillUploads();
+  peer.fillUploads(BATCH);
+  peer.fillUploads(BATCH);
   assertEquals([heard(peer), peer.uploads.size, flushes()], [["signal 1"], 1, 0]);
   host.cached = true;
   host.loaded();
   await settle();
   assertEquals(flushes(), 1);
-  peer.fillUploads();
+  peer.fillUploads(BATCH);
   assertEquals(peer.uploads.size, 0);
 });
 
-Deno.test("Peer.fillUploads() doesn't put more into the send buffer than one large write", () => {
+Deno.test("Peer.fillUploads() doesn't put more into the send buffer than it is told to", () => {
   const { host, peer } = make();
   host.have.setAll();
   peer.unchoke();
   for (let i = 0; i < 100; i++) say(peer, block(MessageId.request, i % 4, 0));
-  peer.fillUploads();
-  assert(peer.writer.length <= 256 * 1024 + BLOCK + 13, `${peer.writer.length} bytes`);
+  peer.fillUploads(BATCH);
+  assert(peer.writer.length <= BATCH + BLOCK + 13, `${peer.writer.length} bytes`);
   assert(peer.uploads.size > 80);
 });
 

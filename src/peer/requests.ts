@@ -127,6 +127,14 @@ export class Requests {
     this.#writer.blockSignal(MessageId.cancel, index, begin, length);
   }
 
+  /** Takes one request back, if it is outstanding: somebody else is to answer it. It may still be answered. */
+  withdraw(index: number, begin: number, length: number): boolean {
+    if (!this.#queue.has(index, begin, length)) return false;
+    this.#remove(index, begin, length);
+    this.#writer.blockSignal(MessageId.cancel, index, begin, length);
+    return true;
+  }
+
   /**
    * Takes requests back; what was sent already may still come.
    *

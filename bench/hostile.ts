@@ -55,9 +55,10 @@ await withScratch(async (folder) => {
     for (const [i, row] of rows.entries()) {
       if (i % BETWEEN === 0) {
         for (const victim of new Set(rows.map((one) => one.victim))) {
-          alone[victim].push(
-            await inArena({ folder, goods }, (arena) => arena.run(victim, null, { rate: RATE, line })),
-          );
+          const run = (arena: Arena) => arena.run(victim, null, { rate: RATE, line });
+          const outcome = await inArena({ folder, goods }, run);
+          alone[victim].push(outcome);
+          progress(`(none), ${victim}: ${outcome.seconds.toFixed(2)} s`);
         }
       }
       await measure({ folder, goods }, row);
@@ -96,9 +97,11 @@ async function measure(place: { readonly folder: string; readonly goods: Goods }
   try {
     const outcome = await inArena(place, (arena) => arena.run(victim, { attack, role, hosts }, { rate: RATE, line }));
     row.outcomes.push(outcome);
+    progress(`${attack.name}, ${victim}, ${role}: ${outcome.seconds.toFixed(2)} s`);
     row.said.push(...about(outcome.peerEvents, hosts).map(({ action, message }) => `${action}: ${message}`));
   } catch (error) {
     row.failures.push(String(error).split("\n")[0]!);
+    progress(`${attack.name}, ${victim}, ${role}: ${row.failures.at(-1)}`);
   }
 }
 
@@ -146,6 +149,10 @@ function summary({ attack, said, failures, outcomes }: Row): string {
 function median(numbers: readonly number[]): number {
   assert(numbers.length > 0);
   return [...numbers].sort((a, b) => a - b)[numbers.length >> 1]!;
+}
+
+function progress(text: string): void {
+  Deno.stderr.writeSync(new TextEncoder().encode(`${text}\n`));
 }
 
 function print(text: string): void {

@@ -7,7 +7,7 @@
 import { toHex, utf8 } from "../base/bytes.ts";
 import type { InfoHash } from "../base/info_hash.ts";
 import type { FileLock, Platform, Timer } from "../platform/platform.ts";
-import { inUse, noResumeState, ResumeStateError, StorageError } from "./errors.ts";
+import { inUse, noResumeState, ResumeStateError, type StorageError } from "./errors.ts";
 import {
   encodeResumeState,
   maxResumeBytes,
@@ -80,25 +80,33 @@ export class ResumeKeeper {
     const hash = await platform.sha1(utf8(folder));
     const path = `${stateFolder}/${infoHash.hex}-${toHex(hash).slice(0, 8)}`;
     this.#path = `${path}.resume`;
+    if (alone) await this.#takeLock(`${path}.lock`, folder);
     try {
-      if (alone) {
-        await this.#makeFolder();
-        this.#lock = await platform.files.lock(`${path}.lock`, { patience: LOCK_PATIENCE });
-        if (this.#lock === null) throw inUse(folder);
-      }
       return await this.#read(shape);
     } catch (thrown) {
-      if (thrown instanceof StorageError) throw thrown;
       this.#warn(thrown);
       return null;
     }
   }
 
-  /** Lets others download the torrent to the same folder. Nothing is saved any more. */
+  /** Lets others download the torrent to the same folder. */
   async letGo(): Promise<void> {
-    this.stop();
-    await this.#lock?.release();
+    const lock = this.#lock;
     this.#lock = null;
+    while (this.#saving !== null) await this.#saving;
+    await lock?.release();
+  }
+
+  async #takeLock(path: string, folder: string): Promise<void> {
+    let isFree = true;
+    try {
+      await this.#makeFolder();
+      this.#lock = await this.#options.platform.files.lock(path, { patience: LOCK_PATIENCE });
+      isFree = this.#lock !== null;
+    } catch (thrown) {
+      this.#warn(thrown); // nothing keeps others out then
+    }
+    if (!isFree) throw inUse(folder);
   }
 
   async #read(shape: ResumeShape): Promise<ResumeState | null> {

@@ -169,6 +169,7 @@ export class Storage {
       if (!this.#readOnly) this.#startSettling();
       return this.#have.clone();
     } catch (error) {
+      this.#keeper?.stop();
       await this.#disk.close().catch(() => {}); // the first failure is the one to tell
       await this.#keeper?.letGo();
       throw error;
@@ -229,7 +230,8 @@ export class Storage {
   }
 
   /**
-   * Waits until everything that was written is on the device and every whole file has its final name.
+   * Waits until everything that was written is on the device and every whole file has its final name. When that is all
+   * there is, others may open the folder to write, too: they find nothing to do.
    *
    * @throws {ShoalError} If that can't be.
    */
@@ -238,6 +240,7 @@ export class Storage {
     if (!this.#readOnly) this.#settler.sync();
     await this.#settler.idle();
     await this.saveState();
+    if (this.#have.isFull) await this.#keeper?.letGo();
   }
 
   /** Saves resume state now. It is saved by itself about every second while there are changes. Never fails. */

@@ -204,6 +204,10 @@ Deno.test("toFileError() keeps the system's words when it knows none of its own,
   const full = toFileError(new Error("No space left on device (os error 28)"), { what: "cannot write", path: "/x" });
   assertEquals(full.fault, "full");
   assertMatch(full.hint, /free some room/);
+  const quota = new Error("Disk quota exceeded (os error 122)");
+  assertEquals(toFileError(quota, { what: "cannot write", path: "/x" }).fault, "full");
+  const many = Object.assign(new Error("Too many open files (os error 24)"), { code: "EMFILE" });
+  assertEquals(toFileError(many, { what: "cannot open", path: "/x" }).fault, "too-many");
   assertEquals(toFileError(full, { what: "cannot open", path: "/y" }), full);
   assert(toFileError("odd", { what: "cannot open", path: "/x" }).message.endsWith(": odd"));
 });

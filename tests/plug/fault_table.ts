@@ -197,7 +197,7 @@ const WORDS: Readonly<Record<Plan["fault"], string>> = {
   SHORT: "no space is left",
   EIO: "the device failed",
   EACCES: "permission denied",
-  EMFILE: "Too many open files",
+  EMFILE: "too many files are open",
   EEXIST: "already there",
 };
 

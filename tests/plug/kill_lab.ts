@@ -44,6 +44,10 @@ export interface Trap {
   readonly from?: number;
   /** Milliseconds that each such call takes longer, instead of being the end. */
   readonly delay?: number;
+  /** Code of the error with which each such call fails, instead of being the end. */
+  readonly error?: string;
+  /** Where to write down each such call, with nothing done to any. */
+  readonly log?: string;
 }
 
 /** How a run is to be ended. */
@@ -241,6 +245,18 @@ export class KillLab {
   }
 
   /**
+   * Runs the download to its end, whatever that is, and looks at what is there.
+   *
+   * @param trap Calls that fail.
+   * @returns How it ended.
+   */
+  async runThrough(trap: Trap): Promise<JobResult> {
+    const result = await this.#start({ trap });
+    await this.#assertNamesRight(false);
+    return result;
+  }
+
+  /**
    * Runs the download to its end, and makes sure that it ends well.
    *
    * @param args Arguments on top of the usual ones.
@@ -339,12 +355,16 @@ export function startShoal(args: readonly string[], folder: string, before: read
 function trapped(trap: Trap | undefined): string[] {
   if (trap === undefined) return [];
   const calls = trap.calls.join(",");
-  const what = trap.delay === undefined ? "signal=SIGKILL" : `delay_exit=${trap.delay * 1000}`;
+  const what = trap.error !== undefined
+    ? `error=${trap.error}`
+    : trap.delay !== undefined
+    ? `delay_exit=${trap.delay * 1000}`
+    : "signal=SIGKILL";
   const paths = (trap.paths ?? []).flatMap((path) => ["-P", path]);
-  const when = `when=${trap.from ?? 1}+`;
+  const inject = trap.log === undefined ? ["-e", `inject=${calls}:${what}:when=${trap.from ?? 1}+`] : [];
   // Not with --seccomp-bpf: that of version 6.1 counts other calls than those that match.
-  return ["strace", "-D", "-f", "-qq", "-o", "/dev/null", ...paths]
-    .concat("-e", `trace=${calls}`, "-e", `inject=${calls}:${what}:${when}`);
+  return ["strace", "-D", "-f", "-y", "-qq", "-s", "0", "-o", trap.log ?? "/dev/null", ...paths, "-e", `trace=${calls}`]
+    .concat(inject);
 }
 
 async function readIfThere(path: string): Promise<Uint8Array | null> {

@@ -4,7 +4,7 @@ import { StorageError } from "../../src/storage/errors.ts";
 import type { StorageOptions } from "../../src/storage/storage.ts";
 import { MemoryFiles } from "../support/memory_files.ts";
 import { VirtualClock } from "../support/virtual_clock.ts";
-import { QUIET, storageOf, Torrent, writeMissing } from "./fixture.ts";
+import { QUIET, statePath, storageOf, Torrent, writeMissing } from "./fixture.ts";
 
 /** Four pieces in one file. */
 const torrent = new Torrent(64, [{ path: "t/a", length: 250 }]);
@@ -121,6 +121,22 @@ for (const stateFolder of ["/state", null]) {
     assertEquals(files.paths().filter((path) => path.endsWith(".lock")), []);
   });
 }
+
+Deno.test("Storage that has everything keeps nobody out", async () => {
+  const files = new MemoryFiles();
+  const first = storageOf(torrent, files);
+  await writeMissing(torrent, first, await first.open("resume", QUIET));
+  await first.flush();
+  for (let i = 0; i < 2; i++) {
+    const second = storageOf(torrent, files);
+    assertEquals((await second.open("resume", QUIET)).isFull, true);
+    await second.flush();
+    await first.saveState();
+    await second.close();
+  }
+  await first.close();
+  assertEquals(files.paths(), ["/dl/t/a", statePath(torrent)]);
+});
 
 Deno.test("Storage that can't have a lock, because none can be made, goes on without", async () => {
   const files = new MemoryFiles();

@@ -27,8 +27,8 @@ const SHORT_KEY = 32;
 const SHORT_TEXT = 64;
 /** More arguments than this to `String.fromCharCode` could overflow the stack. */
 const KEY_SLICE = 4096;
-/** Up to so many keys of a dictionary are looked through; an index of more of them is worth making. */
-const FEW_KEYS = 16;
+/** So often a dictionary's keys are looked through; then an index of them is worth making. */
+const FEW_LOOKUPS = 16;
 /** Integers of no more digits are exact as numbers. */
 const EXACT_DIGITS = 15;
 
@@ -156,6 +156,7 @@ export class BencodeDict implements Iterable<[string, BencodeValue]> {
   readonly #tape: Tape;
   readonly #row: number;
   #rows: ReadonlyMap<string, number> | null = null;
+  #lookups = 0;
 
   /**
    * @param tape The decoder's record.
@@ -264,10 +265,9 @@ export class BencodeDict implements Iterable<[string, BencodeValue]> {
     if (this.#rows) return this.#rows.get(key);
     const tape = this.#tape;
     const last = rowAfter(tape, this.#row) - 1; // the row of the closing "e"
+    if (this.#lookups++ === FEW_LOOKUPS) return this.#index().get(key);
     const length = encodedLength(key);
-    let seen = 0;
     for (let row = this.#row + 1; row < last; row = rowAfter(tape, row + 1)) {
-      if (seen++ === FEW_KEYS) return this.#index().get(key);
       if (endOf(tape, row) - startOf(tape, row) === length && hasKeyAt(tape, { row, key })) return row + 1;
     }
     return undefined;

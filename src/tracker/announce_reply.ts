@@ -99,30 +99,31 @@ function retryIn(reply: BencodeDict): number | null {
   return typeof minutes === "number" && minutes > 0 ? minutes * 60_000 : null;
 }
 
+/** Looks at no more of a list than is taken from it, since a long one of nonsense would cost as much as a good one. */
 function allPeers(reply: BencodeDict): PeerAddress[] {
   const peers = new Map<string, PeerAddress>();
-  const add = (found: readonly PeerAddress[]) => {
+  const add = (found: Iterable<PeerAddress>) => {
     for (const peer of found) if (peers.size < MAX_TRACKER_PEERS) peers.set(`${peer.host} ${peer.port}`, peer);
   };
   const compact = reply.getBytes("peers");
-  if (compact) add(parseCompactPeers(compact, 4));
+  if (compact) add(parseCompactPeers(compact.subarray(0, 6 * MAX_TRACKER_PEERS), 4));
   const list = reply.getList("peers");
   if (list) add(listedPeers(list));
   const compact6 = reply.getBytes("peers6");
-  if (compact6) add(parseCompactPeers(compact6, 6));
+  if (compact6) add(parseCompactPeers(compact6.subarray(0, 18 * MAX_TRACKER_PEERS), 6));
   return [...peers.values()];
 }
 
-function listedPeers(list: BencodeList): PeerAddress[] {
-  const peers: PeerAddress[] = [];
+function* listedPeers(list: BencodeList): Generator<PeerAddress> {
+  let left = MAX_TRACKER_PEERS;
   for (const entry of list) {
+    if (left-- === 0) return;
     if (!(entry instanceof BencodeDict)) continue;
     // Host names are allowed here, but a list of them would make us ask a name server for each on a stranger's word.
     const ip = parseIp(entry.getText("ip") ?? "");
     const port = entry.getInt("port") ?? 0;
-    if (ip && port > 0 && port < 65536) peers.push({ host: formatIp(ip), port });
+    if (ip && port > 0 && port < 65536) yield { host: formatIp(ip), port };
   }
-  return peers;
 }
 
 function milliseconds(seconds: number | undefined): number | null {

@@ -24,6 +24,8 @@ export interface AnnounceForm extends AnnounceQuery {
 
 /** Far beyond any announce; a scrape that asks for 64 torrents fits. */
 const MAX_QUERY = 8192;
+/** Far more parameters than an announce or a scrape has. */
+const MAX_PARAMETERS = 100;
 const MAX_SCRAPE = 64;
 const PEER_ID_LENGTH = 20;
 
@@ -31,11 +33,11 @@ const PEER_ID_LENGTH = 20;
  * Splits a query and decodes it to bytes.
  *
  * @param query What follows the `?`.
- * @returns For each key all its values, in order.
+ * @returns For each key all its values, in order. What comes after the first 100 parameters is left out.
  */
 export function parseQuery(query: string): Map<string, Bytes[]> {
   const parameters = new Map<string, Bytes[]>();
-  for (const pair of query.split("&")) {
+  for (const pair of query.split("&", MAX_PARAMETERS)) {
     if (pair === "") continue;
     const equals = pair.indexOf("=");
     const key = equals < 0 ? pair : pair.slice(0, equals);

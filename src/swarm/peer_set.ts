@@ -47,8 +47,9 @@ export class PeerSet {
   readonly #handshake: Handshake;
   readonly #manager: ConnectionManager;
   readonly #links = new Map<Peer, PeerLink>();
-  /** Addresses by number of connection; the numbers begin at 1. */
-  readonly #hosts: string[] = [""];
+  /** Addresses by number of connection, of those that are open and of those that sent something; the numbers begin at 1. */
+  readonly #hosts = new Map<number, string>();
+  #lastNumber = 0;
   readonly #dials = new Set<AbortController>();
   #goneDown = 0;
   #goneUp = 0;
@@ -111,7 +112,7 @@ export class PeerSet {
 
   /** The address of a connection, by its number. */
   hostOf(connection: number): string {
-    return this.#hosts[connection] ?? "";
+    return this.#hosts.get(connection) ?? "";
   }
 
   /** Takes note of peers that somebody named, and connects to some. */
@@ -280,7 +281,8 @@ export class PeerSet {
   ): void {
     const { fast, extended, infoHash, peerId } = theirs;
     const handshake = { fast: fast && this.#handshake.fast, extended, infoHash, peerId };
-    const number = this.#hosts.push(how.address.host) - 1;
+    const number = ++this.#lastNumber;
+    this.#hosts.set(number, how.address.host);
     const peer = new Peer(this.#host, { ...how, handshake, number });
     this.#manager.connected(how.address, how);
     const now = () => this.#platform.now();
@@ -300,6 +302,8 @@ export class PeerSet {
 
   #closed(peer: Peer, reason: string, fault: boolean): void {
     this.#links.delete(peer);
+    // Who sent nothing can't have lied, and there may be millions of those.
+    if (peer.down.total === 0) this.#hosts.delete(peer.number);
     this.#goneDown += peer.down.total;
     this.#goneUp += peer.up.total;
     const now = this.#platform.now();

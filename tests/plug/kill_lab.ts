@@ -21,6 +21,10 @@ const HOST = "127.0.0.1";
 /** Seconds that one run may take, on a machine that is busy and with each call being watched. */
 const PATIENCE = 60;
 const KIB = 1024;
+/** Memory for pieces in flight: what a kill may cost, besides what is on its way through the network. */
+const CACHE = "4M";
+/** Bytes that a kill may cost at most: that memory, and all that the system buffers between two ends of a connection. */
+export const COST = (4 + 12) << 20;
 
 /** Shoal itself: the compiled one that `SHOAL_BIN` names, else `deno run` as `deno task shoal` has it. */
 const SHOAL = await command();
@@ -285,8 +289,8 @@ export class KillLab {
 
   async #start(plan: RunPlan): Promise<JobResult> {
     const { seed } = this;
-    const args = ["download", seed.path, "-o", this.out, "-p", "0", "--bind", HOST, "--peer", seed.address, "--json"];
-    const all = [...args, ...plan.args ?? []];
+    const args = ["download", seed.path, "-o", this.out, "-p", "0", "--bind", HOST, "--peer", seed.address];
+    const all = [...args, "--json", "--cache", CACHE, ...plan.args ?? []];
     using watcher = plan.upon === undefined ? null : Deno.watchFs(plan.upon.folder);
     await using job = startShoal(all, this.folder, trapped(plan.trap));
     const kill = () => job.signal("SIGKILL");

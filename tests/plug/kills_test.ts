@@ -1,8 +1,8 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
 import { seededRandom } from "../support/random.ts";
 import { testWith } from "../support/requirements.ts";
 import { withScratch } from "../support/scratch.ts";
-import { KillLab, PAYLOADS, Seed } from "./kill_lab.ts";
+import { COST, KillLab, PAYLOADS, Seed } from "./kill_lab.ts";
 
 /** Kills in all; `PLUG_KILLS=200` for the full run. */
 const KILLS = Number(Deno.env.get("PLUG_KILLS") ?? 30);
@@ -214,6 +214,7 @@ testWith(
             await kind.kill(lab, seededRandom(SEED * 10_000 + number));
             const twice = await lab.finish(kind.args);
             assertEquals(twice, 0, "bytes that were fetched although they were on disk");
+            assertLessOrEqual(Math.max(0, ...lab.lost), COST, "bytes that a kill has cost");
           } catch (error) {
             failures.push(`download ${number}, ${kind.name}: ${(error as Error).message}`);
           }

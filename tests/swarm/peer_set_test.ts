@@ -246,3 +246,14 @@ Deno.test("PeerSet keeps room for peers that it wants to dial from those that di
   assertEquals(peers.refuses("10.0.1.1"), "there is no room for more connections");
   assertEquals(peers.room, 2);
 });
+
+Deno.test("PeerSet remembers the address of a connection that is over only if it sent something", async () => {
+  const { peers, come } = make();
+  const [giver, mute] = [come("10.0.0.1"), come("10.0.0.2")];
+  await settle();
+  await giver.say(frame(7, ...new Array<number>(8 + 100).fill(0)));
+  giver.close();
+  mute.close();
+  await settle();
+  assertEquals([peers.size, peers.hostOf(1), peers.hostOf(2)], [0, "10.0.0.1", ""]);
+});

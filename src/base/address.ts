@@ -77,7 +77,7 @@ export function parseIp(text: string): Uint8Array | null {
   if (!text.includes(":")) return parseIpv4(text);
   const halves = text.split("::");
   if (halves.length > 2) return null;
-  const [head, tail] = halves.map(parseGroups);
+  const [head, tail] = halves.map((half, i) => parseGroups(half, i === halves.length - 1));
   if (!head || tail === null) return null;
   if (tail === undefined) return head.length === 16 ? Uint8Array.from(head) : null;
   if (head.length + tail.length > 14) return null;
@@ -90,13 +90,14 @@ function parseIpv4(text: string): Uint8Array | null {
   return Uint8Array.from(parts, Number);
 }
 
-function parseGroups(half: string): number[] | null {
+/** Only the last four bytes of an address may be written as a dotted quad. */
+function parseGroups(half: string, isLast: boolean): number[] | null {
   if (half === "") return [];
   const bytes: number[] = [];
   const groups = half.split(":");
   for (const [i, group] of groups.entries()) {
     if (group.includes(".")) {
-      const quad = i === groups.length - 1 ? parseIpv4(group) : null;
+      const quad = isLast && i === groups.length - 1 ? parseIpv4(group) : null;
       if (!quad) return null;
       bytes.push(...quad);
     } else if (/^[0-9a-fA-F]{1,4}$/.test(group)) {

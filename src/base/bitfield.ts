@@ -145,6 +145,18 @@ export class Bitfield {
     return added;
   }
 
+  /**
+   * @param other One of the same length.
+   * @returns The first bit that is set in both, or -1.
+   */
+  firstShared(other: Bitfield): number {
+    for (let at = 0; at < this.#bytes.length; at++) {
+      const shared = this.#bytes[at]! & other.#bytes[at]!;
+      if (shared !== 0) return at * 8 + Math.clz32(shared) - 24;
+    }
+    return -1;
+  }
+
   /** Clears every bit. */
   clearAll(): void {
     this.#bytes.fill(0);

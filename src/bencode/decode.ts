@@ -228,7 +228,8 @@ class Decoder {
   /** Adds a row that starts here. */
   #push(): number {
     if (2 * this.#count + 2 > this.#rows.length) {
-      const grown = new Uint32Array(this.#rows.length * 2);
+      // A value takes a byte at the least, and one more row says where the last one ends.
+      const grown = new Uint32Array(Math.min(this.#rows.length * 2, 2 * (this.#source.length + 2)));
       grown.set(this.#rows);
       this.#rows = grown;
     }

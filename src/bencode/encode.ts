@@ -86,7 +86,7 @@ function entriesOf(
   value: BencodeDict | ReadonlyMap<string | Uint8Array, Encodable> | { readonly [key: string]: Encodable | undefined },
 ): [Uint8Array, Encodable][] {
   if (value instanceof BencodeDict) {
-    return Array.from(value, ([key, item]) => [Uint8Array.from(key, (char) => char.charCodeAt(0)), item]);
+    return Array.from(value, ([key, item]) => [bytesOf(key), item]);
   }
   if (value instanceof Map) {
     return Array.from(
@@ -101,6 +101,13 @@ function entriesOf(
   const entries: [Uint8Array, Encodable][] = [];
   for (const [key, item] of Object.entries(value)) if (item !== undefined) entries.push([utf8(key), item]);
   return entries;
+}
+
+/** The bytes of a decoded dictionary's key, which has a character for each. */
+function bytesOf(key: string): Uint8Array {
+  const bytes = new Uint8Array(key.length);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = key.charCodeAt(i); // many times as fast as Uint8Array.from()
+  return bytes;
 }
 
 function compareBytes(a: Uint8Array, b: Uint8Array): number {

@@ -14,14 +14,23 @@ import { endOf, rowAfter, startOf, type Tape } from "./tape.ts";
 /** Any decoded value. */
 export type BencodeValue = Bytes | number | bigint | BencodeList | BencodeDict;
 
+const MINUS = 0x2d;
+const ZERO = 0x30;
+const NINE = 0x39;
 const COLON = 0x3a;
 const LETTER_D = 0x64;
 const LETTER_I = 0x69;
 const LETTER_L = 0x6c;
 /** Below this length a loop is faster than a view of the bytes. */
 const SHORT_KEY = 32;
+/** Longer text is decoded faster than it is put together here. */
+const SHORT_TEXT = 64;
 /** More arguments than this to `String.fromCharCode` could overflow the stack. */
 const KEY_SLICE = 4096;
+/** So often a dictionary's keys are looked through; then an index of them is worth making. */
+const FEW_LOOKUPS = 16;
+/** Integers of no more digits are exact as numbers. */
+const EXACT_DIGITS = 15;
 
 /**
  * A dictionary's key as Shoal writes it: one character, U+0000 to U+00FF, for each byte. The keys of the protocols are ASCII and
@@ -57,6 +66,7 @@ function characters(bytes: Uint8Array, start: number, end: number): string {
 export class BencodeList implements Iterable<BencodeValue> {
   readonly #tape: Tape;
   readonly #row: number;
+  #length = -1;
   #rows: readonly number[] | null = null;
 
   /**
@@ -70,7 +80,11 @@ export class BencodeList implements Iterable<BencodeValue> {
 
   /** How many values it holds. */
   get length(): number {
-    return this.#index().length;
+    if (this.#length >= 0) return this.#length;
+    let length = 0;
+    const last = this.#last;
+    for (let row = this.#row + 1; row < last; row = rowAfter(this.#tape, row)) length++;
+    return this.#length = length;
   }
 
   /** The list as it stands in the input, from `l` to `e`. */
@@ -98,13 +112,34 @@ export class BencodeList implements Iterable<BencodeValue> {
 
   /** @returns The values in order. */
   *[Symbol.iterator](): Generator<BencodeValue> {
-    for (const row of this.#index()) yield valueAt(this.#tape, row);
+    const last = this.#last;
+    for (let row = this.#row + 1; row < last; row = rowAfter(this.#tape, row)) yield valueAt(this.#tape, row);
+  }
+
+  /**
+   * The values in order, short byte strings of ASCII as text: a torrent can have a hundred thousand names, and text costs less
+   * than a view.
+   *
+   * @returns The values.
+   */
+  toTexts(): (BencodeValue | string)[] {
+    const values: (BencodeValue | string)[] = [];
+    const last = this.#last;
+    for (let row = this.#row + 1; row < last; row = rowAfter(this.#tape, row)) {
+      values.push(asciiAt(this.#tape, row) ?? valueAt(this.#tape, row));
+    }
+    return values;
+  }
+
+  /** The row of the closing "e". */
+  get #last(): number {
+    return rowAfter(this.#tape, this.#row) - 1;
   }
 
   #index(): readonly number[] {
     if (this.#rows) return this.#rows;
     const rows: number[] = [];
-    const last = rowAfter(this.#tape, this.#row) - 1; // the row of the closing "e"
+    const last = this.#last;
     for (let row = this.#row + 1; row < last; row = rowAfter(this.#tape, row)) rows.push(row);
     this.#rows = rows;
     return rows;
@@ -121,6 +156,7 @@ export class BencodeDict implements Iterable<[string, BencodeValue]> {
   readonly #tape: Tape;
   readonly #row: number;
   #rows: ReadonlyMap<string, number> | null = null;
+  #lookups = 0;
 
   /**
    * @param tape The decoder's record.
@@ -156,7 +192,7 @@ export class BencodeDict implements Iterable<[string, BencodeValue]> {
    * @returns Whether it is there.
    */
   has(key: string): boolean {
-    return this.#index().has(key);
+    return this.#find(key) !== undefined;
   }
 
   /**
@@ -164,7 +200,7 @@ export class BencodeDict implements Iterable<[string, BencodeValue]> {
    * @returns Its value, or `undefined` when the key is missing.
    */
   get(key: string): BencodeValue | undefined {
-    const row = this.#index().get(key);
+    const row = this.#find(key);
     return row === undefined ? undefined : valueAt(this.#tape, row);
   }
 
@@ -173,7 +209,7 @@ export class BencodeDict implements Iterable<[string, BencodeValue]> {
    * @returns The exact bytes of its value as they stand in the input, or `undefined` when the key is missing.
    */
   rawSlice(key: string): Bytes | undefined {
-    const row = this.#index().get(key);
+    const row = this.#find(key);
     return row === undefined ? undefined : rawAt(this.#tape, row);
   }
 
@@ -224,6 +260,19 @@ export class BencodeDict implements Iterable<[string, BencodeValue]> {
     return value instanceof BencodeDict ? value : undefined;
   }
 
+  /** The row of a key's value. */
+  #find(key: string): number | undefined {
+    if (this.#rows) return this.#rows.get(key);
+    const tape = this.#tape;
+    const last = rowAfter(tape, this.#row) - 1; // the row of the closing "e"
+    if (this.#lookups++ === FEW_LOOKUPS) return this.#index().get(key);
+    const length = encodedLength(key);
+    for (let row = this.#row + 1; row < last; row = rowAfter(tape, row + 1)) {
+      if (endOf(tape, row) - startOf(tape, row) === length && hasKeyAt(tape, { row, key })) return row + 1;
+    }
+    return undefined;
+  }
+
   #index(): ReadonlyMap<string, number> {
     if (this.#rows) return this.#rows;
     const rows = new Map<string, number>();
@@ -272,8 +321,47 @@ function payloadStart(tape: Tape, row: number): number {
   return at + 1;
 }
 
+/** How many bytes a key takes together with its length. */
+function encodedLength(key: string): number {
+  return key.length + (key.length < 10 ? 2 : 1 + String(key.length).length);
+}
+
+/** Whether a key of the same length is the same. */
+function hasKeyAt(tape: Tape, { row, key }: { row: number; key: string }): boolean {
+  const { source } = tape;
+  const start = endOf(tape, row) - key.length;
+  for (let i = 0; i < key.length; i++) if (source[start + i] !== key.charCodeAt(i)) return false;
+  return true;
+}
+
+/** A short byte string of ASCII as text, or `null` for anything else. */
+function asciiAt(tape: Tape, row: number): string | null {
+  const { source } = tape;
+  const first = source[startOf(tape, row)]!;
+  if (first < ZERO || first > NINE) return null;
+  const start = payloadStart(tape, row);
+  const end = endOf(tape, row);
+  if (end - start > SHORT_TEXT) return null;
+  let text = "";
+  for (let at = start; at < end; at++) {
+    const byte = source[at]!;
+    if (byte > 0x7f) return null;
+    text += String.fromCharCode(byte);
+  }
+  return text;
+}
+
 function integerAt(tape: Tape, row: number): number | bigint {
-  const digits = characters(tape.source, startOf(tape, row) + 1, endOf(tape, row) - 1);
-  const value = Number(digits);
-  return Number.isSafeInteger(value) ? value : BigInt(digits);
+  const { source } = tape;
+  const start = startOf(tape, row) + 1;
+  const end = endOf(tape, row) - 1;
+  if (end - start > EXACT_DIGITS) {
+    const digits = characters(source, start, end);
+    const value = Number(digits);
+    return Number.isSafeInteger(value) ? value : BigInt(digits);
+  }
+  const negative = source[start] === MINUS;
+  let value = 0;
+  for (let at = negative ? start + 1 : start; at < end; at++) value = value * 10 + source[at]! - ZERO;
+  return negative ? -value : value;
 }

@@ -32,17 +32,25 @@ export interface DemoSwarm {
   close(): Promise<void>;
 }
 
+/** What a {@linkcode DemoSwarm} is made of. */
+export interface DemoSwarmOptions {
+  /** For the files. */
+  readonly folder: string;
+  /** Of the payload, in bytes. */
+  readonly size: number;
+  /** Gives up while the payload is being made. */
+  readonly signal: AbortSignal;
+}
+
 /**
  * Makes a payload and starts a swarm that has it.
  *
  * @param platform The outside.
- * @param options `folder`: for the files. `size`: of the payload in bytes.
+ * @param options See {@linkcode DemoSwarmOptions}.
  * @returns The swarm, at work.
+ * @throws The signal's reason, when it is aborted.
  */
-export async function startDemoSwarm(
-  platform: Platform,
-  options: { readonly folder: string; readonly size: number },
-): Promise<DemoSwarm> {
+export async function startDemoSwarm(platform: Platform, options: DemoSwarmOptions): Promise<DemoSwarm> {
   const [{ Session }, { TrackerServer }] = await Promise.all([
     import("../session/session.ts"),
     import("../tracker/server/server.ts"),
@@ -78,15 +86,20 @@ export async function startDemoSwarm(
  * The SHA-256 of a file.
  *
  * @param platform The outside.
- * @param path Of the file.
+ * @param options `path`: of the file. `signal`: gives up.
  * @returns 64 hexadecimal digits.
+ * @throws The signal's reason, when it is aborted.
  */
-export async function sha256OfFile(platform: Platform, path: string): Promise<string> {
+export async function sha256OfFile(
+  platform: Platform,
+  { path, signal }: { readonly path: string; readonly signal: AbortSignal },
+): Promise<string> {
   const file = await platform.files.open(path, "read");
   try {
     const hash = platform.sha256();
     const part: Bytes = new Uint8Array(PIECE_LENGTH);
     for (let at = 0;;) {
+      signal.throwIfAborted();
       const count = await file.read(part, at);
       if (count === 0) return toHex(hash.digest());
       hash.update(part.subarray(0, count));
@@ -104,12 +117,12 @@ async function stopAll(tracker: TrackerServer, sessions: readonly Session[]): Pr
 
 async function makePayload(
   platform: Platform,
-  options: { readonly source: string; readonly size: number; readonly announce: string },
+  options: DemoSwarmOptions & { readonly source: string; readonly announce: string },
 ): Promise<{ meta: Metainfo; sha256: string }> {
   const name = "shoal-demo.bin";
   const file = await platform.files.open(`${options.source}/${name}`, "write");
   try {
-    const { digests, sha256 } = await fill(platform, { file, size: options.size });
+    const { digests, sha256 } = await fill(platform, { ...options, file });
     const { announce, size: length } = options;
     const torrent = encodeSingleFile({ name, length, pieceLength: PIECE_LENGTH, digests, announce });
     return { meta: parseMetainfo(torrent, { source: "demo" }), sha256 };
@@ -121,11 +134,12 @@ async function makePayload(
 /** Writes random bytes, hashing them on the way. */
 async function fill(
   platform: Platform,
-  { file, size }: { readonly file: FileHandle; readonly size: number },
+  { file, size, signal }: DemoSwarmOptions & { readonly file: FileHandle },
 ): Promise<{ digests: Bytes[]; sha256: string }> {
   const digests: Bytes[] = [];
   const whole = platform.sha256();
   for (let at = 0; at < size; at += PIECE_LENGTH) {
+    signal.throwIfAborted();
     const piece = platform.randomBytes(Math.min(PIECE_LENGTH, size - at));
     whole.update(piece);
     digests.push(await platform.sha1(piece));

@@ -58,7 +58,7 @@ async function download(
     load: () => load(sources, { options, context }),
     session: sessionOptions(options, context),
     show: options,
-    tellFolder: true,
+    keeps: true,
     seed: seedGoal(options),
     idle: options.timeout === undefined ? null : { seconds: options.timeout },
   }, context);

@@ -12,13 +12,15 @@ export const EXIT_DONE = 0;
 export const EXIT_UNEXPECTED = 1;
 /** The command line is wrong. */
 export const EXIT_USAGE = 2;
+/** Full disk, no permission, path conflict. */
+export const EXIT_STORAGE = 4;
 /** Interrupted by the user. */
 export const EXIT_INTERRUPTED = 130;
 
 const CODES: Readonly<Record<ErrorKind, number>> = {
   usage: EXIT_USAGE,
   torrent: 3,
-  storage: 4,
+  storage: EXIT_STORAGE,
   timeout: 5,
   network: 6,
   // No peer can end the program; when it looks as if one had, the program is wrong.

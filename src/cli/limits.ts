@@ -13,6 +13,11 @@ import type { TorrentLike } from "./engine.ts";
 
 /** Milliseconds between two looks at a torrent. */
 const LOOK_MS = 500;
+/**
+ * Most milliseconds that count as passed between two looks. When they lie further apart, the program was suspended, and
+ * nobody should find it gone for having waited too long when it goes on.
+ */
+const LONGEST_LOOK_MS = 2000;
 
 /** How long to seed; the goal that is reached first counts, and without any there is no end. */
 export interface SeedGoal {
@@ -51,11 +56,11 @@ export function untilSeeded(
 ): Promise<void> {
   const { platform, goal } = options;
   if (goal.ratio === undefined && goal.seconds === undefined) return new Promise(() => {});
-  const started = platform.now();
   const { ratio = Infinity, seconds = Infinity } = goal;
-  return look(platform, () => {
-    const over = platform.now() - started >= seconds * 1000 || ratioOf(torrent.snapshot()) >= ratio;
-    return over ? true : null;
+  let seeded = 0;
+  return look(platform, (passed) => {
+    seeded += passed;
+    return seeded >= seconds * 1000 || ratioOf(torrent.snapshot()) >= ratio ? true : null;
   }).done.then(() => {});
 }
 
@@ -72,16 +77,17 @@ export function untilIdle(
 ): Watch<ShoalError> {
   const { platform, limit, trouble } = options;
   let seen = "";
-  let since = platform.now();
-  return look(platform, () => {
+  let idle = 0;
+  return look(platform, (passed) => {
+    idle += passed;
     const open = torrents.map((torrent) => torrent.snapshot()).filter(isOpen);
     const now = open.map(arrived).join(" ");
     if (now !== seen || (open.length === 0 && torrents.length > 0)) {
       seen = now;
-      since = platform.now();
+      idle = 0;
       return null;
     }
-    if (platform.now() - since < limit.seconds * 1000) return null;
+    if (idle < limit.seconds * 1000) return null;
     const peers = open.reduce((sum, { peerCount }) => sum + peerCount, 0);
     const nothing = peers === 0 ? "no peer was found" : "nothing arrived";
     const reason = trouble();
@@ -102,12 +108,15 @@ function arrived(torrent: TorrentSnapshot): string {
   return torrent.state === "checking" ? `checked ${torrent.progress}` : `${torrent.verified}/${torrent.downloaded}`;
 }
 
-/** Looks now and then until there is something to see. */
-function look<Result>(platform: Clock, see: () => Result | null): Watch<Result> {
+/** Looks now and then until there is something to see; `see` is told how many milliseconds passed since the last look. */
+function look<Result>(platform: Clock, see: (passed: number) => Result | null): Watch<Result> {
   let timer: Timer | undefined;
+  let last = platform.now();
   const done = new Promise<Result>((resolve) => {
     const again = (): void => {
-      const seen = see();
+      const now = platform.now();
+      const seen = see(Math.min(now - last, LONGEST_LOOK_MS));
+      last = now;
       if (seen === null) timer = platform.after(LOOK_MS, again);
       else resolve(seen);
     };

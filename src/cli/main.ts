@@ -9,13 +9,11 @@ import { ShoalError } from "../base/errors.ts";
 import type { Platform } from "../platform/platform.ts";
 import type { Terminal } from "../platform/terminal.ts";
 import type { Context } from "./context.ts";
+import { Departure } from "./departure.ts";
 import { type Engine, engine } from "./engine.ts";
 import { errorLine } from "./error_line.ts";
-import { EXIT_DONE, EXIT_INTERRUPTED, EXIT_UNEXPECTED, EXIT_USAGE, exitCodeOf } from "./exit_codes.ts";
+import { EXIT_DONE, EXIT_UNEXPECTED, EXIT_USAGE, exitCodeOf } from "./exit_codes.ts";
 import { createProgram, usageError } from "./program.ts";
-
-/** Milliseconds for the last of our output after Ctrl-C. */
-const LAST_FLUSH_MS = 200;
 
 /** What the program runs in. */
 export interface Surroundings {
@@ -36,7 +34,8 @@ export interface Surroundings {
  */
 export async function run(args: readonly string[], surroundings: Surroundings): Promise<number> {
   const { terminal } = surroundings;
-  const context: Context = { engine, ...surroundings, verbosity: 0, exitCode: EXIT_DONE };
+  const departure = new Departure(surroundings);
+  const context: Context = { engine, ...surroundings, departure, verbosity: 0, exitCode: EXIT_DONE };
   const forget = terminal.onCrash((thrown) => {
     // The state of things is unknown: say what happened and leave.
     void terminal.stderr.write(errorLine(thrown, { verbose: context.verbosity > 0 }))
@@ -44,25 +43,17 @@ export async function run(args: readonly string[], surroundings: Surroundings): 
   });
   try {
     const code = await parse(args, context);
-    await flush(surroundings, { patient: code !== EXIT_INTERRUPTED });
+    departure.nothingLeft();
+    await Promise.all([terminal.stdout.flush(), terminal.stderr.flush()]);
     return code;
   } catch (error) {
     await terminal.stderr.write(errorLine(error, { verbose: context.verbosity > 0 }));
-    return exitCodeOf(error);
+    // Whoever was asked to leave and can't say so any more was still asked to leave.
+    return departure.code || exitCodeOf(error);
   } finally {
+    departure.close();
     forget();
   }
-}
-
-/** Whoever has interrupted us doesn't wait for a reader of our output that has stopped reading. */
-async function flush({ terminal, platform }: Surroundings, options: { readonly patient: boolean }): Promise<void> {
-  const flushed = Promise.all([terminal.stdout.flush(), terminal.stderr.flush()]);
-  if (options.patient) return void await flushed;
-  let giveUp = () => {};
-  const late = new Promise<void>((resolve) => giveUp = resolve);
-  const timer = platform.after(LAST_FLUSH_MS, giveUp);
-  await Promise.race([flushed, late]);
-  timer.cancel();
 }
 
 async function parse(args: readonly string[], context: Context): Promise<number> {
@@ -75,6 +66,7 @@ async function parse(args: readonly string[], context: Context): Promise<number>
     await program.parseAsync(args, { from: "user" });
     return context.exitCode;
   } catch (error) {
+    if (context.departure.explains(error)) return context.departure.code;
     if (!(error instanceof CommanderError)) throw error;
     const usage: ShoalError | null = usageError(error);
     if (usage !== null) throw usage;

@@ -11,18 +11,17 @@ import type { AddOptions, SessionOptions } from "../session/session.ts";
 import type { SessionEvent } from "../session/types.ts";
 import type { View } from "../ui/view.ts";
 import type { Context } from "./context.ts";
+import type { DepartureReason } from "./departure.ts";
 import type { SessionLike, TorrentLike } from "./engine.ts";
 import { errorLine } from "./error_line.ts";
-import { EXIT_DONE, EXIT_INTERRUPTED, exitCodeOf } from "./exit_codes.ts";
+import { EXIT_DONE, exitCodeOf } from "./exit_codes.ts";
 import { type IdleLimit, type SeedGoal, untilIdle, untilSeeded } from "./limits.ts";
 import { openView } from "./views.ts";
 
 /** Milliseconds that stopping may take after Ctrl-C; what isn't done by then is left. */
 const STOP_MS = 2500;
 /** Milliseconds after which the program leaves even if the session doesn't come to an end. */
-const LEAVE_MS = 2900;
-/** Milliseconds after Ctrl-C at which the program is gone, come what may. */
-const GONE_MS = 2950;
+const LEAVE_MS = 2800;
 
 /** What to run. */
 export interface Transfer {
@@ -32,8 +31,11 @@ export interface Transfer {
   readonly session: SessionOptions;
   /** How to show it. */
   readonly show: { readonly json?: true; readonly quiet?: true };
-  /** Whether the user wants to know in which folder a torrent is saved. */
-  readonly tellFolder?: boolean;
+  /**
+   * Whether what arrives stays after the end: then the user wants to know in which folder it is, and that the same command
+   * goes on from there.
+   */
+  readonly keeps?: boolean;
   /** How long to go on seeding each torrent that is complete; `null` for not at all. */
   readonly seed: SeedGoal | null;
   /** Gives up when nothing arrives for so long; `null` for never. */
@@ -60,7 +62,7 @@ export async function runTransfer(transfer: Transfer, context: Context): Promise
   for (const error of errors) {
     await context.terminal.stderr.write(errorLine(error, { verbose: context.verbosity > 0 }));
   }
-  if (run.interrupted) return EXIT_INTERRUPTED;
+  if (run.cutShort) return context.departure.code;
   return errors.length === 0 ? EXIT_DONE : exitCodeOf(errors[0]);
 }
 
@@ -74,48 +76,37 @@ class Run {
   readonly #folders = new Map<string, string>();
   /** What trackers that don't work said last, by URL, the latest last. */
   readonly #trouble = new Map<string, string>();
-  #interrupted = false;
-  /** The work is over; what is left is to stop in good order. */
-  #worked = false;
+  #cutShort = false;
 
   constructor(transfer: Transfer, context: Context) {
     this.#transfer = transfer;
     this.#context = context;
   }
 
-  get interrupted(): boolean {
-    return this.#interrupted;
+  /** Whether the program was asked to leave before the work was done. */
+  get cutShort(): boolean {
+    return this.#cutShort;
   }
 
   /** @returns What went wrong, if anything. */
   async toTheEnd(): Promise<unknown[]> {
-    const { platform, terminal, engine, verbosity } = this.#context;
+    const { platform, terminal, engine, departure, verbosity } = this.#context;
     const view = await openView(this.#transfer.show, {
       platform,
       terminal,
       verbosity,
       snapshots: () => this.#torrents.map((torrent) => torrent.snapshot()),
       savedIn: (infohash) => this.#folders.get(infohash) ?? null,
+      resumable: this.#transfer.keeps ?? false,
     });
-    const timers: Timer[] = [];
-    let leave = () => {};
-    const leaving = new Promise<"interrupted">((resolve) => leave = () => resolve("interrupted"));
-    const forget = terminal.onInterrupt(() => {
-      // Whoever presses Ctrl-C again has waited long enough.
-      if (this.#interrupted || this.#worked) terminal.exit(EXIT_INTERRUPTED);
-      this.#interrupted = true;
-      // Whatever hangs, be it only a reader of our output that has stopped reading.
-      timers.push(platform.after(GONE_MS, () => terminal.exit(EXIT_INTERRUPTED)));
-      view.note("stopping; press Ctrl-C again to leave at once");
-      leave();
-    });
+    departure.tell = (reason) => view.note(farewell(reason));
+    departure.lastWords = () => view.close();
+    departure.listen();
     let session: SessionLike | null = null;
     let unsubscribe = () => {};
     const errors: unknown[] = [];
     try {
-      const loading = this.#transfer.load();
-      if (await Promise.race([loading.then(() => "loaded"), leaving]) === "interrupted") return errors;
-      const loaded = await loading;
+      const loaded = await departure.unlessLeaving(this.#transfer.load());
       session = await engine.createSession(this.#transfer.session);
       unsubscribe = session.subscribe((event) => {
         this.#remember(event);
@@ -123,17 +114,19 @@ class Run {
       });
       await session.start();
       view.start();
-      errors.push(...await this.#work(loaded, { session, view, leaving }));
+      await this.#work(loaded, { session, view, errors });
     } catch (error) {
-      if (error instanceof ShoalError) view.failed(error);
-      errors.push(error);
+      if (departure.explains(error)) this.#cutShort = true;
+      else {
+        if (error instanceof ShoalError) view.failed(error);
+        errors.push(error);
+      }
     } finally {
-      this.#worked = true;
       if (session !== null) await this.#stop(session);
       unsubscribe();
       await view.close();
-      forget();
-      for (const timer of timers) timer.cancel();
+      departure.tell = () => {};
+      departure.lastWords = () => Promise.resolve();
     }
     return errors;
   }
@@ -145,14 +138,12 @@ class Run {
     if (event.status === "error") this.#trouble.set(event.url, `the tracker ${event.url} failed: ${event.message}`);
   }
 
-  /** Adds everything and waits for the first of: all done, given up, interrupted. */
+  /** Adds everything and waits for the first of: all done, given up, asked to leave. Failures go to `errors`. */
   async #work(
     loaded: readonly LoadedTorrent[],
-    parts: { readonly session: SessionLike; readonly view: View; readonly leaving: Promise<"interrupted"> },
-  ): Promise<unknown[]> {
-    const { session, view, leaving } = parts;
+    { session, view, errors }: { readonly session: SessionLike; readonly view: View; readonly errors: unknown[] },
+  ): Promise<void> {
     const { idle } = this.#transfer;
-    const errors: unknown[] = [];
     const all = loaded.map((torrent) =>
       this.#one(torrent, session).catch((error) => {
         errors.push(error);
@@ -165,7 +156,9 @@ class Run {
       trouble: () => [...this.#trouble.values()].at(-1) ?? null,
     });
     try {
-      const first = await Promise.race([Promise.all(all), leaving, ...(watch === null ? [] : [watch.done])]);
+      const first = await this.#context.departure.unlessLeaving(
+        Promise.race([Promise.all(all), ...(watch === null ? [] : [watch.done])]),
+      );
       if (first instanceof ShoalError) {
         view.failed(first);
         errors.push(first);
@@ -173,14 +166,13 @@ class Run {
     } finally {
       watch?.cancel();
     }
-    return errors;
   }
 
   async #one({ meta, options }: LoadedTorrent, session: SessionLike): Promise<void> {
     const torrent = await session.add(meta, options);
     this.#torrents.push(torrent);
     await torrent.finished;
-    if (this.#transfer.tellFolder) this.#folders.set(meta.infoHash.hex, options.folder);
+    if (this.#transfer.keeps) this.#folders.set(meta.infoHash.hex, options.folder);
     if (this.#transfer.seed === null) return;
     await untilSeeded(torrent, { platform: this.#context.platform, goal: this.#transfer.seed });
     await torrent.stop();
@@ -194,5 +186,19 @@ class Run {
     } finally {
       timer?.cancel();
     }
+  }
+}
+
+/** What is said when the program is to leave. */
+function farewell(reason: DepartureReason): string {
+  switch (reason) {
+    case "key":
+      return "stopping; press Ctrl-C again to leave at once";
+    case "unread":
+      return "stopping, since nobody reads standard output any more";
+    case "failed":
+      return "stopping, since standard output can't be written";
+    default:
+      return "stopping";
   }
 }

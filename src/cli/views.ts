@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Terminal } from "../platform/terminal.ts";
 import type { View, ViewOptions } from "../ui/view.ts";
 import type { NetworkOptions } from "./network_options.ts";
 
@@ -24,10 +25,16 @@ export async function openView(wanted: Pick<NetworkOptions, "json" | "quiet">, o
     const { QuietView } = await import("../ui/quiet_view.ts");
     return new QuietView(options);
   }
-  if (options.terminal.stdout.isTerminal && options.terminal.env("TERM") !== "dumb") {
+  if (options.terminal.stdout.isTerminal && !isDumb(options.terminal)) {
     const { LiveView } = await import("../ui/live_view.ts");
     return new LiveView(options);
   }
   const { PlainView } = await import("../ui/plain_view.ts");
   return new PlainView(options);
+}
+
+/** Whether nothing is known of the terminal but that it prints; Windows has no TERM. */
+function isDumb(terminal: Terminal): boolean {
+  const kind = terminal.env("TERM") ?? "";
+  return kind === "dumb" || (kind === "" && !terminal.isWindows);
 }

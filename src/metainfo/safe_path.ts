@@ -28,6 +28,14 @@ const NUMBER_EXTENSION = 64;
 
 /** Names made of these and no others need only the last checks. */
 const PLAIN = /^[A-Za-z0-9 _()[\]{}!@#$%^&+=,;'~`.-]{1,240}$/;
+const ASCII = /^[ -~]*$/;
+/** Characters that may grow together with the one before; those past U+FFFF are here because they are two in a string. */
+const TOUCHY = /[\p{M}\u1100-\u11ff\ud800-\udfff]|[^\0-\uffff]/u;
+/** Other characters folded, by their codes, since a torrent can have a million of them. */
+const FOLDED: string[] = [];
+/** Characters that no name may have, and those that no portable name may have. */
+const HARMFUL = /[\p{Cc}\p{Cs}/\\\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/u;
+const HARMFUL_PORTABLE = /[\p{Cc}\p{Cs}/\\\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069<>:"|?*]/u;
 const DEVICE = /^(?:CON|PRN|AUX|NUL|CLOCK\$|CONIN\$|CONOUT\$|(?:COM|LPT)[0-9\u00b9\u00b2\u00b3]) *(?:\.|$)/i;
 
 /**
@@ -54,8 +62,12 @@ export function safeName(name: string, options: SafePathOptions = {}): string {
  * @returns At least one component; a lone `_` when nothing is left.
  */
 export function safePath(components: readonly string[], options: SafePathOptions = {}): string[] {
-  const safe = components.map((component) => safeName(component, options)).filter((component) => component !== "");
-  return safe.length === 0 ? ["_"] : safe;
+  const path: string[] = [];
+  for (const component of components) {
+    const safe = safeName(component, options);
+    if (safe !== "") path.push(safe);
+  }
+  return path.length === 0 ? ["_"] : path;
 }
 
 /**
@@ -65,7 +77,16 @@ export function safePath(components: readonly string[], options: SafePathOptions
  * @returns Equal strings for such names.
  */
 export function foldName(name: string): string {
-  return name.normalize("NFC").toLowerCase().toUpperCase().normalize("NFC");
+  if (ASCII.test(name)) return name.toUpperCase();
+  if (TOUCHY.test(name)) return foldWhole(name);
+  let folded = "";
+  for (let i = 0; i < name.length; i++) folded += FOLDED[name.charCodeAt(i)] ??= foldWhole(name.charAt(i));
+  return folded;
+}
+
+function foldWhole(text: string): string {
+  // Some characters become two when their case changes, hence the second time.
+  return text.normalize("NFC").toLowerCase().toUpperCase().normalize("NFC");
 }
 
 /**
@@ -98,6 +119,7 @@ export function byteLength(text: string): number {
 }
 
 function filterName(name: string, portable: boolean): string {
+  if (!(portable ? HARMFUL_PORTABLE : HARMFUL).test(name)) return name;
   let safe = "";
   for (const char of name) {
     const code = char.codePointAt(0)!;
@@ -133,6 +155,7 @@ function cutName(name: string): string {
 
 /** As many whole characters as fit in some bytes. */
 function headOf(text: string, limit: number): string {
+  if (text.length * 3 <= limit) return text;
   let length = 0;
   let end = 0;
   for (const char of text) {

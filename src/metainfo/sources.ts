@@ -8,7 +8,7 @@
 import { fromUtf8Lossy } from "../base/bytes.ts";
 import { type BencodeDict, BencodeList, type BencodeValue } from "../bencode/mod.ts";
 
-/** How many trackers, web seeds and nodes are kept, each; the rest is noise or an attack on somebody. */
+/** How many trackers, web seeds and nodes are looked at, each; the rest is noise or an attack on somebody. */
 export const MAX_SOURCES = 1000;
 /** Longest URL that is kept, in bytes. */
 const MAX_URL_LENGTH = 4096;
@@ -21,11 +21,13 @@ const MAX_URL_LENGTH = 4096;
  */
 export function readTrackers(torrent: BencodeDict): string[][] {
   const seen = new Set<string>();
+  let left = MAX_SOURCES;
   const take = (values: Iterable<BencodeValue>): string[] => {
     const tier: string[] = [];
     for (const value of values) {
+      if (left-- <= 0) break;
       const url = readUrl(value);
-      if (url === null || seen.has(url) || seen.size >= MAX_SOURCES) continue;
+      if (url === null || seen.has(url)) continue;
       seen.add(url);
       tier.push(url);
     }
@@ -33,10 +35,13 @@ export function readTrackers(torrent: BencodeDict): string[][] {
   };
   const tiers: string[][] = [];
   // Some torrents list URLs where tiers belong: each is a tier of its own.
-  for (const item of torrent.getList("announce-list") ?? []) {
+  for (const item of firstOf(torrent.getList("announce-list") ?? [])) {
     tiers.push(take(item instanceof BencodeList ? item : [item]));
   }
-  if (seen.size === 0) tiers.push(take([torrent.get("announce") ?? 0]));
+  if (seen.size === 0) {
+    left = 1;
+    tiers.push(take([torrent.get("announce") ?? 0]));
+  }
   return tiers.filter((tier) => tier.length > 0);
 }
 
@@ -49,9 +54,9 @@ export function readTrackers(torrent: BencodeDict): string[][] {
 export function readWebSeeds(torrent: BencodeDict): string[] {
   const value = torrent.get("url-list");
   const urls = new Set<string>();
-  for (const item of value instanceof BencodeList ? value : [value ?? 0]) {
+  for (const item of firstOf(value instanceof BencodeList ? value : [value ?? 0])) {
     const url = readUrl(item);
-    if (url !== null && urls.size < MAX_SOURCES) urls.add(url);
+    if (url !== null) urls.add(url);
   }
   return [...urls];
 }
@@ -64,15 +69,23 @@ export function readWebSeeds(torrent: BencodeDict): string[] {
  */
 export function readNodes(torrent: BencodeDict): { host: string; port: number }[] {
   const nodes: { host: string; port: number }[] = [];
-  for (const item of torrent.getList("nodes") ?? []) {
-    if (!(item instanceof BencodeList) || nodes.length >= MAX_SOURCES) continue;
-    const host = item.at(0);
-    const port = item.at(1);
+  for (const item of firstOf(torrent.getList("nodes") ?? [])) {
+    if (!(item instanceof BencodeList)) continue;
+    const [host, port] = item;
     if (!(host instanceof Uint8Array) || typeof port !== "number" || port < 1 || port > 65535) continue;
     const name = fromUtf8Lossy(host).trim();
     if (/^[A-Za-z0-9.:_-]{1,253}$/.test(name)) nodes.push({ host: name, port });
   }
   return nodes;
+}
+
+/** No more of a list than is looked at, so that a long one costs nothing. */
+function* firstOf(values: Iterable<BencodeValue>): Generator<BencodeValue> {
+  let left = MAX_SOURCES;
+  for (const value of values) {
+    if (left-- === 0) return;
+    yield value;
+  }
 }
 
 function readUrl(value: BencodeValue): string | null {

@@ -7,9 +7,6 @@
 import { fromUtf8, fromUtf8Lossy } from "../base/bytes.ts";
 import type { BencodeDict } from "../bencode/mod.ts";
 
-/** Below this length a loop is faster than a call of the decoder. */
-const SHORT = 64;
-
 /** Reads the text of one torrent. */
 export class TextReader {
   readonly #legacy: TextDecoder | null;
@@ -28,7 +25,7 @@ export class TextReader {
    * @returns The text.
    */
   read(bytes: Uint8Array): string {
-    return shortAscii(bytes) ?? fromUtf8(bytes) ?? this.#legacy?.decode(bytes) ?? fromUtf8Lossy(bytes);
+    return fromUtf8(bytes) ?? this.#legacy?.decode(bytes) ?? fromUtf8Lossy(bytes);
   }
 
   /**
@@ -38,7 +35,7 @@ export class TextReader {
    * @returns The text.
    */
   readName(bytes: Uint8Array): string {
-    return shortAscii(bytes) ?? fromUtf8(bytes) ??
+    return fromUtf8(bytes) ??
       (this.#legacy?.decode(bytes) ?? fromUtf8Lossy(bytes)).replace(/\ufffd+/g, "_");
   }
 
@@ -62,15 +59,4 @@ function legacyDecoder(charset: string | undefined): TextDecoder | null {
     if (error instanceof RangeError) return null; // no such charset, so the text is as good as it gets
     throw error;
   }
-}
-
-function shortAscii(bytes: Uint8Array): string | null {
-  if (bytes.length > SHORT) return null;
-  let text = "";
-  for (let i = 0; i < bytes.length; i++) {
-    const byte = bytes[i]!;
-    if (byte > 0x7f) return null;
-    text += String.fromCharCode(byte);
-  }
-  return text;
 }

@@ -6,13 +6,10 @@
 
 import { foldName, splitName } from "./safe_path.ts";
 
-/** A folder of the torrent; its keys are folded names. */
-interface Folder {
-  /** What is in it: folders, or `null` for a file. */
-  readonly entries: Map<string, Folder | null>;
-  /** The last number given, by stem and extension, so that many equal names don't try all numbers again and again. */
-  readonly numbers: Map<string, number>;
-}
+/** In the place of a folder's number: a file. So are negative numbers. */
+const FILE = 0;
+/** The number of the torrent's own folder. */
+const ROOT = 1;
 
 /**
  * Gives every file a path of its own. A file whose path is taken, by another file or by a folder, and be it by case or Unicode form
@@ -22,45 +19,76 @@ interface Folder {
  * @returns The paths in the same order; those that did not change are the same arrays.
  */
 export function uniquePaths(paths: readonly (readonly string[])[]): (readonly string[])[] {
-  const root = newFolder();
+  const tree = new Tree();
   // All folders come first: a file must not take the name of one that only a later file needs.
-  const folders = paths.map((path) => openFolder(root, path));
-  return paths.map((path, i) => addFile(folders[i]!, path));
+  const folders = paths.map((path) => tree.openFolder(path));
+  return paths.map((path, i) => tree.addFile(folders[i]!, path));
 }
 
-function newFolder(): Folder {
-  return { entries: new Map(), numbers: new Map() };
-}
+/** The names of a torrent. Folders have numbers, since a torrent can have too many for a map in each of them. */
+class Tree {
+  /**
+   * What a folder's number and a folded name stand for: the number of another folder, or a file. A file has the last number
+   * that was given to others of its name, negative, so that many equal names don't try all numbers again and again.
+   */
+  readonly #entries = new Map<string, number>();
+  /** The last number given where it belongs to no file: by folder, stem and extension. */
+  readonly #numbers = new Map<string, number>();
+  #folders = ROOT;
+  /** The path of the folder that was opened last, with the numbers of its parts: the next path often begins alike. */
+  #latest: readonly string[] = [];
+  readonly #latestFolders: number[] = [];
 
-function openFolder(root: Folder, path: readonly string[]): Folder {
-  let folder = root;
-  for (let i = 0; i < path.length - 1; i++) {
-    const key = foldName(path[i]!);
-    let next = folder.entries.get(key);
-    if (!next) {
-      next = newFolder();
-      folder.entries.set(key, next);
+  /** The number of the folder that a path's last component is in. */
+  openFolder(path: readonly string[]): number {
+    let depth = 0;
+    const shared = Math.min(path.length, this.#latest.length) - 1;
+    while (depth < shared && path[depth] === this.#latest[depth]) depth++;
+    let folder = depth === 0 ? ROOT : this.#latestFolders[depth - 1]!;
+    for (; depth < path.length - 1; depth++) {
+      const key = keyOf(folder, path[depth]!);
+      let next = this.#entries.get(key);
+      if (next === undefined) {
+        next = ++this.#folders;
+        this.#entries.set(key, next);
+      }
+      folder = next;
+      this.#latestFolders[depth] = folder;
     }
-    folder = next;
+    this.#latest = path;
+    return folder;
   }
-  return folder;
+
+  /** Adds a file to a folder, under another name if need be. */
+  addFile(folder: number, path: readonly string[]): readonly string[] {
+    const name = path[path.length - 1]!;
+    const key = keyOf(folder, name);
+    const taken = this.#entries.get(key);
+    if (taken === undefined) {
+      this.#entries.set(key, FILE);
+      return path;
+    }
+    const { stem, extension } = splitName(name);
+    const isCut = stem.length + extension.length < name.length;
+    // Names that are cut to the same stem count together; so do those that have the name of a folder.
+    const series = isCut || taken > FILE ? keyOf(folder, `${stem}/${extension}`) : null;
+    let number = series === null ? -taken : this.#numbers.get(series) ?? 0;
+    let candidate: string;
+    do candidate = `${stem}.${++number}${extension}`; while (!this.#take(keyOf(folder, candidate)));
+    if (series === null) this.#entries.set(key, -number);
+    else this.#numbers.set(series, number);
+    const unique = path.slice();
+    unique[unique.length - 1] = candidate;
+    return unique;
+  }
+
+  #take(key: string): boolean {
+    if (this.#entries.has(key)) return false;
+    this.#entries.set(key, FILE);
+    return true;
+  }
 }
 
-function addFile(folder: Folder, path: readonly string[]): readonly string[] {
-  const name = path[path.length - 1]!;
-  const key = foldName(name);
-  if (!folder.entries.has(key)) {
-    folder.entries.set(key, null);
-    return path;
-  }
-  const { stem, extension } = splitName(name);
-  const series = foldName(`${stem}/${extension}`);
-  for (let number = (folder.numbers.get(series) ?? 0) + 1;; number++) {
-    const candidate = `${stem}.${number}${extension}`;
-    const candidateKey = foldName(candidate);
-    if (folder.entries.has(candidateKey)) continue;
-    folder.entries.set(candidateKey, null);
-    folder.numbers.set(series, number);
-    return [...path.slice(0, -1), candidate];
-  }
+function keyOf(folder: number, name: string): string {
+  return `${folder}/${foldName(name)}`;
 }

@@ -10,6 +10,7 @@ export type { Handshake } from "../wire/handshake.ts";
 export { BLOCK_SIZE } from "../wire/messages.ts";
 export { allowedFastSet } from "./allowed_fast.ts";
 export { handshakeIn, handshakeOut } from "./handshake.ts";
-export { Peer, type PeerHost, type ReceivedBlock } from "./peer.ts";
+export { Peer, type PeerHost } from "./peer.ts";
 export { PeerLink } from "./peer_link.ts";
+export type { ReceivedBlock } from "./requests.ts";
 export type { Block } from "./uploads.ts";

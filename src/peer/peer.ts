@@ -7,6 +7,7 @@
 import { formatAddress, type PeerAddress } from "../base/address.ts";
 import { Bitfield } from "../base/bitfield.ts";
 import type { Bytes } from "../base/bytes.ts";
+import { MAX_ALLOWED_FAST, REQUEST_QUEUE_LIMIT } from "../base/limits.ts";
 import {
   encodeExtensionHandshake,
   EXTENSION_HANDSHAKE,
@@ -17,14 +18,12 @@ import { FrameReader, type MessageHandler } from "../wire/frame_reader.ts";
 import { FrameWriter } from "../wire/frame_writer.ts";
 import type { Handshake } from "../wire/handshake.ts";
 import { BLOCK_SIZE, MessageId, messageName, WireError } from "../wire/messages.ts";
+import { Chatter } from "./chatter.ts";
 import { clientName } from "./client_name.ts";
 import { RateMeter } from "./rate_meter.ts";
-import { Requests } from "./requests.ts";
+import { type ReceivedBlock, Requests } from "./requests.ts";
 import { nextPhase, type Phase } from "./rules.ts";
-import { REQUEST_QUEUE_LIMIT, type UploadHost, Uploads } from "./uploads.ts";
-
-/** Pieces that a peer may allow us while it chokes us; more are ignored. */
-const MAX_ALLOWED_FAST = 64;
+import { type UploadHost, Uploads } from "./uploads.ts";
 
 /** What a peer needs to know and tell. Calls come while a read is parsed, so they must not take long. */
 export interface PeerHost extends UploadHost {
@@ -46,16 +45,6 @@ export interface PeerHost extends UploadHost {
   peerRejected(peer: Peer, index: number, begin: number): void;
   /** The peer told more about itself: client, port, upload-only. */
   peerIntroduced(peer: Peer): void;
-}
-
-/** A block in a receive buffer; one object is used again for every block, so nothing of it may be kept. */
-export interface ReceivedBlock {
-  index: number;
-  begin: number;
-  source: Bytes;
-  at: number;
-  length: number;
-  latency: number;
 }
 
 /** The socket's side of a peer. */
@@ -123,6 +112,8 @@ export class Peer implements MessageHandler {
   readonly uploads: Uploads;
   /** Pieces that it sends although it chokes us (BEP 6). */
   readonly allowedFast = new Set<number>();
+  /** What it may still say. */
+  readonly chatter: Chatter;
   /** Payload from it. */
   readonly down = new RateMeter();
   /** Payload to it. */
@@ -165,6 +156,7 @@ export class Peer implements MessageHandler {
     this.pieces = new Bitfield(host.pieceCount);
     this.requests = new Requests({ fast: this.fast, writer: this.writer });
     this.uploads = new Uploads(host, { fast: this.fast, writer: this.writer });
+    this.chatter = new Chatter(() => host.now());
     this.reader = new FrameReader(this, { pieceCount: host.pieceCount });
     this.connectedAt =
       this.lastReceived =
@@ -251,6 +243,7 @@ export class Peer implements MessageHandler {
   /** Tells it that we have a piece. */
   have(index: number): void {
     this.writer.pieceSignal(MessageId.have, index);
+    this.chatter.news();
   }
 
   /** Tells it that we won't download anything more (BEP 21), if it wants to know. */
@@ -258,9 +251,13 @@ export class Peer implements MessageHandler {
     if (this.#uploadOnlyId !== null) this.writer.extended(this.#uploadOnlyId, Uint8Array.of(1));
   }
 
-  /** Moves blocks that it asked for into the send buffer, as far as there is room and the read cache has them. */
-  fillUploads(): void {
-    this.uploads.fill()?.then(
+  /**
+   * Moves blocks that it asked for into the send buffer, as far as there is room and the read cache has them.
+   *
+   * @param limit Bytes in the send buffer past which nothing is added.
+   */
+  fillUploads(limit: number): void {
+    this.uploads.fill(limit)?.then(
       () => this.closed || this.output.flush(),
       (error: Error) => this.output.close(`could not read what it asked for: ${error.message}`),
     );
@@ -268,7 +265,9 @@ export class Peer implements MessageHandler {
 
   // What follows is called by the frame reader.
 
-  onKeepAlive(): void {}
+  onKeepAlive(): void {
+    this.chatter.heard(null);
+  }
 
   onSignal(id: number): void {
     this.#check(id);
@@ -301,7 +300,9 @@ export class Peer implements MessageHandler {
       throw new WireError(`${messageName(id)} names piece ${index} of ${this.#host.pieceCount}`);
     }
     if (id === MessageId.have) {
-      if (this.pieces.set(index)) this.#host.peerHas(this, index);
+      if (!this.pieces.set(index)) return;
+      this.chatter.news();
+      this.#host.peerHas(this, index);
     } else if (id === MessageId.allowedFast && this.allowedFast.size < MAX_ALLOWED_FAST) {
       this.allowedFast.add(index); // what it is good for is asked for at the end of the read
     }
@@ -318,7 +319,7 @@ export class Peer implements MessageHandler {
       case MessageId.cancel:
         return this.uploads.cancel(index, begin, length);
       default:
-        if (this.requests.rejected(index, begin, length)) this.#host.peerRejected(this, index, begin);
+        if (this.requests.rejected(index, begin, length)) this.#rejected(index, begin);
     }
   }
 
@@ -336,6 +337,7 @@ export class Peer implements MessageHandler {
     }
     const now = this.#host.now();
     this.down.add(length);
+    this.chatter.traded(length);
     this.lastPayload = now;
     const block = this.#block;
     block.index = index;
@@ -348,7 +350,9 @@ export class Peer implements MessageHandler {
     this.#host.peerBlock(this, block);
   }
 
-  onPort(_port: number): void {}
+  onPort(_port: number): void {
+    this.#check(MessageId.port);
+  }
 
   onExtended(id: number, payload: Bytes): void {
     this.#check(MessageId.extended);
@@ -370,7 +374,15 @@ export class Peer implements MessageHandler {
     this.#host.peerIntroduced(this);
   }
 
-  onUnknown(_id: number): void {}
+  onUnknown(id: number): void {
+    this.#check(id);
+  }
+
+  #rejected(index: number, begin: number): void {
+    const before = this.turnedDown;
+    this.#host.peerRejected(this, index, begin);
+    if (this.turnedDown > before) this.requests.turnedDown();
+  }
 
   /** What is told later than at first (see rules.ts) is taken like as many haves: nobody loses pieces. */
   #hasAllOf(pieces: Bitfield): void {
@@ -380,6 +392,7 @@ export class Peer implements MessageHandler {
   }
 
   #check(id: number): void {
+    this.chatter.heard(id);
     this.#phase = nextPhase(this.#phase, id, this.fast);
   }
 }

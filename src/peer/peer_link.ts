@@ -5,21 +5,28 @@
  */
 
 import { messageOf } from "../base/errors.ts";
+import { MAX_UNSENT } from "../base/limits.ts";
 import type { Connection } from "../platform/platform.ts";
+import { WireError } from "../wire/messages.ts";
 import type { Peer, PeerOutput } from "./peer.ts";
 
 /**
- * Bytes that may wait while a write is under way. Blocks keep far below it; only answers to what a peer says itself can
- * pile up, when it doesn't read them.
+ * Blocks that are put into the send buffer before it is written: at most enough for one large write, at least two. What is
+ * in the buffer can't be taken back by a cancel or a choke, and haves and chokes wait behind it, so a slow peer gets small
+ * batches: halved when one took longer than it should, doubled when it went quickly. (Simulated: with large batches for all
+ * an eighth of what slow uplinks carried came too late to be of use.)
  */
-const MAX_UNSENT = 2 * 1024 * 1024;
+const LARGEST_BATCH = 256 * 1024;
+const SMALLEST_BATCH = 32 * 1024;
+const QUICK_MS = 50;
+const SLOW_MS = 250;
 
 /** What happens to a connection as a whole. */
 export interface LinkEvents {
   /** A read was parsed; now is the time to ask for more. */
   batch(peer: Peer): void;
-  /** The connection is over; called once. */
-  closed(peer: Peer, reason: string): void;
+  /** The connection is over; called once. `fault`: because the peer broke the protocol. */
+  closed(peer: Peer, reason: string, options: { readonly fault: boolean }): void;
 }
 
 /**
@@ -33,6 +40,10 @@ export class PeerLink implements PeerOutput {
   readonly #now: () => number;
   #writing = false;
   #writingSince = 0;
+  #batch = SMALLEST_BATCH;
+  /** When the message began that isn't here whole, or -1. */
+  #messageSince = -1;
+  #frames = 0;
 
   /**
    * @param peer The connection's state.
@@ -61,13 +72,20 @@ export class PeerLink implements PeerOutput {
         peer.lastReceived = this.#now();
         peer.reader.received(count);
         if (peer.closed) return;
+        peer.chatter.read(count);
+        this.#noteProgress();
         this.#events.batch(peer);
         this.flush();
-        if (peer.writer.length > MAX_UNSENT) return this.close("it asks for more than it reads");
+        if (peer.writer.length > MAX_UNSENT) throw new WireError("it asks for more than it reads");
       }
     } catch (error) {
-      this.close(messageOf(error));
+      this.#end(messageOf(error), { fault: error instanceof WireError });
     }
+  }
+
+  /** Milliseconds that the message which is coming in has taken so far, 0 when there is none. */
+  receiving(now: number): number {
+    return this.#messageSince < 0 ? 0 : now - this.#messageSince;
   }
 
   /** Milliseconds that the write under way has not made progress, 0 when there is none. */
@@ -80,11 +98,22 @@ export class PeerLink implements PeerOutput {
   }
 
   close(reason: string): void {
+    this.#end(reason, { fault: false });
+  }
+
+  #end(reason: string, options: { readonly fault: boolean }): void {
     const peer = this.#peer;
     if (peer.closed) return;
     peer.closed = true;
     this.#connection.close();
-    this.#events.closed(peer, reason);
+    this.#events.closed(peer, reason, options);
+  }
+
+  #noteProgress(): void {
+    const { reader, lastReceived } = this.#peer;
+    if (!reader.partial) this.#messageSince = -1;
+    else if (this.#messageSince < 0 || reader.frames !== this.#frames) this.#messageSince = lastReceived;
+    this.#frames = reader.frames;
   }
 
   async #write(): Promise<void> {
@@ -92,17 +121,23 @@ export class PeerLink implements PeerOutput {
     this.#writing = true;
     try {
       for (;;) {
-        this.#peer.fillUploads();
+        this.#peer.fillUploads(this.#batch);
         if (writer.length === 0 || this.#peer.closed) return;
         const payload = writer.payload;
         const bytes = writer.take();
+        const began = this.#now();
         for (let at = 0; at < bytes.length;) {
           this.#writingSince = this.#now();
           at += await this.#connection.write(at === 0 ? bytes : bytes.subarray(at));
         }
-        this.#peer.lastSent = this.#now();
+        const now = this.#now();
+        this.#peer.lastSent = now;
+        if (bytes.length >= this.#batch && now - began < QUICK_MS) {
+          this.#batch = Math.min(LARGEST_BATCH, 2 * this.#batch);
+        } else if (now - began > SLOW_MS) this.#batch = Math.max(SMALLEST_BATCH, this.#batch / 2);
         this.#peer.up.add(payload);
-        if (payload > 0) this.#peer.lastPayload = this.#peer.lastSent;
+        this.#peer.chatter.traded(payload);
+        if (payload > 0) this.#peer.lastPayload = now;
       }
     } finally {
       this.#writing = false;

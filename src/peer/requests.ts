@@ -4,6 +4,8 @@
  * @module
  */
 
+import type { Bytes } from "../base/bytes.ts";
+import { MAX_OUTSTANDING, MAX_TURNED_DOWN_IN_A_ROW, MAX_UNASKED_ANSWERS } from "../base/limits.ts";
 import type { FrameWriter } from "../wire/frame_writer.ts";
 import { MessageId, WireError } from "../wire/messages.ts";
 import { BlockQueue } from "./block_queue.ts";
@@ -11,10 +13,16 @@ import { PipelineDepth } from "./pipeline_depth.ts";
 
 /** Requests that a peer holds when it doesn't say. libtorrent assumes the same. */
 const DEFAULT_PEER_QUEUE = 250;
-/** Most requests that we keep outstanding, whatever a peer offers: 32 MiB. */
-const MAX_OUTSTANDING = 2048;
-/** Answers to nothing, after which a peer is sent away; a few come about when messages cross. */
-const MAX_STRIKES = 64;
+
+/** A block in a receive buffer; one object is used again for every block, so nothing of it may be kept. */
+export interface ReceivedBlock {
+  index: number;
+  begin: number;
+  source: Bytes;
+  at: number;
+  length: number;
+  latency: number;
+}
 
 /** The asking half of a connection. */
 export class Requests {
@@ -25,6 +33,7 @@ export class Requests {
   /** Requests that were taken back and may still be answered. */
   #late = 0;
   #strikes = 0;
+  #turnedDown = 0;
 
   /**
    * @param options `fast`: both ends speak BEP 6, so every request is answered, by a reject at least. `writer`: to the peer.
@@ -83,6 +92,7 @@ export class Requests {
   answered(index: number, begin: number, length: number, now: number): number {
     const asked = this.#queue.remove(index, begin, length);
     if (asked < 0) return -1;
+    this.#turnedDown = 0;
     this.#pipeline.arrived(length, now - asked, now);
     return now - asked;
   }
@@ -99,6 +109,15 @@ export class Requests {
     return outstanding;
   }
 
+  /**
+   * The peer turned a request down for no reason that we know of.
+   *
+   * @throws {WireError} If it has turned down so many in a row.
+   */
+  turnedDown(): void {
+    if (++this.#turnedDown > MAX_TURNED_DOWN_IN_A_ROW) throw new WireError("it turns down all that it is asked for");
+  }
+
   /** Cancels a request, if it is outstanding: the block came from elsewhere. */
   cancel(index: number, begin: number, length: number): void {
     if (!this.#queue.has(index, begin, length)) return;
@@ -106,6 +125,14 @@ export class Requests {
     // block comes only if it was on its way.
     if (!this.#fast) this.#remove(index, begin, length);
     this.#writer.blockSignal(MessageId.cancel, index, begin, length);
+  }
+
+  /** Takes one request back, if it is outstanding: somebody else is to answer it. It may still be answered. */
+  withdraw(index: number, begin: number, length: number): boolean {
+    if (!this.#queue.has(index, begin, length)) return false;
+    this.#remove(index, begin, length);
+    this.#writer.blockSignal(MessageId.cancel, index, begin, length);
+    return true;
   }
 
   /**
@@ -140,7 +167,7 @@ export class Requests {
       this.#late--;
       return true;
     }
-    if (++this.#strikes > MAX_STRIKES) throw new WireError("it answers what was not asked, over and over");
+    if (++this.#strikes > MAX_UNASKED_ANSWERS) throw new WireError("it answers what was not asked, over and over");
     return false;
   }
 

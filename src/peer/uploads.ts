@@ -5,14 +5,10 @@
  */
 
 import type { Bytes } from "../base/bytes.ts";
+import { MAX_REQUEST_LENGTH, REQUEST_QUEUE_LIMIT } from "../base/limits.ts";
 import type { FrameWriter } from "../wire/frame_writer.ts";
-import { MAX_REQUEST_LENGTH, MessageId, WireError } from "../wire/messages.ts";
+import { MessageId, WireError } from "../wire/messages.ts";
 import { BlockQueue } from "./block_queue.ts";
-
-/** Requests that we hold for a peer, told as `reqq`; more are rejected. */
-export const REQUEST_QUEUE_LIMIT = 512;
-/** Blocks that are put into the send buffer before it is written: enough for one large write. */
-const SEND_WATERMARK = 256 * 1024;
 
 /** A part of a piece. */
 export interface Block {
@@ -98,11 +94,12 @@ export class Uploads {
   /**
    * Moves blocks into the send buffer, as far as there is room and the read cache has them.
    *
+   * @param limit Bytes in the send buffer past which nothing is added.
    * @returns When it is worth trying again, if the next block has to be read first.
    */
-  fill(): Promise<void> | null {
+  fill(limit: number): Promise<void> | null {
     const queue = this.#queue;
-    while (queue.size > 0 && this.#writer.length < SEND_WATERMARK) {
+    while (queue.size > 0 && this.#writer.length < limit) {
       const { index, begin, length } = queue;
       const at = this.#writer.reserveBlock(index, begin, length);
       if (!this.#host.readBlock(queue, this.#writer.buffer, at)) {

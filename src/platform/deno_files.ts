@@ -5,7 +5,8 @@
  */
 
 import type { Bytes } from "../base/bytes.ts";
-import { FileError, toFileError } from "./file_errors.ts";
+import { lockFile } from "./deno_lock.ts";
+import { FileError, isFileFault, toFileError } from "./file_errors.ts";
 import type { FileHandle, FileInfo, FileSystem } from "./platform.ts";
 
 /** The {@linkcode FileSystem} of the machine. */
@@ -81,22 +82,28 @@ export const denoFiles: FileSystem = {
     }
   },
 
-  async writeFile(path, bytes) {
+  async writeFile(path, bytes, { alone } = { alone: false }) {
     // Another process may be writing the same file at this moment.
-    const draft = `${path}.${crypto.randomUUID().slice(0, 8)}.new`;
-    const file = await denoFiles.open(draft, "create");
+    const draft = alone ? `${path}.new` : `${path}.${crypto.randomUUID().slice(0, 8)}.new`;
+    const file = await denoFiles.open(draft, alone ? "write" : "create");
     try {
       try {
+        await file.truncate(0);
         await file.write(bytes, 0);
         await file.sync();
       } finally {
         await file.close();
       }
       await denoFiles.rename(draft, path);
+      await syncFolderOf(path);
     } catch (error) {
       await denoFiles.remove(draft).catch(() => {}); // the first failure is the one to tell
       throw error;
     }
+  },
+
+  lock(path, { patience }) {
+    return lockFile(path, patience);
   },
 
   realPath(path) {
@@ -196,6 +203,19 @@ class DenoFileHandle implements FileHandle {
       this.#underWay--;
     }
   }
+}
+
+/** Waits until the names in the folder of `path` are on the device, where the system can do that. */
+async function syncFolderOf(path: string): Promise<void> {
+  if (Deno.build.os === "windows") return; // folders can't be opened there
+  const slash = path.lastIndexOf("/");
+  const folder = slash < 0 ? "." : path.slice(0, slash + 1);
+  await guard("cannot write", folder, async () => {
+    using handle = await Deno.open(folder);
+    await handle.syncData();
+  }).catch((error) => {
+    if (!isFileFault(error, "name")) throw error; // the system's EINVAL: this file system syncs no folders
+  });
 }
 
 async function guard<T>(what: string, path: string, work: () => Promise<T>): Promise<T> {

@@ -4,10 +4,11 @@
  * @module
  */
 
+import { fstatSync } from "node:fs";
 import { type Bytes, utf8 } from "../base/bytes.ts";
 import { messageOf, ShoalError } from "../base/errors.ts";
 import { readLimited } from "./read_limited.ts";
-import type { Output, Terminal, TerminalSize } from "./terminal.ts";
+import type { Disturbance, LeaveRequest, Loss, Output, Terminal, TerminalSize } from "./terminal.ts";
 
 /** Milliseconds until a write is tried again on a terminal that another program made non-blocking. */
 const RETRY_MS = 10;
@@ -27,9 +28,10 @@ export class TextOutput implements Output {
   readonly #name: string;
   #waiting = 0;
   #tail: Promise<void> = Promise.resolve();
-  /** Set for good once the reader is gone or a write failed. */
+  /** Set for good once nothing more can be written. */
   #closed = false;
   #failure: unknown = null;
+  readonly #listeners = new Set<(loss: Loss) => void>();
 
   /**
    * @param sink Where the bytes go.
@@ -65,6 +67,11 @@ export class TextOutput implements Output {
     throw new ShoalError("storage", { what: "cannot write", where: this.#name, why: messageOf(cause), cause });
   }
 
+  onLoss(listener: (loss: Loss) => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
   async #writeAll(bytes: Bytes): Promise<void> {
     for (let at = 0; at < bytes.length && !this.#closed;) {
       try {
@@ -74,15 +81,30 @@ export class TextOutput implements Output {
           await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
           continue;
         }
-        this.#closed = true;
-        // Whoever closes the reading end, as `head` does, has seen enough; anything else is told by flush().
-        if (!(error instanceof Deno.errors.BrokenPipe)) this.#failure = error;
+        this.#lose(error);
       }
     }
+  }
+
+  #lose(error: unknown): void {
+    this.#closed = true;
+    const closedTerminal = this.isTerminal && error instanceof Error && "code" in error && error.code === "EIO";
+    // Whoever closes the reading end, as `head` does, has seen enough; anything else is told by flush().
+    const unread = closedTerminal || error instanceof Deno.errors.BrokenPipe;
+    if (!unread) this.#failure = error;
+    for (const listener of this.#listeners) listener(unread ? "unread" : "failed");
   }
 }
 
 const isWindows = Deno.build.os === "windows";
+
+/** Signals that mean "leave", and which of them means what. SIGHUP is seen to in {@linkcode hearsHangup}. */
+const LEAVE_SIGNALS: readonly (readonly [Deno.Signal, LeaveRequest])[] = isWindows
+  ? [["SIGINT", "key"], ["SIGBREAK", "terminate"]]
+  : [["SIGINT", "key"], ["SIGTERM", "terminate"], ["SIGHUP", "hangup"]];
+const DISTURBING_SIGNALS: readonly (readonly [Deno.Signal, Disturbance])[] = isWindows
+  ? []
+  : [["SIGWINCH", "resized"], ["SIGCONT", "continued"]];
 
 /** {@linkcode Terminal} on Deno. */
 export const denoTerminal: Terminal = {
@@ -94,8 +116,11 @@ export const denoTerminal: Terminal = {
   isWindows,
   size: () => windowSize(() => Deno.consoleSize(), readEnv),
   env: readEnv,
-  onInterrupt: (listener) => onSignals(isWindows ? ["SIGINT", "SIGBREAK"] : ["SIGINT", "SIGTERM", "SIGHUP"], listener),
-  onRedraw: (listener) => onSignals(isWindows ? [] : ["SIGWINCH", "SIGCONT"], listener),
+  onLeaveRequest(listener) {
+    const heard = LEAVE_SIGNALS.filter(([signal]) => signal !== "SIGHUP" || hearsHangup());
+    return onSignals(heard, listener);
+  },
+  onDisturbance: (listener) => onSignals(DISTURBING_SIGNALS, listener),
   onCrash(listener) {
     const failed = (event: ErrorEvent | PromiseRejectionEvent): void => {
       event.preventDefault();
@@ -108,11 +133,10 @@ export const denoTerminal: Terminal = {
       removeEventListener("unhandledrejection", failed);
     };
   },
-  atExit(text) {
-    const bytes = utf8(text);
-    const leave = (): void => void Deno.stdout.writeSync(bytes);
-    addEventListener("unload", leave);
-    return () => removeEventListener("unload", leave);
+  removeAtExit(folder) {
+    const remove = (): void => removeNow(folder);
+    addEventListener("unload", remove);
+    return () => removeEventListener("unload", remove);
   },
   readStdin: (maxBytes) => readWhole(Deno.stdin.readable, maxBytes),
   exit: (code) => Deno.exit(code),
@@ -146,11 +170,38 @@ function readEnv(name: string): string | undefined {
   return Deno.env.get(name);
 }
 
-function onSignals(signals: readonly Deno.Signal[], listener: () => void): () => void {
-  for (const signal of signals) Deno.addSignalListener(signal, listener);
+function onSignals<Meaning>(
+  signals: readonly (readonly [Deno.Signal, Meaning])[],
+  listener: (meaning: Meaning) => void,
+): () => void {
+  const added = signals.map(([signal, meaning]) => [signal, () => listener(meaning)] as const);
+  for (const [signal, heard] of added) Deno.addSignalListener(signal, heard);
   return () => {
-    for (const signal of signals) Deno.removeSignalListener(signal, listener);
+    for (const [signal, heard] of added) Deno.removeSignalListener(signal, heard);
   };
+}
+
+/**
+ * Whether SIGHUP is to be listened to. Whoever starts a program with `nohup` has the system ignore that signal, but a
+ * listener would undo it, and the runtime doesn't let us see it. What can be seen is that `nohup` leaves no output on a
+ * terminal. Then the signal is left to the system, which ignores it or ends the program.
+ */
+function hearsHangup(): boolean {
+  return [Deno.stdout, Deno.stderr].some((stream) => stream.isTerminal()) || !isStored(1) || !isStored(2);
+}
+
+/** Whether what is written to a descriptor, which is no terminal, goes to a file or a device such as /dev/null. */
+function isStored(descriptor: number): boolean {
+  const info = fstatSync(descriptor);
+  return info.isFile() || info.rdev !== 0;
+}
+
+function removeNow(folder: string): void {
+  try {
+    Deno.removeSync(folder, { recursive: true });
+  } catch {
+    // It may be gone already, or work that was under way has put something into it; nobody is left to be told.
+  }
 }
 
 /**

@@ -19,6 +19,7 @@ export type FileFault =
   | "loop"
   | "too-large"
   | "device"
+  | "too-many"
   | "other";
 
 /** The words for one fault. */
@@ -45,6 +46,7 @@ const WORDS: Readonly<Record<Exclude<FileFault, "other">, Words>> = {
   "loop": { why: "its symbolic links go round in a circle" },
   "too-large": { why: "the file is larger than it may be" },
   "device": { why: "the device failed", hint: "check the disk" },
+  "too-many": { why: "too many files are open", hint: "allow more (ulimit -n) or download fewer torrents at a time" },
 };
 
 /** By the code of the system's error. */
@@ -65,6 +67,8 @@ const BY_CODE: Readonly<Record<string, FileFault>> = {
   ELOOP: "loop",
   EFBIG: "too-large",
   EIO: "device",
+  EMFILE: "too-many",
+  ENFILE: "too-many",
 };
 
 /** By the class of the runtime's error, for those that have no code. */
@@ -130,7 +134,7 @@ function faultOf(thrown: unknown): FileFault {
     const fault = BY_CODE[thrown.code];
     if (fault !== undefined) return fault;
   }
-  if (/os error 28\b|no space/i.test(thrown.message)) return "full";
+  if (/os error 28\b|no space|quota exceeded/i.test(thrown.message)) return "full";
   return BY_NAME[thrown.name] ?? "other";
 }
 

@@ -191,10 +191,30 @@ export interface FileSystem {
   list(path: string): Promise<string[]>;
   /** A small file, whole. Refuses one that is larger than `maxBytes`. */
   readFile(path: string, maxBytes: number): Promise<Bytes>;
-  /** Writes a small file so that a reader, or a crash, sees the old or the new one, never a part. */
-  writeFile(path: string, bytes: Bytes): Promise<void>;
+  /**
+   * Writes a small file so that a reader, or a crash, sees the old or the new one, never a part. When it is done, the new
+   * one is on the device.
+   *
+   * @param options `alone`: whether nobody else writes that file; then a draft of it that a crash has left is used again.
+   */
+  writeFile(path: string, bytes: Bytes, options?: { readonly alone: boolean }): Promise<void>;
+  /**
+   * Takes a lock that nobody else can have meanwhile, in this process or another. It ends with the process, whatever ends
+   * that.
+   *
+   * @param path Of a file that stands for it; made when it is missing.
+   * @param options `patience`: milliseconds to wait for somebody who has it; it may be more on an old runtime.
+   * @returns The lock, or `null` when somebody else has it.
+   */
+  lock(path: string, options: { readonly patience: number }): Promise<FileLock | null>;
   /** The absolute path with every symbolic link resolved, of something that exists. */
   realPath(path: string): Promise<string>;
+}
+
+/** A lock that was taken. */
+export interface FileLock {
+  /** Gives it back, and removes its file. Never fails. */
+  release(): Promise<void>;
 }
 
 /** What is at a path. */

@@ -7,6 +7,15 @@
 
 import type { Bytes } from "../base/bytes.ts";
 
+/**
+ * How somebody asks the program to leave: by Ctrl-C (`key`), by what other programs and the system send (`terminate`),
+ * or by closing the window (`hangup`).
+ */
+export type LeaveRequest = "key" | "terminate" | "hangup";
+
+/** What has become of what was drawn: the window has another size, or others wrote below it. */
+export type Disturbance = "resized" | "continued";
+
 /** Where the user is. */
 export interface Terminal {
   /** Standard output. */
@@ -22,19 +31,20 @@ export interface Terminal {
   /** A variable of the environment, or `undefined` when it is not set. */
   env(name: string): string | undefined;
   /**
-   * Calls `listener` whenever somebody asks the program to leave: Ctrl-C, SIGTERM, or the window closing. Without a
-   * listener, the program ends at once, as the system does it.
+   * Calls `listener` whenever somebody asks the program to leave. Without a listener, the program ends at once, as the
+   * system does it. A closed window is not listened to where both outputs go to a file or nowhere: that is how `nohup`
+   * starts a program that is to outlive the window.
    *
    * @returns Takes the listener away again.
    */
-  onInterrupt(listener: () => void): () => void;
+  onLeaveRequest(listener: (request: LeaveRequest) => void): () => void;
   /**
-   * Calls `listener` when the window has another size, or the program goes on after it was suspended: what was drawn may
-   * not be where it was. Never on Windows.
+   * Calls `listener` when the window has another size, or when the program goes on after it was suspended: what was drawn
+   * may not be where it was. Never on Windows.
    *
    * @returns Takes the listener away again.
    */
-  onRedraw(listener: () => void): () => void;
+  onDisturbance(listener: (disturbance: Disturbance) => void): () => void;
   /**
    * Calls `listener` with an error that nobody caught, in place of the runtime's own report.
    *
@@ -42,12 +52,12 @@ export interface Terminal {
    */
   onCrash(listener: (thrown: unknown) => void): () => void;
   /**
-   * Text that goes to standard output when the program ends by any way that still runs code, {@linkcode Terminal.exit}
+   * Removes a folder with all it holds when the program ends by any way that still runs code, {@linkcode Terminal.exit}
    * included.
    *
-   * @returns Takes it back.
+   * @returns Takes that back.
    */
-  atExit(text: string): () => void;
+  removeAtExit(folder: string): () => void;
   /**
    * Standard input, whole.
    *
@@ -66,7 +76,10 @@ export interface TerminalSize {
   readonly rows: number;
 }
 
-/** One way out for text. A reader that has gone away is not an error: what is written then goes nowhere. */
+/** How an output was lost: its reader or its terminal is gone, or it failed, as a full disk does. */
+export type Loss = "unread" | "failed";
+
+/** One way out for text. What is written after its loss goes nowhere. */
 export interface Output {
   /** Whether it is a terminal, not a file or a pipe. */
   readonly isTerminal: boolean;
@@ -77,7 +90,14 @@ export interface Output {
   /**
    * Waits until everything is gone.
    *
-   * @throws {ShoalError} Of kind `storage` if something could not be written, such as to a full disk.
+   * @throws {ShoalError} Of kind `storage` if something could not be written, such as to a full disk. A reader that has
+   * gone away is no failure.
    */
   flush(): Promise<void>;
+  /**
+   * Calls `listener`, once, when nothing more can be written.
+   *
+   * @returns Takes the listener away again.
+   */
+  onLoss(listener: (loss: Loss) => void): () => void;
 }

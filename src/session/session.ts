@@ -98,6 +98,15 @@ export class Session {
     this.#listening = new Listening(this.#platform, {
       listener: this.#listen(),
       find: (infoHash) => this.#torrents.get(infoHash.hex)?.swarm ?? null,
+      refused: (address, message) =>
+        this.#emit({
+          event: "peer",
+          infohash: null,
+          address: formatAddress(address),
+          client: "",
+          action: "refused",
+          message,
+        }),
     });
   }
 

@@ -114,7 +114,8 @@ export interface TrackerEvent {
 /** A peer came, went or was banned. */
 export interface PeerEvent {
   readonly event: "peer";
-  readonly infohash: string;
+  /** `null` for somebody who came to no torrent of ours. */
+  readonly infohash: string | null;
   readonly address: string;
   readonly client: string;
   readonly action: "connected" | "disconnected" | "banned" | "refused";

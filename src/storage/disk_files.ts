@@ -16,6 +16,7 @@ import { findToRead, findToWrite, type FoundFile, isSameFile, NOTHING, wholeTime
 import { Folders, wordsFor } from "./folders.ts";
 import type { PieceMap } from "./layout.ts";
 import { forEachLimited } from "./limited.ts";
+import { closingAfter, closingOnFailure } from "./handles.ts";
 import { makeLinks } from "./links.ts";
 import { type FileNames, nameFiles } from "./names.ts";
 import { OpenFiles } from "./open_files.ts";
@@ -252,7 +253,7 @@ export class DiskFiles {
     const file = this.#files[index]!;
     if (file.place !== "part") return;
     const handle = await this.#openAgain(index);
-    try {
+    await closingAfter(handle, async () => {
       const { length } = this.#map.layout.files[index]!;
       if (file.size !== length) { // it was like that when it was found, and nothing had to be written
         this.#touched.add(index);
@@ -260,9 +261,7 @@ export class DiskFiles {
         file.size = length;
       }
       await handle.sync();
-    } finally {
-      await handle.close();
-    }
+    });
   }
 
   /**
@@ -320,14 +319,9 @@ export class DiskFiles {
     if (!this.#writable || file.place === "final") return await this.#fs.open(this.#path(index), "read");
     const handle = file.place === "absent" ? await this.#make(index) : await this.#openAgain(index);
     const { length } = this.#map.layout.files[index]!;
-    try {
-      // The full size at once: what isn't written yet takes no room, and pieces may come in any order.
-      this.#touched.add(index);
-      if (file.size !== length) await handle.truncate(length);
-    } catch (error) {
-      await handle.close();
-      throw error;
-    }
+    // The full size at once: what isn't written yet takes no room, and pieces may come in any order.
+    this.#touched.add(index);
+    if (file.size !== length) await closingOnFailure(handle, () => handle.truncate(length));
     file.size = length;
     return handle;
   }
@@ -348,12 +342,7 @@ export class DiskFiles {
     // From here on it is there, whatever fails.
     file.place = "part";
     file.size = 0;
-    try {
-      file.id = (await handle.stat()).id;
-    } catch (error) {
-      await handle.close();
-      throw error;
-    }
+    file.id = (await closingOnFailure(handle, () => handle.stat())).id;
     return handle;
   }
 
@@ -365,12 +354,7 @@ export class DiskFiles {
     } catch (error) {
       throw isFileFault(error, "missing") ? changedByOthers(this.#path(index)) : error;
     }
-    try {
-      this.#checkSame(index, await handle.stat());
-    } catch (error) {
-      await handle.close();
-      throw error;
-    }
+    await closingOnFailure(handle, async () => this.#checkSame(index, await handle.stat()));
     return handle;
   }
 

@@ -73,6 +73,21 @@ export function notOurs(path: string): StorageError {
 }
 
 /**
+ * Somebody else downloads the same torrent to the same folder.
+ *
+ * @param folder The folder.
+ * @returns The error to throw.
+ */
+export function inUse(folder: string): StorageError {
+  return new StorageError({
+    what: "cannot download",
+    where: folder,
+    why: "this torrent is being downloaded to that folder already, perhaps by another process",
+    hint: "wait until that has ended, or choose another folder with -o",
+  });
+}
+
+/**
  * Resume state can't be kept.
  *
  * @param path Its file.

@@ -121,9 +121,8 @@ export function parseResumeState(bytes: Uint8Array, shape: ResumeShape): ResumeS
   if (clean !== 0 && clean !== 1) throw new ResumeStateError('"clean" is neither 0 nor 1');
   const pieces = needBits(dict, "pieces", shape.pieceCount);
   const unsynced = needBits(dict, "unsynced", shape.pieceCount);
-  for (const piece of unsynced) {
-    if (pieces.has(piece)) throw new ResumeStateError(`piece ${piece} is both synced and unsynced`);
-  }
+  const both = pieces.firstShared(unsynced);
+  if (both >= 0) throw new ResumeStateError(`piece ${both} is both synced and unsynced`);
   const files = parseFiles(need(dict, "files"), shape.fileCount);
   return { infoHash: new InfoHash(infoHash), folder, saved, clean: clean === 1, pieces, unsynced, files };
 }

@@ -171,6 +171,7 @@ export class Storage {
     } catch (error) {
       this.#keeper?.stop();
       await this.#disk.close().catch(() => {}); // the first failure is the one to tell
+      await this.#keeper?.letGo();
       throw error;
     }
   }
@@ -229,7 +230,8 @@ export class Storage {
   }
 
   /**
-   * Waits until everything that was written is on the device and every whole file has its final name.
+   * Waits until everything that was written is on the device and every whole file has its final name. When that is all
+   * there is, others may open the folder to write, too: they find nothing to do.
    *
    * @throws {ShoalError} If that can't be.
    */
@@ -238,6 +240,7 @@ export class Storage {
     if (!this.#readOnly) this.#settler.sync();
     await this.#settler.idle();
     await this.saveState();
+    if (this.#have.isFull) await this.#keeper?.letGo();
   }
 
   /** Saves resume state now. It is saved by itself about every second while there are changes. Never fails. */
@@ -273,12 +276,14 @@ export class Storage {
     await attempt(() => this.#disk.close());
     this.#clean = failures.length === 0;
     if (this.#opened) await this.saveState();
+    await this.#keeper?.letGo();
     if (failures.length > 0) throw failures[0];
   }
 
   async #loadState(): Promise<ResumeState | null> {
     const { pieceCount, files } = this.#map.layout;
-    const state = await this.#keeper?.load({ pieceCount, fileCount: files.length }, this.#disk.root) ?? null;
+    const shape = { pieceCount, fileCount: files.length };
+    const state = await this.#keeper?.load(shape, { folder: this.#disk.root, alone: !this.#readOnly }) ?? null;
     return state !== null && state.infoHash.equals(this.#options.infoHash) && state.folder === this.#disk.root
       ? state
       : null;

@@ -5,11 +5,7 @@
  */
 
 import { equalBytes } from "../base/bytes.ts";
-
-/** Failed pieces that are remembered; the oldest is forgotten first. */
-const MAX_REMEMBERED = 256;
-/** Attempts at one piece that are remembered, the latest. */
-const MAX_ATTEMPTS = 8;
+import { MAX_ATTEMPTS, MAX_SUSPECTS } from "../base/limits.ts";
 
 /** What came for a piece that failed its hash. */
 export interface Attempt {
@@ -46,7 +42,7 @@ export class Blame {
     if (attempts.length > MAX_ATTEMPTS) attempts.shift();
     this.#attempts.delete(piece);
     this.#attempts.set(piece, attempts);
-    if (this.#attempts.size > MAX_REMEMBERED) this.#attempts.delete(this.#attempts.keys().next().value!);
+    if (this.#attempts.size > MAX_SUSPECTS) this.#attempts.delete(this.#attempts.keys().next().value!);
     return [];
   }
 

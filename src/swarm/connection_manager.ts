@@ -5,11 +5,16 @@
  */
 
 import { formatAddress, type PeerAddress } from "../base/address.ts";
+import {
+  DIALLED_SHARE,
+  MAX_CANDIDATES,
+  MAX_HALF_OPEN,
+  MAX_OFFENCES,
+  MAX_PER_HOST,
+  MAX_REMEMBERED_HOSTS,
+  SHUT_OUT_MS,
+} from "../base/limits.ts";
 
-/** Connections that are being made at the same time. */
-const HALF_OPEN_LIMIT = 30;
-/** Candidates that are remembered; a tracker that names more is not believed. */
-const MAX_CANDIDATES = 4000;
 /** Milliseconds until a peer that failed is tried again; doubled with each failure. */
 const RETRY_MS = 5_000;
 const MAX_RETRY_MS = 30 * 60_000;
@@ -17,12 +22,6 @@ const MAX_RETRY_MS = 30 * 60_000;
 const MAX_FAILURES = 10;
 /** A connection that lasted this many milliseconds was no failure. */
 const GOOD_CONNECTION_MS = 30_000;
-
-/**
- * Connections to one address, on whatever ports, so that nobody takes all of ours or aims ours at somebody else. Programs
- * on this machine share one address, so for them it doesn't hold.
- */
-const MAX_PER_HOST = 4;
 
 interface Candidate {
   readonly address: PeerAddress;
@@ -42,8 +41,11 @@ export class ConnectionManager {
   readonly #candidates = new Map<string, Candidate>();
   readonly #banned = new Set<string>();
   readonly #ownAddresses = new Set<string>();
+  /** How often an address broke the protocol, and when it did last; the one that did so first comes first. */
+  readonly #offences = new Map<string, { count: number; last: number }>();
   #dialling = 0;
   #connected = 0;
+  #incoming = 0;
 
   /**
    * @param options `maxPeers`: connections at the same time. `random`: uniform in 0 to 1.
@@ -82,7 +84,7 @@ export class ConnectionManager {
    * @returns Where it is, or `null` when there is none or the limits are reached.
    */
   next(now: number): PeerAddress | null {
-    if (this.#dialling >= HALF_OPEN_LIMIT || this.room === 0) return null;
+    if (this.#dialling >= MAX_HALF_OPEN || this.room === 0) return null;
     const perHost = new Map<string, number>();
     for (const { address, state } of this.#candidates.values()) {
       if (state !== "idle") perHost.set(address.host, (perHost.get(address.host) ?? 0) + 1);
@@ -91,6 +93,7 @@ export class ConnectionManager {
     let equals = 0;
     for (const candidate of this.#candidates.values()) {
       if (candidate.state !== "idle" || candidate.nextTry > now) continue;
+      if (this.#isShutOut(candidate.address.host, now)) continue;
       if (best && candidate.failures > best.failures) continue;
       if (tooMany(candidate.address.host, perHost.get(candidate.address.host) ?? 0)) continue;
       if (!best || candidate.failures < best.failures) equals = 0;
@@ -122,8 +125,9 @@ export class ConnectionManager {
     else this.#backOff(candidate, now);
   }
 
-  /** There is a connection; `address` is what was dialled, or where an incoming one comes from. */
-  connected(address: PeerAddress): void {
+  /** There is a connection; `address` is what was dialled, or with `incoming` where it comes from. */
+  connected(address: PeerAddress, options: { readonly incoming?: boolean } = {}): void {
+    if (options.incoming) this.#incoming++;
     const candidate = this.#candidates.get(formatAddress(address));
     if (candidate?.state === "dialling") {
       this.#dialling--;
@@ -133,16 +137,47 @@ export class ConnectionManager {
   }
 
   /**
-   * Whether a peer that connected to us is welcome.
+   * Whether an address is welcome, as long as there is room.
    *
-   * @param host Its address.
-   * @param connections How many connections to that address there are.
+   * @param host The address.
+   * @param options `connections`: how many connections to that address there are. `now`: milliseconds.
    * @returns Why not, or `null` when it is.
    */
-  refuses(host: string, connections: number): string | null {
+  refuses(host: string, options: { readonly connections: number; readonly now: number }): string | null {
+    const { connections, now } = options;
     if (this.#banned.has(host)) return "it is banned";
-    if (this.#connected >= this.#maxPeers) return `there are ${this.#maxPeers} connections already`;
+    if (this.#isShutOut(host, now)) return "it broke the protocol too often";
     return tooMany(host, connections) ? `there are ${connections} connections to its address already` : null;
+  }
+
+  /**
+   * Whether one connection more is too much. Those that others make leave some room to those that we want to make.
+   *
+   * @param now Milliseconds.
+   * @param options `incoming`: it was made by the other end.
+   */
+  isFull(now: number, options: { readonly incoming: boolean }): boolean {
+    if (this.#connected >= this.#maxPeers) return true;
+    const most = Math.ceil(this.#maxPeers * (1 - DIALLED_SHARE));
+    return options.incoming && this.#incoming >= most && this.isWaiting(now);
+  }
+
+  /**
+   * A peer broke the protocol. Once may be a mistake; who does it again and again is shut out for a while.
+   *
+   * @param host Its address.
+   * @param now Milliseconds.
+   * @returns Whether it is shut out from now on.
+   */
+  offended(host: string, now: number): boolean {
+    const before = this.#offences.get(host);
+    const count = before && now - before.last < SHUT_OUT_MS ? before.count + 1 : 1;
+    this.#offences.delete(host);
+    this.#offences.set(host, { count, last: now });
+    if (this.#offences.size > MAX_REMEMBERED_HOSTS) this.#offences.delete(this.#offences.keys().next().value!);
+    if (count < MAX_OFFENCES) return false;
+    this.#forget(host);
+    return count === MAX_OFFENCES;
   }
 
   /** A peer that connected to us said where it listens: it needn't be dialled. */
@@ -158,12 +193,14 @@ export class ConnectionManager {
    *
    * @param address Where the peer listens, as far as is known.
    * @param options `now`: milliseconds. `lasted`: milliseconds. `useless`: neither side will ever need the other again.
+   * `incoming`: the other end had made it.
    */
   disconnected(
     address: PeerAddress,
-    options: { readonly now: number; readonly lasted: number; readonly useless?: boolean },
+    options: { readonly now: number; readonly lasted: number; readonly useless?: boolean; readonly incoming?: boolean },
   ): void {
     this.#connected--;
+    if (options.incoming) this.#incoming--;
     const key = formatAddress(address);
     const candidate = this.#candidates.get(key);
     if (!candidate) return;
@@ -193,12 +230,22 @@ export class ConnectionManager {
   ban(host: string): boolean {
     if (this.#banned.has(host)) return false;
     this.#banned.add(host);
+    this.#forget(host);
+    return true;
+  }
+
+  /** An address is no candidate any more, on any port. */
+  #forget(host: string): void {
     for (const [key, candidate] of this.#candidates) {
       if (candidate.address.host !== host) continue;
       if (candidate.state === "dialling") this.#dialling--;
       this.#candidates.delete(key);
     }
-    return true;
+  }
+
+  #isShutOut(host: string, now: number): boolean {
+    const known = this.#offences.get(host);
+    return known !== undefined && known.count >= MAX_OFFENCES && now - known.last < SHUT_OUT_MS;
   }
 
   #remember(address: PeerAddress, options: { readonly named: boolean }): Candidate {

@@ -88,6 +88,11 @@ export class Download {
     return this.#picker.size === 0 && this.#open.size === 0;
   }
 
+  /** How many peers that don't have everything have a piece. */
+  availability(index: number): number {
+    return this.#picker.availability(index);
+  }
+
   /** Pieces that are being checked or written. */
   get verifying(): number {
     return this.#verifying.size;
@@ -138,7 +143,13 @@ export class Download {
     }
     if (want <= 0) return;
     const ending = this.#picker.size === 0;
-    askAgain(peer, { active: this.#active.values(), ending, depth, now: this.#platform.now() });
+    askAgain(peer, {
+      active: this.#active.values(),
+      peers: () => this.#host.peers(),
+      ending,
+      depth,
+      now: this.#platform.now(),
+    });
   }
 
   /** Asks every peer that could do more: blocks or memory have become free. */

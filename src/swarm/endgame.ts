@@ -12,31 +12,45 @@ const COPIES = 2;
 const DESPERATE_COPIES = 5;
 /** Blocks that a peer is asked for although others were asked before. */
 const DEPTH = 8;
-/** Milliseconds without a block after which a piece counts as slow. */
-const SLOW_PIECE_MS = 3_000;
+/** Milliseconds without a block after which a piece, or a peer, counts as slow ... */
+const SLOW_MS = 3_000;
+/** ... unless the peer's blocks come that far apart anyway: so many times that. */
+const SLOW_BLOCKS = 3;
+/** A peer whose speed isn't known yet is taken to need this many milliseconds for a block. */
+const UNKNOWN_MS = 1_000;
+/**
+ * A second copy is worth its price, which others in the swarm pay, when it would be there in less than this part of the time
+ * that the first one takes. With peers of the same speed nothing is fetched twice.
+ */
+const WORTHWHILE = 0.5;
+/** Long before the end only what would take more milliseconds than this is asked for again. */
+const LONG_MS = 10_000;
 
 /**
- * Asks a peer that has next to nothing to do for blocks that others were asked for, so that little is fetched twice:
- * in the endgame those of any piece, before it those of slow pieces.
+ * Asks a peer that has next to nothing to do for blocks that others were asked for and that it would send much sooner:
+ * in the endgame those of any piece, as well; before it those of slow pieces, instead.
  *
  * @param peer One that could do more.
- * @param options `active`: pieces that have been started. `ending`: every missing block has been asked for. `depth`:
- * requests that the peer takes. `now`: milliseconds.
+ * @param options `active`: pieces that have been started. `peers`: every connected peer. `ending`: every missing block has
+ * been asked for. `depth`: requests that the peer takes. `now`: milliseconds.
  */
 export function askAgain(
   peer: Peer,
   options: {
     readonly active: Iterable<ActivePiece>;
+    readonly peers: () => Iterable<Peer>;
     readonly ending: boolean;
     readonly depth: number;
     readonly now: number;
   },
 ): void {
+  const { now } = options;
   let want = Math.min(options.depth, DEPTH) - peer.requests.size;
   if (want <= 0) return;
+  let waits: Map<number, number> | null = null;
   for (const piece of options.active) {
     if (piece.owner !== null || !peer.pieces.has(piece.index) || !peer.wouldSend(piece.index)) continue;
-    const slow = options.now - piece.touched >= SLOW_PIECE_MS;
+    const slow = now - piece.touched >= SLOW_MS;
     if (!slow && !options.ending) continue;
     for (let block = 0; block < piece.blockCount; block++) {
       const asked = piece.asked(block);
@@ -44,11 +58,54 @@ export function askAgain(
       const begin = block * BLOCK_SIZE;
       const length = piece.blockLength(block);
       if (peer.requests.has(piece.index, begin, length)) continue;
+      waits ??= waitsFor(options.peers(), now);
+      const wait = waits.get(keyOf(piece.index, block)) ?? Infinity;
+      if (!options.ending && wait < LONG_MS) continue;
+      if (waitOf(peer, now, peer.requests.size + 1) > WORTHWHILE * wait) continue;
+      if (!options.ending) withdraw(piece, block, options.peers());
       piece.ask(block);
       peer.request(piece.index, begin, length);
       if (--want === 0) return;
     }
   }
+}
+
+/** Long before the end a block is moved to the faster peer rather than fetched twice. */
+function withdraw(piece: ActivePiece, block: number, peers: Iterable<Peer>): void {
+  for (const peer of peers) {
+    if (peer.closed || !peer.requests.withdraw(piece.index, block * BLOCK_SIZE, piece.blockLength(block))) continue;
+    piece.release(block);
+    peer.output.flush();
+  }
+}
+
+/** Milliseconds that a peer needs for a number of blocks, as far as can be told; Infinity for one that has gone quiet. */
+function waitOf(peer: Peer, now: number, blocks: number): number {
+  const { rate } = peer.down;
+  const perBlock = rate > 0 ? 1000 * BLOCK_SIZE / rate : UNKNOWN_MS;
+  const quiet = peer.requests.size > 0 && now - peer.lastBlock > Math.max(SLOW_MS, SLOW_BLOCKS * perBlock);
+  return quiet ? Infinity : blocks * perBlock;
+}
+
+/** For each block that was asked for: how long it will take the fastest of those who were asked. */
+function waitsFor(peers: Iterable<Peer>, now: number): Map<number, number> {
+  const waits = new Map<number, number>();
+  for (const peer of peers) {
+    if (peer.closed || peer.requests.size === 0) continue;
+    let place = 0;
+    const perBlock = waitOf(peer, now, 1);
+    peer.requests.forEach((index, begin) => {
+      const key = keyOf(index, begin / BLOCK_SIZE);
+      const wait = ++place * perBlock;
+      if (wait < (waits.get(key) ?? Infinity)) waits.set(key, wait);
+    });
+  }
+  return waits;
+}
+
+/** Pieces have 32,768 blocks at most (512 MiB). */
+function keyOf(index: number, block: number): number {
+  return index * 65_536 + block;
 }
 
 /**

@@ -5,37 +5,63 @@
  */
 
 import type { PeerAddress } from "../base/address.ts";
+import { messageOf } from "../base/errors.ts";
 import type { InfoHash } from "../base/info_hash.ts";
+import { HANDSHAKE_MS } from "../base/limits.ts";
 import { handshakeIn } from "../peer/mod.ts";
 import type { Connection, Listener, Platform } from "../platform/platform.ts";
-import { HANDSHAKE_MS } from "./peer_set.ts";
+import { type PendingConnection, Strangers } from "./strangers.ts";
 import type { Torrent } from "./torrent.ts";
 
-/** Connections that may be silent at the same time; past that the oldest one has to go. */
-const MAX_PENDING = 128;
 /** Milliseconds to wait when the system can't give us another connection, for want of file descriptors most likely. */
 const ACCEPT_PAUSE_MS = 200;
 
+/** A connection that has not said what it wants. */
+class Caller implements PendingConnection {
+  readonly connection: Connection;
+  readonly host: string;
+  /** Why we closed it; `null` while we haven't. */
+  dismissed: string | null = null;
+
+  constructor(connection: Connection) {
+    this.connection = connection;
+    this.host = connection.remote.host;
+  }
+
+  dismiss(why: string): void {
+    this.dismissed ??= why;
+    this.connection.close();
+  }
+}
+
 /** The accepting end of a session. */
 export class Listening {
-  readonly #platform: Pick<Platform, "after">;
+  readonly #platform: Pick<Platform, "after" | "now">;
   readonly #listener: Listener;
   readonly #find: (infoHash: InfoHash) => Torrent | null;
-  readonly #pending = new Set<Connection>();
+  readonly #refused: (address: PeerAddress, message: string) => void;
+  readonly #strangers = new Strangers<Caller>();
+  #closed = false;
 
   /**
    * Starts to accept.
    *
-   * @param platform Timers.
-   * @param options `listener`: the socket. `find`: the torrent that a peer asks for.
+   * @param platform Clock and timers.
+   * @param options `listener`: the socket. `find`: the torrent that a peer asks for. `refused`: is told of those that came
+   * to no torrent, but not of each when they are many.
    */
   constructor(
-    platform: Pick<Platform, "after">,
-    options: { readonly listener: Listener; readonly find: (infoHash: InfoHash) => Torrent | null },
+    platform: Pick<Platform, "after" | "now">,
+    options: {
+      readonly listener: Listener;
+      readonly find: (infoHash: InfoHash) => Torrent | null;
+      readonly refused: (address: PeerAddress, message: string) => void;
+    },
   ) {
     this.#platform = platform;
     this.#listener = options.listener;
     this.#find = options.find;
+    this.#refused = options.refused;
     this.#run();
   }
 
@@ -46,8 +72,9 @@ export class Listening {
 
   /** Stops accepting, and forgets those that have not said what they want. */
   close(): void {
+    this.#closed = true;
     this.#listener.close();
-    for (const connection of this.#pending) connection.close();
+    for (const caller of this.#strangers.pending) caller.dismiss("we are stopping");
   }
 
   async #run(): Promise<void> {
@@ -57,39 +84,62 @@ export class Listening {
         connection = await this.#listener.accept();
       } catch {
         // The listener is well (it gives null when closed) but the system is out of something: make room and try again.
-        this.#closeOldest();
-        await new Promise<void>((resolve) => this.#platform.after(ACCEPT_PAUSE_MS, resolve));
+        this.#strangers.oldest?.dismiss("there was no room for more connections");
+        await this.#pause(ACCEPT_PAUSE_MS);
         continue;
       }
       if (!connection) return;
-      if (this.#pending.size >= MAX_PENDING) this.#closeOldest();
-      this.#greet(connection);
+      this.#meet(new Caller(connection));
+      const wait = this.#strangers.accepted(this.#platform.now());
+      if (wait > 0) await this.#pause(wait);
     }
   }
 
-  #closeOldest(): void {
-    const [oldest] = this.#pending;
-    oldest?.close();
+  #pause(milliseconds: number): Promise<void> {
+    return new Promise((resolve) => this.#platform.after(milliseconds, resolve));
   }
 
-  async #greet(connection: Connection): Promise<void> {
-    this.#pending.add(connection);
-    const timer = this.#platform.after(HANDSHAKE_MS, () => connection.close());
+  #meet(caller: Caller): void {
+    const refused = this.#strangers.came(caller, this.#platform.now());
+    if (refused !== null) {
+      caller.dismiss(refused);
+      return this.#tell(caller, refused);
+    }
+    this.#greet(caller);
+    this.#strangers.surplus?.dismiss("too many connections wait for their handshake");
+  }
+
+  async #greet(caller: Caller): Promise<void> {
+    const { connection, host } = caller;
+    const late = `no handshake within ${HANDSHAKE_MS / 1000} s`;
+    const timer = this.#platform.after(HANDSHAKE_MS, () => caller.dismiss(late));
     try {
-      const welcome = (infoHash: InfoHash) => {
+      // Whoever is not welcome hears nothing. Its torrent alone knows, and it has to say which that is first.
+      let unwelcome: string | null = null;
+      const answer = (infoHash: InfoHash) => {
         const torrent = this.#find(infoHash);
-        return torrent?.welcomes(connection.remote.host) ? torrent : null;
+        unwelcome = torrent?.refuses(host) ?? null;
+        return unwelcome === null ? torrent?.handshake ?? null : null;
       };
-      const theirs = await handshakeIn(connection, (infoHash) => welcome(infoHash)?.handshake ?? null);
-      const torrent = welcome(theirs.infoHash);
-      if (torrent) torrent.accept(connection, theirs);
-      else connection.close();
-    } catch {
-      // Whatever was said, it was no handshake for a torrent of ours: scanners and strangers are no news.
+      const theirs = await handshakeIn(connection, answer).catch((error) => {
+        throw unwelcome === null ? error : new Error(unwelcome);
+      });
+      const torrent = this.#find(theirs.infoHash);
+      if (!torrent) throw new Error("the torrent is gone");
+      torrent.accept(connection, theirs);
+    } catch (error) {
       connection.close();
+      // A port scan looks the same; it is told like everything else, and once.
+      this.#tell(caller, caller.dismissed ?? messageOf(error));
     } finally {
       timer.cancel();
-      this.#pending.delete(connection);
+      this.#strangers.done(caller);
     }
+  }
+
+  #tell({ connection, host }: Caller, message: string): void {
+    if (this.#closed) return;
+    const told = this.#strangers.tell(host, { message, now: this.#platform.now() });
+    if (told !== null) this.#refused(connection.remote, told);
   }
 }

@@ -7,24 +7,24 @@
 import { formatAddress, type PeerAddress } from "../base/address.ts";
 import { equalBytes } from "../base/bytes.ts";
 import { messageOf, ShoalError } from "../base/errors.ts";
+import {
+  CROWD_PER_SECOND,
+  HANDSHAKE_MS,
+  MAX_OFFENCES,
+  MESSAGE_MS,
+  MUTE_MS,
+  SILENCE_MS,
+  STALLED_MS,
+  TURNOVER_MS,
+  USELESS_MS,
+} from "../base/limits.ts";
 import { type Handshake, handshakeOut, Peer, type PeerHost, PeerLink, type Transport } from "../peer/mod.ts";
 import type { Connection, Platform } from "../platform/platform.ts";
 import { ConnectionManager } from "./connection_manager.ts";
 import type { TorrentEvent } from "./events.ts";
 
-/** Milliseconds for a dial and the handshake after it. */
-export const HANDSHAKE_MS = 10_000;
-/** Milliseconds without a message after which a peer is taken for dead (keep-alives come every two minutes, BEP 3). */
-const SILENCE_MS = 150_000;
 /** Milliseconds without having sent anything after which we send a keep-alive (BEP 3). */
 const KEEP_ALIVE_MS = 100_000;
-/** Milliseconds for which a peer may leave what we send unread. */
-const STALLED_MS = 60_000;
-
-/** Milliseconds between two looks for peers that take up room without any use ... */
-const TURNOVER_MS = 60_000;
-/** ... which are those without any payload for this many milliseconds. */
-const USELESS_MS = 120_000;
 
 /** What a set of peers tells the torrent. */
 export interface PeerSetEvents {
@@ -47,12 +47,16 @@ export class PeerSet {
   readonly #handshake: Handshake;
   readonly #manager: ConnectionManager;
   readonly #links = new Map<Peer, PeerLink>();
-  /** Addresses by number of connection; the numbers begin at 1. */
-  readonly #hosts: string[] = [""];
+  /** Addresses by number of connection, of those that are open and of those that sent something; the numbers begin at 1. */
+  readonly #hosts = new Map<number, string>();
+  #lastNumber = 0;
   readonly #dials = new Set<AbortController>();
   #goneDown = 0;
   #goneUp = 0;
   #lastTurnover = 0;
+  /** How many came lately when there was no room; leaks. */
+  #crowd = 0;
+  #crowdSeen = 0;
   #stopped = false;
 
   /**
@@ -108,7 +112,7 @@ export class PeerSet {
 
   /** The address of a connection, by its number. */
   hostOf(connection: number): string {
-    return this.#hosts[connection] ?? "";
+    return this.#hosts.get(connection) ?? "";
   }
 
   /** Takes note of peers that somebody named, and connects to some. */
@@ -133,15 +137,23 @@ export class PeerSet {
    * @param theirs What the peer said.
    */
   accept(connection: Connection, theirs: Handshake): void {
-    const { host } = connection.remote;
-    const refused = this.#refusesHost(host) ?? this.#refuses(theirs, true);
+    const refused = this.refuses(connection.remote.host) ??
+      this.#refuses(theirs, { host: connection.remote.host, incoming: true });
     if (refused) return this.#turnAway(connection, refused);
+    const now = this.#platform.now();
+    if (this.#manager.isFull(now, { incoming: true })) this.#makeRoom(now);
     this.#join(connection, theirs, { address: connection.remote, incoming: true });
   }
 
-  /** Whether a peer at this address would be accepted at all; asked before any work is spent on a handshake. */
-  welcomes(host: string): boolean {
-    return this.#refusesHost(host) === null;
+  /** Why a peer at this address would not be accepted, or `null`; asked before any work is spent on a handshake. */
+  refuses(host: string): string | null {
+    const now = this.#platform.now();
+    const refused = this.#refusesHost(host);
+    if (refused !== null || !this.#manager.isFull(now, { incoming: true })) return refused;
+    const leaked = CROWD_PER_SECOND * (now - this.#crowdSeen) / 1000;
+    this.#crowd = Math.min(2 * CROWD_PER_SECOND, Math.max(0, this.#crowd - leaked) + 1);
+    this.#crowdSeen = now;
+    return this.#expendable(now) ? null : FULL;
   }
 
   /** A peer that connected to us said where it listens. */
@@ -164,12 +176,14 @@ export class PeerSet {
     for (const [peer, link] of this.#links) {
       if (now - peer.lastReceived > SILENCE_MS) link.close("it has been silent for too long");
       else if (link.stalled(now) > STALLED_MS) link.close("it does not read what we send");
-      else if (now - peer.lastSent > KEEP_ALIVE_MS) {
+      else if (link.receiving(now) > MESSAGE_MS) {
+        link.close(`it takes more than ${MESSAGE_MS / 1000} s for one message`);
+      } else if (now - peer.lastSent > KEEP_ALIVE_MS) {
         peer.writer.keepAlive();
         link.flush();
       }
     }
-    this.#turnOver(now);
+    if (this.room === 0 && this.#manager.isWaiting(now)) this.#makeRoom(now);
     this.dialMore();
   }
 
@@ -190,7 +204,9 @@ export class PeerSet {
       dial.signal.throwIfAborted();
       dial.signal.addEventListener("abort", () => connection?.close(), { once: true });
       const theirs = await handshakeOut(connection, this.#handshake);
-      const refused = this.#refusesHost(address.host) ?? this.#refuses(theirs, false);
+      const full = this.#manager.isFull(this.#platform.now(), { incoming: false }) ? FULL : null;
+      const refused = this.#refusesHost(address.host) ?? full ??
+        this.#refuses(theirs, { host: address.host, incoming: false });
       if (refused) throw new Error(refused);
       this.#join(connection, theirs, { address, incoming: false });
     } catch (error) {
@@ -212,29 +228,44 @@ export class PeerSet {
     if (this.#stopped) return "we are stopping";
     let connections = 0;
     for (const peer of this.#links.keys()) if (peer.address.host === host) connections++;
-    return this.#manager.refuses(host, connections);
+    return this.#manager.refuses(host, { connections, now: this.#platform.now() });
   }
 
-  /** When there is no room and others wait, the peer that has been of no use for longest has to go. */
-  #turnOver(now: number): void {
-    if (now - this.#lastTurnover < TURNOVER_MS) return;
-    this.#lastTurnover = now;
-    if (this.room > 0 || !this.#manager.isWaiting(now)) return;
-    const useless = [...this.#links.keys()]
-      .filter((peer) => now - peer.lastPayload > USELESS_MS)
-      .sort((a, b) => a.lastPayload - b.lastPayload);
-    useless[0]?.output.close("it has been of no use for long, and others wait");
+  /** There is no room and others wait: the peer that is of the least use has to go, if there is one of none. */
+  #makeRoom(now: number): void {
+    const peer = this.#expendable(now);
+    if (!peer) return;
+    if (!isMute(peer)) this.#lastTurnover = now;
+    peer.output.close("it has been of no use for long, and others wait");
+  }
+
+  /** One that nobody wants anything from comes first, of the address that has most of them; then one that waits in vain. */
+  #expendable(now: number): Peer | null {
+    const counts = new Map<string, number>();
+    for (const { address } of this.#links.keys()) counts.set(address.host, (counts.get(address.host) ?? 0) + 1);
+    const all = [...this.#links.keys()].sort((a, b) => a.lastPayload - b.lastPayload);
+    const patience = this.#crowd > CROWD_PER_SECOND ? 0 : MUTE_MS;
+    const mute = all.filter((peer) => isMute(peer) && now - peer.lastPayload > patience)
+      .sort((a, b) => counts.get(b.address.host)! - counts.get(a.address.host)!);
+    if (mute.length > 0) return mute[0]!;
+    const [useless] = all;
+    const due = now - this.#lastTurnover >= TURNOVER_MS;
+    return due && useless && now - useless.lastPayload > USELESS_MS ? useless : null;
   }
 
   /**
    * Ourselves and doubles. When two peers dial each other at once both connections would be doubles: the one that the
-   * end with the larger peer id dialled stays, so that both ends keep the same.
+   * end with the larger peer id dialled stays, so that both ends keep the same. Somebody else with the same peer id is
+   * no double: ids are no secret, and who takes another's must not keep that one out.
    */
-  #refuses(theirs: Handshake, incoming: boolean): string | null {
+  #refuses(
+    theirs: Handshake,
+    { host, incoming }: { readonly host: string; readonly incoming: boolean },
+  ): string | null {
     const ours = this.#handshake.peerId;
     if (equalBytes(theirs.peerId, ours)) return SELF;
     for (const [peer, link] of this.#links) {
-      if (!equalBytes(peer.peerId, theirs.peerId)) continue;
+      if (peer.address.host !== host || !equalBytes(peer.peerId, theirs.peerId)) continue;
       const young = this.#platform.now() - peer.connectedAt < HANDSHAKE_MS;
       const dialledByLarger = incoming === isLarger(theirs.peerId, ours);
       if (peer.incoming === incoming || !young || !dialledByLarger) return "there is a connection to it already";
@@ -250,14 +281,18 @@ export class PeerSet {
   ): void {
     const { fast, extended, infoHash, peerId } = theirs;
     const handshake = { fast: fast && this.#handshake.fast, extended, infoHash, peerId };
-    const number = this.#hosts.push(how.address.host) - 1;
+    const number = ++this.#lastNumber;
+    this.#hosts.set(number, how.address.host);
     const peer = new Peer(this.#host, { ...how, handshake, number });
-    this.#manager.connected(how.address);
+    this.#manager.connected(how.address, how);
     const now = () => this.#platform.now();
     const link = new PeerLink(peer, {
       connection,
       now,
-      events: { batch: (who) => this.#events.batch(who), closed: (who, reason) => this.#closed(who, reason) },
+      events: {
+        batch: (who) => this.#events.batch(who),
+        closed: (who, reason, { fault }) => this.#closed(who, reason, fault),
+      },
     });
     this.#links.set(peer, link);
     this.#events.joined(peer, extended);
@@ -265,13 +300,16 @@ export class PeerSet {
     link.run();
   }
 
-  #closed(peer: Peer, reason: string): void {
+  #closed(peer: Peer, reason: string, fault: boolean): void {
     this.#links.delete(peer);
+    // Who sent nothing can't have lied, and there may be millions of those.
+    if (peer.down.total === 0) this.#hosts.delete(peer.number);
     this.#goneDown += peer.down.total;
     this.#goneUp += peer.up.total;
     const now = this.#platform.now();
     const useless = reason === USELESS;
-    this.#manager.disconnected(peer.address, { now, lasted: now - peer.connectedAt, useless });
+    const { incoming } = peer;
+    this.#manager.disconnected(peer.address, { now, lasted: now - peer.connectedAt, useless, incoming });
     this.#events.left(peer);
     this.#events.emit({
       event: "peer",
@@ -282,6 +320,10 @@ export class PeerSet {
       downloaded: peer.down.total,
       uploaded: peer.up.total,
     });
+    if (fault && this.#manager.offended(peer.address.host, now)) {
+      const message = `it broke the protocol ${MAX_OFFENCES} times`;
+      this.#events.emit({ event: "peer", address: peer.name, client: peer.client, action: "banned", message });
+    }
     this.dialMore();
   }
 
@@ -294,8 +336,14 @@ export class PeerSet {
 }
 
 const SELF = "it is ourselves";
+const FULL = "there is no room for more connections";
 /** Reason for closing a connection in which two ends that have everything have met. */
 export const USELESS = "neither side needs anything";
+
+/** Neither end wants anything from the other. */
+function isMute(peer: Peer): boolean {
+  return !peer.interested && !peer.amInterested;
+}
 
 function isLarger(a: Uint8Array, b: Uint8Array): boolean {
   for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return a[i]! > b[i]!;

@@ -7,31 +7,23 @@
 import type { PeerAddress } from "../base/address.ts";
 import { Bitfield } from "../base/bitfield.ts";
 import type { Bytes } from "../base/bytes.ts";
-import { type Metainfo, pieceHash, pieceSize } from "../metainfo/mod.ts";
-import {
-  allowedFastSet,
-  type Block,
-  type Handshake,
-  type Peer,
-  type PeerHost,
-  type ReceivedBlock,
-  type Transport,
-} from "../peer/mod.ts";
+import { pieceHash, pieceSize } from "../metainfo/mod.ts";
+import type { Block, Handshake, Peer, PeerHost, ReceivedBlock } from "../peer/mod.ts";
 import type { Connection, Platform, Timer } from "../platform/platform.ts";
-import { Storage } from "../storage/mod.ts";
+import type { Storage } from "../storage/mod.ts";
 import { Announcer } from "../tracker/announcer.ts";
-import { BufferPool, type MemoryBudget } from "./buffer_pool.ts";
+import { BufferPool } from "./buffer_pool.ts";
 import { ConnectionManager } from "./connection_manager.ts";
 import { Download } from "./download.ts";
-import type { TorrentEvent } from "./events.ts";
+import { giveHeadStart } from "./head_start.ts";
 import { payloadSizes } from "./payload_sizes.ts";
 import { PeerSet, USELESS } from "./peer_set.ts";
+import { SuperSeeding } from "./super_seeding.ts";
+import type { TorrentOptions } from "./torrent_options.ts";
 import { UploadSlots } from "./upload_slots.ts";
 
 /** Milliseconds between two turns of the regular work. */
 const TICK_MS = 500;
-/** Pieces that a peer may have while it is choked, so that it soon has something to trade (BEP 6 suggests 10). */
-const ALLOWED_FAST_SIZE = 10;
 /** Milliseconds for telling trackers that we leave. */
 const STOP_MS = 2_000;
 /** With fewer peers than this the tracker is asked for more as soon as it allows. */
@@ -42,32 +34,6 @@ const FEW_PEERS = 10;
  * could take their place have to be known.
  */
 const SPARE_PEERS = 10;
-
-/** What a torrent is made of. */
-export interface TorrentOptions {
-  /** The outside. */
-  readonly platform: Platform;
-  /** What the torrent holds. */
-  readonly meta: Metainfo;
-  /** Where its data lives. */
-  readonly storage: Storage;
-  /** How to reach peers. */
-  readonly transport: Transport;
-  /** 20 bytes that name this run. */
-  readonly peerId: Bytes;
-  /** Client name and version, told to peers. */
-  readonly version: string;
-  /** TCP port on which the session listens. */
-  readonly port: number;
-  /** Local address for trackers, when one was chosen. */
-  readonly bind?: string;
-  /** Connections at the same time. */
-  readonly maxPeers: number;
-  /** Memory for pieces in flight. */
-  readonly budget: MemoryBudget;
-  /** Takes what happens. */
-  readonly emit: (event: TorrentEvent) => void;
-}
 
 /** One torrent: its storage, its peers, its tracker. */
 export class Torrent implements PeerHost {
@@ -83,6 +49,8 @@ export class Torrent implements PeerHost {
   /** Bytes of a piece that belong to files. */
   readonly #payloadOf: (index: number) => number;
   #download: Download;
+  /** While we are a seed that knows of no other, and pieces are missing in the swarm. */
+  #superSeeding: SuperSeeding<Peer> | null = null;
   #tick: Timer | null = null;
   #lastTick = 0;
   #checked = 0;
@@ -126,7 +94,10 @@ export class Torrent implements PeerHost {
       ...(options.bind !== undefined && { bind: options.bind }),
       progress: () => ({ uploaded: this.uploaded, downloaded: this.downloaded, left: meta.size - this.verified }),
       onPeers: (addresses) => this.#peers.add(addresses),
-      onReport: (report) => options.emit({ event: "tracker", report }),
+      onReport: (report) => {
+        if (report.seeders !== null && report.seeders > 1) this.#superSeeding?.end();
+        options.emit({ event: "tracker", report });
+      },
       wantedPeers: () => this.have.isFull ? 0 : Math.max(this.#peers.room, SPARE_PEERS),
     });
   }
@@ -201,7 +172,14 @@ export class Torrent implements PeerHost {
     for (const index of have) this.#verified += this.#payloadOf(index);
     this.#state = "running";
     this.#lastTick = this.#platform.now();
-    if (have.isFull) this.#finish();
+    if (have.isFull) {
+      const availability = (index: number) => this.#download.availability(index);
+      this.#superSeeding = new SuperSeeding(this.#options.meta, {
+        availability,
+        random: () => this.#platform.random(),
+      });
+      this.#finish();
+    }
     this.#announcer.start();
     this.#scheduleTick();
   }
@@ -211,9 +189,9 @@ export class Torrent implements PeerHost {
     this.#peers.add(addresses);
   }
 
-  /** Whether a peer at this address would be accepted. */
-  welcomes(host: string): boolean {
-    return this.#state === "running" && this.#peers.welcomes(host);
+  /** Why a peer at this address would not be accepted, or `null`. */
+  refuses(host: string): string | null {
+    return this.#state === "running" ? this.#peers.refuses(host) : "the torrent is not at work";
   }
 
   /** Takes over a connection that was made to us, after its handshake. */
@@ -260,21 +238,20 @@ export class Torrent implements PeerHost {
   }
 
   #joined(peer: Peer, extended: boolean): void {
-    peer.open(this.have, { extended, version: this.#options.version, port: this.#options.port });
-    if (!peer.fast || this.have.isEmpty) return;
-    const { infoHash } = this.#options.meta;
-    const sha1 = (data: Bytes) => this.#platform.sha1(data);
-    allowedFastSet(peer.address.host, infoHash, { pieceCount: this.pieceCount, size: ALLOWED_FAST_SIZE, sha1 })
-      .then((indices) => {
-        // Someone who has as much as that needs no help to begin.
-        if (peer.closed || peer.pieces.count > ALLOWED_FAST_SIZE) return;
-        peer.uploads.grant(indices.filter((index) => this.have.has(index)));
-        peer.output.flush();
-      }, (error) => this.#options.emit({ event: "failed", error }));
+    const hidden = this.#superSeeding?.joined(peer, this.#peers.all);
+    peer.open(hidden ? new Bitfield(this.pieceCount) : this.have, {
+      extended,
+      version: this.#options.version,
+      port: this.#options.port,
+    });
+    this.#superSeeding?.turn(this.now(), peer);
+    giveHeadStart(peer, { have: this.have, infoHash: this.#options.meta.infoHash, platform: this.#platform })
+      .catch((error) => this.#options.emit({ event: "failed", error }));
   }
 
   #left(peer: Peer): void {
     if (this.#state !== "running") return;
+    this.#superSeeding?.left(peer);
     this.#download.countPeer(peer, -1);
     this.#download.takeBack(peer);
     this.#download.fillAll();
@@ -333,11 +310,13 @@ export class Torrent implements PeerHost {
     if (!peer.isSeed) this.#download.countPiece(index, 1);
     else for (const other of peer.pieces) if (other !== index) this.#download.countPiece(other, -1);
     if (!this.have.has(index)) peer.wanted++;
+    this.#superSeeding?.turn(this.now(), peer);
     this.#updateInterest(peer);
   }
 
   peerPieces(peer: Peer): void {
     this.#download.countPeer(peer, 1);
+    if (peer.isSeed) this.#superSeeding?.end();
     peer.wanted = 0;
     for (const index of peer.pieces) if (!this.have.has(index)) peer.wanted++;
     this.#updateInterest(peer);
@@ -398,6 +377,7 @@ export class Torrent implements PeerHost {
     }
     this.#peers.tick(now);
     this.#slots.tick([...this.#peers.all], { now, seeding: this.have.isFull });
+    this.#superSeeding?.turn(now);
     this.#download.tick(now);
   }
 }

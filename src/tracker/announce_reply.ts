@@ -6,6 +6,7 @@
 
 import { formatIp, parseCompactPeers, parseIp, type PeerAddress } from "../base/address.ts";
 import { type Bytes, fromUtf8Lossy } from "../base/bytes.ts";
+import { MAX_TRACKER_DEPTH, MAX_TRACKER_ID, MAX_TRACKER_MESSAGE, MAX_TRACKER_PEERS } from "../base/limits.ts";
 import { BencodeDict, BencodeError, type BencodeList, decodeDict } from "../bencode/mod.ts";
 import { TrackerError } from "./errors.ts";
 
@@ -28,15 +29,6 @@ export interface AnnounceReply {
   /** A warning for the user, safe to print; empty when there is none. */
   readonly warning: string;
 }
-
-/** More peers than anyone asks for; the rest of a longer list is left out. */
-const MAX_PEERS = 2000;
-/** Longest `tracker id`; it goes into URLs. */
-const MAX_TRACKER_ID = 512;
-/** Longest message that is shown, in characters. */
-const MAX_MESSAGE = 300;
-/** A list in a dictionary in a list is all that an answer needs. */
-const MAX_DEPTH = 8;
 
 /**
  * Reads an answer. What is odd is passed over as long as the rest makes sense: a peer without a literal address, a
@@ -87,7 +79,7 @@ function failureOf(reply: BencodeDict): TrackerError | null {
 
 function decodeReply(body: Uint8Array): BencodeDict {
   try {
-    return decodeDict(body, { maxDepth: MAX_DEPTH });
+    return decodeDict(body, { maxDepth: MAX_TRACKER_DEPTH });
   } catch (error) {
     if (!(error instanceof BencodeError)) throw error;
     throw new TrackerError(`the answer is not that of a tracker; it begins ${quoteStart(body)}`, { cause: error });
@@ -107,30 +99,31 @@ function retryIn(reply: BencodeDict): number | null {
   return typeof minutes === "number" && minutes > 0 ? minutes * 60_000 : null;
 }
 
+/** Looks at no more of a list than is taken from it, since a long one of nonsense would cost as much as a good one. */
 function allPeers(reply: BencodeDict): PeerAddress[] {
   const peers = new Map<string, PeerAddress>();
-  const add = (found: readonly PeerAddress[]) => {
-    for (const peer of found) if (peers.size < MAX_PEERS) peers.set(`${peer.host} ${peer.port}`, peer);
+  const add = (found: Iterable<PeerAddress>) => {
+    for (const peer of found) if (peers.size < MAX_TRACKER_PEERS) peers.set(`${peer.host} ${peer.port}`, peer);
   };
   const compact = reply.getBytes("peers");
-  if (compact) add(parseCompactPeers(compact, 4));
+  if (compact) add(parseCompactPeers(compact.subarray(0, 6 * MAX_TRACKER_PEERS), 4));
   const list = reply.getList("peers");
   if (list) add(listedPeers(list));
   const compact6 = reply.getBytes("peers6");
-  if (compact6) add(parseCompactPeers(compact6, 6));
+  if (compact6) add(parseCompactPeers(compact6.subarray(0, 18 * MAX_TRACKER_PEERS), 6));
   return [...peers.values()];
 }
 
-function listedPeers(list: BencodeList): PeerAddress[] {
-  const peers: PeerAddress[] = [];
+function* listedPeers(list: BencodeList): Generator<PeerAddress> {
+  let left = MAX_TRACKER_PEERS;
   for (const entry of list) {
+    if (left-- === 0) return;
     if (!(entry instanceof BencodeDict)) continue;
     // Host names are allowed here, but a list of them would make us ask a name server for each on a stranger's word.
     const ip = parseIp(entry.getText("ip") ?? "");
     const port = entry.getInt("port") ?? 0;
-    if (ip && port > 0 && port < 65536) peers.push({ host: formatIp(ip), port });
+    if (ip && port > 0 && port < 65536) yield { host: formatIp(ip), port };
   }
-  return peers;
 }
 
 function milliseconds(seconds: number | undefined): number | null {
@@ -144,5 +137,5 @@ function count(value: number | undefined): number | null {
 /** A stranger's text as one line without control characters. */
 function printable(text: string): string {
   const line = text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\s]+/gu, " ").trim();
-  return line.length > MAX_MESSAGE ? `${line.slice(0, MAX_MESSAGE)}...` : line;
+  return line.length > MAX_TRACKER_MESSAGE ? `${line.slice(0, MAX_TRACKER_MESSAGE)}...` : line;
 }

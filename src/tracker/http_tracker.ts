@@ -6,13 +6,11 @@
 
 import type { InfoHash } from "../base/info_hash.ts";
 import { messageOf } from "../base/errors.ts";
+import { MAX_TRACKER_REPLY } from "../base/limits.ts";
 import { type Http, HttpError, type HttpRequest } from "../platform/platform.ts";
 import { type AnnounceReply, findFailure, parseAnnounceReply } from "./announce_reply.ts";
 import { type AnnounceEvent, type AnnounceProgress, buildAnnounceUrl } from "./announce_request.ts";
 import { TrackerError } from "./errors.ts";
-
-/** Largest answer that is read, in bytes: 2,000 peers in the long form take a quarter of it. */
-const MAX_REPLY = 2 ** 20;
 
 /** Who announces. */
 export interface Announcing {
@@ -76,7 +74,7 @@ export class HttpTracker {
     const { infoHash, peerId, port, key, bind } = this.#self;
     const trackerId = this.#trackerId;
     const url = buildAnnounceUrl(this.url, { infoHash, peerId, port, progress, event, numwant, key, trackerId });
-    const request: HttpRequest = { url, timeout, maxBytes: MAX_REPLY, signal };
+    const request: HttpRequest = { url, timeout, maxBytes: MAX_TRACKER_REPLY, signal };
     const reply = await this.#ask(bind === undefined ? request : { ...request, bind });
     this.knowsUs = true;
     this.#trackerId = reply.trackerId ?? this.#trackerId;

@@ -12,8 +12,8 @@ const ESC = "\x1b[";
 /** Synchronized output: terminals that know it show what is between all at once, others ignore it. */
 const BEGIN = `${ESC}?2026h`;
 const END = `${ESC}?2026l`;
-/** Brings the cursor back. */
-export const SHOW_CURSOR = `${ESC}?25h`;
+/** The cursor is hidden only while a frame is drawn: whatever stops the program between two frames leaves it visible. */
+const SHOW_CURSOR = `${ESC}?25h`;
 const HIDE_CURSOR = `${ESC}?25l`;
 const ERASE_LINE_END = `${ESC}K`;
 const ERASE_BELOW = `${ESC}J`;
@@ -42,19 +42,25 @@ export class LiveRegion {
     const region = lines.map((line) => `${line}${stringWidth(line) < columns ? ERASE_LINE_END : ""}\n`).join("");
     this.#drawn = [...lines];
     this.#columns = columns;
-    return `${BEGIN}${HIDE_CURSOR}${start}${fixed}${region}${ERASE_BELOW}${END}`;
+    return `${BEGIN}${HIDE_CURSOR}${start}${fixed}${region}${ERASE_BELOW}${SHOW_CURSOR}${END}`;
   }
 
   /**
    * Takes the region away.
    *
    * @param options `columns`: width of the window now. `left`: lines that stay in its place.
-   * @returns Text for the terminal; the cursor is visible after it.
+   * @returns Text for the terminal.
    */
   end(options: { readonly columns: number; readonly left: readonly string[] }): string {
     const start = this.#toStart(options.columns);
     this.#drawn = [];
-    return `${BEGIN}${start}${ERASE_BELOW}${options.left.map((line) => `${line}\n`).join("")}${END}${SHOW_CURSOR}`;
+    return `${BEGIN}${start}${ERASE_BELOW}${options.left.map((line) => `${line}\n`).join("")}${END}`;
+  }
+
+  /** Others have written below the region: it stays as it is, and the next one is drawn where the cursor is then. */
+  leave(): void {
+    this.#drawn = [];
+    this.#columns = 0;
   }
 
   /** Moves the cursor to the first cell of what was drawn; lines wrap anew when the window became narrower. */

@@ -5,8 +5,9 @@
  */
 
 import type { Timer } from "../platform/platform.ts";
+import type { Disturbance } from "../platform/terminal.ts";
 import type { SessionEvent } from "../session/types.ts";
-import { LiveRegion, SHOW_CURSOR } from "./live_region.ts";
+import { LiveRegion } from "./live_region.ts";
 import { type LogLine, LogLines, plainLogLine, styledLogLine } from "./log_lines.ts";
 import { type Style, styleFor } from "./style.ts";
 import { Summary } from "./summary.ts";
@@ -17,6 +18,8 @@ import type { View, ViewOptions } from "./view.ts";
 const FRAME_MS = 200;
 /** Milliseconds that a terminal that takes nothing may hold up the end. */
 const LAST_WRITE_MS = 500;
+/** Milliseconds without a frame after which the program must have been suspended. */
+const SUSPENDED_MS = 2000;
 /** Most messages kept for the next frame; a terminal that is held up gets the latest ones. */
 const MAX_WAITING = 200;
 
@@ -32,7 +35,9 @@ export class LiveView implements View {
   #timer: Timer | null = null;
   #redrawAll = false;
   #open = false;
-  #undo: (() => void)[] = [];
+  #forget = () => {};
+  /** When the last frame was due. */
+  #lastTick = 0;
 
   /** @param options What to draw from and on. */
   constructor(options: ViewOptions) {
@@ -44,9 +49,10 @@ export class LiveView implements View {
 
   /** Draws the first frame. */
   start(): void {
-    const { terminal } = this.#options;
+    const { platform, terminal } = this.#options;
     this.#open = true;
-    this.#undo = [terminal.atExit(SHOW_CURSOR), terminal.onRedraw(() => this.#redrawAll = true)];
+    this.#lastTick = platform.now();
+    this.#forget = terminal.onDisturbance((disturbance) => this.#disturbed(disturbance));
     this.#tick();
   }
 
@@ -70,24 +76,26 @@ export class LiveView implements View {
     if (!this.#open) return;
     this.#open = false;
     this.#timer?.cancel();
-    const { platform, terminal, savedIn } = this.#options;
+    const { platform, terminal, savedIn, resumable } = this.#options;
     this.#summary.observe();
     const { columns } = terminal.size();
-    const left = [...this.#takeWaiting(), ...this.#summary.lines({ savedIn, style: this.#style, columns })];
+    const summary = this.#summary.lines({ savedIn, resumable, style: this.#style, columns });
+    const left = [...this.#takeWaiting(), ...summary];
     const written = terminal.stdout.write(this.#region.end({ columns, left }));
     let deadline: Timer | undefined;
-    const late = new Promise<"late">((resolve) => deadline = platform.after(LAST_WRITE_MS, () => resolve("late")));
-    const inTime = await Promise.race([written, late]) !== "late";
+    const late = new Promise<void>((resolve) => deadline = platform.after(LAST_WRITE_MS, resolve));
+    await Promise.race([written, late]);
     deadline?.cancel();
-    // Until the cursor is back for sure, the end of the program still owes it.
-    const [takeBackCursor, ...others] = this.#undo;
-    if (inTime) takeBackCursor?.();
-    for (const undo of others) undo();
+    this.#forget();
   }
 
   #tick(): void {
-    this.#timer = this.#options.platform.after(FRAME_MS, () => this.#tick());
-    const { terminal } = this.#options;
+    const { platform, terminal } = this.#options;
+    this.#timer = platform.after(FRAME_MS, () => this.#tick());
+    const now = platform.now();
+    // The frame may come before the signal that says so.
+    if (now - this.#lastTick > SUSPENDED_MS) this.#disturbed("continued");
+    this.#lastTick = now;
     const torrents = this.#summary.observe();
     if (terminal.stdout.busy) return;
     const { columns, rows } = terminal.size();
@@ -95,6 +103,12 @@ export class LiveView implements View {
     const text = this.#region.draw(lines, { columns, above: this.#takeWaiting(), force: this.#redrawAll });
     this.#redrawAll = false;
     if (text !== "") void terminal.stdout.write(text);
+  }
+
+  /** After `continued`, what the shell wrote stands below the table; a new one is drawn below that. */
+  #disturbed(disturbance: Disturbance): void {
+    if (disturbance === "continued") this.#region.leave();
+    this.#redrawAll = true;
   }
 
   #say(line: LogLine): void {

@@ -40,7 +40,8 @@ export class LogLines {
     const line = this.#describe(event);
     if (line === null) return null;
     // with one torrent, everybody knows which one is meant
-    const name = this.#names.size > 1 ? this.#names.get(event.infohash) : undefined;
+    const named = this.#names.size > 1 && event.infohash !== null;
+    const name = named ? this.#names.get(event.infohash) : undefined;
     return { level: line.level, text: shown(name === undefined ? line.text : `${name}: ${line.text}`, PLAIN) };
   }
 

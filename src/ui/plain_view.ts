@@ -70,9 +70,9 @@ export class PlainView implements View {
     if (!this.#open) return;
     this.#open = false;
     this.#timer?.cancel();
-    const { savedIn, terminal } = this.#options;
+    const { savedIn, resumable, terminal } = this.#options;
     this.#summary.observe();
-    const lines = this.#summary.lines({ savedIn, style: STYLE });
+    const lines = this.#summary.lines({ savedIn, resumable, style: STYLE });
     await terminal.stdout.write(lines.map((line) => `${line}\n`).join(""));
   }
 

@@ -24,6 +24,8 @@ interface Account {
 export interface SummaryOptions {
   /** Folder of a torrent's data by info-hash; `null` when nobody wants to know. */
   readonly savedIn: (infohash: string) => string | null;
+  /** Whether the same command goes on where this run was stopped. */
+  readonly resumable: boolean;
   /** What the terminal can show. */
   readonly style: Style;
   /** Where to break lines; absent for one line a torrent. */
@@ -61,6 +63,7 @@ export class Summary {
    * @param event What happened.
    */
   event(event: SessionEvent): void {
+    if (event.infohash === null) return;
     const account = this.#account(event.infohash);
     if (event.event === "completed") {
       this.observe(); // a download can be over between two looks: what it came to must not be missed
@@ -73,8 +76,7 @@ export class Summary {
   }
 
   /**
-   * @param options `savedIn`: folder of a torrent's data, or `null`. `style`: what the terminal can show. `columns`: where
-   * to break lines; absent for one line a torrent.
+   * @param options See {@linkcode SummaryOptions}.
    * @returns Lines, each without its end; none for a torrent that failed, since its error line says it all.
    */
   lines(options: SummaryOptions): string[] {
@@ -94,11 +96,12 @@ export class Summary {
 
 type Outcome = Pick<Account, "givers" | "completed"> & { readonly last: TorrentSnapshot };
 
-function render(outcome: Outcome, { savedIn, style, columns = Infinity }: SummaryOptions): string[] {
+function render(outcome: Outcome, options: SummaryOptions): string[] {
+  const { savedIn, style, columns = Infinity } = options;
   const { last } = outcome;
   const folder = isComplete(outcome) ? savedIn(last.infoHash.hex) : null;
   const place = folder === null ? [] : [`saved in ${folder === "." ? "the current folder" : shown(folder, style)}`];
-  const phrases = [...describe(outcome), ...place];
+  const phrases = [...describe(outcome, options), ...place];
   const name = shown(last.name, style);
   const line = `${name}: ${phrases.join(", ")}`;
   if (stringWidth(line) <= columns) return [painted(name, "bold", style) + line.slice(name.length)];
@@ -118,14 +121,14 @@ function packed(phrases: readonly string[], columns: number): string[] {
   return lines;
 }
 
-function describe({ last, givers, completed }: Outcome): string[] {
+function describe({ last, givers, completed }: Outcome, { resumable }: SummaryOptions): string[] {
   const gave = last.uploaded === 0
     ? "gave nothing back"
     : `gave back ${formatSize(last.uploaded)} (ratio ${ratioOf(last).toFixed(2)})`;
   if (!isComplete({ last, completed })) {
     const part = last.size === 0 ? 0 : last.verified / last.size;
     const stopped = `stopped at ${formatPercent(part)} (${formatPart(last.verified, last.size)})`;
-    return [stopped, gave, "the same command goes on from there"];
+    return [stopped, gave, ...(resumable ? ["the same command goes on from there"] : [])];
   }
   if (completed === null || completed.bytes === 0) return [formatSize(last.size), "was complete already", gave];
   const got = `${formatSize(last.size)} in ${formatElapsed(completed.seconds)} (${formatRate(completed.rate)})`;

@@ -35,4 +35,6 @@ export interface ViewOptions {
   readonly verbosity: number;
   /** The folder in which a torrent's data is saved, by info-hash; `null` when nobody wants to know. */
   readonly savedIn: (infohash: string) => string | null;
+  /** Whether the same command goes on where this run was stopped. */
+  readonly resumable: boolean;
 }

@@ -8,6 +8,7 @@ import { parseIp } from "../base/address.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { fromUtf8Lossy, utf8 } from "../base/bytes.ts";
 import { messageOf } from "../base/errors.ts";
+import { MAX_CLIENT_NAME, MAX_EXTENSION_DEPTH, MAX_EXTENSION_HANDSHAKE } from "../base/limits.ts";
 import { BencodeError, decodeDict, type Encodable, encode } from "../bencode/mod.ts";
 import { WireError } from "./messages.ts";
 
@@ -15,11 +16,6 @@ import { WireError } from "./messages.ts";
 export const EXTENSION_HANDSHAKE = 0;
 /** The id under which we take `upload_only` messages (BEP 21). */
 export const UPLOAD_ONLY_ID = 3;
-
-/** Longest client name kept. */
-const MAX_VERSION = 64;
-/** An extension handshake is small; nesting past this is an attack. */
-const MAX_DEPTH = 8;
 
 /** What one end says in its extension handshake. Absent means that it didn't say. */
 export interface ExtensionHandshake {
@@ -61,18 +57,21 @@ export function encodeExtensionHandshake(
  *
  * @param payload Of the extended message.
  * @returns What it said.
- * @throws {WireError} If it isn't a bencoded dictionary.
+ * @throws {WireError} If it isn't a bencoded dictionary, or is far too long.
  */
 export function parseExtensionHandshake(payload: Uint8Array): ExtensionHandshake {
+  if (payload.length > MAX_EXTENSION_HANDSHAKE) {
+    throw new WireError(`the extension handshake has ${payload.length} bytes, not at most ${MAX_EXTENSION_HANDSHAKE}`);
+  }
   try {
-    const dict = decodeDict(payload, { maxDepth: MAX_DEPTH, allowTrailing: true });
+    const dict = decodeDict(payload, { maxDepth: MAX_EXTENSION_DEPTH, allowTrailing: true });
     const version = dict.getBytes("v");
     const reqq = dict.getInt("reqq");
     const port = dict.getInt("p");
     const uploadOnly = dict.getInt("upload_only");
     const uploadOnlyId = dict.getDict("m")?.getInt("upload_only");
     return {
-      ...(version && { version: fromUtf8Lossy(version.subarray(0, MAX_VERSION)) }),
+      ...(version && { version: fromUtf8Lossy(version.subarray(0, MAX_CLIENT_NAME)) }),
       ...(reqq !== undefined && reqq > 0 && { requestQueue: reqq }),
       ...(port !== undefined && port > 0 && port < 65536 && { port }),
       ...(uploadOnly !== undefined && { uploadOnly: uploadOnly !== 0 }),

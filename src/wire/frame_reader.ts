@@ -5,6 +5,7 @@
  */
 
 import type { Bytes } from "../base/bytes.ts";
+import { MAX_EXTENDED, MAX_RECEIVE_BUFFER, MAX_UNKNOWN } from "../base/limits.ts";
 import { BLOCK_SIZE, FIXED_LENGTH, MessageId, messageName, PIECE_HEADER, WireError } from "./messages.ts";
 
 /** Takes messages as they are parsed. Views of the buffer are good only during the call. */
@@ -33,12 +34,6 @@ export interface MessageHandler {
 
 /** Receive buffer of a peer that has not sent much. */
 const SMALL_BUFFER = 4 * 1024;
-/** Largest receive buffer, unless a bitfield needs more: what one read can bring on a fast connection. */
-const LARGE_BUFFER = 256 * 1024;
-/** Longest extension message accepted: libtorrent's limit for metadata and peer exchange is the same. */
-const MAX_EXTENDED = 1024 * 1024;
-/** Longest message of an unknown kind that is skipped rather than refused. */
-const MAX_UNKNOWN = 64 * 1024;
 
 /**
  * A receive buffer that cuts a stream into messages.
@@ -53,6 +48,7 @@ export class FrameReader {
   #view = new DataView(this.#buffer.buffer);
   #start = 0;
   #end = 0;
+  #frames = 0;
 
   /**
    * @param handler Takes the messages.
@@ -61,6 +57,16 @@ export class FrameReader {
   constructor(handler: MessageHandler, options: { readonly pieceCount: number }) {
     this.#handler = handler;
     this.#bitfieldLength = Math.ceil(options.pieceCount / 8);
+  }
+
+  /** Frames that have been parsed. */
+  get frames(): number {
+    return this.#frames;
+  }
+
+  /** Whether a frame has begun and isn't here whole. */
+  get partial(): boolean {
+    return this.#end > this.#start;
   }
 
   /** Room for the next read; never empty. Good until the next call of {@linkcode FrameReader.received}. */
@@ -90,6 +96,7 @@ export class FrameReader {
       const at = this.#start + 4;
       this.#start += needed;
       needed = 4;
+      this.#frames++;
       if (length === 0) this.#handler.onKeepAlive();
       else this.#dispatch(at, length);
     }
@@ -171,7 +178,7 @@ export class FrameReader {
   #compact(needed: number, filled: boolean): void {
     const left = this.#end - this.#start;
     let size = this.#buffer.length;
-    if (filled && size < LARGE_BUFFER) size = Math.min(size * 4, LARGE_BUFFER);
+    if (filled && size < MAX_RECEIVE_BUFFER) size = Math.min(size * 4, MAX_RECEIVE_BUFFER);
     // A long message takes memory only as fast as it arrives: a peer that claims a megabyte has to send it first.
     if (needed > size && left === size) size = Math.min(size * 2, needed);
     if (size !== this.#buffer.length) {

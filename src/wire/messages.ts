@@ -21,12 +21,6 @@ export class WireError extends ShoalError {
 /** Bytes in a block, the unit that peers ask each other for. The last block of a piece may be shorter. */
 export const BLOCK_SIZE = 16 * 1024;
 
-/**
- * Longest block that a request may name. BEP 3 calls 16 KiB customary; some clients ask for 32 KiB and libtorrent refuses
- * more than 128 KiB.
- */
-export const MAX_REQUEST_LENGTH = 128 * 1024;
-
 /** Message ids: BEP 3, BEP 5 (port), BEP 6 (suggest to allowed fast), BEP 10 (extended). */
 export const MessageId = {
   choke: 0,

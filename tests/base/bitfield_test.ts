@@ -88,3 +88,11 @@ Deno.test("Bitfield.addAll() sets what the other has and tells what was new", ()
   assertEquals(one.addAll(other), []);
   assertThrows(() => one.addAll(new Bitfield(10)), RangeError, "9 and 10 bits");
 });
+
+Deno.test("Bitfield.firstShared() finds the first bit that two have in common", () => {
+  const a = Bitfield.fromBytes(Uint8Array.of(0b1010_0000, 0b0000_0110, 0), 24)!;
+  const b = Bitfield.fromBytes(Uint8Array.of(0b0101_0000, 0b0000_0011, 0b1000_0000), 24)!;
+  assertEquals(a.firstShared(b), 14);
+  assertEquals(b.firstShared(b), 1);
+  assertEquals(a.firstShared(new Bitfield(24)), -1);
+});

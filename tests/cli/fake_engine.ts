@@ -123,6 +123,12 @@ export class FakeSession implements SessionLike {
   }
 }
 
+/** What an HTTP server answers. */
+interface Answer {
+  readonly status: number;
+  readonly text: string;
+}
+
 /** One run of the program in a made-up world. */
 export class World {
   readonly clock = new VirtualClock();
@@ -130,7 +136,7 @@ export class World {
   readonly terminal: FakeTerminal;
   readonly requests: HttpRequest[] = [];
   /** The answer to HTTP requests; none by default. */
-  answer: () => { status: number; text: string } = () => {
+  answer: () => Answer | Promise<Answer> = () => {
     throw new HttpError("connection refused");
   };
 
@@ -187,10 +193,10 @@ export class World {
         },
       },
       http: {
-        request: (request: HttpRequest) => {
+        request: async (request: HttpRequest) => {
           this.requests.push(request);
-          const { status, text } = this.answer();
-          return Promise.resolve({ status, headers: new Headers(), body: utf8(text), url: request.url });
+          const { status, text } = await this.answer();
+          return { status, headers: new Headers(), body: utf8(text), url: request.url };
         },
       },
       files: {

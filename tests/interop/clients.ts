@@ -27,6 +27,8 @@ export interface ClientOptions {
   readonly mode: "seed" | "leech";
   /** Bytes a second that it may upload, all peers together; unlimited when absent. */
   readonly uploadLimit?: number;
+  /** Whether a seed hides what it has (BEP 16); libtorrent only. */
+  readonly superSeeding?: boolean;
 }
 
 /** A client that is running. */
@@ -111,7 +113,7 @@ function startTransmission(options: ClientOptions): Promise<RunningClient> {
 /** Seeds or leeches with the C++ library that most desktop clients stand on. */
 const LIBTORRENT = `
 import libtorrent as lt, sys
-mode, torrent, folder, port, limit = sys.argv[1:6]
+mode, torrent, folder, port, limit, hide = sys.argv[1:7]
 category = lt.alert.category_t
 session = lt.session({
     'listen_interfaces': '0.0.0.0:' + port, 'enable_dht': False, 'enable_lsd': False, 'enable_upnp': False,
@@ -125,6 +127,7 @@ params.save_path = folder
 params.flags &= ~lt.torrent_flags.auto_managed
 params.flags &= ~lt.torrent_flags.paused
 if mode == 'seed': params.flags |= lt.torrent_flags.seed_mode
+if hide == 'hide': params.flags |= lt.torrent_flags.super_seeding
 handle = session.add_torrent(params)
 # The limit of the torrent: those of the session leave out local addresses.
 if int(limit) > 0: handle.set_upload_limit(int(limit))
@@ -137,8 +140,9 @@ while True:
 `;
 
 function startLibtorrent(options: ClientOptions): RunningClient {
-  const { mode, torrent, folder } = options;
-  const argv = ["/usr/bin/python3", "-c", LIBTORRENT, mode, torrent, folder, `${PORT}`, `${options.uploadLimit ?? 0}`];
+  const { mode, torrent, folder, uploadLimit = 0, superSeeding } = options;
+  const how = [mode, torrent, folder, `${PORT}`, `${uploadLimit}`, superSeeding ? "hide" : "show"];
+  const argv = ["/usr/bin/python3", "-c", LIBTORRENT, ...how];
   const job = new Job(options.host.command(argv), { name: `libtorrent ${mode}`, cwd: options.scratch });
   const completed = async (seconds: number) => {
     await job.line((line) => line === "COMPLETE", { seconds, what: "it was complete" });

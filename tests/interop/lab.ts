@@ -11,7 +11,7 @@ import { assertSame, makeFile, makeTree, type Payload } from "../support/payload
 import type { Requirement } from "../support/requirements.ts";
 import { withScratch } from "../support/scratch.ts";
 import { readTorrent } from "../support/torrents.ts";
-import { type ClientName, type RunningClient, startClient } from "./clients.ts";
+import { type ClientName, type ClientOptions, type RunningClient, startClient } from "./clients.ts";
 import { type Host, PrivateNetwork } from "./network.ts";
 
 /** Kinds of payload: one file of an odd size, or a tree of 200. */
@@ -89,11 +89,14 @@ export class Lab {
    * Starts a client that has the payload. It reads the test's own copy, so it must not write.
    *
    * @param client Which.
-   * @param uploadLimit Bytes a second; unlimited when absent.
+   * @param how `uploadLimit`: bytes a second; unlimited when absent. `superSeeding`: whether it hides what it has.
    * @returns The client.
    */
-  seed(client: ClientName, uploadLimit?: number): Promise<RunningClient> {
-    return this.#start(client, "seed", { folder: this.payload.folder, ...(uploadLimit ? { uploadLimit } : {}) });
+  seed(
+    client: ClientName,
+    how: { readonly uploadLimit?: number; readonly superSeeding?: boolean } = {},
+  ): Promise<RunningClient> {
+    return this.#start(client, "seed", { folder: this.payload.folder, ...how });
   }
 
   /**
@@ -153,7 +156,7 @@ export class Lab {
   async #start(
     client: ClientName,
     mode: "seed" | "leech",
-    options: { readonly folder: string; readonly uploadLimit?: number },
+    options: Pick<ClientOptions, "folder" | "uploadLimit" | "superSeeding">,
   ): Promise<RunningClient> {
     const host = await this.#network.addHost();
     const scratch = `${this.#folder}/${client}-${mode}-${this.#clients.length}`;

@@ -12,7 +12,7 @@ testWith(
   NEEDS,
   () =>
     Lab.run("file", async (lab) => {
-      await lab.seed("libtorrent", HONEST);
+      await lab.seed("libtorrent", { uploadLimit: HONEST });
       const script = new URL("liar.ts", import.meta.url).pathname;
       const data = `${lab.payload.folder}/${lab.payload.name}`;
       const argv = [Deno.execPath(), "run", "-A", "--no-lock", script, lab.torrent, data, `${PORT}`, lab.announce];

@@ -13,7 +13,7 @@ for (const seeder of OTHERS) {
   const [first, second] = OTHERS.filter((name) => name !== seeder) as [typeof OTHERS[number], typeof OTHERS[number]];
   testWith(`a slow ${seeder} feeds shoal, ${first} and ${second}`, NEEDS, () =>
     Lab.run("file", async (lab) => {
-      await lab.seed(seeder, SLOW);
+      await lab.seed(seeder, { uploadLimit: SLOW });
       await lab.seedersAnnounced(1);
       const leeches = [await lab.leech("shoal"), await lab.leech(first), await lab.leech(second)];
       await Promise.all(leeches.map((leech) => leech.completed(150)));

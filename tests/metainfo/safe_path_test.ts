@@ -140,3 +140,24 @@ Deno.test("safeName() gives a name that cannot lead anywhere", () => {
 Deno.test("byteLength() counts bytes of UTF-8", () => {
   fc.assert(fc.property(fc.string({ unit: "binary" }), (text) => assertEquals(byteLength(text), utf8(text).length)));
 });
+
+Deno.test("foldName() folds a name as it folds the whole text, character by character or not", () => {
+  const whole = (text: string) => text.normalize("NFC").toLowerCase().toUpperCase().normalize("NFC");
+  const character = fc.oneof(
+    fc.constantFrom("\u0130", "\u00df", "\u01f0", "\u03c2", "\u03a3", "\u0958", "\u212b", "\u0301", "\u1100", "\u1161"),
+    fc.constantFrom("\uac00", "\u11a8", "\ufb01", "\u0390", "\u0345", "\u{1f600}", "\u{10400}", "\u{11347}", "\ud800"),
+    fc.string({ unit: "binary", minLength: 1, maxLength: 1 }),
+  );
+  fc.assert(
+    fc.property(
+      fc.array(character, { maxLength: 6 }),
+      (parts) => assertEquals(foldName(parts.join("")), whole(parts.join(""))),
+    ),
+    { numRuns: 3000 },
+  );
+  // Of pairs, only what is touchy can grow together; every character beside one that takes marks shows it.
+  for (let code = 0x80; code < 0x10000; code++) {
+    const text = `e${String.fromCharCode(code)}\u30ab${String.fromCharCode(code)}`;
+    if (foldName(text) !== whole(text)) assertEquals(foldName(text), whole(text), code.toString(16));
+  }
+});

@@ -34,10 +34,11 @@ class Chatterbox implements Connection {
   }
 }
 
+let time = 0;
 const host: PeerHost = {
   pieceCount: 10,
   pieceSize: () => 65536,
-  now: () => 0,
+  now: () => time += 1000, // slow enough that nobody minds how much it says
   peerHas() {},
   peerPieces() {},
   peerChoke() {},
@@ -64,11 +65,47 @@ Deno.test("PeerLink closes on a peer that asks on and on and doesn't read the an
   const link = new PeerLink(peer, {
     connection,
     now: () => 0,
-    events: { batch() {}, closed: (_, reason) => void reasons.push(reason) },
+    events: { batch() {}, closed: (_, reason, { fault }) => void reasons.push(`${fault ? "fault: " : ""}${reason}`) },
   });
   peer.unchoke(); // the write of this never ends
   await link.run();
   await settle();
-  assertEquals(reasons, ["it asks for more than it reads"]);
+  assertEquals(reasons, ["fault: protocol error: it asks for more than it reads"]);
   assert(connection.closed && connection.said < 16 * 1024 * 1024, `${connection.said} bytes`);
+});
+
+Deno.test("PeerLink writes large batches of blocks to a quick peer and small ones to a slow peer", async () => {
+  const BLOCK = 16384;
+  let now = 0;
+  const handshake = {
+    infoHash: new InfoHash(new Uint8Array(20)),
+    peerId: utf8("x".repeat(20)),
+    fast: true,
+    extended: false,
+  };
+  const serving: PeerHost = { ...host, now: () => now, canServe: () => true, readBlock: () => true };
+  const peer = new Peer(serving, { address: { host: "10.0.0.1", port: 1 }, incoming: true, handshake, number: 1 });
+  const writes: number[] = [];
+  let wrote = (_: number) => {};
+  const connection: Connection = {
+    remote: { host: "10.0.0.1", port: 1 },
+    local: { host: "10.0.0.2", port: 2 },
+    read: () => new Promise(() => {}),
+    write: (bytes) => {
+      writes.push(Math.round(bytes.length / BLOCK));
+      return new Promise((resolve) => wrote = () => resolve(bytes.length));
+    },
+    close() {},
+  };
+  const link = new PeerLink(peer, { connection, now: () => now, events: { batch() {}, closed() {} } });
+  link.run();
+  peer.unchoke();
+  for (let i = 0; i < 200; i++) peer.onBlockSignal(6, i % 10, BLOCK * (i % 4), BLOCK);
+  link.flush();
+  for (const milliseconds of [1, 1, 1, 1, 1, 1000, 1000, 1000, 1000, 100, 1]) {
+    now += milliseconds;
+    wrote(0);
+    await settle();
+  }
+  assertEquals(writes, [2, 4, 8, 16, 16, 16, 8, 4, 2, 2, 2, 4]);
 });

@@ -4,7 +4,7 @@ import { type Bytes, utf8 } from "../../src/base/bytes.ts";
 import { InfoHash } from "../../src/base/info_hash.ts";
 import { encode } from "../../src/bencode/mod.ts";
 import { Peer, type PeerHost } from "../../src/peer/peer.ts";
-import { REQUEST_QUEUE_LIMIT } from "../../src/peer/uploads.ts";
+import { MAX_TURNED_DOWN_IN_A_ROW, REQUEST_QUEUE_LIMIT } from "../../src/base/limits.ts";
 import { FrameReader } from "../../src/wire/frame_reader.ts";
 import { MessageId, WireError } from "../../src/wire/messages.ts";
 import { settle } from "../support/virtual_clock.ts";
@@ -13,6 +13,8 @@ import { frame, Recorder } from "../support/wire.ts";
 const PIECES = 10;
 const PIECE = 65536;
 const BLOCK = 16384;
+/** Bytes for one write. */
+const BATCH = 256 * 1024;
 
 /** A torrent that writes down what a peer tells it. */
 class Host implements PeerHost {
@@ -43,7 +45,7 @@ class Host implements PeerHost {
   ) {
     this.log.push(`block ${index} ${begin} ${length} after ${latency}`);
   }
-  peerRejected(_: Peer, index: number, begin: number) {
+  peerRejected(_: Peer, index: number, begin: number): void {
     this.log.push(`rejected ${index} ${begin}`);
   }
   peerIntroduced(peer: Peer) {
@@ -234,7 +236,7 @@ Deno.test("Peer serves what it may, and rejects the rest in the words of BEP 6",
   assertEquals(heard(peer), ["block-signal 16 3 0 16384"], "choked");
   peer.unchoke();
   say(peer, block(MessageId.request, 3, 0), block(MessageId.request, 4, 0));
-  peer.fillUploads();
+  peer.fillUploads(BATCH);
   const told = heard(peer);
   assertEquals(told.slice(0, 2), ["signal 1", "block-signal 16 4 0 16384"]);
   assert(told[2]!.startsWith("block 3 0 16384"));
@@ -291,24 +293,24 @@ Deno.test("Peer.fillUploads() waits for the disk, then goes on by itself", async
   host.cached = false;
   peer.unchoke();
   say(peer, block(MessageId.request, 1, 0));
-  peer.fillUploads();
-  peer.fillUploads();
+  peer.fillUploads(BATCH);
+  peer.fillUploads(BATCH);
   assertEquals([heard(peer), peer.uploads.size, flushes()], [["signal 1"], 1, 0]);
   host.cached = true;
   host.loaded();
   await settle();
   assertEquals(flushes(), 1);
-  peer.fillUploads();
+  peer.fillUploads(BATCH);
   assertEquals(peer.uploads.size, 0);
 });
 
-Deno.test("Peer.fillUploads() doesn't put more into the send buffer than one large write", () => {
+Deno.test("Peer.fillUploads() doesn't put more into the send buffer than it is told to", () => {
   const { host, peer } = make();
   host.have.setAll();
   peer.unchoke();
   for (let i = 0; i < 100; i++) say(peer, block(MessageId.request, i % 4, 0));
-  peer.fillUploads();
-  assert(peer.writer.length <= 256 * 1024 + BLOCK + 13, `${peer.writer.length} bytes`);
+  peer.fillUploads(BATCH);
+  assert(peer.writer.length <= BATCH + BLOCK + 13, `${peer.writer.length} bytes`);
   assert(peer.uploads.size > 80);
 });
 
@@ -339,4 +341,40 @@ Deno.test("Peer.setInterested() says so only when it changes", () => {
   const { peer } = make();
   for (const interested of [false, true, true, false]) peer.setInterested(interested);
   assertEquals(heard(peer), ["signal 2", "signal 3"]);
+});
+
+Deno.test("Peer sends away who turns down all that it is asked for, but not who chokes", () => {
+  const refuse = (choking: boolean) => {
+    const { host, peer } = make();
+    host.peerRejected = (who) => {
+      if (!who.choking) who.turnedDown++;
+    };
+    if (!choking) say(peer, frame(MessageId.unchoke));
+    for (let i = 0; i <= MAX_TURNED_DOWN_IN_A_ROW; i++) {
+      peer.request(1, 0, BLOCK);
+      say(peer, block(MessageId.reject, 1, 0));
+    }
+  };
+  refuse(true);
+  assertThrows(() => refuse(false), WireError, "it turns down all that it is asked for");
+});
+
+Deno.test("Peer forgets what was turned down once a block comes", () => {
+  const { host, peer } = make();
+  host.peerRejected = (who) => void who.turnedDown++;
+  say(peer, frame(MessageId.unchoke));
+  for (let i = 0; i <= 2 * MAX_TURNED_DOWN_IN_A_ROW; i++) {
+    peer.request(1, 0, BLOCK);
+    say(peer, i % 100 === 0 ? piece(1, 0) : block(MessageId.reject, 1, 0));
+  }
+});
+
+Deno.test("Peer has enough of choke flapping soon, and of everything else in the end", () => {
+  const flap = (...ids: number[]) => {
+    const { peer } = make();
+    say(peer, ...Array.from({ length: 6000 }, (_, i) => frame(ids[i % ids.length]!)));
+  };
+  for (const ids of [[MessageId.choke, MessageId.unchoke], [MessageId.interested, MessageId.notInterested], [99]]) {
+    assertThrows(() => flap(...ids), WireError, "it says too much that brings nothing");
+  }
 });

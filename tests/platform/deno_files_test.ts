@@ -3,6 +3,7 @@ import type { Bytes } from "../../src/base/bytes.ts";
 import { utf8 } from "../../src/base/bytes.ts";
 import { denoFiles } from "../../src/platform/deno_files.ts";
 import { FileError, type FileFault, toFileError } from "../../src/platform/file_errors.ts";
+import { ownDeno } from "../support/own_deno.ts";
 
 async function inFolder(run: (folder: string) => Promise<void>): Promise<void> {
   const folder = await Deno.makeTempDir({ prefix: "shoal-files-" });
@@ -203,6 +204,71 @@ Deno.test("toFileError() keeps the system's words when it knows none of its own,
   const full = toFileError(new Error("No space left on device (os error 28)"), { what: "cannot write", path: "/x" });
   assertEquals(full.fault, "full");
   assertMatch(full.hint, /free some room/);
+  const quota = new Error("Disk quota exceeded (os error 122)");
+  assertEquals(toFileError(quota, { what: "cannot write", path: "/x" }).fault, "full");
+  const many = Object.assign(new Error("Too many open files (os error 24)"), { code: "EMFILE" });
+  assertEquals(toFileError(many, { what: "cannot open", path: "/x" }).fault, "too-many");
   assertEquals(toFileError(full, { what: "cannot open", path: "/y" }), full);
   assert(toFileError("odd", { what: "cannot open", path: "/x" }).message.endsWith(": odd"));
 });
+
+Deno.test("denoFiles.lock() lets one have it, also among many who come and go, and leaves nothing behind", () =>
+  inFolder(async (folder) => {
+    const path = `${folder}/lock`;
+    const first = await denoFiles.lock(path, { patience: 0 });
+    assert(first !== null);
+    assertEquals(await denoFiles.lock(path, { patience: 0 }), null);
+    await first.release();
+    assertEquals(await denoFiles.list(folder), []);
+    let holders = 0;
+    let turns = 0;
+    const come = async () => {
+      const lock = await denoFiles.lock(path, { patience: 60_000 });
+      assert(lock !== null);
+      assertEquals(++holders, 1);
+      await denoFiles.stat(path);
+      turns++;
+      holders--;
+      await lock.release();
+    };
+    await Promise.all(Array.from({ length: 8 }, async () => {
+      for (let i = 0; i < 3; i++) await come();
+    }));
+    assertEquals([turns, await denoFiles.list(folder)], [24, []]);
+    await assertFault("missing", () => denoFiles.lock(`${folder}/none/lock`, { patience: 0 }));
+  }));
+
+Deno.test("denoFiles.lock() is free again when the process that had it was killed", () =>
+  inFolder(async (folder) => {
+    const path = `${folder}/lock`;
+    const files = new URL("../../src/platform/deno_files.ts", import.meta.url);
+    const program = `
+      const { denoFiles } = await import(${JSON.stringify(files.href)});
+      const lock = await denoFiles.lock(${JSON.stringify(path)}, { patience: 0 });
+      console.log(lock === null ? "none" : "locked");
+      setInterval(() => {}, 1000);`;
+    await Deno.writeTextFile(`${folder}/program.ts`, program);
+    const child = new Deno.Command(await ownDeno(), {
+      args: ["run", "-A", "--no-check", `${folder}/program.ts`],
+      stdin: "null",
+      stdout: "piped",
+    }).spawn();
+    const reader = child.stdout.getReader();
+    const { value } = await reader.read();
+    assertEquals(new TextDecoder().decode(value), "locked\n");
+    assertEquals(await denoFiles.lock(path, { patience: 0 }), null);
+    child.kill("SIGKILL");
+    await child.status;
+    await reader.cancel();
+    const lock = await denoFiles.lock(path, { patience: 30_000 });
+    assert(lock !== null);
+    await lock.release();
+  }));
+
+Deno.test("denoFiles.writeFile() of one who is alone uses the draft again that a crash has left", () =>
+  inFolder(async (folder) => {
+    await Deno.writeTextFile(`${folder}/state.new`, "something longer that was never finished");
+    await denoFiles.writeFile(`${folder}/state`, Uint8Array.of(1, 2, 3), { alone: true });
+    assertEquals(await Deno.readFile(`${folder}/state`), Uint8Array.of(1, 2, 3));
+    assertEquals(await denoFiles.list(folder), ["state"]);
+  }));

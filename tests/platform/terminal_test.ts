@@ -2,6 +2,7 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { fromUtf8, utf8 } from "../../src/base/bytes.ts";
 import { ShoalError } from "../../src/base/errors.ts";
 import { type ByteSink, readWhole, TextOutput, windowSize } from "../../src/platform/deno_terminal.ts";
+import type { Loss } from "../../src/platform/terminal.ts";
 
 /** Takes at most `step` bytes a write; fails as the test says. */
 class Sink implements ByteSink {
@@ -20,8 +21,10 @@ class Sink implements ByteSink {
     return Promise.resolve(part.length);
   }
 
+  terminal = false;
+
   isTerminal(): boolean {
-    return false;
+    return this.terminal;
   }
 
   get text(): string | null {
@@ -40,23 +43,41 @@ Deno.test("TextOutput writes everything, in order, through a sink that takes a l
   assertEquals(output.busy, false);
 });
 
-Deno.test("TextOutput takes a reader that went away for one that has seen enough", async () => {
+/** An output over a sink that fails once, and what it says of its loss. */
+async function lost(failure: unknown, terminal = false): Promise<{ sink: Sink; output: TextOutput; told: Loss[] }> {
   const sink = new Sink();
-  sink.failures = [new Deno.errors.BrokenPipe()];
+  sink.terminal = terminal;
+  sink.failures = [failure];
   const output = new TextOutput(sink, "standard output");
+  const told: Loss[] = [];
+  output.onLoss((loss) => told.push(loss));
+  output.onLoss((loss) => told.push(loss))();
   await output.write("a");
   await output.write("b");
+  assertEquals(sink.calls, 1, "it tried again");
+  return { sink, output, told };
+}
+
+Deno.test("TextOutput takes a reader that went away for one that has seen enough, and says so", async () => {
+  const { output, told } = await lost(new Deno.errors.BrokenPipe());
   await output.flush();
-  assertEquals(sink.calls, 1);
+  assertEquals(told, ["unread"]);
 });
 
-Deno.test("TextOutput tells by flush() of a device that is full", async () => {
-  const sink = new Sink();
-  sink.failures = [new Error("no space left")];
-  const output = new TextOutput(sink, "standard output");
-  await output.write("a");
+Deno.test("TextOutput tells of a device that is full, at once and by flush()", async () => {
+  const { output, told } = await lost(new Error("no space left"));
   const error = await assertRejects(() => output.flush(), ShoalError, "cannot write (standard output): no space left");
   assertEquals(error.kind, "storage");
+  assertEquals(told, ["failed"]);
+});
+
+Deno.test("TextOutput takes a terminal that was closed for a reader that went away", async () => {
+  const eio = Object.assign(new Error("Input/output error (os error 5)"), { code: "EIO" });
+  const { output, told } = await lost(eio, true);
+  await output.flush();
+  assertEquals(told, ["unread"]);
+  const file = await lost(eio);
+  await assertRejects(() => file.output.flush(), ShoalError, "Input/output error");
 });
 
 Deno.test("TextOutput tries again when a terminal is not ready", async () => {

@@ -7,7 +7,7 @@
 
 import type { Bytes } from "../../src/base/bytes.ts";
 import { FileError, type FileFault } from "../../src/platform/file_errors.ts";
-import type { FileHandle, FileInfo, FileSystem, OpenMode } from "../../src/platform/platform.ts";
+import type { FileHandle, FileInfo, FileLock, FileSystem, OpenMode } from "../../src/platform/platform.ts";
 import { sameBytes } from "./truth.ts";
 
 const PAGE = 16 * 1024;
@@ -151,6 +151,7 @@ export class SimFiles implements FileSystem {
   readonly #options: SimFilesOptions;
   readonly #files = new Map<string, Content>();
   readonly #folders = new Set<string>(["/"]);
+  readonly #locks = new Set<string>();
   #lastId = 0;
 
   /** @param options How it behaves, and what should be on it. */
@@ -167,6 +168,7 @@ export class SimFiles implements FileSystem {
   /** The program that had them open is gone. */
   forgetHandles(): void {
     this.#open.clear();
+    this.#locks.clear();
   }
 
   /** Every path of a file, sorted. */
@@ -273,6 +275,21 @@ export class SimFiles implements FileSystem {
     this.#needRoom(bytes.length, path);
     const file = this.#create(path);
     file.write(bytes.slice(), 0);
+  }
+
+  async lock(path: string): Promise<FileLock | null> {
+    await this.#enter("lock", path);
+    this.#needFolder(path);
+    if (this.#locks.has(path)) return null;
+    if (!this.#files.has(path)) this.#create(path);
+    this.#locks.add(path);
+    return {
+      release: () => {
+        this.#locks.delete(path);
+        this.#files.delete(path);
+        return Promise.resolve();
+      },
+    };
   }
 
   async realPath(path: string): Promise<string> {

@@ -5,7 +5,7 @@
  */
 
 import { UPLOAD_SLOTS } from "../../src/swarm/choker.ts";
-import { REQUEST_QUEUE_LIMIT } from "../../src/peer/uploads.ts";
+import { REQUEST_QUEUE_LIMIT } from "../../src/base/limits.ts";
 import { FOLDER, type SimHost } from "./host.ts";
 import type { Watcher } from "./watch.ts";
 import type { World } from "./world.ts";

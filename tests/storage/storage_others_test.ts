@@ -4,7 +4,7 @@ import { StorageError } from "../../src/storage/errors.ts";
 import type { StorageOptions } from "../../src/storage/storage.ts";
 import { MemoryFiles } from "../support/memory_files.ts";
 import { VirtualClock } from "../support/virtual_clock.ts";
-import { QUIET, storageOf, Torrent, writeMissing } from "./fixture.ts";
+import { QUIET, statePath, storageOf, Torrent, writeMissing } from "./fixture.ts";
 
 /** Four pieces in one file. */
 const torrent = new Torrent(64, [{ path: "t/a", length: 250 }]);
@@ -92,21 +92,61 @@ Deno.test("Storage refuses the second of two torrents with the same path before 
   assertEquals(files.get("/dl/t/a"), torrent.file("t/a"));
 });
 
-Deno.test("Storage refuses to go on with a file that is being downloaded, until that has ended", async () => {
+for (const stateFolder of ["/state", null]) {
+  const how = stateFolder === null ? "without a lock" : "with a lock";
+  Deno.test(`Storage refuses to go on with what is being downloaded, until that has ended, ${how}`, async () => {
+    const files = new MemoryFiles();
+    const first = storageOf(torrent, files, { stateFolder });
+    await first.open("resume", QUIET);
+    await first.writePiece(0, torrent.piece(0));
+    const second = storageOf(torrent, files, { stateFolder });
+    const error = await assertRejects(() => second.open("resume", QUIET), StorageError);
+    await second.close();
+    if (stateFolder === null) assertEquals([error.what, error.where], ["path conflict", PART]);
+    else assertEquals([error.what, error.where], ["cannot download", "/dl"]);
+    // Whoever only reads is in nobody's way, nor is one in another folder.
+    const reader = storageOf(torrent, files, { stateFolder, readOnly: true });
+    await reader.open("resume", QUIET);
+    await reader.close();
+    const elsewhere = storageOf(torrent, files, { stateFolder, folder: "/other" });
+    await elsewhere.open("resume", QUIET);
+    await elsewhere.close();
+    await first.close();
+    const third = storageOf(torrent, files, { stateFolder });
+    const have = await third.open("resume", QUIET);
+    assertEquals([...have], [0]);
+    await writeMissing(torrent, third, have);
+    await third.close();
+    assertEquals(files.get("/dl/t/a"), torrent.file("t/a"));
+    assertEquals(files.paths().filter((path) => path.endsWith(".lock")), []);
+  });
+}
+
+Deno.test("Storage that has everything keeps nobody out", async () => {
   const files = new MemoryFiles();
   const first = storageOf(torrent, files);
-  await first.open("resume", QUIET);
-  await first.writePiece(0, torrent.piece(0));
-  const second = storageOf(torrent, files);
-  const error = await assertRejects(() => second.open("resume", QUIET), StorageError, "another torrent");
-  assertEquals([error.what, error.where], ["path conflict", PART]);
+  await writeMissing(torrent, first, await first.open("resume", QUIET));
+  await first.flush();
+  for (let i = 0; i < 2; i++) {
+    const second = storageOf(torrent, files);
+    assertEquals((await second.open("resume", QUIET)).isFull, true);
+    await second.flush();
+    await first.saveState();
+    await second.close();
+  }
   await first.close();
-  const third = storageOf(torrent, files);
-  const have = await third.open("resume", QUIET);
-  assertEquals([...have], [0]);
-  await writeMissing(torrent, third, have);
-  await third.close();
+  assertEquals(files.paths(), ["/dl/t/a", statePath(torrent)]);
+});
+
+Deno.test("Storage that can't have a lock, because none can be made, goes on without", async () => {
+  const files = new MemoryFiles();
+  files.onCall = (call) => call.operation === "lock" ? "denied" : null;
+  const warnings: StorageError[] = [];
+  const storage = storageOf(torrent, files, { onWarning: (error) => void warnings.push(error) });
+  await writeMissing(torrent, storage, await storage.open("resume", QUIET));
+  await storage.close();
   assertEquals(files.get("/dl/t/a"), torrent.file("t/a"));
+  assertEquals(warnings.map(({ what, why }) => [what, why]), [["cannot keep resume state", "permission denied"]]);
 });
 
 /** A small file in one piece with its neighbour. */
@@ -263,10 +303,12 @@ Deno.test("Storage on a real disk keeps going where resume state can't be kept",
 Deno.test("Storage on a real disk: several of one torrent share a state folder", () =>
   inFolder(async (options) => {
     const warnings: StorageError[] = [];
+    await denoFiles.makeFolder(options.folder);
     const seeds = Array.from({ length: 8 }, (_, i) =>
       storageOf(torrent, denoFiles, {
         ...options,
         folder: i < 4 ? options.folder : `${options.folder}${i}`,
+        readOnly: i < 4, // only one may download to a folder
         onWarning: (error) => void warnings.push(error),
       }));
     for (let round = 0; round < 3; round++) {

@@ -17,6 +17,8 @@ const torrent = new Torrent(64, [
 ]);
 const NONE = new Bitfield(7);
 const STATE = statePath(torrent);
+/** Held while the torrent is open to be written. */
+const LOCK = STATE.replace(/resume$/, "lock");
 
 function stateIn(files: MemoryFiles, path = STATE): ResumeState {
   return parseResumeState(files.get(path)!, { pieceCount: 7, fileCount: 5 });
@@ -42,16 +44,16 @@ Deno.test("Storage keeps a file under .part until every piece that covers it is 
   const storage = storageOf(torrent, files);
   const have = await storage.open("resume", QUIET);
   assertEquals([have.count, have.length], [0, 7]);
-  assertEquals(files.paths(), ["/dl/t/sub/empty", STATE]);
+  assertEquals(files.paths(), ["/dl/t/sub/empty", LOCK, STATE]);
 
   await storage.writePiece(1, torrent.piece(1));
   await storage.flush();
-  assertEquals(files.paths(), ["/dl/t/a.part", "/dl/t/sub/empty", STATE]);
+  assertEquals(files.paths(), ["/dl/t/a.part", "/dl/t/sub/empty", LOCK, STATE]);
   assertEquals(files.get("/dl/t/a.part")?.length, 130, "the full size at once, the rest a hole");
 
   await storage.writePiece(2, torrent.piece(2));
   await storage.flush();
-  assertEquals(files.paths(), ["/dl/t/a.part", "/dl/t/sub/b", "/dl/t/sub/d.part", "/dl/t/sub/empty", STATE]);
+  assertEquals(files.paths(), ["/dl/t/a.part", "/dl/t/sub/b", "/dl/t/sub/d.part", "/dl/t/sub/empty", LOCK, STATE]);
 
   await writeMissing(torrent, storage, NONE);
   await storage.close();
@@ -66,7 +68,7 @@ Deno.test("Storage syncs a file before it gets its final name", async () => {
   const storage = storageOf(torrent, fresh);
   await writeMissing(torrent, storage, await storage.open("resume", QUIET));
   await storage.flush();
-  const after = fresh.crash(() => 0.9); // nothing survives that wasn't synced
+  const after = fresh.crash({ random: () => 0.9, names: "all" }); // nothing survives that wasn't synced
   for (const path of torrent.finalPaths("/dl")) assertEquals(after.get(path), files.get(path), path);
 });
 
@@ -182,7 +184,7 @@ Deno.test("Storage.open() adopts somebody's unfinished data", async () => {
     [0, 3, 4],
     "piece 1 is cut off, piece 2 needs files that are missing, 5 ends behind what is there",
   );
-  assertEquals(files.paths(), ["/dl/t/a.part", "/dl/t/sub/d.part", "/dl/t/sub/empty", STATE]);
+  assertEquals(files.paths(), ["/dl/t/a.part", "/dl/t/sub/d.part", "/dl/t/sub/empty", LOCK, STATE]);
   await writeMissing(torrent, storage, have);
   await storage.close();
   assertEquals(files.get("/dl/t/sub/d"), torrent.file("t/sub/d"));

@@ -6,7 +6,8 @@
 
 import type { Bytes } from "../../src/base/bytes.ts";
 import { FileError, type FileFault } from "../../src/platform/file_errors.ts";
-import type { FileHandle, FileInfo, FileSystem, OpenMode } from "../../src/platform/platform.ts";
+import type { FileHandle, FileInfo, FileLock, FileSystem, OpenMode } from "../../src/platform/platform.ts";
+import { type FileNode, MemoryTree, newFile, type PowerLoss, putWithFolders, resize } from "./memory_tree.ts";
 
 /** What a call wants to do. */
 export type FileOperation =
@@ -19,6 +20,7 @@ export type FileOperation =
   | "list"
   | "readFile"
   | "writeFile"
+  | "lock"
   | "realPath"
   | "read"
   | "write"
@@ -42,23 +44,6 @@ export interface MemoryFilesOptions {
   readonly wallClock?: () => number;
   /** How many bytes may be written before the device is full; no limit when absent. */
   readonly room?: number;
-}
-
-interface FileNode {
-  readonly kind: "file";
-  readonly id: string;
-  data: Bytes;
-  modified: number;
-  /** What a loss of power leaves for sure. */
-  synced: Bytes;
-}
-
-type Node = FileNode | { readonly kind: "folder" } | { readonly kind: "link"; readonly target: string };
-
-let lastId = 0;
-
-function newId(): string {
-  return `${++lastId}`;
 }
 
 /** Calls that wait until the test lets them go on. */
@@ -89,13 +74,18 @@ export class MemoryFiles implements FileSystem {
   room: number;
   /** Asked before each call: a fault makes the call fail, and nothing happens. */
   onCall: (call: FileCall, index: number) => FileFault | null = () => null;
-  readonly #nodes = new Map<string, Node>([["/", { kind: "folder" }]]);
+  readonly #tree: MemoryTree;
   readonly #wallClock: () => number;
   #gate: { readonly match: (call: FileCall) => boolean; readonly queue: (() => void)[] } | null = null;
+  readonly #locks = new Set<string>();
   #dead = false;
 
-  /** @param options Clock and size. */
-  constructor(options: MemoryFilesOptions = {}) {
+  /**
+   * @param options Clock and size.
+   * @param tree What is there at the start; nothing but folder `/` when absent.
+   */
+  constructor(options: MemoryFilesOptions = {}, tree: MemoryTree = new MemoryTree()) {
+    this.#tree = tree;
     this.#wallClock = options.wallClock ?? (() => 0);
     this.room = options.room ?? Infinity;
   }
@@ -118,63 +108,47 @@ export class MemoryFiles implements FileSystem {
   /**
    * The process ends here: calls under way and to come never settle and change nothing.
    *
-   * @param power Random numbers, when the power fails too: of what wasn't synced, each 64 bytes are lost or kept by
-   * chance.
-   * @returns The files as the next process finds them.
+   * @param power What is lost, when the power fails too.
+   * @param wallClock Gives the modification times from then on; the same as before when absent.
+   * @returns The files as the next process finds them. Each call gives others.
    */
-  crash(power?: () => number): MemoryFiles {
+  crash(power?: PowerLoss, wallClock: () => number = this.#wallClock): MemoryFiles {
     this.#dead = true;
-    const next = new MemoryFiles({ wallClock: this.#wallClock });
-    for (const [path, node] of this.#nodes) {
-      if (node.kind !== "file") {
-        next.#nodes.set(path, node);
-        continue;
-      }
-      const data = node.data.slice();
-      for (let at = 0; power !== undefined && at < data.length; at += 64) {
-        if (power() < 0.5) continue;
-        data.fill(0, at, at + 64);
-        data.set(node.synced.subarray(at, Math.min(at + 64, data.length)), Math.min(at, data.length));
-      }
-      next.#nodes.set(path, { kind: "file", id: node.id, data, modified: node.modified, synced: data.slice() });
-    }
-    return next;
+    return new MemoryFiles({ wallClock }, this.#tree.after(power));
   }
 
   /** Puts a file there, and the folders above it, without a call. */
   put(path: string, data: Uint8Array): void {
-    for (let at = path.indexOf("/", 1); at > 0; at = path.indexOf("/", at + 1)) {
-      this.#nodes.set(path.slice(0, at), { kind: "folder" });
-    }
-    this.#nodes.set(path, {
-      kind: "file",
-      id: newId(),
-      data: new Uint8Array(data),
-      synced: new Uint8Array(data),
-      modified: this.#wallClock(),
-    });
+    const node = newFile(data, this.#wallClock());
+    this.#tree.changeForGood((nodes) => putWithFolders(nodes, path, node));
   }
 
   /** Puts a link there without a call. */
   putLink(path: string, target: string): void {
-    this.#nodes.set(path, { kind: "link", target });
+    this.#tree.changeForGood((nodes) => nodes.set(path, { kind: "link", target }));
   }
 
   /** What a file holds, or `null` when there is none; without a call. */
   get(path: string): Bytes | null {
-    const node = this.#nodes.get(path);
+    const node = this.#tree.nodes.get(path);
     return node?.kind === "file" ? node.data : null;
+  }
+
+  /** Another text whenever the file or what it holds is another, or `null` when there is none; without a call. */
+  stampOf(path: string): string | null {
+    const node = this.#tree.nodes.get(path);
+    return node?.kind === "file" ? `${node.id}:${node.version}` : null;
   }
 
   /** Where a link leads, or `null` when there is none; without a call. */
   linkAt(path: string): string | null {
-    const node = this.#nodes.get(path);
+    const node = this.#tree.nodes.get(path);
     return node?.kind === "link" ? node.target : null;
   }
 
   /** Changes the size of a file that is there without a call, as another program may. */
   cut(path: string, size: number): void {
-    const node = this.#nodes.get(path);
+    const node = this.#tree.nodes.get(path);
     if (node?.kind !== "file") throw new Error(`there is no file ${path}`);
     resize(node, size);
     node.modified = this.#wallClock();
@@ -182,95 +156,92 @@ export class MemoryFiles implements FileSystem {
 
   /** Takes a file or a link away without a call. */
   delete(path: string): void {
-    this.#nodes.delete(path);
+    this.#tree.changeForGood((nodes) => nodes.delete(path));
   }
 
   /** Every path of a file or a link, sorted. */
   paths(): string[] {
-    return [...this.#nodes].filter(([, node]) => node.kind !== "folder").map(([path]) => path).sort();
+    return [...this.#tree.nodes].filter(([, node]) => node.kind !== "folder").map(([path]) => path).sort();
   }
 
   async open(path: string, mode: OpenMode): Promise<FileHandle> {
     await this.#enter("open", path);
-    const real = this.#resolve(path, mode !== "create");
-    const node = this.#nodes.get(real);
+    const real = this.#tree.resolve(path, mode !== "create");
+    const node = this.#tree.nodes.get(real);
     if (node && mode === "create") throw new FileError("exists", { what: "cannot open", path });
     if (node?.kind === "folder") throw new FileError("is-a-folder", { what: "cannot open", path });
     if (!node) {
       if (mode === "read" || mode === "update") throw new FileError("missing", { what: "cannot open", path });
-      this.#needFolder(real, "cannot open");
-      this.#nodes.set(real, {
-        kind: "file",
-        id: newId(),
-        data: new Uint8Array(0),
-        synced: new Uint8Array(0),
-        modified: this.#wallClock(),
-      });
+      this.#tree.needFolder(real, "cannot open");
+      const made = newFile(new Uint8Array(0), this.#wallClock());
+      this.#tree.change((nodes) => nodes.set(real, made));
     }
     this.mostOpenHandles = Math.max(this.mostOpenHandles, ++this.openHandles);
-    return this.#handle(path, this.#nodes.get(real) as FileNode, mode);
+    return this.#handle(path, this.#tree.nodes.get(real) as FileNode, mode);
   }
 
   async stat(path: string): Promise<FileInfo | null> {
     await this.#enter("stat", path);
-    const node = this.#nodes.get(this.#resolve(path, false));
+    const node = this.#tree.nodes.get(this.#tree.resolve(path, false));
     if (!node) return null;
     return node.kind === "file" ? infoOf(node) : { kind: node.kind, size: 0, modified: 0, id: null };
   }
 
   async rename(from: string, to: string): Promise<void> {
     await this.#enter("rename", from);
-    const real = this.#resolve(from, false);
-    const node = this.#nodes.get(real);
+    const real = this.#tree.resolve(from, false);
+    const node = this.#tree.nodes.get(real);
     if (!node) throw new FileError("missing", { what: "cannot rename", path: from });
-    const target = this.#resolve(to, false);
-    this.#needFolder(target, "cannot rename");
-    if (this.#nodes.get(target)?.kind === "folder") {
+    const target = this.#tree.resolve(to, false);
+    this.#tree.needFolder(target, "cannot rename");
+    if (this.#tree.nodes.get(target)?.kind === "folder") {
       throw new FileError("is-a-folder", { what: "cannot rename", path: to });
     }
-    this.#nodes.delete(real);
-    this.#nodes.set(target, node);
+    this.#tree.change((nodes) => {
+      nodes.delete(real);
+      nodes.set(target, node);
+    });
   }
 
   async makeFolder(path: string): Promise<void> {
     await this.#enter("makeFolder", path);
     const parts = path.split("/").slice(1);
     for (let count = 1; count <= parts.length; count++) {
-      const real = this.#resolve(`/${parts.slice(0, count).join("/")}`, true);
-      const node = this.#nodes.get(real);
+      const real = this.#tree.resolve(`/${parts.slice(0, count).join("/")}`, true);
+      const node = this.#tree.nodes.get(real);
       if (node?.kind === "file") throw new FileError("exists", { what: "cannot make the folder", path });
-      this.#nodes.set(real, { kind: "folder" });
+      if (!node) this.#tree.change((nodes) => nodes.set(real, { kind: "folder" }));
     }
   }
 
   async link(target: string, path: string): Promise<void> {
     await this.#enter("link", path);
-    const real = this.#resolve(path, false);
-    const there = this.#nodes.get(real);
+    const real = this.#tree.resolve(path, false);
+    const there = this.#tree.nodes.get(real);
     if (there && there.kind !== "link") throw new FileError("exists", { what: "cannot link", path });
-    this.#needFolder(real, "cannot link");
-    this.#nodes.set(real, { kind: "link", target });
+    this.#tree.needFolder(real, "cannot link");
+    this.#tree.change((nodes) => nodes.set(real, { kind: "link", target }));
   }
 
   async remove(path: string): Promise<void> {
     await this.#enter("remove", path);
-    const real = this.#resolve(path, false);
-    for (const name of [...this.#nodes.keys()]) {
-      if (name === real || name.startsWith(`${real}/`)) this.#nodes.delete(name);
-    }
+    const real = this.#tree.resolve(path, false);
+    this.#tree.change((nodes) => {
+      for (const name of [...nodes.keys()]) if (name === real || name.startsWith(`${real}/`)) nodes.delete(name);
+    });
   }
 
   async list(path: string): Promise<string[]> {
     await this.#enter("list", path);
-    const start = `${this.#resolve(path, true)}/`.replace("//", "/");
-    return [...this.#nodes.keys()]
+    const start = `${this.#tree.resolve(path, true)}/`.replace("//", "/");
+    return [...this.#tree.nodes.keys()]
       .filter((name) => name.startsWith(start) && name !== start && !name.slice(start.length).includes("/"))
       .map((name) => name.slice(start.length)).sort();
   }
 
   async readFile(path: string, maxBytes: number): Promise<Bytes> {
     await this.#enter("readFile", path);
-    const node = this.#nodes.get(this.#resolve(path, true));
+    const node = this.#tree.nodes.get(this.#tree.resolve(path, true));
     if (node?.kind !== "file") throw new FileError("missing", { what: "cannot read", path });
     if (node.data.length > maxBytes) throw new FileError("too-large", { what: "cannot read", path });
     return node.data.slice();
@@ -278,16 +249,33 @@ export class MemoryFiles implements FileSystem {
 
   async writeFile(path: string, bytes: Bytes): Promise<void> {
     await this.#enter("writeFile", path, bytes.length);
-    const real = this.#resolve(path, true);
-    this.#needFolder(real, "cannot write");
-    const data = bytes.slice();
-    this.#nodes.set(real, { kind: "file", id: newId(), data, synced: data.slice(), modified: this.#wallClock() });
+    const real = this.#tree.resolve(path, true);
+    this.#tree.needFolder(real, "cannot write");
+    const node = newFile(bytes, this.#wallClock());
+    this.#tree.changeForGood((nodes) => putWithFolders(nodes, real, node));
+  }
+
+  /** Doesn't wait, whatever the patience. */
+  async lock(path: string): Promise<FileLock | null> {
+    await this.#enter("lock", path);
+    if (this.#locks.has(path)) return null;
+    this.#locks.add(path);
+    const node = newFile(new Uint8Array(0), this.#wallClock());
+    this.#tree.needFolder(path, "cannot lock");
+    this.#tree.change((nodes) => nodes.set(path, node));
+    return {
+      release: () => {
+        this.#locks.delete(path);
+        this.#tree.change((nodes) => nodes.delete(path));
+        return Promise.resolve();
+      },
+    };
   }
 
   async realPath(path: string): Promise<string> {
     await this.#enter("realPath", path);
-    const real = this.#resolve(path, true);
-    if (!this.#nodes.has(real)) throw new FileError("missing", { what: "cannot find", path });
+    const real = this.#tree.resolve(path, true);
+    if (!this.#tree.nodes.has(real)) throw new FileError("missing", { what: "cannot find", path });
     return real;
   }
 
@@ -318,6 +306,7 @@ export class MemoryFiles implements FileSystem {
           if (position + fits.length > node.data.length) resize(node, position + fits.length);
           node.data.set(fits, position);
           node.modified = this.#wallClock();
+          node.version++;
           if (fits.length < from.length) throw new FileError("full", { what: "cannot write", path });
         }),
       truncate: (size) =>
@@ -329,7 +318,7 @@ export class MemoryFiles implements FileSystem {
       stat: () => turn("stat", 0, () => infoOf(node)),
       sync: () =>
         turn("sync", 0, () => {
-          node.synced = node.data.slice();
+          this.#tree.sync(node);
         }),
       close: () => {
         const closing = turn("close", 0, () => {}).finally(() => void this.openHandles--);
@@ -349,44 +338,8 @@ export class MemoryFiles implements FileSystem {
     if (this.#dead) await new Promise<never>(() => {});
     if (fault !== null) throw new FileError(fault, { what: `cannot ${operation}`, path });
   }
-
-  /** Follows links in the folders above `path`, and in its last part if asked to. */
-  #resolve(path: string, followLast: boolean): string {
-    if (!path.startsWith("/")) throw new Error(`MemoryFiles takes absolute paths, got "${path}"`);
-    const todo = path.split("/").filter((part) => part !== "" && part !== ".");
-    let real = "";
-    for (let steps = 0; todo.length > 0; steps++) {
-      if (steps > 100) throw new FileError("loop", { what: "cannot find", path });
-      const part = todo.shift()!;
-      if (part === "..") {
-        real = real.slice(0, Math.max(0, real.lastIndexOf("/")));
-        continue;
-      }
-      const node = this.#nodes.get(`${real}/${part}`);
-      if (node?.kind === "link" && (todo.length > 0 || followLast)) {
-        if (node.target.startsWith("/")) real = "";
-        todo.unshift(...node.target.split("/").filter((name) => name !== "" && name !== "."));
-        continue;
-      }
-      real = `${real}/${part}`;
-    }
-    return real === "" ? "/" : real;
-  }
-
-  #needFolder(real: string, what: string): void {
-    const parent = real.slice(0, real.lastIndexOf("/")) || "/";
-    const node = this.#nodes.get(parent);
-    if (!node) throw new FileError("missing", { what, path: real });
-    if (node.kind !== "folder") throw new FileError("not-a-folder", { what, path: real });
-  }
 }
 
 function infoOf({ data, modified, id }: FileNode): FileInfo {
   return { kind: "file", size: data.length, modified, id };
-}
-
-function resize(node: FileNode, size: number): void {
-  const data = new Uint8Array(size);
-  data.set(node.data.subarray(0, size));
-  node.data = data;
 }

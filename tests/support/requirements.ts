@@ -14,6 +14,7 @@ const PACKAGES = {
   mktorrent: "mktorrent",
   opentracker: "opentracker",
   setpriv: "util-linux",
+  strace: "strace",
   tmux: "tmux",
   "transmission-cli": "transmission-cli",
 } as const;

@@ -53,10 +53,20 @@ export class Terminal implements AsyncDisposable {
   /**
    * Presses keys.
    *
-   * @param keys As tmux calls them: `C-c`.
+   * @param keys As tmux calls them: `C-c`, `Enter`.
    */
   async press(keys: string): Promise<void> {
     await this.#tmux("send-keys", keys);
+  }
+
+  /**
+   * Types a line, and Return.
+   *
+   * @param text The line.
+   */
+  async type(text: string): Promise<void> {
+    await this.#tmux("send-keys", "-l", text);
+    await this.press("Enter");
   }
 
   /** Looks at the screen. */

@@ -86,3 +86,31 @@ Deno.test("VirtualClock.wallClock() moves with the clock", () => {
   clock.advance(5);
   assertEquals(clock.wallClock(), 50_005);
 });
+
+Deno.test("VirtualClock.jump() lets timers be late, and never turns the clock back", () => {
+  const clock = new VirtualClock();
+  const readings: number[] = [];
+  clock.after(1000, () => {
+    readings.push(clock.now());
+    clock.after(500, () => readings.push(clock.now()));
+  });
+  clock.jump(5000);
+  assertEquals(readings, []);
+  clock.advance(0);
+  assertEquals(readings, [5000]);
+  clock.advance(500);
+  assertEquals([readings, clock.now()], [[5000, 5500], 5500]);
+});
+
+Deno.test("settle() lets all promise callbacks go first, however many, whatever modules are loaded", async () => {
+  await import("node:worker_threads"); // it changes how messages to ourselves are delivered
+  let hops = 0;
+  void (async () => {
+    while (hops < 1000) {
+      await null;
+      hops++;
+    }
+  })();
+  await settle();
+  assertEquals(hops, 1000);
+});

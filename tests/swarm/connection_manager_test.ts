@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import { MAX_REMEMBERED_HOSTS, SHUT_OUT_MS } from "../../src/base/limits.ts";
 import { ConnectionManager } from "../../src/swarm/connection_manager.ts";
 import { seededRandom } from "../support/random.ts";
 
@@ -66,8 +67,8 @@ Deno.test("ConnectionManager.ban() shuts an address out, on every port and in bo
   one.add([{ host: address(1).host, port: 8000 }]);
   assertEquals(one.next(0), address(2));
   assertEquals(one.next(0), null);
-  assertEquals(one.refuses(address(1).host, 0), "it is banned");
-  assertEquals(one.refuses(address(2).host, 0), null);
+  assertEquals(one.refuses(address(1).host, { connections: 0, now: 0 }), "it is banned");
+  assertEquals(one.refuses(address(2).host, { connections: 0, now: 0 }), null);
 });
 
 Deno.test("ConnectionManager.isSelf() never dials ourselves again", () => {
@@ -110,8 +111,8 @@ Deno.test("ConnectionManager keeps to four connections with one address, this ma
   assertEquals(one.next(0), null);
   one.failed(first[0]!, 0);
   assert(one.next(0));
-  assertEquals(one.refuses("10.1.1.1", 4), "there are 4 connections to its address already");
-  assertEquals(one.refuses("127.0.0.1", 50), null);
+  assertEquals(one.refuses("10.1.1.1", { connections: 4, now: 0 }), "there are 4 connections to its address already");
+  assertEquals(one.refuses("127.0.0.1", { connections: 50, now: 0 }), null);
 });
 
 Deno.test("ConnectionManager forgets who connected to us and was never named, however many they are", () => {
@@ -144,4 +145,25 @@ Deno.test("ConnectionManager.disconnected() doesn't come back to a seed when we 
   one.connected(one.next(0)!);
   one.disconnected(address(1), { now: 0, lasted: 10, useless: true });
   assertEquals([one.next(1e12), one.isWaiting(1e12)], [null, false]);
+});
+
+Deno.test("ConnectionManager.offended() shuts an address out for a while after the third time, and dials it no more", () => {
+  const one = manager();
+  one.add([address(1), address(2)]);
+  assertEquals([one.offended(address(1).host, 0), one.offended(address(1).host, 1)], [false, false]);
+  assertEquals(one.refuses(address(1).host, { connections: 0, now: 2 }), null);
+  assertEquals(one.offended(address(1).host, 2), true);
+  assertEquals(one.refuses(address(1).host, { connections: 0, now: 3 }), "it broke the protocol too often");
+  one.add([address(1)]);
+  assertEquals([one.next(3), one.next(3)], [address(2), null]);
+  assertEquals(one.refuses(address(1).host, { connections: 0, now: 3 + SHUT_OUT_MS }), null);
+  assertEquals(one.next(3 + SHUT_OUT_MS), address(1));
+});
+
+Deno.test("ConnectionManager.offended() forgives what is long ago, and doesn't remember without end", () => {
+  const one = manager();
+  for (let i = 0; i < 10; i++) assertEquals(one.offended("10.0.0.1", i * SHUT_OUT_MS), false);
+  for (let i = 0; i < 2; i++) one.offended("10.0.0.2", 1e9);
+  for (let i = 0; i < MAX_REMEMBERED_HOSTS; i++) one.offended(`h${i}`, 1e9);
+  assertEquals(one.offended("10.0.0.2", 1e9), false);
 });

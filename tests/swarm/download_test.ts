@@ -80,7 +80,7 @@ Deno.test("Download takes a block that comes after its request was given up, and
 
 Deno.test("Download asks two peers for the last blocks, and cancels with the slower", async () => {
   const lab = new Lab(1);
-  const [slow, quick] = [lab.peer(), lab.peer()];
+  const [slow, quick] = [lab.peer({ slow: true }), lab.peer()];
   lab.download.fill(slow);
   assert(lab.download.endgame);
   lab.download.fill(quick);
@@ -93,7 +93,7 @@ Deno.test("Download asks two peers for the last blocks, and cancels with the slo
 
 Deno.test("Download counts what comes twice as wasted, and survives it", async () => {
   const lab = new Lab(1);
-  const [slow, quick] = [lab.peer({ fast: true }), lab.peer({ fast: true })];
+  const [slow, quick] = [lab.peer({ fast: true, slow: true }), lab.peer({ fast: true })];
   lab.download.fill(slow);
   lab.download.fill(quick);
   lab.answer(slow);
@@ -232,7 +232,7 @@ Deno.test("Download asks an idle peer for the blocks of slow pieces although one
 
 Deno.test("Download takes no answer to our own cancel for a refusal", () => {
   const lab = new Lab(5);
-  const [slow, quick] = [lab.peer({ fast: true }), lab.peer({ fast: true })];
+  const [slow, quick] = [lab.peer({ fast: true, slow: true }), lab.peer({ fast: true })];
   lab.download.fill(slow);
   lab.download.fill(quick);
   for (let i = 0; i < 3; i++) {

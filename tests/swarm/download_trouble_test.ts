@@ -68,7 +68,7 @@ Deno.test("Download soon bans a liar that owns a piece, sends one wrong block an
 
 Deno.test("Download takes no answer to an old request for a piece that another peer owns by now", async () => {
   const lab = new Lab(1);
-  const [first, second] = [lab.peer({ fast: true }), lab.peer({ fast: true })];
+  const [first, second] = [lab.peer({ fast: true, slow: true }), lab.peer({ fast: true })];
   lab.download.fill(first);
   lab.download.fill(second); // the endgame: both are asked for everything
   for (let block = 0; block < BLOCKS; block++) {

@@ -5,10 +5,14 @@ import { settle, VirtualClock } from "../support/virtual_clock.ts";
 
 /** A connection that says nothing and remembers that it was closed. */
 class Silent implements Connection {
-  readonly remote = { host: "10.0.0.1", port: 1 };
+  readonly remote: { readonly host: string; readonly port: number };
   readonly local = { host: "10.0.0.2", port: 2 };
   closed = false;
   #fail = (_: Error) => {};
+
+  constructor(host = "10.0.0.1") {
+    this.remote = { host, port: 1 };
+  }
 
   read(): Promise<number | null> {
     return new Promise((_, reject) => this.#fail = reject);
@@ -44,7 +48,17 @@ class Scripted implements Listener {
 function listen() {
   const clock = new VirtualClock();
   const listener = new Scripted();
-  return { clock, listener, listening: new Listening(clock, { listener, find: () => null }) };
+  const told: string[] = [];
+  return {
+    clock,
+    listener,
+    told,
+    listening: new Listening(clock, {
+      listener,
+      find: () => null,
+      refused: (from, message) => void told.push(`${from.host} ${message}`),
+    }),
+  };
 }
 
 Deno.test("Listening goes on after the system was out of file descriptors, making room for others", async () => {
@@ -75,7 +89,7 @@ Deno.test("Listening drops who says nothing for ten seconds", async () => {
 
 Deno.test("Listening keeps no more than 128 silent connections, the oldest going first", async () => {
   const { listener, listening } = listen();
-  const all = Array.from({ length: 130 }, () => new Silent());
+  const all = Array.from({ length: 130 }, (_, i) => new Silent(`10.0.0.${i}`));
   for (const one of all) {
     listener.give(one);
     await settle();
@@ -83,4 +97,57 @@ Deno.test("Listening keeps no more than 128 silent connections, the oldest going
   assertEquals(all.map((one) => one.closed).lastIndexOf(true), 1);
   listening.close();
   assertEquals(all.every((one) => one.closed), true);
+});
+
+Deno.test("Listening names who says nothing, or no handshake, and not again within a minute", async () => {
+  const { clock, listener, told, listening } = listen();
+  for (let i = 0; i < 3; i++) {
+    listener.give(new Silent());
+    await settle();
+    clock.advance(10_001);
+    await settle();
+  }
+  assertEquals(told, ["10.0.0.1 no handshake within 10 s"]);
+  clock.advance(60_000);
+  listener.give(new Silent());
+  await settle();
+  clock.advance(10_001);
+  await settle();
+  assertEquals(told.slice(1), ["10.0.0.1 no handshake within 10 s; 2 times more before"]);
+  listening.close();
+});
+
+Deno.test("Listening turns who connects too often away unheard", async () => {
+  const { clock, listener, told, listening } = listen();
+  const all: Silent[] = [];
+  for (let i = 0; i < 110; i++) {
+    const one = new Silent();
+    all.push(one);
+    listener.give(one);
+    await settle();
+    clock.advance(10);
+  }
+  // The allowance, and what came back to it meanwhile; sixteen of one address may wait at the same time.
+  assertEquals(all.filter((one) => !one.closed).length, 16);
+  assertEquals(all.slice(103).every((one) => one.closed), true);
+  assertEquals(told, ["10.0.0.1 too many connections wait for their handshake"]);
+  const other = new Silent("10.0.0.2");
+  listener.give(other);
+  await settle();
+  assertEquals(other.closed, false);
+  listening.close();
+});
+
+Deno.test("Listening accepts no more than five hundred a second", async () => {
+  const { clock, listener, listening } = listen();
+  for (let i = 0; i < 520; i++) {
+    listener.give(new Silent(`10.0.${i >> 8}.${i & 255}`));
+    await settle();
+  }
+  const before = listener.accepts;
+  assertEquals(before < 510, true, `${before} were accepted at once`);
+  clock.advance(1000);
+  await settle();
+  assertEquals(listener.accepts, before + 1);
+  listening.close();
 });

@@ -85,6 +85,12 @@ Deno.test("parseAnnounceReply() takes no more than 2,000 peers", () => {
   assertEquals(parse({ peers: listed }).peers.length, 2000);
 });
 
+Deno.test("parseAnnounceReply() looks at no more than 2,000 entries of a list, good or bad", () => {
+  const good = { ip: "1.2.3.4", port: 1 };
+  assertEquals(parse({ peers: [...new Array(1999).fill({}), good] }).peers.length, 1);
+  assertEquals(parse({ peers: [...new Array(2000).fill({}), good] }).peers.length, 0);
+});
+
 Deno.test("parseAnnounceReply() throws the reason for a failure, as one printable line", () => {
   const reason = (text: string) => assertThrows(() => parse({ "failure reason": text, interval: 5 }), TrackerError);
   assertEquals(reason("not registered").why, "not registered");

@@ -7,13 +7,15 @@
 import type { Bytes } from "../../src/base/bytes.ts";
 import { utf8 } from "../../src/base/bytes.ts";
 import type { ShoalError } from "../../src/base/errors.ts";
-import type { Output, Terminal, TerminalSize } from "../../src/platform/terminal.ts";
+import type { Disturbance, LeaveRequest, Loss, Output, Terminal, TerminalSize } from "../../src/platform/terminal.ts";
 
 /** An output that keeps its text, and can play a reader that takes nothing. */
 export class FakeOutput implements Output {
   text = "";
   writes = 0;
   failure: ShoalError | null = null;
+  /** Listeners for the loss of the output. */
+  readonly losses = new Set<(loss: Loss) => void>();
   #release: (() => void) | null = null;
   #blocked: Promise<void> | null = null;
 
@@ -48,6 +50,16 @@ export class FakeOutput implements Output {
     return this.failure === null ? Promise.resolve() : Promise.reject(this.failure);
   }
 
+  /** @param listener Called by {@linkcode FakeOutput.lose}. */
+  onLoss(listener: (loss: Loss) => void): () => void {
+    return keep(this.losses, listener);
+  }
+
+  /** The output is lost. */
+  lose(loss: Loss): void {
+    for (const listener of [...this.losses]) listener(loss);
+  }
+
   /** Lines of the text, without the end of the last. */
   get lines(): string[] {
     return this.text === "" ? [] : this.text.replace(/\n$/, "").split("\n");
@@ -71,11 +83,11 @@ export class FakeTerminal implements Terminal {
   readonly isWindows: boolean;
   /** The size that {@linkcode FakeTerminal.size} tells. */
   window: TerminalSize;
-  /** What was to be written at the end and has not been taken back. */
+  /** Folders that were to be removed at the end, if that has not been taken back. */
   readonly owed = new Set<string>();
   /** Listeners for signals, so that a test can see that none is left behind. */
-  readonly interrupts = new Set<() => void>();
-  readonly redraws = new Set<() => void>();
+  readonly requests = new Set<(request: LeaveRequest) => void>();
+  readonly disturbances = new Set<(disturbance: Disturbance) => void>();
   readonly crashes = new Set<(thrown: unknown) => void>();
   /** Code of the first {@linkcode FakeTerminal.exit}. */
   exited: number | null = null;
@@ -103,14 +115,14 @@ export class FakeTerminal implements Terminal {
     return this.#env[name];
   }
 
-  /** @param listener Called by {@linkcode FakeTerminal.interrupt}. */
-  onInterrupt(listener: () => void): () => void {
-    return keep(this.interrupts, listener);
+  /** @param listener Called by {@linkcode FakeTerminal.leave}. */
+  onLeaveRequest(listener: (request: LeaveRequest) => void): () => void {
+    return keep(this.requests, listener);
   }
 
-  /** @param listener Kept for the test to call. */
-  onRedraw(listener: () => void): () => void {
-    return keep(this.redraws, listener);
+  /** @param listener Called by {@linkcode FakeTerminal.disturb}. */
+  onDisturbance(listener: (disturbance: Disturbance) => void): () => void {
+    return keep(this.disturbances, listener);
   }
 
   /** @param listener Kept for the test to call. */
@@ -118,9 +130,9 @@ export class FakeTerminal implements Terminal {
     return keep(this.crashes, listener);
   }
 
-  /** @param text Kept in {@linkcode FakeTerminal.owed}. */
-  atExit(text: string): () => void {
-    return keep(this.owed, text);
+  /** @param folder Kept in {@linkcode FakeTerminal.owed}. */
+  removeAtExit(folder: string): () => void {
+    return keep(this.owed, folder);
   }
 
   /** @returns What the test put there. */
@@ -135,9 +147,14 @@ export class FakeTerminal implements Terminal {
     return undefined as never;
   }
 
-  /** Presses Ctrl-C. */
-  interrupt(): void {
-    for (const listener of [...this.interrupts]) listener();
+  /** Asks the program to leave. */
+  leave(request: LeaveRequest = "key"): void {
+    for (const listener of [...this.requests]) listener(request);
+  }
+
+  /** Disturbs what was drawn. */
+  disturb(disturbance: Disturbance): void {
+    for (const listener of [...this.disturbances]) listener(disturbance);
   }
 }
 

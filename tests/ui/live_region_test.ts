@@ -64,6 +64,7 @@ Deno.test("LiveRegion leaves nothing of the last picture behind", () => {
       screen.feed(region.draw(lines, { columns: 13, above }));
       for (const text of above) said.push(...text.match(/.{1,13}/g)!.map((row) => row.trimEnd()));
       assertEquals(screen.lines, [...said, ...lines]);
+      assertEquals(screen.cursorVisible, true);
     }
     screen.feed(region.end({ columns: 13, left: ["done"] }));
     assertEquals(screen.lines, [...said, "done"]);
@@ -92,4 +93,15 @@ Deno.test("LiveRegion does not erase behind a line that fills the window, for th
   const text = region.draw(["abcd", "abc"], { columns: 4 });
   assertEquals(text.includes("abcd\n"), true);
   assertEquals(text.includes("abc\x1b[K\n"), true);
+});
+
+Deno.test("LiveRegion leaves alone what it drew when others have written below", () => {
+  const screen = new Screen(20);
+  const region = new LiveRegion();
+  screen.feed(region.draw(["a", "b"], { columns: 20 }));
+  region.leave();
+  screen.feed("[1]+  Stopped\n");
+  screen.feed(region.draw(["a", "c"], { columns: 20 }));
+  screen.feed(region.draw(["a", "d"], { columns: 20 }));
+  assertEquals(screen.lines, ["a", "b", "[1]+  Stopped", "a", "d"]);
 });

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertFalse, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertFalse, assertMatch, assertNotMatch, assertStringIncludes } from "@std/assert";
 import { ShoalError } from "../../src/base/errors.ts";
 import type { SessionEvent, TorrentSnapshot } from "../../src/session/types.ts";
 import { JsonView } from "../../src/ui/json_view.ts";
@@ -40,8 +40,10 @@ const COMPLETED: SessionEvent = {
   rate: 40_000_000,
 };
 
+type SceneOptions = FakeTerminalOptions & { readonly verbosity?: number; readonly resumable?: boolean };
+
 /** A view with a clock that the test moves, over one torrent that the test changes. */
-function setUp(make: (options: ViewOptions) => View, options: FakeTerminalOptions & { verbosity?: number } = {}) {
+function setUp(make: (options: ViewOptions) => View, options: SceneOptions = {}) {
   const clock = new VirtualClock();
   const terminal = new FakeTerminal(options);
   const scene: { torrents: TorrentSnapshot[]; looks: number } = { torrents: [torrentSnapshot()], looks: 0 };
@@ -54,14 +56,15 @@ function setUp(make: (options: ViewOptions) => View, options: FakeTerminalOption
     },
     verbosity: options.verbosity ?? 0,
     savedIn: () => "out",
+    resumable: options.resumable ?? true,
   });
   return { clock, terminal, scene, view };
 }
 
-const live = (options: FakeTerminalOptions & { verbosity?: number } = {}) =>
+const live = (options: SceneOptions = {}) =>
   setUp((parts) => new LiveView(parts), { isTerminal: true, env: { TERM: "xterm", NO_COLOR: "1" }, ...options });
-const plain = (options: { verbosity?: number } = {}) => setUp((parts) => new PlainView(parts), options);
-const json = (options: { verbosity?: number } = {}) => setUp((parts) => new JsonView(parts), options);
+const plain = (options: SceneOptions = {}) => setUp((parts) => new PlainView(parts), options);
+const json = (options: SceneOptions = {}) => setUp((parts) => new JsonView(parts), options);
 
 Deno.test("LiveView draws at most five times a second, and only what is new", async () => {
   const { clock, terminal, scene, view } = live();
@@ -91,28 +94,49 @@ Deno.test("LiveView leaves frames out while the terminal takes nothing", async (
   await view.close();
 });
 
-Deno.test("LiveView hides the cursor and gives it back, the terminal owing it meanwhile", async () => {
-  const { clock, terminal, view } = live();
+Deno.test("LiveView shows the cursor after every frame, so that it can be stopped at any time", async () => {
+  const { clock, terminal, scene, view } = live();
   view.start();
-  assertStringIncludes(terminal.stdout.text, "\x1b[?25l");
-  assertEquals([...terminal.owed], ["\x1b[?25h"]);
+  for (let i = 0; i < 3; i++) {
+    assert(terminal.stdout.text.lastIndexOf("\x1b[?25h") > terminal.stdout.text.lastIndexOf("\x1b[?25l"));
+    scene.torrents = [torrentSnapshot({ rateDown: i * 1_000_000 })];
+    clock.advance(200);
+  }
   await view.close();
-  assert(terminal.stdout.text.endsWith("\x1b[?25h"));
-  assertEquals([terminal.owed.size, terminal.redraws.size, clock.pending], [0, 0, 0]);
+  assert(terminal.stdout.text.lastIndexOf("\x1b[?25h") > terminal.stdout.text.lastIndexOf("\x1b[?25l"));
+  assertEquals([terminal.disturbances.size, clock.pending], [0, 0]);
   const written = terminal.stdout.writes;
   await view.close();
   assertEquals(terminal.stdout.writes, written);
 });
 
-Deno.test("LiveView does not wait for ever for a terminal that takes nothing, and still owes the cursor then", async () => {
+Deno.test("LiveView does not wait for ever for a terminal that takes nothing", async () => {
   const { clock, terminal, view } = live();
   view.start();
   terminal.stdout.block();
   const closed = view.close();
   await clock.play(500);
   await closed;
-  assertEquals([...terminal.owed], ["\x1b[?25h"]);
   terminal.stdout.release();
+});
+
+Deno.test("LiveView draws below what the shell wrote while it was suspended, whichever comes first, signal or frame", async () => {
+  const frame = (text: string) => text.slice(text.lastIndexOf("\x1b[?2026h"));
+  for (const signal of [true, false]) {
+    const { clock, terminal, scene, view } = live();
+    view.start();
+    scene.torrents = [torrentSnapshot({ rateDown: 1_000_000 })];
+    clock.advance(200);
+    // deno-lint-ignore no-control-regex
+    const up = /\r\x1b\[\d+A/;
+    assertMatch(frame(terminal.stdout.text), up);
+    if (signal) terminal.disturb("continued");
+    else clock.jump(3_600_000);
+    clock.advance(200);
+    assertNotMatch(frame(terminal.stdout.text), up);
+    assertStringIncludes(frame(terminal.stdout.text), "debian.iso");
+    await view.close();
+  }
 });
 
 Deno.test("LiveView puts messages above the table, or on standard error where that is elsewhere", async () => {
@@ -150,7 +174,7 @@ Deno.test("LiveView draws anew after the window changed", async () => {
   const { clock, terminal, view } = live();
   view.start();
   const before = terminal.stdout.writes;
-  for (const listener of terminal.redraws) listener();
+  terminal.disturb("resized");
   clock.advance(200);
   assertEquals(terminal.stdout.writes, before + 1);
   await view.close();
@@ -265,6 +289,12 @@ Deno.test("PlainView sums up what was stopped, what was there already, and leave
   assertEquals(terminal.stdout.lines, [
     "debian.iso: stopped at 50.0% (1.9 / 3.73 GiB), gave nothing back, the same command goes on from there",
     "there: 3.73 GiB, was complete already, gave nothing back, saved in out",
+  ]);
+  const gone = plain({ resumable: false });
+  gone.view.start();
+  await gone.view.close();
+  assertEquals(gone.terminal.stdout.lines, [
+    "debian.iso: stopped at 50.0% (1.9 / 3.73 GiB), gave back 95.4 MiB (ratio 0.05)",
   ]);
   const failed = plain();
   failed.view.start();

@@ -91,7 +91,7 @@ Deno.test("FrameReader refuses a frame by its first five bytes, before the rest 
     [[0, 0, 0, 5, MessageId.bitfield], "bitfield has 5 bytes, not 4"],
     [[0, 0, 0, 8, MessageId.piece], "piece has 8 bytes, not 9 to 16393"],
     [[0, 0, 64, 10, MessageId.piece], "piece has 16394 bytes, not 9 to 16393"],
-    [[255, 255, 255, 255, MessageId.extended], "extended has 4294967295 bytes, not 2 to 1048576"],
+    [[255, 255, 255, 255, MessageId.extended], "extended has 4294967295 bytes, not 2 to 131072"],
     [[0, 2, 0, 0, 99], "message 99 has 131072 bytes, not 1 to 65536"],
   ];
   for (const [bytes, why] of cases) assertThrows(() => parse(Uint8Array.from(bytes)), WireError, why);
@@ -99,7 +99,7 @@ Deno.test("FrameReader refuses a frame by its first five bytes, before the rest 
 
 Deno.test("FrameReader takes memory for a long message only as it arrives", () => {
   const reader = new FrameReader(new Recorder(), { pieceCount: PIECES });
-  const claim = Uint8Array.from([0, 16, 0, 0, MessageId.extended]);
+  const claim = Uint8Array.from([0, 1, 0, 0, MessageId.extended]);
   reader.space.set(claim);
   reader.received(claim.length);
   assert(reader.space.length < 8192, `room for ${reader.space.length} bytes after 5 came`);

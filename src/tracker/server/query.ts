@@ -24,6 +24,8 @@ export interface AnnounceForm extends AnnounceQuery {
 
 /** Far beyond any announce; a scrape that asks for 64 torrents fits. */
 const MAX_QUERY = 8192;
+/** Far more parameters than an announce or a scrape has. */
+const MAX_PARAMETERS = 100;
 const MAX_SCRAPE = 64;
 const PEER_ID_LENGTH = 20;
 
@@ -31,11 +33,11 @@ const PEER_ID_LENGTH = 20;
  * Splits a query and decodes it to bytes.
  *
  * @param query What follows the `?`.
- * @returns For each key all its values, in order.
+ * @returns For each key all its values, in order. What comes after the first 100 parameters is left out.
  */
 export function parseQuery(query: string): Map<string, Bytes[]> {
   const parameters = new Map<string, Bytes[]>();
-  for (const pair of query.split("&")) {
+  for (const pair of query.split("&", MAX_PARAMETERS)) {
     if (pair === "") continue;
     const equals = pair.indexOf("=");
     const key = equals < 0 ? pair : pair.slice(0, equals);
@@ -118,15 +120,24 @@ function percentDecode(text: string): Bytes {
     let byte = source[at]!;
     if (byte === PLUS) byte = SPACE;
     else if (byte === PERCENT) {
-      const escape = /^[0-9A-Fa-f]{2}/.exec(String.fromCharCode(...source.subarray(at + 1, at + 3)))?.[0];
-      if (escape !== undefined) {
-        byte = parseInt(escape, 16);
+      const high = hexDigit(source[at + 1]);
+      const low = hexDigit(source[at + 2]);
+      if (high >= 0 && low >= 0) {
+        byte = high * 16 + low;
         at += 2;
       }
     }
     out[length++] = byte;
   }
   return out.subarray(0, length);
+}
+
+/** What a hexadecimal digit counts, or -1. */
+function hexDigit(byte: number | undefined): number {
+  if (byte === undefined) return -1;
+  if (byte >= 0x30 && byte <= 0x39) return byte - 0x30;
+  const letter = byte | 0x20;
+  return letter >= 0x61 && letter <= 0x66 ? letter - 0x57 : -1;
 }
 
 const PERCENT = 0x25;

@@ -23,6 +23,10 @@ Deno.test("parseQuery() decodes to bytes, keeps what is no escape, and keeps eve
   assertEquals(parameters.get("f"), [utf8("=")]);
 });
 
+Deno.test("parseQuery() looks at no more than 100 parameters", () => {
+  assertEquals(parseQuery("a=1&".repeat(5000)).get("a")?.length, 100);
+});
+
 Deno.test("parseAnnounceQuery() reads an announce", () => {
   const parsed = parseAnnounceQuery(`${GOOD}&event=started&numwant=7&compact=0&no_peer_id=1`, FROM);
   assert("query" in parsed);

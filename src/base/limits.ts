@@ -1,0 +1,130 @@
+/**
+ * What strangers may do to us, at most. Every limit that defends against a hostile peer or tracker is here, with its reason;
+ * limits on torrent files are in `src/metainfo`, and what the program does of its own accord (how deep a pipeline, how many
+ * upload slots) is tuned where it is done.
+ *
+ * @module
+ */
+
+// Messages.
+
+/** Bytes of the longest extension message (BEP 10). Metadata comes in parts of 16 KiB, lists of peers are shorter. */
+export const MAX_EXTENDED = 128 * 1024;
+/** Bytes of the longest extension handshake: libtorrent's has 300, and parsing costs time. */
+export const MAX_EXTENSION_HANDSHAKE = 16 * 1024;
+/** Nesting of an extension handshake; real ones have two levels. */
+export const MAX_EXTENSION_DEPTH = 8;
+/** Bytes of the longest message of an unknown kind that is skipped rather than refused: it has to be held to be skipped. */
+export const MAX_UNKNOWN = 64 * 1024;
+/** Characters of a client's name that are kept and shown. */
+export const MAX_CLIENT_NAME = 64;
+/**
+ * Bytes of the longest block that a request may name. BEP 3 calls 16 KiB customary; some clients ask for 32 KiB and
+ * libtorrent refuses more than 128 KiB.
+ */
+export const MAX_REQUEST_LENGTH = 128 * 1024;
+/**
+ * Bytes of the largest receive buffer, unless a bitfield needs more: what one read can bring on a fast connection. A
+ * hundred peers that fill theirs take 25 MiB.
+ */
+export const MAX_RECEIVE_BUFFER = 256 * 1024;
+
+// One connection.
+
+/** Requests that we hold for a peer, told as `reqq`; more are rejected. */
+export const REQUEST_QUEUE_LIMIT = 512;
+/** Requests that we keep outstanding with one peer, whatever it offers: 32 MiB. */
+export const MAX_OUTSTANDING = 2048;
+/** Answers to nothing after which a peer is sent away; a few come about when messages cross. */
+export const MAX_UNASKED_ANSWERS = 64;
+/** Requests in a row that a peer may turn down without choking us. Whoever serves nobody needn't be asked again and again. */
+export const MAX_TURNED_DOWN_IN_A_ROW = 256;
+/** Pieces that a peer may allow us while it chokes us; more are ignored. The BEP suggests ten. */
+export const MAX_ALLOWED_FAST = 64;
+/**
+ * Bytes that may wait while a write is under way. Blocks keep far below it; only answers to what a peer says itself can
+ * pile up, when it doesn't read them.
+ */
+export const MAX_UNSENT = 2 * 1024 * 1024;
+/** Milliseconds for a dial and the handshake after it, or for the handshake of who dials us, from its first byte to its last. */
+export const HANDSHAKE_MS = 10_000;
+/** Milliseconds for one message, from its first byte to its last: 280 bytes a second for a block. */
+export const MESSAGE_MS = 60_000;
+/** Milliseconds for which a peer may leave what we send unread. */
+export const STALLED_MS = 60_000;
+/** Milliseconds without a byte after which a peer is taken for dead (keep-alives come every two minutes, BEP 3). */
+export const SILENCE_MS = 150_000;
+
+// Talk that brings nothing: see src/peer/chatter.ts. Points are about a microsecond of our time each.
+
+/** Points that a peer has at first, and at most: thousands of messages, for whatever a decent client may do in a hurry. */
+export const CHATTER_BURST = 5_000;
+/** Points that it gets back every second: what we can bear from a hundred peers at the same time. */
+export const CHATTER_PER_SECOND = 200;
+/** Points for 16 KiB of blocks, either way: they pay for the request, for the reads and for what is said around them. */
+export const CHATTER_PER_BLOCK = 40;
+/** Points for a piece that the peer has now, or that we tell it of: both may change who is interested. */
+export const CHATTER_PER_NEWS = 6;
+
+// All connections.
+
+/** Connections without a handshake at the same time; past that the oldest of whoever has most of them goes. */
+export const MAX_PENDING = 128;
+/** ... and of one address. Behind one address there may be many, but they don't all come in the same second. */
+export const MAX_PENDING_PER_HOST = 16;
+/** Connections that one address may make in a row: as many torrents as two programs share, say ... */
+export const CONNECT_BURST = 100;
+/** ... and then as many a second. Whoever comes more often is turned away unheard. */
+export const CONNECTS_PER_SECOND = 2;
+/** Connections that are accepted in a second; the rest waits in the system's queue. Each costs us a tenth of a millisecond. */
+export const ACCEPTS_PER_SECOND = 500;
+/** Addresses whose doings are remembered; the one that was quiet for longest is forgotten first. */
+export const MAX_REMEMBERED_HOSTS = 4096;
+/** Milliseconds between two lines about strangers from the same address: whoever knocks a thousand times is told once. */
+export const TELL_AGAIN_MS = 60_000;
+/**
+ * Connections of a torrent to one address, on whatever ports, so that nobody takes all of ours or aims ours at somebody
+ * else. Programs on this machine share one address, so for them it doesn't hold.
+ */
+export const MAX_PER_HOST = 4;
+/** Part of a torrent's connections that is kept for peers that we dial, while there are some: others must not take them all. */
+export const DIALLED_SHARE = 0.2;
+/** Connections of a torrent that are being made at the same time. */
+export const MAX_HALF_OPEN = 30;
+/** Addresses of a torrent that are remembered; a tracker that names more is not believed. */
+export const MAX_CANDIDATES = 4000;
+/** Milliseconds after which a connection that neither end wants anything from gives its place up when somebody else comes. */
+export const MUTE_MS = 20_000;
+/**
+ * Peers a second that come when there is no room, past which such a connection gives its place up at once: whoever fills all
+ * places with connections that say nothing must not keep those out that would say something.
+ */
+export const CROWD_PER_SECOND = 5;
+/** Milliseconds without any payload after which any connection may have to; but only ... */
+export const USELESS_MS = 120_000;
+/** ... one of these in so many milliseconds, since whoever waits for its turn is not to blame. */
+export const TURNOVER_MS = 60_000;
+/** Times that an address may break the protocol before it is shut out: once may be a bug, or a bad day of the network ... */
+export const MAX_OFFENCES = 3;
+/** ... for so many milliseconds. Others may share the address, so it isn't for good; for wrong data it is. */
+export const SHUT_OUT_MS = 10 * 60_000;
+
+// Wrong data: see src/swarm/blame.ts.
+
+/** Failed pieces that are remembered; the oldest is forgotten first. */
+export const MAX_SUSPECTS = 256;
+/** Attempts at one piece that are remembered, the latest. */
+export const MAX_ATTEMPTS = 8;
+
+// Trackers.
+
+/** Bytes of the longest reply: 2,000 peers in the long form take a quarter of it. */
+export const MAX_TRACKER_REPLY = 2 ** 20;
+/** Nesting of a reply: a list in a dictionary in a list is all that it needs. */
+export const MAX_TRACKER_DEPTH = 8;
+/** Peers that are taken from one reply. */
+export const MAX_TRACKER_PEERS = 2000;
+/** Bytes of a tracker id, which goes into URLs. */
+export const MAX_TRACKER_ID = 512;
+/** Characters of what a tracker tells the user. */
+export const MAX_TRACKER_MESSAGE = 300;

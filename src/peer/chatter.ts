@@ -1,0 +1,88 @@
+/**
+ * How much a peer may say that brings nothing.
+ *
+ * @module
+ */
+
+import { CHATTER_BURST, CHATTER_PER_BLOCK, CHATTER_PER_NEWS, CHATTER_PER_SECOND } from "../base/limits.ts";
+import { BLOCK_SIZE, MessageId, messageName, WireError } from "../wire/messages.ts";
+
+/** Points for a message, whatever it says; about what it costs us. */
+const MESSAGE = 1;
+/** Points for each KiB that has to be read, and for each read. */
+const KIB = 1;
+const READ = 1;
+/** Points beyond that for messages that cost more: much is looked through, made or said because of them. */
+const DEAR: ReadonlyMap<number, number> = new Map([
+  // What was asked for has to be taken back, and everybody else asked for it.
+  [MessageId.choke, 50],
+  [MessageId.unchoke, 50],
+  [MessageId.interested, 2],
+  [MessageId.notInterested, 2],
+  [MessageId.bitfield, 20],
+  [MessageId.haveAll, 20],
+  [MessageId.extended, 20],
+]);
+
+/**
+ * A purse of points. Everything that a peer says costs some, blocks and news bring more than they cost, and a steady trickle
+ * comes with time: whoever talks without end and brings nothing is broke in the end, be the messages ever so legal one by one.
+ */
+export class Chatter {
+  readonly #now: () => number;
+  #points = CHATTER_BURST;
+  #since: number;
+
+  /**
+   * @param now Milliseconds on the clock that never jumps.
+   */
+  constructor(now: () => number) {
+    this.#now = now;
+    this.#since = now();
+  }
+
+  /** Blocks went over the connection, either way. */
+  traded(bytes: number): void {
+    this.#earn(CHATTER_PER_BLOCK * bytes / BLOCK_SIZE);
+  }
+
+  /** The peer has a piece more, or was told of one of ours. */
+  news(): void {
+    this.#earn(CHATTER_PER_NEWS);
+  }
+
+  /**
+   * A message came.
+   *
+   * @param id Which; `null` for a keep-alive.
+   * @throws {WireError} If that is too much.
+   */
+  heard(id: number | null): void {
+    this.#spend(MESSAGE + (id === null ? 0 : DEAR.get(id) ?? 0), id);
+  }
+
+  /**
+   * A read brought bytes.
+   *
+   * @param bytes How many.
+   * @throws {WireError} If that is too much.
+   */
+  read(bytes: number): void {
+    this.#spend(READ + KIB * bytes / 1024, undefined);
+  }
+
+  #earn(points: number): void {
+    this.#points = Math.min(CHATTER_BURST, this.#points + points);
+  }
+
+  #spend(points: number, id: number | null | undefined): void {
+    this.#points -= points;
+    if (this.#points >= 0) return;
+    const now = this.#now();
+    this.#earn(CHATTER_PER_SECOND * (now - this.#since) / 1000);
+    this.#since = now;
+    if (this.#points >= 0) return;
+    const last = id === undefined ? "bytes" : id === null ? "keep-alives" : `${messageName(id)} messages`;
+    throw new WireError(`it says too much that brings nothing (${last} at last)`);
+  }
+}

@@ -1,0 +1,39 @@
+/**
+ * What a torrent at work is made of.
+ *
+ * @module
+ */
+
+import type { Bytes } from "../base/bytes.ts";
+import type { Metainfo } from "../metainfo/mod.ts";
+import type { Transport } from "../peer/mod.ts";
+import type { Platform } from "../platform/platform.ts";
+import type { Storage } from "../storage/mod.ts";
+import type { MemoryBudget } from "./buffer_pool.ts";
+import type { TorrentEvent } from "./events.ts";
+
+/** What a torrent is made of. */
+export interface TorrentOptions {
+  /** The outside. */
+  readonly platform: Platform;
+  /** What the torrent holds. */
+  readonly meta: Metainfo;
+  /** Where its data lives. */
+  readonly storage: Storage;
+  /** How to reach peers. */
+  readonly transport: Transport;
+  /** 20 bytes that name this run. */
+  readonly peerId: Bytes;
+  /** Client name and version, told to peers. */
+  readonly version: string;
+  /** TCP port on which the session listens. */
+  readonly port: number;
+  /** Local address for trackers, when one was chosen. */
+  readonly bind?: string;
+  /** Connections at the same time. */
+  readonly maxPeers: number;
+  /** Memory for pieces in flight. */
+  readonly budget: MemoryBudget;
+  /** Takes what happens. */
+  readonly emit: (event: TorrentEvent) => void;
+}

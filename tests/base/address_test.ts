@@ -1,0 +1,53 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import fc from "fast-check";
+import { formatIp, parseCompactPeers, parseIp } from "../../src/base/address.ts";
+
+fc.configureGlobal({ seed: 1 }); // so that every run is the same
+
+const v4 = fc.uint8Array({ minLength: 4, maxLength: 4 });
+/** IPv6 addresses with many zeros in them. */
+const v6 = fc.array(fc.constantFrom(0, 0, 0, 1, 0xff, 0x10), { minLength: 16, maxLength: 16 }).map((bytes) =>
+  Uint8Array.from(bytes)
+);
+
+Deno.test("parseIp() undoes formatIp()", () => {
+  fc.assert(fc.property(fc.oneof(v4, v6), (bytes) => assertEquals(parseIp(formatIp(bytes)), bytes)));
+});
+
+Deno.test("formatIp() writes IPv6 as RFC 5952 has it, and mapped addresses as IPv4", () => {
+  const forms: [string, string][] = [
+    ["0:0:0:0:0:0:0:0", "::"],
+    ["2001:DB8:0:0:1:0:0:1", "2001:db8::1:0:0:1"],
+    ["1:0:2:3:4:5:6:7", "1:0:2:3:4:5:6:7"],
+    ["::ffff:1.2.3.4", "1.2.3.4"],
+    ["::1.2.3.4", "::102:304"],
+  ];
+  for (const [text, usual] of forms) assertEquals(formatIp(parseIp(text)!), usual);
+  assertThrows(() => formatIp(new Uint8Array(5)), RangeError, "4 or 16 bytes, got 5");
+});
+
+for (
+  const text of [
+    ...[
+      "",
+      "1.2.3",
+      "1.2.3.4.5",
+      "256.1.1.1",
+      "01.2.3.4",
+      "+1.2.3.4",
+      "1.2.3.4 ",
+      "[::1]",
+      "fe80::1%lo",
+      "1:2:3:4:5:6:7",
+    ],
+    ...["1::2::3", ":::", ":", "12345::", "g::1", "1:2:3:4:5:6:7:8:9", "::1:2:3:4:5:6:7:8", "1.2.3.4::", "1.2.3.4::1"],
+    ...["1.2.3.4:1:2:3:4:5:6", "::1.2.3.4:5"],
+  ]
+) {
+  Deno.test(`parseIp() refuses ${JSON.stringify(text)}`, () => assertEquals(parseIp(text), null));
+}
+
+Deno.test("parseCompactPeers() leaves out port 0 and a broken tail", () => {
+  const list = Uint8Array.of(1, 2, 3, 4, 0, 80, 5, 6, 7, 8, 0, 0, 9, 9, 9);
+  assertEquals(parseCompactPeers(list, 4), [{ host: "1.2.3.4", port: 80 }]);
+});

@@ -1,0 +1,49 @@
+import { assertEquals } from "@std/assert";
+import fc from "fast-check";
+import { fromUtf8, fromUtf8Lossy, utf8 } from "../../src/base/bytes.ts";
+
+fc.configureGlobal({ seed: 1 }); // so that every run is the same
+
+const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+const loose = new TextDecoder("utf-8", { ignoreBOM: true });
+
+function strictly(bytes: Uint8Array): string | null {
+  try {
+    return strict.decode(bytes);
+  } catch (error) {
+    if (error instanceof TypeError) return null;
+    throw error;
+  }
+}
+
+/** Bytes at the borders of what UTF-8 allows. */
+const edge = fc.constantFrom(0, 0x41, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xc1, 0xc2, 0xdf)
+  .chain((byte) => fc.constantFrom(byte, 0xe0, 0xe1, 0xed, 0xef, 0xf0, 0xf1, 0xf4, 0xf5, 0xff));
+const bytes = fc.oneof(
+  fc.array(edge, { maxLength: 8 }).map((list) => Uint8Array.from(list)),
+  fc.string({ unit: "binary", maxLength: 40 }).map((text) => utf8(text)),
+  fc.uint8Array({ maxLength: 80 }),
+);
+
+Deno.test("fromUtf8() and fromUtf8Lossy() agree with the platform's decoder, for short text and long", () => {
+  fc.assert(
+    fc.property(bytes, (input) => {
+      for (const text of [input, Uint8Array.from([...new Array(70).fill(0x61), ...input])]) {
+        assertEquals(fromUtf8(text), strictly(text));
+        assertEquals(fromUtf8Lossy(text), loose.decode(text));
+      }
+    }),
+    { numRuns: 2000 },
+  );
+});
+
+Deno.test("fromUtf8() takes every character and no surrogate, to the last", () => {
+  for (let code = 0; code <= 0x10ffff; code += code < 0x3000 || (code > 0xd700 && code < 0x10100) ? 1 : 77) {
+    const isSurrogate = code >= 0xd800 && code < 0xe000;
+    const input = isSurrogate
+      ? Uint8Array.of(0xe0 | code >> 12, 0x80 | code >> 6 & 63, 0x80 | code & 63)
+      : utf8(String.fromCodePoint(code));
+    const text = fromUtf8(input);
+    if (text !== (isSurrogate ? null : String.fromCodePoint(code))) assertEquals(text, `U+${code.toString(16)}`);
+  }
+});

@@ -1,0 +1,234 @@
+import { assert, assertEquals, assertFalse, assertStringIncludes } from "@std/assert";
+import { BINARY, environment } from "../support/binary.ts";
+import { assertSame } from "../support/payload.ts";
+import { testWith } from "../support/requirements.ts";
+import { withScratch } from "../support/scratch.ts";
+import { type Act, commandFor, namesIn, type Program, Stage } from "../support/stage.ts";
+import { type Screen, Terminal } from "../support/terminal.ts";
+
+const PERCENTAGE = /\b\d+(\.\d)?%/;
+const shows = (part: string) => ({ rows }: Screen) => rows.some((row) => row.includes(part));
+
+function timesStopped(act: Act): number {
+  return act.announces.filter((event) => event === "stopped").length;
+}
+
+/** Waits for something that makes no sound. */
+async function eventually(what: string, look: () => Promise<boolean>): Promise<void> {
+  const end = performance.now() + 20_000;
+  while (!await look()) {
+    if (performance.now() > end) throw new Error(`waited in vain for ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+/** Waits until the table shows pieces, and resume state and the tracker know of the download. */
+async function underWay(act: Act, terminal: Terminal): Promise<void> {
+  await terminal.until(({ rows }) => rows.some((row) => /\b[1-9]\d?(\.\d)?%/.test(row)), "a percentage");
+  await eventually("resume state", async () => act.announces.length > 0 && ((await act.state())?.pieces ?? 0) > 0);
+}
+
+/** The command, with what the terminal's driver is set to before and after it. */
+function between(args: readonly string[], program: Program = "compiled"): string {
+  const command = [...commandFor(program), ...args].join(" ");
+  return `stty -g > before; sh -c 'echo $$ > pid; exec ${command}'; code=$?; stty -g > after; (exit $code)`;
+}
+
+async function assertRestored(folder: string, screen: Screen, code: number): Promise<void> {
+  const text = screen.rows.join("\n");
+  // On a line of its own: the last one was ended.
+  assert(screen.rows.includes(`ended with ${code}`), text);
+  assert(screen.cursorVisible, "the cursor is hidden");
+  assertEquals(await Deno.readTextFile(`${folder}/after`), await Deno.readTextFile(`${folder}/before`));
+  assertFalse(text.includes("?2026"), text);
+}
+
+async function assertInGoodOrder(act: Act): Promise<void> {
+  assertEquals([timesStopped(act), (await act.state())?.clean], [1, true]);
+}
+
+async function kill(folder: string, signal: Deno.Signal): Promise<void> {
+  Deno.kill(Number(await Deno.readTextFile(`${folder}/pid`)), signal);
+}
+
+const DOWNLOADS: Readonly<
+  Record<string, { leave: (act: Act, terminal: Terminal) => Promise<void>; program?: Program }>
+> = {
+  "Ctrl-C": { leave: (_, terminal) => terminal.press("C-c") },
+  "Ctrl-C, from source": { leave: (_, terminal) => terminal.press("C-c"), program: "deno run" },
+  "SIGTERM": { leave: (act) => kill(act.folder, "SIGTERM") },
+  "SIGTERM while the terminal is stopped by Ctrl-S": {
+    async leave(act, terminal) {
+      await terminal.press("C-s");
+      await kill(act.folder, "SIGTERM");
+      await eventually("the end", async () => !(await isRunning(act.folder)));
+      await terminal.press("C-q");
+    },
+  },
+};
+
+async function isRunning(folder: string): Promise<boolean> {
+  const pid = (await Deno.readTextFile(`${folder}/pid`)).trim();
+  try {
+    // the fields after the name, which is in parentheses: state first
+    const state = (await Deno.readTextFile(`/proc/${pid}/stat`)).split(") ")[1]![0];
+    return state !== "Z" && state !== "X";
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+testWith(
+  "whatever ends a download in a terminal, the terminal is as it was",
+  ["binary", "tmux"],
+  () =>
+    Stage.with({}, async (stage) => {
+      await Promise.all(
+        Object.entries(DOWNLOADS).map(async ([name, { leave, program }]) => {
+          const act = await stage.act();
+          const place = { columns: 80, cwd: act.folder, env: act.env };
+          await using terminal = await Terminal.open(between(act.download(), program), place);
+          await underWay(act, terminal);
+          await leave(act, terminal);
+          const screen = await terminal.ended(20);
+          await assertRestored(act.folder, screen, 130);
+          await assertInGoodOrder(act);
+          // What a stopped terminal did not take is lost.
+          if (!name.includes("Ctrl-S")) {
+            assertStringIncludes(screen.lines.join(" "), "the same command goes on from there");
+          }
+        }),
+      );
+    }),
+);
+
+testWith(
+  "Ctrl-C twice in a terminal leaves at once, and the terminal is as it was",
+  ["binary", "tmux"],
+  () =>
+    Stage.with({}, async (stage) => {
+      const act = await stage.act({ hangs: "stopped" });
+      const place = { columns: 80, cwd: act.folder, env: act.env };
+      await using terminal = await Terminal.open(between(act.download()), place);
+      await underWay(act, terminal);
+      await terminal.press("C-c");
+      await terminal.until(shows("press Ctrl-C again"), "what to do");
+      await terminal.press("C-c");
+      const screen = await terminal.ended(20);
+      await assertRestored(act.folder, screen, 130);
+      // The table is gone, and what has come to its end by itself has said so to the tracker.
+      assert(shows("stopped at")(screen), screen.rows.join("\n"));
+      assertFalse(shows("CLIENT")(screen), screen.rows.join("\n"));
+    }),
+);
+
+testWith(
+  "Ctrl-C in a terminal ends seeding and the demo, and neither says that it goes on",
+  ["binary", "tmux"],
+  () =>
+    Stage.with({}, async (stage) => {
+      const act = await stage.act();
+      await using seeding = await Terminal.open(between(act.seed()), { columns: 80, cwd: act.folder, env: act.env });
+      await withScratch(async (folder) => {
+        const place = { columns: 80, cwd: folder, env: environment(folder) };
+        await using demo = await Terminal.open(between(["demo", "--size", "256M"]), place);
+        await seeding.until(shows("seeding"), "that it seeds");
+        await eventually("an announce", () => Promise.resolve(act.announces.length > 0));
+        await demo.until(({ rows }) => rows.some((row) => PERCENTAGE.test(row)), "a percentage");
+        await Promise.all([seeding.press("C-c"), demo.press("C-c")]);
+        const screens = [await seeding.ended(20), await demo.ended(20)];
+        await assertRestored(act.folder, screens[0]!, 130);
+        await assertRestored(folder, screens[1]!, 130);
+        assertEquals(timesStopped(act), 1);
+        assertEquals((await namesIn(folder)).filter((name) => name.startsWith("shoal-demo-")), []);
+        for (const { lines } of screens) assertFalse(lines.join(" ").includes("the same command"), lines.join("\n"));
+      });
+    }),
+);
+
+/** What runs in a window that is closed. */
+const WINDOWS: readonly { readonly args: readonly string[]; readonly program?: Program }[] = [
+  { args: [] },
+  { args: ["--json"] },
+  { args: [], program: "deno run" },
+];
+
+/** Closes the window in which a download is under way, and sees what comes of it. */
+async function closeWindow(act: Act, command: string): Promise<void> {
+  const terminal = await Terminal.open(command, { columns: 80, cwd: act.folder, env: act.env });
+  try {
+    await eventually("pieces", async () => act.announces.length > 0 && ((await act.state())?.pieces ?? 0) > 0);
+  } finally {
+    await terminal[Symbol.asyncDispose]();
+  }
+  try {
+    await eventually("the end", async () => (await namesIn(act.folder)).includes("code"));
+  } finally {
+    if (await isRunning(act.folder)) await kill(act.folder, "SIGKILL"); // nobody else would see to it
+  }
+  assertEquals(await Deno.readTextFile(`${act.folder}/code`), "130\n");
+  await assertInGoodOrder(act);
+}
+
+testWith(
+  "a download ends in good order when its window is closed",
+  ["binary", "tmux"],
+  () =>
+    Stage.with({}, async (stage) => {
+      // The system ends the shell that the window is for, then tells the others; one of those stays to see what comes.
+      const told = WINDOWS.map(async ({ args, program }) => {
+        const act = await stage.act();
+        const script = `trap : HUP\n${between(act.download(...args), program)}\necho $? > code`;
+        await Deno.writeTextFile(`${act.folder}/watch`, script);
+        await closeWindow(act, "sh watch");
+      });
+      // A shell that doesn't let itself be ended keeps the others from being told: they notice when they write.
+      const untold = await stage.act();
+      await Promise.all([...told, closeWindow(untold, `trap : HUP; ${between(untold.download())}; echo $? > code`)]);
+    }),
+);
+
+testWith(
+  "suspended by Ctrl-Z, a download leaves a usable terminal; after fg it goes on below what was written",
+  ["binary", "tmux"],
+  () =>
+    Stage.with({ size: 6 << 20 }, async (stage) => {
+      const act = await stage.act();
+      const env = { ...act.env, PS1: "prompt> " };
+      await using terminal = await Terminal.open("bash --norc --noprofile -i", { columns: 80, cwd: act.folder, env });
+      await terminal.type([BINARY, ...act.download()].join(" "));
+      await underWay(act, terminal);
+      await terminal.press("C-z");
+      const stopped = await terminal.until(shows("Stopped"), "that it was stopped");
+      assert(stopped.cursorVisible, "the cursor is hidden");
+      await terminal.type("clear; echo usable-$((1 + 1))");
+      await terminal.until(shows("usable-2"), "that the shell can be used");
+      await terminal.type("fg");
+      // The table comes back by itself, below what the shell wrote.
+      const resumed = await terminal.until(shows("file.bin "), "the table");
+      assert(resumed.cursorVisible, "the cursor is hidden");
+      const row = (part: string) => resumed.rows.findIndex((text) => text.includes(part));
+      assert(row("usable-2") >= 0 && row("usable-2") < row("file.bin "), resumed.rows.join("\n"));
+      const end = await terminal.until(shows("saved in out"), "the summary");
+      assert(shows("usable-2")(end), end.rows.join("\n"));
+      await terminal.type("echo code-$?");
+      await terminal.until(shows("code-0"), "the exit code");
+      await assertSame(act.payload, `${act.folder}/out`);
+      await assertInGoodOrder(act);
+    }),
+);
+
+testWith(
+  "a terminal whose kind is not known gets plain lines",
+  ["binary", "tmux"],
+  () =>
+    Stage.with({ size: 2 << 20, blockMs: 0 }, async (stage) => {
+      const act = await stage.act();
+      const place = { columns: 80, cwd: act.folder, env: act.env };
+      await using terminal = await Terminal.open(`env -u TERM ${BINARY} ${act.download().join(" ")}`, place);
+      const { rows } = await terminal.ended(20);
+      assertEquals(rows[0], "file.bin: 2 MiB in 1 file");
+      assert(rows.includes("ended with 0") && !rows.some((row) => row.includes("CLIENT")), rows.join("\n"));
+    }),
+);

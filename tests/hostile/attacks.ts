@@ -1,0 +1,20 @@
+/**
+ * Every attack.
+ *
+ * @module
+ */
+
+import type { Attack } from "./attack.ts";
+import { CONNECTION_ATTACKS } from "./connection_attacks.ts";
+import { DATA_ATTACKS } from "./data_attacks.ts";
+import { FLOOD_ATTACKS, MALFORMED_ATTACKS } from "./malformed_attacks.ts";
+import { UPLOAD_ATTACKS } from "./upload_attacks.ts";
+
+/** All, in the order of the table. */
+export const ATTACKS: readonly Attack[] = [
+  ...DATA_ATTACKS,
+  ...MALFORMED_ATTACKS,
+  ...FLOOD_ATTACKS,
+  ...UPLOAD_ATTACKS,
+  ...CONNECTION_ATTACKS,
+];

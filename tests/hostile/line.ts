@@ -1,0 +1,146 @@
+/**
+ * One connection of an attacker: a plain TCP socket without any manners. Made with Node's sockets, since only those can
+ * choose the address that they come from, and an attacker has many.
+ *
+ * @module
+ */
+
+import { connect, createServer, type Server, type Socket } from "node:net";
+
+/** Where a socket is or goes. */
+export interface Place {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** A connection. Nothing that it does rejects: whoever is attacked may hang up at any moment. */
+export class Line {
+  /** Resolves when the connection is over. */
+  readonly over: Promise<void>;
+  /** Bytes that were given to the system. */
+  sent = 0;
+  /** The address of this end. */
+  readonly from: string;
+  readonly #socket: Socket;
+  #closed = false;
+  #wake: (() => void) | null = null;
+  #rest: Uint8Array | null = null;
+
+  /**
+   * @param socket A connected socket.
+   */
+  constructor(socket: Socket) {
+    this.#socket = socket;
+    this.from = socket.localAddress ?? "";
+    socket.setNoDelay(true);
+    const over = Promise.withResolvers<void>();
+    this.over = over.promise;
+    const end = () => {
+      this.#closed = true;
+      socket.destroy();
+      this.#wake?.();
+      over.resolve();
+    };
+    socket.on("error", end);
+    socket.on("end", end);
+    socket.on("close", end);
+    socket.on("readable", () => this.#wake?.());
+  }
+
+  /** Whether the connection is over. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /**
+   * Sends bytes.
+   *
+   * @param bytes What to send.
+   * @returns Whether the connection still stands, once the system has taken them.
+   */
+  send(bytes: Uint8Array): Promise<boolean> {
+    if (this.#closed) return Promise.resolve(false);
+    return new Promise((resolve) => {
+      this.#socket.write(bytes, (error) => {
+        if (!error) this.sent += bytes.length;
+        resolve(!error && !this.#closed);
+      });
+      this.over.then(() => resolve(false));
+    });
+  }
+
+  /**
+   * Reads what has come.
+   *
+   * @returns At least one byte, or `null` when the connection is over.
+   */
+  async read(): Promise<Uint8Array | null> {
+    for (;;) {
+      const bytes = this.#rest ?? this.#socket.read() as Uint8Array | null;
+      this.#rest = null;
+      if (bytes !== null) return bytes;
+      if (this.#closed) return null;
+      await new Promise<void>((resolve) => this.#wake = resolve);
+    }
+  }
+
+  /**
+   * Reads so many bytes.
+   *
+   * @param length How many.
+   * @returns The bytes, or `null` when the connection was over before.
+   */
+  async readExactly(length: number): Promise<Uint8Array | null> {
+    const out = new Uint8Array(length);
+    for (let at = 0; at < length;) {
+      const bytes = await this.read();
+      if (bytes === null) return null;
+      const part = bytes.subarray(0, length - at);
+      out.set(part, at);
+      at += part.length;
+      if (part.length < bytes.length) this.#rest = bytes.subarray(part.length);
+    }
+    return out;
+  }
+
+  /** Reads and forgets everything from now on. */
+  async drain(): Promise<void> {
+    while (await this.read() !== null) { /* forgotten */ }
+  }
+
+  /** Ends the connection; `reset`: without any goodbye. */
+  close(options: { readonly reset?: boolean } = {}): void {
+    if (options.reset) this.#socket.resetAndDestroy();
+    else this.#socket.destroy();
+  }
+}
+
+/**
+ * Connects.
+ *
+ * @param to Where to.
+ * @param from The address that the connection is to come from.
+ * @returns The connection, or `null` when it was refused.
+ */
+export function dial(to: Place, from: string): Promise<Line | null> {
+  return new Promise((resolve) => {
+    const socket = connect({ host: to.host, port: to.port, localAddress: from });
+    socket.once("error", () => resolve(null));
+    socket.once("connect", () => resolve(new Line(socket)));
+  });
+}
+
+/**
+ * Listens.
+ *
+ * @param host Where.
+ * @param take Gets each connection.
+ * @returns The port and the server.
+ */
+export function listen(host: string, take: (line: Line) => void): Promise<{ port: number; server: Server }> {
+  const server = createServer((socket) => take(new Line(socket)));
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(0, host, () => resolve({ port: (server.address() as { port: number }).port, server }));
+  });
+}

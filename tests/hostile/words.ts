@@ -1,0 +1,102 @@
+/**
+ * The peer wire protocol as bytes, good and bad, made without the code under test.
+ *
+ * @module
+ */
+
+import { type Bytes, concatBytes, utf8 } from "../../src/base/bytes.ts";
+
+/** Message ids. */
+export const ID = {
+  choke: 0,
+  unchoke: 1,
+  interested: 2,
+  notInterested: 3,
+  have: 4,
+  bitfield: 5,
+  request: 6,
+  piece: 7,
+  cancel: 8,
+  port: 9,
+  suggest: 13,
+  haveAll: 14,
+  haveNone: 15,
+  reject: 16,
+  allowedFast: 17,
+  extended: 20,
+} as const;
+
+/** Bytes of a block. */
+export const BLOCK = 16384;
+
+/** A frame of length 0. */
+export const KEEP_ALIVE: Bytes = new Uint8Array(4);
+
+const PROTOCOL = concatBytes([Uint8Array.of(19), utf8("BitTorrent protocol")]);
+
+/**
+ * An opening: 68 bytes.
+ *
+ * @param infoHash 20 bytes.
+ * @param options `peerId`: 20 bytes. `fast` and `extended`: what it claims to speak. `protocol`: instead of the right one.
+ */
+export function handshake(
+  infoHash: Uint8Array,
+  options: {
+    readonly peerId: Uint8Array;
+    readonly fast?: boolean;
+    readonly extended?: boolean;
+    readonly protocol?: Uint8Array;
+  },
+): Bytes {
+  const reserved = new Uint8Array(8);
+  if (options.extended ?? true) reserved[5] = 0x10;
+  if (options.fast ?? true) reserved[7] = 0x04;
+  return concatBytes([options.protocol ?? PROTOCOL, reserved, infoHash, options.peerId]);
+}
+
+/** A frame: length, id, body. `claim`: a length other than the true one. */
+export function frame(id: number, body: Uint8Array = new Uint8Array(), claim?: number): Bytes {
+  const bytes = new Uint8Array(5 + body.length);
+  new DataView(bytes.buffer).setUint32(0, claim ?? body.length + 1);
+  bytes[4] = id;
+  bytes.set(body, 5);
+  return bytes;
+}
+
+/** A frame of numbers of four bytes each. */
+export function words(id: number, ...numbers: number[]): Bytes {
+  const body = new Uint8Array(numbers.length * 4);
+  const view = new DataView(body.buffer);
+  for (const [i, number] of numbers.entries()) view.setUint32(i * 4, number);
+  return frame(id, body);
+}
+
+/** A block. */
+export function block(index: number, begin: number, bytes: Uint8Array): Bytes {
+  const body = new Uint8Array(8 + bytes.length);
+  const view = new DataView(body.buffer);
+  view.setUint32(0, index);
+  view.setUint32(4, begin);
+  body.set(bytes, 8);
+  return frame(ID.piece, body);
+}
+
+/** An extension message. */
+export function extended(id: number, payload: Uint8Array): Bytes {
+  return frame(ID.extended, concatBytes([Uint8Array.of(id), payload]));
+}
+
+/** A bitfield with every piece. */
+export function everything(pieces: number): Bytes {
+  const bits = new Uint8Array(Math.ceil(pieces / 8)).fill(255);
+  if (pieces % 8 !== 0) bits[bits.length - 1] = 256 - (1 << (8 - pieces % 8));
+  return bits;
+}
+
+/** The same bytes many times over. */
+export function times(count: number, bytes: Uint8Array): Bytes {
+  const out = new Uint8Array(count * bytes.length);
+  for (let at = 0; at < out.length; at += bytes.length) out.set(bytes, at);
+  return out;
+}

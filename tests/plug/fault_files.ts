@@ -1,0 +1,215 @@
+/**
+ * A file system in which one chosen call fails, as the system would make it fail, and that knows who made each call.
+ *
+ * @module
+ */
+
+import type { Bytes } from "../../src/base/bytes.ts";
+import { toFileError } from "../../src/platform/file_errors.ts";
+import type { FileHandle, FileSystem, OpenMode } from "../../src/platform/platform.ts";
+
+/** Every call of a file system and of its handles. */
+export const OPERATIONS = [
+  "open",
+  "stat",
+  "rename",
+  "makeFolder",
+  "link",
+  "remove",
+  "list",
+  "readFile",
+  "writeFile",
+  "lock",
+  "realPath",
+  "handle.read",
+  "handle.write",
+  "handle.truncate",
+  "handle.stat",
+  "handle.sync",
+  "handle.close",
+] as const;
+
+/** One of {@linkcode OPERATIONS}. */
+export type Operation = typeof OPERATIONS[number];
+
+/** How a call fails: the code of the system's error. A write that is `SHORT` writes a half before the disk is full. */
+export type Fault = "ENOSPC" | "EIO" | "EACCES" | "EMFILE" | "EEXIST" | "SHORT";
+
+/** What any call may fail with, and what only some may. */
+const EVERYWHERE: readonly Fault[] = ["ENOSPC", "EIO", "EACCES", "EMFILE"];
+
+const MESSAGES: Readonly<Record<Exclude<Fault, "SHORT">, string>> = {
+  EEXIST: "File exists (os error 17)",
+  ENOSPC: "No space left on device (os error 28)",
+  EIO: "Input/output error (os error 5)",
+  EACCES: "Permission denied (os error 13)",
+  EMFILE: "Too many open files (os error 24)",
+};
+
+/** One call, as it was made. */
+export interface Call {
+  /** What. */
+  readonly operation: Operation;
+  /** Where; of a rename, where to, as its error says. */
+  readonly path: string;
+  /** How the file was to be opened; empty for other calls. */
+  readonly mode: OpenMode | "";
+  /** File and line in `src/` that made the call; empty where nobody wants to know. */
+  readonly site: string;
+}
+
+/** Which call fails, and how. */
+export interface Plan {
+  /** Its number. */
+  readonly at: number;
+  /** How. */
+  readonly fault: Fault;
+  /** How the next call for the same path fails, which may be the one that is to clean up. */
+  readonly next?: Fault;
+}
+
+/** The ways in which a call can fail, alone and together with the next one for its path. */
+export function plansFor(call: Call, at: number): Plan[] {
+  const plans: Plan[] = EVERYWHERE.map((fault) => ({ at, fault }));
+  if (call.operation === "handle.write") plans.push({ at, fault: "SHORT" });
+  if (call.operation.startsWith("handle.") || call.operation === "open") {
+    plans.push({ at, fault: "ENOSPC", next: "EIO" });
+  }
+  if (call.mode === "create") plans.push({ at, fault: "EEXIST" }, { at, fault: "EEXIST", next: "EIO" });
+  return plans;
+}
+
+/** Settings of {@linkcode FaultFiles}. */
+export interface FaultFilesOptions {
+  /** What fails; nothing when absent. */
+  readonly plan?: Plan;
+  /** Whether to find out who makes each call, which takes time; the one that fails is known in any case. */
+  readonly sites?: boolean;
+  /** Called after every call. */
+  after(): void;
+}
+
+/** Passes calls on, but for the one that is to fail. */
+export class FaultFiles implements FileSystem {
+  /** Every call so far. */
+  readonly calls: Call[] = [];
+  /** The calls that failed. */
+  readonly failed: Call[] = [];
+  readonly #inner: FileSystem;
+  readonly #options: FaultFilesOptions;
+
+  /**
+   * @param inner Does the work.
+   * @param options What fails, and who wants to know.
+   */
+  constructor(inner: FileSystem, options: FaultFilesOptions) {
+    this.#inner = inner;
+    this.#options = options;
+  }
+
+  open(path: string, mode: OpenMode): Promise<FileHandle> {
+    return this.#do(
+      { operation: "open", path, mode },
+      async () => this.#wrap(path, await this.#inner.open(path, mode)),
+    );
+  }
+
+  stat(path: string) {
+    return this.#do({ operation: "stat", path }, () => this.#inner.stat(path));
+  }
+
+  rename(from: string, to: string) {
+    return this.#do({ operation: "rename", path: to }, () => this.#inner.rename(from, to));
+  }
+
+  makeFolder(path: string) {
+    return this.#do({ operation: "makeFolder", path }, () => this.#inner.makeFolder(path));
+  }
+
+  link(target: string, path: string) {
+    return this.#do({ operation: "link", path }, () => this.#inner.link(target, path));
+  }
+
+  remove(path: string) {
+    return this.#do({ operation: "remove", path }, () => this.#inner.remove(path));
+  }
+
+  list(path: string) {
+    return this.#do({ operation: "list", path }, () => this.#inner.list(path));
+  }
+
+  readFile(path: string, maxBytes: number) {
+    return this.#do({ operation: "readFile", path }, () => this.#inner.readFile(path, maxBytes));
+  }
+
+  writeFile(path: string, bytes: Bytes, options?: { readonly alone: boolean }) {
+    return this.#do({ operation: "writeFile", path }, () => this.#inner.writeFile(path, bytes, options));
+  }
+
+  lock(path: string, options: { readonly patience: number }) {
+    return this.#do({ operation: "lock", path }, () => this.#inner.lock(path, options));
+  }
+
+  realPath(path: string) {
+    return this.#do({ operation: "realPath", path }, () => this.#inner.realPath(path));
+  }
+
+  #wrap(path: string, handle: FileHandle): FileHandle {
+    return {
+      read: (into, position) => this.#do({ operation: "handle.read", path }, () => handle.read(into, position)),
+      write: (from, position) =>
+        this.#do(
+          { operation: "handle.write", path },
+          () => handle.write(from, position),
+          () => handle.write(from.subarray(0, from.length >> 1), position),
+        ),
+      truncate: (size) => this.#do({ operation: "handle.truncate", path }, () => handle.truncate(size)),
+      stat: () => this.#do({ operation: "handle.stat", path }, () => handle.stat()),
+      sync: () => this.#do({ operation: "handle.sync", path }, () => handle.sync()),
+      // The system gives a file back even when it has to complain, such as of data that can't be written any more.
+      close: () => this.#do({ operation: "handle.close", path }, () => handle.close(), () => handle.close()),
+    };
+  }
+
+  /** Not `async`, so that the caller is on the stack. */
+  #do<T>(
+    call: { readonly operation: Operation; readonly path: string; readonly mode?: OpenMode },
+    work: () => Promise<T>,
+    half?: () => Promise<unknown>,
+  ): Promise<T> {
+    const fault = this.#faultOf(call.path);
+    const made: Call = { mode: "", ...call, site: this.#options.sites || fault !== null ? callSite() : "" };
+    this.calls.push(made);
+    if (fault === null) return this.#told(work());
+    this.failed.push(made);
+    const code = fault === "SHORT" ? "ENOSPC" : fault;
+    const cause = Object.assign(new Error(MESSAGES[code]), { code });
+    const error = toFileError(cause, { what: `cannot ${call.operation.replace("handle.", "")}`, path: call.path });
+    const before = half !== undefined && (fault === "SHORT" || call.operation === "handle.close");
+    return this.#told((before ? half() : Promise.resolve()).then(() => {
+      throw error;
+    }));
+  }
+
+  /** How the call that comes now fails, or `null`. */
+  #faultOf(path: string): Fault | null {
+    const { plan } = this.#options;
+    if (plan?.at === this.calls.length) return plan.fault;
+    const isNext = plan?.next !== undefined && this.failed.length === 1 && this.failed[0]!.path === path;
+    return isNext ? plan.next : null;
+  }
+
+  async #told<T>(work: Promise<T>): Promise<T> {
+    try {
+      return await work;
+    } finally {
+      this.#options.after();
+    }
+  }
+}
+
+/** Who made the call: the innermost frame of the stack that is in `src/`. */
+function callSite(): string {
+  const found = /\/(src\/[\w/]+\.ts:\d+):\d+/.exec(new Error().stack ?? "");
+  return found?.[1] ?? "elsewhere";
+}

@@ -1,0 +1,22 @@
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { withScratch } from "../support/scratch.ts";
+import { KillLab, PAYLOADS, Seed, startShoal } from "./kill_lab.ts";
+
+Deno.test("a second Shoal is refused while the first downloads the same torrent to the same folder, and let in when that was killed", () =>
+  withScratch(async (folder) => {
+    const { make, pieceLength } = PAYLOADS.many;
+    const payload = await make(`${folder}/source`);
+    await using seed = await Seed.start(payload, { pieceLength, torrent: `${folder}/many.torrent` });
+    const lab = new KillLab(seed, `${folder}/download`);
+    // The first has nobody to fetch from, and waits.
+    await using first = startShoal(["download", seed.path, "-o", lab.out, "-p", "0", "--json"], lab.folder);
+    await first.line((line) => line.includes('"progress"'), { seconds: 30, what: "it was at work" });
+    await using second = startShoal(["download", seed.path, "-o", lab.out, "-p", "0", "--json"], lab.folder);
+    const { code, stderr } = await second.exit(30);
+    assertEquals([code, stderr.length], [4, 1]);
+    assertStringIncludes(stderr[0]!, "cannot download");
+    assertStringIncludes(stderr[0]!, "is being downloaded to that folder already");
+    first.signal("SIGKILL");
+    assertEquals((await first.exit(10)).code, 137);
+    assertEquals(await lab.finish(), 0);
+  }));

@@ -1,0 +1,220 @@
+/**
+ * Whole downloads by the real session, swarm and storage, with files and network in memory and the time virtual: the same
+ * calls in the same order every time.
+ *
+ * @module
+ */
+
+import { createHash } from "node:crypto";
+import { assert, assertEquals } from "@std/assert";
+import { concatBytes, equalBytes } from "../../src/base/bytes.ts";
+import type { Metainfo } from "../../src/metainfo/mod.ts";
+import type { FileSystem, Platform } from "../../src/platform/platform.ts";
+import { Session } from "../../src/session/session.ts";
+import type { AddOptions } from "../../src/session/session.ts";
+import type { SessionEvent } from "../../src/session/types.ts";
+import { sha1, type Torrent } from "../storage/fixture.ts";
+import { MemoryFiles } from "../support/memory_files.ts";
+import { VirtualClock } from "../support/virtual_clock.ts";
+import { MemoryNetwork } from "./memory_network.ts";
+
+/** Bytes a second: so slow that the timers of storage, too, get their turns during a download. */
+const RATE = 16 * 1024;
+/** Milliseconds of virtual time after which a run counts as stuck. */
+const PATIENCE = 600_000;
+const HOST = "10.0.0.1";
+
+/** How a run went. */
+export interface Outcome {
+  /** What ended the torrent, or `null` when it finished. */
+  readonly error: unknown;
+  /** All that the session told. */
+  readonly events: readonly SessionEvent[];
+  /** Payload bytes that were fetched. */
+  readonly fetched: number;
+}
+
+/** How to run. */
+export interface RunOptions {
+  /** The file system of the torrent that is tried out. */
+  readonly files: FileSystem;
+  /** How it is added. */
+  readonly add?: Partial<AddOptions>;
+  /** Whether it seeds, and another one that has no trouble fetches from it. */
+  readonly asSeeder?: boolean;
+}
+
+/** @returns The torrent as the session takes it. */
+export function metainfoOf(torrent: Torrent): Metainfo {
+  const { layout, hashes, infoHash } = torrent;
+  const size = layout.files.reduce((sum, { length, pad }) => pad ? sum : sum + length, 0);
+  return {
+    ...layout,
+    infoHash,
+    name: "t",
+    size,
+    pieces: concatBytes(hashes),
+    trackers: [],
+    webSeeds: [],
+    nodes: [],
+    private: false,
+    comment: null,
+    createdBy: null,
+    createdAt: null,
+    source: null,
+    info: new Uint8Array(0),
+  };
+}
+
+/** Puts every file of the torrent into `/dl`. */
+export function putAll(torrent: Torrent, files: MemoryFiles): void {
+  for (const file of torrent.layout.files) {
+    const path = file.path.join("/");
+    if (file.symlink !== null) files.putLink(`/dl/${path}`, "../t/a");
+    else if (!file.pad) files.put(`/dl/${path}`, torrent.file(path));
+  }
+}
+
+/**
+ * Runs a torrent in `/dl`, with resume state in `/state`, until it has finished or failed and its session has stopped.
+ *
+ * @param torrent What to run.
+ * @param options How.
+ * @param clock The time.
+ * @returns How it went.
+ * @throws {Error} If it is stuck, or leaves a timer behind.
+ */
+export async function run(torrent: Torrent, options: RunOptions, clock: VirtualClock): Promise<Outcome> {
+  const net = new MemoryNetwork(clock, RATE);
+  const meta = metainfoOf(torrent);
+  const events: SessionEvent[] = [];
+  const whole = new MemoryFiles();
+  const empty = new MemoryFiles();
+  putAll(torrent, whole);
+  const { asSeeder = false } = options;
+  const tried = new Session({ platform: platformOf(clock, net, options.files), bind: HOST, stateFolder: "/state" });
+  const other = new Session({ platform: platformOf(clock, net, asSeeder ? empty : whole), bind: HOST });
+  tried.subscribe((event) => void events.push(event));
+  await Promise.all([tried.start(), other.start()]);
+  const work = async (): Promise<Outcome> => {
+    const peers = asSeeder ? [] : [other.listenAddress];
+    const mine = await tried.add(meta, { folder: "/dl", seedOnly: asSeeder, peers, ...options.add });
+    const theirs = await other.add(meta, {
+      folder: "/dl",
+      ...(asSeeder ? { peers: [tried.listenAddress] } : { trust: true, seedOnly: true }),
+    });
+    let error: unknown = null;
+    try {
+      // A seeder has finished when the other end has, or when it can't go on.
+      await mine.finished;
+      const failed = new Promise((resolve) => tried.subscribe(({ event }) => event === "error" && resolve(null)));
+      if (asSeeder) await Promise.race([theirs.finished, failed]);
+    } catch (thrown) {
+      error = thrown;
+    }
+    const fetched = mine.snapshot().downloaded;
+    await Promise.all([tried.stop(), other.stop()]);
+    if (asSeeder) { for (const path of empty.paths()) assertRight(torrent, empty, path, { parts: false }); }
+    return { error, events, fetched };
+  };
+  const outcome = await finishing(work(), clock);
+  assertEquals(clock.pending, 0, "timers that are left");
+  return outcome;
+}
+
+/**
+ * Lets virtual time pass until a promise settles.
+ *
+ * @param work The promise.
+ * @param clock The time.
+ * @returns What it resolves to.
+ * @throws {Error} If it doesn't settle.
+ */
+export async function finishing<T>(work: Promise<T>, clock: VirtualClock): Promise<T> {
+  let settled = false;
+  const done = () => void (settled = true);
+  work.then(done, done);
+  for (const end = clock.now() + PATIENCE; !settled;) {
+    assert(clock.now() < end, "it is stuck");
+    await clock.play(1000);
+  }
+  return await work;
+}
+
+function platformOf(clock: VirtualClock, net: MemoryNetwork, files: FileSystem): Platform {
+  return {
+    now: () => clock.now(),
+    wallClock: () => clock.wallClock(),
+    after: (milliseconds, then) => clock.after(milliseconds, then),
+    random: () => clock.random(),
+    randomBytes: (length) => clock.randomBytes(length),
+    sha1: (data) => Promise.resolve(sha1(data)),
+    sha256() {
+      const hash = createHash("sha256");
+      return { update: (bytes) => void hash.update(bytes), digest: () => new Uint8Array(hash.digest()) };
+    },
+    net,
+    http: {
+      request: () => Promise.reject(new Error("there is no HTTP here")),
+      serve() {
+        throw new Error("there is no HTTP here");
+      },
+    },
+    files,
+  };
+}
+
+/** Fails if a file under its final name is wrong. `parts`: whether files under other names may be there. */
+export function assertRight(
+  torrent: Torrent,
+  files: MemoryFiles,
+  path: string,
+  { parts, why = "" }: { readonly parts: boolean; readonly why?: string },
+): void {
+  const data = files.get(path);
+  if (data === null) return;
+  const file = torrent.layout.files.find((file) => `/dl/${file.path.join("/")}` === path);
+  if (file === undefined) return assert(parts, `${why}: ${path} should not be there`);
+  const wanted = torrent.data.subarray(file.offset, file.offset + file.length);
+  assert(equalBytes(data, wanted), `${why}: ${path} is wrong under its final name`);
+}
+
+/** Looks after every call whether all that is under its final name is right; what was right and hasn't changed is. */
+export class Watch {
+  readonly #torrent: Torrent;
+  readonly #files: MemoryFiles;
+  readonly #paths: readonly string[];
+  readonly #seen = new Map<string, string>();
+
+  /** `except`: what was there before under a final name, and may be wrong until it is touched. */
+  constructor(torrent: Torrent, files: MemoryFiles, options: { readonly except: boolean }) {
+    this.#torrent = torrent;
+    this.#files = files;
+    this.#paths = torrent.finalPaths("/dl");
+    if (!options.except) return;
+    for (const path of this.#paths) {
+      const stamp = files.stampOf(path);
+      if (stamp !== null) this.#seen.set(path, stamp);
+    }
+  }
+
+  /** @throws {AssertionError} If something is wrong. */
+  look(): void {
+    for (const path of this.#paths) {
+      const stamp = this.#files.stampOf(path);
+      if (stamp === null || this.#seen.get(path) === stamp) continue;
+      assertRight(this.#torrent, this.#files, path, { parts: true });
+      this.#seen.set(path, stamp);
+    }
+  }
+}
+
+/** Fails if the download isn't there, whole, with nothing beside it. */
+export function assertWhole(torrent: Torrent, files: MemoryFiles, why: string): void {
+  const found = files.paths().filter((path) => path.startsWith("/dl/"));
+  assertEquals(found, torrent.finalPaths("/dl"), why);
+  for (const path of found) assertRight(torrent, files, path, { parts: false, why });
+  for (const file of torrent.layout.files) {
+    if (file.symlink !== null) assertEquals(files.linkAt(`/dl/${file.path.join("/")}`), "../t/a", why);
+  }
+}

@@ -1,0 +1,216 @@
+import { assert, assertEquals, assertLess } from "@std/assert";
+import { concatBytes, utf8 } from "../../src/base/bytes.ts";
+import type { HttpRequest, Network, Platform } from "../../src/platform/platform.ts";
+import { Session } from "../../src/session/session.ts";
+import type { SessionEvent } from "../../src/session/types.ts";
+import { metainfoOf } from "../plug/memory_lab.ts";
+import { MemoryNetwork } from "../plug/memory_network.ts";
+import { sha1, Torrent } from "../storage/fixture.ts";
+import { MemoryFiles } from "../support/memory_files.ts";
+import { VirtualClock } from "../support/virtual_clock.ts";
+
+const HOST = "10.0.0.1";
+const ANNOUNCE = "http://tracker.test/announce";
+/** Bytes a second on the line. */
+const RATE = 32 * 1024;
+/** Bytes of the torrent: half a minute of downloading. */
+const SIZE = 30 * RATE;
+const SECOND = 1000;
+const MINUTE = 60 * SECOND;
+
+/** A platform that can be suspended as Ctrl-Z suspends a program: time passes, others act, nothing runs here. */
+class Suspendable {
+  readonly #clock: VirtualClock;
+  readonly #net: Network;
+  readonly files = new MemoryFiles();
+  #asleep = false;
+  #timers: (() => void)[] = [];
+  #wake: (() => void)[] = [];
+  /** When there was an announce, and with which event. */
+  readonly announces: { readonly at: number; readonly event: string | null }[] = [];
+  /** Who the tracker says is there. */
+  peers: readonly number[] = [];
+  /** Milliseconds by which the wall clock is wrong, asked anew at each look. */
+  wallClockError: () => number = () => 0;
+
+  constructor(clock: VirtualClock, net: Network) {
+    this.#clock = clock;
+    this.#net = net;
+  }
+
+  suspend(): void {
+    this.#asleep = true;
+  }
+
+  /** All timers that fell due meanwhile run first, then all that came is seen: the worst of the orders that there are. */
+  resume(): void {
+    this.#asleep = false;
+    for (const run of this.#timers.splice(0)) run();
+    for (const wake of this.#wake.splice(0)) wake();
+  }
+
+  get platform(): Platform {
+    const clock = this.#clock;
+    return {
+      now: () => clock.now(),
+      wallClock: () => clock.wallClock() + this.wallClockError(),
+      after: (milliseconds, run) => {
+        let cancelled = false;
+        const timer = clock.after(milliseconds, () => this.#when(() => cancelled || run()));
+        return { cancel: () => (cancelled = true, timer.cancel()) };
+      },
+      random: () => clock.random(),
+      randomBytes: (length) => clock.randomBytes(length),
+      sha1: (data) => Promise.resolve(sha1(data)),
+      sha256: () => ({ update() {}, digest: () => new Uint8Array(32) }),
+      net: {
+        dial: (address, options) => this.#held(this.#net.dial(address, options)).then((c) => this.#slow(c)),
+        listen: (options) => {
+          const listener = this.#net.listen(options);
+          return {
+            address: listener.address,
+            accept: async () => {
+              const connection = await this.#held(listener.accept());
+              return connection && this.#slow(connection);
+            },
+            close: () => listener.close(),
+          };
+        },
+        resolve: (host) => this.#net.resolve(host),
+      },
+      http: {
+        request: (request) => this.#announce(request),
+        serve() {
+          throw new Error("there is no server here");
+        },
+      },
+      files: this.files,
+    };
+  }
+
+  #slow(connection: Awaited<ReturnType<Network["dial"]>>): typeof connection {
+    return {
+      remote: connection.remote,
+      local: connection.local,
+      read: (into) => this.#held(connection.read(into)),
+      write: (bytes) => this.#held(connection.write(bytes)),
+      close: () => connection.close(),
+    };
+  }
+
+  async #held<T>(work: Promise<T>): Promise<T> {
+    try {
+      return await work;
+    } finally {
+      if (this.#asleep) await new Promise<void>((resolve) => this.#wake.push(resolve));
+    }
+  }
+
+  #when(run: () => void): void {
+    if (this.#asleep) this.#timers.push(run);
+    else run();
+  }
+
+  #announce({ url }: HttpRequest) {
+    this.announces.push({ at: this.#clock.now(), event: new URL(url).searchParams.get("event") });
+    const peers = this.peers.map((port) => Uint8Array.of(10, 0, 0, 1, port >> 8, port & 255));
+    const body = concatBytes([utf8(`d8:intervali1800e5:peers${peers.length * 6}:`), ...peers, utf8("e")]);
+    return Promise.resolve({ status: 200, headers: new Headers(), body, url });
+  }
+}
+
+/** What happens to a download after ten seconds. */
+interface Disturbance {
+  /** Who is suspended, and for how many milliseconds. */
+  readonly suspend?: { readonly who: "leecher" | "seeder"; readonly time: number };
+  /** What is wrong with the leecher's wall clock. */
+  readonly wallClockError?: () => number;
+}
+
+/** Downloads, and disturbs that. */
+async function disturbed({ suspend, wallClockError }: Disturbance) {
+  const clock = new VirtualClock();
+  const net = new MemoryNetwork(clock, RATE);
+  const torrent = new Torrent(64 * 1024, [{ path: "a", length: SIZE }]);
+  const meta = { ...metainfoOf(torrent), trackers: [[ANNOUNCE]] };
+  const seeder = new Suspendable(clock, net);
+  const leecher = new Suspendable(clock, net);
+  for (const file of torrent.layout.files) seeder.files.put(`/dl/${file.path.join("/")}`, torrent.data);
+  const seeding = new Session({ platform: seeder.platform, bind: HOST });
+  const leeching = new Session({ platform: leecher.platform, bind: HOST, stateFolder: "/state" });
+  const events: SessionEvent[] = [];
+  leeching.subscribe((event) => void events.push(event));
+  await Promise.all([seeding.start(), leeching.start()]);
+  leecher.peers = [seeding.port];
+  await seeding.add(meta, { folder: "/dl", seedOnly: true, trust: true });
+  const download = await leeching.add(meta, { folder: "/dl" });
+  let fastest = 0;
+  /** Plays until the download is complete, but not for longer than some seconds. */
+  const play = async (seconds: number) => {
+    for (let i = 0; i < seconds && download.snapshot().state !== "seeding"; i++) {
+      await clock.play(SECOND);
+      fastest = Math.max(fastest, download.snapshot().rateDown);
+    }
+  };
+  await play(10);
+  const before = download.snapshot().verified;
+  if (wallClockError) leecher.wallClockError = wallClockError;
+  const sleeper = suspend?.who === "seeder" ? seeder : leecher;
+  if (suspend) sleeper.suspend();
+  await clock.play(suspend?.time ?? 0);
+  const resumed = clock.now();
+  sleeper.resume();
+  await play(60);
+  const { verified, downloaded, state } = download.snapshot();
+  const stopped = Promise.all([seeding.stop(), leeching.stop()]);
+  await clock.play(5 * SECOND);
+  await stopped;
+  assertEquals(clock.pending, 0, "a timer is left");
+  return {
+    before,
+    verified,
+    wasted: downloaded - verified,
+    state,
+    fastest,
+    resumed,
+    events,
+    announces: leecher.announces,
+  };
+}
+
+const CASES = [["leecher", 40 * SECOND], ["leecher", 3 * MINUTE], ["leecher", 120 * MINUTE], [
+  "seeder",
+  40 * SECOND,
+]] as const;
+
+for (const [who, time] of CASES) {
+  Deno.test(`Session: a ${who} that is suspended for ${time / SECOND} seconds goes on as if nothing had been`, async () => {
+    const { before, verified, wasted, state, fastest, resumed, events, announces } = await disturbed({
+      suspend: { who, time },
+    });
+    assert(before > 0 && before < SIZE, `${before} bytes before`);
+    assertEquals([state, verified], ["seeding", SIZE]);
+    assertEquals(events.filter(({ event }) => event === "error" || event === "hash_failed"), []);
+    assertEquals(events.filter((event) => event.event === "peer" && event.action === "banned"), []);
+    // What was under way may be asked for again, and no figure is made of the time that was slept through.
+    assertLess(wasted, SIZE / 8);
+    assertLess(fastest, 1.5 * RATE);
+    // An announce that fell due meanwhile is made up for, once; when there was none, peers may be missed.
+    const late = announces.filter(({ at, event }) => at >= resumed && at < resumed + SECOND && event === null);
+    assert(late.length <= 1 && (time < 30 * MINUTE || late.length === 1), `${late.length} announces at once`);
+  });
+}
+
+Deno.test("Session: a wall clock that is set to and fro changes nothing", async () => {
+  let looks = 0;
+  const wallClockError = () => [0, 5, -8, 0.3][looks++ % 4]! * 60 * MINUTE;
+  const quiet = await disturbed({});
+  const { events, announces, state, verified, fastest } = await disturbed({ wallClockError });
+  assert(looks > 5, "nobody looked at the wall clock");
+  assertEquals([state, verified], ["seeding", SIZE]);
+  assertEquals({ events, announces, fastest }, {
+    events: quiet.events,
+    announces: quiet.announces,
+    fastest: quiet.fastest,
+  });
+});

@@ -1,0 +1,152 @@
+/**
+ * A peer that has everything and serves everybody at the same leisurely pace, so that a download lasts as long as a test
+ * needs it to, however many run at the same time.
+ *
+ * @module
+ */
+
+import { type Bytes, concatBytes, utf8 } from "../../src/base/bytes.ts";
+import type { Payload } from "./payload.ts";
+import { readTorrent } from "./torrents.ts";
+
+const PROTOCOL = utf8("\x13BitTorrent protocol");
+const HANDSHAKE_BYTES = 68;
+const UNCHOKE = 1;
+const BITFIELD = 5;
+const REQUEST = 6;
+const PIECE = 7;
+
+/** A seeder of a single file. */
+export class SlowSeeder implements AsyncDisposable {
+  /** `host:port` for `--peer`. */
+  readonly address: string;
+  readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  readonly #parts: SeederParts;
+  readonly #connections = new Map<Deno.TcpConn, Promise<void>>();
+  readonly #accepting: Promise<void>;
+
+  private constructor(parts: SeederParts) {
+    this.#parts = parts;
+    this.address = `127.0.0.1:${this.#listener.addr.port}`;
+    this.#accepting = this.#accept();
+  }
+
+  /**
+   * Starts seeding.
+   *
+   * @param payload One file.
+   * @param options `torrent`: path of its torrent. `blockMs`: milliseconds for each block of 16 KiB.
+   * @returns The seeder; dispose of it.
+   */
+  static async start(
+    payload: Payload,
+    options: { readonly torrent: string; readonly blockMs: number },
+  ): Promise<SlowSeeder> {
+    const { infoHash, pieces, pieceLength } = await readTorrent(options.torrent);
+    const data = await Deno.readFile(`${payload.folder}/${payload.name}`);
+    return new SlowSeeder({ infoHash, pieces, pieceLength, data, blockMs: options.blockMs });
+  }
+
+  /** Ends every connection. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#listener.close();
+    for (const connection of this.#connections.keys()) close(connection);
+    await Promise.all([this.#accepting, ...this.#connections.values()]);
+  }
+
+  async #accept(): Promise<void> {
+    try {
+      for await (const connection of this.#listener) {
+        const serving = serve(connection, this.#parts).finally(() => {
+          close(connection);
+          this.#connections.delete(connection);
+        });
+        this.#connections.set(connection, serving);
+      }
+    } catch (error) {
+      // A listener that is closed while it waits says so.
+      if (!(error instanceof Deno.errors.BadResource || error instanceof Deno.errors.Interrupted)) throw error;
+    }
+  }
+}
+
+interface SeederParts {
+  readonly infoHash: Bytes;
+  readonly pieces: number;
+  readonly pieceLength: number;
+  readonly data: Bytes;
+  readonly blockMs: number;
+}
+
+/** Serves one peer until it leaves. */
+async function serve(connection: Deno.TcpConn, parts: SeederParts): Promise<void> {
+  const { infoHash, pieces, pieceLength, data, blockMs } = parts;
+  const input = new Input(connection);
+  try {
+    if (await input.take(HANDSHAKE_BYTES) === null) return;
+    await write(connection, concatBytes([PROTOCOL, new Uint8Array(8), infoHash, utf8("-SLOW00-slowslowslow")]));
+    await write(connection, concatBytes([frame(BITFIELD, fullBitfield(pieces)), frame(UNCHOKE)]));
+    for (let head = await input.take(4); head !== null; head = await input.take(4)) {
+      const body = await input.take(viewOf(head).getUint32(0));
+      if (body === null) return;
+      if (body[0] !== REQUEST) continue;
+      const request = viewOf(body);
+      const [index, begin, length] = [request.getUint32(1), request.getUint32(5), request.getUint32(9)];
+      await new Promise((resolve) => setTimeout(resolve, blockMs)); // the pace is what this is for
+      const at = index * pieceLength + begin;
+      await write(connection, frame(PIECE, concatBytes([body.subarray(1, 9), data.subarray(at, at + length)])));
+    }
+  } catch (error) {
+    if (!(error instanceof Error)) throw error; // a peer may go at any time, and in any way
+  }
+}
+
+function fullBitfield(pieces: number): Bytes {
+  const bits = new Uint8Array(Math.ceil(pieces / 8)).fill(255);
+  if (pieces % 8 !== 0) bits[bits.length - 1] = 255 << (8 - pieces % 8);
+  return bits;
+}
+
+function frame(id: number, payload: Uint8Array = new Uint8Array()): Bytes {
+  const bytes = new Uint8Array(5 + payload.length);
+  viewOf(bytes).setUint32(0, 1 + payload.length);
+  bytes[4] = id;
+  bytes.set(payload, 5);
+  return bytes;
+}
+
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+async function write(connection: Deno.TcpConn, bytes: Uint8Array): Promise<void> {
+  for (let at = 0; at < bytes.length;) at += await connection.write(bytes.subarray(at));
+}
+
+function close(connection: Deno.TcpConn): void {
+  try {
+    connection.close();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.BadResource)) throw error; // it is closed
+  }
+}
+
+/** What a connection sends, in portions of the taker's choice. */
+class Input {
+  #rest: Bytes = new Uint8Array();
+
+  constructor(readonly connection: Deno.TcpConn) {}
+
+  /** @returns That many bytes, or `null` at the end. */
+  async take(count: number): Promise<Bytes | null> {
+    const buffer = new Uint8Array(65536);
+    while (this.#rest.length < count) {
+      const read = await this.connection.read(buffer);
+      if (read === null) return null;
+      this.#rest = concatBytes([this.#rest, buffer.subarray(0, read)]);
+    }
+    const taken = this.#rest.slice(0, count);
+    this.#rest = this.#rest.slice(count);
+    return taken;
+  }
+}

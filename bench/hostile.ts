@@ -63,8 +63,13 @@ await withScratch(async (folder) => {
       }
       await measure({ folder, goods }, row);
     }
+    print(`\nAfter ${round + 1} of ${rounds} rounds:\n`);
+    table(rows, alone);
   }
-  print("| attack | on a | attacker | throughput kept | peak MiB | CPU s | CPU s of attacker | outcome |");
+});
+
+function table(rows: readonly Row[], alone: Record<Victim, Outcome[]>): void {
+  print("| attack | on a | attacker | throughput kept (best runs) | peak MiB | CPU s | CPU s of attacker | outcome |");
   print("|---|---|---|---|---|---|---|---|");
   for (const victim of ["leecher", "seeder"] as const) {
     if (alone[victim].length > 0) {
@@ -76,7 +81,7 @@ await withScratch(async (folder) => {
     if (outcomes.length > 0) print(describe(attack.name, row, { outcomes, alone, says: summary(row) }));
     else print(`| ${attack.name} | ${row.victim} | ${row.role} | NEVER FINISHED: ${row.failures[0]} |`);
   }
-});
+}
 
 /**
  * A Shoal that seeds is named to no tracker here, so it dials nobody. Once a connection stands it makes no difference who made
@@ -118,12 +123,14 @@ function describe(
   { victim, role }: { readonly victim: Victim; readonly role: string },
   what: { readonly outcomes: readonly Outcome[]; readonly alone: Record<Victim, Outcome[]>; readonly says: string },
 ): string {
-  const seconds = (of: readonly Outcome[]) => median(of.map((one) => one.seconds));
+  const seconds = (of: readonly Outcome[]) => of.map((one) => one.seconds);
+  const ratio = (of: (numbers: readonly number[]) => number) =>
+    (of(seconds(what.alone[victim])) / of(seconds(what.outcomes))).toFixed(2);
   const cells = [
     name,
     victim,
     role,
-    (seconds(what.alone[victim]) / seconds(what.outcomes)).toFixed(2),
+    `${ratio(median)} (${ratio((numbers) => Math.min(...numbers))})`,
     Math.round(Math.max(...what.outcomes.map(({ peak }) => peak)) / MIB),
     median(what.outcomes.map(({ victimCpu }) => victimCpu)).toFixed(1),
     median(what.outcomes.map(({ attackerCpu }) => attackerCpu)).toFixed(1),

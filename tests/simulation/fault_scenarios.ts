@@ -66,7 +66,8 @@ const diskFull: Scenario = {
     addSeeder(world);
     const { totalLength, pieceLength, files } = world.truth.meta;
     const slack = (files.length + 4) * 16_384;
-    const room = slack + Math.floor(totalLength * world.between(0.2, 0.8));
+    // A small torrent would fit into what the pages of many small files leave free.
+    const room = Math.floor(Math.min(slack + totalLength * world.between(0.2, 0.8), totalLength * 0.8));
     const others = addPeers(world, world.pick(0, 3));
     const victim = addPeer(world, "victim", { disk: { latency: 0, speed: 1e8, room } });
     startWithin(world, [...others, victim], 5_000);

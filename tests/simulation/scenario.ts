@@ -36,8 +36,11 @@ const SETTLE_MS = 4 * MINUTE;
 const QUIET_MS = 3 * MINUTE;
 /** Machines that stay for the quiet time; one more would show nothing new and costs its ticks. */
 const QUIET_HOSTS = 3;
-/** Dials to one address that was lost in the quiet time: the back-off has reached minutes by then. */
-const MOST_DIALS = 2;
+/**
+ * Dials to one address in the quiet time. The back-off of one that was lost has reached minutes by then, but it may have begun
+ * just now: with somebody whose ten minutes of being shut out are over. Then five fit, 5, 10, 20, 40 and 80 s apart.
+ */
+const MOST_DIALS = 5;
 /** Messages with which a connection opens that turns out to be of no use. */
 const FIRST_WORDS = 20;
 

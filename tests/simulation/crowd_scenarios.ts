@@ -158,6 +158,19 @@ const manyFiles: Scenario = {
   },
 };
 
+const tightMemory: Scenario = {
+  name: "tight-memory",
+  purpose: "Memory for two or three pieces, and more peers than anybody serves at once: all finish.",
+  async run(world) {
+    drawTorrent(world, { pieces: [6, 12], pieceLengths: [131_072, 262_144] });
+    const session = { cacheBytes: world.oneOf([262_144, 524_288]), maxPeers: 30 };
+    addSeeder(world, { session });
+    const leechers = addPeers(world, world.pick(9, 14), { session });
+    startWithin(world, leechers, 5_000);
+    await endWell(world, leechers);
+  },
+};
+
 /** Scenarios in which nothing is broken. */
 export const CROWD_SCENARIOS: readonly Scenario[] = [
   flashCrowd,
@@ -167,4 +180,5 @@ export const CROWD_SCENARIOS: readonly Scenario[] = [
   halves,
   manyPieces,
   manyFiles,
+  tightMemory,
 ];

@@ -140,7 +140,8 @@ Deno.test("Ctrl-C again leaves at once", async () => {
   world.session.stuck = true;
   const { code } = await world.start("a.torrent", "-q");
   world.terminal.leave();
-  await world.clock.play(200);
+  world.terminal.leave(); // as `timeout -s INT` does it
+  await world.clock.play(300);
   assertEquals(world.terminal.exited, null);
   world.terminal.leave();
   await settle();
@@ -156,7 +157,7 @@ Deno.test("Ctrl-C again in the live table takes the table away, unless the termi
     const { code } = await world.start("a.torrent");
     if (blocked) world.terminal.stdout.block();
     world.terminal.leave();
-    await world.clock.play(200);
+    await world.clock.play(300);
     world.terminal.leave();
     await world.clock.play(99);
     assertEquals(world.terminal.exited, blocked ? null : 130);
@@ -180,6 +181,7 @@ Deno.test("a signal that comes twice is one request, and a window closes only on
   world.terminal.leave("hangup");
   await world.clock.play(1000);
   world.terminal.leave("hangup");
+  world.terminal.leave("terminate");
   assertEquals(world.terminal.exited, null);
   await world.clock.play(2000);
   assertEquals(await code, 130);

@@ -269,7 +269,7 @@ const MOMENTS: Readonly<Record<string, Moment>> = {
   "while it downloads": { args: ["--size", "128M", "--json"], send: ["SIGTERM"], when: line('"progress"') },
   "while it downloads, twice": {
     args: ["--size", "64M", "--json"],
-    send: ["SIGINT", 120, "SIGINT"],
+    send: ["SIGINT", 400, "SIGINT"],
     when: line('"added"'),
   },
   "after its download": { args: ["--size", "24M", "--json"], send: ["SIGINT"], when: line('"stopped"') },

@@ -3,7 +3,7 @@ import { BINARY, environment } from "../support/binary.ts";
 import { assertSame } from "../support/payload.ts";
 import { testWith } from "../support/requirements.ts";
 import { withScratch } from "../support/scratch.ts";
-import { type Act, commandFor, namesIn, type Program, Stage } from "../support/stage.ts";
+import { type Act, commandFor, namesIn, type Program, Stage, together } from "../support/stage.ts";
 import { type Screen, Terminal } from "../support/terminal.ts";
 
 const PERCENTAGE = /\b\d+(\.\d)?%/;
@@ -84,7 +84,7 @@ testWith(
   ["binary", "tmux"],
   () =>
     Stage.with({}, async (stage) => {
-      await Promise.all(
+      await together(
         Object.entries(DOWNLOADS).map(async ([name, { leave, program }]) => {
           const act = await stage.act();
           const place = { columns: 80, cwd: act.folder, env: act.env };
@@ -187,7 +187,7 @@ testWith(
       });
       // A shell that doesn't let itself be ended keeps the others from being told: they notice when they write.
       const untold = await stage.act();
-      await Promise.all([...told, closeWindow(untold, `trap : HUP; ${between(untold.download())}; echo $? > code`)]);
+      await together([...told, closeWindow(untold, `trap : HUP; ${between(untold.download())}; echo $? > code`)]);
     }),
 );
 

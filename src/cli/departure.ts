@@ -12,11 +12,8 @@ import { EXIT_DONE, EXIT_INTERRUPTED, EXIT_STORAGE } from "./exit_codes.ts";
 const GONE_MS = 2850;
 /** Milliseconds that the last words may take when the program leaves before its work has been brought in order. */
 const LAST_WORDS_MS = 100;
-/**
- * Milliseconds within which several requests are one: `timeout` sends its signal to the program and then to its whole
- * process group, and a window that closes is told by the system and again by the shell.
- */
-const SAME_MS = 100;
+/** Milliseconds within which Ctrl-C counts once: `timeout -s INT` sends it to the program and to its process group. */
+const SAME_MS = 250;
 
 /** Why the program is to leave. */
 export type DepartureReason = LeaveRequest | Loss;
@@ -107,9 +104,10 @@ export class Departure {
 
   #asked(request: LeaveRequest): void {
     const now = this.#platform.now();
-    const again = this.#askedAt !== null && now - this.#askedAt >= SAME_MS && request !== "hangup";
+    // Whoever presses Ctrl-C again has waited long enough. The other requests come twice by themselves: `timeout` sends
+    // SIGTERM twice, and of a window that closes the program is told by the system and by the shell.
+    const again = this.#askedAt !== null && now - this.#askedAt >= SAME_MS && request === "key";
     this.#askedAt ??= now;
-    // Whoever presses Ctrl-C again has waited long enough.
     if (again || this.#nothingLeft) this.#leaveNow(EXIT_INTERRUPTED);
     else this.#begin(request);
   }

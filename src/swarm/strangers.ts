@@ -5,6 +5,7 @@
  */
 
 import {
+  ACCEPT_BURST,
   ACCEPTS_PER_SECOND,
   CONNECT_BURST,
   CONNECTS_PER_SECOND,
@@ -36,7 +37,7 @@ export class Strangers<C extends PendingConnection> {
   readonly #pending = new Set<C>();
   /** Least recently seen first. */
   readonly #known = new Map<string, Stranger>();
-  #accepts = ACCEPTS_PER_SECOND;
+  #accepts = ACCEPT_BURST;
   #acceptedAt = -Infinity;
 
   /** Connections that have not said what they want. */
@@ -51,7 +52,7 @@ export class Strangers<C extends PendingConnection> {
    */
   accepted(now: number): number {
     const elapsed = now - this.#acceptedAt;
-    this.#accepts = Math.min(ACCEPTS_PER_SECOND, this.#accepts + ACCEPTS_PER_SECOND * elapsed / 1000) - 1;
+    this.#accepts = Math.min(ACCEPT_BURST, this.#accepts + ACCEPTS_PER_SECOND * elapsed / 1000) - 1;
     this.#acceptedAt = now;
     return this.#accepts >= 0 ? 0 : -1000 * this.#accepts / ACCEPTS_PER_SECOND;
   }

@@ -18,8 +18,8 @@ import type { View, ViewOptions } from "./view.ts";
 const FRAME_MS = 200;
 /** Milliseconds that a terminal that takes nothing may hold up the end. */
 const LAST_WRITE_MS = 500;
-/** Milliseconds without a frame after which the program must have been suspended. */
-const SUSPENDED_MS = 2000;
+/** Milliseconds without a frame after which the program may have been suspended. */
+const LATE_MS = 2 * FRAME_MS;
 /** Most messages kept for the next frame; a terminal that is held up gets the latest ones. */
 const MAX_WAITING = 200;
 
@@ -93,11 +93,11 @@ export class LiveView implements View {
     const { platform, terminal } = this.#options;
     this.#timer = platform.after(FRAME_MS, () => this.#tick());
     const now = platform.now();
-    // The frame may come before the signal that says so.
-    if (now - this.#lastTick > SUSPENDED_MS) this.#disturbed("continued");
+    const late = now - this.#lastTick > LATE_MS;
     this.#lastTick = now;
     const torrents = this.#summary.observe();
-    if (terminal.stdout.busy) return;
+    // After a pause, the signal that says why comes before the next frame, and may come after this one.
+    if (late || terminal.stdout.busy) return;
     const { columns, rows } = terminal.size();
     const lines = renderTable(torrents, { columns, rows, style: this.#style });
     const text = this.#region.draw(lines, { columns, above: this.#takeWaiting(), force: this.#redrawAll });

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { assertEquals } from "@std/assert";
 import { utf8 } from "../../src/base/bytes.ts";
 import { ShoalError } from "../../src/base/errors.ts";
 import { InfoHash } from "../../src/base/info_hash.ts";
@@ -211,4 +212,15 @@ export class World {
       // the rest of a platform is for the engine, which is not here
     } as unknown as Platform;
   }
+}
+
+/**
+ * Fails if a run has left something behind: timers, listeners, folders that are to be removed.
+ *
+ * @param world Where it ran.
+ */
+export function assertClean(world: World): void {
+  assertEquals(world.clock.pending, 0, "a timer is left");
+  assertEquals(world.session.listeners.size, 0, "a listener is left");
+  assertEquals([world.terminal.requests.size, world.terminal.crashes.size, world.terminal.owed.size], [0, 0, 0]);
 }

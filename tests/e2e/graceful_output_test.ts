@@ -4,7 +4,7 @@ import { Job } from "../support/job.ts";
 import { assertSame } from "../support/payload.ts";
 import { testWith } from "../support/requirements.ts";
 import { withScratch } from "../support/scratch.ts";
-import { type Act, Stage, until } from "../support/stage.ts";
+import { type Act, Stage, together, until } from "../support/stage.ts";
 
 /** Small and quick: for downloads that come to their end. */
 const SMALL = { size: 2 << 20, blockMs: 0 } as const;
@@ -37,7 +37,7 @@ testWith(
   () =>
     Stage.with({}, async (stage) => {
       const [json, plain, seed] = await Promise.all([stage.act(), stage.act(), stage.act()]);
-      const jobs = await Promise.all([
+      const jobs = await together([
         loseReader(json, json.download("--json")),
         loseReader(plain, plain.download()),
         loseReader(seed, seed.seed("--json")),
@@ -90,7 +90,7 @@ testWith(
         "there is no terminal": "setsid --wait CMD ARGS",
         "TERM is not set": "unset TERM; shoal ARGS",
       };
-      await Promise.all(
+      await together(
         Object.entries(lines).map(async ([what, text]) => {
           const act = await stage.act();
           const args = line(act.download("-v"));

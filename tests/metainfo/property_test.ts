@@ -1,9 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { utf8 } from "../../src/base/bytes.ts";
 import type { Encodable } from "../../src/bencode/mod.ts";
-import { describe, type Metainfo, MetainfoError, parseMetainfo } from "../../src/metainfo/mod.ts";
-import { foldName, MAX_NAME_LENGTH } from "../../src/metainfo/safe_path.ts";
+import { type Metainfo, MetainfoError, parseMetainfo } from "../../src/metainfo/mod.ts";
+import { checkTorrent } from "../fuzz/targets/metainfo.ts";
 import { type FileKeys, hashes, several, single } from "./support.ts";
 
 fc.configureGlobal({ seed: 1 }); // so that every run is the same
@@ -38,62 +37,6 @@ const file: fc.Arbitrary<FileKeys> = fc.record(
   { requiredKeys: ["length", "path"] },
 );
 
-/** What every torrent that was accepted promises. */
-function check(meta: Metainfo): void {
-  assert(meta.pieceCount >= 1 && meta.pieces.length === 20 * meta.pieceCount);
-  assert(meta.totalLength > (meta.pieceCount - 1) * meta.pieceLength);
-  assert(meta.totalLength <= meta.pieceCount * meta.pieceLength);
-  let offset = 0;
-  for (const { path, length, ...file } of meta.files) {
-    assertEquals(file.offset, offset);
-    offset += length;
-    assertEquals(path[0] === meta.name, true);
-    checkPath(path);
-    if (file.symlink) {
-      checkPath(file.symlink);
-      assertEquals([file.symlink[0], length, file.pad], [meta.name, 0, false]);
-    }
-  }
-  assertEquals(offset, meta.totalLength);
-  const written = meta.files.filter((file) => !file.pad);
-  assertEquals(new Set(written.map((file) => foldName(file.path.join("/")))).size, written.length);
-  assertEquals(written.reduce((sum, file) => sum + file.length, 0), meta.size);
-  checkLinks(written);
-  JSON.stringify(describe(meta));
-}
-
-function checkPath(path: readonly string[]): void {
-  assert(path.length >= 1);
-  for (const part of path) {
-    assert(part !== "" && part !== "." && part !== "..", JSON.stringify(path));
-    assert(!/[/\\\0:]|[. ]$/.test(part), JSON.stringify(path));
-    assert(utf8(part).length <= MAX_NAME_LENGTH);
-  }
-}
-
-/** Follows every link as a file system would and ends at a file or folder of the torrent; no path goes through a link. */
-function checkLinks(files: Metainfo["files"]): void {
-  const links = new Map(files.filter((file) => file.symlink).map((file) => [file.path.join("/"), file.symlink!]));
-  const there = new Set(files.flatMap((file) => file.path.map((_, i) => file.path.slice(0, i + 1).join("/"))));
-  for (const file of files) {
-    for (let i = 1; i < file.path.length; i++) assert(!links.has(file.path.slice(0, i).join("/")));
-  }
-  for (const target of links.values()) {
-    let at: readonly string[] = [];
-    let left = [...target];
-    for (let steps = 0; left.length > 0; steps++) {
-      assert(steps < 10_000);
-      at = [...at, left.shift()!];
-      assert(there.has(at.join("/")), `${at.join("/")} is not there`);
-      const next = links.get(at.join("/"));
-      if (next) {
-        left = [...next, ...left];
-        at = [];
-      }
-    }
-  }
-}
-
 /** Parses, and accepts nothing but a good torrent or the room's own error. */
 function parse(bytes: Uint8Array): boolean {
   let meta: Metainfo;
@@ -103,7 +46,7 @@ function parse(bytes: Uint8Array): boolean {
     assert(error instanceof MetainfoError, String(error));
     return false;
   }
-  check(meta);
+  checkTorrent(meta);
   return true;
 }
 

@@ -192,6 +192,18 @@ export async function until(what: string, job: Job, look: () => boolean | Promis
 }
 
 /**
+ * Plays scenes at the same time, each to its end even if another fails, so that nothing runs on when the stage is gone.
+ *
+ * @param scenes What is under way.
+ * @returns What they come to, in order.
+ * @throws {unknown} What the first of those that failed threw.
+ */
+export async function together<T>(scenes: readonly Promise<T>[]): Promise<T[]> {
+  await Promise.allSettled(scenes);
+  return await Promise.all(scenes);
+}
+
+/**
  * Names in a folder.
  *
  * @param folder Which.

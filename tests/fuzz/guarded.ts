@@ -1,0 +1,65 @@
+/**
+ * Fuzzing that endless loops don't stop.
+ *
+ * @module
+ */
+
+import { type Failure, InputMaker, type Tally } from "./fuzzer.ts";
+import type { Target } from "./target.ts";
+import type { Job } from "./worker.ts";
+
+/** What to run. */
+export interface GuardedOptions extends Omit<Job, "progress" | "target"> {
+  /** The target as `module` has it. */
+  readonly target: Target;
+  /** Milliseconds that an input may take. Far more than any needs. */
+  readonly patience: number;
+}
+
+/**
+ * Runs a target in a worker and gives up on an input that takes too long; that ends the run.
+ *
+ * @param options What to run.
+ * @returns What became of it.
+ */
+export async function fuzzGuarded(options: GuardedOptions): Promise<Tally> {
+  const { module, target, seed, first, count, patience } = options;
+  const progress = new SharedArrayBuffer(4);
+  const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
+  const answer = new Promise<Tally>((resolve, reject) => {
+    worker.onmessage = ({ data }: MessageEvent<Tally>) => resolve(data);
+    worker.onerror = (event) => {
+      event.preventDefault();
+      reject(new Error(event.message));
+    };
+  });
+  const job: Job = { module, target: target.name, seed, first, count, progress };
+  worker.postMessage(job);
+  const watch = watchProgress(new Int32Array(progress), patience);
+  try {
+    const stuck = await Promise.race([answer, watch.stuck]);
+    if (typeof stuck !== "number") return stuck;
+    const index = first + stuck;
+    const what = `Endless: no outcome in ${patience} ms`;
+    const input = new InputMaker(target, seed).make(index);
+    const failure: Failure = { target: target.name, seed, index, input, what };
+    return { inputs: stuck + 1, accepted: 0, failures: [failure] };
+  } finally {
+    watch.stop();
+    worker.terminate();
+  }
+}
+
+/** Resolves with the number that has not changed for some time. */
+function watchProgress(progress: Int32Array, patience: number): { stuck: Promise<number>; stop: () => void } {
+  let timer: ReturnType<typeof setInterval> | undefined;
+  let last = -1;
+  const stuck = new Promise<number>((resolve) => {
+    timer = setInterval(() => {
+      const now = Atomics.load(progress, 0);
+      if (now === last) resolve(now);
+      last = now;
+    }, patience);
+  });
+  return { stuck, stop: () => clearInterval(timer) };
+}

@@ -1,0 +1,115 @@
+/**
+ * Decoders with faults that decoders have had, to show that fuzzing finds them.
+ *
+ * @module
+ */
+
+import type { Bytes } from "../../src/base/bytes.ts";
+import { type BencodeValue, decode, encode } from "../../src/bencode/mod.ts";
+import { parseMetainfo } from "../../src/metainfo/mod.ts";
+import { parseResumeState } from "../../src/storage/resume_state.ts";
+import type { FrameReader, MessageHandler } from "../../src/wire/frame_reader.ts";
+import type { Target } from "./target.ts";
+import { bencodeTargetOf } from "./targets/bencode.ts";
+import { resumeTargetOf } from "./targets/local.ts";
+import { metainfoTargetOf } from "./targets/metainfo.ts";
+import { framesTargetOf } from "./targets/wire.ts";
+
+/** A decoder and its fault. */
+export interface Planted {
+  /** What is wrong with it. */
+  readonly fault: string;
+  readonly target: Target;
+}
+
+/** Believes that a length fits. */
+function decodeUnchecked(input: Uint8Array): BencodeValue {
+  const text = String.fromCharCode(...input.subarray(0, 8));
+  const length = /^(\d{1,5}):/.exec(text);
+  if (length === null) return decode(input);
+  return new Uint8Array(input).subarray(length[0].length, length[0].length + Number(length[1]));
+}
+
+/** Goes into itself for each list, as deep as an input says. */
+function decodeRecursively(input: Uint8Array): BencodeValue {
+  const close = (at: number): number => input[at] === 0x6c ? close(at + 1) : at;
+  if (close(0) > 100) throw new RangeError("Maximum call stack size exceeded");
+  return decode(input);
+}
+
+/** Makes numbers of integers that no number can hold. */
+function decodeInexactly(input: Uint8Array, options = {}): BencodeValue {
+  const value = decode(input, options);
+  return typeof value === "bigint" ? Number(value) : value;
+}
+
+/** Takes it that a read brings whole frames. */
+class WholeFrames implements Pick<FrameReader, "space" | "received"> {
+  readonly #handler: MessageHandler;
+  readonly #buffer: Bytes = new Uint8Array(4096);
+
+  constructor(handler: MessageHandler) {
+    this.#handler = handler;
+  }
+
+  get space(): Bytes {
+    return this.#buffer;
+  }
+
+  received(count: number): void {
+    const view = new DataView(this.#buffer.buffer, 0, count);
+    for (let at = 0; at + 4 <= count && !this.#handler.closed; at += 4 + view.getUint32(at)) {
+      if (view.getUint32(at) === 0) this.#handler.onKeepAlive();
+      else this.#handler.onSignal(view.getUint8(at + 4));
+    }
+  }
+}
+
+/** Writes where a torrent says. */
+function parseTrustingly(...[bytes, options]: Parameters<typeof parseMetainfo>): ReturnType<typeof parseMetainfo> {
+  const meta = parseMetainfo(bytes, options);
+  const files = meta.files.map((file) => ({ ...file, path: file.path.map((name) => name === "_" ? ".." : name) }));
+  return { ...meta, files };
+}
+
+/** Lets its own bookkeeping show when a key is missing. */
+function parseCarelessly(...[bytes, options]: Parameters<typeof parseMetainfo>): ReturnType<typeof parseMetainfo> {
+  const meta = parseMetainfo(bytes, options);
+  if (meta.files.some((file) => file.executable && file.length === 0)) throw new TypeError("x is undefined");
+  return meta;
+}
+
+/** Believes that a piece can be safe and not safe. */
+function parseBoth(...[bytes, shape]: Parameters<typeof parseResumeState>): ReturnType<typeof parseResumeState> {
+  const state = parseResumeState(bytes, shape);
+  return { ...state, unsynced: state.pieces };
+}
+
+/** Loops for ever over one kind of input. */
+const endless: Target = {
+  name: "endless",
+  weight: 1,
+  tokens: ["x"],
+  generate: (dice, draft) => draft.byte(dice.next()),
+  run(input) {
+    while (input[0] === 0x65);
+    return null;
+  },
+};
+
+/** All of them. */
+export const PLANTED: readonly Planted[] = [
+  { fault: "takes a byte string that runs past the end", target: bencodeTargetOf(decodeUnchecked) },
+  { fault: "overflows the stack", target: bencodeTargetOf(decodeRecursively) },
+  { fault: "rounds large integers", target: bencodeTargetOf(decodeInexactly) },
+  { fault: "loses what a read cuts", target: framesTargetOf(WholeFrames) },
+  { fault: "leads out of the folder", target: metainfoTargetOf(parseTrustingly) },
+  { fault: "throws an error that is not its own", target: metainfoTargetOf(parseCarelessly) },
+  { fault: "contradicts itself", target: resumeTargetOf(parseBoth) },
+];
+
+/** For a worker. */
+export const TARGETS: readonly Target[] = [endless, ...PLANTED.map(({ target }) => target)];
+
+/** The canonical form of anything, to have one input that all decoders of bencode take. */
+export const HARMLESS: Bytes = encode(["a", 1, { b: [] }]);

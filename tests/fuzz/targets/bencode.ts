@@ -1,0 +1,134 @@
+/**
+ * Fuzzes the decoder and the encoder of bencode.
+ *
+ * @module
+ */
+
+import { type Bytes, equalBytes } from "../../../src/base/bytes.ts";
+import {
+  BencodeDict,
+  BencodeError,
+  BencodeList,
+  type BencodeValue,
+  decode as shoalDecode,
+  encode,
+} from "../../../src/bencode/mod.ts";
+import { anyShape, BENCODE_TOKENS, writeShape } from "../shapes/bencode.ts";
+import { attempt, hold, type Target } from "../target.ts";
+
+/** A depth that small inputs reach as well. */
+const SHALLOW = 4;
+const DEFAULT_DEPTH = 100;
+const MAX_DIGITS = 64;
+
+/**
+ * A decoder against `encode()` and against the rules of BEP 3 written down once more.
+ *
+ * @param decode The decoder.
+ * @returns What to run.
+ */
+export function bencodeTargetOf(decode: typeof shoalDecode): Target {
+  return {
+    name: "bencode",
+    weight: 8,
+    tokens: BENCODE_TOKENS,
+    generate: (dice, draft) => writeShape(draft, anyShape(dice, 5)),
+    run(input) {
+      const maxDepth = input.length % 3 === 0 ? SHALLOW : DEFAULT_DEPTH;
+      const expected = referenceEnd(input, { at: 0, depth: maxDepth });
+      const value = attempt(BencodeError, () => decode(input, { maxDepth }));
+      checkTrailing(input, { decode, maxDepth, expected });
+      if (value instanceof BencodeError) {
+        hold(expected !== input.length, "refused what is bencode");
+        hold(value.offset >= 0 && value.offset <= input.length, () => `offset ${value.offset} is outside the input`);
+        return value;
+      }
+      hold(expected === input.length, "took what is not bencode");
+      look(value);
+      checkEncoding(input, { decode, value });
+      return null;
+    },
+  };
+}
+
+/** `decode()` and `encode()`. */
+export const bencodeTarget = bencodeTargetOf(shoalDecode);
+
+function checkTrailing(
+  input: Bytes,
+  { decode, maxDepth, expected }: { decode: typeof shoalDecode; maxDepth: number; expected: number },
+): void {
+  if (input.length === 0 || (input[0] !== 0x64 && input[0] !== 0x6c) || input.length % 4 !== 0) return;
+  const value = attempt(BencodeError, () => decode(input, { maxDepth, allowTrailing: true }));
+  const end = value instanceof BencodeDict || value instanceof BencodeList ? value.raw.length : -1;
+  hold(end === expected, () => `with what follows the value ends at ${end}, not ${expected}`);
+}
+
+function checkEncoding(input: Bytes, { decode, value }: { decode: typeof shoalDecode; value: BencodeValue }): void {
+  const encoded = encode(value);
+  const strict = attempt(BencodeError, () => decode(input, { strict: true }));
+  if (!(strict instanceof BencodeError)) hold(equalBytes(encoded, input), "encode() changed what was canonical");
+  else hold(!equalBytes(encoded, input), "the strict decoder refused what is canonical");
+  hold(equalBytes(encode(decode(encoded, { strict: true })), encoded), "encode() does not settle");
+}
+
+/** Asks for everything in a value. */
+function look(value: BencodeValue): void {
+  if (value instanceof BencodeDict) {
+    let count = 0;
+    for (const [key, item] of value) {
+      count++;
+      hold(value.has(key) && value.rawSlice(key)!.length > 0, "a dictionary does not know its own key");
+      look(item);
+    }
+    hold(count === value.size, "a dictionary has another size than it has keys");
+  } else if (value instanceof BencodeList) {
+    let length = 2;
+    for (let i = 0; i < value.length; i++) length += value.rawSlice(i)!.length;
+    hold(length === value.raw.length, "the values of a list are not all of it");
+    for (const item of value) look(item);
+  } else if (typeof value === "number") {
+    hold(Number.isSafeInteger(value) && !Object.is(value, -0), () => `${value} is no safe integer`);
+  } else if (typeof value === "bigint") {
+    hold(!Number.isSafeInteger(Number(value)), () => `${value} should be a number`);
+  } else {
+    hold(value.byteOffset + value.length <= value.buffer.byteLength, "a byte string is outside the input");
+  }
+}
+
+/** Where the value at `at` ends, or -1: the rules of BEP 3 once more, as plainly as they can be written. */
+function referenceEnd(input: Bytes, { at, depth }: { readonly at: number; readonly depth: number }): number {
+  const kind = String.fromCharCode(input[at] ?? 0);
+  if (kind === "i") return integerEnd(input, at);
+  if (kind !== "l" && kind !== "d") return stringEnd(input, at);
+  if (depth === 0) return -1;
+  let next = at + 1;
+  while (input[next] !== 0x65) {
+    if (kind === "d") next = stringEnd(input, next);
+    if (next >= 0) next = referenceEnd(input, { at: next, depth: depth - 1 });
+    if (next < 0) return -1;
+  }
+  return next + 1;
+}
+
+function integerEnd(input: Bytes, at: number): number {
+  const first = input[at + 1] === 0x2d ? at + 2 : at + 1;
+  const end = digitsEnd(input, first);
+  const digits = end - first;
+  const wrongZero = input[first] === 0x30 && (digits > 1 || first > at + 1);
+  return digits < 1 || digits > MAX_DIGITS || wrongZero || input[end] !== 0x65 ? -1 : end + 1;
+}
+
+function stringEnd(input: Bytes, at: number): number {
+  const colon = digitsEnd(input, at);
+  if (colon === at || input[colon] !== 0x3a || (input[at] === 0x30 && colon > at + 1)) return -1;
+  let length = 0;
+  for (let i = at; i < colon; i++) length = length * 10 + input[i]! - 0x30;
+  return length <= input.length - colon - 1 ? colon + 1 + length : -1;
+}
+
+function digitsEnd(input: Bytes, at: number): number {
+  let end = at;
+  while (input[end]! >= 0x30 && input[end]! <= 0x39) end++;
+  return end;
+}

@@ -1,0 +1,176 @@
+/**
+ * Fuzzes the parser of torrent files.
+ *
+ * @module
+ */
+
+import { type Bytes, equalBytes, utf8 } from "../../../src/base/bytes.ts";
+import { decodeDict, encode } from "../../../src/bencode/mod.ts";
+import {
+  describe,
+  type Metainfo,
+  MetainfoError,
+  parseMetainfo,
+  type ParseOptions,
+  pieceHash,
+  pieceSize,
+} from "../../../src/metainfo/mod.ts";
+import { MAX_COMPONENTS, MAX_PATH_LENGTH } from "../../../src/metainfo/files.ts";
+import { foldName, MAX_NAME_LENGTH } from "../../../src/metainfo/safe_path.ts";
+import { writeShape } from "../shapes/bencode.ts";
+import { anyTorrent, METAINFO_TOKENS } from "../shapes/metainfo.ts";
+import { attempt, hold, type Target } from "../target.ts";
+
+const FORBIDDEN = /[/\\\p{Cc}\p{Cs}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/u;
+const FORBIDDEN_PORTABLE = /[<>:"|?*]|[. ]$/;
+
+/**
+ * A parser of torrent files against what every torrent promises.
+ *
+ * @param parse The parser.
+ * @returns What to run.
+ */
+export function metainfoTargetOf(parse: typeof parseMetainfo): Target {
+  return {
+    name: "metainfo",
+    weight: 1,
+    tokens: METAINFO_TOKENS,
+    generate: (dice, draft) => writeShape(draft, anyTorrent(dice)),
+    run(input) {
+      const portable = input.length % 4 !== 0;
+      const meta = attempt(MetainfoError, () => parse(input, { portable }));
+      if (meta instanceof MetainfoError) {
+        hold(meta.key !== "" && meta.why !== "", "an error that says nothing");
+        return meta;
+      }
+      checkTorrent(meta, { portable });
+      checkAgain(input, meta, { portable });
+      return null;
+    },
+  };
+}
+
+/** `parseMetainfo()`, and `describe()` of what it gives. */
+export const metainfoTarget = metainfoTargetOf(parseMetainfo);
+
+/**
+ * Holds a torrent to what its types promise.
+ *
+ * @param meta Any torrent that was accepted.
+ * @param options How it was parsed.
+ * @throws {Broken} If it breaks a promise.
+ */
+export function checkTorrent(meta: Metainfo, options: ParseOptions = {}): void {
+  const { pieceCount, pieceLength, totalLength, pieces } = meta;
+  hold(pieceCount >= 1 && pieces.length === 20 * pieceCount, "the hashes are not as many as the pieces");
+  hold(Number.isSafeInteger(totalLength) && Number.isSafeInteger(pieceLength), "a size is not exact");
+  hold(totalLength > (pieceCount - 1) * pieceLength, "the last piece is empty");
+  hold(totalLength <= pieceCount * pieceLength, "there is more than the pieces hold");
+  hold(pieceSize(meta, pieceCount - 1) >= 1 && pieceSize(meta, pieceCount - 1) <= pieceLength, "the last piece is odd");
+  hold(pieceHash(meta, pieceCount - 1).length === 20, "a hash has no 20 bytes");
+  let offset = 0;
+  let size = 0;
+  for (const file of meta.files) {
+    hold(file.offset === offset && Number.isSafeInteger(file.length) && file.length >= 0, "a file is out of its place");
+    offset += file.length;
+    if (!file.pad) size += file.length;
+    hold(file.path[0] === meta.name, "a file is outside the torrent's folder");
+    checkPath(file.path, options);
+    if (!file.symlink) continue;
+    checkPath(file.symlink, options);
+    hold(file.symlink[0] === meta.name && file.length === 0 && !file.pad, "a link is none");
+  }
+  hold(offset === totalLength && size === meta.size && size >= 1, "the sizes don't add up");
+  checkApart(meta.files);
+  checkLinks(meta.files);
+  checkSources(meta);
+}
+
+/** No file has the path of another one, or of a folder, not even where case and Unicode form don't count. */
+function checkApart(files: Metainfo["files"]): void {
+  const taken = new Set<string>();
+  const folders = new Set<string>();
+  for (const file of files) {
+    if (file.pad) continue;
+    const key = foldName(file.path.join("/"));
+    hold(!taken.has(key), () => `two files are ${JSON.stringify(file.path)}`);
+    taken.add(key);
+    for (let i = 1; i < file.path.length; i++) folders.add(foldName(file.path.slice(0, i).join("/")));
+  }
+  for (const key of taken) hold(!folders.has(key), () => `${JSON.stringify(key)} is a file and a folder`);
+}
+
+function checkPath(path: readonly string[], { portable = true }: ParseOptions): void {
+  hold(path.length >= 1 && path.length <= MAX_COMPONENTS + 1, "a path has no parts, or too many");
+  let length = 0;
+  for (const part of path) {
+    hold(part !== "" && part !== "." && part !== "..", () => `a path leads out: ${JSON.stringify(path)}`);
+    hold(!FORBIDDEN.test(part), () => `a name has a character that it must not have: ${JSON.stringify(part)}`);
+    hold(!portable || !FORBIDDEN_PORTABLE.test(part), () => `a name that some systems refuse: ${JSON.stringify(part)}`);
+    const bytes = utf8(part).length;
+    hold(bytes <= MAX_NAME_LENGTH, () => `a name of ${bytes} bytes`);
+    length += bytes + 1;
+  }
+  // A number that makes a name unique may come on top.
+  hold(length <= MAX_PATH_LENGTH + MAX_NAME_LENGTH + 8, () => `a path of ${length} bytes`);
+}
+
+/** Follows every link as a file system would; it ends at something of the torrent, and no path goes through a link. */
+function checkLinks(files: Metainfo["files"]): void {
+  const links = new Map<string, readonly string[]>();
+  for (const file of files) if (file.symlink) links.set(file.path.join("/"), file.symlink);
+  if (links.size === 0) return;
+  const written = files.filter((file) => !file.pad);
+  const there = new Set(written.flatMap((file) => file.path.map((_, i) => file.path.slice(0, i + 1).join("/"))));
+  for (const file of written) {
+    for (let i = 1; i < file.path.length; i++) {
+      hold(!links.has(file.path.slice(0, i).join("/")), () => `${JSON.stringify(file.path)} goes through a link`);
+    }
+  }
+  for (const target of links.values()) followLink(target, { links, there });
+}
+
+function followLink(
+  target: readonly string[],
+  { links, there }: { links: ReadonlyMap<string, readonly string[]>; there: ReadonlySet<string> },
+): void {
+  let at: readonly string[] = [];
+  let left = target;
+  for (let steps = 0; left.length > 0; steps++) {
+    hold(steps < 10_000, "a link never ends");
+    at = [...at, left[0]!];
+    left = left.slice(1);
+    hold(there.has(at.join("/")), () => `a link leads to ${JSON.stringify(at)}, which is not there`);
+    const next = links.get(at.join("/"));
+    if (!next) continue;
+    left = [...next, ...left];
+    at = [];
+  }
+}
+
+function checkSources(meta: Metainfo): void {
+  const urls = [...meta.trackers.flat(), ...meta.webSeeds];
+  hold(meta.trackers.every((tier) => tier.length > 0), "a tier is empty");
+  hold(new Set(meta.trackers.flat()).size === meta.trackers.flat().length, "a tracker is there twice");
+  for (const url of urls) hold(URL.canParse(url), () => `${JSON.stringify(url)} is no URL`);
+  for (const { host, port } of meta.nodes) {
+    hold(host !== "" && port >= 1 && port <= 65_535, () => `the node ${JSON.stringify(host)}:${port} can't be`);
+  }
+  const text = JSON.stringify(describe(meta));
+  hold(text.length > 0 && JSON.parse(text).infohash === meta.infoHash.hex, "the description is not of this torrent");
+  const magnet = new URL(describe(meta).magnet);
+  hold(magnet.searchParams.get("dn") === meta.name, "the magnet link has another name");
+}
+
+/** The info dictionary alone makes the same torrent, whatever stood around it; and it was not changed. */
+function checkAgain(input: Bytes, meta: Metainfo, options: ParseOptions): void {
+  const info = decodeDict(input).getDict("info")!;
+  hold(equalBytes(info.raw, meta.info), "the info dictionary is not what was in the torrent");
+  hold(meta.info.buffer !== input.buffer, "the torrent is a view of the input");
+  const encoding = decodeDict(input).getBytes("encoding");
+  const bare = encode(encoding ? { encoding, info } : { info });
+  if (!equalBytes(encode(info), info.raw)) return; // what is not canonical can't be encoded as it was
+  const again = parseMetainfo(bare, options);
+  hold(again.infoHash.equals(meta.infoHash), "the info-hash depends on what is around the info dictionary");
+  hold(JSON.stringify(again.files) === JSON.stringify(meta.files), "the files depend on what is around the info");
+}

@@ -219,7 +219,8 @@ export class Download {
     // With BEP 6 every request that a choke drops is rejected, so what is left at the unchoke was forgotten; without it a
     // choke drops them all without a word.
     const forgotten = !peer.choking || !peer.fast;
-    this.takeBack(peer, { which: (index) => forgotten && !peer.allowedFast.has(index) });
+    // Cancelled all the same after an unchoke: a peer that kept them would have more in its queue than it holds (`reqq`).
+    this.takeBack(peer, { cancel: !peer.choking, which: (index) => forgotten && !peer.allowedFast.has(index) });
     if (peer.requests.size < before) this.fillAll();
   }
 

@@ -19,7 +19,7 @@ testWith(
       for (const leech of leeches) await lab.verify(leech);
       await seed.job.stop();
       const copies = uploadedBy(seed.job.stdout) / lab.payload.size;
-    assert(copies >= 1 && copies < OTHERS.length, `it sent ${copies} copies to ${OTHERS.length} clients`);
+      assert(copies >= 1 && copies < OTHERS.length, `it sent ${copies} copies to ${OTHERS.length} clients`);
     }),
 );
 

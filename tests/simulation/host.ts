@@ -8,6 +8,7 @@ import { createHash } from "node:crypto";
 import type { Bytes } from "../../src/base/bytes.ts";
 import {
   type FileHandle,
+  type FileLock,
   type FileSystem,
   HttpError,
   type HttpRequest,
@@ -344,6 +345,7 @@ function mortal<T extends FileSystem | FileHandle | Network>(outside: T, process
             // The system closes what it had just opened for a program that is gone.
             if (name === "open") return (value as FileHandle).close();
             if (name === "dial") (value as SimConnection).abandon();
+            if (name === "lock") return (value as FileLock | null)?.release();
           }, (error) => {
             if (!process.dead) reject(error);
           });

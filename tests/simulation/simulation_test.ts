@@ -39,6 +39,11 @@ for (const scenario of SCENARIOS) {
 /** Seeds that found a fault. */
 const REGRESSIONS: readonly { readonly scenario: string; readonly seed: number; readonly was: string }[] = [
   { scenario: "bad-disk", seed: 4, was: "a torrent whose disk failed was over before its tracker had been told" },
+  {
+    scenario: "liars",
+    seed: 1155,
+    was: "requests went out anew after an unchoke while the peer still held the old ones",
+  },
 ];
 
 for (const { scenario, seed, was } of REGRESSIONS) {

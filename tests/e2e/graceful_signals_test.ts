@@ -39,9 +39,9 @@ const TABLE: readonly Row[] = [
   { name: "download -q, SIGTERM", args: (act) => act.download("-q"), send: ["SIGTERM"], ...inGoodOrder },
   // As `timeout` sends it, and as a window is closed.
   {
-    name: "download, SIGTERM twice at once",
+    name: "download, SIGTERM twice, as `timeout` sends it",
     args: (act) => act.download(),
-    send: ["SIGTERM", "SIGTERM"],
+    send: ["SIGTERM", 20, "SIGTERM"],
     ...inGoodOrder,
   },
   {

@@ -44,7 +44,8 @@ interface Row {
 }
 
 await withScratch(async (folder) => {
-  const goods = await makeGoods(folder, { size, pieceLength: MIB });
+  // One byte more, so that there are spare bits in the bitfield to be set.
+  const goods = await makeGoods(folder, { size: size + 1, pieceLength: MIB });
   const rows = ATTACKS.flatMap((attack) =>
     victimsOf(attack).flatMap((victim) =>
       rolesOf(attack, victim).map((role): Row => ({ attack, victim, role, outcomes: [], said: [], failures: [] }))

@@ -76,8 +76,11 @@ export const MAX_PENDING_PER_HOST = 16;
 export const CONNECT_BURST = 100;
 /** ... and then as many a second. Whoever comes more often is turned away unheard. */
 export const CONNECTS_PER_SECOND = 2;
-/** Connections that are accepted in a second; the rest waits in the system's queue. Each costs us a millisecond, all in all ... */
-export const ACCEPTS_PER_SECOND = 200;
+/**
+ * Connections that are accepted in a second; the rest waits in the system's queue. Each costs us a millisecond, all in all,
+ * so that a flood of them takes a tenth of our time ...
+ */
+export const ACCEPTS_PER_SECOND = 100;
 /** ... and in a row. With more, a machine that is behind would do nothing but accept, and never hear anybody out. */
 export const ACCEPT_BURST = 20;
 /** Addresses whose doings are remembered; the one that was quiet for longest is forgotten first. */

@@ -78,9 +78,10 @@ export function safePath(components: readonly string[], options: SafePathOptions
  */
 export function foldName(name: string): string {
   if (ASCII.test(name)) return name.toUpperCase();
-  if (TOUCHY.test(name)) return foldWhole(name);
+  const composed = TOUCHY.test(name) ? name.normalize("NFC") : name;
+  if (TOUCHY.test(composed)) return foldWhole(composed);
   let folded = "";
-  for (let i = 0; i < name.length; i++) folded += FOLDED[name.charCodeAt(i)] ??= foldWhole(name.charAt(i));
+  for (let i = 0; i < composed.length; i++) folded += FOLDED[composed.charCodeAt(i)] ??= foldWhole(composed.charAt(i));
   return folded;
 }
 

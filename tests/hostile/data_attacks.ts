@@ -50,6 +50,7 @@ export const DATA_ATTACKS: readonly Attack[] = [
     name: "claims all, rejects every request",
     victims: ["leecher"],
     named: /turns down/,
+    patience: 8_000,
     run: (line, stage) =>
       seed(line, stage, (index, begin, length) => stage.send(line, words(ID.reject, index, begin, length))),
   },

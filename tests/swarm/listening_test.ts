@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import type { Connection, Listener } from "../../src/platform/platform.ts";
-import { ACCEPT_BURST } from "../../src/base/limits.ts";
+import { ACCEPT_BURST, ACCEPTS_PER_SECOND } from "../../src/base/limits.ts";
 import { Listening } from "../../src/swarm/listening.ts";
 import { settle, VirtualClock } from "../support/virtual_clock.ts";
 
@@ -94,7 +94,7 @@ Deno.test("Listening keeps no more than 128 silent connections, the oldest going
   for (const one of all) {
     listener.give(one);
     await settle();
-    clock.advance(5);
+    clock.advance(1000 / ACCEPTS_PER_SECOND);
     await settle();
   }
   assertEquals(all.map((one) => one.closed).lastIndexOf(true), 1);

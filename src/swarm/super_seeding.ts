@@ -36,6 +36,9 @@ const AHEAD_SECONDS = 3;
 /** Milliseconds after which a piece that was offered to one peer, and got nowhere, may be offered to another one. */
 const STALE_MS = 15_000;
 
+/** A peer that is served this many times as fast as another may be offered what was offered to that one, at the end. */
+const MUCH_FASTER = 2;
+
 /** Decides whom a lone seed offers which piece. */
 export class SuperSeeding<P extends SeededPeer> {
   readonly #pieceCount: number;
@@ -115,7 +118,7 @@ export class SuperSeeding<P extends SeededPeer> {
 
   #offer(
     peer: P,
-    state: { readonly offers: Map<number, number>; readonly taken: Set<number>; readonly now: number },
+    state: { readonly offers: Map<number, number>; readonly taken: Map<number, number>; readonly now: number },
   ): void {
     const { offers, taken, now } = state;
     let open = 0;
@@ -123,21 +126,32 @@ export class SuperSeeding<P extends SeededPeer> {
     const ahead = Math.ceil(AHEAD_SECONDS * peer.up.rate / this.#pieceLength);
     // One is enough to make a peer interested, so that it gets its turn.
     for (const want = peer.amChoking ? 1 : LEAST_OFFERS + ahead; open < want; open++) {
-      const index = this.#choose((piece) => !offers.has(piece) && !peer.pieces.has(piece) && !taken.has(piece));
+      const isNew = (piece: number) => !offers.has(piece) && !peer.pieces.has(piece);
+      let index = this.#choose((piece) => isNew(piece) && !taken.has(piece));
+      // Nobody is to wait for a piece that crawls to somebody else.
+      if (index < 0) {
+        index = this.#choose((piece) => isNew(piece) && MUCH_FASTER * (taken.get(piece) ?? 0) < peer.up.rate);
+      }
       if (index < 0) break;
       offers.set(index, now);
-      if (!peer.amChoking) taken.add(index);
+      if (!peer.amChoking) taken.set(index, peer.up.rate);
       peer.have(index);
     }
     peer.output.flush();
   }
 
-  /** Pieces that are offered to peers which may fetch them now, and lately enough to believe that they do. */
-  #taken(now: number): Set<number> {
-    const taken = new Set<number>();
+  /**
+   * Pieces that are offered to peers which may fetch them now, and lately enough to believe that they do, with the speed at
+   * which the fastest of those is served.
+   */
+  #taken(now: number): Map<number, number> {
+    const taken = new Map<number, number>();
     for (const [peer, offers] of this.#offers) {
       if (peer.amChoking) continue;
-      for (const [index, since] of offers) if (now - Math.max(since, peer.unchokedAt) < STALE_MS) taken.add(index);
+      for (const [index, since] of offers) {
+        if (now - Math.max(since, peer.unchokedAt) >= STALE_MS) continue;
+        taken.set(index, Math.max(taken.get(index) ?? 0, peer.up.rate));
+      }
     }
     return taken;
   }

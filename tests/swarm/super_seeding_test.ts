@@ -107,3 +107,17 @@ Deno.test("SuperSeeding.left() frees what a peer was offered", () => {
   superSeeding.turn(1);
   assertEquals(stays.told.length, 2);
 });
+
+Deno.test("SuperSeeding.turn() lets nobody wait for what crawls to somebody else", () => {
+  const { superSeeding, peers } = swarm(4, 2);
+  const [crawling, fast] = peers as [FakePeer, FakePeer];
+  superSeeding.turn(0);
+  assertEquals([crawling.told.length, fast.told.length], [2, 2]);
+  for (const index of fast.told) fast.owned.add(index);
+  [crawling.up.rate, fast.up.rate] = [1_000, 1_500];
+  superSeeding.turn(500);
+  assertEquals(fast.told.length, 2, "not much faster");
+  fast.up.rate = 1_000_000;
+  superSeeding.turn(1_000);
+  assertEquals(fast.told.length, 4);
+});

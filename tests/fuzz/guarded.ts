@@ -16,6 +16,9 @@ export interface GuardedOptions extends Omit<Job, "progress" | "target"> {
   readonly patience: number;
 }
 
+/** In the place of an input's number: the worker is still loading its modules. */
+const NOT_YET = -1;
+
 /**
  * Runs a target in a worker and gives up on an input that takes too long; that ends the run.
  *
@@ -25,6 +28,7 @@ export interface GuardedOptions extends Omit<Job, "progress" | "target"> {
 export async function fuzzGuarded(options: GuardedOptions): Promise<Tally> {
   const { module, target, seed, first, count, patience } = options;
   const progress = new SharedArrayBuffer(4);
+  new Int32Array(progress).fill(NOT_YET);
   const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
   const answer = new Promise<Tally>((resolve, reject) => {
     worker.onmessage = ({ data }: MessageEvent<Tally>) => resolve(data);
@@ -53,11 +57,11 @@ export async function fuzzGuarded(options: GuardedOptions): Promise<Tally> {
 /** Resolves with the number that has not changed for some time. */
 function watchProgress(progress: Int32Array, patience: number): { stuck: Promise<number>; stop: () => void } {
   let timer: ReturnType<typeof setInterval> | undefined;
-  let last = -1;
+  let last = NOT_YET;
   const stuck = new Promise<number>((resolve) => {
     timer = setInterval(() => {
       const now = Atomics.load(progress, 0);
-      if (now === last) resolve(now);
+      if (now === last && now !== NOT_YET) resolve(now);
       last = now;
     }, patience);
   });

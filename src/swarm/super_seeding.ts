@@ -128,9 +128,10 @@ export class SuperSeeding<P extends SeededPeer> {
     for (const want = peer.amChoking ? 1 : LEAST_OFFERS + ahead; open < want; open++) {
       const isNew = (piece: number) => !offers.has(piece) && !peer.pieces.has(piece);
       let index = this.#choose((piece) => isNew(piece) && !taken.has(piece));
-      // Nobody is to wait for a piece that crawls to somebody else.
-      if (index < 0) {
-        index = this.#choose((piece) => isNew(piece) && MUCH_FASTER * (taken.get(piece) ?? 0) < peer.up.rate);
+      // Nobody is to wait for a piece that crawls to somebody else, or to have nothing to fetch.
+      if (index < 0 && !peer.amChoking) {
+        const mayTake = (speed: number) => open === 0 || MUCH_FASTER * speed < peer.up.rate;
+        index = this.#choose((piece) => isNew(piece) && mayTake(taken.get(piece) ?? 0));
       }
       if (index < 0) break;
       offers.set(index, now);

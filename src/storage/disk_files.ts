@@ -11,7 +11,7 @@ import type { Bytes } from "../base/bytes.ts";
 import { isFileFault } from "../platform/file_errors.ts";
 import type { FileHandle, FileInfo, FileSystem } from "../platform/platform.ts";
 import { Claims } from "./claims.ts";
-import { changedByOthers, pathConflict, StorageError } from "./errors.ts";
+import { changedByOthers, closedError, pathConflict, StorageError } from "./errors.ts";
 import { findToRead, findToWrite, type FoundFile, isSameFile, NOTHING, wholeTime } from "./find_file.ts";
 import { Folders, wordsFor } from "./folders.ts";
 import type { PieceMap } from "./layout.ts";
@@ -52,6 +52,7 @@ export class DiskFiles {
   readonly #files: readonly DiskFile[];
   /** Whether files may be made and changed; not before it is clear that none of them is somebody else's. */
   #writable = false;
+  #closed = false;
   /** Unfinished files that were changed since their times were looked at. */
   readonly #touched = new Set<number>();
   readonly #folders: Folders;
@@ -131,6 +132,8 @@ export class DiskFiles {
    * @throws {ShoalError} The first failure; the other files are closed all the same.
    */
   async close(): Promise<void> {
+    // A read across several files may be at any of them: it gets no further.
+    this.#closed = true;
     try {
       await this.open.closeAll();
     } finally {
@@ -315,6 +318,7 @@ export class DiskFiles {
   }
 
   async #openFile(index: number): Promise<FileHandle> {
+    if (this.#closed) throw closedError(this.#folders.root);
     const file = this.#files[index]!;
     if (!this.#writable || file.place === "final") return await this.#fs.open(this.#path(index), "read");
     const handle = file.place === "absent" ? await this.#make(index) : await this.#openAgain(index);

@@ -88,6 +88,16 @@ export function inUse(folder: string): StorageError {
 }
 
 /**
+ * Somebody came too late.
+ *
+ * @param folder The download folder.
+ * @returns The error to throw.
+ */
+export function closedError(folder: string): StorageError {
+  return new StorageError({ what: "cannot use the files", where: folder, why: "they were closed" });
+}
+
+/**
  * Resume state can't be kept.
  *
  * @param path Its file.

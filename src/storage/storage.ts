@@ -10,7 +10,7 @@ import type { InfoHash } from "../base/info_hash.ts";
 import type { Platform } from "../platform/platform.ts";
 import { checkPieces } from "./checker.ts";
 import { DiskFiles } from "./disk_files.ts";
-import { notOurs, pathConflict, StorageError } from "./errors.ts";
+import { closedError, notOurs, pathConflict, StorageError } from "./errors.ts";
 import { holdsData, PieceMap, type StorageLayout } from "./layout.ts";
 import { PieceWriter } from "./piece_writer.ts";
 import { ReadCache } from "./read_cache.ts";
@@ -380,10 +380,6 @@ export class Storage {
     const { failure } = this.#settler;
     return failure === null ? null : asError(failure.thrown);
   }
-}
-
-function closedError(folder: string): StorageError {
-  return new StorageError({ what: "cannot use the files", where: folder, why: "they were closed" });
 }
 
 function asError(thrown: unknown): Error {

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
 import { Bitfield } from "../../src/base/bitfield.ts";
 import { FileError, type FileFault } from "../../src/platform/file_errors.ts";
-import type { StorageError } from "../../src/storage/errors.ts";
+import { StorageError } from "../../src/storage/errors.ts";
 import { parseResumeState } from "../../src/storage/resume_state.ts";
 import { MemoryFiles } from "../support/memory_files.ts";
 import { VirtualClock } from "../support/virtual_clock.ts";
@@ -313,4 +313,22 @@ Deno.test("Storage that is killed between a rename and the save hashes the file"
   assertEquals(read, 2 + 7 + 250, "all of the file, and what its first piece has in others");
   assertEquals(after.get("/dl/t/sub/d"), torrent.file("t/sub/d"));
   await again.close();
+});
+
+Deno.test("Storage.close() leaves no file open behind a read across files that is under way", async () => {
+  const torrent = new Torrent(64, [{ path: "t/a", length: 20 }, { path: "t/b", length: 20 }, {
+    path: "t/c",
+    length: 20,
+  }]);
+  const files = new MemoryFiles();
+  for (const file of ["t/a", "t/b", "t/c"]) files.put(`/dl/${file}`, torrent.file(file));
+  const storage = storageOf(torrent, files);
+  await storage.open("trust", QUIET);
+  const gate = files.hold((call) => call.operation === "read");
+  const load = assertRejects(() => storage.load(0, 0, 60), StorageError, "were closed");
+  while (gate.waiting === 0) await Promise.resolve();
+  const closing = storage.close();
+  gate.open();
+  await Promise.all([load, closing]);
+  assertEquals(files.openHandles, 0);
 });

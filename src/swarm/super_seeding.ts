@@ -13,12 +13,18 @@ export interface SeededPeer {
   readonly pieces: PieceSet;
   /** It has everything. */
   readonly isSeed: boolean;
+  /** It wants nothing more. */
+  readonly uploadOnly: boolean;
+  /** It is interested in what it knows of. */
+  readonly interested: boolean;
   /** We choke it. */
   readonly amChoking: boolean;
   /** Payload to it. */
   readonly up: { readonly rate: number };
   /** When we last unchoked it, milliseconds. */
   readonly unchokedAt: number;
+  /** What waits to be sent to it. */
+  readonly writer: { readonly length: number };
   /** Tells it that we have a piece. */
   have(index: number): void;
   /** Tells it that we want nothing. */
@@ -35,9 +41,23 @@ const LEAST_OFFERS = 2;
 const AHEAD_SECONDS = 3;
 /** Milliseconds after which a piece that was offered to one peer, and got nowhere, may be offered to another one. */
 const STALE_MS = 15_000;
-
 /** A peer that is served this many times as fast as another may be offered what was offered to that one, at the end. */
 const MUCH_FASTER = 2;
+/** Milliseconds after which a peer that wants nothing of what it was offered is told everything: it wants certain files only. */
+const INDIFFERENT_MS = 5_000;
+/** Milliseconds after which what is missing in the swarm is counted anew: who leaves takes pieces along. */
+const COUNT_MS = 5_000;
+/** Pieces that a peer is told of in one turn, when it is told everything, and bytes that may wait for it then. */
+const PORTION = 4_000;
+const MAX_WAITING = 64 * 1024;
+
+/** What a peer was offered that we hide from. */
+interface Offers {
+  /** By piece: when. */
+  readonly pieces: Map<number, number>;
+  /** When it last was interested, or had all that it was offered. */
+  wantedAt: number;
+}
 
 /** Decides whom a lone seed offers which piece. */
 export class SuperSeeding<P extends SeededPeer> {
@@ -46,10 +66,15 @@ export class SuperSeeding<P extends SeededPeer> {
   readonly #random: () => number;
   /** How many peers have a piece. */
   readonly #availability: (index: number) => number;
-  /** What each peer that we hide from was offered, and when. */
-  readonly #offers = new Map<P, Map<number, number>>();
-  /** Pieces that nobody has, as far as we know. */
-  #unseen: number[];
+  readonly #hidden = new Map<P, Offers>();
+  /** Those of them that are new, or have got something. */
+  readonly #due = new Set<P>();
+  /** Peers that are being told everything, with what they know and the next piece to tell. */
+  readonly #told = new Map<P, { readonly known: ReadonlyMap<number, number>; next: number }>();
+  /** Pieces that nobody has, as far as we know; where each of them is in that list. */
+  #unseen: number[] = [];
+  readonly #place = new Map<number, number>();
+  #counted = -Infinity;
   #over = false;
 
   /**
@@ -65,68 +90,117 @@ export class SuperSeeding<P extends SeededPeer> {
     this.#pieceLength = torrent.pieceLength;
     this.#availability = options.availability;
     this.#random = options.random;
-    this.#unseen = Array.from({ length: torrent.pieceCount }, (_, index) => index);
   }
 
   /**
    * A peer has connected, and was told nothing yet.
    *
    * @param peer Which.
-   * @param peers Every connected peer, this one included.
-   * @returns Whether it is to be told that we have nothing.
+   * @param options `peers`: every connected peer, this one included. `now`: milliseconds.
+   * @returns Whether it is to be told that we have nothing, and then to be offered something.
    */
-  joined(peer: P, peers: Iterable<P>): boolean {
-    let others = 0;
-    for (const other of peers) if (other !== peer && !other.isSeed) others++;
-    if (this.#over || others < LEAST_AUDIENCE) return false;
-    this.#offers.set(peer, new Map());
+  joined(peer: P, options: { readonly peers: Iterable<P>; readonly now: number }): boolean {
+    if (this.#over || audienceOf(peer, options.peers) < LEAST_AUDIENCE) return false;
+    this.#hidden.set(peer, { pieces: new Map(), wantedAt: options.now });
+    this.#due.add(peer);
     return true;
   }
 
   /** A peer is gone. */
   left(peer: P): void {
-    this.#offers.delete(peer);
+    this.#hidden.delete(peer);
+    this.#told.delete(peer);
+    this.#due.delete(peer);
+  }
+
+  /** A peer has a piece now. */
+  seen(peer: P, index: number): void {
+    if (this.#hidden.has(peer)) this.#due.add(peer);
+    const place = this.#place.get(index);
+    if (place === undefined) return;
+    const last = this.#unseen.pop()!;
+    if (last !== index) {
+      this.#unseen[place] = last;
+      this.#place.set(last, place);
+    }
+    this.#place.delete(index);
   }
 
   /**
-   * Offers what is due.
+   * Regular work: offers what is due, and tells everything to whom hiding it does no good.
    *
    * @param now Milliseconds.
-   * @param only One peer; all when absent.
+   * @param peers Every connected peer.
    */
-  turn(now: number, only?: P): void {
-    if (this.#over) return;
-    this.#unseen = this.#unseen.filter((index) => this.#availability(index) === 0);
+  turn(now: number, peers: Iterable<P>): void {
+    this.#tellMore();
+    if (this.#hidden.size === 0) return;
+    if (now - this.#counted >= COUNT_MS) this.#count(now);
     if (this.#unseen.length === 0) return this.end();
-    const taken = this.#taken(now);
-    for (const [peer, offers] of this.#offers) {
-      if (only === undefined || only === peer) this.#offer(peer, { offers, taken, now });
+    const all = [...peers];
+    for (const [peer, offers] of [...this.#hidden]) {
+      if (peer.interested || !lacksSome(peer, offers.pieces.keys())) offers.wantedAt = now;
+      const indifferent = now - offers.wantedAt >= INDIFFERENT_MS;
+      if (indifferent || audienceOf(peer, all) < LEAST_AUDIENCE) this.#reveal(peer, offers);
     }
+    const taken = this.#taken(now);
+    for (const [peer, offers] of this.#hidden) this.#offer(peer, { offers, taken, now });
+  }
+
+  /**
+   * Offers one peer what is due, if it is new or has got something since the last time.
+   *
+   * @param peer Which.
+   * @param now Milliseconds.
+   */
+  offer(peer: P, now: number): void {
+    const offers = this.#hidden.get(peer);
+    if (!offers || !this.#due.delete(peer)) return;
+    if (this.#counted === -Infinity) this.#count(now);
+    this.#offer(peer, { offers, taken: this.#taken(now), now });
   }
 
   /** There is no need any more: every piece is in the swarm, or there is another seed. Everybody is told what we have. */
   end(): void {
-    if (this.#over) return;
     this.#over = true;
-    for (const [peer, offers] of this.#offers) {
-      for (let index = 0; index < this.#pieceCount; index++) if (!offers.has(index)) peer.have(index);
+    for (const [peer, offers] of [...this.#hidden]) this.#reveal(peer, offers);
+  }
+
+  #reveal(peer: P, offers: Offers): void {
+    this.#hidden.delete(peer);
+    this.#told.set(peer, { known: offers.pieces, next: 0 });
+    this.#tell(peer);
+  }
+
+  #tellMore(): void {
+    for (const peer of [...this.#told.keys()]) if (peer.writer.length < MAX_WAITING) this.#tell(peer);
+  }
+
+  /** Tells a peer of the next pieces: not of all at once, so that blocks needn't wait behind megabytes of haves. */
+  #tell(peer: P): void {
+    const state = this.#told.get(peer)!;
+    const end = Math.min(this.#pieceCount, state.next + PORTION);
+    for (; state.next < end; state.next++) if (!state.known.has(state.next)) peer.have(state.next);
+    if (end === this.#pieceCount) {
+      this.#told.delete(peer);
       peer.announceUploadOnly();
-      peer.output.flush();
     }
-    this.#offers.clear();
+    peer.output.flush();
   }
 
   #offer(
     peer: P,
-    state: { readonly offers: Map<number, number>; readonly taken: Map<number, number>; readonly now: number },
+    state: { readonly offers: Offers; readonly taken: Map<number, number>; readonly now: number },
   ): void {
-    const { offers, taken, now } = state;
+    const { offers: { pieces }, taken, now } = state;
     let open = 0;
-    for (const index of offers.keys()) if (!peer.pieces.has(index) && this.#availability(index) === 0) open++;
+    for (const [index, since] of pieces) {
+      if (!peer.pieces.has(index) && this.#place.has(index) && !isStale(peer, since, now)) open++;
+    }
     const ahead = Math.ceil(AHEAD_SECONDS * peer.up.rate / this.#pieceLength);
     // One is enough to make a peer interested, so that it gets its turn.
     for (const want = peer.amChoking ? 1 : LEAST_OFFERS + ahead; open < want; open++) {
-      const isNew = (piece: number) => !offers.has(piece) && !peer.pieces.has(piece);
+      const isNew = (piece: number) => !pieces.has(piece) && !peer.pieces.has(piece);
       let index = this.#choose((piece) => isNew(piece) && !taken.has(piece));
       // Nobody is to wait for a piece that crawls to somebody else, or to have nothing to fetch.
       if (index < 0 && !peer.amChoking) {
@@ -134,7 +208,7 @@ export class SuperSeeding<P extends SeededPeer> {
         index = this.#choose((piece) => isNew(piece) && mayTake(taken.get(piece) ?? 0));
       }
       if (index < 0) break;
-      offers.set(index, now);
+      pieces.set(index, now);
       if (!peer.amChoking) taken.set(index, peer.up.rate);
       peer.have(index);
     }
@@ -147,11 +221,12 @@ export class SuperSeeding<P extends SeededPeer> {
    */
   #taken(now: number): Map<number, number> {
     const taken = new Map<number, number>();
-    for (const [peer, offers] of this.#offers) {
+    for (const [peer, { pieces }] of this.#hidden) {
       if (peer.amChoking) continue;
-      for (const [index, since] of offers) {
-        if (now - Math.max(since, peer.unchokedAt) >= STALE_MS) continue;
-        taken.set(index, Math.max(taken.get(index) ?? 0, peer.up.rate));
+      for (const [index, since] of pieces) {
+        if (this.#place.has(index) && !isStale(peer, since, now)) {
+          taken.set(index, Math.max(taken.get(index) ?? 0, peer.up.rate));
+        }
       }
     }
     return taken;
@@ -167,4 +242,29 @@ export class SuperSeeding<P extends SeededPeer> {
     }
     return -1;
   }
+
+  #count(now: number): void {
+    this.#counted = now;
+    this.#unseen = [];
+    this.#place.clear();
+    for (let index = 0; index < this.#pieceCount; index++) {
+      if (this.#availability(index) === 0) this.#place.set(index, this.#unseen.push(index) - 1);
+    }
+  }
+}
+
+/** How many peers besides one still want something. */
+function audienceOf<P extends SeededPeer>(peer: P, peers: Iterable<P>): number {
+  let others = 0;
+  for (const other of peers) if (other !== peer && !other.isSeed && !other.uploadOnly) others++;
+  return others;
+}
+
+function lacksSome(peer: SeededPeer, pieces: Iterable<number>): boolean {
+  for (const index of pieces) if (!peer.pieces.has(index)) return true;
+  return false;
+}
+
+function isStale(peer: SeededPeer, since: number, now: number): boolean {
+  return now - Math.max(since, peer.unchokedAt) >= STALE_MS;
 }

@@ -78,7 +78,10 @@ export class Torrent implements PeerHost {
       host: this,
       events: {
         joined: (peer, extended) => this.#joined(peer, extended),
-        batch: (peer) => this.#download.fill(peer),
+        batch: (peer) => {
+          this.#download.fill(peer);
+          this.#superSeeding?.offer(peer, this.now());
+        },
         left: (peer) => this.#left(peer),
         emit: options.emit,
       },
@@ -238,13 +241,13 @@ export class Torrent implements PeerHost {
   }
 
   #joined(peer: Peer, extended: boolean): void {
-    const hidden = this.#superSeeding?.joined(peer, this.#peers.all);
+    const hidden = this.#superSeeding?.joined(peer, { peers: this.#peers.all, now: this.now() });
     peer.open(hidden ? new Bitfield(this.pieceCount) : this.have, {
       extended,
       version: this.#options.version,
       port: this.#options.port,
     });
-    this.#superSeeding?.turn(this.now(), peer);
+    this.#superSeeding?.offer(peer, this.now());
     giveHeadStart(peer, { have: this.have, infoHash: this.#options.meta.infoHash, platform: this.#platform })
       .catch((error) => this.#options.emit({ event: "failed", error }));
   }
@@ -310,7 +313,8 @@ export class Torrent implements PeerHost {
     if (!peer.isSeed) this.#download.countPiece(index, 1);
     else for (const other of peer.pieces) if (other !== index) this.#download.countPiece(other, -1);
     if (!this.have.has(index)) peer.wanted++;
-    this.#superSeeding?.turn(this.now(), peer);
+    if (peer.isSeed) this.#superSeeding?.end();
+    else this.#superSeeding?.seen(peer, index);
     this.#updateInterest(peer);
   }
 
@@ -377,7 +381,7 @@ export class Torrent implements PeerHost {
     }
     this.#peers.tick(now);
     this.#slots.tick([...this.#peers.all], { now, seeding: this.have.isFull });
-    this.#superSeeding?.turn(now);
+    this.#superSeeding?.turn(now, this.#peers.all);
     this.#download.tick(now);
   }
 }

@@ -10,7 +10,7 @@ import { BLOCK_SIZE, type Peer, type ReceivedBlock } from "../peer/mod.ts";
 import type { Platform } from "../platform/platform.ts";
 import { ActivePiece } from "./active_piece.ts";
 import type { BufferPool } from "./buffer_pool.ts";
-import { askAgain, cancelElsewhere } from "./endgame.ts";
+import { askAgain, cancelElsewhere, Waits } from "./endgame.ts";
 import { isSlowPeer, leastDeserving, slowPieces } from "./memory_policy.ts";
 import { Owners } from "./owners.ts";
 import { PiecePicker } from "./piece_picker.ts";
@@ -58,6 +58,7 @@ export class Download {
   readonly #owners = new Owners();
   readonly #verifier: Verifier;
   readonly #verifying = new Set<Promise<void>>();
+  readonly #waits = new Waits();
   /** Grows with every piece that comes back into the order; tells when looking again is worthwhile. */
   #returned = 0;
   #stopped = false;
@@ -146,6 +147,7 @@ export class Download {
     askAgain(peer, {
       active: this.#active.values(),
       peers: () => this.#host.peers(),
+      waits: this.#waits,
       ending,
       depth,
       now: this.#platform.now(),

@@ -23,6 +23,8 @@ const UNKNOWN_MS = 1_000;
  * that the first one takes. With peers of the same speed nothing is fetched twice.
  */
 const WORTHWHILE = 0.5;
+/** Milliseconds for which an estimate of all that is good enough. */
+const ESTIMATE_MS = 100;
 /** Long before the end only what would take more milliseconds than this is asked for again. */
 const LONG_MS = 10_000;
 
@@ -31,7 +33,8 @@ const LONG_MS = 10_000;
  * in the endgame those of any piece, as well; before it those of slow pieces, instead.
  *
  * @param peer One that could do more.
- * @param options `active`: pieces that have been started. `peers`: every connected peer. `ending`: every missing block has
+ * @param options `active`: pieces that have been started. `peers`: every connected peer. `waits`: how long blocks will
+ * take that others were asked for. `ending`: every missing block has
  * been asked for. `depth`: requests that the peer takes. `now`: milliseconds.
  */
 export function askAgain(
@@ -39,6 +42,7 @@ export function askAgain(
   options: {
     readonly active: Iterable<ActivePiece>;
     readonly peers: () => Iterable<Peer>;
+    readonly waits: Waits;
     readonly ending: boolean;
     readonly depth: number;
     readonly now: number;
@@ -47,7 +51,6 @@ export function askAgain(
   const { now } = options;
   let want = Math.min(options.depth, DEPTH) - peer.requests.size;
   if (want <= 0) return;
-  let waits: Map<number, number> | null = null;
   for (const piece of options.active) {
     if (piece.owner !== null || !peer.pieces.has(piece.index) || !peer.wouldSend(piece.index)) continue;
     const slow = now - piece.touched >= SLOW_MS;
@@ -58,8 +61,8 @@ export function askAgain(
       const begin = block * BLOCK_SIZE;
       const length = piece.blockLength(block);
       if (peer.requests.has(piece.index, begin, length)) continue;
-      waits ??= waitsFor(options.peers(), now);
-      const wait = waits.get(keyOf(piece.index, block)) ?? Infinity;
+      // What isn't known yet was asked for a moment ago.
+      const wait = options.waits.at(now, options.peers).get(keyOf(piece.index, block)) ?? 0;
       if (!options.ending && wait < LONG_MS) continue;
       if (waitOf(peer, now, peer.requests.size + 1) > WORTHWHILE * wait) continue;
       if (!options.ending) withdraw(piece, block, options.peers());
@@ -87,7 +90,25 @@ function waitOf(peer: Peer, now: number, blocks: number): number {
   return quiet ? Infinity : blocks * perBlock;
 }
 
-/** For each block that was asked for: how long it will take the fastest of those who were asked. */
+/** How long each block that was asked for will take: an estimate, since making it costs a pass over all requests. */
+export class Waits {
+  #waits: ReadonlyMap<number, number> = new Map();
+  #since = -Infinity;
+
+  /**
+   * @param now Milliseconds.
+   * @param peers Gives every connected peer.
+   * @returns Milliseconds for the fastest of those who were asked, by a key for each block.
+   */
+  at(now: number, peers: () => Iterable<Peer>): ReadonlyMap<number, number> {
+    if (now - this.#since >= ESTIMATE_MS) {
+      this.#waits = waitsFor(peers(), now);
+      this.#since = now;
+    }
+    return this.#waits;
+  }
+}
+
 function waitsFor(peers: Iterable<Peer>, now: number): Map<number, number> {
   const waits = new Map<number, number>();
   for (const peer of peers) {
@@ -97,7 +118,8 @@ function waitsFor(peers: Iterable<Peer>, now: number): Map<number, number> {
     peer.requests.forEach((index, begin) => {
       const key = keyOf(index, begin / BLOCK_SIZE);
       const wait = ++place * perBlock;
-      if (wait < (waits.get(key) ?? Infinity)) waits.set(key, wait);
+      const other = waits.get(key);
+      if (other === undefined || wait < other) waits.set(key, wait);
     });
   }
   return waits;

@@ -70,11 +70,19 @@ async function uploadedSoFar(control: number): Promise<number> {
 }
 
 /**
- * A TCP port of the loopback interface that nobody listened on a moment ago.
+ * A TCP port that nobody listened on a moment ago, below those that the system gives to connections: of these, thousands
+ * may be in use by the time that somebody wants to listen.
  *
  * @returns Its number.
  */
 export function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
+  for (;;) {
+    const port = 10_000 + crypto.getRandomValues(new Uint16Array(1))[0]! % 10_000;
+    try {
+      using _ = Deno.listen({ hostname: "0.0.0.0", port });
+      return port;
+    } catch (error) {
+      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
+    }
+  }
 }

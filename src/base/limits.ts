@@ -101,10 +101,15 @@ export const MAX_CANDIDATES = 4000;
 /** Milliseconds after which a connection that neither end wants anything from gives its place up when somebody else comes. */
 export const MUTE_MS = 20_000;
 /**
- * Peers a second that come when there is no room, past which such a connection gives its place up at once: whoever fills all
- * places with connections that say nothing must not keep those out that would say something.
+ * Peers a second that come when there is no room, past which such a connection gives its place up sooner: whoever fills all
+ * places with connections that say nothing must not keep those out that would say something. Each counts once ...
  */
 export const CROWD_PER_SECOND = 5;
+/**
+ * ... but no sooner than this: what an honest peer has and what it wants have crossed a slow line by then, and until they
+ * have it looks as if it wanted nothing.
+ */
+export const CROWD_MUTE_MS = 3_000;
 /** Milliseconds without any payload after which any connection may have to; but only ... */
 export const USELESS_MS = 120_000;
 /** ... one of these in so many milliseconds, since whoever waits for its turn is not to blame. */

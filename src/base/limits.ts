@@ -61,7 +61,10 @@ export const SILENCE_MS = 150_000;
 export const CHATTER_BURST = 5_000;
 /** Points that it gets back every second: what we can bear from a hundred peers at the same time. */
 export const CHATTER_PER_SECOND = 200;
-/** Points for 16 KiB of blocks, either way: they pay for the request, for the reads and for what is said around them. */
+/**
+ * Points for 16 KiB of blocks, either way: they pay for the request and for what is said around them. A block that comes
+ * pays for the reads that brought it beyond that, as many as they were: on a line with small packets there are dozens.
+ */
 export const CHATTER_PER_BLOCK = 40;
 /** Points for a piece that the peer has now, or that we tell it of: both may change who is interested. */
 export const CHATTER_PER_NEWS = 6;

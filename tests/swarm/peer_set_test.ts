@@ -259,6 +259,18 @@ Deno.test("PeerSet counts who comes once, and not again after its handshake", ()
   assertEquals(peers.refuses("10.2.0.2"), null); // but now
 });
 
+Deno.test("PeerSet sends away who talks too much, and holds it against nobody", async () => {
+  const { peers, come, said } = make();
+  for (let i = 0; i < MAX_OFFENCES; i++) {
+    const wire = come("10.0.0.1");
+    await settle();
+    while (!wire.closed) await wire.say(...Array.from({ length: 100 }, () => frame(UNKNOWN)));
+  }
+  assertEquals(said("disconnected").length, MAX_OFFENCES);
+  assert(said("disconnected").every((message) => message.includes("it says too much that brings nothing")));
+  assertEquals([said("banned"), peers.refuses("10.0.0.1")], [[], null]);
+});
+
 Deno.test("PeerSet doesn't send away those that wait for their turn, but one a minute of those that wait in vain", async () => {
   const { clock, peers, come } = make();
   const all = Array.from({ length: MAX_PEERS }, (_, i) => come(`10.0.0.${i}`));

@@ -109,10 +109,12 @@ export const MUTE_MS = 20_000;
  */
 export const CROWD_PER_SECOND = 5;
 /**
- * ... but no sooner than this: what an honest peer has and what it wants have crossed a slow line by then, and until they
- * have it looks as if it wanted nothing.
+ * ... but no sooner than this when it came to us: until what each end has and wants has crossed, it looks as if nobody wanted
+ * anything. That takes a round trip or two. With more, who fills all places would keep others out for that much longer ...
  */
-export const CROWD_MUTE_MS = 3_000;
+export const CROWD_MUTE_MS = 1_000;
+/** ... and than this when we dialled it: no crowd chooses whom we dial, so that a slow line may take its time. */
+export const CROWD_MUTE_DIALLED_MS = 3_000;
 /** Milliseconds without any payload after which any connection may have to; but only ... */
 export const USELESS_MS = 120_000;
 /** ... one of these in so many milliseconds, since whoever waits for its turn is not to blame. */

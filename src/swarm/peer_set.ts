@@ -8,6 +8,7 @@ import { formatAddress, type PeerAddress } from "../base/address.ts";
 import { equalBytes } from "../base/bytes.ts";
 import { messageOf, ShoalError } from "../base/errors.ts";
 import {
+  CROWD_MUTE_DIALLED_MS,
   CROWD_MUTE_MS,
   CROWD_PER_SECOND,
   HANDSHAKE_MS,
@@ -259,8 +260,9 @@ export class PeerSet {
     const counts = new Map<string, number>();
     for (const { address } of this.#links.keys()) counts.set(address.host, (counts.get(address.host) ?? 0) + 1);
     const all = [...this.#links.keys()].sort((a, b) => a.lastPayload - b.lastPayload);
-    const patience = this.#crowdLeft(now) > CROWD_PER_SECOND ? CROWD_MUTE_MS : MUTE_MS;
-    const mute = all.filter((peer) => isMute(peer) && now - peer.lastPayload > patience)
+    const crowded = this.#crowdLeft(now) > CROWD_PER_SECOND;
+    const patience = ({ incoming }: Peer) => !crowded ? MUTE_MS : incoming ? CROWD_MUTE_MS : CROWD_MUTE_DIALLED_MS;
+    const mute = all.filter((peer) => isMute(peer) && now - peer.lastPayload > patience(peer))
       .sort((a, b) => counts.get(b.address.host)! - counts.get(a.address.host)!);
     if (mute.length > 0) return mute[0]!;
     const [useless] = all;

@@ -2,6 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { type Bytes, concatBytes, utf8 } from "../../src/base/bytes.ts";
 import { InfoHash } from "../../src/base/info_hash.ts";
 import {
+  CROWD_MUTE_DIALLED_MS,
   CROWD_MUTE_MS,
   CROWD_PER_SECOND,
   MAX_OFFENCES,
@@ -15,6 +16,7 @@ import type { Connection } from "../../src/platform/platform.ts";
 import { ConnectionManager } from "../../src/swarm/connection_manager.ts";
 import type { TorrentEvent } from "../../src/swarm/events.ts";
 import { PeerSet } from "../../src/swarm/peer_set.ts";
+import { encodeHandshake } from "../../src/wire/handshake.ts";
 import { settle, VirtualClock } from "../support/virtual_clock.ts";
 import { frame } from "../support/wire.ts";
 
@@ -55,13 +57,13 @@ class Wire implements Connection {
   }
 }
 
-function make() {
+function make(dial: () => Promise<Connection> = () => new Promise(() => {})) {
   const clock = new VirtualClock({ now: 1e6 });
   const events: TorrentEvent[] = [];
   const manager = new ConnectionManager({ maxPeers: MAX_PEERS, random: () => 0.5 });
   const peers = new PeerSet({
     platform: clock,
-    transport: { name: "none", dial: () => new Promise(() => {}) },
+    transport: { name: "none", dial },
     host: {
       pieceCount: 10,
       pieceSize: () => 65536,
@@ -229,6 +231,24 @@ Deno.test("PeerSet gives everybody the time to say what it has, however many wai
     clock.advance(100);
   }
   assertEquals(peers.refuses("10.2.0.1"), null);
+});
+
+Deno.test("PeerSet gives those that it dialled longer, since no crowd chooses them", async () => {
+  const dialled = new Wire("10.0.0.1", 6881);
+  const { clock, peers, come } = make(() => Promise.resolve(dialled));
+  peers.add([dialled.remote]);
+  await settle();
+  const peerId = utf8("-XX0000-dialledbyus.");
+  await dialled.say(encodeHandshake({ infoHash: INFO_HASH, peerId, fast: true, extended: true }));
+  for (let i = 1; i < MAX_PEERS; i++) come(`10.0.1.${i}`);
+  const began = clock.now();
+  for (let i = 0; clock.now() <= began + CROWD_MUTE_DIALLED_MS; i++) {
+    if (peers.refuses(`10.1.0.${i}`) === null) come(`10.1.0.${i}`);
+    clock.advance(100);
+  }
+  assertEquals([dialled.closed, peers.size], [false, MAX_PEERS]);
+  for (let i = 0; i < MAX_PEERS; i++) if (peers.refuses(`10.2.0.${i}`) === null) come(`10.2.0.${i}`);
+  assertEquals(dialled.closed, true);
 });
 
 Deno.test("PeerSet forgets a crowd that is gone, and closes nothing because of it", () => {

@@ -61,7 +61,10 @@ export const SILENCE_MS = 150_000;
 export const CHATTER_BURST = 5_000;
 /** Points that it gets back every second: what we can bear from a hundred peers at the same time. */
 export const CHATTER_PER_SECOND = 200;
-/** Points for 16 KiB of blocks, either way: they pay for the request, for the reads and for what is said around them. */
+/**
+ * Points for 16 KiB of blocks, either way: they pay for the request and for what is said around them. A block that comes
+ * pays for the reads that brought it beyond that, as many as they were: on a line with small packets there are dozens.
+ */
 export const CHATTER_PER_BLOCK = 40;
 /** Points for a piece that the peer has now, or that we tell it of: both may change who is interested. */
 export const CHATTER_PER_NEWS = 6;
@@ -101,10 +104,17 @@ export const MAX_CANDIDATES = 4000;
 /** Milliseconds after which a connection that neither end wants anything from gives its place up when somebody else comes. */
 export const MUTE_MS = 20_000;
 /**
- * Peers a second that come when there is no room, past which such a connection gives its place up at once: whoever fills all
- * places with connections that say nothing must not keep those out that would say something.
+ * Peers a second that come when there is no room, past which such a connection gives its place up sooner: whoever fills all
+ * places with connections that say nothing must not keep those out that would say something. Each counts once ...
  */
 export const CROWD_PER_SECOND = 5;
+/**
+ * ... but no sooner than this when it came to us: until what each end has and wants has crossed, it looks as if nobody wanted
+ * anything. That takes a round trip or two. With more, who fills all places would keep others out for that much longer ...
+ */
+export const CROWD_MUTE_MS = 1_000;
+/** ... and than this when we dialled it: no crowd chooses whom we dial, so that a slow line may take its time. */
+export const CROWD_MUTE_DIALLED_MS = 3_000;
 /** Milliseconds without any payload after which any connection may have to; but only ... */
 export const USELESS_MS = 120_000;
 /** ... one of these in so many milliseconds, since whoever waits for its turn is not to blame. */

@@ -4,8 +4,9 @@
  * @module
  */
 
+import { ShoalError } from "../base/errors.ts";
 import { CHATTER_BURST, CHATTER_PER_BLOCK, CHATTER_PER_NEWS, CHATTER_PER_SECOND } from "../base/limits.ts";
-import { BLOCK_SIZE, MessageId, messageName, WireError } from "../wire/messages.ts";
+import { BLOCK_SIZE, MessageId, messageName } from "../wire/messages.ts";
 
 /** Points for a message, whatever it says; about what it costs us. */
 const MESSAGE = 1;
@@ -24,6 +25,18 @@ const DEAR: ReadonlyMap<number, number> = new Map([
   [MessageId.extended, 20],
 ]);
 
+/** A peer said too much. The protocol allows it, so that the connection has to end but nothing is held against the peer. */
+export class ChatterError extends ShoalError {
+  override name = "ChatterError";
+
+  /**
+   * @param last What it said at last, in the plural.
+   */
+  constructor(last: string) {
+    super("peer", { what: "too much talk", why: `it says too much that brings nothing (${last} at last)` });
+  }
+}
+
 /**
  * A purse of points. Everything that a peer says costs some, blocks and news bring more than they cost, and a steady trickle
  * comes with time: whoever talks without end and brings nothing is broke in the end, be the messages ever so legal one by one.
@@ -32,6 +45,8 @@ export class Chatter {
   readonly #now: () => number;
   #points = CHATTER_BURST;
   #since: number;
+  /** Points that were spent on reads since the last message. */
+  #reads = 0;
 
   /**
    * @param now Milliseconds on the clock that never jumps.
@@ -41,9 +56,18 @@ export class Chatter {
     this.#since = now();
   }
 
-  /** Blocks went over the connection, either way. */
-  traded(bytes: number): void {
+  /** Blocks went to the peer. */
+  gave(bytes: number): void {
     this.#earn(CHATTER_PER_BLOCK * bytes / BLOCK_SIZE);
+  }
+
+  /**
+   * The peer sent a block. That pays for the reads that brought it too: how small they are is up to the line, and whoever
+   * sends what we asked for must not be the poorer for it.
+   */
+  brought(bytes: number): void {
+    this.#earn(this.#reads + CHATTER_PER_BLOCK * bytes / BLOCK_SIZE);
+    this.#reads = 0;
   }
 
   /** The peer has a piece more, or was told of one of ours. */
@@ -52,23 +76,26 @@ export class Chatter {
   }
 
   /**
-   * A message came.
+   * A message came. Of a block this comes before {@linkcode Chatter.brought}.
    *
    * @param id Which; `null` for a keep-alive.
-   * @throws {WireError} If that is too much.
+   * @throws {ChatterError} If that is too much.
    */
   heard(id: number | null): void {
+    if (id !== MessageId.piece) this.#reads = 0;
     this.#spend(MESSAGE + (id === null ? 0 : DEAR.get(id) ?? 0), id);
   }
 
   /**
-   * A read brought bytes.
+   * A read brought bytes, and the messages that ended in it were heard.
    *
    * @param bytes How many.
-   * @throws {WireError} If that is too much.
+   * @throws {ChatterError} If that is too much.
    */
   read(bytes: number): void {
-    this.#spend(READ + KIB * bytes / 1024, undefined);
+    const points = READ + KIB * bytes / 1024;
+    this.#reads += points;
+    this.#spend(points, undefined);
   }
 
   #earn(points: number): void {
@@ -83,6 +110,6 @@ export class Chatter {
     this.#since = now;
     if (this.#points >= 0) return;
     const last = id === undefined ? "bytes" : id === null ? "keep-alives" : `${messageName(id)} messages`;
-    throw new WireError(`it says too much that brings nothing (${last} at last)`);
+    throw new ChatterError(last);
   }
 }

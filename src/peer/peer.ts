@@ -337,7 +337,7 @@ export class Peer implements MessageHandler {
     }
     const now = this.#host.now();
     this.down.add(length);
-    this.chatter.traded(length);
+    this.chatter.brought(length);
     this.lastPayload = now;
     const block = this.#block;
     block.index = index;

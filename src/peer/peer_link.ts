@@ -79,6 +79,7 @@ export class PeerLink implements PeerOutput {
         if (peer.writer.length > MAX_UNSENT) throw new WireError("it asks for more than it reads");
       }
     } catch (error) {
+      // Mere talk (a ChatterError) has to end, too, but is no breach of the protocol.
       this.#end(messageOf(error), { fault: error instanceof WireError });
     }
   }
@@ -136,7 +137,7 @@ export class PeerLink implements PeerOutput {
           this.#batch = Math.min(LARGEST_BATCH, 2 * this.#batch);
         } else if (now - began > SLOW_MS) this.#batch = Math.max(SMALLEST_BATCH, this.#batch / 2);
         this.#peer.up.add(payload);
-        this.#peer.chatter.traded(payload);
+        this.#peer.chatter.gave(payload);
         if (payload > 0) this.#peer.lastPayload = now;
       }
     } finally {

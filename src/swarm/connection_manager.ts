@@ -60,10 +60,9 @@ export class ConnectionManager {
     return Math.max(0, this.#maxPeers - this.#connected - this.#dialling);
   }
 
-  /** Whether a candidate waits to be dialled. */
+  /** Whether a candidate waits that {@linkcode ConnectionManager.next} would give if there were room. */
   isWaiting(now: number): boolean {
-    for (const { state, nextTry } of this.#candidates.values()) if (state === "idle" && nextTry <= now) return true;
-    return false;
+    return !this.#dialable(now).next().done;
   }
 
   /** Takes note of peers that somebody named. */
@@ -85,17 +84,10 @@ export class ConnectionManager {
    */
   next(now: number): PeerAddress | null {
     if (this.#dialling >= MAX_HALF_OPEN || this.room === 0) return null;
-    const perHost = new Map<string, number>();
-    for (const { address, state } of this.#candidates.values()) {
-      if (state !== "idle") perHost.set(address.host, (perHost.get(address.host) ?? 0) + 1);
-    }
     let best: Candidate | null = null;
     let equals = 0;
-    for (const candidate of this.#candidates.values()) {
-      if (candidate.state !== "idle" || candidate.nextTry > now) continue;
-      if (this.#isShutOut(candidate.address.host, now)) continue;
+    for (const candidate of this.#dialable(now)) {
       if (best && candidate.failures > best.failures) continue;
-      if (tooMany(candidate.address.host, perHost.get(candidate.address.host) ?? 0)) continue;
       if (!best || candidate.failures < best.failures) equals = 0;
       // Every one of the equals is chosen with the same probability, in one pass.
       if (this.#random() * ++equals < 1) best = candidate;
@@ -232,6 +224,19 @@ export class ConnectionManager {
     this.#banned.add(host);
     this.#forget(host);
     return true;
+  }
+
+  /** Candidates that may be dialled, as far as it depends on them and not on whether there is room. */
+  *#dialable(now: number): Generator<Candidate, void> {
+    const perHost = new Map<string, number>();
+    for (const { address, state } of this.#candidates.values()) {
+      if (state !== "idle") perHost.set(address.host, (perHost.get(address.host) ?? 0) + 1);
+    }
+    for (const candidate of this.#candidates.values()) {
+      const { host } = candidate.address;
+      if (candidate.state !== "idle" || candidate.nextTry > now || this.#isShutOut(host, now)) continue;
+      if (!tooMany(host, perHost.get(host) ?? 0)) yield candidate;
+    }
   }
 
   /** An address is no candidate any more, on any port. */

@@ -8,6 +8,8 @@ import { formatAddress, type PeerAddress } from "../base/address.ts";
 import { equalBytes } from "../base/bytes.ts";
 import { messageOf, ShoalError } from "../base/errors.ts";
 import {
+  CROWD_MUTE_DIALLED_MS,
+  CROWD_MUTE_MS,
   CROWD_PER_SECOND,
   HANDSHAKE_MS,
   MAX_OFFENCES,
@@ -54,7 +56,7 @@ export class PeerSet {
   #goneDown = 0;
   #goneUp = 0;
   #lastTurnover = 0;
-  /** How many came lately when there was no room; leaks. */
+  /** How many came lately when there was no room, as of `#crowdSeen`; leaks. */
   #crowd = 0;
   #crowdSeen = 0;
   #stopped = false;
@@ -137,7 +139,7 @@ export class PeerSet {
    * @param theirs What the peer said.
    */
   accept(connection: Connection, theirs: Handshake): void {
-    const refused = this.refuses(connection.remote.host) ??
+    const refused = this.#turnsDown(connection.remote.host) ??
       this.#refuses(theirs, { host: connection.remote.host, incoming: true });
     if (refused) return this.#turnAway(connection, refused);
     const now = this.#platform.now();
@@ -145,15 +147,17 @@ export class PeerSet {
     this.#join(connection, theirs, { address: connection.remote, incoming: true });
   }
 
-  /** Why a peer at this address would not be accepted, or `null`; asked before any work is spent on a handshake. */
+  /**
+   * Why a peer at this address would not be accepted, or `null`; asked once for each that comes, before any work is spent
+   * on its handshake.
+   */
   refuses(host: string): string | null {
     const now = this.#platform.now();
-    const refused = this.#refusesHost(host);
-    if (refused !== null || !this.#manager.isFull(now, { incoming: true })) return refused;
-    const leaked = CROWD_PER_SECOND * (now - this.#crowdSeen) / 1000;
-    this.#crowd = Math.min(2 * CROWD_PER_SECOND, Math.max(0, this.#crowd - leaked) + 1);
-    this.#crowdSeen = now;
-    return this.#expendable(now) ? null : FULL;
+    if (this.#refusesHost(host) === null && this.#manager.isFull(now, { incoming: true })) {
+      this.#crowd = Math.min(2 * CROWD_PER_SECOND, this.#crowdLeft(now) + 1);
+      this.#crowdSeen = now;
+    }
+    return this.#turnsDown(host);
   }
 
   /** A peer that connected to us said where it listens. */
@@ -224,6 +228,18 @@ export class PeerSet {
     }
   }
 
+  #turnsDown(host: string): string | null {
+    const now = this.#platform.now();
+    const refused = this.#refusesHost(host);
+    if (refused !== null || !this.#manager.isFull(now, { incoming: true })) return refused;
+    return this.#expendable(now) ? null : FULL;
+  }
+
+  /** What is left by now of those that came when there was no room. */
+  #crowdLeft(now: number): number {
+    return Math.max(0, this.#crowd - CROWD_PER_SECOND * (now - this.#crowdSeen) / 1000);
+  }
+
   #refusesHost(host: string): string | null {
     if (this.#stopped) return "we are stopping";
     let connections = 0;
@@ -244,8 +260,9 @@ export class PeerSet {
     const counts = new Map<string, number>();
     for (const { address } of this.#links.keys()) counts.set(address.host, (counts.get(address.host) ?? 0) + 1);
     const all = [...this.#links.keys()].sort((a, b) => a.lastPayload - b.lastPayload);
-    const patience = this.#crowd > CROWD_PER_SECOND ? 0 : MUTE_MS;
-    const mute = all.filter((peer) => isMute(peer) && now - peer.lastPayload > patience)
+    const crowded = this.#crowdLeft(now) > CROWD_PER_SECOND;
+    const patience = ({ incoming }: Peer) => !crowded ? MUTE_MS : incoming ? CROWD_MUTE_MS : CROWD_MUTE_DIALLED_MS;
+    const mute = all.filter((peer) => isMute(peer) && now - peer.lastPayload > patience(peer))
       .sort((a, b) => counts.get(b.address.host)! - counts.get(a.address.host)!);
     if (mute.length > 0) return mute[0]!;
     const [useless] = all;

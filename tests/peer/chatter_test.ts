@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { Chatter } from "../../src/peer/chatter.ts";
-import { MessageId, WireError } from "../../src/wire/messages.ts";
+import { Chatter, ChatterError } from "../../src/peer/chatter.ts";
+import { MessageId } from "../../src/wire/messages.ts";
 import { VirtualClock } from "../support/virtual_clock.ts";
 
 function make() {
@@ -14,7 +14,7 @@ function untilRefused(act: () => void, limit = 100_000): number {
     try {
       act();
     } catch (error) {
-      assert(error instanceof WireError, String(error));
+      assert(error instanceof ChatterError, String(error));
       return i;
     }
   }
@@ -34,11 +34,11 @@ Deno.test("Chatter says what it was that was too much", () => {
     const { chatter } = make();
     return () => untilRefused(() => chatter.heard(id)) && chatter.heard(id);
   };
-  assertThrows(heard(MessageId.have), WireError, "it says too much that brings nothing (have messages at last)");
-  assertThrows(heard(99), WireError, "(message 99 messages at last)");
-  assertThrows(heard(null), WireError, "(keep-alives at last)");
+  assertThrows(heard(MessageId.have), ChatterError, "it says too much that brings nothing (have messages at last)");
+  assertThrows(heard(99), ChatterError, "(message 99 messages at last)");
+  assertThrows(heard(null), ChatterError, "(keep-alives at last)");
   const { chatter } = make();
-  assertThrows(() => chatter.read(6 * 1024 * 1024), WireError, "(bytes at last)");
+  assertThrows(() => chatter.read(6 * 1024 * 1024), ChatterError, "(bytes at last)");
 });
 
 Deno.test("Chatter bears two hundred words a second for ever", () => {
@@ -62,10 +62,41 @@ Deno.test("Chatter never minds a peer that trades, however it splits its packets
   const act = () => {
     for (let read = 0; read < 12; read++) chatter.read(1400); // one block, as a slow line brings it
     chatter.heard(MessageId.piece);
-    chatter.traded(16 * 1024);
+    chatter.brought(16 * 1024);
     for (let i = 0; i < 3; i++) chatter.heard(MessageId.have);
   };
   assertEquals(untilRefused(act), Infinity);
+});
+
+/** One block of 16 KiB and the haves around it, in reads of so many bytes. */
+function bring(chatter: Chatter, size: number): void {
+  for (let left = 16 * 1024; left > 0; left -= size) chatter.read(Math.min(size, left));
+  chatter.heard(MessageId.piece);
+  chatter.brought(16 * 1024);
+  for (let i = 0; i < 20; i++) chatter.heard(MessageId.have);
+}
+
+Deno.test("Chatter lets a block pay for the reads that brought it, be they as small as the smallest packets", () => {
+  for (const size of [536, 100, 40, 8, 4]) {
+    const { chatter } = make();
+    assertEquals(untilRefused(() => bring(chatter, size), 3000), Infinity, `reads of ${size} bytes`);
+  }
+});
+
+Deno.test("Chatter lets no block pay for reads that brought something else", () => {
+  const { chatter } = make();
+  const act = () => {
+    for (let i = 0; i < 100; i++) chatter.read(1);
+    chatter.heard(99);
+    bring(chatter, 536);
+  };
+  assert(untilRefused(act) < 100);
+  const other = make();
+  const give = () => {
+    for (let i = 0; i < 100; i++) other.chatter.read(1);
+    other.chatter.gave(16 * 1024);
+  };
+  assert(untilRefused(give) < 100);
 });
 
 Deno.test("Chatter lets interest change with every piece that either end gets", () => {

@@ -3,6 +3,7 @@ import { Bitfield } from "../../src/base/bitfield.ts";
 import { type Bytes, utf8 } from "../../src/base/bytes.ts";
 import { InfoHash } from "../../src/base/info_hash.ts";
 import { encode } from "../../src/bencode/mod.ts";
+import { ChatterError } from "../../src/peer/chatter.ts";
 import { Peer, type PeerHost } from "../../src/peer/peer.ts";
 import { MAX_TURNED_DOWN_IN_A_ROW, REQUEST_QUEUE_LIMIT } from "../../src/base/limits.ts";
 import { FrameReader } from "../../src/wire/frame_reader.ts";
@@ -375,6 +376,6 @@ Deno.test("Peer has enough of choke flapping soon, and of everything else in the
     say(peer, ...Array.from({ length: 6000 }, (_, i) => frame(ids[i % ids.length]!)));
   };
   for (const ids of [[MessageId.choke, MessageId.unchoke], [MessageId.interested, MessageId.notInterested], [99]]) {
-    assertThrows(() => flap(...ids), WireError, "it says too much that brings nothing");
+    assertThrows(() => flap(...ids), ChatterError, "it says too much that brings nothing");
   }
 });

@@ -167,3 +167,23 @@ Deno.test("ConnectionManager.offended() forgives what is long ago, and doesn't r
   for (let i = 0; i < MAX_REMEMBERED_HOSTS; i++) one.offended(`h${i}`, 1e9);
   assertEquals(one.offended("10.0.0.2", 1e9), false);
 });
+
+Deno.test("ConnectionManager.isWaiting() knows only of candidates that next() would give", () => {
+  const one = manager();
+  one.add(Array.from({ length: 6 }, (_, port) => ({ host: "10.1.1.1", port: 7000 + port })));
+  for (let i = 0; i < 4; i++) one.connected(one.next(0)!);
+  assertEquals([one.isWaiting(0), one.next(0)], [false, null]); // too many to that address
+  for (let i = 0; i < 3; i++) one.offended(address(1).host, 0);
+  one.add([address(1)]);
+  assertEquals([one.isWaiting(0), one.next(0)], [false, null]); // shut out
+  assertEquals([one.isWaiting(SHUT_OUT_MS), one.next(SHUT_OUT_MS)], [true, address(1)]);
+});
+
+Deno.test("ConnectionManager.isFull() keeps no room for candidates that can't be dialled", () => {
+  const one = manager(10);
+  for (let i = 0; i < 3; i++) one.offended(address(1).host, 0);
+  one.add([address(1)]);
+  for (let i = 0; i < 8; i++) one.connected({ host: `10.2.0.${i}`, port: 50_000 }, { incoming: true });
+  assertEquals(one.isFull(0, { incoming: true }), false);
+  assertEquals(one.isFull(SHUT_OUT_MS, { incoming: true }), true);
+});

@@ -2,6 +2,8 @@ import { assert, assertEquals } from "@std/assert";
 import { type Bytes, concatBytes, utf8 } from "../../src/base/bytes.ts";
 import { InfoHash } from "../../src/base/info_hash.ts";
 import {
+  CROWD_MUTE_DIALLED_MS,
+  CROWD_MUTE_MS,
   CROWD_PER_SECOND,
   MAX_OFFENCES,
   MESSAGE_MS,
@@ -14,6 +16,7 @@ import type { Connection } from "../../src/platform/platform.ts";
 import { ConnectionManager } from "../../src/swarm/connection_manager.ts";
 import type { TorrentEvent } from "../../src/swarm/events.ts";
 import { PeerSet } from "../../src/swarm/peer_set.ts";
+import { encodeHandshake } from "../../src/wire/handshake.ts";
 import { settle, VirtualClock } from "../support/virtual_clock.ts";
 import { frame } from "../support/wire.ts";
 
@@ -54,13 +57,13 @@ class Wire implements Connection {
   }
 }
 
-function make() {
+function make(dial: () => Promise<Connection> = () => new Promise(() => {})) {
   const clock = new VirtualClock({ now: 1e6 });
   const events: TorrentEvent[] = [];
   const manager = new ConnectionManager({ maxPeers: MAX_PEERS, random: () => 0.5 });
   const peers = new PeerSet({
     platform: clock,
-    transport: { name: "none", dial: () => new Promise(() => {}) },
+    transport: { name: "none", dial },
     host: {
       pieceCount: 10,
       pieceSize: () => 65536,
@@ -200,24 +203,92 @@ Deno.test("PeerSet lets the address go first that has most connections", async (
 Deno.test("PeerSet lets nobody keep others out with connections that say nothing, however fast they are renewed", async () => {
   const { clock, peers, come } = make();
   for (let i = 0; i < MAX_PEERS; i++) come(`10.0.0.${i}`);
-  let refused = 0;
-  for (let i = 0; i < 50; i++) {
-    const host = `10.0.1.${i}`;
-    if (peers.refuses(host) === null) come(host);
-    else refused++;
-    clock.advance(10);
-  }
-  assert(refused > 0 && refused <= 2 * CROWD_PER_SECOND, `${refused} were refused`);
-  assertEquals(peers.refuses("10.0.2.1"), null);
-  const honest = come("10.0.2.1");
+  let attackers = 0;
+  /** Attackers, ten a second, and somebody else once a second until it is let in. */
+  const rush = (milliseconds: number, other?: string) => {
+    for (const end = clock.now() + milliseconds; clock.now() < end; clock.advance(100)) {
+      if (other && attackers % 10 === 0 && peers.refuses(other) === null) return come(other);
+      const host = `10.1.${attackers >> 8}.${attackers++ & 255}`;
+      if (peers.refuses(host) === null) come(host);
+    }
+    return null;
+  };
+  rush(10_000);
+  const honest = rush(CROWD_MUTE_MS + 1000, "10.2.0.1");
   await settle();
+  assert(honest, "the honest one was kept out");
   await honest.say(frame(2));
-  for (let i = 0; i < 50; i++) {
-    const host = `10.0.3.${i}`;
-    if (peers.refuses(host) === null) come(host);
-    clock.advance(10);
-  }
+  rush(10_000);
   assertEquals([honest.closed, peers.size], [false, MAX_PEERS]);
+});
+
+Deno.test("PeerSet gives everybody the time to say what it has, however many wait", () => {
+  const { clock, peers, come } = make();
+  for (let i = 0; i < MAX_PEERS; i++) come(`10.0.0.${i}`);
+  const began = clock.now();
+  for (let i = 0; clock.now() <= began + CROWD_MUTE_MS; i++) {
+    assertEquals(peers.refuses(`10.1.0.${i}`), "there is no room for more connections");
+    clock.advance(100);
+  }
+  assertEquals(peers.refuses("10.2.0.1"), null);
+});
+
+Deno.test("PeerSet gives those that it dialled longer, since no crowd chooses them", async () => {
+  const dialled = new Wire("10.0.0.1", 6881);
+  const { clock, peers, come } = make(() => Promise.resolve(dialled));
+  peers.add([dialled.remote]);
+  await settle();
+  const peerId = utf8("-XX0000-dialledbyus.");
+  await dialled.say(encodeHandshake({ infoHash: INFO_HASH, peerId, fast: true, extended: true }));
+  for (let i = 1; i < MAX_PEERS; i++) come(`10.0.1.${i}`);
+  const began = clock.now();
+  for (let i = 0; clock.now() <= began + CROWD_MUTE_DIALLED_MS; i++) {
+    if (peers.refuses(`10.1.0.${i}`) === null) come(`10.1.0.${i}`);
+    clock.advance(100);
+  }
+  assertEquals([dialled.closed, peers.size], [false, MAX_PEERS]);
+  for (let i = 0; i < MAX_PEERS; i++) if (peers.refuses(`10.2.0.${i}`) === null) come(`10.2.0.${i}`);
+  assertEquals(dialled.closed, true);
+});
+
+Deno.test("PeerSet forgets a crowd that is gone, and closes nothing because of it", () => {
+  const { clock, peers, manager, come } = make();
+  const all = Array.from({ length: MAX_PEERS }, (_, i) => come(`10.0.0.${i}`));
+  for (let i = 0; i < 4 * CROWD_PER_SECOND; i++) peers.refuses(`10.1.0.${i}`);
+  manager.add([{ host: "10.2.0.1", port: 6881 }]);
+  for (const end = clock.now() + MUTE_MS; clock.now() < end; clock.advance(500)) {
+    peers.tick(clock.now());
+    assertEquals(all.filter((wire) => wire.closed).length, 0);
+  }
+  clock.advance(1);
+  peers.tick(clock.now());
+  assertEquals(all.filter((wire) => wire.closed).length, 1); // not for the crowd, but because it was mute for long
+});
+
+Deno.test("PeerSet counts who comes once, and not again after its handshake", () => {
+  const { clock, peers, come } = make();
+  for (let i = 0; i < CROWD_PER_SECOND - 1; i++) come(`10.0.0.${i}`);
+  clock.advance(MUTE_MS - CROWD_MUTE_MS - 1);
+  for (let i = CROWD_PER_SECOND - 1; i < MAX_PEERS; i++) come(`10.0.0.${i}`);
+  clock.advance(CROWD_MUTE_MS + 2);
+  for (let i = 0; i < CROWD_PER_SECOND - 1; i++) {
+    assertEquals(peers.refuses(`10.1.0.${i}`), null);
+    come(`10.1.0.${i}`);
+  }
+  assertEquals(peers.refuses("10.2.0.1"), "there is no room for more connections"); // no crowd yet
+  assertEquals(peers.refuses("10.2.0.2"), null); // but now
+});
+
+Deno.test("PeerSet sends away who talks too much, and holds it against nobody", async () => {
+  const { peers, come, said } = make();
+  for (let i = 0; i < MAX_OFFENCES; i++) {
+    const wire = come("10.0.0.1");
+    await settle();
+    while (!wire.closed) await wire.say(...Array.from({ length: 100 }, () => frame(UNKNOWN)));
+  }
+  assertEquals(said("disconnected").length, MAX_OFFENCES);
+  assert(said("disconnected").every((message) => message.includes("it says too much that brings nothing")));
+  assertEquals([said("banned"), peers.refuses("10.0.0.1")], [[], null]);
 });
 
 Deno.test("PeerSet doesn't send away those that wait for their turn, but one a minute of those that wait in vain", async () => {

@@ -8,6 +8,8 @@ const SHORT = 1 << 13;
 const LONG = 1 << 15;
 /** Four times the input may take so many times the steps; what is quadratic takes sixteen times. */
 const MOST_GROWTH = 5.5;
+/** Counts of one shape. */
+const TRIES = 4;
 
 Deno.test("no decoder takes more than linear time for its worst shapes", async (t) => {
   // Before any code that is counted has run: what is compiled already isn't counted in full.
@@ -35,10 +37,17 @@ Deno.test("no decoder takes more than linear time for its worst shapes", async (
   let counted = 0;
   for (const { shape, short, long } of prepared) {
     assertGreater(long.length, 3 * SHORT, `${shape.name} is too short`);
-    const few = await steps.count(() => shape.run(short));
-    const many = await steps.count(() => shape.run(long));
-    assertLess(many / Math.max(few, 1000), MOST_GROWTH, `${shape.name}: ${few} steps become ${many}`);
-    counted += many;
+    let least = Infinity;
+    let said = "";
+    // Code that is compiled in the middle of a count is counted in part: what is linear is so in one of a few tries.
+    for (let tries = 0; tries < TRIES && least >= MOST_GROWTH; tries++) {
+      const few = await steps.count(() => shape.run(short));
+      const many = await steps.count(() => shape.run(long));
+      least = Math.min(least, many / Math.max(few, 1000));
+      said += ` ${few} steps become ${many};`;
+      counted += many;
+    }
+    assertLess(least, MOST_GROWTH, `${shape.name}:${said}`);
   }
   assertGreater(counted, 1_000_000, "the steps are not counted");
 });

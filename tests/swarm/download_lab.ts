@@ -78,6 +78,7 @@ export class Lab {
         this.log.push(`closed ${number}: ${reason}`);
       },
     };
+    warmUp(peer, this.clock.now());
     if (options.pieces) { for (const index of options.pieces) peer.pieces.set(index); }
     else peer.pieces.setAll();
     peer.choking = options.choking ?? false;
@@ -118,4 +119,13 @@ export function asked(peer: Peer): Map<number, number> {
   const counts = new Map<number, number>();
   peer.requests.forEach((index) => counts.set(index, (counts.get(index) ?? 0) + 1));
   return counts;
+}
+
+/** Brings a new peer to sixteen requests at a time, as if it had answered quickly for a while. */
+function warmUp(peer: Peer, now: number): void {
+  for (let time = now - 400; peer.requests.depth < 16; time += 10) {
+    peer.requests.ask(0, 0, BLOCK, time);
+    peer.requests.answered(0, 0, BLOCK, time + 1);
+  }
+  peer.writer.take();
 }

@@ -124,7 +124,7 @@ for (const [what, leak] of Object.entries(LEAKS)) {
 Deno.test("a program that goes on dialling, talking or announcing is found", async () => {
   const { world, leechers } = smallSwarm(1);
   world.later(300_000, async () => {
-    for (let i = 0; i < 6; i++) {
+    for (let i = 0; i < 8; i++) {
       const connection = await leechers[0]!.nic.dial({ host: "10.1.0.0", port: 6881 }, {
         signal: new AbortController().signal,
       });

@@ -38,9 +38,9 @@ const QUIET_MS = 3 * MINUTE;
 const QUIET_HOSTS = 3;
 /**
  * Dials to one address in the quiet time. The back-off of one that was lost has reached minutes by then, but it may have begun
- * just now: with somebody whose ten minutes of being shut out are over. Then five fit, 5, 10, 20, 40 and 80 s apart.
+ * just now: with somebody whose ten minutes of being shut out are over. Then six fit, 5, 10, 20, 40 and 80 s apart.
  */
-const MOST_DIALS = 5;
+const MOST_DIALS = 6;
 /** Messages with which a connection opens that turns out to be of no use. */
 const FIRST_WORDS = 20;
 

@@ -34,8 +34,8 @@ const LONG_MS = 10_000;
  *
  * @param peer One that could do more.
  * @param options `active`: pieces that have been started. `peers`: every connected peer. `waits`: how long blocks will
- * take that others were asked for. `ending`: every missing block has
- * been asked for. `depth`: requests that the peer takes. `now`: milliseconds.
+ * take that others were asked for. `ending`: every missing block has been asked for. `depth`: requests that the peer
+ * takes. `now`: milliseconds.
  */
 export function askAgain(
   peer: Peer,

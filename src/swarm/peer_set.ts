@@ -139,7 +139,7 @@ export class PeerSet {
    * @param theirs What the peer said.
    */
   accept(connection: Connection, theirs: Handshake): void {
-    const refused = this.#turnsDown(connection.remote.host) ??
+    const refused = this.#turnsDown(connection.remote.host, { first: false }) ??
       this.#refuses(theirs, { host: connection.remote.host, incoming: true });
     if (refused) return this.#turnAway(connection, refused);
     const now = this.#platform.now();
@@ -152,12 +152,7 @@ export class PeerSet {
    * on its handshake.
    */
   refuses(host: string): string | null {
-    const now = this.#platform.now();
-    if (this.#refusesHost(host) === null && this.#manager.isFull(now, { incoming: true })) {
-      this.#crowd = Math.min(2 * CROWD_PER_SECOND, this.#crowdLeft(now) + 1);
-      this.#crowdSeen = now;
-    }
-    return this.#turnsDown(host);
+    return this.#turnsDown(host, { first: true });
   }
 
   /** A peer that connected to us said where it listens. */
@@ -228,10 +223,15 @@ export class PeerSet {
     }
   }
 
-  #turnsDown(host: string): string | null {
+  /** Why an address may not connect; `first`: whether that is asked for the first time, so that the caller is to be counted. */
+  #turnsDown(host: string, { first }: { readonly first: boolean }): string | null {
     const now = this.#platform.now();
     const refused = this.#refusesHost(host);
     if (refused !== null || !this.#manager.isFull(now, { incoming: true })) return refused;
+    if (first) {
+      this.#crowd = Math.min(2 * CROWD_PER_SECOND, this.#crowdLeft(now) + 1);
+      this.#crowdSeen = now;
+    }
     return this.#expendable(now) ? null : FULL;
   }
 

@@ -25,41 +25,33 @@ function requests(stage: Stage, count: number, options: { readonly same?: boolea
   return concatBytes(Array.from({ length: count }, (_, i) => words(ID.request, ...stage.blockAt(i))));
 }
 
+/** Requests all at once, from somebody who reads the answers; `prepare` gives them, or `null` when it came to nothing. */
+function burst(name: string, prepare: (line: Line, stage: Stage) => Promise<Uint8Array | null>): Attack {
+  return {
+    name,
+    victims: ["seeder"],
+    named: /brings nothing|more than it reads/,
+    run: async (line, stage) => {
+      const bytes = await prepare(line, stage);
+      if (bytes === null) return;
+      void line.drain();
+      await stage.send(line, bytes);
+      await line.over;
+    },
+  };
+}
+
 /** Attacks on a Shoal that serves. */
 export const UPLOAD_ATTACKS: readonly Attack[] = [
-  {
-    name: "100,000 requests while choked",
-    victims: ["seeder"],
-    named: /brings nothing|more than it reads/,
-    run: async (line, stage) => {
-      if (!await stage.greet(line, { have: "none" })) return;
-      void line.drain();
-      await stage.send(line, requests(stage, BURST));
-      await line.over;
-    },
-  },
-  {
-    name: "100,000 requests while unchoked",
-    victims: ["seeder"],
-    named: /brings nothing|more than it reads/,
-    run: async (line, stage) => {
-      if (!await unchoked(line, stage)) return;
-      void line.drain();
-      await stage.send(line, requests(stage, BURST));
-      await line.over;
-    },
-  },
-  {
-    name: "the same request 100,000 times",
-    victims: ["seeder"],
-    named: /brings nothing|more than it reads/,
-    run: async (line, stage) => {
-      if (!await unchoked(line, stage, { fast: false })) return;
-      void line.drain();
-      await stage.send(line, requests(stage, BURST, { same: true }));
-      await line.over;
-    },
-  },
+  burst("100,000 requests while choked", async (line, stage) => {
+    return await stage.greet(line, { have: "none" }) ? requests(stage, BURST) : null;
+  }),
+  burst("100,000 requests while unchoked", async (line, stage) => {
+    return await unchoked(line, stage) ? requests(stage, BURST) : null;
+  }),
+  burst("the same request 100,000 times", async (line, stage) => {
+    return await unchoked(line, stage, { fast: false }) ? requests(stage, BURST, { same: true }) : null;
+  }),
   {
     name: "requests all the time, reads nothing",
     victims: ["seeder"],

@@ -1,9 +1,10 @@
 import { assert, assertEquals } from "@std/assert";
 import { type Bytes, utf8 } from "../../src/base/bytes.ts";
 import { InfoHash } from "../../src/base/info_hash.ts";
-import { Peer, type PeerHost } from "../../src/peer/peer.ts";
+import { Peer } from "../../src/peer/peer.ts";
 import { PeerLink } from "../../src/peer/peer_link.ts";
 import type { Connection } from "../../src/platform/platform.ts";
+import { idleHost } from "../support/peer_host.ts";
 import { settle } from "../support/virtual_clock.ts";
 import { frame } from "../support/wire.ts";
 
@@ -35,21 +36,11 @@ class Chatterbox implements Connection {
 }
 
 let time = 0;
-const host: PeerHost = {
+const host = idleHost({
   pieceCount: 10,
   pieceSize: () => 65536,
   now: () => time += 1000, // slow enough that nobody minds how much it says
-  peerHas() {},
-  peerPieces() {},
-  peerChoke() {},
-  peerInterest() {},
-  peerBlock() {},
-  peerRejected() {},
-  peerIntroduced() {},
-  canServe: () => false,
-  readBlock: () => false,
-  loadBlock: () => Promise.resolve(),
-};
+});
 
 Deno.test("PeerLink closes on a peer that asks on and on and doesn't read the answers", async () => {
   const handshake = {
@@ -83,7 +74,7 @@ Deno.test("PeerLink writes large batches of blocks to a quick peer and small one
     fast: true,
     extended: false,
   };
-  const serving: PeerHost = { ...host, now: () => now, canServe: () => true, readBlock: () => true };
+  const serving = { ...host, now: () => now, canServe: () => true, readBlock: () => true };
   const peer = new Peer(serving, { address: { host: "10.0.0.1", port: 1 }, incoming: true, handshake, number: 1 });
   const writes: number[] = [];
   let wrote = (_: number) => {};

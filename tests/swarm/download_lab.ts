@@ -3,10 +3,11 @@
 import { Bitfield } from "../../src/base/bitfield.ts";
 import { type Bytes, utf8 } from "../../src/base/bytes.ts";
 import { InfoHash } from "../../src/base/info_hash.ts";
-import { Peer, type PeerHost } from "../../src/peer/peer.ts";
+import { Peer } from "../../src/peer/peer.ts";
 import { BufferPool, MemoryBudget } from "../../src/swarm/buffer_pool.ts";
 import { Download } from "../../src/swarm/download.ts";
 import { WireError } from "../../src/wire/messages.ts";
+import { idleHost } from "../support/peer_host.ts";
 import { VirtualClock } from "../support/virtual_clock.ts";
 
 export const BLOCK = 16384;
@@ -51,21 +52,13 @@ export class Lab {
   /** A peer that has some pieces (all when none are named) and doesn't choke us. */
   peer(options: { pieces?: number[]; fast?: boolean; choking?: boolean; slow?: boolean } = {}): Peer {
     const { download } = this;
-    const host: PeerHost = {
+    const host = idleHost({
       pieceCount: this.#pieceCount,
       pieceSize: () => PIECE,
       now: () => this.clock.now(),
-      peerHas() {},
-      peerPieces() {},
-      peerChoke() {},
-      peerInterest() {},
-      peerIntroduced() {},
       peerBlock: (peer, block) => download.received(peer, block),
       peerRejected: (peer, index, begin) => download.rejected(peer, index, begin),
-      canServe: () => false,
-      readBlock: () => false,
-      loadBlock: () => Promise.resolve(),
-    };
+    });
     const infoHash = new InfoHash(new Uint8Array(20));
     const handshake = { infoHash, peerId: utf8("x".repeat(20)), fast: options.fast ?? false, extended: false };
     const number = this.peers.length + 1;

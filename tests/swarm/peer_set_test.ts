@@ -17,6 +17,7 @@ import { ConnectionManager } from "../../src/swarm/connection_manager.ts";
 import type { TorrentEvent } from "../../src/swarm/events.ts";
 import { PeerSet } from "../../src/swarm/peer_set.ts";
 import { encodeHandshake } from "../../src/wire/handshake.ts";
+import { idleHost } from "../support/peer_host.ts";
 import { settle, VirtualClock } from "../support/virtual_clock.ts";
 import { frame } from "../support/wire.ts";
 
@@ -64,21 +65,7 @@ function make(dial: () => Promise<Connection> = () => new Promise(() => {})) {
   const peers = new PeerSet({
     platform: clock,
     transport: { name: "none", dial },
-    host: {
-      pieceCount: 10,
-      pieceSize: () => 65536,
-      now: () => clock.now(),
-      peerHas() {},
-      peerPieces() {},
-      peerChoke() {},
-      peerInterest() {},
-      peerBlock() {},
-      peerRejected() {},
-      peerIntroduced() {},
-      canServe: () => false,
-      readBlock: () => false,
-      loadBlock: () => Promise.resolve(),
-    },
+    host: idleHost({ pieceCount: 10, pieceSize: () => 65536, now: () => clock.now() }),
     events: { joined() {}, batch() {}, left() {}, emit: (event) => void events.push(event) },
     handshake: { infoHash: INFO_HASH, peerId: utf8("-SH0100-ourselves..."), fast: true, extended: true },
     manager,

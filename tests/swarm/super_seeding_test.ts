@@ -12,7 +12,7 @@ class FakePeer {
   amChoking = false;
   interested = true;
   isSeed = false;
-  isUploadOnly = false;
+  uploadOnly = false;
   unchokedAt = 0;
   farewells = 0;
   flushes = 0;
@@ -25,9 +25,6 @@ class FakePeer {
   }
   announceUploadOnly(): void {
     this.farewells++;
-  }
-  get uploadOnly(): boolean {
-    return this.isUploadOnly;
   }
 }
 
@@ -151,7 +148,7 @@ Deno.test("SuperSeeding.turn() hides nothing any more when the audience has gone
   const { superSeeding, early, peers, all } = swarm(100, 1);
   superSeeding.turn(0, all);
   assertEquals(peers[0]!.told.length, 2);
-  early.isUploadOnly = true;
+  early.uploadOnly = true;
   superSeeding.turn(500, all);
   assertEquals(peers[0]!.told.length, 100);
 });

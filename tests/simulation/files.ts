@@ -202,6 +202,11 @@ export class SimFiles implements FileSystem {
     this.#files.get(path)!.flip(at);
   }
 
+  /** The user moves a file out of the way. */
+  moveAway(path: string): void {
+    this.#files.delete(path);
+  }
+
   async open(path: string, mode: OpenMode): Promise<FileHandle> {
     await this.#enter("open", path);
     let file = this.#files.get(path);

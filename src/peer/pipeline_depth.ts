@@ -18,7 +18,8 @@ const LEAST_DEPTH = 4;
 const QUEUE_MS = 250;
 /** ... but no more than this many. A deeper queue only keeps more memory in flight (measured on loopback). */
 const QUEUE_LIMIT = 128;
-/** Milliseconds over which the rate is measured. */
+/** Milliseconds over which the rate is measured: at first, while the depth doubles, and then. */
+const FIRST_WINDOW_MS = 10;
 const WINDOW_MS = 100;
 /** A smallest latency that was seen longer ago than this is measured anew, since routes change ... */
 const LATENCY_MEMORY_MS = 10_000;
@@ -39,6 +40,8 @@ export class PipelineDepth {
   #windowBytes = 0;
   #latency = Infinity;
   #latencySeen = 0;
+  /** Whether it has doubled in every window until now. */
+  #doubling = true;
   /** Windows that are left of a probe. */
   #probing = 0;
   #probeLatency = Infinity;
@@ -82,7 +85,7 @@ export class PipelineDepth {
     if (this.#windowStart < 0) this.#windowStart = now;
     this.#windowBytes += bytes;
     const elapsed = now - this.#windowStart;
-    if (elapsed < Math.max(WINDOW_MS, this.#latency)) return;
+    if (elapsed < Math.max(this.#doubling ? FIRST_WINDOW_MS : WINDOW_MS, this.#latency)) return;
     this.#adjust(this.#windowBytes / BLOCK_SIZE / elapsed, now);
     this.#windowStart = now;
     this.#windowBytes = 0;
@@ -111,6 +114,7 @@ export class PipelineDepth {
     const queue = Math.min(QUEUE_LIMIT, Math.max(LEAST_DEPTH, rate * QUEUE_MS));
     const wanted = Math.ceil(1.5 * rate * this.#latency + queue);
     // Never more than doubled in a window: one burst after a pause says little about the rate.
+    if (wanted < 2 * this.#depth) this.#doubling = false;
     this.#depth = Math.min(this.#limit, wanted, this.#depth * 2);
   }
 }

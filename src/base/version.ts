@@ -6,3 +6,6 @@
 
 /** The version, as in semver. */
 export const VERSION = "0.1.0";
+
+/** What `--version` says. */
+export const VERSION_LINE = `shoal ${VERSION}`;

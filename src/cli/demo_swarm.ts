@@ -96,7 +96,7 @@ export async function sha256OfFile(
 ): Promise<string> {
   const file = await platform.files.open(path, "read");
   try {
-    const hash = platform.sha256();
+    const hash = platform.digest("sha256");
     const part: Bytes = new Uint8Array(PIECE_LENGTH);
     for (let at = 0;;) {
       signal.throwIfAborted();
@@ -137,7 +137,7 @@ async function fill(
   { file, size, signal }: DemoSwarmOptions & { readonly file: FileHandle },
 ): Promise<{ digests: Bytes[]; sha256: string }> {
   const digests: Bytes[] = [];
-  const whole = platform.sha256();
+  const whole = platform.digest("sha256");
   for (let at = 0; at < size; at += PIECE_LENGTH) {
     signal.throwIfAborted();
     const piece = platform.randomBytes(Math.min(PIECE_LENGTH, size - at));

@@ -4,16 +4,17 @@
  * @module
  */
 
-import { CommanderError } from "commander";
-import { ShoalError } from "../base/errors.ts";
+import { VERSION_LINE } from "../base/version.ts";
 import type { Platform } from "../platform/platform.ts";
 import type { Terminal } from "../platform/terminal.ts";
 import type { Context } from "./context.ts";
 import { Departure } from "./departure.ts";
 import { type Engine, engine } from "./engine.ts";
 import { errorLine } from "./error_line.ts";
-import { EXIT_DONE, EXIT_UNEXPECTED, EXIT_USAGE, exitCodeOf } from "./exit_codes.ts";
-import { createProgram, usageError } from "./program.ts";
+import { EXIT_DONE, EXIT_UNEXPECTED, exitCodeOf } from "./exit_codes.ts";
+
+/** Options that show the version when they stand alone. */
+const VERSION_FLAGS = ["-V", "--version"];
 
 /** What the program runs in. */
 export interface Surroundings {
@@ -56,20 +57,12 @@ export async function run(args: readonly string[], surroundings: Surroundings): 
   }
 }
 
+/** Loads what the command line asks for and no more: who only asks for the version waits for nothing. */
 async function parse(args: readonly string[], context: Context): Promise<number> {
-  const program = createProgram(context);
-  if (args.length === 0) {
-    program.outputHelp({ error: true });
-    return EXIT_USAGE;
-  }
-  try {
-    await program.parseAsync(args, { from: "user" });
-    return context.exitCode;
-  } catch (error) {
-    if (context.departure.explains(error)) return context.departure.code;
-    if (!(error instanceof CommanderError)) throw error;
-    const usage: ShoalError | null = usageError(error);
-    if (usage !== null) throw usage;
+  if (args.length === 1 && VERSION_FLAGS.includes(args[0]!)) {
+    await context.terminal.stdout.write(`${VERSION_LINE}\n`);
     return EXIT_DONE;
   }
+  const { runProgram } = await import("./program.ts");
+  return await runProgram(args, context);
 }

@@ -6,10 +6,11 @@
 
 import { Command, CommanderError } from "commander";
 import { ShoalError } from "../base/errors.ts";
-import { VERSION } from "../base/version.ts";
+import { VERSION_LINE } from "../base/version.ts";
 import type { Context } from "./context.ts";
 import { register as registerDemo } from "./demo.ts";
 import { register as registerDownload } from "./download.ts";
+import { EXIT_DONE, EXIT_USAGE } from "./exit_codes.ts";
 import { register as registerInfo } from "./info.ts";
 import { register as registerSeed } from "./seed.ts";
 import { refuseCommands } from "./unavailable.ts";
@@ -29,19 +30,41 @@ Exit codes: 0 done, 1 unexpected failure, 2 usage, 3 not a valid torrent or wron
 5 gave up waiting, 6 network set-up, 130 interrupted.`;
 
 /**
- * Makes the program.
+ * Runs what the command line asks for.
  *
+ * @param args What stands behind the program's name.
  * @param context The surroundings.
- * @returns A parser that throws {@linkcode CommanderError} and prints to the terminal of the context.
+ * @returns The exit code.
+ * @throws {ShoalError} Of kind `usage` if the command line is wrong.
+ * @throws {unknown} What the command throws.
  */
-export function createProgram(context: Context): Command {
+export async function runProgram(args: readonly string[], context: Context): Promise<number> {
+  const program = createProgram(context);
+  if (args.length === 0) {
+    program.outputHelp({ error: true });
+    return EXIT_USAGE;
+  }
+  try {
+    await program.parseAsync(args, { from: "user" });
+    return context.exitCode;
+  } catch (error) {
+    if (context.departure.explains(error)) return context.departure.code;
+    if (!(error instanceof CommanderError)) throw error;
+    const usage = usageError(error);
+    if (usage !== null) throw usage;
+    return EXIT_DONE;
+  }
+}
+
+/** Makes a parser that throws {@linkcode CommanderError} and prints to the terminal of the context. */
+function createProgram(context: Context): Command {
   const { stdout, stderr } = context.terminal;
   const width = (isTerminal: boolean): number => {
     return isTerminal ? Math.min(MAX_HELP_WIDTH, context.terminal.size().columns) : MAX_HELP_WIDTH;
   };
   const program = new Command("shoal")
     .description("A BitTorrent client.")
-    .version(`shoal ${VERSION}`, "-V, --version", "show the version")
+    .version(VERSION_LINE, "-V, --version", "show the version")
     .helpOption("-h, --help", "show help")
     .helpCommand(false)
     .addHelpText("after", EPILOG)
@@ -64,13 +87,8 @@ export function createProgram(context: Context): Command {
   return program;
 }
 
-/**
- * What commander threw, in our words.
- *
- * @param error What it threw.
- * @returns The error to show, or `null` when help or version was asked for and shown.
- */
-export function usageError(error: CommanderError): ShoalError | null {
+/** What commander threw, in our words; `null` when help or version was asked for and shown. */
+function usageError(error: CommanderError): ShoalError | null {
   if (error.exitCode === 0) return null;
   const quoted = /'([^']*)'/.exec(error.message)?.[1] ?? "";
   const suggestion = /Did you mean (.*)\?\)/s.exec(error.message)?.[1];

@@ -31,8 +31,8 @@ export const denoPlatform: Platform = {
   async sha1(data: Bytes) {
     return new Uint8Array(await crypto.subtle.digest("SHA-1", data));
   },
-  sha256() {
-    const hash = createHash("sha256");
+  digest(algorithm) {
+    const hash = createHash(algorithm);
     return { update: (bytes) => void hash.update(bytes), digest: () => new Uint8Array(hash.digest()) };
   },
   net: denoNetwork,

@@ -18,8 +18,8 @@ export interface Platform extends Clock {
   random(): number;
   /** The SHA-1 digest, computed away from the caller's thread. `data` must not change until the promise settles. */
   sha1(data: Bytes): Promise<Bytes>;
-  /** A SHA-256 digest of data that comes in parts, computed on the caller's thread. */
-  sha256(): Sha256;
+  /** A digest of data that comes in parts, computed on the caller's thread. */
+  digest(algorithm: "sha1" | "sha256"): Digest;
   /** TCP. */
   readonly net: Network;
   /** HTTP client and server. */
@@ -36,11 +36,11 @@ export interface Clock {
   wallClock(): number;
 }
 
-/** A SHA-256 digest in the making. */
-export interface Sha256 {
+/** A digest in the making. */
+export interface Digest {
   /** Takes the next bytes in. */
   update(bytes: Bytes): void;
-  /** @returns The 32 bytes of the digest; nothing may be taken in afterwards. */
+  /** @returns The digest; nothing may be taken in afterwards. */
   digest(): Bytes;
 }
 

@@ -6,11 +6,17 @@
 
 import type { Bytes } from "../base/bytes.ts";
 import { BLOCK_SIZE } from "../peer/mod.ts";
+import type { Digest } from "../platform/platform.ts";
 
 /** Nobody. Numbers of connections begin at 1. */
 const NOBODY = 0;
+/** Bytes that are hashed in one go: few enough to be in the processor's cache still, enough that the calls cost nothing. */
+const HASH_STEP = 128 * 1024;
 
-/** Blocks of one piece that are free, asked for, or here. */
+/**
+ * Blocks of one piece that are free, asked for, or here. The piece is hashed while it comes, from its beginning as far as
+ * there is no gap.
+ */
 export class ActivePiece {
   /** Which piece. */
   readonly index: number;
@@ -32,19 +38,25 @@ export class ActivePiece {
   #free: number;
   #missing: number;
   #firstFree = 0;
+  readonly #digest: Digest;
+  /** Blocks from the beginning that are here without a gap. */
+  #prefix = 0;
+  /** Bytes from the beginning that are hashed. */
+  #hashed = 0;
 
   /**
    * @param index Which piece.
-   * @param options `size`: its length in bytes. `buffer`: at least as long. `now`: when it is started.
+   * @param options `size`: its length in bytes. `buffer`: at least as long. `digest`: what hashes it. `now`: when it is started.
    */
   constructor(
     index: number,
-    options: { readonly size: number; readonly buffer: Bytes; readonly now: number },
+    options: { readonly size: number; readonly buffer: Bytes; readonly digest: Digest; readonly now: number },
   ) {
     this.index = index;
     this.startedAt = options.now;
     this.size = options.size;
     this.buffer = options.buffer;
+    this.#digest = options.digest;
     this.touched = options.now;
     this.blockCount = Math.ceil(options.size / BLOCK_SIZE);
     this.senders = new Int32Array(this.blockCount);
@@ -70,6 +82,11 @@ export class ActivePiece {
   /** The piece's bytes. */
   get data(): Bytes {
     return this.buffer.length === this.size ? this.buffer : this.buffer.subarray(0, this.size);
+  }
+
+  /** The digest of the piece; to be asked for once, when it is complete. */
+  get digest(): Bytes {
+    return this.#digest.digest();
   }
 
   /** Length of a block in bytes. */
@@ -109,7 +126,7 @@ export class ActivePiece {
   }
 
   /**
-   * Takes a block in.
+   * Takes a block in, whose bytes are in the buffer.
    *
    * @param block Which; not here yet.
    * @param options `sender`: number of the connection that sent it. `asked`: whether that one had been asked. `now`: when.
@@ -123,5 +140,10 @@ export class ActivePiece {
     this.senders[block] = options.sender;
     this.#missing--;
     this.touched = options.now;
+    while (this.senders[this.#prefix] !== NOBODY && this.#prefix < this.blockCount) this.#prefix++;
+    const end = Math.min(this.#prefix * BLOCK_SIZE, this.size);
+    if (end - this.#hashed < HASH_STEP && end < this.size) return;
+    this.#digest.update(this.buffer.subarray(this.#hashed, end));
+    this.#hashed = end;
   }
 }

@@ -48,7 +48,7 @@ export class Download {
   readonly have: Bitfield;
   /** Payload that came and was of no use, in bytes. */
   wasted = 0;
-  readonly #platform: Pick<Platform, "now" | "random" | "sha1">;
+  readonly #platform: Pick<Platform, "now" | "random" | "digest">;
   readonly #host: DownloadHost;
   readonly #pool: BufferPool;
   readonly #picker: PiecePicker;
@@ -59,6 +59,10 @@ export class Download {
   readonly #verifier: Verifier;
   readonly #verifying = new Set<Promise<void>>();
   readonly #waits = new Waits();
+  /** Whether a peer could have been asked for more if there had been memory. */
+  #starved = false;
+  /** Whether blocks that a peer was asked for have become free for others. */
+  #freed = false;
   /** Grows with every piece that comes back into the order; tells when looking again is worthwhile. */
   #returned = 0;
   #stopped = false;
@@ -72,7 +76,7 @@ export class Download {
     options: {
       readonly have: Bitfield;
       readonly pool: BufferPool;
-      readonly platform: Pick<Platform, "now" | "random" | "sha1">;
+      readonly platform: Pick<Platform, "now" | "random" | "digest">;
     },
   ) {
     this.#host = host;
@@ -82,11 +86,6 @@ export class Download {
     this.#verifier = new Verifier(host, options.platform);
     this.#picker = new PiecePicker(this.have.length, () => options.platform.random());
     for (let index = 0; index < this.have.length; index++) if (!this.have.has(index)) this.#picker.add(index);
-  }
-
-  /** Whether every block that is missing has been asked for. */
-  get endgame(): boolean {
-    return this.#picker.size === 0 && this.#open.size === 0;
   }
 
   /** How many peers that don't have everything have a piece. */
@@ -143,6 +142,7 @@ export class Download {
       want = this.#ask(peer, this.#start(index), want);
     }
     if (want <= 0) return;
+    if (!this.#pool.available) this.#starved = true;
     const ending = this.#picker.size === 0;
     askAgain(peer, {
       active: this.#active.values(),
@@ -154,8 +154,15 @@ export class Download {
     });
   }
 
+  /** A read of a peer has been parsed: asks it for more, and the others too if it made them something to do. */
+  parsed(peer: Peer): void {
+    if (this.#freed) this.fillAll();
+    else this.fill(peer);
+  }
+
   /** Asks every peer that could do more: blocks or memory have become free. */
   fillAll(): void {
+    this.#starved = this.#freed = false;
     for (const peer of this.#host.peers()) {
       if (peer.closed) continue;
       const before = peer.requests.size;
@@ -223,7 +230,7 @@ export class Download {
     const forgotten = !peer.choking || !peer.fast;
     // Cancelled all the same after an unchoke: a peer that kept them would have more in its queue than it holds (`reqq`).
     this.takeBack(peer, { cancel: !peer.choking, which: (index) => forgotten && !peer.allowedFast.has(index) });
-    if (peer.requests.size < before) this.fillAll();
+    if (peer.requests.size < before) this.#freed = true;
   }
 
   /**
@@ -273,7 +280,7 @@ export class Download {
     const least = leastDeserving(this.#active.values(), {
       now,
       slowLimit: this.#slowLimit,
-      wouldBeSent: (piece) => this.#wouldBeSent(piece),
+      peers: this.#host.peers(),
     });
     if (!least) return;
     this.#giveUp(least);
@@ -293,14 +300,6 @@ export class Download {
     }
     this.#pool.give(piece.buffer);
     this.#putBack(piece.index);
-  }
-
-  #wouldBeSent(piece: ActivePiece): boolean {
-    for (const peer of this.#host.peers()) {
-      if (peer.closed || peer.snubbed || !peer.pieces.has(piece.index)) continue;
-      if (peer.wouldSend(piece.index)) return true;
-    }
-    return false;
   }
 
   /** Whether a peer that is known to be slow may take memory for a piece of its own: only while half of it is free of such. */
@@ -350,7 +349,12 @@ export class Download {
     if (!buffer) throw new Error("The pool has no buffer although it said so");
     this.#picker.remove(index);
     const size = this.#host.pieceSize(index);
-    const piece = new ActivePiece(index, { size, buffer, now: this.#platform.now() });
+    const piece = new ActivePiece(index, {
+      size,
+      buffer,
+      digest: this.#platform.digest("sha1"),
+      now: this.#platform.now(),
+    });
     this.#active.set(index, piece);
     this.#open.add(piece);
     return piece;
@@ -373,19 +377,20 @@ export class Download {
       this.#verifying.delete(work);
       this.#pool.give(piece.buffer);
       if (this.have.isFull && this.#verifying.size === 0) this.#pool.close();
-      if (!this.#stopped) this.fillAll();
+      if (this.#starved && !this.#stopped) this.fillAll();
     });
     this.#verifying.add(work);
   }
 
   async #verify(piece: ActivePiece): Promise<void> {
     const { index } = piece;
-    if (await this.#verifier.check(piece)) {
+    if (this.#verifier.check(piece)) {
       await this.#host.writePiece(index, piece.data);
       if (this.have.set(index)) this.#host.pieceDone(index);
     } else {
       this.wasted += piece.size;
       this.#putBack(index);
+      this.#starved = true;
     }
   }
 }

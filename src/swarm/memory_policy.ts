@@ -4,7 +4,7 @@
  * @module
  */
 
-import { BLOCK_SIZE } from "../peer/mod.ts";
+import { BLOCK_SIZE, type Peer } from "../peer/mod.ts";
 import type { ActivePiece } from "./active_piece.ts";
 
 /**
@@ -50,8 +50,7 @@ export function slowPieces(active: Iterable<ActivePiece>, now: number): ActivePi
  * there are too many of that kind, the one of which the least is here.
  *
  * @param active Pieces that have been started.
- * @param options `now`: milliseconds. `slowLimit`: slow pieces that are tolerated. `wouldBeSent`: whether somebody would
- * send a piece now.
+ * @param options `now`: milliseconds. `slowLimit`: slow pieces that are tolerated. `peers`: every connected peer.
  * @returns A piece, or `null` when all deserve to be kept.
  */
 export function leastDeserving(
@@ -59,16 +58,20 @@ export function leastDeserving(
   options: {
     readonly now: number;
     readonly slowLimit: number;
-    readonly wouldBeSent: (piece: ActivePiece) => boolean;
+    readonly peers: Iterable<Peer>;
   },
 ): ActivePiece | null {
   const pieces = [...active];
   const slow = slowPieces(pieces, options.now);
+  const peers = [...options.peers].filter((peer) => !peer.closed && !peer.snubbed);
+  const wouldBeSent = ({ index }: ActivePiece): boolean => {
+    return peers.some((peer) => peer.pieces.has(index) && peer.wouldSend(index));
+  };
   const crowded = new Set(slow.length > options.slowLimit ? slow : []);
   let least: ActivePiece | null = null;
   for (const piece of pieces) {
     const part = piece.received / piece.blockCount;
-    const patience = (options.wouldBeSent(piece) ? STUCK_MS : STALE_MS) + PATIENCE_MS * part;
+    const patience = (wouldBeSent(piece) ? STUCK_MS : STALE_MS) + PATIENCE_MS * part;
     const inTheWay = options.now - piece.touched > patience || (crowded.has(piece) && part < WORTH_KEEPING);
     if (inTheWay && (!least || piece.received < least.received)) least = piece;
   }

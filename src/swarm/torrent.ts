@@ -26,6 +26,11 @@ import { UploadSlots } from "./upload_slots.ts";
 const TICK_MS = 500;
 /** Milliseconds for telling trackers that we leave. */
 const STOP_MS = 2_000;
+/**
+ * Milliseconds that news of a piece waits for something to go along with. A write of its own to every peer for every piece
+ * would cost more than the piece when there are hundreds of peers.
+ */
+const NEWS_MS = 50;
 /** With fewer peers than this the tracker is asked for more as soon as it allows. */
 const FEW_PEERS = 10;
 
@@ -52,6 +57,7 @@ export class Torrent implements PeerHost {
   /** While we are a seed that knows of no other, and pieces are missing in the swarm. */
   #superSeeding: SuperSeeding<Peer> | null = null;
   #tick: Timer | null = null;
+  #news: Timer | null = null;
   #lastTick = 0;
   #checked = 0;
   #verified = 0;
@@ -79,7 +85,7 @@ export class Torrent implements PeerHost {
       events: {
         joined: (peer, extended) => this.#joined(peer, extended),
         batch: (peer) => {
-          this.#download.fill(peer);
+          this.#download.parsed(peer);
           this.#superSeeding?.offer(peer, this.now());
         },
         left: (peer) => this.#left(peer),
@@ -212,6 +218,7 @@ export class Torrent implements PeerHost {
     this.#state = "stopped";
     this.#abort.abort();
     this.#tick?.cancel();
+    this.#news?.cancel();
     this.#peers.stop();
     const storage = this.#closeStorage();
     // A disk that fails is no reason to go without taking leave.
@@ -269,8 +276,11 @@ export class Torrent implements PeerHost {
       if (peer.pieces.has(index)) peer.wanted--;
       peer.have(index);
       if (peer.wanted === 0) peer.setInterested(false);
-      peer.output.flush();
     }
+    this.#news ??= this.#platform.after(NEWS_MS, () => {
+      this.#news = null;
+      for (const peer of [...this.#peers.all]) peer.output.flush();
+    });
     if (!this.have.isFull) return;
     this.#announcer.completed();
     this.#finish();

@@ -25,16 +25,16 @@ export interface VerifierHost {
 /** Checks complete pieces against their hashes. */
 export class Verifier {
   readonly #host: VerifierHost;
-  readonly #sha1: Platform["sha1"];
+  readonly #platform: Pick<Platform, "digest">;
   readonly #blame = new Blame();
 
   /**
    * @param host The torrent.
    * @param platform The hash function.
    */
-  constructor(host: VerifierHost, platform: Pick<Platform, "sha1">) {
+  constructor(host: VerifierHost, platform: Pick<Platform, "digest">) {
     this.#host = host;
-    this.#sha1 = (data) => platform.sha1(data);
+    this.#platform = platform;
   }
 
   /** Whether a piece has failed and not been right since: it should come from one peer alone. */
@@ -45,17 +45,17 @@ export class Verifier {
   /**
    * Checks a complete piece, and tells of those who are to blame if it, or an earlier attempt at it, is wrong.
    *
-   * @param piece Complete; must not change meanwhile.
+   * @param piece Complete.
    * @returns Whether it is right.
    */
-  async check(piece: ActivePiece): Promise<boolean> {
+  check(piece: ActivePiece): boolean {
     const { index } = piece;
-    if (equalBytes(await this.#sha1(piece.data), this.#host.pieceHash(index))) {
-      if (this.suspects(index)) this.#accuse(this.#blame.passed(index, await this.#digests(piece)), index);
+    if (equalBytes(piece.digest, this.#host.pieceHash(index))) {
+      if (this.suspects(index)) this.#accuse(this.#blame.passed(index, this.#digests(piece)), index);
       return true;
     }
     const senders = Array.from(piece.senders, (connection) => this.#host.hostOf(connection));
-    const guilty = this.#blame.failed(index, { digests: await this.#digests(piece), senders });
+    const guilty = this.#blame.failed(index, { digests: this.#digests(piece), senders });
     this.#host.pieceFailed(index, [...new Set(senders)]);
     this.#accuse(guilty, index);
     return false;
@@ -65,11 +65,11 @@ export class Verifier {
     for (const host of hosts) this.#host.lied(host, index);
   }
 
-  #digests(piece: ActivePiece): Promise<Uint8Array[]> {
-    const blocks = Array.from(
-      { length: piece.blockCount },
-      (_, i) => piece.buffer.subarray(i * BLOCK_SIZE, i * BLOCK_SIZE + piece.blockLength(i)),
-    );
-    return Promise.all(blocks.map((block) => this.#sha1(block)));
+  #digests(piece: ActivePiece): Uint8Array[] {
+    return Array.from({ length: piece.blockCount }, (_, i) => {
+      const digest = this.#platform.digest("sha1");
+      digest.update(piece.buffer.subarray(i * BLOCK_SIZE, i * BLOCK_SIZE + piece.blockLength(i)));
+      return digest.digest();
+    });
   }
 }

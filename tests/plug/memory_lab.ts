@@ -5,7 +5,6 @@
  * @module
  */
 
-import { createHash } from "node:crypto";
 import { assert, assertEquals } from "@std/assert";
 import { concatBytes, equalBytes } from "../../src/base/bytes.ts";
 import type { Metainfo } from "../../src/metainfo/mod.ts";
@@ -17,6 +16,7 @@ import { sha1, type Torrent } from "../storage/fixture.ts";
 import { MemoryFiles } from "../support/memory_files.ts";
 import { VirtualClock } from "../support/virtual_clock.ts";
 import { MemoryNetwork } from "./memory_network.ts";
+import { digestOf } from "../support/digest.ts";
 
 /** Bytes a second: so slow that the timers of storage, too, get their turns during a download. */
 const RATE = 16 * 1024;
@@ -149,10 +149,7 @@ function platformOf(clock: VirtualClock, net: MemoryNetwork, files: FileSystem):
     random: () => clock.random(),
     randomBytes: (length) => clock.randomBytes(length),
     sha1: (data) => Promise.resolve(sha1(data)),
-    sha256() {
-      const hash = createHash("sha256");
-      return { update: (bytes) => void hash.update(bytes), digest: () => new Uint8Array(hash.digest()) };
-    },
+    digest: digestOf,
     net,
     http: {
       request: () => Promise.reject(new Error("there is no HTTP here")),

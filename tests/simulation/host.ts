@@ -4,7 +4,6 @@
  * @module
  */
 
-import { createHash } from "node:crypto";
 import type { Bytes } from "../../src/base/bytes.ts";
 import {
   type FileHandle,
@@ -26,6 +25,7 @@ import type { HostProfile, Nic } from "./network.ts";
 import { Listener } from "./watch.ts";
 import type { SimConnection } from "./stream.ts";
 import type { World } from "./world.ts";
+import { digestOf } from "../support/digest.ts";
 
 /** Where downloads and state go on every disk. */
 export const FOLDER = "/dl";
@@ -239,10 +239,7 @@ export class SimHost {
       random: this.random,
       randomBytes: (length) => Uint8Array.from({ length }, () => Math.floor(this.random() * 256)),
       sha1: (data) => this.#sha1(data),
-      sha256: () => {
-        const hash = createHash("sha256");
-        return { update: (bytes) => void hash.update(bytes), digest: () => new Uint8Array(hash.digest()) };
-      },
+      digest: digestOf,
       net: mortal(this.nic, process),
       http: {
         request: (request) => this.#request(process, request),

@@ -9,13 +9,17 @@ import { Download } from "../../src/swarm/download.ts";
 import { WireError } from "../../src/wire/messages.ts";
 import { idleHost } from "../support/peer_host.ts";
 import { VirtualClock } from "../support/virtual_clock.ts";
+import type { Digest } from "../../src/platform/platform.ts";
 
 export const BLOCK = 16384;
 export const BLOCKS = 4;
 export const PIECE = BLOCKS * BLOCK;
 
 /** The first bytes stand in for a digest: wrong data is data that begins with something else. */
-const digest = (data: Uint8Array) => Promise.resolve(new Uint8Array(data.subarray(0, 4)));
+function markOf(): Digest {
+  let mark: Bytes | null = null;
+  return { update: (bytes) => mark ??= bytes.slice(0, 4), digest: () => mark! };
+}
 
 /** A download with peers whose answers the test gives by hand. */
 export class Lab {
@@ -45,7 +49,7 @@ export class Lab {
     }, {
       have: new Bitfield(pieceCount),
       pool,
-      platform: { now: () => this.clock.now(), random: () => this.clock.random(), sha1: digest },
+      platform: { now: () => this.clock.now(), random: () => this.clock.random(), digest: markOf },
     });
   }
 
@@ -100,6 +104,7 @@ export class Lab {
   choke(peer: Peer, choking: boolean): void {
     peer.choking = choking;
     this.download.choked(peer);
+    this.download.parsed(peer);
   }
 
   answerAll(peer: Peer): void {

@@ -1,8 +1,10 @@
+import type { Bytes } from "../../src/base/bytes.ts";
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { ActivePiece } from "../../src/swarm/active_piece.ts";
 import { Blame } from "../../src/swarm/blame.ts";
 import { BufferPool, MemoryBudget } from "../../src/swarm/buffer_pool.ts";
+import { digestOf } from "../support/digest.ts";
 
 const BLOCK = 16384;
 
@@ -10,7 +12,7 @@ Deno.test("ActivePiece counts free and missing blocks right, whatever happens to
   const step = fc.tuple(fc.constantFrom("take", "ask", "release", "receive", "unasked"), fc.nat(6));
   fc.assert(fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
     const size = 6 * BLOCK + 100;
-    const piece = new ActivePiece(3, { size, buffer: new Uint8Array(8 * BLOCK), now: 0 });
+    const piece = new ActivePiece(3, { size, buffer: new Uint8Array(8 * BLOCK), digest: digestOf("sha1"), now: 0 });
     assertEquals(piece.blockCount, 7);
     const asked = new Array<number>(7).fill(0);
     const here = new Array<boolean>(7).fill(false);
@@ -55,6 +57,30 @@ Deno.test("Blame.passed() blames who sent blocks that differ from the right ones
   assertEquals(blame.passed(1, [Uint8Array.of(1), Uint8Array.of(2), Uint8Array.of(3)]), ["liar"]);
   assertEquals(blame.suspects(1), false);
   assertEquals(blame.passed(1, []), []);
+});
+
+Deno.test("ActivePiece hashes what comes, in whatever order, every byte once and in large steps", () => {
+  const length = 40 * BLOCK + 100;
+  const order = fc.shuffledSubarray(Array.from({ length: 41 }, (_, i) => i), { minLength: 41 });
+  fc.assert(fc.property(order, (blocks) => {
+    const fed: number[] = [];
+    const real = digestOf("sha1");
+    const digest = {
+      update: (bytes: Bytes) => (fed.push(bytes.length), real.update(bytes)),
+      digest: () => real.digest(),
+    };
+    const buffer = new Uint8Array(48 * BLOCK);
+    const piece = new ActivePiece(0, { size: length, buffer, digest, now: 0 });
+    for (const block of blocks) {
+      buffer.fill(block + 1, block * BLOCK, block * BLOCK + piece.blockLength(block));
+      piece.receive(block, { sender: 1, asked: false, now: 0 });
+    }
+    const whole = digestOf("sha1");
+    whole.update(piece.data);
+    assertEquals(piece.digest, whole.digest());
+    assertEquals(fed.reduce((sum, bytes) => sum + bytes, 0), length);
+    assert(fed.slice(0, -1).every((bytes) => bytes >= 128 * 1024), `${fed}`);
+  }));
 });
 
 Deno.test("BufferPool keeps to the budget, but never below two buffers", () => {

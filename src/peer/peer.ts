@@ -94,7 +94,7 @@ export class Peer implements MessageHandler {
   wanted = 0;
   /** When we last unchoked it. */
   unchokedAt = -Infinity;
-  /** When the last message came. */
+  /** When the last read came; while it is parsed, the time that it is. */
   lastReceived: number;
   /** When the last bytes went out. */
   lastSent: number;
@@ -233,9 +233,8 @@ export class Peer implements MessageHandler {
     return !this.choking || this.allowedFast.has(index);
   }
 
-  /** Asks for a block. */
-  request(index: number, begin: number, length: number): void {
-    const now = this.#host.now();
+  /** Asks for a block; `now`: milliseconds. */
+  request(index: number, begin: number, length: number, now: number): void {
     if (this.requests.size === 0) this.lastBlock = now;
     this.requests.ask(index, begin, length, now);
   }
@@ -335,7 +334,7 @@ export class Peer implements MessageHandler {
     if (index >= this.#host.pieceCount || begin + length > this.#host.pieceSize(index) || begin % BLOCK_SIZE !== 0) {
       throw new WireError(`a block lies outside the torrent (piece ${index}, ${begin}+${length})`);
     }
-    const now = this.#host.now();
+    const now = this.lastReceived; // the clock is asked once a read, not once a block
     this.down.add(length);
     this.chatter.brought(length);
     this.lastPayload = now;

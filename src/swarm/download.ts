@@ -132,14 +132,15 @@ export class Download {
     let want = depth - peer.requests.size;
     // Asking in batches: nothing is said until a quarter of the queue is free.
     if (want <= 0 || (want < depth / 4 && peer.requests.size > 0)) return;
+    const now = this.#platform.now();
     for (const piece of this.#open) {
       if (want <= 0) return;
-      if (peer.pieces.has(piece.index) && peer.wouldSend(piece.index)) want = this.#ask(peer, piece, want);
+      if (peer.pieces.has(piece.index) && peer.wouldSend(piece.index)) want = this.#ask(peer, piece, want, now);
     }
     while (want > 0 && this.#picker.size > 0 && this.#pool.available) {
       const index = this.#pick(peer);
       if (index < 0 || !this.#mayStart(peer, index)) break;
-      want = this.#ask(peer, this.#start(index), want);
+      want = this.#ask(peer, this.#start(index, now), want, now);
     }
     if (want <= 0) return;
     if (!this.#pool.available) this.#starved = true;
@@ -150,7 +151,7 @@ export class Download {
       waits: this.#waits,
       ending,
       depth,
-      now: this.#platform.now(),
+      now,
     });
   }
 
@@ -185,7 +186,7 @@ export class Download {
       return;
     }
     piece.buffer.set(block.source.subarray(block.at, block.at + block.length), block.begin);
-    piece.receive(number, { sender: peer.number, asked, now: this.#platform.now() });
+    piece.receive(number, { sender: peer.number, asked, now: peer.lastReceived });
     peer.snubbed = false;
     if (piece.free === 0) this.#open.delete(piece);
     if (piece.asked(number) > 0) cancelElsewhere(piece, number, { peers: this.#host.peers(), sender: peer });
@@ -330,7 +331,7 @@ export class Download {
     this.#returned++;
   }
 
-  #ask(peer: Peer, piece: ActivePiece, want: number): number {
+  #ask(peer: Peer, piece: ActivePiece, want: number, now: number): number {
     if (piece.owner !== null && piece.owner !== peer.number) return want;
     if (piece.owner === null && this.#verifier.suspects(piece.index)) {
       if (!this.#owners.take(piece, peer, this.#host.peers())) return want;
@@ -338,13 +339,13 @@ export class Download {
     for (; want > 0; want--) {
       const block = piece.takeFree();
       if (block < 0) break;
-      peer.request(piece.index, block * BLOCK_SIZE, piece.blockLength(block));
+      peer.request(piece.index, block * BLOCK_SIZE, piece.blockLength(block), now);
     }
     if (piece.free === 0) this.#open.delete(piece);
     return want;
   }
 
-  #start(index: number): ActivePiece {
+  #start(index: number, now: number): ActivePiece {
     const buffer = this.#pool.take();
     if (!buffer) throw new Error("The pool has no buffer although it said so");
     this.#picker.remove(index);
@@ -353,7 +354,7 @@ export class Download {
       size,
       buffer,
       digest: this.#platform.digest("sha1"),
-      now: this.#platform.now(),
+      now,
     });
     this.#active.set(index, piece);
     this.#open.add(piece);

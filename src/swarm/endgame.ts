@@ -67,7 +67,7 @@ export function askAgain(
       if (waitOf(peer, now, peer.requests.size + 1) > WORTHWHILE * wait) continue;
       if (!options.ending) withdraw(piece, block, options.peers());
       piece.ask(block);
-      peer.request(piece.index, begin, length);
+      peer.request(piece.index, begin, length, now);
       if (--want === 0) return;
     }
   }

@@ -223,8 +223,8 @@ Deno.test("Peer breaks off with those who break the protocol", () => {
 
 Deno.test("Peer measures how long a block took, and tells blocks that were not asked for", () => {
   const { host, peer } = make();
-  peer.request(2, BLOCK, BLOCK);
-  host.time += 40;
+  peer.request(2, BLOCK, BLOCK, host.time);
+  peer.lastReceived = host.time + 40; // as the link notes it before it parses a read
   say(peer, piece(2, BLOCK), piece(2, 0));
   assertEquals(host.log, ["block 2 16384 16384 after 40", "block 2 0 16384 after -1"]);
   assertEquals(peer.down.total, 2 * BLOCK);
@@ -318,7 +318,7 @@ Deno.test("Peer.fillUploads() doesn't put more into the send buffer than it is t
 Deno.test("Peer.cancel() keeps the request until it is answered where BEP 6 holds, else drops it", () => {
   for (const fast of [true, false]) {
     const { peer } = make({ fast });
-    peer.request(1, 0, BLOCK);
+    peer.request(1, 0, BLOCK, 0);
     peer.requests.cancel(1, 0, BLOCK);
     peer.requests.cancel(2, 0, BLOCK);
     assertEquals(peer.requests.size, fast ? 1 : 0);
@@ -352,7 +352,7 @@ Deno.test("Peer sends away who turns down all that it is asked for, but not who 
     };
     if (!choking) say(peer, frame(MessageId.unchoke));
     for (let i = 0; i <= MAX_TURNED_DOWN_IN_A_ROW; i++) {
-      peer.request(1, 0, BLOCK);
+      peer.request(1, 0, BLOCK, 0);
       say(peer, block(MessageId.reject, 1, 0));
     }
   };
@@ -365,7 +365,7 @@ Deno.test("Peer forgets what was turned down once a block comes", () => {
   host.peerRejected = (who) => void who.turnedDown++;
   say(peer, frame(MessageId.unchoke));
   for (let i = 0; i <= 2 * MAX_TURNED_DOWN_IN_A_ROW; i++) {
-    peer.request(1, 0, BLOCK);
+    peer.request(1, 0, BLOCK, 0);
     say(peer, i % 100 === 0 ? piece(1, 0) : block(MessageId.reject, 1, 0));
   }
 });

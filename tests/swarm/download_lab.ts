@@ -93,6 +93,7 @@ export class Lab {
     const begin = options.begin ?? peer.requests.first.begin;
     const data: Bytes = new Uint8Array(BLOCK);
     data.set(options.wrong ? [66, peer.number, 0, 0] : [index, 1, 1, 1]);
+    peer.lastReceived = this.clock.now(); // as the link notes it
     try {
       peer.onBlock(index, begin, data, 0, BLOCK);
     } catch (error) {

@@ -161,7 +161,8 @@ class DenoFileHandle implements FileHandle {
   }
 
   stat(): Promise<FileInfo> {
-    return this.#turn("cannot look at", async () => toInfo(await this.#file.stat()));
+    // On the spot: what the system knows of an open file is in memory, and a thread to ask on costs more than the answer.
+    return this.#turn("cannot look at", () => Promise.resolve(toInfo(this.#file.statSync())));
   }
 
   sync(): Promise<void> {

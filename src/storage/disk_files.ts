@@ -225,7 +225,7 @@ export class DiskFiles {
         if (there.kind !== "file" || there.size > 0) throw pathConflict(path, wordsFor(there.kind));
       }
       file.place = "final";
-      await this.#note(file, path);
+      this.#note(file, await this.#fs.stat(path));
     });
   }
 
@@ -276,19 +276,17 @@ export class DiskFiles {
   async finish(index: number): Promise<void> {
     const file = this.#files[index]!;
     if (file.place !== "part") return;
-    await this.sync(index);
+    await this.#syncLast(index);
     await this.open.exclusive(index, async () => {
       const final = `${this.#folders.root}/${file.names.final}`;
       if (await this.#fs.stat(final) !== null) throw pathConflict(final, "something came into the place of the file");
       const part = this.#path(index);
-      this.#checkSame(index, await this.#fs.stat(part));
+      const info = await this.#fs.stat(part);
+      this.#checkSame(index, info);
       await this.#fs.rename(part, final);
       this.#claims.drop(part);
-      try {
-        await this.#note(file, final);
-      } finally {
-        file.place = "final"; // together with the time, so that no resume state has one without the other
-      }
+      this.#note(file, info);
+      file.place = "final"; // together with the time, so that no resume state has one without the other
     });
   }
 
@@ -311,10 +309,20 @@ export class DiskFiles {
     return this.#path(index);
   }
 
-  async #note(file: DiskFile, path: string): Promise<void> {
-    const info = await this.#fs.stat(path);
+  #note(file: DiskFile, info: FileInfo | null): void {
     file.size = info?.size ?? 0;
     file.modified = wholeTime(info?.modified ?? 0);
+  }
+
+  /** As {@linkcode DiskFiles.sync}, for a file to which nothing will be written any more. */
+  async #syncLast(index: number): Promise<void> {
+    const handle = this.open.tryAcquire(index);
+    if (handle === null) return await this.sync(index);
+    try {
+      await handle.sync();
+    } finally {
+      this.open.release(index);
+    }
   }
 
   async #openFile(index: number): Promise<FileHandle> {

@@ -7,26 +7,32 @@
 import type { Bytes } from "../base/bytes.ts";
 import { lockFile } from "./deno_lock.ts";
 import { FileError, isFileFault, toFileError } from "./file_errors.ts";
+import { Pace } from "./pace.ts";
 import type { FileHandle, FileInfo, FileSystem } from "./platform.ts";
+
+/** Writes up to this many bytes count as quick while the file system is. */
+const SMALL_WRITE = 128 * 1024;
+/** How quickly the file system answers: one figure for all of it, since few people download to two at a time. */
+const pace = new Pace(() => performance.now());
 
 /** The {@linkcode FileSystem} of the machine. */
 export const denoFiles: FileSystem = {
   open(path, mode) {
     return guard("cannot open", path, async () => {
-      const write = mode !== "read";
-      const file = await Deno.open(path, {
+      const options = {
         read: true,
-        write,
+        write: mode !== "read",
         create: mode === "write",
         createNew: mode === "create",
-      });
-      return new DenoFileHandle(file, path);
+      };
+      const here = () => Deno.openSync(path, options);
+      return new DenoFileHandle(await pace.make({ here, there: () => Deno.open(path, options) }), path);
     });
   },
 
   async stat(path) {
     try {
-      return toInfo(await Deno.lstat(path));
+      return toInfo(await pace.make({ here: () => Deno.lstatSync(path), there: () => Deno.lstat(path) }));
     } catch (thrown) {
       const error = toFileError(thrown, { what: "cannot look at", path });
       // Below a file there is nothing either.
@@ -36,11 +42,14 @@ export const denoFiles: FileSystem = {
   },
 
   rename(from, to) {
-    return guard("cannot rename", to, () => Deno.rename(from, to));
+    const call = { here: () => Deno.renameSync(from, to), there: () => Deno.rename(from, to) };
+    return guard("cannot rename", to, () => pace.make(call));
   },
 
   makeFolder(path) {
-    return guard("cannot make the folder", path, () => Deno.mkdir(path, { recursive: true }));
+    const recursive = { recursive: true };
+    const call = { here: () => Deno.mkdirSync(path, recursive), there: () => Deno.mkdir(path, recursive) };
+    return guard("cannot make the folder", path, () => pace.make(call));
   },
 
   link(target, path) {
@@ -148,7 +157,10 @@ class DenoFileHandle implements FileHandle {
       let done = 0;
       while (done < from.length) {
         this.#seek(position + done);
-        const part = await this.#file.write(done === 0 ? from : from.subarray(done));
+        const rest = done === 0 ? from : from.subarray(done);
+        const part = rest.length > SMALL_WRITE
+          ? await this.#file.write(rest)
+          : await pace.make({ here: () => this.#file.writeSync(rest), there: () => this.#file.write(rest) });
         if (part === 0) throw new FileError("full", { what: "cannot write", path: this.#path });
         done += part;
         this.#position = position + done;
@@ -157,7 +169,8 @@ class DenoFileHandle implements FileHandle {
   }
 
   truncate(size: number): Promise<void> {
-    return this.#turn("cannot set the size of", () => this.#file.truncate(size));
+    const call = { here: () => this.#file.truncateSync(size), there: () => this.#file.truncate(size) };
+    return this.#turn("cannot set the size of", () => pace.make(call));
   }
 
   stat(): Promise<FileInfo> {

@@ -6,9 +6,12 @@
 
 /** Milliseconds that a call may take and still count as quick. */
 const QUICK_MS = 10;
-/** Milliseconds without calls on the spot after one that wasn't quick; doubled by each that follows. */
-const LEAST_PAUSE_MS = 1_000;
-const MOST_PAUSE_MS = 64_000;
+/**
+ * Milliseconds without calls on the spot after one that wasn't quick; doubled by each that follows. The first is short: on a
+ * busy machine a call may take long because something else ran meanwhile.
+ */
+const LEAST_PAUSE_MS = 100;
+const MOST_PAUSE_MS = 60_000;
 
 /**
  * Decides where calls of the file system are made. Handing one to a thread and waiting for it costs twenty times as much
@@ -48,6 +51,6 @@ export class Pace {
     if (ended - began > QUICK_MS) {
       this.#slowUntil = ended + this.#pause;
       this.#pause = Math.min(2 * this.#pause, MOST_PAUSE_MS);
-    } else if (ended > this.#slowUntil + 4 * this.#pause) this.#pause = LEAST_PAUSE_MS;
+    } else if (ended > this.#slowUntil + this.#pause) this.#pause = LEAST_PAUSE_MS;
   }
 }

@@ -8,7 +8,7 @@ import { Job, within } from "../support/job.ts";
 import type { Host } from "./network.ts";
 
 /** Names of the clients. */
-export type ClientName = "aria2" | "libtorrent" | "shoal" | "transmission";
+export type ClientName = "aria2" | "libtorrent" | "rtorrent" | "shoal" | "transmission";
 
 /** The clients that we did not write. */
 export const OTHERS = ["aria2", "libtorrent", "transmission"] as const;
@@ -29,6 +29,12 @@ export interface ClientOptions {
   readonly uploadLimit?: number;
   /** Whether a seed hides what it has (BEP 16); libtorrent only. */
   readonly superSeeding?: boolean;
+  /** Whether it is to be as fast as it can and to say no more than it must, as in a benchmark. */
+  readonly tuned?: boolean;
+  /** Program and first arguments that start Shoal; {@linkcode shoalCommand} when absent. */
+  readonly command?: readonly string[];
+  /** Shoal's `--cache`; its own default when absent. */
+  readonly cache?: string;
 }
 
 /** A client that is running. */
@@ -66,6 +72,7 @@ export async function startClient(client: ClientName, options: ClientOptions): P
 const STARTERS: Readonly<Record<ClientName, (options: ClientOptions) => Promise<RunningClient> | RunningClient>> = {
   aria2: startAria2,
   libtorrent: startLibtorrent,
+  rtorrent: startRtorrent,
   shoal: startShoal,
   transmission: startTransmission,
 };
@@ -110,17 +117,35 @@ function startTransmission(options: ClientOptions): Promise<RunningClient> {
   });
 }
 
+function startRtorrent(options: ClientOptions): Promise<RunningClient> {
+  return withMarker("rtorrent", options, async (script) => {
+    const settings = [
+      "system.daemon.set = true",
+      `directory.default.set = "${options.folder}"`,
+      `session.path.set = "${options.scratch}"`,
+      `network.port_range.set = ${PORT}-${PORT}`,
+      "network.send_buffer.size.set = 4M",
+      `throttle.global_up.max_rate.set_kb = ${Math.round((options.uploadLimit ?? 0) / 1024)}`,
+      "throttle.max_uploads.set = 50",
+      "dht.mode.set = off",
+      "protocol.pex.set = no",
+      // Every piece is hashed as it arrives; this would be a second time.
+      "pieces.hash.on_completion.set = no",
+      `method.set_key = event.download.finished,complete,"execute2={${script}}"`,
+    ];
+    const file = `${options.scratch}/settings.rc`;
+    await Deno.writeTextFile(file, `${settings.join("\n")}\n`);
+    return ["rtorrent", "-n", "-o", `import=${file}`, options.torrent];
+  });
+}
+
 /** Seeds or leeches with the C++ library that most desktop clients stand on. */
 const LIBTORRENT = `
-import libtorrent as lt, sys
-mode, torrent, folder, port, limit, hide = sys.argv[1:7]
-category = lt.alert.category_t
-session = lt.session({
-    'listen_interfaces': '0.0.0.0:' + port, 'enable_dht': False, 'enable_lsd': False, 'enable_upnp': False,
-    'enable_natpmp': False, 'enable_outgoing_utp': False, 'enable_incoming_utp': False, 'out_enc_policy': 2,
-    'in_enc_policy': 1, 'connection_speed': 100, 'unchoke_slots_limit': -1,
-    'alert_mask': category.status_notification | category.error_notification | category.storage_notification
-        | category.tracker_notification | category.connect_notification})
+import json, libtorrent as lt, signal, sys
+mode, torrent, folder, limit, hide, tuned, settings = sys.argv[1:8]
+# Leaving by the front door tells the tracker.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+session = lt.session(json.loads(settings))
 params = lt.add_torrent_params()
 params.ti = lt.torrent_info(torrent)
 params.save_path = folder
@@ -132,17 +157,45 @@ handle = session.add_torrent(params)
 # The limit of the torrent: those of the session leave out local addresses.
 if int(limit) > 0: handle.set_upload_limit(int(limit))
 while True:
-    session.wait_for_alert(1000)
+    session.wait_for_alert(500)
     for alert in session.pop_alerts():
+        if tuned == 'tuned':
+            # Every piece is written and hashed by then.
+            if isinstance(alert, lt.torrent_finished_alert): print('COMPLETE', flush=True)
+            continue
         print(type(alert).__name__, alert.message(), flush=True)
         if isinstance(alert, lt.torrent_finished_alert): handle.flush_cache()
         if isinstance(alert, lt.cache_flushed_alert): print('COMPLETE', flush=True)
 `;
 
+/** libtorrent's categories of alerts. */
+const ALERTS = { error: 1, storage: 8, tracker: 16, connect: 32, status: 64 } as const;
+
+function libtorrentSettings(tuned: boolean): Readonly<Record<string, string | number | boolean>> {
+  const { error, storage, tracker, connect, status } = ALERTS;
+  return {
+    listen_interfaces: `0.0.0.0:${PORT}`,
+    enable_dht: false,
+    enable_lsd: false,
+    enable_upnp: false,
+    enable_natpmp: false,
+    enable_outgoing_utp: false,
+    enable_incoming_utp: false,
+    out_enc_policy: 2,
+    in_enc_policy: 1,
+    connection_speed: tuned ? 500 : 100,
+    unchoke_slots_limit: -1,
+    alert_mask: tuned ? status : error | storage | tracker | connect | status,
+    // As deep and as wide as its own advice for fast lines.
+    ...(tuned && { max_out_request_queue: 1500, send_buffer_watermark: 3 << 20, torrent_connect_boost: 100 }),
+  };
+}
+
 function startLibtorrent(options: ClientOptions): RunningClient {
-  const { mode, torrent, folder, uploadLimit = 0, superSeeding } = options;
-  const how = [mode, torrent, folder, `${PORT}`, `${uploadLimit}`, superSeeding ? "hide" : "show"];
-  const argv = ["/usr/bin/python3", "-c", LIBTORRENT, ...how];
+  const { mode, torrent, folder, uploadLimit = 0, superSeeding, tuned = false } = options;
+  const settings = JSON.stringify(libtorrentSettings(tuned));
+  const how = [`${uploadLimit}`, superSeeding ? "hide" : "show", tuned ? "tuned" : "talkative", settings];
+  const argv = ["/usr/bin/python3", "-c", LIBTORRENT, mode, torrent, folder, ...how];
   const job = new Job(options.host.command(argv), { name: `libtorrent ${mode}`, cwd: options.scratch });
   const completed = async (seconds: number) => {
     await job.line((line) => line === "COMPLETE", { seconds, what: "it was complete" });
@@ -151,11 +204,15 @@ function startLibtorrent(options: ClientOptions): RunningClient {
 }
 
 function startShoal(options: ClientOptions): RunningClient {
-  const { mode, torrent, folder } = options;
+  const { mode, torrent, folder, tuned } = options;
   if (options.uploadLimit !== undefined) throw new Error("Shoal has no upload limit yet");
   const verb = mode === "seed" ? ["seed", torrent, folder] : ["download", torrent, "-o", folder, "--seed"];
   const quiet = ["--no-dht", "--no-lsd", "--no-pex", "--no-utp", "--no-port-map"];
-  const argv = [...shoalCommand(), ...verb, "-p", `${PORT}`, "--json", "-v", ...quiet];
+  // The others that seed don't look at the data first, either.
+  const manner = tuned ? (mode === "seed" ? ["--trust"] : []) : ["-v"];
+  const cache = options.cache === undefined ? [] : ["--cache", options.cache];
+  const command = options.command ?? shoalCommand();
+  const argv = [...command, ...verb, "-p", `${PORT}`, "--json", ...manner, ...cache, ...quiet];
   const job = new Job(options.host.command(argv), {
     name: `shoal ${mode}`,
     cwd: options.scratch,

@@ -10,12 +10,22 @@ import { Job, must } from "../support/job.ts";
 import { assertSame, makeFile, makeTree, type Payload } from "../support/payload.ts";
 import type { Requirement } from "../support/requirements.ts";
 import { withScratch } from "../support/scratch.ts";
-import { readTorrent } from "../support/torrents.ts";
+import { makeTorrent, readTorrent } from "../support/torrents.ts";
 import { type ClientName, type ClientOptions, type RunningClient, startClient } from "./clients.ts";
 import { type Host, PrivateNetwork } from "./network.ts";
 
 /** Kinds of payload: one file of an odd size, or a tree of 200. */
 export type PayloadKind = "file" | "tree";
+
+/** What a lab sends around, when it is none of the tests' own payloads. */
+export interface Goods {
+  /** Writes the payload below a folder. */
+  makePayload(folder: string): Promise<Payload>;
+  /** Bytes a piece. */
+  readonly pieceLength: number;
+  /** Folder in which the lab makes its own; the one for temporary files when absent. */
+  readonly parent?: string;
+}
 
 /** What the tests of this folder need. */
 export const NEEDS: readonly Requirement[] = [
@@ -28,6 +38,9 @@ export const NEEDS: readonly Requirement[] = [
   "mktorrent",
 ];
 
+/** What is left to choose when a client is started in a lab. */
+export type Manner = Pick<ClientOptions, "uploadLimit" | "superSeeding" | "tuned" | "command" | "cache">;
+
 const TRACKER_PORT = 6969;
 const FILE_SIZE = (48 << 20) + 12_345;
 
@@ -35,7 +48,7 @@ const FILE_SIZE = (48 << 20) + 12_345;
 export class Lab {
   /** What is sent around. */
   readonly payload: Payload;
-  /** Path of its torrent, made by mktorrent. */
+  /** Path of its torrent; that of a test is made by mktorrent. */
   readonly torrent: string;
   /** Announce URL of the tracker. */
   readonly announce: string;
@@ -44,6 +57,9 @@ export class Lab {
   readonly #tracker: Host;
   readonly #clients: RunningClient[] = [];
   readonly #jobs: Job[] = [];
+  /** Machines on which nothing runs. */
+  readonly #idleHosts: Host[] = [];
+  #started = 0;
 
   private constructor(
     parts: { payload: Payload; torrent: string; folder: string; network: PrivateNetwork; tracker: Host },
@@ -59,20 +75,27 @@ export class Lab {
   /**
    * Runs a test in a lab.
    *
-   * @param kind Its payload.
+   * @param what Its payload.
    * @param body The test.
    * @throws {Error} What the test throws, with the logs of all clients.
    */
-  static async run(kind: PayloadKind, body: (lab: Lab) => Promise<void>): Promise<void> {
+  static async run(what: PayloadKind | Goods, body: (lab: Lab) => Promise<void>): Promise<void> {
+    const own = typeof what === "string" ? null : what;
     await withScratch(async (folder) => {
       await using network = await PrivateNetwork.create();
       const tracker = await network.addHost();
-      const payload = kind === "file"
+      const payload = own !== null
+        ? await own.makePayload(`${folder}/source`)
+        : what === "file"
         ? await makeFile(`${folder}/source`, { name: "one file.bin", size: FILE_SIZE, seed: 1 })
         : await makeTree(`${folder}/source`, { name: "a tree", seed: 1000 });
       const torrent = `${folder}/payload.torrent`;
       const lab = new Lab({ payload, torrent, folder, network, tracker });
-      await must("mktorrent", "-l", "18", "-a", lab.announce, "-o", torrent, `${payload.folder}/${payload.name}`);
+      if (own !== null) {
+        await makeTorrent(payload, { path: torrent, pieceLength: own.pieceLength, tracker: lab.announce });
+      } else {
+        await must("mktorrent", "-l", "18", "-a", lab.announce, "-o", torrent, `${payload.folder}/${payload.name}`);
+      }
       try {
         await lab.#startTracker();
         await body(lab);
@@ -82,20 +105,17 @@ export class Lab {
         await Promise.all(lab.#clients.map((client) => client.stop()));
         await Promise.all(lab.#jobs.map((job) => job.stop()));
       }
-    });
+    }, own?.parent === undefined ? {} : { parent: own.parent });
   }
 
   /**
    * Starts a client that has the payload. It reads the test's own copy, so it must not write.
    *
    * @param client Which.
-   * @param how `uploadLimit`: bytes a second; unlimited when absent. `superSeeding`: whether it hides what it has.
+   * @param how See {@linkcode ClientOptions}.
    * @returns The client.
    */
-  seed(
-    client: ClientName,
-    how: { readonly uploadLimit?: number; readonly superSeeding?: boolean } = {},
-  ): Promise<RunningClient> {
+  seed(client: ClientName, how: Manner = {}): Promise<RunningClient> {
     return this.#start(client, "seed", { folder: this.payload.folder, ...how });
   }
 
@@ -103,12 +123,36 @@ export class Lab {
    * Starts a client that has nothing.
    *
    * @param client Which.
+   * @param how See {@linkcode ClientOptions}.
    * @returns The client.
    */
-  async leech(client: ClientName): Promise<RunningClient> {
-    const folder = `${this.#folder}/${client}-result`;
+  async leech(client: ClientName, how: Manner = {}): Promise<RunningClient> {
+    const folder = `${this.#folder}/${client}-result-${this.#started}`;
     await Deno.mkdir(folder);
-    return await this.#start(client, "leech", { folder });
+    return await this.#start(client, "leech", { folder, ...how });
+  }
+
+  /**
+   * Makes machines in advance, so that as many clients can be started at once.
+   *
+   * @param count How many are to be idle.
+   */
+  async prepareHosts(count: number): Promise<void> {
+    while (this.#idleHosts.length < count) this.#idleHosts.push(await this.#network.addHost());
+  }
+
+  /**
+   * Ends a client, removes what it made, and lets the next one have its machine.
+   *
+   * @param client Which; a leecher.
+   */
+  async discard(client: RunningClient): Promise<void> {
+    await client.stop();
+    const { folder, scratch, host } = client.options;
+    for (const path of [folder, scratch]) await Deno.remove(path, { recursive: true });
+    this.#clients.splice(this.#clients.indexOf(client), 1);
+    this.#jobs.splice(this.#jobs.indexOf(client.job), 1);
+    this.#idleHosts.push(host);
   }
 
   /**
@@ -129,15 +173,17 @@ export class Lab {
    * Waits until the tracker knows of seeders.
    *
    * @param count How many.
+   * @param options `seconds`: how long they may take; 30 when absent.
+   * @throws {Error} If they don't come.
    */
-  async seedersAnnounced(count: number): Promise<void> {
+  async seedersAnnounced(count: number, options: { readonly seconds?: number } = {}): Promise<void> {
     const { hex } = await readTorrent(this.torrent);
     const script = new URL("scrape.ts", import.meta.url).pathname;
     const url = `http://${this.#tracker.address}:${TRACKER_PORT}/scrape`;
     const argv = [Deno.execPath(), "run", "--no-config", "--no-lock", "--allow-net", script, url, hex, `${count}`];
     const job = new Job(this.#tracker.command(argv), { name: `tracker that waits for ${count} seeders` });
     this.#jobs.push(job);
-    await job.exit(30);
+    await job.exit(options.seconds ?? 30);
   }
 
   /**
@@ -156,10 +202,10 @@ export class Lab {
   async #start(
     client: ClientName,
     mode: "seed" | "leech",
-    options: Pick<ClientOptions, "folder" | "uploadLimit" | "superSeeding">,
+    options: Manner & { readonly folder: string },
   ): Promise<RunningClient> {
-    const host = await this.#network.addHost();
-    const scratch = `${this.#folder}/${client}-${mode}-${this.#clients.length}`;
+    const host = this.#idleHosts.pop() ?? await this.#network.addHost();
+    const scratch = `${this.#folder}/${client}-${mode}-${this.#started++}`;
     await Deno.mkdir(scratch);
     const running = await startClient(client, { host, torrent: this.torrent, scratch, mode, ...options });
     this.#clients.push(running);

@@ -35,6 +35,8 @@ const MAX_LINES = 50_000;
 export class Job implements AsyncDisposable {
   /** What it is called in messages. */
   readonly name: string;
+  /** `performance.now()` when it was started. */
+  readonly startedAt: number;
   /** Lines of standard output so far. */
   readonly stdout: string[] = [];
   /** Lines of standard error so far. */
@@ -56,6 +58,7 @@ export class Job implements AsyncDisposable {
     this.name = options.name;
     this.#command = argv.map((arg) => arg.length > 200 ? `${arg.slice(0, 30)}...` : arg).join(" ");
     const [program, ...args] = argv;
+    this.startedAt = performance.now();
     this.#process = new Deno.Command(program!, {
       args,
       stdin: "null",

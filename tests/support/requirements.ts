@@ -13,6 +13,7 @@ const PACKAGES = {
   ip: "iproute2",
   mktorrent: "mktorrent",
   opentracker: "opentracker",
+  rtorrent: "rtorrent",
   setpriv: "util-linux",
   strace: "strace",
   tmux: "tmux",
@@ -30,7 +31,7 @@ export type Requirement = keyof typeof PACKAGES | "python3-libtorrent" | "root" 
  * @param body The test.
  */
 export function testWith(name: string, needs: readonly Requirement[], body: () => Promise<void>): void {
-  const missing = needs.flatMap(reasonAgainst);
+  const missing = missingOf(needs);
   if (missing.length === 0) {
     Deno.test(name, body);
   } else if (Deno.env.get("CI") === "true") {
@@ -41,6 +42,16 @@ export function testWith(name: string, needs: readonly Requirement[], body: () =
     // Skipped for the reason that its name gives; never in CI.
     Deno.test({ name: `${name} (skipped: ${missing.join(", ")})`, ignore: true, fn: body });
   }
+}
+
+/**
+ * What is missing of what somebody needs.
+ *
+ * @param needs What is needed.
+ * @returns What to do about each thing that is missing; empty when nothing is.
+ */
+export function missingOf(needs: readonly Requirement[]): string[] {
+  return needs.flatMap(reasonAgainst);
 }
 
 function reasonAgainst(need: Requirement): string[] {

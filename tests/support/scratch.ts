@@ -17,10 +17,15 @@ rm -rf "$1" 2> /dev/null || { sleep 2; rm -rf "$1"; }`;
  * It is not in /dev/shm, fast as that would be: Deno lets nobody below /dev who has not all permissions.
  *
  * @param body What to run; gets the folder's path.
+ * @param options `parent`: the folder to make it in; the one for temporary files when absent.
  * @returns What `body` returns.
  */
-export async function withScratch<T>(body: (folder: string) => Promise<T>): Promise<T> {
-  const folder = await Deno.makeTempDir({ prefix: "shoal-test-" });
+export async function withScratch<T>(
+  body: (folder: string) => Promise<T>,
+  options: { readonly parent?: string } = {},
+): Promise<T> {
+  const { parent } = options;
+  const folder = await Deno.makeTempDir({ prefix: "shoal-test-", ...(parent === undefined ? {} : { dir: parent }) });
   await using _gone = new Guard(REMOVE, folder);
   await Deno.chmod(folder, 0o755);
   return await body(folder);

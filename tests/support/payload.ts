@@ -63,6 +63,31 @@ export async function makeFile(
   return { name, folder, size, files: [{ path: name, size }] };
 }
 
+/**
+ * Writes a folder of files of about the same, odd size, a hundred to a subfolder.
+ *
+ * @param folder Where.
+ * @param options `name` of the top folder, `count` of files, `size` of all in bytes (1024 a file at least), `seed`.
+ * @returns What was written.
+ */
+export async function makeFiles(
+  folder: string,
+  options: { readonly name: string; readonly count: number; readonly size: number; readonly seed: number },
+): Promise<Payload> {
+  const { name, count, size, seed } = options;
+  const start = (i: number) =>
+    i === 0 || i === count ? size * i / count : Math.floor(size * i / count) + (i * 7919) % 97;
+  const files: { path: string; size: number }[] = [];
+  for (let i = 0; i < count; i++) {
+    const parent = `${name}/${String(Math.floor(i / 100)).padStart(4, "0")}`;
+    if (i % 100 === 0) await Deno.mkdir(`${folder}/${parent}`, { recursive: true });
+    const file = { path: `${parent}/${String(i).padStart(6, "0")}.bin`, size: start(i + 1) - start(i) };
+    await Deno.writeFile(`${folder}/${file.path}`, noise(file.size, seed + i));
+    files.push(file);
+  }
+  return { name, folder, size, files };
+}
+
 /** Folders that are hard on clients: spaces, quotes, accents composed and decomposed, other scripts, depth. */
 const FOLDERS = [
   "plain",

@@ -1,0 +1,199 @@
+/**
+ * Real clients side by side: `deno task bench:swarm --help`.
+ *
+ * Leechers take turns inside each round, so that a drift of the machine hits all of them: what counts is the ratio of two
+ * medians of one call. A leecher's time begins before its process is made, and includes the few milliseconds in which it is
+ * put into its part of the network, which are the same for all.
+ *
+ * @module
+ */
+
+import { messageOf, ShoalError } from "../src/base/errors.ts";
+import type { RunningClient } from "../tests/interop/clients.ts";
+import { type Goods, Lab, type Manner } from "../tests/interop/lab.ts";
+import { run } from "../tests/support/job.ts";
+import { makeFile, makeFiles, type Payload } from "../tests/support/payload.ts";
+import { missingOf } from "../tests/support/requirements.ts";
+import { type Usage, usageOf } from "./process_usage.ts";
+import { commandLine, describeMachine } from "./swarm_machine.ts";
+import { fluidBound, needsOf, parseSwarmOptions, type Participant, type SwarmOptions, USAGE } from "./swarm_options.ts";
+import { crowdTable, type Measured, type Row, type Turn, turnLine, turnTable } from "./swarm_table.ts";
+
+/** Memory that is touched before a turn, beside what the leechers will hold. */
+const SPARE = 2 ** 30;
+
+Deno.exit(await main());
+
+async function main(): Promise<number> {
+  let options: SwarmOptions | null;
+  try {
+    options = parseSwarmOptions(Deno.args);
+  } catch (error) {
+    if (!(error instanceof ShoalError || error instanceof TypeError)) throw error;
+    say(`bench:swarm: ${error.message}`);
+    return 2;
+  }
+  if (options === null) {
+    print(USAGE);
+    return 0;
+  }
+  const missing = [...missingOf(needsOf(options)), ...placeProblems(options)];
+  if (missing.length > 0) {
+    say(`bench:swarm can't run here: ${missing.join("; ")}`);
+    return 2;
+  }
+  const rows = await measureAll(options);
+  print(await report(options, rows));
+  return rows.some(({ turns }) => turns.some(({ failures }) => failures.length > 0)) ? 1 : 0;
+}
+
+/** Deno lets nobody below these folders who has not all permissions, and Shoal asks for a few only. */
+function placeProblems({ scratch, leechers, seeder }: SwarmOptions): string[] {
+  if (scratch === null || !/^\/(dev|proc|sys)(\/|$)/.test(scratch)) return [];
+  const shy = [...leechers, seeder].find(({ command }) =>
+    command && !command.some((word) => /^(-A|--allow-all)$/.test(word))
+  );
+  if (shy === undefined) return [];
+  return [`${shy.name} may not write below ${scratch}; mount a tmpfs elsewhere and name it with --scratch`];
+}
+
+async function measureAll(options: SwarmOptions): Promise<Row[]> {
+  const rows = options.leechers.map((leecher) => ({ leecher, name: leecher.name, turns: [] as Turn[] }));
+  say(`making ${options.size / 2 ** 20} MiB in ${options.files} file(s)`);
+  await Lab.run(goodsOf(options), async (lab) => {
+    await must(["sync", "--file-system", lab.torrent], 300);
+    const { seeder, seederCount, cap } = options;
+    const limit: Manner = cap === null ? {} : { uploadLimit: cap };
+    const seeds: RunningClient[] = [];
+    for (let i = 0; i < seederCount; i++) {
+      seeds.push(await lab.seed(seeder.client, { ...mannerOf(seeder, options), ...limit }));
+    }
+    await lab.seedersAnnounced(seederCount, { seconds: 120 });
+    await lab.prepareHosts(options.swarm ?? 1);
+    for (let round = 0; round < options.rounds; round++) {
+      // Nobody is always the first.
+      const order = rows.map((_, i) => rows[(i + round) % rows.length]!);
+      for (const { leecher, name, turns } of order) {
+        const turn = await takeTurn(leecher, { lab, seeds, options });
+        turns.push(turn);
+        say(`round ${round + 1}, ${name}: ${[...turn.failures, turnLine(turn, options.size)].join("\n")}`);
+      }
+    }
+  });
+  return rows;
+}
+
+function goodsOf({ size, files, pieceLength, scratch }: SwarmOptions): Goods {
+  const makePayload = (folder: string): Promise<Payload> =>
+    files === 1
+      ? makeFile(folder, { name: "payload.bin", size, seed: 1 })
+      : makeFiles(folder, { name: "payload", size, count: files, seed: 1 });
+  return { makePayload, pieceLength, ...(scratch === null ? {} : { parent: scratch }) };
+}
+
+function mannerOf({ command }: Participant, { cache }: SwarmOptions): Manner {
+  return { tuned: true, ...(command === undefined ? {} : { command }), ...(cache === null ? {} : { cache }) };
+}
+
+async function takeTurn(
+  leecher: Participant,
+  { lab, seeds, options }: {
+    readonly lab: Lab;
+    readonly seeds: readonly RunningClient[];
+    readonly options: SwarmOptions;
+  },
+): Promise<Turn> {
+  const count = options.swarm ?? 1;
+  await touchMemory((count + 1) * options.size + SPARE);
+  const before = seeds.map(usageOfSeed);
+  const running: RunningClient[] = [];
+  const finishes: Promise<Measured | string>[] = [];
+  for (let i = 0; i < count; i++) {
+    const client = await lab.leech(leecher.client, mannerOf(leecher, options));
+    running.push(client);
+    finishes.push(finish(client, { since: running[0]!.job.startedAt, seconds: options.timeout }));
+  }
+  const outcomes = await Promise.all(finishes);
+  const seederCpu = seeds.map((seed, i) => usageOfSeed(seed).cpu - before[i]!.cpu);
+  const leechers: Measured[] = [];
+  const failures: string[] = [];
+  for (const [i, client] of running.entries()) {
+    const outcome = outcomes[i]!;
+    const problem = typeof outcome === "string" ? outcome : await difference(lab, client);
+    if (problem !== null) failures.push(`FAILED: ${problem}\n${client.job.report}`);
+    else leechers.push(outcome as Measured);
+  }
+  await Promise.all(running.map((client) => lab.discard(client)));
+  return { leechers, failures, seederCpu };
+}
+
+/** Waits until a leecher says that it is complete, and looks at once what it has cost. */
+async function finish(
+  client: RunningClient,
+  { since, seconds }: { readonly since: number; readonly seconds: number },
+): Promise<Measured | string> {
+  try {
+    await client.completed(seconds);
+    const end = performance.now();
+    return { seconds: (end - since) / 1000, ...usageOf(client.job.pid) };
+  } catch (error) {
+    return messageOf(error);
+  }
+}
+
+/** How what a leecher has differs from the payload; `null` when it doesn't. */
+async function difference(lab: Lab, client: RunningClient): Promise<string | null> {
+  await client.stop();
+  try {
+    await lab.verify(client);
+    return null;
+  } catch (error) {
+    return messageOf(error);
+  }
+}
+
+function usageOfSeed({ job }: RunningClient): Usage {
+  try {
+    return usageOf(job.pid);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) throw new Error(`${job.name} is gone`, { cause: error });
+    throw error;
+  }
+}
+
+/** See `touch_memory.ts`. At most half of what is there: the rest holds the payload. */
+async function touchMemory(bytes: number): Promise<void> {
+  const most = Math.min(bytes, Deno.systemMemoryInfo().available / 2);
+  const script = new URL("touch_memory.ts", import.meta.url).pathname;
+  await must([Deno.execPath(), "run", "--no-config", "--no-lock", script, String(Math.floor(most))], 300);
+}
+
+async function must(argv: readonly string[], seconds: number): Promise<void> {
+  const { code, stderr } = await run(argv, { seconds });
+  if (code !== 0) throw new Error(`${argv.join(" ")} ended with code ${code}: ${stderr.join(" ")}`);
+}
+
+async function report(options: SwarmOptions, rows: readonly Row[]): Promise<string> {
+  const { size, base, swarm, seeder, seederCount, cap, pieceLength, files, rounds } = options;
+  const who = `${seederCount} ${seeder.name}${cap === null ? "" : `, ${cap / 1e6} MB/s each`}`;
+  const what = `${size / 2 ** 20} MiB in ${files} ${files === 1 ? "file" : "files"}, pieces of ${
+    pieceLength / 1024
+  } KiB`;
+  const how = swarm === null ? "one leecher at a time" : `${swarm} leechers at once`;
+  const caption = `${what}; seeded by ${who}; ${how}; medians of ${rounds}, the greatest of all peaks.`;
+  const table = swarm === null
+    ? turnTable(rows, { size, base })
+    : crowdTable(rows, { size, bound: fluidBound(options) });
+  if (!options.markdown) return `\n${caption}\n\n${table}\n`;
+  const machine = await describeMachine([seeder, ...options.leechers]);
+  const command = commandLine(Deno.args, Deno.env.get("SHOAL"));
+  return `\n${caption}\n\n\`\`\`sh\n${command}\n\`\`\`\n\n${machine}\n\n${table}\n`;
+}
+
+function say(text: string): void {
+  Deno.stderr.writeSync(new TextEncoder().encode(`${text}\n`));
+}
+
+function print(text: string): void {
+  Deno.stdout.writeSync(new TextEncoder().encode(text));
+}

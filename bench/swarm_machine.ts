@@ -1,0 +1,66 @@
+/**
+ * Where figures come from: the machine, the versions, the command.
+ *
+ * @module
+ */
+
+import type { ClientName } from "../tests/interop/clients.ts";
+import { run } from "../tests/support/job.ts";
+import type { Participant } from "./swarm_options.ts";
+
+/** Debian's packages of the clients. */
+const PACKAGES: Readonly<Record<Exclude<ClientName, "shoal">, string>> = {
+  aria2: "aria2",
+  libtorrent: "python3-libtorrent",
+  rtorrent: "rtorrent",
+  transmission: "transmission-cli",
+};
+
+/**
+ * Describes the machine and everything that took part.
+ *
+ * @param participants Who seeded and leeched.
+ * @returns Markdown: a list.
+ */
+export async function describeMachine(participants: readonly Participant[]): Promise<string> {
+  const cpu = /^model name\s*:\s*(.*)$/m.exec(await Deno.readTextFile("/proc/cpuinfo"))?.[1] ?? Deno.build.arch;
+  const memory = (Deno.systemMemoryInfo().total / 2 ** 30).toFixed(0);
+  const names = [...new Set(participants.map(({ client }) => client))].filter((client) => client !== "shoal");
+  const packages = [...names.map((name) => PACKAGES[name]), "opentracker"];
+  const shoals = new Map(participants.flatMap((one) => one.command === undefined ? [] : [[one.name, one.command]]));
+  const lines = [
+    `machine: ${navigator.hardwareConcurrency} cores of ${cpu}, ${memory} GiB, Linux ${Deno.osRelease()}`,
+    `packages: ${await versions(packages)}`,
+    ...await Promise.all([...shoals].map(async ([name, command]) => `${name}: ${await shoalVersion(command)}`)),
+    `Deno ${Deno.version.deno} (V8 ${Deno.version.v8}) runs this benchmark, and Shoal where it runs from source`,
+    `taken: ${new Date().toISOString().slice(0, 10)}`,
+  ];
+  return lines.map((line) => `- ${line}`).join("\n");
+}
+
+/**
+ * The command that was given, ready to be given again.
+ *
+ * @param args Its arguments.
+ * @param shoal The variable `SHOAL`, if it is set.
+ * @returns One line for a shell.
+ */
+export function commandLine(args: readonly string[], shoal: string | undefined): string {
+  const variable = shoal === undefined || shoal === "" ? [] : [`SHOAL=${quoted(shoal)}`];
+  return [...variable, "deno task bench:swarm", ...args.map(quoted)].join(" ");
+}
+
+function quoted(word: string): string {
+  return /^[\w./:,=@%+-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+}
+
+async function versions(packages: readonly string[]): Promise<string> {
+  const { stdout } = await run(["dpkg-query", "-W", "-f", "${Package} ${Version}\\n", ...packages]);
+  return stdout.join(", ");
+}
+
+async function shoalVersion(command: readonly string[]): Promise<string> {
+  const { stdout, stderr, code } = await run([...command, "--version"]);
+  if (code !== 0) throw new Error(`${command.join(" ")} --version ended with code ${code}: ${stderr.join(" ")}`);
+  return stdout.join(" ");
+}

@@ -1,0 +1,169 @@
+/**
+ * What `deno task bench:swarm` prints.
+ *
+ * @module
+ */
+
+/** What one leecher did. */
+export interface Measured {
+  /** Seconds from its start, or, of a crowd, from the start of the first, until it said that it was complete. */
+  readonly seconds: number;
+  /** Seconds of processor time. */
+  readonly cpu: number;
+  /** Most memory that was resident, in bytes. */
+  readonly peak: number;
+}
+
+/** One turn: one leecher, or as many at once as `--swarm` says. */
+export interface Turn {
+  /** Those that got the payload, in the order of their starts. */
+  readonly leechers: readonly Measured[];
+  /** Why the others did not. */
+  readonly failures: readonly string[];
+  /** Seconds of processor time that each seeder spent. */
+  readonly seederCpu: readonly number[];
+}
+
+/** The turns of one name. */
+export interface Row {
+  readonly name: string;
+  readonly turns: readonly Turn[];
+}
+
+const GIB = 2 ** 30;
+const MIB = 2 ** 20;
+
+/**
+ * The table of leechers that came one at a time: medians, and ratios to one of them.
+ *
+ * @param rows A row for each leecher.
+ * @param options `size`: bytes of the payload. `base`: whom the others are compared with.
+ * @returns Markdown.
+ */
+export function turnTable(
+  rows: readonly Row[],
+  { size, base }: { readonly size: number; readonly base: string },
+): string {
+  const summaries = rows.map(({ name, turns }) => ({ name, ...summarize(turns, size) }));
+  const reference = summaries.find(({ name }) => name === base);
+  const header = [
+    "leecher",
+    "right",
+    "wall, s (from, to)",
+    "MB/s",
+    `wall / ${base}`,
+    "CPU, s/GiB",
+    `CPU / ${base}`,
+    "peak, MiB",
+    "seeders' CPU, s/GiB",
+  ];
+  const cells = summaries.map((one) => [
+    one.name,
+    one.right,
+    `${fixed(one.wall, 2)} (${fixed(one.best, 2)}, ${fixed(one.worst, 2)})`,
+    fixed(size / 1e6 / one.wall, 0),
+    fixed(one.wall / (reference?.wall ?? NaN), 2),
+    fixed(one.cpu, 2),
+    fixed(one.cpu / (reference?.cpu ?? NaN), 2),
+    fixed(one.peak / MIB, 0),
+    fixed(one.seederCpu, 2),
+  ]);
+  return formatTable(header, cells);
+}
+
+/**
+ * The table of leechers that came all at once: when they were complete, and how far that is from what is possible.
+ *
+ * @param rows A row for each kind of leecher.
+ * @param options `size`: bytes of the payload. `bound`: seconds that the slowest needs at least.
+ * @returns Markdown.
+ */
+export function crowdTable(
+  rows: readonly Row[],
+  { size, bound }: { readonly size: number; readonly bound: number },
+): string {
+  const header = [
+    "leechers",
+    "right",
+    "bound, s",
+    "first, s",
+    "of bound",
+    "median, s",
+    "of bound",
+    "last, s",
+    "of bound",
+    "CPU each, s/GiB",
+    "peak, MiB",
+    "seeders' CPU, s/GiB of payload",
+  ];
+  const cells = rows.map(({ name, turns }) => {
+    const { right, cpu, peak, seederCpu } = summarize(turns, size);
+    const times = turns.map(({ leechers }) => leechers.map(({ seconds }) => seconds));
+    const points = [(all: readonly number[]) => Math.min(...all), median, (all: readonly number[]) => Math.max(...all)];
+    const moments = points.map((point) => median(times.filter((all) => all.length > 0).map(point)));
+    const inSeconds = moments.flatMap((seconds) => [fixed(seconds, 2), fixed(seconds / bound, 2)]);
+    return [name, right, fixed(bound, 2), ...inSeconds, fixed(cpu, 2), fixed(peak / MIB, 0), fixed(seederCpu, 2)];
+  });
+  return formatTable(header, cells);
+}
+
+/**
+ * One turn in a line, for whoever waits.
+ *
+ * @param turn What happened.
+ * @param size Bytes of the payload.
+ * @returns The line.
+ */
+export function turnLine({ leechers, seederCpu }: Turn, size: number): string {
+  const seeders = seederCpu.map((cpu) => fixed(cpu / (size / GIB), 2)).join(" + ");
+  const each = leechers.map(({ seconds, cpu, peak }) =>
+    `${fixed(seconds, 2)} s, ${fixed(size / 1e6 / seconds, 0)} MB/s, CPU ${fixed(cpu / (size / GIB), 2)} s/GiB, ` +
+    `peak ${fixed(peak / MIB, 0)} MiB`
+  );
+  return [...each, `seeders' CPU ${seeders} s/GiB`].join("; ");
+}
+
+/**
+ * The middle one.
+ *
+ * @param numbers Any; none give `NaN`.
+ * @returns The middle one, or the mean of the middle two.
+ */
+export function median(numbers: readonly number[]): number {
+  const sorted = [...numbers].sort((a, b) => a - b);
+  const half = sorted.length / 2;
+  return ((sorted[Math.ceil(half) - 1] ?? NaN) + (sorted[Math.floor(half)] ?? NaN)) / 2;
+}
+
+/**
+ * A table as `deno fmt` leaves it.
+ *
+ * @param header Names of the columns.
+ * @param rows Cells.
+ * @returns Markdown, without a newline at the end.
+ */
+export function formatTable(header: readonly string[], rows: readonly (readonly string[])[]): string {
+  const widths = header.map((name, i) => Math.max(3, name.length, ...rows.map((row) => row[i]!.length)));
+  const line = (cells: readonly string[]) => `| ${cells.map((cell, i) => cell.padEnd(widths[i]!)).join(" | ")} |`;
+  return [line(header), line(widths.map((width) => "-".repeat(width))), ...rows.map(line)].join("\n");
+}
+
+function summarize(turns: readonly Turn[], size: number) {
+  const leechers = turns.flatMap((turn) => turn.leechers);
+  const failures = turns.reduce((sum, turn) => sum + turn.failures.length, 0);
+  const walls = leechers.map(({ seconds }) => seconds);
+  const whole = turns.filter((turn) => turn.failures.length === 0);
+  return {
+    right: `${leechers.length}/${leechers.length + failures}`,
+    wall: median(walls),
+    best: Math.min(...walls),
+    worst: Math.max(...walls),
+    cpu: median(leechers.map(({ cpu }) => cpu)) / (size / GIB),
+    peak: Math.max(...leechers.map(({ peak }) => peak)),
+    seederCpu: median(whole.map(({ seederCpu }) => seederCpu.reduce((sum, cpu) => sum + cpu, 0))) / (size / GIB),
+  };
+}
+
+function fixed(number: number, digits: number): string {
+  return Number.isFinite(number) ? number.toFixed(digits) : "-";
+}

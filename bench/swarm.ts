@@ -25,36 +25,48 @@ const SPARE = 2 ** 30;
 Deno.exit(await main());
 
 async function main(): Promise<number> {
-  let options: SwarmOptions | null;
   try {
-    options = parseSwarmOptions(Deno.args);
+    const options = parseSwarmOptions(Deno.args);
+    if (options === null) {
+      print(USAGE);
+      return 0;
+    }
+    const missing = [...missingOf(needsOf(options)), ...placeProblems(options)];
+    if (missing.length > 0) {
+      say(`bench:swarm can't run here: ${missing.join("; ")}`);
+      return 2;
+    }
+    // Before the work, so that it can't be lost for the sake of a version.
+    const origin = options.markdown ? await describeOrigin(options) : "";
+    const rows = await measureAll(options);
+    print(`\n${origin}${report(options, rows)}\n`);
+    return rows.some(({ turns }) => turns.some(({ failures }) => failures.length > 0)) ? 1 : 0;
   } catch (error) {
-    if (!(error instanceof ShoalError || error instanceof TypeError)) throw error;
-    say(`bench:swarm: ${error.message}`);
-    return 2;
+    say(`bench:swarm: ${messageOf(error)}`);
+    // Unknown options are reported by Node's parser as a TypeError.
+    return error instanceof ShoalError || error instanceof TypeError ? 2 : 1;
   }
-  if (options === null) {
-    print(USAGE);
-    return 0;
-  }
-  const missing = [...missingOf(needsOf(options)), ...placeProblems(options)];
-  if (missing.length > 0) {
-    say(`bench:swarm can't run here: ${missing.join("; ")}`);
-    return 2;
-  }
-  const rows = await measureAll(options);
-  print(await report(options, rows));
-  return rows.some(({ turns }) => turns.some(({ failures }) => failures.length > 0)) ? 1 : 0;
 }
 
-/** Deno lets nobody below these folders who has not all permissions, and Shoal asks for a few only. */
+/** What speaks against the folder for the data. */
 function placeProblems({ scratch, leechers, seeder }: SwarmOptions): string[] {
-  if (scratch === null || !/^\/(dev|proc|sys)(\/|$)/.test(scratch)) return [];
-  const shy = [...leechers, seeder].find(({ command }) =>
-    command && !command.some((word) => /^(-A|--allow-all)$/.test(word))
-  );
+  if (scratch === null) return [];
+  if (!isFolder(scratch)) return [`--scratch ${scratch} is not a folder`];
+  // Deno lets nobody below these who has not all permissions, and Shoal asks for a few only.
+  if (!/^\/(dev|proc|sys)(\/|$)/.test(Deno.realPathSync(scratch))) return [];
+  const isBold = (word: string) => word === "-A" || word === "--allow-all";
+  const shy = [...leechers, seeder].find(({ command }) => command !== undefined && !command.some(isBold));
   if (shy === undefined) return [];
-  return [`${shy.name} may not write below ${scratch}; mount a tmpfs elsewhere and name it with --scratch`];
+  return [`${shy.name} may not write below ${scratch}: mount a tmpfs elsewhere for --scratch`];
+}
+
+function isFolder(path: string): boolean {
+  try {
+    return Deno.statSync(path).isDirectory;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return false;
+    throw error;
+  }
 }
 
 async function measureAll(options: SwarmOptions): Promise<Row[]> {
@@ -76,7 +88,7 @@ async function measureAll(options: SwarmOptions): Promise<Row[]> {
       for (const { leecher, name, turns } of order) {
         const turn = await takeTurn(leecher, { lab, seeds, options });
         turns.push(turn);
-        say(`round ${round + 1}, ${name}: ${[...turn.failures, turnLine(turn, options.size)].join("\n")}`);
+        say(`round ${round + 1}, ${name}: ${turnLine(turn, options.size)}`);
       }
     }
   });
@@ -120,7 +132,7 @@ async function takeTurn(
   for (const [i, client] of running.entries()) {
     const outcome = outcomes[i]!;
     const problem = typeof outcome === "string" ? outcome : await difference(lab, client);
-    if (problem !== null) failures.push(`FAILED: ${problem}\n${client.job.report}`);
+    if (problem !== null) failures.push(`${problem}\n${client.job.report}`);
     else leechers.push(outcome as Measured);
   }
   await Promise.all(running.map((client) => lab.discard(client)));
@@ -173,21 +185,22 @@ async function must(argv: readonly string[], seconds: number): Promise<void> {
   if (code !== 0) throw new Error(`${argv.join(" ")} ended with code ${code}: ${stderr.join(" ")}`);
 }
 
-async function report(options: SwarmOptions, rows: readonly Row[]): Promise<string> {
+async function describeOrigin({ seeder, leechers }: SwarmOptions): Promise<string> {
+  const command = commandLine(Deno.args, Deno.env.get("SHOAL"));
+  return `\`\`\`sh\n${command}\n\`\`\`\n\n${await describeMachine([seeder, ...leechers])}\n\n`;
+}
+
+function report(options: SwarmOptions, rows: readonly Row[]): string {
   const { size, base, swarm, seeder, seederCount, cap, pieceLength, files, rounds } = options;
-  const who = `${seederCount} ${seeder.name}${cap === null ? "" : `, ${cap / 1e6} MB/s each`}`;
+  const limit = cap === null ? "" : ` (${(cap / 1e6).toFixed(1)} MB/s${seederCount === 1 ? "" : " each"})`;
   const what = `${size / 2 ** 20} MiB in ${files} ${files === 1 ? "file" : "files"}, pieces of ${
     pieceLength / 1024
   } KiB`;
   const how = swarm === null ? "one leecher at a time" : `${swarm} leechers at once`;
-  const caption = `${what}; seeded by ${who}; ${how}; medians of ${rounds}, the greatest of all peaks.`;
   const table = swarm === null
     ? turnTable(rows, { size, base })
     : crowdTable(rows, { size, bound: fluidBound(options) });
-  if (!options.markdown) return `\n${caption}\n\n${table}\n`;
-  const machine = await describeMachine([seeder, ...options.leechers]);
-  const command = commandLine(Deno.args, Deno.env.get("SHOAL"));
-  return `\n${caption}\n\n\`\`\`sh\n${command}\n\`\`\`\n\n${machine}\n\n${table}\n`;
+  return `${what}; seeded by ${seederCount} ${seeder.name}${limit}; ${how}; medians of ${rounds}, greatest peaks.\n\n${table}`;
 }
 
 function say(text: string): void {

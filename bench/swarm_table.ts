@@ -108,19 +108,21 @@ export function crowdTable(
 }
 
 /**
- * One turn in a line, for whoever waits.
+ * One turn, for whoever waits.
  *
  * @param turn What happened.
  * @param size Bytes of the payload.
- * @returns The line.
+ * @returns A line for each leecher and one for the seeders; a line alone when there is one leecher.
  */
-export function turnLine({ leechers, seederCpu }: Turn, size: number): string {
-  const seeders = seederCpu.map((cpu) => fixed(cpu / (size / GIB), 2)).join(" + ");
+export function turnLine({ leechers, failures, seederCpu }: Turn, size: number): string {
+  const gib = size / GIB;
+  const seeders = `seeders' CPU ${seederCpu.map((cpu) => fixed(cpu / gib, 2)).join(" + ")} s/GiB`;
   const each = leechers.map(({ seconds, cpu, peak }) =>
-    `${fixed(seconds, 2)} s, ${fixed(size / 1e6 / seconds, 0)} MB/s, CPU ${fixed(cpu / (size / GIB), 2)} s/GiB, ` +
+    `${fixed(seconds, 2)} s, ${fixed(size / 1e6 / seconds, 0)} MB/s, CPU ${fixed(cpu / gib, 2)} s/GiB, ` +
     `peak ${fixed(peak / MIB, 0)} MiB`
   );
-  return [...each, `seeders' CPU ${seeders} s/GiB`].join("; ");
+  const lines = [...failures.map((failure) => `FAILED: ${failure}`), ...each, seeders];
+  return lines.length === 2 ? lines.join("; ") : lines.map((line) => `\n  ${line}`).join("");
 }
 
 /**

@@ -14,7 +14,7 @@ import { type Goods, Lab, type Manner } from "../tests/interop/lab.ts";
 import { run } from "../tests/support/job.ts";
 import { makeFile, makeFiles, type Payload } from "../tests/support/payload.ts";
 import { missingOf } from "../tests/support/requirements.ts";
-import { type Usage, usageOf } from "./process_usage.ts";
+import { usageOf } from "./process_usage.ts";
 import { commandLine, describeMachine } from "./swarm_machine.ts";
 import { fluidBound, needsOf, parseSwarmOptions, type Participant, type SwarmOptions, USAGE } from "./swarm_options.ts";
 import { crowdTable, type Measured, type Row, type Turn, turnLine, turnTable } from "./swarm_table.ts";
@@ -117,7 +117,7 @@ async function takeTurn(
 ): Promise<Turn> {
   const count = options.swarm ?? 1;
   await touchMemory((count + 1) * options.size + SPARE);
-  const before = seeds.map(usageOfSeed);
+  const before = seeds.map(({ job }) => usageOf(job.pid));
   const running: RunningClient[] = [];
   const finishes: Promise<Measured | string>[] = [];
   for (let i = 0; i < count; i++) {
@@ -125,8 +125,10 @@ async function takeTurn(
     running.push(client);
     finishes.push(finish(client, { since: running[0]!.job.startedAt, seconds: options.timeout }));
   }
-  const outcomes = await Promise.all(finishes);
-  const seederCpu = seeds.map((seed, i) => usageOfSeed(seed).cpu - before[i]!.cpu);
+  const lost = Promise.race(seeds.map(({ job }) => job.ended.then(() => job.name)));
+  const outcomes = await Promise.race([Promise.all(finishes), lost]);
+  if (typeof outcomes === "string") throw new Error(`${outcomes} has ended`);
+  const seederCpu = seeds.map((seed, i) => usageOf(seed.job.pid).cpu - before[i]!.cpu);
   const leechers: Measured[] = [];
   const failures: string[] = [];
   for (const [i, client] of running.entries()) {
@@ -161,15 +163,6 @@ async function difference(lab: Lab, client: RunningClient): Promise<string | nul
     return null;
   } catch (error) {
     return messageOf(error);
-  }
-}
-
-function usageOfSeed({ job }: RunningClient): Usage {
-  try {
-    return usageOf(job.pid);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) throw new Error(`${job.name} is gone`, { cause: error });
-    throw error;
   }
 }
 

@@ -112,7 +112,7 @@ export function crowdTable(
  *
  * @param turn What happened.
  * @param size Bytes of the payload.
- * @returns A line for each leecher and one for the seeders; a line alone when there is one leecher.
+ * @returns A line for each leecher and one for the seeders; one line when there is one leecher and it is right.
  */
 export function turnLine({ leechers, failures, seederCpu }: Turn, size: number): string {
   const gib = size / GIB;
@@ -122,7 +122,9 @@ export function turnLine({ leechers, failures, seederCpu }: Turn, size: number):
     `peak ${fixed(peak / MIB, 0)} MiB`
   );
   const lines = [...failures.map((failure) => `FAILED: ${failure}`), ...each, seeders];
-  return lines.length === 2 ? lines.join("; ") : lines.map((line) => `\n  ${line}`).join("");
+  return leechers.length === 1 && failures.length === 0
+    ? lines.join("; ")
+    : lines.map((line) => `\n  ${line}`).join("");
 }
 
 /**

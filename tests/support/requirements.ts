@@ -48,17 +48,21 @@ export function testWith(name: string, needs: readonly Requirement[], body: () =
  * What is missing of what somebody needs.
  *
  * @param needs What is needed.
- * @returns What to do about each thing that is missing; empty when nothing is.
+ * @returns What to do about it, a line for each kind of remedy; empty when nothing is missing.
  */
 export function missingOf(needs: readonly Requirement[]): string[] {
-  return needs.flatMap(reasonAgainst);
+  const remedies = needs.flatMap(remedyFor);
+  const packages = remedies.flatMap((remedy) => "install" in remedy ? [remedy.install] : []);
+  const others = remedies.flatMap((remedy) => "run" in remedy ? [remedy.run] : []);
+  return packages.length === 0 ? others : [...others, `apt-get install ${packages.join(" ")}`];
 }
 
-function reasonAgainst(need: Requirement): string[] {
-  if (need === "root") return Deno.uid() === 0 ? [] : ["run it as root"];
-  if (need === "binary") return isFile(BINARY) ? [] : ["deno task compile"];
-  if (need === "python3-libtorrent") return hasLibtorrent() ? [] : [`apt-get install ${need}`];
-  return isOnPath(need) ? [] : [`apt-get install ${PACKAGES[need]}`];
+/** What to do about something that is missing; nothing when it is there. */
+function remedyFor(need: Requirement): ({ readonly install: string } | { readonly run: string })[] {
+  if (need === "root") return Deno.uid() === 0 ? [] : [{ run: "run it as root" }];
+  if (need === "binary") return isFile(BINARY) ? [] : [{ run: "deno task compile" }];
+  if (need === "python3-libtorrent") return hasLibtorrent() ? [] : [{ install: need }];
+  return isOnPath(need) ? [] : [{ install: PACKAGES[need] }];
 }
 
 function isOnPath(program: string): boolean {
@@ -70,7 +74,8 @@ function isFile(path: string): boolean {
   try {
     return Deno.statSync(path).isFile;
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return false;
+    const { NotFound, NotADirectory, PermissionDenied } = Deno.errors;
+    if ([NotFound, NotADirectory, PermissionDenied].some((kind) => error instanceof kind)) return false;
     throw error;
   }
 }

@@ -17,7 +17,7 @@ import { missingOf } from "../tests/support/requirements.ts";
 import { usageOf } from "./process_usage.ts";
 import { commandLine, describeMachine } from "./swarm_machine.ts";
 import { fluidBound, needsOf, parseSwarmOptions, type Participant, type SwarmOptions, USAGE } from "./swarm_options.ts";
-import { crowdTable, type Measured, type Row, type Turn, turnLine, turnTable } from "./swarm_table.ts";
+import { crowdTable, type Measured, type Row, type Turn, turnLines, turnTable } from "./swarm_table.ts";
 
 /** Memory that is touched before a turn, beside what the leechers will hold. */
 const SPARE = 2 ** 30;
@@ -88,7 +88,8 @@ async function measureAll(options: SwarmOptions): Promise<Row[]> {
       for (const { leecher, name, turns } of order) {
         const turn = await takeTurn(leecher, { lab, seeds, options });
         turns.push(turn);
-        say(`round ${round + 1}, ${name}: ${turnLine(turn, options.size)}`);
+        const lines = turnLines(turn, options.size);
+        say(`round ${round + 1}, ${name}:${lines.length === 1 ? ` ${lines[0]}` : `\n  ${lines.join("\n  ")}`}`);
       }
     }
   });

@@ -112,9 +112,9 @@ export function crowdTable(
  *
  * @param turn What happened.
  * @param size Bytes of the payload.
- * @returns A line for each leecher and one for the seeders; one line when there is one leecher and it is right.
+ * @returns A line for each leecher and one for the seeders; one in all when there is one leecher and it is right.
  */
-export function turnLine({ leechers, failures, seederCpu }: Turn, size: number): string {
+export function turnLines({ leechers, failures, seederCpu }: Turn, size: number): string[] {
   const gib = size / GIB;
   const seeders = `seeders' CPU ${seederCpu.map((cpu) => fixed(cpu / gib, 2)).join(" + ")} s/GiB`;
   const each = leechers.map(({ seconds, cpu, peak }) =>
@@ -122,9 +122,7 @@ export function turnLine({ leechers, failures, seederCpu }: Turn, size: number):
     `peak ${fixed(peak / MIB, 0)} MiB`
   );
   const lines = [...failures.map((failure) => `FAILED: ${failure}`), ...each, seeders];
-  return leechers.length === 1 && failures.length === 0
-    ? lines.join("; ")
-    : lines.map((line) => `\n  ${line}`).join("");
+  return leechers.length === 1 && failures.length === 0 ? [lines.join("; ")] : lines;
 }
 
 /**

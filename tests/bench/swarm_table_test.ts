@@ -1,5 +1,5 @@
-import { assertEquals, assertStringIncludes } from "@std/assert";
-import { crowdTable, formatTable, median, type Turn, turnLine, turnTable } from "../../bench/swarm_table.ts";
+import { assertEquals } from "@std/assert";
+import { crowdTable, formatTable, median, type Turn, turnLines, turnTable } from "../../bench/swarm_table.ts";
 
 const GIB = 2 ** 30;
 const MIB = 2 ** 20;
@@ -56,10 +56,10 @@ Deno.test("crowdTable() sets the first, the median and the last of a crowd again
   ]);
 });
 
-Deno.test("turnLine() is one line for one leecher, and says who failed", () => {
-  const size = GIB;
+Deno.test("turnLines() is one line for one leecher, and says who failed", () => {
   const one = "2.00 s, 537 MB/s, CPU 1.00 s/GiB, peak 20 MiB";
-  assertEquals(turnLine(turn([2]), size), `${one}; seeders' CPU 0.25 + 0.50 s/GiB`);
-  assertEquals(turnLine(turn([2, 2]), size), `\n  ${one}\n  ${one}\n  seeders' CPU 0.25 + 0.50 s/GiB`);
-  assertStringIncludes(turnLine(turn([], ["it was late"]), size), "FAILED: it was late");
+  const seeders = "seeders' CPU 0.25 + 0.50 s/GiB";
+  assertEquals(turnLines(turn([2]), GIB), [`${one}; ${seeders}`]);
+  assertEquals(turnLines(turn([2, 2]), GIB), [one, one, seeders]);
+  assertEquals(turnLines(turn([2], ["it was late"]), GIB), ["FAILED: it was late", one, seeders]);
 });

@@ -25,17 +25,25 @@ const SPARE = 2 ** 30;
 Deno.exit(await main());
 
 async function main(): Promise<number> {
+  let options: SwarmOptions | null;
   try {
-    const options = parseSwarmOptions(Deno.args);
-    if (options === null) {
-      print(USAGE);
-      return 0;
-    }
-    const missing = [...missingOf(needsOf(options)), ...placeProblems(options)];
-    if (missing.length > 0) {
-      say(`bench:swarm can't run here: ${missing.join("; ")}`);
-      return 2;
-    }
+    options = parseSwarmOptions(Deno.args);
+  } catch (error) {
+    // Unknown options are reported by Node's parser as a TypeError.
+    if (!(error instanceof ShoalError || error instanceof TypeError)) throw error;
+    say(`bench:swarm: ${error.message}`);
+    return 2;
+  }
+  if (options === null) {
+    print(USAGE);
+    return 0;
+  }
+  const missing = [...missingOf(needsOf(options)), ...placeProblems(options)];
+  if (missing.length > 0) {
+    say(`bench:swarm can't run here: ${missing.join("; ")}`);
+    return 2;
+  }
+  try {
     // Before the work, so that it can't be lost for the sake of a version.
     const origin = options.markdown ? await describeOrigin(options) : "";
     const rows = await measureAll(options);
@@ -43,8 +51,7 @@ async function main(): Promise<number> {
     return rows.some(({ turns }) => turns.some(({ failures }) => failures.length > 0)) ? 1 : 0;
   } catch (error) {
     say(`bench:swarm: ${messageOf(error)}`);
-    // Unknown options are reported by Node's parser as a TypeError.
-    return error instanceof ShoalError || error instanceof TypeError ? 2 : 1;
+    return 1;
   }
 }
 

@@ -6,7 +6,8 @@
  * Shoal runs in a process of its own, from source or by the command that the variable `SHOAL` holds; the peers are scripted and
  * run in another (see `many/scripted_peers.ts`). Processor time and memory are the system's figures for the process, from the
  * first event to the last. Delays come from runs of their own, on a terminal (`script` of util-linux) with its table, from
- * source and with `many/gauge.ts` loaded into it.
+ * source and with `many/gauge.ts` loaded into it. A loop that waits for a processor that others have is late, too; what is left
+ * without that is "its own" delay.
  *
  * @module
  */
@@ -177,13 +178,14 @@ function report(): void {
   const median = (runs: readonly Run[], of: (run: Run) => number) => quantile(runs.map(of), 0.5);
   print(`\nMedians of ${values.rounds} runs, ${mib} MiB each; delays of all runs together, in ms.\n`);
   print(
-    "| | CPU s/GiB | of the first | peak MiB | MiB/s | loop delay p50 | p99 | max | redraw late p50 | max | drawing max " +
+    "| | CPU s/GiB | of the first | peak MiB | MiB/s | loop delay p50 | p99 | max | its own p99 | max | redraw late p50 | max | drawing max " +
       "| waited for a processor |",
   );
-  print("|---|---|---|---|---|---|---|---|---|---|---|---|");
+  print("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|");
   for (const { name, runs, readings } of shapes) {
     const cpu = median(runs, (run) => run.cpu);
     const loop = readings.flatMap((one) => one.delays);
+    const own = readings.flatMap((one) => one.own);
     const redraws = readings.flatMap((one) => one.redraws);
     const drawing = readings.flatMap((one) => one.drawing);
     const share = quantile(readings.map(({ waited, lasted }) => waited / lasted), 0.5);
@@ -195,6 +197,7 @@ function report(): void {
       median(runs, (run) => run.peak).toFixed(0),
       median(runs, (run) => run.rate).toFixed(0),
       ...[0.5, 0.99, 1].map((part) => at(loop, part)),
+      ...[0.99, 1].map((part) => at(own, part)),
       ...[0.5, 1].map((part) => at(redraws, part)),
       at(drawing, 1),
       `${(100 * share).toFixed(0)}% of the time`,
@@ -205,8 +208,11 @@ function report(): void {
 
 function progress({ name, runs, readings }: Shape): void {
   const { cpu, rate } = runs.at(-1)!;
-  const p99 = quantile(readings.at(-1)!.delays, 0.99);
-  const text = `${name}: ${cpu.toFixed(2)} CPU s/GiB, ${rate.toFixed(0)} MiB/s, delay p99 ${p99.toFixed(1)} ms\n`;
+  const { delays, own } = readings.at(-1)!;
+  const p99 = [delays, own].map((all) => quantile(all, 0.99).toFixed(1));
+  const text = `${name}: ${cpu.toFixed(2)} CPU s/GiB, ${rate.toFixed(0)} MiB/s, delay p99 ${
+    p99.join(", its own ")
+  } ms\n`;
   Deno.stderr.writeSync(new TextEncoder().encode(text));
 }
 

@@ -10,6 +10,8 @@
 export interface Reading {
   /** How late each tick of the gauge was. */
   readonly delays: readonly number[];
+  /** The same without the time for which the main thread waited for a processor meanwhile: what the program itself is to blame for. */
+  readonly own: readonly number[];
   /** How late each redraw began. */
   readonly redraws: readonly number[];
   /** How long each redraw took. */
@@ -25,6 +27,7 @@ const TICK_MS = 5;
 const FRAME_MS = 200;
 
 const delays: number[] = [];
+const own: number[] = [];
 const redraws: number[] = [];
 const drawing: number[] = [];
 let began = -1;
@@ -40,8 +43,11 @@ const { connect } = Deno;
 
 function tick(): void {
   const due = performance.now() + TICK_MS;
+  const waitedBefore = waited();
   const timer = after(() => {
-    delays.push(Math.max(0, performance.now() - due));
+    const delay = Math.max(0, performance.now() - due);
+    delays.push(delay);
+    own.push(Math.max(0, delay - (waited() - waitedBefore)));
     tick();
   }, TICK_MS);
   Deno.unrefTimer(timer as unknown as number);
@@ -72,6 +78,6 @@ Object.assign(Deno, {
 
 addEventListener("unload", () => {
   const lasted = performance.now() - began;
-  const reading: Reading = { delays, redraws, drawing, waited: waited() - waitedBefore, lasted };
+  const reading: Reading = { delays, own, redraws, drawing, waited: waited() - waitedBefore, lasted };
   Deno.writeTextFileSync(Deno.env.get("SHOAL_GAUGE")!, JSON.stringify(reading));
 });

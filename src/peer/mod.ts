@@ -12,5 +12,6 @@ export { allowedFastSet } from "./allowed_fast.ts";
 export { handshakeIn, handshakeOut } from "./handshake.ts";
 export { Peer, type PeerHost } from "./peer.ts";
 export { PeerLink } from "./peer_link.ts";
+export { ReadShare } from "./read_share.ts";
 export type { ReceivedBlock } from "./requests.ts";
 export type { Block } from "./uploads.ts";

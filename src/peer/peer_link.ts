@@ -9,6 +9,7 @@ import { MAX_UNSENT } from "../base/limits.ts";
 import type { Connection } from "../platform/platform.ts";
 import { WireError } from "../wire/messages.ts";
 import type { Peer, PeerOutput } from "./peer.ts";
+import type { ReadShare } from "./read_share.ts";
 
 /**
  * Blocks that are put into the send buffer before it is written: at most enough for one large write, at least two. What is
@@ -38,6 +39,9 @@ export class PeerLink implements PeerOutput {
   readonly #connection: Connection;
   readonly #events: LinkEvents;
   readonly #now: () => number;
+  readonly #reads: ReadShare;
+  /** Whether it has a share of what is read. */
+  #sharing = false;
   #writing = false;
   #writingSince = 0;
   #batch = SMALLEST_BATCH;
@@ -47,15 +51,22 @@ export class PeerLink implements PeerOutput {
 
   /**
    * @param peer The connection's state.
-   * @param options `connection`: its socket, after the handshake. `now`: the clock. `events`: who wants to know.
+   * @param options `connection`: its socket, after the handshake. `now`: the clock. `reads`: how much
+   * to read. `events`: who wants to know.
    */
   constructor(
     peer: Peer,
-    options: { readonly connection: Connection; readonly now: () => number; readonly events: LinkEvents },
+    options: {
+      readonly connection: Connection;
+      readonly now: () => number;
+      readonly reads: ReadShare;
+      readonly events: LinkEvents;
+    },
   ) {
     this.#peer = peer;
     this.#connection = options.connection;
     this.#now = options.now;
+    this.#reads = options.reads;
     this.#events = options.events;
     peer.output = this;
   }
@@ -66,6 +77,8 @@ export class PeerLink implements PeerOutput {
     this.flush();
     try {
       while (!peer.closed) {
+        this.#share(peer.requests.size > 0);
+        peer.reader.readLimit = this.#reads.bytes;
         const count = await this.#connection.read(peer.reader.space);
         if (count === null) return this.close("it closed the connection");
         if (peer.closed) return;
@@ -106,8 +119,16 @@ export class PeerLink implements PeerOutput {
     const peer = this.#peer;
     if (peer.closed) return;
     peer.closed = true;
+    this.#share(false);
     this.#connection.close();
     this.#events.closed(peer, reason, options);
+  }
+
+  #share(wanted: boolean): void {
+    if (wanted === this.#sharing) return;
+    this.#sharing = wanted;
+    if (wanted) this.#reads.join();
+    else this.#reads.leave();
   }
 
   #noteProgress(): void {

@@ -10,7 +10,7 @@ import { messageOf, ShoalError } from "../base/errors.ts";
 import { VERSION } from "../base/version.ts";
 import type { Metainfo } from "../metainfo/mod.ts";
 import type { Platform } from "../platform/platform.ts";
-import { Listening, MemoryBudget } from "../swarm/mod.ts";
+import { Listening, MemoryBudget, ReadShare } from "../swarm/mod.ts";
 import { tcpTransport, type Transport } from "../transport/transport.ts";
 import type { AddOptions, SessionOptions } from "./options.ts";
 import { SessionTorrent, type Torrent } from "./session_torrent.ts";
@@ -47,6 +47,7 @@ export class Session {
   readonly #platform: Platform;
   readonly #peerId: Bytes;
   readonly #budget: MemoryBudget;
+  readonly #reads = new ReadShare();
   readonly #readCacheBytes: number;
   readonly #transport: Transport;
   readonly #torrents = new Map<string, SessionTorrent>();
@@ -138,6 +139,7 @@ export class Session {
       ...(this.#options.bind !== undefined && { bind: this.#options.bind }),
       maxPeers: this.#options.maxPeers ?? DEFAULT_MAX_PEERS,
       budget: this.#budget,
+      reads: this.#reads,
       readCacheBytes: this.#readCacheBytes,
       stateFolder: this.#options.stateFolder ?? null,
       transport: this.#transport,

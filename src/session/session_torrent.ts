@@ -11,7 +11,7 @@ import { VERSION } from "../base/version.ts";
 import { type Metainfo, pieceHash } from "../metainfo/mod.ts";
 import type { Platform } from "../platform/platform.ts";
 import { Storage } from "../storage/mod.ts";
-import { type MemoryBudget, Torrent as Swarm, type TorrentEvent } from "../swarm/mod.ts";
+import { type MemoryBudget, type ReadShare, Torrent as Swarm, type TorrentEvent } from "../swarm/mod.ts";
 import type { Transport } from "../transport/transport.ts";
 import type { AddOptions } from "./options.ts";
 import { snapshotOf } from "./snapshot.ts";
@@ -45,6 +45,7 @@ export interface SessionTorrentOptions {
   readonly bind?: string;
   readonly maxPeers: number;
   readonly budget: MemoryBudget;
+  readonly reads: ReadShare;
   readonly readCacheBytes: number;
   readonly stateFolder: string | null;
   readonly transport: Transport;
@@ -100,6 +101,7 @@ export class SessionTorrent implements Torrent {
       ...(options.bind !== undefined && { bind: options.bind }),
       maxPeers: options.maxPeers,
       budget: options.budget,
+      reads: options.reads,
       emit: (event) => this.#happened(event),
     });
   }

@@ -4,7 +4,7 @@
  * @module
  */
 
-export type { Peer, Transport } from "../peer/mod.ts";
+export { type Peer, ReadShare, type Transport } from "../peer/mod.ts";
 export { MemoryBudget } from "./buffer_pool.ts";
 export type { TorrentEvent } from "./events.ts";
 export { Listening } from "./listening.ts";

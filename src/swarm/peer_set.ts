@@ -20,7 +20,15 @@ import {
   TURNOVER_MS,
   USELESS_MS,
 } from "../base/limits.ts";
-import { type Handshake, handshakeOut, Peer, type PeerHost, PeerLink, type Transport } from "../peer/mod.ts";
+import {
+  type Handshake,
+  handshakeOut,
+  Peer,
+  type PeerHost,
+  PeerLink,
+  type ReadShare,
+  type Transport,
+} from "../peer/mod.ts";
 import type { Connection, Platform } from "../platform/platform.ts";
 import { ConnectionManager } from "./connection_manager.ts";
 import type { TorrentEvent } from "./events.ts";
@@ -44,6 +52,7 @@ export interface PeerSetEvents {
 export class PeerSet {
   readonly #platform: Pick<Platform, "now" | "after">;
   readonly #transport: Transport;
+  readonly #reads: ReadShare;
   readonly #host: PeerHost;
   readonly #events: PeerSetEvents;
   readonly #handshake: Handshake;
@@ -62,13 +71,15 @@ export class PeerSet {
   #stopped = false;
 
   /**
-   * @param options `platform`: clock and timers. `transport`: how to reach peers. `host` and `events`: the torrent.
+   * @param options `platform`: clock and timers. `transport`: how to reach peers. `reads`: how much to read. `host` and
+   * `events`: the torrent.
    * `handshake`: ours. `manager`: whom to connect to.
    */
   constructor(
     options: {
       readonly platform: Pick<Platform, "now" | "after">;
       readonly transport: Transport;
+      readonly reads: ReadShare;
       readonly host: PeerHost;
       readonly events: PeerSetEvents;
       readonly handshake: Handshake;
@@ -77,6 +88,7 @@ export class PeerSet {
   ) {
     this.#platform = options.platform;
     this.#transport = options.transport;
+    this.#reads = options.reads;
     this.#host = options.host;
     this.#events = options.events;
     this.#handshake = options.handshake;
@@ -306,6 +318,7 @@ export class PeerSet {
     const link = new PeerLink(peer, {
       connection,
       now,
+      reads: this.#reads,
       events: {
         batch: (who) => this.#events.batch(who),
         closed: (who, reason, { fault }) => this.#closed(who, reason, fault),

@@ -81,6 +81,7 @@ export class Torrent implements PeerHost {
     this.#peers = new PeerSet({
       platform,
       transport: options.transport,
+      reads: options.reads,
       host: this,
       events: {
         joined: (peer, extended) => this.#joined(peer, extended),

@@ -6,7 +6,7 @@
 
 import type { Bytes } from "../base/bytes.ts";
 import type { Metainfo } from "../metainfo/mod.ts";
-import type { Transport } from "../peer/mod.ts";
+import type { ReadShare, Transport } from "../peer/mod.ts";
 import type { Platform } from "../platform/platform.ts";
 import type { Storage } from "../storage/mod.ts";
 import type { MemoryBudget } from "./buffer_pool.ts";
@@ -34,6 +34,8 @@ export interface TorrentOptions {
   readonly maxPeers: number;
   /** Memory for pieces in flight. */
   readonly budget: MemoryBudget;
+  /** How much to read at a time, with all torrents of the session in mind. */
+  readonly reads: ReadShare;
   /** Takes what happens. */
   readonly emit: (event: TorrentEvent) => void;
 }

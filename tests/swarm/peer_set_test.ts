@@ -12,6 +12,7 @@ import {
   STALLED_MS,
   USELESS_MS,
 } from "../../src/base/limits.ts";
+import { ReadShare } from "../../src/peer/read_share.ts";
 import type { Connection } from "../../src/platform/platform.ts";
 import { ConnectionManager } from "../../src/swarm/connection_manager.ts";
 import type { TorrentEvent } from "../../src/swarm/events.ts";
@@ -65,6 +66,7 @@ function make(dial: () => Promise<Connection> = () => new Promise(() => {})) {
   const peers = new PeerSet({
     platform: clock,
     transport: { name: "none", dial },
+    reads: new ReadShare(),
     host: idleHost({ pieceCount: 10, pieceSize: () => 65536, now: () => clock.now() }),
     events: { joined() {}, batch() {}, left() {}, emit: (event) => void events.push(event) },
     handshake: { infoHash: INFO_HASH, peerId: utf8("-SH0100-ourselves..."), fast: true, extended: true },

@@ -6,8 +6,8 @@
  * Shoal runs in a process of its own, from source or by the command that the variable `SHOAL` holds; the peers are scripted and
  * run in another (see `many/scripted_peers.ts`). Processor time and memory are the system's figures for the process, from the
  * first event to the last. Delays come from runs of their own, on a terminal (`script` of util-linux) with its table, from
- * source and with `many/gauge.ts` loaded into it. A loop that waits for a processor that others have is late, too; what is left
- * without that is "its own" delay.
+ * source and with `many/gauge.ts` loaded into it. A loop that waits for a processor that others have is late, too; "its own"
+ * delay is no more than its thread computed meanwhile: what would be left on an idle machine.
  *
  * @module
  */

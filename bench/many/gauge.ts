@@ -10,7 +10,7 @@
 export interface Reading {
   /** How late each tick of the gauge was. */
   readonly delays: readonly number[];
-  /** The same without the time for which the main thread waited for a processor meanwhile: what the program itself is to blame for. */
+  /** The same, but no more than the main thread computed since the tick before: what would be left on an idle machine. */
   readonly own: readonly number[];
   /** How late each redraw began. */
   readonly redraws: readonly number[];
@@ -33,9 +33,10 @@ const drawing: number[] = [];
 let began = -1;
 let waitedBefore = 0;
 
-/** Nanoseconds that the main thread was ready to run and did not. */
-function waited(): number {
-  return Number(Deno.readTextFileSync("/proc/self/schedstat").split(" ")[1]) / 1e6;
+/** Milliseconds that the main thread ran, and that it was ready to run and did not. */
+function processor(): { readonly ran: number; readonly waited: number } {
+  const [ran, waited] = Deno.readTextFileSync("/proc/self/schedstat").split(" ");
+  return { ran: Number(ran) / 1e6, waited: Number(waited) / 1e6 };
 }
 
 const { setTimeout: after } = globalThis;
@@ -43,11 +44,11 @@ const { connect } = Deno;
 
 function tick(): void {
   const due = performance.now() + TICK_MS;
-  const waitedBefore = waited();
+  const { ran } = processor();
   const timer = after(() => {
     const delay = Math.max(0, performance.now() - due);
     delays.push(delay);
-    own.push(Math.max(0, delay - (waited() - waitedBefore)));
+    own.push(Math.min(delay, processor().ran - ran));
     tick();
   }, TICK_MS);
   Deno.unrefTimer(timer as unknown as number);
@@ -69,7 +70,7 @@ Object.assign(Deno, {
   connect(options: Deno.ConnectOptions) {
     if (began < 0) {
       began = performance.now();
-      waitedBefore = waited();
+      waitedBefore = processor().waited;
       tick();
     }
     return connect(options);
@@ -78,6 +79,6 @@ Object.assign(Deno, {
 
 addEventListener("unload", () => {
   const lasted = performance.now() - began;
-  const reading: Reading = { delays, own, redraws, drawing, waited: waited() - waitedBefore, lasted };
+  const reading: Reading = { delays, own, redraws, drawing, waited: processor().waited - waitedBefore, lasted };
   Deno.writeTextFileSync(Deno.env.get("SHOAL_GAUGE")!, JSON.stringify(reading));
 });

@@ -52,9 +52,10 @@ export function askAgain(
   let want = Math.min(options.depth, DEPTH) - peer.requests.size;
   if (want <= 0) return;
   for (const piece of options.active) {
-    if (piece.owner !== null || !peer.pieces.has(piece.index) || !peer.wouldSend(piece.index)) continue;
+    // First, since it is all that is looked at when hundreds of peers ask in vain each time that memory becomes free.
     const slow = now - piece.touched >= SLOW_MS;
     if (!slow && !options.ending) continue;
+    if (piece.owner !== null || !peer.pieces.has(piece.index) || !peer.wouldSend(piece.index)) continue;
     for (let block = 0; block < piece.blockCount; block++) {
       const asked = piece.asked(block);
       if (piece.has(block) || asked === 0 || asked >= (slow ? DESPERATE_COPIES : COPIES)) continue;

@@ -1,0 +1,216 @@
+/**
+ * The way of a block from what a socket read brings to its place in a piece, with peers that answer everything at once, a disk
+ * that takes everything at once, and counters on the way.
+ *
+ * @module
+ */
+
+import { Bitfield } from "../../src/base/bitfield.ts";
+import { type Bytes, utf8 } from "../../src/base/bytes.ts";
+import { InfoHash } from "../../src/base/info_hash.ts";
+import { Peer } from "../../src/peer/peer.ts";
+import type { Digest } from "../../src/platform/platform.ts";
+import { BufferPool, MemoryBudget } from "../../src/swarm/buffer_pool.ts";
+import { Download } from "../../src/swarm/download.ts";
+import { BLOCK_SIZE, MessageId, PIECE_HEADER } from "../../src/wire/messages.ts";
+import { idleHost } from "./peer_host.ts";
+
+/** How a {@linkcode BlockLab} is made. */
+export interface BlockLabOptions {
+  /** How many peers have everything and answer. */
+  readonly peers: number;
+  /** Pieces of the torrent. */
+  readonly pieceCount: number;
+  /** Bytes of a piece; a whole number of blocks. */
+  readonly pieceLength: number;
+  /** Bytes that one read brings at most. */
+  readonly readLength: number;
+  /** Hashes pieces; when absent the pieces are only counted, and right. */
+  readonly digest?: () => Digest;
+  /** The digest of every piece, all of zeros. */
+  readonly pieceHash?: Bytes;
+}
+
+/** What has happened so far. */
+export interface BlockCounts {
+  /** Blocks that came. */
+  blocks: number;
+  /** Reads that brought them. */
+  reads: number;
+  /** Requests that went out. */
+  requests: number;
+  /** Writes that carried them. */
+  writes: number;
+  /** Parts of pieces that were hashed. */
+  updates: number;
+  /** Looks at the clock. */
+  looks: number;
+  /** Pieces that were written. */
+  pieces: number;
+}
+
+/** The other end of a connection: what it was asked for and has not sent, three numbers a request. */
+interface Remote {
+  readonly peer: Peer;
+  asked: number[];
+  next: number;
+  /** Bytes of the first answer that were sent already. */
+  sent: number;
+}
+
+const NO_DIGEST: Bytes = new Uint8Array(20);
+/** A line of 800 MB/s. */
+const MICROSECONDS_PER_BLOCK = 20;
+/** Promises that follow each other when a piece is written. */
+const PROMISES = 8;
+
+/** A download from memory to memory. */
+export class BlockLab {
+  readonly counts: BlockCounts = { blocks: 0, reads: 0, requests: 0, writes: 0, updates: 0, looks: 0, pieces: 0 };
+  readonly download: Download;
+  readonly #options: BlockLabOptions;
+  readonly #remotes: Remote[] = [];
+  readonly #peers: Peer[] = [];
+  #now = 0;
+
+  /**
+   * @param options See {@linkcode BlockLabOptions}.
+   */
+  constructor(options: BlockLabOptions) {
+    this.#options = options;
+    const { pieceCount, pieceLength, pieceHash = NO_DIGEST } = options;
+    const { counts } = this;
+    const now = () => {
+      counts.looks++;
+      return this.#now;
+    };
+    const counted: Digest = { update: () => void counts.updates++, digest: () => NO_DIGEST };
+    this.download = new Download({
+      pieceSize: () => pieceLength,
+      pieceHash: () => pieceHash,
+      writePiece: () => Promise.resolve(void counts.pieces++),
+      peers: () => this.#peers,
+      hostOf: () => "10.0.0.1",
+      pieceDone: () => {},
+      pieceFailed: (index) => fail(`piece ${index} is wrong`),
+      lied: (_, index) => fail(`piece ${index} is wrong`),
+      broke: (error) => {
+        throw error;
+      },
+    }, {
+      have: new Bitfield(pieceCount),
+      pool: new BufferPool(new MemoryBudget(64 << 20), pieceLength),
+      platform: { now, random: () => 0.5, digest: options.digest ?? (() => counted) },
+    });
+    const host = idleHost({
+      pieceCount,
+      pieceSize: () => pieceLength,
+      now,
+      peerPieces: (peer) => this.download.countPeer(peer, 1),
+      peerBlock: (peer, block) => {
+        counts.blocks++;
+        this.download.received(peer, block);
+      },
+    });
+    const infoHash = new InfoHash(new Uint8Array(20));
+    const handshake = { infoHash, peerId: utf8("x".repeat(20)), fast: true, extended: false };
+    for (let number = 1; number <= options.peers; number++) {
+      const peer = new Peer(host, { address: { host: "10.0.0.1", port: number }, incoming: false, handshake, number });
+      const remote: Remote = { peer, asked: [], next: 0, sent: 0 };
+      peer.output = { flush: () => this.#listen(remote), close: (reason) => fail(reason) };
+      this.#peers.push(peer);
+      this.#remotes.push(remote);
+      peer.onSignal(MessageId.haveAll);
+      peer.onSignal(MessageId.unchoke);
+      peer.amInterested = true;
+      this.download.parsed(peer);
+      this.#listen(remote);
+    }
+  }
+
+  /** One read for every peer; then whatever waits for a promise has its turn. */
+  async turn(): Promise<void> {
+    for (const remote of this.#remotes) this.#bring(remote);
+    for (let i = 0; i < PROMISES; i++) await undefined;
+  }
+
+  /**
+   * Runs until so many blocks have come, or to the last piece.
+   *
+   * @param blocks How many, in all.
+   * @throws {Error} If no more come.
+   */
+  async run(blocks = Infinity): Promise<void> {
+    const { counts } = this;
+    while (counts.blocks < blocks && !this.download.have.isFull) {
+      const before = counts.reads;
+      await this.turn();
+      if (counts.reads === before && !this.download.have.isFull) fail(`no more came after block ${counts.blocks}`);
+    }
+  }
+
+  /** Puts into the receive buffer what the peer was asked for, as far as there is room. */
+  #bring(remote: Remote): void {
+    const { peer } = remote;
+    const { space } = peer.reader;
+    const room = Math.min(space.length, this.#options.readLength);
+    let count = 0;
+    while (remote.next < remote.asked.length && count < room) {
+      count += this.#answer(remote, space, count, room);
+    }
+    if (remote.next === remote.asked.length) remote.asked.length = remote.next = 0;
+    if (count === 0) return;
+    this.counts.reads++;
+    this.#now += MICROSECONDS_PER_BLOCK / 1000 * count / BLOCK_SIZE;
+    peer.reader.received(count);
+    this.download.parsed(peer);
+    this.#listen(remote);
+  }
+
+  /** Only headers are written: the bytes of blocks are whatever is in the buffer, unless somebody checks them. */
+  #answer(remote: Remote, space: Bytes, at: number, room: number): number {
+    const { asked, next } = remote;
+    const length = asked[next + 2]!;
+    const whole = PIECE_HEADER + length;
+    const part = Math.min(whole - remote.sent, room - at);
+    for (let i = remote.sent; i < Math.min(PIECE_HEADER, remote.sent + part); i++) {
+      space[at + i - remote.sent] = headerByte(i, asked, next);
+    }
+    if (this.#options.digest) {
+      space.fill(0, at + Math.max(0, PIECE_HEADER - remote.sent), at + part);
+    }
+    remote.sent += part;
+    if (remote.sent === whole) {
+      remote.sent = 0;
+      remote.next += 3;
+    }
+    return part;
+  }
+
+  /** Takes what was written to the peer. */
+  #listen(remote: Remote): void {
+    const { writer } = remote.peer;
+    if (writer.length === 0) return;
+    const bytes = writer.take();
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    this.counts.writes++;
+    for (let at = 0; at < bytes.length; at += 4 + view.getUint32(at)) {
+      const id = bytes[at + 4];
+      if (id !== MessageId.request) continue;
+      this.counts.requests++;
+      remote.asked.push(view.getUint32(at + 5), view.getUint32(at + 9), view.getUint32(at + 13));
+    }
+  }
+}
+
+/** A byte of the header of a block: length, id, piece, offset. */
+function headerByte(i: number, asked: readonly number[], next: number): number {
+  if (i === 4) return MessageId.piece;
+  const value = i < 4 ? PIECE_HEADER - 4 + asked[next + 2]! : i < 9 ? asked[next]! : asked[next + 1]!;
+  const place = i < 4 ? i : i < 9 ? i - 5 : i - 9;
+  return (value >>> (24 - 8 * place)) & 255;
+}
+
+function fail(message: string): never {
+  throw new Error(message);
+}

@@ -1,0 +1,21 @@
+import { assert, assertEquals } from "@std/assert";
+import { ownDeno } from "../support/own_deno.ts";
+
+/** A young generation of 256 MiB, so that nothing is collected; no optimising compiler, which would come when it likes. */
+const FLAGS = "--expose-gc,--no-opt,--min-semi-space-size=256,--max-semi-space-size=256";
+/** Bytes for a block: about twice what is usual. A promise, or a closure with what it holds, takes a hundred and more. */
+const PER_BLOCK = 1200;
+/** Bytes that may stay, of 320 MiB that have come. */
+const LEFT = 4 << 20;
+
+Deno.test("the way of a block takes a handful of small objects from the heap, and leaves none there", async () => {
+  const probe = new URL("heap_probe.ts", import.meta.url).pathname;
+  const { success, stdout, stderr } = await new Deno.Command(await ownDeno(), {
+    args: ["run", "--quiet", "--no-check", "--no-prompt", `--v8-flags=${FLAGS}`, probe],
+  }).output();
+  const said = new TextDecoder().decode(stderr);
+  assertEquals([success, said], [true, ""]);
+  const { perBlock, left, external } = JSON.parse(new TextDecoder().decode(stdout));
+  assert(perBlock > 0 && perBlock < PER_BLOCK, `${perBlock} bytes for a block`);
+  assert(left < LEFT && external < LEFT, `${left} bytes of heap and ${external} of buffers are left`);
+});

@@ -3,7 +3,10 @@
 import { FrameReader, type MessageHandler } from "../src/wire/frame_reader.ts";
 import { FrameWriter } from "../src/wire/frame_writer.ts";
 import { BlockQueue } from "../src/peer/block_queue.ts";
-import { denoPlatform } from "../src/platform/deno_platform.ts";
+import { PipelineDepth } from "../src/peer/pipeline_depth.ts";
+import { Requests } from "../src/peer/requests.ts";
+import { MessageId } from "../src/wire/messages.ts";
+import { BlockLab } from "../tests/support/block_lab.ts";
 
 const BLOCK = 16384;
 const BLOCKS = 64;
@@ -63,8 +66,43 @@ Deno.bench("BlockQueue: 1,000 requests in and out, in order", () => {
   for (let i = 0; i < 1000; i++) queue.remove(i >> 6, (i & 63) * BLOCK, BLOCK);
 });
 
-const piece = new Uint8Array(1024 * 1024);
+const depth = new PipelineDepth(500);
+let time = 0;
 
-Deno.bench("SHA-1 of a 1 MiB piece", async () => {
-  await denoPlatform.sha1(piece);
+Deno.bench("PipelineDepth: 1,000 blocks", () => {
+  for (let i = 0; i < 1000; i++) depth.arrived(BLOCK, 5, time += 0.02);
 });
+
+const requestWriter = new FrameWriter();
+const requests = new Requests({ fast: true, writer: requestWriter });
+
+Deno.bench("Requests: 1,000 asked, 16 to a write, and answered", () => {
+  for (let i = 0; i < 1000; i++) {
+    requests.ask(i >> 6, (i & 63) * BLOCK, BLOCK, time);
+    if (i % 16 === 15) requestWriter.take();
+  }
+  time += 5;
+  for (let i = 0; i < 1000; i++) requests.answered(i >> 6, (i & 63) * BLOCK, BLOCK, time);
+});
+
+Deno.bench("FrameWriter: 1,000 requests, 16 to a write", () => {
+  for (let i = 0; i < 1000; i++) {
+    requestWriter.blockSignal(MessageId.request, i >> 6, (i & 63) * BLOCK, BLOCK);
+    if (i % 16 === 15) requestWriter.take();
+  }
+});
+
+// A download without socket, hash and disk: what remains is ours. 64 MiB a run; with 300 peers the budget is what limits it.
+for (const peers of [1, 300]) {
+  for (const readLength of [256 * 1024, 64 * 1024]) {
+    const name = `Download: 64 MiB from ${peers === 1 ? "one peer" : `${peers} peers`}, reads of ${
+      readLength / 1024
+    } KiB`;
+    Deno.bench(name, { n: 10 }, async (b) => {
+      const lab = new BlockLab({ peers, pieceCount: 64, pieceLength: 1024 * 1024, readLength });
+      b.start();
+      await lab.run();
+      b.end();
+    });
+  }
+}

@@ -51,8 +51,8 @@ export class PeerLink implements PeerOutput {
 
   /**
    * @param peer The connection's state.
-   * @param options `connection`: its socket, after the handshake. `now`: the clock. `reads`: how much
-   * to read. `events`: who wants to know.
+   * @param options `connection`: its socket, after the handshake. `now`: the clock. `reads`: when to
+   * give way. `events`: who wants to know.
    */
   constructor(
     peer: Peer,
@@ -78,7 +78,6 @@ export class PeerLink implements PeerOutput {
     try {
       while (!peer.closed) {
         this.#share(peer.requests.size > 0);
-        peer.reader.readLimit = this.#reads.bytes;
         const count = await this.#connection.read(peer.reader.space);
         if (count === null) return this.close("it closed the connection");
         if (peer.closed) return;
@@ -90,6 +89,8 @@ export class PeerLink implements PeerOutput {
         this.#events.batch(peer);
         this.flush();
         if (peer.writer.length > MAX_UNSENT) throw new WireError("it asks for more than it reads");
+        const turn = this.#reads.took(count);
+        if (turn !== null) await turn;
       }
     } catch (error) {
       // Mere talk (a ChatterError) has to end, too, but is no breach of the protocol.

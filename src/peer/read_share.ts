@@ -1,26 +1,29 @@
 /**
- * How much one read may bring when many peers send at the same time.
+ * How much is read before others have their turn.
  *
  * @module
  */
 
-import { MAX_RECEIVE_BUFFER } from "../base/limits.ts";
-
 /**
- * Bytes that all peers together may bring in one turn of the event loop, in which every socket that has something is read
- * once: taking them in keeps timers, and so redraws and new connections, waiting for some milliseconds.
+ * Bytes that all peers together may bring before timers have their turn, and so redraws and new connections. Sockets that
+ * always have more would keep the event loop for some 130 reads on end: tens of milliseconds.
  */
 const TURN_BYTES = 4 * 1024 * 1024;
-/** However many send: each read has costs of its own. */
-const LEAST_BYTES = 64 * 1024;
+/** With fewer peers that are asked for something their sockets are soon empty, and giving way would cost more than it brings. */
+const MANY = 8;
 
-/** Shares out what is read in a turn among the connections of a session that are expected to send. */
+/** Keeps the connections of a session from taking the event loop for themselves. */
 export class ReadShare {
+  readonly #giveWay: () => Promise<void>;
   #senders = 0;
+  #left = TURN_BYTES;
+  #turn: Promise<void> | null = null;
 
-  /** Bytes for one read. */
-  get bytes(): number {
-    return Math.min(MAX_RECEIVE_BUFFER, Math.max(LEAST_BYTES, Math.floor(TURN_BYTES / this.#senders)));
+  /**
+   * @param giveWay Settles when everything else that waits has had its turn; see `Platform.giveWay`.
+   */
+  constructor(giveWay: () => Promise<void>) {
+    this.#giveWay = giveWay;
   }
 
   /** A connection more has been asked for something. */
@@ -31,5 +34,22 @@ export class ReadShare {
   /** A connection that had been asked owes nothing any more, or is over. */
   leave(): void {
     this.#senders--;
+  }
+
+  /**
+   * A read was taken in.
+   *
+   * @param bytes What it brought.
+   * @returns When to go on reading; `null` for at once.
+   */
+  took(bytes: number): Promise<void> | null {
+    if (this.#senders < MANY) return this.#turn;
+    this.#left -= bytes;
+    if (this.#left > 0) return null;
+    this.#turn ??= this.#giveWay().then(() => {
+      this.#turn = null;
+      this.#left = TURN_BYTES;
+    });
+    return this.#turn;
   }
 }

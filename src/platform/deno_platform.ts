@@ -5,6 +5,7 @@
  */
 
 import { createHash } from "node:crypto";
+import { setImmediate } from "node:timers";
 import type { Bytes } from "../base/bytes.ts";
 import { denoFiles } from "./deno_files.ts";
 import { denoHttp } from "./deno_http.ts";
@@ -22,6 +23,7 @@ export const denoPlatform: Platform = {
     const id = setTimeout(run, milliseconds);
     return { cancel: () => clearTimeout(id) };
   },
+  giveWay: () => new Promise((resolve) => void setImmediate(resolve)),
   randomBytes(length) {
     const bytes = new Uint8Array(length);
     for (let at = 0; at < length; at += RANDOM_LIMIT) crypto.getRandomValues(bytes.subarray(at, at + RANDOM_LIMIT));

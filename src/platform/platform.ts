@@ -12,6 +12,8 @@ import type { PeerAddress } from "../base/address.ts";
 export interface Platform extends Clock {
   /** Starts a one-shot timer. */
   after(milliseconds: number, run: () => void): Timer;
+  /** Settles when timers and sockets that are due have had their turn. */
+  giveWay(): Promise<void>;
   /** Fills an array with random bytes and returns it. */
   randomBytes(length: number): Bytes;
   /** A random number, uniform in 0 (included) to 1 (excluded). */

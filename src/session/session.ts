@@ -47,7 +47,7 @@ export class Session {
   readonly #platform: Platform;
   readonly #peerId: Bytes;
   readonly #budget: MemoryBudget;
-  readonly #reads = new ReadShare();
+  readonly #reads: ReadShare;
   readonly #readCacheBytes: number;
   readonly #transport: Transport;
   readonly #torrents = new Map<string, SessionTorrent>();
@@ -62,6 +62,7 @@ export class Session {
     this.#options = options;
     this.#platform = options.platform;
     this.#peerId = makePeerId(options.platform);
+    this.#reads = new ReadShare(() => this.#platform.giveWay());
     const cache = options.cacheBytes ?? DEFAULT_CACHE;
     this.#readCacheBytes = Math.floor(cache * READ_SHARE);
     this.#budget = new MemoryBudget(cache - this.#readCacheBytes);

@@ -71,7 +71,7 @@ export class PeerSet {
   #stopped = false;
 
   /**
-   * @param options `platform`: clock and timers. `transport`: how to reach peers. `reads`: how much to read. `host` and
+   * @param options `platform`: clock and timers. `transport`: how to reach peers. `reads`: when to give way. `host` and
    * `events`: the torrent.
    * `handshake`: ours. `manager`: whom to connect to.
    */

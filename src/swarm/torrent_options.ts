@@ -34,7 +34,7 @@ export interface TorrentOptions {
   readonly maxPeers: number;
   /** Memory for pieces in flight. */
   readonly budget: MemoryBudget;
-  /** How much to read at a time, with all torrents of the session in mind. */
+  /** When to give way to others than peers. */
   readonly reads: ReadShare;
   /** Takes what happens. */
   readonly emit: (event: TorrentEvent) => void;

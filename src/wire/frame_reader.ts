@@ -42,8 +42,6 @@ const SMALL_BUFFER = 4 * 1024;
  * {@linkcode FrameReader.received}. The buffer grows when reads fill it and frames need it, never past the limits.
  */
 export class FrameReader {
-  /** Bytes that one read should bring at most; a message that is longer takes several. */
-  readLimit = MAX_RECEIVE_BUFFER;
   readonly #handler: MessageHandler;
   readonly #bitfieldLength: number;
   #buffer: Bytes = new Uint8Array(SMALL_BUFFER);
@@ -73,7 +71,7 @@ export class FrameReader {
 
   /** Room for the next read; never empty. Good until the next call of {@linkcode FrameReader.received}. */
   get space(): Bytes {
-    return this.#buffer.subarray(this.#end, this.#end + this.readLimit);
+    return this.#buffer.subarray(this.#end);
   }
 
   /**
@@ -180,7 +178,7 @@ export class FrameReader {
   #compact(needed: number, filled: boolean): void {
     const left = this.#end - this.#start;
     let size = this.#buffer.length;
-    if (filled && size < this.readLimit) size = Math.min(size * 4, this.readLimit);
+    if (filled && size < MAX_RECEIVE_BUFFER) size = Math.min(size * 4, MAX_RECEIVE_BUFFER);
     // A long message takes memory only as fast as it arrives: a peer that claims a megabyte has to send it first.
     if (needed > size && left === size) size = Math.min(size * 2, needed);
     if (size !== this.#buffer.length) {

@@ -87,7 +87,7 @@ Deno.test("blocks are served sixteen to a write", async () => {
   const link = new PeerLink(peer, {
     connection,
     now: host.now,
-    reads: new ReadShare(),
+    reads: new ReadShare(() => Promise.resolve()),
     events: { batch() {}, closed() {} },
   });
   void link.run();

@@ -146,6 +146,7 @@ function platformOf(clock: VirtualClock, net: MemoryNetwork, files: FileSystem):
     now: () => clock.now(),
     wallClock: () => clock.wallClock(),
     after: (milliseconds, then) => clock.after(milliseconds, then),
+    giveWay: () => Promise.resolve(),
     random: () => clock.random(),
     randomBytes: (length) => clock.randomBytes(length),
     sha1: (data) => Promise.resolve(sha1(data)),

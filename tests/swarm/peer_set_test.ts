@@ -66,7 +66,7 @@ function make(dial: () => Promise<Connection> = () => new Promise(() => {})) {
   const peers = new PeerSet({
     platform: clock,
     transport: { name: "none", dial },
-    reads: new ReadShare(),
+    reads: new ReadShare(() => Promise.resolve()),
     host: idleHost({ pieceCount: 10, pieceSize: () => 65536, now: () => clock.now() }),
     events: { joined() {}, batch() {}, left() {}, emit: (event) => void events.push(event) },
     handshake: { infoHash: INFO_HASH, peerId: utf8("-SH0100-ourselves..."), fast: true, extended: true },

@@ -8,7 +8,7 @@
  * Bytes that all peers together may bring before timers have their turn, and so redraws and new connections. Sockets that
  * always have more would keep the event loop for some 130 reads on end: tens of milliseconds.
  */
-const TURN_BYTES = 4 * 1024 * 1024;
+const TURN_BYTES = 2 * 1024 * 1024;
 /** With fewer peers that are asked for something their sockets are soon empty, and giving way would cost more than it brings. */
 const MANY = 8;
 

@@ -162,6 +162,7 @@ export class BlockLab {
     if (count === 0) return;
     this.counts.reads++;
     this.#now += MICROSECONDS_PER_BLOCK / 1000 * count / BLOCK_SIZE;
+    peer.lastReceived = this.#now; // as the link notes it
     peer.reader.received(count);
     this.download.parsed(peer);
     this.#listen(remote);

@@ -7,6 +7,7 @@
 import { createHash } from "node:crypto";
 import { setImmediate } from "node:timers";
 import type { Bytes } from "../base/bytes.ts";
+import { startFileHashers } from "./deno_file_hashers.ts";
 import { denoFiles } from "./deno_files.ts";
 import { denoHttp } from "./deno_http.ts";
 import { denoNetwork } from "./deno_net.ts";
@@ -37,6 +38,7 @@ export const denoPlatform: Platform = {
     const hash = createHash(algorithm);
     return { update: (bytes) => void hash.update(bytes), digest: () => new Uint8Array(hash.digest()) };
   },
+  startFileHashers,
   net: denoNetwork,
   http: denoHttp,
   files: denoFiles,

@@ -22,6 +22,13 @@ export interface Platform extends Clock {
   sha1(data: Bytes): Promise<Bytes>;
   /** A digest of data that comes in parts, computed on the caller's thread. */
   digest(algorithm: "sha1" | "sha256"): Digest;
+  /**
+   * Hashes files on as many threads as there are cores. Absent where everything happens on one thread, as in a
+   * simulation.
+   *
+   * @returns Who does it, or `null` when a single core would gain nothing by it. Close it when there is no more to hash.
+   */
+  startFileHashers?(): FileHashers | null;
   /** TCP. */
   readonly net: Network;
   /** HTTP client and server. */
@@ -44,6 +51,40 @@ export interface Digest {
   update(bytes: Bytes): void;
   /** @returns The digest; nothing may be taken in afterwards. */
   digest(): Bytes;
+}
+
+/** Threads that read files and hash them; they start one by one as there is work for them. */
+export interface FileHashers {
+  /** How many batches should be under way, so that no thread ever waits for the next one. */
+  readonly lanes: number;
+  /**
+   * Reads pieces that follow each other and hashes them.
+   *
+   * @returns Their SHA-1 digests, one behind the other.
+   * @throws {Error} If a file can't be read, a thread has failed, or this was closed. No more is told: whoever wants to
+   * know what is wrong with a file opens it.
+   */
+  hash(batch: HashBatch): Promise<Bytes>;
+  /** Ends the threads, unless others use them too: then what was begun is finished. Harmless when called again. */
+  close(): void;
+}
+
+/** Pieces that follow each other. */
+export interface HashBatch {
+  /** Where their bytes are, in order. */
+  readonly segments: readonly FileSegment[];
+  /** Bytes in every piece but the last, which has the rest. */
+  readonly pieceLength: number;
+}
+
+/** Bytes in one file. */
+export interface FileSegment {
+  /** The file; `null` for zeros that are in none. */
+  readonly path: string | null;
+  /** First byte in the file. */
+  readonly position: number;
+  /** Bytes. */
+  readonly length: number;
 }
 
 /** A timer that was started. */

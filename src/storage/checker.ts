@@ -6,33 +6,46 @@
 
 import { Bitfield } from "../base/bitfield.ts";
 import { type Bytes, equalBytes } from "../base/bytes.ts";
+import { DIGEST_BYTES, PieceDigests } from "../platform/piece_digests.ts";
+import type { FileHashers, FileSegment, Platform } from "../platform/platform.ts";
+import type { DiskFiles } from "./disk_files.ts";
 import type { PieceMap } from "./layout.ts";
 
 /** What {@linkcode checkPieces} works with. */
 export interface CheckOptions {
-  /** Reads bytes of the torrent. */
-  read(offset: number, into: Bytes): Promise<void>;
+  /** The files. */
+  readonly disk: Pick<DiskFiles, "read" | "pathOf">;
+  /** The outside. */
+  readonly platform: Pick<Platform, "now" | "digest" | "startFileHashers">;
   /** The digest that a piece must have. */
   pieceHash(index: number): Uint8Array;
-  /** Computes a digest away from this thread. */
-  sha1(data: Bytes): Promise<Bytes>;
-  /** Milliseconds on a clock that never jumps. */
-  now(): number;
   /** Told how far the check has come, 0 to 1, ten times a second at most and once at the end. */
   onProgress(fraction: number): void;
   /** Ends the check. */
   readonly signal?: AbortSignal | undefined;
+  /** Bytes from which on other threads are worth their start; 64 MiB when absent. */
+  readonly threadsFrom?: number;
 }
 
-/** Small pieces are read together, up to this many bytes. */
+/** Pieces that follow each other. */
+interface Run {
+  readonly first: number;
+  readonly count: number;
+}
+
+/** Small pieces are hashed together, up to this many bytes: enough that a thread has a few milliseconds of work. */
+const BATCH_BYTES = 4 * 1024 * 1024;
+/** Files in a batch, where they are small; all their names are told to the thread. */
+const BATCH_FILES = 1000;
+/** Bytes below which other threads are not worth their start. */
+const THREADS_FROM = 64 * 1024 * 1024;
+/** Bytes that are read at one time on this thread, which can do something else before the next ones. */
 const READ_BYTES = 1024 * 1024;
-/** Bytes that may be in memory at one time, unless pieces are so large that two buffers are more. */
-const MEMORY = 8 * 1024 * 1024;
 /** Milliseconds between two reports. */
 const REPORT_INTERVAL = 100;
 
 /**
- * Reads pieces in order, each file once, and hashes them. Reading goes on while two or three buffers are being hashed.
+ * Reads pieces in order, each file once, and hashes them: much of it on all cores, little of it on this thread.
  *
  * @param map The torrent.
  * @param wanted The pieces to check; their data must be there.
@@ -42,62 +55,173 @@ const REPORT_INTERVAL = 100;
  * @throws The signal's reason, when it is aborted.
  */
 export async function checkPieces(map: PieceMap, wanted: Bitfield, options: CheckOptions): Promise<Bitfield> {
-  const verified = new Bitfield(wanted.length);
-  const { pieceLength } = map.layout;
-  const together = Math.max(1, Math.floor(READ_BYTES / pieceLength));
-  const buffers = Math.min(4, Math.max(2, Math.floor(MEMORY / (together * pieceLength))));
-  const free: Bytes[] = [];
-  const hashing = new Set<Promise<void>>();
-  let made = 0;
-  let done = 0;
-  let reported = -Infinity;
-
-  const hash = async (buffer: Bytes, first: number, count: number): Promise<void> => {
-    const digests: Promise<Bytes>[] = [];
-    for (let i = 0; i < count; i++) {
-      const at = i * pieceLength;
-      digests.push(options.sha1(buffer.subarray(at, at + map.pieceSize(first + i))));
-    }
-    for (const [i, digest] of (await Promise.all(digests)).entries()) {
-      if (equalBytes(digest, options.pieceHash(first + i))) verified.set(first + i);
-    }
-    free.push(buffer);
-    done += count;
-    const now = options.now();
-    if (now - reported < REPORT_INTERVAL && done < wanted.count) return;
-    reported = now;
-    options.onProgress(done / wanted.count);
-  };
-
+  const isLarge = wanted.count * map.layout.pieceLength >= (options.threadsFrom ?? THREADS_FROM);
+  const hashers = isLarge ? options.platform.startFileHashers?.() ?? null : null;
   try {
-    for (const [first, count] of runs(wanted, together)) {
-      options.signal?.throwIfAborted();
-      while (free.length === 0 && made === buffers) await Promise.race(hashing);
-      const buffer = free.pop() ?? (made++, new Uint8Array(together * pieceLength));
-      const length = (count - 1) * pieceLength + map.pieceSize(first + count - 1);
-      await options.read(first * pieceLength, buffer.subarray(0, length));
-      const work = hash(buffer, first, count);
-      hashing.add(work);
-      work.then(() => hashing.delete(work), () => {}); // a failure stays in the set and is thrown below
-    }
-    options.signal?.throwIfAborted();
-    await Promise.all(hashing);
+    return await new Check(map, { ...options, wanted, hashers }).run();
   } finally {
-    await Promise.allSettled(hashing);
+    hashers?.close();
   }
-  return verified;
 }
 
-/** Runs of wanted pieces that follow each other, none longer than `limit`, as first piece and count. */
-function* runs(wanted: Bitfield, limit: number): Generator<readonly [first: number, count: number]> {
+/** What a {@linkcode Check} works with. */
+interface Parts extends CheckOptions {
+  readonly wanted: Bitfield;
+  readonly hashers: FileHashers | null;
+}
+
+/** One check under way. */
+class Check {
+  readonly #map: PieceMap;
+  readonly #parts: Parts;
+  readonly #verified: Bitfield;
+  /** Batches under way. */
+  #running = 0;
+  /** What this thread hashes takes turns, so that one buffer is enough. Never fails. */
+  #turn: Promise<void> = Promise.resolve();
+  #buffer: Bytes | null = null;
+  #done = 0;
+  #reported = -Infinity;
+  /** Why the check ends early, if it does: nothing is begun or told any more. */
+  #failure: { readonly thrown: unknown } | null = null;
+  #wake = () => {};
+
+  constructor(map: PieceMap, parts: Parts) {
+    this.#map = map;
+    this.#parts = parts;
+    this.#verified = new Bitfield(parts.wanted.length);
+  }
+
+  async run(): Promise<Bitfield> {
+    const { signal, wanted, hashers } = this.#parts;
+    const lanes = hashers?.lanes ?? 1;
+    const abort = (): void => this.#fail(signal!.reason);
+    signal?.throwIfAborted();
+    signal?.addEventListener("abort", abort);
+    try {
+      for (const run of runs(wanted, this.#together())) {
+        this.#start(run);
+        while (this.#running >= lanes) await this.#change();
+      }
+      while (this.#running > 0) await this.#change();
+      signal?.throwIfAborted();
+    } finally {
+      signal?.removeEventListener("abort", abort);
+      // Nobody waits for other threads, but what this one reads must be over before the files are closed.
+      await this.#turn;
+    }
+    return this.#verified;
+  }
+
+  /** How many pieces are hashed together. */
+  #together(): number {
+    const { pieceLength, pieceCount, files } = this.#map.layout;
+    return Math.max(1, Math.floor(Math.min(BATCH_BYTES / pieceLength, BATCH_FILES * pieceCount / files.length)));
+  }
+
+  #start(run: Run): void {
+    this.#running++;
+    this.#check(run).then(() => {
+      this.#running--;
+      this.#wake();
+    }, (thrown) => this.#fail(thrown));
+  }
+
+  #fail(thrown: unknown): void {
+    this.#failure ??= { thrown };
+    this.#wake();
+  }
+
+  /** Waits until a batch is done. */
+  async #change(): Promise<void> {
+    if (this.#failure === null) await new Promise<void>((resolve) => this.#wake = resolve);
+    if (this.#failure !== null) throw this.#failure.thrown;
+  }
+
+  async #check(run: Run): Promise<void> {
+    const { pieceHash, wanted, platform, onProgress } = this.#parts;
+    const digests = await this.#elsewhere(run) ?? await this.#inTurn(run);
+    if (this.#failure !== null) return;
+    for (let i = 0; i < run.count; i++) {
+      const digest = digests.subarray(i * DIGEST_BYTES, (i + 1) * DIGEST_BYTES);
+      if (equalBytes(digest, pieceHash(run.first + i))) this.#verified.set(run.first + i);
+    }
+    this.#done += run.count;
+    const now = platform.now();
+    if (now - this.#reported < REPORT_INTERVAL && this.#done < wanted.count) return;
+    this.#reported = now;
+    onProgress(this.#done / wanted.count);
+  }
+
+  /** The digests from another thread; `null` when they are to be computed here. */
+  async #elsewhere(run: Run): Promise<Bytes | null> {
+    const { hashers, disk } = this.#parts;
+    if (hashers === null) return null;
+    const segments = segmentsOf(this.#map, { run, pathOf: (file) => disk.pathOf(file) });
+    try {
+      return await hashers.hash({ segments, pieceLength: this.#map.layout.pieceLength });
+    } catch {
+      return null; // a lost thread loses nothing, and what is wrong with a file shows when it is read here
+    }
+  }
+
+  #inTurn(run: Run): Promise<Bytes> {
+    const digests = this.#turn.then(() => this.#here(run));
+    this.#turn = digests.then(() => {}, () => {}); // who asked for it is told
+    return digests;
+  }
+
+  /** The digests, computed on this thread. */
+  async #here(run: Run): Promise<Bytes> {
+    const { disk, platform } = this.#parts;
+    const { pieceLength } = this.#map.layout;
+    const total = sizeOf(this.#map, run);
+    const pieces = new PieceDigests(() => platform.digest("sha1"), { pieceLength, total });
+    this.#buffer ??= new Uint8Array(READ_BYTES);
+    for (let at = 0; at < total && this.#failure === null; at += READ_BYTES) {
+      const part = this.#buffer.subarray(0, Math.min(READ_BYTES, total - at));
+      await disk.read(run.first * pieceLength + at, part);
+      pieces.update(part);
+    }
+    return pieces.bytes;
+  }
+}
+
+/** How many bytes some pieces have together. */
+function sizeOf(map: PieceMap, { first, count }: Run): number {
+  return (count - 1) * map.layout.pieceLength + map.pieceSize(first + count - 1);
+}
+
+/** Where the bytes of pieces are. */
+function segmentsOf(
+  map: PieceMap,
+  { run, pathOf }: { readonly run: Run; readonly pathOf: (file: number) => string },
+): FileSegment[] {
+  const total = sizeOf(map, run);
+  const segments: FileSegment[] = [];
+  let end = 0;
+  const padTo = (at: number): void => {
+    if (at > end) segments.push({ path: null, position: 0, length: at - end });
+  };
+  for (const { file, position, at, length } of map.ranges(run.first * map.layout.pieceLength, total)) {
+    padTo(at);
+    segments.push({ path: pathOf(file), position, length });
+    end = at + length;
+  }
+  padTo(total);
+  return segments;
+}
+
+/** Runs of wanted pieces that follow each other, none longer than `limit`. */
+function* runs(wanted: Bitfield, limit: number): Generator<Run> {
   let first = -1;
   let count = 0;
   for (const piece of wanted) {
     if (count > 0 && (piece !== first + count || count === limit)) {
-      yield [first, count];
+      yield { first, count };
       count = 0;
     }
     if (count++ === 0) first = piece;
   }
-  if (count > 0) yield [first, count];
+  if (count > 0) yield { first, count };
 }

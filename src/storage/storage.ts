@@ -22,7 +22,10 @@ import { Settler } from "./settler.ts";
 /** Settings of a {@linkcode Storage}. */
 export interface StorageOptions {
   /** The outside. */
-  readonly platform: Pick<Platform, "now" | "wallClock" | "after" | "files" | "sha1">;
+  readonly platform: Pick<
+    Platform,
+    "now" | "wallClock" | "after" | "files" | "sha1" | "digest" | "startFileHashers"
+  >;
   /** The download folder; made if it is missing, unless `readOnly` is set. */
   readonly folder: string;
   /** The SHA-1 digest that a piece must have. */
@@ -290,12 +293,10 @@ export class Storage {
   }
 
   #check(plan: StartPlan, { onProgress, signal }: OpenOptions): Promise<Bitfield> {
-    const { platform } = this.#options;
     return checkPieces(this.#map, plan.check, {
-      read: (offset, into) => this.#disk.read(offset, into),
+      disk: this.#disk,
+      platform: this.#options.platform,
       pieceHash: (index) => this.#options.pieceHash(index),
-      sha1: (data) => platform.sha1(data),
-      now: () => platform.now(),
       onProgress,
       signal,
     });

@@ -11,6 +11,8 @@ import { InfoHash } from "../../src/base/info_hash.ts";
 import type { FileSystem } from "../../src/platform/platform.ts";
 import { PieceMap, type StorageFile, type StorageLayout } from "../../src/storage/layout.ts";
 import { Storage, type StorageOptions } from "../../src/storage/storage.ts";
+import { digestOf } from "../support/digest.ts";
+import { noise } from "../support/payload.ts";
 import { VirtualClock } from "../support/virtual_clock.ts";
 
 /** One file in short: its path with slashes, and its length; or the path that a link leads to. */
@@ -56,7 +58,7 @@ export class Torrent {
   constructor(pieceLength: number, sketches: readonly FileSketch[], seed = 1) {
     this.layout = layoutOf(pieceLength, sketches);
     this.map = new PieceMap(this.layout);
-    this.data = new VirtualClock({ seed }).randomBytes(this.layout.totalLength);
+    this.data = noise(this.layout.totalLength, seed);
     for (const file of this.layout.files) {
       if (file.pad) this.data.fill(0, file.offset, file.offset + file.length);
     }
@@ -96,6 +98,7 @@ export function storageOf(
       after: (milliseconds, run) => clock.after(milliseconds, run),
       files,
       sha1: (data) => Promise.resolve(sha1(data)),
+      digest: digestOf,
     },
     folder: "/dl",
     pieceHash: (index) => torrent.hashes[index]!,

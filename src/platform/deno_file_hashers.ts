@@ -1,0 +1,120 @@
+/**
+ * Hashing files on all cores.
+ *
+ * @module
+ */
+
+import type { Bytes } from "../base/bytes.ts";
+import type { HashAnswer, HashOrder } from "./hash_worker.ts";
+import type { FileHashers, HashBatch } from "./platform.ts";
+
+/** Batches that a thread is given at one time: it works on one while the answer for another is on its way. */
+const BATCHES_PER_THREAD = 2;
+
+/** One thread. When it fails, it is gone, and so is what it was working on. */
+class HashThread {
+  readonly #worker: Worker;
+  readonly #waiting = new Map<number, PromiseWithResolvers<Bytes>>();
+  #orders = 0;
+  #failure: Error | null = null;
+
+  constructor() {
+    this.#worker = new Worker(new URL("./hash_worker.ts", import.meta.url), { type: "module", name: "hasher" });
+    this.#worker.addEventListener("message", ({ data }: MessageEvent<HashAnswer>) => this.#answered(data));
+    this.#worker.addEventListener("messageerror", () => this.end(new Error("the answer of a thread was lost")));
+    this.#worker.addEventListener("error", (event) => {
+      event.preventDefault(); // its batches are hashed in another way, so the program goes on
+      this.end(new Error(event.message));
+    });
+  }
+
+  get hasFailed(): boolean {
+    return this.#failure !== null;
+  }
+
+  /** How many batches it has. */
+  get load(): number {
+    return this.#waiting.size;
+  }
+
+  hash(batch: HashBatch): Promise<Bytes> {
+    if (this.#failure !== null) return Promise.reject(this.#failure);
+    const order: HashOrder = { id: this.#orders++, batch };
+    const waiting = Promise.withResolvers<Bytes>();
+    this.#waiting.set(order.id, waiting);
+    this.#worker.postMessage(order);
+    return waiting.promise;
+  }
+
+  end(why: Error): void {
+    this.#failure ??= why;
+    this.#worker.terminate();
+    for (const { reject } of this.#waiting.values()) reject(this.#failure);
+    this.#waiting.clear();
+  }
+
+  #answered({ id, outcome }: HashAnswer): void {
+    const waiting = this.#waiting.get(id);
+    this.#waiting.delete(id);
+    if (typeof outcome === "string") waiting?.reject(new Error(outcome));
+    else waiting?.resolve(outcome);
+  }
+}
+
+/** The threads that all users share. */
+class HashThreads {
+  readonly #most: number;
+  readonly #threads: HashThread[] = [];
+  /** How many have not closed it. */
+  users = 0;
+
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  async hash(batch: HashBatch): Promise<Bytes> {
+    const thread = this.#leastBusy();
+    if (thread === null) throw new Error("all threads have failed");
+    return await thread.hash(batch);
+  }
+
+  close(): void {
+    for (const thread of this.#threads) thread.end(new Error("the threads were closed"));
+  }
+
+  /** A new one while all others have something to do; one that has failed is not replaced. */
+  #leastBusy(): HashThread | null {
+    let best: HashThread | null = null;
+    for (const thread of this.#threads) if (!thread.hasFailed && thread.load < (best?.load ?? Infinity)) best = thread;
+    if (this.#threads.length < this.#most && (best === null || best.load > 0)) {
+      this.#threads.push(best = new HashThread());
+    }
+    return best;
+  }
+}
+
+let shared: HashThreads | null = null;
+
+/**
+ * Starts hashing files on other threads. However many use it, there are no more threads than cores.
+ *
+ * @returns Who does it, or `null` on a single core.
+ */
+export function startFileHashers(): FileHashers | null {
+  const cores = navigator.hardwareConcurrency;
+  if (cores < 2) return null;
+  const threads = shared ??= new HashThreads(cores);
+  threads.users++;
+  let closed = false;
+  return {
+    lanes: cores * BATCHES_PER_THREAD,
+    hash: (batch) => closed ? Promise.reject(new Error("the threads were closed")) : threads.hash(batch),
+    close() {
+      if (closed) return;
+      closed = true;
+      if (--threads.users > 0) return;
+      threads.close();
+      shared = null;
+    },
+  };
+}

@@ -1,0 +1,77 @@
+/**
+ * A thread that reads files and hashes them. It opens the files itself: bytes that came from another thread would have
+ * to be copied once more.
+ *
+ * @module
+ */
+
+/// <reference no-default-lib="true" />
+/// <reference lib="deno.worker" />
+
+import { createHash } from "node:crypto";
+import type { Bytes } from "../base/bytes.ts";
+import { PieceDigests } from "./piece_digests.ts";
+import type { Digest, FileSegment, HashBatch } from "./platform.ts";
+
+/** What the thread is asked. */
+export interface HashOrder {
+  /** Comes back in the answer. */
+  readonly id: number;
+  /** What to hash. */
+  readonly batch: HashBatch;
+}
+
+/** What the thread answers. */
+export interface HashAnswer {
+  /** That of the order. */
+  readonly id: number;
+  /** One digest a piece, or why there are none. */
+  readonly outcome: Bytes | string;
+}
+
+/** Bytes that are read at one time: few enough that they are still in the core's own cache when they are hashed. */
+const READ_BYTES = 256 * 1024;
+
+const buffer = new Uint8Array(READ_BYTES);
+const zeros = new Uint8Array(16 * 1024);
+
+function startSha1(): Digest {
+  const hash = createHash("sha1");
+  return { update: (bytes) => void hash.update(bytes), digest: () => new Uint8Array(hash.digest()) };
+}
+
+function hashBatch({ segments, pieceLength }: HashBatch): Bytes {
+  const total = segments.reduce((sum, { length }) => sum + length, 0);
+  const pieces = new PieceDigests(startSha1, { pieceLength, total });
+  for (const segment of segments) {
+    if (segment.path === null) hashZeros(segment.length, pieces);
+    else hashFile(segment.path, segment, pieces);
+  }
+  return pieces.bytes;
+}
+
+function hashZeros(length: number, pieces: PieceDigests): void {
+  for (let left = length; left > 0; left -= zeros.length) pieces.update(zeros.subarray(0, left));
+}
+
+function hashFile(path: string, { position, length }: FileSegment, pieces: PieceDigests): void {
+  using file = Deno.openSync(path);
+  if (position > 0) file.seekSync(position, Deno.SeekMode.Start);
+  for (let left = length; left > 0;) {
+    const count = file.readSync(left < buffer.length ? buffer.subarray(0, left) : buffer);
+    if (count === null) throw new Error(`${path} ends ${left} bytes too early`);
+    pieces.update(count < buffer.length ? buffer.subarray(0, count) : buffer);
+    left -= count;
+  }
+}
+
+function answer({ id, batch }: HashOrder): HashAnswer {
+  try {
+    return { id, outcome: hashBatch(batch) };
+  } catch (thrown) {
+    // It is told, and whoever asked finds out by another way what is wrong with the file.
+    return { id, outcome: thrown instanceof Error ? thrown.message : String(thrown) };
+  }
+}
+
+self.addEventListener("message", ({ data }: MessageEvent<HashOrder>) => self.postMessage(answer(data)));

@@ -1,0 +1,97 @@
+import { assert, assertEquals, assertNotEquals, assertRejects } from "@std/assert";
+import { type Bytes, concatBytes } from "../../src/base/bytes.ts";
+import { startFileHashers } from "../../src/platform/deno_file_hashers.ts";
+import type { FileHashers, FileSegment } from "../../src/platform/platform.ts";
+import { digestOf } from "../support/digest.ts";
+import { noise } from "../support/payload.ts";
+
+const MIB = 1024 * 1024;
+const ignore = navigator.hardwareConcurrency < 2;
+
+/** Runs something with threads and a folder. */
+async function withHashers(body: (hashers: FileHashers, folder: string) => Promise<void>): Promise<void> {
+  const folder = await Deno.makeTempDir({ prefix: "shoal-hashers-" });
+  const hashers = startFileHashers();
+  try {
+    assert(hashers !== null);
+    await body(hashers, folder);
+  } finally {
+    hashers?.close();
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+function digests(data: Bytes, pieceLength: number): Bytes {
+  const found: Bytes[] = [];
+  for (let at = 0; at < data.length; at += pieceLength) {
+    const digest = digestOf("sha1");
+    digest.update(data.subarray(at, at + pieceLength));
+    found.push(digest.digest());
+  }
+  return concatBytes(found);
+}
+
+Deno.test({
+  name: "startFileHashers() hashes pieces that run across files, parts of files and padding",
+  ignore,
+  fn: () =>
+    withHashers(async (hashers, folder) => {
+      const [a, b] = [noise(3 * MIB + 5, 1), noise(700, 2)];
+      await Deno.writeFile(`${folder}/a`, a);
+      await Deno.writeFile(`${folder}/\u00e9 b`, b);
+      const segments: FileSegment[] = [
+        { path: `${folder}/a`, position: 1000, length: 2 * MIB },
+        { path: null, position: 0, length: 300_001 },
+        { path: `${folder}/\u00e9 b`, position: 0, length: 700 },
+        { path: `${folder}/a`, position: 0, length: 3 * MIB + 5 },
+      ];
+      const data = concatBytes([a.subarray(1000, 1000 + 2 * MIB), new Uint8Array(300_001), b, a]);
+      for (const pieceLength of [16 * 1024, 100_003, MIB, 16 * MIB]) {
+        assertEquals(await hashers.hash({ segments, pieceLength }), digests(data, pieceLength), `${pieceLength}`);
+      }
+    }),
+});
+
+Deno.test({
+  name: "startFileHashers() takes many batches at one time, and a bad one spoils no other",
+  ignore,
+  fn: () =>
+    withHashers(async (hashers, folder) => {
+      const data = noise(MIB, 3);
+      await Deno.writeFile(`${folder}/a`, data);
+      assert(hashers.lanes >= 4, "two for each of two cores");
+      const hash = (path: string, position: number, length: number) =>
+        hashers.hash({ segments: [{ path: `${folder}/${path}`, position, length }], pieceLength: 1024 });
+      const bad = Promise.allSettled([hash("gone", 0, 5), hash("a", MIB - 5, 6), hash("", 0, 5)]);
+      const good = Array.from({ length: 50 }, (_, i) => hash("a", i * 1000, 20_000));
+      for (const [i, found] of (await Promise.all(good)).entries()) {
+        assertEquals(found, digests(data.subarray(i * 1000, i * 1000 + 20_000), 1024));
+      }
+      assertEquals((await bad).map(({ status }) => status), ["rejected", "rejected", "rejected"]);
+    }),
+});
+
+Deno.test({
+  name: "startFileHashers() shares its threads, and ends them with the last user",
+  ignore,
+  fn: () =>
+    withHashers(async (hashers, folder) => {
+      const data = noise(8 * MIB, 4);
+      await Deno.writeFile(`${folder}/a`, data);
+      const segments = [{ path: `${folder}/a`, position: 0, length: 8 * MIB }];
+      const other = startFileHashers()!;
+      const [mine, others] = [hashers, other].map((one) => one.hash({ segments, pieceLength: MIB }));
+      hashers.close();
+      hashers.close();
+      await assertRejects(() => hashers.hash({ segments, pieceLength: MIB }), Error, "closed");
+      assertEquals(await others, digests(data, MIB));
+      assertEquals(await mine, digests(data, MIB));
+      const last = other.hash({ segments, pieceLength: MIB });
+      other.close();
+      await assertRejects(() => last, Error, "closed");
+      const again = startFileHashers()!;
+      assertNotEquals(again, other);
+      assertEquals(await again.hash({ segments, pieceLength: MIB }), digests(data, MIB));
+      again.close();
+    }),
+});

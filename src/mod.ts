@@ -26,3 +26,10 @@ export { denoPlatform } from "./platform/deno_platform.ts";
 export type { Platform } from "./platform/platform.ts";
 export { type AddOptions, Session, type SessionOptions, type Torrent } from "./session/session.ts";
 export type * from "./session/types.ts";
+export {
+  type FileVerdict,
+  type Verification,
+  type VerifiedFile,
+  verify,
+  type VerifyOptions,
+} from "./session/verify.ts";

@@ -9,6 +9,7 @@ import type { Bytes } from "../base/bytes.ts";
 import type { Metainfo, TorrentDescription } from "../metainfo/mod.ts";
 import type { AddOptions, SessionOptions } from "../session/session.ts";
 import type { SessionEvent, TorrentSnapshot } from "../session/types.ts";
+import type { Verification, VerifyOptions } from "../session/verify.ts";
 
 /** The parts of a torrent that a command uses. */
 export interface TorrentLike {
@@ -36,6 +37,12 @@ export interface Engine {
   parse(bytes: Bytes, options: { readonly source: string; readonly portable: boolean }): Promise<Metainfo>;
   /** What `info --json` prints. */
   describe(meta: Metainfo): Promise<TorrentDescription>;
+  /**
+   * Compares data on disk with a torrent.
+   *
+   * @throws {ShoalError} Of kind `storage` if it can't be read.
+   */
+  verify(meta: Metainfo, options: VerifyOptions): Promise<Verification>;
   /** A session that has not been started. */
   createSession(options: SessionOptions): Promise<SessionLike>;
 }
@@ -49,6 +56,10 @@ export const engine: Engine = {
   async describe(meta) {
     const { describe } = await import("../metainfo/mod.ts");
     return describe(meta);
+  },
+  async verify(meta, options) {
+    const { verify } = await import("../session/verify.ts");
+    return await verify(meta, options);
   },
   async createSession(options) {
     const { Session } = await import("../session/session.ts");

@@ -33,8 +33,13 @@ export async function openView(wanted: Pick<NetworkOptions, "json" | "quiet">, o
   return new PlainView(options);
 }
 
-/** Whether nothing is known of the terminal but that it prints; Windows has no TERM. */
-function isDumb(terminal: Terminal): boolean {
+/**
+ * Whether nothing is known of the terminal but that it prints; Windows has no TERM.
+ *
+ * @param terminal Knows the environment.
+ * @returns Whether nothing can be drawn on it.
+ */
+export function isDumb(terminal: Pick<Terminal, "env" | "isWindows">): boolean {
   const kind = terminal.env("TERM") ?? "";
   return kind === "dumb" || (kind === "" && !terminal.isWindows);
 }

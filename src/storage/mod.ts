@@ -7,4 +7,11 @@
 export { ResumeStateError, StorageError } from "./errors.ts";
 export { type StorageFile, type StorageLayout } from "./layout.ts";
 export { type StartMode } from "./resume_plan.ts";
+export {
+  type FileVerdict,
+  type Verification,
+  type VerifiedFile,
+  verifyFiles,
+  type VerifyFilesOptions,
+} from "./verify.ts";
 export { type OpenOptions, Storage, type StorageOptions } from "./storage.ts";

@@ -141,6 +141,9 @@ export class World {
     throw new HttpError("connection refused");
   };
 
+  /** What comes of comparing data with a torrent; by default it can't be done. */
+  verify: Engine["verify"] = () => Promise.reject(new Error("there is no data here"));
+
   /** @param options The terminal. */
   constructor(options: FakeTerminalOptions = {}) {
     this.terminal = new FakeTerminal(options);
@@ -174,6 +177,7 @@ export class World {
         throw new ShoalError("torrent", { what: "not a torrent", where: source, why: "it is something else" });
       },
       describe: (meta) => Promise.resolve(describe(meta)),
+      verify: (meta, options) => this.verify(meta, options),
       createSession: (options) => {
         this.session.options = options;
         return Promise.resolve(this.session);

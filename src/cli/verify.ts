@@ -1,0 +1,129 @@
+/**
+ * `shoal verify`: hash-checks data against a torrent.
+ *
+ * @module
+ */
+
+import type { Command } from "commander";
+import { ShoalError } from "../base/errors.ts";
+import type { Metainfo } from "../metainfo/mod.ts";
+import { FileError } from "../platform/file_errors.ts";
+import type { Verification } from "../session/verify.ts";
+import type { CheckView } from "../ui/check_view.ts";
+import type { Context } from "./context.ts";
+
+interface VerifyOptions {
+  readonly json?: true;
+  readonly quiet?: true;
+  readonly verbose: number;
+}
+
+/**
+ * Adds the command.
+ *
+ * @param program The program.
+ * @param context The surroundings.
+ */
+export function register(program: Command, context: Context): void {
+  program
+    .command("verify")
+    .summary("hash-check data against a torrent")
+    .description("Checks that data is what the torrent says, on all cores. Changes nothing.")
+    .argument("<torrent>", "path or http(s) URL of a .torrent, or - for standard input")
+    .argument("<dir>", "folder that holds the torrent's file or folder")
+    .option("--json", "one JSON object a line on standard output")
+    .option("-q, --quiet", "no progress; errors on standard error")
+    .option("-v, --verbose", "show the stack of an error", (_, count: number) => count + 1, 0)
+    .action(async (source: string, folder: string, options: VerifyOptions) => {
+      context.verbosity = options.verbose;
+      await verify(source, { folder, options, context });
+    });
+}
+
+async function verify(
+  source: string,
+  { folder, options, context }: {
+    readonly folder: string;
+    readonly options: VerifyOptions;
+    readonly context: Context;
+  },
+): Promise<void> {
+  const { departure, engine, platform, terminal } = context;
+  departure.listen();
+  const { readTorrent } = await import("./sources.ts");
+  const meta = await departure.unlessLeaving(readTorrent(source, context));
+  const view = await openView(meta, { options, context });
+  departure.lastWords = () => view.close();
+  const startedAt = platform.now();
+  view.start();
+  let result: Verification;
+  try {
+    const onProgress = (fraction: number, bytes: number) => view.progress(fraction, bytes);
+    const { signal } = departure;
+    result = await departure.unlessLeaving(engine.verify(meta, { platform, folder, onProgress, signal }));
+  } catch (error) {
+    throw error instanceof FileError ? unreadable(error) : error;
+  } finally {
+    await view.close();
+  }
+  const { isRight, mismatch, verdictLines } = await import("./verify_text.ts");
+  const { name, size } = meta;
+  const verified = { name, size, folder, result };
+  if (options.json) await terminal.stdout.write(`${JSON.stringify(jsonOf(meta, { result, context }))}\n`);
+  else if (!options.quiet) {
+    const lines = verdictLines(verified, (platform.now() - startedAt) / 1000);
+    await terminal.stdout.write(lines.map((line) => `${line}\n`).join(""));
+  }
+  if (!isRight(result)) throw mismatch(verified);
+}
+
+/** The hints of a file error are about the folder of a download, not about this. */
+function unreadable(error: FileError): ShoalError {
+  const { what, where, why } = error;
+  return new ShoalError("storage", { what, where, why, cause: error });
+}
+
+async function openView(
+  { name, infoHash }: Metainfo,
+  { options, context }: { readonly options: VerifyOptions; readonly context: Context },
+): Promise<CheckView> {
+  const { platform, terminal } = context;
+  if (options.json) {
+    const { eventLine } = await import("../ui/json_lines.ts");
+    return {
+      ...NO_VIEW,
+      progress(progress) {
+        if (terminal.stdout.busy) return;
+        const line = eventLine({ event: "checking", infohash: infoHash.hex, progress }, platform.wallClock());
+        void terminal.stdout.write(`${JSON.stringify(line)}\n`);
+      },
+    };
+  }
+  if (options.quiet) return NO_VIEW;
+  const [{ LiveCheckView, PlainCheckView }, { isDumb }] = await Promise.all([
+    import("../ui/check_view.ts"),
+    import("./views.ts"),
+  ]);
+  const isLive = terminal.stdout.isTerminal && !isDumb(terminal);
+  return new (isLive ? LiveCheckView : PlainCheckView)({ platform, terminal, name });
+}
+
+/** Shows nothing. */
+const NO_VIEW: CheckView = { start() {}, progress() {}, close: () => Promise.resolve() };
+
+/** What `--json` prints in the end. */
+function jsonOf(
+  { name, infoHash, size }: Metainfo,
+  { result, context }: { readonly result: Verification; readonly context: Context },
+): Record<string, unknown> {
+  return {
+    event: "verified",
+    time: new Date(context.platform.wallClock()).toISOString(),
+    infohash: infoHash.hex,
+    name,
+    pieces: result.pieces,
+    valid: result.valid,
+    bytes: size,
+    files: result.files.map(({ path, length, pieces, valid, verdict }) => ({ path, length, pieces, valid, verdict })),
+  };
+}

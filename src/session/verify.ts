@@ -1,0 +1,40 @@
+/**
+ * Comparing data on disk with a torrent, without a session.
+ *
+ * @module
+ */
+
+import { type Metainfo, pieceHash } from "../metainfo/mod.ts";
+import { type Verification, verifyFiles, type VerifyFilesOptions } from "../storage/mod.ts";
+
+export type { FileVerdict, Verification, VerifiedFile } from "../storage/mod.ts";
+
+/** Settings of {@linkcode verify}. */
+export type VerifyOptions = Omit<VerifyFilesOptions, "pieceHash">;
+
+/**
+ * Hashes what is there of a torrent, on all cores. Changes nothing; links are followed.
+ *
+ * @param meta The torrent.
+ * @param options `platform`: the outside. `folder`: what holds the torrent's file or folder. `onProgress`: told how far it
+ * has come, 0 to 1 and in bytes, ten times a second at most. `signal`: ends it.
+ * @returns What is right and what isn't.
+ * @throws {ShoalError} Of kind `storage` if the folder isn't there, or a file in it can't be read.
+ * @throws The signal's reason, when it is aborted.
+ *
+ * @example
+ * ```ts
+ * const { files } = await verify(meta, { platform: denoPlatform, folder: ".", onProgress() {} });
+ * const bad = files.filter((file) => file.verdict !== "right");
+ * ```
+ */
+export function verify(meta: Metainfo, options: VerifyOptions): Promise<Verification> {
+  const { platform, folder, signal } = options;
+  return verifyFiles(meta, {
+    platform,
+    folder,
+    pieceHash: (index) => pieceHash(meta, index),
+    onProgress: (fraction, bytes) => options.onProgress(fraction, bytes),
+    signal,
+  });
+}

@@ -1,0 +1,207 @@
+/**
+ * How far a check of data has come: a bar on a terminal, a line now and then elsewhere.
+ *
+ * @module
+ */
+
+import type { Platform, Timer } from "../platform/platform.ts";
+import type { Disturbance, Terminal } from "../platform/terminal.ts";
+import { renderBar } from "./bar.ts";
+import { formatDuration, formatPercent, formatRate } from "./format.ts";
+import { LiveRegion } from "./live_region.ts";
+import { painted, shown, type Style, styleFor } from "./style.ts";
+import { clip } from "./text.ts";
+
+/** What a view of a check draws from and on. */
+export interface CheckViewOptions {
+  /** Clock and timers. */
+  readonly platform: Pick<Platform, "now" | "after">;
+  /** Where it draws. */
+  readonly terminal: Terminal;
+  /** Name of what is checked. */
+  readonly name: string;
+}
+
+/** Shows how far a check has come. */
+export interface CheckView {
+  /** Starts showing. */
+  start(): void;
+  /** Takes note of how far it has come: 0 to 1, and in bytes. */
+  progress(fraction: number, bytes: number): void;
+  /** Stops showing. Harmless when called again. */
+  close(): Promise<void>;
+}
+
+/** Milliseconds between two frames: ten a second. */
+const FRAME_MS = 100;
+/** Milliseconds between two lines where there is no terminal. */
+const LINE_MS = 5000;
+/** Milliseconds without a frame after which the program may have been suspended. */
+const LATE_MS = 4 * FRAME_MS;
+const MAX_WIDTH = 120;
+/** Fewest cells of a bar that says something. */
+const MIN_BAR = 10;
+const PLAIN: Style = { color: false, unicode: true };
+
+/** How a check stands. */
+export interface CheckState {
+  /** Name of what is checked. */
+  readonly name: string;
+  /** 0 to 1. */
+  readonly fraction: number;
+  /** Bytes that were checked. */
+  readonly bytes: number;
+  /** Seconds since the start. */
+  readonly seconds: number;
+}
+
+/**
+ * Draws how a check stands. Pure.
+ *
+ * @param state How it stands.
+ * @param options `columns`: width of the window. `style`: what the terminal can show.
+ * @returns Two lines, none wider than the window: what is checked; bar, percent, rate and the time that is left.
+ */
+export function renderCheck(
+  state: CheckState,
+  { columns, style }: { readonly columns: number; readonly style: Style },
+): string[] {
+  const width = Math.min(MAX_WIDTH, columns);
+  const head = "checking";
+  const name = clip(state.name, { width: Math.max(0, width - head.length - 2), style });
+  const percent = formatPercent(state.fraction).padStart(6);
+  const { rate, eta } = speedOf(state);
+  const fields = [percent, `${formatRate(rate).padStart(10)}`, `ETA ${formatDuration(eta).padEnd(7)}`];
+  // the less important ones go first in a narrow window
+  while (fields.length > 1 && MIN_BAR + fields.join("  ").length + 2 > width) fields.pop();
+  const text = fields.join("  ");
+  const cells = width - text.length - 2;
+  const bar = cells < 3 ? "" : `${renderBar(state.fraction, { width: cells, paint: "cyan", style })}  `;
+  return [`${painted(head, "cyan", style)}  ${painted(name, "bold", style)}`, bar + text.slice(0, width)];
+}
+
+/** Bytes a second so far, and the seconds that are left at that rate. */
+function speedOf({ fraction, bytes, seconds }: CheckState): { readonly rate: number; readonly eta: number | null } {
+  return {
+    rate: seconds > 0 ? bytes / seconds : 0,
+    eta: fraction > 0 ? seconds * (1 - fraction) / fraction : null,
+  };
+}
+
+/** What both views do. */
+abstract class Ticking implements CheckView {
+  protected readonly options: CheckViewOptions;
+  readonly #interval: number;
+  #fraction = 0;
+  #bytes = 0;
+  #startedAt = 0;
+  #timer: Timer | null = null;
+
+  constructor(options: CheckViewOptions, interval: number) {
+    this.options = options;
+    this.#interval = interval;
+  }
+
+  protected get state(): CheckState {
+    const seconds = (this.options.platform.now() - this.#startedAt) / 1000;
+    return { name: this.options.name, fraction: this.#fraction, bytes: this.#bytes, seconds };
+  }
+
+  start(): void {
+    this.#startedAt = this.options.platform.now();
+    this.#wait();
+  }
+
+  progress(fraction: number, bytes: number): void {
+    this.#fraction = fraction;
+    this.#bytes = bytes;
+  }
+
+  close(): Promise<void> {
+    const timer = this.#timer;
+    this.#timer = null;
+    timer?.cancel();
+    return timer === null ? Promise.resolve() : this.end();
+  }
+
+  protected abstract tick(): void;
+
+  protected abstract end(): Promise<void>;
+
+  #wait(): void {
+    this.#timer = this.options.platform.after(this.#interval, () => {
+      this.#wait();
+      this.tick();
+    });
+  }
+}
+
+/** {@linkcode CheckView} on a terminal. A frame that the terminal is not ready for is left out. */
+export class LiveCheckView extends Ticking {
+  readonly #region = new LiveRegion();
+  readonly #style: Style;
+  #lastTick = 0;
+  #redrawAll = false;
+  #forget = () => {};
+
+  /** @param options What to draw from and on. */
+  constructor(options: CheckViewOptions) {
+    super(options, FRAME_MS);
+    this.#style = styleFor((name) => options.terminal.env(name));
+  }
+
+  /** Draws the first frame. */
+  override start(): void {
+    super.start();
+    this.#forget = this.options.terminal.onDisturbance((disturbance) => this.#disturbed(disturbance));
+    this.#lastTick = this.options.platform.now();
+    this.tick();
+  }
+
+  protected tick(): void {
+    const { terminal, platform } = this.options;
+    const now = platform.now();
+    const late = now - this.#lastTick > LATE_MS;
+    this.#lastTick = now;
+    // After a pause, the signal that says why comes before the next frame, and may come after this one.
+    if (late || terminal.stdout.busy) return;
+    const { columns } = terminal.size();
+    const lines = renderCheck(this.state, { columns, style: this.#style });
+    const text = this.#region.draw(lines, { columns, force: this.#redrawAll });
+    this.#redrawAll = false;
+    if (text !== "") void terminal.stdout.write(text);
+  }
+
+  protected end(): Promise<void> {
+    this.#forget();
+    const { terminal } = this.options;
+    return terminal.stdout.write(this.#region.end({ columns: terminal.size().columns, left: [] }));
+  }
+
+  #disturbed(disturbance: Disturbance): void {
+    if (disturbance === "continued") this.#region.leave();
+    this.#redrawAll = true;
+  }
+}
+
+/** {@linkcode CheckView} for whatever is not a terminal. */
+export class PlainCheckView extends Ticking {
+  /** @param options What to draw from and on. */
+  constructor(options: CheckViewOptions) {
+    super(options, LINE_MS);
+  }
+
+  protected tick(): void {
+    const { stdout } = this.options.terminal;
+    if (stdout.busy) return;
+    const { state } = this;
+    const { rate, eta } = speedOf(state);
+    const rest = eta === null ? "" : `, ETA ${formatDuration(eta)}`;
+    const text = `checking (${formatPercent(state.fraction)}), ${formatRate(rate)}${rest}`;
+    void stdout.write(`${shown(state.name, PLAIN)}: ${text}\n`);
+  }
+
+  protected end(): Promise<void> {
+    return Promise.resolve();
+  }
+}

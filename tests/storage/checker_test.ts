@@ -4,6 +4,7 @@ import { type Bytes, concatBytes } from "../../src/base/bytes.ts";
 import type { FileHashers, FileSegment, HashBatch } from "../../src/platform/platform.ts";
 import { type CheckOptions, checkPieces } from "../../src/storage/checker.ts";
 import { digestOf } from "../support/digest.ts";
+import { settle } from "../support/virtual_clock.ts";
 import { sha1, Torrent } from "./fixture.ts";
 
 const MIB = 1024 * 1024;
@@ -58,7 +59,7 @@ class FakeHashers implements FileHashers {
       this.#waiting.push(resolve);
       this.most = Math.max(this.most, this.#waiting.length);
       if (this.#waiting.length === this.lanes) queueMicrotask(() => this.#release());
-      else setTimeout(() => this.#release());
+      else void settle().then(() => this.#release());
     });
     if (this.fails.has(number)) throw new Error("the thread is gone");
     const bytes = concatBytes(batch.segments.map(this.read));

@@ -183,6 +183,6 @@ Deno.test("checkPieces() finds the same with threads and without, whatever the t
         });
       },
     ),
-    { numRuns: 25 },
+    { numRuns: 8 },
   ).finally(() => kept?.close());
 });

@@ -1,5 +1,5 @@
 /**
- * SHA-1 for what is small and wanted at once. Pieces go through `Platform.sha1()`, which is faster and on another thread.
+ * SHA-1 for what is small, where there is no `Platform`. Pieces go through `Platform.digest()`, which is faster.
  *
  * @module
  */

@@ -117,7 +117,7 @@ export class PipelineDepth {
     const queue = Math.min(QUEUE_LIMIT, Math.max(LEAST_DEPTH, rate * QUEUE_MS));
     const wanted = Math.ceil(1.5 * rate * this.#latency + queue);
     // Never more than doubled in a window: one burst after a pause says little about the rate.
-    if (wanted < 2 * this.#depth) this.#doubling = false;
+    if (Math.min(wanted, this.#limit) < 2 * this.#depth) this.#doubling = false;
     this.#depth = Math.min(this.#limit, wanted, this.#depth * 2);
   }
 }

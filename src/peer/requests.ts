@@ -93,8 +93,9 @@ export class Requests {
     const asked = this.#queue.remove(index, begin, length);
     if (asked < 0) return -1;
     this.#turnedDown = 0;
-    this.#pipeline.arrived(length, now - asked, now);
-    return now - asked;
+    const latency = Math.max(0, now - asked); // it may have been asked for while the read that brought it was parsed
+    this.#pipeline.arrived(length, latency, now);
+    return latency;
   }
 
   /**

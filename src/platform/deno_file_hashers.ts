@@ -8,6 +8,8 @@ import type { Bytes } from "../base/bytes.ts";
 import type { HashAnswer, HashOrder } from "./hash_worker.ts";
 import type { FileHashers, HashBatch } from "./platform.ts";
 
+/** Most threads: each takes some ten MiB, and a disk serves no more readers than that at a time. */
+const MOST_THREADS = 8;
 /** Batches that a thread is given at one time: it works on one while the answer for another is on its way. */
 const BATCHES_PER_THREAD = 2;
 
@@ -96,12 +98,12 @@ class HashThreads {
 let shared: HashThreads | null = null;
 
 /**
- * Starts hashing files on other threads. However many use it, there are no more threads than cores.
+ * Starts hashing files on other threads. However many use it, there are no more threads than cores, and eight at most.
  *
  * @returns Who does it, or `null` on a single core.
  */
 export function startFileHashers(): FileHashers | null {
-  const cores = navigator.hardwareConcurrency;
+  const cores = Math.min(MOST_THREADS, navigator.hardwareConcurrency);
   if (cores < 2) return null;
   const threads = shared ??= new HashThreads(cores);
   threads.users++;

@@ -81,7 +81,8 @@ export const denoFiles: FileSystem = {
   },
 
   async readFile(path, maxBytes) {
-    const file = await denoFiles.open(path, "read");
+    // On a thread: what the user names may be anything, and a pipe that nobody writes to would hold the program for ever.
+    const file = await guard("cannot open", path, async () => new DenoFileHandle(await Deno.open(path), path));
     try {
       // One byte more than allowed tells a file that is too large from one that just fits, even while it grows.
       const size = await guard("cannot read", path, async () => (await Deno.stat(path)).size);
@@ -125,13 +126,15 @@ export const denoFiles: FileSystem = {
 
 /**
  * Deno has no positioned read or write, so calls take turns: seek if the position isn't right already, then transfer.
- * The seek is done on the spot, since it only sets a number in the kernel; the transfers run on the thread pool.
+ * The seek is always done on the spot, since it only sets a number in the kernel.
  */
 class DenoFileHandle implements FileHandle {
   readonly #file: Deno.FsFile;
   readonly #path: string;
   /** Where the kernel's file position is; -1 when unknown. */
   #position = 0;
+  /** Up to here something was written through this handle. */
+  #reached = 0;
   #tail: Promise<void> = Promise.resolve();
   #underWay = 0;
   #closed = false;
@@ -161,24 +164,28 @@ class DenoFileHandle implements FileHandle {
       while (done < from.length) {
         this.#seek(position + done);
         const rest = done === 0 ? from : from.subarray(done);
-        const part = rest.length > SMALL_WRITE
+        // Some file systems fill up with zeros all that a write leaves out, which may take minutes.
+        const part = rest.length > SMALL_WRITE || position + done > this.#reached + SMALL_WRITE
           ? await this.#file.write(rest)
           : await pace.make({ here: () => this.#file.writeSync(rest), there: () => this.#file.write(rest) });
         if (part === 0) throw new FileError("full", { what: "cannot write", path: this.#path });
         done += part;
         this.#position = position + done;
+        this.#reached = Math.max(this.#reached, this.#position);
       }
     });
   }
 
   truncate(size: number): Promise<void> {
-    const call = { here: () => this.#file.truncateSync(size), there: () => this.#file.truncate(size) };
-    return this.#turn("cannot set the size of", () => pace.make(call));
+    const there = () => this.#file.truncate(size);
+    const call = { here: () => this.#file.truncateSync(size), there };
+    // Some file systems write zeros over the whole length.
+    return this.#turn("cannot set the size of", () => size > SMALL_WRITE ? there() : pace.make(call));
   }
 
   stat(): Promise<FileInfo> {
-    // On the spot: what the system knows of an open file is in memory, and a thread to ask on costs more than the answer.
-    return this.#turn("cannot look at", () => Promise.resolve(toInfo(this.#file.statSync())));
+    const call = { here: () => this.#file.statSync(), there: () => this.#file.stat() };
+    return this.#turn("cannot look at", async () => toInfo(await pace.make(call)));
   }
 
   sync(): Promise<void> {

@@ -39,6 +39,8 @@ interface DiskFile extends FoundFile {
   readonly names: FileNames;
 }
 
+/** Bytes of a file that is synced through the handle that everybody uses; of a larger one, others would wait for long. */
+const QUICKLY_SYNCED = 16 * 1024 * 1024;
 /** How many calls to look at files are under way at one time. */
 const LOOKS = 16;
 
@@ -314,9 +316,9 @@ export class DiskFiles {
     file.modified = wholeTime(info?.modified ?? 0);
   }
 
-  /** As {@linkcode DiskFiles.sync}, for a file to which nothing will be written any more. */
+  /** As {@linkcode DiskFiles.sync}, for a file to which nothing will be written any more. Reads of a small one can wait. */
   async #syncLast(index: number): Promise<void> {
-    const handle = this.open.tryAcquire(index);
+    const handle = this.#map.layout.files[index]!.length <= QUICKLY_SYNCED ? this.open.tryAcquire(index) : null;
     if (handle === null) return await this.sync(index);
     try {
       await handle.sync();

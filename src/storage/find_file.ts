@@ -4,6 +4,7 @@
  * @module
  */
 
+import { isFileFault } from "../platform/file_errors.ts";
 import type { FileInfo, FileSystem } from "../platform/platform.ts";
 import { pathConflict } from "./errors.ts";
 import { wordsFor } from "./folders.ts";
@@ -95,7 +96,12 @@ export async function findToRead({ fs, root, names }: FindOptions): Promise<Foun
   let source = "";
   let info = await fs.stat(final);
   if (info?.kind === "link") {
-    source = await fs.realPath(final);
+    try {
+      source = await fs.realPath(final);
+    } catch (error) {
+      if (isFileFault(error, "missing")) return NOTHING; // the link leads to nothing
+      throw error;
+    }
     info = await fs.stat(source);
   }
   if (info?.kind !== "file") return { ...NOTHING, source };

@@ -12,6 +12,8 @@ import type { Digest } from "../platform/platform.ts";
 const NOBODY = 0;
 /** Bytes that are hashed in one go: few enough to be in the processor's cache still, enough that the calls cost nothing. */
 const HASH_STEP = 128 * 1024;
+/** Most bytes that are hashed in one go: others have to wait meanwhile. */
+const HASH_MOST = 1024 * 1024;
 
 /**
  * Blocks of one piece that are free, asked for, or here. The piece is hashed while it comes, from its beginning as far as
@@ -84,7 +86,17 @@ export class ActivePiece {
     return this.buffer.length === this.size ? this.buffer : this.buffer.subarray(0, this.size);
   }
 
-  /** The digest of the piece; to be asked for once, when it is complete. */
+  /**
+   * Hashes a part of what isn't hashed, when the piece is complete.
+   *
+   * @returns Whether all of it is hashed now.
+   */
+  hashMore(): boolean {
+    this.#hash();
+    return this.#hashed === this.size;
+  }
+
+  /** The digest of the piece; to be asked for once, when all of it is hashed. */
   get digest(): Bytes {
     return this.#digest.digest();
   }
@@ -141,8 +153,12 @@ export class ActivePiece {
     this.#missing--;
     this.touched = options.now;
     while (this.senders[this.#prefix] !== NOBODY && this.#prefix < this.blockCount) this.#prefix++;
-    const end = Math.min(this.#prefix * BLOCK_SIZE, this.size);
-    if (end - this.#hashed < HASH_STEP && end < this.size) return;
+    this.#hash();
+  }
+
+  #hash(): void {
+    const end = Math.min(this.#prefix * BLOCK_SIZE, this.#hashed + HASH_MOST, this.size);
+    if (end === this.#hashed || (end - this.#hashed < HASH_STEP && end < this.size)) return;
     this.#digest.update(this.buffer.subarray(this.#hashed, end));
     this.#hashed = end;
   }

@@ -48,7 +48,7 @@ export class Download {
   readonly have: Bitfield;
   /** Payload that came and was of no use, in bytes. */
   wasted = 0;
-  readonly #platform: Pick<Platform, "now" | "random" | "digest">;
+  readonly #platform: Pick<Platform, "now" | "random" | "digest" | "giveWay">;
   readonly #host: DownloadHost;
   readonly #pool: BufferPool;
   readonly #picker: PiecePicker;
@@ -76,7 +76,7 @@ export class Download {
     options: {
       readonly have: Bitfield;
       readonly pool: BufferPool;
-      readonly platform: Pick<Platform, "now" | "random" | "digest">;
+      readonly platform: Pick<Platform, "now" | "random" | "digest" | "giveWay">;
     },
   ) {
     this.#host = host;
@@ -200,6 +200,7 @@ export class Download {
     const block = begin / BLOCK_SIZE;
     // A reject that only answers our cancel says nothing about the peer.
     if (!peer.choking && !piece.has(block)) peer.turnedDown++;
+    this.#freed ||= !piece.has(block);
     if (piece.owner === peer.number) this.#giveUp(piece);
     else this.#release(piece, block);
   }
@@ -385,7 +386,7 @@ export class Download {
 
   async #verify(piece: ActivePiece): Promise<void> {
     const { index } = piece;
-    if (this.#verifier.check(piece)) {
+    if (await this.#verifier.check(piece)) {
       await this.#host.writePiece(index, piece.data);
       if (this.have.set(index)) this.#host.pieceDone(index);
     } else {

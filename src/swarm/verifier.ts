@@ -10,6 +10,9 @@ import type { Platform } from "../platform/platform.ts";
 import type { ActivePiece } from "./active_piece.ts";
 import { Blame } from "./blame.ts";
 
+/** Blocks that are hashed before others have their turn. */
+const BLOCKS_AT_ONCE = 64;
+
 /** What a verifier needs from the torrent. */
 export interface VerifierHost {
   /** SHA-1 of a piece. */
@@ -25,14 +28,14 @@ export interface VerifierHost {
 /** Checks complete pieces against their hashes. */
 export class Verifier {
   readonly #host: VerifierHost;
-  readonly #platform: Pick<Platform, "digest">;
+  readonly #platform: Pick<Platform, "digest" | "giveWay">;
   readonly #blame = new Blame();
 
   /**
    * @param host The torrent.
    * @param platform The hash function.
    */
-  constructor(host: VerifierHost, platform: Pick<Platform, "digest">) {
+  constructor(host: VerifierHost, platform: Pick<Platform, "digest" | "giveWay">) {
     this.#host = host;
     this.#platform = platform;
   }
@@ -45,17 +48,19 @@ export class Verifier {
   /**
    * Checks a complete piece, and tells of those who are to blame if it, or an earlier attempt at it, is wrong.
    *
-   * @param piece Complete.
+   * @param piece Complete; must not change meanwhile.
    * @returns Whether it is right.
    */
-  check(piece: ActivePiece): boolean {
+  async check(piece: ActivePiece): Promise<boolean> {
     const { index } = piece;
+    await undefined; // what follows may close connections, and the read of one is being parsed
+    while (!piece.hashMore()) await this.#platform.giveWay();
     if (equalBytes(piece.digest, this.#host.pieceHash(index))) {
-      if (this.suspects(index)) this.#accuse(this.#blame.passed(index, this.#digests(piece)), index);
+      if (this.suspects(index)) this.#accuse(this.#blame.passed(index, await this.#digests(piece)), index);
       return true;
     }
     const senders = Array.from(piece.senders, (connection) => this.#host.hostOf(connection));
-    const guilty = this.#blame.failed(index, { digests: this.#digests(piece), senders });
+    const guilty = this.#blame.failed(index, { digests: await this.#digests(piece), senders });
     this.#host.pieceFailed(index, [...new Set(senders)]);
     this.#accuse(guilty, index);
     return false;
@@ -65,11 +70,14 @@ export class Verifier {
     for (const host of hosts) this.#host.lied(host, index);
   }
 
-  #digests(piece: ActivePiece): Uint8Array[] {
-    return Array.from({ length: piece.blockCount }, (_, i) => {
+  async #digests(piece: ActivePiece): Promise<Uint8Array[]> {
+    const digests: Uint8Array[] = [];
+    for (let i = 0; i < piece.blockCount; i++) {
+      if (i % BLOCKS_AT_ONCE === BLOCKS_AT_ONCE - 1) await this.#platform.giveWay();
       const digest = this.#platform.digest("sha1");
       digest.update(piece.buffer.subarray(i * BLOCK_SIZE, i * BLOCK_SIZE + piece.blockLength(i)));
-      return digest.digest();
-    });
+      digests.push(digest.digest());
+    }
+    return digests;
   }
 }

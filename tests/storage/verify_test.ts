@@ -46,6 +46,14 @@ async function found(folder: string): Promise<readonly [valid: number, ...files:
   return [valid, ...files.map(({ path, verdict, valid, pieces }) => `${path} ${verdict} ${valid}/${pieces}`)];
 }
 
+Deno.test("verifyFiles() takes a link that leads to nothing for a file that is missing", () =>
+  withFiles(async (folder) => {
+    await Deno.remove(`${folder}/t/two`);
+    await Deno.symlink(`${folder}/gone`, `${folder}/t/two`);
+    const [, one, two] = await found(folder);
+    assertEquals([one, two], ["t/one unproven 3/4", "t/two missing 0/3"]);
+  }));
+
 Deno.test("verifyFiles() finds everything right, in files that no one may write, and changes nothing", () =>
   withFiles(async (folder) => {
     await Deno.chmod(`${folder}/t/one`, 0o444);

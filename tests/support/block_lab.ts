@@ -100,7 +100,7 @@ export class BlockLab {
     }, {
       have: new Bitfield(pieceCount),
       pool: new BufferPool(new MemoryBudget(64 << 20), pieceLength),
-      platform: { now, random: () => 0.5, digest: options.digest ?? (() => counted) },
+      platform: { now, random: () => 0.5, digest: options.digest ?? (() => counted), giveWay: () => Promise.resolve() },
     });
     const host = idleHost({
       pieceCount,

@@ -49,7 +49,12 @@ export class Lab {
     }, {
       have: new Bitfield(pieceCount),
       pool,
-      platform: { now: () => this.clock.now(), random: () => this.clock.random(), digest: markOf },
+      platform: {
+        now: () => this.clock.now(),
+        random: () => this.clock.random(),
+        digest: markOf,
+        giveWay: () => Promise.resolve(),
+      },
     });
   }
 

@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import type { Peer } from "../../src/peer/peer.ts";
 import { settle } from "../support/virtual_clock.ts";
-import { BLOCK, BLOCKS, Lab } from "./download_lab.ts";
+import { asked, BLOCK, BLOCKS, Lab } from "./download_lab.ts";
 
 /** Two peers have sent a piece together and it was wrong; now one of them has it alone. */
 async function suspectPiece(options: { fast: boolean }): Promise<{ lab: Lab; owner: Peer; other: Peer }> {
@@ -178,4 +178,16 @@ Deno.test("Download.stop() finishes what is complete and gives all memory back",
   await stopped;
   assertEquals(lab.download.have.count, 1);
   assertEquals(lab.budget.used, 0);
+});
+
+Deno.test("Download asks others for what a peer rejects as soon as the read is parsed", () => {
+  const lab = new Lab(1);
+  const [first, second] = [lab.peer({ fast: true }), lab.peer({ fast: true })];
+  lab.download.fill(first);
+  assertEquals([first.requests.size, second.requests.size], [BLOCKS, 0]);
+  first.requests.rejected(0, 0, BLOCK);
+  lab.download.rejected(first, 0, 0);
+  first.turnedDown = 100; // it is left alone for now
+  lab.download.parsed(first);
+  assertEquals([...asked(second)], [[0, 1]]);
 });

@@ -75,12 +75,27 @@ Deno.test("ActivePiece hashes what comes, in whatever order, every byte once and
       buffer.fill(block + 1, block * BLOCK, block * BLOCK + piece.blockLength(block));
       piece.receive(block, { sender: 1, asked: false, now: 0 });
     }
+    while (!piece.hashMore());
     const whole = digestOf("sha1");
     whole.update(piece.data);
     assertEquals(piece.digest, whole.digest());
     assertEquals(fed.reduce((sum, bytes) => sum + bytes, 0), length);
     assert(fed.slice(0, -1).every((bytes) => bytes >= 128 * 1024), `${fed}`);
   }));
+});
+
+Deno.test("ActivePiece hashes a MiB at a time, however much a block leaves to be hashed", () => {
+  const MIB = 64 * BLOCK;
+  const fed: number[] = [];
+  const digest = { update: (bytes: Bytes) => void fed.push(bytes.length), digest: () => new Uint8Array(20) };
+  const piece = new ActivePiece(0, { size: 5 * MIB, buffer: new Uint8Array(5 * MIB), digest, now: 0 });
+  for (let block = piece.blockCount - 1; block >= 0; block--) {
+    piece.receive(block, { sender: 1, asked: false, now: 0 });
+  }
+  assert(piece.complete);
+  assertEquals(fed, [MIB], "the block that closes the gap");
+  assertEquals([1, 2, 3, 4].map(() => piece.hashMore()), [false, false, false, true]);
+  assertEquals(fed, [MIB, MIB, MIB, MIB, MIB]);
 });
 
 Deno.test("BufferPool keeps to the budget, but never below two buffers", () => {

@@ -4,7 +4,6 @@
  * @module
  */
 
-import { createHash } from "node:crypto";
 import { setImmediate } from "node:timers";
 import type { Bytes } from "../base/bytes.ts";
 import { startFileHashers } from "./deno_file_hashers.ts";
@@ -12,6 +11,7 @@ import { denoFiles } from "./deno_files.ts";
 import { denoHttp } from "./deno_http.ts";
 import { denoNetwork } from "./deno_net.ts";
 import type { Platform } from "./platform.ts";
+import { startDigest } from "./start_digest.ts";
 
 /** Most bytes that one call of `crypto.getRandomValues` gives. */
 const RANDOM_LIMIT = 65_536;
@@ -34,10 +34,7 @@ export const denoPlatform: Platform = {
   async sha1(data: Bytes) {
     return new Uint8Array(await crypto.subtle.digest("SHA-1", data));
   },
-  digest(algorithm) {
-    const hash = createHash(algorithm);
-    return { update: (bytes) => void hash.update(bytes), digest: () => new Uint8Array(hash.digest()) };
-  },
+  digest: startDigest,
   startFileHashers,
   net: denoNetwork,
   http: denoHttp,

@@ -8,10 +8,10 @@
 /// <reference no-default-lib="true" />
 /// <reference lib="deno.worker" />
 
-import { createHash } from "node:crypto";
 import type { Bytes } from "../base/bytes.ts";
 import { PieceDigests } from "./piece_digests.ts";
-import type { Digest, FileSegment, HashBatch } from "./platform.ts";
+import type { FileSegment, HashBatch } from "./platform.ts";
+import { startDigest } from "./start_digest.ts";
 
 /** What the thread is asked. */
 export interface HashOrder {
@@ -35,14 +35,9 @@ const READ_BYTES = 256 * 1024;
 const buffer = new Uint8Array(READ_BYTES);
 const zeros = new Uint8Array(16 * 1024);
 
-function startSha1(): Digest {
-  const hash = createHash("sha1");
-  return { update: (bytes) => void hash.update(bytes), digest: () => new Uint8Array(hash.digest()) };
-}
-
 function hashBatch({ segments, pieceLength }: HashBatch): Bytes {
   const total = segments.reduce((sum, { length }) => sum + length, 0);
-  const pieces = new PieceDigests(startSha1, { pieceLength, total });
+  const pieces = new PieceDigests(() => startDigest("sha1"), { pieceLength, total });
   for (const segment of segments) {
     if (segment.path === null) hashZeros(segment.length, pieces);
     else hashFile(segment.path, segment, pieces);

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertNotEquals, assertRejects } from "@std/asser
 import { type Bytes, concatBytes } from "../../src/base/bytes.ts";
 import { startFileHashers } from "../../src/platform/deno_file_hashers.ts";
 import type { FileHashers, FileSegment } from "../../src/platform/platform.ts";
-import { digestOf } from "../support/digest.ts";
+import { startDigest } from "../../src/platform/start_digest.ts";
 import { noise } from "../support/payload.ts";
 
 const MIB = 1024 * 1024;
@@ -24,7 +24,7 @@ async function withHashers(body: (hashers: FileHashers, folder: string) => Promi
 function digests(data: Bytes, pieceLength: number): Bytes {
   const found: Bytes[] = [];
   for (let at = 0; at < data.length; at += pieceLength) {
-    const digest = digestOf("sha1");
+    const digest = startDigest("sha1");
     digest.update(data.subarray(at, at + pieceLength));
     found.push(digest.digest());
   }

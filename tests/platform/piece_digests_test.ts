@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { concatBytes } from "../../src/base/bytes.ts";
 import { PieceDigests } from "../../src/platform/piece_digests.ts";
-import { digestOf } from "../support/digest.ts";
+import { startDigest } from "../../src/platform/start_digest.ts";
 import { noise } from "../support/payload.ts";
 
 Deno.test("PieceDigests gives the digest of every piece, however its bytes are cut", () => {
@@ -14,12 +14,12 @@ Deno.test("PieceDigests gives the digest of every piece, however its bytes are c
       const total = parts.reduce((sum, part) => sum + part, 0);
       if (total === 0) return;
       const data = noise(total, seed).subarray(0, total);
-      const pieces = new PieceDigests(() => digestOf("sha1"), { pieceLength, total });
+      const pieces = new PieceDigests(() => startDigest("sha1"), { pieceLength, total });
       let at = 0;
       for (const part of parts) pieces.update(data.subarray(at, at += part));
       const expected = [];
       for (let start = 0; start < total; start += pieceLength) {
-        const digest = digestOf("sha1");
+        const digest = startDigest("sha1");
         digest.update(data.subarray(start, start + pieceLength));
         expected.push(digest.digest());
       }

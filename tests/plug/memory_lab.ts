@@ -16,7 +16,7 @@ import { sha1, type Torrent } from "../storage/fixture.ts";
 import { MemoryFiles } from "../support/memory_files.ts";
 import { VirtualClock } from "../support/virtual_clock.ts";
 import { MemoryNetwork } from "./memory_network.ts";
-import { digestOf } from "../support/digest.ts";
+import { startDigest } from "../../src/platform/start_digest.ts";
 
 /** Bytes a second: so slow that the timers of storage, too, get their turns during a download. */
 const RATE = 16 * 1024;
@@ -150,7 +150,7 @@ function platformOf(clock: VirtualClock, net: MemoryNetwork, files: FileSystem):
     random: () => clock.random(),
     randomBytes: (length) => clock.randomBytes(length),
     sha1: (data) => Promise.resolve(sha1(data)),
-    digest: digestOf,
+    digest: startDigest,
     net,
     http: {
       request: () => Promise.reject(new Error("there is no HTTP here")),

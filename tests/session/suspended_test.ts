@@ -8,7 +8,7 @@ import { MemoryNetwork } from "../plug/memory_network.ts";
 import { sha1, Torrent } from "../storage/fixture.ts";
 import { MemoryFiles } from "../support/memory_files.ts";
 import { VirtualClock } from "../support/virtual_clock.ts";
-import { digestOf } from "../support/digest.ts";
+import { startDigest } from "../../src/platform/start_digest.ts";
 
 const HOST = "10.0.0.1";
 const ANNOUNCE = "http://tracker.test/announce";
@@ -64,7 +64,7 @@ class Suspendable {
       random: () => clock.random(),
       randomBytes: (length) => clock.randomBytes(length),
       sha1: (data) => Promise.resolve(sha1(data)),
-      digest: digestOf,
+      digest: startDigest,
       net: {
         dial: (address, options) => this.#held(this.#net.dial(address, options)).then((c) => this.#slow(c)),
         listen: (options) => {

@@ -25,7 +25,7 @@ import type { HostProfile, Nic } from "./network.ts";
 import { Listener } from "./watch.ts";
 import type { SimConnection } from "./stream.ts";
 import type { World } from "./world.ts";
-import { digestOf } from "../support/digest.ts";
+import { startDigest } from "../../src/platform/start_digest.ts";
 
 /** Where downloads and state go on every disk. */
 export const FOLDER = "/dl";
@@ -240,7 +240,7 @@ export class SimHost {
       random: this.random,
       randomBytes: (length) => Uint8Array.from({ length }, () => Math.floor(this.random() * 256)),
       sha1: (data) => this.#sha1(data),
-      digest: digestOf,
+      digest: startDigest,
       net: mortal(this.nic, process),
       http: {
         request: (request) => this.#request(process, request),

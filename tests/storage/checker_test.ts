@@ -3,7 +3,7 @@ import { Bitfield } from "../../src/base/bitfield.ts";
 import { type Bytes, concatBytes } from "../../src/base/bytes.ts";
 import type { FileHashers, FileSegment, HashBatch } from "../../src/platform/platform.ts";
 import { type CheckOptions, checkPieces } from "../../src/storage/checker.ts";
-import { digestOf } from "../support/digest.ts";
+import { startDigest } from "../../src/platform/start_digest.ts";
 import { settle } from "../support/virtual_clock.ts";
 import { sha1, Torrent } from "./fixture.ts";
 
@@ -25,7 +25,7 @@ function setUp(torrent: Torrent, wrong: readonly number[] = []) {
     },
     pathOf: (file: number) => `/dl/${file}`,
   };
-  const platform = { now: () => time += 30, digest: digestOf };
+  const platform = { now: () => time += 30, digest: startDigest };
   const options: CheckOptions = {
     disk,
     platform,

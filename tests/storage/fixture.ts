@@ -11,7 +11,7 @@ import { InfoHash } from "../../src/base/info_hash.ts";
 import type { FileSystem } from "../../src/platform/platform.ts";
 import { PieceMap, type StorageFile, type StorageLayout } from "../../src/storage/layout.ts";
 import { Storage, type StorageOptions } from "../../src/storage/storage.ts";
-import { digestOf } from "../support/digest.ts";
+import { startDigest } from "../../src/platform/start_digest.ts";
 import { noise } from "../support/payload.ts";
 import { VirtualClock } from "../support/virtual_clock.ts";
 
@@ -98,7 +98,7 @@ export function storageOf(
       after: (milliseconds, run) => clock.after(milliseconds, run),
       files,
       sha1: (data) => Promise.resolve(sha1(data)),
-      digest: digestOf,
+      digest: startDigest,
     },
     folder: "/dl",
     pieceHash: (index) => torrent.hashes[index]!,

@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { ActivePiece } from "../../src/swarm/active_piece.ts";
 import { Blame } from "../../src/swarm/blame.ts";
 import { BufferPool, MemoryBudget } from "../../src/swarm/buffer_pool.ts";
-import { digestOf } from "../support/digest.ts";
+import { startDigest } from "../../src/platform/start_digest.ts";
 
 const BLOCK = 16384;
 
@@ -12,7 +12,7 @@ Deno.test("ActivePiece counts free and missing blocks right, whatever happens to
   const step = fc.tuple(fc.constantFrom("take", "ask", "release", "receive", "unasked"), fc.nat(6));
   fc.assert(fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
     const size = 6 * BLOCK + 100;
-    const piece = new ActivePiece(3, { size, buffer: new Uint8Array(8 * BLOCK), digest: digestOf("sha1"), now: 0 });
+    const piece = new ActivePiece(3, { size, buffer: new Uint8Array(8 * BLOCK), digest: startDigest("sha1"), now: 0 });
     assertEquals(piece.blockCount, 7);
     const asked = new Array<number>(7).fill(0);
     const here = new Array<boolean>(7).fill(false);
@@ -64,7 +64,7 @@ Deno.test("ActivePiece hashes what comes, in whatever order, every byte once and
   const order = fc.shuffledSubarray(Array.from({ length: 41 }, (_, i) => i), { minLength: 41 });
   fc.assert(fc.property(order, (blocks) => {
     const fed: number[] = [];
-    const real = digestOf("sha1");
+    const real = startDigest("sha1");
     const digest = {
       update: (bytes: Bytes) => (fed.push(bytes.length), real.update(bytes)),
       digest: () => real.digest(),
@@ -76,7 +76,7 @@ Deno.test("ActivePiece hashes what comes, in whatever order, every byte once and
       piece.receive(block, { sender: 1, asked: false, now: 0 });
     }
     while (!piece.hashMore());
-    const whole = digestOf("sha1");
+    const whole = startDigest("sha1");
     whole.update(piece.data);
     assertEquals(piece.digest, whole.digest());
     assertEquals(fed.reduce((sum, bytes) => sum + bytes, 0), length);

@@ -1,0 +1,19 @@
+/**
+ * Digests, on whatever thread.
+ *
+ * @module
+ */
+
+import { createHash } from "node:crypto";
+import type { Digest } from "./platform.ts";
+
+/**
+ * Starts a digest of data that comes in parts, computed on the caller's thread.
+ *
+ * @param algorithm Which.
+ * @returns The digest in the making.
+ */
+export function startDigest(algorithm: "sha1" | "sha256"): Digest {
+  const hash = createHash(algorithm);
+  return { update: (bytes) => void hash.update(bytes), digest: () => new Uint8Array(hash.digest()) };
+}

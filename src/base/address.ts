@@ -68,6 +68,20 @@ export function formatIp(bytes: Uint8Array): string {
 }
 
 /**
+ * The one form of a literal address: IPv4-mapped ones as IPv4, IPv6 in the form of RFC 5952. A zone stays.
+ *
+ * @param host A literal address, in any valid form; anything else comes back as it is.
+ * @returns Equal text for equal addresses.
+ */
+export function canonicalHost(host: string): string {
+  if (!host.includes(":")) return host;
+  const [address = "", zone] = host.split("%", 2);
+  const bytes = parseIp(address);
+  if (bytes === null) return host;
+  return zone === undefined ? formatIp(bytes) : `${formatIp(bytes)}%${zone}`;
+}
+
+/**
  * A literal IP address as bytes.
  *
  * @param text IPv4 or IPv6, the latter without brackets or zone.

@@ -8,7 +8,7 @@ import { formatIp, parseIp, type PeerAddress } from "../base/address.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { messageOf } from "../base/errors.ts";
 import { VERSION } from "../base/version.ts";
-import { listenError } from "./deno_net.ts";
+import { listenError } from "./listen_error.ts";
 import { type Http, HttpError, type HttpRequest, type HttpResponse, type HttpServer } from "./platform.ts";
 import { readLimited } from "./read_limited.ts";
 

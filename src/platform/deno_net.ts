@@ -1,17 +1,18 @@
 /**
- * TCP on Deno.
+ * TCP on Deno, and the door to UDP.
  *
  * @module
  */
 
 import { connect as connectNode, type Socket } from "node:net";
-import type { PeerAddress } from "../base/address.ts";
-import { formatAddress } from "../base/address.ts";
+import { canonicalHost, type PeerAddress } from "../base/address.ts";
 import type { Bytes } from "../base/bytes.ts";
-import { messageOf, ShoalError } from "../base/errors.ts";
+import { ShoalError } from "../base/errors.ts";
+import { openUdp } from "./deno_udp.ts";
+import { listenError } from "./listen_error.ts";
 import type { Connection, Listener, Network } from "./platform.ts";
 
-/** {@linkcode Network} over `Deno.connect` and `Deno.listen`. */
+/** {@linkcode Network} over `Deno.connect`, `Deno.listen` and `Deno.listenDatagram`. */
 export const denoNetwork: Network = {
   async dial(address, options) {
     if (options.bind !== undefined) return await dialFrom(options.bind, address, options.signal);
@@ -27,6 +28,8 @@ export const denoNetwork: Network = {
     }
   },
 
+  openUdp,
+
   async resolve(host) {
     const families = await Promise.allSettled([Deno.resolveDns(host, "A"), Deno.resolveDns(host, "AAAA")]);
     const found = families.flatMap((family) => family.status === "fulfilled" ? family.value : []);
@@ -34,37 +37,6 @@ export const denoNetwork: Network = {
     return found;
   },
 };
-
-/**
- * Says in our words why a socket can't listen.
- *
- * @param error What the runtime threw.
- * @param address Where it was to listen.
- * @returns An error of kind `network`.
- */
-export function listenError(error: unknown, address: PeerAddress): ShoalError {
-  const where = formatAddress(address);
-  if (error instanceof Deno.errors.AddrInUse) {
-    return new ShoalError("network", {
-      what: "cannot listen",
-      where,
-      why: "the port is in use",
-      hint: "choose another port with --port, or 0 for any",
-      cause: error,
-    });
-  }
-  if (error instanceof Deno.errors.AddrNotAvailable) {
-    return new ShoalError("network", {
-      what: "cannot listen",
-      where,
-      why: "this machine does not have that address",
-      cause: error,
-    });
-  }
-  const refused = error instanceof Deno.errors.PermissionDenied || error instanceof Deno.errors.NotCapable;
-  const why = refused ? "the system does not allow this port" : messageOf(error);
-  return new ShoalError("network", { what: "cannot listen", where, why, cause: error });
-}
 
 /** What the runtime throws for a connection that was lost before we could use it. */
 const CONNECTION_GONE = [
@@ -143,7 +115,7 @@ class DenoConnection implements Connection {
 }
 
 function peerAddress(address: Deno.NetAddr): PeerAddress {
-  return { host: address.hostname, port: address.port };
+  return { host: canonicalHost(address.hostname), port: address.port };
 }
 
 /**

@@ -29,7 +29,7 @@ export interface Platform extends Clock {
    * @returns Who does it, or `null` when a single core would gain nothing by it. Close it when there is no more to hash.
    */
   startFileHashers?(): FileHashers | null;
-  /** TCP. */
+  /** TCP and UDP. */
   readonly net: Network;
   /** HTTP client and server. */
   readonly http: Http;
@@ -93,7 +93,7 @@ export interface Timer {
   cancel(): void;
 }
 
-/** TCP as the transports need it. */
+/** TCP and UDP, as peers, trackers and the DHT need them. */
 export interface Network {
   /**
    * Connects to a peer.
@@ -111,6 +111,13 @@ export interface Network {
    * @throws {ShoalError} Of kind `network` if the port is taken or may not be used.
    */
   listen(options: { readonly host: string; readonly port: number }): Listener;
+  /**
+   * Opens a socket for datagrams.
+   *
+   * @param options `host`: local address; `::` takes both families where the system has both. `port`: 0 for any.
+   * @throws {ShoalError} Of kind `network` if the port is taken or may not be used.
+   */
+  openUdp(options: UdpOptions): UdpSocket;
   /**
    * Looks up a host name.
    *
@@ -142,6 +149,46 @@ export interface Listener {
   /** Waits for the next connection. @returns it, or `null` once the listener is closed. */
   accept(): Promise<Connection | null>;
   /** Stops listening. */
+  close(): void;
+}
+
+/** How a socket for datagrams is opened. */
+export interface UdpOptions {
+  /** Local address. */
+  readonly host: string;
+  /** 0 for any. */
+  readonly port: number;
+  /** Whether other programs may share the port, as those do that listen to a multicast group. */
+  readonly shared?: boolean;
+}
+
+/** A socket for datagrams. One receive at a time. */
+export interface UdpSocket {
+  /** Where it is bound. */
+  readonly address: PeerAddress;
+  /**
+   * Sends a datagram. Nobody knows whether it arrives, so that one which the system refuses (no route, no room) counts as
+   * lost and is no error.
+   *
+   * @param bytes What to send; must not change until the promise settles.
+   * @param to Where to.
+   */
+  send(bytes: Bytes, to: PeerAddress): Promise<void>;
+  /**
+   * Waits for the next datagram.
+   *
+   * @param into Where it goes; what doesn't fit is lost.
+   * @returns How many bytes came from whom, or `null` once the socket is closed.
+   */
+  receive(into: Bytes): Promise<{ readonly length: number; readonly from: PeerAddress } | null>;
+  /**
+   * Takes what is sent to a multicast group from now on.
+   *
+   * @param group Its address.
+   * @throws {Error} If the system has no multicast of that family.
+   */
+  join(group: string): Promise<void>;
+  /** Closes it. Harmless when closed. */
   close(): void;
 }
 

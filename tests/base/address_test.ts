@@ -1,6 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
-import { formatIp, parseCompactPeers, parseIp } from "../../src/base/address.ts";
+import { canonicalHost, formatIp, parseCompactPeers, parseIp } from "../../src/base/address.ts";
 
 fc.configureGlobal({ seed: 1 }); // so that every run is the same
 
@@ -50,4 +50,13 @@ for (
 Deno.test("parseCompactPeers() leaves out port 0 and a broken tail", () => {
   const list = Uint8Array.of(1, 2, 3, 4, 0, 80, 5, 6, 7, 8, 0, 0, 9, 9, 9);
   assertEquals(parseCompactPeers(list, 4), [{ host: "1.2.3.4", port: 80 }]);
+});
+
+Deno.test("canonicalHost() gives equal text for equal addresses", () => {
+  assertEquals(canonicalHost("::ffff:10.1.2.3"), "10.1.2.3");
+  assertEquals(canonicalHost("::ffff:a01:203"), "10.1.2.3");
+  assertEquals(canonicalHost("2001:DB8:0:0:0:0:0:1"), "2001:db8::1");
+  assertEquals(canonicalHost("fe80:0::1%eth0"), "fe80::1%eth0");
+  assertEquals(canonicalHost("10.1.2.3"), "10.1.2.3");
+  assertEquals(canonicalHost("nonsense:"), "nonsense:");
 });

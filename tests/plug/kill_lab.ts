@@ -144,6 +144,7 @@ function counting(tell: (bytes: number) => void): Network {
   });
   return {
     dial: (address, options) => net.dial(address, options),
+    openUdp: (options) => net.openUdp(options),
     resolve: (host) => net.resolve(host),
     listen(options) {
       const listener = net.listen(options);

@@ -6,7 +6,7 @@
 
 import type { PeerAddress } from "../../src/base/address.ts";
 import type { Bytes } from "../../src/base/bytes.ts";
-import type { Connection, Listener, Network } from "../../src/platform/platform.ts";
+import type { Connection, Listener, Network, UdpSocket } from "../../src/platform/platform.ts";
 import type { VirtualClock } from "../support/virtual_clock.ts";
 
 /** Bytes that travel together. */
@@ -108,6 +108,10 @@ export class MemoryNetwork implements Network {
         if (this.#listeners.delete(address.port)) push(null);
       },
     };
+  }
+
+  openUdp(): UdpSocket {
+    throw new Error("there are no datagrams here");
   }
 
   resolve(host: string): Promise<string[]> {

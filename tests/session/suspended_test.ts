@@ -78,6 +78,7 @@ class Suspendable {
             close: () => listener.close(),
           };
         },
+        openUdp: (options) => this.#net.openUdp(options),
         resolve: (host) => this.#net.resolve(host),
       },
       http: {

@@ -7,7 +7,7 @@
 
 import { formatAddress, type PeerAddress } from "../../src/base/address.ts";
 import { ShoalError } from "../../src/base/errors.ts";
-import type { Connection, Listener, Network } from "../../src/platform/platform.ts";
+import type { Connection, Listener, Network, UdpSocket } from "../../src/platform/platform.ts";
 import type { VirtualClock } from "../support/virtual_clock.ts";
 import { Line, type LineSpeed } from "./line.ts";
 import { SimConnection } from "./stream.ts";
@@ -107,6 +107,10 @@ export class Nic implements Network {
     const listener = new SimListener(this, { host: this.ip, port }, () => this.#listeners.delete(port));
     this.#listeners.set(port, listener);
     return listener;
+  }
+
+  openUdp(): UdpSocket {
+    throw new Error("there are no datagrams here");
   }
 
   resolve(host: string): Promise<string[]> {

@@ -1,0 +1,39 @@
+/**
+ * Why a socket can't listen.
+ *
+ * @module
+ */
+
+import { formatAddress, type PeerAddress } from "../base/address.ts";
+import { messageOf, ShoalError } from "../base/errors.ts";
+
+/**
+ * Says in our words why a socket can't listen.
+ *
+ * @param error What the runtime threw.
+ * @param address Where it was to listen.
+ * @returns An error of kind `network`.
+ */
+export function listenError(error: unknown, address: PeerAddress): ShoalError {
+  const where = formatAddress(address);
+  if (error instanceof Deno.errors.AddrInUse) {
+    return new ShoalError("network", {
+      what: "cannot listen",
+      where,
+      why: "the port is in use",
+      hint: "choose another port with --port, or 0 for any",
+      cause: error,
+    });
+  }
+  if (error instanceof Deno.errors.AddrNotAvailable) {
+    return new ShoalError("network", {
+      what: "cannot listen",
+      where,
+      why: "this machine does not have that address",
+      cause: error,
+    });
+  }
+  const refused = error instanceof Deno.errors.PermissionDenied || error instanceof Deno.errors.NotCapable;
+  const why = refused ? "the system does not allow this port" : messageOf(error);
+  return new ShoalError("network", { what: "cannot listen", where, why, cause: error });
+}

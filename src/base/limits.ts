@@ -16,6 +16,8 @@ export const MAX_EXTENSION_HANDSHAKE = 16 * 1024;
 export const MAX_EXTENSION_DEPTH = 8;
 /** Bytes of the longest message of an unknown kind that is skipped rather than refused: it has to be held to be skipped. */
 export const MAX_UNKNOWN = 64 * 1024;
+/** Bytes of the largest info dictionary that is fetched from peers, who alone say how large it is: 1.6 million pieces. */
+export const MAX_METADATA = 32 * 1024 * 1024;
 /** Characters of a client's name that are kept and shown. */
 export const MAX_CLIENT_NAME = 64;
 /**

@@ -7,26 +7,21 @@
 import { formatAddress, type PeerAddress } from "../base/address.ts";
 import { Bitfield } from "../base/bitfield.ts";
 import type { Bytes } from "../base/bytes.ts";
-import { MAX_ALLOWED_FAST, REQUEST_QUEUE_LIMIT } from "../base/limits.ts";
-import {
-  encodeExtensionHandshake,
-  EXTENSION_HANDSHAKE,
-  parseExtensionHandshake,
-  UPLOAD_ONLY_ID,
-} from "../wire/extension.ts";
+import { MAX_ALLOWED_FAST } from "../base/limits.ts";
 import { FrameReader, type MessageHandler } from "../wire/frame_reader.ts";
 import { FrameWriter } from "../wire/frame_writer.ts";
 import type { Handshake } from "../wire/handshake.ts";
 import { BLOCK_SIZE, MessageId, messageName, WireError } from "../wire/messages.ts";
 import { Chatter } from "./chatter.ts";
 import { clientName } from "./client_name.ts";
+import { type ExtensionHost, PeerExtensions } from "./extensions.ts";
 import { RateMeter } from "./rate_meter.ts";
 import { type ReceivedBlock, Requests } from "./requests.ts";
 import { nextPhase, type Phase } from "./rules.ts";
 import { type UploadHost, Uploads } from "./uploads.ts";
 
 /** What a peer needs to know and tell. Calls come while a read is parsed, so they must not take long. */
-export interface PeerHost extends UploadHost {
+export interface PeerHost extends UploadHost, ExtensionHost<Peer> {
   /** Pieces of the torrent. */
   readonly pieceCount: number;
   /** Milliseconds on the clock that never jumps. */
@@ -43,8 +38,6 @@ export interface PeerHost extends UploadHost {
   peerBlock(peer: Peer, block: ReceivedBlock): void;
   /** The peer won't send a block that we asked for. */
   peerRejected(peer: Peer, index: number, begin: number): void;
-  /** The peer told more about itself: client, port, upload-only. */
-  peerIntroduced(peer: Peer): void;
 }
 
 /** The socket's side of a peer. */
@@ -112,6 +105,8 @@ export class Peer implements MessageHandler {
   readonly uploads: Uploads;
   /** Pieces that it sends although it chokes us (BEP 6). */
   readonly allowedFast = new Set<number>();
+  /** What it speaks beyond the basic protocol (BEP 10). */
+  readonly extensions: PeerExtensions<Peer>;
   /** What it may still say. */
   readonly chatter: Chatter;
   /** Payload from it. */
@@ -130,8 +125,6 @@ export class Peer implements MessageHandler {
   readonly #host: PeerHost;
   readonly #block: ReceivedBlock = { index: 0, begin: 0, source: new Uint8Array(0), at: 0, length: 0, latency: 0 };
   #phase: Phase = "opening";
-  #portKnown = false;
-  #uploadOnlyId: number | null = null;
 
   /**
    * @param host The swarm.
@@ -156,6 +149,7 @@ export class Peer implements MessageHandler {
     this.pieces = new Bitfield(host.pieceCount);
     this.requests = new Requests({ fast: this.fast, writer: this.writer });
     this.uploads = new Uploads(host, { fast: this.fast, writer: this.writer });
+    this.extensions = new PeerExtensions(this, host);
     this.chatter = new Chatter(() => host.now());
     this.reader = new FrameReader(this, { pieceCount: host.pieceCount });
     this.connectedAt =
@@ -167,7 +161,7 @@ export class Peer implements MessageHandler {
 
   /** Whether {@linkcode Peer.address} is where it listens, not just where its connection comes from. */
   get listens(): boolean {
-    return !this.incoming || this.#portKnown;
+    return !this.incoming || this.extensions.portKnown;
   }
 
   /** It has everything. */
@@ -193,15 +187,9 @@ export class Peer implements MessageHandler {
     if (this.fast && have.isFull) this.writer.signal(MessageId.haveAll);
     else if (this.fast && have.isEmpty) this.writer.signal(MessageId.haveNone);
     else if (!have.isEmpty) this.writer.bitfield(have.toBytes());
-    if (!options.extended) return;
-    const handshake = {
-      version: options.version,
-      requestQueue: REQUEST_QUEUE_LIMIT,
-      port: options.port,
-      uploadOnly: have.isFull,
-    };
-    const payload = encodeExtensionHandshake(handshake, { remoteHost: this.address.host });
-    this.writer.extended(EXTENSION_HANDSHAKE, payload);
+    if (options.extended) {
+      this.extensions.open({ version: options.version, port: options.port, uploadOnly: have.isFull });
+    }
   }
 
   /** Chokes it: what it asked for is dropped, and rejected where it speaks BEP 6. */
@@ -247,7 +235,7 @@ export class Peer implements MessageHandler {
 
   /** Tells it that we won't download anything more (BEP 21), if it wants to know. */
   announceUploadOnly(): void {
-    if (this.#uploadOnlyId !== null) this.writer.extended(this.#uploadOnlyId, Uint8Array.of(1));
+    this.extensions.send("upload_only", Uint8Array.of(1));
   }
 
   /**
@@ -355,22 +343,7 @@ export class Peer implements MessageHandler {
 
   onExtended(id: number, payload: Bytes): void {
     this.#check(MessageId.extended);
-    if (id === UPLOAD_ONLY_ID) {
-      this.uploadOnly = payload[0] !== 0;
-      return this.#host.peerIntroduced(this);
-    }
-    if (id !== EXTENSION_HANDSHAKE) return;
-    const said = parseExtensionHandshake(payload);
-    if (said.version) this.client = said.version;
-    if (said.requestQueue !== undefined) this.requests.setLimit(said.requestQueue);
-    if (said.uploadOnly !== undefined) this.uploadOnly = said.uploadOnly;
-    this.#uploadOnlyId = said.uploadOnlyId ?? this.#uploadOnlyId;
-    // Said once and for all: whoever names a new port each time would fill our list of addresses.
-    if (this.incoming && said.port !== undefined && !this.#portKnown) {
-      this.#portKnown = true;
-      this.address = { host: this.address.host, port: said.port };
-    }
-    this.#host.peerIntroduced(this);
+    this.extensions.received(id, payload);
   }
 
   onUnknown(id: number): void {

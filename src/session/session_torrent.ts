@@ -12,10 +12,15 @@ import { type Metainfo, pieceHash } from "../metainfo/mod.ts";
 import type { Platform } from "../platform/platform.ts";
 import { Storage } from "../storage/mod.ts";
 import { type MemoryBudget, type ReadShare, Torrent as Swarm, type TorrentEvent } from "../swarm/mod.ts";
+import type { TrackerReport } from "../tracker/announcer.ts";
 import type { Transport } from "../transport/transport.ts";
 import type { AddOptions } from "./options.ts";
+import { PeerSources } from "./peer_sources.ts";
 import { snapshotOf } from "./snapshot.ts";
 import type { SessionEvent, TorrentSnapshot, TorrentState } from "./types.ts";
+
+/** Milliseconds for telling trackers that we leave. */
+const FAREWELL_MS = 2_000;
 
 /** A torrent of a session. */
 export interface Torrent {
@@ -61,6 +66,7 @@ export class SessionTorrent implements Torrent {
   readonly swarm: Swarm;
   readonly finished: Promise<void>;
   readonly #options: SessionTorrentOptions;
+  readonly #sources: PeerSources;
   readonly #startedAt: number;
   #finish!: () => void;
   #fail!: (error: unknown) => void;
@@ -90,6 +96,22 @@ export class SessionTorrent implements Torrent {
       readOnly: add.seedOnly ?? false,
       onWarning: (error) => this.#warn(error),
     });
+    const bind = options.bind === undefined ? {} : { bind: options.bind };
+    this.#sources = new PeerSources({
+      platform: options.platform,
+      infoHash: meta.infoHash,
+      peerId: options.peerId,
+      port: options.port,
+      ...bind,
+      trackers: meta.trackers,
+      progress: () => {
+        const { uploaded, downloaded, verified } = this.swarm;
+        return { uploaded, downloaded, left: meta.size - verified };
+      },
+      wantedPeers: () => this.swarm.wantedPeers,
+      onPeers: (addresses) => this.swarm.addPeers(addresses),
+      onReport: (report) => this.#reported(report),
+    });
     this.swarm = new Swarm({
       platform: options.platform,
       meta,
@@ -98,10 +120,10 @@ export class SessionTorrent implements Torrent {
       peerId: options.peerId,
       version: `Shoal ${VERSION}`,
       port: options.port,
-      ...(options.bind !== undefined && { bind: options.bind }),
       maxPeers: options.maxPeers,
       budget: options.budget,
       reads: options.reads,
+      sources: this.#sources,
       emit: (event) => this.#happened(event),
     });
   }
@@ -156,7 +178,10 @@ export class SessionTorrent implements Torrent {
   async #stop(): Promise<void> {
     if (this.#state !== "failed") this.#state = "stopping";
     try {
-      await this.swarm.stop();
+      // A disk that fails is no reason to go without taking leave.
+      const stopped = this.swarm.stop();
+      await Promise.allSettled([this.#sources.stop(FAREWELL_MS), stopped]);
+      await stopped;
     } catch (error) {
       this.#tellFailure(error);
     } finally {
@@ -170,10 +195,6 @@ export class SessionTorrent implements Torrent {
   #happened(event: TorrentEvent): void {
     const infohash = this.infoHash.hex;
     switch (event.event) {
-      case "tracker": {
-        const { url, status, seeders, leechers, peers, message } = event.report;
-        return this.#options.emit({ event: "tracker", infohash, url, status, seeders, leechers, peers, message });
-      }
       case "completed":
         return this.#completed();
       case "failed":
@@ -181,6 +202,12 @@ export class SessionTorrent implements Torrent {
       default:
         return this.#options.emit({ ...event, infohash });
     }
+  }
+
+  #reported({ url, status, seeders, leechers, peers, message }: TrackerReport): void {
+    if (seeders !== null) this.swarm.heardOfSeeds(seeders);
+    const infohash = this.infoHash.hex;
+    this.#options.emit({ event: "tracker", infohash, url, status, seeders, leechers, peers, message });
   }
 
   #warn(error: unknown): void {

@@ -4,12 +4,9 @@
  * @module
  */
 
-import type { TrackerReport } from "../tracker/announcer.ts";
-
 /** Something happened in a torrent. */
 export type TorrentEvent =
   | { readonly event: "checking"; readonly progress: number }
-  | { readonly event: "tracker"; readonly report: TrackerReport }
   | {
     readonly event: "peer";
     readonly address: string;

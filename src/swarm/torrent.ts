@@ -8,14 +8,14 @@ import type { PeerAddress } from "../base/address.ts";
 import { Bitfield } from "../base/bitfield.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { pieceHash, pieceSize } from "../metainfo/mod.ts";
-import type { Block, Handshake, Peer, PeerHost, ReceivedBlock } from "../peer/mod.ts";
+import type { Block, Extension, Handshake, Peer, PeerHost, ReceivedBlock } from "../peer/mod.ts";
 import type { Connection, Platform, Timer } from "../platform/platform.ts";
 import type { Storage } from "../storage/mod.ts";
-import { Announcer } from "../tracker/announcer.ts";
 import { BufferPool } from "./buffer_pool.ts";
 import { ConnectionManager } from "./connection_manager.ts";
 import { Download } from "./download.ts";
 import { giveHeadStart } from "./head_start.ts";
+import { MetadataServer } from "./metadata_server.ts";
 import { payloadSizes } from "./payload_sizes.ts";
 import { PeerSet, USELESS } from "./peer_set.ts";
 import { SuperSeeding } from "./super_seeding.ts";
@@ -24,8 +24,6 @@ import { UploadSlots } from "./upload_slots.ts";
 
 /** Milliseconds between two turns of the regular work. */
 const TICK_MS = 500;
-/** Milliseconds for telling trackers that we leave. */
-const STOP_MS = 2_000;
 /**
  * Milliseconds that news of a piece waits for something to go along with. A write of its own to every peer for every piece
  * would cost more than the piece when there are hundreds of peers.
@@ -44,12 +42,15 @@ const SPARE_PEERS = 10;
 export class Torrent implements PeerHost {
   /** Pieces of the torrent. */
   readonly pieceCount: number;
+  /** What it offers to peers beyond the basic protocol. */
+  readonly extensions: readonly Extension<Peer>[];
+  /** Bytes of the info dictionary; 0 when it isn't given away. */
+  readonly metadataSize: number;
   readonly #options: TorrentOptions;
   readonly #platform: Platform;
   readonly #storage: Storage;
   readonly #peers: PeerSet;
   readonly #slots: UploadSlots;
-  readonly #announcer: Announcer;
   readonly #pool: BufferPool;
   /** Bytes of a piece that belong to files. */
   readonly #payloadOf: (index: number) => number;
@@ -74,6 +75,9 @@ export class Torrent implements PeerHost {
     this.#platform = platform;
     this.#storage = options.storage;
     this.pieceCount = meta.pieceCount;
+    // Whom a private tracker doesn't name has no business with the torrent (BEP 27); others don't give it away either.
+    this.extensions = meta.private ? [] : [new MetadataServer(meta.info)];
+    this.metadataSize = meta.private ? 0 : meta.info.length;
     this.#payloadOf = payloadSizes(meta);
     this.#pool = new BufferPool(options.budget, Math.min(meta.pieceLength, meta.totalLength));
     this.#download = this.#newDownload(new Bitfield(meta.pieceCount));
@@ -94,21 +98,6 @@ export class Torrent implements PeerHost {
       },
       handshake: this.handshake,
       manager: new ConnectionManager({ maxPeers: options.maxPeers, random: () => platform.random() }),
-    });
-    this.#announcer = new Announcer({
-      platform,
-      tiers: meta.trackers,
-      infoHash: meta.infoHash,
-      peerId: options.peerId,
-      port: options.port,
-      ...(options.bind !== undefined && { bind: options.bind }),
-      progress: () => ({ uploaded: this.uploaded, downloaded: this.downloaded, left: meta.size - this.verified }),
-      onPeers: (addresses) => this.#peers.add(addresses),
-      onReport: (report) => {
-        if (report.seeders !== null && report.seeders > 1) this.#superSeeding?.end();
-        options.emit({ event: "tracker", report });
-      },
-      wantedPeers: () => this.have.isFull ? 0 : Math.max(this.#peers.room, SPARE_PEERS),
     });
   }
 
@@ -190,8 +179,18 @@ export class Torrent implements PeerHost {
       });
       this.#finish();
     }
-    this.#announcer.start();
+    this.#options.sources.start();
     this.#scheduleTick();
+  }
+
+  /** How many more peers would be welcome. */
+  get wantedPeers(): number {
+    return this.have.isFull ? 0 : Math.max(this.#peers.room, SPARE_PEERS);
+  }
+
+  /** Somebody who should know says how many seeds there are, us perhaps among them. */
+  heardOfSeeds(count: number): void {
+    if (count > 1) this.#superSeeding?.end();
   }
 
   /** Takes note of peers that somebody named. */
@@ -210,7 +209,7 @@ export class Torrent implements PeerHost {
   }
 
   /**
-   * Leaves the swarm in good order: trackers told (within 2 s), what came written, resume state saved.
+   * Leaves the swarm in good order: what came written, resume state saved.
    *
    * @throws {ShoalError} Of kind `storage` if something can't be written.
    */
@@ -221,13 +220,6 @@ export class Torrent implements PeerHost {
     this.#tick?.cancel();
     this.#news?.cancel();
     this.#peers.stop();
-    const storage = this.#closeStorage();
-    // A disk that fails is no reason to go without taking leave.
-    await Promise.allSettled([this.#announcer.stop(STOP_MS), storage]);
-    await storage;
-  }
-
-  async #closeStorage(): Promise<void> {
     // A check that is under way ends first; whatever it has to say is told by start().
     await Promise.allSettled([this.#opening, this.#download.stop()]);
     await this.#storage.close();
@@ -267,7 +259,7 @@ export class Torrent implements PeerHost {
     this.#download.takeBack(peer);
     this.#download.fillAll();
     if (!peer.amChoking) this.#slots.giveFree(this.#peers.all);
-    if (this.#peers.size < FEW_PEERS && !this.have.isFull) this.#announcer.needPeers();
+    if (this.#peers.size < FEW_PEERS && !this.have.isFull) this.#options.sources.needPeers();
   }
 
   #pieceDone(index: number): void {
@@ -283,7 +275,7 @@ export class Torrent implements PeerHost {
       for (const peer of [...this.#peers.all]) peer.output.flush();
     });
     if (!this.have.isFull) return;
-    this.#announcer.completed();
+    this.#options.sources.completed();
     this.#finish();
   }
 

@@ -12,6 +12,16 @@ import type { Storage } from "../storage/mod.ts";
 import type { MemoryBudget } from "./buffer_pool.ts";
 import type { TorrentEvent } from "./events.ts";
 
+/** Who finds peers for a torrent; they come through {@linkcode Torrent.addPeers}. */
+export interface PeerFinder {
+  /** The torrent is at work. */
+  start(): void;
+  /** The torrent is complete. */
+  completed(): void;
+  /** There are few peers. */
+  needPeers(): void;
+}
+
 /** What a torrent is made of. */
 export interface TorrentOptions {
   /** The outside. */
@@ -28,14 +38,14 @@ export interface TorrentOptions {
   readonly version: string;
   /** TCP port on which the session listens. */
   readonly port: number;
-  /** Local address for trackers, when one was chosen. */
-  readonly bind?: string;
   /** Connections at the same time. */
   readonly maxPeers: number;
   /** Memory for pieces in flight. */
   readonly budget: MemoryBudget;
   /** When to give way to others than peers. */
   readonly reads: ReadShare;
+  /** Who finds peers. */
+  readonly sources: PeerFinder;
   /** Takes what happens. */
   readonly emit: (event: TorrentEvent) => void;
 }

@@ -8,14 +8,19 @@ import { parseIp } from "../base/address.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { fromUtf8Lossy, utf8 } from "../base/bytes.ts";
 import { messageOf } from "../base/errors.ts";
-import { MAX_CLIENT_NAME, MAX_EXTENSION_DEPTH, MAX_EXTENSION_HANDSHAKE } from "../base/limits.ts";
-import { BencodeError, decodeDict, type Encodable, encode } from "../bencode/mod.ts";
+import { MAX_CLIENT_NAME, MAX_EXTENSION_DEPTH, MAX_EXTENSION_HANDSHAKE, MAX_METADATA } from "../base/limits.ts";
+import { type BencodeDict, BencodeError, decodeDict, type Encodable, encode } from "../bencode/mod.ts";
 import { WireError } from "./messages.ts";
 
 /** Extension message id of the handshake itself. */
 export const EXTENSION_HANDSHAKE = 0;
-/** The id under which we take `upload_only` messages (BEP 21). */
-export const UPLOAD_ONLY_ID = 3;
+/**
+ * The extensions that we speak, with the ids under which we take their messages: peer exchange (BEP 11), metadata (BEP 9),
+ * upload-only (BEP 21).
+ */
+export const EXTENSION_IDS = { ut_pex: 1, ut_metadata: 2, upload_only: 3 } as const;
+/** The name of an extension that we speak. */
+export type ExtensionName = keyof typeof EXTENSION_IDS;
 
 /** What one end says in its extension handshake. Absent means that it didn't say. */
 export interface ExtensionHandshake {
@@ -27,8 +32,10 @@ export interface ExtensionHandshake {
   readonly port?: number;
   /** It won't download anything more (BEP 21). */
   readonly uploadOnly?: boolean;
-  /** The id under which it takes `upload_only` messages. */
-  readonly uploadOnlyId?: number;
+  /** The ids under which it takes the messages of extensions (`m`); 0 for one that it doesn't take any more. */
+  readonly ids?: Readonly<Partial<Record<ExtensionName, number>>>;
+  /** Bytes of the info dictionary (`metadata_size`, BEP 9). */
+  readonly metadataSize?: number;
 }
 
 /**
@@ -42,11 +49,12 @@ export function encodeExtensionHandshake(
   handshake: ExtensionHandshake,
   options: { readonly remoteHost: string },
 ): Bytes {
-  const dict: Record<string, Encodable> = { m: { upload_only: UPLOAD_ONLY_ID } };
+  const dict: Record<string, Encodable> = { m: { ...handshake.ids } };
   if (handshake.version !== undefined) dict.v = utf8(handshake.version);
   if (handshake.requestQueue !== undefined) dict.reqq = handshake.requestQueue;
   if (handshake.port !== undefined) dict.p = handshake.port;
   if (handshake.uploadOnly) dict.upload_only = 1;
+  if (handshake.metadataSize !== undefined) dict.metadata_size = handshake.metadataSize;
   const ip = parseIp(options.remoteHost);
   if (ip) dict.yourip = ip;
   return encode(dict);
@@ -69,16 +77,28 @@ export function parseExtensionHandshake(payload: Uint8Array): ExtensionHandshake
     const reqq = dict.getInt("reqq");
     const port = dict.getInt("p");
     const uploadOnly = dict.getInt("upload_only");
-    const uploadOnlyId = dict.getDict("m")?.getInt("upload_only");
+    const ids = readIds(dict.getDict("m"));
+    const metadataSize = dict.getInt("metadata_size");
     return {
       ...(version && { version: fromUtf8Lossy(version.subarray(0, MAX_CLIENT_NAME)) }),
       ...(reqq !== undefined && reqq > 0 && { requestQueue: reqq }),
       ...(port !== undefined && port > 0 && port < 65536 && { port }),
       ...(uploadOnly !== undefined && { uploadOnly: uploadOnly !== 0 }),
-      ...(uploadOnlyId !== undefined && uploadOnlyId > 0 && uploadOnlyId < 256 && { uploadOnlyId }),
+      ...(ids && { ids }),
+      ...(metadataSize !== undefined && metadataSize > 0 && metadataSize <= MAX_METADATA && { metadataSize }),
     };
   } catch (error) {
     if (error instanceof BencodeError) throw new WireError(`the extension handshake is broken: ${messageOf(error)}`);
     throw error;
   }
+}
+
+/** Extensions that we don't speak are left out; so is nonsense. */
+function readIds(dict: BencodeDict | undefined): Partial<Record<ExtensionName, number>> | null {
+  const ids: Partial<Record<ExtensionName, number>> = {};
+  for (const name of Object.keys(EXTENSION_IDS) as ExtensionName[]) {
+    const id = dict?.getInt(name);
+    if (id !== undefined && id >= 0 && id < 256) ids[name] = id;
+  }
+  return Object.keys(ids).length === 0 ? null : ids;
 }

@@ -19,6 +19,8 @@ const BATCH = 256 * 1024;
 
 /** A torrent that writes down what a peer tells it. */
 class Host implements PeerHost {
+  readonly extensions = [];
+  readonly metadataSize = 0;
   readonly pieceCount = PIECES;
   readonly log: string[] = [];
   readonly have = new Bitfield(PIECES);

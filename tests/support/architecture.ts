@@ -20,7 +20,7 @@ export const ARROWS: Readonly<Record<string, readonly string[]>> = {
   cli: ["ui", "session", "metainfo", "tracker"],
   ui: ["session"],
   session: ["swarm", "dht", "discovery", "tracker", "metainfo", "storage", "transport"],
-  swarm: ["peer", "storage", "metainfo", "tracker"],
+  swarm: ["peer", "storage", "metainfo"],
   peer: ["wire", "transport"],
   wire: ["bencode"],
   tracker: ["bencode"],

@@ -14,6 +14,8 @@ export function idleHost(
   host: Pick<PeerHost, "pieceCount" | "pieceSize" | "now"> & Partial<PeerHost>,
 ): PeerHost {
   return {
+    extensions: [],
+    metadataSize: 0,
     peerHas() {},
     peerPieces() {},
     peerChoke() {},

@@ -4,6 +4,7 @@ import { utf8 } from "../../src/base/bytes.ts";
 import { InfoHash } from "../../src/base/info_hash.ts";
 import { encode } from "../../src/bencode/mod.ts";
 import { allowedFastSet } from "../../src/peer/allowed_fast.ts";
+import { MAX_METADATA } from "../../src/base/limits.ts";
 import { encodeExtensionHandshake, parseExtensionHandshake } from "../../src/wire/extension.ts";
 import { encodeHandshake, parseHandshake } from "../../src/wire/handshake.ts";
 import { WireError } from "../../src/wire/messages.ts";
@@ -32,16 +33,24 @@ Deno.test("parseHandshake() refuses another protocol", () => {
 });
 
 Deno.test("parseExtensionHandshake() gives back what encodeExtensionHandshake() was given", () => {
-  const said = { version: "Shoal 1.2", requestQueue: 512, port: 6881, uploadOnly: true };
-  assertEquals(parseExtensionHandshake(encodeExtensionHandshake(said, { remoteHost: "1.2.3.4" })), {
-    ...said,
-    uploadOnlyId: 3,
-  });
+  const said = {
+    version: "Shoal 1.2",
+    requestQueue: 512,
+    port: 6881,
+    uploadOnly: true,
+    metadataSize: 31_235,
+    ids: { ut_metadata: 7, upload_only: 0 },
+  };
+  assertEquals(parseExtensionHandshake(encodeExtensionHandshake(said, { remoteHost: "1.2.3.4" })), said);
 });
 
 Deno.test("parseExtensionHandshake() takes fields of the wrong type for absent", () => {
   assertEquals(parseExtensionHandshake(encode({ m: 3, v: 4, reqq: "many", p: -1, upload_only: "yes" })), {});
   assertEquals(parseExtensionHandshake(encode({ m: { upload_only: 300 }, p: 70000, reqq: 0 })), {});
+  assertEquals(parseExtensionHandshake(encode({ metadata_size: MAX_METADATA + 1 })), {});
+  assertEquals(parseExtensionHandshake(encode({ metadata_size: -1, m: { ut_pex: -1, ut_metadata: 1 } })), {
+    ids: { ut_metadata: 1 },
+  });
 });
 
 Deno.test("parseExtensionHandshake() refuses what is no dictionary, and deep nesting", () => {

@@ -5,7 +5,7 @@
  */
 
 import { type Bytes, equalBytes } from "../../../src/base/bytes.ts";
-import { MAX_EXTENDED, MAX_UNKNOWN } from "../../../src/base/limits.ts";
+import { MAX_EXTENDED, MAX_METADATA, MAX_UNKNOWN } from "../../../src/base/limits.ts";
 import { clientName } from "../../../src/peer/client_name.ts";
 import {
   encodeExtensionHandshake,
@@ -248,15 +248,18 @@ export const extensionTarget: Target = {
     if (handshake instanceof WireError) return handshake;
     checkExtensions(handshake);
     const again = parseExtensionHandshake(encodeExtensionHandshake(handshake, { remoteHost: "::1" }));
-    for (const key of ["requestQueue", "port"] as const) hold(again[key] === handshake[key], `${key} got lost`);
+    for (const key of ["requestQueue", "port", "metadataSize"] as const) {
+      hold(again[key] === handshake[key], `${key} got lost`);
+    }
     hold((again.uploadOnly ?? false) === (handshake.uploadOnly ?? false), "upload-only got lost");
     return null;
   },
 };
 
-function checkExtensions({ version, requestQueue, port, uploadOnlyId }: ExtensionHandshake): void {
+function checkExtensions({ version, requestQueue, port, ids, metadataSize }: ExtensionHandshake): void {
   hold(version === undefined || version.length <= 64, "a client's name is too long");
   hold(requestQueue === undefined || (Number.isSafeInteger(requestQueue) && requestQueue > 0), "reqq is no count");
   hold(port === undefined || (port > 0 && port < 65_536), "a port that can't be");
-  hold(uploadOnlyId === undefined || (uploadOnlyId > 0 && uploadOnlyId < 256), "a message id that can't be");
+  hold(Object.values(ids ?? {}).every((id) => id >= 0 && id < 256), "a message id that can't be");
+  hold(metadataSize === undefined || (metadataSize > 0 && metadataSize <= MAX_METADATA), "a size that can't be");
 }

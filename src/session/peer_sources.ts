@@ -1,0 +1,86 @@
+/**
+ * Where the peers of one torrent come from. Outlives the swarm that it feeds: a magnet link has one swarm to get the
+ * metadata from and another for the data, but one presence with the trackers.
+ *
+ * @module
+ */
+
+import type { PeerAddress } from "../base/address.ts";
+import type { Bytes } from "../base/bytes.ts";
+import type { InfoHash } from "../base/info_hash.ts";
+import type { Platform } from "../platform/platform.ts";
+import type { AnnounceProgress } from "../tracker/announce_request.ts";
+import { Announcer, type TrackerReport } from "../tracker/announcer.ts";
+
+/** What the sources need. */
+export interface PeerSourcesOptions {
+  /** The outside. */
+  readonly platform: Platform;
+  /** Which torrent. */
+  readonly infoHash: InfoHash;
+  /** Our 20 bytes. */
+  readonly peerId: Bytes;
+  /** The port on which the session listens. */
+  readonly port: number;
+  /** Local address to connect from. */
+  readonly bind?: string;
+  /** Announce URLs in tiers. */
+  readonly trackers: readonly (readonly string[])[];
+  /** How far we are, asked before each announce. */
+  progress(): AnnounceProgress;
+  /** How many more peers would be welcome; 0 for none. */
+  wantedPeers(): number;
+  /** Takes the peers that were found. */
+  onPeers(addresses: readonly PeerAddress[]): void;
+  /** Is told of each announce. */
+  onReport(report: TrackerReport): void;
+}
+
+/** Finds peers for one torrent until it is stopped, and lets others find us. */
+export class PeerSources {
+  readonly #announcer: Announcer;
+
+  /**
+   * @param options What it needs.
+   */
+  constructor(options: PeerSourcesOptions) {
+    const { platform, infoHash, peerId, port, bind, trackers } = options;
+    this.#announcer = new Announcer({
+      platform,
+      tiers: trackers,
+      infoHash,
+      peerId,
+      port,
+      ...(bind !== undefined && { bind }),
+      progress: () => options.progress(),
+      wantedPeers: () => options.wantedPeers(),
+      onPeers: (addresses) => options.onPeers(addresses),
+      onReport: (report) => options.onReport(report),
+    });
+  }
+
+  /** Begins. Harmless when called again. */
+  start(): void {
+    this.#announcer.start();
+  }
+
+  /** The download is complete. */
+  completed(): void {
+    this.#announcer.completed();
+  }
+
+  /** Asks for more peers as soon as that is allowed. */
+  needPeers(): void {
+    this.#announcer.needPeers();
+  }
+
+  /**
+   * Takes leave.
+   *
+   * @param deadlineMs Milliseconds after which it settles whatever happens.
+   * @returns Settles when all is told or the time is over. Never rejects.
+   */
+  stop(deadlineMs: number): Promise<void> {
+    return this.#announcer.stop(deadlineMs);
+  }
+}

@@ -12,6 +12,26 @@ export interface PeerAddress {
   readonly port: number;
 }
 
+/** Whoever listens somewhere, perhaps by name. */
+export interface HostPort {
+  /** Literal IP address without brackets, or a host name. */
+  readonly host: string;
+  /** 1 to 65535. */
+  readonly port: number;
+}
+
+/**
+ * @param text `192.0.2.1:6881`, `[2001:db8::1]:6881` or `example.org:6881`.
+ * @returns Both parts, or `null` when it is something else.
+ */
+export function parseHostPort(text: string): HostPort | null {
+  const match = /^(?:\[([^\]]*)\]|([^:[\]\s/]+)):(\d{1,5})$/.exec(text);
+  const port = Number(match?.[3]);
+  const host = match?.[1] ?? match?.[2] ?? "";
+  if (match === null || (match[1] !== undefined && parseIp(host) === null) || port < 1 || port > 65535) return null;
+  return { host, port };
+}
+
 /**
  * `host:port`, with brackets round an IPv6 host. Equal addresses give equal strings, so it serves as a map key.
  *

@@ -18,6 +18,8 @@ export const MAX_EXTENSION_DEPTH = 8;
 export const MAX_UNKNOWN = 64 * 1024;
 /** Bytes of the largest info dictionary that is fetched from peers, who alone say how large it is: 1.6 million pieces. */
 export const MAX_METADATA = 32 * 1024 * 1024;
+/** Bytes of a bitfield while nobody knows how many pieces there are: a bit for each that such a dictionary can name. */
+export const MAX_UNKNOWN_BITFIELD = Math.ceil(MAX_METADATA / 20 / 8);
 /** Characters of a client's name that are kept and shown. */
 export const MAX_CLIENT_NAME = 64;
 /**
@@ -132,6 +134,17 @@ export const SHUT_OUT_MS = 10 * 60_000;
 export const MAX_SUSPECTS = 256;
 /** Attempts at one piece that are remembered, the latest. */
 export const MAX_ATTEMPTS = 8;
+
+// Metadata from peers: see src/swarm/metadata_download.ts.
+
+/** Sizes that peers may name at the same time for one dictionary; each takes memory. */
+export const MAX_METADATA_ATTEMPTS = 4;
+/** Milliseconds for one part of 16 KiB, after which another peer is asked for it. */
+export const METADATA_PART_MS = 8_000;
+/** Milliseconds for which a peer that turned a part down isn't asked again; it may not have it all itself. */
+export const METADATA_REFUSAL_MS = 20_000;
+/** Milliseconds for the torrent file that a magnet link names (`xs`) before peers are asked. */
+export const EXACT_SOURCE_MS = 10_000;
 
 // Trackers.
 

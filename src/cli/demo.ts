@@ -110,7 +110,7 @@ async function watch(
     },
   };
   return await runTransfer({
-    load: () => Promise.resolve([{ meta, options: { folder } }]),
+    load: () => Promise.resolve([{ source: meta, options: { folder } }]),
     session: { platform: context.platform, port: 0, bind: LOOPBACK },
     show: options,
     seed: null,

@@ -5,7 +5,7 @@
  */
 
 import type { Command } from "commander";
-import type { Metainfo } from "../metainfo/mod.ts";
+import type { Magnet, Metainfo } from "../metainfo/mod.ts";
 import type { Context } from "./context.ts";
 import type { SeedGoal } from "./limits.ts";
 import { addNetworkOptions, type NetworkOptions, resolvePeers, sessionOptions } from "./network_options.ts";
@@ -34,7 +34,7 @@ export function register(program: Command, context: Context): void {
     .alias("dl")
     .summary("download torrents (the default command)")
     .description("Downloads torrents, each from all of its peers at once, and serves others meanwhile.")
-    .argument("<source...>", "path or http(s) URL of a .torrent, or - for standard input")
+    .argument("<source...>", "path or http(s) URL of a .torrent, magnet link, info-hash, or - for standard input")
     .option("-o, --output <dir>", "where to put it; created if missing", ".");
   addNetworkOptions(command)
     .option("--seed", "go on seeding when complete, until interrupted")
@@ -68,21 +68,21 @@ async function load(
   sources: readonly string[],
   { options, context }: { readonly options: DownloadOptions; readonly context: Context },
 ): Promise<LoadedTorrent[]> {
-  const { readTorrent } = await import("./sources.ts");
+  const { readSource } = await import("./sources.ts");
   const peers = await resolvePeers(options.peer ?? [], context);
-  const read = await Promise.allSettled(sources.map((source) => readTorrent(source, context)));
+  const read = await Promise.allSettled(sources.map((source) => readSource(source, context)));
   // Of several bad sources, the first one on the command line is told, not the one that failed fastest.
-  const metas = read.map((result) => {
+  const found = read.map((result) => {
     if (result.status === "rejected") throw result.reason;
     return result.value;
   });
   const add = { folder: options.output, peers, ...(options.check && { check: true }) };
-  return withoutDoubles(metas).map((meta) => ({ meta, options: add }));
+  return withoutDoubles(found).map((source) => ({ source, options: add }));
 }
 
 /** Asking twice for the same thing is harmless. */
-function withoutDoubles(metas: readonly Metainfo[]): Metainfo[] {
-  return [...new Map(metas.map((meta) => [meta.infoHash.hex, meta])).values()];
+function withoutDoubles<T extends Metainfo | Magnet>(sources: readonly T[]): T[] {
+  return [...new Map(sources.map((source) => [source.infoHash.hex, source])).values()];
 }
 
 function seedGoal({ seed, seedRatio, seedTime }: DownloadOptions): SeedGoal | null {

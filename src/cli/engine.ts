@@ -6,13 +6,14 @@
  */
 
 import type { Bytes } from "../base/bytes.ts";
-import type { Metainfo, TorrentDescription } from "../metainfo/mod.ts";
+import type { Magnet, Metainfo, TorrentDescription } from "../metainfo/mod.ts";
 import type { AddOptions, SessionOptions } from "../session/session.ts";
 import type { SessionEvent, TorrentSnapshot } from "../session/types.ts";
 import type { Verification, VerifyOptions } from "../session/verify.ts";
 
 /** The parts of a torrent that a command uses. */
 export interface TorrentLike {
+  readonly metadata: Promise<Metainfo>;
   readonly finished: Promise<void>;
   snapshot(): TorrentSnapshot;
   stop(): Promise<void>;
@@ -21,7 +22,7 @@ export interface TorrentLike {
 /** The parts of a session that a command uses. */
 export interface SessionLike {
   start(): Promise<void>;
-  add(meta: Metainfo, options: AddOptions): Promise<TorrentLike>;
+  add(source: Metainfo | Magnet, options: AddOptions): Promise<TorrentLike>;
   subscribe(listener: (event: SessionEvent) => void): () => void;
   stop(deadlineMs?: number): Promise<void>;
 }
@@ -35,6 +36,12 @@ export interface Engine {
    * @throws {ShoalError} Of kind `torrent` if it is none.
    */
   parse(bytes: Bytes, options: { readonly source: string; readonly portable: boolean }): Promise<Metainfo>;
+  /**
+   * Parses a magnet link or an info-hash.
+   *
+   * @throws {ShoalError} Of kind `torrent` if it is none.
+   */
+  parseMagnet(text: string): Promise<Magnet>;
   /** What `info --json` prints. */
   describe(meta: Metainfo): Promise<TorrentDescription>;
   /**
@@ -52,6 +59,10 @@ export const engine: Engine = {
   async parse(bytes, options) {
     const { parseMetainfo } = await import("../metainfo/mod.ts");
     return parseMetainfo(bytes, options);
+  },
+  async parseMagnet(text) {
+    const { parseMagnet } = await import("../metainfo/mod.ts");
+    return parseMagnet(text);
   },
   async describe(meta) {
     const { describe } = await import("../metainfo/mod.ts");

@@ -5,9 +5,13 @@
  */
 
 import type { Command } from "commander";
+import type { Metainfo } from "../metainfo/mod.ts";
 import type { Context } from "./context.ts";
+import { addPeerOptions, type PeerOptions } from "./network_options.ts";
+import { parseDuration } from "./options.ts";
 
-interface InfoOptions {
+interface InfoOptions extends PeerOptions {
+  readonly timeout?: number;
   readonly json?: true;
   readonly verbose?: true;
 }
@@ -19,17 +23,22 @@ interface InfoOptions {
  * @param context The surroundings.
  */
 export function register(program: Command, context: Context): void {
-  program
+  const command = program
     .command("info")
     .summary("show what a torrent holds")
-    .description("Shows what a torrent holds: files, size, trackers, info-hash.")
-    .argument("<source>", "path or http(s) URL of a .torrent, or - for standard input")
+    .description(
+      "Shows what a torrent holds: files, size, trackers, info-hash. What a magnet link holds is asked of peers.",
+    )
+    .argument("<source>", "path or http(s) URL of a .torrent, magnet link, info-hash, or - for standard input")
+    .option("--timeout <t>", "give up (exit 5) when no peer tells within t (default: 2m)", (v) => {
+      return parseDuration(v, "--timeout");
+    })
     .option("--json", "one JSON object")
-    .option("-v, --verbose", "show the stack of an error")
+    .option("-v, --verbose", "show the stack of an error");
+  addPeerOptions(command)
     .action(async (source: string, options: InfoOptions) => {
       context.verbosity = options.verbose ? 1 : 0;
-      const { readTorrent } = await import("./sources.ts");
-      const description = await context.engine.describe(await readTorrent(source, context));
+      const description = await context.engine.describe(await find(source, { options, context }));
       if (options.json) {
         await context.terminal.stdout.write(`${JSON.stringify(description)}\n`);
         return;
@@ -37,4 +46,19 @@ export function register(program: Command, context: Context): void {
       const { infoLines } = await import("./info_text.ts");
       await context.terminal.stdout.write(infoLines(description).map((line) => `${line}\n`).join(""));
     });
+}
+
+async function find(
+  source: string,
+  { options, context }: { readonly options: InfoOptions; readonly context: Context },
+): Promise<Metainfo> {
+  const { readSource } = await import("./sources.ts");
+  const found = await readSource(source, context);
+  if ("pieces" in found) return found;
+  const { fetchMetadata } = await import("./remote_metadata.ts");
+  return await fetchMetadata(
+    found,
+    { network: options, timeout: options.timeout, quiet: options.json ?? false },
+    context,
+  );
 }

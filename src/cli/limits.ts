@@ -65,7 +65,7 @@ export function untilSeeded(
 }
 
 /**
- * Waits until nothing has arrived for some time: no byte from a peer, and no progress of a check.
+ * Waits until nothing has arrived for some time: no byte from a peer, and no progress of a check or of the metadata.
  *
  * @param torrents The torrents; those that are added later count too, those that are complete don't.
  * @param options `platform`: clock and timers. `limit`: how long. `trouble`: what else went wrong lately, if anything.
@@ -101,10 +101,11 @@ export function untilIdle(
 }
 
 function isOpen(torrent: TorrentSnapshot): boolean {
-  return torrent.state === "checking" || torrent.state === "downloading";
+  return torrent.state === "metadata" || torrent.state === "checking" || torrent.state === "downloading";
 }
 
 function arrived(torrent: TorrentSnapshot): string {
+  if (torrent.state === "metadata") return `metadata ${torrent.progress}`;
   return torrent.state === "checking" ? `checked ${torrent.progress}` : `${torrent.verified}/${torrent.downloaded}`;
 }
 

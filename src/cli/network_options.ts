@@ -5,23 +5,26 @@
  */
 
 import type { Command } from "commander";
-import type { PeerAddress } from "../base/address.ts";
-import { parseIp } from "../base/address.ts";
+import { type HostPort, parseIp, type PeerAddress } from "../base/address.ts";
 import { messageOf, ShoalError } from "../base/errors.ts";
 import type { SessionOptions } from "../session/session.ts";
 import type { Context } from "./context.ts";
-import { type HostPort, parseHostPort, parseIpAddress, parsePort, parseSize, parseWhole } from "./options.ts";
+import { parseIpAddress, parsePort, parseSize, parseWhole, readHostPort } from "./options.ts";
 import { stateFolder } from "./state_folder.ts";
 import { refuseOptions, UNAVAILABLE_NETWORK_OPTIONS } from "./unavailable.ts";
 
 /** Smallest memory budget that makes sense. */
 const MIN_CACHE = 1024 * 1024;
 
-/** Values of the options, as commander collects them. */
-export interface NetworkOptions {
+/** Values of the options that say how to find peers, as commander collects them. */
+export interface PeerOptions {
   readonly port?: number;
   readonly bind?: string;
   readonly peer?: readonly HostPort[];
+}
+
+/** Values of all options, as commander collects them. */
+export interface NetworkOptions extends PeerOptions {
   readonly maxPeers?: number;
   readonly cache?: number;
   readonly json?: true;
@@ -30,13 +33,13 @@ export interface NetworkOptions {
 }
 
 /**
- * Adds the options.
+ * Adds the options that say how to find peers.
  *
  * @param command The command.
  * @returns The same command.
  */
-export function addNetworkOptions(command: Command): Command {
-  command
+export function addPeerOptions(command: Command): Command {
+  return command
     .option(
       "-p, --port <n>",
       "listen port; 0 for any (default: first free of 6881-6889)",
@@ -44,20 +47,47 @@ export function addNetworkOptions(command: Command): Command {
     )
     .option("--bind <ip>", "address to listen on and connect from", (v) => parseIpAddress(v, "--bind"))
     .option("--peer <host:port>", "a peer to try, repeatable", collectPeer)
-    .option("--max-peers <n>", "connections per torrent (default: 100)", (value) => {
-      return parseWhole(value, { flag: "--max-peers", min: 1, max: 10_000 });
-    })
-    .option("--cache <size>", "memory for pieces in flight (default: 64M)", parseCache)
     .option("--no-dht", "do without the DHT, as this version does anyway")
     .option("--no-pex", "do without peer exchange, as this version does anyway")
     .option("--no-lsd", "do without local discovery, as this version does anyway")
     .option("--no-utp", "do without uTP, as this version does anyway")
-    .option("--no-port-map", "do without port mapping, as this version does anyway")
+    .option("--no-port-map", "do without port mapping, as this version does anyway");
+}
+
+/**
+ * Adds the options of a command that moves data.
+ *
+ * @param command The command.
+ * @returns The same command.
+ */
+export function addNetworkOptions(command: Command): Command {
+  addPeerOptions(command)
+    .option("--max-peers <n>", "connections per torrent (default: 100)", (value) => {
+      return parseWhole(value, { flag: "--max-peers", min: 1, max: 10_000 });
+    })
+    .option("--cache <size>", "memory for pieces in flight (default: 64M)", parseCache)
     .option("--json", "one JSON object a line on standard output")
     .option("-q, --quiet", "no progress; errors on standard error")
     .option("-v, --verbose", "log lines on standard error; repeat for more", (_, count: number) => count + 1, 0);
   refuseOptions(command, UNAVAILABLE_NETWORK_OPTIONS);
   return command;
+}
+
+/**
+ * The session that the options ask for, as far as they say how to find peers.
+ *
+ * @param options Values of the options.
+ * @param context The surroundings.
+ * @returns Settings.
+ */
+export function peerSettings(options: PeerOptions, { platform, terminal }: Context): SessionOptions {
+  return {
+    platform,
+    stateFolder: stateFolder(terminal),
+    portable: terminal.isWindows,
+    ...(options.port !== undefined && { port: options.port }),
+    ...(options.bind !== undefined && { bind: options.bind }),
+  };
 }
 
 /**
@@ -67,12 +97,9 @@ export function addNetworkOptions(command: Command): Command {
  * @param context The surroundings.
  * @returns Settings.
  */
-export function sessionOptions(options: NetworkOptions, { platform, terminal }: Context): SessionOptions {
+export function sessionOptions(options: NetworkOptions, context: Context): SessionOptions {
   return {
-    platform,
-    stateFolder: stateFolder(terminal),
-    ...(options.port !== undefined && { port: options.port }),
-    ...(options.bind !== undefined && { bind: options.bind }),
+    ...peerSettings(options, context),
     ...(options.maxPeers !== undefined && { maxPeers: options.maxPeers }),
     ...(options.cache !== undefined && { cacheBytes: options.cache }),
   };
@@ -107,7 +134,7 @@ export async function resolvePeers(
 }
 
 function collectPeer(value: string, peers: readonly HostPort[] = []): readonly HostPort[] {
-  return [...peers, parseHostPort(value, "--peer")];
+  return [...peers, readHostPort(value, "--peer")];
 }
 
 function parseCache(value: string): number {

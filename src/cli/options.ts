@@ -4,19 +4,11 @@
  * @module
  */
 
-import { parseIp } from "../base/address.ts";
+import { type HostPort, parseHostPort, parseIp } from "../base/address.ts";
 import { ShoalError } from "../base/errors.ts";
 
 const POWERS: Readonly<Record<string, number>> = { "": 0, K: 1, M: 2, G: 3, T: 4 };
 const SECONDS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86400 };
-
-/** Whoever listens somewhere, perhaps by name. */
-export interface HostPort {
-  /** Literal IP address without brackets, or a host name. */
-  readonly host: string;
-  /** 1 to 65535. */
-  readonly port: number;
-}
 
 /**
  * An error about the value of an option.
@@ -136,15 +128,11 @@ export function parseIpAddress(value: string, flag: string): string {
  * @returns Both; the host may be a name.
  * @throws {ShoalError} If it is something else.
  */
-export function parseHostPort(value: string, flag: string): HostPort {
-  const match = /^(?:\[([^\]]*)\]|([^:[\]\s/]+)):(\d{1,5})$/.exec(value);
-  const port = Number(match?.[3]);
-  const host = match?.[1] ?? match?.[2] ?? "";
-  if (match === null || (match[1] !== undefined && parseIp(host) === null) || port < 1 || port > 65535) {
-    const why = "host:port was expected, like 192.0.2.1:6881, [2001:db8::1]:6881 or example.org:6881";
-    throw badValue(flag, { value, why });
-  }
-  return { host, port };
+export function readHostPort(value: string, flag: string): HostPort {
+  const read = parseHostPort(value);
+  if (read !== null) return read;
+  const why = "host:port was expected, like 192.0.2.1:6881, [2001:db8::1]:6881 or example.org:6881";
+  throw badValue(flag, { value, why });
 }
 
 function unbracketed(text: string): string {

@@ -23,17 +23,17 @@ export function register(program: Command, context: Context): void {
     .command("seed")
     .summary("serve data that is already there")
     .description("Checks the data against the torrent, then serves it until interrupted. Never writes to it.")
-    .argument("<torrent>", "path or http(s) URL of a .torrent, or - for standard input")
+    .argument("<torrent>", "path or http(s) URL of a .torrent, magnet link, info-hash, or - for standard input")
     .argument("<dir>", "folder that holds the torrent's file or folder")
     .option("--trust", "skip the check");
   addNetworkOptions(command).action(async (source: string, folder: string, options: SeedOptions) => {
     context.verbosity = options.verbose;
     const { runTransfer } = await import("./transfer.ts");
     const load = async () => {
-      const { readTorrent } = await import("./sources.ts");
-      const meta = await readTorrent(source, context);
+      const { readSource } = await import("./sources.ts");
+      const found = await readSource(source, context);
       const peers = await resolvePeers(options.peer ?? [], context);
-      return [{ meta, options: { folder, peers, seedOnly: true, ...(options.trust && { trust: true }) } }];
+      return [{ source: found, options: { folder, peers, seedOnly: true, ...(options.trust && { trust: true }) } }];
     };
     const session = sessionOptions(options, context);
     context.exitCode = await runTransfer(

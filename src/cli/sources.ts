@@ -6,14 +6,31 @@
 
 import type { Bytes } from "../base/bytes.ts";
 import { ShoalError } from "../base/errors.ts";
-import { MAX_TORRENT_SIZE, type Metainfo } from "../metainfo/mod.ts";
+import { type Magnet, MAX_TORRENT_SIZE, type Metainfo } from "../metainfo/mod.ts";
 import { FileError } from "../platform/file_errors.ts";
 import { HttpError } from "../platform/platform.ts";
 import type { Context } from "./context.ts";
-import { notAvailable } from "./unavailable.ts";
 
 /** Milliseconds until a server must have sent the torrent. */
 const FETCH_MS = 60_000;
+/** 40 hexadecimal digits, or 32 base32 characters. */
+const INFO_HASH = /^(?:[0-9a-f]{40}|[a-z2-7]{32})$/i;
+
+/**
+ * What the user wrote, read as far as that can be done without peers.
+ *
+ * @param source As {@linkcode readTorrent} takes it, or a magnet link, or an info-hash. A file of that name comes first.
+ * @param context The surroundings.
+ * @returns The torrent, or where to find it.
+ * @throws {ShoalError} As {@linkcode readTorrent}.
+ */
+export async function readSource(source: string, context: Context): Promise<Metainfo | Magnet> {
+  if (/^magnet:/i.test(source)) return await context.engine.parseMagnet(source);
+  if (INFO_HASH.test(source) && await context.platform.files.stat(source) === null) {
+    return await context.engine.parseMagnet(source);
+  }
+  return await readTorrent(source, context);
+}
 
 /**
  * Reads and parses a torrent.
@@ -25,18 +42,18 @@ const FETCH_MS = 60_000;
  * fetched, `torrent` if it is not a torrent.
  */
 export async function readTorrent(source: string, context: Context): Promise<Metainfo> {
-  const bytes = await readSource(source, context);
+  const bytes = await readBytes(source, context);
   return await context.engine.parse(bytes, {
     source: source === "-" ? "standard input" : source,
     portable: context.terminal.isWindows,
   });
 }
 
-async function readSource(source: string, context: Context): Promise<Bytes> {
+async function readBytes(source: string, context: Context): Promise<Bytes> {
   if (source === "-") return await readStdin(context);
   if (/^https?:\/\//i.test(source)) return await fetchTorrent(source, context);
   if (/^magnet:/i.test(source)) {
-    throw notAvailable(source, "this version cannot get a torrent from a magnet link; give it a .torrent file");
+    throw needsFile(source);
   }
   if (/^[a-z][a-z0-9+.-]*:\/\//i.test(source)) {
     const why = "only http and https URLs can be fetched";
@@ -60,9 +77,7 @@ async function readFile(path: string, { platform }: Context): Promise<Bytes> {
     if (!(error instanceof FileError)) throw error;
     const what = "cannot read the torrent";
     if (error.fault === "missing" || error.fault === "not-a-folder") {
-      if (/^(?:[0-9a-f]{40}|[a-z2-7]{32})$/i.test(path)) {
-        throw notAvailable(path, "this version cannot get a torrent from an info-hash; give it a .torrent file");
-      }
+      if (INFO_HASH.test(path)) throw needsFile(path);
       // A bare word is more likely a command with a slip in it than a file.
       const parts = /^[\w-]+$/.test(path)
         ? { why: "there is no such file or command", hint: "`shoal --help` lists the commands" }
@@ -93,4 +108,13 @@ async function fetchTorrent(url: string, { platform }: Context): Promise<Bytes> 
     if (!(error instanceof HttpError)) throw error;
     throw new ShoalError("network", { what, where: url, why: error.message, cause: error });
   }
+}
+
+function needsFile(source: string): ShoalError {
+  return new ShoalError("usage", {
+    what: "a .torrent file is needed",
+    where: source,
+    why: "what it stands for is known only to peers",
+    hint: "`shoal download` or `shoal info` asks them",
+  });
 }

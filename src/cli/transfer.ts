@@ -5,7 +5,7 @@
  */
 
 import { ShoalError } from "../base/errors.ts";
-import type { Metainfo } from "../metainfo/mod.ts";
+import type { Magnet, Metainfo } from "../metainfo/mod.ts";
 import type { Timer } from "../platform/platform.ts";
 import type { AddOptions, SessionOptions } from "../session/session.ts";
 import type { SessionEvent } from "../session/types.ts";
@@ -44,7 +44,7 @@ export interface Transfer {
 
 /** A torrent and how to add it. */
 export interface LoadedTorrent {
-  readonly meta: Metainfo;
+  readonly source: Metainfo | Magnet;
   readonly options: AddOptions;
 }
 
@@ -147,7 +147,7 @@ class Run {
     const all = loaded.map((torrent) =>
       this.#one(torrent, session).catch((error) => {
         errors.push(error);
-        if (error instanceof ShoalError && !this.#told.has(torrent.meta.infoHash.hex)) view.failed(error);
+        if (error instanceof ShoalError && !this.#told.has(torrent.source.infoHash.hex)) view.failed(error);
       })
     );
     const watch = idle === null ? null : untilIdle(this.#torrents, {
@@ -168,11 +168,11 @@ class Run {
     }
   }
 
-  async #one({ meta, options }: LoadedTorrent, session: SessionLike): Promise<void> {
-    const torrent = await session.add(meta, options);
+  async #one({ source, options }: LoadedTorrent, session: SessionLike): Promise<void> {
+    const torrent = await session.add(source, options);
     this.#torrents.push(torrent);
     await torrent.finished;
-    if (this.#transfer.keeps) this.#folders.set(meta.infoHash.hex, options.folder);
+    if (this.#transfer.keeps) this.#folders.set(source.infoHash.hex, options.folder);
     if (this.#transfer.seed === null) return;
     await untilSeeded(torrent, { platform: this.#context.platform, goal: this.#transfer.seed });
     await torrent.stop();

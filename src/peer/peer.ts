@@ -22,7 +22,7 @@ import { type UploadHost, Uploads } from "./uploads.ts";
 
 /** What a peer needs to know and tell. Calls come while a read is parsed, so they must not take long. */
 export interface PeerHost extends UploadHost, ExtensionHost<Peer> {
-  /** Pieces of the torrent. */
+  /** Pieces of the torrent; 0 while nobody knows, before the metadata is here. Then what peers say of pieces is passed by. */
   readonly pieceCount: number;
   /** Milliseconds on the clock that never jumps. */
   now(): number;
@@ -169,6 +169,10 @@ export class Peer implements MessageHandler {
     return this.pieces.isFull;
   }
 
+  get #isBlind(): boolean {
+    return this.#host.pieceCount === 0;
+  }
+
   /** `host:port`. */
   get name(): string {
     return formatAddress(this.address);
@@ -177,18 +181,18 @@ export class Peer implements MessageHandler {
   /**
    * Our opening words after the handshake: extension handshake, then what we have.
    *
-   * @param have What we have.
+   * @param have What we have; `null` for nothing, when it isn't known what there is.
    * @param options `extended`: it speaks BEP 10. `version`: our name. `port`: where we listen.
    */
   open(
-    have: Bitfield,
+    have: Bitfield | null,
     options: { readonly extended: boolean; readonly version: string; readonly port: number },
   ): void {
-    if (this.fast && have.isFull) this.writer.signal(MessageId.haveAll);
-    else if (this.fast && have.isEmpty) this.writer.signal(MessageId.haveNone);
-    else if (!have.isEmpty) this.writer.bitfield(have.toBytes());
+    if (this.fast && have?.isFull) this.writer.signal(MessageId.haveAll);
+    else if (this.fast && (have === null || have.isEmpty)) this.writer.signal(MessageId.haveNone);
+    else if (have !== null && !have.isEmpty) this.writer.bitfield(have.toBytes());
     if (options.extended) {
-      this.extensions.open({ version: options.version, port: options.port, uploadOnly: have.isFull });
+      this.extensions.open({ version: options.version, port: options.port, uploadOnly: have?.isFull ?? false });
     }
   }
 
@@ -272,17 +276,19 @@ export class Peer implements MessageHandler {
         return this.#host.peerInterest(this);
       }
       case MessageId.haveAll: {
+        if (this.#isBlind) return;
         const all = new Bitfield(this.#host.pieceCount);
         all.setAll();
         return this.#hasAllOf(all);
       }
       default:
-        return this.#host.peerPieces(this);
+        if (!this.#isBlind) this.#host.peerPieces(this);
     }
   }
 
   onPieceSignal(id: number, index: number): void {
     this.#check(id);
+    if (this.#isBlind) return;
     if (index >= this.#host.pieceCount) {
       throw new WireError(`${messageName(id)} names piece ${index} of ${this.#host.pieceCount}`);
     }
@@ -297,6 +303,7 @@ export class Peer implements MessageHandler {
 
   onBlockSignal(id: number, index: number, begin: number, length: number): void {
     this.#check(id);
+    if (this.#isBlind) return;
     if (index >= this.#host.pieceCount || begin + length > this.#host.pieceSize(index)) {
       throw new WireError(`${messageName(id)} goes outside the torrent (piece ${index}, ${begin}+${length})`);
     }
@@ -312,6 +319,7 @@ export class Peer implements MessageHandler {
 
   onBitfield(bits: Bytes): void {
     this.#check(MessageId.bitfield);
+    if (this.#isBlind) return;
     const pieces = Bitfield.fromBytes(bits, this.#host.pieceCount);
     if (!pieces) throw new WireError("the bitfield has bits set past the last piece");
     this.#hasAllOf(pieces);

@@ -19,8 +19,10 @@ export interface SessionOptions {
   readonly maxPeers?: number;
   /** Memory for pieces in flight and for reading, in bytes (default 64 MiB). */
   readonly cacheBytes?: number;
-  /** Folder for resume state; `null` or absent keeps none. */
+  /** Folder for resume state and for the torrents of magnet links; `null` or absent keeps none. */
   readonly stateFolder?: string | null;
+  /** Whether files that a magnet link stands for get names that Windows allows, too; see `parseMetainfo()`. */
+  readonly portable?: boolean;
 }
 
 /** How a torrent is added. */
@@ -33,6 +35,8 @@ export interface AddOptions {
   readonly check?: boolean;
   /** Believe that everything is there. */
   readonly trust?: boolean;
+  /** Find out what a magnet link stands for, and no more. */
+  readonly metadataOnly?: boolean;
   /** Never write: the data must be there. */
   readonly seedOnly?: boolean;
 }

@@ -8,12 +8,13 @@ import { formatAddress, type PeerAddress } from "../base/address.ts";
 import { type Bytes, concatBytes, utf8 } from "../base/bytes.ts";
 import { messageOf, ShoalError } from "../base/errors.ts";
 import { VERSION } from "../base/version.ts";
-import type { Metainfo } from "../metainfo/mod.ts";
+import type { Magnet, Metainfo } from "../metainfo/mod.ts";
 import type { Platform } from "../platform/platform.ts";
 import { Listening, MemoryBudget, ReadShare } from "../swarm/mod.ts";
 import { tcpTransport, type Transport } from "../transport/transport.ts";
 import type { AddOptions, SessionOptions } from "./options.ts";
 import { SessionTorrent, type Torrent } from "./session_torrent.ts";
+import { TorrentStore } from "./torrent_store.ts";
 import type { SessionEvent } from "./types.ts";
 
 export type { AddOptions, SessionOptions, Torrent };
@@ -48,6 +49,7 @@ export class Session {
   readonly #peerId: Bytes;
   readonly #budget: MemoryBudget;
   readonly #reads: ReadShare;
+  readonly #store: TorrentStore;
   readonly #readCacheBytes: number;
   readonly #transport: Transport;
   readonly #torrents = new Map<string, SessionTorrent>();
@@ -64,6 +66,7 @@ export class Session {
     this.#peerId = makePeerId(options.platform);
     this.#reads = new ReadShare(() => this.#platform.giveWay());
     const cache = options.cacheBytes ?? DEFAULT_CACHE;
+    this.#store = new TorrentStore(this.#platform.files, options.stateFolder ?? null);
     this.#readCacheBytes = Math.floor(cache * READ_SHARE);
     this.#budget = new MemoryBudget(cache - this.#readCacheBytes);
     this.#transport = tcpTransport(this.#platform.net, options.bind === undefined ? {} : { bind: options.bind });
@@ -99,7 +102,7 @@ export class Session {
   async start(): Promise<void> {
     this.#listening = new Listening(this.#platform, {
       listener: this.#listen(),
-      find: (infoHash) => this.#torrents.get(infoHash.hex)?.swarm ?? null,
+      find: (infoHash) => this.#torrents.get(infoHash.hex)?.acceptor ?? null,
       refused: (address, message) =>
         this.#emit({
           event: "peer",
@@ -113,27 +116,28 @@ export class Session {
   }
 
   /**
-   * Adds a torrent and starts it. What is on disk is checked in the background.
+   * Adds a torrent and starts it. What is on disk is checked in the background; what a magnet link stands for is found out
+   * there, too.
    *
-   * @param meta What it holds.
+   * @param source What it holds, or a magnet link to it.
    * @param options Where it goes, and how it starts.
    * @returns The torrent, at work.
    * @throws {ShoalError} Of kind `usage` if it is there already.
    */
   // deno-lint-ignore require-await
-  async add(meta: Metainfo, options: AddOptions): Promise<Torrent> {
-    const key = meta.infoHash.hex;
+  async add(source: Metainfo | Magnet, options: AddOptions): Promise<Torrent> {
+    const key = source.infoHash.hex;
     if (this.#stopped) throw new Error("The session has been stopped");
     if (this.#torrents.has(key)) {
       throw new ShoalError("usage", {
         what: "the same torrent twice",
-        where: meta.name,
+        where: "name" in source ? source.name : source.displayName ?? key,
         why: `${key} has been added already`,
       });
     }
     const torrent = new SessionTorrent({
       platform: this.#platform,
-      meta,
+      source,
       add: options,
       peerId: this.#peerId,
       port: this.port,
@@ -143,6 +147,8 @@ export class Session {
       reads: this.#reads,
       readCacheBytes: this.#readCacheBytes,
       stateFolder: this.#options.stateFolder ?? null,
+      store: this.#store,
+      portable: this.#options.portable ?? false,
       transport: this.#transport,
       emit: (event) => this.#emit(event),
       gone: () => this.#torrents.delete(key),

@@ -4,30 +4,46 @@
  * @module
  */
 
+import { formatAddress, type PeerAddress } from "../base/address.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { messageOf, ShoalError } from "../base/errors.ts";
 import type { InfoHash } from "../base/info_hash.ts";
+import { MAX_CANDIDATES } from "../base/limits.ts";
 import { VERSION } from "../base/version.ts";
-import { type Metainfo, pieceHash } from "../metainfo/mod.ts";
+import { type Magnet, type Metainfo, pieceHash, safeName } from "../metainfo/mod.ts";
 import type { Platform } from "../platform/platform.ts";
 import { Storage } from "../storage/mod.ts";
-import { type MemoryBudget, type ReadShare, Torrent as Swarm, type TorrentEvent } from "../swarm/mod.ts";
+import {
+  type Acceptor,
+  type MemoryBudget,
+  MetadataSwarm,
+  type ReadShare,
+  Torrent as Swarm,
+  type TorrentEvent,
+} from "../swarm/mod.ts";
 import type { TrackerReport } from "../tracker/announcer.ts";
 import type { Transport } from "../transport/transport.ts";
+import { findMetadata } from "./metadata_search.ts";
 import type { AddOptions } from "./options.ts";
 import { PeerSources } from "./peer_sources.ts";
-import { snapshotOf } from "./snapshot.ts";
+import { resolveAll } from "./resolve.ts";
+import { searchSnapshot, snapshotOf } from "./snapshot.ts";
+import type { TorrentStore } from "./torrent_store.ts";
 import type { SessionEvent, TorrentSnapshot, TorrentState } from "./types.ts";
 
 /** Milliseconds for telling trackers that we leave. */
 const FAREWELL_MS = 2_000;
+/** Bytes that are said to be missing while nobody knows how many are: not 0, which would make us a seed. */
+const UNKNOWN_LEFT = 16 * 1024;
 
 /** A torrent of a session. */
 export interface Torrent {
   /** Which torrent. */
   readonly infoHash: InfoHash;
-  /** Its name, safe to print. */
+  /** Its name, safe to print; of a magnet link first what that says, or the info-hash. */
   readonly name: string;
+  /** Resolves when it is known what it holds; rejects with the error that ended the torrent before. */
+  readonly metadata: Promise<Metainfo>;
   /** Resolves when every byte is verified and under its final name; rejects with the error that ended the torrent. */
   readonly finished: Promise<void>;
   /** What it looks like now. */
@@ -40,8 +56,8 @@ export interface Torrent {
 export interface SessionTorrentOptions {
   /** The outside. */
   readonly platform: Platform;
-  /** What it holds. */
-  readonly meta: Metainfo;
+  /** What it holds, or where to find that out. */
+  readonly source: Metainfo | Magnet;
   /** How it was added. */
   readonly add: AddOptions;
   /** The session's. */
@@ -53,6 +69,8 @@ export interface SessionTorrentOptions {
   readonly reads: ReadShare;
   readonly readCacheBytes: number;
   readonly stateFolder: string | null;
+  readonly store: TorrentStore;
+  readonly portable: boolean;
   readonly transport: Transport;
   /** Takes what happens. */
   readonly emit: (event: SessionEvent) => void;
@@ -62,95 +80,76 @@ export interface SessionTorrentOptions {
 
 /** {@linkcode Torrent}, and what the session needs of it. */
 export class SessionTorrent implements Torrent {
-  /** The engine. */
-  readonly swarm: Swarm;
+  readonly infoHash: InfoHash;
+  readonly metadata: Promise<Metainfo>;
   readonly finished: Promise<void>;
   readonly #options: SessionTorrentOptions;
-  readonly #sources: PeerSources;
   readonly #startedAt: number;
-  #finish!: () => void;
-  #fail!: (error: unknown) => void;
-  #state: TorrentState = "checking";
+  readonly #metadata = Promise.withResolvers<Metainfo>();
+  readonly #finish = Promise.withResolvers<void>();
+  readonly #abort = new AbortController();
+  #name: string;
+  #state: TorrentState;
   #stopping: Promise<void> | null = null;
+  #meta: Metainfo | null = null;
+  /** Before the metadata is here, and after. */
+  #search: MetadataSwarm | null = null;
+  #swarm: Swarm | null = null;
+  #sources: PeerSources | null = null;
+  /** Peers that were found during the search, for the download to begin with. */
+  readonly #found = new Map<string, PeerAddress>();
 
   /**
    * @param options Its parts.
    */
   constructor(options: SessionTorrentOptions) {
+    const { source } = options;
     this.#options = options;
     this.#startedAt = options.platform.now();
-    this.finished = new Promise((resolve, reject) => {
-      this.#finish = resolve;
-      this.#fail = reject;
-    });
+    this.infoHash = source.infoHash;
+    this.metadata = this.#metadata.promise;
+    this.finished = this.#finish.promise;
     // Whoever doesn't wait for the end is told by the event; it must not end the program as an unhandled rejection.
+    this.metadata.catch(() => {});
     this.finished.catch(() => {});
-    const { meta, add } = options;
-    const storage = new Storage(meta, {
-      platform: options.platform,
-      folder: add.folder,
-      pieceHash: (index) => pieceHash(meta, index),
-      infoHash: meta.infoHash,
-      stateFolder: options.stateFolder,
-      readCacheBytes: options.readCacheBytes,
-      readOnly: add.seedOnly ?? false,
-      onWarning: (error) => this.#warn(error),
-    });
-    const bind = options.bind === undefined ? {} : { bind: options.bind };
-    this.#sources = new PeerSources({
-      platform: options.platform,
-      infoHash: meta.infoHash,
-      peerId: options.peerId,
-      port: options.port,
-      ...bind,
-      trackers: meta.trackers,
-      progress: () => {
-        const { uploaded, downloaded, verified } = this.swarm;
-        return { uploaded, downloaded, left: meta.size - verified };
-      },
-      wantedPeers: () => this.swarm.wantedPeers,
-      onPeers: (addresses) => this.swarm.addPeers(addresses),
-      onReport: (report) => this.#reported(report),
-    });
-    this.swarm = new Swarm({
-      platform: options.platform,
-      meta,
-      storage,
-      transport: options.transport,
-      peerId: options.peerId,
-      version: `Shoal ${VERSION}`,
-      port: options.port,
-      maxPeers: options.maxPeers,
-      budget: options.budget,
-      reads: options.reads,
-      sources: this.#sources,
-      emit: (event) => this.#happened(event),
-    });
-  }
-
-  get infoHash(): InfoHash {
-    return this.#options.meta.infoHash;
+    if (isMagnet(source)) {
+      this.#state = "metadata";
+      this.#name = safeName(source.displayName ?? "") || source.infoHash.hex;
+    } else {
+      this.#state = "checking";
+      this.#name = source.name;
+      this.#prepare(source);
+    }
   }
 
   get name(): string {
-    return this.#options.meta.name;
+    return this.#name;
+  }
+
+  /**
+   * The engine.
+   *
+   * @throws {Error} While nobody knows what the torrent holds.
+   */
+  get swarm(): Swarm {
+    if (!this.#swarm) throw new Error("The torrent has no metadata yet");
+    return this.#swarm;
+  }
+
+  /** Who takes connections that ask for this torrent; `null` while nobody does. */
+  get acceptor(): Acceptor | null {
+    return this.#swarm ?? this.#search;
   }
 
   /** Goes to work; failures end the torrent. */
   start(): void {
-    const { meta, add, emit } = this.#options;
-    emit({
-      event: "added",
-      infohash: this.infoHash.hex,
-      name: meta.name,
-      size: meta.size,
-      files: meta.files.filter((file) => !file.pad).length,
-    });
-    this.#run(add.trust ? "trust" : add.check ? "check" : "resume").catch((error) => this.#broke(error));
+    this.#run().catch((error) => this.#broke(error));
   }
 
   snapshot(): TorrentSnapshot {
-    return snapshotOf(this.swarm, { meta: this.#options.meta, state: this.#state });
+    const state = this.#state;
+    if (this.#swarm && this.#meta) return snapshotOf(this.#swarm, { meta: this.#meta, state });
+    return searchSnapshot(this.#search, { infoHash: this.infoHash, name: this.#name, state });
   }
 
   stop(): Promise<void> {
@@ -158,12 +157,108 @@ export class SessionTorrent implements Torrent {
     return this.#stopping;
   }
 
-  async #run(mode: "resume" | "check" | "trust"): Promise<void> {
-    const { add, meta } = this.#options;
-    await this.swarm.start(mode);
+  async #run(): Promise<void> {
+    const { source, add, emit } = this.#options;
+    const infohash = this.infoHash.hex;
+    const magnet = isMagnet(source) ? source : null;
+    const size = this.#meta?.size ?? null;
+    emit({ event: "added", infohash, name: this.#name, size, files: this.#meta && countFiles(this.#meta) });
+    if (magnet) {
+      const meta = await this.#find(magnet);
+      if (this.#stopping) return;
+      this.#name = meta.name;
+      emit({ event: "metadata", infohash, name: meta.name, size: meta.size, files: countFiles(meta) });
+      this.#metadata.resolve(meta);
+      if (add.metadataOnly) return this.#finish.resolve();
+      this.#state = "checking";
+      this.#prepare(meta);
+    }
+    await this.#download();
+  }
+
+  /** Finds out what a magnet link stands for. */
+  async #find(magnet: Magnet): Promise<Metainfo> {
+    const { platform, store, portable, bind } = this.#options;
+    return await findMetadata(magnet, {
+      platform,
+      store,
+      portable,
+      ...(bind !== undefined && { bind }),
+      signal: this.#abort.signal,
+      askPeers: () => this.#askPeers(magnet),
+      onWarning: (error) => this.#warn(error),
+    });
+  }
+
+  async #askPeers(magnet: Magnet): Promise<Bytes> {
+    const { platform, transport, peerId, port, maxPeers, reads, add } = this.#options;
+    if (this.#stopping) return await new Promise<never>(() => {});
+    const found = Promise.withResolvers<Bytes>();
+    const search = this.#search = new MetadataSwarm({
+      platform,
+      infoHash: this.infoHash,
+      transport,
+      peerId,
+      version: `Shoal ${VERSION}`,
+      port,
+      maxPeers,
+      reads,
+      needPeers: () => this.#sources?.needPeers(),
+      found: found.resolve,
+      emit: (event) => this.#happened(event),
+    });
+    search.start();
+    this.#foundPeers(add.peers ?? []);
+    this.#startSources(magnet.trackers);
+    resolveAll(magnet.peers, platform.net).then((addresses) => this.#foundPeers(addresses));
+    const info = await found.promise;
+    this.#search = null;
+    return info;
+  }
+
+  /** Puts together what downloads, now that it is known what. */
+  #prepare(meta: Metainfo): void {
+    const { platform, add, transport, peerId, port, maxPeers, budget, reads } = this.#options;
+    this.#meta = meta;
+    this.#metadata.resolve(meta);
+    const storage = new Storage(meta, {
+      platform,
+      folder: add.folder,
+      pieceHash: (index) => pieceHash(meta, index),
+      infoHash: meta.infoHash,
+      stateFolder: this.#options.stateFolder,
+      readCacheBytes: this.#options.readCacheBytes,
+      readOnly: add.seedOnly ?? false,
+      onWarning: (error) => this.#warn(error),
+    });
+    this.#swarm = new Swarm({
+      platform,
+      meta,
+      storage,
+      transport,
+      peerId,
+      version: `Shoal ${VERSION}`,
+      port,
+      maxPeers,
+      budget,
+      reads,
+      sources: {
+        start: () => this.#startSources(meta.trackers),
+        completed: () => this.#sources?.completed(),
+        needPeers: () => this.#sources?.needPeers(),
+      },
+      emit: (event) => this.#happened(event),
+    });
+  }
+
+  async #download(): Promise<void> {
+    const { add } = this.#options;
+    const swarm = this.#swarm!;
+    const meta = this.#meta!;
+    await swarm.start(add.trust ? "trust" : add.check ? "check" : "resume");
     if (this.#state !== "checking") return;
-    if (add.seedOnly && !this.swarm.have.isFull) {
-      const missing = this.swarm.have.length - this.swarm.have.count;
+    if (add.seedOnly && !swarm.have.isFull) {
+      const missing = swarm.have.length - swarm.have.count;
       throw new ShoalError("torrent", {
         what: "the data is not complete",
         where: `${meta.name} in ${add.folder}`,
@@ -171,22 +266,57 @@ export class SessionTorrent implements Torrent {
         hint: "download it to get what is missing, or choose the folder that holds it",
       });
     }
-    if (!this.swarm.have.isFull) this.#state = "downloading";
-    this.swarm.addPeers(add.peers ?? []);
+    if (!swarm.have.isFull) this.#state = "downloading";
+    swarm.addPeers([...add.peers ?? [], ...this.#found.values()]);
+    this.#found.clear();
+  }
+
+  /** Trackers are asked from now on; those of a magnet link go on to be when the metadata is here. */
+  #startSources(trackers: readonly (readonly string[])[]): void {
+    const { platform, peerId, port, bind } = this.#options;
+    if (this.#stopping) return;
+    this.#sources ??= new PeerSources({
+      platform,
+      infoHash: this.infoHash,
+      peerId,
+      port,
+      ...(bind !== undefined && { bind }),
+      trackers,
+      progress: () => {
+        const [swarm, meta] = [this.#swarm, this.#meta];
+        if (!swarm || !meta) return { uploaded: 0, downloaded: 0, left: UNKNOWN_LEFT };
+        return { uploaded: swarm.uploaded, downloaded: swarm.downloaded, left: meta.size - swarm.verified };
+      },
+      wantedPeers: () => (this.#swarm ?? this.#search)?.wantedPeers ?? 0,
+      onPeers: (addresses) => this.#foundPeers(addresses),
+      onReport: (report) => this.#reported(report),
+    });
+    this.#sources.start();
+  }
+
+  /** What is found before the download can use it waits for it. */
+  #foundPeers(addresses: readonly PeerAddress[]): void {
+    if (this.#swarm?.state === "running") return this.#swarm.addPeers(addresses);
+    this.#search?.addPeers(addresses);
+    for (const address of addresses) {
+      if (this.#found.size < MAX_CANDIDATES) this.#found.set(formatAddress(address), address);
+    }
   }
 
   async #stop(): Promise<void> {
     if (this.#state !== "failed") this.#state = "stopping";
+    this.#abort.abort();
+    this.#search?.stop();
     try {
       // A disk that fails is no reason to go without taking leave.
-      const stopped = this.swarm.stop();
-      await Promise.allSettled([this.#sources.stop(FAREWELL_MS), stopped]);
+      const stopped = this.#swarm?.stop();
+      await Promise.allSettled([this.#sources?.stop(FAREWELL_MS), stopped]);
       await stopped;
     } catch (error) {
       this.#tellFailure(error);
     } finally {
       if (this.#state === "stopping") this.#state = "stopped";
-      const { downloaded, uploaded } = this.swarm;
+      const { downloaded = 0, uploaded = 0 } = this.#swarm ?? {};
       this.#options.emit({ event: "stopped", infohash: this.infoHash.hex, downloaded, uploaded });
       this.#options.gone();
     }
@@ -205,7 +335,7 @@ export class SessionTorrent implements Torrent {
   }
 
   #reported({ url, status, seeders, leechers, peers, message }: TrackerReport): void {
-    if (seeders !== null) this.swarm.heardOfSeeds(seeders);
+    if (seeders !== null) this.#swarm?.heardOfSeeds(seeders);
     const infohash = this.infoHash.hex;
     this.#options.emit({ event: "tracker", infohash, url, status, seeders, leechers, peers, message });
   }
@@ -223,11 +353,11 @@ export class SessionTorrent implements Torrent {
   #completed(): void {
     if (this.#state === "checking" || this.#state === "downloading") this.#state = "seeding";
     const seconds = (this.#options.platform.now() - this.#startedAt) / 1000;
-    const bytes = this.swarm.downloaded;
+    const bytes = this.#swarm?.downloaded ?? 0;
     const rate = seconds > 0 ? bytes / seconds : 0;
     const { name } = this;
     this.#options.emit({ event: "completed", infohash: this.infoHash.hex, name, seconds, bytes, rate });
-    this.#finish();
+    this.#finish.resolve();
   }
 
   #broke(error: unknown): void {
@@ -248,6 +378,15 @@ export class SessionTorrent implements Torrent {
       message: known ? `${known.what}: ${known.why}` : messageOf(error),
       where: known?.where ?? "",
     });
-    this.#fail(error);
+    this.#metadata.reject(error);
+    this.#finish.reject(error);
   }
+}
+
+function isMagnet(source: Metainfo | Magnet): source is Magnet {
+  return !("pieces" in source);
+}
+
+function countFiles(meta: Metainfo): number {
+  return meta.files.filter((file) => !file.pad).length;
 }

@@ -5,7 +5,7 @@
  */
 
 import type { Metainfo } from "../metainfo/mod.ts";
-import type { Peer, Torrent } from "../swarm/mod.ts";
+import type { MetadataSwarm, Peer, Torrent } from "../swarm/mod.ts";
 import type { PeerSnapshot, TorrentSnapshot, TorrentState } from "./types.ts";
 
 /**
@@ -47,11 +47,39 @@ function peerSnapshot(peer: Peer): PeerSnapshot {
     address: peer.name,
     client: peer.client,
     flags: flagsOf(peer),
-    progress: peer.pieces.length === 0 ? 1 : peer.pieces.count / peer.pieces.length,
+    progress: peer.pieces.length === 0 ? 0 : peer.pieces.count / peer.pieces.length,
     rateDown: peer.down.rate,
     rateUp: peer.up.rate,
     downloaded: peer.down.total,
     uploaded: peer.up.total,
+  };
+}
+
+/**
+ * Takes a snapshot of a torrent of which nothing is known but its info-hash.
+ *
+ * @param search Who looks for the metadata; `null` while nobody does.
+ * @param options `infoHash`, `name`, `state`: as they are told.
+ * @returns Plain values only.
+ */
+export function searchSnapshot(
+  search: MetadataSwarm | null,
+  options: Pick<TorrentSnapshot, "infoHash" | "name" | "state">,
+): TorrentSnapshot {
+  const peers = search ? Array.from(search.peers(), (peer) => peerSnapshot(peer)) : [];
+  return {
+    ...options,
+    size: 0,
+    verified: 0,
+    progress: search?.progress ?? 0,
+    downloaded: 0,
+    uploaded: 0,
+    rateDown: 0,
+    rateUp: 0,
+    eta: null,
+    peerCount: peers.length,
+    seedCount: 0,
+    peers,
   };
 }
 

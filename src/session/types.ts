@@ -7,7 +7,7 @@
 import type { InfoHash } from "../base/info_hash.ts";
 
 /** What a torrent is doing. */
-export type TorrentState = "checking" | "downloading" | "seeding" | "stopping" | "stopped" | "failed";
+export type TorrentState = "metadata" | "checking" | "downloading" | "seeding" | "stopping" | "stopped" | "failed";
 
 /** One torrent at one moment; cheap to make, safe to keep. */
 export interface TorrentSnapshot {
@@ -17,11 +17,11 @@ export interface TorrentSnapshot {
   readonly name: string;
   /** What it is doing. */
   readonly state: TorrentState;
-  /** Bytes in all, padding left out. */
+  /** Bytes in all, padding left out; 0 while `state` is `metadata`. */
   readonly size: number;
   /** Bytes that are verified, padding left out. */
   readonly verified: number;
-  /** 0 to 1: how far the check has come while `state` is `checking`, else `verified / size`. */
+  /** 0 to 1: how far the check has come while `state` is `checking`, the metadata while it is that, else `verified / size`. */
   readonly progress: number;
   /** Payload bytes received from peers since the start, wasted ones included. */
   readonly downloaded: number;
@@ -67,6 +67,7 @@ export interface PeerSnapshot {
 /** What happened. Field names are those of the JSON lines in the command-line contract. */
 export type SessionEvent =
   | AddedEvent
+  | MetadataEvent
   | CheckingEvent
   | TrackerEvent
   | PeerEvent
@@ -79,6 +80,17 @@ export type SessionEvent =
 /** A torrent was added. */
 export interface AddedEvent {
   readonly event: "added";
+  readonly infohash: string;
+  readonly name: string;
+  /** Bytes; `null` while nobody knows, for a magnet link. */
+  readonly size: number | null;
+  /** How many files, padding left out; `null` while nobody knows. */
+  readonly files: number | null;
+}
+
+/** It is known now what a magnet link stands for. */
+export interface MetadataEvent {
+  readonly event: "metadata";
   readonly infohash: string;
   readonly name: string;
   /** Bytes. */

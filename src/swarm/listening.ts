@@ -8,13 +8,22 @@ import type { PeerAddress } from "../base/address.ts";
 import { messageOf } from "../base/errors.ts";
 import type { InfoHash } from "../base/info_hash.ts";
 import { HANDSHAKE_MS } from "../base/limits.ts";
-import { handshakeIn } from "../peer/mod.ts";
+import { type Handshake, handshakeIn } from "../peer/mod.ts";
 import type { Connection, Listener, Platform } from "../platform/platform.ts";
 import { type PendingConnection, Strangers } from "./strangers.ts";
-import type { Torrent } from "./torrent.ts";
 
 /** Milliseconds to wait when the system can't give us another connection, for want of file descriptors most likely. */
 const ACCEPT_PAUSE_MS = 200;
+
+/** Who takes connections for one torrent. */
+export interface Acceptor {
+  /** What we say when a connection opens. */
+  readonly handshake: Handshake;
+  /** Why a peer at this address would not be accepted, or `null`. */
+  refuses(host: string): string | null;
+  /** Takes over a connection that was made to us, after its handshake. */
+  accept(connection: Connection, theirs: Handshake): void;
+}
 
 /** A connection that has not said what it wants. */
 class Caller implements PendingConnection {
@@ -38,7 +47,7 @@ class Caller implements PendingConnection {
 export class Listening {
   readonly #platform: Pick<Platform, "after" | "now">;
   readonly #listener: Listener;
-  readonly #find: (infoHash: InfoHash) => Torrent | null;
+  readonly #find: (infoHash: InfoHash) => Acceptor | null;
   readonly #refused: (address: PeerAddress, message: string) => void;
   readonly #strangers = new Strangers<Caller>();
   #closed = false;
@@ -54,7 +63,7 @@ export class Listening {
     platform: Pick<Platform, "after" | "now">,
     options: {
       readonly listener: Listener;
-      readonly find: (infoHash: InfoHash) => Torrent | null;
+      readonly find: (infoHash: InfoHash) => Acceptor | null;
       readonly refused: (address: PeerAddress, message: string) => void;
     },
   ) {

@@ -7,5 +7,6 @@
 export { type Peer, ReadShare, type Transport } from "../peer/mod.ts";
 export { MemoryBudget } from "./buffer_pool.ts";
 export type { TorrentEvent } from "./events.ts";
-export { Listening } from "./listening.ts";
+export { type Acceptor, Listening } from "./listening.ts";
+export { MetadataSwarm } from "./metadata_swarm.ts";
 export { Torrent } from "./torrent.ts";

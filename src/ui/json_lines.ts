@@ -27,6 +27,7 @@ export function eventLine(event: SessionEvent, time: number): JsonLine {
   const head = { event: event.event, time: isoTime(time), infohash };
   switch (event.event) {
     case "added":
+    case "metadata":
       return { ...head, name: event.name, size: event.size, files: event.files };
     case "checking":
       return { ...head, progress: event.progress };
@@ -73,7 +74,7 @@ export function progressLine(torrent: TorrentSnapshot, time: number): JsonLine {
     time: isoTime(time),
     infohash: torrent.infoHash.hex,
     downloaded: torrent.verified,
-    size: torrent.size,
+    size: torrent.state === "metadata" ? null : torrent.size,
     progress: torrent.progress,
     rate_down: Math.round(torrent.rateDown),
     rate_up: Math.round(torrent.rateUp),

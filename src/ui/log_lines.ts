@@ -36,7 +36,7 @@ export class LogLines {
    * @returns What to say about it, or `null` for nothing.
    */
   of(event: SessionEvent): LogLine | null {
-    if (event.event === "added") this.#names.set(event.infohash, event.name);
+    if (event.event === "added" || event.event === "metadata") this.#names.set(event.infohash, event.name);
     const line = this.#describe(event);
     if (line === null) return null;
     // with one torrent, everybody knows which one is meant

@@ -47,11 +47,12 @@ export class PlainView implements View {
   /** @param event Said at once if it matters. */
   event(event: SessionEvent): void {
     this.#summary.event(event);
-    if (event.event === "added") {
-      const files = formatPlural(event.files, "file");
-      void this.#options.terminal.stdout.write(
-        `${shown(event.name, STYLE)}: ${formatSize(event.size)} in ${files}\n`,
-      );
+    if (event.event === "added" || event.event === "metadata") {
+      const { name, size, files } = event;
+      const what = size === null || files === null
+        ? "asking peers for the metadata"
+        : `${formatSize(size)} in ${formatPlural(files, "file")}`;
+      void this.#options.terminal.stdout.write(`${shown(name, STYLE)}: ${what}\n`);
     }
     const line = this.#log.of(event);
     if (line !== null) this.#say(line);
@@ -122,6 +123,8 @@ function describe(torrent: TorrentSnapshot): string {
     }
     case "seeding":
       return `seeding, ${up}, ${formatSize(torrent.uploaded)} sent (ratio ${ratioOf(torrent).toFixed(2)}), ${peers}`;
+    case "metadata":
+      return `metadata (${formatPercent(torrent.progress)}), ${peers}`;
     default:
       return `${torrent.state} (${formatPercent(torrent.progress)})`;
   }

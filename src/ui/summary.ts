@@ -125,6 +125,7 @@ function describe({ last, givers, completed }: Outcome, { resumable }: SummaryOp
   const gave = last.uploaded === 0
     ? "gave nothing back"
     : `gave back ${formatSize(last.uploaded)} (ratio ${ratioOf(last).toFixed(2)})`;
+  if (last.size === 0) return ["stopped before anybody said what it holds"];
   if (!isComplete({ last, completed })) {
     const part = last.size === 0 ? 0 : last.verified / last.size;
     const stopped = `stopped at ${formatPercent(part)} (${formatPart(last.verified, last.size)})`;
@@ -136,5 +137,5 @@ function describe({ last, givers, completed }: Outcome, { resumable }: SummaryOp
 }
 
 function isComplete({ last, completed }: Pick<Outcome, "last" | "completed">): boolean {
-  return completed !== null || (last.state !== "checking" && last.verified >= last.size);
+  return completed !== null || (last.state !== "checking" && last.size > 0 && last.verified >= last.size);
 }

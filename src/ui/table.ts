@@ -41,6 +41,7 @@ const TIME_WIDTH = 7;
 const SIZE_WIDTH = 8;
 
 const STATE_PAINT: Readonly<Record<TorrentState, Paint>> = {
+  metadata: "yellow",
   checking: "yellow",
   downloading: "cyan",
   seeding: "green",
@@ -124,8 +125,9 @@ function torrentFields(torrent: TorrentSnapshot, { width, style }: Place): Field
   const remaining = seeding ? `ratio ${formatRatio(torrent)}` : label + formatDuration(torrent.eta).padEnd(TIME_WIDTH);
   // one unit for both numbers, so four characters are enough for the first
   const partWidth = formatSize(torrent.size).length + 7;
+  const part = { text: formatPart(torrent.verified, torrent.size).padStart(partWidth), width: partWidth, priority: 3 };
   return [
-    { text: formatPart(torrent.verified, torrent.size).padStart(partWidth), width: partWidth, priority: 3 },
+    ...(torrent.size === 0 ? [] : [part]),
     { text: rate(torrent.rateDown, style.unicode ? "\u2193" : "D"), width: RATE_WIDTH + 2, priority: seeding ? 4 : 1 },
     { text: rate(torrent.rateUp, style.unicode ? "\u2191" : "U"), width: RATE_WIDTH + 2, priority: seeding ? 1 : 4 },
     { text: remaining, width: Math.max(remaining.length, label.length + TIME_WIDTH), priority: 2 },

@@ -5,7 +5,7 @@
  */
 
 import type { Bytes } from "../base/bytes.ts";
-import { MAX_EXTENDED, MAX_RECEIVE_BUFFER, MAX_UNKNOWN } from "../base/limits.ts";
+import { MAX_EXTENDED, MAX_RECEIVE_BUFFER, MAX_UNKNOWN, MAX_UNKNOWN_BITFIELD } from "../base/limits.ts";
 import { BLOCK_SIZE, FIXED_LENGTH, MessageId, messageName, PIECE_HEADER, WireError } from "./messages.ts";
 
 /** Takes messages as they are parsed. Views of the buffer are good only during the call. */
@@ -52,7 +52,7 @@ export class FrameReader {
 
   /**
    * @param handler Takes the messages.
-   * @param options `pieceCount`: pieces of the torrent, which fixes the length of a bitfield.
+   * @param options `pieceCount`: pieces of the torrent, which fixes the length of a bitfield; 0 while nobody knows.
    */
   constructor(handler: MessageHandler, options: { readonly pieceCount: number }) {
     this.#handler = handler;
@@ -120,6 +120,7 @@ export class FrameReader {
   #lengths(id: number): [least: number, most: number] {
     switch (id) {
       case MessageId.bitfield:
+        if (this.#bitfieldLength === 0) return [2, 1 + MAX_UNKNOWN_BITFIELD];
         return [1 + this.#bitfieldLength, 1 + this.#bitfieldLength];
       case MessageId.piece:
         // We never ask for more than one block, so nothing longer can be an answer.

@@ -82,11 +82,16 @@ Deno.test("every command of the contract that is not there yet is refused by nam
   }
 });
 
-Deno.test("sources of the contract that are not there yet are refused by name", async () => {
+Deno.test("verify needs a torrent file: what a link stands for is known only to peers", async () => {
   const magnet = `magnet:?xt=urn:btih:${"a".repeat(40)}`;
   for (const source of [magnet, "A".repeat(40), "b".repeat(32)]) {
-    assertStringIncludes(await failure([source], 2), `not available yet (${source}): `);
+    assertStringIncludes(await failure(["verify", source, "."], 2), `a .torrent file is needed (${source}): `);
   }
+});
+
+Deno.test("a magnet link that names no torrent is told with exit code 3", async () => {
+  assertStringIncludes(await failure(["magnet:?dn=x"], 3), "not a magnet link (magnet:?dn=x): it names no torrent");
+  assertStringIncludes(await failure(["info", "magnet:?xt=urn:btih:12"], 3), '"12" is no info-hash');
 });
 
 Deno.test("a wrong command line is told in one line with exit code 2", async () => {

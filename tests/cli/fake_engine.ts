@@ -10,7 +10,7 @@ import { ShoalError } from "../../src/base/errors.ts";
 import { InfoHash } from "../../src/base/info_hash.ts";
 import type { Engine, SessionLike, TorrentLike } from "../../src/cli/engine.ts";
 import { run } from "../../src/cli/main.ts";
-import { describe, type Metainfo } from "../../src/metainfo/mod.ts";
+import { describe, type Magnet, type Metainfo, parseMagnet } from "../../src/metainfo/mod.ts";
 import { FileError } from "../../src/platform/file_errors.ts";
 import { HttpError, type HttpRequest, type Platform } from "../../src/platform/platform.ts";
 import type { AddOptions, SessionOptions } from "../../src/session/session.ts";
@@ -48,6 +48,7 @@ export function metaOf(name: string): Metainfo {
 
 /** A torrent that the test drives. */
 export class FakeTorrent implements TorrentLike {
+  readonly metadata: Promise<Metainfo>;
   readonly finished: Promise<void>;
   state: Partial<TorrentSnapshot> = {};
   stopped = false;
@@ -58,6 +59,7 @@ export class FakeTorrent implements TorrentLike {
 
   /** @param meta What it holds. @param options How it was added. */
   constructor(readonly meta: Metainfo, readonly options: AddOptions) {
+    this.metadata = Promise.resolve(meta);
     this.finished = new Promise((resolve, reject) => {
       this.finish = resolve;
       this.fail = reject;
@@ -94,8 +96,9 @@ export class FakeSession implements SessionLike {
   }
 
   /** Adds. */
-  add(meta: Metainfo, options: AddOptions): Promise<FakeTorrent> {
+  add(source: Metainfo | Magnet, options: AddOptions): Promise<FakeTorrent> {
     if (this.addError !== null) return Promise.reject(this.addError);
+    const meta = "pieces" in source ? source : { ...metaOf("Remote"), infoHash: source.infoHash };
     const torrent = new FakeTorrent(meta, options);
     this.added.push(torrent);
     const infohash = meta.infoHash.hex;
@@ -176,6 +179,8 @@ export class World {
         if (text.startsWith("torrent ")) return metaOf(text.slice("torrent ".length));
         throw new ShoalError("torrent", { what: "not a torrent", where: source, why: "it is something else" });
       },
+      // deno-lint-ignore require-await
+      parseMagnet: async (text) => parseMagnet(text),
       describe: (meta) => Promise.resolve(describe(meta)),
       verify: (meta, options) => this.verify(meta, options),
       createSession: (options) => {

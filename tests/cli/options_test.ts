@@ -5,12 +5,12 @@ import { EXIT_UNEXPECTED, exitCodeOf } from "../../src/cli/exit_codes.ts";
 import { errorLine } from "../../src/cli/error_line.ts";
 import {
   parseDuration,
-  parseHostPort,
   parseIpAddress,
   parsePort,
   parseRatio,
   parseSize,
   parseWhole,
+  readHostPort,
 } from "../../src/cli/options.ts";
 import { stateFolder } from "../../src/cli/state_folder.ts";
 import { anyText } from "../ui/any_text.ts";
@@ -62,8 +62,8 @@ Deno.test("parseIpAddress() takes literal addresses only", () => {
   });
 });
 
-Deno.test("parseHostPort() takes IPv4, IPv6 in brackets, and names", () => {
-  table(parseHostPort, {
+Deno.test("readHostPort() takes IPv4, IPv6 in brackets, and names", () => {
+  table(readHostPort, {
     good: [
       ["10.0.0.1:6881", { host: "10.0.0.1", port: 6881 }],
       ["[2001:db8::1]:1", { host: "2001:db8::1", port: 1 }],

@@ -23,7 +23,14 @@ Deno.test("download hands its options to session and torrent", async () => {
   const peers = ["--peer", "[::1]:5", "--peer", "two.test:6"];
   const { code } = await world.start("dl", "a.torrent", ...options, ...ignored, ...peers);
   const { platform: _, ...session } = world.session.options!;
-  assertEquals(session, { stateFolder: "/state/shoal", port: 0, bind: "10.0.0.5", maxPeers: 7, cacheBytes: 8 << 20 });
+  assertEquals(session, {
+    stateFolder: "/state/shoal",
+    portable: false,
+    port: 0,
+    bind: "10.0.0.5",
+    maxPeers: 7,
+    cacheBytes: 8 << 20,
+  });
   assertEquals(world.session.added[0]!.options, {
     folder: "out",
     check: true,
@@ -39,7 +46,7 @@ Deno.test("download leaves the session's own defaults alone", async () => {
   const world = new World({ env: {} });
   const { code } = await world.start("a.torrent", "-q");
   const { platform: _, ...session } = world.session.options!;
-  assertEquals(session, { stateFolder: null });
+  assertEquals(session, { stateFolder: null, portable: false });
   assertEquals(world.session.added[0]!.options, { folder: ".", peers: [] });
   world.session.added[0]!.finish();
   assertEquals(await code, 0);

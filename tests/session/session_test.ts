@@ -1,75 +1,10 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { ShoalError } from "../../src/base/errors.ts";
-import { encodeSingleFile } from "../../src/metainfo/create.ts";
-import { type Metainfo, parseMetainfo } from "../../src/metainfo/mod.ts";
 import { denoPlatform as platform } from "../../src/platform/deno_platform.ts";
-import { Session, type SessionOptions } from "../../src/session/session.ts";
+import { Session } from "../../src/session/session.ts";
 import type { SessionEvent } from "../../src/session/types.ts";
-import { TrackerServer } from "../../src/tracker/server/server.ts";
 import { seededRandom } from "../support/random.ts";
-
-const HOST = "127.0.0.1";
-const PIECE = 64 * 1024;
-const NAME = "payload.bin";
-
-/** A folder, a payload with its torrent, a tracker, and sessions that are stopped at the end. */
-class Lab implements AsyncDisposable {
-  readonly folder = Deno.makeTempDirSync({ prefix: "shoal_session_" });
-  readonly tracker = TrackerServer.start(platform, { host: HOST, port: 0, interval: 1 });
-  readonly #sessions: Session[] = [];
-
-  async payload(size: number): Promise<{ meta: Metainfo; data: Uint8Array<ArrayBuffer>; source: string }> {
-    const random = seededRandom(size);
-    const data = new Uint8Array(size).map(() => Math.floor(random() * 256));
-    const digests: Uint8Array[] = [];
-    for (let at = 0; at < size; at += PIECE) digests.push(await platform.sha1(data.slice(at, at + PIECE)));
-    const source = this.make("source");
-    Deno.writeFileSync(`${source}/${NAME}`, data);
-    const announce = this.tracker.url;
-    const torrent = encodeSingleFile({ name: NAME, length: size, pieceLength: PIECE, digests, announce });
-    return { meta: parseMetainfo(torrent), data, source };
-  }
-
-  make(name: string): string {
-    const path = `${this.folder}/${name}`;
-    Deno.mkdirSync(path, { recursive: true });
-    return path;
-  }
-
-  async session(options: Partial<SessionOptions> = {}): Promise<{ session: Session; events: SessionEvent[] }> {
-    const session = new Session({ platform, port: 0, bind: HOST, ...options });
-    this.#sessions.push(session);
-    const events: SessionEvent[] = [];
-    session.subscribe((event) => void events.push(event));
-    await session.start();
-    return { session, events };
-  }
-
-  async seeder(meta: Metainfo, folder: string): Promise<Session> {
-    const { session } = await this.session();
-    await (await session.add(meta, { folder, seedOnly: true, trust: true })).finished;
-    return session;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all(this.#sessions.map((session) => session.stop()));
-    await this.tracker.close();
-    await Deno.remove(this.folder, { recursive: true });
-  }
-}
-
-/** Waits for an event that was told already or is to come. */
-function eventOf(session: Session, events: SessionEvent[], wanted: (event: SessionEvent) => boolean) {
-  return new Promise<SessionEvent>((resolve) => {
-    const found = events.find(wanted);
-    if (found) return resolve(found);
-    const unsubscribe = session.subscribe((event) => {
-      if (!wanted(event)) return;
-      unsubscribe();
-      resolve(event);
-    });
-  });
-}
+import { eventOf, HOST, Lab, NAME, PIECE } from "../support/session_lab.ts";
 
 Deno.test("Session downloads from several seeders at once and tells what happens", async () => {
   await using lab = new Lab();

@@ -1,0 +1,143 @@
+/**
+ * Magnet links (BEP 9, with BEP 53) and bare info-hashes.
+ *
+ * @module
+ */
+
+import { type HostPort, parseHostPort } from "../base/address.ts";
+import { type Bytes, fromHex } from "../base/bytes.ts";
+import { ShoalError } from "../base/errors.ts";
+import { InfoHash } from "../base/info_hash.ts";
+import { MAX_SOURCES } from "./sources.ts";
+
+/** A torrent of which only the name is known, and where to ask for the rest. */
+export interface Magnet {
+  /** Which torrent. */
+  readonly infoHash: InfoHash;
+  /** What it says it is called (`dn`); free text from outside, may hold control characters. `null` when it doesn't say. */
+  readonly displayName: string | null;
+  /** Announce URLs (`tr`), each a tier of its own. */
+  readonly trackers: readonly (readonly string[])[];
+  /** URLs of web seeds (`ws`). */
+  readonly webSeeds: readonly string[];
+  /** HTTP URLs of the torrent file (`xs`, `as`). */
+  readonly exactSources: readonly string[];
+  /** Peers (`x.pe`), some perhaps by name. */
+  readonly peers: readonly HostPort[];
+  /** Which files to download (`so`, BEP 53), as it stands in the link: `0,2,4-6`; `null` for all. */
+  readonly selectOnly: string | null;
+}
+
+/** Longest link that is looked at, in characters: room for a few hundred trackers. */
+const MAX_LINK = 256 * 1024;
+
+/** Whether some text is meant as a magnet link or as an info-hash, not as a path or another URL. */
+export function isMagnet(text: string): boolean {
+  return /^magnet:/i.test(text) || /^(?:[0-9a-f]{40}|[a-z2-7]{32})$/i.test(text);
+}
+
+/**
+ * Parses a magnet link, or an info-hash by itself.
+ *
+ * @param text `magnet:?xt=urn:btih:...`, 40 hexadecimal digits, or 32 base32 characters. Parameters may be numbered (`tr.1`), what
+ * isn't known is passed by, and so are trackers, web seeds and peers that make no sense.
+ * @returns What it says.
+ * @throws {ShoalError} Of kind `torrent` if it names no v1 torrent, or more than one.
+ *
+ * @example
+ * ```ts
+ * parseMagnet("magnet:?xt=urn:btih:c12fe1c06bba254a9dc9f519b335aa7c1367a88a&dn=x").displayName; // "x"
+ * ```
+ */
+export function parseMagnet(text: string): Magnet {
+  const fail = (why: string, hint?: string): never => {
+    const where = text.length > 80 ? `${text.slice(0, 77)}...` : text;
+    throw new ShoalError("torrent", { what: "not a magnet link", where, why, ...(hint !== undefined && { hint }) });
+  };
+  if (text.length > MAX_LINK) return fail(`it has ${text.length} characters, at most ${MAX_LINK} are accepted`);
+  const bare = parseInfoHash(text);
+  if (bare !== null) return { ...EMPTY, infoHash: bare };
+  const parameters = readParameters(text);
+  if (parameters === null) return fail('expected "magnet:?"');
+  const infoHash = readTopic(parameters.get("xt") ?? [], fail);
+  return {
+    infoHash,
+    displayName: parameters.get("dn")?.[0]?.trim() || null,
+    trackers: urlsOf(parameters.get("tr"), /^[a-z][a-z0-9+.-]*:\/\/./i).map((url) => [url]),
+    webSeeds: urlsOf(parameters.get("ws"), /^https?:\/\/./i),
+    exactSources: urlsOf([...parameters.get("xs") ?? [], ...parameters.get("as") ?? []], /^https?:\/\/./i),
+    peers: peersOf(parameters.get("x.pe")),
+    selectOnly: parameters.get("so")?.find((value) => value !== "") ?? null,
+  };
+}
+
+const EMPTY = { displayName: null, trackers: [], webSeeds: [], exactSources: [], peers: [], selectOnly: null };
+
+/** The parameters by name, without the numbers that some links give to those that are there more than once. */
+function readParameters(text: string): Map<string, string[]> | null {
+  const query = /^magnet:\?(.*)$/is.exec(text.trim())?.[1];
+  if (query === undefined) return null;
+  const parameters = new Map<string, string[]>();
+  for (const [key, value] of new URLSearchParams(query)) {
+    const name = key.toLowerCase().replace(/\.\d+$/, "");
+    const values = parameters.get(name) ?? [];
+    if (values.length < MAX_SOURCES) values.push(value);
+    parameters.set(name, values);
+  }
+  return parameters;
+}
+
+function readTopic(topics: readonly string[], fail: (why: string, hint?: string) => never): InfoHash {
+  const found = new Map<string, InfoHash>();
+  let isV2 = false;
+  for (const topic of topics) {
+    const btih = /^urn:btih:(.*)$/i.exec(topic)?.[1];
+    isV2 ||= /^urn:btmh:/i.test(topic);
+    if (btih === undefined) continue;
+    const infoHash = parseInfoHash(btih) ??
+      fail(`"${btih}" is no info-hash: it has neither 40 hexadecimal digits nor 32 base32 characters`);
+    found.set(infoHash.hex, infoHash);
+  }
+  const [first, second] = found.values();
+  if (second) return fail("it names more than one torrent");
+  if (first) return first;
+  if (isV2) return fail("it names a torrent of version 2 only (BEP 52), and v2 is not supported yet");
+  return fail("it names no torrent", 'a link to a torrent has "xt=urn:btih:" and the info-hash in it');
+}
+
+/** 40 hexadecimal digits or 32 base32 characters; `null` for everything else. */
+function parseInfoHash(text: string): InfoHash | null {
+  const bytes = text.length === 40 ? fromHex(text) : null;
+  if (bytes !== null) return new InfoHash(bytes);
+  if (/^[a-z2-7]{32}$/i.test(text)) return new InfoHash(fromBase32(text));
+  return null;
+}
+
+/** 5 bits a character (RFC 4648), for lengths that come out even. */
+function fromBase32(text: string): Bytes {
+  const bytes = new Uint8Array(text.length * 5 / 8);
+  let bits = 0;
+  let count = 0;
+  let at = 0;
+  for (const character of text.toUpperCase()) {
+    bits = (bits << 5) | "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".indexOf(character);
+    count += 5;
+    if (count < 8) continue;
+    count -= 8;
+    bytes[at++] = bits >> count;
+    bits &= (1 << count) - 1;
+  }
+  return bytes;
+}
+
+function urlsOf(values: readonly string[] | undefined, shape: RegExp): string[] {
+  const urls = (values ?? []).map((value) => value.trim()).filter((value) => shape.test(value) && URL.canParse(value));
+  return [...new Set(urls)];
+}
+
+function peersOf(values: readonly string[] | undefined): HostPort[] {
+  return (values ?? []).flatMap((value) => {
+    const peer = parseHostPort(value);
+    return peer === null ? [] : [peer];
+  });
+}

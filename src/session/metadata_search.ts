@@ -1,0 +1,115 @@
+/**
+ * From a magnet link to a torrent: kept from an earlier run, fetched from where the link says, or asked of peers.
+ *
+ * @module
+ */
+
+import { type Bytes, equalBytes } from "../base/bytes.ts";
+import { messageOf, ShoalError } from "../base/errors.ts";
+import { EXACT_SOURCE_MS } from "../base/limits.ts";
+import { type Magnet, MAX_TORRENT_SIZE, type Metainfo, parseMetainfo, torrentFile } from "../metainfo/mod.ts";
+import type { Platform } from "../platform/platform.ts";
+import type { TorrentStore } from "./torrent_store.ts";
+
+/** What a {@linkcode MetadataSearch} needs. */
+export interface MetadataSearchOptions {
+  /** The outside. */
+  readonly platform: Pick<Platform, "http">;
+  /** Torrents of earlier runs. */
+  readonly store: TorrentStore;
+  /** Whether file names must be ones that Windows allows, too. */
+  readonly portable: boolean;
+  /** Local address to connect from. */
+  readonly bind?: string;
+  /** Gives up. */
+  readonly signal: AbortSignal;
+  /** Asks peers for the info dictionary; never settles when nobody gives it. */
+  askPeers(): Promise<Bytes>;
+  /** Is told what does not work and is not needed. */
+  onWarning(error: unknown): void;
+}
+
+/**
+ * Finds out what a magnet link stands for.
+ *
+ * @param magnet The link.
+ * @param options What is needed.
+ * @returns The torrent, with the trackers and web seeds of the link added to its own. It has been kept for the next run.
+ * @throws {MetainfoError} If the metadata is what the info-hash names, and no valid torrent all the same.
+ */
+export async function findMetadata(magnet: Magnet, options: MetadataSearchOptions): Promise<Metainfo> {
+  const kept = await fromStore(magnet, options);
+  if (kept) return withSources(kept, magnet);
+  for (const url of magnet.exactSources) {
+    const fetched = await fromUrl(url, magnet, options);
+    if (fetched) return await keep(withSources(fetched, magnet), options);
+    if (options.signal.aborted) break;
+  }
+  const info = await options.askPeers();
+  const bytes = torrentFile(info, magnet);
+  return await keep(parse(bytes, magnet, options), options);
+}
+
+async function fromStore(
+  magnet: Magnet,
+  { store, portable, onWarning }: MetadataSearchOptions,
+): Promise<Metainfo | null> {
+  try {
+    const bytes = await store.load(magnet.infoHash);
+    return bytes && checked(parseMetainfo(bytes, { portable, source: "the torrent of the last run" }), magnet);
+  } catch (error) {
+    if (!(error instanceof ShoalError)) throw error;
+    onWarning(error);
+    return null;
+  }
+}
+
+async function fromUrl(url: string, magnet: Magnet, options: MetadataSearchOptions): Promise<Metainfo | null> {
+  const { platform, portable, bind, signal, onWarning } = options;
+  try {
+    const request = { url, timeout: EXACT_SOURCE_MS, maxBytes: MAX_TORRENT_SIZE, signal };
+    const { status, body } = await platform.http.request(bind === undefined ? request : { ...request, bind });
+    if (status !== 200) throw new Error(`the server answers with status ${status}`);
+    return checked(parseMetainfo(body, { portable, source: url }), magnet);
+  } catch (error) {
+    if (signal.aborted) return null;
+    const why = error instanceof ShoalError ? error.why : messageOf(error);
+    onWarning(new ShoalError("network", { what: "cannot fetch the torrent", where: url, why, cause: error }));
+    return null;
+  }
+}
+
+/** Somebody else's torrent is of no use. */
+function checked(meta: Metainfo, { infoHash }: Magnet): Metainfo {
+  if (equalBytes(meta.infoHash.bytes, infoHash.bytes)) return meta;
+  throw new ShoalError("torrent", {
+    what: "the wrong torrent",
+    where: meta.name,
+    why: `its info-hash is ${meta.infoHash.hex}, not ${infoHash.hex}`,
+  });
+}
+
+async function keep(meta: Metainfo, { store, onWarning }: MetadataSearchOptions): Promise<Metainfo> {
+  try {
+    await store.save(meta.infoHash, torrentFile(meta.info, meta));
+  } catch (error) {
+    if (!(error instanceof ShoalError)) throw error;
+    onWarning(error);
+  }
+  return meta;
+}
+
+function parse(bytes: Bytes, { infoHash }: Magnet, { portable }: MetadataSearchOptions): Metainfo {
+  return parseMetainfo(bytes, { portable, source: `the metadata of ${infoHash.hex}` });
+}
+
+/** The trackers of the link come first: they are the ones that the user has just been given. */
+function withSources(meta: Metainfo, { trackers, webSeeds }: Magnet): Metainfo {
+  const known = new Set(trackers.flat());
+  const others = meta.trackers.map((tier) => tier.filter((url) => !known.has(url))).filter((tier) => tier.length > 0);
+  return {
+    ...meta,
+    trackers: [...trackers, ...others],
+    webSeeds: [...new Set([...webSeeds, ...meta.webSeeds])],
+  };
+}

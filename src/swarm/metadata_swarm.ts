@@ -1,0 +1,240 @@
+/**
+ * A torrent of which only the info-hash is known: finds out from peers what it holds (BEP 9), and nothing else.
+ *
+ * Peers are connected to as for a download, but what they say of pieces can't be understood yet. When the metadata is here
+ * all connections end, and the download makes its own: a round trip or two, once.
+ *
+ * @module
+ */
+
+import type { PeerAddress } from "../base/address.ts";
+import { type Bytes, equalBytes } from "../base/bytes.ts";
+import type { InfoHash } from "../base/info_hash.ts";
+import {
+  encodeMetadataReject,
+  encodeMetadataRequest,
+  type Extension,
+  type Handshake,
+  parseMetadataMessage,
+  type Peer,
+  type PeerHost,
+  type ReadShare,
+  type Transport,
+} from "../peer/mod.ts";
+import type { Connection, Platform, Timer } from "../platform/platform.ts";
+import { ConnectionManager } from "./connection_manager.ts";
+import type { TorrentEvent } from "./events.ts";
+import { MetadataDownload } from "./metadata_download.ts";
+import { PeerSet } from "./peer_set.ts";
+
+/** Milliseconds between two turns of the regular work. */
+const TICK_MS = 500;
+/** With fewer peers than this more are asked for. */
+const FEW_PEERS = 10;
+
+/** What a {@linkcode MetadataSwarm} is made of. */
+export interface MetadataSwarmOptions {
+  /** The outside. */
+  readonly platform: Platform;
+  /** Which torrent. */
+  readonly infoHash: InfoHash;
+  /** How to reach peers. */
+  readonly transport: Transport;
+  /** 20 bytes that name this run. */
+  readonly peerId: Bytes;
+  /** Client name and version, told to peers. */
+  readonly version: string;
+  /** TCP port on which the session listens. */
+  readonly port: number;
+  /** Connections at the same time. */
+  readonly maxPeers: number;
+  /** When to give way to others than peers. */
+  readonly reads: ReadShare;
+  /** There are few peers. */
+  readonly needPeers: () => void;
+  /** Takes the info dictionary, once; its hash is right. */
+  readonly found: (info: Bytes) => void;
+  /** Takes what happens. */
+  readonly emit: (event: TorrentEvent) => void;
+}
+
+/** The swarm of a torrent without metadata. */
+export class MetadataSwarm implements PeerHost {
+  readonly pieceCount = 0;
+  readonly metadataSize = 0;
+  readonly extensions: readonly Extension<Peer>[];
+  readonly #options: MetadataSwarmOptions;
+  readonly #peers: PeerSet;
+  readonly #download: MetadataDownload<Peer>;
+  #tick: Timer | null = null;
+  #stopped = false;
+
+  /**
+   * @param options Its parts.
+   */
+  constructor(options: MetadataSwarmOptions) {
+    const { platform, infoHash } = options;
+    this.#options = options;
+    this.extensions = [{ name: "ut_metadata", received: (peer, payload) => this.#received(peer, payload) }];
+    this.#download = new MetadataDownload((info) => {
+      const digest = platform.digest("sha1");
+      digest.update(info);
+      return equalBytes(digest.digest(), infoHash.bytes);
+    });
+    this.#peers = new PeerSet({
+      platform,
+      transport: options.transport,
+      reads: options.reads,
+      host: this,
+      events: {
+        joined: (peer, extended) => this.#joined(peer, extended),
+        batch: (peer) => this.#ask(peer),
+        left: (peer) => this.#left(peer),
+        emit: options.emit,
+      },
+      handshake: this.handshake,
+      manager: new ConnectionManager({ maxPeers: options.maxPeers, random: () => platform.random() }),
+    });
+  }
+
+  /** What we say when a connection opens. */
+  get handshake(): Handshake {
+    return { infoHash: this.#options.infoHash, peerId: this.#options.peerId, fast: true, extended: true };
+  }
+
+  /** Part of the metadata that is here, 0 to 1. */
+  get progress(): number {
+    return this.#download.progress;
+  }
+
+  /** How many more peers would be welcome. */
+  get wantedPeers(): number {
+    return this.#peers.room;
+  }
+
+  /** Every open connection. */
+  peers(): Iterable<Peer> {
+    return this.#peers.all;
+  }
+
+  /** Goes to work. */
+  start(): void {
+    this.#scheduleTick();
+  }
+
+  /** Takes note of peers that somebody named. */
+  addPeers(addresses: Iterable<PeerAddress>): void {
+    this.#peers.add(addresses);
+  }
+
+  /** Why a peer at this address would not be accepted, or `null`. */
+  refuses(host: string): string | null {
+    return this.#stopped ? "the torrent is not at work" : this.#peers.refuses(host);
+  }
+
+  /** Takes over a connection that was made to us, after its handshake. */
+  accept(connection: Connection, theirs: Handshake): void {
+    this.#peers.accept(connection, theirs);
+  }
+
+  /** Closes everything. */
+  stop(): void {
+    this.#stopped = true;
+    this.#tick?.cancel();
+    this.#peers.stop();
+  }
+
+  #joined(peer: Peer, extended: boolean): void {
+    if (!extended) return peer.output.close("it can't give us the metadata, since it speaks no extensions");
+    peer.open(null, { extended, version: this.#options.version, port: this.#options.port });
+  }
+
+  #left(peer: Peer): void {
+    this.#download.left(peer);
+    if (this.#stopped) return;
+    this.#askAll();
+    if (this.#peers.size < FEW_PEERS) this.#options.needPeers();
+  }
+
+  #ask(peer: Peer): void {
+    for (const part of this.#download.ask(peer, this.now())) {
+      peer.extensions.send("ut_metadata", encodeMetadataRequest(part));
+    }
+  }
+
+  #askAll(): void {
+    for (const peer of [...this.#peers.all]) {
+      this.#ask(peer);
+      peer.output.flush();
+    }
+  }
+
+  #received(peer: Peer, payload: Bytes): void {
+    if (this.#stopped) return;
+    const message = parseMetadataMessage(payload);
+    if (message.type === "request") {
+      return void peer.extensions.send("ut_metadata", encodeMetadataReject(message.part));
+    }
+    if (message.type === "reject") return this.#download.rejected(peer, message.part, this.now());
+    if (message.type !== "data") return;
+    const progress = this.#download.received(peer, message.part, message);
+    if (progress.kind !== "unwanted") {
+      peer.chatter.brought(payload.length);
+      peer.lastPayload = this.now();
+    }
+    if (progress.kind === "lie") this.#peers.ban(progress.liar.address.host, "it sent wrong metadata");
+    if (progress.kind !== "done") return;
+    const { info } = progress;
+    this.stop();
+    this.#options.found(info);
+  }
+
+  #scheduleTick(): void {
+    const { platform } = this.#options;
+    this.#tick = platform.after(TICK_MS, () => {
+      this.#peers.tick(platform.now());
+      this.#askAll();
+      if (!this.#stopped) this.#scheduleTick();
+    });
+  }
+
+  // The peer's side: PeerHost. Nobody knows of pieces here, and none is asked for or given.
+
+  now(): number {
+    return this.#options.platform.now();
+  }
+
+  peerIntroduced(peer: Peer): void {
+    this.#peers.introduced(peer);
+    const { metadataSize } = peer.extensions;
+    if (metadataSize > 0 && peer.extensions.speaks("ut_metadata")) this.#download.offered(peer, metadataSize);
+  }
+
+  pieceSize(): number {
+    return 0;
+  }
+
+  peerHas(): void {}
+
+  peerPieces(): void {}
+
+  peerChoke(): void {}
+
+  peerInterest(): void {}
+
+  peerBlock(): void {}
+
+  peerRejected(): void {}
+
+  canServe(): boolean {
+    return false;
+  }
+
+  readBlock(): boolean {
+    return false;
+  }
+
+  loadBlock(): Promise<void> {
+    return Promise.resolve();
+  }
+}

@@ -1,0 +1,106 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import fc from "fast-check";
+import { ShoalError } from "../../src/base/errors.ts";
+import { isMagnet, magnetOf, type Metainfo, parseMagnet, parseMetainfo, torrentFile } from "../../src/metainfo/mod.ts";
+
+fc.configureGlobal({ seed: 1 }); // so that every run is the same
+
+const HEX = "c12fe1c06bba254a9dc9f519b335aa7c1367a88a";
+const BASE32 = "YEX6DQDLXISUVHOJ6UM3GNNKPQJWPKEK";
+
+const NOTHING = { displayName: null, trackers: [], webSeeds: [], exactSources: [], peers: [], selectOnly: null };
+
+Deno.test("parseMagnet() reads every parameter that says where to look", () => {
+  const link = `magnet:?xt=urn:btih:${HEX}&dn=A+b%26c&tr=http%3A%2F%2Fa.example%2Fannounce&tr=udp://b.example:80` +
+    "&ws=https://w.example/f&xs=http://x.example/t.torrent&x.pe=10.0.0.1:5&x.pe=[::1]:6&x.pe=p.example:7&so=0,2,4-6";
+  const { infoHash, ...rest } = parseMagnet(link);
+  assertEquals(infoHash.hex, HEX);
+  assertEquals(rest, {
+    displayName: "A b&c",
+    trackers: [["http://a.example/announce"], ["udp://b.example:80"]],
+    webSeeds: ["https://w.example/f"],
+    exactSources: ["http://x.example/t.torrent"],
+    peers: [{ host: "10.0.0.1", port: 5 }, { host: "::1", port: 6 }, { host: "p.example", port: 7 }],
+    selectOnly: "0,2,4-6",
+  });
+});
+
+Deno.test("parseMagnet() takes base32, bare info-hashes, any case, and numbered parameters", () => {
+  for (const text of [HEX, HEX.toUpperCase(), BASE32, BASE32.toLowerCase(), `MAGNET:?XT=URN:BTIH:${BASE32}`]) {
+    const { infoHash, ...rest } = parseMagnet(text);
+    assertEquals(infoHash.hex, HEX, text);
+    assertEquals(rest, NOTHING);
+  }
+  const numbered = parseMagnet(
+    `magnet:?xt.1=urn:btih:${HEX}&xt.2=urn:btmh:1220${"0".repeat(64)}&tr.1=udp://a:1&tr.2=udp://b:2`,
+  );
+  assertEquals(numbered.infoHash.hex, HEX);
+  assertEquals(numbered.trackers, [["udp://a:1"], ["udp://b:2"]]);
+});
+
+Deno.test("parseMagnet() passes by what makes no sense beside the info-hash", () => {
+  const link =
+    `magnet:?xt=urn:btih:${HEX}&tr=nonsense&tr=&ws=ftp://x/y&xs=urn:btih:1&x.pe=1.2.3.4&x.pe=a:99999&so=&frob=1&dn=`;
+  const { infoHash: _, ...rest } = parseMagnet(link);
+  assertEquals(rest, NOTHING);
+});
+
+Deno.test("parseMagnet() says why it refuses a link", () => {
+  const cases: [string, string][] = [
+    ["http://x/y", 'expected "magnet:?"'],
+    ["magnet:?dn=x", "it names no torrent"],
+    ["magnet:?xt=urn:btih:123", '"123" is no info-hash'],
+    [`magnet:?xt=urn:btih:${HEX}&xt=urn:btih:${HEX.replace("c", "d")}`, "more than one torrent"],
+    [`magnet:?xt=urn:btmh:1220${"0".repeat(64)}`, "version 2 only"],
+    [`magnet:?xt=urn:btih:${HEX}&dn=${"x".repeat(300_000)}`, "characters"],
+  ];
+  for (const [text, why] of cases) {
+    const error = assertThrows(() => parseMagnet(text), ShoalError, why);
+    assertEquals(error.kind, "torrent");
+  }
+});
+
+Deno.test("parseMagnet() throws nothing but ShoalError", () => {
+  const link = fc.oneof(fc.string(), fc.string().map((text) => `magnet:?xt=urn:btih:${HEX}&${text}`));
+  fc.assert(fc.property(link, (text) => {
+    try {
+      parseMagnet(text);
+    } catch (error) {
+      if (!(error instanceof ShoalError)) throw error;
+    }
+  }));
+});
+
+Deno.test("parseMagnet() undoes magnetOf()", () => {
+  const url = fc.webUrl({ withQueryParameters: true });
+  const tiers = fc.uniqueArray(url, { maxLength: 4 });
+  fc.assert(fc.property(fc.string({ minLength: 1 }), tiers, tiers, (name, trackers, webSeeds) => {
+    const { infoHash } = parseMagnet(HEX);
+    const meta = { infoHash, name: name.trim(), trackers: trackers.map((tracker) => [tracker]), webSeeds } as Partial<
+      Metainfo
+    >;
+    const magnet = parseMagnet(magnetOf(meta as Metainfo));
+    assertEquals(magnet.infoHash.hex, HEX);
+    assertEquals(magnet.displayName ?? "", name.trim());
+    assertEquals(magnet.trackers.flat(), trackers);
+    assertEquals(magnet.webSeeds, webSeeds);
+  }));
+});
+
+Deno.test("isMagnet() tells links and info-hashes from paths and URLs", () => {
+  for (const text of [HEX, BASE32, "magnet:?xt=x"]) assertEquals(isMagnet(text), true, text);
+  for (const text of ["a.torrent", `${HEX}.torrent`, "http://x/magnet:", `${HEX}0`]) {
+    assertEquals(isMagnet(text), false, text);
+  }
+});
+
+Deno.test("torrentFile() keeps the info dictionary byte for byte", () => {
+  const info = new TextEncoder().encode(`d6:lengthi5e4:name1:x12:piece lengthi16384e6:pieces20:${"p".repeat(20)}e`);
+  const parts = { trackers: [["http://a/1", "http://b/2"], ["udp://c:3"]], webSeeds: ["http://w/"] };
+  for (const { trackers, webSeeds } of [parts, { ...parts, webSeeds: [] }, { trackers: [], webSeeds: [] }]) {
+    const meta = parseMetainfo(torrentFile(info, { trackers, webSeeds }));
+    assertEquals(meta.info, info);
+    assertEquals(meta.trackers, trackers);
+    assertEquals(meta.webSeeds, webSeeds);
+  }
+});

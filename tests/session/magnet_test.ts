@@ -1,0 +1,133 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { ShoalError } from "../../src/base/errors.ts";
+import { magnetOf, type Metainfo, parseMagnet, torrentFile } from "../../src/metainfo/mod.ts";
+import { denoPlatform as platform } from "../../src/platform/deno_platform.ts";
+import type { SessionEvent } from "../../src/session/types.ts";
+import { HOST, Lab, NAME } from "../support/session_lab.ts";
+
+function kinds(events: readonly SessionEvent[]): string[] {
+  return events.map(({ event }) => event).filter((event) => !["tracker", "peer", "checking"].includes(event));
+}
+
+function magnetTo(meta: Metainfo, more = "") {
+  return parseMagnet(magnetOf(meta) + more);
+}
+
+Deno.test("Session downloads what a magnet link stands for, and remembers it", async () => {
+  await using lab = new Lab();
+  const { meta, data, source } = await lab.payload(1_500_001);
+  for (let i = 0; i < 2; i++) await lab.seeder(meta, source);
+  const stateFolder = lab.make("state");
+  const { session, events } = await lab.session({ stateFolder });
+  const folder = lab.make("out");
+  const torrent = await session.add(magnetTo(meta), { folder });
+  assertEquals(torrent.snapshot().state, "metadata");
+  assertEquals(events[0], { event: "added", infohash: meta.infoHash.hex, name: NAME, size: null, files: null });
+  assertEquals((await torrent.metadata).info, meta.info);
+  await torrent.finished;
+  assertEquals(kinds(events), ["added", "metadata", "completed"]);
+  assertEquals(Deno.readFileSync(`${folder}/${NAME}`), data);
+  await session.stop();
+  assertEquals(kinds(events), ["added", "metadata", "completed", "stopped"]);
+
+  // nobody is needed to know it again
+  const { session: again, events: told } = await lab.session({ stateFolder });
+  const bare = parseMagnet(meta.infoHash.hex);
+  const known = await again.add(bare, { folder });
+  await known.finished;
+  assertEquals(kinds(told), ["added", "metadata", "completed"]);
+  assertEquals((await known.metadata).trackers, meta.trackers);
+});
+
+Deno.test("Session gives the metadata on while it still downloads", async () => {
+  await using lab = new Lab();
+  const { meta, source } = await lab.payload(300_000);
+  const seeder = await lab.seeder(meta, source);
+  const middle = await lab.session();
+  const got = await middle.session.add(magnetTo(meta), { folder: lab.make("a") });
+  await got.finished;
+  await seeder.stop();
+  const last = await lab.session();
+  const peers = [{ host: HOST, port: middle.session.port }];
+  const torrent = await last.session.add(parseMagnet(meta.infoHash.hex), { folder: lab.make("b"), peers });
+  await torrent.finished;
+  assertEquals((await torrent.metadata).size, 300_000);
+});
+
+Deno.test("Session takes the peers and the torrent file that a magnet link names", async () => {
+  await using lab = new Lab();
+  const { meta, source } = await lab.payload(200_000);
+  const seeder = await lab.seeder(meta, source);
+  const peer = `&x.pe=${HOST}:${seeder.port}`;
+  const one = await lab.session();
+  await (await one.session.add(parseMagnet(`magnet:?xt=urn:btih:${meta.infoHash.hex}${peer}`), {
+    folder: lab.make("a"),
+  })).finished;
+
+  const asked: string[] = [];
+  const file = torrentFile(meta.info, meta);
+  const server = platform.http.serve({ host: HOST, port: 0 }, (request) => {
+    asked.push(new URL(request.url).pathname);
+    return new Response(request.url.endsWith("/right") ? file : "nothing");
+  });
+  const exact = (path: string) => `&xs=${encodeURIComponent(`http://${HOST}:${server.address.port}/${path}`)}`;
+  const two = await lab.session();
+  const link = `magnet:?xt=urn:btih:${meta.infoHash.hex}${exact("wrong")}${exact("right")}`;
+  const torrent = await two.session.add(parseMagnet(link), { folder: lab.make("b") });
+  await torrent.finished; // by the tracker that is in the torrent file, not in the link
+  assertEquals(asked, ["/wrong", "/right"]);
+  assert(two.events.some((event) => event.event === "warning" && event.message.startsWith("cannot fetch the torrent")));
+  await server.close();
+});
+
+Deno.test("Session finds out what a magnet link stands for, and no more, when that is all that is asked", async () => {
+  await using lab = new Lab();
+  const { meta, source } = await lab.payload(200_000);
+  await lab.seeder(meta, source);
+  const { session, events } = await lab.session();
+  const folder = lab.make("out");
+  const torrent = await session.add(magnetTo(meta), { folder, metadataOnly: true });
+  await torrent.finished;
+  await session.stop();
+  assertEquals(kinds(events), ["added", "metadata", "stopped"]);
+  assertEquals([...Deno.readDirSync(folder)], []);
+});
+
+Deno.test("Session stops in good order while the metadata is missing", async () => {
+  await using lab = new Lab();
+  const { session, events } = await lab.session();
+  const torrent = await session.add(parseMagnet("a".repeat(40)), { folder: lab.make("out") });
+  await session.stop();
+  assertEquals(torrent.snapshot().state, "stopped");
+  assertEquals(kinds(events), ["added", "stopped"]);
+});
+
+Deno.test("a torrent of an earlier run that was tampered with is fetched again", async () => {
+  await using lab = new Lab();
+  const { meta, source } = await lab.payload(100_000);
+  await lab.seeder(meta, source);
+  const stateFolder = lab.make("state");
+  Deno.mkdirSync(`${stateFolder}/torrents`);
+  const other = await lab.payload(50_000);
+  Deno.writeFileSync(`${stateFolder}/torrents/${meta.infoHash.hex}.torrent`, torrentFile(other.meta.info, meta));
+  const { session, events } = await lab.session({ stateFolder });
+  const torrent = await session.add(magnetTo(meta), { folder: lab.make("out"), metadataOnly: true });
+  assertEquals((await torrent.metadata).info, meta.info);
+  assert(events.some((event) => event.event === "warning" && event.message.includes("the wrong torrent")));
+});
+
+Deno.test("a torrent that cannot be kept is worth a warning, and what follows has its own error", async () => {
+  await using lab = new Lab();
+  const { meta } = await lab.payload(100_000);
+  const stateFolder = lab.make("state");
+  Deno.writeTextFileSync(`${stateFolder}/torrents`, "a file where a folder should be");
+  const { session, events } = await lab.session({ stateFolder });
+  const seeder = await lab.seeder(meta, lab.make("source"));
+  const torrent = await session.add(magnetTo(meta), {
+    folder: `${stateFolder}/torrents`,
+    peers: [{ host: HOST, port: seeder.port }],
+  });
+  const error = await assertRejects(() => torrent.finished, ShoalError);
+  assertEquals(error.kind, "storage");
+  assert(events.some((event) => event.event === "warning"));
+});

@@ -152,3 +152,13 @@ function sequenceAt(bytes: Uint8Array, at: number): number {
   for (let i = 2; i < length; i++) if ((bytes[at + i]! & 0xc0) !== 0x80) return 0;
   return length;
 }
+
+/**
+ * @param a Some bytes.
+ * @param b As many.
+ * @returns Whether `a` is the larger number, the first byte counting most.
+ */
+export function isLarger(a: Uint8Array, b: Uint8Array): boolean {
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return a[i]! > b[i]!;
+  return false;
+}

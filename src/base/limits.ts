@@ -135,6 +135,9 @@ export const MAX_SUSPECTS = 256;
 /** Attempts at one piece that are remembered, the latest. */
 export const MAX_ATTEMPTS = 8;
 
+/** Pieces that a peer names one by one before the metadata is here; more are forgotten. */
+export const MAX_HEARSAY = 10_000;
+
 // Metadata from peers: see src/swarm/metadata_download.ts.
 
 /** Sizes that peers may name at the same time for one dictionary; each takes memory. */

@@ -15,6 +15,7 @@ import { BLOCK_SIZE, MessageId, messageName, WireError } from "../wire/messages.
 import { Chatter } from "./chatter.ts";
 import { clientName } from "./client_name.ts";
 import { type ExtensionHost, PeerExtensions } from "./extensions.ts";
+import { Hearsay } from "./hearsay.ts";
 import { RateMeter } from "./rate_meter.ts";
 import { type ReceivedBlock, Requests } from "./requests.ts";
 import { nextPhase, type Phase } from "./rules.ts";
@@ -66,7 +67,7 @@ export class Peer implements MessageHandler {
   /** When the connection was made. */
   readonly connectedAt: number;
   /** What it has. */
-  readonly pieces: Bitfield;
+  pieces: Bitfield;
   /** Name and version; empty when unknown. */
   client: string;
   /** It told us that it won't download (BEP 21). */
@@ -102,7 +103,7 @@ export class Peer implements MessageHandler {
   /** Blocks that we asked for. */
   readonly requests: Requests;
   /** Blocks that it asked for. */
-  readonly uploads: Uploads;
+  uploads: Uploads;
   /** Pieces that it sends although it chokes us (BEP 6). */
   readonly allowedFast = new Set<number>();
   /** What it speaks beyond the basic protocol (BEP 10). */
@@ -122,9 +123,12 @@ export class Peer implements MessageHandler {
   /** The socket; set before the first message. */
   output!: PeerOutput;
 
-  readonly #host: PeerHost;
+  #host: PeerHost;
   readonly #block: ReceivedBlock = { index: 0, begin: 0, source: new Uint8Array(0), at: 0, length: 0, latency: 0 };
   #phase: Phase = "opening";
+  #opened = false;
+  /** What can't be understood before the metadata is here. */
+  readonly #hearsay = new Hearsay();
 
   /**
    * @param host The swarm.
@@ -188,12 +192,28 @@ export class Peer implements MessageHandler {
     have: Bitfield | null,
     options: { readonly extended: boolean; readonly version: string; readonly port: number },
   ): void {
-    if (this.fast && have?.isFull) this.writer.signal(MessageId.haveAll);
+    if (this.#opened) { for (const index of have ?? []) this.have(index); // it is too late for a bitfield (BEP 3)
+     } else if (this.fast && have?.isFull) this.writer.signal(MessageId.haveAll);
     else if (this.fast && (have === null || have.isEmpty)) this.writer.signal(MessageId.haveNone);
     else if (have !== null && !have.isEmpty) this.writer.bitfield(have.toBytes());
+    this.#opened = true;
     if (options.extended) {
       this.extensions.open({ version: options.version, port: options.port, uploadOnly: have?.isFull ?? false });
     }
+  }
+
+  /**
+   * The metadata is here, and the connection goes over to those who download. It has to be opened again.
+   *
+   * @param host The swarm from now on.
+   * @throws {WireError} If what it said of its pieces can't be.
+   */
+  adopt(host: PeerHost): void {
+    this.#host = host;
+    this.extensions.adopt(host);
+    this.uploads = new Uploads(host, { fast: this.fast, writer: this.writer });
+    this.reader.setPieceCount(host.pieceCount);
+    this.pieces = this.#hearsay.understand(host.pieceCount);
   }
 
   /** Chokes it: what it asked for is dropped, and rejected where it speaks BEP 6. */
@@ -276,7 +296,7 @@ export class Peer implements MessageHandler {
         return this.#host.peerInterest(this);
       }
       case MessageId.haveAll: {
-        if (this.#isBlind) return;
+        if (this.#isBlind) return this.#hearsay.signal(id);
         const all = new Bitfield(this.#host.pieceCount);
         all.setAll();
         return this.#hasAllOf(all);
@@ -288,8 +308,8 @@ export class Peer implements MessageHandler {
 
   onPieceSignal(id: number, index: number): void {
     this.#check(id);
-    if (this.#isBlind) return;
-    if (index >= this.#host.pieceCount) {
+    if (this.#isBlind && id === MessageId.have) return this.#hearsay.have(index);
+    if (index >= this.#host.pieceCount && !this.#isBlind) {
       throw new WireError(`${messageName(id)} names piece ${index} of ${this.#host.pieceCount}`);
     }
     if (id === MessageId.have) {
@@ -319,7 +339,7 @@ export class Peer implements MessageHandler {
 
   onBitfield(bits: Bytes): void {
     this.#check(MessageId.bitfield);
-    if (this.#isBlind) return;
+    if (this.#isBlind) return this.#hearsay.bitfield(bits);
     const pieces = Bitfield.fromBytes(bits, this.#host.pieceCount);
     if (!pieces) throw new WireError("the bitfield has bits set past the last piece");
     this.#hasAllOf(pieces);

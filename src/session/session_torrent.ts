@@ -96,7 +96,7 @@ export class SessionTorrent implements Torrent {
   #search: MetadataSwarm | null = null;
   #swarm: Swarm | null = null;
   #sources: PeerSources | null = null;
-  /** Peers that were found during the search, for the download to begin with. */
+  /** Peers that were found while data was checked, for the download to begin with. */
   readonly #found = new Map<string, PeerAddress>();
 
   /**
@@ -138,7 +138,7 @@ export class SessionTorrent implements Torrent {
 
   /** Who takes connections that ask for this torrent; `null` while nobody does. */
   get acceptor(): Acceptor | null {
-    return this.#swarm ?? this.#search;
+    return this.#search && this.#swarm?.state !== "running" ? this.#search : this.#swarm;
   }
 
   /** Goes to work; failures end the torrent. */
@@ -169,7 +169,10 @@ export class SessionTorrent implements Torrent {
       this.#name = meta.name;
       emit({ event: "metadata", infohash, name: meta.name, size: meta.size, files: countFiles(meta) });
       this.#metadata.resolve(meta);
-      if (add.metadataOnly) return this.#finish.resolve();
+      if (add.metadataOnly) {
+        this.#search?.stop();
+        return this.#finish.resolve();
+      }
       this.#state = "checking";
       this.#prepare(meta);
     }
@@ -211,9 +214,7 @@ export class SessionTorrent implements Torrent {
     this.#foundPeers(add.peers ?? []);
     this.#startSources(magnet.trackers);
     resolveAll(magnet.peers, platform.net).then((addresses) => this.#foundPeers(addresses));
-    const info = await found.promise;
-    this.#search = null;
-    return info;
+    return await found.promise;
   }
 
   /** Puts together what downloads, now that it is known what. */
@@ -242,6 +243,7 @@ export class SessionTorrent implements Torrent {
       maxPeers,
       budget,
       reads,
+      ...(this.#search && { search: this.#search }),
       sources: {
         start: () => this.#startSources(meta.trackers),
         completed: () => this.#sources?.completed(),
@@ -267,6 +269,7 @@ export class SessionTorrent implements Torrent {
       });
     }
     if (!swarm.have.isFull) this.#state = "downloading";
+    this.#search = null;
     swarm.addPeers([...add.peers ?? [], ...this.#found.values()]);
     this.#found.clear();
   }
@@ -294,10 +297,10 @@ export class SessionTorrent implements Torrent {
     this.#sources.start();
   }
 
-  /** What is found before the download can use it waits for it. */
+  /** What is found before anybody can use it waits. */
   #foundPeers(addresses: readonly PeerAddress[]): void {
     if (this.#swarm?.state === "running") return this.#swarm.addPeers(addresses);
-    this.#search?.addPeers(addresses);
+    if (this.#search) return this.#search.addPeers(addresses);
     for (const address of addresses) {
       if (this.#found.size < MAX_CANDIDATES) this.#found.set(formatAddress(address), address);
     }

@@ -2,7 +2,8 @@
  * A torrent of which only the info-hash is known: finds out from peers what it holds (BEP 9), and nothing else.
  *
  * Peers are connected to as for a download, but what they say of pieces can't be understood yet. When the metadata is here
- * all connections end, and the download makes its own: a round trip or two, once.
+ * the connections go over to the download. (To end them and make new ones costs more than a round trip: Transmission and
+ * aria2 refuse somebody whose last connection they have not yet seen ending, for half a second or more.)
  *
  * @module
  */
@@ -67,6 +68,7 @@ export class MetadataSwarm implements PeerHost {
   readonly #peers: PeerSet;
   readonly #download: MetadataDownload<Peer>;
   #tick: Timer | null = null;
+  #found = false;
   #stopped = false;
 
   /**
@@ -137,6 +139,17 @@ export class MetadataSwarm implements PeerHost {
     this.#peers.accept(connection, theirs);
   }
 
+  /**
+   * Ends the search, but not its connections.
+   *
+   * @returns Them, and what is known of other peers.
+   */
+  release(): PeerSet {
+    this.#stopped = true;
+    this.#tick?.cancel();
+    return this.#peers;
+  }
+
   /** Closes everything. */
   stop(): void {
     this.#stopped = true;
@@ -153,10 +166,11 @@ export class MetadataSwarm implements PeerHost {
     this.#download.left(peer);
     if (this.#stopped) return;
     this.#askAll();
-    if (this.#peers.size < FEW_PEERS) this.#options.needPeers();
+    if (this.#peers.size < FEW_PEERS && !this.#found) this.#options.needPeers();
   }
 
   #ask(peer: Peer): void {
+    if (this.#found) return;
     for (const part of this.#download.ask(peer, this.now())) {
       peer.extensions.send("ut_metadata", encodeMetadataRequest(part));
     }
@@ -170,7 +184,7 @@ export class MetadataSwarm implements PeerHost {
   }
 
   #received(peer: Peer, payload: Bytes): void {
-    if (this.#stopped) return;
+    if (this.#found) return;
     const message = parseMetadataMessage(payload);
     if (message.type === "request") {
       return void peer.extensions.send("ut_metadata", encodeMetadataReject(message.part));
@@ -184,9 +198,8 @@ export class MetadataSwarm implements PeerHost {
     }
     if (progress.kind === "lie") this.#peers.ban(progress.liar.address.host, "it sent wrong metadata");
     if (progress.kind !== "done") return;
-    const { info } = progress;
-    this.stop();
-    this.#options.found(info);
+    this.#found = true;
+    this.#options.found(progress.info);
   }
 
   #scheduleTick(): void {

@@ -5,7 +5,7 @@
  */
 
 import { formatAddress, type PeerAddress } from "../base/address.ts";
-import { equalBytes } from "../base/bytes.ts";
+import { equalBytes, isLarger } from "../base/bytes.ts";
 import { messageOf, ShoalError } from "../base/errors.ts";
 import {
   CROWD_MUTE_DIALLED_MS,
@@ -53,8 +53,8 @@ export class PeerSet {
   readonly #platform: Pick<Platform, "now" | "after">;
   readonly #transport: Transport;
   readonly #reads: ReadShare;
-  readonly #host: PeerHost;
-  readonly #events: PeerSetEvents;
+  #host: PeerHost;
+  #events: PeerSetEvents;
   readonly #handshake: Handshake;
   readonly #manager: ConnectionManager;
   readonly #links = new Map<Peer, PeerLink>();
@@ -133,6 +133,29 @@ export class PeerSet {
   add(addresses: Iterable<PeerAddress>): void {
     this.#manager.add(addresses);
     this.dialMore();
+  }
+
+  /**
+   * The metadata is here: what is known of peers, and every connection, goes over to those who download.
+   *
+   * @param host The torrent.
+   * @param events The torrent.
+   */
+  adopt(host: PeerHost, events: PeerSetEvents): void {
+    this.#host = host;
+    this.#events = events;
+    for (const [peer, link] of [...this.#links]) {
+      try {
+        peer.adopt(host);
+      } catch (error) {
+        link.close(messageOf(error));
+        continue;
+      }
+      events.joined(peer, true); // whoever doesn't speak BEP 10 was of no use so far
+      if (!peer.pieces.isEmpty) host.peerPieces(peer);
+      if (peer.interested) host.peerInterest(peer);
+      link.flush();
+    }
   }
 
   /** Connects to as many candidates as the limits allow. */
@@ -373,9 +396,4 @@ export const USELESS = "neither side needs anything";
 /** Neither end wants anything from the other. */
 function isMute(peer: Peer): boolean {
   return !peer.interested && !peer.amInterested;
-}
-
-function isLarger(a: Uint8Array, b: Uint8Array): boolean {
-  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return a[i]! > b[i]!;
-  return false;
 }

@@ -17,7 +17,7 @@ import { Download } from "./download.ts";
 import { giveHeadStart } from "./head_start.ts";
 import { MetadataServer } from "./metadata_server.ts";
 import { payloadSizes } from "./payload_sizes.ts";
-import { PeerSet, USELESS } from "./peer_set.ts";
+import { PeerSet, type PeerSetEvents, USELESS } from "./peer_set.ts";
 import { SuperSeeding } from "./super_seeding.ts";
 import type { TorrentOptions } from "./torrent_options.ts";
 import { UploadSlots } from "./upload_slots.ts";
@@ -49,7 +49,7 @@ export class Torrent implements PeerHost {
   readonly #options: TorrentOptions;
   readonly #platform: Platform;
   readonly #storage: Storage;
-  readonly #peers: PeerSet;
+  #peers: PeerSet;
   readonly #slots: UploadSlots;
   readonly #pool: BufferPool;
   /** Bytes of a piece that belong to files. */
@@ -87,18 +87,22 @@ export class Torrent implements PeerHost {
       transport: options.transport,
       reads: options.reads,
       host: this,
-      events: {
-        joined: (peer, extended) => this.#joined(peer, extended),
-        batch: (peer) => {
-          this.#download.parsed(peer);
-          this.#superSeeding?.offer(peer, this.now());
-        },
-        left: (peer) => this.#left(peer),
-        emit: options.emit,
-      },
+      events: this.#peerEvents,
       handshake: this.handshake,
       manager: new ConnectionManager({ maxPeers: options.maxPeers, random: () => platform.random() }),
     });
+  }
+
+  get #peerEvents(): PeerSetEvents {
+    return {
+      joined: (peer, extended) => this.#joined(peer, extended),
+      batch: (peer) => {
+        this.#download.parsed(peer);
+        this.#superSeeding?.offer(peer, this.now());
+      },
+      left: (peer) => this.#left(peer),
+      emit: this.#options.emit,
+    };
   }
 
   /** What we say when a connection opens. */
@@ -179,6 +183,8 @@ export class Torrent implements PeerHost {
       });
       this.#finish();
     }
+    const peers = this.#options.search?.release();
+    if (peers) (this.#peers = peers).adopt(this, this.#peerEvents);
     this.#options.sources.start();
     this.#scheduleTick();
   }

@@ -11,6 +11,7 @@ import type { Platform } from "../platform/platform.ts";
 import type { Storage } from "../storage/mod.ts";
 import type { MemoryBudget } from "./buffer_pool.ts";
 import type { TorrentEvent } from "./events.ts";
+import type { MetadataSwarm } from "./metadata_swarm.ts";
 
 /** Who finds peers for a torrent; they come through {@linkcode Torrent.addPeers}. */
 export interface PeerFinder {
@@ -44,6 +45,8 @@ export interface TorrentOptions {
   readonly budget: MemoryBudget;
   /** When to give way to others than peers. */
   readonly reads: ReadShare;
+  /** Who got the metadata: its connections are taken over when the torrent goes to work. */
+  readonly search?: MetadataSwarm;
   /** Who finds peers. */
   readonly sources: PeerFinder;
   /** Takes what happens. */

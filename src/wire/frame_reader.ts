@@ -43,7 +43,7 @@ const SMALL_BUFFER = 4 * 1024;
  */
 export class FrameReader {
   readonly #handler: MessageHandler;
-  readonly #bitfieldLength: number;
+  #bitfieldLength = 0;
   #buffer: Bytes = new Uint8Array(SMALL_BUFFER);
   #view = new DataView(this.#buffer.buffer);
   #start = 0;
@@ -56,7 +56,12 @@ export class FrameReader {
    */
   constructor(handler: MessageHandler, options: { readonly pieceCount: number }) {
     this.#handler = handler;
-    this.#bitfieldLength = Math.ceil(options.pieceCount / 8);
+    this.setPieceCount(options.pieceCount);
+  }
+
+  /** How many pieces there are, once that is known. */
+  setPieceCount(pieceCount: number): void {
+    this.#bitfieldLength = Math.ceil(pieceCount / 8);
   }
 
   /** Frames that have been parsed. */

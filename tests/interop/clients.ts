@@ -17,7 +17,7 @@ export const OTHERS = ["aria2", "libtorrent", "transmission"] as const;
 export interface ClientOptions {
   /** The machine that it runs on. */
   readonly host: Host;
-  /** Path of the .torrent. */
+  /** Path of the .torrent, or a magnet link. */
   readonly torrent: string;
   /** Folder that holds the data, or is to hold it. */
   readonly folder: string;
@@ -146,8 +146,10 @@ mode, torrent, folder, limit, hide, tuned, settings = sys.argv[1:8]
 # Leaving by the front door tells the tracker.
 signal.signal(signal.SIGTERM, lambda *_: sys.exit())
 session = lt.session(json.loads(settings))
-params = lt.add_torrent_params()
-params.ti = lt.torrent_info(torrent)
+if torrent.startswith('magnet:'): params = lt.parse_magnet_uri(torrent)
+else:
+    params = lt.add_torrent_params()
+    params.ti = lt.torrent_info(torrent)
 params.save_path = folder
 params.flags &= ~lt.torrent_flags.auto_managed
 params.flags &= ~lt.torrent_flags.paused

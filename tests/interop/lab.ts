@@ -39,7 +39,10 @@ export const NEEDS: readonly Requirement[] = [
 ];
 
 /** What is left to choose when a client is started in a lab. */
-export type Manner = Pick<ClientOptions, "uploadLimit" | "superSeeding" | "tuned" | "command" | "cache">;
+export type Manner = Pick<ClientOptions, "uploadLimit" | "superSeeding" | "tuned" | "command" | "cache"> & {
+  /** What the client is given in place of the torrent: a magnet link. */
+  readonly link?: string;
+};
 
 const TRACKER_PORT = 6969;
 const FILE_SIZE = (48 << 20) + 12_345;
@@ -186,6 +189,12 @@ export class Lab {
     await job.exit(options.seconds ?? 30);
   }
 
+  /** The magnet link of the torrent, with the tracker. */
+  async magnet(): Promise<string> {
+    const { hex } = await readTorrent(this.torrent);
+    return `magnet:?xt=urn:btih:${hex}&tr=${encodeURIComponent(this.announce)}`;
+  }
+
   /**
    * Ends a client and asserts that it has the payload, byte for byte.
    *
@@ -207,7 +216,13 @@ export class Lab {
     const host = this.#idleHosts.pop() ?? await this.#network.addHost();
     const scratch = `${this.#folder}/${client}-${mode}-${this.#started++}`;
     await Deno.mkdir(scratch);
-    const running = await startClient(client, { host, torrent: this.torrent, scratch, mode, ...options });
+    const running = await startClient(client, {
+      host,
+      torrent: options.link ?? this.torrent,
+      scratch,
+      mode,
+      ...options,
+    });
     this.#clients.push(running);
     this.#jobs.push(running.job);
     return running;

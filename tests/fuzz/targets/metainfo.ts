@@ -4,12 +4,14 @@
  * @module
  */
 
-import { type Bytes, equalBytes, utf8 } from "../../../src/base/bytes.ts";
+import { type Bytes, equalBytes, fromUtf8Lossy, utf8 } from "../../../src/base/bytes.ts";
+import { ShoalError } from "../../../src/base/errors.ts";
 import { decodeDict, encode } from "../../../src/bencode/mod.ts";
 import {
   describe,
   type Metainfo,
   MetainfoError,
+  parseMagnet,
   parseMetainfo,
   type ParseOptions,
   pieceHash,
@@ -174,3 +176,39 @@ function checkAgain(input: Bytes, meta: Metainfo, options: ParseOptions): void {
   hold(again.infoHash.equals(meta.infoHash), "the info-hash depends on what is around the info dictionary");
   hold(JSON.stringify(again.files) === JSON.stringify(meta.files), "the files depend on what is around the info");
 }
+
+/** `parseMagnet()`. */
+export const magnetTarget: Target = {
+  name: "magnet",
+  weight: 1,
+  tokens: [
+    "magnet:?",
+    "xt=urn:btih:",
+    "a".repeat(40),
+    "a".repeat(32),
+    "&",
+    "tr=",
+    "http%3A%2F%2F",
+    "x.pe=1.2.3.4:5",
+    "so=0-3",
+    "%",
+  ],
+  generate(dice, draft) {
+    draft.ascii(`magnet:?xt=urn:btih:${dice.oneIn(2) ? "c".repeat(40) : "D".repeat(32)}`);
+    const names = ["dn", "tr", "tr.1", "ws", "xs", "x.pe", "so", "xt"];
+    const values = ["http://a.example/x", "udp://[::1]:80", "[::1]:5", "1.2.3.4:6881", "0,2-9", "%zz", "a+b", ""];
+    for (let i = dice.below(6); i > 0; i--) {
+      draft.ascii(`&${dice.pick(names)}=${encodeURIComponent(dice.pick(values))}`);
+    }
+  },
+  run(input) {
+    const magnet = attempt(ShoalError, () => parseMagnet(fromUtf8Lossy(input)));
+    if (magnet instanceof ShoalError) return magnet;
+    hold(magnet.infoHash.hex.length === 40, "an info-hash of another length");
+    for (const url of [...magnet.trackers.flat(), ...magnet.webSeeds, ...magnet.exactSources]) {
+      hold(URL.canParse(url), "a URL that is none");
+    }
+    for (const { port } of magnet.peers) hold(port > 0 && port < 65_536, "a port that can't be");
+    return null;
+  },
+};

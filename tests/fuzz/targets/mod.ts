@@ -7,17 +7,19 @@
 import type { Target } from "../target.ts";
 import { bencodeTarget } from "./bencode.ts";
 import { pathsTarget, printableTarget, resumeTarget } from "./local.ts";
-import { metainfoTarget } from "./metainfo.ts";
+import { magnetTarget, metainfoTarget } from "./metainfo.ts";
 import { addressTarget, compactTarget, queryTarget, replyTarget } from "./tracker.ts";
-import { extensionTarget, framesTarget, handshakeTarget } from "./wire.ts";
+import { extensionTarget, framesTarget, handshakeTarget, metadataTarget } from "./wire.ts";
 
 /** Every target, in the order in which they are run. */
 export const TARGETS: readonly Target[] = [
   bencodeTarget,
   metainfoTarget,
+  magnetTarget,
   framesTarget,
   handshakeTarget,
   extensionTarget,
+  metadataTarget,
   replyTarget,
   compactTarget,
   addressTarget,

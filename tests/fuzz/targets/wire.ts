@@ -15,6 +15,7 @@ import {
 import { FrameReader } from "../../../src/wire/frame_reader.ts";
 import { encodeHandshake, parseHandshake } from "../../../src/wire/handshake.ts";
 import { BLOCK_SIZE, FIXED_LENGTH, MessageId, WireError } from "../../../src/wire/messages.ts";
+import { parseMetadataMessage } from "../../../src/wire/metadata.ts";
 import { Recorder } from "../../support/wire.ts";
 import { Dice } from "../dice.ts";
 import type { Draft } from "../draft.ts";
@@ -263,3 +264,28 @@ function checkExtensions({ version, requestQueue, port, ids, metadataSize }: Ext
   hold(Object.values(ids ?? {}).every((id) => id >= 0 && id < 256), "a message id that can't be");
   hold(metadataSize === undefined || (metadataSize > 0 && metadataSize <= MAX_METADATA), "a size that can't be");
 }
+
+/** `parseMetadataMessage()`. */
+export const metadataTarget: Target = {
+  name: "metadata-message",
+  weight: 2,
+  tokens: [...BENCODE_TOKENS, "8:msg_typei1e", "5:piecei0e", "10:total_sizei16384e"],
+  generate(dice, draft) {
+    const message = new Pairs({
+      msg_type: dice.oneIn(10) ? anyInteger(dice) : dice.below(4),
+      piece: dice.oneIn(3) ? anyInteger(dice) : dice.below(3),
+      total_size: dice.oneIn(2) ? anyInteger(dice) : undefined,
+    });
+    disturb(message, dice, 20);
+    writeShape(draft, message);
+    draft.raw(dice.bytes(dice.below(40)));
+  },
+  run(input) {
+    const message = attempt(WireError, () => parseMetadataMessage(input));
+    if (message instanceof WireError) return message;
+    if (message.type === "unknown") return null;
+    hold(Number.isSafeInteger(message.part) && message.part >= 0, "a part that can't be");
+    if (message.type === "data") hold(message.data.length < input.length, "more data than came");
+    return null;
+  },
+};

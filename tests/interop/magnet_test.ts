@@ -1,0 +1,40 @@
+/** Magnet links with a tracker: metadata from other clients, and for them (BEP 9). */
+
+import { makeFile } from "../support/payload.ts";
+import { testWith } from "../support/requirements.ts";
+import { OTHERS } from "./clients.ts";
+import { type Goods, Lab, NEEDS } from "./lab.ts";
+
+/** Seconds for one transfer. Transmission decides whom to serve only every ten. */
+const PATIENCE = 90;
+/** An info dictionary of 31 KiB, so that it comes in parts. */
+const GOODS: Goods = {
+  makePayload: (folder) => makeFile(folder, { name: "by magnet.bin", size: (24 << 20) + 77, seed: 5 }),
+  pieceLength: 16 * 1024,
+};
+
+for (const other of OTHERS) {
+  for (const [seeder, leecher] of [[other, "shoal"], ["shoal", other]] as const) {
+    testWith(
+      `${seeder} gives the metadata of a magnet link to ${leecher}, and the data`,
+      NEEDS,
+      () =>
+        Lab.run(GOODS, async (lab) => {
+          await lab.seed(seeder);
+          await lab.seedersAnnounced(1);
+          const leech = await lab.leech(leecher, { link: await lab.magnet() });
+          await leech.completed(PATIENCE);
+          await lab.verify(leech);
+        }),
+    );
+  }
+}
+
+testWith("shoal gets the metadata from three other clients at once", NEEDS, () =>
+  Lab.run(GOODS, async (lab) => {
+    for (const other of OTHERS) await lab.seed(other);
+    await lab.seedersAnnounced(OTHERS.length);
+    const leech = await lab.leech("shoal", { link: await lab.magnet() });
+    await leech.completed(PATIENCE);
+    await lab.verify(leech);
+  }));

@@ -161,3 +161,48 @@ export const MAX_TRACKER_PEERS = 2000;
 export const MAX_TRACKER_ID = 512;
 /** Characters of what a tracker tells the user. */
 export const MAX_TRACKER_MESSAGE = 300;
+
+// The DHT: see src/dht. Whoever talks to us there needs nothing but an address, and may have many.
+
+/** Bytes of the longest message that is read: BEP 32 allows 1,024, and real ones stay below what one packet holds. */
+export const MAX_DHT_MESSAGE = 2048;
+/** Nesting of a message: a list in a dictionary in a dictionary is all that it needs. */
+export const MAX_DHT_DEPTH = 6;
+/** Bytes of a message that we send (BEP 32). */
+export const MAX_DHT_REPLY = 1024;
+/** Bytes of a transaction id that is sent back, and of a token; real ones have up to 20. */
+export const MAX_DHT_TOKEN = 64;
+/** Nodes of a family that are taken from one answer; 8 are customary, some send 16. */
+export const MAX_DHT_NODES = 20;
+/** Peers that are taken from one answer: more than a packet holds next to anything else. */
+export const MAX_DHT_VALUES = 150;
+/** Peers that one lookup gives. */
+export const MAX_DHT_PEERS = 2000;
+/** Nodes that one lookup asks. An honest one needs 20 to 60; liars must not keep us busy without end. */
+export const MAX_DHT_ASKED = 200;
+/** Nodes that one lookup remembers; the farthest are forgotten. */
+export const MAX_DHT_CANDIDATES = 300;
+/** Nodes of one public address that a lookup remembers, on whatever ports: several may live behind a NAT. */
+export const MAX_DHT_CANDIDATES_PER_HOST = 2;
+/** Nodes of one public /24 (IPv6: /48) in a bucket, so that nobody fills it with neighbours. */
+export const MAX_DHT_SUBNET_IN_BUCKET = 2;
+/** Queries that are answered in a second, all together, at 20 to 40 microseconds each ... */
+export const DHT_ANSWERS_PER_SECOND = 1000;
+/** ... and of one address, which may be a NAT with several nodes behind it ... */
+export const DHT_ANSWERS_PER_HOST = 10;
+/** ... and in a row: what somebody asks who looks several torrents up. Past it there is no answer, not even an error. */
+export const DHT_ANSWER_BURST = 50;
+/** Addresses that are remembered for that; the one that was quiet for longest is forgotten first. */
+export const MAX_DHT_REMEMBERED_HOSTS = 4096;
+/** Queries that wait for their answer or their turn; more are not sent. */
+export const MAX_DHT_QUERIES = 2048;
+/** Torrents whose peers we hold for others; the one that nobody announced for longest goes first. */
+export const MAX_DHT_TORRENTS = 2000;
+/** Peers of one torrent that we hold. More would not fit into answers, and filters count up to 6,000 (BEP 33). */
+export const MAX_DHT_PEERS_PER_TORRENT = 500;
+/** Peers that we hold, all torrents together: 10 MiB at the most. */
+export const MAX_DHT_STORED_PEERS = 40_000;
+/** Torrents that one public address may announce: whoever has more shares them among all nodes, few of them with us. */
+export const MAX_DHT_TORRENTS_PER_HOST = 200;
+/** Nodes of a family that a saved table may hold. */
+export const MAX_DHT_SAVED_NODES = 400;

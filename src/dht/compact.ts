@@ -1,0 +1,78 @@
+/**
+ * Nodes and peers as bytes (BEP 5, BEP 32).
+ *
+ * @module
+ */
+
+import { formatIp, parseIp, type PeerAddress } from "../base/address.ts";
+import { type Bytes, concatBytes } from "../base/bytes.ts";
+import type { Family } from "./hosts.ts";
+import { ID_LENGTH } from "./node_id.ts";
+
+/** A node as others tell of it. */
+export interface NodeContact {
+  /** 20 bytes. */
+  readonly id: Bytes;
+  /** Where it is. */
+  readonly address: PeerAddress;
+}
+
+/**
+ * The nodes in a compact list: 26 bytes each for IPv4, 38 for IPv6. Port 0 is left out; a broken tail is ignored.
+ *
+ * @param bytes The list.
+ * @param options `family`: which kind of address it holds. `limit`: how many to take.
+ * @returns The nodes in order; they don't hold on to `bytes`.
+ */
+export function parseNodes(
+  bytes: Uint8Array,
+  options: { readonly family: Family; readonly limit: number },
+): NodeContact[] {
+  const size = nodeSize(options.family);
+  const nodes: NodeContact[] = [];
+  for (let at = 0; at + size <= bytes.length && nodes.length < options.limit; at += size) {
+    const address = parseAddress(bytes.subarray(at + ID_LENGTH, at + size));
+    if (address !== null) nodes.push({ id: new Uint8Array(bytes.subarray(at, at + ID_LENGTH)), address });
+  }
+  return nodes;
+}
+
+/**
+ * @param nodes Nodes of one family.
+ * @returns The compact list.
+ * @throws {RangeError} If there is one without a literal address.
+ */
+export function encodeNodes(nodes: readonly NodeContact[]): Bytes {
+  return concatBytes(nodes.flatMap(({ id, address }) => [id, encodeAddress(address)]));
+}
+
+/**
+ * An address as 6 or 18 bytes.
+ *
+ * @param bytes The bytes.
+ * @returns The address, or `null` for another length or port 0.
+ */
+export function parseAddress(bytes: Uint8Array): PeerAddress | null {
+  if (bytes.length !== 6 && bytes.length !== 18) return null;
+  const port = bytes.at(-2)! << 8 | bytes.at(-1)!;
+  return port === 0 ? null : { host: formatIp(bytes.subarray(0, -2)), port };
+}
+
+/**
+ * @param address A literal address and a port.
+ * @returns 6 or 18 bytes.
+ * @throws {RangeError} If the host is not a literal address.
+ */
+export function encodeAddress(address: PeerAddress): Bytes {
+  const ip = parseIp(address.host);
+  if (ip === null) throw new RangeError(`Not a literal address: ${address.host}`);
+  const bytes = new Uint8Array(ip.length + 2);
+  bytes.set(ip);
+  bytes[ip.length] = address.port >> 8;
+  bytes[ip.length + 1] = address.port;
+  return bytes;
+}
+
+function nodeSize(family: Family): number {
+  return ID_LENGTH + (family === 4 ? 6 : 18);
+}

@@ -1,0 +1,83 @@
+/**
+ * What an address tells about whoever is there.
+ *
+ * @module
+ */
+
+import { formatAddress, parseIp, type PeerAddress } from "../base/address.ts";
+
+/** IPv4 and IPv6 are two networks with a DHT each (BEP 32). */
+export type Family = 4 | 6;
+
+/** What is known of a host by its address alone. */
+export interface HostFacts {
+  /** 4 or 16 bytes in network order. */
+  readonly bytes: Uint8Array;
+  /** `local`: this machine, or a network that isn't routed. `unusable`: nobody can be there. */
+  readonly kind: "public" | "local" | "unusable";
+  /** Equal for addresses that one machine has: the address itself, of IPv6 the /64. */
+  readonly site: string;
+  /** Equal for neighbours: the /24, of IPv6 the /48. */
+  readonly network: string;
+}
+
+/**
+ * @param host A literal address in its usual form.
+ * @returns Its family.
+ */
+export function familyOf(host: string): Family {
+  return host.includes(":") ? 6 : 4;
+}
+
+/**
+ * @param host A literal address; with a zone it is none that others could reach.
+ * @returns What it tells, or `null` if it is no address.
+ */
+export function factsOf(host: string): HostFacts | null {
+  const bytes = parseIp(host);
+  if (bytes === null) return null;
+  if (bytes.length === 4) {
+    return { bytes, kind: kindOf4(bytes), site: host, network: host.slice(0, host.lastIndexOf(".")) };
+  }
+  return { bytes, kind: kindOf6(bytes), site: `${bytes.subarray(0, 8)}`, network: `${bytes.subarray(0, 6)}` };
+}
+
+/**
+ * A key that is equal for nodes of which one is enough: for public addresses the machine, for local ones the node, since
+ * several programs on one machine are what a private network is for.
+ *
+ * @param address Where a node is.
+ * @param facts What its host tells.
+ * @returns The key.
+ */
+export function placeOf(address: PeerAddress, facts: HostFacts): string {
+  return facts.kind === "local" ? formatAddress(address) : facts.site;
+}
+
+/**
+ * Whether an address that somebody told us is worth a packet: public ones are, local ones only when we have them from
+ * somebody local. Otherwise any stranger could aim us at the machines around us.
+ *
+ * @param told What we were told of.
+ * @param teller Who told.
+ * @returns Whether to believe it.
+ */
+export function isPlausible(told: HostFacts, teller: HostFacts): boolean {
+  return told.kind === "public" || (told.kind === "local" && teller.kind === "local");
+}
+
+function kindOf4(bytes: Uint8Array): HostFacts["kind"] {
+  const [a = 0, b = 0] = bytes;
+  if (a === 0 || a >= 224) return "unusable"; // this network, multicast, reserved
+  if (a === 10 || a === 127) return "local";
+  if ((a === 192 && b === 168) || (a === 169 && b === 254) || (a === 172 && b >> 4 === 1)) return "local";
+  return a === 100 && b >> 6 === 1 ? "local" : "public"; // 100.64/10 is what carriers use behind their NAT
+}
+
+function kindOf6(bytes: Uint8Array): HostFacts["kind"] {
+  const [a = 0, b = 0] = bytes;
+  if (a === 0xff) return "unusable";
+  if ((a & 0xfe) === 0xfc || (a === 0xfe && (b & 0xc0) === 0x80)) return "local";
+  if (bytes.subarray(0, 15).every((byte) => byte === 0)) return bytes[15] === 1 ? "local" : "unusable";
+  return "public";
+}

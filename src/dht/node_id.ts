@@ -1,0 +1,119 @@
+/**
+ * Node ids and the distance between them (BEP 5), and ids that are bound to an address (BEP 42).
+ *
+ * @module
+ */
+
+import type { Bytes } from "../base/bytes.ts";
+import type { HostFacts } from "./hosts.ts";
+
+/** Bytes of a node id, and of whatever is looked up. */
+export const ID_LENGTH = 20;
+/** Bits of a node id. */
+export const ID_BITS = 160;
+
+const MASK_4 = Uint8Array.of(0x03, 0x0f, 0x3f, 0xff);
+const MASK_6 = Uint8Array.of(0x01, 0x03, 0x07, 0x0f, 0x1f, 0x3f, 0x7f, 0xff);
+/** Castagnoli's polynomial, reflected. */
+const POLYNOMIAL = 0x82f63b78;
+const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
+  for (let bit = 0; bit < 8; bit++) byte = (byte & 1) === 1 ? (byte >>> 1) ^ POLYNOMIAL : byte >>> 1;
+  return byte >>> 0;
+});
+
+/**
+ * Which of two ids is closer to a third.
+ *
+ * @param a An id.
+ * @param b Another.
+ * @param target The third.
+ * @returns Below 0 if `a` is, above 0 if `b` is, 0 if they are the same.
+ */
+export function compareDistance(a: Uint8Array, b: Uint8Array, target: Uint8Array): number {
+  for (let i = 0; i < ID_LENGTH; i++) {
+    if (a[i] !== b[i]) return (a[i]! ^ target[i]!) - (b[i]! ^ target[i]!);
+  }
+  return 0;
+}
+
+/**
+ * How many leading bits two ids share.
+ *
+ * @param a An id.
+ * @param b Another.
+ * @returns 0 to 160.
+ */
+export function sharedBits(a: Uint8Array, b: Uint8Array): number {
+  for (let i = 0; i < ID_LENGTH; i++) {
+    const difference = a[i]! ^ b[i]!;
+    if (difference !== 0) return i * 8 + Math.clz32(difference) - 24;
+  }
+  return ID_BITS;
+}
+
+/**
+ * Makes random bytes an id at a given distance.
+ *
+ * @param id Another id.
+ * @param bits How many leading bits both are to share, and no more; 0 to 159.
+ * @param random 20 random bytes.
+ * @returns The id.
+ */
+export function idSharing(id: Uint8Array, bits: number, random: Uint8Array): Bytes {
+  const made = new Uint8Array(random);
+  const whole = bits >> 3;
+  made.set(id.subarray(0, whole));
+  const keep = 0xff00 >> (bits & 7) & 0xff; // bits of the next byte that are the same
+  const flip = 0x80 >> (bits & 7);
+  made[whole] = (id[whole]! & keep) | (~id[whole]! & flip) | (made[whole]! & ~(keep | flip));
+  return made;
+}
+
+/**
+ * The checksum CRC-32C.
+ *
+ * @param bytes Any bytes.
+ * @returns 32 bits, unsigned.
+ */
+export function crc32c(bytes: Uint8Array): number {
+  let crc = 0xffffffff;
+  for (let i = 0; i < bytes.length; i++) crc = CRC_TABLE[(crc ^ bytes[i]!) & 0xff]! ^ (crc >>> 8);
+  return ~crc >>> 0;
+}
+
+/**
+ * Makes random bytes an id that fits an address (BEP 42).
+ *
+ * @param ip 4 or 16 bytes.
+ * @param random 20 random bytes.
+ * @returns The id.
+ */
+export function idForAddress(ip: Uint8Array, random: Uint8Array): Bytes {
+  const id = new Uint8Array(random);
+  const hash = hashOf(ip, id[19]!);
+  id[0] = hash >>> 24;
+  id[1] = hash >>> 16;
+  id[2] = (hash >>> 8 & 0xf8) | (id[2]! & 0x07);
+  return id;
+}
+
+/**
+ * Whether a node may have an id (BEP 42). On local networks it may have any.
+ *
+ * @param id Its id.
+ * @param host What its address tells.
+ * @returns Whether the id fits the address.
+ */
+export function isIdOf(id: Uint8Array, host: HostFacts): boolean {
+  if (host.kind === "local") return true;
+  const hash = hashOf(host.bytes, id[19]!);
+  return id[0] === hash >>> 24 && id[1] === (hash >>> 16 & 0xff) && (id[2]! & 0xf8) === (hash >>> 8 & 0xf8);
+}
+
+function hashOf(ip: Uint8Array, chance: number): number {
+  const mask = ip.length === 4 ? MASK_4 : MASK_6;
+  const masked = new Uint8Array(mask.length);
+  for (let i = 0; i < mask.length; i++) masked[i] = ip[i]! & mask[i]!;
+  masked[0]! |= (chance & 7) << 5;
+  return crc32c(masked);
+}

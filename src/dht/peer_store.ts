@@ -1,0 +1,185 @@
+/**
+ * The peers that others have announced to us.
+ *
+ * @module
+ */
+
+import type { PeerAddress } from "../base/address.ts";
+import { type Bytes, concatBytes, fromHex, toHex } from "../base/bytes.ts";
+import {
+  MAX_DHT_PEERS_PER_TORRENT,
+  MAX_DHT_STORED_PEERS,
+  MAX_DHT_TORRENTS,
+  MAX_DHT_TORRENTS_PER_HOST,
+} from "../base/limits.ts";
+import type { Platform } from "../platform/platform.ts";
+import { BloomFilter } from "./bloom_filter.ts";
+import { type HostFacts, placeOf } from "./hosts.ts";
+
+/** Milliseconds after which a peer that isn't announced again is forgotten; clients come every 15 minutes or so. */
+export const PEER_LIFETIME_MS = 30 * 60_000;
+
+/** One peer. */
+interface StoredPeer {
+  readonly address: PeerAddress;
+  readonly ip: Uint8Array;
+  readonly owner: string;
+  readonly seed: boolean;
+  readonly expires: number;
+}
+
+/** An announce that was found good. */
+export interface StoredAnnounce {
+  readonly infoHash: Uint8Array;
+  readonly address: PeerAddress;
+  readonly host: HostFacts;
+  readonly seed: boolean;
+}
+
+/** Peers by torrent, one for each address (BEP 33), forgotten after half an hour. */
+export class PeerStore {
+  readonly #platform: Pick<Platform, "random" | "digest">;
+  /** By info-hash, the one that nobody announced for longest first; peers by place, the oldest first. */
+  readonly #torrents = new Map<string, Map<string, StoredPeer>>();
+  /** Torrents by public address that announced them. */
+  readonly #owned = new Map<string, number>();
+  #peers = 0;
+
+  /** @param platform Chance and digests. */
+  constructor(platform: Pick<Platform, "random" | "digest">) {
+    this.#platform = platform;
+  }
+
+  /** How many torrents have peers, expired ones included. */
+  get torrentCount(): number {
+    return this.#torrents.size;
+  }
+
+  /** How many peers there are, expired ones included. */
+  get peerCount(): number {
+    return this.#peers;
+  }
+
+  /**
+   * Takes a peer, making room if need be.
+   *
+   * @param announce The peer.
+   * @param now Milliseconds.
+   * @returns Whether it was taken: not if its address has announced too many torrents.
+   */
+  add(announce: StoredAnnounce, now: number): boolean {
+    const key = toHex(announce.infoHash);
+    const place = placeOf(announce.address, announce.host);
+    const owner = announce.host.kind === "local" ? "" : announce.host.site;
+    const known = this.#torrents.get(key)?.get(place);
+    if (!known && owner !== "" && (this.#owned.get(owner) ?? 0) >= MAX_DHT_TORRENTS_PER_HOST) {
+      this.expire(now);
+      if ((this.#owned.get(owner) ?? 0) >= MAX_DHT_TORRENTS_PER_HOST) return false;
+    }
+    const peers = this.#torrents.get(key) ?? new Map<string, StoredPeer>();
+    if (known) this.#drop(peers, place);
+    this.#torrents.delete(key);
+    this.#torrents.set(key, peers);
+    const { address, seed } = announce;
+    peers.set(place, { address, ip: announce.host.bytes, owner, seed, expires: now + PEER_LIFETIME_MS });
+    this.#peers++;
+    if (owner !== "") this.#owned.set(owner, (this.#owned.get(owner) ?? 0) + 1);
+    this.#makeRoom(key, peers);
+    return true;
+  }
+
+  /**
+   * Peers of a torrent, chosen by chance.
+   *
+   * @param infoHash Which.
+   * @param options `now`: milliseconds. `limit`: how many. `noSeed`: whether seeds come last.
+   * @returns The peers; empty when there are none.
+   */
+  sample(
+    infoHash: Uint8Array,
+    options: { readonly now: number; readonly limit: number; readonly noSeed: boolean },
+  ): PeerAddress[] {
+    const peers = this.#livePeers(infoHash, options.now);
+    const first = options.noSeed ? peers.filter(({ seed }) => !seed) : peers;
+    const last = options.noSeed ? peers.filter(({ seed }) => seed) : [];
+    return [...this.#choose(first, options.limit), ...this.#choose(last, options.limit - first.length)]
+      .map(({ address }) => address);
+  }
+
+  /**
+   * The filters of a torrent (BEP 33).
+   *
+   * @param infoHash Which.
+   * @param now Milliseconds.
+   * @returns Them, or `null` when there are no peers.
+   */
+  filters(infoHash: Uint8Array, now: number): { readonly seeds: BloomFilter; readonly peers: BloomFilter } | null {
+    const live = this.#livePeers(infoHash, now);
+    if (live.length === 0) return null;
+    const seeds = new BloomFilter();
+    const peers = new BloomFilter();
+    for (const { ip, seed } of live) (seed ? seeds : peers).add(ip, this.#platform.digest);
+    return { seeds, peers };
+  }
+
+  /**
+   * Info-hashes, chosen by chance (BEP 51).
+   *
+   * @param limit How many.
+   * @returns Them, one behind the other.
+   */
+  sampleHashes(limit: number): Bytes {
+    const chosen = this.#choose([...this.#torrents.keys()], limit);
+    return concatBytes(chosen.map((hex) => fromHex(hex)!));
+  }
+
+  /**
+   * Forgets peers whose time is over.
+   *
+   * @param now Milliseconds.
+   */
+  expire(now: number): void {
+    for (const [key, peers] of this.#torrents) {
+      for (const [place, peer] of peers) {
+        if (peer.expires > now) break; // they are in order
+        this.#drop(peers, place);
+      }
+      if (peers.size === 0) this.#torrents.delete(key);
+    }
+  }
+
+  #livePeers(infoHash: Uint8Array, now: number): StoredPeer[] {
+    const peers = this.#torrents.get(toHex(infoHash));
+    return peers ? [...peers.values()].filter(({ expires }) => expires > now) : [];
+  }
+
+  /** Some of a list, in any order; the list is mixed up. */
+  #choose<T>(list: T[], limit: number): T[] {
+    const wanted = Math.max(0, Math.min(limit, list.length));
+    for (let i = 0; i < wanted; i++) {
+      const other = i + Math.floor(this.#platform.random() * (list.length - i));
+      [list[i], list[other]] = [list[other]!, list[i]!];
+    }
+    return list.slice(0, wanted);
+  }
+
+  #makeRoom(newest: string, peers: Map<string, StoredPeer>): void {
+    if (peers.size > MAX_DHT_PEERS_PER_TORRENT) this.#drop(peers, peers.keys().next().value!);
+    while (this.#torrents.size > MAX_DHT_TORRENTS || this.#peers > MAX_DHT_STORED_PEERS) {
+      const [oldest, its] = this.#torrents.entries().next().value!;
+      if (oldest === newest) return;
+      for (const place of [...its.keys()]) this.#drop(its, place);
+      this.#torrents.delete(oldest);
+    }
+  }
+
+  #drop(peers: Map<string, StoredPeer>, place: string): void {
+    const { owner } = peers.get(place)!;
+    peers.delete(place);
+    this.#peers--;
+    if (owner === "") return;
+    const left = this.#owned.get(owner)! - 1;
+    if (left === 0) this.#owned.delete(owner);
+    else this.#owned.set(owner, left);
+  }
+}

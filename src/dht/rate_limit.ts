@@ -1,0 +1,87 @@
+/**
+ * How often something may be done.
+ *
+ * @module
+ */
+
+/** How much there may be. */
+export interface Rate {
+  /** In the long run. */
+  readonly perSecond: number;
+  /** In a row. */
+  readonly burst: number;
+}
+
+/** One thing that may be done so often. */
+export class RateLimit {
+  readonly #rate: Rate;
+  #left: number;
+  #at: number;
+
+  /**
+   * @param rate How often.
+   * @param now Milliseconds.
+   */
+  constructor(rate: Rate, now: number) {
+    this.#rate = rate;
+    this.#left = rate.burst;
+    this.#at = now;
+  }
+
+  /**
+   * @param now Milliseconds.
+   * @returns Whether it may be done now; then it counts.
+   */
+  take(now: number): boolean {
+    this.#refill(now);
+    if (this.#left < 1) return false;
+    this.#left--;
+    return true;
+  }
+
+  /**
+   * @param now Milliseconds.
+   * @returns Milliseconds until it may be done next; 0 for now.
+   */
+  wait(now: number): number {
+    this.#refill(now);
+    return this.#left >= 1 ? 0 : (1 - this.#left) / this.#rate.perSecond * 1000;
+  }
+
+  #refill(now: number): void {
+    this.#left = Math.min(this.#rate.burst, this.#left + (now - this.#at) / 1000 * this.#rate.perSecond);
+    this.#at = now;
+  }
+}
+
+/** The same for many, each by itself. */
+export class RateLimits {
+  readonly #rate: Rate;
+  readonly #capacity: number;
+  /** The one that was quiet for longest comes first. */
+  readonly #limits = new Map<string, RateLimit>();
+
+  /** @param options How often, and how many are remembered: the one that was quiet for longest is forgotten first. */
+  constructor(options: Rate & { readonly capacity: number }) {
+    this.#rate = options;
+    this.#capacity = options.capacity;
+  }
+
+  /** How many are remembered. */
+  get size(): number {
+    return this.#limits.size;
+  }
+
+  /**
+   * @param who Who wants it.
+   * @param now Milliseconds.
+   * @returns Whether it may be done for them now; then it counts.
+   */
+  take(who: string, now: number): boolean {
+    const limit = this.#limits.get(who) ?? new RateLimit(this.#rate, now);
+    this.#limits.delete(who);
+    this.#limits.set(who, limit);
+    if (this.#limits.size > this.#capacity) this.#limits.delete(this.#limits.keys().next().value!);
+    return limit.take(now);
+  }
+}

@@ -1,0 +1,117 @@
+/**
+ * Keeps one torrent announced in the DHT, and looks for its peers.
+ *
+ * @module
+ */
+
+import type { PeerAddress } from "../base/address.ts";
+import type { InfoHash } from "../base/info_hash.ts";
+import type { Timer } from "../platform/platform.ts";
+import type { Dht, DhtPlatform } from "./dht.ts";
+import type { LookupReport } from "./lookup_run.ts";
+
+/** Milliseconds from one announce to the next: peers are forgotten after twice as long. */
+export const ANNOUNCE_MS = 15 * 60_000;
+/** Milliseconds between two lookups when peers are needed ... */
+export const HURRY_MS = 60_000;
+/** ... and until the next when nobody answered; both are doubled each time that it was in vain. */
+const RETRY_MS = 10_000;
+
+/** What an announcer needs. */
+export interface TorrentAnnouncerOptions {
+  readonly platform: Pick<DhtPlatform, "now" | "after" | "random">;
+  readonly dht: Pick<Dht, "lookup" | "onJoined">;
+  readonly infoHash: InfoHash;
+  /** What to tell others: our port and whether we have everything; `null` to look only. */
+  announce(): { readonly port: number; readonly impliedPort: boolean; readonly seed: boolean } | null;
+  /** Takes peers as they are found. */
+  onPeers(peers: readonly PeerAddress[]): void;
+  /** Is told how each lookup went. */
+  onReport?(report: LookupReport): void;
+}
+
+/**
+ * Looks a torrent up and announces it again and again. Never for a private torrent (BEP 27): whoever makes one of these has
+ * seen to that.
+ */
+export class TorrentAnnouncer {
+  readonly #options: TorrentAnnouncerOptions;
+  readonly #end = new AbortController();
+  #state: "new" | "asking" | "waiting" | "stopped" = "new";
+  #timer: Timer | null = null;
+  #due = Infinity;
+  #lastAt = -Infinity;
+  /** Lookups in a row that brought nobody. */
+  #vain = 0;
+  #isNeeded = false;
+  #forgetJoined = () => {};
+
+  /** @param options What it needs. */
+  constructor(options: TorrentAnnouncerOptions) {
+    this.#options = options;
+  }
+
+  /** Begins, as soon as the DHT has joined. */
+  start(): void {
+    if (this.#state !== "new") return;
+    this.#state = "waiting";
+    this.#forgetJoined = this.#options.dht.onJoined(() => {
+      // Who has just joined, or joined anew, was found by nobody before.
+      this.#vain = 0;
+      this.#schedule(0);
+    });
+  }
+
+  /** More peers are needed: the next lookup comes sooner, though not at once after the last. */
+  needPeers(): void {
+    this.#isNeeded = true;
+    if (this.#state === "waiting" && this.#lastAt > -Infinity) this.#schedule(this.#sooner());
+  }
+
+  /** Ends it. The DHT has no way to take leave: nodes forget us after half an hour. */
+  stop(): void {
+    this.#state = "stopped";
+    this.#timer?.cancel();
+    this.#forgetJoined();
+    this.#end.abort();
+  }
+
+  /** Starts the timer, unless it is due sooner anyway. */
+  #schedule(delay: number): void {
+    const { platform } = this.#options;
+    const due = platform.now() + delay;
+    if (this.#state !== "waiting" || due >= this.#due) return;
+    this.#timer?.cancel();
+    this.#due = due;
+    this.#timer = platform.after(delay, () => void this.#look());
+  }
+
+  async #look(): Promise<void> {
+    const { dht, infoHash, platform, onPeers } = this.#options;
+    this.#state = "asking";
+    this.#due = Infinity;
+    this.#isNeeded = false;
+    this.#lastAt = platform.now();
+    const report = await dht.lookup(infoHash, {
+      onPeers: (peers) => this.#isStopped() || onPeers(peers),
+      announce: this.#options.announce() ?? undefined,
+      signal: this.#end.signal,
+    });
+    if (this.#isStopped()) return;
+    this.#options.onReport?.(report);
+    this.#state = "waiting";
+    this.#vain = report.peers > 0 ? 0 : this.#vain + 1;
+    if (report.answered === 0) this.#schedule(Math.min(RETRY_MS * 2 ** (this.#vain - 1), ANNOUNCE_MS));
+    else this.#schedule(this.#isNeeded ? this.#sooner() : ANNOUNCE_MS * (0.9 + 0.2 * platform.random()));
+  }
+
+  #sooner(): number {
+    const pause = Math.min(HURRY_MS * 2 ** Math.max(0, this.#vain - 1), ANNOUNCE_MS);
+    return Math.max(0, this.#lastAt + pause - this.#options.platform.now());
+  }
+
+  /** A function, since the compiler takes a field that was compared for constant until it is assigned. */
+  #isStopped(): boolean {
+    return this.#state === "stopped";
+  }
+}

@@ -1,0 +1,126 @@
+/**
+ * Nodes that want lookups to fail. They get into the tables of others, since they answer pings as anybody does.
+ *
+ * @module
+ */
+
+import type { PeerAddress } from "../../../src/base/address.ts";
+import type { Bytes } from "../../../src/base/bytes.ts";
+import { KrpcError } from "../../../src/dht/errors.ts";
+import { factsOf } from "../../../src/dht/hosts.ts";
+import { decodeMessage, encodeQuery, encodeResponse, type Message, type Query } from "../../../src/dht/krpc.ts";
+import { compareDistance, ID_LENGTH, idForAddress, idSharing } from "../../../src/dht/node_id.ts";
+import type { DatagramNetwork } from "./network.ts";
+
+/**
+ * What a liar does with whoever looks for something. `silent`: nothing. `garbage`: sends bytes that are no answer, or one to
+ * another question. `gang`: names others of the gang as the closest nodes, under ids made for the purpose, names peers that
+ * don't exist and takes announces without keeping them.
+ */
+export type LiarKind = "silent" | "garbage" | "gang";
+
+/** Nodes, and peers, in one lying answer. */
+const NAMED = 8;
+
+/** One liar. */
+export class Liar {
+  readonly address: PeerAddress;
+  readonly #network: DatagramNetwork;
+  readonly #kind: LiarKind;
+  readonly #gang: readonly PeerAddress[];
+  readonly #ip: Uint8Array;
+  readonly #id: Bytes;
+
+  /**
+   * @param network Where it lives.
+   * @param options `gang`: the addresses of all that belong to it.
+   */
+  constructor(
+    network: DatagramNetwork,
+    options: { readonly kind: LiarKind; readonly gang: readonly PeerAddress[] },
+  ) {
+    this.#network = network;
+    this.#kind = options.kind;
+    this.#gang = options.gang;
+    this.address = network.addHost();
+    this.#ip = factsOf(this.address.host)!.bytes;
+    this.#id = idForAddress(this.#ip, this.#random());
+    network.listen(this.address, (bytes, from) => this.#receive(bytes, from));
+  }
+
+  /**
+   * Makes itself known: who is asked something may come back to see who it was.
+   *
+   * @param to To whom.
+   */
+  greet(to: PeerAddress): void {
+    const transaction = this.#network.clock.randomBytes(4);
+    this.#send(encodeQuery({ transaction, method: "ping", arguments: { id: this.#id }, readOnly: false }), to);
+  }
+
+  #receive(bytes: Bytes, from: PeerAddress): void {
+    let message: Message;
+    try {
+      message = decodeMessage(bytes);
+    } catch (error) {
+      if (error instanceof KrpcError) return;
+      throw error;
+    }
+    if (message.type !== "query") return;
+    const target = message.arguments.target ?? message.arguments.infoHash;
+    if (target === undefined) return this.#answer(message, from, this.#id);
+    if (this.#kind === "gang") return this.#mislead(message, target, from);
+    if (this.#kind === "garbage") this.#babble(message, from);
+  }
+
+  #answer(query: Query, to: PeerAddress, id: Bytes): void {
+    this.#send(encodeResponse({ transaction: query.transaction, values: { id }, ip: to }), to);
+  }
+
+  #babble(query: Query, to: PeerAddress): void {
+    const { clock } = this.#network;
+    if (clock.random() < 0.5) return this.#send(clock.randomBytes(100), to);
+    this.#answer({ ...query, transaction: clock.randomBytes(4) }, to, this.#id);
+  }
+
+  #mislead(query: Query, target: Bytes, to: PeerAddress): void {
+    const { clock } = this.#network;
+    const id = this.#closestId(target);
+    if (query.method === "announce_peer") return this.#answer(query, to, id);
+    const nodes = Array.from({ length: NAMED }, () => {
+      const address = clock.random() < 0.8
+        ? this.#gang[Math.floor(clock.random() * this.#gang.length)]!
+        : this.#nobody();
+      return { id: idSharing(target, 20 + Math.floor(clock.random() * 60), this.#random()), address };
+    });
+    const peers = Array.from({ length: NAMED }, () => this.#nobody());
+    const token = clock.randomBytes(8);
+    const values = { id, nodes, ...(query.method === "get_peers" && { peers, token }) };
+    this.#send(encodeResponse({ transaction: query.transaction, values, ip: this.#nobody() }), to);
+  }
+
+  /** Of the eight beginnings that fit its address, the one closest to what is looked for; the rest is its free choice. */
+  #closestId(target: Bytes): Bytes {
+    let best = this.#id;
+    for (let chance = 0; chance < 8; chance++) {
+      const wish = new Uint8Array(target);
+      wish[19] = chance;
+      const id = idForAddress(this.#ip, wish);
+      if (compareDistance(id, best, target) < 0) best = id;
+    }
+    return best;
+  }
+
+  #nobody(): PeerAddress {
+    const { clock } = this.#network;
+    return { host: `${1 + Math.floor(clock.random() * 9)}.${clock.randomBytes(3).join(".")}`, port: 6881 };
+  }
+
+  #random(): Bytes {
+    return this.#network.clock.randomBytes(ID_LENGTH);
+  }
+
+  #send(bytes: Bytes, to: PeerAddress): void {
+    this.#network.send(this.address, to, bytes);
+  }
+}

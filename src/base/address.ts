@@ -118,10 +118,27 @@ export function parseIp(text: string): Uint8Array | null {
   return Uint8Array.from([...head, ...new Array<number>(16 - head.length - tail.length).fill(0), ...tail]);
 }
 
+/** By hand, since the DHT reads dozens of addresses for every message. */
 function parseIpv4(text: string): Uint8Array | null {
-  const parts = text.split(".");
-  if (parts.length !== 4 || !parts.every((part) => /^(0|[1-9]\d{0,2})$/.test(part) && Number(part) < 256)) return null;
-  return Uint8Array.from(parts, Number);
+  if (text.length > 15) return null;
+  const bytes = new Uint8Array(4);
+  let part = 0;
+  let value = -1; // no digit yet
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code === 0x2e) {
+      if (value < 0 || part === 3) return null;
+      bytes[part++] = value;
+      value = -1;
+    } else {
+      if (code < 0x30 || code > 0x39 || value === 0) return null; // "01" is none: some read it as octal
+      value = Math.max(value, 0) * 10 + code - 0x30;
+      if (value > 255) return null;
+    }
+  }
+  if (value < 0 || part < 3) return null;
+  bytes[part] = value;
+  return bytes;
 }
 
 /** Only the last four bytes of an address may be written as a dotted quad. */

@@ -76,7 +76,7 @@ export function concatBytes(parts: readonly Uint8Array[]): Bytes {
  * @returns Its bytes.
  */
 export function utf8(text: string): Bytes {
-  return encoder.encode(text) as Bytes; // a plain buffer, though the types of TypeScript before 5.9 do not say so
+  return shortAsciiBytes(text) ?? encoder.encode(text) as Bytes; // a plain buffer, though the types of TypeScript before 5.9 do not say so
 }
 
 /**
@@ -99,6 +99,17 @@ export function fromUtf8(bytes: Uint8Array): string | null {
  */
 export function fromUtf8Lossy(bytes: Uint8Array): string {
   return shortAscii(bytes) ?? looseDecoder.decode(bytes);
+}
+
+function shortAsciiBytes(text: string): Bytes | null {
+  if (text.length > SHORT) return null;
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < bytes.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code > 0x7f) return null;
+    bytes[i] = code;
+  }
+  return bytes;
 }
 
 function shortAscii(bytes: Uint8Array): string | null {

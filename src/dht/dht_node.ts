@@ -32,7 +32,7 @@ const HEALTHY = 2;
 const EXPIRE_MS = 60_000;
 /** Lookups at the same time; others wait for their turn. */
 const MAX_LOOKUPS = 16;
-/** Pings at the same time that others make us send by asking us something. */
+/** Pings at the same time to nodes that asked us something, or that others told of. */
 const MAX_CURIOSITY = 16;
 
 /** What a node needs. */
@@ -60,7 +60,10 @@ export interface DhtNodeOptions {
 }
 
 /** What a lookup is to do; see {@linkcode RunOptions}. */
-export type NodeLookup = Pick<RunOptions, "target" | "method" | "announce" | "scrape" | "onPeers" | "onDone">;
+export type NodeLookup = Pick<
+  RunOptions,
+  "target" | "method" | "announce" | "scrape" | "onPeers" | "onTold" | "onDone"
+>;
 
 /** A node of one family. */
 export class DhtNode {
@@ -199,12 +202,9 @@ export class DhtNode {
     if (this.#options.readOnly || this.#state === "stopped") return null;
     const answer = this.responder.answer(query, from);
     if (query.readOnly) return answer; // it would not answer a ping (BEP 43)
-    const isWelcome = this.#table.asked({ id: query.arguments.id, address: from }, this.#options.platform.now());
-    const key = formatAddress(from);
-    if (isWelcome && this.#curious.size < MAX_CURIOSITY && !this.#curious.has(key)) {
-      this.#curious.add(key);
-      this.#ping(from, () => this.#curious.delete(key));
-    }
+    const contact = { id: query.arguments.id, address: from };
+    this.#table.asked(contact, this.#options.platform.now());
+    this.#hearOf(contact);
     return answer;
   }
 
@@ -216,6 +216,14 @@ export class DhtNode {
    */
   answered(message: Response | Refusal, from: PeerAddress): void {
     this.#rpc.received(message, from);
+  }
+
+  /** Pings a node for which there is room in the table. */
+  #hearOf(contact: NodeContact): void {
+    const key = formatAddress(contact.address);
+    if (this.#curious.size >= MAX_CURIOSITY || this.#curious.has(key) || !this.#table.isWelcome(contact)) return;
+    this.#curious.add(key);
+    this.#ping(contact.address, () => this.#curious.delete(key));
   }
 
   #ping(to: PeerAddress, done: () => void = () => {}): void {
@@ -285,7 +293,8 @@ export class DhtNode {
   }
 
   #find(target: Bytes, done: (report: LookupReport) => void): void {
-    this.lookup({ target, method: "find_node", onDone: done });
+    const onTold = (nodes: readonly NodeContact[]) => nodes.forEach((node) => this.#hearOf(node));
+    this.lookup({ target, method: "find_node", onTold, onDone: done });
   }
 
   #idAt(bits: number): Bytes {

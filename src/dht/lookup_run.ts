@@ -9,7 +9,7 @@ import type { Bytes } from "../base/bytes.ts";
 import { MAX_DHT_PEERS } from "../base/limits.ts";
 import { BloomFilter } from "./bloom_filter.ts";
 import type { NodeContact } from "./compact.ts";
-import { factsOf, type Family, familyOf, isPlausible } from "./hosts.ts";
+import { factsOf, type Family, familyOf, type HostFacts, isPlausible } from "./hosts.ts";
 import type { Response } from "./krpc.ts";
 import { type Candidate, Lookup, type Told } from "./lookup.ts";
 import type { Queries } from "./rpc.ts";
@@ -58,6 +58,8 @@ export interface RunOptions {
   readonly want?: readonly ("n4" | "n6")[] | undefined;
   /** Takes peers as they are found, each once. */
   onPeers?(peers: readonly PeerAddress[]): void;
+  /** Takes nodes of our family that others told of. */
+  onTold?(nodes: readonly NodeContact[]): void;
   /** Takes nodes of the other family. */
   onOthers?(nodes: readonly NodeContact[]): void;
   /** It is over; not called after {@linkcode LookupRun.abort}. */
@@ -131,21 +133,20 @@ export class LookupRun {
     const others = (family === 4 ? values.nodes6 : values.nodes) ?? [];
     const nodes = own.filter(({ address }) => familyOf(address.host) === family);
     this.#lookup.answered(candidate, { id: values.id, nodes, token: values.token ?? null });
+    const teller = factsOf(candidate.address.host);
+    if (this.#options.onTold) this.#options.onTold(nodes.filter(({ address }) => isBelieved(address, teller)));
     if (others.length > 0) this.#options.onOthers?.(others);
     if (values.seedFilter) this.#seeds.join(values.seedFilter);
     if (values.peerFilter) this.#others.join(values.peerFilter);
     this.#isScraped ||= (values.seedFilter ?? values.peerFilter) !== undefined;
-    if (values.peers) this.#takePeers(values.peers, candidate);
+    if (values.peers) this.#takePeers(values.peers, teller);
   }
 
-  #takePeers(peers: readonly PeerAddress[], from: Candidate): void {
-    const teller = factsOf(from.address.host);
+  #takePeers(peers: readonly PeerAddress[], teller: HostFacts | null): void {
     const fresh: PeerAddress[] = [];
     for (const peer of peers) {
       const key = formatAddress(peer);
-      const facts = factsOf(peer.host);
-      if (this.#peers.has(key) || this.#peers.size >= MAX_DHT_PEERS) continue;
-      if (teller === null || facts === null || !isPlausible(facts, teller)) continue;
+      if (this.#peers.has(key) || this.#peers.size >= MAX_DHT_PEERS || !isBelieved(peer, teller)) continue;
       this.#peers.add(key);
       fresh.push(peer);
     }
@@ -195,4 +196,9 @@ export class LookupRun {
       closest: closest.map(({ id, address }) => ({ id: id!, address })),
     });
   }
+}
+
+function isBelieved({ host }: PeerAddress, teller: HostFacts | null): boolean {
+  const facts = factsOf(host);
+  return facts !== null && teller !== null && isPlausible(facts, teller);
 }

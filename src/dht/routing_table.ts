@@ -142,14 +142,19 @@ export class RoutingTable {
    *
    * @param contact Who asks.
    * @param now Milliseconds.
-   * @returns Whether it isn't in the table and there is room for it, so that a ping to it may be worth while.
    */
-  asked({ id, address }: NodeContact, now: number): boolean {
+  asked({ id, address }: NodeContact, now: number): void {
     const known = this.#byAddress.get(formatAddress(address));
-    if (known) {
-      if (compareDistance(known.id, id, this.id) === 0) known.askedAt = now;
-      return false;
-    }
+    if (known && compareDistance(known.id, id, this.id) === 0) known.askedAt = now;
+  }
+
+  /**
+   * Whether a node isn't in the table and there is room for it, so that a ping to it may be worth while.
+   *
+   * @param contact Who it is, by its own account or another's.
+   * @returns Whether to ping it.
+   */
+  isWelcome({ id, address }: NodeContact): boolean {
     const facts = factsOf(address.host);
     if (facts === null || facts.kind === "unusable" || this.#places.has(placeOf(address, facts))) return false;
     const bucket = this.#bucketOf(id);

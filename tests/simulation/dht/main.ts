@@ -51,7 +51,13 @@ async function main(): Promise<number> {
   const nodes = number(values.nodes);
   const options = { seed: number(values.seed), dead: number(values.dead), malicious: number(values.malicious) };
   const start = performance.now();
-  const result = await simulateDht({ ...options, nodes, lookups: number(values.lookups), onProgress: say });
+  const result = await simulateDht({
+    ...options,
+    nodes,
+    lookups: number(values.lookups),
+    settle: 20 * 60_000,
+    onProgress: say,
+  });
   const success = result.found / result.lookups;
   const percent = (part: number) => `${(part * 100).toFixed(2)}%`;
   say(

@@ -26,6 +26,8 @@ export interface DhtSimulationOptions {
   readonly malicious: number;
   /** Torrents that are announced and looked up. */
   readonly lookups: number;
+  /** Milliseconds between joining and everything else, in which nothing happens; none when absent. */
+  readonly settle?: number;
   /** Is told how it goes on. */
   onProgress?(text: string): void;
 }
@@ -97,6 +99,7 @@ export async function simulateDht(options: DhtSimulationOptions): Promise<DhtSim
   await network.pass(60_000);
   tell(`${members.filter(({ dht }) => dht.isJoined).length} of ${members.length} honest nodes have joined`);
 
+  if (options.settle !== undefined) await network.pass(options.settle);
   const before = { sent: network.sent, bytes: network.bytes };
   await network.pass(IDLE_MS);
   const per = (count: number) => count / options.nodes / (IDLE_MS / 1000);

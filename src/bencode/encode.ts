@@ -99,9 +99,21 @@ function entriesOf(
     throw new TypeError(`Bencode has no ${(value as object).constructor.name}`);
   }
   const entries: [Uint8Array, Encodable][] = [];
-  for (const [key, item] of Object.entries(value)) if (item !== undefined) entries.push([utf8(key), item]);
+  for (const [key, item] of Object.entries(value)) if (item !== undefined) entries.push([keyBytes(key), item]);
   return entries;
 }
+
+/** An object's key as UTF-8. Protocols have few of them, which come again and again. */
+function keyBytes(key: string): Uint8Array {
+  const known = KEYS.get(key);
+  if (known) return known;
+  const bytes = utf8(key);
+  if (KEYS.size < MAX_KEYS) KEYS.set(key, bytes);
+  return bytes;
+}
+
+const KEYS = new Map<string, Uint8Array>();
+const MAX_KEYS = 256;
 
 /** The bytes of a decoded dictionary's key, which has a character for each. */
 function bytesOf(key: string): Uint8Array {

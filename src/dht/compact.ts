@@ -4,9 +4,9 @@
  * @module
  */
 
-import { formatIp, parseIp, type PeerAddress } from "../base/address.ts";
+import { formatIp, type PeerAddress } from "../base/address.ts";
 import { type Bytes, concatBytes } from "../base/bytes.ts";
-import type { Family } from "./hosts.ts";
+import { factsOf, type Family } from "./hosts.ts";
 import { ID_LENGTH } from "./node_id.ts";
 
 /** A node as others tell of it. */
@@ -64,8 +64,8 @@ export function parseAddress(bytes: Uint8Array): PeerAddress | null {
  * @throws {RangeError} If the host is not a literal address.
  */
 export function encodeAddress(address: PeerAddress): Bytes {
-  const ip = parseIp(address.host);
-  if (ip === null) throw new RangeError(`Not a literal address: ${address.host}`);
+  const ip = factsOf(address.host)?.bytes;
+  if (ip === undefined) throw new RangeError(`Not a literal address: ${address.host}`);
   const bytes = new Uint8Array(ip.length + 2);
   bytes.set(ip);
   bytes[ip.length] = address.port >> 8;

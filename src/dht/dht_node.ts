@@ -9,6 +9,7 @@
 
 import { formatAddress, type PeerAddress } from "../base/address.ts";
 import type { Bytes } from "../base/bytes.ts";
+import { MAX_DHT_PEERS_PER_TORRENT } from "../base/limits.ts";
 import type { Platform, Timer } from "../platform/platform.ts";
 import { AddressVotes } from "./address_votes.ts";
 import type { NodeContact } from "./compact.ts";
@@ -163,6 +164,7 @@ export class DhtNode {
   lookup(lookup: NodeLookup): () => void {
     let run: LookupRun | null = null;
     const begin = () => {
+      this.#giveStored(lookup);
       const made = new LookupRun({
         ...lookup,
         rpc: { query: (call) => this.#watch(call) },
@@ -216,6 +218,14 @@ export class DhtNode {
    */
   answered(message: Response | Refusal, from: PeerAddress): void {
     this.#rpc.received(message, from);
+  }
+
+  /** Others may have announced a torrent to ourselves, and we aren't among those whom we ask. */
+  #giveStored({ method, target, onPeers }: NodeLookup): void {
+    if (method !== "get_peers" || !onPeers) return;
+    const now = this.#options.platform.now();
+    const peers = this.responder.store.sample(target, { now, limit: MAX_DHT_PEERS_PER_TORRENT, noSeed: false });
+    if (peers.length > 0) onPeers(peers);
   }
 
   /** Pings a node for which there is room in the table. */

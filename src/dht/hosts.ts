@@ -34,6 +34,19 @@ export function familyOf(host: string): Family {
  * @returns What it tells, or `null` if it is no address.
  */
 export function factsOf(host: string): HostFacts | null {
+  const known = recent.get(host);
+  if (known !== undefined) return known;
+  const facts = findFacts(host);
+  if (recent.size >= MAX_RECENT) recent.clear();
+  recent.set(host, facts);
+  return facts;
+}
+
+/** The same addresses come up again and again, several times for every message. */
+const recent = new Map<string, HostFacts | null>();
+const MAX_RECENT = 4096;
+
+function findFacts(host: string): HostFacts | null {
   const bytes = parseIp(host);
   if (bytes === null) return null;
   if (bytes.length === 4) {

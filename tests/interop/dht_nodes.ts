@@ -1,0 +1,89 @@
+/**
+ * Nodes of our DHT as a program, for the interop tests: `dht_nodes.ts JSON`, see {@linkcode Order}. Says what happens in lines
+ * of JSON.
+ *
+ * @module
+ */
+
+import { formatAddress, type PeerAddress } from "../../src/base/address.ts";
+import { fromHex, toHex } from "../../src/base/bytes.ts";
+import { InfoHash } from "../../src/base/info_hash.ts";
+import { decodeMessage } from "../../src/dht/krpc.ts";
+import { Dht, looksLikeKrpc } from "../../src/dht/mod.ts";
+import { denoPlatform } from "../../src/platform/deno_platform.ts";
+
+/** What the program is to do. */
+export interface Order {
+  /** Addresses, each of a node of its own. */
+  readonly hosts: readonly string[];
+  readonly port: number;
+  /** Where the first node begins; the others begin at the first. */
+  readonly bootstrap: readonly PeerAddress[];
+  /** Torrent to look up once the first node has joined. */
+  readonly find?: string;
+  /** Torrent to announce then, and the TCP port on which to wait for whoever comes. */
+  readonly announce?: { readonly infoHash: string; readonly port: number };
+}
+
+function say(event: Readonly<Record<string, unknown>>): void {
+  Deno.stdout.writeSync(new TextEncoder().encode(`${JSON.stringify(event)}\n`));
+}
+
+function startNode(host: string, port: number, bootstrap: readonly PeerAddress[]): Dht {
+  const socket = denoPlatform.net.openUdp({ host, port });
+  const dht = new Dht({
+    platform: denoPlatform,
+    families: [4],
+    bootstrap,
+    send: (bytes, to) => void socket.send(bytes, to),
+    onWarning: (text) => say({ event: "warning", text }),
+  });
+  const pump = async () => {
+    const buffer = new Uint8Array(2048);
+    for (let got = await socket.receive(buffer); got !== null; got = await socket.receive(buffer)) {
+      const bytes = buffer.subarray(0, got.length);
+      if (!looksLikeKrpc(bytes)) continue;
+      tell(bytes, { at: host, from: got.from });
+      dht.receive(bytes, got.from);
+    }
+  };
+  void pump();
+  dht.start();
+  return dht;
+}
+
+/** Says who answers, and who announces what. */
+function tell(bytes: Uint8Array, { at, from }: { at: string; from: PeerAddress }): void {
+  const message = decodeMessage(bytes);
+  if (message.type === "response") return say({ event: "answer", at, from: from.host });
+  if (message.type === "error") return say({ event: "refusal", at, from: from.host, text: message.text });
+  const { infoHash } = message.arguments;
+  say({ event: "query", at, from: from.host, method: message.method, infohash: infoHash ? toHex(infoHash) : null });
+}
+
+const order: Order = JSON.parse(Deno.args[0]!);
+const [first, ...others] = order.hosts;
+const dht = startNode(first!, order.port, order.bootstrap);
+for (const host of others) startNode(host, order.port, [{ host: first!, port: order.port }]);
+await new Promise<void>((resolve) => dht.onJoined(resolve));
+say({ event: "joined", nodes: dht.nodes[4] });
+if (order.find) {
+  const peers: string[] = [];
+  const report = await dht.lookup(new InfoHash(fromHex(order.find)!), {
+    onPeers: (found) => peers.push(...found.map(formatAddress)),
+  });
+  say({ event: "found", peers, asked: report.asked, answered: report.answered });
+}
+if (order.announce) {
+  const listener = Deno.listen({ hostname: first!, port: order.announce.port });
+  const wait = async () => {
+    for await (const connection of listener) {
+      say({ event: "connection", from: (connection.remoteAddr as Deno.NetAddr).hostname });
+      connection.close();
+    }
+  };
+  void wait();
+  const announce = { port: order.announce.port, impliedPort: false, seed: true };
+  const report = await dht.lookup(new InfoHash(fromHex(order.announce.infoHash)!), { announce, onPeers: () => {} });
+  say({ event: "announced", nodes: report.announced });
+}

@@ -186,6 +186,8 @@ export const MAX_DHT_CANDIDATES = 300;
 export const MAX_DHT_CANDIDATES_PER_HOST = 2;
 /** Nodes of one public /24 (IPv6: /48) in a bucket, so that nobody fills it with neighbours. */
 export const MAX_DHT_SUBNET_IN_BUCKET = 2;
+/** ... and in the whole table: with ids ever closer to ours somebody could make as many buckets as there are bits. */
+export const MAX_DHT_SUBNET_IN_TABLE = 8;
 /** Queries that are answered in a second, all together, at 20 to 40 microseconds each ... */
 export const DHT_ANSWERS_PER_SECOND = 1000;
 /** ... and of one address, which may be a NAT with several nodes behind it ... */

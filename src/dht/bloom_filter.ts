@@ -21,8 +21,8 @@ export class BloomFilter {
     for (const byte of this.bytes) {
       for (let bit = 0; bit < 8; bit++) if ((byte >> bit & 1) === 0) zeros++;
     }
-    const seen = Math.min(BITS - 1, zeros);
-    return Math.log(Math.max(seen, 1) / BITS) / (2 * Math.log(1 - 1 / BITS));
+    // The BEP's formula would say that an empty filter holds half an address.
+    return zeros === BITS ? 0 : Math.log(Math.max(zeros, 1) / BITS) / (2 * Math.log(1 - 1 / BITS));
   }
 
   /**

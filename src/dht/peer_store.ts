@@ -43,11 +43,19 @@ export class PeerStore {
   readonly #torrents = new Map<string, Map<string, StoredPeer>>();
   /** Torrents by public address that announced them. */
   readonly #owned = new Map<string, number>();
+  readonly #maxPeers: number;
   #peers = 0;
 
-  /** @param platform Chance and digests. */
-  constructor(platform: Pick<Platform, "random" | "digest">) {
+  /**
+   * @param platform Chance and digests.
+   * @param options `maxPeers`: how many to hold, all torrents together.
+   */
+  constructor(
+    platform: Pick<Platform, "random" | "digest">,
+    options: { readonly maxPeers?: number } = {},
+  ) {
     this.#platform = platform;
+    this.#maxPeers = options.maxPeers ?? MAX_DHT_STORED_PEERS;
   }
 
   /** How many torrents have peers, expired ones included. */
@@ -165,7 +173,7 @@ export class PeerStore {
 
   #makeRoom(newest: string, peers: Map<string, StoredPeer>): void {
     if (peers.size > MAX_DHT_PEERS_PER_TORRENT) this.#drop(peers, peers.keys().next().value!);
-    while (this.#torrents.size > MAX_DHT_TORRENTS || this.#peers > MAX_DHT_STORED_PEERS) {
+    while (this.#torrents.size > MAX_DHT_TORRENTS || this.#peers > this.#maxPeers) {
       const [oldest, its] = this.#torrents.entries().next().value!;
       if (oldest === newest) return;
       for (const place of [...its.keys()]) this.#drop(its, place);

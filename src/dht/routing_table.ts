@@ -11,7 +11,7 @@
 
 import { formatAddress, type PeerAddress } from "../base/address.ts";
 import type { Bytes } from "../base/bytes.ts";
-import { MAX_DHT_SUBNET_IN_BUCKET } from "../base/limits.ts";
+import { MAX_DHT_SUBNET_IN_BUCKET, MAX_DHT_SUBNET_IN_TABLE } from "../base/limits.ts";
 import type { NodeContact } from "./compact.ts";
 import { factsOf, type HostFacts, placeOf } from "./hosts.ts";
 import { compareDistance, ID_BITS, isIdOf, sharedBits } from "./node_id.ts";
@@ -66,6 +66,8 @@ export class RoutingTable {
   readonly #buckets: Bucket[] = [];
   readonly #places = new Map<string, Entry>();
   readonly #byAddress = new Map<string, Entry>();
+  /** Nodes by public network. */
+  readonly #networks = new Map<string, number>();
 
   /**
    * @param id Our own id, 20 bytes.
@@ -257,24 +259,38 @@ export class RoutingTable {
       const same = bucket.nodes.find((node) => compareDistance(node.id, entry.id, this.id) === 0);
       if (same && !isBad(same)) return null; // two can't have one id, and who came first keeps it
       if (same) this.#remove(same);
-      if (isCrowded(bucket, entry)) return null;
+      if (this.#isCrowded(bucket, entry)) return null;
+      const canSplit = bucket === this.#buckets.at(-1) && this.#buckets.length < ID_BITS;
       if (bucket.nodes.length >= K) {
-        const worst = worstOf(bucket, entry);
+        const worst = bucket.nodes.find(isBad) ?? (canSplit ? undefined : misfitFor(bucket, entry));
         if (worst) this.#remove(worst);
       }
       if (bucket.nodes.length < K) {
-        bucket.nodes.push(entry);
-        bucket.changedAt = Math.max(bucket.changedAt, entry.answeredAt);
-        this.#places.set(entry.place, entry);
-        this.#byAddress.set(entry.key, entry);
+        this.#put(bucket, entry);
         return null;
       }
-      if (bucket === this.#buckets.at(-1) && this.#buckets.length < ID_BITS) {
+      if (canSplit) {
         this.#split(bucket);
         continue;
       }
       return spare(bucket, entry);
     }
+  }
+
+  #put(bucket: Bucket, entry: Entry): void {
+    bucket.nodes.push(entry);
+    bucket.changedAt = Math.max(bucket.changedAt, entry.answeredAt);
+    this.#places.set(entry.place, entry);
+    this.#byAddress.set(entry.key, entry);
+    const { network } = entry.facts;
+    this.#networks.set(network, (this.#networks.get(network) ?? 0) + 1);
+  }
+
+  #isCrowded(bucket: Bucket, { facts }: Entry): boolean {
+    if (facts.kind === "local") return false;
+    const neighbours = bucket.nodes.filter((node) => node.facts.network === facts.network);
+    return neighbours.length >= MAX_DHT_SUBNET_IN_BUCKET ||
+      (this.#networks.get(facts.network) ?? 0) >= MAX_DHT_SUBNET_IN_TABLE;
   }
 
   #split(bucket: Bucket): void {
@@ -294,6 +310,10 @@ export class RoutingTable {
     bucket.nodes = bucket.nodes.filter((other) => other !== node);
     this.#places.delete(node.place);
     this.#byAddress.delete(node.key);
+    const { network } = node.facts;
+    const left = this.#networks.get(network)! - 1;
+    if (left === 0) this.#networks.delete(network);
+    else this.#networks.set(network, left);
   }
 }
 
@@ -316,15 +336,9 @@ function rankOf(node: Entry): number {
   return isBad(node) ? Math.max(node.answeredAt, node.checkedAt) + 1e12 : node.answeredAt;
 }
 
-function isCrowded(bucket: Bucket, entry: Entry): boolean {
-  if (entry.facts.kind === "local") return false;
-  const neighbours = bucket.nodes.filter(({ facts }) => facts.network === entry.facts.network);
-  return neighbours.length >= MAX_DHT_SUBNET_IN_BUCKET;
-}
-
-/** Who has to go for a newcomer: bad ones, and those whose id doesn't fit when the newcomer's does. */
-function worstOf(bucket: Bucket, entry: Entry): Entry | undefined {
-  return bucket.nodes.find(isBad) ?? (entry.fits ? bucket.nodes.find(({ fits }) => !fits) : undefined);
+/** Who has to go for a newcomer whose id fits its address: somebody whose id doesn't. */
+function misfitFor(bucket: Bucket, entry: Entry): Entry | undefined {
+  return entry.fits ? bucket.nodes.find(({ fits }) => !fits) : undefined;
 }
 
 /** @returns Whom to ping, since it may have to go. */

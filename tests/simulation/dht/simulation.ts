@@ -50,7 +50,7 @@ export interface DhtSimulationResult {
   readonly tableSize: number;
   /** Nodes whose id fits their address. */
   readonly bound: number;
-  /** Datagrams and bytes that one node sent in a second, with nothing to look up. */
+  /** Datagrams and bytes that one node sent in a second, with nothing to look up; 0 if `settle` was. */
   readonly idle: { readonly messages: number; readonly bytes: number };
   /** Datagrams in all. */
   readonly datagrams: number;
@@ -68,7 +68,7 @@ const BOOTSTRAP = 3;
 const SPACING_MS = 100;
 /** Others to whom each liar makes itself known. */
 const GREETINGS = 60;
-const IDLE_MS = 60_000;
+const IDLE_MS = 5 * 60_000;
 
 interface Member {
   readonly dht: Dht;
@@ -99,11 +99,7 @@ export async function simulateDht(options: DhtSimulationOptions): Promise<DhtSim
   await network.pass(60_000);
   tell(`${members.filter(({ dht }) => dht.isJoined).length} of ${members.length} honest nodes have joined`);
 
-  if (options.settle !== undefined) await network.pass(options.settle);
-  const before = { sent: network.sent, bytes: network.bytes };
-  await network.pass(IDLE_MS);
-  const per = (count: number) => count / options.nodes / (IDLE_MS / 1000);
-  const idle = { messages: per(network.sent - before.sent), bytes: per(network.bytes - before.bytes) };
+  const idle = await measureIdle(network, { settle: options.settle ?? 0, nodes: options.nodes });
 
   // Those that will die are chosen at once, so that none of them is needed later.
   const shuffled = shuffle([...members], clock);
@@ -151,6 +147,19 @@ export async function simulateDht(options: DhtSimulationOptions): Promise<DhtSim
   };
   for (const { dht } of alive) dht.stop();
   return result;
+}
+
+/** What nodes send after a while in which nobody looks anything up. */
+async function measureIdle(
+  network: DatagramNetwork,
+  { settle, nodes }: { settle: number; nodes: number },
+): Promise<DhtSimulationResult["idle"]> {
+  if (settle === 0) return { messages: 0, bytes: 0 };
+  await network.pass(settle);
+  const before = { sent: network.sent, bytes: network.bytes };
+  await network.pass(IDLE_MS);
+  const per = (count: number) => count / nodes / (IDLE_MS / 1000);
+  return { messages: per(network.sent - before.sent), bytes: per(network.bytes - before.bytes) };
 }
 
 interface Outcome {

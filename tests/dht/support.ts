@@ -1,0 +1,43 @@
+/**
+ * A clock with what the DHT needs besides, and short ways to make ids and addresses.
+ *
+ * @module
+ */
+
+import type { PeerAddress } from "../../src/base/address.ts";
+import { type Bytes, fromHex } from "../../src/base/bytes.ts";
+import type { DhtPlatform } from "../../src/dht/mod.ts";
+import { startDigest } from "../../src/platform/start_digest.ts";
+import { VirtualClock } from "../support/virtual_clock.ts";
+
+/** Time, chance, and names that are all unknown but those in {@linkcode TestPlatform.names}. */
+export class TestPlatform extends VirtualClock implements DhtPlatform {
+  readonly names = new Map<string, string[]>();
+  readonly digest = startDigest;
+  readonly net = {
+    resolve: (host: string): Promise<string[]> => {
+      const known = this.names.get(host);
+      return known ? Promise.resolve(known) : Promise.reject(new Error(`${host} is not known`));
+    },
+  };
+}
+
+/**
+ * @param start Its first bytes as hexadecimal digits.
+ * @param fill The others.
+ * @returns An id.
+ */
+export function idOf(start: string, fill = 0): Bytes {
+  const id = new Uint8Array(20).fill(fill);
+  id.set(fromHex(start)!);
+  return id;
+}
+
+/**
+ * @param text `host:port` of IPv4.
+ * @returns The address.
+ */
+export function at(text: string): PeerAddress {
+  const [host, port] = text.split(":");
+  return { host: host!, port: Number(port ?? 6881) };
+}

@@ -208,3 +208,18 @@ export const MAX_DHT_STORED_PEERS = 40_000;
 export const MAX_DHT_TORRENTS_PER_HOST = 200;
 /** Nodes of a family that a saved table may hold. */
 export const MAX_DHT_SAVED_NODES = 400;
+
+// Gateways: whoever is on the local network can pretend to be one. See src/nat.
+
+/** Bytes of a datagram from a gateway: PCP has at most 1,100 (RFC 6887 section 7), answers to a search a few hundred. */
+export const MAX_GATEWAY_DATAGRAM = 2048;
+/** Bytes of a gateway's description or of its answer to an action; real ones have 4 to 20 KiB. */
+export const MAX_GATEWAY_DOCUMENT = 128 * 1024;
+/** Services that are looked at in a description; real ones have three to eight. */
+export const MAX_GATEWAY_SERVICES = 32;
+/** Gateways that are tried, so that a thousand answers to one search don't keep us busy. */
+export const MAX_GATEWAYS = 4;
+/** Characters of a gateway's own words that are shown. */
+export const MAX_GATEWAY_MESSAGE = 200;
+/** Hosts of each family that have a say about our address; the one that spoke first makes room for the next. */
+export const MAX_ADDRESS_VOTERS = 64;

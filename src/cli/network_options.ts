@@ -27,6 +27,7 @@ export interface PeerOptions {
 export interface NetworkOptions extends PeerOptions {
   readonly maxPeers?: number;
   readonly cache?: number;
+  readonly portMap: boolean;
   readonly json?: true;
   readonly quiet?: true;
   readonly verbose: number;
@@ -51,7 +52,7 @@ export function addPeerOptions(command: Command): Command {
     .option("--no-pex", "do without peer exchange, as this version does anyway")
     .option("--no-lsd", "do without local discovery, as this version does anyway")
     .option("--no-utp", "do without uTP, as this version does anyway")
-    .option("--no-port-map", "do without port mapping, as this version does anyway");
+    .option("--no-port-map", "don't have the router let others through (UPnP, NAT-PMP, PCP)");
 }
 
 /**
@@ -100,6 +101,7 @@ export function peerSettings(options: PeerOptions, { platform, terminal }: Conte
 export function sessionOptions(options: NetworkOptions, context: Context): SessionOptions {
   return {
     ...peerSettings(options, context),
+    discovery: { portMap: options.portMap },
     ...(options.maxPeers !== undefined && { maxPeers: options.maxPeers }),
     ...(options.cache !== undefined && { cacheBytes: options.cache }),
   };

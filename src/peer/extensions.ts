@@ -66,6 +66,7 @@ export class PeerExtensions<P extends ExtendedPeer> {
   readonly #theirs = new Map<ExtensionName, number>();
   #portKnown = false;
   #metadataSize = 0;
+  #seenAs: string | null = null;
 
   /**
    * @param peer Whose.
@@ -89,6 +90,11 @@ export class PeerExtensions<P extends ExtendedPeer> {
   /** The swarm is another one from now on. */
   adopt(host: ExtensionHost<P>): void {
     this.#host = host;
+  }
+
+  /** Our own address as it sees it, or `null` when it said nothing. */
+  get seenAs(): string | null {
+    return this.#seenAs;
   }
 
   /** Our extension handshake. */
@@ -144,6 +150,7 @@ export class PeerExtensions<P extends ExtendedPeer> {
     if (said.requestQueue !== undefined) peer.requests.setLimit(said.requestQueue);
     if (said.uploadOnly !== undefined) peer.uploadOnly = said.uploadOnly;
     if (said.metadataSize !== undefined) this.#metadataSize = said.metadataSize;
+    if (said.yourIp !== undefined) this.#seenAs = said.yourIp;
     for (const [name, id] of Object.entries(said.ids ?? {})) this.#theirs.set(name as ExtensionName, id);
     // Said once and for all: whoever names a new port each time would fill our list of addresses.
     if (peer.incoming && said.port !== undefined && !this.#portKnown) {

@@ -23,6 +23,14 @@ export interface SessionOptions {
   readonly stateFolder?: string | null;
   /** Whether files that a magnet link stands for get names that Windows allows, too; see `parseMetainfo()`. */
   readonly portable?: boolean;
+  /** How to find others and be found. */
+  readonly discovery?: DiscoveryOptions;
+}
+
+/** How to find others and be found, besides trackers. What is absent is off. */
+export interface DiscoveryOptions {
+  /** Have the gateway between us and the outside let others through to our port, TCP and UDP (UPnP, NAT-PMP, PCP). */
+  readonly portMap?: boolean;
 }
 
 /** How a torrent is added. */

@@ -12,7 +12,9 @@ import type { Magnet, Metainfo } from "../metainfo/mod.ts";
 import type { Platform } from "../platform/platform.ts";
 import { Listening, MemoryBudget, ReadShare } from "../swarm/mod.ts";
 import { tcpTransport, type Transport } from "../transport/transport.ts";
+import { ExternalAddress } from "./external_address.ts";
 import type { AddOptions, SessionOptions } from "./options.ts";
+import { Reachability } from "./reachability.ts";
 import { SessionTorrent, type Torrent } from "./session_torrent.ts";
 import { TorrentStore } from "./torrent_store.ts";
 import type { SessionEvent } from "./types.ts";
@@ -54,7 +56,10 @@ export class Session {
   readonly #transport: Transport;
   readonly #torrents = new Map<string, SessionTorrent>();
   readonly #listeners = new Set<(event: SessionEvent) => void>();
+  /** What our address is to others, as far as they agree. */
+  readonly externalAddress = new ExternalAddress();
   #listening: Listening | null = null;
+  #reachability: Reachability | null = null;
   #stopped: Promise<void> | null = null;
 
   /**
@@ -113,6 +118,12 @@ export class Session {
           message,
         }),
     });
+    this.#reachability = new Reachability(this.externalAddress, {
+      platform: this.#platform,
+      listen: this.listenAddress,
+      portMap: this.#options.discovery?.portMap ?? false,
+      emit: (event) => this.#emit(event),
+    });
   }
 
   /**
@@ -150,6 +161,7 @@ export class Session {
       store: this.#store,
       portable: this.#options.portable ?? false,
       transport: this.#transport,
+      externalAddress: this.externalAddress,
       emit: (event) => this.#emit(event),
       gone: () => this.#torrents.delete(key),
     });
@@ -181,7 +193,8 @@ export class Session {
 
   async #stop(deadlineMs: number): Promise<void> {
     this.#listening?.close();
-    const done = Promise.all([...this.#torrents.values()].map((torrent) => torrent.stop()));
+    const torrents = [...this.#torrents.values()].map((torrent) => torrent.stop());
+    const done = Promise.all([...torrents, this.#reachability?.stop()]);
     let expire = () => {};
     const expired = new Promise<void>((resolve) => expire = resolve);
     const timer = this.#platform.after(deadlineMs, expire);

@@ -23,6 +23,7 @@ import {
 } from "../swarm/mod.ts";
 import type { TrackerReport } from "../tracker/announcer.ts";
 import type { Transport } from "../transport/transport.ts";
+import type { ExternalAddress } from "./external_address.ts";
 import { findMetadata } from "./metadata_search.ts";
 import type { AddOptions } from "./options.ts";
 import { PeerSources } from "./peer_sources.ts";
@@ -72,6 +73,7 @@ export interface SessionTorrentOptions {
   readonly store: TorrentStore;
   readonly portable: boolean;
   readonly transport: Transport;
+  readonly externalAddress: ExternalAddress;
   /** Takes what happens. */
   readonly emit: (event: SessionEvent) => void;
   /** The torrent has stopped. */
@@ -250,6 +252,7 @@ export class SessionTorrent implements Torrent {
         needPeers: () => this.#sources?.needPeers(),
       },
       emit: (event) => this.#happened(event),
+      seenAs: (peer, address) => this.#options.externalAddress.vote("peer", peer, address),
     });
   }
 
@@ -337,7 +340,8 @@ export class SessionTorrent implements Torrent {
     }
   }
 
-  #reported({ url, status, seeders, leechers, peers, message }: TrackerReport): void {
+  #reported({ url, status, seeders, leechers, peers, message, externalIp }: TrackerReport): void {
+    if (externalIp) this.#options.externalAddress.vote("tracker", new URL(url).hostname, externalIp);
     if (seeders !== null) this.#swarm?.heardOfSeeds(seeders);
     const infohash = this.infoHash.hex;
     this.#options.emit({ event: "tracker", infohash, url, status, seeders, leechers, peers, message });

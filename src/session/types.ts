@@ -73,6 +73,7 @@ export type SessionEvent =
   | PeerEvent
   | HashFailedEvent
   | WarningEvent
+  | PortMapEvent
   | CompletedEvent
   | FailedEvent
   | StoppedEvent;
@@ -154,6 +155,20 @@ export interface WarningEvent {
   readonly infohash: string;
   readonly message: string;
   readonly where: string;
+}
+
+/** The gateway lets others reach us by a port of its own, or it does not. No torrent needs it. */
+export interface PortMapEvent {
+  readonly event: "port_map";
+  /** It is for all torrents. */
+  readonly infohash: null;
+  readonly status: "ok" | "error";
+  /** Which kind of port; `null` with `error`. */
+  readonly protocol: "tcp" | "udp" | null;
+  /** `host:port` outside, the host empty when it is not known; `null` with `error`. */
+  readonly external: string | null;
+  /** Which gateway, or what is wrong. */
+  readonly message: string;
 }
 
 /** Every wanted byte is verified and under its final name. */

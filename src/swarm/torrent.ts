@@ -350,6 +350,7 @@ export class Torrent implements PeerHost {
 
   peerIntroduced(peer: Peer): void {
     this.#peers.introduced(peer);
+    if (peer.extensions.seenAs !== null) this.#options.seenAs?.(peer.address.host, peer.extensions.seenAs);
     this.#dropUseless(peer);
   }
 

@@ -51,4 +51,6 @@ export interface TorrentOptions {
   readonly sources: PeerFinder;
   /** Takes what happens. */
   readonly emit: (event: TorrentEvent) => void;
+  /** Is told which address of ours a peer sees (`yourip`, BEP 10). */
+  readonly seenAs?: (peer: string, address: string) => void;
 }

@@ -36,6 +36,8 @@ export interface TrackerReport {
   readonly peers: number;
   /** Failure or warning, safe to print; empty when there is none. */
   readonly message: string;
+  /** Our own address as the tracker sees it (BEP 24); absent when it doesn't say. */
+  readonly externalIp?: string;
 }
 
 /** What an {@linkcode Announcer} needs. */
@@ -214,9 +216,10 @@ export class Announcer {
         signal: this.#impatience.signal,
       });
       if (this.#isStopped()) return reply;
-      const { seeders, leechers, peers, warning } = reply;
+      const { seeders, leechers, peers, warning, externalIp } = reply;
       const status = warning === "" ? "ok" : "warning";
-      this.#options.onReport({ url, status, seeders, leechers, peers: peers.length, message: warning });
+      const seen = externalIp === null ? {} : { externalIp };
+      this.#options.onReport({ url, status, seeders, leechers, peers: peers.length, message: warning, ...seen });
       if (peers.length > 0 && !this.#isStopped()) this.#options.onPeers(peers, url);
       return reply;
     } catch (error) {

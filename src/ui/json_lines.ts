@@ -39,6 +39,14 @@ export function eventLine(event: SessionEvent, time: number): JsonLine {
       return { ...head, address: event.address, client: event.client, action: event.action, message: event.message };
     case "hash_failed":
       return { ...head, piece: event.piece, peers: event.peers };
+    case "port_map":
+      return {
+        ...head,
+        status: event.status,
+        protocol: event.protocol,
+        external: event.external,
+        message: event.message,
+      };
     case "warning":
       return { ...head, message: event.message, where: event.where };
     case "completed":

@@ -30,9 +30,9 @@ export class JsonView implements View {
     this.#wait();
   }
 
-  /** @param event Printed at once; `peer` events only with `-v`. */
+  /** @param event Printed at once; `peer` and `port_map` events only with `-v`. */
   event(event: SessionEvent): void {
-    if (event.event === "peer" && this.#options.verbosity === 0) return;
+    if ((event.event === "peer" || event.event === "port_map") && this.#options.verbosity === 0) return;
     // Nobody should have to wait for a last line that says that all is there.
     if (event.event === "completed") this.#progress(event.infohash);
     this.#print(eventLine(event, this.#options.platform.wallClock()));

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { PeerEvent, SessionEvent, TrackerEvent } from "../session/types.ts";
+import type { PeerEvent, PortMapEvent, SessionEvent, TrackerEvent } from "../session/types.ts";
 import { formatPlural } from "./format.ts";
 import { painted, shown, type Style } from "./style.ts";
 
@@ -57,6 +57,8 @@ export class LogLines {
       }
       case "warning":
         return { level: "warning", text: `${event.message} (${event.where})` };
+      case "port_map":
+        return this.#verbosity < 1 ? null : { level: "note", text: portMapText(event) };
       default:
         return null;
     }
@@ -95,6 +97,11 @@ export class LogLines {
         return this.#verbosity < 2 ? null : { level: "note", text: `peer ${peer} is connected` };
     }
   }
+}
+
+function portMapText({ status, protocol, external, message }: PortMapEvent): string {
+  if (status === "error") return `others may not reach us: no port mapping: ${message}`;
+  return `others reach us at ${external}, ${protocol?.toUpperCase()}, through the ${message}`;
 }
 
 /**

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { parseIp } from "../base/address.ts";
+import { formatIp, parseIp } from "../base/address.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { fromUtf8Lossy, utf8 } from "../base/bytes.ts";
 import { messageOf } from "../base/errors.ts";
@@ -36,6 +36,8 @@ export interface ExtensionHandshake {
   readonly ids?: Readonly<Partial<Record<ExtensionName, number>>>;
   /** Bytes of the info dictionary (`metadata_size`, BEP 9). */
   readonly metadataSize?: number;
+  /** Our own address as it sees it (`yourip`). */
+  readonly yourIp?: string;
 }
 
 /**
@@ -79,6 +81,7 @@ export function parseExtensionHandshake(payload: Uint8Array): ExtensionHandshake
     const uploadOnly = dict.getInt("upload_only");
     const ids = readIds(dict.getDict("m"));
     const metadataSize = dict.getInt("metadata_size");
+    const yourIp = dict.getBytes("yourip");
     return {
       ...(version && { version: fromUtf8Lossy(version.subarray(0, MAX_CLIENT_NAME)) }),
       ...(reqq !== undefined && reqq > 0 && { requestQueue: reqq }),
@@ -86,6 +89,7 @@ export function parseExtensionHandshake(payload: Uint8Array): ExtensionHandshake
       ...(uploadOnly !== undefined && { uploadOnly: uploadOnly !== 0 }),
       ...(ids && { ids }),
       ...(metadataSize !== undefined && metadataSize > 0 && metadataSize <= MAX_METADATA && { metadataSize }),
+      ...((yourIp?.length === 4 || yourIp?.length === 16) && { yourIp: formatIp(yourIp) }),
     };
   } catch (error) {
     if (error instanceof BencodeError) throw new WireError(`the extension handshake is broken: ${messageOf(error)}`);

@@ -30,6 +30,7 @@ Deno.test("download hands its options to session and torrent", async () => {
     bind: "10.0.0.5",
     maxPeers: 7,
     cacheBytes: 8 << 20,
+    discovery: { portMap: false },
   });
   assertEquals(world.session.added[0]!.options, {
     folder: "out",
@@ -46,7 +47,7 @@ Deno.test("download leaves the session's own defaults alone", async () => {
   const world = new World({ env: {} });
   const { code } = await world.start("a.torrent", "-q");
   const { platform: _, ...session } = world.session.options!;
-  assertEquals(session, { stateFolder: null, portable: false });
+  assertEquals(session, { stateFolder: null, portable: false, discovery: { portMap: true } });
   assertEquals(world.session.added[0]!.options, { folder: ".", peers: [] });
   world.session.added[0]!.finish();
   assertEquals(await code, 0);

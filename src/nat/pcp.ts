@@ -1,0 +1,131 @@
+/**
+ * The MAP messages of the Port Control Protocol (RFC 6887), for IPv4.
+ *
+ * @module
+ */
+
+import { formatIp, parseIp } from "../base/address.ts";
+import { type Bytes, equalBytes } from "../base/bytes.ts";
+import { PortMapError } from "./errors.ts";
+import type { MappingRequest, PortProtocol } from "./gateway.ts";
+
+const VERSION = 2;
+const OP_MAP = 1;
+const ANSWER = 0x80;
+const HEADER = 24;
+const MAP = 36;
+/** Longest message (section 7). */
+const MAX_LENGTH = 1100;
+/** Bytes of a nonce (section 11.1). */
+export const NONCE_LENGTH = 12;
+const PROTOCOLS = { tcp: 6, udp: 17 } as const;
+const MAPPED = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
+
+/** Section 7.4. */
+const RESULTS = [
+  "success",
+  "it does not speak this version",
+  "it is not allowed to",
+  "the request is malformed",
+  "it does not know the operation",
+  "it does not know the option",
+  "the option is malformed",
+  "it has no network itself",
+  "it has no more room for mappings",
+  "it does not map this protocol",
+  "this computer has too many mappings",
+  "it cannot give that port",
+  "the request came by way of another address",
+  "there are too many peers",
+];
+
+/** What a gateway answers. */
+export interface PcpReply {
+  /** That of the request. */
+  readonly nonce: Bytes;
+  readonly protocol: PortProtocol;
+  readonly internalPort: number;
+  readonly externalPort: number;
+  /** A literal address. */
+  readonly externalAddress: string;
+  /** Seconds. */
+  readonly lifetime: number;
+}
+
+/**
+ * The request for a mapping (section 11.1); one with a lifetime of 0 removes it.
+ *
+ * @param request What is wanted.
+ * @param options `nonce`: of 12 bytes, the same for as long as the mapping is to live. `client`: our IPv4 address, as the
+ * gateway sees it.
+ * @returns A datagram.
+ * @throws {RangeError} If `client` is no IPv4 address.
+ */
+export function encodePcpMap(
+  request: MappingRequest,
+  { nonce, client }: { readonly nonce: Bytes; readonly client: string },
+): Bytes {
+  const address = parseIp(client);
+  if (address?.length !== 4) throw new RangeError(`"${client}" is not an IPv4 address`);
+  const bytes = new Uint8Array(HEADER + MAP);
+  const view = new DataView(bytes.buffer);
+  view.setUint8(0, VERSION);
+  view.setUint8(1, OP_MAP);
+  view.setUint32(4, request.lifetime);
+  bytes.set([...MAPPED, ...address], 8);
+  bytes.set(nonce, HEADER);
+  view.setUint8(HEADER + 12, PROTOCOLS[request.protocol]);
+  view.setUint16(HEADER + 16, request.internalPort);
+  view.setUint16(HEADER + 18, request.lifetime === 0 ? 0 : request.externalPort);
+  bytes.set(MAPPED, HEADER + 20); // any IPv4 address
+  return bytes;
+}
+
+/**
+ * Reads an answer.
+ *
+ * @param bytes A datagram from the gateway.
+ * @returns What it says.
+ * @throws {PortMapError} If it is none of PCP, or a refusal, whose number is the `code`.
+ */
+export function parsePcpReply(bytes: Uint8Array): PcpReply {
+  if (bytes.length < HEADER || bytes.length > MAX_LENGTH) {
+    throw new PortMapError(`an answer of ${bytes.length} bytes is not PCP`);
+  }
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  if (view.getUint8(0) !== VERSION) throw new PortMapError(`an answer of version ${view.getUint8(0)} is not PCP`);
+  if (view.getUint8(1) !== (ANSWER | OP_MAP)) {
+    throw new PortMapError(`${view.getUint8(1)} is no answer to a MAP request`);
+  }
+  const result = view.getUint8(3);
+  if (result !== 0) {
+    throw new PortMapError(`the gateway says that ${RESULTS[result] ?? `error ${result} happened`}`, { code: result });
+  }
+  const protocol = view.byteLength < HEADER + MAP ? 0 : view.getUint8(HEADER + 12);
+  if (protocol !== PROTOCOLS.tcp && protocol !== PROTOCOLS.udp) {
+    throw new PortMapError(`an answer of ${bytes.length} bytes for protocol ${protocol} is no mapping`);
+  }
+  return {
+    nonce: bytes.slice(HEADER, HEADER + NONCE_LENGTH),
+    protocol: protocol === PROTOCOLS.udp ? "udp" : "tcp",
+    internalPort: view.getUint16(HEADER + 16),
+    externalPort: view.getUint16(HEADER + 18),
+    externalAddress: formatIp(bytes.subarray(HEADER + 20, HEADER + 36)),
+    lifetime: view.getUint32(4),
+  };
+}
+
+/**
+ * Whether a reply is for a request: anybody can send a datagram, only the gateway has seen the nonce (section 18.1).
+ *
+ * @param reply What came.
+ * @param options `request`: what was asked. `nonce`: with which nonce.
+ * @returns Whether they belong together.
+ */
+export function answersRequest(
+  reply: PcpReply,
+  { request, nonce }: { request: MappingRequest; nonce: Bytes },
+): boolean {
+  return equalBytes(reply.nonce, nonce) && reply.protocol === request.protocol &&
+    reply.internalPort === request.internalPort;
+}

@@ -65,6 +65,7 @@ export async function findGateway(
   if (client === null) throw new PortMapError("there is no local network with multicast");
   if (!isPrivate(client)) return null;
   const locations = await search(platform, { client, signal });
+  if (signal.aborted) throw new PortMapError("the search was given up");
   const hosts = new Set(locations.map((location) => location.hostname));
   for (const host of usualRouters(client)) hosts.add(host);
   const pcp = [...hosts].slice(0, MAX_GATEWAYS + USUAL_ROUTERS.length).map((gateway) =>

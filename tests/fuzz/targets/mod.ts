@@ -8,6 +8,7 @@ import type { Target } from "../target.ts";
 import { bencodeTarget } from "./bencode.ts";
 import { pathsTarget, printableTarget, resumeTarget } from "./local.ts";
 import { magnetTarget, metainfoTarget } from "./metainfo.ts";
+import { gatewayReplyTarget, upnpTarget } from "./nat.ts";
 import { addressTarget, compactTarget, queryTarget, replyTarget } from "./tracker.ts";
 import { extensionTarget, framesTarget, handshakeTarget, metadataTarget } from "./wire.ts";
 
@@ -27,4 +28,6 @@ export const TARGETS: readonly Target[] = [
   resumeTarget,
   pathsTarget,
   printableTarget,
+  gatewayReplyTarget,
+  upnpTarget,
 ];

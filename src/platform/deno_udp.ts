@@ -1,3 +1,5 @@
+/// <reference lib="deno.unstable" />
+
 /**
  * UDP on Deno.
  *

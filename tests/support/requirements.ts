@@ -11,7 +11,9 @@ import { BINARY } from "./binary.ts";
 const PACKAGES = {
   aria2c: "aria2",
   ip: "iproute2",
+  miniupnpd: "miniupnpd-nftables",
   mktorrent: "mktorrent",
+  nft: "nftables",
   opentracker: "opentracker",
   rtorrent: "rtorrent",
   setpriv: "util-linux",

@@ -1,0 +1,108 @@
+/** A router has its ports mapped and given back: Debian's miniupnpd, with the kernel's own address translation. */
+
+import { assert, assertEquals, assertLess, assertMatch } from "@std/assert";
+import { Job, must, run } from "../support/job.ts";
+import { makeFile } from "../support/payload.ts";
+import { testWith } from "../support/requirements.ts";
+import { withScratch } from "../support/scratch.ts";
+import { makeTorrent } from "../support/torrents.ts";
+import { shoalCommand } from "./clients.ts";
+import { type Host, PrivateNetwork } from "./network.ts";
+
+const NEEDS = ["root", "ip", "miniupnpd", "nft"] as const;
+const PORT = 6881;
+/** The router's address outside: a public one, since miniupnpd maps nothing behind another router. */
+const OUTSIDE = "9.9.9.9";
+/** Tables as Debian's own script for miniupnpd makes them. */
+const TABLES = `table inet filter {
+  chain forward { type filter hook forward priority 0; policy accept; }
+  chain miniupnpd { }
+  chain prerouting { type nat hook prerouting priority -100; jump prerouting_miniupnpd; }
+  chain postrouting { type nat hook postrouting priority 100; jump postrouting_miniupnpd; }
+  chain prerouting_miniupnpd { }
+  chain postrouting_miniupnpd { }
+}`;
+
+/** A computer behind a router. */
+interface House {
+  readonly router: Host;
+  readonly computer: Host;
+  readonly scratch: string;
+  /** What the router has mapped, as the kernel lists it. */
+  rules(): Promise<string>;
+}
+
+/** Makes a house whose router speaks what it is told to. */
+async function house(speaks: { readonly upnp: boolean; readonly pcp: boolean }, body: (house: House) => Promise<void>) {
+  await withScratch(async (scratch) => {
+    await using network = await PrivateNetwork.create();
+    const router = await network.addHost();
+    const computer = await network.addHost();
+    const ip = (host: Host, ...args: string[]) => must(...host.command(["ip", ...args]));
+    await ip(router, "link", "add", "wan", "type", "veth", "peer", "name", "provider");
+    await ip(router, "addr", "add", `${OUTSIDE}/24`, "dev", "wan");
+    await ip(router, "link", "set", "wan", "up");
+    await ip(router, "link", "set", "provider", "up");
+    await ip(computer, "route", "add", "default", "via", router.address);
+    await Deno.writeTextFile(`${scratch}/tables`, TABLES);
+    await must(...router.command(["nft", "-f", `${scratch}/tables`]));
+    const yes = (on: boolean) => on ? "yes" : "no";
+    await Deno.writeTextFile(
+      `${scratch}/conf`,
+      [
+        ...["ext_ifname=wan", `ext_ip=${OUTSIDE}`, "listening_ip=eth0", "http_port=0", "secure_mode=yes"],
+        ...[`enable_upnp=${yes(speaks.upnp)}`, `enable_natpmp=${yes(speaks.pcp)}`],
+        ...["uuid=00000000-0000-0000-0000-000000000001", "allow 1024-65535 10.99.0.0/24 1024-65535", ""],
+      ].join("\n"),
+    );
+    const daemon = ["miniupnpd", "-d", "-f", `${scratch}/conf`, "-P", `${scratch}/pid`];
+    await using job = new Job(router.command(daemon), { name: "miniupnpd" });
+    const rules = async () => (await run(router.command(["nft", "list", "ruleset"]))).stdout.join("\n");
+    try {
+      await body({ router, computer, scratch, rules });
+    } catch (error) {
+      throw new Error(`${error instanceof Error ? error.stack : error}\n${job.report}`, { cause: error });
+    }
+  });
+}
+
+/** Seeds something, the way a user does. */
+async function seed({ computer, scratch }: House, ...options: string[]): Promise<Job> {
+  const payload = await makeFile(`${scratch}/data`, { name: "x.bin", size: 100_000, seed: 1 });
+  await makeTorrent(payload, { path: `${scratch}/x.torrent` });
+  const argv = [...shoalCommand(), "seed", `${scratch}/x.torrent`, payload.folder, "-p", `${PORT}`, "--json", "-v"];
+  const env = { XDG_STATE_HOME: scratch, XDG_CONFIG_HOME: scratch };
+  return new Job(computer.command([...argv, "--no-dht", "--no-lsd", "--no-pex", ...options]), { name: "shoal", env });
+}
+
+for (
+  const [name, speaks] of [["UPnP", { upnp: true, pcp: false }], ["PCP", { upnp: false, pcp: true }]] as const
+) {
+  testWith(
+    `a seed has miniupnpd map its port by ${name}, and gives it back when it leaves`,
+    NEEDS,
+    () =>
+      house(speaks, async (house) => {
+        await using shoal = await seed(house);
+        for (const protocol of ["tcp", "udp"]) {
+          const line = await shoal.line(
+            (line) => line.includes('"event":"port_map"') && line.includes(`"protocol":"${protocol}"`),
+            { seconds: 30, what: `its ${protocol} port was mapped` },
+          );
+          const { status, external, message } = JSON.parse(line);
+          assertEquals([status, external], ["ok", `${OUTSIDE}:${PORT}`]);
+          assertEquals(message, `${name} gateway ${house.router.address}`);
+        }
+        // By the numbers of TCP and UDP, as Debian's `nft` shows what miniupnpd writes.
+        const mapped = await house.rules();
+        for (const number of ["0x6", "0x11"]) {
+          assertMatch(mapped, new RegExp(`${number} th dport ${PORT} dnat ip to ${house.computer.address}:${PORT}`));
+        }
+        const left = performance.now();
+        shoal.signal("SIGINT");
+        assertEquals((await shoal.exit(10)).code, 130);
+        assertLess(performance.now() - left, 3_500);
+        assert(!(await house.rules()).includes("dnat"), await house.rules());
+      }),
+  );
+}

@@ -7,7 +7,7 @@
 import type { Command } from "commander";
 import { type HostPort, parseIp, type PeerAddress } from "../base/address.ts";
 import { messageOf, ShoalError } from "../base/errors.ts";
-import type { SessionOptions } from "../session/session.ts";
+import type { DiscoveryOptions, SessionOptions } from "../session/session.ts";
 import type { Context } from "./context.ts";
 import { parseIpAddress, parsePort, parseSize, parseWhole, readHostPort } from "./options.ts";
 import { stateFolder } from "./state_folder.ts";
@@ -21,6 +21,8 @@ export interface PeerOptions {
   readonly port?: number;
   readonly bind?: string;
   readonly peer?: readonly HostPort[];
+  readonly dht: boolean;
+  readonly dhtBootstrap?: readonly HostPort[];
 }
 
 /** Values of all options, as commander collects them. */
@@ -48,7 +50,12 @@ export function addPeerOptions(command: Command): Command {
     )
     .option("--bind <ip>", "address to listen on and connect from", (v) => parseIpAddress(v, "--bind"))
     .option("--peer <host:port>", "a peer to try, repeatable", collectPeer)
-    .option("--no-dht", "do without the DHT, as this version does anyway")
+    .option("--no-dht", "do without the DHT")
+    .option(
+      "--dht-bootstrap <host:port>",
+      "a DHT node to start from, repeatable; replaces the built-in ones",
+      collectNode,
+    )
     .option("--no-pex", "do without peer exchange, as this version does anyway")
     .option("--no-lsd", "do without local discovery, as this version does anyway")
     .option("--no-utp", "do without uTP, as this version does anyway")
@@ -86,6 +93,7 @@ export function peerSettings(options: PeerOptions, { platform, terminal }: Conte
     platform,
     stateFolder: stateFolder(terminal),
     portable: terminal.isWindows,
+    discovery: discoveryOf(options),
     ...(options.port !== undefined && { port: options.port }),
     ...(options.bind !== undefined && { bind: options.bind }),
   };
@@ -101,7 +109,7 @@ export function peerSettings(options: PeerOptions, { platform, terminal }: Conte
 export function sessionOptions(options: NetworkOptions, context: Context): SessionOptions {
   return {
     ...peerSettings(options, context),
-    discovery: { portMap: options.portMap },
+    discovery: { ...discoveryOf(options), portMap: options.portMap },
     ...(options.maxPeers !== undefined && { maxPeers: options.maxPeers }),
     ...(options.cache !== undefined && { cacheBytes: options.cache }),
   };
@@ -133,6 +141,14 @@ export async function resolvePeers(
     }
   }));
   return found.flat();
+}
+
+function discoveryOf({ dht, dhtBootstrap }: PeerOptions): DiscoveryOptions {
+  return { ...(dht && { dht: dhtBootstrap === undefined ? {} : { bootstrap: dhtBootstrap } }) };
+}
+
+function collectNode(value: string, nodes: readonly HostPort[] = []): readonly HostPort[] {
+  return [...nodes, readHostPort(value, "--dht-bootstrap")];
 }
 
 function collectPeer(value: string, peers: readonly HostPort[] = []): readonly HostPort[] {

@@ -19,7 +19,6 @@ export interface Unavailable {
 export const UNAVAILABLE_NETWORK_OPTIONS: readonly Unavailable[] = [
   { flags: "--max-down <rate>", why: "this version has no rate limits" },
   { flags: "--max-up <rate>", why: "this version has no rate limits" },
-  { flags: "--dht-bootstrap <host:port>", why: "this version does not use the DHT" },
   { flags: "--encryption <mode>", why: "this version does not encrypt connections" },
 ];
 

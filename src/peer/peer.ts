@@ -14,40 +14,16 @@ import type { Handshake } from "../wire/handshake.ts";
 import { BLOCK_SIZE, MessageId, messageName, WireError } from "../wire/messages.ts";
 import { Chatter } from "./chatter.ts";
 import { clientName } from "./client_name.ts";
-import { type ExtensionHost, PeerExtensions } from "./extensions.ts";
+import { PeerExtensions } from "./extensions.ts";
 import { Hearsay } from "./hearsay.ts";
+import type { PeerOutput, SwarmOf } from "./peer_host.ts";
 import { RateMeter } from "./rate_meter.ts";
 import { type ReceivedBlock, Requests } from "./requests.ts";
 import { nextPhase, type Phase } from "./rules.ts";
-import { type UploadHost, Uploads } from "./uploads.ts";
+import { Uploads } from "./uploads.ts";
 
-/** What a peer needs to know and tell. Calls come while a read is parsed, so they must not take long. */
-export interface PeerHost extends UploadHost, ExtensionHost<Peer> {
-  /** Pieces of the torrent; 0 while nobody knows, before the metadata is here. Then what peers say of pieces is passed by. */
-  readonly pieceCount: number;
-  /** Milliseconds on the clock that never jumps. */
-  now(): number;
-  /** The peer has one piece more. */
-  peerHas(peer: Peer, index: number): void;
-  /** The peer said what it has, all at once. */
-  peerPieces(peer: Peer): void;
-  /** The peer choked or unchoked us. */
-  peerChoke(peer: Peer): void;
-  /** The peer became interested, or not. */
-  peerInterest(peer: Peer): void;
-  /** A block came; `latency` in milliseconds since it was asked for, or -1 if it was not. */
-  peerBlock(peer: Peer, block: ReceivedBlock): void;
-  /** The peer won't send a block that we asked for. */
-  peerRejected(peer: Peer, index: number, begin: number): void;
-}
-
-/** The socket's side of a peer. */
-export interface PeerOutput {
-  /** Something waits in the writer. */
-  flush(): void;
-  /** Ends the connection. */
-  close(reason: string): void;
-}
+/** What a peer needs to know and tell. */
+export type PeerHost = SwarmOf<Peer>;
 
 /**
  * State of one connection (BEP 3, 6, 10, 21). The fields that the swarm decides on are plain properties; what goes over
@@ -64,6 +40,8 @@ export class Peer implements MessageHandler {
   readonly peerId: Bytes;
   /** Both ends speak the Fast extension (BEP 6). */
   readonly fast: boolean;
+  /** It would like to know where our node of the DHT is (BEP 5). */
+  readonly dht: boolean;
   /** When the connection was made. */
   readonly connectedAt: number;
   /** What it has. */
@@ -149,6 +127,7 @@ export class Peer implements MessageHandler {
     this.number = options.number;
     this.peerId = options.handshake.peerId;
     this.fast = options.handshake.fast;
+    this.dht = options.handshake.dht ?? false;
     this.client = clientName(this.peerId);
     this.pieces = new Bitfield(host.pieceCount);
     this.requests = new Requests({ fast: this.fast, writer: this.writer });
@@ -186,16 +165,23 @@ export class Peer implements MessageHandler {
    * Our opening words after the handshake: extension handshake, then what we have.
    *
    * @param have What we have; `null` for nothing, when it isn't known what there is.
-   * @param options `extended`: it speaks BEP 10. `version`: our name. `port`: where we listen.
+   * @param options `extended`: it speaks BEP 10. `version`: our name. `port`: where we listen. `dhtPort`: where our node of the
+   * DHT is, if the peer wants to know.
    */
   open(
     have: Bitfield | null,
-    options: { readonly extended: boolean; readonly version: string; readonly port: number },
+    options: {
+      readonly extended: boolean;
+      readonly version: string;
+      readonly port: number;
+      readonly dhtPort?: number;
+    },
   ): void {
     if (this.#opened) { for (const index of have ?? []) this.have(index); // it is too late for a bitfield (BEP 3)
      } else if (this.fast && have?.isFull) this.writer.signal(MessageId.haveAll);
     else if (this.fast && (have === null || have.isEmpty)) this.writer.signal(MessageId.haveNone);
     else if (have !== null && !have.isEmpty) this.writer.bitfield(have.toBytes());
+    if (options.dhtPort !== undefined && !this.#opened) this.writer.port(options.dhtPort);
     this.#opened = true;
     if (options.extended) {
       this.extensions.open({ version: options.version, port: options.port, uploadOnly: have?.isFull ?? false });
@@ -365,8 +351,9 @@ export class Peer implements MessageHandler {
     this.#host.peerBlock(this, block);
   }
 
-  onPort(_port: number): void {
+  onPort(port: number): void {
     this.#check(MessageId.port);
+    if (port !== 0) this.#host.peerNode(this, port);
   }
 
   onExtended(id: number, payload: Bytes): void {

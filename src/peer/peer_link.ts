@@ -8,7 +8,8 @@ import { messageOf } from "../base/errors.ts";
 import { MAX_UNSENT } from "../base/limits.ts";
 import type { Connection } from "../platform/platform.ts";
 import { WireError } from "../wire/messages.ts";
-import type { Peer, PeerOutput } from "./peer.ts";
+import type { Peer } from "./peer.ts";
+import type { PeerOutput } from "./peer_host.ts";
 import type { ReadShare } from "./read_share.ts";
 
 /**

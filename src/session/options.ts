@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { PeerAddress } from "../base/address.ts";
+import type { HostPort, PeerAddress } from "../base/address.ts";
 import type { Platform } from "../platform/platform.ts";
 
 /** Settings of a session. */
@@ -29,6 +29,11 @@ export interface SessionOptions {
 
 /** How to find others and be found, besides trackers. What is absent is off. */
 export interface DiscoveryOptions {
+  /** Take part in the DHT. */
+  readonly dht?: {
+    /** Nodes to start from; the public routers when absent. */
+    readonly bootstrap?: readonly HostPort[];
+  };
   /** Have the gateway between us and the outside let others through to our port, TCP and UDP (UPnP, NAT-PMP, PCP). */
   readonly portMap?: boolean;
 }

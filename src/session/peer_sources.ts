@@ -8,9 +8,12 @@
 import type { PeerAddress } from "../base/address.ts";
 import type { Bytes } from "../base/bytes.ts";
 import type { InfoHash } from "../base/info_hash.ts";
+import type { TorrentAnnouncer } from "../dht/mod.ts";
 import type { Platform } from "../platform/platform.ts";
 import type { AnnounceProgress } from "../tracker/announce_request.ts";
 import { Announcer, type TrackerReport } from "../tracker/announcer.ts";
+
+import type { DhtService } from "./dht_service.ts";
 
 /** What the sources need. */
 export interface PeerSourcesOptions {
@@ -26,25 +29,32 @@ export interface PeerSourcesOptions {
   readonly bind?: string;
   /** Announce URLs in tiers. */
   readonly trackers: readonly (readonly string[])[];
+  /** Whether it is known to be a private torrent: then trackers alone name peers (BEP 27). */
+  readonly isPrivate: () => boolean;
+  /** Our node of the DHT, when there is one. */
+  readonly dht: DhtService | null;
   /** How far we are, asked before each announce. */
   progress(): AnnounceProgress;
   /** How many more peers would be welcome; 0 for none. */
   wantedPeers(): number;
   /** Takes the peers that were found. */
-  onPeers(addresses: readonly PeerAddress[]): void;
+  readonly onPeers: (addresses: readonly PeerAddress[]) => void;
   /** Is told of each announce. */
   onReport(report: TrackerReport): void;
 }
 
 /** Finds peers for one torrent until it is stopped, and lets others find us. */
 export class PeerSources {
+  readonly #options: PeerSourcesOptions;
   readonly #announcer: Announcer;
+  #dht: TorrentAnnouncer | null = null;
 
   /**
    * @param options What it needs.
    */
   constructor(options: PeerSourcesOptions) {
     const { platform, infoHash, peerId, port, bind, trackers } = options;
+    this.#options = options;
     this.#announcer = new Announcer({
       platform,
       tiers: trackers,
@@ -61,7 +71,16 @@ export class PeerSources {
 
   /** Begins. Harmless when called again. */
   start(): void {
+    const { infoHash, dht, isPrivate, onPeers, progress } = this.#options;
     this.#announcer.start();
+    if (isPrivate() || this.#dht) return;
+    this.#dht = dht?.announcer({ infoHash, isSeed: () => progress().left === 0, onPeers }) ?? null;
+    this.#dht?.start();
+  }
+
+  /** The torrent of a magnet link turned out to be private: nobody but its trackers hears of it any more. */
+  keepPrivate(): void {
+    this.#dht?.stop();
   }
 
   /** The download is complete. */
@@ -72,6 +91,7 @@ export class PeerSources {
   /** Asks for more peers as soon as that is allowed. */
   needPeers(): void {
     this.#announcer.needPeers();
+    this.#dht?.needPeers();
   }
 
   /**
@@ -81,6 +101,7 @@ export class PeerSources {
    * @returns Settles when all is told or the time is over. Never rejects.
    */
   stop(deadlineMs: number): Promise<void> {
+    this.#dht?.stop();
     return this.#announcer.stop(deadlineMs);
   }
 }

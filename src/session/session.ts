@@ -4,7 +4,7 @@
  * @module
  */
 
-import { formatAddress, type PeerAddress } from "../base/address.ts";
+import { formatAddress, type HostPort, type PeerAddress } from "../base/address.ts";
 import { type Bytes, concatBytes, utf8 } from "../base/bytes.ts";
 import { messageOf, ShoalError } from "../base/errors.ts";
 import { VERSION } from "../base/version.ts";
@@ -12,14 +12,15 @@ import type { Magnet, Metainfo } from "../metainfo/mod.ts";
 import type { Platform } from "../platform/platform.ts";
 import { Listening, MemoryBudget, ReadShare } from "../swarm/mod.ts";
 import { tcpTransport, type Transport } from "../transport/transport.ts";
+import { DhtService } from "./dht_service.ts";
 import { ExternalAddress } from "./external_address.ts";
-import type { AddOptions, SessionOptions } from "./options.ts";
+import type { AddOptions, DiscoveryOptions, SessionOptions } from "./options.ts";
 import { Reachability } from "./reachability.ts";
 import { SessionTorrent, type Torrent } from "./session_torrent.ts";
 import { TorrentStore } from "./torrent_store.ts";
 import type { SessionEvent } from "./types.ts";
 
-export type { AddOptions, SessionOptions, Torrent };
+export type { AddOptions, DiscoveryOptions, SessionOptions, Torrent };
 
 /** Ports that are tried when none is asked for (BEP 3). */
 const FIRST_PORT = 6881;
@@ -30,6 +31,13 @@ const DEFAULT_MAX_PEERS = 100;
 const DEFAULT_CACHE = 64 * 1024 * 1024;
 /** Part of the memory budget that is for reading; the rest is for pieces in flight. */
 const READ_SHARE = 0.25;
+/** Nodes that know others, run by the makers of other clients for everybody's use. */
+const DHT_ROUTERS: readonly HostPort[] = [
+  { host: "dht.libtorrent.org", port: 25401 },
+  { host: "router.bittorrent.com", port: 6881 },
+  { host: "dht.transmissionbt.com", port: 6881 },
+  { host: "router.utorrent.com", port: 6881 },
+];
 /** Milliseconds that stopping may take. */
 const STOP_MS = 3_000;
 
@@ -60,6 +68,7 @@ export class Session {
   readonly externalAddress = new ExternalAddress();
   #listening: Listening | null = null;
   #reachability: Reachability | null = null;
+  #dht: DhtService | null = null;
   #stopped: Promise<void> | null = null;
 
   /**
@@ -103,7 +112,6 @@ export class Session {
    *
    * @throws {ShoalError} Of kind `network` if no port can be had.
    */
-  // deno-lint-ignore require-await
   async start(): Promise<void> {
     this.#listening = new Listening(this.#platform, {
       listener: this.#listen(),
@@ -123,6 +131,17 @@ export class Session {
       listen: this.listenAddress,
       portMap: this.#options.discovery?.portMap ?? false,
       emit: (event) => this.#emit(event),
+    });
+    const { dht } = this.#options.discovery ?? {};
+    if (!dht) return;
+    this.#dht = await DhtService.start({
+      platform: this.#platform,
+      listen: this.listenAddress,
+      bootstrap: dht.bootstrap ?? DHT_ROUTERS,
+      stateFolder: this.#options.stateFolder ?? null,
+      onExternalAddress: (host) => this.externalAddress.vote("dht", "nodes", host),
+      onWarning: ({ what, why }) =>
+        this.#emit({ event: "dht", infohash: null, status: "error", message: `${what}: ${why}` }),
     });
   }
 
@@ -162,6 +181,7 @@ export class Session {
       portable: this.#options.portable ?? false,
       transport: this.#transport,
       externalAddress: this.externalAddress,
+      dht: this.#dht,
       emit: (event) => this.#emit(event),
       gone: () => this.#torrents.delete(key),
     });
@@ -194,7 +214,7 @@ export class Session {
   async #stop(deadlineMs: number): Promise<void> {
     this.#listening?.close();
     const torrents = [...this.#torrents.values()].map((torrent) => torrent.stop());
-    const done = Promise.all([...torrents, this.#reachability?.stop()]);
+    const done = Promise.all([...torrents, this.#reachability?.stop(), this.#dht?.stop()]);
     let expire = () => {};
     const expired = new Promise<void>((resolve) => expire = resolve);
     const timer = this.#platform.after(deadlineMs, expire);

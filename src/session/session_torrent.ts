@@ -11,26 +11,15 @@ import type { InfoHash } from "../base/info_hash.ts";
 import { MAX_CANDIDATES } from "../base/limits.ts";
 import { VERSION } from "../base/version.ts";
 import { type Magnet, type Metainfo, pieceHash, safeName } from "../metainfo/mod.ts";
-import type { Platform } from "../platform/platform.ts";
 import { Storage } from "../storage/mod.ts";
-import {
-  type Acceptor,
-  type MemoryBudget,
-  MetadataSwarm,
-  type ReadShare,
-  Torrent as Swarm,
-  type TorrentEvent,
-} from "../swarm/mod.ts";
+import { type Acceptor, MetadataSwarm, Torrent as Swarm, type TorrentEvent } from "../swarm/mod.ts";
 import type { TrackerReport } from "../tracker/announcer.ts";
-import type { Transport } from "../transport/transport.ts";
-import type { ExternalAddress } from "./external_address.ts";
 import { findMetadata } from "./metadata_search.ts";
-import type { AddOptions } from "./options.ts";
 import { PeerSources } from "./peer_sources.ts";
 import { resolveAll } from "./resolve.ts";
 import { searchSnapshot, snapshotOf } from "./snapshot.ts";
-import type { TorrentStore } from "./torrent_store.ts";
-import type { SessionEvent, TorrentSnapshot, TorrentState } from "./types.ts";
+import type { SessionTorrentOptions } from "./torrent_options.ts";
+import type { TorrentSnapshot, TorrentState } from "./types.ts";
 
 /** Milliseconds for telling trackers that we leave. */
 const FAREWELL_MS = 2_000;
@@ -51,33 +40,6 @@ export interface Torrent {
   snapshot(): TorrentSnapshot;
   /** Stops it in good order. Never rejects because of peers or trackers. */
   stop(): Promise<void>;
-}
-
-/** What the session gives a torrent. */
-export interface SessionTorrentOptions {
-  /** The outside. */
-  readonly platform: Platform;
-  /** What it holds, or where to find that out. */
-  readonly source: Metainfo | Magnet;
-  /** How it was added. */
-  readonly add: AddOptions;
-  /** The session's. */
-  readonly peerId: Bytes;
-  readonly port: number;
-  readonly bind?: string;
-  readonly maxPeers: number;
-  readonly budget: MemoryBudget;
-  readonly reads: ReadShare;
-  readonly readCacheBytes: number;
-  readonly stateFolder: string | null;
-  readonly store: TorrentStore;
-  readonly portable: boolean;
-  readonly transport: Transport;
-  readonly externalAddress: ExternalAddress;
-  /** Takes what happens. */
-  readonly emit: (event: SessionEvent) => void;
-  /** The torrent has stopped. */
-  readonly gone: () => void;
 }
 
 /** {@linkcode Torrent}, and what the session needs of it. */
@@ -196,7 +158,7 @@ export class SessionTorrent implements Torrent {
   }
 
   async #askPeers(magnet: Magnet): Promise<Bytes> {
-    const { platform, transport, peerId, port, maxPeers, reads, add } = this.#options;
+    const { platform, transport, peerId, port, maxPeers, reads, dht, add } = this.#options;
     if (this.#stopping) return await new Promise<never>(() => {});
     const found = Promise.withResolvers<Bytes>();
     const search = this.#search = new MetadataSwarm({
@@ -208,6 +170,7 @@ export class SessionTorrent implements Torrent {
       port,
       maxPeers,
       reads,
+      ...(dht && { dht }),
       needPeers: () => this.#sources?.needPeers(),
       found: found.resolve,
       emit: (event) => this.#happened(event),
@@ -221,8 +184,10 @@ export class SessionTorrent implements Torrent {
 
   /** Puts together what downloads, now that it is known what. */
   #prepare(meta: Metainfo): void {
-    const { platform, add, transport, peerId, port, maxPeers, budget, reads } = this.#options;
+    const { platform, add, transport, peerId, port, maxPeers, budget, reads, dht } = this.#options;
     this.#meta = meta;
+    if (meta.private) this.#sources?.keepPrivate();
+    else dht?.addHosts(meta.nodes);
     this.#metadata.resolve(meta);
     const storage = new Storage(meta, {
       platform,
@@ -246,6 +211,7 @@ export class SessionTorrent implements Torrent {
       budget,
       reads,
       ...(this.#search && { search: this.#search }),
+      ...(dht && !meta.private && { dht }),
       sources: {
         start: () => this.#startSources(meta.trackers),
         completed: () => this.#sources?.completed(),
@@ -279,7 +245,7 @@ export class SessionTorrent implements Torrent {
 
   /** Trackers are asked from now on; those of a magnet link go on to be when the metadata is here. */
   #startSources(trackers: readonly (readonly string[])[]): void {
-    const { platform, peerId, port, bind } = this.#options;
+    const { platform, peerId, port, bind, dht } = this.#options;
     if (this.#stopping) return;
     this.#sources ??= new PeerSources({
       platform,
@@ -288,6 +254,8 @@ export class SessionTorrent implements Torrent {
       port,
       ...(bind !== undefined && { bind }),
       trackers,
+      isPrivate: () => this.#meta?.private ?? false,
+      dht,
       progress: () => {
         const [swarm, meta] = [this.#swarm, this.#meta];
         if (!swarm || !meta) return { uploaded: 0, downloaded: 0, left: UNKNOWN_LEFT };

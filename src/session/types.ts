@@ -74,6 +74,7 @@ export type SessionEvent =
   | HashFailedEvent
   | WarningEvent
   | PortMapEvent
+  | DhtEvent
   | CompletedEvent
   | FailedEvent
   | StoppedEvent;
@@ -155,6 +156,16 @@ export interface WarningEvent {
   readonly infohash: string;
   readonly message: string;
   readonly where: string;
+}
+
+/** Something is wrong with the DHT. Trackers and peers may do without it. */
+export interface DhtEvent {
+  readonly event: "dht";
+  /** It is for all torrents. */
+  readonly infohash: null;
+  readonly status: "error";
+  /** What is wrong. */
+  readonly message: string;
 }
 
 /** The gateway lets others reach us by a port of its own, or it does not. No torrent needs it. */

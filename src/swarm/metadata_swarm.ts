@@ -24,6 +24,7 @@ import {
 } from "../peer/mod.ts";
 import type { Connection, Platform, Timer } from "../platform/platform.ts";
 import { ConnectionManager } from "./connection_manager.ts";
+import type { DhtContact } from "./dht_contact.ts";
 import type { TorrentEvent } from "./events.ts";
 import { MetadataDownload } from "./metadata_download.ts";
 import { PeerSet } from "./peer_set.ts";
@@ -51,6 +52,8 @@ export interface MetadataSwarmOptions {
   readonly maxPeers: number;
   /** When to give way to others than peers. */
   readonly reads: ReadShare;
+  /** Our node of the DHT; absent when there is none. */
+  readonly dht?: DhtContact;
   /** There are few peers. */
   readonly needPeers: () => void;
   /** Takes the info dictionary, once; its hash is right. */
@@ -101,7 +104,13 @@ export class MetadataSwarm implements PeerHost {
 
   /** What we say when a connection opens. */
   get handshake(): Handshake {
-    return { infoHash: this.#options.infoHash, peerId: this.#options.peerId, fast: true, extended: true };
+    return {
+      infoHash: this.#options.infoHash,
+      peerId: this.#options.peerId,
+      fast: true,
+      extended: true,
+      dht: this.#options.dht !== undefined,
+    };
   }
 
   /** Part of the metadata that is here, 0 to 1. */
@@ -159,7 +168,8 @@ export class MetadataSwarm implements PeerHost {
 
   #joined(peer: Peer, extended: boolean): void {
     if (!extended) return peer.output.close("it can't give us the metadata, since it speaks no extensions");
-    peer.open(null, { extended, version: this.#options.version, port: this.#options.port });
+    const { version, port, dht } = this.#options;
+    peer.open(null, { extended, version, port, ...(peer.dht && dht && { dhtPort: dht.port }) });
   }
 
   #left(peer: Peer): void {
@@ -221,6 +231,10 @@ export class MetadataSwarm implements PeerHost {
     this.#peers.introduced(peer);
     const { metadataSize } = peer.extensions;
     if (metadataSize > 0 && peer.extensions.speaks("ut_metadata")) this.#download.offered(peer, metadataSize);
+  }
+
+  peerNode(peer: Peer, port: number): void {
+    this.#options.dht?.addNode({ host: peer.address.host, port });
   }
 
   pieceSize(): number {

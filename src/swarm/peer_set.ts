@@ -331,8 +331,8 @@ export class PeerSet {
     theirs: Handshake,
     how: { readonly address: PeerAddress; readonly incoming: boolean },
   ): void {
-    const { fast, extended, infoHash, peerId } = theirs;
-    const handshake = { fast: fast && this.#handshake.fast, extended, infoHash, peerId };
+    const { fast, extended, infoHash, peerId, dht = false } = theirs;
+    const handshake = { fast: fast && this.#handshake.fast, extended, infoHash, peerId, dht };
     const number = ++this.#lastNumber;
     this.#hosts.set(number, how.address.host);
     const peer = new Peer(this.#host, { ...how, handshake, number });

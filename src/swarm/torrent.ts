@@ -107,7 +107,8 @@ export class Torrent implements PeerHost {
 
   /** What we say when a connection opens. */
   get handshake(): Handshake {
-    return { infoHash: this.#options.meta.infoHash, peerId: this.#options.peerId, fast: true, extended: true };
+    const { meta: { infoHash }, peerId, dht } = this.#options;
+    return { infoHash, peerId, fast: true, extended: true, dht: dht !== undefined };
   }
 
   /** Pieces that are verified and written. */
@@ -248,11 +249,9 @@ export class Torrent implements PeerHost {
 
   #joined(peer: Peer, extended: boolean): void {
     const hidden = this.#superSeeding?.joined(peer, { peers: this.#peers.all, now: this.now() });
-    peer.open(hidden ? new Bitfield(this.pieceCount) : this.have, {
-      extended,
-      version: this.#options.version,
-      port: this.#options.port,
-    });
+    const { version, port, dht } = this.#options;
+    const words = { extended, version, port, ...(peer.dht && dht && { dhtPort: dht.port }) };
+    peer.open(hidden ? new Bitfield(this.pieceCount) : this.have, words);
     this.#superSeeding?.offer(peer, this.now());
     giveHeadStart(peer, { have: this.have, infoHash: this.#options.meta.infoHash, platform: this.#platform })
       .catch((error) => this.#options.emit({ event: "failed", error }));
@@ -357,6 +356,10 @@ export class Torrent implements PeerHost {
   peerInterest(peer: Peer): void {
     if (peer.interested) this.#slots.giveFree(this.#peers.all);
     // Its slot is somebody else's at the next round.
+  }
+
+  peerNode(peer: Peer, port: number): void {
+    this.#options.dht?.addNode({ host: peer.address.host, port });
   }
 
   canServe(index: number): boolean {

@@ -10,6 +10,7 @@ import type { ReadShare, Transport } from "../peer/mod.ts";
 import type { Platform } from "../platform/platform.ts";
 import type { Storage } from "../storage/mod.ts";
 import type { MemoryBudget } from "./buffer_pool.ts";
+import type { DhtContact } from "./dht_contact.ts";
 import type { TorrentEvent } from "./events.ts";
 import type { MetadataSwarm } from "./metadata_swarm.ts";
 
@@ -47,6 +48,8 @@ export interface TorrentOptions {
   readonly reads: ReadShare;
   /** Who got the metadata: its connections are taken over when the torrent goes to work. */
   readonly search?: MetadataSwarm;
+  /** Our node of the DHT; absent when there is none, or the torrent is private (BEP 27). */
+  readonly dht?: DhtContact;
   /** Who finds peers. */
   readonly sources: PeerFinder;
   /** Takes what happens. */

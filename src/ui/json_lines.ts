@@ -47,6 +47,8 @@ export function eventLine(event: SessionEvent, time: number): JsonLine {
         external: event.external,
         message: event.message,
       };
+    case "dht":
+      return { ...head, status: event.status, message: event.message };
     case "warning":
       return { ...head, message: event.message, where: event.where };
     case "completed":

@@ -13,6 +13,9 @@ import type { View, ViewOptions } from "./view.ts";
 /** Milliseconds between two `progress` lines. */
 const PROGRESS_MS = 1000;
 
+/** Events that are many, or that few want to know of. */
+const ONLY_VERBOSE: readonly string[] = ["peer", "port_map", "dht"];
+
 /** {@linkcode View} as JSON lines on standard output. */
 export class JsonView implements View {
   readonly #options: ViewOptions;
@@ -30,9 +33,9 @@ export class JsonView implements View {
     this.#wait();
   }
 
-  /** @param event Printed at once; `peer` and `port_map` events only with `-v`. */
+  /** @param event Printed at once; `peer`, `port_map` and `dht` events only with `-v`. */
   event(event: SessionEvent): void {
-    if ((event.event === "peer" || event.event === "port_map") && this.#options.verbosity === 0) return;
+    if (ONLY_VERBOSE.includes(event.event) && this.#options.verbosity === 0) return;
     // Nobody should have to wait for a last line that says that all is there.
     if (event.event === "completed") this.#progress(event.infohash);
     this.#print(eventLine(event, this.#options.platform.wallClock()));

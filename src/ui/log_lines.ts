@@ -59,6 +59,8 @@ export class LogLines {
         return { level: "warning", text: `${event.message} (${event.where})` };
       case "port_map":
         return this.#verbosity < 1 ? null : { level: "note", text: portMapText(event) };
+      case "dht":
+        return this.#verbosity < 1 ? null : { level: "warning", text: event.message };
       default:
         return null;
     }

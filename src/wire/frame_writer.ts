@@ -81,6 +81,14 @@ export class FrameWriter {
     this.#view.setUint32(at + 5, index);
   }
 
+  /** Appends where our node of the DHT is (BEP 5). */
+  port(port: number): void {
+    const at = this.#room(7);
+    this.#view.setUint32(at, 3);
+    this.#buffer[at + 4] = MessageId.port;
+    this.#view.setUint16(at + 5, port);
+  }
+
   /** Appends a message that names a block: request, cancel, reject. */
   blockSignal(id: number, index: number, begin: number, length: number): void {
     const at = this.#room(17);

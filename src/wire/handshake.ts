@@ -26,6 +26,8 @@ export interface Handshake {
   readonly fast: boolean;
   /** It speaks the extension protocol (BEP 10). */
   readonly extended: boolean;
+  /** It has a node in the DHT, and would like to hear where ours is (BEP 5). */
+  readonly dht?: boolean;
 }
 
 /**
@@ -38,7 +40,8 @@ export function encodeHandshake(handshake: Handshake): Bytes {
   const out = new Uint8Array(HANDSHAKE_LENGTH);
   out.set(PROTOCOL, 0);
   if (handshake.extended) out[RESERVED_AT + 5] = 0x10;
-  if (handshake.fast) out[RESERVED_AT + 7] = 0x04;
+  if (handshake.fast) out[RESERVED_AT + 7]! |= 0x04;
+  if (handshake.dht) out[RESERVED_AT + 7]! |= 0x01;
   out.set(handshake.infoHash.bytes, INFO_HASH_AT);
   out.set(handshake.peerId, PEER_ID_AT);
   return out;
@@ -61,5 +64,6 @@ export function parseHandshake(bytes: Uint8Array): Handshake {
     peerId: new Uint8Array(bytes.subarray(PEER_ID_AT)),
     extended: (bytes[RESERVED_AT + 5]! & 0x10) !== 0,
     fast: (bytes[RESERVED_AT + 7]! & 0x04) !== 0,
+    dht: (bytes[RESERVED_AT + 7]! & 0x01) !== 0,
   };
 }

@@ -54,7 +54,6 @@ Deno.test("every option of the contract that is not there yet is refused by name
     ["--sequential"],
     ["--max-down", "5M"],
     ["--max-up=5M"],
-    ["--dht-bootstrap", "a:1"],
     ["--encryption", "prefer"],
     ["--on-complete", "http://x"],
     ["--stream"],
@@ -68,7 +67,7 @@ Deno.test("every option of the contract that is not there yet is refused by name
       new RegExp(`^not available yet \\(${name}\\): `),
     );
   }
-  for (const option of ["--max-down", "--max-up", "--dht-bootstrap", "--encryption"]) {
+  for (const option of ["--max-down", "--max-up", "--encryption"]) {
     assertMatch(await failure(["seed", "a.torrent", ".", option, "x"], 2), /^not available yet \(--/);
   }
 });

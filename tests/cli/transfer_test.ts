@@ -43,11 +43,21 @@ Deno.test("download hands its options to session and torrent", async () => {
   assertClean(world);
 });
 
+Deno.test("download starts the DHT from the nodes that it is given", async () => {
+  const world = new World({ env: {} });
+  const nodes = ["--dht-bootstrap", "10.0.0.1:6881", "--dht-bootstrap", "router.test:25401"];
+  const { code } = await world.start("a.torrent", "-q", ...nodes);
+  const bootstrap = [{ host: "10.0.0.1", port: 6881 }, { host: "router.test", port: 25401 }];
+  assertEquals(world.session.options!.discovery, { dht: { bootstrap }, portMap: true });
+  world.session.added[0]!.finish();
+  assertEquals(await code, 0);
+});
+
 Deno.test("download leaves the session's own defaults alone", async () => {
   const world = new World({ env: {} });
   const { code } = await world.start("a.torrent", "-q");
   const { platform: _, ...session } = world.session.options!;
-  assertEquals(session, { stateFolder: null, portable: false, discovery: { portMap: true } });
+  assertEquals(session, { stateFolder: null, portable: false, discovery: { dht: {}, portMap: true } });
   assertEquals(world.session.added[0]!.options, { folder: ".", peers: [] });
   world.session.added[0]!.finish();
   assertEquals(await code, 0);

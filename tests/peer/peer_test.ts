@@ -21,6 +21,11 @@ const BATCH = 256 * 1024;
 class Host implements PeerHost {
   readonly extensions = [];
   readonly metadataSize = 0;
+  readonly nodes: number[] = [];
+
+  peerNode(_peer: Peer, port: number): void {
+    this.nodes.push(port);
+  }
   readonly pieceCount = PIECES;
   readonly log: string[] = [];
   readonly have = new Bitfield(PIECES);

@@ -16,6 +16,7 @@ export function idleHost(
   return {
     extensions: [],
     metadataSize: 0,
+    peerNode() {},
     peerHas() {},
     peerPieces() {},
     peerChoke() {},

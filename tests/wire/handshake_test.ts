@@ -13,8 +13,8 @@ const infoHash = new InfoHash(new Uint8Array(20).fill(0xaa));
 
 Deno.test("parseHandshake() gives back what encodeHandshake() was given", () => {
   const bytes = fc.uint8Array({ minLength: 20, maxLength: 20 });
-  fc.assert(fc.property(bytes, bytes, fc.boolean(), fc.boolean(), (hash, id, fast, extended) => {
-    const handshake = { infoHash: new InfoHash(hash), peerId: new Uint8Array(id), fast, extended };
+  fc.assert(fc.property(bytes, bytes, fc.boolean(), fc.boolean(), fc.boolean(), (hash, id, fast, extended, dht) => {
+    const handshake = { infoHash: new InfoHash(hash), peerId: new Uint8Array(id), fast, extended, dht };
     assertEquals(parseHandshake(encodeHandshake(handshake)), handshake);
   }));
 });
@@ -41,7 +41,10 @@ Deno.test("parseExtensionHandshake() gives back what encodeExtensionHandshake() 
     metadataSize: 31_235,
     ids: { ut_metadata: 7, upload_only: 0 },
   };
-  assertEquals(parseExtensionHandshake(encodeExtensionHandshake(said, { remoteHost: "1.2.3.4" })), said);
+  assertEquals(parseExtensionHandshake(encodeExtensionHandshake(said, { remoteHost: "1.2.3.4" })), {
+    ...said,
+    yourIp: "1.2.3.4",
+  });
 });
 
 Deno.test("parseExtensionHandshake() takes fields of the wrong type for absent", () => {

@@ -1,0 +1,44 @@
+/**
+ * What the session gives each of its torrents.
+ *
+ * @module
+ */
+
+import type { Bytes } from "../base/bytes.ts";
+import type { Magnet, Metainfo } from "../metainfo/mod.ts";
+import type { Platform } from "../platform/platform.ts";
+import type { MemoryBudget, ReadShare } from "../swarm/mod.ts";
+import type { Transport } from "../transport/transport.ts";
+import type { DhtService } from "./dht_service.ts";
+import type { ExternalAddress } from "./external_address.ts";
+import type { AddOptions } from "./options.ts";
+import type { TorrentStore } from "./torrent_store.ts";
+import type { SessionEvent } from "./types.ts";
+
+/** What the session gives a torrent. */
+export interface SessionTorrentOptions {
+  /** The outside. */
+  readonly platform: Platform;
+  /** What it holds, or where to find that out. */
+  readonly source: Metainfo | Magnet;
+  /** How it was added. */
+  readonly add: AddOptions;
+  /** The session's. */
+  readonly peerId: Bytes;
+  readonly port: number;
+  readonly bind?: string;
+  readonly maxPeers: number;
+  readonly budget: MemoryBudget;
+  readonly reads: ReadShare;
+  readonly readCacheBytes: number;
+  readonly stateFolder: string | null;
+  readonly store: TorrentStore;
+  readonly portable: boolean;
+  readonly transport: Transport;
+  readonly dht: DhtService | null;
+  readonly externalAddress: ExternalAddress;
+  /** Takes what happens. */
+  readonly emit: (event: SessionEvent) => void;
+  /** The torrent has stopped. */
+  readonly gone: () => void;
+}

@@ -164,12 +164,12 @@ export class DhtNode {
   lookup(lookup: NodeLookup): () => void {
     let run: LookupRun | null = null;
     const begin = () => {
-      this.#giveStored(lookup);
       const made = new LookupRun({
         ...lookup,
         rpc: { query: (call) => this.#watch(call) },
         family: this.#options.family,
         self: this.id,
+        known: this.#storedFor(lookup),
         start: this.#table.closest(lookup.target, 2 * K),
         want: this.#options.wantsBoth() ? ["n4", "n6"] : undefined,
         onOthers: (nodes) => this.#options.onOthers(nodes),
@@ -221,11 +221,10 @@ export class DhtNode {
   }
 
   /** Others may have announced a torrent to ourselves, and we aren't among those whom we ask. */
-  #giveStored({ method, target, onPeers }: NodeLookup): void {
-    if (method !== "get_peers" || !onPeers) return;
+  #storedFor({ method, target }: NodeLookup): readonly PeerAddress[] {
+    if (method !== "get_peers") return [];
     const now = this.#options.platform.now();
-    const peers = this.responder.store.sample(target, { now, limit: MAX_DHT_PEERS_PER_TORRENT, noSeed: false });
-    if (peers.length > 0) onPeers(peers);
+    return this.responder.store.sample(target, { now, limit: MAX_DHT_PEERS_PER_TORRENT, noSeed: false });
   }
 
   /** Pings a node for which there is room in the table. */

@@ -20,6 +20,9 @@ export const ALPHA = 4;
 /** Nodes with ids that don't fit which are asked while there are enough others. */
 const MAX_STRANGERS = 16;
 
+/** Ids under which a node may be told of. */
+const MAX_TOLD = 4;
+
 /** A node that a lookup knows of. */
 export interface Candidate {
   /** Where it is. */
@@ -39,7 +42,10 @@ interface Entry extends Candidate {
   readonly key: string;
   readonly facts: HostFacts;
   id: Bytes | null;
+  /** The ids under which others told of it, the latest few. */
+  readonly told: Bytes[];
   hops: number;
+  /** Whether its id fits its address, and is one that others know it by, if others told of it. */
   fits: boolean;
   state: State;
   token: Bytes | null;
@@ -160,7 +166,11 @@ export class Lookup {
     this.#answered++;
     entry.state = "answered";
     entry.token = answer.token;
+    const isKnownBy = ({ told }: Entry) => told.some((id) => compareDistance(id, answer.id, this.target) === 0);
+    const isNew = entry.told.length > 0 && !isKnownBy(entry);
     if (entry.id === null || compareDistance(entry.id, answer.id, this.target) !== 0) this.#rename(entry, answer.id);
+    // Who takes an id for the occasion, close to what is looked for, is nobody to rely on.
+    if (isNew) entry.fits = false;
     for (const node of answer.nodes) {
       const facts = factsOf(node.address.host);
       if (facts !== null && isPlausible(facts, entry.facts)) this.#add(node, { facts, hops: entry.hops + 1 });
@@ -229,6 +239,7 @@ export class Lookup {
     const key = formatAddress(address);
     const known = this.#entries.get(key);
     if (known) {
+      if (id !== null && known.told.length < MAX_TOLD) known.told.push(id);
       // Whoever tells of it at another place may be lying, or may not. Its answer decides; it is asked the sooner.
       const isCloser = id !== null && (known.id === null || compareDistance(id, known.id, this.target) < 0);
       if (known.state === "new" && isCloser) {
@@ -243,7 +254,7 @@ export class Lookup {
       this.#perHost.set(facts.site, neighbours + 1);
     }
     const fits = id !== null && isIdOf(id, facts);
-    const entry: Entry = { key, address, facts, id, hops, fits, state: "new", token: null };
+    const entry: Entry = { key, address, facts, id, told: id === null ? [] : [id], hops, fits, state: "new", token: null };
     this.#entries.set(key, entry);
     this.#place(entry);
     if (this.#sorted.length > MAX_DHT_CANDIDATES) this.#forget();

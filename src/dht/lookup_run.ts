@@ -52,6 +52,8 @@ export interface RunOptions {
   readonly method: "find_node" | "get_peers";
   /** Nodes to begin with. */
   readonly start: readonly Told[];
+  /** Peers that we know of already; given away first. */
+  readonly known?: readonly PeerAddress[] | undefined;
   readonly announce?: Announce | undefined;
   readonly scrape?: boolean | undefined;
   /** Families of nodes to ask for; our own when absent. */
@@ -87,6 +89,7 @@ export class LookupRun {
 
   /** Begins. */
   start(): void {
+    this.#givePeers(this.#options.known ?? []);
     this.#goOn();
   }
 
@@ -139,14 +142,15 @@ export class LookupRun {
     if (values.seedFilter) this.#seeds.join(values.seedFilter);
     if (values.peerFilter) this.#others.join(values.peerFilter);
     this.#isScraped ||= (values.seedFilter ?? values.peerFilter) !== undefined;
-    if (values.peers) this.#takePeers(values.peers, teller);
+    this.#givePeers((values.peers ?? []).filter((peer) => isBelieved(peer, teller)));
   }
 
-  #takePeers(peers: readonly PeerAddress[], teller: HostFacts | null): void {
+  /** Each once, and no more than are of use. */
+  #givePeers(peers: readonly PeerAddress[]): void {
     const fresh: PeerAddress[] = [];
     for (const peer of peers) {
       const key = formatAddress(peer);
-      if (this.#peers.has(key) || this.#peers.size >= MAX_DHT_PEERS || !isBelieved(peer, teller)) continue;
+      if (this.#peers.has(key) || this.#peers.size >= MAX_DHT_PEERS) continue;
       this.#peers.add(key);
       fresh.push(peer);
     }

@@ -85,7 +85,7 @@ export class Liar {
 
   #mislead(query: Query, target: Bytes, to: PeerAddress): void {
     const { clock } = this.#network;
-    const id = this.#closestId(target);
+    const id = closestIdAt(this.#ip, target);
     if (query.method === "announce_peer") return this.#answer(query, to, id);
     const nodes = Array.from({ length: NAMED }, () => {
       const address = clock.random() < 0.8
@@ -97,18 +97,6 @@ export class Liar {
     const token = clock.randomBytes(8);
     const values = { id, nodes, ...(query.method === "get_peers" && { peers, token }) };
     this.#send(encodeResponse({ transaction: query.transaction, values, ip: this.#nobody() }), to);
-  }
-
-  /** Of the eight beginnings that fit its address, the one closest to what is looked for; the rest is its free choice. */
-  #closestId(target: Bytes): Bytes {
-    let best = this.#id;
-    for (let chance = 0; chance < 8; chance++) {
-      const wish = new Uint8Array(target);
-      wish[19] = chance;
-      const id = idForAddress(this.#ip, wish);
-      if (compareDistance(id, best, target) < 0) best = id;
-    }
-    return best;
   }
 
   #nobody(): PeerAddress {
@@ -123,4 +111,14 @@ export class Liar {
   #send(bytes: Bytes, to: PeerAddress): void {
     this.#network.send(this.address, to, bytes);
   }
+}
+
+/** Of the eight beginnings that fit an address, the one closest to what is looked for; the rest is free choice. */
+function closestIdAt(ip: Uint8Array, target: Bytes): Bytes {
+  const ids = Array.from({ length: 8 }, (_, chance) => {
+    const wish = new Uint8Array(target);
+    wish[19] = chance;
+    return idForAddress(ip, wish);
+  });
+  return ids.reduce((best, id) => compareDistance(id, best, target) < 0 ? id : best);
 }

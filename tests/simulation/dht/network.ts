@@ -12,8 +12,6 @@ import { settle, type VirtualClock } from "../../support/virtual_clock.ts";
 /** Takes datagrams. */
 export type Receiver = (bytes: Bytes, from: PeerAddress) => void;
 
-/** Part of the datagrams that never arrives. */
-const LOSS = 0.01;
 /** Milliseconds that are played in one go. */
 const STEP_MS = 50;
 
@@ -28,6 +26,8 @@ interface Place {
 export class DatagramNetwork {
   readonly clock: VirtualClock;
   readonly #places = new Map<string, Place>();
+  /** Part of the datagrams that never arrives. */
+  loss = 0;
   /** Datagrams that were sent, and their bytes. */
   sent = 0;
   bytes = 0;
@@ -84,7 +84,7 @@ export class DatagramNetwork {
     this.sent++;
     this.bytes += bytes.length;
     const there = this.#places.get(formatAddress(to));
-    if (!there || this.clock.random() < LOSS) return;
+    if (!there || this.clock.random() < this.loss) return;
     const here = this.#places.get(formatAddress(from))!;
     const time = here.distance + there.distance + 10 * this.clock.random();
     this.clock.after(time, () => there.receive?.(bytes, here.address));

@@ -58,6 +58,8 @@ export interface DhtSimulationResult {
   readonly time: number;
 }
 
+/** Part of the datagrams that never arrives. */
+const LOSS = 0.01;
 /** Nodes that join in a second. */
 const JOINS_PER_SECOND = 25;
 /** Nodes that everybody may know from the beginning, at most. */
@@ -84,6 +86,7 @@ interface Member {
 export async function simulateDht(options: DhtSimulationOptions): Promise<DhtSimulationResult> {
   const clock = new VirtualClock({ seed: options.seed });
   const network = new DatagramNetwork(clock);
+  network.loss = LOSS;
   const tell = options.onProgress ?? (() => {});
   const members: Member[] = [];
   const gang: PeerAddress[] = [];

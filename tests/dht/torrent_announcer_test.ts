@@ -1,0 +1,114 @@
+import { assertEquals, assertGreater, assertLess } from "@std/assert";
+import type { PeerAddress } from "../../src/base/address.ts";
+import { InfoHash } from "../../src/base/info_hash.ts";
+import { type LookupOptions, type LookupReport, TorrentAnnouncer } from "../../src/dht/mod.ts";
+import { ANNOUNCE_MS, HURRY_MS } from "../../src/dht/torrent_announcer.ts";
+import { at, idOf, TestPlatform } from "./support.ts";
+
+/** A DHT that finds what it is told to find. */
+class Lab {
+  readonly platform = new TestPlatform();
+  readonly lookups: { readonly time: number; readonly options: LookupOptions }[] = [];
+  readonly peers: PeerAddress[] = [];
+  result: { peers: number; answered: number } = { peers: 0, answered: 30 };
+  /** Milliseconds that a lookup takes. */
+  duration = 5000;
+  #joined: (() => void)[] = [];
+  isJoined = true;
+  readonly announcer = new TorrentAnnouncer({
+    platform: this.platform,
+    infoHash: new InfoHash(idOf("aa")),
+    announce: () => ({ port: 6881, impliedPort: false, seed: true }),
+    onPeers: (peers) => this.peers.push(...peers),
+    dht: {
+      onJoined: (listener) => {
+        this.#joined.push(listener);
+        if (this.isJoined) listener();
+        return () => this.#joined = this.#joined.filter((other) => other !== listener);
+      },
+      lookup: (_infoHash, options) => {
+        this.lookups.push({ time: this.platform.now(), options });
+        return new Promise((resolve) => {
+          const report = { asked: 40, hops: 3, announced: 8, swarm: null, closest: [], ...this.result } as LookupReport;
+          this.platform.after(this.duration, () => resolve(report));
+          options.signal!.addEventListener("abort", () => resolve({ ...report, answered: 0, peers: 0 }));
+        });
+      },
+    },
+  });
+
+  join(): void {
+    this.isJoined = true;
+    this.#joined.forEach((listener) => listener());
+  }
+
+  get listeners(): number {
+    return this.#joined.length;
+  }
+
+  /** Times between lookups. */
+  get pauses(): number[] {
+    return this.lookups.slice(1).map(({ time }, i) => time - this.lookups[i]!.time);
+  }
+}
+
+Deno.test("TorrentAnnouncer announces every quarter of an hour or so", async () => {
+  const lab = new Lab();
+  lab.result = { peers: 50, answered: 30 };
+  lab.announcer.start();
+  await lab.platform.play(10 * ANNOUNCE_MS);
+  assertGreater(lab.lookups.length, 8);
+  for (const pause of lab.pauses) {
+    assertGreater(pause, 0.89 * ANNOUNCE_MS);
+    assertLess(pause, 1.2 * ANNOUNCE_MS);
+  }
+  assertEquals(lab.lookups[0]!.options.announce, { port: 6881, impliedPort: false, seed: true });
+});
+
+Deno.test("TorrentAnnouncer waits for the DHT to join, and begins anew when it joins again", async () => {
+  const lab = new Lab();
+  lab.isJoined = false;
+  lab.announcer.start();
+  await lab.platform.play(ANNOUNCE_MS);
+  assertEquals(lab.lookups.length, 0);
+  lab.join();
+  await lab.platform.play(10_000);
+  assertEquals(lab.lookups.length, 1);
+  lab.join();
+  await lab.platform.play(1);
+  assertEquals(lab.lookups.length, 2);
+});
+
+Deno.test("TorrentAnnouncer looks sooner when peers are needed, and ever more seldom when that is in vain", async () => {
+  const lab = new Lab();
+  lab.announcer.start();
+  await lab.platform.play(5000);
+  for (let i = 0; i < 4 * ANNOUNCE_MS / 10_000; i++) {
+    lab.announcer.needPeers();
+    await lab.platform.play(10_000);
+  }
+  const minutes = lab.pauses.map((pause) => Math.round(pause / HURRY_MS));
+  assertEquals(minutes.slice(0, 4), [1, 2, 4, 8]);
+});
+
+Deno.test("TorrentAnnouncer tries again soon when nobody answers", async () => {
+  const lab = new Lab();
+  lab.result = { peers: 0, answered: 0 };
+  lab.duration = 0;
+  lab.announcer.start();
+  await lab.platform.play(75_000);
+  assertEquals(lab.pauses, [10_000, 20_000, 40_000]);
+});
+
+Deno.test("TorrentAnnouncer says nothing any more once it is stopped", async () => {
+  const lab = new Lab();
+  lab.announcer.start();
+  await lab.platform.play(1000);
+  const { options } = lab.lookups[0]!;
+  lab.announcer.stop();
+  assertEquals([options.signal!.aborted, lab.listeners], [true, 0]);
+  options.onPeers([at("1.2.3.4:5")]);
+  lab.announcer.needPeers();
+  await lab.platform.play(10 * ANNOUNCE_MS);
+  assertEquals([lab.peers, lab.lookups.length, lab.platform.pending], [[], 1, 0]);
+});

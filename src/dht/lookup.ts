@@ -254,7 +254,17 @@ export class Lookup {
       this.#perHost.set(facts.site, neighbours + 1);
     }
     const fits = id !== null && isIdOf(id, facts);
-    const entry: Entry = { key, address, facts, id, told: id === null ? [] : [id], hops, fits, state: "new", token: null };
+    const entry: Entry = {
+      key,
+      address,
+      facts,
+      id,
+      told: id === null ? [] : [id],
+      hops,
+      fits,
+      state: "new",
+      token: null,
+    };
     this.#entries.set(key, entry);
     this.#place(entry);
     if (this.#sorted.length > MAX_DHT_CANDIDATES) this.#forget();

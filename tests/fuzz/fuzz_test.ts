@@ -41,6 +41,8 @@ const REASONS = new Map([
   ["handshake", 2],
   ["extension-handshake", 10],
   ["announce-reply", 4],
+  ["krpc", 12],
+  ["dht-table", 4],
   ["resume-state", 12],
 ]);
 

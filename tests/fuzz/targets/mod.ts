@@ -6,6 +6,7 @@
 
 import type { Target } from "../target.ts";
 import { bencodeTarget } from "./bencode.ts";
+import { krpcTarget, savedTableTarget } from "./dht.ts";
 import { pathsTarget, printableTarget, resumeTarget } from "./local.ts";
 import { magnetTarget, metainfoTarget } from "./metainfo.ts";
 import { gatewayReplyTarget, upnpTarget } from "./nat.ts";
@@ -25,6 +26,8 @@ export const TARGETS: readonly Target[] = [
   compactTarget,
   addressTarget,
   queryTarget,
+  krpcTarget,
+  savedTableTarget,
   resumeTarget,
   pathsTarget,
   printableTarget,

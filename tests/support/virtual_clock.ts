@@ -109,7 +109,9 @@ export class VirtualClock implements Pick<Platform, "now" | "wallClock" | "after
    * @returns That many bytes from the row of random numbers.
    */
   randomBytes(length: number): Bytes {
-    return Uint8Array.from({ length }, () => Math.floor(this.random() * 256));
+    const bytes = new Uint8Array(length);
+    for (let i = 0; i < length; i++) bytes[i] = Math.floor(this.random() * 256); // several times as fast as from()
+    return bytes;
   }
 
   /**

@@ -13,7 +13,8 @@ const USAGE = `Plays a DHT of our own nodes on a virtual network, decided by a s
   deno task simulate:dht [--nodes 10000] [--seed 1] [--dead 0.2] [--malicious 0.1] [--lookups 1000]
                           [--settle MINUTES]
 
-Nodes that were left to themselves for 20 minutes or more show what they cost when idle. Ends with code 1 if not more than 99% of the lookups find the peer that was announced.
+Nodes that are left to themselves for 20 minutes or more show what they cost when idle.
+Ends with code 1 if not more than 99% of the lookups find the peer that was announced.
 `;
 
 function say(text: string): void {
@@ -58,7 +59,7 @@ async function main(): Promise<number> {
     ...options,
     nodes,
     lookups: number(values.lookups),
-    settle: 20 * 60_000,
+    settle: minutes * 60_000,
     onProgress: say,
   });
   const success = result.found / result.lookups;

@@ -185,19 +185,8 @@ export class Dht {
    * @param node Name or address, and port. Names that aren't known count as nodes that don't answer.
    * @returns Whether the name is known.
    */
-  async addHost(node: { readonly host: string; readonly port: number }): Promise<boolean> {
-    const literal = parseIp(node.host);
-    let hosts: string[];
-    try {
-      hosts = literal ? [formatIp(literal)] : await this.#options.platform.net.resolve(node.host);
-    } catch {
-      return false; // a name that isn't known, or no network: whoever wants to know is told
-    }
-    for (const family of this.#options.families) {
-      const own = hosts.filter((host) => parseIp(host) && familyOf(host) === family).slice(0, MAX_ADDRESSES);
-      for (const host of own) this.addNode({ host, port: node.port });
-    }
-    return true;
+  addHost(node: { readonly host: string; readonly port: number }): Promise<boolean> {
+    return this.#addHost(node, this.#options.families);
   }
 
   /**
@@ -284,12 +273,29 @@ export class Dht {
   }
 
   async #bootstrap(family: Family): Promise<void> {
-    const { bootstrap, families } = this.#options;
-    if (family !== families[0] && families.length > 1) return; // names are looked up for both at once
-    const known = await Promise.all(bootstrap.map((node) => this.addHost(node)));
+    const { bootstrap } = this.#options;
+    const known = await Promise.all(bootstrap.map((node) => this.#addHost(node, [family])));
     if (this.#isStopped || this.#hasComplained || bootstrap.length === 0 || known.includes(true)) return;
     this.#hasComplained = true;
     this.#options.onWarning?.(`No bootstrap node of the DHT has an address that is known: ${namesOf(bootstrap)}`);
+  }
+
+  async #addHost(
+    { host, port }: { readonly host: string; readonly port: number },
+    families: readonly Family[],
+  ): Promise<boolean> {
+    const literal = parseIp(host);
+    let hosts: string[];
+    try {
+      hosts = literal ? [formatIp(literal)] : await this.#options.platform.net.resolve(host);
+    } catch {
+      return false; // a name that isn't known, or no network: whoever wants to know is told
+    }
+    for (const family of families) {
+      const own = hosts.filter((address) => parseIp(address) && familyOf(address) === family).slice(0, MAX_ADDRESSES);
+      for (const address of own) this.addNode({ host: address, port });
+    }
+    return true;
   }
 
   #readSaved(): SavedTable {

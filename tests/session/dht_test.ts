@@ -85,7 +85,7 @@ Deno.test("a peer tells where its node of the DHT is, and so does a torrent", as
   await using lab = new Lab();
   await using router = new Router();
   const { meta, source } = await lab.payload(100_000);
-  const other = await lab.payload(50_000);
+  const other = await lab.payload(50_000, "other");
   const alone = { dht: { bootstrap: [] } };
   const seeder = await lab.session({ discovery: alone });
   await seeder.session.add(meta, { folder: source, seedOnly: true, trust: true });
@@ -103,7 +103,7 @@ Deno.test("the DHT hears of a public torrent, and never of a private one", async
   await using lab = new Lab();
   await using router = new Router();
   const { meta } = await lab.payload(100_000);
-  const other = await lab.payload(50_000);
+  const other = await lab.payload(50_000, "other");
   const { session } = await lab.session({ discovery: { dht: { bootstrap: router.contacts } } });
   const secret = { ...trackerless(meta), private: true, nodes: router.contacts };
   await session.add(secret, { folder: lab.make("a") });

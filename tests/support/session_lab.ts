@@ -25,12 +25,15 @@ export class Lab implements AsyncDisposable {
   readonly tracker = TrackerServer.start(platform, { host: HOST, port: 0, interval: 1 });
   readonly #sessions: Session[] = [];
 
-  async payload(size: number): Promise<{ meta: Metainfo; data: Uint8Array<ArrayBuffer>; source: string }> {
+  async payload(
+    size: number,
+    folder = "source",
+  ): Promise<{ meta: Metainfo; data: Uint8Array<ArrayBuffer>; source: string }> {
     const random = seededRandom(size);
     const data = new Uint8Array(size).map(() => Math.floor(random() * 256));
     const digests: Uint8Array[] = [];
     for (let at = 0; at < size; at += PIECE) digests.push(await platform.sha1(data.slice(at, at + PIECE)));
-    const source = this.make("source");
+    const source = this.make(folder);
     Deno.writeFileSync(`${source}/${NAME}`, data);
     const announce = this.tracker.url;
     const torrent = encodeSingleFile({ name: NAME, length: size, pieceLength: PIECE, digests, announce });

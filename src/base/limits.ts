@@ -161,6 +161,18 @@ export const MAX_TRACKER_PEERS = 2000;
 export const MAX_TRACKER_ID = 512;
 /** Characters of what a tracker tells the user. */
 export const MAX_TRACKER_MESSAGE = 300;
+/** Bytes of the longest datagram that is taken from a tracker: 2,700 peers over IPv4, 900 over IPv6. */
+export const MAX_TRACKER_DATAGRAM = 16 * 1024;
+/** Bytes of path and query that are told to a UDP tracker (BEP 41): with more, an announce would not fit a packet. */
+export const MAX_UDP_URL_DATA = 1024;
+/** Torrents in one scrape over UDP: about as many as fit a packet (BEP 15). */
+export const MAX_UDP_SCRAPE = 74;
+/** Peers over IPv6 in one answer over UDP, of 18 bytes each: what fits a packet. */
+export const MAX_UDP_PEERS6 = 70;
+/** Host names of UDP trackers whose addresses are remembered; the oldest is forgotten first. */
+export const MAX_RESOLVED_TRACKERS = 512;
+/** Addresses of UDP trackers that are spoken to or whose connection id is remembered; idle ones are forgotten first. */
+export const MAX_UDP_ENDPOINTS = 1024;
 
 // The DHT: see src/dht. Whoever talks to us there needs nothing but an address, and may have many.
 

@@ -12,6 +12,7 @@ import type { TorrentAnnouncer } from "../dht/mod.ts";
 import type { Platform } from "../platform/platform.ts";
 import type { AnnounceProgress } from "../tracker/announce_request.ts";
 import { Announcer, type TrackerReport } from "../tracker/announcer.ts";
+import type { UdpTrackers } from "../tracker/udp_trackers.ts";
 
 import type { DhtService } from "./dht_service.ts";
 
@@ -27,6 +28,8 @@ export interface PeerSourcesOptions {
   readonly port: number;
   /** Local address to connect from. */
   readonly bind?: string;
+  /** The session's way to UDP trackers. */
+  readonly udp: UdpTrackers;
   /** Announce URLs in tiers. */
   readonly trackers: readonly (readonly string[])[];
   /** Whether it is known to be a private torrent: then trackers alone name peers (BEP 27). */
@@ -53,7 +56,7 @@ export class PeerSources {
    * @param options What it needs.
    */
   constructor(options: PeerSourcesOptions) {
-    const { platform, infoHash, peerId, port, bind, trackers } = options;
+    const { platform, infoHash, peerId, port, bind, udp, trackers } = options;
     this.#options = options;
     this.#announcer = new Announcer({
       platform,
@@ -62,6 +65,7 @@ export class PeerSources {
       peerId,
       port,
       ...(bind !== undefined && { bind }),
+      udp,
       progress: () => options.progress(),
       wantedPeers: () => options.wantedPeers(),
       onPeers: (addresses) => options.onPeers(addresses),

@@ -11,6 +11,7 @@ import { VERSION } from "../base/version.ts";
 import type { Magnet, Metainfo } from "../metainfo/mod.ts";
 import type { Platform } from "../platform/platform.ts";
 import { Listening, MemoryBudget, ReadShare } from "../swarm/mod.ts";
+import { UdpTrackers } from "../tracker/udp_trackers.ts";
 import { tcpTransport, type Transport } from "../transport/transport.ts";
 import { DhtService } from "./dht_service.ts";
 import { ExternalAddress } from "./external_address.ts";
@@ -62,6 +63,7 @@ export class Session {
   readonly #store: TorrentStore;
   readonly #readCacheBytes: number;
   readonly #transport: Transport;
+  readonly #udpTrackers: UdpTrackers;
   readonly #torrents = new Map<string, SessionTorrent>();
   readonly #listeners = new Set<(event: SessionEvent) => void>();
   /** What our address is to others, as far as they agree. */
@@ -83,7 +85,9 @@ export class Session {
     this.#store = new TorrentStore(this.#platform.files, options.stateFolder ?? null);
     this.#readCacheBytes = Math.floor(cache * READ_SHARE);
     this.#budget = new MemoryBudget(cache - this.#readCacheBytes);
-    this.#transport = tcpTransport(this.#platform.net, options.bind === undefined ? {} : { bind: options.bind });
+    const bind = options.bind === undefined ? {} : { bind: options.bind };
+    this.#transport = tcpTransport(this.#platform.net, bind);
+    this.#udpTrackers = new UdpTrackers({ platform: this.#platform, ...bind });
   }
 
   /** Where the session listens. Only after {@linkcode Session.start}. */
@@ -182,6 +186,7 @@ export class Session {
       transport: this.#transport,
       externalAddress: this.externalAddress,
       dht: this.#dht,
+      udpTrackers: this.#udpTrackers,
       emit: (event) => this.#emit(event),
       gone: () => this.#torrents.delete(key),
     });
@@ -222,6 +227,7 @@ export class Session {
       await Promise.race([done, expired]);
     } finally {
       timer.cancel();
+      this.#udpTrackers.close();
     }
   }
 

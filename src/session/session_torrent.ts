@@ -245,14 +245,15 @@ export class SessionTorrent implements Torrent {
 
   /** Trackers are asked from now on; those of a magnet link go on to be when the metadata is here. */
   #startSources(trackers: readonly (readonly string[])[]): void {
-    const { platform, peerId, port, bind, dht } = this.#options;
+    const { platform, peerId, port, bind, dht, udpTrackers: udp } = this.#options;
     if (this.#stopping) return;
     this.#sources ??= new PeerSources({
       platform,
       infoHash: this.infoHash,
       peerId,
       port,
-      ...(bind !== undefined && { bind }),
+      udp,
+        ...(bind !== undefined && { bind }),
       trackers,
       isPrivate: () => this.#meta?.private ?? false,
       dht,

@@ -8,6 +8,7 @@ import type { Bytes } from "../base/bytes.ts";
 import type { Magnet, Metainfo } from "../metainfo/mod.ts";
 import type { Platform } from "../platform/platform.ts";
 import type { MemoryBudget, ReadShare } from "../swarm/mod.ts";
+import type { UdpTrackers } from "../tracker/udp_trackers.ts";
 import type { Transport } from "../transport/transport.ts";
 import type { DhtService } from "./dht_service.ts";
 import type { ExternalAddress } from "./external_address.ts";
@@ -37,6 +38,7 @@ export interface SessionTorrentOptions {
   readonly transport: Transport;
   readonly dht: DhtService | null;
   readonly externalAddress: ExternalAddress;
+  readonly udpTrackers: UdpTrackers;
   /** Takes what happens. */
   readonly emit: (event: SessionEvent) => void;
   /** The torrent has stopped. */

@@ -71,13 +71,26 @@ export function findFailure(body: Uint8Array): TrackerError | null {
   }
 }
 
-function failureOf(reply: BencodeDict): TrackerError | null {
+/**
+ * Whether an answer says no.
+ *
+ * @param reply Any answer of a tracker.
+ * @returns Why, or `null`.
+ */
+export function failureOf(reply: BencodeDict): TrackerError | null {
   const reason = reply.getText("failure reason");
   if (reason === undefined) return null;
   return new TrackerError(printable(reason) || "no reason given", { retryIn: retryIn(reply) });
 }
 
-function decodeReply(body: Uint8Array): BencodeDict {
+/**
+ * Reads any answer.
+ *
+ * @param body What the tracker sent.
+ * @returns The dictionary in it.
+ * @throws {TrackerError} If there is none.
+ */
+export function decodeReply(body: Uint8Array): BencodeDict {
   try {
     return decodeDict(body, { maxDepth: MAX_TRACKER_DEPTH });
   } catch (error) {
@@ -130,12 +143,23 @@ function milliseconds(seconds: number | undefined): number | null {
   return seconds !== undefined && seconds > 0 ? seconds * 1000 : null;
 }
 
-function count(value: number | undefined): number | null {
+/**
+ * A count that makes sense.
+ *
+ * @param value What the tracker says, if anything.
+ * @returns It, or `null`.
+ */
+export function count(value: number | undefined): number | null {
   return value !== undefined && value >= 0 ? value : null;
 }
 
-/** A stranger's text as one line without control characters. */
-function printable(text: string): string {
+/**
+ * A stranger's text as one line without control characters.
+ *
+ * @param text What a tracker says.
+ * @returns What can be shown of it.
+ */
+export function printable(text: string): string {
   const line = text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\s]+/gu, " ").trim();
   return line.length > MAX_TRACKER_MESSAGE ? `${line.slice(0, MAX_TRACKER_MESSAGE)}...` : line;
 }

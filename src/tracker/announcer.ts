@@ -21,6 +21,10 @@ import { TrackerError } from "./errors.ts";
 import { HttpTracker } from "./http_tracker.ts";
 import { LONGEST_INTERVAL, retryDelay, type Spacing, spacingAfter } from "./schedule.ts";
 import { TierList } from "./tier_list.ts";
+import type { Announcing, SwarmCounts, Tracker } from "./tracker.ts";
+import { parseUdpUrl } from "./udp_messages.ts";
+import { UdpTracker } from "./udp_tracker.ts";
+import type { UdpTrackers } from "./udp_trackers.ts";
 
 /** How an announce went. */
 export interface TrackerReport {
@@ -54,8 +58,10 @@ export interface AnnouncerOptions {
   readonly port: number;
   /** Local address to connect from. */
   readonly bind?: string;
-  /** Milliseconds that a tracker has to answer; 30,000 when absent. */
+  /** Milliseconds that a tracker has to answer; 30,000 over HTTP and 15,000 over UDP when absent. */
   readonly timeout?: number;
+  /** The way to UDP trackers, which all torrents share; without it they can't be used. */
+  readonly udp?: UdpTrackers;
   /** How far we are, asked before each announce. */
   progress(): AnnounceProgress;
   /** Takes the peers of an answer; not called without any, nor after `stop()`. */
@@ -66,7 +72,6 @@ export interface AnnouncerOptions {
   wantedPeers(): number;
 }
 
-const DEFAULT_TIMEOUT = 30_000;
 const DEFAULT_STOP_DEADLINE = 2000;
 /** More peers at once are of no use to anyone, and some trackers refuse to give more. */
 const MAX_NUMWANT = 200;
@@ -87,7 +92,7 @@ const MAX_NUMWANT = 200;
 export class Announcer {
   readonly #options: AnnouncerOptions;
   readonly #tiers: TierList;
-  readonly #trackers = new Map<string, HttpTracker>();
+  readonly #trackers = new Map<string, Tracker>();
   /** URLs that can't be used, with the reason, until it has been told. */
   readonly #unusable = new Map<string, string>();
   /** Gives up what is under way when `stop()` has waited long enough. */
@@ -101,20 +106,20 @@ export class Announcer {
   #next: { readonly timer: Timer; readonly due: number } | null = null;
   /** The round that is under way, and whom it asks. */
   #round: Promise<void> = Promise.resolve();
-  #asking: HttpTracker | null = null;
+  #asking: Tracker | null = null;
   #stopping: Promise<void> | null = null;
 
   /** @param options What it needs. */
   constructor(options: AnnouncerOptions) {
-    const { platform, infoHash, peerId, port, bind } = options;
+    const { platform, infoHash, peerId, port, bind, udp } = options;
     this.#options = options;
     this.#tiers = new TierList(options.tiers, () => platform.random());
     const key = toHex(platform.randomBytes(4)); // 32 bits, as BEP 7 asks
     const self = bind === undefined ? { infoHash, peerId, port, key } : { infoHash, peerId, port, key, bind };
     for (const url of this.#tiers.order()) {
-      const fault = faultOf(url);
-      if (fault === null) this.#trackers.set(url, new HttpTracker(url, { http: platform.http, self }));
-      else this.#unusable.set(url, fault);
+      const tracker = trackerFor(url, { http: platform.http, self, ...(udp !== undefined && { udp }) });
+      if (typeof tracker === "string") this.#unusable.set(url, tracker);
+      else this.#trackers.set(url, tracker);
     }
   }
 
@@ -189,7 +194,7 @@ export class Announcer {
   }
 
   /** Tells one tracker all there is to tell. @returns when to come back, or `null` if it failed. */
-  async #converse(tracker: HttpTracker): Promise<Spacing | null> {
+  async #converse(tracker: Tracker): Promise<Spacing | null> {
     for (;;) {
       const event = this.#eventFor(tracker);
       const reply = await this.#announce(tracker, event);
@@ -199,27 +204,29 @@ export class Announcer {
     }
   }
 
-  #eventFor(tracker: HttpTracker): AnnounceEvent {
+  #eventFor(tracker: Tracker): AnnounceEvent {
     if (!tracker.knowsUs) return "started";
     if (this.#completion === "pending") return "completed";
     return this.#options.progress().partialSeed ? "paused" : null;
   }
 
-  async #announce(tracker: HttpTracker, event: AnnounceEvent): Promise<AnnounceReply | null> {
+  async #announce(tracker: Tracker, event: AnnounceEvent): Promise<AnnounceReply | null> {
     const { url } = tracker;
     try {
       const reply = await tracker.announce({
         event,
         progress: this.#options.progress(),
         numwant: Math.min(Math.max(this.#options.wantedPeers(), 0), MAX_NUMWANT),
-        timeout: this.#options.timeout ?? DEFAULT_TIMEOUT,
+        timeout: this.#options.timeout ?? tracker.patience,
         signal: this.#impatience.signal,
       });
       if (this.#isStopped()) return reply;
       const { seeders, leechers, peers, warning, externalIp } = reply;
       const status = warning === "" ? "ok" : "warning";
       const seen = externalIp === null ? {} : { externalIp };
-      this.#options.onReport({ url, status, seeders, leechers, peers: peers.length, message: warning, ...seen });
+      const report = { url, status, seeders, leechers, peers: peers.length, message: warning, ...seen } as const;
+      if (seeders === null && leechers === null && tracker.scrape) void this.#scrape(tracker, report);
+      else this.#options.onReport(report);
       if (peers.length > 0 && !this.#isStopped()) this.#options.onPeers(peers, url);
       return reply;
     } catch (error) {
@@ -228,6 +235,19 @@ export class Announcer {
       this.#reportError(url, error.why);
       return null;
     }
+  }
+
+  /** Completes a report with the counts that the answer lacked. Nobody waits for it but who is told. */
+  async #scrape(tracker: Tracker, report: TrackerReport): Promise<void> {
+    let counts: SwarmCounts = { seeders: null, leechers: null };
+    try {
+      const timeout = this.#options.timeout ?? tracker.patience;
+      counts = await tracker.scrape!({ timeout, signal: this.#impatience.signal });
+    } catch (error) {
+      if (!(error instanceof TrackerError)) throw error;
+      // The announce went well, and that is what the report is about.
+    }
+    if (!this.#isStopped()) this.#options.onReport({ ...report, ...counts });
   }
 
   #backOff(): void {
@@ -279,7 +299,7 @@ export class Announcer {
    * The tracker that is being asked right now gets half of the time to answer, so that `stopped` doesn't overtake what is
    * under way; then it is told all the same, since it may well have heard us.
    */
-  async #finish(tracker: HttpTracker, farewell: Farewell): Promise<void> {
+  async #finish(tracker: Tracker, farewell: Farewell): Promise<void> {
     const halfTime = Promise.withResolvers<void>();
     const timer = this.#options.platform.after(farewell.deadline / 2, () => {
       tracker.knowsUs = true;
@@ -294,7 +314,7 @@ export class Announcer {
     if (tracker.knowsUs) await this.#tellStopped(tracker, farewell);
   }
 
-  async #tellStopped(tracker: HttpTracker, { deadline, signal }: Farewell): Promise<void> {
+  async #tellStopped(tracker: Tracker, { deadline, signal }: Farewell): Promise<void> {
     if (tracker.retryAt === Infinity) return;
     const progress = this.#options.progress();
     await tracker.announce({ event: "stopped", progress, numwant: 0, timeout: deadline, signal });
@@ -307,11 +327,17 @@ interface Farewell {
   readonly signal: AbortSignal;
 }
 
-/** Why a URL can't be announced to, or `null` when it can. */
-function faultOf(url: string): string | null {
+/** The tracker behind a URL, or why it can't be announced to. */
+function trackerFor(
+  url: string,
+  ways: { readonly http: Platform["http"]; readonly self: Announcing; readonly udp?: UdpTrackers },
+): Tracker | string {
+  const { http, self, udp } = ways;
   const protocol = URL.parse(url)?.protocol;
   if (protocol === undefined) return "not a valid URL";
-  if (protocol === "http:" || protocol === "https:") return null;
-  if (protocol === "udp:") return "UDP trackers are not supported yet";
-  return `trackers of the kind "${protocol.slice(0, -1)}" are not supported`;
+  if (protocol === "http:" || protocol === "https:") return new HttpTracker(url, { http, self });
+  if (protocol !== "udp:") return `trackers of the kind "${protocol.slice(0, -1)}" are not supported`;
+  if (udp === undefined) return "UDP is switched off";
+  const place = parseUdpUrl(url);
+  return "fault" in place ? place.fault : new UdpTracker(url, { place, udp, self });
 }

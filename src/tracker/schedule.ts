@@ -16,6 +16,12 @@ export const LONGEST_INTERVAL = 24 * 60 * MINUTE;
 /** Between announces that we would like, where the tracker sets no other limit. */
 export const DEFAULT_MIN_INTERVAL = 2 * MINUTE;
 
+/** BEP 15, "Time outs": the first retransmission, and how often the wait doubles. */
+const FIRST_RETRANSMISSION = 15 * SECOND;
+const MOST_DOUBLINGS = 8;
+/** So many times the first wait, a request over UDP may take: it is sent three times within it, after 0, 1 and 3 waits. */
+const WAITS_IN_TIMEOUT = 6;
+
 const FIRST_RETRY = 10 * SECOND;
 const LONGEST_RETRY = 30 * MINUTE;
 
@@ -59,6 +65,20 @@ export function spacingAfter(times: AnnouncedTimes): Spacing {
 export function retryDelay(failures: number, random: number): number {
   const longest = Math.min(FIRST_RETRY * 2 ** (failures - 1), LONGEST_RETRY);
   return longest / 2 + (longest / 2) * random;
+}
+
+/**
+ * How long to wait for an answer to a datagram before it is sent again: 15 * 2 ^ n seconds (BEP 15). That alone would take
+ * an hour to find out that a tracker is dead, while others wait to be asked; so where there is less time, all of it shrinks
+ * until three attempts fit.
+ *
+ * @param sent How often it has been sent, 1 or more.
+ * @param timeout Milliseconds for the whole conversation.
+ * @returns Milliseconds.
+ */
+export function retransmitDelay(sent: number, timeout: number): number {
+  const first = Math.min(FIRST_RETRANSMISSION, timeout / WAITS_IN_TIMEOUT);
+  return first * 2 ** Math.min(sent - 1, MOST_DOUBLINGS);
 }
 
 function clamp(value: number, low: number, high: number): number {

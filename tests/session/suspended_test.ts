@@ -117,7 +117,11 @@ class Suspendable {
   #announce({ url }: HttpRequest) {
     this.announces.push({ at: this.#clock.now(), event: new URL(url).searchParams.get("event") });
     const peers = this.peers.map((port) => Uint8Array.of(10, 0, 0, 1, port >> 8, port & 255));
-    const body = concatBytes([utf8(`d8:intervali1800e5:peers${peers.length * 6}:`), ...peers, utf8("e")]);
+    const body = concatBytes([
+      utf8(`d8:completei1e10:incompletei1e8:intervali1800e5:peers${peers.length * 6}:`),
+      ...peers,
+      utf8("e"),
+    ]);
     return Promise.resolve({ status: 200, headers: new Headers(), body, url });
   }
 }

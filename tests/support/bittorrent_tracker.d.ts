@@ -41,6 +41,7 @@ export class Server implements Emitter {
     readonly filter?: (infoHash: string, params: unknown, done: (error: Error | null) => void) => void;
   });
   readonly http: { address(): { readonly port: number } };
+  readonly udp: { address(): { readonly port: number } } | null;
   on(event: "error" | "warning", listener: (error: Error) => void): this;
   on(
     event: "start" | "complete" | "update" | "stop",

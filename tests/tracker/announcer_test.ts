@@ -213,7 +213,7 @@ Deno.test("Announcer names trackers that it can't use once, and only when no oth
   bench.world.script = () => DOWN;
   await bench.world.play(60 * MINUTE);
   assertEquals(bench.errors.filter((error) => !error.startsWith("http://a")), [
-    "udp://u:1/x UDP trackers are not supported yet",
+    "udp://u:1/x UDP is switched off",
     "nonsense not a valid URL",
     'wss://w/x trackers of the kind "wss" are not supported',
   ]);
@@ -222,7 +222,7 @@ Deno.test("Announcer names trackers that it can't use once, and only when no oth
 Deno.test("Announcer with nothing that it can use says so and starts no timer", () => {
   const bench = new Bench([["udp://u:1/x"]], () => OK);
   bench.announcer.start();
-  assertEquals(bench.errors, ["udp://u:1/x UDP trackers are not supported yet"]);
+  assertEquals(bench.errors, ["udp://u:1/x UDP is switched off"]);
   assertEquals([bench.world.calls.length, bench.world.pending], [0, 0]);
 });
 
@@ -333,4 +333,35 @@ Deno.test("Announcer starts no timer that is too long for the system", async () 
   await bench.world.play(60 * 24 * 60 * MINUTE);
   assertEquals(waits.length > 0 && waits.every((wait) => wait < 2 ** 31), true, `${waits}`);
   assertEquals(bench.world.calls.length, 1);
+});
+
+Deno.test("Announcer asks for the counts that an answer lacks, once for each, where there is a scrape URL (BEP 48)", async () => {
+  const hash = new Uint8Array(20).fill(65);
+  const files = (counts: { complete: number; incomplete: number }) => ({ files: new Map([[hash, counts]]) });
+  const bench = new Bench([["http://a/x/announce.php?k=1"]], (call) => {
+    if (!call.tracker.includes("scrape")) return { reply: { interval: 1800, peers: Uint8Array.of(10, 0, 0, 1, 0, 9) } };
+    return { reply: files({ complete: 4, incomplete: 5 }), delay: 100 };
+  });
+  bench.announcer.start();
+  await bench.world.play(99);
+  assertEquals([bench.peers.length, bench.reports.length], [1, 0]);
+  await bench.world.play(1);
+  assertEquals(bench.reports.map(({ status, seeders, leechers }) => [status, seeders, leechers]), [["ok", 4, 5]]);
+  const scrape = bench.world.calls[1]!;
+  assertEquals(scrape.tracker, "http://a/x/scrape.php");
+  assertEquals([...scrape.parameters], [["k", "1"], ["info_hash", "A".repeat(20)]]);
+});
+
+Deno.test("Announcer reports an announce that went well although the scrape after it did not", async () => {
+  for (const failing of [DOWN, { status: 404, body: "" }, { reply: {} }, { reply: { files: 5 } }] as Reaction[]) {
+    const bench = new Bench(
+      [["http://a/announce"]],
+      (call) => call.tracker.includes("scrape") ? failing : { reply: {} },
+    );
+    bench.announcer.start();
+    await settle();
+    assertEquals(bench.reports.map(({ status, seeders, message }) => [status, seeders, message]), [["ok", null, ""]]);
+    await bench.announcer.stop();
+    assertEquals(bench.world.pending, 0);
+  }
 });

@@ -1,5 +1,5 @@
 /**
- * A tracker of our own, over HTTP: for `demo`, and for whoever wants to share without finding a tracker first.
+ * A tracker of our own, over HTTP and UDP: for `demo`, and for whoever wants to share without finding a tracker first.
  *
  * @module
  */
@@ -11,6 +11,7 @@ import type { HttpServer, Platform, Timer } from "../../platform/platform.ts";
 import { parseAnnounceQuery, parseScrapeQuery } from "./query.ts";
 import { encodeAnnounceReply, encodeFailure, encodeScrapeReply } from "./replies.ts";
 import { SwarmStore } from "./swarm_store.ts";
+import { UdpServer, type UdpServerPlatform } from "./udp_server.ts";
 
 /** What a {@linkcode TrackerServer} needs from the outside. */
 export type TrackerPlatform = Pick<Platform, "now" | "after" | "random" | "http">;
@@ -25,6 +26,28 @@ export interface TrackerServerOptions {
   readonly interval?: number;
   /** The only torrents that are served; all when absent. */
   readonly allow?: readonly InfoHash[];
+  /** Most torrents at a time; 10,000 when absent. */
+  readonly maxTorrents?: number;
+  /** Most peers at a time, of all torrents together; 200,000 when absent. */
+  readonly maxPeers?: number;
+  /** The way to UDP, on the same port; HTTP alone when absent. */
+  readonly udp?: UdpServerPlatform;
+}
+
+/** What a {@linkcode TrackerServer} has done, and what it knows. */
+export interface TrackerStatistics {
+  /** Torrents with peers. */
+  readonly torrents: number;
+  /** Peers of all torrents together. */
+  readonly peers: number;
+  /** Those of them that have everything. */
+  readonly seeders: number;
+  /** Announces that were answered with peers. */
+  readonly announces: { readonly http: number; readonly udp: number };
+  /** Scrapes that were answered. */
+  readonly scrapes: number;
+  /** Requests that were refused with a reason. */
+  readonly refused: number;
 }
 
 const DEFAULT_INTERVAL = 1800;
@@ -36,6 +59,7 @@ const DEFAULT_INTERVAL = 1800;
  * ```ts
  * const tracker = TrackerServer.start(platform, { host: "127.0.0.1", port: 0 });
  * tracker.url; // "http://127.0.0.1:40123/announce"
+ * tracker.udpUrl; // null; with `udp: platform`, "udp://127.0.0.1:40123/announce"
  * await tracker.close();
  * ```
  */
@@ -44,15 +68,23 @@ export class TrackerServer {
   readonly #interval: number;
   readonly #store: SwarmStore;
   readonly #server: HttpServer;
+  readonly #udp: UdpServer | null;
+  readonly #answered = { http: 0, udp: 0, scrapes: 0, refused: 0 };
   #timer: Timer;
 
   private constructor(platform: TrackerPlatform, options: TrackerServerOptions) {
-    const { host, port, interval = DEFAULT_INTERVAL, allow } = options;
-    const storeOptions = { interval: interval * 1000, random: () => platform.random() };
+    const { host, port, interval = DEFAULT_INTERVAL, allow, maxTorrents, maxPeers } = options;
     this.#platform = platform;
     this.#interval = interval;
-    this.#store = new SwarmStore(allow === undefined ? storeOptions : { ...storeOptions, allow });
+    this.#store = new SwarmStore({
+      interval: interval * 1000,
+      random: () => platform.random(),
+      ...(allow !== undefined && { allow }),
+      ...(maxTorrents !== undefined && { maxTorrents }),
+      ...(maxPeers !== undefined && { maxPeers }),
+    });
     this.#server = platform.http.serve({ host, port }, (request, from) => this.#handle(request, from));
+    this.#udp = options.udp === undefined ? null : this.#openUdp(options.udp, host);
     this.#timer = this.#expireLater();
   }
 
@@ -78,6 +110,19 @@ export class TrackerServer {
     return `http://${formatAddress(this.address)}/announce`;
   }
 
+  /** The announce URL over UDP, or `null` without UDP. */
+  get udpUrl(): string | null {
+    return this.#udp === null ? null : `udp://${formatAddress(this.#udp.address)}/announce`;
+  }
+
+  /** What it has done, and what it knows. */
+  get statistics(): TrackerStatistics {
+    const { http, udp, scrapes, refused } = this.#answered;
+    const { torrentCount, peerCount, seederCount } = this.#store;
+    const known = { torrents: torrentCount, peers: peerCount, seeders: seederCount };
+    return { ...known, announces: { http, udp }, scrapes, refused };
+  }
+
   /** How many peers it knows, of all torrents together. */
   get peerCount(): number {
     return this.#store.peerCount;
@@ -86,7 +131,26 @@ export class TrackerServer {
   /** Stops it; settles when it has stopped. */
   async close(): Promise<void> {
     this.#timer.cancel();
+    this.#udp?.close();
     await this.#server.close();
+  }
+
+  #openUdp(platform: UdpServerPlatform, host: string): UdpServer {
+    const counters = { announce: "udp", scrape: "scrapes", refused: "refused" } as const;
+    try {
+      return new UdpServer(platform, {
+        host,
+        port: this.address.port,
+        interval: this.#interval,
+        store: this.#store,
+        answered: (kind) => {
+          if (kind !== "connect") this.#answered[counters[kind]]++;
+        },
+      });
+    } catch (error) {
+      void this.#server.close();
+      throw error;
+    }
   }
 
   #expireLater(): Timer {
@@ -106,17 +170,24 @@ export class TrackerServer {
 
   #announce(query: string, from: PeerAddress): Bytes {
     const parsed = parseAnnounceQuery(query, from);
-    if ("refusal" in parsed) return encodeFailure(parsed.refusal);
+    if ("refusal" in parsed) return this.#refuse(parsed.refusal);
     const { compact, withoutPeerIds } = parsed.query;
     const answer = this.#store.announce(parsed.query, this.#platform.now());
-    if ("refusal" in answer) return encodeFailure(answer.refusal);
+    if ("refusal" in answer) return this.#refuse(answer.refusal);
+    this.#answered.http++;
     return encodeAnnounceReply(answer, { interval: this.#interval, from, compact, withoutPeerIds });
   }
 
   #scrape(query: string): Bytes {
     const parsed = parseScrapeQuery(query);
-    if ("refusal" in parsed) return encodeFailure(parsed.refusal);
+    if ("refusal" in parsed) return this.#refuse(parsed.refusal);
+    this.#answered.scrapes++;
     return encodeScrapeReply(parsed.query.map((infoHash) => [infoHash, this.#store.scrape(infoHash)] as const));
+  }
+
+  #refuse(reason: string): Bytes {
+    this.#answered.refused++;
+    return encodeFailure(reason);
   }
 }
 

@@ -8,6 +8,7 @@
 import { formatAddress, type PeerAddress } from "../../base/address.ts";
 import { toHex } from "../../base/bytes.ts";
 import type { InfoHash } from "../../base/info_hash.ts";
+import { MAX_UDP_PEERS6 } from "../../base/limits.ts";
 import { type KnownPeer, PeerPool } from "./peer_pool.ts";
 
 /** An announce as the tracker sees it. */
@@ -24,6 +25,8 @@ export interface AnnounceQuery {
   readonly event: string;
   /** How many peers it would like, or `null` when it does not say. */
   readonly numwant: number | null;
+  /** The only family of which it can be told peers; both when absent. */
+  readonly family?: 4 | 6;
 }
 
 /** The answer to an announce. */
@@ -92,6 +95,11 @@ export class SwarmStore {
     return this.#peers;
   }
 
+  /** How many peers have everything, of all torrents together. */
+  get seederCount(): number {
+    return this.#swarms.values().reduce((sum, pool) => sum + pool.seeders, 0);
+  }
+
   /**
    * Takes an announce.
    *
@@ -126,7 +134,8 @@ export class SwarmStore {
       counted: counted || completes || seed,
       seen: now,
     });
-    return this.#answer(query, Math.min(query.numwant ?? DEFAULT_NUMWANT, MAX_NUMWANT));
+    const most = query.family === 6 ? MAX_UDP_PEERS6 : MAX_NUMWANT;
+    return this.#answer(query, Math.min(query.numwant ?? DEFAULT_NUMWANT, most));
   }
 
   /**
@@ -185,7 +194,10 @@ export class SwarmStore {
     const self = { key: formatAddress(query.address), peerId: toHex(query.peerId) };
     const peers = pool.sample(wanted, {
       withSeeds: query.left > 0, // seeds have nothing to say to each other
-      accept: (peer) => peer.peerId !== self.peerId && formatAddress(peer.address) !== self.key,
+      accept: (peer) => {
+        if (query.family !== undefined && peer.address.host.includes(":") !== (query.family === 6)) return false;
+        return peer.peerId !== self.peerId && formatAddress(peer.address) !== self.key;
+      },
       random: this.#options.random,
     });
     return { seeders: pool.seeders, leechers: pool.leechers, peers };

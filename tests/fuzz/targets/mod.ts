@@ -10,7 +10,7 @@ import { krpcTarget, savedTableTarget } from "./dht.ts";
 import { pathsTarget, printableTarget, resumeTarget } from "./local.ts";
 import { magnetTarget, metainfoTarget } from "./metainfo.ts";
 import { gatewayReplyTarget, upnpTarget } from "./nat.ts";
-import { addressTarget, compactTarget, queryTarget, replyTarget } from "./tracker.ts";
+import { addressTarget, compactTarget, queryTarget, replyTarget, udpReplyTarget, udpRequestTarget } from "./tracker.ts";
 import { extensionTarget, framesTarget, handshakeTarget, metadataTarget } from "./wire.ts";
 
 /** Every target, in the order in which they are run. */
@@ -23,11 +23,13 @@ export const TARGETS: readonly Target[] = [
   extensionTarget,
   metadataTarget,
   replyTarget,
+  udpReplyTarget,
   compactTarget,
   addressTarget,
   queryTarget,
   krpcTarget,
   savedTableTarget,
+  udpRequestTarget,
   resumeTarget,
   pathsTarget,
   printableTarget,

@@ -14,6 +14,8 @@ import { LONGEST_INTERVAL, SHORTEST_INTERVAL, spacingAfter } from "../../../src/
 import { type AnnounceForm, parseAnnounceQuery, parseScrapeQuery } from "../../../src/tracker/server/query.ts";
 import { encodeAnnounceReply, encodeScrapeReply } from "../../../src/tracker/server/replies.ts";
 import { SwarmStore } from "../../../src/tracker/server/swarm_store.ts";
+import { encodeUdpAnnounceReply, parseUdpRequest } from "../../../src/tracker/server/udp_messages.ts";
+import { parseConnectReply, parseReplyHeader, parseUdpAnnounceReply } from "../../../src/tracker/udp_messages.ts";
 import { Dice } from "../dice.ts";
 import type { Draft } from "../draft.ts";
 import {
@@ -158,6 +160,93 @@ function anyPeer(dice: Dice): Shape {
   disturb(peer, dice, 60);
   return peer;
 }
+
+/** Answers of UDP trackers: `parseReplyHeader()`, `parseConnectReply()` and `parseUdpAnnounceReply()`. */
+export const udpReplyTarget: Target = {
+  name: "udp-tracker-reply",
+  weight: 3,
+  tokens: ["\0\0\0\0", "\0\0\0\x01", "\0\0\0\x02", "\0\0\0\x03", "\x7f\xff\xff\xff", "\x80\0\0\0", "\0\0\0\0\0\0"],
+  generate(dice, draft) {
+    draft.raw(Uint8Array.of(0, 0, 0, dice.oneIn(10) ? dice.below(5) : dice.pick([0, 1, 1, 1, 3])));
+    draft.raw(dice.bytes(4));
+    if (dice.oneIn(4)) draft.text(dice.pick(WARNINGS).toWellFormed());
+    else for (let field = 0; field < 3; field++) draft.raw(Uint8Array.of(dice.oneIn(8) ? 255 : 0, 0, ...dice.bytes(2)));
+    draft.raw(dice.bytes(dice.pick([6, 18]) * dice.below(6) + (dice.oneIn(8) ? dice.below(6) : 0)));
+  },
+  run(input) {
+    hold((parseReplyHeader(input) === null) === input.length < 8, "a header that is there or not");
+    const id = attempt(TrackerError, () => parseConnectReply(input));
+    hold(id instanceof TrackerError ? isPrintable(id.why) : id.length === 8, "a connection id that is none");
+    let outcome: Error | null = null;
+    for (const family of [4, 6] as const) {
+      const reply = attempt(TrackerError, () => parseUdpAnnounceReply(input, family));
+      if (reply instanceof TrackerError) {
+        hold(isPrintable(reply.why), () => `not fit to print: ${JSON.stringify(reply.why)}`);
+        outcome = reply;
+      } else {
+        hold(input[3] === 1 && input.length >= 20, "an answer that is none");
+        checkReply(reply);
+      }
+    }
+    return outcome;
+  },
+};
+
+/** What a client can ask our tracker over UDP: `parseUdpRequest()`, and that our client reads the answers. */
+export const udpRequestTarget: Target = {
+  name: "udp-tracker-request",
+  weight: 2,
+  tokens: [
+    "\0\0\x04\x17\x27\x10\x19\x80",
+    "\0\0\0\0",
+    "\0\0\0\x01",
+    "\0\0\0\x02",
+    "\0\0\0\x03",
+    "\xff\xff\xff\xff",
+    "\0\0",
+  ],
+  generate(dice, draft) {
+    if (dice.oneIn(4)) {
+      return draft.raw(Uint8Array.of(0, 0, 4, 0x17, 0x27, 0x10, 0x19, 0x80, 0, 0, 0, 0, ...dice.bytes(4)));
+    }
+    draft.raw(dice.bytes(8));
+    const isAnnounce = !dice.oneIn(3);
+    draft.raw(Uint8Array.of(0, 0, 0, dice.oneIn(12) ? dice.below(5) : isAnnounce ? 1 : 2, ...dice.bytes(4)));
+    if (!isAnnounce) return draft.raw(dice.bytes(20 * dice.below(80) + (dice.oneIn(6) ? dice.below(20) : 0)));
+    draft.raw(dice.bytes(40));
+    for (let field = 0; field < 3; field++) {
+      draft.raw(Uint8Array.of(dice.oneIn(4) ? 255 : 0, 0, 0, 0, ...dice.bytes(4)));
+    }
+    draft.raw(
+      Uint8Array.of(0, 0, 0, dice.below(6), ...dice.bytes(8), ...(dice.oneIn(2) ? [0, 0, 0, 50] : dice.bytes(4))),
+    );
+    draft.raw(dice.oneIn(12) ? new Uint8Array(2) : dice.bytes(2));
+    if (dice.oneIn(2)) draft.raw(dice.bytes(dice.below(40)));
+  },
+  run(input) {
+    const from = input.length % 2 === 0 ? { host: "203.0.113.5", port: 1 } : { host: "2001:db8::1", port: 2 };
+    const request = parseUdpRequest(input, from);
+    if (request === null || request.kind === "refused") return REFUSED;
+    if (request.kind === "connect") return null;
+    hold(equalBytes(request.connectionId, input.subarray(0, 8)), "another connection id");
+    if (request.kind === "scrape") {
+      hold(request.infoHashes.length > 0 && request.infoHashes.length <= 74, "a scrape of none, or of too many");
+      return null;
+    }
+    const { query } = request;
+    hold(query.address.host === from.host && query.address.port > 0, "an address that it doesn't come from");
+    const store = new SwarmStore({ interval: 1000, random: () => 0.5, maxTorrents: 3, maxPeers: 4 });
+    for (const [i, host] of ["198.51.100.7", "2001:db8::7"].entries()) {
+      store.announce({ ...query, peerId: new Uint8Array(20).fill(i), address: { host, port: 9 }, event: "" }, i);
+    }
+    const answer = store.announce(query, 5);
+    hold(!("refusal" in answer), "a small tracker that is full");
+    const reply = encodeUdpAnnounceReply(answer, { transactionId: request.transactionId, interval: 60 });
+    const read = parseUdpAnnounceReply(reply, query.family!);
+    hold(read.peers.length === answer.peers.length && read.peers.length <= 1, "the client reads other peers");
+    return null;
+  },
+};
 
 /** `parseCompactPeers()`. */
 export const compactTarget: Target = {

@@ -1,0 +1,203 @@
+/**
+ * Datagrams between a client and a tracker, as the client writes and reads them (BEP 15, 41).
+ *
+ * @module
+ */
+
+import { parseCompactPeers } from "../base/address.ts";
+import { type Bytes, concatBytes, fromUtf8Lossy, utf8 } from "../base/bytes.ts";
+import { MAX_TRACKER_PEERS, MAX_UDP_URL_DATA } from "../base/limits.ts";
+import { type AnnounceReply, printable } from "./announce_reply.ts";
+import type { AnnounceEvent, AnnounceRequest } from "./announce_request.ts";
+import { TrackerError } from "./errors.ts";
+
+/** What stands in front of a connect request, so that a tracker can tell it from other datagrams. */
+export const PROTOCOL_ID = 0x41727101980n;
+
+/** What a datagram is about. */
+export const ACTION = { connect: 0, announce: 1, scrape: 2, error: 3 } as const;
+
+/** Bytes of a connection id. */
+export const CONNECTION_ID_LENGTH = 8;
+/** Bytes of an announce request before its options. */
+export const ANNOUNCE_LENGTH = 98;
+/** BEP 15 has no number for `paused` (BEP 21): that bytes are left and none are loaded has to do. */
+const EVENTS: Readonly<Record<NonNullable<AnnounceEvent>, number>> = {
+  paused: 0,
+  completed: 1,
+  started: 2,
+  stopped: 3,
+};
+/** Kinds of options (BEP 41). */
+const OPTION = { end: 0, urlData: 2 } as const;
+const MAX_OPTION_LENGTH = 255;
+/** What 64 bits with a sign hold. */
+const MAX_INT64 = 2n ** 63n - 1n;
+
+/**
+ * Asks for a connection id.
+ *
+ * @param transactionId 32 bits, to be found in the answer.
+ * @returns 16 bytes.
+ */
+export function encodeConnect(transactionId: number): Bytes {
+  const bytes = new Uint8Array(16);
+  const view = new DataView(bytes.buffer);
+  view.setBigUint64(0, PROTOCOL_ID);
+  view.setUint32(8, ACTION.connect);
+  view.setUint32(12, transactionId);
+  return bytes;
+}
+
+/** What an announce over UDP says. */
+export type UdpAnnounce = Omit<AnnounceRequest, "trackerId"> & {
+  /** Path and query of the announce URL (BEP 41); empty for none. */
+  readonly urlData: string;
+};
+
+/**
+ * Announces.
+ *
+ * @param announce What to say.
+ * @param ids `connectionId`: 8 bytes from the tracker. `transactionId`: 32 bits, to be found in the answer.
+ * @returns 98 bytes, and the options.
+ */
+export function encodeAnnounce(
+  announce: UdpAnnounce,
+  ids: { readonly connectionId: Uint8Array; readonly transactionId: number },
+): Bytes {
+  const { infoHash, peerId, port, progress, event, numwant, key, urlData } = announce;
+  const bytes = new Uint8Array(ANNOUNCE_LENGTH);
+  const view = new DataView(bytes.buffer);
+  bytes.set(ids.connectionId);
+  view.setUint32(8, ACTION.announce);
+  view.setUint32(12, ids.transactionId);
+  bytes.set(infoHash.bytes, 16);
+  bytes.set(peerId, 36);
+  view.setBigInt64(56, int64(progress.downloaded));
+  view.setBigInt64(64, int64(progress.left));
+  view.setBigInt64(72, int64(progress.uploaded));
+  view.setUint32(80, event === null ? 0 : EVENTS[event]);
+  view.setUint32(84, 0); // our address: the one that this comes from
+  view.setUint32(88, parseInt(key, 16));
+  view.setInt32(92, numwant);
+  view.setUint16(96, port);
+  return concatBytes([bytes, encodeUrlData(urlData)]);
+}
+
+/** Whole, not negative, and no more than fits; what is not known (`Infinity`) is as much as fits. */
+function int64(value: number): bigint {
+  return Number.isFinite(value) ? BigInt(Math.max(0, Math.trunc(value))) : MAX_INT64;
+}
+
+/** A long text takes several options, which the tracker puts together again. */
+function encodeUrlData(urlData: string): Bytes {
+  const bytes = utf8(urlData);
+  if (bytes.length === 0) return bytes;
+  const parts: Uint8Array[] = [];
+  for (let at = 0; at < bytes.length; at += MAX_OPTION_LENGTH) {
+    const part = bytes.subarray(at, at + MAX_OPTION_LENGTH);
+    parts.push(Uint8Array.of(OPTION.urlData, part.length), part);
+  }
+  return concatBytes([...parts, Uint8Array.of(OPTION.end)]);
+}
+
+/** What the announce URL of a UDP tracker says. */
+export interface UdpPlace {
+  /** A name or a literal address, without brackets. */
+  readonly host: string;
+  /** 1 to 65535. */
+  readonly port: number;
+  /** Path and query, to be told with each announce (BEP 41); may be empty. */
+  readonly urlData: string;
+}
+
+/**
+ * Reads the announce URL of a UDP tracker.
+ *
+ * @param url A `udp:` URL.
+ * @returns What it says, or what is wrong with it, in plain words.
+ */
+export function parseUdpUrl(url: string): UdpPlace | { readonly fault: string } {
+  const parsed = URL.parse(url);
+  if (parsed?.protocol !== "udp:" || parsed.hostname === "") return { fault: "not a valid URL" };
+  const port = Number(parsed.port);
+  if (port === 0) return { fault: "a UDP tracker needs a port in its URL" };
+  const urlData = parsed.pathname + parsed.search;
+  if (urlData.length > MAX_UDP_URL_DATA) return { fault: "the URL is too long for a UDP tracker" };
+  return { host: parsed.hostname.replace(/^\[(.*)\]$/, "$1"), port, urlData };
+}
+
+/** The beginning of an answer; the rest is read by who knows what was asked. */
+export interface UdpReplyHeader {
+  /** One of {@linkcode ACTION}, if the tracker is sane. */
+  readonly action: number;
+  /** What it answers. */
+  readonly transactionId: number;
+}
+
+/**
+ * Reads the beginning of an answer.
+ *
+ * @param bytes A datagram.
+ * @returns What it is, or `null` if it is too short to be anything.
+ */
+export function parseReplyHeader(bytes: Uint8Array): UdpReplyHeader | null {
+  if (bytes.length < 8) return null;
+  const view = viewOf(bytes);
+  return { action: view.getUint32(0), transactionId: view.getUint32(4) };
+}
+
+/**
+ * Reads the answer to {@linkcode encodeConnect}.
+ *
+ * @param bytes A datagram with the right transaction id.
+ * @returns The connection id, 8 bytes.
+ * @throws {TrackerError} If it is something else, or the tracker says no.
+ */
+export function parseConnectReply(bytes: Uint8Array): Bytes {
+  expectAction(bytes, { action: ACTION.connect, length: 16 });
+  return bytes.slice(8, 8 + CONNECTION_ID_LENGTH);
+}
+
+/**
+ * Reads the answer to {@linkcode encodeAnnounce}.
+ *
+ * @param bytes A datagram with the right transaction id.
+ * @param family Of the addresses that it came over: 18 bytes for each peer over IPv6.
+ * @returns What it means.
+ * @throws {TrackerError} If it is something else, or the tracker says no.
+ */
+export function parseUdpAnnounceReply(bytes: Uint8Array, family: 4 | 6): AnnounceReply {
+  expectAction(bytes, { action: ACTION.announce, length: 20 });
+  const view = viewOf(bytes);
+  const interval = view.getInt32(8);
+  const count = (value: number) => value >= 0 ? value : null;
+  const size = family === 4 ? 6 : 18;
+  const peers = parseCompactPeers(bytes.subarray(20, 20 + size * MAX_TRACKER_PEERS), family);
+  return {
+    interval: interval > 0 ? interval * 1000 : null,
+    minInterval: null,
+    trackerId: null,
+    seeders: count(view.getInt32(16)),
+    leechers: count(view.getInt32(12)),
+    externalIp: null,
+    peers: [...new Map(peers.map((peer) => [`${peer.host} ${peer.port}`, peer])).values()],
+    warning: "",
+  };
+}
+
+function expectAction(bytes: Uint8Array, expected: { readonly action: number; readonly length: number }): void {
+  const action = parseReplyHeader(bytes)?.action;
+  if (action === ACTION.error) {
+    throw new TrackerError(printable(fromUtf8Lossy(bytes.subarray(8))) || "no reason given");
+  }
+  if (action !== expected.action) throw new TrackerError("the answer is not that of a tracker");
+  if (bytes.length < expected.length) {
+    throw new TrackerError(`the answer is cut short: ${bytes.length} bytes instead of ${expected.length}`);
+  }
+}
+
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}

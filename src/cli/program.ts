@@ -13,6 +13,7 @@ import { register as registerDownload } from "./download.ts";
 import { EXIT_DONE, EXIT_USAGE } from "./exit_codes.ts";
 import { register as registerInfo } from "./info.ts";
 import { register as registerSeed } from "./seed.ts";
+import { register as registerTracker } from "./tracker.ts";
 import { register as registerVerify } from "./verify.ts";
 import { refuseCommands } from "./unavailable.ts";
 
@@ -26,6 +27,7 @@ Examples:
   shoal seed debian.torrent ~/iso     serve what is there
   shoal info debian.torrent           look inside
   shoal verify debian.torrent ~/iso   check what is there
+  shoal tracker                       run a tracker
   shoal demo                          a whole swarm on this machine
 
 Exit codes: 0 done, 1 unexpected failure, 2 usage, 3 not a valid torrent or wrong data, 4 storage,
@@ -85,6 +87,7 @@ function createProgram(context: Context): Command {
   registerSeed(program, context);
   registerInfo(program, context);
   registerVerify(program, context);
+  registerTracker(program, context);
   registerDemo(program, context);
   refuseCommands(program);
   return program;

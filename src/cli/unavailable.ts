@@ -34,7 +34,6 @@ export const UNAVAILABLE_DOWNLOAD_OPTIONS: readonly Unavailable[] = [
 /** Commands. */
 export const UNAVAILABLE_COMMANDS: readonly Unavailable[] = [
   { flags: "create", why: "this version does not make torrents" },
-  { flags: "tracker", why: "this version runs a tracker only inside `shoal demo`" },
   { flags: "share", why: "this version does not make torrents" },
   { flags: "completions", why: "this version has no shell completions" },
 ];

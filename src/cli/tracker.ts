@@ -1,0 +1,185 @@
+/**
+ * `shoal tracker`: runs a tracker.
+ *
+ * @module
+ */
+
+import type { Command } from "commander";
+import { fromHex } from "../base/bytes.ts";
+import { ShoalError } from "../base/errors.ts";
+import { InfoHash } from "../base/info_hash.ts";
+import type { TrackerServer, TrackerStatistics } from "../tracker/server/server.ts";
+import type { Context } from "./context.ts";
+import { badValue, parseDuration, parseIpAddress, parsePort, parseWhole } from "./options.ts";
+import { statisticsLine } from "./tracker_text.ts";
+
+const DEFAULT_PORT = 6969;
+const DEFAULT_INTERVAL_S = 1800;
+/** Peers that come more often than this would only be told what they know. */
+const MIN_INTERVAL_S = 5;
+const MAX_INTERVAL_S = 86_400;
+/** Milliseconds between two lines of statistics, as long as there is something new in them. */
+const STATISTICS_MS = 10_000;
+/** IPv6 sockets take IPv4 too, where the system has both. */
+const ANY_HOSTS = ["::", "0.0.0.0"];
+
+interface TrackerOptions {
+  readonly port: number;
+  readonly bind?: string;
+  readonly interval: number;
+  readonly allow?: readonly InfoHash[];
+  readonly maxTorrents?: number;
+  readonly maxPeers?: number;
+  readonly json?: true;
+  readonly quiet?: true;
+  readonly verbose: number;
+}
+
+/**
+ * Adds the command.
+ *
+ * @param program The program.
+ * @param context The surroundings.
+ */
+export function register(program: Command, context: Context): void {
+  const whole = (flag: string) => (value: string) => parseWhole(value, { flag, min: 1, max: 10_000_000 });
+  program
+    .command("tracker")
+    .summary("run a tracker (HTTP and UDP)")
+    .description("Runs a tracker, over HTTP and UDP on the same port, for any client, until interrupted.")
+    .option("-p, --port <n>", "port; 0 for any (default: 6969)", (v) => parsePort(v, "--port"), DEFAULT_PORT)
+    .option("--bind <ip>", "address to listen on (default: all)", (v) => parseIpAddress(v, "--bind"))
+    .option("--interval <t>", "how often peers are to announce (default: 30m)", parseInterval, DEFAULT_INTERVAL_S)
+    .option("--allow <infohash>", "serve this torrent and no others, repeatable", collectInfoHash)
+    .option("--max-torrents <n>", "torrents at a time (default: 10000)", whole("--max-torrents"))
+    .option("--max-peers <n>", "peers at a time, of all torrents together (default: 200000)", whole("--max-peers"))
+    .option("--json", "one JSON object a line on standard output")
+    .option("-q, --quiet", "no statistics; errors on standard error")
+    .option("-v, --verbose", "show the stack of an error", (_, count: number) => count + 1, 0)
+    .action(async (options: TrackerOptions) => {
+      context.verbosity = options.verbose;
+      context.exitCode = await runTracker(options, context);
+    });
+}
+
+async function runTracker(options: TrackerOptions, context: Context): Promise<number> {
+  const { platform, departure } = context;
+  departure.listen();
+  const { TrackerServer } = await import("../tracker/server/server.ts");
+  const { port, interval, allow, maxTorrents, maxPeers } = options;
+  const start = (host: string) =>
+    TrackerServer.start(platform, {
+      host,
+      port,
+      interval,
+      udp: platform,
+      ...(allow !== undefined && { allow }),
+      ...(maxTorrents !== undefined && { maxTorrents }),
+      ...(maxPeers !== undefined && { maxPeers }),
+    });
+  const tracker = options.bind === undefined ? startAnywhere(start) : start(options.bind);
+  const voice = new Voice(tracker, { options, context });
+  try {
+    await voice.greet();
+    voice.tellNews();
+    await departed(departure.signal);
+  } finally {
+    voice.stop();
+    await tracker.close();
+  }
+  await voice.leave();
+  return departure.code;
+}
+
+/** On all addresses of the machine, of both families if it has both. */
+function startAnywhere(start: (host: string) => TrackerServer): TrackerServer {
+  const [both, four] = ANY_HOSTS as [string, string];
+  try {
+    return start(both);
+  } catch (error) {
+    // Without IPv6 there is no such address; if the port is in use, the second attempt says so.
+    if (error instanceof ShoalError) return start(four);
+    throw error;
+  }
+}
+
+function departed(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+}
+
+/** What the command says: lines for people, or JSON. */
+class Voice {
+  readonly #tracker: TrackerServer;
+  readonly #options: TrackerOptions;
+  readonly #context: Context;
+  #last = "";
+  #stopped = false;
+  #cancel = () => {};
+
+  constructor(tracker: TrackerServer, parts: { readonly options: TrackerOptions; readonly context: Context }) {
+    this.#tracker = tracker;
+    this.#options = parts.options;
+    this.#context = parts.context;
+  }
+
+  async greet(): Promise<void> {
+    const { url, udpUrl } = this.#tracker;
+    if (this.#options.json) return await this.#sayJson({ event: "listening", http: url, udp: udpUrl });
+    await this.#say(`Tracker at ${url} and ${udpUrl}\n`);
+    if (this.#options.bind === undefined) {
+      await this.#say("It listens on every address of this machine: put one that others can reach into torrents.\n");
+    }
+  }
+
+  /** Says what there is, now and then, when it is not what was said last. */
+  tellNews(): void {
+    const timer = this.#context.platform.after(STATISTICS_MS, () => {
+      // Output that nobody reads must not pile up.
+      if (!this.#context.terminal.stdout.busy) void this.#tell();
+      if (!this.#stopped) this.tellNews();
+    });
+    this.#cancel = () => timer.cancel();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#cancel();
+  }
+
+  async leave(): Promise<void> {
+    await this.#tell();
+    if (this.#options.json) await this.#sayJson({ event: "stopped" });
+  }
+
+  async #tell(): Promise<void> {
+    const statistics: TrackerStatistics = this.#tracker.statistics;
+    const text = JSON.stringify(statistics);
+    if (text === this.#last) return;
+    this.#last = text;
+    if (this.#options.json) await this.#sayJson({ event: "statistics", ...statistics });
+    else await this.#say(`${statisticsLine(statistics)}\n`);
+  }
+
+  async #say(text: string): Promise<void> {
+    if (!this.#options.quiet) await this.#context.terminal.stdout.write(text);
+  }
+
+  async #sayJson(event: { readonly event: string; readonly [key: string]: unknown }): Promise<void> {
+    const { event: name, ...rest } = event;
+    const time = new Date(this.#context.platform.wallClock()).toISOString();
+    await this.#context.terminal.stdout.write(`${JSON.stringify({ event: name, time, ...rest })}\n`);
+  }
+}
+
+function parseInterval(value: string): number {
+  const seconds = Math.round(parseDuration(value, "--interval"));
+  if (seconds >= MIN_INTERVAL_S && seconds <= MAX_INTERVAL_S) return seconds;
+  throw badValue("--interval", { value, why: "5s to 1d make sense" });
+}
+
+function collectInfoHash(value: string, hashes: readonly InfoHash[] = []): readonly InfoHash[] {
+  const bytes = fromHex(value);
+  if (bytes?.length === InfoHash.LENGTH) return [...hashes, new InfoHash(bytes)];
+  throw badValue("--allow", { value, why: "an info-hash is 40 hexadecimal digits, as `shoal info` shows it" });
+}

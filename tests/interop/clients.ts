@@ -33,6 +33,10 @@ export interface ClientOptions {
   readonly tuned?: boolean;
   /** Program and first arguments that start Shoal; {@linkcode shoalCommand} when absent. */
   readonly command?: readonly string[];
+  /** Whether it is to speak to UDP trackers; aria2 alone has to be told. */
+  readonly udpTrackers?: boolean;
+  /** Whether it listens on IPv6 too, and announces over it; not Shoal, which decides by itself. */
+  readonly ipv6?: boolean;
   /** Shoal's `--cache`; its own default when absent. */
   readonly cache?: string;
 }
@@ -81,10 +85,13 @@ function startAria2(options: ClientOptions): Promise<RunningClient> {
   return withMarker("aria2", options, (script) => [
     "aria2c",
     "--no-conf",
-    "--enable-dht=false",
+    // Its UDP trackers share the socket of its DHT, which finds nobody in a private network.
+    `--enable-dht=${options.udpTrackers ?? false}`,
+    `--dht-file-path=${options.scratch}/dht.dat`,
+    `--dht-listen-port=${PORT}`,
     "--bt-enable-lpd=false",
     "--enable-peer-exchange=false",
-    "--disable-ipv6=true",
+    `--disable-ipv6=${!options.ipv6}`,
     `--listen-port=${PORT}`,
     `--dir=${options.folder}`,
     "--file-allocation=none",
@@ -173,10 +180,12 @@ while True:
 /** libtorrent's categories of alerts. */
 const ALERTS = { error: 1, storage: 8, tracker: 16, connect: 32, status: 64 } as const;
 
-function libtorrentSettings(tuned: boolean): Readonly<Record<string, string | number | boolean>> {
+function libtorrentSettings(
+  { tuned = false, ipv6 = false }: Pick<ClientOptions, "tuned" | "ipv6">,
+): Readonly<Record<string, string | number | boolean>> {
   const { error, storage, tracker, connect, status } = ALERTS;
   return {
-    listen_interfaces: `0.0.0.0:${PORT}`,
+    listen_interfaces: `0.0.0.0:${PORT}${ipv6 ? `,[::]:${PORT}` : ""}`,
     enable_dht: false,
     enable_lsd: false,
     enable_upnp: false,
@@ -195,7 +204,7 @@ function libtorrentSettings(tuned: boolean): Readonly<Record<string, string | nu
 
 function startLibtorrent(options: ClientOptions): RunningClient {
   const { mode, torrent, folder, uploadLimit = 0, superSeeding, tuned = false } = options;
-  const settings = JSON.stringify(libtorrentSettings(tuned));
+  const settings = JSON.stringify(libtorrentSettings(options));
   const how = [`${uploadLimit}`, superSeeding ? "hide" : "show", tuned ? "tuned" : "talkative", settings];
   const argv = ["/usr/bin/python3", "-c", LIBTORRENT, mode, torrent, folder, ...how];
   const job = new Job(options.host.command(argv), { name: `libtorrent ${mode}`, cwd: options.scratch });

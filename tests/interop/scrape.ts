@@ -1,5 +1,5 @@
 /**
- * Waits until a tracker knows enough seeders, then ends with code 0. Runs on the tracker's own host:
+ * Waits until a tracker answers and knows enough seeders, then ends with code 0. Runs on the tracker's own host:
  * `scrape.ts URL INFOHASH SEEDERS`.
  *
  * @module
@@ -10,7 +10,7 @@ const query = infohash.replace(/../g, "%$&");
 for (;;) {
   const reply = await scrape(`${url}?info_hash=${query}`);
   const seeders = /8:completei(\d+)e/.exec(reply)?.[1];
-  if (Number(seeders ?? 0) >= Number(wanted)) break;
+  if (reply !== "" && Number(seeders ?? 0) >= Number(wanted)) break;
   // A tracker tells nobody when a peer arrives, so there is nothing to wait for but time.
   await new Promise((resolve) => setTimeout(resolve, 50));
 }

@@ -1,0 +1,135 @@
+/**
+ * A tracker, a seeder and a leecher, with nothing in the torrent but the tracker's `udp:` URL.
+ *
+ * @module
+ */
+
+import { messageOf } from "../../src/base/errors.ts";
+import { Job, must } from "../support/job.ts";
+import { assertSame, makeFile } from "../support/payload.ts";
+import { withScratch } from "../support/scratch.ts";
+import { makeTorrent } from "../support/torrents.ts";
+import { type ClientName, type ClientOptions, type RunningClient, shoalCommand, startClient } from "./clients.ts";
+import { type Host, PrivateNetwork } from "./network.ts";
+
+/** Trackers: Debian's, npm's, and our own. */
+export type TrackerName = "opentracker" | "bittorrent-tracker" | "shoal";
+
+const PORT = 6969;
+const FILE_SIZE = (4 << 20) + 321;
+
+/** Who does what, over what. */
+export interface UdpScene {
+  /** The tracker. */
+  readonly tracker: TrackerName;
+  /** Who has the file. */
+  readonly seeder: ClientName;
+  /** Who fetches it. */
+  readonly leecher: ClientName;
+  /** What the tracker is spoken to over. */
+  readonly family: 4 | 6;
+  /** Scheme of the announce URL; `udp` when absent. */
+  readonly scheme?: "udp" | "http";
+}
+
+/**
+ * Lets a leecher find a seeder through a tracker, and compares what it fetches.
+ *
+ * @param scene Who does what.
+ * @returns What the programs said, by role.
+ * @throws {Error} If it does not come to that, with all that the programs said.
+ */
+export async function playUdpScene(
+  scene: UdpScene,
+): Promise<Readonly<Record<"tracker" | "seeder" | "leecher", readonly string[]>>> {
+  return await withScratch(async (folder) => {
+    await using network = await PrivateNetwork.create();
+    const hosts = [await network.addHost(), await network.addHost(), await network.addHost()] as const;
+    for (const [number, host] of hosts.entries()) {
+      if (scene.family === 6) {
+        await must(...host.command(["ip", "addr", "add", `${v6(number)}/64`, "dev", "eth0", "nodad"]));
+      }
+    }
+    const payload = await makeFile(`${folder}/source`, { name: "file.bin", size: FILE_SIZE, seed: 15 });
+    const address = scene.family === 6 ? `[${v6(0)}]` : hosts[0].address;
+    const torrent = `${folder}/payload.torrent`;
+    const announce = `${scene.scheme ?? "udp"}://${address}:${PORT}/announce`;
+    const hex = await makeTorrent(payload, { path: torrent, tracker: announce });
+    const jobs: Job[] = [];
+    const clients: RunningClient[] = [];
+    const start = async (client: ClientName, options: Pick<ClientOptions, "host" | "mode" | "folder">) => {
+      const scratch = `${folder}/${options.mode}`;
+      await Deno.mkdir(scratch);
+      const running = await startClient(client, {
+        torrent,
+        scratch,
+        ipv6: scene.family === 6,
+        udpTrackers: true,
+        ...options,
+      });
+      clients.push(running);
+      jobs.push(running.job);
+      return running;
+    };
+    try {
+      jobs.push(await startTracker(scene.tracker, { host: hosts[0], folder, hex, address }));
+      const scrape = { host: hosts[0], url: `http://${address}:${PORT}/scrape`, hex };
+      // Over UDP, a client that comes too early loses what it says, and may not say it again.
+      await answered({ ...scrape, seeders: 0 });
+      const seeder = await start(scene.seeder, { host: hosts[1], mode: "seed", folder: payload.folder });
+      await answered({ ...scrape, seeders: 1 });
+      await Deno.mkdir(`${folder}/result`);
+      const leecher = await start(scene.leecher, { host: hosts[2], mode: "leech", folder: `${folder}/result` });
+      await leecher.completed(90);
+      // Every one of them takes leave of the tracker.
+      await Promise.all(clients.map((client) => client.stop()));
+      await jobs[0]!.stop();
+      await assertSame(payload, `${folder}/result`);
+      return { tracker: jobs[0]!.stdout, seeder: seeder.job.stdout, leecher: leecher.job.stdout };
+    } catch (error) {
+      throw new Error(`${messageOf(error)}\n${jobs.map((job) => job.report).join("\n")}`, { cause: error });
+    } finally {
+      await Promise.all(clients.map((client) => client.stop()));
+      await Promise.all(jobs.map((job) => job.stop()));
+    }
+  });
+}
+
+function v6(number: number): string {
+  return `fd99::${number + 1}`;
+}
+
+async function startTracker(
+  tracker: TrackerName,
+  options: { readonly host: Host; readonly folder: string; readonly hex: string; readonly address: string },
+): Promise<Job> {
+  const { host, folder, hex } = options;
+  const address = options.address.replace(/[[\]]/g, "");
+  const run = (argv: readonly string[]) => new Job(host.command(argv), { name: tracker, cwd: folder });
+  if (tracker === "shoal") return run([...shoalCommand(), "tracker", "--bind", address, "-p", `${PORT}`, "--json"]);
+  if (tracker === "bittorrent-tracker") {
+    const root = new URL("../../", import.meta.url).pathname;
+    const script = new URL("foreign_tracker.ts", import.meta.url).pathname;
+    return run([Deno.execPath(), "run", "-A", `--config=${root}deno.json`, script, address, `${PORT}`]);
+  }
+  // Debian's opentracker serves listed torrents only, changes its root folder, and refuses to stay root.
+  await Deno.mkdir(`${folder}/tracker`);
+  await Deno.writeTextFile(`${folder}/tracker/white`, `${hex}\n`);
+  const ports = ["-p", `${PORT}`, "-P", `${PORT}`];
+  return run(["opentracker", "-i", address, ...ports, "-u", "nobody", "-d", `${folder}/tracker`, "-w", "white"]);
+}
+
+/** Waits until the tracker knows so many seeders, whatever way that came to it. */
+async function answered(
+  { host, url, hex, seeders }: {
+    readonly host: Host;
+    readonly url: string;
+    readonly hex: string;
+    readonly seeders: number;
+  },
+): Promise<void> {
+  const script = new URL("scrape.ts", import.meta.url).pathname;
+  const argv = [Deno.execPath(), "run", "--no-config", "--no-lock", "--allow-net", script, url, hex, `${seeders}`];
+  await using job = new Job(host.command(argv), { name: `tracker that waits for ${seeders} seeders` });
+  await job.exit(30);
+}

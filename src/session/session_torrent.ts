@@ -253,7 +253,7 @@ export class SessionTorrent implements Torrent {
       peerId,
       port,
       udp,
-        ...(bind !== undefined && { bind }),
+      ...(bind !== undefined && { bind }),
       trackers,
       isPrivate: () => this.#meta?.private ?? false,
       dht,

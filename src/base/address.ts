@@ -160,3 +160,49 @@ function parseGroups(half: string, isLast: boolean): number[] | null {
   }
   return bytes;
 }
+
+/**
+ * What stands for one end-user of the network: an IPv4 address, or the first 64 bits of an IPv6 one, since whoever has one
+ * of those has all that begin with them. In a local network (RFC 4193, link-local) every machine is counted by itself.
+ *
+ * @param host A literal address in its canonical form.
+ * @returns Equal text for addresses that limits and bans take for one.
+ */
+export function networkOf(host: string): string {
+  if (!host.includes(":")) return host;
+  const bytes = parseIp(host.split("%", 1)[0]!);
+  if (bytes?.length !== 16 || isLocalIp(bytes)) return host;
+  return `${formatIp(Uint8Array.from(bytes, (byte, i) => i < 8 ? byte : 0))}/64`;
+}
+
+/**
+ * Whether an address belongs to a network that isn't part of the Internet: this machine's own, a private one (RFC 1918,
+ * RFC 4193), or that of a single link.
+ *
+ * @param ip 4 or 16 bytes.
+ * @returns Whether it does.
+ */
+export function isLocalIp(ip: Uint8Array): boolean {
+  const [a = 0, b = 0] = ip;
+  if (ip.length === 16) return (a & 0xfe) === 0xfc || isLinkLocal6(ip) || formatIp(ip) === "::1";
+  return a === 10 || a === 127 || (a === 172 && (b & 0xf0) === 16) || (a === 192 && b === 168) ||
+    (a === 169 && b === 254);
+}
+
+/**
+ * Whether a connection can be made to an address at all: not to everybody, nobody, or the next link without saying which.
+ *
+ * @param host A literal address; one of a single link needs its zone (`fe80::1%eth0`).
+ * @returns Whether it can.
+ */
+export function isDialable(host: string): boolean {
+  const [address = "", zone] = host.split("%", 2);
+  const ip = parseIp(address);
+  if (ip === null) return false;
+  if (ip.length === 4) return ip[0]! > 0 && ip[0]! < 224;
+  return ip[0] !== 0xff && formatIp(ip) !== "::" && (zone !== undefined || !isLinkLocal6(ip));
+}
+
+function isLinkLocal6(ip: Uint8Array): boolean {
+  return ip[0] === 0xfe && (ip[1]! & 0xc0) === 0x80;
+}

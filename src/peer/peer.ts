@@ -4,7 +4,7 @@
  * @module
  */
 
-import { formatAddress, type PeerAddress } from "../base/address.ts";
+import { formatAddress, networkOf, type PeerAddress } from "../base/address.ts";
 import { Bitfield } from "../base/bitfield.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { MAX_ALLOWED_FAST } from "../base/limits.ts";
@@ -44,6 +44,8 @@ export class Peer implements MessageHandler {
   readonly dht: boolean;
   /** When the connection was made. */
   readonly connectedAt: number;
+  /** What stands for its address where limits and bans are concerned: see {@linkcode networkOf}. */
+  readonly network: string;
   /** What it has. */
   pieces: Bitfield;
   /** Name and version; empty when unknown. */
@@ -123,6 +125,7 @@ export class Peer implements MessageHandler {
   ) {
     this.#host = host;
     this.address = options.address;
+    this.network = networkOf(options.address.host);
     this.incoming = options.incoming;
     this.number = options.number;
     this.peerId = options.handshake.peerId;

@@ -9,7 +9,7 @@ import { canonicalHost, type PeerAddress } from "../base/address.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { ShoalError } from "../base/errors.ts";
 import { openUdp } from "./deno_udp.ts";
-import { listenError } from "./listen_error.ts";
+import { onFamilies } from "./listen_error.ts";
 import type { Connection, Listener, Network } from "./platform.ts";
 
 /** {@linkcode Network} over `Deno.connect`, `Deno.listen` and `Deno.listenDatagram`. */
@@ -21,11 +21,7 @@ export const denoNetwork: Network = {
   },
 
   listen({ host, port }) {
-    try {
-      return new DenoListener(Deno.listen({ hostname: host, port }));
-    } catch (error) {
-      throw listenError(error, { host, port });
-    }
+    return onFamilies(host, (hostname) => new DenoListener(Deno.listen({ hostname, port })), port);
   },
 
   openUdp,

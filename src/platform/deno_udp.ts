@@ -8,7 +8,7 @@
 
 import { canonicalHost, parseIp, type PeerAddress } from "../base/address.ts";
 import type { Bytes } from "../base/bytes.ts";
-import { listenError } from "./listen_error.ts";
+import { onFamilies } from "./listen_error.ts";
 import type { UdpOptions, UdpSocket } from "./platform.ts";
 
 /**
@@ -19,18 +19,9 @@ import type { UdpOptions, UdpSocket } from "./platform.ts";
  * @throws {ShoalError} Of kind `network` if the port is taken or may not be used.
  */
 export function openUdp({ host, port, shared }: UdpOptions): UdpSocket {
-  try {
-    return new DenoUdp(
-      Deno.listenDatagram({
-        transport: "udp",
-        hostname: host,
-        port,
-        ...(shared && { reuseAddress: true, loopback: true }),
-      }),
-    );
-  } catch (error) {
-    throw listenError(error, { host, port });
-  }
+  const sharing = shared ? { reuseAddress: true, loopback: true } : {};
+  const open = (hostname: string) => new DenoUdp(Deno.listenDatagram({ transport: "udp", hostname, port, ...sharing }));
+  return onFamilies(host, open, port);
 }
 
 class DenoUdp implements UdpSocket {

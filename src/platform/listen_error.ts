@@ -1,5 +1,5 @@
 /**
- * Why a socket can't listen.
+ * Opening sockets on one family of addresses or both, and why a socket can't listen.
  *
  * @module
  */
@@ -36,4 +36,28 @@ export function listenError(error: unknown, address: PeerAddress): ShoalError {
   const refused = error instanceof Deno.errors.PermissionDenied || error instanceof Deno.errors.NotCapable;
   const why = refused ? "the system does not allow this port" : messageOf(error);
   return new ShoalError("network", { what: "cannot listen", where, why, cause: error });
+}
+
+/**
+ * Opens a socket. `::` stands for both families; where the system has no IPv6, for IPv4 alone.
+ *
+ * @param host Local address.
+ * @param open Opens the socket on an address.
+ * @param port For the error.
+ * @returns The socket.
+ * @throws {ShoalError} As {@linkcode listenError} has it.
+ */
+export function onFamilies<S>(host: string, open: (host: string) => S, port: number): S {
+  try {
+    return open(host);
+  } catch (error) {
+    if (host === "::" && !isTaken(error)) return onFamilies("0.0.0.0", open, port);
+    throw listenError(error, { host, port });
+  }
+}
+
+/** Whether the fault lies with the port, which is no better in the other family. */
+function isTaken(error: unknown): boolean {
+  const { AddrInUse, PermissionDenied, NotCapable } = Deno.errors;
+  return [AddrInUse, PermissionDenied, NotCapable].some((kind) => error instanceof kind);
 }

@@ -107,7 +107,7 @@ export interface Network {
   /**
    * Listens for peers.
    *
-   * @param options `host`: local address. `port`: 0 for any.
+   * @param options `host`: local address; `::` takes both families where the system has both. `port`: 0 for any.
    * @throws {ShoalError} Of kind `network` if the port is taken or may not be used.
    */
   listen(options: { readonly host: string; readonly port: number }): Listener;

@@ -232,7 +232,7 @@ export class Session {
   }
 
   #listen() {
-    const host = this.#options.bind ?? "0.0.0.0";
+    const host = this.#options.bind ?? "::";
     if (this.#options.port !== undefined) return this.#platform.net.listen({ host, port: this.#options.port });
     for (let port = FIRST_PORT;; port++) {
       try {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { formatAddress, type PeerAddress } from "../base/address.ts";
+import { canonicalHost, formatAddress, isDialable, networkOf, type PeerAddress } from "../base/address.ts";
 import {
   DIALLED_SHARE,
   MAX_CANDIDATES,
@@ -39,6 +39,7 @@ export class ConnectionManager {
   readonly #maxPeers: number;
   readonly #random: () => number;
   readonly #candidates = new Map<string, Candidate>();
+  /** As {@linkcode networkOf} has them, like those of the offences. */
   readonly #banned = new Set<string>();
   readonly #ownAddresses = new Set<string>();
   /** How often an address broke the protocol, and when it did last; the one that did so first comes first. */
@@ -67,9 +68,10 @@ export class ConnectionManager {
 
   /** Takes note of peers that somebody named. */
   add(addresses: Iterable<PeerAddress>): void {
-    for (const address of addresses) {
+    for (const { host, port } of addresses) {
+      const address = { host: canonicalHost(host), port };
       const key = formatAddress(address);
-      if (this.#banned.has(address.host) || this.#ownAddresses.has(key)) continue;
+      if (!isDialable(address.host) || this.#isBanned(address.host) || this.#ownAddresses.has(key)) continue;
       const known = this.#candidates.get(key);
       if (known) known.named = true;
       else if (this.#candidates.size < MAX_CANDIDATES) this.#remember(address, { named: true });
@@ -137,7 +139,7 @@ export class ConnectionManager {
    */
   refuses(host: string, options: { readonly connections: number; readonly now: number }): string | null {
     const { connections, now } = options;
-    if (this.#banned.has(host)) return "it is banned";
+    if (this.#isBanned(host)) return "it is banned";
     if (this.#isShutOut(host, now)) return "it broke the protocol too often";
     return tooMany(host, connections) ? `there are ${connections} connections to its address already` : null;
   }
@@ -162,10 +164,11 @@ export class ConnectionManager {
    * @returns Whether it is shut out from now on.
    */
   offended(host: string, now: number): boolean {
-    const before = this.#offences.get(host);
+    const network = networkOf(host);
+    const before = this.#offences.get(network);
     const count = before && now - before.last < SHUT_OUT_MS ? before.count + 1 : 1;
-    this.#offences.delete(host);
-    this.#offences.set(host, { count, last: now });
+    this.#offences.delete(network);
+    this.#offences.set(network, { count, last: now });
     if (this.#offences.size > MAX_REMEMBERED_HOSTS) this.#offences.delete(this.#offences.keys().next().value!);
     if (count < MAX_OFFENCES) return false;
     this.#forget(host);
@@ -220,36 +223,43 @@ export class ConnectionManager {
    * @returns `false` when it was shut out already.
    */
   ban(host: string): boolean {
-    if (this.#banned.has(host)) return false;
-    this.#banned.add(host);
+    if (this.#isBanned(host)) return false;
+    this.#banned.add(networkOf(host));
     this.#forget(host);
     return true;
   }
 
   /** Candidates that may be dialled, as far as it depends on them and not on whether there is room. */
   *#dialable(now: number): Generator<Candidate, void> {
-    const perHost = new Map<string, number>();
+    const perNetwork = new Map<string, number>();
     for (const { address, state } of this.#candidates.values()) {
-      if (state !== "idle") perHost.set(address.host, (perHost.get(address.host) ?? 0) + 1);
+      if (state === "idle") continue;
+      const network = networkOf(address.host);
+      perNetwork.set(network, (perNetwork.get(network) ?? 0) + 1);
     }
     for (const candidate of this.#candidates.values()) {
       const { host } = candidate.address;
       if (candidate.state !== "idle" || candidate.nextTry > now || this.#isShutOut(host, now)) continue;
-      if (!tooMany(host, perHost.get(host) ?? 0)) yield candidate;
+      if (!tooMany(host, perNetwork.get(networkOf(host)) ?? 0)) yield candidate;
     }
   }
 
   /** An address is no candidate any more, on any port. */
   #forget(host: string): void {
+    const network = networkOf(host);
     for (const [key, candidate] of this.#candidates) {
-      if (candidate.address.host !== host) continue;
+      if (networkOf(candidate.address.host) !== network) continue;
       if (candidate.state === "dialling") this.#dialling--;
       this.#candidates.delete(key);
     }
   }
 
+  #isBanned(host: string): boolean {
+    return this.#banned.has(networkOf(host));
+  }
+
   #isShutOut(host: string, now: number): boolean {
-    const known = this.#offences.get(host);
+    const known = this.#offences.get(networkOf(host));
     return known !== undefined && known.count >= MAX_OFFENCES && now - known.last < SHUT_OUT_MS;
   }
 

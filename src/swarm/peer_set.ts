@@ -4,7 +4,7 @@
  * @module
  */
 
-import { formatAddress, type PeerAddress } from "../base/address.ts";
+import { formatAddress, networkOf, type PeerAddress } from "../base/address.ts";
 import { equalBytes, isLarger } from "../base/bytes.ts";
 import { messageOf, ShoalError } from "../base/errors.ts";
 import {
@@ -198,7 +198,8 @@ export class PeerSet {
   /** Shuts out every connection from an address, for good. */
   ban(host: string, reason: string): void {
     if (!this.#manager.ban(host)) return;
-    const banned = [...this.#links.keys()].filter((peer) => peer.address.host === host);
+    const network = networkOf(host);
+    const banned = [...this.#links.keys()].filter((peer) => peer.network === network);
     const [first] = banned;
     const address = first?.name ?? host;
     this.#events.emit({ event: "peer", address, client: first?.client ?? "", action: "banned", message: reason });
@@ -278,7 +279,8 @@ export class PeerSet {
   #refusesHost(host: string): string | null {
     if (this.#stopped) return "we are stopping";
     let connections = 0;
-    for (const peer of this.#links.keys()) if (peer.address.host === host) connections++;
+    const network = networkOf(host);
+    for (const peer of this.#links.keys()) if (peer.network === network) connections++;
     return this.#manager.refuses(host, { connections, now: this.#platform.now() });
   }
 
@@ -293,12 +295,12 @@ export class PeerSet {
   /** One that nobody wants anything from comes first, of the address that has most of them; then one that waits in vain. */
   #expendable(now: number): Peer | null {
     const counts = new Map<string, number>();
-    for (const { address } of this.#links.keys()) counts.set(address.host, (counts.get(address.host) ?? 0) + 1);
+    for (const { network } of this.#links.keys()) counts.set(network, (counts.get(network) ?? 0) + 1);
     const all = [...this.#links.keys()].sort((a, b) => a.lastPayload - b.lastPayload);
     const crowded = this.#crowdLeft(now) > CROWD_PER_SECOND;
     const patience = ({ incoming }: Peer) => !crowded ? MUTE_MS : incoming ? CROWD_MUTE_MS : CROWD_MUTE_DIALLED_MS;
     const mute = all.filter((peer) => isMute(peer) && now - peer.lastPayload > patience(peer))
-      .sort((a, b) => counts.get(b.address.host)! - counts.get(a.address.host)!);
+      .sort((a, b) => counts.get(b.network)! - counts.get(a.network)!);
     if (mute.length > 0) return mute[0]!;
     const [useless] = all;
     const due = now - this.#lastTurnover >= TURNOVER_MS;

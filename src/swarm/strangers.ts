@@ -4,6 +4,7 @@
  * @module
  */
 
+import { networkOf } from "../base/address.ts";
 import {
   ACCEPT_BURST,
   ACCEPTS_PER_SECOND,
@@ -35,7 +36,7 @@ export interface PendingConnection {
 export class Strangers<C extends PendingConnection> {
   /** In the order in which they came. */
   readonly #pending = new Set<C>();
-  /** Least recently seen first. */
+  /** Least recently seen first; by what {@linkcode networkOf} says. */
   readonly #known = new Map<string, Stranger>();
   #accepts = ACCEPT_BURST;
   #acceptedAt = -Infinity;
@@ -76,9 +77,10 @@ export class Strangers<C extends PendingConnection> {
   get surplus(): C | null {
     const counts = new Map<string, number>();
     let crowd = "";
-    for (const { host } of this.#pending) {
-      counts.set(host, (counts.get(host) ?? 0) + 1);
-      if (counts.get(host)! > (counts.get(crowd) ?? 0)) crowd = host;
+    for (const connection of this.#pending) {
+      const network = networkOf(connection.host);
+      counts.set(network, (counts.get(network) ?? 0) + 1);
+      if (counts.get(network)! > (counts.get(crowd) ?? 0)) crowd = network;
     }
     if (this.#pending.size <= MAX_PENDING && (counts.get(crowd) ?? 0) <= MAX_PENDING_PER_HOST) return null;
     return this.#oldestOf(crowd);
@@ -115,17 +117,18 @@ export class Strangers<C extends PendingConnection> {
   }
 
   #meet(host: string, now: number): Stranger {
-    const known = this.#known.get(host) ?? { credit: CONNECT_BURST, seen: now, told: -Infinity, untold: 0 };
+    const network = networkOf(host);
+    const known = this.#known.get(network) ?? { credit: CONNECT_BURST, seen: now, told: -Infinity, untold: 0 };
     known.credit = Math.min(CONNECT_BURST, known.credit + CONNECTS_PER_SECOND * (now - known.seen) / 1000);
     known.seen = now;
-    this.#known.delete(host);
-    this.#known.set(host, known);
+    this.#known.delete(network);
+    this.#known.set(network, known);
     if (this.#known.size > MAX_REMEMBERED_HOSTS) this.#known.delete(this.#known.keys().next().value!);
     return known;
   }
 
-  #oldestOf(host: string): C | null {
-    for (const connection of this.#pending) if (connection.host === host) return connection;
+  #oldestOf(network: string): C | null {
+    for (const connection of this.#pending) if (networkOf(connection.host) === network) return connection;
     return null;
   }
 }

@@ -1,6 +1,14 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
-import { canonicalHost, formatIp, parseCompactPeers, parseIp } from "../../src/base/address.ts";
+import {
+  canonicalHost,
+  formatIp,
+  isDialable,
+  isLocalIp,
+  networkOf,
+  parseCompactPeers,
+  parseIp,
+} from "../../src/base/address.ts";
 
 fc.configureGlobal({ seed: 1 }); // so that every run is the same
 
@@ -59,4 +67,27 @@ Deno.test("canonicalHost() gives equal text for equal addresses", () => {
   assertEquals(canonicalHost("fe80:0::1%eth0"), "fe80::1%eth0");
   assertEquals(canonicalHost("10.1.2.3"), "10.1.2.3");
   assertEquals(canonicalHost("nonsense:"), "nonsense:");
+});
+
+Deno.test("networkOf() takes the /64 of an IPv6 address for one, except in local networks", () => {
+  assertEquals(networkOf("1.2.3.4"), "1.2.3.4");
+  assertEquals(networkOf("2001:db8:0:7:1::9"), "2001:db8:0:7::/64");
+  assertEquals(networkOf("2001:db8:0:7::"), networkOf("2001:db8:0:7:ffff::"));
+  for (const host of ["::1", "fd00::1", "fe80::1", "fe80::1%eth0", "not an address"]) {
+    assertEquals(networkOf(host), host);
+  }
+});
+
+Deno.test("isLocalIp() tells private networks from the Internet", () => {
+  const local = ["10.1.1.1", "127.0.0.1", "172.16.0.1", "172.31.9.9", "192.168.4.4", "169.254.1.1", "::1", "fd00::1"];
+  for (const host of [...local, "fc01::1", "fe80::1", "febf::1"]) assertEquals(isLocalIp(parseIp(host)!), true, host);
+  const others = ["11.0.0.1", "172.15.0.1", "172.32.0.1", "192.169.0.1", "8.8.8.8", "2001:db8::1", "::", "fec0::1"];
+  for (const host of others) assertEquals(isLocalIp(parseIp(host)!), false, host);
+});
+
+Deno.test("isDialable() leaves out what stands for everybody or nobody, and links without a zone", () => {
+  const good = ["1.2.3.4", "127.0.0.1", "223.255.255.255", "::1", "fd00::1", "2001:db8::1", "fe80::1%eth0"];
+  for (const host of good) assertEquals(isDialable(host), true, host);
+  const bad = ["0.0.0.0", "0.1.2.3", "224.0.0.1", "255.255.255.255", "::", "ff02::1", "fe80::1", "a.example", ""];
+  for (const host of bad) assertEquals(isDialable(host), false, host);
 });

@@ -187,3 +187,34 @@ Deno.test("ConnectionManager.isFull() keeps no room for candidates that can't be
   assertEquals(one.isFull(0, { incoming: true }), false);
   assertEquals(one.isFull(SHUT_OUT_MS, { incoming: true }), true);
 });
+
+Deno.test("ConnectionManager.add() knows an address in every form, and leaves out what can't be dialled", () => {
+  const one = manager();
+  const hosts = ["::ffff:10.0.0.1", "10.0.0.1", "2001:DB8:0::1", "2001:db8::1", "0.0.0.0", "::", "ff02::1", "fe80::1"];
+  one.add(hosts.map((host) => ({ host, port: 6881 })));
+  const seen: string[] = [];
+  for (let next = one.next(0); next; next = one.next(0)) seen.push(next.host);
+  assertEquals(seen.sort(), ["10.0.0.1", "2001:db8::1"]);
+});
+
+Deno.test("ConnectionManager takes all IPv6 addresses of a /64 for one: limits, offences, bans", () => {
+  const one = manager();
+  const neighbour = (n: number) => ({ host: `2001:db8:0:1::${n}`, port: 6881 });
+  one.add([1, 2, 3, 4, 5].map(neighbour));
+  for (let i = 0; i < 4; i++) assert(one.next(0));
+  assertEquals(one.next(0), null);
+  assertEquals(one.refuses("2001:db8:0:1:9::", { connections: 4, now: 0 }) !== null, true);
+  assertEquals([1, 2, 3].map((n) => one.offended(neighbour(n).host, 0)), [false, false, true]);
+  assertEquals(one.refuses(neighbour(9).host, { connections: 0, now: 1 }), "it broke the protocol too often");
+  assertEquals([one.ban(neighbour(7).host), one.ban(neighbour(8).host)], [true, false]);
+  assertEquals(one.refuses(neighbour(9).host, { connections: 0, now: SHUT_OUT_MS }), "it is banned");
+  assertEquals(one.refuses("2001:db8:0:2::1", { connections: 0, now: 1 }), null);
+});
+
+Deno.test("ConnectionManager counts the machines of a local network one by one", () => {
+  const one = manager();
+  one.add([1, 2, 3, 4, 5, 6].map((n) => ({ host: `fd00::${n}`, port: 6881 })));
+  let dialled = 0;
+  while (one.next(0)) dialled++;
+  assertEquals(dialled, 6);
+});

@@ -73,3 +73,14 @@ Deno.test("Strangers.accepted() lets no backlog of time turn into a backlog of c
   while (strangers.accepted(60_000) === 0) count++; // whoever slept for a minute
   assertEquals(count, ACCEPT_BURST);
 });
+
+Deno.test("Strangers takes all IPv6 addresses of a /64 for one", () => {
+  const strangers = new Strangers<{ host: string }>();
+  for (let n = 0; n <= MAX_PENDING_PER_HOST; n++) strangers.came({ host: `2001:db8::${n.toString(16)}` }, 0);
+  assertEquals(strangers.surplus, { host: "2001:db8::0" });
+  for (let n = MAX_PENDING_PER_HOST + 1; n < CONNECT_BURST; n++) {
+    assertEquals(strangers.came(from(`2001:db8::${n.toString(16)}`), 0), null);
+  }
+  assertEquals(strangers.came(from("2001:db8::ffff"), 0), "it connects too often");
+  assertEquals(strangers.came(from("2001:db8:1::1"), 0), null);
+});

@@ -35,11 +35,18 @@ export interface ClientOptions {
   readonly command?: readonly string[];
   /** Whether it is to speak to UDP trackers; aria2 alone has to be told. */
   readonly udpTrackers?: boolean;
-  /** Whether it listens on IPv6 too, and announces over it; not Shoal, which decides by itself. */
-  readonly ipv6?: boolean;
   /** Shoal's `--cache`; its own default when absent. */
   readonly cache?: string;
+  /** The families of addresses that it uses; IPv4 alone when absent. */
+  readonly families?: readonly (4 | 6)[];
+  /** Ways of finding peers beside trackers; none when absent. */
+  readonly finds?: readonly Discovery[];
+  /** Peers that it is told of, as `host:port`; Shoal and libtorrent only. */
+  readonly peers?: readonly string[];
 }
+
+/** A way of finding peers beside trackers: local discovery (BEP 14) or peer exchange (BEP 11). */
+export type Discovery = "lsd" | "pex";
 
 /** A client that is running. */
 export interface RunningClient {
@@ -89,9 +96,9 @@ function startAria2(options: ClientOptions): Promise<RunningClient> {
     `--enable-dht=${options.udpTrackers ?? false}`,
     `--dht-file-path=${options.scratch}/dht.dat`,
     `--dht-listen-port=${PORT}`,
-    "--bt-enable-lpd=false",
-    "--enable-peer-exchange=false",
-    `--disable-ipv6=${!options.ipv6}`,
+    `--bt-enable-lpd=${finds(options, "lsd")}`,
+    `--enable-peer-exchange=${finds(options, "pex")}`,
+    `--disable-ipv6=${!uses(options, 6)}`,
     `--listen-port=${PORT}`,
     `--dir=${options.folder}`,
     "--file-allocation=none",
@@ -111,9 +118,9 @@ function startTransmission(options: ClientOptions): Promise<RunningClient> {
     const settings = {
       "rpc-enabled": false,
       "dht-enabled": false,
-      "lpd-enabled": false,
+      "lpd-enabled": finds(options, "lsd"),
       "utp-enabled": false,
-      "pex-enabled": false,
+      "pex-enabled": finds(options, "pex"),
       "port-forwarding-enabled": false,
       "upload-slots-per-torrent": 20,
     };
@@ -149,7 +156,7 @@ function startRtorrent(options: ClientOptions): Promise<RunningClient> {
 /** Seeds or leeches with the C++ library that most desktop clients stand on. */
 const LIBTORRENT = `
 import json, libtorrent as lt, signal, sys
-mode, torrent, folder, limit, hide, tuned, settings = sys.argv[1:8]
+mode, torrent, folder, limit, hide, tuned, pex, settings = sys.argv[1:9]
 # Leaving by the front door tells the tracker.
 signal.signal(signal.SIGTERM, lambda *_: sys.exit())
 session = lt.session(json.loads(settings))
@@ -162,7 +169,11 @@ params.flags &= ~lt.torrent_flags.auto_managed
 params.flags &= ~lt.torrent_flags.paused
 if mode == 'seed': params.flags |= lt.torrent_flags.seed_mode
 if hide == 'hide': params.flags |= lt.torrent_flags.super_seeding
+if pex == 'no pex': params.flags |= lt.torrent_flags.disable_pex
 handle = session.add_torrent(params)
+for peer in sys.argv[9:]:
+    host, port = peer.rsplit(':', 1)
+    handle.connect_peer((host.strip('[]'), int(port)))
 # The limit of the torrent: those of the session leave out local addresses.
 if int(limit) > 0: handle.set_upload_limit(int(limit))
 while True:
@@ -180,14 +191,13 @@ while True:
 /** libtorrent's categories of alerts. */
 const ALERTS = { error: 1, storage: 8, tracker: 16, connect: 32, status: 64 } as const;
 
-function libtorrentSettings(
-  { tuned = false, ipv6 = false }: Pick<ClientOptions, "tuned" | "ipv6">,
-): Readonly<Record<string, string | number | boolean>> {
+function libtorrentSettings(options: ClientOptions): Readonly<Record<string, string | number | boolean>> {
   const { error, storage, tracker, connect, status } = ALERTS;
+  const { tuned = false } = options;
   return {
-    listen_interfaces: `0.0.0.0:${PORT}${ipv6 ? `,[::]:${PORT}` : ""}`,
+    listen_interfaces: (options.families ?? [4]).map((f) => `${f === 4 ? "0.0.0.0" : "[::]"}:${PORT}`).join(","),
     enable_dht: false,
-    enable_lsd: false,
+    enable_lsd: finds(options, "lsd"),
     enable_upnp: false,
     enable_natpmp: false,
     enable_outgoing_utp: false,
@@ -205,7 +215,9 @@ function libtorrentSettings(
 function startLibtorrent(options: ClientOptions): RunningClient {
   const { mode, torrent, folder, uploadLimit = 0, superSeeding, tuned = false } = options;
   const settings = JSON.stringify(libtorrentSettings(options));
-  const how = [`${uploadLimit}`, superSeeding ? "hide" : "show", tuned ? "tuned" : "talkative", settings];
+  const pex = finds(options, "pex") ? "pex" : "no pex";
+  const manner = [superSeeding ? "hide" : "show", tuned ? "tuned" : "talkative", pex, settings];
+  const how = [`${uploadLimit}`, ...manner, ...options.peers ?? []];
   const argv = ["/usr/bin/python3", "-c", LIBTORRENT, mode, torrent, folder, ...how];
   const job = new Job(options.host.command(argv), { name: `libtorrent ${mode}`, cwd: options.scratch });
   const completed = async (seconds: number) => {
@@ -218,12 +230,14 @@ function startShoal(options: ClientOptions): RunningClient {
   const { mode, torrent, folder, tuned } = options;
   if (options.uploadLimit !== undefined) throw new Error("Shoal has no upload limit yet");
   const verb = mode === "seed" ? ["seed", torrent, folder] : ["download", torrent, "-o", folder, "--seed"];
-  const quiet = ["--no-dht", "--no-lsd", "--no-pex", "--no-utp", "--no-port-map"];
+  const loud = (["lsd", "pex"] as const).flatMap((way) => finds(options, way) ? [] : [`--no-${way}`]);
+  const quiet = ["--no-dht", ...loud, "--no-utp", "--no-port-map"];
+  const peers = (options.peers ?? []).flatMap((peer) => ["--peer", peer]);
   // The others that seed don't look at the data first, either.
   const manner = tuned ? (mode === "seed" ? ["--trust"] : []) : ["-v"];
   const cache = options.cache === undefined ? [] : ["--cache", options.cache];
   const command = options.command ?? shoalCommand();
-  const argv = [...command, ...verb, "-p", `${PORT}`, "--json", ...manner, ...cache, ...quiet];
+  const argv = [...command, ...verb, "-p", `${PORT}`, "--json", ...manner, ...cache, ...quiet, ...peers];
   const job = new Job(options.host.command(argv), {
     name: `shoal ${mode}`,
     cwd: options.scratch,
@@ -247,6 +261,14 @@ export function shoalCommand(): string[] {
   const { tasks } = JSON.parse(Deno.readTextFileSync(new URL("deno.json", root)));
   const words: string[] = tasks.shoal.command.split(" ");
   return [Deno.execPath(), ...words.slice(1, -1), new URL(words.at(-1)!, root).pathname];
+}
+
+function finds(options: ClientOptions, way: Discovery): boolean {
+  return options.finds?.includes(way) ?? false;
+}
+
+function uses(options: ClientOptions, family: 4 | 6): boolean {
+  return (options.families ?? [4]).includes(family);
 }
 
 /** Starts a client that runs a script when it is complete. */

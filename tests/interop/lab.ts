@@ -39,10 +39,19 @@ export const NEEDS: readonly Requirement[] = [
 ];
 
 /** What is left to choose when a client is started in a lab. */
-export type Manner = Pick<ClientOptions, "uploadLimit" | "superSeeding" | "tuned" | "command" | "cache"> & {
+export type Manner = Pick<
+  ClientOptions,
+  "uploadLimit" | "superSeeding" | "tuned" | "command" | "cache" | "families" | "finds" | "peers"
+> & {
   /** What the client is given in place of the torrent: a magnet link. */
   readonly link?: string;
 };
+
+/**
+ * Who brings the clients together: opentracker over IPv4 (Debian's knows nothing else), npm's bittorrent-tracker over IPv6,
+ * or nobody.
+ */
+export type Meeting = "opentracker" | "tracker over IPv6" | "nobody";
 
 const TRACKER_PORT = 6969;
 const FILE_SIZE = (48 << 20) + 12_345;
@@ -53,8 +62,7 @@ export class Lab {
   readonly payload: Payload;
   /** Path of its torrent; that of a test is made by mktorrent. */
   readonly torrent: string;
-  /** Announce URL of the tracker. */
-  readonly announce: string;
+  readonly #announce: string | null;
   readonly #folder: string;
   readonly #network: PrivateNetwork;
   readonly #tracker: Host;
@@ -65,14 +73,27 @@ export class Lab {
   #started = 0;
 
   private constructor(
-    parts: { payload: Payload; torrent: string; folder: string; network: PrivateNetwork; tracker: Host },
+    parts: {
+      payload: Payload;
+      torrent: string;
+      announce: string | null;
+      folder: string;
+      network: PrivateNetwork;
+      tracker: Host;
+    },
   ) {
     this.payload = parts.payload;
     this.torrent = parts.torrent;
     this.#folder = parts.folder;
     this.#network = parts.network;
     this.#tracker = parts.tracker;
-    this.announce = `http://${parts.tracker.address}:${TRACKER_PORT}/announce`;
+    this.#announce = parts.announce;
+  }
+
+  /** Announce URL of the tracker. */
+  get announce(): string {
+    if (this.#announce === null) throw new Error("There is no tracker in this lab");
+    return this.#announce;
   }
 
   /**
@@ -80,9 +101,16 @@ export class Lab {
    *
    * @param what Its payload.
    * @param body The test.
+   * @param options `meeting`: who brings the clients together; opentracker when absent. `private`: whether the torrent is
+   * one of a private tracker (BEP 27).
    * @throws {Error} What the test throws, with the logs of all clients.
    */
-  static async run(what: PayloadKind | Goods, body: (lab: Lab) => Promise<void>): Promise<void> {
+  static async run(
+    what: PayloadKind | Goods,
+    body: (lab: Lab) => Promise<void>,
+    options: { readonly meeting?: Meeting; readonly private?: boolean } = {},
+  ): Promise<void> {
+    const { meeting = "opentracker" } = options;
     const own = typeof what === "string" ? null : what;
     await withScratch(async (folder) => {
       await using network = await PrivateNetwork.create();
@@ -93,14 +121,23 @@ export class Lab {
         ? await makeFile(`${folder}/source`, { name: "one file.bin", size: FILE_SIZE, seed: 1 })
         : await makeTree(`${folder}/source`, { name: "a tree", seed: 1000 });
       const torrent = `${folder}/payload.torrent`;
-      const lab = new Lab({ payload, torrent, folder, network, tracker });
+      const host = meeting === "opentracker" ? tracker.address : `[${tracker.address6}]`;
+      const announce = meeting === "nobody" ? null : `http://${host}:${TRACKER_PORT}/announce`;
+      const lab = new Lab({ payload, torrent, announce, folder, network, tracker });
       if (own !== null) {
-        await makeTorrent(payload, { path: torrent, pieceLength: own.pieceLength, tracker: lab.announce });
+        await makeTorrent(payload, {
+          path: torrent,
+          pieceLength: own.pieceLength,
+          ...(announce !== null && { tracker: announce }),
+        });
       } else {
-        await must("mktorrent", "-l", "18", "-a", lab.announce, "-o", torrent, `${payload.folder}/${payload.name}`);
+        const place = announce === null ? [] : ["-a", announce];
+        const kind = options.private ? ["-p"] : [];
+        await must("mktorrent", "-l", "18", ...kind, ...place, "-o", torrent, `${payload.folder}/${payload.name}`);
       }
       try {
-        await lab.#startTracker();
+        if (meeting === "opentracker") await lab.#startTracker();
+        if (meeting === "tracker over IPv6") lab.#startTracker6();
         await body(lab);
       } catch (error) {
         throw new Error(`${messageOf(error)}\n${lab.#jobs.map((job) => job.report).join("\n")}`, { cause: error });
@@ -133,6 +170,18 @@ export class Lab {
     const folder = `${this.#folder}/${client}-result-${this.#started}`;
     await Deno.mkdir(folder);
     return await this.#start(client, "leech", { folder, ...how });
+  }
+
+  /**
+   * The client of a kind that was started first.
+   *
+   * @param client Which.
+   * @returns The client.
+   */
+  find(client: ClientName): RunningClient {
+    const found = this.#clients.find((one) => one.client === client);
+    if (!found) throw new Error(`No ${client} was started`);
+    return found;
   }
 
   /**
@@ -182,7 +231,7 @@ export class Lab {
   async seedersAnnounced(count: number, options: { readonly seconds?: number } = {}): Promise<void> {
     const { hex } = await readTorrent(this.torrent);
     const script = new URL("scrape.ts", import.meta.url).pathname;
-    const url = `http://${this.#tracker.address}:${TRACKER_PORT}/scrape`;
+    const url = this.announce.replace(/announce$/, "scrape");
     const argv = [Deno.execPath(), "run", "--no-config", "--no-lock", "--allow-net", script, url, hex, `${count}`];
     const job = new Job(this.#tracker.command(argv), { name: `tracker that waits for ${count} seeders` });
     this.#jobs.push(job);
@@ -226,6 +275,12 @@ export class Lab {
     this.#clients.push(running);
     this.#jobs.push(running.job);
     return running;
+  }
+
+  #startTracker6(): void {
+    const script = new URL("tracker6.ts", import.meta.url).pathname;
+    const argv = [Deno.execPath(), "run", "-A", script, this.#tracker.address6, `${TRACKER_PORT}`];
+    this.#jobs.push(new Job(this.#tracker.command(argv), { name: "bittorrent-tracker" }));
   }
 
   /** Debian's opentracker serves listed torrents only, changes its root folder, and refuses to stay root. */

@@ -15,6 +15,10 @@ import { must, run } from "../support/job.ts";
 export interface Host {
   /** Its IPv4 address. */
   readonly address: string;
+  /** Its IPv6 address. */
+  readonly address6: string;
+  /** Its network namespace. */
+  readonly namespace: string;
   /** A command line that runs `argv` on this host. */
   command(argv: readonly string[]): string[];
 }
@@ -63,19 +67,22 @@ export class PrivateNetwork implements AsyncDisposable {
   /**
    * Adds a host.
    *
-   * @returns The host, with the next free address of 10.99.0.0/24.
+   * @returns The host, with the next free addresses of 10.99.0.0/24 and fd99::/64.
    */
   async addHost(): Promise<Host> {
     const number = this.#namespaces.length;
     const address = `10.99.0.${number}`;
+    const address6 = `fd99::${number}`;
     const namespace = await this.#addNamespace(`host${number}`);
     const bridge = this.#namespaces[0]!;
     const port = `port${number}`;
     await must("ip", "-n", bridge, "link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", namespace);
     await must("ip", "-n", bridge, "link", "set", port, "master", "bridge", "up");
     await must("ip", "-n", namespace, "addr", "add", `${address}/24`, "dev", "eth0");
+    // Nobody else has it: without looking whether somebody does, it can be used at once.
+    await must("ip", "-n", namespace, "addr", "add", `${address6}/64`, "dev", "eth0", "nodad");
     await must("ip", "-n", namespace, "link", "set", "eth0", "up");
-    return { address, command: (argv) => ["ip", "netns", "exec", namespace, ...argv] };
+    return { address, address6, namespace, command: (argv) => ["ip", "netns", "exec", namespace, ...argv] };
   }
 
   /** Ends every program in the network and removes it. */

@@ -63,7 +63,7 @@ export async function playUdpScene(
       const running = await startClient(client, {
         torrent,
         scratch,
-        ipv6: scene.family === 6,
+        families: scene.family === 6 ? [4, 6] : [4],
         udpTrackers: true,
         ...options,
       });

@@ -47,6 +47,6 @@ export class Server implements Emitter {
     event: "start" | "complete" | "update" | "stop",
     listener: (address: string, params: { readonly left: number; readonly key?: string }) => void,
   ): this;
-  listen(port: number, host: string, done: () => void): void;
+  listen(port: number, host: string, done?: () => void): void;
   close(done: () => void): void;
 }

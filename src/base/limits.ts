@@ -235,3 +235,16 @@ export const MAX_GATEWAYS = 4;
 export const MAX_GATEWAY_MESSAGE = 200;
 /** Hosts of each family that have a say about our address; the one that spoke first makes room for the next. */
 export const MAX_ADDRESS_VOTERS = 64;
+
+// Local discovery.
+
+/** Bytes of a message that are looked at; BEP 14 wants no more than 1400. */
+export const MAX_LSD_MESSAGE = 2048;
+/** Messages that are heard in a second, from all machines together; each costs 20 microseconds ... */
+export const LSD_PER_SECOND = 50;
+/** ... and in a row. */
+export const LSD_BURST = 500;
+/** Messages in a row from one machine, then one a second: some clients send one for each torrent, several times a minute. */
+export const LSD_BURST_PER_HOST = 100;
+/** Addresses of this machine from which neighbours are spoken to. Machines that run containers can have hundreds. */
+export const MAX_LSD_ADDRESSES = 16;

@@ -23,6 +23,7 @@ export interface PeerOptions {
   readonly peer?: readonly HostPort[];
   readonly dht: boolean;
   readonly dhtBootstrap?: readonly HostPort[];
+  readonly lsd: boolean;
 }
 
 /** Values of all options, as commander collects them. */
@@ -57,7 +58,7 @@ export function addPeerOptions(command: Command): Command {
       collectNode,
     )
     .option("--no-pex", "do without peer exchange, as this version does anyway")
-    .option("--no-lsd", "do without local discovery, as this version does anyway")
+    .option("--no-lsd", "do not look for peers in the local network")
     .option("--no-utp", "do without uTP, as this version does anyway")
     .option("--no-port-map", "don't have the router let others through (UPnP, NAT-PMP, PCP)");
 }
@@ -107,9 +108,10 @@ export function peerSettings(options: PeerOptions, { platform, terminal }: Conte
  * @returns Settings.
  */
 export function sessionOptions(options: NetworkOptions, context: Context): SessionOptions {
+  const settings = peerSettings(options, context);
   return {
-    ...peerSettings(options, context),
-    discovery: { ...discoveryOf(options), portMap: options.portMap },
+    ...settings,
+    discovery: { ...settings.discovery, portMap: options.portMap },
     ...(options.maxPeers !== undefined && { maxPeers: options.maxPeers }),
     ...(options.cache !== undefined && { cacheBytes: options.cache }),
   };
@@ -143,8 +145,8 @@ export async function resolvePeers(
   return found.flat();
 }
 
-function discoveryOf({ dht, dhtBootstrap }: PeerOptions): DiscoveryOptions {
-  return { ...(dht && { dht: dhtBootstrap === undefined ? {} : { bootstrap: dhtBootstrap } }) };
+function discoveryOf({ dht, dhtBootstrap, lsd }: PeerOptions): DiscoveryOptions {
+  return { lsd, ...(dht && { dht: dhtBootstrap === undefined ? {} : { bootstrap: dhtBootstrap } }) };
 }
 
 function collectNode(value: string, nodes: readonly HostPort[] = []): readonly HostPort[] {

@@ -8,6 +8,7 @@ import { connect as connectNode, type Socket } from "node:net";
 import { canonicalHost, type PeerAddress } from "../base/address.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { ShoalError } from "../base/errors.ts";
+import { localAddresses } from "./deno_interfaces.ts";
 import { openUdp } from "./deno_udp.ts";
 import { onFamilies } from "./listen_error.ts";
 import type { Connection, Listener, Network } from "./platform.ts";
@@ -25,6 +26,7 @@ export const denoNetwork: Network = {
   },
 
   openUdp,
+  localAddresses,
 
   async resolve(host) {
     const families = await Promise.allSettled([Deno.resolveDns(host, "A"), Deno.resolveDns(host, "AAAA")]);

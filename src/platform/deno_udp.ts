@@ -8,6 +8,7 @@
 
 import { canonicalHost, parseIp, type PeerAddress } from "../base/address.ts";
 import type { Bytes } from "../base/bytes.ts";
+import { interfaceIndex } from "./deno_interfaces.ts";
 import { onFamilies } from "./listen_error.ts";
 import type { UdpOptions, UdpSocket } from "./platform.ts";
 
@@ -54,9 +55,9 @@ class DenoUdp implements UdpSocket {
     return null;
   }
 
-  async join(group: string): Promise<void> {
-    if (parseIp(group)?.length === 4) await this.#socket.joinMulticastV4(group, "0.0.0.0");
-    else await this.#socket.joinMulticastV6(group, 0);
+  async join(group: string, local?: string): Promise<void> {
+    if (parseIp(group)?.length === 4) await this.#socket.joinMulticastV4(group, local ?? "0.0.0.0");
+    else await this.#socket.joinMulticastV6(group, local === undefined ? 0 : interfaceIndex(local));
   }
 
   close(): void {

@@ -119,6 +119,12 @@ export interface Network {
    */
   openUdp(options: UdpOptions): UdpSocket;
   /**
+   * The addresses of this machine, by which it is spoken to in each of its networks. Absent where there is but one network.
+   *
+   * @returns Them; none when the system doesn't let us know.
+   */
+  localAddresses?(): readonly LocalAddress[];
+  /**
    * Looks up a host name.
    *
    * @param host A name, not a literal address.
@@ -126,6 +132,16 @@ export interface Network {
    * @throws {Error} If the name is not known.
    */
   resolve(host: string): Promise<string[]>;
+}
+
+/** An address of this machine. */
+export interface LocalAddress {
+  /** Literal address; one of a single link has its zone. */
+  readonly host: string;
+  /** Bits that name its network. */
+  readonly prefix: number;
+  /** Name of the interface. */
+  readonly name: string;
 }
 
 /** One TCP connection. Reads and writes may be under way at the same time, but only one of each. */
@@ -185,9 +201,10 @@ export interface UdpSocket {
    * Takes what is sent to a multicast group from now on.
    *
    * @param group Its address.
-   * @throws {Error} If the system has no multicast of that family.
+   * @param local An address of this machine; the group is joined in its network. The system chooses one when absent.
+   * @throws {Error} If the system has no multicast of that family there.
    */
-  join(group: string): Promise<void>;
+  join(group: string, local?: string): Promise<void>;
   /** Closes it. Harmless when closed. */
   close(): void;
 }

@@ -36,6 +36,8 @@ export interface DiscoveryOptions {
   };
   /** Have the gateway between us and the outside let others through to our port, TCP and UDP (UPnP, NAT-PMP, PCP). */
   readonly portMap?: boolean;
+  /** Local service discovery (BEP 14); never for a private torrent (BEP 27). */
+  readonly lsd?: boolean;
 }
 
 /** How a torrent is added. */

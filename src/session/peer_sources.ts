@@ -9,6 +9,7 @@ import type { PeerAddress } from "../base/address.ts";
 import type { Bytes } from "../base/bytes.ts";
 import type { InfoHash } from "../base/info_hash.ts";
 import type { TorrentAnnouncer } from "../dht/mod.ts";
+import type { LocalDiscovery } from "../discovery/local_discovery.ts";
 import type { Platform } from "../platform/platform.ts";
 import type { AnnounceProgress } from "../tracker/announce_request.ts";
 import { Announcer, type TrackerReport } from "../tracker/announcer.ts";
@@ -36,6 +37,8 @@ export interface PeerSourcesOptions {
   readonly isPrivate: () => boolean;
   /** Our node of the DHT, when there is one. */
   readonly dht: DhtService | null;
+  /** Finds neighbours, when that is wanted. */
+  readonly local: LocalDiscovery | null;
   /** How far we are, asked before each announce. */
   progress(): AnnounceProgress;
   /** How many more peers would be welcome; 0 for none. */
@@ -75,16 +78,18 @@ export class PeerSources {
 
   /** Begins. Harmless when called again. */
   start(): void {
-    const { infoHash, dht, isPrivate, onPeers, progress } = this.#options;
+    const { infoHash, port, dht, local, isPrivate, onPeers, progress } = this.#options;
     this.#announcer.start();
-    if (isPrivate() || this.#dht) return;
-    this.#dht = dht?.announcer({ infoHash, isSeed: () => progress().left === 0, onPeers }) ?? null;
+    if (isPrivate()) return;
+    local?.add(infoHash, { port, onPeer: (address) => onPeers([address]) });
+    this.#dht ??= dht?.announcer({ infoHash, isSeed: () => progress().left === 0, onPeers }) ?? null;
     this.#dht?.start();
   }
 
   /** The torrent of a magnet link turned out to be private: nobody but its trackers hears of it any more. */
   keepPrivate(): void {
     this.#dht?.stop();
+    this.#options.local?.remove(this.#options.infoHash);
   }
 
   /** The download is complete. */
@@ -106,6 +111,7 @@ export class PeerSources {
    */
   stop(deadlineMs: number): Promise<void> {
     this.#dht?.stop();
+    this.#options.local?.remove(this.#options.infoHash);
     return this.#announcer.stop(deadlineMs);
   }
 }

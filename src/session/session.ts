@@ -8,6 +8,7 @@ import { formatAddress, type HostPort, type PeerAddress } from "../base/address.
 import { type Bytes, concatBytes, utf8 } from "../base/bytes.ts";
 import { messageOf, ShoalError } from "../base/errors.ts";
 import { VERSION } from "../base/version.ts";
+import { LocalDiscovery } from "../discovery/local_discovery.ts";
 import type { Magnet, Metainfo } from "../metainfo/mod.ts";
 import type { Platform } from "../platform/platform.ts";
 import { Listening, MemoryBudget, ReadShare } from "../swarm/mod.ts";
@@ -71,6 +72,7 @@ export class Session {
   #listening: Listening | null = null;
   #reachability: Reachability | null = null;
   #dht: DhtService | null = null;
+  #local: LocalDiscovery | null = null;
   #stopped: Promise<void> | null = null;
 
   /**
@@ -136,7 +138,8 @@ export class Session {
       portMap: this.#options.discovery?.portMap ?? false,
       emit: (event) => this.#emit(event),
     });
-    const { dht } = this.#options.discovery ?? {};
+    const { dht, lsd } = this.#options.discovery ?? {};
+    if (lsd) this.#local = this.#startLocalDiscovery();
     if (!dht) return;
     this.#dht = await DhtService.start({
       platform: this.#platform,
@@ -187,6 +190,7 @@ export class Session {
       externalAddress: this.externalAddress,
       dht: this.#dht,
       udpTrackers: this.#udpTrackers,
+      local: this.#local,
       emit: (event) => this.#emit(event),
       gone: () => this.#torrents.delete(key),
     });
@@ -218,6 +222,7 @@ export class Session {
 
   async #stop(deadlineMs: number): Promise<void> {
     this.#listening?.close();
+    this.#local?.stop();
     const torrents = [...this.#torrents.values()].map((torrent) => torrent.stop());
     const done = Promise.all([...torrents, this.#reachability?.stop(), this.#dht?.stop()]);
     let expire = () => {};
@@ -229,6 +234,18 @@ export class Session {
       timer.cancel();
       this.#udpTrackers.close();
     }
+  }
+
+  #startLocalDiscovery(): LocalDiscovery {
+    const { bind } = this.#options;
+    return new LocalDiscovery({
+      platform: this.#platform,
+      ...(bind !== undefined && { bind }),
+      onTrouble: (why) => {
+        const message = `neighbours can't be found: ${why}`;
+        this.#emit({ event: "warning", infohash: null, message, where: "local discovery" });
+      },
+    });
   }
 
   #listen() {

@@ -263,6 +263,8 @@ export class SessionTorrent implements Torrent {
         return { uploaded: swarm.uploaded, downloaded: swarm.downloaded, left: meta.size - swarm.verified };
       },
       wantedPeers: () => (this.#swarm ?? this.#search)?.wantedPeers ?? 0,
+      local: this.#options.local,
+      isPrivate: () => this.#meta?.private ?? false,
       onPeers: (addresses) => this.#foundPeers(addresses),
       onReport: (report) => this.#reported(report),
     });

@@ -5,6 +5,7 @@
  */
 
 import type { Bytes } from "../base/bytes.ts";
+import type { LocalDiscovery } from "../discovery/local_discovery.ts";
 import type { Magnet, Metainfo } from "../metainfo/mod.ts";
 import type { Platform } from "../platform/platform.ts";
 import type { MemoryBudget, ReadShare } from "../swarm/mod.ts";
@@ -37,6 +38,7 @@ export interface SessionTorrentOptions {
   readonly portable: boolean;
   readonly transport: Transport;
   readonly dht: DhtService | null;
+  readonly local: LocalDiscovery | null;
   readonly externalAddress: ExternalAddress;
   readonly udpTrackers: UdpTrackers;
   /** Takes what happens. */

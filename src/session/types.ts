@@ -150,10 +150,11 @@ export interface HashFailedEvent {
   readonly peers: readonly string[];
 }
 
-/** Something does not work that the torrent can do without. */
+/** Something does not work that one can do without. */
 export interface WarningEvent {
   readonly event: "warning";
-  readonly infohash: string;
+  /** `null` for what all torrents have to do without. */
+  readonly infohash: string | null;
   readonly message: string;
   readonly where: string;
 }

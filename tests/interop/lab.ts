@@ -39,13 +39,15 @@ export const NEEDS: readonly Requirement[] = [
 ];
 
 /** What is left to choose when a client is started in a lab. */
-export type Manner = Pick<
-  ClientOptions,
-  "uploadLimit" | "superSeeding" | "tuned" | "command" | "cache" | "families" | "finds" | "peers"
-> & {
-  /** What the client is given in place of the torrent: a magnet link. */
-  readonly link?: string;
-};
+export type Manner =
+  & Pick<
+    ClientOptions,
+    "uploadLimit" | "superSeeding" | "tuned" | "command" | "cache" | "families" | "finds" | "peers"
+  >
+  & {
+    /** What the client is given in place of the torrent: a magnet link. */
+    readonly link?: string;
+  };
 
 /**
  * Who brings the clients together: opentracker over IPv4 (Debian's knows nothing else), npm's bittorrent-tracker over IPv6,

@@ -82,6 +82,8 @@ export class PrivateNetwork implements AsyncDisposable {
     // Nobody else has it: without looking whether somebody does, it can be used at once.
     await must("ip", "-n", namespace, "addr", "add", `${address6}/64`, "dev", "eth0", "nodad");
     await must("ip", "-n", namespace, "link", "set", "eth0", "up");
+    // As on any machine with a way to the Internet; without it most programs can't join a multicast group.
+    await must("ip", "-n", namespace, "route", "add", "224.0.0.0/4", "dev", "eth0");
     return { address, address6, namespace, command: (argv) => ["ip", "netns", "exec", namespace, ...argv] };
   }
 

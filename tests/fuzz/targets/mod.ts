@@ -8,6 +8,7 @@ import type { Target } from "../target.ts";
 import { bencodeTarget } from "./bencode.ts";
 import { krpcTarget, savedTableTarget } from "./dht.ts";
 import { pathsTarget, printableTarget, resumeTarget } from "./local.ts";
+import { lsdTarget } from "./discovery.ts";
 import { magnetTarget, metainfoTarget } from "./metainfo.ts";
 import { gatewayReplyTarget, upnpTarget } from "./nat.ts";
 import { addressTarget, compactTarget, queryTarget, replyTarget, udpReplyTarget, udpRequestTarget } from "./tracker.ts";
@@ -30,6 +31,7 @@ export const TARGETS: readonly Target[] = [
   krpcTarget,
   savedTableTarget,
   udpRequestTarget,
+  lsdTarget,
   resumeTarget,
   pathsTarget,
   printableTarget,

@@ -1,0 +1,54 @@
+/**
+ * Who belongs to the local network. Anybody can send a datagram, but only neighbours are believed.
+ *
+ * @module
+ */
+
+import { isDialable, isLocalIp, parseIp } from "../base/address.ts";
+import type { LocalAddress } from "../platform/platform.ts";
+
+/**
+ * Whether a machine is a neighbour: in a network of this machine, or in one that isn't part of the Internet (BEP 14 lets
+ * announcements cross routers within an organisation). Addresses of a single link are left out: the system doesn't say on
+ * which link a datagram came, and without that nobody can connect to them.
+ *
+ * @param host Its literal address.
+ * @param own The addresses of this machine.
+ * @returns Whether it is.
+ */
+export function isNeighbour(host: string, own: readonly LocalAddress[]): boolean {
+  const ip = parseIp(host);
+  if (ip === null || !isDialable(host)) return false;
+  return isLocalIp(ip) || own.some((local) => isWithin(ip, local));
+}
+
+function isWithin(ip: Uint8Array, { host, prefix }: LocalAddress): boolean {
+  const net = parseIp(host);
+  if (net?.length !== ip.length) return false;
+  for (let i = 0; i < ip.length; i++) {
+    const bits = Math.min(8, Math.max(0, prefix - 8 * i));
+    if (((ip[i]! ^ net[i]!) & (0xff << (8 - bits)) & 0xff) !== 0) return false;
+  }
+  return true;
+}
+
+/**
+ * The addresses from which a family's group is spoken to: one for each network, those of this machine alone only when
+ * there is nothing else.
+ *
+ * @param own The addresses of this machine.
+ * @param options `family`: which. `bind`: the only one that may be used, if one was chosen. `most`: how many at most.
+ * @returns Them.
+ */
+export function speakingAddresses(
+  own: readonly LocalAddress[],
+  { family, bind, most }: { readonly family: 4 | 6; readonly bind?: string; readonly most: number },
+): LocalAddress[] {
+  const length = family === 4 ? 4 : 16;
+  // None with a zone: a sender of a single link isn't believed by those who hear it.
+  const mine = own.filter(({ host }) => {
+    return parseIp(host)?.length === length && isDialable(host) && (bind === undefined || host === bind);
+  });
+  const outward = mine.filter(({ host }) => host !== "::1" && !host.startsWith("127."));
+  return (outward.length > 0 ? outward : mine).slice(0, most);
+}

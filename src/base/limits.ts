@@ -236,6 +236,17 @@ export const MAX_GATEWAY_MESSAGE = 200;
 /** Hosts of each family that have a say about our address; the one that spoke first makes room for the next. */
 export const MAX_ADDRESS_VOTERS = 64;
 
+// Peer exchange.
+
+/** Peers that a message of ours adds, and as many that it drops (BEP 11). */
+export const MAX_PEX_SENT = 50;
+/** Peers of each list of a message that are looked at: the first one may name more than 50, and most clients stay below 100. */
+export const MAX_PEX_TAKEN = 200;
+/** Milliseconds within which a second message of a peer is passed over. BEP 11 allows one a minute; clocks differ. */
+export const PEX_HEARD_GAP_MS = 30_000;
+/** Addresses that are taken from one connection in its life, so that nobody fills our list of candidates alone. */
+export const MAX_PEX_FROM_ONE = 500;
+
 // Local discovery.
 
 /** Bytes of a message that are looked at; BEP 14 wants no more than 1400. */

@@ -24,6 +24,7 @@ export interface PeerOptions {
   readonly dht: boolean;
   readonly dhtBootstrap?: readonly HostPort[];
   readonly lsd: boolean;
+  readonly pex: boolean;
 }
 
 /** Values of all options, as commander collects them. */
@@ -57,7 +58,7 @@ export function addPeerOptions(command: Command): Command {
       "a DHT node to start from, repeatable; replaces the built-in ones",
       collectNode,
     )
-    .option("--no-pex", "do without peer exchange, as this version does anyway")
+    .option("--no-pex", "do not ask peers for other peers")
     .option("--no-lsd", "do not look for peers in the local network")
     .option("--no-utp", "do without uTP, as this version does anyway")
     .option("--no-port-map", "don't have the router let others through (UPnP, NAT-PMP, PCP)");
@@ -145,8 +146,8 @@ export async function resolvePeers(
   return found.flat();
 }
 
-function discoveryOf({ dht, dhtBootstrap, lsd }: PeerOptions): DiscoveryOptions {
-  return { lsd, ...(dht && { dht: dhtBootstrap === undefined ? {} : { bootstrap: dhtBootstrap } }) };
+function discoveryOf({ dht, dhtBootstrap, lsd, pex }: PeerOptions): DiscoveryOptions {
+  return { lsd, pex, ...(dht && { dht: dhtBootstrap === undefined ? {} : { bootstrap: dhtBootstrap } }) };
 }
 
 function collectNode(value: string, nodes: readonly HostPort[] = []): readonly HostPort[] {

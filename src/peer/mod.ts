@@ -9,6 +9,7 @@ export type { Transport } from "../transport/transport.ts";
 export type { Handshake } from "../wire/handshake.ts";
 export { BLOCK_SIZE } from "../wire/messages.ts";
 export * from "../wire/metadata.ts";
+export * from "../wire/pex.ts";
 export { allowedFastSet } from "./allowed_fast.ts";
 export type { Extension } from "./extensions.ts";
 export { handshakeIn, handshakeOut } from "./handshake.ts";

@@ -102,7 +102,6 @@ export class Peer implements MessageHandler {
   readonly writer = new FrameWriter();
   /** The socket; set before the first message. */
   output!: PeerOutput;
-
   #host: PeerHost;
   readonly #block: ReceivedBlock = { index: 0, begin: 0, source: new Uint8Array(0), at: 0, length: 0, latency: 0 };
   #phase: Phase = "opening";

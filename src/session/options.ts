@@ -38,6 +38,8 @@ export interface DiscoveryOptions {
   readonly portMap?: boolean;
   /** Local service discovery (BEP 14); never for a private torrent (BEP 27). */
   readonly lsd?: boolean;
+  /** Peer exchange (BEP 11). */
+  readonly pex?: boolean;
 }
 
 /** How a torrent is added. */

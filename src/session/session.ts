@@ -191,6 +191,7 @@ export class Session {
       dht: this.#dht,
       udpTrackers: this.#udpTrackers,
       local: this.#local,
+      pex: this.#options.discovery?.pex ?? false,
       emit: (event) => this.#emit(event),
       gone: () => this.#torrents.delete(key),
     });

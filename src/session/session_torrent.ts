@@ -212,6 +212,7 @@ export class SessionTorrent implements Torrent {
       reads,
       ...(this.#search && { search: this.#search }),
       ...(dht && !meta.private && { dht }),
+      pex: this.#options.pex,
       sources: {
         start: () => this.#startSources(meta.trackers),
         completed: () => this.#sources?.completed(),
@@ -264,7 +265,6 @@ export class SessionTorrent implements Torrent {
       },
       wantedPeers: () => (this.#swarm ?? this.#search)?.wantedPeers ?? 0,
       local: this.#options.local,
-      isPrivate: () => this.#meta?.private ?? false,
       onPeers: (addresses) => this.#foundPeers(addresses),
       onReport: (report) => this.#reported(report),
     });

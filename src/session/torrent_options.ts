@@ -41,6 +41,7 @@ export interface SessionTorrentOptions {
   readonly local: LocalDiscovery | null;
   readonly externalAddress: ExternalAddress;
   readonly udpTrackers: UdpTrackers;
+  readonly pex: boolean;
   /** Takes what happens. */
   readonly emit: (event: SessionEvent) => void;
   /** The torrent has stopped. */

@@ -198,8 +198,7 @@ export class PeerSet {
   /** Shuts out every connection from an address, for good. */
   ban(host: string, reason: string): void {
     if (!this.#manager.ban(host)) return;
-    const network = networkOf(host);
-    const banned = [...this.#links.keys()].filter((peer) => peer.network === network);
+    const banned = [...this.#links.keys()].filter((peer) => peer.network === networkOf(host));
     const [first] = banned;
     const address = first?.name ?? host;
     this.#events.emit({ event: "peer", address, client: first?.client ?? "", action: "banned", message: reason });

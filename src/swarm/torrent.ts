@@ -17,6 +17,7 @@ import { Download } from "./download.ts";
 import { giveHeadStart } from "./head_start.ts";
 import { MetadataServer } from "./metadata_server.ts";
 import { payloadSizes } from "./payload_sizes.ts";
+import { PeerExchange } from "./peer_exchange.ts";
 import { PeerSet, type PeerSetEvents, USELESS } from "./peer_set.ts";
 import { SuperSeeding } from "./super_seeding.ts";
 import type { TorrentOptions } from "./torrent_options.ts";
@@ -31,7 +32,6 @@ const TICK_MS = 500;
 const NEWS_MS = 50;
 /** With fewer peers than this the tracker is asked for more as soon as it allows. */
 const FEW_PEERS = 10;
-
 /**
  * Peers that a tracker is asked for when there is no room for any: all that are connected may be of no use, and those that
  * could take their place have to be known.
@@ -47,6 +47,7 @@ export class Torrent implements PeerHost {
   /** Bytes of the info dictionary; 0 when it isn't given away. */
   readonly metadataSize: number;
   readonly #options: TorrentOptions;
+  readonly #exchange: PeerExchange | null;
   readonly #platform: Platform;
   readonly #storage: Storage;
   #peers: PeerSet;
@@ -76,7 +77,8 @@ export class Torrent implements PeerHost {
     this.#storage = options.storage;
     this.pieceCount = meta.pieceCount;
     // Whom a private tracker doesn't name has no business with the torrent (BEP 27); others don't give it away either.
-    this.extensions = meta.private ? [] : [new MetadataServer(meta.info)];
+    this.#exchange = options.pex && !meta.private ? new PeerExchange(this) : null;
+    this.extensions = meta.private ? [] : [new MetadataServer(meta.info), ...this.#exchange ? [this.#exchange] : []];
     this.metadataSize = meta.private ? 0 : meta.info.length;
     this.#payloadOf = payloadSizes(meta);
     this.#pool = new BufferPool(options.budget, Math.min(meta.pieceLength, meta.totalLength));
@@ -396,5 +398,6 @@ export class Torrent implements PeerHost {
     this.#slots.tick([...this.#peers.all], { now, seeding: this.have.isFull });
     this.#superSeeding?.turn(now, this.#peers.all);
     this.#download.tick(now);
+    this.#exchange?.tick(now, this.#peers.all);
   }
 }

@@ -52,6 +52,8 @@ export interface TorrentOptions {
   readonly dht?: DhtContact;
   /** Who finds peers. */
   readonly sources: PeerFinder;
+  /** Whether peers are asked for other peers, and told of them (BEP 11); not done for a private torrent. */
+  readonly pex?: boolean;
   /** Takes what happens. */
   readonly emit: (event: TorrentEvent) => void;
   /** Is told which address of ours a peer sees (`yourip`, BEP 10). */

@@ -30,7 +30,7 @@ Deno.test("download hands its options to session and torrent", async () => {
     bind: "10.0.0.5",
     maxPeers: 7,
     cacheBytes: 8 << 20,
-    discovery: { lsd: false, portMap: false },
+    discovery: { lsd: false, pex: false, portMap: false },
   });
   assertEquals(world.session.added[0]!.options, {
     folder: "out",
@@ -57,7 +57,8 @@ Deno.test("download leaves the session's own defaults alone", async () => {
   const world = new World({ env: {} });
   const { code } = await world.start("a.torrent", "-q");
   const { platform: _, ...session } = world.session.options!;
-  assertEquals(session, { stateFolder: null, portable: false, discovery: { dht: {}, lsd: true, portMap: true } });
+  const discovery = { dht: {}, lsd: true, pex: true, portMap: true };
+  assertEquals(session, { stateFolder: null, portable: false, discovery });
   assertEquals(world.session.added[0]!.options, { folder: ".", peers: [] });
   world.session.added[0]!.finish();
   assertEquals(await code, 0);

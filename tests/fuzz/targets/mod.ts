@@ -11,6 +11,7 @@ import { pathsTarget, printableTarget, resumeTarget } from "./local.ts";
 import { lsdTarget } from "./discovery.ts";
 import { magnetTarget, metainfoTarget } from "./metainfo.ts";
 import { gatewayReplyTarget, upnpTarget } from "./nat.ts";
+import { pexTarget } from "./pex.ts";
 import { addressTarget, compactTarget, queryTarget, replyTarget, udpReplyTarget, udpRequestTarget } from "./tracker.ts";
 import { extensionTarget, framesTarget, handshakeTarget, metadataTarget } from "./wire.ts";
 
@@ -23,6 +24,7 @@ export const TARGETS: readonly Target[] = [
   handshakeTarget,
   extensionTarget,
   metadataTarget,
+  pexTarget,
   replyTarget,
   udpReplyTarget,
   compactTarget,

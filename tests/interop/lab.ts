@@ -11,6 +11,7 @@ import { assertSame, makeFile, makeTree, type Payload } from "../support/payload
 import type { Requirement } from "../support/requirements.ts";
 import { withScratch } from "../support/scratch.ts";
 import { makeTorrent, readTorrent } from "../support/torrents.ts";
+import { CAPTURE } from "./capture.ts";
 import { type ClientName, type ClientOptions, type RunningClient, startClient } from "./clients.ts";
 import { type Host, PrivateNetwork } from "./network.ts";
 
@@ -221,6 +222,18 @@ export class Lab {
     const job = new Job(host.command(argv), { name });
     this.#jobs.push(job);
     return { job, address: host.address };
+  }
+
+  /**
+   * Starts to watch what crosses the network.
+   *
+   * @returns The program that does it; see {@linkcode CAPTURE} for what it prints.
+   */
+  async capture(): Promise<Job> {
+    const job = new Job(this.#network.onBridge(["/usr/bin/python3", "-c", CAPTURE]), { name: "capture" });
+    this.#jobs.push(job);
+    await job.line((line) => line === "READY", { seconds: 10, what: "it watched" });
+    return job;
   }
 
   /**

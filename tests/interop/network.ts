@@ -87,6 +87,16 @@ export class PrivateNetwork implements AsyncDisposable {
     return { address, address6, namespace, command: (argv) => ["ip", "netns", "exec", namespace, ...argv] };
   }
 
+  /**
+   * A command line that runs where all packets pass by.
+   *
+   * @param argv The command.
+   * @returns It.
+   */
+  onBridge(argv: readonly string[]): string[] {
+    return ["ip", "netns", "exec", this.#namespaces[0]!, ...argv];
+  }
+
   /** Ends every program in the network and removes it. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#guard[Symbol.asyncDispose]();

@@ -48,7 +48,12 @@ Deno.test("download starts the DHT from the nodes that it is given", async () =>
   const nodes = ["--dht-bootstrap", "10.0.0.1:6881", "--dht-bootstrap", "router.test:25401"];
   const { code } = await world.start("a.torrent", "-q", ...nodes);
   const bootstrap = [{ host: "10.0.0.1", port: 6881 }, { host: "router.test", port: 25401 }];
-  assertEquals(world.session.options!.discovery, { dht: { bootstrap }, portMap: true });
+  assertEquals(world.session.options!.discovery, {
+    dht: { bootstrap },
+    lsd: true,
+    pex: true,
+    portMap: true,
+  });
   world.session.added[0]!.finish();
   assertEquals(await code, 0);
 });

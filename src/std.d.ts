@@ -49,6 +49,10 @@ declare module "@std/assert" {
   export function unreachable(msg?: string): never;
 }
 
+declare module "@std/path/posix/glob-to-regexp" {
+  export function globToRegExp(glob: string, options?: { readonly caseInsensitive?: boolean }): RegExp;
+}
+
 declare module "@std/streams" {
   export class LimitedBytesTransformStream extends TransformStream<Uint8Array, Uint8Array> {
     constructor(size: number, options?: { error?: boolean });

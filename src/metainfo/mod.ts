@@ -16,4 +16,12 @@ export { isMagnet, type Magnet, parseMagnet } from "./magnet.ts";
 export { magnetOf, type Metainfo, type MetainfoFile, pieceHash, pieceSize } from "./metainfo.ts";
 export { MAX_PIECE_LENGTH, MAX_TORRENT_SIZE, parseMetainfo, type ParseOptions } from "./parse.ts";
 export { safeName } from "./safe_path.ts";
+export {
+  type FileChoice,
+  numberedFiles,
+  parseFileChoice,
+  parseSelectOnly,
+  selectFiles,
+  SelectionError,
+} from "./select.ts";
 export { torrentFile } from "./torrent_file.ts";

@@ -11,14 +11,15 @@ import type { Bytes } from "../base/bytes.ts";
 import { isFileFault } from "../platform/file_errors.ts";
 import type { FileHandle, FileInfo, FileSystem } from "../platform/platform.ts";
 import { Claims } from "./claims.ts";
-import { changedByOthers, closedError, pathConflict, StorageError } from "./errors.ts";
-import { findToRead, findToWrite, type FoundFile, isSameFile, NOTHING, wholeTime } from "./find_file.ts";
+import { changedByOthers, closedError, pathConflict } from "./errors.ts";
+import { type DiskFile, findPartFile, findToRead, findToWrite, isSameFile, NOTHING, wholeTime } from "./find_file.ts";
 import { Folders, wordsFor } from "./folders.ts";
+import { readRanges } from "./file_io.ts";
 import type { PieceMap } from "./layout.ts";
 import { forEachLimited } from "./limited.ts";
 import { closingAfter, closingOnFailure } from "./handles.ts";
-import { makeLinks } from "./links.ts";
-import { type FileNames, nameFiles } from "./names.ts";
+import { makeEmptyFile, makeLinks } from "./links.ts";
+import { nameFiles } from "./names.ts";
 import { OpenFiles } from "./open_files.ts";
 import type { FileRecord, Place } from "./resume_state.ts";
 
@@ -32,11 +33,8 @@ export interface DiskFilesOptions {
   readonly maxOpenFiles: number;
   /** Whether nothing may be changed: only final names count, and symbolic links are followed. */
   readonly readOnly: boolean;
-}
-
-/** One file and what is known of it on disk. */
-interface DiskFile extends FoundFile {
-  readonly names: FileNames;
+  /** Name of the partfile; none when absent. Not looked at when nothing may be changed. */
+  readonly partName?: string;
 }
 
 /** Bytes of a file that is synced through the handle that everybody uses; of a larger one, others would wait for long. */
@@ -71,9 +69,8 @@ export class DiskFiles {
     this.#options = options;
     this.#folders = new Folders(options.files);
     this.#claims = new Claims(options.files);
-    this.#files = nameFiles(map.layout).map((names) => (
-      { names, ...NOTHING }
-    ));
+    const partFile = { folders: [], final: "", part: options.partName ?? "" };
+    this.#files = [...nameFiles(map.layout), partFile].map((names) => ({ names, ...NOTHING }));
     this.open = new OpenFiles((index) => this.#openFile(index), Math.max(1, options.maxOpenFiles));
   }
 
@@ -82,9 +79,11 @@ export class DiskFiles {
     return this.#folders.root;
   }
 
-  /** @returns What is known of the files, in the order of the torrent. */
+  /** @returns What is known of the files, in the order of the torrent, and of the partfile at the end. */
   records(): FileRecord[] {
-    return this.#files.map(({ place, size, modified }) => ({ place, size, modified }));
+    return this.#files.map((file) =>
+      file.left ? NOTHING : { place: file.place, size: file.size, modified: file.modified }
+    );
   }
 
   /**
@@ -103,6 +102,11 @@ export class DiskFiles {
   async scan(): Promise<void> {
     if (!this.#options.readOnly) await this.#fs.makeFolder(this.#options.folder);
     this.#folders.root = (await this.#fs.realPath(this.#options.folder)).replace(/[/\\]$/, "");
+    const { partName } = this.#options;
+    if (partName !== undefined && !this.#options.readOnly) {
+      const { length } = this.#map.file(this.#map.partFile);
+      Object.assign(this.#files.at(-1)!, await findPartFile(`${this.root}/${partName}`, { fs: this.#fs, length }));
+    }
     const folders = new Map<string, Promise<boolean>>();
     await forEachLimited(this.#map.layout.files, LOOKS, async (layout, index) => {
       const file = this.#files[index]!;
@@ -153,7 +157,7 @@ export class DiskFiles {
    */
   async checkSize(index: number, handle: FileHandle): Promise<void> {
     const { size } = await handle.stat();
-    if (size !== this.#map.layout.files[index]!.length) throw changedByOthers(this.#path(index));
+    if (size !== this.#map.file(index).length) throw changedByOthers(this.pathOf(index));
   }
 
   /**
@@ -163,24 +167,8 @@ export class DiskFiles {
    * @param into Where to; filled whole.
    * @throws {ShoalError} If a file can't be read or ends too early.
    */
-  async read(offset: number, into: Bytes): Promise<void> {
-    let filled = 0;
-    for (const range of this.#map.ranges(offset, into.length)) {
-      into.fill(0, filled, range.at);
-      filled = range.at + range.length;
-      const handle = this.open.tryAcquire(range.file) ?? await this.open.acquire(range.file);
-      try {
-        const part = into.subarray(range.at, filled);
-        const length = await handle.read(part, range.position);
-        if (length < part.length) {
-          const why = `it ends at byte ${range.position + length}, but has had more`;
-          throw new StorageError({ what: "cannot read", where: this.#path(range.file), why });
-        }
-      } finally {
-        this.open.release(range.file);
-      }
-    }
-    into.fill(0, filled);
+  read(offset: number, into: Bytes): Promise<void> {
+    return readRanges(this, { ranges: this.#map.ranges(offset, into.length), into });
   }
 
   /**
@@ -200,7 +188,7 @@ export class DiskFiles {
       const file = this.#files[index]!;
       if (file.place !== "part") return;
       try {
-        const info = await this.#fs.stat(this.#path(index));
+        const info = await this.#fs.stat(this.pathOf(index));
         // A file that isn't the one that was written must not be believed.
         const modified = info === null || !this.#isSame(index, info) ? 0 : wholeTime(info.modified);
         if (file.place === "part") file.modified = modified;
@@ -211,23 +199,41 @@ export class DiskFiles {
     });
   }
 
-  /** Makes the empty files, which are whole from the start. */
+  /** Makes the empty files that are wanted, which are whole from the start. */
   async makeEmptyFiles(): Promise<void> {
     await forEachLimited(this.#map.layout.files, LOOKS, async (layout, index) => {
       const file = this.#files[index]!;
       if (layout.length > 0 || layout.pad || layout.symlink !== null || file.place === "final") return;
-      await this.#folders.make(file.names.folders);
-      const path = `${this.#folders.root}/${file.names.final}`;
-      try {
-        const handle = await this.#fs.open(path, "create");
-        await handle.close();
-      } catch (error) {
-        const there = isFileFault(error, "exists") ? await this.#fs.stat(path) : null;
-        if (there === null) throw error;
-        if (there.kind !== "file" || there.size > 0) throw pathConflict(path, wordsFor(there.kind));
-      }
+      if (!this.#map.isWanted(index)) return;
+      this.#note(file, await makeEmptyFile(file.names, { fs: this.#fs, folders: this.#folders }));
       file.place = "final";
-      this.#note(file, await this.#fs.stat(path));
+    });
+  }
+
+  /**
+   * Leaves a file that isn't wanted as it is: from here on it is read at most, and no resume state tells of it.
+   *
+   * @param index The file.
+   */
+  leave(index: number): void {
+    const file = this.#files[index]!;
+    if (file.place === "part") Object.assign(file, NOTHING);
+    else file.left = true;
+  }
+
+  /**
+   * Removes the partfile, if it is there.
+   *
+   * @throws {ShoalError} If it can't be removed.
+   */
+  async removePartFile(): Promise<void> {
+    const file = this.#files.at(-1)!;
+    if (file.place === "absent") return;
+    await this.open.exclusive(this.#map.partFile, async () => {
+      const path = this.pathOf(this.#map.partFile);
+      await this.#fs.remove(path);
+      this.#claims.drop(path);
+      Object.assign(file, NOTHING);
     });
   }
 
@@ -259,7 +265,7 @@ export class DiskFiles {
     if (file.place !== "part") return;
     const handle = await this.#openAgain(index);
     await closingAfter(handle, async () => {
-      const { length } = this.#map.layout.files[index]!;
+      const { length } = this.#map.file(index);
       if (file.size !== length) { // it was like that when it was found, and nothing had to be written
         this.#touched.add(index);
         await handle.truncate(length);
@@ -282,7 +288,7 @@ export class DiskFiles {
     await this.open.exclusive(index, async () => {
       const final = `${this.#folders.root}/${file.names.final}`;
       if (await this.#fs.stat(final) !== null) throw pathConflict(final, "something came into the place of the file");
-      const part = this.#path(index);
+      const part = this.pathOf(index);
       const info = await this.#fs.stat(part);
       this.#checkSame(index, info);
       await this.#fs.rename(part, final);
@@ -293,22 +299,25 @@ export class DiskFiles {
   }
 
   /**
-   * Makes the symbolic links (BEP 47). A link that leads to nothing in the folder is left out, as is one that leads
+   * Makes the symbolic links (BEP 47) that are wanted. A link that leads to nothing in the folder is left out, as is one that leads
    * outside.
    */
   async makeLinks(): Promise<void> {
-    await makeLinks(this.#map.layout.files, { fs: this.#fs, folders: this.#folders });
+    const wanted = this.#map.layout.files.filter((_, index) => this.#map.isWanted(index));
+    await makeLinks(wanted, { fs: this.#fs, folders: this.#folders });
   }
 
   /** @returns The first file that is there twice, under both names, among `indexes`; `null` when there is none. */
   doubled(indexes: readonly number[]): string | null {
     const index = indexes.find((index) => this.#files[index]!.doubled);
-    return index === undefined ? null : this.#path(index);
+    return index === undefined ? null : this.pathOf(index);
   }
 
   /** @returns The path of the file of that `index`, for an error line. */
   pathOf(index: number): string {
-    return this.#path(index);
+    const { names, place, source } = this.#files[index]!;
+    if (source !== "") return source;
+    return `${this.#folders.root}/${place === "final" || this.#options.readOnly ? names.final : names.part}`;
   }
 
   #note(file: DiskFile, info: FileInfo | null): void {
@@ -318,7 +327,7 @@ export class DiskFiles {
 
   /** As {@linkcode DiskFiles.sync}, for a file to which nothing will be written any more. Reads of a small one can wait. */
   async #syncLast(index: number): Promise<void> {
-    const handle = this.#map.layout.files[index]!.length <= QUICKLY_SYNCED ? this.open.tryAcquire(index) : null;
+    const handle = this.#map.file(index).length <= QUICKLY_SYNCED ? this.open.tryAcquire(index) : null;
     if (handle === null) return await this.sync(index);
     try {
       await handle.sync();
@@ -330,9 +339,9 @@ export class DiskFiles {
   async #openFile(index: number): Promise<FileHandle> {
     if (this.#closed) throw closedError(this.#folders.root);
     const file = this.#files[index]!;
-    if (!this.#writable || file.place === "final") return await this.#fs.open(this.#path(index), "read");
+    if (!this.#writable || file.place === "final") return await this.#fs.open(this.pathOf(index), "read");
     const handle = file.place === "absent" ? await this.#make(index) : await this.#openAgain(index);
-    const { length } = this.#map.layout.files[index]!;
+    const { length } = this.#map.file(index);
     // The full size at once: what isn't written yet takes no room, and pieces may come in any order.
     this.#touched.add(index);
     if (file.size !== length) await closingOnFailure(handle, () => handle.truncate(length));
@@ -364,21 +373,21 @@ export class DiskFiles {
   async #openAgain(index: number): Promise<FileHandle> {
     let handle;
     try {
-      handle = await this.#fs.open(this.#path(index), "update");
+      handle = await this.#fs.open(this.pathOf(index), "update");
     } catch (error) {
-      throw isFileFault(error, "missing") ? changedByOthers(this.#path(index)) : error;
+      throw isFileFault(error, "missing") ? changedByOthers(this.pathOf(index)) : error;
     }
     await closingOnFailure(handle, async () => this.#checkSame(index, await handle.stat()));
     return handle;
   }
 
-  /** Complains when an unfinished file isn't the one that was found or made, or hasn't the size it had. */
+  /** Complains when an unfinished file isn't the one that was found or made. */
   #checkSame(index: number, info: FileInfo | null): void {
-    if (info === null || !this.#isSame(index, info)) throw changedByOthers(this.#path(index));
+    if (info === null || !this.#isSame(index, info)) throw changedByOthers(this.pathOf(index));
   }
 
   #isSame(index: number, info: FileInfo): boolean {
-    return isSameFile(info, this.#files[index]!, this.#map.layout.files[index]!);
+    return isSameFile(info, this.#files[index]!, this.#map.file(index));
   }
 
   /** Claims an unfinished file. @returns its path. */
@@ -386,11 +395,5 @@ export class DiskFiles {
     const path = `${this.#folders.root}/${file.names.part}`;
     if (this.#claims.take(path)) return path;
     throw pathConflict(path, "another torrent is being downloaded to it");
-  }
-
-  #path(index: number): string {
-    const { names, place, source } = this.#files[index]!;
-    if (source !== "") return source;
-    return `${this.#folders.root}/${place === "final" || this.#options.readOnly ? names.final : names.part}`;
   }
 }

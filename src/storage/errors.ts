@@ -73,6 +73,17 @@ export function notOurs(path: string): StorageError {
 }
 
 /**
+ * A file has become shorter than what was read from it before.
+ *
+ * @param path The file.
+ * @param size Its size in bytes.
+ * @returns The error to throw.
+ */
+export function endsEarly(path: string, size: number): StorageError {
+  return new StorageError({ what: "cannot read", where: path, why: `it ends at byte ${size}, but has had more` });
+}
+
+/**
  * Somebody else downloads the same torrent to the same folder.
  *
  * @param folder The folder.

@@ -28,6 +28,14 @@ export interface FoundFile {
   doubled: boolean;
 }
 
+/** One file of a torrent, and what is known of it on disk. */
+export interface DiskFile extends FoundFile {
+  /** What it is called. */
+  readonly names: FileNames;
+  /** Whether it is somebody else's, to be read at most. */
+  left?: boolean;
+}
+
 /** Of a file that isn't there. */
 export const NOTHING: Readonly<FoundFile> = {
   place: "absent",
@@ -82,6 +90,26 @@ export async function findToWrite(layout: StorageFile, { fs, root, names }: Find
     source: "",
     doubled: there !== null && part !== null,
   };
+}
+
+/**
+ * Finds the partfile. Nobody else has reason to make a file of that name, so that whatever is in it is ours, and hashed.
+ *
+ * @param path Its absolute path.
+ * @param options `fs`: the file system. `length`: bytes that it may have.
+ * @returns What is there.
+ * @throws {ShoalError} If something else is in its place.
+ */
+export async function findPartFile(
+  path: string,
+  { fs, length }: { readonly fs: FileSystem; readonly length: number },
+): Promise<FoundFile> {
+  const info = await fs.stat(path);
+  if (info === null) return NOTHING;
+  if (info.kind !== "file") throw pathConflict(path, wordsFor(info.kind));
+  if (info.size > length) throw pathConflict(path, "it is larger than Shoal makes it");
+  const { size, modified, id } = info;
+  return { ...NOTHING, place: "part", size, modified: wholeTime(modified), id };
 }
 
 /**

@@ -1,13 +1,40 @@
 /**
- * The symbolic links of a torrent (BEP 47).
+ * Files of a torrent without bytes of their own: empty ones and symbolic links (BEP 47).
  *
  * @module
  */
 
-import type { FileSystem } from "../platform/platform.ts";
-import type { Folders } from "./folders.ts";
+import { isFileFault } from "../platform/file_errors.ts";
+import type { FileInfo, FileSystem } from "../platform/platform.ts";
+import { pathConflict } from "./errors.ts";
+import { type Folders, wordsFor } from "./folders.ts";
 import type { StorageFile } from "./layout.ts";
-import { checkComponents } from "./names.ts";
+import { checkComponents, type FileNames } from "./names.ts";
+
+/**
+ * Makes an empty file, or finds it.
+ *
+ * @param names Its names.
+ * @param options The file system, and the folders below which it is made.
+ * @returns What is there now.
+ * @throws {ShoalError} If something else is in its place, or it can't be made.
+ */
+export async function makeEmptyFile(
+  names: FileNames,
+  { fs, folders }: { readonly fs: FileSystem; readonly folders: Folders },
+): Promise<FileInfo | null> {
+  await folders.make(names.folders);
+  const path = `${folders.root}/${names.final}`;
+  try {
+    const handle = await fs.open(path, "create");
+    await handle.close();
+  } catch (error) {
+    const there = isFileFault(error, "exists") ? await fs.stat(path) : null;
+    if (there === null) throw error;
+    if (there.kind !== "file" || there.size > 0) throw pathConflict(path, wordsFor(there.kind));
+  }
+  return await fs.stat(path);
+}
 
 /**
  * Makes the links. A link that leads to nothing in the folder is left out, as is one that leads outside.

@@ -5,6 +5,7 @@
  */
 
 import { utf8 } from "../base/bytes.ts";
+import type { InfoHash } from "../base/info_hash.ts";
 import { StorageError } from "./errors.ts";
 import { holdsData, type StorageLayout } from "./layout.ts";
 
@@ -43,6 +44,18 @@ export function nameFiles(layout: StorageLayout): FileNames[] {
     const final = file.path.join("/");
     return { folders, final, part: holdsData(file) ? partName(file.path, taken) : "" };
   });
+}
+
+/**
+ * The name of the partfile (see `layout.ts`). It lies in the download folder: there is room, and it stays with the files
+ * that it belongs to. The whole info-hash is in it, which no torrent can have in its own paths; and it isn't the name
+ * that libtorrent gives a file of another form for the same purpose.
+ *
+ * @param infoHash Which torrent.
+ * @returns A hidden name.
+ */
+export function partFileName(infoHash: InfoHash): string {
+  return `.shoal-${infoHash.hex}.part`;
 }
 
 /**

@@ -154,7 +154,7 @@ export class PieceWriter {
       try {
         const first = writes[from]!;
         const last = writes[to - 1]!;
-        if (last.position + last.data.length === this.#map.layout.files[file]!.length) {
+        if (last.position + last.data.length === this.#map.file(file).length) {
           await this.#options.beforeEnd(file, handle);
         }
         await handle.write(buffer === null ? first.data : merge(writes, { from, to, buffer }), first.position);

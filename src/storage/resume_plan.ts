@@ -46,23 +46,22 @@ export function planStart(
   const check = new Bitfield(pieceCount);
   // A file that was changed after the save is hashed, be it by the process that was killed then or by somebody else:
   // nothing tells the one from the other.
-  const known = found.map((file, index) => state !== null && isAsLeft(file, state.files[index]!));
-  const ours = found.map((file, index) => {
+  const known = found.map((file, index) => state !== null && isAsLeft(file, recordOf(state, index)));
+  const ours = files.map((_, index) => {
     if (options.state === null) return false;
     const { files: records, clean } = options.state;
-    return isOurs(file, { record: records[index]!, clean, length: files[index]!.length });
+    return isOurs(found[index]!, { record: records[index]!, clean, length: map.file(index).length });
   });
+  const moved = state === null ? new Bitfield(pieceCount) : piecesMoved(map, state);
   for (let piece = 0; piece < pieceCount; piece++) {
+    if (!isThere(map, found, piece)) continue;
     const ranges = map.rangesOfPiece(piece);
-    if (!ranges.every((r) => found[r.file]!.place !== "absent" && found[r.file]!.size >= r.position + r.length)) {
-      continue;
-    }
     if (mode === "trust") {
       const exact = ranges.every((r) =>
         found[r.file]!.place === "final" && found[r.file]!.size === files[r.file]!.length
       );
       if (exact) believed.set(piece);
-    } else if (state === null || !ranges.every((range) => known[range.file])) {
+    } else if (state === null || moved.has(piece) || !ranges.every((range) => known[range.file])) {
       check.set(piece);
     } else if (state.pieces.has(piece)) {
       believed.set(piece);
@@ -71,6 +70,35 @@ export function planStart(
     }
   }
   return { believed, check, ours };
+}
+
+/**
+ * Whether all bytes of a piece may be there: the files that they would be in are long enough.
+ *
+ * @param map The torrent.
+ * @param found What is on disk, in the order of the files, and the partfile.
+ * @param piece Which.
+ * @returns Whether it can be hashed.
+ */
+export function isThere(map: PieceMap, found: readonly FileRecord[], piece: number): boolean {
+  return map.hasPlace(piece) &&
+    map.rangesOfPiece(piece).every(({ file, position, length }) =>
+      found[file]!.place !== "absent" && found[file]!.size >= position + length
+    );
+}
+
+/** The pieces with bytes in the partfile of a file that was there in itself when the state was saved. */
+function piecesMoved(map: PieceMap, state: ResumeState): Bitfield {
+  const moved = new Bitfield(map.layout.pieceCount);
+  for (const [index, { place }] of state.files.entries()) {
+    if (place === "absent" || !map.isDiverted(index)) continue;
+    for (const { piece } of map.slotsOfFile(index)) moved.set(piece);
+  }
+  return moved;
+}
+
+function recordOf(state: ResumeState, index: number): FileRecord {
+  return state.files[index] ?? state.partFile ?? { place: "absent", size: 0, modified: 0 };
 }
 
 /** What happens to the files that aren't whole. */
@@ -82,7 +110,22 @@ export interface Ownership {
 }
 
 /**
- * Judges the files that are there and aren't whole. One is ours when a piece of it is right, when resume state knows
+ * Finds the files that nobody asked for and that aren't what we would have made of them: not whole under their final
+ * names, or somebody else's unfinished ones. They stay as they are.
+ *
+ * @param map The torrent.
+ * @param found What is on disk, in the order of the files.
+ * @param outcome As {@linkcode judgeFiles} takes it.
+ * @returns Their indexes.
+ */
+export function judgeUnwanted(map: PieceMap, found: readonly FileRecord[], outcome: Outcome): number[] {
+  const isUnwanted = (index: number) => !map.isWanted(index) && !map.isDiverted(index);
+  const { adopt, foreign } = judge(map, found, { ...outcome, isJudged: isUnwanted });
+  return [...adopt, ...foreign];
+}
+
+/**
+ * Judges the files that are wanted, there and not whole. One is ours when a piece of it is right, when resume state knows
  * it, or when there is nothing in it.
  *
  * @param map The torrent.
@@ -91,16 +134,27 @@ export interface Ownership {
  * counts as ours, because there is no resume state that could know it.
  * @returns Which go on as unfinished files and which are somebody else's.
  */
-export function judgeFiles(
+export function judgeFiles(map: PieceMap, found: readonly FileRecord[], outcome: Outcome): Ownership {
+  return judge(map, found, { ...outcome, isJudged: (index) => map.isWanted(index) });
+}
+
+/** What files are judged by. */
+interface Outcome {
+  readonly plan: StartPlan;
+  readonly have: Bitfield;
+  readonly takeParts: boolean;
+}
+
+function judge(
   map: PieceMap,
   found: readonly FileRecord[],
-  outcome: { readonly plan: StartPlan; readonly have: Bitfield; readonly takeParts: boolean },
+  outcome: Outcome & { isJudged(index: number): boolean },
 ): Ownership {
   const adopt: number[] = [];
   const foreign: number[] = [];
   for (const [index, file] of map.layout.files.entries()) {
     const { place, size } = found[index]!;
-    if (place === "absent" || !holdsData(file)) continue;
+    if (place === "absent" || !holdsData(file) || !outcome.isJudged(index)) continue;
     const { first, end } = map.piecesOfFile(index);
     let verified = 0;
     for (let piece = first; piece < end; piece++) if (outcome.have.has(piece)) verified++;

@@ -39,6 +39,8 @@ export interface ResumeState {
   readonly unsynced: Bitfield;
   /** The files, in the order of the torrent. */
   readonly files: readonly FileRecord[];
+  /** The partfile, where there is one. */
+  readonly partFile?: FileRecord;
 }
 
 /** How large the parts of a state must be. */
@@ -73,20 +75,13 @@ export function maxResumeBytes(shape: ResumeShape): number {
  * @returns A bencoded dictionary.
  */
 export function encodeResumeState(state: ResumeState): Bytes {
-  const files = new Uint8Array(state.files.length * RECORD_BYTES);
-  const view = new DataView(files.buffer);
-  for (const [index, file] of state.files.entries()) {
-    const at = index * RECORD_BYTES;
-    files[at] = PLACES.indexOf(file.place);
-    view.setFloat64(at + 1, file.size);
-    view.setFloat64(at + 9, file.modified);
-  }
   return encode({
     "clean": state.clean ? 1 : 0,
-    "files": files,
+    "files": encodeFiles(state.files),
     "folder": utf8(state.folder),
     "format": FORMAT,
     "info-hash": state.infoHash.bytes,
+    ...(state.partFile && { "partfile": encodeFiles([state.partFile]) }),
     "pieces": state.pieces.toBytes(),
     "saved": state.saved,
     "unsynced": state.unsynced.toBytes(),
@@ -124,7 +119,21 @@ export function parseResumeState(bytes: Uint8Array, shape: ResumeShape): ResumeS
   const both = pieces.firstShared(unsynced);
   if (both >= 0) throw new ResumeStateError(`piece ${both} is both synced and unsynced`);
   const files = parseFiles(need(dict, "files"), shape.fileCount);
-  return { infoHash: new InfoHash(infoHash), folder, saved, clean: clean === 1, pieces, unsynced, files };
+  const part = dict.getBytes("partfile");
+  const partFile = part === undefined ? {} : { partFile: parseFiles(part, 1)[0]! };
+  return { infoHash: new InfoHash(infoHash), folder, saved, clean: clean === 1, pieces, unsynced, files, ...partFile };
+}
+
+function encodeFiles(records: readonly FileRecord[]): Bytes {
+  const bytes = new Uint8Array(records.length * RECORD_BYTES);
+  const view = new DataView(bytes.buffer);
+  for (const [index, file] of records.entries()) {
+    const at = index * RECORD_BYTES;
+    bytes[at] = PLACES.indexOf(file.place);
+    view.setFloat64(at + 1, file.size);
+    view.setFloat64(at + 9, file.modified);
+  }
+  return bytes;
 }
 
 function decode(bytes: Uint8Array): BencodeDict {

@@ -25,7 +25,7 @@ export class Settler {
   readonly #dirty = new Set<number>();
   #finishing: number[] = [];
   #syncWanted = false;
-  /** Files that don't have their final name. */
+  /** Files that are wanted and don't have their final name. */
   #unfinished = 0;
   #linked = false;
   #running: Promise<void> | null = null;
@@ -56,7 +56,9 @@ export class Settler {
   /** Begins, once it is known where each file is: with every one whole already, only the links are to be made. */
   start(): void {
     this.#unfinished =
-      this.#map.layout.files.filter((file, index) => holdsData(file) && this.#disk.placeOf(index) !== "final").length;
+      this.#map.layout.files.filter((file, index) =>
+        holdsData(file) && this.#map.isWanted(index) && this.#disk.placeOf(index) !== "final"
+      ).length;
     if (this.#unfinished === 0) this.#kick();
   }
 
@@ -142,7 +144,7 @@ export class Settler {
 
   async #finish(file: number): Promise<void> {
     await this.#disk.finish(file);
-    this.#unfinished--;
+    if (this.#map.isWanted(file)) this.#unfinished--;
     this.#dirty.delete(file);
     const { first, end } = this.#map.piecesOfFile(file);
     for (let piece = first; piece < end; piece++) {

@@ -10,14 +10,16 @@ import type { InfoHash } from "../base/info_hash.ts";
 import type { Platform } from "../platform/platform.ts";
 import { checkPieces } from "./checker.ts";
 import { DiskFiles } from "./disk_files.ts";
-import { closedError, notOurs, pathConflict, StorageError } from "./errors.ts";
+import { closedError, type StorageError } from "./errors.ts";
 import { holdsData, PieceMap, type StorageLayout } from "./layout.ts";
 import { PieceWriter } from "./piece_writer.ts";
 import { ReadCache } from "./read_cache.ts";
 import { ResumeKeeper } from "./resume_keeper.ts";
-import { judgeFiles, planStart, type StartMode, type StartPlan } from "./resume_plan.ts";
+import { partFileName } from "./names.ts";
+import type { StartMode } from "./resume_plan.ts";
 import type { ResumeState } from "./resume_state.ts";
 import { Settler } from "./settler.ts";
+import { findPieces } from "./start.ts";
 
 /** Settings of a {@linkcode Storage}. */
 export interface StorageOptions {
@@ -32,6 +34,8 @@ export interface StorageOptions {
   pieceHash(index: number): Uint8Array;
   /** Which torrent; names the resume file. */
   readonly infoHash: InfoHash;
+  /** Indexes of the files that are wanted; all when absent. */
+  readonly files?: ReadonlySet<number>;
   /**
    * Where resume state is kept; `null` for none. Then nothing tells whose a `.part` file is in which no piece is right,
    * and it is taken for ours when it has the size that we give such a file.
@@ -101,14 +105,15 @@ export class Storage {
     const { platform, folder, stateFolder, infoHash } = options;
     this.#options = options;
     this.#readOnly = options.readOnly ?? false;
-    this.#map = new PieceMap(layout);
+    this.#map = new PieceMap(layout, options.files);
     this.#have = new Bitfield(layout.pieceCount);
-    this.#missing = new Uint32Array(layout.files.length);
+    this.#missing = new Uint32Array(layout.files.length + 1); // what is missing in the partfile is never asked for
     this.#disk = new DiskFiles(this.#map, {
       files: platform.files,
       folder,
       maxOpenFiles: options.maxOpenFiles ?? MAX_OPEN_FILES,
       readOnly: this.#readOnly,
+      partName: partFileName(infoHash),
     });
     this.#settler = new Settler(this.#map, { disk: this.#disk, onChange: () => this.#keeper?.touch() });
     this.#writer = new PieceWriter(this.#map, {
@@ -153,22 +158,20 @@ export class Storage {
   async open(mode: StartMode, options: OpenOptions): Promise<Bitfield> {
     try {
       await this.#disk.scan();
-      const state = await this.#loadState();
-      const found = this.#disk.records();
-      const plan = planStart(this.#map, found, { mode, state });
-      for (const piece of plan.believed) this.#have.set(piece);
-      for (const piece of await this.#check(plan, options)) this.#have.set(piece);
-      const takeParts = this.#keeper?.hasFailed ?? true;
-      const { adopt, foreign } = judgeFiles(this.#map, found, { plan, have: this.#have, takeParts });
-      if (!this.#readOnly) this.#refuse(foreign, adopt);
-      await this.#disk.allowWrites();
-      if (!this.#readOnly) {
-        for (const file of adopt) await this.#disk.adopt(file);
-        await this.#disk.makeEmptyFiles();
-      }
-      this.#takeStock(plan);
+      const { have, believed } = await findPieces(this.#map, {
+        disk: this.#disk,
+        mode,
+        state: await this.#loadState(),
+        readOnly: this.#readOnly,
+        takeParts: () => this.#keeper?.hasFailed ?? true,
+        check: (pieces) => this.#check(pieces, options),
+      });
+      this.#have.addAll(have);
+      this.#takeStock(believed);
       this.#opened = true;
       await this.saveState();
+      // What was moved out of it is in place for certain, and known to be.
+      if (!this.#map.usesPartFile) await this.#disk.removePartFile();
       if (!this.#readOnly) this.#startSettling();
       return this.#have.clone();
     } catch (error) {
@@ -234,7 +237,7 @@ export class Storage {
 
   /**
    * Waits until everything that was written is on the device and every whole file has its final name. When that is all
-   * there is, others may open the folder to write, too: they find nothing to do.
+   * there is, in files of its own, others may open the folder to write, too: they find nothing to do.
    *
    * @throws {ShoalError} If that can't be.
    */
@@ -243,7 +246,7 @@ export class Storage {
     if (!this.#readOnly) this.#settler.sync();
     await this.#settler.idle();
     await this.saveState();
-    if (this.#have.isFull) await this.#keeper?.letGo();
+    if (this.#have.isFull && !this.#map.usesPartFile) await this.#keeper?.letGo();
   }
 
   /** Saves resume state now. It is saved by itself about every second while there are changes. Never fails. */
@@ -292,8 +295,8 @@ export class Storage {
       : null;
   }
 
-  #check(plan: StartPlan, { onProgress, signal }: OpenOptions): Promise<Bitfield> {
-    return checkPieces(this.#map, plan.check, {
+  #check(pieces: Bitfield, { onProgress, signal }: OpenOptions): Promise<Bitfield> {
+    return checkPieces(this.#map, pieces, {
       disk: this.#disk,
       platform: this.#options.platform,
       pieceHash: (index) => this.#options.pieceHash(index),
@@ -302,24 +305,18 @@ export class Storage {
     });
   }
 
-  #refuse(foreign: readonly number[], adopt: readonly number[]): void {
-    if (foreign.length > 0) throw notOurs(this.#disk.pathOf(foreign[0]!));
-    const doubled = this.#disk.doubled(adopt);
-    if (doubled !== null) throw pathConflict(doubled, "the file is not whole, and its .part file is there too");
-  }
-
   /** Fills in the books: what is safe, what is missing. */
-  #takeStock(plan: StartPlan): void {
+  #takeStock(believed: Bitfield): void {
     const { files } = this.#map.layout;
     for (const piece of this.#have) {
-      const unsafe = this.#readOnly || plan.believed.has(piece)
+      const unsafe = this.#readOnly || believed.has(piece)
         ? []
         : this.#map.rangesOfPiece(piece).filter((range) => this.#disk.placeOf(range.file) !== "final");
       (unsafe.length === 0 ? this.#settler.durable : this.#settler.unsynced).set(piece);
       for (const range of unsafe) this.#settler.wrote(range.file);
     }
     for (const [index, file] of files.entries()) {
-      if (!holdsData(file)) continue;
+      if (!holdsData(file) || this.#map.isDiverted(index)) continue;
       const { first, end } = this.#map.piecesOfFile(index);
       for (let piece = first; piece < end; piece++) if (!this.#have.has(piece)) this.#missing[index]!++;
     }
@@ -360,6 +357,8 @@ export class Storage {
   }
 
   #snapshot(): ResumeState {
+    const records = this.#disk.records();
+    const partFile = records.pop()!;
     return {
       infoHash: this.#options.infoHash,
       folder: this.#disk.root,
@@ -367,7 +366,8 @@ export class Storage {
       clean: this.#clean,
       pieces: this.#settler.durable,
       unsynced: this.#settler.unsynced,
-      files: this.#disk.records(),
+      files: records,
+      ...(partFile.place !== "absent" && { partFile }),
     };
   }
 
@@ -376,6 +376,7 @@ export class Storage {
     if (!Number.isInteger(index) || index < 0 || index >= this.#map.layout.pieceCount) {
       return new RangeError(`There is no piece ${index}`);
     }
+    if (!this.#map.hasPlace(index)) return new RangeError(`Piece ${index} belongs to files that are not wanted`);
     if (!this.#opened || this.#readOnly) return new Error("This storage is not open for writing");
     if (this.#closing !== null) return closedError(this.#options.folder);
     const { failure } = this.#settler;

@@ -1,0 +1,120 @@
+/**
+ * Finds out what of a torrent is on disk, and brings each byte to where it belongs.
+ *
+ * @module
+ */
+
+import { Bitfield } from "../base/bitfield.ts";
+import type { DiskFiles } from "./disk_files.ts";
+import { notOurs, pathConflict } from "./errors.ts";
+import { copyBytes } from "./file_io.ts";
+import { holdsData, type PieceMap } from "./layout.ts";
+import { forEachLimited } from "./limited.ts";
+import { isThere, judgeFiles, judgeUnwanted, planStart, type StartMode } from "./resume_plan.ts";
+import type { ResumeState } from "./resume_state.ts";
+
+/** What {@linkcode findPieces} works with. */
+export interface StartOptions {
+  /** The files, scanned. */
+  readonly disk: DiskFiles;
+  /** How. */
+  readonly mode: StartMode;
+  /** Resume state of this torrent in this folder, if there is any. */
+  readonly state: ResumeState | null;
+  /** Whether nothing may be changed. */
+  readonly readOnly: boolean;
+  /** Whether every `.part` file of the right size counts as ours; asked when the check is over. */
+  takeParts(): boolean;
+  /** Hashes pieces; gives those that are right. */
+  check(pieces: Bitfield): Promise<Bitfield>;
+}
+
+/** Files that are brought home at one time; a device takes several together better than one by one. */
+const PARALLEL = 8;
+
+/**
+ * Finds out which pieces are there. From then on each file may be written, if it isn't somebody else's.
+ *
+ * What isn't there as a file may be in the partfile: the bytes of what is wanted now and wasn't before move from there
+ * into files of their own. A file that isn't wanted and is there stays; what is right in it is used, and nothing is
+ * written to it unless we have made it.
+ *
+ * @param map The torrent.
+ * @param options What to work with.
+ * @returns `have`: the pieces that are right. `believed`: those of them that are on the device for certain.
+ * @throws {ShoalError} If something else is in the place of a wanted file, or a file can't be used.
+ */
+export async function findPieces(
+  map: PieceMap,
+  options: StartOptions,
+): Promise<{ readonly have: Bitfield; readonly believed: Bitfield }> {
+  const { disk, mode, state, readOnly } = options;
+  if (!readOnly) divertAbsent(map, disk);
+  const found = disk.records();
+  const plan = planStart(map, found, { mode, state });
+  const have = plan.believed.clone();
+  have.addAll(await options.check(plan.check));
+  const outcome = { plan, have, takeParts: options.takeParts() };
+  if (!readOnly) {
+    await leaveUnwanted(map, { ...options, left: judgeUnwanted(map, found, outcome), have });
+    const { adopt, foreign } = judgeFiles(map, found, outcome);
+    if (foreign.length > 0) throw notOurs(disk.pathOf(foreign[0]!));
+    const doubled = disk.doubled(adopt);
+    if (doubled !== null) throw pathConflict(doubled, "the file is not whole, and its .part file is there too");
+    await disk.allowWrites();
+    for (const file of adopt) await disk.adopt(file);
+    await bringHome(map, { disk, have });
+    await disk.makeEmptyFiles();
+  } else await disk.allowWrites();
+  return { have, believed: plan.believed };
+}
+
+/** Files that aren't there are looked for in the partfile: those that aren't wanted, and all where there is one. */
+function divertAbsent(map: PieceMap, disk: DiskFiles): void {
+  const hasPart = disk.placeOf(map.partFile) !== "absent";
+  for (const [index, file] of map.layout.files.entries()) {
+    if (!holdsData(file) || disk.placeOf(index) !== "absent") continue;
+    if (hasPart || !map.isWanted(index)) map.divert(index);
+  }
+}
+
+/** What is wrong in files that stay as they are may be right in the partfile. */
+async function leaveUnwanted(
+  map: PieceMap,
+  options: StartOptions & { readonly left: readonly number[]; readonly have: Bitfield },
+): Promise<void> {
+  const { disk, left, have } = options;
+  if (left.length === 0) return;
+  const atHome = have.clone();
+  const again = new Bitfield(map.layout.pieceCount);
+  for (const file of left) {
+    disk.leave(file);
+    map.divert(file, atHome);
+  }
+  const found = disk.records();
+  for (const file of left) {
+    for (const { piece } of map.slotsOfFile(file)) {
+      if (!have.has(piece) && isThere(map, found, piece)) again.set(piece);
+    }
+  }
+  if (!again.isEmpty) have.addAll(await options.check(again));
+}
+
+/** Moves what is wanted from the partfile into files; it is on the device then. */
+async function bringHome(
+  map: PieceMap,
+  { disk, have }: { readonly disk: DiskFiles; readonly have: Bitfield },
+): Promise<void> {
+  const files = [...map.layout.files.keys()].filter((file) => map.isWanted(file) && map.isDiverted(file));
+  await forEachLimited(files, PARALLEL, async (file) => {
+    map.bringHome(file);
+    const slots = map.slotsOfFile(file).filter(({ piece }) => have.has(piece));
+    for (const { from, to, length } of slots) {
+      const [source, target] = [{ file: map.partFile, position: from }, { file, position: to }];
+      await copyBytes(disk, { from: source, to: target, length });
+    }
+    if (slots.length === 0) return;
+    disk.wrote(file);
+    await disk.sync(file);
+  });
+}

@@ -168,7 +168,7 @@ export class Peer implements MessageHandler {
    *
    * @param have What we have; `null` for nothing, when it isn't known what there is.
    * @param options `extended`: it speaks BEP 10. `version`: our name. `port`: where we listen. `dhtPort`: where our node of the
-   * DHT is, if the peer wants to know.
+   * DHT is, if the peer wants to know. `done`: we want no more.
    */
   open(
     have: Bitfield | null,
@@ -177,17 +177,27 @@ export class Peer implements MessageHandler {
       readonly version: string;
       readonly port: number;
       readonly dhtPort?: number;
+      readonly done?: boolean;
     },
   ): void {
-    if (this.#opened) { for (const index of have ?? []) this.have(index); // it is too late for a bitfield (BEP 3)
-     } else if (this.fast && have?.isFull) this.writer.signal(MessageId.haveAll);
+    if (this.#opened) this.#openAgain(have);
+    else if (this.fast && have?.isFull) this.writer.signal(MessageId.haveAll);
     else if (this.fast && (have === null || have.isEmpty)) this.writer.signal(MessageId.haveNone);
     else if (have !== null && !have.isEmpty) this.writer.bitfield(have.toBytes());
     if (options.dhtPort !== undefined && !this.#opened) this.writer.port(options.dhtPort);
     this.#opened = true;
     if (options.extended) {
-      this.extensions.open({ version: options.version, port: options.port, uploadOnly: have?.isFull ?? false });
+      this.extensions.open({
+        version: options.version,
+        port: options.port,
+        uploadOnly: have?.isFull || options.done === true,
+      });
     }
+  }
+
+  /** It is too late for a bitfield (BEP 3). */
+  #openAgain(have: Bitfield | null): void {
+    for (const index of have ?? []) this.have(index);
   }
 
   /**

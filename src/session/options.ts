@@ -5,6 +5,7 @@
  */
 
 import type { HostPort, PeerAddress } from "../base/address.ts";
+import type { Metainfo } from "../metainfo/mod.ts";
 import type { Platform } from "../platform/platform.ts";
 
 /** Settings of a session. */
@@ -48,6 +49,13 @@ export interface AddOptions {
   readonly folder: string;
   /** Peers to try besides those that the tracker names. */
   readonly peers?: readonly PeerAddress[];
+  /**
+   * Indexes into `meta.files` of those that are wanted, as `selectFiles()` gives them, or what finds them when the metadata
+   * of a magnet link is here. When absent what the magnet link says, or all.
+   */
+  readonly files?: ReadonlySet<number> | ((meta: Metainfo) => ReadonlySet<number>);
+  /** Fetch pieces in order instead of the rarest first. */
+  readonly sequential?: boolean;
   /** Hash what is there instead of believing the resume state. */
   readonly check?: boolean;
   /** Believe that everything is there. */

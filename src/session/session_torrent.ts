@@ -14,6 +14,7 @@ import { type Magnet, type Metainfo, pieceHash, safeName } from "../metainfo/mod
 import { Storage } from "../storage/mod.ts";
 import { type Acceptor, MetadataSwarm, Torrent as Swarm, type TorrentEvent } from "../swarm/mod.ts";
 import type { TrackerReport } from "../tracker/announcer.ts";
+import { type Choice, choiceOf } from "./choice.ts";
 import { findMetadata } from "./metadata_search.ts";
 import { PeerSources } from "./peer_sources.ts";
 import { resolveAll } from "./resolve.ts";
@@ -34,7 +35,7 @@ export interface Torrent {
   readonly name: string;
   /** Resolves when it is known what it holds; rejects with the error that ended the torrent before. */
   readonly metadata: Promise<Metainfo>;
-  /** Resolves when every byte is verified and under its final name; rejects with the error that ended the torrent. */
+  /** Resolves when every wanted byte is verified and under its final name; rejects with the error that ended the torrent. */
   readonly finished: Promise<void>;
   /** What it looks like now. */
   snapshot(): TorrentSnapshot;
@@ -56,6 +57,7 @@ export class SessionTorrent implements Torrent {
   #state: TorrentState;
   #stopping: Promise<void> | null = null;
   #meta: Metainfo | null = null;
+  #choice: Choice | null = null;
   /** Before the metadata is here, and after. */
   #search: MetadataSwarm | null = null;
   #swarm: Swarm | null = null;
@@ -125,13 +127,14 @@ export class SessionTorrent implements Torrent {
     const { source, add, emit } = this.#options;
     const infohash = this.infoHash.hex;
     const magnet = isMagnet(source) ? source : null;
-    const size = this.#meta?.size ?? null;
-    emit({ event: "added", infohash, name: this.#name, size, files: this.#meta && countFiles(this.#meta) });
+    const { size = null, count: files = null } = this.#choice ?? {};
+    emit({ event: "added", infohash, name: this.#name, size, files });
     if (magnet) {
       const meta = await this.#find(magnet);
       if (this.#stopping) return;
       this.#name = meta.name;
-      emit({ event: "metadata", infohash, name: meta.name, size: meta.size, files: countFiles(meta) });
+      const { size, count: files } = choiceOf(meta, this.#options);
+      emit({ event: "metadata", infohash, name: meta.name, size, files });
       this.#metadata.resolve(meta);
       if (add.metadataOnly) {
         this.#search?.stop();
@@ -188,8 +191,11 @@ export class SessionTorrent implements Torrent {
     this.#meta = meta;
     if (meta.private) this.#sources?.keepPrivate();
     else dht?.addHosts(meta.nodes);
+    this.#choice = choiceOf(meta, this.#options);
+    const files = this.#choice.files === undefined ? {} : { files: this.#choice.files };
     this.#metadata.resolve(meta);
     const storage = new Storage(meta, {
+      ...files,
       platform,
       folder: add.folder,
       pieceHash: (index) => pieceHash(meta, index),
@@ -200,6 +206,8 @@ export class SessionTorrent implements Torrent {
       onWarning: (error) => this.#warn(error),
     });
     this.#swarm = new Swarm({
+      ...files,
+      sequential: add.sequential ?? false,
       platform,
       meta,
       storage,
@@ -238,7 +246,7 @@ export class SessionTorrent implements Torrent {
         hint: "download it to get what is missing, or choose the folder that holds it",
       });
     }
-    if (!swarm.have.isFull) this.#state = "downloading";
+    if (!swarm.complete) this.#state = "downloading";
     this.#search = null;
     swarm.addPeers([...add.peers ?? [], ...this.#found.values()]);
     this.#found.clear();
@@ -259,9 +267,9 @@ export class SessionTorrent implements Torrent {
       isPrivate: () => this.#meta?.private ?? false,
       dht,
       progress: () => {
-        const [swarm, meta] = [this.#swarm, this.#meta];
-        if (!swarm || !meta) return { uploaded: 0, downloaded: 0, left: UNKNOWN_LEFT };
-        return { uploaded: swarm.uploaded, downloaded: swarm.downloaded, left: meta.size - swarm.verified };
+        if (!this.#swarm) return { uploaded: 0, downloaded: 0, left: UNKNOWN_LEFT };
+        const { uploaded, downloaded, size, verified, complete, have } = this.#swarm;
+        return { uploaded, downloaded, left: size - verified, partialSeed: complete && !have.isFull };
       },
       wantedPeers: () => (this.#swarm ?? this.#search)?.wantedPeers ?? 0,
       local: this.#options.local,
@@ -363,8 +371,4 @@ export class SessionTorrent implements Torrent {
 
 function isMagnet(source: Metainfo | Magnet): source is Magnet {
   return !("pieces" in source);
-}
-
-function countFiles(meta: Metainfo): number {
-  return meta.files.filter((file) => !file.pad).length;
 }

@@ -23,14 +23,15 @@ export function snapshotOf(
   const peers = Array.from(torrent.peers(), (peer) => peerSnapshot(peer));
   const rateDown = sum(peers, (peer) => peer.rateDown);
   const { verified } = torrent;
-  const left = meta.size - verified;
+  const { size } = torrent;
+  const left = size - verified;
   return {
     infoHash: meta.infoHash,
     name: meta.name,
     state,
-    size: meta.size,
+    size,
     verified,
-    progress: state === "checking" ? torrent.checked : meta.size === 0 ? 1 : verified / meta.size,
+    progress: state === "checking" ? torrent.checked : size === 0 ? 1 : verified / size,
     downloaded: torrent.downloaded,
     uploaded: torrent.uploaded,
     rateDown,

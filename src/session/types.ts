@@ -17,7 +17,7 @@ export interface TorrentSnapshot {
   readonly name: string;
   /** What it is doing. */
   readonly state: TorrentState;
-  /** Bytes in all, padding left out; 0 while `state` is `metadata`. */
+  /** Bytes of the wanted files; 0 while `state` is `metadata`. */
   readonly size: number;
   /** Bytes that are verified, padding left out. */
   readonly verified: number;
@@ -84,9 +84,9 @@ export interface AddedEvent {
   readonly event: "added";
   readonly infohash: string;
   readonly name: string;
-  /** Bytes; `null` while nobody knows, for a magnet link. */
+  /** Bytes of the wanted files; `null` while nobody knows, for a magnet link. */
   readonly size: number | null;
-  /** How many files, padding left out; `null` while nobody knows. */
+  /** How many files are wanted, padding left out; `null` while nobody knows. */
   readonly files: number | null;
 }
 
@@ -95,9 +95,9 @@ export interface MetadataEvent {
   readonly event: "metadata";
   readonly infohash: string;
   readonly name: string;
-  /** Bytes. */
+  /** Bytes of the wanted files. */
   readonly size: number;
-  /** How many files, padding left out. */
+  /** How many files are wanted, padding left out. */
   readonly files: number;
 }
 

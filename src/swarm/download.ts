@@ -5,50 +5,35 @@
  */
 
 import type { Bitfield } from "../base/bitfield.ts";
-import type { Bytes } from "../base/bytes.ts";
 import { BLOCK_SIZE, type Peer, type ReceivedBlock } from "../peer/mod.ts";
-import type { Platform } from "../platform/platform.ts";
 import { ActivePiece } from "./active_piece.ts";
 import type { BufferPool } from "./buffer_pool.ts";
+import type { DownloadHost, DownloadOptions } from "./download_host.ts";
 import { askAgain, cancelElsewhere, Waits } from "./endgame.ts";
 import { isSlowPeer, leastDeserving, slowPieces } from "./memory_policy.ts";
+import { takeBackOverdue } from "./overdue.ts";
 import { Owners } from "./owners.ts";
 import { PiecePicker } from "./piece_picker.ts";
-import { Verifier, type VerifierHost } from "./verifier.ts";
+import { Verifier } from "./verifier.ts";
 
 /** Pieces that are chosen at random rather than by rarity, so that there is soon something to trade. */
 const RANDOM_FIRST = 4;
-/** Milliseconds without any block that was asked for, after which a peer counts as snubbing us. */
-const SNUB_MS = 30_000;
-/** Milliseconds for one request, besides the time that the peer needs for those before it. */
-const REQUEST_MS = 10_000;
 /**
  * Requests that a peer may turn down before it is left alone until the next regular turn. Some clients reject what they
  * have no time for; asked again at once, they and we would do nothing else.
  */
 const MAX_TURNED_DOWN = 16;
 
-/** What a download needs from the torrent. */
-export interface DownloadHost extends VerifierHost {
-  /** Bytes of a piece. */
-  pieceSize(index: number): number;
-  /** Writes a verified piece; resolves when it can be read back. */
-  writePiece(index: number, data: Bytes): Promise<void>;
-  /** Every connected peer. */
-  peers(): Iterable<Peer>;
-  /** A piece is verified and written. */
-  pieceDone(index: number): void;
-  /** The disk failed: the download cannot go on. */
-  broke(error: unknown): void;
-}
-
 /** The downloading half of a torrent. */
 export class Download {
   /** Pieces that are verified and written. */
   readonly have: Bitfield;
+  readonly #wanted: Bitfield;
+  /** Wanted pieces that aren't there. */
+  #missing = 0;
   /** Payload that came and was of no use, in bytes. */
   wasted = 0;
-  readonly #platform: Pick<Platform, "now" | "random" | "digest" | "giveWay">;
+  readonly #platform: DownloadOptions["platform"];
   readonly #host: DownloadHost;
   readonly #pool: BufferPool;
   readonly #picker: PiecePicker;
@@ -69,23 +54,33 @@ export class Download {
 
   /**
    * @param host The torrent.
-   * @param options `have`: what is on disk; changed as pieces are finished. `pool`: buffers. `platform`: the outside.
+   * @param options What it works with.
    */
-  constructor(
-    host: DownloadHost,
-    options: {
-      readonly have: Bitfield;
-      readonly pool: BufferPool;
-      readonly platform: Pick<Platform, "now" | "random" | "digest" | "giveWay">;
-    },
-  ) {
+  constructor(host: DownloadHost, options: DownloadOptions) {
     this.#host = host;
     this.have = options.have;
+    this.#wanted = options.wanted;
     this.#pool = options.pool;
     this.#platform = options.platform;
     this.#verifier = new Verifier(host, options.platform);
-    this.#picker = new PiecePicker(this.have.length, () => options.platform.random());
-    for (let index = 0; index < this.have.length; index++) if (!this.have.has(index)) this.#picker.add(index);
+    this.#picker = new PiecePicker(this.have.length, () => options.platform.random(), options);
+    for (const index of this.#wanted) if (this.wants(index)) this.#picker.add(index);
+    this.#missing = this.#picker.size;
+  }
+
+  /** Whether every wanted piece is there. */
+  get complete(): boolean {
+    return this.#missing === 0;
+  }
+
+  /** Whether a piece is wanted and not there. */
+  wants(index: number): boolean {
+    return this.#wanted.has(index) && !this.have.has(index);
+  }
+
+  /** Fetches these pieces before all others that haven't been started, the first first; those of the last call no more. */
+  prioritise(pieces: readonly number[]): void {
+    this.#picker.prioritise(pieces);
   }
 
   /** How many peers that don't have everything have a piece. */
@@ -243,29 +238,12 @@ export class Download {
   tick(now: number): void {
     for (const peer of this.#host.peers()) {
       peer.turnedDown = 0;
-      if (!peer.closed && peer.requests.size > 0) this.#hurry(peer, now);
+      if (peer.closed || peer.requests.size === 0) continue;
+      takeBackOverdue(peer, { now, takeBack: (what) => this.takeBack(peer, what) });
     }
     for (const piece of this.#owners.late(now)) this.#giveUp(piece);
     this.#freeMemory(now);
     this.fillAll();
-  }
-
-  #hurry(peer: Peer, now: number): void {
-    if (now - peer.lastBlock > SNUB_MS) {
-      peer.snubbed = true;
-      peer.lastBlock = now;
-      peer.requests.snubbed();
-      this.takeBack(peer, { cancel: true });
-      peer.output.flush();
-      return;
-    }
-    // It answers, but left one out: some clients drop requests without a word.
-    const queue = 2000 * peer.requests.size * BLOCK_SIZE / Math.max(1, peer.down.rate);
-    const { time: oldest } = peer.requests.first;
-    if (oldest < peer.lastBlock && now - oldest > REQUEST_MS + queue) {
-      this.takeBack(peer, { cancel: true, which: (_, time) => now - time > REQUEST_MS + queue });
-      peer.output.flush();
-    }
   }
 
   /** While memory is used up and a peer has nothing to do for that reason, gives up the least of the pieces that stand still. */
@@ -378,7 +356,7 @@ export class Download {
     const work = this.#verify(piece).catch((error) => this.#host.broke(error)).finally(() => {
       this.#verifying.delete(work);
       this.#pool.give(piece.buffer);
-      if (this.have.isFull && this.#verifying.size === 0) this.#pool.close();
+      if (this.complete && this.#verifying.size === 0) this.#pool.close();
       if (this.#starved && !this.#stopped) this.fillAll();
     });
     this.#verifying.add(work);
@@ -388,7 +366,9 @@ export class Download {
     const { index } = piece;
     if (await this.#verifier.check(piece)) {
       await this.#host.writePiece(index, piece.data);
-      if (this.have.set(index)) this.#host.pieceDone(index);
+      if (!this.have.set(index)) return;
+      this.#missing--;
+      this.#host.pieceDone(index);
     } else {
       this.wasted += piece.size;
       this.#putBack(index);

@@ -1,5 +1,5 @@
 /**
- * Which piece to start next: the rarest, with ties broken at random.
+ * Which piece to start next: one that is urgent; else the rarest, with ties broken at random, or the first.
  *
  * @module
  */
@@ -24,13 +24,19 @@ export class PiecePicker {
   readonly #place: Int32Array;
   /** Where each bucket begins in the order; bucket n ends where n + 1 begins. */
   readonly #begins: number[] = [0];
+  readonly #sequential: boolean;
+  /** No piece before this one is in the order; kept when pieces are picked from the first on. */
+  #first = 0;
+  #urgent: readonly number[] = [];
   #size = 0;
 
   /**
    * @param pieceCount Pieces of the torrent; none is in the order at first.
    * @param random Uniform in 0 to 1; decides among pieces that are equally rare.
+   * @param options `sequential`: whether pieces are picked from the first on, however rare they are.
    */
-  constructor(pieceCount: number, random: () => number) {
+  constructor(pieceCount: number, random: () => number, options: { readonly sequential?: boolean } = {}) {
+    this.#sequential = options.sequential ?? false;
     this.#availability = new Uint16Array(pieceCount);
     this.#order = new Int32Array(pieceCount);
     this.#place = new Int32Array(pieceCount).fill(-1);
@@ -57,6 +63,7 @@ export class PiecePicker {
   /** Puts a piece into the order, at a random place among its equals. */
   add(index: number): void {
     if (this.#place[index] !== -1) return;
+    this.#first = Math.min(this.#first, index);
     const level = this.#availability[index]!;
     this.#makeBucket(level);
     // A hole opens at the end of the order and is moved down to the end of the piece's bucket.
@@ -116,7 +123,16 @@ export class PiecePicker {
   }
 
   /**
-   * The rarest piece that a peer has.
+   * Names the pieces that come before all others from now on.
+   *
+   * @param pieces Them, the most urgent first. What was named before is urgent no more.
+   */
+  prioritise(pieces: readonly number[]): void {
+    this.#urgent = pieces;
+  }
+
+  /**
+   * The piece to start with a peer.
    *
    * @param from What the peer has.
    * @param options `anywhere`: any piece at random instead, for the first pieces of a download, which are to be whole
@@ -124,10 +140,20 @@ export class PiecePicker {
    * @returns A piece, or -1 when the peer has none of them. It stays in the order.
    */
   pick(from: PieceSet, options: { readonly anywhere?: boolean } = {}): number {
+    for (const index of this.#urgent) if (this.has(index) && from.has(index)) return index;
+    if (this.#sequential) return this.#pickFirst(from);
     const start = options.anywhere ? Math.floor(this.#random() * this.#size) : 0;
     for (let i = 0; i < this.#size; i++) {
       const index = this.#order[(start + i) % this.#size]!;
       if (from.has(index)) return index;
+    }
+    return -1;
+  }
+
+  #pickFirst(from: PieceSet): number {
+    while (this.#first < this.#place.length && !this.has(this.#first)) this.#first++;
+    for (let index = this.#first; index < this.#place.length; index++) {
+      if (this.has(index) && from.has(index)) return index;
     }
     return -1;
   }

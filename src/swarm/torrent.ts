@@ -9,27 +9,21 @@ import { Bitfield } from "../base/bitfield.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { pieceHash, pieceSize } from "../metainfo/mod.ts";
 import type { Block, Extension, Handshake, Peer, PeerHost, ReceivedBlock } from "../peer/mod.ts";
-import type { Connection, Platform, Timer } from "../platform/platform.ts";
+import type { Connection, Platform } from "../platform/platform.ts";
 import type { Storage } from "../storage/mod.ts";
 import { BufferPool } from "./buffer_pool.ts";
 import { ConnectionManager } from "./connection_manager.ts";
 import { Download } from "./download.ts";
 import { giveHeadStart } from "./head_start.ts";
 import { MetadataServer } from "./metadata_server.ts";
-import { payloadSizes } from "./payload_sizes.ts";
 import { PeerExchange } from "./peer_exchange.ts";
 import { PeerSet, type PeerSetEvents, USELESS } from "./peer_set.ts";
+import { Rhythm } from "./rhythm.ts";
 import { SuperSeeding } from "./super_seeding.ts";
 import type { TorrentOptions } from "./torrent_options.ts";
 import { UploadSlots } from "./upload_slots.ts";
+import { type Wanted, wantedOf } from "./wanted.ts";
 
-/** Milliseconds between two turns of the regular work. */
-const TICK_MS = 500;
-/**
- * Milliseconds that news of a piece waits for something to go along with. A write of its own to every peer for every piece
- * would cost more than the piece when there are hundreds of peers.
- */
-const NEWS_MS = 50;
 /** With fewer peers than this the tracker is asked for more as soon as it allows. */
 const FEW_PEERS = 10;
 /**
@@ -53,14 +47,11 @@ export class Torrent implements PeerHost {
   #peers: PeerSet;
   readonly #slots: UploadSlots;
   readonly #pool: BufferPool;
-  /** Bytes of a piece that belong to files. */
-  readonly #payloadOf: (index: number) => number;
+  readonly #wanted: Wanted;
   #download: Download;
   /** While we are a seed that knows of no other, and pieces are missing in the swarm. */
   #superSeeding: SuperSeeding<Peer> | null = null;
-  #tick: Timer | null = null;
-  #news: Timer | null = null;
-  #lastTick = 0;
+  readonly #rhythm: Rhythm;
   #checked = 0;
   #verified = 0;
   #state: "idle" | "checking" | "running" | "stopped" = "idle";
@@ -80,10 +71,14 @@ export class Torrent implements PeerHost {
     this.#exchange = options.pex && !meta.private ? new PeerExchange(this) : null;
     this.extensions = meta.private ? [] : [new MetadataServer(meta.info), ...this.#exchange ? [this.#exchange] : []];
     this.metadataSize = meta.private ? 0 : meta.info.length;
-    this.#payloadOf = payloadSizes(meta);
+    this.#wanted = wantedOf(meta, options.files);
     this.#pool = new BufferPool(options.budget, Math.min(meta.pieceLength, meta.totalLength));
     this.#download = this.#newDownload(new Bitfield(meta.pieceCount));
     this.#slots = new UploadSlots(() => platform.random());
+    this.#rhythm = new Rhythm(platform, {
+      turn: (now, seconds) => this.#turn(now, seconds),
+      tell: () => [...this.#peers.all].forEach((peer) => peer.output.flush()),
+    });
     this.#peers = new PeerSet({
       platform,
       transport: options.transport,
@@ -118,6 +113,16 @@ export class Torrent implements PeerHost {
     return this.#download.have;
   }
 
+  /** Whether every wanted piece is verified and written. */
+  get complete(): boolean {
+    return this.#download.complete;
+  }
+
+  /** Bytes that are wanted, padding left out. */
+  get size(): number {
+    return this.#wanted.size;
+  }
+
   /** What it is doing. */
   get state(): "idle" | "checking" | "running" | "stopped" {
     return this.#state;
@@ -128,7 +133,7 @@ export class Torrent implements PeerHost {
     return this.#checked;
   }
 
-  /** Bytes that are verified, padding left out. */
+  /** Wanted bytes that are verified, padding left out. */
   get verified(): number {
     return this.#verified;
   }
@@ -175,26 +180,25 @@ export class Torrent implements PeerHost {
     });
     if (have === null || this.#abort.signal.aborted) return;
     this.#download = this.#newDownload(have);
-    for (const index of have) this.#verified += this.#payloadOf(index);
+    for (const index of have) this.#verified += this.#wanted.bytesOf(index);
     this.#state = "running";
-    this.#lastTick = this.#platform.now();
     if (have.isFull) {
       const availability = (index: number) => this.#download.availability(index);
       this.#superSeeding = new SuperSeeding(this.#options.meta, {
         availability,
         random: () => this.#platform.random(),
       });
-      this.#finish();
     }
+    if (this.complete) this.#finish();
     const peers = this.#options.search?.release();
     if (peers) (this.#peers = peers).adopt(this, this.#peerEvents);
     this.#options.sources.start();
-    this.#scheduleTick();
+    this.#rhythm.start();
   }
 
   /** How many more peers would be welcome. */
   get wantedPeers(): number {
-    return this.have.isFull ? 0 : Math.max(this.#peers.room, SPARE_PEERS);
+    return this.complete ? 0 : Math.max(this.#peers.room, SPARE_PEERS);
   }
 
   /** Somebody who should know says how many seeds there are, us perhaps among them. */
@@ -205,6 +209,11 @@ export class Torrent implements PeerHost {
   /** Takes note of peers that somebody named. */
   addPeers(addresses: Iterable<PeerAddress>): void {
     this.#peers.add(addresses);
+  }
+
+  /** Fetches these pieces first, in this order, as far as they are wanted; those of the last call no more. */
+  prioritise(pieces: readonly number[]): void {
+    this.#download.prioritise(pieces);
   }
 
   /** Why a peer at this address would not be accepted, or `null`. */
@@ -226,8 +235,7 @@ export class Torrent implements PeerHost {
     if (this.#state === "stopped") return;
     this.#state = "stopped";
     this.#abort.abort();
-    this.#tick?.cancel();
-    this.#news?.cancel();
+    this.#rhythm.stop();
     this.#peers.stop();
     // A check that is under way ends first; whatever it has to say is told by start().
     await Promise.allSettled([this.#opening, this.#download.stop()]);
@@ -235,7 +243,7 @@ export class Torrent implements PeerHost {
   }
 
   #newDownload(have: Bitfield): Download {
-    const { meta } = this.#options;
+    const { meta, sequential = false } = this.#options;
     return new Download({
       pieceSize: (index) => pieceSize(meta, index),
       pieceHash: (index) => pieceHash(meta, index),
@@ -246,14 +254,15 @@ export class Torrent implements PeerHost {
       pieceFailed: (piece, peers) => this.#options.emit({ event: "hash_failed", piece, peers }),
       lied: (host, index) => this.#peers.ban(host, `it sent wrong data for piece ${index}`),
       broke: (error) => this.#options.emit({ event: "failed", error }),
-    }, { have, pool: this.#pool, platform: this.#platform });
+    }, { have, wanted: this.#wanted.pieces, sequential, pool: this.#pool, platform: this.#platform });
   }
 
   #joined(peer: Peer, extended: boolean): void {
     const hidden = this.#superSeeding?.joined(peer, { peers: this.#peers.all, now: this.now() });
     const { version, port, dht } = this.#options;
-    const words = { extended, version, port, ...(peer.dht && dht && { dhtPort: dht.port }) };
-    peer.open(hidden ? new Bitfield(this.pieceCount) : this.have, words);
+    const words = { extended, version, port, done: this.complete && !hidden };
+    const node = peer.dht && dht ? { dhtPort: dht.port } : {};
+    peer.open(hidden ? new Bitfield(this.pieceCount) : this.have, { ...words, ...node });
     this.#superSeeding?.offer(peer, this.now());
     giveHeadStart(peer, { have: this.have, infoHash: this.#options.meta.infoHash, platform: this.#platform })
       .catch((error) => this.#options.emit({ event: "failed", error }));
@@ -266,23 +275,20 @@ export class Torrent implements PeerHost {
     this.#download.takeBack(peer);
     this.#download.fillAll();
     if (!peer.amChoking) this.#slots.giveFree(this.#peers.all);
-    if (this.#peers.size < FEW_PEERS && !this.have.isFull) this.#options.sources.needPeers();
+    if (this.#peers.size < FEW_PEERS && !this.complete) this.#options.sources.needPeers();
   }
 
   #pieceDone(index: number): void {
-    this.#verified += this.#payloadOf(index);
+    this.#verified += this.#wanted.bytesOf(index);
     if (this.#state !== "running") return;
     for (const peer of this.#peers.all) {
       if (peer.pieces.has(index)) peer.wanted--;
       peer.have(index);
       if (peer.wanted === 0) peer.setInterested(false);
     }
-    this.#news ??= this.#platform.after(NEWS_MS, () => {
-      this.#news = null;
-      for (const peer of [...this.#peers.all]) peer.output.flush();
-    });
-    if (!this.have.isFull) return;
-    this.#options.sources.completed();
+    this.#rhythm.hasNews();
+    if (!this.complete) return;
+    if (this.have.isFull) this.#options.sources.completed();
     this.#finish();
   }
 
@@ -300,7 +306,7 @@ export class Torrent implements PeerHost {
 
   /** Two ends that want nothing from each other are a waste of a connection. */
   #dropUseless(peer: Peer): void {
-    if (this.have.isFull && (peer.isSeed || peer.uploadOnly)) peer.output.close(USELESS);
+    if (this.complete && (peer.isSeed || peer.uploadOnly)) peer.output.close(USELESS);
   }
 
   #updateInterest(peer: Peer): void {
@@ -322,7 +328,7 @@ export class Torrent implements PeerHost {
     // A peer that has just become complete is no longer counted piece by piece.
     if (!peer.isSeed) this.#download.countPiece(index, 1);
     else for (const other of peer.pieces) if (other !== index) this.#download.countPiece(other, -1);
-    if (!this.have.has(index)) peer.wanted++;
+    if (this.#download.wants(index)) peer.wanted++;
     if (peer.isSeed) this.#superSeeding?.end();
     else this.#superSeeding?.seen(peer, index);
     this.#updateInterest(peer);
@@ -332,7 +338,7 @@ export class Torrent implements PeerHost {
     this.#download.countPeer(peer, 1);
     if (peer.isSeed) this.#superSeeding?.end();
     peer.wanted = 0;
-    for (const index of peer.pieces) if (!this.have.has(index)) peer.wanted++;
+    for (const index of peer.pieces) if (this.#download.wants(index)) peer.wanted++;
     this.#updateInterest(peer);
   }
 
@@ -380,22 +386,13 @@ export class Torrent implements PeerHost {
     });
   }
 
-  #scheduleTick(): void {
-    this.#tick = this.#platform.after(TICK_MS, () => {
-      this.#turn(this.#platform.now());
-      if (this.#state === "running") this.#scheduleTick();
-    });
-  }
-
-  #turn(now: number): void {
-    const seconds = (now - this.#lastTick) / 1000;
-    this.#lastTick = now;
+  #turn(now: number, seconds: number): void {
     for (const peer of this.#peers.all) {
       peer.down.tick(seconds);
       peer.up.tick(seconds);
     }
     this.#peers.tick(now);
-    this.#slots.tick([...this.#peers.all], { now, seeding: this.have.isFull });
+    this.#slots.tick([...this.#peers.all], { now, seeding: this.complete });
     this.#superSeeding?.turn(now, this.#peers.all);
     this.#download.tick(now);
     this.#exchange?.tick(now, this.#peers.all);

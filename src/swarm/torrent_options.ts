@@ -30,6 +30,10 @@ export interface TorrentOptions {
   readonly platform: Platform;
   /** What the torrent holds. */
   readonly meta: Metainfo;
+  /** Indexes of the files that are wanted; all when absent. */
+  readonly files?: ReadonlySet<number>;
+  /** Whether pieces are fetched in order. */
+  readonly sequential?: boolean;
   /** Where its data lives. */
   readonly storage: Storage;
   /** How to reach peers. */

@@ -85,6 +85,8 @@ export class BlockLab {
       return this.#now;
     };
     const counted: Digest = { update: () => void counts.updates++, digest: () => NO_DIGEST };
+    const wanted = new Bitfield(pieceCount);
+    wanted.setAll();
     this.download = new Download({
       pieceSize: () => pieceLength,
       pieceHash: () => pieceHash,
@@ -99,6 +101,7 @@ export class BlockLab {
       },
     }, {
       have: new Bitfield(pieceCount),
+      wanted,
       pool: new BufferPool(new MemoryBudget(64 << 20), pieceLength),
       platform: { now, random: () => 0.5, digest: options.digest ?? (() => counted), giveWay: () => Promise.resolve() },
     });

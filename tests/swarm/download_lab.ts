@@ -32,7 +32,9 @@ export class Lab {
 
   readonly budget: MemoryBudget;
 
-  constructor(pieceCount: number, options: { budget?: number } = {}) {
+  constructor(pieceCount: number, options: { budget?: number; wanted?: number[]; sequential?: boolean } = {}) {
+    const wanted = new Bitfield(pieceCount);
+    for (let index = 0; index < pieceCount; index++) if (options.wanted?.includes(index) ?? true) wanted.set(index);
     this.#pieceCount = pieceCount;
     this.budget = new MemoryBudget((options.budget ?? 100) * PIECE);
     const pool = new BufferPool(this.budget, PIECE);
@@ -48,6 +50,8 @@ export class Lab {
       broke: (error) => void this.log.push(`broke: ${(error as Error).message}`),
     }, {
       have: new Bitfield(pieceCount),
+      wanted,
+      ...(options.sequential && { sequential: true }),
       pool,
       platform: {
         now: () => this.clock.now(),

@@ -65,3 +65,35 @@ Deno.test("PiecePicker.pick() chooses by chance, not by rarity, when any piece w
   assert(picked.size > 20);
   assertEquals(picker.pick(everything), 0);
 });
+
+Deno.test("PiecePicker.pick() goes from the first piece on when it is sequential, also after one has come back", () => {
+  const picker = new PiecePicker(6, seededRandom(1), { sequential: true });
+  for (const index of [5, 3, 1, 0, 4]) picker.add(index);
+  picker.gained(0);
+  assertEquals(picker.pick(everything, { anywhere: true }), 0);
+  picker.remove(0);
+  picker.remove(1);
+  assertEquals(picker.pick(everything), 3);
+  assertEquals(picker.pick(new Set([1, 2, 5])), 5);
+  assertEquals(picker.pick(new Set([2])), -1);
+  picker.add(1);
+  assertEquals(picker.pick(everything), 1);
+});
+
+Deno.test("PiecePicker.prioritise() puts pieces before all others, in its order, until it is called again", () => {
+  for (const sequential of [false, true]) {
+    const picker = new PiecePicker(6, seededRandom(1), { sequential });
+    for (let index = 0; index < 6; index++) picker.add(index);
+    for (let index = 1; index < 6; index++) picker.gained(index);
+    picker.prioritise([4, 2, 9]);
+    assertEquals(picker.pick(everything), 4);
+    assertEquals(picker.pick(new Set([0, 2])), 2);
+    picker.remove(4);
+    picker.remove(2);
+    assertEquals(picker.pick(everything), 0);
+    picker.add(4);
+    assertEquals(picker.pick(everything), 4);
+    picker.prioritise([]);
+    assertEquals(picker.pick(everything), 0);
+  }
+});

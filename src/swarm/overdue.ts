@@ -1,0 +1,47 @@
+/**
+ * Requests that a peer takes too long to answer.
+ *
+ * @module
+ */
+
+import { BLOCK_SIZE, type Peer } from "../peer/mod.ts";
+
+/** Milliseconds without any block that was asked for, after which a peer counts as snubbing us. */
+const SNUB_MS = 30_000;
+/** Milliseconds for one request, besides the time that the peer needs for those before it. */
+const REQUEST_MS = 10_000;
+
+/** Which requests are taken back: all when `which` is absent. */
+export interface TakingBack {
+  /** Whether the peer is to be told. */
+  readonly cancel: true;
+  /** Chooses among the requests, by piece and time. */
+  readonly which?: (index: number, time: number) => boolean;
+}
+
+/**
+ * Takes back what a peer has had for too long, for others to fetch.
+ *
+ * @param peer One that was asked for something.
+ * @param options `now`: milliseconds. `takeBack`: carries it out.
+ */
+export function takeBackOverdue(
+  peer: Peer,
+  { now, takeBack }: { readonly now: number; readonly takeBack: (what: TakingBack) => void },
+): void {
+  if (now - peer.lastBlock > SNUB_MS) {
+    peer.snubbed = true;
+    peer.lastBlock = now;
+    peer.requests.snubbed();
+    takeBack({ cancel: true });
+    peer.output.flush();
+    return;
+  }
+  // It answers, but left one out: some clients drop requests without a word.
+  const queue = 2000 * peer.requests.size * BLOCK_SIZE / Math.max(1, peer.down.rate);
+  const { time: oldest } = peer.requests.first;
+  if (oldest < peer.lastBlock && now - oldest > REQUEST_MS + queue) {
+    takeBack({ cancel: true, which: (_, time) => now - time > REQUEST_MS + queue });
+    peer.output.flush();
+  }
+}

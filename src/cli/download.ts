@@ -5,8 +5,9 @@
  */
 
 import type { Command } from "commander";
-import type { Magnet, Metainfo } from "../metainfo/mod.ts";
+import type { FileChoice, Magnet, Metainfo } from "../metainfo/mod.ts";
 import type { Context } from "./context.ts";
+import { EXIT_DONE } from "./exit_codes.ts";
 import type { SeedGoal } from "./limits.ts";
 import { addNetworkOptions, type NetworkOptions, resolvePeers, sessionOptions } from "./network_options.ts";
 import { parseDuration, parseRatio } from "./options.ts";
@@ -18,6 +19,9 @@ interface DownloadOptions extends NetworkOptions {
   readonly seed?: true;
   readonly seedRatio?: number;
   readonly seedTime?: number;
+  readonly files?: readonly string[];
+  readonly list?: true;
+  readonly sequential?: true;
   readonly check?: true;
   readonly timeout?: number;
 }
@@ -37,6 +41,13 @@ export function register(program: Command, context: Context): void {
     .argument("<source...>", "path or http(s) URL of a .torrent, magnet link, info-hash, or - for standard input")
     .option("-o, --output <dir>", "where to put it; created if missing", ".");
   addNetworkOptions(command)
+    .option(
+      "--files <list>",
+      "what to download: numbers as info shows them (1,3-5) or a glob; repeatable",
+      collectFiles,
+    )
+    .option("--list", "only list the files")
+    .option("--sequential", "pieces in order")
     .option("--seed", "go on seeding when complete, until interrupted")
     .option("--seed-ratio <r>", "... or until uploaded/downloaded reaches r", (v) => parseRatio(v, "--seed-ratio"))
     .option("--seed-time <t>", "... or for t (90s, 30m, 2h)", (v) => parseDuration(v, "--seed-time"))
@@ -44,18 +55,24 @@ export function register(program: Command, context: Context): void {
     .option("--timeout <t>", "give up (exit 5) when nothing arrives for t", (v) => parseDuration(v, "--timeout"))
     .action(async (sources: string[], options: DownloadOptions) => {
       context.verbosity = options.verbose;
-      context.exitCode = await download(sources, { options, context });
+      const run = options.list ? list : download;
+      context.exitCode = await run(sources, { options, context, choices: await choicesOf(options) });
     });
   refuseOptions(command, UNAVAILABLE_DOWNLOAD_OPTIONS);
 }
 
-async function download(
-  sources: readonly string[],
-  { options, context }: { readonly options: DownloadOptions; readonly context: Context },
-): Promise<number> {
+/** What the command works with. */
+interface Run {
+  readonly options: DownloadOptions;
+  readonly context: Context;
+  readonly choices: readonly FileChoice[] | null;
+}
+
+async function download(sources: readonly string[], run: Run): Promise<number> {
+  const { options, context } = run;
   const { runTransfer } = await import("./transfer.ts");
   return await runTransfer({
-    load: () => load(sources, { options, context }),
+    load: () => load(sources, run),
     session: sessionOptions(options, context),
     show: options,
     keeps: true,
@@ -64,25 +81,73 @@ async function download(
   }, context);
 }
 
-async function load(
-  sources: readonly string[],
-  { options, context }: { readonly options: DownloadOptions; readonly context: Context },
-): Promise<LoadedTorrent[]> {
-  const { readSource } = await import("./sources.ts");
+/** Prints what would be downloaded. */
+async function list(sources: readonly string[], { options, context, choices }: Run): Promise<number> {
+  const found = await readAll(sources, context);
+  const { fileList } = await import("./file_list.ts");
+  for (const source of found) {
+    const meta = "pieces" in source ? source : await metadataOf(source, { options, context });
+    const lines = fileList(meta, { choices, json: options.json ?? false });
+    await context.terminal.stdout.write(lines.map((line) => `${line}\n`).join(""));
+  }
+  return EXIT_DONE;
+}
+
+async function metadataOf(
+  magnet: Magnet,
+  { options, context }: Pick<Run, "options" | "context">,
+): Promise<Metainfo> {
+  const { fetchMetadata } = await import("./remote_metadata.ts");
+  return await fetchMetadata(
+    magnet,
+    { network: options, timeout: options.timeout, quiet: options.json ?? false },
+    context,
+  );
+}
+
+async function load(sources: readonly string[], { options, context, choices }: Run): Promise<LoadedTorrent[]> {
   const peers = await resolvePeers(options.peer ?? [], context);
+  const add = {
+    folder: options.output,
+    peers,
+    ...(options.sequential && { sequential: true }),
+    ...(options.check && { check: true }),
+  };
+  const found = await readAll(sources, context);
+  if (choices === null) return found.map((source) => ({ source, options: add }));
+  const { selectFiles } = await import("../metainfo/mod.ts");
+  return found.map((source) => {
+    // What a magnet link holds shows later.
+    const files = "pieces" in source ? selectFiles(source, choices) : (meta: Metainfo) => selectFiles(meta, choices);
+    return { source, options: { ...add, files } };
+  });
+}
+
+async function readAll(sources: readonly string[], context: Context): Promise<(Metainfo | Magnet)[]> {
+  const { readSource } = await import("./sources.ts");
   const read = await Promise.allSettled(sources.map((source) => readSource(source, context)));
   // Of several bad sources, the first one on the command line is told, not the one that failed fastest.
   const found = read.map((result) => {
     if (result.status === "rejected") throw result.reason;
     return result.value;
   });
-  const add = { folder: options.output, peers, ...(options.check && { check: true }) };
-  return withoutDoubles(found).map((source) => ({ source, options: add }));
+  return withoutDoubles(found);
 }
 
 /** Asking twice for the same thing is harmless. */
 function withoutDoubles<T extends Metainfo | Magnet>(sources: readonly T[]): T[] {
   return [...new Map(sources.map((source) => [source.infoHash.hex, source])).values()];
+}
+
+/** What `--files` asks for; `null` for everything. */
+async function choicesOf({ files }: DownloadOptions): Promise<readonly FileChoice[] | null> {
+  if (files === undefined) return null;
+  const { parseFileChoice } = await import("../metainfo/mod.ts");
+  return files.map((text) => parseFileChoice(text, "--files"));
+}
+
+function collectFiles(value: string, files: readonly string[] = []): readonly string[] {
+  return [...files, value];
 }
 
 function seedGoal({ seed, seedRatio, seedTime }: DownloadOptions): SeedGoal | null {

@@ -46,9 +46,8 @@ export function infoLines(torrent: TorrentDescription): string[] {
     ...field("comment", torrent.comment),
     ...field("magnet", torrent.magnet),
     "",
-    ...fileLines(torrent),
   ];
-  return lines.map(printable);
+  return [...lines.map(printable), ...fileLines(torrent)];
 }
 
 function field(label: string, value: string | null): string[] {
@@ -59,13 +58,20 @@ function tierLine(url: string, { tier, of }: { readonly tier: number; readonly o
   return of === 1 ? url : `${tier + 1}: ${url}`;
 }
 
-/** The tree of files with their numbers; folders stand above what they hold. */
-function fileLines(torrent: TorrentDescription): string[] {
+/**
+ * The tree of files with their numbers; folders stand above what they hold.
+ *
+ * @param torrent The torrent.
+ * @param isShown Whether the file of a number is shown; all are when absent.
+ * @returns Lines without their ends; nothing from outside can do harm to a terminal.
+ */
+export function fileLines(torrent: TorrentDescription, isShown: (number: number) => boolean = () => true): string[] {
   const files = torrent.files.filter((file) => !file.pad);
   const width = Math.max(2, files.length.toString().length);
   const lines = [`  ${"#".padStart(width)}  ${"SIZE".padStart(SIZE_WIDTH)}  FILE`];
   let open: readonly string[] = [];
   for (const [i, file] of files.entries()) {
+    if (!isShown(i + 1)) continue;
     const path = file.path.split("/");
     const folders = path.slice(0, -1);
     const same = commonLength(open, folders);
@@ -77,7 +83,7 @@ function fileLines(torrent: TorrentDescription): string[] {
     const name = `${"  ".repeat(folders.length)}${path.at(-1)}`;
     lines.push(`  ${number}  ${formatSize(file.length).padStart(SIZE_WIDTH)}  ${name}`);
   }
-  return lines;
+  return lines.map(printable);
 }
 
 function commonLength(a: readonly string[], b: readonly string[]): number {

@@ -24,9 +24,6 @@ export const UNAVAILABLE_NETWORK_OPTIONS: readonly Unavailable[] = [
 
 /** Options of `download` alone. */
 export const UNAVAILABLE_DOWNLOAD_OPTIONS: readonly Unavailable[] = [
-  { flags: "--files <list>", why: "this version downloads all files" },
-  { flags: "--list", why: "`shoal info` lists the files" },
-  { flags: "--sequential", why: "this version downloads the rarest pieces first" },
   { flags: "--on-complete <url>", why: "with --json, the completed event is on standard output" },
   { flags: "--stream [port]", why: "this version does not serve files over HTTP" },
 ];

@@ -186,13 +186,8 @@ export class Peer implements MessageHandler {
     else if (have !== null && !have.isEmpty) this.writer.bitfield(have.toBytes());
     if (options.dhtPort !== undefined && !this.#opened) this.writer.port(options.dhtPort);
     this.#opened = true;
-    if (options.extended) {
-      this.extensions.open({
-        version: options.version,
-        port: options.port,
-        uploadOnly: have?.isFull || options.done === true,
-      });
-    }
+    const uploadOnly = have?.isFull || options.done === true;
+    if (options.extended) this.extensions.open({ version: options.version, port: options.port, uploadOnly });
   }
 
   /** It is too late for a bitfield (BEP 3). */

@@ -39,6 +39,11 @@ export function choiceOf(
 }
 
 function named(meta: Metainfo, source: Metainfo | Magnet): ReadonlySet<number> | null {
-  if (!("selectOnly" in source) || source.selectOnly === null) return null;
+  if (!isMagnet(source) || source.selectOnly === null) return null;
   return selectFiles(meta, [parseSelectOnly(source.selectOnly)]);
+}
+
+/** Whether it isn't known yet what a source holds. */
+export function isMagnet(source: Metainfo | Magnet): source is Magnet {
+  return !("pieces" in source);
 }

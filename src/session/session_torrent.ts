@@ -14,7 +14,7 @@ import { type Magnet, type Metainfo, pieceHash, safeName } from "../metainfo/mod
 import { Storage } from "../storage/mod.ts";
 import { type Acceptor, MetadataSwarm, Torrent as Swarm, type TorrentEvent } from "../swarm/mod.ts";
 import type { TrackerReport } from "../tracker/announcer.ts";
-import { type Choice, choiceOf } from "./choice.ts";
+import { type Choice, choiceOf, isMagnet } from "./choice.ts";
 import { findMetadata } from "./metadata_search.ts";
 import { PeerSources } from "./peer_sources.ts";
 import { resolveAll } from "./resolve.ts";
@@ -367,8 +367,4 @@ export class SessionTorrent implements Torrent {
     this.#metadata.reject(error);
     this.#finish.reject(error);
   }
-}
-
-function isMagnet(source: Metainfo | Magnet): source is Magnet {
-  return !("pieces" in source);
 }

@@ -42,16 +42,13 @@ Deno.test("run() prints version and help, and help on standard error when there 
 Deno.test("help does not mention what is not there", async () => {
   const world = new World();
   await world.run("download", "--help");
-  for (const flag of ["--sequential", "--stream", "--max-down", "--encryption"]) {
+  for (const flag of ["--stream", "--max-down", "--encryption"]) {
     assertEquals(world.terminal.stdout.text.includes(flag), false, flag);
   }
 });
 
 Deno.test("every option of the contract that is not there yet is refused by name", async () => {
   const refused: string[][] = [
-    ["--files", "1,3-5"],
-    ["--list"],
-    ["--sequential"],
     ["--max-down", "5M"],
     ["--max-up=5M"],
     ["--encryption", "prefer"],
@@ -111,6 +108,9 @@ Deno.test("a wrong command line is told in one line with exit code 2", async () 
       ["downlaod", "a.torrent"],
       "cannot read the torrent (downlaod): there is no such file or command; `shoal --help` lists the commands",
     ],
+    [["a.torrent", "--files", "0"], "cannot choose files (--files 0): files are numbered from 1 on, got 0"],
+    [["a.torrent", "--files", "1-3"], 'cannot choose files (--files 1-3): there is no file 3: those of "a" are 1 to 2'],
+    [["a.torrent", "--list", "--files", "*.avi"], 'cannot choose files (--files *.avi): no file of "a" matches'],
     [["ftp://x/a.torrent"], "cannot fetch the torrent (ftp://x/a.torrent): only http and https URLs can be fetched"],
     [["-"], "cannot read the torrent (standard input): it is a terminal, not a torrent"],
   ];
@@ -204,4 +204,49 @@ Deno.test("info takes a torrent from a URL, within limits", async () => {
 
 Deno.test("metaOf() gives different torrents different info-hashes", () => {
   assertEquals(metaOf("a").infoHash.equals(metaOf("b").infoHash), false);
+});
+
+Deno.test("download --files and --sequential are what the torrent is added with", async () => {
+  const choices: [string[], number[] | undefined][] = [
+    [["--files", "2"], [2]],
+    [["--files", "1", "--files", "b*"], [0, 2]],
+    [["--files", "sub/*"], [0]],
+    [[], undefined],
+  ];
+  for (const [args, expected] of choices) {
+    const world = new World();
+    const { code } = await world.start("a.torrent", "--quiet", ...args);
+    const { files, sequential } = world.session.added[0]!.options;
+    assertEquals([files, sequential], [expected && new Set(expected), undefined]);
+    world.session.added[0]!.finish();
+    assertEquals(await code, 0);
+  }
+  const world = new World();
+  const { code } = await world.start("a.torrent", "--quiet", "--sequential");
+  assertEquals(world.session.added[0]!.options.sequential, true);
+  world.session.added[0]!.finish();
+  assertEquals(await code, 0);
+});
+
+Deno.test("download --list prints files with their numbers, the chosen ones only, and downloads nothing", async () => {
+  const list = async (...args: string[]) => {
+    const world = new World();
+    assertEquals(await world.run("a.torrent", "--list", ...args), 0);
+    assertEquals([world.session.added, world.terminal.stderr.text], [[], ""]);
+    return world.terminal.stdout.lines;
+  };
+  const head = "   #      SIZE  FILE";
+  const folder = "                a/";
+  const lines = [head, folder, "                  sub/", "   1  18.6 KiB      a\ufffd.txt", "   2    1000 B    b.txt"];
+  assertEquals(await list(), lines);
+  assertEquals((await list("--files", "b.txt")).slice(2), ["   2    1000 B    b.txt"]);
+  const [line, ...rest] = await list("--json", "--files", "2");
+  assertEquals(rest, []);
+  const { name, files } = JSON.parse(line!);
+  assertEquals(name, "a");
+  assertEquals(files, [
+    { number: 1, path: "a/sub/a\x1b.txt", length: 19000, pad: false, selected: false },
+    { number: null, path: "a/pad", length: 10, pad: true, selected: false },
+    { number: 2, path: "a/b.txt", length: 1000, pad: false, selected: true },
+  ]);
 });

@@ -81,9 +81,7 @@ export class DiskFiles {
 
   /** @returns What is known of the files, in the order of the torrent, and of the partfile at the end. */
   records(): FileRecord[] {
-    return this.#files.map((file) =>
-      file.left ? NOTHING : { place: file.place, size: file.size, modified: file.modified }
-    );
+    return this.#files.map(({ place, size, modified, foreign }) => foreign ? NOTHING : { place, size, modified });
   }
 
   /**
@@ -211,14 +209,14 @@ export class DiskFiles {
   }
 
   /**
-   * Leaves a file that isn't wanted as it is: from here on it is read at most, and no resume state tells of it.
+   * Notes that a file is somebody else's. No resume state tells of it, and it is read at most.
    *
    * @param index The file.
    */
   leave(index: number): void {
     const file = this.#files[index]!;
     if (file.place === "part") Object.assign(file, NOTHING);
-    else file.left = true;
+    else file.foreign = true;
   }
 
   /**

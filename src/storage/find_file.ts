@@ -32,8 +32,8 @@ export interface FoundFile {
 export interface DiskFile extends FoundFile {
   /** What it is called. */
   readonly names: FileNames;
-  /** Whether it is somebody else's, to be read at most. */
-  left?: boolean;
+  /** Whether it is somebody else's. */
+  foreign?: boolean;
 }
 
 /** Of a file that isn't there. */

@@ -125,10 +125,12 @@ export class PieceMap {
 
   /**
    * @param file Index of a file.
-   * @returns Whether its bytes are in the partfile, or some of them.
+   * @param piece A piece; any when absent.
+   * @returns Whether its bytes in that piece are in the partfile.
    */
-  isDiverted(file: number): boolean {
-    return this.#diverted.has(file);
+  isDiverted(file: number, piece?: number): boolean {
+    const atHome = this.#diverted.get(file);
+    return atHome !== undefined && (piece === undefined || !atHome?.has(piece));
   }
 
   /**
@@ -159,7 +161,7 @@ export class PieceMap {
     if (this.#diverted.size === 0 || this.#slotOf.has(piece)) return true;
     const offset = piece * this.layout.pieceLength;
     for (const { file } of this.#filesIn(offset, offset + this.pieceSize(piece))) {
-      if (this.#diverted.has(file) && !this.#diverted.get(file)?.has(piece)) return false;
+      if (this.isDiverted(file, piece)) return false;
     }
     return true;
   }

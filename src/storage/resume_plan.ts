@@ -116,12 +116,11 @@ export interface Ownership {
  * @param map The torrent.
  * @param found What is on disk, in the order of the files.
  * @param outcome As {@linkcode judgeFiles} takes it.
- * @returns Their indexes.
+ * @returns The indexes of both.
  */
-export function judgeUnwanted(map: PieceMap, found: readonly FileRecord[], outcome: Outcome): number[] {
+export function judgeUnwanted(map: PieceMap, found: readonly FileRecord[], outcome: Outcome): Ownership {
   const isUnwanted = (index: number) => !map.isWanted(index) && !map.isDiverted(index);
-  const { adopt, foreign } = judge(map, found, { ...outcome, isJudged: isUnwanted });
-  return [...adopt, ...foreign];
+  return judge(map, found, { ...outcome, isJudged: isUnwanted });
 }
 
 /**

@@ -35,38 +35,41 @@ const PARALLEL = 8;
 /**
  * Finds out which pieces are there. From then on each file may be written, if it isn't somebody else's.
  *
- * What isn't there as a file may be in the partfile: the bytes of what is wanted now and wasn't before move from there
- * into files of their own. A file that isn't wanted and is there stays; what is right in it is used, and nothing is
+ * What isn't there as a file may be in the partfile: {@linkcode bringHome} moves from there what is wanted. A file that isn't wanted and is there stays; what is right in it is used, and nothing is
  * written to it unless we have made it.
  *
  * @param map The torrent.
  * @param options What to work with.
- * @returns `have`: the pieces that are right. `believed`: those of them that are on the device for certain.
+ * @returns `have`: the pieces that are right. `believed`: those of them that are on the device for certain. `left`: files
+ * that aren't wanted and stay as they are.
  * @throws {ShoalError} If something else is in the place of a wanted file, or a file can't be used.
  */
 export async function findPieces(
   map: PieceMap,
   options: StartOptions,
-): Promise<{ readonly have: Bitfield; readonly believed: Bitfield }> {
+): Promise<{ readonly have: Bitfield; readonly believed: Bitfield; readonly left: readonly number[] }> {
   const { disk, mode, state, readOnly } = options;
   if (!readOnly) divertAbsent(map, disk);
   const found = disk.records();
   const plan = planStart(map, found, { mode, state });
   const have = plan.believed.clone();
   have.addAll(await options.check(plan.check));
+  let left: readonly number[] = [];
   const outcome = { plan, have, takeParts: options.takeParts() };
   if (!readOnly) {
-    await leaveUnwanted(map, { ...options, left: judgeUnwanted(map, found, outcome), have });
+    const unwanted = judgeUnwanted(map, found, outcome);
+    left = [...unwanted.adopt, ...unwanted.foreign];
+    for (const file of unwanted.foreign) disk.leave(file);
+    await lookAgain(map, { ...options, left, have });
     const { adopt, foreign } = judgeFiles(map, found, outcome);
     if (foreign.length > 0) throw notOurs(disk.pathOf(foreign[0]!));
     const doubled = disk.doubled(adopt);
     if (doubled !== null) throw pathConflict(doubled, "the file is not whole, and its .part file is there too");
     await disk.allowWrites();
     for (const file of adopt) await disk.adopt(file);
-    await bringHome(map, { disk, have });
     await disk.makeEmptyFiles();
   } else await disk.allowWrites();
-  return { have, believed: plan.believed };
+  return { have, believed: plan.believed, left };
 }
 
 /** Files that aren't there are looked for in the partfile: those that aren't wanted, and all where there is one. */
@@ -78,21 +81,24 @@ function divertAbsent(map: PieceMap, disk: DiskFiles): void {
   }
 }
 
-/** What is wrong in files that stay as they are may be right in the partfile. */
-async function leaveUnwanted(
+/**
+ * What is wrong in some files may be right in the partfile: in those that are to be left as they are, and in those that
+ * were made since the state was saved, perhaps to move bytes there.
+ */
+async function lookAgain(
   map: PieceMap,
   options: StartOptions & { readonly left: readonly number[]; readonly have: Bitfield },
 ): Promise<void> {
-  const { disk, left, have } = options;
-  if (left.length === 0) return;
-  const atHome = have.clone();
+  const { disk, state, left, have } = options;
+  const hasPart = disk.placeOf(map.partFile) !== "absent";
+  const files = [...map.layout.files.keys()];
+  const isNew = (file: number) => disk.placeOf(file) === "part" && state?.files[file]?.place === "absent";
   const again = new Bitfield(map.layout.pieceCount);
-  for (const file of left) {
-    disk.leave(file);
-    map.divert(file, atHome);
-  }
+  const atHome = have.clone();
+  for (const file of hasPart ? new Set([...left, ...files.filter(isNew)]) : left) map.divert(file, atHome);
   const found = disk.records();
-  for (const file of left) {
+  for (const file of files) {
+    if (!map.isDiverted(file)) continue;
     for (const { piece } of map.slotsOfFile(file)) {
       if (!have.has(piece) && isThere(map, found, piece)) again.set(piece);
     }
@@ -100,21 +106,33 @@ async function leaveUnwanted(
   if (!again.isEmpty) have.addAll(await options.check(again));
 }
 
-/** Moves what is wanted from the partfile into files; it is on the device then. */
-async function bringHome(
+/**
+ * Moves what is wanted from the partfile into files; it is on the device then. Resume state must have been saved before:
+ * by that a file that is made here and not filled yet is known for ours.
+ *
+ * @param map The torrent.
+ * @param options `disk`: its files. `have`: the pieces that are right.
+ * @returns Whether anything was moved.
+ * @throws {ShoalError} If that can't be done.
+ */
+export async function bringHome(
   map: PieceMap,
   { disk, have }: { readonly disk: DiskFiles; readonly have: Bitfield },
-): Promise<void> {
-  const files = [...map.layout.files.keys()].filter((file) => map.isWanted(file) && map.isDiverted(file));
+): Promise<boolean> {
+  let moved = false;
+  const isMoved = (file: number) => map.isDiverted(file) && (map.isWanted(file) || disk.placeOf(file) === "part");
+  const files = [...map.layout.files.keys()].filter(isMoved);
   await forEachLimited(files, PARALLEL, async (file) => {
+    const slots = map.slotsOfFile(file).filter(({ piece }) => have.has(piece) && map.isDiverted(file, piece));
     map.bringHome(file);
-    const slots = map.slotsOfFile(file).filter(({ piece }) => have.has(piece));
     for (const { from, to, length } of slots) {
       const [source, target] = [{ file: map.partFile, position: from }, { file, position: to }];
       await copyBytes(disk, { from: source, to: target, length });
     }
     if (slots.length === 0) return;
+    moved = true;
     disk.wrote(file);
     await disk.sync(file);
   });
+  return moved;
 }

@@ -19,7 +19,7 @@ import { partFileName } from "./names.ts";
 import type { StartMode } from "./resume_plan.ts";
 import type { ResumeState } from "./resume_state.ts";
 import { Settler } from "./settler.ts";
-import { findPieces } from "./start.ts";
+import { bringHome, findPieces } from "./start.ts";
 
 /** Settings of a {@linkcode Storage}. */
 export interface StorageOptions {
@@ -91,6 +91,8 @@ export class Storage {
   readonly #have: Bitfield;
   /** For each file, how many of its pieces aren't there. */
   readonly #missing: Uint32Array;
+  /** Pieces with bytes in the partfile although there is a file for them. */
+  readonly #split: Bitfield;
   #opened = false;
   #clean = false;
   #lastSync = 0;
@@ -107,6 +109,7 @@ export class Storage {
     this.#readOnly = options.readOnly ?? false;
     this.#map = new PieceMap(layout, options.files);
     this.#have = new Bitfield(layout.pieceCount);
+    this.#split = new Bitfield(layout.pieceCount);
     this.#missing = new Uint32Array(layout.files.length + 1); // what is missing in the partfile is never asked for
     this.#disk = new DiskFiles(this.#map, {
       files: platform.files,
@@ -158,7 +161,7 @@ export class Storage {
   async open(mode: StartMode, options: OpenOptions): Promise<Bitfield> {
     try {
       await this.#disk.scan();
-      const { have, believed } = await findPieces(this.#map, {
+      const { have, believed, left } = await findPieces(this.#map, {
         disk: this.#disk,
         mode,
         state: await this.#loadState(),
@@ -167,12 +170,19 @@ export class Storage {
         check: (pieces) => this.#check(pieces, options),
       });
       this.#have.addAll(have);
+      for (const file of left) {
+        for (const { piece } of this.#map.slotsOfFile(file)) {
+          if (this.#map.isDiverted(file, piece)) this.#split.set(piece);
+        }
+      }
       this.#takeStock(believed);
-      this.#opened = true;
       await this.saveState();
-      // What was moved out of it is in place for certain, and known to be.
-      if (!this.#map.usesPartFile) await this.#disk.removePartFile();
-      if (!this.#readOnly) this.#startSettling();
+      if (!this.#readOnly) {
+        if (await bringHome(this.#map, { disk: this.#disk, have })) await this.saveState();
+        if (!this.#map.usesPartFile) await this.#disk.removePartFile();
+        this.#startSettling();
+      }
+      this.#opened = true;
       return this.#have.clone();
     } catch (error) {
       this.#keeper?.stop();
@@ -305,9 +315,8 @@ export class Storage {
     });
   }
 
-  /** Fills in the books: what is safe, what is missing. */
+  /** Fills in the books: what is safe. */
   #takeStock(believed: Bitfield): void {
-    const { files } = this.#map.layout;
     for (const piece of this.#have) {
       const unsafe = this.#readOnly || believed.has(piece)
         ? []
@@ -315,22 +324,19 @@ export class Storage {
       (unsafe.length === 0 ? this.#settler.durable : this.#settler.unsynced).set(piece);
       for (const range of unsafe) this.#settler.wrote(range.file);
     }
-    for (const [index, file] of files.entries()) {
-      if (!holdsData(file) || this.#map.isDiverted(index)) continue;
-      const { first, end } = this.#map.piecesOfFile(index);
-      for (let piece = first; piece < end; piece++) if (!this.#have.has(piece)) this.#missing[index]!++;
-    }
     if (this.#have.isFull) this.#cache.complete();
     this.#clean = this.#readOnly;
     this.#lastSync = this.#options.platform.now();
   }
 
+  /** Counts what is missing, and finishes what is whole. */
   #startSettling(): void {
     this.#settler.start();
     for (const [index, file] of this.#map.layout.files.entries()) {
-      if (holdsData(file) && this.#missing[index] === 0 && this.#disk.placeOf(index) === "part") {
-        this.#settler.finish(index);
-      }
+      if (!holdsData(file) || this.#map.isDiverted(index)) continue;
+      const { first, end } = this.#map.piecesOfFile(index);
+      for (let piece = first; piece < end; piece++) if (!this.#have.has(piece)) this.#missing[index]!++;
+      if (this.#missing[index] === 0 && this.#disk.placeOf(index) === "part") this.#settler.finish(index);
     }
     if (this.#settler.isDirty) this.#keeper?.touch();
   }
@@ -359,13 +365,17 @@ export class Storage {
   #snapshot(): ResumeState {
     const records = this.#disk.records();
     const partFile = records.pop()!;
+    const { durable, unsynced } = this.#settler;
+    const [pieces, toCheck] = this.#split.isEmpty ? [durable, unsynced] : [durable.clone(), unsynced.clone()];
+    // The next start finds a file in the place of what the partfile has, and must not believe that it is the same.
+    for (const piece of this.#split) if (pieces.clear(piece)) toCheck.set(piece);
     return {
       infoHash: this.#options.infoHash,
       folder: this.#disk.root,
       saved: Math.max(0, Math.floor(this.#options.platform.wallClock())),
       clean: this.#clean,
-      pieces: this.#settler.durable,
-      unsynced: this.#settler.unsynced,
+      pieces,
+      unsynced: toCheck,
       files: records,
       ...(partFile.place !== "absent" && { partFile }),
     };

@@ -128,7 +128,7 @@ export class PiecePicker {
    * @param pieces Them, the most urgent first. What was named before is urgent no more.
    */
   prioritise(pieces: readonly number[]): void {
-    this.#urgent = pieces;
+    this.#urgent = pieces.filter((index) => index in this.#place);
   }
 
   /**

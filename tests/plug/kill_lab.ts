@@ -11,6 +11,7 @@ import { type Metainfo, parseMetainfo, pieceHash, pieceSize } from "../../src/me
 import { denoPlatform } from "../../src/platform/deno_platform.ts";
 import type { Connection, Network } from "../../src/platform/platform.ts";
 import { Session, type Torrent } from "../../src/session/session.ts";
+import { PieceMap } from "../../src/storage/layout.ts";
 import { environment, OFFLINE } from "../support/binary.ts";
 import { eventsOf } from "../support/events.ts";
 import { Job, type JobResult } from "../support/job.ts";
@@ -225,6 +226,11 @@ export class KillLab {
     return `${this.state}/${this.seed.meta.infoHash.hex}-${toHex(hash).slice(0, 8)}.resume`;
   }
 
+  /** Path of the partfile. */
+  get partPath(): string {
+    return `${this.out}/.shoal-${this.seed.meta.infoHash.hex}.part`;
+  }
+
   /** Path of a file of the payload under its final name. */
   final(index: number): string {
     return `${this.out}/${this.seed.payload.files[index]!.path}`;
@@ -319,15 +325,22 @@ export class KillLab {
     }
   }
 
-  /** Bytes of the pieces that are right on disk, in files of either name. */
+  /** Bytes of the pieces that are right on disk, in files of either name, or in the partfile where there are no such. */
   async #bytesThere(): Promise<number> {
     const { meta } = this.seed;
     const all = new Uint8Array(meta.totalLength);
     const isThere = new Uint8Array(meta.totalLength);
-    for (const { path, offset, length } of meta.files) {
+    const map = new PieceMap(meta);
+    const parts = await readIfThere(this.partPath);
+    for (const [index, { path, offset, length }] of meta.files.entries()) {
       if (length === 0) continue;
       const name = `${this.out}/${path.join("/")}`;
       const found = (await readIfThere(name) ?? await readIfThere(`${name}.part`))?.subarray(0, length);
+      for (const { from, to, length } of found === undefined ? map.slotsOfFile(index) : []) {
+        if (parts === null || from + length > parts.length) continue;
+        all.set(parts.subarray(from, from + length), offset + to);
+        isThere.fill(1, offset + to, offset + to + length);
+      }
       if (found === undefined) continue;
       all.set(found, offset);
       isThere.fill(1, offset, offset + found.length);

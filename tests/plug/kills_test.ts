@@ -152,6 +152,35 @@ const KINDS: readonly Kind[] = [
     },
   },
   {
+    name: "some files, then others, after some bytes",
+    payload: "many",
+    async kill(lab, random) {
+      for (const files of ["1-90", "60-140,200-210", "1-200"]) {
+        await lab.run({ args: ["--files", files], afterBytes: 1 + Math.floor(random() * lab.seed.payload.size * 0.4) });
+      }
+    },
+  },
+  {
+    name: "when the partfile is made or written",
+    payload: "many",
+    kill(lab, random) {
+      const calls = [["openat"], ["ftruncate"], ["write", "pwrite64"], ["fdatasync", "fsync"]];
+      const trap = { calls: calls[Math.floor(random() * 4)]!, paths: [lab.partPath] };
+      return lab.run({ args: ["--files", "1-20,50-60,90-140"], trap });
+    },
+  },
+  {
+    name: "while bytes move out of the partfile",
+    payload: "many",
+    async kill(lab, random) {
+      await lab.run({ args: ["--files", "3,7-11,30-33,100-120,150,170-200"] });
+      const read = { calls: ["read", "pread64"], paths: [lab.partPath], from: 1 + Math.floor(random() * 4) };
+      const remove = { calls: ["unlink", "unlinkat"], paths: [lab.partPath] };
+      const sync = { calls: ["fdatasync", "fsync"], from: 1 + Math.floor(random() * 4) };
+      await lab.run({ trap: [read, remove, sync][Math.floor(random() * 3)]! });
+    },
+  },
+  {
     name: "when somebody's incomplete file becomes ours",
     payload: "one",
     args: ["--check"],

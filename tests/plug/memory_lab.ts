@@ -141,7 +141,8 @@ export async function finishing<T>(work: Promise<T>, clock: VirtualClock): Promi
   return await work;
 }
 
-function platformOf(clock: VirtualClock, net: MemoryNetwork, files: FileSystem): Platform {
+/** The outside of one program: its files, and what all share. */
+export function platformOf(clock: VirtualClock, net: MemoryNetwork, files: FileSystem): Platform {
   return {
     now: () => clock.now(),
     wallClock: () => clock.wallClock(),

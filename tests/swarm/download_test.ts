@@ -44,6 +44,30 @@ Deno.test("Download.fill() prefers the rarest piece once the first few are there
   assert(asked(seed).has(rare), "the piece that only the seed has is among the first four");
 });
 
+Deno.test("Download asks for wanted pieces only, and is complete when they are there", async () => {
+  const lab = new Lab(10, { wanted: [2, 5, 6] });
+  const seed = lab.peer();
+  assertEquals([lab.download.complete, lab.download.wants(2), lab.download.wants(3)], [false, true, false]);
+  lab.download.fill(seed);
+  assertEquals([...asked(seed).keys()].sort(), [2, 5, 6]);
+  lab.answerAll(seed);
+  await settle();
+  assertEquals([lab.download.complete, lab.download.wants(2), lab.download.have.count], [true, false, 3]);
+  lab.download.fill(seed);
+  assertEquals(seed.requests.size, 0);
+  assertEquals(new Lab(10, { wanted: [] }).download.complete, true);
+});
+
+Deno.test("Download goes from the first piece on when it is sequential, but for what is urgent", () => {
+  const lab = new Lab(20, { sequential: true });
+  const [first, second] = [lab.peer(), lab.peer()];
+  lab.download.fill(first);
+  assertEquals([...asked(first).keys()], [0, 1, 2, 3]);
+  lab.download.prioritise([15, 14]);
+  lab.download.fill(second);
+  assertEquals([...asked(second).keys()], [15, 14, 4, 5]);
+});
+
 Deno.test("Download writes a piece, then counts it", async () => {
   const lab = new Lab(1);
   const peer = lab.peer();

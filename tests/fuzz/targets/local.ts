@@ -34,6 +34,7 @@ const RESUME_TOKENS = [
   ...["5:cleani1e", "5:files17:", "6:folder1:/", "6:format12:shoal resume", "9:info-hash20:", "6:pieces", "8:unsynced"],
   ...[
     "5:savedi0e",
+    "8:partfile17:",
     "7:versioni1e",
     "7:versioni2e",
     "\x7f\xf0\0\0\0\0\0\0",
@@ -84,7 +85,7 @@ function checkState(input: Bytes, state: ResumeState, shape: ResumeShape): void 
   for (const piece of unsynced) hold(!pieces.has(piece), () => `piece ${piece} is safe and not safe`);
   hold(files.length === shape.fileCount, "files of another torrent");
   hold(Number.isSafeInteger(saved) && saved >= 0, () => `saved at ${saved}`);
-  for (const { size, modified } of files) {
+  for (const { size, modified } of [...files, ...(state.partFile ? [state.partFile] : [])]) {
     hold(
       Number.isSafeInteger(size) && size >= 0 && Number.isSafeInteger(modified) && modified >= 0,
       "a file that can't be",
@@ -114,6 +115,7 @@ function anyState(dice: Dice, { pieceCount, fileCount }: ResumeShape): ResumeSta
     pieces,
     unsynced,
     files: Array.from({ length: fileCount }, () => ({ place: dice.pick(PLACES), size: count(), modified: count() })),
+    ...(dice.oneIn(3) && { partFile: { place: dice.pick(PLACES), size: count(), modified: count() } }),
   };
 }
 

@@ -10,6 +10,7 @@ import { krpcTarget, savedTableTarget } from "./dht.ts";
 import { pathsTarget, printableTarget, resumeTarget } from "./local.ts";
 import { lsdTarget } from "./discovery.ts";
 import { magnetTarget, metainfoTarget } from "./metainfo.ts";
+import { selectionTarget } from "./selection.ts";
 import { gatewayReplyTarget, upnpTarget } from "./nat.ts";
 import { pexTarget } from "./pex.ts";
 import { addressTarget, compactTarget, queryTarget, replyTarget, udpReplyTarget, udpRequestTarget } from "./tracker.ts";
@@ -19,6 +20,7 @@ import { extensionTarget, framesTarget, handshakeTarget, metadataTarget } from "
 export const TARGETS: readonly Target[] = [
   bencodeTarget,
   metainfoTarget,
+  selectionTarget,
   magnetTarget,
   framesTarget,
   handshakeTarget,

@@ -1,0 +1,120 @@
+/** Kills and losses of power while files come and go that are wanted: what is claimed is there, and nothing else is. */
+
+import { assert, assertEquals } from "@std/assert";
+import { MemoryFiles } from "../support/memory_files.ts";
+import { VirtualClock } from "../support/virtual_clock.ts";
+import { QUIET, readPiece, storageOf, Torrent } from "./fixture.ts";
+
+const COUNT = 7;
+const torrent = new Torrent(64, [
+  { path: "t/a", length: 150 },
+  { path: "t/sub/b", length: 20 },
+  { path: "t/c", length: 130 },
+  { path: "t/sub/empty", length: 0 },
+  { path: "t/d", length: 10 },
+  { path: "t/sub/e", length: 120 },
+  { path: "t/f", length: 60 },
+]);
+const PART = `/dl/.shoal-${torrent.infoHash.hex}.part`;
+
+/** One run of a process that may end at any call. */
+async function life(
+  files: MemoryFiles,
+  wanted: ReadonlySet<number>,
+  { clock, random }: { readonly clock: VirtualClock; readonly random: VirtualClock },
+): Promise<boolean> {
+  const storage = storageOf(torrent, files, { clock, maxOpenFiles: 2, files: wanted });
+  const have = await storage.open(random.random() < 0.9 ? "resume" : "check", QUIET);
+  for (const piece of have) assertEquals(await readPiece(torrent, storage, piece), torrent.piece(piece));
+  const missing = new Set<number>();
+  for (const file of wanted) {
+    const { first, end } = torrent.map.piecesOfFile(file);
+    for (let piece = first; piece < end; piece++) if (!have.has(piece)) missing.add(piece);
+  }
+  for (const piece of missing) {
+    const write = storage.writePiece(piece, torrent.piece(piece));
+    if (random.random() < 0.5) await write;
+    await clock.play(Math.floor(random.random() * 3000));
+    await write;
+  }
+  if (random.random() < 0.7) await storage.flush();
+  await storage.close();
+  return true;
+}
+
+/** Fails if a file is wrong under its final name, or one is there that was never wanted. */
+function assertRight(files: MemoryFiles, seen: ReadonlySet<number>, why: string): void {
+  const allowed = new Set([PART]);
+  for (const [index, file] of torrent.layout.files.entries()) {
+    const path = `/dl/${file.path.join("/")}`;
+    const data = files.get(path);
+    if (data !== null) assertEquals(data, torrent.file(file.path.join("/")), `${why}: ${path}`);
+    if (seen.has(index)) allowed.add(path).add(`${path}.part`);
+  }
+  for (const path of files.paths()) assert(!path.startsWith("/dl/") || allowed.has(path), `${why}: ${path} is there`);
+}
+
+// Where any change of a name may be lost, and others kept that came after it, a file that is right under its final name may
+// have no neighbour left to prove it by: then it is refused, not replaced, and that is no way to go on.
+for (const names of [null, "all", "early"] as const) {
+  const what = names === null ? "kills" : `losses of power that leave ${names} changes of names`;
+  Deno.test(`Storage comes back right from ${what}, whatever is wanted in the next run`, async () => {
+    for (let seed = 1; seed <= 60; seed++) {
+      const clock = new VirtualClock({ seed });
+      const random = new VirtualClock({ seed: seed + 2000 });
+      let files = new MemoryFiles({ wallClock: () => clock.wallClock() });
+      const seen = new Set<number>();
+      for (let lives = 0; lives < 12; lives++) {
+        const share = random.random();
+        const wanted = new Set(Array.from({ length: COUNT }, (_, i) => i).filter(() => random.random() < share));
+        for (const index of wanted) seen.add(index);
+        const last = 1 + Math.floor(random.random() * 90);
+        const killed = Promise.withResolvers<MemoryFiles>();
+        files.onCall = (_, index) => {
+          if (index !== last) return null;
+          killed.resolve(files.crash(names === null ? undefined : { random: () => random.random(), names }));
+          return null;
+        };
+        const outcome = await Promise.race([life(files, wanted, { clock, random }), killed.promise]);
+        if (outcome instanceof MemoryFiles) files = outcome;
+        else files = files.crash();
+        assertRight(files, seen, `seed ${seed}, life ${lives}`);
+        clock.advance(Math.floor(random.random() * 20_000));
+      }
+      const all = new Set(Array.from({ length: COUNT }, (_, i) => i));
+      await life(files, all, { clock, random });
+      assertRight(files, all, `seed ${seed}`);
+      const there = files.paths().filter((path) => path.startsWith("/dl/"));
+      assertEquals(there, torrent.finalPaths("/dl"), `seed ${seed}`);
+    }
+  });
+}
+
+Deno.test("Storage that is killed at any call of a start that moves bytes knows what it made, and loses nothing by it", async () => {
+  const clock = new VirtualClock();
+  const some = new MemoryFiles({ wallClock: () => clock.wallClock() });
+  const random = new VirtualClock();
+  await life(some, new Set([2, 4]), { clock, random });
+  for (let last = 1;; last++) {
+    const files = some.crash(undefined, () => clock.wallClock());
+    const killed = Promise.withResolvers<MemoryFiles>();
+    files.onCall = (_, index) => {
+      if (index === last) killed.resolve(files.crash());
+      return null;
+    };
+    const storage = storageOf(torrent, files, { clock, files: new Set([1, 2, 4, 5]) });
+    const outcome = await Promise.race([storage.open("resume", QUIET), killed.promise]);
+    if (!(outcome instanceof MemoryFiles)) {
+      files.onCall = () => null;
+      assertEquals([...outcome], [2, 3, 4]);
+      await storage.close();
+      assert(last > 30, `${last} calls`);
+      break;
+    }
+    const again = storageOf(torrent, outcome, { clock, files: new Set([1, 2, 4, 5]) });
+    const have = await again.open("resume", QUIET);
+    // A file that was made and not filled yet doesn't hide what the partfile has of it.
+    assertEquals([...have], [2, 3, 4], `after call ${last}`);
+    await again.close();
+  }
+});

@@ -42,7 +42,12 @@ class Lab {
       http: {
         request: ({ url }: { readonly url: string }) => {
           this.announces.push(new URL(url).searchParams);
-          return Promise.resolve({ status: 200, headers: new Headers(), body: utf8("d8:intervali60e5:peers0:e"), url });
+          return Promise.resolve({
+            status: 200,
+            headers: new Headers(),
+            body: utf8("d8:completei1e10:incompletei1e8:intervali60e5:peers0:e"),
+            url,
+          });
         },
         serve: () => {
           throw new Error("nobody serves HTTP here");

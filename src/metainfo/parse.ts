@@ -12,7 +12,7 @@ import { readFiles } from "./files.ts";
 import type { Metainfo, MetainfoFile } from "./metainfo.ts";
 import { safeName, type SafePathOptions } from "./safe_path.ts";
 import { sha1 } from "./sha1.ts";
-import { readNodes, readTrackers, readWebSeeds } from "./sources.ts";
+import { readHttpSeeds, readNodes, readTrackers, readWebSeeds } from "./sources.ts";
 import { TextReader } from "./text.ts";
 import { describeValue } from "./values.ts";
 
@@ -86,6 +86,7 @@ export function parseMetainfo(bytes: Uint8Array, options: ParseOptions = {}): Me
     files,
     trackers: readTrackers(torrent),
     webSeeds: readWebSeeds(torrent),
+    httpSeeds: readHttpSeeds(torrent),
     nodes: readNodes(torrent),
     private: (info.getInt("private") ?? 0) !== 0,
     comment: text.readKey(torrent, "comment"),

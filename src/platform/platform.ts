@@ -209,7 +209,7 @@ export interface UdpSocket {
   close(): void;
 }
 
-/** HTTP as trackers need it. */
+/** HTTP as trackers and web seeds need it. */
 export interface Http {
   /**
    * One request, redirects followed, body decoded and read whole.
@@ -217,6 +217,14 @@ export interface Http {
    * @throws {HttpError} If there is no answer, it comes too late, or the body is too large.
    */
   request(request: HttpRequest): Promise<HttpResponse>;
+  /**
+   * One `GET`, redirects followed, whose body comes in parts as it is read: what isn't read stays with the server. The body is
+   * asked for without compression, and not decoded.
+   *
+   * @returns The answer, whatever its status. Read it to its end, or cancel it.
+   * @throws {HttpError} If there is no answer, or it comes too late.
+   */
+  stream(request: HttpStreamRequest): Promise<HttpStream>;
   /**
    * Serves HTTP until closed.
    *
@@ -258,6 +266,39 @@ export interface HttpResponse {
   readonly body: Bytes;
   /** The URL that answered, after redirects. */
   readonly url: string;
+}
+
+/** A request whose answer may be long. */
+export interface HttpStreamRequest {
+  /** Absolute `http:` or `https:` URL. */
+  readonly url: string;
+  /** Header fields. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Milliseconds until the answer must begin, redirects included; how long its body may take is up to the reader. */
+  readonly timeout: number;
+  /** Gives up early, be it the request or the reading of its body. */
+  readonly signal?: AbortSignal;
+  /** Local address to connect from. */
+  readonly bind?: string;
+  /** Asked before each redirect is followed; throws an {@linkcode HttpError} to refuse. */
+  readonly beforeRedirect?: (from: URL, to: URL) => Promise<void>;
+}
+
+/** An answer whose body comes in parts. */
+export interface HttpStream {
+  /** Status code. */
+  readonly status: number;
+  /** Header fields. */
+  readonly headers: Headers;
+  /** The URL that answered, after redirects. */
+  readonly url: string;
+  /**
+   * @returns The next bytes of the body, at least one, to be used before the next call; `null` at its end.
+   * @throws {HttpError} If the connection is cut off, or the request was given up.
+   */
+  read(): Promise<Bytes | null>;
+  /** Ends it early. Harmless when it has ended. */
+  cancel(): void;
 }
 
 /** A running HTTP server. */

@@ -36,6 +36,7 @@ export function metaOf(name: string): Metainfo {
     ],
     trackers: [["http://one.test/announce"], ["udp://two.test:1"]],
     webSeeds: [],
+    httpSeeds: [],
     nodes: [],
     private: true,
     comment: "line one\nline two \x1b[2J",

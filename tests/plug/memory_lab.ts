@@ -56,6 +56,7 @@ export function metainfoOf(torrent: Torrent): Metainfo {
     pieces: concatBytes(hashes),
     trackers: [],
     webSeeds: [],
+    httpSeeds: [],
     nodes: [],
     private: false,
     comment: null,
@@ -155,6 +156,7 @@ export function platformOf(clock: VirtualClock, net: MemoryNetwork, files: FileS
     net,
     http: {
       request: () => Promise.reject(new Error("there is no HTTP here")),
+      stream: () => Promise.reject(new Error("there is no HTTP here")),
       serve() {
         throw new Error("there is no HTTP here");
       },

@@ -83,6 +83,7 @@ class Suspendable {
       },
       http: {
         request: (request) => this.#announce(request),
+        stream: () => Promise.reject(new Error("there is no web seed here")),
         serve() {
           throw new Error("there is no server here");
         },

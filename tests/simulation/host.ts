@@ -244,6 +244,7 @@ export class SimHost {
       net: mortal(this.nic, process),
       http: {
         request: (request) => this.#request(process, request),
+        stream: () => Promise.reject(new Error("there are no web seeds in the simulation")),
         serve: () => {
           throw new Error("nobody serves HTTP in the simulation");
         },

@@ -93,6 +93,7 @@ export class FakeLan {
         resolve: () => Promise.reject(new Error("there are no names here")),
       },
       http: {
+        stream: () => Promise.reject(new Error("a gateway answers in one go")),
         request: (request) => this.#http(request),
         serve: () => {
           throw new Error("nobody serves here");

@@ -46,6 +46,7 @@ export class ScriptedTrackers extends VirtualClock {
   /** HTTP that goes to the script. */
   readonly http: Http = {
     request: (request) => this.#request(request),
+    stream: () => Promise.reject(new Error("Scripted trackers answer in one go")),
     serve: (): HttpServer => {
       throw new Error("Scripted trackers don't serve");
     },

@@ -259,3 +259,27 @@ export const LSD_BURST = 500;
 export const LSD_BURST_PER_HOST = 100;
 /** Addresses of this machine from which neighbours are spoken to. Machines that run containers can have hundreds. */
 export const MAX_LSD_ADDRESSES = 16;
+// Web seeds.
+
+/** Web seeds of a torrent that are remembered; a torrent that names more wants to use us against somebody. */
+export const MAX_WEB_SEEDS = 64;
+/** Web seeds that a torrent uses at the same time ... */
+export const MAX_ACTIVE_WEB_SEEDS = 4;
+/** ... and connections to each: they serve everybody, without a choker to protect them. */
+export const MAX_WEB_CONNECTIONS = 2;
+/** Milliseconds for the head of an answer, redirects included. */
+export const WEB_ANSWER_MS = 20_000;
+/** In so many milliseconds of reading ... */
+export const WEB_WINDOW_MS = 20_000;
+/** ... a web seed has to send so many bytes: the least that is worth a connection is a block. */
+export const WEB_WINDOW_BYTES = 16 * 1024;
+/** Bytes of a 503's body that are looked at: it is a number (BEP 17). */
+export const MAX_RETRY_TEXT = 64;
+/** Milliseconds for which a web seed may send us away; a wish for more is noise, and it is asked again after that. */
+export const MAX_RETRY_AFTER_MS = 60 * 60_000;
+/** Answers without sense in a row after which a web seed is given up. */
+export const MAX_WEB_FAULTS = 3;
+/** Files in a row that a web seed may not have before it is given up: there may be half a million of them. */
+export const MAX_WEB_MISSING = 16;
+/** Redirected files of a web seed that are remembered. */
+export const MAX_WEB_REDIRECTS = 1000;

@@ -187,7 +187,7 @@ export class SessionTorrent implements Torrent {
 
   /** Puts together what downloads, now that it is known what. */
   #prepare(meta: Metainfo): void {
-    const { platform, add, transport, peerId, port, maxPeers, budget, reads, dht } = this.#options;
+    const { platform, add, transport, peerId, port, maxPeers, budget, reads, dht, bind } = this.#options;
     this.#meta = meta;
     if (meta.private) this.#sources?.keepPrivate();
     else dht?.addHosts(meta.nodes);
@@ -215,6 +215,7 @@ export class SessionTorrent implements Torrent {
       peerId,
       version: `Shoal ${VERSION}`,
       port,
+      ...(bind !== undefined && { bind }),
       maxPeers,
       budget,
       reads,

@@ -5,7 +5,7 @@
  */
 
 import type { Metainfo } from "../metainfo/mod.ts";
-import type { MetadataSwarm, Peer, Torrent } from "../swarm/mod.ts";
+import type { MetadataSwarm, Peer, Torrent, WebSeed } from "../swarm/mod.ts";
 import type { PeerSnapshot, TorrentSnapshot, TorrentState } from "./types.ts";
 
 /**
@@ -20,7 +20,10 @@ export function snapshotOf(
   options: { readonly meta: Metainfo; readonly state: TorrentState },
 ): TorrentSnapshot {
   const { meta, state } = options;
-  const peers = Array.from(torrent.peers(), (peer) => peerSnapshot(peer));
+  const peers = [
+    ...Array.from(torrent.peers(), peerSnapshot),
+    ...(torrent.webSeeds?.connected ?? []).map(webSeedSnapshot),
+  ];
   const rateDown = sum(peers, (peer) => peer.rateDown);
   const { verified } = torrent;
   const { size } = torrent;
@@ -81,6 +84,19 @@ export function searchSnapshot(
     peerCount: peers.length,
     seedCount: 0,
     peers,
+  };
+}
+
+function webSeedSnapshot(seed: WebSeed): PeerSnapshot {
+  return {
+    address: seed.name,
+    client: "web seed",
+    flags: seed.connections > 0 ? "DW" : "W",
+    progress: seed.pieces.count / seed.pieces.length,
+    rateDown: seed.down.rate,
+    rateUp: 0,
+    downloaded: seed.down.total,
+    uploaded: 0,
   };
 }
 

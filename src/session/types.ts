@@ -23,7 +23,7 @@ export interface TorrentSnapshot {
   readonly verified: number;
   /** 0 to 1: how far the check has come while `state` is `checking`, the metadata while it is that, else `verified / size`. */
   readonly progress: number;
-  /** Payload bytes received from peers since the start, wasted ones included. */
+  /** Payload bytes received from peers and web seeds since the start, wasted ones included. */
   readonly downloaded: number;
   /** Payload bytes sent to peers since the start. */
   readonly uploaded: number;
@@ -33,7 +33,7 @@ export interface TorrentSnapshot {
   readonly rateUp: number;
   /** Seconds until complete, or `null` when unknown. */
   readonly eta: number | null;
-  /** Connected peers, seeds included. */
+  /** Connected peers, seeds included, web seeds too. */
   readonly peerCount: number;
   /** Connected peers that have everything. */
   readonly seedCount: number;
@@ -41,7 +41,7 @@ export interface TorrentSnapshot {
   readonly peers: readonly PeerSnapshot[];
 }
 
-/** One connected peer at one moment. */
+/** One connected peer, or a web seed that answers, at one moment. */
 export interface PeerSnapshot {
   /** `host:port`. */
   readonly address: string;
@@ -49,7 +49,7 @@ export interface PeerSnapshot {
   readonly client: string;
   /**
    * Letters, as other clients show them: `D` we download from it, `d` we want to but it chokes us, `U` we upload to it,
-   * `u` it wants to but we choke it, `O` optimistic unchoke, `S` snubbed, `I` it connected to us, `F` fast extension.
+   * `u` it wants to but we choke it, `O` optimistic unchoke, `S` snubbed, `I` it connected to us, `F` fast extension, `W` web seed.
    */
   readonly flags: string;
   /** Part of the torrent that it has, 0 to 1. */
@@ -146,7 +146,7 @@ export interface HashFailedEvent {
   readonly event: "hash_failed";
   readonly infohash: string;
   readonly piece: number;
-  /** IP addresses, without ports, of the peers that sent blocks of it. */
+  /** IP addresses, without ports, of the peers that sent blocks of it; URLs of web seeds. */
   readonly peers: readonly string[];
 }
 

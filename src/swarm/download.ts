@@ -6,15 +6,14 @@
 
 import type { Bitfield } from "../base/bitfield.ts";
 import { BLOCK_SIZE, type Peer, type ReceivedBlock } from "../peer/mod.ts";
-import { ActivePiece } from "./active_piece.ts";
+import type { ActivePiece } from "./active_piece.ts";
 import type { BufferPool } from "./buffer_pool.ts";
 import type { DownloadHost, DownloadOptions } from "./download_host.ts";
 import { askAgain, cancelElsewhere, Waits } from "./endgame.ts";
 import { isSlowPeer, leastDeserving, slowPieces } from "./memory_policy.ts";
 import { takeBackOverdue } from "./overdue.ts";
-import { Owners } from "./owners.ts";
-import { PiecePicker } from "./piece_picker.ts";
-import { Verifier } from "./verifier.ts";
+import type { PiecePicker } from "./piece_picker.ts";
+import { StartedPieces } from "./started_pieces.ts";
 
 /** Pieces that are chosen at random rather than by rarity, so that there is soon something to trade. */
 const RANDOM_FIRST = 4;
@@ -26,30 +25,20 @@ const MAX_TURNED_DOWN = 16;
 
 /** The downloading half of a torrent. */
 export class Download {
-  /** Pieces that are verified and written. */
-  readonly have: Bitfield;
-  readonly #wanted: Bitfield;
-  /** Wanted pieces that aren't there. */
-  #missing = 0;
-  /** Payload that came and was of no use, in bytes. */
-  wasted = 0;
+  /** What is fetched, by this and by others. */
+  readonly started: StartedPieces;
   readonly #platform: DownloadOptions["platform"];
   readonly #host: DownloadHost;
-  readonly #pool: BufferPool;
+  readonly #active: ReadonlyMap<number, ActivePiece>;
+  readonly #open: Set<ActivePiece>;
   readonly #picker: PiecePicker;
-  readonly #active = new Map<number, ActivePiece>();
-  /** Active pieces that have free blocks, in the order in which they were started. */
-  readonly #open = new Set<ActivePiece>();
-  readonly #owners = new Owners();
-  readonly #verifier: Verifier;
-  readonly #verifying = new Set<Promise<void>>();
-  readonly #waits = new Waits();
+  readonly #pool: BufferPool;
+  /** How long blocks will take that others were asked for. */
+  readonly waits = new Waits();
   /** Whether a peer could have been asked for more if there had been memory. */
   #starved = false;
   /** Whether blocks that a peer was asked for have become free for others. */
   #freed = false;
-  /** Grows with every piece that comes back into the order; tells when looking again is worthwhile. */
-  #returned = 0;
   #stopped = false;
 
   /**
@@ -58,24 +47,35 @@ export class Download {
    */
   constructor(host: DownloadHost, options: DownloadOptions) {
     this.#host = host;
-    this.have = options.have;
-    this.#wanted = options.wanted;
-    this.#pool = options.pool;
     this.#platform = options.platform;
-    this.#verifier = new Verifier(host, options.platform);
-    this.#picker = new PiecePicker(this.have.length, () => options.platform.random(), options);
-    for (const index of this.#wanted) if (this.wants(index)) this.#picker.add(index);
-    this.#missing = this.#picker.size;
+    this.started = new StartedPieces(host, options);
+    this.#active = this.started.active;
+    this.#open = this.started.open;
+    this.#picker = this.started.picker;
+    this.#pool = options.pool;
+    this.started.settled.push((right) => {
+      if ((this.#starved || !right) && !this.#stopped) this.fillAll();
+    });
+  }
+
+  /** Pieces that are verified and written. */
+  get have(): Bitfield {
+    return this.started.have;
+  }
+
+  /** Payload that came and was of no use, in bytes. */
+  get wasted(): number {
+    return this.started.wasted;
   }
 
   /** Whether every wanted piece is there. */
   get complete(): boolean {
-    return this.#missing === 0;
+    return this.started.complete;
   }
 
   /** Whether a piece is wanted and not there. */
   wants(index: number): boolean {
-    return this.#wanted.has(index) && !this.have.has(index);
+    return this.started.wants(index);
   }
 
   /** Fetches these pieces before all others that haven't been started, the first first; those of the last call no more. */
@@ -90,17 +90,28 @@ export class Download {
 
   /** Pieces that are being checked or written. */
   get verifying(): number {
-    return this.#verifying.size;
+    return this.started.verifying;
   }
 
   /** Blocks are neither asked for nor taken any more. Settles when the pieces that were complete are checked and written. */
   async stop(): Promise<void> {
     this.#stopped = true;
-    for (const piece of this.#active.values()) this.#pool.give(piece.buffer);
-    this.#active.clear();
-    this.#open.clear();
-    this.#pool.close();
-    await Promise.all(this.#verifying);
+    await this.started.stop();
+  }
+
+  /** A peer has one piece more. */
+  peerHas(peer: Peer, index: number): void {
+    // A peer that has just become complete is no longer counted piece by piece.
+    if (!peer.isSeed) this.countPiece(index, 1);
+    else for (const other of peer.pieces) if (other !== index) this.countPiece(other, -1);
+    if (this.wants(index)) peer.wanted++;
+  }
+
+  /** A peer told all that it has at once. */
+  peerPieces(peer: Peer): void {
+    this.countPeer(peer, 1);
+    peer.wanted = 0;
+    for (const index of peer.pieces) if (this.wants(index)) peer.wanted++;
   }
 
   /** A peer told all that it has at once, or left; `sign` is 1 or -1. */
@@ -135,7 +146,7 @@ export class Download {
     while (want > 0 && this.#picker.size > 0 && this.#pool.available) {
       const index = this.#pick(peer);
       if (index < 0 || !this.#mayStart(peer, index)) break;
-      want = this.#ask(peer, this.#start(index, now), want, now);
+      want = this.#ask(peer, this.started.start(index, now), want, now);
     }
     if (want <= 0) return;
     if (!this.#pool.available) this.#starved = true;
@@ -143,7 +154,7 @@ export class Download {
     askAgain(peer, {
       active: this.#active.values(),
       peers: () => this.#host.peers(),
-      waits: this.#waits,
+      waits: this.waits,
       ending,
       depth,
       now,
@@ -177,7 +188,7 @@ export class Download {
     const welcome = expected && (piece?.owner ?? peer.number) === peer.number;
     if (!piece || !welcome || piece.has(number) || block.length !== piece.blockLength(number)) {
       if (asked) piece?.release(number);
-      this.wasted += block.length;
+      this.started.wasted += block.length;
       return;
     }
     piece.buffer.set(block.source.subarray(block.at, block.at + block.length), block.begin);
@@ -185,7 +196,7 @@ export class Download {
     peer.snubbed = false;
     if (piece.free === 0) this.#open.delete(piece);
     if (piece.asked(number) > 0) cancelElsewhere(piece, number, { peers: this.#host.peers(), sender: peer });
-    if (piece.complete) this.#finish(piece);
+    if (piece.complete) this.started.finish(piece);
   }
 
   /** A peer won't send a block that it was asked for. */
@@ -197,7 +208,7 @@ export class Download {
     if (!peer.choking && !piece.has(block)) peer.turnedDown++;
     this.#freed ||= !piece.has(block);
     if (piece.owner === peer.number) this.#giveUp(piece);
-    else this.#release(piece, block);
+    else this.started.release(piece, block);
   }
 
   /**
@@ -211,10 +222,10 @@ export class Download {
     options: { readonly cancel?: boolean; readonly which?: (index: number, time: number) => boolean } = {},
   ): void {
     const { cancel = false, which = () => true } = options;
-    for (const piece of this.#owners.of(peer)) this.#giveUp(piece);
+    for (const piece of this.started.owners.of(peer)) this.#giveUp(piece);
     const taken = (index: number, begin: number) => {
       const piece = this.#active.get(index);
-      if (piece) this.#release(piece, begin / BLOCK_SIZE);
+      if (piece) this.started.release(piece, begin / BLOCK_SIZE);
     };
     peer.requests.takeBack(which, { cancel, taken });
   }
@@ -241,7 +252,7 @@ export class Download {
       if (peer.closed || peer.requests.size === 0) continue;
       takeBackOverdue(peer, { now, takeBack: (what) => this.takeBack(peer, what) });
     }
-    for (const piece of this.#owners.late(now)) this.#giveUp(piece);
+    for (const piece of this.started.owners.late(now)) this.#giveUp(piece);
     this.#freeMemory(now);
     this.fillAll();
   }
@@ -270,16 +281,13 @@ export class Download {
 
   /** Starts a piece anew some other time: what is here of it is dropped, what was asked for is taken back. */
   #giveUp(piece: ActivePiece): void {
-    this.wasted += piece.received * BLOCK_SIZE;
-    this.#close(piece, { complete: false });
+    this.started.drop(piece);
     for (const peer of this.#host.peers()) {
       if (peer.closed) continue;
       const before = peer.requests.size;
       peer.requests.takeBack((index) => index === piece.index, { cancel: true, taken: () => {} });
       if (peer.requests.size < before) peer.output.flush();
     }
-    this.#pool.give(piece.buffer);
-    this.#putBack(piece.index);
   }
 
   /** Whether a peer that is known to be slow may take memory for a piece of its own: only while half of it is free of such. */
@@ -298,22 +306,17 @@ export class Download {
       for (const index of peer.allowedFast) if (peer.pieces.has(index) && this.#picker.has(index)) return index;
       return -1;
     }
-    const state = this.#returned + peer.pieces.count;
+    const state = this.started.returned + peer.pieces.count;
     if (peer.fruitless === state) return -1;
     const index = this.#picker.pick(peer.pieces, { anywhere: this.have.count < RANDOM_FIRST });
     if (index < 0) peer.fruitless = state;
     return index;
   }
 
-  #putBack(index: number): void {
-    this.#picker.add(index);
-    this.#returned++;
-  }
-
   #ask(peer: Peer, piece: ActivePiece, want: number, now: number): number {
     if (piece.owner !== null && piece.owner !== peer.number) return want;
-    if (piece.owner === null && this.#verifier.suspects(piece.index)) {
-      if (!this.#owners.take(piece, peer, this.#host.peers())) return want;
+    if (piece.owner === null && this.started.suspects(piece.index)) {
+      if (!this.started.owners.take(piece, peer, this.#host.peers())) return want;
     }
     for (; want > 0; want--) {
       const block = piece.takeFree();
@@ -322,57 +325,5 @@ export class Download {
     }
     if (piece.free === 0) this.#open.delete(piece);
     return want;
-  }
-
-  #start(index: number, now: number): ActivePiece {
-    const buffer = this.#pool.take();
-    if (!buffer) throw new Error("The pool has no buffer although it said so");
-    this.#picker.remove(index);
-    const size = this.#host.pieceSize(index);
-    const piece = new ActivePiece(index, {
-      size,
-      buffer,
-      digest: this.#platform.digest("sha1"),
-      now,
-    });
-    this.#active.set(index, piece);
-    this.#open.add(piece);
-    return piece;
-  }
-
-  #release(piece: ActivePiece, block: number): void {
-    piece.release(block);
-    if (piece.free > 0) this.#open.add(piece);
-  }
-
-  #close(piece: ActivePiece, options: { readonly complete: boolean }): void {
-    this.#active.delete(piece.index);
-    this.#open.delete(piece);
-    this.#owners.release(piece, options);
-  }
-
-  #finish(piece: ActivePiece): void {
-    this.#close(piece, { complete: true });
-    const work = this.#verify(piece).catch((error) => this.#host.broke(error)).finally(() => {
-      this.#verifying.delete(work);
-      this.#pool.give(piece.buffer);
-      if (this.complete && this.#verifying.size === 0) this.#pool.close();
-      if (this.#starved && !this.#stopped) this.fillAll();
-    });
-    this.#verifying.add(work);
-  }
-
-  async #verify(piece: ActivePiece): Promise<void> {
-    const { index } = piece;
-    if (await this.#verifier.check(piece)) {
-      await this.#host.writePiece(index, piece.data);
-      if (!this.have.set(index)) return;
-      this.#missing--;
-      this.#host.pieceDone(index);
-    } else {
-      this.wasted += piece.size;
-      this.#putBack(index);
-      this.#starved = true;
-    }
   }
 }

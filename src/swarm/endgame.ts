@@ -93,6 +93,8 @@ function waitOf(peer: Peer, now: number, blocks: number): number {
 
 /** How long each block that was asked for will take: an estimate, since making it costs a pass over all requests. */
 export class Waits {
+  /** Those who were asked and are no peers: each tells how many milliseconds it needs for which block. */
+  readonly others: ((tell: (index: number, block: number, wait: number) => void, now: number) => void)[] = [];
   #waits: ReadonlyMap<number, number> = new Map();
   #since = -Infinity;
 
@@ -103,7 +105,9 @@ export class Waits {
    */
   at(now: number, peers: () => Iterable<Peer>): ReadonlyMap<number, number> {
     if (now - this.#since >= ESTIMATE_MS) {
-      this.#waits = waitsFor(peers(), now);
+      const waits = waitsFor(peers(), now);
+      for (const other of this.others) other((index, block, wait) => least(waits, keyOf(index, block), wait), now);
+      this.#waits = waits;
       this.#since = now;
     }
     return this.#waits;
@@ -118,16 +122,25 @@ function waitsFor(peers: Iterable<Peer>, now: number): Map<number, number> {
     const perBlock = waitOf(peer, now, 1);
     peer.requests.forEach((index, begin) => {
       const key = keyOf(index, begin / BLOCK_SIZE);
-      const wait = ++place * perBlock;
-      const other = waits.get(key);
-      if (other === undefined || wait < other) waits.set(key, wait);
+      least(waits, key, ++place * perBlock);
     });
   }
   return waits;
 }
 
-/** Pieces have 32,768 blocks at most (512 MiB). */
-function keyOf(index: number, block: number): number {
+function least(waits: Map<number, number>, key: number, wait: number): void {
+  const other = waits.get(key);
+  if (other === undefined || wait < other) waits.set(key, wait);
+}
+
+/**
+ * The key of a block in {@linkcode Waits}. Pieces have 32,768 blocks at most (512 MiB).
+ *
+ * @param index Which piece.
+ * @param block Which block of it.
+ * @returns A number that no other block has.
+ */
+export function keyOf(index: number, block: number): number {
   return index * 65_536 + block;
 }
 
@@ -136,12 +149,12 @@ function keyOf(index: number, block: number): number {
  *
  * @param piece The block's piece.
  * @param block Which block.
- * @param options `peers`: every connected peer. `sender`: who sent it.
+ * @param options `peers`: every connected peer. `sender`: who sent it, or `null` for none of them.
  */
 export function cancelElsewhere(
   piece: ActivePiece,
   block: number,
-  options: { readonly peers: Iterable<Peer>; readonly sender: Peer },
+  options: { readonly peers: Iterable<Peer>; readonly sender: Peer | null },
 ): void {
   const begin = block * BLOCK_SIZE;
   const length = piece.blockLength(block);

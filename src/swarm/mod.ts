@@ -11,3 +11,4 @@ export type { TorrentEvent } from "./events.ts";
 export { type Acceptor, Listening } from "./listening.ts";
 export { MetadataSwarm } from "./metadata_swarm.ts";
 export { Torrent } from "./torrent.ts";
+export type { WebSeed } from "./web_seed.ts";

@@ -24,7 +24,7 @@ export class Owners {
    * @param peers Every connected peer.
    * @returns Whether the piece is the peer's now.
    */
-  take(piece: ActivePiece, peer: Peer, peers: Iterable<Peer>): boolean {
+  take(piece: ActivePiece, peer: Pick<Peer, "number">, peers: Iterable<Peer>): boolean {
     const former = this.#former.get(piece.index);
     if (former?.has(peer.number)) {
       for (const other of peers) {

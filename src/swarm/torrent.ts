@@ -23,6 +23,7 @@ import { SuperSeeding } from "./super_seeding.ts";
 import type { TorrentOptions } from "./torrent_options.ts";
 import { UploadSlots } from "./upload_slots.ts";
 import { type Wanted, wantedOf } from "./wanted.ts";
+import { WebSeeds } from "./web_seeds.ts";
 
 /** With fewer peers than this the tracker is asked for more as soon as it allows. */
 const FEW_PEERS = 10;
@@ -49,6 +50,7 @@ export class Torrent implements PeerHost {
   readonly #pool: BufferPool;
   readonly #wanted: Wanted;
   #download: Download;
+  #web: WebSeeds | null = null;
   /** While we are a seed that knows of no other, and pieces are missing in the swarm. */
   #superSeeding: SuperSeeding<Peer> | null = null;
   readonly #rhythm: Rhythm;
@@ -138,9 +140,9 @@ export class Torrent implements PeerHost {
     return this.#verified;
   }
 
-  /** Payload bytes from peers. */
+  /** Payload bytes from peers and web seeds. */
   get downloaded(): number {
-    return this.#peers.downloaded;
+    return this.#peers.downloaded + (this.#web?.downloaded ?? 0);
   }
 
   /** Payload bytes to peers. */
@@ -184,12 +186,11 @@ export class Torrent implements PeerHost {
     this.#state = "running";
     if (have.isFull) {
       const availability = (index: number) => this.#download.availability(index);
-      this.#superSeeding = new SuperSeeding(this.#options.meta, {
-        availability,
-        random: () => this.#platform.random(),
-      });
+      const random = () => this.#platform.random();
+      this.#superSeeding = new SuperSeeding(this.#options.meta, { availability, random });
     }
     if (this.complete) this.#finish();
+    else this.#web = new WebSeeds(this.#options, { download: this.#download, peers: () => this.#peers.all });
     const peers = this.#options.search?.release();
     if (peers) (this.#peers = peers).adopt(this, this.#peerEvents);
     this.#options.sources.start();
@@ -204,6 +205,11 @@ export class Torrent implements PeerHost {
   /** Somebody who should know says how many seeds there are, us perhaps among them. */
   heardOfSeeds(count: number): void {
     if (count > 1) this.#superSeeding?.end();
+  }
+
+  /** Its web seeds; `null` before {@linkcode Torrent.start} has settled, and for a torrent that was complete by then. */
+  get webSeeds(): WebSeeds | null {
+    return this.#web;
   }
 
   /** Takes note of peers that somebody named. */
@@ -237,6 +243,7 @@ export class Torrent implements PeerHost {
     this.#abort.abort();
     this.#rhythm.stop();
     this.#peers.stop();
+    this.#web?.stop("we are stopping");
     // A check that is under way ends first; whatever it has to say is told by start().
     await Promise.allSettled([this.#opening, this.#download.stop()]);
     await this.#storage.close();
@@ -249,10 +256,11 @@ export class Torrent implements PeerHost {
       pieceHash: (index) => pieceHash(meta, index),
       writePiece: (index, data) => this.#storage.writePiece(index, data),
       peers: () => this.#peers.all,
-      hostOf: (connection) => this.#peers.hostOf(connection),
+      hostOf: (connection) => this.#web?.hostOf(connection) ?? this.#peers.hostOf(connection),
       pieceDone: (index) => this.#pieceDone(index),
       pieceFailed: (piece, peers) => this.#options.emit({ event: "hash_failed", piece, peers }),
-      lied: (host, index) => this.#peers.ban(host, `it sent wrong data for piece ${index}`),
+      lied: (host, index) =>
+        (this.#web?.knows(host) ? this.#web : this.#peers).ban(host, `it sent wrong data for piece ${index}`),
       broke: (error) => this.#options.emit({ event: "failed", error }),
     }, { have, wanted: this.#wanted.pieces, sequential, pool: this.#pool, platform: this.#platform });
   }
@@ -293,6 +301,7 @@ export class Torrent implements PeerHost {
   }
 
   #finish(): void {
+    this.#web?.stop("the download is complete");
     for (const peer of [...this.#peers.all]) {
       peer.announceUploadOnly();
       peer.output.flush();
@@ -325,20 +334,15 @@ export class Torrent implements PeerHost {
   }
 
   peerHas(peer: Peer, index: number): void {
-    // A peer that has just become complete is no longer counted piece by piece.
-    if (!peer.isSeed) this.#download.countPiece(index, 1);
-    else for (const other of peer.pieces) if (other !== index) this.#download.countPiece(other, -1);
-    if (this.#download.wants(index)) peer.wanted++;
+    this.#download.peerHas(peer, index);
     if (peer.isSeed) this.#superSeeding?.end();
     else this.#superSeeding?.seen(peer, index);
     this.#updateInterest(peer);
   }
 
   peerPieces(peer: Peer): void {
-    this.#download.countPeer(peer, 1);
+    this.#download.peerPieces(peer);
     if (peer.isSeed) this.#superSeeding?.end();
-    peer.wanted = 0;
-    for (const index of peer.pieces) if (this.#download.wants(index)) peer.wanted++;
     this.#updateInterest(peer);
   }
 
@@ -396,5 +400,6 @@ export class Torrent implements PeerHost {
     this.#superSeeding?.turn(now, this.#peers.all);
     this.#download.tick(now);
     this.#exchange?.tick(now, this.#peers.all);
+    this.#web?.tick(now, seconds);
   }
 }

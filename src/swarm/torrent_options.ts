@@ -44,6 +44,8 @@ export interface TorrentOptions {
   readonly version: string;
   /** TCP port on which the session listens. */
   readonly port: number;
+  /** Local address for web seeds, when one was chosen. */
+  readonly bind?: string;
   /** Connections at the same time. */
   readonly maxPeers: number;
   /** Memory for pieces in flight. */

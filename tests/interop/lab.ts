@@ -5,6 +5,7 @@
  * @module
  */
 
+import { concatBytes, utf8 } from "../../src/base/bytes.ts";
 import { messageOf } from "../../src/base/errors.ts";
 import { Job, must } from "../support/job.ts";
 import { assertSame, makeFile, makeTree, type Payload } from "../support/payload.ts";
@@ -211,17 +212,34 @@ export class Lab {
   }
 
   /**
-   * Starts some other program on a host of its own.
+   * Starts some other program.
    *
    * @param name What to call it.
    * @param argv Its command line.
-   * @returns The program and its address.
+   * @param options `host`: where; a host of its own when absent.
+   * @returns The program, and where it runs.
    */
-  async program(name: string, argv: readonly string[]): Promise<{ readonly job: Job; readonly address: string }> {
-    const host = await this.#network.addHost();
+  async program(
+    name: string,
+    argv: readonly string[],
+    options: { readonly host?: Host } = {},
+  ): Promise<{ readonly job: Job; readonly address: string; readonly host: Host }> {
+    const host = options.host ?? await this.#network.addHost();
     const job = new Job(host.command(argv), { name });
     this.#jobs.push(job);
-    return { job, address: host.address };
+    return { job, address: host.address, host };
+  }
+
+  /**
+   * Names web seeds (BEP 19) in the torrent; before a client is started.
+   *
+   * @param urls Their URLs.
+   */
+  async nameWebSeeds(urls: readonly string[]): Promise<void> {
+    const bytes = await Deno.readFile(this.torrent);
+    const list = urls.map((url) => `${url.length}:${url}`).join("");
+    // The last key in the order of keys, in front of the end of the dictionary.
+    await Deno.writeFile(this.torrent, concatBytes([bytes.subarray(0, -1), utf8(`8:url-listl${list}ee`)]));
   }
 
   /**

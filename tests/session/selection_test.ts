@@ -49,6 +49,7 @@ class Lab {
             url,
           });
         },
+        stream: () => Promise.reject(new Error("nobody serves files here")),
         serve: () => {
           throw new Error("nobody serves HTTP here");
         },

@@ -14,6 +14,7 @@ const PACKAGES = {
   miniupnpd: "miniupnpd-nftables",
   mktorrent: "mktorrent",
   nft: "nftables",
+  nginx: "nginx-light",
   opentracker: "opentracker",
   rtorrent: "rtorrent",
   setpriv: "util-linux",

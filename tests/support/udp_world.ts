@@ -141,6 +141,7 @@ export class UdpWorld extends VirtualClock {
   };
   readonly http = {
     request: (_: HttpRequest) => Promise.reject(new HttpError("no HTTP here")),
+    stream: () => Promise.reject(new HttpError("no HTTP here")),
     serve: () => {
       throw new Error("no HTTP here");
     },

@@ -15,6 +15,7 @@ import { gatewayReplyTarget, upnpTarget } from "./nat.ts";
 import { pexTarget } from "./pex.ts";
 import { addressTarget, compactTarget, queryTarget, replyTarget, udpReplyTarget, udpRequestTarget } from "./tracker.ts";
 import { extensionTarget, framesTarget, handshakeTarget, metadataTarget } from "./wire.ts";
+import { webReplyTarget } from "./web.ts";
 
 /** Every target, in the order in which they are run. */
 export const TARGETS: readonly Target[] = [
@@ -41,4 +42,5 @@ export const TARGETS: readonly Target[] = [
   printableTarget,
   gatewayReplyTarget,
   upnpTarget,
+  webReplyTarget,
 ];

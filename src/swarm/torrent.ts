@@ -15,8 +15,7 @@ import { BufferPool } from "./buffer_pool.ts";
 import { ConnectionManager } from "./connection_manager.ts";
 import { Download } from "./download.ts";
 import { giveHeadStart } from "./head_start.ts";
-import { MetadataServer } from "./metadata_server.ts";
-import { PeerExchange } from "./peer_exchange.ts";
+import { type Offers, offersOf } from "./offers.ts";
 import { PeerSet, type PeerSetEvents, USELESS } from "./peer_set.ts";
 import { Rhythm } from "./rhythm.ts";
 import { SuperSeeding } from "./super_seeding.ts";
@@ -37,12 +36,8 @@ const SPARE_PEERS = 10;
 export class Torrent implements PeerHost {
   /** Pieces of the torrent. */
   readonly pieceCount: number;
-  /** What it offers to peers beyond the basic protocol. */
-  readonly extensions: readonly Extension<Peer>[];
-  /** Bytes of the info dictionary; 0 when it isn't given away. */
-  readonly metadataSize: number;
   readonly #options: TorrentOptions;
-  readonly #exchange: PeerExchange | null;
+  readonly #offers: Offers;
   readonly #platform: Platform;
   readonly #storage: Storage;
   #peers: PeerSet;
@@ -69,10 +64,7 @@ export class Torrent implements PeerHost {
     this.#platform = platform;
     this.#storage = options.storage;
     this.pieceCount = meta.pieceCount;
-    // Whom a private tracker doesn't name has no business with the torrent (BEP 27); others don't give it away either.
-    this.#exchange = options.pex && !meta.private ? new PeerExchange(this) : null;
-    this.extensions = meta.private ? [] : [new MetadataServer(meta.info), ...this.#exchange ? [this.#exchange] : []];
-    this.metadataSize = meta.private ? 0 : meta.info.length;
+    this.#offers = offersOf(this, options);
     this.#wanted = wantedOf(meta, options.files);
     this.#pool = new BufferPool(options.budget, Math.min(meta.pieceLength, meta.totalLength));
     this.#download = this.#newDownload(new Bitfield(meta.pieceCount));
@@ -207,11 +199,6 @@ export class Torrent implements PeerHost {
     if (count > 1) this.#superSeeding?.end();
   }
 
-  /** Its web seeds; `null` before {@linkcode Torrent.start} has settled, and for a torrent that was complete by then. */
-  get webSeeds(): WebSeeds | null {
-    return this.#web;
-  }
-
   /** Takes note of peers that somebody named. */
   addPeers(addresses: Iterable<PeerAddress>): void {
     this.#peers.add(addresses);
@@ -325,6 +312,14 @@ export class Torrent implements PeerHost {
 
   // The peer's side: PeerHost.
 
+  get extensions(): readonly Extension<Peer>[] {
+    return this.#offers.extensions;
+  }
+
+  get metadataSize(): number {
+    return this.#offers.metadataSize;
+  }
+
   pieceSize(index: number): number {
     return pieceSize(this.#options.meta, index);
   }
@@ -399,7 +394,7 @@ export class Torrent implements PeerHost {
     this.#slots.tick([...this.#peers.all], { now, seeding: this.complete });
     this.#superSeeding?.turn(now, this.#peers.all);
     this.#download.tick(now);
-    this.#exchange?.tick(now, this.#peers.all);
+    this.#offers.exchange?.tick(now, this.#peers.all);
     this.#web?.tick(now, seconds);
   }
 }

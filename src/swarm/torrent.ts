@@ -45,7 +45,8 @@ export class Torrent implements PeerHost {
   readonly #pool: BufferPool;
   readonly #wanted: Wanted;
   #download: Download;
-  #web: WebSeeds | null = null;
+  /** Its web seeds; `null` while there is nothing to fetch from them. */
+  webSeeds: WebSeeds | null = null;
   /** While we are a seed that knows of no other, and pieces are missing in the swarm. */
   #superSeeding: SuperSeeding<Peer> | null = null;
   readonly #rhythm: Rhythm;
@@ -134,7 +135,7 @@ export class Torrent implements PeerHost {
 
   /** Payload bytes from peers and web seeds. */
   get downloaded(): number {
-    return this.#peers.downloaded + (this.#web?.downloaded ?? 0);
+    return this.#peers.downloaded + (this.webSeeds?.downloaded ?? 0);
   }
 
   /** Payload bytes to peers. */
@@ -182,7 +183,7 @@ export class Torrent implements PeerHost {
       this.#superSeeding = new SuperSeeding(this.#options.meta, { availability, random });
     }
     if (this.complete) this.#finish();
-    else this.#web = new WebSeeds(this.#options, { download: this.#download, peers: () => this.#peers.all });
+    else this.webSeeds = new WebSeeds(this.#options, { download: this.#download, peers: () => this.#peers.all });
     const peers = this.#options.search?.release();
     if (peers) (this.#peers = peers).adopt(this, this.#peerEvents);
     this.#options.sources.start();
@@ -230,7 +231,7 @@ export class Torrent implements PeerHost {
     this.#abort.abort();
     this.#rhythm.stop();
     this.#peers.stop();
-    this.#web?.stop("we are stopping");
+    this.webSeeds?.stop("we are stopping");
     // A check that is under way ends first; whatever it has to say is told by start().
     await Promise.allSettled([this.#opening, this.#download.stop()]);
     await this.#storage.close();
@@ -243,11 +244,11 @@ export class Torrent implements PeerHost {
       pieceHash: (index) => pieceHash(meta, index),
       writePiece: (index, data) => this.#storage.writePiece(index, data),
       peers: () => this.#peers.all,
-      hostOf: (connection) => this.#web?.hostOf(connection) ?? this.#peers.hostOf(connection),
+      hostOf: (connection) => this.webSeeds?.hostOf(connection) ?? this.#peers.hostOf(connection),
       pieceDone: (index) => this.#pieceDone(index),
       pieceFailed: (piece, peers) => this.#options.emit({ event: "hash_failed", piece, peers }),
       lied: (host, index) =>
-        (this.#web?.knows(host) ? this.#web : this.#peers).ban(host, `it sent wrong data for piece ${index}`),
+        (this.webSeeds?.knows(host) ? this.webSeeds : this.#peers).ban(host, `it sent wrong data for piece ${index}`),
       broke: (error) => this.#options.emit({ event: "failed", error }),
     }, { have, wanted: this.#wanted.pieces, sequential, pool: this.#pool, platform: this.#platform });
   }
@@ -288,7 +289,7 @@ export class Torrent implements PeerHost {
   }
 
   #finish(): void {
-    this.#web?.stop("the download is complete");
+    this.webSeeds?.stop("the download is complete");
     for (const peer of [...this.#peers.all]) {
       peer.announceUploadOnly();
       peer.output.flush();
@@ -386,15 +387,12 @@ export class Torrent implements PeerHost {
   }
 
   #turn(now: number, seconds: number): void {
-    for (const peer of this.#peers.all) {
-      peer.down.tick(seconds);
-      peer.up.tick(seconds);
-    }
+    for (const { down, up } of this.#peers.all) [down, up].forEach((meter) => meter.tick(seconds));
     this.#peers.tick(now);
     this.#slots.tick([...this.#peers.all], { now, seeding: this.complete });
     this.#superSeeding?.turn(now, this.#peers.all);
     this.#download.tick(now);
     this.#offers.exchange?.tick(now, this.#peers.all);
-    this.#web?.tick(now, seconds);
+    this.webSeeds?.tick(now, seconds);
   }
 }

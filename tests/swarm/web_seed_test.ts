@@ -318,11 +318,11 @@ Deno.test("WebSeeds are used four at a time, with two connections at most", asyn
   const webSeeds = Array.from({ length: 80 }, (_, i) => `http://${i}.example/`);
   const lab = new WebLab({
     webSeeds,
-    files: 2000 * PIECE,
+    files: 1200 * PIECE,
     script: (call, lab) => ({ ...right(call, lab), pause: 100 }),
   });
   let [most, hosts] = [0, 0];
-  for (let turn = 0; turn < 40; turn++) {
+  for (let turn = 0; turn < 24; turn++) {
     await lab.play(500);
     const open = lab.web.calls.filter((call) => !call.ended);
     most = Math.max(most, open.length);

@@ -48,6 +48,7 @@ export const SCENARIOS: readonly Scenario[] = [
   { name: "killed, then --check", prepare: (clock) => killed(clock, 8000), add: { check: true } },
   { name: "file that lost its end", prepare: cutShort },
   { name: "incomplete files of others", prepare: strays, add: { check: true }, hasStrays: true },
+  { name: "more files wanted", prepare: partly },
   { name: "seeding", prepare: complete, add: { check: true }, asSeeder: true },
 ];
 
@@ -78,6 +79,13 @@ function strays(clock: VirtualClock): MemoryFiles {
   files.put("/dl/t/sub/d", half);
   files.put("/dl/t/a", TORRENT.file("t/a").subarray(0, 33 * KIB));
   files.put("/dl/t/deep/er/e.part", concatBytes([TORRENT.file("t/deep/er/e"), new Uint8Array(5)]));
+  return files;
+}
+
+/** A download of some files is complete; what they share with others waits in the partfile. */
+async function partly(clock: VirtualClock): Promise<MemoryFiles> {
+  const files = emptyDisk(clock);
+  await run(TORRENT, { files, add: { files: new Set([1, 4]) } }, clock);
   return files;
 }
 

@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert";
+import { tryChores } from "./small_faults.ts";
 import { roleOf, type Row, SCENARIOS, tryAll } from "./fault_table.ts";
 
 const ROOMS = ["storage", "session", "swarm", "peer", "tracker", "transport"];
@@ -28,7 +29,8 @@ Deno.test("each call of a whole download fails in every way: right bytes or the 
   const table = tableOf(rows);
   const text = table.map((cells) => cells.map((cell, i) => cell.padEnd([35, 17, 34, 48][i] ?? 0)).join(" ").trimEnd());
   await Deno.stdout.write(new TextEncoder().encode(`\n${text.join("\n")}\n\n${rows.length} runs\n`));
-  const tried = new Set(rows.flatMap(({ calls }) => calls.map(({ site }) => site)));
+  const chores = await tryChores();
+  const tried = new Set([...rows.flatMap(({ calls }) => calls), ...chores].map(({ site }) => site));
   assertEquals((await callSites()).filter((site) => !tried.has(site)), [], "call sites that were never tried");
 });
 

@@ -1,0 +1,106 @@
+/**
+ * What the session keeps in small files of its own: the torrents of magnet links and the table of the DHT. Every call fails
+ * in every way, one a run; all that may come of it is a warning.
+ *
+ * @module
+ */
+
+import { assert, assertEquals } from "@std/assert";
+import { InfoHash } from "../../src/base/info_hash.ts";
+import { parseMagnet, parseMetainfo } from "../../src/metainfo/mod.ts";
+import type { Platform } from "../../src/platform/platform.ts";
+import { DhtService } from "../../src/session/dht_service.ts";
+import { findMetadata } from "../../src/session/metadata_search.ts";
+import { TorrentStore } from "../../src/session/torrent_store.ts";
+import { MemoryFiles } from "../support/memory_files.ts";
+import { VirtualClock } from "../support/virtual_clock.ts";
+import { sha1 } from "../storage/fixture.ts";
+import { type Call, FaultFiles, type Plan, plansFor } from "./fault_files.ts";
+import { finishing, platformOf } from "./memory_lab.ts";
+import { MemoryNetwork } from "./memory_network.ts";
+
+const INFO = new TextEncoder().encode(`d6:lengthi5e4:name1:x12:piece lengthi16384e6:pieces20:${"p".repeat(20)}e`);
+
+/** Something that keeps small files: run it, and it tells how many warnings there were. */
+type Chore = (files: FaultFiles, clock: VirtualClock) => Promise<number>;
+
+/** A magnet link is resolved by peers, then, as by another run, without them if that was kept. */
+const magnetChore: Chore = async (files, clock) => {
+  const warnings: unknown[] = [];
+  const magnet = parseMagnet(new InfoHash(sha1(INFO)).hex);
+  const platform = platformOf(clock, new MemoryNetwork(clock, 1024), files);
+  for (let run = 0; run < 2; run++) {
+    const meta = await findMetadata(magnet, {
+      platform,
+      store: new TorrentStore(files, "/state"),
+      portable: false,
+      signal: new AbortController().signal,
+      askPeers: () => Promise.resolve(INFO),
+      onWarning: (error) => void warnings.push(error),
+    });
+    assertEquals(meta.infoHash.hex, magnet.infoHash.hex);
+    assertEquals(parseMetainfo(new TextEncoder().encode(`d4:info${new TextDecoder().decode(meta.info)}e`)).name, "x");
+  }
+  return warnings.length;
+};
+
+/** The DHT starts and stops twice. */
+const dhtChore: Chore = async (files, clock) => {
+  const warnings: unknown[] = [];
+  const inner = platformOf(clock, new MemoryNetwork(clock, 1024), files);
+  const platform: Platform = { ...inner, net: Object.assign(Object.create(inner.net), { openUdp: silentSocket }) };
+  for (let run = 0; run < 2; run++) {
+    const service = await DhtService.start({
+      platform,
+      listen: { host: "10.0.0.1", port: 6881 },
+      bootstrap: [],
+      stateFolder: "/state",
+      onExternalAddress() {},
+      onWarning: (error) => void warnings.push(error),
+    });
+    await service.stop();
+  }
+  return warnings.length;
+};
+
+/** A socket that nobody speaks to. */
+function silentSocket() {
+  const closed = Promise.withResolvers<null>();
+  return {
+    address: { host: "10.0.0.1", port: 6881 },
+    send: () => Promise.resolve(),
+    receive: () => closed.promise,
+    join: () => Promise.resolve(),
+    close: () => closed.resolve(null),
+  };
+}
+
+/**
+ * Lets every call of every chore fail in every way.
+ *
+ * @returns The calls that were tried.
+ * @throws {AssertionError} If one run ends otherwise than with a warning or nothing.
+ */
+export async function tryChores(): Promise<Call[]> {
+  const tried: Call[] = [];
+  for (const chore of [magnetChore, dhtChore]) {
+    const { calls } = await runChore(chore, null);
+    for (const [at, call] of calls.entries()) {
+      for (const plan of plansFor(call, at)) await runChore(chore, plan);
+    }
+    tried.push(...calls);
+  }
+  return tried;
+}
+
+async function runChore(chore: Chore, plan: Plan | null): Promise<FaultFiles> {
+  const clock = new VirtualClock();
+  const memory = new MemoryFiles({ wallClock: () => clock.wallClock() });
+  const files = new FaultFiles(memory, { ...(plan && { plan }), sites: true, after() {} });
+  const warnings = await finishing(chore(files, clock), clock);
+  const why = plan === null ? "no fault" : `${plan.fault} at ${files.failed[0]?.operation} by ${files.failed[0]?.site}`;
+  assert(warnings <= files.failed.length, `${why}: ${warnings} warnings`);
+  assertEquals(memory.openHandles, 0, `${why}: files are left open`);
+  assertEquals(clock.pending, 0, `${why}: timers are left`);
+  return files;
+}

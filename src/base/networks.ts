@@ -1,23 +1,95 @@
 /**
- * Which addresses lead where.
+ * Which addresses lead where: to the internet, to a network of our own, or to nobody.
  *
  * @module
  */
 
-import { canonicalHost, parseIp } from "./address.ts";
+import { canonicalHost, formatIp, parseIp } from "./address.ts";
 
 /**
- * Whether an IPv4 address is one of a local network behind a gateway: RFC 1918, link-local (RFC 3927), or shared between a
- * provider's customers (RFC 6598).
+ * `local`: this machine, a private network, a single link, or whatever else isn't routed. `unusable`: nobody in particular can
+ * be there, as with multicast.
+ */
+export type NetworkKind = "public" | "local" | "unusable";
+
+/** Networks that aren't the internet (RFC 6890), as first bytes and how many bits of them count. */
+type Network = readonly [bytes: readonly number[], bits: number, kind: NetworkKind];
+
+const V4: readonly Network[] = [
+  [[0], 8, "unusable"],
+  [[10], 8, "local"],
+  [[100, 64], 10, "local"], // shared between a provider's customers (RFC 6598)
+  [[127], 8, "local"],
+  [[169, 254], 16, "local"],
+  [[172, 16], 12, "local"],
+  [[192, 0, 0], 24, "local"],
+  [[192, 168], 16, "local"],
+  [[198, 18], 15, "local"],
+  [[224], 3, "unusable"], // multicast, reserved, broadcast
+];
+
+const V6: readonly Network[] = [
+  [new Array<number>(16).fill(0), 128, "unusable"],
+  [[...new Array<number>(15).fill(0), 1], 128, "local"],
+  [[0xfc], 7, "local"],
+  [[0xfe, 0x80], 10, "local"],
+  [[0xfe, 0xc0], 10, "local"],
+  [[0xff], 8, "unusable"],
+];
+
+/** IPv6 networks whose addresses hold an IPv4 address, and where: mapped ones, and those of a NAT64 (RFC 6052). */
+const EMBEDDED: readonly (readonly [bytes: readonly number[], at: number])[] = [
+  [[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff], 12],
+  [[0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0], 12],
+  [[0x20, 0x02], 2], // 6to4
+  [new Array<number>(12).fill(0), 12], // IPv4-compatible ones, of old
+];
+
+/**
+ * @param ip 4 or 16 bytes.
+ * @returns Where the address leads.
+ */
+export function kindOf(ip: Uint8Array): NetworkKind {
+  if (ip.length === 4) return kindIn(ip, V4);
+  const kind = kindIn(ip, V6);
+  if (kind !== "public") return kind;
+  const embedded = EMBEDDED.find(([prefix]) => prefix.every((byte, i) => ip[i] === byte));
+  return embedded ? kindIn(ip.subarray(embedded[1], embedded[1] + 4), V4) : "public";
+}
+
+function kindIn(ip: Uint8Array, networks: readonly Network[]): NetworkKind {
+  for (const [prefix, bits, kind] of networks) if (hasPrefix(ip, prefix, bits)) return kind;
+  return "public";
+}
+
+function hasPrefix(ip: Uint8Array, prefix: readonly number[], bits: number): boolean {
+  for (let i = 0; i * 8 < bits; i++) {
+    const mask = 0xff << Math.max(0, 8 - (bits - i * 8));
+    if (((ip[i]! ^ (prefix[i] ?? 0)) & mask & 0xff) !== 0) return false;
+  }
+  return true;
+}
+
+/**
+ * Whether an address leads to this machine or its own network, or to nobody, rather than to the internet.
+ *
+ * @param host A literal address, IPv6 with or without a zone.
+ * @returns Whether it is local; what is no literal address isn't known to be.
+ */
+export function isLocalAddress(host: string): boolean {
+  const ip = parseIp(host.split("%", 1)[0]!);
+  return ip !== null && kindOf(ip) !== "public";
+}
+
+/**
+ * Whether an IPv4 address is one of a local network behind a gateway.
  *
  * @param host A literal address.
  * @returns `false` for loopback, for every public address, and for IPv6, which needs no mapping.
  */
 export function isPrivate(host: string): boolean {
-  const [a, b, ...rest] = parseIp(canonicalHost(host)) ?? [];
-  if (a === undefined || b === undefined || rest.length !== 2) return false;
-  return a === 10 || (a === 172 && b >= 16 && b < 32) || (a === 192 && b === 168) || (a === 169 && b === 254) ||
-    (a === 100 && b >= 64 && b < 128);
+  const ip = parseIp(canonicalHost(host));
+  return ip?.length === 4 && ip[0] !== 127 && kindOf(ip) === "local";
 }
 
 /**
@@ -27,10 +99,41 @@ export function isPrivate(host: string): boolean {
  * @returns Whether it is public; `false` for what is no address.
  */
 export function isPublic(host: string): boolean {
-  const bytes = parseIp(canonicalHost(host));
-  if (bytes === null) return false;
-  const [a = 0, b = 0] = bytes;
-  // IPv6: 2000::/3 is all that was ever given out (RFC 4291), less documentation (RFC 3849).
-  if (bytes.length === 16) return a >> 5 === 1 && !(a === 0x20 && b === 0x01 && bytes[2] === 0x0d && bytes[3] === 0xb8);
-  return a !== 0 && a !== 127 && a < 224 && !isPrivate(host);
+  const ip = parseIp(canonicalHost(host));
+  if (ip === null || kindOf(ip) !== "public") return false;
+  if (ip.length === 4) return true;
+  // 2000::/3 is all that was ever given out (RFC 4291), less documentation (RFC 3849).
+  return ip[0]! >> 5 === 1 && !hasPrefix(ip, [0x20, 0x01, 0x0d, 0xb8], 32);
+}
+
+/**
+ * What stands for one end-user of the network: an IPv4 address, or the first 64 bits of an IPv6 one, since whoever has one
+ * of those has all that begin with them. In a local network (RFC 4193, link-local) every machine is counted by itself.
+ *
+ * @param host A literal address in its canonical form.
+ * @returns Equal text for addresses that limits and bans take for one.
+ */
+export function networkOf(host: string): string {
+  if (!host.includes(":")) return host;
+  const bytes = parseIp(host.split("%", 1)[0]!);
+  if (bytes?.length !== 16 || kindOf(bytes) === "local") return host;
+  return `${formatIp(Uint8Array.from(bytes, (byte, i) => i < 8 ? byte : 0))}/64`;
+}
+
+/**
+ * Whether a connection can be made to an address at all: not to everybody, nobody, or the next link without saying which.
+ *
+ * @param host A literal address; one of a single link needs its zone (`fe80::1%eth0`).
+ * @returns Whether it can.
+ */
+export function isDialable(host: string): boolean {
+  const [address = "", zone] = host.split("%", 2);
+  const ip = parseIp(address);
+  if (ip === null) return false;
+  if (ip.length === 4) return ip[0]! > 0 && ip[0]! < 224;
+  return ip[0] !== 0xff && formatIp(ip) !== "::" && (zone !== undefined || !isLinkLocal6(ip));
+}
+
+function isLinkLocal6(ip: Uint8Array): boolean {
+  return ip[0] === 0xfe && (ip[1]! & 0xc0) === 0x80;
 }

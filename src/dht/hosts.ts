@@ -5,6 +5,7 @@
  */
 
 import { formatAddress, parseIp, type PeerAddress } from "../base/address.ts";
+import { kindOf, type NetworkKind } from "../base/networks.ts";
 
 /** IPv4 and IPv6 are two networks with a DHT each (BEP 32). */
 export type Family = 4 | 6;
@@ -14,7 +15,7 @@ export interface HostFacts {
   /** 4 or 16 bytes in network order. */
   readonly bytes: Uint8Array;
   /** `local`: this machine, or a network that isn't routed. `unusable`: nobody can be there. */
-  readonly kind: "public" | "local" | "unusable";
+  readonly kind: NetworkKind;
   /** Equal for addresses that one machine has: the address itself, of IPv6 the /64. */
   readonly site: string;
   /** Equal for neighbours: the /24, of IPv6 the /48. */
@@ -50,9 +51,9 @@ function findFacts(host: string): HostFacts | null {
   const bytes = parseIp(host);
   if (bytes === null) return null;
   if (bytes.length === 4) {
-    return { bytes, kind: kindOf4(bytes), site: host, network: host.slice(0, host.lastIndexOf(".")) };
+    return { bytes, kind: kindOf(bytes), site: host, network: host.slice(0, host.lastIndexOf(".")) };
   }
-  return { bytes, kind: kindOf6(bytes), site: `${bytes.subarray(0, 8)}`, network: `${bytes.subarray(0, 6)}` };
+  return { bytes, kind: kindOf(bytes), site: `${bytes.subarray(0, 8)}`, network: `${bytes.subarray(0, 6)}` };
 }
 
 /**
@@ -77,20 +78,4 @@ export function placeOf(address: PeerAddress, facts: HostFacts): string {
  */
 export function isPlausible(told: HostFacts, teller: HostFacts): boolean {
   return told.kind === "public" || (told.kind === "local" && teller.kind === "local");
-}
-
-function kindOf4(bytes: Uint8Array): HostFacts["kind"] {
-  const [a = 0, b = 0] = bytes;
-  if (a === 0 || a >= 224) return "unusable"; // this network, multicast, reserved
-  if (a === 10 || a === 127) return "local";
-  if ((a === 192 && b === 168) || (a === 169 && b === 254) || (a === 172 && b >> 4 === 1)) return "local";
-  return a === 100 && b >> 6 === 1 ? "local" : "public"; // 100.64/10 is what carriers use behind their NAT
-}
-
-function kindOf6(bytes: Uint8Array): HostFacts["kind"] {
-  const [a = 0, b = 0] = bytes;
-  if (a === 0xff) return "unusable";
-  if ((a & 0xfe) === 0xfc || (a === 0xfe && (b & 0xc0) === 0x80)) return "local";
-  if (bytes.subarray(0, 15).every((byte) => byte === 0)) return bytes[15] === 1 ? "local" : "unusable";
-  return "public";
 }

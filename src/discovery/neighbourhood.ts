@@ -4,7 +4,8 @@
  * @module
  */
 
-import { isDialable, isLocalIp, parseIp } from "../base/address.ts";
+import { parseIp } from "../base/address.ts";
+import { isDialable, kindOf } from "../base/networks.ts";
 import type { LocalAddress } from "../platform/platform.ts";
 
 /**
@@ -19,7 +20,7 @@ import type { LocalAddress } from "../platform/platform.ts";
 export function isNeighbour(host: string, own: readonly LocalAddress[]): boolean {
   const ip = parseIp(host);
   if (ip === null || !isDialable(host)) return false;
-  return isLocalIp(ip) || own.some((local) => isWithin(ip, local));
+  return kindOf(ip) === "local" || own.some((local) => isWithin(ip, local));
 }
 
 function isWithin(ip: Uint8Array, { host, prefix }: LocalAddress): boolean {

@@ -4,10 +4,11 @@
  * @module
  */
 
-import { formatAddress, networkOf, type PeerAddress } from "../base/address.ts";
+import { formatAddress, type PeerAddress } from "../base/address.ts";
 import { Bitfield } from "../base/bitfield.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { MAX_ALLOWED_FAST } from "../base/limits.ts";
+import { networkOf } from "../base/networks.ts";
 import { FrameReader, type MessageHandler } from "../wire/frame_reader.ts";
 import { FrameWriter } from "../wire/frame_writer.ts";
 import type { Handshake } from "../wire/handshake.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { canonicalHost, formatAddress, isDialable, networkOf, type PeerAddress } from "../base/address.ts";
+import { canonicalHost, formatAddress, type PeerAddress } from "../base/address.ts";
 import {
   DIALLED_SHARE,
   MAX_CANDIDATES,
@@ -14,6 +14,7 @@ import {
   MAX_REMEMBERED_HOSTS,
   SHUT_OUT_MS,
 } from "../base/limits.ts";
+import { isDialable, networkOf } from "../base/networks.ts";
 
 /** Milliseconds until a peer that failed is tried again; doubled with each failure. */
 const RETRY_MS = 5_000;

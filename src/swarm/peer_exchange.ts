@@ -4,9 +4,10 @@
  * @module
  */
 
-import { formatAddress, isDialable, isLocalIp, networkOf, parseIp, type PeerAddress } from "../base/address.ts";
+import { formatAddress, parseIp, type PeerAddress } from "../base/address.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { MAX_PEX_FROM_ONE, MAX_PEX_SENT, PEX_HEARD_GAP_MS } from "../base/limits.ts";
+import { isDialable, kindOf, networkOf } from "../base/networks.ts";
 import { encodePex, type Extension, parsePex, type Peer, PexFlag, type PexPeer } from "../peer/mod.ts";
 
 /** Milliseconds between two messages to a peer. */
@@ -138,7 +139,7 @@ function mayKnow(peer: Peer, address: PeerAddress): boolean {
 
 function isLocal(host: string): boolean {
   const ip = parseIp(host);
-  return ip === null || isLocalIp(ip); // one with a zone is of a single link
+  return ip === null || kindOf(ip) === "local"; // one with a zone is of a single link
 }
 
 function flagsOf(peer: Peer): number {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { formatAddress, networkOf, type PeerAddress } from "../base/address.ts";
+import { formatAddress, type PeerAddress } from "../base/address.ts";
 import { equalBytes, isLarger } from "../base/bytes.ts";
 import { messageOf, ShoalError } from "../base/errors.ts";
 import {
@@ -20,6 +20,7 @@ import {
   TURNOVER_MS,
   USELESS_MS,
 } from "../base/limits.ts";
+import { networkOf } from "../base/networks.ts";
 import {
   type Handshake,
   handshakeOut,
@@ -391,10 +392,8 @@ export class PeerSet {
 
 const SELF = "it is ourselves";
 const FULL = "there is no room for more connections";
-/** Reason for closing a connection in which two ends that have everything have met. */
+/** Two ends that have everything have met. */
 export const USELESS = "neither side needs anything";
 
 /** Neither end wants anything from the other. */
-function isMute(peer: Peer): boolean {
-  return !peer.interested && !peer.amInterested;
-}
+const isMute = (peer: Peer) => !peer.interested && !peer.amInterested;

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { networkOf } from "../base/address.ts";
+import { networkOf } from "../base/networks.ts";
 import {
   ACCEPT_BURST,
   ACCEPTS_PER_SECOND,

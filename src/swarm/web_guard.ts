@@ -11,7 +11,7 @@
  */
 
 import { parseIp } from "../base/address.ts";
-import { isLocalAddress } from "../base/local_address.ts";
+import { isLocalAddress } from "../base/networks.ts";
 import { HttpError, type Network } from "../platform/platform.ts";
 
 /** Where a host is. */

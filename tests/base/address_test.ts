@@ -1,14 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
-import {
-  canonicalHost,
-  formatIp,
-  isDialable,
-  isLocalIp,
-  networkOf,
-  parseCompactPeers,
-  parseIp,
-} from "../../src/base/address.ts";
+import { canonicalHost, formatIp, parseCompactPeers, parseIp } from "../../src/base/address.ts";
+import { isDialable, kindOf, networkOf } from "../../src/base/networks.ts";
 
 fc.configureGlobal({ seed: 1 }); // so that every run is the same
 
@@ -78,11 +71,14 @@ Deno.test("networkOf() takes the /64 of an IPv6 address for one, except in local
   }
 });
 
-Deno.test("isLocalIp() tells private networks from the Internet", () => {
+Deno.test("kindOf() tells private networks from the Internet", () => {
   const local = ["10.1.1.1", "127.0.0.1", "172.16.0.1", "172.31.9.9", "192.168.4.4", "169.254.1.1", "::1", "fd00::1"];
-  for (const host of [...local, "fc01::1", "fe80::1", "febf::1"]) assertEquals(isLocalIp(parseIp(host)!), true, host);
-  const others = ["11.0.0.1", "172.15.0.1", "172.32.0.1", "192.169.0.1", "8.8.8.8", "2001:db8::1", "::", "fec0::1"];
-  for (const host of others) assertEquals(isLocalIp(parseIp(host)!), false, host);
+  for (const host of [...local, "fc01::1", "fe80::1", "febf::1", "fec0::1", "100.64.0.1"]) {
+    assertEquals(kindOf(parseIp(host)!) === "local", true, host);
+  }
+  const others = ["11.0.0.1", "172.15.0.1", "172.32.0.1", "192.169.0.1", "8.8.8.8", "2001:db8::1", "100.128.0.1"];
+  for (const host of others) assertEquals(kindOf(parseIp(host)!), "public", host);
+  for (const host of ["::", "0.0.0.0", "224.0.0.1", "ff02::1"]) assertEquals(kindOf(parseIp(host)!), "unusable", host);
 });
 
 Deno.test("isDialable() leaves out what stands for everybody or nobody, and links without a zone", () => {

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { isLocalAddress } from "../../src/base/local_address.ts";
+import { isLocalAddress } from "../../src/base/networks.ts";
 import { HttpError } from "../../src/platform/platform.ts";
 import { WebGuard } from "../../src/swarm/web_guard.ts";
 

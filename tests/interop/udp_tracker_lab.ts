@@ -5,7 +5,7 @@
  */
 
 import { messageOf } from "../../src/base/errors.ts";
-import { Job, must } from "../support/job.ts";
+import { Job } from "../support/job.ts";
 import { assertSame, makeFile } from "../support/payload.ts";
 import { withScratch } from "../support/scratch.ts";
 import { makeTorrent } from "../support/torrents.ts";
@@ -45,13 +45,8 @@ export async function playUdpScene(
   return await withScratch(async (folder) => {
     await using network = await PrivateNetwork.create();
     const hosts = [await network.addHost(), await network.addHost(), await network.addHost()] as const;
-    for (const [number, host] of hosts.entries()) {
-      if (scene.family === 6) {
-        await must(...host.command(["ip", "addr", "add", `${v6(number)}/64`, "dev", "eth0", "nodad"]));
-      }
-    }
     const payload = await makeFile(`${folder}/source`, { name: "file.bin", size: FILE_SIZE, seed: 15 });
-    const address = scene.family === 6 ? `[${v6(0)}]` : hosts[0].address;
+    const address = scene.family === 6 ? `[${hosts[0].address6}]` : hosts[0].address;
     const torrent = `${folder}/payload.torrent`;
     const announce = `${scene.scheme ?? "udp"}://${address}:${PORT}/announce`;
     const hex = await makeTorrent(payload, { path: torrent, tracker: announce });
@@ -93,10 +88,6 @@ export async function playUdpScene(
       await Promise.all(jobs.map((job) => job.stop()));
     }
   });
-}
-
-function v6(number: number): string {
-  return `fd99::${number + 1}`;
 }
 
 async function startTracker(

@@ -146,6 +146,8 @@ export const MAX_METADATA_ATTEMPTS = 4;
 export const METADATA_PART_MS = 8_000;
 /** Milliseconds for which a peer that turned a part down isn't asked again; it may not have it all itself. */
 export const METADATA_REFUSAL_MS = 20_000;
+/** Torrent files that a magnet link may name; a link with more of them wants to use us against somebody. */
+export const MAX_EXACT_SOURCES = 4;
 /** Milliseconds for the torrent file that a magnet link names (`xs`) before peers are asked. */
 export const EXACT_SOURCE_MS = 10_000;
 

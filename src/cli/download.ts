@@ -134,9 +134,14 @@ async function readAll(sources: readonly string[], context: Context): Promise<(M
   return withoutDoubles(found);
 }
 
-/** Asking twice for the same thing is harmless. */
-function withoutDoubles<T extends Metainfo | Magnet>(sources: readonly T[]): T[] {
-  return [...new Map(sources.map((source) => [source.infoHash.hex, source])).values()];
+/** Asking twice for the same thing is harmless; a torrent knows more than a link to it. */
+function withoutDoubles(sources: readonly (Metainfo | Magnet)[]): (Metainfo | Magnet)[] {
+  const byHash = new Map<string, Metainfo | Magnet>();
+  for (const source of sources) {
+    const { hex } = source.infoHash;
+    if (!byHash.has(hex) || ("pieces" in source && !("pieces" in byHash.get(hex)!))) byHash.set(hex, source);
+  }
+  return [...byHash.values()];
 }
 
 /** What `--files` asks for; `null` for everything. */

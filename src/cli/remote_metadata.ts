@@ -35,6 +35,7 @@ export async function fetchMetadata(
   const peers = await departure.unlessLeaving(resolvePeers(network.peer ?? [], context));
   const session = await engine.createSession(peerSettings(network, context));
   const late = Promise.withResolvers<never>();
+  late.promise.catch(() => {}); // it may come before anybody waits for it
   const timer = platform.after(timeout * 1000, () =>
     late.reject(
       new ShoalError("timeout", {

@@ -108,7 +108,7 @@ export class Peer implements MessageHandler {
   #phase: Phase = "opening";
   #opened = false;
   /** What can't be understood before the metadata is here. */
-  readonly #hearsay = new Hearsay();
+  #hearsay = new Hearsay();
 
   /**
    * @param host The swarm.
@@ -152,7 +152,7 @@ export class Peer implements MessageHandler {
 
   /** It has everything. */
   get isSeed(): boolean {
-    return this.pieces.isFull;
+    return this.pieces.isFull && !this.#isBlind;
   }
 
   get #isBlind(): boolean {
@@ -208,6 +208,7 @@ export class Peer implements MessageHandler {
     this.uploads = new Uploads(host, { fast: this.fast, writer: this.writer });
     this.reader.setPieceCount(host.pieceCount);
     this.pieces = this.#hearsay.understand(host.pieceCount);
+    this.#hearsay = new Hearsay(); // what it held isn't needed any more
   }
 
   /** Chokes it: what it asked for is dropped, and rejected where it speaks BEP 6. */

@@ -16,12 +16,15 @@ import { startDigest } from "./start_digest.ts";
 /** Most bytes that one call of `crypto.getRandomValues` gives. */
 const RANDOM_LIMIT = 65_536;
 
+/** Milliseconds past which a timer would run at once: 25 days. */
+const LONGEST_TIMER = 2 ** 31 - 1;
+
 /** {@linkcode Platform} on Deno. */
 export const denoPlatform: Platform = {
   now: () => performance.now(),
   wallClock: () => Date.now(),
   after(milliseconds, run) {
-    const id = setTimeout(run, milliseconds);
+    const id = setTimeout(run, Math.min(milliseconds, LONGEST_TIMER));
     return { cancel: () => clearTimeout(id) };
   },
   giveWay: () => new Promise((resolve) => void setImmediate(resolve)),

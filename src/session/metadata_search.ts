@@ -6,7 +6,7 @@
 
 import { type Bytes, equalBytes } from "../base/bytes.ts";
 import { messageOf, ShoalError } from "../base/errors.ts";
-import { EXACT_SOURCE_MS } from "../base/limits.ts";
+import { EXACT_SOURCE_MS, MAX_EXACT_SOURCES } from "../base/limits.ts";
 import { type Magnet, MAX_TORRENT_SIZE, type Metainfo, parseMetainfo, torrentFile } from "../metainfo/mod.ts";
 import type { Platform } from "../platform/platform.ts";
 import type { TorrentStore } from "./torrent_store.ts";
@@ -40,11 +40,10 @@ export interface MetadataSearchOptions {
 export async function findMetadata(magnet: Magnet, options: MetadataSearchOptions): Promise<Metainfo> {
   const kept = await fromStore(magnet, options);
   if (kept) return withSources(kept, magnet);
-  for (const url of magnet.exactSources) {
-    const fetched = await fromUrl(url, magnet, options);
-    if (fetched) return await keep(withSources(fetched, magnet), options);
-    if (options.signal.aborted) break;
-  }
+  // All at once, so that those which don't answer hold nobody up for long.
+  const fetching = magnet.exactSources.slice(0, MAX_EXACT_SOURCES).map((url) => fromUrl(url, magnet, options));
+  const fetched = (await Promise.all(fetching)).find((meta) => meta !== null);
+  if (fetched) return await keep(withSources(fetched, magnet), options);
   const info = await options.askPeers();
   const bytes = torrentFile(info, magnet);
   return await keep(parse(bytes, magnet, options), options);

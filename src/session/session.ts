@@ -140,16 +140,27 @@ export class Session {
     });
     const { dht, lsd } = this.#options.discovery ?? {};
     if (lsd) this.#local = this.#startLocalDiscovery();
-    if (!dht) return;
-    this.#dht = await DhtService.start({
-      platform: this.#platform,
-      listen: this.listenAddress,
-      bootstrap: dht.bootstrap ?? DHT_ROUTERS,
-      stateFolder: this.#options.stateFolder ?? null,
-      onExternalAddress: (host) => this.externalAddress.vote("dht", "nodes", host),
-      onWarning: ({ what, why }) =>
-        this.#emit({ event: "dht", infohash: null, status: "error", message: `${what}: ${why}` }),
-    });
+    if (dht) await this.#startDht(dht.bootstrap ?? DHT_ROUTERS);
+  }
+
+  /** Trackers and peers that are named do without the DHT: that it can't be had is no reason to fail. */
+  async #startDht(bootstrap: readonly HostPort[]): Promise<void> {
+    const tell = ({ what, why }: ShoalError) =>
+      this.#emit({ event: "dht", infohash: null, status: "error", message: `${what}: ${why}` });
+    try {
+      this.#dht = await DhtService.start({
+        platform: this.#platform,
+        listen: this.listenAddress,
+        bootstrap,
+        stateFolder: this.#options.stateFolder ?? null,
+        onExternalAddress: (host) => this.externalAddress.vote("dht", "nodes", host),
+        onWarning: tell,
+      });
+    } catch (error) {
+      if (!(error instanceof ShoalError)) throw error;
+      tell(error);
+    }
+    if (this.#stopped) await this.#dht?.stop(); // it was stopped meanwhile
   }
 
   /**

@@ -10,7 +10,7 @@ import { messageOf, ShoalError } from "../base/errors.ts";
 import type { InfoHash } from "../base/info_hash.ts";
 import { MAX_CANDIDATES } from "../base/limits.ts";
 import { VERSION } from "../base/version.ts";
-import { type Magnet, type Metainfo, pieceHash, safeName } from "../metainfo/mod.ts";
+import { type Magnet, type Metainfo, numberedFiles, pieceHash, safeName } from "../metainfo/mod.ts";
 import { Storage } from "../storage/mod.ts";
 import { type Acceptor, MetadataSwarm, Torrent as Swarm, type TorrentEvent } from "../swarm/mod.ts";
 import type { TrackerReport } from "../tracker/announcer.ts";
@@ -33,9 +33,15 @@ export interface Torrent {
   readonly infoHash: InfoHash;
   /** Its name, safe to print; of a magnet link first what that says, or the info-hash. */
   readonly name: string;
-  /** Resolves when it is known what it holds; rejects with the error that ended the torrent before. */
+  /**
+   * Resolves when it is known what it holds; rejects with the error that ended the torrent before. Of one that is stopped
+   * before, it never settles.
+   */
   readonly metadata: Promise<Metainfo>;
-  /** Resolves when every wanted byte is verified and under its final name; rejects with the error that ended the torrent. */
+  /**
+   * Resolves when every wanted byte is verified and under its final name; rejects with the error that ended the torrent. Of one
+   * that is stopped before, it never settles.
+   */
   readonly finished: Promise<void>;
   /** What it looks like now. */
   snapshot(): TorrentSnapshot;
@@ -85,6 +91,7 @@ export class SessionTorrent implements Torrent {
       this.#state = "checking";
       this.#name = source.name;
       this.#prepare(source);
+      this.#metadata.resolve(source);
     }
   }
 
@@ -130,18 +137,19 @@ export class SessionTorrent implements Torrent {
     const { size = null, count: files = null } = this.#choice ?? {};
     emit({ event: "added", infohash, name: this.#name, size, files });
     if (magnet) {
+      resolveAll(magnet.peers, this.#options.platform.net).then((addresses) => this.#foundPeers(addresses));
       const meta = await this.#find(magnet);
       if (this.#stopping) return;
       this.#name = meta.name;
-      const { size, count: files } = choiceOf(meta, this.#options);
+      if (!add.metadataOnly) this.#prepare(meta);
+      const { size, count: files } = this.#choice ?? { size: meta.size, count: numberedFiles(meta.files).length };
       emit({ event: "metadata", infohash, name: meta.name, size, files });
       this.#metadata.resolve(meta);
       if (add.metadataOnly) {
-        this.#search?.stop();
-        return this.#finish.resolve();
+        this.#finish.resolve();
+        return void this.stop();
       }
       this.#state = "checking";
-      this.#prepare(meta);
     }
     await this.#download();
   }
@@ -179,9 +187,8 @@ export class SessionTorrent implements Torrent {
       emit: (event) => this.#happened(event),
     });
     search.start();
-    this.#foundPeers(add.peers ?? []);
+    search.addPeers([...add.peers ?? [], ...this.#found.values()]);
     this.#startSources(magnet.trackers);
-    resolveAll(magnet.peers, platform.net).then((addresses) => this.#foundPeers(addresses));
     return await found.promise;
   }
 
@@ -193,7 +200,6 @@ export class SessionTorrent implements Torrent {
     else dht?.addHosts(meta.nodes);
     this.#choice = choiceOf(meta, this.#options);
     const files = this.#choice.files === undefined ? {} : { files: this.#choice.files };
-    this.#metadata.resolve(meta);
     const storage = new Storage(meta, {
       ...files,
       platform,
@@ -219,7 +225,6 @@ export class SessionTorrent implements Torrent {
       maxPeers,
       budget,
       reads,
-      ...(this.#search && { search: this.#search }),
       ...(dht && !meta.private && { dht }),
       pex: this.#options.pex,
       sources: {
@@ -236,7 +241,7 @@ export class SessionTorrent implements Torrent {
     const { add } = this.#options;
     const swarm = this.#swarm!;
     const meta = this.#meta!;
-    await swarm.start(add.trust ? "trust" : add.check ? "check" : "resume");
+    await swarm.start(add.trust ? "trust" : add.check ? "check" : "resume", this.#search);
     if (this.#state !== "checking") return;
     if (add.seedOnly && !swarm.have.isFull) {
       const missing = swarm.have.length - swarm.have.count;

@@ -10,7 +10,7 @@
  * @module
  */
 
-import type { Bytes } from "../base/bytes.ts";
+import { type Bytes, concatBytes } from "../base/bytes.ts";
 import { MAX_METADATA_ATTEMPTS, METADATA_PART_MS, METADATA_REFUSAL_MS } from "../base/limits.ts";
 import { METADATA_PART, metadataPartLength } from "../peer/mod.ts";
 
@@ -45,9 +45,10 @@ interface Helper<P> {
 /** One try at a dictionary of a certain size. */
 interface Attempt<P> {
   readonly size: number;
-  data: Bytes | null;
-  /** Who sent each part. */
-  readonly from: Map<number, P>;
+  /** Parts as they came, and who sent each. */
+  readonly parts: Map<number, { readonly data: Uint8Array; readonly from: P }>;
+  /** Times that somebody kept us waiting, turned us down or lied: others have their turn before it. */
+  setbacks: number;
   /** The hash was wrong once: only one peer at a time is believed. */
   distrust: boolean;
   /** Who has to deliver all of it alone, in distrust. */
@@ -70,7 +71,7 @@ export class MetadataDownload<P extends MetadataPeer> {
   /** Part of the dictionary that is here, 0 to 1, of the attempt that is furthest. */
   get progress(): number {
     let best = 0;
-    for (const { from, size } of this.#attempts.values()) best = Math.max(best, from.size * METADATA_PART / size);
+    for (const { parts, size } of this.#attempts.values()) best = Math.max(best, parts.size * METADATA_PART / size);
     return Math.min(1, best);
   }
 
@@ -86,7 +87,7 @@ export class MetadataDownload<P extends MetadataPeer> {
     if (helper) this.left(peer);
     this.#helpers.set(peer, { peer, size, asked: new Map(), notBefore: -Infinity, late: 0 });
     if (!this.#attempts.has(size)) {
-      this.#attempts.set(size, { size, data: null, from: new Map(), distrust: false, alone: null });
+      this.#attempts.set(size, { size, parts: new Map(), setbacks: 0, distrust: false, alone: null });
     }
   }
 
@@ -116,7 +117,7 @@ export class MetadataDownload<P extends MetadataPeer> {
     const parts: number[] = [];
     const count = Math.ceil(attempt.size / METADATA_PART);
     for (let part = 0; part < count && helper.asked.size < PARTS_PER_PEER; part++) {
-      if (attempt.from.has(part) || this.#isAsked(part, attempt, now)) continue;
+      if (attempt.parts.has(part) || this.#isAsked(part, attempt, now)) continue;
       helper.asked.set(part, now + METADATA_PART_MS);
       parts.push(part);
     }
@@ -141,13 +142,18 @@ export class MetadataDownload<P extends MetadataPeer> {
     if (totalSize !== null && totalSize !== attempt.size) return { kind: "lie", liar: peer };
     if (data.length !== metadataPartLength(attempt.size, part)) return { kind: "lie", liar: peer };
     if (attempt.distrust && attempt.alone !== peer) return { kind: "unwanted" };
-    if (attempt.from.has(part)) return { kind: "more" };
-    attempt.data ??= new Uint8Array(attempt.size);
-    attempt.data.set(data, part * METADATA_PART);
-    attempt.from.set(part, peer);
-    if (attempt.from.size < Math.ceil(attempt.size / METADATA_PART)) return { kind: "more" };
-    if (this.#isRight(attempt.data)) return { kind: "done", info: attempt.data };
-    const hosts = new Set([...attempt.from.values()].map(({ address }) => address.host));
+    if (attempt.parts.has(part)) return { kind: "more" };
+    attempt.parts.set(part, { data: data.slice(), from: peer });
+    const count = Math.ceil(attempt.size / METADATA_PART);
+    if (attempt.parts.size < count) return { kind: "more" };
+    const info = concatBytes(Array.from({ length: count }, (_, i) => attempt.parts.get(i)!.data));
+    if (this.#isRight(info)) {
+      this.#attempts.clear();
+      this.#helpers.clear();
+      return { kind: "done", info };
+    }
+    const hosts = new Set([...attempt.parts.values()].map(({ from }) => from.address.host));
+    attempt.setbacks++;
     this.#restart(attempt);
     attempt.distrust = true;
     return hosts.size === 1 ? { kind: "lie", liar: peer } : { kind: "more" };
@@ -183,28 +189,31 @@ export class MetadataDownload<P extends MetadataPeer> {
   /** Who has to deliver all and doesn't is replaced. */
   #replace(helper: Helper<P>): void {
     const attempt = this.#attempts.get(helper.size)!;
+    attempt.setbacks++;
     if (attempt.alone === helper.peer) this.#restart(attempt);
   }
 
   #restart(attempt: Attempt<P>): void {
-    attempt.from.clear();
+    attempt.parts.clear();
     attempt.alone = null;
     for (const helper of this.#helpers.values()) if (helper.size === attempt.size) helper.asked.clear();
   }
 
-  /** The memory that sizes can claim is bounded: those that most addresses name come first. */
+  /**
+   * The memory that sizes can claim is bounded. Those that were of no use come last, so that nobody keeps others out by naming
+   * sizes and no more; then those come first that most addresses name.
+   */
   #mayWork(attempt: Attempt<P>): boolean {
     if (this.#attempts.size <= MAX_METADATA_ATTEMPTS) return true;
     const hosts = new Map<number, Set<string>>();
     for (const { peer, size } of this.#helpers.values()) {
       hosts.set(size, (hosts.get(size) ?? new Set()).add(peer.address.host));
     }
-    const order = [...this.#attempts.keys()].sort((a, b) => hosts.get(b)!.size - hosts.get(a)!.size);
-    const chosen = order.indexOf(attempt.size) < MAX_METADATA_ATTEMPTS;
-    if (!chosen && attempt.data !== null) {
-      this.#restart(attempt);
-      attempt.data = null;
-    }
+    const order = [...this.#attempts.values()].sort((a, b) =>
+      a.setbacks - b.setbacks || hosts.get(b.size)!.size - hosts.get(a.size)!.size
+    );
+    const chosen = order.indexOf(attempt) < MAX_METADATA_ATTEMPTS;
+    if (!chosen && attempt.parts.size > 0) this.#restart(attempt);
     return chosen;
   }
 

@@ -215,7 +215,7 @@ export class MetadataSwarm implements PeerHost {
   #scheduleTick(): void {
     const { platform } = this.#options;
     this.#tick = platform.after(TICK_MS, () => {
-      this.#peers.tick(platform.now());
+      this.#peers.tick(platform.now(), { settled: this.#found });
       this.#askAll();
       if (!this.#stopped) this.#scheduleTick();
     });

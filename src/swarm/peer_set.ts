@@ -206,8 +206,8 @@ export class PeerSet {
     for (const peer of banned) peer.output.close(`banned: ${reason}`);
   }
 
-  /** Regular work: closes the dead, keeps the living alive, dials. */
-  tick(now: number): void {
+  /** Regular work: closes the dead, keeps the living alive, dials; not when things are `settled`, and no one else is needed. */
+  tick(now: number, { settled = false } = {}): void {
     for (const [peer, link] of this.#links) {
       if (now - peer.lastReceived > SILENCE_MS) link.close("it has been silent for too long");
       else if (link.stalled(now) > STALLED_MS) link.close("it does not read what we send");
@@ -218,6 +218,7 @@ export class PeerSet {
         link.flush();
       }
     }
+    if (settled) return;
     if (this.room === 0 && this.#manager.isWaiting(now)) this.#makeRoom(now);
     this.dialMore();
   }
@@ -350,9 +351,9 @@ export class PeerSet {
       },
     });
     this.#links.set(peer, link);
-    this.#events.joined(peer, extended);
     this.#events.emit({ event: "peer", address: peer.name, client: peer.client, action: "connected", message: "" });
-    link.run();
+    this.#events.joined(peer, extended);
+    if (!peer.closed) link.run();
   }
 
   #closed(peer: Peer, reason: string, fault: boolean): void {

@@ -15,6 +15,7 @@ import { BufferPool } from "./buffer_pool.ts";
 import { ConnectionManager } from "./connection_manager.ts";
 import { Download } from "./download.ts";
 import { giveHeadStart } from "./head_start.ts";
+import type { MetadataSwarm } from "./metadata_swarm.ts";
 import { type Offers, offersOf } from "./offers.ts";
 import { PeerSet, type PeerSetEvents, USELESS } from "./peer_set.ts";
 import { Rhythm } from "./rhythm.ts";
@@ -157,9 +158,10 @@ export class Torrent implements PeerHost {
    * Finds out what is on disk, then goes to work.
    *
    * @param mode As {@linkcode Storage.open} takes it.
+   * @param search Who got the metadata: its connections are taken over.
    * @throws {ShoalError} Of kind `storage` if the data can't be read, or something else is in its place.
    */
-  async start(mode: "resume" | "check" | "trust"): Promise<void> {
+  async start(mode: "resume" | "check" | "trust", search: MetadataSwarm | null = null): Promise<void> {
     this.#state = "checking";
     const opening = this.#storage.open(mode, {
       signal: this.#abort.signal,
@@ -184,7 +186,7 @@ export class Torrent implements PeerHost {
     }
     if (this.complete) this.#finish();
     else this.webSeeds = new WebSeeds(this.#options, { download: this.#download, peers: () => this.#peers.all });
-    const peers = this.#options.search?.release();
+    const peers = search?.release();
     if (peers) (this.#peers = peers).adopt(this, this.#peerEvents);
     this.#options.sources.start();
     this.#rhythm.start();

@@ -12,7 +12,6 @@ import type { Storage } from "../storage/mod.ts";
 import type { MemoryBudget } from "./buffer_pool.ts";
 import type { DhtContact } from "./dht_contact.ts";
 import type { TorrentEvent } from "./events.ts";
-import type { MetadataSwarm } from "./metadata_swarm.ts";
 
 /** Who finds peers for a torrent; they come through {@linkcode Torrent.addPeers}. */
 export interface PeerFinder {
@@ -52,8 +51,6 @@ export interface TorrentOptions {
   readonly budget: MemoryBudget;
   /** When to give way to others than peers. */
   readonly reads: ReadShare;
-  /** Who got the metadata: its connections are taken over when the torrent goes to work. */
-  readonly search?: MetadataSwarm;
   /** Our node of the DHT; absent when there is none, or the torrent is private (BEP 27). */
   readonly dht?: DhtContact;
   /** Who finds peers. */

@@ -147,3 +147,20 @@ Deno.test("MetadataDownload goes on to the next when the one who has to deliver 
   assertEquals(next.length, 1);
   assert(next[0] !== chosen);
 });
+
+Deno.test("MetadataDownload gives everybody a turn when strangers name sizes and send nothing", () => {
+  const info = payload(2 * METADATA_PART);
+  const liars = Array.from(
+    { length: MAX_METADATA_ATTEMPTS },
+    (_, i) => new Helper("liar", payload((i + 5) * METADATA_PART)),
+  );
+  const honest = new Helper("honest", info);
+  const download = downloadOf(info);
+  for (const helper of [...liars, honest]) download.offered(helper, helper.info.length);
+  let asked: number[] = [];
+  for (let now = 0; now <= 3 * METADATA_PART_MS && asked.length === 0; now += METADATA_PART_MS) {
+    for (const liar of liars) download.ask(liar, now);
+    asked = download.ask(honest, now);
+  }
+  assertEquals(asked, [0, 1]);
+});

@@ -6,12 +6,16 @@
 
 /**
  * A raw socket on the bridge sees each packet. It prints `WAY SENDER` for each that belongs to a way of finding peers:
- * `lsd` for a message of local discovery, `pex` for an extension handshake that offers peer exchange. For another way add
- * how to tell its packets.
+ * `dht` for a node that asks for or announces the peers of the torrent whose info-hash is the program's argument (a node
+ * that asks for nodes betrays nothing), `lsd` for a message of local discovery, `pex` for an extension handshake that
+ * offers peer exchange. For another way add how to tell its packets.
  */
 export const CAPTURE = `
-import socket, struct
+import socket, struct, sys
+info_hash = b'9:info_hash20:' + bytes.fromhex(sys.argv[1])
+asks = (b'9:get_peers', b'13:announce_peer')
 ways = {
+    'dht': lambda udp, ports, body: udp and info_hash in body and any(one in body for one in asks),
     'lsd': lambda udp, ports, body: udp and 6771 in ports,
     'pex': lambda udp, ports, body: not udp and b'6:ut_pex' in body,
 }

@@ -43,10 +43,12 @@ export interface ClientOptions {
   readonly finds?: readonly Discovery[];
   /** Peers that it is told of, as `host:port`; Shoal and libtorrent only. */
   readonly peers?: readonly string[];
+  /** Node of the DHT to begin with, as `host:port`, when the DHT is one of its ways. */
+  readonly dhtNode?: string;
 }
 
-/** A way of finding peers beside trackers: local discovery (BEP 14) or peer exchange (BEP 11). */
-export type Discovery = "lsd" | "pex";
+/** A way of finding peers beside trackers: the DHT (BEP 5), local discovery (BEP 14) or peer exchange (BEP 11). */
+export type Discovery = "dht" | "lsd" | "pex";
 
 /** A client that is running. */
 export interface RunningClient {
@@ -92,9 +94,10 @@ function startAria2(options: ClientOptions): Promise<RunningClient> {
   return withMarker("aria2", options, (script) => [
     "aria2c",
     "--no-conf",
-    // Its UDP trackers share the socket of its DHT, which finds nobody in a private network.
-    `--enable-dht=${options.udpTrackers ?? false}`,
+    // Its UDP trackers share the socket of its DHT.
+    `--enable-dht=${(options.udpTrackers ?? false) || finds(options, "dht")}`,
     `--dht-file-path=${options.scratch}/dht.dat`,
+    ...(options.dhtNode === undefined ? [] : [`--dht-entry-point=${options.dhtNode}`]),
     `--dht-listen-port=${PORT}`,
     `--bt-enable-lpd=${finds(options, "lsd")}`,
     `--enable-peer-exchange=${finds(options, "pex")}`,
@@ -117,7 +120,7 @@ function startTransmission(options: ClientOptions): Promise<RunningClient> {
   return withMarker("transmission", options, async (script) => {
     const settings = {
       "rpc-enabled": false,
-      "dht-enabled": false,
+      "dht-enabled": finds(options, "dht"),
       "lpd-enabled": finds(options, "lsd"),
       "utp-enabled": false,
       "pex-enabled": finds(options, "pex"),
@@ -125,6 +128,9 @@ function startTransmission(options: ClientOptions): Promise<RunningClient> {
       "upload-slots-per-torrent": 20,
     };
     await Deno.writeTextFile(`${options.scratch}/settings.json`, JSON.stringify(settings));
+    if (options.dhtNode !== undefined) {
+      await Deno.writeTextFile(`${options.scratch}/dht.bootstrap`, `${options.dhtNode.replace(":", " ")}\n`);
+    }
     const limit = options.uploadLimit === undefined ? ["-U"] : ["-u", String(options.uploadLimit / 1000)];
     const places = ["-g", options.scratch, "-w", options.folder, "-p", String(PORT), "-f", script];
     return ["transmission-cli", ...places, "-M", "-et", "-D", ...limit, options.torrent];
@@ -196,7 +202,10 @@ function libtorrentSettings(options: ClientOptions): Readonly<Record<string, str
   const { tuned = false } = options;
   return {
     listen_interfaces: (options.families ?? [4]).map((f) => `${f === 4 ? "0.0.0.0" : "[::]"}:${PORT}`).join(","),
-    enable_dht: false,
+    enable_dht: finds(options, "dht"),
+    // None of its own: they can't be reached.
+    dht_bootstrap_nodes: options.dhtNode ?? "",
+    dht_announce_interval: 20,
     enable_lsd: finds(options, "lsd"),
     enable_upnp: false,
     enable_natpmp: false,
@@ -230,8 +239,9 @@ function startShoal(options: ClientOptions): RunningClient {
   const { mode, torrent, folder, tuned } = options;
   if (options.uploadLimit !== undefined) throw new Error("Shoal has no upload limit yet");
   const verb = mode === "seed" ? ["seed", torrent, folder] : ["download", torrent, "-o", folder, "--seed"];
-  const loud = (["lsd", "pex"] as const).flatMap((way) => finds(options, way) ? [] : [`--no-${way}`]);
-  const quiet = ["--no-dht", ...loud, "--no-utp", "--no-port-map"];
+  const silent = (["dht", "lsd", "pex"] as const).flatMap((way) => finds(options, way) ? [] : [`--no-${way}`]);
+  const node = options.dhtNode === undefined ? [] : ["--dht-bootstrap", options.dhtNode];
+  const quiet = [...silent, ...node, "--no-utp", "--no-port-map"];
   const peers = (options.peers ?? []).flatMap((peer) => ["--peer", peer]);
   // The others that seed don't look at the data first, either.
   const manner = tuned ? (mode === "seed" ? ["--trust"] : []) : ["-v"];

@@ -44,7 +44,7 @@ export const NEEDS: readonly Requirement[] = [
 export type Manner =
   & Pick<
     ClientOptions,
-    "uploadLimit" | "superSeeding" | "tuned" | "command" | "cache" | "families" | "finds" | "peers"
+    "uploadLimit" | "superSeeding" | "tuned" | "command" | "cache" | "families" | "finds" | "peers" | "dhtNode"
   >
   & {
     /** What the client is given in place of the torrent: a magnet link. */
@@ -212,6 +212,15 @@ export class Lab {
   }
 
   /**
+   * Adds a machine.
+   *
+   * @returns It; nothing runs there.
+   */
+  addHost(): Promise<Host> {
+    return this.#network.addHost();
+  }
+
+  /**
    * Starts some other program.
    *
    * @param name What to call it.
@@ -248,7 +257,8 @@ export class Lab {
    * @returns The program that does it; see {@linkcode CAPTURE} for what it prints.
    */
   async capture(): Promise<Job> {
-    const job = new Job(this.#network.onBridge(["/usr/bin/python3", "-c", CAPTURE]), { name: "capture" });
+    const { hex } = await readTorrent(this.torrent);
+    const job = new Job(this.#network.onBridge(["/usr/bin/python3", "-c", CAPTURE, hex]), { name: "capture" });
     this.#jobs.push(job);
     await job.line((line) => line === "READY", { seconds: 10, what: "it watched" });
     return job;

@@ -128,6 +128,13 @@ export const MAX_OFFENCES = 3;
 /** ... for so many milliseconds. Others may share the address, so it isn't for good; for wrong data it is. */
 export const SHUT_OUT_MS = 10 * 60_000;
 
+// A blocklist: the user's own, but made by others.
+
+/** Bytes of the longest list, unpacked: 300,000 ranges with their names take 16 MB, and public lists have about as many. */
+export const MAX_BLOCKLIST = 64 * 1024 * 1024;
+/** Ranges of the longest list; sorting more would keep the start waiting. */
+export const MAX_BLOCKLIST_RANGES = 2_000_000;
+
 // Wrong data: see src/swarm/blame.ts.
 
 /** Failed pieces that are remembered; the oldest is forgotten first. */

@@ -21,6 +21,7 @@ export interface PeerOptions {
   readonly port?: number;
   readonly bind?: string;
   readonly peer?: readonly HostPort[];
+  readonly blocklist?: string;
   readonly dht: boolean;
   readonly dhtBootstrap?: readonly HostPort[];
   readonly lsd: boolean;
@@ -52,6 +53,7 @@ export function addPeerOptions(command: Command): Command {
     )
     .option("--bind <ip>", "address to listen on and connect from", (v) => parseIpAddress(v, "--bind"))
     .option("--peer <host:port>", "a peer to try, repeatable", collectPeer)
+    .option("--blocklist <file>", "addresses to have nothing to do with: P2P, .dat or CIDR lines, gzip or not")
     .option("--no-dht", "do without the DHT")
     .option(
       "--dht-bootstrap <host:port>",
@@ -98,6 +100,7 @@ export function peerSettings(options: PeerOptions, { platform, terminal }: Conte
     discovery: discoveryOf(options),
     ...(options.port !== undefined && { port: options.port }),
     ...(options.bind !== undefined && { bind: options.bind }),
+    ...(options.blocklist !== undefined && { blocklist: options.blocklist }),
   };
 }
 

@@ -18,6 +18,11 @@ export interface SessionOptions {
   readonly bind?: string;
   /** Connections per torrent (default 100). */
   readonly maxPeers?: number;
+  /**
+   * Path of a list of addresses that are neither dialled nor heard, packed with gzip or not; see `parseBlocklist()` for the
+   * forms. Trackers, web seeds and nodes of the DHT aren't concerned.
+   */
+  readonly blocklist?: string;
   /** Memory for pieces in flight and for reading, in bytes (default 64 MiB). */
   readonly cacheBytes?: number;
   /** Folder for resume state and for the torrents of magnet links; `null` or absent keeps none. */

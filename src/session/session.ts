@@ -7,6 +7,7 @@
 import { formatAddress, type HostPort, type PeerAddress } from "../base/address.ts";
 import { type Bytes, concatBytes, utf8 } from "../base/bytes.ts";
 import { messageOf, ShoalError } from "../base/errors.ts";
+import type { IpRanges } from "../base/ip_ranges.ts";
 import { VERSION } from "../base/version.ts";
 import { LocalDiscovery } from "../discovery/local_discovery.ts";
 import type { Magnet, Metainfo } from "../metainfo/mod.ts";
@@ -69,6 +70,7 @@ export class Session {
   readonly #listeners = new Set<(event: SessionEvent) => void>();
   /** What our address is to others, as far as they agree. */
   readonly externalAddress = new ExternalAddress();
+  #blocked: IpRanges | null = null;
   #listening: Listening | null = null;
   #reachability: Reachability | null = null;
   #dht: DhtService | null = null;
@@ -116,12 +118,14 @@ export class Session {
   /**
    * Starts listening.
    *
-   * @throws {ShoalError} Of kind `network` if no port can be had.
+   * @throws {ShoalError} Of kind `network` if no port can be had, of kind `usage` or `storage` if the blocklist is of no use.
    */
   async start(): Promise<void> {
+    if (this.#options.blocklist !== undefined) this.#blocked = await this.#readBlocklist(this.#options.blocklist);
     this.#listening = new Listening(this.#platform, {
       listener: this.#listen(),
       find: (infoHash) => this.#torrents.get(infoHash.hex)?.acceptor ?? null,
+      blocks: (host) => this.#blocks(host),
       refused: (address, message) =>
         this.#emit({
           event: "peer",
@@ -191,6 +195,7 @@ export class Session {
       port: this.port,
       ...(this.#options.bind !== undefined && { bind: this.#options.bind }),
       maxPeers: this.#options.maxPeers ?? DEFAULT_MAX_PEERS,
+      blocks: (host) => this.#blocks(host),
       budget: this.#budget,
       reads: this.#reads,
       readCacheBytes: this.#readCacheBytes,
@@ -246,6 +251,22 @@ export class Session {
       timer.cancel();
       this.#udpTrackers.close();
     }
+  }
+
+  #blocks(host: string): boolean {
+    return this.#blocked?.has(host) ?? false;
+  }
+
+  async #readBlocklist(path: string): Promise<IpRanges> {
+    // Only who has a list needs what reads it.
+    const { readBlocklist } = await import("./blocklist.ts");
+    const { ranges, bad, firstBad } = await readBlocklist(path, this.#platform.files);
+    if (bad > 0) {
+      const lines = bad === 1 ? "a line of the blocklist makes" : `${bad} lines of the blocklist make`;
+      const message = `${lines} no sense, line ${firstBad}${bad === 1 ? "" : " is the first"}`;
+      this.#emit({ event: "warning", infohash: null, message, where: path });
+    }
+    return ranges;
   }
 
   #startLocalDiscovery(): LocalDiscovery {

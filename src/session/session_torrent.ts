@@ -169,7 +169,7 @@ export class SessionTorrent implements Torrent {
   }
 
   async #askPeers(magnet: Magnet): Promise<Bytes> {
-    const { platform, transport, peerId, port, maxPeers, reads, dht, add } = this.#options;
+    const { platform, transport, peerId, port, maxPeers, blocks, reads, dht, add } = this.#options;
     if (this.#stopping) return await new Promise<never>(() => {});
     const found = Promise.withResolvers<Bytes>();
     const search = this.#search = new MetadataSwarm({
@@ -180,6 +180,7 @@ export class SessionTorrent implements Torrent {
       version: `Shoal ${VERSION}`,
       port,
       maxPeers,
+      blocks,
       reads,
       ...(dht && { dht }),
       needPeers: () => this.#sources?.needPeers(),
@@ -194,7 +195,7 @@ export class SessionTorrent implements Torrent {
 
   /** Puts together what downloads, now that it is known what. */
   #prepare(meta: Metainfo): void {
-    const { platform, add, transport, peerId, port, maxPeers, budget, reads, dht, bind } = this.#options;
+    const { platform, add, transport, peerId, port, maxPeers, blocks, budget, reads, dht, bind } = this.#options;
     this.#meta = meta;
     if (meta.private) this.#sources?.keepPrivate();
     else dht?.addHosts(meta.nodes);
@@ -223,6 +224,7 @@ export class SessionTorrent implements Torrent {
       port,
       ...(bind !== undefined && { bind }),
       maxPeers,
+      blocks,
       budget,
       reads,
       ...(dht && !meta.private && { dht }),

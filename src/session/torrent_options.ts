@@ -30,6 +30,7 @@ export interface SessionTorrentOptions {
   readonly port: number;
   readonly bind?: string;
   readonly maxPeers: number;
+  readonly blocks: (host: string) => boolean;
   readonly budget: MemoryBudget;
   readonly reads: ReadShare;
   readonly readCacheBytes: number;

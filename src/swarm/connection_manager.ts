@@ -24,6 +24,9 @@ const MAX_FAILURES = 10;
 /** A connection that lasted this many milliseconds was no failure. */
 const GOOD_CONNECTION_MS = 30_000;
 
+/** Why somebody on the user's blocklist is refused. */
+export const ON_BLOCKLIST = "it is on the blocklist";
+
 interface Candidate {
   readonly address: PeerAddress;
   /** Somebody named it; otherwise it is only known because it connected to us. */
@@ -39,6 +42,7 @@ interface Candidate {
 export class ConnectionManager {
   readonly #maxPeers: number;
   readonly #random: () => number;
+  readonly #blocks: (host: string) => boolean;
   readonly #candidates = new Map<string, Candidate>();
   /** As {@linkcode networkOf} has them, like those of the offences. */
   readonly #banned = new Set<string>();
@@ -50,11 +54,19 @@ export class ConnectionManager {
   #incoming = 0;
 
   /**
-   * @param options `maxPeers`: connections at the same time. `random`: uniform in 0 to 1.
+   * @param options `maxPeers`: connections at the same time. `random`: uniform in 0 to 1. `blocks`: whom the user wants to
+   * have nothing to do with.
    */
-  constructor(options: { readonly maxPeers: number; readonly random: () => number }) {
+  constructor(
+    options: {
+      readonly maxPeers: number;
+      readonly random: () => number;
+      readonly blocks?: ((host: string) => boolean) | undefined;
+    },
+  ) {
     this.#maxPeers = options.maxPeers;
     this.#random = options.random;
+    this.#blocks = options.blocks ?? (() => false);
   }
 
   /** How many peers more could be used: what a tracker may be asked for. */
@@ -75,7 +87,9 @@ export class ConnectionManager {
       if (!isDialable(address.host) || this.#isBanned(address.host) || this.#ownAddresses.has(key)) continue;
       const known = this.#candidates.get(key);
       if (known) known.named = true;
-      else if (this.#candidates.size < MAX_CANDIDATES) this.#remember(address, { named: true });
+      else if (this.#candidates.size < MAX_CANDIDATES && !this.#blocks(address.host)) {
+        this.#remember(address, { named: true });
+      }
     }
   }
 
@@ -141,6 +155,7 @@ export class ConnectionManager {
   refuses(host: string, options: { readonly connections: number; readonly now: number }): string | null {
     const { connections, now } = options;
     if (this.#isBanned(host)) return "it is banned";
+    if (this.#blocks(host)) return ON_BLOCKLIST;
     if (this.#isShutOut(host, now)) return "it broke the protocol too often";
     return tooMany(host, connections) ? `there are ${connections} connections to its address already` : null;
   }

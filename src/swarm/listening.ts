@@ -10,6 +10,7 @@ import type { InfoHash } from "../base/info_hash.ts";
 import { HANDSHAKE_MS } from "../base/limits.ts";
 import { type Handshake, handshakeIn } from "../peer/mod.ts";
 import type { Connection, Listener, Platform } from "../platform/platform.ts";
+import { ON_BLOCKLIST } from "./connection_manager.ts";
 import { type PendingConnection, Strangers } from "./strangers.ts";
 
 /** Milliseconds to wait when the system can't give us another connection, for want of file descriptors most likely. */
@@ -48,6 +49,7 @@ export class Listening {
   readonly #platform: Pick<Platform, "after" | "now">;
   readonly #listener: Listener;
   readonly #find: (infoHash: InfoHash) => Acceptor | null;
+  readonly #blocks: (host: string) => boolean;
   readonly #refused: (address: PeerAddress, message: string) => void;
   readonly #strangers = new Strangers<Caller>();
   #closed = false;
@@ -56,20 +58,22 @@ export class Listening {
    * Starts to accept.
    *
    * @param platform Clock and timers.
-   * @param options `listener`: the socket. `find`: the torrent that a peer asks for. `refused`: is told of those that came
-   * to no torrent, but not of each when they are many.
+   * @param options `listener`: the socket. `find`: the torrent that a peer asks for. `blocks`: who isn't heard at all.
+   * `refused`: is told of those that came to no torrent, but not of each when they are many.
    */
   constructor(
     platform: Pick<Platform, "after" | "now">,
     options: {
       readonly listener: Listener;
       readonly find: (infoHash: InfoHash) => Acceptor | null;
+      readonly blocks?: (host: string) => boolean;
       readonly refused: (address: PeerAddress, message: string) => void;
     },
   ) {
     this.#platform = platform;
     this.#listener = options.listener;
     this.#find = options.find;
+    this.#blocks = options.blocks ?? (() => false);
     this.#refused = options.refused;
     this.#run();
   }
@@ -109,7 +113,7 @@ export class Listening {
   }
 
   #meet(caller: Caller): void {
-    const refused = this.#strangers.came(caller, this.#platform.now());
+    const refused = this.#blocks(caller.host) ? ON_BLOCKLIST : this.#strangers.came(caller, this.#platform.now());
     if (refused !== null) {
       caller.dismiss(refused);
       return this.#tell(caller, refused);

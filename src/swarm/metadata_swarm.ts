@@ -50,6 +50,8 @@ export interface MetadataSwarmOptions {
   readonly port: number;
   /** Connections at the same time. */
   readonly maxPeers: number;
+  /** Whom the user wants to have nothing to do with. */
+  readonly blocks?: ((host: string) => boolean) | undefined;
   /** When to give way to others than peers. */
   readonly reads: ReadShare;
   /** Our node of the DHT; absent when there is none. */
@@ -98,7 +100,7 @@ export class MetadataSwarm implements PeerHost {
         emit: options.emit,
       },
       handshake: this.handshake,
-      manager: new ConnectionManager({ maxPeers: options.maxPeers, random: () => platform.random() }),
+      manager: new ConnectionManager({ ...options, random: () => platform.random() }),
     });
   }
 

@@ -82,7 +82,7 @@ export class Torrent implements PeerHost {
       host: this,
       events: this.#peerEvents,
       handshake: this.handshake,
-      manager: new ConnectionManager({ maxPeers: options.maxPeers, random: () => platform.random() }),
+      manager: new ConnectionManager({ ...options, random: () => platform.random() }),
     });
   }
 

@@ -47,6 +47,8 @@ export interface TorrentOptions {
   readonly bind?: string;
   /** Connections at the same time. */
   readonly maxPeers: number;
+  /** Whom the user wants to have nothing to do with. */
+  readonly blocks?: ((host: string) => boolean) | undefined;
   /** Memory for pieces in flight. */
   readonly budget: MemoryBudget;
   /** When to give way to others than peers. */

@@ -20,7 +20,7 @@ Deno.test("download hands its options to session and torrent", async () => {
   const world = new World({ env: { XDG_STATE_HOME: "/state" } });
   const options = ["-o", "out", "-p", "0", "--bind", "10.0.0.5", "--max-peers", "7", "--cache", "8M", "--check", "-q"];
   const ignored = ["--no-dht", "--no-pex", "--no-lsd", "--no-utp", "--no-port-map"];
-  const peers = ["--peer", "[::1]:5", "--peer", "two.test:6"];
+  const peers = ["--peer", "[::1]:5", "--peer", "two.test:6", "--blocklist", "level1.gz"];
   const { code } = await world.start("dl", "a.torrent", ...options, ...ignored, ...peers);
   const { platform: _, ...session } = world.session.options!;
   assertEquals(session, {
@@ -28,6 +28,7 @@ Deno.test("download hands its options to session and torrent", async () => {
     portable: false,
     port: 0,
     bind: "10.0.0.5",
+    blocklist: "level1.gz",
     maxPeers: 7,
     cacheBytes: 8 << 20,
     discovery: { lsd: false, pex: false, portMap: false },

@@ -218,3 +218,12 @@ Deno.test("ConnectionManager counts the machines of a local network one by one",
   while (one.next(0)) dialled++;
   assertEquals(dialled, 6);
 });
+
+Deno.test("ConnectionManager neither gives nor welcomes whom the blocklist names", () => {
+  const one = new ConnectionManager({ maxPeers: 9, random: seededRandom(1), blocks: (host) => host === "10.0.0.2" });
+  one.add([...many(3), { host: "::ffff:10.0.0.2", port: 7 }]);
+  const given = [one.next(0), one.next(0), one.next(0)].map((address) => address?.host);
+  assertEquals(given.toSorted(), ["10.0.0.1", "10.0.0.3", undefined]);
+  assertEquals(one.refuses("10.0.0.2", { connections: 0, now: 0 }), "it is on the blocklist");
+  assertEquals(one.refuses("10.0.0.1", { connections: 0, now: 0 }), null);
+});

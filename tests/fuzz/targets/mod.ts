@@ -6,6 +6,7 @@
 
 import type { Target } from "../target.ts";
 import { bencodeTarget } from "./bencode.ts";
+import { blocklistTarget } from "./blocklist.ts";
 import { krpcTarget, savedTableTarget } from "./dht.ts";
 import { pathsTarget, printableTarget, resumeTarget } from "./local.ts";
 import { lsdTarget } from "./discovery.ts";
@@ -43,4 +44,5 @@ export const TARGETS: readonly Target[] = [
   gatewayReplyTarget,
   upnpTarget,
   webReplyTarget,
+  blocklistTarget,
 ];

@@ -5,6 +5,7 @@
  */
 
 import type { Bytes } from "../base/bytes.ts";
+import { crc32c } from "../base/crc32c.ts";
 import type { HostFacts } from "./hosts.ts";
 
 /** Bytes of a node id, and of whatever is looked up. */
@@ -14,13 +15,6 @@ export const ID_BITS = 160;
 
 const MASK_4 = Uint8Array.of(0x03, 0x0f, 0x3f, 0xff);
 const MASK_6 = Uint8Array.of(0x01, 0x03, 0x07, 0x0f, 0x1f, 0x3f, 0x7f, 0xff);
-/** Castagnoli's polynomial, reflected. */
-const POLYNOMIAL = 0x82f63b78;
-const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
-  for (let bit = 0; bit < 8; bit++) byte = (byte & 1) === 1 ? (byte >>> 1) ^ POLYNOMIAL : byte >>> 1;
-  return byte >>> 0;
-});
-
 /**
  * Which of two ids is closer to a third.
  *
@@ -67,18 +61,6 @@ export function idSharing(id: Uint8Array, bits: number, random: Uint8Array): Byt
   const flip = 0x80 >> (bits & 7);
   made[whole] = (id[whole]! & keep) | (~id[whole]! & flip) | (made[whole]! & ~(keep | flip));
   return made;
-}
-
-/**
- * The checksum CRC-32C.
- *
- * @param bytes Any bytes.
- * @returns 32 bits, unsigned.
- */
-export function crc32c(bytes: Uint8Array): number {
-  let crc = 0xffffffff;
-  for (let i = 0; i < bytes.length; i++) crc = CRC_TABLE[(crc ^ bytes[i]!) & 0xff]! ^ (crc >>> 8);
-  return ~crc >>> 0;
 }
 
 /**

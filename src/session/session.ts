@@ -16,7 +16,7 @@ import { Listening, MemoryBudget, ReadShare } from "../swarm/mod.ts";
 import { UdpTrackers } from "../tracker/udp_trackers.ts";
 import { tcpTransport, type Transport } from "../transport/transport.ts";
 import { DhtService } from "./dht_service.ts";
-import { ExternalAddress } from "./external_address.ts";
+import { ExternalAddress, type Family } from "./external_address.ts";
 import type { AddOptions, DiscoveryOptions, SessionOptions } from "./options.ts";
 import { Reachability } from "./reachability.ts";
 import { SessionTorrent, type Torrent } from "./session_torrent.ts";
@@ -194,8 +194,11 @@ export class Session {
       peerId: this.#peerId,
       port: this.port,
       ...(this.#options.bind !== undefined && { bind: this.#options.bind }),
-      maxPeers: this.#options.maxPeers ?? DEFAULT_MAX_PEERS,
-      blocks: (host) => this.#blocks(host),
+      policy: {
+        maxPeers: this.#options.maxPeers ?? DEFAULT_MAX_PEERS,
+        blocks: (host) => this.#blocks(host),
+        ownAddress: (family) => this.#ownAddress(family),
+      },
       budget: this.#budget,
       reads: this.#reads,
       readCacheBytes: this.#readCacheBytes,
@@ -251,6 +254,11 @@ export class Session {
       timer.cancel();
       this.#udpTrackers.close();
     }
+  }
+
+  #ownAddress(family: Family): PeerAddress | null {
+    const host = this.externalAddress.current(family);
+    return host === null ? null : { host, port: this.port };
   }
 
   #blocks(host: string): boolean {

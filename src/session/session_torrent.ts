@@ -169,7 +169,7 @@ export class SessionTorrent implements Torrent {
   }
 
   async #askPeers(magnet: Magnet): Promise<Bytes> {
-    const { platform, transport, peerId, port, maxPeers, blocks, reads, dht, add } = this.#options;
+    const { platform, transport, peerId, port, policy, reads, dht, add } = this.#options;
     if (this.#stopping) return await new Promise<never>(() => {});
     const found = Promise.withResolvers<Bytes>();
     const search = this.#search = new MetadataSwarm({
@@ -179,8 +179,7 @@ export class SessionTorrent implements Torrent {
       peerId,
       version: `Shoal ${VERSION}`,
       port,
-      maxPeers,
-      blocks,
+      ...policy,
       reads,
       ...(dht && { dht }),
       needPeers: () => this.#sources?.needPeers(),
@@ -195,7 +194,7 @@ export class SessionTorrent implements Torrent {
 
   /** Puts together what downloads, now that it is known what. */
   #prepare(meta: Metainfo): void {
-    const { platform, add, transport, peerId, port, maxPeers, blocks, budget, reads, dht, bind } = this.#options;
+    const { platform, add, transport, peerId, port, policy, budget, reads, dht, bind } = this.#options;
     this.#meta = meta;
     if (meta.private) this.#sources?.keepPrivate();
     else dht?.addHosts(meta.nodes);
@@ -223,8 +222,7 @@ export class SessionTorrent implements Torrent {
       version: `Shoal ${VERSION}`,
       port,
       ...(bind !== undefined && { bind }),
-      maxPeers,
-      blocks,
+      ...policy,
       budget,
       reads,
       ...(dht && !meta.private && { dht }),

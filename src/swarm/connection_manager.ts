@@ -15,6 +15,7 @@ import {
   SHUT_OUT_MS,
 } from "../base/limits.ts";
 import { isDialable, networkOf } from "../base/networks.ts";
+import { peerPriority } from "./peer_priority.ts";
 
 /** Milliseconds until a peer that failed is tried again; doubled with each failure. */
 const RETRY_MS = 5_000;
@@ -27,8 +28,24 @@ const GOOD_CONNECTION_MS = 30_000;
 /** Why somebody on the user's blocklist is refused. */
 export const ON_BLOCKLIST = "it is on the blocklist";
 
+/** What is taken for the priority of somebody whose own is not known: neither preferred to the others nor passed over. */
+const MIDDLE_RANK = 2 ** 31;
+
+/** Whom the session lets a torrent connect to. */
+export interface ConnectionPolicy {
+  /** Connections of the torrent at the same time. */
+  readonly maxPeers: number;
+  /** Whom the user wants to have nothing to do with. */
+  readonly blocks?: ((host: string) => boolean) | undefined;
+  /** Our own address as others see it, by family; `null` while it is not known. */
+  readonly ownAddress?: ((family: 4 | 6) => PeerAddress | null) | undefined;
+}
+
 interface Candidate {
   readonly address: PeerAddress;
+  /** Its priority, and for which address of ours that holds. */
+  rank: number;
+  rankedFor: PeerAddress | null;
   /** Somebody named it; otherwise it is only known because it connected to us. */
   named: boolean;
   failures: number;
@@ -43,6 +60,7 @@ export class ConnectionManager {
   readonly #maxPeers: number;
   readonly #random: () => number;
   readonly #blocks: (host: string) => boolean;
+  readonly #ownAddress: (family: 4 | 6) => PeerAddress | null;
   readonly #candidates = new Map<string, Candidate>();
   /** As {@linkcode networkOf} has them, like those of the offences. */
   readonly #banned = new Set<string>();
@@ -54,19 +72,13 @@ export class ConnectionManager {
   #incoming = 0;
 
   /**
-   * @param options `maxPeers`: connections at the same time. `random`: uniform in 0 to 1. `blocks`: whom the user wants to
-   * have nothing to do with.
+   * @param options What the session lets it do. `random`: uniform in 0 to 1.
    */
-  constructor(
-    options: {
-      readonly maxPeers: number;
-      readonly random: () => number;
-      readonly blocks?: ((host: string) => boolean) | undefined;
-    },
-  ) {
+  constructor(options: ConnectionPolicy & { readonly random: () => number }) {
     this.#maxPeers = options.maxPeers;
     this.#random = options.random;
     this.#blocks = options.blocks ?? (() => false);
+    this.#ownAddress = options.ownAddress ?? (() => null);
   }
 
   /** How many peers more could be used: what a tracker may be asked for. */
@@ -94,7 +106,8 @@ export class ConnectionManager {
   }
 
   /**
-   * The next peer to connect to; it counts as being dialled from now on.
+   * The next peer to connect to; it counts as being dialled from now on. Who failed least comes first, then who has the
+   * highest priority (BEP 40); among equals chance decides.
    *
    * @param now Milliseconds.
    * @returns Where it is, or `null` when there is none or the limits are reached.
@@ -104,8 +117,9 @@ export class ConnectionManager {
     let best: Candidate | null = null;
     let equals = 0;
     for (const candidate of this.#dialable(now)) {
-      if (best && candidate.failures > best.failures) continue;
-      if (!best || candidate.failures < best.failures) equals = 0;
+      const order = best ? this.#compare(candidate, best) : -1;
+      if (order > 0) continue;
+      if (order < 0) equals = 0;
       // Every one of the equals is chosen with the same probability, in one pass.
       if (this.#random() * ++equals < 1) best = candidate;
     }
@@ -113,6 +127,17 @@ export class ConnectionManager {
     best.state = "dialling";
     this.#dialling++;
     return best.address;
+  }
+
+  /**
+   * The priority of a peer for us (BEP 40).
+   *
+   * @param address Where it listens, or comes from.
+   * @returns 0 to 2^32 - 1, the larger the better; the middle of that for all whose own is not known.
+   */
+  rank(address: PeerAddress): number {
+    const own = this.#ownAddress(address.host.includes(":") ? 6 : 4);
+    return own ? peerPriority(own, address) ?? MIDDLE_RANK : MIDDLE_RANK;
   }
 
   /** When {@linkcode ConnectionManager.next} could first give a candidate that is now backing off; Infinity for never. */
@@ -260,6 +285,22 @@ export class ConnectionManager {
     }
   }
 
+  /** Below 0 if the first is to be dialled first. */
+  #compare(a: Candidate, b: Candidate): number {
+    return a.failures - b.failures || this.#rankOf(b) - this.#rankOf(a);
+  }
+
+  /** Kept, since there may be thousands of candidates. */
+  #rankOf(candidate: Candidate): number {
+    const { address, rankedFor } = candidate;
+    const own = this.#ownAddress(address.host.includes(":") ? 6 : 4);
+    if (own?.host !== rankedFor?.host) {
+      candidate.rankedFor = own;
+      candidate.rank = this.rank(address);
+    }
+    return candidate.rank;
+  }
+
   /** An address is no candidate any more, on any port. */
   #forget(host: string): void {
     const network = networkOf(host);
@@ -280,7 +321,16 @@ export class ConnectionManager {
   }
 
   #remember(address: PeerAddress, options: { readonly named: boolean }): Candidate {
-    const candidate: Candidate = { address, ...options, failures: 0, nextTry: 0, state: "idle", incoming: false };
+    const candidate: Candidate = {
+      address,
+      ...options,
+      rank: MIDDLE_RANK,
+      rankedFor: null,
+      failures: 0,
+      nextTry: 0,
+      state: "idle",
+      incoming: false,
+    };
     this.#candidates.set(formatAddress(address), candidate);
     return candidate;
   }

@@ -23,7 +23,7 @@ import {
   type Transport,
 } from "../peer/mod.ts";
 import type { Connection, Platform, Timer } from "../platform/platform.ts";
-import { ConnectionManager } from "./connection_manager.ts";
+import { ConnectionManager, type ConnectionPolicy } from "./connection_manager.ts";
 import type { DhtContact } from "./dht_contact.ts";
 import type { TorrentEvent } from "./events.ts";
 import { MetadataDownload } from "./metadata_download.ts";
@@ -35,7 +35,7 @@ const TICK_MS = 500;
 const FEW_PEERS = 10;
 
 /** What a {@linkcode MetadataSwarm} is made of. */
-export interface MetadataSwarmOptions {
+export interface MetadataSwarmOptions extends ConnectionPolicy {
   /** The outside. */
   readonly platform: Platform;
   /** Which torrent. */
@@ -48,10 +48,6 @@ export interface MetadataSwarmOptions {
   readonly version: string;
   /** TCP port on which the session listens. */
   readonly port: number;
-  /** Connections at the same time. */
-  readonly maxPeers: number;
-  /** Whom the user wants to have nothing to do with. */
-  readonly blocks?: ((host: string) => boolean) | undefined;
   /** When to give way to others than peers. */
   readonly reads: ReadShare;
   /** Our node of the DHT; absent when there is none. */

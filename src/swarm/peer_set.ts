@@ -8,17 +8,13 @@ import { formatAddress, type PeerAddress } from "../base/address.ts";
 import { equalBytes, isLarger } from "../base/bytes.ts";
 import { messageOf, ShoalError } from "../base/errors.ts";
 import {
-  CROWD_MUTE_DIALLED_MS,
-  CROWD_MUTE_MS,
   CROWD_PER_SECOND,
   HANDSHAKE_MS,
   MAX_OFFENCES,
   MESSAGE_MS,
-  MUTE_MS,
   SILENCE_MS,
   STALLED_MS,
   TURNOVER_MS,
-  USELESS_MS,
 } from "../base/limits.ts";
 import { networkOf } from "../base/networks.ts";
 import {
@@ -33,6 +29,7 @@ import {
 import type { Connection, Platform } from "../platform/platform.ts";
 import { ConnectionManager } from "./connection_manager.ts";
 import type { TorrentEvent } from "./events.ts";
+import { expendable, isMute } from "./expendable.ts";
 
 /** Milliseconds without having sent anything after which we send a keep-alive (BEP 3). */
 const KEEP_ALIVE_MS = 100_000;
@@ -293,19 +290,10 @@ export class PeerSet {
     peer.output.close("it has been of no use for long, and others wait");
   }
 
-  /** One that nobody wants anything from comes first, of the address that has most of them; then one that waits in vain. */
   #expendable(now: number): Peer | null {
-    const counts = new Map<string, number>();
-    for (const { network } of this.#links.keys()) counts.set(network, (counts.get(network) ?? 0) + 1);
-    const all = [...this.#links.keys()].sort((a, b) => a.lastPayload - b.lastPayload);
     const crowded = this.#crowdLeft(now) > CROWD_PER_SECOND;
-    const patience = ({ incoming }: Peer) => !crowded ? MUTE_MS : incoming ? CROWD_MUTE_MS : CROWD_MUTE_DIALLED_MS;
-    const mute = all.filter((peer) => isMute(peer) && now - peer.lastPayload > patience(peer))
-      .sort((a, b) => counts.get(b.network)! - counts.get(a.network)!);
-    if (mute.length > 0) return mute[0]!;
-    const [useless] = all;
     const due = now - this.#lastTurnover >= TURNOVER_MS;
-    return due && useless && now - useless.lastPayload > USELESS_MS ? useless : null;
+    return expendable(this.#links.keys(), { now, crowded, due, rank: (address) => this.#manager.rank(address) });
   }
 
   /**
@@ -395,6 +383,3 @@ const SELF = "it is ourselves";
 const FULL = "there is no room for more connections";
 /** Two ends that have everything have met. */
 export const USELESS = "neither side needs anything";
-
-/** Neither end wants anything from the other. */
-const isMute = (peer: Peer) => !peer.interested && !peer.amInterested;

@@ -10,6 +10,7 @@ import type { ReadShare, Transport } from "../peer/mod.ts";
 import type { Platform } from "../platform/platform.ts";
 import type { Storage } from "../storage/mod.ts";
 import type { MemoryBudget } from "./buffer_pool.ts";
+import type { ConnectionPolicy } from "./connection_manager.ts";
 import type { DhtContact } from "./dht_contact.ts";
 import type { TorrentEvent } from "./events.ts";
 
@@ -24,7 +25,7 @@ export interface PeerFinder {
 }
 
 /** What a torrent is made of. */
-export interface TorrentOptions {
+export interface TorrentOptions extends ConnectionPolicy {
   /** The outside. */
   readonly platform: Platform;
   /** What the torrent holds. */
@@ -45,10 +46,6 @@ export interface TorrentOptions {
   readonly port: number;
   /** Local address for web seeds, when one was chosen. */
   readonly bind?: string;
-  /** Connections at the same time. */
-  readonly maxPeers: number;
-  /** Whom the user wants to have nothing to do with. */
-  readonly blocks?: ((host: string) => boolean) | undefined;
   /** Memory for pieces in flight. */
   readonly budget: MemoryBudget;
   /** When to give way to others than peers. */

@@ -1,6 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { MAX_REMEMBERED_HOSTS, SHUT_OUT_MS } from "../../src/base/limits.ts";
 import { ConnectionManager } from "../../src/swarm/connection_manager.ts";
+import { peerPriority } from "../../src/swarm/peer_priority.ts";
 import { seededRandom } from "../support/random.ts";
 
 const address = (n: number) => ({ host: `10.0.${n >> 8}.${n & 255}`, port: 6881 });
@@ -226,4 +227,37 @@ Deno.test("ConnectionManager neither gives nor welcomes whom the blocklist names
   assertEquals(given.toSorted(), ["10.0.0.1", "10.0.0.3", undefined]);
   assertEquals(one.refuses("10.0.0.2", { connections: 0, now: 0 }), "it is on the blocklist");
   assertEquals(one.refuses("10.0.0.1", { connections: 0, now: 0 }), null);
+});
+
+Deno.test("ConnectionManager.next() gives who failed least, then who has the highest priority, once our address is known", () => {
+  let own: string | null = null;
+  const ownAddress = (family: 4 | 6) => family === 4 && own !== null ? { host: own, port: 6881 } : null;
+  const one = new ConnectionManager({ maxPeers: 100, random: seededRandom(1), ownAddress });
+  const candidates = Array.from({ length: 12 }, (_, i) => ({ host: `${20 + i}.1.1.1`, port: 6881 }));
+  one.add(candidates);
+  const inOrder = (ours: string) =>
+    candidates.toSorted((a, b) =>
+      peerPriority({ host: ours, port: 1 }, b)! - peerPriority({ host: ours, port: 1 }, a)!
+    );
+  own = "98.76.54.32";
+  const [first, second] = inOrder(own);
+  assertEquals([one.next(0), one.next(0)], [first, second]);
+  // Another address, another order; and who failed comes last.
+  own = "123.213.32.10";
+  for (const address of [first!, second!]) one.failed(address, 0);
+  const rest = inOrder(own).filter((address) => address.host !== first!.host && address.host !== second!.host);
+  const later = 10_000;
+  assertEquals(rest.map(() => one.next(later)), rest);
+  const last = inOrder(own).filter((address) => !rest.includes(address));
+  assertEquals(last.map(() => one.next(later)), last);
+});
+
+Deno.test("ConnectionManager.next() leaves it to chance while our address is not known", () => {
+  const firsts = new Set<string>();
+  for (let seed = 1; seed <= 60; seed++) {
+    const one = new ConnectionManager({ maxPeers: 9, random: seededRandom(seed), ownAddress: () => null });
+    one.add(many(5));
+    firsts.add(one.next(0)!.host);
+  }
+  assertEquals(firsts.size, 5);
 });

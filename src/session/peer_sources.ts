@@ -13,6 +13,7 @@ import type { LocalDiscovery } from "../discovery/local_discovery.ts";
 import type { Platform } from "../platform/platform.ts";
 import type { AnnounceProgress } from "../tracker/announce_request.ts";
 import { Announcer, type TrackerReport } from "../tracker/announcer.ts";
+import type { PeerSource } from "../swarm/mod.ts";
 import type { UdpTrackers } from "../tracker/udp_trackers.ts";
 
 import type { DhtService } from "./dht_service.ts";
@@ -44,7 +45,7 @@ export interface PeerSourcesOptions {
   /** How many more peers would be welcome; 0 for none. */
   wantedPeers(): number;
   /** Takes the peers that were found. */
-  readonly onPeers: (addresses: readonly PeerAddress[]) => void;
+  readonly onPeers: (addresses: readonly PeerAddress[], source: PeerSource) => void;
   /** Is told of each announce. */
   onReport(report: TrackerReport): void;
 }
@@ -71,7 +72,7 @@ export class PeerSources {
       udp,
       progress: () => options.progress(),
       wantedPeers: () => options.wantedPeers(),
-      onPeers: (addresses) => options.onPeers(addresses),
+      onPeers: (addresses) => options.onPeers(addresses, "tracker"),
       onReport: (report) => options.onReport(report),
     });
   }
@@ -81,8 +82,9 @@ export class PeerSources {
     const { infoHash, port, dht, local, isPrivate, onPeers, progress } = this.#options;
     this.#announcer.start();
     if (isPrivate()) return;
-    local?.add(infoHash, { port, onPeer: (address) => onPeers([address]) });
-    this.#dht ??= dht?.announcer({ infoHash, isSeed: () => progress().left === 0, onPeers }) ?? null;
+    local?.add(infoHash, { port, onPeer: (address) => onPeers([address], "lsd") });
+    const isSeed = () => progress().left === 0;
+    this.#dht ??= dht?.announcer({ infoHash, isSeed, onPeers: (addresses) => onPeers(addresses, "dht") }) ?? null;
     this.#dht?.start();
   }
 

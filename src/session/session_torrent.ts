@@ -12,7 +12,7 @@ import { MAX_CANDIDATES } from "../base/limits.ts";
 import { VERSION } from "../base/version.ts";
 import { type Magnet, type Metainfo, numberedFiles, pieceHash, safeName } from "../metainfo/mod.ts";
 import { Storage } from "../storage/mod.ts";
-import { type Acceptor, MetadataSwarm, Torrent as Swarm, type TorrentEvent } from "../swarm/mod.ts";
+import { type Acceptor, MetadataSwarm, type PeerSource, Torrent as Swarm, type TorrentEvent } from "../swarm/mod.ts";
 import type { TrackerReport } from "../tracker/announcer.ts";
 import { type Choice, choiceOf, isMagnet } from "./choice.ts";
 import { findMetadata } from "./metadata_search.ts";
@@ -68,8 +68,8 @@ export class SessionTorrent implements Torrent {
   #search: MetadataSwarm | null = null;
   #swarm: Swarm | null = null;
   #sources: PeerSources | null = null;
-  /** Peers that were found while data was checked, for the download to begin with. */
-  readonly #found = new Map<string, PeerAddress>();
+  /** Peers that were found before the download, for it to begin with. */
+  readonly #found = new Map<string, { readonly address: PeerAddress; readonly source: PeerSource }>();
 
   /**
    * @param options Its parts.
@@ -137,7 +137,7 @@ export class SessionTorrent implements Torrent {
     const { size = null, count: files = null } = this.#choice ?? {};
     emit({ event: "added", infohash, name: this.#name, size, files });
     if (magnet) {
-      resolveAll(magnet.peers, this.#options.platform.net).then((addresses) => this.#foundPeers(addresses));
+      resolveAll(magnet.peers, this.#options.platform.net).then((addresses) => this.#foundPeers(addresses, "user"));
       const meta = await this.#find(magnet);
       if (this.#stopping) return;
       this.#name = meta.name;
@@ -187,7 +187,8 @@ export class SessionTorrent implements Torrent {
       emit: (event) => this.#happened(event),
     });
     search.start();
-    search.addPeers([...add.peers ?? [], ...this.#found.values()]);
+    search.addPeers(add.peers ?? [], "user");
+    for (const { address, source } of this.#found.values()) search.addPeers([address], source);
     this.#startSources(magnet.trackers);
     return await found.promise;
   }
@@ -196,7 +197,7 @@ export class SessionTorrent implements Torrent {
   #prepare(meta: Metainfo): void {
     const { platform, add, transport, peerId, port, policy, budget, reads, dht, bind } = this.#options;
     this.#meta = meta;
-    if (meta.private) this.#sources?.keepPrivate();
+    if (meta.private) this.#keepPrivate();
     else dht?.addHosts(meta.nodes);
     this.#choice = choiceOf(meta, this.#options);
     const files = this.#choice.files === undefined ? {} : { files: this.#choice.files };
@@ -254,7 +255,10 @@ export class SessionTorrent implements Torrent {
     }
     if (!swarm.complete) this.#state = "downloading";
     this.#search = null;
-    swarm.addPeers([...add.peers ?? [], ...this.#found.values()]);
+    swarm.addPeers(add.peers ?? [], "user");
+    for (const [source, found] of Map.groupBy(this.#found.values(), ({ source }) => source)) {
+      swarm.addPeers(found.map(({ address }) => address), source);
+    }
     this.#found.clear();
   }
 
@@ -279,18 +283,28 @@ export class SessionTorrent implements Torrent {
       },
       wantedPeers: () => (this.#swarm ?? this.#search)?.wantedPeers ?? 0,
       local: this.#options.local,
-      onPeers: (addresses) => this.#foundPeers(addresses),
+      onPeers: (addresses, source) => this.#foundPeers(addresses, source),
       onReport: (report) => this.#reported(report),
     });
     this.#sources.start();
   }
 
+  /** Only those whom its trackers or the user name may know of a private torrent, be it that we didn't know that it is one. */
+  #keepPrivate(): void {
+    this.#sources?.keepPrivate();
+    this.#search?.stop();
+    this.#search = null;
+    for (const [key, { source }] of this.#found) {
+      if (source !== "tracker" && source !== "user") this.#found.delete(key);
+    }
+  }
+
   /** What is found before anybody can use it waits. */
-  #foundPeers(addresses: readonly PeerAddress[]): void {
-    if (this.#swarm?.state === "running") return this.#swarm.addPeers(addresses);
-    if (this.#search) return this.#search.addPeers(addresses);
+  #foundPeers(addresses: readonly PeerAddress[], source: PeerSource): void {
+    if (this.#swarm?.state === "running") return this.#swarm.addPeers(addresses, source);
+    this.#search?.addPeers(addresses, source);
     for (const address of addresses) {
-      if (this.#found.size < MAX_CANDIDATES) this.#found.set(formatAddress(address), address);
+      if (this.#found.size < MAX_CANDIDATES) this.#found.set(formatAddress(address), { address, source });
     }
   }
 

@@ -31,6 +31,15 @@ export const ON_BLOCKLIST = "it is on the blocklist";
 /** What is taken for the priority of somebody whose own is not known: neither preferred to the others nor passed over. */
 const MIDDLE_RANK = 2 ** 31;
 
+/** Who told us of a peer. */
+export type PeerSource = "user" | "tracker" | "lsd" | "dht" | "pex" | "incoming";
+
+/**
+ * What that is worth, the least first: the user knows best, trackers and neighbours know who is there now, anybody may put
+ * anybody into the DHT, a peer may name anybody, and who connected to us may not be reachable at all.
+ */
+const WORTH: Readonly<Record<PeerSource, number>> = { user: 0, tracker: 1, lsd: 1, dht: 2, pex: 3, incoming: 4 };
+
 /** Whom the session lets a torrent connect to. */
 export interface ConnectionPolicy {
   /** Connections of the torrent at the same time. */
@@ -46,8 +55,8 @@ interface Candidate {
   /** Its priority, and for which address of ours that holds. */
   rank: number;
   rankedFor: PeerAddress | null;
-  /** Somebody named it; otherwise it is only known because it connected to us. */
-  named: boolean;
+  /** The best of those who named it; `incoming` if it is only known because it connected to us. */
+  source: PeerSource;
   failures: number;
   nextTry: number;
   state: "idle" | "dialling" | "connected";
@@ -92,22 +101,22 @@ export class ConnectionManager {
   }
 
   /** Takes note of peers that somebody named. */
-  add(addresses: Iterable<PeerAddress>): void {
+  add(addresses: Iterable<PeerAddress>, source: PeerSource = "tracker"): void {
     for (const { host, port } of addresses) {
       const address = { host: canonicalHost(host), port };
       const key = formatAddress(address);
       if (!isDialable(address.host) || this.#isBanned(address.host) || this.#ownAddresses.has(key)) continue;
       const known = this.#candidates.get(key);
-      if (known) known.named = true;
+      if (known) known.source = WORTH[source] < WORTH[known.source] ? source : known.source;
       else if (this.#candidates.size < MAX_CANDIDATES && !this.#blocks(address.host)) {
-        this.#remember(address, { named: true });
+        this.#remember(address, source);
       }
     }
   }
 
   /**
-   * The next peer to connect to; it counts as being dialled from now on. Who failed least comes first, then who has the
-   * highest priority (BEP 40); among equals chance decides.
+   * The next peer to connect to; it counts as being dialled from now on. Who failed least comes first, then whom the
+   * best source named, then who has the highest priority (BEP 40); among equals chance decides.
    *
    * @param now Milliseconds.
    * @returns Where it is, or `null` when there is none or the limits are reached.
@@ -219,7 +228,7 @@ export class ConnectionManager {
   /** A peer that connected to us said where it listens: it needn't be dialled. */
   introduced(address: PeerAddress): void {
     const key = formatAddress(address);
-    const candidate = this.#candidates.get(key) ?? this.#remember(address, { named: false });
+    const candidate = this.#candidates.get(key) ?? this.#remember(address, "incoming");
     candidate.incoming = true;
     if (candidate.state === "idle") candidate.state = "connected";
   }
@@ -243,7 +252,7 @@ export class ConnectionManager {
     candidate.incoming = false;
     if (candidate.state !== "connected") return;
     // Who connected to us and was never named may not be reachable at all; it will come back by itself.
-    if (!candidate.named) return void this.#candidates.delete(key);
+    if (candidate.source === "incoming") return void this.#candidates.delete(key);
     if (options.lasted >= GOOD_CONNECTION_MS) candidate.failures = 0;
     this.#backOff(candidate, options.now);
     if (options.useless) candidate.nextTry = Infinity;
@@ -287,7 +296,7 @@ export class ConnectionManager {
 
   /** Below 0 if the first is to be dialled first. */
   #compare(a: Candidate, b: Candidate): number {
-    return a.failures - b.failures || this.#rankOf(b) - this.#rankOf(a);
+    return a.failures - b.failures || WORTH[a.source] - WORTH[b.source] || this.#rankOf(b) - this.#rankOf(a);
   }
 
   /** Kept, since there may be thousands of candidates. */
@@ -320,10 +329,10 @@ export class ConnectionManager {
     return known !== undefined && known.count >= MAX_OFFENCES && now - known.last < SHUT_OUT_MS;
   }
 
-  #remember(address: PeerAddress, options: { readonly named: boolean }): Candidate {
+  #remember(address: PeerAddress, source: PeerSource): Candidate {
     const candidate: Candidate = {
       address,
-      ...options,
+      source,
       rank: MIDDLE_RANK,
       rankedFor: null,
       failures: 0,

@@ -23,7 +23,7 @@ import {
   type Transport,
 } from "../peer/mod.ts";
 import type { Connection, Platform, Timer } from "../platform/platform.ts";
-import { ConnectionManager, type ConnectionPolicy } from "./connection_manager.ts";
+import { ConnectionManager, type ConnectionPolicy, type PeerSource } from "./connection_manager.ts";
 import type { DhtContact } from "./dht_contact.ts";
 import type { TorrentEvent } from "./events.ts";
 import { MetadataDownload } from "./metadata_download.ts";
@@ -132,8 +132,8 @@ export class MetadataSwarm implements PeerHost {
   }
 
   /** Takes note of peers that somebody named. */
-  addPeers(addresses: Iterable<PeerAddress>): void {
-    this.#peers.add(addresses);
+  addPeers(addresses: Iterable<PeerAddress>, source?: PeerSource): void {
+    this.#peers.add(addresses, source);
   }
 
   /** Why a peer at this address would not be accepted, or `null`. */

@@ -8,7 +8,7 @@ export { type Peer, ReadShare, type Transport } from "../peer/mod.ts";
 export { MemoryBudget } from "./buffer_pool.ts";
 export type { DhtContact } from "./dht_contact.ts";
 export type { TorrentEvent } from "./events.ts";
-export type { ConnectionPolicy } from "./connection_manager.ts";
+export type { ConnectionPolicy, PeerSource } from "./connection_manager.ts";
 export { type Acceptor, Listening } from "./listening.ts";
 export { MetadataSwarm } from "./metadata_swarm.ts";
 export { Torrent } from "./torrent.ts";

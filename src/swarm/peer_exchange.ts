@@ -28,7 +28,7 @@ export interface ExchangeHost {
   /** Milliseconds on the clock that never jumps. */
   now(): number;
   /** Takes peers that were named. */
-  addPeers(addresses: readonly PeerAddress[]): void;
+  addPeers(addresses: readonly PeerAddress[], source: "pex"): void;
   /** What we have. */
   readonly have: { readonly isFull: boolean };
 }
@@ -55,7 +55,7 @@ export class PeerExchange implements Extension<Peer> {
     const { added } = parsePex(payload);
     const useful = this.#usefulOf(added, peer).slice(0, MAX_PEX_FROM_ONE - talk.taken);
     talk.taken += useful.length;
-    if (useful.length > 0) this.#host.addPeers(useful);
+    if (useful.length > 0) this.#host.addPeers(useful, "pex");
   }
 
   /**

@@ -27,7 +27,7 @@ import {
   type Transport,
 } from "../peer/mod.ts";
 import type { Connection, Platform } from "../platform/platform.ts";
-import { ConnectionManager } from "./connection_manager.ts";
+import type { ConnectionManager, PeerSource } from "./connection_manager.ts";
 import type { TorrentEvent } from "./events.ts";
 import { expendable, isMute } from "./expendable.ts";
 
@@ -128,8 +128,8 @@ export class PeerSet {
   }
 
   /** Takes note of peers that somebody named, and connects to some. */
-  add(addresses: Iterable<PeerAddress>): void {
-    this.#manager.add(addresses);
+  add(addresses: Iterable<PeerAddress>, source?: PeerSource): void {
+    this.#manager.add(addresses, source);
     this.dialMore();
   }
 

@@ -12,7 +12,7 @@ import type { Block, Extension, Handshake, Peer, PeerHost, ReceivedBlock } from 
 import type { Connection, Platform } from "../platform/platform.ts";
 import type { Storage } from "../storage/mod.ts";
 import { BufferPool } from "./buffer_pool.ts";
-import { ConnectionManager } from "./connection_manager.ts";
+import { ConnectionManager, type PeerSource } from "./connection_manager.ts";
 import { Download } from "./download.ts";
 import { giveHeadStart } from "./head_start.ts";
 import type { MetadataSwarm } from "./metadata_swarm.ts";
@@ -203,8 +203,8 @@ export class Torrent implements PeerHost {
   }
 
   /** Takes note of peers that somebody named. */
-  addPeers(addresses: Iterable<PeerAddress>): void {
-    this.#peers.add(addresses);
+  addPeers(addresses: Iterable<PeerAddress>, source?: PeerSource): void {
+    this.#peers.add(addresses, source);
   }
 
   /** Fetches these pieces first, in this order, as far as they are wanted; those of the last call no more. */

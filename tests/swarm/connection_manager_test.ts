@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import type { PeerAddress } from "../../src/base/address.ts";
 import { MAX_REMEMBERED_HOSTS, SHUT_OUT_MS } from "../../src/base/limits.ts";
 import { ConnectionManager } from "../../src/swarm/connection_manager.ts";
 import { peerPriority } from "../../src/swarm/peer_priority.ts";
@@ -260,4 +261,23 @@ Deno.test("ConnectionManager.next() leaves it to chance while our address is not
     firsts.add(one.next(0)!.host);
   }
   assertEquals(firsts.size, 5);
+});
+
+Deno.test("ConnectionManager.next() gives whom the best source named, as long as it failed no more than others", () => {
+  const one = manager();
+  const [pex, dht, lsd, user, come] = many(5) as [PeerAddress, PeerAddress, PeerAddress, PeerAddress, PeerAddress];
+  one.add([pex, user], "pex");
+  one.add([dht], "dht");
+  one.add([lsd], "lsd");
+  one.add([user], "user"); // named twice: the better source counts
+  one.add([user], "pex");
+  one.introduced(come);
+  one.connected(come, { incoming: true });
+  one.add([come], "pex");
+  one.disconnected(come, { now: 0, lasted: 60_000, incoming: true });
+  assertEquals([one.next(0), one.next(0), one.next(0), one.next(0), one.next(0)], [user, lsd, dht, pex, null]);
+  one.failed(user, 0);
+  one.failed(pex, 0);
+  one.add([address(9)], "pex");
+  assertEquals([one.next(60_000), one.next(60_000)?.host], [address(9), user.host]);
 });

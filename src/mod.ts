@@ -24,6 +24,7 @@ export { VERSION } from "./base/version.ts";
 export { magnetOf, type Metainfo, MetainfoError, type MetainfoFile, parseMetainfo } from "./metainfo/mod.ts";
 export { denoPlatform } from "./platform/deno_platform.ts";
 export type { Platform } from "./platform/platform.ts";
+export { type CreatedTorrent, type CreateOptions, createTorrent } from "./session/create.ts";
 export { type AddOptions, Session, type SessionOptions, type Torrent } from "./session/session.ts";
 export type * from "./session/types.ts";
 export {

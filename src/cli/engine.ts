@@ -7,6 +7,7 @@
 
 import type { Bytes } from "../base/bytes.ts";
 import type { Magnet, Metainfo, TorrentDescription } from "../metainfo/mod.ts";
+import type { CreatedTorrent, CreateOptions } from "../session/create.ts";
 import type { AddOptions, SessionOptions } from "../session/session.ts";
 import type { SessionEvent, TorrentSnapshot } from "../session/types.ts";
 import type { Verification, VerifyOptions } from "../session/verify.ts";
@@ -50,6 +51,12 @@ export interface Engine {
    * @throws {ShoalError} Of kind `storage` if it can't be read.
    */
   verify(meta: Metainfo, options: VerifyOptions): Promise<Verification>;
+  /**
+   * Makes a torrent of a file or a folder.
+   *
+   * @throws {ShoalError} Of kind `storage` if something can't be read, of kind `usage` if the options don't fit it.
+   */
+  create(path: string, options: CreateOptions): Promise<CreatedTorrent>;
   /** A session that has not been started. */
   createSession(options: SessionOptions): Promise<SessionLike>;
 }
@@ -71,6 +78,10 @@ export const engine: Engine = {
   async verify(meta, options) {
     const { verify } = await import("../session/verify.ts");
     return await verify(meta, options);
+  },
+  async create(path, options) {
+    const { createTorrent } = await import("../session/create.ts");
+    return await createTorrent(path, options);
   },
   async createSession(options) {
     const { Session } = await import("../session/session.ts");

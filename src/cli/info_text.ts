@@ -19,18 +19,7 @@ const SIZE_WIDTH = 8;
  * @returns Lines without their ends; nothing from outside can do harm to a terminal.
  */
 export function infoLines(torrent: TorrentDescription): string[] {
-  const files = torrent.files.filter((file) => !file.pad);
-  const lines = [
-    torrent.name,
-    ...field(
-      "size",
-      `${formatSize(torrent.size)} (${formatCount(torrent.size)} bytes) in ${
-        files.length === 1 ? "1 file" : formatPlural(files.length, "file")
-      }`,
-    ),
-    ...field("pieces", `${formatCount(torrent.pieces)} of ${formatSize(torrent.piece_length)}`),
-    ...field("info-hash", torrent.infohash),
-    ...field("info-hash v2", torrent.infohash_v2),
+  const more = [
     ...field("private", torrent.private ? "yes: peers come from its trackers only" : null),
     ...torrent.trackers.flatMap((tier, i) =>
       tier.flatMap((url, k) =>
@@ -44,10 +33,31 @@ export function infoLines(torrent: TorrentDescription): string[] {
       [torrent.created_at, torrent.created_by && `by ${torrent.created_by}`].filter(Boolean).join(" ") || null,
     ),
     ...field("comment", torrent.comment),
-    ...field("magnet", torrent.magnet),
-    "",
   ];
+  const lines = [torrent.name, ...sizeLines(torrent), ...more, ...field("magnet", torrent.magnet), ""];
   return [...lines.map(printable), ...fileLines(torrent)];
+}
+
+/**
+ * The most important things about a torrent that was made just now.
+ *
+ * @param torrent The torrent.
+ * @returns Lines without their ends; nothing from outside can do harm to a terminal.
+ */
+export function summaryLines(torrent: TorrentDescription): string[] {
+  const lines = [...field("name", torrent.name), ...sizeLines(torrent), ...field("magnet", torrent.magnet)];
+  return lines.map(printable);
+}
+
+function sizeLines(torrent: TorrentDescription): string[] {
+  const files = torrent.files.filter((file) => !file.pad);
+  const count = files.length === 1 ? "1 file" : formatPlural(files.length, "file");
+  return [
+    ...field("size", `${formatSize(torrent.size)} (${formatCount(torrent.size)} bytes) in ${count}`),
+    ...field("pieces", `${formatCount(torrent.pieces)} of ${formatSize(torrent.piece_length)}`),
+    ...field("info-hash", torrent.infohash),
+    ...field("info-hash v2", torrent.infohash_v2),
+  ];
 }
 
 function field(label: string, value: string | null): string[] {

@@ -8,6 +8,7 @@ import { Command, CommanderError } from "commander";
 import { ShoalError } from "../base/errors.ts";
 import { VERSION_LINE } from "../base/version.ts";
 import type { Context } from "./context.ts";
+import { register as registerCreate } from "./create.ts";
 import { register as registerDemo } from "./demo.ts";
 import { register as registerDownload } from "./download.ts";
 import { EXIT_DONE, EXIT_USAGE } from "./exit_codes.ts";
@@ -25,6 +26,7 @@ Examples:
   shoal debian.torrent                download into the current folder
   shoal dl *.torrent -o ~/Downloads   several at once
   shoal seed debian.torrent ~/iso     serve what is there
+  shoal create photos -t http://tracker.example/announce
   shoal info debian.torrent           look inside
   shoal verify debian.torrent ~/iso   check what is there
   shoal tracker                       run a tracker
@@ -85,6 +87,7 @@ function createProgram(context: Context): Command {
   // A command is a file that exports register(program, context); what it needs to run, it imports when it runs.
   registerDownload(program, context);
   registerSeed(program, context);
+  registerCreate(program, context);
   registerInfo(program, context);
   registerVerify(program, context);
   registerTracker(program, context);

@@ -28,10 +28,15 @@ export const UNAVAILABLE_DOWNLOAD_OPTIONS: readonly Unavailable[] = [
   { flags: "--stream [port]", why: "this version does not serve files over HTTP" },
 ];
 
+/** Options of `create`: torrents of BEP 52. */
+export const UNAVAILABLE_CREATE_OPTIONS: readonly Unavailable[] = [
+  { flags: "--v2", why: "this version makes v1 torrents" },
+  { flags: "--hybrid", why: "this version makes v1 torrents" },
+];
+
 /** Commands. */
 export const UNAVAILABLE_COMMANDS: readonly Unavailable[] = [
-  { flags: "create", why: "this version does not make torrents" },
-  { flags: "share", why: "this version does not make torrents" },
+  { flags: "share", why: "this version does it in three steps: `shoal create`, `shoal tracker` and `shoal seed`" },
   { flags: "completions", why: "this version has no shell completions" },
 ];
 

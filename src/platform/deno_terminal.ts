@@ -49,13 +49,15 @@ export class TextOutput implements Output {
   }
 
   /**
-   * @param text What to write.
+   * @param data What to write.
    * @returns Settles when it is gone.
    */
-  write(text: string): Promise<void> {
+  write(data: string | Bytes): Promise<void> {
     if (this.#closed) return Promise.resolve();
     this.#waiting++;
-    this.#tail = this.#tail.then(() => this.#writeAll(utf8(text))).finally(() => this.#waiting--);
+    this.#tail = this.#tail.then(() => this.#writeAll(typeof data === "string" ? utf8(data) : data)).finally(() =>
+      this.#waiting--
+    );
     return this.#tail;
   }
 

@@ -79,14 +79,14 @@ export interface TerminalSize {
 /** How an output was lost: its reader or its terminal is gone, or it failed, as a full disk does. */
 export type Loss = "unread" | "failed";
 
-/** One way out for text. What is written after its loss goes nowhere. */
+/** One way out, for text most of the time. What is written after its loss goes nowhere. */
 export interface Output {
   /** Whether it is a terminal, not a file or a pipe. */
   readonly isTerminal: boolean;
   /** Whether earlier text still waits for a slow reader. */
   readonly busy: boolean;
-  /** Writes all of `text`, after what was written before. Settles when it is gone; never fails. */
-  write(text: string): Promise<void>;
+  /** Writes all of some text or bytes, after what was written before. Settles when it is gone; never fails. */
+  write(data: string | Bytes): Promise<void>;
   /**
    * Waits until everything is gone.
    *

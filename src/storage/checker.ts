@@ -11,20 +11,30 @@ import type { FileHashers, FileSegment, Platform } from "../platform/platform.ts
 import type { DiskFiles } from "./disk_files.ts";
 import type { PieceMap } from "./layout.ts";
 
-/** What {@linkcode checkPieces} works with. */
-export interface CheckOptions {
+/** What both {@linkcode checkPieces} and {@linkcode hashPieces} work with. */
+interface CommonOptions {
   /** The files. */
   readonly disk: Pick<DiskFiles, "read" | "pathOf">;
   /** The outside. */
   readonly platform: Pick<Platform, "now" | "digest" | "startFileHashers">;
-  /** The digest that a piece must have. */
-  pieceHash(index: number): Uint8Array;
-  /** Told how far the check has come, 0 to 1, ten times a second at most and once at the end. */
+  /** Told how far it has come, 0 to 1, ten times a second at most and once at the end. */
   onProgress(fraction: number): void;
-  /** Ends the check. */
+  /** Ends it. */
   readonly signal?: AbortSignal | undefined;
   /** Bytes from which on other threads are worth their start; 64 MiB when absent. */
   readonly threadsFrom?: number;
+}
+
+/** What {@linkcode checkPieces} works with. */
+export interface CheckOptions extends CommonOptions {
+  /** The digest that a piece must have. */
+  pieceHash(index: number): Uint8Array;
+}
+
+/** What {@linkcode hashPieces} works with. */
+export interface HashOptions extends CommonOptions {
+  /** Takes the digest of a piece; they come in any order. */
+  take(index: number, digest: Bytes): void;
 }
 
 /** Pieces that follow each other. */
@@ -55,26 +65,45 @@ const REPORT_INTERVAL = 100;
  * @throws The signal's reason, when it is aborted.
  */
 export async function checkPieces(map: PieceMap, wanted: Bitfield, options: CheckOptions): Promise<Bitfield> {
+  const right = new Bitfield(wanted.length);
+  await hashPieces(map, wanted, {
+    ...options,
+    take(index, digest) {
+      if (equalBytes(digest, options.pieceHash(index))) right.set(index);
+    },
+  });
+  return right;
+}
+
+/**
+ * Does the reading and hashing of {@linkcode checkPieces}, and leaves to somebody else what comes of it.
+ *
+ * @param map The torrent.
+ * @param wanted The pieces to hash; their data must be there.
+ * @param options What to work with.
+ * @throws {ShoalError} If a file can't be read.
+ * @throws The signal's reason, when it is aborted.
+ */
+export async function hashPieces(map: PieceMap, wanted: Bitfield, options: HashOptions): Promise<void> {
   const isLarge = wanted.count * map.layout.pieceLength >= (options.threadsFrom ?? THREADS_FROM);
   const hashers = isLarge ? options.platform.startFileHashers?.() ?? null : null;
   try {
-    return await new Check(map, { ...options, wanted, hashers }).run();
+    await new Hashing(map, { ...options, wanted, hashers }).run();
   } finally {
     hashers?.close();
   }
 }
 
-/** What a {@linkcode Check} works with. */
-interface Parts extends CheckOptions {
+/** What a {@linkcode Hashing} works with. */
+interface Parts extends HashOptions {
   readonly wanted: Bitfield;
   readonly hashers: FileHashers | null;
 }
 
-/** One check under way. */
-class Check {
+/** Pieces that are being hashed. */
+class Hashing {
   readonly #map: PieceMap;
   readonly #parts: Parts;
-  readonly #verified: Bitfield;
   /** Batches under way. */
   #running = 0;
   /** What this thread hashes takes turns, so that one buffer is enough. Never fails. */
@@ -82,17 +111,16 @@ class Check {
   #buffer: Bytes | null = null;
   #done = 0;
   #reported = -Infinity;
-  /** Why the check ends early, if it does: nothing is begun or told any more. */
+  /** Why it ends early, if it does: nothing is begun or told any more. */
   #failure: { readonly thrown: unknown } | null = null;
   #wake = () => {};
 
   constructor(map: PieceMap, parts: Parts) {
     this.#map = map;
     this.#parts = parts;
-    this.#verified = new Bitfield(parts.wanted.length);
   }
 
-  async run(): Promise<Bitfield> {
+  async run(): Promise<void> {
     const { signal, wanted, hashers } = this.#parts;
     const lanes = hashers?.lanes ?? 1;
     const abort = (): void => this.#fail(signal!.reason);
@@ -110,7 +138,6 @@ class Check {
       // Nobody waits for other threads, but what this one reads must be over before the files are closed.
       await this.#turn;
     }
-    return this.#verified;
   }
 
   /** How many pieces are hashed together. */
@@ -139,12 +166,11 @@ class Check {
   }
 
   async #check(run: Run): Promise<void> {
-    const { pieceHash, wanted, platform, onProgress } = this.#parts;
+    const { take, wanted, platform, onProgress } = this.#parts;
     const digests = await this.#elsewhere(run) ?? await this.#inTurn(run);
     if (this.#failure !== null) return;
     for (let i = 0; i < run.count; i++) {
-      const digest = digests.subarray(i * DIGEST_BYTES, (i + 1) * DIGEST_BYTES);
-      if (equalBytes(digest, pieceHash(run.first + i))) this.#verified.set(run.first + i);
+      take(run.first + i, digests.subarray(i * DIGEST_BYTES, (i + 1) * DIGEST_BYTES));
     }
     this.#done += run.count;
     const now = platform.now();

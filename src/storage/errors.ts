@@ -124,3 +124,18 @@ export function noResumeState(path: string, cause: unknown): StorageError {
     cause,
   });
 }
+
+/**
+ * A file isn't any more what it was when a torrent began to be made of it.
+ *
+ * @param path The file.
+ * @returns The error to throw.
+ */
+export function changedMeanwhile(path: string): StorageError {
+  return new StorageError({
+    what: "cannot make the torrent",
+    where: path,
+    why: "the file changed while it was being hashed",
+    hint: "start again when nobody writes to it any more",
+  });
+}

@@ -5,6 +5,8 @@
  */
 
 export { ResumeStateError, StorageError } from "./errors.ts";
+export { gather, type Gathered, type GatheredFile, type GatherOptions } from "./gather.ts";
+export { hashFiles, type HashFilesOptions } from "./hash_files.ts";
 export { type StorageFile, type StorageLayout } from "./layout.ts";
 export { type StartMode } from "./resume_plan.ts";
 export {

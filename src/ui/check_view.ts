@@ -20,6 +20,8 @@ export interface CheckViewOptions {
   readonly terminal: Terminal;
   /** Name of what is checked. */
   readonly name: string;
+  /** What is being done to it; `checking` when absent. */
+  readonly verb?: string;
 }
 
 /** Shows how far a check has come. */
@@ -45,6 +47,8 @@ const PLAIN: Style = { color: false, unicode: true };
 
 /** How a check stands. */
 export interface CheckState {
+  /** What is being done: `checking`. */
+  readonly verb: string;
   /** Name of what is checked. */
   readonly name: string;
   /** 0 to 1. */
@@ -67,7 +71,7 @@ export function renderCheck(
   { columns, style }: { readonly columns: number; readonly style: Style },
 ): string[] {
   const width = Math.min(MAX_WIDTH, columns);
-  const head = "checking";
+  const head = state.verb;
   const name = clip(state.name, { width: Math.max(0, width - head.length - 2), style });
   const percent = formatPercent(state.fraction).padStart(6);
   const { rate, eta } = speedOf(state);
@@ -104,7 +108,8 @@ abstract class Ticking implements CheckView {
 
   protected get state(): CheckState {
     const seconds = (this.options.platform.now() - this.#startedAt) / 1000;
-    return { name: this.options.name, fraction: this.#fraction, bytes: this.#bytes, seconds };
+    const { name, verb = "checking" } = this.options;
+    return { verb, name, fraction: this.#fraction, bytes: this.#bytes, seconds };
   }
 
   start(): void {
@@ -197,7 +202,7 @@ export class PlainCheckView extends Ticking {
     const { state } = this;
     const { rate, eta } = speedOf(state);
     const rest = eta === null ? "" : `, ETA ${formatDuration(eta)}`;
-    const text = `checking (${formatPercent(state.fraction)}), ${formatRate(rate)}${rest}`;
+    const text = `${state.verb} (${formatPercent(state.fraction)}), ${formatRate(rate)}${rest}`;
     void stdout.write(`${shown(state.name, PLAIN)}: ${text}\n`);
   }
 

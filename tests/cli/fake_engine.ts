@@ -5,7 +5,7 @@
  */
 
 import { assertEquals } from "@std/assert";
-import { utf8 } from "../../src/base/bytes.ts";
+import { type Bytes, utf8 } from "../../src/base/bytes.ts";
 import { ShoalError } from "../../src/base/errors.ts";
 import { InfoHash } from "../../src/base/info_hash.ts";
 import type { Engine, SessionLike, TorrentLike } from "../../src/cli/engine.ts";
@@ -148,6 +148,11 @@ export class World {
   /** What comes of comparing data with a torrent; by default it can't be done. */
   verify: Engine["verify"] = () => Promise.reject(new Error("there is no data here"));
 
+  /** What comes of making a torrent; by default it can't be done. */
+  create: Engine["create"] = () => Promise.reject(new Error("there is no data here"));
+  /** What was written to files. */
+  readonly written = new Map<string, Bytes>();
+
   /** @param options The terminal. */
   constructor(options: FakeTerminalOptions = {}) {
     this.terminal = new FakeTerminal(options);
@@ -184,6 +189,7 @@ export class World {
       parseMagnet: async (text) => parseMagnet(text),
       describe: (meta) => Promise.resolve(describe(meta)),
       verify: (meta, options) => this.verify(meta, options),
+      create: (path, options) => this.create(path, options),
       createSession: (options) => {
         this.session.options = options;
         return Promise.resolve(this.session);
@@ -211,6 +217,22 @@ export class World {
         },
       },
       files: {
+        stat: (path: string) => {
+          const kind = path === "folder"
+            ? "folder"
+            : path.startsWith("taken") || this.written.has(path)
+            ? "file"
+            : null;
+          return Promise.resolve(kind && { kind, size: 1, modified: 0, id: null });
+        },
+        realPath: (path: string) => {
+          if (!path.startsWith("missing")) return Promise.resolve(path);
+          return Promise.reject(new FileError("missing", { what: "cannot find", path }));
+        },
+        writeFile: (path: string, bytes: Bytes) => {
+          this.written.set(path, bytes);
+          return Promise.resolve();
+        },
         readFile: (path: string) => {
           const name = /([^/]*)\.torrent$/.exec(path)?.[1];
           if (name !== undefined && name !== "missing") return Promise.resolve(utf8(`torrent ${name}`));

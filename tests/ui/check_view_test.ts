@@ -5,7 +5,7 @@ import { VirtualClock } from "../support/virtual_clock.ts";
 import { FakeTerminal } from "./fake_terminal.ts";
 
 const ASCII = { color: false, unicode: false };
-const STATE = { name: "debian.iso", fraction: 0.25, bytes: 1024 * 1024 * 1024, seconds: 4 };
+const STATE = { verb: "checking", name: "debian.iso", fraction: 0.25, bytes: 1024 * 1024 * 1024, seconds: 4 };
 
 Deno.test("renderCheck() shows what is checked, how far, how fast, and how long it will take", () => {
   assertEquals(renderCheck(STATE, { columns: 80, style: ASCII }), [

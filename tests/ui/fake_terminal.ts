@@ -38,10 +38,10 @@ export class FakeOutput implements Output {
     this.#release?.();
   }
 
-  /** @param text Kept. */
-  async write(text: string): Promise<void> {
+  /** @param data Kept. */
+  async write(data: string | Bytes): Promise<void> {
     this.writes++;
-    this.text += text;
+    this.text += typeof data === "string" ? data : String.fromCharCode(...data);
     await this.#blocked;
   }
 

@@ -7,6 +7,7 @@
 import { Command, CommanderError } from "commander";
 import { ShoalError } from "../base/errors.ts";
 import { VERSION_LINE } from "../base/version.ts";
+import { register as registerCompletions } from "./completions.ts";
 import type { Context } from "./context.ts";
 import { register as registerCreate } from "./create.ts";
 import { register as registerDemo } from "./demo.ts";
@@ -92,6 +93,7 @@ function createProgram(context: Context): Command {
   registerVerify(program, context);
   registerTracker(program, context);
   registerDemo(program, context);
+  registerCompletions(program, context);
   refuseCommands(program);
   return program;
 }

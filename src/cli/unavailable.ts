@@ -37,7 +37,6 @@ export const UNAVAILABLE_CREATE_OPTIONS: readonly Unavailable[] = [
 /** Commands. */
 export const UNAVAILABLE_COMMANDS: readonly Unavailable[] = [
   { flags: "share", why: "this version does it in three steps: `shoal create`, `shoal tracker` and `shoal seed`" },
-  { flags: "completions", why: "this version has no shell completions" },
 ];
 
 /**

@@ -70,7 +70,7 @@ Deno.test("every option of the contract that is not there yet is refused by name
 });
 
 Deno.test("every command of the contract that is not there yet is refused by name", async () => {
-  for (const command of ["share", "completions"]) {
+  for (const command of ["share"]) {
     const pattern = new RegExp(`^not available yet \\(${command}\\): `);
     for (const rest of [[], ["x"], ["x", "--unknown", "-t", "y"], ["--help"]]) {
       assertMatch(await failure([command, ...rest], 2), pattern);

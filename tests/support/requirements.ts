@@ -10,6 +10,7 @@ import { BINARY } from "./binary.ts";
 /** Debian packages by the program that they bring. */
 const PACKAGES = {
   aria2c: "aria2",
+  fish: "fish",
   ip: "iproute2",
   miniupnpd: "miniupnpd-nftables",
   mktorrent: "mktorrent",
@@ -21,6 +22,7 @@ const PACKAGES = {
   strace: "strace",
   tmux: "tmux",
   "transmission-cli": "transmission-cli",
+  zsh: "zsh",
 } as const;
 
 /** Something that a test can't do without: a program, Python's libtorrent, root, or the compiled Shoal. */

@@ -6,6 +6,7 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
+import { utf8 } from "../../src/base/bytes.ts";
 import { InfoHash } from "../../src/base/info_hash.ts";
 import { parseMagnet, parseMetainfo } from "../../src/metainfo/mod.ts";
 import type { Platform } from "../../src/platform/platform.ts";
@@ -19,7 +20,7 @@ import { type Call, FaultFiles, type Plan, plansFor } from "./fault_files.ts";
 import { finishing, platformOf } from "./memory_lab.ts";
 import { MemoryNetwork } from "./memory_network.ts";
 
-const INFO = new TextEncoder().encode(`d6:lengthi5e4:name1:x12:piece lengthi16384e6:pieces20:${"p".repeat(20)}e`);
+const INFO = utf8(`d6:lengthi5e4:name1:x12:piece lengthi16384e6:pieces20:${"p".repeat(20)}e`);
 
 /** Something that keeps small files: run it, and it tells how many warnings there were. */
 type Chore = (files: FaultFiles, clock: VirtualClock) => Promise<number>;

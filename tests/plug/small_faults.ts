@@ -1,15 +1,18 @@
 /**
- * What the session keeps in small files of its own: the torrents of magnet links and the table of the DHT. Every call fails
- * in every way, one a run; all that may come of it is a warning.
+ * What is done with files besides downloads: the torrents of magnet links and the table of the DHT are kept, a torrent is made,
+ * a blocklist read. Every call fails in every way, one a run; all that may come of it is a warning, or a clear error.
  *
  * @module
  */
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertInstanceOf } from "@std/assert";
 import { utf8 } from "../../src/base/bytes.ts";
+import { ShoalError } from "../../src/base/errors.ts";
 import { InfoHash } from "../../src/base/info_hash.ts";
 import { parseMagnet, parseMetainfo } from "../../src/metainfo/mod.ts";
 import type { Platform } from "../../src/platform/platform.ts";
+import { readBlocklist } from "../../src/session/blocklist.ts";
+import { createTorrent } from "../../src/session/create.ts";
 import { DhtService } from "../../src/session/dht_service.ts";
 import { findMetadata } from "../../src/session/metadata_search.ts";
 import { TorrentStore } from "../../src/session/torrent_store.ts";
@@ -64,6 +67,33 @@ const dhtChore: Chore = async (files, clock) => {
   return warnings.length;
 };
 
+/** A folder with a link in it becomes a torrent, the same every time, or an error that names a path. */
+const createChore: Chore = async (files, clock) => {
+  const platform = platformOf(clock, new MemoryNetwork(clock, 1024), files);
+  try {
+    const { meta } = await createTorrent("/data", { platform, trackers: [], webSeeds: [] });
+    assertEquals(meta.files.map(({ path }) => path.join("/")), ["data/a", "data/link", "data/sub/b"]);
+    return 0;
+  } catch (error) {
+    assertInstanceOf(error, ShoalError);
+    assertEquals(error.kind, "storage");
+    assert(error.where.startsWith("/data"), error.message);
+    return 1;
+  }
+};
+
+/** A blocklist is read, or it is said which can't be. */
+const blocklistChore: Chore = async (files) => {
+  try {
+    assertEquals((await readBlocklist("/data/list", files)).ranges.has("10.1.2.3"), true);
+    return 0;
+  } catch (error) {
+    assertInstanceOf(error, ShoalError);
+    assertEquals([error.kind, error.where], ["storage", "/data/list"]);
+    return 1;
+  }
+};
+
 /** A socket that nobody speaks to. */
 function silentSocket() {
   const closed = Promise.withResolvers<null>();
@@ -84,7 +114,7 @@ function silentSocket() {
  */
 export async function tryChores(): Promise<Call[]> {
   const tried: Call[] = [];
-  for (const chore of [magnetChore, dhtChore]) {
+  for (const chore of [magnetChore, dhtChore, createChore, blocklistChore]) {
     const { calls } = await runChore(chore, null);
     for (const [at, call] of calls.entries()) {
       for (const plan of plansFor(call, at)) await runChore(chore, plan);
@@ -97,6 +127,12 @@ export async function tryChores(): Promise<Call[]> {
 async function runChore(chore: Chore, plan: Plan | null): Promise<FaultFiles> {
   const clock = new VirtualClock();
   const memory = new MemoryFiles({ wallClock: () => clock.wallClock() });
+  if (chore === blocklistChore) memory.put("/data/list", utf8("10.0.0.0/8\n"));
+  if (chore === createChore) {
+    memory.put("/data/a", new Uint8Array(40_000).fill(1));
+    memory.put("/data/sub/b", new Uint8Array(10).fill(2));
+    memory.putLink("/data/link", "a");
+  }
   const files = new FaultFiles(memory, { ...(plan && { plan }), sites: true, after() {} });
   const warnings = await finishing(chore(files, clock), clock);
   const why = plan === null ? "no fault" : `${plan.fault} at ${files.failed[0]?.operation} by ${files.failed[0]?.site}`;

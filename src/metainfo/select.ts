@@ -131,7 +131,7 @@ function addMatches(
   chosen: Set<number>,
   { choice, meta, numbered }: Target<FileChoice & { readonly kind: "glob" }>,
 ): void {
-  const regExp = globToRegExp(choice.pattern);
+  const regExp = compileGlob(choice.pattern, choice.from);
   const isPath = choice.pattern.includes("/");
   const matches = ({ path }: MetainfoFile): boolean => {
     if (!isPath) return regExp.test(path.at(-1)!);
@@ -140,6 +140,24 @@ function addMatches(
   const found = numbered.filter((index) => matches(meta.files[index]!));
   if (found.length === 0) throw new SelectionError(choice.from, `no file of ${JSON.stringify(meta.name)} matches`);
   for (const index of found) chosen.add(index);
+}
+
+/**
+ * Compiles a glob.
+ *
+ * @param pattern The glob.
+ * @param from Where it comes from, for the error: `--files *.mkv`.
+ * @returns What paths are held against.
+ * @throws {SelectionError} If it is none.
+ */
+export function compileGlob(pattern: string, from: string): RegExp {
+  try {
+    return globToRegExp(pattern);
+  } catch (error) {
+    // The library passes a class of characters on as it is, and one like `[z-a]` can't be compiled.
+    if (!(error instanceof SyntaxError)) throw error;
+    throw new SelectionError(from, "it is not a glob: a range in brackets runs backwards, perhaps");
+  }
 }
 
 function parseRanges(text: string, { from, least }: { readonly from: string; readonly least: number }): Range[] {

@@ -4,11 +4,11 @@
  * @module
  */
 
-import { globToRegExp } from "@std/path/posix/glob-to-regexp";
 import type { Bytes } from "../base/bytes.ts";
 import { ShoalError } from "../base/errors.ts";
 import { choosePieceLength, encodeTorrent, MIN_CREATED_PIECE, type TorrentParts } from "../metainfo/create.ts";
 import { MAX_PIECE_LENGTH, MAX_TORRENT_SIZE, type Metainfo, parseMetainfo } from "../metainfo/mod.ts";
+import { compileGlob } from "../metainfo/select.ts";
 import { DIGEST_BYTES } from "../platform/piece_digests.ts";
 import type { Platform } from "../platform/platform.ts";
 import { gather, type Gathered, hashFiles } from "../storage/mod.ts";
@@ -135,7 +135,7 @@ function checkPieceLength(length: number, { size, path }: { readonly size: numbe
 function leftOut(globs: readonly string[]): (path: readonly string[]) => boolean {
   const patterns = globs.map((glob) => {
     const trimmed = glob.replace(/(?<=.)\/$/, "");
-    return { isPath: trimmed.includes("/"), regExp: globToRegExp(trimmed.replace(/^\.?\//, "")) };
+    return { isPath: trimmed.includes("/"), regExp: compileGlob(trimmed.replace(/^\.?\//, ""), `--exclude ${glob}`) };
   });
   return (path) => patterns.some(({ isPath, regExp }) => regExp.test(isPath ? path.join("/") : path.at(-1)!));
 }

@@ -2,6 +2,7 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { MAX_FILES } from "../../src/metainfo/files.ts";
 import {
+  compileGlob,
   MAX_CHOICE_LENGTH,
   numberedFiles,
   parseFileChoice,
@@ -109,4 +110,8 @@ Deno.test("selectFiles() gives just the numbers that were written, for any list 
       assertEquals(selectFiles(meta, [parseFileChoice(text, "--files")]), expected);
     }),
   );
+});
+
+Deno.test("selectFiles() refuses a glob that can't be compiled", () => {
+  assertThrows(() => compileGlob("[9-0].mkv", "--files [9-0].mkv"), SelectionError, "it is not a glob");
 });

@@ -51,15 +51,41 @@ export function formatAddress(address: PeerAddress): string {
  * @returns The addresses in order.
  */
 export function parseCompactPeers(bytes: Uint8Array, family: 4 | 6): PeerAddress[] {
-  const hostLength = family === 4 ? 4 : 16;
+  const size = family === 4 ? 6 : 18;
   const peers: PeerAddress[] = [];
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  for (let at = 0; at + hostLength + 2 <= bytes.length; at += hostLength + 2) {
-    const port = view.getUint16(at + hostLength);
-    if (port === 0) continue;
-    peers.push({ host: formatIp(bytes.subarray(at, at + hostLength)), port });
+  for (let at = 0; at + size <= bytes.length; at += size) {
+    const peer = parseCompactPeer(bytes.subarray(at, at + size));
+    if (peer !== null) peers.push(peer);
   }
   return peers;
+}
+
+/**
+ * One peer of a compact list.
+ *
+ * @param bytes 6 or 18 bytes.
+ * @returns The address, or `null` for another length or port 0.
+ */
+export function parseCompactPeer(bytes: Uint8Array): PeerAddress | null {
+  if (bytes.length !== 6 && bytes.length !== 18) return null;
+  const port = bytes.at(-2)! << 8 | bytes.at(-1)!;
+  return port === 0 ? null : { host: formatIp(bytes.subarray(0, -2)), port };
+}
+
+/**
+ * One peer for a compact list.
+ *
+ * @param address Where it listens.
+ * @returns 6 or 18 bytes, or `null` when the host is no literal address.
+ */
+export function encodeCompactPeer({ host, port }: PeerAddress): Uint8Array<ArrayBuffer> | null {
+  const ip = parseIp(host);
+  if (ip === null) return null;
+  const bytes = new Uint8Array(ip.length + 2);
+  bytes.set(ip);
+  bytes[ip.length] = port >> 8;
+  bytes[ip.length + 1] = port;
+  return bytes;
 }
 
 /**

@@ -4,9 +4,9 @@
  * @module
  */
 
-import { formatIp, type PeerAddress } from "../base/address.ts";
+import { encodeCompactPeer, parseCompactPeer, type PeerAddress } from "../base/address.ts";
 import { type Bytes, concatBytes } from "../base/bytes.ts";
-import { factsOf, type Family } from "./hosts.ts";
+import type { Family } from "./hosts.ts";
 import { ID_LENGTH } from "./node_id.ts";
 
 /** A node as others tell of it. */
@@ -31,7 +31,7 @@ export function parseNodes(
   const size = nodeSize(options.family);
   const nodes: NodeContact[] = [];
   for (let at = 0; at + size <= bytes.length && nodes.length < options.limit; at += size) {
-    const address = parseAddress(bytes.subarray(at + ID_LENGTH, at + size));
+    const address = parseCompactPeer(bytes.subarray(at + ID_LENGTH, at + size));
     if (address !== null) nodes.push({ id: new Uint8Array(bytes.subarray(at, at + ID_LENGTH)), address });
   }
   return nodes;
@@ -47,29 +47,13 @@ export function encodeNodes(nodes: readonly NodeContact[]): Bytes {
 }
 
 /**
- * An address as 6 or 18 bytes.
- *
- * @param bytes The bytes.
- * @returns The address, or `null` for another length or port 0.
- */
-export function parseAddress(bytes: Uint8Array): PeerAddress | null {
-  if (bytes.length !== 6 && bytes.length !== 18) return null;
-  const port = bytes.at(-2)! << 8 | bytes.at(-1)!;
-  return port === 0 ? null : { host: formatIp(bytes.subarray(0, -2)), port };
-}
-
-/**
  * @param address A literal address and a port.
  * @returns 6 or 18 bytes.
  * @throws {RangeError} If the host is not a literal address.
  */
 export function encodeAddress(address: PeerAddress): Bytes {
-  const ip = factsOf(address.host)?.bytes;
-  if (ip === undefined) throw new RangeError(`Not a literal address: ${address.host}`);
-  const bytes = new Uint8Array(ip.length + 2);
-  bytes.set(ip);
-  bytes[ip.length] = address.port >> 8;
-  bytes[ip.length + 1] = address.port;
+  const bytes = encodeCompactPeer(address);
+  if (bytes === null) throw new RangeError(`Not a literal address: ${address.host}`);
   return bytes;
 }
 

@@ -17,6 +17,7 @@ import {
   DHT_ANSWERS_PER_SECOND,
   MAX_DHT_REMEMBERED_HOSTS,
 } from "../base/limits.ts";
+import { RateLimit, RateLimits } from "../base/rate_limit.ts";
 import type { Network, Platform } from "../platform/platform.ts";
 import type { NodeContact } from "./compact.ts";
 import { DhtNode } from "./dht_node.ts";
@@ -24,7 +25,6 @@ import { ErrorCode, KrpcError, SavedTableError } from "./errors.ts";
 import { factsOf, type Family, familyOf } from "./hosts.ts";
 import { decodeMessage, encodeRefusal, looksLikeKrpc, type Message } from "./krpc.ts";
 import type { Announce, LookupReport } from "./lookup_run.ts";
-import { RateLimit, RateLimits } from "./rate_limit.ts";
 import { decodeSavedTable, encodeSavedTable, type SavedTable } from "./saved_table.ts";
 
 /** Addresses that are taken of a host name, for each family. */

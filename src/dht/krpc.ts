@@ -4,11 +4,11 @@
  * @module
  */
 
-import type { PeerAddress } from "../base/address.ts";
+import { parseCompactPeer, type PeerAddress } from "../base/address.ts";
 import { type Bytes, fromUtf8Lossy, utf8 } from "../base/bytes.ts";
 import { MAX_DHT_DEPTH, MAX_DHT_MESSAGE, MAX_DHT_NODES, MAX_DHT_TOKEN, MAX_DHT_VALUES } from "../base/limits.ts";
 import { type BencodeDict, BencodeError, BencodeList, decodeDict, type Encodable, encode } from "../bencode/mod.ts";
-import { encodeAddress, encodeNodes, type NodeContact, parseAddress, parseNodes } from "./compact.ts";
+import { encodeAddress, encodeNodes, type NodeContact, parseNodes } from "./compact.ts";
 import { KrpcError } from "./errors.ts";
 import { ID_LENGTH } from "./node_id.ts";
 
@@ -274,7 +274,7 @@ function decodeResponse(message: BencodeDict, transaction: Bytes): Response {
       sampleCount: count(given!.getInt("num")),
       interval: count(given!.getInt("interval")),
     },
-    ip: ip === undefined ? null : parseAddress(ip),
+    ip: ip === undefined ? null : parseCompactPeer(ip),
   };
 }
 
@@ -297,7 +297,7 @@ function peersIn(list: BencodeList | undefined): PeerAddress[] | undefined {
   let left = MAX_DHT_VALUES;
   for (const item of list) {
     if (left-- === 0) break;
-    const address = item instanceof Uint8Array ? parseAddress(item) : null;
+    const address = item instanceof Uint8Array ? parseCompactPeer(item) : null;
     if (address !== null) peers.push(address);
   }
   return peers;

@@ -7,9 +7,9 @@
 import { formatAddress, type PeerAddress } from "../base/address.ts";
 import { keyOf } from "../bencode/mod.ts";
 import { MAX_DHT_QUERIES } from "../base/limits.ts";
+import { RateLimit } from "../base/rate_limit.ts";
 import type { Platform, Timer } from "../platform/platform.ts";
 import { type Arguments, encodeQuery, type Method, type Refusal, type Response } from "./krpc.ts";
-import { RateLimit } from "./rate_limit.ts";
 
 /** Milliseconds after which an answer is slow: most nodes are faster, and dead ones should not hold a lookup up. */
 const SLOW_MS = 1_500;

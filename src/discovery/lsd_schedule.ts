@@ -6,6 +6,7 @@
 
 import type { InfoHash } from "../base/info_hash.ts";
 import { LSD_BURST, LSD_BURST_PER_HOST, LSD_PER_SECOND, MAX_REMEMBERED_HOSTS } from "../base/limits.ts";
+import { RateLimit, RateLimits } from "../base/rate_limit.ts";
 import { MAX_LSD_HASHES } from "./lsd_message.ts";
 
 /** Milliseconds between two announcements of a torrent. */
@@ -57,17 +58,10 @@ export class LsdSchedule {
   }
 }
 
-/** How much there is left to be heard, as of a time. */
-interface Purse {
-  left: number;
-  at: number;
-}
-
 /** Decides whether a message is listened to: neither one machine nor all together get more of our time than they should. */
 export class LsdIntake {
-  readonly #all: Purse = { left: LSD_BURST, at: 0 };
-  /** By address; the one that was quiet for longest comes first. */
-  readonly #hosts = new Map<string, Purse>();
+  readonly #all = new RateLimit({ perSecond: LSD_PER_SECOND, burst: LSD_BURST }, 0);
+  readonly #hosts = new RateLimits({ perSecond: 1, burst: LSD_BURST_PER_HOST, capacity: MAX_REMEMBERED_HOSTS });
 
   /**
    * @param host Who sent it.
@@ -75,22 +69,6 @@ export class LsdIntake {
    * @returns Whether it is heard.
    */
   hears(host: string, now: number): boolean {
-    const purse = this.#hosts.get(host) ?? { left: LSD_BURST_PER_HOST, at: now };
-    this.#hosts.delete(host);
-    this.#hosts.set(host, purse);
-    if (this.#hosts.size > MAX_REMEMBERED_HOSTS) this.#hosts.delete(this.#hosts.keys().next().value!);
-    return spend(purse, { now, perSecond: 1, most: LSD_BURST_PER_HOST }) &&
-      spend(this.#all, { now, perSecond: LSD_PER_SECOND, most: LSD_BURST });
+    return this.#hosts.take(host, now) && this.#all.take(now);
   }
-}
-
-function spend(
-  purse: Purse,
-  { now, perSecond, most }: { readonly now: number; readonly perSecond: number; readonly most: number },
-): boolean {
-  purse.left = Math.min(most, purse.left + perSecond * (now - purse.at) / 1000);
-  purse.at = now;
-  if (purse.left < 1) return false;
-  purse.left--;
-  return true;
 }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { parseCompactPeers, parseIp, type PeerAddress } from "../base/address.ts";
+import { encodeCompactPeer, parseCompactPeer, parseCompactPeers, parseIp, type PeerAddress } from "../base/address.ts";
 import { type Bytes, concatBytes } from "../base/bytes.ts";
 import { messageOf } from "../base/errors.ts";
 import { MAX_EXTENSION_DEPTH, MAX_PEX_TAKEN } from "../base/limits.ts";
@@ -40,10 +40,10 @@ export function encodePex({ added, dropped }: PexMessage): Bytes {
     const come = added.filter(({ host }) => parseIp(host)?.length === family);
     const gone = dropped.filter(({ host }) => parseIp(host)?.length === family);
     if (come.length > 0) {
-      dict[`added${suffix}`] = concatBytes(come.map(compact));
+      dict[`added${suffix}`] = concatBytes(come.map((peer) => encodeCompactPeer(peer)!));
       dict[`added${suffix}.f`] = Uint8Array.from(come, ({ flags }) => flags);
     }
-    if (gone.length > 0) dict[`dropped${suffix}`] = concatBytes(gone.map(compact));
+    if (gone.length > 0) dict[`dropped${suffix}`] = concatBytes(gone.map((peer) => encodeCompactPeer(peer)!));
   }
   return encode(dict);
 }
@@ -76,7 +76,7 @@ function addedIn(dict: BencodeDict, family: 4 | 6): PexPeer[] {
   const peers: PexPeer[] = [];
   for (let i = 0; i < MAX_PEX_TAKEN && (i + 1) * size <= list.length; i++) {
     // One by one: an address that is left out must not shift the flags.
-    const [address] = parseCompactPeers(list.subarray(i * size, (i + 1) * size), family);
+    const address = parseCompactPeer(list.subarray(i * size, (i + 1) * size));
     if (address) peers.push({ ...address, flags: flags?.[i] ?? 0 });
   }
   return peers;
@@ -85,8 +85,4 @@ function addedIn(dict: BencodeDict, family: 4 | 6): PexPeer[] {
 function listIn(dict: BencodeDict, key: string, family: 4 | 6): PeerAddress[] {
   const list = dict.getBytes(key) ?? new Uint8Array();
   return parseCompactPeers(list.subarray(0, MAX_PEX_TAKEN * (family === 4 ? 6 : 18)), family);
-}
-
-function compact({ host, port }: PeerAddress): Uint8Array {
-  return Uint8Array.of(...parseIp(host)!, port >> 8, port & 255);
 }

@@ -4,7 +4,8 @@ import { formatIp, type PeerAddress } from "../../src/base/address.ts";
 import { type Bytes, concatBytes, utf8 } from "../../src/base/bytes.ts";
 import { MAX_DHT_MESSAGE, MAX_DHT_NODES, MAX_DHT_VALUES } from "../../src/base/limits.ts";
 import { encode } from "../../src/bencode/mod.ts";
-import { encodeAddress, encodeNodes, parseAddress, parseNodes } from "../../src/dht/compact.ts";
+import { parseCompactPeer } from "../../src/base/address.ts";
+import { encodeAddress, encodeNodes, parseNodes } from "../../src/dht/compact.ts";
 import { KrpcError } from "../../src/dht/errors.ts";
 import { decodeMessage, encodeQuery, encodeRefusal, encodeResponse, looksLikeKrpc } from "../../src/dht/krpc.ts";
 import type { Arguments, Message, Method, Query, Response, Values } from "../../src/dht/krpc.ts";
@@ -191,11 +192,11 @@ Deno.test("decodeMessage() throws nothing but KrpcError", () => {
   }));
 });
 
-Deno.test("parseNodes() and parseAddress() pass over port 0 and broken tails", () => {
+Deno.test("parseNodes() and parseCompactPeer() pass over port 0 and broken tails", () => {
   const node = concatBytes([ID, Uint8Array.of(1, 2, 3, 4, 0, 80)]);
   const nobody = concatBytes([OTHER, Uint8Array.of(1, 2, 3, 4, 0, 0)]);
   const list = concatBytes([nobody, node, node.subarray(0, 25)]);
   assertEquals(parseNodes(list, { family: 4, limit: 9 }), [{ id: ID, address: { host: "1.2.3.4", port: 80 } }]);
-  for (const length of [0, 5, 7, 17, 19]) assertEquals(parseAddress(new Uint8Array(length).fill(1)), null);
+  for (const length of [0, 5, 7, 17, 19]) assertEquals(parseCompactPeer(new Uint8Array(length).fill(1)), null);
   assertThrows(() => encodeAddress({ host: "example.org", port: 1 }), RangeError);
 });

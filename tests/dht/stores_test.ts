@@ -7,7 +7,7 @@ import { AddressVotes } from "../../src/dht/address_votes.ts";
 import { BloomFilter } from "../../src/dht/bloom_filter.ts";
 import { factsOf, isPlausible } from "../../src/dht/hosts.ts";
 import { PEER_LIFETIME_MS, PeerStore } from "../../src/dht/peer_store.ts";
-import { RateLimit, RateLimits } from "../../src/dht/rate_limit.ts";
+import { RateLimit, RateLimits } from "../../src/base/rate_limit.ts";
 import { SECRET_MS, TokenKeeper } from "../../src/dht/tokens.ts";
 import { at, idOf, TestPlatform } from "./support.ts";
 

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { parseIp, type PeerAddress } from "../../base/address.ts";
+import { encodeCompactPeer, parseIp, type PeerAddress } from "../../base/address.ts";
 import { type Bytes, concatBytes, fromHex } from "../../base/bytes.ts";
 import type { InfoHash } from "../../base/info_hash.ts";
 import { type Encodable, encode } from "../../bencode/mod.ts";
@@ -72,9 +72,8 @@ function compactPeers(peers: readonly KnownPeer[]): { readonly [key: string]: En
   const v4: Uint8Array[] = [];
   const v6: Uint8Array[] = [];
   for (const { address } of peers) {
-    const ip = parseIp(address.host);
-    if (ip === null) continue;
-    (ip.length === 4 ? v4 : v6).push(ip, Uint8Array.of(address.port >> 8, address.port & 255));
+    const peer = encodeCompactPeer(address);
+    if (peer !== null) (peer.length === 6 ? v4 : v6).push(peer);
   }
   return v6.length > 0 ? { peers: concatBytes(v4), peers6: concatBytes(v6) } : { peers: concatBytes(v4) };
 }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { parseIp, type PeerAddress } from "../../base/address.ts";
+import { encodeCompactPeer, type PeerAddress } from "../../base/address.ts";
 import { type Bytes, concatBytes, utf8 } from "../../base/bytes.ts";
 import { InfoHash } from "../../base/info_hash.ts";
 import { MAX_UDP_SCRAPE } from "../../base/limits.ts";
@@ -123,8 +123,8 @@ export function encodeUdpAnnounceReply(
 }
 
 function compact({ address }: KnownPeer): Uint8Array[] {
-  const ip = parseIp(address.host);
-  return ip === null ? [] : [ip, Uint8Array.of(address.port >> 8, address.port & 255)];
+  const peer = encodeCompactPeer(address);
+  return peer === null ? [] : [peer];
 }
 
 /**

@@ -31,11 +31,6 @@ export interface Magnet {
 /** Longest link that is looked at, in characters: room for a few hundred trackers. */
 const MAX_LINK = 256 * 1024;
 
-/** Whether some text is meant as a magnet link or as an info-hash, not as a path or another URL. */
-export function isMagnet(text: string): boolean {
-  return /^magnet:/i.test(text) || /^(?:[0-9a-f]{40}|[a-z2-7]{32})$/i.test(text);
-}
-
 /**
  * Parses a magnet link, or an info-hash by itself.
  *

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Bytes, equalBytes } from "../base/bytes.ts";
+import type { Bytes } from "../base/bytes.ts";
 import { messageOf, ShoalError } from "../base/errors.ts";
 import { EXACT_SOURCE_MS, MAX_EXACT_SOURCES } from "../base/limits.ts";
 import { type Magnet, MAX_TORRENT_SIZE, type Metainfo, parseMetainfo, torrentFile } from "../metainfo/mod.ts";
@@ -80,7 +80,7 @@ async function fromUrl(url: string, magnet: Magnet, options: MetadataSearchOptio
 
 /** Somebody else's torrent is of no use. */
 function checked(meta: Metainfo, { infoHash }: Magnet): Metainfo {
-  if (equalBytes(meta.infoHash.bytes, infoHash.bytes)) return meta;
+  if (meta.infoHash.equals(infoHash)) return meta;
   throw new ShoalError("torrent", {
     what: "the wrong torrent",
     where: meta.name,

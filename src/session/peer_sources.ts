@@ -11,11 +11,10 @@ import type { InfoHash } from "../base/info_hash.ts";
 import type { TorrentAnnouncer } from "../dht/mod.ts";
 import type { LocalDiscovery } from "../discovery/local_discovery.ts";
 import type { Platform } from "../platform/platform.ts";
+import type { PeerSource } from "../swarm/mod.ts";
 import type { AnnounceProgress } from "../tracker/announce_request.ts";
 import { Announcer, type TrackerReport } from "../tracker/announcer.ts";
-import type { PeerSource } from "../swarm/mod.ts";
 import type { UdpTrackers } from "../tracker/udp_trackers.ts";
-
 import type { DhtService } from "./dht_service.ts";
 
 /** What the sources need. */

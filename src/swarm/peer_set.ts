@@ -203,6 +203,14 @@ export class PeerSet {
     for (const peer of banned) peer.output.close(`banned: ${reason}`);
   }
 
+  /** Brings every peer's rates up to date, `seconds` after the last time. */
+  measure(seconds: number): void {
+    for (const { down, up } of this.#links.keys()) {
+      down.tick(seconds);
+      up.tick(seconds);
+    }
+  }
+
   /** Regular work: closes the dead, keeps the living alive, dials; not when things are `settled`, and no one else is needed. */
   tick(now: number, { settled = false } = {}): void {
     for (const [peer, link] of this.#links) {

@@ -389,7 +389,7 @@ export class Torrent implements PeerHost {
   }
 
   #turn(now: number, seconds: number): void {
-    for (const { down, up } of this.#peers.all) [down, up].forEach((meter) => meter.tick(seconds));
+    this.#peers.measure(seconds);
     this.#peers.tick(now);
     this.#slots.tick([...this.#peers.all], { now, seeding: this.complete });
     this.#superSeeding?.turn(now, this.#peers.all);

@@ -1,7 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { ShoalError } from "../../src/base/errors.ts";
-import { isMagnet, magnetOf, type Metainfo, parseMagnet, parseMetainfo, torrentFile } from "../../src/metainfo/mod.ts";
+import { magnetOf, type Metainfo, parseMagnet, parseMetainfo, torrentFile } from "../../src/metainfo/mod.ts";
 
 fc.configureGlobal({ seed: 1 }); // so that every run is the same
 
@@ -85,13 +85,6 @@ Deno.test("parseMagnet() undoes magnetOf()", () => {
     assertEquals(magnet.trackers.flat(), trackers);
     assertEquals(magnet.webSeeds, webSeeds);
   }));
-});
-
-Deno.test("isMagnet() tells links and info-hashes from paths and URLs", () => {
-  for (const text of [HEX, BASE32, "magnet:?xt=x"]) assertEquals(isMagnet(text), true, text);
-  for (const text of ["a.torrent", `${HEX}.torrent`, "http://x/magnet:", `${HEX}0`]) {
-    assertEquals(isMagnet(text), false, text);
-  }
 });
 
 Deno.test("torrentFile() keeps the info dictionary byte for byte", () => {

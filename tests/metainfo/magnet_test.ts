@@ -74,17 +74,20 @@ Deno.test("parseMagnet() throws nothing but ShoalError", () => {
 Deno.test("parseMagnet() undoes magnetOf()", () => {
   const url = fc.webUrl({ withQueryParameters: true });
   const tiers = fc.uniqueArray(url, { maxLength: 4 });
-  fc.assert(fc.property(fc.string({ minLength: 1 }), tiers, tiers, (name, trackers, webSeeds) => {
-    const { infoHash } = parseMagnet(HEX);
-    const meta = { infoHash, name: name.trim(), trackers: trackers.map((tracker) => [tracker]), webSeeds } as Partial<
-      Metainfo
-    >;
-    const magnet = parseMagnet(magnetOf(meta as Metainfo));
-    assertEquals(magnet.infoHash.hex, HEX);
-    assertEquals(magnet.displayName ?? "", name.trim());
-    assertEquals(magnet.trackers.flat(), trackers);
-    assertEquals(magnet.webSeeds, webSeeds);
-  }));
+  fc.assert(
+    fc.property(fc.string({ minLength: 1 }), tiers, tiers, (name, trackers, webSeeds) => {
+      const { infoHash } = parseMagnet(HEX);
+      const meta = { infoHash, name: name.trim(), trackers: trackers.map((tracker) => [tracker]), webSeeds } as Partial<
+        Metainfo
+      >;
+      const magnet = parseMagnet(magnetOf(meta as Metainfo));
+      assertEquals(magnet.infoHash.hex, HEX);
+      assertEquals(magnet.displayName ?? "", name.trim());
+      assertEquals(magnet.trackers.flat(), trackers);
+      assertEquals(magnet.webSeeds, webSeeds);
+    }),
+    { numRuns: 30 },
+  );
 });
 
 Deno.test("torrentFile() keeps the info dictionary byte for byte", () => {

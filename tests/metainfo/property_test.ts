@@ -60,9 +60,9 @@ Deno.test("parseMetainfo() makes any file list safe", () => {
       );
       if (parse(several(files, { name: root, pieces: hashes(Math.ceil(total / 16_384)) }))) accepted++;
     }),
-    { numRuns: 500 },
+    { numRuns: 200 },
   );
-  assert(accepted > 250, `only ${accepted} were accepted`);
+  assert(accepted > 100, `only ${accepted} were accepted`);
 });
 
 const leaf = fc.oneof(fc.integer(), fc.bigInt({ min: -(2n ** 70n), max: 2n ** 70n }), name);
@@ -116,7 +116,7 @@ Deno.test("parseMetainfo() throws nothing but MetainfoError on file entries with
     fc.property(fc.dictionary(keys, junk, { maxKeys: 3 }), (keys) => {
       parse(several([{ path: ["a"] }, { path: ["b"], ...keys }]));
     }),
-    { numRuns: 500 },
+    { numRuns: 100 },
   );
 });
 
@@ -159,9 +159,9 @@ Deno.test("parseMetainfo() throws nothing but MetainfoError on arbitrary bytes",
   fc.assert(fc.property(fc.uint8Array({ maxLength: 100 }), (bytes) => void parse(bytes)));
 });
 
-Deno.test("parseMetainfo() takes 100,000 files that all collide in linear time", () => {
-  const files = new Array<FileKeys>(100_000).fill({ path: ["some folder", "the same name.txt"] });
+Deno.test("parseMetainfo() takes 30,000 files that all collide in linear time", () => {
+  const files = new Array<FileKeys>(30_000).fill({ path: ["some folder", "the same name.txt"] });
   const torrent = several(files);
-  const meta = parseMetainfo(torrent); // about a second; a quadratic one would take minutes
-  assertEquals(meta.files.at(-1)!.path, ["root", "some folder", "the same name.99999.txt"]);
+  const meta = parseMetainfo(torrent); // a quadratic one would take minutes
+  assertEquals(meta.files.at(-1)!.path, ["root", "some folder", "the same name.29999.txt"]);
 });

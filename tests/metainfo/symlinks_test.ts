@@ -65,8 +65,8 @@ Deno.test("resolveLinks() follows as many links as the system would", () => {
   assertEquals(backwards, links);
 });
 
-Deno.test("resolveLinks() follows a chain of 100,000 links, and as many that share folders, in linear time", () => {
-  const chain = ["r/0", ...Array.from({ length: 100_000 }, (_, i) => `r/${i + 1} -> r/${i}`)].reverse();
+Deno.test("resolveLinks() follows a chain of 30,000 links, and as many that share folders, in linear time", () => {
+  const chain = ["r/0", ...Array.from({ length: 30_000 }, (_, i) => `r/${i + 1} -> r/${i}`)].reverse();
   // Some hundred milliseconds; a quadratic one would take minutes, which nobody would overlook.
   assertEquals(resolve(...chain).filter((path) => path !== null).length, 40);
   const deep = `r/${"d/".repeat(50)}`;

@@ -221,7 +221,7 @@ Deno.test("Storage has just the wanted files, whatever was wanted before, and sa
         await storage.close();
       }
     }),
-    { numRuns: 200 },
+    { numRuns: 60 },
   );
 });
 

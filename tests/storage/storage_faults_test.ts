@@ -206,7 +206,7 @@ async function life(files: MemoryFiles, clock: VirtualClock, random: VirtualCloc
 for (const names of [null, "all", "early", "any"] as const) {
   const what = names === null ? "kills" : `losses of power that leave ${names} changes of names`;
   Deno.test(`Storage comes back right from ${what}, again and again`, async () => {
-    for (let seed = 1; seed <= 60; seed++) {
+    for (let seed = 1; seed <= 25; seed++) {
       const clock = new VirtualClock({ seed });
       const random = new VirtualClock({ seed: seed + 1000 });
       let files = new MemoryFiles({ wallClock: () => clock.wallClock() });
@@ -242,7 +242,7 @@ Deno.test("Storage comes back right from a loss of power at each of its calls", 
   const faultless = new MemoryFiles();
   await session(faultless, new VirtualClock());
   for (let index = 0; index <= faultless.calls.length; index++) {
-    for (let seed = 1; seed <= 8; seed++) {
+    for (let seed = 1; seed <= 3; seed++) {
       const clock = new VirtualClock();
       const files = new MemoryFiles({ wallClock: () => clock.wallClock() });
       const random = new VirtualClock({ seed: seed * 1000 + index });

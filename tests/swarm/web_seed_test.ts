@@ -333,7 +333,7 @@ Deno.test("WebSeeds are used four at a time, with two connections at most", asyn
 
 Deno.test("WebSeeds are satisfied with one connection where the second is refused", async () => {
   const lab = new WebLab({
-    files: 500 * PIECE,
+    files: 200 * PIECE,
     script: (call, lab) => lab.web.open > 1 ? { status: 503 } : { ...right(call, lab), pause: 10 },
   });
   await lab.play(60_000);

@@ -69,7 +69,7 @@ function tierLine(url: string, { tier, of }: { readonly tier: number; readonly o
 }
 
 /**
- * The tree of files with their numbers; folders stand above what they hold.
+ * The tree of files with their numbers; folders stand above what they hold, with the sum of what is shown of it.
  *
  * @param torrent The torrent.
  * @param isShown Whether the file of a number is shown; all are when absent.
@@ -79,6 +79,7 @@ export function fileLines(torrent: TorrentDescription, isShown: (number: number)
   const files = torrent.files.filter((file) => !file.pad);
   const width = Math.max(2, files.length.toString().length);
   const lines = [`  ${"#".padStart(width)}  ${"SIZE".padStart(SIZE_WIDTH)}  FILE`];
+  const sums = folderSums(files.filter((_, i) => isShown(i + 1)));
   let open: readonly string[] = [];
   for (const [i, file] of files.entries()) {
     if (!isShown(i + 1)) continue;
@@ -86,7 +87,8 @@ export function fileLines(torrent: TorrentDescription, isShown: (number: number)
     const folders = path.slice(0, -1);
     const same = commonLength(open, folders);
     for (let depth = same; depth < folders.length; depth++) {
-      lines.push(`  ${" ".repeat(width + SIZE_WIDTH + 4)}${"  ".repeat(depth)}${folders[depth]}/`);
+      const size = formatSize(sums.get(folders.slice(0, depth + 1).join("/"))!).padStart(SIZE_WIDTH);
+      lines.push(`  ${" ".repeat(width)}  ${size}  ${"  ".repeat(depth)}${folders[depth]}/`);
     }
     open = folders;
     const number = (i + 1).toString().padStart(width);
@@ -94,6 +96,17 @@ export function fileLines(torrent: TorrentDescription, isShown: (number: number)
     lines.push(`  ${number}  ${formatSize(file.length).padStart(SIZE_WIDTH)}  ${name}`);
   }
   return lines.map(printable);
+}
+
+function folderSums(files: TorrentDescription["files"]): Map<string, number> {
+  const sums = new Map<string, number>();
+  for (const { path, length } of files) {
+    for (let end = path.indexOf("/"); end >= 0; end = path.indexOf("/", end + 1)) {
+      const folder = path.slice(0, end);
+      sums.set(folder, (sums.get(folder) ?? 0) + length);
+    }
+  }
+  return sums;
 }
 
 function commonLength(a: readonly string[], b: readonly string[]): number {

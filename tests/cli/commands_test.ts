@@ -174,8 +174,8 @@ Deno.test("info shows everything to people, and nothing that does harm", async (
     }&dn=b&tr=http%3A%2F%2Fone.test%2Fannounce&tr=udp%3A%2F%2Ftwo.test%3A1`,
     "",
     "   #      SIZE  FILE",
-    "                b/",
-    "                  sub/",
+    "      19.5 KiB  b/",
+    "      18.6 KiB    sub/",
     "   1  18.6 KiB      a\ufffd.txt",
     "   2    1000 B    b.txt",
   ]);
@@ -236,8 +236,8 @@ Deno.test("download --list prints files with their numbers, the chosen ones only
     return world.terminal.stdout.lines;
   };
   const head = "   #      SIZE  FILE";
-  const folder = "                a/";
-  const lines = [head, folder, "                  sub/", "   1  18.6 KiB      a\ufffd.txt", "   2    1000 B    b.txt"];
+  const folder = "      19.5 KiB  a/";
+  const lines = [head, folder, "      18.6 KiB    sub/", "   1  18.6 KiB      a\ufffd.txt", "   2    1000 B    b.txt"];
   assertEquals(await list(), lines);
   assertEquals((await list("--files", "b.txt")).slice(2), ["   2    1000 B    b.txt"]);
   const [line, ...rest] = await list("--json", "--files", "2");

@@ -60,3 +60,8 @@ declare module "@std/streams" {
   export function toBytes(stream: ReadableStream<Uint8Array>): Promise<Uint8Array<ArrayBuffer>>;
   export function toText(stream: ReadableStream): Promise<string>;
 }
+
+declare module "@std/text" {
+  export function closestString(given: string, possible: readonly string[]): string;
+  export function levenshteinDistance(a: string, b: string): number;
+}

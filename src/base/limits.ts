@@ -292,3 +292,10 @@ export const MAX_WEB_FAULTS = 3;
 export const MAX_WEB_MISSING = 16;
 /** Redirected files of a web seed that are remembered. */
 export const MAX_WEB_REDIRECTS = 1000;
+
+// The user's own files.
+
+/** Bytes of the config file: every option there is, with a page of comment on each, has less. */
+export const MAX_CONFIG = 64 * 1024;
+/** Lists and tables of the config file within each other; three make sense. */
+export const MAX_CONFIG_DEPTH = 8;

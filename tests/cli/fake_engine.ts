@@ -150,6 +150,10 @@ export class World {
 
   /** What comes of making a torrent; by default it can't be done. */
   create: Engine["create"] = () => Promise.reject(new Error("there is no data here"));
+  /** What `~/.config/shoal/config.toml` holds; an error when it can't be read, `null` when it isn't there. */
+  config: string | Bytes | FileError | null = null;
+  /** How often somebody looked for it. */
+  configReads = 0;
   /** What was written to files. */
   readonly written = new Map<string, Bytes>();
 
@@ -197,6 +201,17 @@ export class World {
     };
   }
 
+  async #readConfig(path: string, maxBytes: number): Promise<Bytes> {
+    this.configReads++;
+    await Promise.resolve();
+    const { config } = this;
+    if (config instanceof FileError) throw config;
+    if (config === null) throw new FileError("missing", { what: "cannot open", path });
+    const bytes = typeof config === "string" ? utf8(config) : config;
+    if (bytes.length > maxBytes) throw new FileError("too-large", { what: "cannot read", path });
+    return bytes;
+  }
+
   /** Files `X.torrent` hold torrent X, `X.txt` hold something else, others are missing. */
   #platform(): Platform {
     const { clock } = this;
@@ -233,7 +248,8 @@ export class World {
           this.written.set(path, bytes);
           return Promise.resolve();
         },
-        readFile: (path: string) => {
+        readFile: (path: string, maxBytes: number) => {
+          if (path === "/home/test/.config/shoal/config.toml") return this.#readConfig(path, maxBytes);
           const name = /([^/]*)\.torrent$/.exec(path)?.[1];
           if (name !== undefined && name !== "missing") return Promise.resolve(utf8(`torrent ${name}`));
           if (path.endsWith(".txt")) return Promise.resolve(utf8("Hello"));

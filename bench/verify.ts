@@ -51,7 +51,13 @@ interface Round {
 async function run(argv: readonly string[]): Promise<Run> {
   const before = childrenCpu();
   const startedAt = performance.now();
-  const child = new Deno.Command(argv[0]!, { args: argv.slice(1), stdout: "piped", stderr: "piped" }).spawn();
+  const child = new Deno.Command(argv[0]!, {
+    args: argv.slice(1),
+    // A folder that holds no config file of anybody.
+    env: { XDG_CONFIG_HOME: import.meta.dirname! },
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
   let rss = 0;
   const look = setInterval(() => rss = Math.max(rss, peakOf(child.pid)), 10);
   try {

@@ -10,7 +10,7 @@ import type { Context } from "./context.ts";
 import { EXIT_DONE } from "./exit_codes.ts";
 import type { SeedGoal } from "./limits.ts";
 import { addNetworkOptions, type NetworkOptions, resolvePeers, sessionOptions } from "./network_options.ts";
-import { parseDuration, parseRatio } from "./options.ts";
+import { badValue, parseDuration, parseRatio } from "./options.ts";
 import type { LoadedTorrent } from "./transfer.ts";
 import { refuseOptions, UNAVAILABLE_DOWNLOAD_OPTIONS } from "./unavailable.ts";
 
@@ -23,6 +23,7 @@ interface DownloadOptions extends NetworkOptions {
   readonly list?: true;
   readonly sequential?: true;
   readonly check?: true;
+  readonly onComplete?: string;
   readonly timeout?: number;
 }
 
@@ -51,6 +52,7 @@ export function register(program: Command, context: Context): void {
     .option("--seed", "go on seeding when complete, until interrupted")
     .option("--seed-ratio <r>", "... or until uploaded/downloaded reaches r", (v) => parseRatio(v, "--seed-ratio"))
     .option("--seed-time <t>", "... or for t (90s, 30m, 2h)", (v) => parseDuration(v, "--seed-time"))
+    .option("--on-complete <url>", "POST the completed event of each torrent to a URL, as JSON", parseHttpUrl)
     .option("--check", "ignore resume state and hash what is on disk")
     .option("--timeout <t>", "give up (exit 5) when nothing arrives for t", (v) => parseDuration(v, "--timeout"))
     .action(async (sources: string[], options: DownloadOptions) => {
@@ -77,6 +79,7 @@ async function download(sources: readonly string[], run: Run): Promise<number> {
     show: options,
     keeps: true,
     seed: seedGoal(options),
+    ...(options.onComplete !== undefined && { onComplete: options.onComplete }),
     idle: options.timeout === undefined ? null : { seconds: options.timeout },
   }, context);
 }
@@ -153,6 +156,11 @@ async function choicesOf({ files }: DownloadOptions): Promise<readonly FileChoic
 
 function collectFiles(value: string, files: readonly string[] = []): readonly string[] {
   return [...files, value];
+}
+
+function parseHttpUrl(value: string): string {
+  if (/^https?:$/.test(URL.parse(value)?.protocol ?? "")) return value;
+  throw badValue("--on-complete", { value, why: "an http or https URL was expected" });
 }
 
 function seedGoal({ seed, seedRatio, seedTime }: DownloadOptions): SeedGoal | null {

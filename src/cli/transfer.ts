@@ -8,8 +8,9 @@ import { ShoalError } from "../base/errors.ts";
 import type { Magnet, Metainfo } from "../metainfo/mod.ts";
 import type { Timer } from "../platform/platform.ts";
 import type { AddOptions, SessionOptions } from "../session/session.ts";
-import type { SessionEvent } from "../session/types.ts";
+import type { CompletedEvent, SessionEvent } from "../session/types.ts";
 import type { View } from "../ui/view.ts";
+import type { CompletionCalls } from "./on_complete.ts";
 import type { Context } from "./context.ts";
 import type { DepartureReason } from "./departure.ts";
 import type { SessionLike, TorrentLike } from "./engine.ts";
@@ -38,6 +39,8 @@ export interface Transfer {
   readonly keeps?: boolean;
   /** How long to go on seeding each torrent that is complete; `null` for not at all. */
   readonly seed: SeedGoal | null;
+  /** URL that is told of each torrent that is complete. */
+  readonly onComplete?: string;
   /** Gives up when nothing arrives for so long; `null` for never. */
   readonly idle: IdleLimit | null;
 }
@@ -106,15 +109,18 @@ class Run {
     let unsubscribe = () => {};
     const errors: unknown[] = [];
     try {
+      const calls = await this.#openCalls(view);
       const loaded = await departure.unlessLeaving(this.#transfer.load());
       session = await engine.createSession(this.#transfer.session);
       unsubscribe = session.subscribe((event) => {
         this.#remember(event);
         view.event(event);
+        if (event.event === "completed") calls?.tell(event);
       });
       await session.start();
       view.start();
       await this.#work(loaded, { session, view, errors });
+      if (calls) await departure.unlessLeaving(calls.settled());
     } catch (error) {
       if (departure.explains(error)) this.#cutShort = true;
       else {
@@ -129,6 +135,16 @@ class Run {
       departure.lastWords = () => Promise.resolve();
     }
     return errors;
+  }
+
+  async #openCalls(view: View): Promise<CompletionCalls | null> {
+    const { onComplete: url } = this.#transfer;
+    if (url === undefined) return null;
+    const { CompletionCalls } = await import("./on_complete.ts");
+    const { platform, departure } = this.#context;
+    const onFailure = ({ infohash }: CompletedEvent, message: string) =>
+      view.event({ event: "warning", infohash, message, where: withoutUser(url) });
+    return new CompletionCalls(url, { platform, signal: departure.signal, onFailure });
   }
 
   #remember(event: SessionEvent): void {
@@ -187,6 +203,13 @@ class Run {
       timer?.cancel();
     }
   }
+}
+
+/** A URL that can be shown: without name and password. */
+function withoutUser(text: string): string {
+  const url = new URL(text);
+  url.username = url.password = "";
+  return url.href;
 }
 
 /** What is said when the program is to leave. */

@@ -24,7 +24,6 @@ export const UNAVAILABLE_NETWORK_OPTIONS: readonly Unavailable[] = [
 
 /** Options of `download` alone. */
 export const UNAVAILABLE_DOWNLOAD_OPTIONS: readonly Unavailable[] = [
-  { flags: "--on-complete <url>", why: "with --json, the completed event is on standard output" },
   { flags: "--stream [port]", why: "this version does not serve files over HTTP" },
 ];
 

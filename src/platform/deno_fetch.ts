@@ -16,7 +16,7 @@ const CREDENTIALS = ["authorization", "cookie"];
 
 /** What is asked for. */
 type FollowRequest =
-  & Pick<HttpRequest, "url" | "method" | "headers" | "body">
+  & Pick<HttpRequest, "url" | "method" | "headers" | "body" | "keepMethod">
   & Pick<HttpStreamRequest, "beforeRedirect">;
 
 /** What {@linkcode follow} needs beside the request. */
@@ -52,6 +52,7 @@ export async function follow(
     const response = await fetch(url, init);
     const location = response.headers.get("location");
     if (!REDIRECTS.includes(response.status) || location === null) return response;
+    if (request.keepMethod && method === "POST" && response.status < 307) return response;
     await response.body?.cancel();
     if (hops === MAX_REDIRECTS) throw new HttpError(`redirected more than ${MAX_REDIRECTS} times`);
     const next = httpUrl(location, url);

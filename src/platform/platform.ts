@@ -246,6 +246,8 @@ export interface HttpRequest {
   readonly headers?: Readonly<Record<string, string>>;
   /** Sent with `POST`. */
   readonly body?: string;
+  /** Gives a redirect that would make a `GET` of a `POST` (301, 302, 303) as the answer, instead of following it. */
+  readonly keepMethod?: boolean;
   /** Milliseconds until the whole answer must be there. */
   readonly timeout: number;
   /** Largest body accepted, in bytes after decoding. */

@@ -52,7 +52,6 @@ Deno.test("every option of the contract that is not there yet is refused by name
     ["--max-down", "5M"],
     ["--max-up=5M"],
     ["--encryption", "prefer"],
-    ["--on-complete", "http://x"],
     ["--stream"],
     ["--stream", "8080"],
   ];

@@ -221,10 +221,7 @@ testWith(
           await Deno.mkdir(`${folder}/out/${path}`.replace(/\/[^/]*$/, ""), { recursive: true });
           await Deno.copyFile(`${payload.folder}/${path}`, `${folder}/out/${path}.part`);
         }
-        const stage = { folder, env: { XDG_STATE_HOME: `${folder}/state`, TMPDIR: folder } };
-        const { Job } = await import("../support/job.ts");
-        const { BINARY } = await import("../support/binary.ts");
-        await using job = new Job([BINARY, ...args], { name: "renames", cwd: stage.folder, env: stage.env });
+        await using job = startShoal(args, folder);
         await until("a renamed file", job, async () => (await finalNames(`${folder}/out`)) > 40 * round);
         job.signal("SIGINT");
         const { code, stderr } = await job.exit(20);

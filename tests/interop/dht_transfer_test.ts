@@ -46,7 +46,16 @@ testWith(
     await crowd.announced(hex, seeder.options.host.address);
     const state = `XDG_STATE_HOME=${lab.torrent}.state`;
     const alone = ["--no-lsd", "--no-pex", "--no-port-map", "--dht-bootstrap", nodeOf(seeder)];
-    const argv = ["env", state, ...shoalCommand(), "info", hex, "--json", ...alone];
+    const argv = [
+      "env",
+      state,
+      `XDG_CONFIG_HOME=${lab.torrent}.config`,
+      ...shoalCommand(),
+      "info",
+      hex,
+      "--json",
+      ...alone,
+    ];
     const { job } = await lab.program("shoal info", argv);
     const { code, stdout } = await job.exit(PATIENCE);
     assertEquals(code, 0);

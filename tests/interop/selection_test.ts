@@ -50,7 +50,12 @@ for (const seeder of ["libtorrent", "aria2"] as const) {
         const folder = `${out}/out`;
         const download = async (...args: string[]) => {
           const argv = [...shoalCommand(), "download", lab.torrent, "-o", folder, "--json", "-p", "6881", ...args];
-          const { job } = await lab.program("shoal", ["env", `XDG_STATE_HOME=${out}/state`, ...argv]);
+          const { job } = await lab.program("shoal", [
+            "env",
+            `XDG_STATE_HOME=${out}/state`,
+            `XDG_CONFIG_HOME=${out}`,
+            ...argv,
+          ]);
           const { code, stdout } = await job.exit(60);
           assertEquals(code, 0);
           return eventsOf(stdout);
@@ -97,7 +102,16 @@ for (const leecher of ["aria2", "libtorrent", "transmission"] as const) {
         const out = await Deno.makeTempDir({ dir: lab.payload.folder.replace(/\/source$/, "") });
         for (const files of ["1-3", "4-5"]) {
           const place = ["download", lab.torrent, "-o", `${out}/${files}`, "--files", files, "--seed"];
-          const argv = ["env", `XDG_STATE_HOME=${out}/state`, ...shoalCommand(), ...place, "--json", "-p", "6881"];
+          const argv = [
+            "env",
+            `XDG_STATE_HOME=${out}/state`,
+            `XDG_CONFIG_HOME=${out}`,
+            ...shoalCommand(),
+            ...place,
+            "--json",
+            "-p",
+            "6881",
+          ];
           const { job } = await lab.program("shoal", argv);
           await job.line((line) => line.includes('"event":"completed"'), { seconds: 60, what: "it was complete" });
         }

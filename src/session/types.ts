@@ -81,8 +81,11 @@ export type SessionEvent =
 
 /** A torrent was added. */
 export interface AddedEvent {
+  /** Which event. */
   readonly event: "added";
+  /** Which torrent, in hexadecimal. */
   readonly infohash: string;
+  /** Its name, safe to print. */
   readonly name: string;
   /** Bytes of the wanted files; `null` while nobody knows, for a magnet link. */
   readonly size: number | null;
@@ -92,8 +95,11 @@ export interface AddedEvent {
 
 /** It is known now what a magnet link stands for. */
 export interface MetadataEvent {
+  /** Which event. */
   readonly event: "metadata";
+  /** Which torrent, in hexadecimal. */
   readonly infohash: string;
+  /** Its name, safe to print. */
   readonly name: string;
   /** Bytes of the wanted files. */
   readonly size: number;
@@ -103,7 +109,9 @@ export interface MetadataEvent {
 
 /** The check of data on disk has come this far. */
 export interface CheckingEvent {
+  /** Which event. */
   readonly event: "checking";
+  /** Which torrent, in hexadecimal. */
   readonly infohash: string;
   /** 0 to 1. */
   readonly progress: number;
@@ -111,9 +119,13 @@ export interface CheckingEvent {
 
 /** A tracker answered, or did not. */
 export interface TrackerEvent {
+  /** Which event. */
   readonly event: "tracker";
+  /** Which torrent, in hexadecimal. */
   readonly infohash: string;
+  /** Announce URL. */
   readonly url: string;
+  /** Whether it answered; with `warning` it did, and has something to say. */
   readonly status: "ok" | "warning" | "error";
   /** As the tracker says, or `null`. */
   readonly seeders: number | null;
@@ -127,11 +139,15 @@ export interface TrackerEvent {
 
 /** A peer came, went or was banned. */
 export interface PeerEvent {
+  /** Which event. */
   readonly event: "peer";
   /** `null` for somebody who came to no torrent of ours. */
   readonly infohash: string | null;
+  /** `host:port`, or the URL of a web seed. */
   readonly address: string;
+  /** Name and version of the other program, safe to print; empty when unknown. */
   readonly client: string;
+  /** What happened. */
   readonly action: "connected" | "disconnected" | "banned" | "refused";
   /** Why; empty for `connected`. */
   readonly message: string;
@@ -143,8 +159,11 @@ export interface PeerEvent {
 
 /** A piece failed its hash. */
 export interface HashFailedEvent {
+  /** Which event. */
   readonly event: "hash_failed";
+  /** Which torrent, in hexadecimal. */
   readonly infohash: string;
+  /** Its number, from 0 on. */
   readonly piece: number;
   /** IP addresses, without ports, of the peers that sent blocks of it; URLs of web seeds. */
   readonly peers: readonly string[];
@@ -152,18 +171,23 @@ export interface HashFailedEvent {
 
 /** Something does not work that one can do without. */
 export interface WarningEvent {
+  /** Which event. */
   readonly event: "warning";
   /** `null` for what all torrents have to do without. */
   readonly infohash: string | null;
+  /** What is wrong. */
   readonly message: string;
+  /** What it is about: a file, a URL; may be empty. */
   readonly where: string;
 }
 
 /** Something is wrong with the DHT. Trackers and peers may do without it. */
 export interface DhtEvent {
+  /** Which event. */
   readonly event: "dht";
   /** It is for all torrents. */
   readonly infohash: null;
+  /** It has no other. */
   readonly status: "error";
   /** What is wrong. */
   readonly message: string;
@@ -171,9 +195,11 @@ export interface DhtEvent {
 
 /** The gateway lets others reach us by a port of its own, or it does not. No torrent needs it. */
 export interface PortMapEvent {
+  /** Which event. */
   readonly event: "port_map";
   /** It is for all torrents. */
   readonly infohash: null;
+  /** Whether it does. */
   readonly status: "ok" | "error";
   /** Which kind of port; `null` with `error`. */
   readonly protocol: "tcp" | "udp" | null;
@@ -185,8 +211,11 @@ export interface PortMapEvent {
 
 /** Every wanted byte is verified and under its final name. */
 export interface CompletedEvent {
+  /** Which event. */
   readonly event: "completed";
+  /** Which torrent, in hexadecimal. */
   readonly infohash: string;
+  /** Its name, safe to print. */
   readonly name: string;
   /** From start to completion. */
   readonly seconds: number;
@@ -198,17 +227,23 @@ export interface CompletedEvent {
 
 /** A torrent cannot go on. */
 export interface FailedEvent {
+  /** Which event. */
   readonly event: "error";
+  /** Which torrent, in hexadecimal. */
   readonly infohash: string;
   /** Kind of failure: `storage`, `network`, `torrent` ... */
   readonly code: string;
+  /** What is wrong. */
   readonly message: string;
+  /** What it is about: a file, a URL; may be empty. */
   readonly where: string;
 }
 
 /** A torrent was stopped in good order. */
 export interface StoppedEvent {
+  /** Which event. */
   readonly event: "stopped";
+  /** Which torrent, in hexadecimal. */
   readonly infohash: string;
   /** Payload bytes. */
   readonly downloaded: number;

@@ -16,6 +16,7 @@ import { Listening, MemoryBudget, ReadShare } from "../swarm/mod.ts";
 import { UdpTrackers } from "../tracker/udp_trackers.ts";
 import { tcpTransport, type Transport } from "../transport/transport.ts";
 import { DhtService } from "./dht_service.ts";
+import { type EventOptions, type EventStream, streamEvents } from "./event_stream.ts";
 import { ExternalAddress, type Family } from "./external_address.ts";
 import type { AddOptions, DiscoveryOptions, SessionOptions } from "./options.ts";
 import { Reachability } from "./reachability.ts";
@@ -76,6 +77,7 @@ export class Session {
   #dht: DhtService | null = null;
   #local: LocalDiscovery | null = null;
   #stopped: Promise<void> | null = null;
+  readonly #over = Promise.withResolvers<void>();
 
   /**
    * @param options Settings.
@@ -187,7 +189,7 @@ export class Session {
         why: `${key} has been added already`,
       });
     }
-    const torrent = new SessionTorrent({
+    const torrent: SessionTorrent = new SessionTorrent({
       platform: this.#platform,
       source,
       add: options,
@@ -212,6 +214,7 @@ export class Session {
       local: this.#local,
       pex: this.#options.discovery?.pex ?? false,
       emit: (event) => this.#emit(event),
+      events: (options) => this.#events(options, torrent),
       gone: () => this.#torrents.delete(key),
     });
     this.#torrents.set(key, torrent);
@@ -228,6 +231,34 @@ export class Session {
   subscribe(listener: (event: SessionEvent) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  /**
+   * Everything that happens from now on, with `progress` of every torrent, to be iterated over; ends when the session has
+   * stopped.
+   *
+   * @param options How often to tell of progress.
+   * @returns The events.
+   *
+   * @example
+   * ```ts
+   * for await (const event of session.events()) console.log(event.event, event.infohash);
+   * ```
+   */
+  events(options: EventOptions = {}): EventStream {
+    return this.#events(options, null);
+  }
+
+  #events(options: EventOptions, torrent: SessionTorrent | null): EventStream {
+    const infohash = torrent?.infoHash.hex ?? null;
+    const isGone = infohash !== null && this.#torrents.get(infohash) !== torrent;
+    return streamEvents({
+      platform: this.#platform,
+      subscribe: (listener) => this.subscribe(listener),
+      infohash,
+      snapshots: () => (torrent === null ? this.torrents : [torrent]).map((one) => one.snapshot()),
+      over: isGone ? Promise.resolve() : this.#over.promise,
+    }, options);
   }
 
   /**
@@ -253,6 +284,7 @@ export class Session {
     } finally {
       timer.cancel();
       this.#udpTrackers.close();
+      this.#over.resolve();
     }
   }
 

@@ -15,6 +15,7 @@ import { Storage } from "../storage/mod.ts";
 import { type Acceptor, MetadataSwarm, type PeerSource, Torrent as Swarm, type TorrentEvent } from "../swarm/mod.ts";
 import type { TrackerReport } from "../tracker/announcer.ts";
 import { type Choice, choiceOf, isMagnet } from "./choice.ts";
+import type { EventOptions, EventStream } from "./event_stream.ts";
 import { findMetadata } from "./metadata_search.ts";
 import { PeerSources } from "./peer_sources.ts";
 import { resolveAll } from "./resolve.ts";
@@ -45,6 +46,8 @@ export interface Torrent {
   readonly finished: Promise<void>;
   /** What it looks like now. */
   snapshot(): TorrentSnapshot;
+  /** What happens to it from now on, with `progress` every second; ends when it has stopped, for whatever reason. */
+  events(options?: EventOptions): EventStream;
   /** Stops it in good order. Never rejects because of peers or trackers. */
   stop(): Promise<void>;
 }
@@ -123,6 +126,10 @@ export class SessionTorrent implements Torrent {
     const state = this.#state;
     if (this.#swarm && this.#meta) return snapshotOf(this.#swarm, { meta: this.#meta, state });
     return searchSnapshot(this.#search, { infoHash: this.infoHash, name: this.#name, state });
+  }
+
+  events(options: EventOptions = {}): EventStream {
+    return this.#options.events(options);
   }
 
   stop(): Promise<void> {

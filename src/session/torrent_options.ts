@@ -12,6 +12,7 @@ import type { ConnectionPolicy, MemoryBudget, ReadShare } from "../swarm/mod.ts"
 import type { UdpTrackers } from "../tracker/udp_trackers.ts";
 import type { Transport } from "../transport/transport.ts";
 import type { DhtService } from "./dht_service.ts";
+import type { EventOptions, EventStream } from "./event_stream.ts";
 import type { ExternalAddress } from "./external_address.ts";
 import type { AddOptions } from "./options.ts";
 import type { TorrentStore } from "./torrent_store.ts";
@@ -44,6 +45,8 @@ export interface SessionTorrentOptions {
   readonly pex: boolean;
   /** Takes what happens. */
   readonly emit: (event: SessionEvent) => void;
+  /** Events of one torrent, to be iterated over. */
+  readonly events: (options: EventOptions) => EventStream;
   /** The torrent has stopped. */
   readonly gone: () => void;
 }

@@ -5,6 +5,7 @@
  */
 
 import type { ShoalError } from "../base/errors.ts";
+import { progressOf } from "../session/progress.ts";
 import type { SessionEvent, TorrentSnapshot } from "../session/types.ts";
 
 /** A JSON object; `event` and `time` come first. */
@@ -79,20 +80,8 @@ function toThousandths(seconds: number): number {
  * @returns The object to print: `downloaded` counts verified bytes, so that `downloaded / size` is `progress`.
  */
 export function progressLine(torrent: TorrentSnapshot, time: number): JsonLine {
-  return {
-    event: "progress",
-    time: isoTime(time),
-    infohash: torrent.infoHash.hex,
-    downloaded: torrent.verified,
-    size: torrent.state === "metadata" ? null : torrent.size,
-    progress: torrent.progress,
-    rate_down: Math.round(torrent.rateDown),
-    rate_up: Math.round(torrent.rateUp),
-    uploaded: torrent.uploaded,
-    peers: torrent.peerCount,
-    seeds: torrent.seedCount,
-    eta: torrent.eta === null ? null : Math.round(torrent.eta),
-  };
+  const { event, ...rest } = progressOf(torrent);
+  return { event, time: isoTime(time), ...rest };
 }
 
 /**

@@ -1,14 +1,29 @@
 /**
- * Shoal as a library: sessions and torrents on Deno.
+ * Shoal as a library: BitTorrent sessions on Deno, torrents made and checked, and a tracker.
  *
- * @example
+ * @example Download, and say how far it is
  * ```ts
  * import { denoPlatform, parseMetainfo, Session } from "@shoal/shoal";
  *
  * const session = new Session({ platform: denoPlatform });
  * await session.start();
  * const torrent = await session.add(parseMetainfo(await Deno.readFile("debian.torrent")), { folder: "." });
- * session.subscribe((event) => console.log(event));
+ * for await (const event of torrent.events()) {
+ *   if (event.event === "progress") console.log(`${Math.floor(event.progress * 100)} %`);
+ *   if (event.event === "completed") break;
+ * }
+ * await session.stop();
+ * ```
+ *
+ * @example A magnet link
+ * ```ts
+ * import { denoPlatform, parseMagnet, Session } from "@shoal/shoal";
+ *
+ * const session = new Session({ platform: denoPlatform, discovery: { dht: {}, pex: true } });
+ * await session.start();
+ * const magnet = parseMagnet("magnet:?xt=urn:btih:c12fe1c06bba254a9dc9f519b335aa7c1367a88a");
+ * const torrent = await session.add(magnet, { folder: "." });
+ * console.log((await torrent.metadata).name);
  * await torrent.finished;
  * await session.stop();
  * ```
@@ -16,16 +31,38 @@
  * @module
  */
 
-export { formatAddress, type PeerAddress } from "./base/address.ts";
+export { formatAddress, type HostPort, type PeerAddress } from "./base/address.ts";
 export type { Bytes } from "./base/bytes.ts";
 export { type ErrorKind, type ErrorParts, ShoalError } from "./base/errors.ts";
 export { InfoHash } from "./base/info_hash.ts";
 export { VERSION } from "./base/version.ts";
-export { magnetOf, type Metainfo, MetainfoError, type MetainfoFile, parseMetainfo } from "./metainfo/mod.ts";
+export type { TorrentParts } from "./metainfo/create.ts";
+export {
+  describe,
+  type Magnet,
+  magnetOf,
+  type Metainfo,
+  MetainfoError,
+  type MetainfoFile,
+  parseMagnet,
+  parseMetainfo,
+  type ParseOptions,
+  type SafePathOptions,
+  type TorrentDescription,
+} from "./metainfo/mod.ts";
 export { denoPlatform } from "./platform/deno_platform.ts";
-export type { Platform } from "./platform/platform.ts";
+export type * from "./platform/platform.ts";
+export { HttpError } from "./platform/platform.ts";
 export { type CreatedTorrent, type CreateOptions, createTorrent } from "./session/create.ts";
-export { type AddOptions, Session, type SessionOptions, type Torrent } from "./session/session.ts";
+export type { EventOptions, EventStream, MissedEvent, StreamedEvent } from "./session/event_stream.ts";
+export type { ProgressEvent } from "./session/progress.ts";
+export {
+  type AddOptions,
+  type DiscoveryOptions,
+  Session,
+  type SessionOptions,
+  type Torrent,
+} from "./session/session.ts";
 export type * from "./session/types.ts";
 export {
   type FileVerdict,
@@ -34,3 +71,10 @@ export {
   verify,
   type VerifyOptions,
 } from "./session/verify.ts";
+export type { UdpServerPlatform } from "./tracker/server/udp_server.ts";
+export {
+  type TrackerPlatform,
+  TrackerServer,
+  type TrackerServerOptions,
+  type TrackerStatistics,
+} from "./tracker/server/server.ts";

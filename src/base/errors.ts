@@ -39,6 +39,7 @@ export interface ErrorParts {
  * ```
  */
 export class ShoalError extends Error {
+  /** The name of the class, as errors show it. */
   override name = "ShoalError";
   /** What kind of failure. */
   readonly kind: ErrorKind;
@@ -52,6 +53,8 @@ export class ShoalError extends Error {
   readonly hint: string;
 
   /**
+   * Makes an error.
+   *
    * @param kind What kind of failure it is.
    * @param parts The words of the error line.
    */

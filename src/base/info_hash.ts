@@ -24,6 +24,8 @@ export class InfoHash {
   readonly hex: string;
 
   /**
+   * Makes an info-hash of its bytes.
+   *
    * @param bytes 20 bytes; copied.
    * @throws {RangeError} If `bytes` is not 20 bytes long.
    */
@@ -36,6 +38,8 @@ export class InfoHash {
   }
 
   /**
+   * Compares.
+   *
    * @param other Another info-hash.
    * @returns Whether both name the same torrent.
    */
@@ -43,7 +47,7 @@ export class InfoHash {
     return this.hex === other.hex;
   }
 
-  /** @returns The hexadecimal form. */
+  /** The hexadecimal form. */
   toString(): string {
     return this.hex;
   }

@@ -14,6 +14,7 @@ export interface TorrentDescription {
   readonly infohash: string | null;
   /** Hexadecimal, or `null` when there is no v2 half. */
   readonly infohash_v2: string | null;
+  /** Which kind of torrent. */
   readonly version: "v1" | "v2" | "hybrid";
   /** Bytes. */
   readonly piece_length: number;
@@ -21,14 +22,19 @@ export interface TorrentDescription {
   readonly pieces: number;
   /** Bytes, padding left out. */
   readonly size: number;
+  /** Whether peers come from its trackers only (BEP 27). */
   readonly private: boolean;
   /** In the order of the torrent; `path` joined with `/`, `length` in bytes. */
   readonly files: readonly { readonly path: string; readonly length: number; readonly pad: boolean }[];
   /** Tiers of URLs. */
   readonly trackers: readonly (readonly string[])[];
+  /** URLs. */
   readonly web_seeds: readonly string[];
+  /** Nodes of the DHT (BEP 5). */
   readonly nodes: readonly { readonly host: string; readonly port: number }[];
+  /** Free text from outside; may hold control characters. */
   readonly comment: string | null;
+  /** The program that made it; free text, too. */
   readonly created_by: string | null;
   /** ISO 8601. */
   readonly created_at: string | null;

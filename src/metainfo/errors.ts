@@ -24,11 +24,14 @@ export interface MetainfoErrorParts {
 
 /** A torrent that contradicts itself, lacks something, or is none at all. */
 export class MetainfoError extends ShoalError {
+  /** The name of the class, as errors show it. */
   override name = "MetainfoError";
   /** The key that is wrong, as `info.files[3].length`; or the byte, as `byte 17`, where it is not even bencode. */
   readonly key: string;
 
   /**
+   * Makes an error.
+   *
    * @param parts The words of the error line.
    */
   constructor(parts: MetainfoErrorParts) {

@@ -16,7 +16,7 @@ export { type Magnet, parseMagnet } from "./magnet.ts";
 export { magnetOf, type Metainfo, type MetainfoFile, pieceHash, pieceSize } from "./metainfo.ts";
 export { isFolder, originalPaths } from "./original_path.ts";
 export { MAX_PIECE_LENGTH, MAX_TORRENT_SIZE, parseMetainfo, type ParseOptions } from "./parse.ts";
-export { safeName } from "./safe_path.ts";
+export { safeName, type SafePathOptions } from "./safe_path.ts";
 export {
   type FileChoice,
   numberedFiles,

@@ -49,7 +49,7 @@ export interface Clock {
 export interface Digest {
   /** Takes the next bytes in. */
   update(bytes: Bytes): void;
-  /** @returns The digest; nothing may be taken in afterwards. */
+  /** The digest of it all; nothing may be taken in afterwards. */
   digest(): Bytes;
 }
 
@@ -295,6 +295,8 @@ export interface HttpStream {
   /** The URL that answered, after redirects. */
   readonly url: string;
   /**
+   * Reads on.
+   *
    * @returns The next bytes of the body, at least one, to be used before the next call; `null` at its end.
    * @throws {HttpError} If the connection is cut off, or the request was given up.
    */
@@ -313,6 +315,7 @@ export interface HttpServer {
 
 /** Why an HTTP request came to nothing. */
 export class HttpError extends Error {
+  /** The name of the class, as errors show it. */
   override name = "HttpError";
 }
 

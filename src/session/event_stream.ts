@@ -44,7 +44,7 @@ export interface EventOptions {
  * `added`, `metadata`, `completed`, `error` and `stopped` are never left out.
  */
 export interface EventStream extends AsyncIterableIterator<StreamedEvent, undefined>, AsyncDisposable {
-  /** @returns The next event, or the end. */
+  /** Waits for the next event, or for the end. */
   next(): Promise<IteratorResult<StreamedEvent, undefined>>;
   /** Ends it; what waits is forgotten. A `for await` loop does it when it is left. */
   return(): Promise<IteratorResult<StreamedEvent, undefined>>;

@@ -80,6 +80,8 @@ export class Session {
   readonly #over = Promise.withResolvers<void>();
 
   /**
+   * Makes a session; nothing happens before {@linkcode Session.start}.
+   *
    * @param options Settings.
    */
   constructor(options: SessionOptions) {

@@ -5,26 +5,35 @@
  */
 
 import { type Metainfo, pieceHash } from "../metainfo/mod.ts";
-import { type Verification, verifyFiles, type VerifyFilesOptions } from "../storage/mod.ts";
+import type { Platform } from "../platform/platform.ts";
+import { type Verification, verifyFiles } from "../storage/mod.ts";
 
 export type { FileVerdict, Verification, VerifiedFile } from "../storage/mod.ts";
 
 /** Settings of {@linkcode verify}. */
-export type VerifyOptions = Omit<VerifyFilesOptions, "pieceHash">;
+export interface VerifyOptions {
+  /** The outside. */
+  readonly platform: Pick<Platform, "now" | "files" | "digest" | "startFileHashers">;
+  /** The folder that holds the torrent's file or folder. Links in it are followed. */
+  readonly folder: string;
+  /** Told how far it has come, ten times a second at most: 0 to 1, and in bytes. Not called with nothing to hash. */
+  onProgress?(fraction: number, bytes: number): void;
+  /** Ends it. */
+  readonly signal?: AbortSignal | undefined;
+}
 
 /**
  * Hashes what is there of a torrent, on all cores. Changes nothing; links are followed.
  *
  * @param meta The torrent.
- * @param options `platform`: the outside. `folder`: what holds the torrent's file or folder. `onProgress`: told how far it
- * has come, 0 to 1 and in bytes, ten times a second at most. `signal`: ends it.
+ * @param options See {@linkcode VerifyOptions}.
  * @returns What is right and what isn't.
  * @throws {ShoalError} Of kind `storage` if the folder isn't there, or a file in it can't be read.
  * @throws The signal's reason, when it is aborted.
  *
  * @example
  * ```ts
- * const { files } = await verify(meta, { platform: denoPlatform, folder: ".", onProgress() {} });
+ * const { files } = await verify(meta, { platform: denoPlatform, folder: "." });
  * const bad = files.filter((file) => file.verdict !== "right");
  * ```
  */
@@ -34,7 +43,7 @@ export function verify(meta: Metainfo, options: VerifyOptions): Promise<Verifica
     platform,
     folder,
     pieceHash: (index) => pieceHash(meta, index),
-    onProgress: (fraction, bytes) => options.onProgress(fraction, bytes),
+    onProgress: (fraction, bytes) => options.onProgress?.(fraction, bytes),
     signal,
   });
 }

@@ -26,8 +26,8 @@ const BAD: Verification = {
 function worldOf(result: Verification, options: ConstructorParameters<typeof World>[0] = {}): World {
   const world = new World(options);
   world.verify = (_, { onProgress }) => {
-    onProgress(0.5, 10_000);
-    onProgress(1, 20_000);
+    onProgress?.(0.5, 10_000);
+    onProgress?.(1, 20_000);
     return Promise.resolve(result);
   };
   return world;
@@ -151,7 +151,7 @@ Deno.test("verify draws a bar on a terminal, and takes it away in the end", asyn
   const done = Promise.withResolvers<Verification>();
   let report: (fraction: number, bytes: number) => void = () => {};
   world.verify = (_, { onProgress }) => {
-    report = onProgress;
+    report = onProgress!;
     return done.promise;
   };
   const code = world.run("verify", "a.torrent", "dir");
@@ -171,7 +171,7 @@ Deno.test("verify prints a line every few seconds where there is no terminal", a
   const done = Promise.withResolvers<Verification>();
   let report: ((fraction: number, bytes: number) => void) | null = null;
   world.verify = (_, { onProgress }) => {
-    report = onProgress;
+    report = onProgress!;
     return done.promise;
   };
   const code = world.run("verify", "a.torrent", "dir");

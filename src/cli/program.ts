@@ -74,8 +74,13 @@ export async function runProgram(args: readonly string[], context: Context): Pro
   }
 }
 
-/** Makes a parser that throws {@linkcode CommanderError} and prints to the terminal of the context. */
-function createProgram(context: Context): Command {
+/**
+ * Makes a parser that throws {@linkcode CommanderError} and prints to the terminal of the context.
+ *
+ * @param context The surroundings.
+ * @returns The program with all of its commands.
+ */
+export function createProgram(context: Context): Command {
   const { stdout, stderr } = context.terminal;
   const width = (isTerminal: boolean): number => {
     return isTerminal ? Math.min(MAX_HELP_WIDTH, context.terminal.size().columns) : MAX_HELP_WIDTH;

@@ -1,0 +1,209 @@
+/**
+ * Writes the pages that follow from the code: `docs/options.md` from the commands, `docs/json.md` from the JSON Schemas.
+ * `deno task docs` runs it, and a test fails when it wasn't run.
+ *
+ * @module
+ */
+
+import type { Command } from "commander";
+import type { Context } from "../src/cli/context.ts";
+import { createProgram } from "../src/cli/program.ts";
+
+const HERE = new URL("./", import.meta.url);
+const NOTE = "<!-- Made by `deno task docs`. -->";
+
+/** A part of a JSON Schema, as far as the page shows it. */
+interface Schema {
+  readonly title?: string;
+  readonly description?: string;
+  readonly $ref?: string;
+  readonly type?: string | readonly string[];
+  readonly const?: unknown;
+  readonly enum?: readonly unknown[];
+  readonly oneOf?: readonly Schema[];
+  readonly items?: Schema;
+  readonly properties?: Readonly<Record<string, Schema>>;
+  readonly required?: readonly string[];
+  readonly examples?: readonly unknown[];
+  readonly $defs?: Readonly<Record<string, Schema>>;
+}
+
+/**
+ * The pages.
+ *
+ * @returns Markdown by the name of the file.
+ */
+export async function pages(): Promise<Readonly<Record<string, string>>> {
+  return {
+    "options.md": optionsPage(),
+    "json.md": jsonPage(await readSchema("events.schema.json"), await readSchema("info.schema.json")),
+  };
+}
+
+function optionsPage(): string {
+  // What is asked for help needs no surroundings.
+  const program = createProgram({ terminal: {} } as unknown as Context);
+  const help = program.createHelp();
+  const commands = help.visibleCommands(program);
+  return joined([
+    "# Commands and options",
+    NOTE,
+    "`shoal --help` and `shoal COMMAND --help` say the same. Any long option can stand in the [config file](config.md), " +
+    "and every switch has an opposite, so that the command line can take back what is set there: `--no-json`, `--dht`.",
+    table(
+      ["command", "what it does"],
+      commands.map((command) => [`[${command.name()}](#${anchor(heading(command))})`, command.summary()]),
+    ),
+    ...commands.flatMap((command) => commandSection(command)),
+  ]);
+}
+
+function heading(command: Command): string {
+  const words = command.registeredArguments.map((argument) => {
+    const name = `${argument.name()}${argument.variadic ? "..." : ""}`;
+    return argument.required ? `<${name}>` : `[${name}]`;
+  });
+  return `shoal ${[command.name(), ...words].join(" ")}`;
+}
+
+function commandSection(command: Command): string[] {
+  const help = command.createHelp();
+  const names = command.aliases().map((alias) => `\`${alias}\``);
+  const options = help.visibleOptions(command).filter(({ long }) => long !== "--help");
+  return [
+    `## ${heading(command).replace(/[<>[\]]/g, "\\$&")}`,
+    `${command.description()}${names.length === 0 ? "" : ` Also called ${names.join(", ")}.`}`,
+    ...(command.registeredArguments.length === 0 ? [] : [
+      table(
+        ["argument", "what it is"],
+        command.registeredArguments.map((argument) => [`\`${argument.name()}\``, help.argumentDescription(argument)]),
+      ),
+    ]),
+    ...(options.length === 0 ? [] : [
+      table(["option", "what it does"], options.map(({ flags, description }) => [`\`${flags}\``, description])),
+    ]),
+  ];
+}
+
+function jsonPage(events: Schema, info: Schema): string {
+  const lines = (part: Schema) => part.oneOf!.map(({ $ref }) => $ref!.slice("#/$defs/".length));
+  // What `create` and `--list` have in common with `info` is told once.
+  const section = (schema: Schema, name: string, title: string, level = "###"): string[] => {
+    const part = schema.$defs![name]!;
+    return [
+      `${level} ${title}`,
+      part.description!,
+      table(
+        ["field", "type", "meaning"],
+        Object.entries(part.properties!).filter(([, { $ref }]) => !$ref?.includes("/torrent/")).map(
+          ([field, property]) => {
+            const isOptional = !part.required!.includes(field);
+            return [
+              `\`${field}\``,
+              typeOf(property, schema),
+              `${meaning(property, schema)}${isOptional ? " Not always there." : ""}`,
+            ];
+          },
+        ),
+      ),
+      "```jsonl",
+      ...part.examples!.map((example) => JSON.stringify(example)),
+      "```",
+    ];
+  };
+  const verify = lines(events.$defs!["verify_line"]!).filter((name) => name !== "checking");
+  const tracker = lines(events.$defs!["tracker_line"]!);
+  return joined([
+    "# JSON",
+    NOTE,
+    "With `--json`, standard output holds JSON and nothing else: one object a line, each whole. Errors are on standard error " +
+    "as well. The fields are stable; what reads them should pass over events and fields that it doesn't know, since later " +
+    "versions may have more. The same as JSON Schema (draft 2020-12), strict: " +
+    "[events.schema.json](events.schema.json), [info.schema.json](info.schema.json).",
+    "## download, seed, demo",
+    "Every line has `event` and `time`. Fields that are `null` are not known, or don't apply. Sizes are bytes, rates bytes a " +
+    "second, and names from outside are made safe to print. `--on-complete` posts the `completed` event in the same form.",
+    ...lines(events).flatMap((name) => section(events, name, name)),
+    "## verify",
+    "`checking` lines as above, then",
+    ...verify.flatMap((name) => section(events, name, name)),
+    "## tracker",
+    ...tracker.flatMap((name) => section(events, name, String(events.$defs![name]!.properties!["event"]!.const))),
+    ...section(info, "torrent", "info", "##"),
+    ...section(info, "created", "create", "##"),
+    ...section(info, "listed", "download --list", "##"),
+  ]);
+}
+
+function resolved(schema: Schema, root: Schema): Schema {
+  if (schema.$ref === undefined) return schema;
+  let found: unknown = root;
+  for (const key of schema.$ref.slice("#/".length).split("/")) found = (found as Record<string, unknown>)[key];
+  return found as Schema;
+}
+
+function meaning(schema: Schema, root: Schema): string {
+  return schema.description ?? resolved(schema, root).description ?? "";
+}
+
+function typeOf(schema: Schema, root: Schema): string {
+  const { const: only, enum: values, oneOf, type, items, properties } = resolved(schema, root);
+  if (only !== undefined) return `\`${JSON.stringify(only)}\``;
+  if (values !== undefined) return values.map((value) => `\`${JSON.stringify(value)}\``).join(", ");
+  if (oneOf !== undefined) return oneOf.map((one) => typeOf(one, root)).join(", ");
+  if (items !== undefined) {
+    const item = resolved(items, root);
+    const fields = item.properties && Object.keys(item.properties).map((field) => `\`${field}\``).join(", ");
+    return fields ? `array of objects: ${fields}` : `array of ${typeOf(items, root).replace(/^\w+/, "$&s")}`;
+  }
+  if (properties !== undefined) return `object: ${Object.keys(properties).map((field) => `\`${field}\``).join(", ")}`;
+  return [type].flat().join(", ");
+}
+
+/** In the form that the formatter gives it: cells as wide as the widest of their column. */
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const cells = [head, ...rows].map((row) => row.map((cell) => cell.replace(/[|*]/g, "\\$&")));
+  const widths = head.map((_, column) => Math.max(3, ...cells.map((row) => row[column]!.length)));
+  const line = (row: readonly string[], fill = " ") => {
+    return `| ${row.map((cell, column) => cell.padEnd(widths[column]!, fill)).join(" | ")} |`;
+  };
+  const [first, ...rest] = cells;
+  return [line(first!), line(head.map(() => ""), "-"), ...rest.map((row) => line(row))].join("\n");
+}
+
+/** The name by which a heading can be linked to. */
+function anchor(heading: string): string {
+  return heading.toLowerCase().replace(/[^\w\s-]/g, "").replaceAll(" ", "-");
+}
+
+/** Blocks with an empty line between them, but not within a block of code. */
+function joined(blocks: readonly string[]): string {
+  let text = "";
+  let inCode = false;
+  for (const block of blocks) {
+    text += `${text === "" || inCode ? "" : "\n"}${wrapped(block, inCode)}\n`;
+    if (block.startsWith("```")) inCode = !inCode;
+  }
+  return text;
+}
+
+/** Prose in lines of at most 120 characters, as the formatter would have it. */
+function wrapped(block: string, inCode: boolean): string {
+  if (inCode || /^(?:\||#|<!--|```)/.test(block)) return block;
+  const lines = [""];
+  for (const word of block.split(" ")) {
+    const last = lines.at(-1)!;
+    if (last === "") lines[lines.length - 1] = word;
+    else if (last.length + 1 + word.length <= 120) lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(word);
+  }
+  return lines.join("\n");
+}
+
+async function readSchema(name: string): Promise<Schema> {
+  return JSON.parse(await Deno.readTextFile(new URL(name, HERE)));
+}
+
+if (import.meta.main) {
+  for (const [name, text] of Object.entries(await pages())) await Deno.writeTextFile(new URL(name, HERE), text);
+}

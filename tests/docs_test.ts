@@ -1,0 +1,61 @@
+import { assert, assertEquals, assertFalse, assertGreater } from "@std/assert";
+import { pages } from "../docs/generate.ts";
+import { World } from "./cli/fake_engine.ts";
+import { eventNames } from "./support/schemas.ts";
+
+const ROOT = new URL("../", import.meta.url);
+
+function read(path: string): Promise<string> {
+  return Deno.readTextFile(new URL(path, ROOT));
+}
+
+/** Blocks of code in a language. */
+function blocks(text: string, language: string): string[] {
+  return [...text.matchAll(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\`$`, "gms"))].map(([, code]) => code!);
+}
+
+Deno.test("docs/options.md and docs/json.md are what `deno task docs` writes", async () => {
+  for (const [name, text] of Object.entries(await pages())) {
+    assertEquals(await read(`docs/${name}`), text, `docs/${name} is behind: run \`deno task docs\``);
+  }
+});
+
+Deno.test("docs/options.md names every command and every option that help shows, docs/json.md every event", async () => {
+  const options = await read("docs/options.md");
+  const help = new World();
+  await help.run("--help");
+  const commands = [...help.terminal.stdout.text.matchAll(/^ {2}([a-z]+)(?:\|[a-z]+)? .*(?:\[|<)/gm)].map(([, name]) =>
+    name!
+  );
+  assertGreater(commands.length, 6);
+  for (const command of commands) {
+    assert(options.includes(`## shoal ${command}`), command);
+    const world = new World();
+    await world.run(command, "--help");
+    for (const [flag] of world.terminal.stdout.text.matchAll(/(?<=^ {2}.{0,6})--[a-z0-9-]+/gm)) {
+      if (flag !== "--help") assert(options.includes(flag), `${command} ${flag}`);
+    }
+  }
+  const json = await read("docs/json.md");
+  for (const name of eventNames()) assert(json.includes(`### ${name}\n`), name);
+});
+
+Deno.test("what docs/config.md shows is taken by every command", async () => {
+  const shown = blocks(await read("docs/config.md"), "toml");
+  assertGreater(shown.length, 0);
+  for (const config of shown) {
+    for (
+      const args of [["missing.torrent"], ["seed", "missing.torrent", "."], ["create", "x"], [
+        "tracker",
+        "--bind",
+        "192.0.2.1",
+      ]]
+    ) {
+      const world = new World();
+      world.config = config;
+      assert(await world.run(...args) > 0);
+      assertEquals(world.configReads, 1);
+      assertFalse(world.terminal.stderr.text.includes("config.toml"), world.terminal.stderr.text);
+    }
+  }
+});

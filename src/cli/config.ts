@@ -6,8 +6,7 @@
 
 import { type Command, Option } from "commander";
 import { ShoalError } from "../base/errors.ts";
-import { type ConfigFile, readConfig } from "./config_file.ts";
-import type { Context } from "./context.ts";
+import { type ConfigFile, type ConfigSurroundings, readConfig } from "./config_file.ts";
 
 /**
  * Commands that the keys above all tables are for: those that move data, whose options mean the same. Elsewhere they don't:
@@ -61,15 +60,18 @@ export function addOpposites(program: Command): void {
  * Sets the options of a command that the config file names and the command line doesn't.
  *
  * @param command The command, its command line parsed.
- * @param context The surroundings.
+ * @param surroundings Where the file is.
  * @returns What came from the file; `null` when there is none.
  * @throws {ShoalError} Of kind `usage` if there is something wrong with it, be it only in a part that isn't for this command.
  */
-export async function applyConfig(command: Command, context: Context): Promise<AppliedConfig | null> {
+export async function applyConfig(command: Command, surroundings: ConfigSurroundings): Promise<AppliedConfig | null> {
   if (!command.options.some(isSettable)) return null;
-  const file = await readConfig(context);
+  const file = await readConfig(surroundings);
   if (file === null) return null;
-  const reader = new Reader(file, { commands: command.parent?.commands ?? [], home: context.terminal.env("HOME") });
+  const reader = new Reader(file, {
+    commands: command.parent?.commands ?? [],
+    home: surroundings.terminal.env("HOME"),
+  });
   const settings = await reader.settingsOf(command);
   const keys = settings.filter((setting) => reader.apply(setting, command)).map(({ key }) => key);
   return { path: file.path, keys, blame: (error) => reader.blame(error, command) };

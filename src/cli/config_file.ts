@@ -7,11 +7,19 @@
 import { ShoalError } from "../base/errors.ts";
 import { MAX_CONFIG, MAX_CONFIG_DEPTH } from "../base/limits.ts";
 import { FileError } from "../platform/file_errors.ts";
+import type { Platform } from "../platform/platform.ts";
 import type { Terminal } from "../platform/terminal.ts";
-import type { Context } from "./context.ts";
 
 /** Bytes of UTF-8 that some editors put before the text. */
 const BYTE_ORDER_MARK = "\ufeff";
+
+/** What it takes to find and read the config file. */
+export interface ConfigSurroundings {
+  /** Has the file. */
+  readonly platform: Pick<Platform, "files">;
+  /** Knows the environment. */
+  readonly terminal: Pick<Terminal, "env" | "isWindows">;
+}
 
 /** A config file that was read. */
 export interface ConfigFile {
@@ -43,11 +51,11 @@ export function configPath(terminal: Pick<Terminal, "env" | "isWindows">): strin
 /**
  * Reads the config file. What reads TOML is loaded only when there is some.
  *
- * @param context The surroundings.
+ * @param surroundings Where to look for it.
  * @returns What stands in it; `null` when there is none.
  * @throws {ShoalError} Of kind `usage` if it can't be read, is too large, or isn't TOML.
  */
-export async function readConfig({ platform, terminal }: Context): Promise<ConfigFile | null> {
+export async function readConfig({ platform, terminal }: ConfigSurroundings): Promise<ConfigFile | null> {
   const path = configPath(terminal);
   if (path === null) return null;
   let text: string;

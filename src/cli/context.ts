@@ -6,6 +6,7 @@
 
 import type { Platform } from "../platform/platform.ts";
 import type { Terminal } from "../platform/terminal.ts";
+import type { AppliedConfig } from "./config.ts";
 import type { Departure } from "./departure.ts";
 import type { Engine } from "./engine.ts";
 
@@ -19,6 +20,8 @@ export interface Context {
   readonly engine: Engine;
   /** Who wants the program to leave; a command that has something to bring in order listens to it. */
   readonly departure: Departure;
+  /** What came from the config file; `null` when nothing did, or when nobody knows yet. */
+  config: AppliedConfig | null;
   /** How often `-v` was given; a command sets it as soon as it knows. */
   verbosity: number;
   /** The code that the program will exit with; a command sets it. */

@@ -103,7 +103,7 @@ async function metadataOf(
   const { fetchMetadata } = await import("./remote_metadata.ts");
   return await fetchMetadata(
     magnet,
-    { network: options, timeout: options.timeout, quiet: options.json ?? false },
+    { network: options, timeout: options.timeout, quiet: (options.json || options.quiet) ?? false },
     context,
   );
 }

@@ -13,6 +13,7 @@ import { parseDuration } from "./options.ts";
 interface InfoOptions extends PeerOptions {
   readonly timeout?: number;
   readonly json?: true;
+  readonly quiet?: true;
   readonly verbose?: true;
 }
 
@@ -34,6 +35,7 @@ export function register(program: Command, context: Context): void {
       return parseDuration(v, "--timeout");
     })
     .option("--json", "one JSON object")
+    .option("-q, --quiet", "nothing but what was asked for; errors on standard error")
     .option("-v, --verbose", "show the stack of an error");
   addPeerOptions(command)
     .action(async (source: string, options: InfoOptions) => {
@@ -58,7 +60,7 @@ async function find(
   const { fetchMetadata } = await import("./remote_metadata.ts");
   return await fetchMetadata(
     found,
-    { network: options, timeout: options.timeout, quiet: options.json ?? false },
+    { network: options, timeout: options.timeout, quiet: (options.json || options.quiet) ?? false },
     context,
   );
 }

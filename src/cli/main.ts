@@ -36,7 +36,7 @@ export interface Surroundings {
 export async function run(args: readonly string[], surroundings: Surroundings): Promise<number> {
   const { terminal } = surroundings;
   const departure = new Departure(surroundings);
-  const context: Context = { engine, ...surroundings, departure, verbosity: 0, exitCode: EXIT_DONE };
+  const context: Context = { engine, ...surroundings, departure, config: null, verbosity: 0, exitCode: EXIT_DONE };
   const forget = terminal.onCrash((thrown) => {
     // The state of things is unknown: say what happened and leave.
     void terminal.stderr.write(errorLine(thrown, { verbose: context.verbosity > 0 }))

@@ -9,7 +9,7 @@ import { ShoalError } from "../base/errors.ts";
 import { VERSION_LINE } from "../base/version.ts";
 import { printable } from "../ui/printable.ts";
 import { register as registerCompletions } from "./completions.ts";
-import { addOpposites, type AppliedConfig, applyConfig } from "./config.ts";
+import { addOpposites, applyConfig } from "./config.ts";
 import type { Context } from "./context.ts";
 import { register as registerCreate } from "./create.ts";
 import { register as registerDemo } from "./demo.ts";
@@ -53,9 +53,8 @@ export async function runProgram(args: readonly string[], context: Context): Pro
     program.outputHelp({ error: true });
     return EXIT_USAGE;
   }
-  let config: AppliedConfig | null = null;
   program.hook("preAction", async (_, command) => {
-    config = await applyConfig(command, context);
+    const config = context.config = await applyConfig(command, context);
     if (config !== null && command.opts()["verbose"]) {
       const keys = config.keys.length === 0 ? "no setting" : config.keys.join(", ");
       await context.terminal.stderr.write(`shoal: ${keys} from ${printable(config.path)}\n`);
@@ -66,7 +65,7 @@ export async function runProgram(args: readonly string[], context: Context): Pro
     return context.exitCode;
   } catch (error) {
     if (context.departure.explains(error)) return context.departure.code;
-    if (error instanceof ShoalError) throw (config as AppliedConfig | null)?.blame(error) ?? error;
+    if (error instanceof ShoalError) throw context.config?.blame(error) ?? error;
     if (!(error instanceof CommanderError)) throw error;
     const usage = usageError(error);
     if (usage !== null) throw usage;

@@ -121,7 +121,8 @@ class Run {
       view.start();
       await this.#work(loaded, { session, view, errors });
       if (calls) await departure.unlessLeaving(calls.settled());
-    } catch (error) {
+    } catch (thrown) {
+      const error = thrown instanceof ShoalError ? this.#context.config?.blame(thrown) ?? thrown : thrown;
       if (departure.explains(error)) this.#cutShort = true;
       else {
         if (error instanceof ShoalError) view.failed(error);

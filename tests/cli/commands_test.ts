@@ -201,6 +201,20 @@ Deno.test("info takes a torrent from a URL, within limits", async () => {
   assertStringIncludes(await failure(["info", "http://x.test/a"], 6, missing), "the server answers with status 404");
 });
 
+Deno.test("whoever is asked for what a magnet link stands for is told so, unless silence is wanted", async () => {
+  const magnet = `magnet:?xt=urn:btih:${"a".repeat(40)}`;
+  for (const args of [["info", magnet], ["download", "--list", magnet]]) {
+    const said: string[] = [];
+    for (const flags of [[], ["--quiet"], ["--json"]]) {
+      const world = new World();
+      assertEquals(await world.run(...args, ...flags), 0);
+      said.push(world.terminal.stderr.text);
+      assertStringIncludes(world.terminal.stdout.text, "Remote");
+    }
+    assertEquals(said, ["asking peers for the metadata\n", "", ""]);
+  }
+});
+
 Deno.test("metaOf() gives different torrents different info-hashes", () => {
   assertEquals(metaOf("a").infoHash.equals(metaOf("b").infoHash), false);
 });

@@ -127,6 +127,7 @@ Deno.test("a config file with something wrong in it is told with place, reason a
     ["max-peers = 0", "bad value (max-peers = 0): a whole number from 1 to 10000 was expected"],
     ['cache = "9K"', "bad value (cache = 9K): at least 1M is needed"],
     ['files = "0"', "cannot choose files (files = 0): files are numbered from 1 on, got 0"],
+    ['files = "9"', 'cannot choose files (files = 9): there is no file 9: those of "a" are 1 to 2'],
     ['encryption = "prefer"', "not available yet (encryption): this version does not encrypt connections"],
     [
       "a = 1\na = 2",

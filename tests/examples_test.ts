@@ -50,3 +50,24 @@ Deno.test("the examples work together: a tracker, a seeder, a download", async (
     await Deno.remove(folder, { recursive: true });
   }
 });
+
+Deno.test("a program in another folder imports the library as docs/library.md says", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "shoal_library_" });
+  try {
+    const page = await Deno.readTextFile(`${ROOT}docs/library.md`);
+    await Deno.writeTextFile(`${folder}/deno.json`, /^```json\n(.*?)^```$/ms.exec(page)![1]!);
+    await Deno.symlink(ROOT, `${folder}/shoal`);
+    await Deno.writeTextFile(
+      `${folder}/main.ts`,
+      'import { parseMagnet } from "@shoal/shoal";\nconsole.log(parseMagnet("0".repeat(40)).infoHash.hex);\n',
+    );
+    await using job = new Job([await ownDeno(), "run", "--no-prompt", "--no-check", "--no-lock", "main.ts"], {
+      name: "main",
+      cwd: folder,
+    });
+    const { code, stdout } = await job.exit(SOON);
+    assertEquals([code, stdout], [0, ["0".repeat(40)]], job.report);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});

@@ -71,7 +71,7 @@ testWith(
       const cases = [
         ["--frobnicate"],
         ["--stream"],
-        ["--on-complete", "http://127.0.0.1:1/"],
+        ["--on-complete", "ftp://127.0.0.1/"],
         ["--port", "70000"],
         ["--port", "ssh"],
         ["--timeout", "soon"],

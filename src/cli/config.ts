@@ -49,9 +49,24 @@ interface Setting {
 export function addOpposites(program: Command): void {
   for (const command of program.commands) {
     for (const option of [...command.options]) {
-      if (option.hidden || !option.isBoolean() && !option.negate || option.parseArg !== undefined) continue;
+      const isCounter = option.isBoolean() && option.parseArg !== undefined;
+      if (option.hidden || option.required || isCounter) continue;
       const flag = option.negate ? `--${option.name().slice("no-".length)}` : `--no-${option.name()}`;
       if (!command.options.some(({ long }) => long === flag)) command.addOption(new Option(flag).hideHelp());
+    }
+  }
+}
+
+/**
+ * Takes back what {@linkcode addOpposites} has left: a switch that was undone is as one that wasn't given.
+ *
+ * @param command The command, its command line parsed and the config file applied.
+ */
+export function clearOpposites(command: Command): void {
+  for (const option of command.options) {
+    const name = option.attributeName();
+    if (option.hidden && option.negate && command.getOptionValue(name) === false) {
+      command.setOptionValueWithSource(name, undefined, command.getOptionValueSource(name));
     }
   }
 }

@@ -9,7 +9,7 @@ import { ShoalError } from "../base/errors.ts";
 import { VERSION_LINE } from "../base/version.ts";
 import { printable } from "../ui/printable.ts";
 import { register as registerCompletions } from "./completions.ts";
-import { addOpposites, applyConfig } from "./config.ts";
+import { addOpposites, applyConfig, clearOpposites } from "./config.ts";
 import type { Context } from "./context.ts";
 import { register as registerCreate } from "./create.ts";
 import { register as registerDemo } from "./demo.ts";
@@ -55,6 +55,7 @@ export async function runProgram(args: readonly string[], context: Context): Pro
   }
   program.hook("preAction", async (_, command) => {
     const config = context.config = await applyConfig(command, context);
+    clearOpposites(command);
     if (config !== null && command.opts()["verbose"]) {
       const keys = config.keys.length === 0 ? "no setting" : config.keys.join(", ");
       await context.terminal.stderr.write(`shoal: ${keys} from ${printable(config.path)}\n`);

@@ -70,6 +70,20 @@ Deno.test("the command line wins over the config file, which it can also take ba
   assertEquals([torrent.sequential, session.discovery], [undefined, { lsd: false, pex: true, portMap: true, dht: {} }]);
 });
 
+Deno.test("a switch that was undone is as one that wasn't given", async () => {
+  for (const [config, args] of [["[create]\ndate = true", ["--no-date"]], ["", ["--date", "--no-date"]]] as const) {
+    const world = new World();
+    world.config = config;
+    const asked: unknown[] = [];
+    world.create = (_, { createdAt, private: isPrivate }) => {
+      asked.push(createdAt, isPrivate);
+      return Promise.reject(new Error("enough"));
+    };
+    await world.run("create", "x", "--no-private", ...args);
+    assertEquals(asked, [undefined, undefined]);
+  }
+});
+
 Deno.test("a table is for one command, and knows better than what stands above all tables", async () => {
   const config = `
 quiet = true

@@ -16,6 +16,7 @@ import { register as registerDemo } from "./demo.ts";
 import { register as registerDownload } from "./download.ts";
 import { EXIT_DONE, EXIT_USAGE } from "./exit_codes.ts";
 import { register as registerInfo } from "./info.ts";
+import { applyLogLevel } from "./log_level.ts";
 import { register as registerSeed } from "./seed.ts";
 import { register as registerTracker } from "./tracker.ts";
 import { register as registerVerify } from "./verify.ts";
@@ -56,6 +57,7 @@ export async function runProgram(args: readonly string[], context: Context): Pro
   program.hook("preAction", async (_, command) => {
     const config = context.config = await applyConfig(command, context);
     clearOpposites(command);
+    applyLogLevel(command, context.terminal);
     if (config !== null && command.opts()["verbose"]) {
       const keys = config.keys.length === 0 ? "no setting" : config.keys.join(", ");
       await context.terminal.stderr.write(`shoal: ${keys} from ${printable(config.path)}\n`);

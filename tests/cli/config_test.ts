@@ -208,3 +208,23 @@ Deno.test("whatever stands in the config file, it is taken, or refused in one li
   );
   assert(taken > 5, "nothing was taken");
 });
+
+Deno.test("SHOAL_LOG stands for the -v that the command line doesn't have, and comes before the config file", async () => {
+  const told = async (level: string | undefined, config: string | null, ...args: string[]) => {
+    const world = new World(level === undefined ? {} : { env: { SHOAL_LOG: level } });
+    if (config !== null) world.config = config;
+    const { code } = await world.start("a.torrent", "--json", ...args);
+    world.session.emit({ event: "dht", infohash: null, status: "error", message: "no way" });
+    world.session.added[0]!.finish();
+    assertEquals(await code, 0);
+    return world.terminal.stdout.text.includes("no way");
+  };
+  assertEquals(await told(undefined, null), false);
+  assertEquals(await told("info", null), true);
+  assertEquals(await told("2", null), true);
+  assertEquals(await told("warn", null, "-v"), true);
+  assertEquals(await told("0", "verbose = true"), false);
+  const world = new World({ env: { SHOAL_LOG: "loud" } });
+  assertEquals(await world.run("a.torrent"), 2);
+  assertStringIncludes(world.terminal.stderr.text, "bad value (SHOAL_LOG=loud): expected warn, info, debug");
+});

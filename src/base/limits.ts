@@ -178,6 +178,20 @@ export const MAX_UDP_URL_DATA = 1024;
 export const MAX_UDP_SCRAPE = 74;
 /** Peers over IPv6 in one answer over UDP, of 18 bytes each: what fits a packet. */
 export const MAX_UDP_PEERS6 = 70;
+/**
+ * Peers of all torrents together that our tracker remembers of one network (an IPv4 address, an IPv6 /64): enough for a machine
+ * with thousands of torrents; a hundred such networks are needed to fill it.
+ */
+export const MAX_TRACKED_PER_NETWORK = 2_000;
+/** The same for one torrent: a house full of clients, not a made-up swarm that others are sent to. */
+export const MAX_TRACKED_PER_SWARM = 100;
+/**
+ * Announces and scrapes that our tracker answers one network. In a row as many as a client with thousands of torrents sends when
+ * it starts; in the long run what such a one needs many times over.
+ */
+export const TRACKER_RATE = { perSecond: 20, burst: 1_000 } as const;
+/** Networks whose rate our tracker remembers; a few hundred bytes each. */
+export const MAX_TRACKER_RATES = 20_000;
 /** Host names of UDP trackers whose addresses are remembered; the oldest is forgotten first. */
 export const MAX_RESOLVED_TRACKERS = 512;
 /** Addresses of UDP trackers that are spoken to or whose connection id is remembered; idle ones are forgotten first. */

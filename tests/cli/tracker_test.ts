@@ -88,7 +88,8 @@ Deno.test("tracker says where it is, serves HTTP and UDP on one port, and counts
   assertEquals(new URL(http!).port, new URL(udp!).port);
   for (const url of [http!, udp!]) assertEquals((await stage.announce(url)).status, "ok");
   stage.clock.advance(10_000);
-  const expected = "0 torrents, 0 peers (0 complete) | 2 announces over HTTP, 2 over UDP | 0 scrapes | 0 refused";
+  const expected =
+    "0 torrents, 0 peers (0 complete) of 0 addresses | 2 announces over HTTP, 2 over UDP | 0 scrapes | 0 refused";
   assertEquals(await stage.line(1), expected);
   stage.clock.advance(60_000);
   assertEquals(stage.terminal.stdout.lines.length, 2, "nothing new is no news");
@@ -143,10 +144,11 @@ Deno.test("tracker refuses values that make no sense", async () => {
 });
 
 Deno.test("statisticsLine() knows one from many", () => {
-  const statistics = { torrents: 1, peers: 1, seeders: 0, announces: { http: 1, udp: 0 }, scrapes: 1, refused: 3 };
+  const counts = { torrents: 1, peers: 1, seeders: 0, networks: 1, scrapes: 1, refused: 3 };
+  const statistics = { ...counts, announces: { http: 1, udp: 0 } };
   assertEquals(
     statisticsLine(statistics),
-    "1 torrent, 1 peer (0 complete) | 1 announce over HTTP, 0 over UDP | 1 scrape | 3 refused",
+    "1 torrent, 1 peer (0 complete) of 1 address | 1 announce over HTTP, 0 over UDP | 1 scrape | 3 refused",
   );
   assert(!statisticsLine({ ...statistics, peers: 2 }).includes("2 peer "));
 });

@@ -5,6 +5,8 @@
  */
 
 import type { PeerAddress } from "../../base/address.ts";
+import { networkOf } from "../../base/networks.ts";
+import { Tally } from "./tally.ts";
 
 /** One peer. */
 export interface KnownPeer {
@@ -26,6 +28,8 @@ export interface KnownPeer {
 interface Member {
   peer: KnownPeer;
   place: number;
+  /** What its address counts under. */
+  readonly network: string;
 }
 
 /**
@@ -39,6 +43,15 @@ export class PeerPool {
   readonly #members = new Map<string, Member>();
   readonly #seeds: Member[] = [];
   readonly #others: Member[] = [];
+  /** Peers of this pool by network ... */
+  readonly #here = new Tally();
+  /** ... and of all pools. */
+  readonly #everywhere: Tally;
+
+  /** @param everywhere Counts the peers of all pools by network. */
+  constructor(everywhere: Tally = new Tally()) {
+    this.#everywhere = everywhere;
+  }
 
   /** How many peers there are. */
   get size(): number {
@@ -53,6 +66,14 @@ export class PeerPool {
   /** How many of them have not. */
   get leechers(): number {
     return this.#others.length;
+  }
+
+  /**
+   * @param network As {@linkcode networkOf} gives it.
+   * @returns How many peers there are of it.
+   */
+  countOf(network: string): number {
+    return this.#here.of(network);
   }
 
   /** @returns How many want more, partial seeds left out. */
@@ -77,7 +98,8 @@ export class PeerPool {
   put(key: string, peer: KnownPeer): void {
     this.remove(key);
     const row = peer.seed ? this.#seeds : this.#others;
-    const member = { peer, place: row.length };
+    const member = { peer, place: row.length, network: networkOf(peer.address.host) };
+    this.#count(member, 1);
     row.push(member);
     this.#members.set(key, member);
   }
@@ -90,6 +112,7 @@ export class PeerPool {
     const member = this.#members.get(key);
     if (member === undefined) return false;
     this.#members.delete(key);
+    this.#count(member, -1);
     const row = member.peer.seed ? this.#seeds : this.#others;
     const last = row.pop()!;
     if (last !== member) {
@@ -139,6 +162,11 @@ export class PeerPool {
       if (member && options.accept(member.peer)) drawn.push(member.peer);
     }
     return drawn;
+  }
+
+  #count({ network }: Member, change: 1 | -1): void {
+    this.#here.add(network, change);
+    this.#everywhere.add(network, change);
   }
 }
 

@@ -6,11 +6,15 @@
 
 import { formatAddress, type PeerAddress } from "../../base/address.ts";
 import type { Bytes } from "../../base/bytes.ts";
+import { MAX_TRACKER_RATES, TRACKER_RATE } from "../../base/limits.ts";
+import { networkOf } from "../../base/networks.ts";
+import { RateLimits } from "../../base/rate_limit.ts";
 import type { InfoHash } from "../../base/info_hash.ts";
 import type { HttpServer, Platform, Timer } from "../../platform/platform.ts";
 import { parseAnnounceQuery, parseScrapeQuery } from "./query.ts";
 import { encodeAnnounceReply, encodeFailure, encodeScrapeReply } from "./replies.ts";
 import { SwarmStore } from "./swarm_store.ts";
+import { isHere } from "./tally.ts";
 import { UdpServer, type UdpServerPlatform } from "./udp_server.ts";
 
 /** What a {@linkcode TrackerServer} needs from the outside. */
@@ -46,11 +50,21 @@ export interface TrackerStatistics {
   readonly announces: { readonly http: number; readonly udp: number };
   /** Scrapes that were answered. */
   readonly scrapes: number;
-  /** Requests that were refused with a reason. */
+  /** Requests that were refused with a reason, or that came from an address that asks too often. */
   readonly refused: number;
+  /** Networks (an IPv4 address, an IPv6 /64) that peers are known of. */
+  readonly networks: number;
 }
 
 const DEFAULT_INTERVAL = 1800;
+const TOO_OFTEN = "too many requests from your address";
+
+/** A seed that needs not announce itself. */
+interface Resident {
+  readonly infoHash: InfoHash;
+  readonly peerId: Uint8Array;
+  readonly address: PeerAddress;
+}
 
 /**
  * A running tracker.
@@ -69,6 +83,8 @@ export class TrackerServer {
   readonly #store: SwarmStore;
   readonly #server: HttpServer;
   readonly #udp: UdpServer | null;
+  readonly #rates = new RateLimits({ ...TRACKER_RATE, capacity: MAX_TRACKER_RATES });
+  readonly #residents: Resident[] = [];
   readonly #answered = { http: 0, udp: 0, scrapes: 0, refused: 0 };
   #timer: Timer;
 
@@ -118,14 +134,27 @@ export class TrackerServer {
   /** What it has done, and what it knows. */
   get statistics(): TrackerStatistics {
     const { http, udp, scrapes, refused } = this.#answered;
-    const { torrentCount, peerCount, seederCount } = this.#store;
+    const { torrentCount, peerCount, seederCount, networkCount } = this.#store;
     const known = { torrents: torrentCount, peers: peerCount, seeders: seederCount };
-    return { ...known, announces: { http, udp }, scrapes, refused };
+    return { ...known, announces: { http, udp }, scrapes, refused, networks: networkCount };
   }
 
   /** How many peers it knows, of all torrents together. */
   get peerCount(): number {
     return this.#store.peerCount;
+  }
+
+  /**
+   * Names a seed that announces nothing here, since it runs beside this tracker, for as long as that is open. If only some
+   * torrents are served, this becomes one of them.
+   *
+   * @param infoHash Which torrent.
+   * @param seed `peerId`: 20 bytes. `addresses`: where it listens, as others reach it.
+   */
+  name(infoHash: InfoHash, seed: { readonly peerId: Uint8Array; readonly addresses: readonly PeerAddress[] }): void {
+    this.#store.allow(infoHash);
+    this.#residents.push(...seed.addresses.map((address) => ({ infoHash, peerId: seed.peerId, address })));
+    this.#renewResidents();
   }
 
   /** Stops it; settles when it has stopped. */
@@ -143,6 +172,7 @@ export class TrackerServer {
         port: this.address.port,
         interval: this.#interval,
         store: this.#store,
+        admits: (host) => this.#admits(host),
         answered: (kind) => {
           if (kind !== "connect") this.#answered[counters[kind]]++;
         },
@@ -156,15 +186,30 @@ export class TrackerServer {
   #expireLater(): Timer {
     return this.#platform.after(this.#interval * 1000, () => {
       this.#store.expire(this.#platform.now());
+      this.#renewResidents();
       this.#timer = this.#expireLater();
     });
+  }
+
+  /** Only who has shown that an address is its own is counted under it: nobody can use up the share of another. */
+  #admits(host: string): boolean {
+    return isHere(host) || this.#rates.take(networkOf(host), this.#platform.now());
+  }
+
+  #renewResidents(): void {
+    const now = this.#platform.now();
+    for (const resident of this.#residents) {
+      this.#store.announce({ ...resident, left: 0, event: "", numwant: 0 }, now);
+    }
   }
 
   #handle(request: Request, from: PeerAddress): Response {
     const [path = "", query = ""] = splitUrl(request.url);
     if (request.method !== "GET" && request.method !== "HEAD") return plain("only GET is understood\n", 405);
-    if (path === "/announce") return bencoded(this.#announce(query, from));
-    if (path === "/scrape") return bencoded(this.#scrape(query));
+    if (path === "/announce" || path === "/scrape") {
+      if (!this.#admits(from.host)) return bencoded(this.#refuse(TOO_OFTEN));
+      return bencoded(path === "/announce" ? this.#announce(query, from) : this.#scrape(query));
+    }
     return plain("this is a BitTorrent tracker; announce to /announce\n", 404);
   }
 

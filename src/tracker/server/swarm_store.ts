@@ -8,8 +8,10 @@
 import { formatAddress, type PeerAddress } from "../../base/address.ts";
 import { toHex } from "../../base/bytes.ts";
 import type { InfoHash } from "../../base/info_hash.ts";
-import { MAX_UDP_PEERS6 } from "../../base/limits.ts";
+import { MAX_TRACKED_PER_NETWORK, MAX_TRACKED_PER_SWARM, MAX_UDP_PEERS6 } from "../../base/limits.ts";
+import { networkOf } from "../../base/networks.ts";
 import { type KnownPeer, PeerPool } from "./peer_pool.ts";
+import { isHere, Tally } from "./tally.ts";
 
 /** An announce as the tracker sees it. */
 export interface AnnounceQuery {
@@ -69,14 +71,17 @@ const DEFAULT_MAX_TORRENTS = 10_000;
 const DEFAULT_MAX_PEERS = 200_000;
 const DEFAULT_NUMWANT = 50;
 const MAX_NUMWANT = 200;
+const FULL = "this tracker is full";
 /** In intervals: one announce may be lost. */
 const LIFETIME = 2.5;
 
 /** The swarms of a tracker. A swarm is forgotten with its last peer. */
 export class SwarmStore {
   readonly #options: SwarmStoreOptions;
-  readonly #allowed: ReadonlySet<string> | null;
+  readonly #allowed: Set<string> | null;
   readonly #swarms = new Map<string, PeerPool>();
+  /** Peers of all torrents by network. */
+  readonly #tally = new Tally();
   #peers = 0;
 
   /** @param options How it works. */
@@ -95,9 +100,23 @@ export class SwarmStore {
     return this.#peers;
   }
 
+  /** How many networks they come from. */
+  get networkCount(): number {
+    return this.#tally.size;
+  }
+
   /** How many peers have everything, of all torrents together. */
   get seederCount(): number {
     return this.#swarms.values().reduce((sum, pool) => sum + pool.seeders, 0);
+  }
+
+  /**
+   * Serves a torrent from now on, besides those that it was told to.
+   *
+   * @param infoHash Which torrent.
+   */
+  allow(infoHash: InfoHash): void {
+    this.#allowed?.add(infoHash.hex);
   }
 
   /**
@@ -117,8 +136,8 @@ export class SwarmStore {
       this.#forget(infoHash.hex, key);
       return this.#answer(query, 0);
     }
-    const room = this.#makeRoom(infoHash.hex, key, now);
-    if (!room) return { refusal: "this tracker is full" };
+    const room = this.#makeRoom(query, key, now);
+    if (typeof room === "string") return { refusal: room };
     const before = room.get(key);
     if (before === undefined) this.#peers++;
     const counted = before?.counted ?? false;
@@ -166,17 +185,24 @@ export class SwarmStore {
     }
   }
 
-  /** The pool that a peer may be put into, or `null` when the tracker is full. */
-  #makeRoom(hash: string, key: string, now: number): PeerPool | null {
+  /** The pool that a peer may be put into, or why there is no room for it. */
+  #makeRoom({ infoHash: { hex: hash }, address }: AnnounceQuery, key: string, now: number): PeerPool | string {
     const { interval, maxTorrents = DEFAULT_MAX_TORRENTS, maxPeers = DEFAULT_MAX_PEERS } = this.#options;
     const pool = this.#swarms.get(hash);
+    const network = networkOf(address.host);
+    const isLimited = !isHere(address.host) && pool?.get(key) === undefined;
+    if (isLimited && this.#tally.of(network) >= MAX_TRACKED_PER_NETWORK) return "too many peers from your address";
     if (pool) {
       // the peer that is about to announce is put back, so an empty pool need not go
       this.#peers -= pool.expire(now - interval * LIFETIME);
-      return pool.get(key) || this.#peers < maxPeers ? pool : null;
+      if (pool.get(key)) return pool;
+      if (isLimited && pool.countOf(network) >= MAX_TRACKED_PER_SWARM) {
+        return "too many peers of this torrent from your address";
+      }
+      return this.#peers < maxPeers ? pool : FULL;
     }
-    if (this.#swarms.size >= maxTorrents || this.#peers >= maxPeers) return null;
-    const created = new PeerPool();
+    if (this.#swarms.size >= maxTorrents || this.#peers >= maxPeers) return FULL;
+    const created = new PeerPool(this.#tally);
     this.#swarms.set(hash, created);
     return created;
   }

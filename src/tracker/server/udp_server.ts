@@ -33,6 +33,8 @@ export interface UdpServerOptions {
   readonly interval: number;
   /** What the tracker knows. */
   readonly store: SwarmStore;
+  /** Whether an address may ask now; then it counts. All may when absent. */
+  readonly admits?: (host: string) => boolean;
   /** Is told of each request that was answered. */
   readonly answered: (kind: UdpRequest["kind"]) => void;
 }
@@ -87,17 +89,19 @@ export class UdpServer {
     const request = parseUdpRequest(bytes, from);
     if (request === null) return null;
     if (request.kind !== "connect" && !this.#ids.accepts(request.connectionId, { host: from.host, now })) return null;
-    const { store, interval, answered } = this.#options;
+    const { store, interval, answered, admits } = this.#options;
     const { transactionId } = request;
     const refuse = (why: string) => {
       answered("refused");
       return encodeUdpError(transactionId, why);
     };
-    if (request.kind === "refused") return refuse(request.why);
+    // Of a connect nobody knows whom it is from, so that it counts for nobody.
     if (request.kind === "connect") {
       answered("connect");
       return encodeConnectReply(transactionId, this.#ids.issue(from.host, now));
     }
+    if (admits !== undefined && !admits(from.host)) return refuse("too many requests from your address");
+    if (request.kind === "refused") return refuse(request.why);
     if (request.kind === "scrape") {
       answered("scrape");
       return encodeUdpScrapeReply(transactionId, request.infoHashes.map((infoHash) => store.scrape(infoHash)));

@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import { MAX_TRACKED_PER_NETWORK, MAX_TRACKED_PER_SWARM } from "../../../src/base/limits.ts";
 import { InfoHash } from "../../../src/base/info_hash.ts";
 import {
   type AnnounceAnswer,
@@ -74,8 +75,8 @@ Deno.test("SwarmStore keeps swarms apart", () => {
 
 Deno.test("SwarmStore gives as many peers as asked for: 50 when it is not said, 200 at most", () => {
   const store = storeOf();
-  for (let port = 1; port <= 300; port++) tell(store, query(port, { numwant: 0 }));
-  const given = (numwant: number | null) => tell(store, query(1, { numwant })).peers.length;
+  for (let i = 1; i <= 300; i++) tell(store, query(i, { numwant: 0, address: { host: `10.0.${i >> 6}.1`, port: i } }));
+  const given = (numwant: number | null) => tell(store, query(1000, { numwant })).peers.length;
   assertEquals([0, 7, null, 200, 100_000].map(given), [0, 7, 50, 200, 200]);
 });
 
@@ -133,4 +134,60 @@ Deno.test("SwarmStore refuses more torrents and peers than it has room for, but 
   assertEquals(refusal(store, query(1)), null);
   assertEquals(refusal(store, query(3), 90 * MINUTE), null, "there is room again when the others are gone");
   assertEquals(store.peerCount, 1);
+});
+
+/** Announces of one host, each of another port, until one is refused. */
+function fill(store: SwarmStore, host: string, { swarms }: { readonly swarms: boolean }): [count: number, why: string] {
+  for (let count = 0; count < 5_000; count++) {
+    const infoHash = swarms ? new InfoHash(new Uint8Array(20).fill(7).fill(count, 5, 10).fill(count >> 8, 0, 5)) : HASH;
+    const why = refusal(store, query(1, { infoHash, address: { host, port: 1 + count } }));
+    if (why !== null) return [count, why];
+  }
+  return [5_000, ""];
+}
+
+Deno.test("SwarmStore has only so much room for one address, in a torrent and in all", () => {
+  const store = storeOf();
+  const full = [MAX_TRACKED_PER_SWARM, "too many peers of this torrent from your address"];
+  assertEquals(fill(store, "192.0.2.1", { swarms: false }), full);
+  assertEquals(fill(store, "192.0.2.2", { swarms: false }), full, "another address has room of its own");
+  const [count, why] = fill(store, "192.0.2.1", { swarms: true });
+  assertEquals([count, why], [MAX_TRACKED_PER_NETWORK - MAX_TRACKED_PER_SWARM, "too many peers from your address"]);
+  // Who is known may go on announcing, and makes room by leaving.
+  const known = query(1, { address: { host: "192.0.2.1", port: 1 } });
+  assertEquals(refusal(store, known), null);
+  assertEquals(refusal(store, { ...known, event: "stopped" }), null);
+  assertEquals(refusal(store, query(1, { address: { host: "192.0.2.1", port: 60_000 } })), null);
+});
+
+Deno.test("SwarmStore takes an IPv6 /64 for one address, and sets no limits to its own machine", () => {
+  const store = storeOf();
+  const refused = Array.from({ length: MAX_TRACKED_PER_SWARM + 5 }, (_, i) => {
+    return refusal(store, query(1, { address: { host: `2001:db8::${(i + 1).toString(16)}`, port: 7 } }));
+  });
+  assertEquals(refused.filter((why) => why !== null).length, 5);
+  assertEquals(refusal(store, query(1, { address: { host: "2001:db8:0:1::1", port: 7 } })), null);
+  assertEquals(store.networkCount, 2);
+  assertEquals(fill(store, "127.0.0.1", { swarms: false }), [5_000, ""]);
+  assertEquals(fill(store, "::1", { swarms: true }), [5_000, ""]);
+});
+
+Deno.test("SwarmStore counts addresses down again when peers go or are forgotten", () => {
+  const store = storeOf();
+  const of = (host: string) => query(1, { address: { host, port: 1 } });
+  for (const host of ["192.0.2.1", "192.0.2.2", "192.0.2.3"]) tell(store, of(host));
+  tell(store, of("192.0.2.3"));
+  assertEquals(store.networkCount, 3);
+  tell(store, { ...of("192.0.2.1"), event: "stopped" });
+  assertEquals(store.networkCount, 2);
+  store.expire(90 * MINUTE);
+  assertEquals([store.networkCount, store.peerCount], [0, 0]);
+});
+
+Deno.test("SwarmStore.allow() adds to the torrents that are served", () => {
+  const store = storeOf({ allow: [] });
+  assertEquals(refusal(store, query(1)), "this tracker does not serve that torrent");
+  store.allow(HASH);
+  assertEquals(refusal(store, query(1)), null);
+  assertEquals(refusal(store, query(1, { infoHash: OTHER })), "this tracker does not serve that torrent");
 });

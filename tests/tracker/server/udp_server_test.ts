@@ -54,6 +54,8 @@ function announceOf({ id, port = 6881, left = 9, event = "started", numwant = 50
 class Bench {
   readonly world = new UdpWorld();
   readonly answered: string[] = [];
+  /** Addresses that have asked too often. */
+  readonly tooOften = new Set<string>();
   readonly store: SwarmStore;
   readonly server: UdpServer;
 
@@ -70,6 +72,7 @@ class Bench {
       port: 0,
       interval: 60,
       store: this.store,
+      admits: (host) => !this.tooOften.has(host),
       answered: (kind) => this.answered.push(kind),
     });
   }
@@ -191,6 +194,18 @@ Deno.test("UdpServer says why it refuses", async () => {
   bench.server.close();
 });
 
+Deno.test("UdpServer refuses whoever asks too often, but never a connect, which anybody can send in another's name", async () => {
+  const bench = new Bench();
+  const id = await bench.connect();
+  bench.tooOften.add(A.host);
+  const reply = await bench.ask(announceOf({ id }));
+  assertEquals(new TextDecoder().decode(reply!.subarray(8)), "too many requests from your address");
+  assertEquals(bench.answered, ["connect", "refused"]);
+  assertEquals((await bench.connect()).length, 8);
+  assertEquals(parseReplyHeader((await bench.ask(announceOf({ id: await bench.connect(B) }), B))!)!.action, 1);
+  bench.server.close();
+});
+
 Deno.test("UdpServer keeps its answers to what fits a packet", async () => {
   const bench = new Bench();
   const add = (host: string, i: number) =>
@@ -202,7 +217,7 @@ Deno.test("UdpServer keeps its answers to what fits a packet", async () => {
       event: "",
       numwant: 0,
     }, 0);
-  for (let i = 0; i < 300; i++) add("10.9.9.9", i), add("2001:db8::99", i);
+  for (let i = 0; i < 300; i++) add(`10.9.${i & 7}.9`, i), add(`2001:db8:${i & 7}::99`, i);
   const [four, six] = [await bench.connect(), await bench.connect(SIX)];
   const numwant = 2 ** 31 - 1;
   assertEquals((await bench.ask(announceOf({ id: four, numwant })))!.length, 20 + 6 * 200);

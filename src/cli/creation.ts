@@ -1,0 +1,198 @@
+/**
+ * Making a torrent for a command: its options, and the view of how far it has come.
+ *
+ * @module
+ */
+
+import type { Command } from "commander";
+import { ShoalError } from "../base/errors.ts";
+import { VERSION_LINE } from "../base/version.ts";
+import { FileError } from "../platform/file_errors.ts";
+import type { CreatedTorrent, CreateOptions } from "../session/create.ts";
+import type { CheckView } from "../ui/check_view.ts";
+import type { Context } from "./context.ts";
+import { badValue, parseSize } from "./options.ts";
+
+/** Longest piece that may be asked for; with longer ones, other clients refuse a torrent. */
+const MAX_PIECE = 256 * 1024 * 1024;
+/** Shortest piece that may be asked for: a block. */
+const MIN_PIECE = 16 * 1024;
+/** Stands for standard output. */
+export const STDOUT = "-";
+
+/** Values of the options that say what the torrent is to hold, as commander collects them. */
+export interface ContentOptions {
+  readonly output?: string;
+  readonly tracker?: readonly (readonly string[])[];
+  readonly pieceLength?: number;
+  readonly private?: true;
+  readonly comment?: string;
+  readonly name?: string;
+  readonly exclude?: readonly string[];
+}
+
+/**
+ * Adds the options that say what the torrent is to hold.
+ *
+ * @param command The command.
+ * @returns The same command.
+ */
+export function addContentOptions(command: Command): Command {
+  return command
+    .option("--piece-length <size>", "power of two, 16K or more (default: by total size, 16K to 16M)", parsePieceLength)
+    .option("--private", "let peers come from the trackers only")
+    .option("--comment <text>", "comment for whoever reads it")
+    .option("--name <name>", "name in the torrent (default: that of the file or folder)", parseName)
+    .option(
+      "--exclude <glob>",
+      "leave out files and folders of that name (*.tmp) or path (sub/*.tmp), repeatable",
+      collect,
+    );
+}
+
+/**
+ * Makes the torrent, with a view of how far it has come.
+ *
+ * @param path A file or a folder.
+ * @param parts `options`: what it is to hold. `more`: what else. `silent`: whether to show nothing. `context`: the surroundings.
+ * @returns The torrent. What had to be left out has been told on standard error.
+ * @throws {ShoalError} Of kind `storage` if something can't be read, of kind `usage` if the options don't fit it.
+ * @throws What the departure explains, when the program is to leave.
+ */
+export async function makeTorrent(
+  path: string,
+  parts: {
+    readonly options: ContentOptions;
+    readonly more?: Pick<CreateOptions, "webSeeds" | "source" | "createdAt" | "onFound">;
+    readonly silent: boolean;
+    readonly context: Context;
+  },
+): Promise<CreatedTorrent> {
+  const { options, more = {}, context } = parts;
+  const { departure, engine, platform, terminal } = context;
+  const viewOf = parts.silent ? null : await loadView(context);
+  let view: CheckView | null = null;
+  const { lastWords } = departure;
+  departure.lastWords = () => view?.close() ?? Promise.resolve();
+  const settings: CreateOptions = {
+    ...more,
+    platform,
+    signal: departure.signal,
+    trackers: options.tracker,
+    pieceLength: options.pieceLength,
+    private: options.private,
+    comment: options.comment,
+    name: options.name,
+    exclude: options.exclude,
+    createdBy: VERSION_LINE,
+    async onFound(found) {
+      await more.onFound?.(found);
+      view = viewOf?.(found.name) ?? null;
+      view?.start();
+    },
+    onProgress: (fraction, bytes) => view?.progress(fraction, bytes),
+  };
+  try {
+    const made = await departure.unlessLeaving(engine.create(path, settings));
+    await (view as CheckView | null)?.close();
+    for (const name of made.skipped) await terminal.stderr.write(warning(name));
+    return made;
+  } catch (error) {
+    // The hints of a file error are about the folder of a download, not about this.
+    if (!(error instanceof FileError)) throw error;
+    const { what, where, why } = error;
+    throw new ShoalError("storage", { what, where, why, cause: error });
+  } finally {
+    await (view as CheckView | null)?.close();
+    departure.lastWords = lastWords;
+  }
+}
+
+async function loadView({ platform, terminal }: Context): Promise<(name: string) => CheckView> {
+  const [{ LiveCheckView, PlainCheckView }, { isDumb }] = await Promise.all([
+    import("../ui/check_view.ts"),
+    import("./views.ts"),
+  ]);
+  const View = terminal.stdout.isTerminal && !isDumb(terminal) ? LiveCheckView : PlainCheckView;
+  return (name) => new View({ platform, terminal, name, verb: "hashing" });
+}
+
+/**
+ * Refuses to write where something is: nothing is replaced, and hours of hashing shall not end with a folder that isn't there.
+ *
+ * @param path Where the torrent is to go.
+ * @param context Knows the files.
+ * @throws {ShoalError} Of kind `storage` if it can't go there.
+ */
+export async function checkFree(path: string, { platform }: Context): Promise<void> {
+  if (path === STDOUT) return;
+  const refuse = (why: string, hint: string): never => {
+    throw new ShoalError("storage", { what: "cannot write the torrent", where: path, why, hint });
+  };
+  const there = await platform.files.stat(path);
+  if (there?.kind === "folder") refuse("it is a folder", "-o takes the name of a file");
+  if (there !== null) refuse("there is a file of that name already", "remove it, or choose another name with -o");
+  const slash = path.lastIndexOf("/");
+  if (slash <= 0) return;
+  await platform.files.realPath(path.slice(0, slash)).catch((cause) => {
+    throw cause instanceof FileError
+      ? new ShoalError("storage", {
+        what: "cannot write the torrent",
+        where: path,
+        why: cause.fault === "missing" ? "there is no such folder" : cause.why,
+        cause,
+      })
+      : cause;
+  });
+}
+
+function warning(name: string): string {
+  return `shoal: warning: left out (${JSON.stringify(name)}): it is neither a file nor a folder\n`;
+}
+
+function collect(value: string, values: readonly string[] = []): readonly string[] {
+  if (value === "") throw badValue("--exclude", { value: '""', why: "a glob was expected, like *.tmp" });
+  return [...values, value];
+}
+
+/**
+ * Takes a tier of trackers.
+ *
+ * @param value URLs, commas between them.
+ * @param tiers Those that came before.
+ * @returns All of them.
+ * @throws {ShoalError} If one is no URL of a tracker.
+ */
+export function collectTier(value: string, tiers: readonly (readonly string[])[] = []): readonly (readonly string[])[] {
+  const urls = value.split(",").map((url) => url.trim());
+  const schemes = ["http:", "https:", "udp:", "ws:", "wss:"];
+  for (const url of urls) checkUrl(url, { flag: "--tracker", value, schemes });
+  return [...tiers, urls];
+}
+
+/**
+ * Refuses what is no URL.
+ *
+ * @param url What may be one.
+ * @param options `flag`, `value`: the option and what was given to it. `schemes`: of which kinds it may be.
+ * @throws {ShoalError} If it is none of these.
+ */
+export function checkUrl(
+  url: string,
+  { flag, value, schemes }: { readonly flag: string; readonly value: string; readonly schemes: readonly string[] },
+): void {
+  if (URL.canParse(url) && schemes.includes(new URL(url).protocol)) return;
+  const names = schemes.map((scheme) => scheme.slice(0, -1)).join(", ");
+  throw badValue(flag, { value, why: `${JSON.stringify(url)} is no URL of these kinds: ${names}` });
+}
+
+function parsePieceLength(value: string): number {
+  const size = parseSize(value, "--piece-length");
+  if (size >= MIN_PIECE && size <= MAX_PIECE && Number.isInteger(Math.log2(size))) return size;
+  throw badValue("--piece-length", { value, why: "a power of two from 16K to 256M was expected" });
+}
+
+function parseName(value: string): string {
+  if (!/^\.{0,2}$/.test(value) && !/[/\\\0]/.test(value)) return value;
+  throw badValue("--name", { value, why: "a name of a file or folder was expected, without slashes" });
+}

@@ -22,6 +22,7 @@ export interface TorrentLike {
 
 /** The parts of a session that a command uses. */
 export interface SessionLike {
+  readonly port: number;
   start(): Promise<void>;
   add(source: Metainfo | Magnet, options: AddOptions): Promise<TorrentLike>;
   subscribe(listener: (event: SessionEvent) => void): () => void;

@@ -18,9 +18,9 @@ import { EXIT_DONE, EXIT_USAGE } from "./exit_codes.ts";
 import { register as registerInfo } from "./info.ts";
 import { applyLogLevel } from "./log_level.ts";
 import { register as registerSeed } from "./seed.ts";
+import { register as registerShare } from "./share.ts";
 import { register as registerTracker } from "./tracker.ts";
 import { register as registerVerify } from "./verify.ts";
-import { refuseCommands } from "./unavailable.ts";
 
 /** Widest help text. */
 const MAX_HELP_WIDTH = 100;
@@ -34,6 +34,7 @@ Examples:
   shoal info debian.torrent           look inside
   shoal verify debian.torrent ~/iso   check what is there
   shoal tracker                       run a tracker
+  shoal share photos                  give a folder to others, in one step
   shoal demo                          a whole swarm on this machine
 
 Exit codes: 0 done, 1 unexpected failure, 2 usage, 3 not a valid torrent or wrong data, 4 storage,
@@ -110,9 +111,9 @@ export function createProgram(context: Context): Command {
   registerInfo(program, context);
   registerVerify(program, context);
   registerTracker(program, context);
+  registerShare(program, context);
   registerDemo(program, context);
   registerCompletions(program, context);
-  refuseCommands(program);
   addOpposites(program);
   return program;
 }

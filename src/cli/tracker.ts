@@ -6,11 +6,11 @@
 
 import type { Command } from "commander";
 import { fromHex } from "../base/bytes.ts";
-import { ShoalError } from "../base/errors.ts";
 import { InfoHash } from "../base/info_hash.ts";
 import type { TrackerServer, TrackerStatistics } from "../tracker/server/server.ts";
 import type { Context } from "./context.ts";
 import { badValue, parseDuration, parseIpAddress, parsePort, parseWhole } from "./options.ts";
+import { startTracker } from "./start_tracker.ts";
 import { statisticsLine } from "./tracker_text.ts";
 
 const DEFAULT_PORT = 6969;
@@ -20,8 +20,6 @@ const MIN_INTERVAL_S = 5;
 const MAX_INTERVAL_S = 86_400;
 /** Milliseconds between two lines of statistics, as long as there is something new in them. */
 const STATISTICS_MS = 10_000;
-/** IPv6 sockets take IPv4 too, where the system has both. */
-const ANY_HOSTS = ["::", "0.0.0.0"];
 
 interface TrackerOptions {
   readonly port: number;
@@ -77,7 +75,7 @@ async function runTracker(options: TrackerOptions, context: Context): Promise<nu
       ...(maxTorrents !== undefined && { maxTorrents }),
       ...(maxPeers !== undefined && { maxPeers }),
     });
-  const tracker = options.bind === undefined ? startAnywhere(start) : start(options.bind);
+  const tracker = startTracker(start, options.bind);
   const voice = new Voice(tracker, { options, context });
   try {
     await voice.greet();
@@ -89,18 +87,6 @@ async function runTracker(options: TrackerOptions, context: Context): Promise<nu
   }
   await voice.leave();
   return departure.code;
-}
-
-/** On all addresses of the machine, of both families if it has both. */
-function startAnywhere(start: (host: string) => TrackerServer): TrackerServer {
-  const [both, four] = ANY_HOSTS as [string, string];
-  try {
-    return start(both);
-  } catch (error) {
-    // Without IPv6 there is no such address; if the port is in use, the second attempt says so.
-    if (error instanceof ShoalError) return start(four);
-    throw error;
-  }
 }
 
 function departed(signal: AbortSignal): Promise<void> {

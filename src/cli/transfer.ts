@@ -30,6 +30,10 @@ export interface Transfer {
   readonly load: () => Promise<readonly LoadedTorrent[]>;
   /** Settings of the session. */
   readonly session: SessionOptions;
+  /** Called once the session listens, before anything is shown. */
+  readonly started?: (session: SessionLike, view: View) => Promise<void>;
+  /** Ends the transfer when it settles: why it can't go on. */
+  readonly broken?: Promise<ShoalError>;
   /** How to show it. */
   readonly show: { readonly json?: true; readonly quiet?: true };
   /**
@@ -118,6 +122,7 @@ class Run {
         if (event.event === "completed") calls?.tell(event);
       });
       await session.start();
+      await this.#transfer.started?.(session, view);
       view.start();
       await this.#work(loaded, { session, view, errors });
       if (calls) await departure.unlessLeaving(calls.settled());
@@ -160,7 +165,7 @@ class Run {
     loaded: readonly LoadedTorrent[],
     { session, view, errors }: { readonly session: SessionLike; readonly view: View; readonly errors: unknown[] },
   ): Promise<void> {
-    const { idle } = this.#transfer;
+    const { idle, broken } = this.#transfer;
     const all = loaded.map((torrent) =>
       this.#one(torrent, session).catch((error) => {
         errors.push(error);
@@ -174,7 +179,7 @@ class Run {
     });
     try {
       const first = await this.#context.departure.unlessLeaving(
-        Promise.race([Promise.all(all), ...(watch === null ? [] : [watch.done])]),
+        Promise.race([Promise.all(all), ...(watch === null ? [] : [watch.done]), ...(broken ? [broken] : [])]),
       );
       if (first instanceof ShoalError) {
         view.failed(first);

@@ -7,9 +7,9 @@
 import { type Command, Option } from "commander";
 import { ShoalError } from "../base/errors.ts";
 
-/** An option or a command that is to come. */
+/** An option that is to come. */
 export interface Unavailable {
-  /** As in the contract: `--max-down <rate>` or `create`. */
+  /** As in the contract: `--max-down <rate>`. */
   readonly flags: string;
   /** What this version does instead. */
   readonly why: string;
@@ -31,11 +31,6 @@ export const UNAVAILABLE_DOWNLOAD_OPTIONS: readonly Unavailable[] = [
 export const UNAVAILABLE_CREATE_OPTIONS: readonly Unavailable[] = [
   { flags: "--v2", why: "this version makes v1 torrents" },
   { flags: "--hybrid", why: "this version makes v1 torrents" },
-];
-
-/** Commands. */
-export const UNAVAILABLE_COMMANDS: readonly Unavailable[] = [
-  { flags: "share", why: "this version does it in three steps: `shoal create`, `shoal tracker` and `shoal seed`" },
 ];
 
 /**
@@ -63,20 +58,5 @@ export function refuseOptions(command: Command, options: readonly Unavailable[])
     command.on(`option:${option.name()}`, () => {
       throw notAvailable(option.long ?? flags, why);
     });
-  }
-}
-
-/**
- * Makes the program refuse commands by name.
- *
- * @param program The program.
- */
-export function refuseCommands(program: Command): void {
-  for (const { flags, why } of UNAVAILABLE_COMMANDS) {
-    program.command(flags, { hidden: true }).helpOption(false).allowUnknownOption().allowExcessArguments().action(
-      () => {
-        throw notAvailable(flags, why);
-      },
-    );
   }
 }

@@ -11,7 +11,7 @@ import { MAX_PIECE_LENGTH, MAX_TORRENT_SIZE, type Metainfo, parseMetainfo } from
 import { compileGlob } from "../metainfo/select.ts";
 import { DIGEST_BYTES } from "../platform/piece_digests.ts";
 import type { Platform } from "../platform/platform.ts";
-import { gather, type Gathered, hashFiles } from "../storage/mod.ts";
+import { gather, type Gathered, type GatheredFile, hashFiles } from "../storage/mod.ts";
 
 /** Settings of {@linkcode createTorrent}. */
 export interface CreateOptions extends
@@ -46,6 +46,8 @@ export interface CreatedTorrent {
   readonly meta: Metainfo;
   /** Paths below the folder of what was left out because it is neither file nor folder: pipes, sockets, devices. */
   readonly skipped: readonly string[];
+  /** What it was made of, in the order of the torrent's files, as it was before it was hashed. */
+  readonly files: readonly GatheredFile[];
 }
 
 /**
@@ -85,7 +87,7 @@ export async function createTorrent(path: string, options: CreateOptions): Promi
   await options.onFound?.({ name, size, files: found.files.length });
   const onProgress = (fraction: number, bytes: number): void => options.onProgress?.(fraction, bytes);
   const bytes = encoded(await hashFiles(found.files, { platform, pieceLength, onProgress, signal }));
-  return { bytes, meta: parse(bytes, path), skipped: found.skipped };
+  return { bytes, meta: parse(bytes, path), skipped: found.skipped, files: found.files };
 }
 
 /** As the one who reads it will see it. */

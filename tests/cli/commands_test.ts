@@ -68,15 +68,6 @@ Deno.test("every option of the contract that is not there yet is refused by name
   }
 });
 
-Deno.test("every command of the contract that is not there yet is refused by name", async () => {
-  for (const command of ["share"]) {
-    const pattern = new RegExp(`^not available yet \\(${command}\\): `);
-    for (const rest of [[], ["x"], ["x", "--unknown", "-t", "y"], ["--help"]]) {
-      assertMatch(await failure([command, ...rest], 2), pattern);
-    }
-  }
-});
-
 Deno.test("verify needs a torrent file: what a link stands for is known only to peers", async () => {
   const magnet = `magnet:?xt=urn:btih:${"a".repeat(40)}`;
   for (const source of [magnet, "A".repeat(40), "b".repeat(32)]) {

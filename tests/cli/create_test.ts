@@ -12,7 +12,7 @@ function worldOf(options: ConstructorParameters<typeof World>[0] = {}): World & 
     const name = settings.name ?? path;
     await settings.onFound?.({ name, size: 20_000, files: 2 });
     settings.onProgress?.(1, 20_000);
-    return { bytes: utf8(`torrent of ${path}`), meta: { ...metaOf("a"), name }, skipped: [] };
+    return { bytes: utf8(`torrent of ${path}`), meta: { ...metaOf("a"), name }, skipped: [], files: [] };
   };
   return world;
 }
@@ -74,7 +74,7 @@ Deno.test("create -o - writes the torrent to standard output and nothing else", 
 
 Deno.test("create says what it left out", async () => {
   const world = worldOf();
-  world.create = () => Promise.resolve({ bytes: utf8("x"), meta: metaOf("a"), skipped: ["sub/p\x1bipe"] });
+  world.create = () => Promise.resolve({ bytes: utf8("x"), meta: metaOf("a"), skipped: ["sub/p\x1bipe"], files: [] });
   assertEquals(await world.run("create", "a", "-q"), 0);
   assertEquals(
     world.terminal.stderr.text,

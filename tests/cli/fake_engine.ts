@@ -90,6 +90,7 @@ export class FakeSession implements SessionLike {
   /** Whether stopping never comes to an end. */
   stuck = false;
   options: SessionOptions | null = null;
+  readonly port = 6881;
 
   /** Starts. */
   start(): Promise<void> {

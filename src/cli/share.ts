@@ -1,0 +1,62 @@
+/**
+ * `shoal share`: torrent, tracker and seed in one.
+ *
+ * @module
+ */
+
+import type { Command } from "commander";
+import { parseIp } from "../base/address.ts";
+import type { Context } from "./context.ts";
+import { addContentOptions, collectTier, type ContentOptions } from "./creation.ts";
+import { addNetworkOptions, type NetworkOptions } from "./network_options.ts";
+import { badValue, parsePort } from "./options.ts";
+
+/** Values of the options, as commander collects them. */
+export interface ShareOptions extends NetworkOptions, ContentOptions {
+  readonly host?: readonly string[];
+  readonly trackerPort?: number;
+}
+
+/**
+ * Adds the command.
+ *
+ * @param program The program.
+ * @param context The surroundings.
+ */
+export function register(program: Command, context: Context): void {
+  const command = program
+    .command("share")
+    .summary("give a file or folder to others: torrent, tracker and seed in one")
+    .description(
+      "Makes a torrent of a file or a folder, runs a tracker for it (HTTP and UDP), seeds it, and prints the magnet link " +
+        "with which any client downloads it, until interrupted. Never writes to what it shares.",
+    )
+    .argument("<path>", "file or folder")
+    .option("-o, --output <file>", "also write the .torrent there")
+    .option(
+      "-t, --tracker <url>",
+      "another tracker, repeatable: each -t is a tier, commas separate trackers of a tier",
+      collectTier,
+    )
+    .option(
+      "--host <host>",
+      "address or name of this machine for the link, repeatable (default: found out)",
+      collectHost,
+    )
+    .option(
+      "--tracker-port <n>",
+      "port of the tracker, TCP and UDP; 0 for any (default: first free of 6969-6979)",
+      (v) => parsePort(v, "--tracker-port"),
+    );
+  addNetworkOptions(addContentOptions(command)).action(async (path: string, options: ShareOptions) => {
+    context.verbosity = options.verbose;
+    const { runShare } = await import("./share_run.ts");
+    context.exitCode = await runShare(path, { options, context });
+  });
+}
+
+function collectHost(value: string, hosts: readonly string[] = []): readonly string[] {
+  const host = value.replace(/^\[(.*)\]$/, "$1");
+  if (parseIp(host) !== null || /^[\p{L}\p{N}]([\p{L}\p{N}.-]*[\p{L}\p{N}])?\.?$/u.test(host)) return [...hosts, host];
+  throw badValue("--host", { value, why: "an address or a name was expected, without a port" });
+}

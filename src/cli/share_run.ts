@@ -1,0 +1,268 @@
+/**
+ * What `shoal share` does.
+ *
+ * @module
+ */
+
+import { formatAddress, type HostPort, parseHostPort } from "../base/address.ts";
+import { ShoalError } from "../base/errors.ts";
+import { isPublic } from "../base/networks.ts";
+import type { Metainfo } from "../metainfo/mod.ts";
+import type { CreatedTorrent } from "../session/create.ts";
+import type { PortMapEvent, SessionEvent } from "../session/types.ts";
+import { TrackerServer } from "../tracker/server/server.ts";
+import { formatPlural, formatSize } from "../ui/format.ts";
+import { printable } from "../ui/printable.ts";
+import type { View } from "../ui/view.ts";
+import type { Context } from "./context.ts";
+import { checkFree, makeTorrent, STDOUT } from "./creation.ts";
+import type { SessionLike } from "./engine.ts";
+import { resolvePeers, sessionOptions } from "./network_options.ts";
+import { badValue } from "./options.ts";
+import type { ShareOptions } from "./share.ts";
+import {
+  literal,
+  peerAddresses,
+  type Place,
+  reachableHosts,
+  shareCommand,
+  shareLink,
+  trackerUrls,
+} from "./share_link.ts";
+import { untilChanged } from "./share_watch.ts";
+import { startOnPort, startTracker } from "./start_tracker.ts";
+import { type LoadedTorrent, runTransfer } from "./transfer.ts";
+
+/**
+ * Seconds between the announces of those who download. The swarm is small, so that they can be asked to come often: whoever
+ * can't be reached from outside is found by the others when it comes again.
+ */
+const ANNOUNCE_SECONDS = 60;
+const PEER_ID_LENGTH = 20;
+
+/**
+ * Shares a file or a folder until it is interrupted.
+ *
+ * @param path What to share.
+ * @param parts `options`: how. `context`: the surroundings.
+ * @returns The exit code.
+ * @throws {unknown} What kept it from starting.
+ */
+export function runShare(
+  path: string,
+  { options, context }: { readonly options: ShareOptions; readonly context: Context },
+): Promise<number> {
+  return new Share(path, options, context).run();
+}
+
+/** One share. */
+class Share {
+  readonly #path: string;
+  readonly #options: ShareOptions;
+  readonly #context: Context;
+  #tracker: TrackerServer | null = null;
+  #made: CreatedTorrent | null = null;
+  #stopMapping: () => Promise<void> = () => Promise.resolve();
+  #stopWatching = () => {};
+  readonly #broken = Promise.withResolvers<ShoalError>();
+  /** What the router maps: the ports of the seed and of the tracker outside. */
+  readonly #outside: { peer: HostPort | null; trackerPort: number | null } = { peer: null, trackerPort: null };
+  #outsideTold = "";
+
+  constructor(path: string, options: ShareOptions, context: Context) {
+    this.#path = path;
+    this.#options = options;
+    this.#context = context;
+  }
+
+  async run(): Promise<number> {
+    try {
+      return await runTransfer({
+        load: () => this.#load(),
+        session: sessionOptions(this.#options, this.#context),
+        started: (session, view) => this.#started(session, view),
+        broken: this.#broken.promise,
+        show: this.#options,
+        seed: {},
+        idle: null,
+      }, this.#context);
+    } finally {
+      this.#stopWatching();
+      await Promise.all([this.#stopMapping(), this.#tracker?.close()]);
+    }
+  }
+
+  /** Everything that can go wrong before the torrent is there goes wrong before hours are spent on hashing. */
+  async #load(): Promise<LoadedTorrent[]> {
+    const { output, json, quiet, peer } = this.#options;
+    if (output === STDOUT) {
+      throw badValue("--output", { value: output, why: "standard output is for the link; name a file" });
+    }
+    if (output !== undefined) await checkFree(output, this.#context);
+    const peers = await resolvePeers(peer ?? [], this.#context);
+    this.#tracker = this.#startTracker();
+    const made = await makeTorrent(this.#path, {
+      // Whoever gets the .torrent finds our tracker first.
+      options: { ...this.#options, tracker: [trackerUrls(this.#places(0)), ...(this.#options.tracker ?? [])] },
+      silent: (json || quiet) ?? false,
+      context: this.#context,
+    });
+    this.#made = made;
+    if (output !== undefined) await this.#context.platform.files.writeFile(output, made.bytes);
+    const { folder, meta } = onDisk(made, this.#options.tracker ?? []);
+    return [{ source: meta, options: { folder, peers, seedOnly: true, trust: true } }];
+  }
+
+  #startTracker(): TrackerServer {
+    const { platform } = this.#context;
+    const { bind, trackerPort } = this.#options;
+    const common = { interval: ANNOUNCE_SECONDS, udp: platform, allow: [] };
+    return startOnPort(
+      (port) => startTracker((host) => TrackerServer.start(platform, { ...common, host, port }), bind),
+      { port: trackerPort, flag: "--tracker-port" },
+    );
+  }
+
+  async #started(session: SessionLike, view: View): Promise<void> {
+    const { meta, files } = this.#made!;
+    const { platform } = this.#context;
+    const watch = untilChanged(files, platform);
+    this.#stopWatching = watch.cancel;
+    void watch.done.then(this.#broken.resolve);
+    const places = this.#places(session.port);
+    this.#tracker!.name(meta.infoHash, {
+      peerId: platform.randomBytes(PEER_ID_LENGTH),
+      addresses: literal(peerAddresses(places)),
+    });
+    session.subscribe((event) => this.#heard(event, { session, view }));
+    await this.#greet(places);
+    if (this.#options.portMap) await this.#mapTracker({ session, view });
+  }
+
+  /** Where others reach us, as far as that is known without asking anybody. */
+  #places(peerPort: number): Place[] {
+    const { host, bind } = this.#options;
+    const { net } = this.#context.platform;
+    const isOne = bind !== undefined && bind !== "0.0.0.0" && bind !== "::";
+    const hosts = host ?? (isOne ? [bind] : reachableHosts(net.localAddresses?.() ?? []));
+    const trackerPort = this.#tracker!.address.port;
+    return hosts
+      .filter((one) => host !== undefined || bind !== "0.0.0.0" || !one.includes(":"))
+      .map((host) => ({ host, trackerPort, peerPort }));
+  }
+
+  /** The router is asked to map the tracker's port as the session asks for its own. */
+  async #mapTracker(parts: { readonly session: SessionLike; readonly view: View }): Promise<void> {
+    const [{ Reachability }, { ExternalAddress }] = await Promise.all([
+      import("../session/reachability.ts"),
+      import("../session/external_address.ts"),
+    ]);
+    const mapping = new Reachability(new ExternalAddress(), {
+      platform: this.#context.platform,
+      listen: this.#tracker!.address,
+      portMap: true,
+      emit: (event) => {
+        const outside = outsideOf(event);
+        // HTTP is enough, and what is asked for first.
+        if (outside === null || event.protocol !== "tcp") return;
+        this.#outside.trackerPort = outside.port;
+        this.#outsideChanged(parts);
+      },
+    });
+    this.#stopMapping = () => mapping.stop();
+  }
+
+  #heard(event: SessionEvent, parts: { readonly session: SessionLike; readonly view: View }): void {
+    if (event.event !== "port_map" || event.protocol !== "tcp") return;
+    const outside = outsideOf(event);
+    if (outside === null) return;
+    this.#outside.peer = outside;
+    this.#outsideChanged(parts);
+  }
+
+  /** Says how to come from outside, once that is known, and again when it is another way. */
+  #outsideChanged({ session, view }: { readonly session: SessionLike; readonly view: View }): void {
+    const { peer, trackerPort } = this.#outside;
+    if (peer === null || trackerPort === null) return;
+    const { infoHash } = this.#made!.meta;
+    const outside: Place = { host: peer.host, peerPort: peer.port, trackerPort };
+    const link = this.#link([outside, ...this.#places(session.port)]);
+    if (link === this.#outsideTold) return;
+    this.#outsideTold = link;
+    this.#tracker!.name(infoHash, {
+      peerId: this.#context.platform.randomBytes(PEER_ID_LENGTH),
+      addresses: literal([peer]),
+    });
+    if (this.#options.json) return void this.#printJson([outside, ...this.#places(session.port)], true);
+    view.note(`the router lets others through; this link works from the internet, too: ${link}`);
+  }
+
+  async #greet(places: readonly Place[]): Promise<void> {
+    const { stdout } = this.#context.terminal;
+    const link = this.#link(places);
+    if (this.#options.json) return await this.#printJson(places, false);
+    if (this.#options.quiet) return await stdout.write(`${link}\n`);
+    const { meta } = this.#made!;
+    const count = formatPlural(meta.files.length, "file");
+    await stdout.write(
+      `Sharing ${printable(meta.name)} (${formatSize(meta.size)} in ${count}) until Ctrl-C.\n\n` +
+        `Any BitTorrent client downloads it by this link:\n\n  ${link}\n\n` +
+        `With Shoal:\n\n  ${shareCommand(link)}\n\n`,
+    );
+    if (places.every(({ host }) => host === "127.0.0.1" || host === "::1")) {
+      await stdout.write("No address was found by which others reach this machine; --host names one.\n\n");
+    }
+  }
+
+  #link(places: readonly Place[]): string {
+    const trackers = [...trackerUrls(places), ...(this.#options.tracker ?? []).flat()];
+    return shareLink(this.#made!.meta, { trackers, peers: peerAddresses(places) });
+  }
+
+  async #printJson(places: readonly Place[], outside: boolean): Promise<void> {
+    const { terminal, platform } = this.#context;
+    const { meta } = this.#made!;
+    const magnet = this.#link(places);
+    const line = {
+      event: "share",
+      time: new Date(platform.wallClock()).toISOString(),
+      infohash: meta.infoHash.hex,
+      name: meta.name,
+      size: meta.size,
+      files: meta.files.length,
+      magnet,
+      trackers: [...trackerUrls(places), ...(this.#options.tracker ?? []).flat()],
+      peers: peerAddresses(places).map(formatAddress),
+      command: shareCommand(magnet),
+      outside,
+    };
+    await terminal.stdout.write(`${JSON.stringify(line)}\n`);
+  }
+}
+
+/** `host:port` outside that a router tells us, if others can reach it. */
+function outsideOf({ status, external }: PortMapEvent): HostPort | null {
+  const address = status === "ok" && external !== null ? parseHostPort(external) : null;
+  return address !== null && isPublic(address.host) ? address : null;
+}
+
+/**
+ * The torrent as it lies on this disk: the files may be called otherwise here, and links be followed. What others are told comes
+ * from `meta.info`, which stays.
+ */
+function onDisk(
+  { meta, files }: CreatedTorrent,
+  trackers: readonly (readonly string[])[],
+): { readonly folder: string; readonly meta: Metainfo } {
+  const paths = files.map(({ source }) => {
+    return source.startsWith("/") ? source.slice(1).split("/") : source.replaceAll("\\", "/").split("/");
+  });
+  const drives = new Set(files.map(({ source }, i) => source.startsWith("/") ? "/" : `${paths[i]!.shift()}/`));
+  const [folder = "/", other] = drives;
+  if (other !== undefined) {
+    const why = "links lead to files on other drives";
+    throw new ShoalError("usage", { what: "cannot share", where: meta.name, why });
+  }
+  // Our own tracker knows us already; a session asks one tracker at a time, and shall ask the others.
+  return { folder, meta: { ...meta, trackers, files: meta.files.map((file, i) => ({ ...file, path: paths[i]! })) } };
+}

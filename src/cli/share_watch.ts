@@ -1,0 +1,70 @@
+/**
+ * Noticing that what is shared is no longer what was hashed: nobody could use a byte of it any more.
+ *
+ * @module
+ */
+
+import { ShoalError } from "../base/errors.ts";
+import { FileError } from "../platform/file_errors.ts";
+import type { Platform, Timer } from "../platform/platform.ts";
+import type { CreatedTorrent } from "../session/create.ts";
+import type { Watch } from "./limits.ts";
+
+/** Milliseconds between two looks at all files. */
+const LOOK_MS = 5_000;
+
+/** What is looked at. */
+export type WatchedFile = Pick<CreatedTorrent["files"][number], "source" | "length" | "modified" | "id">;
+
+/**
+ * Looks at files now and then until one has changed, or can't be looked at.
+ *
+ * @param files As they were before they were hashed.
+ * @param platform Timers and files.
+ * @returns The error to end with, of kind `storage`.
+ */
+export function untilChanged(
+  files: readonly WatchedFile[],
+  platform: Pick<Platform, "after" | "files">,
+): Watch<ShoalError> {
+  let timer: Timer | undefined;
+  let isOver = false;
+  const done = new Promise<ShoalError>((resolve) => {
+    const look = async (): Promise<void> => {
+      for (const file of files) {
+        const error = await changeOf(file, platform.files);
+        if (isOver) return;
+        if (error !== null) return resolve(error);
+      }
+      timer = platform.after(LOOK_MS, () => void look());
+    };
+    void look();
+  });
+  const cancel = (): void => {
+    isOver = true;
+    timer?.cancel();
+  };
+  return { done, cancel };
+}
+
+async function changeOf(file: WatchedFile, files: Pick<Platform["files"], "stat">): Promise<ShoalError | null> {
+  try {
+    const now = await files.stat(file.source);
+    if (now?.kind !== "file") return changed(file, now === null ? "it is gone" : "it is no file any more");
+    if (now.id !== file.id) return changed(file, "another file is in its place");
+    if (now.size !== file.length) return changed(file, `it has ${now.size} bytes, and had ${file.length}`);
+    if (now.modified !== file.modified) return changed(file, "it was written to");
+    return null;
+  } catch (error) {
+    return changed(file, error instanceof FileError ? error.why : String(error));
+  }
+}
+
+function changed({ source }: WatchedFile, why: string): ShoalError {
+  return new ShoalError("storage", {
+    what: "what is shared has changed",
+    where: source,
+    why,
+    hint: "share it again: the link will be another one; --exclude leaves out what goes on changing",
+  });
+}

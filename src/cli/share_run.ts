@@ -109,8 +109,18 @@ class Share {
     });
     this.#made = made;
     if (output !== undefined) await this.#context.platform.files.writeFile(output, made.bytes);
-    const { folder, meta } = onDisk(made, this.#options.tracker ?? []);
+    const { folder, meta } = onDisk(made, this.#announceTo());
     return [{ source: meta, options: { folder, peers, seedOnly: true, trust: true } }];
+  }
+
+  /**
+   * The trackers that our session asks, one at a time. Those of others have to hear of us. Ours knows us, but tells us whom we can
+   * dial ourselves, which some clients need; where it can be reached from here under the names of `--host` nobody knows.
+   */
+  #announceTo(): readonly (readonly string[])[] {
+    const { tracker, host } = this.#options;
+    if (tracker !== undefined) return tracker;
+    return host === undefined ? [trackerUrls(this.#places(0)).slice(0, 1)] : [];
   }
 
   #startTracker(): TrackerServer {
@@ -263,6 +273,5 @@ function onDisk(
     const why = "links lead to files on other drives";
     throw new ShoalError("usage", { what: "cannot share", where: meta.name, why });
   }
-  // Our own tracker knows us already; a session asks one tracker at a time, and shall ask the others.
   return { folder, meta: { ...meta, trackers, files: meta.files.map((file, i) => ({ ...file, path: paths[i]! })) } };
 }

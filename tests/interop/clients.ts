@@ -5,10 +5,11 @@
  */
 
 import { Job, within } from "../support/job.ts";
+import { WEBTORRENT } from "../support/requirements.ts";
 import type { Host } from "./network.ts";
 
 /** Names of the clients. */
-export type ClientName = "aria2" | "libtorrent" | "rtorrent" | "shoal" | "transmission";
+export type ClientName = "aria2" | "libtorrent" | "rtorrent" | "shoal" | "transmission" | "webtorrent";
 
 /** The clients that we did not write. */
 export const OTHERS = ["aria2", "libtorrent", "transmission"] as const;
@@ -88,6 +89,7 @@ const STARTERS: Readonly<Record<ClientName, (options: ClientOptions) => Promise<
   rtorrent: startRtorrent,
   shoal: startShoal,
   transmission: startTransmission,
+  webtorrent: startWebtorrent,
 };
 
 function startAria2(options: ClientOptions): Promise<RunningClient> {
@@ -271,6 +273,38 @@ export function shoalCommand(): string[] {
   const { tasks } = JSON.parse(Deno.readTextFileSync(new URL("deno.json", root)));
   const words: string[] = tasks.shoal.command.split(" ");
   return [Deno.execPath(), ...words.slice(1, -1), new URL(words.at(-1)!, root).pathname];
+}
+
+/** What most web pages that download torrents stand on, in Node: there it reaches peers by TCP, trackers by HTTP and UDP. */
+const WEBTORRENT_SCRIPT = `
+import process from "node:process";
+const [library, port, torrent, path] = process.argv.slice(1);
+const { default: WebTorrent } = await import(library);
+// No encryption: it tries nothing else with those whom it dials, and Shoal has none yet.
+const off = { dht: false, lsd: false, utp: false, utPex: false, natUpnp: false, natPmp: false, secure: false };
+const client = new WebTorrent({ ...off, torrentPort: Number(port) });
+const fail = (error) => { console.error(error); process.exit(1); };
+client.on("error", fail);
+client.add(torrent, { path }, (one) => {
+  one.on("error", fail);
+  one.on("warning", (warning) => console.log("WARNING", warning.message ?? warning));
+  console.log("METADATA", one.infoHash, one.length, one.pieceLength, one.files.length);
+  const done = () => console.log("COMPLETE");
+  if (one.done) done();
+  else one.on("done", done);
+});
+process.on("SIGTERM", () => client.destroy(() => process.exit(0)));
+`;
+
+function startWebtorrent(options: ClientOptions): RunningClient {
+  const { mode, torrent, folder, host, scratch } = options;
+  const library = `${WEBTORRENT}/node_modules/webtorrent/index.js`;
+  const argv = ["node", "--input-type=module", "-e", WEBTORRENT_SCRIPT, library, `${PORT}`, torrent, folder];
+  const job = new Job(host.command(argv), { name: `webtorrent ${mode}`, cwd: scratch });
+  const completed = async (seconds: number) => {
+    await job.line((line) => line === "COMPLETE", { seconds, what: "it was complete" });
+  };
+  return { client: "webtorrent", job, options, completed, stop: () => job.stop() };
 }
 
 function finds(options: ClientOptions, way: Discovery): boolean {

@@ -3,12 +3,12 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { Job, type JobResult } from "../support/job.ts";
 import { noise } from "../support/payload.ts";
-import { testWith } from "../support/requirements.ts";
+import { testWith, WEBTORRENT } from "../support/requirements.ts";
 import { withScratch } from "../support/scratch.ts";
 import { readTorrent } from "../support/torrents.ts";
 import { shoalCommand } from "./clients.ts";
 
-const NEEDS = ["mktorrent", "aria2c", "transmission-cli", "python3-libtorrent"] as const;
+const NEEDS = ["mktorrent", "aria2c", "transmission-cli", "python3-libtorrent", "webtorrent"] as const;
 const TRACKER = "http://tracker.test/announce";
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -118,6 +118,16 @@ print(info.info_hash())
 print(info.num_files(), info.total_size(), info.piece_length(), info.num_pieces())
 `;
 
+/** The same for webtorrent, which reads torrents by a package of its own. */
+const PARSE_TORRENT = `
+import { readFileSync } from "node:fs";
+import process from "node:process";
+const { default: parse } = await import(process.argv[1]);
+const { infoHash, files, length, pieceLength, pieces } = await parse(readFileSync("s.torrent"));
+console.log(infoHash);
+console.log(files.length, length, pieceLength, pieces.length);
+`;
+
 for (const input of INPUTS) {
   testWith(
     `shoal create makes what mktorrent makes, and others take it: ${input.name}`,
@@ -140,6 +150,9 @@ for (const input of INPUTS) {
         const [hash, numbers] = (await run(["/usr/bin/python3", "-c", LIBTORRENT, "s.torrent"], folder)).stdout;
         assertEquals(hash, theirs.hex);
         assertEquals(numbers, `${told.files.length} ${told.size} ${2 ** power} ${told.pieces}`);
+        const parser = `${WEBTORRENT}/node_modules/parse-torrent/index.js`;
+        const node = ["node", "--input-type=module", "-e", PARSE_TORRENT, parser];
+        assertEquals((await run(node, folder)).stdout, [hash!, numbers!]);
         const aria2 = (await run(["aria2c", "-S", "s.torrent"], folder)).stdout.join("\n");
         assertStringIncludes(aria2, theirs.hex);
         const transmission = (await run(["transmission-show", "s.torrent"], folder)).stdout.join("\n");

@@ -25,8 +25,13 @@ const PACKAGES = {
   zsh: "zsh",
 } as const;
 
-/** Something that a test can't do without: a program, Python's libtorrent, root, or the compiled Shoal. */
-export type Requirement = keyof typeof PACKAGES | "python3-libtorrent" | "root" | "binary";
+/** Something that a test can't do without: a program, Python's libtorrent, npm's webtorrent, root, or the compiled Shoal. */
+export type Requirement = keyof typeof PACKAGES | "python3-libtorrent" | "webtorrent" | "root" | "binary";
+
+/** Copy of `tests/interop/webtorrent` in which its packages have been installed; empty for none. */
+export const WEBTORRENT = Deno.env.get("WEBTORRENT") ?? "";
+const GET_WEBTORRENT =
+  "cp -r tests/interop/webtorrent DIR, in DIR `npm ci --omit=optional --ignore-scripts`, WEBTORRENT=DIR";
 
 /**
  * Defines a test that needs programs or rights.
@@ -66,6 +71,11 @@ export function missingOf(needs: readonly Requirement[]): string[] {
 function remedyFor(need: Requirement): ({ readonly install: string } | { readonly run: string })[] {
   if (need === "root") return Deno.uid() === 0 ? [] : [{ run: "run it as root" }];
   if (need === "binary") return isFile(BINARY) ? [] : [{ run: "deno task compile" }];
+  if (need === "webtorrent") {
+    return WEBTORRENT !== "" && isFile(`${WEBTORRENT}/node_modules/webtorrent/index.js`)
+      ? []
+      : [{ run: GET_WEBTORRENT }];
+  }
   if (need === "python3-libtorrent") return hasLibtorrent() ? [] : [{ install: need }];
   return isOnPath(need) ? [] : [{ install: PACKAGES[need] }];
 }

@@ -71,6 +71,8 @@ const DEFAULT_MAX_TORRENTS = 10_000;
 const DEFAULT_MAX_PEERS = 200_000;
 const DEFAULT_NUMWANT = 50;
 const MAX_NUMWANT = 200;
+/** Seeds that a seed is told of when there are no others. */
+const FEW_SEEDS = 10;
 const FULL = "this tracker is full";
 /** In intervals: one announce may be lost. */
 const LIFETIME = 2.5;
@@ -218,14 +220,17 @@ export class SwarmStore {
     const pool = this.#swarms.get(query.infoHash.hex);
     if (!pool) return { seeders: 0, leechers: 0, peers: [] };
     const self = { key: formatAddress(query.address), peerId: toHex(query.peerId) };
-    const peers = pool.sample(wanted, {
-      withSeeds: query.left > 0, // seeds have nothing to say to each other
-      accept: (peer) => {
-        if (query.family !== undefined && peer.address.host.includes(":") !== (query.family === 6)) return false;
-        return peer.peerId !== self.peerId && formatAddress(peer.address) !== self.key;
-      },
-      random: this.#options.random,
-    });
+    const accept = (peer: KnownPeer): boolean => {
+      if (query.family !== undefined && peer.address.host.includes(":") !== (query.family === 6)) return false;
+      return peer.peerId !== self.peerId && formatAddress(peer.address) !== self.key;
+    };
+    const { random } = this.#options;
+    const peers = pool.sample(wanted, { withSeeds: query.left > 0, accept, random });
+    // Seeds have nothing to say to each other, but aria2 says that it is one while it has nothing but a magnet link.
+    const few = Math.min(wanted, FEW_SEEDS) - peers.length;
+    if (query.left === 0 && few > 0) {
+      peers.push(...pool.sample(few, { withSeeds: true, accept: (peer) => peer.seed && accept(peer), random }));
+    }
     return { seeders: pool.seeders, leechers: pool.leechers, peers };
   }
 }

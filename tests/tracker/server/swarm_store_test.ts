@@ -59,11 +59,15 @@ Deno.test("SwarmStore gives a peer that came under two addresses neither of them
   assertEquals(ports(tell(store, query(2))).length, 2);
 });
 
-Deno.test("SwarmStore gives seeds no seeds", () => {
+Deno.test("SwarmStore gives seeds no seeds, but a few when there is nobody else: aria2 has nothing, and says it has all", () => {
   const store = storeOf();
-  for (const port of [1, 2]) tell(store, query(port, { left: 0 }));
-  tell(store, query(3));
-  assertEquals(ports(tell(store, query(1, { left: 0 }))), [3]);
+  for (let port = 1; port <= 20; port++) tell(store, query(port, { left: 0 }));
+  const few = tell(store, query(1, { left: 0 })).peers;
+  assertEquals([few.length, few.every(({ seed }) => seed)], [10, true]);
+  assertEquals(tell(store, query(1, { left: 0, numwant: 3 })).peers.length, 3);
+  assertEquals(tell(store, query(1, { left: 0, numwant: 0 })).peers.length, 0);
+  for (let port = 31; port <= 40; port++) tell(store, query(port));
+  assertEquals(ports(tell(store, query(1, { left: 0 }))), [31, 32, 33, 34, 35, 36, 37, 38, 39, 40]);
 });
 
 Deno.test("SwarmStore keeps swarms apart", () => {

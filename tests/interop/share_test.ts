@@ -1,0 +1,97 @@
+/** `shoal share` hands things to other clients by the link that it prints, and to Shoal by the command. */
+
+import { assertEquals, assertMatch } from "@std/assert";
+import { Job } from "../support/job.ts";
+import { assertSame, makeTree } from "../support/payload.ts";
+import { type Requirement, testWith } from "../support/requirements.ts";
+import { shoalCommand } from "./clients.ts";
+import { type Goods, Lab, NEEDS } from "./lab.ts";
+
+const PATIENCE = 90;
+const GOODS: Goods = {
+  makePayload: (folder) => makeTree(folder, { name: "a tree", seed: 77 }),
+  pieceLength: 64 * 1024,
+};
+/** Nobody is to be found but by the link. */
+const ALONE = ["--no-dht", "--no-lsd", "--no-pex", "--no-port-map"];
+
+/** What it says of itself with `--json`. */
+interface Told {
+  readonly infohash: string;
+  readonly magnet: string;
+  readonly command: string;
+  readonly trackers: readonly string[];
+}
+
+async function share(lab: Lab, ...options: string[]): Promise<{ readonly job: Job; readonly told: Told }> {
+  const { folder, name } = lab.payload;
+  const argv = [...shoalCommand(), "share", `${folder}/${name}`, "--json", ...ALONE, ...options];
+  const { job } = await lab.program("shoal share", argv);
+  const line = await job.line((line) => line.includes('"event":"share"'), { seconds: 30, what: "it said its link" });
+  return { job, told: JSON.parse(line) };
+}
+
+const CLIENTS: readonly (readonly [client: "aria2" | "libtorrent" | "transmission" | "webtorrent", Requirement[]])[] = [
+  ["aria2", [...NEEDS]],
+  ["libtorrent", [...NEEDS]],
+  ["transmission", [...NEEDS]],
+  ["webtorrent", [...NEEDS, "webtorrent"]],
+];
+
+for (const [client, needs] of CLIENTS) {
+  testWith(`${client} downloads what is shared by the printed link alone`, needs, () =>
+    Lab.run(GOODS, async (lab) => {
+      const { told } = await share(lab);
+      const leech = await lab.leech(client, { link: told.magnet });
+      await leech.completed(PATIENCE);
+      await lab.verify(leech);
+    }, { meeting: "nobody" }));
+}
+
+testWith(
+  "each of the printed trackers leads to what is shared, HTTP and UDP, IPv4 and IPv6",
+  [...NEEDS],
+  () =>
+    Lab.run(GOODS, async (lab) => {
+      const { told } = await share(lab);
+      const bare = `magnet:?xt=urn:btih:${told.infohash}`;
+      for (const url of told.trackers) {
+        const leech = await lab.leech("libtorrent", {
+          link: `${bare}&tr=${encodeURIComponent(url)}`,
+          families: [4, 6],
+        });
+        await leech.completed(PATIENCE);
+        await lab.verify(leech);
+      }
+    }, { meeting: "nobody" }),
+);
+
+testWith(
+  "the printed command, pasted to a shell, downloads what is shared",
+  [...NEEDS],
+  () =>
+    Lab.run(GOODS, async (lab) => {
+      const { job: sharing, told } = await share(lab, "--name", 'it\'s "new" $HOME `x` & more!');
+      const folder = await Deno.makeTempDir();
+      try {
+        // A shell in which `shoal` is what a user has on the PATH.
+        const words = shoalCommand().map((word) => `'${word}'`).join(" ");
+        await Deno.writeTextFile(`${folder}/shoal`, `#!/bin/sh\nexec ${words} "$@"\n`);
+        await Deno.chmod(`${folder}/shoal`, 0o755);
+        const script = `PATH='${folder}':$PATH; mkdir '${folder}/x'; cd '${folder}/x'; ${told.command}`;
+        const { job } = await lab.program("bash", ["bash", "-c", script]);
+        const { code } = await job.exit(PATIENCE);
+        assertEquals(code, 0, job.report);
+        const [name = ""] = await Array.fromAsync(Deno.readDir(`${folder}/x`), ({ name }) => name);
+        assertMatch(name, /^it's _?"?new/);
+        await Deno.rename(`${folder}/x/${name}`, `${folder}/x/${lab.payload.name}`);
+        await assertSame(lab.payload, `${folder}/x`);
+      } finally {
+        await Deno.remove(folder, { recursive: true });
+      }
+      const left = performance.now();
+      sharing.signal("SIGINT");
+      assertEquals((await sharing.exit(10)).code, 130);
+      assertEquals(performance.now() - left < 3_500, true);
+    }, { meeting: "nobody" }),
+);

@@ -1,0 +1,217 @@
+/**
+ * Builds what is released: an archive for each system that `deno compile` knows, and their checksums.
+ *
+ *     deno task release                         all targets; fails if one can't be built
+ *     deno task release --only host             this machine's target alone (DENORT_BIN names its runtime, if need be)
+ *     deno task release --allow-missing         as many as can be built
+ *     deno task release --tag v0.1.0            also checks that the tag is the version and that CHANGELOG.md has it
+ *
+ * @module
+ */
+
+import { VERSION } from "../src/base/version.ts";
+import { type ArchivedFile, tarGz, zip } from "./archive.ts";
+
+/** What `deno compile --target` takes. */
+export const TARGETS = [
+  "x86_64-unknown-linux-gnu",
+  "aarch64-unknown-linux-gnu",
+  "x86_64-apple-darwin",
+  "aarch64-apple-darwin",
+  "x86_64-pc-windows-msvc",
+] as const;
+/** One of them. */
+export type Target = typeof TARGETS[number];
+
+const ROOT = new URL("..", import.meta.url);
+const FOLDER = "dist/release";
+/** What goes beside the program. */
+const DOCUMENTS = ["LICENSE", "README.md", "CHANGELOG.md"];
+const USAGE = "usage: deno task release [--only host|TARGET]... [--allow-missing] [--tag vX.Y.Z]";
+
+/** What the command line asks for. */
+export interface ReleaseOptions {
+  readonly targets: readonly Target[];
+  readonly allowMissing: boolean;
+  readonly tag: string | null;
+}
+
+/**
+ * Reads the command line.
+ *
+ * @param args It.
+ * @param host This machine's target.
+ * @returns What it asks for.
+ * @throws {Error} If it is wrong.
+ */
+export function parseArgs(args: readonly string[], host: string): ReleaseOptions {
+  const targets: Target[] = [];
+  let allowMissing = false;
+  let tag: string | null = null;
+  const rest = [...args];
+  for (let word = rest.shift(); word !== undefined; word = rest.shift()) {
+    if (word === "--allow-missing") allowMissing = true;
+    else if (word === "--tag") tag = rest.shift() ?? fail(`--tag needs a value; ${USAGE}`);
+    else if (word === "--only") {
+      const name = rest.shift() ?? "";
+      const target = TARGETS.find((target) => target === (name === "host" ? host : name)) ??
+        fail(`${name || "nothing"} is no target; there are: host, ${TARGETS.join(", ")}`);
+      targets.push(target);
+    } else fail(`what is ${word}? ${USAGE}`);
+  }
+  return { targets: targets.length === 0 ? TARGETS : targets, allowMissing, tag };
+}
+
+/**
+ * What speaks against a release.
+ *
+ * @param parts `version`: of the source. `manifest`: that of deno.json. `changelog`: its text. `tag`: of the commit, if it has one.
+ * @returns A sentence for each; none when all agree.
+ */
+export function disagreements(
+  { version, manifest, changelog, tag }: {
+    readonly version: string;
+    readonly manifest: string;
+    readonly changelog: string;
+    readonly tag: string | null;
+  },
+): string[] {
+  const found: string[] = [];
+  if (manifest !== version) found.push(`deno.json says version ${manifest}, src/base/version.ts ${version}`);
+  if (tag !== null && tag !== `v${version}`) found.push(`the tag is ${tag}, the version ${version}`);
+  const headings = changelog.split("\n").flatMap((line) => /^## \[?([^\s\]]+)/.exec(line)?.[1] ?? []);
+  if (tag === null ? headings.length === 0 : !headings.includes(version)) {
+    found.push(`CHANGELOG.md has no heading "## ${version}"`);
+  }
+  return found;
+}
+
+/**
+ * The arguments of `deno` that build a target, made from those of the task `compile`: permissions and lock are written down there
+ * and nowhere else.
+ *
+ * @param task Command of the task.
+ * @param options `target`: which. `output`: where the program goes.
+ * @returns Arguments.
+ * @throws {Error} If the task is none that can be made use of.
+ */
+export function compileArgs(task: string, options: { readonly target: Target; readonly output: string }): string[] {
+  const [program, verb, ...words] = task.split(" ");
+  const output = words.indexOf("--output");
+  if (program !== "deno" || verb !== "compile" || output < 0 || /["'$]/.test(task)) {
+    fail("the task compile looks strange");
+  }
+  words.splice(output, 2, "--target", options.target, "--output", options.output);
+  return [verb!, ...words];
+}
+
+/**
+ * The lines of SHA256SUMS.
+ *
+ * @param files Archives by name.
+ * @returns The text, as `sha256sum -c` reads it.
+ */
+export async function checksums(files: ReadonlyMap<string, Uint8Array<ArrayBuffer>>): Promise<string> {
+  const lines: string[] = [];
+  for (const name of [...files.keys()].sort()) {
+    const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", files.get(name)!));
+    lines.push(
+      `${digest.toHex?.() ?? Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("")}  ${name}\n`,
+    );
+  }
+  return lines.join("");
+}
+
+function fail(message: string): never {
+  throw new Error(message);
+}
+
+function say(text: string): void {
+  Deno.stdout.writeSync(new TextEncoder().encode(`${text}\n`));
+}
+
+/** Why a target could not be built, or its archive. */
+async function build(
+  target: Target,
+  task: string,
+): Promise<{ readonly name: string; readonly archive: Uint8Array<ArrayBuffer> }> {
+  const isWindows = target.includes("windows");
+  const name = `shoal-${VERSION}-${target}`;
+  const program = isWindows ? "shoal.exe" : "shoal";
+  const output = `${FOLDER}/${name}/${program}`;
+  const env = Deno.env.toObject();
+  // It is a runtime for this machine.
+  if (target !== Deno.build.target) delete env.DENORT_BIN;
+  const { success, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: compileArgs(task, { target, output }),
+    cwd: ROOT,
+    env,
+    clearEnv: true,
+    stdin: "null",
+    stdout: "inherit",
+    stderr: "piped",
+  }).output();
+  if (!success) {
+    // deno-lint-ignore no-control-regex
+    const text = new TextDecoder().decode(stderr).replace(/\x1b\[[\d;]*m/g, "").trim();
+    const isFetch = /download|sending request|dns error|connect|denort|403|404|502|503/i.test(text);
+    const said = text.slice(text.search(/^error: /m)).split(/\n\s*\nStack backtrace/)[0]!;
+    const why = said.split("\n").map((line) => line.replace(/^(error: |\s*\d+: |Caused by:)|^\s+/, "")).filter(Boolean)
+      .join(": ");
+    throw new Error(`${isFetch ? "the runtime can't be downloaded" : "deno compile failed"} (${why})`);
+  }
+  const files: ArchivedFile[] = [{
+    name: `${name}/${program}`,
+    bytes: await Deno.readFile(new URL(output, ROOT)),
+    executable: true,
+  }];
+  for (const document of DOCUMENTS) {
+    files.push({ name: `${name}/${document}`, bytes: await Deno.readFile(new URL(document, ROOT)) });
+  }
+  return isWindows
+    ? { name: `${name}.zip`, archive: await zip(files) }
+    : { name: `${name}.tar.gz`, archive: await tarGz(files) };
+}
+
+/** @returns The exit code: 0 when everything that was asked for is there. */
+async function release(args: readonly string[]): Promise<number> {
+  const { targets, allowMissing, tag } = parseArgs(args, Deno.build.target);
+  const { version: manifest, tasks } = JSON.parse(await Deno.readTextFile(new URL("deno.json", ROOT)));
+  const changelog = await Deno.readTextFile(new URL("CHANGELOG.md", ROOT));
+  const wrong = disagreements({ version: VERSION, manifest, changelog, tag });
+  if (wrong.length > 0) fail(wrong.join("; "));
+  const folder = new URL(`${FOLDER}/`, ROOT);
+  await Deno.remove(folder, { recursive: true }).catch((error) => {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  });
+  await Deno.mkdir(folder, { recursive: true });
+  const archives = new Map<string, Uint8Array<ArrayBuffer>>();
+  const missing: string[] = [];
+  for (const target of targets) {
+    try {
+      const { name, archive } = await build(target, tasks.compile.command);
+      await Deno.writeFile(new URL(name, folder), archive);
+      archives.set(name, archive);
+      say(`${target}: ${FOLDER}/${name}, ${(archive.length / 1e6).toFixed(1)} MB`);
+    } catch (error) {
+      missing.push(target);
+      say(`${target}: NOT BUILT: ${error instanceof Error ? error.message : error}`);
+    }
+  }
+  if (archives.size > 0) await Deno.writeTextFile(new URL("SHA256SUMS", folder), await checksums(archives));
+  say(
+    `${archives.size} of ${targets.length} targets of version ${VERSION} were built${
+      missing.length > 0 ? `; missing: ${missing.join(", ")}` : ""
+    }`,
+  );
+  return archives.size === 0 || (missing.length > 0 && !allowMissing) ? 1 : 0;
+}
+
+if (import.meta.main) {
+  try {
+    Deno.exit(await release(Deno.args));
+  } catch (error) {
+    Deno.stderr.writeSync(new TextEncoder().encode(`release: ${error instanceof Error ? error.message : error}\n`));
+    Deno.exit(2);
+  }
+}

@@ -155,9 +155,8 @@ async function build(
     // deno-lint-ignore no-control-regex
     const text = new TextDecoder().decode(stderr).replace(/\x1b\[[\d;]*m/g, "").trim();
     const isFetch = /download|sending request|dns error|connect|denort|403|404|502|503/i.test(text);
-    const said = text.slice(text.search(/^error: /m)).split(/\n\s*\nStack backtrace/)[0]!;
-    const why = said.split("\n").map((line) => line.replace(/^(error: |\s*\d+: |Caused by:)|^\s+/, "")).filter(Boolean)
-      .join(": ");
+    const url = /sending request for url \(([^)]*)\)/.exec(text)?.[1];
+    const why = url === undefined ? /^error: (.*)$/m.exec(text)?.[1] ?? text : `no answer from ${new URL(url).host}`;
     throw new Error(`${isFetch ? "the runtime can't be downloaded" : "deno compile failed"} (${why})`);
   }
   const files: ArchivedFile[] = [{

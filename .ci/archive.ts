@@ -4,6 +4,8 @@
  * @module
  */
 
+import { utf8 } from "../src/base/bytes.ts";
+
 /** A file of an archive. */
 export interface ArchivedFile {
   /** Path in the archive, with forward slashes; ASCII, 100 characters at most. */
@@ -48,7 +50,7 @@ export async function zip(files: readonly ArchivedFile[]): Promise<Uint8Array<Ar
   let at = 0;
   for (const { name, bytes } of inOrder(files)) {
     const packed = await pressed(new Blob([bytes]), "deflate-raw");
-    const text = new TextEncoder().encode(name);
+    const text = utf8(name);
     // Version 2.0, no flags, deflate, time and date; checksum, sizes; lengths of the name and of nothing more.
     const common = fields([[2, 20], [2, 0], [2, 8], [2, 0], [2, ZIP_DATE], [4, crc32(bytes)]]);
     const sizes = fields([[4, packed.length], [4, bytes.length], [2, text.length], [2, 0]]);

@@ -9,6 +9,7 @@
  * @module
  */
 
+import { toHex } from "../src/base/bytes.ts";
 import { VERSION } from "../src/base/version.ts";
 import { type ArchivedFile, tarGz, zip } from "./archive.ts";
 
@@ -115,9 +116,7 @@ export async function checksums(files: ReadonlyMap<string, Uint8Array<ArrayBuffe
   const lines: string[] = [];
   for (const name of [...files.keys()].sort()) {
     const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", files.get(name)!));
-    lines.push(
-      `${digest.toHex?.() ?? Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("")}  ${name}\n`,
-    );
+    lines.push(`${toHex(digest)}  ${name}\n`);
   }
   return lines.join("");
 }

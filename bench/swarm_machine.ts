@@ -8,12 +8,13 @@ import type { ClientName } from "../tests/interop/clients.ts";
 import { run } from "../tests/support/job.ts";
 import type { Participant } from "./swarm_options.ts";
 
-/** Debian's packages of the clients. */
+/** Debian's packages of the clients, and what webtorrent from npm runs on. */
 const PACKAGES: Readonly<Record<Exclude<ClientName, "shoal">, string>> = {
   aria2: "aria2",
   libtorrent: "python3-libtorrent",
   rtorrent: "rtorrent",
   transmission: "transmission-cli",
+  webtorrent: "nodejs",
 };
 
 /**

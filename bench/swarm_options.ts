@@ -16,7 +16,8 @@ Real clients side by side, in a private network with a tracker: seeders that sta
 with an empty folder, timed from its start until it says that it is complete, and then compared with the original.
 Needs root and Debian's packages of the clients that are named, opentracker and iproute2.
 
-  --leech LIST          who downloads (shoal,libtorrent,aria2); also rtorrent, transmission, and names made by --shoal
+  --leech LIST          who downloads (shoal,libtorrent,aria2); also rtorrent, transmission,
+                        webtorrent (WEBTORRENT names its folder), and names made by --shoal
   --seed NAME:COUNT     who serves, and how many of them (libtorrent:1)
   --shoal NAME=COMMAND  one more Shoal, started by this command: compiled=dist/shoal; may be repeated
   --base NAME           the leecher that the others are compared with (libtorrent if it takes part, else the first)
@@ -86,6 +87,7 @@ const CLIENTS: Readonly<Record<ClientName, readonly Requirement[]>> = {
   rtorrent: ["rtorrent"],
   shoal: [],
   transmission: ["transmission-cli"],
+  webtorrent: ["webtorrent"],
 };
 
 /**
@@ -140,6 +142,9 @@ export function parseSwarmOptions(args: readonly string[]): SwarmOptions | null 
   const cap = values.cap === undefined ? (swarm === null ? null : SWARM_CAP) : parseSize(values.cap, "--cap");
   // rtorrent counts in KiB.
   if (cap !== null && cap < 1024) throw badValue("--cap", { value: values.cap!, why: "at least 1024 was expected" });
+  if (cap !== null && seeder.client === "webtorrent") {
+    throw badValue("--seed", { value: values.seed, why: "webtorrent can't be told a limit here" });
+  }
   if (cap !== null && seeder.client === "shoal") {
     const why = "Shoal has no upload limit yet; libtorrent, aria2, rtorrent and transmission have one";
     throw badValue("--seed", { value: values.seed, why });

@@ -1,6 +1,7 @@
 import { assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { type ArchivedFile, tarGz, zip } from "../../.ci/archive.ts";
 import { checksums, compileArgs, disagreements, parseArgs, TARGETS } from "../../.ci/release.ts";
+import { utf8 } from "../../src/base/bytes.ts";
 import { VERSION } from "../../src/base/version.ts";
 
 const ROOT = new URL("../../", import.meta.url);
@@ -43,7 +44,7 @@ Deno.test("release: this checkout agrees with itself, and compileArgs() has the 
 });
 
 Deno.test("release: checksums() are what sha256sum -c reads", async () => {
-  const files = new Map([["b", new TextEncoder().encode("abc")], ["a", new Uint8Array()]]);
+  const files = new Map([["b", utf8("abc")], ["a", new Uint8Array()]]);
   assertEquals(
     await checksums(files),
     "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855  a\n" +
@@ -53,7 +54,7 @@ Deno.test("release: checksums() are what sha256sum -c reads", async () => {
 
 const FILES: readonly ArchivedFile[] = [
   { name: "x/shoal", bytes: new Uint8Array(100_000).fill(7), executable: true },
-  { name: "x/LICENSE", bytes: new TextEncoder().encode("free") },
+  { name: "x/LICENSE", bytes: utf8("free") },
 ];
 
 async function inflate(bytes: Uint8Array<ArrayBuffer>, format: "gzip" | "deflate-raw"): Promise<Uint8Array> {

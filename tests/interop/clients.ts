@@ -298,6 +298,7 @@ process.on("SIGTERM", () => client.destroy(() => process.exit(0)));
 
 function startWebtorrent(options: ClientOptions): RunningClient {
   const { mode, torrent, folder, host, scratch } = options;
+  if (options.uploadLimit !== undefined) throw new Error("webtorrent is given no upload limit here");
   const library = `${WEBTORRENT}/node_modules/webtorrent/index.js`;
   const argv = ["node", "--input-type=module", "-e", WEBTORRENT_SCRIPT, library, `${PORT}`, torrent, folder];
   const job = new Job(host.command(argv), { name: `webtorrent ${mode}`, cwd: scratch });

@@ -106,3 +106,30 @@ for (
       }),
   );
 }
+
+testWith(
+  "share tells a link for the outside once the router lets others through, to the seed and to the tracker",
+  NEEDS,
+  () =>
+    house({ upnp: true, pcp: false }, async (house) => {
+      const { computer, scratch } = house;
+      await makeFile(`${scratch}/data`, { name: "x.bin", size: 100_000, seed: 1 });
+      const argv = [...shoalCommand(), "share", `${scratch}/data/x.bin`, "--json", "--no-dht", "--no-lsd", "--no-pex"];
+      const env = { XDG_STATE_HOME: scratch, XDG_CONFIG_HOME: scratch };
+      await using shoal = new Job(computer.command(argv), { name: "shoal", env });
+      const lineOf = async (outside: boolean) => {
+        const matches = (line: string) => line.includes('"event":"share"') && line.includes(`"outside":${outside}`);
+        return JSON.parse(await shoal.line(matches, { seconds: 30, what: `it told the link, outside: ${outside}` }));
+      };
+      assertEquals((await lineOf(false)).peers[0], `${computer.address}:${PORT}`);
+      const { peers, trackers, magnet } = await lineOf(true);
+      assertEquals(peers.slice(0, 2), [`${OUTSIDE}:${PORT}`, `${computer.address}:${PORT}`]);
+      assertEquals(trackers.slice(0, 2), [`http://${OUTSIDE}:6969/announce`, `udp://${OUTSIDE}:6969/announce`]);
+      assert(magnet.includes(`x.pe=${OUTSIDE}:${PORT}`), magnet);
+      const mapped = await house.rules();
+      for (const port of [PORT, 6969]) assert(mapped.includes(`dnat ip to ${computer.address}:${port}`), mapped);
+      shoal.signal("SIGINT");
+      assertEquals((await shoal.exit(10)).code, 130);
+      assert(!(await house.rules()).includes("dnat"), await house.rules());
+    }),
+);

@@ -7,15 +7,10 @@
 import type { Command } from "commander";
 import { parseIp } from "../base/address.ts";
 import type { Context } from "./context.ts";
-import { addContentOptions, collectTier, type ContentOptions } from "./creation.ts";
-import { addNetworkOptions, type NetworkOptions } from "./network_options.ts";
+import { addContentOptions, collectTier } from "./creation.ts";
+import { addNetworkOptions } from "./network_options.ts";
 import { badValue, parsePort } from "./options.ts";
-
-/** Values of the options, as commander collects them. */
-export interface ShareOptions extends NetworkOptions, ContentOptions {
-  readonly host?: readonly string[];
-  readonly trackerPort?: number;
-}
+import type { ShareOptions } from "./share_run.ts";
 
 /**
  * Adds the command.

@@ -15,11 +15,10 @@ import { formatPlural, formatSize } from "../ui/format.ts";
 import { printable } from "../ui/printable.ts";
 import type { View } from "../ui/view.ts";
 import type { Context } from "./context.ts";
-import { checkFree, makeTorrent, STDOUT } from "./creation.ts";
+import { checkFree, type ContentOptions, makeTorrent, STDOUT } from "./creation.ts";
 import type { SessionLike } from "./engine.ts";
-import { resolvePeers, sessionOptions } from "./network_options.ts";
+import { type NetworkOptions, resolvePeers, sessionOptions } from "./network_options.ts";
 import { badValue } from "./options.ts";
-import type { ShareOptions } from "./share.ts";
 import {
   literal,
   peerAddresses,
@@ -39,6 +38,12 @@ import { type LoadedTorrent, runTransfer } from "./transfer.ts";
  */
 const ANNOUNCE_SECONDS = 60;
 const PEER_ID_LENGTH = 20;
+
+/** Values of the options, as commander collects them. */
+export interface ShareOptions extends NetworkOptions, ContentOptions {
+  readonly host?: readonly string[];
+  readonly trackerPort?: number;
+}
 
 /**
  * Shares a file or a folder until it is interrupted.

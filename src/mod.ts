@@ -53,7 +53,7 @@ export {
 export { denoPlatform } from "./platform/deno_platform.ts";
 export type * from "./platform/platform.ts";
 export { HttpError } from "./platform/platform.ts";
-export { type CreatedTorrent, type CreateOptions, createTorrent } from "./session/create.ts";
+export { type CreatedTorrent, type CreateOptions, createTorrent, type SourceFile } from "./session/create.ts";
 export type { EventOptions, EventStream, MissedEvent, StreamedEvent } from "./session/event_stream.ts";
 export type { ProgressEvent } from "./session/progress.ts";
 export {

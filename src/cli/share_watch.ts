@@ -7,14 +7,11 @@
 import { ShoalError } from "../base/errors.ts";
 import { FileError } from "../platform/file_errors.ts";
 import type { Platform, Timer } from "../platform/platform.ts";
-import type { CreatedTorrent } from "../session/create.ts";
+import type { SourceFile } from "../session/create.ts";
 import type { Watch } from "./limits.ts";
 
 /** Milliseconds between two looks at all files. */
 const LOOK_MS = 5_000;
-
-/** What is looked at. */
-export type WatchedFile = Pick<CreatedTorrent["files"][number], "source" | "length" | "modified" | "id">;
 
 /**
  * Looks at files now and then until one has changed, or can't be looked at.
@@ -24,7 +21,7 @@ export type WatchedFile = Pick<CreatedTorrent["files"][number], "source" | "leng
  * @returns The error to end with, of kind `storage`.
  */
 export function untilChanged(
-  files: readonly WatchedFile[],
+  files: readonly SourceFile[],
   platform: Pick<Platform, "after" | "files">,
 ): Watch<ShoalError> {
   let timer: Timer | undefined;
@@ -47,7 +44,7 @@ export function untilChanged(
   return { done, cancel };
 }
 
-async function changeOf(file: WatchedFile, files: Pick<Platform["files"], "stat">): Promise<ShoalError | null> {
+async function changeOf(file: SourceFile, files: Pick<Platform["files"], "stat">): Promise<ShoalError | null> {
   try {
     const now = await files.stat(file.source);
     if (now?.kind !== "file") return changed(file, now === null ? "it is gone" : "it is no file any more");
@@ -60,7 +57,7 @@ async function changeOf(file: WatchedFile, files: Pick<Platform["files"], "stat"
   }
 }
 
-function changed({ source }: WatchedFile, why: string): ShoalError {
+function changed({ source }: SourceFile, why: string): ShoalError {
   return new ShoalError("storage", {
     what: "what is shared has changed",
     where: source,

@@ -11,7 +11,7 @@ import { MAX_PIECE_LENGTH, MAX_TORRENT_SIZE, type Metainfo, parseMetainfo } from
 import { compileGlob } from "../metainfo/select.ts";
 import { DIGEST_BYTES } from "../platform/piece_digests.ts";
 import type { Platform } from "../platform/platform.ts";
-import { gather, type Gathered, type GatheredFile, hashFiles } from "../storage/mod.ts";
+import { gather, type Gathered, hashFiles } from "../storage/mod.ts";
 
 /** Settings of {@linkcode createTorrent}. */
 export interface CreateOptions extends
@@ -47,7 +47,19 @@ export interface CreatedTorrent {
   /** Paths below the folder of what was left out because it is neither file nor folder: pipes, sockets, devices. */
   readonly skipped: readonly string[];
   /** What it was made of, in the order of the torrent's files, as it was before it was hashed. */
-  readonly files: readonly GatheredFile[];
+  readonly files: readonly SourceFile[];
+}
+
+/** A file that a torrent was made of. */
+export interface SourceFile {
+  /** Where it was read from: an absolute path, no part of which is a symbolic link. */
+  readonly source: string;
+  /** Bytes. */
+  readonly length: number;
+  /** Last modification, milliseconds since 1970. */
+  readonly modified: number;
+  /** Which file it is; `null` when not known. */
+  readonly id: string | null;
 }
 
 /**

@@ -1,7 +1,8 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { run } from "../../src/cli/main.ts";
 import { reachableHosts, shareLink } from "../../src/cli/share_link.ts";
-import { untilChanged, type WatchedFile } from "../../src/cli/share_watch.ts";
+import { untilChanged } from "../../src/cli/share_watch.ts";
+import type { SourceFile } from "../../src/session/create.ts";
 import { startOnPort } from "../../src/cli/start_tracker.ts";
 import { ShoalError } from "../../src/base/errors.ts";
 import { parseMagnet, parseMetainfo } from "../../src/metainfo/mod.ts";
@@ -209,7 +210,7 @@ const CHANGES: readonly (readonly [now: Partial<FileInfo> | null, why: string])[
 for (const [now, why] of CHANGES) {
   Deno.test(`untilChanged() tells of a file: ${why}`, async () => {
     const clock = new VirtualClock();
-    const file: WatchedFile = { source: "/x", length: 5, modified: 7, id: "i" };
+    const file: SourceFile = { source: "/x", length: 5, modified: 7, id: "i" };
     let info: FileInfo | null = { kind: "file", size: 5, modified: 7, id: "i" };
     const files = { stat: () => Promise.resolve(info) };
     const watch = untilChanged([file, file], { after: clock.after.bind(clock), files: files as never });

@@ -59,6 +59,7 @@ export type { ProgressEvent } from "./session/progress.ts";
 export {
   type AddOptions,
   type DiscoveryOptions,
+  type RateLimits,
   Session,
   type SessionOptions,
   type Torrent,

@@ -9,7 +9,7 @@ import { type HostPort, parseIp, type PeerAddress } from "../base/address.ts";
 import { messageOf, ShoalError } from "../base/errors.ts";
 import type { DiscoveryOptions, SessionOptions } from "../session/session.ts";
 import type { Context } from "./context.ts";
-import { parseIpAddress, parsePort, parseSize, parseWhole, readHostPort } from "./options.ts";
+import { parseIpAddress, parsePort, parseRate, parseSize, parseWhole, readHostPort } from "./options.ts";
 import { stateFolder } from "./state_folder.ts";
 import { refuseOptions, UNAVAILABLE_NETWORK_OPTIONS } from "./unavailable.ts";
 
@@ -31,6 +31,8 @@ export interface PeerOptions {
 /** Values of all options, as commander collects them. */
 export interface NetworkOptions extends PeerOptions {
   readonly maxPeers?: number;
+  readonly maxDown?: number | null;
+  readonly maxUp?: number | null;
   readonly cache?: number;
   readonly portMap: boolean;
   readonly json?: true;
@@ -77,6 +79,16 @@ export function addNetworkOptions(command: Command): Command {
     .option("--max-peers <n>", "connections per torrent (default: 100)", (value) => {
       return parseWhole(value, { flag: "--max-peers", min: 1, max: 10_000 });
     })
+    .option(
+      "--max-down <rate>",
+      "bytes a second to download at most, like 500K or 5M; 0 for no limit (default)",
+      (v) => {
+        return parseRate(v, "--max-down");
+      },
+    )
+    .option("--max-up <rate>", "bytes a second to upload at most, like 500K or 5M; 0 for no limit (default)", (v) => {
+      return parseRate(v, "--max-up");
+    })
     .option("--cache <size>", "memory for pieces in flight (default: 64M)", parseCache)
     .option("--json", "one JSON object a line on standard output")
     .option("-q, --quiet", "no progress; errors on standard error")
@@ -117,6 +129,8 @@ export function sessionOptions(options: NetworkOptions, context: Context): Sessi
     ...settings,
     discovery: { ...settings.discovery, portMap: options.portMap },
     ...(options.maxPeers !== undefined && { maxPeers: options.maxPeers }),
+    ...(options.maxDown !== undefined && { maxDown: options.maxDown }),
+    ...(options.maxUp !== undefined && { maxUp: options.maxUp }),
     ...(options.cache !== undefined && { cacheBytes: options.cache }),
   };
 }

@@ -39,6 +39,23 @@ export function parseSize(value: string, flag: string): number {
 }
 
 /**
+ * A rate: a size, for each second.
+ *
+ * @param value Like `500K`, `5M` or `5M/s`; `0` for no limit, as other clients take it.
+ * @param flag The option.
+ * @returns Bytes a second; `null` for no limit.
+ * @throws {ShoalError} If it is no rate.
+ */
+export function parseRate(value: string, flag: string): number | null {
+  const why = "a rate is a number of bytes a second with K, M or G behind it, like 500K or 5M; 0 is for no limit";
+  const match = /^([\d.]+(?:[KMGT](?:iB)?)?)(?:\/s)?$/i.exec(value);
+  if (match === null || Number.isNaN(parseFloat(value))) throw badValue(flag, { value, why });
+  const rate = parseSize(match[1]!, flag);
+  if (rate === 0 && parseFloat(value) !== 0) throw badValue(flag, { value, why });
+  return rate === 0 ? null : rate;
+}
+
+/**
  * A span of time: numbers with s, m, h or d behind them; seconds without.
  *
  * @param value Like `90s`, `30m`, `1h30m`, `2d` or `45`.

@@ -17,8 +17,6 @@ export interface Unavailable {
 
 /** Options of every command that moves data. */
 export const UNAVAILABLE_NETWORK_OPTIONS: readonly Unavailable[] = [
-  { flags: "--max-down <rate>", why: "this version has no rate limits" },
-  { flags: "--max-up <rate>", why: "this version has no rate limits" },
   { flags: "--encryption <mode>", why: "this version does not encrypt connections" },
 ];
 

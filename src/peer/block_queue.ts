@@ -113,6 +113,11 @@ export class BlockQueue {
     }
   }
 
+  /** Moves the times of all blocks: what passed meanwhile doesn't count. */
+  postpone(milliseconds: number): void {
+    for (let i = this.#head; i < this.#tail; i++) this.#time[this.#at(i)]! += milliseconds;
+  }
+
   /** Removes every block. */
   clear(): void {
     this.#head = this.#tail = this.#size = 0;

@@ -17,4 +17,5 @@ export { Peer, type PeerHost } from "./peer.ts";
 export { PeerLink } from "./peer_link.ts";
 export { ReadShare } from "./read_share.ts";
 export type { ReceivedBlock } from "./requests.ts";
+export { type Allowance, Throttle, type ThrottleParties, type ThrottleParty } from "./throttle.ts";
 export type { Block } from "./uploads.ts";

@@ -65,6 +65,10 @@ export class Peer implements MessageHandler {
   optimistic = false;
   /** It took too long to answer. */
   snubbed = false;
+  /** We don't read what it sends, since a limit is used up. */
+  held = false;
+  /** Bytes a second that the limit would let it send; Infinity without one. */
+  allowed = Infinity;
   /** Pieces that it has and we lack; kept by the swarm. */
   wanted = 0;
   /** When we last unchoked it. */
@@ -260,10 +264,10 @@ export class Peer implements MessageHandler {
   /**
    * Moves blocks that it asked for into the send buffer, as far as there is room and the read cache has them.
    *
-   * @param limit Bytes in the send buffer past which nothing is added.
+   * @param limit Bytes in the send buffer past which nothing is added; `payload`: most bytes of blocks in it.
    */
-  fillUploads(limit: number): void {
-    this.uploads.fill(limit)?.then(
+  fillUploads(limit: number, payload?: number): void {
+    this.uploads.fill(limit, payload)?.then(
       () => this.closed || this.output.flush(),
       (error: Error) => this.output.close(`could not read what it asked for: ${error.message}`),
     );

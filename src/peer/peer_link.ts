@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Bytes } from "../base/bytes.ts";
 import { messageOf } from "../base/errors.ts";
 import { MAX_UNSENT } from "../base/limits.ts";
 import type { Connection } from "../platform/platform.ts";
@@ -11,6 +12,7 @@ import { WireError } from "../wire/messages.ts";
 import type { Peer } from "./peer.ts";
 import type { PeerOutput } from "./peer_host.ts";
 import type { ReadShare } from "./read_share.ts";
+import type { Allowance, ThrottleParties } from "./throttle.ts";
 
 /**
  * Blocks that are put into the send buffer before it is written: at most enough for one large write, at least two. What is
@@ -22,6 +24,8 @@ const LARGEST_BATCH = 256 * 1024;
 const SMALLEST_BATCH = 32 * 1024;
 const QUICK_MS = 50;
 const SLOW_MS = 250;
+/** With a limit a read is for as much as there is credit for; for so much when nothing was asked for that credit is needed for. */
+const LEAST_READ = 256;
 
 /** What happens to a connection as a whole. */
 export interface LinkEvents {
@@ -41,6 +45,10 @@ export class PeerLink implements PeerOutput {
   readonly #events: LinkEvents;
   readonly #now: () => number;
   readonly #reads: ReadShare;
+  readonly #down: Allowance | null;
+  readonly #up: Allowance | null;
+  /** Whether blocks wait for the limit. */
+  #upHeld = false;
   /** Whether it has a share of what is read. */
   #sharing = false;
   #writing = false;
@@ -53,7 +61,7 @@ export class PeerLink implements PeerOutput {
   /**
    * @param peer The connection's state.
    * @param options `connection`: its socket, after the handshake. `now`: the clock. `reads`: when to
-   * give way. `events`: who wants to know.
+   * give way. `limits`: how fast it may be, with others. `events`: who wants to know.
    */
   constructor(
     peer: Peer,
@@ -61,6 +69,7 @@ export class PeerLink implements PeerOutput {
       readonly connection: Connection;
       readonly now: () => number;
       readonly reads: ReadShare;
+      readonly limits?: ThrottleParties | undefined;
       readonly events: LinkEvents;
     },
   ) {
@@ -69,6 +78,8 @@ export class PeerLink implements PeerOutput {
     this.#now = options.now;
     this.#reads = options.reads;
     this.#events = options.events;
+    this.#down = options.limits?.down.join() ?? null;
+    this.#up = options.limits?.up.join() ?? null;
     peer.output = this;
   }
 
@@ -79,12 +90,18 @@ export class PeerLink implements PeerOutput {
     try {
       while (!peer.closed) {
         this.#share(peer.requests.size > 0);
-        const count = await this.#connection.read(peer.reader.space);
+        const limited = this.#down !== null && this.#down.limited;
+        if (limited) await this.#mayRead(this.#down);
+        if (peer.closed) return;
+        const count = await this.#connection.read(limited ? this.#limitedSpace(this.#down) : peer.reader.space);
         if (count === null) return this.close("it closed the connection");
         if (peer.closed) return;
         peer.lastReceived = this.#now();
+        const owed = peer.requests.size > 0;
+        const before = peer.down.total;
         peer.reader.received(count);
         if (peer.closed) return;
+        if (this.#down !== null) this.#account(this.#down, owed || peer.down.total > before ? count : 0);
         peer.chatter.read(count);
         this.#noteProgress();
         this.#events.batch(peer);
@@ -99,9 +116,14 @@ export class PeerLink implements PeerOutput {
     }
   }
 
+  /** Milliseconds that it has been silent. */
+  silent(now: number): number {
+    return this.#peer.held ? 0 : now - this.#peer.lastReceived;
+  }
+
   /** Milliseconds that the message which is coming in has taken so far, 0 when there is none. */
   receiving(now: number): number {
-    return this.#messageSince < 0 ? 0 : now - this.#messageSince;
+    return this.#messageSince < 0 || this.#peer.held ? 0 : now - this.#messageSince;
   }
 
   /** Milliseconds that the write under way has not made progress, 0 when there is none. */
@@ -123,6 +145,8 @@ export class PeerLink implements PeerOutput {
     peer.closed = true;
     this.#share(false);
     this.#connection.close();
+    this.#down?.leave();
+    this.#up?.leave();
     this.#events.closed(peer, reason, options);
   }
 
@@ -131,6 +155,56 @@ export class PeerLink implements PeerOutput {
     this.#sharing = wanted;
     if (wanted) this.#reads.join();
     else this.#reads.leave();
+  }
+
+  /** Waits until the limit lets us read on; what the peer doesn't do meanwhile is not its fault. */
+  async #mayRead(down: Allowance): Promise<void> {
+    const peer = this.#peer;
+    const began = this.#now();
+    while (!peer.closed && peer.requests.size > 0) {
+      const wait = down.wait();
+      if (wait === null) break;
+      peer.held = true;
+      await wait;
+    }
+    if (!peer.held) return;
+    peer.held = false;
+    const passed = this.#now() - began;
+    peer.lastReceived += passed;
+    peer.lastBlock += passed;
+    peer.lastPayload += passed;
+    peer.requests.postpone(passed);
+    if (this.#messageSince >= 0) this.#messageSince += passed;
+  }
+
+  #limitedSpace(down: Allowance): Bytes {
+    const { reader, amInterested } = this.#peer;
+    return amInterested ? reader.space.subarray(0, Math.max(LEAST_READ, Math.floor(down.credit))) : reader.space;
+  }
+
+  #account(down: Allowance, bytes: number): void {
+    const peer = this.#peer;
+    peer.allowed = down.rate;
+    if (!down.limited) return;
+    down.took(bytes);
+    peer.down.begun(peer.reader.begun);
+  }
+
+  /** Puts blocks into the send buffer, as many as the limit allows; goes on by itself when it allows more. */
+  #fill(): void {
+    const peer = this.#peer;
+    const up = this.#up;
+    if (up === null || !up.limited) return peer.fillUploads(this.#batch);
+    if (peer.uploads.size === 0 || this.#upHeld) return;
+    const wait = up.wait(peer.uploads.next);
+    if (wait === null) return peer.fillUploads(this.#batch, up.credit);
+    const began = this.#now();
+    this.#upHeld = true;
+    wait.then(() => {
+      this.#upHeld = false;
+      peer.lastPayload += this.#now() - began;
+      this.flush();
+    });
   }
 
   #noteProgress(): void {
@@ -145,7 +219,7 @@ export class PeerLink implements PeerOutput {
     this.#writing = true;
     try {
       for (;;) {
-        this.#peer.fillUploads(this.#batch);
+        this.#fill();
         if (writer.length === 0 || this.#peer.closed) return;
         const payload = writer.payload;
         const bytes = writer.take();
@@ -159,6 +233,7 @@ export class PeerLink implements PeerOutput {
         if (bytes.length >= this.#batch && now - began < QUICK_MS) {
           this.#batch = Math.min(LARGEST_BATCH, 2 * this.#batch);
         } else if (now - began > SLOW_MS) this.#batch = Math.max(SMALLEST_BATCH, this.#batch / 2);
+        this.#up?.took(payload);
         this.#peer.up.add(payload);
         this.#peer.chatter.gave(payload);
         if (payload > 0) this.#peer.lastPayload = now;

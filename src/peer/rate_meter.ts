@@ -13,6 +13,8 @@ export class RateMeter {
   #pending = 0;
   #rate = 0;
   #age = 0;
+  /** Of what was counted for the rate, what isn't in the sum yet. */
+  #begun = 0;
 
   /** Bytes counted so far. */
   get total(): number {
@@ -32,6 +34,16 @@ export class RateMeter {
   add(bytes: number): void {
     this.#total += bytes;
     this.#pending += bytes;
+  }
+
+  /**
+   * Counts what is here of something that will be added when it is whole, so that the rate is even where that takes long.
+   *
+   * @param bytes Of it, all that has come; 0 when nothing has begun.
+   */
+  begun(bytes: number): void {
+    this.#pending += bytes - this.#begun;
+    this.#begun = bytes;
   }
 
   /**

@@ -63,6 +63,11 @@ export class Requests {
     this.#pipeline.setLimit(Math.min(limit, MAX_OUTSTANDING));
   }
 
+  /** We didn't look whether there are answers for so long. */
+  postpone(milliseconds: number): void {
+    this.#queue.postpone(milliseconds);
+  }
+
   /** The peer stopped answering. */
   snubbed(): void {
     this.#pipeline.snubbed();

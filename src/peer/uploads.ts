@@ -57,6 +57,11 @@ export class Uploads {
     return this.#queue.size;
   }
 
+  /** Bytes of the next block; 0 when none waits. */
+  get next(): number {
+    return this.#queue.size === 0 ? 0 : this.#queue.length;
+  }
+
   /** Lets the peer have pieces while it is choked (BEP 6). */
   grant(indices: readonly number[]): void {
     for (const index of indices) {
@@ -95,11 +100,12 @@ export class Uploads {
    * Moves blocks into the send buffer, as far as there is room and the read cache has them.
    *
    * @param limit Bytes in the send buffer past which nothing is added.
+   * @param payload Most bytes of blocks that may be in it.
    * @returns When it is worth trying again, if the next block has to be read first.
    */
-  fill(limit: number): Promise<void> | null {
+  fill(limit: number, payload = Infinity): Promise<void> | null {
     const queue = this.#queue;
-    while (queue.size > 0 && this.#writer.length < limit) {
+    while (queue.size > 0 && this.#writer.length < limit && this.#writer.payload + queue.length <= payload) {
       const { index, begin, length } = queue;
       const at = this.#writer.reserveBlock(index, begin, length);
       if (!this.#host.readBlock(queue, this.#writer.buffer, at)) {

@@ -23,6 +23,10 @@ export interface SessionOptions {
    * forms. Trackers, web seeds and nodes of the DHT aren't concerned.
    */
   readonly blocklist?: string;
+  /** Bytes a second that all torrents together download at most; see {@linkcode RateLimits}. */
+  readonly maxDown?: number | null;
+  /** Bytes a second that all torrents together upload at most. */
+  readonly maxUp?: number | null;
   /** Memory for pieces in flight and for reading, in bytes (default 64 MiB). */
   readonly cacheBytes?: number;
   /** Folder for resume state and for the torrents of magnet links; `null` or absent keeps none. */
@@ -31,6 +35,16 @@ export interface SessionOptions {
   readonly portable?: boolean;
   /** How to find others and be found. */
   readonly discovery?: DiscoveryOptions;
+}
+
+/**
+ * How fast all torrents together may be, in bytes a second; `null` for as fast as they can. Every torrent has an equal share,
+ * and so has every peer of a torrent; what one doesn't use the others have. What counts are the blocks of files, from peers and
+ * from web seeds; what is said besides (requests, haves, metadata, trackers, the DHT) is little, and never waits.
+ */
+export interface RateLimits {
+  readonly down: number | null;
+  readonly up: number | null;
 }
 
 /** How to find others and be found, besides trackers. What is absent is off. */

@@ -12,19 +12,19 @@ import { VERSION } from "../base/version.ts";
 import { LocalDiscovery } from "../discovery/local_discovery.ts";
 import type { Magnet, Metainfo } from "../metainfo/mod.ts";
 import type { Platform } from "../platform/platform.ts";
-import { Listening, MemoryBudget, ReadShare } from "../swarm/mod.ts";
+import { Listening, MemoryBudget, ReadShare, Throttle } from "../swarm/mod.ts";
 import { UdpTrackers } from "../tracker/udp_trackers.ts";
 import { tcpTransport, type Transport } from "../transport/transport.ts";
 import { DhtService } from "./dht_service.ts";
 import { type EventOptions, type EventStream, streamEvents } from "./event_stream.ts";
 import { ExternalAddress, type Family } from "./external_address.ts";
-import type { AddOptions, DiscoveryOptions, SessionOptions } from "./options.ts";
+import type { AddOptions, DiscoveryOptions, RateLimits, SessionOptions } from "./options.ts";
 import { Reachability } from "./reachability.ts";
 import { SessionTorrent, type Torrent } from "./session_torrent.ts";
 import { TorrentStore } from "./torrent_store.ts";
 import type { SessionEvent } from "./types.ts";
 
-export type { AddOptions, DiscoveryOptions, SessionOptions, Torrent };
+export type { AddOptions, DiscoveryOptions, RateLimits, SessionOptions, Torrent };
 
 /** Ports that are tried when none is asked for (BEP 3). */
 const FIRST_PORT = 6881;
@@ -63,6 +63,8 @@ export class Session {
   readonly #peerId: Bytes;
   readonly #budget: MemoryBudget;
   readonly #reads: ReadShare;
+  readonly #down: Throttle;
+  readonly #up: Throttle;
   readonly #store: TorrentStore;
   readonly #readCacheBytes: number;
   readonly #transport: Transport;
@@ -89,6 +91,8 @@ export class Session {
     this.#platform = options.platform;
     this.#peerId = makePeerId(options.platform);
     this.#reads = new ReadShare(() => this.#platform.giveWay());
+    this.#down = new Throttle(this.#platform, checkedRate(options.maxDown ?? null));
+    this.#up = new Throttle(this.#platform, checkedRate(options.maxUp ?? null));
     const cache = options.cacheBytes ?? DEFAULT_CACHE;
     this.#store = new TorrentStore(this.#platform.files, options.stateFolder ?? null);
     this.#readCacheBytes = Math.floor(cache * READ_SHARE);
@@ -112,6 +116,23 @@ export class Session {
   /** Bytes that pieces in flight take, of all torrents together, and how many they may. */
   get memory(): { readonly used: number; readonly limit: number } {
     return { used: this.#budget.used, limit: this.#budget.limit };
+  }
+
+  /** How fast all torrents together may be. */
+  get limits(): RateLimits {
+    return { down: this.#down.rate, up: this.#up.rate };
+  }
+
+  /**
+   * Changes how fast all torrents together may be, at once.
+   *
+   * @param limits Bytes a second, `null` for no limit; what is absent stays as it is.
+   * @throws {RangeError} If a rate isn't above 0.
+   */
+  setLimits({ down = this.#down.rate, up = this.#up.rate }: Partial<RateLimits>): void {
+    const rates = { down: checkedRate(down), up: checkedRate(up) };
+    if (rates.down !== this.#down.rate) this.#down.rate = rates.down;
+    if (rates.up !== this.#up.rate) this.#up.rate = rates.up;
   }
 
   /** Every torrent that was added and not stopped. */
@@ -205,6 +226,7 @@ export class Session {
       },
       budget: this.#budget,
       reads: this.#reads,
+      limits: { down: this.#down.party(), up: this.#up.party() },
       readCacheBytes: this.#readCacheBytes,
       stateFolder: this.#options.stateFolder ?? null,
       store: this.#store,
@@ -361,4 +383,9 @@ function makePeerId(platform: Platform): Bytes {
   const digits = [major, minor, patch].map((part) => Number(part).toString(36)).join("").toUpperCase();
   const tail = platform.randomBytes(12).map((byte) => "0123456789abcdefghijklmnopqrstuvwxyz".charCodeAt(byte % 36));
   return concatBytes([utf8(`-SH${digits}0-`), tail]);
+}
+
+function checkedRate(rate: number | null): number | null {
+  if (rate === null || (rate > 0 && rate < Infinity)) return rate;
+  throw new RangeError(`A rate is a number of bytes a second above 0, or null for no limit, and not ${rate}`);
 }

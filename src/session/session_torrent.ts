@@ -176,7 +176,7 @@ export class SessionTorrent implements Torrent {
   }
 
   async #askPeers(magnet: Magnet): Promise<Bytes> {
-    const { platform, transport, peerId, port, policy, reads, dht, add } = this.#options;
+    const { platform, transport, peerId, port, policy, reads, limits, dht, add } = this.#options;
     if (this.#stopping) return await new Promise<never>(() => {});
     const found = Promise.withResolvers<Bytes>();
     const search = this.#search = new MetadataSwarm({
@@ -188,6 +188,7 @@ export class SessionTorrent implements Torrent {
       port,
       ...policy,
       reads,
+      limits,
       ...(dht && { dht }),
       needPeers: () => this.#sources?.needPeers(),
       found: found.resolve,
@@ -202,7 +203,7 @@ export class SessionTorrent implements Torrent {
 
   /** Puts together what downloads, now that it is known what. */
   #prepare(meta: Metainfo): void {
-    const { platform, add, transport, peerId, port, policy, budget, reads, dht, bind } = this.#options;
+    const { platform, add, transport, peerId, port, policy, budget, reads, limits, dht, bind } = this.#options;
     this.#meta = meta;
     if (meta.private) this.#keepPrivate();
     else dht?.addHosts(meta.nodes);
@@ -233,6 +234,7 @@ export class SessionTorrent implements Torrent {
       ...policy,
       budget,
       reads,
+      limits,
       ...(dht && !meta.private && { dht }),
       pex: this.#options.pex,
       sources: {

@@ -8,7 +8,7 @@ import type { Bytes } from "../base/bytes.ts";
 import type { LocalDiscovery } from "../discovery/local_discovery.ts";
 import type { Magnet, Metainfo } from "../metainfo/mod.ts";
 import type { Platform } from "../platform/platform.ts";
-import type { ConnectionPolicy, MemoryBudget, ReadShare } from "../swarm/mod.ts";
+import type { ConnectionPolicy, MemoryBudget, ReadShare, ThrottleParties } from "../swarm/mod.ts";
 import type { UdpTrackers } from "../tracker/udp_trackers.ts";
 import type { Transport } from "../transport/transport.ts";
 import type { DhtService } from "./dht_service.ts";
@@ -33,6 +33,7 @@ export interface SessionTorrentOptions {
   readonly policy: ConnectionPolicy;
   readonly budget: MemoryBudget;
   readonly reads: ReadShare;
+  readonly limits: ThrottleParties;
   readonly readCacheBytes: number;
   readonly stateFolder: string | null;
   readonly store: TorrentStore;

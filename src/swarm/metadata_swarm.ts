@@ -20,6 +20,7 @@ import {
   type Peer,
   type PeerHost,
   type ReadShare,
+  type ThrottleParties,
   type Transport,
 } from "../peer/mod.ts";
 import type { Connection, Platform, Timer } from "../platform/platform.ts";
@@ -50,6 +51,8 @@ export interface MetadataSwarmOptions extends ConnectionPolicy {
   readonly port: number;
   /** When to give way to others than peers. */
   readonly reads: ReadShare;
+  /** How fast its peers may be when the download has taken them over. */
+  readonly limits?: ThrottleParties;
   /** Our node of the DHT; absent when there is none. */
   readonly dht?: DhtContact;
   /** There are few peers. */
@@ -88,6 +91,7 @@ export class MetadataSwarm implements PeerHost {
       platform,
       transport: options.transport,
       reads: options.reads,
+      limits: options.limits,
       host: this,
       events: {
         joined: (peer, extended) => this.#joined(peer, extended),

@@ -24,6 +24,7 @@ import {
   type PeerHost,
   PeerLink,
   type ReadShare,
+  type ThrottleParties,
   type Transport,
 } from "../peer/mod.ts";
 import type { Connection, Platform } from "../platform/platform.ts";
@@ -51,6 +52,7 @@ export class PeerSet {
   readonly #platform: Pick<Platform, "now" | "after">;
   readonly #transport: Transport;
   readonly #reads: ReadShare;
+  readonly #limits: ThrottleParties | undefined;
   #host: PeerHost;
   #events: PeerSetEvents;
   readonly #handshake: Handshake;
@@ -69,15 +71,15 @@ export class PeerSet {
   #stopped = false;
 
   /**
-   * @param options `platform`: clock and timers. `transport`: how to reach peers. `reads`: when to give way. `host` and
-   * `events`: the torrent.
-   * `handshake`: ours. `manager`: whom to connect to.
+   * @param options `platform`: clock and timers. `transport`: how to reach peers. `reads`: when to give way. `limits`: how
+   * fast all may be. `host` and `events`: the torrent. `handshake`: ours. `manager`: whom to connect to.
    */
   constructor(
     options: {
       readonly platform: Pick<Platform, "now" | "after">;
       readonly transport: Transport;
       readonly reads: ReadShare;
+      readonly limits?: ThrottleParties | undefined;
       readonly host: PeerHost;
       readonly events: PeerSetEvents;
       readonly handshake: Handshake;
@@ -87,6 +89,7 @@ export class PeerSet {
     this.#platform = options.platform;
     this.#transport = options.transport;
     this.#reads = options.reads;
+    this.#limits = options.limits;
     this.#host = options.host;
     this.#events = options.events;
     this.#handshake = options.handshake;
@@ -214,7 +217,7 @@ export class PeerSet {
   /** Regular work: closes the dead, keeps the living alive, dials; not when things are `settled`, and no one else is needed. */
   tick(now: number, { settled = false } = {}): void {
     for (const [peer, link] of this.#links) {
-      if (now - peer.lastReceived > SILENCE_MS) link.close("it has been silent for too long");
+      if (link.silent(now) > SILENCE_MS) link.close("it has been silent for too long");
       else if (link.stalled(now) > STALLED_MS) link.close("it does not read what we send");
       else if (link.receiving(now) > MESSAGE_MS) {
         link.close(`it takes more than ${MESSAGE_MS / 1000} s for one message`);
@@ -341,6 +344,7 @@ export class PeerSet {
       connection,
       now,
       reads: this.#reads,
+      limits: this.#limits,
       events: {
         batch: (who) => this.#events.batch(who),
         closed: (who, reason, { fault }) => this.#closed(who, reason, fault),

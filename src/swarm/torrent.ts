@@ -76,9 +76,7 @@ export class Torrent implements PeerHost {
       tell: () => [...this.#peers.all].forEach((peer) => peer.output.flush()),
     });
     this.#peers = new PeerSet({
-      platform,
-      transport: options.transport,
-      reads: options.reads,
+      ...options,
       host: this,
       events: this.#peerEvents,
       handshake: this.handshake,

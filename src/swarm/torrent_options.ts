@@ -6,7 +6,7 @@
 
 import type { Bytes } from "../base/bytes.ts";
 import type { Metainfo } from "../metainfo/mod.ts";
-import type { ReadShare, Transport } from "../peer/mod.ts";
+import type { ReadShare, ThrottleParties, Transport } from "../peer/mod.ts";
 import type { Platform } from "../platform/platform.ts";
 import type { Storage } from "../storage/mod.ts";
 import type { MemoryBudget } from "./buffer_pool.ts";
@@ -50,6 +50,8 @@ export interface TorrentOptions extends ConnectionPolicy {
   readonly budget: MemoryBudget;
   /** When to give way to others than peers. */
   readonly reads: ReadShare;
+  /** How fast it may be, with the other torrents; as fast as it can when absent. */
+  readonly limits?: ThrottleParties;
   /** Our node of the DHT; absent when there is none, or the torrent is private (BEP 27). */
   readonly dht?: DhtContact;
   /** Who finds peers. */

@@ -6,6 +6,7 @@
 
 import { type Bytes, fromUtf8Lossy } from "../base/bytes.ts";
 import { MAX_RETRY_TEXT, WEB_ANSWER_MS, WEB_WINDOW_BYTES, WEB_WINDOW_MS } from "../base/limits.ts";
+import type { Allowance, ThrottleParty } from "../peer/mod.ts";
 import type { RateMeter } from "../peer/rate_meter.ts";
 import type { HttpStream, Platform } from "../platform/platform.ts";
 import type { WebPart } from "./web_parts.ts";
@@ -60,6 +61,8 @@ export interface WebFetchHost {
   readonly bind?: string;
   /** Whether it is asked with `Range` (BEP 19). */
   readonly ranges: boolean;
+  /** How fast it may send, with others. */
+  readonly limit?: ThrottleParty;
   /** Counts what comes. */
   readonly down: RateMeter;
   /** Waits until there is memory for a run, or it is over. */
@@ -86,12 +89,16 @@ export class WebFetch {
   #windowBytes = 0;
   #runStart: number;
   #runBytes = 0;
+  readonly #allowance: Allowance | null;
+  /** Whether it isn't read from since the limit is used up. */
+  #held = false;
 
   /**
    * @param host The web seed.
    */
   constructor(host: WebFetchHost) {
     this.#host = host;
+    this.#allowance = host.limit?.join() ?? null;
     this.#lastByte = this.#runStart = host.platform.now();
   }
 
@@ -102,13 +109,19 @@ export class WebFetch {
 
   /** Whether nothing has come for some time although it was asked. */
   isQuiet(now: number): boolean {
-    return now - this.#lastByte > QUIET_MS;
+    return !this.#held && now - this.#lastByte > QUIET_MS;
+  }
+
+  /** It is done with: what it might have read is for others. */
+  leave(): void {
+    this.#allowance?.leave();
   }
 
   /** Ends what is under way. */
   abort(why: string): void {
     this.#aborted ??= why;
     this.#stop.abort();
+    this.leave();
   }
 
   /** Ends a request that brings too little. */
@@ -254,6 +267,7 @@ export class WebFetch {
 
   async #read(stream: HttpStream): Promise<Bytes | null> {
     const { platform, down } = this.#host;
+    if (this.#allowance?.limited) await this.#mayRead(this.#allowance);
     if (!this.#reading) {
       this.#reading = true;
       this.#windowStart = this.#lastByte = platform.now();
@@ -266,11 +280,22 @@ export class WebFetch {
       this.#windowBytes += bytes.length;
       this.#runBytes += bytes.length;
       down.add(bytes.length);
+      this.#allowance?.took(bytes.length);
       return bytes;
     } catch (error) {
       this.#reading = false;
       throw error;
     }
+  }
+
+  /** Waits until the limit lets us read on; the server isn't to blame meanwhile. */
+  async #mayRead(allowance: Allowance): Promise<void> {
+    for (let wait = allowance.wait(); wait !== null; wait = allowance.wait()) {
+      this.#held = true;
+      this.#reading = false;
+      await wait;
+    }
+    this.#held = false;
   }
 
   /** The beginning of a body that should be short. */

@@ -6,6 +6,7 @@
 
 import { Bitfield } from "../base/bitfield.ts";
 import { MAX_WEB_CONNECTIONS, MAX_WEB_FAULTS, MAX_WEB_MISSING, MAX_WEB_REDIRECTS } from "../base/limits.ts";
+import type { ThrottleParty } from "../peer/mod.ts";
 import { RateMeter } from "../peer/rate_meter.ts";
 import { HttpError, type HttpStream, type Platform } from "../platform/platform.ts";
 import { WebBackoff } from "./web_backoff.ts";
@@ -26,6 +27,8 @@ export interface WebSeedHost {
   readonly runs: WebRuns;
   /** Local address to connect from. */
   readonly bind?: string;
+  /** How fast it may send, with others. */
+  readonly limit?: ThrottleParty;
   /** Waits until there is memory for a run, or it is over. */
   memory(run: WebRun): Promise<void>;
   /** It answers. */
@@ -132,6 +135,7 @@ export class WebSeed {
     if (!run) return false;
     this.#lanes.add(lane);
     this.#work(lane, run).catch((error) => this.#failed(lane, error)).finally(() => {
+      lane.leave();
       if (lane.run) this.#host.runs.release(lane.run);
       this.#lanes.delete(lane);
     });

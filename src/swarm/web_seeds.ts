@@ -19,7 +19,7 @@ const CLIENT = "web seed";
 const HUNGRY_MS = 10_000;
 
 /** What of a torrent's options web seeds need. */
-type Options = Pick<TorrentOptions, "platform" | "meta" | "bind" | "emit">;
+type Options = Pick<TorrentOptions, "platform" | "meta" | "bind" | "limits" | "emit">;
 
 /** Every web seed of one torrent. */
 export class WebSeeds {
@@ -54,6 +54,7 @@ export class WebSeeds {
       platform,
       runs: this.#runs,
       ...(options.bind !== undefined && { bind: options.bind }),
+      ...(options.limits && { limit: options.limits.down }),
       memory: (run) => new Promise((resolve) => this.#hungry.set(run, { since: platform.now(), resolve })),
       connected: (seed) => this.#tell(seed, "connected", ""),
       disconnected: (seed, message) => this.#tell(seed, "disconnected", message),

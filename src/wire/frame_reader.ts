@@ -74,6 +74,12 @@ export class FrameReader {
     return this.#end > this.#start;
   }
 
+  /** Bytes of a block that has begun and isn't here whole. */
+  get begun(): number {
+    const bytes = this.#end - this.#start - PIECE_HEADER;
+    return bytes > 0 && this.#buffer[this.#start + 4] === MessageId.piece ? bytes : 0;
+  }
+
   /** Room for the next read; never empty. Good until the next call of {@linkcode FrameReader.received}. */
   get space(): Bytes {
     return this.#buffer.subarray(this.#end);

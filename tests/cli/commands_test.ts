@@ -42,15 +42,13 @@ Deno.test("run() prints version and help, and help on standard error when there 
 Deno.test("help does not mention what is not there", async () => {
   const world = new World();
   await world.run("download", "--help");
-  for (const flag of ["--stream", "--max-down", "--encryption"]) {
+  for (const flag of ["--stream", "--encryption"]) {
     assertEquals(world.terminal.stdout.text.includes(flag), false, flag);
   }
 });
 
 Deno.test("every option of the contract that is not there yet is refused by name", async () => {
   const refused: string[][] = [
-    ["--max-down", "5M"],
-    ["--max-up=5M"],
     ["--encryption", "prefer"],
     ["--stream"],
     ["--stream", "8080"],
@@ -63,9 +61,7 @@ Deno.test("every option of the contract that is not there yet is refused by name
       new RegExp(`^not available yet \\(${name}\\): `),
     );
   }
-  for (const option of ["--max-down", "--max-up", "--encryption"]) {
-    assertMatch(await failure(["seed", "a.torrent", ".", option, "x"], 2), /^not available yet \(--/);
-  }
+  assertMatch(await failure(["seed", "a.torrent", ".", "--encryption", "x"], 2), /^not available yet \(--/);
 });
 
 Deno.test("verify needs a torrent file: what a link stands for is known only to peers", async () => {

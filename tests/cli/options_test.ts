@@ -7,6 +7,7 @@ import {
   parseDuration,
   parseIpAddress,
   parsePort,
+  parseRate,
   parseRatio,
   parseSize,
   parseWhole,
@@ -29,6 +30,14 @@ function table<Value>(
     assertEquals(error.kind, "usage");
   }
 }
+
+Deno.test("parseRate() takes sizes, and 0 for no limit", () => {
+  table<number | null>(parseRate, {
+    good: [["500K", 512_000], ["5M", 5 * 1024 ** 2], ["5M/s", 5 * 1024 ** 2], ["1", 1], ["10G", 10 * 1024 ** 3]]
+      .concat([["0", null], ["0K", null]] as never[]) as [string, number | null][],
+    bad: ["", "fast", "-1", "0.5", "0.0001K", "5M/m", "5 M", "/s", ".", "Infinity", "none"],
+  });
+});
 
 Deno.test("parseSize() takes 1024-based units", () => {
   table(parseSize, {

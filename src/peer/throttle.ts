@@ -1,0 +1,204 @@
+/**
+ * A limit of how fast data comes, or goes: for all torrents together, and shared fairly among them and their peers.
+ *
+ * What counts are the bytes of blocks, as other clients count them: what comes from those whom we asked for blocks, with the
+ * headers of these (one part in a thousand), and from web seeds; and the blocks that we send. Requests, haves, keep-alives
+ * and metadata never wait for a limit, and neither does the talk with trackers and the DHT.
+ *
+ * @module
+ */
+
+import { type Claim, FairShare, type Party } from "../base/fair_share.ts";
+import type { Platform, Timer } from "../platform/platform.ts";
+
+/** Seconds for which one gets its share at a time: few, so that the flow is even, and enough for reads that are worth it. */
+const PORTION_SECONDS = 0.1;
+/** Least that is asked for at a time, in bytes. */
+const LEAST_PORTION = 256;
+
+/** One limit. One timer serves all that wait for it. */
+export class Throttle {
+  readonly #platform: Pick<Platform, "now" | "after">;
+  readonly #share: FairShare;
+  readonly #waiting = new Map<Claim, () => void>();
+  #timer: Timer | null = null;
+  #era = 0;
+
+  /**
+   * @param platform Clock and timers.
+   * @param rate Bytes a second; `null` for no limit.
+   */
+  constructor(platform: Pick<Platform, "now" | "after">, rate: number | null) {
+    this.#platform = platform;
+    this.#share = new FairShare(rate ?? Infinity, platform.now());
+  }
+
+  /** Bytes a second; `null` when there is no limit. */
+  get rate(): number | null {
+    return this.limited ? this.#share.rate : null;
+  }
+
+  set rate(rate: number | null) {
+    this.#era++;
+    this.#share.setRate(rate ?? Infinity, this.#platform.now());
+    this.#rest();
+    for (const claim of [...this.#waiting.keys()]) this.#through(claim);
+  }
+
+  /** For {@linkcode Allowance}: another one with every change of the rate. */
+  get era(): number {
+    return this.#era;
+  }
+
+  /** Whether there is a limit. */
+  get limited(): boolean {
+    return this.#share.rate !== Infinity;
+  }
+
+  /** A torrent more, which will have as much as others, however many peers it has. */
+  party(): ThrottleParty {
+    const party = this.#share.party();
+    return { join: () => new Allowance(this, party) };
+  }
+
+  /** For {@linkcode Allowance}. */
+  get share(): FairShare {
+    return this.#share;
+  }
+
+  /** For {@linkcode Allowance}: settles when it has so many bytes; `null` when it has them. */
+  ask(claim: Claim, bytes: number): Promise<void> | null {
+    if (this.#share.ask(claim, bytes, this.#platform.now())) return null;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#waiting.set(claim, resolve);
+    this.#schedule();
+    return promise;
+  }
+
+  /** For {@linkcode Allowance}: it wants nothing any more, and what it waits for settles. */
+  leave(claim: Claim, unused: number): void {
+    this.#share.leave(claim, unused);
+    this.#through(claim);
+    if (this.#waiting.size === 0) this.#rest();
+  }
+
+  #rest(): void {
+    this.#timer?.cancel();
+    this.#timer = null;
+  }
+
+  #schedule(): void {
+    if (this.#timer !== null || this.#waiting.size === 0) return;
+    this.#timer = this.#platform.after(this.#share.wait, () => {
+      this.#timer = null;
+      this.#serve();
+    });
+  }
+
+  #serve(): void {
+    for (const claim of this.#share.serve(this.#platform.now())) this.#through(claim);
+    this.#schedule();
+  }
+
+  #through(claim: Claim): void {
+    const go = this.#waiting.get(claim);
+    this.#waiting.delete(claim);
+    go?.();
+  }
+}
+
+/** A torrent's part in a limit. */
+export interface ThrottleParty {
+  /** A connection more. */
+  join(): Allowance;
+}
+
+/** What a torrent may take in and give out. */
+export interface ThrottleParties {
+  readonly down: ThrottleParty;
+  readonly up: ThrottleParty;
+}
+
+/** What one connection may take in, or give out. */
+export class Allowance {
+  readonly #throttle: Throttle;
+  readonly #claim: Claim;
+  #credit = 0;
+  #waiting: Promise<void> | null = null;
+  #era = 0;
+  #left = false;
+
+  /**
+   * @param throttle The limit.
+   * @param party The torrent's part in it.
+   */
+  constructor(throttle: Throttle, party: Party) {
+    this.#throttle = throttle;
+    this.#claim = throttle.share.join(party);
+  }
+
+  /** Whether there is a limit. */
+  get limited(): boolean {
+    return this.#throttle.limited;
+  }
+
+  /** Bytes that it may take now; below 0 after it took more than it might. */
+  get credit(): number {
+    this.#forgetOld();
+    return this.#credit;
+  }
+
+  /** Bytes a second that it would have if all that want some go on doing so; Infinity without a limit. */
+  get rate(): number {
+    return this.#throttle.share.shareOf(this.#claim);
+  }
+
+  /**
+   * Asks for credit. Nothing is asked for while there is no limit.
+   *
+   * @param least Bytes that it has to be.
+   * @returns Settles when it is there, or has to be asked for again, or everything is over; `null` when it is there.
+   */
+  wait(least: number = LEAST_PORTION): Promise<void> | null {
+    if (!this.limited || this.#left) return null;
+    if (this.#waiting) return this.#waiting;
+    this.#forgetOld();
+    if (this.#credit >= least) return null;
+    const amount = Math.max(least, this.rate * PORTION_SECONDS) - Math.min(0, this.#credit);
+    const wait = this.#throttle.ask(this.#claim, amount);
+    if (wait === null) {
+      this.#credit += amount;
+      return null;
+    }
+    const era = this.#era;
+    return this.#waiting = wait.then(() => {
+      this.#waiting = null;
+      if (!this.#left && era === this.#throttle.era) this.#credit += amount;
+    });
+  }
+
+  /**
+   * Something was taken. It is no breach to take more than there was credit for: then more has to be waited for.
+   *
+   * @param bytes How many.
+   */
+  took(bytes: number): void {
+    if (!this.limited) return;
+    this.#forgetOld();
+    this.#credit -= bytes;
+  }
+
+  /** The connection is over: what it waits for settles, and what it hasn't used is for others. */
+  leave(): void {
+    if (this.#left) return;
+    this.#left = true;
+    this.#throttle.leave(this.#claim, this.credit);
+  }
+
+  /** What it had at another rate may be far too much, or too little. */
+  #forgetOld(): void {
+    if (this.#era === this.#throttle.era) return;
+    this.#era = this.#throttle.era;
+    this.#credit = 0;
+  }
+}

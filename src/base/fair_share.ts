@@ -9,6 +9,8 @@ const BURST_SECONDS = 0.25;
 /** Fewest and most milliseconds between two turns while somebody waits; the most has to be less than the burst. */
 const LEAST_WAIT_MS = 5;
 const MOST_WAIT_MS = 100;
+/** Seconds for which one gets its share at a time: few, so that the flow is even, and enough to be worth its while. */
+const PORTION_SECONDS = 0.1;
 /** How fast it is forgotten how many wanted some: this part of them counts at the next turn. */
 const MEMORY = 0.8;
 /** What is less than this is nothing but the rounding of fractions. */
@@ -26,10 +28,16 @@ export interface Party {
 export interface Claim {
   /** Whom it belongs to. */
   readonly party: Party;
-  /** What it asked for and hasn't got yet; 0 when it doesn't wait. */
-  owed: number;
-  /** What it asked for and has got, while it waits for the rest. */
+  /** What it can do something with; 0 when it doesn't wait. */
+  least: number;
+  /** What it has got while it waits for more. */
   got: number;
+}
+
+/** What somebody has who waited. */
+export interface Grant {
+  readonly claim: Claim;
+  readonly amount: number;
 }
 
 /**
@@ -73,7 +81,7 @@ export class FairShare {
 
   /** A new member of a party. */
   join(party: Party): Claim {
-    return { party, owed: 0, got: 0 };
+    return { party, least: 0, got: 0 };
   }
 
   /**
@@ -103,42 +111,43 @@ export class FairShare {
   }
 
   /**
-   * Asks for some.
+   * Asks for some: the share of a moment, or more if that is too little to do something with.
    *
    * @param claim Who; doesn't wait.
-   * @param amount How much, above 0.
+   * @param least What it can do something with, above 0.
    * @param now Milliseconds.
-   * @returns Whether it has it. Otherwise it waits, until {@linkcode FairShare.serve} names it.
+   * @returns What it has; 0 when it has to wait until {@linkcode FairShare.serve} names it.
    */
-  ask(claim: Claim, amount: number, now: number): boolean {
-    if (this.#rate === Infinity) return true;
+  ask(claim: Claim, least: number, now: number): number {
+    if (this.#rate === Infinity) return least;
     this.#refill(now);
+    claim.least = least;
+    const amount = this.#needOf(claim);
     if (this.#waiting.size === 0 && this.#level >= amount) {
       this.#level -= amount;
-      return true;
+      claim.least = 0;
+      return amount;
     }
-    claim.owed = amount;
-    claim.got = 0;
     claim.party.waiting.add(claim);
     this.#waiting.add(claim.party);
-    return false;
+    return 0;
   }
 
   /**
    * Shares out what there is.
    *
    * @param now Milliseconds.
-   * @returns Those who have all that they asked for, and wait no more.
+   * @returns Those who wait no more, and what they have.
    */
-  serve(now: number): Claim[] {
-    const through: Claim[] = [];
+  serve(now: number): Grant[] {
+    const through: Grant[] = [];
     this.#refill(now);
     this.#contenders = Math.max(this.#waiting.size, this.#contenders * MEMORY);
-    const parties = Array.from(this.#waiting, (party) => ({ party, need: sumOf(party) }));
+    const parties = Array.from(this.#waiting, (party) => ({ party, need: this.#needsOf(party) }));
     parties.sort((a, b) => a.need - b.need);
     let left = parties.length;
     for (const { party, need } of parties) this.#shareOut(party, Math.min(need, this.#level / left--), through);
-    for (const claim of through) this.#forget(claim);
+    for (const { claim } of through) this.#forget(claim);
     return through;
   }
 
@@ -149,7 +158,7 @@ export class FairShare {
     if (this.#waiting.size === 0) return Infinity;
     let least = Infinity;
     for (const { waiting } of this.#waiting) {
-      for (const { owed } of waiting) least = Math.min(least, owed * waiting.size * this.#waiting.size);
+      for (const claim of waiting) least = Math.min(least, this.#needOf(claim) * waiting.size * this.#waiting.size);
     }
     return Math.min(MOST_WAIT_MS, Math.max(LEAST_WAIT_MS, 1000 * (least - this.#level) / this.#rate));
   }
@@ -166,25 +175,36 @@ export class FairShare {
     if (this.#rate < Infinity) this.#level = Math.min(this.burst, this.#level + back);
   }
 
-  #shareOut(party: Party, amount: number, through: Claim[]): void {
+  #shareOut(party: Party, amount: number, through: Grant[]): void {
+    const claims = Array.from(party.waiting, (claim) => ({ claim, need: this.#needOf(claim) }));
     party.contenders = Math.max(party.waiting.size, party.contenders * MEMORY);
-    const claims = [...party.waiting].sort((a, b) => a.owed - b.owed);
+    claims.sort((a, b) => a.need - b.need);
     let left = claims.length;
-    for (const claim of claims) {
-      const part = Math.max(0, Math.min(claim.owed, amount / left--));
+    for (const { claim, need } of claims) {
+      const part = Math.max(0, Math.min(need, amount / left--));
       amount -= part;
       this.#level -= part;
-      claim.owed -= part;
       claim.got += part;
-      if (claim.owed <= NOTHING) through.push(claim);
+      if (need - part <= NOTHING) through.push({ claim, amount: claim.got });
     }
   }
 
   #forget(claim: Claim): void {
-    claim.owed = claim.got = 0;
+    claim.least = claim.got = 0;
     const { party } = claim;
     party.waiting.delete(claim);
     if (party.waiting.size === 0) this.#waiting.delete(party);
+  }
+
+  /** What one lacks; less when others have come since it asked. */
+  #needOf(claim: Claim): number {
+    return Math.max(0, claim.least - claim.got, this.shareOf(claim) * PORTION_SECONDS - claim.got);
+  }
+
+  #needsOf({ waiting }: Party): number {
+    let sum = 0;
+    for (const claim of waiting) sum += this.#needOf(claim);
+    return sum;
   }
 
   #refill(now: number): void {
@@ -193,10 +213,4 @@ export class FairShare {
     this.#level = Math.min(this.burst, this.#level + passed * this.#rate);
     this.#at = now;
   }
-}
-
-function sumOf({ waiting }: Party): number {
-  let sum = 0;
-  for (const { owed } of waiting) sum += owed;
-  return sum;
 }

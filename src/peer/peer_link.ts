@@ -178,8 +178,11 @@ export class PeerLink implements PeerOutput {
   }
 
   #limitedSpace(down: Allowance): Bytes {
-    const { reader, amInterested } = this.#peer;
-    return amInterested ? reader.space.subarray(0, Math.max(LEAST_READ, Math.floor(down.credit))) : reader.space;
+    const peer = this.#peer;
+    const { reader } = peer;
+    return peer.amInterested
+      ? reader.space.subarray(0, Math.max(peer.requests.size > 0 ? 1 : LEAST_READ, Math.floor(down.credit)))
+      : reader.space;
   }
 
   #account(down: Allowance, bytes: number): void {

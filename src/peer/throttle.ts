@@ -11,16 +11,15 @@
 import { type Claim, FairShare, type Party } from "../base/fair_share.ts";
 import type { Platform, Timer } from "../platform/platform.ts";
 
-/** Seconds for which one gets its share at a time: few, so that the flow is even, and enough for reads that are worth it. */
-const PORTION_SECONDS = 0.1;
-/** Least that is asked for at a time, in bytes. */
+/** Least that is asked for at a time, in bytes; less only where that takes more than a second. */
 const LEAST_PORTION = 256;
+const TINY_PORTION = 16;
 
 /** One limit. One timer serves all that wait for it. */
 export class Throttle {
   readonly #platform: Pick<Platform, "now" | "after">;
   readonly #share: FairShare;
-  readonly #waiting = new Map<Claim, () => void>();
+  readonly #waiting = new Map<Claim, (bytes: number) => void>();
   #timer: Timer | null = null;
   #era = 0;
 
@@ -42,7 +41,7 @@ export class Throttle {
     this.#era++;
     this.#share.setRate(rate ?? Infinity, this.#platform.now());
     this.#rest();
-    for (const claim of [...this.#waiting.keys()]) this.#through(claim);
+    for (const claim of [...this.#waiting.keys()]) this.#through(claim, 0);
   }
 
   /** For {@linkcode Allowance}: another one with every change of the rate. */
@@ -66,19 +65,19 @@ export class Throttle {
     return this.#share;
   }
 
-  /** For {@linkcode Allowance}: settles when it has so many bytes; `null` when it has them. */
-  ask(claim: Claim, bytes: number): Promise<void> | null {
-    if (this.#share.ask(claim, bytes, this.#platform.now())) return null;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#waiting.set(claim, resolve);
+  /** For {@linkcode Allowance}: some bytes, `least` or more; 0 when `go` will be told later how many they are. */
+  ask(claim: Claim, least: number, go: (bytes: number) => void): number {
+    const bytes = this.#share.ask(claim, least, this.#platform.now());
+    if (bytes > 0) return bytes;
+    this.#waiting.set(claim, go);
     this.#schedule();
-    return promise;
+    return 0;
   }
 
   /** For {@linkcode Allowance}: it wants nothing any more, and what it waits for settles. */
   leave(claim: Claim, unused: number): void {
     this.#share.leave(claim, unused);
-    this.#through(claim);
+    this.#through(claim, 0);
     if (this.#waiting.size === 0) this.#rest();
   }
 
@@ -96,14 +95,14 @@ export class Throttle {
   }
 
   #serve(): void {
-    for (const claim of this.#share.serve(this.#platform.now())) this.#through(claim);
+    for (const { claim, amount } of this.#share.serve(this.#platform.now())) this.#through(claim, amount);
     this.#schedule();
   }
 
-  #through(claim: Claim): void {
+  #through(claim: Claim, bytes: number): void {
     const go = this.#waiting.get(claim);
     this.#waiting.delete(claim);
-    go?.();
+    go?.(bytes);
   }
 }
 
@@ -156,25 +155,24 @@ export class Allowance {
   /**
    * Asks for credit. Nothing is asked for while there is no limit.
    *
-   * @param least Bytes that it has to be.
+   * @param least Bytes that it has to be; what is worth a read when absent.
    * @returns Settles when it is there, or has to be asked for again, or everything is over; `null` when it is there.
    */
-  wait(least: number = LEAST_PORTION): Promise<void> | null {
+  wait(least?: number): Promise<void> | null {
     if (!this.limited || this.#left) return null;
     if (this.#waiting) return this.#waiting;
     this.#forgetOld();
-    if (this.#credit >= least) return null;
-    const amount = Math.max(least, this.rate * PORTION_SECONDS) - Math.min(0, this.#credit);
-    const wait = this.#throttle.ask(this.#claim, amount);
-    if (wait === null) {
-      this.#credit += amount;
-      return null;
-    }
-    const era = this.#era;
-    return this.#waiting = wait.then(() => {
+    const { rate } = this;
+    const needed = least ?? Math.min(LEAST_PORTION, Math.max(TINY_PORTION, rate));
+    if (this.#credit >= needed) return null;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const bytes = this.#throttle.ask(this.#claim, needed - this.#credit, (bytes) => {
       this.#waiting = null;
-      if (!this.#left && era === this.#throttle.era) this.#credit += amount;
+      this.#credit += bytes;
+      resolve();
     });
+    this.#credit += bytes;
+    return bytes > 0 ? null : this.#waiting = promise;
   }
 
   /**

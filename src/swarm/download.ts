@@ -10,6 +10,7 @@ import type { ActivePiece } from "./active_piece.ts";
 import type { BufferPool } from "./buffer_pool.ts";
 import type { DownloadHost, DownloadOptions } from "./download_host.ts";
 import { askAgain, cancelElsewhere, Waits } from "./endgame.ts";
+import { depthAllowed } from "./limited.ts";
 import { isSlowPeer, leastDeserving, slowPieces } from "./memory_policy.ts";
 import { takeBackOverdue } from "./overdue.ts";
 import type { PiecePicker } from "./piece_picker.ts";
@@ -134,7 +135,7 @@ export class Download {
   fill(peer: Peer): void {
     if (this.#stopped || !peer.amInterested || (peer.choking && peer.allowedFast.size === 0)) return;
     if (peer.turnedDown >= MAX_TURNED_DOWN) return;
-    const depth = peer.snubbed ? 1 : peer.requests.depth;
+    const depth = peer.snubbed ? 1 : Math.min(peer.requests.depth, depthAllowed(peer));
     let want = depth - peer.requests.size;
     // Asking in batches: nothing is said until a quarter of the queue is free.
     if (want <= 0 || (want < depth / 4 && peer.requests.size > 0)) return;
@@ -259,7 +260,8 @@ export class Download {
 
   /** While memory is used up and a peer has nothing to do for that reason, gives up the least of the pieces that stand still. */
   #freeMemory(now: number): void {
-    if (this.#pool.available) return;
+    // Where a limit is what everybody waits for, memory is not.
+    if (this.#pool.available || Array.from(this.#host.peers()).some(({ held }) => held)) return;
     const idle = [...this.#host.peers()].filter((peer) =>
       !peer.closed && !peer.choking && !peer.snubbed && peer.amInterested && peer.requests.size === 0
     );

@@ -6,6 +6,7 @@
 
 import { BLOCK_SIZE, type Peer } from "../peer/mod.ts";
 import type { ActivePiece } from "./active_piece.ts";
+import { speedOf } from "./limited.ts";
 
 /** Peers that one block is asked from at the same time, and when those have been silent for long. */
 const COPIES = 2;
@@ -85,9 +86,10 @@ function withdraw(piece: ActivePiece, block: number, peers: Iterable<Peer>): voi
 
 /** Milliseconds that a peer needs for a number of blocks, as far as can be told; Infinity for one that has gone quiet. */
 function waitOf(peer: Peer, now: number, blocks: number): number {
-  const { rate } = peer.down;
-  const perBlock = rate > 0 ? 1000 * BLOCK_SIZE / rate : UNKNOWN_MS;
-  const quiet = peer.requests.size > 0 && now - peer.lastBlock > Math.max(SLOW_MS, SLOW_BLOCKS * perBlock);
+  const rate = speedOf(peer);
+  const perBlock = rate > 0 ? 1000 * BLOCK_SIZE / rate : Math.max(UNKNOWN_MS, 1000 * BLOCK_SIZE / peer.allowed);
+  const quiet = peer.requests.size > 0 && !peer.held &&
+    now - peer.lastBlock > Math.max(SLOW_MS, SLOW_BLOCKS * perBlock);
   return quiet ? Infinity : blocks * perBlock;
 }
 

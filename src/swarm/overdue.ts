@@ -5,6 +5,7 @@
  */
 
 import { BLOCK_SIZE, type Peer } from "../peer/mod.ts";
+import { speedOf } from "./limited.ts";
 
 /** Milliseconds without any block that was asked for, after which a peer counts as snubbing us. */
 const SNUB_MS = 30_000;
@@ -29,6 +30,7 @@ export function takeBackOverdue(
   peer: Peer,
   { now, takeBack }: { readonly now: number; readonly takeBack: (what: TakingBack) => void },
 ): void {
+  if (peer.held) return; // we don't look whether it answers
   if (now - peer.lastBlock > SNUB_MS) {
     peer.snubbed = true;
     peer.lastBlock = now;
@@ -38,7 +40,7 @@ export function takeBackOverdue(
     return;
   }
   // It answers, but left one out: some clients drop requests without a word.
-  const queue = 2000 * peer.requests.size * BLOCK_SIZE / Math.max(1, peer.down.rate);
+  const queue = 2000 * peer.requests.size * BLOCK_SIZE / Math.max(1, speedOf(peer));
   const { time: oldest } = peer.requests.first;
   if (oldest < peer.lastBlock && now - oldest > REQUEST_MS + queue) {
     takeBack({ cancel: true, which: (_, time) => now - time > REQUEST_MS + queue });

@@ -1,0 +1,132 @@
+/**
+ * Rate limits: asked for, and got, with other clients' eyes: `deno task bench:limits`. Every figure is a mean over ten seconds
+ * that begin two seconds after the first byte; the limit holds from the beginning. All over loopback.
+ *
+ * @module
+ */
+
+import { encodeSingleFile } from "../src/metainfo/create.ts";
+import { type Metainfo, parseMetainfo } from "../src/metainfo/mod.ts";
+import { denoPlatform as platform } from "../src/platform/deno_platform.ts";
+import { Session, type SessionOptions, type Torrent } from "../src/session/session.ts";
+
+const HOST = "127.0.0.1";
+const PIECE = 256 * 1024;
+const KIB = 1024;
+const MIB = 1024 * KIB;
+const SECONDS = Number(Deno.args[0] ?? 10);
+const SETTLE_SECONDS = 2;
+
+const folder = Deno.makeTempDirSync({ prefix: "shoal_limits_" });
+const random = new Uint8Array(MIB);
+for (let at = 0; at < MIB; at += 65536) crypto.getRandomValues(random.subarray(at, at + 65536));
+
+/** A torrent of random bytes, all its pieces different. */
+async function makeTorrent(name: string, size: number): Promise<Metainfo> {
+  using file = Deno.openSync(`${folder}/${name}`, { create: true, write: true });
+  const digests: Uint8Array[] = [];
+  const piece = new Uint8Array(PIECE);
+  for (let at = 0; at < size; at += PIECE) {
+    piece.set(random.subarray(at % MIB, at % MIB + PIECE));
+    new DataView(piece.buffer).setFloat64(0, at);
+    digests.push(await platform.sha1(piece));
+    file.writeSync(piece);
+  }
+  return parseMetainfo(encodeSingleFile({ name, length: size, pieceLength: PIECE, digests, announce: "" }));
+}
+
+async function start(options: Partial<SessionOptions> = {}): Promise<Session> {
+  const session = new Session({ platform, port: 0, bind: HOST, ...options });
+  await session.start();
+  return session;
+}
+
+async function seed(meta: Metainfo, options: Partial<SessionOptions> = {}): Promise<Session> {
+  const session = await start(options);
+  await (await session.add(meta, { folder, seedOnly: true, trust: true })).finished;
+  return session;
+}
+
+const sleep = (seconds: number) => new Promise<void>((resolve) => setTimeout(resolve, 1000 * seconds));
+
+/** Bytes a second of each counter, over the ten seconds. */
+async function measure(counters: readonly (() => number)[]): Promise<number[]> {
+  while (counters.some((count) => count() === 0)) await sleep(0.01);
+  await sleep(SETTLE_SECONDS);
+  const began = performance.now();
+  const before = counters.map((count) => count());
+  await sleep(SECONDS);
+  const seconds = (performance.now() - began) / 1000;
+  return counters.map((count, i) => (count() - before[i]!) / seconds);
+}
+
+/** Bytes that came into a leecher, those of blocks that aren't here whole included. */
+const downOf = (torrent: Torrent) => () => torrent.snapshot().downloaded;
+const peersOf = (torrent: Torrent) =>
+  Array.from(
+    torrent.snapshot().peers,
+    ({ address }) => () => torrent.snapshot().peers.find((peer) => peer.address === address)?.downloaded ?? 0,
+  );
+
+const text = (bytes: number) =>
+  bytes >= MIB ? `${(bytes / MIB).toFixed(2)} MiB/s` : `${(bytes / KIB).toFixed(1)} KiB/s`;
+function row(what: string, asked: number, got: readonly number[]): void {
+  const sum = got.reduce((total, one) => total + one, 0);
+  const each = got.length > 1 ? `  (${got.map(text).join(", ")})` : "";
+  console.log(`| ${what} | ${text(asked)} | ${text(sum)} | ${(100 * (sum / asked - 1)).toFixed(1)}% |${each}`);
+}
+
+let number = 0;
+async function leech(session: Session, meta: Metainfo, seeds: readonly Session[]): Promise<Torrent> {
+  const into = `${folder}/out${number++}`;
+  Deno.mkdirSync(into);
+  return await session.add(meta, { folder: into, peers: seeds.map((seed) => seed.listenAddress) });
+}
+
+async function all(sessions: readonly Session[]): Promise<void> {
+  await Promise.all(sessions.map((session) => session.stop()));
+}
+
+console.log("| what | asked | got | off |\n|---|---|---|---|");
+const a = await makeTorrent("a.bin", 256 * MIB);
+const b = await makeTorrent("b.bin", 256 * MIB);
+try {
+  for (const rate of [500 * KIB, 2 * MIB, 10 * MIB]) {
+    {
+      const seeder = await seed(a);
+      const leecher = await start({ maxDown: rate });
+      row("down, one peer", rate, await measure([downOf(await leech(leecher, a, [seeder]))]));
+      await all([leecher, seeder]);
+    }
+    {
+      const seeder = await seed(a, { maxUp: rate });
+      const leecher = await start();
+      row("up, one peer", rate, await measure([downOf(await leech(leecher, a, [seeder]))]));
+      await all([leecher, seeder]);
+    }
+    {
+      const seeders = [await seed(a, { bind: "127.0.0.2" }), await seed(a, { bind: "127.0.0.3" })];
+      const leecher = await start({ maxDown: rate });
+      const torrent = await leech(leecher, a, seeders);
+      while (torrent.snapshot().peers.length < 2) await sleep(0.01);
+      row("down, two peers", rate, await measure(peersOf(torrent)));
+      await all([leecher, ...seeders]);
+    }
+    {
+      const seeders = [await seed(a), await seed(b)];
+      const leecher = await start({ maxDown: rate });
+      const torrents = [await leech(leecher, a, [seeders[0]!]), await leech(leecher, b, [seeders[1]!])];
+      row("down, two torrents", rate, await measure(torrents.map(downOf)));
+      await all([leecher, ...seeders]);
+    }
+    {
+      const seeder = await seed(a, { maxUp: rate });
+      const leechers = [await start({ bind: "127.0.0.2" }), await start({ bind: "127.0.0.3" })];
+      const torrents = [await leech(leechers[0]!, a, [seeder]), await leech(leechers[1]!, a, [seeder])];
+      row("up, two peers", rate, await measure(torrents.map(downOf)));
+      await all([seeder, ...leechers]);
+    }
+  }
+} finally {
+  await Deno.remove(folder, { recursive: true });
+}

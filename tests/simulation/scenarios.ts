@@ -7,11 +7,17 @@
 import { CROWD_SCENARIOS } from "./crowd_scenarios.ts";
 import { FAULT_SCENARIOS } from "./fault_scenarios.ts";
 import { LIAR_SCENARIOS } from "./liar_scenarios.ts";
+import { LIMIT_SCENARIOS } from "./limit_scenarios.ts";
 import type { Scenario } from "./scenario.ts";
 import { type TraceSink, World } from "./world.ts";
 
 /** Every scenario there is. */
-export const SCENARIOS: readonly Scenario[] = [...CROWD_SCENARIOS, ...FAULT_SCENARIOS, ...LIAR_SCENARIOS];
+export const SCENARIOS: readonly Scenario[] = [
+  ...CROWD_SCENARIOS,
+  ...FAULT_SCENARIOS,
+  ...LIAR_SCENARIOS,
+  ...LIMIT_SCENARIOS,
+];
 
 /** How a run went. */
 export interface Outcome {

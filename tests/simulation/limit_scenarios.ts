@@ -1,0 +1,97 @@
+/**
+ * Scenarios with rate limits: nobody is faster than asked for, and nobody is dropped for being slow because of them.
+ *
+ * @module
+ */
+
+import type { SimHost } from "./host.ts";
+import { addPeer, addSeeder, drawScale, drawTorrent, endWell, type Scenario, startWithin } from "./scenario.ts";
+import type { World } from "./world.ts";
+
+/** Milliseconds between two looks. */
+const LOOK_MS = 1_000;
+/** Seconds for which a limit keeps what nobody took. */
+const BURST_SECONDS = 0.25;
+/** Bytes that a connection may bring before we know that it does, and at most a block that nobody waits for any more. */
+const SLIP = 16_384 + 256;
+/** What we say when we drop somebody who is slow. */
+const DROPPED = /silent for too long|for one message|does not read/;
+
+/** Watches that a machine keeps to its limits, from its start, and from every change of them. */
+function watchLimits(
+  world: World,
+  host: SimHost,
+): { change(limits: { down?: number | null; up?: number | null }): void } {
+  let since = 0;
+  let down = 0;
+  let up = 0;
+  const limits = { down: host.options.session.maxDown ?? null, up: host.options.session.maxUp ?? null };
+  const check = (what: string, { got, rate }: { readonly got: number; readonly rate: number | null }) => {
+    if (rate === null) return;
+    const passed = (world.clock.now() - since) / 1000;
+    const connections = new Set(
+      host.events.map((event) => event.event === "peer" && event.action === "connected" ? event.address : ""),
+    ).size;
+    const most = rate * (passed + BURST_SECONDS) + SLIP * connections;
+    world.invariants.hold(
+      "limits",
+      host,
+      got > most ? `${what}: ${Math.round(got)} bytes in ${passed} s at ${rate} B/s` : null,
+    );
+  };
+  const look = () => {
+    const swarm = host.torrent?.swarm;
+    if (!swarm || host.session === null) return;
+    if (since === 0) since = world.clock.now() - LOOK_MS;
+    check("down", { got: swarm.downloaded - down, rate: limits.down });
+    check("up", { got: swarm.uploaded - up, rate: limits.up });
+    const dropped = host.events.find((event) =>
+      event.event === "peer" && event.action === "disconnected" && DROPPED.test(event.message)
+    );
+    const breach = dropped?.event === "peer" ? `it dropped ${dropped.address}: ${dropped.message}` : null;
+    world.invariants.hold("limits", host, breach);
+  };
+  world.later(LOOK_MS, function again() {
+    look();
+    if (since === 0 || host.session !== null) world.later(LOOK_MS, again);
+  });
+  return {
+    change(changed) {
+      look();
+      Object.assign(limits, changed);
+      host.session?.setLimits(changed);
+      since = world.clock.now();
+      down = host.torrent?.swarm.downloaded ?? 0;
+      up = host.torrent?.swarm.uploaded ?? 0;
+    },
+  };
+}
+
+const limited: Scenario = {
+  name: "limited",
+  purpose: "Some have rate limits, tiny ones among them, and change them: nobody is faster, and all finish.",
+  async run(world) {
+    drawTorrent(world, { pieces: [6, 30], pieceLengths: [16_384, 32_768, 65_536] });
+    const rate = () => world.chance(0.3) ? null : drawScale(world, 1_000, 300_000);
+    // Whoever can't have a block in a minute gives up on the sender, so that the source isn't that slow.
+    const seeder = addSeeder(world, {
+      session: { maxUp: world.chance(0.5) ? null : drawScale(world, 8_000, 300_000) },
+    });
+    const leechers = Array.from(
+      { length: world.pick(1, 8) },
+      (_, i) => addPeer(world, `peer${i + 1}`, { session: { maxDown: rate(), maxUp: rate() } }),
+    );
+    startWithin(world, leechers, 5_000);
+    const watched = [seeder, ...leechers].map((host) => ({ host, watch: watchLimits(world, host) }));
+    const { host, watch } = world.oneOf(watched);
+    world.later(world.between(1_000, 60_000), () => {
+      if (host.session !== null) {
+        watch.change(world.chance(0.3) ? { down: null, up: null } : { down: 200_000, up: 20_000 });
+      }
+    });
+    await endWell(world, leechers);
+  },
+};
+
+/** The scenarios. */
+export const LIMIT_SCENARIOS: readonly Scenario[] = [limited];

@@ -1,6 +1,7 @@
 /**
- * Rate limits: asked for, and got, with other clients' eyes: `deno task bench:limits`. Every figure is a mean over ten seconds
- * that begin two seconds after the first byte; the limit holds from the beginning. All over loopback.
+ * Rate limits, asked for and got: `deno task bench:limits [seconds]`. Every figure is a mean over ten seconds that begin two
+ * seconds after the first byte; the limit holds from the beginning. Everything goes over loopback. The other end is aria2,
+ * or Shoal where it says so; what aria2 got is what it has written.
  *
  * @module
  */
@@ -8,6 +9,7 @@
 import { encodeSingleFile } from "../src/metainfo/create.ts";
 import { type Metainfo, parseMetainfo } from "../src/metainfo/mod.ts";
 import { denoPlatform as platform } from "../src/platform/deno_platform.ts";
+import { TrackerServer } from "../src/tracker/server/server.ts";
 import { Session, type SessionOptions, type Torrent } from "../src/session/session.ts";
 
 const HOST = "127.0.0.1";
@@ -18,6 +20,7 @@ const SECONDS = Number(Deno.args[0] ?? 10);
 const SETTLE_SECONDS = 2;
 
 const folder = Deno.makeTempDirSync({ prefix: "shoal_limits_" });
+const tracker = TrackerServer.start(platform, { host: HOST, port: 0, interval: 5 });
 const random = new Uint8Array(MIB);
 for (let at = 0; at < MIB; at += 65536) crypto.getRandomValues(random.subarray(at, at + 65536));
 
@@ -32,7 +35,9 @@ async function makeTorrent(name: string, size: number): Promise<Metainfo> {
     digests.push(await platform.sha1(piece));
     file.writeSync(piece);
   }
-  return parseMetainfo(encodeSingleFile({ name, length: size, pieceLength: PIECE, digests, announce: "" }));
+  const torrent = encodeSingleFile({ name, length: size, pieceLength: PIECE, digests, announce: tracker.url });
+  Deno.writeFileSync(`${folder}/${name}.torrent`, torrent);
+  return parseMetainfo(torrent);
 }
 
 async function start(options: Partial<SessionOptions> = {}): Promise<Session> {
@@ -73,7 +78,11 @@ const text = (bytes: number) =>
 function row(what: string, asked: number, got: readonly number[]): void {
   const sum = got.reduce((total, one) => total + one, 0);
   const each = got.length > 1 ? `  (${got.map(text).join(", ")})` : "";
-  console.log(`| ${what} | ${text(asked)} | ${text(sum)} | ${(100 * (sum / asked - 1)).toFixed(1)}% |${each}`);
+  print(`| ${what} | ${text(asked)} | ${text(sum)} | ${(100 * (sum / asked - 1)).toFixed(1)}% |${each}`);
+}
+
+function print(line: string): void {
+  Deno.stdout.writeSync(new TextEncoder().encode(`${line}\n`));
 }
 
 let number = 0;
@@ -83,25 +92,77 @@ async function leech(session: Session, meta: Metainfo, seeds: readonly Session[]
   return await session.add(meta, { folder: into, peers: seeds.map((seed) => seed.listenAddress) });
 }
 
+/** aria2 with or without the data; ends it when it is disposed of. */
+function aria2(meta: Metainfo, mode: "seed" | "leech") {
+  const into = mode === "seed" ? folder : `${folder}/out${number++}`;
+  const child = new Deno.Command("aria2c", {
+    args: [
+      "--no-conf",
+      "--enable-dht=false",
+      "--enable-dht6=false",
+      "--bt-enable-lpd=false",
+      "--enable-peer-exchange=false",
+      "--disable-ipv6=true",
+      "--file-allocation=none",
+      "--allow-overwrite=true",
+      "--disk-cache=0",
+      "--seed-ratio=0",
+      "--bt-tracker-interval=1",
+      `--listen-port=${40_000 + number++}`,
+      `--dir=${into}`,
+      ...(mode === "seed" ? ["--bt-seed-unverified=true"] : []),
+      `${folder}/${meta.name}.torrent`,
+    ],
+    stdout: "null",
+    stderr: "null",
+  }).spawn();
+  return {
+    /** Bytes that it has written. */
+    written: () => {
+      try {
+        return 512 * (Deno.statSync(`${into}/${meta.name}`).blocks ?? 0);
+      } catch {
+        return 0;
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      child.kill("SIGKILL");
+      await child.status;
+    },
+  };
+}
+
 async function all(sessions: readonly Session[]): Promise<void> {
   await Promise.all(sessions.map((session) => session.stop()));
 }
 
-console.log("| what | asked | got | off |\n|---|---|---|---|");
+print("| what | asked | got | off |\n|---|---|---|---|");
 const a = await makeTorrent("a.bin", 256 * MIB);
 const b = await makeTorrent("b.bin", 256 * MIB);
 try {
   for (const rate of [500 * KIB, 2 * MIB, 10 * MIB]) {
     {
+      await using _ = aria2(a, "seed");
+      const leecher = await start({ maxDown: rate });
+      row("down from aria2", rate, await measure([downOf(await leech(leecher, a, []))]));
+      await all([leecher]);
+    }
+    {
+      const seeder = await seed(a, { maxUp: rate });
+      await using leecher = aria2(a, "leech");
+      row("up to aria2", rate, await measure([leecher.written]));
+      await all([seeder]);
+    }
+    {
       const seeder = await seed(a);
       const leecher = await start({ maxDown: rate });
-      row("down, one peer", rate, await measure([downOf(await leech(leecher, a, [seeder]))]));
+      row("down, Shoal", rate, await measure([downOf(await leech(leecher, a, [seeder]))]));
       await all([leecher, seeder]);
     }
     {
       const seeder = await seed(a, { maxUp: rate });
       const leecher = await start();
-      row("up, one peer", rate, await measure([downOf(await leech(leecher, a, [seeder]))]));
+      row("up, Shoal", rate, await measure([downOf(await leech(leecher, a, [seeder]))]));
       await all([leecher, seeder]);
     }
     {
@@ -109,24 +170,25 @@ try {
       const leecher = await start({ maxDown: rate });
       const torrent = await leech(leecher, a, seeders);
       while (torrent.snapshot().peers.length < 2) await sleep(0.01);
-      row("down, two peers", rate, await measure(peersOf(torrent)));
+      row("down, two peers (Shoal)", rate, await measure(peersOf(torrent)));
       await all([leecher, ...seeders]);
     }
     {
       const seeders = [await seed(a), await seed(b)];
       const leecher = await start({ maxDown: rate });
       const torrents = [await leech(leecher, a, [seeders[0]!]), await leech(leecher, b, [seeders[1]!])];
-      row("down, two torrents", rate, await measure(torrents.map(downOf)));
+      row("down, two torrents (Shoal)", rate, await measure(torrents.map(downOf)));
       await all([leecher, ...seeders]);
     }
     {
       const seeder = await seed(a, { maxUp: rate });
       const leechers = [await start({ bind: "127.0.0.2" }), await start({ bind: "127.0.0.3" })];
       const torrents = [await leech(leechers[0]!, a, [seeder]), await leech(leechers[1]!, a, [seeder])];
-      row("up, two peers", rate, await measure(torrents.map(downOf)));
+      row("up, two peers (Shoal)", rate, await measure(torrents.map(downOf)));
       await all([seeder, ...leechers]);
     }
   }
 } finally {
+  await tracker.close();
   await Deno.remove(folder, { recursive: true });
 }

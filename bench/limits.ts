@@ -65,12 +65,12 @@ async function measure(counters: readonly (() => number)[]): Promise<number[]> {
   return counters.map((count, i) => (count() - before[i]!) / seconds);
 }
 
-/** Bytes that came into a leecher, those of blocks that aren't here whole included. */
+/** Bytes that came into a leecher; of each of its peers, or to each. */
 const downOf = (torrent: Torrent) => () => torrent.snapshot().downloaded;
-const peersOf = (torrent: Torrent) =>
+const peersOf = (torrent: Torrent, way: "downloaded" | "uploaded") =>
   Array.from(
     torrent.snapshot().peers,
-    ({ address }) => () => torrent.snapshot().peers.find((peer) => peer.address === address)?.downloaded ?? 0,
+    ({ address }) => () => torrent.snapshot().peers.find((peer) => peer.address === address)?.[way] ?? 0,
   );
 
 const text = (bytes: number) =>
@@ -154,23 +154,11 @@ try {
       await all([seeder]);
     }
     {
-      const seeder = await seed(a);
-      const leecher = await start({ maxDown: rate });
-      row("down, Shoal", rate, await measure([downOf(await leech(leecher, a, [seeder]))]));
-      await all([leecher, seeder]);
-    }
-    {
-      const seeder = await seed(a, { maxUp: rate });
-      const leecher = await start();
-      row("up, Shoal", rate, await measure([downOf(await leech(leecher, a, [seeder]))]));
-      await all([leecher, seeder]);
-    }
-    {
       const seeders = [await seed(a, { bind: "127.0.0.2" }), await seed(a, { bind: "127.0.0.3" })];
       const leecher = await start({ maxDown: rate });
       const torrent = await leech(leecher, a, seeders);
       while (torrent.snapshot().peers.length < 2) await sleep(0.01);
-      row("down, two peers (Shoal)", rate, await measure(peersOf(torrent)));
+      row("down, two peers (Shoal)", rate, await measure(peersOf(torrent, "downloaded")));
       await all([leecher, ...seeders]);
     }
     {
@@ -184,7 +172,9 @@ try {
       const seeder = await seed(a, { maxUp: rate });
       const leechers = [await start({ bind: "127.0.0.2" }), await start({ bind: "127.0.0.3" })];
       const torrents = [await leech(leechers[0]!, a, [seeder]), await leech(leechers[1]!, a, [seeder])];
-      row("up, two peers (Shoal)", rate, await measure(torrents.map(downOf)));
+      const [seeding] = seeder.torrents;
+      while (seeding!.snapshot().peers.length < torrents.length) await sleep(0.01);
+      row("up, two peers (Shoal)", rate, await measure(peersOf(seeding!, "uploaded")));
       await all([seeder, ...leechers]);
     }
   }

@@ -7,6 +7,7 @@ import { type Encodable, encode } from "../../src/bencode/mod.ts";
 import { type Metainfo, parseMetainfo, pieceHash, pieceSize } from "../../src/metainfo/mod.ts";
 import { sha1 } from "../../src/metainfo/sha1.ts";
 import { Peer } from "../../src/peer/peer.ts";
+import { Throttle } from "../../src/peer/throttle.ts";
 import { startDigest } from "../../src/platform/start_digest.ts";
 import { BufferPool, MemoryBudget } from "../../src/swarm/buffer_pool.ts";
 import { Download } from "../../src/swarm/download.ts";
@@ -34,6 +35,8 @@ export interface WebLabOptions {
   readonly webSeeds?: readonly string[];
   /** `httpseeds`. */
   readonly httpSeeds?: readonly string[];
+  /** Bytes a second that may come; no limit when absent. */
+  readonly maxDown?: number;
   /** Pieces that fit into memory; 100 when absent. */
   readonly budget?: number;
   /** What servers do; when absent they have what they should. */
@@ -101,7 +104,9 @@ export class WebLab {
         throw error;
       },
     }, { have: new Bitfield(meta.pieceCount), wanted, pool: new BufferPool(this.budget, PIECE), platform });
-    this.seeds = new WebSeeds({ platform, meta, emit: (event) => void this.events.push(event) }, {
+    const down = new Throttle(this.clock, options.maxDown ?? null).party();
+    const limits = { down, up: down };
+    this.seeds = new WebSeeds({ platform, meta, limits, emit: (event) => void this.events.push(event) }, {
       download: this.download,
       peers: () => this.peers,
     });

@@ -67,11 +67,14 @@ async function measure(counters: readonly (() => number)[]): Promise<number[]> {
 
 /** Bytes that came into a leecher; of each of its peers, or to each. */
 const downOf = (torrent: Torrent) => () => torrent.snapshot().downloaded;
-const peersOf = (torrent: Torrent, way: "downloaded" | "uploaded") =>
-  Array.from(
-    torrent.snapshot().peers,
-    ({ address }) => () => torrent.snapshot().peers.find((peer) => peer.address === address)?.[way] ?? 0,
+function peersOf(torrent: Torrent, way: "downloaded" | "uploaded"): (() => number)[] {
+  // The port of one that dialled is another as soon as it has said where it listens.
+  const hostOf = (address: string) => address.replace(/:\d+$/, "");
+  const hosts = torrent.snapshot().peers.map(({ address }) => hostOf(address));
+  return hosts.map((host) => () =>
+    torrent.snapshot().peers.find(({ address }) => hostOf(address) === host)?.[way] ?? 0
   );
+}
 
 const text = (bytes: number) =>
   bytes >= MIB ? `${(bytes / MIB).toFixed(2)} MiB/s` : `${(bytes / KIB).toFixed(1)} KiB/s`;

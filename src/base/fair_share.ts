@@ -5,7 +5,7 @@
  */
 
 /** Seconds for which what nobody takes is kept. */
-const BURST_SECONDS = 0.25;
+const BURST_SECONDS = 0.4;
 /** Fewest and most milliseconds between two turns while somebody waits; the most has to be less than the burst. */
 const LEAST_WAIT_MS = 5;
 const MOST_WAIT_MS = 100;

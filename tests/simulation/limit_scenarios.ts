@@ -11,7 +11,7 @@ import type { World } from "./world.ts";
 /** Milliseconds between two looks. */
 const LOOK_MS = 1_000;
 /** Seconds for which a limit keeps what nobody took. */
-const BURST_SECONDS = 0.25;
+const BURST_SECONDS = 0.4;
 /** Bytes that a connection may bring before we know that it does, and at most a block that nobody waits for any more. */
 const SLIP = 16_384 + 256;
 /** What we say when we drop somebody who is slow. */

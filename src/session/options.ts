@@ -43,7 +43,9 @@ export interface SessionOptions {
  * from web seeds; what is said besides (requests, haves, metadata, trackers, the DHT) is little, and never waits.
  */
 export interface RateLimits {
+  /** For what comes. */
   readonly down: number | null;
+  /** For what we send. */
   readonly up: number | null;
 }
 

@@ -21,7 +21,8 @@ Deno.test("download hands its options to session and torrent", async () => {
   const options = ["-o", "out", "-p", "0", "--bind", "10.0.0.5", "--max-peers", "7", "--cache", "8M", "--check", "-q"];
   const ignored = ["--no-dht", "--no-pex", "--no-lsd", "--no-utp", "--no-port-map"];
   const peers = ["--peer", "[::1]:5", "--peer", "two.test:6", "--blocklist", "level1.gz"];
-  const { code } = await world.start("dl", "a.torrent", ...options, ...ignored, ...peers);
+  const limits = ["--max-down", "500K", "--max-up", "0"];
+  const { code } = await world.start("dl", "a.torrent", ...options, ...ignored, ...peers, ...limits);
   const { platform: _, ...session } = world.session.options!;
   assertEquals(session, {
     stateFolder: "/state/shoal",
@@ -30,6 +31,8 @@ Deno.test("download hands its options to session and torrent", async () => {
     bind: "10.0.0.5",
     blocklist: "level1.gz",
     maxPeers: 7,
+    maxDown: 500 << 10,
+    maxUp: null,
     cacheBytes: 8 << 20,
     discovery: { lsd: false, pex: false, portMap: false },
   });

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { ShoalError } from "../../src/base/errors.ts";
 import { denoPlatform as platform } from "../../src/platform/deno_platform.ts";
 import { Session } from "../../src/session/session.ts";
@@ -141,4 +141,18 @@ Deno.test("Session downloads nothing when everything is there", async () => {
   await torrent.finished;
   assertEquals(torrent.snapshot().downloaded, 0);
   assertEquals(Deno.readFileSync(`${source}/${NAME}`), data);
+});
+
+Deno.test("Session.setLimits() changes what it names, and refuses what is no rate", () => {
+  const session = new Session({ platform, maxDown: 500_000 });
+  assertEquals(session.limits, { down: 500_000, up: null });
+  session.setLimits({ up: 1000 });
+  assertEquals(session.limits, { down: 500_000, up: 1000 });
+  session.setLimits({ down: null });
+  assertEquals(session.limits, { down: null, up: 1000 });
+  for (const rate of [0, -1, NaN, Infinity]) {
+    assertThrows(() => session.setLimits({ down: 1, up: rate }), RangeError, `${rate}`);
+    assertThrows(() => new Session({ platform, maxUp: rate }), RangeError, `${rate}`);
+  }
+  assertEquals(session.limits, { down: null, up: 1000 });
 });

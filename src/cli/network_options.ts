@@ -31,8 +31,8 @@ export interface PeerOptions {
 /** Values of all options, as commander collects them. */
 export interface NetworkOptions extends PeerOptions {
   readonly maxPeers?: number;
-  readonly maxDown?: number | null;
-  readonly maxUp?: number | null;
+  readonly maxDown?: number;
+  readonly maxUp?: number;
   readonly cache?: number;
   readonly portMap: boolean;
   readonly json?: true;
@@ -129,8 +129,8 @@ export function sessionOptions(options: NetworkOptions, context: Context): Sessi
     ...settings,
     discovery: { ...settings.discovery, portMap: options.portMap },
     ...(options.maxPeers !== undefined && { maxPeers: options.maxPeers }),
-    ...(options.maxDown !== undefined && { maxDown: options.maxDown }),
-    ...(options.maxUp !== undefined && { maxUp: options.maxUp }),
+    ...(options.maxDown !== undefined && { maxDown: options.maxDown || null }),
+    ...(options.maxUp !== undefined && { maxUp: options.maxUp || null }),
     ...(options.cache !== undefined && { cacheBytes: options.cache }),
   };
 }

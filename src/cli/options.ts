@@ -43,16 +43,16 @@ export function parseSize(value: string, flag: string): number {
  *
  * @param value Like `500K`, `5M` or `5M/s`; `0` for no limit, as other clients take it.
  * @param flag The option.
- * @returns Bytes a second; `null` for no limit.
+ * @returns Bytes a second; 0 for no limit.
  * @throws {ShoalError} If it is no rate.
  */
-export function parseRate(value: string, flag: string): number | null {
+export function parseRate(value: string, flag: string): number {
   const why = "a rate is a number of bytes a second with K, M or G behind it, like 500K or 5M; 0 is for no limit";
   const match = /^([\d.]+(?:[KMGT](?:iB)?)?)(?:\/s)?$/i.exec(value);
   if (match === null || Number.isNaN(parseFloat(value))) throw badValue(flag, { value, why });
   const rate = parseSize(match[1]!, flag);
   if (rate === 0 && parseFloat(value) !== 0) throw badValue(flag, { value, why });
-  return rate === 0 ? null : rate;
+  return rate;
 }
 
 /**

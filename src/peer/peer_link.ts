@@ -101,7 +101,9 @@ export class PeerLink implements PeerOutput {
         const before = peer.down.total;
         peer.reader.received(count);
         if (peer.closed) return;
-        if (this.#down !== null) this.#account(this.#down, owed || peer.down.total > before ? count : 0);
+        if (this.#down !== null && (limited || peer.allowed !== Infinity)) {
+          this.#account(this.#down, owed || peer.down.total > before ? count : 0);
+        }
         peer.chatter.read(count);
         this.#noteProgress();
         this.#events.batch(peer);

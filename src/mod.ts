@@ -64,6 +64,7 @@ export {
   type SessionOptions,
   type Torrent,
 } from "./session/session.ts";
+export type { OpenFileOptions, ReadableTorrent, ReadOptions, TorrentReader } from "./session/torrent_reader.ts";
 export type * from "./session/types.ts";
 export {
   type FileVerdict,

@@ -313,3 +313,17 @@ export const MAX_WEB_REDIRECTS = 1000;
 export const MAX_CONFIG = 64 * 1024;
 /** Lists and tables of the config file within each other; three make sense. */
 export const MAX_CONFIG_DEPTH = 8;
+
+// Reading while downloading, and serving that over HTTP.
+
+/**
+ * Pieces that come before all others, for all readers of a torrent together. They are looked through each time that a peer has
+ * time; 512 of the smallest are 8 MiB, which is more than any player wants ahead.
+ */
+export const MAX_URGENT_PIECES = 512;
+/** Requests that are answered at the same time. A browser makes six, a player two; each that reads ahead takes from the others. */
+export const MAX_STREAM_REQUESTS = 64;
+/** Characters of a request's path; the longest of a file has 3,072 bytes, each of which may take three. */
+export const MAX_STREAM_PATH = 12_288;
+/** Files that a page or a playlist lists; a torrent may have half a million. */
+export const MAX_LISTED_FILES = 10_000;

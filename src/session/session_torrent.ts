@@ -21,6 +21,7 @@ import { PeerSources } from "./peer_sources.ts";
 import { resolveAll } from "./resolve.ts";
 import { searchSnapshot, snapshotOf } from "./snapshot.ts";
 import type { SessionTorrentOptions } from "./torrent_options.ts";
+import { openFile, type ReadableTorrent, wantedFilesOf } from "./torrent_reader.ts";
 import type { TorrentSnapshot, TorrentState } from "./types.ts";
 
 /** Milliseconds for telling trackers that we leave. */
@@ -29,7 +30,7 @@ const FAREWELL_MS = 2_000;
 const UNKNOWN_LEFT = 16 * 1024;
 
 /** A torrent of a session. */
-export interface Torrent {
+export interface Torrent extends ReadableTorrent {
   /** Which torrent. */
   readonly infoHash: InfoHash;
   /** Its name, safe to print; of a magnet link first what that says, or the info-hash. */
@@ -62,6 +63,8 @@ export class SessionTorrent implements Torrent {
   readonly #metadata = Promise.withResolvers<Metainfo>();
   readonly #finish = Promise.withResolvers<void>();
   readonly #abort = new AbortController();
+  readonly open: ReadableTorrent["open"] = (file, options = {}) =>
+    openFile(file, { swarm: this.#swarm, meta: this.#meta, choice: this.#choice, options });
   #name: string;
   #state: TorrentState;
   #stopping: Promise<void> | null = null;
@@ -130,6 +133,10 @@ export class SessionTorrent implements Torrent {
 
   events(options: EventOptions = {}): EventStream {
     return this.#options.events(options);
+  }
+
+  get wantedFiles(): readonly number[] {
+    return wantedFilesOf({ meta: this.#meta, choice: this.#choice });
   }
 
   stop(): Promise<void> {

@@ -14,7 +14,9 @@ import { depthAllowed } from "./limited.ts";
 import { isSlowPeer, leastDeserving, slowPieces } from "./memory_policy.ts";
 import { takeBackOverdue } from "./overdue.ts";
 import type { PiecePicker } from "./piece_picker.ts";
+import { NO_URGENCY, type Urgency } from "./readers.ts";
 import { StartedPieces } from "./started_pieces.ts";
+import { leastNeeded, shareOf } from "./urgent_blocks.ts";
 
 /** Pieces that are chosen at random rather than by rarity, so that there is soon something to trade. */
 const RANDOM_FIRST = 4;
@@ -40,6 +42,9 @@ export class Download {
   #starved = false;
   /** Whether blocks that a peer was asked for have become free for others. */
   #freed = false;
+  #urgency = NO_URGENCY;
+  /** Called when something else has become urgent, for those who fetch what peers don't. */
+  hurried: () => void = () => {};
   #stopped = false;
 
   /**
@@ -79,9 +84,28 @@ export class Download {
     return this.started.wants(index);
   }
 
-  /** Fetches these pieces before all others that haven't been started, the first first; those of the last call no more. */
-  prioritise(pieces: readonly number[]): void {
-    this.#picker.prioritise(pieces);
+  /** Pieces that come before all others, as far as they are wanted. */
+  get urgency(): Urgency {
+    return this.#urgency;
+  }
+
+  /**
+   * Fetches some pieces before all others, the first first; those of the last call no more. When nobody was asked for one that is
+   * waited for, it is not to wait behind what peers were asked for without need.
+   *
+   * @param urgency Which; those that are here or aren't wanted are passed over.
+   */
+  prioritise(urgency: Urgency): void {
+    this.#urgency = urgency;
+    if (this.#stopped) return;
+    for (const index of urgency.awaited) {
+      // Blocks that nobody was asked for.
+      const piece = this.#active.get(index);
+      if (piece ? piece.free > 0 : this.#picker.has(index)) this.#makeWay(index);
+    }
+    if (urgency.pieces.length === 0) return;
+    this.hurried();
+    this.fillAll();
   }
 
   /** How many peers that don't have everything have a piece. */
@@ -140,6 +164,7 @@ export class Download {
     // Asking in batches: nothing is said until a quarter of the queue is free.
     if (want <= 0 || (want < depth / 4 && peer.requests.size > 0)) return;
     const now = this.#platform.now();
+    if (this.#urgency.pieces.length > 0) want = this.#fillUrgent(peer, { want, depth, now });
     for (const piece of this.#open) {
       if (want <= 0) return;
       if (peer.pieces.has(piece.index) && peer.wouldSend(piece.index)) want = this.#ask(peer, piece, want, now);
@@ -160,6 +185,49 @@ export class Download {
       depth,
       now,
     });
+  }
+
+  /** Asks a peer for blocks of urgent pieces. @returns How many requests it could take besides. */
+  #fillUrgent(peer: Peer, parts: { readonly want: number; readonly depth: number; readonly now: number }): number {
+    const { depth, now } = parts;
+    const { pieces, awaited } = this.#urgency;
+    const late: ActivePiece[] = [];
+    let { want } = parts;
+    for (const index of pieces) {
+      if (want <= 0) return want;
+      if (!peer.pieces.has(index) || !peer.wouldSend(index)) continue;
+      const piece = this.#active.get(index) ?? this.#startUrgent(peer, index, now);
+      if (!piece) continue;
+      if (!awaited.has(index)) want = this.#ask(peer, piece, want, now);
+      else {
+        const most = Math.min(want, shareOf(peer, piece, this.#host.peers()));
+        want -= most - this.#ask(peer, piece, most, now);
+        late.push(piece);
+      }
+    }
+    if (late.length === 0 || want <= 0) return want;
+    const before = peer.requests.size;
+    const { waits } = this;
+    askAgain(peer, { active: late, peers: () => this.#host.peers(), waits, ending: true, urgent: true, depth, now });
+    return want - (peer.requests.size - before);
+  }
+
+  #startUrgent(peer: Peer, index: number, now: number): ActivePiece | null {
+    if (!this.#picker.has(index) || !this.#pool.available || !this.#mayStart(peer, index)) return null;
+    return this.started.start(index, now);
+  }
+
+  /** Takes back what those were asked for that have a piece, unless that is urgent, too; and finds memory for it. */
+  #makeWay(index: number): void {
+    const urgent = new Set(this.#urgency.pieces);
+    for (const peer of this.#host.peers()) {
+      if (peer.closed || peer.requests.size === 0 || !peer.pieces.has(index) || !peer.wouldSend(index)) continue;
+      this.takeBack(peer, { cancel: true, which: (other) => !urgent.has(other) });
+      peer.output.flush();
+    }
+    if (this.#pool.available || !this.#picker.has(index)) return;
+    const least = leastNeeded(this.#active.values(), urgent);
+    if (least) this.#giveUp(least);
   }
 
   /** A read of a peer has been parsed: asks it for more, and the others too if it made them something to do. */

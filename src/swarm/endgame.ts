@@ -36,7 +36,8 @@ const LONG_MS = 10_000;
  * @param peer One that could do more.
  * @param options `active`: pieces that have been started. `peers`: every connected peer. `waits`: how long blocks will
  * take that others were asked for. `ending`: every missing block has been asked for. `depth`: requests that the peer
- * takes. `now`: milliseconds.
+ * takes. `urgent`: somebody waits for these pieces, so that the peer is asked although it has something to do. `now`:
+ * milliseconds.
  */
 export function askAgain(
   peer: Peer,
@@ -46,11 +47,12 @@ export function askAgain(
     readonly waits: Waits;
     readonly ending: boolean;
     readonly depth: number;
+    readonly urgent?: boolean;
     readonly now: number;
   },
 ): void {
-  const { now } = options;
-  let want = Math.min(options.depth, DEPTH) - peer.requests.size;
+  const { now, depth, urgent = false } = options;
+  let want = (urgent ? depth : Math.min(depth, DEPTH)) - peer.requests.size;
   if (want <= 0) return;
   for (const piece of options.active) {
     // First, since it is all that is looked at when hundreds of peers ask in vain each time that memory becomes free.

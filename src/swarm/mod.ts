@@ -11,5 +11,6 @@ export type { TorrentEvent } from "./events.ts";
 export type { ConnectionPolicy, PeerSource } from "./connection_manager.ts";
 export { type Acceptor, Listening } from "./listening.ts";
 export { MetadataSwarm } from "./metadata_swarm.ts";
+export type { PieceRange, PieceReader } from "./readers.ts";
 export { Torrent } from "./torrent.ts";
 export type { WebSeed } from "./web_seed.ts";

@@ -1,5 +1,5 @@
 /**
- * Which piece to start next: one that is urgent; else the rarest, with ties broken at random, or the first.
+ * Which piece to start next: the rarest, with ties broken at random, or the first.
  *
  * @module
  */
@@ -27,7 +27,6 @@ export class PiecePicker {
   readonly #sequential: boolean;
   /** No piece before this one is in the order; kept when pieces are picked from the first on. */
   #first = 0;
-  #urgent: readonly number[] = [];
   #size = 0;
 
   /**
@@ -123,15 +122,6 @@ export class PiecePicker {
   }
 
   /**
-   * Names the pieces that come before all others from now on.
-   *
-   * @param pieces Them, the most urgent first. What was named before is urgent no more.
-   */
-  prioritise(pieces: readonly number[]): void {
-    this.#urgent = pieces.filter((index) => index in this.#place);
-  }
-
-  /**
    * The piece to start with a peer.
    *
    * @param from What the peer has.
@@ -140,7 +130,6 @@ export class PiecePicker {
    * @returns A piece, or -1 when the peer has none of them. It stays in the order.
    */
   pick(from: PieceSet, options: { readonly anywhere?: boolean } = {}): number {
-    for (const index of this.#urgent) if (this.has(index) && from.has(index)) return index;
     if (this.#sequential) return this.#pickFirst(from);
     const start = options.anywhere ? Math.floor(this.#random() * this.#size) : 0;
     for (let i = 0; i < this.#size; i++) {

@@ -18,6 +18,7 @@ import { giveHeadStart } from "./head_start.ts";
 import type { MetadataSwarm } from "./metadata_swarm.ts";
 import { type Offers, offersOf } from "./offers.ts";
 import { PeerSet, type PeerSetEvents, USELESS } from "./peer_set.ts";
+import { Readers } from "./readers.ts";
 import { Rhythm } from "./rhythm.ts";
 import { SuperSeeding } from "./super_seeding.ts";
 import type { TorrentOptions } from "./torrent_options.ts";
@@ -37,6 +38,8 @@ const SPARE_PEERS = 10;
 export class Torrent implements PeerHost {
   /** Pieces of the torrent. */
   readonly pieceCount: number;
+  /** Who reads while it is being downloaded. */
+  readonly readers: Readers;
   readonly #options: TorrentOptions;
   readonly #offers: Offers;
   readonly #platform: Platform;
@@ -71,6 +74,10 @@ export class Torrent implements PeerHost {
     this.#pool = new BufferPool(options.budget, Math.min(meta.pieceLength, meta.totalLength));
     this.#download = this.#newDownload(new Bitfield(meta.pieceCount));
     this.#slots = new UploadSlots(() => platform.random());
+    this.readers = new Readers({
+      has: (index) => this.have.has(index),
+      changed: (what) => this.#download.prioritise(what),
+    });
     this.#rhythm = new Rhythm(platform, {
       turn: (now, seconds) => this.#turn(now, seconds),
       tell: () => [...this.#peers.all].forEach((peer) => peer.output.flush()),
@@ -161,14 +168,13 @@ export class Torrent implements PeerHost {
    */
   async start(mode: "resume" | "check" | "trust", search: MetadataSwarm | null = null): Promise<void> {
     this.#state = "checking";
-    const opening = this.#storage.open(mode, {
+    const opening = this.#opening = this.#storage.open(mode, {
       signal: this.#abort.signal,
       onProgress: (progress) => {
         this.#checked = progress;
         this.#options.emit({ event: "checking", progress });
       },
     });
-    this.#opening = opening;
     const have = await opening.catch((error) => {
       if (this.#abort.signal.aborted) return null;
       throw error;
@@ -179,13 +185,16 @@ export class Torrent implements PeerHost {
     this.#state = "running";
     if (have.isFull) {
       const availability = (index: number) => this.#download.availability(index);
-      const random = () => this.#platform.random();
-      this.#superSeeding = new SuperSeeding(this.#options.meta, { availability, random });
+      this.#superSeeding = new SuperSeeding(this.#options.meta, {
+        availability,
+        random: () => this.#platform.random(),
+      });
     }
     if (this.complete) this.#finish();
     else this.webSeeds = new WebSeeds(this.#options, { download: this.#download, peers: () => this.#peers.all });
     const peers = search?.release();
     if (peers) (this.#peers = peers).adopt(this, this.#peerEvents);
+    this.readers.checked();
     this.#options.sources.start();
     this.#rhythm.start();
   }
@@ -203,11 +212,6 @@ export class Torrent implements PeerHost {
   /** Takes note of peers that somebody named. */
   addPeers(addresses: Iterable<PeerAddress>, source?: PeerSource): void {
     this.#peers.add(addresses, source);
-  }
-
-  /** Fetches these pieces first, in this order, as far as they are wanted; those of the last call no more. */
-  prioritise(pieces: readonly number[]): void {
-    this.#download.prioritise(pieces);
   }
 
   /** Why a peer at this address would not be accepted, or `null`. */
@@ -232,6 +236,7 @@ export class Torrent implements PeerHost {
     this.#rhythm.stop();
     this.#peers.stop();
     this.webSeeds?.stop("we are stopping");
+    this.readers.end();
     // A check that is under way ends first; whatever it has to say is told by start().
     await Promise.allSettled([this.#opening, this.#download.stop()]);
     await this.#storage.close();
@@ -277,6 +282,7 @@ export class Torrent implements PeerHost {
   #pieceDone(index: number): void {
     this.#verified += this.#wanted.bytesOf(index);
     if (this.#state !== "running") return;
+    this.readers.arrived(index);
     for (const peer of this.#peers.all) {
       if (peer.pieces.has(index)) peer.wanted--;
       peer.have(index);

@@ -82,6 +82,12 @@ export class WebRun {
     return Math.ceil(this.#end / pieceLength) - Math.ceil((this.#at + (this.#piece ? 1 : 0)) / pieceLength);
   }
 
+  /** Whether it will come to a piece that isn't started, or is at it. */
+  holds(index: number): boolean {
+    const start = index * this.#host.pieceLength;
+    return !this.over && start < this.#end && start + this.#host.pieceLength > this.#at;
+  }
+
   /** The piece that it is at, if it is started. */
   get piece(): ActivePiece | null {
     return this.#piece;

@@ -102,7 +102,7 @@ export class WebRuns implements WebRunHost {
    * @returns The run, or `null` when there is nothing for it.
    */
   claim(source: WebSource): WebRun | null {
-    const run = this.#leftLying(source, { ending: false }) ?? this.#fresh(source) ??
+    const run = this.#urgent(source) ?? this.#leftLying(source, { ending: false }) ?? this.#fresh(source) ??
       this.#leftLying(source, { ending: true });
     if (run) this.#runs.set(run, source);
     return run;
@@ -147,6 +147,33 @@ export class WebRuns implements WebRunHost {
     return false;
   }
 
+  /**
+   * Somebody waits for pieces: the runs that have one of them far ahead end, and so does one of those that have none of what is
+   * urgent, if nobody else has begun the piece. Those who had them choose anew.
+   */
+  hurry(): void {
+    const { pieces, awaited } = this.#download.urgency;
+    const urgent = new Set(pieces);
+    for (const index of awaited) {
+      const ahead = this.#runs.keys().find((run) => run.holds(index));
+      const other = () => this.#runs.keys().find((run) => !urgent.has(Math.floor(run.at / this.pieceLength)));
+      const late = ahead ?? (this.started.picker.has(index) ? other() : undefined);
+      if (late && Math.floor(late.at / this.pieceLength) !== index) late.release();
+    }
+  }
+
+  /** A row of new pieces that begins with the most urgent one. */
+  #urgent(source: WebSource): WebRun | null {
+    const { picker, have } = this.started;
+    const isFree = (index: number) => index < have.length && picker.has(index) && source.pieces.has(index);
+    if (source.wholeOnly) return null;
+    const first = this.#download.urgency.pieces.find(isFree);
+    if (first === undefined) return null;
+    let end = first;
+    while (isFree(end)) end++;
+    return this.#row({ first, end }, source);
+  }
+
   /** Blocks of a started piece, next to each other; the piece that was left for the longest time comes first. */
   #leftLying(source: WebSource, options: { readonly ending: boolean }): WebRun | null {
     const now = this.now();
@@ -187,7 +214,11 @@ export class WebRuns implements WebRunHost {
   /** A row of pieces that nobody has started. */
   #fresh(source: WebSource): WebRun | null {
     const gap = this.#gapFor(source);
-    if (!gap) return null;
+    return gap && this.#row(gap, source);
+  }
+
+  /** As much of a gap as one run should have. */
+  #row(gap: Gap, source: WebSource): WebRun {
     const count = Math.min(gap.end - gap.first, this.#runLength(source));
     for (let index = gap.first; index < gap.first + count; index++) this.started.picker.remove(index);
     const begin = gap.first * this.pieceLength;

@@ -63,6 +63,7 @@ export class WebSeeds {
     };
     // Before peers are, who would take all of it.
     download.started.settled.unshift(() => this.#feed());
+    download.hurried = () => this.#hurry();
     this.add(meta.webSeeds);
     this.#add(meta.httpSeeds, (url) => new PieceParts(url, meta));
     this.wake();
@@ -157,6 +158,13 @@ export class WebSeeds {
     this.#stopped = true;
     for (const seed of this.#seeds.values()) seed.close(why);
     this.#feed();
+  }
+
+  #hurry(): void {
+    if (this.#stopped) return;
+    this.#runs.hurry();
+    this.#feed();
+    this.wake();
   }
 
   #add(urls: Iterable<string>, partsOf: (url: string) => WebParts): void {

@@ -63,8 +63,7 @@ Deno.test("Download goes from the first piece on when it is sequential, but for 
   const [first, second] = [lab.peer(), lab.peer()];
   lab.download.fill(first);
   assertEquals([...asked(first).keys()], [0, 1, 2, 3]);
-  lab.download.prioritise([15, 14]);
-  lab.download.fill(second);
+  lab.download.prioritise({ pieces: [15, 14], awaited: new Set() });
   assertEquals([...asked(second).keys()], [15, 14, 4, 5]);
 });
 

@@ -79,21 +79,3 @@ Deno.test("PiecePicker.pick() goes from the first piece on when it is sequential
   picker.add(1);
   assertEquals(picker.pick(everything), 1);
 });
-
-Deno.test("PiecePicker.prioritise() puts pieces before all others, in its order, until it is called again", () => {
-  for (const sequential of [false, true]) {
-    const picker = new PiecePicker(6, seededRandom(1), { sequential });
-    for (let index = 0; index < 6; index++) picker.add(index);
-    for (let index = 1; index < 6; index++) picker.gained(index);
-    picker.prioritise([4, 2, 9]);
-    assertEquals(picker.pick(everything), 4);
-    assertEquals(picker.pick(new Set([0, 2])), 2);
-    picker.remove(4);
-    picker.remove(2);
-    assertEquals(picker.pick(everything), 0);
-    picker.add(4);
-    assertEquals(picker.pick(everything), 4);
-    picker.prioritise([]);
-    assertEquals(picker.pick(everything), 0);
-  }
-});

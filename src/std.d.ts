@@ -49,6 +49,10 @@ declare module "@std/assert" {
   export function unreachable(msg?: string): never;
 }
 
+declare module "@std/media-types/type-by-extension" {
+  export function typeByExtension(extension: string): string | undefined;
+}
+
 declare module "@std/path/posix/glob-to-regexp" {
   export function globToRegExp(glob: string, options?: { readonly caseInsensitive?: boolean }): RegExp;
 }

@@ -11,6 +11,7 @@ import { EXIT_DONE } from "./exit_codes.ts";
 import type { SeedGoal } from "./limits.ts";
 import { addNetworkOptions, type NetworkOptions, resolvePeers, sessionOptions } from "./network_options.ts";
 import { badValue, parseDuration, parseRatio } from "./options.ts";
+import { streamWish } from "./streaming.ts";
 import type { LoadedTorrent } from "./transfer.ts";
 import { refuseOptions, UNAVAILABLE_DOWNLOAD_OPTIONS } from "./unavailable.ts";
 
@@ -25,6 +26,7 @@ interface DownloadOptions extends NetworkOptions {
   readonly check?: true;
   readonly onComplete?: string;
   readonly timeout?: number;
+  readonly stream?: string | true;
 }
 
 /**
@@ -55,6 +57,7 @@ export function register(program: Command, context: Context): void {
     .option("--on-complete <url>", "POST the completed event of each torrent to a URL, as JSON", parseHttpUrl)
     .option("--check", "ignore resume state and hash what is on disk")
     .option("--timeout <t>", "give up (exit 5) when nothing arrives for t", (v) => parseDuration(v, "--timeout"))
+    .option("--stream [port]", "serve the files over HTTP on this machine, until interrupted (default: 8000)")
     .action(async (sources: string[], options: DownloadOptions) => {
       context.verbosity = options.verbose;
       const run = options.list ? list : download;
@@ -73,13 +76,15 @@ interface Run {
 async function download(sources: readonly string[], run: Run): Promise<number> {
   const { options, context } = run;
   const { runTransfer } = await import("./transfer.ts");
+  const stream = streamWish(options.stream);
   return await runTransfer({
     load: () => load(sources, run),
     session: sessionOptions(options, context),
     show: options,
     keeps: true,
-    seed: seedGoal(options),
     ...(options.onComplete !== undefined && { onComplete: options.onComplete }),
+    seed: seedGoal(options) ?? (stream && {}), // who watches goes on watching when all is here
+    stream,
     idle: options.timeout === undefined ? null : { seconds: options.timeout },
   }, context);
 }

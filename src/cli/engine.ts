@@ -9,11 +9,12 @@ import type { Bytes } from "../base/bytes.ts";
 import type { Magnet, Metainfo, TorrentDescription } from "../metainfo/mod.ts";
 import type { CreatedTorrent, CreateOptions } from "../session/create.ts";
 import type { AddOptions, SessionOptions } from "../session/session.ts";
+import type { ReadableTorrent } from "../session/torrent_reader.ts";
 import type { SessionEvent, TorrentSnapshot } from "../session/types.ts";
 import type { Verification, VerifyOptions } from "../session/verify.ts";
 
 /** The parts of a torrent that a command uses. */
-export interface TorrentLike {
+export interface TorrentLike extends ReadableTorrent {
   readonly metadata: Promise<Metainfo>;
   readonly finished: Promise<void>;
   snapshot(): TorrentSnapshot;

@@ -17,6 +17,7 @@ import type { SessionLike, TorrentLike } from "./engine.ts";
 import { errorLine } from "./error_line.ts";
 import { EXIT_DONE, exitCodeOf } from "./exit_codes.ts";
 import { type IdleLimit, type SeedGoal, untilIdle, untilSeeded } from "./limits.ts";
+import { startStreaming, type Streaming, type StreamWish } from "./streaming.ts";
 import { openView } from "./views.ts";
 
 /** Milliseconds that stopping may take after Ctrl-C; what isn't done by then is left. */
@@ -47,6 +48,8 @@ export interface Transfer {
   readonly onComplete?: string;
   /** Gives up when nothing arrives for so long; `null` for never. */
   readonly idle: IdleLimit | null;
+  /** Where to serve the files over HTTP meanwhile; not at all when absent or `null`. */
+  readonly stream?: StreamWish | null;
 }
 
 /** A torrent and how to add it. */
@@ -83,6 +86,7 @@ class Run {
   readonly #folders = new Map<string, string>();
   /** What trackers that don't work said last, by URL, the latest last. */
   readonly #trouble = new Map<string, string>();
+  #streaming: Streaming | null = null;
   #cutShort = false;
 
   constructor(transfer: Transfer, context: Context) {
@@ -123,6 +127,8 @@ class Run {
       });
       await session.start();
       await this.#transfer.started?.(session, view);
+      const { stream = null } = this.#transfer;
+      if (stream) this.#streaming = await startStreaming(stream, { context: this.#context, view });
       view.start();
       await this.#work(loaded, { session, view, errors });
       if (calls) await departure.unlessLeaving(calls.settled());
@@ -134,6 +140,7 @@ class Run {
         errors.push(error);
       }
     } finally {
+      void this.#streaming?.close();
       if (session !== null) await this.#stop(session);
       unsubscribe();
       await view.close();
@@ -193,6 +200,7 @@ class Run {
   async #one({ source, options }: LoadedTorrent, session: SessionLike): Promise<void> {
     const torrent = await session.add(source, options);
     this.#torrents.push(torrent);
+    this.#streaming?.add(torrent);
     await torrent.finished;
     if (this.#transfer.keeps) this.#folders.set(source.infoHash.hex, options.folder);
     if (this.#transfer.seed === null) return;

@@ -21,9 +21,7 @@ export const UNAVAILABLE_NETWORK_OPTIONS: readonly Unavailable[] = [
 ];
 
 /** Options of `download` alone. */
-export const UNAVAILABLE_DOWNLOAD_OPTIONS: readonly Unavailable[] = [
-  { flags: "--stream [port]", why: "this version does not serve files over HTTP" },
-];
+export const UNAVAILABLE_DOWNLOAD_OPTIONS: readonly Unavailable[] = [];
 
 /** Options of `create`: torrents of BEP 52. */
 export const UNAVAILABLE_CREATE_OPTIONS: readonly Unavailable[] = [

@@ -6,7 +6,8 @@
 
 import type { ShoalError } from "../base/errors.ts";
 import { progressOf } from "../session/progress.ts";
-import type { SessionEvent, TorrentSnapshot } from "../session/types.ts";
+import type { TorrentSnapshot } from "../session/types.ts";
+import type { ViewEvent } from "./view.ts";
 
 /** A JSON object; `event` and `time` come first. */
 export interface JsonLine {
@@ -23,7 +24,7 @@ export interface JsonLine {
  * @param time When, in milliseconds since 1970.
  * @returns The object to print.
  */
-export function eventLine(event: SessionEvent, time: number): JsonLine {
+export function eventLine(event: ViewEvent, time: number): JsonLine {
   const { infohash } = event;
   const head = { event: event.event, time: isoTime(time), infohash };
   switch (event.event) {
@@ -62,6 +63,8 @@ export function eventLine(event: SessionEvent, time: number): JsonLine {
       };
     case "error":
       return { ...head, code: event.code, message: event.message, where: event.where };
+    case "stream":
+      return { ...head, name: event.name, url: event.url, largest: event.largest, files: event.files };
     case "stopped":
       return { ...head, downloaded: event.downloaded, uploaded: event.uploaded };
   }

@@ -6,9 +6,8 @@
 
 import type { ShoalError } from "../base/errors.ts";
 import type { Timer } from "../platform/platform.ts";
-import type { SessionEvent } from "../session/types.ts";
 import { eventLine, failureLine, type JsonLine, progressLine } from "./json_lines.ts";
-import type { View, ViewOptions } from "./view.ts";
+import type { View, ViewEvent, ViewOptions } from "./view.ts";
 
 /** Milliseconds between two `progress` lines. */
 const PROGRESS_MS = 1000;
@@ -34,7 +33,7 @@ export class JsonView implements View {
   }
 
   /** @param event Printed at once; `peer`, `port_map` and `dht` events only with `-v`. */
-  event(event: SessionEvent): void {
+  event(event: ViewEvent): void {
     if (ONLY_VERBOSE.includes(event.event) && this.#options.verbosity === 0) return;
     // Nobody should have to wait for a last line that says that all is there.
     if (event.event === "completed") this.#progress(event.infohash);

@@ -6,13 +6,12 @@
 
 import type { Timer } from "../platform/platform.ts";
 import type { Disturbance } from "../platform/terminal.ts";
-import type { SessionEvent } from "../session/types.ts";
 import { LiveRegion } from "./live_region.ts";
 import { type LogLine, LogLines, plainLogLine, styledLogLine } from "./log_lines.ts";
 import { type Style, styleFor } from "./style.ts";
 import { Summary } from "./summary.ts";
 import { renderTable } from "./table.ts";
-import type { View, ViewOptions } from "./view.ts";
+import type { View, ViewEvent, ViewOptions } from "./view.ts";
 
 /** Milliseconds between two frames: five a second. */
 const FRAME_MS = 200;
@@ -57,7 +56,7 @@ export class LiveView implements View {
   }
 
   /** @param event Shown in the table by and by; a message about it appears above. */
-  event(event: SessionEvent): void {
+  event(event: ViewEvent): void {
     this.#summary.event(event);
     const line = this.#log.of(event);
     if (line !== null) this.#say(line);

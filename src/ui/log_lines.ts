@@ -4,9 +4,10 @@
  * @module
  */
 
-import type { PeerEvent, PortMapEvent, SessionEvent, TrackerEvent } from "../session/types.ts";
+import type { PeerEvent, PortMapEvent, TrackerEvent } from "../session/types.ts";
 import { formatPlural } from "./format.ts";
 import { painted, shown, type Style } from "./style.ts";
+import type { StreamEvent, ViewEvent } from "./view.ts";
 
 /** One sentence for the user. */
 export interface LogLine {
@@ -35,7 +36,7 @@ export class LogLines {
    * @param event What happened.
    * @returns What to say about it, or `null` for nothing.
    */
-  of(event: SessionEvent): LogLine | null {
+  of(event: ViewEvent): LogLine | null {
     if (event.event === "added" || event.event === "metadata") this.#names.set(event.infohash, event.name);
     const line = this.#describe(event);
     if (line === null) return null;
@@ -45,7 +46,7 @@ export class LogLines {
     return { level: line.level, text: shown(name === undefined ? line.text : `${name}: ${line.text}`, PLAIN) };
   }
 
-  #describe(event: SessionEvent): LogLine | null {
+  #describe(event: ViewEvent): LogLine | null {
     switch (event.event) {
       case "tracker":
         return this.#describeTracker(event);
@@ -57,6 +58,8 @@ export class LogLines {
       }
       case "warning":
         return { level: "warning", text: `${event.message} (${event.where})` };
+      case "stream":
+        return { level: "note", text: streamText(event) };
       case "port_map":
         return this.#verbosity < 1 ? null : { level: "note", text: portMapText(event) };
       case "dht":
@@ -99,6 +102,10 @@ export class LogLines {
         return this.#verbosity < 2 ? null : { level: "note", text: `peer ${peer} is connected` };
     }
   }
+}
+
+function streamText({ url, largest, files }: StreamEvent): string {
+  return files === 1 && largest !== null ? `watch it at ${largest}` : `${formatPlural(files, "file")} at ${url}`;
 }
 
 function portMapText({ status, protocol, external, message }: PortMapEvent): string {

@@ -5,13 +5,13 @@
  */
 
 import type { Timer } from "../platform/platform.ts";
-import type { SessionEvent, TorrentSnapshot } from "../session/types.ts";
+import type { TorrentSnapshot } from "../session/types.ts";
 import { formatDuration, formatPart, formatPercent, formatPlural, formatRate, formatSize } from "./format.ts";
 import { type LogLine, LogLines, plainLogLine } from "./log_lines.ts";
 import { ratioOf } from "./ratio.ts";
 import { shown, type Style } from "./style.ts";
 import { Summary } from "./summary.ts";
-import type { View, ViewOptions } from "./view.ts";
+import type { View, ViewEvent, ViewOptions } from "./view.ts";
 
 /** Milliseconds between two looks at the peers. */
 const LOOK_MS = 1000;
@@ -45,7 +45,7 @@ export class PlainView implements View {
   }
 
   /** @param event Said at once if it matters. */
-  event(event: SessionEvent): void {
+  event(event: ViewEvent): void {
     this.#summary.event(event);
     if (event.event === "added" || event.event === "metadata") {
       const { name, size, files } = event;

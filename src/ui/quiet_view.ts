@@ -4,9 +4,8 @@
  * @module
  */
 
-import type { SessionEvent } from "../session/types.ts";
 import { LogLines, plainLogLine } from "./log_lines.ts";
-import type { View, ViewOptions } from "./view.ts";
+import type { View, ViewEvent, ViewOptions } from "./view.ts";
 
 /** {@linkcode View} that shows nothing by itself. */
 export class QuietView implements View {
@@ -23,7 +22,7 @@ export class QuietView implements View {
   start(): void {}
 
   /** @param event Said on standard error with `-v`. */
-  event(event: SessionEvent): void {
+  event(event: ViewEvent): void {
     if (this.#options.verbosity === 0) return;
     const line = this.#log.of(event);
     if (line !== null) void this.#options.terminal.stderr.write(plainLogLine(line));

@@ -5,11 +5,12 @@
  */
 
 import stringWidth from "string-width";
-import type { SessionEvent, TorrentSnapshot } from "../session/types.ts";
+import type { TorrentSnapshot } from "../session/types.ts";
 import { formatElapsed, formatPart, formatPercent, formatPlural, formatRate, formatSize } from "./format.ts";
 import { painted, shown, type Style } from "./style.ts";
 import { clip } from "./text.ts";
 import { ratioOf } from "./ratio.ts";
+import type { ViewEvent } from "./view.ts";
 
 interface Account {
   /** How it stood when it was last looked at; `null` before the first look. */
@@ -62,7 +63,7 @@ export class Summary {
    *
    * @param event What happened.
    */
-  event(event: SessionEvent): void {
+  event(event: ViewEvent): void {
     if (event.infohash === null) return;
     const account = this.#account(event.infohash);
     if (event.event === "completed") {

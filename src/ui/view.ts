@@ -9,12 +9,29 @@ import type { Platform } from "../platform/platform.ts";
 import type { Terminal } from "../platform/terminal.ts";
 import type { SessionEvent, TorrentSnapshot } from "../session/types.ts";
 
+/** A torrent is served over HTTP. */
+export interface StreamEvent {
+  readonly event: "stream";
+  readonly infohash: string;
+  /** The torrent's. */
+  readonly name: string;
+  /** Page with links to the files; ends with a slash. */
+  readonly url: string;
+  /** The largest file; `null` when there is none. */
+  readonly largest: string | null;
+  /** How many files there are. */
+  readonly files: number;
+}
+
+/** What a view is told. */
+export type ViewEvent = SessionEvent | StreamEvent;
+
 /** Shows what a session does. */
 export interface View {
   /** Starts showing. */
   start(): void;
-  /** Takes note of an event of the session; never throws, never waits. */
-  event(event: SessionEvent): void;
+  /** Takes note of an event of the session, or of the program's own; never throws, never waits. */
+  event(event: ViewEvent): void;
   /** Says a sentence of the program's own. */
   note(text: string): void;
   /** Takes note of a failure that is not a torrent's; its error line on standard error is not the view's business. */

@@ -58,6 +58,12 @@ export class FakeTorrent implements TorrentLike {
   /** Breaks it. */
   fail!: (error: unknown) => void;
 
+  readonly wantedFiles = [0, 2];
+  /** Nothing can be read in the test. */
+  readonly open = (): never => {
+    throw new ShoalError("usage", { what: "cannot read", why: "there is no data here" });
+  };
+
   /** @param meta What it holds. @param options How it was added. */
   constructor(readonly meta: Metainfo, readonly options: AddOptions) {
     this.metadata = Promise.resolve(meta);

@@ -16,9 +16,10 @@ const SHARED = ["base", "platform"];
  */
 export const ARROWS: Readonly<Record<string, readonly string[]>> = {
   main: ["cli"],
-  mod: ["session", "metainfo", "tracker"],
-  cli: ["ui", "session", "metainfo", "tracker"],
+  mod: ["session", "metainfo", "tracker", "stream"],
+  cli: ["ui", "session", "metainfo", "tracker", "stream"],
   ui: ["session"],
+  stream: ["session", "metainfo"],
   session: ["swarm", "dht", "discovery", "nat", "tracker", "metainfo", "storage", "transport"],
   swarm: ["peer", "storage", "metainfo"],
   peer: ["wire", "transport"],

@@ -1,0 +1,78 @@
+/**
+ * `--stream`: the files of a transfer over HTTP.
+ *
+ * @module
+ */
+
+import { ShoalError } from "../base/errors.ts";
+import type { StreamServer, StreamUrls } from "../stream/stream_server.ts";
+import type { View } from "../ui/view.ts";
+import type { Context } from "./context.ts";
+import type { TorrentLike } from "./engine.ts";
+import { parsePort } from "./options.ts";
+
+/** Port when none is asked for; any other one if it is taken. webtorrent-cli has the same. */
+const DEFAULT_PORT = 8000;
+
+/** What `--stream` asks for. */
+export interface StreamWish {
+  /** Port; `null` for the usual one, or any. */
+  readonly port: number | null;
+}
+
+/** Serves what is downloaded. */
+export interface Streaming {
+  /** Serves a torrent as soon as it is known what it holds, and says where. Never fails. */
+  add(torrent: TorrentLike): void;
+  /** Ends it. */
+  close(): Promise<void>;
+}
+
+/**
+ * The value of `--stream [port]`.
+ *
+ * @param value Digits; `true` when there is none.
+ * @returns What it asks for.
+ * @throws {ShoalError} If it is no port.
+ */
+export function streamWish(value: string | true | undefined): StreamWish | null {
+  if (value === undefined) return null;
+  return { port: value === true ? null : parsePort(value, "--stream") };
+}
+
+/**
+ * Starts to serve, on this machine's own address: what somebody watches is nobody else's business, so that `--bind` doesn't count.
+ *
+ * @param wish Where.
+ * @param parts `context`: the surroundings. `view`: is told the addresses.
+ * @returns The server.
+ * @throws {ShoalError} Of kind `network` if the port is taken.
+ */
+export async function startStreaming(
+  wish: StreamWish,
+  { context, view }: { readonly context: Context; readonly view: Pick<View, "event"> },
+): Promise<Streaming> {
+  const server = await start(wish, context);
+  const tell = (torrent: TorrentLike, urls: StreamUrls) => {
+    const { infoHash: { hex: infohash }, name } = torrent.snapshot();
+    view.event({ event: "stream", infohash, name, ...urls });
+  };
+  return {
+    add(torrent) {
+      // A torrent that ends before its metadata is here says so itself.
+      server.add(torrent).then((urls) => tell(torrent, urls), () => {});
+    },
+    close: () => server.close(),
+  };
+}
+
+async function start({ port }: StreamWish, { platform }: Context): Promise<StreamServer> {
+  const { StreamServer } = await import("../stream/stream_server.ts");
+  if (port !== null) return StreamServer.start(platform, { port });
+  try {
+    return StreamServer.start(platform, { port: DEFAULT_PORT });
+  } catch (error) {
+    if (error instanceof ShoalError) return StreamServer.start(platform, { port: 0 });
+    throw error;
+  }
+}

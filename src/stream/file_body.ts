@@ -1,0 +1,74 @@
+/**
+ * The body of an answer: bytes of a file, as they are verified and as the client takes them.
+ *
+ * @module
+ */
+
+import type { TorrentReader } from "../session/torrent_reader.ts";
+
+/** Bytes that are read at a time. */
+const READ = 256 * 1024;
+
+/** Bytes of a file on their way to a client. */
+export class FileBody {
+  /** To be sent. Ends early when the bytes can't be had, which the client sees by the length. */
+  readonly stream: ReadableStream<Uint8Array<ArrayBuffer>>;
+  readonly #reader: TorrentReader;
+  readonly #end: number;
+  readonly #closed: () => void;
+  readonly #abort = new AbortController();
+  #at: number;
+
+  /**
+   * @param reader Of the file; closed at the end.
+   * @param options `begin`, `end`: which bytes. `closed`: called at the end, once.
+   */
+  constructor(
+    reader: TorrentReader,
+    options: { readonly begin: number; readonly end: number; readonly closed: () => void },
+  ) {
+    this.#reader = reader;
+    this.#at = options.begin;
+    this.#end = options.end;
+    this.#closed = options.closed;
+    // Nothing is read before the client wants it: what waits for it here would be memory for nothing.
+    this.stream = new ReadableStream({
+      pull: (controller) => this.#pull(controller),
+      cancel: () => this.close(),
+    }, { highWaterMark: 0 });
+  }
+
+  /** Ends it: the client has gone, or we have to. Harmless when it has ended. */
+  close(): void {
+    if (this.#abort.signal.aborted) return;
+    this.#abort.abort();
+    this.#reader.close();
+    this.#closed();
+  }
+
+  async #pull(controller: ReadableStreamDefaultController<Uint8Array<ArrayBuffer>>): Promise<void> {
+    const { signal } = this.#abort;
+    try {
+      const length = Math.min(READ, this.#end - this.#at);
+      const bytes = length > 0 ? await this.#reader.read(this.#at, { length, signal }) : null;
+      if (bytes !== null && bytes.length > 0) {
+        this.#at += bytes.length;
+        controller.enqueue(bytes);
+        if (this.#at < this.#end) return;
+      }
+    } catch {
+      // Whoever owns the torrent is told what is wrong with it. The client sees that bytes are missing: the status is sent already.
+    }
+    endQuietly(controller);
+    this.close();
+  }
+}
+
+/** A stream that was cancelled can't be closed, and one that we gave up has to be. */
+function endQuietly(controller: ReadableStreamDefaultController): void {
+  try {
+    controller.close();
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+  }
+}

@@ -28,18 +28,24 @@ export class Lab {
   readonly log: string[] = [];
   readonly download: Download;
   readonly #pieceCount: number;
+  readonly #pieceSize: number;
   write = (): Promise<void> => Promise.resolve();
 
   readonly budget: MemoryBudget;
 
-  constructor(pieceCount: number, options: { budget?: number; wanted?: number[]; sequential?: boolean } = {}) {
+  constructor(
+    pieceCount: number,
+    options: { budget?: number; wanted?: number[]; sequential?: boolean; blocks?: number } = {},
+  ) {
+    const size = (options.blocks ?? BLOCKS) * BLOCK;
+    this.#pieceSize = size;
     const wanted = new Bitfield(pieceCount);
     for (let index = 0; index < pieceCount; index++) if (options.wanted?.includes(index) ?? true) wanted.set(index);
     this.#pieceCount = pieceCount;
-    this.budget = new MemoryBudget((options.budget ?? 100) * PIECE);
-    const pool = new BufferPool(this.budget, PIECE);
+    this.budget = new MemoryBudget((options.budget ?? 100) * size);
+    const pool = new BufferPool(this.budget, size);
     this.download = new Download({
-      pieceSize: () => PIECE,
+      pieceSize: () => size,
       pieceHash: (index) => Uint8Array.of(index, 1, 1, 1),
       writePiece: () => this.write(),
       peers: () => this.peers,
@@ -67,7 +73,7 @@ export class Lab {
     const { download } = this;
     const host = idleHost({
       pieceCount: this.#pieceCount,
-      pieceSize: () => PIECE,
+      pieceSize: () => this.#pieceSize,
       now: () => this.clock.now(),
       peerBlock: (peer, block) => download.received(peer, block),
       peerRejected: (peer, index, begin) => download.rejected(peer, index, begin),

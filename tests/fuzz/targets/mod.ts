@@ -15,6 +15,7 @@ import { selectionTarget } from "./selection.ts";
 import { gatewayReplyTarget, upnpTarget } from "./nat.ts";
 import { pexTarget } from "./pex.ts";
 import { addressTarget, compactTarget, queryTarget, replyTarget, udpReplyTarget, udpRequestTarget } from "./tracker.ts";
+import { streamRequestTarget } from "./stream.ts";
 import { extensionTarget, framesTarget, handshakeTarget, metadataTarget } from "./wire.ts";
 import { webReplyTarget } from "./web.ts";
 
@@ -44,5 +45,6 @@ export const TARGETS: readonly Target[] = [
   gatewayReplyTarget,
   upnpTarget,
   webReplyTarget,
+  streamRequestTarget,
   blocklistTarget,
 ];

@@ -11,7 +11,7 @@ import { EXIT_DONE } from "./exit_codes.ts";
 import type { SeedGoal } from "./limits.ts";
 import { addNetworkOptions, type NetworkOptions, resolvePeers, sessionOptions } from "./network_options.ts";
 import { badValue, parseDuration, parseRatio } from "./options.ts";
-import { streamWish } from "./streaming.ts";
+import { parseStreamPort, streamWish } from "./streaming.ts";
 import type { LoadedTorrent } from "./transfer.ts";
 import { refuseOptions, UNAVAILABLE_DOWNLOAD_OPTIONS } from "./unavailable.ts";
 
@@ -26,7 +26,7 @@ interface DownloadOptions extends NetworkOptions {
   readonly check?: true;
   readonly onComplete?: string;
   readonly timeout?: number;
-  readonly stream?: string | true;
+  readonly stream?: number | true;
 }
 
 /**
@@ -57,7 +57,7 @@ export function register(program: Command, context: Context): void {
     .option("--on-complete <url>", "POST the completed event of each torrent to a URL, as JSON", parseHttpUrl)
     .option("--check", "ignore resume state and hash what is on disk")
     .option("--timeout <t>", "give up (exit 5) when nothing arrives for t", (v) => parseDuration(v, "--timeout"))
-    .option("--stream [port]", "serve the files over HTTP on this machine, until interrupted (default: 8000)")
+    .option("--stream [port]", "serve the files to players on this machine, until interrupted", parseStreamPort)
     .action(async (sources: string[], options: DownloadOptions) => {
       context.verbosity = options.verbose;
       const run = options.list ? list : download;

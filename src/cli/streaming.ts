@@ -9,7 +9,7 @@ import type { StreamServer, StreamUrls } from "../stream/stream_server.ts";
 import type { View } from "../ui/view.ts";
 import type { Context } from "./context.ts";
 import type { TorrentLike } from "./engine.ts";
-import { parsePort } from "./options.ts";
+import { badValue, parsePort } from "./options.ts";
 
 /** Port when none is asked for; any other one if it is taken. webtorrent-cli has the same. */
 const DEFAULT_PORT = 8000;
@@ -31,13 +31,24 @@ export interface Streaming {
 /**
  * The value of `--stream [port]`.
  *
- * @param value Digits; `true` when there is none.
- * @returns What it asks for.
- * @throws {ShoalError} If it is no port.
+ * @param value What follows it.
+ * @returns The port.
+ * @throws {ShoalError} If it is none: a source, perhaps.
  */
-export function streamWish(value: string | true | undefined): StreamWish | null {
-  if (value === undefined) return null;
-  return { port: value === true ? null : parsePort(value, "--stream") };
+export function parseStreamPort(value: string): number {
+  if (/^\d+$/.test(value)) return parsePort(value, "--stream");
+  throw badValue("--stream", { value, why: "a port was expected; what is to be downloaded goes before --stream" });
+}
+
+/**
+ * What an option asks for.
+ *
+ * @param option As commander gives it: `true` when there is no port.
+ * @returns The wish, or `null`.
+ */
+export function streamWish(option: number | true | undefined): StreamWish | null {
+  if (option === undefined) return null;
+  return { port: option === true ? null : option };
 }
 
 /**

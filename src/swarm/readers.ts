@@ -26,12 +26,12 @@ export interface Urgency {
 /** Nothing is. */
 export const NO_URGENCY: Urgency = { pieces: [], awaited: new Set() };
 
-/** What readers need from the torrent. */
+/** What readers need of a download. */
 export interface ReadersHost {
-  /** Whether a piece is verified and written. */
-  has(index: number): boolean;
+  /** Pieces that are verified and written. */
+  readonly have: { has(index: number): boolean };
   /** Something else is urgent from now on. */
-  changed(urgency: Urgency): void;
+  prioritise(urgency: Urgency): void;
 }
 
 /** Somebody who waits for a piece. */
@@ -43,14 +43,14 @@ interface Waiter {
 
 /** All readers of a torrent. */
 export class Readers {
-  readonly #host: ReadersHost;
+  readonly #host: () => ReadersHost;
   readonly #readers = new Set<PieceReader>();
   /** By piece, in the order in which the pieces were waited for. */
   readonly #waiters = new Map<number, Set<Waiter>>();
   #over = false;
 
-  /** @param host The torrent. */
-  constructor(host: ReadersHost) {
+  /** @param host Gives the download, which is another one when it was found out what is there. */
+  constructor(host: () => ReadersHost) {
     this.#host = host;
   }
 
@@ -60,7 +60,7 @@ export class Readers {
     if (this.#readers.size === 0) return NO_URGENCY;
     const windows = Array.from(this.#readers, (reader) => reader.window);
     const pieces = new Set(awaited);
-    for (const index of merge(windows, (index) => !this.#host.has(index))) {
+    for (const index of merge(windows, (index) => !this.#host().have.has(index))) {
       if (pieces.size >= MAX_URGENT_PIECES) break;
       pieces.add(index);
     }
@@ -70,7 +70,7 @@ export class Readers {
   /** @returns Another reader, whose window is empty at first. Close it. */
   open(): PieceReader {
     const reader: PieceReader = new PieceReader({
-      moved: () => this.#host.changed(this.urgency),
+      moved: () => this.#changed(),
       wait: (index, signal) => this.#wait(reader, index, signal),
       close: () => this.#close(reader),
     });
@@ -84,13 +84,13 @@ export class Readers {
     if (!waiters) return;
     this.#waiters.delete(index);
     for (const { resolve } of waiters) resolve();
-    this.#host.changed(this.urgency);
+    this.#changed();
   }
 
   /** It was found out what is there already. */
   checked(): void {
-    for (const index of [...this.#waiters.keys()]) if (this.#host.has(index)) this.arrived(index);
-    if (this.#readers.size > 0) this.#host.changed(this.urgency);
+    for (const index of [...this.#waiters.keys()]) if (this.#host().have.has(index)) this.arrived(index);
+    if (this.#readers.size > 0) this.#changed();
   }
 
   /** Nothing more will come: the torrent was stopped. Those who wait are told so. */
@@ -101,21 +101,25 @@ export class Readers {
     this.#readers.clear();
   }
 
+  #changed(): void {
+    this.#host().prioritise(this.urgency);
+  }
+
   #wait(reader: PieceReader, index: number, signal: AbortSignal | undefined): Promise<void> {
     if (this.#over) return Promise.reject(stoppedError());
     if (!this.#readers.has(reader)) return Promise.reject(closedError());
     if (signal?.aborted) return Promise.reject(signal.reason);
-    if (this.#host.has(index)) return Promise.resolve();
+    if (this.#host().have.has(index)) return Promise.resolve();
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const waiter = { reader, resolve, reject };
     const waiters = this.#waiters.get(index) ?? new Set();
     this.#waiters.set(index, waiters.add(waiter));
     const giveUp = () => {
-      if (this.#forget(index, waiter)) this.#host.changed(this.urgency);
+      if (this.#forget(index, waiter)) this.#changed();
       reject(signal?.reason);
     };
     signal?.addEventListener("abort", giveUp, { once: true });
-    if (waiters.size === 1) this.#host.changed(this.urgency);
+    if (waiters.size === 1) this.#changed();
     return promise.finally(() => signal?.removeEventListener("abort", giveUp));
   }
 
@@ -128,7 +132,7 @@ export class Readers {
         waiter.reject(closedError());
       }
     }
-    this.#host.changed(this.urgency);
+    this.#changed();
   }
 
   /** @returns Whether nobody waits for the piece any more. */

@@ -39,7 +39,7 @@ export class Torrent implements PeerHost {
   /** Pieces of the torrent. */
   readonly pieceCount: number;
   /** Who reads while it is being downloaded. */
-  readonly readers: Readers;
+  readonly readers = new Readers(() => this.#download);
   readonly #options: TorrentOptions;
   readonly #offers: Offers;
   readonly #platform: Platform;
@@ -74,10 +74,6 @@ export class Torrent implements PeerHost {
     this.#pool = new BufferPool(options.budget, Math.min(meta.pieceLength, meta.totalLength));
     this.#download = this.#newDownload(new Bitfield(meta.pieceCount));
     this.#slots = new UploadSlots(() => platform.random());
-    this.readers = new Readers({
-      has: (index) => this.have.has(index),
-      changed: (what) => this.#download.prioritise(what),
-    });
     this.#rhythm = new Rhythm(platform, {
       turn: (now, seconds) => this.#turn(now, seconds),
       tell: () => [...this.#peers.all].forEach((peer) => peer.output.flush()),
@@ -185,10 +181,8 @@ export class Torrent implements PeerHost {
     this.#state = "running";
     if (have.isFull) {
       const availability = (index: number) => this.#download.availability(index);
-      this.#superSeeding = new SuperSeeding(this.#options.meta, {
-        availability,
-        random: () => this.#platform.random(),
-      });
+      const random = () => this.#platform.random();
+      this.#superSeeding = new SuperSeeding(this.#options.meta, { availability, random });
     }
     if (this.complete) this.#finish();
     else this.webSeeds = new WebSeeds(this.#options, { download: this.#download, peers: () => this.#peers.all });

@@ -42,7 +42,7 @@ Deno.test("run() prints version and help, and help on standard error when there 
 Deno.test("help does not mention what is not there", async () => {
   const world = new World();
   await world.run("download", "--help");
-  for (const flag of ["--stream", "--encryption"]) {
+  for (const flag of ["--encryption"]) {
     assertEquals(world.terminal.stdout.text.includes(flag), false, flag);
   }
 });
@@ -50,8 +50,6 @@ Deno.test("help does not mention what is not there", async () => {
 Deno.test("every option of the contract that is not there yet is refused by name", async () => {
   const refused: string[][] = [
     ["--encryption", "prefer"],
-    ["--stream"],
-    ["--stream", "8080"],
   ];
   for (const option of refused) {
     const name = option[0]!.split("=")[0]!;

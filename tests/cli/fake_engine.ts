@@ -12,7 +12,7 @@ import type { Engine, SessionLike, TorrentLike } from "../../src/cli/engine.ts";
 import { run } from "../../src/cli/main.ts";
 import { describe, type Magnet, type Metainfo, parseMagnet } from "../../src/metainfo/mod.ts";
 import { FileError } from "../../src/platform/file_errors.ts";
-import { HttpError, type HttpRequest, type Platform } from "../../src/platform/platform.ts";
+import { HttpError, type HttpRequest, type HttpServer, type Platform } from "../../src/platform/platform.ts";
 import type { AddOptions, SessionOptions } from "../../src/session/session.ts";
 import type { SessionEvent, TorrentSnapshot } from "../../src/session/types.ts";
 import { settle, VirtualClock } from "../support/virtual_clock.ts";
@@ -161,6 +161,10 @@ export class World {
   config: string | Bytes | FileError | null = null;
   /** How often somebody looked for it. */
   configReads = 0;
+  /** HTTP servers that run. */
+  readonly servers = new Set<HttpServer>();
+  /** Ports that somebody else has. */
+  readonly taken = new Set<number>();
   /** What was written to files. */
   readonly written = new Map<string, Bytes>();
 
@@ -237,6 +241,18 @@ export class World {
           const { status, text } = await this.answer();
           return { status, headers: new Headers(), body: utf8(text), url: request.url };
         },
+        serve: ({ host, port }: { readonly host: string; readonly port: number }) => {
+          if (this.taken.has(port)) throw new ShoalError("network", { what: "cannot listen", why: "it is in use" });
+          const server: HttpServer = {
+            address: { host, port: port || 40_000 },
+            close: () => {
+              this.servers.delete(server);
+              return Promise.resolve();
+            },
+          };
+          this.servers.add(server);
+          return server;
+        },
       },
       files: {
         stat: (path: string) => {
@@ -277,5 +293,6 @@ export class World {
 export function assertClean(world: World): void {
   assertEquals(world.clock.pending, 0, "a timer is left");
   assertEquals(world.session.listeners.size, 0, "a listener is left");
+  assertEquals(world.servers.size, 0, "a server is left");
   assertEquals([world.terminal.requests.size, world.terminal.crashes.size, world.terminal.owed.size], [0, 0, 0]);
 }

@@ -217,6 +217,58 @@ Deno.test("--seed goes on until interrupted", async () => {
   assertEquals(await code, 130);
 });
 
+Deno.test("--stream says where the files are, and goes on until interrupted", async () => {
+  const world = new World();
+  const { code } = await world.start("a.torrent", "--stream", "9000", "--bind", "10.0.0.5", "--json");
+  while (world.events.length < 2) await settle();
+  const { infoHash: { hex } } = metaOf("a");
+  assertEquals(world.events[1], {
+    event: "stream",
+    time: "2026-01-01T00:00:00.000Z",
+    infohash: hex,
+    name: "a",
+    url: `http://127.0.0.1:9000/${hex}/`,
+    largest: `http://127.0.0.1:9000/${hex}/a/sub/a%1B.txt`,
+    files: 2,
+  });
+  world.session.added[0]!.finish();
+  await world.clock.play(3_600_000);
+  assertEquals([world.session.stops, world.servers.size], [0, 1]);
+  world.terminal.leave();
+  assertEquals(await code, 130);
+  assertClean(world);
+});
+
+Deno.test("--stream takes port 8000, or any other one when that is taken, but no other than it is told", async () => {
+  for (const [taken, port] of [[0, 8000], [8000, 40_000]] as const) {
+    const world = new World();
+    world.taken.add(taken === 0 ? 1 : taken);
+    const { code } = await world.start("a.torrent", "--stream");
+    const said = () => world.terminal.stderr.text;
+    while (!said().includes("http")) await settle();
+    assertEquals(said(), `shoal: 2 files at http://127.0.0.1:${port}/${metaOf("a").infoHash.hex}/\n`);
+    world.terminal.leave();
+    assertEquals(await code, 130);
+    assertClean(world);
+  }
+  const world = new World();
+  world.taken.add(9000);
+  assertEquals(await world.run("a.torrent", "--stream", "9000"), 6);
+  assertClean(world);
+  const wrong = new World();
+  assertEquals(await wrong.run("--stream", "a.torrent"), 2);
+  assertStringIncludes(wrong.terminal.stderr.text, "what is to be downloaded goes before --stream");
+});
+
+Deno.test("--stream ends with --seed-time when both are asked for", async () => {
+  const world = new World();
+  const { code } = await world.start("a.torrent", "--stream", "--seed-time", "1m", "-q");
+  world.session.added[0]!.finish();
+  await world.clock.play(62_000);
+  assertEquals(await code, 0);
+  assertClean(world);
+});
+
 Deno.test("seed adds what is there without writing, and serves until interrupted", async () => {
   for (const trust of [false, true]) {
     const world = new World();

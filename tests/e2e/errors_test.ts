@@ -70,7 +70,7 @@ testWith(
       await makeTorrent(payload, { path: `${folder}/good.torrent` });
       const cases = [
         ["--frobnicate"],
-        ["--stream"],
+        ["--stream", "here"],
         ["--on-complete", "ftp://127.0.0.1/"],
         ["--port", "70000"],
         ["--port", "ssh"],

@@ -8,13 +8,11 @@ import { asked, BLOCKS, Lab } from "./download_lab.ts";
 function readersOf(have: Set<number>) {
   let last: Urgency | null = null;
   let changes = 0;
-  const readers = new Readers({
-    has: (index) => have.has(index),
-    changed: (urgency) => {
-      last = urgency;
-      changes++;
-    },
-  });
+  const prioritise = (urgency: Urgency) => {
+    last = urgency;
+    changes++;
+  };
+  const readers = new Readers(() => ({ have, prioritise }));
   return {
     readers,
     told: () => ({ pieces: [...last!.pieces], awaited: [...last!.awaited] }),

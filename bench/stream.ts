@@ -1,0 +1,207 @@
+/**
+ * How soon somebody who watches sees something: `shoal download --stream` with one seeder of a given speed, and a client that
+ * begins at the beginning, goes to 90%, and asks for the end at the same time. Each round starts in an empty folder.
+ *
+ *     deno task bench:stream [--mib 200] [--piece 1048576] [--rate 5000000] [--rounds 5] [--seed aria2|libtorrent]
+ *
+ * The environment variable SHOAL names a compiled Shoal to run instead of the source.
+ *
+ * @module
+ */
+
+import { parseArgs } from "node:util";
+import { freePort, seedWithAria2 } from "../tests/support/aria2.ts";
+import { OFFLINE } from "../tests/support/binary.ts";
+import { Job } from "../tests/support/job.ts";
+import { makeFile, type Payload } from "../tests/support/payload.ts";
+import { withScratch } from "../tests/support/scratch.ts";
+import { makeTorrent } from "../tests/support/torrents.ts";
+
+const MIB = 1024 * 1024;
+const CONFIG = new URL("../deno.json", import.meta.url).pathname;
+const MAIN = new URL("../main.ts", import.meta.url).pathname;
+/** Seconds of watching before the first seek, so that every queue is full. */
+const WATCH_S = 2;
+
+/** libtorrent as a seeder with a limit. */
+const LIBTORRENT = `
+import libtorrent as lt, sys, time
+torrent, folder, port, limit = sys.argv[1:]
+session = lt.session({'listen_interfaces': '127.0.0.1:' + port, 'enable_dht': False, 'enable_lsd': False,
+  'enable_upnp': False, 'enable_natpmp': False, 'out_enc_policy': 2, 'in_enc_policy': 1})
+params = lt.add_torrent_params()
+params.ti = lt.torrent_info(torrent)
+params.save_path = folder
+params.flags = lt.torrent_flags.seed_mode
+handle = session.add_torrent(params)
+handle.set_upload_limit(int(limit))
+while not handle.status().is_seeding: time.sleep(0.05)
+print('READY', flush=True)
+while True: time.sleep(60)
+`;
+
+/** Seconds, one round. */
+interface Round {
+  /** From the start of the program to the address of the file. */
+  readonly address: number;
+  /** From the start of the program to the first byte of the file. */
+  readonly start: number;
+  /** From a request to its first byte: at the file's beginning ... */
+  readonly first: number;
+  /** ... at 90% ... */
+  readonly seek: number;
+  /** ... at its end, while somebody watches at 90% ... */
+  readonly end: number;
+  /** ... and back at 45%. */
+  readonly back: number;
+  /** From the request at 90% to the end of its first MiB. */
+  readonly seekMib: number;
+  /** Part of the file that was there when the seek was made. */
+  readonly part: number;
+}
+
+/** A request that is read as it comes. */
+class Watching {
+  readonly #stop = new AbortController();
+  readonly #startedAt = performance.now();
+  readonly #done: Promise<void>;
+  #first = Promise.withResolvers<number>();
+  #mib = Promise.withResolvers<number>();
+  bytes = 0;
+
+  constructor(url: string, begin: number, end?: number) {
+    this.#done = this.#read(url, `bytes=${begin}-${end ?? ""}`).catch((error) => {
+      if (!this.#stop.signal.aborted) throw error;
+    });
+  }
+
+  /** Seconds to the first byte. */
+  get first(): Promise<number> {
+    return this.#first.promise;
+  }
+
+  /** Seconds to the end of the first MiB. */
+  get mib(): Promise<number> {
+    return this.#mib.promise;
+  }
+
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    await this.#done;
+  }
+
+  async #read(url: string, range: string): Promise<void> {
+    const response = await fetch(url, { headers: { range }, signal: this.#stop.signal });
+    if (response.status !== 206) throw new Error(`status ${response.status}`);
+    for await (const part of response.body!) {
+      if (this.bytes === 0) this.#first.resolve((performance.now() - this.#startedAt) / 1000);
+      this.bytes += part.length;
+      if (this.bytes >= MIB) this.#mib.resolve((performance.now() - this.#startedAt) / 1000);
+    }
+  }
+}
+
+async function seeder(
+  name: string,
+  payload: Payload,
+  options: { readonly torrent: string; readonly uploadLimit: number },
+): Promise<{ readonly address: string } & AsyncDisposable> {
+  if (name === "aria2") return await seedWithAria2(payload, options);
+  if (name !== "libtorrent") throw new Error(`--seed ${name}: aria2 or libtorrent`);
+  const port = freePort();
+  const argv = [
+    "/usr/bin/python3",
+    "-c",
+    LIBTORRENT,
+    options.torrent,
+    payload.folder,
+    `${port}`,
+    `${options.uploadLimit}`,
+  ];
+  const job = new Job(argv, { name: "libtorrent seed" });
+  await job.line((line) => line === "READY", { seconds: 20, what: "it was ready" });
+  return { address: `127.0.0.1:${port}`, [Symbol.asyncDispose]: () => job.stop() };
+}
+
+function command(): string[] {
+  const binary = Deno.env.get("SHOAL");
+  return binary ? [binary] : [Deno.execPath(), "run", "-A", "--config", CONFIG, MAIN];
+}
+
+async function round(
+  payload: Payload,
+  options: { readonly torrent: string; readonly peer: string; readonly folder: string },
+): Promise<Round> {
+  const { torrent, peer, folder } = options;
+  const offline = [...OFFLINE, "--port", "0", "--bind", "127.0.0.1", "--peer", peer];
+  const argv = [...command(), "download", torrent, "-o", folder, "--stream", "0", "--json", ...offline];
+  await using job = new Job(argv, { name: "shoal", env: { XDG_STATE_HOME: folder } });
+  const wanted = { seconds: 30, what: "it said where" };
+  const line = await job.line((text) => text.includes(`"event":"stream"`), wanted);
+  const address = (performance.now() - job.startedAt) / 1000;
+  const url = JSON.parse(line).largest as string;
+  const beginning = new Watching(url, 0);
+  const first = await beginning.first;
+  const start = (performance.now() - job.startedAt) / 1000;
+  await new Promise((resolve) => setTimeout(resolve, WATCH_S * 1000));
+  await beginning.stop();
+  const part = beginning.bytes / payload.size;
+  const late = new Watching(url, Math.floor(0.9 * payload.size));
+  const [seek, seekMib] = [await late.first, await late.mib];
+  const last = new Watching(url, payload.size - 65_536);
+  const end = await last.first;
+  await Promise.all([last.stop(), late.stop()]);
+  const middle = new Watching(url, Math.floor(0.45 * payload.size));
+  const back = await middle.first;
+  await middle.stop();
+  await job.stop();
+  return { address, start, first, seek, seekMib, end, back, part };
+}
+
+function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)]!;
+}
+
+const { values } = parseArgs({
+  args: Deno.args,
+  options: {
+    mib: { type: "string", default: "200" },
+    piece: { type: "string", default: String(MIB) },
+    rate: { type: "string", default: "5000000" },
+    rounds: { type: "string", default: "5" },
+    seed: { type: "string", default: "aria2" },
+  },
+});
+
+await withScratch(async (folder) => {
+  const payload = await makeFile(`${folder}/source`, { name: "film.mp4", size: Number(values.mib) * MIB, seed: 1 });
+  const torrent = `${folder}/film.torrent`;
+  await makeTorrent(payload, { path: torrent, pieceLength: Number(values.piece) });
+  const uploadLimit = Number(values.rate);
+  const rounds: Round[] = [];
+  for (let i = 0; i < Number(values.rounds); i++) {
+    // A seeder of its own each time: what it may have saved up is no part of the figures.
+    await using seed = await seeder(values.seed, payload, { torrent, uploadLimit });
+    rounds.push(await round(payload, { torrent, peer: seed.address, folder: `${folder}/${i}` }));
+  }
+  const rows: [string, (round: Round) => number][] = [
+    ["start of the program to the file's address", ({ address }) => address],
+    ["start of the program to the first byte", ({ start }) => start],
+    ["request to first byte, beginning", ({ first }) => first],
+    ["request to first byte, seek to 90%", ({ seek }) => seek],
+    ["request to first MiB, seek to 90%", ({ seekMib }) => seekMib],
+    ["request to first byte, last 64 KiB, while 90% is being read", ({ end }) => end],
+    ["request to first byte, back to 45%", ({ back }) => back],
+  ];
+  const what = `${values.mib} MiB, pieces of ${Number(values.piece) / 1024} KiB, ${values.seed} at ${
+    uploadLimit / 1e6
+  } MB/s`;
+  const lines = [`| ${what} | median | of ${rounds.length} |`, "| --- | --- | --- |"];
+  for (const [name, of] of rows) {
+    const all = rounds.map(of);
+    lines.push(`| ${name} | ${median(all).toFixed(2)} s | ${all.map((value) => value.toFixed(2)).join(", ")} |`);
+  }
+  const parts = rounds.map(({ part }) => `${(100 * part).toFixed(0)}%`).join(", ");
+  await new Blob([`${lines.join("\n")}\n\nRead before the seek: ${parts}\n`]).stream().pipeTo(Deno.stdout.writable);
+});

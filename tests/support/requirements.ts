@@ -10,6 +10,9 @@ import { BINARY } from "./binary.ts";
 /** Debian packages by the program that they bring. */
 const PACKAGES = {
   aria2c: "aria2",
+  chromium: "chromium",
+  curl: "curl",
+  ffmpeg: "ffmpeg",
   fish: "fish",
   ip: "iproute2",
   miniupnpd: "miniupnpd-nftables",

@@ -80,3 +80,9 @@ export {
   type TrackerServerOptions,
   type TrackerStatistics,
 } from "./tracker/server/server.ts";
+export {
+  type StreamableTorrent,
+  StreamServer,
+  type StreamServerOptions,
+  type StreamUrls,
+} from "./stream/stream_server.ts";

@@ -43,7 +43,7 @@ export class Download {
   /** Whether blocks that a peer was asked for have become free for others. */
   #freed = false;
   #urgency = NO_URGENCY;
-  /** Called when something else has become urgent, for those who fetch what peers don't. */
+  /** Called when somebody waits for something else, for those who fetch what peers don't. */
   hurried: () => void = () => {};
   #stopped = false;
 
@@ -104,7 +104,7 @@ export class Download {
       if (piece ? piece.free > 0 : this.#picker.has(index)) this.#makeWay(index);
     }
     if (urgency.pieces.length === 0) return;
-    this.hurried();
+    if (urgency.awaited.size > 0) this.hurried();
     this.fillAll();
   }
 

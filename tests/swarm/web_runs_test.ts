@@ -134,3 +134,29 @@ Deno.test("WebRun goes past a piece that somebody else has finished", async () =
   assertEquals(run.at, PIECE);
   assertEquals(lab.written.get(0)?.length, PIECE);
 });
+
+Deno.test("WebRuns end for what somebody waits for, and begin anew with it", () => {
+  const begun = () => {
+    const { lab, runs, source } = stage(40);
+    const run = runs.claim(source({ rate: PIECE }))!;
+    assertEquals(span(run), [20, 30]);
+    run.ready();
+    const urge = (pieces: number[], awaited: number[]) => {
+      lab.download.prioritise({ pieces, awaited: new Set(awaited) });
+      runs.hurry();
+      return run.over;
+    };
+    return { urge, next: () => span(runs.claim(source({ number: -2, rate: PIECE })))?.[0] };
+  };
+  const ahead = begun();
+  assertEquals([ahead.urge([25, 26], [25]), ahead.next()], [true, 25]);
+  const elsewhere = begun();
+  assertEquals([elsewhere.urge([3, 4], [3]), elsewhere.next()], [true, 3]);
+  // Wanted soon, but not waited for: begun with by whoever has time.
+  const soon = begun();
+  assertEquals([soon.urge([3, 4], []), soon.next()], [false, 3]);
+  const here = begun();
+  assertEquals([here.urge([20], [20]), here.next() === 20], [false, false]);
+  const busy = begun();
+  assertEquals([busy.urge([3, 20], [3]), busy.next()], [false, 3], "the other one is urgent, too");
+});

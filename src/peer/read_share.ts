@@ -16,6 +16,7 @@ const MANY = 8;
 export class ReadShare {
   readonly #giveWay: () => Promise<void>;
   #senders = 0;
+  #watchers = 0;
   #left = TURN_BYTES;
   #turn: Promise<void> | null = null;
 
@@ -36,6 +37,16 @@ export class ReadShare {
     this.#senders--;
   }
 
+  /** Somebody reads what has come, and is to be served while more comes: there are always others that wait for a turn. */
+  watch(): void {
+    this.#watchers++;
+  }
+
+  /** One of those has gone. */
+  unwatch(): void {
+    this.#watchers--;
+  }
+
   /**
    * A read was taken in.
    *
@@ -43,7 +54,7 @@ export class ReadShare {
    * @returns When to go on reading; `null` for at once.
    */
   took(bytes: number): Promise<void> | null {
-    if (this.#senders < MANY) return this.#turn;
+    if (this.#senders < MANY && this.#watchers === 0) return this.#turn;
     this.#left -= bytes;
     if (this.#left > 0) return null;
     this.#turn ??= this.#giveWay().then(() => {

@@ -64,7 +64,7 @@ export class SessionTorrent implements Torrent {
   readonly #finish = Promise.withResolvers<void>();
   readonly #abort = new AbortController();
   readonly open: ReadableTorrent["open"] = (file, options = {}) =>
-    openFile(file, { swarm: this.#swarm, meta: this.#meta, choice: this.#choice, options });
+    openFile(file, { reads: this.#options.reads, swarm: this.#swarm, meta: this.#meta, choice: this.#choice, options });
   #name: string;
   #state: TorrentState;
   #stopping: Promise<void> | null = null;

@@ -7,7 +7,7 @@
 import type { Bytes } from "../base/bytes.ts";
 import { ShoalError } from "../base/errors.ts";
 import { type Metainfo, type MetainfoFile, numberedFiles } from "../metainfo/mod.ts";
-import type { PieceReader, Torrent as Swarm } from "../swarm/mod.ts";
+import type { PieceReader, ReadShare, Torrent as Swarm } from "../swarm/mod.ts";
 import type { Choice } from "./choice.ts";
 import { piecesOf, ReadAhead } from "./read_ahead.ts";
 
@@ -68,14 +68,22 @@ export class SwarmReader implements TorrentReader {
   readonly #end: number;
   readonly #pieces: PieceReader;
   readonly #ahead: ReadAhead;
+  readonly #reads: ReadShare;
+  #closed = false;
 
   /**
    * @param swarm The engine.
-   * @param parts `meta`: what the torrent holds. `file`: which of it. `options`: how it is opened.
+   * @param parts `meta`: what the torrent holds. `file`: which of it. `options`: how it is opened. `reads`: lets others have a turn
+   * while peers send, as long as the reader is open.
    */
   constructor(
     swarm: Swarm,
-    parts: { readonly meta: Metainfo; readonly file: MetainfoFile; readonly options: OpenFileOptions },
+    parts: {
+      readonly meta: Metainfo;
+      readonly file: MetainfoFile;
+      readonly options: OpenFileOptions;
+      readonly reads: ReadShare;
+    },
   ) {
     this.#swarm = swarm;
     this.#meta = parts.meta;
@@ -83,6 +91,8 @@ export class SwarmReader implements TorrentReader {
     this.#end = Math.min(parts.file.length, parts.options.end ?? Infinity);
     this.#pieces = swarm.readers.open();
     this.#ahead = new ReadAhead(swarm.now());
+    this.#reads = parts.reads;
+    this.#reads.watch();
   }
 
   async read(position: number, { length = DEFAULT_LENGTH, signal }: ReadOptions = {}): Promise<Bytes> {
@@ -104,6 +114,9 @@ export class SwarmReader implements TorrentReader {
   }
 
   close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#reads.unwatch();
     this.#pieces.close();
   }
 
@@ -155,6 +168,7 @@ interface Known {
   readonly swarm: Swarm | null;
   readonly meta: Metainfo | null;
   readonly choice: Choice | null;
+  readonly reads: ReadShare;
 }
 
 /**
@@ -172,17 +186,18 @@ export function wantedFilesOf({ meta, choice }: Pick<Known, "meta" | "choice">):
  * Does {@linkcode ReadableTorrent.open}.
  *
  * @param file Index into `meta.files`.
- * @param known `swarm`: the engine. `meta`: what the torrent holds. `choice`: which of it is wanted. `options`: how it is opened.
+ * @param known `swarm`: the engine. `meta`: what the torrent holds. `choice`: which of it is wanted. `reads`: of the session.
+ * `options`: how it is opened.
  * @returns The reader.
  * @throws {ShoalError} Of kind `usage` if there is no such file, or it isn't downloaded.
  * @throws {Error} While it isn't known what the torrent holds.
  */
 export function openFile(file: number, known: Known & { readonly options: OpenFileOptions }): TorrentReader {
-  const { swarm, meta, choice, options } = known;
+  const { swarm, meta, choice, reads, options } = known;
   if (swarm === null || meta === null) throw new Error("The torrent has no metadata yet");
   const found = meta.files[file];
   if (found !== undefined && !found.pad && (choice?.files?.has(file) ?? true)) {
-    return new SwarmReader(swarm, { meta, file: found, options });
+    return new SwarmReader(swarm, { meta, file: found, options, reads });
   }
   throw new ShoalError("usage", {
     what: "cannot read",

@@ -363,13 +363,7 @@ export class SessionTorrent implements Torrent {
   }
 
   #warn(error: unknown): void {
-    const known = error instanceof ShoalError ? error : null;
-    this.#options.emit({
-      event: "warning",
-      infohash: this.infoHash.hex,
-      message: known ? `${known.what}: ${known.why}` : messageOf(error),
-      where: known?.where ?? "",
-    });
+    this.#options.emit({ event: "warning", infohash: this.infoHash.hex, ...wordsOf(error) });
   }
 
   #completed(): void {
@@ -392,15 +386,14 @@ export class SessionTorrent implements Torrent {
   #tellFailure(error: unknown): void {
     if (this.#state === "failed") return;
     this.#state = "failed";
-    const known = error instanceof ShoalError ? error : null;
-    this.#options.emit({
-      event: "error",
-      infohash: this.infoHash.hex,
-      code: known?.kind ?? "unexpected",
-      message: known ? `${known.what}: ${known.why}` : messageOf(error),
-      where: known?.where ?? "",
-    });
+    const code = error instanceof ShoalError ? error.kind : "unexpected";
+    this.#options.emit({ event: "error", infohash: this.infoHash.hex, code, ...wordsOf(error) });
     this.#metadata.reject(error);
     this.#finish.reject(error);
   }
+}
+
+function wordsOf(error: unknown): { readonly message: string; readonly where: string } {
+  if (!(error instanceof ShoalError)) return { message: messageOf(error), where: "" };
+  return { message: `${error.what}: ${error.why}`, where: error.where };
 }

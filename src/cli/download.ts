@@ -26,7 +26,7 @@ interface DownloadOptions extends NetworkOptions {
   readonly check?: true;
   readonly onComplete?: string;
   readonly timeout?: number;
-  readonly stream?: number | true;
+  readonly stream?: number | boolean;
 }
 
 /**

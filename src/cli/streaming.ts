@@ -43,11 +43,11 @@ export function parseStreamPort(value: string): number {
 /**
  * What an option asks for.
  *
- * @param option As commander gives it: `true` when there is no port.
+ * @param option As commander gives it: `true` when there is no port, `false` when it was taken back.
  * @returns The wish, or `null`.
  */
-export function streamWish(option: number | true | undefined): StreamWish | null {
-  if (option === undefined) return null;
+export function streamWish(option: number | boolean | undefined): StreamWish | null {
+  if (option === undefined || option === false) return null;
   return { port: option === true ? null : option };
 }
 

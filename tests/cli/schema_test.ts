@@ -6,6 +6,7 @@ import { denoPlatform } from "../../src/platform/deno_platform.ts";
 import type { SessionEvent, TorrentState } from "../../src/session/types.ts";
 import { checkLines, eventNames, SCHEMAS, violations } from "../support/schemas.ts";
 import { HOST, Lab } from "../support/session_lab.ts";
+import { settle } from "../support/virtual_clock.ts";
 import { FakeTerminal } from "../ui/fake_terminal.ts";
 import { metaOf, World } from "./fake_engine.ts";
 
@@ -58,13 +59,15 @@ const SAMPLES: { readonly [Kind in SessionEvent["event"]]: readonly Extract<Sess
   stopped: [{ event: "stopped", infohash, downloaded: 1, uploaded: 2 }],
 };
 
-Deno.test("the schema of events names those of the session, and progress, and no others", () => {
-  assertEquals(eventNames().toSorted(), [...Object.keys(SAMPLES), "progress"].toSorted());
+Deno.test("the schema of events names those of the session, progress and stream, and no others", () => {
+  assertEquals(eventNames().toSorted(), [...Object.keys(SAMPLES), "progress", "stream"].toSorted());
 });
 
 Deno.test("--json prints every event as the schema says", async () => {
   const world = new World();
-  const { code } = await world.start("a.torrent", "--json", "-v");
+  const { code } = await world.start("a.torrent", "--json", "-v", "--stream");
+  // Served from a module that is loaded on the way.
+  while (!world.terminal.stdout.text.includes('"stream"')) await settle();
   const torrent = world.session.added[0]!;
   const states: TorrentState[] = ["metadata", "checking", "downloading", "seeding", "stopping", "stopped", "failed"];
   for (const state of states) {

@@ -96,7 +96,7 @@ async function measure(leechers: number, seed: number, log: (line: string) => vo
   }, { limit: 4 * 3_600_000, what: "every leecher finishes" });
   look();
   const times = others.map((host, i) => (host.completedAt! - begin - starts[i]!) / 1000).sort((a, b) => a - b);
-  const wasted = others.reduce((sum, host) => sum + host.torrent!.swarm.wasted, 0);
+  const wasted = others.reduce((sum, host) => sum + host.torrent!.swarm.pieces.started.wasted, 0);
   return {
     leechers,
     bound: Math.max(

@@ -55,6 +55,7 @@ export type * from "./platform/platform.ts";
 export { HttpError } from "./platform/platform.ts";
 export { type CreatedTorrent, type CreateOptions, createTorrent, type SourceFile } from "./session/create.ts";
 export type { EventOptions, EventStream, MissedEvent, StreamedEvent } from "./session/event_stream.ts";
+export type { FileSnapshot, PieceCell, PieceMap } from "./session/piece_map.ts";
 export type { ProgressEvent } from "./session/progress.ts";
 export {
   type AddOptions,

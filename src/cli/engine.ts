@@ -6,8 +6,10 @@
  */
 
 import type { Bytes } from "../base/bytes.ts";
+import type { InfoHash } from "../base/info_hash.ts";
 import type { Magnet, Metainfo, TorrentDescription } from "../metainfo/mod.ts";
 import type { CreatedTorrent, CreateOptions } from "../session/create.ts";
+import type { FileSnapshot, PieceMap } from "../session/piece_map.ts";
 import type { AddOptions, SessionOptions } from "../session/session.ts";
 import type { ReadableTorrent } from "../session/torrent_reader.ts";
 import type { SessionEvent, TorrentSnapshot } from "../session/types.ts";
@@ -17,7 +19,13 @@ import type { Verification, VerifyOptions } from "../session/verify.ts";
 export interface TorrentLike extends ReadableTorrent {
   readonly metadata: Promise<Metainfo>;
   readonly finished: Promise<void>;
+  readonly infoHash: InfoHash;
+  readonly paused: boolean;
   snapshot(): TorrentSnapshot;
+  pieceMap(cells: number): PieceMap | null;
+  files(): readonly FileSnapshot[];
+  pause(): void;
+  resume(): void;
   stop(): Promise<void>;
 }
 

@@ -20,7 +20,8 @@ import { type EventOptions, type EventStream, streamEvents } from "./event_strea
 import { ExternalAddress, type Family } from "./external_address.ts";
 import type { AddOptions, DiscoveryOptions, RateLimits, SessionOptions } from "./options.ts";
 import { Reachability } from "./reachability.ts";
-import { SessionTorrent, type Torrent } from "./session_torrent.ts";
+import { SessionTorrent } from "./session_torrent.ts";
+import type { Torrent } from "./torrent.ts";
 import { TorrentStore } from "./torrent_store.ts";
 import type { SessionEvent } from "./types.ts";
 

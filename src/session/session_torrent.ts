@@ -17,41 +17,18 @@ import type { TrackerReport } from "../tracker/announcer.ts";
 import { type Choice, choiceOf, isMagnet } from "./choice.ts";
 import type { EventOptions, EventStream } from "./event_stream.ts";
 import { findMetadata } from "./metadata_search.ts";
+import { FAREWELL_MS, Pause, pausedState } from "./pause.ts";
 import { PeerSources } from "./peer_sources.ts";
+import { type FileSnapshot, filesOf, type PieceMap, pieceMapOf } from "./piece_map.ts";
 import { resolveAll } from "./resolve.ts";
 import { searchSnapshot, snapshotOf } from "./snapshot.ts";
+import type { Torrent } from "./torrent.ts";
 import type { SessionTorrentOptions } from "./torrent_options.ts";
 import { openFile, type ReadableTorrent, wantedFilesOf } from "./torrent_reader.ts";
 import type { TorrentSnapshot, TorrentState } from "./types.ts";
 
-/** Milliseconds for telling trackers that we leave. */
-const FAREWELL_MS = 2_000;
 /** Bytes that are said to be missing while nobody knows how many are: not 0, which would make us a seed. */
 const UNKNOWN_LEFT = 16 * 1024;
-
-/** A torrent of a session. */
-export interface Torrent extends ReadableTorrent {
-  /** Which torrent. */
-  readonly infoHash: InfoHash;
-  /** Its name, safe to print; of a magnet link first what that says, or the info-hash. */
-  readonly name: string;
-  /**
-   * Resolves when it is known what it holds; rejects with the error that ended the torrent before. Of one that is stopped
-   * before, it never settles.
-   */
-  readonly metadata: Promise<Metainfo>;
-  /**
-   * Resolves when every wanted byte is verified and under its final name; rejects with the error that ended the torrent. Of one
-   * that is stopped before, it never settles.
-   */
-  readonly finished: Promise<void>;
-  /** What it looks like now. */
-  snapshot(): TorrentSnapshot;
-  /** What happens to it from now on, with `progress` every second; ends when it has stopped, for whatever reason. */
-  events(options?: EventOptions): EventStream;
-  /** Stops it in good order. Never rejects because of peers or trackers. */
-  stop(): Promise<void>;
-}
 
 /** {@linkcode Torrent}, and what the session needs of it. */
 export class SessionTorrent implements Torrent {
@@ -70,16 +47,14 @@ export class SessionTorrent implements Torrent {
   #stopping: Promise<void> | null = null;
   #meta: Metainfo | null = null;
   #choice: Choice | null = null;
-  /** Before the metadata is here, and after. */
   #search: MetadataSwarm | null = null;
   #swarm: Swarm | null = null;
   #sources: PeerSources | null = null;
+  readonly #pause = new Pause();
   /** Peers that were found before the download, for it to begin with. */
   readonly #found = new Map<string, { readonly address: PeerAddress; readonly source: PeerSource }>();
 
-  /**
-   * @param options Its parts.
-   */
+  /** @param options Its parts. */
   constructor(options: SessionTorrentOptions) {
     const { source } = options;
     this.#options = options;
@@ -126,7 +101,7 @@ export class SessionTorrent implements Torrent {
   }
 
   snapshot(): TorrentSnapshot {
-    const state = this.#state;
+    const state = this.paused ? pausedState(this.#state) : this.#state;
     if (this.#swarm && this.#meta) return snapshotOf(this.#swarm, { meta: this.#meta, state });
     return searchSnapshot(this.#search, { infoHash: this.infoHash, name: this.#name, state });
   }
@@ -139,9 +114,36 @@ export class SessionTorrent implements Torrent {
     return wantedFilesOf({ meta: this.#meta, choice: this.#choice });
   }
 
+  pieceMap(cells: number): PieceMap | null {
+    return this.#swarm && pieceMapOf(this.#swarm, cells);
+  }
+
+  files(): readonly FileSnapshot[] {
+    return this.#swarm ? filesOf(this.#swarm, { meta: this.#meta!, wanted: this.#choice?.files }) : [];
+  }
+
+  get paused(): boolean {
+    return this.#pause.isOn;
+  }
+
+  pause(): void {
+    this.#setPaused(true);
+  }
+
+  resume(): void {
+    this.#setPaused(false);
+  }
+
+  #setPaused(paused: boolean): void {
+    if (this.#stopping) return;
+    if (paused) this.#sources = this.#pause.begin(this.#sources);
+    else this.#pause.end((trackers) => this.#startSources(trackers));
+    this.#search?.setPaused(paused);
+    this.#swarm?.setPaused(paused);
+  }
+
   stop(): Promise<void> {
-    this.#stopping ??= this.#stop();
-    return this.#stopping;
+    return this.#stopping ??= this.#stop();
   }
 
   async #run(): Promise<void> {
@@ -201,6 +203,7 @@ export class SessionTorrent implements Torrent {
       found: found.resolve,
       emit: (event) => this.#happened(event),
     });
+    search.setPaused(this.paused);
     search.start();
     search.addPeers(add.peers ?? [], "user");
     for (const { address, source } of this.#found.values()) search.addPeers([address], source);
@@ -252,6 +255,7 @@ export class SessionTorrent implements Torrent {
       emit: (event) => this.#happened(event),
       seenAs: (peer, address) => this.#options.externalAddress.vote("peer", peer, address),
     });
+    this.#swarm.setPaused(this.paused);
   }
 
   async #download(): Promise<void> {
@@ -281,7 +285,7 @@ export class SessionTorrent implements Torrent {
   /** Trackers are asked from now on; those of a magnet link go on to be when the metadata is here. */
   #startSources(trackers: readonly (readonly string[])[]): void {
     const { platform, peerId, port, bind, dht, udpTrackers: udp } = this.#options;
-    if (this.#stopping) return;
+    if (this.#stopping || this.#pause.holds(trackers)) return;
     this.#sources ??= new PeerSources({
       platform,
       infoHash: this.infoHash,
@@ -331,7 +335,7 @@ export class SessionTorrent implements Torrent {
     try {
       // A disk that fails is no reason to go without taking leave.
       const stopped = this.#swarm?.stop();
-      await Promise.allSettled([this.#sources?.stop(FAREWELL_MS), stopped]);
+      await Promise.allSettled([this.#pause.farewell, this.#sources?.stop(FAREWELL_MS), stopped]);
       await stopped;
     } catch (error) {
       this.#tellFailure(error);
@@ -371,14 +375,12 @@ export class SessionTorrent implements Torrent {
     const seconds = (this.#options.platform.now() - this.#startedAt) / 1000;
     const bytes = this.#swarm?.downloaded ?? 0;
     const rate = seconds > 0 ? bytes / seconds : 0;
-    const { name } = this;
-    this.#options.emit({ event: "completed", infohash: this.infoHash.hex, name, seconds, bytes, rate });
+    this.#options.emit({ event: "completed", infohash: this.infoHash.hex, name: this.#name, seconds, bytes, rate });
     this.#finish.resolve();
   }
 
   #broke(error: unknown): void {
-    // What goes wrong because we are stopping is no news; what went wrong before was told.
-    if (this.#stopping) return;
+    if (this.#stopping) return; // what goes wrong because of that is no news; what went wrong before was told
     this.#tellFailure(error);
     this.stop();
   }

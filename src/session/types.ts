@@ -7,7 +7,15 @@
 import type { InfoHash } from "../base/info_hash.ts";
 
 /** What a torrent is doing. */
-export type TorrentState = "metadata" | "checking" | "downloading" | "seeding" | "stopping" | "stopped" | "failed";
+export type TorrentState =
+  | "metadata"
+  | "checking"
+  | "downloading"
+  | "seeding"
+  | "paused"
+  | "stopping"
+  | "stopped"
+  | "failed";
 
 /** One torrent at one moment; cheap to make, safe to keep. */
 export interface TorrentSnapshot {

@@ -238,11 +238,17 @@ export class ConnectionManager {
    *
    * @param address Where the peer listens, as far as is known.
    * @param options `now`: milliseconds. `lasted`: milliseconds. `useless`: neither side will ever need the other again.
-   * `incoming`: the other end had made it.
+   * `paused`: we are the ones who left, and may be back at any time. `incoming`: the other end had made it.
    */
   disconnected(
     address: PeerAddress,
-    options: { readonly now: number; readonly lasted: number; readonly useless?: boolean; readonly incoming?: boolean },
+    options: {
+      readonly now: number;
+      readonly lasted: number;
+      readonly useless?: boolean;
+      readonly paused?: boolean;
+      readonly incoming?: boolean;
+    },
   ): void {
     this.#connected--;
     if (options.incoming) this.#incoming--;
@@ -253,6 +259,7 @@ export class ConnectionManager {
     if (candidate.state !== "connected") return;
     // Who connected to us and was never named may not be reachable at all; it will come back by itself.
     if (candidate.source === "incoming") return void this.#candidates.delete(key);
+    if (options.paused) return void (candidate.state = "idle");
     if (options.lasted >= GOOD_CONNECTION_MS) candidate.failures = 0;
     this.#backOff(candidate, options.now);
     if (options.useless) candidate.nextTry = Infinity;

@@ -326,6 +326,11 @@ export class Download {
     this.fillAll();
   }
 
+  /** Nobody can be asked for a while: should memory be used up, others get what unfinished pieces take. */
+  makeRoom(): void {
+    if (!this.#pool.available) { for (const piece of [...this.#active.values()]) this.#giveUp(piece); }
+  }
+
   /** While memory is used up and a peer has nothing to do for that reason, gives up the least of the pieces that stand still. */
   #freeMemory(now: number): void {
     // Where a limit is what everybody waits for, memory is not.

@@ -168,6 +168,11 @@ export class MetadataSwarm implements PeerHost {
     this.#peers.stop();
   }
 
+  /** Closes every connection and lets nobody in, or goes on. */
+  setPaused(paused: boolean): void {
+    this.#peers.setPaused(paused);
+  }
+
   #joined(peer: Peer, extended: boolean): void {
     if (!extended) return peer.output.close("it can't give us the metadata, since it speaks no extensions");
     const { version, port, dht } = this.#options;

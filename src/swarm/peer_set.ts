@@ -7,15 +7,7 @@
 import { formatAddress, type PeerAddress } from "../base/address.ts";
 import { equalBytes, isLarger } from "../base/bytes.ts";
 import { messageOf, ShoalError } from "../base/errors.ts";
-import {
-  CROWD_PER_SECOND,
-  HANDSHAKE_MS,
-  MAX_OFFENCES,
-  MESSAGE_MS,
-  SILENCE_MS,
-  STALLED_MS,
-  TURNOVER_MS,
-} from "../base/limits.ts";
+import { HANDSHAKE_MS, MAX_OFFENCES, MESSAGE_MS, SILENCE_MS, STALLED_MS, TURNOVER_MS } from "../base/limits.ts";
 import { networkOf } from "../base/networks.ts";
 import {
   type Handshake,
@@ -29,6 +21,7 @@ import {
 } from "../peer/mod.ts";
 import type { Connection, Platform } from "../platform/platform.ts";
 import type { ConnectionManager, PeerSource } from "./connection_manager.ts";
+import { Crowd } from "./crowd.ts";
 import type { TorrentEvent } from "./events.ts";
 import { expendable, isMute } from "./expendable.ts";
 
@@ -65,10 +58,9 @@ export class PeerSet {
   #goneDown = 0;
   #goneUp = 0;
   #lastTurnover = 0;
-  /** How many came lately when there was no room, as of `#crowdSeen`; leaks. */
-  #crowd = 0;
-  #crowdSeen = 0;
-  #stopped = false;
+  readonly #crowd = new Crowd();
+  /** Why nobody is let in; `null` while they are. */
+  #shut: string | null = null;
 
   /**
    * @param options `platform`: clock and timers. `transport`: how to reach peers. `reads`: when to give way. `limits`: how
@@ -108,7 +100,7 @@ export class PeerSet {
 
   /** How many peers more could be used. */
   get room(): number {
-    return this.#stopped ? 0 : this.#manager.room;
+    return this.#shut !== null ? 0 : this.#manager.room;
   }
 
   /** Payload bytes from peers, gone ones included. */
@@ -162,7 +154,7 @@ export class PeerSet {
   /** Connects to as many candidates as the limits allow. */
   dialMore(): void {
     for (;;) {
-      const address = this.#stopped ? null : this.#manager.next(this.#platform.now());
+      const address = this.#shut !== null ? null : this.#manager.next(this.#platform.now());
       if (!address) return;
       this.#dial(address);
     }
@@ -233,9 +225,26 @@ export class PeerSet {
 
   /** Closes everything. */
   stop(): void {
-    this.#stopped = true;
-    for (const dial of this.#dials) dial.abort();
-    for (const link of [...this.#links.values()]) link.close("we are stopping");
+    this.#shutOut("we are stopping");
+  }
+
+  /** Closes everything and lets nobody in, or opens again, and dials those who were there. */
+  setPaused(paused: boolean): void {
+    if (paused && this.#shut === null) this.#shutOut(PAUSED);
+    if (paused || this.#shut !== PAUSED) return;
+    this.#shut = null;
+    this.dialMore();
+  }
+
+  /** Whether it is paused. */
+  get paused(): boolean {
+    return this.#shut === PAUSED;
+  }
+
+  #shutOut(why: string): void {
+    this.#shut = why;
+    for (const dial of this.#dials) dial.abort(new Error(why));
+    for (const link of [...this.#links.values()]) link.close(why);
   }
 
   async #dial(address: PeerAddress): Promise<void> {
@@ -256,7 +265,7 @@ export class PeerSet {
     } catch (error) {
       connection?.close();
       this.#manager.failed(address, this.#platform.now());
-      if (this.#stopped) return;
+      if (this.#shut !== null || messageOf(dial.signal.reason) === PAUSED) return;
       const message = dial.signal.aborted ? `no answer within ${HANDSHAKE_MS / 1000} s` : messageOf(error);
       // What is wrong with our own set-up is wrong for every peer.
       if (error instanceof ShoalError && error.kind === "network") return this.#events.emit({ event: "failed", error });
@@ -273,20 +282,12 @@ export class PeerSet {
     const now = this.#platform.now();
     const refused = this.#refusesHost(host);
     if (refused !== null || !this.#manager.isFull(now, { incoming: true })) return refused;
-    if (first) {
-      this.#crowd = Math.min(2 * CROWD_PER_SECOND, this.#crowdLeft(now) + 1);
-      this.#crowdSeen = now;
-    }
+    if (first) this.#crowd.came(now);
     return this.#expendable(now) ? null : FULL;
   }
 
-  /** What is left by now of those that came when there was no room. */
-  #crowdLeft(now: number): number {
-    return Math.max(0, this.#crowd - CROWD_PER_SECOND * (now - this.#crowdSeen) / 1000);
-  }
-
   #refusesHost(host: string): string | null {
-    if (this.#stopped) return "we are stopping";
+    if (this.#shut !== null) return this.#shut;
     let connections = 0;
     const network = networkOf(host);
     for (const peer of this.#links.keys()) if (peer.network === network) connections++;
@@ -302,7 +303,7 @@ export class PeerSet {
   }
 
   #expendable(now: number): Peer | null {
-    const crowded = this.#crowdLeft(now) > CROWD_PER_SECOND;
+    const crowded = this.#crowd.isCrowded(now);
     const due = now - this.#lastTurnover >= TURNOVER_MS;
     return expendable(this.#links.keys(), { now, crowded, due, rank: (address) => this.#manager.rank(address) });
   }
@@ -363,9 +364,8 @@ export class PeerSet {
     this.#goneDown += peer.down.total;
     this.#goneUp += peer.up.total;
     const now = this.#platform.now();
-    const useless = reason === USELESS;
-    const { incoming } = peer;
-    this.#manager.disconnected(peer.address, { now, lasted: now - peer.connectedAt, useless, incoming });
+    const how = { useless: reason === USELESS, paused: reason === PAUSED, incoming: peer.incoming };
+    this.#manager.disconnected(peer.address, { ...how, now, lasted: now - peer.connectedAt });
     this.#events.left(peer);
     this.#events.emit({
       event: "peer",
@@ -392,6 +392,7 @@ export class PeerSet {
 }
 
 const SELF = "it is ourselves";
+const PAUSED = "the torrent is paused";
 const FULL = "there is no room for more connections";
 /** Two ends that have everything have met. */
 export const USELESS = "neither side needs anything";

@@ -20,6 +20,7 @@ import { type Offers, offersOf } from "./offers.ts";
 import { PeerSet, type PeerSetEvents, USELESS } from "./peer_set.ts";
 import { Readers } from "./readers.ts";
 import { Rhythm } from "./rhythm.ts";
+import type { StartedPieces } from "./started_pieces.ts";
 import { SuperSeeding } from "./super_seeding.ts";
 import type { TorrentOptions } from "./torrent_options.ts";
 import { UploadSlots } from "./upload_slots.ts";
@@ -28,10 +29,7 @@ import { WebSeeds } from "./web_seeds.ts";
 
 /** With fewer peers than this the tracker is asked for more as soon as it allows. */
 const FEW_PEERS = 10;
-/**
- * Peers that a tracker is asked for when there is no room for any: all that are connected may be of no use, and those that
- * could take their place have to be known.
- */
+/** Peers to ask a tracker for without room for any: the connected ones may be of no use, and have to be replaced then. */
 const SPARE_PEERS = 10;
 
 /** One torrent: its storage, its peers, its tracker. */
@@ -59,10 +57,9 @@ export class Torrent implements PeerHost {
   #state: "idle" | "checking" | "running" | "stopped" = "idle";
   #opening: Promise<unknown> | null = null;
   readonly #abort = new AbortController();
+  readonly #failed = (error: unknown): void => this.#options.emit({ event: "failed", error });
 
-  /**
-   * @param options Its parts.
-   */
+  /** @param options Its parts. */
   constructor(options: TorrentOptions) {
     const { meta, platform } = options;
     this.#options = options;
@@ -145,9 +142,9 @@ export class Torrent implements PeerHost {
     return this.#peers.uploaded;
   }
 
-  /** Payload bytes that came and were of no use. */
-  get wasted(): number {
-    return this.#download.wasted;
+  /** Its pieces, for those who draw them: which are wanted, which are there, started, common. */
+  get pieces(): { readonly wanted: Bitfield; readonly started: StartedPieces } {
+    return { wanted: this.#wanted.pieces, started: this.#download.started };
   }
 
   /** Every open connection. */
@@ -181,16 +178,25 @@ export class Torrent implements PeerHost {
     this.#state = "running";
     if (have.isFull) {
       const availability = (index: number) => this.#download.availability(index);
-      const random = () => this.#platform.random();
-      this.#superSeeding = new SuperSeeding(this.#options.meta, { availability, random });
+      this.#superSeeding = new SuperSeeding(this.#options.meta, {
+        availability,
+        random: () => this.#platform.random(),
+      });
     }
     if (this.complete) this.#finish();
     else this.webSeeds = new WebSeeds(this.#options, { download: this.#download, peers: () => this.#peers.all });
     const peers = search?.release();
     if (peers) (this.#peers = peers).adopt(this, this.#peerEvents);
     this.readers.checked();
+    if (this.#peers.paused) this.webSeeds?.setPaused(true);
     this.#options.sources.start();
     this.#rhythm.start();
+  }
+
+  /** Leaves everybody and lets nobody in, or goes on; what is here of unfinished pieces stays. */
+  setPaused(paused: boolean): void {
+    this.webSeeds?.setPaused(paused);
+    this.#peers.setPaused(paused);
   }
 
   /** How many more peers would be welcome. */
@@ -198,7 +204,7 @@ export class Torrent implements PeerHost {
     return this.complete ? 0 : Math.max(this.#peers.room, SPARE_PEERS);
   }
 
-  /** Somebody who should know says how many seeds there are, us perhaps among them. */
+  /** Somebody says how many seeds there are, us perhaps among them. */
   heardOfSeeds(count: number): void {
     if (count > 1) this.#superSeeding?.end();
   }
@@ -248,7 +254,7 @@ export class Torrent implements PeerHost {
       pieceFailed: (piece, peers) => this.#options.emit({ event: "hash_failed", piece, peers }),
       lied: (host, index) =>
         (this.webSeeds?.knows(host) ? this.webSeeds : this.#peers).ban(host, `it sent wrong data for piece ${index}`),
-      broke: (error) => this.#options.emit({ event: "failed", error }),
+      broke: this.#failed,
     }, { have, wanted: this.#wanted.pieces, sequential, pool: this.#pool, platform: this.#platform });
   }
 
@@ -256,11 +262,11 @@ export class Torrent implements PeerHost {
     const hidden = this.#superSeeding?.joined(peer, { peers: this.#peers.all, now: this.now() });
     const { version, port, dht } = this.#options;
     const words = { extended, version, port, done: this.complete && !hidden };
-    const node = peer.dht && dht ? { dhtPort: dht.port } : {};
+    const node = peer.dht && dht && { dhtPort: dht.port };
     peer.open(hidden ? new Bitfield(this.pieceCount) : this.have, { ...words, ...node });
     this.#superSeeding?.offer(peer, this.now());
     giveHeadStart(peer, { have: this.have, infoHash: this.#options.meta.infoHash, platform: this.#platform })
-      .catch((error) => this.#options.emit({ event: "failed", error }));
+      .catch(this.#failed);
   }
 
   #left(peer: Peer): void {
@@ -295,20 +301,12 @@ export class Torrent implements PeerHost {
       peer.output.flush();
       this.#dropUseless(peer);
     }
-    this.#storage.flush().then(
-      () => this.#options.emit({ event: "completed" }),
-      (error) => this.#options.emit({ event: "failed", error }),
-    );
+    this.#storage.flush().then(() => this.#options.emit({ event: "completed" }), this.#failed);
   }
 
   /** Two ends that want nothing from each other are a waste of a connection. */
   #dropUseless(peer: Peer): void {
     if (this.complete && (peer.isSeed || peer.uploadOnly)) peer.output.close(USELESS);
-  }
-
-  #updateInterest(peer: Peer): void {
-    peer.setInterested(peer.wanted > 0);
-    this.#dropUseless(peer);
   }
 
   // The peer's side: PeerHost.
@@ -331,15 +329,19 @@ export class Torrent implements PeerHost {
 
   peerHas(peer: Peer, index: number): void {
     this.#download.peerHas(peer, index);
-    if (peer.isSeed) this.#superSeeding?.end();
-    else this.#superSeeding?.seen(peer, index);
-    this.#updateInterest(peer);
+    if (!peer.isSeed) this.#superSeeding?.seen(peer, index);
+    this.#learned(peer);
   }
 
   peerPieces(peer: Peer): void {
     this.#download.peerPieces(peer);
+    this.#learned(peer);
+  }
+
+  #learned(peer: Peer): void {
     if (peer.isSeed) this.#superSeeding?.end();
-    this.#updateInterest(peer);
+    peer.setInterested(peer.wanted > 0);
+    this.#dropUseless(peer);
   }
 
   peerChoke(peer: Peer): void {
@@ -362,8 +364,7 @@ export class Torrent implements PeerHost {
   }
 
   peerInterest(peer: Peer): void {
-    if (peer.interested) this.#slots.giveFree(this.#peers.all);
-    // Its slot is somebody else's at the next round.
+    if (peer.interested) this.#slots.giveFree(this.#peers.all); // else its slot is somebody else's at the next round
   }
 
   peerNode(peer: Peer, port: number): void {
@@ -380,8 +381,8 @@ export class Torrent implements PeerHost {
 
   loadBlock(index: number, begin: number, length: number): Promise<void> {
     return this.#storage.load(index, begin, length).catch((error) => {
-      // What was verified can't be read any more: nobody could be served, and saying otherwise would be a lie.
-      this.#options.emit({ event: "failed", error });
+      // Verified, and unreadable now: nobody could be served.
+      this.#failed(error);
       throw error;
     });
   }
@@ -391,6 +392,7 @@ export class Torrent implements PeerHost {
     this.#peers.tick(now);
     this.#slots.tick([...this.#peers.all], { now, seeding: this.complete });
     this.#superSeeding?.turn(now, this.#peers.all);
+    if (this.#peers.paused) this.#download.makeRoom();
     this.#download.tick(now);
     this.#offers.exchange?.tick(now, this.#peers.all);
     this.webSeeds?.tick(now, seconds);

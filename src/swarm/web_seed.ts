@@ -16,6 +16,8 @@ import type { WebPart, WebParts } from "./web_parts.ts";
 import type { WebRun } from "./web_run.ts";
 import type { WebRuns, WebSource } from "./web_runs.ts";
 
+/** Why what was under way was ended, though nothing was wrong with it. */
+const PAUSED = "the torrent is paused";
 /** Bytes that show that it works, though the connection was cut off after them. */
 const WORTH_A_CONNECTION = 256 * 1024;
 
@@ -68,6 +70,7 @@ export class WebSeed {
   #faults = 0;
   #missing = 0;
   #over: string | null = null;
+  #paused = false;
 
   /**
    * @param host The torrent.
@@ -110,7 +113,7 @@ export class WebSeed {
 
   /** Whether it could be asked for something. */
   isReady(now: number): boolean {
-    return this.#over === null && this.#lanes.size < this.#width && now >= this.#backoff.until;
+    return this.#over === null && !this.#paused && this.#lanes.size < this.#width && now >= this.#backoff.until;
   }
 
   /** Failures in a row. */
@@ -156,6 +159,16 @@ export class WebSeed {
   close(why: string): void {
     if (this.#over !== null) return;
     this.#over = why;
+    this.#leave(why);
+  }
+
+  /** Ends what is under way, and lets nothing be asked for, or lets it again. */
+  setPaused(paused: boolean): void {
+    this.#paused = paused;
+    if (paused) this.#leave(PAUSED);
+  }
+
+  #leave(why: string): void {
     for (const lane of this.#lanes) {
       lane.abort(why);
       if (lane.run) this.#host.runs.release(lane.run);
@@ -190,7 +203,7 @@ export class WebSeed {
         return lane.isQuiet(now());
       },
     };
-    lane.run = this.#over === null ? this.#host.runs.claim(source) : null;
+    lane.run = this.#over === null && lane.aborted === null ? this.#host.runs.claim(source) : null;
     return lane.run;
   }
 
@@ -291,7 +304,7 @@ export class WebSeed {
   }
 
   #failed(lane: WebFetch, error: unknown): void {
-    if (this.#over !== null) return;
+    if (this.#over !== null || lane.aborted === PAUSED) return;
     if (!(error instanceof HttpError || error instanceof WebFailure)) return this.#host.broke(error);
     const message = lane.aborted ?? error.message;
     if (error instanceof WebFailure && error.fault && ++this.#faults >= MAX_WEB_FAULTS) {

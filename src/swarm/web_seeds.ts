@@ -167,6 +167,13 @@ export class WebSeeds {
     this.wake();
   }
 
+  /** Ends all that is under way, and asks for nothing, or goes on. */
+  setPaused(paused: boolean): void {
+    for (const seed of this.#seeds.values()) seed.setPaused(paused);
+    this.#feed();
+    this.wake();
+  }
+
   #add(urls: Iterable<string>, partsOf: (url: string) => WebParts): void {
     for (const url of urls) {
       if (this.#seeds.has(url) || this.#seeds.size >= MAX_WEB_SEEDS) continue;

@@ -45,6 +45,7 @@ const STATE_PAINT: Readonly<Record<TorrentState, Paint>> = {
   checking: "yellow",
   downloading: "cyan",
   seeding: "green",
+  paused: "yellow",
   stopping: "yellow",
   stopped: "dim",
   failed: "red",

@@ -53,6 +53,7 @@ export class FakeTorrent implements TorrentLike {
   readonly finished: Promise<void>;
   state: Partial<TorrentSnapshot> = {};
   stopped = false;
+  paused = false;
   /** Completes it. */
   finish!: () => void;
   /** Breaks it. */
@@ -77,6 +78,31 @@ export class FakeTorrent implements TorrentLike {
   /** @returns What the test put there. */
   snapshot(): TorrentSnapshot {
     return torrentSnapshot({ infoHash: this.meta.infoHash, name: this.meta.name, ...this.state });
+  }
+
+  /** @returns Which torrent. */
+  get infoHash(): InfoHash {
+    return this.meta.infoHash;
+  }
+
+  /** @returns Nothing to draw. */
+  pieceMap(): null {
+    return null;
+  }
+
+  /** @returns No files. */
+  files(): [] {
+    return [];
+  }
+
+  /** Pauses it. */
+  pause(): void {
+    this.paused = true;
+  }
+
+  /** Goes on. */
+  resume(): void {
+    this.paused = false;
   }
 
   /** Stops it. */

@@ -1,15 +1,55 @@
 /** What a redraw costs; there are at most five a second. */
 
 import { styleFor } from "../src/ui/style.ts";
-import { renderTable } from "../src/ui/table.ts";
+import { type PieceCell, type PieceMap, pieceMapOf } from "../src/session/piece_map.ts";
+import type { Torrent } from "../src/swarm/mod.ts";
+import { PiecePicker } from "../src/swarm/piece_picker.ts";
+import { Bitfield } from "../src/base/bitfield.ts";
+import { renderDashboard } from "../src/ui/dashboard.ts";
+import { FIRST_STATE } from "../src/ui/live_state.ts";
+import { RateHistory } from "../src/ui/spark.ts";
 import { peerSnapshot, torrentSnapshot } from "../tests/ui/snapshots.ts";
 
 const peers = Array.from({ length: 100 }, (_, i) => peerSnapshot({ address: `10.0.${i}.1:51413`, rateDown: i * 1000 }));
 const torrent = torrentSnapshot({ peerCount: peers.length, peers });
-const style = styleFor(() => undefined);
+const style = styleFor((name) => name === "COLORTERM" ? "truecolor" : undefined);
 
-for (const columns of [40, 80, 200]) {
-  Deno.bench(`renderTable: a torrent with 100 peers, ${columns} columns`, () => {
-    renderTable([torrent], { columns, rows: 50, style });
+/** The pieces of a torrent of 60,000, half of them here, with a hundred peers that have some. */
+const PIECES = 60_000;
+const wanted = new Bitfield(PIECES);
+wanted.setAll();
+const have = new Bitfield(PIECES);
+for (let index = 0; index < PIECES; index += 2) have.set(index);
+const picker = new PiecePicker(PIECES, () => 0.5);
+for (let index = 0; index < PIECES; index++) for (let i = 0; i < index % 7; i++) picker.gained(index);
+const active = new Map(
+  Array.from({ length: 50 }, (_, i) => [i * 1001, { index: i * 1001, received: 3, blockCount: 16 }]),
+);
+const swarm = {
+  pieceCount: PIECES,
+  pieces: { wanted, started: { have, active, picker } },
+  webSeeds: null,
+  peers: () => peers.map((_, i) => ({ isSeed: i < 3 })),
+} as unknown as Torrent;
+const rates = { down: new RateHistory(), up: new RateHistory() };
+for (let second = 0; second < 60; second++) rates.down.note(second * 1000, second * 1e5);
+const cells = (count: number): PieceMap => pieceMapOf(swarm, count);
+const drawn = (count: number): readonly PieceCell[] => cells(count).cells;
+
+Deno.bench("pieceMapOf: 60,000 pieces in 800 cells", () => {
+  drawn(800);
+});
+
+for (const [columns, rows] of [[40, 24], [80, 24], [200, 50]] as const) {
+  Deno.bench(`a frame: 60,000 pieces, 100 peers, ${columns} by ${rows}`, () => {
+    renderDashboard({
+      torrents: [torrent],
+      state: FIRST_STATE,
+      rates,
+      pieces: cells,
+      files: () => [],
+      log: [],
+      peerRows: 20,
+    }, { columns, rows, style });
   });
 }

@@ -91,6 +91,11 @@ export class Departure {
     }
   }
 
+  /** Somebody asks for it by other means than the terminal tells of. */
+  ask(request: LeaveRequest): void {
+    this.#asked(request);
+  }
+
   /** Everything is in good order but for output that waits for its reader: the next request ends the program at once. */
   nothingLeft(): void {
     this.#nothingLeft = true;

@@ -9,7 +9,7 @@ import type { Magnet, Metainfo } from "../metainfo/mod.ts";
 import type { Timer } from "../platform/platform.ts";
 import type { AddOptions, SessionOptions } from "../session/session.ts";
 import type { CompletedEvent, SessionEvent } from "../session/types.ts";
-import type { View } from "../ui/view.ts";
+import type { LiveControls, View } from "../ui/view.ts";
 import type { CompletionCalls } from "./on_complete.ts";
 import type { Context } from "./context.ts";
 import type { DepartureReason } from "./departure.ts";
@@ -109,6 +109,7 @@ class Run {
       snapshots: () => this.#torrents.map((torrent) => torrent.snapshot()),
       savedIn: (infohash) => this.#folders.get(infohash) ?? null,
       resumable: this.#transfer.keeps ?? false,
+      controls: this.#controls,
     });
     departure.tell = (reason) => view.note(farewell(reason));
     departure.lastWords = () => view.close();
@@ -158,6 +159,20 @@ class Run {
     const onFailure = ({ infohash }: CompletedEvent, message: string) =>
       view.event({ event: "warning", infohash, message, where: withoutUser(url) });
     return new CompletionCalls(url, { platform, signal: departure.signal, onFailure });
+  }
+
+  get #controls(): LiveControls {
+    const find = (infohash: string) => this.#torrents.find((torrent) => torrent.infoHash.hex === infohash);
+    return {
+      pieceMap: (infohash, cells) => find(infohash)?.pieceMap(cells) ?? null,
+      files: (infohash) => find(infohash)?.files() ?? [],
+      togglePause: (infohashes) => {
+        const torrents = infohashes.flatMap((infohash) => find(infohash) ?? []);
+        const goOn = torrents.every((torrent) => torrent.paused);
+        for (const torrent of torrents) goOn ? torrent.resume() : torrent.pause();
+      },
+      quit: () => this.#context.departure.ask("key"),
+    };
   }
 
   #remember(event: SessionEvent): void {

@@ -7,6 +7,7 @@
 import { fstatSync } from "node:fs";
 import { type Bytes, utf8 } from "../base/bytes.ts";
 import { messageOf, ShoalError } from "../base/errors.ts";
+import { readKeys } from "./deno_keys.ts";
 import { readLimited } from "./read_limited.ts";
 import type { Disturbance, LeaveRequest, Loss, Output, Terminal, TerminalSize } from "./terminal.ts";
 
@@ -108,6 +109,9 @@ const DISTURBING_SIGNALS: readonly (readonly [Deno.Signal, Disturbance])[] = isW
   ? []
   : [["SIGWINCH", "resized"], ["SIGCONT", "continued"]];
 
+/** Whether standard input is for a torrent: then nobody types keys there. */
+let stdinIsTaken = false;
+
 /** {@linkcode Terminal} on Deno. */
 export const denoTerminal: Terminal = {
   stdout: new TextOutput(Deno.stdout, "standard output"),
@@ -140,7 +144,11 @@ export const denoTerminal: Terminal = {
     addEventListener("unload", remove);
     return () => removeEventListener("unload", remove);
   },
-  readStdin: (maxBytes) => readWhole(Deno.stdin.readable, maxBytes),
+  readKeys: (listener) => stdinIsTaken ? null : readKeys(listener, { isWindows }),
+  readStdin(maxBytes) {
+    stdinIsTaken = true;
+    return readWhole(Deno.stdin.readable, maxBytes);
+  },
   exit: (code) => Deno.exit(code),
 };
 

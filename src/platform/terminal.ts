@@ -59,6 +59,14 @@ export interface Terminal {
    */
   removeAtExit(folder: string): () => void;
   /**
+   * Hands over what is typed, byte by byte and unseen; Ctrl-C stays what it is. Until it is taken back, and however the program
+   * ends, the terminal is as it was afterwards, but for a program that is killed.
+   *
+   * @param listener Takes the bytes, as they are read.
+   * @returns Takes that back; `null` when standard input is no terminal.
+   */
+  readKeys(listener: (bytes: Bytes) => void): (() => void) | null;
+  /**
    * Standard input, whole.
    *
    * @throws {ShoalError} Of kind `usage` if it is longer than `maxBytes` or cannot be read.

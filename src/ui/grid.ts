@@ -25,6 +25,8 @@ export interface Column<Row> {
   readonly text: (row: Row) => string;
   /** Colour of a cell; plain when absent. */
   readonly paint?: (row: Row) => Paint;
+  /** Colour of its header; dim when absent. */
+  readonly headPaint?: Paint;
 }
 
 /** A column that has its place. */
@@ -114,7 +116,11 @@ export function renderGrid<Row>(rows: readonly Row[], options: GridOptions<Row>)
     // Colours of its own would come from a library that looks into the environment.
     style: { "padding-left": 0, "padding-right": 0, head: [], border: [] },
   });
-  if (head) table.push(placed.map(({ column, width }) => painted(clip(column.header, { width, style }), "dim", style)));
+  if (head) {
+    table.push(placed.map(({ column, width }) => {
+      return painted(clip(column.header, { width, style }), column.headPaint ?? "dim", style);
+    }));
+  }
   for (const row of rows) {
     table.push(placed.map(({ column, width }) => {
       const text = column.text(row);

@@ -1,16 +1,21 @@
 /**
- * The view for people: a table that redraws itself, with messages above it.
+ * The view for people: a picture that redraws itself and listens to keys, with messages in it and above it.
  *
  * @module
  */
 
 import type { Timer } from "../platform/platform.ts";
 import type { Disturbance } from "../platform/terminal.ts";
+import type { Bytes } from "../base/bytes.ts";
+import type { TorrentSnapshot } from "../session/types.ts";
 import { LiveRegion } from "./live_region.ts";
 import { type LogLine, LogLines, plainLogLine, styledLogLine } from "./log_lines.ts";
 import { type Style, styleFor } from "./style.ts";
 import { Summary } from "./summary.ts";
-import { renderTable } from "./table.ts";
+import { filePage, logRows, renderDashboard } from "./dashboard.ts";
+import { KeyReader } from "./keys.ts";
+import { type Deed, FIRST_STATE, type LiveState, pressed } from "./live_state.ts";
+import { RateHistory } from "./spark.ts";
 import type { View, ViewEvent, ViewOptions } from "./view.ts";
 
 /** Milliseconds between two frames: five a second. */
@@ -29,12 +34,22 @@ export class LiveView implements View {
   readonly #region = new LiveRegion();
   readonly #summary: Summary;
   readonly #log: LogLines;
+  readonly #keys = new KeyReader();
+  readonly #rates = new Map<string, { readonly down: RateHistory; readonly up: RateHistory }>();
+  #state: LiveState = FIRST_STATE;
+  #torrents: readonly TorrentSnapshot[] = [];
+  /** Most peers that were shown since the window changed. */
+  #peerRows = 0;
+  /** Messages that are part of the picture. */
+  readonly #pane: string[] = [];
+  /** Messages that go above it with the next frame. */
   #waiting: string[] = [];
   #lost = 0;
   #timer: Timer | null = null;
   #redrawAll = false;
   #open = false;
   #forget = () => {};
+  #stopKeys: (() => void) | null = null;
   /** When the last frame was due. */
   #lastTick = 0;
 
@@ -52,17 +67,18 @@ export class LiveView implements View {
     this.#open = true;
     this.#lastTick = platform.now();
     this.#forget = terminal.onDisturbance((disturbance) => this.#disturbed(disturbance));
+    this.#stopKeys = terminal.readKeys((bytes) => this.#typed(bytes));
     this.#tick();
   }
 
-  /** @param event Shown in the table by and by; a message about it appears above. */
+  /** @param event Shown by and by; what is to be said about it appears among the messages. */
   event(event: ViewEvent): void {
     this.#summary.event(event);
     const line = this.#log.of(event);
     if (line !== null) this.#say(line);
   }
 
-  /** @param text Shown above the table. */
+  /** @param text Shown among the messages. */
   note(text: string): void {
     this.#say({ level: "note", text });
   }
@@ -70,16 +86,17 @@ export class LiveView implements View {
   /** The error line is enough. */
   failed(): void {}
 
-  /** Replaces the table by the summary. */
+  /** Replaces the picture by the summary. */
   async close(): Promise<void> {
     if (!this.#open) return;
     this.#open = false;
     this.#timer?.cancel();
+    this.#stopKeys?.();
     const { platform, terminal, savedIn, resumable } = this.#options;
     this.#summary.observe();
     const { columns } = terminal.size();
     const summary = this.#summary.lines({ savedIn, resumable, style: this.#style, columns });
-    const left = [...this.#takeWaiting(), ...summary];
+    const left = [...this.#takeWaiting(), ...this.#pane.splice(0), ...summary];
     const written = terminal.stdout.write(this.#region.end({ columns, left }));
     let deadline: Timer | undefined;
     const late = new Promise<void>((resolve) => deadline = platform.after(LAST_WRITE_MS, resolve));
@@ -89,36 +106,94 @@ export class LiveView implements View {
   }
 
   #tick(): void {
-    const { platform, terminal } = this.#options;
+    const { platform } = this.#options;
     this.#timer = platform.after(FRAME_MS, () => this.#tick());
     const now = platform.now();
     const late = now - this.#lastTick > LATE_MS;
     this.#lastTick = now;
-    const torrents = this.#summary.observe();
+    this.#torrents = this.#summary.observe();
+    for (const torrent of this.#torrents) {
+      const { down, up } = this.#ratesOf(torrent);
+      down.note(now, torrent.rateDown);
+      up.note(now, torrent.rateUp);
+    }
     // After a pause, the signal that says why comes before the next frame, and may come after this one.
-    if (late || terminal.stdout.busy) return;
+    if (!late) this.#draw();
+  }
+
+  #draw(): void {
+    const { terminal, controls } = this.#options;
+    if (terminal.stdout.busy) return;
     const { columns, rows } = terminal.size();
-    const lines = renderTable(torrents, { columns, rows, style: this.#style });
+    const selected = this.#torrents[this.#state.selected];
+    const hash = selected?.infoHash.hex ?? "";
+    this.#peerRows = Math.max(this.#peerRows, selected?.peers.length ?? 0);
+    const pane = logRows({ columns, rows }, this.#torrents.length);
+    this.#waiting.push(...this.#pane.splice(0, Math.max(0, this.#pane.length - pane)));
+    const lines = renderDashboard({
+      torrents: this.#torrents,
+      state: this.#state,
+      rates: this.#ratesOf(selected),
+      pieces: (cells) => controls.pieceMap(hash, cells),
+      files: () => controls.files(hash),
+      log: this.#pane,
+      peerRows: this.#peerRows,
+    }, { columns, rows, style: this.#style });
     const text = this.#region.draw(lines, { columns, above: this.#takeWaiting(), force: this.#redrawAll });
     this.#redrawAll = false;
     if (text !== "") void terminal.stdout.write(text);
+  }
+
+  #ratesOf(torrent: TorrentSnapshot | undefined): { readonly down: RateHistory; readonly up: RateHistory } {
+    const key = torrent?.infoHash.hex ?? "";
+    const known = this.#rates.get(key) ?? { down: new RateHistory(), up: new RateHistory() };
+    this.#rates.set(key, known);
+    return known;
+  }
+
+  #typed(bytes: Bytes): void {
+    if (!this.#open) return;
+    for (const key of this.#keys.read(bytes, { typing: this.#state.prompt !== null })) {
+      const window = this.#options.terminal.size();
+      const count = this.#torrents.length;
+      const files = this.#state.panel === "files" ? this.#options.controls.files(this.#selectedHash).length : 0;
+      const around = { torrents: count, files, page: filePage(window, count), canLimit: false };
+      const { state, deed } = pressed(this.#state, { key, around });
+      if (state.selected !== this.#state.selected) this.#peerRows = 0;
+      this.#state = state;
+      if (deed) this.#do(deed);
+    }
+    this.#torrents = this.#summary.observe();
+    this.#draw();
+  }
+
+  get #selectedHash(): string {
+    return this.#torrents[this.#state.selected]?.infoHash.hex ?? "";
+  }
+
+  #do(deed: Deed): void {
+    const { controls } = this.#options;
+    if (deed.kind === "quit") controls.quit();
+    else if (deed.kind === "pause") {
+      controls.togglePause(deed.all ? this.#torrents.map(({ infoHash }) => infoHash.hex) : [this.#selectedHash]);
+    }
   }
 
   /** After `continued`, what the shell wrote stands below the table; a new one is drawn below that. */
   #disturbed(disturbance: Disturbance): void {
     if (disturbance === "continued") this.#region.leave();
     this.#redrawAll = true;
+    this.#peerRows = 0;
   }
 
   #say(line: LogLine): void {
     const { terminal } = this.#options;
     // Whoever sends standard error elsewhere wants the messages there.
     if (!this.#open || !terminal.stderr.isTerminal) return void terminal.stderr.write(plainLogLine(line));
-    this.#waiting.push(styledLogLine(line, this.#style));
-    if (this.#waiting.length > MAX_WAITING) {
-      this.#waiting.shift();
-      this.#lost++;
-    }
+    this.#pane.push(styledLogLine(line, this.#style));
+    if (this.#pane.length + this.#waiting.length <= MAX_WAITING) return;
+    (this.#waiting.length > 0 ? this.#waiting : this.#pane).shift();
+    this.#lost++;
   }
 
   #takeWaiting(): string[] {

@@ -1,5 +1,5 @@
 /**
- * The live table: each torrent with its progress, below them the busiest peers.
+ * Parts of the live view: torrents with their progress, and their peers.
  *
  * @module
  */
@@ -12,16 +12,6 @@ import { type Column, renderGrid } from "./grid.ts";
 import { ratioOf } from "./ratio.ts";
 import { type Paint, painted, type Style } from "./style.ts";
 import { clip } from "./text.ts";
-
-/** The window and what it can show. */
-export interface TableOptions {
-  /** Cells in a line; lines that fit are promised from 40 on. */
-  readonly columns: number;
-  /** Lines of the window; the table takes at most one less, so that the cursor has a place. */
-  readonly rows: number;
-  /** What the terminal can show. */
-  readonly style: Style;
-}
 
 /** Past this width, more room makes a table harder to read. */
 const MAX_WIDTH = 120;
@@ -51,51 +41,50 @@ const STATE_PAINT: Readonly<Record<TorrentState, Paint>> = {
   failed: "red",
 };
 
-/**
- * Draws the table. Pure: the same snapshots give the same lines.
- *
- * @param snapshots The torrents, in the order in which to show them.
- * @param options The window.
- * @returns Lines, none wider than `columns`, at most `rows - 1`.
- */
-export function renderTable(snapshots: readonly TorrentSnapshot[], options: TableOptions): string[] {
-  const { style } = options;
-  const width = Math.max(MIN_WIDTH, Math.min(MAX_WIDTH, options.columns));
-  const room = Math.max(1, options.rows - 1);
-  const lines = snapshots.flatMap((torrent) => renderTorrent(torrent, { width, style }));
-  if (lines.length > room) return renderShort(snapshots, { width, room, style });
-  // a blank line, the header and one peer
-  if (room - lines.length < 3) return lines;
-  const peers = busiestPeers(snapshots, Math.min(MAX_PEERS, room - lines.length - 2));
-  if (peers.length === 0) return lines;
-  const longest = Math.max(...peers.map((peer) => peer.address.length));
-  const columns = PEER_COLUMNS.map((column) =>
-    column === ADDRESS ? { ...column, max: Math.max(column.max, Math.min(longest, MAX_ADDRESS)) } : column
-  );
-  return [...lines, "", ...renderGrid(peers, { columns, width, head: true, style })];
-}
-
-interface Place {
+/** Where something is drawn. */
+export interface Place {
+  /** Cells in a line. */
   readonly width: number;
+  /** What the terminal can show. */
   readonly style: Style;
 }
 
-function renderTorrent(torrent: TorrentSnapshot, place: Place): string[] {
-  const { width, style } = place;
+/**
+ * Draws a torrent: its name, a bar, its numbers.
+ *
+ * @param torrent The torrent.
+ * @param place `width`: cells of the window, at least 1. `style`: what the terminal can show.
+ * @returns Two lines, or three in a narrow window.
+ */
+export function renderTorrent(torrent: TorrentSnapshot, place: Place): string[] {
+  const { style } = place;
+  const { width } = place;
+  if (width < MIN_WIDTH) return renderNarrow(torrent, place);
   const paint = STATE_PAINT[torrent.state];
   const percent = formatPercent(torrent.progress).padStart(PERCENT_WIDTH);
   const bar = (cells: number): string => renderBar(torrent.progress, { width: cells, paint, style });
-  const title = renderTitle(torrent, place);
+  const title = renderTitle(torrent, { width, style });
   if (width < ONE_LINE_WIDTH) {
     return [
       title,
       `${bar(width - PERCENT_WIDTH - 1)} ${percent}`,
-      joinFields(torrentFields(torrent, place), width).trimStart(),
+      joinFields(torrentFields(torrent, { width, style }), width).trimStart(),
     ];
   }
-  const fields = torrentFields(torrent, place);
+  const fields = torrentFields(torrent, { width, style });
   const taken = fields.reduce((sum, field) => sum + field.width + 2, PERCENT_WIDTH + 1);
   return [title, `${bar(width - taken)} ${percent}  ${joinFields(fields, width)}`];
+}
+
+/** What matters most, where there is hardly any room. */
+function renderNarrow(torrent: TorrentSnapshot, { width, style }: Place): string[] {
+  const percent = formatPercent(torrent.progress).padStart(PERCENT_WIDTH);
+  const paint = STATE_PAINT[torrent.state];
+  const bar = width < PERCENT_WIDTH + 4
+    ? ""
+    : `${renderBar(torrent.progress, { width: width - PERCENT_WIDTH - 1, paint, style })} `;
+  const name = painted(clip(torrent.name, { width, style }), "bold", style);
+  return [bar + percent, name, joinFields(torrentFields(torrent, { width, style }), width).trimStart()];
 }
 
 function renderTitle(torrent: TorrentSnapshot, { width, style }: Place): string {
@@ -150,20 +139,32 @@ function formatRatio(torrent: TorrentSnapshot): string {
   return ratio < 100 ? ratio.toFixed(2) : ratio.toFixed(0);
 }
 
-/** One line a torrent, when there are many for the window. */
-function renderShort(
-  snapshots: readonly TorrentSnapshot[],
-  { width, room, style }: Place & { readonly room: number },
+/**
+ * Draws a line for each torrent.
+ *
+ * @param torrents The torrents, at least one.
+ * @param place `selected`: which of them is looked at; `null` for none. `room`: most lines, at least 1.
+ * @returns The lines; of more torrents than there is room for those round the selected one, and a sum of all.
+ */
+export function renderList(
+  torrents: readonly TorrentSnapshot[],
+  place: Place & { readonly selected: number | null; readonly room: number },
 ): string[] {
-  const fitting = snapshots.length <= room ? snapshots.length : room - 1;
-  const shown = snapshots.slice(0, fitting);
-  const lines = shown.length === 0 ? [] : renderGrid(shown, { columns: SHORT_COLUMNS, width, head: false, style });
-  if (fitting === snapshots.length) return lines;
+  const { width, room, style, selected } = place;
+  const count = torrents.length <= room ? torrents.length : Math.max(1, room - 1);
+  const first = Math.max(0, Math.min(torrents.length - count, (selected ?? 0) - Math.floor(count / 2)));
+  const mark = style.unicode ? "\u25b8" : ">";
+  const indent = selected === null ? 0 : 2;
+  const rows = torrents.slice(first, first + count);
+  const lines = renderGrid(rows, { columns: SHORT_COLUMNS, width: Math.max(1, width - indent), head: false, style })
+    .map((line, i) => {
+      if (selected === null) return line;
+      return first + i === selected ? `${painted(mark, "bold", style)} ${line}` : `  ${line}`;
+    });
+  if (count === torrents.length || room < 2) return lines;
   const total = (of: (torrent: TorrentSnapshot) => number): string =>
-    formatRate(snapshots.reduce((sum, torrent) => sum + of(torrent), 0));
-  const more = `${snapshots.length - fitting} more; all: ${total((t) => t.rateDown)} down, ${
-    total((t) => t.rateUp)
-  } up`;
+    formatRate(torrents.reduce((sum, torrent) => sum + of(torrent), 0));
+  const more = `${torrents.length - count} more; all: ${total((t) => t.rateDown)} down, ${total((t) => t.rateUp)} up`;
   return [...lines, painted(clip(more, { width, style }), "dim", style)];
 }
 
@@ -187,6 +188,14 @@ const SHORT_COLUMNS: readonly Column<TorrentSnapshot>[] = [
     priority: 4,
     text: (torrent) => formatDuration(torrent.eta),
     paint: () => "dim",
+  },
+  {
+    header: "STATE",
+    min: STATE_WIDTH,
+    max: STATE_WIDTH,
+    priority: 7,
+    text: (torrent) => torrent.state,
+    paint: (torrent) => STATE_PAINT[torrent.state],
   },
   { header: "NAME", min: 18, max: MAX_WIDTH, priority: 2, text: (torrent) => torrent.name },
 ];
@@ -245,18 +254,71 @@ function activity(peer: PeerSnapshot): Paint {
   return peer.rateDown > 0 || peer.rateUp > 0 ? "plain" : "dim";
 }
 
+/** What the table of peers can be sorted by, in the order in which a key goes through them. */
+export const PEER_ORDERS = ["activity", "down", "up", "got", "gave", "has", "client", "address"] as const;
+/** What the table of peers is sorted by. */
+export type PeerOrder = (typeof PEER_ORDERS)[number];
+
+/** The header of the column that shows what is sorted by. */
+const HEADERS: Readonly<Partial<Record<PeerOrder, string>>> = {
+  down: "DOWN",
+  up: "UP",
+  got: "GOT",
+  gave: "GAVE",
+  has: "HAS",
+  client: "CLIENT",
+  address: "PEER",
+};
+
 /**
- * The peers that move most, over all torrents. Rates count in powers of two, and the address decides between equals, so
- * that rows do not jump about with every little change.
+ * Draws a table of peers.
+ *
+ * @param peers The peers.
+ * @param place `order`: what to sort by. `room`: most lines, at least 2.
+ * @returns A line of headers and one for each of the first peers; nothing when there is none.
  */
-function busiestPeers(snapshots: readonly TorrentSnapshot[], count: number): PeerSnapshot[] {
-  const ranked = snapshots.flatMap((torrent) => torrent.peers).map((peer) => ({
-    peer,
-    rate: magnitude(peer.rateDown + peer.rateUp),
-    moved: magnitude(peer.downloaded + peer.uploaded),
+export function renderPeers(
+  peers: readonly PeerSnapshot[],
+  place: Place & { readonly order: PeerOrder; readonly room: number },
+): string[] {
+  const { style, order, room } = place;
+  const rows = sorted(peers, order).slice(0, Math.min(MAX_PEERS, room - 1));
+  if (rows.length === 0) return [];
+  const longest = Math.max(...rows.map((peer) => peer.address.length));
+  const columns = PEER_COLUMNS.map((column) => ({
+    ...column,
+    ...(column === ADDRESS && { max: Math.max(column.max, Math.min(longest, MAX_ADDRESS)) }),
+    ...(column.header === HEADERS[order] && { headPaint: "bold" as const }),
   }));
-  ranked.sort((a, b) => b.rate - a.rate || b.moved - a.moved || (a.peer.address < b.peer.address ? -1 : 1));
-  return ranked.slice(0, count).map(({ peer }) => peer);
+  return renderGrid(rows, { columns, width: Math.min(place.width, MAX_WIDTH), head: true, style });
+}
+
+type Compare = (a: PeerSnapshot, b: PeerSnapshot) => number;
+
+/** Rates and sizes count in powers of two, so that rows don't jump about with every little change. */
+const COMPARE: Readonly<Record<PeerOrder, Compare>> = {
+  activity: (a, b) =>
+    most((peer) => peer.rateDown + peer.rateUp)(a, b) || most((peer) => peer.downloaded + peer.uploaded)(a, b),
+  down: most((peer) => peer.rateDown),
+  up: most((peer) => peer.rateUp),
+  got: most((peer) => peer.downloaded),
+  gave: most((peer) => peer.uploaded),
+  has: (a, b) => b.progress - a.progress,
+  client: (a, b) => inOrder(a.client.toLowerCase(), b.client.toLowerCase()),
+  address: () => 0,
+};
+
+function sorted(peers: readonly PeerSnapshot[], order: PeerOrder): PeerSnapshot[] {
+  const compare = COMPARE[order];
+  return peers.toSorted((a, b) => compare(a, b) || inOrder(a.address, b.address));
+}
+
+function most(of: (peer: PeerSnapshot) => number): Compare {
+  return (a, b) => magnitude(of(b)) - magnitude(of(a));
+}
+
+function inOrder(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
 }
 
 function magnitude(value: number): number {

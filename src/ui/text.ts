@@ -7,6 +7,8 @@
 import cliTruncate from "cli-truncate";
 import { shown, type Style } from "./style.ts";
 
+const PRINTABLE_ASCII = /^[\x20-\x7e]*$/;
+
 /**
  * Text from outside, cut to a width.
  *
@@ -15,5 +17,8 @@ import { shown, type Style } from "./style.ts";
  * @returns Printable text of at most `width` cells; its last one says so when something was cut off.
  */
 export function clip(text: string, { width, style }: { readonly width: number; readonly style: Style }): string {
-  return cliTruncate(shown(text, style), width, { truncationCharacter: style.unicode ? "\u2026" : "~" });
+  const safe = shown(text, style);
+  // A character is a cell there, and measuring costs more than all else in a frame.
+  if (safe.length <= width && PRINTABLE_ASCII.test(safe)) return safe;
+  return cliTruncate(safe, width, { truncationCharacter: style.unicode ? "\u2026" : "~" });
 }

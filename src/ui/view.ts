@@ -7,6 +7,7 @@
 import type { ShoalError } from "../base/errors.ts";
 import type { Platform } from "../platform/platform.ts";
 import type { Terminal } from "../platform/terminal.ts";
+import type { FileSnapshot, PieceMap } from "../session/piece_map.ts";
 import type { SessionEvent, TorrentSnapshot } from "../session/types.ts";
 
 /** A torrent is served over HTTP. */
@@ -40,6 +41,18 @@ export interface View {
   close(): Promise<void>;
 }
 
+/** What keys do, and what is drawn only where there is room for it; torrents are named by their info-hash. */
+export interface LiveControls {
+  /** The pieces of a torrent, as `Torrent.pieceMap()` gives them. */
+  pieceMap(infohash: string, cells: number): PieceMap | null;
+  /** The files of a torrent. */
+  files(infohash: string): readonly FileSnapshot[];
+  /** Pauses torrents, or lets them go on when all of them are paused. */
+  togglePause(infohashes: readonly string[]): void;
+  /** Stops in good order, as Ctrl-C does. */
+  quit(): void;
+}
+
 /** What a view draws from and draws on. */
 export interface ViewOptions {
   /** Clocks and timers. */
@@ -52,6 +65,8 @@ export interface ViewOptions {
   readonly verbosity: number;
   /** The folder in which a torrent's data is saved, by info-hash; `null` when nobody wants to know. */
   readonly savedIn: (infohash: string) => string | null;
+  /** What a view for people can ask for besides. */
+  readonly controls: LiveControls;
   /** Whether the same command goes on where this run was stopped. */
   readonly resumable: boolean;
 }

@@ -89,6 +89,7 @@ export class FakeTerminal implements Terminal {
   readonly requests = new Set<(request: LeaveRequest) => void>();
   readonly disturbances = new Set<(disturbance: Disturbance) => void>();
   readonly crashes = new Set<(thrown: unknown) => void>();
+  readonly readers = new Set<(bytes: Bytes) => void>();
   /** Code of the first {@linkcode FakeTerminal.exit}. */
   exited: number | null = null;
   readonly #env: Readonly<Record<string, string>>;
@@ -133,6 +134,16 @@ export class FakeTerminal implements Terminal {
   /** @param folder Kept in {@linkcode FakeTerminal.owed}. */
   removeAtExit(folder: string): () => void {
     return keep(this.owed, folder);
+  }
+
+  /** @param listener Called by {@linkcode FakeTerminal.type}. */
+  readKeys(listener: (bytes: Bytes) => void): (() => void) | null {
+    return this.stdout.isTerminal && this.stdinIsTerminal ? keep(this.readers, listener) : null;
+  }
+
+  /** Presses keys. */
+  type(text: string): void {
+    for (const listener of [...this.readers]) listener(utf8(text));
   }
 
   /** @returns What the test put there. */

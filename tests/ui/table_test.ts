@@ -1,119 +1,74 @@
-import { assert, assertEquals, assertLessOrEqual, assertNotMatch, assertStringIncludes } from "@std/assert";
-import fc from "fast-check";
-import stringWidth from "string-width";
-import type { TorrentState } from "../../src/session/types.ts";
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import type { PeerSnapshot, TorrentSnapshot } from "../../src/session/types.ts";
 import { renderBar } from "../../src/ui/bar.ts";
 import { placeColumns } from "../../src/ui/grid.ts";
-import { painted, styleFor } from "../../src/ui/style.ts";
-import { renderTable } from "../../src/ui/table.ts";
-import { anyText } from "./any_text.ts";
+import { painted, styleFor, tinted } from "../../src/ui/style.ts";
+import { type PeerOrder, renderList, renderPeers, renderTorrent } from "../../src/ui/table.ts";
 import { peerSnapshot, torrentSnapshot } from "./snapshots.ts";
-
-fc.configureGlobal({ seed: 1 }); // so that every run is the same
 
 const PLAIN = { color: false, unicode: true };
 const ASCII = { color: false, unicode: false };
 const COLOR = { color: true, unicode: true };
-// deno-lint-ignore no-control-regex
-const SGR = /\x1b\[\d+m/g;
 
-const bytes = fc.double({ min: 0, max: 2 ** 60, noNaN: true });
-const part = fc.double({ min: 0, max: 1, noNaN: true });
-const anyPeer = fc.record({
-  address: fc.oneof(fc.ipV4().map((ip) => `${ip}:51413`), fc.ipV6().map((ip) => `[${ip}]:6881`)),
-  client: anyText(),
-  flags: fc.constantFrom("", "D", "DUOSIF", "d"),
-  progress: part,
-  rateDown: bytes,
-  rateUp: bytes,
-  downloaded: bytes,
-  uploaded: bytes,
-});
-const anyTorrent = fc.record({
-  name: anyText(80),
-  state: fc.constantFrom<TorrentState>("checking", "downloading", "seeding", "stopping", "stopped", "failed"),
-  size: bytes,
-  verified: bytes,
-  progress: part,
-  downloaded: bytes,
-  uploaded: bytes,
-  rateDown: bytes,
-  rateUp: bytes,
-  eta: fc.option(fc.double({ min: 0, max: 1e9, noNaN: true })),
-  peerCount: fc.nat({ max: 100_000 }),
-  seedCount: fc.nat({ max: 100_000 }),
-  peers: fc.array(anyPeer, { maxLength: 30 }),
-}).map((parts) => torrentSnapshot(parts));
+/** The table of a torrent's peers, and how it is drawn. */
+function drawPeers(peers: readonly PeerSnapshot[], width: number, order: PeerOrder = "activity"): string[] {
+  return renderPeers(peers, { width, order, room: 24, style: PLAIN });
+}
 
-Deno.test("renderTable() never draws past the window, whatever it is given", () => {
-  fc.assert(
-    fc.property(
-      fc.array(anyTorrent, { maxLength: 8 }),
-      fc.integer({ min: 40, max: 250 }),
-      fc.integer({ min: 2, max: 60 }),
-      fc.constantFrom(PLAIN, ASCII, COLOR),
-      (torrents, columns, rows, style) => {
-        const lines = renderTable(torrents, { columns, rows, style });
-        assertLessOrEqual(lines.length, rows - 1);
-        for (const line of lines) {
-          const text = line.replace(SGR, "");
-          assertLessOrEqual(stringWidth(text), columns, JSON.stringify(text));
-          assertNotMatch(text, /[\p{Cc}\p{Cf}]/u);
-          if (!style.unicode) assertNotMatch(text, /[^\x20-\x7e]/);
-          if (!style.color) assertEquals(text, line);
-        }
-      },
-    ),
-    { numRuns: 200 },
-  );
-});
-
-Deno.test("renderTable() puts bar and numbers on one line where there is room", () => {
-  const lines = renderTable([torrentSnapshot({ peerCount: 24, seedCount: 9 })], {
-    columns: 80,
-    rows: 24,
-    style: PLAIN,
-  });
+Deno.test("renderTorrent() puts bar and numbers on one line where there is room", () => {
+  const lines = renderTorrent(torrentSnapshot({ peerCount: 24, seedCount: 9 }), { width: 80, style: PLAIN });
   assertEquals(lines.length, 2);
   assertEquals(lines[0], `downloading  debian.iso${" ".repeat(40)}24 peers, 9 seeds`);
   assertStringIncludes(lines[1]!, "  50.0%   1.9 / 3.73 GiB  \u2193 11.4 MiB/s  \u2191  879 KiB/s  ETA 2m 46s");
 });
 
-Deno.test("renderTable() keeps progress, rate and time left on the narrowest terminal", () => {
-  const lines = renderTable([torrentSnapshot()], { columns: 40, rows: 24, style: ASCII });
-  assertEquals(lines, [
+Deno.test("renderTorrent() keeps progress, rate and time left on the narrowest terminal", () => {
+  assertEquals(renderTorrent(torrentSnapshot(), { width: 40, style: ASCII }), [
     "downloading  debian.iso          0 peers",
     "[###############----------------]  50.0%",
     "1.9 / 3.73 GiB  D 11.4 MiB/s  2m 46s ",
   ]);
 });
 
-Deno.test("renderTable() shows the ratio instead of the time left while seeding", () => {
+Deno.test("renderTorrent() shows the ratio instead of the time left while seeding", () => {
   const torrent = torrentSnapshot({ state: "seeding", progress: 1, uploaded: 3_000_000_000 });
-  assertStringIncludes(renderTable([torrent], { columns: 80, rows: 24, style: PLAIN })[1]!, "ratio 1.50");
+  assertStringIncludes(renderTorrent(torrent, { width: 80, style: PLAIN })[1]!, "ratio 1.50");
 });
 
-Deno.test("renderTable() lists the busiest peers first and drops columns as the window narrows", () => {
+Deno.test("renderPeers() lists the busiest peers first and drops columns as the window narrows", () => {
   const peers = [
     peerSnapshot({ address: "10.0.0.1:1", client: "idle", rateDown: 0 }),
     peerSnapshot({ address: "10.0.0.2:2", client: "fast", rateDown: 9_000_000 }),
     peerSnapshot({ address: "10.0.0.3:3", client: "taker", rateDown: 0, rateUp: 2_000_000 }),
   ];
-  const draw = (columns: number) => renderTable([torrentSnapshot({ peers })], { columns, rows: 24, style: PLAIN });
-  const wide = draw(120).slice(-4);
-  assertEquals(wide[0]!.trim().split(/\s+/), ["PEER", "FLAGS", "HAS", "DOWN", "UP", "GOT", "GAVE", "CLIENT"]);
-  assertEquals(wide.slice(1).map((line) => line.split(/\s+/)[0]), ["10.0.0.2:2", "10.0.0.3:3", "10.0.0.1:1"]);
-  assertEquals(draw(80).at(-4)!.trim().split(/\s+/), ["PEER", "FLAGS", "HAS", "DOWN", "UP", "CLIENT"]);
-  assertEquals(draw(40).at(-4)!.trim().split(/\s+/), ["PEER", "HAS", "DOWN"]);
+  const [head, ...wide] = drawPeers(peers, 120);
+  assertEquals(head!.trim().split(/\s+/), ["PEER", "FLAGS", "HAS", "DOWN", "UP", "GOT", "GAVE", "CLIENT"]);
+  assertEquals(wide.map((line) => line.split(/\s+/)[0]), ["10.0.0.2:2", "10.0.0.3:3", "10.0.0.1:1"]);
+  assertEquals(drawPeers(peers, 80)[0]!.trim().split(/\s+/), ["PEER", "FLAGS", "HAS", "DOWN", "UP", "CLIENT"]);
+  assertEquals(drawPeers(peers, 40)[0]!.trim().split(/\s+/), ["PEER", "HAS", "DOWN"]);
 });
 
-Deno.test("renderTable() shows an IPv6 address whole where there is room", () => {
+Deno.test("renderPeers() sorts by whichever column is asked for, and shows which", () => {
+  const peers = [
+    peerSnapshot({ address: "a:1", client: "Zed", progress: 0.1, rateUp: 9_000_000, downloaded: 1, uploaded: 5 }),
+    peerSnapshot({ address: "b:1", client: "alpha", progress: 0.9, rateDown: 9, downloaded: 2 ** 30 }),
+    peerSnapshot({ address: "c:1", client: "Mid", progress: 0.5, downloaded: 9, uploaded: 2 ** 20 }),
+  ];
+  const first = (order: PeerOrder) => drawPeers(peers, 120, order).slice(1).map((line) => line[0]).join("");
+  const orders: PeerOrder[] = ["down", "up", "got", "gave", "has", "client", "address"];
+  assertEquals(orders.map(first), ["acb", "abc", "bca", "cab", "bca", "bca", "abc"]);
+  const bold = painted("HAS", "bold", COLOR);
+  const place = { width: 80, room: 9, style: COLOR };
+  assertStringIncludes(renderPeers(peers, { ...place, order: "has" })[0]!, bold);
+  assertEquals(renderPeers(peers, { ...place, order: "down" })[0]!.includes(bold), false);
+});
+
+Deno.test("renderPeers() shows an IPv6 address whole where there is room", () => {
   const address = "[2001:db8:1234:5678:9abc:def0:1234:5678]:51413";
-  const torrent = torrentSnapshot({ peers: [peerSnapshot({ address })] });
-  assertStringIncludes(renderTable([torrent], { columns: 120, rows: 24, style: PLAIN }).at(-1)!, `${address}  `);
+  assertStringIncludes(drawPeers([peerSnapshot({ address })], 120).at(-1)!, `${address}  `);
 });
 
-Deno.test("renderTable() keeps the columns in line, whatever clients call themselves", () => {
+Deno.test("renderPeers() keeps the columns in line, whatever clients call themselves", () => {
   const clients = [
     "qBittorrent 4.5.2",
     "\u0e01\u0e34\u0e19 1",
@@ -124,8 +79,7 @@ Deno.test("renderTable() keeps the columns in line, whatever clients call themse
   ];
   const peers = clients.map((client, i) => peerSnapshot({ address: `10.0.0.${i}:6881`, client, rateDown: 2_000_000 }));
   for (const columns of [40, 80, 200]) {
-    const options = { columns, rows: 24, style: PLAIN };
-    const [head, ...rows] = renderTable([torrentSnapshot({ peers })], options).slice(-clients.length - 1);
+    const [head, ...rows] = drawPeers(peers, columns);
     const end = head!.indexOf("DOWN") + "DOWN".length;
     for (const row of rows) assertEquals(row.slice(end - 10, end), "1.91 MiB/s");
     const start = head!.indexOf("CLIENT");
@@ -133,20 +87,22 @@ Deno.test("renderTable() keeps the columns in line, whatever clients call themse
   }
 });
 
-Deno.test("renderTable() names every torrent, however narrow the window and many they are", () => {
-  const torrents = Array.from({ length: 6 }, (_, i) => torrentSnapshot({ name: `\u6f22\u5b57 ${i}` }));
-  const lines = renderTable(torrents, { columns: 40, rows: 10, style: PLAIN });
-  assertEquals(lines.map((line) => line.slice(-4)), torrents.map(({ name }) => name));
-});
-
-Deno.test("renderTable() leaves peers out, then uses one line a torrent, then sums up what does not fit", () => {
-  const torrents = Array.from({ length: 6 }, (_, i) => torrentSnapshot({ name: `t${i}`, peers: [peerSnapshot()] }));
-  const draw = (rows: number) => renderTable(torrents, { columns: 100, rows, style: PLAIN });
-  assert(draw(16).at(-1)!.startsWith("10.99.0.1"));
-  assertEquals(draw(15).length, 12);
-  assertEquals(draw(12).length, 6);
-  assertEquals(draw(5).length, 4);
-  assertEquals(draw(5).at(-1), "3 more; all: 68.7 MiB/s down, 5.15 MiB/s up");
+Deno.test("renderList() names every torrent, marks the selected one, and sums up what does not fit", () => {
+  const torrents: TorrentSnapshot[] = Array.from(
+    { length: 6 },
+    (_, i) => torrentSnapshot({ name: `\u6f22\u5b57 ${i}` }),
+  );
+  const draw = (room: number, selected: number | null = null) =>
+    renderList(torrents, { width: 100, room, selected, style: PLAIN });
+  assertEquals(draw(10).map((line) => line.slice(-4)), torrents.map(({ name }) => name));
+  assertEquals(draw(6, 2).map((line) => line[0]).join(""), "  \u25b8   ");
+  assertEquals(draw(4, 5).map((line) => line.slice(-4)), [
+    "\u6f22\u5b57 3",
+    "\u6f22\u5b57 4",
+    "\u6f22\u5b57 5",
+    "s up",
+  ]);
+  assertEquals(draw(4).at(-1), "3 more; all: 68.7 MiB/s down, 5.15 MiB/s up");
 });
 
 Deno.test("renderBar() is smooth to an eighth of a cell and full only at the end", () => {
@@ -179,6 +135,17 @@ Deno.test("styleFor() honours NO_COLOR, dumb terminals and the locale", () => {
   assertEquals(style({ TERM: "xterm", NO_COLOR: "" }).color, true);
   assertEquals(style({ TERM: "dumb" }), { color: false, unicode: false });
   assertEquals(style({ LC_ALL: "C", LANG: "de_DE.UTF-8" }).unicode, false);
+  assertEquals(style({ TERM: "xterm-256color" }).depth, 256);
+  assertEquals(style({ TERM: "xterm-256color", COLORTERM: "truecolor" }).depth, "all");
+  assertEquals(style({ TERM: "screen", COLORTERM: "yes" }).depth, undefined);
+  const tint = (depth?: 256 | "all") =>
+    tinted("x", { rgb: [255, 0, 0], otherwise: "red", style: { ...COLOR, ...(depth && { depth }) } });
+  assertEquals([tint(), tint(256), tint("all")], [
+    "\x1b[31mx\x1b[39m",
+    "\x1b[38;5;196mx\x1b[39m",
+    "\x1b[38;2;255;0;0mx\x1b[39m",
+  ]);
+  assertEquals(tinted("x", { rgb: [1, 2, 3], otherwise: "red", style: { ...PLAIN, depth: "all" } }), "x");
   assertEquals(painted("x", "red", ASCII), "x");
   assertEquals(painted("x", "red", COLOR), "\x1b[31mx\x1b[39m");
   assertEquals(painted("x", "dim", COLOR), "\x1b[2mx\x1b[22m");

@@ -46,7 +46,11 @@ type SceneOptions = FakeTerminalOptions & { readonly verbosity?: number; readonl
 function setUp(make: (options: ViewOptions) => View, options: SceneOptions = {}) {
   const clock = new VirtualClock();
   const terminal = new FakeTerminal(options);
-  const scene: { torrents: TorrentSnapshot[]; looks: number } = { torrents: [torrentSnapshot()], looks: 0 };
+  const scene: { torrents: TorrentSnapshot[]; looks: number; done: string[] } = {
+    torrents: [torrentSnapshot()],
+    looks: 0,
+    done: [],
+  };
   const view = make({
     platform: clock,
     terminal,
@@ -57,6 +61,12 @@ function setUp(make: (options: ViewOptions) => View, options: SceneOptions = {})
     verbosity: options.verbosity ?? 0,
     savedIn: () => "out",
     resumable: options.resumable ?? true,
+    controls: {
+      pieceMap: () => null,
+      files: () => [],
+      togglePause: (infohashes) => scene.done.push(`pause ${infohashes.length}`),
+      quit: () => scene.done.push("quit"),
+    },
   });
   return { clock, terminal, scene, view };
 }
@@ -74,8 +84,10 @@ Deno.test("LiveView draws at most five times a second, and only what is new", as
     clock.advance(10);
   }
   assertEquals(terminal.stdout.writes, 6);
+  clock.advance(70_000); // the bars of the last minute are new until all of them are the same
+  const { writes } = terminal.stdout;
   clock.advance(10_000);
-  assertEquals(terminal.stdout.writes, 6);
+  assertEquals(terminal.stdout.writes, writes);
   await view.close();
 });
 
@@ -140,14 +152,14 @@ Deno.test("LiveView draws below what the shell wrote while it was suspended, whi
   }
 });
 
-Deno.test("LiveView puts messages above the table, or on standard error where that is elsewhere", async () => {
+Deno.test("LiveView puts messages below the table, or on standard error where that is elsewhere", async () => {
   const one = live();
   one.view.start();
   one.view.event(BANNED);
   one.clock.advance(200);
   assertStringIncludes(
     one.terminal.stdout.text,
-    "warning: peer 10.0.0.9:1 (Liar 1.0) is banned: 2 pieces failed their hash check\n",
+    "warning: peer 10.0.0.9:1 (Liar 1.0) is banned: 2 pieces failed their hash check\x1b[K\n",
   );
   assertEquals(one.terminal.stderr.text, "");
   await one.view.close();
@@ -169,6 +181,54 @@ Deno.test("LiveView keeps the latest messages of many, and says how many it left
   await view.close();
   assertStringIncludes(terminal.stdout.text, "(50 messages left out)\nmessage 50\n");
   assertFalse(terminal.stdout.text.includes("message 49\n"));
+});
+
+Deno.test("LiveView moves messages up and away when newer ones take their place, and leaves none out", async () => {
+  const { clock, terminal, view } = live();
+  view.start();
+  terminal.stdout.text = "";
+  for (let i = 0; i < 5; i++) view.note(`message ${i}`);
+  clock.advance(200);
+  // lines that stay aren't erased to their end, for they scroll away
+  const above = terminal.stdout.text.match(/message \d\n/g);
+  const below = terminal.stdout.text.match(/message \d(?!\n)/g);
+  assertEquals([above, below], [["message 0\n", "message 1\n"], ["message 2", "message 3", "message 4"]]);
+  terminal.stdout.text = "";
+  await view.close();
+  assertStringIncludes(terminal.stdout.text, "message 2\nmessage 3\nmessage 4\ndebian.iso\n");
+});
+
+Deno.test("LiveView does what keys ask for, and gives the keyboard back", async () => {
+  const { clock, terminal, scene, view } = live();
+  view.start();
+  assertEquals(terminal.readers.size, 1);
+  const drawn = () => {
+    const { text } = terminal.stdout;
+    terminal.stdout.text = "";
+    return text;
+  };
+  drawn();
+  terminal.type("?");
+  assertStringIncludes(drawn(), "stop in good order");
+  terminal.type("s");
+  terminal.type("\x1b");
+  assertStringIncludes(drawn(), "by down");
+  terminal.type("f");
+  assertStringIncludes(drawn(), "Nobody knows yet what it holds");
+  for (const noise of ["x", "\x1b[200~qqq", "\xff\x00", "qp".repeat(500), "quit p"]) terminal.type(noise);
+  assertEquals(scene.done, []);
+  terminal.type("p");
+  terminal.type("q");
+  assertEquals(scene.done, ["pause 1", "quit"]);
+  scene.torrents = [torrentSnapshot({ state: "paused" })];
+  clock.advance(200);
+  assertStringIncludes(drawn(), "p resume");
+  await view.close();
+  assertEquals(terminal.readers.size, 0);
+  const piped = live({ stdin: new Uint8Array(0) });
+  piped.view.start();
+  assertEquals(piped.terminal.readers.size, 0);
+  await piped.view.close();
 });
 
 Deno.test("LiveView draws anew after the window changed", async () => {

@@ -1,0 +1,43 @@
+/**
+ * The files of a torrent, and how much is here of each.
+ *
+ * @module
+ */
+
+import type { FileSnapshot } from "../session/piece_map.ts";
+import { formatPercent, formatSize } from "./format.ts";
+import { painted, type Style } from "./style.ts";
+import { clip } from "./text.ts";
+
+const NUMBERS_WIDTH = 6 + 2 + 8 + 2;
+
+/**
+ * Draws files.
+ *
+ * @param files All of them.
+ * @param place `width`: cells in a line. `room`: most lines. `scroll`: the first file that is shown. `style`: what the
+ * terminal can show.
+ * @returns A heading, and a line for each file that there is room for.
+ */
+export function renderFiles(
+  files: readonly FileSnapshot[],
+  place: { readonly width: number; readonly room: number; readonly scroll: number; readonly style: Style },
+): string[] {
+  const { width, style } = place;
+  const rows = Math.max(0, place.room - 1);
+  const first = Math.max(0, Math.min(place.scroll, files.length - rows));
+  const shown = files.slice(first, first + rows);
+  const range = shown.length === files.length ? "" : `, ${first + 1} to ${first + shown.length}; arrows move`;
+  const heading = files.length === 0 ? "Nobody knows yet what it holds" : `Files: ${files.length}${range}`;
+  return [painted(clip(heading, { width, style }), "dim", style), ...shown.map((file) => fileLine(file, width, style))];
+}
+
+function fileLine(file: FileSnapshot, width: number, style: Style): string {
+  const { size, verified, wanted, path } = file;
+  const done = size === 0 ? 1 : verified / size;
+  const part = (wanted ? formatPercent(done) : "not").padStart(6);
+  const paint = !wanted ? "dim" : done >= 1 ? "green" : "cyan";
+  const name = clip(path, { width: Math.max(1, width - NUMBERS_WIDTH), style });
+  const size8 = formatSize(size).padStart(8);
+  return `${painted(part, paint, style)}  ${size8}  ${wanted ? name : painted(name, "dim", style)}`;
+}

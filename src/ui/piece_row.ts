@@ -1,0 +1,115 @@
+/**
+ * The piece map: a cell for many pieces, shaded by how much of them is here.
+ *
+ * @module
+ */
+
+import type { PieceCell, PieceMap } from "../session/piece_map.ts";
+import { formatCount } from "./format.ts";
+import { type Paint, painted, type Style, tinted } from "./style.ts";
+import { clip } from "./text.ts";
+
+/** Missing, three shades, all here. */
+const SHADES = "\u00b7\u2591\u2592\u2593\u2588";
+const ASCII_SHADES = ".:=%#";
+const ACTIVE = "+";
+const RARE = "!";
+const UNWANTED = "-";
+
+/** Colour of pieces that are here, from few to all, where there are more than sixteen colours. */
+const FROM = [38, 92, 110] as const;
+const TO = [64, 214, 190] as const;
+
+/** Room for a map. */
+export interface MapPlace {
+  /** Cells in a line. */
+  readonly width: number;
+  /** Lines, without the heading. */
+  readonly rows: number;
+  /** What the terminal can show. */
+  readonly style: Style;
+}
+
+/** What a cell looks like; cells that look alike are written together. */
+interface Look {
+  readonly character: string;
+  readonly paint: Paint;
+  /** 0 to 1 for a shade of what is here; -1 for the plain colour. */
+  readonly shade: number;
+}
+
+/**
+ * Draws the pieces of a torrent.
+ *
+ * @param map Cells of the torrent, at most as many as there is room for.
+ * @param place The room.
+ * @returns A heading, and lines of at most `width` cells.
+ */
+export function renderPieces(map: PieceMap, place: MapPlace): string[] {
+  const { width, style } = place;
+  const common = map.cells.reduce((most, { rarest }) => Math.max(most, rarest ?? 0), 0);
+  const looks = map.cells.map((cell) => lookOf(cell, common, style));
+  // Few pieces take several cells each, so that something is to be seen.
+  const times = Math.max(1, Math.floor(width / Math.max(1, looks.length)));
+  const wide = times === 1 ? looks : looks.flatMap((look) => Array<Look>(times).fill(look));
+  const lines: string[] = [];
+  for (let at = 0; at < wide.length && lines.length < place.rows; at += width) {
+    lines.push(joined(wide.slice(at, at + width), style));
+  }
+  return [heading(map, { width, style, rare: looks.some(({ paint }) => paint === "red") }), ...lines];
+}
+
+function lookOf(cell: PieceCell, common: number, style: Style): Look {
+  const marks = !style.color || !style.unicode;
+  const shades = style.unicode ? SHADES : ASCII_SHADES;
+  if (!cell.wanted) return { character: UNWANTED, paint: "dim", shade: -1 };
+  const level = cell.done >= 1 ? 4 : cell.done <= 0 ? 0 : 1 + Math.min(2, Math.floor(cell.done * 3));
+  if (cell.active) return { character: marks ? ACTIVE : shades[Math.max(1, level)]!, paint: "yellow", shade: -1 };
+  if (isRare(cell, common)) {
+    return { character: marks ? RARE : shades[Math.max(1, level)]!, paint: "red", shade: -1 };
+  }
+  if (level === 0) return { character: shades[0]!, paint: "dim", shade: -1 };
+  return { character: shades[level]!, paint: "cyan", shade: Math.round(cell.done * 8) / 8 };
+}
+
+/** One peer at most has it, while others are had by more. */
+function isRare({ rarest }: PieceCell, common: number): boolean {
+  return rarest !== null && rarest <= 1 && common >= (rarest === 0 ? 1 : 3);
+}
+
+function joined(looks: readonly Look[], style: Style): string {
+  let line = "";
+  for (let at = 0; at < looks.length;) {
+    const { paint, shade } = looks[at]!;
+    let text = "";
+    for (; at < looks.length && looks[at]!.paint === paint && looks[at]!.shade === shade; at++) {
+      text += looks[at]!.character;
+    }
+    line += shade < 0 ? painted(text, paint, style) : tinted(text, { rgb: mixed(shade), otherwise: paint, style });
+  }
+  return line;
+}
+
+function mixed(part: number): readonly [number, number, number] {
+  const at = (i: 0 | 1 | 2) => Math.round(FROM[i] + (TO[i] - FROM[i]) * part);
+  return [at(0), at(1), at(2)];
+}
+
+function heading(
+  map: PieceMap,
+  { width, style, rare }: { readonly width: number; readonly style: Style; readonly rare: boolean },
+): string {
+  const marks = !style.color || !style.unicode;
+  const shades = style.unicode ? SHADES : ASCII_SHADES;
+  const count = `${formatCount(map.have)} of ${formatCount(map.pieces)} pieces`;
+  const legend: readonly (readonly [string, Paint, string])[] = [
+    [shades[4]!, "cyan", "have"],
+    [marks ? ACTIVE : shades[2]!, "yellow", "coming"],
+    ...(rare ? [[marks ? RARE : shades[1]!, "red", "rare"] as const] : []),
+    [shades[0]!, "dim", "missing"],
+  ];
+  const length = legend.reduce((sum, [, , word]) => sum + word.length + 4, 0);
+  if (count.length + length > width) return painted(clip(count, { width, style }), "dim", style);
+  const right = legend.map(([mark, paint, word]) => `${painted(mark, paint, style)} ${painted(word, "dim", style)}`);
+  return painted(count, "dim", style) + " ".repeat(width - count.length - length + 2) + right.join("  ");
+}

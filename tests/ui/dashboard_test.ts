@@ -1,0 +1,328 @@
+import { assert, assertEquals, assertLessOrEqual, assertNotMatch, assertStringIncludes } from "@std/assert";
+import fc from "fast-check";
+import stringWidth from "string-width";
+import type { PieceCell, PieceMap } from "../../src/session/piece_map.ts";
+import type { TorrentState } from "../../src/session/types.ts";
+import { type Picture, renderDashboard, shareOut } from "../../src/ui/dashboard.ts";
+import { type Key, KeyReader } from "../../src/ui/keys.ts";
+import { parseLimits } from "../../src/ui/limit_prompt.ts";
+import { FIRST_STATE, type LiveState, pressed } from "../../src/ui/live_state.ts";
+import { renderPieces } from "../../src/ui/piece_row.ts";
+import { RateHistory, renderSpark } from "../../src/ui/spark.ts";
+import type { Style } from "../../src/ui/style.ts";
+import { PEER_ORDERS } from "../../src/ui/table.ts";
+import { anyText } from "./any_text.ts";
+import { infoHashOf, peerSnapshot, torrentSnapshot } from "./snapshots.ts";
+
+fc.configureGlobal({ seed: 1 }); // so that every run is the same
+
+const PLAIN: Style = { color: false, unicode: true };
+const ASCII: Style = { color: false, unicode: false };
+const COLOR: Style = { color: true, unicode: true };
+const TRUE_COLOR: Style = { color: true, unicode: true, depth: "all" };
+// deno-lint-ignore no-control-regex
+const SGR = /\x1b\[[\d;]+m/g;
+
+const bytes = fc.double({ min: 0, max: 2 ** 60, noNaN: true });
+const part = fc.double({ min: 0, max: 1, noNaN: true });
+const anyPeer = fc.record({
+  address: fc.oneof(fc.ipV4().map((ip) => `${ip}:51413`), fc.ipV6().map((ip) => `[${ip}]:6881`)),
+  client: anyText(),
+  flags: fc.constantFrom("", "D", "DUOSIF", "d"),
+  progress: part,
+  rateDown: bytes,
+  rateUp: bytes,
+  downloaded: bytes,
+  uploaded: bytes,
+});
+const anyTorrent = fc.record({
+  name: anyText(80),
+  state: fc.constantFrom<TorrentState>("metadata", "checking", "downloading", "seeding", "paused", "stopped", "failed"),
+  size: bytes,
+  verified: bytes,
+  progress: part,
+  downloaded: bytes,
+  uploaded: bytes,
+  rateDown: bytes,
+  rateUp: bytes,
+  eta: fc.option(fc.double({ min: 0, max: 1e9, noNaN: true })),
+  peerCount: fc.nat({ max: 100_000 }),
+  seedCount: fc.nat({ max: 100_000 }),
+  peers: fc.array(anyPeer, { maxLength: 30 }),
+}).map((parts) => torrentSnapshot(parts));
+const anyCell: fc.Arbitrary<PieceCell> = fc.record({
+  done: part,
+  active: fc.boolean(),
+  wanted: fc.boolean(),
+  rarest: fc.option(fc.nat({ max: 9 })),
+});
+const anyState: fc.Arbitrary<LiveState> = fc.record({
+  selected: fc.nat({ max: 3 }),
+  order: fc.constantFrom(...PEER_ORDERS),
+  panel: fc.constantFrom("overview" as const, "files" as const, "help" as const),
+  scroll: fc.nat({ max: 99 }),
+  prompt: fc.option(fc.string({ maxLength: 32 }).map((text) => text.replace(/[^ -~]/g, ""))),
+  complaint: fc.constantFrom("", "not understood"),
+});
+const anyPicture: fc.Arbitrary<Picture> = fc.record({
+  torrents: fc.array(anyTorrent, { maxLength: 6 }),
+  state: anyState,
+  cell: anyCell,
+  rates: fc.array(bytes, { maxLength: 90 }),
+  files: fc.array(fc.record({ path: anyText(), size: bytes, verified: bytes, wanted: fc.boolean() }), { maxLength: 9 }),
+  log: fc.array(fc.constantFrom("short", "long ".repeat(60)), { maxLength: 6 }),
+  peerRows: fc.nat({ max: 50 }),
+}).map(({ cell, rates, files, ...rest }) => ({
+  ...rest,
+  rates: { down: historyOf(rates), up: historyOf([]) },
+  pieces: (cells) => mapOf(Math.min(cells, 999), () => cell),
+  files: () => files,
+}));
+
+function historyOf(rates: readonly number[], start = 0): RateHistory {
+  const history = new RateHistory();
+  for (const [i, rate] of rates.entries()) history.note(start + i * 1000, rate);
+  return history;
+}
+
+function mapOf(count: number, cell: (i: number) => PieceCell): PieceMap {
+  const cells = Array.from({ length: count }, (_, i) => cell(i));
+  return { pieces: 2980, have: 1234, missing: 1746, started: 12, cells };
+}
+
+/** What the demo of a good moment looks like. */
+function picture(parts: Partial<Picture> = {}): Picture {
+  const peers = Array.from({ length: 6 }, (_, i) =>
+    peerSnapshot({
+      address: `10.99.0.${i}:51413`,
+      progress: i / 5,
+      rateDown: (6 - i) * 1_000_000,
+      rateUp: i * 200_000,
+      uploaded: i * 9_000_000,
+    }));
+  const torrent = torrentSnapshot({ name: "debian-12.8.0-\u6f22\u5b57.iso", peerCount: 6, seedCount: 1, peers });
+  const rates = Array.from({ length: 60 }, (_, i) => 6_000_000 * (1 + Math.sin(i / 8)));
+  return {
+    torrents: [torrent],
+    state: FIRST_STATE,
+    rates: { down: historyOf(rates), up: historyOf(rates.map((rate) => rate / 20)) },
+    pieces: (cells) =>
+      mapOf(cells, (i) => {
+        const at = i / cells;
+        const done = at < 0.4 ? 1 : at < 0.5 ? 0.7 : at < 0.6 ? 0.2 : 0;
+        return {
+          done,
+          active: i % 23 === 7 && done < 1,
+          wanted: at < 0.95,
+          rarest: done === 1 ? null : at > 0.9 ? 1 : 4,
+        };
+      }),
+    files: () => [
+      { path: "disc/debian.iso", size: 3_900_000_000, verified: 1_950_000_000, wanted: true },
+      { path: "README", size: 2_000, verified: 2_000, wanted: true },
+      { path: "extras/\u{1f41f}.mkv", size: 700_000_000, verified: 0, wanted: false },
+    ],
+    log: ["warning: tracker http://tracker.test/announce failed: connection refused"],
+    peerRows: 6,
+    ...parts,
+  };
+}
+
+/** Compares with a screen that is kept; UPDATE_SCREENS=1 writes it anew. */
+function assertScreen(name: string, lines: readonly string[]): void {
+  const path = new URL(`screens/${name}.txt`, import.meta.url);
+  const text = lines.map((line) => `${line.trimEnd()}\n`).join("");
+  if (Deno.env.get("UPDATE_SCREENS")) Deno.writeTextFileSync(path, text);
+  assertEquals(text, Deno.readTextFileSync(path));
+}
+
+for (const [columns, rows] of [[40, 24], [80, 24], [200, 50], [20, 5]] as const) {
+  Deno.test(`renderDashboard() at ${columns} by ${rows}`, () => {
+    assertScreen(`${columns}x${rows}`, renderDashboard(picture(), { columns, rows, style: PLAIN }));
+  });
+}
+
+Deno.test("renderDashboard() shows files, help and the prompt in place of the rest", () => {
+  const draw = (state: Partial<LiveState>, more: Partial<Picture> = {}) =>
+    renderDashboard(picture({ state: { ...FIRST_STATE, ...state }, ...more }), { columns: 80, rows: 24, style: ASCII });
+  assertScreen("80x24-files", draw({ panel: "files" }));
+  assertScreen("80x24-help", draw({ panel: "help" }));
+  const limits = { down: 5 << 20, up: null };
+  assertEquals(draw({}, { limits }).at(-1)!.includes("l limits 5 MiB/s / none"), true);
+  assertEquals(draw({ prompt: "5M" }, { limits }).at(-1), "limits, down up: 5M_   like 5M 500K; 0 none; - as it is");
+});
+
+Deno.test("renderDashboard() lists several torrents and details the selected one", () => {
+  const torrents = Array.from({ length: 4 }, (_, i) => torrentSnapshot({ name: `t${i}`, infoHash: infoHashOf(i) }));
+  const state = { ...FIRST_STATE, selected: 2 };
+  const lines = renderDashboard(picture({ torrents, state }), { columns: 80, rows: 24, style: PLAIN });
+  assertScreen("80x24-several", lines);
+});
+
+Deno.test("renderDashboard() never draws past the window, whatever it is given", () => {
+  const columns = fc.integer({ min: 1, max: 250 });
+  const rows = fc.integer({ min: 1, max: 60 });
+  const style = fc.constantFrom(PLAIN, ASCII, COLOR, TRUE_COLOR);
+  fc.assert(
+    fc.property(anyPicture, columns, rows, style, (picture, columns, rows, style) => {
+      const lines = renderDashboard(picture, { columns, rows, style });
+      assertLessOrEqual(lines.length, Math.max(1, rows - 1));
+      for (const line of lines) {
+        const text = line.replace(SGR, "");
+        assertLessOrEqual(stringWidth(text), columns, JSON.stringify(text));
+        assertNotMatch(text, /[\p{Cc}\p{Cf}]/u);
+        if (!style.unicode) assertNotMatch(text, /[^\x20-\x7e]/);
+        if (!style.color) assertEquals(text, line);
+      }
+    }),
+    { numRuns: 150 },
+  );
+});
+
+Deno.test("shareOut() gives each part its place by the size of the window, the torrent first", () => {
+  const parts = (rows: number) => {
+    const share = shareOut({ columns: 80, rows }, 1);
+    return Object.entries(share).filter(([, lines]) => lines > 0).map(([name]) => name).join(" ");
+  };
+  assertEquals(parts(2), "list");
+  assertEquals(parts(4), "torrent");
+  assertEquals(parts(8), "torrent spark peers keys");
+  assertEquals(parts(24), "torrent spark map peers log keys");
+  for (let rows = 1; rows < 80; rows++) {
+    const total = Object.values(shareOut({ columns: 80, rows }, 3)).reduce((a, b) => a + b, 0);
+    assertLessOrEqual(total, Math.max(1, rows - 1), `${rows}`);
+  }
+});
+
+Deno.test("renderPieces() shades what is here and marks the rest, with and without colour", () => {
+  const cells: PieceCell[] = [
+    { done: 1, active: false, wanted: true, rarest: null },
+    { done: 0.9, active: false, wanted: true, rarest: 5 },
+    { done: 0.5, active: false, wanted: true, rarest: 5 },
+    { done: 0.1, active: false, wanted: true, rarest: 5 },
+    { done: 0.1, active: true, wanted: true, rarest: 5 },
+    { done: 0, active: false, wanted: true, rarest: 1 },
+    { done: 0, active: false, wanted: true, rarest: 5 },
+    { done: 0, active: false, wanted: false, rarest: null },
+  ];
+  const map = { pieces: 80, have: 10, missing: 60, started: 1, cells };
+  const draw = (style: Style) => renderPieces(map, { width: 8, rows: 1, style })[1]!;
+  assertEquals(draw(PLAIN), "\u2588\u2593\u2592\u2591+!\u00b7-");
+  assertEquals(draw(ASCII), "#%=:+!.-");
+  assertEquals(draw(COLOR).replace(SGR, ""), "\u2588\u2593\u2592\u2591\u2591\u2591\u00b7-");
+  assertStringIncludes(draw(COLOR), "\x1b[33m\u2591\x1b[39m\x1b[31m\u2591\x1b[39m");
+  assertStringIncludes(draw(TRUE_COLOR), "\x1b[38;2;64;214;190m\u2588\x1b[39m");
+  // few pieces are drawn wide
+  assertEquals(renderPieces({ ...map, cells: cells.slice(0, 3) }, { width: 8, rows: 1, style: ASCII })[1], "##%%==");
+});
+
+Deno.test("RateHistory keeps a minute, and draws what is past as it was", () => {
+  const history = new RateHistory();
+  assertEquals(renderSpark(history, { width: 4, style: ASCII }), "    ");
+  for (let second = 0; second < 200; second++) history.note(second * 1000 + 999, second);
+  assertEquals(history.peak, 199);
+  assertEquals(history.steps(60).length, 60);
+  const before = history.steps(20);
+  history.note(200_000, 0);
+  assertEquals(history.steps(20).slice(0, -1), before.slice(0, -1));
+  assertEquals(renderSpark(historyOf([0, 50, 100]), { width: 60, style: ASCII }), `${" ".repeat(57)}_=#`);
+  // what was missed while the program was suspended does not shift the rest
+  history.note(500_000, 7);
+  assertEquals(history.steps(60), Array(60).fill(7));
+});
+
+const keysOf = (text: string, typing = false) =>
+  new KeyReader().read(new TextEncoder().encode(text), { typing }).map((key) =>
+    key.kind === "named" ? key.name : key.character
+  );
+
+Deno.test("KeyReader knows the keys of common terminals, over any cut", () => {
+  assertEquals(
+    ["q", "\x1b[A", "\x1bOB", "\x1b[5~", "\x1b[H", "\x1b[Z", "\t", "\x1b", "\r", "\x7f", "\x03"].flatMap((k) =>
+      keysOf(k)
+    ),
+    [
+      "q",
+      "up",
+      "down",
+      "page-up",
+      "home",
+      "back-tab",
+      "tab",
+      "escape",
+      "enter",
+      "backspace",
+      "interrupt",
+    ],
+  );
+  const reader = new KeyReader();
+  const bytes = new TextEncoder().encode("\x1b[6~");
+  assertEquals(reader.read(bytes.subarray(0, 2)), []);
+  assertEquals(reader.read(bytes.subarray(2)), [{ kind: "named", name: "page-down" }]);
+});
+
+Deno.test("KeyReader takes no text for keys, unless text is asked for", () => {
+  assertEquals(keysOf("qu"), []);
+  assertEquals(keysOf("\x1b[200~q\x1b[201~"), ["q"]); // one character is a key, however it came
+  assertEquals(keysOf("q".repeat(30)), []);
+  assertEquals(keysOf("ss"), []);
+  assertEquals(keysOf("5M", true), ["5", "M"]);
+  assertEquals(keysOf("\x1b[1;5A\x1b[999999999999~\u6f22\xff"), []);
+});
+
+Deno.test("whatever is typed, the state stays one that can be drawn", () => {
+  const chunk = fc.oneof(
+    fc.uint8Array({ maxLength: 40 }),
+    fc.constantFrom("f", "l", "?", "s", "\t", "\x1b[A", "\x1b[B", "\x1b[F", "5M\r").map((k) =>
+      new TextEncoder().encode(k)
+    ),
+  );
+  const around = { torrents: 3, files: 9, page: 4, canLimit: true };
+  fc.assert(fc.property(fc.array(chunk, { maxLength: 30 }), (chunks) => {
+    const reader = new KeyReader();
+    let state = FIRST_STATE;
+    for (const bytes of chunks) {
+      const keys: Key[] = reader.read(Uint8Array.from(bytes), { typing: state.prompt !== null });
+      for (const key of keys) state = pressed(state, { key, around }).state;
+      assert(state.selected >= 0 && state.selected < 3);
+      assert(state.scroll >= 0 && state.scroll <= 5);
+      assert((state.prompt ?? "").length <= 32);
+    }
+  }));
+});
+
+Deno.test("pressed() selects, sorts, scrolls, pauses and asks for limits", () => {
+  const around = { torrents: 2, files: 9, page: 4, canLimit: true };
+  const play = (...names: string[]) => {
+    let state = FIRST_STATE;
+    const deeds: unknown[] = [];
+    for (const name of names) {
+      const key = name.length === 1 ? { kind: "character", character: name } : { kind: "named", name };
+      const step = pressed(state, { key: key as Key, around });
+      state = step.state;
+      if (step.deed) deeds.push(step.deed);
+    }
+    return { state, deeds };
+  };
+  assertEquals(play("tab", "tab", "up").state.selected, 1);
+  assertEquals(play("s", "s").state.order, "up");
+  assertEquals(play("f", "down", "page-down").state.scroll, 5);
+  assertEquals(play("f", "end", "home").state.scroll, 0);
+  assertEquals(play("f", "f").state.panel, "overview");
+  assertEquals(play("p", "P", "q").deeds, [
+    { kind: "pause", all: false },
+    { kind: "pause", all: true },
+    { kind: "quit" },
+  ]);
+  assertEquals(play("l", "q", "backspace", "5", "M", "enter").deeds, [{ kind: "limits", down: 5 << 20 }]);
+  assertEquals(play("l", "x", "enter").state, { ...FIRST_STATE, prompt: "x", complaint: "not understood" });
+  assertEquals(play("l", "5", "escape", "q").deeds, [{ kind: "quit" }]);
+  assertEquals(play("l", "5", "interrupt").deeds, [{ kind: "quit" }]);
+});
+
+Deno.test("parseLimits() reads what comes, then what goes", () => {
+  assertEquals(parseLimits("5M 500k"), { down: 5 << 20, up: 500 << 10 });
+  assertEquals(parseLimits("- 0"), { up: null });
+  assertEquals(parseLimits(" none/1.5K "), { down: null, up: 1536 });
+  for (const bad of ["", "x", "5M 5M 5M", "-5", "5T", "1e9", "9".repeat(20)]) assertEquals(parseLimits(bad), null, bad);
+});

@@ -116,17 +116,22 @@ export function renderGrid<Row>(rows: readonly Row[], options: GridOptions<Row>)
     // Colours of its own would come from a library that looks into the environment.
     style: { "padding-left": 0, "padding-right": 0, head: [], border: [] },
   });
-  if (head) {
-    table.push(placed.map(({ column, width }) => {
-      return painted(clip(column.header, { width, style }), column.headPaint ?? "dim", style);
-    }));
-  }
+  if (head) table.push(placed.map(({ column, width }) => clip(column.header, { width, style })));
   for (const row of rows) {
     table.push(placed.map(({ column, width }) => {
       const text = column.text(row);
-      const cell = clip(column === last ? text : shown(text, ASCII), { width, style });
-      return painted(cell, column.paint?.(row) ?? "plain", style);
+      return clip(column === last ? text : shown(text, ASCII), { width, style });
     }));
   }
-  return table.toString().split("\n").map((line) => line.trimEnd());
+  // Painted afterwards: the table would measure every cell with its colours, which takes it most of a frame.
+  return table.toString().split("\n").map((line, i) => {
+    const row = head ? rows[i - 1] : rows[i];
+    let at = 0;
+    return placed.map(({ column, width }) => {
+      const cell = column === last ? line.slice(at) : line.slice(at, at + width);
+      at += width + GAP.length;
+      const paint = row === undefined ? column.headPaint ?? "dim" : column.paint?.(row) ?? "plain";
+      return painted(column === placed.at(-1)?.column ? cell.trimEnd() : cell, paint, style);
+    }).join(GAP).trimEnd();
+  });
 }

@@ -57,7 +57,7 @@ Deno.test("renderPeers() sorts by whichever column is asked for, and shows which
   const first = (order: PeerOrder) => drawPeers(peers, 120, order).slice(1).map((line) => line[0]).join("");
   const orders: PeerOrder[] = ["down", "up", "got", "gave", "has", "client", "address"];
   assertEquals(orders.map(first), ["acb", "abc", "bca", "cab", "bca", "bca", "abc"]);
-  const bold = painted("HAS", "bold", COLOR);
+  const bold = painted(" HAS", "bold", COLOR);
   const place = { width: 80, room: 9, style: COLOR };
   assertStringIncludes(renderPeers(peers, { ...place, order: "has" })[0]!, bold);
   assertEquals(renderPeers(peers, { ...place, order: "down" })[0]!.includes(bold), false);

@@ -50,6 +50,7 @@ for (const [columns, rows] of [[40, 24], [80, 24], [200, 50]] as const) {
       files: () => [],
       log: [],
       peerRows: 20,
+      limits: { down: null, up: null },
     }, { columns, rows, style });
   });
 }

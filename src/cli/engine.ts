@@ -10,7 +10,7 @@ import type { InfoHash } from "../base/info_hash.ts";
 import type { Magnet, Metainfo, TorrentDescription } from "../metainfo/mod.ts";
 import type { CreatedTorrent, CreateOptions } from "../session/create.ts";
 import type { FileSnapshot, PieceMap } from "../session/piece_map.ts";
-import type { AddOptions, SessionOptions } from "../session/session.ts";
+import type { AddOptions, RateLimits, SessionOptions } from "../session/session.ts";
 import type { ReadableTorrent } from "../session/torrent_reader.ts";
 import type { SessionEvent, TorrentSnapshot } from "../session/types.ts";
 import type { Verification, VerifyOptions } from "../session/verify.ts";
@@ -35,6 +35,8 @@ export interface SessionLike {
   start(): Promise<void>;
   add(source: Metainfo | Magnet, options: AddOptions): Promise<TorrentLike>;
   subscribe(listener: (event: SessionEvent) => void): () => void;
+  readonly limits: RateLimits;
+  setLimits(limits: Partial<RateLimits>): void;
   stop(deadlineMs?: number): Promise<void>;
 }
 

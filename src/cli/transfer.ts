@@ -81,6 +81,7 @@ class Run {
   readonly #transfer: Transfer;
   readonly #context: Context;
   readonly #torrents: TorrentLike[] = [];
+  #session: SessionLike | null = null;
   /** Info-hashes of torrents whose failure the session has told by an event. */
   readonly #told = new Set<string>();
   readonly #folders = new Map<string, string>();
@@ -120,7 +121,7 @@ class Run {
     try {
       const calls = await this.#openCalls(view);
       const loaded = await departure.unlessLeaving(this.#transfer.load());
-      session = await engine.createSession(this.#transfer.session);
+      session = this.#session = await engine.createSession(this.#transfer.session);
       unsubscribe = session.subscribe((event) => {
         this.#remember(event);
         view.event(event);
@@ -171,6 +172,8 @@ class Run {
         const goOn = torrents.every((torrent) => torrent.paused);
         for (const torrent of torrents) goOn ? torrent.resume() : torrent.pause();
       },
+      limits: () => this.#session?.limits ?? { down: null, up: null },
+      setLimits: (limits) => this.#session?.setLimits(limits),
       quit: () => this.#context.departure.ask("key"),
     };
   }

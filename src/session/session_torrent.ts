@@ -260,8 +260,7 @@ export class SessionTorrent implements Torrent {
 
   async #download(): Promise<void> {
     const { add } = this.#options;
-    const swarm = this.#swarm!;
-    const meta = this.#meta!;
+    const [swarm, meta] = [this.#swarm!, this.#meta!];
     await swarm.start(add.trust ? "trust" : add.check ? "check" : "resume", this.#search);
     if (this.#state !== "checking") return;
     if (add.seedOnly && !swarm.have.isFull) {
@@ -348,14 +347,13 @@ export class SessionTorrent implements Torrent {
   }
 
   #happened(event: TorrentEvent): void {
-    const infohash = this.infoHash.hex;
     switch (event.event) {
       case "completed":
         return this.#completed();
       case "failed":
         return this.#broke(event.error);
       default:
-        return this.#options.emit({ ...event, infohash });
+        return this.#options.emit({ ...event, infohash: this.infoHash.hex });
     }
   }
 

@@ -32,8 +32,8 @@ export interface Picture {
   readonly log: readonly string[];
   /** Most peers that have been shown so far: room for them is kept, so that nothing jumps when one leaves. */
   readonly peerRows: number;
-  /** Limits in force, in bytes a second, `null` for none; absent when they can't be set. */
-  readonly limits?: { readonly down: number | null; readonly up: number | null };
+  /** How fast all torrents together may be, in bytes a second; `null` for no limit. */
+  readonly limits: { readonly down: number | null; readonly up: number | null };
 }
 
 /** The window and what it can show. */
@@ -174,7 +174,7 @@ function keyLine({ state, torrents, limits }: Picture, { columns: width, style }
     ["?", "help"],
     ["f", state.panel === "files" ? "back" : "files"],
     ["s", `by ${state.order}`],
-    ...(limits ? [["l", limitWords(limits)] as const] : []),
+    ["l", limitWords(limits)],
     ...(torrents.length > 1 ? [["tab", "next"] as const] : []),
   ];
   let left = width;

@@ -38,8 +38,6 @@ export interface Surroundings {
   readonly files: number;
   /** How many lines a page has. */
   readonly page: number;
-  /** Whether limits can be set. */
-  readonly canLimit: boolean;
 }
 
 /** What is shown first. */
@@ -89,7 +87,7 @@ export function pressed(
     case "h":
       return only({ panel: state.panel === "help" ? "overview" : "help" });
     case "l":
-      return only(around.canLimit ? { prompt: "", complaint: "" } : {});
+      return only({ prompt: "", complaint: "" });
     case "escape":
       return only({ panel: "overview" });
     case "up":

@@ -138,6 +138,7 @@ export class LiveView implements View {
       files: () => controls.files(hash),
       log: this.#pane,
       peerRows: this.#peerRows,
+      limits: controls.limits(),
     }, { columns, rows, style: this.#style });
     const text = this.#region.draw(lines, { columns, above: this.#takeWaiting(), force: this.#redrawAll });
     this.#redrawAll = false;
@@ -157,7 +158,7 @@ export class LiveView implements View {
       const window = this.#options.terminal.size();
       const count = this.#torrents.length;
       const files = this.#state.panel === "files" ? this.#options.controls.files(this.#selectedHash).length : 0;
-      const around = { torrents: count, files, page: filePage(window, count), canLimit: false };
+      const around = { torrents: count, files, page: filePage(window, count) };
       const { state, deed } = pressed(this.#state, { key, around });
       if (state.selected !== this.#state.selected) this.#peerRows = 0;
       this.#state = state;
@@ -174,6 +175,7 @@ export class LiveView implements View {
   #do(deed: Deed): void {
     const { controls } = this.#options;
     if (deed.kind === "quit") controls.quit();
+    else if (deed.kind === "limits") controls.setLimits(deed);
     else if (deed.kind === "pause") {
       controls.togglePause(deed.all ? this.#torrents.map(({ infoHash }) => infoHash.hex) : [this.#selectedHash]);
     }

@@ -49,6 +49,10 @@ export interface LiveControls {
   files(infohash: string): readonly FileSnapshot[];
   /** Pauses torrents, or lets them go on when all of them are paused. */
   togglePause(infohashes: readonly string[]): void;
+  /** How fast all torrents together may be, in bytes a second; `null` for as fast as they can. */
+  limits(): { readonly down: number | null; readonly up: number | null };
+  /** Changes that; what is absent stays as it is. */
+  setLimits(limits: { readonly down?: number | null; readonly up?: number | null }): void;
   /** Stops in good order, as Ctrl-C does. */
   quit(): void;
 }

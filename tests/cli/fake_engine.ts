@@ -13,7 +13,7 @@ import { run } from "../../src/cli/main.ts";
 import { describe, type Magnet, type Metainfo, parseMagnet } from "../../src/metainfo/mod.ts";
 import { FileError } from "../../src/platform/file_errors.ts";
 import { HttpError, type HttpRequest, type HttpServer, type Platform } from "../../src/platform/platform.ts";
-import type { AddOptions, SessionOptions } from "../../src/session/session.ts";
+import type { AddOptions, RateLimits, SessionOptions } from "../../src/session/session.ts";
 import type { SessionEvent, TorrentSnapshot } from "../../src/session/types.ts";
 import { settle, VirtualClock } from "../support/virtual_clock.ts";
 import { FakeTerminal, type FakeTerminalOptions } from "../ui/fake_terminal.ts";
@@ -117,6 +117,7 @@ export class FakeSession implements SessionLike {
   readonly added: FakeTorrent[] = [];
   readonly listeners = new Set<(event: SessionEvent) => void>();
   stops = 0;
+  limits: RateLimits = { down: null, up: null };
   startError: unknown = null;
   addError: unknown = null;
   /** Whether stopping never comes to an end. */
@@ -138,6 +139,11 @@ export class FakeSession implements SessionLike {
     const infohash = meta.infoHash.hex;
     this.emit({ event: "added", infohash, name: meta.name, size: meta.size, files: 2 });
     return Promise.resolve(torrent);
+  }
+
+  /** Changes how fast torrents may be. */
+  setLimits(limits: Partial<RateLimits>): void {
+    this.limits = { ...this.limits, ...limits };
   }
 
   /** Subscribes. */

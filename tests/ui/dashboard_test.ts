@@ -72,6 +72,7 @@ const anyPicture: fc.Arbitrary<Picture> = fc.record({
   files: fc.array(fc.record({ path: anyText(), size: bytes, verified: bytes, wanted: fc.boolean() }), { maxLength: 9 }),
   log: fc.array(fc.constantFrom("short", "long ".repeat(60)), { maxLength: 6 }),
   peerRows: fc.nat({ max: 50 }),
+  limits: fc.record({ down: fc.option(bytes), up: fc.option(bytes) }),
 }).map(({ cell, rates, files, ...rest }) => ({
   ...rest,
   rates: { down: historyOf(rates), up: historyOf([]) },
@@ -124,6 +125,7 @@ function picture(parts: Partial<Picture> = {}): Picture {
     ],
     log: ["warning: tracker http://tracker.test/announce failed: connection refused"],
     peerRows: 6,
+    limits: { down: null, up: null },
     ...parts,
   };
 }
@@ -277,7 +279,7 @@ Deno.test("whatever is typed, the state stays one that can be drawn", () => {
       new TextEncoder().encode(k)
     ),
   );
-  const around = { torrents: 3, files: 9, page: 4, canLimit: true };
+  const around = { torrents: 3, files: 9, page: 4 };
   fc.assert(fc.property(fc.array(chunk, { maxLength: 30 }), (chunks) => {
     const reader = new KeyReader();
     let state = FIRST_STATE;
@@ -292,7 +294,7 @@ Deno.test("whatever is typed, the state stays one that can be drawn", () => {
 });
 
 Deno.test("pressed() selects, sorts, scrolls, pauses and asks for limits", () => {
-  const around = { torrents: 2, files: 9, page: 4, canLimit: true };
+  const around = { torrents: 2, files: 9, page: 4 };
   const play = (...names: string[]) => {
     let state = FIRST_STATE;
     const deeds: unknown[] = [];

@@ -65,6 +65,8 @@ function setUp(make: (options: ViewOptions) => View, options: SceneOptions = {})
       pieceMap: () => null,
       files: () => [],
       togglePause: (infohashes) => scene.done.push(`pause ${infohashes.length}`),
+      limits: () => ({ down: null, up: null }),
+      setLimits: (limits) => scene.done.push(`limits ${limits.down} ${limits.up}`),
       quit: () => scene.done.push("quit"),
     },
   });
@@ -218,8 +220,11 @@ Deno.test("LiveView does what keys ask for, and gives the keyboard back", async 
   for (const noise of ["x", "\x1b[200~qqq", "\xff\x00", "qp".repeat(500), "quit p"]) terminal.type(noise);
   assertEquals(scene.done, []);
   terminal.type("p");
+  terminal.type("l");
+  terminal.type("5M qqq");
+  terminal.type("\x7f\x7f\x7f500K\r");
   terminal.type("q");
-  assertEquals(scene.done, ["pause 1", "quit"]);
+  assertEquals(scene.done, ["pause 1", `limits ${5 << 20} ${500 << 10}`, "quit"]);
   scene.torrents = [torrentSnapshot({ state: "paused" })];
   clock.advance(200);
   assertStringIncludes(drawn(), "p resume");

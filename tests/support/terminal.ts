@@ -69,6 +69,31 @@ export class Terminal implements AsyncDisposable {
     await this.press("Enter");
   }
 
+  /**
+   * Types text all at once.
+   *
+   * @param text The text.
+   */
+  async paste(text: string): Promise<void> {
+    await this.#tmux("set-buffer", text);
+    await this.#tmux("paste-buffer");
+  }
+
+  /**
+   * Gives the window another size.
+   *
+   * @param columns Cells in a line.
+   * @param rows Lines.
+   */
+  async resize(columns: number, rows: number): Promise<void> {
+    await this.#tmux("resize-window", "-x", `${columns}`, "-y", `${rows}`);
+  }
+
+  /** The screen with its escape sequences. */
+  async painted(): Promise<string> {
+    return (await this.#tmux("capture-pane", "-p", "-e")).join("\n");
+  }
+
   /** Looks at the screen. */
   async screen(): Promise<Screen> {
     const rows = await this.#tmux("capture-pane", "-p");

@@ -1,0 +1,134 @@
+import { assert, assertEquals, assertNotMatch, assertStringIncludes } from "@std/assert";
+import { seedWithAria2 } from "../support/aria2.ts";
+import { BINARY, environment, OFFLINE } from "../support/binary.ts";
+import { makeFile } from "../support/payload.ts";
+import { testWith } from "../support/requirements.ts";
+import { withScratch } from "../support/scratch.ts";
+import { type Screen, Terminal } from "../support/terminal.ts";
+import { makeTorrent } from "../support/torrents.ts";
+
+const ESC = "\x1b";
+const MIB = 1 << 20;
+const PERCENTAGE = /\b[1-9]\d?\.\d%/;
+
+const shows = (part: string) => ({ rows }: Screen) => rows.some((row) => row.includes(part));
+const hasProgress = ({ rows }: Screen) => rows.some((row) => PERCENTAGE.test(row));
+
+interface Stage {
+  readonly terminal: Terminal;
+  /** Settings of the terminal's driver, before and after the program. */
+  readonly settings: (when: "before" | "after") => Promise<string>;
+}
+
+/** A download that takes long, in a terminal. */
+async function downloading(
+  options: { readonly columns: number; readonly variables?: string },
+  body: (stage: Stage) => Promise<void>,
+): Promise<void> {
+  const { columns, variables = "" } = options;
+  await withScratch(async (folder) => {
+    const payload = await makeFile(`${folder}/source`, { name: "file.bin", size: 24 * MIB + 9, seed: columns });
+    const torrent = `${folder}/file.torrent`;
+    await makeTorrent(payload, { path: torrent });
+    await using seeder = await seedWithAria2(payload, { torrent, uploadLimit: MIB });
+    const run = [BINARY, torrent, "-o", "out", "-p", "0", "--peer", seeder.address, ...OFFLINE].join(" ");
+    const command = `trap : QUIT; stty -g > before; env ${variables} ${run}; code=$?; stty -g > after; (exit $code)`;
+    await using terminal = await Terminal.open(command, { columns, cwd: folder, env: environment(folder) });
+    await body({ terminal, settings: (when) => Deno.readTextFile(`${folder}/${when}`) });
+  });
+}
+
+function assertTidy(screen: Screen): void {
+  assertEquals(screen.lines.length, screen.rows.length, `a line wrapped:\n${screen.rows.join("\n")}`);
+}
+
+for (const columns of [40, 80, 200]) {
+  testWith(
+    `keys pause, sort, show files and help, limit, and quit, in ${columns} columns`,
+    ["binary", "aria2c", "tmux"],
+    () =>
+      downloading({ columns }, async ({ terminal, settings }) => {
+        const first = await terminal.until(hasProgress, "a percentage");
+        assertTidy(first);
+        assert(shows("pieces")(first), first.rows.join("\n"));
+        await terminal.press("p");
+        const paused = await terminal.until(shows("paused"), "that it is paused");
+        assert(shows("0 peers")(paused), paused.rows.join("\n"));
+        await terminal.press("f");
+        assertTidy(await terminal.until(shows("Files: 1"), "the files"));
+        await terminal.press("?");
+        assertTidy(await terminal.until(shows("stop in good order"), "help"));
+        await terminal.press("Escape");
+        await terminal.until(shows("pieces"), "the pieces");
+        if (columns >= 80) {
+          await terminal.press("s");
+          await terminal.until(shows("by down"), "the order");
+        }
+        await terminal.press("l");
+        await terminal.until(shows("limits, down up:"), "the question");
+        await terminal.type("9M");
+        await terminal.until((screen) => !shows("limits, down up:")(screen), "that it was answered");
+        if (columns >= 80) await terminal.until(shows("9 MiB/s / none"), "the limit");
+        await terminal.resize(60, 16);
+        const narrow = await terminal.until(
+          ({ rows }) => rows.some((row) => /^\d\.\d \/ 24 MiB/.test(row)) && rows.at(-1) === "",
+          "a picture for a narrow window",
+        );
+        assertEquals(narrow.rows.filter((row) => row.includes("file.bin")).length, 1, narrow.rows.join("\n"));
+        await terminal.press("p");
+        await terminal.until(shows("downloading"), "that it goes on");
+        await terminal.press("q");
+        const end = await terminal.ended(20);
+        assert(end.rows.includes("ended with 130"), end.rows.join("\n"));
+        assert(end.cursorVisible, "the cursor is hidden");
+        assertStringIncludes(end.lines.join("\n"), "the same command goes on from there");
+        assertEquals(await settings("after"), await settings("before"));
+      }),
+  );
+}
+
+testWith(
+  "the live view keeps to what the terminal can show",
+  ["binary", "aria2c", "tmux"],
+  async () => {
+    const colours = new RegExp(`${ESC}\\[[\\d;]*m`);
+    const manyColours = new RegExp(`${ESC}\\[[\\d;]*38;`);
+    await downloading({ columns: 80, variables: "TERM=screen NO_COLOR=1" }, async ({ terminal }) => {
+      await terminal.until(hasProgress, "a percentage");
+      assertNotMatch(await terminal.painted(), colours);
+    });
+    await downloading({ columns: 80, variables: "TERM=xterm-16color LC_ALL=C" }, async ({ terminal }) => {
+      const { rows } = await terminal.until(hasProgress, "a percentage");
+      assertNotMatch(rows.join(""), /[^\x20-\x7e]/);
+      const painted = await terminal.painted();
+      assert(colours.test(painted));
+      assertNotMatch(painted, manyColours);
+    });
+    await downloading({ columns: 80, variables: "TERM=dumb" }, async ({ terminal }) => {
+      const { rows } = await terminal.until(shows("down, "), "a plain line");
+      assert(rows.some((row) => /^file\.bin: \d+\.\d% \(/.test(row)), rows.join("\n"));
+      // no keys there: what is typed is shown, as everywhere
+      await terminal.type("q");
+      await terminal.press("C-c");
+      await terminal.ended(20);
+    });
+  },
+);
+
+testWith(
+  "what is no key does no harm, and Ctrl-\\ leaves the terminal as it was",
+  ["binary", "aria2c", "tmux"],
+  () =>
+    downloading({ columns: 80 }, async ({ terminal, settings }) => {
+      await terminal.until(hasProgress, "a percentage");
+      for (const noise of ["F5", "M-x", "C-s", "C-q", "IC"]) await terminal.press(noise);
+      await terminal.paste("quit q p q\nq and more of it q q q q q q");
+      await terminal.press("?");
+      await terminal.until(shows("stop in good order"), "help");
+      await terminal.press("C-\\");
+      const end = await terminal.ended(20);
+      assert(end.rows.includes("ended with 131"), end.rows.join("\n"));
+      assert(end.cursorVisible, "the cursor is hidden");
+      assertEquals(await settings("after"), await settings("before"));
+    }),
+);

@@ -2,6 +2,7 @@
 
 import { styleFor } from "../src/ui/style.ts";
 import { type PieceCell, type PieceMap, pieceMapOf } from "../src/session/piece_map.ts";
+import type { TorrentSnapshot } from "../src/session/types.ts";
 import type { Torrent } from "../src/swarm/mod.ts";
 import { PiecePicker } from "../src/swarm/piece_picker.ts";
 import { Bitfield } from "../src/base/bitfield.ts";
@@ -41,9 +42,9 @@ Deno.bench("pieceMapOf: 60,000 pieces in 800 cells", () => {
 });
 
 for (const [columns, rows] of [[40, 24], [80, 24], [200, 50]] as const) {
-  Deno.bench(`a frame: 60,000 pieces, 100 peers, ${columns} by ${rows}`, () => {
+  const frame = (peers: TorrentSnapshot) => {
     renderDashboard({
-      torrents: [torrent],
+      torrents: [peers],
       state: FIRST_STATE,
       rates,
       pieces: cells,
@@ -52,5 +53,12 @@ for (const [columns, rows] of [[40, 24], [80, 24], [200, 50]] as const) {
       peerRows: 20,
       limits: { down: null, up: null },
     }, { columns, rows, style });
+  };
+  Deno.bench(`a frame: 60,000 pieces, 100 peers, ${columns} by ${rows}`, () => frame(torrent));
+  // Rates are measured twice a second, so two of five frames have new ones.
+  let count = 0;
+  Deno.bench(`... whose rates are new`, () => {
+    count++;
+    frame({ ...torrent, peers: peers.map((peer) => ({ ...peer, rateDown: peer.rateDown + count * 20_000 })) });
   });
 }

@@ -5,7 +5,6 @@
  */
 
 import cliTruncate from "cli-truncate";
-import stringWidth from "string-width";
 import type { FileSnapshot, PieceMap } from "../session/piece_map.ts";
 import type { TorrentSnapshot } from "../session/types.ts";
 import { renderFiles } from "./file_lines.ts";
@@ -15,6 +14,7 @@ import { renderPieces } from "./piece_row.ts";
 import { type RateHistory, renderSpark } from "./spark.ts";
 import { painted, type Style } from "./style.ts";
 import { renderList, renderPeers, renderTorrent } from "./table.ts";
+import { widthOf } from "./text.ts";
 
 /** What is drawn. */
 export interface Picture {
@@ -216,6 +216,6 @@ function helpLines(style: Style): string[] {
 
 /** Whatever was put together has an end where the window has one. */
 function cut(line: string, { columns, style }: Window): string {
-  if (stringWidth(line) <= columns) return line;
+  if (widthOf(line) <= columns) return line;
   return cliTruncate(line, columns, { truncationCharacter: style.unicode ? "\u2026" : "~" });
 }

@@ -107,24 +107,15 @@ export function renderGrid<Row>(rows: readonly Row[], options: GridOptions<Row>)
   const { columns, width, head, style } = options;
   const placed = placeColumns(columns, width);
   const last = columns.at(-1);
-  const table = new Table({
-    chars: NO_BORDERS,
-    // An older measure of width than ours is built into the table: where the two disagree, a column with a fixed width
-    // would be cut or filled wrongly. They agree on ASCII, and the last column needs neither.
-    colWidths: placed.map(({ column, width }) => column === last ? null : width),
-    colAligns: placed.map(({ column }) => column.align ?? "left"),
-    // Colours of its own would come from a library that looks into the environment.
-    style: { "padding-left": 0, "padding-right": 0, head: [], border: [] },
-  });
-  if (head) table.push(placed.map(({ column, width }) => clip(column.header, { width, style })));
-  for (const row of rows) {
-    table.push(placed.map(({ column, width }) => {
+  const cells = rows.map((row) =>
+    placed.map(({ column, width }) => {
       const text = column.text(row);
       return clip(column === last ? text : shown(text, ASCII), { width, style });
-    }));
-  }
+    })
+  );
+  if (head) cells.unshift(placed.map(({ column, width }) => clip(column.header, { width, style })));
   // Painted afterwards: the table would measure every cell with its colours, which takes it most of a frame.
-  return table.toString().split("\n").map((line, i) => {
+  return tableOf(cells, placed.map((place) => ({ ...place, isLast: place.column === last }))).map((line, i) => {
     const row = head ? rows[i - 1] : rows[i];
     let at = 0;
     return placed.map(({ column, width }) => {
@@ -134,4 +125,31 @@ export function renderGrid<Row>(rows: readonly Row[], options: GridOptions<Row>)
       return painted(column === placed.at(-1)?.column ? cell.trimEnd() : cell, paint, style);
     }).join(GAP).trimEnd();
   });
+}
+
+/** The tables that were put together last: peers change twice a second, and frames are drawn more often. */
+const memory = new Map<string, readonly string[]>();
+const MOST_TABLES = 4;
+
+function tableOf<Row>(
+  cells: readonly (readonly string[])[],
+  placed: readonly (Placed<Row> & { readonly isLast: boolean })[],
+): readonly string[] {
+  const key = JSON.stringify([cells, placed.map(({ column, width }) => [column.align, width])]);
+  const known = memory.get(key);
+  if (known) return known;
+  const table = new Table({
+    chars: NO_BORDERS,
+    // An older measure of width than ours is built into the table: where the two disagree, a column with a fixed width
+    // would be cut or filled wrongly. They agree on ASCII, and the last column needs neither.
+    colWidths: placed.map(({ width, isLast }) => isLast ? null : width),
+    colAligns: placed.map(({ column }) => column.align ?? "left"),
+    // Colours of its own would come from a library that looks into the environment.
+    style: { "padding-left": 0, "padding-right": 0, head: [], border: [] },
+  });
+  table.push(...cells.map((row) => [...row]));
+  const lines = table.toString().split("\n");
+  memory.set(key, lines);
+  if (memory.size > MOST_TABLES) memory.delete(memory.keys().next().value!);
+  return lines;
 }

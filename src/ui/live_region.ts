@@ -6,7 +6,7 @@
  * @module
  */
 
-import stringWidth from "string-width";
+import { widthOf } from "./text.ts";
 
 const ESC = "\x1b[";
 /** Synchronized output: terminals that know it show what is between all at once, others ignore it. */
@@ -39,7 +39,11 @@ export class LiveRegion {
     const start = this.#toStart(columns);
     // Lines are replaced in place, for what is erased first can flicker; lines above may wrap, so they need the room.
     const fixed = above.length === 0 ? "" : `${ERASE_BELOW}${above.map((line) => `${line}\n`).join("")}`;
-    const region = lines.map((line) => `${line}${stringWidth(line) < columns ? ERASE_LINE_END : ""}\n`).join("");
+    // What is there already is passed over.
+    const stays = !force && above.length === 0 && columns === this.#columns ? this.#drawn : [];
+    const region = lines.map((line, i) =>
+      line === stays[i] ? "\n" : `${line}${widthOf(line) < columns ? ERASE_LINE_END : ""}\n`
+    ).join("");
     this.#drawn = [...lines];
     this.#columns = columns;
     return `${BEGIN}${HIDE_CURSOR}${start}${fixed}${region}${ERASE_BELOW}${SHOW_CURSOR}${END}`;
@@ -67,7 +71,7 @@ export class LiveRegion {
   #toStart(columns: number): string {
     const rows = columns >= this.#columns
       ? this.#drawn.length
-      : this.#drawn.reduce((sum, line) => sum + Math.max(1, Math.ceil(stringWidth(line) / columns)), 0);
+      : this.#drawn.reduce((sum, line) => sum + Math.max(1, Math.ceil(widthOf(line) / columns)), 0);
     return rows === 0 ? "" : `\r${ESC}${rows}A`;
   }
 }

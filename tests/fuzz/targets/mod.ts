@@ -8,6 +8,7 @@ import type { Target } from "../target.ts";
 import { bencodeTarget } from "./bencode.ts";
 import { blocklistTarget } from "./blocklist.ts";
 import { krpcTarget, savedTableTarget } from "./dht.ts";
+import { keysTarget } from "./keys.ts";
 import { pathsTarget, printableTarget, resumeTarget } from "./local.ts";
 import { lsdTarget } from "./discovery.ts";
 import { magnetTarget, metainfoTarget } from "./metainfo.ts";
@@ -47,4 +48,5 @@ export const TARGETS: readonly Target[] = [
   webReplyTarget,
   streamRequestTarget,
   blocklistTarget,
+  keysTarget,
 ];

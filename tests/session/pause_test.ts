@@ -16,21 +16,12 @@ const isTracker = (event: SessionEvent) => event.event === "tracker" && event.st
 function pauseAtFirstPiece(torrent: Torrent): Promise<void> {
   return new Promise((resolve) => {
     const look = () => {
-      if (torrent.snapshot().verified === 0) return void soon(look);
+      if (torrent.snapshot().verified === 0) return void setTimeout(look);
       torrent.pause();
       resolve();
     };
     look();
   });
-}
-
-function soon(then: () => void): void {
-  const channel = new MessageChannel();
-  channel.port1.onmessage = () => {
-    channel.port1.close();
-    then();
-  };
-  channel.port2.postMessage(null);
 }
 
 Deno.test("a torrent that is paused leaves everybody, keeps what it has, and goes on from there", async () => {

@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertLessOrEqual, assertNotMatch, assertStringIncludes } from "@std/assert";
 import fc from "fast-check";
 import stringWidth from "string-width";
+import { utf8 } from "../../src/base/bytes.ts";
 import type { PieceCell, PieceMap } from "../../src/session/piece_map.ts";
 import type { TorrentState } from "../../src/session/types.ts";
 import { type Picture, renderDashboard, shareOut } from "../../src/ui/dashboard.ts";
@@ -234,9 +235,7 @@ Deno.test("RateHistory keeps a minute, and draws what is past as it was", () => 
 });
 
 const keysOf = (text: string, typing = false) =>
-  new KeyReader().read(new TextEncoder().encode(text), { typing }).map((key) =>
-    key.kind === "named" ? key.name : key.character
-  );
+  new KeyReader().read(utf8(text), { typing }).map((key) => key.kind === "named" ? key.name : key.character);
 
 Deno.test("KeyReader knows the keys of common terminals, over any cut", () => {
   assertEquals(
@@ -258,7 +257,7 @@ Deno.test("KeyReader knows the keys of common terminals, over any cut", () => {
     ],
   );
   const reader = new KeyReader();
-  const bytes = new TextEncoder().encode("\x1b[6~");
+  const bytes = utf8("\x1b[6~");
   assertEquals(reader.read(bytes.subarray(0, 2)), []);
   assertEquals(reader.read(bytes.subarray(2)), [{ kind: "named", name: "page-down" }]);
 });
@@ -275,9 +274,7 @@ Deno.test("KeyReader takes no text for keys, unless text is asked for", () => {
 Deno.test("whatever is typed, the state stays one that can be drawn", () => {
   const chunk = fc.oneof(
     fc.uint8Array({ maxLength: 40 }),
-    fc.constantFrom("f", "l", "?", "s", "\t", "\x1b[A", "\x1b[B", "\x1b[F", "5M\r").map((k) =>
-      new TextEncoder().encode(k)
-    ),
+    fc.constantFrom("f", "l", "?", "s", "\t", "\x1b[A", "\x1b[B", "\x1b[F", "5M\r").map((k) => utf8(k)),
   );
   const around = { torrents: 3, files: 9, page: 4 };
   fc.assert(fc.property(fc.array(chunk, { maxLength: 30 }), (chunks) => {

@@ -16,7 +16,7 @@ import { takeBackOverdue } from "./overdue.ts";
 import type { PiecePicker } from "./piece_picker.ts";
 import { NO_URGENCY, type Urgency } from "./readers.ts";
 import { StartedPieces } from "./started_pieces.ts";
-import { leastNeeded, shareOf } from "./urgent_blocks.ts";
+import { busyWithOthers, leastNeeded, shareOf } from "./urgent_blocks.ts";
 
 /** Pieces that are chosen at random rather than by rarity, so that there is soon something to trade. */
 const RANDOM_FIRST = 4;
@@ -90,10 +90,8 @@ export class Download {
   }
 
   /**
-   * Fetches some pieces before all others, the first first; those of the last call no more. When nobody was asked for one that is
-   * waited for, it is not to wait behind what peers were asked for without need.
-   *
-   * @param urgency Which; those that are here or aren't wanted are passed over.
+   * Fetches some pieces before all others, the first first; those of the last call no more. One that is waited for isn't to wait
+   * behind what peers were asked for without need. Those that are here or aren't wanted are passed over.
    */
   prioritise(urgency: Urgency): void {
     this.#urgency = urgency;
@@ -111,11 +109,6 @@ export class Download {
   /** How many peers that don't have everything have a piece. */
   availability(index: number): number {
     return this.#picker.availability(index);
-  }
-
-  /** Pieces that are being checked or written. */
-  get verifying(): number {
-    return this.started.verifying;
   }
 
   /** Blocks are neither asked for nor taken any more. Settles when the pieces that were complete are checked and written. */
@@ -206,10 +199,10 @@ export class Download {
       }
     }
     if (late.length === 0 || want <= 0) return want;
-    const before = peer.requests.size;
+    const free = want + peer.requests.size;
     const { waits } = this;
     askAgain(peer, { active: late, peers: () => this.#host.peers(), waits, ending: true, urgent: true, depth, now });
-    return want - (peer.requests.size - before);
+    return free - peer.requests.size;
   }
 
   #startUrgent(peer: Peer, index: number, now: number): ActivePiece | null {
@@ -220,8 +213,7 @@ export class Download {
   /** Takes back what those were asked for that have a piece, unless that is urgent, too; and finds memory for it. */
   #makeWay(index: number): void {
     const urgent = new Set(this.#urgency.pieces);
-    for (const peer of this.#host.peers()) {
-      if (peer.closed || peer.requests.size === 0 || !peer.pieces.has(index) || !peer.wouldSend(index)) continue;
+    for (const peer of busyWithOthers(index, this.#host.peers())) {
       this.takeBack(peer, { cancel: true, which: (other) => !urgent.has(other) });
       peer.output.flush();
     }
@@ -328,7 +320,7 @@ export class Download {
 
   /** Nobody can be asked for a while: should memory be used up, others get what unfinished pieces take. */
   makeRoom(): void {
-    if (!this.#pool.available) { for (const piece of [...this.#active.values()]) this.#giveUp(piece); }
+    if (!this.#pool.available) [...this.#active.values()].forEach((piece) => this.#giveUp(piece));
   }
 
   /** While memory is used up and a peer has nothing to do for that reason, gives up the least of the pieces that stand still. */

@@ -34,6 +34,18 @@ export function shareOf(peer: Peer, piece: ActivePiece, peers: Iterable<Peer>): 
 }
 
 /**
+ * Those who would send a piece but are busy with something.
+ *
+ * @param index The piece.
+ * @param peers Every connected peer.
+ * @returns Them.
+ */
+export function busyWithOthers(index: number, peers: Iterable<Peer>): Peer[] {
+  const isBusy = (peer: Peer) => !peer.closed && peer.requests.size > 0;
+  return Array.from(peers).filter((peer) => isBusy(peer) && peer.pieces.has(index) && peer.wouldSend(index));
+}
+
+/**
  * The piece whose memory goes to one that somebody waits for.
  *
  * @param active Pieces that have been started.

@@ -75,10 +75,10 @@ Deno.test("Download writes a piece, then counts it", async () => {
   lab.download.fill(peer);
   lab.answerAll(peer);
   await settle();
-  assertEquals([lab.log, lab.download.have.count, lab.download.verifying], [[], 0, 1]);
+  assertEquals([lab.log, lab.download.have.count, lab.download.started.verifying], [[], 0, 1]);
   written();
   await settle();
-  assertEquals([lab.log, lab.download.have.count, lab.download.verifying], [["done 0"], 1, 0]);
+  assertEquals([lab.log, lab.download.have.count, lab.download.started.verifying], [["done 0"], 1, 0]);
 });
 
 Deno.test("Download asks again, and others, for what a peer won't send", () => {

@@ -60,6 +60,7 @@ export type { ProgressEvent } from "./session/progress.ts";
 export {
   type AddOptions,
   type DiscoveryOptions,
+  type EncryptionMode,
   type RateLimits,
   Session,
   type SessionOptions,

@@ -52,6 +52,16 @@ export const MAX_ALLOWED_FAST = 64;
 export const MAX_UNSENT = 2 * 1024 * 1024;
 /** Milliseconds for a dial and the handshake after it, or for the handshake of who dials us, from its first byte to its last. */
 export const HANDSHAKE_MS = 10_000;
+/**
+ * Milliseconds of that for the encrypted handshake of a peer that we dialled, before it is taken for one that doesn't know
+ * what to make of it: there has to be time for the plain one.
+ */
+export const ENCRYPTED_HANDSHAKE_MS = 5_000;
+/**
+ * Bytes of payload that may come with the encrypted handshake. It has to be held until it is whole, and nobody knows yet who
+ * sends it; handshakes have 68, some clients add their bitfield.
+ */
+export const MAX_FIRST_PAYLOAD = 16 * 1024;
 /** Milliseconds for one message, from its first byte to its last: 280 bytes a second for a block. */
 export const MESSAGE_MS = 60_000;
 /** Milliseconds for which a peer may leave what we send unread. */

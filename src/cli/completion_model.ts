@@ -80,7 +80,8 @@ function optionsOf(command: Command): CompletedOption[] {
   return command.createHelp().visibleOptions(command).map(
     ({ short, long, flags, description, required, argChoices }) => {
       const placeholder = /<([^>]+)>/.exec(flags)?.[1] ?? "";
-      const value = argChoices ?? KINDS[placeholder] ?? "other";
+      const words = placeholder.includes("|") ? placeholder.split("|") : null;
+      const value = argChoices ?? words ?? KINDS[placeholder] ?? "other";
       return { short: short ?? null, long: long!, description, value: required ? value : null };
     },
   );

@@ -7,11 +7,13 @@
 import type { Command } from "commander";
 import { type HostPort, parseIp, type PeerAddress } from "../base/address.ts";
 import { messageOf, ShoalError } from "../base/errors.ts";
-import type { DiscoveryOptions, SessionOptions } from "../session/session.ts";
+import type { DiscoveryOptions, EncryptionMode, SessionOptions } from "../session/session.ts";
 import type { Context } from "./context.ts";
-import { parseIpAddress, parsePort, parseRate, parseSize, parseWhole, readHostPort } from "./options.ts";
+import { badValue, parseIpAddress, parsePort, parseRate, parseSize, parseWhole, readHostPort } from "./options.ts";
 import { stateFolder } from "./state_folder.ts";
 import { refuseOptions, UNAVAILABLE_NETWORK_OPTIONS } from "./unavailable.ts";
+
+const ENCRYPTION_MODES: readonly EncryptionMode[] = ["off", "prefer", "require"];
 
 /** Smallest memory budget that makes sense. */
 const MIN_CACHE = 1024 * 1024;
@@ -34,6 +36,7 @@ export interface NetworkOptions extends PeerOptions {
   readonly maxDown?: number;
   readonly maxUp?: number;
   readonly cache?: number;
+  readonly encryption?: EncryptionMode;
   readonly portMap: boolean;
   readonly json?: true;
   readonly quiet?: true;
@@ -89,6 +92,11 @@ export function addNetworkOptions(command: Command): Command {
     .option("--max-up <rate>", "bytes a second to upload at most, like 500K or 5M; 0 for no limit (default)", (v) => {
       return parseRate(v, "--max-up");
     })
+    .option(
+      "--encryption <off|prefer|require>",
+      "how connections to peers are encrypted (default: prefer)",
+      parseEncryption,
+    )
     .option("--cache <size>", "memory for pieces in flight (default: 64M)", parseCache)
     .option("--json", "one JSON object a line on standard output")
     .option("-q, --quiet", "no progress; errors on standard error")
@@ -131,6 +139,7 @@ export function sessionOptions(options: NetworkOptions, context: Context): Sessi
     ...(options.maxPeers !== undefined && { maxPeers: options.maxPeers }),
     ...(options.maxDown !== undefined && { maxDown: options.maxDown || null }),
     ...(options.maxUp !== undefined && { maxUp: options.maxUp || null }),
+    ...(options.encryption !== undefined && { encryption: options.encryption }),
     ...(options.cache !== undefined && { cacheBytes: options.cache }),
   };
 }
@@ -173,6 +182,12 @@ function collectNode(value: string, nodes: readonly HostPort[] = []): readonly H
 
 function collectPeer(value: string, peers: readonly HostPort[] = []): readonly HostPort[] {
   return [...peers, readHostPort(value, "--peer")];
+}
+
+function parseEncryption(value: string): EncryptionMode {
+  const mode = ENCRYPTION_MODES.find((one) => one === value);
+  if (mode !== undefined) return mode;
+  throw badValue("--encryption", { value, why: "off, prefer or require was expected" });
 }
 
 function parseCache(value: string): number {

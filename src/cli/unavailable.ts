@@ -16,9 +16,7 @@ export interface Unavailable {
 }
 
 /** Options of every command that moves data. */
-export const UNAVAILABLE_NETWORK_OPTIONS: readonly Unavailable[] = [
-  { flags: "--encryption <mode>", why: "this version does not encrypt connections" },
-];
+export const UNAVAILABLE_NETWORK_OPTIONS: readonly Unavailable[] = [];
 
 /** Options of `download` alone. */
 export const UNAVAILABLE_DOWNLOAD_OPTIONS: readonly Unavailable[] = [];

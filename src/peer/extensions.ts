@@ -15,6 +15,7 @@ import {
   type ExtensionName,
   parseExtensionHandshake,
 } from "../wire/extension.ts";
+import type { Encryption } from "../transport/transport.ts";
 import type { FrameWriter } from "../wire/frame_writer.ts";
 
 /** What the extension protocol has to do with of a peer. */
@@ -23,6 +24,7 @@ export interface ExtendedPeer {
   readonly incoming: boolean;
   client: string;
   uploadOnly: boolean;
+  readonly output: { readonly encryption?: Encryption };
   readonly requests: { setLimit(limit: number): void };
   readonly writer: FrameWriter;
 }
@@ -102,7 +104,15 @@ export class PeerExtensions<P extends ExtendedPeer> {
     const { extensions, metadataSize } = this.#host;
     const ids: Partial<Record<ExtensionName, number>> = { upload_only: EXTENSION_IDS.upload_only };
     for (const { name } of extensions) ids[name] = EXTENSION_IDS[name];
-    const handshake = { ...words, ids, requestQueue: REQUEST_QUEUE_LIMIT, ...(metadataSize > 0 && { metadataSize }) };
+    const { encryption = "none" } = this.#peer.output;
+    const encrypts = encryption !== "none";
+    const handshake = {
+      ...words,
+      encrypts,
+      ids,
+      requestQueue: REQUEST_QUEUE_LIMIT,
+      ...(metadataSize > 0 && { metadataSize }),
+    };
     const payload = encodeExtensionHandshake(handshake, { remoteHost: this.#peer.address.host });
     this.#peer.writer.extended(EXTENSION_HANDSHAKE, payload);
   }

@@ -6,20 +6,19 @@
 
 import type { Bytes } from "../base/bytes.ts";
 import type { InfoHash } from "../base/info_hash.ts";
-import type { Connection } from "../platform/platform.ts";
+import { type PeerStream, writeAll } from "../transport/transport.ts";
 import { encodeHandshake, type Handshake, HANDSHAKE_LENGTH, parseHandshake } from "../wire/handshake.ts";
 import { WireError } from "../wire/messages.ts";
 
 /**
- * Opens a stream that we dialled: says our handshake, waits for theirs.
+ * Opens a stream that we dialled and that has said our handshake: waits for theirs.
  *
  * @param connection A fresh stream.
- * @param ours What we say.
+ * @param ours What we said.
  * @returns What the peer said, for the same torrent.
  * @throws {WireError} If it speaks another protocol, another torrent, or too little.
  */
-export async function handshakeOut(connection: Connection, ours: Handshake): Promise<Handshake> {
-  await writeAll(connection, encodeHandshake(ours));
+export async function handshakeOut(connection: PeerStream, ours: Handshake): Promise<Handshake> {
   const theirs = parseHandshake(await readExactly(connection, HANDSHAKE_LENGTH));
   if (!theirs.infoHash.equals(ours.infoHash)) {
     throw new WireError(`it answers for another torrent (${theirs.infoHash.hex})`);
@@ -33,20 +32,22 @@ export async function handshakeOut(connection: Connection, ours: Handshake): Pro
  * @param connection A fresh stream.
  * @param answer Our handshake for a torrent, or `null` when we don't have it.
  * @returns What the peer said.
- * @throws {WireError} If it speaks another protocol, too little, or asks for a torrent that we don't have.
+ * @throws {WireError} If it speaks another protocol, too little, or asks for a torrent that we don't have, or for another one
+ * than the stream is for.
  */
 export async function handshakeIn(
-  connection: Connection,
+  connection: PeerStream,
   answer: (infoHash: InfoHash) => Handshake | null,
 ): Promise<Handshake> {
   const theirs = parseHandshake(await readExactly(connection, HANDSHAKE_LENGTH));
-  const ours = answer(theirs.infoHash);
+  const { infoHash = theirs.infoHash } = connection;
+  const ours = infoHash.equals(theirs.infoHash) ? answer(infoHash) : null;
   if (!ours) throw new WireError(`it asks for a torrent that is not here (${theirs.infoHash.hex})`);
   await writeAll(connection, encodeHandshake(ours));
   return theirs;
 }
 
-async function readExactly(connection: Connection, length: number): Promise<Bytes> {
+async function readExactly(connection: PeerStream, length: number): Promise<Bytes> {
   const bytes = new Uint8Array(length);
   for (let at = 0; at < length;) {
     const count = await connection.read(bytes.subarray(at));
@@ -54,8 +55,4 @@ async function readExactly(connection: Connection, length: number): Promise<Byte
     at += count;
   }
   return bytes;
-}
-
-async function writeAll(connection: Connection, bytes: Bytes): Promise<void> {
-  for (let at = 0; at < bytes.length;) at += await connection.write(bytes.subarray(at));
 }

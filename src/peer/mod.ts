@@ -5,8 +5,8 @@
  * @module
  */
 
-export type { Transport } from "../transport/transport.ts";
-export type { Handshake } from "../wire/handshake.ts";
+export type { PeerStream, Transport } from "../transport/transport.ts";
+export { encodeHandshake, type Handshake } from "../wire/handshake.ts";
 export { BLOCK_SIZE } from "../wire/messages.ts";
 export * from "../wire/metadata.ts";
 export * from "../wire/pex.ts";

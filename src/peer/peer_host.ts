@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Encryption } from "../transport/transport.ts";
 import type { ExtensionHost } from "./extensions.ts";
 import type { ReceivedBlock } from "./requests.ts";
 import type { UploadHost } from "./uploads.ts";
@@ -32,6 +33,8 @@ export interface SwarmOf<P> extends UploadHost, ExtensionHost<P> {
 
 /** The socket's side of a peer. */
 export interface PeerOutput {
+  /** How much of it is encrypted; nothing when absent. */
+  readonly encryption?: Encryption;
   /** Something waits in the writer. */
   flush(): void;
   /** Ends the connection. */

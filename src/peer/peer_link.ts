@@ -7,7 +7,7 @@
 import type { Bytes } from "../base/bytes.ts";
 import { messageOf } from "../base/errors.ts";
 import { MAX_UNSENT } from "../base/limits.ts";
-import type { Connection } from "../platform/platform.ts";
+import type { Encryption, PeerStream } from "../transport/transport.ts";
 import { WireError } from "../wire/messages.ts";
 import type { Peer } from "./peer.ts";
 import type { PeerOutput } from "./peer_host.ts";
@@ -41,7 +41,7 @@ export interface LinkEvents {
  */
 export class PeerLink implements PeerOutput {
   readonly #peer: Peer;
-  readonly #connection: Connection;
+  readonly #connection: PeerStream;
   readonly #events: LinkEvents;
   readonly #now: () => number;
   readonly #reads: ReadShare;
@@ -66,7 +66,7 @@ export class PeerLink implements PeerOutput {
   constructor(
     peer: Peer,
     options: {
-      readonly connection: Connection;
+      readonly connection: PeerStream;
       readonly now: () => number;
       readonly reads: ReadShare;
       readonly limits?: ThrottleParties | undefined;
@@ -81,6 +81,10 @@ export class PeerLink implements PeerOutput {
     this.#down = options.limits?.down.join() ?? null;
     this.#up = options.limits?.up.join() ?? null;
     peer.output = this;
+  }
+
+  get encryption(): Encryption {
+    return this.#connection.encryption ?? "none";
   }
 
   /** Reads until the connection is over. Never rejects. */

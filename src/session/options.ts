@@ -7,6 +7,7 @@
 import type { HostPort, PeerAddress } from "../base/address.ts";
 import type { Metainfo } from "../metainfo/mod.ts";
 import type { Platform } from "../platform/platform.ts";
+import type { EncryptionMode } from "../transport/stream_encryption.ts";
 
 /** Settings of a session. */
 export interface SessionOptions {
@@ -27,6 +28,11 @@ export interface SessionOptions {
   readonly maxDown?: number | null;
   /** Bytes a second that all torrents together upload at most. */
   readonly maxUp?: number | null;
+  /**
+   * How connections to peers are encrypted (default `prefer`). It keeps those out who slow BitTorrent down wherever they
+   * recognise it, and is no secrecy: whoever knows the info-hash can take part in the handshake.
+   */
+  readonly encryption?: EncryptionMode;
   /** Memory for pieces in flight and for reading, in bytes (default 64 MiB). */
   readonly cacheBytes?: number;
   /** Folder for resume state and for the torrents of magnet links; `null` or absent keeps none. */

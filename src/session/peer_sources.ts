@@ -12,7 +12,7 @@ import type { TorrentAnnouncer } from "../dht/mod.ts";
 import type { LocalDiscovery } from "../discovery/local_discovery.ts";
 import type { Platform } from "../platform/platform.ts";
 import type { PeerSource } from "../swarm/mod.ts";
-import type { AnnounceProgress } from "../tracker/announce_request.ts";
+import type { AnnounceProgress, TrackerEncryption } from "../tracker/announce_request.ts";
 import { Announcer, type TrackerReport } from "../tracker/announcer.ts";
 import type { UdpTrackers } from "../tracker/udp_trackers.ts";
 import type { DhtService } from "./dht_service.ts";
@@ -29,6 +29,8 @@ export interface PeerSourcesOptions {
   readonly port: number;
   /** Local address to connect from. */
   readonly bind?: string;
+  /** What trackers are told of our encryption. */
+  readonly encryption?: TrackerEncryption;
   /** The session's way to UDP trackers. */
   readonly udp: UdpTrackers;
   /** Announce URLs in tiers. */
@@ -59,7 +61,7 @@ export class PeerSources {
    * @param options What it needs.
    */
   constructor(options: PeerSourcesOptions) {
-    const { platform, infoHash, peerId, port, bind, udp, trackers } = options;
+    const { platform, infoHash, peerId, port, bind, encryption, udp, trackers } = options;
     this.#options = options;
     this.#announcer = new Announcer({
       platform,
@@ -68,6 +70,7 @@ export class PeerSources {
       peerId,
       port,
       ...(bind !== undefined && { bind }),
+      ...(encryption && { encryption }),
       udp,
       progress: () => options.progress(),
       wantedPeers: () => options.wantedPeers(),

@@ -14,6 +14,7 @@ import type { Magnet, Metainfo } from "../metainfo/mod.ts";
 import type { Platform } from "../platform/platform.ts";
 import { Listening, MemoryBudget, ReadShare, Throttle } from "../swarm/mod.ts";
 import { UdpTrackers } from "../tracker/udp_trackers.ts";
+import { type EncryptionMode, StreamEncryption } from "../transport/stream_encryption.ts";
 import { tcpTransport, type Transport } from "../transport/transport.ts";
 import { DhtService } from "./dht_service.ts";
 import { type EventOptions, type EventStream, streamEvents } from "./event_stream.ts";
@@ -25,7 +26,7 @@ import type { Torrent } from "./torrent.ts";
 import { TorrentStore } from "./torrent_store.ts";
 import type { SessionEvent } from "./types.ts";
 
-export type { AddOptions, DiscoveryOptions, RateLimits, SessionOptions, Torrent };
+export type { AddOptions, DiscoveryOptions, EncryptionMode, RateLimits, SessionOptions, Torrent };
 
 /** Ports that are tried when none is asked for (BEP 3). */
 const FIRST_PORT = 6881;
@@ -68,6 +69,7 @@ export class Session {
   readonly #up: Throttle;
   readonly #store: TorrentStore;
   readonly #readCacheBytes: number;
+  readonly #encryption: StreamEncryption;
   readonly #transport: Transport;
   readonly #udpTrackers: UdpTrackers;
   readonly #torrents = new Map<string, SessionTorrent>();
@@ -99,7 +101,8 @@ export class Session {
     this.#readCacheBytes = Math.floor(cache * READ_SHARE);
     this.#budget = new MemoryBudget(cache - this.#readCacheBytes);
     const bind = options.bind === undefined ? {} : { bind: options.bind };
-    this.#transport = tcpTransport(this.#platform.net, bind);
+    this.#encryption = new StreamEncryption(this.#platform, options.encryption ?? "prefer");
+    this.#transport = this.#encryption.over(tcpTransport(this.#platform.net, bind));
     this.#udpTrackers = new UdpTrackers({ platform: this.#platform, ...bind });
   }
 
@@ -152,6 +155,7 @@ export class Session {
       listener: this.#listen(),
       find: (infoHash) => this.#torrents.get(infoHash.hex)?.acceptor ?? null,
       blocks: (host) => this.#blocks(host),
+      open: (connection) => this.#encryption.receive(connection),
       refused: (address, message) =>
         this.#emit({
           event: "peer",
@@ -220,6 +224,7 @@ export class Session {
       peerId: this.#peerId,
       port: this.port,
       ...(this.#options.bind !== undefined && { bind: this.#options.bind }),
+      ...(this.#encryption.mode !== "off" && { encryption: this.#encryption.mode }),
       policy: {
         maxPeers: this.#options.maxPeers ?? DEFAULT_MAX_PEERS,
         blocks: (host) => this.#blocks(host),
@@ -240,9 +245,13 @@ export class Session {
       pex: this.#options.discovery?.pex ?? false,
       emit: (event) => this.#emit(event),
       events: (options) => this.#events(options, torrent),
-      gone: () => this.#torrents.delete(key),
+      gone: () => {
+        this.#torrents.delete(key);
+        this.#encryption.remove(source.infoHash);
+      },
     });
     this.#torrents.set(key, torrent);
+    this.#encryption.add(source.infoHash);
     torrent.start();
     return torrent;
   }

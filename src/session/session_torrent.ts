@@ -283,7 +283,7 @@ export class SessionTorrent implements Torrent {
 
   /** Trackers are asked from now on; those of a magnet link go on to be when the metadata is here. */
   #startSources(trackers: readonly (readonly string[])[]): void {
-    const { platform, peerId, port, bind, dht, udpTrackers: udp } = this.#options;
+    const { platform, peerId, port, bind, encryption, dht, udpTrackers: udp } = this.#options;
     if (this.#stopping || this.#pause.holds(trackers)) return;
     this.#sources ??= new PeerSources({
       platform,
@@ -292,6 +292,7 @@ export class SessionTorrent implements Torrent {
       port,
       udp,
       ...(bind !== undefined && { bind }),
+      ...(encryption && { encryption }),
       trackers,
       isPrivate: () => this.#meta?.private ?? false,
       dht,

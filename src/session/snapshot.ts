@@ -109,6 +109,8 @@ function flagsOf(peer: Peer): string {
   if (peer.snubbed) flags += "S";
   if (peer.incoming) flags += "I";
   if (peer.fast) flags += "F";
+  if (peer.output.encryption === "rc4") flags += "E";
+  else if (peer.output.encryption === "handshake") flags += "e";
   return flags;
 }
 

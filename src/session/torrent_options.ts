@@ -9,6 +9,7 @@ import type { LocalDiscovery } from "../discovery/local_discovery.ts";
 import type { Magnet, Metainfo } from "../metainfo/mod.ts";
 import type { Platform } from "../platform/platform.ts";
 import type { ConnectionPolicy, MemoryBudget, ReadShare, ThrottleParties } from "../swarm/mod.ts";
+import type { TrackerEncryption } from "../tracker/announce_request.ts";
 import type { UdpTrackers } from "../tracker/udp_trackers.ts";
 import type { Transport } from "../transport/transport.ts";
 import type { DhtService } from "./dht_service.ts";
@@ -30,6 +31,7 @@ export interface SessionTorrentOptions {
   readonly peerId: Bytes;
   readonly port: number;
   readonly bind?: string;
+  readonly encryption?: TrackerEncryption;
   readonly policy: ConnectionPolicy;
   readonly budget: MemoryBudget;
   readonly reads: ReadShare;

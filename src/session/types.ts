@@ -57,7 +57,8 @@ export interface PeerSnapshot {
   readonly client: string;
   /**
    * Letters, as other clients show them: `D` we download from it, `d` we want to but it chokes us, `U` we upload to it,
-   * `u` it wants to but we choke it, `O` optimistic unchoke, `S` snubbed, `I` it connected to us, `F` fast extension, `W` web seed.
+   * `u` it wants to but we choke it, `O` optimistic unchoke, `S` snubbed, `I` it connected to us, `F` fast extension, `E` everything
+   * is encrypted, `e` only the handshake was, `W` web seed.
    */
   readonly flags: string;
   /** Part of the torrent that it has, 0 to 1. */

@@ -8,7 +8,7 @@ import type { PeerAddress } from "../base/address.ts";
 import { messageOf } from "../base/errors.ts";
 import type { InfoHash } from "../base/info_hash.ts";
 import { HANDSHAKE_MS } from "../base/limits.ts";
-import { type Handshake, handshakeIn } from "../peer/mod.ts";
+import { type Handshake, handshakeIn, type PeerStream } from "../peer/mod.ts";
 import type { Connection, Listener, Platform } from "../platform/platform.ts";
 import { ON_BLOCKLIST } from "./connection_manager.ts";
 import { type PendingConnection, Strangers } from "./strangers.ts";
@@ -23,7 +23,7 @@ export interface Acceptor {
   /** Why a peer at this address would not be accepted, or `null`. */
   refuses(host: string): string | null;
   /** Takes over a connection that was made to us, after its handshake. */
-  accept(connection: Connection, theirs: Handshake): void;
+  accept(connection: PeerStream, theirs: Handshake): void;
 }
 
 /** A connection that has not said what it wants. */
@@ -50,6 +50,7 @@ export class Listening {
   readonly #listener: Listener;
   readonly #find: (infoHash: InfoHash) => Acceptor | null;
   readonly #blocks: (host: string) => boolean;
+  readonly #open: (connection: Connection) => Promise<PeerStream>;
   readonly #refused: (address: PeerAddress, message: string) => void;
   readonly #strangers = new Strangers<Caller>();
   #closed = false;
@@ -59,6 +60,7 @@ export class Listening {
    *
    * @param platform Clock and timers.
    * @param options `listener`: the socket. `find`: the torrent that a peer asks for. `blocks`: who isn't heard at all.
+   * `open`: finds out whether what comes is encrypted; nothing is when absent.
    * `refused`: is told of those that came to no torrent, but not of each when they are many.
    */
   constructor(
@@ -67,6 +69,7 @@ export class Listening {
       readonly listener: Listener;
       readonly find: (infoHash: InfoHash) => Acceptor | null;
       readonly blocks?: (host: string) => boolean;
+      readonly open?: (connection: Connection) => Promise<PeerStream>;
       readonly refused: (address: PeerAddress, message: string) => void;
     },
   ) {
@@ -74,6 +77,7 @@ export class Listening {
     this.#listener = options.listener;
     this.#find = options.find;
     this.#blocks = options.blocks ?? (() => false);
+    this.#open = options.open ?? ((connection) => Promise.resolve(connection));
     this.#refused = options.refused;
     this.#run();
   }
@@ -134,12 +138,13 @@ export class Listening {
         unwelcome = torrent?.refuses(host) ?? null;
         return unwelcome === null ? torrent?.handshake ?? null : null;
       };
-      const theirs = await handshakeIn(connection, answer).catch((error) => {
+      const stream = await this.#open(connection);
+      const theirs = await handshakeIn(stream, answer).catch((error) => {
         throw unwelcome === null ? error : new Error(unwelcome);
       });
       const torrent = this.#find(theirs.infoHash);
       if (!torrent) throw new Error("the torrent is gone");
-      torrent.accept(connection, theirs);
+      torrent.accept(stream, theirs);
     } catch (error) {
       connection.close();
       // A port scan looks the same; it is told like everything else, and once.

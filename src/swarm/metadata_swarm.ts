@@ -19,11 +19,12 @@ import {
   parseMetadataMessage,
   type Peer,
   type PeerHost,
+  type PeerStream,
   type ReadShare,
   type ThrottleParties,
   type Transport,
 } from "../peer/mod.ts";
-import type { Connection, Platform, Timer } from "../platform/platform.ts";
+import type { Platform, Timer } from "../platform/platform.ts";
 import { ConnectionManager, type ConnectionPolicy, type PeerSource } from "./connection_manager.ts";
 import type { DhtContact } from "./dht_contact.ts";
 import type { TorrentEvent } from "./events.ts";
@@ -146,7 +147,7 @@ export class MetadataSwarm implements PeerHost {
   }
 
   /** Takes over a connection that was made to us, after its handshake. */
-  accept(connection: Connection, theirs: Handshake): void {
+  accept(connection: PeerStream, theirs: Handshake): void {
     this.#peers.accept(connection, theirs);
   }
 

@@ -144,5 +144,6 @@ function isLocal(host: string): boolean {
 
 function flagsOf(peer: Peer): number {
   const uploadOnly = peer.isSeed || peer.uploadOnly ? PexFlag.uploadOnly : 0;
-  return uploadOnly | (peer.incoming ? 0 : PexFlag.reachable);
+  const encryption = (peer.output.encryption ?? "none") === "none" ? 0 : PexFlag.encryption;
+  return encryption | uploadOnly | (peer.incoming ? 0 : PexFlag.reachable);
 }

@@ -10,16 +10,18 @@ import { messageOf, ShoalError } from "../base/errors.ts";
 import { HANDSHAKE_MS, MAX_OFFENCES, MESSAGE_MS, SILENCE_MS, STALLED_MS, TURNOVER_MS } from "../base/limits.ts";
 import { networkOf } from "../base/networks.ts";
 import {
+  encodeHandshake,
   type Handshake,
   handshakeOut,
   Peer,
   type PeerHost,
   PeerLink,
+  type PeerStream,
   type ReadShare,
   type ThrottleParties,
   type Transport,
 } from "../peer/mod.ts";
-import type { Connection, Platform } from "../platform/platform.ts";
+import type { Platform } from "../platform/platform.ts";
 import type { ConnectionManager, PeerSource } from "./connection_manager.ts";
 import { Crowd } from "./crowd.ts";
 import type { TorrentEvent } from "./events.ts";
@@ -166,7 +168,7 @@ export class PeerSet {
    * @param connection The stream.
    * @param theirs What the peer said.
    */
-  accept(connection: Connection, theirs: Handshake): void {
+  accept(connection: PeerStream, theirs: Handshake): void {
     const refused = this.#turnsDown(connection.remote.host, { first: false }) ??
       this.#refuses(theirs, { host: connection.remote.host, incoming: true });
     if (refused) return this.#turnAway(connection, refused);
@@ -250,10 +252,11 @@ export class PeerSet {
   async #dial(address: PeerAddress): Promise<void> {
     const dial = new AbortController();
     this.#dials.add(dial);
-    let connection: Connection | null = null;
+    let connection: PeerStream | null = null;
     const timer = this.#platform.after(HANDSHAKE_MS, () => dial.abort());
     try {
-      connection = await this.#transport.dial(address, dial.signal);
+      const words = { infoHash: this.#handshake.infoHash, first: encodeHandshake(this.#handshake) };
+      connection = await this.#transport.dial(address, { ...words, signal: dial.signal });
       dial.signal.throwIfAborted();
       dial.signal.addEventListener("abort", () => connection?.close(), { once: true });
       const theirs = await handshakeOut(connection, this.#handshake);
@@ -330,7 +333,7 @@ export class PeerSet {
   }
 
   #join(
-    connection: Connection,
+    connection: PeerStream,
     theirs: Handshake,
     how: { readonly address: PeerAddress; readonly incoming: boolean },
   ): void {
@@ -383,7 +386,7 @@ export class PeerSet {
     this.dialMore();
   }
 
-  #turnAway(connection: Connection, message: string): void {
+  #turnAway(connection: PeerStream, message: string): void {
     connection.close();
     if (message === SELF) return;
     const address = formatAddress(connection.remote);

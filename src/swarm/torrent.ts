@@ -8,8 +8,8 @@ import type { PeerAddress } from "../base/address.ts";
 import { Bitfield } from "../base/bitfield.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { pieceHash, pieceSize } from "../metainfo/mod.ts";
-import type { Block, Extension, Handshake, Peer, PeerHost, ReceivedBlock } from "../peer/mod.ts";
-import type { Connection, Platform } from "../platform/platform.ts";
+import type { Block, Extension, Handshake, Peer, PeerHost, PeerStream, ReceivedBlock } from "../peer/mod.ts";
+import type { Platform } from "../platform/platform.ts";
 import type { Storage } from "../storage/mod.ts";
 import { BufferPool } from "./buffer_pool.ts";
 import { ConnectionManager, type PeerSource } from "./connection_manager.ts";
@@ -220,7 +220,7 @@ export class Torrent implements PeerHost {
   }
 
   /** Takes over a connection that was made to us, after its handshake. */
-  accept(connection: Connection, theirs: Handshake): void {
+  accept(connection: PeerStream, theirs: Handshake): void {
     this.#peers.accept(connection, theirs);
   }
 

@@ -23,6 +23,9 @@ export interface AnnounceProgress {
   readonly partialSeed?: boolean;
 }
 
+/** What a tracker is told of our encryption, so that it can name peers that fit. */
+export type TrackerEncryption = "prefer" | "require";
+
 /** One announce. */
 export interface AnnounceRequest {
   /** Which torrent. */
@@ -39,6 +42,8 @@ export interface AnnounceRequest {
   readonly numwant: number;
   /** Tells the tracker that we are who we were, should our address change (BEP 7); shown to nobody else. */
   readonly key: string;
+  /** Whether our connections are encrypted if that can be, or always; absent for never. */
+  readonly encryption?: TrackerEncryption;
   /** What this tracker asked us to send back. */
   readonly trackerId: Uint8Array | null;
 }
@@ -69,6 +74,7 @@ export function buildAnnounceUrl(announceUrl: string, request: AnnounceRequest):
     `numwant=${request.numwant}`,
     `key=${request.key}`,
   ];
+  if (request.encryption) parameters.push(request.encryption === "require" ? "requirecrypto=1" : "supportcrypto=1");
   if (event !== null) parameters.push(`event=${event}`);
   if (trackerId !== null) parameters.push(`trackerid=${percentEncode(trackerId)}`);
   const base = announceUrl.replace(/#.*$/s, ""); // a fragment is never sent

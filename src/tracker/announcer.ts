@@ -16,7 +16,7 @@ import { toHex } from "../base/bytes.ts";
 import type { InfoHash } from "../base/info_hash.ts";
 import type { Platform, Timer } from "../platform/platform.ts";
 import type { AnnounceReply } from "./announce_reply.ts";
-import type { AnnounceEvent, AnnounceProgress } from "./announce_request.ts";
+import type { AnnounceEvent, AnnounceProgress, TrackerEncryption } from "./announce_request.ts";
 import { TrackerError } from "./errors.ts";
 import { HttpTracker } from "./http_tracker.ts";
 import { LONGEST_INTERVAL, retryDelay, type Spacing, spacingAfter } from "./schedule.ts";
@@ -58,6 +58,8 @@ export interface AnnouncerOptions {
   readonly port: number;
   /** Local address to connect from. */
   readonly bind?: string;
+  /** What trackers are told of our encryption. */
+  readonly encryption?: TrackerEncryption;
   /** Milliseconds that a tracker has to answer; 30,000 over HTTP and 15,000 over UDP when absent. */
   readonly timeout?: number;
   /** The way to UDP trackers, which all torrents share; without it they can't be used. */
@@ -111,11 +113,18 @@ export class Announcer {
 
   /** @param options What it needs. */
   constructor(options: AnnouncerOptions) {
-    const { platform, infoHash, peerId, port, bind, udp } = options;
+    const { platform, infoHash, peerId, port, bind, encryption, udp } = options;
     this.#options = options;
     this.#tiers = new TierList(options.tiers, () => platform.random());
     const key = toHex(platform.randomBytes(4)); // 32 bits, as BEP 7 asks
-    const self = bind === undefined ? { infoHash, peerId, port, key } : { infoHash, peerId, port, key, bind };
+    const self = {
+      infoHash,
+      peerId,
+      port,
+      key,
+      ...(bind !== undefined && { bind }),
+      ...(encryption && { encryption }),
+    };
     for (const url of this.#tiers.order()) {
       const tracker = trackerFor(url, { http: platform.http, self, ...(udp !== undefined && { udp }) });
       if (typeof tracker === "string") this.#unusable.set(url, tracker);

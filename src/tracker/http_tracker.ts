@@ -43,9 +43,7 @@ export class HttpTracker implements Tracker {
 
   async announce(announcement: Announcement): Promise<AnnounceReply> {
     const { event, progress, numwant, timeout, signal } = announcement;
-    const { infoHash, peerId, port, key } = this.#self;
-    const trackerId = this.#trackerId;
-    const url = buildAnnounceUrl(this.url, { infoHash, peerId, port, progress, event, numwant, key, trackerId });
+    const url = buildAnnounceUrl(this.url, { ...this.#self, progress, event, numwant, trackerId: this.#trackerId });
     const reply = parseAnnounceReply(await this.#get({ url, timeout, maxBytes: MAX_TRACKER_REPLY, signal }));
     this.knowsUs = true;
     this.#trackerId = reply.trackerId ?? this.#trackerId;

@@ -6,7 +6,7 @@
 
 import type { InfoHash } from "../base/info_hash.ts";
 import type { AnnounceReply } from "./announce_reply.ts";
-import type { AnnounceEvent, AnnounceProgress } from "./announce_request.ts";
+import type { AnnounceEvent, AnnounceProgress, TrackerEncryption } from "./announce_request.ts";
 
 /** Who announces. */
 export interface Announcing {
@@ -18,6 +18,8 @@ export interface Announcing {
   readonly port: number;
   /** See `key` of `AnnounceRequest`. */
   readonly key: string;
+  /** See `AnnounceRequest`; UDP trackers can't be told. */
+  readonly encryption?: TrackerEncryption;
   /** Local address to connect from. */
   readonly bind?: string;
 }

@@ -28,6 +28,8 @@ export interface ExtensionHandshake {
   readonly version?: string;
   /** Outstanding requests that it holds without dropping any (`reqq`). */
   readonly requestQueue?: number;
+  /** It would rather be spoken to encrypted (`e`). Ours say so where the connection is; what others say is not needed. */
+  readonly encrypts?: boolean;
   /** TCP port on which it listens (`p`). */
   readonly port?: number;
   /** It won't download anything more (BEP 21). */
@@ -55,6 +57,7 @@ export function encodeExtensionHandshake(
   if (handshake.version !== undefined) dict.v = utf8(handshake.version);
   if (handshake.requestQueue !== undefined) dict.reqq = handshake.requestQueue;
   if (handshake.port !== undefined) dict.p = handshake.port;
+  if (handshake.encrypts) dict.e = 1;
   if (handshake.uploadOnly) dict.upload_only = 1;
   if (handshake.metadataSize !== undefined) dict.metadata_size = handshake.metadataSize;
   const ip = parseIp(options.remoteHost);

@@ -6,12 +6,12 @@
 
 import type { Bytes } from "../base/bytes.ts";
 import { InfoHash } from "../base/info_hash.ts";
+import { PROTOCOL } from "../base/protocol.ts";
 import { WireError } from "./messages.ts";
 
 /** Length of the handshake in bytes. */
 export const HANDSHAKE_LENGTH = 68;
 
-const PROTOCOL = new TextEncoder().encode("\x13BitTorrent protocol");
 const RESERVED_AT = PROTOCOL.length;
 const INFO_HASH_AT = RESERVED_AT + 8;
 const PEER_ID_AT = INFO_HASH_AT + InfoHash.LENGTH;

@@ -39,29 +39,6 @@ Deno.test("run() prints version and help, and help on standard error when there 
   assertStringIncludes(world.terminal.stderr.text, "--help");
 });
 
-Deno.test("help does not mention what is not there", async () => {
-  const world = new World();
-  await world.run("download", "--help");
-  for (const flag of ["--encryption"]) {
-    assertEquals(world.terminal.stdout.text.includes(flag), false, flag);
-  }
-});
-
-Deno.test("every option of the contract that is not there yet is refused by name", async () => {
-  const refused: string[][] = [
-    ["--encryption", "prefer"],
-  ];
-  for (const option of refused) {
-    const name = option[0]!.split("=")[0]!;
-    assertMatch(await failure(["a.torrent", ...option], 2), new RegExp(`^not available yet \\(${name}\\): `));
-    assertMatch(
-      await failure(["download", ...option, "a.torrent"], 2),
-      new RegExp(`^not available yet \\(${name}\\): `),
-    );
-  }
-  assertMatch(await failure(["seed", "a.torrent", ".", "--encryption", "x"], 2), /^not available yet \(--/);
-});
-
 Deno.test("verify needs a torrent file: what a link stands for is known only to peers", async () => {
   const magnet = `magnet:?xt=urn:btih:${"a".repeat(40)}`;
   for (const source of [magnet, "A".repeat(40), "b".repeat(32)]) {
@@ -87,6 +64,7 @@ Deno.test("a wrong command line is told in one line with exit code 2", async () 
     [["info", "a", "b"], "too many arguments (info): 1 expected, 2 found; `shoal --help` shows what there is"],
     [["a.torrent", "-p", "x"], "bad value (--port x): a whole number from 0 to 65535 was expected"],
     [["a.torrent", "--cache", "9K"], "bad value (--cache 9K): at least 1M is needed"],
+    [["a.torrent", "--encryption", "on"], "bad value (--encryption on): off, prefer or require was expected"],
     [["a.torrent", "--max-peers", "0"], "bad value (--max-peers 0): a whole number from 1 to 10000 was expected"],
     [
       ["downlaod", "a.torrent"],

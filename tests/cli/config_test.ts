@@ -142,7 +142,7 @@ Deno.test("a config file with something wrong in it is told with place, reason a
     ['cache = "9K"', "bad value (cache = 9K): at least 1M is needed"],
     ['files = "0"', "cannot choose files (files = 0): files are numbered from 1 on, got 0"],
     ['files = "9"', 'cannot choose files (files = 9): there is no file 9: those of "a" are 1 to 2'],
-    ['encryption = "prefer"', "not available yet (encryption): this version does not encrypt connections"],
+    ['encryption = "on"', "bad value (encryption = on): off, prefer or require was expected"],
     [
       "a = 1\na = 2",
       "cannot use the config file (line 2, column 1): trying to redefine an already defined table or value",

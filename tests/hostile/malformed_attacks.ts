@@ -30,6 +30,9 @@ function once(
   };
 }
 
+/** Whatever isn't the handshake of BEP 3 may be the beginning of an encrypted one: that takes more bytes, or time, to find out. */
+const NO_HANDSHAKE = /does not encrypt its handshake|no handshake within|for the encrypted handshake/;
+
 /** An attack in place of the handshake. */
 function opening(name: string, named: RegExp, what: (stage: Stage, line: Line) => Promise<unknown>): Attack {
   return {
@@ -117,10 +120,10 @@ export const MALFORMED_ATTACKS: readonly Attack[] = [
   ),
   opening(
     "another protocol",
-    /does not name the BitTorrent protocol/,
+    NO_HANDSHAKE,
     (stage, line) => stage.send(line, times(10, utf8("GET / HTTP/1.1\r\n"))),
   ),
-  opening("another protocol of the same length", /does not name the BitTorrent protocol/, (stage, line) =>
+  opening("another protocol of the same length", NO_HANDSHAKE, (stage, line) =>
     stage.send(
       line,
       handshake(stage.torrent.infoHash, {
@@ -130,7 +133,7 @@ export const MALFORMED_ATTACKS: readonly Attack[] = [
     )),
   opening(
     "garbage",
-    /does not name the BitTorrent protocol/,
+    NO_HANDSHAKE,
     (stage, line) => stage.send(line, crypto.getRandomValues(new Uint8Array(4096))),
   ),
   opening("garbage right after the handshake", /has \d+ bytes|names piece|outside|without/, async (stage, line) => {

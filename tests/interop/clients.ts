@@ -38,6 +38,10 @@ export interface ClientOptions {
   readonly udpTrackers?: boolean;
   /** Shoal's `--cache`; its own default when absent. */
   readonly cache?: string;
+  /** How it encrypts; as it is set up by its makers, or nearly, when absent. aria2 and Transmission can't be without. */
+  readonly encryption?: "off" | "prefer" | "require";
+  /** Seconds after which it gives up when nothing arrives; Shoal only. */
+  readonly giveUp?: number;
   /** The families of addresses that it uses; IPv4 alone when absent. */
   readonly families?: readonly (4 | 6)[];
   /** Ways of finding peers beside trackers; none when absent. */
@@ -113,6 +117,7 @@ function startAria2(options: ClientOptions): Promise<RunningClient> {
     "--bt-tracker-interval=2",
     "--seed-ratio=0",
     `--max-upload-limit=${options.uploadLimit ?? 0}`,
+    ...(options.encryption === "require" ? ["--bt-require-crypto=true", "--bt-min-crypto-level=arc4"] : []),
     ...(options.mode === "seed" ? ["--bt-seed-unverified=true"] : [`--on-bt-download-complete=${script}`]),
     options.torrent,
   ]);
@@ -134,8 +139,9 @@ function startTransmission(options: ClientOptions): Promise<RunningClient> {
       await Deno.writeTextFile(`${options.scratch}/dht.bootstrap`, `${options.dhtNode.replace(":", " ")}\n`);
     }
     const limit = options.uploadLimit === undefined ? ["-U"] : ["-u", String(options.uploadLimit / 1000)];
+    const encryption = { off: "-et", prefer: "-ep", require: "-er" }[options.encryption ?? "off"];
     const places = ["-g", options.scratch, "-w", options.folder, "-p", String(PORT), "-f", script];
-    return ["transmission-cli", ...places, "-M", "-et", "-D", ...limit, options.torrent];
+    return ["transmission-cli", ...places, "-M", encryption, "-D", ...limit, options.torrent];
   });
 }
 
@@ -199,6 +205,14 @@ while True:
 /** libtorrent's categories of alerts. */
 const ALERTS = { error: 1, storage: 8, tracker: 16, connect: 32, status: 64 } as const;
 
+/** Policies: 0 for required, 1 for possible, 2 for none. Levels: 2 for RC4 only, 3 for plain payload, too. */
+const LIBTORRENT_ENCRYPTION = {
+  absent: { out_enc_policy: 2, in_enc_policy: 1 },
+  off: { out_enc_policy: 2, in_enc_policy: 2 },
+  prefer: { out_enc_policy: 1, in_enc_policy: 1, allowed_enc_level: 3, min_reconnect_time: 1 },
+  require: { out_enc_policy: 0, in_enc_policy: 0, allowed_enc_level: 2 },
+} as const;
+
 function libtorrentSettings(options: ClientOptions): Readonly<Record<string, string | number | boolean>> {
   const { error, storage, tracker, connect, status } = ALERTS;
   const { tuned = false } = options;
@@ -213,8 +227,7 @@ function libtorrentSettings(options: ClientOptions): Readonly<Record<string, str
     enable_natpmp: false,
     enable_outgoing_utp: false,
     enable_incoming_utp: false,
-    out_enc_policy: 2,
-    in_enc_policy: 1,
+    ...LIBTORRENT_ENCRYPTION[options.encryption ?? "absent"],
     connection_speed: tuned ? 500 : 100,
     unchoke_slots_limit: -1,
     alert_mask: tuned ? status : error | storage | tracker | connect | status,
@@ -247,9 +260,13 @@ function startShoal(options: ClientOptions): RunningClient {
   const peers = (options.peers ?? []).flatMap((peer) => ["--peer", peer]);
   // The others that seed don't look at the data first, either.
   const manner = tuned ? (mode === "seed" ? ["--trust"] : []) : ["-v"];
-  const cache = options.cache === undefined ? [] : ["--cache", options.cache];
+  const settings = [
+    ...(options.cache === undefined ? [] : ["--cache", options.cache]),
+    ...(options.encryption === undefined ? [] : ["--encryption", options.encryption]),
+    ...(options.giveUp === undefined ? [] : ["--timeout", `${options.giveUp}`]),
+  ];
   const command = options.command ?? shoalCommand();
-  const argv = [...command, ...verb, "-p", `${PORT}`, "--json", ...manner, ...cache, ...quiet, ...peers];
+  const argv = [...command, ...verb, "-p", `${PORT}`, "--json", ...manner, ...settings, ...quiet, ...peers];
   const job = new Job(options.host.command(argv), {
     name: `shoal ${mode}`,
     cwd: options.scratch,

@@ -44,7 +44,17 @@ export const NEEDS: readonly Requirement[] = [
 export type Manner =
   & Pick<
     ClientOptions,
-    "uploadLimit" | "superSeeding" | "tuned" | "command" | "cache" | "families" | "finds" | "peers" | "dhtNode"
+    | "uploadLimit"
+    | "superSeeding"
+    | "tuned"
+    | "command"
+    | "cache"
+    | "encryption"
+    | "giveUp"
+    | "families"
+    | "finds"
+    | "peers"
+    | "dhtNode"
   >
   & {
     /** What the client is given in place of the torrent: a magnet link. */
@@ -254,11 +264,12 @@ export class Lab {
   /**
    * Starts to watch what crosses the network.
    *
+   * @param ways What it looks for; the ways of finding peers when absent.
    * @returns The program that does it; see {@linkcode CAPTURE} for what it prints.
    */
-  async capture(): Promise<Job> {
+  async capture(ways: readonly string[] = ["dht", "lsd", "pex"]): Promise<Job> {
     const { hex } = await readTorrent(this.torrent);
-    const job = new Job(this.#network.onBridge(["/usr/bin/python3", "-c", CAPTURE, hex]), { name: "capture" });
+    const job = new Job(this.#network.onBridge(["/usr/bin/python3", "-c", CAPTURE, hex, ...ways]), { name: "capture" });
     this.#jobs.push(job);
     await job.line((line) => line === "READY", { seconds: 10, what: "it watched" });
     return job;

@@ -110,7 +110,7 @@ export class Seed implements AsyncDisposable {
     const meta = parseMetainfo(await Deno.readFile(options.torrent));
     let tell: (bytes: number) => void = () => {};
     const net = counting((bytes) => tell(bytes));
-    const session = new Session({ platform: { ...denoPlatform, net }, port: 0, bind: HOST });
+    const session = new Session({ platform: { ...denoPlatform, net }, port: 0, bind: HOST, encryption: "off" });
     await session.start();
     const torrent = await session.add(meta, { folder: payload.folder, seedOnly: true, trust: true });
     await torrent.finished;

@@ -93,8 +93,17 @@ export async function run(torrent: Torrent, options: RunOptions, clock: VirtualC
   const empty = new MemoryFiles();
   putAll(torrent, whole);
   const { asSeeder = false } = options;
-  const tried = new Session({ platform: platformOf(clock, net, options.files), bind: HOST, stateFolder: "/state" });
-  const other = new Session({ platform: platformOf(clock, net, asSeeder ? empty : whole), bind: HOST });
+  const tried = new Session({
+    platform: platformOf(clock, net, options.files),
+    bind: HOST,
+    encryption: "off",
+    stateFolder: "/state",
+  });
+  const other = new Session({
+    platform: platformOf(clock, net, asSeeder ? empty : whole),
+    bind: HOST,
+    encryption: "off",
+  });
   tried.subscribe((event) => void events.push(event));
   await Promise.all([tried.start(), other.start()]);
   const work = async (): Promise<Outcome> => {

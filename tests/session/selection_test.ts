@@ -55,7 +55,13 @@ class Lab {
         },
       },
     };
-    const session = new Session({ platform, bind: HOST, port: 7000 + this.#sessions.length, stateFolder: "/state" });
+    const session = new Session({
+      platform,
+      bind: HOST,
+      encryption: "off",
+      port: 7000 + this.#sessions.length,
+      stateFolder: "/state",
+    });
     this.#sessions.push(session);
     const events: SessionEvent[] = [];
     session.subscribe((event) => void events.push(event));

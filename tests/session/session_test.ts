@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { ShoalError } from "../../src/base/errors.ts";
 import { denoPlatform as platform } from "../../src/platform/deno_platform.ts";
+import type { Platform } from "../../src/platform/platform.ts";
 import { Session } from "../../src/session/session.ts";
 import type { SessionEvent } from "../../src/session/types.ts";
 import { seededRandom } from "../support/random.ts";
@@ -22,6 +23,37 @@ Deno.test("Session downloads from several seeders at once and tells what happens
   const completed = events.find((event) => event.event === "completed");
   assert(completed?.event === "completed" && completed.bytes >= data.length && completed.seconds > 0);
   assert(events.some((event) => event.event === "tracker" && event.status === "ok"));
+});
+
+Deno.test("Session encrypts the handshake where it can, and everything where that is required", async () => {
+  await using lab = new Lab();
+  const { meta, data, source } = await lab.payload(700_001);
+  const asked: string[] = [];
+  const http: Platform["http"] = {
+    ...platform.http,
+    request: (request) => {
+      asked.push(request.url);
+      return platform.http.request(request);
+    },
+  };
+  for (const [seeding, leeching, expected] of [["prefer", "prefer", "e"], ["prefer", "require", "E"]] as const) {
+    const { session: seeder } = await lab.session({ encryption: seeding });
+    const seed = await seeder.add(meta, { folder: source, seedOnly: true, trust: true });
+    await seed.finished;
+    const { session } = await lab.session({ encryption: leeching, platform: { ...platform, http } });
+    const flags: string[] = [];
+    // At the end they hang up, since neither needs the other.
+    session.subscribe((event) => {
+      if (event.event === "peer" && event.action === "connected") flags.push(torrent.snapshot().peers[0]!.flags);
+    });
+    const folder = lab.make(expected);
+    const torrent = await session.add(meta, { folder });
+    await torrent.finished;
+    assertEquals(Deno.readFileSync(`${folder}/${NAME}`), data);
+    assertEquals(flags.map((letters) => letters.replace(/[^Ee]/g, "")), [expected]);
+    await Promise.all([session.stop(), seeder.stop()]);
+  }
+  assertEquals([...new Set(asked.map((url) => url.match(/\w+crypto=1/)?.[0]))], ["supportcrypto=1", "requirecrypto=1"]);
 });
 
 Deno.test("Session serves pieces that it has while it downloads the rest", async () => {

@@ -144,8 +144,8 @@ async function disturbed({ suspend, wallClockError }: Disturbance) {
   const seeder = new Suspendable(clock, net);
   const leecher = new Suspendable(clock, net);
   for (const file of torrent.layout.files) seeder.files.put(`/dl/${file.path.join("/")}`, torrent.data);
-  const seeding = new Session({ platform: seeder.platform, bind: HOST });
-  const leeching = new Session({ platform: leecher.platform, bind: HOST, stateFolder: "/state" });
+  const seeding = new Session({ platform: seeder.platform, bind: HOST, encryption: "off" });
+  const leeching = new Session({ platform: leecher.platform, bind: HOST, encryption: "off", stateFolder: "/state" });
   const events: SessionEvent[] = [];
   leeching.subscribe((event) => void events.push(event));
   await Promise.all([seeding.start(), leeching.start()]);

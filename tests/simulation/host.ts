@@ -149,6 +149,7 @@ export class SimHost {
       port: PORT,
       stateFolder: STATE,
       cacheBytes: 4 * 1024 * 1024,
+      encryption: "off", // a millisecond a connection, for nothing that a scenario looks at
       ...this.options.session,
       platform: process.platform,
     });

@@ -47,7 +47,7 @@ export class Lab implements AsyncDisposable {
   }
 
   async session(options: Partial<SessionOptions> = {}): Promise<{ session: Session; events: SessionEvent[] }> {
-    const session = new Session({ platform, port: 0, bind: HOST, ...options });
+    const session = new Session({ platform, port: 0, bind: HOST, encryption: "off", ...options });
     this.#sessions.push(session);
     const events: SessionEvent[] = [];
     session.subscribe((event) => void events.push(event));

@@ -3,6 +3,7 @@ import { formatAddress, type PeerAddress } from "../../src/base/address.ts";
 import type { Bytes } from "../../src/base/bytes.ts";
 import { MAX_PEX_FROM_ONE, MAX_PEX_SENT } from "../../src/base/limits.ts";
 import { encodePex, parsePex, type Peer, PexFlag } from "../../src/peer/mod.ts";
+import type { Encryption } from "../../src/transport/transport.ts";
 import { PeerExchange } from "../../src/swarm/peer_exchange.ts";
 
 const MINUTE = 60_000;
@@ -17,7 +18,7 @@ class Partner {
   speaks = true;
   readonly heard: { added: string[]; dropped: string[] }[] = [];
   flags: number[] = [];
-  readonly output = { flush() {} };
+  readonly output: { flush(): void; encryption?: Encryption } = { flush() {} };
   readonly extensions = {
     speaks: () => this.speaks,
     send: (_: string, payload: Bytes) => {
@@ -72,13 +73,14 @@ Deno.test("PeerExchange.tick() passes over who doesn't speak it, and names nobod
   assertEquals([mute.heard, a.heard], [[], [{ added: ["1.0.0.1:6881"], dropped: [] }]]);
 });
 
-Deno.test("PeerExchange.tick() says who is a seed and who can be reached", () => {
+Deno.test("PeerExchange.tick() says who is a seed, who can be reached, and who encrypts", () => {
   const { one } = exchange();
   const [a, seed, caller] = [new Partner("1.0.0.1"), new Partner("1.0.0.2"), new Partner("1.0.0.3")];
   seed.isSeed = true;
   caller.incoming = true;
+  caller.output.encryption = "handshake";
   one.tick(0, peers(a, seed, caller));
-  assertEquals(a.flags, [PexFlag.uploadOnly | PexFlag.reachable, 0]);
+  assertEquals(a.flags, [PexFlag.uploadOnly | PexFlag.reachable, PexFlag.encryption]);
 });
 
 Deno.test("PeerExchange.tick() names no more than 50 at once, and the rest later", () => {

@@ -30,6 +30,12 @@ Deno.test("buildAnnounceUrl() leaves out an event that is none, and sends a trac
   assertEquals(url.endsWith("&trackerid=%00%26A"), true);
 });
 
+Deno.test("buildAnnounceUrl() tells what is said of encryption", () => {
+  for (const [encryption, end] of [["prefer", "&supportcrypto=1"], ["require", "&requirecrypto=1"]] as const) {
+    assertEquals(buildAnnounceUrl("http://t/", { ...REQUEST, event: null, encryption }).endsWith(end), true);
+  }
+});
+
 for (
   const [announce, start] of [
     ["http://t/a?pass=x%20y", "http://t/a?pass=x%20y&info_hash="],

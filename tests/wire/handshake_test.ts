@@ -45,6 +45,8 @@ Deno.test("parseExtensionHandshake() gives back what encodeExtensionHandshake() 
     ...said,
     yourIp: "1.2.3.4",
   });
+  const encrypts = encodeExtensionHandshake({ encrypts: true }, { remoteHost: "" });
+  assertEquals(encrypts, encode({ e: 1, m: {} }));
 });
 
 Deno.test("parseExtensionHandshake() takes fields of the wrong type for absent", () => {

@@ -18,6 +18,7 @@ import { pexTarget } from "./pex.ts";
 import { addressTarget, compactTarget, queryTarget, replyTarget, udpReplyTarget, udpRequestTarget } from "./tracker.ts";
 import { streamRequestTarget } from "./stream.ts";
 import { extensionTarget, framesTarget, handshakeTarget, metadataTarget } from "./wire.ts";
+import { mseTarget } from "./transport.ts";
 import { webReplyTarget } from "./web.ts";
 
 /** Every target, in the order in which they are run. */
@@ -28,6 +29,7 @@ export const TARGETS: readonly Target[] = [
   magnetTarget,
   framesTarget,
   handshakeTarget,
+  mseTarget,
   extensionTarget,
   metadataTarget,
   pexTarget,

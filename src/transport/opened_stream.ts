@@ -1,0 +1,85 @@
+/**
+ * A connection of which the first bytes have been read already, and that may be encrypted.
+ *
+ * @module
+ */
+
+import type { PeerAddress } from "../base/address.ts";
+import type { Bytes } from "../base/bytes.ts";
+import type { InfoHash } from "../base/info_hash.ts";
+import type { Connection } from "../platform/platform.ts";
+import type { MseResult } from "./mse.ts";
+import type { Rc4 } from "./rc4.ts";
+import type { Encryption, PeerStream } from "./transport.ts";
+
+/** What is known of a connection. */
+export interface Opening {
+  /** The first bytes of payload. */
+  readonly first: Bytes;
+  /** What its encrypted handshake came to, if it had one. */
+  readonly handshake?: MseResult;
+}
+
+/** A stream that begins with bytes which were read before. Decrypts what is read, encrypts what is written, in place. */
+export class OpenedStream implements PeerStream {
+  readonly encryption: Encryption;
+  readonly infoHash?: InfoHash;
+  readonly remote: PeerAddress;
+  readonly local: PeerAddress;
+  readonly #connection: Connection;
+  readonly #incoming: Rc4 | null;
+  readonly #outgoing: Rc4 | null;
+  #first: Bytes;
+  /** Bytes that were encrypted by the last write and not written; the next one begins with them. */
+  #encrypted = 0;
+
+  /**
+   * @param connection The connection.
+   * @param opening What is known of it.
+   */
+  constructor(connection: Connection, { first, handshake }: Opening) {
+    this.#connection = connection;
+    this.remote = connection.remote;
+    this.local = connection.local;
+    this.#first = first;
+    this.#incoming = handshake?.incoming ?? null;
+    this.#outgoing = handshake?.outgoing ?? null;
+    this.encryption = handshake === undefined ? "none" : handshake.outgoing ? "rc4" : "handshake";
+    if (handshake) this.infoHash = handshake.infoHash;
+  }
+
+  read(into: Bytes): Promise<number | null> {
+    if (this.#first.length > 0) return Promise.resolve(this.#readFirst(into));
+    return this.#incoming ? this.#decrypted(into, this.#incoming) : this.#connection.read(into);
+  }
+
+  write(bytes: Bytes): Promise<number> {
+    return this.#outgoing ? this.#writeEncrypted(bytes, this.#outgoing) : this.#connection.write(bytes);
+  }
+
+  close(): void {
+    this.#connection.close();
+  }
+
+  #readFirst(into: Bytes): number {
+    const taken = this.#first.subarray(0, into.length);
+    into.set(taken);
+    // Once it is used up the buffer behind it is let go.
+    this.#first = taken.length < this.#first.length ? this.#first.subarray(taken.length) : new Uint8Array();
+    return taken.length;
+  }
+
+  async #decrypted(into: Bytes, cipher: Rc4): Promise<number | null> {
+    const count = await this.#connection.read(into);
+    if (count !== null) cipher.apply(into, 0, count);
+    return count;
+  }
+
+  async #writeEncrypted(bytes: Bytes, cipher: Rc4): Promise<number> {
+    const ready = this.#encrypted;
+    if (bytes.length > ready) cipher.apply(bytes, ready);
+    const count = await this.#connection.write(bytes);
+    this.#encrypted = Math.max(ready, bytes.length) - count;
+    return count;
+  }
+}

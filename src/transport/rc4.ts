@@ -1,0 +1,64 @@
+/**
+ * The RC4 stream cipher. It is broken as encryption goes; message stream encryption uses it to be told apart from noise
+ * by nobody who only looks, and promises no more.
+ *
+ * @module
+ */
+
+import type { Bytes } from "../base/bytes.ts";
+
+/**
+ * One direction of a stream.
+ *
+ * @example
+ * ```ts
+ * const cipher = new Rc4(utf8("Key"));
+ * const bytes = utf8("Plaintext");
+ * cipher.apply(bytes); // bbf316e8d940af0ad3
+ * ```
+ */
+export class Rc4 {
+  readonly #state = new Uint8Array(256);
+  #i = 0;
+  #j = 0;
+
+  /**
+   * @param key 1 to 256 bytes.
+   * @param options `skip`: how many bytes of the key stream nobody sees.
+   */
+  constructor(key: Uint8Array, options: { readonly skip?: number } = {}) {
+    const state = this.#state;
+    for (let i = 0; i < 256; i++) state[i] = i;
+    for (let i = 0, j = 0; i < 256; i++) {
+      const at = state[i]!;
+      j = (j + at + key[i % key.length]!) & 255;
+      state[i] = state[j]!;
+      state[j] = at;
+    }
+    if (options.skip) this.apply(new Uint8Array(options.skip));
+  }
+
+  /**
+   * Encrypts or decrypts the next bytes of the stream, in place.
+   *
+   * @param bytes The bytes.
+   * @param from The first one.
+   * @param to The one after the last.
+   */
+  apply(bytes: Bytes, from: number = 0, to: number = bytes.length): void {
+    const state = this.#state;
+    let i = this.#i;
+    let j = this.#j;
+    for (let at = from; at < to; at++) {
+      i = (i + 1) & 255;
+      const a = state[i]!;
+      j = (j + a) & 255;
+      const b = state[j]!;
+      state[i] = b;
+      state[j] = a;
+      bytes[at]! ^= state[(a + b) & 255]!;
+    }
+    this.#i = i;
+    this.#j = j;
+  }
+}

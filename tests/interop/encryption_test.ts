@@ -1,0 +1,134 @@
+/** Message stream encryption with those who invented it, and with those who can't or won't. */
+
+import { assertEquals } from "@std/assert";
+import { testWith } from "../support/requirements.ts";
+import { type ClientName, OTHERS } from "./clients.ts";
+import { Lab, NEEDS } from "./lab.ts";
+
+/** Seconds for one transfer. Transmission decides whom to serve only every ten. */
+const PATIENCE = 90;
+
+type Mode = "off" | "prefer" | "require";
+
+interface Case {
+  readonly seeder: ClientName;
+  readonly seeds: Mode;
+  readonly leecher: ClientName;
+  readonly leeches: Mode;
+  /** What of it is plain to see on the network, and who says it: handshakes, blocks. */
+  readonly plain: readonly string[];
+}
+
+/** In each of these the leecher is the one that dials. */
+const CASES: readonly Case[] = [
+  ...OTHERS.flatMap((other): Case[] => [
+    { seeder: other, seeds: "require", leecher: "shoal", leeches: "prefer", plain: [] },
+    { seeder: "shoal", seeds: "prefer", leecher: other, leeches: "require", plain: [] },
+    { seeder: other, seeds: "prefer", leecher: "shoal", leeches: "require", plain: [] },
+    {
+      seeder: "shoal",
+      seeds: "require",
+      leecher: other,
+      leeches: "prefer",
+      // libtorrent begins without, and learns that it has to.
+      plain: other === "libtorrent" ? ["handshake of libtorrent"] : [],
+    },
+    { seeder: other, seeds: "require", leecher: "shoal", leeches: "require", plain: [] },
+  ]),
+  // Whoever can do without needs no more than the encrypted handshake, in which that of BEP 3 is for who dialled.
+  {
+    seeder: "libtorrent",
+    seeds: "prefer",
+    leecher: "shoal",
+    leeches: "prefer",
+    plain: ["block of libtorrent", "handshake of libtorrent"],
+  },
+  {
+    seeder: "aria2",
+    seeds: "prefer",
+    leecher: "shoal",
+    leeches: "prefer",
+    plain: ["block of aria2", "handshake of aria2"],
+  },
+  // Whoever knows nothing of it is spoken to as ever.
+  {
+    seeder: "libtorrent",
+    seeds: "off",
+    leecher: "shoal",
+    leeches: "prefer",
+    plain: ["block of libtorrent", "handshake of libtorrent", "handshake of shoal"],
+  },
+  {
+    seeder: "shoal",
+    seeds: "prefer",
+    leecher: "libtorrent",
+    leeches: "off",
+    plain: ["block of shoal", "handshake of libtorrent", "handshake of shoal"],
+  },
+  {
+    seeder: "aria2",
+    seeds: "prefer",
+    leecher: "shoal",
+    leeches: "off",
+    plain: ["block of aria2", "handshake of aria2", "handshake of shoal"],
+  },
+];
+
+for (const { seeder, seeds, leecher, leeches, plain } of CASES) {
+  const title = `${seeder} (${seeds}) seeds to ${leecher} (${leeches}); plain: ${plain.join(", ") || "nothing"}`;
+  testWith(title, NEEDS, () =>
+    Lab.run("file", async (lab) => {
+      const capture = await lab.capture(["handshake", "block"]);
+      const seed = await lab.seed(seeder, { encryption: seeds });
+      await lab.seedersAnnounced(1);
+      const leech = await lab.leech(leecher, { encryption: leeches });
+      await leech.completed(PATIENCE);
+      await lab.verify(leech);
+      const names = new Map([[seed.options.host.address, seeder], [leech.options.host.address, leecher]]);
+      const seen = () => new Set(capture.stdout.slice(1).map((line) => told(line, names)));
+      // What was captured may not have been told yet.
+      if (plain.length > 0) await capture.line(() => seen().size >= plain.length, { seconds: 10, what: "it saw all" });
+      assertEquals([...seen()].sort(), plain);
+    }));
+}
+
+function told(line: string, names: ReadonlyMap<string, ClientName>): string {
+  const [what, from = ""] = line.split(" ");
+  return `${what} of ${names.get(from)}`;
+}
+
+testWith(
+  "shoal (prefer) gets metadata and data of a magnet link from libtorrent (require), all encrypted",
+  NEEDS,
+  () =>
+    Lab.run("file", async (lab) => {
+      const capture = await lab.capture(["handshake", "block"]);
+      await lab.seed("libtorrent", { encryption: "require" });
+      await lab.seedersAnnounced(1);
+      const leech = await lab.leech("shoal", { encryption: "prefer", link: await lab.magnet() });
+      await leech.completed(PATIENCE);
+      await lab.verify(leech);
+      assertEquals(capture.stdout, ["READY"]);
+    }),
+);
+
+testWith("shoal (require) does without libtorrent (off), and gives up", NEEDS, () =>
+  Lab.run("file", async (lab) => {
+    const capture = await lab.capture(["handshake"]);
+    await lab.seed("libtorrent", { encryption: "off" });
+    await lab.seedersAnnounced(1);
+    const leech = await lab.leech("shoal", { encryption: "require", giveUp: 5 });
+    const { code } = await leech.job.ended;
+    assertEquals(code, 5);
+    const own = leech.options.host.address;
+    assertEquals(capture.stdout.filter((line) => line.endsWith(own)), []);
+  }));
+
+testWith("shoal (require) turns libtorrent (off) away", NEEDS, () =>
+  Lab.run("file", async (lab) => {
+    const seed = await lab.seed("shoal", { encryption: "require" });
+    await lab.seedersAnnounced(1);
+    await lab.leech("libtorrent", { encryption: "off" });
+    const refusal = '"message":"it does not encrypt, which is required here"';
+    await seed.job.line((line) => line.includes(refusal), { seconds: 30, what: "it refused" });
+  }));

@@ -13,7 +13,6 @@ import { addNetworkOptions, type NetworkOptions, resolvePeers, sessionOptions } 
 import { badValue, parseDuration, parseRatio } from "./options.ts";
 import { parseStreamPort, streamWish } from "./streaming.ts";
 import type { LoadedTorrent } from "./transfer.ts";
-import { refuseOptions, UNAVAILABLE_DOWNLOAD_OPTIONS } from "./unavailable.ts";
 
 interface DownloadOptions extends NetworkOptions {
   readonly output: string;
@@ -63,7 +62,6 @@ export function register(program: Command, context: Context): void {
       const run = options.list ? list : download;
       context.exitCode = await run(sources, { options, context, choices: await choicesOf(options) });
     });
-  refuseOptions(command, UNAVAILABLE_DOWNLOAD_OPTIONS);
 }
 
 /** What the command works with. */

@@ -11,7 +11,6 @@ import type { DiscoveryOptions, EncryptionMode, SessionOptions } from "../sessio
 import type { Context } from "./context.ts";
 import { badValue, parseIpAddress, parsePort, parseRate, parseSize, parseWhole, readHostPort } from "./options.ts";
 import { stateFolder } from "./state_folder.ts";
-import { refuseOptions, UNAVAILABLE_NETWORK_OPTIONS } from "./unavailable.ts";
 
 const ENCRYPTION_MODES: readonly EncryptionMode[] = ["off", "prefer", "require"];
 
@@ -101,7 +100,6 @@ export function addNetworkOptions(command: Command): Command {
     .option("--json", "one JSON object a line on standard output")
     .option("-q, --quiet", "no progress; errors on standard error")
     .option("-v, --verbose", "log lines on standard error; repeat for more", (_, count: number) => count + 1, 0);
-  refuseOptions(command, UNAVAILABLE_NETWORK_OPTIONS);
   return command;
 }
 

@@ -15,12 +15,6 @@ export interface Unavailable {
   readonly why: string;
 }
 
-/** Options of every command that moves data. */
-export const UNAVAILABLE_NETWORK_OPTIONS: readonly Unavailable[] = [];
-
-/** Options of `download` alone. */
-export const UNAVAILABLE_DOWNLOAD_OPTIONS: readonly Unavailable[] = [];
-
 /** Options of `create`: torrents of BEP 52. */
 export const UNAVAILABLE_CREATE_OPTIONS: readonly Unavailable[] = [
   { flags: "--v2", why: "this version makes v1 torrents" },

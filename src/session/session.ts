@@ -5,10 +5,9 @@
  */
 
 import { formatAddress, type HostPort, type PeerAddress } from "../base/address.ts";
-import { type Bytes, concatBytes, utf8 } from "../base/bytes.ts";
+import type { Bytes } from "../base/bytes.ts";
 import { messageOf, ShoalError } from "../base/errors.ts";
 import type { IpRanges } from "../base/ip_ranges.ts";
-import { VERSION } from "../base/version.ts";
 import { LocalDiscovery } from "../discovery/local_discovery.ts";
 import type { Magnet, Metainfo } from "../metainfo/mod.ts";
 import type { Platform } from "../platform/platform.ts";
@@ -20,6 +19,7 @@ import { DhtService } from "./dht_service.ts";
 import { type EventOptions, type EventStream, streamEvents } from "./event_stream.ts";
 import { ExternalAddress, type Family } from "./external_address.ts";
 import type { AddOptions, DiscoveryOptions, RateLimits, SessionOptions } from "./options.ts";
+import { makePeerId } from "./peer_id.ts";
 import { Reachability } from "./reachability.ts";
 import { SessionTorrent } from "./session_torrent.ts";
 import type { Torrent } from "./torrent.ts";
@@ -385,14 +385,6 @@ export class Session {
       }
     }
   }
-}
-
-/** `-SH0100-` and 12 random characters (BEP 20, Azureus style); the figures are the version's. */
-function makePeerId(platform: Platform): Bytes {
-  const [major = "0", minor = "0", patch = "0"] = VERSION.split(".");
-  const digits = [major, minor, patch].map((part) => Number(part).toString(36)).join("").toUpperCase();
-  const tail = platform.randomBytes(12).map((byte) => "0123456789abcdefghijklmnopqrstuvwxyz".charCodeAt(byte % 36));
-  return concatBytes([utf8(`-SH${digits}0-`), tail]);
 }
 
 function checkedRate(rate: number | null): number | null {

@@ -194,9 +194,8 @@ export class PeerSet {
   ban(host: string, reason: string): void {
     if (!this.#manager.ban(host)) return;
     const banned = [...this.#links.keys()].filter((peer) => peer.network === networkOf(host));
-    const [first] = banned;
-    const address = first?.name ?? host;
-    this.#events.emit({ event: "peer", address, client: first?.client ?? "", action: "banned", message: reason });
+    const { name: address = host, client = "" } = banned[0] ?? {};
+    this.#events.emit({ event: "peer", address, client, action: "banned", message: reason });
     for (const peer of banned) peer.output.close(`banned: ${reason}`);
   }
 

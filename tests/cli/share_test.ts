@@ -243,10 +243,13 @@ Deno.test("share ends with exit code 4 when what it shares changes", async () =>
     const code = run(["share", `${folder}/a.txt`, "--json", ...HERE], { platform, terminal });
     // Before that it would be found out by the seeder, which looks at the sizes when it starts.
     const isSeeding = () => terminal.stdout.lines.some((line) => line.includes('"completed"'));
-    while (!isSeeding()) await settle();
-    await Deno.writeTextFile(`${folder}/a.txt`, "hello, world");
     let ended: number | null = null;
     void code.then((value) => ended = value);
+    while (!isSeeding()) {
+      assertEquals(ended, null, terminal.stderr.text);
+      await settle();
+    }
+    await Deno.writeTextFile(`${folder}/a.txt`, "hello, world");
     while (ended === null) {
       clock.advance(500);
       await settle();

@@ -28,6 +28,18 @@ interface Schema {
   readonly $defs?: Readonly<Record<string, Schema>>;
 }
 
+/** What each means. */
+const EXIT_CODES: readonly (readonly [number, string])[] = [
+  [0, "done"],
+  [1, "unexpected failure, a bug; `-v` shows the stack"],
+  [2, "wrong command line or config file"],
+  [3, "not a valid torrent or magnet link; in `verify`, something is wrong or missing"],
+  [4, "storage: full disk, no permission, something in the way"],
+  [5, "gave up: no peers, or nothing arrived within `--timeout`"],
+  [6, "tracker or network set-up, such as a port in use"],
+  [130, "interrupted: Ctrl-C, SIGTERM, window closed, reader of the output gone"],
+];
+
 /**
  * The pages.
  *
@@ -55,6 +67,8 @@ function optionsPage(): string {
       commands.map((command) => [`[${command.name()}](#${anchor(heading(command))})`, command.summary()]),
     ),
     ...commands.flatMap((command) => commandSection(command)),
+    "## Exit codes",
+    table(["code", "meaning"], EXIT_CODES.map(([code, meaning]) => [code.toString(), meaning])),
   ]);
 }
 

@@ -7,7 +7,6 @@ import {
   outsideUses,
   withoutCommentsAndStrings,
 } from "./support/architecture.ts";
-import { ownDeno } from "./support/own_deno.ts";
 
 const ROOT = new URL("../", import.meta.url);
 /** Files in src that may be longer than {@linkcode MAX_LINES}. Each needs a reason beside it. */
@@ -176,7 +175,7 @@ function localPath(specifier: string): string {
 
 async function denoInfo(entry: string): Promise<Info> {
   // The unit task may run "deno" by name only; `deno test -A` may run this very executable.
-  const output = await new Deno.Command(await ownDeno(), {
+  const output = await new Deno.Command(Deno.execPath(), {
     args: ["info", "--json", "--no-lock", "--config", new URL("deno.json", ROOT).pathname, entry],
     env: { NO_COLOR: "1" },
   }).output();

@@ -1,16 +1,15 @@
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { equalBytes } from "../src/base/bytes.ts";
 import { Job } from "./support/job.ts";
-import { ownDeno } from "./support/own_deno.ts";
 import { noise } from "./support/payload.ts";
 
 const ROOT = new URL("..", import.meta.url).pathname;
 const SOON = 30;
 
 /** Starts an example with the permissions that it needs and no others. */
-async function start(name: string, permissions: readonly string[], ...args: string[]): Promise<Job> {
+function start(name: string, permissions: readonly string[], ...args: string[]): Job {
   const flags = ["--no-prompt", "--no-check", "--config", `${ROOT}deno.json`, ...permissions];
-  return new Job([await ownDeno(), "run", ...flags, `${ROOT}examples/${name}.ts`, ...args], { name });
+  return new Job([Deno.execPath(), "run", ...flags, `${ROOT}examples/${name}.ts`, ...args], { name });
 }
 
 Deno.test("the examples work together: a tracker, a seeder, a download", async () => {
@@ -22,16 +21,16 @@ Deno.test("the examples work together: a tracker, a seeder, a download", async (
     await Deno.writeFile(`${folder}/source/file.bin`, data);
     const torrent = `${folder}/file.torrent`;
 
-    await using tracker = await start("tracker", ["--allow-net"], "127.0.0.1:0");
+    await using tracker = start("tracker", ["--allow-net"], "127.0.0.1:0");
     const announce = await tracker.line((line) => line.startsWith("http://"), { seconds: SOON, what: "it listens" });
     const reads = `--allow-read=${folder}`;
     const seeding = ["--allow-net", reads, `--allow-write=${torrent}`];
-    await using seeder = await start("create_and_seed", seeding, `${folder}/source/file.bin`, announce, torrent);
+    await using seeder = start("create_and_seed", seeding, `${folder}/source/file.bin`, announce, torrent);
     await seeder.line((line) => line.startsWith(`${announce}: ok`), { seconds: SOON, what: "it is announced" });
     assertMatch(seeder.stdout.join("\n"), /^magnet:\?xt=urn:btih:[0-9a-f]{40}&/m);
 
     const downloading = ["--allow-net", reads, `--allow-write=${folder}/out`];
-    await using download = await start("download", downloading, torrent, `${folder}/out`);
+    await using download = start("download", downloading, torrent, `${folder}/out`);
     const { code, stdout, stderr } = await download.exit(SOON);
     assertEquals([code, stderr], [0, []]);
     assertStringIncludes(stdout.join("\n"), "100 % from");
@@ -43,7 +42,7 @@ Deno.test("the examples work together: a tracker, a seeder, a download", async (
       const { code, stderr } = await job.exit(SOON);
       assertEquals([code, stderr], [0, []], job.name);
     }
-    await using wrong = await start("download", downloading, "magnet:?dn=x", `${folder}/out`);
+    await using wrong = start("download", downloading, "magnet:?dn=x", `${folder}/out`);
     const refused = await wrong.exit(SOON);
     assertEquals([refused.code, refused.stdout, refused.stderr.length], [1, [], 1]);
   } finally {
@@ -61,7 +60,7 @@ Deno.test("a program in another folder imports the library as docs/library.md sa
       `${folder}/main.ts`,
       'import { parseMagnet } from "@shoal/shoal";\nconsole.log(parseMagnet("0".repeat(40)).infoHash.hex);\n',
     );
-    await using job = new Job([await ownDeno(), "run", "--no-prompt", "--no-check", "--no-lock", "main.ts"], {
+    await using job = new Job([Deno.execPath(), "run", "--no-prompt", "--no-check", "--no-lock", "main.ts"], {
       name: "main",
       cwd: folder,
     });

@@ -3,7 +3,6 @@ import type { Bytes } from "../../src/base/bytes.ts";
 import { utf8 } from "../../src/base/bytes.ts";
 import { denoFiles } from "../../src/platform/deno_files.ts";
 import { FileError, type FileFault, toFileError } from "../../src/platform/file_errors.ts";
-import { ownDeno } from "../support/own_deno.ts";
 
 async function inFolder(run: (folder: string) => Promise<void>): Promise<void> {
   const folder = await Deno.makeTempDir({ prefix: "shoal-files-" });
@@ -249,7 +248,7 @@ Deno.test("denoFiles.lock() is free again when the process that had it was kille
       await Deno.stdin.read(new Uint8Array(1));
       Deno.kill(Deno.pid, "SIGKILL");`;
     await Deno.writeTextFile(`${folder}/program.ts`, program);
-    const child = new Deno.Command(await ownDeno(), {
+    const child = new Deno.Command(Deno.execPath(), {
       args: ["run", "-A", "--no-check", `${folder}/program.ts`],
       stdin: "piped",
       stdout: "piped",

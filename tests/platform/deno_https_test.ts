@@ -1,7 +1,6 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { denoHttp } from "../../src/platform/deno_http.ts";
 import { HttpError } from "../../src/platform/platform.ts";
-import { ownDeno } from "../support/own_deno.ts";
 
 const here = new URL("../support/tls/", import.meta.url);
 
@@ -24,7 +23,7 @@ Deno.test("denoHttp.request() speaks https where the certificate is trusted", as
     const script = `import { denoHttp } from ${JSON.stringify(import.meta.resolve("../../src/platform/deno_http.ts"))};
       const { status, body } = await denoHttp.request({ url: Deno.args[0], timeout: 30000, maxBytes: 100 });
       console.log(status, new TextDecoder().decode(body));`;
-    const { stdout, stderr } = await new Deno.Command(await ownDeno(), {
+    const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
       args: ["eval", "--cert", new URL("ca.pem", here).pathname, script, url],
       env: { NO_COLOR: "1" },
     }).output();

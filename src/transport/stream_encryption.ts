@@ -29,6 +29,8 @@ export type EncryptionMode = "off" | "prefer" | "require";
 /** Bytes that are read at a time: more than a handshake has. */
 const READ_SIZE = 2048;
 
+const NOTHING = new Uint8Array(0);
+
 const LATE = `it takes more than ${ENCRYPTED_HANDSHAKE_MS / 1000} s for the encrypted handshake`;
 
 /** The encryption of a session. */
@@ -110,7 +112,10 @@ export class StreamEncryption {
     if (this.#plain.has(key)) return await this.#dialPlain(below, address, options);
     const { infoHash, first, signal } = options;
     const provide = this.mode === "require" ? Method.rc4 : Method.plain | Method.rc4;
-    const machine = new MseInitiator(this.#platform, { infoHash, provide, first });
+    // Transmission that prefers plain payload chooses it and then can't read first words that came encrypted with the
+    // handshake: only where there is nothing to choose do they save a round trip.
+    const isSettled = this.mode === "require";
+    const machine = new MseInitiator(this.#platform, { infoHash, provide, first: isSettled ? first : NOTHING });
     const connection = await below.dial(address, { ...options, first: machine.opening });
     let late = false;
     const timer = this.#platform.after(ENCRYPTED_HANDSHAKE_MS, () => {
@@ -118,7 +123,9 @@ export class StreamEncryption {
       connection.close();
     });
     try {
-      return await orClose(connection, { signal, work: shake(connection, { machine }) });
+      const stream = await orClose(connection, { signal, work: shake(connection, { machine }) });
+      if (!isSettled) await orClose(connection, { signal, work: writeAll(stream, first.slice()) });
+      return stream;
     } catch (error) {
       // Who answered with a key has understood, and doesn't want us for another reason.
       if (this.mode === "require" || machine.keyed || signal.aborted) throw late ? new MseError(LATE) : error;

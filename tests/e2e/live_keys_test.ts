@@ -97,7 +97,7 @@ testWith(
       await terminal.until(hasProgress, "a percentage");
       assertNotMatch(await terminal.painted(), colours);
     });
-    await downloading({ columns: 80, variables: "TERM=xterm-16color LC_ALL=C" }, async ({ terminal }) => {
+    await downloading({ columns: 80, variables: "-u NO_COLOR TERM=xterm-16color LC_ALL=C" }, async ({ terminal }) => {
       const { rows } = await terminal.until(hasProgress, "a percentage");
       assertNotMatch(rows.join(""), /[^\x20-\x7e]/);
       const painted = await terminal.painted();

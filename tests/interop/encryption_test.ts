@@ -41,14 +41,14 @@ const CASES: readonly Case[] = [
     seeds: "prefer",
     leecher: "shoal",
     leeches: "prefer",
-    plain: ["block of libtorrent", "handshake of libtorrent"],
+    plain: ["block of libtorrent", "handshake of libtorrent", "handshake of shoal"],
   },
   {
     seeder: "aria2",
     seeds: "prefer",
     leecher: "shoal",
     leeches: "prefer",
-    plain: ["block of aria2", "handshake of aria2"],
+    plain: ["block of aria2", "handshake of aria2", "handshake of shoal"],
   },
   // Whoever knows nothing of it is spoken to as ever.
   {

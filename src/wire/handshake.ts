@@ -57,7 +57,7 @@ export function encodeHandshake(handshake: Handshake): Bytes {
 export function parseHandshake(bytes: Uint8Array): Handshake {
   if (bytes.length !== HANDSHAKE_LENGTH) throw new WireError(`the handshake has ${bytes.length} bytes, not 68`);
   if (!PROTOCOL.every((byte, i) => bytes[i] === byte)) {
-    throw new WireError("the handshake does not name the BitTorrent protocol (an encrypted one, perhaps)");
+    throw new WireError("the handshake does not name the BitTorrent protocol");
   }
   return {
     infoHash: new InfoHash(bytes.subarray(INFO_HASH_AT, PEER_ID_AT)),

@@ -31,7 +31,8 @@ function once(
 }
 
 /** Whatever isn't the handshake of BEP 3 may be the beginning of an encrypted one: that takes more bytes, or time, to find out. */
-const NO_HANDSHAKE = /does not encrypt its handshake|no handshake within|for the encrypted handshake/;
+const NO_HANDSHAKE =
+  /does not name the BitTorrent protocol|does not encrypt its handshake|no handshake within|for the encrypted handshake/;
 
 /** An attack in place of the handshake. */
 function opening(name: string, named: RegExp, what: (stage: Stage, line: Line) => Promise<unknown>): Attack {

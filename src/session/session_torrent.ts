@@ -298,8 +298,8 @@ export class SessionTorrent implements Torrent {
       dht,
       progress: () => {
         if (!this.#swarm) return { uploaded: 0, downloaded: 0, left: UNKNOWN_LEFT };
-        const { uploaded, downloaded, size, verified, complete, have } = this.#swarm;
-        return { uploaded, downloaded, left: size - verified, partialSeed: complete && !have.isFull };
+        const { uploaded, downloaded, left, complete, have } = this.#swarm;
+        return { uploaded, downloaded, left, partialSeed: complete && !have.isFull };
       },
       wantedPeers: () => (this.#swarm ?? this.#search)?.wantedPeers ?? 0,
       local: this.#options.local,

@@ -237,7 +237,7 @@ export class ConnectionManager {
    * A connection of either direction is over.
    *
    * @param address Where the peer listens, as far as is known.
-   * @param options `now`: milliseconds. `lasted`: milliseconds. `useless`: neither side will ever need the other again.
+   * @param options `now`: milliseconds. `lasted`: milliseconds. `prospects`: what another would be good for; good when absent.
    * `paused`: we are the ones who left, and may be back at any time. `incoming`: the other end had made it.
    */
   disconnected(
@@ -245,7 +245,7 @@ export class ConnectionManager {
     options: {
       readonly now: number;
       readonly lasted: number;
-      readonly useless?: boolean;
+      readonly prospects?: "good" | "poor" | "none";
       readonly paused?: boolean;
       readonly incoming?: boolean;
     },
@@ -262,7 +262,8 @@ export class ConnectionManager {
     if (options.paused) return void (candidate.state = "idle");
     if (options.lasted >= GOOD_CONNECTION_MS) candidate.failures = 0;
     this.#backOff(candidate, options.now);
-    if (options.useless) candidate.nextTry = Infinity;
+    if (options.prospects === "poor") candidate.nextTry = options.now + MAX_RETRY_MS;
+    if (options.prospects === "none") candidate.nextTry = Infinity;
   }
 
   /** An address turned out to be ourselves. */

@@ -98,6 +98,7 @@ export class MetadataSwarm implements PeerHost {
         joined: (peer, extended) => this.#joined(peer, extended),
         batch: (peer) => this.#ask(peer),
         left: (peer) => this.#left(peer),
+        prospects: () => "good",
         emit: options.emit,
       },
       handshake: this.handshake,

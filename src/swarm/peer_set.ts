@@ -30,6 +30,9 @@ import { expendable, isMute } from "./expendable.ts";
 /** Milliseconds without having sent anything after which we send a keep-alive (BEP 3). */
 const KEEP_ALIVE_MS = 100_000;
 
+/** What another connection to a peer would be good for. */
+export type Prospects = "good" | "poor" | "none";
+
 /** What a set of peers tells the torrent. */
 export interface PeerSetEvents {
   /** A connection is there; `extended` says whether it speaks BEP 10. */
@@ -38,6 +41,11 @@ export interface PeerSetEvents {
   batch(peer: Peer): void;
   /** A connection is over. */
   left(peer: Peer): void;
+  /**
+   * What another connection to a peer would be good for: nothing, if neither end will ever want anything of the other. It may be
+   * the other end that knows, and hangs up before we do: then that is likely.
+   */
+  prospects(peer: Peer): Prospects;
   /** For the user. */
   emit(event: TorrentEvent): void;
 }
@@ -366,7 +374,8 @@ export class PeerSet {
     this.#goneDown += peer.down.total;
     this.#goneUp += peer.up.total;
     const now = this.#platform.now();
-    const how = { useless: reason === USELESS, paused: reason === PAUSED, incoming: peer.incoming };
+    const prospects = reason === USELESS ? "none" : this.#events.prospects(peer);
+    const how = { prospects, paused: reason === PAUSED, incoming: peer.incoming };
     this.#manager.disconnected(peer.address, { ...how, now, lasted: now - peer.connectedAt });
     this.#events.left(peer);
     this.#events.emit({

@@ -31,6 +31,11 @@ import { WebSeeds } from "./web_seeds.ts";
 const FEW_PEERS = 10;
 /** Peers to ask a tracker for without room for any: the connected ones may be of no use, and have to be replaced then. */
 const SPARE_PEERS = 10;
+/**
+ * A seed with so many connections needn't look for others: those that want something come to it. With fewer it does, since
+ * nobody can come through a NAT that lets nobody in.
+ */
+const ENOUGH_FOR_SEED = 30;
 
 /** One torrent: its storage, its peers, its tracker. */
 export class Torrent implements PeerHost {
@@ -46,6 +51,8 @@ export class Torrent implements PeerHost {
   readonly #slots: UploadSlots;
   readonly #pool: BufferPool;
   readonly #wanted: Wanted;
+  /** What there is, wanted or not. */
+  readonly #whole: Wanted;
   #download: Download;
   /** Its web seeds; `null` while there is nothing to fetch from them. */
   webSeeds: WebSeeds | null = null;
@@ -54,6 +61,7 @@ export class Torrent implements PeerHost {
   readonly #rhythm: Rhythm;
   #checked = 0;
   #verified = 0;
+  #verifiedOfWhole = 0;
   #state: "idle" | "checking" | "running" | "stopped" = "idle";
   #opening: Promise<unknown> | null = null;
   readonly #abort = new AbortController();
@@ -68,6 +76,7 @@ export class Torrent implements PeerHost {
     this.pieceCount = meta.pieceCount;
     this.#offers = offersOf(this, options);
     this.#wanted = wantedOf(meta, options.files);
+    this.#whole = options.files === undefined ? this.#wanted : wantedOf(meta);
     this.#pool = new BufferPool(options.budget, Math.min(meta.pieceLength, meta.totalLength));
     this.#download = this.#newDownload(new Bitfield(meta.pieceCount));
     this.#slots = new UploadSlots(() => platform.random());
@@ -92,6 +101,11 @@ export class Torrent implements PeerHost {
         this.#superSeeding?.offer(peer, this.now());
       },
       left: (peer) => this.#left(peer),
+      prospects: (peer) => {
+        if (this.#isUseless(peer)) return "none";
+        // Another seed has often left before we hear that it is one.
+        return this.complete && !peer.interested && peer.up.total === 0 ? "poor" : "good";
+      },
       emit: this.#options.emit,
     };
   }
@@ -130,6 +144,11 @@ export class Torrent implements PeerHost {
   /** Wanted bytes that are verified, padding left out. */
   get verified(): number {
     return this.#verified;
+  }
+
+  /** Bytes of the torrent that aren't here, wanted or not, padding left out: what trackers are told (BEP 3, 21). */
+  get left(): number {
+    return this.#whole.size - this.#verifiedOfWhole;
   }
 
   /** Payload bytes from peers and web seeds. */
@@ -174,7 +193,7 @@ export class Torrent implements PeerHost {
     });
     if (have === null || this.#abort.signal.aborted) return;
     this.#download = this.#newDownload(have);
-    for (const index of have) this.#verified += this.#wanted.bytesOf(index);
+    for (const index of have) this.#countVerified(index);
     this.#state = "running";
     if (have.isFull) {
       const availability = (index: number) => this.#download.availability(index);
@@ -201,7 +220,8 @@ export class Torrent implements PeerHost {
 
   /** How many more peers would be welcome. */
   get wantedPeers(): number {
-    return this.complete ? 0 : Math.max(this.#peers.room, SPARE_PEERS);
+    if (!this.complete) return Math.max(this.#peers.room, SPARE_PEERS);
+    return this.#peers.size < ENOUGH_FOR_SEED ? Math.min(this.#peers.room, ENOUGH_FOR_SEED) : 0;
   }
 
   /** Somebody says how many seeds there are, us perhaps among them. */
@@ -280,7 +300,7 @@ export class Torrent implements PeerHost {
   }
 
   #pieceDone(index: number): void {
-    this.#verified += this.#wanted.bytesOf(index);
+    this.#countVerified(index);
     if (this.#state !== "running") return;
     this.readers.arrived(index);
     for (const peer of this.#peers.all) {
@@ -290,8 +310,15 @@ export class Torrent implements PeerHost {
     }
     this.#rhythm.hasNews();
     if (!this.complete) return;
+    // That a part is all we want is no completion (BEP 21); trackers hear of it as soon as they may be asked again.
     if (this.have.isFull) this.#options.sources.completed();
+    else this.#options.sources.needPeers();
     this.#finish();
+  }
+
+  #countVerified(index: number): void {
+    this.#verified += this.#wanted.bytesOf(index);
+    this.#verifiedOfWhole += this.#whole.bytesOf(index);
   }
 
   #finish(): void {
@@ -306,7 +333,12 @@ export class Torrent implements PeerHost {
 
   /** Two ends that want nothing from each other are a waste of a connection. */
   #dropUseless(peer: Peer): void {
-    if (this.complete && (peer.isSeed || peer.uploadOnly)) peer.output.close(USELESS);
+    if (this.#isUseless(peer)) peer.output.close(USELESS);
+  }
+
+  /** Whether neither end will ever want anything; who wants something after all may say that it only uploads (BEP 21). */
+  #isUseless(peer: Peer): boolean {
+    return this.complete && (peer.isSeed || (peer.uploadOnly && !peer.interested));
   }
 
   // The peer's side: PeerHost.

@@ -17,7 +17,7 @@ export interface AnnounceProgress {
   readonly uploaded: number;
   /** Payload bytes received from peers since the start. */
   readonly downloaded: number;
-  /** Bytes that are still missing; 0 for a seed. */
+  /** Bytes of the whole torrent that are missing, wanted or not; 0 for a seed alone (BEP 21). */
   readonly left: number;
   /** Whether nothing more is wanted although bytes are missing (BEP 21). */
   readonly partialSeed?: boolean;

@@ -1,6 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
-import { utf8 } from "../../src/base/bytes.ts";
-import type { PeerAddress } from "../../src/base/address.ts";
+import { encodeCompactPeer, type PeerAddress } from "../../src/base/address.ts";
+import { concatBytes } from "../../src/base/bytes.ts";
+import { encode } from "../../src/bencode/mod.ts";
 import { type AddOptions, Session } from "../../src/session/session.ts";
 import type { SessionTorrent } from "../../src/session/session_torrent.ts";
 import type { SessionEvent } from "../../src/session/types.ts";
@@ -27,6 +28,8 @@ const torrent = new Torrent(PIECE, [
 class Lab {
   readonly clock = new VirtualClock();
   readonly announces: URLSearchParams[] = [];
+  /** Whom trackers name. */
+  named: readonly PeerAddress[] = [];
   readonly #net = new MemoryNetwork(this.clock, 64 * KIB);
   readonly #sessions: Session[] = [];
 
@@ -45,7 +48,12 @@ class Lab {
           return Promise.resolve({
             status: 200,
             headers: new Headers(),
-            body: utf8("d8:completei1e10:incompletei1e8:intervali60e5:peers0:e"),
+            body: encode({
+              complete: 1,
+              incomplete: 1,
+              interval: 60,
+              peers: concatBytes(this.named.map((peer) => encodeCompactPeer(peer)!)),
+            }),
             url,
           });
         },
@@ -96,11 +104,11 @@ Deno.test("Session fetches wanted files, counts by them, and is a partial seed t
   const partFile = `/dl/.shoal-${torrent.infoHash.hex}.part`;
   assertEquals(some.files.paths().filter((path) => path.startsWith("/dl/")), [partFile, "/dl/t/1", "/dl/t/2"]);
 
-  // The next announce says what it is, and none says that the torrent is complete.
+  // The next announce says what it is, that bytes are missing, wanted or not, and none that the torrent is complete.
   await lab.clock.play(70_000);
   assertEquals(lab.announces.map((query) => [query.get("event"), query.get("left")]), [
-    ["started", `${90 * KIB}`],
-    ["paused", "0"],
+    ["started", `${270 * KIB}`],
+    ["paused", `${(270 - 126) * KIB}`],
   ]);
 
   // It wants nothing from the seed any more, but serves others what it has, who know that it wants nothing.
@@ -144,5 +152,30 @@ Deno.test("Session with every file wanted, or none, is as one without a choice, 
   await finishing(none.torrent.finished, lab.clock);
   assertEquals(none.torrent.snapshot().progress, 1);
   assertEquals(none.files.paths().filter((path) => path.startsWith("/dl/")), []);
+  await lab.stop();
+});
+
+Deno.test("Session as a seed asks trackers for peers and connects to them, since nobody may come to it", async () => {
+  const lab = new Lab();
+  const leecher = await lab.start({});
+  lab.named = [leecher.session.listenAddress];
+  await lab.start({}, { whole: true, announce: "http://10.0.0.9/announce" });
+  await finishing(leecher.torrent.finished, lab.clock);
+  assertEquals(lab.announces.map((query) => Number(query.get("numwant")) > 0), [true]);
+  await lab.stop();
+});
+
+Deno.test("Session as a seed, or a partial one, comes to another only once, whoever of them hangs up", async () => {
+  const lab = new Lab();
+  const seed = await lab.start({}, { whole: true });
+  const part = await lab.start({ files: new Set([3]), peers: [seed.session.listenAddress] });
+  await finishing(part.torrent.finished, lab.clock);
+  const from = seed.events.length;
+  lab.named = [seed.session.listenAddress, part.session.listenAddress];
+  const other = await lab.start({}, { whole: true, announce: "http://10.0.0.9/announce" });
+  await lab.clock.play(20 * 60_000);
+  const connected = (events: readonly SessionEvent[]) =>
+    events.filter((event) => event.event === "peer" && event.action === "connected").length;
+  assertEquals([connected(seed.events.slice(from)), connected(other.events)], [1, 2]);
   await lab.stop();
 });

@@ -145,8 +145,12 @@ Deno.test("ConnectionManager.disconnected() doesn't come back to a seed when we 
   const one = manager();
   one.add([address(1)]);
   one.connected(one.next(0)!);
-  one.disconnected(address(1), { now: 0, lasted: 10, useless: true });
+  one.disconnected(address(1), { now: 0, lasted: 10, prospects: "none" });
   assertEquals([one.next(1e12), one.isWaiting(1e12)], [null, false]);
+  one.add([address(2)]);
+  one.connected(one.next(0)!);
+  one.disconnected(address(2), { now: 0, lasted: 10, prospects: "poor" }); // we don't know, but it seems to
+  assertEquals([one.next(29 * 60_000), one.next(30 * 60_000)], [null, address(2)]);
 });
 
 Deno.test("ConnectionManager.offended() shuts an address out for a while after the third time, and dials it no more", () => {

@@ -68,7 +68,7 @@ function make(dial: () => Promise<Connection> = () => new Promise(() => {})) {
     transport: { name: "none", dial },
     reads: new ReadShare(() => Promise.resolve()),
     host: idleHost({ pieceCount: 10, pieceSize: () => 65536, now: () => clock.now() }),
-    events: { joined() {}, batch() {}, left() {}, emit: (event) => void events.push(event) },
+    events: { joined() {}, batch() {}, left() {}, prospects: () => "good", emit: (event) => void events.push(event) },
     handshake: { infoHash: INFO_HASH, peerId: utf8("-SH0100-ourselves..."), fast: true, extended: true },
     manager,
   });

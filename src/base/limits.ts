@@ -170,6 +170,11 @@ export const EXACT_SOURCE_MS = 10_000;
 
 // Trackers.
 
+/**
+ * Trackers of a torrent that are asked at the same time, those left out that have been silent for seconds: a link may name
+ * hundreds, and is not to be used against them, or to fill a router's table of connections.
+ */
+export const MAX_TRACKERS_AT_ONCE = 20;
 /** Bytes of the longest reply: 2,000 peers in the long form take a quarter of it. */
 export const MAX_TRACKER_REPLY = 2 ** 20;
 /** Nesting of a reply: a list in a dictionary in a list is all that it needs. */

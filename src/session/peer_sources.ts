@@ -35,6 +35,8 @@ export interface PeerSourcesOptions {
   readonly udp: UdpTrackers;
   /** Announce URLs in tiers. */
   readonly trackers: readonly (readonly string[])[];
+  /** Whether all of them are asked rather than one after the other; asked each time. */
+  readonly askAllTrackers: () => boolean;
   /** Whether it is known to be a private torrent: then trackers alone name peers (BEP 27). */
   readonly isPrivate: () => boolean;
   /** Our node of the DHT, when there is one. */
@@ -66,6 +68,7 @@ export class PeerSources {
     this.#announcer = new Announcer({
       platform,
       tiers: trackers,
+      askAll: () => options.askAllTrackers(),
       infoHash,
       peerId,
       port,

@@ -294,6 +294,8 @@ export class SessionTorrent implements Torrent {
       ...(bind !== undefined && { bind }),
       ...(encryption && { encryption }),
       trackers,
+      // A link has no tiers. A private torrent's trackers are asked one after the other all the same (BEP 27).
+      askAllTrackers: () => isMagnet(this.#options.source) && !this.#meta?.private,
       isPrivate: () => this.#meta?.private ?? false,
       dht,
       progress: () => {

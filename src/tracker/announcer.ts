@@ -1,12 +1,12 @@
 /**
  * Keeps one torrent announced.
  *
- * As BEP 12 has it, one tracker at a time: each announce goes through the tiers in order until a tracker works. Other
- * clients differ here; some announce to the first that works in every tier, some to all trackers there are.
+ * Trackers are asked in the order of BEP 12, one after the other, until one names peers; see {@linkcode turnsOf} for how long
+ * one that is silent holds up the next. Those that have no order, as the trackers of a magnet link, are all asked. Each has its
+ * own interval, and its own back-off when it fails. What a slow one answers after others were asked is used all the same.
  *
- * Life of an announcer: `start()` begins a round. A round that finds a tracker is followed by the next when the tracker's
- * interval is over; one that finds none, after a back-off. `completed()` begins a round at once, or adds its event to the
- * one that is under way. `stop()` lets the announce under way finish, then takes leave of every tracker that knows us.
+ * Life of an announcer: `start()` gives the first their turn; every answer and every timer gives the next. `completed()` is
+ * told to all that know us. `stop()` lets the announces under way finish, then takes leave of every tracker that knows us.
  *
  * @module
  */
@@ -14,14 +14,16 @@
 import type { PeerAddress } from "../base/address.ts";
 import { toHex } from "../base/bytes.ts";
 import type { InfoHash } from "../base/info_hash.ts";
+import { MAX_TRACKERS_AT_ONCE } from "../base/limits.ts";
 import type { Platform, Timer } from "../platform/platform.ts";
 import type { AnnounceReply } from "./announce_reply.ts";
 import type { AnnounceEvent, AnnounceProgress, TrackerEncryption } from "./announce_request.ts";
 import { TrackerError } from "./errors.ts";
 import { HttpTracker } from "./http_tracker.ts";
-import { LONGEST_INTERVAL, retryDelay, type Spacing, spacingAfter } from "./schedule.ts";
+import { LONGEST_INTERVAL, retryDelay, spacingAfter } from "./schedule.ts";
 import { TierList } from "./tier_list.ts";
 import type { Announcing, SwarmCounts, Tracker } from "./tracker.ts";
+import { type Outcome, turnsOf, type TurnState } from "./turns.ts";
 import { parseUdpUrl } from "./udp_messages.ts";
 import { UdpTracker } from "./udp_tracker.ts";
 import type { UdpTrackers } from "./udp_trackers.ts";
@@ -50,6 +52,8 @@ export interface AnnouncerOptions {
   readonly platform: Pick<Platform, "now" | "after" | "random" | "randomBytes" | "http">;
   /** Announce URLs in tiers, as the torrent has them. */
   readonly tiers: readonly (readonly string[])[];
+  /** Whether all are asked rather than one after the other, since they have no order; asked each time. `false` when absent. */
+  readonly askAll?: () => boolean;
   /** Which torrent. */
   readonly infoHash: InfoHash;
   /** Our 20 bytes. */
@@ -94,21 +98,13 @@ const MAX_NUMWANT = 200;
 export class Announcer {
   readonly #options: AnnouncerOptions;
   readonly #tiers: TierList;
-  readonly #trackers = new Map<string, Tracker>();
+  readonly #asked = new Map<string, Asked>();
   /** URLs that can't be used, with the reason, until it has been told. */
   readonly #unusable = new Map<string, string>();
   /** Gives up what is under way when `stop()` has waited long enough. */
   readonly #impatience = new AbortController();
-  /** `exhausted`: no tracker is left that may ever be asked again. */
-  #state: "new" | "waiting" | "announcing" | "exhausted" | "stopped" = "new";
-  #completion: "none" | "pending" | "sent" = "none";
-  #failures = 0;
-  /** When `needPeers()` may bring the next announce forward to. */
-  #earliest = Infinity;
-  #next: { readonly timer: Timer; readonly due: number } | null = null;
-  /** The round that is under way, and whom it asks. */
-  #round: Promise<void> = Promise.resolve();
-  #asking: Tracker | null = null;
+  #state: "new" | "running" | "stopped" = "new";
+  #timer: Timer | null = null;
   #stopping: Promise<void> | null = null;
 
   /** @param options What it needs. */
@@ -128,35 +124,42 @@ export class Announcer {
     for (const url of this.#tiers.order()) {
       const tracker = trackerFor(url, { http: platform.http, self, ...(udp !== undefined && { udp }) });
       if (typeof tracker === "string") this.#unusable.set(url, tracker);
-      else this.#trackers.set(url, tracker);
+      else this.#asked.set(url, new Asked(tracker, options.timeout));
     }
   }
 
   /** Sends the first announce; it is on its way when this returns. Harmless when called again. */
   start(): void {
-    if (this.#state === "new") this.#begin();
-  }
-
-  /** Tells the tracker, once, that the download is complete: at once, or right after the announce that is under way. */
-  completed(): void {
-    if (this.#completion !== "none") return;
-    this.#completion = "pending";
-    if (this.#state === "waiting") this.#begin();
+    if (this.#state !== "new") return;
+    this.#state = "running";
+    this.#turn();
   }
 
   /**
-   * Announces as soon as the tracker allows it instead of when it is due. Does nothing while an announce is under way,
-   * or while no tracker answers: then the back-off decides.
+   * Tells the trackers that know us, once, that the download is complete: at once, or right after the announce that is under
+   * way. While none knows us, the first that does is told.
+   */
+  completed(): void {
+    const all = [...this.#asked.values()];
+    if (all.some((asked) => asked.completion !== "none")) return;
+    const told = all.filter((asked) => asked.tracker.knowsUs || asked.askedAt !== null);
+    for (const asked of told.length > 0 ? told : all) asked.completion = "owed";
+    this.#turn();
+  }
+
+  /**
+   * Announces as soon as each tracker allows it instead of when it is due. Those that fail are left to their back-off, and those
+   * that are being asked are not asked again.
    */
   needPeers(): void {
-    if (this.#state !== "waiting" || this.#next === null || this.#next.due <= this.#earliest) return;
-    const delay = this.#earliest - this.#options.platform.now();
-    if (delay > 0) this.#schedule(delay);
-    else this.#begin();
+    for (const asked of this.#asked.values()) {
+      if (asked.askedAt === null && asked.outcome !== "failed") asked.due = Math.min(asked.due, asked.earliest);
+    }
+    this.#turn();
   }
 
   /**
-   * Takes leave: lets the announce that is under way finish, then tells every tracker that knows us that we are gone.
+   * Takes leave: lets the announces that are under way finish, then tells every tracker that knows us that we are gone.
    *
    * @param deadlineMs Milliseconds after which it settles whatever happens; 2,000 when absent.
    * @returns Settles when all is told or the time is over. Never rejects.
@@ -166,70 +169,73 @@ export class Announcer {
     return this.#stopping;
   }
 
-  #begin(): void {
-    this.#next?.timer.cancel();
-    this.#next = null;
-    this.#state = "announcing";
-    this.#round = this.#walk();
-  }
-
-  #schedule(delay: number): void {
-    const { platform } = this.#options;
-    // a timer of more than 24 days would run at once
-    const wait = Math.min(Math.max(delay, 0), LONGEST_INTERVAL);
-    this.#next?.timer.cancel();
-    this.#next = { timer: platform.after(wait, () => this.#begin()), due: platform.now() + wait };
-    this.#state = "waiting";
-  }
-
-  /** One round: asks tracker after tracker until one works, then sees to the next round. */
-  async #walk(): Promise<void> {
-    const { platform } = this.#options;
-    for (const url of this.#tiers.order()) {
-      const tracker = this.#trackers.get(url);
-      if (tracker === undefined || tracker.retryAt > platform.now()) continue;
-      this.#asking = tracker;
-      const spacing = await this.#converse(tracker);
-      if (this.#isStopped()) return;
-      if (spacing === null) continue;
-      this.#tiers.promote(url);
-      this.#failures = 0;
-      this.#earliest = platform.now() + spacing.earliest;
-      if (this.#completion === "pending") return this.#begin(); // it came in the last moment
-      return this.#schedule(spacing.regular);
+  /** Asks those whose turn it is, and sees to it that the next have theirs. */
+  #turn(): void {
+    if (this.#state !== "running") return;
+    const { platform, askAll } = this.#options;
+    const now = platform.now();
+    const order = this.#tiers.order().flatMap((url) => this.#asked.get(url) ?? []);
+    const { ask, wakeAt } = turnsOf(order, { now, all: askAll?.() ?? false, atOnce: MAX_TRACKERS_AT_ONCE });
+    this.#timer?.cancel();
+    this.#timer = null;
+    if (wakeAt < Infinity) {
+      // a timer of more than 24 days would run at once
+      this.#timer = platform.after(Math.min(Math.max(wakeAt - now, 0), LONGEST_INTERVAL), () => this.#turn());
     }
-    this.#reportUnusable();
-    this.#backOff();
+    for (const asked of ask) asked.run = this.#ask(asked);
+    if (order.every(({ askedAt, outcome }) => askedAt === null && outcome === "failed")) this.#reportUnusable();
   }
 
-  /** Tells one tracker all there is to tell. @returns when to come back, or `null` if it failed. */
-  async #converse(tracker: Tracker): Promise<Spacing | null> {
+  /** Tells one tracker all there is to tell, then gives the next its turn. */
+  async #ask(asked: Asked): Promise<void> {
+    const { platform } = this.#options;
+    const { tracker } = asked;
+    asked.begin(platform.now());
     for (;;) {
-      const event = this.#eventFor(tracker);
-      const reply = await this.#announce(tracker, event);
-      if (reply === null) return null;
-      if (event === "completed") this.#completion = "sent";
-      if (this.#completion !== "pending") return spacingAfter(reply);
+      const event = this.#eventFor(asked);
+      const answer = await this.#announce(asked, event);
+      const now = platform.now();
+      if (answer === null) {
+        asked.failed(now, platform.random());
+        break;
+      }
+      this.#tiers.promote(tracker.url);
+      if (event === "completed") this.#toldCompletion(asked);
+      asked.answered(now, answer);
+      if (asked.completion !== "owed") break; // else it came in the last moment
     }
+    asked.askedAt = null;
+    this.#turn();
   }
 
-  #eventFor(tracker: Tracker): AnnounceEvent {
+  #eventFor({ tracker, completion }: Asked): AnnounceEvent {
     if (!tracker.knowsUs) return "started";
-    if (this.#completion === "pending") return "completed";
+    if (completion === "owed") return "completed";
     return this.#options.progress().partialSeed ? "paused" : null;
   }
 
-  async #announce(tracker: Tracker, event: AnnounceEvent): Promise<AnnounceReply | null> {
+  /** Who hears of us only now is no longer told: it would count a download that it wasn't there for. */
+  #toldCompletion(asked: Asked): void {
+    for (const other of this.#asked.values()) {
+      if (!other.tracker.knowsUs && other.askedAt === null) other.completion = "told";
+    }
+    asked.completion = "told";
+  }
+
+  async #announce(asked: Asked, event: AnnounceEvent): Promise<Answer | null> {
+    const { tracker } = asked;
     const { url } = tracker;
+    const numwant = Math.min(Math.max(this.#options.wantedPeers(), 0), MAX_NUMWANT);
     try {
       const reply = await tracker.announce({
         event,
         progress: this.#options.progress(),
-        numwant: Math.min(Math.max(this.#options.wantedPeers(), 0), MAX_NUMWANT),
+        numwant,
         timeout: this.#options.timeout ?? tracker.patience,
-        signal: this.#impatience.signal,
+        signal: asked.giveUp.signal,
       });
-      if (this.#isStopped()) return reply;
+      const answer = { reply, helps: numwant === 0 || this.#namesOthers(reply) };
+      if (this.#isStopped()) return answer;
       const { seeders, leechers, peers, warning, externalIp } = reply;
       const status = warning === "" ? "ok" : "warning";
       const seen = externalIp === null ? {} : { externalIp };
@@ -237,13 +243,22 @@ export class Announcer {
       if (seeders === null && leechers === null && tracker.scrape) void this.#scrape(tracker, report);
       else this.#options.onReport(report);
       if (peers.length > 0 && !this.#isStopped()) this.#options.onPeers(peers, url);
-      return reply;
+      return answer;
     } catch (error) {
       if (!(error instanceof TrackerError)) throw error;
       if (error.retryIn !== null) tracker.retryAt = this.#options.platform.now() + error.retryIn;
       this.#reportError(url, error.why);
       return null;
     }
+  }
+
+  /**
+   * Whether anybody but us is in an answer. Who is alone there and has our port is most likely ourselves; that it is somebody
+   * else after all costs no more than that another tracker is asked, too.
+   */
+  #namesOthers({ peers, seeders, leechers }: AnnounceReply): boolean {
+    if (peers.length > 2 || (seeders ?? 0) + (leechers ?? 0) > 1) return peers.length > 0;
+    return peers.some(({ port }) => port !== this.#options.port);
   }
 
   /** Completes a report with the counts that the answer lacked. Nobody waits for it but who is told. */
@@ -257,16 +272,6 @@ export class Announcer {
       // The announce went well, and that is what the report is about.
     }
     if (!this.#isStopped()) this.#options.onReport({ ...report, ...counts });
-  }
-
-  #backOff(): void {
-    const { platform } = this.#options;
-    const now = platform.now();
-    const soonest = Math.min(...[...this.#trackers.values()].map((tracker) => tracker.retryAt));
-    this.#earliest = Infinity;
-    this.#failures++;
-    if (soonest < Infinity) this.#schedule(Math.max(retryDelay(this.#failures, platform.random()), soonest - now));
-    else this.#state = "exhausted";
   }
 
   /** Unusable trackers are worth a word only where no other works. */
@@ -287,36 +292,41 @@ export class Announcer {
 
   async #takeLeave(deadline: number): Promise<void> {
     const { platform } = this.#options;
-    const asking = this.#state === "announcing" ? this.#asking : null;
     this.#state = "stopped";
-    this.#next?.timer.cancel();
+    this.#timer?.cancel();
     const farewell = new AbortController();
     const timeIsUp = Promise.withResolvers<void>();
     const timer = platform.after(deadline, () => {
       farewell.abort();
       timeIsUp.resolve();
     });
-    const others = [...this.#trackers.values()].filter((tracker) => tracker !== asking && tracker.knowsUs);
-    const told = others.map((tracker) => this.#tellStopped(tracker, { deadline, signal: farewell.signal }));
-    if (asking) told.push(this.#finish(asking, { deadline, signal: farewell.signal }));
+    const all = [...this.#asked.values()];
+    const limits = { deadline, signal: farewell.signal };
+    const told = all.map((asked) => {
+      if (asked.askedAt !== null) return this.#finish(asked, limits);
+      return asked.tracker.knowsUs ? this.#tellStopped(asked.tracker, limits) : null;
+    });
     await Promise.race([Promise.allSettled(told), timeIsUp.promise]);
     timer.cancel();
     this.#impatience.abort();
+    for (const { giveUp } of all) giveUp.abort();
   }
 
   /**
-   * The tracker that is being asked right now gets half of the time to answer, so that `stopped` doesn't overtake what is
-   * under way; then it is told all the same, since it may well have heard us.
+   * A tracker that is being asked right now gets half of the time to answer, so that `stopped` doesn't overtake what is under
+   * way; then it is told all the same, since it may well have heard us. One that can't have is left at once.
    */
-  async #finish(tracker: Tracker, farewell: Farewell): Promise<void> {
+  async #finish(asked: Asked, farewell: Farewell): Promise<void> {
+    const { tracker, giveUp } = asked;
+    if (!tracker.knowsUs && !tracker.mayHaveHeard) return giveUp.abort();
     const halfTime = Promise.withResolvers<void>();
     const timer = this.#options.platform.after(farewell.deadline / 2, () => {
       tracker.knowsUs = true;
-      this.#impatience.abort();
+      giveUp.abort();
       halfTime.resolve();
     });
     try {
-      await Promise.race([this.#round, halfTime.promise]);
+      await Promise.race([asked.run, halfTime.promise]);
     } finally {
       timer.cancel();
     }
@@ -327,6 +337,56 @@ export class Announcer {
     if (tracker.retryAt === Infinity) return;
     const progress = this.#options.progress();
     await tracker.announce({ event: "stopped", progress, numwant: 0, timeout: deadline, signal });
+  }
+}
+
+/** What a tracker answered, and whether it named anybody. */
+interface Answer {
+  readonly reply: AnnounceReply;
+  readonly helps: boolean;
+}
+
+/** A tracker, and how it went with it. */
+class Asked implements TurnState {
+  readonly tracker: Tracker;
+  readonly holdsUp: number;
+  askedAt: number | null = null;
+  outcome: Outcome = "none";
+  due = -Infinity;
+  /** When `needPeers()` may bring the next announce forward to. */
+  earliest = -Infinity;
+  /** Whether it is to be told that we are complete. */
+  completion: "none" | "owed" | "told" = "none";
+  /** The conversation that is under way, and what ends it early. */
+  run: Promise<void> = Promise.resolve();
+  giveUp = new AbortController();
+  #failures = 0;
+
+  constructor(tracker: Tracker, timeout: number = Infinity) {
+    this.tracker = tracker;
+    this.holdsUp = Math.min(tracker.holdsUp, timeout);
+  }
+
+  get owesCompletion(): boolean {
+    return this.completion === "owed" && this.tracker.knowsUs;
+  }
+
+  begin(now: number): void {
+    this.askedAt = this.due = now;
+    this.giveUp = new AbortController();
+  }
+
+  answered(now: number, { reply, helps }: Answer): void {
+    const { regular, earliest } = spacingAfter(reply);
+    this.outcome = helps ? "peers" : "empty";
+    this.#failures = 0;
+    this.due = now + regular;
+    this.earliest = now + earliest;
+  }
+
+  failed(now: number, random: number): void {
+    this.outcome = "failed";
+    this.due = Math.max(now + retryDelay(++this.#failures, random), this.tracker.retryAt);
   }
 }
 

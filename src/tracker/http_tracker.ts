@@ -16,11 +16,16 @@ import type { Announcement, Announcing, SwarmCounts, Tracker } from "./tracker.t
 
 /** Milliseconds that an HTTP tracker has to answer. */
 const PATIENCE_MS = 30_000;
+/** Milliseconds after which the next tracker is asked, too: most of those that work answer in one or two seconds. */
+const HOLDS_UP_MS = 10_000;
 
 /** A tracker that is spoken to over HTTP or HTTPS. */
 export class HttpTracker implements Tracker {
   readonly url: string;
   readonly patience: number = PATIENCE_MS;
+  readonly holdsUp: number = HOLDS_UP_MS;
+  /** The system doesn't tell how far a request has come. */
+  readonly mayHaveHeard = true;
   knowsUs = false;
   retryAt = -Infinity;
   /** Absent where the URL has no counterpart for scrapes (BEP 48). */

@@ -17,6 +17,8 @@ import { type Family, familyOf, type UdpTrackers } from "./udp_trackers.ts";
 
 /** Milliseconds that a UDP tracker has to answer. Many torrents name a dozen, most of them dead. */
 const PATIENCE_MS = 15_000;
+/** Milliseconds after which the next tracker is asked, too: the first datagram has been repeated by then. */
+const HOLDS_UP_MS = 5_000;
 /** Milliseconds for which the answer over one family is held back for that over the other. */
 const GRACE_MS = 1_000;
 
@@ -37,6 +39,7 @@ interface Side {
 export class UdpTracker implements Tracker {
   readonly url: string;
   readonly patience: number = PATIENCE_MS;
+  readonly holdsUp: number = HOLDS_UP_MS;
   knowsUs = false;
   retryAt = -Infinity;
   readonly #udp: UdpTrackers;
@@ -59,6 +62,11 @@ export class UdpTracker implements Tracker {
     this.#place = options.place;
     this.#udp = options.udp;
     this.#self = options.self;
+  }
+
+  /** One that has given no connection id was told nothing. */
+  get mayHaveHeard(): boolean {
+    return this.#sides.some(({ told }) => told !== null);
   }
 
   async announce(announcement: Announcement): Promise<AnnounceReply> {

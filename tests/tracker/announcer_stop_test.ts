@@ -169,3 +169,14 @@ Deno.test("Announcer.stop() may be called from a callback", async () => {
   assertEquals(await settlesAfter(world, stopping!), 0);
   assertEquals([world.log, world.pending], [["a/x started", "a/x stopped"], 0]);
 });
+
+Deno.test("Announcer.stop() waits for all that are being asked at once, and no longer than for one", async () => {
+  const world = new ScriptedTrackers(({ tracker }) => tracker === "http://a/x" ? OK : HANG);
+  const urls = ["http://a/x", "http://b/x", "http://c/x"];
+  const announcer = announcerOn(world, urls.map((url) => [url]), { askAll: () => true });
+  announcer.start();
+  await world.play(5000);
+  assertEquals(await settlesAfter(world, announcer.stop()), 2000);
+  assertEquals(world.log.slice(3), ["a/x stopped", "b/x stopped", "c/x stopped"]);
+  assertEquals(world.pending, 0);
+});

@@ -1,13 +1,17 @@
 import { assertEquals, assertNotEquals } from "@std/assert";
 import type { PeerAddress } from "../../src/base/address.ts";
 import { utf8 } from "../../src/base/bytes.ts";
+import { MAX_TRACKERS_AT_ONCE } from "../../src/base/limits.ts";
 import { InfoHash } from "../../src/base/info_hash.ts";
 import type { AnnounceProgress } from "../../src/tracker/announce_request.ts";
 import { Announcer, type AnnouncerOptions, type TrackerReport } from "../../src/tracker/announcer.ts";
 import { type Reaction, ScriptedTrackers } from "../support/scripted_trackers.ts";
 import { settle } from "../support/virtual_clock.ts";
 
-const OK: Reaction = { reply: { interval: 1800, complete: 1, incomplete: 2, peers: Uint8Array.of(10, 0, 0, 1, 0, 9) } };
+const OK = { reply: { interval: 1800, complete: 1, incomplete: 2, peers: Uint8Array.of(10, 0, 0, 1, 0, 9) } } as const;
+const EMPTY: Reaction = { reply: { interval: 1800, complete: 0, incomplete: 1, peers: new Uint8Array() } };
+/** Nobody but whoever asked: its own port. */
+const ALONE: Reaction = { reply: { interval: 1800, peers: Uint8Array.of(10, 0, 0, 7, 6881 >> 8, 6881 & 255) } };
 const DOWN: Reaction = { fails: "connection refused" };
 const MINUTE = 60_000;
 
@@ -86,7 +90,8 @@ Deno.test("Announcer sends back the latest tracker id, to the tracker that gave 
   const bench = new Bench([["http://a/x"], ["http://b/x"]], (call) => {
     if (call.tracker === "http://b/x") return OK;
     turn++;
-    return turn === 4 ? DOWN : { reply: turn === 1 ? { "tracker id": Uint8Array.of(0, 65) } : {} };
+    const { reply } = OK;
+    return turn === 4 ? DOWN : { reply: turn === 1 ? { ...reply, "tracker id": Uint8Array.of(0, 65) } : reply };
   });
   bench.announcer.start();
   await bench.world.play(90 * MINUTE);
@@ -105,6 +110,97 @@ Deno.test("Announcer asks for as many peers as are wanted, 200 at most", async (
     asked.push(bench.world.calls.at(-1)?.parameters.get("numwant"));
   }
   assertEquals(asked, ["200", "0", "0", "7"]);
+});
+
+Deno.test("Announcer gives the turn to the next when one is silent for 10 s, and uses what it answers after all", async () => {
+  const late: Reaction = { ...OK, delay: 25_000 };
+  const bench = new Bench([["http://a/x"], ["http://b/x"], ["http://c/x"]], ({ tracker }) => {
+    return tracker === "http://a/x" ? late : OK;
+  });
+  bench.announcer.start();
+  await bench.world.play(9_999);
+  assertEquals(bench.world.log, ["a/x started"]);
+  await bench.world.play(1);
+  assertEquals(bench.world.log, ["a/x started", "b/x started"]);
+  await bench.world.play(20_000);
+  assertEquals(bench.peers.map(([url]) => url), ["http://b/x", "http://a/x"]);
+  // Once it has answered it is the one that is asked.
+  bench.world.script = () => OK;
+  await bench.world.play(31 * MINUTE);
+  assertEquals(bench.world.log.slice(2), ["a/x -"]);
+  await bench.announcer.stop();
+  assertEquals(bench.world.log.slice(3), ["a/x stopped", "b/x stopped"]);
+});
+
+for (const [what, answer] of [["knows no peers", EMPTY], ["names only ourselves", ALONE]] as const) {
+  Deno.test(`Announcer asks on after a tracker that ${what}, and asks that one by its own interval`, async () => {
+    const bench = new Bench([["http://a/x"], ["http://b/x"], ["http://c/x"]], ({ tracker }) => {
+      return tracker === "http://a/x" ? answer : { reply: { ...OK.reply, interval: 3600 } };
+    });
+    bench.announcer.start();
+    await settle();
+    assertEquals(bench.world.log, ["a/x started", "b/x started"]);
+    await bench.world.play(60 * MINUTE);
+    assertEquals(bench.world.log.slice(2), ["a/x -", "a/x -", "b/x -"]);
+    // With peers of its own it is enough.
+    bench.world.script = () => OK;
+    await bench.world.play(60 * MINUTE);
+    assertEquals(bench.world.log.slice(5), ["a/x -", "a/x -"]);
+  });
+}
+
+Deno.test("Announcer asks nobody else when the first has no peers but none were wanted", async () => {
+  const bench = new Bench([["http://a/x"], ["http://b/x"]], () => EMPTY);
+  bench.wanted = 0;
+  bench.announcer.start();
+  await bench.world.play(60 * MINUTE);
+  assertEquals(bench.world.log, ["a/x started", "a/x -", "a/x -"]);
+});
+
+Deno.test("Announcer asks all trackers that have no order at once, each by its own interval, and so many at a time", async () => {
+  const urls = Array.from({ length: 90 }, (_, i) => `http://t${i}/x`);
+  const bench = new Bench(urls.map((url) => [url]), ({ tracker }) => {
+    if (tracker === "http://t1/x") return OK;
+    return tracker === "http://t2/x" ? DOWN : "hang";
+  }, { askAll: () => true });
+  bench.announcer.start();
+  await settle();
+  // Two places came free at once.
+  assertEquals(bench.world.calls.length, MAX_TRACKERS_AT_ONCE + 2);
+  await bench.world.play(9_999);
+  assertEquals(bench.world.calls.length, MAX_TRACKERS_AT_ONCE + 2);
+  await bench.world.play(1);
+  assertEquals(bench.world.calls.length, 2 * MAX_TRACKERS_AT_ONCE + 2);
+  await bench.world.play(100_000);
+  assertEquals(new Set(bench.world.calls.map(({ tracker }) => tracker)).size, 90);
+  await bench.world.play(60 * MINUTE);
+  const times = bench.world.calls.filter(({ tracker }) => tracker === "http://t1/x").map(({ at }) => at / MINUTE);
+  assertEquals(times, [0, 30, 60]);
+});
+
+Deno.test("Announcer keeps to the order again when the torrent of a link turns out to have one", async () => {
+  let all = true;
+  const bench = new Bench([["http://a/x"], ["http://b/x"]], () => OK, { askAll: () => all });
+  bench.announcer.start();
+  await settle();
+  assertEquals(bench.world.log, ["a/x started", "b/x started"]);
+  all = false;
+  await bench.world.play(30 * MINUTE);
+  assertEquals(bench.world.log.slice(2), ["a/x -"]);
+});
+
+Deno.test("Announcer.completed() goes to all trackers that know us, and to none that hears of us later", async () => {
+  const bench = new Bench([["http://a/x"], ["http://b/x"], ["http://c/x"]], ({ tracker }) => {
+    return tracker === "http://a/x" ? EMPTY : OK;
+  });
+  bench.announcer.start();
+  await settle();
+  bench.announcer.completed();
+  await settle();
+  assertEquals(bench.world.log.slice(2), ["a/x completed", "b/x completed"]);
+  bench.world.script = ({ tracker }) => tracker === "http://c/x" ? OK : DOWN;
+  await bench.world.play(30 * MINUTE);
+  assertEquals(bench.world.log.slice(4), ["a/x -", "b/x -", "c/x started"]);
 });
 
 Deno.test("Announcer falls through a tier, then to the next, and begins at the top the next time", async () => {
@@ -240,7 +336,7 @@ Deno.test("Announcer.completed() announces at once, and only once", async () => 
 });
 
 Deno.test("Announcer.completed() while an announce is under way comes right after it", async () => {
-  const bench = new Bench([["http://a/x"]], () => ({ ...OK as { reply: Record<string, number> }, delay: 500 }));
+  const bench = new Bench([["http://a/x"]], () => ({ ...OK, delay: 500 }));
   bench.announcer.start();
   await bench.world.play(100);
   bench.announcer.completed();

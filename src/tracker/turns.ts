@@ -1,0 +1,80 @@
+/**
+ * Whom to ask next: the order of BEP 12, in which nobody who is silent or knows no peers holds up the others.
+ *
+ * @module
+ */
+
+/** How the last announce to a tracker went. `peers`: it named some, or was asked for none. `empty`: it knows nobody but us. */
+export type Outcome = "none" | "peers" | "empty" | "failed";
+
+/** What decides whether it is a tracker's turn. Times are milliseconds of one clock. */
+export interface TurnState {
+  /** When it was asked what it hasn't answered yet; `null` while it isn't being asked. */
+  readonly askedAt: number | null;
+  /** Milliseconds for which others wait for its answer; after that it may still answer. */
+  readonly holdsUp: number;
+  /** How the last announce went. */
+  readonly outcome: Outcome;
+  /** When it may, or is to be asked again; `Infinity` for never. */
+  readonly due: number;
+  /** Whether it knows us, and is still to be told that we are complete. */
+  readonly owesCompletion: boolean;
+}
+
+/** Whose turn it is, and when to look again. */
+export interface Turns<T> {
+  /** To be asked now. */
+  readonly ask: readonly T[];
+  /** When it may be somebody else's turn although nobody answers; `Infinity` for never. */
+  readonly wakeAt: number;
+}
+
+/**
+ * Goes through the trackers in order. One that is being asked holds up those after it, but only for so long; one that failed or
+ * knows nobody passes the turn on; one that named peers is the last that is needed. Those that failed are tried again when that
+ * one is due, or by themselves while there is none.
+ *
+ * @param order Every tracker, the first first.
+ * @param options `now`. `all`: nobody waits for anybody, since they have no order (a magnet link's). `atOnce`: how many are asked
+ * at the same time, those left out that have been silent for too long.
+ * @returns Whose turn it is.
+ */
+export function turnsOf<T extends TurnState>(
+  order: readonly T[],
+  { now, all, atOnce }: { readonly now: number; readonly all: boolean; readonly atOnce: number },
+): Turns<T> {
+  const ask: T[] = [];
+  let wakeAt = Infinity;
+  let places = atOnce;
+  for (const { askedAt, holdsUp } of order) {
+    if (askedAt === null || now - askedAt >= holdsUp) continue;
+    places--;
+    wakeAt = Math.min(wakeAt, askedAt + holdsUp);
+  }
+  const helpful = order.filter(({ outcome }) => outcome === "peers").map(({ due }) => due);
+  const coveredUntil = helpful.length === 0 ? -Infinity : all ? Math.min(...helpful) : helpful[0]!;
+  const give = (tracker: T) => {
+    ask.push(tracker);
+    wakeAt = Math.min(wakeAt, now + tracker.holdsUp);
+    return --places > 0;
+  };
+  for (const tracker of order) {
+    if (!tracker.owesCompletion || tracker.askedAt !== null || tracker.outcome === "failed") continue;
+    if (places <= 0 || !give(tracker)) return { ask, wakeAt };
+  }
+  for (const tracker of order) {
+    const { askedAt, holdsUp, outcome } = tracker;
+    if (askedAt !== null || ask.includes(tracker)) {
+      if (all || (askedAt !== null && now - askedAt >= holdsUp)) continue;
+      break;
+    }
+    const due = outcome === "failed" ? Math.max(tracker.due, coveredUntil) : tracker.due;
+    if (due <= now) {
+      if (places <= 0 || !give(tracker) || !all) break;
+    } else {
+      wakeAt = Math.min(wakeAt, due);
+      if (!all && outcome === "peers") break;
+    }
+  }
+  return { ask, wakeAt };
+}

@@ -83,6 +83,8 @@ export class Peer implements MessageHandler {
   lastPayload: number;
   /** Requests that it turned down although it doesn't choke us, since the last regular turn. */
   turnedDown = 0;
+  /** Whether one request more than its share is to show if it has dropped the others; kept by the download. */
+  probed = false;
   /** State of the picker in which it had nothing for us; kept by the download. */
   fruitless = -1;
   /** Blocks that we asked for. */

@@ -29,6 +29,12 @@ const LATENCY_MEMORY_MS = 10_000;
 /** ... with a queue so short that nothing waits in it, for the time that the old queue takes to drain and a bit more. */
 const PROBE_SHARE = 0.75;
 const PROBE_WINDOWS = 3;
+/**
+ * Milliseconds after which a peer that was found to hold fewer requests than it says is tried with one more. Doubled each time
+ * that it is found out again, so that what is asked in vain is little in a minute and next to nothing in an hour.
+ */
+const REGROW_MS = 1_000;
+const MAX_REGROW_MS = 5 * 60_000;
 
 /**
  * Follows the bandwidth-delay product of a peer, as BBR does for TCP: the rate of blocks over the last window times the
@@ -37,7 +43,14 @@ const PROBE_WINDOWS = 3;
  * with a short queue: with a long one, the wait in that queue would be taken for latency, and the depth grow for ever.
  */
 export class PipelineDepth {
-  #limit: number;
+  /** What the peer says that it holds, or what is known to be safe. */
+  #stated: number;
+  /** What it was found to hold; Infinity while it holds what it says. */
+  #found = Infinity;
+  #regrowMs = REGROW_MS;
+  #regrowAt = 0;
+  /** Whether more was tried since it was last found out. */
+  #regrown = false;
   #depth: number;
   #windowStart = -1;
   #windowBytes = 0;
@@ -53,8 +66,17 @@ export class PipelineDepth {
    * @param limit The peer's `reqq`, or what is known to be safe without one.
    */
   constructor(limit: number) {
-    this.#limit = Math.max(1, limit);
+    this.#stated = Math.max(1, limit);
     this.#depth = Math.min(INITIAL_DEPTH, this.#limit);
+  }
+
+  get #limit(): number {
+    return Math.min(this.#stated, this.#found);
+  }
+
+  /** Requests that the peer was found to hold; Infinity while nothing was found. */
+  get found(): number {
+    return this.#found;
   }
 
   /** How many requests to keep outstanding. */
@@ -68,7 +90,23 @@ export class PipelineDepth {
    * @param limit Its `reqq`.
    */
   setLimit(limit: number): void {
-    this.#limit = Math.max(1, limit);
+    this.#stated = Math.max(1, limit);
+    this.#depth = Math.min(this.#depth, this.#limit);
+  }
+
+  /**
+   * The peer didn't answer all that was asked: it holds no more than so many requests, whatever it says. One more is tried
+   * later, and then another.
+   *
+   * @param count Requests.
+   * @param now Milliseconds.
+   * @param options `certain`: one more must not be tried, since the peer hangs up then.
+   */
+  holds(count: number, now: number, { certain = false } = {}): void {
+    if (this.#regrown) this.#regrowMs = Math.min(MAX_REGROW_MS, 2 * this.#regrowMs);
+    this.#regrown = false;
+    this.#found = Math.max(1, Math.min(count, this.#found));
+    this.#regrowAt = certain ? Infinity : now + this.#regrowMs;
     this.#depth = Math.min(this.#depth, this.#limit);
   }
 
@@ -80,6 +118,11 @@ export class PipelineDepth {
    * @param now Milliseconds on the clock that never jumps.
    */
   arrived(bytes: number, latency: number, now: number): void {
+    if (this.#depth >= this.#found && now >= this.#regrowAt) {
+      this.#depth = Math.min(this.#stated, ++this.#found);
+      this.#regrown = true;
+      this.#regrowAt = now + this.#regrowMs;
+    }
     if (latency <= this.#latency) {
       this.#latency = latency;
       this.#latencySeen = now;

@@ -13,6 +13,11 @@ import { PipelineDepth } from "./pipeline_depth.ts";
 
 /** Requests that a peer holds when it doesn't say. libtorrent assumes the same. */
 const DEFAULT_PEER_QUEUE = 250;
+/**
+ * Milliseconds, besides twice the time that the last answer took, after which a request counts as dropped if one that was made
+ * later has been answered. Answers come in order, or nearly so.
+ */
+const PASSED_MS = 1_000;
 
 /** A block in a receive buffer; one object is used again for every block, so nothing of it may be kept. */
 export interface ReceivedBlock {
@@ -34,6 +39,14 @@ export class Requests {
   #late = 0;
   #strikes = 0;
   #turnedDown = 0;
+  /** When the latest of the requests was made that have been answered. */
+  #newestAnswered = -Infinity;
+  /** When the last request was made. */
+  #newest = -Infinity;
+  /** Milliseconds that the last answer took. */
+  #lastLatency = 0;
+  /** Requests that were left when the peer turned down one, until it answers one of them; else 0. */
+  #room = 0;
 
   /**
    * @param options `fast`: both ends speak BEP 6, so every request is answered, by a reject at least. `writer`: to the peer.
@@ -50,7 +63,7 @@ export class Requests {
 
   /** How many should be. */
   get depth(): number {
-    return this.#pipeline.depth;
+    return this.#room > 0 ? Math.min(this.#room, this.#pipeline.depth) : this.#pipeline.depth;
   }
 
   /** The one that has been outstanding for longest; only when there is one. */
@@ -65,7 +78,56 @@ export class Requests {
 
   /** We didn't look whether there are answers for so long. */
   postpone(milliseconds: number): void {
+    this.#newestAnswered += milliseconds;
+    this.#newest += milliseconds;
     this.#queue.postpone(milliseconds);
+  }
+
+  /** Milliseconds without an answer after which it looks as if the peer had dropped what it was asked for. */
+  get patience(): number {
+    return PASSED_MS + 2 * this.#lastLatency;
+  }
+
+  /** When the last request was made. */
+  get newest(): number {
+    return this.#newest;
+  }
+
+  /** Requests that the peer was found to hold; Infinity while it holds as many as it says. */
+  get found(): number {
+    return this.#pipeline.found;
+  }
+
+  /**
+   * Begins with fewer requests: with more the peer hung up.
+   *
+   * @param count How many.
+   * @param options `now`: milliseconds. `certain`: more must not be tried.
+   */
+  beginWith(count: number, options: { readonly now: number; readonly certain: boolean }): void {
+    this.#pipeline.holds(count, options.now, options);
+  }
+
+  /**
+   * Finds the requests that the peer has dropped without a word: it has long answered later ones. What it holds is what is left.
+   *
+   * @param now Milliseconds.
+   * @param isMissing Whether a block is still wanted; a request that we cancelled needs no answer.
+   * @returns When the last of them was made; `null` when there are none.
+   */
+  findDropped(now: number, isMissing: (index: number, begin: number) => boolean): number | null {
+    if (this.#queue.size === 0 || this.#queue.time >= this.#newestAnswered) return null;
+    const until = Math.min(this.#newestAnswered, now - this.patience);
+    let count = 0;
+    let last = -Infinity;
+    this.#queue.forEach((index, begin, _length, time) => {
+      if (time >= until || !isMissing(index, begin)) return;
+      count++;
+      last = Math.max(last, time);
+    });
+    if (count === 0) return null;
+    this.#pipeline.holds(Math.max(this.#pipeline.depth, this.#queue.size) - count, now);
+    return last;
   }
 
   /** The peer stopped answering. */
@@ -86,6 +148,7 @@ export class Requests {
   /** Asks for a block. */
   ask(index: number, begin: number, length: number, now: number): void {
     this.#queue.push(index, begin, length, now);
+    this.#newest = now;
     this.#writer.blockSignal(MessageId.request, index, begin, length);
   }
 
@@ -99,6 +162,12 @@ export class Requests {
     if (asked < 0) return -1;
     this.#turnedDown = 0;
     const latency = Math.max(0, now - asked); // it may have been asked for while the read that brought it was parsed
+    if (asked > this.#newestAnswered) this.#newestAnswered = asked;
+    this.#lastLatency = latency;
+    if (this.#room > 0) {
+      this.#pipeline.holds(this.#room, now);
+      this.#room = 0;
+    }
     this.#pipeline.arrived(length, latency, now);
     return latency;
   }
@@ -116,11 +185,12 @@ export class Requests {
   }
 
   /**
-   * The peer turned a request down for no reason that we know of.
+   * The peer turned a request down for no reason that we know of: it may have as many as it holds.
    *
    * @throws {WireError} If it has turned down so many in a row.
    */
   turnedDown(): void {
+    this.#room = this.#queue.size;
     if (++this.#turnedDown > MAX_TURNED_DOWN_IN_A_ROW) throw new WireError("it turns down all that it is asked for");
   }
 

@@ -10,9 +10,10 @@ import type { ActivePiece } from "./active_piece.ts";
 import type { BufferPool } from "./buffer_pool.ts";
 import type { DownloadHost, DownloadOptions } from "./download_host.ts";
 import { askAgain, cancelElsewhere, Waits } from "./endgame.ts";
+import { HangUps } from "./hang_ups.ts";
 import { depthAllowed } from "./limited.ts";
 import { isSlowPeer, leastDeserving, slowPieces } from "./memory_policy.ts";
-import { takeBackOverdue } from "./overdue.ts";
+import { mayHaveDropped, takeBackOverdue } from "./overdue.ts";
 import type { PiecePicker } from "./piece_picker.ts";
 import { NO_URGENCY, type Urgency } from "./readers.ts";
 import { StartedPieces } from "./started_pieces.ts";
@@ -46,6 +47,7 @@ export class Download {
   /** Called when somebody waits for something else, for those who fetch what peers don't. */
   hurried: () => void = () => {};
   #stopped = false;
+  readonly #hangUps = new HangUps();
 
   /**
    * @param host The torrent.
@@ -117,6 +119,19 @@ export class Download {
     await this.started.stop();
   }
 
+  /** A connection was made. */
+  joined(peer: Peer): void {
+    this.#hangUps.joined(peer, this.#platform.now());
+  }
+
+  /** A connection is over. */
+  left(peer: Peer): void {
+    this.#hangUps.left(peer);
+    this.countPeer(peer, -1);
+    this.takeBack(peer);
+    this.fillAll();
+  }
+
   /** A peer has one piece more. */
   peerHas(peer: Peer, index: number): void {
     // A peer that has just become complete is no longer counted piece by piece.
@@ -154,8 +169,10 @@ export class Download {
     if (peer.turnedDown >= MAX_TURNED_DOWN) return;
     const depth = peer.snubbed ? 1 : Math.min(peer.requests.depth, depthAllowed(peer));
     let want = depth - peer.requests.size;
+    if (peer.probed) want = Math.max(1, want);
     // Asking in batches: nothing is said until a quarter of the queue is free.
-    if (want <= 0 || (want < depth / 4 && peer.requests.size > 0)) return;
+    else if (want <= 0 || (want < depth / 4 && peer.requests.size > 0)) return;
+    peer.probed = false;
     const now = this.#platform.now();
     if (this.#urgency.pieces.length > 0) want = this.#fillUrgent(peer, { want, depth, now });
     for (const piece of this.#open) {
@@ -311,7 +328,12 @@ export class Download {
     for (const peer of this.#host.peers()) {
       peer.turnedDown = 0;
       if (peer.closed || peer.requests.size === 0) continue;
-      takeBackOverdue(peer, { now, takeBack: (what) => this.takeBack(peer, what) });
+      takeBackOverdue(peer, {
+        now,
+        isMissing: (index, begin) => this.#active.get(index)?.has(begin / BLOCK_SIZE) === false,
+        takeBack: (what) => this.takeBack(peer, what),
+      });
+      peer.probed = peer.requests.size > 0 && mayHaveDropped(peer, now);
     }
     for (const piece of this.started.owners.late(now)) this.#giveUp(piece);
     this.#freeMemory(now);

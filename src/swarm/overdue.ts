@@ -24,11 +24,15 @@ export interface TakingBack {
  * Takes back what a peer has had for too long, for others to fetch.
  *
  * @param peer One that was asked for something.
- * @param options `now`: milliseconds. `takeBack`: carries it out.
+ * @param options `now`: milliseconds. `isMissing`: whether a block is still wanted. `takeBack`: carries it out.
  */
 export function takeBackOverdue(
   peer: Peer,
-  { now, takeBack }: { readonly now: number; readonly takeBack: (what: TakingBack) => void },
+  { now, isMissing, takeBack }: {
+    readonly now: number;
+    readonly isMissing: (index: number, begin: number) => boolean;
+    readonly takeBack: (what: TakingBack) => void;
+  },
 ): void {
   if (peer.held) return; // we don't look whether it answers
   if (now - peer.lastBlock > SNUB_MS) {
@@ -39,11 +43,35 @@ export function takeBackOverdue(
     peer.output.flush();
     return;
   }
-  // It answers, but left one out: some clients drop requests without a word.
+  // It answers, but not what it was asked first: some clients drop what they have no room for without a word.
+  const dropped = peer.requests.findDropped(now, isMissing);
+  if (dropped !== null) {
+    takeBack({ cancel: true, which: (_, time) => time <= dropped });
+    peer.output.flush();
+    return;
+  }
+  // There may be no later one to go by.
   const queue = 2000 * peer.requests.size * BLOCK_SIZE / Math.max(1, speedOf(peer));
   const { time: oldest } = peer.requests.first;
   if (oldest < peer.lastBlock && now - oldest > REQUEST_MS + queue) {
     takeBack({ cancel: true, which: (_, time) => now - time > REQUEST_MS + queue });
     peer.output.flush();
   }
+}
+
+/** Requests, one after the other, that are made to find out whether a peer has dropped the others. */
+const PROBES = 4;
+
+/**
+ * Whether a peer that used to answer has become so quiet that one request more is to show whether it has dropped those before.
+ *
+ * @param peer One that was asked for something.
+ * @param now Milliseconds.
+ * @returns `true` if it is time for one.
+ */
+export function mayHaveDropped(peer: Peer, now: number): boolean {
+  const { requests } = peer;
+  if (peer.held || peer.snubbed || peer.down.total === 0) return false;
+  if (requests.newest - peer.lastBlock > (PROBES - 1) * requests.patience) return false;
+  return now - Math.max(peer.lastBlock, requests.newest) > requests.patience;
 }

@@ -285,6 +285,7 @@ export class Torrent implements PeerHost {
     const node = peer.dht && dht && { dhtPort: dht.port };
     peer.open(hidden ? new Bitfield(this.pieceCount) : this.have, { ...words, ...node });
     this.#superSeeding?.offer(peer, this.now());
+    this.#download.joined(peer);
     giveHeadStart(peer, { have: this.have, infoHash: this.#options.meta.infoHash, platform: this.#platform })
       .catch(this.#failed);
   }
@@ -292,9 +293,7 @@ export class Torrent implements PeerHost {
   #left(peer: Peer): void {
     if (this.#state !== "running") return;
     this.#superSeeding?.left(peer);
-    this.#download.countPeer(peer, -1);
-    this.#download.takeBack(peer);
-    this.#download.fillAll();
+    this.#download.left(peer);
     if (!peer.amChoking) this.#slots.giveFree(this.#peers.all);
     if (this.#peers.size < FEW_PEERS && !this.complete) this.#options.sources.needPeers();
   }

@@ -166,7 +166,7 @@ Deno.test("Throttle: whom we don't read from is neither silent nor overdue", asy
     await lines.clock.play(60_000);
     const now = lines.clock.now();
     peer.peer.down.tick(60);
-    takeBackOverdue(peer.peer, { now, takeBack: () => taken++ });
+    takeBackOverdue(peer.peer, { now, isMissing: () => true, takeBack: () => taken++ });
     assert(peer.link.silent(now) < 1000 && peer.link.receiving(now) < 1000);
   }
   assertEquals([taken, peer.peer.snubbed, peer.peer.closed], [0, false, false]);

@@ -4,9 +4,12 @@
  * @module
  */
 
+import { BLOCK_SIZE } from "../../src/wire/messages.ts";
+import { PERFECT_DISK } from "./files.ts";
 import type { SimHost } from "./host.ts";
 import { Liar, type Lie, LIES } from "./liars.ts";
 import {
+  addPeer,
   addPeers,
   addSeeder,
   drawLine,
@@ -34,6 +37,42 @@ const poison: Scenario = {
     "As many peers send wrong data as are honest: each wrong block is traced to its sender, and never to another.",
   async run(world) {
     await playWith(world, () => world.oneOf(["wrong data", "some wrong data"]), { honest: world.pick(2, 3) });
+  },
+};
+
+/** Milliseconds besides those that the blocks take: for connecting, for finding the queue out, for being dialled anew. */
+const FINDING_MS = 20_000;
+
+const smallQueues: Scenario = {
+  name: "small-queues",
+  purpose:
+    "A peer that drops what it has no room for, or turns it down, or hangs up, is soon asked for as much as it holds.",
+  async run(world) {
+    const size = world.oneOf([1, 2, 4, 5, 10, 50]);
+    const overflow = world.oneOf(["newest is dropped", "oldest is dropped", "rejects", "hangs up"] as const);
+    drawTorrent(world, { pieces: [60, 200], pieceLengths: [32_768, 65_536], files: [1, 1] });
+    const leecher = addPeer(world, "leecher", {
+      profile: { up: 1_000_000, down: 5_000_000, latency: world.pick(1, 60) },
+      disk: PERFECT_DISK,
+    });
+    const blockMs = world.pick(4, 30);
+    const claim = world.chance(0.5) ? { claim: world.oneOf([size, 250, 2_000]) } : {};
+    const profile = { up: 10_000_000, down: 10_000_000, latency: world.pick(1, 60) };
+    const queue = { size, overflow, blockMs, ...claim };
+    const peer = new Liar(world, { name: "peer", lie: "none", profile, queue });
+    startWithin(world, [leecher], 1);
+    const blocks = Math.ceil(world.truth.meta.totalLength / BLOCK_SIZE);
+    const roundTrip = 2 * (profile.latency + leecher.options.profile.latency) + blockMs;
+    // What so many outstanding requests allow, and half of it again for what is tried beyond.
+    const allowed = 1.5 * blocks * Math.max(blockMs, roundTrip / size);
+    const redialling = overflow === "hangs up" ? 40_000 : 0;
+    await finishAll(world, [leecher], FINDING_MS + redialling + allowed);
+    const most = 1.2 * blocks + 200;
+    const breach = peer.asked > most ? `it was asked ${peer.asked} times for ${blocks} blocks` : null;
+    world.invariants.hold("not asked in vain", leecher, breach);
+    peer.leave();
+    for (const tracker of world.trackers) tracker.extra.length = 0;
+    await endWell(world, [leecher]);
   },
 };
 
@@ -70,4 +109,4 @@ function checkBlame(world: World, host: SimHost): void {
 }
 
 /** Scenarios in which peers lie. */
-export const LIAR_SCENARIOS: readonly Scenario[] = [liars, poison];
+export const LIAR_SCENARIOS: readonly Scenario[] = [liars, poison, smallQueues];

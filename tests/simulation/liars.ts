@@ -35,8 +35,38 @@ export const LIES = [
   "nonsense",
 ] as const;
 
+/** More ways, for scenarios that are about one of them. */
+export const SLY_LIES = [
+  "zeros",
+  "one bad block",
+  "one bad block, then chokes",
+  "one bad block, then leaves",
+  "first blocks only",
+  "drips",
+  "drips wrong data",
+  "turncoat",
+] as const;
+
 /** One of them. */
-export type Lie = typeof LIES[number];
+export type Lie = typeof LIES[number] | typeof SLY_LIES[number] | "none";
+
+/** What becomes of a request for which a queue has no room. */
+export type Overflow = "newest is dropped" | "oldest is dropped" | "rejects" | "hangs up";
+
+/** How many requests somebody holds. */
+export interface QueueLimit {
+  readonly size: number;
+  readonly overflow: Overflow;
+  /** Milliseconds for a block. */
+  readonly blockMs: number;
+  /** What it says that it holds (`reqq`); nothing when absent. */
+  readonly claim?: number;
+}
+
+/** Milliseconds between two blocks of one that drips. */
+const DRIP_MS = 2_900;
+/** Blocks that a turncoat sends right. */
+const RIGHT_FIRST = 24;
 
 /** A machine on which somebody lies. */
 export class Liar {
@@ -44,18 +74,25 @@ export class Liar {
   readonly name: string;
   readonly nic: Nic;
   readonly world: World;
-  readonly peerId: Bytes;
+  readonly queue: QueueLimit | null;
+  peerId: Bytes;
   left = false;
+  /** Blocks that it was asked for. */
+  asked = 0;
   readonly #listener: Listener;
   readonly #lines = new Set<LiarLine>();
 
   /**
    * @param world What it is part of.
-   * @param options What it does, and how it is connected.
+   * @param options What it does, how it is connected, and how many requests it holds (all, when absent).
    */
-  constructor(world: World, options: { readonly name: string; readonly lie: Lie; readonly profile: HostProfile }) {
+  constructor(
+    world: World,
+    options: { readonly name: string; readonly lie: Lie; readonly profile: HostProfile; readonly queue?: QueueLimit },
+  ) {
     this.world = world;
     this.lie = options.lie;
+    this.queue = options.queue ?? null;
     this.name = options.name;
     this.nic = world.addStranger(options.name, options.profile);
     this.peerId = world.clock.randomBytes(20);
@@ -107,11 +144,14 @@ class LiarLine implements MessageHandler {
   #writing = false;
   #choking = true;
   #held = 0;
+  #served = 0;
+  #dripping = false;
+  readonly #waiting: [index: number, begin: number, length: number][] = [];
 
   constructor(liar: Liar, connection: Connection) {
     this.#liar = liar;
     this.#connection = connection;
-    this.#fast = liar.world.chance(0.5);
+    this.#fast = liar.queue ? liar.queue.overflow === "rejects" : liar.world.chance(0.5);
   }
 
   end(): void {
@@ -164,7 +204,9 @@ class LiarLine implements MessageHandler {
     const { lie, world } = this.#liar;
     const { pieceCount } = this.#torrent;
     const reqq = lie === "small queue" ? 4 : world.oneOf([1, 50, 250, 100_000]);
-    const extension = encodeExtensionHandshake({ requestQueue: reqq }, { remoteHost: this.#connection.remote.host });
+    const { queue } = this.#liar;
+    const said = !queue ? { requestQueue: reqq } : queue.claim === undefined ? {} : { requestQueue: queue.claim };
+    const extension = encodeExtensionHandshake(said, { remoteHost: this.#connection.remote.host });
     const bits = new Uint8Array(Math.ceil(pieceCount / 8)).fill(255);
     if (pieceCount % 8 > 0) bits[bits.length - 1] = 255 << (8 - pieceCount % 8);
     if (this.#fast) this.#writer.signal(MessageId.haveAll);
@@ -243,8 +285,10 @@ class LiarLine implements MessageHandler {
     const offset = index * this.#torrent.pieceLength + begin;
     const at = this.#writer.reserveBlock(index, begin, length);
     this.#writer.buffer.set(world.truth.data.subarray(offset, offset + length), at);
-    const wrong = lie === "wrong data" || (lie === "some wrong data" && world.chance(0.3));
+    const wrong = lie === "wrong data" || lie.startsWith("one bad block") || lie === "drips wrong data" ||
+      (lie === "turncoat" && this.#served > RIGHT_FIRST) || (lie === "some wrong data" && world.chance(0.3));
     if (wrong) this.#writer.buffer[at + world.pick(0, length - 1)]! ^= 1 << world.pick(0, 7);
+    if (lie === "zeros") this.#writer.buffer.fill(0, at, at + length);
   }
 
   async #listen(reader: FrameReader | null): Promise<void> {
@@ -275,7 +319,9 @@ class LiarLine implements MessageHandler {
 
   onBlockSignal(id: number, index: number, begin: number, length: number): void {
     if (id !== MessageId.request || this.closed) return;
-    const { lie, world } = this.#liar;
+    const { lie, world, queue } = this.#liar;
+    this.#liar.asked++;
+    if (queue) return this.#enqueue([index, begin, length], queue);
     if (lie === "never answers" || lie === "oversized" || lie === "rubbish" || lie === "slow loris") return;
     if (lie === "rejects all" || (this.#choking && lie === "flaps")) {
       if (this.#fast) this.#writer.blockSignal(MessageId.reject, index, begin, length);
@@ -291,7 +337,71 @@ class LiarLine implements MessageHandler {
       });
       return;
     }
+    if (lie === "first blocks only" && begin > 0) return;
+    if (lie.startsWith("one bad block") && this.#served > 0) return;
+    if (lie.startsWith("drips")) {
+      this.#waiting.push([index, begin, length]);
+      return this.#drop();
+    }
+    this.#served++;
+    if (lie === "one bad block, then chokes") world.later(50, () => this.#afterwards(() => this.#choke(true)));
+    if (lie === "one bad block, then leaves") world.later(50, () => this.#comeBack());
     for (let times = lie === "duplicates" ? world.pick(1, 3) : 1; times > 0; times--) this.#serve(index, begin, length);
+  }
+
+  #afterwards(say: () => void): void {
+    if (this.closed) return;
+    say();
+    this.#flush();
+  }
+
+  /** Closes the connection and makes a new one, as somebody else. */
+  #comeBack(): void {
+    const { world, left } = this.#liar;
+    if (this.closed || left) return;
+    this.end();
+    this.#liar.peerId = world.clock.randomBytes(20);
+    world.later(200, () => world.hosts.map((host) => this.#liar.visit(host)));
+  }
+
+  /** One block after the other, with a pause before each. */
+  #drop(): void {
+    if (this.#dripping) return;
+    const { world } = this.#liar;
+    this.#dripping = true;
+    world.later(DRIP_MS, () => {
+      this.#dripping = false;
+      const next = this.#waiting.shift();
+      if (!next || this.closed) return;
+      this.#serve(...next);
+      this.#flush();
+      if (this.#waiting.length > 0) this.#drop();
+    });
+  }
+
+  /** Holds a request, or one less. */
+  #enqueue(request: [index: number, begin: number, length: number], queue: QueueLimit): void {
+    if (this.#waiting.length >= queue.size) {
+      if (queue.overflow === "hangs up") return this.end();
+      if (queue.overflow === "rejects") return this.#writer.blockSignal(MessageId.reject, ...request);
+      if (queue.overflow === "newest is dropped") return;
+      this.#waiting.shift();
+    }
+    this.#waiting.push(request);
+    this.#work(queue);
+  }
+
+  #work(queue: QueueLimit): void {
+    if (this.#dripping) return;
+    this.#dripping = true;
+    this.#liar.world.later(queue.blockMs, () => {
+      this.#dripping = false;
+      const next = this.#waiting.shift();
+      if (!next || this.closed) return;
+      this.#serve(...next);
+      this.#flush();
+      if (this.#waiting.length > 0) this.#work(queue);
+    });
   }
 
   onKeepAlive(): void {}

@@ -122,16 +122,69 @@ Deno.test("Download gives up a request that a lively peer has dropped, and asks 
     return at;
   };
   const first = askedAt();
-  for (let second = 0; second < 60; second++) {
+  for (let second = 0; second < 20 && askedAt() <= first; second++) {
     lab.clock.advance(1000);
-    let next = { index, begin };
-    peer.requests.forEach((i, b) => next = i === index && b === begin ? next : { index: i, begin: b });
-    lab.answer(peer, next);
+    const others: { index: number; begin: number }[] = [];
+    peer.requests.forEach((i, b) => i === index && b === begin || others.push({ index: i, begin: b }));
+    lab.answer(peer, others[0]!);
     peer.down.tick(1);
     lab.download.tick(lab.clock.now());
   }
   assert(askedAt() > first, "asked again");
   assertEquals([peer.snubbed, peer.closed], [false, false]);
+});
+
+Deno.test("Download finds out how many requests a peer holds that drops the others, and asks for no more", () => {
+  const lab = new Lab(400);
+  const peer = lab.peer();
+  const holds = 4;
+  const held: { index: number; begin: number }[] = [];
+  let seen = new Set<string>();
+  let answered = 0;
+  for (let ms = 0; ms < 20_000; ms += 50) {
+    // What is new goes into its queue as far as there is room.
+    const now = new Set<string>();
+    peer.requests.forEach((index, begin, _, time) => {
+      const key = `${index} ${begin} ${time}`;
+      now.add(key);
+      if (!seen.has(key) && held.length < holds) held.push({ index, begin });
+    });
+    seen = now;
+    lab.clock.advance(50);
+    const next = held.shift();
+    if (next && peer.requests.has(next.index, next.begin, BLOCK)) {
+      lab.answer(peer, next);
+      answered++;
+    }
+    if (ms % 500 === 0) lab.download.tick(lab.clock.now());
+    lab.download.parsed(peer);
+  }
+  assert(answered > 300, `${answered} of 400 that it could have sent`);
+  assert(peer.requests.depth <= holds + 1, `${peer.requests.depth} requests`);
+});
+
+Deno.test("Download doesn't take a slow line for a small queue", () => {
+  const lab = new Lab(100);
+  const peer = lab.peer();
+  const line: { index: number; begin: number; due: number }[] = [];
+  let seen = new Set<string>();
+  let free = 0;
+  for (let ms = 0; ms < 60_000; ms += 100) {
+    const time = lab.clock.now();
+    const now = new Set<string>();
+    peer.requests.forEach((index, begin) => {
+      now.add(`${index} ${begin}`);
+      // Two seconds there and back, 20 KB a second.
+      if (!seen.has(`${index} ${begin}`)) line.push({ index, begin, due: free = Math.max(free, time + 2_000) + 820 });
+    });
+    seen = now;
+    lab.clock.advance(100);
+    for (; line[0] && line[0].due <= lab.clock.now(); line.shift()) lab.answer(peer, line[0]);
+    peer.down.tick(0.1);
+    if (ms % 500 === 0) lab.download.tick(lab.clock.now());
+    lab.download.parsed(peer);
+  }
+  assertEquals([peer.requests.found, lab.download.wasted, peer.snubbed], [Infinity, 0, false]);
 });
 
 Deno.test("Download takes everything back from a peer that is silent, and tells it so", () => {

@@ -16,10 +16,19 @@ import { BencodeDict, type BencodeValue, valueAt } from "./value.ts";
 /** What to accept. */
 export interface DecodeOptions {
   /**
-   * Whether the keys of a dictionary must be sorted by their bytes and different from each other, as BEP 3 asks. Torrents and
-   * trackers get it wrong, so by default any order will do and the first of equal keys wins. Default: `false`.
+   * Whether the input must be as BEP 3 asks: the keys of a dictionary sorted by their bytes and different from each other, no
+   * leading zeros, no negative zero. Torrents and trackers get it wrong, and other clients pass over it, so by default any order
+   * will do, the first of equal keys wins, and zeros in front count for nothing. Default: `false`.
    */
   readonly strict?: boolean;
+  /**
+   * Is told of what is wrong and passed over: zeros in front, and with `allowTrailing` bytes after the value. Of each kind only
+   * the first is told. The order of keys is not looked at.
+   *
+   * @param offset The byte where it is.
+   * @param what A plain sentence, as {@linkcode BencodeError} would have it.
+   */
+  readonly onOddity?: ((offset: number, what: string) => void) | undefined;
   /** How many lists and dictionaries may stand inside each other. Default: 100. */
   readonly maxDepth?: number;
   /** Longest input in bytes, at most 4 GiB. Default: 64 MiB. */
@@ -89,6 +98,9 @@ class Decoder {
   readonly #strict: boolean;
   readonly #maxDepth: number;
   readonly #allowTrailing: boolean;
+  readonly #onOddity: DecodeOptions["onOddity"];
+  /** What was told to `onOddity`. */
+  readonly #told = new Set<string>();
   #rows: Uint32Array;
   #count = 0;
   #at = 0;
@@ -107,13 +119,17 @@ class Decoder {
     this.#strict = options.strict ?? false;
     this.#maxDepth = options.maxDepth ?? DEFAULT_MAX_DEPTH;
     this.#allowTrailing = options.allowTrailing ?? false;
+    this.#onOddity = options.onOddity;
     this.#rows = new Uint32Array(64);
   }
 
   run(): Tape {
     do this.#step(); while (this.#holder !== NONE);
-    if (this.#at < this.#source.length && !this.#allowTrailing) {
-      throw new BencodeError(this.#at, `expected the end of the input, ${this.#source.length - this.#at} bytes follow`);
+    const left = this.#source.length - this.#at;
+    if (left > 0) {
+      const what = `expected the end of the input, ${left} ${left === 1 ? "byte follows" : "bytes follow"}`;
+      if (!this.#allowTrailing) throw new BencodeError(this.#at, what);
+      this.#onOddity?.(this.#at, what);
     }
     this.#push(); // its offset is where the last value ends
     return { source: this.#source, rows: this.#rows };
@@ -196,7 +212,7 @@ class Decoder {
     for (; isDigit(source[this.#at]); this.#at++) {
       if (length < LENGTH_CAP) length = length * 10 + source[this.#at]! - ZERO;
     }
-    if (source[start] === ZERO && this.#at > start + 1) throw new BencodeError(start, "a length has a leading zero");
+    if (source[start] === ZERO && this.#at > start + 1) this.#odd(start, "a length has a leading zero");
     if (source[this.#at] !== COLON) this.#fail(`":" after the length of a byte string`);
     const left = source.length - this.#at - 1;
     if (length > left) {
@@ -216,13 +232,21 @@ class Decoder {
     const digits = this.#at - first;
     if (digits === 0) this.#fail("a digit");
     if (source[first] === ZERO && (negative || digits > 1)) {
-      throw new BencodeError(start, `an integer ${digits > 1 ? "has a leading zero" : "is a negative zero"}`);
+      this.#odd(start, `an integer ${digits > 1 ? "has a leading zero" : "is a negative zero"}`);
     }
     if (digits > MAX_DIGITS) {
       throw new BencodeError(start, `an integer has ${digits} digits, at most ${MAX_DIGITS} are accepted`);
     }
     if (source[this.#at] !== LETTER_E) this.#fail(`a digit or "e" in an integer`);
     this.#at++;
+  }
+
+  /** What is wrong and has one meaning all the same. */
+  #odd(offset: number, what: string): void {
+    if (this.#strict) throw new BencodeError(offset, what);
+    if (this.#onOddity === undefined || this.#told.has(what)) return;
+    this.#told.add(what);
+    this.#onOddity(offset, what);
   }
 
   /** Adds a row that starts here. */

@@ -268,7 +268,10 @@ export class BencodeDict implements Iterable<[string, BencodeValue]> {
     if (this.#lookups++ === FEW_LOOKUPS) return this.#index().get(key);
     const length = encodedLength(key);
     for (let row = this.#row + 1; row < last; row = rowAfter(tape, row + 1)) {
-      if (endOf(tape, row) - startOf(tape, row) === length && hasKeyAt(tape, { row, key })) return row + 1;
+      const span = endOf(tape, row) - startOf(tape, row);
+      if (span >= length && (span === length || isPadded(tape, { row, key })) && hasKeyAt(tape, { row, key })) {
+        return row + 1;
+      }
     }
     return undefined;
   }
@@ -326,6 +329,11 @@ function encodedLength(key: string): number {
   return key.length + (key.length < 10 ? 2 : 1 + String(key.length).length);
 }
 
+/** Whether a key of more bytes has the same length, with zeros in front of it. */
+function isPadded(tape: Tape, { row, key }: { row: number; key: string }): boolean {
+  return tape.source[startOf(tape, row)] === ZERO && endOf(tape, row) - payloadStart(tape, row) === key.length;
+}
+
 /** Whether a key of the same length is the same. */
 function hasKeyAt(tape: Tape, { row, key }: { row: number; key: string }): boolean {
   const { source } = tape;
@@ -357,11 +365,11 @@ function integerAt(tape: Tape, row: number): number | bigint {
   const end = endOf(tape, row) - 1;
   if (end - start > EXACT_DIGITS) {
     const digits = characters(source, start, end);
-    const value = Number(digits);
+    const value = Number(digits) + 0; // not "-0"
     return Number.isSafeInteger(value) ? value : BigInt(digits);
   }
   const negative = source[start] === MINUS;
   let value = 0;
   for (let at = negative ? start + 1 : start; at < end; at++) value = value * 10 + source[at]! - ZERO;
-  return negative ? -value : value;
+  return negative ? 0 - value : value; // not "-0"
 }

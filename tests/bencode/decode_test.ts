@@ -76,10 +76,10 @@ const REJECTED: [input: string, offset: number, why: string, options?: DecodeOpt
   ["i-e", 2, `expected a digit, found "e"`],
   ["i+1e", 1, `expected a digit, found "+"`],
   ["i 1e", 1, "expected a digit, found byte 0x20"],
-  ["i-0e", 0, "an integer is a negative zero"],
-  ["i-01e", 0, "an integer has a leading zero"],
-  ["i01e", 0, "an integer has a leading zero"],
-  ["i00e", 0, "an integer has a leading zero"],
+  ["i-0e", 0, "an integer is a negative zero", { strict: true }],
+  ["i-01e", 0, "an integer has a leading zero", { strict: true }],
+  ["i01e", 0, "an integer has a leading zero", { strict: true }],
+  ["i00e", 0, "an integer has a leading zero", { strict: true }],
   ["i1", 2, `expected a digit or "e" in an integer, found the end of the input`],
   ["i1.5e", 2, `expected a digit or "e" in an integer, found "."`],
   ["i1-e", 2, `expected a digit or "e" in an integer, found "-"`],
@@ -89,8 +89,8 @@ const REJECTED: [input: string, offset: number, why: string, options?: DecodeOpt
   ["99999999999999999999999:ab", 0, "a byte string runs past the end of the input, which has 2 bytes left"],
   ["3", 1, `expected ":" after the length of a byte string, found the end of the input`],
   ["3abc", 1, `expected ":" after the length of a byte string, found "a"`],
-  ["03:abc", 0, "a length has a leading zero"],
-  ["00:", 0, "a length has a leading zero"],
+  ["03:abc", 0, "a length has a leading zero", { strict: true }],
+  ["00:", 0, "a length has a leading zero", { strict: true }],
   ["-1:a", 0, `expected a value, found "-"`],
   ["l", 1, "expected a value or the end of the list, found the end of the input"],
   ["li1e", 4, "expected a value or the end of the list, found the end of the input"],
@@ -102,7 +102,7 @@ const REJECTED: [input: string, offset: number, why: string, options?: DecodeOpt
   ["d1:ae", 4, `expected a value, found "e"`],
   ["d1:ai1e", 7, "expected a key or the end of the dictionary, found the end of the input"],
   ["i1ei2e", 3, "expected the end of the input, 3 bytes follow"],
-  ["3:abc\n", 5, "expected the end of the input, 1 bytes follow"],
+  ["3:abc\n", 5, "expected the end of the input, 1 byte follows"],
   ["lllleeee", 3, "lists and dictionaries stand more than 3 deep in each other", { maxDepth: 3 }],
   ["d1:ad1:adeee", 8, "lists and dictionaries stand more than 2 deep in each other", { maxDepth: 2 }],
   ["4:abcd", 5, "the input has 6 bytes, at most 5 are accepted", { maxSize: 5 }],
@@ -136,6 +136,36 @@ Deno.test("decode() with allowTrailing leaves what follows, and raw says where i
   const dict = decodeDict(input, { allowTrailing: true });
   assertEquals(fromUtf8(input.subarray(dict.raw.length)), "DATA");
   assertEquals(decode(utf8("i1ei2e"), { allowTrailing: true }), 1);
+});
+
+Deno.test("decode() passes over zeros in front, as other clients do, and tells the first of each kind", () => {
+  const odd: string[] = [];
+  const onOddity = (offset: number, what: string) => odd.push(`${offset}: ${what}`);
+  const list = decode(utf8("li-0ei007ei-00000000000000000000ei-05e003:abc0:00:e\n"), { onOddity, allowTrailing: true });
+  assert(list instanceof BencodeList);
+  const values = [...list].map((value) => value instanceof Uint8Array ? fromUtf8(value) : value);
+  assertEquals(values, [0, 7, 0, -5, "abc", "", ""]);
+  assert(values.slice(0, 3).every((value) => !Object.is(value, -0)));
+  assertEquals(odd, [
+    "1: an integer is a negative zero",
+    "5: an integer has a leading zero",
+    "38: a length has a leading zero",
+    "51: expected the end of the input, 1 byte follows",
+  ]);
+});
+
+Deno.test("decodeDict() finds a key whose length has zeros in front, however often it was asked", () => {
+  const dict = decodeDict(utf8("d04:infoi1e00:i2e2:00i3ee"));
+  for (let i = 0; i < 20; i++) {
+    assertEquals([dict.get("info"), dict.get(""), dict.get("00"), dict.get("0:"), dict.get("nfo")], [
+      1,
+      2,
+      3,
+      undefined,
+      undefined,
+    ]);
+  }
+  assertEquals([...dict.keys()], ["info", "", "00"]);
 });
 
 Deno.test("decode() accepts what is just within its limits", () => {

@@ -96,7 +96,7 @@ function look(value: BencodeValue): void {
   }
 }
 
-/** Where the value at `at` ends, or -1: the rules of BEP 3 once more, as plainly as they can be written. */
+/** Where the value at `at` ends, or -1: the rules of BEP 3 once more, but for zeros in front, as plainly as they can be written. */
 function referenceEnd(input: Bytes, { at, depth }: { readonly at: number; readonly depth: number }): number {
   const kind = String.fromCharCode(input[at] ?? 0);
   if (kind === "i") return integerEnd(input, at);
@@ -115,13 +115,12 @@ function integerEnd(input: Bytes, at: number): number {
   const first = input[at + 1] === 0x2d ? at + 2 : at + 1;
   const end = digitsEnd(input, first);
   const digits = end - first;
-  const wrongZero = input[first] === 0x30 && (digits > 1 || first > at + 1);
-  return digits < 1 || digits > MAX_DIGITS || wrongZero || input[end] !== 0x65 ? -1 : end + 1;
+  return digits < 1 || digits > MAX_DIGITS || input[end] !== 0x65 ? -1 : end + 1;
 }
 
 function stringEnd(input: Bytes, at: number): number {
   const colon = digitsEnd(input, at);
-  if (colon === at || input[colon] !== 0x3a || (input[at] === 0x30 && colon > at + 1)) return -1;
+  if (colon === at || input[colon] !== 0x3a) return -1;
   let length = 0;
   for (let i = at; i < colon; i++) length = length * 10 + input[i]! - 0x30;
   return length <= input.length - colon - 1 ? colon + 1 + length : -1;

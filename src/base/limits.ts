@@ -138,6 +138,13 @@ export const MAX_OFFENCES = 3;
 /** ... for so many milliseconds. Others may share the address, so it isn't for good; for wrong data it is. */
 export const SHUT_OUT_MS = 10 * 60_000;
 
+// Torrents: see src/metainfo/files.ts. What is read of one takes a few times its own bytes.
+
+/** Names in the paths of all files together: as many as libtorrent takes values of any kind in a torrent. */
+export const MAX_PATH_PARTS = 3_000_000;
+/** Folders of a torrent: about as many as libtorrent can read where each file has a folder of its own. */
+export const MAX_FOLDERS = 400_000;
+
 // A blocklist: the user's own, but made by others.
 
 /** Bytes of the longest list, unpacked: 300,000 ranges with their names take 16 MB, and public lists have about as many. */
@@ -177,8 +184,8 @@ export const EXACT_SOURCE_MS = 10_000;
 export const MAX_TRACKERS_AT_ONCE = 20;
 /** Bytes of the longest reply: 2,000 peers in the long form take a quarter of it. */
 export const MAX_TRACKER_REPLY = 2 ** 20;
-/** Nesting of a reply: a list in a dictionary in a list is all that it needs. */
-export const MAX_TRACKER_DEPTH = 8;
+/** Nesting of a reply. A list in a dictionary in a list is all that it needs; other clients pass over what is deeper than that. */
+export const MAX_TRACKER_DEPTH = 50;
 /** Peers that are taken from one reply. */
 export const MAX_TRACKER_PEERS = 2000;
 /** Bytes of a tracker id, which goes into URLs. */

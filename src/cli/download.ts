@@ -90,9 +90,10 @@ async function download(sources: readonly string[], run: Run): Promise<number> {
 /** Prints what would be downloaded. */
 async function list(sources: readonly string[], { options, context, choices }: Run): Promise<number> {
   const found = await readAll(sources, context);
-  const { fileList } = await import("./file_list.ts");
+  const [{ fileList }, { tellWarnings }] = await Promise.all([import("./file_list.ts"), import("./sources.ts")]);
   for (const source of found) {
     const meta = "pieces" in source ? source : await metadataOf(source, { options, context });
+    if (!options.quiet) await tellWarnings(meta, context);
     const lines = fileList(meta, { choices, json: options.json ?? false });
     await context.terminal.stdout.write(lines.map((line) => `${line}\n`).join(""));
   }

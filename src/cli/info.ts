@@ -40,7 +40,10 @@ export function register(program: Command, context: Context): void {
   addPeerOptions(command)
     .action(async (source: string, options: InfoOptions) => {
       context.verbosity = options.verbose ? 1 : 0;
-      const description = await context.engine.describe(await find(source, { options, context }));
+      const meta = await find(source, { options, context });
+      const description = await context.engine.describe(meta);
+      const { tellWarnings } = await import("./sources.ts");
+      if (!options.quiet) await tellWarnings(meta, context);
       if (options.json) {
         await context.terminal.stdout.write(`${JSON.stringify(description)}\n`);
         return;

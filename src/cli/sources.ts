@@ -9,6 +9,7 @@ import { ShoalError } from "../base/errors.ts";
 import { type Magnet, MAX_TORRENT_SIZE, type Metainfo } from "../metainfo/mod.ts";
 import { FileError } from "../platform/file_errors.ts";
 import { HttpError } from "../platform/platform.ts";
+import { plainLogLine } from "../ui/log_lines.ts";
 import type { Context } from "./context.ts";
 
 /** Milliseconds until a server must have sent the torrent. */
@@ -47,6 +48,17 @@ export async function readTorrent(source: string, context: Context): Promise<Met
     source: source === "-" ? "standard input" : source,
     portable: context.terminal.isWindows,
   });
+}
+
+/**
+ * Says on standard error what is wrong with a torrent and was passed over. A session says it by itself.
+ *
+ * @param meta The torrent.
+ * @param context The surroundings.
+ */
+export async function tellWarnings(meta: Metainfo, { terminal }: Context): Promise<void> {
+  const lines = meta.warnings.map((message) => plainLogLine({ level: "warning", text: `${message} (${meta.name})` }));
+  if (lines.length > 0) await terminal.stderr.write(lines.join(""));
 }
 
 async function readBytes(source: string, context: Context): Promise<Bytes> {

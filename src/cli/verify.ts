@@ -50,8 +50,9 @@ async function verify(
 ): Promise<void> {
   const { departure, engine, platform, terminal } = context;
   departure.listen();
-  const { readTorrent } = await import("./sources.ts");
+  const { readTorrent, tellWarnings } = await import("./sources.ts");
   const meta = await departure.unlessLeaving(readTorrent(source, context));
+  if (!options.quiet) await tellWarnings(meta, context);
   const view = await openView(meta, { options, context });
   departure.lastWords = () => view.close();
   const startedAt = platform.now();

@@ -53,3 +53,11 @@ export class MetainfoError extends ShoalError {
  * @param why A plain sentence that names the bad value.
  */
 export type Fail = (key: string, why: string) => never;
+
+/**
+ * Notes what is wrong with the torrent that is being parsed, and passed over all the same.
+ *
+ * @param key The key, as `info.length`.
+ * @param what A plain sentence that says what is wrong, and what is made of it.
+ */
+export type Warn = (key: string, what: string) => void;

@@ -4,10 +4,12 @@
  * @module
  */
 
+import { equalBytes } from "../base/bytes.ts";
+import { MAX_FOLDERS, MAX_PATH_PARTS } from "../base/limits.ts";
 import { BencodeDict, BencodeList, type BencodeValue } from "../bencode/mod.ts";
-import type { Fail } from "./errors.ts";
+import type { Fail, Warn } from "./errors.ts";
 import type { MetainfoFile } from "./metainfo.ts";
-import { byteLength, safePath, type SafePathOptions } from "./safe_path.ts";
+import { byteLength, safeName, type SafePathOptions } from "./safe_path.ts";
 import { type LinkEntry, resolveLinks } from "./symlinks.ts";
 import type { TextReader } from "./text.ts";
 import { uniquePaths } from "./unique_paths.ts";
@@ -15,8 +17,6 @@ import { describeValue } from "./values.ts";
 
 /** More files than any torrent seen, few enough to keep in memory. */
 export const MAX_FILES = 500_000;
-/** Folders and a file in one path. */
-export const MAX_COMPONENTS = 100;
 /** Bytes of a path with its separators; Linux opens none that is longer than 4,096, the download folder included. */
 export const MAX_PATH_LENGTH = 3072;
 
@@ -30,6 +30,8 @@ export interface FilesContext {
   readonly paths: SafePathOptions;
   /** Refuses the torrent. */
   readonly fail: Fail;
+  /** Notes what is wrong and passed over. */
+  readonly warn: Warn;
 }
 
 /** A file as it stands in the torrent, its path safe but perhaps not its own. */
@@ -55,14 +57,16 @@ interface Entry {
  */
 export function readFiles(info: BencodeDict, context: FilesContext): MetainfoFile[] {
   const { fail } = context;
-  const several = info.has("files");
-  if (several && info.has("length")) {
-    fail("info.length", "a torrent has one length or a list of files, this one has both");
-  }
-  const entries = several ? readList(info, context) : [readSingle(info, context)];
+  const entries = withoutPaddingAlone(
+    hasList(info, context) ? readList(info, context) : [readSingle(info, context)],
+    context,
+  );
 
   const written = entries.filter((entry) => !entry.pad);
-  const paths = uniquePaths(written.map((entry) => entry.path));
+  const paths = uniquePaths(written.map((entry) => entry.path), {
+    maxFolders: MAX_FOLDERS,
+    tooMany: () => fail("info.files", `there are more than ${MAX_FOLDERS} folders`),
+  });
   const links = written.some((entry) => entry.target)
     ? resolveLinks(written.map(({ path, target }, i): LinkEntry => ({ path, finalPath: paths[i]!, target })))
     : null;
@@ -95,11 +99,29 @@ class Place {
   }
 }
 
+/** Whether there is a list of files. Where a torrent has a length, too, other clients go by the list. */
+function hasList(info: BencodeDict, { warn }: FilesContext): boolean {
+  if (!info.has("files")) return false;
+  if (!info.has("length")) return true;
+  const isList = info.get("files") instanceof BencodeList;
+  if (isList) {
+    warn("info.length", "a torrent has one length or a list of files, this one has both, and the list counts");
+  } else warn("info.files", `expected a list, found ${describeValue(info.get("files"))}; the length counts`);
+  return isList;
+}
+
 function readSingle(info: BencodeDict, context: FilesContext): Entry {
   const attributes = readAttributes(info);
   const length = readLength(info, new Place(null), context.fail);
   // A link needs a torrent around it to point into, so a lone one is an empty file, and that makes a torrent without pieces.
   return { path: [context.name], length, pad: attributes.pad, executable: attributes.executable, target: null };
+}
+
+/** Padding stands between files. Where there are none, it is what the torrent holds: other clients take it for files. */
+function withoutPaddingAlone(entries: Entry[], { warn }: FilesContext): Entry[] {
+  if (!entries.some((entry) => entry.pad) || entries.some((entry) => !entry.pad && entry.length > 0)) return entries;
+  warn("info", "there is nothing but padding, which is taken for files");
+  return entries.map((entry) => ({ ...entry, pad: false }));
 }
 
 function readList(info: BencodeDict, context: FilesContext): Entry[] {
@@ -109,16 +131,17 @@ function readList(info: BencodeDict, context: FilesContext): Entry[] {
   if (list.length === 0) fail("info.files", "the list is empty");
   if (list.length > MAX_FILES) fail("info.files", `there are ${list.length} files, at most ${MAX_FILES} are accepted`);
   const entries: Entry[] = [];
+  const within: ListContext = { ...context, reader: new PathReader(context) };
   for (const item of list) {
     if (!(item instanceof BencodeDict)) {
       return fail(`info.files[${entries.length}]`, `expected a dictionary, found ${describeValue(item)}`);
     }
-    entries.push(readEntry(item, new Place(entries.length), context));
+    entries.push(readEntry(item, new Place(entries.length), within));
   }
   return entries;
 }
 
-function readEntry(dict: BencodeDict, place: Place, context: FilesContext): Entry {
+function readEntry(dict: BencodeDict, place: Place, context: ListContext): Entry {
   const attributes = readAttributes(dict);
   const link = attributes.link && !attributes.pad;
   const target = link ? readTarget(dict, place, context) : null;
@@ -128,7 +151,7 @@ function readEntry(dict: BencodeDict, place: Place, context: FilesContext): Entr
   const names = dict.get(variant);
   const path = attributes.pad && isEmpty(names)
     ? [context.name, ".pad", String(length)] // BEP 47 allows padding without a name
-    : readPath(names, () => place.key(variant), context);
+    : context.reader.read(names, () => place.key(variant));
   const pad = attributes.pad || path[path.length - 1]!.startsWith("_____padding_file_"); // BitComet's way, before BEP 47
   return { path, length, pad, executable: attributes.executable, target: pad ? null : target };
 }
@@ -157,30 +180,77 @@ function isEmpty(list: BencodeValue | undefined): boolean {
   return list === undefined || (list instanceof BencodeList && list.length === 0);
 }
 
-function readTarget(dict: BencodeDict, place: Place, context: FilesContext): readonly string[] | null {
+function readTarget(dict: BencodeDict, place: Place, { reader, warn }: ListContext): readonly string[] | null {
   const list = dict.get("symlink path");
-  return list === undefined ? null : readPath(list, () => place.key("symlink path"), context);
+  if (list === undefined) return null;
+  if (list instanceof BencodeList && list.length > 0) return reader.read(list, () => place.key("symlink path"));
+  warn(
+    place.key("symlink path"),
+    `expected a list of names, found ${list instanceof BencodeList ? "an empty one" : describeValue(list)}`,
+  );
+  return null;
 }
 
-/** A path from the download folder on. */
-function readPath(list: BencodeValue | undefined, key: () => string, context: FilesContext): string[] {
-  const { fail, text, paths, name } = context;
-  if (list === undefined) return fail(key(), "it is missing");
-  if (!(list instanceof BencodeList)) return fail(key(), "expected a list of names");
-  if (list.length === 0) fail(key(), "the list of names is empty");
-  if (list.length > MAX_COMPONENTS) {
-    fail(key(), `there are ${list.length} names in it, at most ${MAX_COMPONENTS} are accepted`);
+/**
+ * Reads paths. Files stand together with others of their folder, as a rule: names that a path has in common with the one before
+ * are made safe once, and are the same strings.
+ */
+class PathReader {
+  readonly #context: FilesContext;
+  /** Names in all paths. */
+  #parts = 0;
+  /** The names of the latest path as they stand in the torrent ... */
+  #raw: readonly (BencodeValue | string)[] = [];
+  /** ... and made safe, empty where nothing is left. */
+  #safe: readonly string[] = [];
+
+  constructor(context: FilesContext) {
+    this.#context = context;
   }
-  const names = list.toTexts().map((item) => {
-    if (typeof item === "string") return item;
-    return item instanceof Uint8Array
-      ? text.readName(item)
-      : fail(key(), `expected a name, found ${describeValue(item)}`);
-  });
-  const path = safePath(names, paths);
-  path.unshift(name);
-  let length = path.length - 1; // the separators
-  for (const part of path) length += byteLength(part);
-  if (length > MAX_PATH_LENGTH) fail(key(), `the path has ${length} bytes, at most ${MAX_PATH_LENGTH} are accepted`);
-  return path;
+
+  /** Reads a path, from the download folder on. */
+  read(list: BencodeValue | undefined, key: () => string): string[] {
+    const { fail, name } = this.#context;
+    if (list === undefined) return fail(key(), "it is missing");
+    if (!(list instanceof BencodeList)) return fail(key(), "expected a list of names");
+    if (list.length === 0) fail(key(), "the list of names is empty");
+    this.#parts += list.length;
+    if (this.#parts > MAX_PATH_PARTS) {
+      fail(key(), `there are more than ${MAX_PATH_PARTS} names in the paths of all files together`);
+    }
+    const raw = list.toTexts();
+    const safe: string[] = [];
+    const path = [name];
+    let length = byteLength(name);
+    let shared = 0;
+    while (shared < raw.length && shared < this.#raw.length && isSame(raw[shared]!, this.#raw[shared]!)) shared++;
+    for (let i = 0; i < raw.length; i++) {
+      const part = i < shared ? this.#safe[i]! : this.#name(raw[i]!, key);
+      safe.push(part);
+      if (part === "") continue;
+      path.push(part);
+      length += 1 + byteLength(part);
+      if (length > MAX_PATH_LENGTH) fail(key(), `the path has more than ${MAX_PATH_LENGTH} bytes`);
+    }
+    this.#raw = raw;
+    this.#safe = safe;
+    if (path.length === 1) path.push("_"); // a path of which nothing is left
+    return path;
+  }
+
+  #name(part: BencodeValue | string, key: () => string): string {
+    const { fail, text, paths } = this.#context;
+    if (typeof part === "string") return safeName(part, paths);
+    if (part instanceof Uint8Array) return safeName(text.readName(part), paths);
+    return fail(key(), `expected a name, found ${describeValue(part)}`);
+  }
+}
+
+/** What a list of files is read with. */
+interface ListContext extends FilesContext {
+  readonly reader: PathReader;
+}
+
+function isSame(a: BencodeValue | string, b: BencodeValue | string): boolean {
+  return a === b || (a instanceof Uint8Array && b instanceof Uint8Array && equalBytes(a, b));
 }

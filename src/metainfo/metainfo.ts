@@ -67,6 +67,8 @@ export interface Metainfo {
   readonly source: string | null;
   /** The info dictionary exactly as it stands in the torrent. */
   readonly info: Bytes;
+  /** What is wrong with the torrent and was passed over, as other clients do: plain sentences, at most ten; safe to print. */
+  readonly warnings: readonly string[];
 }
 
 /**

@@ -4,10 +4,10 @@
  * @module
  */
 
-import type { Bytes } from "../base/bytes.ts";
+import { type Bytes, fromUtf8Lossy } from "../base/bytes.ts";
 import { InfoHash } from "../base/info_hash.ts";
 import { BencodeDict, BencodeError, decodeDict } from "../bencode/mod.ts";
-import { type Fail, MetainfoError } from "./errors.ts";
+import { type Fail, MetainfoError, type Warn } from "./errors.ts";
 import { readFiles } from "./files.ts";
 import type { Metainfo, MetainfoFile } from "./metainfo.ts";
 import { safeName, type SafePathOptions } from "./safe_path.ts";
@@ -23,6 +23,9 @@ export const MAX_TORRENT_SIZE = 64 * 1024 * 1024;
 
 /** The last second of the year 9999. A creation date past it is one in milliseconds, as some programs write it. */
 const LAST_SECOND = 253_402_300_799;
+
+/** Warnings that are kept of one torrent. */
+const MAX_WARNINGS = 10;
 
 /** How to parse a torrent. */
 export interface ParseOptions extends SafePathOptions {
@@ -49,7 +52,11 @@ export function parseMetainfo(bytes: Uint8Array, options: ParseOptions = {}): Me
   const fail: Fail = (key, why) => {
     throw new MetainfoError({ source, key, why });
   };
-  const torrent = decodeTorrent(bytes, source);
+  const warnings: string[] = [];
+  const warn: Warn = (key, what) => {
+    if (warnings.length < MAX_WARNINGS) warnings.push(`${key}: ${what}`);
+  };
+  const torrent = decodeTorrent(bytes, { source, warn });
   const info = torrent.get("info");
   if (info === undefined) return fail("info", "it is missing");
   if (!(info instanceof BencodeDict)) return fail("info", `expected a dictionary, found ${describeValue(info)}`);
@@ -68,7 +75,7 @@ export function parseMetainfo(bytes: Uint8Array, options: ParseOptions = {}): Me
   const text = new TextReader(torrent.getText("encoding"));
   const name = readName(info, infoHash, { text, paths: options, fail });
   const pieceLength = readPieceLength(info, fail);
-  const files = readFiles(info, { name, text, paths: options, fail });
+  const files = readFiles(info, { name, text, paths: options, fail, warn });
   const totalLength = files.reduce((sum, file) => sum + file.length, 0);
   const size = files.reduce((sum, file) => sum + (file.pad ? 0 : file.length), 0);
   const pieces = readPieces(info, raw, fail);
@@ -94,22 +101,40 @@ export function parseMetainfo(bytes: Uint8Array, options: ParseOptions = {}): Me
     createdAt: readDate(torrent.getInt("creation date")),
     source: text.readKey(info, "source"),
     info: raw,
+    warnings,
   };
 }
 
-function decodeTorrent(bytes: Uint8Array, source: string | undefined): BencodeDict {
+function decodeTorrent(
+  bytes: Uint8Array,
+  { source, warn }: { readonly source: string | undefined; readonly warn: Warn },
+): BencodeDict {
   if (bytes.length > MAX_TORRENT_SIZE) {
     const why = `it has ${bytes.length} bytes, at most ${MAX_TORRENT_SIZE} (64 MiB) are accepted`;
     throw new MetainfoError({ what: "not a torrent", source, key: `byte ${MAX_TORRENT_SIZE}`, why });
   }
   try {
-    return decodeDict(bytes, { maxSize: MAX_TORRENT_SIZE });
+    // Servers and editors add a newline, and more; every client passes over it. A torrent that was cut off has no end.
+    const onOddity = (offset: number, what: string) => warn(`byte ${offset}`, what);
+    return decodeDict(bytes, { maxSize: MAX_TORRENT_SIZE, allowTrailing: true, onOddity });
   } catch (error) {
     if (!(error instanceof BencodeError)) throw error;
     const parts = { source, key: `byte ${error.offset}`, why: error.why, cause: error };
-    if (error.offset === 0) throw new MetainfoError({ ...parts, what: "not a torrent" });
+    if (error.offset === 0) throw new MetainfoError({ ...parts, what: "not a torrent", ...hintFor(bytes) });
     throw new MetainfoError({ ...parts, hint: "the file is damaged or not complete; fetch it again" });
   }
+}
+
+/** What to do with a file that is something else altogether. */
+function hintFor(bytes: Uint8Array): { readonly hint?: string } {
+  const start = fromUtf8Lossy(bytes.subarray(0, 64)).trim();
+  if (start.startsWith("<")) {
+    return { hint: "it is a web page: the server may want you to log in, or have no such torrent" };
+  }
+  if (bytes[0] === 0x1f && bytes[1] === 0x8b) return { hint: "it is packed with gzip; unpack it first" };
+  if (start.startsWith("PK\x03\x04")) return { hint: "it is a ZIP archive; unpack it first" };
+  if (/^magnet:/i.test(start)) return { hint: "it holds a magnet link; give the link itself" };
+  return {};
 }
 
 function readName(
@@ -163,7 +188,6 @@ function checkPieces(
 ): void {
   const { pieceCount, pieceLength, totalLength } = meta;
   if (totalLength === 0) fail(meta.files.length > 1 ? "info.files" : "info.length", "there are no bytes to download");
-  if (meta.size === 0) fail(meta.files.length > 1 ? "info.files" : "info.attr", "there is nothing but padding");
   const needed = Math.ceil(totalLength / pieceLength);
   if (pieceCount !== needed) {
     fail("info.pieces", `${totalLength} bytes in pieces of ${pieceLength} need ${needed} hashes, found ${pieceCount}`);

@@ -11,15 +11,27 @@ const FILE = 0;
 /** The number of the torrent's own folder. */
 const ROOT = 1;
 
+/** How many folders there may be. */
+export interface FolderLimit {
+  /** So many; each takes memory. */
+  readonly maxFolders: number;
+  /** Throws an error that says that there are more. */
+  tooMany(): never;
+}
+
 /**
  * Gives every file a path of its own. A file whose path is taken, by another file or by a folder, and be it by case or Unicode form
  * alone, gets `.1`, `.2` ... before its extension, as in libtorrent. Folders keep their names.
  *
  * @param paths Safe paths, at least one component each.
+ * @param limit How many folders there may be; any number when absent.
  * @returns The paths in the same order; those that did not change are the same arrays.
  */
-export function uniquePaths(paths: readonly (readonly string[])[]): (readonly string[])[] {
-  const tree = new Tree();
+export function uniquePaths(
+  paths: readonly (readonly string[])[],
+  limit?: FolderLimit,
+): (readonly string[])[] {
+  const tree = new Tree(limit);
   // All folders come first: a file must not take the name of one that only a later file needs.
   const folders = paths.map((path) => tree.openFolder(path));
   return paths.map((path, i) => tree.addFile(folders[i]!, path));
@@ -38,6 +50,11 @@ class Tree {
   /** The path of the folder that was opened last, with the numbers of its parts: the next path often begins alike. */
   #latest: readonly string[] = [];
   readonly #latestFolders: number[] = [];
+  readonly #limit: FolderLimit | undefined;
+
+  constructor(limit: FolderLimit | undefined) {
+    this.#limit = limit;
+  }
 
   /** The number of the folder that a path's last component is in. */
   openFolder(path: readonly string[]): number {
@@ -49,6 +66,7 @@ class Tree {
       const key = keyOf(folder, path[depth]!);
       let next = this.#entries.get(key);
       if (next === undefined) {
+        if (this.#limit !== undefined && this.#folders > this.#limit.maxFolders) this.#limit.tooMany();
         next = ++this.#folders;
         this.#entries.set(key, next);
       }

@@ -152,6 +152,7 @@ export class SessionTorrent implements Torrent {
     const magnet = isMagnet(source) ? source : null;
     const { size = null, count: files = null } = this.#choice ?? {};
     emit({ event: "added", infohash, name: this.#name, size, files });
+    if (!isMagnet(source)) this.#warnOf(source);
     if (magnet) {
       resolveAll(magnet.peers, this.#options.platform.net).then((addresses) => this.#foundPeers(addresses, "user"));
       const meta = await this.#find(magnet);
@@ -160,6 +161,7 @@ export class SessionTorrent implements Torrent {
       if (!add.metadataOnly) this.#prepare(meta);
       const { size, count: files } = this.#choice ?? { size: meta.size, count: numberedFiles(meta.files).length };
       emit({ event: "metadata", infohash, name: meta.name, size, files });
+      this.#warnOf(meta);
       this.#metadata.resolve(meta);
       if (add.metadataOnly) {
         this.#finish.resolve();
@@ -369,6 +371,12 @@ export class SessionTorrent implements Torrent {
 
   #warn(error: unknown): void {
     this.#options.emit({ event: "warning", infohash: this.infoHash.hex, ...wordsOf(error) });
+  }
+
+  /** What is wrong with a torrent and was passed over. */
+  #warnOf({ name, warnings }: Metainfo): void {
+    const infohash = this.infoHash.hex;
+    for (const message of warnings) this.#options.emit({ event: "warning", infohash, message, where: name });
   }
 
   #completed(): void {

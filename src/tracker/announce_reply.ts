@@ -92,7 +92,8 @@ export function failureOf(reply: BencodeDict): TrackerError | null {
  */
 export function decodeReply(body: Uint8Array): BencodeDict {
   try {
-    return decodeDict(body, { maxDepth: MAX_TRACKER_DEPTH });
+    // Scripts behind a web server end their answers with a newline, or worse; every client passes over it.
+    return decodeDict(body, { maxDepth: MAX_TRACKER_DEPTH, allowTrailing: true });
   } catch (error) {
     if (!(error instanceof BencodeError)) throw error;
     throw new TrackerError(`the answer is not that of a tracker; it begins ${quoteStart(body)}`, { cause: error });

@@ -37,6 +37,7 @@ export function metaOf(name: string): Metainfo {
     trackers: [["http://one.test/announce"], ["udp://two.test:1"]],
     webSeeds: [],
     httpSeeds: [],
+    warnings: [],
     nodes: [],
     private: true,
     comment: "line one\nline two \x1b[2J",

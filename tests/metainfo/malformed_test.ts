@@ -1,5 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { concatBytes, utf8 } from "../../src/base/bytes.ts";
+import { utf8 } from "../../src/base/bytes.ts";
 import { ShoalError } from "../../src/base/errors.ts";
 import { encode } from "../../src/bencode/mod.ts";
 import { MetainfoError, parseMetainfo } from "../../src/metainfo/mod.ts";
@@ -38,21 +38,6 @@ const MALFORMED: [name: string, torrent: Uint8Array, message: string][] = [
     whole.subarray(0, whole.length - 1),
     `not a valid torrent (x.torrent, byte ${whole.length - 1}): expected a key or the end of the dictionary, ` +
     "found the end of the input",
-  ],
-  [
-    "a torrent with a newline after it",
-    concatBytes([whole, utf8("\n")]),
-    `not a valid torrent (x.torrent, byte ${whole.length}): expected the end of the input, 1 bytes follow`,
-  ],
-  [
-    "a leading zero in a length",
-    utf8("d4:infod6:lengthi01eee"),
-    "not a valid torrent (x.torrent, byte 16): an integer has a leading zero",
-  ],
-  [
-    "a negative zero",
-    utf8("d4:infod6:lengthi-0eee"),
-    "not a valid torrent (x.torrent, byte 16): an integer is a negative zero",
   ],
   [
     "an endless depth",
@@ -157,16 +142,6 @@ const MALFORMED: [name: string, torrent: Uint8Array, message: string][] = [
     single({ length: 0, pieces: "" }),
     "not a valid torrent (x.torrent, info.length): there are no bytes to download",
   ],
-  [
-    "a length and files",
-    several([{ path: ["a"] }], { length: 1 }),
-    "not a valid torrent (x.torrent, info.length): a torrent has one length or a list of files, this one has both",
-  ],
-  [
-    "a single file that is padding",
-    single({ attr: "p" }),
-    "not a valid torrent (x.torrent, info.attr): there is nothing but padding",
-  ],
   // pieces
   ["no pieces", single({ pieces: undefined }), "not a valid torrent (x.torrent, info.pieces): it is missing"],
   [
@@ -260,14 +235,9 @@ const MALFORMED: [name: string, torrent: Uint8Array, message: string][] = [
     "not a valid torrent (x.torrent, info.files[0].path.utf-8): expected a name, found a list",
   ],
   [
-    "a path of too many folders",
-    several([{ path: new Array<string>(101).fill("a") }]),
-    "not a valid torrent (x.torrent, info.files[0].path): there are 101 names in it, at most 100 are accepted",
-  ],
-  [
     "a path that is too long",
     several([{ path: new Array<string>(20).fill("x".repeat(200)) }]),
-    "not a valid torrent (x.torrent, info.files[0].path): the path has 4024 bytes, at most 3072 are accepted",
+    "not a valid torrent (x.torrent, info.files[0].path): the path has more than 3072 bytes",
   ],
   [
     "files without bytes",
@@ -275,19 +245,9 @@ const MALFORMED: [name: string, torrent: Uint8Array, message: string][] = [
     "not a valid torrent (x.torrent, info.files): there are no bytes to download",
   ],
   [
-    "files that are all padding",
-    several([{ attr: "p", length: 5, path: ["a"] }, { attr: "p", length: 5, path: ["b"] }]),
-    "not a valid torrent (x.torrent, info.files): there is nothing but padding",
-  ],
-  [
     "too many files",
     several([], { files: new Array<Record<string, never>>(500_001).fill({}) }),
     "not a valid torrent (x.torrent, info.files): there are 500001 files, at most 500000 are accepted",
-  ],
-  [
-    "a symlink path as text",
-    several([{ path: ["a"] }, { attr: "l", path: ["b"], "symlink path": "a" }]),
-    "not a valid torrent (x.torrent, info.files[1].symlink path): expected a list of names",
   ],
   [
     "a number in a symlink path",

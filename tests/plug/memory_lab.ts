@@ -57,6 +57,7 @@ export function metainfoOf(torrent: Torrent): Metainfo {
     trackers: [],
     webSeeds: [],
     httpSeeds: [],
+    warnings: [],
     nodes: [],
     private: false,
     comment: null,

@@ -3,6 +3,8 @@ import fc from "fast-check";
 import { concatBytes, utf8 } from "../../src/base/bytes.ts";
 import { type Encodable, encode } from "../../src/bencode/mod.ts";
 import { findFailure, parseAnnounceReply } from "../../src/tracker/announce_reply.ts";
+import { parseScrapeReply } from "../../src/tracker/scrape.ts";
+import { InfoHash } from "../../src/base/info_hash.ts";
 import { TrackerError } from "../../src/tracker/errors.ts";
 
 const parse = (reply: { readonly [key: string]: Encodable }) => parseAnnounceReply(encode(reply));
@@ -117,7 +119,18 @@ for (
   });
 }
 
-for (const body of ["", "<!DOCTYPE html><html>\n<body>Log in", "le", "i5e", "d8:interval", "d8:intervali5eex"]) {
+for (
+  const body of [
+    "",
+    "<!DOCTYPE html><html>\n<body>Log in",
+    "le",
+    "i5e",
+    "d8:interval",
+    "d8:intervali5ex",
+    "\nde",
+    "\ufeffde",
+  ]
+) {
   Deno.test(`parseAnnounceReply() says that ${JSON.stringify(body)} is not the answer of a tracker`, () => {
     const error = assertThrows(() => parseAnnounceReply(utf8(body)), TrackerError);
     assertStringIncludes(error.why, "the answer is not that of a tracker; it begins ");
@@ -139,6 +152,29 @@ Deno.test("parseAnnounceReply() throws nothing but TrackerError, whatever the by
       assertInstanceOf(error, TrackerError);
     }
   }));
+});
+
+for (const behind of ["\n", "\r\n", " ", "\0", "e", "<!-- 0.02 s -->", "de"]) {
+  Deno.test(`an answer of a tracker may have ${JSON.stringify(behind)} behind it, as with other clients`, () => {
+    assertEquals(parseAnnounceReply(utf8(`d8:intervali1800e5:peers6:abcdefe${behind}`)).peers.length, 1);
+    const failing = utf8(`d14:failure reason2:noe${behind}`);
+    assertEquals(assertThrows(() => parseAnnounceReply(failing), TrackerError).why, "no");
+    assertEquals(findFailure(failing)?.why, "no");
+    const infoHash = new InfoHash(utf8("A".repeat(20)));
+    const scrape = utf8(`d5:filesd20:${"A".repeat(20)}d8:completei5e10:incompletei6eeee${behind}`);
+    assertEquals(parseScrapeReply(scrape, infoHash), { seeders: 5, leechers: 6 });
+  });
+}
+
+Deno.test("parseAnnounceReply() takes numbers with zeros in front, and what stands deep in keys that it doesn't know", () => {
+  const reply = parseAnnounceReply(
+    utf8(`d8:completei-0e8:intervali01800e5:peers06:abcdef1:x${"l".repeat(40)}${"e".repeat(41)}`),
+  );
+  assertEquals([reply.interval, reply.seeders, reply.peers.length], [1_800_000, 0, 1]);
+});
+
+Deno.test("parseAnnounceReply() takes a failure reason that is no text for none, as other clients do", () => {
+  assertEquals(parse({ "failure reason": 5, peers: utf8("abcdef") }).peers.length, 1);
 });
 
 Deno.test("findFailure() finds the reason if there is one", () => {

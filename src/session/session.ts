@@ -11,7 +11,7 @@ import type { IpRanges } from "../base/ip_ranges.ts";
 import { LocalDiscovery } from "../discovery/local_discovery.ts";
 import type { Magnet, Metainfo } from "../metainfo/mod.ts";
 import type { Platform } from "../platform/platform.ts";
-import { Listening, MemoryBudget, ReadShare, Throttle } from "../swarm/mod.ts";
+import { Listening, MemoryBudget, MetadataBudget, ReadShare, Throttle } from "../swarm/mod.ts";
 import { UdpTrackers } from "../tracker/udp_trackers.ts";
 import { type EncryptionMode, StreamEncryption } from "../transport/stream_encryption.ts";
 import { tcpTransport, type Transport } from "../transport/transport.ts";
@@ -64,6 +64,7 @@ export class Session {
   readonly #platform: Platform;
   readonly #peerId: Bytes;
   readonly #budget: MemoryBudget;
+  readonly #metadataMemory = new MetadataBudget();
   readonly #reads: ReadShare;
   readonly #down: Throttle;
   readonly #up: Throttle;
@@ -231,6 +232,7 @@ export class Session {
         ownAddress: (family) => this.#ownAddress(family),
       },
       budget: this.#budget,
+      metadataMemory: this.#metadataMemory,
       reads: this.#reads,
       limits: { down: this.#down.party(), up: this.#up.party() },
       readCacheBytes: this.#readCacheBytes,

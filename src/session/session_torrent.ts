@@ -187,7 +187,8 @@ export class SessionTorrent implements Torrent {
   }
 
   async #askPeers(magnet: Magnet): Promise<Bytes> {
-    const { platform, transport, peerId, port, policy, reads, limits, dht, add } = this.#options;
+    const { platform, transport, peerId, port, policy, metadataMemory: memory, reads, limits, dht, add } =
+      this.#options;
     if (this.#stopping) return await new Promise<never>(() => {});
     const found = Promise.withResolvers<Bytes>();
     const search = this.#search = new MetadataSwarm({
@@ -198,6 +199,7 @@ export class SessionTorrent implements Torrent {
       version: `Shoal ${VERSION}`,
       port,
       ...policy,
+      memory,
       reads,
       limits,
       ...(dht && { dht }),

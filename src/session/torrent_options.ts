@@ -8,7 +8,7 @@ import type { Bytes } from "../base/bytes.ts";
 import type { LocalDiscovery } from "../discovery/local_discovery.ts";
 import type { Magnet, Metainfo } from "../metainfo/mod.ts";
 import type { Platform } from "../platform/platform.ts";
-import type { ConnectionPolicy, MemoryBudget, ReadShare, ThrottleParties } from "../swarm/mod.ts";
+import type { ConnectionPolicy, MemoryBudget, MetadataBudget, ReadShare, ThrottleParties } from "../swarm/mod.ts";
 import type { TrackerEncryption } from "../tracker/announce_request.ts";
 import type { UdpTrackers } from "../tracker/udp_trackers.ts";
 import type { Transport } from "../transport/transport.ts";
@@ -34,6 +34,7 @@ export interface SessionTorrentOptions {
   readonly encryption?: TrackerEncryption;
   readonly policy: ConnectionPolicy;
   readonly budget: MemoryBudget;
+  readonly metadataMemory: MetadataBudget;
   readonly reads: ReadShare;
   readonly limits: ThrottleParties;
   readonly readCacheBytes: number;

@@ -28,6 +28,7 @@ import type { Platform, Timer } from "../platform/platform.ts";
 import { ConnectionManager, type ConnectionPolicy, type PeerSource } from "./connection_manager.ts";
 import type { DhtContact } from "./dht_contact.ts";
 import type { TorrentEvent } from "./events.ts";
+import type { MetadataBudget } from "./metadata_budget.ts";
 import { MetadataDownload } from "./metadata_download.ts";
 import { PeerSet } from "./peer_set.ts";
 
@@ -35,6 +36,8 @@ import { PeerSet } from "./peer_set.ts";
 const TICK_MS = 500;
 /** With fewer peers than this more are asked for. */
 const FEW_PEERS = 10;
+/** Why a liar is sent away. */
+const LIED = "it sent wrong metadata";
 
 /** What a {@linkcode MetadataSwarm} is made of. */
 export interface MetadataSwarmOptions extends ConnectionPolicy {
@@ -50,6 +53,8 @@ export interface MetadataSwarmOptions extends ConnectionPolicy {
   readonly version: string;
   /** TCP port on which the session listens. */
   readonly port: number;
+  /** Memory for what peers send; the session's. */
+  readonly memory: MetadataBudget;
   /** When to give way to others than peers. */
   readonly reads: ReadShare;
   /** How fast its peers may be when the download has taken them over. */
@@ -83,10 +88,13 @@ export class MetadataSwarm implements PeerHost {
     const { platform, infoHash } = options;
     this.#options = options;
     this.extensions = [{ name: "ut_metadata", received: (peer, payload) => this.#received(peer, payload) }];
-    this.#download = new MetadataDownload((info) => {
-      const digest = platform.digest("sha1");
-      digest.update(info);
-      return equalBytes(digest.digest(), infoHash.bytes);
+    this.#download = new MetadataDownload({
+      budget: options.memory,
+      isRight: (parts) => {
+        const digest = platform.digest("sha1");
+        for (const part of parts) digest.update(part);
+        return equalBytes(digest.digest(), infoHash.bytes);
+      },
     });
     this.#peers = new PeerSet({
       platform,
@@ -158,9 +166,16 @@ export class MetadataSwarm implements PeerHost {
    * @returns Them, and what is known of other peers.
    */
   release(): PeerSet {
+    this.settle();
     this.#stopped = true;
     this.#tick?.cancel();
     return this.#peers;
+  }
+
+  /** The metadata came from elsewhere: nobody is asked any more, and memory is given back. Connections stay. */
+  settle(): void {
+    this.#found = true;
+    this.#download.stop();
   }
 
   /** Closes everything. */
@@ -168,6 +183,7 @@ export class MetadataSwarm implements PeerHost {
     this.#stopped = true;
     this.#tick?.cancel();
     this.#peers.stop();
+    this.#download.stop();
   }
 
   /** Closes every connection and lets nobody in, or goes on. */
@@ -182,43 +198,48 @@ export class MetadataSwarm implements PeerHost {
   }
 
   #left(peer: Peer): void {
-    this.#download.left(peer);
-    if (this.#stopped) return;
+    this.#download.left(peer, this.now());
+    if (this.#stopped || this.#found) return;
     this.#askAll();
-    if (this.#peers.size < FEW_PEERS && !this.#found) this.#options.needPeers();
+    if (this.#peers.size < FEW_PEERS) this.#options.needPeers();
   }
 
-  #ask(peer: Peer): void {
-    if (this.#found) return;
-    for (const part of this.#download.ask(peer, this.now())) {
-      peer.extensions.send("ut_metadata", encodeMetadataRequest(part));
-    }
+  /** @returns Whether there was something to ask for. */
+  #ask(peer: Peer): boolean {
+    const parts = this.#found ? [] : this.#download.ask(peer, this.now());
+    for (const part of parts) peer.extensions.send("ut_metadata", encodeMetadataRequest(part));
+    return parts.length > 0;
   }
 
   #askAll(): void {
-    for (const peer of [...this.#peers.all]) {
-      this.#ask(peer);
-      peer.output.flush();
-    }
+    for (const peer of this.#download.order(this.now())) if (this.#ask(peer)) peer.output.flush();
   }
 
   #received(peer: Peer, payload: Bytes): void {
-    if (this.#found) return;
     const message = parseMetadataMessage(payload);
     if (message.type === "request") {
       return void peer.extensions.send("ut_metadata", encodeMetadataReject(message.part));
     }
+    if (this.#found) return;
     if (message.type === "reject") return this.#download.rejected(peer, message.part, this.now());
     if (message.type !== "data") return;
-    const progress = this.#download.received(peer, message.part, message);
+    const progress = this.#download.received(peer, message.part, { ...message, now: this.now() });
     if (progress.kind !== "unwanted") {
       peer.chatter.brought(payload.length);
       peer.lastPayload = this.now();
     }
-    if (progress.kind === "lie") this.#peers.ban(progress.liar.address.host, "it sent wrong metadata");
-    if (progress.kind !== "done") return;
-    this.#found = true;
-    this.#options.found(progress.info);
+    if (progress.kind === "done") {
+      this.#found = true;
+      return this.#options.found(progress.info);
+    }
+    if (progress.kind === "lie") this.#punish(progress);
+    if (progress.kind === "lie" || progress.kind === "distrust") this.#askAll();
+  }
+
+  /** Somebody else at the same address may be honest. */
+  #punish({ liar, ban }: { readonly liar: Peer; readonly ban: boolean }): void {
+    if (ban) this.#peers.ban(liar.address.host, LIED);
+    else liar.output.close(LIED);
   }
 
   #scheduleTick(): void {
@@ -239,7 +260,9 @@ export class MetadataSwarm implements PeerHost {
   peerIntroduced(peer: Peer): void {
     this.#peers.introduced(peer);
     const { metadataSize } = peer.extensions;
-    if (metadataSize > 0 && peer.extensions.speaks("ut_metadata")) this.#download.offered(peer, metadataSize);
+    if (metadataSize > 0 && peer.extensions.speaks("ut_metadata")) {
+      this.#download.offered(peer, metadataSize, this.now());
+    }
   }
 
   peerNode(peer: Peer, port: number): void {

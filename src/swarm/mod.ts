@@ -10,6 +10,7 @@ export type { DhtContact } from "./dht_contact.ts";
 export type { TorrentEvent } from "./events.ts";
 export type { ConnectionPolicy, PeerSource } from "./connection_manager.ts";
 export { type Acceptor, Listening } from "./listening.ts";
+export { MetadataBudget } from "./metadata_budget.ts";
 export { MetadataSwarm } from "./metadata_swarm.ts";
 export type { PieceRange, PieceReader } from "./readers.ts";
 export { Torrent } from "./torrent.ts";

@@ -355,6 +355,38 @@ export const MAX_CONFIG = 64 * 1024;
 /** Lists and tables of the config file within each other; three make sense. */
 export const MAX_CONFIG_DEPTH = 8;
 
+// HTTP servers of ours: the tracker and what is streamed. See src/platform/http_server.ts.
+
+/** Connections of a server at a time: half of the 1,024 descriptors that many systems give, the rest is for peers and files. */
+export const MAX_HTTP_CONNECTIONS = 512;
+/** ... and of one network (an IPv4 address, an IPv6 /64): an office or a school behind one address, each for an instant. */
+export const MAX_HTTP_PER_NETWORK = 64;
+/** ... and of this machine or a proxy that is trusted, which brings everybody's requests. */
+export const MAX_HTTP_PER_PROXY = 384;
+/** Milliseconds without a request after which a connection is closed. Proxies keep theirs for 60 s, and open another. */
+export const HTTP_IDLE_MS = 30_000;
+/** Milliseconds from the first byte of a request's head to its last: on any line that works it takes one. */
+export const HTTP_HEAD_MS = 10_000;
+/** Bytes of a head: a path of {@linkcode MAX_STREAM_PATH} and a browser's header fields. */
+export const MAX_HTTP_HEAD = 32 * 1024;
+/** Header fields of a request; a browser sends 20. */
+export const MAX_HTTP_FIELDS = 100;
+/** Bytes of a request's body that are taken, unless a server wants more; what nobody reads is passed over up to here, too. */
+export const MAX_HTTP_BODY = 2 ** 20;
+/** Milliseconds for a body ... */
+export const HTTP_BODY_MS = 30_000;
+/** ... and a second more for so many bytes of it. */
+export const HTTP_BODY_BYTES_PER_SECOND = 1024;
+/** Bytes of an answer up to which it has to be taken within {@linkcode HTTP_IDLE_MS}; a longer one may be read slowly. */
+export const SMALL_HTTP_ANSWER = 64 * 1024;
+/**
+ * Milliseconds without a byte taken after which a long answer gives its place up when others come. A player that pauses does
+ * that, and asks again where it was.
+ */
+export const HTTP_STALL_MS = 30_000;
+/** Milliseconds to wait when the system can't give us another connection. */
+export const ACCEPT_PAUSE_MS = 200;
+
 // Reading while downloading, and serving that over HTTP.
 
 /**

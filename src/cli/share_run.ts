@@ -69,6 +69,9 @@ class Share {
   #made: CreatedTorrent | null = null;
   #stopMapping: () => Promise<void> = () => Promise.resolve();
   #stopWatching = () => {};
+  /** What the tracker has to say; there is no view before there is a session. */
+  #warn: (message: string) => void = (message) =>
+    void this.#context.terminal.stderr.write(`shoal: warning: ${message}\n`);
   readonly #broken = Promise.withResolvers<ShoalError>();
   /** What the router maps: the ports of the seed and of the tracker outside. */
   readonly #outside: { peer: HostPort | null; trackerPort: number | null } = { peer: null, trackerPort: null };
@@ -131,7 +134,8 @@ class Share {
   #startTracker(): TrackerServer {
     const { platform } = this.#context;
     const { bind, trackerPort } = this.#options;
-    const common = { interval: ANNOUNCE_SECONDS, udp: platform, allow: [] };
+    const warn = (message: string) => this.#warn(message);
+    const common = { interval: ANNOUNCE_SECONDS, udp: platform, allow: [], warn };
     return startOnPort(
       (port) => startTracker((host) => TrackerServer.start(platform, { ...common, host, port }), bind),
       { port: trackerPort, flag: "--tracker-port" },
@@ -141,6 +145,7 @@ class Share {
   async #started(session: SessionLike, view: View): Promise<void> {
     const { meta, files } = this.#made!;
     const { platform } = this.#context;
+    this.#warn = (message) => view.event({ event: "warning", infohash: null, message, where: "tracker" });
     const watch = untilChanged(files, platform);
     this.#stopWatching = watch.cancel;
     void watch.done.then(this.#broken.resolve);

@@ -63,7 +63,8 @@ export async function startStreaming(
   wish: StreamWish,
   { context, view }: { readonly context: Context; readonly view: Pick<View, "event"> },
 ): Promise<Streaming> {
-  const server = await start(wish, context);
+  const warn = (message: string) => view.event({ event: "warning", infohash: null, message, where: "--stream" });
+  const server = await start(wish, { context, warn });
   const tell = (torrent: TorrentLike, urls: StreamUrls) => {
     const { infoHash: { hex: infohash }, name } = torrent.snapshot();
     view.event({ event: "stream", infohash, name, ...urls });
@@ -77,13 +78,16 @@ export async function startStreaming(
   };
 }
 
-async function start({ port }: StreamWish, { platform }: Context): Promise<StreamServer> {
+async function start(
+  { port }: StreamWish,
+  { context: { platform }, warn }: { readonly context: Context; readonly warn: (message: string) => void },
+): Promise<StreamServer> {
   const { StreamServer } = await import("../stream/stream_server.ts");
-  if (port !== null) return StreamServer.start(platform, { port });
+  if (port !== null) return StreamServer.start(platform, { port, warn });
   try {
-    return StreamServer.start(platform, { port: DEFAULT_PORT });
+    return StreamServer.start(platform, { port: DEFAULT_PORT, warn });
   } catch (error) {
-    if (error instanceof ShoalError) return StreamServer.start(platform, { port: 0 });
+    if (error instanceof ShoalError) return StreamServer.start(platform, { port: 0, warn });
     throw error;
   }
 }

@@ -71,6 +71,7 @@ async function runTracker(options: TrackerOptions, context: Context): Promise<nu
       port,
       interval,
       udp: platform,
+      warn: (message) => void context.terminal.stderr.write(`shoal: warning: ${message}\n`),
       ...(allow !== undefined && { allow }),
       ...(maxTorrents !== undefined && { maxTorrents }),
       ...(maxPeers !== undefined && { maxPeers }),

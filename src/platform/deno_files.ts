@@ -6,6 +6,7 @@
 
 import type { Bytes } from "../base/bytes.ts";
 import { lockFile } from "./deno_lock.ts";
+import { withDescriptor } from "./descriptors.ts";
 import { FileError, isFileFault, toFileError } from "./file_errors.ts";
 import { Pace } from "./pace.ts";
 import type { FileHandle, FileInfo, FileSystem } from "./platform.ts";
@@ -28,8 +29,8 @@ export const denoFiles: FileSystem = {
         create: mode === "write",
         createNew: mode === "create",
       };
-      const here = () => Deno.openSync(path, options);
-      return new DenoFileHandle(await pace.make({ here, there: () => Deno.open(path, options) }), path);
+      const call = { here: () => Deno.openSync(path, options), there: () => Deno.open(path, options) };
+      return new DenoFileHandle(await withDescriptor(() => pace.make(call)), path);
     });
   },
 
@@ -82,7 +83,11 @@ export const denoFiles: FileSystem = {
 
   async readFile(path, maxBytes) {
     // On a thread: what the user names may be anything, and a pipe that nobody writes to would hold the program for ever.
-    const file = await guard("cannot open", path, async () => new DenoFileHandle(await Deno.open(path), path));
+    const file = await guard(
+      "cannot open",
+      path,
+      async () => new DenoFileHandle(await withDescriptor(() => Deno.open(path)), path),
+    );
     try {
       // One byte more than allowed tells a file that is too large from one that just fits, even while it grows.
       const size = await guard("cannot read", path, async () => (await Deno.stat(path)).size);

@@ -4,21 +4,24 @@
  * @module
  */
 
-import { formatIp, parseIp, type PeerAddress } from "../base/address.ts";
 import type { Bytes } from "../base/bytes.ts";
-import { messageOf } from "../base/errors.ts";
 import { explain, follow } from "./deno_fetch.ts";
 import { stream } from "./deno_http_stream.ts";
+import { listenTcp } from "./deno_net.ts";
+import { ListeningHttpServer } from "./http_server.ts";
 import { listenError } from "./listen_error.ts";
-import { type Http, HttpError, type HttpRequest, type HttpResponse, type HttpServer } from "./platform.ts";
+import {
+  type Http,
+  HttpError,
+  type HttpHandler,
+  type HttpRequest,
+  type HttpResponse,
+  type HttpServeOptions,
+  type HttpServer,
+} from "./platform.ts";
 import { readLimited } from "./read_limited.ts";
 
-/** How long a server that closes lets answers that are under way finish. */
-const CLOSE_GRACE = 250;
-/** From "completed" to the last byte on the socket: Deno 2.4 says the one before the other. */
-const FLUSH = 20;
-
-/** {@linkcode Http} over `fetch` and `Deno.serve`. */
+/** {@linkcode Http} over `fetch`, and over a server of our own. */
 export const denoHttp: Http = { request, stream, serve };
 
 async function request(request: HttpRequest): Promise<HttpResponse> {
@@ -53,55 +56,19 @@ async function readBody(response: Response, maxBytes: number): Promise<Bytes> {
   return body;
 }
 
-function serve(
-  options: { readonly host: string; readonly port: number },
-  handle: (request: Request, from: PeerAddress) => Response | Promise<Response>,
-): HttpServer {
-  const stop = new AbortController();
-  const underWay = new Set<Promise<unknown>>();
-  let server: Deno.HttpServer<Deno.NetAddr>;
-  try {
-    server = Deno.serve({
-      hostname: options.host,
-      port: options.port,
-      signal: stop.signal,
-      onListen() {}, // says nothing; the default prints
-      onError: (error) => new Response(`internal error: ${messageOf(error)}`, { status: 500 }),
-    }, (request, info) => {
-      const sent = info.completed.catch(() => {}); // a client that went away is served as well as can be
-      underWay.add(sent);
-      void sent.then(() => underWay.delete(sent));
-      return handle(request, peerAddress(info.remoteAddr));
-    });
-  } catch (error) {
-    throw listenError(error, options);
-  }
-  return {
-    address: peerAddress(server.addr),
-    async close() {
-      // not server.shutdown(): that waits for every client that keeps its connection open
-      if (underWay.size > 0) {
-        await within(CLOSE_GRACE, Promise.all(underWay));
-        await within(FLUSH, server.finished);
-      }
-      stop.abort();
-      await server.finished;
+function serve({ host, port, ...options }: HttpServeOptions, handle: HttpHandler): HttpServer {
+  const clock = {
+    now: () => performance.now(),
+    after(milliseconds: number, run: () => void) {
+      const id = setTimeout(run, milliseconds);
+      return { cancel: () => clearTimeout(id) };
     },
   };
-}
-
-/** Waits for something, but not longer than it may take. */
-async function within(milliseconds: number, work: Promise<unknown>): Promise<void> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const limit = new Promise<void>((resolve) => timer = setTimeout(resolve, milliseconds));
-  await Promise.race([work, limit]);
-  clearTimeout(timer);
-}
-
-/** An IPv4 client of a socket that listens on IPv6 arrives as `::ffff:1.2.3.4`. */
-function peerAddress(address: Deno.NetAddr): PeerAddress {
-  const bytes = parseIp(address.hostname);
-  return { host: bytes ? formatIp(bytes) : address.hostname, port: address.port };
+  try {
+    return new ListeningHttpServer({ ...options, handle, clock, listener: listenTcp(host, port) });
+  } catch (error) {
+    throw listenError(error, { host, port });
+  }
 }
 
 function tooLate(timeout: number, answered: boolean): HttpError {

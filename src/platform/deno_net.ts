@@ -9,6 +9,7 @@ import { canonicalHost, type PeerAddress } from "../base/address.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { ShoalError } from "../base/errors.ts";
 import { localAddresses } from "./deno_interfaces.ts";
+import { isShortage, makeRoom } from "./descriptors.ts";
 import { openUdp } from "./deno_udp.ts";
 import { onFamilies } from "./listen_error.ts";
 import type { Connection, Listener, Network } from "./platform.ts";
@@ -17,12 +18,18 @@ import type { Connection, Listener, Network } from "./platform.ts";
 export const denoNetwork: Network = {
   async dial(address, options) {
     if (options.bind !== undefined) return await dialFrom(options.bind, address, options.signal);
-    const connection = await Deno.connect({ hostname: address.host, port: address.port, signal: options.signal });
-    return prepared(connection);
+    try {
+      return prepared(
+        await Deno.connect({ hostname: address.host, port: address.port, signal: options.signal }),
+      );
+    } catch (error) {
+      if (isShortage(error)) makeRoom(); // whom we dial is worth more than who only keeps a connection open
+      throw error;
+    }
   },
 
   listen({ host, port }) {
-    return onFamilies(host, (hostname) => new DenoListener(Deno.listen({ hostname, port })), port);
+    return onFamilies(host, (hostname) => listenTcp(hostname, port), port);
   },
 
   openUdp,
@@ -36,6 +43,18 @@ export const denoNetwork: Network = {
   },
 };
 
+/**
+ * Listens on one address.
+ *
+ * @param hostname Local address.
+ * @param port 0 for any.
+ * @returns The socket.
+ * @throws {Error} What the runtime throws.
+ */
+export function listenTcp(hostname: string, port: number): DenoListener {
+  return new DenoListener(Deno.listen({ hostname, port }));
+}
+
 /** What the runtime throws for a connection that was lost before we could use it. */
 const CONNECTION_GONE = [
   Deno.errors.ConnectionReset,
@@ -44,17 +63,21 @@ const CONNECTION_GONE = [
   Deno.errors.InvalidData,
 ];
 
-class DenoListener implements Listener {
+/** A listening socket of the runtime. */
+export class DenoListener implements Listener {
+  /** Where it listens. */
   readonly address: PeerAddress;
   readonly #listener: Deno.TcpListener;
   #closed = false;
 
+  /** @param listener The runtime's. */
   constructor(listener: Deno.TcpListener) {
     this.#listener = listener;
     this.address = peerAddress(listener.addr);
   }
 
-  async accept(): Promise<Connection | null> {
+  /** Waits for the next connection. @returns it, or `null` once the listener is closed. */
+  async accept(): Promise<DenoConnection | null> {
     for (;;) {
       try {
         return prepared(await this.#listener.accept());
@@ -67,6 +90,7 @@ class DenoListener implements Listener {
     }
   }
 
+  /** Stops listening. Harmless when closed. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -75,7 +99,7 @@ class DenoListener implements Listener {
 }
 
 /** Requests are small and must not wait for company. A connection that was reset meanwhile refuses the setting. */
-function prepared(connection: Deno.TcpConn): Connection {
+function prepared(connection: Deno.TcpConn): DenoConnection {
   try {
     connection.setNoDelay(true);
     return new DenoConnection(connection);
@@ -103,6 +127,11 @@ class DenoConnection implements Connection {
 
   write(bytes: Bytes): Promise<number> {
     return this.#connection.write(bytes);
+  }
+
+  /** Says that nothing more is sent; what comes can still be read. */
+  closeWrite(): Promise<void> {
+    return this.#connection.closeWrite();
   }
 
   close(): void {

@@ -226,15 +226,50 @@ export interface Http {
    */
   stream(request: HttpStreamRequest): Promise<HttpStream>;
   /**
-   * Serves HTTP until closed.
+   * Serves HTTP/1.1 until closed, whatever clients do: connections that are silent, slow or too many are closed, and a shortage of
+   * file descriptors is waited out. An answer without `content-length` whose body isn't there at once goes out in chunks; bodies are
+   * asked for as the client takes them.
    *
    * @throws {ShoalError} Of kind `network` if the port is taken or may not be used.
    */
-  serve(
-    options: { readonly host: string; readonly port: number },
-    handle: (request: Request, from: PeerAddress) => Response | Promise<Response>,
-  ): HttpServer;
+  serve(options: HttpServeOptions, handle: HttpHandler): HttpServer;
 }
+
+/**
+ * Answers a request. What it throws is answered with status 500.
+ *
+ * @param request The request.
+ * @param from Who made the connection.
+ */
+export type HttpHandler = (request: HttpServerRequest, from: PeerAddress) => Response | Promise<Response>;
+
+/** How HTTP is served. */
+export interface HttpServeOptions {
+  /** Local address to listen on. */
+  readonly host: string;
+  /** Port to listen on; 0 for any. */
+  readonly port: number;
+  /** Bytes of the longest body of a request that is taken; 1 MiB when absent. */
+  readonly maxBody?: number;
+  /** Whether many clients are behind an address, so that it may have more connections; this machine alone when absent. */
+  readonly isRoomy?: (host: string) => boolean;
+  /** Is told, for the user, when connections can't be taken for now, and when they are again. */
+  readonly warn?: (message: string) => void;
+}
+
+/**
+ * A request that came to us: what a `Request` has of it. The URL has path and query as they came. A body is read while it comes.
+ * The signal fires when the client goes away.
+ */
+export type HttpServerRequest =
+  & Pick<
+    Request,
+    "method" | "url" | "headers" | "body" | "signal" | "text" | "arrayBuffer"
+  >
+  & {
+    /** The body as JSON. */
+    json(): Promise<unknown>;
+  };
 
 /** A request. */
 export interface HttpRequest {

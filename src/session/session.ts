@@ -166,6 +166,7 @@ export class Session {
           action: "refused",
           message,
         }),
+      warn: (message) => this.#emit({ event: "warning", infohash: null, message, where: "peers" }),
     });
     this.#reachability = new Reachability(this.externalAddress, {
       platform: this.#platform,

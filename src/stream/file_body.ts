@@ -19,26 +19,40 @@ export class FileBody {
   readonly #reader: TorrentReader;
   readonly #end: number;
   readonly #closed: () => void;
+  readonly #now: () => number;
+  /** When bytes were last ready for the client; `null` while they are fetched for it. */
+  #readySince: number | null = null;
   readonly #abort = new AbortController();
   #at: number;
 
   /**
    * @param reader Of the file; closed at the end.
-   * @param options `begin`, `end`: which bytes. `closed`: called at the end, once.
+   * @param options `begin`, `end`: which bytes. `closed`: called at the end, once. `now`: milliseconds.
    */
   constructor(
     reader: TorrentReader,
-    options: { readonly begin: number; readonly end: number; readonly closed: () => void },
+    options: {
+      readonly begin: number;
+      readonly end: number;
+      readonly closed: () => void;
+      readonly now: () => number;
+    },
   ) {
     this.#reader = reader;
     this.#at = options.begin;
     this.#end = options.end;
     this.#closed = options.closed;
+    this.#now = options.now;
     // One read ahead of the client, so that it and the disk needn't wait for each other; more would be memory for nothing.
     this.stream = new ReadableStream({
       pull: (controller) => this.#pull(controller),
       cancel: () => this.close(),
     }, { highWaterMark: 1 });
+  }
+
+  /** For how many milliseconds the client has taken nothing of what is ready for it. */
+  get stalled(): number {
+    return this.#readySince === null ? 0 : this.#now() - this.#readySince;
   }
 
   /** Ends it: the client has gone, or we have to. Harmless when it has ended. */
@@ -51,12 +65,15 @@ export class FileBody {
 
   async #pull(controller: ReadableStreamDefaultController<Uint8Array<ArrayBuffer>>): Promise<void> {
     const { signal } = this.#abort;
+    if (signal.aborted) return endQuietly(controller);
+    this.#readySince = null;
     try {
       const length = Math.min(READ, this.#end - this.#at);
       const bytes = length > 0 ? await this.#reader.read(this.#at, { length, signal }) : null;
       if (bytes !== null && bytes.length > 0) {
         this.#at += bytes.length;
         controller.enqueue(bytes);
+        this.#readySince = this.#now();
         if (this.#at < this.#end) return;
       }
     } catch {

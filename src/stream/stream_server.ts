@@ -6,10 +6,10 @@
 
 import { formatAddress, type PeerAddress } from "../base/address.ts";
 import { ShoalError } from "../base/errors.ts";
-import { MAX_STREAM_REQUESTS } from "../base/limits.ts";
+import { HTTP_STALL_MS, MAX_STREAM_REQUESTS } from "../base/limits.ts";
 import type { InfoHash } from "../base/info_hash.ts";
 import type { Metainfo } from "../metainfo/mod.ts";
-import type { HttpServer, Platform } from "../platform/platform.ts";
+import type { HttpServer, HttpServerRequest, Platform } from "../platform/platform.ts";
 import type { ReadableTorrent } from "../session/torrent_reader.ts";
 import { type Answer, answerTo, type FilePart } from "./answer.ts";
 import { Catalog, filePath, type ServedTorrent, torrentPath } from "./catalog.ts";
@@ -21,6 +21,9 @@ export interface StreamableTorrent extends ReadableTorrent {
   readonly metadata: Promise<Metainfo>;
 }
 
+/** What a {@linkcode StreamServer} needs from the outside. */
+export type StreamPlatform = Pick<Platform, "http" | "now">;
+
 /** How a {@linkcode StreamServer} works. */
 export interface StreamServerOptions {
   /**
@@ -30,6 +33,8 @@ export interface StreamServerOptions {
   readonly host?: string;
   /** Port to listen on; 0 for any. */
   readonly port: number;
+  /** Is told, for the user, when requests can't be taken for now, and when they are again. */
+  readonly warn?: (message: string) => void;
 }
 
 /** Where a torrent is served. */
@@ -60,10 +65,12 @@ export class StreamServer {
   readonly #catalog = new Catalog();
   readonly #torrents = new Map<string, StreamableTorrent>();
   readonly #bodies = new Set<FileBody>();
+  readonly #now: () => number;
   #closed = false;
 
-  private constructor(platform: Pick<Platform, "http">, { host = "127.0.0.1", port }: StreamServerOptions) {
-    this.#server = platform.http.serve({ host, port }, (request) => this.#handle(request));
+  private constructor(platform: StreamPlatform, { host = "127.0.0.1", ...options }: StreamServerOptions) {
+    this.#now = () => platform.now();
+    this.#server = platform.http.serve({ host, ...options }, (request) => this.#handle(request));
   }
 
   /**
@@ -74,7 +81,7 @@ export class StreamServer {
    * @returns The server, listening, with nothing to serve yet.
    * @throws {ShoalError} Of kind `network` if the port is taken or may not be used.
    */
-  static start(platform: Pick<Platform, "http">, options: StreamServerOptions): StreamServer {
+  static start(platform: StreamPlatform, options: StreamServerOptions): StreamServer {
     return new StreamServer(platform, options);
   }
 
@@ -138,7 +145,7 @@ export class StreamServer {
     return this.#base + filePath(torrent, file);
   }
 
-  #handle(request: Request): Response {
+  #handle(request: HttpServerRequest): Response {
     const answer = answerTo({ method: request.method, path: pathOf(request.url), fields: request.headers }, {
       catalog: this.#catalog,
       bound: this.address.host,
@@ -146,8 +153,17 @@ export class StreamServer {
     });
     const { status, headers, body } = answer;
     if (body === null || typeof body === "string") return new Response(body, { status, headers });
-    if (this.#closed || this.#bodies.size >= MAX_STREAM_REQUESTS) return busy("There are too many requests.\n");
+    if (this.#closed || !this.#makeRoom()) return busy("There are too many requests.\n");
     return this.#send(answer, body);
+  }
+
+  /** Who has taken nothing for long gives its place up; a player that had paused asks again where it was. */
+  #makeRoom(): boolean {
+    if (this.#bodies.size < MAX_STREAM_REQUESTS) return true;
+    const idle = [...this.#bodies].reduce((worst, body) => body.stalled > worst.stalled ? body : worst);
+    if (idle.stalled < HTTP_STALL_MS) return false;
+    idle.close();
+    return true;
   }
 
   #send({ status, headers }: Answer, { torrent, file, begin, end }: FilePart): Response {
@@ -159,7 +175,12 @@ export class StreamServer {
       if (error instanceof ShoalError) return busy(`${error.message}\n`);
       throw error;
     }
-    const body = new FileBody(reader, { begin, end, closed: () => this.#bodies.delete(body) });
+    const body = new FileBody(reader, {
+      begin,
+      end,
+      closed: () => this.#bodies.delete(body),
+      now: this.#now,
+    });
     this.#bodies.add(body);
     return new Response(body.stream, { status, headers });
   }

@@ -7,14 +7,15 @@
 import type { PeerAddress } from "../base/address.ts";
 import { messageOf } from "../base/errors.ts";
 import type { InfoHash } from "../base/info_hash.ts";
-import { HANDSHAKE_MS } from "../base/limits.ts";
+import { ACCEPT_PAUSE_MS, HANDSHAKE_MS } from "../base/limits.ts";
 import { type Handshake, handshakeIn, type PeerStream } from "../peer/mod.ts";
+import { DESCRIPTORS_AGAIN, isShortage, makeRoom, OUT_OF_DESCRIPTORS } from "../platform/descriptors.ts";
 import type { Connection, Listener, Platform } from "../platform/platform.ts";
 import { ON_BLOCKLIST } from "./connection_manager.ts";
 import { type PendingConnection, Strangers } from "./strangers.ts";
 
-/** Milliseconds to wait when the system can't give us another connection, for want of file descriptors most likely. */
-const ACCEPT_PAUSE_MS = 200;
+/** Milliseconds without such trouble after which it is over. */
+const TROUBLE_OVER_MS = 5000;
 
 /** Who takes connections for one torrent. */
 export interface Acceptor {
@@ -52,7 +53,10 @@ export class Listening {
   readonly #blocks: (host: string) => boolean;
   readonly #open: (connection: Connection) => Promise<PeerStream>;
   readonly #refused: (address: PeerAddress, message: string) => void;
+  readonly #warn: (message: string) => void;
   readonly #strangers = new Strangers<Caller>();
+  /** When a connection couldn't be taken last; `null` when that is over. */
+  #trouble: number | null = null;
   #closed = false;
 
   /**
@@ -61,7 +65,8 @@ export class Listening {
    * @param platform Clock and timers.
    * @param options `listener`: the socket. `find`: the torrent that a peer asks for. `blocks`: who isn't heard at all.
    * `open`: finds out whether what comes is encrypted; nothing is when absent.
-   * `refused`: is told of those that came to no torrent, but not of each when they are many.
+   * `refused`: is told of those that came to no torrent, but not of each when they are many. `warn`: is told when none can be taken
+   * for now, and when they are again.
    */
   constructor(
     platform: Pick<Platform, "after" | "now">,
@@ -71,6 +76,7 @@ export class Listening {
       readonly blocks?: (host: string) => boolean;
       readonly open?: (connection: Connection) => Promise<PeerStream>;
       readonly refused: (address: PeerAddress, message: string) => void;
+      readonly warn?: (message: string) => void;
     },
   ) {
     this.#platform = platform;
@@ -79,6 +85,7 @@ export class Listening {
     this.#blocks = options.blocks ?? (() => false);
     this.#open = options.open ?? ((connection) => Promise.resolve(connection));
     this.#refused = options.refused;
+    this.#warn = options.warn ?? (() => {});
     this.#run();
   }
 
@@ -99,17 +106,34 @@ export class Listening {
       let connection: Connection | null;
       try {
         connection = await this.#listener.accept();
-      } catch {
+      } catch (error) {
         // The listener is well (it gives null when closed) but the system is out of something: make room and try again.
         this.#strangers.oldest?.dismiss("there was no room for more connections");
+        this.#inTrouble(error);
         await this.#pause(ACCEPT_PAUSE_MS);
         continue;
       }
       if (!connection) return;
+      this.#outOfTrouble();
       this.#meet(new Caller(connection));
       const wait = this.#strangers.accepted(this.#platform.now());
       if (wait > 0) await this.#pause(wait);
     }
+  }
+
+  /** Says so, once for each time that it happens anew. */
+  #inTrouble(error: unknown): void {
+    if (isShortage(error)) makeRoom();
+    if (this.#trouble === null && !this.#closed) {
+      this.#warn(isShortage(error) ? OUT_OF_DESCRIPTORS : `cannot take connections for now: ${messageOf(error)}`);
+    }
+    this.#trouble = this.#platform.now();
+  }
+
+  #outOfTrouble(): void {
+    if (this.#trouble === null || this.#platform.now() - this.#trouble < TROUBLE_OVER_MS) return;
+    this.#trouble = null;
+    this.#warn(DESCRIPTORS_AGAIN);
   }
 
   #pause(milliseconds: number): Promise<void> {

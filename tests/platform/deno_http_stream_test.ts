@@ -1,11 +1,9 @@
 import { assertEquals, assertLess, assertRejects } from "@std/assert";
 import { concatBytes, fromUtf8, utf8 } from "../../src/base/bytes.ts";
 import { denoHttp } from "../../src/platform/deno_http.ts";
-import { HttpError, type HttpStream, type HttpStreamRequest } from "../../src/platform/platform.ts";
+import { HttpError, type HttpHandler, type HttpStream, type HttpStreamRequest } from "../../src/platform/platform.ts";
 
-type Handle = (request: Request) => Response | Promise<Response>;
-
-async function withServer(handle: Handle, use: (base: string) => Promise<void>): Promise<void> {
+async function withServer(handle: HttpHandler, use: (base: string) => Promise<void>): Promise<void> {
   const server = denoHttp.serve({ host: "127.0.0.1", port: 0 }, handle);
   try {
     await use(`http://127.0.0.1:${server.address.port}`);

@@ -1,12 +1,9 @@
 import { assert, assertEquals, assertInstanceOf, assertLess, assertRejects, assertThrows } from "@std/assert";
-import type { PeerAddress } from "../../src/base/address.ts";
 import { fromUtf8, utf8 } from "../../src/base/bytes.ts";
 import { ShoalError } from "../../src/base/errors.ts";
 import { VERSION } from "../../src/base/version.ts";
 import { denoHttp } from "../../src/platform/deno_http.ts";
-import { HttpError, type HttpRequest } from "../../src/platform/platform.ts";
-
-type Handle = (request: Request, from: PeerAddress) => Response | Promise<Response>;
+import { HttpError, type HttpHandler, type HttpRequest } from "../../src/platform/platform.ts";
 
 const MIB = 2 ** 20;
 
@@ -15,7 +12,7 @@ function get(url: string, more: Partial<HttpRequest> = {}) {
 }
 
 /** Serves while `use` runs. */
-async function withServer(handle: Handle, use: (base: string) => Promise<void>): Promise<void> {
+async function withServer(handle: HttpHandler, use: (base: string) => Promise<void>): Promise<void> {
   const server = denoHttp.serve({ host: "127.0.0.1", port: 0 }, handle);
   try {
     await use(`http://127.0.0.1:${server.address.port}`);
@@ -261,7 +258,7 @@ Deno.test("serve() says which address this machine does not have", () => {
 });
 
 Deno.test("serve() answers 500 when the handler throws, and goes on", async () => {
-  const handle = (request: Request) => {
+  const handle: HttpHandler = (request) => {
     if (request.url.endsWith("/bad")) throw new Error("boom");
     return new Response("fine");
   };

@@ -1,8 +1,9 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { ShoalError } from "../../src/base/errors.ts";
-import { MAX_STREAM_REQUESTS } from "../../src/base/limits.ts";
+import { HTTP_STALL_MS, MAX_STREAM_REQUESTS } from "../../src/base/limits.ts";
 import type { Metainfo } from "../../src/metainfo/mod.ts";
 import { denoPlatform as platform } from "../../src/platform/deno_platform.ts";
+import type { HttpHandler } from "../../src/platform/platform.ts";
 import type { OpenFileOptions, ReadOptions, TorrentReader } from "../../src/session/torrent_reader.ts";
 import { FileBody } from "../../src/stream/file_body.ts";
 import { type StreamableTorrent, StreamServer } from "../../src/stream/stream_server.ts";
@@ -156,7 +157,7 @@ Deno.test("FileBody reads one part more than a client takes, and no further", as
   const torrent = new FakeTorrent(64 << 20);
   torrent.here = torrent.size;
   let closed = 0;
-  const body = new FileBody(torrent.open(0), { begin: 100, end: torrent.size, closed: () => closed++ });
+  const body = new FileBody(torrent.open(0), { begin: 100, end: torrent.size, closed: () => closed++, now: () => 0 });
   const client = body.stream.getReader();
   await settle();
   assertEquals(torrent.reads, 1);
@@ -197,6 +198,35 @@ Deno.test("StreamServer answers many at the same time, but not any number", () =
     for (const response of responses) assertEquals((await response.bytes()).length, SIZE);
     assertEquals((await consumed(await fetch(url))).status, 200);
   });
+});
+
+Deno.test("StreamServer gives the place of who has taken nothing for long to who comes", async () => {
+  const torrent = new FakeTorrent(2 * READ);
+  torrent.here = torrent.size;
+  let now = 0;
+  let handle!: HttpHandler;
+  const serve = (_: unknown, given: HttpHandler) => {
+    handle = given;
+    return { address: { host: "127.0.0.1", port: 8000 }, close: () => Promise.resolve() };
+  };
+  const server = StreamServer.start({ now: () => now, http: { ...platform.http, serve } }, { port: 8000 });
+  const { largest } = await server.add(torrent);
+  const ask = async () => {
+    const request = new Request(largest!, { headers: { host: "127.0.0.1:8000" } });
+    const response = await handle(request, { host: "127.0.0.1", port: 1 });
+    await settle();
+    return response;
+  };
+  const paused = Array.from({ length: MAX_STREAM_REQUESTS }, ask);
+  const [first, second] = await Promise.all(paused);
+  assertEquals((await ask()).status, 503);
+  now = HTTP_STALL_MS - 1;
+  await consumed(second!);
+  assertEquals([(await ask()).status, (await ask()).status], [200, 503]);
+  now++;
+  assertEquals([(await ask()).status, server.requests], [200, MAX_STREAM_REQUESTS]);
+  assertEquals((await first!.bytes()).length, READ, "what was ready is still there");
+  await server.close();
 });
 
 Deno.test("StreamServer ends what is under way when it is closed", async () => {

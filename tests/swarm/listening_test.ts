@@ -2,6 +2,7 @@ import { assertEquals } from "@std/assert";
 import type { Connection, Listener } from "../../src/platform/platform.ts";
 import { ACCEPT_BURST, ACCEPTS_PER_SECOND } from "../../src/base/limits.ts";
 import { Listening } from "../../src/swarm/listening.ts";
+import { DESCRIPTORS_AGAIN, OUT_OF_DESCRIPTORS } from "../../src/platform/descriptors.ts";
 import { settle, VirtualClock } from "../support/virtual_clock.ts";
 
 /** A connection that says nothing and remembers that it was closed. */
@@ -58,21 +59,32 @@ function listen() {
       listener,
       find: () => null,
       refused: (from, message) => void told.push(`${from.host} ${message}`),
+      warn: (message) => void told.push(message),
     }),
   };
 }
 
 Deno.test("Listening goes on after the system was out of file descriptors, making room for others", async () => {
-  const { clock, listener, listening } = listen();
+  const { clock, listener, listening, told } = listen();
   const silent = new Silent();
   listener.give(silent);
   await settle();
-  listener.fail(new Error("Too many open files"));
+  told.length = 0;
+  listener.fail(Object.assign(new Error("Too many open files"), { code: "EMFILE" }));
   await settle();
   assertEquals([silent.closed, listener.accepts], [true, 2]);
   clock.advance(1000);
   await settle();
   assertEquals(listener.accepts, 3);
+  listener.fail(new Error("something else"));
+  await settle();
+  clock.advance(1000);
+  await settle();
+  assertEquals(told, [OUT_OF_DESCRIPTORS, "10.0.0.1 there was no room for more connections"]);
+  clock.advance(10_000);
+  listener.give(new Silent());
+  await settle();
+  assertEquals([told.length, told.at(-1)], [3, DESCRIPTORS_AGAIN]);
   listening.close();
 });
 

@@ -3,7 +3,7 @@ import { assertEquals, assertMatch } from "@std/assert";
 import { utf8 } from "../../src/base/bytes.ts";
 import { InfoHash } from "../../src/base/info_hash.ts";
 import { denoHttp } from "../../src/platform/deno_http.ts";
-import type { HttpServer } from "../../src/platform/platform.ts";
+import type { HttpHandler, HttpServer } from "../../src/platform/platform.ts";
 import { Announcer, type TrackerReport } from "../../src/tracker/announcer.ts";
 import { VirtualClock } from "../support/virtual_clock.ts";
 
@@ -41,7 +41,7 @@ async function gzip(bytes: Uint8Array<ArrayBuffer>): Promise<ArrayBuffer> {
 
 /** Serves while `use` runs. */
 async function withServer(
-  handle: (request: Request) => Response | Promise<Response>,
+  handle: HttpHandler,
   use: (url: string, server: HttpServer) => Promise<void>,
 ): Promise<void> {
   const server = denoHttp.serve({ host: "127.0.0.1", port: 0 }, handle);

@@ -10,7 +10,7 @@ import { MAX_TRACKER_RATES, TRACKER_RATE } from "../../base/limits.ts";
 import { networkOf } from "../../base/networks.ts";
 import { RateLimits } from "../../base/rate_limit.ts";
 import type { InfoHash } from "../../base/info_hash.ts";
-import type { HttpServer, Platform, Timer } from "../../platform/platform.ts";
+import type { HttpServer, HttpServerRequest, Platform, Timer } from "../../platform/platform.ts";
 import { parseAnnounceQuery, parseScrapeQuery } from "./query.ts";
 import { encodeAnnounceReply, encodeFailure, encodeScrapeReply } from "./replies.ts";
 import { SwarmStore } from "./swarm_store.ts";
@@ -36,6 +36,8 @@ export interface TrackerServerOptions {
   readonly maxPeers?: number;
   /** The way to UDP, on the same port; HTTP alone when absent. */
   readonly udp?: UdpServerPlatform;
+  /** Is told, for the user, when requests can't be taken for now, and when they are again. */
+  readonly warn?: (message: string) => void;
 }
 
 /** What a {@linkcode TrackerServer} has done, and what it knows. */
@@ -89,7 +91,7 @@ export class TrackerServer {
   #timer: Timer;
 
   private constructor(platform: TrackerPlatform, options: TrackerServerOptions) {
-    const { host, port, interval = DEFAULT_INTERVAL, allow, maxTorrents, maxPeers } = options;
+    const { host, port, interval = DEFAULT_INTERVAL, allow, maxTorrents, maxPeers, warn } = options;
     this.#platform = platform;
     this.#interval = interval;
     this.#store = new SwarmStore({
@@ -99,7 +101,8 @@ export class TrackerServer {
       ...(maxTorrents !== undefined && { maxTorrents }),
       ...(maxPeers !== undefined && { maxPeers }),
     });
-    this.#server = platform.http.serve({ host, port }, (request, from) => this.#handle(request, from));
+    const serving = { host, port, ...(warn !== undefined && { warn }) };
+    this.#server = platform.http.serve(serving, (request, from) => this.#handle(request, from));
     this.#udp = options.udp === undefined ? null : this.#openUdp(options.udp, host);
     this.#timer = this.#expireLater();
   }
@@ -203,7 +206,7 @@ export class TrackerServer {
     }
   }
 
-  #handle(request: Request, from: PeerAddress): Response {
+  #handle(request: HttpServerRequest, from: PeerAddress): Response {
     const [path = "", query = ""] = splitUrl(request.url);
     if (request.method !== "GET" && request.method !== "HEAD") return plain("only GET is understood\n", 405);
     if (path === "/announce" || path === "/scrape") {
@@ -242,7 +245,8 @@ function splitUrl(url: string): string[] {
 }
 
 function bencoded(body: Bytes): Response {
-  return new Response(body, { headers: { "content-type": "text/plain", "cache-control": "no-store" } });
+  const headers = { "content-type": "text/plain", "cache-control": "no-store", "content-length": String(body.length) };
+  return new Response(body, { headers });
 }
 
 function plain(text: string, status: number): Response {

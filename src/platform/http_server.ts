@@ -1,0 +1,171 @@
+/**
+ * A server for HTTP/1.1 on a listening socket. What hostile clients can do costs them more than us: see the limits in
+ * `src/base/limits.ts`.
+ *
+ * The runtime's own servers were tried first (Deno 2.4.2 and 2.9.6): `Deno.serve` ends for good when there is no file descriptor for a
+ * connection, and closes none, however silent; `node:http` does the same on 2.4.2, and has no effect of its time-outs on 2.9.6.
+ *
+ * @module
+ */
+
+import type { PeerAddress } from "../base/address.ts";
+import { messageOf } from "../base/errors.ts";
+import { ACCEPT_PAUSE_MS, MAX_HTTP_CONNECTIONS, MAX_HTTP_PER_NETWORK, MAX_HTTP_PER_PROXY } from "../base/limits.ts";
+import { DESCRIPTORS_AGAIN, isShortage, makeRoom, onShortage, OUT_OF_DESCRIPTORS } from "./descriptors.ts";
+import { type HttpClientConnection, ServedConnection } from "./http_connection.ts";
+import { Crowd } from "./http_crowd.ts";
+import type { Clock, HttpHandler, HttpServeOptions, HttpServer, Platform, Timer } from "./platform.ts";
+
+/** Milliseconds between two looks at who is late. */
+const SWEEP_MS = 1000;
+/** How long a server that closes lets answers that are under way finish. */
+const CLOSE_GRACE_MS = 250;
+/** Milliseconds without a shortage after which it is over. */
+const SHORTAGE_OVER_MS = 5000;
+
+/** A listening socket whose connections an HTTP server can use. */
+export interface HttpListener {
+  /** Where it listens. */
+  readonly address: PeerAddress;
+  /** Waits for the next connection. @returns it, or `null` once the listener is closed. */
+  accept(): Promise<HttpClientConnection | null>;
+  /** Stops listening. */
+  close(): void;
+}
+
+/** What a {@linkcode ListeningHttpServer} works with. */
+export interface HttpServerParts extends Omit<HttpServeOptions, "host" | "port"> {
+  /** The socket. */
+  readonly listener: HttpListener;
+  /** Clock and timers. */
+  readonly clock: Pick<Clock, "now"> & Pick<Platform, "after">;
+  /** Answers requests. */
+  readonly handle: HttpHandler;
+}
+
+/** Serves HTTP on a listening socket until it is closed. */
+export class ListeningHttpServer implements HttpServer {
+  readonly address: PeerAddress;
+  readonly #parts: HttpServerParts;
+  readonly #crowd: Crowd<ServedConnection>;
+  readonly #forget: () => void;
+  readonly #accepting: Promise<void>;
+  #closed = false;
+  #sweep: Timer | null = null;
+  /** When there was no room last; `null` when that is over. */
+  #shortage: number | null = null;
+
+  /** @param parts What it works with. */
+  constructor(parts: HttpServerParts) {
+    this.#parts = parts;
+    this.address = parts.listener.address;
+    this.#crowd = new Crowd({
+      total: MAX_HTTP_CONNECTIONS,
+      perNetwork: MAX_HTTP_PER_NETWORK,
+      perRoomyNetwork: MAX_HTTP_PER_PROXY,
+      isRoomy: parts.isRoomy ?? isLoopback,
+    });
+    this.#forget = onShortage(() => this.#makeRoom());
+    this.#accepting = this.#accept();
+  }
+
+  /** Connections that are open. */
+  get connections(): number {
+    return this.#crowd.size;
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#forget();
+    this.#parts.listener.close();
+    this.#sweep?.cancel();
+    const all = [...this.#crowd];
+    const underWay = all.filter((connection) => connection.finish());
+    if (underWay.length > 0) {
+      await this.#within(CLOSE_GRACE_MS, Promise.all(underWay.map((connection) => connection.ended)));
+    }
+    for (const connection of this.#crowd) connection.close();
+    await Promise.all([this.#accepting, ...all.map((connection) => connection.ended)]);
+  }
+
+  async #accept(): Promise<void> {
+    const { listener } = this.#parts;
+    for (;;) {
+      let connection;
+      try {
+        connection = await listener.accept();
+      } catch (error) {
+        // The listener is well (it gives null when closed), but the system is out of something.
+        if (isShortage(error)) makeRoom();
+        else this.#short(`cannot take connections for now: ${messageOf(error)}`);
+        await this.#pause(ACCEPT_PAUSE_MS);
+        continue;
+      }
+      if (connection === null) return;
+      if (this.#closed) connection.close();
+      else this.#admit(connection);
+    }
+  }
+
+  #admit(connection: HttpClientConnection): void {
+    const { clock, handle, maxBody } = this.#parts;
+    const served = new ServedConnection(connection, {
+      now: () => clock.now(),
+      handle,
+      ...(maxBody !== undefined && { maxBody }),
+      local: this.address,
+      closed: () => this.#crowd.left(served),
+    });
+    const victim = this.#crowd.came(served);
+    if (victim === served) return served.turnAway();
+    victim?.close();
+    served.run();
+    this.#sweepLater();
+  }
+
+  /** Closes who is late, now and then, as long as there is anybody. */
+  #sweepLater(): void {
+    if (this.#sweep !== null || this.#closed || (this.#crowd.size === 0 && this.#shortage === null)) return;
+    const { clock } = this.#parts;
+    this.#sweep = clock.after(SWEEP_MS, () => {
+      this.#sweep = null;
+      const now = clock.now();
+      for (const connection of [...this.#crowd]) connection.closeIfLate(now);
+      if (this.#shortage === null) this.#crowd.grow();
+      else if (now - this.#shortage >= SHORTAGE_OVER_MS) {
+        this.#shortage = null;
+        this.#parts.warn?.(DESCRIPTORS_AGAIN);
+      }
+      this.#sweepLater();
+    });
+  }
+
+  #makeRoom(): void {
+    this.#short(OUT_OF_DESCRIPTORS);
+    for (const connection of this.#crowd.shrink()) connection.close();
+  }
+
+  /** Says so, once for each time that it happens anew. */
+  #short(message: string): void {
+    if (this.#shortage === null) this.#parts.warn?.(message);
+    this.#shortage = this.#parts.clock.now();
+    this.#sweepLater();
+  }
+
+  #pause(milliseconds: number): Promise<void> {
+    return new Promise((resolve) => this.#parts.clock.after(milliseconds, resolve));
+  }
+
+  async #within(milliseconds: number, work: Promise<unknown>): Promise<void> {
+    let timer: Timer | undefined;
+    const limit = new Promise<void>((resolve) => timer = this.#parts.clock.after(milliseconds, resolve));
+    await Promise.race([work, limit]);
+    timer?.cancel();
+  }
+}
+
+/** A proxy may be there, and whoever is here could take all there is in simpler ways. */
+function isLoopback(host: string): boolean {
+  return host === "::1" || host.startsWith("127.");
+}

@@ -97,7 +97,8 @@ export function disagreements(
  * @throws {Error} If the task is none that can be made use of.
  */
 export function compileArgs(task: string, options: { readonly target: Target; readonly output: string }): string[] {
-  const [program, verb, ...words] = task.split(" ");
+  // Variables in front of the command are those that the task `release` has, too.
+  const [program, verb, ...words] = task.replace(/^(?:[A-Z_]+=\S* )*/, "").split(" ");
   const output = words.indexOf("--output");
   if (program !== "deno" || verb !== "compile" || output < 0 || /["'$]/.test(task)) {
     fail("the task compile looks strange");

@@ -23,6 +23,7 @@ import { withScratch } from "../tests/support/scratch.ts";
 import type { Reading } from "./many/gauge.ts";
 import { cpuSeconds, peakMemory, quantile } from "./many/processes.ts";
 import { pieceOf, type Role, type Script } from "./many/scripted_peers.ts";
+import { TEST_FLAGS } from "../tests/support/from_source.ts";
 
 const MIB = 1 << 20;
 const PIECE_LENGTH = MIB;
@@ -91,7 +92,7 @@ async function measure(shape: Shape, folder: string): Promise<void> {
     pieceLength: PIECE_LENGTH,
     peers: shape.peers,
   };
-  const actors = [Deno.execPath(), "run", "-A", `${HERE}many/scripted_peers.ts`, JSON.stringify(script)];
+  const actors = [Deno.execPath(), "run", "-A", ...TEST_FLAGS, `${HERE}many/scripted_peers.ts`, JSON.stringify(script)];
   await using peers = new Job(actors, { name: "scripted peers" });
   const port = await peers.line(() => true, { seconds: 20, what: "they listened" });
   const args = [
@@ -135,7 +136,15 @@ async function cost(
 
 async function delays(args: readonly string[], folder: string): Promise<Reading> {
   const file = `${folder}/gauge.json`;
-  const shoal = [Deno.execPath(), "run", "-A", `--preload=${HERE}many/gauge.ts`, `${HERE}../main.ts`, ...args];
+  const shoal = [
+    Deno.execPath(),
+    "run",
+    "-A",
+    ...TEST_FLAGS,
+    `--preload=${HERE}many/gauge.ts`,
+    `${HERE}../main.ts`,
+    ...args,
+  ];
   const line = `stty rows 50 cols 120; exec ${shoal.map((word) => `'${word}'`).join(" ")}`;
   const env = { ...environment(folder), SHOAL_GAUGE: file, TERM: "xterm-256color" };
   await using job = new Job(["script", "-qefc", line, "/dev/null"], { name: "shoal on a terminal", cwd: folder, env });

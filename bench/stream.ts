@@ -18,8 +18,6 @@ import { withScratch } from "../tests/support/scratch.ts";
 import { makeTorrent } from "../tests/support/torrents.ts";
 
 const MIB = 1024 * 1024;
-const CONFIG = new URL("../deno.json", import.meta.url).pathname;
-const MAIN = new URL("../main.ts", import.meta.url).pathname;
 /** Seconds of watching before the first seek, so that every queue is full. */
 const WATCH_S = 2;
 
@@ -39,6 +37,7 @@ while not handle.status().is_seeding: time.sleep(0.05)
 print('READY', flush=True)
 while True: time.sleep(60)
 `;
+import { fromSource } from "../tests/support/from_source.ts";
 
 /** Seconds, one round. */
 interface Round {
@@ -125,7 +124,7 @@ async function seeder(
 
 function command(): string[] {
   const binary = Deno.env.get("SHOAL");
-  return binary ? [binary] : [Deno.execPath(), "run", "-A", "--config", CONFIG, MAIN];
+  return binary ? [binary] : fromSource();
 }
 
 async function round(

@@ -12,11 +12,10 @@
 import { parseArgs } from "node:util";
 import { makeFile } from "../tests/support/payload.ts";
 import { makeTorrent } from "../tests/support/torrents.ts";
+import { fromSource } from "../tests/support/from_source.ts";
 
 const MIB = 1024 * 1024;
 const GIB = 1024 * MIB;
-const CONFIG = new URL("../deno.json", import.meta.url).pathname;
-const MAIN = new URL("../main.ts", import.meta.url).pathname;
 const UNITS: Readonly<Record<string, number>> = { B: 1, KiB: 1024, MiB: MIB, GiB: GIB };
 /** Ticks a second in /proc, on every Linux. */
 const TICKS = 100;
@@ -109,10 +108,7 @@ async function openssl(options: readonly string[]): Promise<{ readonly rate: num
 
 function shoal(): string[] {
   const given = Deno.env.get("SHOAL");
-  if (given) return given.split(" ");
-  const tasks = JSON.parse(Deno.readTextFileSync(CONFIG)).tasks;
-  const permissions = (tasks.shoal.command as string).split(" ").slice(2, -1);
-  return [Deno.execPath(), "run", "--config", CONFIG, ...permissions, MAIN];
+  return given ? given.split(" ") : fromSource();
 }
 
 async function measure(verify: readonly string[], size: number): Promise<Round> {

@@ -1,6 +1,6 @@
 /**
  * Types of Deno's standard library. Its npm package carries none, so the parts that Shoal uses are declared here; mapping
- * the names in `deno.json` to JSR makes this file superfluous.
+ * the names to JSR makes this file superfluous.
  */
 
 declare module "@std/assert" {
@@ -49,15 +49,15 @@ declare module "@std/assert" {
   export function unreachable(msg?: string): never;
 }
 
-declare module "@std/media-types/type-by-extension" {
+declare module "npm:deno-std@1.4.0/media_types/type_by_extension.js" {
   export function typeByExtension(extension: string): string | undefined;
 }
 
-declare module "@std/path/posix/glob-to-regexp" {
+declare module "npm:deno-std@1.4.0/path/posix/glob_to_regexp.js" {
   export function globToRegExp(glob: string, options?: { readonly caseInsensitive?: boolean }): RegExp;
 }
 
-declare module "@std/streams" {
+declare module "npm:deno-std@1.4.0/streams/mod.js" {
   export class LimitedBytesTransformStream extends TransformStream<Uint8Array, Uint8Array> {
     constructor(size: number, options?: { error?: boolean });
   }

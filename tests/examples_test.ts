@@ -2,13 +2,14 @@ import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { equalBytes } from "../src/base/bytes.ts";
 import { Job } from "./support/job.ts";
 import { noise } from "./support/payload.ts";
+import { TEST_FLAGS } from "./support/from_source.ts";
 
 const ROOT = new URL("..", import.meta.url).pathname;
 const SOON = 30;
 
 /** Starts an example with the permissions that it needs and no others. */
 function start(name: string, permissions: readonly string[], ...args: string[]): Job {
-  const flags = ["--no-prompt", "--no-check", "--config", `${ROOT}deno.json`, ...permissions];
+  const flags = ["--no-prompt", "--no-check", ...TEST_FLAGS, ...permissions];
   return new Job([Deno.execPath(), "run", ...flags, `${ROOT}examples/${name}.ts`, ...args], { name });
 }
 

@@ -7,7 +7,7 @@
  * @module
  */
 
-import { globToRegExp } from "@std/path/posix/glob-to-regexp";
+import { globToRegExp } from "npm:deno-std@1.4.0/path/posix/glob_to_regexp.js";
 import { ShoalError } from "../base/errors.ts";
 import type { Metainfo, MetainfoFile } from "./metainfo.ts";
 

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { LimitedBytesTransformStream, toBytes } from "@std/streams";
+import { LimitedBytesTransformStream, toBytes } from "npm:deno-std@1.4.0/streams/mod.js";
 import type { Bytes } from "../base/bytes.ts";
 
 /**

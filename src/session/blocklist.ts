@@ -4,7 +4,7 @@
  * @module
  */
 
-import { parseIp as parse } from "ip-bigint";
+import { parseIp as parse } from "npm:ip-bigint@10.0.0";
 import type { Bytes } from "../base/bytes.ts";
 import { messageOf, ShoalError } from "../base/errors.ts";
 import { type Ip4Range, type Ip6Range, IpRanges } from "../base/ip_ranges.ts";

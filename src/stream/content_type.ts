@@ -4,7 +4,7 @@
  * @module
  */
 
-import { typeByExtension } from "@std/media-types/type-by-extension";
+import { typeByExtension } from "npm:deno-std@1.4.0/media_types/type_by_extension.js";
 
 /** Of what can't be told. */
 const UNKNOWN = "application/octet-stream";

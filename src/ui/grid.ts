@@ -1,11 +1,9 @@
 /**
- * Rows in columns that fit the window: the less important columns go first when it is narrow. The table itself is
- * cli-table3's; only the choice of columns is made here.
+ * Rows in columns that fit the window: the less important columns go first when it is narrow.
  *
  * @module
  */
 
-import Table from "cli-table3";
 import { type Paint, painted, shown, type Style } from "./style.ts";
 import { clip } from "./text.ts";
 
@@ -39,23 +37,6 @@ export interface Placed<Row> {
 
 const GAP = "  ";
 const ASCII: Style = { color: false, unicode: false };
-const NO_BORDERS = {
-  "top": "",
-  "top-mid": "",
-  "top-left": "",
-  "top-right": "",
-  "bottom": "",
-  "bottom-mid": "",
-  "bottom-left": "",
-  "bottom-right": "",
-  "left": "",
-  "left-mid": "",
-  "mid": "",
-  "mid-mid": "",
-  "right": "",
-  "right-mid": "",
-  "middle": GAP,
-};
 
 /**
  * Chooses the columns for a window and shares out its width.
@@ -107,49 +88,15 @@ export function renderGrid<Row>(rows: readonly Row[], options: GridOptions<Row>)
   const { columns, width, head, style } = options;
   const placed = placeColumns(columns, width);
   const last = columns.at(-1);
-  const cells = rows.map((row) =>
+  const draw = (row: Row | null): string =>
     placed.map(({ column, width }) => {
-      const text = column.text(row);
-      return clip(column === last ? text : shown(text, ASCII), { width, style });
-    })
-  );
-  if (head) cells.unshift(placed.map(({ column, width }) => clip(column.header, { width, style })));
-  // Painted afterwards: the table would measure every cell with its colours, which takes it most of a frame.
-  return tableOf(cells, placed.map((place) => ({ ...place, isLast: place.column === last }))).map((line, i) => {
-    const row = head ? rows[i - 1] : rows[i];
-    let at = 0;
-    return placed.map(({ column, width }) => {
-      const cell = column === last ? line.slice(at) : line.slice(at, at + width);
-      at += width + GAP.length;
-      const paint = row === undefined ? column.headPaint ?? "dim" : column.paint?.(row) ?? "plain";
-      return painted(column === placed.at(-1)?.column ? cell.trimEnd() : cell, paint, style);
+      const isLast = column === last;
+      const text = row === null ? column.header : column.text(row);
+      const cell = clip(isLast ? text : shown(text, ASCII), { width, style });
+      const paint = row === null ? column.headPaint ?? "dim" : column.paint?.(row) ?? "plain";
+      // All but the last column are ASCII, so that their cells are their characters.
+      const full = isLast ? cell : column.align === "right" ? cell.padStart(width) : cell.padEnd(width);
+      return painted(column === placed.at(-1)?.column ? full.trimEnd() : full, paint, style);
     }).join(GAP).trimEnd();
-  });
-}
-
-/** The tables that were put together last: peers change twice a second, and frames are drawn more often. */
-const memory = new Map<string, readonly string[]>();
-const MOST_TABLES = 4;
-
-function tableOf<Row>(
-  cells: readonly (readonly string[])[],
-  placed: readonly (Placed<Row> & { readonly isLast: boolean })[],
-): readonly string[] {
-  const key = JSON.stringify([cells, placed.map(({ column, width }) => [column.align, width])]);
-  const known = memory.get(key);
-  if (known) return known;
-  const table = new Table({
-    chars: NO_BORDERS,
-    // An older measure of width than ours is built into the table: where the two disagree, a column with a fixed width
-    // would be cut or filled wrongly. They agree on ASCII, and the last column needs neither.
-    colWidths: placed.map(({ width, isLast }) => isLast ? null : width),
-    colAligns: placed.map(({ column }) => column.align ?? "left"),
-    // Colours of its own would come from a library that looks into the environment.
-    style: { "padding-left": 0, "padding-right": 0, head: [], border: [] },
-  });
-  table.push(...cells.map((row) => [...row]));
-  const lines = table.toString().split("\n");
-  memory.set(key, lines);
-  if (memory.size > MOST_TABLES) memory.delete(memory.keys().next().value!);
-  return lines;
+  return [...head ? [draw(null)] : [], ...rows.map(draw)];
 }

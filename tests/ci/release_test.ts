@@ -1,4 +1,4 @@
-import { assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { type ArchivedFile, tarGz, zip } from "../../.ci/archive.ts";
 import { checksums, compileArgs, disagreements, parseArgs, TARGETS } from "../../.ci/release.ts";
 import { utf8 } from "../../src/base/bytes.ts";
@@ -33,7 +33,7 @@ Deno.test("release: this checkout agrees with itself, and compileArgs() has the 
   const task: string = tasks.compile.command;
   const args = compileArgs(task, { target: TARGETS[1], output: "x/shoal" });
   assertEquals(
-    ["deno", ...args].join(" "),
+    `DENO_TLS_CA_STORE=system,mozilla ${["deno", ...args].join(" ")}`,
     task.replace("--output dist/shoal", `--target ${TARGETS[1]} --output x/shoal`),
   );
   for (
@@ -41,6 +41,33 @@ Deno.test("release: this checkout agrees with itself, and compileArgs() has the 
   ) {
     assertThrows(() => compileArgs(strange, { target: TARGETS[0], output: "x" }), Error, "strange");
   }
+});
+
+Deno.test("deno.json names no package and no lock file, and each task names its own and whose certificates to trust", async () => {
+  // `deno task` would fetch them all by itself, before any variable of the task counts.
+  const { imports, lock, importMap, tasks } = JSON.parse(await Deno.readTextFile(new URL("deno.json", ROOT)));
+  assertEquals([imports, lock, importMap], [undefined, false, "./imports.json"]);
+  for (const [name, { command }] of Object.entries(tasks as Record<string, { command: string }>)) {
+    assertMatch(command, /^(?:export )?DENO_TLS_CA_STORE=system,mozilla /, name);
+    for (const [part] of command.matchAll(/\bdeno (?:run|test|bench|compile|check|cache|doc) .*?(?= && |$)/g)) {
+      assertMatch(part, /--lock=(?:tests\/)?deno\.lock --frozen(?: |$)/, name);
+      assertEquals(part.includes("--lock=deno.lock"), part.includes(" main.ts"), name);
+    }
+  }
+});
+
+Deno.test("deno.lock has what the program needs and nothing else, with the versions of tests/deno.lock", async () => {
+  interface Lock {
+    readonly specifiers: Record<string, string>;
+    readonly npm: Record<string, { readonly integrity: string }>;
+  }
+  const read = async (name: string): Promise<Lock> => JSON.parse(await Deno.readTextFile(new URL(name, ROOT)));
+  const [own, all] = [await read("deno.lock"), await read("tests/deno.lock")];
+  for (const [name, version] of Object.entries(own.specifiers)) assertEquals(all.specifiers[name], version, name);
+  for (const [name, { integrity }] of Object.entries(own.npm)) assertEquals(all.npm[name]?.integrity, integrity, name);
+  // Each package is a download, and for each that is named itself there is a list of versions.
+  const downloads = Object.keys(own.npm).length + Object.keys(own.specifiers).length;
+  assert(downloads <= 25, `${downloads} downloads before anything is seen of the program`);
 });
 
 Deno.test("release: checksums() are what sha256sum -c reads", async () => {

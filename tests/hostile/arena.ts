@@ -13,8 +13,7 @@ import { makeTorrent } from "../support/torrents.ts";
 import type { Attack, Role, Victim } from "./attack.ts";
 import type { Orders, Report } from "./attacker.ts";
 import { Relay } from "./relay.ts";
-
-const ROOT = new URL("../../", import.meta.url).pathname;
+import { fromSource, TEST_FLAGS } from "../support/from_source.ts";
 
 /** Seconds that an honest transfer may take, attack or not. */
 const PATIENCE = 60;
@@ -24,10 +23,7 @@ export const SHOAL: readonly string[] = shoalCommand();
 
 function shoalCommand(): string[] {
   const binary = Deno.env.get("SHOAL_BIN");
-  if (binary) return [binary];
-  const { tasks } = JSON.parse(Deno.readTextFileSync(`${ROOT}deno.json`));
-  const [, ...args] = (tasks.shoal.command as string).split(" ");
-  return [Deno.execPath(), ...args.slice(0, -1), `${ROOT}main.ts`];
+  return binary ? [binary] : fromSource();
 }
 
 /** Something to share. */
@@ -160,7 +156,7 @@ export class Arena implements AsyncDisposable {
       again: options.again,
     };
     const script = new URL("attacker.ts", import.meta.url).pathname;
-    const argv = [Deno.execPath(), "run", "-A", "--no-lock", script, JSON.stringify(orders)];
+    const argv = [Deno.execPath(), "run", "-A", ...TEST_FLAGS, script, JSON.stringify(orders)];
     const job = new Job(argv, { name: "attacker" });
     this.#jobs.push(job);
     const first = await job.line((line) => line.includes("listening"), { seconds: 30, what: "it is ready" });

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { fromSource } from "../support/from_source.ts";
 import { Job, within } from "../support/job.ts";
 import { WEBTORRENT } from "../support/requirements.ts";
 import type { Host } from "./network.ts";
@@ -285,11 +286,7 @@ function startShoal(options: ClientOptions): RunningClient {
  */
 export function shoalCommand(): string[] {
   const given = Deno.env.get("SHOAL");
-  if (given !== undefined && given !== "") return given.split(/\s+/);
-  const root = new URL("../../", import.meta.url);
-  const { tasks } = JSON.parse(Deno.readTextFileSync(new URL("deno.json", root)));
-  const words: string[] = tasks.shoal.command.split(" ");
-  return [Deno.execPath(), ...words.slice(1, -1), new URL(words.at(-1)!, root).pathname];
+  return given !== undefined && given !== "" ? given.split(/\s+/) : fromSource();
 }
 
 /** What most web pages that download torrents stand on, in Node: there it reaches peers by TCP, trackers by HTTP and UDP. */

@@ -10,6 +10,7 @@ import { readTorrent } from "../support/torrents.ts";
 import { PORT } from "./clients.ts";
 import type { Order } from "./dht_nodes.ts";
 import { type Goods, Lab } from "./lab.ts";
+import { TEST_FLAGS } from "../support/from_source.ts";
 
 /** Nodes that make a DHT worth the name: transmission announces nothing before it knows nine. */
 const CROWD = 12;
@@ -50,9 +51,8 @@ export class DhtNodes {
     const hosts = Array.from({ length: count }, (_, i) => i === 0 ? host.address : `10.99.0.${100 + i}`);
     for (const more of hosts.slice(1)) await must(...host.command(["ip", "addr", "add", `${more}/24`, "dev", "eth0"]));
     const script = new URL("dht_nodes.ts", import.meta.url).pathname;
-    const config = new URL("../../deno.json", import.meta.url).pathname;
     const text = JSON.stringify({ hosts, port: PORT, ...rest } satisfies Order);
-    const argv = [Deno.execPath(), "run", "-A", "--no-lock", "--config", config, script, text];
+    const argv = [Deno.execPath(), "run", "-A", ...TEST_FLAGS, script, text];
     const { job } = await lab.program(`${count} nodes of ours`, argv, { host });
     return new DhtNodes(`${host.address}:${PORT}`, job);
   }

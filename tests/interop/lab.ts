@@ -15,6 +15,7 @@ import { makeTorrent, readTorrent } from "../support/torrents.ts";
 import { CAPTURE } from "./capture.ts";
 import { type ClientName, type ClientOptions, type RunningClient, startClient } from "./clients.ts";
 import { type Host, PrivateNetwork } from "./network.ts";
+import { TEST_FLAGS } from "../support/from_source.ts";
 
 /** Kinds of payload: one file of an odd size, or a tree of 200. */
 export type PayloadKind = "file" | "tree";
@@ -333,7 +334,7 @@ export class Lab {
 
   #startTracker6(): void {
     const script = new URL("tracker6.ts", import.meta.url).pathname;
-    const argv = [Deno.execPath(), "run", "-A", script, this.#tracker.address6, `${TRACKER_PORT}`];
+    const argv = [Deno.execPath(), "run", "-A", ...TEST_FLAGS, script, this.#tracker.address6, `${TRACKER_PORT}`];
     this.#jobs.push(new Job(this.#tracker.command(argv), { name: "bittorrent-tracker" }));
   }
 

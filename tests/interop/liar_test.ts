@@ -3,6 +3,7 @@ import { testWith } from "../support/requirements.ts";
 import { PORT } from "./clients.ts";
 import { eventsOf } from "../support/events.ts";
 import { Lab, NEEDS } from "./lab.ts";
+import { TEST_FLAGS } from "../support/from_source.ts";
 
 /** Slow enough that the liar is needed, fast enough to finish without it. */
 const HONEST = 6_000_000;
@@ -15,7 +16,7 @@ testWith(
       await lab.seed("libtorrent", { uploadLimit: HONEST });
       const script = new URL("liar.ts", import.meta.url).pathname;
       const data = `${lab.payload.folder}/${lab.payload.name}`;
-      const argv = [Deno.execPath(), "run", "-A", "--no-lock", script, lab.torrent, data, `${PORT}`, lab.announce];
+      const argv = [Deno.execPath(), "run", "-A", ...TEST_FLAGS, script, lab.torrent, data, `${PORT}`, lab.announce];
       const liar = await lab.program("liar", argv);
       await lab.seedersAnnounced(2);
       const shoal = await lab.leech("shoal");

@@ -11,6 +11,7 @@ import { withScratch } from "../support/scratch.ts";
 import { makeTorrent } from "../support/torrents.ts";
 import { type ClientName, type ClientOptions, type RunningClient, shoalCommand, startClient } from "./clients.ts";
 import { type Host, PrivateNetwork } from "./network.ts";
+import { TEST_FLAGS } from "../support/from_source.ts";
 
 /** Trackers: Debian's, npm's, and our own. */
 export type TrackerName = "opentracker" | "bittorrent-tracker" | "shoal";
@@ -99,9 +100,8 @@ async function startTracker(
   const run = (argv: readonly string[]) => new Job(host.command(argv), { name: tracker, cwd: folder });
   if (tracker === "shoal") return run([...shoalCommand(), "tracker", "--bind", address, "-p", `${PORT}`, "--json"]);
   if (tracker === "bittorrent-tracker") {
-    const root = new URL("../../", import.meta.url).pathname;
     const script = new URL("foreign_tracker.ts", import.meta.url).pathname;
-    return run([Deno.execPath(), "run", "-A", `--config=${root}deno.json`, script, address, `${PORT}`]);
+    return run([Deno.execPath(), "run", "-A", ...TEST_FLAGS, script, address, `${PORT}`]);
   }
   // Debian's opentracker serves listed torrents only, changes its root folder, and refuses to stay root.
   await Deno.mkdir(`${folder}/tracker`);

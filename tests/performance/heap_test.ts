@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import { TEST_FLAGS } from "../support/from_source.ts";
 
 /** A young generation of 256 MiB, so that nothing is collected; no optimising compiler, which would come when it likes. */
 const FLAGS = "--expose-gc,--no-opt,--min-semi-space-size=256,--max-semi-space-size=256";
@@ -10,7 +11,7 @@ const LEFT = 4 << 20;
 Deno.test("the way of a block takes a handful of small objects from the heap, and leaves none there", async () => {
   const probe = new URL("heap_probe.ts", import.meta.url).pathname;
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "--quiet", "--no-check", "--no-prompt", `--v8-flags=${FLAGS}`, probe],
+    args: ["run", ...TEST_FLAGS, "--quiet", "--no-check", "--no-prompt", `--v8-flags=${FLAGS}`, probe],
   }).output();
   const said = new TextDecoder().decode(stderr);
   assertEquals([success, said], [true, ""]);

@@ -3,6 +3,7 @@ import type { Bytes } from "../../src/base/bytes.ts";
 import { utf8 } from "../../src/base/bytes.ts";
 import { denoFiles } from "../../src/platform/deno_files.ts";
 import { FileError, type FileFault, toFileError } from "../../src/platform/file_errors.ts";
+import { TEST_FLAGS } from "../support/from_source.ts";
 
 async function inFolder(run: (folder: string) => Promise<void>): Promise<void> {
   const folder = await Deno.makeTempDir({ prefix: "shoal-files-" });
@@ -249,7 +250,7 @@ Deno.test("denoFiles.lock() is free again when the process that had it was kille
       Deno.kill(Deno.pid, "SIGKILL");`;
     await Deno.writeTextFile(`${folder}/program.ts`, program);
     const child = new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", "--no-check", `${folder}/program.ts`],
+      args: ["run", "-A", ...TEST_FLAGS, "--no-check", `${folder}/program.ts`],
       stdin: "piped",
       stdout: "piped",
     }).spawn();

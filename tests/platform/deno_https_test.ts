@@ -1,6 +1,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { denoHttp } from "../../src/platform/deno_http.ts";
 import { HttpError } from "../../src/platform/platform.ts";
+import { TEST_FLAGS } from "../support/from_source.ts";
 
 const here = new URL("../support/tls/", import.meta.url);
 
@@ -24,7 +25,7 @@ Deno.test("denoHttp.request() speaks https where the certificate is trusted", as
       const { status, body } = await denoHttp.request({ url: Deno.args[0], timeout: 30000, maxBytes: 100 });
       console.log(status, new TextDecoder().decode(body));`;
     const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: ["eval", "--cert", new URL("ca.pem", here).pathname, script, url],
+      args: ["eval", ...TEST_FLAGS, "--cert", new URL("ca.pem", here).pathname, script, url],
       env: { NO_COLOR: "1" },
     }).output();
     assertEquals(new TextDecoder().decode(stdout), "200 ?info_hash=%ff\n", new TextDecoder().decode(stderr));

@@ -17,6 +17,7 @@ import { eventsOf } from "../support/events.ts";
 import { Job, type JobResult } from "../support/job.ts";
 import { assertSame, makeFile, noise, type Payload } from "../support/payload.ts";
 import { makeTorrent } from "../support/torrents.ts";
+import { fromSource } from "../support/from_source.ts";
 
 const HOST = "127.0.0.1";
 /** Seconds that one run may take, on a machine that is busy and with each call being watched. */
@@ -28,16 +29,8 @@ const CACHE = "4M";
 export const COST = (4 + 12) << 20;
 
 /** Shoal itself: the compiled one that `SHOAL_BIN` names, else `deno run` as `deno task shoal` has it. */
-const SHOAL = await command();
-
-async function command(): Promise<string[]> {
-  const binary = Deno.env.get("SHOAL_BIN");
-  if (binary) return [binary];
-  const root = new URL("../../", import.meta.url);
-  const { tasks } = JSON.parse(await Deno.readTextFile(new URL("deno.json", root)));
-  const [, ...args] = (tasks.shoal.command as string).split(" ");
-  return [Deno.execPath(), ...args.slice(0, -1), new URL(args.at(-1)!, root).pathname];
-}
+const BINARY = Deno.env.get("SHOAL_BIN");
+const SHOAL = BINARY ? [BINARY] : fromSource();
 
 /** Calls of the system that are watched, and at which of them the program is killed. */
 export interface Trap {

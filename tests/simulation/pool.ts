@@ -8,6 +8,7 @@ import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import process from "node:process";
 import { createInterface } from "node:readline";
 import type { Order, Result } from "./worker.ts";
+import { TEST_FLAGS } from "../support/from_source.ts";
 
 /** Milliseconds of real time that a run may take. */
 export const LONGEST_RUN_MS = 120_000;
@@ -52,7 +53,7 @@ class Worker {
 
   constructor() {
     const script = new URL("./worker.ts", import.meta.url).href;
-    const flags = ["run", "--no-check", "--no-prompt", "--allow-read", "--allow-env", script];
+    const flags = ["run", ...TEST_FLAGS, "--no-check", "--no-prompt", "--allow-read", "--allow-env", script];
     this.#child = spawn(Deno.execPath(), flags);
     this.#lines = createInterface({ input: this.#child.stdout })[Symbol.asyncIterator]();
     this.#child.stderr.pipe(process.stderr);

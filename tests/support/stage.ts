@@ -12,6 +12,7 @@ import { makeFile, type Payload } from "./payload.ts";
 import { withScratch } from "./scratch.ts";
 import { SlowSeeder } from "./slow_seeder.ts";
 import { makeTorrent, readTorrent } from "./torrents.ts";
+import { fromSource } from "./from_source.ts";
 
 const PIECE_LENGTH = 1 << 18;
 /** Milliseconds between two looks at something that makes no sound. */
@@ -218,14 +219,9 @@ export async function namesIn(folder: string): Promise<string[]> {
   }
 }
 
-const SOURCE = new URL("../../", import.meta.url).pathname;
-const TASK: string = JSON.parse(Deno.readTextFileSync(`${SOURCE}deno.json`)).tasks.shoal.command;
-
 /** Program and first arguments. */
 export function commandFor(program: Program): string[] {
-  if (program === "compiled") return [BINARY];
-  const [, ...args] = TASK.split(" ");
-  return [Deno.execPath(), ...args.slice(0, -1), `--config=${SOURCE}deno.json`, `${SOURCE}${args.at(-1)}`];
+  return program === "compiled" ? [BINARY] : fromSource();
 }
 
 /** An HTTP tracker that knows no peers, and remembers what it was told by whom. */

@@ -9,7 +9,7 @@
 
 import { drawSvg, readScreen } from "./ansi_svg.ts";
 
-const ROOT = new URL("..", import.meta.url).pathname;
+const ROOT = decodeURI(new URL("..", import.meta.url).pathname);
 const USAGE =
   "usage: deno task picture [--columns N] [--rows N] [--until REGEXP] [--seconds N] [--output FILE] [-- COMMAND...]";
 const LOOK_MS = 50;

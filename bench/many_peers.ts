@@ -29,7 +29,7 @@ const MIB = 1 << 20;
 const PIECE_LENGTH = MIB;
 /** Seconds for one run. */
 const PATIENCE = 120;
-const HERE = new URL("./", import.meta.url).pathname;
+const HERE = decodeURI(new URL("./", import.meta.url).pathname);
 
 /** A situation that is measured. */
 interface Shape {

@@ -177,7 +177,7 @@ async function difference(lab: Lab, client: RunningClient): Promise<string | nul
 /** See `touch_memory.ts`. At most half of what is there: the rest holds the payload. */
 async function touchMemory(bytes: number): Promise<void> {
   const most = Math.min(bytes, Deno.systemMemoryInfo().available / 2);
-  const script = new URL("touch_memory.ts", import.meta.url).pathname;
+  const script = decodeURI(new URL("touch_memory.ts", import.meta.url).pathname);
   await must([Deno.execPath(), "run", "--no-config", "--no-lock", script, String(Math.floor(most))], 300);
 }
 

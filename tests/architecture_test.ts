@@ -7,6 +7,7 @@ import {
   outsideUses,
   withoutCommentsAndStrings,
 } from "./support/architecture.ts";
+import { TEST_FLAGS } from "./support/from_source.ts";
 
 const ROOT = new URL("../", import.meta.url);
 /** Files in src that may be longer than {@linkcode MAX_LINES}. Each needs a reason beside it. */
@@ -176,7 +177,7 @@ function localPath(specifier: string): string {
 async function denoInfo(entry: string): Promise<Info> {
   // The unit task may run "deno" by name only; `deno test -A` may run this very executable.
   const output = await new Deno.Command(Deno.execPath(), {
-    args: ["info", "--json", "--no-lock", "--config", new URL("deno.json", ROOT).pathname, entry],
+    args: ["info", "--json", ...TEST_FLAGS, entry],
     env: { NO_COLOR: "1" },
   }).output();
   const text = new TextDecoder().decode(output.stdout);

@@ -4,7 +4,7 @@ import { Job } from "./support/job.ts";
 import { noise } from "./support/payload.ts";
 import { TEST_FLAGS } from "./support/from_source.ts";
 
-const ROOT = new URL("..", import.meta.url).pathname;
+const ROOT = decodeURI(new URL("..", import.meta.url).pathname);
 const SOON = 30;
 
 /** Starts an example with the permissions that it needs and no others. */

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { fstatSync } from "node:fs";
+import { fstatSync, readSync } from "node:fs";
 import { type Bytes, utf8 } from "../base/bytes.ts";
 import { messageOf, ShoalError } from "../base/errors.ts";
 import { readKeys } from "./deno_keys.ts";
@@ -101,7 +101,7 @@ export class TextOutput implements Output {
 
 const isWindows = Deno.build.os === "windows";
 
-/** Signals that mean "leave", and which of them means what. SIGHUP is seen to in {@linkcode hearsHangup}. */
+/** Signals that mean "leave", and which of them means what. {@linkcode outlivesWindow} decides about SIGHUP. */
 const LEAVE_SIGNALS: readonly (readonly [Deno.Signal, LeaveRequest])[] = isWindows
   ? [["SIGINT", "key"], ["SIGBREAK", "terminate"]]
   : [["SIGINT", "key"], ["SIGTERM", "terminate"], ["SIGHUP", "hangup"]];
@@ -123,8 +123,10 @@ export const denoTerminal: Terminal = {
   size: () => windowSize(() => Deno.consoleSize(), readEnv),
   env: readEnv,
   onLeaveRequest(listener) {
-    const heard = LEAVE_SIGNALS.filter(([signal]) => signal !== "SIGHUP" || hearsHangup());
-    return onSignals(heard, listener);
+    const outlives = outlivesWindow();
+    return onSignals(LEAVE_SIGNALS, (request) => {
+      if (request !== "hangup" || !outlives) listener(request);
+    });
   },
   onDisturbance: (listener) => onSignals(DISTURBING_SIGNALS, listener),
   onCrash(listener) {
@@ -191,19 +193,30 @@ function onSignals<Meaning>(
   };
 }
 
+/** What Linux calls `/dev/null`: major number 1, minor number 3. */
+const LINUX_NULL = 0x103;
+
 /**
- * Whether SIGHUP is to be listened to. Whoever starts a program with `nohup` has the system ignore that signal, but a
- * listener would undo it, and the runtime doesn't let us see it. What can be seen is that `nohup` leaves no output on a
- * terminal. Then the signal is left to the system, which ignores it or ends the program.
+ * Returns `true` if the program was started by `nohup`, which has the system ignore SIGHUP. The runtime tells nobody which
+ * signals are ignored, but `nohup` leaves other marks. It never leaves an output on a terminal. Standard input that was a
+ * terminal becomes a `/dev/null` that can't be read. And bash, zsh and ksh put the path of the program that they start,
+ * which is `nohup`, into the variable `_`.
  */
-function hearsHangup(): boolean {
-  return [Deno.stdout, Deno.stderr].some((stream) => stream.isTerminal()) || !isStored(1) || !isStored(2);
+function outlivesWindow(): boolean {
+  if (isWindows || [Deno.stdout, Deno.stderr].some((stream) => stream.isTerminal())) return false;
+  return isUnreadableNull(0) || /(?:^|\/)g?nohup$/.test(readEnv("_") ?? "");
 }
 
-/** Whether what is written to a descriptor, which is no terminal, goes to a file or a device such as /dev/null. */
-function isStored(descriptor: number): boolean {
-  const info = fstatSync(descriptor);
-  return info.isFile() || info.rdev !== 0;
+/** Returns `true` if a descriptor is Linux's null device, opened for writing only. */
+function isUnreadableNull(descriptor: number): boolean {
+  if (Deno.build.os !== "linux" || fstatSync(descriptor).rdev !== LINUX_NULL) return false;
+  try {
+    readSync(descriptor, new Uint8Array(1));
+    return false;
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "EBADF") return true;
+    throw error;
+  }
 }
 
 function removeNow(folder: string): void {

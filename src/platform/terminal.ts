@@ -32,8 +32,7 @@ export interface Terminal {
   env(name: string): string | undefined;
   /**
    * Calls `listener` whenever somebody asks the program to leave. Without a listener, the program ends at once, as the
-   * system does it. A closed window is not listened to where both outputs go to a file or nowhere: that is how `nohup`
-   * starts a program that is to outlive the window.
+   * system does it. A closed window doesn't count for a program that `nohup` started, which is to outlive the window.
    *
    * @returns Takes the listener away again.
    */

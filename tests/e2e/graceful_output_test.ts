@@ -4,7 +4,7 @@ import { Job } from "../support/job.ts";
 import { assertSame } from "../support/payload.ts";
 import { testWith } from "../support/requirements.ts";
 import { withScratch } from "../support/scratch.ts";
-import { type Act, Stage, together, until } from "../support/stage.ts";
+import { type Act, commandFor, namesIn, type Program, Stage, together, until } from "../support/stage.ts";
 
 /** Small and quick: for downloads that come to their end. */
 const SMALL = { size: 2 << 20, blockMs: 0 } as const;
@@ -103,21 +103,82 @@ testWith(
     }),
 );
 
+/** Lines of shell that start SHOAL with no output on a terminal; it writes its process id itself. */
+const HIDDEN = {
+  "both outputs go to files": "exec SHOAL > log 2> errors",
+  "both outputs go nowhere": "exec SHOAL > /dev/null 2>&1",
+  "and standard input is closed": "exec SHOAL > log 2>&1 <&-",
+  "and standard input is a pipe": "sleep 8 | SHOAL > log 2>&1",
+  "a script of bash starts it": "exec bash -c 'SHOAL > log 2>&1 & wait $!'",
+  "it has a session of its own": "exec setsid --wait SHOAL > log 2>&1",
+} as const;
+
+/** The same, and it is to outlive its window. */
+const NOHUP = {
+  // Its standard input is a terminal, which `nohup` replaces.
+  "in a terminal": `exec script -qec 'exec nohup SHOAL > log 2>&1' /dev/null`,
+  "by bash": "exec bash -c 'nohup SHOAL > log 2>&1 < /dev/null & wait $!'",
+  "by bash, into a pipe": "bash -c 'nohup SHOAL 2>&1; exit $?' | cat > log",
+} as const;
+
+/** Starts a download by a line of shell in which `SHOAL` stands for it. @returns The shell, and the download's process id. */
+async function startBy(
+  text: string,
+  { act, program = "compiled" }: { readonly act: Act; readonly program?: Program },
+): Promise<{ readonly job: Job; readonly pid: number }> {
+  const start = `echo $$ > pid; exec "$@"`;
+  await Deno.writeTextFile(`${act.folder}/start`, `#!/bin/sh\n${start}\n`, { mode: 0o755 });
+  const command = `./start ${line(commandFor(program))} ${line(act.download())}`;
+  const job = act.shell(text.replace("SHOAL", command));
+  await act.underWay(job);
+  return { job, pid: Number(await Deno.readTextFile(`${act.folder}/pid`)) };
+}
+
+for (const signal of ["SIGHUP", "SIGINT", "SIGTERM"] as const) {
+  testWith(
+    `${signal} ends a download in good order wherever its outputs go`,
+    ["binary"],
+    () =>
+      Stage.with({}, async (stage) => {
+        const programs = signal === "SIGHUP" ? ["compiled", "deno run"] as const : ["compiled"] as const;
+        const scenes = Object.entries(HIDDEN).flatMap(([what, text]) =>
+          programs.map((program) => ({ what: `${what}, ${program}`, text, program }))
+        );
+        await together(scenes.map(async ({ what, text, program }) => {
+          const act = await stage.act();
+          const { job, pid } = await startBy(text, { act, program });
+          await using _ = job;
+          Deno.kill(pid, signal);
+          // Another one on the way changes nothing.
+          if (signal !== "SIGINT") Deno.kill(pid, signal);
+          assertEquals((await job.exit(30)).code, 130, `${what}\n${job.report}`);
+          assertInGoodOrder(act, await act.state());
+          const locks = (await namesIn(`${act.folder}/state/shoal`)).filter((name) => name.includes("lock"));
+          assertEquals(locks, [], `${what}: a lock is left`);
+        }));
+      }),
+  );
+}
+
 testWith(
   "under nohup a download outlives its window, and still leaves in good order when asked to",
   ["binary"],
   () =>
     Stage.with({}, async (stage) => {
-      const act = await stage.act();
-      const command = `exec nohup ${BINARY} ${line(act.download())} > log 2>&1 < /dev/null`;
-      await using job = act.shell(command);
-      await act.underWay(job);
-      job.signal("SIGHUP");
-      const { pieces } = (await act.state())!;
-      await until("more pieces", job, async () => (await act.state())!.pieces > pieces + 2);
-      job.signal("SIGTERM");
-      assertEquals((await job.exit(20)).code, 130);
-      assertInGoodOrder(act, await act.state());
+      await together(
+        Object.entries(NOHUP).map(async ([what, text]) => {
+          const act = await stage.act();
+          const { job, pid } = await startBy(text, { act });
+          await using _ = job;
+          Deno.kill(pid, "SIGHUP");
+          const { pieces } = (await act.state())!;
+          await until("more pieces", job, async () => (await act.state())!.pieces > pieces + 2);
+          Deno.kill(pid, "SIGTERM");
+          const { code } = await job.exit(30);
+          if (!text.includes("|")) assertEquals(code, 130, `${what}\n${job.report}`);
+          assertInGoodOrder(act, await act.state());
+        }),
+      );
     }),
 );
 

@@ -53,7 +53,7 @@ export async function keepFailure(target: Target, failure: Failure, corpus = COR
   await Deno.mkdir(folder, { recursive: true });
   const file = new URL(`${nameOf(kind)}.bin`, folder);
   await Deno.writeFile(file, input);
-  return file.pathname;
+  return decodeURI(file.pathname);
 }
 
 /** A failure without what differs from input to input, so that shrinking doesn't run after another one. */

@@ -155,7 +155,7 @@ export class Arena implements AsyncDisposable {
       rate: options.rate,
       again: options.again,
     };
-    const script = new URL("attacker.ts", import.meta.url).pathname;
+    const script = decodeURI(new URL("attacker.ts", import.meta.url).pathname);
     const argv = [Deno.execPath(), "run", "-A", ...TEST_FLAGS, script, JSON.stringify(orders)];
     const job = new Job(argv, { name: "attacker" });
     this.#jobs.push(job);

@@ -50,7 +50,7 @@ export class DhtNodes {
     const host = await lab.addHost();
     const hosts = Array.from({ length: count }, (_, i) => i === 0 ? host.address : `10.99.0.${100 + i}`);
     for (const more of hosts.slice(1)) await must(...host.command(["ip", "addr", "add", `${more}/24`, "dev", "eth0"]));
-    const script = new URL("dht_nodes.ts", import.meta.url).pathname;
+    const script = decodeURI(new URL("dht_nodes.ts", import.meta.url).pathname);
     const text = JSON.stringify({ hosts, port: PORT, ...rest } satisfies Order);
     const argv = [Deno.execPath(), "run", "-A", ...TEST_FLAGS, script, text];
     const { job } = await lab.program(`${count} nodes of ours`, argv, { host });

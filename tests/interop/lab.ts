@@ -285,7 +285,7 @@ export class Lab {
    */
   async seedersAnnounced(count: number, options: { readonly seconds?: number } = {}): Promise<void> {
     const { hex } = await readTorrent(this.torrent);
-    const script = new URL("scrape.ts", import.meta.url).pathname;
+    const script = decodeURI(new URL("scrape.ts", import.meta.url).pathname);
     const url = this.announce.replace(/announce$/, "scrape");
     const argv = [Deno.execPath(), "run", "--no-config", "--no-lock", "--allow-net", script, url, hex, `${count}`];
     const job = new Job(this.#tracker.command(argv), { name: `tracker that waits for ${count} seeders` });
@@ -333,7 +333,7 @@ export class Lab {
   }
 
   #startTracker6(): void {
-    const script = new URL("tracker6.ts", import.meta.url).pathname;
+    const script = decodeURI(new URL("tracker6.ts", import.meta.url).pathname);
     const argv = [Deno.execPath(), "run", "-A", ...TEST_FLAGS, script, this.#tracker.address6, `${TRACKER_PORT}`];
     this.#jobs.push(new Job(this.#tracker.command(argv), { name: "bittorrent-tracker" }));
   }

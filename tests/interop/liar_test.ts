@@ -14,7 +14,7 @@ testWith(
   () =>
     Lab.run("file", async (lab) => {
       await lab.seed("libtorrent", { uploadLimit: HONEST });
-      const script = new URL("liar.ts", import.meta.url).pathname;
+      const script = decodeURI(new URL("liar.ts", import.meta.url).pathname);
       const data = `${lab.payload.folder}/${lab.payload.name}`;
       const argv = [Deno.execPath(), "run", "-A", ...TEST_FLAGS, script, lab.torrent, data, `${PORT}`, lab.announce];
       const liar = await lab.program("liar", argv);

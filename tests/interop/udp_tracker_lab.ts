@@ -100,7 +100,7 @@ async function startTracker(
   const run = (argv: readonly string[]) => new Job(host.command(argv), { name: tracker, cwd: folder });
   if (tracker === "shoal") return run([...shoalCommand(), "tracker", "--bind", address, "-p", `${PORT}`, "--json"]);
   if (tracker === "bittorrent-tracker") {
-    const script = new URL("foreign_tracker.ts", import.meta.url).pathname;
+    const script = decodeURI(new URL("foreign_tracker.ts", import.meta.url).pathname);
     return run([Deno.execPath(), "run", "-A", ...TEST_FLAGS, script, address, `${PORT}`]);
   }
   // Debian's opentracker serves listed torrents only, changes its root folder, and refuses to stay root.
@@ -119,7 +119,7 @@ async function answered(
     readonly seeders: number;
   },
 ): Promise<void> {
-  const script = new URL("scrape.ts", import.meta.url).pathname;
+  const script = decodeURI(new URL("scrape.ts", import.meta.url).pathname);
   const argv = [Deno.execPath(), "run", "--no-config", "--no-lock", "--allow-net", script, url, hex, `${seeders}`];
   await using job = new Job(host.command(argv), { name: `tracker that waits for ${seeders} seeders` });
   await job.exit(30);

@@ -9,7 +9,7 @@ const PER_BLOCK = 1200;
 const LEFT = 4 << 20;
 
 Deno.test("the way of a block takes a handful of small objects from the heap, and leaves none there", async () => {
-  const probe = new URL("heap_probe.ts", import.meta.url).pathname;
+  const probe = decodeURI(new URL("heap_probe.ts", import.meta.url).pathname);
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["run", ...TEST_FLAGS, "--quiet", "--no-check", "--no-prompt", `--v8-flags=${FLAGS}`, probe],
   }).output();

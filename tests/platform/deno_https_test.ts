@@ -25,7 +25,7 @@ Deno.test("denoHttp.request() speaks https where the certificate is trusted", as
       const { status, body } = await denoHttp.request({ url: Deno.args[0], timeout: 30000, maxBytes: 100 });
       console.log(status, new TextDecoder().decode(body));`;
     const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: ["eval", ...TEST_FLAGS, "--cert", new URL("ca.pem", here).pathname, script, url],
+      args: ["eval", ...TEST_FLAGS, "--cert", decodeURI(new URL("ca.pem", here).pathname), script, url],
       env: { NO_COLOR: "1" },
     }).output();
     assertEquals(new TextDecoder().decode(stdout), "200 ?info_hash=%ff\n", new TextDecoder().decode(stderr));

@@ -7,7 +7,8 @@
 import { Job, type JobResult } from "./job.ts";
 
 /** Path of the executable: `SHOAL_BIN`, or where `deno task compile` puts it. */
-export const BINARY: string = Deno.env.get("SHOAL_BIN") || new URL("../../dist/shoal", import.meta.url).pathname;
+export const BINARY: string = Deno.env.get("SHOAL_BIN") ||
+  decodeURI(new URL("../../dist/shoal", import.meta.url).pathname);
 
 /** Options that keep a download to the peers that a test names. */
 export const OFFLINE = ["--no-dht", "--no-pex", "--no-lsd", "--no-utp", "--no-port-map"];

@@ -5,7 +5,7 @@
  * @module
  */
 
-const ROOT = new URL("../../", import.meta.url).pathname;
+const ROOT = decodeURI(new URL("../../", import.meta.url).pathname);
 
 /** What a program with the packages of the tests is started with: the configuration and the lock file. */
 export const TEST_FLAGS: readonly string[] = [`--config=${ROOT}deno.json`, `--lock=${ROOT}tests/deno.lock`, "--frozen"];

@@ -113,8 +113,17 @@ export const MAX_PER_HOST = 4;
 export const DIALLED_SHARE = 0.2;
 /** Connections of a torrent that are being made at the same time. */
 export const MAX_HALF_OPEN = 30;
-/** Addresses of a torrent that are remembered; a tracker that names more is not believed. */
+/** Addresses of a torrent that are remembered; the least promising makes room for the next. */
 export const MAX_CANDIDATES = 4000;
+/**
+ * Part of them that is kept for each who names some, should others name more than theirs: what a peer or the DHT says costs
+ * nobody anything and must not keep out what a tracker says.
+ */
+export const CANDIDATE_SHARES = { user: 0.1, tracker: 0.4, lsd: 0.05, dht: 0.2, pex: 0.2, incoming: 0.05 } as const;
+/** Ports of one host that are remembered: several clients may share an address, but a long list is a scan of somebody. */
+export const MAX_PORTS_PER_HOST = 8;
+/** The same for this machine, where nobody else is scanned, and a swarm for trying things out may be. */
+export const MAX_PORTS_OF_THIS_MACHINE = 32;
 /** Milliseconds after which a connection that neither end wants anything from gives its place up when somebody else comes. */
 export const MUTE_MS = 20_000;
 /**

@@ -31,6 +31,7 @@ const V4: readonly Network[] = [
 const V6: readonly Network[] = [
   [new Array<number>(16).fill(0), 128, "unusable"],
   [[...new Array<number>(15).fill(0), 1], 128, "local"],
+  [[0, 0x64, 0xff, 0x9b, 0, 1], 48, "local"], // a NAT64 of one's own (RFC 8215)
   [[0xfc], 7, "local"],
   [[0xfe, 0x80], 10, "local"],
   [[0xfe, 0xc0], 10, "local"],
@@ -104,6 +105,126 @@ export function isPublic(host: string): boolean {
   if (ip.length === 4) return true;
   // 2000::/3 is all that was ever given out (RFC 4291), less documentation (RFC 3849).
   return ip[0]! >> 5 === 1 && !hasPrefix(ip, [0x20, 0x01, 0x0d, 0xb8], 32);
+}
+
+/** Who can be at an address: this machine alone, whoever is in a network that isn't routed, anybody, or nobody. */
+export type Reach = "machine" | "network" | "internet" | "nowhere";
+
+/**
+ * @param host A literal address, IPv6 with or without a zone.
+ * @returns How far it reaches; `nowhere` for what is no literal address.
+ */
+export function reachOf(host: string): Reach {
+  const ip = parseIp(canonicalHost(host).split("%", 1)[0]!);
+  if (ip === null) return "nowhere";
+  const kind = kindOf(ip);
+  if (kind !== "local") return kind === "public" ? "internet" : "nowhere";
+  return isLoopback(ip) ? "machine" : "network";
+}
+
+/**
+ * Whether somebody may tell us of an address: those of a network that isn't routed mean nothing to those outside, or somebody
+ * else, and what listens on this machine is nobody's business but its own. Else a stranger could aim us at what is around us.
+ *
+ * @param teller How far the address of whoever tells us reaches.
+ * @param told How far that reaches of which we are told.
+ * @returns Whether to believe it.
+ */
+export function mayName(teller: Reach, told: Reach): boolean {
+  if (told === "internet") return true;
+  return told === "network" ? teller === "network" || teller === "machine" : told === teller && told === "machine";
+}
+
+function isLoopback(ip: Uint8Array): boolean {
+  if (ip.length === 4) return ip[0] === 127;
+  const embedded = EMBEDDED.find(([prefix]) => prefix.every((byte, i) => ip[i] === byte));
+  if (embedded && ip[embedded[1]] === 127) return true;
+  return ip[15] === 1 && ip.subarray(0, 15).every((byte) => byte === 0);
+}
+
+/**
+ * The neighbourhood of an address, as large as what somebody may have alone: a /24, of IPv6 a /48.
+ *
+ * @param host A literal address in its canonical form.
+ * @returns Equal text for neighbours.
+ */
+export function groupOf(host: string): string {
+  if (!host.includes(":")) return host.slice(0, host.lastIndexOf("."));
+  return parseIp(host.split("%", 1)[0]!)?.subarray(0, 6).join(".") ?? host;
+}
+
+/**
+ * Ports of well-known services on which no peer listens (those that the Fetch standard blocks, but for what a client may choose
+ * by accident): whoever names them wants us to talk to somebody's mail server.
+ */
+const SERVICE_PORTS: ReadonlySet<number> = new Set([
+  ...[
+    1,
+    7,
+    9,
+    11,
+    13,
+    15,
+    17,
+    19,
+    20,
+    21,
+    22,
+    23,
+    25,
+    37,
+    42,
+    43,
+    53,
+    69,
+    77,
+    79,
+    87,
+    95,
+    101,
+    102,
+    103,
+    104,
+    109,
+    110,
+  ],
+  ...[
+    111,
+    113,
+    115,
+    117,
+    119,
+    123,
+    135,
+    137,
+    139,
+    143,
+    161,
+    179,
+    389,
+    427,
+    445,
+    465,
+    512,
+    513,
+    514,
+    515,
+    526,
+    530,
+    531,
+  ],
+  ...[532, 540, 548, 554, 556, 563, 587, 601, 636, 989, 990, 993, 995, 1719, 1720, 1723, 2049, 3306, 3389, 5060, 5061],
+  ...[5432, 6000, 6379, 6667, 6697, 11211],
+]);
+
+/**
+ * Whether a peer may listen on a port, as far as somebody else says so.
+ *
+ * @param port Any number.
+ * @returns `false` for 0 and for ports of well-known services.
+ */
+export function isPeerPort(port: number): boolean {
+  return port > 0 && port < 65_536 && !SERVICE_PORTS.has(port);
 }
 
 /**

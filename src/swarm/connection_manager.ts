@@ -7,14 +7,14 @@
 import { canonicalHost, formatAddress, type PeerAddress } from "../base/address.ts";
 import {
   DIALLED_SHARE,
-  MAX_CANDIDATES,
   MAX_HALF_OPEN,
   MAX_OFFENCES,
   MAX_PER_HOST,
   MAX_REMEMBERED_HOSTS,
   SHUT_OUT_MS,
 } from "../base/limits.ts";
-import { isDialable, networkOf } from "../base/networks.ts";
+import { isDialable, isPeerPort, networkOf } from "../base/networks.ts";
+import { type Candidate, CandidateTable, MIDDLE_RANK, type PeerSource, WORTH } from "./candidate_table.ts";
 import { peerPriority } from "./peer_priority.ts";
 
 /** Milliseconds until a peer that failed is tried again; doubled with each failure. */
@@ -28,18 +28,6 @@ const GOOD_CONNECTION_MS = 30_000;
 /** Why somebody on the user's blocklist is refused. */
 export const ON_BLOCKLIST = "it is on the blocklist";
 
-/** What is taken for the priority of somebody whose own is not known: neither preferred to the others nor passed over. */
-const MIDDLE_RANK = 2 ** 31;
-
-/** Who told us of a peer. */
-export type PeerSource = "user" | "tracker" | "lsd" | "dht" | "pex" | "incoming";
-
-/**
- * What that is worth, the least first: the user knows best, trackers and neighbours know who is there now, anybody may put
- * anybody into the DHT, a peer may name anybody, and who connected to us may not be reachable at all.
- */
-const WORTH: Readonly<Record<PeerSource, number>> = { user: 0, tracker: 1, lsd: 1, dht: 2, pex: 3, incoming: 4 };
-
 /** Whom the session lets a torrent connect to. */
 export interface ConnectionPolicy {
   /** Connections of the torrent at the same time. */
@@ -50,27 +38,13 @@ export interface ConnectionPolicy {
   readonly ownAddress?: ((family: 4 | 6) => PeerAddress | null) | undefined;
 }
 
-interface Candidate {
-  readonly address: PeerAddress;
-  /** Its priority, and for which address of ours that holds. */
-  rank: number;
-  rankedFor: PeerAddress | null;
-  /** The best of those who named it; `incoming` if it is only known because it connected to us. */
-  source: PeerSource;
-  failures: number;
-  nextTry: number;
-  state: "idle" | "dialling" | "connected";
-  /** It has a connection to us that it made. */
-  incoming: boolean;
-}
-
 /** The addresses of a torrent's peers and what is known of each. */
 export class ConnectionManager {
   readonly #maxPeers: number;
   readonly #random: () => number;
   readonly #blocks: (host: string) => boolean;
   readonly #ownAddress: (family: 4 | 6) => PeerAddress | null;
-  readonly #candidates = new Map<string, Candidate>();
+  readonly #candidates: CandidateTable;
   /** As {@linkcode networkOf} has them, like those of the offences. */
   readonly #banned = new Set<string>();
   readonly #ownAddresses = new Set<string>();
@@ -86,6 +60,7 @@ export class ConnectionManager {
   constructor(options: ConnectionPolicy & { readonly random: () => number }) {
     this.#maxPeers = options.maxPeers;
     this.#random = options.random;
+    this.#candidates = new CandidateTable(options.random);
     this.#blocks = options.blocks ?? (() => false);
     this.#ownAddress = options.ownAddress ?? (() => null);
   }
@@ -104,13 +79,9 @@ export class ConnectionManager {
   add(addresses: Iterable<PeerAddress>, source: PeerSource = "tracker"): void {
     for (const { host, port } of addresses) {
       const address = { host: canonicalHost(host), port };
-      const key = formatAddress(address);
-      if (!isDialable(address.host) || this.#isBanned(address.host) || this.#ownAddresses.has(key)) continue;
-      const known = this.#candidates.get(key);
-      if (known) known.source = WORTH[source] < WORTH[known.source] ? source : known.source;
-      else if (this.#candidates.size < MAX_CANDIDATES && !this.#blocks(address.host)) {
-        this.#remember(address, source);
-      }
+      if (!isDialable(address.host) || this.#isBanned(address.host) || this.#isOwn(address)) continue;
+      if ((source !== "user" && !isPeerPort(port)) || this.#blocks(address.host)) continue;
+      this.#candidates.name(address, source);
     }
   }
 
@@ -227,8 +198,7 @@ export class ConnectionManager {
 
   /** A peer that connected to us said where it listens: it needn't be dialled. */
   introduced(address: PeerAddress): void {
-    const key = formatAddress(address);
-    const candidate = this.#candidates.get(key) ?? this.#remember(address, "incoming");
+    const candidate = this.#candidates.meet(address);
     candidate.incoming = true;
     if (candidate.state === "idle") candidate.state = "connected";
   }
@@ -252,15 +222,17 @@ export class ConnectionManager {
   ): void {
     this.#connected--;
     if (options.incoming) this.#incoming--;
-    const key = formatAddress(address);
-    const candidate = this.#candidates.get(key);
+    const candidate = this.#candidates.get(formatAddress(address));
     if (!candidate) return;
     candidate.incoming = false;
     if (candidate.state !== "connected") return;
     // Who connected to us and was never named may not be reachable at all; it will come back by itself.
-    if (candidate.source === "incoming") return void this.#candidates.delete(key);
+    if (candidate.source === "incoming") return this.#candidates.remove(candidate);
     if (options.paused) return void (candidate.state = "idle");
-    if (options.lasted >= GOOD_CONNECTION_MS) candidate.failures = 0;
+    if (options.lasted >= GOOD_CONNECTION_MS) {
+      candidate.failures = 0;
+      candidate.good = true;
+    }
     this.#backOff(candidate, options.now);
     if (options.prospects === "poor") candidate.nextTry = options.now + MAX_RETRY_MS;
     if (options.prospects === "none") candidate.nextTry = Infinity;
@@ -270,8 +242,10 @@ export class ConnectionManager {
   isSelf(address: PeerAddress): void {
     const key = formatAddress(address);
     this.#ownAddresses.add(key);
-    if (this.#candidates.get(key)?.state === "dialling") this.#dialling--;
-    this.#candidates.delete(key);
+    const candidate = this.#candidates.get(key);
+    if (!candidate) return;
+    if (candidate.state === "dialling") this.#dialling--;
+    this.#candidates.remove(candidate);
   }
 
   /**
@@ -289,16 +263,19 @@ export class ConnectionManager {
 
   /** Candidates that may be dialled, as far as it depends on them and not on whether there is room. */
   *#dialable(now: number): Generator<Candidate, void> {
-    const perNetwork = new Map<string, number>();
-    for (const { address, state } of this.#candidates.values()) {
+    const busy = new Map<string, number>();
+    const dialled = new Set<string>();
+    for (const { network, state } of this.#candidates.values()) {
       if (state === "idle") continue;
-      const network = networkOf(address.host);
-      perNetwork.set(network, (perNetwork.get(network) ?? 0) + 1);
+      busy.set(network, (busy.get(network) ?? 0) + 1);
+      if (state === "dialling") dialled.add(network);
     }
     for (const candidate of this.#candidates.values()) {
-      const { host } = candidate.address;
+      const { address: { host }, network, source } = candidate;
       if (candidate.state !== "idle" || candidate.nextTry > now || this.#isShutOut(host, now)) continue;
-      if (!tooMany(host, perNetwork.get(networkOf(host)) ?? 0)) yield candidate;
+      // On several ports of a host that others name there may be nobody; so we look at one after the other.
+      if (source !== "user" && dialled.has(network) && !isThisMachine(host)) continue;
+      if (!tooMany(host, busy.get(network) ?? 0)) yield candidate;
     }
   }
 
@@ -320,12 +297,17 @@ export class ConnectionManager {
 
   /** An address is no candidate any more, on any port. */
   #forget(host: string): void {
-    const network = networkOf(host);
-    for (const [key, candidate] of this.#candidates) {
-      if (networkOf(candidate.address.host) !== network) continue;
+    for (const candidate of this.#candidates.of(networkOf(host))) {
       if (candidate.state === "dialling") this.#dialling--;
-      this.#candidates.delete(key);
+      this.#candidates.remove(candidate);
     }
+  }
+
+  /** Whether an address turned out to be ours, or is what others say that ours is. */
+  #isOwn(address: PeerAddress): boolean {
+    if (this.#ownAddresses.has(formatAddress(address))) return true;
+    const own = this.#ownAddress(address.host.includes(":") ? 6 : 4);
+    return own?.host === address.host && own.port === address.port;
   }
 
   #isBanned(host: string): boolean {
@@ -337,25 +319,10 @@ export class ConnectionManager {
     return known !== undefined && known.count >= MAX_OFFENCES && now - known.last < SHUT_OUT_MS;
   }
 
-  #remember(address: PeerAddress, source: PeerSource): Candidate {
-    const candidate: Candidate = {
-      address,
-      source,
-      rank: MIDDLE_RANK,
-      rankedFor: null,
-      failures: 0,
-      nextTry: 0,
-      state: "idle",
-      incoming: false,
-    };
-    this.#candidates.set(formatAddress(address), candidate);
-    return candidate;
-  }
-
   #backOff(candidate: Candidate, now: number): void {
     candidate.state = "idle";
     if (++candidate.failures >= MAX_FAILURES) {
-      this.#candidates.delete(formatAddress(candidate.address));
+      this.#candidates.remove(candidate);
       return;
     }
     const delay = Math.min(MAX_RETRY_MS, RETRY_MS * 2 ** (candidate.failures - 1));
@@ -364,5 +331,9 @@ export class ConnectionManager {
 }
 
 function tooMany(host: string, connections: number): boolean {
-  return connections >= MAX_PER_HOST && !host.startsWith("127.") && host !== "::1";
+  return connections >= MAX_PER_HOST && !isThisMachine(host);
+}
+
+function isThisMachine(host: string): boolean {
+  return host.startsWith("127.") || host === "::1";
 }

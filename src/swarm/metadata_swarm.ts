@@ -25,7 +25,8 @@ import {
   type Transport,
 } from "../peer/mod.ts";
 import type { Platform, Timer } from "../platform/platform.ts";
-import { ConnectionManager, type ConnectionPolicy, type PeerSource } from "./connection_manager.ts";
+import type { PeerSource } from "./candidate_table.ts";
+import { ConnectionManager, type ConnectionPolicy } from "./connection_manager.ts";
 import type { DhtContact } from "./dht_contact.ts";
 import type { TorrentEvent } from "./events.ts";
 import type { MetadataBudget } from "./metadata_budget.ts";

@@ -8,7 +8,8 @@ export { type Peer, ReadShare, Throttle, type ThrottleParties, type Transport } 
 export { MemoryBudget } from "./buffer_pool.ts";
 export type { DhtContact } from "./dht_contact.ts";
 export type { TorrentEvent } from "./events.ts";
-export type { ConnectionPolicy, PeerSource } from "./connection_manager.ts";
+export type { PeerSource } from "./candidate_table.ts";
+export type { ConnectionPolicy } from "./connection_manager.ts";
 export { type Acceptor, Listening } from "./listening.ts";
 export { MetadataBudget } from "./metadata_budget.ts";
 export { MetadataSwarm } from "./metadata_swarm.ts";

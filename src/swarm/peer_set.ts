@@ -22,7 +22,8 @@ import {
   type Transport,
 } from "../peer/mod.ts";
 import type { Platform } from "../platform/platform.ts";
-import type { ConnectionManager, PeerSource } from "./connection_manager.ts";
+import type { PeerSource } from "./candidate_table.ts";
+import type { ConnectionManager } from "./connection_manager.ts";
 import { Crowd } from "./crowd.ts";
 import type { TorrentEvent } from "./events.ts";
 import { expendable, isMute } from "./expendable.ts";

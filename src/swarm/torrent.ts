@@ -12,7 +12,8 @@ import type { Block, Extension, Handshake, Peer, PeerHost, PeerStream, ReceivedB
 import type { Platform } from "../platform/platform.ts";
 import type { Storage } from "../storage/mod.ts";
 import { BufferPool } from "./buffer_pool.ts";
-import { ConnectionManager, type PeerSource } from "./connection_manager.ts";
+import type { PeerSource } from "./candidate_table.ts";
+import { ConnectionManager } from "./connection_manager.ts";
 import { Download } from "./download.ts";
 import { giveHeadStart } from "./head_start.ts";
 import type { MetadataSwarm } from "./metadata_swarm.ts";

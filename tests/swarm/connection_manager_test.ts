@@ -108,10 +108,13 @@ Deno.test("ConnectionManager.add() doesn't grow without end", () => {
 Deno.test("ConnectionManager keeps to four connections with one address, this machine's own left out", () => {
   const one = manager();
   one.add(Array.from({ length: 20 }, (_, port) => ({ host: "10.1.1.1", port: 7000 + port })));
-  const first = [one.next(0), one.next(0), one.next(0), one.next(0)];
-  assert(first.every(Boolean));
+  const first = one.next(0)!;
+  // Whoever named them may have made them up: one after the other.
   assertEquals(one.next(0), null);
-  one.failed(first[0]!, 0);
+  one.connected(first);
+  for (let i = 0; i < 3; i++) one.connected(one.next(0)!);
+  assertEquals(one.next(0), null);
+  one.disconnected(first, { now: 0, lasted: 60_000 });
   assert(one.next(0));
   assertEquals(one.refuses("10.1.1.1", { connections: 4, now: 0 }), "there are 4 connections to its address already");
   assertEquals(one.refuses("127.0.0.1", { connections: 50, now: 0 }), null);
@@ -207,7 +210,7 @@ Deno.test("ConnectionManager takes all IPv6 addresses of a /64 for one: limits, 
   const one = manager();
   const neighbour = (n: number) => ({ host: `2001:db8:0:1::${n}`, port: 6881 });
   one.add([1, 2, 3, 4, 5].map(neighbour));
-  for (let i = 0; i < 4; i++) assert(one.next(0));
+  for (let i = 0; i < 4; i++) one.connected(one.next(0)!);
   assertEquals(one.next(0), null);
   assertEquals(one.refuses("2001:db8:0:1:9::", { connections: 4, now: 0 }) !== null, true);
   assertEquals([1, 2, 3].map((n) => one.offended(neighbour(n).host, 0)), [false, false, true]);
@@ -284,4 +287,29 @@ Deno.test("ConnectionManager.next() gives whom the best source named, as long as
   one.failed(pex, 0);
   one.add([address(9)], "pex");
   assertEquals([one.next(60_000), one.next(60_000)?.host], [address(9), user.host]);
+});
+
+Deno.test("ConnectionManager.add() takes the user's and a tracker's peers however many addresses others have named", () => {
+  const one = manager();
+  one.add(many(4_000), "pex");
+  const [users, tracker] = [{ host: "1.1.1.1", port: 22 }, { host: "2.2.2.2", port: 6881 }];
+  one.add([users], "user");
+  one.add([tracker], "tracker");
+  assertEquals([one.next(0), one.next(0)], [users, tracker]);
+});
+
+Deno.test("ConnectionManager.add() believes nobody but the user that a peer listens on a port of a well-known service", () => {
+  const one = manager();
+  const ports = [0, 22, 25, 53, 110, 143, 445, 993, 3306].map((port) => ({ host: "1.2.3.4", port }));
+  for (const source of ["tracker", "dht", "pex", "lsd"] as const) one.add(ports, source);
+  assertEquals(one.next(0), null);
+  one.add([{ host: "1.2.3.4", port: 443 }], "tracker");
+  assertEquals(one.next(0)?.port, 443);
+});
+
+Deno.test("ConnectionManager.add() leaves out what is known to be our own address", () => {
+  const ownAddress = (family: 4 | 6) => family === 4 ? { host: "9.9.9.9", port: 6881 } : null;
+  const one = new ConnectionManager({ maxPeers: 9, random: seededRandom(1), ownAddress });
+  one.add([{ host: "::ffff:9.9.9.9", port: 6881 }, { host: "9.9.9.9", port: 6882 }]);
+  assertEquals([one.next(0)?.port, one.next(0)], [6882, null]);
 });

@@ -5,7 +5,7 @@
  */
 
 import { formatAddress, parseIp, type PeerAddress } from "../base/address.ts";
-import { kindOf, type NetworkKind } from "../base/networks.ts";
+import { kindOf, mayName, type NetworkKind, type Reach, reachOf } from "../base/networks.ts";
 
 /** IPv4 and IPv6 are two networks with a DHT each (BEP 32). */
 export type Family = 4 | 6;
@@ -16,6 +16,8 @@ export interface HostFacts {
   readonly bytes: Uint8Array;
   /** `local`: this machine, or a network that isn't routed. `unusable`: nobody can be there. */
   readonly kind: NetworkKind;
+  /** How far the address reaches. */
+  readonly reach: Reach;
   /** Equal for addresses that one machine has: the address itself, of IPv6 the /64. */
   readonly site: string;
   /** Equal for neighbours: the /24, of IPv6 the /48. */
@@ -51,9 +53,21 @@ function findFacts(host: string): HostFacts | null {
   const bytes = parseIp(host);
   if (bytes === null) return null;
   if (bytes.length === 4) {
-    return { bytes, kind: kindOf(bytes), site: host, network: host.slice(0, host.lastIndexOf(".")) };
+    return {
+      bytes,
+      kind: kindOf(bytes),
+      reach: reachOf(host),
+      site: host,
+      network: host.slice(0, host.lastIndexOf(".")),
+    };
   }
-  return { bytes, kind: kindOf(bytes), site: `${bytes.subarray(0, 8)}`, network: `${bytes.subarray(0, 6)}` };
+  return {
+    bytes,
+    kind: kindOf(bytes),
+    reach: reachOf(host),
+    site: `${bytes.subarray(0, 8)}`,
+    network: `${bytes.subarray(0, 6)}`,
+  };
 }
 
 /**
@@ -69,13 +83,13 @@ export function placeOf(address: PeerAddress, facts: HostFacts): string {
 }
 
 /**
- * Whether an address that somebody told us is worth a packet: public ones are, local ones only when we have them from
- * somebody local. Otherwise any stranger could aim us at the machines around us.
+ * Whether an address that somebody told us is worth a packet: public ones are, local ones only when we have them from somebody
+ * local, and of this machine only from this machine. Otherwise any stranger could aim us at the machines around us.
  *
  * @param told What we were told of.
  * @param teller Who told.
  * @returns Whether to believe it.
  */
 export function isPlausible(told: HostFacts, teller: HostFacts): boolean {
-  return told.kind === "public" || (told.kind === "local" && teller.kind === "local");
+  return mayName(teller.reach, told.reach);
 }

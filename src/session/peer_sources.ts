@@ -68,6 +68,7 @@ export class PeerSources {
     this.#announcer = new Announcer({
       platform,
       tiers: trackers,
+      isPrivate: () => options.isPrivate(),
       askAll: () => options.askAllTrackers(),
       infoHash,
       peerId,

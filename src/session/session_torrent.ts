@@ -8,7 +8,7 @@ import { formatAddress, type PeerAddress } from "../base/address.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { messageOf, ShoalError } from "../base/errors.ts";
 import type { InfoHash } from "../base/info_hash.ts";
-import { MAX_CANDIDATES } from "../base/limits.ts";
+import { CANDIDATE_SHARES, MAX_CANDIDATES } from "../base/limits.ts";
 import { VERSION } from "../base/version.ts";
 import { type Magnet, type Metainfo, numberedFiles, pieceHash, safeName } from "../metainfo/mod.ts";
 import { Storage } from "../storage/mod.ts";
@@ -51,8 +51,8 @@ export class SessionTorrent implements Torrent {
   #swarm: Swarm | null = null;
   #sources: PeerSources | null = null;
   readonly #pause = new Pause();
-  /** Peers that were found before the download, for it to begin with. */
-  readonly #found = new Map<string, { readonly address: PeerAddress; readonly source: PeerSource }>();
+  /** Peers that were found before the download, for it to begin with, by who named them: nobody is to keep others out. */
+  readonly #found = new Map<PeerSource, Map<string, PeerAddress>>();
 
   /** @param options Its parts. */
   constructor(options: SessionTorrentOptions) {
@@ -210,7 +210,7 @@ export class SessionTorrent implements Torrent {
     search.setPaused(this.paused);
     search.start();
     search.addPeers(add.peers ?? [], "user");
-    for (const { address, source } of this.#found.values()) search.addPeers([address], source);
+    for (const [source, found] of this.#found) search.addPeers(found.values(), source);
     this.#startSources(magnet.trackers);
     return await found.promise;
   }
@@ -279,9 +279,7 @@ export class SessionTorrent implements Torrent {
     if (!swarm.complete) this.#state = "downloading";
     this.#search = null;
     swarm.addPeers(add.peers ?? [], "user");
-    for (const [source, found] of Map.groupBy(this.#found.values(), ({ source }) => source)) {
-      swarm.addPeers(found.map(({ address }) => address), source);
-    }
+    for (const [source, found] of this.#found) swarm.addPeers(found.values(), source);
     this.#found.clear();
   }
 
@@ -320,8 +318,8 @@ export class SessionTorrent implements Torrent {
     this.#sources?.keepPrivate();
     this.#search?.stop();
     this.#search = null;
-    for (const [key, { source }] of this.#found) {
-      if (source !== "tracker" && source !== "user") this.#found.delete(key);
+    for (const source of this.#found.keys()) {
+      if (source !== "tracker" && source !== "user") this.#found.delete(source);
     }
   }
 
@@ -329,8 +327,10 @@ export class SessionTorrent implements Torrent {
   #foundPeers(addresses: readonly PeerAddress[], source: PeerSource): void {
     if (this.#swarm?.state === "running") return this.#swarm.addPeers(addresses, source);
     this.#search?.addPeers(addresses, source);
+    const found = this.#found.get(source) ?? new Map();
+    this.#found.set(source, found);
     for (const address of addresses) {
-      if (this.#found.size < MAX_CANDIDATES) this.#found.set(formatAddress(address), { address, source });
+      if (found.size < MAX_CANDIDATES * CANDIDATE_SHARES[source]) found.set(formatAddress(address), address);
     }
   }
 

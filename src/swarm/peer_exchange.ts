@@ -7,7 +7,7 @@
 import { formatAddress, parseIp, type PeerAddress } from "../base/address.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { MAX_PEX_FROM_ONE, MAX_PEX_SENT, PEX_HEARD_GAP_MS } from "../base/limits.ts";
-import { isDialable, kindOf, networkOf } from "../base/networks.ts";
+import { isDialable, mayName, networkOf, reachOf } from "../base/networks.ts";
 import { encodePex, type Extension, parsePex, type Peer, PexFlag, type PexPeer } from "../peer/mod.ts";
 
 /** Milliseconds between two messages to a peer. */
@@ -132,14 +132,9 @@ export class PeerExchange implements Extension<Peer> {
   }
 }
 
-/** Addresses of a local network mean nothing to those outside, or somebody else. */
+/** Whether an address means the same to a peer as to us. */
 function mayKnow(peer: Peer, address: PeerAddress): boolean {
-  return isLocal(peer.address.host) || !isLocal(address.host);
-}
-
-function isLocal(host: string): boolean {
-  const ip = parseIp(host);
-  return ip === null || kindOf(ip) === "local"; // one with a zone is of a single link
+  return mayName(reachOf(peer.address.host), reachOf(address.host));
 }
 
 function flagsOf(peer: Peer): number {

@@ -18,6 +18,7 @@ import { MAX_TRACKERS_AT_ONCE } from "../base/limits.ts";
 import type { Platform, Timer } from "../platform/platform.ts";
 import type { AnnounceReply } from "./announce_reply.ts";
 import type { AnnounceEvent, AnnounceProgress, TrackerEncryption } from "./announce_request.ts";
+import { reachOfHost } from "./credible.ts";
 import { TrackerError } from "./errors.ts";
 import { HttpTracker } from "./http_tracker.ts";
 import { LONGEST_INTERVAL, retryDelay, spacingAfter } from "./schedule.ts";
@@ -49,11 +50,16 @@ export interface TrackerReport {
 /** What an {@linkcode Announcer} needs. */
 export interface AnnouncerOptions {
   /** Time, chance and the way out. */
-  readonly platform: Pick<Platform, "now" | "after" | "random" | "randomBytes" | "http">;
+  readonly platform: Pick<Platform, "now" | "after" | "random" | "randomBytes" | "http"> & {
+    /** Knows where trackers with a name are, which decides whom they may name; by its look when absent. */
+    readonly net?: Pick<Platform["net"], "resolve">;
+  };
   /** Announce URLs in tiers, as the torrent has them. */
   readonly tiers: readonly (readonly string[])[];
   /** Whether all are asked rather than one after the other, since they have no order; asked each time. `false` when absent. */
   readonly askAll?: () => boolean;
+  /** Whether the torrent is known to be private; asked each time. `false` when absent. */
+  readonly isPrivate?: () => boolean;
   /** Which torrent. */
   readonly infoHash: InfoHash;
   /** Our 20 bytes. */
@@ -120,6 +126,10 @@ export class Announcer {
       key,
       ...(bind !== undefined && { bind }),
       ...(encryption && { encryption }),
+      isPrivate: () => options.isPrivate?.() ?? false,
+      reachOf: (host: string) => {
+        return reachOfHost(host, { platform, resolve: platform.net && ((name) => platform.net!.resolve(name)) });
+      },
     };
     for (const url of this.#tiers.order()) {
       const tracker = trackerFor(url, { http: platform.http, self, ...(udp !== undefined && { udp }) });

@@ -4,12 +4,14 @@
  * @module
  */
 
+import type { PeerAddress } from "../base/address.ts";
 import { messageOf } from "../base/errors.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { MAX_TRACKER_REPLY } from "../base/limits.ts";
 import { type Http, HttpError, type HttpRequest } from "../platform/platform.ts";
 import { type AnnounceReply, findFailure, parseAnnounceReply } from "./announce_reply.ts";
 import { buildAnnounceUrl } from "./announce_request.ts";
+import { believe, credible, namesLocal } from "./credible.ts";
 import { TrackerError } from "./errors.ts";
 import { buildScrapeUrl, parseScrapeReply } from "./scrape.ts";
 import type { Announcement, Announcing, SwarmCounts, Tracker } from "./tracker.ts";
@@ -49,23 +51,33 @@ export class HttpTracker implements Tracker {
   async announce(announcement: Announcement): Promise<AnnounceReply> {
     const { event, progress, numwant, timeout, signal } = announcement;
     const url = buildAnnounceUrl(this.url, { ...this.#self, progress, event, numwant, trackerId: this.#trackerId });
-    const reply = parseAnnounceReply(await this.#get({ url, timeout, maxBytes: MAX_TRACKER_REPLY, signal }));
+    const answer = await this.#get({ url, timeout, maxBytes: MAX_TRACKER_REPLY, signal });
+    const reply = parseAnnounceReply(answer.body);
     this.knowsUs = true;
     this.#trackerId = reply.trackerId ?? this.#trackerId;
-    return reply;
+    return namesLocal(reply.peers) ? believe(reply, await this.#credible(reply.peers, answer.url)) : reply;
+  }
+
+  /** Whoever sends us on to a tracker next door needn't be there. */
+  async #credible(peers: readonly PeerAddress[], answered: string): Promise<PeerAddress[]> {
+    const { isPrivate, reachOf } = this.#self;
+    const hosts = new Set([this.url, answered].map((url) => new URL(url).hostname));
+    let known: readonly PeerAddress[] = peers;
+    for (const host of hosts) known = credible(known, { reach: await reachOf(host), isPrivate: isPrivate() });
+    return [...known];
   }
 
   async #scrape(url: string, { timeout, signal }: Pick<Announcement, "timeout" | "signal">): Promise<SwarmCounts> {
-    const body = await this.#get({ url, timeout, maxBytes: MAX_TRACKER_REPLY, signal });
+    const { body } = await this.#get({ url, timeout, maxBytes: MAX_TRACKER_REPLY, signal });
     return parseScrapeReply(body, this.#self.infoHash);
   }
 
-  /** The body of a good answer. */
-  async #get(request: HttpRequest): Promise<Bytes> {
+  /** A good answer. */
+  async #get(request: HttpRequest): Promise<{ readonly body: Bytes; readonly url: string }> {
     const { bind } = this.#self;
     try {
-      const { status, body } = await this.#http.request(bind === undefined ? request : { ...request, bind });
-      if (status >= 200 && status < 300) return body;
+      const { status, body, url } = await this.#http.request(bind === undefined ? request : { ...request, bind });
+      if (status >= 200 && status < 300) return { body, url };
       throw findFailure(body) ?? new TrackerError(`the server answered with HTTP status ${status}`);
     } catch (error) {
       if (error instanceof HttpError) throw new TrackerError(messageOf(error), { cause: error });

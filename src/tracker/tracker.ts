@@ -5,6 +5,7 @@
  */
 
 import type { InfoHash } from "../base/info_hash.ts";
+import type { Reach } from "../base/networks.ts";
 import type { AnnounceReply } from "./announce_reply.ts";
 import type { AnnounceEvent, AnnounceProgress, TrackerEncryption } from "./announce_request.ts";
 
@@ -22,6 +23,10 @@ export interface Announcing {
   readonly encryption?: TrackerEncryption;
   /** Local address to connect from. */
   readonly bind?: string;
+  /** Whether the torrent is private (BEP 27), asked for each answer. */
+  readonly isPrivate: () => boolean;
+  /** How far the host of a URL reaches. */
+  readonly reachOf: (host: string) => Promise<Reach>;
 }
 
 /** What one announce says. */

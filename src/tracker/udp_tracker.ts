@@ -7,9 +7,11 @@
 
 import type { PeerAddress } from "../base/address.ts";
 import { MAX_TRACKER_PEERS } from "../base/limits.ts";
+import { reachOf } from "../base/networks.ts";
 import type { Timer } from "../platform/platform.ts";
 import type { AnnounceReply } from "./announce_reply.ts";
 import type { AnnounceEvent } from "./announce_request.ts";
+import { believe, credible } from "./credible.ts";
 import { TrackerError } from "./errors.ts";
 import type { Announcement, Announcing, Tracker } from "./tracker.ts";
 import { encodeAnnounce, parseUdpAnnounceReply, type UdpPlace } from "./udp_messages.ts";
@@ -111,7 +113,8 @@ export class UdpTracker implements Tracker {
       const reply = await this.#ask(side, { address, announcement: { ...announcement, event } });
       side.knowsUs = true;
       side.silent = false;
-      return reply;
+      const reach = reachOf(address.host);
+      return believe(reply, credible(reply.peers, { reach, isPrivate: this.#self.isPrivate() }));
     } catch (error) {
       side.silent = true;
       side.turn++;
@@ -196,6 +199,6 @@ function merge(replies: readonly AnnounceReply[]): AnnounceReply {
     leechers: largest((reply) => reply.leechers),
     externalIp: null,
     peers: replies.flatMap((reply) => reply.peers).slice(0, MAX_TRACKER_PEERS),
-    warning: "",
+    warning: replies.find(({ warning }) => warning !== "")?.warning ?? "",
   };
 }

@@ -44,7 +44,7 @@ Deno.test("idForAddress() makes ids that fit, whatever the address", () => {
   const anyIp = fc.oneof(...[4, 16].map((length) => fc.uint8Array({ minLength: length, maxLength: length })));
   fc.assert(fc.property(anyIp, anyId, (bytes, random) => {
     const id = idForAddress(bytes, random);
-    assert(isIdOf(id, { bytes, kind: "public", site: "", network: "" }));
+    assert(isIdOf(id, { bytes, kind: "public", reach: "internet", site: "", network: "" }));
     assertEquals(id.slice(3), new Uint8Array(random.slice(3)));
   }));
 });

@@ -106,7 +106,7 @@ export class World {
   /** A tracker more; before {@linkcode World.share}. */
   addTracker(): SimTracker {
     const number = this.trackers.length + 1;
-    const tracker = new SimTracker(`http://tracker${number}.example/announce`, seededRandom(this.seed + number));
+    const tracker = new SimTracker(`http://tracker${number}.test/announce`, seededRandom(this.seed + number));
     this.trackers.push(tracker);
     return tracker;
   }

@@ -1,0 +1,85 @@
+/**
+ * Which of a tracker's peers are believed: the same that peers and nodes of the DHT may name.
+ *
+ * @module
+ */
+
+import { parseIp, type PeerAddress } from "../base/address.ts";
+import { mayName, type Reach, reachOf } from "../base/networks.ts";
+import type { Network, Platform } from "../platform/platform.ts";
+import type { AnnounceReply } from "./announce_reply.ts";
+
+/** Milliseconds for finding out where a tracker is, when it names peers of a local network. */
+const RESOLVE_MS = 5_000;
+
+/** An answer as far as it is believed, and why there is nothing left of it. */
+export function believe(reply: AnnounceReply, peers: PeerAddress[]): AnnounceReply {
+  if (peers.length > 0 || reply.peers.length === 0) return { ...reply, peers };
+  const why = `it names ${reply.peers.length} addresses that lead nowhere, or into networks that it is not in`;
+  return { ...reply, peers, warning: reply.warning === "" ? why : `${reply.warning}; ${why}` };
+}
+
+/**
+ * Leaves out whom a tracker has no business to name. The tracker of a private torrent is believed about local networks wherever
+ * it is, since an organisation's own may well be outside of the network in which its members are; but about this machine, only
+ * one that is here.
+ *
+ * @param peers What it names.
+ * @param options `reach`: how far its own address reaches. `isPrivate`: whether the torrent is.
+ * @returns Those that are believed.
+ */
+export function credible(
+  peers: readonly PeerAddress[],
+  { reach, isPrivate }: { readonly reach: Reach; readonly isPrivate: boolean },
+): PeerAddress[] {
+  const teller = isPrivate && reach !== "machine" ? "network" : reach;
+  return peers.filter(({ host }) => mayName(teller, reachOf(host)));
+}
+
+/**
+ * Whether it matters where a tracker is.
+ *
+ * @param peers What it names.
+ * @returns `false` if anybody may name them.
+ */
+export function namesLocal(peers: readonly PeerAddress[]): boolean {
+  return peers.some(({ host }) => reachOf(host) !== "internet");
+}
+
+/**
+ * How far the host of a URL reaches. A name is as public as the most public of its addresses, or what it looks like when none is
+ * known (a proxy may know it).
+ *
+ * @param host A literal address, IPv6 in brackets or not, or a name.
+ * @param options `platform`: timers. `resolve`: finds the addresses of a name; absent when nobody can.
+ * @returns How far.
+ */
+export async function reachOfHost(
+  host: string,
+  { platform, resolve }: {
+    readonly platform: Pick<Platform, "after">;
+    readonly resolve?: Network["resolve"] | undefined;
+  },
+): Promise<Reach> {
+  const name = host.replace(/^\[(.*)\]$/, "$1").replace(/\.$/, "").toLowerCase();
+  if (parseIp(name) !== null) return reachOf(name);
+  const given = resolve ? await inTime(resolve(name), platform) : [];
+  const reaches = given.map(reachOf).filter((reach) => reach !== "nowhere");
+  for (const reach of ["internet", "network", "machine"] as const) if (reaches.includes(reach)) return reach;
+  if (name === "localhost" || name.endsWith(".localhost")) return "machine";
+  return !name.includes(".") || LOCAL_NAME.test(name) ? "network" : "internet";
+}
+
+/** Names that the public name servers do not have (RFC 6761, 6762, 8375, and what routers use). */
+const LOCAL_NAME = /\.(local|lan|home|internal|test|home\.arpa)$/;
+
+function inTime(found: Promise<readonly string[]>, platform: Pick<Platform, "after">): Promise<readonly string[]> {
+  return new Promise((resolve) => {
+    const timer = platform.after(RESOLVE_MS, () => resolve([]));
+    const end = (hosts: readonly string[]) => {
+      timer.cancel();
+      resolve(hosts);
+    };
+    found.then(end, () => end([]));
+  });
+}

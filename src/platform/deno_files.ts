@@ -57,11 +57,11 @@ export const denoFiles: FileSystem = {
   },
 
   link(target, path) {
-    return guard("cannot make the symbolic link", path, async () => {
-      const there = await denoFiles.stat(path);
-      if (there?.kind === "link") await Deno.remove(path);
-      await Deno.symlink(target, path); // fails when something is there
-    });
+    return guard("cannot make the symbolic link", path, () => Deno.symlink(target, path)); // fails when something is there
+  },
+
+  readLink(path) {
+    return guard("cannot read the symbolic link", path, () => Deno.readLink(path));
   },
 
   async remove(path) {

@@ -371,8 +371,10 @@ export interface FileSystem {
   rename(from: string, to: string): Promise<void>;
   /** Makes a folder and those above it; harmless when it is there. */
   makeFolder(path: string): Promise<void>;
-  /** Makes a symbolic link with the text `target`; replaces a symbolic link, refuses to replace anything else. */
+  /** Makes a symbolic link with the text `target`; refuses to replace anything. */
   link(target: string, path: string): Promise<void>;
+  /** The text of a symbolic link. */
+  readLink(path: string): Promise<string>;
   /** Removes a file or a folder with all it holds; harmless when it is not there. */
   remove(path: string): Promise<void>;
   /** Names in a folder, sorted. */

@@ -108,7 +108,7 @@ export class DiskFiles {
     const folders = new Map<string, Promise<boolean>>();
     await forEachLimited(this.#map.layout.files, LOOKS, async (layout, index) => {
       const file = this.#files[index]!;
-      if (layout.pad) return;
+      if (layout.pad || (layout.symlink !== null && !this.#map.isWanted(index))) return;
       // To read, links are followed, and a folder that is missing shows with the file.
       const where = { fs: this.#fs, root: this.root, names: file.names };
       if (this.#options.readOnly) Object.assign(file, await findToRead(where));

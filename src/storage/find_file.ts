@@ -9,6 +9,7 @@ import type { FileInfo, FileSystem } from "../platform/platform.ts";
 import { pathConflict } from "./errors.ts";
 import { wordsFor } from "./folders.ts";
 import type { StorageFile } from "./layout.ts";
+import { checkLink } from "./links.ts";
 import type { FileNames } from "./names.ts";
 import type { Place } from "./resume_state.ts";
 
@@ -65,14 +66,12 @@ export interface FindOptions {
  * @throws {ShoalError} If something else is in its place.
  */
 export async function findToWrite(layout: StorageFile, { fs, root, names }: FindOptions): Promise<FoundFile> {
-  const final = `${root}/${names.final}`;
-  const there = await fs.stat(final);
   if (layout.symlink !== null) {
-    if (there !== null && there.kind !== "link") {
-      throw pathConflict(final, `a ${there.kind} is in the place of a link`);
-    }
+    await checkLink(layout, { fs, root });
     return { ...NOTHING };
   }
+  const final = `${root}/${names.final}`;
+  const there = await fs.stat(final);
   if (there !== null && there.kind !== "file") throw pathConflict(final, wordsFor(there.kind));
   if (there !== null && there.size > layout.length) {
     throw pathConflict(final, `the file there has ${there.size} bytes, the one in the torrent ${layout.length}`);

@@ -68,7 +68,7 @@ export class Folders {
  * @param place What should be there.
  * @returns Words for an error line.
  */
-export function wordsFor(kind: FileInfo["kind"], place: "file" | "folder" = "file"): string {
+export function wordsFor(kind: FileInfo["kind"], place: "file" | "folder" | "link" = "file"): string {
   const what = { file: "a file", folder: "a folder", link: "a symbolic link", other: "a device or the like" }[kind];
   return `${what} is in the place of a ${place} of the torrent`;
 }

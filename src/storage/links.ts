@@ -66,8 +66,50 @@ async function makeLink(
   const target = `${folders.root}/${symlink!.join("/")}`;
   if (await fs.stat(target) === null) return false;
   if (!`${await fs.realPath(target)}/`.startsWith(`${folders.root}/`)) return false;
-  const above = path.slice(0, -1).map((_, i) => path.slice(0, i + 1).join("/"));
-  await folders.make(above);
-  await fs.link(`${"../".repeat(above.length)}${symlink!.join("/")}`, `${folders.root}/${path.join("/")}`);
+  await folders.make(path.slice(0, -1).map((_, i) => path.slice(0, i + 1).join("/")));
+  const place = `${folders.root}/${path.join("/")}`;
+  try {
+    await fs.link(linkText({ path, symlink }), place);
+  } catch (error) {
+    if (!isFileFault(error, "exists")) throw error;
+    await checkLink({ path, symlink }, { fs, root: folders.root });
+  }
   return true;
+}
+
+/**
+ * Makes sure that what is in the place of a link, if anything is, is that link: made by an earlier run, by another program
+ * or by hand. One that leads elsewhere belongs to the user.
+ *
+ * @param file The link, as the torrent has it.
+ * @param options The file system, and the absolute path of the download folder.
+ * @throws {ShoalError} If something else is there.
+ */
+export async function checkLink(
+  file: Pick<StorageFile, "path" | "symlink">,
+  { fs, root }: { readonly fs: FileSystem; readonly root: string },
+): Promise<void> {
+  const place = `${root}/${file.path.join("/")}`;
+  const there = await fs.stat(place);
+  if (there === null) return;
+  if (there.kind !== "link") throw pathConflict(place, wordsFor(there.kind, "link"));
+  if (await fs.readLink(place) === linkText(file)) return;
+  if (await isSamePlace([place, `${root}/${file.symlink!.join("/")}`], fs)) return; // in other words only
+  throw pathConflict(place, "a symbolic link that leads elsewhere is in the place of a link of the torrent");
+}
+
+/** Whether two paths lead to the same file or folder; not if one of them leads to nothing. */
+async function isSamePlace(paths: readonly [string, string], fs: FileSystem): Promise<boolean> {
+  try {
+    const [a, b] = await Promise.all(paths.map((path) => fs.realPath(path)));
+    return a === b;
+  } catch (error) {
+    if (isFileFault(error, "missing") || isFileFault(error, "loop") || isFileFault(error, "not-a-folder")) return false;
+    throw error;
+  }
+}
+
+/** What a link says: the way from its folder to its target. */
+function linkText({ path, symlink }: Pick<StorageFile, "path" | "symlink">): string {
+  return `${"../".repeat(path.length - 1)}${symlink!.join("/")}`;
 }

@@ -130,6 +130,10 @@ export class FaultFiles implements FileSystem {
     return this.#do({ operation: "link", path }, () => this.#inner.link(target, path));
   }
 
+  readLink(path: string) {
+    return this.#do({ operation: "readLink", path }, () => this.#inner.readLink(path));
+  }
+
   remove(path: string) {
     return this.#do({ operation: "remove", path }, () => this.#inner.remove(path));
   }

@@ -248,6 +248,10 @@ export class SimFiles implements FileSystem {
     return Promise.reject(new FileError("other", { what: "cannot link", path, cause: new Error("no links here") }));
   }
 
+  readLink(path: string): Promise<string> {
+    return Promise.reject(new FileError("missing", { what: "cannot read the link", path }));
+  }
+
   async remove(path: string): Promise<void> {
     await this.#enter("remove", path);
     for (const name of [...this.#files.keys()]) {

@@ -465,6 +465,56 @@ Deno.test("Storage makes links when everything is there, inside the folder only"
   await storage.close();
 });
 
+const WITH_LINK = new Torrent(64, [{ path: "t/a", length: 100 }, { path: "t/far/link", link: "t/a" }]);
+
+Deno.test("Storage keeps a link that is there already, and refuses whatever else is in the place of one", async () => {
+  for (const text of ["../../t/a", "../a", "/dl/t/a"]) {
+    const files = new MemoryFiles();
+    files.put("/dl/t/a", WITH_LINK.file("t/a"));
+    files.put("/dl/t/far/x", new Uint8Array(1));
+    files.putLink("/dl/t/far/link", text);
+    const storage = storageOf(WITH_LINK, files);
+    assert((await storage.open("check", QUIET)).isFull);
+    await storage.flush();
+    await storage.close();
+    assertEquals(files.linkAt("/dl/t/far/link"), text);
+  }
+  const strangers: ((files: MemoryFiles) => void)[] = [
+    (files) => files.putLink("/dl/t/far/link", "../../mine"),
+    (files) => files.putLink("/dl/t/far/link", "nothing"),
+    (files) => files.put("/dl/t/far/link", new Uint8Array(3)),
+    (files) => files.put("/dl/t/far/link/x", new Uint8Array(3)),
+  ];
+  for (const prepare of strangers) {
+    const files = new MemoryFiles();
+    files.put("/dl/mine", new Uint8Array(5));
+    files.put("/dl/t/far/x", new Uint8Array(1));
+    prepare(files);
+    const before = files.paths();
+    await assertRejects(
+      () => storageOf(WITH_LINK, files).open("resume", QUIET),
+      StorageError,
+      "in the place of a link",
+    );
+    assertEquals(files.paths(), before);
+    const wantless = storageOf(WITH_LINK, files, { files: new Set([0]) }); // who doesn't want it isn't kept by it
+    await wantless.open("resume", QUIET);
+    await wantless.close();
+  }
+});
+
+Deno.test("Storage leaves alone a link that comes while it downloads", async () => {
+  const files = new MemoryFiles();
+  const storage = storageOf(WITH_LINK, files);
+  await writeMissing(WITH_LINK, storage, await storage.open("resume", QUIET));
+  files.put("/dl/t/far/x", new Uint8Array(1));
+  files.putLink("/dl/t/far/link", "x");
+  await assertRejects(() => storage.flush(), StorageError, "leads elsewhere");
+  await storage.close().catch(() => {});
+  assertEquals(files.linkAt("/dl/t/far/link"), "x");
+  assertEquals(files.get("/dl/t/a"), WITH_LINK.file("t/a"));
+});
+
 Deno.test("Storage of a piece that is padding and nothing else has nothing to write", async () => {
   const padded = new Torrent(64, [{ path: "t/a", length: 64 }, { path: "t/.pad/64", length: 64, pad: true }]);
   const files = new MemoryFiles();

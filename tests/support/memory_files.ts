@@ -16,6 +16,7 @@ export type FileOperation =
   | "rename"
   | "makeFolder"
   | "link"
+  | "readLink"
   | "remove"
   | "list"
   | "readFile"
@@ -217,10 +218,16 @@ export class MemoryFiles implements FileSystem {
   async link(target: string, path: string): Promise<void> {
     await this.#enter("link", path);
     const real = this.#tree.resolve(path, false);
-    const there = this.#tree.nodes.get(real);
-    if (there && there.kind !== "link") throw new FileError("exists", { what: "cannot link", path });
+    if (this.#tree.nodes.has(real)) throw new FileError("exists", { what: "cannot link", path });
     this.#tree.needFolder(real, "cannot link");
     this.#tree.change((nodes) => nodes.set(real, { kind: "link", target }));
+  }
+
+  async readLink(path: string): Promise<string> {
+    await this.#enter("readLink", path);
+    const node = this.#tree.nodes.get(this.#tree.resolve(path, false));
+    if (node?.kind !== "link") throw new FileError("missing", { what: "cannot read the link", path });
+    return node.target;
   }
 
   async remove(path: string): Promise<void> {

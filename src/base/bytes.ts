@@ -173,3 +173,25 @@ export function isLarger(a: Uint8Array, b: Uint8Array): boolean {
   for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return a[i]! > b[i]!;
   return false;
 }
+
+/** What nearly every file system allows for a name, in bytes of UTF-8. */
+export const MAX_NAME_BYTES = 255;
+
+/**
+ * The beginning of a text.
+ *
+ * @param text Any text.
+ * @param maxBytes How many bytes it may have as UTF-8.
+ * @returns As many whole characters of it as that.
+ */
+export function cutUtf8(text: string, maxBytes: number): string {
+  if (text.length * 3 <= maxBytes) return text;
+  let bytes = 0;
+  let end = 0;
+  for (const character of text) {
+    bytes += utf8(character).length;
+    if (bytes > maxBytes) break;
+    end += character.length;
+  }
+  return text.slice(0, end);
+}

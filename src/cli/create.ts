@@ -5,6 +5,7 @@
  */
 
 import type { Command } from "commander";
+import { cutUtf8, MAX_NAME_BYTES } from "../base/bytes.ts";
 import { ShoalError } from "../base/errors.ts";
 import type { Context } from "./context.ts";
 import {
@@ -81,15 +82,15 @@ async function create(
       webSeeds: options.webSeed,
       source: options.source,
       createdAt: options.date && Math.floor(context.platform.wallClock() / 1000),
-      async onFound({ name }) {
+      async onFound({ safeName }) {
         // The name is what the torrent's own file is called after, so that only now it is known.
-        if (options.output === undefined) await checkFree(`${name}.torrent`, context);
+        if (options.output === undefined) await checkFree(fileNameFor(safeName), context);
       },
     },
     silent: (options.json || options.quiet || options.output === STDOUT) ?? false,
     context,
   });
-  const output = options.output ?? `${meta.name}.torrent`;
+  const output = options.output ?? fileNameFor(meta.name);
   if (output === STDOUT) return await terminal.stdout.write(bytes);
   await checkFree(output, context);
   await departure.unlessLeaving(context.platform.files.writeFile(output, bytes));
@@ -101,6 +102,12 @@ async function create(
     const lines = [output, ...summaryLines(description)];
     await terminal.stdout.write(lines.map((line) => `${line}\n`).join(""));
   }
+}
+
+/** What the file of a torrent is called: `NAME.torrent`, its name cut where that is longer than file systems take. */
+function fileNameFor(name: string): string {
+  const suffix = ".torrent";
+  return cutUtf8(name, MAX_NAME_BYTES - suffix.length) + suffix;
 }
 
 function checkOutputs({ output, json }: CreateCommandOptions, { terminal }: Context): void {

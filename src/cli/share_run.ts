@@ -283,5 +283,8 @@ function onDisk(
     const why = "links lead to files on other drives";
     throw new ShoalError("usage", { what: "cannot share", where: meta.name, why });
   }
-  return { folder, meta: { ...meta, trackers, files: meta.files.map((file, i) => ({ ...file, path: paths[i]! })) } };
+  return {
+    folder,
+    meta: { ...meta, trackers, files: meta.files.map((file, i) => ({ ...file, path: paths[i]!, own: undefined })) },
+  };
 }

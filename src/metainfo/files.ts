@@ -9,6 +9,7 @@ import { MAX_FOLDERS, MAX_PATH_PARTS } from "../base/limits.ts";
 import { BencodeDict, BencodeList, type BencodeValue } from "../bencode/mod.ts";
 import type { Fail, Warn } from "./errors.ts";
 import type { MetainfoFile } from "./metainfo.ts";
+import { ownPath } from "./paths_on_disk.ts";
 import { byteLength, safeName, type SafePathOptions } from "./safe_path.ts";
 import { type LinkEntry, resolveLinks } from "./symlinks.ts";
 import type { TextReader } from "./text.ts";
@@ -24,6 +25,8 @@ export const MAX_PATH_LENGTH = 3072;
 export interface FilesContext {
   /** The torrent's safe name. */
   readonly name: string;
+  /** The same as it stands there. */
+  readonly ownName: string;
   /** Reads names. */
   readonly text: TextReader;
   /** How careful paths are made. */
@@ -37,6 +40,8 @@ export interface FilesContext {
 /** A file as it stands in the torrent, its path safe but perhaps not its own. */
 interface Entry {
   readonly path: readonly string[];
+  /** The path as it stands there, if that differs and can be one. */
+  readonly own: readonly string[] | null;
   readonly length: number;
   readonly pad: boolean;
   readonly executable: boolean;
@@ -72,10 +77,20 @@ export function readFiles(info: BencodeDict, context: FilesContext): MetainfoFil
     : null;
   let offset = 0;
   let next = 0;
-  return entries.map(({ path, length, pad, executable }, index): MetainfoFile => {
+  return entries.map(({ path, own, length, pad, executable }, index): MetainfoFile => {
     const at = pad ? -1 : next++;
     const symlink = pad || !links ? null : links[at]!;
-    const file = { path: pad ? path : paths[at]!, length, offset, pad, symlink, executable };
+    // Files that had to be told apart, too, lie somewhere under the names that they have in the torrent.
+    const named = pad || symlink ? null : own ?? (paths[at] === path ? null : path);
+    const file = {
+      path: pad ? path : paths[at]!,
+      ...(named && { own: named }),
+      length,
+      offset,
+      pad,
+      symlink,
+      executable,
+    };
     offset += length;
     if (!Number.isSafeInteger(offset)) {
       fail(`info.files[${index}].length`, "the files have more than 2^53 bytes together");
@@ -114,7 +129,9 @@ function readSingle(info: BencodeDict, context: FilesContext): Entry {
   const attributes = readAttributes(info);
   const length = readLength(info, new Place(null), context.fail);
   // A link needs a torrent around it to point into, so a lone one is an empty file, and that makes a torrent without pieces.
-  return { path: [context.name], length, pad: attributes.pad, executable: attributes.executable, target: null };
+  const path = [context.name];
+  const own = ownPath([context.ownName], path);
+  return { path, own, length, pad: attributes.pad, executable: attributes.executable, target: null };
 }
 
 /** Padding stands between files. Where there are none, it is what the torrent holds: other clients take it for files. */
@@ -149,11 +166,11 @@ function readEntry(dict: BencodeDict, place: Place, context: ListContext): Entry
   const length = link ? 0 : readLength(dict, place, context.fail);
   const variant = dict.getList("path.utf-8") ? "path.utf-8" : "path";
   const names = dict.get(variant);
-  const path = attributes.pad && isEmpty(names)
-    ? [context.name, ".pad", String(length)] // BEP 47 allows padding without a name
+  const { path, own } = attributes.pad && isEmpty(names)
+    ? { path: [context.name, ".pad", String(length)], own: null } // BEP 47 allows padding without a name
     : context.reader.read(names, () => place.key(variant));
   const pad = attributes.pad || path[path.length - 1]!.startsWith("_____padding_file_"); // BitComet's way, before BEP 47
-  return { path, length, pad, executable: attributes.executable, target: pad ? null : target };
+  return { path, own, length, pad, executable: attributes.executable, target: pad ? null : target };
 }
 
 const NO_ATTRIBUTES = { pad: false, link: false, executable: false };
@@ -183,7 +200,7 @@ function isEmpty(list: BencodeValue | undefined): boolean {
 function readTarget(dict: BencodeDict, place: Place, { reader, warn }: ListContext): readonly string[] | null {
   const list = dict.get("symlink path");
   if (list === undefined) return null;
-  if (list instanceof BencodeList && list.length > 0) return reader.read(list, () => place.key("symlink path"));
+  if (list instanceof BencodeList && list.length > 0) return reader.read(list, () => place.key("symlink path")).path;
   warn(
     place.key("symlink path"),
     `expected a list of names, found ${list instanceof BencodeList ? "an empty one" : describeValue(list)}`,
@@ -201,6 +218,8 @@ class PathReader {
   #parts = 0;
   /** The names of the latest path as they stand in the torrent ... */
   #raw: readonly (BencodeValue | string)[] = [];
+  /** ... as text ... */
+  #texts: readonly string[] = [];
   /** ... and made safe, empty where nothing is left. */
   #safe: readonly string[] = [];
 
@@ -208,9 +227,12 @@ class PathReader {
     this.#context = context;
   }
 
-  /** Reads a path, from the download folder on. */
-  read(list: BencodeValue | undefined, key: () => string): string[] {
-    const { fail, name } = this.#context;
+  /** Reads a path, from the download folder on: made safe, and as it stands there where that tells more. */
+  read(
+    list: BencodeValue | undefined,
+    key: () => string,
+  ): { readonly path: string[]; readonly own: readonly string[] | null } {
+    const { fail, name, ownName, paths } = this.#context;
     if (list === undefined) return fail(key(), "it is missing");
     if (!(list instanceof BencodeList)) return fail(key(), "expected a list of names");
     if (list.length === 0) fail(key(), "the list of names is empty");
@@ -219,13 +241,16 @@ class PathReader {
       fail(key(), `there are more than ${MAX_PATH_PARTS} names in the paths of all files together`);
     }
     const raw = list.toTexts();
+    const texts: string[] = [];
     const safe: string[] = [];
     const path = [name];
     let length = byteLength(name);
     let shared = 0;
     while (shared < raw.length && shared < this.#raw.length && isSame(raw[shared]!, this.#raw[shared]!)) shared++;
     for (let i = 0; i < raw.length; i++) {
-      const part = i < shared ? this.#safe[i]! : this.#name(raw[i]!, key);
+      const text = i < shared ? this.#texts[i]! : this.#text(raw[i]!, key);
+      const part = i < shared ? this.#safe[i]! : safeName(text, paths);
+      texts.push(text);
       safe.push(part);
       if (part === "") continue;
       path.push(part);
@@ -233,15 +258,16 @@ class PathReader {
       if (length > MAX_PATH_LENGTH) fail(key(), `the path has more than ${MAX_PATH_LENGTH} bytes`);
     }
     this.#raw = raw;
+    this.#texts = texts;
     this.#safe = safe;
     if (path.length === 1) path.push("_"); // a path of which nothing is left
-    return path;
+    return { path, own: ownPath([ownName, ...texts], path) };
   }
 
-  #name(part: BencodeValue | string, key: () => string): string {
-    const { fail, text, paths } = this.#context;
-    if (typeof part === "string") return safeName(part, paths);
-    if (part instanceof Uint8Array) return safeName(text.readName(part), paths);
+  #text(part: BencodeValue | string, key: () => string): string {
+    const { fail, text } = this.#context;
+    if (typeof part === "string") return part;
+    if (part instanceof Uint8Array) return text.readName(part);
     return fail(key(), `expected a name, found ${describeValue(part)}`);
   }
 }

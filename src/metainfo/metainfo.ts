@@ -14,6 +14,11 @@ export interface MetainfoFile {
    * just its name when it is a single file. No two files that are written have the same path, not even by case.
    */
   readonly path: readonly string[];
+  /**
+   * The path that the torrent names, where we or other clients make another one of it, and files can have it on some system.
+   * The data may lie there, since whoever made the torrent had it there.
+   */
+  readonly own?: readonly string[] | undefined;
   /** Bytes. */
   readonly length: number;
   /** Where it begins in the torrent's stream of bytes. */

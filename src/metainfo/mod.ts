@@ -16,6 +16,7 @@ export { type Magnet, parseMagnet } from "./magnet.ts";
 export { magnetOf, type Metainfo, type MetainfoFile, pieceHash, pieceSize } from "./metainfo.ts";
 export { isFolder, originalPaths } from "./original_path.ts";
 export { MAX_PIECE_LENGTH, MAX_TORRENT_SIZE, parseMetainfo, type ParseOptions } from "./parse.ts";
+export { pathsOnDisk } from "./paths_on_disk.ts";
 export { safeName, type SafePathOptions } from "./safe_path.ts";
 export {
   type FileChoice,

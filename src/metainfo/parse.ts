@@ -73,9 +73,11 @@ export function parseMetainfo(bytes: Uint8Array, options: ParseOptions = {}): Me
   const raw = info.raw.slice();
   const infoHash = new InfoHash(sha1(raw));
   const text = new TextReader(torrent.getText("encoding"));
-  const name = readName(info, infoHash, { text, paths: options, fail });
+  const ownName = readName(info, { text, fail });
+  // A name of which nothing is left gives way to the info-hash, as in libtorrent.
+  const name = safeName(ownName, options) || infoHash.hex;
   const pieceLength = readPieceLength(info, fail);
-  const files = readFiles(info, { name, text, paths: options, fail, warn });
+  const files = readFiles(info, { name, ownName, text, paths: options, fail, warn });
   const totalLength = files.reduce((sum, file) => sum + file.length, 0);
   const size = files.reduce((sum, file) => sum + (file.pad ? 0 : file.length), 0);
   const pieces = readPieces(info, raw, fail);
@@ -137,18 +139,13 @@ function hintFor(bytes: Uint8Array): { readonly hint?: string } {
   return {};
 }
 
-function readName(
-  info: BencodeDict,
-  infoHash: InfoHash,
-  context: { text: TextReader; paths: SafePathOptions; fail: Fail },
-): string {
+function readName(info: BencodeDict, context: { text: TextReader; fail: Fail }): string {
   const value = info.getBytes("name.utf-8") ?? info.get("name");
   if (value === undefined) return context.fail("info.name", "it is missing");
   if (!(value instanceof Uint8Array)) {
     return context.fail("info.name", `expected a name, found ${describeValue(value)}`);
   }
-  // A name of which nothing is left gives way to the info-hash, as in libtorrent.
-  return safeName(context.text.readName(value), context.paths) || infoHash.hex;
+  return context.text.readName(value);
 }
 
 function readPieceLength(info: BencodeDict, fail: Fail): number {

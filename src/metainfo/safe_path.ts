@@ -1,10 +1,12 @@
 /**
- * Names from a torrent made safe to write, as libtorrent does it and in two places more carefully: the rules of every system are
- * applied on every system (so that a torrent has the same names everywhere) unless `portable` is switched off, and a name leaves
- * room for the suffix of a file in progress.
+ * Names from a torrent made safe to write, as libtorrent does it, but that the rules of every system are applied on every
+ * system (so that a torrent has the same names everywhere) unless `portable` is switched off, and that a name is cut only
+ * when it is longer than file systems take.
  *
  * @module
  */
+
+import { MAX_NAME_BYTES } from "../base/bytes.ts";
 
 /** How careful to be. */
 export interface SafePathOptions {
@@ -15,19 +17,17 @@ export interface SafePathOptions {
   readonly portable?: boolean;
 }
 
-/** From this length on, in bytes of UTF-8, a name is cut (libtorrent cuts there too). */
+/** What is left of a longer name, in bytes without its extension; libtorrent cuts there, too. */
 const CUT_LENGTH = 240;
 /** Longest extension that survives a cut, dot included, in bytes. */
 const CUT_EXTENSION = 9;
-/** Longest name, in bytes of UTF-8: the 255 that file systems take, less room for a suffix such as `.part`. */
-export const MAX_NAME_LENGTH = 250;
 /** Room for `.` and a number in a name that had to be made unique. */
 const NUMBER_ROOM = 8;
 /** Longest extension that a number goes before, in bytes. */
 const NUMBER_EXTENSION = 64;
 
 /** Names made of these and no others need only the last checks. */
-const PLAIN = /^[A-Za-z0-9 _()[\]{}!@#$%^&+=,;'~`.-]{1,240}$/;
+const PLAIN = /^[A-Za-z0-9 _()[\]{}!@#$%^&+=,;'~`.-]{1,255}$/;
 const ASCII = /^[ -~]*$/;
 /** Characters that may grow together with the one before; those past U+FFFF are here because they are two in a string. */
 const TOUCHY = /[\p{M}\u1100-\u11ff\ud800-\udfff]|[^\0-\uffff]/u;
@@ -51,7 +51,7 @@ export function safeName(name: string, options: SafePathOptions = {}): string {
   let safe = PLAIN.test(name) ? name : cutName(filterName(name, portable));
   if (portable) safe = withoutTail(safe);
   if (safe === "." || safe === "..") return "";
-  return portable && DEVICE.test(safe) ? `_${safe}` : safe;
+  return portable && DEVICE.test(safe) ? withoutTail(headOf(`_${safe}`, MAX_NAME_BYTES)) : safe;
 }
 
 /**
@@ -100,7 +100,7 @@ export function splitName(name: string): { readonly stem: string; readonly exten
   const dot = name.lastIndexOf(".");
   const extension = dot > 0 && byteLength(name.slice(dot)) <= NUMBER_EXTENSION ? name.slice(dot) : "";
   const stem = name.slice(0, name.length - extension.length);
-  return { stem: headOf(stem, MAX_NAME_LENGTH - NUMBER_ROOM - byteLength(extension)), extension };
+  return { stem: headOf(stem, MAX_NAME_BYTES - NUMBER_ROOM - byteLength(extension)), extension };
 }
 
 /**
@@ -142,7 +142,17 @@ function isReplaced(code: number): boolean {
 }
 
 function cutName(name: string): string {
-  if (name.length * 3 <= CUT_LENGTH || byteLength(name) <= CUT_LENGTH) return name;
+  return name.length * 3 <= MAX_NAME_BYTES || byteLength(name) <= MAX_NAME_BYTES ? name : shortName(name);
+}
+
+/**
+ * A name cut as libtorrent cuts every name from 240 bytes on.
+ *
+ * @param name A name.
+ * @returns At most 250 bytes of it, its extension kept if that is short.
+ */
+export function shortName(name: string): string {
+  if (byteLength(name) <= CUT_LENGTH) return name;
   const dot = name.lastIndexOf(".");
   const tail = dot > 0 ? name.slice(dot) : "";
   const extension = tail.length > 1 && byteLength(tail) <= CUT_EXTENSION ? tail : "";
@@ -150,7 +160,7 @@ function cutName(name: string): string {
   const stem = name.slice(0, name.length - extension.length);
   const head = headOf(stem, CUT_LENGTH);
   const next = stem.slice(head.length).match(/^./su)?.[0] ?? "";
-  const crossing = byteLength(head) < CUT_LENGTH && byteLength(head + next + extension) <= MAX_NAME_LENGTH ? next : "";
+  const crossing = byteLength(head) < CUT_LENGTH && byteLength(head + next + extension) <= CUT_LENGTH + 10 ? next : "";
   return head + crossing + extension;
 }
 

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Bytes } from "../base/bytes.ts";
+import { type Bytes, cutUtf8, MAX_NAME_BYTES } from "../base/bytes.ts";
 import { lockFile } from "./deno_lock.ts";
 import { withDescriptor } from "./descriptors.ts";
 import { FileError, isFileFault, toFileError } from "./file_errors.ts";
@@ -39,8 +39,8 @@ export const denoFiles: FileSystem = {
       return toInfo(await pace.make({ here: () => Deno.lstatSync(path), there: () => Deno.lstat(path) }));
     } catch (thrown) {
       const error = toFileError(thrown, { what: "cannot look at", path });
-      // Below a file there is nothing either.
-      if (error.fault === "missing" || error.fault === "not-a-folder") return null;
+      // Below a file there is nothing either, nor under a name that the file system doesn't take.
+      if (error.fault === "missing" || error.fault === "not-a-folder" || error.fault === "name") return null;
       throw error;
     }
   },
@@ -102,7 +102,7 @@ export const denoFiles: FileSystem = {
 
   async writeFile(path, bytes, { alone } = { alone: false }) {
     // Another process may be writing the same file at this moment.
-    const draft = alone ? `${path}.new` : `${path}.${crypto.randomUUID().slice(0, 8)}.new`;
+    const draft = draftOf(path, alone ? ".new" : `.${crypto.randomUUID().slice(0, 8)}.new`);
     const file = await denoFiles.open(draft, alone ? "write" : "create");
     try {
       try {
@@ -232,6 +232,12 @@ class DenoFileHandle implements FileHandle {
       this.#underWay--;
     }
   }
+}
+
+/** Where a file is written before it has its name: beside it, its name cut where the suffix would make it too long. */
+function draftOf(path: string, suffix: string): string {
+  const slash = path.lastIndexOf("/") + 1;
+  return path.slice(0, slash) + cutUtf8(path.slice(slash), MAX_NAME_BYTES - suffix.length) + suffix;
 }
 
 /** Waits until the names in the folder of `path` are on the device, where the system can do that. */

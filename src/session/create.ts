@@ -30,8 +30,11 @@ export interface CreateOptions extends
    * with a slash against paths below the folder.
    */
   readonly exclude?: readonly string[] | undefined;
-  /** Told what will be hashed; that begins when it is done. What it throws ends everything. */
-  onFound?(found: { readonly name: string; readonly size: number; readonly files: number }): Promise<void> | void;
+  /** Told what will be hashed; that begins when it is done. What it throws ends everything. `safeName` is the name as
+   * those will have it who download it. */
+  onFound?(
+    found: { readonly name: string; readonly safeName: string; readonly size: number; readonly files: number },
+  ): Promise<void> | void;
   /** Told how far the hashing has come, ten times a second at most: 0 to 1, and in bytes. */
   onProgress?(fraction: number, bytes: number): void;
   /** Ends it. */
@@ -95,8 +98,8 @@ export async function createTorrent(path: string, options: CreateOptions): Promi
     return encodeTorrent({ ...options, name, pieceLength, pieces, content });
   };
   // Whatever is wrong with names or sizes shows before hours are spent on hashing.
-  parse(encoded(new Uint8Array(Math.ceil(size / pieceLength) * DIGEST_BYTES)), path);
-  await options.onFound?.({ name, size, files: found.files.length });
+  const draft = parse(encoded(new Uint8Array(Math.ceil(size / pieceLength) * DIGEST_BYTES)), path);
+  await options.onFound?.({ name, safeName: draft.name, size, files: found.files.length });
   const onProgress = (fraction: number, bytes: number): void => options.onProgress?.(fraction, bytes);
   const bytes = encoded(await hashFiles(found.files, { platform, pieceLength, onProgress, signal }));
   return { bytes, meta: parse(bytes, path), skipped: found.skipped, files: found.files };

@@ -10,7 +10,7 @@ import { messageOf, ShoalError } from "../base/errors.ts";
 import type { InfoHash } from "../base/info_hash.ts";
 import { CANDIDATE_SHARES, MAX_CANDIDATES } from "../base/limits.ts";
 import { VERSION } from "../base/version.ts";
-import { type Magnet, type Metainfo, numberedFiles, pieceHash, safeName } from "../metainfo/mod.ts";
+import { type Magnet, type Metainfo, numberedFiles, pathsOnDisk, pieceHash, safeName } from "../metainfo/mod.ts";
 import { Storage } from "../storage/mod.ts";
 import { type Acceptor, MetadataSwarm, type PeerSource, Torrent as Swarm, type TorrentEvent } from "../swarm/mod.ts";
 import type { TrackerReport } from "../tracker/announcer.ts";
@@ -228,6 +228,7 @@ export class SessionTorrent implements Torrent {
       platform,
       folder: add.folder,
       pieceHash: (index) => pieceHash(meta, index),
+      pathsOf: (index) => pathsOnDisk(meta.files[index]!),
       infoHash: meta.infoHash,
       stateFolder: this.#options.stateFolder,
       readCacheBytes: this.#options.readCacheBytes,

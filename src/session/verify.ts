@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Metainfo, pieceHash } from "../metainfo/mod.ts";
+import { type Metainfo, pathsOnDisk, pieceHash } from "../metainfo/mod.ts";
 import type { Platform } from "../platform/platform.ts";
 import { type Verification, verifyFiles } from "../storage/mod.ts";
 
@@ -43,6 +43,7 @@ export function verify(meta: Metainfo, options: VerifyOptions): Promise<Verifica
     platform,
     folder,
     pieceHash: (index) => pieceHash(meta, index),
+    pathsOf: (index) => pathsOnDisk(meta.files[index]!),
     onProgress: (fraction, bytes) => options.onProgress?.(fraction, bytes),
     signal,
   });

@@ -12,14 +12,24 @@ import { isFileFault } from "../platform/file_errors.ts";
 import type { FileHandle, FileInfo, FileSystem } from "../platform/platform.ts";
 import { Claims } from "./claims.ts";
 import { changedByOthers, closedError, pathConflict } from "./errors.ts";
-import { type DiskFile, findPartFile, findToRead, findToWrite, isSameFile, NOTHING, wholeTime } from "./find_file.ts";
+import {
+  type DiskFile,
+  findPartFile,
+  findToRead,
+  findToWrite,
+  findWhole,
+  type FoundFile,
+  isSameFile,
+  NOTHING,
+  wholeTime,
+} from "./find_file.ts";
 import { Folders, wordsFor } from "./folders.ts";
 import { readRanges } from "./file_io.ts";
-import type { PieceMap } from "./layout.ts";
+import type { PieceMap, StorageFile } from "./layout.ts";
 import { forEachLimited } from "./limited.ts";
 import { closingAfter, closingOnFailure } from "./handles.ts";
 import { makeEmptyFile, makeLinks } from "./links.ts";
-import { nameFiles } from "./names.ts";
+import { type FileNames, nameElsewhere, nameFiles } from "./names.ts";
 import { OpenFiles } from "./open_files.ts";
 import type { FileRecord, Place } from "./resume_state.ts";
 
@@ -35,6 +45,11 @@ export interface DiskFilesOptions {
   readonly readOnly: boolean;
   /** Name of the partfile; none when absent. Not looked at when nothing may be changed. */
   readonly partName?: string;
+  /**
+   * All paths at which a file may lie already, the likeliest first; that of the layout is one of them. Just that one when absent.
+   * Not asked on Windows, where a name that isn't safe may mean something else.
+   */
+  pathsOf?(index: number): readonly (readonly string[])[];
 }
 
 /** Bytes of a file that is synced through the handle that everybody uses; of a larger one, others would wait for long. */
@@ -106,16 +121,84 @@ export class DiskFiles {
       Object.assign(this.#files.at(-1)!, await findPartFile(`${this.root}/${partName}`, { fs: this.#fs, length }));
     }
     const folders = new Map<string, Promise<boolean>>();
+    const elsewhere: number[] = [];
+    const isWindows = /^[a-z]:|^[/\\]{2}/i.test(this.root);
     await forEachLimited(this.#map.layout.files, LOOKS, async (layout, index) => {
       const file = this.#files[index]!;
       if (layout.pad || (layout.symlink !== null && !this.#map.isWanted(index))) return;
-      // To read, links are followed, and a folder that is missing shows with the file.
-      const where = { fs: this.#fs, root: this.root, names: file.names };
-      if (this.#options.readOnly) Object.assign(file, await findToRead(where));
-      else if (await this.#folders.areThere(file.names.folders, folders)) {
-        Object.assign(file, await findToWrite(layout, where));
-      }
+      if (!isWindows && layout.symlink === null && this.#pathsOf(index).length > 1) elsewhere.push(index);
+      else await this.#findAt(index, file.names, folders);
     });
+    if (elsewhere.length > 0) await this.#findElsewhere(elsewhere, folders);
+  }
+
+  #pathsOf(index: number): readonly (readonly string[])[] {
+    return this.#options.pathsOf?.(index) ?? [];
+  }
+
+  /** Finds a file at one path; whatever else is there is in its way if it is to be written. */
+  async #findAt(index: number, names: FileNames, seen: Map<string, Promise<boolean>>): Promise<void> {
+    const file = this.#files[index]!;
+    const where = { fs: this.#fs, root: this.root, names };
+    // To read, links are followed, and a folder that is missing shows with the file.
+    if (this.#options.readOnly) Object.assign(file, await findToRead(where), { names });
+    else if (await this.#folders.areThere(names.folders, seen)) {
+      Object.assign(file, await findToWrite(this.#map.layout.files[index]!, where), { names });
+    }
+  }
+
+  /**
+   * Finds files that may lie at several paths. No two of them are the same file on disk. The right size counts, at the likeliest
+   * path first for all of them: by that a file whose name had to be changed is not taken for the one whose name it got.
+   */
+  async #findElsewhere(indexes: readonly number[], seen: Map<string, Promise<boolean>>): Promise<void> {
+    const left = new Set(indexes);
+    const taken = new Set<string>();
+    const ids = new Set<string | null>();
+    for (const [index, { names, id }] of this.#files.entries()) {
+      if (left.has(index)) continue;
+      taken.add(names.final).add(names.part);
+      ids.add(id);
+    }
+    ids.delete(null);
+    taken.delete("");
+    const take = async (index: number, paths: readonly (readonly string[])[]): Promise<void> => {
+      const layout = this.#map.layout.files[index]!;
+      const own = this.#files[index]!.names;
+      for (const path of paths) {
+        const final = path.join("/");
+        const names = final === own.final ? own : nameElsewhere(path, layout);
+        if (names === null || taken.has(names.final) || taken.has(names.part)) continue;
+        const found = await this.#lookAt(names, layout);
+        if (found === null || ids.has(found.id) || taken.has(names.final)) continue;
+        taken.add(names.final).add(names.part).delete("");
+        if (found.id !== null) ids.add(found.id);
+        left.delete(index);
+        return void Object.assign(this.#files[index]!, found, { names });
+      }
+    };
+    await forEachLimited(indexes, LOOKS, (index) => take(index, this.#pathsOf(index).slice(0, 1)));
+    await forEachLimited([...left], LOOKS, (index) => take(index, this.#pathsOf(index).slice(1)));
+    await forEachLimited([...left], LOOKS, async (index) => {
+      const own = this.#files[index]!.names;
+      // What has another size tells more when it is read than that nothing is there.
+      for (const path of this.#options.readOnly ? this.#pathsOf(index) : []) {
+        const names = nameElsewhere(path, this.#map.layout.files[index]!);
+        if (names === null || taken.has(names.final)) continue;
+        await this.#findAt(index, names, seen);
+        if (this.#files[index]!.place !== "absent") return;
+      }
+      await this.#findAt(index, own, seen);
+    });
+  }
+
+  async #lookAt(names: FileNames, layout: StorageFile): Promise<FoundFile | null> {
+    const where = { fs: this.#fs, root: this.root, names };
+    if (this.#options.readOnly) {
+      const found = await findToRead(where);
+      return found.place === "final" && found.size === layout.length ? found : null;
+    }
+    return await this.#folders.areReal(names.folders) ? await findWhole(layout, where) : null;
   }
 
   /**

@@ -32,7 +32,7 @@ export interface FoundFile {
 /** One file of a torrent, and what is known of it on disk. */
 export interface DiskFile extends FoundFile {
   /** What it is called. */
-  readonly names: FileNames;
+  names: FileNames;
   /** Whether it is somebody else's. */
   foreign?: boolean;
 }
@@ -134,6 +134,26 @@ export async function findToRead({ fs, root, names }: FindOptions): Promise<Foun
   if (info?.kind !== "file") return { ...NOTHING, source };
   const { size, modified, id } = info;
   return { ...NOTHING, place: "final", size, modified: wholeTime(modified), id, source };
+}
+
+/**
+ * Finds a file that may be written at a path where we would not make it: only one that has the right size counts.
+ *
+ * @param layout The file.
+ * @param options Where to look.
+ * @returns What is there, or `null`.
+ * @throws {ShoalError} If that can't be found out.
+ */
+export async function findWhole(layout: StorageFile, { fs, root, names }: FindOptions): Promise<FoundFile | null> {
+  const fits = (info: FileInfo | null) => info?.kind === "file" && info.size === layout.length;
+  const there = await fs.stat(`${root}/${names.final}`);
+  if (there !== null && !fits(there)) return null;
+  const part = names.part === "" ? null : await fs.stat(`${root}/${names.part}`);
+  const info = there ?? (fits(part) ? part : null);
+  if (info === null) return null;
+  const { size, modified, id } = info;
+  const place = there === null ? "part" : "final";
+  return { place, size, modified: wholeTime(modified), id, source: "", doubled: there !== null && part !== null };
 }
 
 /**

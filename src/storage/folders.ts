@@ -37,6 +37,21 @@ export class Folders {
   }
 
   /**
+   * Whether real folders are there; does not mind what else may be in the place of one.
+   *
+   * @param folders Paths below the root, outermost first.
+   * @throws {ShoalError} If that can't be found out.
+   */
+  async areReal(folders: readonly string[]): Promise<boolean> {
+    for (const folder of folders) {
+      if (this.#known.has(folder)) continue;
+      if ((await this.#fs.stat(`${this.root}/${folder}`))?.kind !== "folder") return false;
+      this.#known.add(folder);
+    }
+    return true;
+  }
+
+  /**
    * Makes folders that are missing.
    *
    * @param folders Paths below the root, outermost first.

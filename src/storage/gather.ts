@@ -5,6 +5,7 @@
  */
 
 import { utf8 } from "../base/bytes.ts";
+import { ShoalError } from "../base/errors.ts";
 import { FileError, isFileFault } from "../platform/file_errors.ts";
 import type { FileInfo, FileSystem } from "../platform/platform.ts";
 import { StorageError } from "./errors.ts";
@@ -59,13 +60,15 @@ interface Folder {
  * @param path A file or a folder.
  * @param options How to look.
  * @returns What is there.
- * @throws {ShoalError} Of kind `storage` if something can't be looked at, a link leads to nothing or in a circle, or a name is
- * not valid UTF-8; it names the path.
+ * @throws {ShoalError} Of kind `storage` if something can't be looked at, or a link leads to nothing or in a circle; it names the
+ * path. Of kind `usage` if names are not valid UTF-8; it names them.
  * @throws The signal's reason, when it is aborted.
  */
 export async function gather(path: string, options: GatherOptions): Promise<Gathered> {
   const fs = options.files;
-  const root = await fs.realPath(path);
+  const root = await fs.realPath(path).catch((error) => {
+    throw path.includes(BROKEN) && isFileFault(error, "missing") ? notUtf8(path, [path]) : error;
+  });
   const info = await fs.stat(root);
   if (info?.kind === "file") {
     return { root, isFolder: false, files: [toFile([], root, info)], skipped: [] };
@@ -75,26 +78,36 @@ export async function gather(path: string, options: GatherOptions): Promise<Gath
   }
   const files: GatheredFile[] = [];
   const skipped: string[] = [];
+  const broken: string[] = [];
   const folders: Folder[] = [{ path: [], trail: [root] }];
   for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
     const real = folder.trail.at(-1)!;
+    let before = "";
     for (const name of await fs.list(real)) {
       options.signal?.throwIfAborted();
       const below = [...folder.path, name];
       if (options.isLeftOut?.(below)) continue;
-      const found = await look(joined(real, name), fs);
-      if (found.info.kind === "file") files.push(toFile(below, found.source, found.info));
+      // The runtime puts U+FFFD in the place of bytes that are no UTF-8: such a name can't be opened, but may be that of another file.
+      const isTwice = name === before;
+      before = name;
+      const found = isTwice ? null : await look(joined(real, name), fs);
+      if (found === null) broken.push(below.join("/"));
+      else if (found.info.kind === "file") files.push(toFile(below, found.source, found.info));
       else if (found.info.kind !== "folder") skipped.push(below.join("/"));
       else if (folder.trail.includes(found.source)) {
         throw new FileError("loop", { what: "cannot make a torrent", path: joined(real, name) });
       } else folders.push({ path: below, trail: [...folder.trail, found.source] });
     }
   }
+  if (broken.length > 0) throw notUtf8(path, broken);
   return { root, isFolder: true, files: sorted(files), skipped: skipped.sort() };
 }
 
-/** What is at a path, or where the link there leads. */
-async function look(path: string, fs: FileSystem): Promise<{ readonly source: string; readonly info: FileInfo }> {
+/** What is at a path, or where the link there leads; `null` if its name is no UTF-8. */
+async function look(
+  path: string,
+  fs: FileSystem,
+): Promise<{ readonly source: string; readonly info: FileInfo } | null> {
   let source = path;
   let info = await fs.stat(path);
   if (info?.kind === "link") {
@@ -104,12 +117,24 @@ async function look(path: string, fs: FileSystem): Promise<{ readonly source: st
     info = await fs.stat(source);
   }
   if (info !== null) return { source, info };
-  // The runtime puts U+FFFD in the place of bytes that are no UTF-8, and such a name can't be opened.
-  if (path.includes("\ufffd")) {
-    const why = "its name is not valid UTF-8";
-    throw new StorageError({ what: "cannot make a torrent", where: path, why, hint: "rename it" });
-  }
+  if (path.includes(BROKEN)) return null;
   throw new FileError("missing", { what: "cannot look at", path });
+}
+
+/** What the runtime puts in the place of bytes that are no UTF-8. */
+const BROKEN = "\ufffd";
+/** Names that are told. */
+const NAMES_TOLD = 5;
+
+function notUtf8(path: string, names: readonly string[]): ShoalError {
+  const told = names.slice(0, NAMES_TOLD).map((name) => JSON.stringify(name).replaceAll(BROKEN, "\\ufffd")).join(", ");
+  const more = names.length > NAMES_TOLD ? ` and ${names.length - NAMES_TOLD} more` : "";
+  return new ShoalError("usage", {
+    what: "cannot make a torrent",
+    where: path,
+    why: names.length === 1 ? `the name ${told} is not valid UTF-8` : `names are not valid UTF-8: ${told}${more}`,
+    hint: "rename what is called so, or leave it out with --exclude",
+  });
 }
 
 function danglingLink(path: string, cause: unknown): StorageError {

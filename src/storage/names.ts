@@ -4,10 +4,10 @@
  * @module
  */
 
-import { utf8 } from "../base/bytes.ts";
+import { cutUtf8, MAX_NAME_BYTES } from "../base/bytes.ts";
 import type { InfoHash } from "../base/info_hash.ts";
 import { StorageError } from "./errors.ts";
-import { holdsData, type StorageLayout } from "./layout.ts";
+import { holdsData, type StorageFile, type StorageLayout } from "./layout.ts";
 
 /** Names of one file, each a path below the download folder with forward slashes. */
 export interface FileNames {
@@ -18,9 +18,6 @@ export interface FileNames {
   /** The name until then; empty for a file that holds no data on disk. */
   readonly part: string;
 }
-
-/** What nearly every file system allows for a name, in bytes. */
-const MAX_NAME_BYTES = 255;
 
 /**
  * The names of all files. The name of an unfinished file is `NAME.part`; where another file of the torrent has that
@@ -44,6 +41,20 @@ export function nameFiles(layout: StorageLayout): FileNames[] {
     const final = file.path.join("/");
     return { folders, final, part: holdsData(file) ? partName(file.path, taken) : "" };
   });
+}
+
+/**
+ * The names of a file that lies, or may lie, at another path than the one that we would give it. What only Windows takes for a
+ * separator may be in them.
+ *
+ * @param path Components.
+ * @param layout The file.
+ * @returns The names, or `null` when the path could lead out of the folder.
+ */
+export function nameElsewhere(path: readonly string[], layout: StorageFile): FileNames | null {
+  if (path.length === 0 || path.some((name) => /^\.{0,2}$|[/\0]/.test(name))) return null;
+  const folders = path.slice(0, -1).map((_, i) => path.slice(0, i + 1).join("/"));
+  return { folders, final: path.join("/"), part: holdsData(layout) ? partName(path, new Set()) : "" };
 }
 
 /**
@@ -77,7 +88,7 @@ function partName(path: readonly string[], taken: Set<string>): string {
   const name = path.at(-1)!;
   for (let count = 0;; count++) {
     const ending = count === 0 ? ".part" : `.${count}.part`;
-    const part = `${folder}${cutTo(name, MAX_NAME_BYTES - ending.length)}${ending}`;
+    const part = `${folder}${cutUtf8(name, MAX_NAME_BYTES - ending.length)}${ending}`;
     const key = keyOf(part);
     if (taken.has(key)) continue;
     taken.add(key);
@@ -88,15 +99,4 @@ function partName(path: readonly string[], taken: Set<string>): string {
 /** Equal for names that some file systems hold for the same. */
 function keyOf(path: string): string {
   return path.normalize("NFC").toLowerCase();
-}
-
-function cutTo(name: string, maxBytes: number): string {
-  let bytes = 0;
-  let end = 0;
-  for (const character of name) {
-    bytes += utf8(character).length;
-    if (bytes > maxBytes) break;
-    end += character.length;
-  }
-  return name.slice(0, end);
 }

@@ -34,6 +34,8 @@ export interface StorageOptions {
   pieceHash(index: number): Uint8Array;
   /** Which torrent; names the resume file. */
   readonly infoHash: InfoHash;
+  /** All paths at which a file may lie already, the likeliest first; that of the layout when absent. */
+  pathsOf?(index: number): readonly (readonly string[])[];
   /** Indexes of the files that are wanted; all when absent. */
   readonly files?: ReadonlySet<number>;
   /**
@@ -117,6 +119,7 @@ export class Storage {
       maxOpenFiles: options.maxOpenFiles ?? MAX_OPEN_FILES,
       readOnly: this.#readOnly,
       partName: partFileName(infoHash),
+      ...(options.pathsOf && { pathsOf: (index) => options.pathsOf!(index) }),
     });
     this.#settler = new Settler(this.#map, { disk: this.#disk, onChange: () => this.#keeper?.touch() });
     this.#writer = new PieceWriter(this.#map, {

@@ -51,6 +51,8 @@ export interface VerifyFilesOptions {
   readonly platform: Pick<Platform, "now" | "files" | "digest" | "startFileHashers">;
   /** The folder that holds the torrent's file or folder. Links in it are followed. */
   readonly folder: string;
+  /** All paths at which a file may lie, the likeliest first; that of the layout when absent. */
+  pathsOf?(index: number): readonly (readonly string[])[];
   /** The SHA-1 digest that a piece must have. */
   pieceHash(index: number): Uint8Array;
   /** Told how far it has come, ten times a second at most: 0 to 1, and in bytes. Not called with nothing to hash. */
@@ -74,7 +76,13 @@ const MAX_OPEN_FILES = 16;
 export async function verifyFiles(layout: StorageLayout, options: VerifyFilesOptions): Promise<Verification> {
   const { platform, folder, pieceHash, onProgress, signal } = options;
   const map = new PieceMap(layout);
-  const disk = new DiskFiles(map, { files: platform.files, folder, maxOpenFiles: MAX_OPEN_FILES, readOnly: true });
+  const disk = new DiskFiles(map, {
+    files: platform.files,
+    folder,
+    maxOpenFiles: MAX_OPEN_FILES,
+    readOnly: true,
+    ...(options.pathsOf && { pathsOf: (index) => options.pathsOf!(index) }),
+  });
   try {
     await disk.scan();
     signal?.throwIfAborted();

@@ -10,7 +10,7 @@ function worldOf(options: ConstructorParameters<typeof World>[0] = {}): World & 
   world.create = async (path, settings) => {
     world.asked = settings;
     const name = settings.name ?? path;
-    await settings.onFound?.({ name, size: 20_000, files: 2 });
+    await settings.onFound?.({ name, safeName: name, size: 20_000, files: 2 });
     settings.onProgress?.(1, 20_000);
     return { bytes: utf8(`torrent of ${path}`), meta: { ...metaOf("a"), name }, skipped: [], files: [] };
   };
@@ -137,7 +137,7 @@ Deno.test("create draws a bar on a terminal, and leaves at once when it is inter
   const world = worldOf({ isTerminal: true, env: { TERM: "xterm" } });
   let signal: AbortSignal | undefined;
   world.create = async (_, options) => {
-    await options.onFound?.({ name: "photos", size: 100, files: 1 });
+    await options.onFound?.({ name: "photos", safeName: "photos", size: 100, files: 1 });
     options.onProgress?.(0.462, 1000);
     signal = options.signal;
     return await new Promise<never>(() => {});

@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { utf8 } from "../../src/base/bytes.ts";
-import { byteLength, foldName, MAX_NAME_LENGTH, safeName, safePath, splitName } from "../../src/metainfo/safe_path.ts";
+import { MAX_NAME_BYTES, utf8 } from "../../src/base/bytes.ts";
+import { byteLength, foldName, safeName, safePath, shortName, splitName } from "../../src/metainfo/safe_path.ts";
 
 fc.configureGlobal({ seed: 1 }); // so that every run is the same
 
@@ -54,16 +54,24 @@ for (const [name, portable, unix] of NAMES) {
   });
 }
 
-Deno.test("safeName() cuts a long name where libtorrent does", () => {
-  assertEquals(safeName(TENS.repeat(24)), TENS.repeat(24));
-  assertEquals(safeName(TENS.repeat(25)), TENS.repeat(24));
-  assertEquals(safeName(`${TENS.repeat(24)}abcde.test`), `${TENS.repeat(24)}.test`);
+Deno.test("safeName() keeps a name that file systems take, and cuts a longer one where libtorrent does", () => {
+  for (const length of [240, 245, 250, 255]) assertEquals(safeName("x".repeat(length)), "x".repeat(length));
+  assertEquals(safeName(`${"\u00e9".repeat(127)}x`), `${"\u00e9".repeat(127)}x`);
+  assertEquals(safeName(TENS.repeat(26)), TENS.repeat(24));
+  assertEquals(safeName(`${TENS.repeat(25)}abcde.test`), `${TENS.repeat(24)}.test`);
   const dash = `${TENS.repeat(23)}abcdefghi\u2014`;
-  assertEquals(safeName(`${dash}abcde.jpg`), `${dash}.jpg`);
+  assertEquals(safeName(`${dash}abcde${TENS}.jpg`), `${dash}.jpg`);
+  assertEquals(safeName(`CON.${"x".repeat(251)}`), `_CON.${"x".repeat(250)}`);
+});
+
+Deno.test("shortName() cuts where libtorrent does", () => {
+  assertEquals(shortName(TENS.repeat(24)), TENS.repeat(24));
+  assertEquals(shortName(TENS.repeat(25)), TENS.repeat(24));
+  assertEquals(shortName(`${TENS.repeat(24)}abcde.test`), `${TENS.repeat(24)}.test`);
 });
 
 Deno.test("safeName() keeps no extension of more than nine bytes when it cuts", () => {
-  const base = "x".repeat(245);
+  const base = "x".repeat(250);
   assertEquals(safeName(`${base}.12345678`), `${"x".repeat(240)}.12345678`);
   assertEquals(safeName(`${base}.123456789`), "x".repeat(240));
   assertEquals(safeName(`${"\u65e5".repeat(90)}.mkv`), `${"\u65e5".repeat(80)}.mkv`);
@@ -97,7 +105,7 @@ Deno.test("splitName() finds where a number goes", () => {
   assertEquals(splitName(".hidden"), { stem: ".hidden", extension: "" });
   assertEquals(splitName(`a.${"x".repeat(100)}`), { stem: `a.${"x".repeat(100)}`, extension: "" });
   const long = splitName(`${"x".repeat(240)}.mkv`);
-  assertEquals([long.stem.length, long.extension], [238, ".mkv"]);
+  assertEquals([long.stem.length, long.extension], [240, ".mkv"]);
 });
 
 /** Text with much of what does harm. */
@@ -128,7 +136,7 @@ Deno.test("safeName() gives a name that cannot lead anywhere", () => {
       const safe = safeName(name, { portable });
       assert(![".", ".."].includes(safe));
       assert(!/[/\\\0\n\u202a-\u202e\u2066-\u2069]/.test(safe), JSON.stringify(safe));
-      assert(utf8(safe).length <= MAX_NAME_LENGTH);
+      assert(utf8(safe).length <= MAX_NAME_BYTES);
       assertEquals(new TextDecoder("utf-8", { fatal: true }).decode(utf8(safe)), safe);
       assertEquals(safeName(safe, { portable }), safe);
       if (portable) assert(!/[<>:"|?*]|[. ]$|^(con|nul|com1)(\.|$)/i.test(safe), JSON.stringify(safe));

@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { utf8 } from "../../src/base/bytes.ts";
-import { foldName, MAX_NAME_LENGTH, safePath } from "../../src/metainfo/safe_path.ts";
+import { MAX_NAME_BYTES, utf8 } from "../../src/base/bytes.ts";
+import { foldName, safePath } from "../../src/metainfo/safe_path.ts";
 import { uniquePaths } from "../../src/metainfo/unique_paths.ts";
 
 fc.configureGlobal({ seed: 1 }); // so that every run is the same
@@ -35,7 +35,7 @@ Deno.test("uniquePaths() keeps long names within what a file system takes", () =
   const long = `r/${"x".repeat(245)}.mkv`;
   const made = unique(long, long, long.replace("xxx.", "xxy."), long.replace("xxx.", "xxy."));
   assertEquals(new Set(made).size, 4);
-  for (const path of made.slice(1)) assert(utf8(path).length - 2 <= MAX_NAME_LENGTH && path.endsWith(".mkv"));
+  for (const path of made.slice(1)) assert(utf8(path).length - 2 <= MAX_NAME_BYTES && path.endsWith(".mkv"));
 });
 
 const COUNT = 20_000;

@@ -135,14 +135,24 @@ Deno.test("denoFiles.makeFolder() makes the folders above, and is harmless when 
     await assertFault("not-a-folder", () => denoFiles.makeFolder(`${folder}/file/x`));
   }));
 
-Deno.test("denoFiles.link() replaces a link and nothing else", () =>
+Deno.test("denoFiles.link() replaces nothing", () =>
   inFolder(async (folder) => {
     await denoFiles.link("one", `${folder}/link`);
-    await denoFiles.link("two", `${folder}/link`);
-    assertEquals(await Deno.readLink(`${folder}/link`), "two");
+    await assertFault("exists", () => denoFiles.link("two", `${folder}/link`));
+    assertEquals(await denoFiles.readLink(`${folder}/link`), "one");
     await Deno.writeTextFile(`${folder}/file`, "kept");
     await assertFault("exists", () => denoFiles.link("two", `${folder}/file`));
     assertEquals(await Deno.readTextFile(`${folder}/file`), "kept");
+  }));
+
+Deno.test("denoFiles.writeFile() takes the longest names, and stat() finds nothing under longer ones", () =>
+  inFolder(async (folder) => {
+    const path = `${folder}/${"x".repeat(255)}`;
+    await denoFiles.writeFile(path, new Uint8Array(3));
+    await denoFiles.writeFile(path, new Uint8Array(5), { alone: true });
+    assertEquals((await denoFiles.stat(path))?.size, 5);
+    assertEquals(await denoFiles.stat(`${path}x`), null);
+    assertEquals((await denoFiles.list(folder)).length, 1);
   }));
 
 Deno.test("denoFiles.remove() takes folders with all they hold, and what is not there", () =>

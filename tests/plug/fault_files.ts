@@ -15,6 +15,7 @@ export const OPERATIONS = [
   "rename",
   "makeFolder",
   "link",
+  "readLink",
   "remove",
   "list",
   "readFile",

@@ -92,7 +92,23 @@ Deno.test("gather() tells names that are no UTF-8 from files that have vanished"
   const files = filesOf("/d/a");
   // Where a name has other bytes, the runtime lists it with U+FFFD in it, and nothing of that name can be found.
   files.list = () => Promise.resolve(["caf\ufffd"]);
-  await assertRejects(() => gather("/d", { files }), ShoalError, "its name is not valid UTF-8");
+  const error = await assertRejects(() => gather("/d", { files }), ShoalError, 'name "caf\\ufffd" is not valid UTF-8');
+  assertEquals(error.kind, "usage");
+  files.list = () => Promise.resolve(["a", "caf\ufffd", "caf\ufffd", ..."12345".split("").map((n) => `\ufffd${n}`)]);
+  await assertRejects(
+    () => gather("/d", { files }),
+    ShoalError,
+    '"caf\\ufffd", "\\ufffd1", "\\ufffd2", "\\ufffd3" and 2 more',
+  );
+  const isLeftOut = (path: readonly string[]) => path[0]!.includes("\ufffd");
+  assertEquals((await gather("/d", { files, isLeftOut })).files.length, 1);
+  // Another file may really be called what the runtime makes of such a name.
+  files.put("/d/caf\ufffd", new Uint8Array(1));
+  files.list = () => Promise.resolve(["caf\ufffd", "caf\ufffd"]);
+  await assertRejects(() => gather("/d", { files }), ShoalError, "is not valid UTF-8");
+  files.list = () => Promise.resolve(["caf\ufffd"]);
+  assertEquals((await gather("/d", { files })).files.map(({ path }) => path), [["caf\ufffd"]]);
+  await assertRejects(() => gather("/d\ufffd", { files }), ShoalError, "is not valid UTF-8");
   files.list = () => Promise.resolve(["gone"]);
   await assertRejects(() => gather("/d", { files }), ShoalError, "(/d/gone): there is no such file");
 });

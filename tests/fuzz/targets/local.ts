@@ -5,9 +5,9 @@
  */
 
 import { Bitfield } from "../../../src/base/bitfield.ts";
-import { type Bytes, equalBytes, utf8 } from "../../../src/base/bytes.ts";
+import { type Bytes, equalBytes, MAX_NAME_BYTES, utf8 } from "../../../src/base/bytes.ts";
 import { InfoHash } from "../../../src/base/info_hash.ts";
-import { foldName, MAX_NAME_LENGTH, safeName, safePath } from "../../../src/metainfo/safe_path.ts";
+import { foldName, safeName, safePath } from "../../../src/metainfo/safe_path.ts";
 import { uniquePaths } from "../../../src/metainfo/unique_paths.ts";
 import { ResumeStateError } from "../../../src/storage/errors.ts";
 import {
@@ -144,7 +144,7 @@ export const pathsTarget: Target = {
         () => `${JSON.stringify(name)} leads out`,
       );
       hold(
-        name.isWellFormed() && utf8(name).length <= MAX_NAME_LENGTH,
+        name.isWellFormed() && utf8(name).length <= MAX_NAME_BYTES,
         () => `${JSON.stringify(name)} can't be written`,
       );
       if (utf8(name).length <= 240) {
@@ -162,7 +162,7 @@ function checkUnique(paths: readonly (readonly string[])[]): void {
   hold(files.size === paths.length, "two files have the same path");
   for (const [i, path] of unique.entries()) {
     hold(path.slice(0, -1).join("/") === paths[i]!.slice(0, -1).join("/"), "a folder was renamed");
-    hold(utf8(path.at(-1)!).length <= MAX_NAME_LENGTH, "a name became too long");
+    hold(utf8(path.at(-1)!).length <= MAX_NAME_BYTES, "a name became too long");
     for (let n = 1; n < path.length; n++) {
       const folder = path.slice(0, n).map(foldName).join("/");
       hold(!files.has(folder), () => `${JSON.stringify(folder)} is a file and a folder`);

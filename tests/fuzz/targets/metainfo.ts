@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Bytes, equalBytes, fromUtf8Lossy, utf8 } from "../../../src/base/bytes.ts";
+import { type Bytes, equalBytes, fromUtf8Lossy, MAX_NAME_BYTES, utf8 } from "../../../src/base/bytes.ts";
 import { ShoalError } from "../../../src/base/errors.ts";
 import { decodeDict, encode } from "../../../src/bencode/mod.ts";
 import {
@@ -18,7 +18,7 @@ import {
   pieceSize,
 } from "../../../src/metainfo/mod.ts";
 import { MAX_PATH_LENGTH } from "../../../src/metainfo/files.ts";
-import { foldName, MAX_NAME_LENGTH } from "../../../src/metainfo/safe_path.ts";
+import { foldName } from "../../../src/metainfo/safe_path.ts";
 import { writeShape } from "../shapes/bencode.ts";
 import { anyTorrent, METAINFO_TOKENS } from "../shapes/metainfo.ts";
 import { attempt, hold, type Target } from "../target.ts";
@@ -110,11 +110,11 @@ function checkPath(path: readonly string[], { portable = true }: ParseOptions): 
     hold(!FORBIDDEN.test(part), () => `a name has a character that it must not have: ${JSON.stringify(part)}`);
     hold(!portable || !FORBIDDEN_PORTABLE.test(part), () => `a name that some systems refuse: ${JSON.stringify(part)}`);
     const bytes = utf8(part).length;
-    hold(bytes <= MAX_NAME_LENGTH, () => `a name of ${bytes} bytes`);
+    hold(bytes <= MAX_NAME_BYTES, () => `a name of ${bytes} bytes`);
     length += bytes + 1;
   }
   // A number that makes a name unique may come on top.
-  hold(length <= MAX_PATH_LENGTH + MAX_NAME_LENGTH + 8, () => `a path of ${length} bytes`);
+  hold(length <= MAX_PATH_LENGTH + MAX_NAME_BYTES + 8, () => `a path of ${length} bytes`);
 }
 
 /** Follows every link as a file system would; it ends at something of the torrent, and no path goes through a link. */

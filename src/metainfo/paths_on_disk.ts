@@ -24,8 +24,8 @@ export function ownPath(own: readonly string[], path: readonly string[]): readon
  *
  * @param file A file of a torrent.
  * @returns The path that the torrent names first, where whoever made it had the file; then the one that we make; then those that
- * other clients make of it: libtorrent cuts from 240 bytes on, Transmission writes `_` for what some system forbids, aria2
- * `%09` for a tab. Just one for nearly every file.
+ * other clients make of it: libtorrent cuts from 240 bytes on, some write `_` for all that any system forbids, and aria2 takes
+ * names as they are. Just one for nearly every file.
  */
 export function pathsOnDisk(
   { own, path }: { readonly own?: readonly string[] | undefined; readonly path: readonly string[] },
@@ -43,13 +43,8 @@ const WAYS: readonly ((name: string) => string)[] = [
   (name) => safeName(name, { portable: false }),
   (name) => shortName(safeName(name, { portable: false })),
   (name) => safeName(name),
-  (name) => name.replace(/[\p{Cc}]/gu, percent), // aria2
-  (name) => name.replace(/[\p{Cc}\\<>:"|?*]/gu, "_"), // Transmission
+  (name) => name.replace(/[\p{Cc}\\<>:"|?*]/gu, "_"),
 ];
-
-function percent(char: string): string {
-  return `%${char.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")}`;
-}
 
 /** Whether Linux, which takes more than any other system, has files of that name. */
 function isName(name: string): boolean {

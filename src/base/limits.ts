@@ -174,10 +174,16 @@ export const MAX_HEARSAY = 10_000;
 // Metadata from peers: see src/swarm/metadata_download.ts.
 
 /**
- * Bytes for info dictionaries that are being fetched, of all torrents of a session together: two of the largest, so that one
- * liar at a time can't keep an honest one out. They are lent as parts come, not by the size that somebody claims.
+ * Bytes for info dictionaries that are being fetched, of all torrents of a session together: half of it for one of the largest,
+ * half for all others. They are lent as parts come, not by the size that somebody claims.
  */
-export const MAX_METADATA_MEMORY = 64 * 1024 * 1024;
+export const MAX_METADATA_MEMORY = 2 * MAX_METADATA;
+/** Bytes of that which a torrent need not give back for others as long as parts come; real dictionaries have less. */
+export const LEAST_METADATA_SHARE = 1024 * 1024;
+/** Milliseconds for which a large dictionary may be slow while others wait: 32 MiB at 370 KB/s are here after three times that. */
+export const METADATA_TURN_MS = 30_000;
+/** Milliseconds until somebody who found no memory tries again. */
+export const METADATA_ROOM_MS = 1_000;
 /** Attempts at one dictionary (of different sizes, or of peers that are believed one by one) that go on at the same time. */
 export const MAX_METADATA_ATTEMPTS = 4;
 /** Parts that a peer is asked for at the same time when it answers quickly: 1.3 MB/s at 100 ms. Some clients drop more. */
@@ -191,17 +197,19 @@ export const METADATA_AGAIN_MS = 8_000;
 /** Milliseconds for which a peer that turned a part down isn't asked again, doubled each time: it may not have it all itself. */
 export const METADATA_REFUSAL_MS = 2_000;
 /** Milliseconds without a part after which an attempt has come to a halt: others have its place, and its memory if need be. */
-export const METADATA_STALL_MS = 5_000;
-/** Milliseconds for which an attempt that lost its memory waits, doubled each time. */
+export const METADATA_STALL_MS = 2_500;
+/** Milliseconds for which an attempt that lost its memory waits, doubled each time that it had come to a halt before. */
 export const METADATA_EVICTED_MS = 5_000;
 /** Milliseconds for which parts are kept when all that named their size are gone. They may have to be dialled again. */
 export const METADATA_FORGET_MS = 60_000;
 /** Wrong dictionaries from one address before it is shut out even if others there may be honest (they may share a NAT). */
 export const MAX_METADATA_LIES = 3;
 /** Torrent files that a magnet link may name; a link with more of them wants to use us against somebody. */
-export const MAX_EXACT_SOURCES = 4;
-/** Milliseconds for the torrent file that a magnet link names (`xs`) before peers are asked. */
-export const EXACT_SOURCE_MS = 10_000;
+export const MAX_EXACT_SOURCES = 16;
+/** ... and how many of them are fetched at the same time. */
+export const EXACT_SOURCES_AT_ONCE = 4;
+/** Milliseconds for the torrent file that a magnet link names (`xs`), until the next one is fetched; peers are asked meanwhile. */
+export const EXACT_SOURCE_MS = 60_000;
 
 // Trackers.
 

@@ -5,7 +5,7 @@
  */
 
 import type { Bytes } from "../base/bytes.ts";
-import { METADATA_EVICTED_MS, METADATA_STALL_MS } from "../base/limits.ts";
+import { METADATA_EVICTED_MS, METADATA_ROOM_MS, METADATA_STALL_MS, METADATA_TURN_MS } from "../base/limits.ts";
 import { METADATA_PART, metadataPartLength } from "../peer/mod.ts";
 import type { MetadataBudget, MetadataHolder } from "./metadata_budget.ts";
 
@@ -15,7 +15,7 @@ const PACE_MS = 5_000;
 const LEAST_MS = 20;
 /** Bytes a millisecond that are assumed at the least, so that what has come to a halt can still be compared. */
 const LEAST_PACE = 0.1;
-/** How many times an attempt that loses its memory waits twice as long as the time before. */
+/** How many times an attempt that comes to a halt and loses its memory waits twice as long as the time before. */
 const MAX_DOUBLINGS = 4;
 
 /** A part that is here. */
@@ -25,9 +25,17 @@ interface Part {
   readonly from: string;
 }
 
+/** A torrent. */
+export interface MetadataOwner {
+  /** How many of its attempts came to a halt and lost their memory. */
+  failures: number;
+}
+
 /** One try. */
 export class MetadataAttempt implements MetadataHolder {
-  readonly owner: object;
+  readonly owner: MetadataOwner;
+  /** Times that it, or those that named its size, came to a halt and lost its memory. */
+  failures: number;
   /** Bytes of the dictionary, as it is claimed. */
   readonly size: number;
   /** Parts of the dictionary. */
@@ -48,7 +56,6 @@ export class MetadataAttempt implements MetadataHolder {
   readonly #parts = new Map<number, Part>();
   /** The lowest part that is missing. */
   #low = 0;
-  #evictions = 0;
   /** What came lately, in bytes that fade with time. */
   #recent = 0;
   #recentAt = 0;
@@ -61,13 +68,14 @@ export class MetadataAttempt implements MetadataHolder {
 
   /**
    * @param size Bytes of the dictionary.
-   * @param options `owner`: the torrent. `budget`: where memory comes from. `alone`: who has to deliver all of it; `null` for
+   * @param options `owner`: the torrent. `failures`: what it begins with. `budget`: where memory comes from. `alone`: who has to deliver all of it; `null` for
    * everybody. `network`: where that one is.
    */
   constructor(
     size: number,
     options: {
-      readonly owner: object;
+      readonly owner: MetadataOwner;
+      readonly failures: number;
       readonly budget: MetadataBudget;
       readonly alone: string | null;
       readonly network: string | null;
@@ -76,6 +84,7 @@ export class MetadataAttempt implements MetadataHolder {
     this.size = size;
     this.count = Math.ceil(size / METADATA_PART);
     this.owner = options.owner;
+    this.failures = options.failures;
     this.#budget = options.budget;
     this.alone = options.alone;
     this.network = options.network;
@@ -136,7 +145,7 @@ export class MetadataAttempt implements MetadataHolder {
     this.#note(data.length, now);
     const buffer = this.#budget.take(this, now);
     if (!buffer) {
-      this.notBefore = now + METADATA_STALL_MS;
+      this.notBefore = now + METADATA_ROOM_MS;
       return false;
     }
     buffer.set(data);
@@ -178,8 +187,12 @@ export class MetadataAttempt implements MetadataHolder {
   }
 
   drop(now: number): void {
+    const slow = this.isStalled(now) || this.expected(now) > METADATA_TURN_MS;
     this.clear();
-    this.notBefore = now + METADATA_EVICTED_MS * 2 ** Math.min(MAX_DOUBLINGS, this.#evictions++);
+    this.notBefore = now + METADATA_EVICTED_MS * (slow ? 2 ** Math.min(MAX_DOUBLINGS, this.failures) : 1);
+    if (!slow) return;
+    this.failures++;
+    this.owner.failures++;
   }
 
   isStalled(now: number): boolean {

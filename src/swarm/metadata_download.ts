@@ -97,6 +97,9 @@ export class MetadataDownload<P extends MetadataPeer> {
   readonly #distrusted = new Set<number>();
   readonly #liars = new Set<string>();
   readonly #lies = new Map<string, number>();
+  /** Times that attempts came to a halt and lost their memory; in all, and of those that were behind them, by network. */
+  failures = 0;
+  readonly #failures = new Map<string, number>();
   #over = false;
 
   /**
@@ -130,7 +133,7 @@ export class MetadataDownload<P extends MetadataPeer> {
     if (before) this.left(peer, now);
     const network = networkOf(peer.address.host);
     const attempt = this.#attemptFor(size, { key, network });
-    attempt.helpers++;
+    if (attempt.helpers++ > 0) attempt.failures = Math.min(attempt.failures, this.#failures.get(network) ?? 0);
     this.#helpers.set(peer, {
       peer,
       key,
@@ -156,7 +159,8 @@ export class MetadataDownload<P extends MetadataPeer> {
     if (!helper) return;
     this.#helpers.delete(peer);
     for (const part of helper.asked.keys()) takeBack(helper.attempt, part);
-    const { attempt } = helper;
+    const { attempt, network } = helper;
+    if (attempt.failures > 0) count(this.#failures, network, attempt.failures);
     if (--attempt.helpers > 0) return;
     attempt.orphanedAt = now;
     if (attempt.here === 0) this.#attempts.delete(keyOf(attempt.size, attempt.alone));
@@ -181,8 +185,9 @@ export class MetadataDownload<P extends MetadataPeer> {
     if (!helper || helper.notBefore > now) return [];
     const { attempt } = helper;
     const place = this.#placeOf(attempt, now);
-    attempt.park(place === "none", now);
-    if (place === "none" || attempt.notBefore > now) return [];
+    const waits = place === "none" || attempt.notBefore > now;
+    attempt.park(waits, now);
+    if (waits) return [];
     if (isLate(helper, now)) return this.#askAgain(helper, now);
     const window = place === "trial" ? 1 : helper.window;
     const parts: number[] = [];
@@ -275,6 +280,7 @@ export class MetadataDownload<P extends MetadataPeer> {
     if (known) return known;
     const attempt = new MetadataAttempt(size, {
       owner: this,
+      failures: this.#failures.get(network) ?? 0,
       budget: this.#budget,
       alone,
       network: alone === null ? null : network,
@@ -357,8 +363,7 @@ export class MetadataDownload<P extends MetadataPeer> {
     this.left(peer, now);
     remember(this.#liars, helper.key);
     const lies = (this.#lies.get(network) ?? 0) + 1;
-    this.#lies.set(network, lies);
-    if (this.#lies.size > MAX_REMEMBERED) this.#lies.delete(this.#lies.keys().next().value!);
+    count(this.#lies, network, lies);
     const neighbours = [...this.#helpers.values()].some((other) => other.network === network);
     return { kind: "lie", liar: peer, ban: !neighbours || lies >= MAX_METADATA_LIES };
   }
@@ -447,4 +452,10 @@ function remember<T>(set: Set<T>, item: T): void {
   set.delete(item);
   set.add(item);
   if (set.size > MAX_REMEMBERED) set.delete(set.values().next().value!);
+}
+
+function count(map: Map<string, number>, key: string, value: number): void {
+  map.delete(key);
+  map.set(key, value);
+  if (map.size > MAX_REMEMBERED) map.delete(map.keys().next().value!);
 }

@@ -1,0 +1,115 @@
+/** Magnet links whose peers say nothing, drip, lie or fill memory: an honest one has to be heard all the same. */
+
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import type { Bytes } from "../../src/base/bytes.ts";
+import { toHex } from "../../src/base/bytes.ts";
+import { environment, OFFLINE } from "../support/binary.ts";
+import { Job } from "../support/job.ts";
+import { withScratch } from "../support/scratch.ts";
+import { freshHosts, SHOAL, usage } from "./arena.ts";
+import { allBut, type Answer, late, makeInfo, MetadataPeer, type MetadataPeerOptions } from "./metadata_peers.ts";
+
+/** Seconds that the start of the program may take on a busy machine. */
+const START = 10;
+
+type Actor = Omit<MetadataPeerOptions, "host" | "infoHash" | "info"> & { readonly liar?: true };
+
+async function sha1(bytes: Bytes): Promise<Bytes> {
+  return new Uint8Array(await crypto.subtle.digest("SHA-1", bytes));
+}
+
+async function peersOf(info: Bytes, actors: readonly Actor[]): Promise<{ link: string; peers: MetadataPeer[] }> {
+  const infoHash = await sha1(info);
+  const hosts = freshHosts(actors.length);
+  const peers = await Promise.all(
+    actors.map(({ liar, ...actor }, i) =>
+      MetadataPeer.start({ host: hosts[i]!, infoHash, ...(!liar && { info }), ...actor })
+    ),
+  );
+  return { link: `magnet:?xt=urn:btih:${toHex(infoHash)}`, peers };
+}
+
+/** Runs `shoal info`. @returns its end, and how many seconds it took. */
+async function info(link: string, peers: readonly MetadataPeer[], seconds: number) {
+  return await withScratch(async (folder) => {
+    const named = peers.flatMap(({ address }) => ["--peer", address]);
+    const argv = [...SHOAL, "info", link, "--json", "--timeout", `${seconds}s`, ...named, ...OFFLINE];
+    await using job = new Job(argv, { name: "shoal info", env: environment(folder) });
+    const { code, stdout, stderr } = await job.ended;
+    return { code, stdout, stderr, seconds: (performance.now() - job.startedAt) / 1000 };
+  });
+}
+
+const silent: Answer = () => {};
+const otherNumber: Answer = (part, says) => void says.give(part, { as: part + 1, bytes: 16384 });
+const many = (count: number, actor: Actor): Actor[] => Array.from({ length: count }, () => actor);
+
+const SCENES: readonly { readonly name: string; readonly size: number; readonly actors: readonly Actor[] }[] = [
+  { name: "say nothing", size: 40_000, actors: many(8, { answer: silent }) },
+  { name: "hang up when they are asked", size: 40_000, actors: many(5, { answer: (_, says) => says.die() }) },
+  { name: "answer with another part's number", size: 700_000, actors: many(5, { answer: otherNumber }) },
+  { name: "turn everything down", size: 40_000, actors: many(5, { answer: (part, says) => void says.reject(part) }) },
+  { name: "keep one part of many back", size: 700_000, actors: many(3, { answer: allBut(20) }) },
+  {
+    name: "send wrong parts",
+    size: 700_000,
+    actors: many(6, { answer: (part, says) => void says.give(part, { wrong: true }) }),
+  },
+  {
+    name: "name huge sizes and drip",
+    size: 40_000,
+    actors: [1, 2, 3, 4, 5, 6].map((i) => ({ liar: true, size: (32 << 20) - i * 100, answer: late(6_500) })),
+  },
+  { name: "drip at the right size", size: 700_000, actors: many(6, { answer: late(6_500) }) },
+];
+
+for (const { name, size, actors } of SCENES) {
+  Deno.test(`a magnet link is found out beside peers that ${name}`, async () => {
+    const { link, peers } = await peersOf(makeInfo(size), [...actors, {}]);
+    const { code, stderr, seconds } = await info(link, peers, 30);
+    for (const peer of peers) peer[Symbol.dispose]();
+    assertEquals(code, 0, stderr.join("\n"));
+    assert(seconds < START + 5, `it took ${seconds} s`);
+    assert(peers.slice(0, -1).some(({ asked }) => asked.length > 0), "nobody was asked but the honest one");
+  });
+}
+
+Deno.test("metadata that nobody can complete takes no more memory than all torrents may have, and an honest one gets some", async () => {
+  await withScratch(async (folder) => {
+    const size = 32 << 20;
+    const honest = await peersOf(makeInfo(size - 1000), [{}]);
+    const torrents = await Promise.all(
+      Array.from({ length: 6 }, (_, i) =>
+        peersOf(
+          makeInfo(1000, `liars ${i}`),
+          [1, 2, 3, 4].map((n) => {
+            const claimed = size - n * 16384;
+            return { liar: true, size: claimed, answer: allBut(claimed / 16384 - 1) };
+          }),
+        )),
+    );
+    const peers = [...torrents.flatMap((one) => one.peers), ...honest.peers];
+    const named = [...torrents, honest].map(({ link, peers }) =>
+      link + peers.map(({ address }) => `&x.pe=${address}`).join("")
+    );
+    const argv = [...SHOAL, "download", ...named, "-o", `${folder}/out`, "--json", ...OFFLINE];
+    await using job = new Job(argv, { name: "shoal download", env: environment(folder) });
+    const found = await job.line((line) => line.includes('"metadata"'), { seconds: 90, what: "the metadata is there" });
+    assertStringIncludes(found, honest.link.slice(-40));
+    const { peak } = usage(job.pid);
+    await job.stop();
+    for (const peer of peers) peer[Symbol.dispose]();
+    assert(peak < 500 << 20, `${peak >> 20} MiB`);
+  });
+});
+
+Deno.test("what a magnet link names besides peers and doesn't answer is told when nobody gives the metadata", async () => {
+  const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, () => new Response("", { status: 410 }));
+  const url = `http://127.0.0.1:${server.addr.port}/file.torrent`;
+  const { link, peers } = await peersOf(makeInfo(1000), [{ answer: silent }]);
+  const { code, stderr } = await info(`${link}&xs=${encodeURIComponent(url)}`, peers, 3);
+  for (const peer of peers) peer[Symbol.dispose]();
+  await server.shutdown();
+  assertEquals(code, 5);
+  assertStringIncludes(stderr.join("\n"), `nobody gave the metadata within 3s; ${url}: cannot fetch the torrent: `);
+});

@@ -14,6 +14,8 @@ import { type PeerOptions, peerSettings, resolvePeers } from "./network_options.
 const STOP_MS = 2_500;
 /** Seconds to wait for the metadata when the user doesn't say. */
 const PATIENCE_SECONDS = 120;
+/** Reasons that are told when nobody gave it. */
+const MAX_TOLD = 2;
 
 /**
  * Gets the metadata.
@@ -36,12 +38,24 @@ export async function fetchMetadata(
   const session = await engine.createSession(peerSettings(network, context));
   const late = Promise.withResolvers<never>();
   late.promise.catch(() => {}); // it may come before anybody waits for it
+  // What else the link names is of no concern as long as somebody may still give the metadata.
+  const failed = new Map<string, string>();
+  const unsubscribe = session.subscribe((event) => {
+    if (event.event === "warning" && event.infohash === magnet.infoHash.hex) failed.set(event.where, event.message);
+  });
+  const reasons = () => {
+    const told = [...failed].map(([where, message]) => `${where}: ${message}`);
+    const waiting = magnet.exactSources.filter((url) => !failed.has(url)).map((url) =>
+      `${url} has not answered so far`
+    );
+    return [...told, ...waiting].slice(0, MAX_TOLD);
+  };
   const timer = platform.after(timeout * 1000, () =>
     late.reject(
       new ShoalError("timeout", {
         what: "gave up",
         where: magnet.displayName ?? magnet.infoHash.hex,
-        why: `nobody gave the metadata within ${formatDuration(timeout)}`,
+        why: [`nobody gave the metadata within ${formatDuration(timeout)}`, ...reasons()].join("; "),
         hint: "wait longer with --timeout, or name a peer with --peer",
       }),
     ));
@@ -51,6 +65,7 @@ export async function fetchMetadata(
     const torrent = await session.add(magnet, { folder: ".", peers, metadataOnly: true });
     return await departure.unlessLeaving(Promise.race([torrent.metadata, late.promise]));
   } finally {
+    unsubscribe();
     timer.cancel();
     await session.stop(STOP_MS);
   }

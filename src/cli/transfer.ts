@@ -85,7 +85,7 @@ class Run {
   /** Info-hashes of torrents whose failure the session has told by an event. */
   readonly #told = new Set<string>();
   readonly #folders = new Map<string, string>();
-  /** What trackers that don't work said last, by URL, the latest last. */
+  /** What trackers that don't work said last, by URL, and why metadata can't be fetched, by info-hash; the latest last. */
   readonly #trouble = new Map<string, string>();
   #streaming: Streaming | null = null;
   #cutShort = false;
@@ -180,9 +180,19 @@ class Run {
 
   #remember(event: SessionEvent): void {
     if (event.event === "error") this.#told.add(event.infohash);
+    // While nobody has given the metadata, why it can't be fetched is worth telling.
+    if (event.event === "metadata") this.#trouble.delete(event.infohash);
+    if (event.event === "warning" && event.infohash !== null && this.#isSearching(event.infohash)) {
+      this.#trouble.set(event.infohash, `${event.where}: ${event.message}`);
+    }
     if (event.event !== "tracker") return;
     this.#trouble.delete(event.url);
     if (event.status === "error") this.#trouble.set(event.url, `the tracker ${event.url} failed: ${event.message}`);
+  }
+
+  #isSearching(infohash: string): boolean {
+    const torrent = this.#torrents.find(({ infoHash }) => infoHash.hex === infohash);
+    return torrent?.snapshot().state === "metadata";
   }
 
   /** Adds everything and waits for the first of: all done, given up, asked to leave. Failures go to `errors`. */

@@ -1,12 +1,13 @@
 /**
- * From a magnet link to a torrent: kept from an earlier run, fetched from where the link says, or asked of peers.
+ * From a magnet link to a torrent: kept from an earlier run, or else fetched from where the link says and asked of peers at the
+ * same time, whoever is first.
  *
  * @module
  */
 
 import type { Bytes } from "../base/bytes.ts";
 import { messageOf, ShoalError } from "../base/errors.ts";
-import { EXACT_SOURCE_MS, MAX_EXACT_SOURCES } from "../base/limits.ts";
+import { EXACT_SOURCE_MS, EXACT_SOURCES_AT_ONCE, MAX_EXACT_SOURCES } from "../base/limits.ts";
 import { type Magnet, MAX_TORRENT_SIZE, type Metainfo, parseMetainfo, torrentFile } from "../metainfo/mod.ts";
 import type { Platform } from "../platform/platform.ts";
 import type { TorrentStore } from "./torrent_store.ts";
@@ -40,13 +41,30 @@ export interface MetadataSearchOptions {
 export async function findMetadata(magnet: Magnet, options: MetadataSearchOptions): Promise<Metainfo> {
   const kept = await fromStore(magnet, options);
   if (kept) return withSources(kept, magnet);
-  // All at once, so that those which don't answer hold nobody up for long.
-  const fetching = magnet.exactSources.slice(0, MAX_EXACT_SOURCES).map((url) => fromUrl(url, magnet, options));
-  const fetched = (await Promise.all(fetching)).find((meta) => meta !== null);
-  if (fetched) return await keep(withSources(fetched, magnet), options);
-  const info = await options.askPeers();
-  const bytes = torrentFile(info, magnet);
-  return await keep(parse(bytes, magnet, options), options);
+  const lost = new AbortController();
+  const signal = AbortSignal.any([options.signal, lost.signal]);
+  try {
+    const fetched = fromUrls(magnet, { ...options, signal }).then((meta) => withSources(meta, magnet));
+    const asked = options.askPeers().then((info) => parse(torrentFile(info, magnet), magnet, options));
+    return await keep(await Promise.race([fetched, asked]), options);
+  } finally {
+    lost.abort();
+  }
+}
+
+/** Fetches from several places at the same time. Settles only when one of them has it, since peers may still give it. */
+function fromUrls(magnet: Magnet, options: MetadataSearchOptions): Promise<Metainfo> {
+  const urls = magnet.exactSources.slice(0, MAX_EXACT_SOURCES).values();
+  return new Promise((resolve, reject) => {
+    const lane = async (): Promise<void> => {
+      for (const url of urls) {
+        if (options.signal.aborted) return;
+        const meta = await fromUrl(url, magnet, options);
+        if (meta) return resolve(meta);
+      }
+    };
+    for (let i = 0; i < EXACT_SOURCES_AT_ONCE; i++) lane().catch(reject);
+  });
 }
 
 async function fromStore(

@@ -56,18 +56,32 @@ export interface PeerSourcesOptions {
 /** Finds peers for one torrent until it is stopped, and lets others find us. */
 export class PeerSources {
   readonly #options: PeerSourcesOptions;
-  readonly #announcer: Announcer;
+  /** One for the trackers that were known at first, one more each time that others were named. */
+  readonly #announcers: Announcer[] = [];
+  readonly #trackers = new Set<string>();
+  #started = false;
   #dht: TorrentAnnouncer | null = null;
 
   /**
    * @param options What it needs.
    */
   constructor(options: PeerSourcesOptions) {
-    const { platform, infoHash, peerId, port, bind, encryption, udp, trackers } = options;
     this.#options = options;
-    this.#announcer = new Announcer({
+    this.addTrackers(options.trackers);
+  }
+
+  /** Asks more trackers; those that are known already are left out. A torrent file may name others than the link to it. */
+  addTrackers(tiers: readonly (readonly string[])[]): void {
+    const others = tiers.map((tier) => tier.filter((url) => !this.#trackers.has(url))).filter(({ length }) =>
+      length > 0
+    );
+    if (others.length === 0) return;
+    for (const url of others.flat()) this.#trackers.add(url);
+    const options = this.#options;
+    const { platform, infoHash, peerId, port, bind, encryption, udp } = options;
+    const announcer = new Announcer({
       platform,
-      tiers: trackers,
+      tiers: others,
       isPrivate: () => options.isPrivate(),
       askAll: () => options.askAllTrackers(),
       infoHash,
@@ -81,12 +95,15 @@ export class PeerSources {
       onPeers: (addresses) => options.onPeers(addresses, "tracker"),
       onReport: (report) => options.onReport(report),
     });
+    this.#announcers.push(announcer);
+    if (this.#started) announcer.start();
   }
 
   /** Begins. Harmless when called again. */
   start(): void {
     const { infoHash, port, dht, local, isPrivate, onPeers, progress } = this.#options;
-    this.#announcer.start();
+    this.#started = true;
+    for (const announcer of this.#announcers) announcer.start();
     if (isPrivate()) return;
     local?.add(infoHash, { port, onPeer: (address) => onPeers([address], "lsd") });
     const isSeed = () => progress().left === 0;
@@ -102,12 +119,12 @@ export class PeerSources {
 
   /** The download is complete. */
   completed(): void {
-    this.#announcer.completed();
+    for (const announcer of this.#announcers) announcer.completed();
   }
 
   /** Asks for more peers as soon as that is allowed. */
   needPeers(): void {
-    this.#announcer.needPeers();
+    for (const announcer of this.#announcers) announcer.needPeers();
     this.#dht?.needPeers();
   }
 
@@ -117,9 +134,9 @@ export class PeerSources {
    * @param deadlineMs Milliseconds after which it settles whatever happens.
    * @returns Settles when all is told or the time is over. Never rejects.
    */
-  stop(deadlineMs: number): Promise<void> {
+  async stop(deadlineMs: number): Promise<void> {
     this.#dht?.stop();
     this.#options.local?.remove(this.#options.infoHash);
-    return this.#announcer.stop(deadlineMs);
+    await Promise.all(this.#announcers.map((announcer) => announcer.stop(deadlineMs)));
   }
 }

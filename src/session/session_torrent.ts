@@ -156,6 +156,7 @@ export class SessionTorrent implements Torrent {
     if (magnet) {
       resolveAll(magnet.peers, this.#options.platform.net).then((addresses) => this.#foundPeers(addresses, "user"));
       const meta = await this.#find(magnet);
+      this.#search?.settle();
       if (this.#stopping) return;
       this.#name = meta.name;
       if (!add.metadataOnly) this.#prepare(meta);
@@ -285,7 +286,8 @@ export class SessionTorrent implements Torrent {
   }
 
   /** Trackers are asked from now on; those of a magnet link go on to be when the metadata is here. */
-  #startSources(trackers: readonly (readonly string[])[]): void {
+  #startSources(named: readonly (readonly string[])[]): void {
+    const trackers = this.#meta?.trackers ?? named;
     const { platform, peerId, port, bind, encryption, dht, udpTrackers: udp } = this.#options;
     if (this.#stopping || this.#pause.holds(trackers)) return;
     this.#sources ??= new PeerSources({
@@ -311,6 +313,7 @@ export class SessionTorrent implements Torrent {
       onPeers: (addresses, source) => this.#foundPeers(addresses, source),
       onReport: (report) => this.#reported(report),
     });
+    this.#sources.addTrackers(trackers);
     this.#sources.start();
   }
 

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { ShoalError } from "../../src/base/errors.ts";
+import { EXACT_SOURCES_AT_ONCE } from "../../src/base/limits.ts";
 import { magnetOf, type Metainfo, parseMagnet, torrentFile } from "../../src/metainfo/mod.ts";
 import { denoPlatform as platform } from "../../src/platform/deno_platform.ts";
 import type { SessionEvent } from "../../src/session/types.ts";
@@ -77,6 +78,55 @@ Deno.test("Session takes the peers and the torrent file that a magnet link names
   await torrent.finished; // by the tracker that is in the torrent file, not in the link
   assertEquals(asked, ["/wrong", "/right"]);
   assert(two.events.some((event) => event.event === "warning" && event.message.startsWith("cannot fetch the torrent")));
+  await server.close();
+});
+
+/** A server whose `/right` is a torrent, whose `/silent` says nothing until it is given up, and of which the rest is nothing. */
+function torrentServer(meta: Metainfo) {
+  const file = torrentFile(meta.info, meta);
+  const asked: string[] = [];
+  const givenUp = Promise.withResolvers<void>();
+  const server = platform.http.serve({ host: HOST, port: 0 }, (request) => {
+    const { pathname } = new URL(request.url);
+    asked.push(pathname);
+    if (pathname === "/right") return new Response(file);
+    if (pathname !== "/silent") return new Response("nothing");
+    request.signal.addEventListener("abort", () => givenUp.resolve());
+    return givenUp.promise.then(() => new Response("too late"));
+  });
+  const xs = (path: string) => `&xs=${encodeURIComponent(`http://${HOST}:${server.address.port}/${path}`)}`;
+  return { asked, givenUp: givenUp.promise, xs, close: () => server.close() };
+}
+
+Deno.test("Session asks peers while it fetches what a magnet link names, and gives the fetching up when they are first", async () => {
+  await using lab = new Lab();
+  const { meta, source } = await lab.payload(200_000);
+  const seeder = await lab.seeder(meta, source);
+  const server = torrentServer(meta);
+  const { session } = await lab.session();
+  const link = `magnet:?xt=urn:btih:${meta.infoHash.hex}${server.xs("silent")}&x.pe=${HOST}:${seeder.port}`;
+  const torrent = await session.add(parseMagnet(link), { folder: lab.make("out") });
+  await torrent.finished;
+  await server.givenUp;
+  assertEquals(server.asked, ["/silent"]);
+  await server.close();
+});
+
+Deno.test("Session fetches the next place that a magnet link names when one is of no use, as long as peers give nothing", async () => {
+  await using lab = new Lab();
+  const { meta, source } = await lab.payload(200_000);
+  await lab.seeder(meta, source); // it is found by the tracker that is in the torrent file, not in the link
+  const server = torrentServer(meta);
+  const { session, events } = await lab.session();
+  const others = ["silent", "a", "b", "c", "d", "right"].map(server.xs).join("");
+  const torrent = await session.add(parseMagnet(`magnet:?xt=urn:btih:${meta.infoHash.hex}${others}`), {
+    folder: lab.make("out"),
+  });
+  await torrent.finished;
+  await server.givenUp;
+  assertEquals(server.asked.slice(0, EXACT_SOURCES_AT_ONCE), ["/silent", "/a", "/b", "/c"]);
+  assertEquals(server.asked.at(-1), "/right");
+  assertEquals(events.filter(({ event }) => event === "warning").length, 4);
   await server.close();
 });
 

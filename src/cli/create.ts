@@ -18,6 +18,8 @@ import {
   STDOUT,
 } from "./creation.ts";
 import { refuseOptions, UNAVAILABLE_CREATE_OPTIONS } from "./unavailable.ts";
+import { jsonText } from "../ui/json_text.ts";
+import { printable } from "../ui/printable.ts";
 
 interface CreateCommandOptions extends ContentOptions {
   readonly webSeed?: readonly string[];
@@ -96,10 +98,10 @@ async function create(
   await departure.unlessLeaving(context.platform.files.writeFile(output, bytes));
   const description = await engine.describe(meta);
   if (options.json) {
-    await terminal.stdout.write(`${JSON.stringify({ torrent: output, ...description })}\n`);
+    await terminal.stdout.write(`${jsonText({ torrent: output, ...description })}\n`);
   } else if (!options.quiet) {
     const { summaryLines } = await import("./info_text.ts");
-    const lines = [output, ...summaryLines(description)];
+    const lines = [printable(output), ...summaryLines(description)];
     await terminal.stdout.write(lines.map((line) => `${line}\n`).join(""));
   }
 }

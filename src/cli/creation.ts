@@ -12,6 +12,8 @@ import type { CreatedTorrent, CreateOptions } from "../session/create.ts";
 import type { CheckView } from "../ui/check_view.ts";
 import type { Context } from "./context.ts";
 import { badValue, parseSize } from "./options.ts";
+import { plainLogLine } from "../ui/log_lines.ts";
+import { printable } from "../ui/printable.ts";
 
 /** Longest piece that may be asked for; with longer ones, other clients refuse a torrent. */
 const MAX_PIECE = 256 * 1024 * 1024;
@@ -147,7 +149,10 @@ export async function checkFree(path: string, { platform }: Context): Promise<vo
 }
 
 function warning(name: string): string {
-  return `shoal: warning: left out (${JSON.stringify(name)}): it is neither a file nor a folder\n`;
+  return plainLogLine({
+    level: "warning",
+    text: printable(`left out (${JSON.stringify(name)}): it is neither a file nor a folder`),
+  });
 }
 
 function collect(value: string, values: readonly string[] = []): readonly string[] {

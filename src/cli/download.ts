@@ -13,6 +13,7 @@ import { addNetworkOptions, type NetworkOptions, resolvePeers, sessionOptions } 
 import { badValue, parseDuration, parseRatio } from "./options.ts";
 import { parseStreamPort, streamWish } from "./streaming.ts";
 import type { LoadedTorrent } from "./transfer.ts";
+import { writeLines } from "./write_lines.ts";
 
 interface DownloadOptions extends NetworkOptions {
   readonly output: string;
@@ -95,7 +96,7 @@ async function list(sources: readonly string[], { options, context, choices }: R
     const meta = "pieces" in source ? source : await metadataOf(source, { options, context });
     if (!options.quiet) await tellWarnings(meta, context);
     const lines = fileList(meta, { choices, json: options.json ?? false });
-    await context.terminal.stdout.write(lines.map((line) => `${line}\n`).join(""));
+    await writeLines(lines, context);
   }
   return EXIT_DONE;
 }

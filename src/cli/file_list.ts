@@ -6,6 +6,7 @@
 
 import { describe, type FileChoice, type Metainfo, numberedFiles, selectFiles } from "../metainfo/mod.ts";
 import { fileLines } from "./info_text.ts";
+import { jsonText } from "../ui/json_text.ts";
 
 /**
  * Lists the files that would be downloaded.
@@ -19,7 +20,7 @@ import { fileLines } from "./info_text.ts";
 export function fileList(
   meta: Metainfo,
   { choices, json }: { readonly choices: readonly FileChoice[] | null; readonly json: boolean },
-): string[] {
+): Iterable<string> {
   const description = describe(meta);
   const numbered = numberedFiles(meta.files);
   const selected = choices === null ? new Set(numbered) : selectFiles(meta, choices);
@@ -30,5 +31,5 @@ export function fileList(
     ...file,
     selected: selected.has(index),
   }));
-  return [JSON.stringify({ ...description, files: all })];
+  return [jsonText({ ...description, files: all })];
 }

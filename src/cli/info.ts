@@ -9,6 +9,8 @@ import type { Metainfo } from "../metainfo/mod.ts";
 import type { Context } from "./context.ts";
 import { addPeerOptions, type PeerOptions } from "./network_options.ts";
 import { parseDuration } from "./options.ts";
+import { jsonText } from "../ui/json_text.ts";
+import { writeLines } from "./write_lines.ts";
 
 interface InfoOptions extends PeerOptions {
   readonly timeout?: number;
@@ -45,11 +47,11 @@ export function register(program: Command, context: Context): void {
       const { tellWarnings } = await import("./sources.ts");
       if (!options.quiet) await tellWarnings(meta, context);
       if (options.json) {
-        await context.terminal.stdout.write(`${JSON.stringify(description)}\n`);
+        await context.terminal.stdout.write(`${jsonText(description)}\n`);
         return;
       }
       const { infoLines } = await import("./info_text.ts");
-      await context.terminal.stdout.write(infoLines(description).map((line) => `${line}\n`).join(""));
+      await writeLines(infoLines(description), context);
     });
 }
 

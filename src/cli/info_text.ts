@@ -11,14 +11,16 @@ import { printable } from "../ui/printable.ts";
 /** Cells before the values. */
 const LABEL_WIDTH = 12;
 const SIZE_WIDTH = 8;
+/** Folders within each other that have a line each; what stands deeper would be out of sight on the right. */
+const MAX_LEVELS = 16;
 
 /**
  * A torrent in lines of text.
  *
  * @param torrent The torrent.
- * @returns Lines without their ends; nothing from outside can do harm to a terminal.
+ * @returns Lines without their ends, made as they are asked for; nothing from outside can do harm to a terminal.
  */
-export function infoLines(torrent: TorrentDescription): string[] {
+export function* infoLines(torrent: TorrentDescription): Generator<string> {
   const more = [
     ...field("private", torrent.private ? "yes: peers come from its trackers only" : null),
     ...torrent.trackers.flatMap((tier, i) =>
@@ -35,7 +37,8 @@ export function infoLines(torrent: TorrentDescription): string[] {
     ...field("comment", torrent.comment),
   ];
   const lines = [torrent.name, ...sizeLines(torrent), ...more, ...field("magnet", torrent.magnet), ""];
-  return [...lines.map(printable), ...fileLines(torrent)];
+  yield* lines.map(printable);
+  yield* fileLines(torrent);
 }
 
 /**
@@ -69,44 +72,80 @@ function tierLine(url: string, { tier, of }: { readonly tier: number; readonly o
 }
 
 /**
- * The tree of files with their numbers; folders stand above what they hold, with the sum of what is shown of it.
+ * The tree of files with their numbers; folders stand above what they hold, with the sum of what is shown of it. Folders that
+ * stand very deep share a line.
  *
  * @param torrent The torrent.
  * @param isShown Whether the file of a number is shown; all are when absent.
- * @returns Lines without their ends; nothing from outside can do harm to a terminal.
+ * @returns Lines without their ends, made as they are asked for; nothing from outside can do harm to a terminal.
  */
-export function fileLines(torrent: TorrentDescription, isShown: (number: number) => boolean = () => true): string[] {
+export function* fileLines(
+  torrent: TorrentDescription,
+  isShown: (number: number) => boolean = () => true,
+): Generator<string> {
   const files = torrent.files.filter((file) => !file.pad);
   const width = Math.max(2, files.length.toString().length);
-  const lines = [`  ${"#".padStart(width)}  ${"SIZE".padStart(SIZE_WIDTH)}  FILE`];
-  const sums = folderSums(files.filter((_, i) => isShown(i + 1)));
+  yield `  ${"#".padStart(width)}  ${"SIZE".padStart(SIZE_WIDTH)}  FILE`;
+  const sums = new FolderSums();
+  for (const [i, { path, length }] of files.entries()) if (isShown(i + 1)) sums.add(path.split("/"), length);
   let open: readonly string[] = [];
   for (const [i, file] of files.entries()) {
     if (!isShown(i + 1)) continue;
     const path = file.path.split("/");
     const folders = path.slice(0, -1);
     const same = commonLength(open, folders);
-    for (let depth = same; depth < folders.length; depth++) {
-      const size = formatSize(sums.get(folders.slice(0, depth + 1).join("/"))!).padStart(SIZE_WIDTH);
-      lines.push(`  ${" ".repeat(width)}  ${size}  ${"  ".repeat(depth)}${folders[depth]}/`);
+    for (let depth = same; depth < folders.length;) {
+      const end = depth < MAX_LEVELS ? depth + 1 : folders.length;
+      const size = formatSize(sums.of(folders, end)).padStart(SIZE_WIDTH);
+      yield printable(`  ${" ".repeat(width)}  ${size}  ${indent(depth)}${folders.slice(depth, end).join("/")}/`);
+      depth = end;
     }
     open = folders;
     const number = (i + 1).toString().padStart(width);
-    const name = `${"  ".repeat(folders.length)}${path.at(-1)}`;
-    lines.push(`  ${number}  ${formatSize(file.length).padStart(SIZE_WIDTH)}  ${name}`);
+    const size = formatSize(file.length).padStart(SIZE_WIDTH);
+    yield printable(`  ${number}  ${size}  ${indent(folders.length)}${path.at(-1)}`);
   }
-  return lines.map(printable);
 }
 
-function folderSums(files: TorrentDescription["files"]): Map<string, number> {
-  const sums = new Map<string, number>();
-  for (const { path, length } of files) {
-    for (let end = path.indexOf("/"); end >= 0; end = path.indexOf("/", end + 1)) {
-      const folder = path.slice(0, end);
-      sums.set(folder, (sums.get(folder) ?? 0) + length);
-    }
+function indent(depth: number): string {
+  return "  ".repeat(Math.min(depth, MAX_LEVELS + 1));
+}
+
+/** Bytes of what is in each folder. Folders have numbers, since their whole paths can be long. */
+class FolderSums {
+  readonly #numbers = new Map<string, number>();
+  readonly #sums: number[] = [0];
+  /** The folders that were found last, outermost first, and their numbers. */
+  #latest: readonly string[] = [];
+  readonly #found: number[] = [];
+
+  /** Counts a file in all folders that it is in. */
+  add(path: readonly string[], length: number): void {
+    this.#find(path, path.length - 1);
+    for (let depth = 0; depth < path.length - 1; depth++) this.#sums[this.#found[depth]!]! += length;
   }
-  return sums;
+
+  /** The sum of the folder that the first so many names lead to. */
+  of(folders: readonly string[], end: number): number {
+    this.#find(folders, end);
+    return this.#sums[this.#found[end - 1]!]!;
+  }
+
+  #find(path: readonly string[], end: number): void {
+    let depth = 0;
+    while (depth < end && depth < this.#found.length && path[depth] === this.#latest[depth]) depth++;
+    this.#found.length = depth;
+    for (; depth < end; depth++) {
+      const key = `${this.#found[depth - 1] ?? 0}/${path[depth]}`;
+      let number = this.#numbers.get(key);
+      if (number === undefined) {
+        number = this.#sums.push(0) - 1;
+        this.#numbers.set(key, number);
+      }
+      this.#found.push(number);
+    }
+    this.#latest = path;
+  }
 }
 
 function commonLength(a: readonly string[], b: readonly string[]): number {

@@ -7,6 +7,7 @@
 import { HttpError, type Platform, type Timer } from "../platform/platform.ts";
 import type { CompletedEvent } from "../session/types.ts";
 import { eventLine } from "../ui/json_lines.ts";
+import { jsonText } from "../ui/json_text.ts";
 
 /** Milliseconds that one attempt may take. */
 const ATTEMPT_MS = 10_000;
@@ -56,7 +57,7 @@ export class CompletionCalls {
    * @param event What to tell.
    */
   tell(event: CompletedEvent): void {
-    const body = JSON.stringify(eventLine(event, this.#options.platform.wallClock()));
+    const body = jsonText(eventLine(event, this.#options.platform.wallClock()));
     const call: Promise<void> = this.#call(event, body).finally(() => this.#underWay.delete(call));
     this.#underWay.add(call);
   }

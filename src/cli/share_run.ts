@@ -31,6 +31,7 @@ import {
 import { untilChanged } from "./share_watch.ts";
 import { startOnPort, startTracker } from "./start_tracker.ts";
 import { type LoadedTorrent, runTransfer } from "./transfer.ts";
+import { jsonText } from "../ui/json_text.ts";
 
 /**
  * Seconds between the announces of those who download. The swarm is small, so that they can be asked to come often: whoever
@@ -256,7 +257,7 @@ class Share {
       command: shareCommand(magnet),
       outside,
     };
-    await terminal.stdout.write(`${JSON.stringify(line)}\n`);
+    await terminal.stdout.write(`${jsonText(line)}\n`);
   }
 }
 

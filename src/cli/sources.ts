@@ -11,6 +11,7 @@ import { FileError } from "../platform/file_errors.ts";
 import { HttpError } from "../platform/platform.ts";
 import { plainLogLine } from "../ui/log_lines.ts";
 import type { Context } from "./context.ts";
+import { printable } from "../ui/printable.ts";
 
 /** Milliseconds until a server must have sent the torrent. */
 const FETCH_MS = 60_000;
@@ -57,7 +58,9 @@ export async function readTorrent(source: string, context: Context): Promise<Met
  * @param context The surroundings.
  */
 export async function tellWarnings(meta: Metainfo, { terminal }: Context): Promise<void> {
-  const lines = meta.warnings.map((message) => plainLogLine({ level: "warning", text: `${message} (${meta.name})` }));
+  const lines = meta.warnings.map((message) =>
+    plainLogLine({ level: "warning", text: printable(`${message} (${meta.name})`) })
+  );
   if (lines.length > 0) await terminal.stderr.write(lines.join(""));
 }
 

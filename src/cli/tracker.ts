@@ -12,6 +12,7 @@ import type { Context } from "./context.ts";
 import { badValue, parseDuration, parseIpAddress, parsePort, parseWhole } from "./options.ts";
 import { startTracker } from "./start_tracker.ts";
 import { statisticsLine } from "./tracker_text.ts";
+import { jsonText } from "../ui/json_text.ts";
 
 const DEFAULT_PORT = 6969;
 const DEFAULT_INTERVAL_S = 1800;
@@ -141,7 +142,7 @@ class Voice {
 
   async #tell(): Promise<void> {
     const statistics: TrackerStatistics = this.#tracker.statistics;
-    const text = JSON.stringify(statistics);
+    const text = jsonText(statistics);
     if (text === this.#last) return;
     this.#last = text;
     if (this.#options.json) await this.#sayJson({ event: "statistics", ...statistics });
@@ -155,7 +156,7 @@ class Voice {
   async #sayJson(event: { readonly event: string; readonly [key: string]: unknown }): Promise<void> {
     const { event: name, ...rest } = event;
     const time = new Date(this.#context.platform.wallClock()).toISOString();
-    await this.#context.terminal.stdout.write(`${JSON.stringify({ event: name, time, ...rest })}\n`);
+    await this.#context.terminal.stdout.write(`${jsonText({ event: name, time, ...rest })}\n`);
   }
 }
 

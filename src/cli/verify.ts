@@ -11,6 +11,7 @@ import { FileError } from "../platform/file_errors.ts";
 import type { Verification } from "../session/verify.ts";
 import type { CheckView } from "../ui/check_view.ts";
 import type { Context } from "./context.ts";
+import { jsonText } from "../ui/json_text.ts";
 
 interface VerifyOptions {
   readonly json?: true;
@@ -70,7 +71,7 @@ async function verify(
   const { isRight, mismatch, verdictLines } = await import("./verify_text.ts");
   const { name, size } = meta;
   const verified = { name, size, folder, result };
-  if (options.json) await terminal.stdout.write(`${JSON.stringify(jsonOf(meta, { result, context }))}\n`);
+  if (options.json) await terminal.stdout.write(`${jsonText(jsonOf(meta, { result, context }))}\n`);
   else if (!options.quiet) {
     const lines = verdictLines(verified, (platform.now() - startedAt) / 1000);
     await terminal.stdout.write(lines.map((line) => `${line}\n`).join(""));
@@ -96,7 +97,7 @@ async function openView(
       progress(progress) {
         if (terminal.stdout.busy) return;
         const line = eventLine({ event: "checking", infohash: infoHash.hex, progress }, platform.wallClock());
-        void terminal.stdout.write(`${JSON.stringify(line)}\n`);
+        void terminal.stdout.write(`${jsonText(line)}\n`);
       },
     };
   }

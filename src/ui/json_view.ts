@@ -8,6 +8,7 @@ import type { ShoalError } from "../base/errors.ts";
 import type { Timer } from "../platform/platform.ts";
 import { eventLine, failureLine, type JsonLine, progressLine } from "./json_lines.ts";
 import type { View, ViewEvent, ViewOptions } from "./view.ts";
+import { jsonText } from "./json_text.ts";
 
 /** Milliseconds between two `progress` lines. */
 const PROGRESS_MS = 1000;
@@ -72,6 +73,6 @@ export class JsonView implements View {
   }
 
   #print(line: JsonLine): void {
-    void this.#options.terminal.stdout.write(`${JSON.stringify(line)}\n`);
+    void this.#options.terminal.stdout.write(`${jsonText(line)}\n`);
   }
 }

@@ -2,6 +2,8 @@ import { assert, assertEquals, assertLess, assertMatch, assertStringIncludes } f
 import { utf8 } from "../../src/base/bytes.ts";
 import { ShoalError } from "../../src/base/errors.ts";
 import { VERSION } from "../../src/base/version.ts";
+import { fileLines } from "../../src/cli/info_text.ts";
+import { describe } from "../../src/metainfo/mod.ts";
 import { metaOf, World } from "./fake_engine.ts";
 
 /** Runs arguments that must fail; gives the error line without its head. */
@@ -225,4 +227,19 @@ Deno.test("download --list prints files with their numbers, the chosen ones only
     { number: null, path: "a/pad", length: 10, pad: true, selected: false },
     { number: 2, path: "a/b.txt", length: 1000, pad: false, selected: true },
   ]);
+});
+
+Deno.test("fileLines() lets folders that stand very deep share a line, with the sums of what is in them", () => {
+  const meta = metaOf("t");
+  const deep = ["t", ...Array.from({ length: 30 }, (_, i) => `d${i}`)];
+  const at = (path: readonly string[], length: number) => ({ ...meta.files[0]!, path, length });
+  const lines = [
+    ...fileLines(describe({ ...meta, files: [at([...deep, "a"], 1), at(["t", "b"], 2), at([...deep, "c"], 4)] })),
+  ];
+  const folders = lines.filter((line) => line.endsWith("/"));
+  assertEquals(folders.length, 17 + 16);
+  assertEquals(folders[0]!.trim(), "7 B  t/");
+  assertEquals(folders[16]!.trim(), `5 B  ${"  ".repeat(16)}${deep.slice(16).join("/")}/`);
+  assertEquals(folders[32], folders[16]);
+  assertMatch(lines.at(-1)!, /^ +3 +4 B {36}c$/);
 });

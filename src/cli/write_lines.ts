@@ -1,0 +1,28 @@
+/**
+ * Many lines on standard output.
+ *
+ * @module
+ */
+
+import type { Context } from "./context.ts";
+
+/** Lines that are written at once: all lines of a torrent with half a million files would be too much for one string. */
+const AT_ONCE = 10_000;
+
+/**
+ * Writes lines to standard output.
+ *
+ * @param lines Lines without their ends.
+ * @param context The surroundings.
+ */
+export async function writeLines(lines: Iterable<string>, { terminal }: Context): Promise<void> {
+  let text = "";
+  let count = 0;
+  for (const line of lines) {
+    text += `${line}\n`;
+    if (++count % AT_ONCE !== 0) continue;
+    await terminal.stdout.write(text);
+    text = "";
+  }
+  if (text !== "") await terminal.stdout.write(text);
+}

@@ -29,7 +29,7 @@ import type { PieceMap, StorageFile } from "./layout.ts";
 import { forEachLimited } from "./limited.ts";
 import { closingAfter, closingOnFailure } from "./handles.ts";
 import { makeEmptyFile, makeLinks } from "./links.ts";
-import { type FileNames, nameElsewhere, nameFiles } from "./names.ts";
+import { type FileNames, type FolderName, nameElsewhere, nameFiles } from "./names.ts";
 import { OpenFiles } from "./open_files.ts";
 import type { FileRecord, Place } from "./resume_state.ts";
 
@@ -84,7 +84,7 @@ export class DiskFiles {
     this.#options = options;
     this.#folders = new Folders(options.files);
     this.#claims = new Claims(options.files);
-    const partFile = { folders: [], final: "", part: options.partName ?? "" };
+    const partFile = { folder: null, final: "", part: options.partName ?? "" };
     this.#files = [...nameFiles(map.layout), partFile].map((names) => ({ names, ...NOTHING }));
     this.open = new OpenFiles((index) => this.#openFile(index), Math.max(1, options.maxOpenFiles));
   }
@@ -120,7 +120,7 @@ export class DiskFiles {
       const { length } = this.#map.file(this.#map.partFile);
       Object.assign(this.#files.at(-1)!, await findPartFile(`${this.root}/${partName}`, { fs: this.#fs, length }));
     }
-    const folders = new Map<string, Promise<boolean>>();
+    const folders = new Map<FolderName, Promise<boolean>>();
     const elsewhere: number[] = [];
     const isWindows = /^[a-z]:|^[/\\]{2}/i.test(this.root);
     await forEachLimited(this.#map.layout.files, LOOKS, async (layout, index) => {
@@ -137,12 +137,12 @@ export class DiskFiles {
   }
 
   /** Finds a file at one path; whatever else is there is in its way if it is to be written. */
-  async #findAt(index: number, names: FileNames, seen: Map<string, Promise<boolean>>): Promise<void> {
+  async #findAt(index: number, names: FileNames, seen: Map<FolderName, Promise<boolean>>): Promise<void> {
     const file = this.#files[index]!;
     const where = { fs: this.#fs, root: this.root, names };
     // To read, links are followed, and a folder that is missing shows with the file.
     if (this.#options.readOnly) Object.assign(file, await findToRead(where), { names });
-    else if (await this.#folders.areThere(names.folders, seen)) {
+    else if (await this.#folders.isThere(names.folder, seen)) {
       Object.assign(file, await findToWrite(this.#map.layout.files[index]!, where), { names });
     }
   }
@@ -151,7 +151,7 @@ export class DiskFiles {
    * Finds files that may lie at several paths. No two of them are the same file on disk. The right size counts, at the likeliest
    * path first for all of them: by that a file whose name had to be changed is not taken for the one whose name it got.
    */
-  async #findElsewhere(indexes: readonly number[], seen: Map<string, Promise<boolean>>): Promise<void> {
+  async #findElsewhere(indexes: readonly number[], seen: Map<FolderName, Promise<boolean>>): Promise<void> {
     const left = new Set(indexes);
     const taken = new Set<string>();
     const ids = new Set<string | null>();
@@ -198,7 +198,7 @@ export class DiskFiles {
       const found = await findToRead(where);
       return found.place === "final" && found.size === layout.length ? found : null;
     }
-    return await this.#folders.areReal(names.folders) ? await findWhole(layout, where) : null;
+    return await this.#folders.isReal(names.folder) ? await findWhole(layout, where) : null;
   }
 
   /**
@@ -433,7 +433,7 @@ export class DiskFiles {
   /** Makes an unfinished file that isn't there. */
   async #make(index: number): Promise<FileHandle> {
     const file = this.#files[index]!;
-    await this.#folders.make(file.names.folders);
+    await this.#folders.make(file.names.folder);
     const path = this.#claim(file);
     let handle;
     try {

@@ -6,6 +6,7 @@
 
 import type { FileInfo, FileSystem } from "../platform/platform.ts";
 import { pathConflict } from "./errors.ts";
+import type { FolderName } from "./names.ts";
 
 /** The download folder and those below it. */
 export class Folders {
@@ -13,7 +14,7 @@ export class Folders {
   root = "";
   readonly #fs: FileSystem;
   /** Folders that are known to be real folders. */
-  readonly #known = new Set<string>();
+  readonly #known = new WeakSet<FolderName>();
 
   /** @param fs The file system. */
   constructor(fs: FileSystem) {
@@ -21,53 +22,59 @@ export class Folders {
   }
 
   /**
-   * Whether folders are there. Looks at each only once.
+   * Whether a folder is there, and those above it. Looks at each only once.
    *
-   * @param folders Paths below the root, outermost first.
+   * @param folder The folder; `null` for the download folder.
    * @param seen What was found out so far.
    * @throws {StorageError} If something else is in the place of one.
    */
-  async areThere(folders: readonly string[], seen: Map<string, Promise<boolean>>): Promise<boolean> {
-    for (const folder of folders) {
-      let look = seen.get(folder);
-      if (look === undefined) seen.set(folder, look = this.#isThere(folder));
+  async isThere(folder: FolderName | null, seen: Map<FolderName, Promise<boolean>>): Promise<boolean> {
+    for (const one of this.#unknown(folder)) {
+      let look = seen.get(one);
+      if (look === undefined) seen.set(one, look = this.#find(one));
       if (!await look) return false;
     }
     return true;
   }
 
   /**
-   * Whether real folders are there; does not mind what else may be in the place of one.
+   * Whether a real folder is there, and those above it; does not mind what else may be in the place of one.
    *
-   * @param folders Paths below the root, outermost first.
+   * @param folder The folder; `null` for the download folder.
    * @throws {ShoalError} If that can't be found out.
    */
-  async areReal(folders: readonly string[]): Promise<boolean> {
-    for (const folder of folders) {
-      if (this.#known.has(folder)) continue;
-      if ((await this.#fs.stat(`${this.root}/${folder}`))?.kind !== "folder") return false;
-      this.#known.add(folder);
+  async isReal(folder: FolderName | null): Promise<boolean> {
+    for (const one of this.#unknown(folder)) {
+      if ((await this.#fs.stat(`${this.root}/${one.path}`))?.kind !== "folder") return false;
+      this.#known.add(one);
     }
     return true;
   }
 
   /**
-   * Makes folders that are missing.
+   * Makes a folder, and those above it, where they are missing.
    *
-   * @param folders Paths below the root, outermost first.
+   * @param folder The folder; `null` for the download folder.
    * @throws {ShoalError} If something else is in the place of one, or it can't be made.
    */
-  async make(folders: readonly string[]): Promise<void> {
-    for (const folder of folders) {
-      if (await this.#isThere(folder)) continue;
-      await this.#fs.makeFolder(`${this.root}/${folder}`);
-      this.#known.add(folder);
+  async make(folder: FolderName | null): Promise<void> {
+    for (const one of this.#unknown(folder)) {
+      if (await this.#find(one)) continue;
+      await this.#fs.makeFolder(`${this.root}/${one.path}`);
+      this.#known.add(one);
     }
   }
 
-  async #isThere(folder: string): Promise<boolean> {
+  /** Of a folder and those above it the ones that aren't known yet, outermost first. */
+  #unknown(folder: FolderName | null): FolderName[] {
+    const unknown: FolderName[] = [];
+    for (let one = folder; one !== null && !this.#known.has(one); one = one.parent) unknown.push(one);
+    return unknown.reverse();
+  }
+
+  async #find(folder: FolderName): Promise<boolean> {
     if (this.#known.has(folder)) return true;
-    const path = `${this.root}/${folder}`;
+    const path = `${this.root}/${folder.path}`;
     const info = await this.#fs.stat(path);
     if (info === null) return false;
     if (info.kind !== "folder") throw pathConflict(path, wordsFor(info.kind, "folder"));

@@ -9,7 +9,7 @@ import type { FileInfo, FileSystem } from "../platform/platform.ts";
 import { pathConflict } from "./errors.ts";
 import { type Folders, wordsFor } from "./folders.ts";
 import type { StorageFile } from "./layout.ts";
-import { checkComponents, type FileNames } from "./names.ts";
+import { checkComponents, type FileNames, folderOf } from "./names.ts";
 
 /**
  * Makes an empty file, or finds it.
@@ -23,7 +23,7 @@ export async function makeEmptyFile(
   names: FileNames,
   { fs, folders }: { readonly fs: FileSystem; readonly folders: Folders },
 ): Promise<FileInfo | null> {
-  await folders.make(names.folders);
+  await folders.make(names.folder);
   const path = `${folders.root}/${names.final}`;
   try {
     const handle = await fs.open(path, "create");
@@ -66,7 +66,7 @@ async function makeLink(
   const target = `${folders.root}/${symlink!.join("/")}`;
   if (await fs.stat(target) === null) return false;
   if (!`${await fs.realPath(target)}/`.startsWith(`${folders.root}/`)) return false;
-  await folders.make(path.slice(0, -1).map((_, i) => path.slice(0, i + 1).join("/")));
+  await folders.make(folderOf(path));
   const place = `${folders.root}/${path.join("/")}`;
   try {
     await fs.link(linkText({ path, symlink }), place);

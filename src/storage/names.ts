@@ -9,10 +9,18 @@ import type { InfoHash } from "../base/info_hash.ts";
 import { StorageError } from "./errors.ts";
 import { holdsData, type StorageFile, type StorageLayout } from "./layout.ts";
 
+/** A folder of a torrent. Files and folders in it refer to it, so that a torrent of deep folders takes no more than it says. */
+export interface FolderName {
+  /** The folder that it is in; `null` for one that is in the download folder. */
+  readonly parent: FolderName | null;
+  /** Path below the download folder with forward slashes: `a/b`. */
+  readonly path: string;
+}
+
 /** Names of one file, each a path below the download folder with forward slashes. */
 export interface FileNames {
-  /** Folders above it, outermost first: `["a", "a/b"]` for `a/b/c`. */
-  readonly folders: readonly string[];
+  /** The folder that it is in; `null` for the download folder. */
+  readonly folder: FolderName | null;
   /** The name under which everything is verified. */
   readonly final: string;
   /** The name until then; empty for a file that holds no data on disk. */
@@ -29,18 +37,32 @@ export interface FileNames {
  * door.
  */
 export function nameFiles(layout: StorageLayout): FileNames[] {
-  const taken = new Set<string>();
-  for (const file of layout.files) {
-    if (file.pad) continue;
+  const names = new Names();
+  const folders = layout.files.map((file) => {
+    if (file.pad) return null;
     checkComponents(file.path);
-    for (let count = 1; count <= file.path.length; count++) taken.add(keyOf(file.path.slice(0, count).join("/")));
-  }
-  return layout.files.map((file) => {
-    if (file.pad) return { folders: [], final: "", part: "" };
-    const folders = file.path.slice(0, -1).map((_, i) => file.path.slice(0, i + 1).join("/"));
-    const final = file.path.join("/");
-    return { folders, final, part: holdsData(file) ? partName(file.path, taken) : "" };
+    const folder = names.folderOf(file.path);
+    names.take(folder, file.path.at(-1)!);
+    return folder;
   });
+  return layout.files.map((file, index) => {
+    if (file.pad) return { folder: null, final: "", part: "" };
+    const folder = folders[index]!;
+    const name = file.path.at(-1)!;
+    return { folder, final: below(folder, name), part: holdsData(file) ? names.partName(folder, name) : "" };
+  });
+}
+
+/**
+ * The folders above a file.
+ *
+ * @param path Components of the file's path.
+ * @returns The folder that it is in; `null` for the download folder.
+ */
+export function folderOf(path: readonly string[]): FolderName | null {
+  let folder: FolderName | null = null;
+  for (const name of path.slice(0, -1)) folder = { parent: folder, path: below(folder, name) };
+  return folder;
 }
 
 /**
@@ -53,8 +75,93 @@ export function nameFiles(layout: StorageLayout): FileNames[] {
  */
 export function nameElsewhere(path: readonly string[], layout: StorageFile): FileNames | null {
   if (path.length === 0 || path.some((name) => /^\.{0,2}$|[/\0]/.test(name))) return null;
-  const folders = path.slice(0, -1).map((_, i) => path.slice(0, i + 1).join("/"));
-  return { folders, final: path.join("/"), part: holdsData(layout) ? partName(path, new Set()) : "" };
+  const folder = folderOf(path);
+  const name = path.at(-1)!;
+  return { folder, final: below(folder, name), part: holdsData(layout) ? below(folder, partOf(name, 0)) : "" };
+}
+
+/** A folder, and what it is called where case and Unicode form don't count. */
+interface Folder extends FolderName {
+  readonly parent: Folder | null;
+  readonly name: string;
+  /** Its own number. */
+  readonly number: number;
+  /** The number of the first folder that some file systems hold for the same. */
+  readonly id: number;
+}
+
+/** The number of the download folder. */
+const ROOT = 0;
+/** In the place of a folder's number: a file. */
+const FILE = -1;
+
+/** The names that are taken. Folders have numbers: a name is looked up by that of its folder, not by its whole path. */
+class Names {
+  /** By folder and name as some file systems see it: the folder that has it, or `FILE`. */
+  readonly #taken = new Map<string, Folder | typeof FILE>();
+  /** Folders that differ from one in `#taken` by case or Unicode form alone, by the number of their folder and exact name. */
+  readonly #variants = new Map<string, Folder>();
+  #count = ROOT;
+  /** The path of the file that was looked at last, and the folders above it: the next one often begins alike. */
+  #latest: readonly string[] = [];
+  #above: Folder[] = [];
+
+  /** The folder that a file is in. */
+  folderOf(path: readonly string[]): Folder | null {
+    let depth = 0;
+    const shared = Math.min(path.length, this.#latest.length) - 1;
+    while (depth < shared && path[depth] === this.#latest[depth]) depth++;
+    this.#above.length = depth;
+    for (; depth < path.length - 1; depth++) this.#above.push(this.#open(this.#above.at(-1) ?? null, path[depth]!));
+    this.#latest = path;
+    return this.#above.at(-1) ?? null;
+  }
+
+  /** Takes the name of a file. */
+  take(folder: Folder | null, name: string): void {
+    const key = keyOf(folder, name);
+    if (!this.#taken.has(key)) this.#taken.set(key, FILE);
+  }
+
+  /** The name of an unfinished file. */
+  partName(folder: Folder | null, name: string): string {
+    for (let count = 0;; count++) {
+      const part = partOf(name, count);
+      const key = keyOf(folder, part);
+      if (this.#taken.has(key)) continue;
+      this.#taken.set(key, FILE);
+      return below(folder, part);
+    }
+  }
+
+  #open(parent: Folder | null, name: string): Folder {
+    const key = keyOf(parent, name);
+    const known = this.#taken.get(key);
+    if (known === undefined || known === FILE) {
+      const folder = this.#make(parent, name);
+      this.#taken.set(key, folder);
+      return folder;
+    }
+    if (known.parent === parent && known.name === name) return known;
+    const exact = `${parent?.number ?? ROOT}/${name}`;
+    const variant = this.#variants.get(exact) ?? { ...this.#make(parent, name), id: known.id };
+    this.#variants.set(exact, variant);
+    return variant;
+  }
+
+  #make(parent: Folder | null, name: string): Folder {
+    const number = ++this.#count;
+    return { parent, name, path: below(parent, name), number, id: number };
+  }
+}
+
+function partOf(name: string, count: number): string {
+  const ending = count === 0 ? ".part" : `.${count}.part`;
+  return `${cutUtf8(name, MAX_NAME_BYTES - ending.length)}${ending}`;
+}
+
+function below(folder: FolderName | null, name: string): string {
+  return folder === null ? name : `${folder.path}/${name}`;
 }
 
 /**
@@ -83,20 +190,7 @@ export function checkComponents(path: readonly string[]): void {
   throw new StorageError({ what: "unsafe path", where: path.join("/"), why });
 }
 
-function partName(path: readonly string[], taken: Set<string>): string {
-  const folder = path.slice(0, -1).map((name) => `${name}/`).join("");
-  const name = path.at(-1)!;
-  for (let count = 0;; count++) {
-    const ending = count === 0 ? ".part" : `.${count}.part`;
-    const part = `${folder}${cutUtf8(name, MAX_NAME_BYTES - ending.length)}${ending}`;
-    const key = keyOf(part);
-    if (taken.has(key)) continue;
-    taken.add(key);
-    return part;
-  }
-}
-
-/** Equal for names that some file systems hold for the same. */
-function keyOf(path: string): string {
-  return path.normalize("NFC").toLowerCase();
+/** Equal for names in one folder that some file systems hold for the same. */
+function keyOf(folder: Folder | null, name: string): string {
+  return `${folder?.id ?? ROOT}/${name.normalize("NFC").toLowerCase()}`;
 }

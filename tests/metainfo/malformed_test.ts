@@ -240,6 +240,11 @@ const MALFORMED: [name: string, torrent: Uint8Array, message: string][] = [
     "not a valid torrent (x.torrent, info.files[0].path): the path has more than 3072 bytes",
   ],
   [
+    "more names in its paths than are kept",
+    several([{ path: new Array<string>(3_000_001).fill("") }]),
+    "not a valid torrent (x.torrent, info.files[0].path): there are more than 3000000 names in the paths of all files together",
+  ],
+  [
     "files without bytes",
     several([{ length: 0, path: ["a"] }, { length: 0, path: ["b"] }]),
     "not a valid torrent (x.torrent, info.files): there are no bytes to download",

@@ -248,3 +248,22 @@ Deno.test("parseMetainfo() makes an empty-handed torrent of a lone link no torre
     "no bytes",
   );
 });
+
+Deno.test("parseMetainfo() takes paths of hundreds of folders, and keeps names that paths have in common once", () => {
+  const deep = (name: string) => ({ path: [...new Array<string>(700).fill("d\u00e9"), name] });
+  const files = parseMetainfo(several([deep("a"), deep("b"), { path: ["d\u00e9", "..", "c"] }])).files;
+  assertEquals(files.map(({ path }) => path.length), [702, 702, 3]);
+  assertEquals(files.map(({ path }) => [path[0], path[1], path.at(-1)]), [
+    ["root", "d\u00e9", "a"],
+    ["root", "d\u00e9", "b"],
+    ["root", "d\u00e9", "c"],
+  ]);
+});
+
+Deno.test("parseMetainfo() reads of a name and of a text that are far too long what can be shown", () => {
+  const long = parseMetainfo(
+    single({ name: `${"\u00e9".repeat(1_000_000)}.bin` }, { comment: "\u65e5".repeat(100_000) }),
+  );
+  assertEquals(long.name, parseMetainfo(single({ name: `${"\u00e9".repeat(1000)}.bin` })).name);
+  assertEquals(long.comment, "\u65e5".repeat(Math.floor(64 * 1024 / 3)));
+});

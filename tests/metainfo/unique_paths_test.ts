@@ -1,4 +1,4 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { MAX_NAME_BYTES, utf8 } from "../../src/base/bytes.ts";
 import { foldName, safePath } from "../../src/metainfo/safe_path.ts";
@@ -71,4 +71,13 @@ Deno.test("uniquePaths() gives every file a path of its own that no folder has",
     }),
     { numRuns: 300 },
   );
+});
+
+Deno.test("uniquePaths() says when there are more folders than it may keep", () => {
+  const tooMany = () => {
+    throw new RangeError("too many");
+  };
+  const paths = [["t", "a", "x"], ["t", "b", "x"], ["t", "a", "y"]];
+  assertEquals(uniquePaths(paths, { maxFolders: 3, tooMany }), paths);
+  assertThrows(() => uniquePaths(paths, { maxFolders: 2, tooMany }), RangeError, "too many");
 });

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { utf8 } from "../../src/base/bytes.ts";
 import { StorageError } from "../../src/storage/errors.ts";
-import { nameFiles } from "../../src/storage/names.ts";
+import { type FolderName, nameFiles } from "../../src/storage/names.ts";
 import { layoutOf } from "./fixture.ts";
 
 Deno.test("nameFiles() gives final names, part names and the folders above", () => {
@@ -11,10 +11,11 @@ Deno.test("nameFiles() gives final names, part names and the folders above", () 
     { path: "t/.pad/3", length: 3, pad: true },
     { path: "t/link", link: "t/empty" },
   ]));
-  assertEquals(file, { folders: ["t", "t/a"], final: "t/a/b", part: "t/a/b.part" });
-  assertEquals(empty, { folders: ["t"], final: "t/empty", part: "" });
-  assertEquals(pad, { folders: [], final: "", part: "" });
-  assertEquals(link, { folders: ["t"], final: "t/link", part: "" });
+  const paths = (folder: FolderName | null): string[] => folder ? [...paths(folder.parent), folder.path] : [];
+  assertEquals({ ...file, folder: paths(file!.folder) }, { folder: ["t", "t/a"], final: "t/a/b", part: "t/a/b.part" });
+  assertEquals({ ...empty, folder: paths(empty!.folder) }, { folder: ["t"], final: "t/empty", part: "" });
+  assertEquals(pad, { folder: null, final: "", part: "" });
+  assertEquals({ ...link, folder: paths(link!.folder) }, { folder: ["t"], final: "t/link", part: "" });
 });
 
 Deno.test("nameFiles() finds another part name where a file or folder of the torrent has it", () => {
@@ -50,4 +51,37 @@ Deno.test("nameFiles() refuses paths that could lead out", () => {
     const files = [{ ...layout.files[0]!, path }];
     assertThrows(() => nameFiles({ ...layout, files }), StorageError, "unsafe path");
   }
+});
+
+Deno.test("nameFiles() keeps each folder once, however many files are below it", () => {
+  const deep = new Array<string>(500).fill("d").join("/");
+  const names = nameFiles(layoutOf(16, [
+    { path: `${deep}/a`, length: 1 },
+    { path: "other/b", length: 1 },
+    { path: `${deep}/c`, length: 1 },
+  ]));
+  assert(names[0]!.folder === names[2]!.folder);
+  assertEquals([names[0]!.folder!.path, names[2]!.final, names[2]!.part], [deep, `${deep}/c`, `${deep}/c.part`]);
+  let depth = 0;
+  for (let folder: FolderName | null = names[0]!.folder; folder !== null; folder = folder.parent) depth++;
+  assertEquals(depth, 500);
+});
+
+Deno.test("nameFiles() tells folders apart by case, and part names only where the file system does", () => {
+  const names = nameFiles(layoutOf(16, [
+    { path: "t/d/a", length: 1 },
+    { path: "t/D/a.part", length: 1 },
+    { path: "t/D/b", length: 1 },
+    { path: "T/d/c", length: 1 },
+    { path: "t/d/e", length: 1 },
+  ]));
+  assertEquals(names.map(({ folder }) => folder!.path), ["t/d", "t/D", "t/D", "T/d", "t/d"]);
+  assertEquals(names.map(({ part }) => part), [
+    "t/d/a.1.part",
+    "t/D/a.part.part",
+    "t/D/b.part",
+    "T/d/c.part",
+    "t/d/e.part",
+  ]);
+  assert(names[0]!.folder === names[4]!.folder && names[1]!.folder === names[2]!.folder);
 });

@@ -52,7 +52,11 @@ export function register(program: Command, context: Context): void {
     .option("--list", "only list the files")
     .option("--sequential", "pieces in order")
     .option("--seed", "go on seeding when complete, until interrupted")
-    .option("--seed-ratio <r>", "... or until uploaded/downloaded reaches r", (v) => parseRatio(v, "--seed-ratio"))
+    .option(
+      "--seed-ratio <r>",
+      "... or until r times the wanted size is uploaded",
+      (v) => parseRatio(v, "--seed-ratio"),
+    )
     .option("--seed-time <t>", "... or for t (90s, 30m, 2h)", (v) => parseDuration(v, "--seed-time"))
     .option("--on-complete <url>", "POST the completed event of each torrent to a URL, as JSON", parseHttpUrl)
     .option("--check", "ignore resume state and hash what is on disk")

@@ -8,7 +8,6 @@ import { ShoalError } from "../base/errors.ts";
 import type { Platform, Timer } from "../platform/platform.ts";
 import type { TorrentSnapshot } from "../session/types.ts";
 import { formatDuration } from "../ui/format.ts";
-import { ratioOf } from "../ui/ratio.ts";
 import type { TorrentLike } from "./engine.ts";
 
 /** Milliseconds between two looks at a torrent. */
@@ -21,7 +20,10 @@ const LONGEST_LOOK_MS = 2000;
 
 /** How long to seed; the goal that is reached first counts, and without any there is no end. */
 export interface SeedGoal {
-  /** Uploaded bytes for each downloaded one. */
+  /**
+   * Bytes uploaded in this run for each byte of the wanted files, as in Transmission: not for each that was fetched just now, which
+   * may be a few after a repair, and none where the data was there.
+   */
   readonly ratio?: number;
   /** Seconds after the torrent is complete. */
   readonly seconds?: number;
@@ -60,7 +62,8 @@ export function untilSeeded(
   let seeded = 0;
   return look(platform, (passed) => {
     seeded += passed;
-    return seeded >= seconds * 1000 || ratioOf(torrent.snapshot()) >= ratio ? true : null;
+    const { uploaded, size } = torrent.snapshot();
+    return seeded >= seconds * 1000 || uploaded >= ratio * size ? true : null;
   }).done.then(() => {});
 }
 

@@ -7,12 +7,11 @@
 import type { TorrentSnapshot } from "../session/types.ts";
 
 /**
- * What was given back for what was taken.
+ * What was given back for what is there: whether it was fetched in this run or before doesn't count, nor what was fetched twice.
  *
- * @param torrent Payload bytes since the start, and those that are verified.
- * @returns Uploaded bytes for each downloaded one, or for each that is there when nothing had to be downloaded.
+ * @param torrent Payload bytes uploaded since the start, and those of wanted files that are verified.
+ * @returns Uploaded bytes for each verified one; 0 while there is none.
  */
-export function ratioOf(torrent: Pick<TorrentSnapshot, "uploaded" | "downloaded" | "verified">): number {
-  const taken = torrent.downloaded || torrent.verified;
-  return taken === 0 ? 0 : torrent.uploaded / taken;
+export function ratioOf({ uploaded, verified }: Pick<TorrentSnapshot, "uploaded" | "verified">): number {
+  return verified === 0 ? 0 : uploaded / verified;
 }

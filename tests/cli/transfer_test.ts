@@ -193,15 +193,15 @@ Deno.test("--timeout and --seed-time don't count the time in which the program w
   assertEquals(await code, 0);
 });
 
-Deno.test("--seed-ratio seeds until enough has been given back", async () => {
+Deno.test("--seed-ratio seeds until enough has been given back for what is wanted, however little of it was fetched now", async () => {
   const world = new World();
   const { code } = await world.start("a.torrent", "--seed-ratio", "1.5", "-q");
   const torrent = world.session.added[0]!;
-  torrent.state = { state: "seeding", downloaded: 1000, uploaded: 1499 };
+  torrent.state = { state: "seeding", size: 1000, verified: 1000, downloaded: 48, uploaded: 1499 };
   torrent.finish();
   await world.clock.play(60_000);
   assertFalse(torrent.stopped);
-  torrent.state = { state: "seeding", downloaded: 1000, uploaded: 1500 };
+  torrent.state = { state: "seeding", size: 1000, verified: 1000, downloaded: 48, uploaded: 1500 };
   await world.clock.play(1_000);
   assertEquals(await code, 0);
   assert(torrent.stopped);

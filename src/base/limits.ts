@@ -167,6 +167,21 @@ export const MAX_BLOCKLIST_RANGES = 2_000_000;
 export const MAX_SUSPECTS = 256;
 /** Attempts at one piece that are remembered, the latest. */
 export const MAX_ATTEMPTS = 8;
+/**
+ * Milliseconds for which somebody of whom nothing right is known has a piece alone; with the time between two looks no more than
+ * 3 s. Others may send a part of it then, and one that failed before goes to whoever is at least as good ...
+ */
+export const HOLD_MS = 2_500;
+/** ... and milliseconds after which somebody who has nothing else to do may join in. */
+export const IDLE_HOLD_MS = 1_000;
+/** Pieces of its own that such a one has, unless they are small: enough not to wait for a hash, and little to be wrong ... */
+export const MOST_OWNED = 2;
+/** ... small being fewer blocks than this in all. */
+export const SMALL_BLOCKS = 32;
+/** Milliseconds for which what is waited for is left to those whose data was right so far, while they send anything. */
+export const PROVEN_MS = 3_000;
+/** Failed pieces that are remembered of each source; it isn't mixed with others long before. */
+export const MAX_FAILURES_REMEMBERED = 16;
 
 /** Pieces that a peer names one by one before the metadata is here; more are forgotten. */
 export const MAX_HEARSAY = 10_000;

@@ -65,6 +65,12 @@ export class Peer implements MessageHandler {
   optimistic = false;
   /** It took too long to answer. */
   snubbed = false;
+  /** What it sent was right so far; kept by the download. */
+  proven = false;
+  /** It owes us blocks for some time; kept by the download. */
+  quiet = false;
+  /** It had a part in several pieces that were wrong, so it isn't mixed with others; kept by the download. */
+  onParole = false;
   /** We don't read what it sends, since a limit is used up. */
   held = false;
   /** Bytes a second that the limit would let it send; Infinity without one. */

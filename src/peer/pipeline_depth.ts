@@ -74,6 +74,11 @@ export class PipelineDepth {
     return Math.min(this.#stated, this.#found);
   }
 
+  /** Requests that it holds as it says; or what is known to be safe. */
+  get stated(): number {
+    return this.#stated;
+  }
+
   /** Requests that the peer was found to hold; Infinity while nothing was found. */
   get found(): number {
     return this.#found;

@@ -7,7 +7,7 @@
 import type { Bytes } from "../base/bytes.ts";
 import { MAX_OUTSTANDING, MAX_TURNED_DOWN_IN_A_ROW, MAX_UNASKED_ANSWERS } from "../base/limits.ts";
 import type { FrameWriter } from "../wire/frame_writer.ts";
-import { MessageId, WireError } from "../wire/messages.ts";
+import { BLOCK_SIZE, MessageId, WireError } from "../wire/messages.ts";
 import { BlockQueue } from "./block_queue.ts";
 import { PipelineDepth } from "./pipeline_depth.ts";
 
@@ -37,6 +37,10 @@ export class Requests {
   readonly #pipeline = new PipelineDepth(DEFAULT_PEER_QUEUE);
   /** Requests that were taken back and may still be answered. */
   #late = 0;
+  /** Since when it owes us a block; Infinity while it doesn't. */
+  #owedSince = Infinity;
+  /** Requests that were cancelled and wait for their reject, by {@linkcode keyOf}; only with BEP 6. */
+  readonly #cancelled = new Set<number>();
   #strikes = 0;
   #turnedDown = 0;
   /** When the latest of the requests was made that have been answered. */
@@ -80,12 +84,28 @@ export class Requests {
   postpone(milliseconds: number): void {
     this.#newestAnswered += milliseconds;
     this.#newest += milliseconds;
+    this.#owedSince += milliseconds;
     this.#queue.postpone(milliseconds);
   }
 
   /** Milliseconds without an answer after which it looks as if the peer had dropped what it was asked for. */
   get patience(): number {
     return PASSED_MS + 2 * this.#lastLatency;
+  }
+
+  /** Whether the peer says that it holds no more. */
+  get full(): boolean {
+    return this.#queue.size >= this.#pipeline.stated;
+  }
+
+  /** Since when it owes us a block, whether that was given to others meanwhile or not; Infinity while it doesn't. */
+  get owedSince(): number {
+    return this.#owedSince;
+  }
+
+  /** It chokes us: it owes nothing. */
+  forgive(): void {
+    this.#owedSince = Infinity;
   }
 
   /** When the last request was made. */
@@ -121,7 +141,7 @@ export class Requests {
     let count = 0;
     let last = -Infinity;
     this.#queue.forEach((index, begin, _length, time) => {
-      if (time >= until || !isMissing(index, begin)) return;
+      if (time >= until || this.#cancelled.has(keyOf(index, begin)) || !isMissing(index, begin)) return;
       count++;
       last = Math.max(last, time);
     });
@@ -149,6 +169,7 @@ export class Requests {
   ask(index: number, begin: number, length: number, now: number): void {
     this.#queue.push(index, begin, length, now);
     this.#newest = now;
+    this.#owedSince = Math.min(this.#owedSince, now);
     this.#writer.blockSignal(MessageId.request, index, begin, length);
   }
 
@@ -159,7 +180,9 @@ export class Requests {
    */
   answered(index: number, begin: number, length: number, now: number): number {
     const asked = this.#queue.remove(index, begin, length);
+    this.#owedSince = this.#queue.size > 0 ? now : Infinity;
     if (asked < 0) return -1;
+    if (this.#cancelled.size > 0) this.#cancelled.delete(keyOf(index, begin));
     this.#turnedDown = 0;
     const latency = Math.max(0, now - asked); // it may have been asked for while the read that brought it was parsed
     if (asked > this.#newestAnswered) this.#newestAnswered = asked;
@@ -175,13 +198,13 @@ export class Requests {
   /**
    * A reject came.
    *
-   * @returns Whether the block was outstanding.
+   * @returns Whether the block was outstanding; one that was cancelled is not.
    * @throws {WireError} If there have been too many answers to nothing.
    */
   rejected(index: number, begin: number, length: number): boolean {
     const outstanding = this.#queue.remove(index, begin, length) >= 0;
     if (!outstanding) this.expectLate();
-    return outstanding;
+    return outstanding && !this.#cancelled.delete(keyOf(index, begin));
   }
 
   /**
@@ -190,7 +213,8 @@ export class Requests {
    * @throws {WireError} If it has turned down so many in a row.
    */
   turnedDown(): void {
-    this.#room = this.#queue.size;
+    // It may only have answered our cancel of an earlier request for the same block.
+    if (this.#late === 0) this.#room = this.#queue.size;
     if (++this.#turnedDown > MAX_TURNED_DOWN_IN_A_ROW) throw new WireError("it turns down all that it is asked for");
   }
 
@@ -200,6 +224,7 @@ export class Requests {
     // With BEP 6 the peer answers a cancel with a reject or the block, so the request stays until then. Without it the
     // block comes only if it was on its way.
     if (!this.#fast) this.#remove(index, begin, length);
+    else this.#cancelled.add(keyOf(index, begin));
     this.#writer.blockSignal(MessageId.cancel, index, begin, length);
   }
 
@@ -249,6 +274,12 @@ export class Requests {
 
   #remove(index: number, begin: number, length: number): void {
     this.#queue.remove(index, begin, length);
+    this.#cancelled.delete(keyOf(index, begin));
     this.#late = Math.min(this.#late + 1, MAX_OUTSTANDING);
   }
+}
+
+/** The key of a block: pieces have fewer than 65,536. */
+function keyOf(index: number, begin: number): number {
+  return index * 65_536 + begin / BLOCK_SIZE;
 }

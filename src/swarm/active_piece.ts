@@ -28,10 +28,14 @@ export class ActivePiece {
   readonly blockCount: number;
   /** Where the blocks go; may be longer than the piece. */
   readonly buffer: Bytes;
-  /** The one connection that may send it, if only one may: after a failed hash a piece comes whole from one peer. */
+  /** The one source that may send it, if only one may, so that a failure has one culprit. */
   owner: number | null = null;
-  /** When it was started. */
-  readonly startedAt: number;
+  /** Whether it has failed its hash before. */
+  failed = false;
+  /** Whether only proven sources may send it: what is left of it after a failure came from such. */
+  guarded = false;
+  /** When it was started, or begun anew. */
+  startedAt: number;
   /** When the last block came, or the piece was started. */
   touched: number;
   /** Connection that sent each block. */
@@ -40,7 +44,7 @@ export class ActivePiece {
   #free: number;
   #missing: number;
   #firstFree = 0;
-  readonly #digest: Digest;
+  #digest: Digest;
   /** Blocks from the beginning that are here without a gap. */
   #prefix = 0;
   /** Bytes from the beginning that are hashed. */
@@ -154,6 +158,35 @@ export class ActivePiece {
     this.touched = options.now;
     while (this.senders[this.#prefix] !== NOBODY && this.#prefix < this.blockCount) this.#prefix++;
     this.#hash();
+  }
+
+  /**
+   * Takes out what some sent of a piece that was wrong: it is to be asked for anew, and all that isn't here, too. The rest stays.
+   *
+   * @param isSuspect Chooses among the connections.
+   * @param options `digest`: what hashes it all over again. `now`: milliseconds.
+   * @returns Bytes that were taken out.
+   */
+  reopen(
+    isSuspect: (sender: number) => boolean,
+    options: { readonly digest: Digest; readonly now: number },
+  ): number {
+    let bytes = 0;
+    this.#asked.fill(0);
+    for (let block = 0; block < this.blockCount; block++) {
+      if (!this.has(block) || !isSuspect(this.senders[block]!)) continue;
+      this.senders[block] = NOBODY;
+      this.#missing++;
+      bytes += this.blockLength(block);
+    }
+    this.#free = this.#missing;
+    this.#firstFree = this.#prefix = this.#hashed = 0;
+    while (this.senders[this.#prefix] !== NOBODY) this.#prefix++;
+    this.#digest = options.digest;
+    this.startedAt = this.touched = options.now;
+    this.owner = null;
+    this.failed = true;
+    return bytes;
   }
 
   #hash(): void {

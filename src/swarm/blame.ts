@@ -6,6 +6,7 @@
 
 import { equalBytes } from "../base/bytes.ts";
 import { MAX_ATTEMPTS, MAX_SUSPECTS } from "../base/limits.ts";
+import { networkOf } from "../base/networks.ts";
 
 /** What came for a piece that failed its hash. */
 export interface Attempt {
@@ -22,6 +23,16 @@ export interface Attempt {
 export class Blame {
   readonly #attempts = new Map<number, Attempt[]>();
 
+  /** Pieces that have failed and not been right since; the first that failed comes first. */
+  get pieces(): IterableIterator<number> {
+    return this.#attempts.keys();
+  }
+
+  /** How many pieces those are. */
+  get size(): number {
+    return this.#attempts.size;
+  }
+
   /** Whether a piece has failed and not been right since. */
   suspects(piece: number): boolean {
     return this.#attempts.has(piece);
@@ -35,8 +46,9 @@ export class Blame {
    * @returns Who is to blame for certain: the sender, when there was only one.
    */
   failed(piece: number, attempt: Attempt): string[] {
-    const senders = new Set(attempt.senders);
-    if (senders.size === 1) return [...senders];
+    // Whoever has several addresses of a network has them all, and none is to be an alibi for another.
+    const networks = new Set(attempt.senders.map(networkOf));
+    if (networks.size === 1) return [attempt.senders[0]!];
     const attempts = this.#attempts.get(piece) ?? [];
     attempts.push(attempt);
     if (attempts.length > MAX_ATTEMPTS) attempts.shift();

@@ -5,6 +5,7 @@
  */
 
 import type { Bitfield } from "../base/bitfield.ts";
+import { PROVEN_MS } from "../base/limits.ts";
 import { BLOCK_SIZE, type Peer, type ReceivedBlock } from "../peer/mod.ts";
 import type { ActivePiece } from "./active_piece.ts";
 import type { BufferPool } from "./buffer_pool.ts";
@@ -13,7 +14,8 @@ import { askAgain, cancelElsewhere, Waits } from "./endgame.ts";
 import { HangUps } from "./hang_ups.ts";
 import { depthAllowed } from "./limited.ts";
 import { isSlowPeer, leastDeserving, slowPieces } from "./memory_policy.ts";
-import { mayHaveDropped, takeBackOverdue } from "./overdue.ts";
+import { isQuiet, mayHaveDropped, takeBackOverdue } from "./overdue.ts";
+import { ownerOf, wouldAnySend } from "./owners.ts";
 import type { PiecePicker } from "./piece_picker.ts";
 import { NO_URGENCY, type Urgency } from "./readers.ts";
 import { StartedPieces } from "./started_pieces.ts";
@@ -26,6 +28,8 @@ const RANDOM_FIRST = 4;
  * have no time for; asked again at once, they and we would do nothing else.
  */
 const MAX_TURNED_DOWN = 16;
+/** Failed pieces that are looked at each time that a peer has time. */
+const MOST_FAILED = 8;
 
 /** The downloading half of a torrent. */
 export class Download {
@@ -61,9 +65,39 @@ export class Download {
     this.#open = this.started.open;
     this.#picker = this.started.picker;
     this.#pool = options.pool;
+    this.started.standings.changed = () => this.#judgeAll();
     this.started.settled.push((right) => {
       if ((this.#starved || !right) && !this.#stopped) this.fillAll();
     });
+  }
+
+  /** What is known of its address counts for a connection. */
+  #judge(peer: Peer): void {
+    const { standings } = this.started;
+    peer.proven = standings.proven(peer.network);
+    peer.onParole = standings.onParole(peer.network);
+  }
+
+  /** Somebody is proven, or suspect: what those on parole have together with others goes to the others. */
+  #judgeAll(): void {
+    for (const peer of [...this.#host.peers()]) {
+      if (peer.closed) continue;
+      const { proven, onParole } = peer;
+      this.#judge(peer);
+      if (peer.onParole && !onParole && peer.requests.size > 0) {
+        const isShared = (index: number) => this.#active.get(index)?.owner !== peer.number;
+        this.takeBack(peer, { cancel: true, which: isShared, keep: true });
+        peer.output.flush();
+      }
+      // It waited for that.
+      if (peer.proven && !proven) this.#fillNow(peer);
+    }
+  }
+
+  #fillNow(peer: Peer): void {
+    const before = peer.requests.size;
+    this.fill(peer);
+    if (peer.requests.size > before) peer.output.flush();
   }
 
   /** Pieces that are verified and written. */
@@ -101,6 +135,7 @@ export class Download {
     for (const index of urgency.awaited) {
       // Blocks that nobody was asked for.
       const piece = this.#active.get(index);
+      if (piece && piece.owner !== null && !piece.failed) this.started.share(piece);
       if (piece ? piece.free > 0 : this.#picker.has(index)) this.#makeWay(index);
     }
     if (urgency.pieces.length === 0) return;
@@ -122,6 +157,7 @@ export class Download {
   /** A connection was made. */
   joined(peer: Peer): void {
     this.#hangUps.joined(peer, this.#platform.now());
+    this.#judge(peer);
   }
 
   /** A connection is over. */
@@ -167,22 +203,32 @@ export class Download {
   fill(peer: Peer): void {
     if (this.#stopped || !peer.amInterested || (peer.choking && peer.allowedFast.size === 0)) return;
     if (peer.turnedDown >= MAX_TURNED_DOWN) return;
-    const depth = peer.snubbed ? 1 : Math.min(peer.requests.depth, depthAllowed(peer));
+    const least = peer.quiet || peer.snubbed || this.#hasStalled(peer);
+    const depth = least ? 1 : Math.min(peer.requests.depth, depthAllowed(peer));
     let want = depth - peer.requests.size;
-    if (peer.probed) want = Math.max(1, want);
+    if (peer.probed && !peer.requests.full) want = Math.max(1, want);
     // Asking in batches: nothing is said until a quarter of the queue is free.
     else if (want <= 0 || (want < depth / 4 && peer.requests.size > 0)) return;
     peer.probed = false;
     const now = this.#platform.now();
     if (this.#urgency.pieces.length > 0) want = this.#fillUrgent(peer, { want, depth, now });
-    for (const piece of this.#open) {
-      if (want <= 0) return;
-      if (peer.pieces.has(piece.index) && peer.wouldSend(piece.index)) want = this.#ask(peer, piece, want, now);
+    if (this.started.failed.size > 0) want = this.#fillFailed(peer, want, now);
+    // Whoever isn't proven gets pieces of its own, as long as there are any.
+    if (!peer.proven) want = this.#startPieces(peer, want, now);
+    const busy = !peer.proven && this.started.owners.of(peer).length > 0;
+    if (!busy) {
+      for (const piece of this.#open) {
+        if (want <= 0) return;
+        if (peer.pieces.has(piece.index) && peer.wouldSend(piece.index)) want = this.#ask(peer, piece, want, now);
+      }
     }
-    while (want > 0 && this.#picker.size > 0 && this.#pool.available) {
-      const index = this.#pick(peer);
-      if (index < 0 || !this.#mayStart(peer, index)) break;
-      want = this.#ask(peer, this.started.start(index, now), want, now);
+    if (peer.proven) want = this.#startPieces(peer, want, now);
+    if (want <= 0) return;
+    for (const piece of this.started.owners.joinable(peer, now)) {
+      if (want <= 0) return;
+      if (!peer.pieces.has(piece.index) || !peer.wouldSend(piece.index)) continue;
+      this.started.share(piece);
+      want = this.#ask(peer, piece, want, now);
     }
     if (want <= 0) return;
     if (!this.#pool.available) this.#starved = true;
@@ -192,9 +238,59 @@ export class Download {
       peers: () => this.#host.peers(),
       waits: this.waits,
       ending,
+      stuck: !this.#pool.available,
+      maySend: (piece) => this.#maySend(peer, piece, now),
       depth,
       now,
     });
+  }
+
+  /** Whether a peer has never sent anything, and others of its address kept pieces to themselves for nothing. */
+  #hasStalled(peer: Peer): boolean {
+    return peer.down.total === 0 && this.started.standings.stalled(peer.network);
+  }
+
+  /** Starts new pieces with a peer, as its own if it isn't proven. @returns How many requests it could take besides. */
+  #startPieces(peer: Peer, want: number, now: number): number {
+    const { owners } = this.started;
+    if (!peer.proven) {
+      for (const piece of owners.of(peer)) if (want > 0) want = this.#ask(peer, piece, want, now);
+    }
+    if (peer.quiet && this.#open.size > 0) return want;
+    while (want > 0 && this.#picker.size > 0 && this.#pool.available) {
+      const alone = !peer.proven && !peer.quiet && owners.size < this.#mostOwned;
+      if (!peer.proven && (!owners.mayHold(peer) || (!alone && (peer.onParole || this.#open.size > 0)))) break;
+      const index = this.#pick(peer);
+      if (index < 0 || !this.#mayStart(peer, index)) break;
+      const piece = this.started.start(index, now);
+      if (alone) owners.hold(piece, ownerOf(peer), now);
+      want = this.#ask(peer, piece, want, now);
+    }
+    return want;
+  }
+
+  /** Pieces that one peer each may have to itself, since there is memory for so many only. */
+  get #mostOwned(): number {
+    return Math.ceil(this.#pool.capacity / 2);
+  }
+
+  /** Starts pieces that have failed with a peer that may send them alone. @returns How many requests it could take besides. */
+  #fillFailed(peer: Peer, want: number, now: number): number {
+    const { owners, failed } = this.started;
+    let left = MOST_FAILED;
+    for (const index of failed.pieces) {
+      if (want <= 0 || left-- === 0) break;
+      if (!peer.pieces.has(index) || !peer.wouldSend(index)) continue;
+      let piece = this.#active.get(index);
+      if (piece === undefined) {
+        if (!this.#picker.has(index) || !this.#pool.available) continue;
+        if (!peer.proven && !owners.mayHold(peer)) break;
+        if (!owners.mayOwn(index, ownerOf(peer), { peers: this.#host.peers(), now })) continue;
+        piece = this.started.start(index, now);
+      }
+      want = this.#ask(peer, piece, want, now);
+    }
+    return want;
   }
 
   /** Asks a peer for blocks of urgent pieces. @returns How many requests it could take besides. */
@@ -208,6 +304,7 @@ export class Download {
       if (!peer.pieces.has(index) || !peer.wouldSend(index)) continue;
       const piece = this.#active.get(index) ?? this.#startUrgent(peer, index, now);
       if (!piece) continue;
+      if (this.#leavesToProven(peer, piece, now)) continue;
       if (!awaited.has(index)) want = this.#ask(peer, piece, want, now);
       else {
         const most = Math.min(want, shareOf(peer, piece, this.#host.peers()));
@@ -218,13 +315,36 @@ export class Download {
     if (late.length === 0 || want <= 0) return want;
     const free = want + peer.requests.size;
     const { waits } = this;
-    askAgain(peer, { active: late, peers: () => this.#host.peers(), waits, ending: true, urgent: true, depth, now });
+    const maySend = (piece: ActivePiece) => this.#maySend(peer, piece, now);
+    const peers = () => this.#host.peers();
+    askAgain(peer, { active: late, peers, waits, ending: true, urgent: true, maySend, depth, now });
     return free - peer.requests.size;
   }
 
   #startUrgent(peer: Peer, index: number, now: number): ActivePiece | null {
     if (!this.#picker.has(index) || !this.#pool.available || !this.#mayStart(peer, index)) return null;
-    return this.started.start(index, now);
+    const { owners } = this.started;
+    if (this.started.suspects(index)) {
+      const may = owners.mayOwn(index, ownerOf(peer), { peers: this.#host.peers(), now });
+      return may ? this.started.start(index, now) : null;
+    }
+    // What somebody waits for all send together, unless some are proven and others aren't.
+    const alone = !peer.proven && !this.#urgency.awaited.has(index);
+    if (alone && !(owners.mayHold(peer) && owners.size < this.#mostOwned)) return null;
+    if (!alone && this.#hasBetter(peer, index, now)) return null;
+    const piece = this.started.start(index, now);
+    if (alone) owners.hold(piece, ownerOf(peer), now);
+    return piece;
+  }
+
+  /** Whether a piece that somebody waits for is, for a while, left to those who are proven. */
+  #leavesToProven(peer: Peer, piece: ActivePiece, now: number): boolean {
+    return piece.owner === null && now - piece.touched < PROVEN_MS && this.#hasBetter(peer, piece.index, now);
+  }
+
+  /** Whether a peer isn't proven, and another one is that would send a piece. */
+  #hasBetter(peer: Peer, index: number, now: number): boolean {
+    return !peer.proven && this.#hasProven(index, now);
   }
 
   /** Takes back what those were asked for that have a piece, unless that is urgent, too; and finds memory for it. */
@@ -249,10 +369,7 @@ export class Download {
   fillAll(): void {
     this.#starved = this.#freed = false;
     for (const peer of this.#host.peers()) {
-      if (peer.closed) continue;
-      const before = peer.requests.size;
-      this.fill(peer);
-      if (peer.requests.size > before) peer.output.flush();
+      if (!peer.closed) this.#fillNow(peer);
     }
   }
 
@@ -263,15 +380,15 @@ export class Download {
     const asked = block.latency >= 0;
     // One that isn't outstanding is welcome only as a late answer, and none where another peer alone is to be heard.
     const expected = asked || peer.requests.expectLate();
-    const welcome = expected && (piece?.owner ?? peer.number) === peer.number;
-    if (!piece || !welcome || piece.has(number) || block.length !== piece.blockLength(number)) {
-      if (asked) piece?.release(number);
+    const welcome = expected && piece !== undefined && this.#maySend(peer, piece, peer.lastReceived);
+    if (!welcome || piece.has(number) || block.length !== piece.blockLength(number)) {
+      if (asked && piece) this.started.release(piece, number);
       this.started.wasted += block.length;
       return;
     }
     piece.buffer.set(block.source.subarray(block.at, block.at + block.length), block.begin);
     piece.receive(number, { sender: peer.number, asked, now: peer.lastReceived });
-    peer.snubbed = false;
+    peer.snubbed = peer.quiet = false;
     if (piece.free === 0) this.#open.delete(piece);
     if (piece.asked(number) > 0) cancelElsewhere(piece, number, { peers: this.#host.peers(), sender: peer });
     if (piece.complete) this.started.finish(piece);
@@ -285,7 +402,8 @@ export class Download {
     // A reject that only answers our cancel says nothing about the peer.
     if (!peer.choking && !piece.has(block)) peer.turnedDown++;
     this.#freed ||= !piece.has(block);
-    if (piece.owner === peer.number) this.#giveUp(piece);
+    // Alone it was to send it: it won't, if nothing else is outstanding.
+    if (piece.failed && piece.owner === peer.number && peer.requests.size === 0) this.#passOn(piece);
     else this.started.release(piece, block);
   }
 
@@ -293,14 +411,23 @@ export class Download {
    * Takes back what a peer was asked for: it chokes us, is too slow, or left.
    *
    * @param peer Which.
-   * @param options `cancel`: it is to be told. `which`: chooses among the requests; all when absent.
+   * @param options `cancel`: it is to be told. `which`: chooses among the requests; all when absent. `keep`: it keeps the pieces
+   * that it alone may send.
    */
   takeBack(
     peer: Peer,
-    options: { readonly cancel?: boolean; readonly which?: (index: number, time: number) => boolean } = {},
+    options: {
+      readonly cancel?: boolean;
+      readonly which?: (index: number, time: number) => boolean;
+      readonly keep?: boolean;
+    } = {},
   ): void {
-    const { cancel = false, which = () => true } = options;
-    for (const piece of this.started.owners.of(peer)) this.#giveUp(piece);
+    const { cancel = false, which = () => true, keep = false } = options;
+    for (const piece of keep ? [] : this.started.owners.of(peer)) {
+      if (piece.failed) this.#passOn(piece);
+      else if (piece.received === 0) this.#giveUp(piece);
+      else this.started.share(piece);
+    }
     const taken = (index: number, begin: number) => {
       const piece = this.#active.get(index);
       if (piece) this.started.release(piece, begin / BLOCK_SIZE);
@@ -310,6 +437,7 @@ export class Download {
 
   /** A peer chokes us, or no longer does: what it won't answer is free for others. */
   choked(peer: Peer): void {
+    peer.requests.forgive();
     const before = peer.requests.size;
     // With BEP 6 every request that a choke drops is rejected, so what is left at the unchoke was forgotten; without it a
     // choke drops them all without a word.
@@ -327,6 +455,7 @@ export class Download {
   tick(now: number): void {
     for (const peer of this.#host.peers()) {
       peer.turnedDown = 0;
+      peer.quiet = isQuiet(peer, now);
       if (peer.closed || peer.requests.size === 0) continue;
       takeBackOverdue(peer, {
         now,
@@ -335,9 +464,26 @@ export class Download {
       });
       peer.probed = peer.requests.size > 0 && mayHaveDropped(peer, now);
     }
-    for (const piece of this.started.owners.late(now)) this.#giveUp(piece);
+    this.#endHolds(now);
     this.#freeMemory(now);
     this.fillAll();
+  }
+
+  /** Nobody has a piece to itself for long, and what only the proven may send is given up when there are none. */
+  #endHolds(now: number): void {
+    const { owners } = this.started;
+    if (owners.size > 0) {
+      for (const piece of owners.open(now)) this.started.share(piece);
+      for (const piece of owners.late({ peers: () => this.#host.peers(), now })) this.#passOn(piece);
+    }
+    if (this.started.failed.size === 0) return;
+    for (const piece of [...this.#active.values()]) {
+      if (piece.guarded && now - piece.touched > PROVEN_MS && !this.#hasProven(piece.index, now)) this.#passOn(piece);
+    }
+  }
+
+  #hasProven(index: number, now: number): boolean {
+    return wouldAnySend(index, { peers: this.#host.peers(), now, isOfKind: ({ proven }) => proven });
   }
 
   /** Nobody can be asked for a while: should memory be used up, others get what unfinished pieces take. */
@@ -371,10 +517,21 @@ export class Download {
   /** Starts a piece anew some other time: what is here of it is dropped, what was asked for is taken back. */
   #giveUp(piece: ActivePiece): void {
     this.started.drop(piece);
+    this.#withdraw(piece);
+  }
+
+  /** A piece that failed goes to somebody else, who sends all of it; it keeps its memory. */
+  #passOn(piece: ActivePiece): void {
+    this.started.beginAnew(piece, () => true);
+    this.#withdraw(piece);
+    this.#freed = true;
+  }
+
+  #withdraw({ index }: ActivePiece): void {
     for (const peer of this.#host.peers()) {
       if (peer.closed) continue;
       const before = peer.requests.size;
-      peer.requests.takeBack((index) => index === piece.index, { cancel: true, taken: () => {} });
+      peer.requests.takeBack((other) => other === index, { cancel: true, taken: () => {} });
       if (peer.requests.size < before) peer.output.flush();
     }
   }
@@ -392,20 +549,29 @@ export class Download {
   /** The best piece to start with a peer; remembers when there is none, since looking costs a pass over all pieces. */
   #pick(peer: Peer): number {
     if (peer.choking) {
-      for (const index of peer.allowedFast) if (peer.pieces.has(index) && this.#picker.has(index)) return index;
+      for (const index of peer.allowedFast) {
+        if (peer.pieces.has(index) && this.#picker.has(index) && !this.started.suspects(index)) return index;
+      }
       return -1;
     }
     const state = this.started.returned + peer.pieces.count;
     if (peer.fruitless === state) return -1;
-    const index = this.#picker.pick(peer.pieces, { anywhere: this.have.count < RANDOM_FIRST });
+    const { failed } = this.started;
+    // Those that have failed are given away by other rules.
+    const from = failed.size === 0
+      ? peer.pieces
+      : { has: (index: number) => peer.pieces.has(index) && !this.started.suspects(index) };
+    const index = this.#picker.pick(from, { anywhere: this.have.count < RANDOM_FIRST });
+    if (failed.size > 0) return index;
     if (index < 0) peer.fruitless = state;
     return index;
   }
 
   #ask(peer: Peer, piece: ActivePiece, want: number, now: number): number {
-    if (piece.owner !== null && piece.owner !== peer.number) return want;
-    if (piece.owner === null && this.started.suspects(piece.index)) {
-      if (!this.started.owners.take(piece, peer, this.#host.peers())) return want;
+    if (!this.#maySend(peer, piece, now)) return want;
+    if (piece.failed && piece.owner === null && !piece.guarded) {
+      if (!peer.proven && !this.started.owners.mayHold(peer)) return want;
+      if (!this.started.owners.take(piece, ownerOf(peer), { peers: this.#host.peers(), now })) return want;
     }
     for (; want > 0; want--) {
       const block = piece.takeFree();
@@ -414,5 +580,13 @@ export class Download {
     }
     if (piece.free === 0) this.#open.delete(piece);
     return want;
+  }
+
+  /** Whether a peer may send blocks of a piece: nobody else owns it, and whoever is on parole is mixed with others only for want of others. */
+  #maySend(peer: Peer, piece: ActivePiece, now: number): boolean {
+    if (piece.owner !== null) return piece.owner === peer.number;
+    if (piece.guarded) return peer.proven;
+    return !peer.onParole || piece.failed ||
+      !wouldAnySend(piece.index, { peers: this.#host.peers(), now, isOfKind: (other) => !other.onParole });
   }
 }

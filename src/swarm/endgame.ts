@@ -7,6 +7,7 @@
 import { BLOCK_SIZE, type Peer } from "../peer/mod.ts";
 import type { ActivePiece } from "./active_piece.ts";
 import { speedOf } from "./limited.ts";
+import { isQuiet } from "./overdue.ts";
 
 /** Peers that one block is asked from at the same time, and when those have been silent for long. */
 const COPIES = 2;
@@ -35,7 +36,8 @@ const LONG_MS = 10_000;
  *
  * @param peer One that could do more.
  * @param options `active`: pieces that have been started. `peers`: every connected peer. `waits`: how long blocks will
- * take that others were asked for. `ending`: every missing block has been asked for. `depth`: requests that the peer
+ * take that others were asked for. `ending`: every missing block has been asked for. `stuck`: there is no memory for other pieces. `maySend`: which
+ * pieces the peer may send a part of. `depth`: requests that the peer
  * takes. `urgent`: somebody waits for these pieces, so that the peer is asked although it has something to do. `now`:
  * milliseconds.
  */
@@ -46,35 +48,56 @@ export function askAgain(
     readonly peers: () => Iterable<Peer>;
     readonly waits: Waits;
     readonly ending: boolean;
+    readonly stuck?: boolean;
+    readonly maySend: (piece: ActivePiece) => boolean;
     readonly depth: number;
     readonly urgent?: boolean;
     readonly now: number;
   },
 ): void {
-  const { now, depth, urgent = false } = options;
+  const { now, depth, urgent = false, stuck = false } = options;
   let want = (urgent ? depth : Math.min(depth, DEPTH)) - peer.requests.size;
   if (want <= 0) return;
   for (const piece of options.active) {
     // First, since it is all that is looked at when hundreds of peers ask in vain each time that memory becomes free.
     const slow = now - piece.touched >= SLOW_MS;
-    if (!slow && !options.ending) continue;
-    if (piece.owner !== null || !peer.pieces.has(piece.index) || !peer.wouldSend(piece.index)) continue;
+    if (!slow && !options.ending && !stuck) continue;
+    if (
+      piece.owner !== null || peer.onParole || (piece.guarded && !peer.proven) || !peer.pieces.has(piece.index) ||
+      !peer.wouldSend(piece.index)
+    ) continue;
     for (let block = 0; block < piece.blockCount; block++) {
       const asked = piece.asked(block);
-      if (piece.has(block) || asked === 0 || asked >= (slow ? DESPERATE_COPIES : COPIES)) continue;
+      if (piece.has(block) || asked === 0) continue;
       const begin = block * BLOCK_SIZE;
       const length = piece.blockLength(block);
       if (peer.requests.has(piece.index, begin, length)) continue;
       // What isn't known yet was asked for a moment ago.
       const wait = options.waits.at(now, options.peers).get(keyOf(piece.index, block)) ?? 0;
-      if (!options.ending && wait < LONG_MS) continue;
-      if (waitOf(peer, now, peer.requests.size + 1) > WORTHWHILE * wait) continue;
+      // Those who have gone quiet don't count, and for a proven peer nobody counts who isn't: however many liars there are,
+      // they are to keep nobody from being asked.
+      if (asked >= (slow ? DESPERATE_COPIES : COPIES) && wait < Infinity) {
+        if (!peer.proven || isAskedOfProven(piece, block, options.peers())) continue;
+      }
+      if (!options.ending && wait < (slow ? LONG_MS : Infinity)) continue;
+      const own = waitOf(peer, now, peer.requests.size + 1);
+      if (own === Infinity) return;
+      if (own > WORTHWHILE * wait) continue;
       if (!options.ending) withdraw(piece, block, options.peers());
       piece.ask(block);
       peer.request(piece.index, begin, length, now);
       if (--want === 0) return;
     }
   }
+}
+
+function isAskedOfProven(piece: ActivePiece, block: number, peers: Iterable<Peer>): boolean {
+  const begin = block * BLOCK_SIZE;
+  const length = piece.blockLength(block);
+  for (const { proven, closed, requests } of peers) {
+    if (proven && !closed && requests.has(piece.index, begin, length)) return true;
+  }
+  return false;
 }
 
 /** Long before the end a block is moved to the faster peer rather than fetched twice. */
@@ -88,10 +111,11 @@ function withdraw(piece: ActivePiece, block: number, peers: Iterable<Peer>): voi
 
 /** Milliseconds that a peer needs for a number of blocks, as far as can be told; Infinity for one that has gone quiet. */
 function waitOf(peer: Peer, now: number, blocks: number): number {
-  const rate = speedOf(peer);
+  // One block says little about those that follow it.
+  const rate = peer.down.total > BLOCK_SIZE ? speedOf(peer) : 0;
   const perBlock = rate > 0 ? 1000 * BLOCK_SIZE / rate : Math.max(UNKNOWN_MS, 1000 * BLOCK_SIZE / peer.allowed);
-  const quiet = peer.requests.size > 0 && !peer.held &&
-    now - peer.lastBlock > Math.max(SLOW_MS, SLOW_BLOCKS * perBlock);
+  const quiet = isQuiet(peer, now) || peer.requests.size > 0 && !peer.held &&
+      now - peer.lastBlock > Math.max(SLOW_MS, SLOW_BLOCKS * perBlock);
   return quiet ? Infinity : blocks * perBlock;
 }
 

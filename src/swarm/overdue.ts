@@ -18,6 +18,8 @@ export interface TakingBack {
   readonly cancel: true;
   /** Chooses among the requests, by piece and time. */
   readonly which?: (index: number, time: number) => boolean;
+  /** Whether the peer keeps the pieces that it alone may send. */
+  readonly keep?: boolean;
 }
 
 /**
@@ -46,7 +48,7 @@ export function takeBackOverdue(
   // It answers, but not what it was asked first: some clients drop what they have no room for without a word.
   const dropped = peer.requests.findDropped(now, isMissing);
   if (dropped !== null) {
-    takeBack({ cancel: true, which: (_, time) => time <= dropped });
+    takeBack({ cancel: true, which: (_, time) => time <= dropped, keep: true });
     peer.output.flush();
     return;
   }
@@ -71,7 +73,30 @@ const PROBES = 4;
  */
 export function mayHaveDropped(peer: Peer, now: number): boolean {
   const { requests } = peer;
-  if (peer.held || peer.snubbed || peer.down.total === 0) return false;
+  if (peer.held || peer.snubbed || peer.down.total === 0 || requests.full) return false;
   if (requests.newest - peer.lastBlock > (PROBES - 1) * requests.patience) return false;
   return now - Math.max(peer.lastBlock, requests.newest) > requests.patience;
+}
+
+/**
+ * Milliseconds for which a peer may owe us a block before it counts as quiet; more where blocks come that far apart anyway: so many
+ * times that, and no more than this in all.
+ */
+const QUIET_MS = 2_500;
+const QUIET_BLOCKS = 2;
+const MOST_QUIET_MS = 10_000;
+
+/**
+ * Whether a peer doesn't send what it was asked for, until it sends something.
+ *
+ * @param peer A peer.
+ * @param now Milliseconds.
+ * @returns `true` if others are to be preferred to it.
+ */
+export function isQuiet(peer: Peer, now: number): boolean {
+  const owed = now - peer.requests.owedSince;
+  if (owed < QUIET_MS || peer.held) return false;
+  // One block says little about those that follow it.
+  const perBlock = peer.down.total > BLOCK_SIZE ? 1000 * BLOCK_SIZE / Math.max(1, speedOf(peer)) : 0;
+  return owed > Math.max(QUIET_MS, Math.min(MOST_QUIET_MS, QUIET_BLOCKS * perBlock));
 }

@@ -1,58 +1,233 @@
 /**
- * Pieces that one peer alone may send: after a failed hash, so that the next failure has one culprit.
+ * Pieces that one source alone may send: those of whoever isn't proven yet, and those that have failed their hash, so that a
+ * failure has one culprit.
  *
  * @module
  */
 
+import { HOLD_MS, IDLE_HOLD_MS, MOST_OWNED, PROVEN_MS, SMALL_BLOCKS } from "../base/limits.ts";
 import type { Peer } from "../peer/mod.ts";
 import type { ActivePiece } from "./active_piece.ts";
+import { isQuiet } from "./overdue.ts";
+import type { Standings } from "./standing.ts";
 
-/** Milliseconds that an owner has for a block before the piece goes to somebody else. */
+/** Milliseconds after which a piece that failed goes to somebody else when its owner, a proven one, sends nothing of it. */
 const OWNER_MS = 20_000;
+/** The rank of the last resort. */
+const LAST = 100;
+
+/** Somebody who may own a piece. */
+export interface Owner {
+  /** Number of the connection; below 0 for web seeds. */
+  readonly number: number;
+  /** What it is known by: see {@linkcode Standings}. */
+  readonly source: string;
+  /** The connection, where it is one. */
+  readonly peer?: Peer;
+}
 
 /** Who owns which piece, and who has had a turn. */
 export class Owners {
+  readonly #standings: Standings;
   readonly #owned = new Set<ActivePiece>();
-  /** By piece: connections that owned it and didn't finish it. */
-  readonly #former = new Map<number, Set<number>>();
+  /** When an owner got its piece, and who that is. */
+  readonly #owners = new Map<ActivePiece, Owner & { readonly since: number }>();
+  /** By piece that failed: who owned it and didn't finish it, and how often. */
+  readonly #turns = new Map<number, Map<string, number>>();
+
+  /** @param standings What is known of whom. */
+  constructor(standings: Standings) {
+    this.#standings = standings;
+  }
+
+  /** How many pieces have an owner. */
+  get size(): number {
+    return this.#owned.size;
+  }
 
   /**
-   * Makes a peer the owner of a piece. Whoever had it and didn't finish it gets it again only when nobody else has it.
+   * Makes somebody the owner of a new piece.
    *
-   * @param piece A suspect one, without an owner.
-   * @param peer Who would send it.
-   * @param peers Every connected peer.
-   * @returns Whether the piece is the peer's now.
+   * @param piece One that nobody was asked for.
+   * @param owner Who isn't proven.
+   * @param now Milliseconds.
    */
-  take(piece: ActivePiece, peer: Pick<Peer, "number">, peers: Iterable<Peer>): boolean {
-    const former = this.#former.get(piece.index);
-    if (former?.has(peer.number)) {
-      for (const other of peers) {
-        if (!other.closed && !former.has(other.number) && other.pieces.has(piece.index)) return false;
-      }
-      former.clear();
-    }
-    piece.owner = peer.number;
+  hold(piece: ActivePiece, owner: Owner, now: number): void {
+    piece.owner = owner.number;
     this.#owned.add(piece);
+    this.#owners.set(piece, { ...owner, since: now });
+  }
+
+  /**
+   * Whether somebody who isn't proven may have one piece more of its own.
+   *
+   * @param peer Who.
+   */
+  mayHold(peer: Peer): boolean {
+    let blocks = 0;
+    let count = 0;
+    for (const piece of this.#owned) {
+      if (piece.owner !== peer.number) continue;
+      count++;
+      blocks += piece.blockCount;
+    }
+    if (this.#standings.failures(peer.network) > 0) return count === 0;
+    return count < MOST_OWNED || blocks < SMALL_BLOCKS;
+  }
+
+  /**
+   * Whether somebody may own a piece that failed: only who is proven, as long as such a one has the piece; and among equals
+   * whoever had fewer turns.
+   *
+   * @param index Which piece.
+   * @param who Who would send it.
+   * @param options `peers`: every connected peer. `now`: milliseconds.
+   */
+  mayOwn(index: number, who: Owner, options: { readonly peers: Iterable<Peer>; readonly now: number }): boolean {
+    return !this.#isBeaten(index, { ...who, rank: this.#rankOf(index, who, options.now) }, options);
+  }
+
+  /**
+   * Makes somebody the owner of a piece that failed, if it may be.
+   *
+   * @param piece One of which nothing is here, without an owner.
+   * @param who Who would send it.
+   * @param options `peers`: every connected peer. `now`: milliseconds.
+   * @returns Whether the piece is its own now.
+   */
+  take(piece: ActivePiece, who: Owner, options: { readonly peers: Iterable<Peer>; readonly now: number }): boolean {
+    if (!this.mayOwn(piece.index, who, options)) return false;
+    this.hold(piece, who, options.now);
     return true;
   }
 
   /** Pieces that a peer owns. */
   of(peer: Peer): ActivePiece[] {
+    if (this.#owned.size === 0) return [];
     return [...this.#owned].filter((piece) => piece.owner === peer.number);
   }
 
-  /** Pieces whose owner takes too long. */
-  late(now: number): ActivePiece[] {
-    return [...this.#owned].filter((piece) => now - piece.touched > OWNER_MS);
+  /**
+   * Pieces that somebody who has nothing else to do may send a part of, although they are another one's.
+   *
+   * @param peer Who.
+   * @param now Milliseconds.
+   */
+  joinable(peer: Peer, now: number): ActivePiece[] {
+    if (this.#owned.size === 0 || peer.onParole) return [];
+    return [...this.#owned].filter((piece) =>
+      !piece.failed && piece.owner !== peer.number && (peer.proven || now - piece.startedAt >= IDLE_HOLD_MS)
+    );
+  }
+
+  /**
+   * Pieces that were one's own for long enough: others may send a part of them.
+   *
+   * @param now Milliseconds.
+   * @returns Them, but for those of somebody on parole, whom only those join who have nothing else to do.
+   */
+  open(now: number): ActivePiece[] {
+    const due = [...this.#owned].filter((piece) => {
+      const { source, since } = this.#owners.get(piece)!;
+      return !piece.failed && now - since >= HOLD_MS && !this.#standings.onParole(source);
+    });
+    for (const piece of due) {
+      if (piece.received === 0) this.#standings.hasStalled(this.#owners.get(piece)!.source);
+    }
+    return due;
+  }
+
+  /** A piece is no longer one's own. */
+  share(piece: ActivePiece): void {
+    piece.owner = null;
+    this.#owned.delete(piece);
+    this.#owners.delete(piece);
+  }
+
+  /**
+   * Pieces that failed and whose owners take too long, as far as somebody else would be better.
+   *
+   * @param options `peers`: every connected peer. `now`: milliseconds.
+   */
+  late(options: { readonly peers: () => Iterable<Peer>; readonly now: number }): ActivePiece[] {
+    const { now } = options;
+    return [...this.#owned].filter((piece) => {
+      if (!piece.failed) return false;
+      const { source, since, peer } = this.#owners.get(piece)!;
+      const turns = this.#turns.get(piece.index)?.get(source) ?? 0;
+      const idle = now - piece.touched;
+      const quiet = peer === undefined ? idle > HOLD_MS : isQuiet(peer, now);
+      if (this.#standings.proven(source)) {
+        if (!quiet || idle < HOLD_MS) return idle > OWNER_MS;
+      } else if (now - since < HOLD_MS * 2 ** turns && (!quiet || turns > 0)) {
+        // Each turn is longer than the last, so that somebody slow comes to its end some time.
+        return false;
+      }
+      const rank = quiet ? LAST : 2 + turns + 1;
+      return this.#isBeaten(piece.index, { number: piece.owner!, source, rank }, { peers: options.peers(), now });
+    });
   }
 
   /** A piece is no longer in the works: complete, or to be started anew by somebody else. */
   release(piece: ActivePiece, options: { readonly complete: boolean }): void {
-    if (!this.#owned.delete(piece)) return;
-    if (options.complete) return void this.#former.delete(piece.index);
-    const former = this.#former.get(piece.index) ?? new Set();
-    if (piece.owner !== null) former.add(piece.owner);
-    this.#former.set(piece.index, former);
+    const owner = this.#owners.get(piece);
+    this.#owned.delete(piece);
+    this.#owners.delete(piece);
+    if (options.complete) return void this.#turns.delete(piece.index);
+    if (!owner || !piece.failed) return;
+    const turns = this.#turns.get(piece.index) ?? new Map<string, number>();
+    turns.set(owner.source, (turns.get(owner.source) ?? 0) + 1);
+    this.#turns.set(piece.index, turns);
   }
+
+  /** The lower the better: proven, not known, suspect, quiet; each turn at the piece that came to nothing counts. */
+  #rankOf(index: number, who: Owner, now: number): number {
+    const turns = this.#turns.get(index)?.get(who.source) ?? 0;
+    const { peer } = who;
+    if ((peer && isQuiet(peer, now)) || this.#standings.stalled(who.source)) return LAST + turns;
+    if (this.#standings.proven(who.source)) return turns;
+    return (this.#standings.failures(who.source) > 1 ? 2.5 : 2) + turns;
+  }
+
+  /** Whether another peer is better that has a piece, would send it, and isn't busy with one that failed. */
+  #isBeaten(
+    index: number,
+    who: Owner & { readonly rank: number },
+    { peers, now }: { readonly peers: Iterable<Peer>; readonly now: number },
+  ): boolean {
+    if (who.rank === 0) return false;
+    for (const peer of peers) {
+      if (peer.closed || peer.snubbed || peer.number === who.number || !peer.amInterested) continue;
+      if (!peer.pieces.has(index) || !peer.wouldSend(index) || !(peer.proven || this.mayHold(peer))) continue;
+      if (this.#rankOf(index, { number: peer.number, source: peer.network, peer }, now) < who.rank) return true;
+    }
+    return false;
+  }
+}
+
+/**
+ * A peer as somebody who may own pieces.
+ *
+ * @param peer Who.
+ */
+export function ownerOf(peer: Peer): Owner {
+  return { number: peer.number, source: peer.network, peer };
+}
+
+/**
+ * Whether somebody of a kind would send a piece, who hasn't gone quiet.
+ *
+ * @param index Which piece.
+ * @param options `peers`: every connected peer. `now`: milliseconds. `isOfKind`: who counts.
+ */
+export function wouldAnySend(
+  index: number,
+  options: { readonly peers: Iterable<Peer>; readonly now: number; readonly isOfKind: (peer: Peer) => boolean },
+): boolean {
+  const { now, isOfKind } = options;
+  for (const peer of options.peers) {
+    if (!isOfKind(peer) || peer.closed || peer.snubbed || !peer.pieces.has(index) || !peer.wouldSend(index)) continue;
+    if (peer.requests.size === 0 || peer.held || now - peer.lastBlock < PROVEN_MS) return true;
+  }
+  return false;
 }

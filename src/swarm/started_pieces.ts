@@ -6,12 +6,14 @@
 
 import type { Bitfield } from "../base/bitfield.ts";
 import type { Bytes } from "../base/bytes.ts";
+import { networkOf } from "../base/networks.ts";
 import { BLOCK_SIZE } from "../peer/mod.ts";
 import type { Platform } from "../platform/platform.ts";
 import { ActivePiece } from "./active_piece.ts";
 import type { BufferPool } from "./buffer_pool.ts";
 import { Owners } from "./owners.ts";
 import { PiecePicker } from "./piece_picker.ts";
+import { Standings } from "./standing.ts";
 import { Verifier, type VerifierHost } from "./verifier.ts";
 
 /** What started pieces need from the torrent. */
@@ -37,7 +39,7 @@ export interface StartedPiecesOptions {
   /** Buffers for pieces. */
   readonly pool: BufferPool;
   /** The outside. */
-  readonly platform: Pick<Platform, "random" | "digest" | "giveWay">;
+  readonly platform: Pick<Platform, "now" | "random" | "digest" | "giveWay">;
 }
 
 /** What those who fetch blocks have in common. */
@@ -50,8 +52,10 @@ export class StartedPieces {
   readonly active = new Map<number, ActivePiece>();
   /** Those of them that have free blocks, in the order in which they were started. */
   readonly open = new Set<ActivePiece>();
+  /** What is known of those who send. */
+  readonly standings = new Standings();
   /** Those that one source alone may send. */
-  readonly owners = new Owners();
+  readonly owners = new Owners(this.standings);
   /** Pieces that nobody has started. */
   readonly picker: PiecePicker;
   /** Buffers. */
@@ -64,9 +68,10 @@ export class StartedPieces {
   /** Wanted pieces that aren't there. */
   #missing = 0;
   readonly #host: StartedPiecesHost;
-  readonly #platform: Pick<Platform, "digest" | "giveWay">;
+  readonly #platform: Pick<Platform, "now" | "digest" | "giveWay">;
   readonly #verifier: Verifier;
   readonly #verifying = new Set<Promise<void>>();
+  #stopped = false;
 
   /**
    * @param host The torrent.
@@ -104,6 +109,16 @@ export class StartedPieces {
     return this.#verifier.suspects(index);
   }
 
+  /** What a connection, or a web seed, is known by in {@linkcode StartedPieces.standings}. */
+  sourceOf(sender: number): string {
+    return networkOf(this.#host.hostOf(sender));
+  }
+
+  /** Pieces that have failed and not been right since. */
+  get failed(): { readonly pieces: Iterable<number>; readonly size: number } {
+    return this.#verifier.failed;
+  }
+
   /**
    * Starts a piece; there must be memory for it.
    *
@@ -117,9 +132,16 @@ export class StartedPieces {
     this.picker.remove(index);
     const size = this.#host.pieceSize(index);
     const piece = new ActivePiece(index, { size, buffer, digest: this.#platform.digest("sha1"), now });
+    piece.failed = this.suspects(index);
     this.active.set(index, piece);
     this.open.add(piece);
     return piece;
+  }
+
+  /** A piece is no longer one's own: all may send it. */
+  share(piece: ActivePiece): void {
+    this.owners.share(piece);
+    if (piece.free > 0) this.open.add(piece);
   }
 
   /** Somebody who was asked for a block won't send it. */
@@ -142,6 +164,19 @@ export class StartedPieces {
     this.putBack(piece.index);
   }
 
+  /**
+   * What some have sent of a piece is to be asked for anew; it keeps its memory.
+   *
+   * @param piece One that has failed.
+   * @param isSuspect Chooses among the connections.
+   */
+  beginAnew(piece: ActivePiece, isSuspect: (sender: number) => boolean): void {
+    this.owners.release(piece, { complete: false });
+    this.wasted += piece.reopen(isSuspect, { digest: this.#platform.digest("sha1"), now: this.#platform.now() });
+    piece.guarded = false;
+    this.open.add(piece);
+  }
+
   /** A complete piece is checked and written. */
   finish(piece: ActivePiece): void {
     this.#close(piece, { complete: true });
@@ -149,7 +184,7 @@ export class StartedPieces {
     const work = this.#verify(piece).then((result) => right = result).catch((error) => this.#host.broke(error))
       .finally(() => {
         this.#verifying.delete(work);
-        this.pool.give(piece.buffer);
+        if (this.active.get(piece.index) !== piece) this.pool.give(piece.buffer);
         if (this.complete && this.#verifying.size === 0) this.pool.close();
         for (const tell of this.settled) tell(right);
       }) as Promise<void>;
@@ -158,6 +193,7 @@ export class StartedPieces {
 
   /** Drops all that isn't complete. Settles when the pieces that were complete are checked and written. */
   async stop(): Promise<void> {
+    this.#stopped = true;
     for (const piece of this.active.values()) this.pool.give(piece.buffer);
     this.active.clear();
     this.open.clear();
@@ -173,15 +209,26 @@ export class StartedPieces {
 
   async #verify(piece: ActivePiece): Promise<boolean> {
     const { index } = piece;
+    const sources = new Set(Array.from(piece.senders, (sender) => this.sourceOf(sender)));
     if (await this.#verifier.check(piece)) {
+      this.standings.passed(index, sources);
       await this.#host.writePiece(index, piece.data);
       if (!this.have.set(index)) return true;
       this.#missing--;
       this.#host.pieceDone(index);
       return true;
     }
-    this.wasted += piece.size;
-    this.putBack(index);
+    const suspects = piece.guarded ? sources : this.standings.suspects(sources);
+    this.standings.failed(index, suspects);
+    if (this.#stopped || sources.size === 1) {
+      this.wasted += piece.size;
+      this.putBack(index);
+      return false;
+    }
+    // What comes from suspects is fetched anew from those who are proven; when that tells nobody apart, all of it from one.
+    this.beginAnew(piece, (sender) => suspects.has(this.sourceOf(sender)));
+    piece.guarded = suspects.size < sources.size;
+    this.active.set(index, piece);
     return false;
   }
 }

@@ -40,6 +40,11 @@ export class Verifier {
     this.#platform = platform;
   }
 
+  /** Pieces that have failed and not been right since. */
+  get failed(): Pick<Blame, "pieces" | "size"> {
+    return this.#blame;
+  }
+
   /** Whether a piece has failed and not been right since: it should come from one peer alone. */
   suspects(index: number): boolean {
     return this.#blame.suspects(index);

@@ -22,6 +22,8 @@ export interface WebRunHost {
   peers(): Iterable<Peer>;
   /** Milliseconds. */
   now(): number;
+  /** Makes a web seed, by its number, the owner of a piece that has failed, if it may be. */
+  mayOwn(piece: ActivePiece, source: number): boolean;
   /** A run has ended, or become shorter. */
   changed(run: WebRun): void;
 }
@@ -109,7 +111,7 @@ export class WebRun {
       if (!started.pool.available) return false;
       const index = Math.floor(this.#at / this.#host.pieceLength);
       const piece = started.start(index, this.#host.now());
-      if (!started.suspects(index) || started.owners.take(piece, { number: this.source }, this.#host.peers())) {
+      if (!started.suspects(index) || this.#host.mayOwn(piece, this.source)) {
         this.#take(piece);
         return true;
       }

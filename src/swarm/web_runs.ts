@@ -90,6 +90,11 @@ export class WebRuns implements WebRunHost {
     return this.#options.now();
   }
 
+  mayOwn(piece: ActivePiece, number: number): boolean {
+    const owner = { number, source: this.started.sourceOf(number) };
+    return this.started.owners.take(piece, owner, { peers: this.peers(), now: this.now() });
+  }
+
   changed(run: WebRun): void {
     if (run.over) this.#runs.delete(run);
   }
@@ -182,7 +187,7 @@ export class WebRuns implements WebRunHost {
     const waits = options.ending ? this.#download.waits.at(now, () => this.peers()) : null;
     let best: { piece: ActivePiece; first: number; end: number } | null = null;
     for (const piece of this.started.active.values()) {
-      if (piece.owner !== null || busy.has(piece) || !source.pieces.has(piece.index)) continue;
+      if (piece.owner !== null || piece.guarded || busy.has(piece) || !source.pieces.has(piece.index)) continue;
       if (best && piece.touched >= best.piece.touched) continue;
       const left = now - piece.touched >= LEFT_MS;
       if (!left && !options.ending) continue;
@@ -200,7 +205,7 @@ export class WebRuns implements WebRunHost {
     const { piece, first, end } = best;
     if (this.started.suspects(piece.index)) {
       // From one alone, and all of it.
-      if (piece.received > 0 || !this.started.owners.take(piece, source, this.peers())) return null;
+      if (piece.received > 0 || !this.mayOwn(piece, source.number)) return null;
     }
     const start = piece.index * this.pieceLength;
     return new WebRun(this, {

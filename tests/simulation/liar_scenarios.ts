@@ -7,7 +7,7 @@
 import { BLOCK_SIZE } from "../../src/wire/messages.ts";
 import { PERFECT_DISK } from "./files.ts";
 import type { SimHost } from "./host.ts";
-import { Liar, type Lie, LIES } from "./liars.ts";
+import { Liar, type Lie, LIES, SLY_LIES } from "./liars.ts";
 import {
   addPeer,
   addPeers,
@@ -76,6 +76,75 @@ const smallQueues: Scenario = {
   },
 };
 
+/** Milliseconds for a small download among liars: dials, some seconds for each who has to be found out. */
+const SLY_LIMIT = 60_000;
+
+const slyLiars: Scenario = {
+  name: "sly-liars",
+  purpose:
+    "Twenty peers that send one wrong block, or none, or drip, or lie later on, hold up a download for seconds only.",
+  async run(world) {
+    drawTorrent(world, { pieces: [8, 60], pieceLengths: [16_384, 65_536, 262_144], files: [1, 1] });
+    const fast = () => ({ up: drawScale(world, 500_000, 4_000_000), down: 5_000_000, latency: world.pick(1, 60) });
+    const seeders = addPeers(world, world.pick(1, 3), { name: "seeder", profile: fast(), disk: PERFECT_DISK });
+    const leecher = addPeer(world, "leecher", {
+      profile: { ...fast(), down: 10_000_000 },
+      disk: PERFECT_DISK,
+      session: { maxPeers: 50, cacheBytes: 16 * 1024 * 1024 },
+    });
+    const kinds = world.chance(0.5) ? [world.oneOf(SLY_LIES)] : SLY_LIES;
+    const liars = Array.from({ length: 20 }, (_, i) => {
+      const lie = world.chance(0.2) ? "never answers" : world.oneOf(kinds);
+      return new Liar(world, { name: `liar${i + 1}`, lie, profile: fast() });
+    });
+    for (const seeder of seeders) {
+      seeder.plant(() => true);
+      world.go(seeder.start());
+    }
+    await world.pass(world.pick(0, 3_000));
+    world.go(leecher.start());
+    await finishAll(world, [leecher], SLY_LIMIT);
+    for (const liar of liars) liar.leave();
+    for (const tracker of world.trackers) tracker.extra.length = 0;
+    await endWell(world, [leecher]);
+  },
+};
+
+const poisoners: Scenario = {
+  name: "poisoners",
+  purpose: "Nine peers that send zeros, or wrong data after a while, spoil a piece or two each before they are banned.",
+  async run(world) {
+    drawTorrent(world, { pieces: [150, 300], pieceLengths: [65_536, 131_072], files: [1, 1] });
+    const line = () => ({ up: drawScale(world, 500_000, 2_000_000), down: 5_000_000, latency: world.pick(1, 40) });
+    const seeders = addPeers(world, 2, { name: "seeder", profile: line(), disk: PERFECT_DISK });
+    const leecher = addPeer(world, "leecher", {
+      profile: { ...line(), down: 10_000_000 },
+      disk: PERFECT_DISK,
+      session: { maxPeers: 50, cacheBytes: 16 * 1024 * 1024 },
+    });
+    const count = world.oneOf([1, 9]);
+    const liars = Array.from({ length: count }, (_, i) => {
+      const lie = world.oneOf(["zeros", "wrong data", "some wrong data"] as const);
+      return new Liar(world, { name: `liar${i + 1}`, lie, profile: line() });
+    });
+    for (const seeder of seeders) {
+      seeder.plant(() => true);
+      world.go(seeder.start());
+    }
+    await world.pass(1_000);
+    world.go(leecher.start());
+    await finishAll(world, [leecher]);
+    const failed = leecher.events.filter((event) => event.event === "hash_failed").length;
+    const most = 2 * count + 1;
+    const breach = failed > most ? `${failed} pieces were wrong with ${count} liars` : null;
+    world.invariants.hold("liars are known by their first pieces", leecher, breach);
+    checkBlame(world, leecher);
+    for (const liar of liars) liar.leave();
+    for (const tracker of world.trackers) tracker.extra.length = 0;
+    await endWell(world, [leecher]);
+  },
+};
+
 async function playWith(world: World, lie: () => Lie, options: { readonly honest: number }): Promise<void> {
   drawTorrent(world, { pieces: [12, 40] });
   // Liars have all the more time when what is right is slow to come.
@@ -109,4 +178,4 @@ function checkBlame(world: World, host: SimHost): void {
 }
 
 /** Scenarios in which peers lie. */
-export const LIAR_SCENARIOS: readonly Scenario[] = [liars, poison, smallQueues];
+export const LIAR_SCENARIOS: readonly Scenario[] = [liars, poison, smallQueues, slyLiars, poisoners];

@@ -14,6 +14,8 @@ import type { Digest } from "../../src/platform/platform.ts";
 export const BLOCK = 16384;
 export const BLOCKS = 4;
 export const PIECE = BLOCKS * BLOCK;
+/** A piece of some other time. */
+const NOWHERE = -1;
 
 /** The first bytes stand in for a digest: wrong data is data that begins with something else. */
 function markOf(): Digest {
@@ -68,8 +70,10 @@ export class Lab {
     });
   }
 
-  /** A peer that has some pieces (all when none are named) and doesn't choke us. */
-  peer(options: { pieces?: number[]; fast?: boolean; choking?: boolean; slow?: boolean } = {}): Peer {
+  /** A peer that has some pieces (all when none are named), doesn't choke us, and is known to send what is right. */
+  peer(
+    options: { pieces?: number[]; fast?: boolean; choking?: boolean; slow?: boolean; unknown?: boolean } = {},
+  ): Peer {
     const { download } = this;
     const host = idleHost({
       pieceCount: this.#pieceCount,
@@ -99,6 +103,11 @@ export class Lab {
     peer.down.tick(1);
     this.peers.push(peer);
     download.countPeer(peer, 1);
+    if (!options.unknown) {
+      peer.amInterested = false; // so that it isn't asked yet
+      download.started.standings.passed(NOWHERE, new Set([peer.network]));
+      peer.amInterested = true;
+    }
     return peer;
   }
 

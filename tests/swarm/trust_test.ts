@@ -1,0 +1,175 @@
+/** Who may send what, by what is known of it: pieces of one's own, parole, and the repair of what was wrong. */
+
+import { assert, assertEquals } from "@std/assert";
+import { Standings } from "../../src/swarm/standing.ts";
+import { settle } from "../support/virtual_clock.ts";
+import { asked, BLOCK, BLOCKS, Lab } from "./download_lab.ts";
+
+/** Time passes, with a turn every half second. */
+function pass(lab: Lab, milliseconds: number): void {
+  for (let left = milliseconds; left > 0; left -= 500) {
+    lab.clock.advance(Math.min(500, left));
+    lab.download.tick(lab.clock.now());
+  }
+}
+
+Deno.test("Download gives whoever isn't proven pieces of its own, so that a liar is known by its first one", async () => {
+  const lab = new Lab(40);
+  const [liar, honest, proven] = [lab.peer({ unknown: true }), lab.peer({ unknown: true }), lab.peer()];
+  for (const peer of [liar, honest, proven]) lab.download.fill(peer);
+  const [mine, theirs, others] = [liar, honest, proven].map((peer) => new Set(asked(peer).keys()));
+  assert(mine!.size > 0 && theirs!.size > 0 && others!.size > 0);
+  assert(mine!.isDisjointFrom(theirs!) && mine!.isDisjointFrom(others!) && theirs!.isDisjointFrom(others!));
+  for (let i = 0; i < BLOCKS; i++) lab.answer(liar, { wrong: true });
+  await settle();
+  const [first] = mine!;
+  assertEquals(lab.log, [`failed ${first} from 10.0.0.1`, `10.0.0.1 lied about ${first}`]);
+});
+
+Deno.test("Download takes whoever sent a right piece for proven at once, and mixes it with others", async () => {
+  const lab = new Lab(40);
+  const peer = lab.peer({ unknown: true });
+  lab.download.fill(peer);
+  assertEquals(peer.proven, false);
+  while (lab.download.have.isEmpty) {
+    lab.answer(peer);
+    await settle();
+  }
+  assertEquals(peer.proven, true);
+});
+
+Deno.test("Download repairs a wrong piece: only what came from whoever isn't proven is fetched again", async () => {
+  const lab = new Lab(1);
+  const liar = lab.peer({ unknown: true });
+  lab.download.fill(liar);
+  lab.answer(liar, { wrong: true });
+  const proven = lab.peer();
+  pass(lab, 3_500);
+  lab.answerAll(proven);
+  await settle();
+  assertEquals(lab.log, ["failed 0 from 10.0.0.1+10.0.0.2"]);
+  assertEquals(asked(proven), new Map([[0, 1]]), "one block, of the proven one, at once");
+  assertEquals([...asked(liar)], [], "and none of the other");
+  lab.answerAll(proven);
+  await settle();
+  assertEquals(lab.log.slice(1), ["10.0.0.1 lied about 0", "done 0"]);
+  assertEquals(lab.download.wasted, BLOCK);
+});
+
+Deno.test("Download fetches a piece whole, from one, when its repair fails, too", async () => {
+  const lab = new Lab(1);
+  const stranger = lab.peer({ unknown: true });
+  lab.download.fill(stranger);
+  lab.answer(stranger, { begin: BLOCK });
+  const turncoat = lab.peer();
+  pass(lab, 3_500);
+  while (turncoat.requests.size > 0) lab.answer(turncoat, { wrong: true });
+  await settle();
+  assertEquals(asked(turncoat), new Map([[0, 1]]), "what came from the stranger");
+  turncoat.amInterested = stranger.amInterested = false; // nobody is asked for the moment
+  lab.answerAll(turncoat);
+  await settle();
+  assertEquals(lab.log, ["failed 0 from 10.0.0.2+10.0.0.1", "failed 0 from 10.0.0.2", "10.0.0.2 lied about 0"]);
+  assertEquals(lab.download.started.wants(0), true);
+});
+
+Deno.test("Download lets nobody who isn't proven have a piece alone for more than 3 s", () => {
+  const lab = new Lab(1);
+  lab.clock.advance(1_000); // after all that the peers have answered before
+  const silent = lab.peer({ unknown: true });
+  lab.download.fill(silent);
+  assertEquals(silent.requests.size, BLOCKS);
+  const idle = lab.peer({ unknown: true });
+  lab.download.fill(idle);
+  assertEquals(idle.requests.size, 0, "it isn't needed yet");
+  pass(lab, 3_000);
+  assert(idle.requests.size > 0);
+  assertEquals(silent.requests.size, BLOCKS, "late is better than never");
+});
+
+Deno.test("Download lets a proven peer that has nothing else to do join in at once", () => {
+  const lab = new Lab(1);
+  lab.download.fill(lab.peer({ unknown: true }));
+  const proven = lab.peer();
+  lab.download.fill(proven);
+  assert(proven.requests.size > 0);
+});
+
+Deno.test("Download gives a failed piece to a proven peer, whoever asks first", async () => {
+  const lab = new Lab(1);
+  const [first, second] = [lab.peer({ unknown: true }), lab.peer({ unknown: true })];
+  lab.download.fill(first);
+  lab.answer(first, { wrong: true });
+  pass(lab, 3_000);
+  assert(second.requests.size > 0, "it joins in");
+  first.amInterested = second.amInterested = false; // nobody is asked for the moment
+  while (!lab.log.length) {
+    lab.answer(second.requests.size > 0 ? second : first);
+    await settle();
+  }
+  assertEquals(lab.log, ["failed 0 from 10.0.0.1+10.0.0.2"]);
+  first.amInterested = second.amInterested = true;
+  const proven = lab.peer();
+  for (const peer of [first, second, proven]) lab.download.fill(peer);
+  assertEquals([first, second, proven].map((peer) => peer.requests.size), [0, 0, BLOCKS]);
+  lab.answerAll(proven);
+  await settle();
+  assertEquals(lab.log.slice(1), ["10.0.0.1 lied about 0", "done 0"]);
+});
+
+Deno.test("Download gives a silent peer's piece to the next, and the next, and a slow one alone comes to its end", async () => {
+  const lab = new Lab(2);
+  const slow = lab.peer({ unknown: true });
+  lab.download.fill(slow);
+  for (let i = 0; i < 2 * BLOCKS; i++) {
+    pass(lab, 8_000);
+    if (slow.requests.size > 0) lab.answer(slow);
+    lab.download.parsed(slow);
+    await settle();
+  }
+  assertEquals(lab.download.have.count, 2, lab.log.join());
+  assertEquals(lab.download.wasted, 0);
+});
+
+Deno.test("Download asks a connection for one block when others of its address kept a piece for nothing", () => {
+  const lab = new Lab(40);
+  const silent = lab.peer({ unknown: true });
+  lab.download.fill(silent);
+  pass(lab, 3_500);
+  silent.closed = true;
+  const again = lab.peer({ unknown: true });
+  Object.defineProperty(again, "network", { value: silent.network });
+  lab.download.fill(again);
+  assertEquals(again.down.total > 0 || again.requests.size <= 1, true, `${again.requests.size} requests`);
+});
+
+Deno.test("Standings: right data proves, a part in wrong data casts doubt, and a whole right piece clears", () => {
+  const standings = new Standings();
+  let changes = 0;
+  standings.changed = () => changes++;
+  const all = (...sources: string[]) => new Set(sources);
+  standings.passed(0, all("a", "b"));
+  assertEquals([standings.proven("a"), standings.proven("b"), standings.proven("c")], [true, true, false]);
+  assertEquals(standings.suspects(all("a", "c")), all("c"), "who isn't proven comes first");
+  standings.failed(1, all("a", "b"));
+  assertEquals([standings.proven("a"), standings.onParole("a"), standings.failures("a")], [false, false, 1]);
+  standings.failed(2, all("a", "c"));
+  assertEquals([standings.onParole("a"), standings.onParole("b"), standings.onParole("c")], [true, false, true]);
+  standings.passed(1, all("b"));
+  assertEquals([standings.failures("a"), standings.proven("b")], [1, true]);
+  standings.passed(3, all("a"));
+  assertEquals([standings.proven("a"), standings.onParole("c")], [true, true]);
+  standings.passed(2, all("b"));
+  assertEquals(standings.onParole("c"), false);
+  assertEquals(changes, 6);
+});
+
+Deno.test("Standings.suspects() suspects whoever is known for much less first, and all when that tells nobody apart", () => {
+  const standings = new Standings();
+  for (let i = 0; i < 8; i++) standings.passed(i, new Set(["old"]));
+  standings.passed(9, new Set(["new"]));
+  assertEquals(standings.suspects(new Set(["old", "new"])), new Set(["new"]));
+  for (let i = 10; i < 14; i++) standings.passed(i, new Set(["new"]));
+  assertEquals(standings.suspects(new Set(["old", "new"])), new Set(["old", "new"]));
+  assertEquals(standings.suspects(new Set(["x", "y"])), new Set(["x", "y"]));
+});

@@ -219,12 +219,35 @@ export const METADATA_EVICTED_MS = 5_000;
 export const METADATA_FORGET_MS = 60_000;
 /** Wrong dictionaries from one address before it is shut out even if others there may be honest (they may share a NAT). */
 export const MAX_METADATA_LIES = 3;
+/**
+ * Bytes of torrent files that are being read, all together, unpacked and before anybody knows what they are: the largest torrent
+ * that is accepted. Those that don't fit wait.
+ */
+export const MAX_METAINFO_READS = 64 * 1024 * 1024;
+/** Magnet links that one may lead to, one after the other, by redirects of the torrent files that they name. */
+export const MAX_MAGNET_HOPS = 2;
 /** Torrent files that a magnet link may name; a link with more of them wants to use us against somebody. */
 export const MAX_EXACT_SOURCES = 16;
 /** ... and how many of them are fetched at the same time. */
 export const EXACT_SOURCES_AT_ONCE = 4;
 /** Milliseconds for the torrent file that a magnet link names (`xs`), until the next one is fetched; peers are asked meanwhile. */
 export const EXACT_SOURCE_MS = 60_000;
+
+// HTTP: whoever answers may be anybody.
+
+/**
+ * Bytes of an answer that are no payload: interim answers and the head, and later, what is around chunks and after them. A head
+ * has a few hundred; payload makes room for more. Endless ones would keep us busy until the time is up.
+ */
+export const MAX_REPLY_OVERHEAD = 64 * 1024;
+/** Header fields of an answer; servers behind three proxies send thirty. */
+export const MAX_REPLY_FIELDS = 256;
+/** Times that one request may be sent elsewhere; more is a loop or a game. */
+export const MAX_HTTP_REDIRECTS = 5;
+/** Addresses of a host that are tried; big sites have eight. */
+export const MAX_HTTP_ADDRESSES = 16;
+/** Characters of what a server says, such as where it redirects to, that are shown. */
+export const MAX_HTTP_SHOWN = 100;
 
 // Trackers.
 

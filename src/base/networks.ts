@@ -258,3 +258,50 @@ export function isDialable(host: string): boolean {
 function isLinkLocal6(ip: Uint8Array): boolean {
   return ip[0] === 0xfe && (ip[1]! & 0xc0) === 0x80;
 }
+
+/**
+ * How near to us an address is: what is nearer trusts us more, and nobody who is farther away may send us there.
+ *
+ * - `internet`: everybody can reach it.
+ * - `network`: a private network, or one that isn't routed.
+ * - `link`: the same link alone; clouds keep their machines' credentials there (169.254.169.254).
+ * - `self`: this machine.
+ * - `nobody`: multicast, reserved, or a tunnel whose other end can't be told.
+ */
+export type Nearness = "internet" | "network" | "link" | "self" | "nobody";
+
+/** From far to near; what nobody is at is nearer than all else, so that nobody is sent there. */
+export const NEARNESS: readonly Nearness[] = ["internet", "network", "link", "self", "nobody"];
+
+/** IPv6 networks that lead somewhere else than their addresses say: Teredo (RFC 4380), and NAT64 of a network's own (RFC 8215). */
+const TUNNELS: readonly (readonly [bytes: readonly number[], bits: number])[] = [
+  [[0x20, 0x01, 0, 0], 32],
+  [[0, 0x64, 0xff, 0x9b, 0, 1], 48],
+];
+
+/**
+ * @param host A literal address, IPv6 with or without a zone.
+ * @returns How near it is; `nobody` for what is no literal address.
+ */
+export function nearnessOf(host: string): Nearness {
+  const ip = parseIp(host.split("%", 1)[0]!);
+  if (ip === null) return "nobody";
+  if (ip.length === 4) return nearness4(ip);
+  const text = formatIp(ip);
+  if (text === "::" || text === "::1") return "self";
+  if (isLinkLocal6(ip)) return "link";
+  if (TUNNELS.some(([prefix, bits]) => hasPrefix(ip, prefix, bits))) return "nobody";
+  const kind = kindIn(ip, V6);
+  if (kind !== "public") return kind === "local" ? "network" : "nobody";
+  // ISATAP (RFC 5214) has the IPv4 address at the end, in whatever network.
+  const isatap = (ip[8]! & 0xfd) === 0 && ip[9] === 0 && ip[10] === 0x5e && ip[11] === 0xfe;
+  const embedded = EMBEDDED.find(([prefix]) => prefix.every((byte, i) => ip[i] === byte))?.[1] ?? (isatap ? 12 : null);
+  return embedded === null ? "internet" : nearness4(ip.subarray(embedded, embedded + 4));
+}
+
+function nearness4(ip: Uint8Array): Nearness {
+  if (ip[0] === 127 || ip[0] === 0) return "self"; // a connection to 0.0.0.0 is one to this machine
+  if (ip[0] === 169 && ip[1] === 254) return "link";
+  const kind = kindIn(ip, V4);
+  return kind === "public" ? "internet" : kind === "local" ? "network" : "nobody";
+}

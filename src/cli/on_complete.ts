@@ -88,6 +88,7 @@ export class CompletionCalls {
     try {
       const { status } = await this.#options.platform.http.request({
         url: this.#url,
+        trust: { by: "user" },
         method: "POST",
         headers: { "content-type": "application/json" },
         body,

@@ -120,7 +120,7 @@ async function request(
 ): Promise<{ readonly status: number; readonly xml: string }> {
   try {
     const limits = { timeout: TIMEOUT_MS, maxBytes: MAX_GATEWAY_DOCUMENT };
-    const { status, body } = await platform.http.request({ ...how, ...limits });
+    const { status, body } = await platform.http.request({ ...how, ...limits, trust: { by: "gateway" } });
     return { status, xml: fromUtf8Lossy(body) };
   } catch (error) {
     if (!(error instanceof HttpError)) throw error;

@@ -1,90 +1,83 @@
 /**
- * `fetch` with redirects followed by hand, and its failures in plain words.
+ * `fetch`, for connections from a chosen address that can't be made otherwise; and what failures mean, in plain words.
  *
  * @module
  */
 
+import type { Bytes } from "../base/bytes.ts";
 import { messageOf } from "../base/errors.ts";
-import { VERSION } from "../base/version.ts";
-import { HttpError, type HttpRequest, type HttpStreamRequest } from "./platform.ts";
-
-/** How often one request may be sent elsewhere; more is a loop or a game. */
-const MAX_REDIRECTS = 5;
-const REDIRECTS = [301, 302, 303, 307, 308];
-/** Header fields that belong to the host that the caller meant, and to no other. */
-const CREDENTIALS = ["authorization", "cookie"];
-
-/** What is asked for. */
-type FollowRequest =
-  & Pick<HttpRequest, "url" | "method" | "headers" | "body" | "keepMethod">
-  & Pick<HttpStreamRequest, "beforeRedirect">;
-
-/** What {@linkcode follow} needs beside the request. */
-export interface FollowOptions {
-  readonly signal: AbortSignal;
-  readonly client: Deno.HttpClient | undefined;
-  /** Where the request stands; `url` is kept up to date. */
-  readonly progress: { url: string };
-}
+import type { Exchange, RequestLines } from "./http_reply.ts";
+import { HttpError } from "./platform.ts";
 
 /**
- * Follows redirects by hand, since `fetch` follows twenty of them and does not let itself be told otherwise.
+ * Sends a request with `fetch`, which looks the host up by itself.
  *
+ * @param bind Local address to connect from.
  * @param request What is asked for.
- * @param options See {@linkcode FollowOptions}.
- * @returns The answer that is no redirect.
- * @throws {HttpError} If it leads round in circles, to what isn't HTTP, or to where `beforeRedirect` won't go; what `fetch`
- * throws comes as it is.
+ * @param signal Gives up.
+ * @returns The answer, be it a redirect.
+ * @throws {Error} What `fetch` throws.
  */
-export async function follow(
-  request: FollowRequest,
-  { signal, client, progress }: FollowOptions,
-): Promise<Response> {
+export async function fetchFrom(bind: string, request: RequestLines, signal: AbortSignal): Promise<Exchange> {
+  const { method, url, body } = request;
   const headers = new Headers(request.headers);
-  if (!headers.has("user-agent")) headers.set("user-agent", `Shoal/${VERSION}`);
-  let method = request.method ?? "GET";
-  let url = httpUrl(request.url);
-  for (let hops = 0;; hops++) {
-    progress.url = url.href;
-    const init: RequestInit & { client?: Deno.HttpClient } = { method, headers, redirect: "manual", signal };
-    if (method === "POST" && request.body !== undefined) init.body = request.body;
-    if (client !== undefined) init.client = client;
+  headers.delete("connection");
+  const client = Deno.createHttpClient({ localAddress: bind });
+  let over = false;
+  const end = () => {
+    if (!over) client.close();
+    over = true;
+  };
+  try {
+    const init = { method, headers, redirect: "manual", signal, client, ...(body !== undefined && { body }) } as const;
     const response = await fetch(url, init);
-    const location = response.headers.get("location");
-    if (!REDIRECTS.includes(response.status) || location === null) return response;
-    if (request.keepMethod && method === "POST" && response.status < 307) return response;
-    await response.body?.cancel();
-    if (hops === MAX_REDIRECTS) throw new HttpError(`redirected more than ${MAX_REDIRECTS} times`);
-    const next = httpUrl(location, url);
-    await request.beforeRedirect?.(url, next);
-    signal.throwIfAborted();
-    if (next.origin !== url.origin) { for (const name of CREDENTIALS) headers.delete(name); }
-    if (response.status < 307) method = "GET";
-    url = next;
+    const reader = response.body?.getReader() ?? null;
+    return {
+      status: response.status,
+      headers: response.headers,
+      decoded: true,
+      async read(): Promise<Bytes | null> {
+        if (over) return null;
+        for (;;) {
+          const part = await reader?.read() ?? { done: true as const, value: undefined };
+          if (!part.done && part.value.length === 0) continue;
+          // A body that was cancelled ends like one that is complete.
+          signal.throwIfAborted();
+          if (!part.done) return part.value as Bytes;
+          end();
+          return null;
+        }
+      },
+      cancel() {
+        if (over) return;
+        end();
+        // Nobody reads on, so that a failure at the very end is of no interest.
+        reader?.cancel().catch(() => {});
+      },
+    };
+  } catch (error) {
+    end();
+    throw error;
   }
 }
 
-function httpUrl(text: string, base?: URL): URL {
-  const url = URL.parse(text, base);
-  const name = base ? "redirected to" : "the URL is";
-  if (url === null) throw new HttpError(`${name} "${text}", which is not a valid URL`);
-  if (url.protocol !== "http:" && url.protocol !== "https:") {
-    throw new HttpError(`${name} "${text}", which is neither http nor https`);
-  }
-  return url;
-}
-
-/** What the texts of `fetch` mean. They differ between versions and systems, so a part of each must do. */
+/** What the texts of sockets and of `fetch` mean. They differ between versions and systems, so a part of each must do. */
 const MEANINGS: readonly (readonly [RegExp, string | ((place: Place) => string)])[] = [
-  [/localAddress|invalid address|bind local error/i, ({ bind }) => `cannot connect from ${bind}`],
-  [/connection refused|actively refused/i, "connection refused"],
+  [/localAddress|invalid address|bind|EADDRNOTAVAIL|Invalid IP address/i, ({ bind }) => `cannot connect from ${bind}`],
+  [/connection refused|actively refused|ECONNREFUSED/i, "connection refused"],
   [/dns error|failed to lookup/i, ({ url }) => `no address is known for the host "${hostOf(url)}"`],
   [/certificate|UnknownIssuer/i, "the server's certificate is not valid"],
   [/corrupt message|tls|handshake/i, "the server does not answer in TLS"],
-  [/network is unreachable|no route to host/i, "the network is unreachable"],
-  [/timed out/i, "the connection timed out"],
-  [/gzip|deflate|brotli|decompress|decode|unexpected end of file/i, "the answer is not compressed as it says"],
-  [/reset by peer|before message completed|reading a body|broken pipe|aborted/i, "the connection was cut off"],
+  [/network is unreachable|no route to host|ENETUNREACH|EHOSTUNREACH/i, "the network is unreachable"],
+  [/timed out|ETIMEDOUT/i, "the connection timed out"],
+  [
+    /gzip|deflate|brotli|decompress|decode|unexpected end of (?:file|input)/i,
+    "the answer is not compressed as it says",
+  ],
+  [
+    /reset by peer|before message completed|reading a body|broken pipe|aborted|ECONNRESET|EPIPE/i,
+    "the connection was cut off",
+  ],
   [/parsed|parse error|invalid http/i, "the answer is not HTTP"],
   [/are blocked/i, ({ url }) => `port ${new URL(url).port} is not allowed for HTTP`],
 ];
@@ -98,7 +91,7 @@ interface Place {
 /**
  * Says in plain words why there is no answer.
  *
- * @param error What `fetch`, or the reading of a body, threw.
+ * @param error What a socket, `fetch`, or the reading of a body threw.
  * @param place `url`: what was asked. `bind`: from which address.
  * @returns The error to throw.
  */

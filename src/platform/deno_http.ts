@@ -5,9 +5,13 @@
  */
 
 import type { Bytes } from "../base/bytes.ts";
-import { explain, follow } from "./deno_fetch.ts";
+import { explain } from "./deno_fetch.ts";
 import { stream } from "./deno_http_stream.ts";
 import { listenTcp } from "./deno_net.ts";
+import { unpacked } from "./gunzip.ts";
+import { follow, KeptRoom } from "./http_client.ts";
+import type { Lookup } from "./http_dial.ts";
+import type { Exchange } from "./http_reply.ts";
 import { ListeningHttpServer } from "./http_server.ts";
 import { listenError } from "./listen_error.ts";
 import {
@@ -19,41 +23,77 @@ import {
   type HttpServeOptions,
   type HttpServer,
 } from "./platform.ts";
-import { readLimited } from "./read_limited.ts";
+import { GrowingBytes } from "./read_limited.ts";
 
-/** {@linkcode Http} over `fetch`, and over a server of our own. */
-export const denoHttp: Http = { request, stream, serve };
+/** {@linkcode Http} over a client and a server of our own. */
+export const denoHttp: Http = makeHttp();
 
-async function request(request: HttpRequest): Promise<HttpResponse> {
+/**
+ * @param lookup Looks host names up; the system does, when absent.
+ * @returns HTTP.
+ */
+export function makeHttp(lookup?: Lookup): Http {
+  return {
+    request: (asked) => request(asked, lookup),
+    stream: (asked) => stream(asked, lookup),
+    keep: () => new KeptRoom(),
+    serve,
+  };
+}
+
+async function request(request: HttpRequest, lookup: Lookup | undefined): Promise<HttpResponse> {
   const stop = new AbortController();
   const progress = { url: request.url, answered: false };
   const timer = setTimeout(() => stop.abort(tooLate(request.timeout, progress.answered)), request.timeout);
   const giveUp = () => stop.abort(new HttpError("the request was given up"));
   request.signal?.addEventListener("abort", giveUp, { once: true });
   if (request.signal?.aborted) giveUp();
-  let client: Deno.HttpClient | undefined;
+  let exchange: Exchange | null = null;
   try {
-    if (request.bind !== undefined) client = Deno.createHttpClient({ localAddress: request.bind });
-    const response = await follow(request, { signal: stop.signal, client, progress });
+    stop.signal.throwIfAborted();
+    const headers = { "accept-encoding": "gzip", ...request.headers };
+    const followed = await follow({ ...request, headers }, { signal: stop.signal, progress, lookup });
+    exchange = followed.exchange;
     progress.answered = true;
-    const body = await readBody(response, request.maxBytes);
-    return { status: response.status, headers: response.headers, body, url: progress.url };
+    const { status } = exchange;
+    const answer = { status, headers: exchange.headers, url: progress.url };
+    if (followed.magnet !== null) return { ...answer, body: new Uint8Array(), magnet: followed.magnet };
+    return { ...answer, body: await readBody(exchange, { ...request, signal: stop.signal }) };
   } catch (error) {
     if (stop.signal.aborted) throw stop.signal.reason;
-    throw error instanceof HttpError ? error : explain(error, { url: progress.url, bind: request.bind });
+    if (error instanceof HttpError) throw error;
+    throw explain(error, { url: progress.url, bind: request.bind });
   } finally {
     clearTimeout(timer);
     request.signal?.removeEventListener("abort", giveUp);
-    client?.close();
+    exchange?.cancel();
   }
 }
 
 /** Reads a body piece by piece, so that one that is too large is never held whole. */
-async function readBody(response: Response, maxBytes: number): Promise<Bytes> {
-  if (response.body === null) return new Uint8Array();
-  const body = await readLimited(response.body, maxBytes);
-  if (!body) throw new HttpError(`the answer is larger than ${formatSize(maxBytes)}`);
-  return body;
+async function readBody(
+  exchange: Exchange,
+  { maxBytes, hold, signal }: Pick<HttpRequest, "maxBytes" | "hold"> & { readonly signal: AbortSignal },
+): Promise<Bytes> {
+  const tooLarge = () => new HttpError(`the answer is larger than ${formatSize(maxBytes)}`);
+  const told = exchange.headers.get("content-length");
+  const expected = told !== null && /^\d{1,15}$/.test(told) ? Number(told) : undefined;
+  if (expected !== undefined && expected > maxBytes) throw tooLarge();
+  const label = exchange.decoded ? null : exchange.headers.get("content-encoding");
+  const plain = () => exchange.read();
+  const read = label === null ? plain : await unpacked(plain, label);
+  const bytes = new GrowingBytes(maxBytes, label === null ? expected : undefined);
+  try {
+    for (let part = await read(); part !== null; part = await read()) {
+      hold?.(part.length);
+      signal.throwIfAborted();
+      if (!bytes.add(part)) throw tooLarge();
+    }
+    return bytes.done();
+  } catch (error) {
+    bytes.drop();
+    throw error;
+  }
 }
 
 function serve({ host, port, ...options }: HttpServeOptions, handle: HttpHandler): HttpServer {

@@ -7,6 +7,9 @@
 import type { Bytes } from "../base/bytes.ts";
 import { readLimited } from "./read_limited.ts";
 
+/** Packed bytes that are unpacked in one go, so that what comes of them, a thousand times as much at most, is counted early. */
+const PACKED_PART = 1024;
+
 /**
  * Whether bytes claim to be gzip (RFC 1952).
  *
@@ -26,6 +29,60 @@ export function isGzip(bytes: Uint8Array): boolean {
  * @throws {TypeError} If it is not gzip, or broken.
  */
 export async function gunzip(packed: Bytes, maxBytes: number): Promise<Bytes | null> {
-  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
-  return await readLimited(stream, maxBytes);
+  let at = 0;
+  const source = new ReadableStream<Bytes>({
+    pull(controller) {
+      if (at >= packed.length) return controller.close();
+      controller.enqueue(packed.subarray(at, at += PACKED_PART));
+    },
+  }, { highWaterMark: 0 });
+  return await readLimited(source.pipeThrough(new DecompressionStream("gzip")), maxBytes);
+}
+
+/**
+ * Unpacks an answer by what it is labelled as, unless it is stored as it is: servers label a file by its name, too.
+ *
+ * @param read Gives the next bytes, `null` at the end; they are used before the next call.
+ * @param label The answer's `Content-Encoding`.
+ * @returns The same for what it stands for.
+ */
+export async function unpacked(read: () => Promise<Bytes | null>, label: string): Promise<() => Promise<Bytes | null>> {
+  if (!/^\s*(?:x-)?(?:gzip|deflate)\s*$/i.test(label)) return read;
+  let first = await read();
+  if (first?.length === 1) {
+    const second = await read();
+    first = second === null ? first : Uint8Array.of(first[0]!, ...second.subarray(0));
+  }
+  const format = first === null ? null : formatOf(first);
+  let left: Bytes | null = first;
+  const next = async () => {
+    const part = left ?? await read();
+    left = null;
+    return part;
+  };
+  if (format === null) return next;
+  let packed: Bytes | null = null;
+  let at = 0;
+  const source = new ReadableStream<Bytes>({
+    async pull(controller) {
+      if (packed === null || at >= packed.length) {
+        packed = await next();
+        at = 0;
+      }
+      if (packed === null) return controller.close();
+      controller.enqueue(packed.slice(at, at += PACKED_PART));
+    },
+  }, { highWaterMark: 0 });
+  const reader = source.pipeThrough(new DecompressionStream(format)).getReader();
+  return async () => {
+    const { done, value } = await reader.read();
+    return done ? null : value;
+  };
+}
+
+function formatOf(bytes: Uint8Array): CompressionFormat | null {
+  if (isGzip(bytes)) return "gzip";
+  const [method = 0, flags = 0] = bytes;
+  // RFC 1950: such two bytes begin no torrent and no reply of a tracker
+  return (method & 0x0f) === 8 && (method << 8 | flags) % 31 === 0 ? "deflate" : null;
 }

@@ -219,12 +219,18 @@ export interface Http {
   request(request: HttpRequest): Promise<HttpResponse>;
   /**
    * One `GET`, redirects followed, whose body comes in parts as it is read: what isn't read stays with the server. The body is
-   * asked for without compression, and not decoded.
+   * asked for without compression, and comes as it was sent, whatever it is labelled as.
    *
    * @returns The answer, whatever its status. Read it to its end, or cancel it.
    * @throws {HttpError} If there is no answer, or it comes too late.
    */
   stream(request: HttpStreamRequest): Promise<HttpStream>;
+  /**
+   * Room for a connection that is kept from one {@linkcode Http.stream} to the next. Absent where connections cost nothing.
+   *
+   * @returns The room; close it when no more is to be asked for.
+   */
+  keep?(): KeptConnection;
   /**
    * Serves HTTP/1.1 until closed, whatever clients do: connections that are silent, slow or too many are closed, and a shortage of
    * file descriptors is waited out. An answer without `content-length` whose body isn't there at once goes out in chunks; bodies are
@@ -271,10 +277,25 @@ export type HttpServerRequest =
     json(): Promise<unknown>;
   };
 
+/**
+ * Who named a URL, which decides where a request may go; see `http_guard.ts`.
+ *
+ * - `user`: typed by the user; goes wherever it leads.
+ * - `file`: from a torrent or a magnet link, and leads to a file.
+ * - `tracker`: from a torrent or a magnet link, and leads to a tracker. `named`: the URL as it stands there, before anything was
+ *   added to it.
+ * - `gateway`: a router's own word; goes to a private network, and is redirected nowhere.
+ */
+export type UrlTrust =
+  | { readonly by: "user" | "file" | "gateway" }
+  | { readonly by: "tracker"; readonly named: string };
+
 /** A request. */
 export interface HttpRequest {
   /** Absolute `http:` or `https:` URL. */
   readonly url: string;
+  /** Who named it; `file` when absent. */
+  readonly trust?: UrlTrust;
   /** `GET` when absent. */
   readonly method?: "GET" | "POST";
   /** Header fields. */
@@ -283,6 +304,10 @@ export interface HttpRequest {
   readonly body?: string;
   /** Gives a redirect that would make a `GET` of a `POST` (301, 302, 303) as the answer, instead of following it. */
   readonly keepMethod?: boolean;
+  /** Gives a redirect to a magnet link as the answer, in its `magnet`, instead of refusing it. */
+  readonly takesMagnet?: boolean;
+  /** Is told of bytes of the body, decoded, before they are held; may abort `signal`. */
+  readonly hold?: (bytes: number) => void;
   /** Milliseconds until the whole answer must be there. */
   readonly timeout: number;
   /** Largest body accepted, in bytes after decoding. */
@@ -303,12 +328,22 @@ export interface HttpResponse {
   readonly body: Bytes;
   /** The URL that answered, after redirects. */
   readonly url: string;
+  /** The magnet link that it redirects to; there if it does. */
+  readonly magnet?: string;
+}
+
+/** A connection that is kept between requests, for the next one to the same server. */
+export interface KeptConnection {
+  /** Ends it, if there is one. */
+  close(): void;
 }
 
 /** A request whose answer may be long. */
 export interface HttpStreamRequest {
   /** Absolute `http:` or `https:` URL. */
   readonly url: string;
+  /** Who named it; `file` when absent. */
+  readonly trust?: UrlTrust;
   /** Header fields. */
   readonly headers?: Readonly<Record<string, string>>;
   /** Milliseconds until the answer must begin, redirects included; how long its body may take is up to the reader. */
@@ -317,8 +352,8 @@ export interface HttpStreamRequest {
   readonly signal?: AbortSignal;
   /** Local address to connect from. */
   readonly bind?: string;
-  /** Asked before each redirect is followed; throws an {@linkcode HttpError} to refuse. */
-  readonly beforeRedirect?: (from: URL, to: URL) => Promise<void>;
+  /** Keeps the connection of an answer that was read to its end, and uses it again; see {@linkcode Http.keep}. */
+  readonly kept?: KeptConnection;
 }
 
 /** An answer whose body comes in parts. */

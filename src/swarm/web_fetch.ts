@@ -8,7 +8,7 @@ import { type Bytes, fromUtf8Lossy } from "../base/bytes.ts";
 import { MAX_RETRY_TEXT, WEB_ANSWER_MS, WEB_WINDOW_BYTES, WEB_WINDOW_MS } from "../base/limits.ts";
 import type { Allowance, ThrottleParty } from "../peer/mod.ts";
 import type { RateMeter } from "../peer/rate_meter.ts";
-import type { HttpStream, Platform } from "../platform/platform.ts";
+import type { HttpStream, KeptConnection, Platform } from "../platform/platform.ts";
 import type { WebPart } from "./web_parts.ts";
 import { judgeReply, retryAfter, type WebReply } from "./web_reply.ts";
 import type { WebRun } from "./web_run.ts";
@@ -81,6 +81,7 @@ export class WebFetch {
   rate = 0;
   readonly #host: WebFetchHost;
   readonly #stop = new AbortController();
+  readonly #kept: KeptConnection | null;
   #aborted: string | null = null;
   /** Whether a body is being read, and the server is to blame if nothing comes. */
   #reading = false;
@@ -98,6 +99,7 @@ export class WebFetch {
    */
   constructor(host: WebFetchHost) {
     this.#host = host;
+    this.#kept = host.platform.http.keep?.() ?? null;
     this.#allowance = host.limit?.join() ?? null;
     this.#lastByte = this.#runStart = host.platform.now();
   }
@@ -115,6 +117,7 @@ export class WebFetch {
   /** It is done with: what it might have read is for others. */
   leave(): void {
     this.#allowance?.leave();
+    this.#kept?.close();
   }
 
   /** Ends what is under way. */
@@ -149,17 +152,13 @@ export class WebFetch {
    * Asks for a part.
    *
    * @param part What.
-   * @param options `url`: where. `wholeOnly`: whether it sends whole files only. `beforeRedirect`: see `Http.stream()`.
+   * @param options `url`: where. `wholeOnly`: whether it sends whole files only.
    * @returns The answer; to be cancelled.
    * @throws {HttpError} If there is none.
    */
   async open(
     part: WebPart,
-    options: {
-      readonly url: URL;
-      readonly wholeOnly: boolean;
-      readonly beforeRedirect: (from: URL, to: URL) => Promise<void>;
-    },
+    options: { readonly url: URL; readonly wholeOnly: boolean },
   ): Promise<HttpStream> {
     const { platform, bind, ranges } = this.#host;
     this.#reading = false;
@@ -170,7 +169,8 @@ export class WebFetch {
       headers: asksRange ? { range: `bytes=${part.first}-${last}` } : {},
       timeout: WEB_ANSWER_MS,
       signal: this.#stop.signal,
-      beforeRedirect: options.beforeRedirect,
+      trust: { by: "file" },
+      ...(this.#kept && { kept: this.#kept }),
       ...(bind !== undefined && { bind }),
     });
   }

@@ -44,10 +44,12 @@ export function judgeReply(
 ): WebReply {
   const { status, headers } = answer;
   if (status === 206 || status === 200) {
-    const encoding = headers.get("content-encoding") ?? "identity";
-    if (encoding !== "identity") return { kind: "fault", why: `it compresses what it sends ("${encoding}")` };
-    if (!answer.ranges) return judgePiece(part, answer);
-    return status === 206 ? judgeRange(part, headers) : judgeWhole(part, headers);
+    const reply = !answer.ranges
+      ? judgePiece(part, answer)
+      : status === 206
+      ? judgeRange(part, headers)
+      : judgeWhole(part, headers);
+    return reply.kind === "data" ? asStored(part, answer, reply) : reply;
   }
   const why = `it answers ${status}`;
   if (MISSING.includes(status)) return { kind: "missing", why };
@@ -55,6 +57,29 @@ export function judgeReply(
     return { kind: "busy", why, after: retryAfter(headers.get("retry-after"), answer.wallClock) };
   }
   return { kind: "fault", why };
+}
+
+/**
+ * An archive is often labelled as compressed because its name ends in `.gz`, and comes as it is stored: then sizes are those that
+ * the torrent says. A server that compresses what it sends, though it was asked not to, has none of these sizes.
+ */
+function asStored(
+  part: WebPart,
+  answer: { readonly status: number; readonly headers: Headers; readonly ranges: boolean },
+  reply: WebReply,
+): WebReply {
+  const { headers } = answer;
+  const label = headers.get("content-encoding")?.trim().toLowerCase() ?? "";
+  if (label === "" || label === "identity") return reply;
+  const size = answer.status === 206 ? sizeIn(headers) : lengthOf(headers);
+  if (size === (answer.ranges ? part.size : part.length)) return reply;
+  return { kind: "missing", why: "it compresses what it sends" };
+}
+
+/** The size of the file in `Content-Range`; `null` if it isn't told. */
+function sizeIn(headers: Headers): number | null {
+  const size = /\/(\d{1,16})$/.exec(headers.get("content-range")?.trim() ?? "")?.[1];
+  return size === undefined ? null : Number(size);
 }
 
 /** 206 (RFC 9110, 14.4): one range, the one that was asked for or the beginning of it. */

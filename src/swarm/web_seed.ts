@@ -11,7 +11,6 @@ import { RateMeter } from "../peer/rate_meter.ts";
 import { HttpError, type HttpStream, type Platform } from "../platform/platform.ts";
 import { WebBackoff } from "./web_backoff.ts";
 import { WebFailure, WebFetch, WebMissing } from "./web_fetch.ts";
-import { WebGuard } from "./web_guard.ts";
 import type { WebPart, WebParts } from "./web_parts.ts";
 import type { WebRun } from "./web_run.ts";
 import type { WebRuns, WebSource } from "./web_runs.ts";
@@ -24,7 +23,7 @@ const WORTH_A_CONNECTION = 256 * 1024;
 /** What a web seed needs from the torrent. */
 export interface WebSeedHost {
   /** The outside. */
-  readonly platform: Pick<Platform, "now" | "wallClock" | "http" | "net">;
+  readonly platform: Pick<Platform, "now" | "wallClock" | "http">;
   /** What is to be fetched. */
   readonly runs: WebRuns;
   /** Local address to connect from. */
@@ -57,7 +56,6 @@ export class WebSeed {
   readonly down = new RateMeter();
   readonly #host: WebSeedHost;
   readonly #makeParts: () => WebParts;
-  readonly #guard: WebGuard;
   readonly #backoff = new WebBackoff();
   readonly #lanes = new Set<WebFetch>();
   /** By file: where it was found after redirects. */
@@ -93,7 +91,6 @@ export class WebSeed {
     this.pieces = new Bitfield(options.pieceCount);
     this.pieces.setAll();
     this.#makeParts = options.parts;
-    this.#guard = new WebGuard(host.platform.net);
   }
 
   /** Whether it has answered, and nothing has gone wrong since. */
@@ -243,12 +240,7 @@ export class WebSeed {
     let stream: HttpStream | null = null;
     let complete = false;
     try {
-      await this.#guard.check(url);
-      stream = await lane.open(part, {
-        url,
-        wholeOnly: this.#wholeOnly,
-        beforeRedirect: (from, to) => this.#guard.checkRedirect(from, to),
-      });
+      stream = await lane.open(part, { url, wholeOnly: this.#wholeOnly });
       const reply = await lane.judge(stream, part);
       if (reply.skip > 0) this.#takesWholeFiles(reply.skip, part);
       this.#remember(part, stream.url);
@@ -310,7 +302,6 @@ export class WebSeed {
     if (error instanceof WebFailure && error.fault && ++this.#faults >= MAX_WEB_FAULTS) {
       return this.#giveUp(`given up: ${message}`);
     }
-    this.#guard.forget();
     if (this.#lanes.size > 1) {
       // It serves the other one: perhaps it wants to see one of us only.
       this.#mayGrow = false;

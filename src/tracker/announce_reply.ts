@@ -5,7 +5,8 @@
  */
 
 import { formatIp, parseCompactPeers, parseIp, type PeerAddress } from "../base/address.ts";
-import { type Bytes, fromUtf8Lossy } from "../base/bytes.ts";
+import type { Bytes } from "../base/bytes.ts";
+import { contentKind } from "../base/content_kind.ts";
 import { MAX_TRACKER_DEPTH, MAX_TRACKER_ID, MAX_TRACKER_MESSAGE, MAX_TRACKER_PEERS } from "../base/limits.ts";
 import { BencodeDict, BencodeError, type BencodeList, decodeDict } from "../bencode/mod.ts";
 import { TrackerError } from "./errors.ts";
@@ -96,13 +97,12 @@ export function decodeReply(body: Uint8Array): BencodeDict {
     return decodeDict(body, { maxDepth: MAX_TRACKER_DEPTH, allowTrailing: true });
   } catch (error) {
     if (!(error instanceof BencodeError)) throw error;
-    throw new TrackerError(`the answer is not that of a tracker; it begins ${quoteStart(body)}`, { cause: error });
+    // What it says isn't shown: a torrent can name a server that is none of its business.
+    const why = body.length === 0
+      ? "the answer is empty"
+      : `the answer is not that of a tracker but ${contentKind(body)}`;
+    throw new TrackerError(why, { cause: error });
   }
-}
-
-/** What stands there instead, so that a user can tell a login page from a broken tracker. */
-function quoteStart(body: Uint8Array): string {
-  return body.length === 0 ? "with nothing" : `"${printable(fromUtf8Lossy(body.subarray(0, 40)))}"`;
 }
 
 /** BEP 31 has minutes as a string or "never"; an integer is understood too. */

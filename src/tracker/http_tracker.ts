@@ -75,8 +75,9 @@ export class HttpTracker implements Tracker {
   /** A good answer. */
   async #get(request: HttpRequest): Promise<{ readonly body: Bytes; readonly url: string }> {
     const { bind } = this.#self;
+    const trust = { by: "tracker", named: this.url } as const;
     try {
-      const { status, body, url } = await this.#http.request(bind === undefined ? request : { ...request, bind });
+      const { status, body, url } = await this.#http.request({ ...request, trust, ...(bind !== undefined && { bind }) });
       if (status >= 200 && status < 300) return { body, url };
       throw findFailure(body) ?? new TrackerError(`the server answered with HTTP status ${status}`);
     } catch (error) {

@@ -22,7 +22,7 @@ Deno.test("denoHttp.request() speaks https where the certificate is trusted", as
   try {
     // Whom to trust is settled when a program starts, so it takes another one.
     const script = `import { denoHttp } from ${JSON.stringify(import.meta.resolve("../../src/platform/deno_http.ts"))};
-      const { status, body } = await denoHttp.request({ url: Deno.args[0], timeout: 30000, maxBytes: 100 });
+      const { status, body } = await denoHttp.request({ url: Deno.args[0], trust: { by: "user" }, timeout: 30000, maxBytes: 100 });
       console.log(status, new TextDecoder().decode(body));`;
     const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
       args: ["eval", ...TEST_FLAGS, "--cert", decodeURI(new URL("ca.pem", here).pathname), script, url],
@@ -37,7 +37,11 @@ Deno.test("denoHttp.request() speaks https where the certificate is trusted", as
 Deno.test("denoHttp.request() refuses a certificate that nobody vouches for", async () => {
   const { url, stop } = serve();
   try {
-    await assertRejects(() => denoHttp.request({ url, timeout: 30_000, maxBytes: 100 }), HttpError, "certificate");
+    await assertRejects(
+      () => denoHttp.request({ url, trust: { by: "user" }, timeout: 30_000, maxBytes: 100 }),
+      HttpError,
+      "certificate",
+    );
   } finally {
     await stop();
   }

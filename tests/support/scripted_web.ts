@@ -75,7 +75,6 @@ export class ScriptedWeb {
     }
     if (answer.redirect !== undefined) {
       call.ended = true;
-      await request.beforeRedirect?.(new URL(request.url), new URL(answer.redirect));
       return await this.stream({ ...request, url: answer.redirect });
     }
     return this.#answer(call, answer, request);

@@ -39,11 +39,26 @@ for (
   });
 }
 
-Deno.test("judgeReply() refuses a length that isn't the range's, and what is compressed", () => {
+Deno.test("judgeReply() refuses a length that isn't the range's, and several ranges", () => {
   assertEquals(judge(206, { "content-range": "bytes 50-149/1000", "content-length": "99" }).kind, "fault");
-  assertEquals(judge(200, { "content-encoding": "br" }).kind, "fault");
   assertEquals(judge(206, { "content-type": "multipart/byteranges; boundary=x" }).kind, "fault");
 });
+
+for (const label of ["gzip", "x-gzip", "deflate", "br", "zstd", "GZIP", "gzip, gzip"]) {
+  Deno.test(`judgeReply() takes what is labelled "${label}" if its size is the file's, and nothing else`, () => {
+    const encoding = { "content-encoding": label };
+    const stored = { kind: "data", skip: 0, length: 100, more: false } as const;
+    assertEquals(judge(206, { ...encoding, "content-range": "bytes 50-149/1000", "content-length": "100" }), stored);
+    assertEquals(judge(200, { ...encoding, "content-length": "1000" }).kind, "data");
+    const compressed = { kind: "missing", why: "it compresses what it sends" } as const;
+    assertEquals(judge(200, encoding), compressed);
+    assertEquals(judge(206, { ...encoding, "content-range": "bytes 50-149/*" }), compressed);
+    assertEquals(judge(200, { ...encoding, "content-length": "300" }).kind, "missing");
+    assertEquals(judge(206, { ...encoding, "content-range": "bytes 50-149/300" }).kind, "missing");
+    assertEquals(judge(200, { ...encoding, "content-length": "100" }, false), stored);
+    assertEquals(judge(200, encoding, false), compressed);
+  });
+}
 
 Deno.test("judgeReply() takes a file of another size for another file", () => {
   const missing = { kind: "missing", why: "its file has 999 bytes, not 1000" } as const;

@@ -128,7 +128,7 @@ function checkPeer({ host, port }: PeerAddress): void {
 }
 
 function isPrintable(text: string): boolean {
-  // "the answer is not that of a tracker; it begins ..." has a few words around the text.
+  // "the answer is not that of a tracker but ..." has a few words around the text.
   return text.length <= MAX_MESSAGE + 60 && !/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(text);
 }
 

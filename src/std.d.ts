@@ -57,14 +57,6 @@ declare module "npm:deno-std@1.4.0/path/posix/glob_to_regexp.js" {
   export function globToRegExp(glob: string, options?: { readonly caseInsensitive?: boolean }): RegExp;
 }
 
-declare module "npm:deno-std@1.4.0/streams/mod.js" {
-  export class LimitedBytesTransformStream extends TransformStream<Uint8Array, Uint8Array> {
-    constructor(size: number, options?: { error?: boolean });
-  }
-  export function toBytes(stream: ReadableStream<Uint8Array>): Promise<Uint8Array<ArrayBuffer>>;
-  export function toText(stream: ReadableStream): Promise<string>;
-}
-
 declare module "@std/text" {
   export function closestString(given: string, possible: readonly string[]): string;
   export function levenshteinDistance(a: string, b: string): number;

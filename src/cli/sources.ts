@@ -5,7 +5,10 @@
  */
 
 import type { Bytes } from "../base/bytes.ts";
+import { contentKind } from "../base/content_kind.ts";
 import { ShoalError } from "../base/errors.ts";
+import { MAX_METAINFO_READS } from "../base/limits.ts";
+import { ReadBudget, type Reading } from "../base/read_budget.ts";
 import { type Magnet, MAX_TORRENT_SIZE, type Metainfo } from "../metainfo/mod.ts";
 import { FileError } from "../platform/file_errors.ts";
 import { HttpError } from "../platform/platform.ts";
@@ -15,13 +18,16 @@ import { printable } from "../ui/printable.ts";
 
 /** Milliseconds until a server must have sent the torrent. */
 const FETCH_MS = 60_000;
+/** What is read whole, of all sources together. */
+const READS = new ReadBudget(MAX_METAINFO_READS);
 /** 40 hexadecimal digits, or 32 base32 characters. */
 const INFO_HASH = /^(?:[0-9a-f]{40}|[a-z2-7]{32})$/i;
 
 /**
  * What the user wrote, read as far as that can be done without peers.
  *
- * @param source As {@linkcode readTorrent} takes it, or a magnet link, or an info-hash. A file of that name comes first.
+ * @param source As {@linkcode readTorrent} takes it, or a magnet link, or an info-hash. A file of that name comes first. A URL may
+ * redirect to a magnet link.
  * @param context The surroundings.
  * @returns The torrent, or where to find it.
  * @throws {ShoalError} As {@linkcode readTorrent}.
@@ -31,7 +37,7 @@ export async function readSource(source: string, context: Context): Promise<Meta
   if (INFO_HASH.test(source) && await context.platform.files.stat(source) === null) {
     return await context.engine.parseMagnet(source);
   }
-  return await readTorrent(source, context);
+  return await read(source, context);
 }
 
 /**
@@ -44,10 +50,20 @@ export async function readSource(source: string, context: Context): Promise<Meta
  * fetched, `torrent` if it is not a torrent.
  */
 export async function readTorrent(source: string, context: Context): Promise<Metainfo> {
-  const bytes = await readBytes(source, context);
-  return await context.engine.parse(bytes, {
-    source: source === "-" ? "standard input" : source,
-    portable: context.terminal.isWindows,
+  if (/^magnet:/i.test(source)) throw needsFile(source);
+  const found = await read(source, context);
+  if ("pieces" in found) return found;
+  throw needsFile(source, "it redirects to a magnet link, and what that stands for is known only to peers");
+}
+
+async function read(source: string, context: Context): Promise<Metainfo | Magnet> {
+  return await READS.run(async (reading) => {
+    const bytes = await readBytes(source, context, reading);
+    if (typeof bytes === "string") return await context.engine.parseMagnet(bytes);
+    return await context.engine.parse(bytes, {
+      source: source === "-" ? "standard input" : source,
+      portable: context.terminal.isWindows,
+    });
   });
 }
 
@@ -64,17 +80,15 @@ export async function tellWarnings(meta: Metainfo, { terminal }: Context): Promi
   if (lines.length > 0) await terminal.stderr.write(lines.join(""));
 }
 
-async function readBytes(source: string, context: Context): Promise<Bytes> {
+/** @returns The torrent, or a magnet link where a URL redirects to one. */
+async function readBytes(source: string, context: Context, reading: Reading): Promise<Bytes | string> {
   if (source === "-") return await readStdin(context);
-  if (/^https?:\/\//i.test(source)) return await fetchTorrent(source, context);
-  if (/^magnet:/i.test(source)) {
-    throw needsFile(source);
-  }
+  if (/^https?:\/\//i.test(source)) return await fetchTorrent(source, context, reading);
   if (/^[a-z][a-z0-9+.-]*:\/\//i.test(source)) {
     const why = "only http and https URLs can be fetched";
     throw new ShoalError("usage", { what: "cannot fetch the torrent", where: source, why });
   }
-  return await readFile(source, context);
+  return await readFile(source, context, reading);
 }
 
 async function readStdin({ terminal }: Context): Promise<Bytes> {
@@ -85,9 +99,15 @@ async function readStdin({ terminal }: Context): Promise<Bytes> {
   return await terminal.readStdin(MAX_TORRENT_SIZE);
 }
 
-async function readFile(path: string, { platform }: Context): Promise<Bytes> {
+async function readFile(path: string, { platform }: Context, reading: Reading): Promise<Bytes> {
   try {
-    return await platform.files.readFile(path, MAX_TORRENT_SIZE);
+    const { size = 0 } = await platform.files.stat(path) ?? {};
+    reading.hold(Math.min(size, MAX_TORRENT_SIZE));
+    reading.signal.throwIfAborted();
+    const bytes = await platform.files.readFile(path, MAX_TORRENT_SIZE);
+    reading.hold(Math.max(0, bytes.length - size)); // of what a link leads to, or a pipe, nobody knew
+    reading.signal.throwIfAborted();
+    return bytes;
   } catch (error) {
     if (!(error instanceof FileError)) throw error;
     const what = "cannot read the torrent";
@@ -111,12 +131,26 @@ async function readFile(path: string, { platform }: Context): Promise<Bytes> {
   }
 }
 
-async function fetchTorrent(url: string, { platform }: Context): Promise<Bytes> {
+async function fetchTorrent(url: string, { platform }: Context, reading: Reading): Promise<Bytes | string> {
   const what = "cannot fetch the torrent";
   try {
-    const response = await platform.http.request({ url, timeout: FETCH_MS, maxBytes: MAX_TORRENT_SIZE });
+    const response = await platform.http.request({
+      url,
+      trust: { by: "user" },
+      takesMagnet: true,
+      timeout: FETCH_MS,
+      maxBytes: MAX_TORRENT_SIZE,
+      hold: reading.hold,
+      signal: reading.signal,
+    });
+    if (response.magnet !== undefined) return response.magnet;
     if (response.status < 200 || response.status > 299) {
       throw new ShoalError("network", { what, where: url, why: `the server answers with status ${response.status}` });
+    }
+    if (contentKind(response.body) === "a web page") {
+      const why = "the server sent a web page instead of a torrent";
+      const hint = "the link to the .torrent file may be on that page";
+      throw new ShoalError("torrent", { what: "not a torrent", where: url, why, hint });
     }
     return response.body;
   } catch (error) {
@@ -125,11 +159,11 @@ async function fetchTorrent(url: string, { platform }: Context): Promise<Bytes> 
   }
 }
 
-function needsFile(source: string): ShoalError {
+function needsFile(source: string, why = "what it stands for is known only to peers"): ShoalError {
   return new ShoalError("usage", {
     what: "a .torrent file is needed",
     where: source,
-    why: "what it stands for is known only to peers",
+    why,
     hint: "`shoal download` or `shoal info` asks them",
   });
 }

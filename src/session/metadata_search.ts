@@ -7,10 +7,22 @@
 
 import type { Bytes } from "../base/bytes.ts";
 import { messageOf, ShoalError } from "../base/errors.ts";
-import { EXACT_SOURCE_MS, EXACT_SOURCES_AT_ONCE, MAX_EXACT_SOURCES } from "../base/limits.ts";
-import { type Magnet, MAX_TORRENT_SIZE, type Metainfo, parseMetainfo, torrentFile } from "../metainfo/mod.ts";
+import { EXACT_SOURCE_MS, EXACT_SOURCES_AT_ONCE, MAX_EXACT_SOURCES, MAX_MAGNET_HOPS } from "../base/limits.ts";
+import type { ReadBudget, Reading } from "../base/read_budget.ts";
+import {
+  type Magnet,
+  MAX_TORRENT_SIZE,
+  type Metainfo,
+  MetainfoError,
+  parseMagnet,
+  parseMetainfo,
+  torrentFile,
+} from "../metainfo/mod.ts";
 import type { Platform } from "../platform/platform.ts";
 import type { TorrentStore } from "./torrent_store.ts";
+
+/** What is told of an answer that is no torrent. */
+const NO_TORRENT = "what the server sent is no torrent";
 
 /** What a {@linkcode MetadataSearch} needs. */
 export interface MetadataSearchOptions {
@@ -22,6 +34,8 @@ export interface MetadataSearchOptions {
   readonly portable: boolean;
   /** Local address to connect from. */
   readonly bind?: string;
+  /** Memory for what is fetched, of all torrents of the session. */
+  readonly reads: ReadBudget;
   /** Gives up. */
   readonly signal: AbortSignal;
   /** Asks peers for the info dictionary; never settles when nobody gives it. */
@@ -81,19 +95,51 @@ async function fromStore(
   }
 }
 
-async function fromUrl(url: string, magnet: Magnet, options: MetadataSearchOptions): Promise<Metainfo | null> {
-  const { platform, portable, bind, signal, onWarning } = options;
+async function fromUrl(
+  url: string,
+  magnet: Magnet,
+  options: MetadataSearchOptions,
+  hops = 0,
+): Promise<Metainfo | null> {
+  const { signal, onWarning, reads } = options;
   try {
-    const request = { url, timeout: EXACT_SOURCE_MS, maxBytes: MAX_TORRENT_SIZE, signal };
-    const { status, body } = await platform.http.request(bind === undefined ? request : { ...request, bind });
-    if (status !== 200) throw new Error(`the server answers with status ${status}`);
-    return checked(parseMetainfo(body, { portable, source: url }), magnet);
+    const found = await reads.run((reading) => request(url, options, reading), signal);
+    if (!("exactSources" in found)) return checked(found, magnet);
+    // An indexer that has a magnet link only: it may name others who have the torrent.
+    if (!found.infoHash.equals(magnet.infoHash)) throw new Error("it redirects to the magnet link of another torrent");
+    if (hops === MAX_MAGNET_HOPS) throw new Error("it redirects from one magnet link to the next");
+    const [next] = found.exactSources;
+    if (next === undefined) throw new Error("it redirects to a magnet link that names no torrent file");
+    const meta = await fromUrl(next, magnet, options, hops + 1);
+    return meta && withSources(meta, found);
   } catch (error) {
     if (signal.aborted) return null;
-    const why = error instanceof ShoalError ? error.why : messageOf(error);
+    const why = error instanceof MetainfoError
+      ? NO_TORRENT
+      : error instanceof ShoalError
+      ? error.why
+      : messageOf(error);
     onWarning(new ShoalError("network", { what: "cannot fetch the torrent", where: url, why, cause: error }));
     return null;
   }
+}
+
+/** One attempt. Its answer isn't shown: whoever wrote the link may have meant a server that is none of their business. */
+async function request(url: string, options: MetadataSearchOptions, reading: Reading): Promise<Metainfo | Magnet> {
+  const { platform, portable, bind } = options;
+  const { status, body, magnet } = await platform.http.request({
+    url,
+    trust: { by: "file" },
+    takesMagnet: true,
+    timeout: EXACT_SOURCE_MS,
+    maxBytes: MAX_TORRENT_SIZE,
+    hold: reading.hold,
+    signal: AbortSignal.any([options.signal, reading.signal]),
+    ...(bind !== undefined && { bind }),
+  });
+  if (magnet !== undefined) return parseMagnet(magnet);
+  if (status !== 200) throw new Error(`the server answers with status ${status}`);
+  return parseMetainfo(body, { portable, source: url });
 }
 
 /** Somebody else's torrent is of no use. */

@@ -8,6 +8,8 @@ import { formatAddress, type HostPort, type PeerAddress } from "../base/address.
 import type { Bytes } from "../base/bytes.ts";
 import { messageOf, ShoalError } from "../base/errors.ts";
 import type { IpRanges } from "../base/ip_ranges.ts";
+import { MAX_METAINFO_READS } from "../base/limits.ts";
+import { ReadBudget } from "../base/read_budget.ts";
 import { LocalDiscovery } from "../discovery/local_discovery.ts";
 import type { Magnet, Metainfo } from "../metainfo/mod.ts";
 import type { Platform } from "../platform/platform.ts";
@@ -66,6 +68,7 @@ export class Session {
   readonly #budget: MemoryBudget;
   readonly #metadataMemory = new MetadataBudget();
   readonly #reads: ReadShare;
+  readonly #metainfoReads = new ReadBudget(MAX_METAINFO_READS);
   readonly #down: Throttle;
   readonly #up: Throttle;
   readonly #store: TorrentStore;
@@ -235,6 +238,7 @@ export class Session {
       budget: this.#budget,
       metadataMemory: this.#metadataMemory,
       reads: this.#reads,
+      metainfoReads: this.#metainfoReads,
       limits: { down: this.#down.party(), up: this.#up.party() },
       readCacheBytes: this.#readCacheBytes,
       stateFolder: this.#options.stateFolder ?? null,

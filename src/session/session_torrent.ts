@@ -175,8 +175,9 @@ export class SessionTorrent implements Torrent {
 
   /** Finds out what a magnet link stands for. */
   async #find(magnet: Magnet): Promise<Metainfo> {
-    const { platform, store, portable, bind } = this.#options;
+    const { platform, store, portable, bind, metainfoReads } = this.#options;
     return await findMetadata(magnet, {
+      reads: metainfoReads,
       platform,
       store,
       portable,

@@ -5,6 +5,7 @@
  */
 
 import type { Bytes } from "../base/bytes.ts";
+import type { ReadBudget } from "../base/read_budget.ts";
 import type { LocalDiscovery } from "../discovery/local_discovery.ts";
 import type { Magnet, Metainfo } from "../metainfo/mod.ts";
 import type { Platform } from "../platform/platform.ts";
@@ -36,6 +37,7 @@ export interface SessionTorrentOptions {
   readonly budget: MemoryBudget;
   readonly metadataMemory: MetadataBudget;
   readonly reads: ReadShare;
+  readonly metainfoReads: ReadBudget;
   readonly limits: ThrottleParties;
   readonly readCacheBytes: number;
   readonly stateFolder: string | null;

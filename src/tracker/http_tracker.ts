@@ -77,7 +77,11 @@ export class HttpTracker implements Tracker {
     const { bind } = this.#self;
     const trust = { by: "tracker", named: this.url } as const;
     try {
-      const { status, body, url } = await this.#http.request({ ...request, trust, ...(bind !== undefined && { bind }) });
+      const { status, body, url } = await this.#http.request({
+        ...request,
+        trust,
+        ...(bind !== undefined && { bind }),
+      });
       if (status >= 200 && status < 300) return { body, url };
       throw findFailure(body) ?? new TrackerError(`the server answered with HTTP status ${status}`);
     } catch (error) {

@@ -169,9 +169,11 @@ export class FakeSession implements SessionLike {
 }
 
 /** What an HTTP server answers. */
-interface Answer {
+export interface Answer {
   readonly status: number;
   readonly text: string;
+  /** Where it redirects to. */
+  readonly magnet?: string;
 }
 
 /** One run of the program in a made-up world. */
@@ -271,8 +273,8 @@ export class World {
       http: {
         request: async (request: HttpRequest) => {
           this.requests.push(request);
-          const { status, text } = await this.answer();
-          return { status, headers: new Headers(), body: utf8(text), url: request.url };
+          const { status, text, ...magnet } = await this.answer();
+          return { status, headers: new Headers(), body: utf8(text), url: request.url, ...magnet };
         },
         serve: ({ host, port }: { readonly host: string; readonly port: number }) => {
           if (this.taken.has(port)) throw new ShoalError("network", { what: "cannot listen", why: "it is in use" });

@@ -7,6 +7,7 @@
 
 import { assert, assertEquals, assertInstanceOf } from "@std/assert";
 import { utf8 } from "../../src/base/bytes.ts";
+import { ReadBudget } from "../../src/base/read_budget.ts";
 import { ShoalError } from "../../src/base/errors.ts";
 import { InfoHash } from "../../src/base/info_hash.ts";
 import { parseMagnet, parseMetainfo } from "../../src/metainfo/mod.ts";
@@ -35,6 +36,7 @@ const magnetChore: Chore = async (files, clock) => {
   const platform = platformOf(clock, new MemoryNetwork(clock, 1024), files);
   for (let run = 0; run < 2; run++) {
     const meta = await findMetadata(magnet, {
+      reads: new ReadBudget(1 << 20),
       platform,
       store: new TorrentStore(files, "/state"),
       portable: false,

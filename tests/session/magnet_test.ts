@@ -1,10 +1,10 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { ShoalError } from "../../src/base/errors.ts";
 import { EXACT_SOURCES_AT_ONCE } from "../../src/base/limits.ts";
 import { magnetOf, type Metainfo, parseMagnet, torrentFile } from "../../src/metainfo/mod.ts";
 import { denoPlatform as platform } from "../../src/platform/deno_platform.ts";
 import type { SessionEvent } from "../../src/session/types.ts";
-import { HOST, Lab, NAME } from "../support/session_lab.ts";
+import { eventOf, HOST, Lab, NAME } from "../support/session_lab.ts";
 
 function kinds(events: readonly SessionEvent[]): string[] {
   return events.map(({ event }) => event).filter((event) => !["tracker", "peer", "checking"].includes(event));
@@ -127,6 +127,55 @@ Deno.test("Session fetches the next place that a magnet link names when one is o
   assertEquals(server.asked.slice(0, EXACT_SOURCES_AT_ONCE), ["/silent", "/a", "/b", "/c"]);
   assertEquals(server.asked.at(-1), "/right");
   assertEquals(events.filter(({ event }) => event === "warning").length, 4);
+  await server.close();
+});
+
+Deno.test("Session follows the torrent file of a magnet link to other links of the same torrent, twice at most", async () => {
+  await using lab = new Lab();
+  const { meta } = await lab.payload(100_000);
+  const file = torrentFile(meta.info, { ...meta, trackers: [] });
+  const server = platform.http.serve({ host: HOST, port: 0 }, (request) => {
+    const { pathname, origin } = new URL(request.url);
+    const [, hops = "", hash = meta.infoHash.hex] = pathname.split("/");
+    if (hops === "0") return new Response(file);
+    const next = `${origin}/${Number(hops) - 1}`;
+    const location = `MAGNET:?xt=urn:btih:${hash}&xs=${encodeURIComponent(next)}&tr=http://${hops}.invalid/announce`;
+    return new Response(null, { status: 302, headers: { location } });
+  });
+  const find = async (...paths: string[]) => {
+    const { session, events } = await lab.session();
+    const exact = paths.map((path) => `&xs=http://${HOST}:${server.address.port}/${path}`).join("");
+    const link = parseMagnet(`magnet:?xt=urn:btih:${meta.infoHash.hex}${exact}`);
+    const torrent = await session.add(link, { folder: ".", metadataOnly: true });
+    const warned = eventOf(session, events, ({ event }) => event === "warning");
+    const found = await Promise.race([torrent.metadata, warned]);
+    await session.stop();
+    return "trackers" in found ? found.trackers.flat() : (found as { message: string }).message;
+  };
+  assertEquals(await find("2"), ["http://2.invalid/announce", "http://1.invalid/announce"]);
+  assertStringIncludes(`${await find("3")}`, "it redirects from one magnet link to the next");
+  assertStringIncludes(`${await find(`1/${"b".repeat(40)}`)}`, "it redirects to the magnet link of another torrent");
+  await server.close();
+});
+
+Deno.test("Session shows nothing of what the torrent file of a magnet link is instead, and asks no near server with a query", async () => {
+  await using lab = new Lab();
+  const asked: string[] = [];
+  const server = platform.http.serve({ host: HOST, port: 0 }, (request) => {
+    asked.push(new URL(request.url).pathname);
+    return new Response("secret=1");
+  });
+  const { session, events } = await lab.session();
+  const base = `http://${HOST}:${server.address.port}`;
+  const exact = [`${base}/plain`, `${base}/query?do=it`].map((url) => `&xs=${encodeURIComponent(url)}`).join("");
+  await session.add(parseMagnet(`magnet:?xt=urn:btih:${"a".repeat(40)}${exact}`), { folder: "." });
+  const warnings = () => events.filter(({ event }) => event === "warning").map((event) => JSON.stringify(event)).sort();
+  while (warnings().length < 2) await eventOf(session, events.slice(events.length), ({ event }) => event === "warning");
+  assertStringIncludes(warnings()[1]!, "what the server sent is no torrent");
+  assertStringIncludes(warnings()[0]!, "a URL may have no query");
+  assert(!warnings().join().includes("secret"));
+  assertEquals(asked, ["/plain"]);
+  await session.stop();
   await server.close();
 });
 

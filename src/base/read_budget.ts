@@ -1,0 +1,129 @@
+/**
+ * Memory for what is read whole before anybody knows what it is.
+ *
+ * @module
+ */
+
+/** One attempt to read something. */
+export interface Reading {
+  /** Aborted when others need the memory; the attempt is made again later. */
+  readonly signal: AbortSignal;
+  /** Counts bytes before they are held. Look at `signal` afterwards. */
+  readonly hold: (bytes: number) => void;
+}
+
+class Attempt implements Reading {
+  readonly number: number;
+  held = 0;
+  readonly #stop = new AbortController();
+  readonly hold: (bytes: number) => void;
+
+  constructor(number: number, hold: (attempt: Attempt, bytes: number) => void) {
+    this.number = number;
+    this.hold = (bytes) => hold(this, bytes);
+  }
+
+  get signal(): AbortSignal {
+    return this.#stop.signal;
+  }
+
+  giveUp(): void {
+    this.#stop.abort();
+  }
+}
+
+/**
+ * Shares memory among readings whose sizes nobody knows. When it is used up, the reading that began last gives back what it has,
+ * and begins again when those before it are done: the first one always comes to its end, and so do the others, one by one.
+ */
+export class ReadBudget {
+  /** Bytes that all readings together may hold. */
+  readonly limit: number;
+  /** Those that are under way, in the order in which they were first asked for. */
+  readonly #attempts: Attempt[] = [];
+  readonly #waiting = new Set<{ readonly number: number; readonly resolve: () => void }>();
+  #used = 0;
+  #count = 0;
+
+  /** @param limit Bytes. */
+  constructor(limit: number) {
+    this.limit = limit;
+  }
+
+  /** Bytes that are held. */
+  get used(): number {
+    return this.#used;
+  }
+
+  /**
+   * Reads something, as often as it takes.
+   *
+   * @param read Makes one attempt, which holds its memory until the promise settles. No single one may need more than the limit.
+   * @param signal Gives up waiting for memory.
+   * @returns What it gives.
+   * @throws {Error} What it throws, and the reason of `signal`.
+   */
+  async run<T>(read: (reading: Reading) => Promise<T>, signal?: AbortSignal): Promise<T> {
+    const number = this.#count++;
+    for (;;) {
+      const attempt = new Attempt(number, (attempt, bytes) => this.#hold(attempt, bytes));
+      this.#attempts.push(attempt);
+      this.#attempts.sort((a, b) => a.number - b.number);
+      try {
+        const found = await read(attempt);
+        if (!attempt.signal.aborted) return found;
+      } catch (error) {
+        if (!attempt.signal.aborted || signal?.aborted) throw error;
+      } finally {
+        this.#end(attempt);
+      }
+      await this.#turn(number, signal);
+    }
+  }
+
+  #hold(attempt: Attempt, bytes: number): void {
+    while (this.#used + bytes > this.limit && this.#attempts.length > 1) {
+      const last = this.#attempts.at(-1)!;
+      last.giveUp();
+      this.#end(last);
+      if (last === attempt) return;
+    }
+    if (attempt.signal.aborted) return;
+    attempt.held += bytes;
+    this.#used += bytes;
+  }
+
+  #end(attempt: Attempt): void {
+    const index = this.#attempts.indexOf(attempt);
+    if (index < 0) return;
+    this.#attempts.splice(index, 1);
+    this.#used -= attempt.held;
+    this.#wake();
+  }
+
+  #wake(): void {
+    for (const { number, resolve } of this.#waiting) if (this.#isFirst(number)) resolve();
+  }
+
+  /** Whether nobody who came before is reading, or waits to. */
+  #isFirst(number: number): boolean {
+    const isBefore = (other: { readonly number: number }) => other.number < number;
+    return !this.#attempts.some(isBefore) && ![...this.#waiting].some(isBefore);
+  }
+
+  async #turn(number: number, signal: AbortSignal | undefined): Promise<void> {
+    signal?.throwIfAborted();
+    if (this.#isFirst(number)) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const waiting = { number, resolve };
+    this.#waiting.add(waiting);
+    const giveUp = () => resolve();
+    signal?.addEventListener("abort", giveUp, { once: true });
+    await promise;
+    signal?.removeEventListener("abort", giveUp);
+    this.#waiting.delete(waiting);
+    if (!signal?.aborted) return;
+    this.#wake();
+    throw signal.reason;
+  }
+}

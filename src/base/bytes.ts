@@ -195,3 +195,12 @@ export function cutUtf8(text: string, maxBytes: number): string {
   }
   return text.slice(0, end);
 }
+
+/**
+ * Gives the memory of bytes back at once, not when memory is next looked through: what strangers send may be large, and come again.
+ *
+ * @param bytes What nobody needs any more; they own their buffer, and have no length afterwards.
+ */
+export function freeBytes(bytes: Bytes): void {
+  bytes.buffer.transfer(0);
+}

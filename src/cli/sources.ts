@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Bytes } from "../base/bytes.ts";
+import { type Bytes, freeBytes } from "../base/bytes.ts";
 import { contentKind } from "../base/content_kind.ts";
 import { ShoalError } from "../base/errors.ts";
 import { MAX_METAINFO_READS } from "../base/limits.ts";
@@ -60,10 +60,15 @@ async function read(source: string, context: Context): Promise<Metainfo | Magnet
   return await READS.run(async (reading) => {
     const bytes = await readBytes(source, context, reading);
     if (typeof bytes === "string") return await context.engine.parseMagnet(bytes);
-    return await context.engine.parse(bytes, {
-      source: source === "-" ? "standard input" : source,
-      portable: context.terminal.isWindows,
-    });
+    try {
+      return await context.engine.parse(bytes, {
+        source: source === "-" ? "standard input" : source,
+        portable: context.terminal.isWindows,
+      });
+    } catch (error) {
+      freeBytes(bytes);
+      throw error;
+    }
   });
 }
 

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Bytes } from "../base/bytes.ts";
+import { type Bytes, freeBytes } from "../base/bytes.ts";
 import { readLimited } from "./read_limited.ts";
 
 /** Packed bytes that are unpacked in one go, so that what comes of them, a thousand times as much at most, is counted early. */
@@ -74,9 +74,12 @@ export async function unpacked(read: () => Promise<Bytes | null>, label: string)
     },
   }, { highWaterMark: 0 });
   const reader = source.pipeThrough(new DecompressionStream(format)).getReader();
+  let last: Bytes | null = null;
   return async () => {
+    // At once, not when memory is next looked through: a bomb makes a lot of them.
+    if (last !== null) freeBytes(last);
     const { done, value } = await reader.read();
-    return done ? null : value;
+    return last = done ? null : value as Bytes;
   };
 }
 

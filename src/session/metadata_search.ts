@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { Bytes } from "../base/bytes.ts";
+import { type Bytes, freeBytes } from "../base/bytes.ts";
 import { messageOf, ShoalError } from "../base/errors.ts";
 import { EXACT_SOURCE_MS, EXACT_SOURCES_AT_ONCE, MAX_EXACT_SOURCES, MAX_MAGNET_HOPS } from "../base/limits.ts";
 import type { ReadBudget, Reading } from "../base/read_budget.ts";
@@ -103,8 +103,8 @@ async function fromUrl(
 ): Promise<Metainfo | null> {
   const { signal, onWarning, reads } = options;
   try {
-    const found = await reads.run((reading) => request(url, options, reading), signal);
-    if (!("exactSources" in found)) return checked(found, magnet);
+    const found = await reads.run((reading) => request(url, magnet, { ...options, reading }), signal);
+    if (!("exactSources" in found)) return found;
     // An indexer that has a magnet link only: it may name others who have the torrent.
     if (!found.infoHash.equals(magnet.infoHash)) throw new Error("it redirects to the magnet link of another torrent");
     if (hops === MAX_MAGNET_HOPS) throw new Error("it redirects from one magnet link to the next");
@@ -125,8 +125,12 @@ async function fromUrl(
 }
 
 /** One attempt. Its answer isn't shown: whoever wrote the link may have meant a server that is none of their business. */
-async function request(url: string, options: MetadataSearchOptions, reading: Reading): Promise<Metainfo | Magnet> {
-  const { platform, portable, bind } = options;
+async function request(
+  url: string,
+  wanted: Magnet,
+  options: MetadataSearchOptions & { readonly reading: Reading },
+): Promise<Metainfo | Magnet> {
+  const { platform, portable, bind, reading } = options;
   const { status, body, magnet } = await platform.http.request({
     url,
     trust: { by: "file" },
@@ -139,7 +143,12 @@ async function request(url: string, options: MetadataSearchOptions, reading: Rea
   });
   if (magnet !== undefined) return parseMagnet(magnet);
   if (status !== 200) throw new Error(`the server answers with status ${status}`);
-  return parseMetainfo(body, { portable, source: url });
+  try {
+    return checked(parseMetainfo(body, { portable, source: url }), wanted);
+  } catch (error) {
+    freeBytes(body);
+    throw error;
+  }
 }
 
 /** Somebody else's torrent is of no use. */

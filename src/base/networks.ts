@@ -264,14 +264,17 @@ function isLinkLocal6(ip: Uint8Array): boolean {
  *
  * - `internet`: everybody can reach it.
  * - `network`: a private network, or one that isn't routed.
- * - `link`: the same link alone; clouds keep their machines' credentials there (169.254.169.254).
+ * - `link`: the same link alone.
  * - `self`: this machine.
- * - `nobody`: multicast, reserved, or a tunnel whose other end can't be told.
+ * - `nobody`: multicast, reserved, a cloud's own, or a tunnel whose other end can't be told.
  */
 export type Nearness = "internet" | "network" | "link" | "self" | "nobody";
 
 /** From far to near; what nobody is at is nearer than all else, so that nobody is sent there. */
 export const NEARNESS: readonly Nearness[] = ["internet", "network", "link", "self", "nobody"];
+
+/** Where clouds give a machine its credentials; nobody who shares files is there. */
+const CREDENTIALS = ["169.254.169.254", "169.254.170.2", "100.100.100.200", "fd00:ec2::254"];
 
 /** IPv6 networks that lead somewhere else than their addresses say: Teredo (RFC 4380), and NAT64 of a network's own (RFC 8215). */
 const TUNNELS: readonly (readonly [bytes: readonly number[], bits: number])[] = [
@@ -288,6 +291,7 @@ export function nearnessOf(host: string): Nearness {
   if (ip === null) return "nobody";
   if (ip.length === 4) return nearness4(ip);
   const text = formatIp(ip);
+  if (CREDENTIALS.includes(text)) return "nobody";
   if (text === "::" || text === "::1") return "self";
   if (isLinkLocal6(ip)) return "link";
   if (TUNNELS.some(([prefix, bits]) => hasPrefix(ip, prefix, bits))) return "nobody";
@@ -300,6 +304,7 @@ export function nearnessOf(host: string): Nearness {
 }
 
 function nearness4(ip: Uint8Array): Nearness {
+  if (CREDENTIALS.includes(formatIp(ip))) return "nobody";
   if (ip[0] === 127 || ip[0] === 0) return "self"; // a connection to 0.0.0.0 is one to this machine
   if (ip[0] === 169 && ip[1] === 254) return "link";
   const kind = kindIn(ip, V4);

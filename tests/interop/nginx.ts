@@ -25,24 +25,25 @@ export class Nginx {
    *
    * @param lab Where; its payload is served.
    * @param options `folder`: empty, for its own files. `rate`: bytes a second for each connection; unlimited when absent. `host`:
-   * where it ran before.
+   * where it ran before. `label`: the `Content-Encoding` that it puts on everything, stored as it is.
    * @returns The server. It may need a moment until it answers.
    */
   static async start(
     lab: Lab,
-    options: { readonly folder: string; readonly rate?: number; readonly host?: Host },
+    options: { readonly folder: string; readonly rate?: number; readonly host?: Host; readonly label?: string },
   ): Promise<Nginx> {
     const { folder } = options;
     const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
       .map((name) => `${name}_temp_path ${folder}/${name};`).join(" ");
     // One process, which ends when it is killed.
+    const label = options.label === undefined ? "" : `add_header Content-Encoding ${options.label};`;
     const settings = `user root; daemon off; master_process off; pid ${folder}/pid; error_log stderr;
       events {}
       http {
         ${temporary}
         log_format sent '$body_bytes_sent';
         access_log ${folder}/log sent;
-        sendfile on; limit_rate ${options.rate ?? 0};
+        sendfile on; ${label} limit_rate ${options.rate ?? 0};
         server { listen ${PORT}; root "${lab.payload.folder}"; }
       }`;
     await Deno.writeTextFile(`${folder}/conf`, settings);

@@ -36,6 +36,25 @@ for (const kind of ["file", "tree"] as const) {
   }
 }
 
+for (const label of ["gzip", "x-gzip", "deflate", "br"] as const) {
+  testWith(
+    `shoal downloads what nginx labels "${label}" and stores as it is`,
+    NEEDS_NGINX,
+    () =>
+      withScratch((folder) =>
+        Lab.run("file", async (lab) => {
+          const nginx = await Nginx.start(lab, { folder, label });
+          await lab.nameWebSeeds([nginx.url]);
+          const leech = await lab.leech("shoal");
+          await leech.completed(90);
+          await lab.verify(leech);
+          await leech.stop();
+          assertLess(await nginx.sent(), 1.01 * lab.payload.size);
+        })
+      ),
+  );
+}
+
 testWith(
   "shoal downloads a single file by the URL of the file itself",
   NEEDS_NGINX,

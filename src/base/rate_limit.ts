@@ -4,6 +4,8 @@
  * @module
  */
 
+import { Queue, type Queued } from "./queue.ts";
+
 /** How much there may be. */
 export interface Rate {
   /** In the long run. */
@@ -54,12 +56,25 @@ export class RateLimit {
   }
 }
 
+/** The limit of one of many. */
+class OneOfMany extends RateLimit implements Queued<OneOfMany> {
+  readonly who: string;
+  before: OneOfMany | null = null;
+  after: OneOfMany | null = null;
+
+  constructor(who: string, parts: { readonly rate: Rate; readonly now: number }) {
+    super(parts.rate, parts.now);
+    this.who = who;
+  }
+}
+
 /** The same for many, each by itself. */
 export class RateLimits {
   readonly #rate: Rate;
   readonly #capacity: number;
+  readonly #limits = new Map<string, OneOfMany>();
   /** The one that was quiet for longest comes first. */
-  readonly #limits = new Map<string, RateLimit>();
+  readonly #queue = new Queue<OneOfMany>();
 
   /** @param options How often, and how many are remembered: the one that was quiet for longest is forgotten first. */
   constructor(options: Rate & { readonly capacity: number }) {
@@ -78,10 +93,15 @@ export class RateLimits {
    * @returns Whether it may be done for them now; then it counts.
    */
   take(who: string, now: number): boolean {
-    const limit = this.#limits.get(who) ?? new RateLimit(this.#rate, now);
-    this.#limits.delete(who);
-    this.#limits.set(who, limit);
-    if (this.#limits.size > this.#capacity) this.#limits.delete(this.#limits.keys().next().value!);
+    let limit = this.#limits.get(who);
+    if (limit === undefined) this.#limits.set(who, limit = new OneOfMany(who, { rate: this.#rate, now }));
+    else this.#queue.remove(limit);
+    this.#queue.push(limit);
+    if (this.#limits.size > this.#capacity) {
+      const quietest = this.#queue.first!;
+      this.#queue.remove(quietest);
+      this.#limits.delete(quietest.who);
+    }
     return limit.take(now);
   }
 }

@@ -6,6 +6,7 @@
 
 import type { PeerAddress } from "../../base/address.ts";
 import { networkOf } from "../../base/networks.ts";
+import { Queue, type Queued } from "../../base/queue.ts";
 import { Tally } from "./tally.ts";
 
 /** One peer. */
@@ -24,33 +25,129 @@ export interface KnownPeer {
   readonly seen: number;
 }
 
-/** A member of the pool with its place in the row for sampling. */
-interface Member {
-  peer: KnownPeer;
-  place: number;
+/** What a peer wants: more, no more although it hasn't all (BEP 21), or nothing since it has all. */
+export type PeerKind = "downloading" | "partial" | "seed";
+
+const KINDS: readonly PeerKind[] = ["downloading", "partial", "seed"];
+
+/** Peers that may be looked at in vain when some are drawn: whoever asks is one, under several addresses perhaps. */
+const MAX_VAIN = 16;
+
+/** A member of a pool. Of 200,000 of them each field counts. */
+class Member implements KnownPeer, Queued<Member> {
+  readonly pool: PeerPool;
+  readonly key: string;
+  readonly address: PeerAddress;
   /** What its address counts under. */
   readonly network: string;
+  peerId: string;
+  seed: boolean;
+  downloading: boolean;
+  counted: boolean;
+  seen: number;
+  /** Where it is in its row. */
+  place = 0;
+  before: Member | null = null;
+  after: Member | null = null;
+
+  constructor(pool: PeerPool, key: string, peer: KnownPeer) {
+    this.pool = pool;
+    this.key = key;
+    this.address = peer.address;
+    this.network = networkOf(peer.address.host);
+    this.peerId = peer.peerId;
+    this.seed = peer.seed;
+    this.downloading = peer.downloading;
+    this.counted = peer.counted;
+    this.seen = peer.seen;
+  }
+
+  /** Which row it is in: those of a kind and a family are together. */
+  get row(): number {
+    return rowOf(this.seed ? "seed" : this.downloading ? "downloading" : "partial", this.address.host.includes(":"));
+  }
+}
+
+function rowOf(kind: PeerKind, six: boolean): number {
+  return 2 * KINDS.indexOf(kind) + Number(six);
+}
+
+/** What all pools of a tracker have in common. */
+export class Pools {
+  /** Peers by network. */
+  readonly tally = new Tally();
+  readonly #queue = new Queue<Member>();
+  #peers = 0;
+  #seeds = 0;
+
+  /** How many peers there are. */
+  get peers(): number {
+    return this.#peers;
+  }
+
+  /** How many of them have everything. */
+  get seeds(): number {
+    return this.#seeds;
+  }
+
+  /** A peer came, or goes. A pool calls it. */
+  count(member: Member, change: 1 | -1): void {
+    this.#peers += change;
+    if (member.seed) this.#seeds += change;
+    this.tally.add(member.network, change);
+    if (change === 1) this.#queue.push(member);
+    else this.#queue.remove(member);
+  }
+
+  /** A peer announced. A pool calls it. */
+  touch(member: Member): void {
+    this.#queue.remove(member);
+    this.#queue.push(member);
+  }
+
+  /**
+   * Forgets peers that have not announced for a while.
+   *
+   * @param before A moment; who announced last before it goes.
+   * @param options `most`: how many may go now. `emptied`: is told of each pool that has no peer any more.
+   * @returns Whether there are more to go.
+   */
+  expire(
+    before: number,
+    { most, emptied }: { readonly most: number; readonly emptied: (pool: PeerPool) => void },
+  ): boolean {
+    for (let count = 0;; count++) {
+      const member = this.#queue.first;
+      if (member === null || member.seen >= before) return false;
+      if (count >= most) return true;
+      member.pool.remove(member.key);
+      if (member.pool.size === 0) emptied(member.pool);
+    }
+  }
 }
 
 /**
- * Peers by address, in the order of their last announce. Adding, removing and drawing a random peer take constant time,
- * however many there are.
+ * The peers of a torrent by address. Adding, removing, counting and drawing at random take the same time however many there are.
  */
 export class PeerPool {
   /** Completed downloads. */
   completions = 0;
-  /** Insertion order is the order of announces: an announce takes its peer out and puts it back at the end. */
+  /** The torrent's info-hash, or what else it is known by. */
+  readonly name: string;
   readonly #members = new Map<string, Member>();
-  readonly #seeds: Member[] = [];
-  readonly #others: Member[] = [];
-  /** Peers of this pool by network ... */
+  /** See {@linkcode Member.row}; made when there is somebody in it. */
+  readonly #rows: (Member[] | undefined)[] = [];
+  /** Peers of this pool by network. */
   readonly #here = new Tally();
-  /** ... and of all pools. */
-  readonly #everywhere: Tally;
+  readonly #pools: Pools;
 
-  /** @param everywhere Counts the peers of all pools by network. */
-  constructor(everywhere: Tally = new Tally()) {
-    this.#everywhere = everywhere;
+  /**
+   * @param pools Counts the peers of all pools.
+   * @param name What it is known by.
+   */
+  constructor(pools: Pools = new Pools(), name = "") {
+    this.#pools = pools;
+    this.name = name;
   }
 
   /** How many peers there are. */
@@ -60,12 +157,17 @@ export class PeerPool {
 
   /** How many of them have everything. */
   get seeders(): number {
-    return this.#seeds.length;
+    return this.#countOf("seed");
   }
 
-  /** How many of them have not. */
+  /** How many of them have not, partial seeds included (BEP 21). */
   get leechers(): number {
-    return this.#others.length;
+    return this.size - this.seeders;
+  }
+
+  /** How many want more, partial seeds left out. */
+  get downloaders(): number {
+    return this.#countOf("downloading");
   }
 
   /**
@@ -76,17 +178,25 @@ export class PeerPool {
     return this.#here.of(network);
   }
 
-  /** @returns How many want more, partial seeds left out. */
-  countDownloaders(): number {
-    return this.#others.filter((member) => member.peer.downloading).length;
-  }
-
   /**
    * @param key The peer's address as text.
    * @returns The peer, or `undefined`.
    */
   get(key: string): KnownPeer | undefined {
-    return this.#members.get(key)?.peer;
+    return this.#members.get(key);
+  }
+
+  /**
+   * Takes note that a peer is there still.
+   *
+   * @param key Its address as text; harmless when it isn't known.
+   * @param now Milliseconds.
+   */
+  touch(key: string, now: number): void {
+    const member = this.#members.get(key);
+    if (member === undefined) return;
+    member.seen = now;
+    this.#pools.touch(member);
   }
 
   /**
@@ -96,12 +206,20 @@ export class PeerPool {
    * @param peer What is known now.
    */
   put(key: string, peer: KnownPeer): void {
+    const known = this.#members.get(key);
+    if (known !== undefined && known.seed === peer.seed && known.downloading === peer.downloading) {
+      known.peerId = peer.peerId;
+      known.counted = peer.counted;
+      return this.touch(key, peer.seen);
+    }
     this.remove(key);
-    const row = peer.seed ? this.#seeds : this.#others;
-    const member = { peer, place: row.length, network: networkOf(peer.address.host) };
-    this.#count(member, 1);
+    const member = new Member(this, key, peer);
+    const row = this.#rows[member.row] ??= [];
+    member.place = row.length;
     row.push(member);
     this.#members.set(key, member);
+    this.#here.add(member.network, 1);
+    this.#pools.count(member, 1);
   }
 
   /**
@@ -112,8 +230,9 @@ export class PeerPool {
     const member = this.#members.get(key);
     if (member === undefined) return false;
     this.#members.delete(key);
-    this.#count(member, -1);
-    const row = member.peer.seed ? this.#seeds : this.#others;
+    this.#here.add(member.network, -1);
+    this.#pools.count(member, -1);
+    const row = this.#rows[member.row]!;
     const last = row.pop()!;
     if (last !== member) {
       row[member.place] = last;
@@ -123,51 +242,51 @@ export class PeerPool {
   }
 
   /**
-   * Forgets peers that have not announced for a while.
-   *
-   * @param before A moment; who announced last before it goes.
-   * @returns How many went.
-   */
-  expire(before: number): number {
-    let count = 0;
-    for (const [key, member] of this.#members) {
-      if (member.peer.seen >= before) break;
-      this.remove(key);
-      count++;
-    }
-    return count;
-  }
-
-  /**
    * Draws peers at random, each at most once.
    *
-   * @param count How many at most.
-   * @param options `withSeeds`: whether seeds are among them. `accept`: which peers will do. `random`: uniform in 0
-   * (included) to 1 (excluded).
+   * @param count How many at most. There may be fewer although there are more, when many won't do.
+   * @param options `kinds`: which kinds are wanted. `family`: the only one that is; both when absent. `accept`: which peers will do.
+   * `random`: uniform in 0 (included) to 1 (excluded).
    * @returns The peers.
    */
   sample(
     count: number,
-    options: {
-      readonly withSeeds: boolean;
+    { kinds, family, accept, random }: {
+      readonly kinds: readonly PeerKind[];
+      readonly family?: 4 | 6 | undefined;
       readonly accept: (peer: KnownPeer) => boolean;
       readonly random: () => number;
     },
   ): KnownPeer[] {
-    const total = this.#others.length + (options.withSeeds ? this.#seeds.length : 0);
     const drawn: KnownPeer[] = [];
-    for (const index of shuffledIndices(total, options.random)) {
-      if (drawn.length >= count) break;
-      const member = this.#others[index] ?? this.#seeds[index - this.#others.length];
-      if (member && options.accept(member.peer)) drawn.push(member.peer);
+    if (count <= 0) return drawn;
+    const rows: Member[][] = [];
+    for (const kind of kinds) {
+      if (family !== 6) rows.push(this.#rows[rowOf(kind, false)] ?? []);
+      if (family !== 4) rows.push(this.#rows[rowOf(kind, true)] ?? []);
+    }
+    const total = rows.reduce((sum, row) => sum + row.length, 0);
+    let left = count + MAX_VAIN;
+    for (const index of shuffledIndices(total, random)) {
+      const member = memberAt(rows, index);
+      if (accept(member)) drawn.push(member);
+      if (drawn.length >= count || --left === 0) break;
     }
     return drawn;
   }
 
-  #count({ network }: Member, change: 1 | -1): void {
-    this.#here.add(network, change);
-    this.#everywhere.add(network, change);
+  #countOf(kind: PeerKind): number {
+    return (this.#rows[rowOf(kind, false)]?.length ?? 0) + (this.#rows[rowOf(kind, true)]?.length ?? 0);
   }
+}
+
+/** The peer with a number when rows are put behind each other. */
+function memberAt(rows: readonly Member[][], index: number): Member {
+  for (const row of rows) {
+    if (index < row.length) return row[index]!;
+    index -= row.length;
+  }
+  throw new RangeError("There are not so many peers");
 }
 
 /** The numbers below `total` in random order, made as they are asked for: a shuffle that only remembers what it moved. */

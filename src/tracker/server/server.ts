@@ -59,6 +59,10 @@ export interface TrackerStatistics {
 }
 
 const DEFAULT_INTERVAL = 1800;
+/** Late peers that are forgotten in one go, in a few milliseconds ... */
+const FORGOTTEN_AT_ONCE = 5_000;
+/** ... and milliseconds until the next. */
+const FORGET_ON_MS = 50;
 const TOO_OFTEN = "too many requests from your address";
 
 /** A seed that needs not announce itself. */
@@ -188,10 +192,15 @@ export class TrackerServer {
 
   #expireLater(): Timer {
     return this.#platform.after(this.#interval * 1000, () => {
-      this.#store.expire(this.#platform.now());
       this.#renewResidents();
-      this.#timer = this.#expireLater();
+      this.#expire();
     });
+  }
+
+  /** A part at a time, so that requests needn't wait while a hundred thousand go. */
+  #expire(): void {
+    const more = this.#store.expire(this.#platform.now(), FORGOTTEN_AT_ONCE);
+    this.#timer = more ? this.#platform.after(FORGET_ON_MS, () => this.#expire()) : this.#expireLater();
   }
 
   /** Only who has shown that an address is its own is counted under it: nobody can use up the share of another. */

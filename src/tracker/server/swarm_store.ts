@@ -10,8 +10,8 @@ import { toHex } from "../../base/bytes.ts";
 import type { InfoHash } from "../../base/info_hash.ts";
 import { MAX_TRACKED_PER_NETWORK, MAX_TRACKED_PER_SWARM, MAX_UDP_PEERS6 } from "../../base/limits.ts";
 import { networkOf } from "../../base/networks.ts";
-import { type KnownPeer, PeerPool } from "./peer_pool.ts";
-import { isHere, Tally } from "./tally.ts";
+import { type KnownPeer, type PeerKind, PeerPool, Pools } from "./peer_pool.ts";
+import { isHere } from "./tally.ts";
 
 /** An announce as the tracker sees it. */
 export interface AnnounceQuery {
@@ -76,15 +76,20 @@ const FEW_SEEDS = 10;
 const FULL = "this tracker is full";
 /** In intervals: one announce may be lost. */
 const LIFETIME = 2.5;
+/** Late peers that are forgotten with each announce, which brings one at the most. */
+const FORGOTTEN_EACH = 8;
+/** Whom somebody is told of who wants more ... */
+const ANYBODY: readonly PeerKind[] = ["downloading", "partial", "seed"];
+/** ... and who doesn't: those who do, and a few of the others when there are no such. */
+const WHO_WANTS_MORE: readonly PeerKind[] = ["downloading"];
+const WHO_WANTS_NO_MORE: readonly PeerKind[] = ["seed", "partial"];
 
 /** The swarms of a tracker. A swarm is forgotten with its last peer. */
 export class SwarmStore {
   readonly #options: SwarmStoreOptions;
   readonly #allowed: Set<string> | null;
   readonly #swarms = new Map<string, PeerPool>();
-  /** Peers of all torrents by network. */
-  readonly #tally = new Tally();
-  #peers = 0;
+  readonly #pools = new Pools();
 
   /** @param options How it works. */
   constructor(options: SwarmStoreOptions) {
@@ -99,17 +104,17 @@ export class SwarmStore {
 
   /** How many peers there are, of all torrents together. */
   get peerCount(): number {
-    return this.#peers;
+    return this.#pools.peers;
   }
 
   /** How many networks they come from. */
   get networkCount(): number {
-    return this.#tally.size;
+    return this.#pools.tally.size;
   }
 
   /** How many peers have everything, of all torrents together. */
   get seederCount(): number {
-    return this.#swarms.values().reduce((sum, pool) => sum + pool.seeders, 0);
+    return this.#pools.seeds;
   }
 
   /**
@@ -138,10 +143,11 @@ export class SwarmStore {
       this.#forget(infoHash.hex, key);
       return this.#answer(query, 0);
     }
-    const room = this.#makeRoom(query, key, now);
+    this.#swarms.get(infoHash.hex)?.touch(key, now); // who announces isn't late
+    this.expire(now, FORGOTTEN_EACH);
+    const room = this.#makeRoom(query, key);
     if (typeof room === "string") return { refusal: room };
     const before = room.get(key);
-    if (before === undefined) this.#peers++;
     const counted = before?.counted ?? false;
     // a seed that was there before us has not completed anything here
     const completes = event === "completed" && !counted;
@@ -171,7 +177,7 @@ export class SwarmStore {
       complete: pool?.seeders ?? 0,
       incomplete: pool?.leechers ?? 0,
       downloaded: pool?.completions ?? 0,
-      downloaders: pool?.countDownloaders() ?? 0,
+      downloaders: pool?.downloaders ?? 0,
     };
   }
 
@@ -179,32 +185,32 @@ export class SwarmStore {
    * Forgets peers that have gone without a word. Call it now and then.
    *
    * @param now Milliseconds on the clock of {@linkcode SwarmStore.announce}.
+   * @param most How many are forgotten at the most; all who are late when absent.
+   * @returns Whether there are more.
    */
-  expire(now: number): void {
-    for (const [hash, pool] of this.#swarms) {
-      this.#peers -= pool.expire(now - this.#options.interval * LIFETIME);
-      if (pool.size === 0) this.#swarms.delete(hash);
-    }
+  expire(now: number, most = Infinity): boolean {
+    const emptied = ({ name }: PeerPool) => void this.#swarms.delete(name);
+    return this.#pools.expire(now - this.#options.interval * LIFETIME, { most, emptied });
   }
 
   /** The pool that a peer may be put into, or why there is no room for it. */
-  #makeRoom({ infoHash: { hex: hash }, address }: AnnounceQuery, key: string, now: number): PeerPool | string {
-    const { interval, maxTorrents = DEFAULT_MAX_TORRENTS, maxPeers = DEFAULT_MAX_PEERS } = this.#options;
+  #makeRoom({ infoHash: { hex: hash }, address }: AnnounceQuery, key: string): PeerPool | string {
+    const { maxTorrents = DEFAULT_MAX_TORRENTS, maxPeers = DEFAULT_MAX_PEERS } = this.#options;
     const pool = this.#swarms.get(hash);
     const network = networkOf(address.host);
     const isLimited = !isHere(address.host) && pool?.get(key) === undefined;
-    if (isLimited && this.#tally.of(network) >= MAX_TRACKED_PER_NETWORK) return "too many peers from your address";
+    if (isLimited && this.#pools.tally.of(network) >= MAX_TRACKED_PER_NETWORK) {
+      return "too many peers from your address";
+    }
     if (pool) {
-      // the peer that is about to announce is put back, so an empty pool need not go
-      this.#peers -= pool.expire(now - interval * LIFETIME);
       if (pool.get(key)) return pool;
       if (isLimited && pool.countOf(network) >= MAX_TRACKED_PER_SWARM) {
         return "too many peers of this torrent from your address";
       }
-      return this.#peers < maxPeers ? pool : FULL;
+      return this.peerCount < maxPeers ? pool : FULL;
     }
-    if (this.#swarms.size >= maxTorrents || this.#peers >= maxPeers) return FULL;
-    const created = new PeerPool(this.#tally);
+    if (this.#swarms.size >= maxTorrents || this.peerCount >= maxPeers) return FULL;
+    const created = new PeerPool(this.#pools, hash);
     this.#swarms.set(hash, created);
     return created;
   }
@@ -212,24 +218,23 @@ export class SwarmStore {
   #forget(hash: string, key: string): void {
     const pool = this.#swarms.get(hash);
     if (!pool?.remove(key)) return;
-    this.#peers--;
     if (pool.size === 0) this.#swarms.delete(hash);
   }
 
   #answer(query: AnnounceQuery, wanted: number): AnnounceAnswer {
     const pool = this.#swarms.get(query.infoHash.hex);
     if (!pool) return { seeders: 0, leechers: 0, peers: [] };
-    const self = { key: formatAddress(query.address), peerId: toHex(query.peerId) };
-    const accept = (peer: KnownPeer): boolean => {
-      if (query.family !== undefined && peer.address.host.includes(":") !== (query.family === 6)) return false;
-      return peer.peerId !== self.peerId && formatAddress(peer.address) !== self.key;
-    };
+    const { address: self, family, left, event } = query;
+    const peerId = toHex(query.peerId);
+    const accept = (peer: KnownPeer): boolean =>
+      peer.peerId !== peerId && (peer.address.port !== self.port || peer.address.host !== self.host);
     const { random } = this.#options;
-    const peers = pool.sample(wanted, { withSeeds: query.left > 0, accept, random });
+    const wantsMore = left > 0 && event !== "paused";
+    const peers = pool.sample(wanted, { kinds: wantsMore ? ANYBODY : WHO_WANTS_MORE, family, accept, random });
     // Seeds have nothing to say to each other, but aria2 says that it is one while it has nothing but a magnet link.
     const few = Math.min(wanted, FEW_SEEDS) - peers.length;
-    if (query.left === 0 && few > 0) {
-      peers.push(...pool.sample(few, { withSeeds: true, accept: (peer) => peer.seed && accept(peer), random }));
+    if (!wantsMore && few > 0) {
+      peers.push(...pool.sample(few, { kinds: WHO_WANTS_NO_MORE, family, accept, random }));
     }
     return { seeders: pool.seeders, leechers: pool.leechers, peers };
   }

@@ -13,7 +13,8 @@ import type { KnownPeer } from "./peer_pool.ts";
 import type { AnnounceAnswer, AnnounceQuery, ScrapeAnswer } from "./swarm_store.ts";
 
 const REQUEST_HEADER = 16;
-const EVENTS = ["", "completed", "started", "stopped"];
+/** BEP 15 has the first four; libtorrent tells by the fifth that it is a partial seed (BEP 21). */
+const EVENTS = ["", "completed", "started", "stopped", "paused"];
 
 /** What a client wants. */
 export type UdpRequest =

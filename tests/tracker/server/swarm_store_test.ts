@@ -30,7 +30,7 @@ function query(port: number, more: Partial<AnnounceQuery> = {}): AnnounceQuery {
 
 function tell(store: SwarmStore, announce: AnnounceQuery, now = 0): AnnounceAnswer {
   const answer = store.announce(announce, now);
-  assert("peers" in answer, JSON.stringify(answer));
+  assert("peers" in answer, "refusal" in answer ? answer.refusal : "");
   return answer;
 }
 
@@ -119,8 +119,31 @@ Deno.test("SwarmStore.scrape() tells downloaders from partial seeds, and knows n
   const store = storeOf();
   tell(store, query(1));
   tell(store, query(2, { event: "paused" }));
-  assertEquals(store.scrape(HASH), { complete: 0, incomplete: 2, downloaded: 0, downloaders: 1 });
+  tell(store, query(3, { event: "paused", left: 0 }));
+  assertEquals(store.scrape(HASH), { complete: 1, incomplete: 2, downloaded: 0, downloaders: 1 });
   assertEquals(store.scrape(OTHER), { complete: 0, incomplete: 0, downloaded: 0, downloaders: 0 });
+});
+
+Deno.test("SwarmStore tells who wants no more of those who do, and of a few others only when there are no such", () => {
+  const store = storeOf();
+  tell(store, query(1));
+  for (let port = 2; port < 30; port++) tell(store, query(port, { event: "paused" }));
+  for (let port = 30; port < 60; port++) tell(store, query(port, { left: 0 }));
+  const anybody = tell(store, query(100));
+  assertEquals([anybody.seeders, anybody.leechers, anybody.peers.length], [30, 30, 50]);
+  for (const more of [{ left: 0 }, { event: "paused" }]) {
+    const { peers } = tell(store, query(100, more));
+    assertEquals([peers.length, peers.filter(({ downloading }) => downloading).length], [10, 1]);
+  }
+});
+
+Deno.test("SwarmStore forgets a few late peers with each announce, and not the one that announces", () => {
+  const store = storeOf();
+  for (let port = 1; port <= 50; port++) tell(store, query(port, { event: "completed" }));
+  assertEquals(tell(store, query(1), 80 * MINUTE).leechers, 42);
+  assertEquals(store.expire(80 * MINUTE, 10), true);
+  assertEquals(store.expire(80 * MINUTE, 100), false);
+  assertEquals([store.peerCount, store.scrape(HASH).downloaded], [1, 50]);
 });
 
 Deno.test("SwarmStore serves only the torrents that it is told to", () => {

@@ -121,6 +121,19 @@ Deno.test("UdpServer hears of completed and stopped, and counts them", async () 
   bench.server.close();
 });
 
+Deno.test("UdpServer hears of partial seeds, which are incomplete but want nothing more", async () => {
+  const bench = new Bench();
+  const id = await bench.connect();
+  const paused = announceOf({ id, left: 5 });
+  new DataView(paused.buffer, paused.byteOffset).setUint32(80, 4);
+  const reply = parseUdpAnnounceReply((await bench.ask(paused))!, 4);
+  assertEquals([reply.seeders, reply.leechers], [0, 1]);
+  assertEquals(bench.store.scrape(HASH), { complete: 0, incomplete: 1, downloaded: 0, downloaders: 0 });
+  await bench.ask(announceOf({ id, left: 5 }));
+  assertEquals(bench.store.scrape(HASH).downloaders, 1);
+  bench.server.close();
+});
+
 Deno.test("UdpServer answers a scrape in the order of the request", async () => {
   const bench = new Bench();
   const id = await bench.connect();

@@ -31,6 +31,7 @@
  * @module
  */
 
+export { IpRanges, parseNetworks } from "./base/ip_ranges.ts";
 export { formatAddress, type HostPort, type PeerAddress } from "./base/address.ts";
 export type { Bytes } from "./base/bytes.ts";
 export { type ErrorKind, type ErrorParts, ShoalError } from "./base/errors.ts";
@@ -75,6 +76,7 @@ export {
   verify,
   type VerifyOptions,
 } from "./session/verify.ts";
+export type { TrustOptions } from "./tracker/server/trust.ts";
 export type { UdpServerPlatform } from "./tracker/server/udp_server.ts";
 export {
   type TrackerPlatform,
@@ -84,6 +86,7 @@ export {
 } from "./tracker/server/server.ts";
 export {
   type StreamableTorrent,
+  type StreamPlatform,
   StreamServer,
   type StreamServerOptions,
   type StreamUrls,

@@ -24,6 +24,8 @@ export class IpRanges {
   readonly #v6: Table;
 
   /**
+   * Makes a set.
+   *
    * @param v4 Ranges of IPv4 addresses, in any order; they may overlap.
    * @param v6 Ranges of IPv6 addresses.
    */
@@ -111,4 +113,36 @@ function merged<T extends Ip4Range | Ip6Range>(ranges: readonly T[]): T[] {
 function write(address: number | bigint, into: Uint32Array, at: number): void {
   if (typeof address === "number") into[at] = address;
   else for (let word = 0; word < 4; word++) into[at + word] = Number(address >> BigInt(96 - 32 * word) & 0xffff_ffffn);
+}
+
+/**
+ * Reads addresses and networks.
+ *
+ * @param text Like `127.0.0.1, 10.0.0.0/8, 2001:db8::/32`; commas or spaces between them.
+ * @returns Them, or the first part that is neither an address nor a network.
+ */
+export function parseNetworks(text: string): { readonly networks: IpRanges } | { readonly bad: string } {
+  const v4: Ip4Range[] = [];
+  const v6: Ip6Range[] = [];
+  const parts = text.split(/[\s,]+/).filter((part) => part !== "");
+  for (const part of parts) {
+    const match = /^\[?([^/[\]]+)\]?(?:\/(\d{1,3}))?$/.exec(part);
+    const whole = match === null ? null : parseIp(match[1]!);
+    if (whole === null) return { bad: part };
+    const bits = match?.[2] === undefined ? 8 * whole.length : Number(match[2]);
+    if (bits > 8 * whole.length) return { bad: part };
+    // Clients over IPv4 are known by that address, also where the socket is one of IPv6.
+    const mapped = whole.length === 16 && bits >= 96 && isMapped(whole);
+    const bytes = mapped ? whole.subarray(12) : whole;
+    const number = bytes.reduce((sum, byte) => sum * 256n + BigInt(byte), 0n);
+    const hosts = (1n << BigInt(8 * whole.length - bits)) - 1n;
+    const [first, last] = [number & ~hosts, number | hosts];
+    if (bytes.length === 4) v4.push({ first: Number(first), last: Number(last) });
+    else v6.push({ first, last });
+  }
+  return parts.length === 0 ? { bad: text } : { networks: new IpRanges(v4, v6) };
+}
+
+function isMapped(ip: Uint8Array): boolean {
+  return ip.subarray(0, 12).every((byte, i) => byte === (i < 10 ? 0 : 0xff));
 }

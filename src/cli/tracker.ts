@@ -7,6 +7,7 @@
 import type { Command } from "commander";
 import { fromHex } from "../base/bytes.ts";
 import { InfoHash } from "../base/info_hash.ts";
+import { type IpRanges, parseNetworks } from "../base/ip_ranges.ts";
 import type { TrackerServer, TrackerStatistics } from "../tracker/server/server.ts";
 import type { Context } from "./context.ts";
 import { badValue, parseDuration, parseIpAddress, parsePort, parseWhole } from "./options.ts";
@@ -29,6 +30,9 @@ interface TrackerOptions {
   readonly allow?: readonly InfoHash[];
   readonly maxTorrents?: number;
   readonly maxPeers?: number;
+  readonly maxRate?: number;
+  readonly trustForwarded?: IpRanges;
+  readonly trustIp?: IpRanges;
   readonly json?: true;
   readonly quiet?: true;
   readonly verbose: number;
@@ -41,6 +45,7 @@ interface TrackerOptions {
  * @param context The surroundings.
  */
 export function register(program: Command, context: Context): void {
+  const networks = (flag: string) => (value: string) => parseNetworkList(value, flag);
   const whole = (flag: string) => (value: string) => parseWhole(value, { flag, min: 1, max: 10_000_000 });
   program
     .command("tracker")
@@ -52,6 +57,17 @@ export function register(program: Command, context: Context): void {
     .option("--allow <infohash>", "serve this torrent and no others, repeatable", collectInfoHash)
     .option("--max-torrents <n>", "torrents at a time (default: 10000)", whole("--max-torrents"))
     .option("--max-peers <n>", "peers at a time, of all torrents together (default: 200000)", whole("--max-peers"))
+    .option("--max-rate <n>", "announces and scrapes a second of one address (default: 20)", whole("--max-rate"))
+    .option(
+      "--trust-forwarded <list>",
+      "addresses and networks of reverse proxies, whose X-Forwarded-For says who asks (default: none)",
+      networks("--trust-forwarded"),
+    )
+    .option(
+      "--trust-ip <list>",
+      "addresses and networks of clients that may announce another address than their own by ip= (default: none)",
+      networks("--trust-ip"),
+    )
     .option("--json", "one JSON object a line on standard output")
     .option("-q, --quiet", "no statistics; errors on standard error")
     .option("-v, --verbose", "show the stack of an error", (_, count: number) => count + 1, 0)
@@ -65,13 +81,18 @@ async function runTracker(options: TrackerOptions, context: Context): Promise<nu
   const { platform, departure } = context;
   departure.listen();
   const { TrackerServer } = await import("../tracker/server/server.ts");
-  const { port, interval, allow, maxTorrents, maxPeers } = options;
+  const { port, interval, allow, maxTorrents, maxPeers, maxRate, trustForwarded, trustIp } = options;
   const start = (host: string) =>
     TrackerServer.start(platform, {
       host,
       port,
       interval,
       udp: platform,
+      trust: {
+        ...(trustForwarded !== undefined && { proxies: trustForwarded }),
+        ...(trustIp !== undefined && { clients: trustIp }),
+      },
+      ...(maxRate !== undefined && { rate: maxRate }),
       warn: (message) => void context.terminal.stderr.write(`shoal: warning: ${message}\n`),
       ...(allow !== undefined && { allow }),
       ...(maxTorrents !== undefined && { maxTorrents }),
@@ -164,6 +185,12 @@ function parseInterval(value: string): number {
   const seconds = Math.round(parseDuration(value, "--interval"));
   if (seconds >= MIN_INTERVAL_S && seconds <= MAX_INTERVAL_S) return seconds;
   throw badValue("--interval", { value, why: "5s to 1d make sense" });
+}
+
+function parseNetworkList(value: string, flag: string): IpRanges {
+  const parsed = parseNetworks(value);
+  if ("networks" in parsed) return parsed.networks;
+  throw badValue(flag, { value: parsed.bad, why: "addresses and networks were expected, like 127.0.0.1,10.0.0.0/8" });
 }
 
 function collectInfoHash(value: string, hashes: readonly InfoHash[] = []): readonly InfoHash[] {

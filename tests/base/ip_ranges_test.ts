@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertFalse } from "@std/assert";
 import fc from "fast-check";
 import { formatIp } from "../../src/base/address.ts";
-import { IpRanges } from "../../src/base/ip_ranges.ts";
+import { IpRanges, parseNetworks } from "../../src/base/ip_ranges.ts";
 
 const host4 = (n: number) => formatIp(Uint8Array.of(n >>> 24, n >>> 16, n >>> 8, n));
 const host6 = (n: bigint) =>
@@ -40,4 +40,22 @@ Deno.test("IpRanges.has() says what looking at every range says, whatever their 
       assertEquals(ranges.has(host6(base6 + BigInt(n))), expected);
     }
   }));
+});
+
+Deno.test("parseNetworks() reads addresses and networks of both families, and names what is neither", () => {
+  const parsed = parseNetworks("127.0.0.1, 10.0.0.0/8 2001:db8::/32,[::1] ::ffff:192.0.2.0/120 0.0.0.0/32");
+  assert("networks" in parsed);
+  const { networks } = parsed;
+  for (const host of ["127.0.0.1", "10.255.0.1", "2001:db8:ffff::1", "::1", "192.0.2.77", "0.0.0.0"]) {
+    assert(networks.has(host), host);
+  }
+  for (const host of ["127.0.0.2", "11.0.0.1", "2001:db9::1", "::2", "192.0.3.1"]) assert(!networks.has(host), host);
+  const all = parseNetworks("0.0.0.0/0,::/0");
+  assert("networks" in all && all.networks.has("8.8.8.8") && all.networks.has("2001:db8::1"));
+  for (
+    const bad of ["10.0.0.0/33", "::1/129", "example.org", "10.0.0/8", "1.2.3.4/", "1.2.3.4/a", "/8", "10.0.0.0/-1"]
+  ) {
+    assertEquals(parseNetworks(`127.0.0.1,${bad}`), { bad });
+  }
+  assertEquals(parseNetworks(" , "), { bad: " , " });
 });

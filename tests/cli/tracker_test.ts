@@ -135,7 +135,15 @@ Deno.test("tracker says that a port is in use, with exit code 6", async () => {
 
 Deno.test("tracker refuses values that make no sense", async () => {
   for (
-    const args of [["--interval", "1s"], ["--allow", "abc"], ["--max-peers", "0"], ["--bind", "here"], ["--port", "x"]]
+    const args of [
+      ["--interval", "1s"],
+      ["--allow", "abc"],
+      ["--max-peers", "0"],
+      ["--trust-ip", "here"],
+      ["--trust-forwarded", "10.0.0.0/33"],
+      ["--bind", "here"],
+      ["--port", "x"],
+    ]
   ) {
     const stage = new Stage(...args);
     assertEquals(await stage.ended, 2);

@@ -6,10 +6,11 @@
  * @module
  */
 
-import { formatIp, parseIp, type PeerAddress } from "../../base/address.ts";
+import type { PeerAddress } from "../../base/address.ts";
 import { type Bytes, fromUtf8, utf8 } from "../../base/bytes.ts";
 import { InfoHash } from "../../base/info_hash.ts";
 import type { AnnounceQuery } from "./swarm_store.ts";
+import { Trust } from "./trust.ts";
 
 /** What a client asked for, or why it can't be answered. */
 export type Parsed<T> = { readonly query: T } | { readonly refusal: string };
@@ -28,6 +29,7 @@ const MAX_QUERY = 8192;
 const MAX_PARAMETERS = 100;
 const MAX_SCRAPE = 64;
 const PEER_ID_LENGTH = 20;
+const NOBODY = new Trust();
 
 /**
  * Splits a query and decodes it to bytes.
@@ -54,9 +56,10 @@ export function parseQuery(query: string): Map<string, Bytes[]> {
  *
  * @param query What follows the `?`.
  * @param from Where the request comes from.
+ * @param trust Who may name another address than its own; nobody when absent.
  * @returns The announce, or why it can't be answered.
  */
-export function parseAnnounceQuery(query: string, from: PeerAddress): Parsed<AnnounceForm> {
+export function parseAnnounceQuery(query: string, from: PeerAddress, trust = NOBODY): Parsed<AnnounceForm> {
   if (query.length > MAX_QUERY) return { refusal: "the request is too long" };
   const parameters = parseQuery(query);
   const bytes = (key: string) => parameters.get(key)?.[0];
@@ -73,7 +76,7 @@ export function parseAnnounceQuery(query: string, from: PeerAddress): Parsed<Ann
     query: {
       infoHash: new InfoHash(infoHash),
       peerId,
-      address: { host: hostOf(from, text("ip")), port },
+      address: { host: trust.hostOf(from.host, text("ip")), port },
       left: left ?? Infinity, // clients that only know the info-hash can't say
       event: text("event"),
       numwant: parseCount(text("numwant")),
@@ -96,16 +99,6 @@ export function parseScrapeQuery(query: string): Parsed<InfoHash[]> {
   if (hashes.length > MAX_SCRAPE) return { refusal: `at most ${MAX_SCRAPE} torrents can be asked for at once` };
   if (hashes.some((hash) => hash.length !== InfoHash.LENGTH)) return { refusal: "info_hash must have 20 bytes" };
   return { query: hashes.map((hash) => new InfoHash(hash)) };
-}
-
-/**
- * A client can name another address than its own, which would let it point a swarm at a victim. Only one on this machine
- * is believed: it can't know otherwise by which address others reach it.
- */
-function hostOf(from: PeerAddress, claimed: string): string {
-  const ip = parseIp(claimed);
-  const local = from.host === "::1" || from.host.startsWith("127.");
-  return ip && local ? formatIp(ip) : from.host;
 }
 
 function parseCount(text: string): number | null {

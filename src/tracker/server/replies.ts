@@ -62,10 +62,11 @@ export function encodeScrapeReply(swarms: readonly (readonly [InfoHash, ScrapeAn
  * The answer to what can't be answered.
  *
  * @param reason For the client's user.
+ * @param retryMinutes When it may ask again (BEP 31); not said when absent.
  * @returns A bencoded dictionary.
  */
-export function encodeFailure(reason: string): Bytes {
-  return encode({ "failure reason": reason });
+export function encodeFailure(reason: string, retryMinutes?: number): Bytes {
+  return encode({ "failure reason": reason, ...(retryMinutes !== undefined && { "retry in": retryMinutes }) });
 }
 
 function compactPeers(peers: readonly KnownPeer[]): { readonly [key: string]: Encodable } {

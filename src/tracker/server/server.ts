@@ -15,6 +15,7 @@ import { parseAnnounceQuery, parseScrapeQuery } from "./query.ts";
 import { encodeAnnounceReply, encodeFailure, encodeScrapeReply } from "./replies.ts";
 import { SwarmStore } from "./swarm_store.ts";
 import { isHere } from "./tally.ts";
+import { Trust, type TrustOptions } from "./trust.ts";
 import { UdpServer, type UdpServerPlatform } from "./udp_server.ts";
 
 /** What a {@linkcode TrackerServer} needs from the outside. */
@@ -36,6 +37,10 @@ export interface TrackerServerOptions {
   readonly maxPeers?: number;
   /** The way to UDP, on the same port; HTTP alone when absent. */
   readonly udp?: UdpServerPlatform;
+  /** Reverse proxies and clients that are believed what they say of addresses; nobody when absent. */
+  readonly trust?: TrustOptions;
+  /** Requests a second that one address is answered in the long run; 20 when absent. In a row it may be 50 times as many. */
+  readonly rate?: number;
   /** Is told, for the user, when requests can't be taken for now, and when they are again. */
   readonly warn?: (message: string) => void;
 }
@@ -63,6 +68,8 @@ const DEFAULT_INTERVAL = 1800;
 const FORGOTTEN_AT_ONCE = 5_000;
 /** ... and milliseconds until the next. */
 const FORGET_ON_MS = 50;
+/** When somebody who asks too often may ask again. */
+const RETRY_MINUTES = 1;
 const TOO_OFTEN = "too many requests from your address";
 
 /** A seed that needs not announce itself. */
@@ -89,7 +96,8 @@ export class TrackerServer {
   readonly #store: SwarmStore;
   readonly #server: HttpServer;
   readonly #udp: UdpServer | null;
-  readonly #rates = new RateLimits({ ...TRACKER_RATE, capacity: MAX_TRACKER_RATES });
+  readonly #rates: RateLimits;
+  readonly #trust: Trust;
   readonly #residents: Resident[] = [];
   readonly #answered = { http: 0, udp: 0, scrapes: 0, refused: 0 };
   #timer: Timer;
@@ -98,6 +106,10 @@ export class TrackerServer {
     const { host, port, interval = DEFAULT_INTERVAL, allow, maxTorrents, maxPeers, warn } = options;
     this.#platform = platform;
     this.#interval = interval;
+    this.#trust = new Trust(options.trust);
+    const { rate = TRACKER_RATE.perSecond } = options;
+    const burst = rate * TRACKER_RATE.burst / TRACKER_RATE.perSecond;
+    this.#rates = new RateLimits({ perSecond: rate, burst, capacity: MAX_TRACKER_RATES });
     this.#store = new SwarmStore({
       interval: interval * 1000,
       random: () => platform.random(),
@@ -105,7 +117,8 @@ export class TrackerServer {
       ...(maxTorrents !== undefined && { maxTorrents }),
       ...(maxPeers !== undefined && { maxPeers }),
     });
-    const serving = { host, port, ...(warn !== undefined && { warn }) };
+    const isRoomy = (host: string) => isHere(host) || this.#trust.isProxy(host);
+    const serving = { host, port, isRoomy, ...(warn !== undefined && { warn }) };
     this.#server = platform.http.serve(serving, (request, from) => this.#handle(request, from));
     this.#udp = options.udp === undefined ? null : this.#openUdp(options.udp, host);
     this.#timer = this.#expireLater();
@@ -179,6 +192,7 @@ export class TrackerServer {
         port: this.address.port,
         interval: this.#interval,
         store: this.#store,
+        trust: this.#trust,
         admits: (host) => this.#admits(host),
         answered: (kind) => {
           if (kind !== "connect") this.#answered[counters[kind]]++;
@@ -215,18 +229,19 @@ export class TrackerServer {
     }
   }
 
-  #handle(request: HttpServerRequest, from: PeerAddress): Response {
+  #handle(request: HttpServerRequest, connection: PeerAddress): Response {
+    const from = this.#trust.clientOf(connection, () => request.headers.get("x-forwarded-for"));
     const [path = "", query = ""] = splitUrl(request.url);
     if (request.method !== "GET" && request.method !== "HEAD") return plain("only GET is understood\n", 405);
     if (path === "/announce" || path === "/scrape") {
-      if (!this.#admits(from.host)) return bencoded(this.#refuse(TOO_OFTEN));
+      if (!this.#admits(from.host)) return bencoded(this.#refuse(TOO_OFTEN, RETRY_MINUTES));
       return bencoded(path === "/announce" ? this.#announce(query, from) : this.#scrape(query));
     }
     return plain("this is a BitTorrent tracker; announce to /announce\n", 404);
   }
 
   #announce(query: string, from: PeerAddress): Bytes {
-    const parsed = parseAnnounceQuery(query, from);
+    const parsed = parseAnnounceQuery(query, from, this.#trust);
     if ("refusal" in parsed) return this.#refuse(parsed.refusal);
     const { compact, withoutPeerIds } = parsed.query;
     const answer = this.#store.announce(parsed.query, this.#platform.now());
@@ -242,9 +257,9 @@ export class TrackerServer {
     return encodeScrapeReply(parsed.query.map((infoHash) => [infoHash, this.#store.scrape(infoHash)] as const));
   }
 
-  #refuse(reason: string): Bytes {
+  #refuse(reason: string, retryMinutes?: number): Bytes {
     this.#answered.refused++;
-    return encodeFailure(reason);
+    return encodeFailure(reason, retryMinutes);
   }
 }
 

@@ -4,15 +4,17 @@
  * @module
  */
 
-import { encodeCompactPeer, type PeerAddress } from "../../base/address.ts";
+import { encodeCompactPeer, formatIp, type PeerAddress } from "../../base/address.ts";
 import { type Bytes, concatBytes, utf8 } from "../../base/bytes.ts";
 import { InfoHash } from "../../base/info_hash.ts";
 import { MAX_UDP_SCRAPE } from "../../base/limits.ts";
 import { ACTION, ANNOUNCE_LENGTH, CONNECTION_ID_LENGTH, PROTOCOL_ID } from "../udp_messages.ts";
 import type { KnownPeer } from "./peer_pool.ts";
 import type { AnnounceAnswer, AnnounceQuery, ScrapeAnswer } from "./swarm_store.ts";
+import { Trust } from "./trust.ts";
 
 const REQUEST_HEADER = 16;
+const NOBODY = new Trust();
 /** BEP 15 has the first four; libtorrent tells by the fifth that it is a partial seed (BEP 21). */
 const EVENTS = ["", "completed", "started", "stopped", "paused"];
 
@@ -36,9 +38,10 @@ interface Identified {
  *
  * @param bytes A datagram.
  * @param from Where it comes from.
+ * @param trust Who may name another address than its own; nobody when absent.
  * @returns What it asks for, or `null` for what is no request at all.
  */
-export function parseUdpRequest(bytes: Uint8Array, from: PeerAddress): UdpRequest | null {
+export function parseUdpRequest(bytes: Uint8Array, from: PeerAddress, trust = NOBODY): UdpRequest | null {
   if (bytes.length < REQUEST_HEADER) return null;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const action = view.getUint32(8);
@@ -47,17 +50,18 @@ export function parseUdpRequest(bytes: Uint8Array, from: PeerAddress): UdpReques
     return view.getBigUint64(0) === PROTOCOL_ID ? { kind: "connect", transactionId } : null;
   }
   const identified = { transactionId, connectionId: bytes.slice(0, CONNECTION_ID_LENGTH) };
-  if (action === ACTION.announce) return parseAnnounce(bytes, { view, from, identified });
+  if (action === ACTION.announce) return parseAnnounce(bytes, { view, from, identified, trust });
   if (action === ACTION.scrape) return parseScrape(bytes, identified);
   return { kind: "refused", ...identified, why: "only announce and scrape are understood" };
 }
 
 function parseAnnounce(
   bytes: Uint8Array,
-  { view, from, identified }: {
+  { view, from, identified, trust }: {
     readonly view: DataView;
     readonly from: PeerAddress;
     readonly identified: Identified;
+    readonly trust: Trust;
   },
 ): UdpRequest {
   if (bytes.length < ANNOUNCE_LENGTH) {
@@ -67,14 +71,14 @@ function parseAnnounce(
   if (port === 0) return { kind: "refused", ...identified, why: "port must be 1 to 65535" };
   const left = view.getBigInt64(64);
   const numwant = view.getInt32(92);
+  const named = formatIp(bytes.subarray(84, 88));
   return {
     kind: "announce",
     ...identified,
     query: {
       infoHash: new InfoHash(bytes.subarray(16, 36)),
       peerId: bytes.slice(36, 56),
-      // The address that the client may name is not believed, or it could point a swarm at a victim.
-      address: { host: from.host, port },
+      address: { host: named === "0.0.0.0" ? from.host : trust.hostOf(from.host, named), port },
       left: left < 0n ? Infinity : Number(left),
       event: EVENTS[view.getUint32(80)] ?? "",
       numwant: numwant < 0 ? null : numwant,

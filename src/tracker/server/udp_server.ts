@@ -9,6 +9,7 @@ import type { Bytes } from "../../base/bytes.ts";
 import type { Network, Platform, UdpSocket } from "../../platform/platform.ts";
 import { ConnectionIds } from "./connection_ids.ts";
 import type { SwarmStore } from "./swarm_store.ts";
+import type { Trust } from "./trust.ts";
 import {
   encodeConnectReply,
   encodeUdpAnnounceReply,
@@ -33,6 +34,8 @@ export interface UdpServerOptions {
   readonly interval: number;
   /** What the tracker knows. */
   readonly store: SwarmStore;
+  /** Who may name another address than its own; nobody when absent. */
+  readonly trust?: Trust;
   /** Whether an address may ask now; then it counts. All may when absent. */
   readonly admits?: (host: string) => boolean;
   /** Is told of each request that was answered. */
@@ -86,7 +89,7 @@ export class UdpServer {
   /** Who has no connection id of ours gets no answer to anything but a connect: the address may be a victim's. */
   #answer(bytes: Uint8Array, from: PeerAddress): Bytes | null {
     const now = this.#platform.now();
-    const request = parseUdpRequest(bytes, from);
+    const request = parseUdpRequest(bytes, from, this.#options.trust);
     if (request === null) return null;
     if (request.kind !== "connect" && !this.#ids.accepts(request.connectionId, { host: from.host, now })) return null;
     const { store, interval, answered, admits } = this.#options;

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertGreater } from "@std/assert";
 import { TRACKER_RATE } from "../../../src/base/limits.ts";
+import { parseNetworks } from "../../../src/base/ip_ranges.ts";
 import { InfoHash } from "../../../src/base/info_hash.ts";
 import { BencodeDict, decode } from "../../../src/bencode/mod.ts";
 import type { Http } from "../../../src/platform/platform.ts";
@@ -72,6 +73,28 @@ Deno.test("TrackerServer answers an address only so often, an IPv6 /64 being one
     assertEquals(await refusal(hosts[0]!), "too many requests from your address");
   }
   for (let i = 0; i <= TRACKER_RATE.burst; i++) assertEquals(await refusal("127.0.0.1"), "");
+  await server.close();
+});
+
+Deno.test("TrackerServer takes each client of a proxy that is trusted by itself, and no other's word", async () => {
+  const clock = new VirtualClock();
+  const read = (text: string) => {
+    const parsed = parseNetworks(text);
+    assert("networks" in parsed);
+    return parsed.networks;
+  };
+  const { server, handler } = start(clock, { trust: { proxies: read("127.0.0.1") }, rate: 1 });
+  const ask = async (host: string, forwarded: string) => {
+    const request = new Request(`http://x:1${ANNOUNCE}&ip=198.51.100.9`, { headers: { "x-forwarded-for": forwarded } });
+    const response = await handler(request, { host, port: 5 });
+    return decode(new Uint8Array(await response.arrayBuffer()), { strict: true }) as BencodeDict;
+  };
+  assertEquals((await ask("127.0.0.1", "6.6.6.6, 203.0.113.5")).getBytes("external ip"), Uint8Array.of(203, 0, 113, 5));
+  assertEquals((await ask("192.0.2.1", "203.0.113.6")).getBytes("external ip"), Uint8Array.of(192, 0, 2, 1));
+  for (let i = 1; i < 50; i++) await ask("127.0.0.1", "203.0.113.5");
+  const refused = await ask("127.0.0.1", "203.0.113.5");
+  assertEquals([refused.has("failure reason"), refused.getInt("retry in")], [true, 1]);
+  assertEquals((await ask("127.0.0.1", "203.0.113.7")).has("failure reason"), false);
   await server.close();
 });
 

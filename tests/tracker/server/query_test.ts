@@ -1,3 +1,5 @@
+import { parseNetworks } from "../../../src/base/ip_ranges.ts";
+import { Trust } from "../../../src/tracker/server/trust.ts";
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { utf8 } from "../../../src/base/bytes.ts";
@@ -68,16 +70,65 @@ for (
   });
 }
 
-Deno.test("parseAnnounceQuery() believes an address in the query only from this machine", () => {
-  const hostFor = (from: string, ip: string) => {
-    const parsed = parseAnnounceQuery(`${GOOD}&ip=${ip}`, { host: from, port: 1 });
+function trust({ proxies = "", clients = "" }): Trust {
+  const read = (text: string) => {
+    const parsed = parseNetworks(text === "" ? "240.0.0.0/4" : text);
+    assert("networks" in parsed, text);
+    return parsed.networks;
+  };
+  return new Trust({ proxies: read(proxies), clients: read(clients) });
+}
+
+Deno.test("parseAnnounceQuery() believes an address in the query only from who is trusted, by nature nobody", () => {
+  const hostFor = (from: string, ip: string, trusted = "") => {
+    const parsed = parseAnnounceQuery(`${GOOD}&ip=${ip}`, { host: from, port: 1 }, trust({ clients: trusted }));
     assert("query" in parsed);
     return parsed.query.address.host;
   };
-  assertEquals(hostFor("203.0.113.5", "198.51.100.1"), "203.0.113.5");
-  assertEquals(hostFor("127.0.0.1", "198.51.100.1"), "198.51.100.1");
-  assertEquals(hostFor("::1", "2001:db8:0::1"), "2001:db8::1");
-  assertEquals(hostFor("127.0.0.1", "peer.example"), "127.0.0.1");
+  for (const from of ["203.0.113.5", "127.0.0.1", "::1", "10.0.0.1"]) {
+    assertEquals(hostFor(from, "198.51.100.1"), from);
+    assertEquals(hostFor(from, "198.51.100.1", "192.0.2.0/24"), from);
+  }
+  assertEquals(hostFor("127.0.0.1", "198.51.100.1", "127.0.0.0/8"), "198.51.100.1");
+  assertEquals(hostFor("::1", "2001:db8:0::1", "::1"), "2001:db8::1");
+  for (const ip of ["peer.example", "", "0.0.0.0", "224.0.0.1", "::", "ff02::1", "fe80::1", "1.2.3"]) {
+    assertEquals(hostFor("127.0.0.1", ip, "127.0.0.1"), "127.0.0.1", ip);
+  }
+  // BEP 7's ways to name a second address are believed from nobody.
+  const parsed = parseAnnounceQuery(
+    `${GOOD}&ipv4=198.51.100.1&ipv6=2001:db8::1`,
+    FROM,
+    trust({ clients: "0.0.0.0/0" }),
+  );
+  assert("query" in parsed);
+  assertEquals(parsed.query.address.host, FROM.host);
+});
+
+Deno.test("Trust.clientOf() takes the last address that no proxy of ours has, and believes nobody else", () => {
+  const believed = trust({ proxies: "127.0.0.1, 10.0.0.0/8 ::1" });
+  const clientOf = (from: string, forwarded: string | null) =>
+    believed.clientOf({ host: from, port: 7 }, () => forwarded).host;
+  for (
+    const [from, forwarded, client] of [
+      ["127.0.0.1", "203.0.113.5", "203.0.113.5"],
+      ["127.0.0.1", "198.51.100.66, 203.0.113.5", "203.0.113.5"],
+      ["127.0.0.1", "198.51.100.66,203.0.113.5 ,10.1.2.3,  127.0.0.1", "203.0.113.5"],
+      ["::1", "2001:DB8::5", "2001:db8::5"],
+      ["10.9.9.9", "::ffff:203.0.113.5", "203.0.113.5"],
+      ["10.9.9.9", "203.0.113.5:4711", "203.0.113.5"],
+      ["10.9.9.9", "[2001:db8::5]:4711", "2001:db8::5"],
+      ["10.9.9.9", "[2001:db8::5]", "2001:db8::5"],
+      ["127.0.0.1", "203.0.113.5, unknown", "127.0.0.1"],
+      ["127.0.0.1", "203.0.113.5, unknown, 10.0.0.2", "10.0.0.2"],
+      ["127.0.0.1", "10.0.0.3, 10.0.0.2", "10.0.0.3"],
+      ["127.0.0.1", "", "127.0.0.1"],
+      ["127.0.0.1", null, "127.0.0.1"],
+      ["127.0.0.1", "203.0.113.5,".repeat(5000), "127.0.0.1"],
+      ["192.0.2.1", "203.0.113.5", "192.0.2.1"],
+      ["192.0.2.1", "127.0.0.1", "192.0.2.1"],
+    ] as const
+  ) assertEquals(clientOf(from, forwarded), client, `${from} ${forwarded?.slice(0, 60)}`);
+  assertEquals(new Trust().clientOf({ host: "127.0.0.1", port: 7 }, () => "203.0.113.5").host, "127.0.0.1");
 });
 
 Deno.test("parseScrapeQuery() takes 1 to 64 info-hashes", () => {

@@ -1,4 +1,6 @@
-import { assertEquals } from "@std/assert";
+import { parseNetworks } from "../../../src/base/ip_ranges.ts";
+import { Trust } from "../../../src/tracker/server/trust.ts";
+import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { concatBytes, fromUtf8, utf8 } from "../../../src/base/bytes.ts";
 import { InfoHash } from "../../../src/base/info_hash.ts";
@@ -119,6 +121,22 @@ Deno.test("UdpServer hears of completed and stopped, and counts them", async () 
   assertEquals(parseUdpAnnounceReply(gone!, 4).peers, []);
   assertEquals(bench.store.peerCount, 0);
   bench.server.close();
+});
+
+Deno.test("parseUdpRequest() believes the address in an announce only from who is trusted", () => {
+  const bytes = announceOf({ id: new Uint8Array(8) });
+  const hostFor = (from: string, trusted: string) => {
+    const parsed = parseNetworks(trusted);
+    assert("networks" in parsed);
+    const request = parseUdpRequest(bytes, { host: from, port: 1 }, new Trust({ clients: parsed.networks }));
+    assert(request?.kind === "announce");
+    return request.query.address.host;
+  };
+  assertEquals(hostFor("127.0.0.1", "127.0.0.1"), "127.0.0.1");
+  bytes.set([198, 51, 100, 1], 84);
+  assertEquals([hostFor("127.0.0.1", "127.0.0.1"), hostFor("127.0.0.1", "10.0.0.1")], ["198.51.100.1", "127.0.0.1"]);
+  bytes.set([224, 0, 0, 1], 84);
+  assertEquals(hostFor("127.0.0.1", "127.0.0.1"), "127.0.0.1");
 });
 
 Deno.test("UdpServer hears of partial seeds, which are incomplete but want nothing more", async () => {

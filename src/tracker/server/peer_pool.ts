@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { PeerAddress } from "../../base/address.ts";
+import { encodeCompactPeer, type PeerAddress } from "../../base/address.ts";
 import { networkOf } from "../../base/networks.ts";
 import { Queue, type Queued } from "../../base/queue.ts";
 import { Tally } from "./tally.ts";
@@ -23,6 +23,18 @@ export interface KnownPeer {
   readonly counted: boolean;
   /** When it last announced, in milliseconds. */
   readonly seen: number;
+  /** Its address as {@linkcode compactText} gives it, where that is remembered. */
+  readonly compact?: string;
+}
+
+/**
+ * The compact form of an address (BEP 23, 7), each byte a character: a string takes a quarter of the memory of an array.
+ *
+ * @param address Where a peer listens.
+ * @returns 6 or 18 characters; none when the host is no literal address.
+ */
+export function compactText(address: PeerAddress): string {
+  return String.fromCharCode(...encodeCompactPeer(address) ?? []);
 }
 
 /** What a peer wants: more, no more although it hasn't all (BEP 21), or nothing since it has all. */
@@ -45,6 +57,7 @@ class Member implements KnownPeer, Queued<Member> {
   downloading: boolean;
   counted: boolean;
   seen: number;
+  #compact: string | null = null;
   /** Where it is in its row. */
   place = 0;
   before: Member | null = null;
@@ -60,6 +73,10 @@ class Member implements KnownPeer, Queued<Member> {
     this.downloading = peer.downloading;
     this.counted = peer.counted;
     this.seen = peer.seen;
+  }
+
+  get compact(): string {
+    return this.#compact ??= compactText(this.address);
   }
 
   /** Which row it is in: those of a kind and a family are together. */

@@ -4,11 +4,11 @@
  * @module
  */
 
-import { encodeCompactPeer, parseIp, type PeerAddress } from "../../base/address.ts";
-import { type Bytes, concatBytes, fromHex } from "../../base/bytes.ts";
+import { parseIp, type PeerAddress } from "../../base/address.ts";
+import { type Bytes, fromHex } from "../../base/bytes.ts";
 import type { InfoHash } from "../../base/info_hash.ts";
 import { type Encodable, encode } from "../../bencode/mod.ts";
-import type { KnownPeer } from "./peer_pool.ts";
+import { compactText, type KnownPeer } from "./peer_pool.ts";
 import type { AnnounceAnswer, ScrapeAnswer } from "./swarm_store.ts";
 
 /** Seconds between announces of a peer that looks for others, at most. */
@@ -70,13 +70,27 @@ export function encodeFailure(reason: string, retryMinutes?: number): Bytes {
 }
 
 function compactPeers(peers: readonly KnownPeer[]): { readonly [key: string]: Encodable } {
-  const v4: Uint8Array[] = [];
-  const v6: Uint8Array[] = [];
-  for (const { address } of peers) {
-    const peer = encodeCompactPeer(address);
-    if (peer !== null) (peer.length === 6 ? v4 : v6).push(peer);
+  const peers6 = compactList(peers, 6);
+  return { peers: compactList(peers, 4), ...(peers6.length > 0 && { peers6 }) };
+}
+
+/**
+ * Peers of a family behind each other (BEP 23, 7).
+ *
+ * @param peers Peers of any family.
+ * @param family Which.
+ * @returns 6 bytes each, or 18.
+ */
+export function compactList(peers: readonly KnownPeer[], family: 4 | 6): Bytes {
+  const size = family === 4 ? 6 : 18;
+  const bytes = new Uint8Array(size * peers.length);
+  let length = 0;
+  for (const peer of peers) {
+    const text = peer.compact ?? compactText(peer.address);
+    if (text.length !== size) continue;
+    for (let i = 0; i < size; i++) bytes[length++] = text.charCodeAt(i);
   }
-  return v6.length > 0 ? { peers: concatBytes(v4), peers6: concatBytes(v6) } : { peers: concatBytes(v4) };
+  return bytes.subarray(0, length);
 }
 
 function listed(peer: KnownPeer, options: AnnounceReplyOptions): { readonly [key: string]: Encodable } {

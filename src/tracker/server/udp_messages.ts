@@ -4,12 +4,12 @@
  * @module
  */
 
-import { encodeCompactPeer, formatIp, type PeerAddress } from "../../base/address.ts";
+import { formatIp, type PeerAddress } from "../../base/address.ts";
 import { type Bytes, concatBytes, utf8 } from "../../base/bytes.ts";
 import { InfoHash } from "../../base/info_hash.ts";
 import { MAX_UDP_SCRAPE } from "../../base/limits.ts";
 import { ACTION, ANNOUNCE_LENGTH, CONNECTION_ID_LENGTH, PROTOCOL_ID } from "../udp_messages.ts";
-import type { KnownPeer } from "./peer_pool.ts";
+import { compactList } from "./replies.ts";
 import type { AnnounceAnswer, AnnounceQuery, ScrapeAnswer } from "./swarm_store.ts";
 import { Trust } from "./trust.ts";
 
@@ -124,12 +124,9 @@ export function encodeUdpAnnounceReply(
   options: { readonly transactionId: number; readonly interval: number },
 ): Bytes {
   const counts = words([options.interval, answer.leechers, answer.seeders]);
-  return concatBytes([header(ACTION.announce, options.transactionId), counts, ...answer.peers.flatMap(compact)]);
-}
-
-function compact({ address }: KnownPeer): Uint8Array[] {
-  const peer = encodeCompactPeer(address);
-  return peer === null ? [] : [peer];
+  // They are of one family, so that one of the lists is empty.
+  const peers = [compactList(answer.peers, 4), compactList(answer.peers, 6)];
+  return concatBytes([header(ACTION.announce, options.transactionId), counts, ...peers]);
 }
 
 /**

@@ -1,5 +1,7 @@
 /** Magnet links with a tracker: metadata from other clients, and for them (BEP 9). */
 
+import { type BencodeDict, decodeDict } from "../../src/bencode/mod.ts";
+import type { Job } from "../support/job.ts";
 import { makeFile } from "../support/payload.ts";
 import { testWith } from "../support/requirements.ts";
 import { OTHERS } from "./clients.ts";
@@ -38,3 +40,27 @@ testWith("shoal gets the metadata from three other clients at once", NEEDS, () =
     await leech.completed(PATIENCE);
     await lab.verify(leech);
   }));
+
+for (const seeder of OTHERS) {
+  testWith(
+    `shoal gets the metadata from ${seeder} beside three peers that promise it and say nothing`,
+    NEEDS,
+    () =>
+      Lab.run(GOODS, async (lab) => {
+        const { raw } = decodeDict(await Deno.readFile(lab.torrent)).getDict("info") as BencodeDict;
+        const link = await lab.magnet();
+        const script = new URL("silent.ts", import.meta.url).pathname;
+        const hex = /btih:(\w{40})/.exec(link)![1]!;
+        const argv = [Deno.execPath(), "run", "-A", "--no-lock", script, hex, `${raw.length}`, lab.announce];
+        const mute: Job[] = [];
+        for (let i = 0; i < 3; i++) mute.push((await lab.program(`silent ${i}`, argv)).job);
+        await lab.seedersAnnounced(mute.length);
+        const leech = await lab.leech("shoal", { link });
+        const asked = (line: string) => line.startsWith("asked");
+        await Promise.any(mute.map((job) => job.line(asked, { seconds: 30, what: "it is asked for metadata" })));
+        await lab.seed(seeder);
+        await leech.completed(PATIENCE);
+        await lab.verify(leech);
+      }),
+  );
+}

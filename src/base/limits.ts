@@ -183,9 +183,6 @@ export const PROVEN_MS = 3_000;
 /** Failed pieces that are remembered of each source; it isn't mixed with others long before. */
 export const MAX_FAILURES_REMEMBERED = 16;
 
-/** Pieces that a peer names one by one before the metadata is here; more are forgotten. */
-export const MAX_HEARSAY = 10_000;
-
 // Metadata from peers: see src/swarm/metadata_download.ts.
 
 /**

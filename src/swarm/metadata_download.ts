@@ -173,6 +173,13 @@ export class MetadataDownload<P extends MetadataPeer> {
     return [...this.#helpers.values()].sort((a, b) => rank(a) - rank(b)).map(({ peer }) => peer);
   }
 
+  /** Those that have let us wait for so long that others should have their places, if others are there. */
+  *silent(now: number): Generator<P, void> {
+    for (const { peer, waitingSince } of this.#helpers.values()) {
+      if (waitingSince !== null && now - waitingSince >= METADATA_AGAIN_MS) yield peer;
+    }
+  }
+
   /**
    * What a peer should be asked for now; it counts as asked.
    *

@@ -11,6 +11,7 @@
 import type { PeerAddress } from "../base/address.ts";
 import { type Bytes, equalBytes } from "../base/bytes.ts";
 import type { InfoHash } from "../base/info_hash.ts";
+import { MUTE_MS } from "../base/limits.ts";
 import {
   encodeMetadataReject,
   encodeMetadataRequest,
@@ -246,7 +247,10 @@ export class MetadataSwarm implements PeerHost {
   #scheduleTick(): void {
     const { platform } = this.#options;
     this.#tick = platform.after(TICK_MS, () => {
-      this.#peers.tick(platform.now(), { settled: this.#found });
+      const now = platform.now();
+      // Whoever doesn't answer has to make room as soon as others wait.
+      for (const peer of this.#download.silent(now)) peer.lastPayload = Math.min(peer.lastPayload, now - MUTE_MS - 1);
+      this.#peers.tick(now, { settled: this.#found });
       this.#askAll();
       if (!this.#stopped) this.#scheduleTick();
     });

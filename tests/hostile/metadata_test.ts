@@ -74,6 +74,29 @@ for (const { name, size, actors } of SCENES) {
   });
 }
 
+Deno.test("peers that say nothing make room for one that waits when they have all places", async () => {
+  await withScratch(async (folder) => {
+    const { link, peers } = await peersOf(makeInfo(40_000), [...many(14, { answer: silent }), {}]);
+    const named = peers.flatMap(({ address }) => ["--peer", address]);
+    const argv = [
+      ...SHOAL,
+      "download",
+      link,
+      "-o",
+      `${folder}/out`,
+      "--json",
+      "--max-peers",
+      "8",
+      ...named,
+      ...OFFLINE,
+    ];
+    await using job = new Job(argv, { name: "shoal download", env: environment(folder) });
+    await job.line((line) => line.includes('"metadata"'), { seconds: START + 20, what: "the metadata is there" });
+    await job.stop();
+    for (const peer of peers) peer[Symbol.dispose]();
+  });
+});
+
 Deno.test("metadata that nobody can complete takes no more memory than all torrents may have, and an honest one gets some", async () => {
   await withScratch(async (folder) => {
     const size = 32 << 20;

@@ -479,6 +479,19 @@ Deno.test("MetadataDownload asks the only one that doesn't answer again, ever mo
   assertEquals(times, [0, first, 3 * first, 7 * first, 7 * first + 60_000, 7 * first + 120_000]);
 });
 
+Deno.test("MetadataDownload names those that don't answer, so that others can have their places", () => {
+  const info = payload(3 * METADATA_PART);
+  const download = downloadOf<Helper>(info);
+  const [mute, good] = [new Helper("a", info), new Helper("b", info)];
+  for (const helper of [mute, good]) {
+    download.offered(helper, info.length, 0);
+    download.ask(helper, 0);
+  }
+  assertEquals([...download.silent(METADATA_AGAIN_MS - 1)], []);
+  assertEquals(download.received(good, 2, good.part(2, 100)).kind, "more");
+  assertEquals([...download.silent(METADATA_AGAIN_MS)], [mute]);
+});
+
 Deno.test("MetadataDownload lets only so many sizes go on at the same time, but tries everybody", () => {
   const info = payload(3 * METADATA_PART);
   const download = downloadOf<Helper>(info);

@@ -396,6 +396,16 @@ Deno.test("MetadataDownload shuts out those who sent what was wrong, and an addr
   assertEquals([...liars].sort(), ["liar0 1", "liar1 1", "liar2 1"]);
 });
 
+Deno.test("MetadataDownload doesn't shut out this machine for the lies of some of its programs", () => {
+  const programs = Array.from(
+    { length: 6 },
+    (_, i) => ({ host: "127.0.0.1", port: i + 1, info: wrong, answer: () => 5 }),
+  );
+  const { found, banned } = play(middle, [...programs, { host: "127.0.0.1", port: 9, answer: () => 400 }]);
+  assert(found > 0);
+  assertEquals(banned.size, 6);
+});
+
 Deno.test("MetadataDownload finds the liars among those who helped, whatever the order", () => {
   for (let seed = 1; seed <= 30; seed++) {
     const random = seededRandom(seed);

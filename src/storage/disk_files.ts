@@ -11,7 +11,7 @@ import type { Bytes } from "../base/bytes.ts";
 import { isFileFault } from "../platform/file_errors.ts";
 import type { FileHandle, FileInfo, FileSystem } from "../platform/platform.ts";
 import { Claims } from "./claims.ts";
-import { changedByOthers, closedError, pathConflict } from "./errors.ts";
+import { changedByOthers, closedError, otherFile, pathConflict, type StorageError } from "./errors.ts";
 import {
   type DiskFile,
   findPartFile,
@@ -24,7 +24,7 @@ import {
   wholeTime,
 } from "./find_file.ts";
 import { Folders, wordsFor } from "./folders.ts";
-import { readRanges } from "./file_io.ts";
+import { compareFiles, isBlank, readRanges } from "./file_io.ts";
 import type { PieceMap, StorageFile } from "./layout.ts";
 import { forEachLimited } from "./limited.ts";
 import { closingAfter, closingOnFailure } from "./handles.ts";
@@ -335,6 +335,53 @@ export class DiskFiles {
   }
 
   /**
+   * Whether a file under its final name, of which no piece was found to be right, may be right nevertheless, or be a part of what
+   * is right: it has nothing but zeros wherever it could have been proven right.
+   *
+   * @param index The file.
+   * @throws {ShoalError} If it can't be read.
+   */
+  async mayBeRight(index: number): Promise<boolean> {
+    return await isBlank(this.pathOf(index), { fs: this.#fs, ...this.#map.ownStretch(index) });
+  }
+
+  /**
+   * Leaves a file under its final name as it is until it is known what belongs there: that is made beside it.
+   *
+   * @param index The file.
+   * @throws {ShoalError} If that can't be done.
+   */
+  async setAside(index: number): Promise<void> {
+    const file = this.#files[index]!;
+    const path = `${this.#folders.root}/${file.names.part}`;
+    await this.open.exclusive(index, async () => {
+      const part = await this.#fs.stat(path);
+      if (part !== null && part.kind !== "file") throw pathConflict(path, wordsFor(part.kind));
+      Object.assign(file, NOTHING, { aside: true });
+      if (part === null) return;
+      this.#note(file, part);
+      file.id = part.id;
+      file.place = "part";
+    });
+  }
+
+  /**
+   * Removes an unfinished file beside a whole one, if it is ours.
+   *
+   * @param index The file.
+   * @param isOurs Judges it.
+   * @throws {ShoalError} If that can't be done.
+   */
+  async removeSpare(index: number, isOurs: (spare: FileRecord) => boolean): Promise<void> {
+    const file = this.#files[index]!;
+    const path = `${this.#folders.root}/${file.names.part}`;
+    const info = file.doubled && file.place === "final" ? await this.#fs.stat(path) : null;
+    if (info?.kind !== "file") return;
+    const isSpare = info.size === 0 || isOurs({ place: "part", size: info.size, modified: wholeTime(info.modified) });
+    if (isSpare) await this.#fs.remove(path);
+  }
+
+  /**
    * Waits until an unfinished file's data is on the device. Uses a handle of its own, so that writing can go on
    * meanwhile.
    *
@@ -357,25 +404,41 @@ export class DiskFiles {
   }
 
   /**
-   * Gives a file whose pieces are all verified and written its final name. Its data is on the device before.
+   * Gives a file whose pieces are all verified and written its final name. Its data is on the device before. A file that is there
+   * already stays if it has the same bytes, and is replaced if it has a part of them and nothing else.
    *
    * @param index The file.
+   * @returns Why the file has to stay as it is, if another one has been in its place from the beginning; else `null`.
    * @throws {ShoalError} If something has come into its place, somebody else has changed it, or a call fails.
    */
-  async finish(index: number): Promise<void> {
+  async finish(index: number): Promise<StorageError | null> {
     const file = this.#files[index]!;
-    if (file.place !== "part") return;
+    if (file.place !== "part") return null;
     await this.#syncLast(index);
-    await this.open.exclusive(index, async () => {
+    return await this.open.exclusive(index, async () => {
       const final = `${this.#folders.root}/${file.names.final}`;
-      if (await this.#fs.stat(final) !== null) throw pathConflict(final, "something came into the place of the file");
       const part = this.pathOf(index);
-      const info = await this.#fs.stat(part);
+      let info = await this.#fs.stat(part);
       this.#checkSame(index, info);
-      await this.#fs.rename(part, final);
+      const there = await this.#fs.stat(final);
+      const likeness = there === null
+        ? "part"
+        : there.kind === "file" && there.size <= file.size
+        ? await compareFiles({ right: part, other: final }, this.#fs)
+        : "different";
+      if (likeness === "different") {
+        if (file.aside) return otherFile(final, part);
+        throw pathConflict(final, "something came into the place of the file");
+      }
+      if (likeness === "part") await this.#fs.rename(part, final);
+      else {
+        await this.#fs.remove(part);
+        info = there;
+      }
       this.#claims.drop(part);
       this.#note(file, info);
       file.place = "final"; // together with the time, so that no resume state has one without the other
+      return null;
     });
   }
 

@@ -58,6 +58,22 @@ export function pathConflict(path: string, why: string): StorageError {
 }
 
 /**
+ * A file in the place of one of the torrent's turned out to be another one.
+ *
+ * @param path The file.
+ * @param part Where the torrent's is.
+ * @returns The error to throw.
+ */
+export function otherFile(path: string, part: string): StorageError {
+  return new StorageError({
+    what: "path conflict",
+    where: path,
+    why: `the file there is another one than that of the torrent, which is kept as ${part}`,
+    hint: "move one of them away, then start again",
+  });
+}
+
+/**
  * A file in the place of one of the torrent's holds none of its data, as far as can be told.
  *
  * @param path The file.

@@ -5,7 +5,9 @@
  */
 
 import type { Bytes } from "../base/bytes.ts";
+import type { FileSystem } from "../platform/platform.ts";
 import { endsEarly } from "./errors.ts";
+import { closingAfter } from "./handles.ts";
 import type { FileRange } from "./layout.ts";
 import type { OpenFiles } from "./open_files.ts";
 
@@ -88,4 +90,64 @@ export async function copyBytes(
       files.open.release(to.file);
     }
   }
+}
+
+/**
+ * Compares a file with one that is known to be right.
+ *
+ * @param paths `right`: the one that is known. `other`: the other.
+ * @param fs The file system.
+ * @returns `same` when they have the same bytes; `part` when the other has nothing but bytes of the right one in their places, and
+ * zeros where others would be, as a download that was not finished leaves; else `different`.
+ * @throws {ShoalError} If one can't be read.
+ */
+export async function compareFiles(
+  paths: { readonly right: string; readonly other: string },
+  fs: FileSystem,
+): Promise<"same" | "part" | "different"> {
+  const right = await fs.open(paths.right, "read");
+  return await closingAfter(right, async () => {
+    const other = await fs.open(paths.other, "read");
+    return await closingAfter(other, async () => {
+      const [a, b] = [new Uint8Array(COPY_BYTES), new Uint8Array(COPY_BYTES)];
+      let isSame = true;
+      for (let at = 0;; at += COPY_BYTES) {
+        const [known, found] = [await right.read(a, at), await other.read(b, at)];
+        if (found > known) return "different";
+        for (let i = 0; i < found; i++) {
+          if (b[i] === a[i]) continue;
+          if (b[i] !== 0) return "different";
+          isSame = false;
+        }
+        if (found < known) return "part";
+        if (found < COPY_BYTES) return isSame ? "same" : "part";
+      }
+    });
+  });
+}
+
+/**
+ * Whether a stretch of a file, as far as the file goes, is nothing but zeros.
+ *
+ * @param path The file.
+ * @param options `fs`: the file system. `from`, `end`: the stretch.
+ * @returns Whether it is; also of an empty stretch.
+ * @throws {ShoalError} If it can't be read.
+ */
+export async function isBlank(
+  path: string,
+  { fs, from, end }: { readonly fs: FileSystem; readonly from: number; readonly end: number },
+): Promise<boolean> {
+  if (from >= end) return true;
+  const handle = await fs.open(path, "read");
+  return await closingAfter(handle, async () => {
+    const buffer = new Uint8Array(Math.min(COPY_BYTES, end - from));
+    for (let at = from; at < end; at += buffer.length) {
+      const part = buffer.subarray(0, Math.min(buffer.length, end - at));
+      const length = await handle.read(part, at);
+      for (let i = 0; i < length; i++) if (part[i] !== 0) return false;
+      if (length < part.length) break;
+    }
+    return true;
+  });
 }

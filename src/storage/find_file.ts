@@ -35,6 +35,8 @@ export interface DiskFile extends FoundFile {
   names: FileNames;
   /** Whether it is somebody else's. */
   foreign?: boolean;
+  /** Whether a file that may be the right one is under its final name, while this one is made beside it. */
+  aside?: boolean;
 }
 
 /** Of a file that isn't there. */

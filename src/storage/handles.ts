@@ -27,8 +27,10 @@ export async function closingOnFailure<T>(handle: FileHandle, work: () => Promis
  *
  * @param handle The file.
  * @param work What to do. If it fails, its failure is the one to tell, not that of closing.
+ * @returns What `work` returns.
  */
-export async function closingAfter(handle: FileHandle, work: () => Promise<void>): Promise<void> {
-  await closingOnFailure(handle, work);
+export async function closingAfter<T>(handle: FileHandle, work: () => Promise<T>): Promise<T> {
+  const result = await closingOnFailure(handle, work);
   await handle.close();
+  return result;
 }

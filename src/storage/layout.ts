@@ -229,6 +229,25 @@ export class PieceMap {
     return { first, end: length === 0 ? first : Math.ceil((offset + length) / this.layout.pieceLength) };
   }
 
+  /**
+   * @param file Index of a file.
+   * @returns What of it lies in pieces that hold no byte of another file: from which of its bytes to which. Empty where it has no
+   * such piece.
+   */
+  ownStretch(file: number): { readonly from: number; readonly end: number } {
+    const { offset, length } = this.layout.files[file]!;
+    const { first, end } = this.piecesOfFile(file);
+    const isOwn = (piece: number) => this.rangesOfPiece(piece).every((range) => range.file === file);
+    const firstOwn = first < end && !isOwn(first) ? first + 1 : first;
+    const endOwn = end > firstOwn && !isOwn(end - 1) ? end - 1 : end;
+    if (firstOwn >= endOwn) return { from: 0, end: 0 };
+    const { pieceLength } = this.layout;
+    return {
+      from: Math.max(0, firstOwn * pieceLength - offset),
+      end: Math.min(length, endOwn * pieceLength - offset),
+    };
+  }
+
   get #slotOf(): ReadonlyMap<number, number> {
     return this.#slots ??= slotsOf(this);
   }

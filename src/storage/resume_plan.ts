@@ -22,7 +22,7 @@ export interface StartPlan {
   /** Pieces whose data may be there and must be hashed. */
   readonly check: Bitfield;
   /** For each file, whether the resume state knows it as ours, be its data as it was or not. */
-  readonly ours: readonly boolean[];
+  readonly ours: boolean[];
 }
 
 /**
@@ -47,11 +47,7 @@ export function planStart(
   // A file that was changed after the save is hashed, be it by the process that was killed then or by somebody else:
   // nothing tells the one from the other.
   const known = found.map((file, index) => state !== null && isAsLeft(file, recordOf(state, index)));
-  const ours = files.map((_, index) => {
-    if (options.state === null) return false;
-    const { files: records, clean } = options.state;
-    return isOurs(found[index]!, { record: records[index]!, clean, length: map.file(index).length });
-  });
+  const ours = files.map((_, index) => isKnown(map, found[index]!, { index, state: options.state }));
   const moved = state === null ? new Bitfield(pieceCount) : piecesMoved(map, state);
   for (let piece = 0; piece < pieceCount; piece++) {
     if (!isThere(map, found, piece)) continue;
@@ -70,6 +66,23 @@ export function planStart(
     }
   }
   return { believed, check, ours };
+}
+
+/**
+ * Whether the resume state knows a file as ours, be its data as it was or not.
+ *
+ * @param map The torrent.
+ * @param found What is on disk.
+ * @param of `index`: the file. `state`: the resume state, if there is any.
+ * @returns Whether it does.
+ */
+export function isKnown(
+  map: PieceMap,
+  found: FileRecord,
+  { index, state }: { readonly index: number; readonly state: ResumeState | null },
+): boolean {
+  if (state === null) return false;
+  return isOurs(found, { record: state.files[index]!, clean: state.clean, length: map.file(index).length });
 }
 
 /**

@@ -6,6 +6,7 @@
 
 import { Bitfield } from "../base/bitfield.ts";
 import type { DiskFiles } from "./disk_files.ts";
+import type { StorageError } from "./errors.ts";
 import { holdsData, type PieceMap } from "./layout.ts";
 import { forEachLimited } from "./limited.ts";
 
@@ -30,6 +31,7 @@ export class Settler {
   #linked = false;
   #running: Promise<void> | null = null;
   #failure: { readonly thrown: unknown } | null = null;
+  #refusal: StorageError | null = null;
 
   /**
    * @param map The torrent.
@@ -46,6 +48,11 @@ export class Settler {
   /** Why the work ended early, or `null` while nothing is wrong. */
   get failure(): { readonly thrown: unknown } | null {
     return this.#failure;
+  }
+
+  /** Why the first of the files could not have its final name that had another one in its place; the others go on. */
+  get refusal(): StorageError | null {
+    return this.#refusal;
   }
 
   /** Whether something waits to be synced. */
@@ -143,7 +150,8 @@ export class Settler {
   }
 
   async #finish(file: number): Promise<void> {
-    await this.#disk.finish(file);
+    const refusal = await this.#disk.finish(file);
+    this.#refusal ??= refusal;
     if (this.#map.isWanted(file)) this.#unfinished--;
     this.#dirty.delete(file);
     const { first, end } = this.#map.piecesOfFile(file);

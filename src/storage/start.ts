@@ -10,7 +10,7 @@ import { notOurs, pathConflict } from "./errors.ts";
 import { copyBytes } from "./file_io.ts";
 import { holdsData, type PieceMap } from "./layout.ts";
 import { forEachLimited } from "./limited.ts";
-import { isThere, judgeFiles, judgeUnwanted, planStart, type StartMode } from "./resume_plan.ts";
+import { isKnown, isThere, judgeFiles, judgeUnwanted, planStart, type StartMode } from "./resume_plan.ts";
 import type { ResumeState } from "./resume_state.ts";
 
 /** What {@linkcode findPieces} works with. */
@@ -60,14 +60,18 @@ export async function findPieces(
     const unwanted = judgeUnwanted(map, found, outcome);
     left = [...unwanted.adopt, ...unwanted.foreign];
     for (const file of unwanted.foreign) disk.leave(file);
-    await lookAgain(map, { ...options, left, have });
-    const { adopt, foreign } = judgeFiles(map, found, outcome);
+    const aside = await setAside(map, { disk, files: judgeFiles(map, found, outcome).foreign });
+    await lookAgain(map, { ...options, left, aside, have });
+    const foundNow = disk.records();
+    for (const index of aside) plan.ours[index] = isKnown(map, foundNow[index]!, { index, state });
+    const { adopt, foreign } = judgeFiles(map, foundNow, outcome);
     if (foreign.length > 0) throw notOurs(disk.pathOf(foreign[0]!));
     const doubled = disk.doubled(adopt);
     if (doubled !== null) throw pathConflict(doubled, "the file is not whole, and its .part file is there too");
     await disk.allowWrites();
     for (const file of adopt) await disk.adopt(file);
     await disk.makeEmptyFiles();
+    await removeSpares(map, { disk, have, state });
   } else await disk.allowWrites();
   return { have, believed: plan.believed, left };
 }
@@ -82,14 +86,52 @@ function divertAbsent(map: PieceMap, disk: DiskFiles): void {
 }
 
 /**
+ * Files that nothing is known of yet may be right nevertheless: small ones without a whole piece of their own, whose neighbours
+ * aren't here, as a selective download leaves them. They stay untouched until what belongs there has come.
+ */
+async function setAside(
+  map: PieceMap,
+  { disk, files }: { readonly disk: DiskFiles; readonly files: readonly number[] },
+): Promise<readonly number[]> {
+  const hasPart = disk.placeOf(map.partFile) !== "absent";
+  const aside: number[] = [];
+  for (const file of files) {
+    if (disk.placeOf(file) !== "final" || !await disk.mayBeRight(file)) continue;
+    await disk.setAside(file);
+    if (hasPart && disk.placeOf(file) === "absent") map.divert(file);
+    aside.push(file);
+  }
+  return aside;
+}
+
+/** An unfinished file of ours is left beside a whole one when a start was interrupted, or the whole one is proven right now. */
+async function removeSpares(
+  map: PieceMap,
+  { disk, have, state }: Pick<StartOptions, "disk" | "state"> & { readonly have: Bitfield },
+): Promise<void> {
+  if (state === null) return;
+  for (const [index, file] of map.layout.files.entries()) {
+    if (!holdsData(file) || disk.placeOf(index) !== "final") continue;
+    const { first, end } = map.piecesOfFile(index);
+    let isWhole = true;
+    for (let piece = first; piece < end && isWhole; piece++) isWhole = have.has(piece);
+    if (isWhole) await disk.removeSpare(index, (spare) => isKnown(map, spare, { index, state }));
+  }
+}
+
+/**
  * What is wrong in some files may be right in the partfile: in those that are to be left as they are, and in those that
  * were made since the state was saved, perhaps to move bytes there.
  */
 async function lookAgain(
   map: PieceMap,
-  options: StartOptions & { readonly left: readonly number[]; readonly have: Bitfield },
+  options: StartOptions & {
+    readonly left: readonly number[];
+    readonly aside: readonly number[];
+    readonly have: Bitfield;
+  },
 ): Promise<void> {
-  const { disk, state, left, have } = options;
+  const { disk, state, left, aside, have } = options;
   const hasPart = disk.placeOf(map.partFile) !== "absent";
   const files = [...map.layout.files.keys()];
   const isNew = (file: number) => disk.placeOf(file) === "part" && state?.files[file]?.place === "absent";
@@ -100,6 +142,12 @@ async function lookAgain(
   for (const file of files) {
     if (!map.isDiverted(file)) continue;
     for (const { piece } of map.slotsOfFile(file)) {
+      if (!have.has(piece) && isThere(map, found, piece)) again.set(piece);
+    }
+  }
+  for (const file of aside) {
+    const { first, end } = map.piecesOfFile(file);
+    for (let piece = first; piece < end; piece++) {
       if (!have.has(piece) && isThere(map, found, piece)) again.set(piece);
     }
   }

@@ -259,6 +259,7 @@ export class Storage {
     if (!this.#readOnly) this.#settler.sync();
     await this.#settler.idle();
     await this.saveState();
+    if (this.#settler.refusal !== null) throw this.#settler.refusal;
     if (this.#have.isFull && !this.#map.usesPartFile) await this.#keeper?.letGo();
   }
 

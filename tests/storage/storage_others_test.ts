@@ -163,12 +163,7 @@ async function assertConflict(files: MemoryFiles, path: string, torrent = shared
   }
 }
 
-Deno.test("Storage.open() leaves a user's file alone in which nothing could be checked", async () => {
-  for (const size of [1, 19, 20]) {
-    const files = new MemoryFiles();
-    files.put("/dl/t/small", new Uint8Array(size).fill(7));
-    await assertConflict(files, "/dl/t/small");
-  }
+Deno.test("Storage.open() leaves a user's file alone in which nothing is right", async () => {
   const files = new MemoryFiles();
   files.put("/dl/t/a", new Uint8Array(30).fill(7));
   await assertConflict(files, "/dl/t/a", torrent);

@@ -5,7 +5,7 @@
  */
 
 import { type Bytes, cutUtf8, MAX_NAME_BYTES } from "../base/bytes.ts";
-import { lockFile } from "./deno_lock.ts";
+import { lockFile, readableByAll } from "./deno_lock.ts";
 import { withDescriptor } from "./descriptors.ts";
 import { FileError, isFileFault, toFileError } from "./file_errors.ts";
 import { Pace } from "./pace.ts";
@@ -118,6 +118,13 @@ export const denoFiles: FileSystem = {
       await denoFiles.remove(draft).catch(() => {}); // the first failure is the one to tell
       throw error;
     }
+  },
+
+  writeNote(path, bytes) {
+    return guard("cannot write", path, async () => {
+      await withDescriptor(() => Deno.writeFile(path, bytes));
+      await readableByAll(path);
+    });
   },
 
   lock(path, { patience }) {

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { withDescriptor } from "./descriptors.ts";
 import { toFileError } from "./file_errors.ts";
 import type { FileLock } from "./platform.ts";
 
@@ -29,14 +30,38 @@ export async function lockFile(path: string, patience: number): Promise<FileLock
   const end = performance.now() + patience;
   try {
     for (;;) {
-      const file: Lockable = await Deno.open(path, { read: true, write: true, create: true });
+      const file = await withDescriptor(() => openLock(path));
       if (!await isLocked(file, end)) return null;
-      if (await isAt(file, path)) return lockOf(file, path);
+      const { there, isSame } = await lookAt(file, path);
+      if (isSame) {
+        await readableByAll(path);
+        return lockOf(file, path);
+      }
       file.close(); // whoever had the lock has removed this file: the lock is another one by now
+      if (there?.isSymlink) throw new Deno.errors.AlreadyExists("a symbolic link is in the place of the lock");
     }
   } catch (thrown) {
     throw toFileError(thrown, { what: "cannot lock", path });
   }
+}
+
+/** Opens the file of a lock, be it one of another user that can only be read: locking needs no more on most file systems. */
+async function openLock(path: string): Promise<Lockable> {
+  try {
+    return await Deno.open(path, { read: true, write: true, create: true });
+  } catch (error) {
+    if (!(error instanceof Deno.errors.PermissionDenied)) throw error;
+    return await Deno.open(path);
+  }
+}
+
+/**
+ * Lets every user of the machine read a file, as far as the system knows of that.
+ *
+ * @param path The file.
+ */
+export async function readableByAll(path: string): Promise<void> {
+  await Deno.chmod(path, 0o644).catch(() => {}); // it is another user's, or there are no such modes
 }
 
 /** Locks an open file; closes it when that can't be. */
@@ -72,12 +97,15 @@ async function isLockedInTime(file: Deno.FsFile, end: number): Promise<boolean> 
   return inTime;
 }
 
-async function isAt(file: Deno.FsFile, path: string): Promise<boolean> {
+async function lookAt(
+  file: Deno.FsFile,
+  path: string,
+): Promise<{ readonly there: Deno.FileInfo | null; readonly isSame: boolean }> {
   try {
     const [own, there] = await Promise.all([file.stat(), Deno.lstat(path)]);
-    return own.ino === there.ino && own.dev === there.dev;
+    return { there, isSame: own.ino === there.ino && own.dev === there.dev };
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
+    if (error instanceof Deno.errors.NotFound) return { there: null, isSame: false };
     throw error;
   }
 }

@@ -423,6 +423,8 @@ export interface FileSystem {
    * @param options `alone`: whether nobody else writes that file; then a draft of it that a crash has left is used again.
    */
   writeFile(path: string, bytes: Bytes, options?: { readonly alone: boolean }): Promise<void>;
+  /** Writes a small file that every user of the machine may read. A crash may leave a part of it, or nothing. */
+  writeNote(path: string, bytes: Bytes): Promise<void>;
   /**
    * Takes a lock that nobody else can have meanwhile, in this process or another. It ends with the process, whatever ends
    * that.

@@ -115,6 +115,23 @@ export function inUse(folder: string): StorageError {
 }
 
 /**
+ * Nothing keeps others from downloading the same torrent to the same folder.
+ *
+ * @param folder The folder.
+ * @param cause What failed.
+ * @returns A warning.
+ */
+export function noClaim(folder: string, cause: unknown): StorageError {
+  return new StorageError({
+    what: "cannot lock",
+    where: folder,
+    why: cause instanceof ShoalError ? cause.why : messageOf(cause),
+    hint: "see to it that nobody else downloads this torrent to that folder meanwhile",
+    cause,
+  });
+}
+
+/**
  * Somebody came too late.
  *
  * @param folder The download folder.

@@ -9,6 +9,7 @@ import { ShoalError } from "../base/errors.ts";
 import { FileError, isFileFault } from "../platform/file_errors.ts";
 import type { FileInfo, FileSystem } from "../platform/platform.ts";
 import { StorageError } from "./errors.ts";
+import { isOwnName } from "./folder_locks.ts";
 
 /** A file that was found. */
 export interface GatheredFile {
@@ -85,6 +86,7 @@ export async function gather(path: string, options: GatherOptions): Promise<Gath
     let before = "";
     for (const name of await fs.list(real)) {
       options.signal?.throwIfAborted();
+      if (isOwnName(name)) continue; // a download goes on here, or was interrupted
       const below = [...folder.path, name];
       if (options.isLeftOut?.(below)) continue;
       // The runtime puts U+FFFD in the place of bytes that are no UTF-8: such a name can't be opened, but may be that of another file.

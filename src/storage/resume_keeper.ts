@@ -6,8 +6,8 @@
 
 import { toHex, utf8 } from "../base/bytes.ts";
 import type { InfoHash } from "../base/info_hash.ts";
-import type { FileLock, Platform, Timer } from "../platform/platform.ts";
-import { inUse, noResumeState, ResumeStateError, type StorageError } from "./errors.ts";
+import type { Platform, Timer } from "../platform/platform.ts";
+import { noResumeState, ResumeStateError, type StorageError } from "./errors.ts";
 import {
   encodeResumeState,
   maxResumeBytes,
@@ -24,6 +24,8 @@ export interface ResumeKeeperOptions {
   readonly stateFolder: string;
   /** Which torrent. */
   readonly infoHash: InfoHash;
+  /** Whether nobody else downloads the torrent to the same folder. */
+  isAlone(): boolean;
   /** Called before each snapshot. */
   prepare(): Promise<void>;
   /** What is to be remembered at this moment. */
@@ -36,8 +38,6 @@ export interface ResumeKeeperOptions {
 
 /** Milliseconds between a change and the save that holds it. */
 const SAVE_INTERVAL = 1000;
-/** Milliseconds that another process has to let go of the torrent: one that was interrupted leaves within three seconds. */
-const LOCK_PATIENCE = 4000;
 
 /**
  * Saves about once a second while there are changes, one save at a time. Nothing depends on resume state but the time
@@ -49,7 +49,6 @@ export class ResumeKeeper {
   #timer: Timer | null = null;
   #saving: Promise<void> | null = null;
   #madeFolder = false;
-  #lock: FileLock | null = null;
   #stopped = false;
   #hasFailed = false;
 
@@ -68,19 +67,15 @@ export class ResumeKeeper {
    *
    * @param shape The torrent.
    * @param options `folder`: absolute path of the download folder, without links; the same torrent may be in several.
-   * `alone`: whether nobody else may download the torrent to it until {@linkcode ResumeKeeper.letGo}.
    * @returns The state, or `null` when there is none that can be used: then the data itself is looked at.
-   * @throws {StorageError} If somebody else downloads it to that folder.
    */
   async load(
     shape: ResumeShape,
-    { folder, alone }: { readonly folder: string; readonly alone: boolean },
+    { folder }: { readonly folder: string },
   ): Promise<ResumeState | null> {
     const { platform, stateFolder, infoHash } = this.#options;
     const hash = await platform.sha1(utf8(folder));
-    const path = `${stateFolder}/${infoHash.hex}-${toHex(hash).slice(0, 8)}`;
-    this.#path = `${path}.resume`;
-    if (alone) await this.#takeLock(`${path}.lock`, folder);
+    this.#path = `${stateFolder}/${infoHash.hex}-${toHex(hash).slice(0, 8)}.resume`;
     try {
       return await this.#read(shape);
     } catch (thrown) {
@@ -89,24 +84,9 @@ export class ResumeKeeper {
     }
   }
 
-  /** Lets others download the torrent to the same folder. */
-  async letGo(): Promise<void> {
-    const lock = this.#lock;
-    this.#lock = null;
+  /** Waits until nothing is being saved. Never fails. */
+  async idle(): Promise<void> {
     while (this.#saving !== null) await this.#saving;
-    await lock?.release();
-  }
-
-  async #takeLock(path: string, folder: string): Promise<void> {
-    let isFree = true;
-    try {
-      await this.#makeFolder();
-      this.#lock = await this.#options.platform.files.lock(path, { patience: LOCK_PATIENCE });
-      isFree = this.#lock !== null;
-    } catch (thrown) {
-      this.#warn(thrown); // nothing keeps others out then
-    }
-    if (!isFree) throw inUse(folder);
   }
 
   async #read(shape: ResumeShape): Promise<ResumeState | null> {
@@ -160,7 +140,7 @@ export class ResumeKeeper {
     await this.#makeFolder();
     await this.#options.prepare();
     const { files } = this.#options.platform;
-    await files.writeFile(this.#path, encodeResumeState(this.#options.snapshot()), { alone: this.#lock !== null });
+    await files.writeFile(this.#path, encodeResumeState(this.#options.snapshot()), { alone: this.#options.isAlone() });
   }
 
   async #makeFolder(): Promise<void> {

@@ -7,10 +7,12 @@
 import { Bitfield } from "../base/bitfield.ts";
 import type { Bytes } from "../base/bytes.ts";
 import type { InfoHash } from "../base/info_hash.ts";
+import { isFileFault } from "../platform/file_errors.ts";
 import type { Platform } from "../platform/platform.ts";
 import { checkPieces } from "./checker.ts";
 import { DiskFiles } from "./disk_files.ts";
-import { closedError, type StorageError } from "./errors.ts";
+import { closedError, inUse, noClaim, type StorageError } from "./errors.ts";
+import { type Claim, FolderLocks } from "./folder_locks.ts";
 import { holdsData, PieceMap, type StorageLayout } from "./layout.ts";
 import { PieceWriter } from "./piece_writer.ts";
 import { ReadCache } from "./read_cache.ts";
@@ -99,6 +101,8 @@ export class Storage {
   #clean = false;
   #lastSync = 0;
   #closing: Promise<void> | null = null;
+  /** What keeps others from downloading the torrent to the folder; `null` once nobody has to be kept out. */
+  #claim: Claim | null = null;
 
   /**
    * @param layout The torrent; the objects of `metainfo/` fit.
@@ -139,6 +143,7 @@ export class Storage {
       platform,
       stateFolder,
       infoHash,
+      isAlone: () => this.#claim !== null,
       prepare: () => this.#disk.noteTimes(),
       snapshot: () => this.#snapshot(),
       onTick: () => this.#syncIfDue(),
@@ -164,6 +169,7 @@ export class Storage {
   async open(mode: StartMode, options: OpenOptions): Promise<Bitfield> {
     try {
       await this.#disk.scan();
+      if (!this.#readOnly) await this.#claimTorrent();
       const { have, believed, left } = await findPieces(this.#map, {
         disk: this.#disk,
         mode,
@@ -190,7 +196,7 @@ export class Storage {
     } catch (error) {
       this.#keeper?.stop();
       await this.#disk.close().catch(() => {}); // the first failure is the one to tell
-      await this.#keeper?.letGo();
+      await this.#letGo();
       throw error;
     }
   }
@@ -260,7 +266,7 @@ export class Storage {
     await this.#settler.idle();
     await this.saveState();
     if (this.#settler.refusal !== null) throw this.#settler.refusal;
-    if (this.#have.isFull && !this.#map.usesPartFile) await this.#keeper?.letGo();
+    if (this.#have.isFull && !this.#map.usesPartFile) await this.#letGo();
   }
 
   /** Saves resume state now. It is saved by itself about every second while there are changes. Never fails. */
@@ -296,14 +302,38 @@ export class Storage {
     await attempt(() => this.#disk.close());
     this.#clean = failures.length === 0;
     if (this.#opened) await this.saveState();
-    await this.#keeper?.letGo();
+    await this.#letGo();
     if (failures.length > 0) throw failures[0];
+  }
+
+  /** Keeps others from downloading the torrent to the folder. */
+  async #claimTorrent(): Promise<void> {
+    const { platform, infoHash, onWarning } = this.#options;
+    const parts = { infoHash, now: platform.wallClock() };
+    try {
+      this.#claim = await FolderLocks.of(platform.files).take(this.#disk.root, parts);
+    } catch (error) {
+      // Where nothing can be written nobody downloads: what is there is served at most.
+      if (!isFileFault(error, "denied") && !isFileFault(error, "read-only")) {
+        onWarning?.(noClaim(this.#disk.root, error));
+      }
+      return;
+    }
+    if (this.#claim === null) throw inUse(this.#disk.root);
+  }
+
+  /** Lets others download the torrent to the folder. */
+  async #letGo(): Promise<void> {
+    const claim = this.#claim;
+    this.#claim = null;
+    await this.#keeper?.idle();
+    await claim?.release();
   }
 
   async #loadState(): Promise<ResumeState | null> {
     const { pieceCount, files } = this.#map.layout;
     const shape = { pieceCount, fileCount: files.length };
-    const state = await this.#keeper?.load(shape, { folder: this.#disk.root, alone: !this.#readOnly }) ?? null;
+    const state = await this.#keeper?.load(shape, { folder: this.#disk.root }) ?? null;
     return state !== null && state.infoHash.equals(this.#options.infoHash) && state.folder === this.#disk.root
       ? state
       : null;

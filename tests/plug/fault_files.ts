@@ -151,6 +151,10 @@ export class FaultFiles implements FileSystem {
     return this.#do({ operation: "writeFile", path }, () => this.#inner.writeFile(path, bytes, options));
   }
 
+  writeNote(path: string, bytes: Bytes) {
+    return this.#do({ operation: "writeFile", path }, () => this.#inner.writeNote(path, bytes));
+  }
+
   lock(path: string, options: { readonly patience: number }) {
     return this.#do({ operation: "lock", path }, () => this.#inner.lock(path, options));
   }

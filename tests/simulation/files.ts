@@ -286,6 +286,10 @@ export class SimFiles implements FileSystem {
     file.write(bytes.slice(), 0);
   }
 
+  writeNote(path: string, bytes: Bytes): Promise<void> {
+    return this.writeFile(path, bytes);
+  }
+
   async lock(path: string): Promise<FileLock | null> {
     await this.#enter("lock", path);
     this.#needFolder(path);

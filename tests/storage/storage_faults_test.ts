@@ -3,6 +3,7 @@ import { Bitfield } from "../../src/base/bitfield.ts";
 import { FileError, type FileFault } from "../../src/platform/file_errors.ts";
 import { StorageError } from "../../src/storage/errors.ts";
 import { parseResumeState } from "../../src/storage/resume_state.ts";
+import { isOwnName } from "../../src/storage/folder_locks.ts";
 import { MemoryFiles } from "../support/memory_files.ts";
 import { VirtualClock } from "../support/virtual_clock.ts";
 import { QUIET, readPiece, statePath, storageOf, Torrent, writeMissing } from "./fixture.ts";
@@ -93,8 +94,12 @@ Deno.test("Storage tells of any one call that fails, claims nothing false, and t
       const warnings: StorageError[] = [];
       const error = await session(files, clock, warnings).then(() => null, (error) => error);
       const told = error ?? warnings[0]?.cause;
-      assertInstanceOf(told, FileError, why);
-      assertEquals([told.fault, warnings.length], [fault, error === null ? 1 : 0], why);
+      // A lock's file that stays is nothing to be told: without the lock it counts for nothing.
+      if (operation === "remove" && isOwnName(path.slice("/dl/".length))) assertEquals(told, undefined);
+      else {
+        assertInstanceOf(told, FileError, why);
+        assertEquals([told.fault, warnings.length], [fault, error === null ? 1 : 0], why);
+      }
       if (path.startsWith("/state")) assertEquals(error, null, `${why} stops the download`);
       if (error === null) assertWhole(files, why);
       assertHonest(files, why);

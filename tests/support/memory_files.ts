@@ -262,6 +262,10 @@ export class MemoryFiles implements FileSystem {
     this.#tree.changeForGood((nodes) => putWithFolders(nodes, real, node));
   }
 
+  writeNote(path: string, bytes: Bytes): Promise<void> {
+    return this.writeFile(path, bytes);
+  }
+
   /** Doesn't wait, whatever the patience. */
   async lock(path: string): Promise<FileLock | null> {
     await this.#enter("lock", path);

@@ -144,7 +144,7 @@ export class FolderLocks {
     return {
       release: async () => {
         if (!this.#claimed.has(path)) return;
-        await this.#fs.remove(path).catch(() => {}); // without its lock it counts for nothing
+        await this.#discard(path);
         this.#claimed.delete(path);
         await this.#letGo(held);
       },
@@ -204,7 +204,7 @@ export class FolderLocks {
         return held;
       }
     } catch (error) {
-      await this.#fs.remove(claim).catch(() => {}); // it names a lock that nobody has
+      await this.#discard(claim);
       throw error;
     } finally {
       this.#coming--;
@@ -214,6 +214,10 @@ export class FolderLocks {
   async #write(claim: string, { root, lock }: { readonly root: string; readonly lock: string }): Promise<void> {
     const name = lock.startsWith(`${root}/`) ? lock.slice(root.length + 1) : lock;
     await this.#fs.writeNote(claim, utf8(`${name}\n`));
+  }
+
+  async #discard(claim: string): Promise<void> {
+    await this.#fs.remove(claim).catch(() => {}); // without its lock it counts for nothing
   }
 
   async #letGo(held: HeldLock): Promise<void> {

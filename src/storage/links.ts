@@ -93,16 +93,31 @@ export async function checkLink(
   const there = await fs.stat(place);
   if (there === null) return;
   if (there.kind !== "link") throw pathConflict(place, wordsFor(there.kind, "link"));
-  if (await fs.readLink(place) === linkText(file)) return;
-  if (await isSamePlace([place, `${root}/${file.symlink!.join("/")}`], fs)) return; // in other words only
+  const target = `${root}/${file.symlink!.join("/")}`;
+  // The same in other words will do, be it that nothing is there yet.
+  if (await isSamePlace([endOf(place, await fs.readLink(place)), target], fs)) return;
   throw pathConflict(place, "a symbolic link that leads elsewhere is in the place of a link of the torrent");
 }
 
-/** Whether two paths lead to the same file or folder; not if one of them leads to nothing. */
-async function isSamePlace(paths: readonly [string, string], fs: FileSystem): Promise<boolean> {
+/** Where a link leads by its text, if no part of the way is a link. */
+function endOf(place: string, text: string): string {
+  const path: string[] = text.startsWith("/") ? [] : place.split("/").slice(0, -1);
+  for (const part of text.split("/")) {
+    if (part === "..") path.pop();
+    else if (part !== "." && (part !== "" || path.length === 0)) path.push(part);
+  }
+  return path.join("/");
+}
+
+/** Whether two paths lead to the same file or folder, which need not be there; the folder that it is in must. */
+async function isSamePlace([a, b]: readonly [string, string], fs: FileSystem): Promise<boolean> {
+  if (a === b) return true;
+  const [cutA, cutB] = [a.lastIndexOf("/"), b.lastIndexOf("/")];
+  if (a.slice(cutA) !== b.slice(cutB)) return false;
   try {
-    const [a, b] = await Promise.all(paths.map((path) => fs.realPath(path)));
-    return a === b;
+    const folders = [a.slice(0, cutA) || "/", b.slice(0, cutB) || "/"];
+    const [folderA, folderB] = await Promise.all(folders.map((path) => fs.realPath(path)));
+    return folderA === folderB;
   } catch (error) {
     if (isFileFault(error, "missing") || isFileFault(error, "loop") || isFileFault(error, "not-a-folder")) return false;
     throw error;

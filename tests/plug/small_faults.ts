@@ -17,9 +17,10 @@ import { createTorrent } from "../../src/session/create.ts";
 import { DhtService } from "../../src/session/dht_service.ts";
 import { findMetadata } from "../../src/session/metadata_search.ts";
 import { TorrentStore } from "../../src/session/torrent_store.ts";
+import { FolderLocks } from "../../src/storage/folder_locks.ts";
 import { MemoryFiles } from "../support/memory_files.ts";
 import { VirtualClock } from "../support/virtual_clock.ts";
-import { sha1 } from "../storage/fixture.ts";
+import { sha1, storageOf, Torrent } from "../storage/fixture.ts";
 import { type Call, FaultFiles, type Plan, plansFor } from "./fault_files.ts";
 import { finishing, platformOf } from "./memory_lab.ts";
 import { MemoryNetwork } from "./memory_network.ts";
@@ -96,6 +97,50 @@ const blocklistChore: Chore = async (files) => {
   }
 };
 
+/** Two processes want the same torrent in the same folder; one of them was killed with a claim. */
+const lockChore: Chore = async (files) => {
+  const infoHash = new InfoHash(new Uint8Array(20));
+  try {
+    const [ours, theirs] = [new FolderLocks(files), new FolderLocks(files)];
+    const claim = await ours.take("/data", { infoHash, now: 1 });
+    const second = await theirs.take("/data", { infoHash, now: 2 });
+    assert(claim === null || second === null);
+    await claim?.release();
+    await second?.release();
+    return 0;
+  } catch (error) {
+    assertInstanceOf(error, ShoalError);
+    assertEquals(error.kind, "storage");
+    return 1;
+  }
+};
+
+/** A file under its own name, which isn't the one that we would make, and an unfinished one beside it that nobody needs. */
+const NAMED = new Torrent(64, [{ path: "t/x_", length: 100 }]);
+const namesChore: Chore = async (files, clock) => {
+  const warnings: unknown[] = [];
+  try {
+    for (let run = 0; run < 2; run++) {
+      const storage = storageOf(NAMED, files, {
+        clock,
+        folder: "/data",
+        pathsOf: () => [["t", "x\t"], ["t", "x_"]],
+        onWarning: (error) => void warnings.push(error),
+      });
+      try {
+        assertEquals((await storage.open("check", { onProgress() {} })).count, 2);
+      } finally {
+        await storage.close();
+      }
+    }
+    return warnings.length;
+  } catch (error) {
+    assertInstanceOf(error, ShoalError);
+    assertEquals(error.kind, "storage");
+    return 1;
+  }
+};
+
 /** A socket that nobody speaks to. */
 function silentSocket() {
   const closed = Promise.withResolvers<null>();
@@ -116,7 +161,7 @@ function silentSocket() {
  */
 export async function tryChores(): Promise<Call[]> {
   const tried: Call[] = [];
-  for (const chore of [magnetChore, dhtChore, createChore, blocklistChore]) {
+  for (const chore of [magnetChore, dhtChore, createChore, blocklistChore, lockChore, namesChore]) {
     const { calls } = await runChore(chore, null);
     for (const [at, call] of calls.entries()) {
       for (const plan of plansFor(call, at)) await runChore(chore, plan);
@@ -134,6 +179,14 @@ async function runChore(chore: Chore, plan: Plan | null): Promise<FaultFiles> {
     memory.put("/data/a", new Uint8Array(40_000).fill(1));
     memory.put("/data/sub/b", new Uint8Array(10).fill(2));
     memory.putLink("/data/link", "a");
+  }
+  if (chore === lockChore) {
+    memory.put(`/data/.shoal-${"00".repeat(20)}.lock`, utf8(".shoal-s0.lock\n"));
+    memory.put("/data/.shoal-s0.lock", new Uint8Array(0));
+  }
+  if (chore === namesChore) {
+    memory.put("/data/t/x\t", NAMED.file("t/x_"));
+    memory.put("/data/t/x\t.part", new Uint8Array(0));
   }
   const files = new FaultFiles(memory, { ...(plan && { plan }), sites: true, after() {} });
   const warnings = await finishing(chore(files, clock), clock);

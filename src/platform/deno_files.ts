@@ -74,11 +74,12 @@ export const denoFiles: FileSystem = {
   },
 
   list(path) {
-    return guard("cannot list", path, async () => {
-      const names: string[] = [];
-      for await (const entry of Deno.readDir(path)) names.push(entry.name);
-      return names.sort();
-    });
+    return guard("cannot list", path, () =>
+      withDescriptor(async () => {
+        const names: string[] = [];
+        for await (const entry of Deno.readDir(path)) names.push(entry.name);
+        return names.sort();
+      }));
   },
 
   async readFile(path, maxBytes) {
@@ -100,24 +101,8 @@ export const denoFiles: FileSystem = {
     }
   },
 
-  async writeFile(path, bytes, { alone } = { alone: false }) {
-    // Another process may be writing the same file at this moment.
-    const draft = draftOf(path, alone ? ".new" : `.${crypto.randomUUID().slice(0, 8)}.new`);
-    const file = await denoFiles.open(draft, alone ? "write" : "create");
-    try {
-      try {
-        await file.truncate(0);
-        await file.write(bytes, 0);
-        await file.sync();
-      } finally {
-        await file.close();
-      }
-      await denoFiles.rename(draft, path);
-      await syncFolderOf(path);
-    } catch (error) {
-      await denoFiles.remove(draft).catch(() => {}); // the first failure is the one to tell
-      throw error;
-    }
+  writeFile(path, bytes, { alone } = { alone: false }) {
+    return inLine(() => writeWhole(path, bytes, alone));
   },
 
   writeNote(path, bytes) {
@@ -241,6 +226,45 @@ class DenoFileHandle implements FileHandle {
   }
 }
 
+/** Small files that are written at one time: a thousand torrents may want to save their state in the same second. */
+const WRITERS = 16;
+let writers = 0;
+const line: (() => void)[] = [];
+
+/** Does something when few others do so. */
+async function inLine<T>(work: () => Promise<T>): Promise<T> {
+  if (writers < WRITERS) writers++;
+  else await new Promise<void>((resolve) => line.push(resolve));
+  try {
+    return await work();
+  } finally {
+    const next = line.shift();
+    if (next === undefined) writers--;
+    else next();
+  }
+}
+
+/** Does what `FileSystem.writeFile` promises. */
+async function writeWhole(path: string, bytes: Bytes, alone: boolean): Promise<void> {
+  // Another process may be writing the same file at this moment.
+  const draft = draftOf(path, alone ? ".new" : `.${crypto.randomUUID().slice(0, 8)}.new`);
+  const file = await denoFiles.open(draft, alone ? "write" : "create");
+  try {
+    try {
+      await file.truncate(0);
+      await file.write(bytes, 0);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await denoFiles.rename(draft, path);
+    await syncFolderOf(path);
+  } catch (error) {
+    await denoFiles.remove(draft).catch(() => {}); // the first failure is the one to tell
+    throw error;
+  }
+}
+
 /** Where a file is written before it has its name: beside it, its name cut where the suffix would make it too long. */
 function draftOf(path: string, suffix: string): string {
   const slash = path.lastIndexOf("/") + 1;
@@ -253,7 +277,7 @@ async function syncFolderOf(path: string): Promise<void> {
   const slash = path.lastIndexOf("/");
   const folder = slash < 0 ? "." : path.slice(0, slash + 1);
   await guard("cannot write", folder, async () => {
-    using handle = await Deno.open(folder);
+    using handle = await withDescriptor(() => Deno.open(folder));
     await handle.syncData();
   }).catch((error) => {
     if (!isFileFault(error, "name")) throw error; // the system's EINVAL: this file system syncs no folders

@@ -30,7 +30,7 @@ import { forEachLimited } from "./limited.ts";
 import { closingAfter, closingOnFailure } from "./handles.ts";
 import { makeEmptyFile, makeLinks } from "./links.ts";
 import { type FileNames, type FolderName, nameElsewhere, nameFiles } from "./names.ts";
-import { OpenFiles } from "./open_files.ts";
+import { HandleBudget, OpenFiles } from "./open_files.ts";
 import type { FileRecord, Place } from "./resume_state.ts";
 
 /** Settings of {@linkcode DiskFiles}. */
@@ -86,7 +86,8 @@ export class DiskFiles {
     this.#claims = new Claims(options.files);
     const partFile = { folder: null, final: "", part: options.partName ?? "" };
     this.#files = [...nameFiles(map.layout), partFile].map((names) => ({ names, ...NOTHING }));
-    this.open = new OpenFiles((index) => this.#openFile(index), Math.max(1, options.maxOpenFiles));
+    const limit = Math.max(1, options.maxOpenFiles);
+    this.open = new OpenFiles((index) => this.#openFile(index), limit, HandleBudget.of(options.files));
   }
 
   /** Absolute path of the download folder, once {@linkcode DiskFiles.scan} has run. */

@@ -4,7 +4,92 @@
  * @module
  */
 
-import type { FileHandle } from "../platform/platform.ts";
+import { onShortage } from "../platform/descriptors.ts";
+import type { FileHandle, FileSystem } from "../platform/platform.ts";
+
+/**
+ * Handles that all torrents together keep open, in use or not: a quarter of the 1,024 descriptors that a process has by default,
+ * the rest is for connections.
+ */
+const MOST_HANDLES = 256;
+/** What is left of that when descriptors are short: enough to write with. */
+const LEAST_HANDLES = 16;
+
+/** By file system: descriptors are the process's, but a test has files of its own. */
+const BUDGETS = new WeakMap<FileSystem, HandleBudget>();
+
+/** How many files all torrents together may have open; whoever needs one more has one closed that nobody uses. */
+export class HandleBudget {
+  #limit: number;
+  #open = 0;
+  /** Who has files open; who opened one last comes last. */
+  readonly #members = new Set<OpenFiles>();
+  #waiting: (() => void)[] = [];
+  #forget: (() => void) | null = null;
+
+  /** @param limit How many. */
+  constructor(limit: number = MOST_HANDLES) {
+    this.#limit = limit;
+  }
+
+  /**
+   * @param fs A file system.
+   * @returns The budget of all who use it.
+   */
+  static of(fs: FileSystem): HandleBudget {
+    const budget = BUDGETS.get(fs) ?? new HandleBudget();
+    BUDGETS.set(fs, budget);
+    return budget;
+  }
+
+  /** How many are open. */
+  get open(): number {
+    return this.#open;
+  }
+
+  /**
+   * Waits until one more may be opened, and counts it.
+   *
+   * @param member Who opens it.
+   */
+  async enter(member: OpenFiles): Promise<void> {
+    while (this.#open >= this.#limit) {
+      if (!await this.#closeOne()) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    }
+    this.#open++;
+    this.#members.delete(member);
+    this.#members.add(member);
+    this.#forget ??= onShortage(() => void this.giveBack());
+  }
+
+  /** One that was counted is closed. */
+  leave(): void {
+    if (--this.#open === 0) {
+      this.#members.clear();
+      this.#forget?.();
+      this.#forget = null;
+    }
+    this.changed();
+  }
+
+  /** Somebody has done with a file. */
+  changed(): void {
+    if (this.#waiting.length === 0) return;
+    for (const go of this.#waiting.splice(0)) go();
+  }
+
+  /** There are no descriptors left: half of the files are closed as soon as nobody uses them, and no more are kept from now on. */
+  async giveBack(): Promise<void> {
+    this.#limit = Math.max(LEAST_HANDLES, Math.min(this.#limit, this.#open >> 1));
+    while (this.#open > this.#limit && await this.#closeOne());
+  }
+
+  /** Closes a file that nobody uses. @returns whether there was one. */
+  async #closeOne(): Promise<boolean> {
+    for (const member of this.#members) if (await member.closeIdle()) return true;
+    return false;
+  }
+}
 
 interface Entry {
   handle: FileHandle | null;
@@ -20,6 +105,7 @@ interface Entry {
 export class OpenFiles {
   readonly #open: (file: number) => Promise<FileHandle>;
   readonly #limit: number;
+  readonly #budget: HandleBudget | null;
   /** Least recently used first. */
   readonly #entries = new Map<number, Entry>();
   #waiting: (() => void)[] = [];
@@ -27,10 +113,12 @@ export class OpenFiles {
   /**
    * @param open Opens a file by its index.
    * @param limit How many may be open at one time, 1 or more.
+   * @param budget What is shared with others.
    */
-  constructor(open: (file: number) => Promise<FileHandle>, limit: number) {
+  constructor(open: (file: number) => Promise<FileHandle>, limit: number, budget: HandleBudget | null = null) {
     this.#open = open;
     this.#limit = limit;
+    this.#budget = budget;
   }
 
   /**
@@ -73,7 +161,9 @@ export class OpenFiles {
    */
   release(file: number): void {
     const entry = this.#entries.get(file);
-    if (entry !== undefined && --entry.users === 0) this.#wake();
+    if (entry === undefined || --entry.users > 0) return;
+    this.#wake();
+    this.#budget?.changed();
   }
 
   /**
@@ -94,7 +184,7 @@ export class OpenFiles {
     const done = this.#occupy(entry);
     try {
       while (entry.users > 0) await this.#change();
-      await entry.handle?.close();
+      if (entry.handle !== null) await this.#close(entry.handle);
       return await work();
     } finally {
       this.#entries.delete(file);
@@ -113,17 +203,43 @@ export class OpenFiles {
     for (const result of results) if (result.status === "rejected") throw result.reason;
   }
 
+  /**
+   * Closes the file that was used least recently, of those that nobody uses.
+   *
+   * @returns Whether there was one. A failure to close it is not told: it is of no consequence to who needs room.
+   */
+  async closeIdle(): Promise<boolean> {
+    for (const [file, entry] of this.#entries) {
+      if (entry.users > 0 || entry.busy !== null || entry.handle === null) continue;
+      await this.exclusive(file, () => Promise.resolve()).catch(() => {});
+      return true;
+    }
+    return false;
+  }
+
   async #openNow(file: number): Promise<FileHandle> {
     const entry: Entry = { handle: null, users: 0, busy: null };
     this.#entries.set(file, entry);
     const done = this.#occupy(entry);
+    await this.#budget?.enter(this);
     try {
       entry.handle = await this.#open(file);
       entry.users = 1;
       return entry.handle;
     } finally {
-      if (entry.handle === null) this.#entries.delete(file);
+      if (entry.handle === null) {
+        this.#entries.delete(file);
+        this.#budget?.leave();
+      }
       done();
+    }
+  }
+
+  async #close(handle: FileHandle): Promise<void> {
+    try {
+      await handle.close();
+    } finally {
+      this.#budget?.leave();
     }
   }
 

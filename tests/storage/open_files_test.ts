@@ -1,5 +1,6 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import { OpenFiles } from "../../src/storage/open_files.ts";
+import { makeRoom } from "../../src/platform/descriptors.ts";
+import { HandleBudget, OpenFiles } from "../../src/storage/open_files.ts";
 import type { FileHandle } from "../../src/platform/platform.ts";
 
 /** Handles that only say what happens to them. */
@@ -107,4 +108,57 @@ Deno.test("OpenFiles.closeAll() closes all although one fails", async () => {
   handles.failClose = true;
   await assertRejects(() => open.closeAll(), Error, "cannot close 1");
   assertEquals(handles.opens, 0);
+});
+
+Deno.test("OpenFiles of many torrents keep to one budget, and nobody waits for ever", async () => {
+  const handles = new Handles();
+  const budget = new HandleBudget(10);
+  const torrents = Array.from({ length: 50 }, () => new OpenFiles(handles.open, 4, budget));
+  await Promise.all(torrents.flatMap((open) =>
+    [0, 1, 2, 3, 4, 5].map(async (file) => {
+      await open.acquire(file);
+      await Promise.resolve();
+      open.release(file);
+    })
+  ));
+  assertEquals([handles.most, handles.opens, budget.open], [10, 10, 10]);
+  await Promise.all(torrents.map((open) => open.closeAll()));
+  assertEquals([handles.opens, budget.open], [0, 0]);
+});
+
+Deno.test("OpenFiles close what nobody uses when descriptors are short, and fewer are open from then on", async () => {
+  const handles = new Handles();
+  const budget = new HandleBudget(60);
+  const torrents = Array.from({ length: 60 }, () => new OpenFiles(handles.open, 4, budget));
+  for (const open of torrents) await open.acquire(0);
+  for (const open of torrents.slice(0, 50)) open.release(0);
+  makeRoom();
+  while (budget.open > 30) await Promise.resolve();
+  await torrents[0]!.acquire(1);
+  assertEquals(handles.opens, 30);
+  for (const open of torrents.slice(50)) assertEquals(open.tryAcquire(0) !== null, true, "what is in use stays");
+  torrents[0]!.release(1);
+  for (const open of torrents.slice(50)) {
+    open.release(0);
+    open.release(0);
+  }
+  await Promise.all(torrents.map((open) => open.closeAll()));
+  assertEquals(handles.opens, 0);
+});
+
+Deno.test("OpenFiles count nothing that could not be opened or closed", async () => {
+  const handles = new Handles();
+  const budget = new HandleBudget(1);
+  const open = new OpenFiles(handles.open, 4, budget);
+  handles.failOpen = true;
+  await assertRejects(() => open.acquire(1));
+  assertEquals(budget.open, 0);
+  handles.failOpen = false;
+  handles.failClose = true;
+  await open.acquire(1);
+  open.release(1);
+  await open.acquire(2);
+  open.release(2);
+  await open.closeAll().catch(() => {});
+  assertEquals(budget.open, 0);
 });

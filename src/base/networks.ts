@@ -63,7 +63,7 @@ function kindIn(ip: Uint8Array, networks: readonly Network[]): NetworkKind {
   return "public";
 }
 
-function hasPrefix(ip: Uint8Array, prefix: readonly number[], bits: number): boolean {
+function hasPrefix(ip: Uint8Array, prefix: ArrayLike<number>, bits: number): boolean {
   for (let i = 0; i * 8 < bits; i++) {
     const mask = 0xff << Math.max(0, 8 - (bits - i * 8));
     if (((ip[i]! ^ (prefix[i] ?? 0)) & mask & 0xff) !== 0) return false;
@@ -120,6 +120,35 @@ export function reachOf(host: string): Reach {
   const kind = kindOf(ip);
   if (kind !== "local") return kind === "public" ? "internet" : "nowhere";
   return isLoopback(ip) ? "machine" : "network";
+}
+
+/** An address of a machine, and how many of its bits name its network. */
+interface OwnAddress {
+  readonly host: string;
+  readonly prefix: number;
+}
+
+/**
+ * @param ip 4 or 16 bytes.
+ * @param own An address of a machine.
+ * @returns Whether the address is in the network of that machine.
+ */
+export function isWithin(ip: Uint8Array, { host, prefix }: OwnAddress): boolean {
+  const net = parseIp(host.split("%", 1)[0]!);
+  return net?.length === ip.length && hasPrefix(ip, net, prefix);
+}
+
+/**
+ * Whether an address is on this machine or in a network of its own, so that nothing translates addresses between the two.
+ *
+ * @param host A literal address.
+ * @param own The addresses of this machine.
+ * @returns Whether it is; what is no literal address isn't known to be.
+ */
+export function isNear(host: string, own: readonly OwnAddress[]): boolean {
+  const ip = parseIp(canonicalHost(host).split("%", 1)[0]!);
+  if (ip === null) return false;
+  return isLoopback(ip) || (ip[0] === 0xfe && (ip[1]! & 0xc0) === 0x80) || own.some((one) => isWithin(ip, one));
 }
 
 /**

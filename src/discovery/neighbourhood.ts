@@ -5,7 +5,7 @@
  */
 
 import { parseIp } from "../base/address.ts";
-import { isDialable, kindOf } from "../base/networks.ts";
+import { isDialable, isWithin, kindOf } from "../base/networks.ts";
 import type { LocalAddress } from "../platform/platform.ts";
 
 /**
@@ -21,16 +21,6 @@ export function isNeighbour(host: string, own: readonly LocalAddress[]): boolean
   const ip = parseIp(host);
   if (ip === null || !isDialable(host)) return false;
   return kindOf(ip) === "local" || own.some((local) => isWithin(ip, local));
-}
-
-function isWithin(ip: Uint8Array, { host, prefix }: LocalAddress): boolean {
-  const net = parseIp(host);
-  if (net?.length !== ip.length) return false;
-  for (let i = 0; i < ip.length; i++) {
-    const bits = Math.min(8, Math.max(0, prefix - 8 * i));
-    if (((ip[i]! ^ net[i]!) & (0xff << (8 - bits)) & 0xff) !== 0) return false;
-  }
-  return true;
 }
 
 /**

@@ -21,7 +21,7 @@ import { encodeSearch, parseSearchReply, SEARCH_TARGETS, SSDP_GROUP, SSDP_PORT }
 import { UpnpGateway } from "./upnp_gateway.ts";
 
 /** What is needed of the outside. */
-export type NatPlatform = Pick<Platform, "after" | "net" | "http" | "random" | "randomBytes">;
+export type NatPlatform = Pick<Platform, "now" | "after" | "net" | "http" | "random" | "randomBytes">;
 
 /** Milliseconds until the datagram to ourselves must be back. */
 const SELF_MS = 500;

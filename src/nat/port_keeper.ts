@@ -28,6 +28,8 @@ const PROTOCOLS: readonly PortProtocol[] = ["tcp", "udp"];
 export interface PortKeeperEvents {
   /** A port is mapped, or is now another one than before. Renewals that change nothing are not told. */
   mapped(protocol: PortProtocol, mapping: Mapping, gateway: Gateway): void;
+  /** A port that was mapped is so no more: it couldn't be renewed before its time was over. */
+  lost(protocol: PortProtocol): void;
   /** It does not work; told again only when the reason is another. */
   failed(error: PortMapError): void;
 }
@@ -42,6 +44,8 @@ export class PortKeeper {
   /** Gateways that may hold a mapping of ours, and for which protocols. */
   readonly #held = new Map<Gateway, Set<PortProtocol>>();
   readonly #told = new Map<PortProtocol, string>();
+  /** When what is mapped ends unless it is renewed, in milliseconds. */
+  readonly #until = new Map<PortProtocol, number>();
   #gateway: Gateway | null = null;
   #failures = 0;
   #problem = "";
@@ -140,6 +144,12 @@ export class PortKeeper {
     const known = error instanceof PortMapError ? error : new PortMapError(messageOf(error), { cause: error });
     if (known.message !== this.#problem) this.#events.failed(known);
     this.#problem = known.message;
+    for (const [protocol, until] of this.#until) {
+      if (this.#platform.now() < until) continue;
+      this.#until.delete(protocol);
+      this.#told.delete(protocol);
+      this.#events.lost(protocol);
+    }
     this.#again(RETRY[Math.min(this.#failures++, RETRY.length - 1)]!);
   }
 
@@ -155,6 +165,8 @@ export class PortKeeper {
   }
 
   #tell(protocol: PortProtocol, mapping: Mapping, gateway: Gateway): void {
+    // A gateway that was switched off forgets those that it made for good, too.
+    this.#until.set(protocol, this.#platform.now() + Math.min(mapping.lifetime, MAX_RENEW) * 1000);
     const key = `${gateway.name} ${mapping.externalAddress} ${mapping.externalPort}`;
     if (this.#told.get(protocol) === key) return;
     this.#told.set(protocol, key);

@@ -69,6 +69,8 @@ export class PeerExtensions<P extends ExtendedPeer> {
   #portKnown = false;
   #metadataSize = 0;
   #seenAs: string | null = null;
+  /** What was said when the connection opened; `null` before, and when it speaks no extensions. */
+  #words: OpeningWords | null = null;
 
   /**
    * @param peer Whose.
@@ -101,6 +103,7 @@ export class PeerExtensions<P extends ExtendedPeer> {
 
   /** Our extension handshake. */
   open(words: OpeningWords): void {
+    this.#words = words;
     const { extensions, metadataSize } = this.#host;
     const ids: Partial<Record<ExtensionName, number>> = { upload_only: EXTENSION_IDS.upload_only };
     for (const { name } of extensions) ids[name] = EXTENSION_IDS[name];
@@ -117,6 +120,16 @@ export class PeerExtensions<P extends ExtendedPeer> {
     this.#peer.writer.extended(EXTENSION_HANDSHAKE, payload);
   }
 
+  /**
+   * We listen on another port than we said: introduces us again, all of it, since some forget what is left out. Does nothing
+   * before the first time.
+   *
+   * @param port The new one.
+   */
+  announcePort(port: number): void {
+    if (this.#words !== null && this.#words.port !== port) this.open({ ...this.#words, port });
+  }
+
   /** Whether it takes messages of an extension. */
   speaks(name: ExtensionName): boolean {
     return (this.#theirs.get(name) ?? 0) > 0;
@@ -131,6 +144,7 @@ export class PeerExtensions<P extends ExtendedPeer> {
    */
   send(name: ExtensionName, payload: Uint8Array): boolean {
     const id = this.#theirs.get(name) ?? 0;
+    if (name === "upload_only" && this.#words) this.#words = { ...this.#words, uploadOnly: payload[0] !== 0 };
     if (id > 0) this.#peer.writer.extended(id, payload);
     return id > 0;
   }

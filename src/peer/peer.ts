@@ -203,6 +203,12 @@ export class Peer implements MessageHandler {
     if (options.extended) this.extensions.open({ version: options.version, port: options.port, uploadOnly });
   }
 
+  /** We listen on another port than we said: tells the peer, if it speaks BEP 10. */
+  announcePort(port: number): void {
+    this.extensions.announcePort(port);
+    this.output.flush();
+  }
+
   /** It is too late for a bitfield (BEP 3). */
   #openAgain(have: Bitfield | null): void {
     for (const index of have ?? []) this.have(index);

@@ -22,6 +22,8 @@ export interface DhtServiceOptions {
   readonly platform: Platform;
   /** Where the session listens for peers; the same port is taken for datagrams, if it is free. */
   readonly listen: PeerAddress;
+  /** The port that a gateway forwards to us; `null` when it is not known to do so. */
+  mapped(protocol: "tcp" | "udp"): number | null;
   /** Nodes to start from. */
   readonly bootstrap: readonly HostPort[];
   /** Folder in which the table is kept between runs; `null` to keep none. */
@@ -114,8 +116,11 @@ export class DhtService {
       platform: this.#options.platform,
       dht: this.#dht,
       infoHash,
-      // Behind a NAT the port that others see is another one, and the same for both protocols as often as not.
-      announce: () => ({ port, impliedPort: port === this.port, seed: isSeed() }),
+      announce: () => {
+        const mapped = this.#options.mapped("tcp");
+        // Behind a NAT that isn't asked the port that others see is another one, and the same for both protocols as often as not.
+        return { port: mapped ?? port, impliedPort: mapped === null && port === this.port, seed: isSeed() };
+      },
       onPeers,
     });
   }

@@ -27,6 +27,8 @@ export interface PeerSourcesOptions {
   readonly peerId: Bytes;
   /** The port on which the session listens. */
   readonly port: number;
+  /** The port at which a literal address reaches us, which is another one when a gateway maps it. */
+  readonly portFor: (host: string) => number;
   /** Local address to connect from. */
   readonly bind?: string;
   /** What trackers are told of our encryption. */
@@ -87,6 +89,7 @@ export class PeerSources {
       infoHash,
       peerId,
       port,
+      portFor: (host) => options.portFor(host),
       ...(bind !== undefined && { bind }),
       ...(encryption && { encryption }),
       udp,
@@ -120,6 +123,12 @@ export class PeerSources {
   /** The download is complete. */
   completed(): void {
     for (const announcer of this.#announcers) announcer.completed();
+  }
+
+  /** The port at which others reach us is another one. Neighbours are told the one on which we listen. */
+  moved(): void {
+    for (const announcer of this.#announcers) announcer.moved();
+    this.#dht?.needPeers();
   }
 
   /** Asks for more peers as soon as that is allowed. */

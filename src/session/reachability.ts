@@ -5,7 +5,8 @@
  */
 
 import { formatAddress, type PeerAddress } from "../base/address.ts";
-import { PortKeeper } from "../nat/mod.ts";
+import { isNear } from "../base/networks.ts";
+import { PortKeeper, type PortProtocol } from "../nat/mod.ts";
 import type { Platform } from "../platform/platform.ts";
 import { ExternalAddress } from "./external_address.ts";
 import type { PortMapEvent } from "./types.ts";
@@ -20,6 +21,8 @@ export interface ReachabilityOptions {
   readonly portMap: boolean;
   /** Takes what happens. */
   readonly emit: (event: PortMapEvent) => void;
+  /** The port at which others reach us is another one. */
+  readonly moved?: () => void;
 }
 
 /** Wildcards: everything that the computer has. */
@@ -30,6 +33,10 @@ export class Reachability {
   /** Our address outside. */
   readonly address: ExternalAddress;
   readonly #keeper: PortKeeper | null;
+  readonly #platform: Platform;
+  readonly #listen: PeerAddress;
+  /** Ports outside. */
+  readonly #mapped = new Map<PortProtocol, number>();
 
   /**
    * Begins at once, and takes nobody's time.
@@ -37,8 +44,16 @@ export class Reachability {
    * @param address Counts the votes.
    * @param options What it needs.
    */
-  constructor(address: ExternalAddress, { platform, listen, portMap, emit }: ReachabilityOptions) {
+  constructor(address: ExternalAddress, { platform, listen, portMap, emit, moved }: ReachabilityOptions) {
     this.address = address;
+    this.#platform = platform;
+    this.#listen = listen;
+    const map = (protocol: PortProtocol, port: number | null) => {
+      const before = this.portOutside(protocol);
+      if (port === null) this.#mapped.delete(protocol);
+      else this.#mapped.set(protocol, port);
+      if (this.portOutside(protocol) !== before) moved?.();
+    };
     this.#keeper = !portMap ? null : new PortKeeper(platform, {
       port: listen.port,
       ...(!ANY.includes(listen.host) && { bind: listen.host }),
@@ -48,7 +63,9 @@ export class Reachability {
           const external = formatAddress({ host: externalAddress ?? "", port: externalPort });
           const message = `${gateway.name} gateway ${gateway.host}`;
           emit({ event: "port_map", infohash: null, status: "ok", protocol, external, message });
+          map(protocol, externalPort);
         },
+        lost: (protocol) => map(protocol, null),
         failed: (error) => {
           const message = error.where === "" ? error.why : `${error.why} (${error.where})`;
           emit({ event: "port_map", infohash: null, status: "error", protocol: null, external: null, message });
@@ -56,6 +73,28 @@ export class Reachability {
       },
     });
     this.#keeper?.start();
+  }
+
+  /** Whether a gateway forwards a port of its own to us. */
+  isMapped(protocol: PortProtocol): boolean {
+    return this.#mapped.has(protocol);
+  }
+
+  /** The port at which whoever is outside of our networks reaches us: the one that the gateway forwards, if it does. */
+  portOutside(protocol: PortProtocol): number {
+    return this.#mapped.get(protocol) ?? this.#listen.port;
+  }
+
+  /**
+   * The port at which somebody reaches us.
+   *
+   * @param protocol Which kind of port.
+   * @param host A literal address; who is in a network of ours doesn't come through the gateway.
+   */
+  portFor(protocol: PortProtocol, host: string): number {
+    const { port } = this.#listen;
+    const outside = this.portOutside(protocol);
+    return outside === port || isNear(host, this.#platform.net.localAddresses?.() ?? []) ? port : outside;
   }
 
   /**

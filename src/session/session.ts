@@ -176,6 +176,9 @@ export class Session {
       listen: this.listenAddress,
       portMap: this.#options.discovery?.portMap ?? false,
       emit: (event) => this.#emit(event),
+      moved: () => {
+        for (const torrent of this.#torrents.values()) torrent.moved();
+      },
     });
     const { dht, lsd } = this.#options.discovery ?? {};
     if (lsd) this.#local = this.#startLocalDiscovery();
@@ -190,6 +193,7 @@ export class Session {
       this.#dht = await DhtService.start({
         platform: this.#platform,
         listen: this.listenAddress,
+        mapped: (protocol) => this.#reachability?.isMapped(protocol) ? this.#reachability.portOutside(protocol) : null,
         bootstrap,
         stateFolder: this.#options.stateFolder ?? null,
         onExternalAddress: (host) => this.externalAddress.vote("dht", "nodes", host),
@@ -234,6 +238,7 @@ export class Session {
         maxPeers: this.#options.maxPeers ?? DEFAULT_MAX_PEERS,
         blocks: (host) => this.#blocks(host),
         ownAddress: (family) => this.#ownAddress(family),
+        portFor: (protocol, host) => this.#reachability?.portFor(protocol, host) ?? this.port,
       },
       budget: this.#budget,
       metadataMemory: this.#metadataMemory,
@@ -331,7 +336,7 @@ export class Session {
 
   #ownAddress(family: Family): PeerAddress | null {
     const host = this.externalAddress.current(family);
-    return host === null ? null : { host, port: this.port };
+    return host === null ? null : { host, port: this.#reachability?.portOutside("tcp") ?? this.port };
   }
 
   #blocks(host: string): boolean {

@@ -142,6 +142,13 @@ export class SessionTorrent implements Torrent {
     this.#swarm?.setPaused(paused);
   }
 
+  /** The port at which others reach us is another one. */
+  moved(): void {
+    this.#sources?.moved();
+    this.#search?.moved();
+    this.#swarm?.moved();
+  }
+
   stop(): Promise<void> {
     return this.#stopping ??= this.#stop();
   }
@@ -296,6 +303,7 @@ export class SessionTorrent implements Torrent {
       infoHash: this.infoHash,
       peerId,
       port,
+      portFor: (host) => this.#options.policy.portFor?.("tcp", host) ?? port,
       udp,
       ...(bind !== undefined && { bind }),
       ...(encryption && { encryption }),

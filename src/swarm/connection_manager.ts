@@ -36,6 +36,8 @@ export interface ConnectionPolicy {
   readonly blocks?: ((host: string) => boolean) | undefined;
   /** Our own address as others see it, by family; `null` while it is not known. */
   readonly ownAddress?: ((family: 4 | 6) => PeerAddress | null) | undefined;
+  /** The port at which a literal address reaches us, when a gateway maps another than we listen on. */
+  readonly portFor?: ((protocol: "tcp" | "udp", host: string) => number) | undefined;
 }
 
 /** The addresses of a torrent's peers and what is known of each. */

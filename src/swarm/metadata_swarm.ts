@@ -28,7 +28,7 @@ import {
 import type { Platform, Timer } from "../platform/platform.ts";
 import type { PeerSource } from "./candidate_table.ts";
 import { ConnectionManager, type ConnectionPolicy } from "./connection_manager.ts";
-import type { DhtContact } from "./dht_contact.ts";
+import { type DhtContact, nodePort } from "./dht_contact.ts";
 import type { TorrentEvent } from "./events.ts";
 import type { MetadataBudget } from "./metadata_budget.ts";
 import { MetadataDownload } from "./metadata_download.ts";
@@ -195,8 +195,19 @@ export class MetadataSwarm implements PeerHost {
 
   #joined(peer: Peer, extended: boolean): void {
     if (!extended) return peer.output.close("it can't give us the metadata, since it speaks no extensions");
-    const { version, port, dht } = this.#options;
-    peer.open(null, { extended, version, port, ...(peer.dht && dht && { dhtPort: dht.port }) });
+    const { version, dht } = this.#options;
+    const node = peer.dht && dht && { dhtPort: nodePort(this.#options, peer.address.host) };
+    peer.open(null, { extended, version, port: this.#portFor(peer), ...node });
+  }
+
+  #portFor({ address: { host } }: Peer): number {
+    const { port, portFor } = this.#options;
+    return portFor?.("tcp", host) ?? port;
+  }
+
+  /** The port at which others reach us is another one: tells those who speak BEP 10. */
+  moved(): void {
+    for (const peer of this.#peers.all) peer.announcePort(this.#portFor(peer));
   }
 
   #left(peer: Peer): void {

@@ -14,6 +14,7 @@ import type { Storage } from "../storage/mod.ts";
 import { BufferPool } from "./buffer_pool.ts";
 import type { PeerSource } from "./candidate_table.ts";
 import { ConnectionManager } from "./connection_manager.ts";
+import { nodePort } from "./dht_contact.ts";
 import { Download } from "./download.ts";
 import { giveHeadStart } from "./head_start.ts";
 import type { MetadataSwarm } from "./metadata_swarm.ts";
@@ -281,14 +282,24 @@ export class Torrent implements PeerHost {
 
   #joined(peer: Peer, extended: boolean): void {
     const hidden = this.#superSeeding?.joined(peer, { peers: this.#peers.all, now: this.now() });
-    const { version, port, dht } = this.#options;
-    const words = { extended, version, port, done: this.complete && !hidden };
-    const node = peer.dht && dht && { dhtPort: dht.port };
+    const { version, dht } = this.#options;
+    const words = { extended, version, port: this.#portFor(peer), done: this.complete && !hidden };
+    const node = peer.dht && dht && { dhtPort: nodePort(this.#options, peer.address.host) };
     peer.open(hidden ? new Bitfield(this.pieceCount) : this.have, { ...words, ...node });
     this.#superSeeding?.offer(peer, this.now());
     this.#download.joined(peer);
     giveHeadStart(peer, { have: this.have, infoHash: this.#options.meta.infoHash, platform: this.#platform })
       .catch(this.#failed);
+  }
+
+  #portFor({ address: { host } }: Peer): number {
+    const { port, portFor } = this.#options;
+    return portFor?.("tcp", host) ?? port;
+  }
+
+  /** The port at which others reach us is another one: tells those who speak BEP 10. */
+  moved(): void {
+    for (const peer of this.#peers.all) peer.announcePort(this.#portFor(peer));
   }
 
   #left(peer: Peer): void {

@@ -18,7 +18,7 @@ import { MAX_TRACKERS_AT_ONCE } from "../base/limits.ts";
 import type { Platform, Timer } from "../platform/platform.ts";
 import type { AnnounceReply } from "./announce_reply.ts";
 import type { AnnounceEvent, AnnounceProgress, TrackerEncryption } from "./announce_request.ts";
-import { reachOfHost } from "./credible.ts";
+import { addressesOf, literalOf, reachOfHost } from "./credible.ts";
 import { TrackerError } from "./errors.ts";
 import { HttpTracker } from "./http_tracker.ts";
 import { LONGEST_INTERVAL, retryDelay, spacingAfter } from "./schedule.ts";
@@ -66,6 +66,8 @@ export interface AnnouncerOptions {
   readonly peerId: Uint8Array;
   /** The port that we listen on. */
   readonly port: number;
+  /** The port at which a literal address reaches us, when a gateway maps another; asked each time. `port` when absent. */
+  readonly portFor?: (host: string) => number;
   /** Local address to connect from. */
   readonly bind?: string;
   /** What trackers are told of our encryption. */
@@ -115,21 +117,20 @@ export class Announcer {
 
   /** @param options What it needs. */
   constructor(options: AnnouncerOptions) {
-    const { platform, infoHash, peerId, port, bind, encryption, udp } = options;
+    const { platform, infoHash, peerId, bind, encryption, udp } = options;
     this.#options = options;
     this.#tiers = new TierList(options.tiers, () => platform.random());
     const key = toHex(platform.randomBytes(4)); // 32 bits, as BEP 7 asks
+    const resolve = platform.net && ((name: string) => platform.net!.resolve(name));
     const self = {
       infoHash,
       peerId,
-      port,
+      portFor: (host: string) => this.#portFor(host, resolve),
       key,
       ...(bind !== undefined && { bind }),
       ...(encryption && { encryption }),
       isPrivate: () => options.isPrivate?.() ?? false,
-      reachOf: (host: string) => {
-        return reachOfHost(host, { platform, resolve: platform.net && ((name) => platform.net!.resolve(name)) });
-      },
+      reachOf: (host: string) => reachOfHost(host, { platform, resolve }),
     };
     for (const url of this.#tiers.order()) {
       const tracker = trackerFor(url, { http: platform.http, self, ...(udp !== undefined && { udp }) });
@@ -166,6 +167,26 @@ export class Announcer {
       if (asked.askedAt === null && asked.outcome !== "failed") asked.due = Math.min(asked.due, asked.earliest);
     }
     this.#turn();
+  }
+
+  /**
+   * The port at which others reach us is another one: announces it, as soon as each tracker allows. One that is being asked may
+   * have been told the old one.
+   */
+  moved(): void {
+    for (const asked of this.#asked.values()) asked.moved = asked.askedAt !== null;
+    this.needPeers();
+  }
+
+  /** A name is looked up only if that matters; one that isn't found is most likely that of somebody outside. */
+  #portFor(host: string, resolve?: (name: string) => Promise<readonly string[]>): number | Promise<number> {
+    const { platform, port, portFor = () => port } = this.#options;
+    const outside = portFor("");
+    const literal = literalOf(host);
+    if (outside === port || literal !== null) return literal === null ? port : portFor(literal);
+    return addressesOf(host, { platform, resolve }).then((hosts) => {
+      return hosts.length > 0 && hosts.every((one) => portFor(one) === port) ? port : outside;
+    });
   }
 
   /**
@@ -268,7 +289,8 @@ export class Announcer {
    */
   #namesOthers({ peers, seeders, leechers }: AnnounceReply): boolean {
     if (peers.length > 2 || (seeders ?? 0) + (leechers ?? 0) > 1) return peers.length > 0;
-    return peers.some(({ port }) => port !== this.#options.port);
+    const { port: own, portFor } = this.#options;
+    return peers.some(({ port }) => port !== own && port !== portFor?.(""));
   }
 
   /** Completes a report with the counts that the answer lacked. Nobody waits for it but who is told. */
@@ -367,6 +389,8 @@ class Asked implements TurnState {
   earliest = -Infinity;
   /** Whether it is to be told that we are complete. */
   completion: "none" | "owed" | "told" = "none";
+  /** Whether our port changed while it was being asked. */
+  moved = false;
   /** The conversation that is under way, and what ends it early. */
   run: Promise<void> = Promise.resolve();
   giveUp = new AbortController();
@@ -390,8 +414,9 @@ class Asked implements TurnState {
     const { regular, earliest } = spacingAfter(reply);
     this.outcome = helps ? "peers" : "empty";
     this.#failures = 0;
-    this.due = now + regular;
     this.earliest = now + earliest;
+    this.due = now + (this.moved ? earliest : regular);
+    this.moved = false;
   }
 
   failed(now: number, random: number): void {

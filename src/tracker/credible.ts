@@ -6,7 +6,7 @@
 
 import { parseIp, type PeerAddress } from "../base/address.ts";
 import { mayName, type Reach, reachOf } from "../base/networks.ts";
-import type { Network, Platform } from "../platform/platform.ts";
+import type { Platform } from "../platform/platform.ts";
 import type { AnnounceReply } from "./announce_reply.ts";
 
 /** Milliseconds for finding out where a tracker is, when it names peers of a local network. */
@@ -58,16 +58,42 @@ export async function reachOfHost(
   host: string,
   { platform, resolve }: {
     readonly platform: Pick<Platform, "after">;
-    readonly resolve?: Network["resolve"] | undefined;
+    readonly resolve?: ((name: string) => Promise<readonly string[]>) | undefined;
   },
 ): Promise<Reach> {
-  const name = host.replace(/^\[(.*)\]$/, "$1").replace(/\.$/, "").toLowerCase();
-  if (parseIp(name) !== null) return reachOf(name);
-  const given = resolve ? await inTime(resolve(name), platform) : [];
-  const reaches = given.map(reachOf).filter((reach) => reach !== "nowhere");
+  const literal = literalOf(host);
+  if (literal !== null) return reachOf(literal);
+  const name = host.replace(/\.$/, "").toLowerCase();
+  const reaches = (await addressesOf(name, { platform, resolve })).map(reachOf).filter((reach) => reach !== "nowhere");
   for (const reach of ["internet", "network", "machine"] as const) if (reaches.includes(reach)) return reach;
   if (name === "localhost" || name.endsWith(".localhost")) return "machine";
   return !name.includes(".") || LOCAL_NAME.test(name) ? "network" : "internet";
+}
+
+/**
+ * @param host The host of a URL.
+ * @returns It as a literal address without brackets, or `null` if it is a name.
+ */
+export function literalOf(host: string): string | null {
+  const bare = host.replace(/^\[(.*)\]$/, "$1");
+  return parseIp(bare) === null ? null : bare;
+}
+
+/**
+ * Looks a name up, but not for long.
+ *
+ * @param name A host name.
+ * @param options As in {@linkcode reachOfHost}.
+ * @returns Its addresses; none when it isn't known, or not in time.
+ */
+export async function addressesOf(
+  name: string,
+  { platform, resolve }: {
+    readonly platform: Pick<Platform, "after">;
+    readonly resolve?: ((name: string) => Promise<readonly string[]>) | undefined;
+  },
+): Promise<readonly string[]> {
+  return resolve ? await inTime(resolve(name), platform) : [];
 }
 
 /** Names that the public name servers do not have (RFC 6761, 6762, 8375, and what routers use). */

@@ -50,7 +50,11 @@ export class HttpTracker implements Tracker {
 
   async announce(announcement: Announcement): Promise<AnnounceReply> {
     const { event, progress, numwant, timeout, signal } = announcement;
-    const url = buildAnnounceUrl(this.url, { ...this.#self, progress, event, numwant, trackerId: this.#trackerId });
+    // Not a turn later than need be: most often it is known.
+    const found = this.#self.portFor(new URL(this.url).hostname);
+    const port = typeof found === "number" ? found : await found;
+    const words = { ...this.#self, port, progress, event, numwant, trackerId: this.#trackerId };
+    const url = buildAnnounceUrl(this.url, words);
     const answer = await this.#get({ url, timeout, maxBytes: MAX_TRACKER_REPLY, signal });
     const reply = parseAnnounceReply(answer.body);
     this.knowsUs = true;

@@ -15,8 +15,8 @@ export interface Announcing {
   readonly infoHash: InfoHash;
   /** Our 20 bytes. */
   readonly peerId: Uint8Array;
-  /** The port that we listen on. */
-  readonly port: number;
+  /** The port at which a tracker's host, by name or address, and those whom it tells of us reach us. */
+  readonly portFor: (host: string) => number | Promise<number>;
   /** See `key` of `AnnounceRequest`. */
   readonly key: string;
   /** See `AnnounceRequest`; UDP trackers can't be told. */

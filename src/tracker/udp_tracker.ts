@@ -127,7 +127,9 @@ export class UdpTracker implements Tracker {
     { address, announcement }: { readonly address: PeerAddress; readonly announcement: Announcement },
   ): Promise<AnnounceReply> {
     const { progress, event, numwant, timeout, signal } = announcement;
-    const { infoHash, peerId, port, key } = this.#self;
+    const { infoHash, peerId, portFor, key } = this.#self;
+    const found = portFor(address.host);
+    const port = typeof found === "number" ? found : await found;
     const { urlData } = this.#place;
     return await this.#udp.endpoint(address).ask({
       encode: (ids) => encodeAnnounce({ infoHash, peerId, port, progress, event, numwant, key, urlData }, ids),

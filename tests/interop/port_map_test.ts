@@ -13,12 +13,18 @@ const NEEDS = ["root", "ip", "miniupnpd", "nft"] as const;
 const PORT = 6881;
 /** The router's address outside: a public one, since miniupnpd maps nothing behind another router. */
 const OUTSIDE = "9.9.9.9";
+/** Somebody's address outside. */
+const INTERNET = "9.9.9.1";
 /** Tables as Debian's own script for miniupnpd makes them. */
 const TABLES = `table inet filter {
   chain forward { type filter hook forward priority 0; policy accept; }
   chain miniupnpd { }
   chain prerouting { type nat hook prerouting priority -100; jump prerouting_miniupnpd; }
-  chain postrouting { type nat hook postrouting priority 100; jump postrouting_miniupnpd; }
+  chain postrouting {
+    type nat hook postrouting priority 100;
+    jump postrouting_miniupnpd;
+    oifname "wan" masquerade;
+  }
   chain prerouting_miniupnpd { }
   chain postrouting_miniupnpd { }
 }`;
@@ -28,6 +34,10 @@ interface House {
   readonly router: Host;
   readonly computer: Host;
   readonly scratch: string;
+  /** Another computer behind the router. */
+  readonly other: Host;
+  /** Somebody outside. */
+  readonly internet: Host;
   /** What the router has mapped, as the kernel lists it. */
   rules(): Promise<string>;
 }
@@ -38,12 +48,18 @@ async function house(speaks: { readonly upnp: boolean; readonly pcp: boolean }, 
     await using network = await PrivateNetwork.create();
     const router = await network.addHost();
     const computer = await network.addHost();
+    const other = await network.addHost();
+    const internet = await network.addHost();
     const ip = (host: Host, ...args: string[]) => must(...host.command(["ip", ...args]));
     await ip(router, "link", "add", "wan", "type", "veth", "peer", "name", "provider");
     await ip(router, "addr", "add", `${OUTSIDE}/24`, "dev", "wan");
     await ip(router, "link", "set", "wan", "up");
-    await ip(router, "link", "set", "provider", "up");
-    await ip(computer, "route", "add", "default", "via", router.address);
+    await ip(router, "link", "set", "provider", "netns", internet.namespace);
+    await ip(internet, "link", "set", "eth0", "down");
+    await ip(internet, "addr", "add", `${INTERNET}/24`, "dev", "provider");
+    await ip(internet, "link", "set", "provider", "up");
+    await must(...router.command(["sysctl", "-qw", "net.ipv4.ip_forward=1"]));
+    for (const host of [computer, other]) await ip(host, "route", "add", "default", "via", router.address);
     await Deno.writeTextFile(`${scratch}/tables`, TABLES);
     await must(...router.command(["nft", "-f", `${scratch}/tables`]));
     const yes = (on: boolean) => on ? "yes" : "no";
@@ -59,7 +75,7 @@ async function house(speaks: { readonly upnp: boolean; readonly pcp: boolean }, 
     await using job = new Job(router.command(daemon), { name: "miniupnpd" });
     const rules = async () => (await run(router.command(["nft", "list", "ruleset"]))).stdout.join("\n");
     try {
-      await body({ router, computer, scratch, rules });
+      await body({ router, computer, other, internet, scratch, rules });
     } catch (error) {
       throw new Error(`${error instanceof Error ? error.stack : error}\n${job.report}`, { cause: error });
     }
@@ -133,3 +149,89 @@ testWith(
       assert(!(await house.rules()).includes("dnat"), await house.rules());
     }),
 );
+
+/** A tracker outside, and a torrent that names it. */
+async function publish({ internet, scratch }: House, ...options: string[]) {
+  const payload = await makeFile(`${scratch}/data`, { name: "x.bin", size: 3_000_000, seed: 1 });
+  const env = { XDG_STATE_HOME: `${scratch}/tracker`, XDG_CONFIG_HOME: scratch };
+  const tracker = new Job(
+    internet.command([...shoalCommand(), "tracker", "--bind", INTERNET, "-p", "6969", "--interval", "5s", "--json"]),
+    { name: "tracker", env },
+  );
+  await tracker.line((line) => line.includes("6969"), { seconds: 20, what: "the tracker listens" });
+  const torrent = `${scratch}/x.torrent`;
+  await must(
+    ...[...shoalCommand(), "create", `${payload.folder}/x.bin`, "-o", torrent],
+    ...["-t", `http://${INTERNET}:6969/announce`, ...options],
+  );
+  return { tracker, torrent, folder: payload.folder };
+}
+
+function start(house: House, host: Host, { name, argv }: { readonly name: string; readonly argv: readonly string[] }) {
+  const env = { XDG_STATE_HOME: `${house.scratch}/${name}`, XDG_CONFIG_HOME: house.scratch };
+  return new Job(host.command([...shoalCommand(), ...argv, "--json", "-v", "--no-dht", "--no-lsd", "--no-pex"]), {
+    name,
+    env,
+  });
+}
+
+testWith(
+  "a seed whose port another computer has at the router is found at the one that the router maps instead",
+  NEEDS,
+  () =>
+    house({ upnp: true, pcp: false }, async (house) => {
+      const { tracker, torrent, folder } = await publish(house);
+      await using _ = tracker;
+      const argv = ["seed", torrent, folder, "-p", `${PORT}`];
+      const mapped = (line: string) => line.includes('"event":"port_map"') && line.includes('"protocol":"tcp"');
+      // Only the first of them may be found by others: the second has to be found at its own port.
+      await using first = start(house, house.other, { name: "first", argv });
+      const theirs = JSON.parse(await first.line(mapped, { seconds: 30, what: "the first port was mapped" })).external;
+      assertEquals(theirs, `${OUTSIDE}:${PORT}`);
+      await using second = start(house, house.computer, { name: "second", argv });
+      const ours = JSON.parse(await second.line(mapped, { seconds: 30, what: "the second port was mapped" })).external;
+      assert(ours !== theirs && ours.startsWith(`${OUTSIDE}:`), ours);
+      first.signal("SIGINT");
+      await first.exit(10);
+      const leech = [
+        "download",
+        torrent,
+        "-o",
+        `${house.scratch}/got`,
+        "-p",
+        "7000",
+        "--no-port-map",
+        "--timeout",
+        "60s",
+      ];
+      await using leecher = start(house, house.internet, { name: "leecher", argv: leech });
+      const connected = await leecher.line(
+        (line) => line.includes('"action":"connected"') && line.includes(ours),
+        { seconds: 60, what: `it connected to ${ours}` },
+      );
+      assert(connected.includes(ours));
+      assertEquals((await leecher.exit(60)).code, 0);
+    }),
+);
+
+testWith("a seed of a private torrent behind a router that lets nobody in finds who wants something, and serves it", [
+  ...NEEDS,
+  "aria2c",
+], () =>
+  house({ upnp: false, pcp: false }, async (house) => {
+    const { tracker, torrent, folder } = await publish(house, "--private");
+    await using _ = tracker;
+    const output = `${house.scratch}/got`;
+    const options = [
+      "--listen-port=7000",
+      "--seed-time=0",
+      "--enable-dht=false",
+      "--bt-stop-timeout=90",
+      `-d${output}`,
+    ];
+    await using leecher = new Job(house.internet.command(["aria2c", ...options, torrent]), { name: "aria2" });
+    const argv = ["seed", torrent, folder, "-p", `${PORT}`, "--no-port-map"];
+    await using _seed = start(house, house.computer, { name: "seed", argv });
+    assertEquals((await leecher.exit(90)).code, 0);
+    assertEquals(await Deno.readFile(`${output}/x.bin`), await Deno.readFile(`${folder}/x.bin`));
+  }));

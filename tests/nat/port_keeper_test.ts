@@ -16,6 +16,7 @@ function begin(lan: FakeLan, bind?: string): { readonly keeper: PortKeeper; read
     events: {
       mapped: (protocol, mapping, gateway) =>
         told.push(`${gateway.name} ${protocol} ${mapping.externalAddress}:${mapping.externalPort}`),
+      lost: (protocol) => told.push(`lost ${protocol}`),
       failed: (error) => told.push(`failed: ${error.why}`),
     },
   });
@@ -196,5 +197,23 @@ Deno.test("PortKeeper is not sent to other hosts by a gateway", async () => {
   await lan.clock.play(10_000);
   assertEquals(lan.sent.filter((line) => line.startsWith("http")), [`http GET ${lan.location}`]);
   assertStringIncludes(told[0]!, "on another host");
+  await stopped(keeper, lan);
+});
+
+Deno.test("PortKeeper tells that a mapping is lost when its time is over and the gateway silent, not at the first silence", async () => {
+  const lan = new FakeLan({ natPmp: true });
+  const { keeper, told } = begin(lan);
+  await lan.clock.play(20_000);
+  lan.silent = true;
+  await lan.clock.play(40 * MINUTE);
+  assertEquals(told.slice(2), [
+    "failed: the gateway does not answer",
+    "failed: no gateway answers, neither to UPnP nor to NAT-PMP nor to PCP",
+  ]);
+  await lan.clock.play(3 * 60 * MINUTE);
+  assertEquals(told.slice(4), ["lost tcp", "lost udp"]);
+  lan.silent = false;
+  await lan.clock.play(61 * MINUTE);
+  assertEquals(told.slice(6), ["NAT-PMP tcp 9.9.9.9:6881", "NAT-PMP udp 9.9.9.9:6881"]);
   await stopped(keeper, lan);
 });

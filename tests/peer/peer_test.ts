@@ -1,6 +1,6 @@
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { Bitfield } from "../../src/base/bitfield.ts";
-import { type Bytes, utf8 } from "../../src/base/bytes.ts";
+import { type Bytes, fromUtf8Lossy, utf8 } from "../../src/base/bytes.ts";
 import { InfoHash } from "../../src/base/info_hash.ts";
 import { encode } from "../../src/bencode/mod.ts";
 import { ChatterError } from "../../src/peer/chatter.ts";
@@ -343,6 +343,19 @@ Deno.test("Peer learns from the extension handshake: client, port, request limit
   assertEquals(heard(peer), ["extended 9 1"]);
   say(peer, frame(MessageId.extended, 3, 0));
   assertEquals(peer.uploadOnly, false);
+});
+
+Deno.test("Peer.announcePort() introduces us again with all that was said, when the port is another one", () => {
+  const { peer } = make();
+  peer.open(null, { extended: true, version: "Test 2", port: 6881 });
+  say(peer, frame(MessageId.extended, 0, ...encode({ m: { upload_only: 9 } })));
+  peer.announceUploadOnly();
+  heard(peer);
+  peer.announcePort(6881);
+  assertEquals(heard(peer), []);
+  peer.announcePort(50_000);
+  const sent = fromUtf8Lossy(peer.writer.take());
+  for (const part of ["1:pi50000e", "1:v6:Test 2", "11:upload_onlyi1e"]) assertStringIncludes(sent, part);
 });
 
 Deno.test("Peer.setInterested() says so only when it changes", () => {

@@ -60,6 +60,7 @@ const dhtChore: Chore = async (files, clock) => {
     const service = await DhtService.start({
       platform,
       listen: { host: "10.0.0.1", port: 6881 },
+      mapped: () => null,
       bootstrap: [],
       stateFolder: "/state",
       onExternalAddress() {},

@@ -81,6 +81,7 @@ export class FakeLan {
   get platform(): NatPlatform {
     const { clock } = this;
     return {
+      now: () => clock.now(),
       after: (ms, run) => clock.after(ms, run),
       random: () => clock.random(),
       randomBytes: (length) => clock.randomBytes(length),

@@ -26,6 +26,9 @@ class Bench {
 
   constructor(tiers: string[][], script: ScriptedTrackers["script"], more: Partial<AnnouncerOptions> = {}) {
     this.world = new ScriptedTrackers(script);
+    // Names of one part are of the local network.
+    const resolve = (name: string) => Promise.resolve(name.includes(".") ? ["9.9.9.8"] : ["10.0.0.7"]);
+    Object.assign(this.world, { net: { resolve } });
     this.announcer = new Announcer({
       platform: this.world,
       tiers,
@@ -460,4 +463,50 @@ Deno.test("Announcer reports an announce that went well although the scrape afte
     await bench.announcer.stop();
     assertEquals(bench.world.pending, 0);
   }
+});
+
+Deno.test("Announcer announces a port that a gateway maps once it is known, as soon as it may, but not to who is near", async () => {
+  let mapped = 6881;
+  const near = (host: string) => host.startsWith("10.");
+  const bench = new Bench(
+    [["http://9.9.9.9/x"], ["http://10.0.0.9/x"], ["http://name.example/x"], ["http://nas/x"]],
+    () => OK,
+    {
+      askAll: () => true,
+      portFor: (host) => near(host) ? 6881 : mapped,
+    },
+  );
+  bench.announcer.start();
+  await settle();
+  const ports = () =>
+    bench.world.calls.map(({ tracker, parameters }) => `${tracker.slice(7, -2)} ${parameters.get("port")}`);
+  assertEquals(ports().toSorted(), ["10.0.0.9 6881", "9.9.9.9 6881", "name.example 6881", "nas 6881"]);
+  const from = bench.world.calls.length;
+  mapped = 50_000;
+  bench.announcer.moved();
+  await bench.world.play(2 * MINUTE - 1);
+  assertEquals(bench.world.calls.length, from);
+  await bench.world.play(1);
+  assertEquals(ports().slice(from).toSorted(), ["10.0.0.9 6881", "9.9.9.9 50000", "name.example 50000", "nas 6881"]);
+  // Once is enough.
+  await bench.world.play(27 * MINUTE);
+  assertEquals(bench.world.calls.length, from + 4);
+});
+
+Deno.test("Announcer.moved() while it announces is told after that, not at the next interval", async () => {
+  let mapped = 6881;
+  const bench = new Bench([["http://9.9.9.9/x"]], () => ({ reply: { ...OK.reply, "min interval": 300 }, delay: 500 }), {
+    portFor: () => mapped,
+  });
+  bench.announcer.start();
+  await bench.world.play(100);
+  mapped = 7000;
+  bench.announcer.moved();
+  await bench.world.play(6 * MINUTE);
+  assertEquals(bench.world.calls.map(({ at, parameters }) => [at, parameters.get("port")]), [
+    [0, "6881"],
+    [300_500, "7000"],
+  ]);
+  bench.world.script = () => OK;
+  await bench.announcer.stop();
 });

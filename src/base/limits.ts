@@ -259,6 +259,8 @@ export const MAX_TRACKER_REPLY = 2 ** 20;
 export const MAX_TRACKER_DEPTH = 50;
 /** Peers that are taken from one reply. */
 export const MAX_TRACKER_PEERS = 2000;
+/** Peers of one reply that are looked up by name: some trackers of small networks know no better, a long list is a trick. */
+export const MAX_NAMED_PEERS = 4;
 /** Bytes of a tracker id, which goes into URLs. */
 export const MAX_TRACKER_ID = 512;
 /** Characters of what a tracker tells the user. */

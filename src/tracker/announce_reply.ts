@@ -4,10 +4,16 @@
  * @module
  */
 
-import { formatIp, parseCompactPeers, parseIp, type PeerAddress } from "../base/address.ts";
+import { formatIp, type HostPort, parseCompactPeers, parseIp, type PeerAddress } from "../base/address.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { contentKind } from "../base/content_kind.ts";
-import { MAX_TRACKER_DEPTH, MAX_TRACKER_ID, MAX_TRACKER_MESSAGE, MAX_TRACKER_PEERS } from "../base/limits.ts";
+import {
+  MAX_NAMED_PEERS,
+  MAX_TRACKER_DEPTH,
+  MAX_TRACKER_ID,
+  MAX_TRACKER_MESSAGE,
+  MAX_TRACKER_PEERS,
+} from "../base/limits.ts";
 import { BencodeDict, BencodeError, type BencodeList, decodeDict } from "../bencode/mod.ts";
 import { TrackerError } from "./errors.ts";
 
@@ -27,6 +33,8 @@ export interface AnnounceReply {
   readonly externalIp: string | null;
   /** Where peers listen; each once. */
   readonly peers: PeerAddress[];
+  /** Peers that are named instead, as BEP 3 allows; few of them. Absent for none. */
+  readonly names?: readonly HostPort[];
   /** A warning for the user, safe to print; empty when there is none. */
   readonly warning: string;
 }
@@ -43,6 +51,7 @@ export function parseAnnounceReply(body: Uint8Array): AnnounceReply {
   const reply = decodeReply(body);
   const failure = failureOf(reply);
   if (failure) throw failure;
+  const list = reply.getList("peers");
   const trackerId = reply.getBytes("tracker id");
   const externalIp = reply.getBytes("external ip");
   return {
@@ -53,6 +62,7 @@ export function parseAnnounceReply(body: Uint8Array): AnnounceReply {
     leechers: count(reply.getInt("incomplete")),
     externalIp: externalIp?.length === 4 || externalIp?.length === 16 ? formatIp(externalIp) : null,
     peers: allPeers(reply),
+    ...(list && { names: namedPeers(list) }),
     warning: printable(reply.getText("warning message") ?? ""),
   };
 }
@@ -133,12 +143,28 @@ function* listedPeers(list: BencodeList): Generator<PeerAddress> {
   for (const entry of list) {
     if (left-- === 0) return;
     if (!(entry instanceof BencodeDict)) continue;
-    // Host names are allowed here, but a list of them would make us ask a name server for each on a stranger's word.
     const ip = parseIp(entry.getText("ip") ?? "");
     const port = entry.getInt("port") ?? 0;
     if (ip && port > 0 && port < 65536) yield { host: formatIp(ip), port };
   }
 }
+
+/** A list of names would make us ask a name server for each on a stranger's word, so that few are taken. */
+function namedPeers(list: BencodeList): HostPort[] {
+  const names: HostPort[] = [];
+  let left = MAX_TRACKER_PEERS;
+  for (const entry of list) {
+    if (left-- === 0 || names.length === MAX_NAMED_PEERS) break;
+    if (!(entry instanceof BencodeDict)) continue;
+    const host = entry.getText("ip") ?? "";
+    const port = entry.getInt("port") ?? 0;
+    if (HOST_NAME.test(host) && parseIp(host) === null && port > 0 && port < 65536) names.push({ host, port });
+  }
+  return names;
+}
+
+/** Parts of letters, digits and hyphens, the last no number: else it is meant to be an address and isn't a good one. */
+const HOST_NAME = /^(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z]([a-z0-9-]{0,61}[a-z0-9])?$/i;
 
 function milliseconds(seconds: number | undefined): number | null {
   return seconds !== undefined && seconds > 0 ? seconds * 1000 : null;

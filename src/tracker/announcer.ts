@@ -130,6 +130,7 @@ export class Announcer {
       ...(bind !== undefined && { bind }),
       ...(encryption && { encryption }),
       isPrivate: () => options.isPrivate?.() ?? false,
+      addressesOf: (name: string) => addressesOf(name, { platform, resolve }),
       reachOf: (host: string) => reachOfHost(host, { platform, resolve }),
     };
     for (const url of this.#tiers.order()) {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { PeerAddress } from "../base/address.ts";
+import { canonicalHost, type HostPort, type PeerAddress } from "../base/address.ts";
 import { messageOf } from "../base/errors.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { MAX_TRACKER_REPLY } from "../base/limits.ts";
@@ -59,7 +59,15 @@ export class HttpTracker implements Tracker {
     const reply = parseAnnounceReply(answer.body);
     this.knowsUs = true;
     this.#trackerId = reply.trackerId ?? this.#trackerId;
-    return namesLocal(reply.peers) ? believe(reply, await this.#credible(reply.peers, answer.url)) : reply;
+    const peers = reply.names?.length ? [...reply.peers, ...await this.#lookUp(reply.names)] : reply.peers;
+    return namesLocal(peers) ? believe(reply, await this.#credible(peers, answer.url)) : { ...reply, peers };
+  }
+
+  async #lookUp(names: readonly HostPort[]): Promise<PeerAddress[]> {
+    const found = await Promise.all(names.map(async ({ host, port }) => {
+      return (await this.#self.addressesOf(host)).map((address) => ({ host: canonicalHost(address), port }));
+    }));
+    return found.flat();
   }
 
   /** Whoever sends us on to a tracker next door needn't be there. */

@@ -25,6 +25,8 @@ export interface Announcing {
   readonly bind?: string;
   /** Whether the torrent is private (BEP 27), asked for each answer. */
   readonly isPrivate: () => boolean;
+  /** The addresses of a name; none when it isn't known, or not soon. */
+  readonly addressesOf: (name: string) => Promise<readonly string[]>;
   /** How far the host of a URL reaches. */
   readonly reachOf: (host: string) => Promise<Reach>;
 }

@@ -2,6 +2,7 @@ import { assertEquals } from "@std/assert";
 import { encodeCompactPeer, type PeerAddress } from "../../src/base/address.ts";
 import { concatBytes, utf8 } from "../../src/base/bytes.ts";
 import { InfoHash } from "../../src/base/info_hash.ts";
+import { MAX_NAMED_PEERS } from "../../src/base/limits.ts";
 import { Announcer } from "../../src/tracker/announcer.ts";
 import { reachOfHost } from "../../src/tracker/credible.ts";
 import { UdpTrackers } from "../../src/tracker/udp_trackers.ts";
@@ -79,6 +80,35 @@ Deno.test("HttpTracker believes a tracker about the networks that it can know, i
       assertEquals(await believed(url, { form, names }), hosts.toSorted(), `${url} ${form}`);
     }
   }
+});
+
+Deno.test("HttpTracker looks a few peers up that are named, and believes their addresses as all others", async () => {
+  const names = ["one.example", "two.example", "three", "four.example", "five.example"];
+  const peers = [...names, "8.8.8.8", "1.2.3", "a b", "-", "x.9", ""].map((ip) => ({ ip, port: 7 }));
+  const world = new ScriptedTrackers(() => ({ reply: { interval: 1800, peers } }));
+  const asked: string[] = [];
+  const found: PeerAddress[] = [];
+  const resolve = (name: string) => {
+    asked.push(name);
+    if (name === "two.example") return Promise.reject(new Error("not known"));
+    return Promise.resolve(name === "three" ? ["192.168.1.1", "127.0.0.1"] : ["9.9.9.1", "2a00::1"]);
+  };
+  const announcer = new Announcer({
+    platform: Object.assign(world, { net: { resolve } }),
+    tiers: [["http://9.9.9.9/a"]],
+    infoHash: new InfoHash(new Uint8Array(20)),
+    peerId: utf8("-SH0100-abcdefghijkl"),
+    port: 6881,
+    progress: () => ({ uploaded: 0, downloaded: 0, left: 1 }),
+    onPeers: (peers) => found.push(...peers),
+    onReport: () => {},
+    wantedPeers: () => 50,
+  });
+  announcer.start();
+  await settle();
+  assertEquals(asked, names.slice(0, MAX_NAMED_PEERS));
+  assertEquals(found.map(({ host }) => host), ["8.8.8.8", "9.9.9.1", "2a00::1", "9.9.9.1", "2a00::1"]);
+  await announcer.stop();
 });
 
 Deno.test("HttpTracker believes the tracker of a private torrent about local networks, but not about this machine", async () => {

@@ -241,9 +241,10 @@ export class Announcer {
   }
 
   #eventFor({ tracker, completion }: Asked): AnnounceEvent {
+    // In every announce (BEP 21), the first included, as libtorrent has it.
+    if (this.#options.progress().partialSeed) return "paused";
     if (!tracker.knowsUs) return "started";
-    if (completion === "owed") return "completed";
-    return this.#options.progress().partialSeed ? "paused" : null;
+    return completion === "owed" ? "completed" : null;
   }
 
   /** Who hears of us only now is no longer told: it would count a download that it wasn't there for. */

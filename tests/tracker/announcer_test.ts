@@ -383,7 +383,9 @@ Deno.test("Announcer tells a tracker with every announce that we are a partial s
   bench.progress = { uploaded: 0, downloaded: 50, left: 50, partialSeed: true };
   bench.announcer.start();
   await bench.world.play(60 * MINUTE);
-  assertEquals(bench.world.log, ["a/x started", "a/x paused", "a/x paused"]);
+  assertEquals(bench.world.log, ["a/x paused", "a/x paused", "a/x paused"]);
+  await bench.announcer.stop();
+  assertEquals(bench.world.log.at(-1), "a/x stopped");
 });
 
 Deno.test("Announcer.needPeers() brings the next announce forward to the min interval", async () => {

@@ -47,6 +47,58 @@ export const DATA_ATTACKS: readonly Attack[] = [
       }),
   },
   {
+    name: "one wrong block, then silence",
+    victims: ["leecher"],
+    hosts: 4,
+    named: /wrong data for piece/,
+    run: (line, stage) => {
+      let sent = 0;
+      return seed(
+        line,
+        stage,
+        (index, begin, length) => sent++ > 0 ? null : stage.send(line, block(index, begin, new Uint8Array(length))),
+      );
+    },
+  },
+  {
+    name: "zeros",
+    victims: ["leecher"],
+    named: /wrong data for piece/,
+    run: (line, stage) =>
+      seed(line, stage, (index, begin, length) => stage.send(line, block(index, begin, new Uint8Array(length)))),
+  },
+  {
+    name: "right data for a while, then wrong",
+    victims: ["leecher"],
+    named: /wrong data for piece/,
+    run: (line, stage) => {
+      let sent = 0;
+      return seed(line, stage, (index, begin, length) => {
+        const bytes = sent++ < 24 ? stage.right(index, begin, length) : new Uint8Array(length);
+        return stage.send(line, block(index, begin, bytes));
+      });
+    },
+  },
+  {
+    name: "holds four requests and drops the others",
+    victims: [], // beside others it would be the one that helps: see poison_test.ts
+    named: null,
+    legal: "its data is right; it is asked for as much as it holds",
+    run: (line, stage) => {
+      let held = 0;
+      return seed(line, stage, (index, begin, length) => {
+        if (held >= 4) return null;
+        held++;
+        // The others are to come meanwhile.
+        void pause(20).then(() => {
+          held--;
+          return stage.send(line, block(index, begin, stage.right(index, begin, length)));
+        });
+        return null;
+      });
+    },
+  },
+  {
     name: "claims all, rejects every request",
     victims: ["leecher"],
     named: /turns down/,

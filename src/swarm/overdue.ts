@@ -56,7 +56,7 @@ export function takeBackOverdue(
   const queue = 2000 * peer.requests.size * BLOCK_SIZE / Math.max(1, speedOf(peer));
   const { time: oldest } = peer.requests.first;
   if (oldest < peer.lastBlock && now - oldest > REQUEST_MS + queue) {
-    takeBack({ cancel: true, which: (_, time) => now - time > REQUEST_MS + queue });
+    takeBack({ cancel: true, which: (_, time) => now - time > REQUEST_MS + queue, keep: true });
     peer.output.flush();
   }
 }

@@ -96,7 +96,8 @@ export class Owners {
    * @returns Whether the piece is its own now.
    */
   take(piece: ActivePiece, who: Owner, options: { readonly peers: Iterable<Peer>; readonly now: number }): boolean {
-    if (!this.mayOwn(piece.index, who, options)) return false;
+    const ownerless = options.now - piece.touched > IDLE_HOLD_MS;
+    if (!ownerless && !this.mayOwn(piece.index, who, options)) return false;
     this.hold(piece, who, options.now);
     return true;
   }
@@ -158,12 +159,13 @@ export class Owners {
       const idle = now - piece.touched;
       const quiet = peer === undefined ? idle > HOLD_MS : isQuiet(peer, now);
       if (this.#standings.proven(source)) {
-        if (!quiet || idle < HOLD_MS) return idle > OWNER_MS;
-      } else if (now - since < HOLD_MS * 2 ** turns && (!quiet || turns > 0)) {
+        if (idle > OWNER_MS) return true;
+        if ((!quiet || idle < HOLD_MS) && now - since < OWNER_MS * 2 ** turns) return false;
+      } else if (now - since < HOLD_MS * 2 ** turns) {
         // Each turn is longer than the last, so that somebody slow comes to its end some time.
         return false;
       }
-      const rank = quiet ? LAST : 2 + turns + 1;
+      const rank = this.#standings.proven(source) ? LAST : (quiet ? LAST : 2) + turns + 1;
       return this.#isBeaten(piece.index, { number: piece.owner!, source, rank }, { peers: options.peers(), now });
     });
   }

@@ -5,7 +5,9 @@
  */
 
 import type { Command } from "commander";
-import type { FileChoice, Magnet, Metainfo } from "../metainfo/mod.ts";
+import type { FileChoice, Magnet, mergeSources, Metainfo } from "../metainfo/mod.ts";
+import { plainLogLine } from "../ui/log_lines.ts";
+import { printable } from "../ui/printable.ts";
 import type { Context } from "./context.ts";
 import { EXIT_DONE } from "./exit_codes.ts";
 import type { SeedGoal } from "./limits.ts";
@@ -94,9 +96,14 @@ async function download(sources: readonly string[], run: Run): Promise<number> {
 
 /** Prints what would be downloaded. */
 async function list(sources: readonly string[], { options, context, choices }: Run): Promise<number> {
-  const found = await readAll(sources, context);
-  const [{ fileList }, { tellWarnings }] = await Promise.all([import("./file_list.ts"), import("./sources.ts")]);
-  for (const source of found) {
+  const found = byTorrent(await readAll(sources, context));
+  const [{ fileList }, { tellWarnings }, { mergeSources }] = await Promise.all([
+    import("./file_list.ts"),
+    import("./sources.ts"),
+    import("../metainfo/mod.ts"),
+  ]);
+  for (const same of found) {
+    const source = mergeSources(same);
     const meta = "pieces" in source ? source : await metadataOf(source, { options, context });
     if (!options.quiet) await tellWarnings(meta, context);
     const lines = fileList(meta, { choices, json: options.json ?? false });
@@ -125,14 +132,28 @@ async function load(sources: readonly string[], { options, context, choices }: R
     ...(options.sequential && { sequential: true }),
     ...(options.check && { check: true }),
   };
-  const found = await readAll(sources, context);
-  if (choices === null) return found.map((source) => ({ source, options: add }));
-  const { selectFiles } = await import("../metainfo/mod.ts");
-  return found.map((source) => {
+  const found = byTorrent(await readAll(sources, context));
+  if (!options.quiet) await tellDoubles(found, context);
+  const { mergeSources, selectFiles } = await import("../metainfo/mod.ts");
+  return found.map((same) => {
+    const loaded = loadedOf(same, mergeSources);
+    if (choices === null) return { ...loaded, options: add };
     // What a magnet link holds shows later.
+    const { source } = loaded;
     const files = "pieces" in source ? selectFiles(source, choices) : (meta: Metainfo) => selectFiles(meta, choices);
-    return { source, options: { ...add, files } };
+    return { ...loaded, options: { ...add, files } };
   });
+}
+
+/** Says which sources are used together. */
+async function tellDoubles(found: readonly (readonly (Metainfo | Magnet)[])[], { terminal }: Context): Promise<void> {
+  for (const same of found) {
+    if (same.length === 1) continue;
+    const source = same.find((one) => "pieces" in one) ?? same[0]!;
+    const name = ("pieces" in source ? source.name : source.displayName) ?? source.infoHash.hex;
+    const text = `${same.length} sources are the same torrent, and are used together (${name})`;
+    await terminal.stderr.write(plainLogLine({ level: "note", text: printable(text) }));
+  }
 }
 
 async function readAll(sources: readonly string[], context: Context): Promise<(Metainfo | Magnet)[]> {
@@ -143,17 +164,24 @@ async function readAll(sources: readonly string[], context: Context): Promise<(M
     if (result.status === "rejected") throw result.reason;
     return result.value;
   });
-  return withoutDoubles(found);
+  return found;
 }
 
-/** Asking twice for the same thing is harmless; a torrent knows more than a link to it. */
-function withoutDoubles(sources: readonly (Metainfo | Magnet)[]): (Metainfo | Magnet)[] {
-  const byHash = new Map<string, Metainfo | Magnet>();
-  for (const source of sources) {
-    const { hex } = source.infoHash;
-    if (!byHash.has(hex) || ("pieces" in source && !("pieces" in byHash.get(hex)!))) byHash.set(hex, source);
-  }
-  return [...byHash.values()];
+/** Sources that stand for the same torrent, together. */
+function byTorrent(sources: readonly (Metainfo | Magnet)[]): (Metainfo | Magnet)[][] {
+  return [...Map.groupBy(sources, ({ infoHash }) => infoHash.hex).values()];
+}
+
+/** A torrent with all of its sources: a file knows more than a link, and what one link wants counts for the others. */
+function loadedOf(
+  sources: readonly (Metainfo | Magnet)[],
+  merge: typeof mergeSources,
+): Pick<LoadedTorrent, "source" | "more"> {
+  const [first, ...more] = sources.toSorted((a, b) => Number("pieces" in b) - Number("pieces" in a));
+  const source = merge(sources);
+  if ("pieces" in source) return { source: first!, more };
+  const { selectOnly } = source;
+  return { source: { ...first!, selectOnly }, more: more.map((link) => ({ ...link, selectOnly })) };
 }
 
 /** What `--files` asks for; `null` for everything. */

@@ -55,6 +55,8 @@ export interface Transfer {
 /** A torrent and how to add it. */
 export interface LoadedTorrent {
   readonly source: Metainfo | Magnet;
+  /** Other sources of the same torrent, whose trackers, web seeds and peers are used, too. */
+  readonly more?: readonly (Metainfo | Magnet)[];
   readonly options: AddOptions;
 }
 
@@ -225,8 +227,9 @@ class Run {
     }
   }
 
-  async #one({ source, options }: LoadedTorrent, session: SessionLike): Promise<void> {
+  async #one({ source, more = [], options }: LoadedTorrent, session: SessionLike): Promise<void> {
     const torrent = await session.add(source, options);
+    for (const other of more) await session.add(other, options);
     this.#torrents.push(torrent);
     this.#streaming?.add(torrent);
     await torrent.finished;

@@ -12,6 +12,7 @@ import type { ReadBudget, Reading } from "../base/read_budget.ts";
 import {
   type Magnet,
   MAX_TORRENT_SIZE,
+  mergePlaces,
   type Metainfo,
   MetainfoError,
   parseMagnet,
@@ -40,6 +41,8 @@ export interface MetadataSearchOptions {
   readonly signal: AbortSignal;
   /** Asks peers for the info dictionary; never settles when nobody gives it. */
   askPeers(): Promise<Bytes>;
+  /** Resolves with the torrent when the user has it after all; never settles otherwise. */
+  readonly given: Promise<Metainfo>;
   /** Is told what does not work and is not needed. */
   onWarning(error: unknown): void;
 }
@@ -59,8 +62,11 @@ export async function findMetadata(magnet: Magnet, options: MetadataSearchOption
   const signal = AbortSignal.any([options.signal, lost.signal]);
   try {
     const fetched = fromUrls(magnet, { ...options, signal }).then((meta) => withSources(meta, magnet));
-    const asked = options.askPeers().then((info) => parse(torrentFile(info, magnet), magnet, options));
-    return await keep(await Promise.race([fetched, asked]), options);
+    const asked = options.askPeers().then((info) => {
+      return checked(parse(torrentFile(info, magnet), magnet, options), magnet);
+    });
+    const given = options.given.then((meta) => withSources(meta, magnet));
+    return await keep(await Promise.race([given, fetched, asked]), options);
   } finally {
     lost.abort();
   }
@@ -176,12 +182,6 @@ function parse(bytes: Bytes, { infoHash }: Magnet, { portable }: MetadataSearchO
 }
 
 /** The trackers of the link come first: they are the ones that the user has just been given. */
-function withSources(meta: Metainfo, { trackers, webSeeds }: Magnet): Metainfo {
-  const known = new Set(trackers.flat());
-  const others = meta.trackers.map((tier) => tier.filter((url) => !known.has(url))).filter((tier) => tier.length > 0);
-  return {
-    ...meta,
-    trackers: [...trackers, ...others],
-    webSeeds: [...new Set([...webSeeds, ...meta.webSeeds])],
-  };
+function withSources(meta: Metainfo, magnet: Magnet): Metainfo {
+  return { ...meta, ...mergePlaces(magnet, meta) };
 }

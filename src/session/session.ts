@@ -210,21 +210,22 @@ export class Session {
    * Adds a torrent and starts it. What is on disk is checked in the background; what a magnet link stands for is found out
    * there, too.
    *
+   * A torrent that is there already takes what is new about the source: trackers, web seeds, peers, nodes of the DHT, and to a
+   * magnet link what it stands for. A private torrent (BEP 27) takes peers alone. How it was added stays.
+   *
    * @param source What it holds, or a magnet link to it.
    * @param options Where it goes, and how it starts.
-   * @returns The torrent, at work.
-   * @throws {ShoalError} Of kind `usage` if it is there already.
+   * @returns The torrent, at work; the same one as before if it is there already.
+   * @throws {ShoalError} Of kind `usage` if it is there already, and goes to another folder or has other files chosen.
    */
   // deno-lint-ignore require-await
   async add(source: Metainfo | Magnet, options: AddOptions): Promise<Torrent> {
     const key = source.infoHash.hex;
     if (this.#stopped) throw new Error("The session has been stopped");
-    if (this.#torrents.has(key)) {
-      throw new ShoalError("usage", {
-        what: "the same torrent twice",
-        where: "name" in source ? source.name : source.displayName ?? key,
-        why: `${key} has been added already`,
-      });
+    const there = this.#torrents.get(key);
+    if (there !== undefined) {
+      there.merge(source, options);
+      return there;
     }
     const torrent: SessionTorrent = new SessionTorrent({
       platform: this.#platform,

@@ -15,6 +15,7 @@ import { Storage } from "../storage/mod.ts";
 import { type Acceptor, MetadataSwarm, type PeerSource, Torrent as Swarm, type TorrentEvent } from "../swarm/mod.ts";
 import type { TrackerReport } from "../tracker/announcer.ts";
 import { type Choice, choiceOf, isMagnet } from "./choice.ts";
+import { clash, clashOf } from "./clash.ts";
 import type { EventOptions, EventStream } from "./event_stream.ts";
 import { findMetadata } from "./metadata_search.ts";
 import { FAREWELL_MS, Pause, pausedState } from "./pause.ts";
@@ -22,6 +23,7 @@ import { PeerSources } from "./peer_sources.ts";
 import { type FileSnapshot, filesOf, type PieceMap, pieceMapOf } from "./piece_map.ts";
 import { resolveAll } from "./resolve.ts";
 import { searchSnapshot, snapshotOf } from "./snapshot.ts";
+import type { AddOptions } from "./options.ts";
 import type { Torrent } from "./torrent.ts";
 import type { SessionTorrentOptions } from "./torrent_options.ts";
 import { openFile, type ReadableTorrent, wantedFilesOf } from "./torrent_reader.ts";
@@ -51,6 +53,13 @@ export class SessionTorrent implements Torrent {
   #swarm: Swarm | null = null;
   #sources: PeerSources | null = null;
   readonly #pause = new Pause();
+  /** What a magnet link stands for, when another source of the torrent says it. */
+  readonly #given = Promise.withResolvers<Metainfo>();
+  #isGiven = false;
+  /** Trackers of other sources of the torrent. */
+  readonly #moreTrackers: (readonly string[])[] = [];
+  /** Web seeds of other sources, named before there was a download. */
+  readonly #moreWebSeeds: string[] = [];
   /** Peers that were found before the download, for it to begin with, by who named them: nobody is to keep others out. */
   readonly #found = new Map<PeerSource, Map<string, PeerAddress>>();
 
@@ -93,6 +102,45 @@ export class SessionTorrent implements Torrent {
   /** Who takes connections that ask for this torrent; `null` while nobody does. */
   get acceptor(): Acceptor | null {
     return this.#search && this.#swarm?.state !== "running" ? this.#search : this.#swarm;
+  }
+
+  /**
+   * Takes what another source of the same torrent says.
+   *
+   * @param source The other source.
+   * @param add How it would have been added.
+   * @throws {ShoalError} Of kind `usage` if it can't be both.
+   */
+  merge(source: Metainfo | Magnet, add: AddOptions): void {
+    if (this.#stopping) throw clash(this.#name, "it is being stopped");
+    const first = this.#options;
+    const why = clashOf({ first, choice: this.#choice, meta: this.#meta }, { add, source });
+    if (why !== null) throw clash(this.#name, why);
+    this.#foundPeers(add.peers ?? [], "user");
+    if (isMagnet(source)) this.#findPeers(source);
+    if (this.#meta?.private) return this.#leaveOut(source, this.#meta);
+    const { trackers, webSeeds } = source;
+    this.#moreTrackers.push(...trackers);
+    this.#sources?.addTrackers(trackers);
+    if (this.#swarm) this.#swarm.addWebSeeds(webSeeds);
+    else this.#moreWebSeeds.push(...webSeeds);
+    if (isMagnet(source)) return;
+    if (this.#meta !== null) return void first.dht?.addHosts(source.nodes);
+    this.#isGiven = true;
+    this.#search?.settle();
+    this.#given.resolve(source);
+  }
+
+  /** Nobody but its own trackers is to know of a private torrent. */
+  #leaveOut({ trackers, webSeeds }: Metainfo | Magnet, meta: Metainfo): void {
+    const own = new Set([...meta.trackers.flat(), ...meta.webSeeds]);
+    if ([...trackers.flat(), ...webSeeds].every((url) => own.has(url))) return;
+    const message = "other trackers and web seeds are left out, since the torrent is private";
+    this.#options.emit({ event: "warning", infohash: this.infoHash.hex, message, where: meta.name });
+  }
+
+  #findPeers({ peers }: Magnet): void {
+    void resolveAll(peers, this.#options.platform.net).then((addresses) => this.#foundPeers(addresses, "user"));
   }
 
   /** Goes to work; failures end the torrent. */
@@ -161,7 +209,7 @@ export class SessionTorrent implements Torrent {
     emit({ event: "added", infohash, name: this.#name, size, files });
     if (!isMagnet(source)) this.#warnOf(source);
     if (magnet) {
-      resolveAll(magnet.peers, this.#options.platform.net).then((addresses) => this.#foundPeers(addresses, "user"));
+      this.#findPeers(magnet);
       const meta = await this.#find(magnet);
       this.#search?.settle();
       if (this.#stopping) return;
@@ -191,6 +239,7 @@ export class SessionTorrent implements Torrent {
       ...(bind !== undefined && { bind }),
       signal: this.#abort.signal,
       askPeers: () => this.#askPeers(magnet),
+      given: this.#given.promise,
       onWarning: (error) => this.#warn(error),
     });
   }
@@ -198,7 +247,7 @@ export class SessionTorrent implements Torrent {
   async #askPeers(magnet: Magnet): Promise<Bytes> {
     const { platform, transport, peerId, port, policy, metadataMemory: memory, reads, limits, dht, add } =
       this.#options;
-    if (this.#stopping) return await new Promise<never>(() => {});
+    if (this.#stopping || this.#isGiven) return await new Promise<never>(() => {});
     const found = Promise.withResolvers<Bytes>();
     const search = this.#search = new MetadataSwarm({
       platform,
@@ -269,6 +318,7 @@ export class SessionTorrent implements Torrent {
       emit: (event) => this.#happened(event),
       seenAs: (peer, address) => this.#options.externalAddress.vote("peer", peer, address),
     });
+    this.#swarm.addWebSeeds(this.#moreWebSeeds);
     this.#swarm.setPaused(this.paused);
   }
 
@@ -323,6 +373,7 @@ export class SessionTorrent implements Torrent {
       onReport: (report) => this.#reported(report),
     });
     this.#sources.addTrackers(trackers);
+    this.#sources.addTrackers(this.#moreTrackers);
     this.#sources.start();
   }
 

@@ -58,6 +58,8 @@ export class Torrent implements PeerHost {
   #download: Download;
   /** Its web seeds; `null` while there is nothing to fetch from them. */
   webSeeds: WebSeeds | null = null;
+  /** Web seeds that were named before there was a download. */
+  readonly #moreWebSeeds: string[] = [];
   /** While we are a seed that knows of no other, and pieces are missing in the swarm. */
   #superSeeding: SuperSeeding<Peer> | null = null;
   readonly #rhythm: Rhythm;
@@ -205,13 +207,26 @@ export class Torrent implements PeerHost {
       });
     }
     if (this.complete) this.#finish();
-    else this.webSeeds = new WebSeeds(this.#options, { download: this.#download, peers: () => this.#peers.all });
+    else {
+      this.webSeeds = new WebSeeds(this.#options, { download: this.#download, peers: () => this.#peers.all });
+      this.webSeeds.add(this.#moreWebSeeds);
+    }
     const peers = search?.release();
     if (peers) (this.#peers = peers).adopt(this, this.#peerEvents);
     this.readers.checked();
     if (this.#peers.paused) this.webSeeds?.setPaused(true);
     this.#options.sources.start();
     this.#rhythm.start();
+  }
+
+  /**
+   * Takes note of web seeds that the torrent itself doesn't name.
+   *
+   * @param urls See `WebSeeds.add()`.
+   */
+  addWebSeeds(urls: readonly string[]): void {
+    if (this.webSeeds) this.webSeeds.add(urls);
+    else if (this.#state !== "running") this.#moreWebSeeds.push(...urls);
   }
 
   /** Leaves everybody and lets nobody in, or goes on; what is here of unfinished pieces stays. */

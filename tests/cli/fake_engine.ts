@@ -116,6 +116,8 @@ export class FakeTorrent implements TorrentLike {
 /** A session that the test drives. */
 export class FakeSession implements SessionLike {
   readonly added: FakeTorrent[] = [];
+  /** Further sources of torrents that were added before. */
+  readonly merged: (Metainfo | Magnet)[] = [];
   readonly listeners = new Set<(event: SessionEvent) => void>();
   stops = 0;
   limits: RateLimits = { down: null, up: null };
@@ -134,6 +136,11 @@ export class FakeSession implements SessionLike {
   /** Adds. */
   add(source: Metainfo | Magnet, options: AddOptions): Promise<FakeTorrent> {
     if (this.addError !== null) return Promise.reject(this.addError);
+    const there = this.added.find(({ infoHash }) => infoHash.equals(source.infoHash));
+    if (there !== undefined) {
+      this.merged.push(source);
+      return Promise.resolve(there);
+    }
     const meta = "pieces" in source ? source : { ...metaOf("Remote"), infoHash: source.infoHash };
     const torrent = new FakeTorrent(meta, options);
     this.added.push(torrent);

@@ -313,3 +313,30 @@ Deno.test("an error that nobody caught ends the program with one line", async ()
   world.session.added[0]!.finish();
   await code;
 });
+
+Deno.test("download uses all sources of one torrent together, says so, and ends well", async () => {
+  const world = new World();
+  const { hex } = metaOf("a").infoHash;
+  const link = `magnet:?xt=urn:btih:${hex}&tr=http%3A%2F%2Ftwo.example%2Fannounce&so=0`;
+  const { code } = await world.start(link, "a.torrent", "a.torrent");
+  const [torrent] = world.session.added;
+  assertEquals(world.session.added.length, 1);
+  assertEquals(world.session.merged.map((source) => "pieces" in source ? source.name : source.trackers), [
+    "a",
+    [["http://two.example/announce"]],
+  ]);
+  torrent!.finish();
+  assertEquals(await code, 0);
+  assertEquals(world.terminal.stderr.lines, ["shoal: 3 sources are the same torrent, and are used together (a)"]);
+});
+
+Deno.test("download of two links to one torrent wants what either of them wants", async () => {
+  for (const [second, wanted] of [["&so=2", "0,2"], ["", null]] as const) {
+    const world = new World();
+    const link = `magnet:?xt=urn:btih:${"ab".repeat(20)}`;
+    const { code } = await world.start(`${link}&so=0`, `${link}${second}`, "-q");
+    assertEquals(world.session.merged.map((source) => "pieces" in source || source.selectOnly), [wanted]);
+    world.session.added[0]!.finish();
+    assertEquals(await code, 0);
+  }
+});

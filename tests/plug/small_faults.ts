@@ -37,6 +37,7 @@ const magnetChore: Chore = async (files, clock) => {
   const platform = platformOf(clock, new MemoryNetwork(clock, 1024), files);
   for (let run = 0; run < 2; run++) {
     const meta = await findMetadata(magnet, {
+      given: new Promise(() => {}),
       reads: new ReadBudget(1 << 20),
       platform,
       store: new TorrentStore(files, "/state"),

@@ -149,14 +149,6 @@ Deno.test("Session.add() reports data that is missing when it may only seed", as
   assert(events.some((event) => event.event === "error" && event.code === "torrent"));
 });
 
-Deno.test("Session.add() refuses the same torrent twice", async () => {
-  await using lab = new Lab();
-  const { meta } = await lab.payload(100_000);
-  const { session } = await lab.session();
-  await session.add(meta, { folder: lab.make("out") });
-  await assertRejects(() => session.add(meta, { folder: lab.make("out2") }), ShoalError, "the same torrent twice");
-});
-
 Deno.test("Session.start() names the port that is in use", async () => {
   await using lab = new Lab();
   const { session } = await lab.session();

@@ -117,7 +117,9 @@ export class ServedConnection implements CrowdMember {
 
   /** Says that there is no room, and closes. */
   turnAway(): void {
-    void this.#end503();
+    if (this.#closed) return;
+    if (this.#phase === "busy" || this.#phase === "body") this.close(); // something may have been said already
+    else void this.#end503();
   }
 
   /** Closes it at once; what is under way is given up. Harmless when closed. */
@@ -432,7 +434,6 @@ export class ServedConnection implements CrowdMember {
       // It has gone before it was told.
     }
     this.close();
-    this.#ended.resolve();
   }
 
   /** A connection that is closed with bytes unread is reset, and takes what we sent with it. So they are read for a while. */

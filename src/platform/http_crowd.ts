@@ -71,18 +71,31 @@ export class Crowd<M extends CrowdMember> {
    * A connection came.
    *
    * @param member Which.
-   * @returns Who has to go for it: nobody (`null`), another one, or the one that came when all others are at work.
+   * @returns Whether there are too many now, so that {@linkcode Crowd.surplus} has to go.
    */
-  came(member: M): M | null {
+  came(member: M): boolean {
     const network = networkOf(member.host);
     const members = this.#networks.get(network) ?? new Set();
     this.#networks.set(network, members.add(member));
     this.#size++;
+    return this.#isFull(member) || this.#size > this.#total;
+  }
+
+  /**
+   * Who has to go.
+   *
+   * @param newcomer The connection that came last.
+   * @returns Nobody (`null`) when there are not too many, another one, or the newcomer when all others are at work.
+   */
+  surplus(newcomer: M): M | null {
+    if (this.#isFull(newcomer)) return leastWorth(this.#networks.get(networkOf(newcomer.host))!, newcomer) ?? newcomer;
+    return this.#size > this.#total ? this.#anyOf(newcomer) ?? newcomer : null;
+  }
+
+  /** Whether there are too many of the network of a connection. */
+  #isFull({ host }: M): boolean {
     const { isRoomy, perRoomyNetwork, perNetwork } = this.#limits;
-    if (members.size > (isRoomy(member.host) ? perRoomyNetwork : perNetwork)) {
-      return leastWorth(members, member) ?? member;
-    }
-    return this.#size > this.#total ? this.#anyOf(member) ?? member : null;
+    return (this.#networks.get(networkOf(host))?.size ?? 0) > (isRoomy(host) ? perRoomyNetwork : perNetwork);
   }
 
   /**

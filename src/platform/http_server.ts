@@ -20,6 +20,8 @@ import type { Clock, HttpHandler, HttpServeOptions, HttpServer, Platform, Timer 
 const SWEEP_MS = 1000;
 /** How long a server that closes lets answers that are under way finish. */
 const CLOSE_GRACE_MS = 250;
+/** Milliseconds in which connections that brought a request are heard before one is closed that brought none. */
+const HEAR_MS = 2;
 /** Milliseconds without a shortage after which it is over. */
 const SHORTAGE_OVER_MS = 5000;
 
@@ -104,11 +106,11 @@ export class ListeningHttpServer implements HttpServer {
       }
       if (connection === null) return;
       if (this.#closed) connection.close();
-      else this.#admit(connection);
+      else await this.#admit(connection);
     }
   }
 
-  #admit(connection: HttpClientConnection): void {
+  async #admit(connection: HttpClientConnection): Promise<void> {
     const { clock, handle, maxBody } = this.#parts;
     const served = new ServedConnection(connection, {
       now: () => clock.now(),
@@ -117,11 +119,15 @@ export class ListeningHttpServer implements HttpServer {
       local: this.address,
       closed: () => this.#crowd.left(served),
     });
-    const victim = this.#crowd.came(served);
-    if (victim === served) return served.turnAway();
-    victim?.close();
+    const tooMany = this.#crowd.came(served);
     served.run();
     this.#sweepLater();
+    if (!tooMany) return;
+    // Those that came with a request are to be heard first: connections can be accepted faster than they are read from.
+    await this.#pause(HEAR_MS);
+    const victim = this.#crowd.surplus(served);
+    if (victim === served) served.turnAway();
+    else victim?.close();
   }
 
   /** Closes who is late, now and then, as long as there is anybody. */

@@ -127,8 +127,11 @@ export class FolderLocks {
   ): Promise<Claim | string | null> {
     const { root, path, isGateOurs } = parts;
     if (!isGateOurs || this.#claimed.has(path)) return null;
-    if (await this.#fs.stat(path) !== null) {
-      const holder = await this.#holderOf(path, root);
+    const there = await this.#fs.stat(path);
+    if (there?.kind === "folder") return null; // nobody's claim, and perhaps somebody's data
+    if (there !== null) {
+      // A pipe would never end, and a link lead anywhere.
+      const holder = there.kind === "file" ? await this.#holderOf(path, root) : null;
       if (holder === UNREADABLE) return null;
       if (holder !== null && await this.#isHeld(holder)) return holder;
       await this.#fs.remove(path); // it may be another user's, so that it can't be written to

@@ -91,6 +91,18 @@ Deno.test("FolderLocks does not take what nobody lets it look at", async () => {
   assertEquals(await new FolderLocks(files).take("/dl", { infoHash: hashOf(1), now: 5 }), null);
 });
 
+Deno.test("FolderLocks follows no link in the place of a claim, and removes no folder", async () => {
+  const files = filesWith("/dl", "/mine");
+  files.putLink(claimPath(1), "/mine/file");
+  const claim = await new FolderLocks(files).take("/dl", { infoHash: hashOf(1), now: 5 });
+  await claim!.release();
+  assertEquals(files.paths(), ["/dl/file", "/mine/file"]);
+  assertEquals(files.get("/mine/file"), new Uint8Array(1));
+  files.put(`${claimPath(2)}/precious`, new Uint8Array(1));
+  assertEquals(await new FolderLocks(files).take("/dl", { infoHash: hashOf(2), now: 5 }), null);
+  assert(files.get(`${claimPath(2)}/precious`));
+});
+
 Deno.test("FolderLocks comes out of any one call that fails", async () => {
   const faultless = filesWith("/dl");
   const claims = [1, 2].map((n) => new FolderLocks(faultless).take("/dl", { infoHash: hashOf(n), now: 5 }));

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { redact } from "./secrets.ts";
+
 /**
  * What kind of failure it is; `src/cli/exit_codes.ts` maps each to an exit code.
  *
@@ -53,18 +55,24 @@ export class ShoalError extends Error {
   readonly hint: string;
 
   /**
-   * Makes an error.
+   * Makes an error. Secrets in the URLs of its words are taken out; its cause stays as it is.
    *
    * @param kind What kind of failure it is.
    * @param parts The words of the error line.
    */
   constructor(kind: ErrorKind, parts: ErrorParts) {
-    super(formatParts(parts), parts.cause === undefined ? {} : { cause: parts.cause });
+    const [what, where, why, hint] = [parts.what, parts.where ?? "", parts.why, parts.hint ?? ""].map((text) =>
+      redact(text)
+    );
+    super(
+      formatParts({ what: what!, where: where!, why: why! }),
+      parts.cause === undefined ? {} : { cause: parts.cause },
+    );
     this.kind = kind;
-    this.what = parts.what;
-    this.where = parts.where ?? "";
-    this.why = parts.why;
-    this.hint = parts.hint ?? "";
+    this.what = what!;
+    this.where = where!;
+    this.why = why!;
+    this.hint = hint!;
   }
 }
 

@@ -5,6 +5,7 @@
  */
 
 import { messageOf, ShoalError } from "../base/errors.ts";
+import { redact } from "../base/secrets.ts";
 import { printable } from "../ui/printable.ts";
 
 /**
@@ -15,7 +16,7 @@ import { printable } from "../ui/printable.ts";
  * @returns One line, more with a stack, with its end.
  */
 export function errorLine(thrown: unknown, options: { readonly verbose: boolean }): string {
-  const line = `shoal: error: ${printable(describe(thrown, options.verbose))}\n`;
+  const line = `shoal: error: ${printable(redact(describe(thrown, options.verbose)))}\n`;
   return options.verbose && !(thrown instanceof ShoalError) ? `${line}${stackOf(thrown)}` : line;
 }
 
@@ -35,5 +36,5 @@ function stackOf(thrown: unknown): string {
     const frames = (error.stack ?? "").split("\n").filter((line) => /^\s+at /.test(line));
     lines.push(...head, ...frames);
   }
-  return lines.map((line) => `${printable(line)}\n`).join("");
+  return lines.map((line) => `${printable(redact(line))}\n`).join("");
 }

@@ -9,6 +9,7 @@ import { contentKind } from "../base/content_kind.ts";
 import { ShoalError } from "../base/errors.ts";
 import { MAX_METAINFO_READS } from "../base/limits.ts";
 import { ReadBudget, type Reading } from "../base/read_budget.ts";
+import { redact } from "../base/secrets.ts";
 import { type Magnet, MAX_TORRENT_SIZE, type Metainfo } from "../metainfo/mod.ts";
 import { FileError } from "../platform/file_errors.ts";
 import { HttpError } from "../platform/platform.ts";
@@ -80,7 +81,7 @@ async function read(source: string, context: Context): Promise<Metainfo | Magnet
  */
 export async function tellWarnings(meta: Metainfo, { terminal }: Context): Promise<void> {
   const lines = meta.warnings.map((message) =>
-    plainLogLine({ level: "warning", text: printable(`${message} (${meta.name})`) })
+    plainLogLine({ level: "warning", text: printable(redact(`${message} (${meta.name})`)) })
   );
   if (lines.length > 0) await terminal.stderr.write(lines.join(""));
 }

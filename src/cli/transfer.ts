@@ -5,6 +5,7 @@
  */
 
 import { ShoalError } from "../base/errors.ts";
+import { redact, secretsIn } from "../base/secrets.ts";
 import type { Magnet, Metainfo } from "../metainfo/mod.ts";
 import type { Timer } from "../platform/platform.ts";
 import type { AddOptions, SessionOptions } from "../session/session.ts";
@@ -160,7 +161,7 @@ class Run {
     const { CompletionCalls } = await import("./on_complete.ts");
     const { platform, departure } = this.#context;
     const onFailure = ({ infohash }: CompletedEvent, message: string) =>
-      view.event({ event: "warning", infohash, message, where: withoutUser(url) });
+      view.event({ event: "warning", infohash, message: redact(message, secretsIn(url)), where: redact(url) });
     return new CompletionCalls(url, { platform, signal: departure.signal, onFailure });
   }
 
@@ -248,13 +249,6 @@ class Run {
       timer?.cancel();
     }
   }
-}
-
-/** A URL that can be shown: without name and password. */
-function withoutUser(text: string): string {
-  const url = new URL(text);
-  url.username = url.password = "";
-  return url.href;
 }
 
 /** What is said when the program is to leave. */

@@ -9,7 +9,7 @@ import { lockFile, readableByAll } from "./deno_lock.ts";
 import { withDescriptor } from "./descriptors.ts";
 import { FileError, isFileFault, toFileError } from "./file_errors.ts";
 import { Pace } from "./pace.ts";
-import type { FileHandle, FileInfo, FileSystem } from "./platform.ts";
+import type { FileHandle, FileInfo, FileSystem, OpenMode, WriteFileOptions } from "./platform.ts";
 
 /**
  * Writes up to this many bytes count as quick while the file system is. A piece of this size is still in the processor's
@@ -19,19 +19,16 @@ const SMALL_WRITE = 1024 * 1024;
 /** How quickly the file system answers: one figure for all of it, since few people download to two at a time. */
 const pace = new Pace(() => performance.now());
 
+const isWindows = Deno.build.os === "windows";
+/** Modes of what is for the user alone, and the bits of all others. */
+const SECRET_FILE = 0o600;
+const SECRET_FOLDER = 0o700;
+const OTHERS = 0o077;
+
 /** The {@linkcode FileSystem} of the machine. */
 export const denoFiles: FileSystem = {
   open(path, mode) {
-    return guard("cannot open", path, async () => {
-      const options = {
-        read: true,
-        write: mode !== "read",
-        create: mode === "write",
-        createNew: mode === "create",
-      };
-      const call = { here: () => Deno.openSync(path, options), there: () => Deno.open(path, options) };
-      return new DenoFileHandle(await withDescriptor(() => pace.make(call)), path);
-    });
+    return openFile(path, mode);
   },
 
   async stat(path) {
@@ -50,9 +47,9 @@ export const denoFiles: FileSystem = {
     return guard("cannot rename", to, () => pace.make(call));
   },
 
-  makeFolder(path) {
-    const recursive = { recursive: true };
-    const call = { here: () => Deno.mkdirSync(path, recursive), there: () => Deno.mkdir(path, recursive) };
+  makeFolder(path, { secret = false } = {}) {
+    const options = { recursive: true, ...(secret ? { mode: SECRET_FOLDER } : {}) };
+    const call = { here: () => Deno.mkdirSync(path, options), there: () => Deno.mkdir(path, options) };
     return guard("cannot make the folder", path, () => pace.make(call));
   },
 
@@ -82,7 +79,7 @@ export const denoFiles: FileSystem = {
       }));
   },
 
-  async readFile(path, maxBytes) {
+  async readFile(path, maxBytes, { secret = false } = {}) {
     // On a thread: what the user names may be anything, and a pipe that nobody writes to would hold the program for ever.
     const file = await guard(
       "cannot open",
@@ -91,7 +88,8 @@ export const denoFiles: FileSystem = {
     );
     try {
       // One byte more than allowed tells a file that is too large from one that just fits, even while it grows.
-      const size = await guard("cannot read", path, async () => (await Deno.stat(path)).size);
+      const { size, mode } = await guard("cannot read", path, () => Deno.stat(path));
+      if (secret && ((mode ?? 0) & OTHERS) !== 0) await hideFromOthers(path);
       const buffer = new Uint8Array(Math.min(size, maxBytes) + 1);
       const length = await file.read(buffer, 0);
       if (length > maxBytes) throw new FileError("too-large", { what: "cannot read", path });
@@ -101,8 +99,8 @@ export const denoFiles: FileSystem = {
     }
   },
 
-  writeFile(path, bytes, { alone } = { alone: false }) {
-    return inLine(() => writeWhole(path, bytes, alone));
+  writeFile(path, bytes, options = {}) {
+    return inLine(() => writeWhole(path, bytes, options));
   },
 
   writeNote(path, bytes) {
@@ -245,12 +243,18 @@ async function inLine<T>(work: () => Promise<T>): Promise<T> {
 }
 
 /** Does what `FileSystem.writeFile` promises. */
-async function writeWhole(path: string, bytes: Bytes, alone: boolean): Promise<void> {
+async function writeWhole(
+  path: string,
+  bytes: Bytes,
+  { alone = false, secret = false }: WriteFileOptions,
+): Promise<void> {
   // Another process may be writing the same file at this moment.
   const draft = draftOf(path, alone ? ".new" : `.${crypto.randomUUID().slice(0, 8)}.new`);
-  const file = await denoFiles.open(draft, alone ? "write" : "create");
+  const file = await openFile(draft, alone ? "write" : "create", secret ? SECRET_FILE : undefined);
   try {
     try {
+      // A draft that a crash has left may be an older program's.
+      if (secret && alone) await hideFromOthers(draft);
       await file.truncate(0);
       await file.write(bytes, 0);
       await file.sync();
@@ -273,7 +277,7 @@ function draftOf(path: string, suffix: string): string {
 
 /** Waits until the names in the folder of `path` are on the device, where the system can do that. */
 async function syncFolderOf(path: string): Promise<void> {
-  if (Deno.build.os === "windows") return; // folders can't be opened there
+  if (isWindows) return; // folders can't be opened there
   const slash = path.lastIndexOf("/");
   const folder = slash < 0 ? "." : path.slice(0, slash + 1);
   await guard("cannot write", folder, async () => {
@@ -282,6 +286,31 @@ async function syncFolderOf(path: string): Promise<void> {
   }).catch((error) => {
     if (!isFileFault(error, "name")) throw error; // the system's EINVAL: this file system syncs no folders
   });
+}
+
+function openFile(path: string, how: OpenMode, mode?: number): Promise<DenoFileHandle> {
+  return guard("cannot open", path, async () => {
+    const options = {
+      read: true,
+      write: how !== "read",
+      create: how === "write",
+      createNew: how === "create",
+      ...(mode === undefined || isWindows ? {} : { mode }),
+    };
+    const call = { here: () => Deno.openSync(path, options), there: () => Deno.open(path, options) };
+    return new DenoFileHandle(await withDescriptor(() => pace.make(call)), path);
+  });
+}
+
+/** Takes a file from all but the user, where that can be done: it may be somebody else's, or have no modes. */
+async function hideFromOthers(path: string): Promise<void> {
+  if (isWindows) return;
+  try {
+    await Deno.chmod(path, SECRET_FILE);
+  } catch (thrown) {
+    // It can be used all the same.
+    if (!(thrown instanceof Error)) throw thrown;
+  }
 }
 
 async function guard<T>(what: string, path: string, work: () => Promise<T>): Promise<T> {

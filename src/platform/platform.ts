@@ -396,6 +396,21 @@ export class HttpError extends Error {
  */
 export type OpenMode = "read" | "write" | "create" | "update";
 
+/** Who may see a file or a folder. */
+export interface Secrecy {
+  /**
+   * Whether it is for the user alone: it is made with the mode 0600, a folder 0700, and a file that was there and may be read
+   * by others gets that mode. `false` when absent. Windows has no such modes; there the rights of the folder above count.
+   */
+  readonly secret?: boolean;
+}
+
+/** How a small file is written. */
+export interface WriteFileOptions extends Secrecy {
+  /** Whether nobody else writes that file; then a draft of it that a crash has left is used again. `false` when absent. */
+  readonly alone?: boolean;
+}
+
 /** Files, by path. Every failure is a {@linkcode ShoalError} of kind `storage` that names the path. */
 export interface FileSystem {
   /** Opens a file; see {@linkcode OpenMode}. */
@@ -404,8 +419,8 @@ export interface FileSystem {
   stat(path: string): Promise<FileInfo | null>;
   /** Moves a file; one that is at `to` is replaced. */
   rename(from: string, to: string): Promise<void>;
-  /** Makes a folder and those above it; harmless when it is there. */
-  makeFolder(path: string): Promise<void>;
+  /** Makes a folder and those above it; harmless when it is there, and then its rights stay as they are. */
+  makeFolder(path: string, options?: Secrecy): Promise<void>;
   /** Makes a symbolic link with the text `target`; refuses to replace anything. */
   link(target: string, path: string): Promise<void>;
   /** The text of a symbolic link. */
@@ -415,14 +430,14 @@ export interface FileSystem {
   /** Names in a folder, sorted. */
   list(path: string): Promise<string[]>;
   /** A small file, whole. Refuses one that is larger than `maxBytes`. */
-  readFile(path: string, maxBytes: number): Promise<Bytes>;
+  readFile(path: string, maxBytes: number, options?: Secrecy): Promise<Bytes>;
   /**
    * Writes a small file so that a reader, or a crash, sees the old or the new one, never a part. When it is done, the new
    * one is on the device.
    *
-   * @param options `alone`: whether nobody else writes that file; then a draft of it that a crash has left is used again.
+   * @param options See {@linkcode WriteFileOptions}.
    */
-  writeFile(path: string, bytes: Bytes, options?: { readonly alone: boolean }): Promise<void>;
+  writeFile(path: string, bytes: Bytes, options?: WriteFileOptions): Promise<void>;
   /** Writes a small file that every user of the machine may read. A crash may leave a part of it, or nothing. */
   writeNote(path: string, bytes: Bytes): Promise<void>;
   /**

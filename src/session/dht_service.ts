@@ -159,8 +159,8 @@ export class DhtService {
     const { platform: { files }, stateFolder, onWarning } = this.#options;
     if (stateFolder === null) return;
     try {
-      await files.makeFolder(stateFolder);
-      await files.writeFile(pathOf(stateFolder), this.#dht.save());
+      await files.makeFolder(stateFolder, { secret: true });
+      await files.writeFile(pathOf(stateFolder), this.#dht.save(), { secret: true });
     } catch (error) {
       if (!(error instanceof ShoalError)) throw error;
       onWarning(error);
@@ -176,7 +176,7 @@ async function load({ platform: { files }, stateFolder, onWarning }: DhtServiceO
   if (stateFolder === null) return null;
   try {
     const path = pathOf(stateFolder);
-    return await files.stat(path) === null ? null : await files.readFile(path, MAX_SAVED_TABLE);
+    return await files.stat(path) === null ? null : await files.readFile(path, MAX_SAVED_TABLE, { secret: true });
   } catch (error) {
     if (!(error instanceof ShoalError)) throw error;
     onWarning(error);

@@ -10,6 +10,7 @@ import { messageOf, ShoalError } from "../base/errors.ts";
 import type { IpRanges } from "../base/ip_ranges.ts";
 import { MAX_METAINFO_READS } from "../base/limits.ts";
 import { ReadBudget } from "../base/read_budget.ts";
+import { redact } from "../base/secrets.ts";
 import { LocalDiscovery } from "../discovery/local_discovery.ts";
 import type { Magnet, Metainfo } from "../metainfo/mod.ts";
 import type { Platform } from "../platform/platform.ts";
@@ -386,7 +387,9 @@ export class Session {
     }
   }
 
-  #emit(event: SessionEvent): void {
+  /** The one way out of all events, so that none carries the passkey of a tracker or a password. */
+  #emit(told: SessionEvent): void {
+    const event = withoutSecrets(told);
     for (const listener of this.#listeners) {
       try {
         listener(event);
@@ -398,6 +401,16 @@ export class Session {
       }
     }
   }
+}
+
+/** An event whose words and URLs can be shown to anybody. */
+function withoutSecrets<Event extends SessionEvent>(event: Event): Event {
+  const copy: Record<string, unknown> = { ...event };
+  for (const field of ["url", "message", "where", "address"]) {
+    if (typeof copy[field] === "string") copy[field] = redact(copy[field]);
+  }
+  if ("peers" in event && typeof event.peers === "object") copy["peers"] = event.peers.map((peer) => redact(peer));
+  return copy as unknown as Event;
 }
 
 function checkedRate(rate: number | null): number | null {

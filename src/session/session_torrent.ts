@@ -9,6 +9,7 @@ import type { Bytes } from "../base/bytes.ts";
 import { messageOf, ShoalError } from "../base/errors.ts";
 import type { InfoHash } from "../base/info_hash.ts";
 import { CANDIDATE_SHARES, MAX_CANDIDATES } from "../base/limits.ts";
+import { redact, secretsIn } from "../base/secrets.ts";
 import { VERSION } from "../base/version.ts";
 import { type Magnet, type Metainfo, numberedFiles, pathsOnDisk, pieceHash, safeName } from "../metainfo/mod.ts";
 import { Storage } from "../storage/mod.ts";
@@ -432,7 +433,9 @@ export class SessionTorrent implements Torrent {
     if (externalIp) this.#options.externalAddress.vote("tracker", new URL(url).hostname, externalIp);
     if (seeders !== null) this.#swarm?.heardOfSeeds(seeders);
     const infohash = this.infoHash.hex;
-    this.#options.emit({ event: "tracker", infohash, url, status, seeders, leechers, peers, message });
+    // Trackers say which passkey they don't know.
+    const words = redact(message, secretsIn(url));
+    this.#options.emit({ event: "tracker", infohash, url, status, seeders, leechers, peers, message: words });
   }
 
   #warn(error: unknown): void {

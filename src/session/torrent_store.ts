@@ -32,7 +32,7 @@ export class TorrentStore {
     if (this.#folder === null) return null;
     const path = this.#pathOf(infoHash);
     if (await this.#files.stat(path) === null) return null;
-    return await this.#files.readFile(path, MAX_TORRENT_SIZE);
+    return await this.#files.readFile(path, MAX_TORRENT_SIZE, { secret: true });
   }
 
   /**
@@ -42,8 +42,8 @@ export class TorrentStore {
    */
   async save(infoHash: InfoHash, bytes: Bytes): Promise<void> {
     if (this.#folder === null) return;
-    await this.#files.makeFolder(this.#folder);
-    await this.#files.writeFile(this.#pathOf(infoHash), bytes);
+    await this.#files.makeFolder(this.#folder, { secret: true });
+    await this.#files.writeFile(this.#pathOf(infoHash), bytes, { secret: true });
   }
 
   #pathOf(infoHash: InfoHash): string {

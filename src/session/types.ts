@@ -132,7 +132,7 @@ export interface TrackerEvent {
   readonly event: "tracker";
   /** Which torrent, in hexadecimal. */
   readonly infohash: string;
-  /** Announce URL. */
+  /** Announce URL without its secrets: of passkeys only the first characters are there, and three asterisks. */
   readonly url: string;
   /** Whether it answered; with `warning` it did, and has something to say. */
   readonly status: "ok" | "warning" | "error";

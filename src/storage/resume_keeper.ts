@@ -95,7 +95,7 @@ export class ResumeKeeper {
     const maxBytes = maxResumeBytes(shape);
     if (info === null || info.size > maxBytes) return null;
     try {
-      return parseResumeState(await files.readFile(this.#path, maxBytes), shape);
+      return parseResumeState(await files.readFile(this.#path, maxBytes, { secret: true }), shape);
     } catch (error) {
       // Damaged, or of another version of the program: nothing is lost but time.
       if (error instanceof ResumeStateError) return null;
@@ -140,11 +140,12 @@ export class ResumeKeeper {
     await this.#makeFolder();
     await this.#options.prepare();
     const { files } = this.#options.platform;
-    await files.writeFile(this.#path, encodeResumeState(this.#options.snapshot()), { alone: this.#options.isAlone() });
+    const alone = this.#options.isAlone();
+    await files.writeFile(this.#path, encodeResumeState(this.#options.snapshot()), { alone, secret: true });
   }
 
   async #makeFolder(): Promise<void> {
-    if (!this.#madeFolder) await this.#options.platform.files.makeFolder(this.#options.stateFolder);
+    if (!this.#madeFolder) await this.#options.platform.files.makeFolder(this.#options.stateFolder, { secret: true });
     this.#madeFolder = true;
   }
 }

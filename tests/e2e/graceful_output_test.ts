@@ -153,7 +153,8 @@ for (const signal of ["SIGHUP", "SIGINT", "SIGTERM"] as const) {
           if (signal !== "SIGINT") Deno.kill(pid, signal);
           assertEquals((await job.exit(30)).code, 130, `${what}\n${job.report}`);
           assertInGoodOrder(act, await act.state());
-          const locks = (await namesIn(`${act.folder}/state/shoal`)).filter((name) => name.includes("lock"));
+          const names = [...await namesIn(`${act.folder}/state/shoal`), ...await namesIn(`${act.folder}/out`)];
+          const locks = names.filter((name) => name.includes("lock"));
           assertEquals(locks, [], `${what}: a lock is left`);
         }));
       }),

@@ -198,6 +198,42 @@ Deno.test("denoFiles.writeFile() of one file many times at once leaves one of th
     assertEquals(await denoFiles.list(folder), ["state"]);
   }));
 
+Deno.test({
+  name:
+    "denoFiles keeps secret files and folders from others, those that were there, too, and leaves all else as it is",
+  ignore: Deno.build.os === "windows", // it has no modes
+  fn: () =>
+    inFolder(async (folder) => {
+      const modeOf = async (path: string) => ((await Deno.stat(`${folder}/${path}`)).mode! & 0o777).toString(8);
+      const bytes = utf8("passkey");
+      await denoFiles.makeFolder(`${folder}/state/shoal`, { secret: true });
+      assertEquals([await modeOf("state"), await modeOf("state/shoal")], ["700", "700"]);
+      await denoFiles.writeFile(`${folder}/new`, bytes, { secret: true });
+      assertEquals(await modeOf("new"), "600");
+      for (const alone of [false, true]) {
+        // From an older program: the file itself, and a draft that a crash has left.
+        for (const name of ["old", "old.new"]) {
+          await Deno.writeTextFile(`${folder}/${name}`, "");
+          await Deno.chmod(`${folder}/${name}`, 0o666);
+        }
+        await denoFiles.writeFile(`${folder}/old`, bytes, { alone, secret: true });
+        assertEquals(await modeOf("old"), "600");
+        await Deno.chmod(`${folder}/old`, 0o644);
+        assertEquals(await denoFiles.readFile(`${folder}/old`, 100, { secret: true }), bytes);
+        assertEquals(await modeOf("old"), "600");
+      }
+
+      await Deno.mkdir(`${folder}/theirs`);
+      await Deno.chmod(`${folder}/theirs`, 0o755);
+      await denoFiles.makeFolder(`${folder}/theirs`, { secret: true });
+      assertEquals(await modeOf("theirs"), "755");
+      await Deno.writeTextFile(`${folder}/open`, "");
+      await Deno.chmod(`${folder}/open`, 0o644);
+      await denoFiles.readFile(`${folder}/open`, 100);
+      assertEquals(await modeOf("open"), "644");
+    }),
+});
+
 Deno.test("denoFiles.realPath() resolves links", () =>
   inFolder(async (folder) => {
     const real = await denoFiles.realPath(folder);

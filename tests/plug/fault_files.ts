@@ -6,7 +6,7 @@
 
 import type { Bytes } from "../../src/base/bytes.ts";
 import { toFileError } from "../../src/platform/file_errors.ts";
-import type { FileHandle, FileSystem, OpenMode } from "../../src/platform/platform.ts";
+import type { FileHandle, FileSystem, OpenMode, Secrecy, WriteFileOptions } from "../../src/platform/platform.ts";
 
 /** Every call of a file system and of its handles. */
 export const OPERATIONS = [
@@ -123,8 +123,8 @@ export class FaultFiles implements FileSystem {
     return this.#do({ operation: "rename", path: to }, () => this.#inner.rename(from, to));
   }
 
-  makeFolder(path: string) {
-    return this.#do({ operation: "makeFolder", path }, () => this.#inner.makeFolder(path));
+  makeFolder(path: string, options?: Secrecy) {
+    return this.#do({ operation: "makeFolder", path }, () => this.#inner.makeFolder(path, options));
   }
 
   link(target: string, path: string) {
@@ -143,11 +143,11 @@ export class FaultFiles implements FileSystem {
     return this.#do({ operation: "list", path }, () => this.#inner.list(path));
   }
 
-  readFile(path: string, maxBytes: number) {
-    return this.#do({ operation: "readFile", path }, () => this.#inner.readFile(path, maxBytes));
+  readFile(path: string, maxBytes: number, options?: Secrecy) {
+    return this.#do({ operation: "readFile", path }, () => this.#inner.readFile(path, maxBytes, options));
   }
 
-  writeFile(path: string, bytes: Bytes, options?: { readonly alone: boolean }) {
+  writeFile(path: string, bytes: Bytes, options?: WriteFileOptions) {
     return this.#do({ operation: "writeFile", path }, () => this.#inner.writeFile(path, bytes, options));
   }
 

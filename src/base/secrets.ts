@@ -11,11 +11,11 @@ const MAX_SHOWN = 4;
 /** Fewest characters of a part of a URL that is looked for in other text; shorter ones are in any text. */
 const MIN_KNOWN = 6;
 
-/** A URL in text. It ends where a quotation or a bracket around it does; the host may be an IPv6 address. */
-const URL_IN_TEXT = /[a-z][a-z0-9+.-]{0,20}:\/\/(?:[^\s"'<>`\/?#]*@)?(?:\[[0-9a-f:.%]*\])?[^\s"'<>`\[\]{}|\\]*/gi;
-const MAGNET_IN_TEXT = /magnet:\?[^\s"'<>`]+/gi;
-/** Punctuation behind a URL, which belongs to the sentence. */
-const TAIL = /[),.:;!?]+$/;
+/** A URL in text. It ends at what no URL holds; what stands around it may be a part of it, too, see {@linkcode TAIL}. */
+const URL_IN_TEXT = /[a-z][a-z0-9+.-]{0,20}:\/\/[^\s"<>`]*/gi;
+const MAGNET_IN_TEXT = /magnet:\?[^\s"<>`]+/gi;
+/** Brackets, quotation marks and punctuation behind a URL, which most likely belong to the sentence. */
+const TAIL = /[)\]}'|,.:;!?]+$/;
 const URL_PARTS = /^([a-z][a-z0-9+.-]*:\/\/)(?:([^\/?#]*)@)?([^\/?#]*)([^?#]*)(\?[^#]*)?(#.*)?$/is;
 /** The part of a tracker's path that is the same for everybody. */
 const ANNOUNCE = /^(?:announce|scrape)(?:\.[a-z]{1,4})?$/i;

@@ -24,6 +24,10 @@ Deno.test("redact() leaves enough of a URL to know which, and no secret", () => 
       ["http://t.test/announce", "http://t.test/announce"],
       ["http://user:hun/ter/2@t.test/x", "http://t.test/x"],
       ["udp://[::1]:6969", "udp://[::1]:6969"],
+      [
+        "[http://[::1]:80/an 'http://t.test/it's[se]c(ret)/announce'",
+        "[http://[::1]:80/an 'http://t.test/it'***/announce'",
+      ],
       ["no URL, but http and a // in it", "no URL, but http and a // in it"],
       [
         `cannot fetch (http://a:b@t.test/x?k=${KEY}): no "http://t.test/${KEY}/announce".`,

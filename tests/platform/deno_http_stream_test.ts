@@ -130,3 +130,36 @@ Deno.test("stream() connects from the address that it is given", async () => {
     await server.close();
   }
 });
+
+Deno.test("stream() uses a kept connection again for the same server, and a new one when the old one has ended", async () => {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const url = `http://127.0.0.1:${listener.addr.port}/`;
+  let connections = 0;
+  const serving = (async () => {
+    for await (const connection of listener) {
+      connections++;
+      // Two requests each, and no word when it ends.
+      for (let i = 0; i < 2; i++) {
+        if (await connection.read(new Uint8Array(4096)) === null) break;
+        await connection.write(utf8("HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nabc"));
+      }
+      connection.close();
+    }
+  })();
+  const kept = denoHttp.keep!();
+  const used: number[] = [];
+  for (let i = 0; i < 4; i++) {
+    assertEquals(fromUtf8(await readAll(await open(url, { kept }))), "abc");
+    used.push(connections);
+  }
+  assertEquals(used, [1, 1, 2, 2]);
+  // One that wasn't read to its end is of no use for the next request.
+  const cut = await open(url, { kept });
+  cut.cancel();
+  assertEquals(fromUtf8(await readAll(await open(url, { kept }))), "abc");
+  assertEquals(connections, 4);
+  kept.close();
+  assertEquals(fromUtf8(await readAll(await open(url, { kept }))), "abc");
+  listener.close();
+  await serving;
+});

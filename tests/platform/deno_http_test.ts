@@ -159,6 +159,90 @@ Deno.test("request() says when an answer is not compressed as it says", async ()
   });
 });
 
+Deno.test("request() takes what is labelled as compressed and stored as it is, and unpacks what is compressed", async () => {
+  const text = "d8:intervali1800ee";
+  const packed = async (format: CompressionFormat) =>
+    await new Response(new Blob([text]).stream().pipeThrough(new CompressionStream(format))).arrayBuffer();
+  const bodies: Record<string, BodyInit> = { plain: text, empty: "", d: "d", gzip: await packed("gzip") };
+  bodies["deflate"] = await packed("deflate");
+  const expected: [body: string, label: string, got: string][] = [
+    ...["gzip", "x-gzip", "deflate", "br", "zstd", "identity"].map((label) =>
+      ["plain", label, text] as [string, string, string]
+    ),
+    ["empty", "gzip", ""],
+    ["d", "gzip", "d"],
+    ["gzip", "x-gzip", text],
+    ["gzip", "GZIP", text],
+    ["deflate", "deflate", text],
+  ];
+  await withServer((request) => {
+    const [, body = "", label = ""] = new URL(request.url).pathname.split("/");
+    return new Response(bodies[body], { headers: { "content-encoding": label } });
+  }, async (base) => {
+    for (const [body, label, got] of expected) {
+      assertEquals(fromUtf8((await get(`${base}/${body}/${label}`)).body), got, `${body} labelled ${label}`);
+    }
+  });
+  // The first bytes may come one by one.
+  const gz = new Uint8Array(bodies["gzip"] as ArrayBuffer);
+  const drip = () =>
+    new ReadableStream({
+      start(controller) {
+        for (const byte of gz) controller.enqueue(Uint8Array.of(byte));
+        controller.close();
+      },
+    });
+  await withServer(() => new Response(drip(), { headers: { "content-encoding": "gzip" } }), async (base) => {
+    assertEquals(fromUtf8((await get(base)).body), text);
+  });
+});
+
+Deno.test("request() gives a magnet link that it is redirected to, where one is taken", async () => {
+  const link = "Magnet:?xt=urn:btih:x&dn=caf\u00e9";
+  await withServer((request) => {
+    const { pathname } = new URL(request.url);
+    const location = pathname === "/a" ? "b" : "Magnet:?xt=urn:btih:x&dn=caf%C3%A9";
+    return new Response(null, { status: 301, headers: { location } });
+  }, async (base) => {
+    const { status, magnet, url } = await get(`${base}/a`, { takesMagnet: true });
+    assertEquals([status, magnet, url], [301, encodeURI(link), `${base}/b`]);
+    await assertRejects(() => get(`${base}/a`), HttpError, 'redirected to "Magnet:');
+  });
+  const raw = `HTTP/1.1 302 Found\r\nlocation: ${link}\r\ncontent-length: 0\r\n\r\n`;
+  await withRawServer(raw, async (base) => {
+    assertEquals((await get(base, { takesMagnet: true })).magnet, link);
+  });
+});
+
+Deno.test("request() counts what it holds, refuses at once what is said to be too long, and stops when it is told to", async () => {
+  let sent = false;
+  await withRawServer(`HTTP/1.1 200 OK\r\ncontent-length: ${MIB + 1}\r\n\r\n`, async (base) => {
+    await assertRejects(() => get(base), HttpError, "larger than 1 MiB");
+    sent = true;
+  });
+  assert(sent);
+  await withServer(() => new Response(new Uint8Array(100_000)), async (base) => {
+    let held = 0;
+    await get(base, { hold: (bytes) => void (held += bytes) });
+    assertEquals(held, 100_000);
+    const stop = new AbortController();
+    await assertRejects(() => get(base, { hold: () => stop.abort(), signal: stop.signal }), HttpError, "given up");
+  });
+});
+
+Deno.test("request() sends the password of a URL to its host alone", async () => {
+  await withServer((request) => new Response(request.headers.get("authorization")), async (other) => {
+    await withServer((request) => {
+      if (request.url.endsWith("/go")) return new Response(null, { status: 302, headers: { location: `${other}/` } });
+      return new Response(request.headers.get("authorization"));
+    }, async (base) => {
+      const named = base.replace("//", "//me:p%C3%A9@");
+      assertEquals(fromUtf8((await get(named)).body), `Basic ${btoa("me:p\u00c3\u00a9")}`);
+      assertEquals(fromUtf8((await get(`${named}/go`)).body), "");
+    });
+  });
+});
+
 Deno.test("request() gives up when no answer comes in time", async () => {
   const never = new Promise<Response>(() => {});
   await withServer(() => never, async (base) => {

@@ -253,6 +253,11 @@ export const MAX_HTTP_SHOWN = 100;
  * hundreds, and is not to be used against them, or to fill a router's table of connections.
  */
 export const MAX_TRACKERS_AT_ONCE = 20;
+/**
+ * Milliseconds in which something has to come once a tracker has named peers, or the next tracker is asked, too: as long as one
+ * that is silent over UDP holds up the next. All peers that an old tracker knows may be gone.
+ */
+export const PEERS_PROVE_MS = 5_000;
 /** Bytes of the longest reply: 2,000 peers in the long form take a quarter of it. */
 export const MAX_TRACKER_REPLY = 2 ** 20;
 /** Nesting of a reply. A list in a dictionary in a list is all that it needs; other clients pass over what is deeper than that. */

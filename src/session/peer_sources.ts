@@ -49,6 +49,8 @@ export interface PeerSourcesOptions {
   progress(): AnnounceProgress;
   /** How many more peers would be welcome; 0 for none. */
   wantedPeers(): number;
+  /** Bytes that have come so far while more are wanted, else `null`. */
+  received(): number | null;
   /** Takes the peers that were found. */
   readonly onPeers: (addresses: readonly PeerAddress[], source: PeerSource) => void;
   /** Is told of each announce. */
@@ -95,6 +97,7 @@ export class PeerSources {
       udp,
       progress: () => options.progress(),
       wantedPeers: () => options.wantedPeers(),
+      received: () => options.received(),
       onPeers: (addresses) => options.onPeers(addresses, "tracker"),
       onReport: (report) => options.onReport(report),
     });

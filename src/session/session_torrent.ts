@@ -369,6 +369,7 @@ export class SessionTorrent implements Torrent {
         return { uploaded, downloaded, left, partialSeed: complete && !have.isFull };
       },
       wantedPeers: () => (this.#swarm ?? this.#search)?.wantedPeers ?? 0,
+      received: () => this.#swarm?.complete ? null : this.#swarm?.downloaded ?? 0,
       local: this.#options.local,
       onPeers: (addresses, source) => this.#foundPeers(addresses, source),
       onReport: (report) => this.#reported(report),

@@ -1,9 +1,10 @@
 /**
  * Keeps one torrent announced.
  *
- * Trackers are asked in the order of BEP 12, one after the other, until one names peers; see {@linkcode turnsOf} for how long
- * one that is silent holds up the next. Those that have no order, as the trackers of a magnet link, are all asked. Each has its
- * own interval, and its own back-off when it fails. What a slow one answers after others were asked is used all the same.
+ * Trackers are asked in the order of BEP 12, one after the other, until one names peers from whom anything comes; see
+ * {@linkcode turnsOf} for how long one that is silent holds up the next. Those that have no order, as the trackers of a magnet link,
+ * are all asked. Each has its own interval, and its own back-off when it fails. What a slow one answers after others were asked is
+ * used all the same.
  *
  * Life of an announcer: `start()` gives the first their turn; every answer and every timer gives the next. `completed()` is
  * told to all that know us. `stop()` lets the announces under way finish, then takes leave of every tracker that knows us.
@@ -14,7 +15,7 @@
 import type { PeerAddress } from "../base/address.ts";
 import { toHex } from "../base/bytes.ts";
 import type { InfoHash } from "../base/info_hash.ts";
-import { MAX_TRACKERS_AT_ONCE } from "../base/limits.ts";
+import { MAX_TRACKERS_AT_ONCE, PEERS_PROVE_MS } from "../base/limits.ts";
 import type { Platform, Timer } from "../platform/platform.ts";
 import type { AnnounceReply } from "./announce_reply.ts";
 import type { AnnounceEvent, AnnounceProgress, TrackerEncryption } from "./announce_request.ts";
@@ -84,6 +85,8 @@ export interface AnnouncerOptions {
   onReport(report: TrackerReport): void;
   /** How many more peers would be welcome; 0 for none. */
   wantedPeers(): number;
+  /** Bytes that have come so far while more are wanted, else `null`. When absent, peers that trackers name are taken for good. */
+  received?(): number | null;
 }
 
 const DEFAULT_STOP_DEADLINE = 2000;
@@ -207,7 +210,10 @@ export class Announcer {
     const { platform, askAll } = this.#options;
     const now = platform.now();
     const order = this.#tiers.order().flatMap((url) => this.#asked.get(url) ?? []);
-    const { ask, wakeAt } = turnsOf(order, { now, all: askAll?.() ?? false, atOnce: MAX_TRACKERS_AT_ONCE });
+    const provenAt = Math.min(...order.map((asked) => asked.prove(now, () => this.#received)));
+    const turns = turnsOf(order, { now, all: askAll?.() ?? false, atOnce: MAX_TRACKERS_AT_ONCE });
+    const { ask } = turns;
+    const wakeAt = Math.min(turns.wakeAt, provenAt);
     this.#timer?.cancel();
     this.#timer = null;
     if (wakeAt < Infinity) {
@@ -234,10 +240,16 @@ export class Announcer {
       this.#tiers.promote(tracker.url);
       if (event === "completed") this.#toldCompletion(asked);
       asked.answered(now, answer);
+      const received = this.#received;
+      if (asked.outcome === "peers" && received !== null) asked.trial = { until: now + PEERS_PROVE_MS, received };
       if (asked.completion !== "owed") break; // else it came in the last moment
     }
     asked.askedAt = null;
     this.#turn();
+  }
+
+  get #received(): number | null {
+    return this.#options.received?.() ?? null;
   }
 
   #eventFor({ tracker, completion }: Asked): AnnounceEvent {
@@ -380,12 +392,20 @@ interface Answer {
   readonly helps: boolean;
 }
 
+/** Until when somebody whom a tracker named has to have sent us something, and what we had before. */
+interface Trial {
+  readonly until: number;
+  readonly received: number;
+}
+
 /** A tracker, and how it went with it. */
 class Asked implements TurnState {
   readonly tracker: Tracker;
   readonly holdsUp: number;
   askedAt: number | null = null;
   outcome: Outcome = "none";
+  /** What the peers of its last answer have yet to show; `null` when that is over. */
+  trial: Trial | null = null;
   due = -Infinity;
   /** When `needPeers()` may bring the next announce forward to. */
   earliest = -Infinity;
@@ -407,7 +427,21 @@ class Asked implements TurnState {
     return this.completion === "owed" && this.tracker.knowsUs;
   }
 
+  /**
+   * Peers from whom nothing came are worth as much as none, so that it isn't the last tracker that is asked.
+   *
+   * @returns When to look at them; `Infinity` when that is over.
+   */
+  prove(now: number, received: () => number | null): number {
+    if (this.trial === null) return Infinity;
+    if (now < this.trial.until) return this.trial.until;
+    if (this.outcome === "peers" && received() === this.trial.received) this.outcome = "empty";
+    this.trial = null;
+    return Infinity;
+  }
+
   begin(now: number): void {
+    this.trial = null;
     this.askedAt = this.due = now;
     this.giveUp = new AbortController();
   }

@@ -5,7 +5,7 @@ import { MAX_TRACKERS_AT_ONCE } from "../../src/base/limits.ts";
 import { InfoHash } from "../../src/base/info_hash.ts";
 import type { AnnounceProgress } from "../../src/tracker/announce_request.ts";
 import { Announcer, type AnnouncerOptions, type TrackerReport } from "../../src/tracker/announcer.ts";
-import { type Reaction, ScriptedTrackers } from "../support/scripted_trackers.ts";
+import { type Call, type Reaction, ScriptedTrackers } from "../support/scripted_trackers.ts";
 import { settle } from "../support/virtual_clock.ts";
 
 const OK = { reply: { interval: 1800, complete: 1, incomplete: 2, peers: Uint8Array.of(10, 0, 0, 1, 0, 9) } } as const;
@@ -149,6 +149,45 @@ for (const [what, answer] of [["knows no peers", EMPTY], ["names only ourselves"
     bench.world.script = () => OK;
     await bench.world.play(60 * MINUTE);
     assertEquals(bench.world.log.slice(5), ["a/x -", "a/x -"]);
+  });
+}
+
+for (const all of [false, true]) {
+  Deno.test(`Announcer asks on when nothing comes from the peers that a tracker names ${all ? "of many" : "first"}`, async () => {
+    let received: number | null = 0;
+    const reactions: Record<string, Reaction[]> = {
+      "http://a/x": [],
+      "http://b/x": all ? [DOWN] : [],
+      "http://c/x": [],
+    };
+    const script = ({ tracker }: Call) => reactions[tracker]?.shift() ?? OK;
+    const options = { received: () => received, askAll: () => all };
+    const bench = new Bench(Object.keys(reactions).map((url) => [url]), script, options);
+    bench.announcer.start();
+    await bench.world.play(4_999);
+    assertEquals(bench.world.log, all ? ["a/x started", "b/x started", "c/x started"] : ["a/x started"]);
+    await bench.world.play(7_000);
+    if (all) assertEquals(bench.world.log.slice(3), ["b/x started"]); // which had failed, and isn't left alone for half an hour
+    else assertEquals(bench.world.log.slice(1), ["b/x started", "c/x started"]);
+    received = 1;
+    const before = bench.world.log.length;
+    await bench.world.play(29 * MINUTE);
+    assertEquals(bench.world.log.length, before);
+    await bench.announcer.stop();
+    assertEquals(bench.world.log.slice(before), ["a/x stopped", "b/x stopped", "c/x stopped"]);
+  });
+}
+
+for (const [received, what] of [[[0, 1], "something came"], [[0, null], "nothing more is wanted"]] as const) {
+  Deno.test(`Announcer asks nobody else when the first names peers and ${what}`, async () => {
+    let now: number | null = received[0];
+    const bench = new Bench([["http://a/x"], ["http://b/x"]], () => OK, { received: () => now });
+    bench.announcer.start();
+    await settle();
+    now = received[1];
+    await bench.world.play(20 * MINUTE);
+    assertEquals(bench.world.log, ["a/x started"]);
+    await bench.announcer.stop();
   });
 }
 

@@ -1,5 +1,6 @@
 /**
- * `fetch`, for connections from a chosen address that can't be made otherwise; and what failures mean, in plain words.
+ * `fetch`, for proxies and for connections from a chosen address that can't be made otherwise; and what failures mean, in plain
+ * words.
  *
  * @module
  */
@@ -12,17 +13,24 @@ import { HttpError } from "./platform.ts";
 /**
  * Sends a request with `fetch`, which looks the host up by itself.
  *
- * @param bind Local address to connect from.
+ * @param way `bind`: local address to connect from. `proxy`: URL of the proxy to go through.
  * @param request What is asked for.
  * @param signal Gives up.
  * @returns The answer, be it a redirect.
  * @throws {Error} What `fetch` throws.
  */
-export async function fetchFrom(bind: string, request: RequestLines, signal: AbortSignal): Promise<Exchange> {
+export async function fetchBy(
+  { bind, proxy }: { readonly bind?: string | undefined; readonly proxy?: string | undefined },
+  request: RequestLines,
+  signal: AbortSignal,
+): Promise<Exchange> {
   const { method, url, body } = request;
   const headers = new Headers(request.headers);
   headers.delete("connection");
-  const client = Deno.createHttpClient({ localAddress: bind });
+  const client = Deno.createHttpClient({
+    ...(bind !== undefined && { localAddress: bind }),
+    ...(proxy !== undefined && { proxy: { url: proxy } }),
+  });
   let over = false;
   const end = () => {
     if (!over) client.close();

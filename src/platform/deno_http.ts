@@ -6,12 +6,13 @@
 
 import type { Bytes } from "../base/bytes.ts";
 import { explain } from "./deno_fetch.ts";
-import { stream } from "./deno_http_stream.ts";
+import { type Outside, stream } from "./deno_http_stream.ts";
 import { listenTcp } from "./deno_net.ts";
 import { unpacked } from "./gunzip.ts";
 import { follow, KeptRoom } from "./http_client.ts";
 import type { Lookup } from "./http_dial.ts";
 import type { Exchange } from "./http_reply.ts";
+import type { Variables } from "./http_proxy.ts";
 import { ListeningHttpServer } from "./http_server.ts";
 import { listenError } from "./listen_error.ts";
 import {
@@ -30,18 +31,19 @@ export const denoHttp: Http = makeHttp();
 
 /**
  * @param lookup Looks host names up; the system does, when absent.
+ * @param variables Reads the environment, which may name proxies; that of the process, when absent.
  * @returns HTTP.
  */
-export function makeHttp(lookup?: Lookup): Http {
+export function makeHttp(lookup?: Lookup, variables?: Variables): Http {
   return {
-    request: (asked) => request(asked, lookup),
-    stream: (asked) => stream(asked, lookup),
+    request: (asked) => request(asked, { lookup, variables }),
+    stream: (asked) => stream(asked, { lookup, variables }),
     keep: () => new KeptRoom(),
     serve,
   };
 }
 
-async function request(request: HttpRequest, lookup: Lookup | undefined): Promise<HttpResponse> {
+async function request(request: HttpRequest, outside: Outside): Promise<HttpResponse> {
   const stop = new AbortController();
   const progress = { url: request.url, answered: false };
   const timer = setTimeout(() => stop.abort(tooLate(request.timeout, progress.answered)), request.timeout);
@@ -52,7 +54,7 @@ async function request(request: HttpRequest, lookup: Lookup | undefined): Promis
   try {
     stop.signal.throwIfAborted();
     const headers = { "accept-encoding": "gzip", ...request.headers };
-    const followed = await follow({ ...request, headers }, { signal: stop.signal, progress, lookup });
+    const followed = await follow({ ...request, headers }, { signal: stop.signal, progress, ...outside });
     exchange = followed.exchange;
     progress.answered = true;
     const { status } = exchange;

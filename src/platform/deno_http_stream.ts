@@ -7,19 +7,21 @@
 import type { Bytes } from "../base/bytes.ts";
 import { explain } from "./deno_fetch.ts";
 import type { Exchange } from "./http_reply.ts";
-import { follow } from "./http_client.ts";
-import type { Lookup } from "./http_dial.ts";
+import { follow, type FollowOptions } from "./http_client.ts";
 import { HttpError, type HttpStream, type HttpStreamRequest } from "./platform.ts";
+
+/** How names are looked up, and the environment read. */
+export type Outside = Pick<FollowOptions, "lookup" | "variables">;
 
 /**
  * Sends a `GET` and gives the answer as soon as its head is there. See `Http.stream()`.
  *
  * @param request What is asked for.
- * @param lookup Looks host names up; the system does, when absent.
+ * @param outside What it knows of the machine.
  * @returns The answer.
  * @throws {HttpError} If there is none, or it comes too late.
  */
-export async function stream(request: HttpStreamRequest, lookup?: Lookup): Promise<HttpStream> {
+export async function stream(request: HttpStreamRequest, outside: Outside = {}): Promise<HttpStream> {
   const stop = new AbortController();
   const giveUp = () => stop.abort(new HttpError("the request was given up"));
   const late = () => stop.abort(new HttpError(`no answer within ${request.timeout / 1000} s`));
@@ -35,7 +37,7 @@ export async function stream(request: HttpStreamRequest, lookup?: Lookup): Promi
   try {
     stop.signal.throwIfAborted();
     const headers = { "accept-encoding": "identity", ...request.headers };
-    const { exchange } = await follow({ ...request, headers }, { signal: stop.signal, progress, lookup });
+    const { exchange } = await follow({ ...request, headers }, { signal: stop.signal, progress, ...outside });
     return new DenoStream(exchange, { url: progress.url, stop, release, failure });
   } catch (error) {
     release();

@@ -5,15 +5,18 @@
  */
 
 import { utf8 } from "../base/bytes.ts";
+import { parseIp } from "../base/address.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { ShoalError } from "../base/errors.ts";
 import { MAX_HTTP_REDIRECTS, MAX_HTTP_SHOWN } from "../base/limits.ts";
+import { nearnessOf } from "../base/networks.ts";
 import { VERSION } from "../base/version.ts";
-import { fetchFrom } from "./deno_fetch.ts";
+import { fetchBy } from "./deno_fetch.ts";
 import { AnswerReader, encodeRequest, type Exchange, fieldText, type RequestLines } from "./http_reply.ts";
 import { DialledConnection, locate, type Located, type Lookup } from "./http_dial.ts";
 import { checkRedirect, checkTarget } from "./http_guard.ts";
-import { HttpError, type HttpRequest, type HttpStreamRequest, type KeptConnection } from "./platform.ts";
+import { proxyFor, systemVariables, type Variables } from "./http_proxy.ts";
+import { HttpError, type HttpRequest, type HttpStreamRequest, type KeptConnection, type UrlTrust } from "./platform.ts";
 
 const REDIRECTS = [301, 302, 303, 307, 308];
 /** Header fields that belong to the host that the caller meant, and to no other. */
@@ -40,6 +43,8 @@ export interface FollowOptions {
   readonly progress: { url: string };
   /** Looks names up; the system does, when absent. */
   readonly lookup?: Lookup | undefined;
+  /** Reads the environment, which may name proxies; that of the process, when absent. */
+  readonly variables?: Variables | undefined;
 }
 
 /**
@@ -51,7 +56,8 @@ export interface FollowOptions {
  * @throws {HttpError} If it leads round in circles, to what isn't HTTP, or to where it may not go; what sockets throw comes as it
  * is.
  */
-export async function follow(request: FollowRequest, { signal, progress, lookup }: FollowOptions): Promise<Followed> {
+export async function follow(request: FollowRequest, options: FollowOptions): Promise<Followed> {
+  const { signal, progress } = options;
   const trust = request.trust ?? { by: "file" };
   const headers = new Headers(request.headers);
   if (!headers.has("user-agent")) headers.set("user-agent", `Shoal/${VERSION}`);
@@ -59,7 +65,7 @@ export async function follow(request: FollowRequest, { signal, progress, lookup 
   headers.set("connection", request.kept === undefined ? "close" : "keep-alive");
   let method: string = request.method ?? "GET";
   const first = httpUrl(request.url);
-  let place = keptPlace(first, request.kept) ?? await locate(first, signal, lookup);
+  let place = keptPlace(first, request.kept) ?? await located(first, trust, options);
   checkTarget(place, trust);
   addPassword(headers, first);
   for (let hops = 0;; hops++) {
@@ -77,12 +83,20 @@ export async function follow(request: FollowRequest, { signal, progress, lookup 
     const target = httpUrl(text, url);
     // A password that a server puts there is its own, and not for others.
     target.username = target.password = "";
-    const next = await locate(target, signal, lookup);
+    const next = await located(target, trust, options);
     checkRedirect(place, next, trust);
     if (target.origin !== url.origin) { for (const name of CREDENTIALS) headers.delete(name); }
     if (exchange.status < 307) method = "GET";
     place = next;
   }
+}
+
+/** Where a URL leads. Behind a proxy nobody else may know its name, so that only what is no name is known to be near. */
+async function located(url: URL, { by }: UrlTrust, options: FollowOptions): Promise<Located> {
+  const proxy = by === "gateway" ? null : proxyFor(url, options.variables ?? systemVariables);
+  if (proxy === null) return await locate(url, options.signal, options.lookup);
+  const host = url.hostname.replace(/^\[|\]$/g, "");
+  return { url, addresses: [], nearness: parseIp(host) === null ? "internet" : nearnessOf(host), proxy };
 }
 
 function httpUrl(text: string, base?: URL): URL {
@@ -163,6 +177,8 @@ interface SendOptions {
 
 async function send(lines: RequestLines, options: SendOptions): Promise<Exchange> {
   const { place, signal, request: { bind } } = options;
+  // The runtime speaks to all kinds of proxies.
+  if (place.proxy !== undefined) return await fetchBy({ bind, proxy: place.proxy }, lines, signal);
   const kept = options.request.kept instanceof KeptRoom ? options.request.kept : null;
   const old = kept?.take(place.url) ?? null;
   if (old !== null) {
@@ -174,12 +190,12 @@ async function send(lines: RequestLines, options: SendOptions): Promise<Exchange
     }
   }
   // Deno can't speak TLS from a chosen address but with fetch(); older ones can't choose one in any other way.
-  if (bind !== undefined && place.url.protocol === "https:") return await fetchFrom(bind, lines, signal);
+  if (bind !== undefined && place.url.protocol === "https:") return await fetchBy({ bind }, lines, signal);
   let connection: DialledConnection;
   try {
     connection = await DialledConnection.open(place, { signal, bind, large: kept !== null });
   } catch (error) {
-    if (bind !== undefined && error instanceof ShoalError) return await fetchFrom(bind, lines, signal);
+    if (bind !== undefined && error instanceof ShoalError) return await fetchBy({ bind }, lines, signal);
     throw error;
   }
   return await begin(lines, { connection, kept, signal });

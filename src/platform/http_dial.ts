@@ -20,8 +20,10 @@ const STAGGER_MS = 250;
 
 /** A URL whose host was looked up. */
 export interface Located extends Place {
-  /** Literal addresses, at least one. */
+  /** Literal addresses, at least one; none where a proxy looks the host up. */
   readonly addresses: readonly string[];
+  /** URL of the proxy that leads there. */
+  readonly proxy?: string;
 }
 
 /** Looks a host name up; throws if it isn't known. */

@@ -65,8 +65,10 @@ testWith(
         `wss://x.test/${passkey}/announce`,
       ];
       const seeds = [
-        `http://${user}:${password}@${host}/${token}/file.bin`,
+        `http://${host}/${token}/file.bin`,
         `http://${host}/${token}/missing/file.bin`,
+        // Refused, since it is on the local network; that is said, too.
+        `http://${user}:${password}@${host}/${token}/file.bin`,
       ];
       const run = async (args: readonly string[], { cwd = folder, shell = "" } = {}) => {
         const command = [...commandFor("compiled"), ...args];
@@ -93,7 +95,7 @@ testWith(
         { args: ["--json", "-v"], shell: "" },
         { args: ["-v", "-v"], shell: "" },
         // The live view, which draws on a terminal.
-        { args: ["-v"], shell: `script -qec "$*" /dev/null` },
+        { args: ["-v"], shell: `exec script -qec "$*" /dev/null` },
       ];
       await together(downloads.map(async ({ args, shell }, i) => {
         const cwd = `${folder}/${i}`;

@@ -163,12 +163,15 @@ export class DiskFiles {
     }
     ids.delete(null);
     taken.delete("");
+    // A file may lie under the name that another one would have until it is whole.
+    const finals = new Set(indexes.map((index) => this.#pathsOf(index)[0]!.join("/")));
+    const isTaken = (path: string) => taken.has(path) || finals.has(path);
     const take = async (index: number, paths: readonly (readonly string[])[]): Promise<void> => {
       const layout = this.#map.layout.files[index]!;
       const own = this.#files[index]!.names;
       for (const path of paths) {
         const final = path.join("/");
-        const names = final === own.final ? own : nameElsewhere(path, layout);
+        const names = final === own.final ? own : nameElsewhere(path, { layout, isTaken });
         if (names === null || taken.has(names.final) || taken.has(names.part)) continue;
         const found = await this.#lookAt(names, layout);
         if (found === null || ids.has(found.id) || taken.has(names.final)) continue;
@@ -184,7 +187,7 @@ export class DiskFiles {
       const own = this.#files[index]!.names;
       // What has another size tells more when it is read than that nothing is there.
       for (const path of this.#options.readOnly ? this.#pathsOf(index) : []) {
-        const names = nameElsewhere(path, this.#map.layout.files[index]!);
+        const names = nameElsewhere(path, { layout: this.#map.layout.files[index]!, isTaken });
         if (names === null || taken.has(names.final)) continue;
         await this.#findAt(index, names, seen);
         if (this.#files[index]!.place !== "absent") return;

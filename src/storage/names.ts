@@ -65,19 +65,32 @@ export function folderOf(path: readonly string[]): FolderName | null {
   return folder;
 }
 
+/** A file at another path than the one that we would give it. */
+export interface ElsewhereOptions {
+  /** The file. */
+  readonly layout: StorageFile;
+  /** Tells whether a path below the download folder is another file's of the torrent, so that no unfinished file is called that. */
+  isTaken(path: string): boolean;
+}
+
 /**
  * The names of a file that lies, or may lie, at another path than the one that we would give it. What only Windows takes for a
  * separator may be in them.
  *
  * @param path Components.
- * @param layout The file.
+ * @param options The file, and what others are called.
  * @returns The names, or `null` when the path could lead out of the folder.
  */
-export function nameElsewhere(path: readonly string[], layout: StorageFile): FileNames | null {
+export function nameElsewhere(path: readonly string[], { layout, isTaken }: ElsewhereOptions): FileNames | null {
   if (path.length === 0 || path.some((name) => /^\.{0,2}$|[/\0]/.test(name))) return null;
   const folder = folderOf(path);
   const name = path.at(-1)!;
-  return { folder, final: below(folder, name), part: holdsData(layout) ? below(folder, partOf(name, 0)) : "" };
+  const final = below(folder, name);
+  if (!holdsData(layout)) return { folder, final, part: "" };
+  for (let count = 0;; count++) {
+    const part = below(folder, partOf(name, count));
+    if (!isTaken(part)) return { folder, final, part };
+  }
 }
 
 /** A folder, and what it is called where case and Unicode form don't count. */

@@ -144,7 +144,11 @@ Deno.test("what create makes of any names is found by verify and seed, and so is
         }
       },
     ),
-    { numRuns: 150 },
+    {
+      numRuns: 150,
+      // A file that has the name which another one would have until it is whole.
+      examples: [["t", [[null, "a\tb"], [null, "a\tb.part"]], 1], ["t", [[null, "a\tb.part"], [null, "a\tb"]], 1]],
+    },
   ));
 
 /** A torrent of one folder with these files, as any program may have made it. */

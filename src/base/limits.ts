@@ -111,8 +111,13 @@ export const TELL_AGAIN_MS = 60_000;
 export const MAX_PER_HOST = 4;
 /** Part of a torrent's connections that is kept for peers that we dial, while there are some: others must not take them all. */
 export const DIALLED_SHARE = 0.2;
-/** Connections of a torrent that are being made at the same time. */
+/** Connections of a torrent that are being made at the same time ... */
 export const MAX_HALF_OPEN = 30;
+/**
+ * ... and when they are so many, how many milliseconds have to pass until as many more may be made: addresses where nobody answers,
+ * of which a tracker may name a hundred, must not hold up the others until they are given up.
+ */
+export const HALF_OPEN_MS = 3_000;
 /** Addresses of a torrent that are remembered; the least promising makes room for the next. */
 export const MAX_CANDIDATES = 4000;
 /**
@@ -227,7 +232,9 @@ export const MAX_MAGNET_HOPS = 2;
 export const MAX_EXACT_SOURCES = 16;
 /** ... and how many of them are fetched at the same time. */
 export const EXACT_SOURCES_AT_ONCE = 4;
-/** Milliseconds for the torrent file that a magnet link names (`xs`), until the next one is fetched; peers are asked meanwhile. */
+/** ... without those that have taken longer than so many milliseconds, since a server that is dead may say nothing at all. */
+export const EXACT_SOURCE_HEDGE_MS = 3_000;
+/** Milliseconds for the torrent file that a magnet link names (`xs`); peers and other servers are asked meanwhile. */
 export const EXACT_SOURCE_MS = 60_000;
 
 // HTTP: whoever answers may be anybody.

@@ -7,7 +7,13 @@
 
 import { type Bytes, freeBytes } from "../base/bytes.ts";
 import { messageOf, ShoalError } from "../base/errors.ts";
-import { EXACT_SOURCE_MS, EXACT_SOURCES_AT_ONCE, MAX_EXACT_SOURCES, MAX_MAGNET_HOPS } from "../base/limits.ts";
+import {
+  EXACT_SOURCE_HEDGE_MS,
+  EXACT_SOURCE_MS,
+  EXACT_SOURCES_AT_ONCE,
+  MAX_EXACT_SOURCES,
+  MAX_MAGNET_HOPS,
+} from "../base/limits.ts";
 import type { ReadBudget, Reading } from "../base/read_budget.ts";
 import {
   type Magnet,
@@ -28,7 +34,7 @@ const NO_TORRENT = "what the server sent is no torrent";
 /** What a {@linkcode MetadataSearch} needs. */
 export interface MetadataSearchOptions {
   /** The outside. */
-  readonly platform: Pick<Platform, "http">;
+  readonly platform: Pick<Platform, "http" | "after">;
   /** Torrents of earlier runs. */
   readonly store: TorrentStore;
   /** Whether file names must be ones that Windows allows, too. */
@@ -72,16 +78,26 @@ export async function findMetadata(magnet: Magnet, options: MetadataSearchOption
   }
 }
 
-/** Fetches from several places at the same time. Settles only when one of them has it, since peers may still give it. */
+/**
+ * Fetches from several places at the same time, and from one more for each that is late. Settles only when one of them has it,
+ * since peers may still give it.
+ */
 function fromUrls(magnet: Magnet, options: MetadataSearchOptions): Promise<Metainfo> {
   const urls = magnet.exactSources.slice(0, MAX_EXACT_SOURCES).values();
   return new Promise((resolve, reject) => {
     const lane = async (): Promise<void> => {
-      for (const url of urls) {
-        if (options.signal.aborted) return;
-        const meta = await fromUrl(url, magnet, options);
-        if (meta) return resolve(meta);
-      }
+      const url = options.signal.aborted ? undefined : urls.next().value;
+      if (url === undefined) return;
+      let passedOn = false;
+      const passOn = () => {
+        if (passedOn) return;
+        passedOn = true;
+        lane().catch(reject);
+      };
+      const timer = options.platform.after(EXACT_SOURCE_HEDGE_MS, passOn);
+      const meta = await fromUrl(url, magnet, options).finally(() => timer.cancel());
+      if (meta) resolve(meta);
+      else passOn();
     };
     for (let i = 0; i < EXACT_SOURCES_AT_ONCE; i++) lane().catch(reject);
   });

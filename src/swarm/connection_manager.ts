@@ -7,6 +7,7 @@
 import { canonicalHost, formatAddress, type PeerAddress } from "../base/address.ts";
 import {
   DIALLED_SHARE,
+  HALF_OPEN_MS,
   MAX_HALF_OPEN,
   MAX_OFFENCES,
   MAX_PER_HOST,
@@ -53,6 +54,8 @@ export class ConnectionManager {
   /** How often an address broke the protocol, and when it did last; the one that did so first comes first. */
   readonly #offences = new Map<string, { count: number; last: number }>();
   #dialling = 0;
+  /** When the latest dials began, the last {@linkcode MAX_HALF_OPEN} of them. */
+  readonly #lastDials: number[] = [];
   #connected = 0;
   #incoming = 0;
 
@@ -95,7 +98,7 @@ export class ConnectionManager {
    * @returns Where it is, or `null` when there is none or the limits are reached.
    */
   next(now: number): PeerAddress | null {
-    if (this.#dialling >= MAX_HALF_OPEN || this.room === 0) return null;
+    if (this.room === 0 || (this.#dialling >= MAX_HALF_OPEN && now - this.#lastDials[0]! < HALF_OPEN_MS)) return null;
     let best: Candidate | null = null;
     let equals = 0;
     for (const candidate of this.#dialable(now)) {
@@ -108,6 +111,8 @@ export class ConnectionManager {
     if (!best) return null;
     best.state = "dialling";
     this.#dialling++;
+    this.#lastDials.push(now);
+    if (this.#lastDials.length > MAX_HALF_OPEN) this.#lastDials.shift();
     return best.address;
   }
 

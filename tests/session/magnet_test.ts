@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { ShoalError } from "../../src/base/errors.ts";
-import { EXACT_SOURCES_AT_ONCE } from "../../src/base/limits.ts";
+import { EXACT_SOURCE_HEDGE_MS, EXACT_SOURCES_AT_ONCE } from "../../src/base/limits.ts";
 import { magnetOf, type Metainfo, parseMagnet, torrentFile } from "../../src/metainfo/mod.ts";
 import { denoPlatform as platform } from "../../src/platform/deno_platform.ts";
 import type { SessionEvent } from "../../src/session/types.ts";
@@ -110,6 +110,27 @@ Deno.test("Session asks peers while it fetches what a magnet link names, and giv
   await server.givenUp;
   assertEquals(server.asked, ["/silent"]);
   await server.close();
+});
+
+Deno.test("Session fetches from one place more for each that a magnet link names and that is late", async () => {
+  await using lab = new Lab();
+  const { meta, source } = await lab.payload(200_000);
+  await lab.seeder(meta, source); // it is found by the tracker that is in the torrent file, not in the link
+  const silent = platform.http.serve({ host: HOST, port: 0 }, () => new Promise<Response>(() => {}));
+  const server = torrentServer(meta);
+  const after: typeof platform.after = (milliseconds, run) =>
+    platform.after(milliseconds === EXACT_SOURCE_HEDGE_MS ? 1 : milliseconds, run);
+  const { session } = await lab.session({ platform: { ...platform, after } });
+  const dead = Array.from(
+    { length: EXACT_SOURCES_AT_ONCE },
+    (_, i) => `&xs=${encodeURIComponent(`http://${HOST}:${silent.address.port}/${i}`)}`,
+  );
+  const link = `magnet:?xt=urn:btih:${meta.infoHash.hex}${dead.join("")}${server.xs("right")}`;
+  const torrent = await session.add(parseMagnet(link), { folder: lab.make("out") });
+  await torrent.finished;
+  assertEquals(server.asked, ["/right"]);
+  await server.close();
+  await silent.close();
 });
 
 Deno.test("Session fetches the next place that a magnet link names when one is of no use, as long as peers give nothing", async () => {

@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import type { PeerAddress } from "../../src/base/address.ts";
-import { MAX_REMEMBERED_HOSTS, SHUT_OUT_MS } from "../../src/base/limits.ts";
+import { HALF_OPEN_MS, MAX_HALF_OPEN, MAX_REMEMBERED_HOSTS, SHUT_OUT_MS } from "../../src/base/limits.ts";
 import { ConnectionManager } from "../../src/swarm/connection_manager.ts";
 import { peerPriority } from "../../src/swarm/peer_priority.ts";
 import { seededRandom } from "../support/random.ts";
@@ -21,6 +21,25 @@ Deno.test("ConnectionManager.next() keeps the half-open limit and the limit of c
   assertEquals(small.room, 2);
   assert(small.next(0) && small.next(0));
   assertEquals(small.next(0), null);
+});
+
+Deno.test("ConnectionManager.next() doesn't wait for dials that take long", () => {
+  const one = manager();
+  one.add(many(200));
+  const dial = (now: number) => {
+    let dialled = 0;
+    while (one.next(now)) dialled++;
+    return dialled;
+  };
+  const gone = one.next(0)!;
+  assertEquals(dial(0), MAX_HALF_OPEN - 1);
+  one.failed(gone, 1);
+  assertEquals(dial(1), 1);
+  assertEquals(dial(HALF_OPEN_MS - 1), 0);
+  assertEquals(dial(HALF_OPEN_MS), MAX_HALF_OPEN - 1);
+  assertEquals(dial(HALF_OPEN_MS + 1), 1);
+  assertEquals(dial(2 * HALF_OPEN_MS + 1), MAX_HALF_OPEN);
+  assertEquals(dial(3 * HALF_OPEN_MS + 1), 100 - 3 * MAX_HALF_OPEN); // there is no room for more
 });
 
 Deno.test("ConnectionManager.next() never gives an address twice", () => {

@@ -79,7 +79,7 @@ const MEANINGS: readonly (readonly [RegExp, string | ((place: Place) => string)]
   [/network is unreachable|no route to host|ENETUNREACH|EHOSTUNREACH/i, "the network is unreachable"],
   [/timed out|ETIMEDOUT/i, "the connection timed out"],
   [
-    /gzip|deflate|brotli|decompress|decode|unexpected end of (?:file|input)/i,
+    /gzip|deflate|brotli|decompress|decode|failed to write whole buffer|unexpected end of (?:file|input)/i,
     "the answer is not compressed as it says",
   ],
   [

@@ -149,6 +149,7 @@ export class AnswerReader {
    */
   close(): void {
     if (this.#part !== "rest" && this.#part !== "end") throw new HttpError("the connection was cut off");
+    this.from = this.to = 0;
     this.#part = "end";
     this.#persistent = false;
   }

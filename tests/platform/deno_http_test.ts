@@ -75,6 +75,20 @@ Deno.test("request() gives an empty body for an answer without one", async () =>
   });
 });
 
+Deno.test("request() and stream() give a body that ends with the connection once", async () => {
+  for (const head of ["HTTP/1.0 200 OK\r\n\r\n", "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n"]) {
+    await withRawServer(`${head}hello`, async (base) => {
+      assertEquals(fromUtf8((await get(`${base}/`)).body), "hello");
+      const stream = await denoHttp.stream({ url: `${base}/`, trust: { by: "user" }, timeout: 10_000 });
+      const parts: string[] = [];
+      for (let part = await stream.read(); part !== null; part = await stream.read()) {
+        parts.push(fromUtf8(part.slice())!);
+      }
+      assertEquals(parts.join(""), "hello");
+    });
+  }
+});
+
 Deno.test("request() follows redirects and says where it ended", async () => {
   await withServer((request) => {
     const { pathname } = new URL(request.url);

@@ -64,7 +64,7 @@ class Bench {
 
   async http(path: string, host: string): Promise<number> {
     const answer = await this.handle(new Request(`http://x:1${path}`), { host, port: 4000 });
-    return (await answer.arrayBuffer()).byteLength;
+    return answer instanceof Response ? (await answer.arrayBuffer()).byteLength : answer.content.length;
   }
 
   udp(bytes: Uint8Array, host: string): Promise<Uint8Array> {

@@ -450,6 +450,8 @@ export const SMALL_HTTP_ANSWER = 64 * 1024;
  * that, and asks again where it was.
  */
 export const HTTP_STALL_MS = 30_000;
+/** ... and of a short one, which no player takes piece by piece: five hundred of them kept everybody else out for half a minute. */
+export const HTTP_SHORT_STALL_MS = 5_000;
 /** Milliseconds to wait when the system can't give us another connection. */
 export const ACCEPT_PAUSE_MS = 200;
 

@@ -6,6 +6,7 @@
 
 import { type Bytes, concatBytes } from "../base/bytes.ts";
 import type { HttpHead } from "./http_head.ts";
+import type { ShortHttpAnswer } from "./platform.ts";
 
 /** Turns that a body gets to show that it is there as a whole; one that is takes three. */
 const TURNS = 8;
@@ -58,7 +59,7 @@ export class AnswerBody {
     for (let length = 0; length <= atMost;) {
       const chunk = await this.#atOnce();
       if (chunk === null) return null;
-      if (chunk === "end") return concatBytes(this.#chunks);
+      if (chunk === "end") return this.#chunks.length === 1 ? this.#chunks[0]! : concatBytes(this.#chunks);
       this.#chunks.push(chunk);
       length += chunk.length;
     }
@@ -95,7 +96,7 @@ export class AnswerBody {
 const OURS = new Set(["connection", "keep-alive", "transfer-encoding", "date"]);
 
 export function headOf(
-  { status, headers }: Response,
+  { status, headers }: Pick<ShortHttpAnswer, "status" | "headers">,
   { length, keep, head, chunked }: {
     /** To be told, where the handler hasn't. */
     readonly length: number | null;

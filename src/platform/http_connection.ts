@@ -12,6 +12,7 @@ import {
   HTTP_BODY_MS,
   HTTP_HEAD_MS,
   HTTP_IDLE_MS,
+  HTTP_SHORT_STALL_MS,
   HTTP_STALL_MS,
   MAX_HTTP_BODY,
   MAX_HTTP_HEAD,
@@ -21,7 +22,7 @@ import { AnswerBody, headOf, plainAnswer, type Reader } from "./http_answer.ts";
 import { BodyDecoder } from "./http_body.ts";
 import type { ConnectionState, CrowdMember } from "./http_crowd.ts";
 import { beginsRequest, emptyLines, endOfHead, type HttpHead, HttpRefusal, parseHead } from "./http_head.ts";
-import type { Connection, HttpHandler, HttpServerRequest } from "./platform.ts";
+import type { Connection, HttpAnswer, HttpHandler, HttpServerRequest } from "./platform.ts";
 
 /** Bytes that are read at first; a request of a BitTorrent client has 300 to 500. */
 const FIRST_READ = 1024;
@@ -102,7 +103,8 @@ export class ServedConnection implements CrowdMember {
   get state(): ConnectionState {
     if (this.#phase === "silent" || this.#phase === "linger") return "silent";
     if (this.#phase === "head" || this.#phase === "body") return "asking";
-    const stalled = this.#writingSince !== null && this.#parts.now() - this.#writingSince >= HTTP_STALL_MS;
+    const patience = this.#small ? HTTP_SHORT_STALL_MS : HTTP_STALL_MS;
+    const stalled = this.#writingSince !== null && this.#parts.now() - this.#writingSince >= patience;
     return stalled ? "stalled" : "busy";
   }
 
@@ -294,15 +296,17 @@ export class ServedConnection implements CrowdMember {
     return false;
   }
 
-  async #handle(request: HttpServerRequest): Promise<Response | null> {
-    let answer: Promise<Response> | undefined;
+  async #handle(request: HttpServerRequest): Promise<HttpAnswer | null> {
+    let answer: Promise<HttpAnswer> | undefined;
     try {
       const response = this.#parts.handle(request, this.#connection.remote);
       if (!(response instanceof Promise)) return response;
       answer = response;
       const settled = await this.#orGone(response);
       this.#onGone = null;
-      if (settled === null) void answer.then((late) => late.body?.cancel()).catch(() => {}); // nobody is there any more
+      if (settled === null) { // nobody is there any more
+        void answer.then((late) => late instanceof Response ? late.body?.cancel() : undefined).catch(() => {});
+      }
       return settled;
     } catch (error) {
       if (error instanceof HttpRefusal) throw error;
@@ -353,11 +357,18 @@ export class ServedConnection implements CrowdMember {
 
   /** @returns Whether all was sent, so that another answer may follow. */
   async #send(
-    response: Response,
+    response: HttpAnswer,
     { head, keep }: { readonly head: HttpHead; readonly keep: boolean },
   ): Promise<boolean> {
     this.#phase = "busy";
     this.#answerBegan = this.#parts.now();
+    if (!(response instanceof Response)) {
+      const { content } = response;
+      this.#small = content.length <= SMALL_HTTP_ANSWER;
+      const answer = headOf(response, { length: content.length, keep, head, chunked: false });
+      await this.#write(head.method === "HEAD" ? answer : concatBytes([answer, content]));
+      return true;
+    }
     const { status, headers } = response;
     const isBare = head.method === "HEAD" || status === 204 || status === 304;
     if (isBare || response.body === null) {

@@ -247,7 +247,20 @@ export interface Http {
  * @param request The request.
  * @param from Who made the connection.
  */
-export type HttpHandler = (request: HttpServerRequest, from: PeerAddress) => Response | Promise<Response>;
+export type HttpHandler = (request: HttpServerRequest, from: PeerAddress) => HttpAnswer | Promise<HttpAnswer>;
+
+/** What a request is answered with. */
+export type HttpAnswer = Response | ShortHttpAnswer;
+
+/** An answer that is here as bytes. It costs half as much as a `Response`, whose body is a stream. */
+export interface ShortHttpAnswer {
+  /** Status of HTTP. */
+  readonly status: number;
+  /** Header fields; how long it is, is said by the server. */
+  readonly headers: Iterable<readonly [name: string, value: string]>;
+  /** The body. */
+  readonly content: Bytes;
+}
 
 /** How HTTP is served. */
 export interface HttpServeOptions {

@@ -5,6 +5,7 @@ import {
   HTTP_BODY_MS,
   HTTP_HEAD_MS,
   HTTP_IDLE_MS,
+  HTTP_SHORT_STALL_MS,
   HTTP_STALL_MS,
   MAX_HTTP_CONNECTIONS,
   MAX_HTTP_HEAD,
@@ -394,6 +395,39 @@ Deno.test("ListeningHttpServer gives a body so much time, and more when it is lo
     await long.send("b");
     assertMatch(long.answer.text, /^HTTP\/1\.1 200 .*ab$/s);
   }, read);
+});
+
+Deno.test("ListeningHttpServer sends an answer that is here as bytes, and of it the head alone to HEAD", async () => {
+  const handle: HttpHandler = () => ({ status: 200, headers: [["x-y", "z"]], content: Uint8Array.of(97, 98) });
+  await withLab(async (lab) => {
+    const client = await lab.client();
+    await client.send(`${GET}HEAD / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
+    assertMatch(
+      client.answer.text,
+      /^HTTP\/1.1 200 OK\r\nx-y: z\r\ncontent-length: 2\r\ndate: [^\r]*\r\n\r\nabHTTP\/1.1 200 OK\r\nx-y: z\r\ncontent-length: 2\r\nconnection: close\r\ndate: [^\r]*\r\n\r\n$/,
+    );
+    assertEquals(client.answer.closed, true);
+  }, handle);
+});
+
+Deno.test("ListeningHttpServer gives the place of who has taken nothing of a short answer for seconds to who comes", async () => {
+  await withLab(async (lab) => {
+    const stuck = [];
+    for (let i = 0; i < MAX_HTTP_PER_NETWORK; i++) {
+      const client = await lab.client("192.0.2.1");
+      client.takes = false;
+      await client.send(GET);
+      stuck.push(client);
+    }
+    await lab.pass(HTTP_SHORT_STALL_MS - 1000);
+    const early = await lab.client("192.0.2.1");
+    assertEquals(answers(early.answer.text), ["503 there are too many connections\n"]);
+    await lab.pass(1000);
+    const late = await lab.client("192.0.2.1");
+    await late.send(GET);
+    assertEquals(answers(late.answer.text), ["200 ok"]);
+    assertEquals(stuck.filter(({ answer }) => answer.closed).length, 1);
+  });
 });
 
 Deno.test("ListeningHttpServer lets a long answer be read slowly, but nobody keep a short one", async () => {

@@ -215,7 +215,7 @@ Deno.test("StreamServer gives the place of who has taken nothing for long to who
     const request = new Request(largest!, { headers: { host: "127.0.0.1:8000" } });
     const response = await handle(request, { host: "127.0.0.1", port: 1 });
     await settle();
-    return response;
+    return response as Response;
   };
   const paused = Array.from({ length: MAX_STREAM_REQUESTS }, ask);
   const [first, second] = await Promise.all(paused);

@@ -10,7 +10,14 @@ import { MAX_TRACKER_RATES, TRACKER_RATE } from "../../base/limits.ts";
 import { networkOf } from "../../base/networks.ts";
 import { RateLimits } from "../../base/rate_limit.ts";
 import type { InfoHash } from "../../base/info_hash.ts";
-import type { HttpServer, HttpServerRequest, Platform, Timer } from "../../platform/platform.ts";
+import type {
+  HttpAnswer,
+  HttpServer,
+  HttpServerRequest,
+  Platform,
+  ShortHttpAnswer,
+  Timer,
+} from "../../platform/platform.ts";
 import { parseAnnounceQuery, parseScrapeQuery } from "./query.ts";
 import { encodeAnnounceReply, encodeFailure, encodeScrapeReply } from "./replies.ts";
 import { SwarmStore } from "./swarm_store.ts";
@@ -229,7 +236,7 @@ export class TrackerServer {
     }
   }
 
-  #handle(request: HttpServerRequest, connection: PeerAddress): Response {
+  #handle(request: HttpServerRequest, connection: PeerAddress): HttpAnswer {
     const from = this.#trust.clientOf(connection, () => request.headers.get("x-forwarded-for"));
     const [path = "", query = ""] = splitUrl(request.url);
     if (request.method !== "GET" && request.method !== "HEAD") return plain("only GET is understood\n", 405);
@@ -268,9 +275,10 @@ function splitUrl(url: string): string[] {
   return /^[^:]+:\/\/[^/?#]*([^?#]*)\??([^#]*)/.exec(url)?.slice(1) ?? [];
 }
 
-function bencoded(body: Bytes): Response {
-  const headers = { "content-type": "text/plain", "cache-control": "no-store", "content-length": String(body.length) };
-  return new Response(body, { headers });
+const BENCODED: ShortHttpAnswer["headers"] = [["content-type", "text/plain"], ["cache-control", "no-store"]];
+
+function bencoded(content: Bytes): ShortHttpAnswer {
+  return { status: 200, headers: BENCODED, content };
 }
 
 function plain(text: string, status: number): Response {

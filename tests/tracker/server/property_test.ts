@@ -3,20 +3,23 @@ import { TRACKER_RATE } from "../../../src/base/limits.ts";
 import { parseNetworks } from "../../../src/base/ip_ranges.ts";
 import { InfoHash } from "../../../src/base/info_hash.ts";
 import { BencodeDict, decode } from "../../../src/bencode/mod.ts";
-import type { Http } from "../../../src/platform/platform.ts";
+import type { Http, HttpHandler } from "../../../src/platform/platform.ts";
 import { TrackerServer, type TrackerServerOptions } from "../../../src/tracker/server/server.ts";
 import { InputMaker } from "../../fuzz/fuzzer.ts";
 import { queryTarget } from "../../fuzz/targets/tracker.ts";
 import { VirtualClock } from "../../support/virtual_clock.ts";
 
-type Handler = Parameters<Http["serve"]>[1];
+type Handler = (...given: Parameters<HttpHandler>) => Promise<Response>;
 
 /** A tracker without sockets. */
 function start(clock: VirtualClock, options: Partial<TrackerServerOptions> = {}) {
   let handler: Handler | undefined;
   const http: Pick<Http, "serve"> = {
     serve(address, handle) {
-      handler = handle;
+      handler = async (...given) => {
+        const answer = await handle(...given);
+        return answer instanceof Response ? answer : new Response(answer.content, { status: answer.status });
+      };
       return { address, close: () => Promise.resolve() };
     },
   };

@@ -183,6 +183,13 @@ export const IDLE_HOLD_MS = 1_000;
 export const MOST_OWNED = 2;
 /** ... small being fewer blocks than this in all. */
 export const SMALL_BLOCKS = 32;
+/**
+ * Blocks that such a one is tried with, of a piece that has more than twice as many, while somebody proven can send the rest of it: if
+ * they are wrong only they are fetched again ...
+ */
+export const TRIAL_BLOCKS = 4;
+/** ... and milliseconds that it waits for the verdict, once; then it goes on alone, so that honest ones lose next to nothing. */
+export const TRIAL_MS = 1_500;
 /** Milliseconds for which what is waited for is left to those whose data was right so far, while they send anything. */
 export const PROVEN_MS = 3_000;
 /** Failed pieces that are remembered of each source; it isn't mixed with others long before. */

@@ -30,6 +30,8 @@ export class ActivePiece {
   readonly buffer: Bytes;
   /** The one source that may send it, if only one may, so that a failure has one culprit. */
   owner: number | null = null;
+  /** Whether its owner has waited long enough for others to send the rest of it. */
+  tried = false;
   /** Whether it has failed its hash before. */
   failed = false;
   /** Whether only proven sources may send it: what is left of it after a failure came from such. */

@@ -213,10 +213,11 @@ export class Download {
     const now = this.#platform.now();
     if (this.#urgency.pieces.length > 0) want = this.#fillUrgent(peer, { want, depth, now });
     if (this.started.failed.size > 0) want = this.#fillFailed(peer, want, now);
+    if (peer.proven) want = this.#join(peer, this.started.owners.tried(), want, now);
+    else if (this.started.owners.awaits(peer.network, now)) return;
     // Whoever isn't proven gets pieces of its own, as long as there are any.
-    if (!peer.proven) want = this.#startPieces(peer, want, now);
-    const busy = !peer.proven && this.started.owners.of(peer).length > 0;
-    if (!busy) {
+    else want = this.#startPieces(peer, want, now);
+    if (peer.proven || this.started.owners.of(peer).length === 0) {
       for (const piece of this.#open) {
         if (want <= 0) return;
         if (peer.pieces.has(piece.index) && peer.wouldSend(piece.index)) want = this.#ask(peer, piece, want, now);
@@ -224,20 +225,13 @@ export class Download {
     }
     if (peer.proven) want = this.#startPieces(peer, want, now);
     if (want <= 0) return;
-    for (const piece of this.started.owners.joinable(peer, now)) {
-      if (want <= 0) return;
-      if (!peer.pieces.has(piece.index) || !peer.wouldSend(piece.index)) continue;
-      this.started.share(piece);
-      want = this.#ask(peer, piece, want, now);
-    }
-    if (want <= 0) return;
+    if (this.#join(peer, this.started.owners.joinable(peer, now), want, now) <= 0) return;
     if (!this.#pool.available) this.#starved = true;
-    const ending = this.#picker.size === 0;
     askAgain(peer, {
       active: this.#active.values(),
       peers: () => this.#host.peers(),
       waits: this.waits,
-      ending,
+      ending: this.#picker.size === 0,
       stuck: !this.#pool.available,
       maySend: (piece) => this.#maySend(peer, piece, now),
       depth,
@@ -264,6 +258,18 @@ export class Download {
       if (index < 0 || !this.#mayStart(peer, index)) break;
       const piece = this.started.start(index, now);
       if (alone) owners.hold(piece, ownerOf(peer), now);
+      want = this.#ask(peer, piece, want, now);
+    }
+    return want;
+  }
+
+  /** Has a peer send the rest of pieces that are others'. @returns How many requests it could take besides. */
+  #join(peer: Peer, pieces: Iterable<ActivePiece>, want: number, now: number): number {
+    for (const piece of pieces) {
+      if (want <= 0) break;
+      if (!peer.pieces.has(piece.index) || !peer.wouldSend(piece.index)) continue;
+      if (peer.proven) this.started.owners.judge(piece, now);
+      this.started.share(piece);
       want = this.#ask(peer, piece, want, now);
     }
     return want;
@@ -314,10 +320,9 @@ export class Download {
     }
     if (late.length === 0 || want <= 0) return want;
     const free = want + peer.requests.size;
-    const { waits } = this;
     const maySend = (piece: ActivePiece) => this.#maySend(peer, piece, now);
     const peers = () => this.#host.peers();
-    askAgain(peer, { active: late, peers, waits, ending: true, urgent: true, maySend, depth, now });
+    askAgain(peer, { active: late, peers, waits: this.waits, ending: true, urgent: true, maySend, depth, now });
     return free - peer.requests.size;
   }
 
@@ -573,13 +578,16 @@ export class Download {
       if (!peer.proven && !this.started.owners.mayHold(peer)) return want;
       if (!this.started.owners.take(piece, ownerOf(peer), { peers: this.#host.peers(), now })) return want;
     }
-    for (; want > 0; want--) {
+    const isTrial = !peer.proven && piece.owner !== null && this.#urgency.pieces.length === 0;
+    const most = isTrial ? this.started.owners.trial(piece, { peers: this.#host.peers(), now }) : Infinity;
+    const rest = Math.max(0, want - most);
+    for (; want > rest; want--) {
       const block = piece.takeFree();
       if (block < 0) break;
       peer.request(piece.index, block * BLOCK_SIZE, piece.blockLength(block), now);
     }
     if (piece.free === 0) this.#open.delete(piece);
-    return want;
+    return rest > 0 ? 0 : want;
   }
 
   /** Whether a peer may send blocks of a piece: nobody else owns it, and whoever is on parole is mixed with others only for want of others. */

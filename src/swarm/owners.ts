@@ -5,7 +5,7 @@
  * @module
  */
 
-import { HOLD_MS, IDLE_HOLD_MS, MOST_OWNED, PROVEN_MS, SMALL_BLOCKS } from "../base/limits.ts";
+import { HOLD_MS, IDLE_HOLD_MS, MOST_OWNED, PROVEN_MS, SMALL_BLOCKS, TRIAL_BLOCKS, TRIAL_MS } from "../base/limits.ts";
 import type { Peer } from "../peer/mod.ts";
 import type { ActivePiece } from "./active_piece.ts";
 import { isQuiet } from "./overdue.ts";
@@ -15,6 +15,13 @@ import type { Standings } from "./standing.ts";
 const OWNER_MS = 20_000;
 /** The rank of the last resort. */
 const LAST = 100;
+/** Sources that wait for the verdict on their first blocks, past which those that have waited long enough are forgotten. */
+const MANY_TRIALS = 256;
+
+/** No pieces. */
+const NONE: readonly ActivePiece[] = [];
+
+const isProven = ({ proven }: Peer) => proven;
 
 /** Somebody who may own a piece. */
 export interface Owner {
@@ -34,6 +41,8 @@ export class Owners {
   readonly #owners = new Map<ActivePiece, Owner & { readonly since: number }>();
   /** By piece that failed: who owned it and didn't finish it, and how often. */
   readonly #turns = new Map<number, Map<string, number>>();
+  /** Until when a source waits for the verdict on the blocks that it was tried with. */
+  readonly #trials = new Map<string, number>();
 
   /** @param standings What is known of whom. */
   constructor(standings: Standings) {
@@ -100,6 +109,56 @@ export class Owners {
     if (!ownerless && !this.mayOwn(piece.index, who, options)) return false;
     this.hold(piece, who, options.now);
     return true;
+  }
+
+  /**
+   * How many blocks more whoever isn't proven may be asked for of its own piece. It is tried with a few, once, while somebody
+   * proven can send the rest, or its first piece isn't known to be right.
+   *
+   * @param piece One that it owns.
+   * @param options `peers`: every connected peer. `now`: milliseconds.
+   * @returns Blocks; Infinity when there is no such bound.
+   */
+  trial(piece: ActivePiece, options: { readonly peers: Iterable<Peer>; readonly now: number }): number {
+    if (piece.failed || piece.tried || piece.blockCount <= 2 * TRIAL_BLOCKS) return Infinity;
+    const { now } = options;
+    const asked = piece.blockCount - piece.free;
+    if (asked > TRIAL_BLOCKS || this.#trials.has(this.#owners.get(piece)!.source)) return Infinity;
+    if (this.#isFirst(piece) && !wouldAnySend(piece.index, { ...options, isOfKind: isProven })) return Infinity;
+    // It has sent them all, and the rest doesn't come.
+    if (piece.received === TRIAL_BLOCKS && now - piece.touched >= TRIAL_MS) {
+      piece.tried = true;
+      return Infinity;
+    }
+    return TRIAL_BLOCKS - asked;
+  }
+
+  /** Whether its owner has no other since before. */
+  #isFirst(piece: ActivePiece): boolean {
+    for (const other of this.#owned) if (other.owner === piece.owner) return other === piece;
+    return false;
+  }
+
+  /** Pieces of which those who aren't proven have sent as much as they are tried with: the proven are to send the rest. */
+  tried(): readonly ActivePiece[] {
+    return this.#owned.size === 0 ? NONE : [...this.#owned].filter(isTried);
+  }
+
+  /** The rest of a piece comes from the proven now: whoever owned it, and was tried with it, waits for what that shows. */
+  judge(piece: ActivePiece, now: number): void {
+    if (!isTried(piece)) return;
+    if (this.#trials.size >= MANY_TRIALS) {
+      for (const [source, until] of this.#trials) if (until + TRIAL_MS <= now) this.#trials.delete(source);
+    }
+    this.#trials.set(this.#owners.get(piece)!.source, now + TRIAL_MS);
+  }
+
+  /** Whether somebody who isn't proven waits for what its first blocks will show. */
+  awaits(source: string, now: number): boolean {
+    const until = this.#trials.get(source);
+    if (until === undefined) return false;
+    // What failed is soon repaired, and then it is known whose fault it was.
+    return now < (this.#standings.failures(source) > 0 ? until + TRIAL_MS : until);
   }
 
   /** Pieces that a peer owns. */
@@ -205,6 +264,11 @@ export class Owners {
     }
     return false;
   }
+}
+
+/** Whether its owner was asked for as much of a piece as somebody is tried with, and has sent it. */
+function isTried({ failed, blockCount, received, free }: ActivePiece): boolean {
+  return !failed && blockCount > 2 * TRIAL_BLOCKS && received === TRIAL_BLOCKS && free === blockCount - TRIAL_BLOCKS;
 }
 
 /**

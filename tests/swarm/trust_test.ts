@@ -143,6 +143,53 @@ Deno.test("Download asks a connection for one block when others of its address k
   assertEquals(again.down.total > 0 || again.requests.size <= 1, true, `${again.requests.size} requests`);
 });
 
+Deno.test("Download tries a newcomer with four blocks of a piece that a proven peer completes, and fetches only those again", async () => {
+  const lab = new Lab(3, { blocks: 16 });
+  const proven = lab.peer();
+  const liar = lab.peer({ unknown: true });
+  lab.download.fill(liar);
+  assertEquals([...asked(liar).values()], [4], "four blocks of one piece");
+  const [tried] = asked(liar).keys();
+  while (liar.requests.size > 0) lab.answer(liar, { wrong: true });
+  lab.download.fill(liar);
+  assertEquals(liar.requests.size, 0, "it waits for the verdict");
+  lab.download.fill(proven);
+  assertEquals(asked(proven).get(tried!), 12, "the rest comes from the proven one, before anything else");
+  lab.download.fill(liar);
+  assertEquals(liar.requests.size, 0);
+  while (lab.log.length === 0) {
+    lab.answer(proven);
+    await settle();
+  }
+  assertEquals(lab.log, [`failed ${tried} from 10.0.0.2+10.0.0.1`]);
+  assertEquals(asked(proven).get(tried!), 4, "only what came from the newcomer is fetched again");
+  lab.answerAll(proven);
+  await settle();
+  assertEquals(lab.log[1], `10.0.0.2 lied about ${tried}`);
+  assertEquals(lab.download.wasted, 4 * BLOCK);
+});
+
+Deno.test("Download lets a newcomer go on alone after a moment when nobody completes what it was tried with", () => {
+  const lab = new Lab(3, { blocks: 16 });
+  lab.clock.advance(1_000);
+  const proven = lab.peer();
+  const newcomer = lab.peer({ unknown: true });
+  lab.download.fill(newcomer);
+  while (newcomer.requests.size > 0) lab.answer(newcomer);
+  proven.amInterested = false; // it is busy for the moment
+  lab.download.fill(newcomer);
+  assertEquals(newcomer.requests.size, 0);
+  pass(lab, 2_000);
+  assert(newcomer.requests.size > 0);
+});
+
+Deno.test("Download gives a newcomer all of its first piece while nobody is proven, and little of a second", () => {
+  const lab = new Lab(3, { blocks: 12 });
+  const newcomer = lab.peer({ unknown: true });
+  lab.download.fill(newcomer);
+  assertEquals([...asked(newcomer).values()], [12, 4]);
+});
+
 Deno.test("Standings: right data proves, a part in wrong data casts doubt, and a whole right piece clears", () => {
   const standings = new Standings();
   let changes = 0;

@@ -43,6 +43,8 @@ export interface Candidate {
   rankedFor: PeerAddress | null;
   /** The best of those who named it; `incoming` if it is only known because it connected to us. */
   source: PeerSource;
+  /** How many rounds of dials those take who came before it in the same list; the fewest when several lists have it. */
+  round: number;
   failures: number;
   nextTry: number;
   state: "idle" | "dialling" | "connected";
@@ -95,14 +97,16 @@ export class CandidateTable {
    *
    * @param address Where it is, in its canonical form.
    * @param source Who named it.
+   * @param round See {@linkcode Candidate.round}.
    */
-  name(address: PeerAddress, source: PeerSource): void {
+  name(address: PeerAddress, source: PeerSource, round = 0): void {
     const known = this.#byKey.get(formatAddress(address));
     if (known) {
+      known.round = Math.min(known.round, round);
       if (WORTH[source] < WORTH[known.source]) this.#move(known, source);
       return;
     }
-    const candidate = newCandidate(address, source);
+    const candidate = newCandidate(address, source, round);
     if (source !== "user" && !this.#fitsHost(candidate)) return;
     if (this.size >= MAX_CANDIDATES && !this.#makeRoom(candidate)) return;
     this.#insert(candidate);
@@ -219,12 +223,13 @@ export class CandidateTable {
   }
 }
 
-function newCandidate(address: PeerAddress, source: PeerSource): Candidate {
+function newCandidate(address: PeerAddress, source: PeerSource, round = 0): Candidate {
   return {
     address,
     network: networkOf(address.host),
     group: groupOf(address.host),
     source,
+    round,
     rank: MIDDLE_RANK,
     rankedFor: null,
     failures: 0,

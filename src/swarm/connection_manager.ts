@@ -80,19 +80,21 @@ export class ConnectionManager {
     return !this.#dialable(now).next().done;
   }
 
-  /** Takes note of peers that somebody named. */
+  /** Takes note of peers that somebody named, in one list. */
   add(addresses: Iterable<PeerAddress>, source: PeerSource = "tracker"): void {
+    let count = 0;
     for (const { host, port } of addresses) {
       const address = { host: canonicalHost(host), port };
       if (!isDialable(address.host) || this.#isBanned(address.host) || this.#isOwn(address)) continue;
       if ((source !== "user" && !isPeerPort(port)) || this.#blocks(address.host)) continue;
-      this.#candidates.name(address, source);
+      this.#candidates.name(address, source, Math.floor(count++ / MAX_HALF_OPEN));
     }
   }
 
   /**
    * The next peer to connect to; it counts as being dialled from now on. Who failed least comes first, then whom the
-   * best source named, then who has the highest priority (BEP 40); among equals chance decides.
+   * best source named, then who was among the first of a list, so that a long one of peers that are gone doesn't hold up a
+   * short one, then who has the highest priority (BEP 40); among equals chance decides.
    *
    * @param now Milliseconds.
    * @returns Where it is, or `null` when there is none or the limits are reached.
@@ -288,7 +290,8 @@ export class ConnectionManager {
 
   /** Below 0 if the first is to be dialled first. */
   #compare(a: Candidate, b: Candidate): number {
-    return a.failures - b.failures || WORTH[a.source] - WORTH[b.source] || this.#rankOf(b) - this.#rankOf(a);
+    return a.failures - b.failures || WORTH[a.source] - WORTH[b.source] || a.round - b.round ||
+      this.#rankOf(b) - this.#rankOf(a);
   }
 
   /** Kept, since there may be thousands of candidates. */

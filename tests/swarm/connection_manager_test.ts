@@ -308,6 +308,25 @@ Deno.test("ConnectionManager.next() gives whom the best source named, as long as
   assertEquals([one.next(60_000), one.next(60_000)?.host], [address(9), user.host]);
 });
 
+Deno.test("ConnectionManager.next() takes the lists that it was given by turns, so that a long one holds up no short one", () => {
+  const one = manager(3000);
+  one.add(many(1500));
+  const [first, second, third] = [address(2001), address(2002), address(1400)];
+  one.add([first, second]);
+  one.add([third]); // which is far behind in the other list
+  const dialled = [];
+  for (let round = 0; round < 2; round++) {
+    for (let next = one.next(round * HALF_OPEN_MS); next; next = one.next(round * HALF_OPEN_MS)) {
+      dialled.push(next.host);
+    }
+  }
+  assertEquals(dialled.length, 2 * MAX_HALF_OPEN);
+  for (const { host } of [first, second, third]) assert(dialled.includes(host), host);
+  const others = dialled.filter((host) => ![first, second, third].some((one) => one.host === host));
+  const begin = many(2 * MAX_HALF_OPEN).map(({ host }) => host);
+  assertEquals(others.filter((host) => !begin.includes(host)), []);
+});
+
 Deno.test("ConnectionManager.add() takes the user's and a tracker's peers however many addresses others have named", () => {
   const one = manager();
   one.add(many(4_000), "pex");

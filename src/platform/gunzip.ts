@@ -4,11 +4,13 @@
  * @module
  */
 
-import { type Bytes, freeBytes } from "../base/bytes.ts";
+import { type Bytes, concatBytes, freeBytes } from "../base/bytes.ts";
 import { readLimited } from "./read_limited.ts";
 
 /** Packed bytes that are unpacked in one go, so that what comes of them, a thousand times as much at most, is counted early. */
 const PACKED_PART = 1024;
+/** Line ends and spaces behind gzip that are passed over: scripts add them, and the runtime takes nothing behind the end. */
+const MOST_BLANK = 16;
 
 /**
  * Whether bytes claim to be gzip (RFC 1952).
@@ -63,14 +65,20 @@ export async function unpacked(read: () => Promise<Bytes | null>, label: string)
   if (format === null) return next;
   let packed: Bytes | null = null;
   let at = 0;
+  let blank: Bytes = new Uint8Array();
   const source = new ReadableStream<Bytes>({
     async pull(controller) {
-      if (packed === null || at >= packed.length) {
-        packed = await next();
-        at = 0;
+      for (;;) {
+        if (packed === null || at >= packed.length) {
+          packed = await next();
+          at = 0;
+        }
+        if (packed === null) return controller.close();
+        const part = concatBytes([blank, packed.subarray(at, at += PACKED_PART)]);
+        const end = format === "gzip" ? blankFrom(part) : part.length;
+        blank = part.slice(end);
+        if (end > 0) return controller.enqueue(part.subarray(0, end));
       }
-      if (packed === null) return controller.close();
-      controller.enqueue(packed.slice(at, at += PACKED_PART));
     },
   }, { highWaterMark: 0 });
   const reader = source.pipeThrough(new DecompressionStream(format)).getReader();
@@ -81,6 +89,13 @@ export async function unpacked(read: () => Promise<Bytes | null>, label: string)
     const { done, value } = await reader.read();
     return last = done ? null : value as Bytes;
   };
+}
+
+/** Where blanks at the end begin. Gzip itself ends with one only when it stands for more than a hundred megabytes. */
+function blankFrom(part: Bytes): number {
+  let from = part.length;
+  while (from > 0 && part.length - from < MOST_BLANK && [0x0a, 0x0d, 0x20].includes(part[from - 1]!)) from--;
+  return from;
 }
 
 function formatOf(bytes: Uint8Array): CompressionFormat | null {

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { utf8 } from "../../src/base/bytes.ts";
-import { gunzip, isGzip } from "../../src/platform/gunzip.ts";
+import { type Bytes, concatBytes, utf8 } from "../../src/base/bytes.ts";
+import { gunzip, isGzip, unpacked } from "../../src/platform/gunzip.ts";
 
 async function gzip(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> {
   const stream = new Blob([bytes]).stream().pipeThrough(new CompressionStream("gzip"));
@@ -25,4 +25,30 @@ Deno.test("gunzip() rejects what is cut off or broken", async () => {
   const packed = await gzip(utf8("1.2.3.4\n".repeat(1000)));
   await assertRejects(() => gunzip(packed.slice(0, -10), 1 << 20), TypeError);
   await assertRejects(() => gunzip(utf8("no gzip at all"), 1 << 20), TypeError);
+});
+
+/** Unpacks an answer that comes in parts of so many bytes. */
+async function answerOf(packed: Bytes, size: number): Promise<Bytes> {
+  let at = 0;
+  const read = await unpacked(async () => {
+    await Promise.resolve();
+    return at < packed.length ? packed.slice(at, at += size) : null;
+  }, "gzip");
+  const parts: Bytes[] = [];
+  for (let part = await read(); part !== null; part = await read()) parts.push(part.slice());
+  return concatBytes(parts);
+}
+
+Deno.test("unpacked() passes over line ends behind gzip, wherever the parts of the answer end, and over nothing in it", async () => {
+  const noise = new Uint8Array(40_000);
+  for (let at = 0; at < noise.length; at++) noise[at] = (at * at * 31 + (at >> 3)) & 255;
+  const plain = concatBytes([noise, utf8("\n".repeat(40))]);
+  const stored = await gzip(plain);
+  for (const size of [1, 7, 1024, 1 << 20]) {
+    for (const behind of ["", "\n", "\r\n \n"]) {
+      assertEquals(await answerOf(concatBytes([stored, utf8(behind)]), size), plain);
+    }
+  }
+  await assertRejects(() => answerOf(concatBytes([stored, utf8("x")]), 1024), TypeError);
+  await assertRejects(() => answerOf(stored.slice(0, -9), 1024), TypeError);
 });

@@ -5,12 +5,15 @@
  */
 
 import { type Bytes, concatBytes, freeBytes } from "../base/bytes.ts";
+import { HttpError } from "./platform.ts";
 import { readLimited } from "./read_limited.ts";
 
 /** Packed bytes that are unpacked in one go, so that what comes of them, a thousand times as much at most, is counted early. */
 const PACKED_PART = 1024;
 /** Line ends and spaces behind gzip that are passed over: scripts add them, and the runtime takes nothing behind the end. */
 const MOST_BLANK = 16;
+/** Packed bytes that may come beyond those that came of them: some have a name and a comment in them, none is made to stand for nothing. */
+const PACKED_AHEAD = 128 * 1024;
 
 /**
  * Whether bytes claim to be gzip (RFC 1952).
@@ -65,6 +68,7 @@ export async function unpacked(read: () => Promise<Bytes | null>, label: string)
   if (format === null) return next;
   let packed: Bytes | null = null;
   let at = 0;
+  let ahead = 0;
   let blank: Bytes = new Uint8Array();
   const source = new ReadableStream<Bytes>({
     async pull(controller) {
@@ -72,6 +76,10 @@ export async function unpacked(read: () => Promise<Bytes | null>, label: string)
         if (packed === null || at >= packed.length) {
           packed = await next();
           at = 0;
+          ahead += packed?.length ?? 0;
+          if (ahead > PACKED_AHEAD + (packed?.length ?? 0)) {
+            throw new HttpError("the answer is compressed to more than it stands for");
+          }
         }
         if (packed === null) return controller.close();
         const part = concatBytes([blank, packed.subarray(at, at += PACKED_PART)]);
@@ -87,6 +95,7 @@ export async function unpacked(read: () => Promise<Bytes | null>, label: string)
     // At once, not when memory is next looked through: a bomb makes a lot of them.
     if (last !== null) freeBytes(last);
     const { done, value } = await reader.read();
+    ahead -= done ? 0 : value.length;
     return last = done ? null : value as Bytes;
   };
 }

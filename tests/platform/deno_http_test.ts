@@ -162,6 +162,19 @@ Deno.test("request() decodes gzip and counts what comes out", async () => {
   });
 });
 
+Deno.test("request() stops reading what is compressed and stands for nothing, and takes what can't be made smaller", async () => {
+  const random = new Uint8Array(MIB - 1);
+  for (let at = 0; at < random.length; at += 65536) crypto.getRandomValues(random.subarray(at, at + 65536));
+  const dense = await gzip(random);
+  const emptyBlocks = new Uint8Array(64 * 1024 * 5);
+  for (let at = 0; at < emptyBlocks.length; at += 5) emptyBlocks.set([0, 0, 0, 0xff, 0xff], at);
+  const hollow = new Uint8Array([...new Uint8Array(await gzip(new Uint8Array())).subarray(0, 10), ...emptyBlocks]);
+  await withServer((request) => gzipped(request.url.endsWith("dense") ? dense : hollow), async (base) => {
+    assertEquals((await get(`${base}/dense`)).body, random);
+    await assertRejects(() => get(base), HttpError, "compressed to more than it stands for");
+  });
+});
+
 Deno.test("request() says when an answer is not compressed as it says", async () => {
   await withServer((request) => {
     const length = request.url.endsWith("short") ? 1 : 1000;

@@ -68,11 +68,14 @@ function redactUrl(text: string): string {
 }
 
 /** Trackers and web seeds stand in a magnet link percent-encoded. */
-function redactMagnet(link: string): string {
-  return link.replace(/([?&][^=&]*=)([^&]*)/g, (whole, name: string, value: string) => {
+function redactMagnet(text: string): string {
+  const tail = TAIL.exec(text)?.[0] ?? "";
+  const link = text.slice(0, text.length - tail.length);
+  const shown = link.replace(/([?&][^=&]*=)([^&]*)/g, (whole, name: string, value: string) => {
     const plain = decoded(value);
     return plain.includes("://") ? `${name}${encodeURIComponent(redact(plain))}` : whole;
   });
+  return shown + tail;
 }
 
 /** Puts a URL together again with each secret replaced. */

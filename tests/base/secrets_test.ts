@@ -37,6 +37,10 @@ Deno.test("redact() leaves enough of a URL to know which, and no secret", () => 
         `magnet:?xt=urn:btih:${KEY}01234567&dn=a&tr=http%3A%2F%2Ft.test%2F${KEY}%2Fannounce`,
         `magnet:?xt=urn:btih:${KEY}01234567&dn=a&tr=http%3A%2F%2Ft.test%2F0123***%2Fannounce`,
       ],
+      [
+        `not a magnet link (magnet:?dn=a&tr=http%3A%2F%2Ft.test%2F${KEY}%2Fannounce): it names no torrent`,
+        `not a magnet link (magnet:?dn=a&tr=http%3A%2F%2Ft.test%2F0123***%2Fannounce): it names no torrent`,
+      ],
     ] as const
   ) {
     assertEquals(redact(text), shown);

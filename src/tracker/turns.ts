@@ -21,6 +21,9 @@ export interface TurnState {
   readonly owesCompletion: boolean;
 }
 
+/** Milliseconds for which one of many without an order keeps its place: most of those that work answer by then. */
+const PLACE_MS = 2_000;
+
 /** Whose turn it is, and when to look again. */
 export interface Turns<T> {
   /** To be asked now. */
@@ -46,16 +49,18 @@ export function turnsOf<T extends TurnState>(
   const ask: T[] = [];
   let wakeAt = Infinity;
   let places = atOnce;
-  for (const { askedAt, holdsUp } of order) {
-    if (askedAt === null || now - askedAt >= holdsUp) continue;
+  const patience = ({ holdsUp }: T) => all ? Math.min(holdsUp, PLACE_MS) : holdsUp;
+  for (const tracker of order) {
+    const { askedAt } = tracker;
+    if (askedAt === null || now - askedAt >= patience(tracker)) continue;
     places--;
-    wakeAt = Math.min(wakeAt, askedAt + holdsUp);
+    wakeAt = Math.min(wakeAt, askedAt + patience(tracker));
   }
   const helpful = order.filter(({ outcome }) => outcome === "peers").map(({ due }) => due);
   const coveredUntil = helpful.length === 0 ? -Infinity : all ? Math.min(...helpful) : helpful[0]!;
   const give = (tracker: T) => {
     ask.push(tracker);
-    wakeAt = Math.min(wakeAt, now + tracker.holdsUp);
+    wakeAt = Math.min(wakeAt, now + patience(tracker));
     return --places > 0;
   };
   for (const tracker of order) {

@@ -45,8 +45,15 @@ export async function lockFile(path: string, patience: number): Promise<FileLock
   }
 }
 
-/** Opens the file of a lock, be it one of another user that can only be read: locking needs no more on most file systems. */
+/**
+ * Opens the file of a lock, be it one of another user that can only be read: locking needs no more on most file systems. What
+ * another user of the folder has put there is not opened: a link may lead anywhere, and a pipe never end.
+ */
 async function openLock(path: string): Promise<Lockable> {
+  const there = await Deno.lstat(path).catch(() => null); // opening tells what is wrong
+  if (there !== null && !there.isFile) {
+    throw new Deno.errors.AlreadyExists("something else is in the place of the lock");
+  }
   try {
     return await Deno.open(path, { read: true, write: true, create: true });
   } catch (error) {

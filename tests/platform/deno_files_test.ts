@@ -284,6 +284,17 @@ Deno.test("denoFiles.lock() lets one have it, also among many who come and go, a
     await assertFault("missing", () => denoFiles.lock(`${folder}/none/lock`, { patience: 0 }));
   }));
 
+Deno.test("denoFiles.lock() opens nothing that somebody else has put in its place", () =>
+  inFolder(async (folder) => {
+    const path = `${folder}/lock`;
+    await Deno.symlink(`${folder}/elsewhere`, path);
+    await assertFault("exists", () => denoFiles.lock(path, { patience: 0 }));
+    assertEquals(await denoFiles.list(folder), ["lock"]);
+    await Deno.remove(path);
+    await Deno.mkdir(path);
+    await assertFault("exists", () => denoFiles.lock(path, { patience: 0 }));
+  }));
+
 Deno.test("denoFiles.lock() is free again when the process that had it was killed", () =>
   inFolder(async (folder) => {
     const path = `${folder}/lock`;

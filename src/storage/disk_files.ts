@@ -109,13 +109,24 @@ export class DiskFiles {
   }
 
   /**
+   * Finds the download folder, and makes it if need be.
+   *
+   * @returns Its absolute path, without links.
+   * @throws {ShoalError} If that can't be done.
+   */
+  async findRoot(): Promise<string> {
+    if (!this.#options.readOnly) await this.#fs.makeFolder(this.#options.folder);
+    this.#folders.root = (await this.#fs.realPath(this.#options.folder)).replace(/[/\\]$/, "");
+    return this.root;
+  }
+
+  /**
    * Looks at all places where files of the torrent are or will be. Makes the download folder itself, nothing else.
    *
    * @throws {ShoalError} If something else is in the place of a file or a folder.
    */
   async scan(): Promise<void> {
-    if (!this.#options.readOnly) await this.#fs.makeFolder(this.#options.folder);
-    this.#folders.root = (await this.#fs.realPath(this.#options.folder)).replace(/[/\\]$/, "");
+    if (this.root === "") await this.findRoot();
     const { partName } = this.#options;
     if (partName !== undefined && !this.#options.readOnly) {
       const { length } = this.#map.file(this.#map.partFile);

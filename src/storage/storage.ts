@@ -168,8 +168,9 @@ export class Storage {
    */
   async open(mode: StartMode, options: OpenOptions): Promise<Bitfield> {
     try {
+      // Whoever has it now may finish files and rename them meanwhile: what is there is looked at after that.
+      if (!this.#readOnly) await this.#claimTorrent(await this.#disk.findRoot());
       await this.#disk.scan();
-      if (!this.#readOnly) await this.#claimTorrent();
       const { have, believed, left } = await findPieces(this.#map, {
         disk: this.#disk,
         mode,
@@ -307,19 +308,19 @@ export class Storage {
   }
 
   /** Keeps others from downloading the torrent to the folder. */
-  async #claimTorrent(): Promise<void> {
+  async #claimTorrent(root: string): Promise<void> {
     const { platform, infoHash, onWarning } = this.#options;
     const parts = { infoHash, now: platform.wallClock() };
     try {
-      this.#claim = await FolderLocks.of(platform.files).take(this.#disk.root, parts);
+      this.#claim = await FolderLocks.of(platform.files).take(root, parts);
     } catch (error) {
       // Where nothing can be written nobody downloads: what is there is served at most.
       if (!isFileFault(error, "denied") && !isFileFault(error, "read-only")) {
-        onWarning?.(noClaim(this.#disk.root, error));
+        onWarning?.(noClaim(root, error));
       }
       return;
     }
-    if (this.#claim === null) throw inUse(this.#disk.root);
+    if (this.#claim === null) throw inUse(root);
   }
 
   /** Lets others download the torrent to the folder. */

@@ -3,10 +3,11 @@ import { utf8 } from "../../src/base/bytes.ts";
 import { InfoHash } from "../../src/base/info_hash.ts";
 import { denoFiles } from "../../src/platform/deno_files.ts";
 import { FileError } from "../../src/platform/file_errors.ts";
+import type { FileSystem } from "../../src/platform/platform.ts";
 import { FolderLocks, isOwnName } from "../../src/storage/folder_locks.ts";
 import { MemoryFiles } from "../support/memory_files.ts";
 import { withScratch } from "../support/scratch.ts";
-import { QUIET, storageOf, Torrent } from "./fixture.ts";
+import { QUIET, storageOf, Torrent, writeMissing } from "./fixture.ts";
 
 function hashOf(number: number): InfoHash {
   return new InfoHash(new Uint8Array(20).fill(number));
@@ -135,6 +136,35 @@ Deno.test("Storage keeps out one with another state folder, and one with none", 
   }
   await first.close();
   assertEquals(files.paths().filter((path) => path.startsWith("/dl") && path.includes("lock")), []);
+});
+
+Deno.test("Storage that waited for another process finds what that has finished meanwhile", async () => {
+  const torrent = new Torrent(64, [{ path: "t/a", length: 250 }]);
+  const files = new MemoryFiles();
+  const first = storageOf(torrent, files);
+  const have = await first.open("resume", QUIET);
+  await first.writePiece(0, torrent.piece(0));
+  let waits = 0;
+  // As another process has it: whoever waits for the first one's lock gets it when the first one has ended.
+  const lock: FileSystem["lock"] = async (path, options) => {
+    if (/[.]shoal-s/.test(path) && options.patience > 0 && waits++ === 0) {
+      await writeMissing(torrent, first, have);
+      await first.flush();
+      await first.close();
+    }
+    return await files.lock(path);
+  };
+  const theirs = new Proxy(files, {
+    get(target, key) {
+      const value: unknown = key === "lock" ? lock : Reflect.get(target, key, target);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+  const second = storageOf(torrent, theirs, { stateFolder: "/other" });
+  assert((await second.open("resume", QUIET)).isFull);
+  await second.close();
+  assertEquals(waits, 1);
+  assertEquals(files.get("/dl/t/a"), torrent.file("t/a"));
 });
 
 Deno.test("Storage reads, and goes without a lock, where nothing can be written, and says so where that matters", async () => {

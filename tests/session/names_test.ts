@@ -195,6 +195,25 @@ Deno.test("a file with a name that had to be changed is not taken for the one wh
   assertEquals((await verify(meta, { platform: platformOf(files), folder: "/d" })).valid, meta.pieceCount);
 });
 
+Deno.test("a file under its own name is found when the usual name of its unfinished form belongs to another file", async () => {
+  const contents = {
+    "A": noise(20_000, 1),
+    "a": noise(20_001, 2),
+    "a.part": noise(20_002, 3),
+    "b\tc": noise(20_003, 4),
+  };
+  const own = { ...contents, "b\tc.part": noise(20_004, 5), "b_c.1": noise(20_005, 6) };
+  const meta = torrentOf(own);
+  const files = new MemoryFiles();
+  for (const [name, bytes] of Object.entries(own)) files.put(`/d/t/${name}`, bytes);
+  const before = files.paths();
+  const storage = storageOf(meta, files, { folder: "/d" });
+  assert((await storage.open("check", QUIET)).isFull);
+  await storage.flush();
+  await storage.close();
+  assertEquals(files.paths().filter((path) => path.startsWith("/d/")), before);
+});
+
 Deno.test("a damaged file under its own name goes on to be written there", async () => {
   const bytes = noise(3 * LENGTH, 1);
   const meta = torrentOf({ "a\tb": bytes });

@@ -43,7 +43,8 @@ export class SelectionError extends ShoalError {
 
 /**
  * Reads a choice as users write it: numbers like `1,3-5`, else a glob like `*.mkv`. A glob without a slash is held against
- * the names of files, wherever they are; one with a slash against paths, with or without the torrent's own folder.
+ * the names of files, wherever they are; one with a slash against paths, with or without the torrent's own folder. What is the
+ * very name of a file stands for that.
  *
  * @param text The choice.
  * @param flag The option that it comes from, for errors.
@@ -131,14 +132,22 @@ function addMatches(
   chosen: Set<number>,
   { choice, meta, numbered }: Target<FileChoice & { readonly kind: "glob" }>,
 ): void {
-  const regExp = compileGlob(choice.pattern, choice.from);
-  const isPath = choice.pattern.includes("/");
-  const matches = ({ path }: MetainfoFile): boolean => {
-    if (!isPath) return regExp.test(path.at(-1)!);
-    return regExp.test(path.join("/")) || regExp.test(path.slice(1).join("/"));
+  const { pattern, from } = choice;
+  const isPath = pattern.includes("/");
+  const textsOf = (path: readonly string[]) => isPath ? [path.join("/"), path.slice(1).join("/")] : [path.at(-1)!];
+  const select = (matches: (text: string) => boolean): number[] => {
+    const isChosen = (path: readonly string[] | undefined) => path !== undefined && textsOf(path).some(matches);
+    // As info shows them, else as the torrent itself has them.
+    const found = numbered.filter((index) => isChosen(meta.files[index]!.path));
+    return found.length > 0 ? found : numbered.filter((index) => isChosen(meta.files[index]!.own));
   };
-  const found = numbered.filter((index) => matches(meta.files[index]!));
-  if (found.length === 0) throw new SelectionError(choice.from, `no file of ${JSON.stringify(meta.name)} matches`);
+  // Brackets are in many names, and who copies one means just that.
+  let found = select((text) => text === pattern);
+  if (found.length === 0) {
+    const regExp = compileGlob(pattern, from);
+    found = select((text) => regExp.test(text));
+  }
+  if (found.length === 0) throw new SelectionError(from, `no file of ${JSON.stringify(meta.name)} matches`);
   for (const index of found) chosen.add(index);
 }
 

@@ -50,6 +50,23 @@ Deno.test("selectFiles() holds a glob against names, and one with a slash agains
   assertEquals(choose("?.txt"), [4]);
 });
 
+Deno.test("selectFiles() takes the very name of a file, as info shows it or as the torrent has it", () => {
+  const meta = torrent("T/[a] b*.mkv", "T/a b.mkv", "T/c_d", "T/c_d.1", "T/\u00e9.1");
+  const own = [null, null, "c\td", "c_d", "e\u0301"];
+  const files = meta.files.map((file, i) => own[i] === null ? file : { ...file, own: ["T", own[i]!] });
+  const choose = (text: string) => [...selectFiles({ ...meta, files }, [parseFileChoice(text, "--files")])];
+  assertEquals(choose("[a] b*.mkv"), [0]);
+  assertEquals(choose("T/[a] b*.mkv"), [0]);
+  assertEquals(choose("[a]*.mkv"), [1]);
+  assertEquals(choose("c_d"), [2]);
+  assertEquals(choose("c_d*"), [2, 3]);
+  assertEquals(choose("c\td"), [2]);
+  assertEquals(choose("T/c\t*"), [2]);
+  assertEquals(choose("e\u0301"), [4]);
+  for (const none of ["e", "undefined", "undef*"]) assertThrows(() => choose(none), SelectionError, "matches");
+  assertEquals([...selectFiles(torrent("T/[9-0].mkv"), [parseFileChoice("[9-0].mkv", "--files")])], [0]);
+});
+
 Deno.test("selectFiles() takes a magnet's so: from 0, padding counted but never chosen (BEP 53)", () => {
   const select = (text: string) => [...selectFiles(FILES, [parseSelectOnly(text)])];
   assertEquals(select("0,2,4-5"), [0, 2, 4, 5]);

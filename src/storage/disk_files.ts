@@ -393,7 +393,9 @@ export class DiskFiles {
     const info = file.doubled && file.place === "final" ? await this.#fs.stat(path) : null;
     if (info?.kind !== "file") return;
     const isSpare = info.size === 0 || isOurs({ place: "part", size: info.size, modified: wholeTime(info.modified) });
-    if (isSpare) await this.#fs.remove(path);
+    if (!isSpare) return;
+    await this.#fs.remove(path);
+    file.doubled = false;
   }
 
   /**

@@ -66,6 +66,12 @@ export async function findPieces(
     for (const index of aside) plan.ours[index] = isKnown(map, foundNow[index]!, { index, state });
     const { adopt, foreign } = judgeFiles(map, foundNow, outcome);
     if (foreign.length > 0) throw notOurs(disk.pathOf(foreign[0]!));
+    // One that was set aside when the last run ended may be known for right by now, and what was fetched to compare it with is ours.
+    for (const index of adopt) {
+      const { from, end } = map.ownStretch(index);
+      // What has pieces of its own would be much to fetch again.
+      if (from === end) await disk.removeSpare(index, (spare) => isKnown(map, spare, { index, state }));
+    }
     const doubled = disk.doubled(adopt);
     if (doubled !== null) throw pathConflict(doubled, "the file is not whole, and its .part file is there too");
     await disk.allowWrites();

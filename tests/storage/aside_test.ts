@@ -46,6 +46,30 @@ Deno.test("Storage keeps right files of which no piece could be checked, whichev
   }
 });
 
+Deno.test("Storage that was stopped anywhere keeps right files that can be proven only in part by then", async () => {
+  for (let set = 1; set < 32; set++) {
+    for (let stop = 0; stop <= torrent.hashes.length; stop++) {
+      for (const isKilled of [false, true]) {
+        let files = new MemoryFiles();
+        const there = NAMES.filter((_, i) => set & 1 << i);
+        for (const name of there) files.put(`/dl/${name}`, torrent.file(name));
+        const storage = storageOf(torrent, files);
+        const have = await storage.open("resume", QUIET);
+        for (let piece = 0; piece < stop; piece++) {
+          if (!have.has(piece)) await storage.writePiece(piece, torrent.piece(piece));
+        }
+        await storage.flush();
+        if (isKilled) {
+          await storage.saveState();
+          files = files.crash();
+        } else await storage.close();
+        await download(files);
+        assertWhole(files, `${there.join()} until ${stop}, killed: ${isKilled}`);
+      }
+    }
+  }
+});
+
 Deno.test("Storage refuses a file that turns out to be another one, alone, and keeps both", async () => {
   for (const size of [1, 19, 20]) {
     const files = new MemoryFiles();

@@ -86,7 +86,7 @@ export class Download {
       this.#judge(peer);
       if (peer.onParole && !onParole && peer.requests.size > 0) {
         const isShared = (index: number) => this.#active.get(index)?.owner !== peer.number;
-        this.takeBack(peer, { cancel: true, which: isShared, keep: true });
+        this.takeBack(peer, { cancel: true, which: isShared, keeps: () => true });
         peer.output.flush();
       }
       // It waited for that.
@@ -416,19 +416,20 @@ export class Download {
    * Takes back what a peer was asked for: it chokes us, is too slow, or left.
    *
    * @param peer Which.
-   * @param options `cancel`: it is to be told. `which`: chooses among the requests; all when absent. `keep`: it keeps the pieces
-   * that it alone may send.
+   * @param options `cancel`: it is to be told. `which`: chooses among the requests; all when absent. `keeps`: chooses those of
+   * the pieces that it alone may send which stay its own; none when absent.
    */
   takeBack(
     peer: Peer,
     options: {
       readonly cancel?: boolean;
       readonly which?: (index: number, time: number) => boolean;
-      readonly keep?: boolean;
+      readonly keeps?: (index: number) => boolean;
     } = {},
   ): void {
-    const { cancel = false, which = () => true, keep = false } = options;
-    for (const piece of keep ? [] : this.started.owners.of(peer)) {
+    const { cancel = false, which = () => true, keeps = () => false } = options;
+    for (const piece of this.started.owners.of(peer)) {
+      if (keeps(piece.index)) continue;
       if (piece.failed) this.#passOn(piece);
       else if (piece.received === 0) this.#giveUp(piece);
       else this.started.share(piece);
@@ -448,7 +449,12 @@ export class Download {
     // choke drops them all without a word.
     const forgotten = !peer.choking || !peer.fast;
     // Cancelled all the same after an unchoke: a peer that kept them would have more in its queue than it holds (`reqq`).
-    this.takeBack(peer, { cancel: !peer.choking, which: (index) => forgotten && !peer.allowedFast.has(index) });
+    // What it may send while it chokes us is asked for already when it no longer does (BEP 6): that stays as it is.
+    this.takeBack(peer, {
+      cancel: !peer.choking,
+      which: (index) => forgotten && !peer.allowedFast.has(index),
+      keeps: (index) => !peer.choking || peer.allowedFast.has(index),
+    });
     if (peer.requests.size < before) this.#freed = true;
   }
 

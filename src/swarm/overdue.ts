@@ -18,8 +18,8 @@ export interface TakingBack {
   readonly cancel: true;
   /** Chooses among the requests, by piece and time. */
   readonly which?: (index: number, time: number) => boolean;
-  /** Whether the peer keeps the pieces that it alone may send. */
-  readonly keep?: boolean;
+  /** Chooses those of the pieces that it alone may send which stay its own; none when absent. */
+  readonly keeps?: (index: number) => boolean;
 }
 
 /**
@@ -48,7 +48,7 @@ export function takeBackOverdue(
   // It answers, but not what it was asked first: some clients drop what they have no room for without a word.
   const dropped = peer.requests.findDropped(now, isMissing);
   if (dropped !== null) {
-    takeBack({ cancel: true, which: (_, time) => time <= dropped, keep: true });
+    takeBack({ cancel: true, which: (_, time) => time <= dropped, keeps: () => true });
     peer.output.flush();
     return;
   }
@@ -56,7 +56,7 @@ export function takeBackOverdue(
   const queue = 2000 * peer.requests.size * BLOCK_SIZE / Math.max(1, speedOf(peer));
   const { time: oldest } = peer.requests.first;
   if (oldest < peer.lastBlock && now - oldest > REQUEST_MS + queue) {
-    takeBack({ cancel: true, which: (_, time) => now - time > REQUEST_MS + queue, keep: true });
+    takeBack({ cancel: true, which: (_, time) => now - time > REQUEST_MS + queue, keeps: () => true });
     peer.output.flush();
   }
 }

@@ -26,6 +26,28 @@ Deno.test("Download gives whoever isn't proven pieces of its own, so that a liar
   assertEquals(lab.log, [`failed ${first} from 10.0.0.1`, `10.0.0.1 lied about ${first}`]);
 });
 
+Deno.test("Download leaves a peer that no longer chokes us the pieces that it sent while it did (BEP 6)", () => {
+  const lab = new Lab(3);
+  const peer = lab.peer({ unknown: true, fast: true, choking: true });
+  for (const index of [0, 1]) peer.allowedFast.add(index);
+  lab.download.fill(peer);
+  const before = [...asked(peer)];
+  assertEquals(before, [[0, BLOCKS], [1, BLOCKS]]);
+  lab.choke(peer, false);
+  assertEquals([...asked(peer)].slice(0, 2), before);
+  lab.answerAll(peer);
+  assertEquals(lab.download.wasted, 0);
+});
+
+Deno.test("Download gives what a peer owned to others when it chokes us", () => {
+  const lab = new Lab(1);
+  const [one, other] = [lab.peer({ unknown: true }), lab.peer({ unknown: true })];
+  lab.download.fill(one);
+  lab.choke(one, true);
+  lab.download.fill(other);
+  assertEquals([...asked(other)], [[0, BLOCKS]]);
+});
+
 Deno.test("Download takes whoever sent a right piece for proven at once, and mixes it with others", async () => {
   const lab = new Lab(40);
   const peer = lab.peer({ unknown: true });

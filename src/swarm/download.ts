@@ -14,7 +14,7 @@ import { askAgain, cancelElsewhere, Waits } from "./endgame.ts";
 import { HangUps } from "./hang_ups.ts";
 import { depthAllowed } from "./limited.ts";
 import { isSlowPeer, leastDeserving, slowPieces } from "./memory_policy.ts";
-import { isQuiet, mayHaveDropped, takeBackOverdue } from "./overdue.ts";
+import { isQuiet, mayHaveDropped, takeBackOverdue, type TakingBack } from "./overdue.ts";
 import { ownerOf, wouldAnySend } from "./owners.ts";
 import type { PiecePicker } from "./piece_picker.ts";
 import { NO_URGENCY, type Urgency } from "./readers.ts";
@@ -416,18 +416,9 @@ export class Download {
    * Takes back what a peer was asked for: it chokes us, is too slow, or left.
    *
    * @param peer Which.
-   * @param options `cancel`: it is to be told. `which`: chooses among the requests; all when absent. `keeps`: chooses those of
-   * the pieces that it alone may send which stay its own; none when absent.
+   * @param what Which requests, and what becomes of its pieces.
    */
-  takeBack(
-    peer: Peer,
-    options: {
-      readonly cancel?: boolean;
-      readonly which?: (index: number, time: number) => boolean;
-      readonly keeps?: (index: number) => boolean;
-    } = {},
-  ): void {
-    const { cancel = false, which = () => true, keeps = () => false } = options;
+  takeBack(peer: Peer, { cancel = false, which = () => true, keeps = () => false }: TakingBack = {}): void {
     for (const piece of this.started.owners.of(peer)) {
       if (keeps(piece.index)) continue;
       if (piece.failed) this.#passOn(piece);

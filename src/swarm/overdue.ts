@@ -12,11 +12,11 @@ const SNUB_MS = 30_000;
 /** Milliseconds for one request, besides the time that the peer needs for those before it. */
 const REQUEST_MS = 10_000;
 
-/** Which requests are taken back: all when `which` is absent. */
+/** Which requests are taken back. */
 export interface TakingBack {
-  /** Whether the peer is to be told. */
-  readonly cancel: true;
-  /** Chooses among the requests, by piece and time. */
+  /** Whether the peer is to be told; `false` when absent. */
+  readonly cancel?: boolean;
+  /** Chooses among the requests, by piece and time; all when absent. */
   readonly which?: (index: number, time: number) => boolean;
   /** Chooses those of the pieces that it alone may send which stay its own; none when absent. */
   readonly keeps?: (index: number) => boolean;

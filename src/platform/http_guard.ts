@@ -4,8 +4,8 @@
  *
  * The rules are libtorrent's (`ssrf_mitigation`), for all HTTP alike. Nobody may send us nearer to ourselves than they are. Who is
  * on the local network may serve files there and run trackers, but a URL that leads there and that the user didn't type has no
- * query of its own, since what can be done to a router or a service with a mere `GET` is done with one; and a tracker's has a path
- * that is a tracker's. What is decided here is decided on addresses, and the connection is made to those very addresses.
+ * query of its own, since what can be done to a router or a service with a mere `GET` is done with one; or it has a path that is a
+ * tracker's, and on this machine both. What is decided here is decided on addresses, and the connection is made to those very addresses.
  *
  * @module
  */
@@ -107,6 +107,8 @@ export function checkTarget({ url, nearness }: Place, trust: UrlTrust): void {
   }
   if (nearness === "internet") return;
   const named = trust.by === "tracker" ? new URL(trust.named) : url;
+  // A private tracker of a network knows its users by a passkey or a password; nothing but a tracker has such a path.
+  if (trust.by === "tracker" && nearness !== "self" && TRACKER_PATH.test(url.pathname)) return;
   if (named.search !== "") throw new HttpError(`${url.host} is on the local network, where a URL may have no query`);
   if (url.username !== "" || url.password !== "") {
     throw new HttpError(`${url.host} is on the local network, where a URL may have no password`);

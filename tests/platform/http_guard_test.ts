@@ -94,8 +94,10 @@ Deno.test("checkTarget() wants of trackers on the local network that they look l
     assertThrows(() => ask(`http://127.0.0.1:6969${path}`), HttpError, "a tracker's path is /announce");
     ask(`http://1.1.1.1${path}`);
   }
-  assertThrows(() => ask("http://10.0.0.1/announce?do=x"), HttpError, "may have no query");
-  assertThrows(() => ask("http://u:p@10.0.0.1/announce"), HttpError, "may have no password");
+  for (const url of ["http://10.0.0.1/announce?passkey=x", "http://u:p@10.0.0.1/announce.php?a"]) ask(url);
+  assertThrows(() => ask("http://10.0.0.1/reboot?passkey=x"), HttpError, "may have no query");
+  assertThrows(() => ask("http://127.0.0.1/announce?do=x"), HttpError, "may have no query");
+  assertThrows(() => ask("http://u:p@127.0.0.1/announce"), HttpError, "may have no password");
   ask("http://1.1.1.1/announce.php?passkey=x");
 });
 
@@ -133,7 +135,8 @@ Deno.test("checkRedirect() checks where it leads by the rules for the first URL,
   local("http://127.0.0.1/new?info_hash=x", named);
   assertThrows(() => local("http://127.0.0.1/new?info_hash=x&do=y", named), HttpError, "may have no query");
   local("http://1.1.1.1/whatever?a", named);
-  assertThrows(() => local("http://10.0.0.1/announce?info_hash=x&do=y", named), HttpError, "may have no query");
+  local("http://10.0.0.1/announce?info_hash=x&do=y", named);
+  assertThrows(() => local("http://10.0.0.1/reboot?info_hash=x&do=y", named), HttpError, "may have no query");
   assertThrows(() => local("http://10.0.0.1/reboot?info_hash=x", named), HttpError, "a tracker's path is /announce");
   assertThrows(() => local("http://10.0.0.1/x?y", FILE), HttpError, "may have no query");
   assertThrows(() => local("http://1.1.1.1:22/x", FILE), HttpError, "is not for HTTP");

@@ -87,18 +87,18 @@ export const CHATTER_PER_NEWS = 6;
 
 /** Connections without a handshake at the same time; past that the oldest of whoever has most of them goes. */
 export const MAX_PENDING = 128;
-/** ... and of one address. Behind one address there may be many, but they don't all come in the same second. */
+/** Connections without a handshake of one address. Behind one address there may be many, but they don't all come in one second. */
 export const MAX_PENDING_PER_HOST = 16;
-/** Connections that one address may make in a row: as many torrents as two programs share, say ... */
+/** Connections that one address may make in a row: as many as the torrents that two programs share, say. */
 export const CONNECT_BURST = 100;
-/** ... and then as many a second. Whoever comes more often is turned away unheard. */
+/** Connections a second that one address may make after {@linkcode CONNECT_BURST}; more are turned away unheard. */
 export const CONNECTS_PER_SECOND = 2;
 /**
  * Connections that are accepted in a second; the rest waits in the system's queue. Each costs us a millisecond, all in all,
- * so that a flood of them takes a tenth of our time ...
+ * so that a flood of them takes a tenth of our time.
  */
 export const ACCEPTS_PER_SECOND = 100;
-/** ... and in a row. With more, a machine that is behind would do nothing but accept, and never hear anybody out. */
+/** Connections that are accepted in a row. With more, a machine that is behind would only accept, and never hear anybody out. */
 export const ACCEPT_BURST = 20;
 /** Addresses whose doings are remembered; the one that was quiet for longest is forgotten first. */
 export const MAX_REMEMBERED_HOSTS = 4096;
@@ -111,11 +111,11 @@ export const TELL_AGAIN_MS = 60_000;
 export const MAX_PER_HOST = 4;
 /** Part of a torrent's connections that is kept for peers that we dial, while there are some: others must not take them all. */
 export const DIALLED_SHARE = 0.2;
-/** Connections of a torrent that are being made at the same time ... */
+/** Connections of a torrent that are being made at the same time. */
 export const MAX_HALF_OPEN = 30;
 /**
- * ... and when they are so many, how many milliseconds have to pass until as many more may be made: addresses where nobody answers,
- * of which a tracker may name a hundred, must not hold up the others until they are given up.
+ * Milliseconds after which as many more connections may be made although {@linkcode MAX_HALF_OPEN} are under way: addresses where
+ * nobody answers, of which a tracker may name a hundred, must not hold up the others until they are given up.
  */
 export const HALF_OPEN_MS = 3_000;
 /** Addresses of a torrent that are remembered; the least promising makes room for the next. */
@@ -133,23 +133,23 @@ export const MAX_PORTS_OF_THIS_MACHINE = 32;
 export const MUTE_MS = 20_000;
 /**
  * Peers a second that come when there is no room, past which such a connection gives its place up sooner: whoever fills all
- * places with connections that say nothing must not keep those out that would say something. Each counts once ...
+ * places with connections that say nothing must not keep those out that would say something. Each address counts once.
  */
 export const CROWD_PER_SECOND = 5;
 /**
- * ... but no sooner than this when it came to us: until what each end has and wants has crossed, it looks as if nobody wanted
- * anything. That takes a round trip or two. With more, who fills all places would keep others out for that much longer ...
+ * Milliseconds that a connection which came to us has even in a crowd: until what each end has and wants has crossed, which takes a
+ * round trip or two, it looks as if nobody wanted anything. With more, who fills all places would keep others out for longer.
  */
 export const CROWD_MUTE_MS = 1_000;
-/** ... and than this when we dialled it: no crowd chooses whom we dial, so that a slow line may take its time. */
+/** The same for a connection that we dialled: no crowd chooses whom we dial, so that a slow line may take its time. */
 export const CROWD_MUTE_DIALLED_MS = 3_000;
-/** Milliseconds without any payload after which any connection may have to; but only ... */
+/** Milliseconds without any payload after which a connection may be dropped when others wait, at most one per {@linkcode TURNOVER_MS}. */
 export const USELESS_MS = 120_000;
-/** ... one of these in so many milliseconds, since whoever waits for its turn is not to blame. */
+/** Milliseconds between two connections that are dropped for bringing no payload: whoever waits for its turn is not to blame. */
 export const TURNOVER_MS = 60_000;
-/** Times that an address may break the protocol before it is shut out: once may be a bug, or a bad day of the network ... */
+/** Times that an address may break the protocol before it is shut out: once may be a bug, or a bad day of the network. */
 export const MAX_OFFENCES = 3;
-/** ... for so many milliseconds. Others may share the address, so it isn't for good; for wrong data it is. */
+/** Milliseconds for which it is shut out. Others may share the address, so it isn't for good; for wrong data it is. */
 export const SHUT_OUT_MS = 10 * 60_000;
 
 // Torrents: see src/metainfo/files.ts. What is read of one takes a few times its own bytes.
@@ -174,21 +174,21 @@ export const MAX_SUSPECTS = 256;
 export const MAX_ATTEMPTS = 8;
 /**
  * Milliseconds for which somebody of whom nothing right is known has a piece alone; with the time between two looks no more than
- * 3 s. Others may send a part of it then, and one that failed before goes to whoever is at least as good ...
+ * 3 s. Others may send a part of it then, and one that failed before goes to whoever is at least as good.
  */
 export const HOLD_MS = 2_500;
-/** ... and milliseconds after which somebody who has nothing else to do may join in. */
+/** Milliseconds after which somebody who has nothing else to do may send a part of a piece that another peer has alone. */
 export const IDLE_HOLD_MS = 1_000;
-/** Pieces of its own that such a one has, unless they are small: enough not to wait for a hash, and little to be wrong ... */
+/** Pieces that an unproven peer has alone, unless they are small: enough not to wait for a hash, and little to be wrong. */
 export const MOST_OWNED = 2;
-/** ... small being fewer blocks than this in all. */
+/** Blocks that an unproven peer has alone in any case, in however many small pieces. */
 export const SMALL_BLOCKS = 32;
 /**
- * Blocks that such a one is tried with, of a piece that has more than twice as many, while somebody proven can send the rest of it: if
- * they are wrong only they are fetched again ...
+ * Blocks that an unproven peer is tried with, of a piece that has more than twice as many, while a proven one can send the rest of it:
+ * if they are wrong, only they are fetched again.
  */
 export const TRIAL_BLOCKS = 4;
-/** ... and milliseconds that it waits for the verdict, once; then it goes on alone, so that honest ones lose next to nothing. */
+/** Milliseconds that such a peer waits for the verdict, once; then it goes on alone, so that honest ones lose next to nothing. */
 export const TRIAL_MS = 1_500;
 /** Milliseconds for which what is waited for is left to those whose data was right so far, while they send anything. */
 export const PROVEN_MS = 3_000;
@@ -212,9 +212,9 @@ export const METADATA_ROOM_MS = 1_000;
 export const MAX_METADATA_ATTEMPTS = 4;
 /** Parts that a peer is asked for at the same time when it answers quickly: 1.3 MB/s at 100 ms. Some clients drop more. */
 export const MAX_METADATA_WINDOW = 8;
-/** Milliseconds for one part of 16 KiB, after which one peer more is asked for it. Real ones take far less ... */
+/** Milliseconds for one part of 16 KiB, after which one peer more is asked for it. Real ones take far less. */
 export const METADATA_HEDGE_MS = 2_000;
-/** ... so that who has given parts before is asked sooner for those that somebody else was asked, who has given none so far. */
+/** The same where the peer that was asked has given no part so far, and the other one has. */
 export const METADATA_EARLY_MS = 500;
 /** Milliseconds after which a peer that doesn't answer is asked again, if nobody else is there; doubled each time. */
 export const METADATA_AGAIN_MS = 8_000;
@@ -237,9 +237,9 @@ export const MAX_METAINFO_READS = 64 * 1024 * 1024;
 export const MAX_MAGNET_HOPS = 2;
 /** Torrent files that a magnet link may name; a link with more of them wants to use us against somebody. */
 export const MAX_EXACT_SOURCES = 16;
-/** ... and how many of them are fetched at the same time. */
+/** Torrent files of one magnet link that are fetched at the same time. */
 export const EXACT_SOURCES_AT_ONCE = 4;
-/** ... without those that have taken longer than so many milliseconds, since a server that is dead may say nothing at all. */
+/** Milliseconds after which a fetch no longer counts among those: a server that is dead may say nothing at all. */
 export const EXACT_SOURCE_HEDGE_MS = 3_000;
 /** Milliseconds for the torrent file that a magnet link names (`xs`); peers and other servers are asked meanwhile. */
 export const EXACT_SOURCE_MS = 60_000;
@@ -335,13 +335,13 @@ export const MAX_DHT_CANDIDATES = 300;
 export const MAX_DHT_CANDIDATES_PER_HOST = 2;
 /** Nodes of one public /24 (IPv6: /48) in a bucket, so that nobody fills it with neighbours. */
 export const MAX_DHT_SUBNET_IN_BUCKET = 2;
-/** ... and in the whole table: with ids ever closer to ours somebody could make as many buckets as there are bits. */
+/** Nodes of one public /24 or /48 in the whole table: with ids ever closer to ours somebody could make a bucket for every bit. */
 export const MAX_DHT_SUBNET_IN_TABLE = 8;
-/** Queries that are answered in a second, all together, at 20 to 40 microseconds each ... */
+/** Queries that are answered in a second, all together, at 20 to 40 microseconds each. */
 export const DHT_ANSWERS_PER_SECOND = 1000;
-/** ... and of one address, which may be a NAT with several nodes behind it ... */
+/** Queries of one address that are answered in a second; it may be a NAT with several nodes behind it. */
 export const DHT_ANSWERS_PER_HOST = 10;
-/** ... and in a row: what somebody asks who looks several torrents up. Past it there is no answer, not even an error. */
+/** Queries of one address in a row: what somebody asks who looks several torrents up. Past it there is no answer, not even an error. */
 export const DHT_ANSWER_BURST = 50;
 /** Addresses that are remembered for that; the one that was quiet for longest is forgotten first. */
 export const MAX_DHT_REMEMBERED_HOSTS = 4096;
@@ -388,27 +388,28 @@ export const MAX_PEX_FROM_ONE = 500;
 
 /** Bytes of a message that are looked at; BEP 14 wants no more than 1400. */
 export const MAX_LSD_MESSAGE = 2048;
-/** Messages that are heard in a second, from all machines together; each costs 20 microseconds ... */
+/** Messages that are heard in a second, from all machines together; each costs 20 microseconds. */
 export const LSD_PER_SECOND = 50;
-/** ... and in a row. */
+/** Messages that are heard in a row, from all machines together. */
 export const LSD_BURST = 500;
 /** Messages in a row from one machine, then one a second: some clients send one for each torrent, several times a minute. */
 export const LSD_BURST_PER_HOST = 100;
 /** Addresses of this machine from which neighbours are spoken to. Machines that run containers can have hundreds. */
 export const MAX_LSD_ADDRESSES = 16;
+
 // Web seeds.
 
 /** Web seeds of a torrent that are remembered; a torrent that names more wants to use us against somebody. */
 export const MAX_WEB_SEEDS = 64;
-/** Web seeds that a torrent uses at the same time ... */
+/** Web seeds that a torrent uses at the same time. */
 export const MAX_ACTIVE_WEB_SEEDS = 4;
-/** ... and connections to each: they serve everybody, without a choker to protect them. */
+/** Connections to one web seed: it serves everybody, without a choker to protect it. */
 export const MAX_WEB_CONNECTIONS = 2;
 /** Milliseconds for the head of an answer, redirects included. */
 export const WEB_ANSWER_MS = 20_000;
-/** In so many milliseconds of reading ... */
+/** Milliseconds of reading in which a web seed has to send {@linkcode WEB_WINDOW_BYTES}. */
 export const WEB_WINDOW_MS = 20_000;
-/** ... a web seed has to send so many bytes: the least that is worth a connection is a block. */
+/** Bytes that a web seed has to send in {@linkcode WEB_WINDOW_MS}: the least that is worth a connection is a block. */
 export const WEB_WINDOW_BYTES = 16 * 1024;
 /** Bytes of a 503's body that are looked at: it is a number (BEP 17). */
 export const MAX_RETRY_TEXT = 64;
@@ -432,9 +433,9 @@ export const MAX_CONFIG_DEPTH = 8;
 
 /** Connections of a server at a time: half of the 1,024 descriptors that many systems give, the rest is for peers and files. */
 export const MAX_HTTP_CONNECTIONS = 512;
-/** ... and of one network (an IPv4 address, an IPv6 /64): an office or a school behind one address, each for an instant. */
+/** Connections of one network (an IPv4 address, an IPv6 /64): an office or a school behind one address, each for an instant. */
 export const MAX_HTTP_PER_NETWORK = 64;
-/** ... and of this machine or a proxy that is trusted, which brings everybody's requests. */
+/** Connections of this machine, or of a proxy that is trusted and brings everybody's requests. */
 export const MAX_HTTP_PER_PROXY = 384;
 /** Milliseconds without a request after which a connection is closed. Proxies keep theirs for 60 s, and open another. */
 export const HTTP_IDLE_MS = 30_000;
@@ -446,9 +447,9 @@ export const MAX_HTTP_HEAD = 32 * 1024;
 export const MAX_HTTP_FIELDS = 100;
 /** Bytes of a request's body that are taken, unless a server wants more; what nobody reads is passed over up to here, too. */
 export const MAX_HTTP_BODY = 2 ** 20;
-/** Milliseconds for a body ... */
+/** Milliseconds for a request's body, besides those for its bytes. */
 export const HTTP_BODY_MS = 30_000;
-/** ... and a second more for so many bytes of it. */
+/** Bytes of a body for which there is a second more. */
 export const HTTP_BODY_BYTES_PER_SECOND = 1024;
 /** Bytes of an answer up to which it has to be taken within {@linkcode HTTP_IDLE_MS}; a longer one may be read slowly. */
 export const SMALL_HTTP_ANSWER = 64 * 1024;
@@ -457,7 +458,7 @@ export const SMALL_HTTP_ANSWER = 64 * 1024;
  * that, and asks again where it was.
  */
 export const HTTP_STALL_MS = 30_000;
-/** ... and of a short one, which no player takes piece by piece: five hundred of them kept everybody else out for half a minute. */
+/** The same for a short answer, which no player takes piece by piece: 500 of them kept everybody else out for half a minute. */
 export const HTTP_SHORT_STALL_MS = 5_000;
 /** Milliseconds to wait when the system can't give us another connection. */
 export const ACCEPT_PAUSE_MS = 200;

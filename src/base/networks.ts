@@ -183,68 +183,25 @@ export function groupOf(host: string): string {
 }
 
 /**
- * Ports of well-known services on which no peer listens (those that the Fetch standard blocks, but for what a client may choose
- * by accident): whoever names them wants us to talk to somebody's mail server.
+ * Ports of well-known services: those that the Fetch standard blocks (2.9), but for what a client may choose by accident, and those of
+ * databases and remote desktops.
  */
-const SERVICE_PORTS: ReadonlySet<number> = new Set([
-  ...[
-    1,
-    7,
-    9,
-    11,
-    13,
-    15,
-    17,
-    19,
-    20,
-    21,
-    22,
-    23,
-    25,
-    37,
-    42,
-    43,
-    53,
-    69,
-    77,
-    79,
-    87,
-    95,
-    101,
-    102,
-    103,
-    104,
-    109,
-    110,
-  ],
-  ...[
-    111,
-    113,
-    115,
-    117,
-    119,
-    123,
-    135,
-    137,
-    139,
-    143,
-    161,
-    179,
-    389,
-    427,
-    445,
-    465,
-    512,
-    513,
-    514,
-    515,
-    526,
-    530,
-    531,
-  ],
-  ...[532, 540, 548, 554, 556, 563, 587, 601, 636, 989, 990, 993, 995, 1719, 1720, 1723, 2049, 3306, 3389, 5060, 5061],
-  ...[5432, 6000, 6379, 6667, 6697, 11211],
-]);
+const SERVICE_PORTS: ReadonlySet<number> = new Set(
+  [
+    "1 7 9 11 13 15 17 19 20 21 22 23 25 37 42 43 53 69 77 79 87 95 101 102 103 104 109 110 111 113 115 117",
+    "119 123 135 137 139 143 161 179 389 427 445 465 512 513 514 515 526 530 531 532 540 548 554 556 563 587",
+    "601 636 989 990 993 995 1719 1720 1723 2049 3306 3389 5060 5061 5432 6000 6379 6667 6697 11211",
+  ].join(" ").split(" ").map(Number),
+);
+
+/**
+ * Whether something else than BitTorrent or HTTP is spoken on a port: whoever names it wants us to talk to somebody's mail server.
+ *
+ * @param port Any number.
+ */
+export function isServicePort(port: number): boolean {
+  return SERVICE_PORTS.has(port);
+}
 
 /**
  * Whether a peer may listen on a port, as far as somebody else says so.
@@ -253,7 +210,7 @@ const SERVICE_PORTS: ReadonlySet<number> = new Set([
  * @returns `false` for 0 and for ports of well-known services.
  */
 export function isPeerPort(port: number): boolean {
-  return port > 0 && port < 65_536 && !SERVICE_PORTS.has(port);
+  return port > 0 && port < 65_536 && !isServicePort(port);
 }
 
 /**

@@ -10,7 +10,7 @@
  * @module
  */
 
-import { NEARNESS, type Nearness } from "../base/networks.ts";
+import { isServicePort, NEARNESS, type Nearness } from "../base/networks.ts";
 import { HttpError, type UrlTrust } from "./platform.ts";
 
 /** A URL, and how near the nearest address of its host is. */
@@ -22,68 +22,10 @@ export interface Place {
 }
 
 /**
- * Ports that other protocols than HTTP are spoken on, as browsers have them (Fetch, 2.9): a request there can be read as
- * something else by whoever listens.
+ * More ports that browsers keep away from (Fetch, 2.9): a request there can be read as something else by whoever listens. A peer may
+ * have chosen them by accident, a web server hasn't.
  */
-const OTHER_PORTS: ReadonlySet<number> = new Set([
-  ...[
-    1,
-    7,
-    9,
-    11,
-    13,
-    15,
-    17,
-    19,
-    20,
-    21,
-    22,
-    23,
-    25,
-    37,
-    42,
-    43,
-    53,
-    69,
-    77,
-    79,
-    87,
-    95,
-    101,
-    102,
-    103,
-    104,
-    109,
-    110,
-  ],
-  ...[
-    111,
-    113,
-    115,
-    117,
-    119,
-    123,
-    135,
-    137,
-    139,
-    143,
-    161,
-    179,
-    389,
-    427,
-    465,
-    512,
-    513,
-    514,
-    515,
-    526,
-    530,
-    531,
-    532,
-  ],
-  ...[540, 548, 554, 556, 563, 587, 601, 636, 989, 990, 993, 995, 1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061],
-  ...[6000, 6379, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080, 11211],
-]);
+const OTHER_PORTS: ReadonlySet<number> = new Set([3659, 4045, 4190, 6566, 6665, 6666, 6668, 6669, 6679, 10080]);
 
 /**
  * Paths of trackers: `announce` or `scrape`, with `.php` or without, and a key before or after it.
@@ -99,7 +41,9 @@ const TRACKER_PATH = /^\/(?:[\w.~-]+\/)?(?:announce|scrape)(?:\.php)?(?:\/[\w.~-
  */
 export function checkTarget({ url, nearness }: Place, trust: UrlTrust): void {
   if (trust.by === "user") return;
-  if (OTHER_PORTS.has(portOf(url))) throw new HttpError(`port ${portOf(url)} is not for HTTP`);
+  if (isServicePort(portOf(url)) || OTHER_PORTS.has(portOf(url))) {
+    throw new HttpError(`port ${portOf(url)} is not for HTTP`);
+  }
   if (nearness === "nobody") throw new HttpError(`${url.host} is an address that nobody can be at`);
   if (trust.by === "gateway") {
     if (nearness === "network" || nearness === "link") return;

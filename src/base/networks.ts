@@ -122,6 +122,17 @@ export function reachOf(host: string): Reach {
   return isLoopback(ip) ? "machine" : "network";
 }
 
+/**
+ * How far a name reaches: as far as the farthest of its addresses.
+ *
+ * @param hosts Literal addresses.
+ * @returns How far; `nowhere` when there is none that leads anywhere.
+ */
+export function farthestReach(hosts: readonly string[]): Reach {
+  const reaches = hosts.map(reachOf);
+  return (["internet", "network", "machine"] as const).find((reach) => reaches.includes(reach)) ?? "nowhere";
+}
+
 /** An address of a machine, and how many of its bits name its network. */
 interface OwnAddress {
   readonly host: string;

@@ -5,6 +5,7 @@
  */
 
 import type { Bytes } from "../base/bytes.ts";
+import { farthestReach } from "../base/networks.ts";
 import { explain } from "./deno_fetch.ts";
 import { type Outside, stream } from "./deno_http_stream.ts";
 import { listenTcp } from "./deno_net.ts";
@@ -58,7 +59,9 @@ async function request(request: HttpRequest, outside: Outside): Promise<HttpResp
     exchange = followed.exchange;
     progress.answered = true;
     const { status } = exchange;
-    const answer = { status, headers: exchange.headers, url: progress.url };
+    const { addresses } = followed.place;
+    const reach = addresses.length === 0 ? {} : { reach: farthestReach(addresses) };
+    const answer = { status, headers: exchange.headers, url: progress.url, ...reach };
     if (followed.magnet !== null) return { ...answer, body: new Uint8Array(), magnet: followed.magnet };
     return { ...answer, body: await readBody(exchange, { ...request, signal: stop.signal }) };
   } catch (error) {

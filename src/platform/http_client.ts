@@ -28,6 +28,8 @@ export interface Followed {
   readonly exchange: Exchange;
   /** The magnet link that it redirects to, or `null`. */
   readonly magnet: string | null;
+  /** Who answered. */
+  readonly place: Located;
 }
 
 /** What is asked for. */
@@ -74,10 +76,10 @@ export async function follow(request: FollowRequest, options: FollowOptions): Pr
     const posted = method === "POST" && request.body !== undefined ? { body: request.body } : {};
     const exchange = await send({ method, url, headers, ...posted }, { place, signal, request });
     const location = exchange.headers.get("location");
-    if (!REDIRECTS.includes(exchange.status) || location === null) return { exchange, magnet: null };
-    if (request.keepMethod && method === "POST" && exchange.status < 307) return { exchange, magnet: null };
+    if (!REDIRECTS.includes(exchange.status) || location === null) return { exchange, magnet: null, place };
+    if (request.keepMethod && method === "POST" && exchange.status < 307) return { exchange, magnet: null, place };
     const text = fieldText(location).trim();
-    if (request.takesMagnet && /^magnet:/i.test(text)) return { exchange, magnet: text };
+    if (request.takesMagnet && /^magnet:/i.test(text)) return { exchange, magnet: text, place };
     exchange.cancel();
     if (hops === MAX_HTTP_REDIRECTS) throw new HttpError(`redirected more than ${MAX_HTTP_REDIRECTS} times`);
     const target = httpUrl(text, url);

@@ -7,6 +7,7 @@
 
 import type { Bytes } from "../base/bytes.ts";
 import type { PeerAddress } from "../base/address.ts";
+import type { Reach } from "../base/networks.ts";
 
 /** Everything outside. */
 export interface Platform extends Clock {
@@ -341,6 +342,8 @@ export interface HttpResponse {
   readonly body: Bytes;
   /** The URL that answered, after redirects. */
   readonly url: string;
+  /** How far the addresses reach to which the request was made; absent where a proxy has made it. */
+  readonly reach?: Reach;
   /** The magnet link that it redirects to; there if it does. */
   readonly magnet?: string;
 }

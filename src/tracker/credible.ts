@@ -5,7 +5,7 @@
  */
 
 import { parseIp, type PeerAddress } from "../base/address.ts";
-import { mayName, type Reach, reachOf } from "../base/networks.ts";
+import { farthestReach, mayName, type Reach, reachOf } from "../base/networks.ts";
 import type { Platform } from "../platform/platform.ts";
 import type { AnnounceReply } from "./announce_reply.ts";
 
@@ -64,8 +64,8 @@ export async function reachOfHost(
   const literal = literalOf(host);
   if (literal !== null) return reachOf(literal);
   const name = host.replace(/\.$/, "").toLowerCase();
-  const reaches = (await addressesOf(name, { platform, resolve })).map(reachOf).filter((reach) => reach !== "nowhere");
-  for (const reach of ["internet", "network", "machine"] as const) if (reaches.includes(reach)) return reach;
+  const reach = farthestReach(await addressesOf(name, { platform, resolve }));
+  if (reach !== "nowhere") return reach;
   if (name === "localhost" || name.endsWith(".localhost")) return "machine";
   return !name.includes(".") || LOCAL_NAME.test(name) ? "network" : "internet";
 }

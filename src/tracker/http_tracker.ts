@@ -6,9 +6,8 @@
 
 import { canonicalHost, type HostPort, type PeerAddress } from "../base/address.ts";
 import { messageOf } from "../base/errors.ts";
-import type { Bytes } from "../base/bytes.ts";
 import { MAX_TRACKER_REPLY } from "../base/limits.ts";
-import { type Http, HttpError, type HttpRequest } from "../platform/platform.ts";
+import { type Http, HttpError, type HttpRequest, type HttpResponse } from "../platform/platform.ts";
 import { type AnnounceReply, findFailure, parseAnnounceReply } from "./announce_reply.ts";
 import { buildAnnounceUrl } from "./announce_request.ts";
 import { believe, credible, namesLocal } from "./credible.ts";
@@ -20,6 +19,9 @@ import type { Announcement, Announcing, SwarmCounts, Tracker } from "./tracker.t
 const PATIENCE_MS = 30_000;
 /** Milliseconds after which the next tracker is asked, too: most of those that work answer in one or two seconds. */
 const HOLDS_UP_MS = 10_000;
+
+/** A good answer. */
+type Answer = Pick<HttpResponse, "body" | "url" | "reach">;
 
 /** A tracker that is spoken to over HTTP or HTTPS. */
 export class HttpTracker implements Tracker {
@@ -60,7 +62,7 @@ export class HttpTracker implements Tracker {
     this.knowsUs = true;
     this.#trackerId = reply.trackerId ?? this.#trackerId;
     const peers = reply.names?.length ? [...reply.peers, ...await this.#lookUp(reply.names)] : reply.peers;
-    return namesLocal(peers) ? believe(reply, await this.#credible(peers, answer.url)) : { ...reply, peers };
+    return namesLocal(peers) ? believe(reply, await this.#credible(peers, answer)) : { ...reply, peers };
   }
 
   async #lookUp(names: readonly HostPort[]): Promise<PeerAddress[]> {
@@ -70,13 +72,10 @@ export class HttpTracker implements Tracker {
     return found.flat();
   }
 
-  /** Whoever sends us on to a tracker next door needn't be there. */
-  async #credible(peers: readonly PeerAddress[], answered: string): Promise<PeerAddress[]> {
+  /** What counts is where the request went: a name may lead elsewhere when it is looked up again. */
+  async #credible(peers: readonly PeerAddress[], { url, reach }: Answer): Promise<PeerAddress[]> {
     const { isPrivate, reachOf } = this.#self;
-    const hosts = new Set([this.url, answered].map((url) => new URL(url).hostname));
-    let known: readonly PeerAddress[] = peers;
-    for (const host of hosts) known = credible(known, { reach: await reachOf(host), isPrivate: isPrivate() });
-    return [...known];
+    return credible(peers, { reach: reach ?? await reachOf(new URL(url).hostname), isPrivate: isPrivate() });
   }
 
   async #scrape(url: string, { timeout, signal }: Pick<Announcement, "timeout" | "signal">): Promise<SwarmCounts> {
@@ -85,17 +84,17 @@ export class HttpTracker implements Tracker {
   }
 
   /** A good answer. */
-  async #get(request: HttpRequest): Promise<{ readonly body: Bytes; readonly url: string }> {
+  async #get(request: HttpRequest): Promise<Answer> {
     const { bind } = this.#self;
     const trust = { by: "tracker", named: this.url } as const;
     try {
-      const { status, body, url } = await this.#http.request({
+      const { status, ...answer } = await this.#http.request({
         ...request,
         trust,
         ...(bind !== undefined && { bind }),
       });
-      if (status >= 200 && status < 300) return { body, url };
-      throw findFailure(body) ?? new TrackerError(`the server answered with HTTP status ${status}`);
+      if (status >= 200 && status < 300) return answer;
+      throw findFailure(answer.body) ?? new TrackerError(`the server answered with HTTP status ${status}`);
     } catch (error) {
       if (error instanceof HttpError) throw new TrackerError(messageOf(error), { cause: error });
       throw error;

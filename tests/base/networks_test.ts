@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { groupOf, isPeerPort, mayName, type Reach, reachOf } from "../../src/base/networks.ts";
+import { farthestReach, groupOf, isPeerPort, mayName, type Reach, reachOf } from "../../src/base/networks.ts";
 
 const ADDRESSES: Readonly<Record<Reach, readonly string[]>> = {
   machine: ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::1", "::127.0.0.1"],
@@ -38,4 +38,15 @@ Deno.test("groupOf() takes a /24 and an IPv6 /48 for one", () => {
 Deno.test("isPeerPort() refuses ports of services, and takes what clients use", () => {
   assertEquals([0, 22, 25, 53, 65_536, -1].filter(isPeerPort), []);
   assertEquals([80, 443, 1024, 6881, 6969, 51_413, 65_535].filter((port) => !isPeerPort(port)), []);
+});
+
+Deno.test("farthestReach() is that of the most public address", () => {
+  const cases: readonly (readonly [hosts: readonly string[], reach: Reach])[] = [
+    [[], "nowhere"],
+    [["127.0.0.1", "::1"], "machine"],
+    [["127.0.0.1", "192.168.1.1"], "network"],
+    [["::1", "192.168.1.1", "9.9.9.9"], "internet"],
+    [["224.0.0.1"], "nowhere"],
+  ];
+  for (const [hosts, reach] of cases) assertEquals(farthestReach(hosts), reach, hosts.join());
 });

@@ -98,6 +98,7 @@ Deno.test("request() follows redirects and says where it ended", async () => {
   }, async (base) => {
     const response = await get(`${base}/5`, { method: "POST", body: "x" });
     assertEquals([response.url, fromUtf8(response.body)], [`${base}/0?x=1`, "GET"]);
+    assertEquals(response.reach, "machine");
     await assertRejects(() => get(`${base}/6`), HttpError, "redirected more than 5 times");
   });
 });

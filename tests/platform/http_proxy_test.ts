@@ -52,8 +52,8 @@ function scriptedProxy() {
 
 Deno.test("request() and stream() go through the proxy of the environment, which looks names up", async () => {
   await using proxy = scriptedProxy();
-  const { body } = await proxy.http.request({ url: "http://tracker.example/a?b", timeout: 10_000, maxBytes: 100 });
-  assertEquals(fromUtf8(body), "hello");
+  const answer = await proxy.http.request({ url: "http://tracker.example/a?b", timeout: 10_000, maxBytes: 100 });
+  assertEquals([fromUtf8(answer.body), "reach" in answer], ["hello", false]);
   const stream = await proxy.http.stream({ url: "http://seed.example/c", timeout: 10_000 });
   assertEquals(fromUtf8((await stream.read())!.slice()), "hello");
   assertEquals(await stream.read(), null);

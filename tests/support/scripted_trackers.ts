@@ -5,6 +5,7 @@
  */
 
 import { utf8 } from "../../src/base/bytes.ts";
+import type { Reach } from "../../src/base/networks.ts";
 import { type Encodable, encode } from "../../src/bencode/mod.ts";
 import {
   type Http,
@@ -31,7 +32,7 @@ export interface Call {
 
 /** What a scripted tracker does: answer, fail as a network does, answer with a status, or never answer. */
 export type Reaction =
-  | { readonly reply: { readonly [key: string]: Encodable }; readonly delay?: number }
+  | { readonly reply: { readonly [key: string]: Encodable }; readonly delay?: number; readonly reach?: Reach }
   | { readonly fails: string; readonly delay?: number }
   | { readonly status: number; readonly body: string; readonly delay?: number }
   | "hang"
@@ -81,7 +82,8 @@ export class ScriptedTrackers extends VirtualClock {
         const [status, body] = "reply" in reaction
           ? [200, encode(reaction.reply)]
           : [reaction.status, utf8(reaction.body)];
-        resolve({ status, body, headers: new Headers(), url: request.url });
+        const reach = "reply" in reaction && reaction.reach ? { reach: reaction.reach } : {};
+        resolve({ status, body, headers: new Headers(), url: request.url, ...reach });
       };
       if (reaction.delay === undefined) settle();
       else this.after(reaction.delay, settle);

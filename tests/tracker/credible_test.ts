@@ -3,6 +3,7 @@ import { encodeCompactPeer, type PeerAddress } from "../../src/base/address.ts";
 import { concatBytes, utf8 } from "../../src/base/bytes.ts";
 import { InfoHash } from "../../src/base/info_hash.ts";
 import { MAX_NAMED_PEERS } from "../../src/base/limits.ts";
+import type { Reach } from "../../src/base/networks.ts";
 import { Announcer } from "../../src/tracker/announcer.ts";
 import { reachOfHost } from "../../src/tracker/credible.ts";
 import { UdpTrackers } from "../../src/tracker/udp_trackers.ts";
@@ -29,11 +30,15 @@ async function believed(
     readonly form?: "compact" | "dictionaries";
     readonly isPrivate?: boolean;
     readonly names?: Record<string, string[]>;
+    readonly reach?: Reach;
   } = {},
 ): Promise<string[]> {
   const { form = "compact", names = {} } = options;
   const reply = form === "compact" ? { peers: compact(4), peers6: compact(6) } : { peers: dictionaries };
-  const world = new ScriptedTrackers(() => ({ reply: { interval: 1800, complete: 1, incomplete: 9, ...reply } }));
+  const world = new ScriptedTrackers(() => ({
+    reply: { interval: 1800, complete: 1, incomplete: 9, ...reply },
+    ...(options.reach && { reach: options.reach }),
+  }));
   const found: string[] = [];
   const announcer = new Announcer({
     platform: Object.assign(world, {
@@ -79,6 +84,14 @@ Deno.test("HttpTracker believes a tracker about the networks that it can know, i
     for (const form of ["compact", "dictionaries"] as const) {
       assertEquals(await believed(url, { form, names }), hosts.toSorted(), `${url} ${form}`);
     }
+  }
+});
+
+Deno.test("HttpTracker goes by the addresses that were asked, whatever a name stands for afterwards", async () => {
+  const names = { "turning.example": ["127.0.0.1"] };
+  for (const reach of ["internet", "network", "machine"] as const) {
+    const hosts = { internet: PUBLIC, network: [...LAN, ...PUBLIC], machine: [...LOOPBACK, ...LAN, ...PUBLIC] };
+    assertEquals(await believed("http://turning.example/a", { names, reach }), hosts[reach].toSorted(), reach);
   }
 });
 

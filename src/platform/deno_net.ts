@@ -145,24 +145,35 @@ function peerAddress(address: Deno.NetAddr): PeerAddress {
   return { host: canonicalHost(address.hostname), port: address.port };
 }
 
+const [MAJOR = 0, MINOR = 0] = Deno.version.deno.split(".").map(Number);
+
+/** Whether a socket can be connected from a chosen address: older runtimes connect from any, which shows only afterwards. */
+export const CHOOSES_SOURCE: boolean = MAJOR > 2 || (MAJOR === 2 && MINOR >= 9);
+
 /**
  * `Deno.connect` cannot choose the local address; Node's socket can, on runtimes that are new enough. The address is
  * checked afterwards: whoever binds to a tunnel must never be connected past it.
  */
 function dialFrom(bind: string, address: PeerAddress, signal: AbortSignal): Promise<Connection> {
   return new Promise((resolve, reject) => {
+    const gaveUp = () => new Error("Gave up connecting");
+    if (signal.aborted) return reject(gaveUp());
     const socket = connectNode({ host: address.host, port: address.port, localAddress: bind });
     const fail = (error: Error) => {
       socket.destroy();
       reject(error);
     };
-    const abort = () => fail(new Error("Gave up connecting"));
-    if (signal.aborted) return abort();
+    const abort = () => {
+      // Old runtimes never close a socket that is destroyed while it connects: it has to get through first, or fail.
+      if (CHOOSES_SOURCE || !socket.connecting) fail(gaveUp());
+      else reject(gaveUp());
+    };
     signal.addEventListener("abort", abort, { once: true });
     socket.once("error", fail);
     socket.once("connect", () => {
       signal.removeEventListener("abort", abort);
       socket.off("error", fail);
+      if (signal.aborted) return void socket.destroy();
       if (socket.localAddress !== bind) return fail(cannotBind(bind));
       socket.setNoDelay(true);
       resolve(new NodeConnection(socket, address));

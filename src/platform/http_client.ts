@@ -7,11 +7,11 @@
 import { utf8 } from "../base/bytes.ts";
 import { parseIp } from "../base/address.ts";
 import type { Bytes } from "../base/bytes.ts";
-import { ShoalError } from "../base/errors.ts";
 import { MAX_HTTP_REDIRECTS, MAX_HTTP_SHOWN } from "../base/limits.ts";
 import { nearnessOf } from "../base/networks.ts";
 import { VERSION } from "../base/version.ts";
 import { fetchBy } from "./deno_fetch.ts";
+import { CHOOSES_SOURCE } from "./deno_net.ts";
 import { AnswerReader, encodeRequest, type Exchange, fieldText, type RequestLines } from "./http_reply.ts";
 import { DialledConnection, locate, type Located, type Lookup } from "./http_dial.ts";
 import { checkRedirect, checkTarget } from "./http_guard.ts";
@@ -192,14 +192,10 @@ async function send(lines: RequestLines, options: SendOptions): Promise<Exchange
     }
   }
   // Deno can't speak TLS from a chosen address but with fetch(); older ones can't choose one in any other way.
-  if (bind !== undefined && place.url.protocol === "https:") return await fetchBy({ bind }, lines, signal);
-  let connection: DialledConnection;
-  try {
-    connection = await DialledConnection.open(place, { signal, bind, large: kept !== null });
-  } catch (error) {
-    if (bind !== undefined && error instanceof ShoalError) return await fetchBy({ bind }, lines, signal);
-    throw error;
+  if (bind !== undefined && (place.url.protocol === "https:" || !CHOOSES_SOURCE)) {
+    return await fetchBy({ bind }, lines, signal);
   }
+  const connection = await DialledConnection.open(place, { signal, bind, large: kept !== null });
   return await begin(lines, { connection, kept, signal });
 }
 

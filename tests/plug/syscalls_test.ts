@@ -32,7 +32,9 @@ const CASES: readonly Case[] = [
   { of: "draft of resume state", calls: RENAME, error: "EACCES", warns: "permission denied" },
   { of: "state folder", calls: ["fdatasync"], error: "EIO", warns: "the device failed" },
   { of: "state folder", calls: ["fdatasync"], error: "EINVAL" },
-  { of: "lock", calls: ["openat"], error: "EROFS", warns: "read-only" },
+  // Where nothing can be written nobody else downloads.
+  { of: "lock", calls: ["openat"], error: "EROFS" },
+  { of: "lock", calls: ["openat"], error: "EIO", warns: "the device failed" },
   { of: "lock", calls: ["flock"], error: "ENOLCK" },
   { of: "lock", calls: ["flock"], error: "ENOSYS" },
   { of: "lock", calls: ["flock"], error: "EOPNOTSUPP" },
@@ -48,7 +50,7 @@ function pathOf(lab: KillLab, of: Case["of"]): string {
     case "state folder":
       return lab.state;
     case "lock":
-      return lab.statePath.replace(/resume$/, "lock");
+      return `${lab.out}/.shoal.lock`;
   }
 }
 

@@ -223,6 +223,9 @@ function libtorrentSettings(options: ClientOptions): Readonly<Record<string, str
     // None of its own: they can't be reached.
     dht_bootstrap_nodes: options.dhtNode ?? "",
     dht_announce_interval: 20,
+    // By default it asks one node of each /24, and all of ours are in one.
+    dht_restrict_routing_ips: false,
+    dht_restrict_search_ips: false,
     enable_lsd: finds(options, "lsd"),
     enable_upnp: false,
     enable_natpmp: false,

@@ -204,6 +204,9 @@ testWith(
         "--timeout",
         "60s",
       ];
+      // Else the seed, which looks for peers as well, may come first.
+      const closed = "type filter hook input priority 0; tcp dport 7000 reject with tcp reset;";
+      await must(...house.internet.command(["nft", `table inet closed { chain in { ${closed} }; }`]));
       await using leecher = start(house, house.internet, { name: "leecher", argv: leech });
       const connected = await leecher.line(
         (line) => line.includes('"action":"connected"') && line.includes(ours),

@@ -119,7 +119,7 @@ function write(address: number | bigint, into: Uint32Array, at: number): void {
  * Reads addresses and networks.
  *
  * @param text Like `127.0.0.1, 10.0.0.0/8, 2001:db8::/32`; commas or spaces between them.
- * @returns Them, or the first part that is neither an address nor a network.
+ * @returns The networks, or the first part that is neither an address nor a network.
  */
 export function parseNetworks(text: string): { readonly networks: IpRanges } | { readonly bad: string } {
   const v4: Ip4Range[] = [];

@@ -216,11 +216,11 @@ class PathReader {
   readonly #context: FilesContext;
   /** Names in all paths. */
   #parts = 0;
-  /** The names of the latest path as they stand in the torrent ... */
+  /** The names of the latest path as they stand in the torrent. */
   #raw: readonly (BencodeValue | string)[] = [];
-  /** ... as text ... */
+  /** The same names as text. */
   #texts: readonly string[] = [];
-  /** ... and made safe, empty where nothing is left. */
+  /** The same names made safe; one is empty where nothing is left of it. */
   #safe: readonly string[] = [];
 
   constructor(context: FilesContext) {

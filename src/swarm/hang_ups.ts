@@ -7,9 +7,9 @@
 import { MAX_REMEMBERED_HOSTS } from "../base/limits.ts";
 import { BLOCK_SIZE, type Peer } from "../peer/mod.ts";
 
-/** A connection that brought more than so many times what was outstanding at its end wasn't ended for that ... */
+/** A connection that brought more than so many times what was outstanding at its end wasn't ended for that. */
 const PIPELINES = 4;
-/** ... of which this is the shortest, in requests. */
+/** Requests that count as outstanding at the least, for {@linkcode PIPELINES}. */
 const LEAST = 8;
 
 /** What is remembered of an address. */

@@ -184,7 +184,7 @@ export class Owners {
    * Pieces that were one's own for long enough: others may send a part of them.
    *
    * @param now Milliseconds.
-   * @returns Them, but for those of somebody on parole, whom only those join who have nothing else to do.
+   * @returns Those pieces, without the ones of peers on parole: such a piece is joined only by peers that have nothing else to do.
    */
   open(now: number): ActivePiece[] {
     const due = [...this.#owned].filter((piece) => {

@@ -72,7 +72,7 @@ export async function reachOfHost(
 
 /**
  * @param host The host of a URL.
- * @returns It as a literal address without brackets, or `null` if it is a name.
+ * @returns The host as a literal address without brackets, or `null` if it is a name.
  */
 export function literalOf(host: string): string | null {
   const bare = host.replace(/^\[(.*)\]$/, "$1");

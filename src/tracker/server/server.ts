@@ -71,9 +71,9 @@ export interface TrackerStatistics {
 }
 
 const DEFAULT_INTERVAL = 1800;
-/** Late peers that are forgotten in one go, in a few milliseconds ... */
+/** Late peers that are forgotten in one go, which takes a few milliseconds. */
 const FORGOTTEN_AT_ONCE = 5_000;
-/** ... and milliseconds until the next. */
+/** Milliseconds until more late peers are forgotten. */
 const FORGET_ON_MS = 50;
 /** When somebody who asks too often may ask again. */
 const RETRY_MINUTES = 1;

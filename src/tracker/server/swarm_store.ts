@@ -78,10 +78,11 @@ const FULL = "this tracker is full";
 const LIFETIME = 2.5;
 /** Late peers that are forgotten with each announce, which brings one at the most. */
 const FORGOTTEN_EACH = 8;
-/** Whom somebody is told of who wants more ... */
+/** The kinds of peers that a peer is told of which wants more. */
 const ANYBODY: readonly PeerKind[] = ["downloading", "partial", "seed"];
-/** ... and who doesn't: those who do, and a few of the others when there are no such. */
+/** The kinds that a peer is told of which wants no more: those who want something. */
 const WHO_WANTS_MORE: readonly PeerKind[] = ["downloading"];
+/** The kinds that such a peer is told a few of where nobody wants anything. */
 const WHO_WANTS_NO_MORE: readonly PeerKind[] = ["seed", "partial"];
 
 /** The swarms of a tracker. A swarm is forgotten with its last peer. */

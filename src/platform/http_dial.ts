@@ -69,7 +69,7 @@ function systemLookup(host: string): Promise<string[]> {
 }
 
 /** What comes first: the outcome, or that nobody waits for it any more. */
-export async function raced<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+async function raced<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   const { promise, reject } = Promise.withResolvers<never>();
   const stop = () => reject(signal.reason);
   signal.addEventListener("abort", stop, { once: true });

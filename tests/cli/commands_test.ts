@@ -4,18 +4,7 @@ import { ShoalError } from "../../src/base/errors.ts";
 import { VERSION } from "../../src/base/version.ts";
 import { fileLines } from "../../src/cli/info_text.ts";
 import { describe } from "../../src/metainfo/mod.ts";
-import { metaOf, World } from "./fake_engine.ts";
-
-/** Runs arguments that must fail; gives the error line without its head. */
-async function failure(args: readonly string[], code: number, world = new World()): Promise<string> {
-  assertEquals(await world.run(...args), code, world.terminal.stderr.text);
-  assertEquals(world.terminal.stderr.lines.length, 1, world.terminal.stderr.text);
-  assertEquals(world.terminal.stdout.text, "");
-  assertEquals(world.session.added, []);
-  assertEquals(world.terminal.crashes.size, 0);
-  assertMatch(world.terminal.stderr.text, /^shoal: error: /);
-  return world.terminal.stderr.lines[0]!.slice("shoal: error: ".length);
-}
+import { failure, metaOf, World } from "./fake_engine.ts";
 
 Deno.test("run() prints version and help, and help on standard error when there is nothing to do", async () => {
   for (const flag of ["--version", "-V"]) {

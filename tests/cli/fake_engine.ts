@@ -4,7 +4,7 @@
  * @module
  */
 
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertMatch } from "@std/assert";
 import { type Bytes, utf8 } from "../../src/base/bytes.ts";
 import { ShoalError } from "../../src/base/errors.ts";
 import { InfoHash } from "../../src/base/info_hash.ts";
@@ -337,4 +337,15 @@ export function assertClean(world: World): void {
   assertEquals(world.session.listeners.size, 0, "a listener is left");
   assertEquals(world.servers.size, 0, "a server is left");
   assertEquals([world.terminal.requests.size, world.terminal.crashes.size, world.terminal.owed.size], [0, 0, 0]);
+}
+
+/** Runs arguments that must fail; gives the error line without its head. */
+export async function failure(args: readonly string[], code: number, world = new World()): Promise<string> {
+  assertEquals(await world.run(...args), code, world.terminal.stderr.text);
+  assertEquals(world.terminal.stderr.lines.length, 1, world.terminal.stderr.text);
+  assertEquals(world.terminal.stdout.text, "");
+  assertEquals(world.session.added, []);
+  assertEquals(world.terminal.crashes.size, 0);
+  assertMatch(world.terminal.stderr.text, /^shoal: error: /);
+  return world.terminal.stderr.lines[0]!.slice("shoal: error: ".length);
 }

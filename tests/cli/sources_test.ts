@@ -1,16 +1,5 @@
-import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { type Answer, World } from "./fake_engine.ts";
-
-/** Runs arguments that must fail; gives the error line without its head. */
-async function failure(args: readonly string[], code: number, world = new World()): Promise<string> {
-  assertEquals(await world.run(...args), code, world.terminal.stderr.text);
-  assertEquals(world.terminal.stderr.lines.length, 1, world.terminal.stderr.text);
-  assertEquals(world.terminal.stdout.text, "");
-  assertEquals(world.session.added, []);
-  assertEquals(world.terminal.crashes.size, 0);
-  assertMatch(world.terminal.stderr.text, /^shoal: error: /);
-  return world.terminal.stderr.lines[0]!.slice("shoal: error: ".length);
-}
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { type Answer, failure, World } from "./fake_engine.ts";
 
 /** Runs with a server that answers so. */
 async function served(answer: Answer, ...args: string[]): Promise<{ world: World; code: number }> {

@@ -1,7 +1,7 @@
 /** What a redraw costs; there are at most five a second. */
 
 import { styleFor } from "../src/ui/style.ts";
-import { type PieceCell, type PieceMap, pieceMapOf } from "../src/session/piece_map.ts";
+import { type PieceCell, type PieceMap, pieceMapOf } from "../src/swarm/piece_map.ts";
 import type { TorrentSnapshot } from "../src/session/types.ts";
 import type { Torrent } from "../src/swarm/mod.ts";
 import { PiecePicker } from "../src/swarm/piece_picker.ts";

@@ -57,7 +57,7 @@ export type * from "./platform/platform.ts";
 export { HttpError } from "./platform/platform.ts";
 export { type CreatedTorrent, type CreateOptions, createTorrent, type SourceFile } from "./session/create.ts";
 export type { EventOptions, EventStream, MissedEvent, StreamedEvent } from "./session/event_stream.ts";
-export type { FileSnapshot, PieceCell, PieceMap } from "./session/piece_map.ts";
+export type { FileSnapshot, PieceCell, PieceMap } from "./session/torrent.ts";
 export type { ProgressEvent } from "./session/progress.ts";
 export {
   type AddOptions,
@@ -68,7 +68,7 @@ export {
   type SessionOptions,
   type Torrent,
 } from "./session/session.ts";
-export type { OpenFileOptions, ReadableTorrent, ReadOptions, TorrentReader } from "./session/torrent_reader.ts";
+export type { OpenFileOptions, ReadableTorrent, ReadOptions, TorrentReader } from "./session/torrent.ts";
 export type * from "./session/types.ts";
 export {
   type FileVerdict,

@@ -4,10 +4,11 @@
  * @module
  */
 
-import type { HostPort, PeerAddress } from "../base/address.ts";
-import type { Metainfo } from "../metainfo/mod.ts";
+import type { HostPort } from "../base/address.ts";
 import type { Platform } from "../platform/platform.ts";
 import type { EncryptionMode } from "../transport/stream_encryption.ts";
+
+export type { AddOptions } from "../swarm/mod.ts";
 
 /** Settings of a session. */
 export interface SessionOptions {
@@ -68,27 +69,4 @@ export interface DiscoveryOptions {
   readonly lsd?: boolean;
   /** Peer exchange (BEP 11). */
   readonly pex?: boolean;
-}
-
-/** How a torrent is added. */
-export interface AddOptions {
-  /** Folder that its files, or its own folder, go into. */
-  readonly folder: string;
-  /** Peers to try besides those that the tracker names. */
-  readonly peers?: readonly PeerAddress[];
-  /**
-   * Indexes into `meta.files` of those that are wanted, as `selectFiles()` gives them, or what finds them when the metadata
-   * of a magnet link is here. When absent what the magnet link says, or all.
-   */
-  readonly files?: ReadonlySet<number> | ((meta: Metainfo) => ReadonlySet<number>);
-  /** Fetch pieces in order instead of the rarest first. */
-  readonly sequential?: boolean;
-  /** Hash what is there instead of believing the resume state. */
-  readonly check?: boolean;
-  /** Believe that everything is there. */
-  readonly trust?: boolean;
-  /** Find out what a magnet link stands for, and no more. */
-  readonly metadataOnly?: boolean;
-  /** Never write: the data must be there. */
-  readonly seedOnly?: boolean;
 }

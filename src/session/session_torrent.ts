@@ -15,19 +15,19 @@ import { type Magnet, type Metainfo, numberedFiles, pathsOnDisk, pieceHash, safe
 import { Storage } from "../storage/mod.ts";
 import { type Acceptor, MetadataSwarm, type PeerSource, Torrent as Swarm, type TorrentEvent } from "../swarm/mod.ts";
 import type { TrackerReport } from "../tracker/announcer.ts";
-import { type Choice, choiceOf, isMagnet } from "./choice.ts";
-import { clash, clashOf } from "./clash.ts";
+import type { AddOptions } from "../swarm/add_options.ts";
+import { type Choice, choiceOf, isMagnet } from "../swarm/choice.ts";
+import { clash, clashOf } from "../swarm/clash.ts";
 import type { EventOptions, EventStream } from "./event_stream.ts";
 import { findMetadata } from "./metadata_search.ts";
 import { FAREWELL_MS, Pause, pausedState } from "./pause.ts";
 import { PeerSources } from "./peer_sources.ts";
-import { type FileSnapshot, filesOf, type PieceMap, pieceMapOf } from "./piece_map.ts";
+import { type FileSnapshot, filesOf, type PieceMap, pieceMapOf } from "../swarm/piece_map.ts";
 import { resolveAll } from "./resolve.ts";
-import { searchSnapshot, snapshotOf } from "./snapshot.ts";
-import type { AddOptions } from "./options.ts";
+import { searchSnapshot, snapshotOf } from "../swarm/snapshot.ts";
 import type { Torrent } from "./torrent.ts";
 import type { SessionTorrentOptions } from "./torrent_options.ts";
-import { openFile, type ReadableTorrent, wantedFilesOf } from "./torrent_reader.ts";
+import { openFile, type ReadableTorrent, wantedFilesOf } from "../swarm/torrent_reader.ts";
 import type { TorrentSnapshot, TorrentState } from "./types.ts";
 
 /** Bytes that are said to be missing while nobody knows how many are: not 0, which would make us a seed. */

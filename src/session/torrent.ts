@@ -7,9 +7,18 @@
 import type { InfoHash } from "../base/info_hash.ts";
 import type { Metainfo } from "../metainfo/mod.ts";
 import type { EventOptions, EventStream } from "./event_stream.ts";
-import type { FileSnapshot, PieceMap } from "./piece_map.ts";
-import type { ReadableTorrent } from "./torrent_reader.ts";
+import type { FileSnapshot, PieceMap, ReadableTorrent } from "../swarm/mod.ts";
 import type { TorrentSnapshot } from "./types.ts";
+
+export type {
+  FileSnapshot,
+  OpenFileOptions,
+  PieceCell,
+  PieceMap,
+  ReadableTorrent,
+  ReadOptions,
+  TorrentReader,
+} from "../swarm/mod.ts";
 
 /** A torrent of a session. */
 export interface Torrent extends ReadableTorrent {

@@ -4,74 +4,7 @@
  * @module
  */
 
-import type { InfoHash } from "../base/info_hash.ts";
-
-/** What a torrent is doing. */
-export type TorrentState =
-  | "metadata"
-  | "checking"
-  | "downloading"
-  | "seeding"
-  | "paused"
-  | "stopping"
-  | "stopped"
-  | "failed";
-
-/** One torrent at one moment; cheap to make, safe to keep. */
-export interface TorrentSnapshot {
-  /** Which torrent. */
-  readonly infoHash: InfoHash;
-  /** Its name, safe to print. */
-  readonly name: string;
-  /** What it is doing. */
-  readonly state: TorrentState;
-  /** Bytes of the wanted files; 0 while `state` is `metadata`. */
-  readonly size: number;
-  /** Bytes that are verified, padding left out. */
-  readonly verified: number;
-  /** 0 to 1: how far the check has come while `state` is `checking`, the metadata while it is that, else `verified / size`. */
-  readonly progress: number;
-  /** Payload bytes received from peers and web seeds since the start, wasted ones included. */
-  readonly downloaded: number;
-  /** Payload bytes sent to peers since the start. */
-  readonly uploaded: number;
-  /** Payload bytes a second, lately. */
-  readonly rateDown: number;
-  /** Payload bytes a second, lately. */
-  readonly rateUp: number;
-  /** Seconds until complete, or `null` when unknown. */
-  readonly eta: number | null;
-  /** Connected peers, seeds included, web seeds too. */
-  readonly peerCount: number;
-  /** Connected peers that have everything. */
-  readonly seedCount: number;
-  /** Every connected peer, in no order. */
-  readonly peers: readonly PeerSnapshot[];
-}
-
-/** One connected peer, or a web seed that answers, at one moment. */
-export interface PeerSnapshot {
-  /** `host:port`. */
-  readonly address: string;
-  /** Client name and version, safe to print; empty when unknown. */
-  readonly client: string;
-  /**
-   * Letters, as other clients show them: `D` we download from it, `d` we want to but it chokes us, `U` we upload to it,
-   * `u` it wants to but we choke it, `O` optimistic unchoke, `S` snubbed, `I` it connected to us, `F` fast extension, `E` everything
-   * is encrypted, `e` only the handshake was, `W` web seed.
-   */
-  readonly flags: string;
-  /** Part of the torrent that it has, 0 to 1. */
-  readonly progress: number;
-  /** Payload bytes a second from it. */
-  readonly rateDown: number;
-  /** Payload bytes a second to it. */
-  readonly rateUp: number;
-  /** Payload bytes from it. */
-  readonly downloaded: number;
-  /** Payload bytes to it. */
-  readonly uploaded: number;
-}
+export type { PeerSnapshot, TorrentSnapshot, TorrentState } from "../swarm/mod.ts";
 
 /** What happened. Field names are those of the JSON lines in the command-line contract. */
 export type SessionEvent =

@@ -5,7 +5,7 @@
  */
 
 import cliTruncate from "cli-truncate";
-import type { FileSnapshot, PieceMap } from "../session/piece_map.ts";
+import type { FileSnapshot, PieceMap } from "../session/torrent.ts";
 import type { TorrentSnapshot } from "../session/types.ts";
 import { renderFiles } from "./file_lines.ts";
 import { formatRate } from "./format.ts";

@@ -7,7 +7,7 @@
 import type { ShoalError } from "../base/errors.ts";
 import type { Platform } from "../platform/platform.ts";
 import type { Terminal } from "../platform/terminal.ts";
-import type { FileSnapshot, PieceMap } from "../session/piece_map.ts";
+import type { FileSnapshot, PieceMap } from "../session/torrent.ts";
 import type { SessionEvent, TorrentSnapshot } from "../session/types.ts";
 
 /** A torrent is served over HTTP. */

@@ -1,8 +1,8 @@
 import { assert, assertEquals, assertLess, assertRejects, assertThrows } from "@std/assert";
 import { ShoalError } from "../../src/base/errors.ts";
 import { type Metainfo, parseMagnet, torrentFile } from "../../src/metainfo/mod.ts";
-import { piecesOf, ReadAhead } from "../../src/session/read_ahead.ts";
-import type { TorrentReader } from "../../src/session/torrent_reader.ts";
+import { piecesOf, ReadAhead } from "../../src/swarm/read_ahead.ts";
+import type { TorrentReader } from "../../src/swarm/torrent_reader.ts";
 import { Lab, NAME, PIECE } from "../support/session_lab.ts";
 import { SlowSeeder } from "../support/slow_seeder.ts";
 

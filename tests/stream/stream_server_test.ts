@@ -4,7 +4,7 @@ import { HTTP_STALL_MS, MAX_STREAM_REQUESTS } from "../../src/base/limits.ts";
 import type { Metainfo } from "../../src/metainfo/mod.ts";
 import { denoPlatform as platform } from "../../src/platform/deno_platform.ts";
 import type { HttpHandler } from "../../src/platform/platform.ts";
-import type { OpenFileOptions, ReadOptions, TorrentReader } from "../../src/session/torrent_reader.ts";
+import type { OpenFileOptions, ReadOptions, TorrentReader } from "../../src/swarm/torrent_reader.ts";
 import { FileBody } from "../../src/stream/file_body.ts";
 import { type StreamableTorrent, StreamServer } from "../../src/stream/stream_server.ts";
 import { settle } from "../support/virtual_clock.ts";

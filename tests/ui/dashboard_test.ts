@@ -2,7 +2,7 @@ import { assert, assertEquals, assertLessOrEqual, assertNotMatch, assertStringIn
 import fc from "fast-check";
 import stringWidth from "string-width";
 import { utf8 } from "../../src/base/bytes.ts";
-import type { PieceCell, PieceMap } from "../../src/session/piece_map.ts";
+import type { PieceCell, PieceMap } from "../../src/swarm/piece_map.ts";
 import type { TorrentState } from "../../src/session/types.ts";
 import { type Picture, renderDashboard, shareOut } from "../../src/ui/dashboard.ts";
 import { type Key, KeyReader } from "../../src/ui/keys.ts";

@@ -7,7 +7,7 @@
 import { ShoalError } from "../base/errors.ts";
 import type { Magnet, Metainfo } from "../metainfo/mod.ts";
 import { type Choice, choiceOf, isMagnet } from "./choice.ts";
-import type { AddOptions } from "./options.ts";
+import type { AddOptions } from "./add_options.ts";
 
 /** A source of a torrent, and how it is added. */
 interface Wish {

@@ -5,7 +5,7 @@
  */
 
 import { type Metainfo, numberedFiles } from "../metainfo/mod.ts";
-import type { Torrent } from "../swarm/mod.ts";
+import type { Torrent } from "./torrent.ts";
 
 /** All pieces in a row, cut into cells of as many pieces each, as far as that goes. */
 export interface PieceMap {

@@ -5,7 +5,7 @@
  */
 
 import { type Magnet, type Metainfo, numberedFiles, parseSelectOnly, selectFiles } from "../metainfo/mod.ts";
-import type { AddOptions } from "./options.ts";
+import type { AddOptions } from "./add_options.ts";
 
 /** The wanted files of a torrent. */
 export interface Choice {

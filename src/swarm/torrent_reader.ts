@@ -7,9 +7,11 @@
 import type { Bytes } from "../base/bytes.ts";
 import { ShoalError } from "../base/errors.ts";
 import { type Metainfo, type MetainfoFile, numberedFiles } from "../metainfo/mod.ts";
-import type { PieceReader, ReadShare, Torrent as Swarm } from "../swarm/mod.ts";
+import type { ReadShare } from "../peer/mod.ts";
 import type { Choice } from "./choice.ts";
 import { piecesOf, ReadAhead } from "./read_ahead.ts";
+import type { PieceReader } from "./readers.ts";
+import type { Torrent as Swarm } from "./torrent.ts";
 
 /** Bytes of a read that doesn't say how many it wants. */
 const DEFAULT_LENGTH = 256 * 1024;

@@ -157,6 +157,16 @@ export class Bitfield {
     return -1;
   }
 
+  /**
+   * @param other One of the same length.
+   * @returns How many bits are set in both.
+   */
+  countShared(other: Bitfield): number {
+    let count = 0;
+    for (let at = 0; at < this.#bytes.length; at++) count += ONES[this.#bytes[at]! & other.#bytes[at]!]!;
+    return count;
+  }
+
   /** Clears every bit. */
   clearAll(): void {
     this.#bytes.fill(0);

@@ -270,9 +270,13 @@ export class Peer implements MessageHandler {
     this.chatter.news();
   }
 
-  /** Tells it that we won't download anything more (BEP 21), if it wants to know. */
-  announceUploadOnly(): void {
-    this.extensions.send("upload_only", Uint8Array.of(1));
+  /**
+   * Tells it that we won't download anything more (BEP 21), if it wants to know.
+   *
+   * @param uploadOnly `false` when we do after all.
+   */
+  announceUploadOnly(uploadOnly = true): void {
+    this.extensions.send("upload_only", Uint8Array.of(uploadOnly ? 1 : 0));
   }
 
   /**

@@ -134,6 +134,12 @@ export class BufferPool {
     this.#free.length = 0;
   }
 
+  /** Draws on the budget again after {@linkcode BufferPool.close}. Harmless when it is open. */
+  open(): void {
+    this.#closed = false;
+    this.#budget.join(this);
+  }
+
   /** Keeps nothing any more: the torrent is complete or stopped. Buffers that are in use may still be given back. */
   close(): void {
     this.#closed = true;

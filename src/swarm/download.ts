@@ -20,6 +20,9 @@ import { RequestStrategy } from "./request_strategy.ts";
 import { StartedPieces } from "./started_pieces.ts";
 import { busyWithOthers, leastNeeded } from "./urgent_blocks.ts";
 
+/** Milliseconds without a block after which a piece that isn't wanted any more is given up. */
+const UNWANTED_MS = 60_000;
+
 /** The downloading half of a torrent. */
 export class Download {
   /** What is fetched, by this and by others. */
@@ -35,6 +38,8 @@ export class Download {
   #freed = false;
   /** Called when somebody waits for something else, for those who fetch what peers don't. */
   hurried: () => void = () => {};
+  /** Called when other pieces are wanted, for the same. */
+  changed: () => void = () => {};
   #stopped = false;
   readonly #hangUps = new HangUps();
 
@@ -52,6 +57,7 @@ export class Download {
     this.#pool = options.pool;
     this.#strategy = new RequestStrategy(host, this.started, () => options.platform.now());
     this.started.standings.changed = () => this.#judgeAll();
+    this.started.forgotten = (index) => this.#forgotten(index);
     this.started.settled.push((right) => {
       if ((this.#strategy.starved || !right) && !this.#stopped) this.fillAll();
     });
@@ -96,12 +102,12 @@ export class Download {
     return this.started.wasted;
   }
 
-  /** Whether every wanted piece is there. */
+  /** Whether every piece is there that is to come: all that are wanted, and those that are finished since something of them is here. */
   get complete(): boolean {
     return this.started.complete;
   }
 
-  /** Whether a piece is wanted and not there. */
+  /** Whether a piece is to come: it is wanted and not there, or it is finished since something of it is here. */
   wants(index: number): boolean {
     return this.started.wants(index);
   }
@@ -132,6 +138,71 @@ export class Download {
     if (urgency.pieces.length === 0) return;
     if (urgency.awaited.size > 0) this.hurried();
     this.fillAll();
+  }
+
+  /**
+   * Other pieces are wanted from now on. Those of which something is here are finished all the same, where the disk has a place for
+   * them; until then, or until nothing of them has come for 60 seconds, the download isn't complete. What peers were asked for of
+   * others is taken back.
+   *
+   * @param wanted All that is to be there in the end; copied.
+   */
+  setWanted(wanted: Bitfield): void {
+    this.#change(() => this.started.setWanted(wanted));
+  }
+
+  /** Whether pieces are fetched from the first on, instead of the rarest first. */
+  setSequential(sequential: boolean): void {
+    this.#picker.sequential = sequential;
+  }
+
+  /**
+   * Pieces aren't there any more: they can't be read, or were changed on disk. They are fetched again if they are wanted. Readers
+   * have to be told by whoever knows them ({@linkcode Readers.checked}).
+   *
+   * @param pieces Which; those that aren't there are passed over.
+   * @throws {RangeError} If there is no such piece.
+   */
+  lost(pieces: Iterable<number>): void {
+    this.#change(() => {
+      this.started.lost(pieces);
+      return [];
+    });
+  }
+
+  /**
+   * It was found out anew what is there. Started pieces go on unless they are there. Readers have to be told by whoever knows them.
+   *
+   * @param have All that is there; copied.
+   */
+  reset(have: Bitfield): void {
+    this.#change(() => this.started.reset(have));
+  }
+
+  /** What is to come is something else: everybody who fetches, or is asked, has to know. */
+  #change(how: () => ActivePiece[]): void {
+    const wasComplete = this.complete;
+    for (const piece of how()) this.#withdraw(piece);
+    if (!this.#stopped) this.changed();
+    for (const peer of [...this.#host.peers()]) {
+      if (peer.closed) continue;
+      peer.wanted = peer.pieces.countShared(this.started.missing);
+      peer.setInterested(peer.wanted > 0);
+      if (wasComplete && !this.complete) peer.announceUploadOnly(false);
+      peer.output.flush();
+    }
+    this.prioritise(this.urgency);
+    this.fillAll();
+  }
+
+  /** A piece is not to come any more, though it hasn't come. */
+  #forgotten(index: number): void {
+    for (const peer of [...this.#host.peers()]) {
+      if (peer.closed || !peer.pieces.has(index) || --peer.wanted > 0) continue;
+      peer.setInterested(false);
+      peer.output.flush();
+    }
+    this.#host.pieceForgotten(index);
   }
 
   /** How many peers that don't have everything have a piece. */
@@ -170,8 +241,7 @@ export class Download {
   /** A peer told all that it has at once. */
   peerPieces(peer: Peer): void {
     this.countPeer(peer, 1);
-    peer.wanted = 0;
-    for (const index of peer.pieces) if (this.wants(index)) peer.wanted++;
+    peer.wanted = peer.pieces.countShared(this.started.missing);
   }
 
   /** A peer told all that it has at once, or left; `sign` is 1 or -1. */
@@ -215,6 +285,7 @@ export class Download {
 
   /** Asks every peer that could do more: blocks or memory have become free. */
   fillAll(): void {
+    if (this.#stopped) return;
     this.#strategy.starved = this.#freed = false;
     for (const peer of this.#host.peers()) {
       if (!peer.closed) this.#fillNow(peer);
@@ -310,8 +381,16 @@ export class Download {
       peer.probed = peer.requests.size > 0 && mayHaveDropped(peer, now);
     }
     this.#endHolds(now);
+    this.#endUnwanted(now);
     this.#freeMemory(now);
     this.fillAll();
+  }
+
+  /** What isn't wanted any more is finished as long as it comes. */
+  #endUnwanted(now: number): void {
+    for (const piece of [...this.#active.values()]) {
+      if (!this.started.isWanted(piece.index) && now - piece.touched > UNWANTED_MS) this.#giveUp(piece);
+    }
   }
 
   /** Nobody has a piece to itself for long, and what only the proven may send is given up when there are none. */
@@ -359,8 +438,8 @@ export class Download {
 
   /** Starts a piece anew some other time: what is here of it is dropped, what was asked for is taken back. */
   #giveUp(piece: ActivePiece): void {
-    this.started.drop(piece);
     this.#withdraw(piece);
+    this.started.drop(piece);
   }
 
   /** A piece that failed goes to somebody else, who sends all of it; it keeps its memory. */

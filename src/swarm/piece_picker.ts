@@ -24,7 +24,8 @@ export class PiecePicker {
   readonly #place: Int32Array;
   /** Where each bucket begins in the order; bucket n ends where n + 1 begins. */
   readonly #begins: number[] = [0];
-  readonly #sequential: boolean;
+  /** Whether pieces are picked from the first on, however rare they are. */
+  sequential: boolean;
   /** No piece before this one is in the order; kept when pieces are picked from the first on. */
   #first = 0;
   #size = 0;
@@ -35,7 +36,7 @@ export class PiecePicker {
    * @param options `sequential`: whether pieces are picked from the first on, however rare they are.
    */
   constructor(pieceCount: number, random: () => number, options: { readonly sequential?: boolean } = {}) {
-    this.#sequential = options.sequential ?? false;
+    this.sequential = options.sequential ?? false;
     this.#availability = new Uint16Array(pieceCount);
     this.#order = new Int32Array(pieceCount);
     this.#place = new Int32Array(pieceCount).fill(-1);
@@ -130,7 +131,7 @@ export class PiecePicker {
    * @returns A piece, or -1 when the peer has none of them. It stays in the order.
    */
   pick(from: PieceSet, options: { readonly anywhere?: boolean } = {}): number {
-    if (this.#sequential) return this.#pickFirst(from);
+    if (this.sequential) return this.#pickFirst(from);
     const start = options.anywhere ? Math.floor(this.#random() * this.#size) : 0;
     for (let i = 0; i < this.#size; i++) {
       const index = this.#order[(start + i) % this.#size]!;

@@ -156,7 +156,9 @@ export class RequestStrategy {
     const { owners, failed } = this.#started;
     let left = MOST_FAILED;
     for (const index of failed.pieces) {
-      if (want <= 0 || left-- === 0) break;
+      if (want <= 0) break;
+      if (!this.#started.wants(index)) continue;
+      if (left-- === 0) break;
       if (!peer.pieces.has(index) || !peer.wouldSend(index)) continue;
       let piece = this.#active.get(index);
       if (piece === undefined) {

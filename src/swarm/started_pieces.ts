@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Bitfield } from "../base/bitfield.ts";
+import { Bitfield } from "../base/bitfield.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { networkOf } from "../base/networks.ts";
 import { BLOCK_SIZE } from "../peer/mod.ts";
@@ -22,8 +22,12 @@ export interface StartedPiecesHost extends VerifierHost {
   pieceSize(index: number): number;
   /** Writes a verified piece; resolves when it can be read back. */
   writePiece(index: number, data: Bytes): Promise<void>;
+  /** Whether a piece that isn't wanted can be written nevertheless; all can when absent. */
+  hasPlace?(index: number): boolean;
   /** A piece is verified and written. */
   pieceDone(index: number): void;
+  /** A piece that was to be finished although it isn't wanted any more was given up: all that is wanted may be there now. */
+  pieceForgotten(index: number): void;
   /** The disk failed: the download cannot go on. */
   broke(error: unknown): void;
 }
@@ -46,6 +50,10 @@ export interface StartedPiecesOptions {
 export class StartedPieces {
   /** Pieces that are verified and written. */
   readonly have: Bitfield;
+  /** Pieces that are to come: those that are wanted and not there, and those that are finished since something of them is here. */
+  readonly missing: Bitfield;
+  /** Pieces that somebody will start who has them to himself: out of the order. */
+  readonly reserved = new Set<number>();
   /** Payload that came and was of no use, in bytes. */
   wasted = 0;
   /** Started pieces that aren't complete, by index. */
@@ -64,13 +72,15 @@ export class StartedPieces {
   returned = 0;
   /** Called when a piece was found right or wrong, and its memory is free. */
   readonly settled: ((right: boolean) => void)[] = [];
-  readonly #wanted: Bitfield;
-  /** Wanted pieces that aren't there. */
-  #missing = 0;
+  /** Called when a piece is not to come any more, though it hasn't come. */
+  forgotten: (index: number) => void = () => {};
+  #wanted: Bitfield;
   readonly #host: StartedPiecesHost;
   readonly #platform: Pick<Platform, "now" | "digest" | "giveWay">;
   readonly #verifier: Verifier;
   readonly #verifying = new Set<Promise<void>>();
+  /** Complete pieces that are being checked or written. */
+  readonly #checking = new Set<number>();
   #stopped = false;
 
   /**
@@ -85,18 +95,23 @@ export class StartedPieces {
     this.#verifier = new Verifier(host, options.platform);
     this.#wanted = options.wanted;
     this.picker = new PiecePicker(this.have.length, () => options.platform.random(), options);
-    for (const index of this.#wanted) if (this.wants(index)) this.picker.add(index);
-    this.#missing = this.picker.size;
+    this.missing = new Bitfield(this.have.length);
+    this.#takeStock();
   }
 
-  /** Whether every wanted piece is there. */
+  /** Whether every piece is there that is to come. */
   get complete(): boolean {
-    return this.#missing === 0;
+    return this.missing.isEmpty;
   }
 
-  /** Whether a piece is wanted and not there. */
+  /** Whether a piece is to come: it is wanted and not there, or something of it is here. */
   wants(index: number): boolean {
-    return this.#wanted.has(index) && !this.have.has(index);
+    return this.missing.has(index);
+  }
+
+  /** Whether a piece is one of those that are to be there in the end. */
+  isWanted(index: number): boolean {
+    return this.#wanted.has(index);
   }
 
   /** Pieces that are being checked or written. */
@@ -120,9 +135,51 @@ export class StartedPieces {
   }
 
   /**
+   * Other pieces are to be there in the end. Those that are started are finished all the same, if something of them is here and
+   * can be written; so are those that are being checked.
+   *
+   * @param wanted All of them; copied.
+   * @returns Pieces that were given up: whoever was asked for them needn't send them.
+   */
+  setWanted(wanted: Bitfield): ActivePiece[] {
+    this.#wanted = wanted.clone();
+    return this.#takeStock();
+  }
+
+  /**
+   * What is there is something else than was thought.
+   *
+   * @param have What is there; copied.
+   * @returns Pieces that were given up, since they are there: whoever was asked for them needn't send them.
+   */
+  reset(have: Bitfield): ActivePiece[] {
+    const found = have.clone();
+    this.have.clearAll();
+    this.have.addAll(found);
+    return this.#takeStock();
+  }
+
+  /**
+   * Pieces aren't there any more.
+   *
+   * @param pieces Which; one that isn't there is passed over.
+   * @returns Those that were there.
+   */
+  lost(pieces: Iterable<number>): number[] {
+    const lost = Array.from(pieces).filter((index) => this.have.clear(index));
+    for (const index of lost) {
+      if (!this.#wanted.has(index)) continue;
+      this.missing.set(index);
+      this.putBack(index);
+    }
+    this.#openPool();
+    return lost;
+  }
+
+  /**
    * Starts a piece; there must be memory for it.
    *
-   * @param index Which; in the order or set aside.
+   * @param index Which; in the order or reserved.
    * @param now Milliseconds.
    * @returns The piece, all of it free.
    */
@@ -130,6 +187,7 @@ export class StartedPieces {
     const buffer = this.pool.take();
     if (!buffer) throw new Error("The pool has no buffer although it said so");
     this.picker.remove(index);
+    this.reserved.delete(index);
     const size = this.#host.pieceSize(index);
     const piece = new ActivePiece(index, { size, buffer, digest: this.#platform.digest("sha1"), now });
     piece.failed = this.suspects(index);
@@ -150,17 +208,28 @@ export class StartedPieces {
     if (piece.free > 0) this.open.add(piece);
   }
 
-  /** A piece goes back into the order. */
+  /** Takes a piece out of the order, for whoever will start it. */
+  reserve(index: number): void {
+    this.picker.remove(index);
+    this.reserved.add(index);
+  }
+
+  /** A piece that nobody fetches goes back into the order, if it is wanted. */
   putBack(index: number): void {
-    this.picker.add(index);
-    this.returned++;
+    this.reserved.delete(index);
+    if (this.have.has(index) || this.#isUnderWay(index)) return;
+    if (this.#wanted.has(index)) {
+      this.picker.add(index);
+      this.returned++;
+    } else if (this.missing.clear(index)) {
+      this.#closePool();
+      this.forgotten(index);
+    }
   }
 
   /** What is here of a piece is dropped, for it to be started anew some other time. */
   drop(piece: ActivePiece): void {
-    this.wasted += piece.received * BLOCK_SIZE;
-    this.#close(piece, { complete: false });
-    this.pool.give(piece.buffer);
+    this.#discard(piece);
     this.putBack(piece.index);
   }
 
@@ -180,12 +249,13 @@ export class StartedPieces {
   /** A complete piece is checked and written. */
   finish(piece: ActivePiece): void {
     this.#close(piece, { complete: true });
+    this.#checking.add(piece.index);
     let right = false;
-    const work = this.#verify(piece).then((result) => right = result).catch((error) => this.#host.broke(error))
+    const work = this.#verify(piece).then((result) => right = result).catch((error) => this.#broke(piece, error))
       .finally(() => {
         this.#verifying.delete(work);
         if (this.active.get(piece.index) !== piece) this.pool.give(piece.buffer);
-        if (this.complete && this.#verifying.size === 0) this.pool.close();
+        this.#closePool();
         for (const tell of this.settled) tell(right);
       }) as Promise<void>;
     this.#verifying.add(work);
@@ -201,6 +271,60 @@ export class StartedPieces {
     await Promise.all(this.#verifying);
   }
 
+  /** Whether a piece is started, or complete and not written. */
+  #isUnderWay(index: number): boolean {
+    return this.active.has(index) || this.#checking.has(index);
+  }
+
+  /**
+   * Finds out anew what is to come and what of that nobody fetches.
+   *
+   * @returns Started pieces that aren't to come, and are given up.
+   */
+  #takeStock(): ActivePiece[] {
+    const given = [...this.active.values()].filter((piece) => !this.#isToCome(piece));
+    for (const piece of given) this.#discard(piece);
+    for (let index = 0; index < this.have.length; index++) {
+      const isUnderWay = this.#isUnderWay(index);
+      if (this.have.has(index) || !(this.#wanted.has(index) || isUnderWay)) {
+        this.missing.clear(index);
+        this.picker.remove(index);
+        this.reserved.delete(index);
+      } else {
+        this.missing.set(index);
+        if (!isUnderWay && !this.reserved.has(index)) this.picker.add(index);
+      }
+    }
+    this.returned++;
+    this.#openPool();
+    this.#closePool();
+    return given;
+  }
+
+  #isToCome(piece: ActivePiece): boolean {
+    if (this.have.has(piece.index)) return false;
+    return this.#wanted.has(piece.index) || (piece.received > 0 && this.#hasPlace(piece.index));
+  }
+
+  #hasPlace(index: number): boolean {
+    return this.#host.hasPlace?.(index) ?? true;
+  }
+
+  /** Memory is needed again, after all was there. */
+  #openPool(): void {
+    if (!this.complete && !this.#stopped) this.pool.open();
+  }
+
+  #closePool(): void {
+    if (this.complete && this.#verifying.size === 0) this.pool.close();
+  }
+
+  #discard(piece: ActivePiece): void {
+    this.wasted += piece.received * BLOCK_SIZE;
+    this.#close(piece, { complete: false });
+    this.pool.give(piece.buffer);
+  }
+
   #close(piece: ActivePiece, options: { readonly complete: boolean }): void {
     this.active.delete(piece.index);
     this.open.delete(piece);
@@ -212,15 +336,21 @@ export class StartedPieces {
     const sources = new Set(Array.from(piece.senders, (sender) => this.sourceOf(sender)));
     if (await this.#verifier.check(piece)) {
       this.standings.passed(index, sources);
-      await this.#host.writePiece(index, piece.data);
-      if (!this.have.set(index)) return true;
-      this.#missing--;
-      this.#host.pieceDone(index);
+      const isWelcome = this.wants(index) && (this.#wanted.has(index) || this.#hasPlace(index));
+      if (isWelcome) await this.#host.writePiece(index, piece.data);
+      else this.wasted += piece.size;
+      this.#checking.delete(index);
+      if (!isWelcome) this.putBack(index);
+      else if (this.have.set(index)) {
+        this.missing.clear(index);
+        this.#host.pieceDone(index);
+      }
       return true;
     }
+    this.#checking.delete(index);
     const suspects = piece.guarded ? sources : this.standings.suspects(sources);
     this.standings.failed(index, suspects);
-    if (this.#stopped || sources.size === 1) {
+    if (this.#stopped || sources.size === 1 || !this.#wanted.has(index) || this.have.has(index)) {
       this.wasted += piece.size;
       this.putBack(index);
       return false;
@@ -230,5 +360,12 @@ export class StartedPieces {
     piece.guarded = suspects.size < sources.size;
     this.active.set(index, piece);
     return false;
+  }
+
+  /** The disk failed: the piece is to be fetched anew, should the download go on. */
+  #broke({ index }: ActivePiece, error: unknown): void {
+    this.#host.broke(error);
+    this.#checking.delete(index);
+    this.putBack(index);
   }
 }

@@ -288,6 +288,7 @@ export class Torrent implements PeerHost {
       peers: () => this.#peers.all,
       hostOf: (connection) => this.webSeeds?.hostOf(connection) ?? this.#peers.hostOf(connection),
       pieceDone: (index) => this.#pieceDone(index),
+      pieceForgotten: () => void (this.complete && this.#finish()),
       pieceFailed: (piece, peers) => this.#options.emit({ event: "hash_failed", piece, peers }),
       lied: (host, index) =>
         (this.webSeeds?.knows(host) ? this.webSeeds : this.#peers).ban(host, `it sent wrong data for piece ${index}`),
@@ -348,7 +349,7 @@ export class Torrent implements PeerHost {
   }
 
   #finish(): void {
-    this.webSeeds?.stop("the download is complete");
+    this.webSeeds?.rest("the download is complete");
     for (const peer of [...this.#peers.all]) {
       peer.announceUploadOnly();
       peer.output.flush();

@@ -169,6 +169,15 @@ export class WebRun {
     this.#host.changed(this);
   }
 
+  /** Ends before the first of the pieces ahead that isn't wanted any more. */
+  trim(): void {
+    if (this.over) return;
+    const end = Math.ceil(this.#end / this.#host.pieceLength);
+    let index = end - this.ahead;
+    while (index < end && this.#host.started.reserved.has(index)) index++;
+    if (index < end) this.yieldLast(end - index);
+  }
+
   /** Ends it: what isn't here is free for others. Harmless when it has ended. */
   release(): void {
     if (this.#over) return;

@@ -145,6 +145,11 @@ export class WebRuns implements WebRunHost {
     this.#download.fillAll();
   }
 
+  /** Other pieces are wanted: no run goes on to one that isn't. */
+  trim(): void {
+    for (const run of [...this.#runs.keys()]) run.trim();
+  }
+
   #hasIdlePeer(): boolean {
     for (const peer of this.peers()) {
       if (!peer.closed && !peer.choking && peer.amInterested && !peer.snubbed && peer.requests.size === 0) return true;
@@ -225,7 +230,7 @@ export class WebRuns implements WebRunHost {
   /** As much of a gap as one run should have. */
   #row(gap: Gap, source: WebSource): WebRun {
     const count = Math.min(gap.end - gap.first, this.#runLength(source));
-    for (let index = gap.first; index < gap.first + count; index++) this.started.picker.remove(index);
+    for (let index = gap.first; index < gap.first + count; index++) this.started.reserve(index);
     const begin = gap.first * this.pieceLength;
     const end = Math.min((gap.first + count) * this.pieceLength, this.totalLength);
     return new WebRun(this, { source: source.number, begin, end });

@@ -15,7 +15,7 @@ import type { WebPart, WebParts } from "./web_parts.ts";
 import type { WebRun } from "./web_run.ts";
 import type { WebRuns, WebSource } from "./web_runs.ts";
 
-/** Why what was under way was ended, though nothing was wrong with it. */
+/** Why what was under way was ended. */
 const PAUSED = "the torrent is paused";
 /** Bytes that show that it works, though the connection was cut off after them. */
 const WORTH_A_CONNECTION = 256 * 1024;
@@ -58,6 +58,8 @@ export class WebSeed {
   readonly #makeParts: () => WebParts;
   readonly #backoff = new WebBackoff();
   readonly #lanes = new Set<WebFetch>();
+  /** Those that were ended though nothing was wrong with them. */
+  readonly #left = new WeakSet<WebFetch>();
   /** By file: where it was found after redirects. */
   readonly #redirects = new Map<number, string>();
   #madeParts: WebParts | null = null;
@@ -156,17 +158,23 @@ export class WebSeed {
   close(why: string): void {
     if (this.#over !== null) return;
     this.#over = why;
-    this.#leave(why);
+    this.leave(why);
   }
 
   /** Ends what is under way, and lets nothing be asked for, or lets it again. */
   setPaused(paused: boolean): void {
     this.#paused = paused;
-    if (paused) this.#leave(PAUSED);
+    if (paused) this.leave(PAUSED);
   }
 
-  #leave(why: string): void {
+  /**
+   * Ends what is under way; it may be asked for something again.
+   *
+   * @param why For the user.
+   */
+  leave(why: string): void {
     for (const lane of this.#lanes) {
+      this.#left.add(lane);
       lane.abort(why);
       if (lane.run) this.#host.runs.release(lane.run);
     }
@@ -296,7 +304,7 @@ export class WebSeed {
   }
 
   #failed(lane: WebFetch, error: unknown): void {
-    if (this.#over !== null || lane.aborted === PAUSED) return;
+    if (this.#over !== null || this.#left.has(lane)) return;
     if (!(error instanceof HttpError || error instanceof WebFailure)) return this.#host.broke(error);
     const message = lane.aborted ?? error.message;
     if (error instanceof WebFailure && error.fault && ++this.#faults >= MAX_WEB_FAULTS) {

@@ -64,6 +64,7 @@ export class WebSeeds {
     // Before peers are, who would take all of it.
     download.started.settled.unshift(() => this.#feed());
     download.hurried = () => this.#hurry();
+    download.changed = () => this.#change();
     this.add(meta.webSeeds);
     this.#add(meta.httpSeeds, (url) => new PieceParts(url, meta));
     this.wake();
@@ -158,6 +159,24 @@ export class WebSeeds {
     this.#stopped = true;
     for (const seed of this.#seeds.values()) seed.close(why);
     this.#feed();
+  }
+
+  /**
+   * Ends all that is under way, since nothing is wanted; goes on when something is.
+   *
+   * @param why For the user.
+   */
+  rest(why: string): void {
+    for (const seed of this.#seeds.values()) seed.leave(why);
+    this.#feed();
+  }
+
+  /** Other pieces are wanted. */
+  #change(): void {
+    if (this.#stopped) return;
+    this.#runs.trim();
+    this.#feed();
+    this.wake();
   }
 
   #hurry(): void {

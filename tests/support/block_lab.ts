@@ -94,6 +94,7 @@ export class BlockLab {
       peers: () => this.#peers,
       hostOf: () => "10.0.0.1",
       pieceDone: () => {},
+      pieceForgotten: () => {},
       pieceFailed: (index) => fail(`piece ${index} is wrong`),
       lied: (_, index) => fail(`piece ${index} is wrong`),
       broke: (error) => {

@@ -32,6 +32,7 @@ export class Lab {
   readonly #pieceCount: number;
   readonly #pieceSize: number;
   write = (): Promise<void> => Promise.resolve();
+  hasPlace = (_index: number): boolean => true;
 
   readonly budget: MemoryBudget;
 
@@ -52,7 +53,14 @@ export class Lab {
       writePiece: () => this.write(),
       peers: () => this.peers,
       hostOf: (connection) => `10.0.0.${connection}`,
-      pieceDone: (index) => void this.log.push(`done ${index}`),
+      hasPlace: (index) => this.hasPlace(index),
+      pieceDone: (index) => {
+        this.log.push(`done ${index}`);
+        for (const peer of this.peers) { // as the torrent does
+          if (peer.pieces.has(index) && --peer.wanted === 0) peer.setInterested(false);
+        }
+      },
+      pieceForgotten: (index) => void this.log.push(`forgotten ${index}`),
       pieceFailed: (index, hosts) => void this.log.push(`failed ${index} from ${hosts.join("+")}`),
       lied: (host, index) => void this.log.push(`${host} lied about ${index}`),
       broke: (error) => void this.log.push(`broke: ${(error as Error).message}`),
@@ -102,7 +110,7 @@ export class Lab {
     peer.down.add(options.slow ? 100 : 1_000_000);
     peer.down.tick(1);
     this.peers.push(peer);
-    download.countPeer(peer, 1);
+    download.peerPieces(peer);
     if (!options.unknown) {
       peer.amInterested = false; // so that it isn't asked yet
       download.started.standings.passed(NOWHERE, new Set([peer.network]));

@@ -95,6 +95,7 @@ export class WebLab {
       pieceDone: () => {
         if (this.download.have.isFull) this.seeds.stop("the download is complete");
       },
+      pieceForgotten: () => {},
       pieceFailed: (index, hosts) => void this.failed.push(`${index} from ${hosts.join("+")}`),
       lied: (host, index) => {
         if (this.seeds.knows(host)) this.seeds.ban(host, `it sent wrong data for piece ${index}`);

@@ -1,0 +1,254 @@
+/** What is wanted, there, or first changes while the download runs. */
+
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { Bitfield } from "../../src/base/bitfield.ts";
+import { settle } from "../support/virtual_clock.ts";
+import { asked, BLOCK, BLOCKS, Lab } from "./download_lab.ts";
+
+const PIECES = 10;
+
+function bits(...pieces: number[]): Bitfield {
+  const field = new Bitfield(PIECES);
+  for (const index of pieces) field.set(index);
+  return field;
+}
+
+Deno.test("Download.setWanted() asks everybody for what is wanted now, and tells them that it is interested again", async () => {
+  const lab = new Lab(PIECES, { wanted: [0, 1] });
+  const seed = lab.peer();
+  const other = lab.peer({ pieces: [0, 1] });
+  lab.download.fillAll();
+  lab.answerAll(seed);
+  await settle();
+  assertEquals([lab.download.complete, seed.wanted, seed.amInterested], [true, 0, false]);
+  assertEquals(lab.budget.used, 0, "nothing is kept when all is there");
+  lab.download.setWanted(bits(0, 1, 2, 3, 4));
+  assertEquals([lab.download.complete, seed.wanted, seed.amInterested], [false, 3, true]);
+  assertEquals([other.wanted, other.amInterested], [0, false]);
+  assertEquals([...asked(seed).keys()].sort(), [2, 3, 4]);
+  lab.answerAll(seed);
+  await settle();
+  assertEquals([lab.download.complete, lab.download.have.count, lab.download.wasted], [true, 5, 0]);
+  assertEquals(lab.budget.used, 0);
+});
+
+Deno.test("Download.setWanted() takes back what is of no use, and finishes what has begun to come", async () => {
+  const lab = new Lab(PIECES, { sequential: true });
+  const seed = lab.peer();
+  lab.download.fill(seed);
+  lab.answer(seed, { index: 0, begin: 0 });
+  assertEquals([...asked(seed)], [[0, BLOCKS - 1], [1, BLOCKS], [2, BLOCKS], [3, BLOCKS]]);
+  lab.download.setWanted(bits(3, 9));
+  assertEquals([...asked(seed)].sort(), [[0, BLOCKS - 1], [3, BLOCKS], [9, BLOCKS]]);
+  assertEquals([seed.wanted, lab.download.complete, lab.download.wasted], [3, false, 0]);
+  lab.answerAll(seed);
+  await settle();
+  assertEquals([...lab.download.have], [0, 3, 9]);
+  assertEquals([lab.download.complete, seed.wanted, seed.amInterested], [true, 0, false]);
+});
+
+Deno.test("Download.setWanted() gives up what the disk has no place for", () => {
+  const lab = new Lab(PIECES, { sequential: true });
+  const seed = lab.peer();
+  lab.download.fill(seed);
+  lab.answer(seed, { index: 0, begin: 0 });
+  lab.hasPlace = () => false;
+  lab.download.setWanted(bits(9));
+  assertEquals([...asked(seed).keys()], [9]);
+  assertEquals(lab.download.wasted, BLOCK);
+});
+
+Deno.test("Download.setWanted() with nothing leaves the download complete, and nobody asked", () => {
+  const lab = new Lab(PIECES);
+  const seed = lab.peer();
+  lab.download.fill(seed);
+  lab.download.setWanted(bits());
+  assertEquals([lab.download.complete, seed.requests.size, seed.amInterested], [true, 0, false]);
+  assertEquals(lab.budget.used, 0);
+});
+
+Deno.test("Download.setWanted() writes a piece that was being checked, though it isn't wanted any more", async () => {
+  const lab = new Lab(PIECES, { wanted: [4] });
+  const seed = lab.peer();
+  lab.download.fill(seed);
+  lab.answerAll(seed);
+  lab.download.setWanted(bits());
+  assertEquals(lab.download.complete, false);
+  await settle();
+  assertEquals([[...lab.download.have], lab.download.complete, lab.log], [[4], true, ["done 4"]]);
+});
+
+Deno.test("Download.setWanted() forgets a piece that was being checked when there is no place for it", async () => {
+  const lab = new Lab(PIECES, { wanted: [4] });
+  const seed = lab.peer();
+  lab.download.fill(seed);
+  lab.answerAll(seed);
+  lab.hasPlace = () => false;
+  lab.download.setWanted(bits());
+  await settle();
+  assertEquals([[...lab.download.have], lab.download.complete, lab.log], [[], true, ["forgotten 4"]]);
+  assertEquals([seed.wanted, seed.amInterested, lab.budget.used], [0, false, 0]);
+});
+
+Deno.test("Download gives up a piece that isn't wanted any more when nothing of it comes, and tells the torrent", () => {
+  const lab = new Lab(PIECES, { wanted: [4] });
+  const seed = lab.peer();
+  lab.download.fill(seed);
+  lab.answer(seed);
+  lab.download.setWanted(bits());
+  lab.clock.advance(59_000);
+  lab.download.tick(lab.clock.now());
+  assertEquals([lab.download.complete, seed.wanted], [false, 1]);
+  lab.clock.advance(2_000);
+  lab.download.tick(lab.clock.now());
+  assertEquals([lab.download.complete, seed.wanted, seed.amInterested, seed.requests.size], [true, 0, false, 0]);
+  assertEquals(lab.log, ["forgotten 4"]);
+});
+
+Deno.test("Download.setWanted() looks again for peers that had nothing that was wanted", () => {
+  const lab = new Lab(PIECES, { wanted: [0] });
+  const peer = lab.peer({ pieces: [7] });
+  peer.amInterested = true; // so that it is looked at
+  lab.download.fill(peer);
+  assertEquals(peer.requests.size, 0);
+  lab.download.setWanted(bits(0, 7));
+  assertEquals([...asked(peer)], [[7, BLOCKS]]);
+});
+
+Deno.test("Download fetches a piece that failed, however many failed before it that aren't wanted any more", async () => {
+  const lab = new Lab(PIECES);
+  for (let index = 0; index < 9; index++) {
+    lab.download.setWanted(bits(index));
+    const [a, b] = [lab.peer(), lab.peer()]; // two who are known to be right, each time
+    lab.download.fill(a);
+    lab.answer(a, { index, begin: 0, wrong: true });
+    lab.choke(a, true);
+    lab.download.fill(b);
+    lab.answerAll(b);
+    await settle();
+    assertEquals(lab.log.splice(0), [`failed ${index} from ${a.address.host}+${b.address.host}`]);
+    [a, b].forEach((peer) => peer.closed = true);
+  }
+  const { failed } = lab.download.started;
+  assertEquals(failed.size, 9);
+  lab.download.setWanted(bits());
+  lab.download.setWanted(bits(8));
+  const fresh = lab.peer();
+  lab.download.fill(fresh);
+  assertEquals([...asked(fresh)], [[8, BLOCKS]]);
+});
+
+Deno.test("Download.setSequential() goes from the first piece on, and by rarity again", () => {
+  const lab = new Lab(40);
+  for (let index = 0; index < 4; index++) lab.download.have.set(index);
+  lab.download.reset(lab.download.have);
+  lab.peer({ pieces: Array.from({ length: 39 }, (_, index) => index) });
+  const seed = lab.peer();
+  seed.amInterested = false;
+  lab.download.setSequential(true);
+  seed.amInterested = true;
+  lab.download.fill(seed);
+  assertEquals([...asked(seed).keys()].slice(0, 3), [4, 5, 6]);
+  lab.download.setSequential(false);
+  lab.answerAll(seed);
+  lab.download.fill(seed);
+  assert(asked(seed).has(39), "the rarest");
+});
+
+Deno.test("Download.lost() fetches again what isn't there any more", async () => {
+  const lab = new Lab(PIECES, { wanted: [0, 1, 2] });
+  const seed = lab.peer();
+  lab.download.fill(seed);
+  lab.answerAll(seed);
+  await settle();
+  assert(lab.download.complete);
+  lab.download.setWanted(bits(0, 1));
+  lab.download.lost([1, 2, 5]);
+  assertEquals([[...lab.download.have], lab.download.complete, seed.wanted], [[0], false, 1]);
+  assertEquals([...asked(seed)], [[1, BLOCKS]]);
+  lab.answerAll(seed);
+  await settle();
+  assertEquals([[...lab.download.have], lab.download.complete], [[0, 1], true]);
+  assertThrows(() => lab.download.lost([PIECES]), RangeError);
+});
+
+Deno.test("Download.lost() and setWanted() say that we download again, to whom was told that we don't (BEP 21)", async () => {
+  const lab = new Lab(PIECES, { wanted: [0] });
+  const seed = lab.peer();
+  lab.download.fill(seed);
+  lab.answerAll(seed);
+  await settle();
+  const said: string[] = [];
+  seed.announceUploadOnly = (uploadOnly = true) => void said.push(String(uploadOnly));
+  lab.download.setWanted(bits(0, 1));
+  lab.download.setWanted(bits(0, 1, 2));
+  assertEquals(said, ["false"]);
+});
+
+Deno.test("Download.reset() goes on with what is started, drops what is there, and fetches what isn't", async () => {
+  const lab = new Lab(PIECES, { sequential: true });
+  const seed = lab.peer();
+  lab.download.fill(seed);
+  while (asked(seed).has(0)) lab.answer(seed);
+  await settle();
+  lab.answer(seed, { index: 1 });
+  lab.answer(seed, { index: 2, begin: 0 });
+  const { active } = lab.download.started;
+  const [one, two] = [active.get(1), active.get(2)];
+  assert(one && two);
+  lab.download.reset(bits(2, 9));
+  assertEquals([...lab.download.have], [2, 9]);
+  assert(!active.has(2) && active.get(1) === one, "piece 1 goes on, with what is here of it");
+  assert(!asked(seed).has(2));
+  assertEquals([seed.wanted, lab.download.wasted], [8, BLOCK]);
+  while (seed.requests.size > 0) {
+    lab.answerAll(seed);
+    await settle();
+    lab.download.fill(seed);
+  }
+  assert(lab.download.have.isFull);
+  assertEquals(lab.log.filter((line) => line === "done 0").length, 2, "it wasn't there any more");
+  assert(!lab.log.includes("done 2"));
+});
+
+Deno.test("Download.reset() while a piece is being written counts it once", async () => {
+  const lab = new Lab(PIECES, { wanted: [4] });
+  const seed = lab.peer();
+  const { promise, resolve } = Promise.withResolvers<void>();
+  lab.write = () => promise;
+  lab.download.fill(seed);
+  lab.answerAll(seed);
+  await settle();
+  lab.download.reset(bits(4));
+  assertEquals([lab.download.complete, seed.wanted], [true, 0]);
+  lab.download.lost([4]);
+  assertEquals([lab.download.complete, seed.wanted, seed.requests.size], [false, 1, 0], "it is being written");
+  resolve();
+  await settle();
+  assertEquals([[...lab.download.have], lab.log, seed.wanted], [[4], ["done 4"], 0]);
+});
+
+Deno.test("Download fetches a piece again that could not be written, should it go on", async () => {
+  const lab = new Lab(PIECES, { wanted: [4] });
+  const seed = lab.peer();
+  lab.write = () => Promise.reject(new Error("the disk is full"));
+  lab.download.fill(seed);
+  lab.answerAll(seed);
+  await settle();
+  assertEquals(lab.log, ["broke: the disk is full"]);
+  lab.write = () => Promise.resolve();
+  lab.answerAll(seed);
+  await settle();
+  assertEquals([[...lab.download.have], lab.download.complete], [[4], true]);
+});
+
+Deno.test("Download takes changes after its end, and does nothing", async () => {
+  const lab = new Lab(PIECES);
+  const seed = lab.peer();
+  lab.download.fill(seed);
+  await lab.download.stop();
+  lab.download.setWanted(bits(1));
+  lab.download.lost([1]);
+  lab.download.reset(bits(1));
+  assertEquals(lab.budget.used, 0);
+});

@@ -155,6 +155,21 @@ try {
       await all([leecher]);
     }
     {
+      await using _ = aria2(a, "seed");
+      const leecher = await start();
+      const torrent = await leech(leecher, a, []);
+      torrent.setLimits({ down: rate });
+      row("down from aria2, the torrent's own limit", rate, await measure([downOf(torrent)]));
+      await all([leecher]);
+    }
+    {
+      const seeder = await seed(a);
+      seeder.torrents[0]!.setLimits({ up: rate });
+      await using leecher = aria2(a, "leech");
+      row("up to aria2, the torrent's own limit", rate, await measure([leecher.written]));
+      await all([seeder]);
+    }
+    {
       const seeder = await seed(a, { maxUp: rate });
       await using leecher = aria2(a, "leech");
       row("up to aria2", rate, await measure([leecher.written]));

@@ -16,8 +16,60 @@ const MEMORY = 0.8;
 /** What is less than this is nothing but the rounding of fractions. */
 const NOTHING = 1e-6;
 
+/** Units that come at a steady rate, and are kept for a moment when nobody takes them. */
+class Bucket {
+  #rate: number;
+  #at: number;
+  /** What there is; below 0 after more was taken. Infinity without a limit. */
+  level: number;
+
+  constructor(rate: number, now: number) {
+    this.#rate = rate;
+    this.#at = now;
+    this.level = rate === Infinity ? Infinity : 0;
+  }
+
+  /** Units a second; Infinity for no limit. */
+  get rate(): number {
+    return this.#rate;
+  }
+
+  /** Most that is kept. */
+  get burst(): number {
+    return this.#rate * BURST_SECONDS;
+  }
+
+  setRate(rate: number, now: number): void {
+    this.refill(now);
+    // What comes after a time without a limit begins empty.
+    this.level = rate === Infinity
+      ? Infinity
+      : this.#rate === Infinity
+      ? 0
+      : Math.min(this.level, rate * BURST_SECONDS);
+    this.#rate = rate;
+  }
+
+  refill(now: number): void {
+    const seconds = Math.max(0, now - this.#at) / 1000;
+    this.#at = now;
+    if (this.#rate < Infinity) this.give(seconds * this.#rate);
+  }
+
+  give(amount: number): void {
+    this.level = Math.min(this.burst, this.level + amount);
+  }
+
+  /** Milliseconds until there is so much; 0 without a limit. */
+  waitFor(amount: number): number {
+    return amount <= this.level ? 0 : 1000 * (amount - this.level) / this.#rate;
+  }
+}
+
 /** Several who count as one where others are concerned. */
 export interface Party {
+  /** What they may have together, whatever others leave. */
+  readonly own: Bucket;
   /** Those of them that wait. */
   readonly waiting: Set<Claim>;
   /** About how many of them want some. */
@@ -42,41 +94,49 @@ export interface Grant {
 
 /**
  * A token bucket with many who drink from it. What there is goes in equal parts to the parties that wait, and in each in
- * equal parts to its members; what one doesn't need goes to the others (max-min fairness). So none starves, and never is
- * more given than the rate times the time that has passed and {@linkcode FairShare.burst}. It begins empty.
+ * equal parts to its members; what one doesn't need, or may not have, goes to the others (max-min fairness). So none starves, and
+ * never is more given than the rate times the time that has passed and {@linkcode FairShare.burst}. It begins empty.
+ *
+ * A party may have a rate of its own, which then holds besides: what it gets is taken from both.
  *
  * Plain calculation: times go in, and who may go on comes out.
  */
 export class FairShare {
-  #rate: number;
-  #level = 0;
-  #at: number;
+  readonly #all: Bucket;
   readonly #waiting = new Set<Party>();
-  /** About how many parties want some. */
+  /** Whether somebody waits for what all share, rather than for what its party may have. */
+  #scarce = false;
+  /** About how many parties want more than they get. */
   #contenders = 1;
+  /** Units a second that go to parties which may have no more than that. */
+  #spoken = 0;
 
   /**
    * @param rate Units a second; Infinity for no limit.
    * @param now Milliseconds.
    */
   constructor(rate: number, now: number) {
-    this.#rate = rate;
-    this.#at = now;
+    this.#all = new Bucket(rate, now);
   }
 
   /** Units a second; Infinity when there is no limit. */
   get rate(): number {
-    return this.#rate;
+    return this.#all.rate;
   }
 
   /** Most that is kept of what nobody took. */
   get burst(): number {
-    return this.#rate * BURST_SECONDS;
+    return this.#all.burst;
   }
 
-  /** A new party. */
-  party(): Party {
-    return { waiting: new Set(), contenders: 1 };
+  /**
+   * A new party.
+   *
+   * @param now Milliseconds.
+   * @param rate Units a second that it may have at most; Infinity for what the others leave it.
+   */
+  party(now: number, rate: number = Infinity): Party {
+    return { own: new Bucket(rate, now), waiting: new Set(), contenders: 1 };
   }
 
   /** A new member of a party. */
@@ -91,9 +151,9 @@ export class FairShare {
    * @returns Units a second; Infinity without a limit.
    */
   shareOf({ party }: Claim): number {
-    if (this.#rate === Infinity) return Infinity;
-    const parties = Math.max(1, this.#contenders, this.#waiting.size);
-    return this.#rate / parties / Math.max(1, party.contenders, party.waiting.size);
+    const parties = Math.max(1, this.#contenders);
+    const share = Math.min(party.own.rate, (this.#all.rate - this.#spoken) / parties);
+    return share / Math.max(1, party.contenders, party.waiting.size);
   }
 
   /**
@@ -104,10 +164,23 @@ export class FairShare {
    * @param now Milliseconds.
    */
   setRate(rate: number, now: number): void {
-    this.#refill(now);
-    for (const { waiting } of [...this.#waiting]) for (const claim of [...waiting]) this.leave(claim, 0);
-    this.#rate = rate;
-    this.#level = rate === Infinity ? 0 : Math.min(this.#level, this.burst);
+    this.#all.refill(now);
+    for (const party of [...this.#waiting]) this.#dismiss(party);
+    this.#all.setRate(rate, now);
+    this.#spoken = 0;
+  }
+
+  /**
+   * Another rate of one party from now on, as {@linkcode FairShare.setRate} is for all.
+   *
+   * @param party Whose.
+   * @param rate Units a second; Infinity for what the others leave it.
+   * @param now Milliseconds.
+   */
+  setRateOf(party: Party, rate: number, now: number): void {
+    this.#dismiss(party);
+    party.own.setRate(rate, now);
+    this.#spoken = 0;
   }
 
   /**
@@ -119,17 +192,25 @@ export class FairShare {
    * @returns What it has; 0 when it has to wait until {@linkcode FairShare.serve} names it.
    */
   ask(claim: Claim, least: number, now: number): number {
-    if (this.#rate === Infinity) return least;
-    this.#refill(now);
+    const { party } = claim;
+    const { own } = party;
+    if (this.#all.rate === Infinity && own.rate === Infinity) return least;
+    this.#all.refill(now);
+    own.refill(now);
     claim.least = least;
     const amount = this.#needOf(claim);
-    if (this.#waiting.size === 0 && this.#level >= amount) {
-      this.#level -= amount;
+    // Enough for all who wanted some lately: else whoever asks first would have what the last turn left.
+    const crowd = Math.max(1, party.contenders);
+    const there = Math.min(this.#all.level / Math.max(1, this.#contenders), own.level) / crowd;
+    if (!this.#scarce && party.waiting.size === 0 && there >= amount) {
+      this.#all.level -= amount;
+      own.level -= amount;
       claim.least = 0;
       return amount;
     }
-    claim.party.waiting.add(claim);
-    this.#waiting.add(claim.party);
+    if (this.#all.level < amount) this.#scarce = true;
+    party.waiting.add(claim);
+    this.#waiting.add(party);
     return 0;
   }
 
@@ -141,12 +222,18 @@ export class FairShare {
    */
   serve(now: number): Grant[] {
     const through: Grant[] = [];
-    this.#refill(now);
-    this.#contenders = Math.max(this.#waiting.size, this.#contenders * MEMORY);
+    this.#all.refill(now);
+    for (const { own } of this.#waiting) own.refill(now);
+    this.#weigh();
     const parties = Array.from(this.#waiting, (party) => ({ party, need: this.#needsOf(party) }));
     parties.sort((a, b) => a.need - b.need);
+    this.#scarce = false;
     let left = parties.length;
-    for (const { party, need } of parties) this.#shareOut(party, Math.min(need, this.#level / left--), through);
+    for (const { party, need } of parties) {
+      const part = Math.max(0, this.#all.level / left--);
+      if (need - part > NOTHING) this.#scarce = true;
+      this.#shareOut(party, Math.min(need, part), through);
+    }
     for (const { claim } of through) this.#forget(claim);
     return through;
   }
@@ -156,11 +243,13 @@ export class FairShare {
    */
   get wait(): number {
     if (this.#waiting.size === 0) return Infinity;
-    let least = Infinity;
-    for (const { waiting } of this.#waiting) {
-      for (const claim of waiting) least = Math.min(least, this.#needOf(claim) * waiting.size * this.#waiting.size);
+    let first = Infinity;
+    for (const { own, waiting } of this.#waiting) {
+      let least = Infinity;
+      for (const claim of waiting) least = Math.min(least, this.#needOf(claim) * waiting.size);
+      first = Math.min(first, Math.max(own.waitFor(least), this.#all.waitFor(least * this.#waiting.size)));
     }
-    return Math.min(MOST_WAIT_MS, Math.max(LEAST_WAIT_MS, 1000 * (least - this.#level) / this.#rate));
+    return Math.min(MOST_WAIT_MS, Math.max(LEAST_WAIT_MS, first));
   }
 
   /**
@@ -172,7 +261,37 @@ export class FairShare {
   leave(claim: Claim, unused: number): void {
     const back = unused + claim.got;
     this.#forget(claim);
-    if (this.#rate < Infinity) this.#level = Math.min(this.burst, this.#level + back);
+    this.#all.give(back);
+    claim.party.own.give(back);
+  }
+
+  /**
+   * What a member of a party got before that had another rate, and can't keep, is for all.
+   *
+   * @param unused How much; below 0 what it took and hadn't got.
+   */
+  settle(unused: number): void {
+    this.#all.give(unused);
+  }
+
+  /** Nobody of a party waits any more. */
+  #dismiss({ waiting }: Party): void {
+    for (const claim of [...waiting]) this.leave(claim, 0);
+  }
+
+  /** How much there is for those who may have what the others leave, and how many they are. */
+  #weigh(): void {
+    let [left, spoken] = [this.#waiting.size, 0];
+    if (this.#all.rate < Infinity) {
+      const rates = Array.from(this.#waiting, ({ own }) => own.rate).sort((a, b) => a - b);
+      for (const rate of rates) {
+        if (rate >= (this.#all.rate - spoken) / left) break;
+        spoken += rate;
+        left--;
+      }
+    }
+    this.#spoken = spoken;
+    this.#contenders = Math.max(left, this.#contenders * MEMORY);
   }
 
   #shareOut(party: Party, amount: number, through: Grant[]): void {
@@ -183,7 +302,8 @@ export class FairShare {
     for (const { claim, need } of claims) {
       const part = Math.max(0, Math.min(need, amount / left--));
       amount -= part;
-      this.#level -= part;
+      this.#all.level -= part;
+      party.own.level -= part;
       claim.got += part;
       if (need - part <= NOTHING) through.push({ claim, amount: claim.got });
     }
@@ -194,6 +314,7 @@ export class FairShare {
     const { party } = claim;
     party.waiting.delete(claim);
     if (party.waiting.size === 0) this.#waiting.delete(party);
+    if (this.#waiting.size === 0) this.#scarce = false;
   }
 
   /** What one lacks; less when others have come since it asked. */
@@ -201,16 +322,10 @@ export class FairShare {
     return Math.max(0, claim.least - claim.got, this.shareOf(claim) * PORTION_SECONDS - claim.got);
   }
 
-  #needsOf({ waiting }: Party): number {
+  /** What the members of a party lack and it may have now. */
+  #needsOf({ own, waiting }: Party): number {
     let sum = 0;
     for (const claim of waiting) sum += this.#needOf(claim);
-    return sum;
-  }
-
-  #refill(now: number): void {
-    if (this.#rate === Infinity) return void (this.#at = now);
-    const passed = Math.max(0, now - this.#at) / 1000;
-    this.#level = Math.min(this.burst, this.#level + passed * this.#rate);
-    this.#at = now;
+    return Math.max(0, Math.min(sum, own.level));
   }
 }

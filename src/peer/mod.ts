@@ -15,6 +15,7 @@ export type { Extension } from "./extensions.ts";
 export { handshakeIn, handshakeOut } from "./handshake.ts";
 export { Peer, type PeerHost } from "./peer.ts";
 export { PeerLink } from "./peer_link.ts";
+export { checkedRate, type Limited, type RateLimits, ratesOf, setRates } from "./rate_limits.ts";
 export { ReadShare } from "./read_share.ts";
 export type { ReceivedBlock } from "./requests.ts";
 export { type Allowance, Throttle, type ThrottleParties, type ThrottleParty } from "./throttle.ts";

@@ -1,5 +1,6 @@
 /**
- * A limit of how fast data comes, or goes: for all torrents together, and shared fairly among them and their peers.
+ * A limit of how fast data comes, or goes: for all torrents together, and shared fairly among them and their peers. A torrent may
+ * have a limit of its own besides.
  *
  * What counts are the bytes of blocks, as other clients count them: what comes from those whom we asked for blocks, with the
  * headers of these (one part in a thousand), and from web seeds; and the blocks that we send. Requests, haves, keep-alives
@@ -44,20 +45,30 @@ export class Throttle {
     for (const claim of [...this.#waiting.keys()]) this.#through(claim, 0);
   }
 
+  /** For {@linkcode ThrottleParty}: another rate of a torrent. */
+  setRateOf(party: Party, rate: number | null): void {
+    this.#share.setRateOf(party, rate ?? Infinity, this.#platform.now());
+    for (const claim of [...this.#waiting.keys()]) if (claim.party === party) this.#through(claim, 0);
+    if (this.#waiting.size === 0) this.#rest();
+  }
+
   /** For {@linkcode Allowance}: another one with every change of the rate. */
   get era(): number {
     return this.#era;
   }
 
-  /** Whether there is a limit. */
+  /** Whether there is a limit for all torrents together. */
   get limited(): boolean {
     return this.#share.rate !== Infinity;
   }
 
-  /** A torrent more, which will have as much as others, however many peers it has. */
-  party(): ThrottleParty {
-    const party = this.#share.party();
-    return { join: () => new Allowance(this, party) };
+  /**
+   * A torrent more, which will have as much as others, however many peers it has.
+   *
+   * @param rate Bytes a second that it may have at most; `null` for no limit of its own.
+   */
+  party(rate: number | null = null): ThrottleParty {
+    return new ThrottleParty(this, this.#share.party(this.#platform.now(), rate ?? Infinity));
   }
 
   /** For {@linkcode Allowance}. */
@@ -107,9 +118,45 @@ export class Throttle {
 }
 
 /** A torrent's part in a limit. */
-export interface ThrottleParty {
+export class ThrottleParty {
+  readonly #throttle: Throttle;
+  readonly #party: Party;
+  #era = 0;
+
+  /**
+   * @param throttle The limit for all torrents.
+   * @param party The torrent's part in it.
+   */
+  constructor(throttle: Throttle, party: Party) {
+    this.#throttle = throttle;
+    this.#party = party;
+  }
+
+  /** Bytes a second that the torrent may have at most, within what all may have; `null` for no limit of its own. */
+  get rate(): number | null {
+    return this.#party.own.rate === Infinity ? null : this.#party.own.rate;
+  }
+
+  set rate(rate: number | null) {
+    if (rate === this.rate) return;
+    this.#era++;
+    this.#throttle.setRateOf(this.#party, rate);
+  }
+
+  /** For {@linkcode Allowance}: another one with every change of the torrent's own rate. */
+  get era(): number {
+    return this.#era;
+  }
+
+  /** Whether there is a limit, its own or that of all. */
+  get limited(): boolean {
+    return this.#party.own.rate !== Infinity || this.#throttle.limited;
+  }
+
   /** A connection more. */
-  join(): Allowance;
+  join(): Allowance {
+    return new Allowance(this.#throttle, this, this.#throttle.share.join(this.#party));
+  }
 }
 
 /** What a torrent may take in and give out. */
@@ -121,24 +168,31 @@ export interface ThrottleParties {
 /** What one connection may take in, or give out. */
 export class Allowance {
   readonly #throttle: Throttle;
+  readonly #party: ThrottleParty;
   readonly #claim: Claim;
   #credit = 0;
   #waiting: Promise<void> | null = null;
-  #era = 0;
+  /** Those of the limits for which the credit was given. */
+  #era: number;
+  #ownEra: number;
   #left = false;
 
   /**
-   * @param throttle The limit.
+   * @param throttle The limit for all torrents.
    * @param party The torrent's part in it.
+   * @param claim The connection's part in that.
    */
-  constructor(throttle: Throttle, party: Party) {
+  constructor(throttle: Throttle, party: ThrottleParty, claim: Claim) {
     this.#throttle = throttle;
-    this.#claim = throttle.share.join(party);
+    this.#party = party;
+    this.#claim = claim;
+    this.#era = throttle.era;
+    this.#ownEra = party.era;
   }
 
   /** Whether there is a limit. */
   get limited(): boolean {
-    return this.#throttle.limited;
+    return this.#party.limited;
   }
 
   /** Bytes that it may take now; below 0 after it took more than it might. */
@@ -193,10 +247,13 @@ export class Allowance {
     this.#throttle.leave(this.#claim, this.credit);
   }
 
-  /** What it had at another rate may be far too much, or too little. */
+  /** What it had at another rate may be far too much, or too little. Where only its torrent's changed, all have it back. */
   #forgetOld(): void {
-    if (this.#era === this.#throttle.era) return;
-    this.#era = this.#throttle.era;
+    const { era } = this.#throttle;
+    if (this.#era === era && this.#ownEra === this.#party.era) return;
+    if (this.#era === era) this.#throttle.share.settle(this.#credit);
+    this.#era = era;
+    this.#ownEra = this.#party.era;
     this.#credit = 0;
   }
 }

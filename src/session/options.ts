@@ -8,7 +8,7 @@ import type { HostPort } from "../base/address.ts";
 import type { Platform } from "../platform/platform.ts";
 import type { EncryptionMode } from "../transport/stream_encryption.ts";
 
-export type { AddOptions } from "../swarm/mod.ts";
+export type { AddOptions, RateLimits } from "../swarm/mod.ts";
 
 /** Settings of a session. */
 export interface SessionOptions {
@@ -42,18 +42,6 @@ export interface SessionOptions {
   readonly portable?: boolean;
   /** How to find others and be found. */
   readonly discovery?: DiscoveryOptions;
-}
-
-/**
- * How fast all torrents together may be, in bytes a second; `null` for as fast as they can. Every torrent has an equal share,
- * and so has every peer of a torrent; what one doesn't use the others have. What counts are the blocks of files, from peers and
- * from web seeds; what is said besides (requests, haves, metadata, trackers, the DHT) is little, and never waits.
- */
-export interface RateLimits {
-  /** For what comes. */
-  readonly down: number | null;
-  /** For what we send. */
-  readonly up: number | null;
 }
 
 /** How to find others and be found, besides trackers. What is absent is off. */

@@ -14,7 +14,16 @@ import { redact } from "../base/secrets.ts";
 import { LocalDiscovery } from "../discovery/local_discovery.ts";
 import type { Magnet, Metainfo } from "../metainfo/mod.ts";
 import type { Platform } from "../platform/platform.ts";
-import { Listening, MemoryBudget, MetadataBudget, ReadShare, Throttle } from "../swarm/mod.ts";
+import {
+  checkedRate,
+  Listening,
+  MemoryBudget,
+  MetadataBudget,
+  ratesOf,
+  ReadShare,
+  setRates,
+  Throttle,
+} from "../swarm/mod.ts";
 import { UdpTrackers } from "../tracker/udp_trackers.ts";
 import { type EncryptionMode, StreamEncryption } from "../transport/stream_encryption.ts";
 import { tcpTransport, type Transport } from "../transport/transport.ts";
@@ -129,7 +138,7 @@ export class Session {
 
   /** How fast all torrents together may be. */
   get limits(): RateLimits {
-    return { down: this.#down.rate, up: this.#up.rate };
+    return ratesOf({ down: this.#down, up: this.#up });
   }
 
   /**
@@ -138,10 +147,8 @@ export class Session {
    * @param limits Bytes a second, `null` for no limit; what is absent stays as it is.
    * @throws {RangeError} If a rate isn't above 0.
    */
-  setLimits({ down = this.#down.rate, up = this.#up.rate }: Partial<RateLimits>): void {
-    const rates = { down: checkedRate(down), up: checkedRate(up) };
-    if (rates.down !== this.#down.rate) this.#down.rate = rates.down;
-    if (rates.up !== this.#up.rate) this.#up.rate = rates.up;
+  setLimits(limits: Partial<RateLimits>): void {
+    setRates({ down: this.#down, up: this.#up }, limits);
   }
 
   /** Every torrent that was added and not stopped. */
@@ -411,9 +418,4 @@ function withoutSecrets<Event extends SessionEvent>(event: Event): Event {
   }
   if ("peers" in event && typeof event.peers === "object") copy["peers"] = event.peers.map((peer) => redact(peer));
   return copy as unknown as Event;
-}
-
-function checkedRate(rate: number | null): number | null {
-  if (rate === null || (rate > 0 && rate < Infinity)) return rate;
-  throw new RangeError(`A rate is a number of bytes a second above 0, or null for no limit, and not ${rate}`);
 }

@@ -23,6 +23,7 @@ import { findMetadata } from "./metadata_search.ts";
 import { FAREWELL_MS, Pause, pausedState } from "./pause.ts";
 import { PeerSources } from "./peer_sources.ts";
 import { type FileSnapshot, filesOf, type PieceMap, pieceMapOf } from "../swarm/piece_map.ts";
+import { type RateLimits, ratesOf, setRates } from "../swarm/mod.ts";
 import { resolveAll } from "./resolve.ts";
 import { searchSnapshot, snapshotOf } from "../swarm/snapshot.ts";
 import type { Torrent } from "./torrent.ts";
@@ -181,6 +182,14 @@ export class SessionTorrent implements Torrent {
 
   resume(): void {
     this.#setPaused(false);
+  }
+
+  get limits(): RateLimits {
+    return ratesOf(this.#options.limits);
+  }
+
+  setLimits(limits: Partial<RateLimits>): void {
+    setRates(this.#options.limits, limits);
   }
 
   #setPaused(paused: boolean): void {

@@ -7,7 +7,7 @@
 import type { InfoHash } from "../base/info_hash.ts";
 import type { Metainfo } from "../metainfo/mod.ts";
 import type { EventOptions, EventStream } from "./event_stream.ts";
-import type { FileSnapshot, PieceMap, ReadableTorrent } from "../swarm/mod.ts";
+import type { FileSnapshot, PieceMap, RateLimits, ReadableTorrent } from "../swarm/mod.ts";
 import type { TorrentSnapshot } from "./types.ts";
 
 export type {
@@ -52,6 +52,15 @@ export interface Torrent extends ReadableTorrent {
   pause(): void;
   /** Goes on after {@linkcode Torrent.pause}. */
   resume(): void;
+  /** How fast it may be, within what all torrents together may. */
+  readonly limits: RateLimits;
+  /**
+   * Changes how fast it may be, at once.
+   *
+   * @param limits Bytes a second, `null` for no limit of its own; what is absent stays as it is.
+   * @throws {RangeError} If a rate isn't above 0; nothing has changed then.
+   */
+  setLimits(limits: Partial<RateLimits>): void;
   /** What happens to it from now on, with `progress` every second; ends when it has stopped, for whatever reason. */
   events(options?: EventOptions): EventStream;
   /** Stops it in good order. Never rejects because of peers or trackers. */

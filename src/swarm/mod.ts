@@ -4,7 +4,17 @@
  * @module
  */
 
-export { type Peer, ReadShare, Throttle, type ThrottleParties, type Transport } from "../peer/mod.ts";
+export {
+  checkedRate,
+  type Peer,
+  type RateLimits,
+  ratesOf,
+  ReadShare,
+  setRates,
+  Throttle,
+  type ThrottleParties,
+  type Transport,
+} from "../peer/mod.ts";
 export { MemoryBudget } from "./buffer_pool.ts";
 export type { DhtContact } from "./dht_contact.ts";
 export type { TorrentEvent } from "./events.ts";

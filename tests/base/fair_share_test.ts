@@ -12,20 +12,21 @@ interface Drinker {
   got: number;
 }
 
-/** Lets them drink for some seconds, served as often as the share says. @returns What all had been given at each moment. */
+/** Lets them drink for some seconds, served as often as the share says; `each` is told of every moment. */
 function drink(
   share: FairShare,
   drinkers: readonly Drinker[],
-  { milliseconds, least }: { readonly milliseconds: number; readonly least: number },
-): [time: number, sum: number][] {
-  const given: [number, number][] = [];
-  let sum = 0;
+  { milliseconds, least, each }: {
+    readonly milliseconds: number;
+    readonly least: number;
+    readonly each?: (now: number) => void;
+  },
+): void {
   let wake = Infinity;
   const by = new Map(drinkers.map((one) => [one.claim, one]));
   const have = (one: Drinker, amount: number) => {
     one.waiting = false;
     one.got += amount;
-    sum += amount;
   };
   for (let now = 0; now <= milliseconds; now++) {
     if (now >= wake) {
@@ -42,14 +43,41 @@ function drink(
         }
       }
     }
-    given.push([now, sum]);
+    each?.(now);
   }
-  return given;
 }
 
-function drinkersOf(share: FairShare, parties: readonly (readonly number[])[]): Drinker[] {
-  return parties.flatMap((wants) => {
-    const party = share.party();
+/** Sees to it that what some are given is never more than what flows in and is kept, from any moment to any other. */
+class Meter {
+  readonly #drinkers: readonly Drinker[];
+  readonly #rate: number;
+  readonly #most: number;
+  /** The lowest point of what was given less what flowed in is where the worst interval begins. */
+  #lowest = 0;
+
+  constructor(drinkers: readonly Drinker[], { rate, least }: { readonly rate: number; readonly least: number }) {
+    this.#drinkers = drinkers;
+    this.#rate = rate;
+    // What is given in parts counts when all of it is there, so an interval may have the parts of the one before.
+    this.#most = 0.4 * rate + drinkers.length * Math.max(least, rate / 10) + 1e-3;
+  }
+
+  look(now: number): void {
+    const above = this.#drinkers.reduce((sum, { got }) => sum + got, 0) - this.#rate * now / 1000;
+    assert(above - this.#lowest <= this.#most, `${above - this.#lowest} above at ${now}`);
+    assert(above <= 1e-3, `${above} above what there was since the beginning at ${now}`);
+    this.#lowest = Math.min(this.#lowest, above);
+  }
+}
+
+/** Those of each party with what they want; `caps`: what each may have. */
+function drinkersOf(
+  share: FairShare,
+  parties: readonly (readonly number[])[],
+  caps: readonly number[] = [],
+): Drinker[] {
+  return parties.flatMap((wants, i) => {
+    const party = share.party(0, caps[i]);
     return wants.map((want) => ({ claim: share.join(party), wants: want, waiting: false, got: 0 }));
   });
 }
@@ -79,17 +107,8 @@ Deno.test("FairShare never gives more than the rate and the burst, from any mome
       (wants, rate, least) => {
         const share = new FairShare(rate, 0);
         const drinkers = drinkersOf(share, wants);
-        const given = drink(share, drinkers, { milliseconds: 3_000, least });
-        // The lowest point of (given - allowed) so far is where the worst interval begins.
-        let lowest = 0;
-        for (const [time, sum] of given) {
-          const above = sum - rate * time / 1000;
-          // What is given in parts counts when all of it is there, so an interval may have the parts of the one before.
-          const parts = drinkers.length * Math.max(least, rate / 10);
-          assert(above - lowest <= share.burst + parts + 1e-3, `${above - lowest} above at ${time}`);
-          assert(above <= 1e-3, `${above} above what there was since the beginning at ${time}`);
-          lowest = Math.min(lowest, above);
-        }
+        const meter = new Meter(drinkers, { rate, least });
+        drink(share, drinkers, { milliseconds: 3_000, least, each: (now) => meter.look(now) });
       },
     ),
     { numRuns: 40 },
@@ -118,6 +137,84 @@ Deno.test("FairShare is fair: equal parts for parties and in them, and what one 
   );
 });
 
+/** Parties, each with a rate of its own or none, and a rate for all or none; where nobody has one nothing is limited. */
+const capped = fc.record({
+  parties: fc.array(
+    fc.record({
+      wants: fc.array(fc.constantFrom(200, 3_000, 20_000), { minLength: 1, maxLength: 6 }),
+      cap: fc.constantFrom(300, 2_000, 9_000, 50_000, Infinity),
+    }),
+    { minLength: 1, maxLength: 5 },
+  ),
+  rate: fc.constantFrom(500, 10_000, 30_000, 300_000, Infinity),
+});
+
+Deno.test("FairShare never gives a party more than its own rate, nor all together more than theirs", () => {
+  fc.assert(
+    fc.property(capped, fc.constantFrom(10, 100, 1000), ({ parties, rate }, least) => {
+      const share = new FairShare(rate, 0);
+      const drinkers = drinkersOf(share, parties.map(({ wants }) => wants), parties.map(({ cap }) => cap));
+      const meters = rate === Infinity ? [] : [new Meter(drinkers, { rate, least })];
+      let at = 0;
+      for (const { wants: { length }, cap } of parties) {
+        if (cap < Infinity) meters.push(new Meter(drinkers.slice(at, at + length), { rate: cap, least }));
+        at += length;
+      }
+      drink(share, drinkers, {
+        milliseconds: 3_000,
+        least,
+        each: (now) => meters.forEach((meter) => meter.look(now)),
+      });
+    }),
+    { numRuns: 60 },
+  );
+});
+
+Deno.test("FairShare is fair to parties with rates of their own: what one may not have is for the others, and nothing is lost", () => {
+  fc.assert(
+    fc.property(capped, ({ parties, rate }) => {
+      const share = new FairShare(rate, 0);
+      const wants = parties.map(({ wants }) => wants);
+      const drinkers = drinkersOf(share, wants, parties.map(({ cap }) => cap));
+      const SECONDS = 5;
+      drink(share, drinkers, { milliseconds: 1000 * SECONDS, least: 1 });
+      const needs = parties.map(({ wants, cap }) => Math.min(cap, wants.reduce((sum, one) => sum + one, 0)));
+      const right = maxMin(rate, needs).flatMap((amount, i) => maxMin(amount, wants[i]!));
+      const portion = (rate < Infinity ? rate : 50_000) / 10; // each may have had its next one already
+      drinkers.forEach(({ got }, i) => {
+        const what = `${i} of ${JSON.stringify(parties)} at ${rate}`;
+        assertAlmostEquals(got / SECONDS, right[i]!, 0.08 * right[i]! + portion / SECONDS, what);
+      });
+      const [sum, all] = [drinkers.reduce((sum, { got }) => sum + got, 0), right.reduce((sum, one) => sum + one, 0)];
+      assert(sum >= 0.93 * all * SECONDS, `${sum} of ${all * SECONDS} for ${JSON.stringify(parties)} at ${rate}`);
+    }),
+    { numRuns: 60 },
+  );
+});
+
+Deno.test("FairShare: another rate of a party holds at once, for it alone", () => {
+  const share = new FairShare(1000, 0);
+  const [slow, other] = [share.party(0, 10), share.party(0)];
+  const [a, b] = [share.join(slow), share.join(other)];
+  assertEquals([share.ask(a, 100, 100), share.ask(b, 50, 100)], [0, 100], "who has no rate of its own needn't wait");
+  assertEquals(share.ask(b, 100, 100), 0);
+  share.setRateOf(slow, 500, 100);
+  assertEquals([slow.waiting.size, other.waiting.size], [0, 1]);
+  assertEquals(share.ask(a, 100, 100), 0);
+  assertEquals(new Map(share.serve(400).map(({ claim, amount }) => [claim, amount])), new Map([[a, 100], [b, 100]]));
+  share.setRateOf(slow, Infinity, 400);
+  assertEquals(share.ask(a, 100, 600), 100);
+});
+
+Deno.test("FairShare: without a rate for all, who has one of its own waits for that and nobody else waits", () => {
+  const share = new FairShare(Infinity, 0);
+  const [a, b] = [share.join(share.party(0, 1000)), share.join(share.party(0))];
+  assertEquals([share.ask(a, 100, 50), share.ask(b, 1e15, 50)], [0, 1e15]);
+  assertEquals([share.shareOf(a), share.shareOf(b), share.wait], [1000, Infinity, 50]);
+  assertEquals(share.serve(100), [{ claim: a, amount: 100 }]);
+  assertEquals(share.ask(b, 1e15, 100), 1e15);
+});
+
 Deno.test("FairShare lets none of a hundred starve, be there ever so little", () => {
   for (const rate of [100, 1024, 500 * 1024]) {
     const share = new FairShare(rate, 0);
@@ -132,7 +229,7 @@ Deno.test("FairShare lets none of a hundred starve, be there ever so little", ()
 
 Deno.test("FairShare: who goes gives back what it hasn't used, and pays what it took too much", () => {
   const share = new FairShare(1000, 0);
-  const party = share.party();
+  const party = share.party(0);
   const [a, b] = [share.join(party), share.join(party)];
   assertEquals(share.ask(a, 100, 100), 100);
   assertEquals(share.ask(b, 100, 100), 0);
@@ -147,7 +244,7 @@ Deno.test("FairShare: who goes gives back what it hasn't used, and pays what it 
 
 Deno.test("FairShare: another rate holds at once, and nobody waits for what it asked for at the old one", () => {
   const share = new FairShare(10, 0);
-  const claim = share.join(share.party());
+  const claim = share.join(share.party(0));
   assertEquals(share.ask(claim, 1000, 0), 0);
   share.setRate(1_000_000, 0);
   assertEquals(share.wait, Infinity);

@@ -5,7 +5,7 @@ import { InfoHash } from "../../src/base/info_hash.ts";
 import { Peer } from "../../src/peer/peer.ts";
 import { PeerLink } from "../../src/peer/peer_link.ts";
 import { ReadShare } from "../../src/peer/read_share.ts";
-import { Throttle } from "../../src/peer/throttle.ts";
+import { Throttle, type ThrottleParties } from "../../src/peer/throttle.ts";
 import type { Connection } from "../../src/platform/platform.ts";
 import { BLOCK_SIZE, MessageId } from "../../src/wire/messages.ts";
 import { takeBackOverdue } from "../../src/swarm/overdue.ts";
@@ -27,19 +27,24 @@ class Lines {
   readonly clock = new VirtualClock();
   readonly down: Throttle;
   readonly up: Throttle;
-  readonly #parties = new Map<string, ReturnType<Throttle["party"]>[]>();
+  readonly #parties = new Map<string, ThrottleParties>();
 
   constructor(rates: { readonly down?: number | null; readonly up?: number | null }) {
     this.down = new Throttle(this.clock, rates.down ?? null);
     this.up = new Throttle(this.clock, rates.up ?? null);
   }
 
+  /** The limits of a torrent. */
+  torrent(name: string): ThrottleParties {
+    let parties = this.#parties.get(name);
+    if (!parties) this.#parties.set(name, parties = { down: this.down.party(), up: this.up.party() });
+    return parties;
+  }
+
   /** A connection of a torrent; `supply`: bytes a second that the peer has, all that is asked for when absent. */
   connect(torrent = "a", supply = Infinity) {
     const { clock } = this;
     const since = clock.now();
-    let parties = this.#parties.get(torrent);
-    if (!parties) this.#parties.set(torrent, parties = [this.down.party(), this.up.party()]);
     const host = idleHost({
       pieceCount: 100,
       pieceSize: () => 1 << 20,
@@ -83,7 +88,7 @@ class Lines {
       connection,
       now: () => clock.now(),
       reads: new ReadShare(() => Promise.resolve()),
-      limits: { down: parties[0]!, up: parties[1]! },
+      limits: this.torrent(torrent),
       events: { batch: () => peer.requests.size === 0 && peer.request(0, 0, BLOCK_SIZE, clock.now()), closed() {} },
     });
     void line.link.run();
@@ -126,6 +131,54 @@ Deno.test("Throttle: two torrents have equal parts, however many peers they have
     assertAlmostEquals(got[i]!, 5 * right * KIB, 0.08 * 5 * right * KIB);
   }
   closeAll([...many, ...one, ...slow]);
+});
+
+for (const rate of [null, 1024 * KIB]) {
+  Deno.test(`Throttle: a torrent has a limit of its own, changed at once, within ${rate ? "that" : "none"} of all`, async () => {
+    const lines = new Lines({ down: rate });
+    const slow = [lines.connect("slow"), lines.connect("slow")];
+    const supply = (rate ?? 8192 * KIB) / 4;
+    const others = [1, 2, 3, 4].map(() => lines.connect("fast", supply));
+    const { down } = lines.torrent("slow");
+    down.rate = 100 * KIB;
+    const got = async (seconds: number) => {
+      const before = [sum(slow), sum(others)];
+      await lines.clock.play(1000 * seconds);
+      return [(sum(slow) - before[0]!) / seconds, (sum(others) - before[1]!) / seconds] as const;
+    };
+    await got(1);
+    for (const own of [100 * KIB, 20 * KIB, 300 * KIB]) {
+      down.rate = own;
+      const [mine, theirs] = await got(4);
+      const rest = Math.min(4 * supply, (rate ?? Infinity) - own);
+      assertAlmostEquals(mine, own, 0.08 * own + KIB, `${own}`);
+      assertAlmostEquals(theirs, rest, 0.05 * rest, `beside ${own}`);
+      assertAlmostEquals(slow[0]!.peer.allowed, own / 2, 0.1 * own);
+    }
+    assertAlmostEquals(slow[0]!.said, slow[1]!.said, 0.1 * slow[0]!.said);
+    if (rate !== null) {
+      down.rate = null;
+      const [mine] = await got(4);
+      assertAlmostEquals(mine, rate / 2, 0.05 * rate);
+    }
+    assertEquals([down.rate, lines.clock.pending <= 1 + others.length], [rate === null ? 300 * KIB : null, true]);
+    closeAll([...slow, ...others]);
+  });
+}
+
+Deno.test("Throttle: a torrent without a limit is free at once, and what it had under one is forgotten", async () => {
+  const lines = new Lines({});
+  const peer = lines.connect("a", 4096 * KIB);
+  const { down } = lines.torrent("a");
+  down.rate = 100;
+  await lines.clock.play(1000);
+  assert(peer.peer.held && peer.said < 5 * 4096 * KIB / 100, `${peer.said}`);
+  down.rate = null;
+  const before = peer.said;
+  await lines.clock.play(200);
+  assert(!peer.peer.held && peer.said - before > 700 * KIB, `${peer.said - before}`);
+  assertEquals([down.limited, peer.peer.allowed], [false, Infinity]);
+  closeAll([peer]);
 });
 
 Deno.test("Throttle: one KiB a second, or ten GiB, is what it is", async () => {
@@ -175,28 +228,31 @@ Deno.test("Throttle: whom we don't read from is neither silent nor overdue", asy
   closeAll([peer]);
 });
 
-Deno.test("Throttle: blocks wait for the limit, what is said besides doesn't", async () => {
-  const rate = 32 * KIB;
-  const lines = new Lines({ up: rate });
-  const peers = [lines.connect("a", 1), lines.connect("a", 1)];
-  for (const { peer, link } of peers) {
-    peer.unchoke();
-    for (let i = 0; i < 30; i++) peer.onBlockSignal(MessageId.request, i, 0, BLOCK_SIZE);
-    link.flush();
-  }
-  for (let second = 1; second <= 10; second++) {
-    await lines.clock.play(1000);
-    const total = peers[0]!.peer.up.total + peers[1]!.peer.up.total;
-    assert(total <= rate * second, `${total} bytes in ${second} s`);
-    const [{ peer, link, written }] = peers as [Line, Line];
-    const before = written.length;
-    peer.have(second);
-    link.flush();
+for (const own of [false, true]) {
+  Deno.test(`Throttle: blocks wait for the limit ${own ? "of the torrent" : "of all"}, what is said besides doesn't`, async () => {
+    const rate = 32 * KIB;
+    const lines = new Lines({ up: own ? null : rate });
+    if (own) lines.torrent("a").up.rate = rate;
+    const peers = [lines.connect("a", 1), lines.connect("a", 1)];
+    for (const { peer, link } of peers) {
+      peer.unchoke();
+      for (let i = 0; i < 30; i++) peer.onBlockSignal(MessageId.request, i, 0, BLOCK_SIZE);
+      link.flush();
+    }
+    for (let second = 1; second <= 10; second++) {
+      await lines.clock.play(1000);
+      const total = peers[0]!.peer.up.total + peers[1]!.peer.up.total;
+      assert(total <= rate * second, `${total} bytes in ${second} s`);
+      const [{ peer, link, written }] = peers as [Line, Line];
+      const before = written.length;
+      peer.have(second);
+      link.flush();
+      await lines.clock.play(0);
+      assertEquals(written.slice(before).map(({ length }) => length), [9], "the have alone");
+    }
+    const [a, b] = peers.map(({ peer }) => peer.up.total) as [number, number];
+    assert(a + b >= 10 * rate - 2 * BLOCK_SIZE && Math.abs(a - b) <= BLOCK_SIZE, `${a} and ${b}`);
+    closeAll(peers);
     await lines.clock.play(0);
-    assertEquals(written.slice(before).map(({ length }) => length), [9], "the have alone");
-  }
-  const [a, b] = peers.map(({ peer }) => peer.up.total) as [number, number];
-  assert(a + b >= 10 * rate - 2 * BLOCK_SIZE && Math.abs(a - b) <= BLOCK_SIZE, `${a} and ${b}`);
-  closeAll(peers);
-  await lines.clock.play(0);
-});
+  });
+}

@@ -167,6 +167,21 @@ Deno.test("Session downloads nothing when everything is there", async () => {
   assertEquals(Deno.readFileSync(`${source}/${NAME}`), data);
 });
 
+Deno.test("Torrent.setLimits() changes what it names, for that torrent alone, and refuses what is no rate", async () => {
+  await using lab = new Lab();
+  const { meta, source } = await lab.payload(100_000);
+  const { session } = await lab.session();
+  const torrent = await session.add(meta, { folder: source });
+  assertEquals(torrent.limits, { down: null, up: null });
+  torrent.setLimits({ up: 1000 });
+  torrent.setLimits({ down: 2000 });
+  assertEquals([torrent.limits, session.limits], [{ down: 2000, up: 1000 }, { down: null, up: null }]);
+  assertThrows(() => torrent.setLimits({ down: 1, up: 0 }), RangeError);
+  assertEquals(torrent.limits, { down: 2000, up: 1000 });
+  torrent.setLimits({ down: null });
+  assertEquals(torrent.limits, { down: null, up: 1000 });
+});
+
 Deno.test("Session.setLimits() changes what it names, and refuses what is no rate", () => {
   const session = new Session({ platform, maxDown: 500_000 });
   assertEquals(session.limits, { down: 500_000, up: null });

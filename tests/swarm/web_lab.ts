@@ -37,6 +37,8 @@ export interface WebLabOptions {
   readonly httpSeeds?: readonly string[];
   /** Bytes a second that may come; no limit when absent. */
   readonly maxDown?: number;
+  /** Whether that is the torrent's own limit rather than the session's. */
+  readonly ownLimit?: boolean;
   /** Pieces that fit into memory; 100 when absent. */
   readonly budget?: number;
   /** What servers do; when absent they have what they should. */
@@ -105,7 +107,8 @@ export class WebLab {
         throw error;
       },
     }, { have: new Bitfield(meta.pieceCount), wanted, pool: new BufferPool(this.budget, PIECE), platform });
-    const down = new Throttle(this.clock, options.maxDown ?? null).party();
+    const { maxDown: rate = null, ownLimit = false } = options;
+    const down = new Throttle(this.clock, ownLimit ? null : rate).party(ownLimit ? rate : null);
     const limits = { down, up: down };
     this.seeds = new WebSeeds({ platform, meta, limits, emit: (event) => void this.events.push(event) }, {
       download: this.download,

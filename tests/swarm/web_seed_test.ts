@@ -440,20 +440,23 @@ Deno.test("WebSeeds leave the last pieces to peers when they have gone quiet the
   assert(lab.complete, "before the web seed was given up");
 });
 
-Deno.test("WebSeeds are read from no faster than the limit, and not blamed for it", async () => {
-  const rate = 4096;
-  // Less than they have to bring a minute, if they were to blame.
-  const lab = new WebLab({
-    files: 10 * PIECE,
-    webSeeds: [A, B],
-    maxDown: rate,
-    script: (call, lab) => ({ ...right(call, lab), step: 1024 }),
+for (const ownLimit of [false, true]) {
+  Deno.test(`WebSeeds are read from no faster than the limit of ${ownLimit ? "the torrent" : "all"}, and not blamed for it`, async () => {
+    const rate = 4096;
+    // Less than they have to bring a minute, if they were to blame.
+    const lab = new WebLab({
+      files: 10 * PIECE,
+      webSeeds: [A, B],
+      maxDown: rate,
+      ownLimit,
+      script: (call, lab) => ({ ...right(call, lab), step: 1024 }),
+    });
+    for (let second = 1; !lab.complete; second++) {
+      await lab.play(1000);
+      assert(lab.taken <= rate * second + 4 * 1024, `${lab.taken} bytes in ${second} s`);
+      assertLess(second, 1.1 * 10 * PIECE / rate + 2);
+    }
+    assertEquals(lab.told.filter((line) => !/connected$|complete$/.test(line)), []);
+    assertEquals(lab.clock.pending, 0);
   });
-  for (let second = 1; !lab.complete; second++) {
-    await lab.play(1000);
-    assert(lab.taken <= rate * second + 4 * 1024, `${lab.taken} bytes in ${second} s`);
-    assertLess(second, 1.1 * 10 * PIECE / rate + 2);
-  }
-  assertEquals(lab.told.filter((line) => !/connected$|complete$/.test(line)), []);
-  assertEquals(lab.clock.pending, 0);
-});
+}

@@ -4,6 +4,7 @@ import { InfoHash } from "../src/base/info_hash.ts";
 import type { Bytes } from "../src/base/bytes.ts";
 import { denoPlatform } from "../src/platform/deno_platform.ts";
 import type { FileSystem } from "../src/platform/platform.ts";
+import { MemoryBudget } from "../src/base/memory_budget.ts";
 import { ReadCache } from "../src/storage/read_cache.ts";
 import { Storage } from "../src/storage/storage.ts";
 import { layoutOf } from "../tests/storage/fixture.ts";
@@ -57,7 +58,7 @@ async function write(
     pieceHash: () => new Uint8Array(20),
     infoHash: new InfoHash(new Uint8Array(20)),
     stateFolder: null,
-    readCacheBytes: MIB,
+    memory: new MemoryBudget(4 * MIB),
   });
   await storage.open("resume", { onProgress() {} });
   const piece = new Uint8Array(pieceLength).fill(7);
@@ -76,7 +77,7 @@ const read = (_: number, into: Bytes) => Promise.resolve(into.set(source.subarra
 const block = new Uint8Array(16 * KIB);
 
 Deno.bench("ReadCache: 32 MiB of blocks in order, every piece read anew", async () => {
-  const cache = new ReadCache(seeded, { read, bytes: 16 * MIB });
+  const cache = new ReadCache(seeded, { read, memory: new MemoryBudget(32 * MIB) });
   for (let piece = 0; piece < 32; piece++) {
     for (let begin = 0; begin < MIB; begin += block.length) {
       if (!cache.copy(piece, begin, block.length, block, 0)) await cache.load(piece, begin, block.length);
@@ -84,7 +85,7 @@ Deno.bench("ReadCache: 32 MiB of blocks in order, every piece read anew", async 
   }
 });
 
-const warm = new ReadCache(seeded, { read, bytes: 16 * MIB });
+const warm = new ReadCache(seeded, { read, memory: new MemoryBudget(32 * MIB) });
 for (let piece = 0; piece < 8; piece++) {
   for (let begin = 0; begin < MIB; begin += 512 * KIB) await warm.load(piece, begin, block.length);
 }

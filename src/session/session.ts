@@ -9,21 +9,13 @@ import type { Bytes } from "../base/bytes.ts";
 import { messageOf, ShoalError } from "../base/errors.ts";
 import type { IpRanges } from "../base/ip_ranges.ts";
 import { MAX_METAINFO_READS } from "../base/limits.ts";
+import { MemoryBudget } from "../base/memory_budget.ts";
 import { ReadBudget } from "../base/read_budget.ts";
 import { redact } from "../base/secrets.ts";
 import { LocalDiscovery } from "../discovery/local_discovery.ts";
 import type { Magnet, Metainfo } from "../metainfo/mod.ts";
 import type { Platform } from "../platform/platform.ts";
-import {
-  checkedRate,
-  Listening,
-  MemoryBudget,
-  MetadataBudget,
-  ratesOf,
-  ReadShare,
-  setRates,
-  Throttle,
-} from "../swarm/mod.ts";
+import { checkedRate, Listening, MetadataBudget, ratesOf, ReadShare, setRates, Throttle } from "../swarm/mod.ts";
 import { UdpTrackers } from "../tracker/udp_trackers.ts";
 import { type EncryptionMode, StreamEncryption } from "../transport/stream_encryption.ts";
 import { tcpTransport, type Transport } from "../transport/transport.ts";
@@ -47,8 +39,6 @@ const LAST_PORT = 6889;
 const DEFAULT_MAX_PEERS = 100;
 /** Bytes for pieces in flight and for the read cache, of all torrents together. */
 const DEFAULT_CACHE = 64 * 1024 * 1024;
-/** Part of the memory budget that is for reading; the rest is for pieces in flight. */
-const READ_SHARE = 0.25;
 /** Nodes that know others, run by the makers of other clients for everybody's use. */
 const DHT_ROUTERS: readonly HostPort[] = [
   { host: "dht.libtorrent.org", port: 25401 },
@@ -82,7 +72,6 @@ export class Session {
   readonly #down: Throttle;
   readonly #up: Throttle;
   readonly #store: TorrentStore;
-  readonly #readCacheBytes: number;
   readonly #encryption: StreamEncryption;
   readonly #transport: Transport;
   readonly #udpTrackers: UdpTrackers;
@@ -110,10 +99,8 @@ export class Session {
     this.#reads = new ReadShare(() => this.#platform.giveWay());
     this.#down = new Throttle(this.#platform, checkedRate(options.maxDown ?? null));
     this.#up = new Throttle(this.#platform, checkedRate(options.maxUp ?? null));
-    const cache = options.cacheBytes ?? DEFAULT_CACHE;
+    this.#budget = new MemoryBudget(options.cacheBytes ?? DEFAULT_CACHE);
     this.#store = new TorrentStore(this.#platform.files, options.stateFolder ?? null);
-    this.#readCacheBytes = Math.floor(cache * READ_SHARE);
-    this.#budget = new MemoryBudget(cache - this.#readCacheBytes);
     const bind = options.bind === undefined ? {} : { bind: options.bind };
     this.#encryption = new StreamEncryption(this.#platform, options.encryption ?? "prefer");
     this.#transport = this.#encryption.over(tcpTransport(this.#platform.net, bind));
@@ -131,7 +118,7 @@ export class Session {
     return this.listenAddress.port;
   }
 
-  /** Bytes that pieces in flight take, of all torrents together, and how many they may. */
+  /** Bytes that pieces in flight and the read cache take, of all torrents together, and how many they may. */
   get memory(): { readonly used: number; readonly limit: number } {
     return { used: this.#budget.used, limit: this.#budget.limit };
   }
@@ -254,7 +241,6 @@ export class Session {
       reads: this.#reads,
       metainfoReads: this.#metainfoReads,
       limits: { down: this.#down.party(), up: this.#up.party() },
-      readCacheBytes: this.#readCacheBytes,
       stateFolder: this.#options.stateFolder ?? null,
       store: this.#store,
       portable: this.#options.portable ?? false,

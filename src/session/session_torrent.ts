@@ -299,7 +299,7 @@ export class SessionTorrent implements Torrent {
       pathsOf: (index) => pathsOnDisk(meta.files[index]!),
       infoHash: meta.infoHash,
       stateFolder: this.#options.stateFolder,
-      readCacheBytes: this.#options.readCacheBytes,
+      memory: budget,
       readOnly: add.seedOnly ?? false,
       onWarning: (error) => this.#warn(error),
     });

@@ -5,11 +5,12 @@
  */
 
 import type { Bytes } from "../base/bytes.ts";
+import type { MemoryBudget } from "../base/memory_budget.ts";
 import type { ReadBudget } from "../base/read_budget.ts";
 import type { LocalDiscovery } from "../discovery/local_discovery.ts";
 import type { Magnet, Metainfo } from "../metainfo/mod.ts";
 import type { Platform } from "../platform/platform.ts";
-import type { ConnectionPolicy, MemoryBudget, MetadataBudget, ReadShare, ThrottleParties } from "../swarm/mod.ts";
+import type { ConnectionPolicy, MetadataBudget, ReadShare, ThrottleParties } from "../swarm/mod.ts";
 import type { TrackerEncryption } from "../tracker/announce_request.ts";
 import type { UdpTrackers } from "../tracker/udp_trackers.ts";
 import type { Transport } from "../transport/transport.ts";
@@ -39,7 +40,6 @@ export interface SessionTorrentOptions {
   readonly reads: ReadShare;
   readonly metainfoReads: ReadBudget;
   readonly limits: ThrottleParties;
-  readonly readCacheBytes: number;
   readonly stateFolder: string | null;
   readonly store: TorrentStore;
   readonly portable: boolean;

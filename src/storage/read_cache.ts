@@ -5,53 +5,46 @@
  */
 
 import type { Bytes } from "../base/bytes.ts";
+import type { Extent, MemoryBudget } from "../base/memory_budget.ts";
+import type { Timer } from "../platform/platform.ts";
 import type { StorageLayout } from "./layout.ts";
 
 /** What {@linkcode ReadCache} works with. */
 export interface ReadCacheOptions {
+  /** Where its memory comes from; shared with the pieces in flight and the caches of all torrents. */
+  readonly memory: MemoryBudget;
   /** Reads bytes of the torrent. */
   read(offset: number, into: Bytes): Promise<void>;
-  /** Most bytes to keep; a little more when that would be less than four extents. */
-  readonly bytes: number;
-}
-
-/** A stretch of the torrent in memory. Its buffer is as long as every other's, so that buffers can be used again. */
-interface Extent {
-  readonly buffer: Bytes;
-  /** Whether nothing has been copied from it yet: whoever had it loaded is about to. */
-  fresh: boolean;
+  /** Starts a timer, by which what nobody reads from is given back; what is cached stays until it is needed when absent. */
+  after?(milliseconds: number, run: () => void): Timer;
 }
 
 /** Pieces up to this size are kept whole. */
 const WHOLE_PIECE = 1024 * 1024;
 /** The size of an extent in larger pieces, and of several small pieces together. */
 const EXTENT = 512 * 1024;
-const SMALLEST_EXTENT = 64 * 1024;
-const FEWEST_EXTENTS = 4;
-/** Promises in a row between the end of a load and the code that waits for it, with some to spare. */
-const TURNS = 8;
+/** Milliseconds without a read after which a torrent gives back what it has cached, within as many again. */
+const IDLE_MS = 30_000;
 
 /**
- * Reads ahead in extents and drops the one that was left alone for longest. An extent lies inside one piece, so that it
- * never holds what isn't verified yet; once the torrent is complete, small pieces are kept several to an extent.
+ * Reads ahead in extents. The one that was left alone for longest, of all torrents, is dropped when there is no memory left; it
+ * has none before something is read, and none when nobody reads. An extent lies inside one piece, so that it never holds
+ * what isn't verified yet; once the torrent is complete, small pieces are kept several to an extent.
  */
 export class ReadCache {
   readonly #layout: StorageLayout;
   readonly #options: ReadCacheOptions;
-  /** Least recently used first. */
+  readonly #memory: MemoryBudget;
   readonly #extents = new Map<number, Extent>();
   readonly #loading = new Map<number, Promise<void>>();
-  #free: Bytes[] = [];
-  #made = 0;
-  /** Buffers that are being filled. */
-  #filling = 0;
-  /** Loads that wait for a buffer, in order. */
-  #waiting: (() => void)[] = [];
+  /** Runs while something is cached. */
+  #timer: Timer | null = null;
+  /** Whether something was read since it was started. */
+  #read = false;
   #length: number;
   /** Pieces in a group; extents lie inside groups. */
   #grouped = 1;
   #perGroup: number;
-  #capacity: number;
   /** Goes up when extents change their shape; what was begun before is thrown away. */
   #generation = 0;
 
@@ -62,12 +55,11 @@ export class ReadCache {
   constructor(layout: StorageLayout, options: ReadCacheOptions) {
     this.#layout = layout;
     this.#options = options;
+    this.#memory = options.memory;
     const { pieceLength } = layout;
     const wish = pieceLength <= WHOLE_PIECE ? pieceLength : EXTENT;
-    const share = Math.max(SMALLEST_EXTENT, Math.floor(options.bytes / 8));
-    this.#length = Math.min(wish, share);
+    this.#length = Math.min(wish, this.#memory.largestExtent);
     this.#perGroup = Math.ceil(pieceLength / this.#length);
-    this.#capacity = Math.max(FEWEST_EXTENTS, Math.floor(options.bytes / this.#length));
   }
 
   /** Bytes in an extent. */
@@ -78,20 +70,22 @@ export class ReadCache {
   /** From here on every piece is verified, so that extents may run across pieces. Forgets what is cached. */
   complete(): void {
     const { pieceLength } = this.#layout;
-    const share = Math.max(SMALLEST_EXTENT, Math.floor(this.#options.bytes / 8));
-    const grouped = Math.floor(Math.min(EXTENT, share) / pieceLength);
+    const grouped = Math.floor(Math.min(EXTENT, this.#memory.largestExtent) / pieceLength);
     if (grouped < 2 || this.#grouped > 1) return;
-    this.#generation++;
-    this.#extents.clear();
-    this.#loading.clear();
-    this.#free = [];
-    this.#made = 0;
-    this.#filling = 0;
-    for (const go of this.#waiting.splice(0)) go();
+    this.clear();
     this.#grouped = grouped;
     this.#perGroup = 1;
     this.#length = grouped * pieceLength;
-    this.#capacity = Math.max(FEWEST_EXTENTS, Math.floor(this.#options.bytes / this.#length));
+  }
+
+  /** Gives its memory back. What is being read is thrown away when it is here. */
+  clear(): void {
+    this.#generation++;
+    for (const extent of this.#extents.values()) this.#memory.drop(extent);
+    this.#extents.clear();
+    this.#loading.clear();
+    this.#timer?.cancel();
+    this.#timer = null;
   }
 
   /**
@@ -110,12 +104,10 @@ export class ReadCache {
     const end = from + length;
     const first = Math.floor(from / this.#length);
     for (let i = first; i * this.#length < end; i++) if (!this.#extents.has(base + i)) return false;
+    this.#read = true;
     for (let i = first; from < end; i++) {
-      const key = base + i;
-      const extent = this.#extents.get(key)!;
-      this.#extents.delete(key);
-      this.#extents.set(key, extent);
-      extent.fresh = false;
+      const extent = this.#extents.get(base + i)!;
+      this.#memory.touch(extent);
       const part = from - i * this.#length;
       const count = Math.min(end - from, this.#length - part);
       into.set(extent.buffer.subarray(part, part + count), at);
@@ -147,73 +139,53 @@ export class ReadCache {
   }
 
   #load(key: number): Promise<void> {
-    const work = this.#read(key).finally(() => {
+    const work = this.#fill(key).finally(() => {
       if (this.#loading.get(key) === work) this.#loading.delete(key);
     });
     this.#loading.set(key, work);
     return work;
   }
 
-  async #read(key: number): Promise<void> {
+  async #fill(key: number): Promise<void> {
     const { pieceLength, totalLength } = this.#layout;
     const groupLength = this.#grouped * pieceLength;
     const groupStart = Math.floor(key / this.#perGroup) * groupLength;
     const offset = groupStart + (key % this.#perGroup) * this.#length;
     const end = Math.min(offset + this.#length, groupStart + groupLength, totalLength);
     const generation = this.#generation;
-    const buffer = (this.#waiting.length > 0 ? null : this.#takeBuffer(false)) ?? await this.#waitForBuffer();
-    if (buffer === null) return;
+    // All have the same length, so that buffers can be used again.
+    const buffer = this.#memory.tryToRead(this.#length) ?? await this.#memory.toRead(this.#length);
     let loaded = false;
     try {
+      // Extents may have changed their shape since, and nobody waits for this one any more.
+      if (generation !== this.#generation) return;
       await this.#options.read(offset, buffer.subarray(0, end - offset));
-      loaded = true;
+      loaded = generation === this.#generation;
     } finally {
-      if (generation === this.#generation) {
-        this.#filling--;
-        if (loaded) this.#extents.set(key, { buffer, fresh: true });
-        else this.#free.push(buffer);
-        this.#waiting.shift()?.();
-      }
+      if (loaded) this.#keep(key, buffer);
+      else this.#memory.unfilled(buffer);
     }
   }
 
-  /**
-   * Gets a buffer when all are in use; `null` when it isn't needed any more, because extents have changed their shape.
-   */
-  async #waitForBuffer(): Promise<Bytes | null> {
-    const generation = this.#generation;
-    for (;;) {
-      if (this.#filling > 0) await new Promise<void>((resolve) => this.#waiting.push(resolve));
-      // What was loaded is copied first; else loads could go on dropping each other's extents for ever.
-      for (let turn = 0; turn < TURNS; turn++) await Promise.resolve();
-      if (generation !== this.#generation) return null;
-      const buffer = this.#takeBuffer(true);
-      if (buffer !== null) return buffer;
-    }
+  #keep(key: number, buffer: Bytes): void {
+    const extent: Extent = {
+      buffer,
+      fresh: true,
+      dropped: () => {
+        this.#extents.delete(key);
+      },
+    };
+    this.#extents.set(key, extent);
+    this.#memory.filled(extent);
+    this.#read = true;
+    this.#timer ??= this.#options.after?.(IDLE_MS, () => this.#idle()) ?? null;
   }
 
-  /**
-   * Takes a buffer to fill: one that nobody uses, or that of the extent that was left alone for longest; `null` if
-   * none.
-   */
-  #takeBuffer(evenFresh: boolean): Bytes | null {
-    const buffer = this.#free.pop() ?? this.#makeBuffer() ?? this.#dropOldest(evenFresh);
-    if (buffer !== null) this.#filling++;
-    return buffer;
-  }
-
-  #makeBuffer(): Bytes | null {
-    if (this.#made === this.#capacity) return null;
-    this.#made++;
-    return new Uint8Array(this.#length);
-  }
-
-  #dropOldest(evenFresh: boolean): Bytes | null {
-    for (const [key, extent] of this.#extents) {
-      if (extent.fresh && !evenFresh) continue;
-      this.#extents.delete(key);
-      return extent.buffer;
-    }
-    return null;
+  /** Gives back what nobody has read from since the timer was started; else looks again. */
+  #idle(): void {
+    this.#timer = null;
+    if (!this.#read) return this.clear();
+    this.#read = false;
+    if (this.#extents.size > 0) this.#timer = this.#options.after?.(IDLE_MS, () => this.#idle()) ?? null;
   }
 }

@@ -7,6 +7,7 @@
 import { Bitfield } from "../base/bitfield.ts";
 import type { Bytes } from "../base/bytes.ts";
 import type { InfoHash } from "../base/info_hash.ts";
+import type { MemoryBudget } from "../base/memory_budget.ts";
 import { isFileFault } from "../platform/file_errors.ts";
 import type { Platform } from "../platform/platform.ts";
 import { checkPieces } from "./checker.ts";
@@ -45,8 +46,8 @@ export interface StorageOptions {
    * and it is taken for ours when it has the size that we give such a file.
    */
   readonly stateFolder: string | null;
-  /** Most bytes of pieces to keep in memory for peers that ask for them. */
-  readonly readCacheBytes: number;
+  /** Where the memory comes from in which pieces are kept for peers that ask for them. */
+  readonly memory: MemoryBudget;
   /** How many files may be open at one time; 128 when absent. */
   readonly maxOpenFiles?: number;
   /** Whether the data is only read: nothing is written to the folder, and only final names count. */
@@ -137,7 +138,8 @@ export class Storage {
     });
     this.#cache = new ReadCache(layout, {
       read: (offset, into) => this.#disk.read(offset, into),
-      bytes: options.readCacheBytes,
+      memory: options.memory,
+      after: (milliseconds, run) => platform.after(milliseconds, run),
     });
     this.#keeper = stateFolder === null ? null : new ResumeKeeper({
       platform,
@@ -300,6 +302,7 @@ export class Storage {
       this.#settler.sync();
       await attempt(() => this.#settler.idle());
     }
+    this.#cache.clear();
     await attempt(() => this.#disk.close());
     this.#clean = failures.length === 0;
     if (this.#opened) await this.saveState();

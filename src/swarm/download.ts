@@ -61,6 +61,9 @@ export class Download {
     this.started.settled.push((right) => {
       if ((this.#strategy.starved || !right) && !this.#stopped) this.fillAll();
     });
+    this.started.fed.push(() => {
+      if (!this.#stopped) this.fillAll();
+    });
   }
 
   /** What is known of its address counts for a connection. */
@@ -287,6 +290,7 @@ export class Download {
   fillAll(): void {
     if (this.#stopped) return;
     this.#strategy.starved = this.#freed = false;
+    this.#pool.sated();
     for (const peer of this.#host.peers()) {
       if (!peer.closed) this.#fillNow(peer);
     }

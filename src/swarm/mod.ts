@@ -15,7 +15,6 @@ export {
   type ThrottleParties,
   type Transport,
 } from "../peer/mod.ts";
-export { MemoryBudget } from "./buffer_pool.ts";
 export type { DhtContact } from "./dht_contact.ts";
 export type { TorrentEvent } from "./events.ts";
 export type { PeerSource } from "./candidate_table.ts";

@@ -97,7 +97,10 @@ export class RequestStrategy {
     if (peer.proven) want = this.#startPieces(peer, want, now);
     if (want <= 0) return;
     if (this.#join(peer, this.#started.owners.joinable(peer, now), want, now) <= 0) return;
-    if (!this.#pool.available) this.starved = true;
+    if (!this.#pool.available) {
+      this.starved = true;
+      if (this.#picker.size > 0) this.#pool.wants();
+    }
     askAgain(peer, {
       active: this.#active.values(),
       peers: () => this.#host.peers(),

@@ -72,6 +72,8 @@ export class StartedPieces {
   returned = 0;
   /** Called when a piece was found right or wrong, and its memory is free. */
   readonly settled: ((right: boolean) => void)[] = [];
+  /** Called when other torrents have given back memory that was waited for. */
+  readonly fed: (() => void)[] = [];
   /** Called when a piece is not to come any more, though it hasn't come. */
   forgotten: (index: number) => void = () => {};
   #wanted: Bitfield;
@@ -91,6 +93,7 @@ export class StartedPieces {
     this.#host = host;
     this.have = options.have;
     this.pool = options.pool;
+    this.pool.fed = () => this.fed.forEach((tell) => tell());
     this.#platform = options.platform;
     this.#verifier = new Verifier(host, options.platform);
     this.#wanted = options.wanted;
@@ -172,7 +175,6 @@ export class StartedPieces {
       this.missing.set(index);
       this.putBack(index);
     }
-    this.#openPool();
     return lost;
   }
 
@@ -296,7 +298,6 @@ export class StartedPieces {
       }
     }
     this.returned++;
-    this.#openPool();
     this.#closePool();
     return given;
   }
@@ -308,11 +309,6 @@ export class StartedPieces {
 
   #hasPlace(index: number): boolean {
     return this.#host.hasPlace?.(index) ?? true;
-  }
-
-  /** Memory is needed again, after all was there. */
-  #openPool(): void {
-    if (!this.complete && !this.#stopped) this.pool.open();
   }
 
   #closePool(): void {

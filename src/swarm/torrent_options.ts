@@ -5,11 +5,11 @@
  */
 
 import type { Bytes } from "../base/bytes.ts";
+import type { MemoryBudget } from "../base/memory_budget.ts";
 import type { Metainfo } from "../metainfo/mod.ts";
 import type { ReadShare, ThrottleParties, Transport } from "../peer/mod.ts";
 import type { Platform } from "../platform/platform.ts";
 import type { Storage } from "../storage/mod.ts";
-import type { MemoryBudget } from "./buffer_pool.ts";
 import type { ConnectionPolicy } from "./connection_manager.ts";
 import type { DhtContact } from "./dht_contact.ts";
 import type { TorrentEvent } from "./events.ts";
@@ -46,7 +46,7 @@ export interface TorrentOptions extends ConnectionPolicy {
   readonly port: number;
   /** Local address for web seeds, when one was chosen. */
   readonly bind?: string;
-  /** Memory for pieces in flight. */
+  /** Memory for pieces in flight and for reading, of all torrents. */
   readonly budget: MemoryBudget;
   /** When to give way to others than peers. */
   readonly reads: ReadShare;

@@ -55,7 +55,10 @@ export class WebSeeds {
       runs: this.#runs,
       ...(options.bind !== undefined && { bind: options.bind }),
       ...(options.limits && { limit: options.limits.down }),
-      memory: (run) => new Promise((resolve) => this.#hungry.set(run, { since: platform.now(), resolve })),
+      memory: (run) => {
+        download.started.pool.wants();
+        return new Promise((resolve) => this.#hungry.set(run, { since: platform.now(), resolve }));
+      },
       connected: (seed) => this.#tell(seed, "connected", ""),
       disconnected: (seed, message) => this.#tell(seed, "disconnected", message),
       refused: (seed, message) => this.#tell(seed, "refused", message),
@@ -63,6 +66,7 @@ export class WebSeeds {
     };
     // Before peers are, who would take all of it.
     download.started.settled.unshift(() => this.#feed());
+    download.started.fed.unshift(() => this.#feed());
     download.hurried = () => this.#hurry();
     download.changed = () => this.#change();
     this.add(meta.webSeeds);

@@ -1,4 +1,5 @@
 /** Names that can't be had everywhere: what is made of files is found in them, and what is downloaded of it is found as well. */
+import { MemoryBudget } from "../../src/base/memory_budget.ts";
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { utf8 } from "../../src/base/bytes.ts";
@@ -33,7 +34,7 @@ function storageOf(meta: Metainfo, files: MemoryFiles, options: Partial<StorageO
     pathsOf: (index) => pathsOnDisk(meta.files[index]!),
     infoHash: meta.infoHash,
     stateFolder: "/state",
-    readCacheBytes: 0,
+    memory: new MemoryBudget(0),
     ...options,
   });
 }

@@ -5,6 +5,7 @@
  */
 
 import { UPLOAD_SLOTS } from "../../src/swarm/choker.ts";
+import { LEAST_READING } from "../../src/base/memory_budget.ts";
 import { REQUEST_QUEUE_LIMIT } from "../../src/base/limits.ts";
 import { FOLDER, type SimHost } from "./host.ts";
 import type { Watcher } from "./watch.ts";
@@ -12,8 +13,6 @@ import type { World } from "./world.ts";
 
 /** Bytes that a peer's send buffer may hold: the limit for answers that it doesn't read, and a batch of blocks. */
 const SEND_LIMIT = 2 * 1024 * 1024 + 512 * 1024;
-/** Buffers that a torrent may have whatever the budget. */
-const FORCED_BUFFERS = 2;
 
 /** Something happened that never may. */
 export class Violation extends Error {
@@ -92,8 +91,9 @@ export class Invariants {
     const { meta } = this.#world.truth;
     const { used, limit } = session.memory;
     this.#count("memory budget");
-    const forced = FORCED_BUFFERS * meta.pieceLength;
-    if (used > Math.max(limit, forced)) this.broke("memory budget", host, `${used} of ${limit} bytes are in use`);
+    // A small budget leaves room for reading all the same, and every torrent has a buffer.
+    const bound = Math.max(limit, limit / 2 + LEAST_READING) + meta.pieceLength;
+    if (used > bound) this.broke("memory budget", host, `${used} of ${limit} bytes are in use`);
     if (swarm.have.count !== this.#counted.get(host)) {
       this.#counted.set(host, swarm.have.count);
       for (const index of swarm.have) this.#mustHold(host, index);

@@ -7,6 +7,7 @@
 import { createHash } from "node:crypto";
 import { Bitfield } from "../../src/base/bitfield.ts";
 import { type Bytes, toHex, utf8 } from "../../src/base/bytes.ts";
+import { MemoryBudget } from "../../src/base/memory_budget.ts";
 import { InfoHash } from "../../src/base/info_hash.ts";
 import type { FileSystem } from "../../src/platform/platform.ts";
 import { PieceMap, type StorageFile, type StorageLayout } from "../../src/storage/layout.ts";
@@ -104,7 +105,7 @@ export function storageOf(
     pieceHash: (index) => torrent.hashes[index]!,
     infoHash: torrent.infoHash,
     stateFolder: "/state",
-    readCacheBytes: 1024 * 1024,
+    memory: new MemoryBudget(4 * 1024 * 1024),
     ...rest,
   });
 }

@@ -1,17 +1,22 @@
 import { assert, assertEquals, assertFalse, assertRejects } from "@std/assert";
 import type { Bytes } from "../../src/base/bytes.ts";
+import { MemoryBudget } from "../../src/base/memory_budget.ts";
 import { ReadCache } from "../../src/storage/read_cache.ts";
+import { VirtualClock } from "../support/virtual_clock.ts";
 import { Torrent } from "./fixture.ts";
 
 const KIB = 1024;
 
-function setUp(torrent: Torrent, bytes: number) {
+/** A cache that has `bytes` for itself. */
+function setUp(torrent: Torrent, bytes: number, memory = new MemoryBudget(2 * bytes, { reading: bytes })) {
   const reads: [offset: number, length: number][] = [];
   let failing = false;
   const held: (() => void)[] = [];
+  const clock = new VirtualClock();
   let holding = false;
   const cache = new ReadCache(torrent.layout, {
-    bytes,
+    memory,
+    after: (milliseconds, run) => clock.after(milliseconds, run),
     async read(offset, into: Bytes) {
       reads.push([offset, into.length]);
       if (holding) await new Promise<void>((go) => held.push(go));
@@ -29,6 +34,8 @@ function setUp(torrent: Torrent, bytes: number) {
   };
   return {
     cache,
+    clock,
+    memory,
     reads,
     get,
     expected,
@@ -106,7 +113,7 @@ Deno.test("ReadCache tells every caller of a failed load, and tries again", asyn
 });
 
 Deno.test("ReadCache.complete() makes extents of several small pieces", async () => {
-  const { cache, reads, get, expected } = setUp(small, 1024 * KIB);
+  const { cache, reads, get, expected } = setUp(small, 2048 * KIB);
   await cache.load(1, 0, 1);
   cache.complete();
   assertEquals(cache.extentLength, 128 * KIB);
@@ -130,4 +137,34 @@ Deno.test("ReadCache.complete() throws away what was being loaded before", async
   assertFalse([0, 1, 2].some((piece) => get(piece, 0, 1) !== null));
   await cache.load(1, 0, 1);
   assertEquals(get(1, 0, 1), expected(1, 0, 1));
+});
+
+Deno.test("ReadCache of one torrent gives way to that of another, the oldest extent first", async () => {
+  const memory = new MemoryBudget(8 * 16 * KIB, { reading: 4 * 16 * KIB });
+  const [one, other] = [setUp(small, 0, memory), setUp(small, 0, memory)];
+  assertEquals(memory.used, 0, "a cache that nobody has read from takes nothing");
+  for (const piece of [0, 1, 2]) {
+    await one.cache.load(piece, 0, 1);
+    assert(one.get(piece, 0, 1) !== null);
+  }
+  for (const piece of [0, 1]) {
+    await other.cache.load(piece, 0, 1);
+    assert(other.get(piece, 0, 1) !== null);
+  }
+  assertEquals([0, 1, 2].map((piece) => one.get(piece, 0, 1) !== null), [false, true, true]);
+  assertEquals(memory.used, 4 * 16 * KIB);
+});
+
+Deno.test("ReadCache gives everything back when nobody reads for a while, or it is cleared", async () => {
+  const { cache, clock, memory, get } = setUp(small, 1024 * KIB);
+  for (const piece of [0, 1]) await cache.load(piece, 0, 1);
+  await clock.play(45_000);
+  assert(get(1, 0, 1) !== null);
+  await clock.play(30_000);
+  assert(get(1, 0, 1) !== null, "what is read from stays");
+  await clock.play(60_000);
+  assertEquals([get(1, 0, 1), memory.used], [null, 0]);
+  await cache.load(2, 0, 1);
+  cache.clear();
+  assertEquals([get(2, 0, 1), memory.used], [null, 0]);
 });

@@ -10,7 +10,8 @@ import { type Bytes, utf8 } from "../../src/base/bytes.ts";
 import { InfoHash } from "../../src/base/info_hash.ts";
 import { Peer } from "../../src/peer/peer.ts";
 import type { Digest } from "../../src/platform/platform.ts";
-import { BufferPool, MemoryBudget } from "../../src/swarm/buffer_pool.ts";
+import { MemoryBudget } from "../../src/base/memory_budget.ts";
+import { BufferPool } from "../../src/swarm/buffer_pool.ts";
 import { Download } from "../../src/swarm/download.ts";
 import { BLOCK_SIZE, MessageId, PIECE_HEADER } from "../../src/wire/messages.ts";
 import { idleHost } from "./peer_host.ts";
@@ -103,7 +104,7 @@ export class BlockLab {
     }, {
       have: new Bitfield(pieceCount),
       wanted,
-      pool: new BufferPool(new MemoryBudget(64 << 20), pieceLength),
+      pool: new BufferPool(new MemoryBudget(64 << 20, { reading: 0 }), pieceLength),
       platform: { now, random: () => 0.5, digest: options.digest ?? (() => counted), giveWay: () => Promise.resolve() },
     });
     const host = idleHost({

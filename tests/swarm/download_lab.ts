@@ -4,7 +4,8 @@ import { Bitfield } from "../../src/base/bitfield.ts";
 import { type Bytes, utf8 } from "../../src/base/bytes.ts";
 import { InfoHash } from "../../src/base/info_hash.ts";
 import { Peer } from "../../src/peer/peer.ts";
-import { BufferPool, MemoryBudget } from "../../src/swarm/buffer_pool.ts";
+import { MemoryBudget } from "../../src/base/memory_budget.ts";
+import { BufferPool } from "../../src/swarm/buffer_pool.ts";
 import { Download } from "../../src/swarm/download.ts";
 import { WireError } from "../../src/wire/messages.ts";
 import { idleHost } from "../support/peer_host.ts";
@@ -45,7 +46,7 @@ export class Lab {
     const wanted = new Bitfield(pieceCount);
     for (let index = 0; index < pieceCount; index++) if (options.wanted?.includes(index) ?? true) wanted.set(index);
     this.#pieceCount = pieceCount;
-    this.budget = new MemoryBudget((options.budget ?? 100) * size);
+    this.budget = new MemoryBudget((options.budget ?? 100) * size, { reading: 0 });
     const pool = new BufferPool(this.budget, size);
     this.download = new Download({
       pieceSize: () => size,

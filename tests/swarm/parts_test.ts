@@ -3,7 +3,6 @@ import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { ActivePiece } from "../../src/swarm/active_piece.ts";
 import { Blame } from "../../src/swarm/blame.ts";
-import { BufferPool, MemoryBudget } from "../../src/swarm/buffer_pool.ts";
 import { startDigest } from "../../src/platform/start_digest.ts";
 
 const BLOCK = 16384;
@@ -96,50 +95,4 @@ Deno.test("ActivePiece hashes a MiB at a time, however much a block leaves to be
   assertEquals(fed, [MIB], "the block that closes the gap");
   assertEquals([1, 2, 3, 4].map(() => piece.hashMore()), [false, false, false, true]);
   assertEquals(fed, [MIB, MIB, MIB, MIB, MIB]);
-});
-
-Deno.test("BufferPool keeps to the budget, but never below two buffers", () => {
-  const budget = new MemoryBudget(10 * BLOCK);
-  const pool = new BufferPool(budget, 4 * BLOCK);
-  const other = new BufferPool(budget, 4 * BLOCK);
-  const lent = [pool.take()!, pool.take()!];
-  assertEquals(pool.available, false);
-  assertEquals(pool.take(), null);
-  assert(other.take() && other.take(), "another torrent gets its two");
-  assertEquals(other.take(), null);
-  pool.give(lent[0]!);
-  assertEquals(pool.available, true);
-  assertEquals(pool.take(), lent[0]!, "a used buffer is used again");
-});
-
-Deno.test("BufferPool.drain() gives the memory of a torrent back", () => {
-  const budget = new MemoryBudget(100 * BLOCK);
-  const pool = new BufferPool(budget, 4 * BLOCK);
-  const lent = Array.from({ length: 20 }, () => pool.take()!);
-  assertEquals(budget.used, 80 * BLOCK);
-  for (const buffer of lent) pool.give(buffer);
-  assertEquals(budget.used, 32 * BLOCK, "eight are kept for the next pieces");
-  pool.drain();
-  assertEquals(budget.used, 0);
-});
-
-Deno.test("MemoryBudget calls in what other pools keep in reserve", () => {
-  const budget = new MemoryBudget(8 * BLOCK);
-  const idle = new BufferPool(budget, 2 * BLOCK);
-  const busy = new BufferPool(budget, 2 * BLOCK);
-  const lent = Array.from({ length: 4 }, () => idle.take()!);
-  for (const buffer of lent) idle.give(buffer);
-  assertEquals([budget.used, idle.reserve], [8 * BLOCK, 8 * BLOCK]);
-  for (let i = 0; i < 4; i++) assert(busy.available && busy.take());
-  assertEquals([busy.available, busy.take(), budget.used], [false, null, 8 * BLOCK]);
-});
-
-Deno.test("BufferPool.close() keeps nothing, not even what comes back later", () => {
-  const budget = new MemoryBudget(8 * BLOCK);
-  const pool = new BufferPool(budget, BLOCK);
-  const lent = [pool.take()!, pool.take()!];
-  pool.give(lent[0]!);
-  pool.close();
-  pool.give(lent[1]!);
-  assertEquals(budget.used, 0);
 });

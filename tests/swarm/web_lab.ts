@@ -9,7 +9,8 @@ import { sha1 } from "../../src/metainfo/sha1.ts";
 import { Peer } from "../../src/peer/peer.ts";
 import { Throttle } from "../../src/peer/throttle.ts";
 import { startDigest } from "../../src/platform/start_digest.ts";
-import { BufferPool, MemoryBudget } from "../../src/swarm/buffer_pool.ts";
+import { MemoryBudget } from "../../src/base/memory_budget.ts";
+import { BufferPool } from "../../src/swarm/buffer_pool.ts";
 import { Download } from "../../src/swarm/download.ts";
 import type { TorrentEvent } from "../../src/swarm/events.ts";
 import { WebSeeds } from "../../src/swarm/web_seeds.ts";
@@ -73,7 +74,7 @@ export class WebLab {
     this.web = new ScriptedWeb(this.clock, (call) => (options.script ?? serveRight)(call, this));
     const wanted = new Bitfield(meta.pieceCount);
     wanted.setAll();
-    this.budget = new MemoryBudget((options.budget ?? 100) * PIECE);
+    this.budget = new MemoryBudget((options.budget ?? 100) * PIECE, { reading: 0 });
     const platform = {
       now: () => this.clock.now(),
       wallClock: () => this.clock.wallClock(),

@@ -16,4 +16,4 @@ export type { Family } from "./hosts.ts";
 export { looksLikeKrpc } from "./krpc.ts";
 export type { Announce, LookupReport } from "./lookup_run.ts";
 export { MAX_SAVED_TABLE } from "./saved_table.ts";
-export { TorrentAnnouncer, type TorrentAnnouncerOptions } from "./torrent_announcer.ts";
+export { type DhtStatus, TorrentAnnouncer, type TorrentAnnouncerOptions } from "./torrent_announcer.ts";

@@ -30,20 +30,34 @@ export interface TorrentAnnouncerOptions {
   onReport?(report: LookupReport): void;
 }
 
+/** How it goes with a torrent in the DHT, at one moment. */
+export interface DhtStatus {
+  /** `joining`: we have no place in the DHT yet. */
+  readonly state: "joining" | "asking" | "waiting" | "stopped";
+  /** Nodes that answered the last time, peers that were found, and nodes that took our announce; `null` before. */
+  readonly last: Pick<LookupReport, "answered" | "peers" | "announced"> | null;
+  /** Milliseconds since then; `null` before. */
+  readonly answeredAgo: number | null;
+  /** Milliseconds until it is looked up next; `null` unless `state` is `waiting`. */
+  readonly nextIn: number | null;
+}
+
 /**
- * Looks a torrent up and announces it again and again. Never for a private torrent (BEP 27): whoever makes one of these has
- * seen to that.
+ * Looks a torrent up and announces it again and again, from `start()` to `stop()`, and from `start()` on again. Never for a
+ * private torrent (BEP 27): whoever makes one of these has seen to that.
  */
 export class TorrentAnnouncer {
   readonly #options: TorrentAnnouncerOptions;
-  readonly #end = new AbortController();
-  #state: "new" | "asking" | "waiting" | "stopped" = "new";
+  #end = new AbortController();
+  #state: "asking" | "waiting" | "stopped" = "stopped";
   #timer: Timer | null = null;
   #due = Infinity;
   #lastAt = -Infinity;
   /** Lookups in a row that brought nobody. */
   #vain = 0;
   #isNeeded = false;
+  #report: LookupReport | null = null;
+  #reportAt = 0;
   #forgetJoined = () => {};
 
   /** @param options What it needs. */
@@ -51,15 +65,31 @@ export class TorrentAnnouncer {
     this.#options = options;
   }
 
-  /** Begins, as soon as the DHT has joined. */
+  /** Begins, as soon as the DHT has joined; after a stop not at once after the last lookup. Harmless when called again. */
   start(): void {
-    if (this.#state !== "new") return;
+    if (this.#state !== "stopped") return;
     this.#state = "waiting";
+    this.#end = new AbortController();
+    let pause = this.#lastAt > -Infinity ? this.#sooner() : 0;
     this.#forgetJoined = this.#options.dht.onJoined(() => {
       // Who has just joined, or joined anew, was found by nobody before.
       this.#vain = 0;
-      this.#schedule(0);
+      this.#schedule(pause);
+      pause = 0;
     });
+  }
+
+  /** How it goes. */
+  status(): DhtStatus {
+    const now = this.#options.platform.now();
+    const isJoining = this.#state === "waiting" && this.#due === Infinity;
+    const report = this.#report;
+    return {
+      state: isJoining ? "joining" : this.#state,
+      last: report && { answered: report.answered, peers: report.peers, announced: report.announced },
+      answeredAgo: report && now - this.#reportAt,
+      nextIn: this.#state === "waiting" && !isJoining ? Math.max(0, this.#due - now) : null,
+    };
   }
 
   /** More peers are needed: the next lookup comes sooner, though not at once after the last. */
@@ -68,10 +98,11 @@ export class TorrentAnnouncer {
     if (this.#state === "waiting" && this.#lastAt > -Infinity) this.#schedule(this.#sooner());
   }
 
-  /** Ends it. The DHT has no way to take leave: nodes forget us after half an hour. */
+  /** Ends it, until it is started again. The DHT has no way to take leave: nodes forget us after half an hour. */
   stop(): void {
     this.#state = "stopped";
     this.#timer?.cancel();
+    this.#due = Infinity;
     this.#forgetJoined();
     this.#end.abort();
   }
@@ -92,12 +123,15 @@ export class TorrentAnnouncer {
     this.#due = Infinity;
     this.#isNeeded = false;
     this.#lastAt = platform.now();
+    const { signal } = this.#end;
     const report = await dht.lookup(infoHash, {
-      onPeers: (peers) => this.#isStopped() || onPeers(peers),
+      onPeers: (peers) => signal.aborted || onPeers(peers),
       announce: this.#options.announce() ?? undefined,
-      signal: this.#end.signal,
+      signal,
     });
-    if (this.#isStopped()) return;
+    if (signal.aborted) return;
+    this.#report = report;
+    this.#reportAt = platform.now();
     this.#options.onReport?.(report);
     this.#state = "waiting";
     this.#vain = report.peers > 0 ? 0 : this.#vain + 1;
@@ -108,10 +142,5 @@ export class TorrentAnnouncer {
   #sooner(): number {
     const pause = Math.min(HURRY_MS * 2 ** Math.max(0, this.#vain - 1), ANNOUNCE_MS);
     return Math.max(0, this.#lastAt + pause - this.#options.platform.now());
-  }
-
-  /** A function, since the compiler takes a field that was compared for constant until it is assigned. */
-  #isStopped(): boolean {
-    return this.#state === "stopped";
   }
 }

@@ -88,6 +88,12 @@ export class LocalDiscovery {
     this.#wait();
   }
 
+  /** Milliseconds until a torrent is announced next; `null` while it isn't. */
+  nextIn(infoHash: InfoHash): number | null {
+    const next = this.#schedule.nextOf(infoHash);
+    return this.#channels.length === 0 || next === Infinity ? null : Math.max(0, next - this.#platform.now());
+  }
+
   /** Ends it all. */
   stop(): void {
     this.#stopped = true;

@@ -39,6 +39,11 @@ export class LsdSchedule {
     this.#torrents.delete(infoHash.hex);
   }
 
+  /** Milliseconds on the clock at which a torrent is announced next, unless a message has no room for it; Infinity for never. */
+  nextOf({ hex }: InfoHash): number {
+    return Math.max(this.#torrents.get(hex)?.due ?? Infinity, this.#nextMessage);
+  }
+
   /**
    * What the message that is due names; they count as announced.
    *

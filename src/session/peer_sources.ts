@@ -1,6 +1,6 @@
 /**
- * Where the peers of one torrent come from. Outlives the swarm that it feeds: a magnet link has one swarm to get the
- * metadata from and another for the data, but one presence with the trackers.
+ * Where the peers of one torrent come from, from its first start to its end: one presence with the trackers, whatever the torrent
+ * is doing. Trackers may be other ones at any time.
  *
  * @module
  */
@@ -8,12 +8,12 @@
 import type { PeerAddress } from "../base/address.ts";
 import type { Bytes } from "../base/bytes.ts";
 import type { InfoHash } from "../base/info_hash.ts";
-import type { TorrentAnnouncer } from "../dht/mod.ts";
+import type { DhtStatus, TorrentAnnouncer } from "../dht/mod.ts";
 import type { LocalDiscovery } from "../discovery/local_discovery.ts";
 import type { Platform } from "../platform/platform.ts";
 import type { PeerSource } from "../swarm/mod.ts";
 import type { AnnounceProgress, TrackerEncryption } from "../tracker/announce_request.ts";
-import { Announcer, type TrackerReport } from "../tracker/announcer.ts";
+import { Announcer, FAREWELL_MS, type TrackerReport, type TrackerStatus } from "../tracker/announcer.ts";
 import type { UdpTrackers } from "../tracker/udp_trackers.ts";
 import type { DhtService } from "./dht_service.ts";
 
@@ -35,7 +35,7 @@ export interface PeerSourcesOptions {
   readonly encryption?: TrackerEncryption;
   /** The session's way to UDP trackers. */
   readonly udp: UdpTrackers;
-  /** Announce URLs in tiers. */
+  /** Announce URLs in tiers, to begin with. */
   readonly trackers: readonly (readonly string[])[];
   /** Whether all of them are asked rather than one after the other; asked each time. */
   readonly askAllTrackers: () => boolean;
@@ -57,36 +57,51 @@ export interface PeerSourcesOptions {
   onReport(report: TrackerReport): void;
 }
 
-/** Finds peers for one torrent until it is stopped, and lets others find us. */
+/** What each way of finding peers has brought lately, and when it is tried next: plain data. */
+export interface SourceStatus {
+  /** Whether peers are looked for; not before the start, in a pause, or after the end. */
+  readonly active: boolean;
+  /** The trackers, in the order of their tiers. */
+  readonly trackers: readonly TrackerStatus[];
+  /** The DHT; `null` when it is off or the torrent is private. */
+  readonly dht: DhtStatus | null;
+  /** Local service discovery; `null` when it is off or the torrent is private. */
+  readonly lsd: LsdStatus | null;
+}
+
+/** How it goes with local service discovery. */
+export interface LsdStatus {
+  /** How often a neighbour was heard that is at work on the torrent. */
+  readonly heard: number;
+  /** Milliseconds until it is announced next; `null` while it isn't. */
+  readonly nextIn: number | null;
+}
+
+/**
+ * Finds peers for one torrent, and lets others find us, from its first start to its end; a pause is told to trackers, and the others are left.
+ */
 export class PeerSources {
   readonly #options: PeerSourcesOptions;
-  /** One for the trackers that were known at first, one more each time that others were named. */
-  readonly #announcers: Announcer[] = [];
-  readonly #trackers = new Set<string>();
-  #started = false;
+  readonly #announcer: Announcer;
   #dht: TorrentAnnouncer | null = null;
+  /** How often a neighbour was heard. */
+  #heard = 0;
+  #isStarted = false;
+  #isPaused = false;
+  #isStopped = false;
+  /** Whether trackers alone may know of it, as the torrent says or as it turned out. */
+  #isPrivate = false;
 
   /**
    * @param options What it needs.
    */
   constructor(options: PeerSourcesOptions) {
     this.#options = options;
-    this.addTrackers(options.trackers);
-  }
-
-  /** Asks more trackers; those that are known already are left out. A torrent file may name others than the link to it. */
-  addTrackers(tiers: readonly (readonly string[])[]): void {
-    const others = tiers.map((tier) => tier.filter((url) => !this.#trackers.has(url))).filter(({ length }) =>
-      length > 0
-    );
-    if (others.length === 0) return;
-    for (const url of others.flat()) this.#trackers.add(url);
-    const options = this.#options;
-    const { platform, infoHash, peerId, port, bind, encryption, udp } = options;
-    const announcer = new Announcer({
+    const { platform, infoHash, peerId, port, bind, encryption, udp, trackers } = options;
+    this.#announcer = new Announcer({
       platform,
-      tiers: others,
-      isPrivate: () => options.isPrivate(),
+      tiers: trackers,
+      isPrivate: () => this.#trackersOnly,
       askAll: () => options.askAllTrackers(),
       infoHash,
       peerId,
@@ -101,54 +116,133 @@ export class PeerSources {
       onPeers: (addresses) => options.onPeers(addresses, "tracker"),
       onReport: (report) => options.onReport(report),
     });
-    this.#announcers.push(announcer);
-    if (this.#started) announcer.start();
   }
 
-  /** Begins. Harmless when called again. */
+  /** Announce URLs in tiers, as they are now. */
+  get trackers(): readonly (readonly string[])[] {
+    return this.#announcer.tiers;
+  }
+
+  /**
+   * Takes other trackers from now on: those that are there already are left alone, those that are named no more are told that we
+   * leave, and new ones are asked at once, or when it is their turn if the torrent is private.
+   *
+   * @param tiers Announce URLs in tiers. One that comes twice counts where it comes first.
+   */
+  setTrackers(tiers: readonly (readonly string[])[]): void {
+    this.#announcer.setTiers(tiers);
+  }
+
+  /** Asks more trackers; those that are known already are left out. A torrent file may name others than the link to it. */
+  addTrackers(tiers: readonly (readonly string[])[]): void {
+    this.#announcer.addTiers(tiers);
+  }
+
+  /** Begins, after the pause if it is paused. Harmless when called again. */
   start(): void {
-    const { infoHash, port, dht, local, isPrivate, onPeers, progress } = this.#options;
-    this.#started = true;
-    for (const announcer of this.#announcers) announcer.start();
-    if (isPrivate()) return;
-    local?.add(infoHash, { port, onPeer: (address) => onPeers([address], "lsd") });
-    const isSeed = () => progress().left === 0;
-    this.#dht ??= dht?.announcer({ infoHash, isSeed, onPeers: (addresses) => onPeers(addresses, "dht") }) ?? null;
-    this.#dht?.start();
+    this.#isStarted = true;
+    this.#goOn();
+  }
+
+  /** Takes leave of trackers, and of the others without a word, until {@linkcode PeerSources.resume}. Harmless when called again. */
+  pause(): void {
+    this.#isPaused = true;
+    this.#announcer.pause();
+    this.#leaveOthers();
+  }
+
+  /** Goes on after a pause; a tracker that is still being told of it hears of us after that. Harmless when called again. */
+  resume(): void {
+    this.#isPaused = false;
+    this.#goOn();
   }
 
   /** The torrent of a magnet link turned out to be private: nobody but its trackers hears of it any more. */
   keepPrivate(): void {
-    this.#dht?.stop();
-    this.#options.local?.remove(this.#options.infoHash);
+    this.#isPrivate = true;
+    this.#leaveOthers();
   }
 
-  /** The download is complete. */
+  /**
+   * The download is complete. Trackers are told the first time, and only if it wasn't complete when they were first asked: what was
+   * found by a check, or is complete since less is wanted, is no download. Not to be called for these, nor while bytes of the torrent are
+   * missing that nobody wants (BEP 21).
+   */
   completed(): void {
-    for (const announcer of this.#announcers) announcer.completed();
+    this.#announcer.completed();
   }
 
   /** The port at which others reach us is another one. Neighbours are told the one on which we listen. */
   moved(): void {
-    for (const announcer of this.#announcers) announcer.moved();
+    this.#announcer.moved();
     this.#dht?.needPeers();
   }
 
   /** Asks for more peers as soon as that is allowed. */
   needPeers(): void {
-    for (const announcer of this.#announcers) announcer.needPeers();
+    if (!this.#isActive) return;
+    this.#announcer.needPeers();
     this.#dht?.needPeers();
   }
 
+  /** How it goes with each of them. */
+  status(): SourceStatus {
+    const { local, dht, infoHash } = this.#options;
+    const others = !this.#trackersOnly;
+    return {
+      active: this.#isActive,
+      trackers: this.#announcer.status(),
+      dht: others && dht ? this.#dht?.status() ?? NEVER_ASKED : null,
+      lsd: others && local ? { heard: this.#heard, nextIn: local.nextIn(infoHash) } : null,
+    };
+  }
+
   /**
-   * Takes leave.
+   * Takes leave for good.
    *
    * @param deadlineMs Milliseconds after which it settles whatever happens.
    * @returns Settles when all is told or the time is over. Never rejects.
    */
-  async stop(deadlineMs: number): Promise<void> {
+  stop(deadlineMs: number = FAREWELL_MS): Promise<void> {
+    this.#isStopped = true;
+    this.#leaveOthers();
+    return this.#announcer.stop(deadlineMs);
+  }
+
+  get #isActive(): boolean {
+    return this.#isStarted && !this.#isPaused && !this.#isStopped;
+  }
+
+  get #trackersOnly(): boolean {
+    return this.#isPrivate || this.#options.isPrivate();
+  }
+
+  #goOn(): void {
+    if (!this.#isActive) return;
+    this.#announcer.start();
+    if (this.#trackersOnly) return;
+    const { infoHash, port, dht, local, progress } = this.#options;
+    local?.add(infoHash, {
+      port,
+      onPeer: (address) => {
+        this.#heard++;
+        this.#found([address], "lsd");
+      },
+    });
+    const isSeed = () => progress().left === 0;
+    this.#dht ??= dht?.announcer({ infoHash, isSeed, onPeers: (peers) => this.#found(peers, "dht") }) ?? null;
+    this.#dht?.start();
+  }
+
+  #leaveOthers(): void {
     this.#dht?.stop();
     this.#options.local?.remove(this.#options.infoHash);
-    await Promise.all(this.#announcers.map((announcer) => announcer.stop(deadlineMs)));
+  }
+
+  #found(addresses: readonly PeerAddress[], source: PeerSource): void {
+    if (this.#isActive && !this.#trackersOnly) this.#options.onPeers(addresses, source);
   }
 }
+
+/** The DHT before it was first asked for a torrent. */
+const NEVER_ASKED: DhtStatus = { state: "stopped", last: null, answeredAgo: null, nextIn: null };

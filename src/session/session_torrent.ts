@@ -20,7 +20,7 @@ import { type Choice, choiceOf, isMagnet } from "../swarm/choice.ts";
 import { clash, clashOf } from "../swarm/clash.ts";
 import type { EventOptions, EventStream } from "./event_stream.ts";
 import { findMetadata } from "./metadata_search.ts";
-import { FAREWELL_MS, Pause, pausedState } from "./pause.ts";
+import { pausedState } from "./pause.ts";
 import { PeerSources } from "./peer_sources.ts";
 import { type FileSnapshot, filesOf, type PieceMap, pieceMapOf } from "../swarm/piece_map.ts";
 import { type RateLimits, ratesOf, setRates } from "../swarm/mod.ts";
@@ -54,7 +54,7 @@ export class SessionTorrent implements Torrent {
   #search: MetadataSwarm | null = null;
   #swarm: Swarm | null = null;
   #sources: PeerSources | null = null;
-  readonly #pause = new Pause();
+  #isPaused = false;
   /** What a magnet link stands for, when another source of the torrent says it. */
   readonly #given = Promise.withResolvers<Metainfo>();
   #isGiven = false;
@@ -173,7 +173,7 @@ export class SessionTorrent implements Torrent {
   }
 
   get paused(): boolean {
-    return this.#pause.isOn;
+    return this.#isPaused;
   }
 
   pause(): void {
@@ -194,8 +194,9 @@ export class SessionTorrent implements Torrent {
 
   #setPaused(paused: boolean): void {
     if (this.#stopping) return;
-    if (paused) this.#sources = this.#pause.begin(this.#sources);
-    else this.#pause.end((trackers) => this.#startSources(trackers));
+    this.#isPaused = paused;
+    if (paused) this.#sources?.pause();
+    else this.#sources?.resume();
     this.#search?.setPaused(paused);
     this.#swarm?.setPaused(paused);
   }
@@ -357,7 +358,7 @@ export class SessionTorrent implements Torrent {
   #startSources(named: readonly (readonly string[])[]): void {
     const trackers = this.#meta?.trackers ?? named;
     const { platform, peerId, port, bind, encryption, dht, udpTrackers: udp } = this.#options;
-    if (this.#stopping || this.#pause.holds(trackers)) return;
+    if (this.#stopping) return;
     this.#sources ??= new PeerSources({
       platform,
       infoHash: this.infoHash,
@@ -383,6 +384,7 @@ export class SessionTorrent implements Torrent {
       onPeers: (addresses, source) => this.#foundPeers(addresses, source),
       onReport: (report) => this.#reported(report),
     });
+    if (this.#isPaused) this.#sources.pause();
     this.#sources.addTrackers(trackers);
     this.#sources.addTrackers(this.#moreTrackers);
     this.#sources.start();
@@ -416,7 +418,7 @@ export class SessionTorrent implements Torrent {
     try {
       // A disk that fails is no reason to go without taking leave.
       const stopped = this.#swarm?.stop();
-      await Promise.allSettled([this.#pause.farewell, this.#sources?.stop(FAREWELL_MS), stopped]);
+      await Promise.allSettled([this.#sources?.stop(), stopped]);
       await stopped;
     } catch (error) {
       this.#tellFailure(error);

@@ -7,7 +7,9 @@
  * used all the same.
  *
  * Life of an announcer: `start()` gives the first their turn; every answer and every timer gives the next. `completed()` is
- * told to all that know us. `stop()` lets the announces under way finish, then takes leave of every tracker that knows us.
+ * told to all that know us. `pause()` and `stop()` let the announces under way finish, then take leave of every tracker that knows
+ * us, and so does `setTiers()` of those that are no longer named. No tracker hears that we start before it has been told that we
+ * left, or given time for that.
  *
  * @module
  */
@@ -16,19 +18,23 @@ import type { PeerAddress } from "../base/address.ts";
 import { toHex } from "../base/bytes.ts";
 import type { InfoHash } from "../base/info_hash.ts";
 import { MAX_TRACKERS_AT_ONCE, PEERS_PROVE_MS } from "../base/limits.ts";
+import { redact } from "../base/secrets.ts";
 import type { Platform, Timer } from "../platform/platform.ts";
 import type { AnnounceReply } from "./announce_reply.ts";
 import type { AnnounceEvent, AnnounceProgress, TrackerEncryption } from "./announce_request.ts";
 import { addressesOf, literalOf, reachOfHost } from "./credible.ts";
 import { TrackerError } from "./errors.ts";
 import { HttpTracker } from "./http_tracker.ts";
-import { LONGEST_INTERVAL, retryDelay, spacingAfter } from "./schedule.ts";
+import { type Answer, Asked, type TrackerStatus } from "./asked.ts";
+import { LONGEST_INTERVAL } from "./schedule.ts";
 import { TierList } from "./tier_list.ts";
 import type { Announcing, SwarmCounts, Tracker } from "./tracker.ts";
-import { type Outcome, turnsOf, type TurnState } from "./turns.ts";
+import { nextTurns, turnsOf } from "./turns.ts";
 import { parseUdpUrl } from "./udp_messages.ts";
 import { UdpTracker } from "./udp_tracker.ts";
 import type { UdpTrackers } from "./udp_trackers.ts";
+
+export type { TrackerStatus } from "./asked.ts";
 
 /** How an announce went. */
 export interface TrackerReport {
@@ -79,9 +85,9 @@ export interface AnnouncerOptions {
   readonly udp?: UdpTrackers;
   /** How far we are, asked before each announce. */
   progress(): AnnounceProgress;
-  /** Takes the peers of an answer; not called without any, nor after `stop()`. */
+  /** Takes the peers of an answer; not called without any, nor after `pause()` or `stop()`. */
   onPeers(peers: PeerAddress[], url: string): void;
-  /** Is told of each announce; not called after `stop()`. */
+  /** Is told of each announce; not called after `pause()` or `stop()`. */
   onReport(report: TrackerReport): void;
   /** How many more peers would be welcome; 0 for none. */
   wantedPeers(): number;
@@ -89,7 +95,8 @@ export interface AnnouncerOptions {
   received?(): number | null;
 }
 
-const DEFAULT_STOP_DEADLINE = 2000;
+/** Milliseconds for telling trackers that we leave. */
+export const FAREWELL_MS = 2_000;
 /** More peers at once are of no use to anyone, and some trackers refuse to give more. */
 const MAX_NUMWANT = 200;
 
@@ -108,56 +115,103 @@ const MAX_NUMWANT = 200;
  */
 export class Announcer {
   readonly #options: AnnouncerOptions;
+  readonly #self: Announcing;
   readonly #tiers: TierList;
+  /** Those of the tiers that can be used. */
   readonly #asked = new Map<string, Asked>();
-  /** URLs that can't be used, with the reason, until it has been told. */
+  /** Those that are being told that we leave and aren't in the tiers any more. */
+  readonly #removed = new Map<string, Asked>();
+  /** URLs that can't be used, with the reason. */
   readonly #unusable = new Map<string, string>();
-  /** Gives up what is under way when `stop()` has waited long enough. */
+  /** Those of them that were reported. */
+  readonly #reported = new Set<string>();
+  /** What ends each farewell that is under way. */
+  readonly #farewells = new Set<() => void>();
+  /** Gives up scrapes at the end. */
   readonly #impatience = new AbortController();
-  #state: "new" | "running" | "stopped" = "new";
+  #state: "new" | "running" | "paused" | "stopped" = "new";
+  /** Whether the torrent is complete or was when it began, so that there is no other completion to tell. */
+  #isComplete = false;
   #timer: Timer | null = null;
   #stopping: Promise<void> | null = null;
 
   /** @param options What it needs. */
   constructor(options: AnnouncerOptions) {
-    const { platform, infoHash, peerId, bind, encryption, udp } = options;
+    const { platform, infoHash, peerId, bind, encryption } = options;
     this.#options = options;
-    this.#tiers = new TierList(options.tiers, () => platform.random());
-    const key = toHex(platform.randomBytes(4)); // 32 bits, as BEP 7 asks
     const resolve = platform.net && ((name: string) => platform.net!.resolve(name));
-    const self = {
+    this.#self = {
       infoHash,
       peerId,
       portFor: (host: string) => this.#portFor(host, resolve),
-      key,
+      key: toHex(platform.randomBytes(4)), // 32 bits, as BEP 7 asks
       ...(bind !== undefined && { bind }),
       ...(encryption && { encryption }),
       isPrivate: () => options.isPrivate?.() ?? false,
       addressesOf: (name: string) => addressesOf(name, { platform, resolve }),
       reachOf: (host: string) => reachOfHost(host, { platform, resolve }),
     };
-    for (const url of this.#tiers.order()) {
-      const tracker = trackerFor(url, { http: platform.http, self, ...(udp !== undefined && { udp }) });
-      if (typeof tracker === "string") this.#unusable.set(url, tracker);
-      else this.#asked.set(url, new Asked(tracker, options.timeout));
-    }
+    this.#tiers = new TierList(options.tiers, () => platform.random());
+    for (const url of this.#tiers.order()) this.#add(url);
   }
 
-  /** Sends the first announce; it is on its way when this returns. Harmless when called again. */
+  /** The tiers of trackers as they were given last, without what can't be there twice. */
+  get tiers(): readonly (readonly string[])[] {
+    return this.#tiers.tiers;
+  }
+
+  /**
+   * Sends the first announce, or goes on after {@linkcode Announcer.pause}; it is on its way when this returns, but for trackers
+   * that are still being told of the pause. Harmless when called again.
+   */
   start(): void {
-    if (this.#state !== "new") return;
+    if (this.#state !== "new" && this.#state !== "paused") return;
+    if (this.#state === "new" && this.#options.progress().left === 0) this.#isComplete = true;
     this.#state = "running";
     this.#turn();
   }
 
   /**
+   * Takes leave of every tracker that knows us, as {@linkcode Announcer.stop} does, until {@linkcode Announcer.start}.
+   *
+   * @param deadlineMs Milliseconds that they have to answer; 2,000 when absent.
+   */
+  pause(deadlineMs: number = FAREWELL_MS): void {
+    if (this.#state !== "running") return;
+    this.#state = "paused";
+    this.#rest();
+    void this.#takeLeave(this.#asked.values(), deadlineMs);
+  }
+
+  /**
+   * Takes other trackers from now on. Those that are there already are left alone. Those that are named no more are told that
+   * we leave; those that are new are asked at once, one after the other if the torrent is private (BEP 27).
+   *
+   * @param tiers Announce URLs in tiers. One that comes twice counts where it comes first.
+   */
+  setTiers(tiers: readonly (readonly string[])[]): void {
+    this.#replace(tiers, { atOnce: this.#state !== "new" });
+  }
+
+  /**
+   * Takes more trackers, each tier after those that are there already. They are asked at once, be it before the first.
+   *
+   * @param tiers As for {@linkcode Announcer.setTiers}.
+   */
+  addTiers(tiers: readonly (readonly string[])[]): void {
+    this.#replace([...this.tiers, ...tiers], { atOnce: true });
+  }
+
+  /**
    * Tells the trackers that know us, once, that the download is complete: at once, or right after the announce that is under
-   * way. While none knows us, the first that does is told.
+   * way. While none knows us, the first that does is told. Nobody is told of a torrent that was complete when it began, or of
+   * a second time: it is the download that is counted (BEP 3).
    */
   completed(): void {
+    if (this.#isComplete) return;
+    this.#isComplete = true;
     const all = [...this.#asked.values()];
-    if (all.some((asked) => asked.completion !== "none")) return;
-    const told = all.filter((asked) => asked.tracker.knowsUs || asked.askedAt !== null);
+    const told = all.filter((asked) => asked.farewell === null && (asked.knowsUs || asked.isTalking));
     for (const asked of told.length > 0 ? told : all) asked.completion = "owed";
     this.#turn();
   }
@@ -167,10 +221,13 @@ export class Announcer {
    * that are being asked are not asked again.
    */
   needPeers(): void {
+    let isSooner = false;
     for (const asked of this.#asked.values()) {
-      if (asked.askedAt === null && asked.outcome !== "failed") asked.due = Math.min(asked.due, asked.earliest);
+      if (asked.askedAt !== null || asked.outcome === "failed" || asked.due <= asked.earliest) continue;
+      asked.due = asked.earliest;
+      isSooner = true;
     }
-    this.#turn();
+    if (isSooner) this.#turn();
   }
 
   /**
@@ -178,8 +235,54 @@ export class Announcer {
    * have been told the old one.
    */
   moved(): void {
-    for (const asked of this.#asked.values()) asked.moved = asked.askedAt !== null;
+    for (const asked of this.#asked.values()) asked.moved = asked.isTalking;
     this.needPeers();
+  }
+
+  /**
+   * What every tracker said last, and when it is asked next.
+   *
+   * @returns In the order of the tiers as they were given.
+   */
+  status(): TrackerStatus[] {
+    const now = this.#options.platform.now();
+    const order = this.#order;
+    const times = this.#state === "running" ? nextTurns(order, this.#askAll) : [];
+    const next = new Map(order.map((asked, i) => [asked, times[i] ?? Infinity]));
+    return this.tiers.flatMap((urls, tier) =>
+      urls.map((url) => {
+        const asked = this.#asked.get(url);
+        return asked?.status(now, { tier, next: next.get(asked)! }) ??
+          unusableStatus(url, { tier, message: this.#unusable.get(url)! });
+      })
+    );
+  }
+
+  /**
+   * Takes leave: lets the announces that are under way finish, then tells every tracker that knows us that we are gone.
+   *
+   * @param deadlineMs Milliseconds after which it settles whatever happens; 2,000 when absent.
+   * @returns Settles when all is told or the time is over. Never rejects.
+   */
+  stop(deadlineMs: number = FAREWELL_MS): Promise<void> {
+    this.#stopping ??= this.#stop(deadlineMs);
+    return this.#stopping;
+  }
+
+  async #stop(deadlineMs: number): Promise<void> {
+    this.#state = "stopped";
+    this.#rest();
+    const earlier = Promise.all(this.#farewellsUnderWay());
+    const over = Promise.withResolvers<void>();
+    const timer = this.#farewells.size > 0 ? this.#options.platform.after(deadlineMs, over.resolve) : null;
+    await Promise.all([this.#takeLeave(this.#asked.values(), deadlineMs), Promise.race([earlier, over.promise])]);
+    timer?.cancel();
+    for (const end of this.#farewells) end();
+    this.#impatience.abort();
+  }
+
+  #farewellsUnderWay(): Promise<void>[] {
+    return [...this.#asked.values(), ...this.#removed.values()].flatMap(({ farewell }) => farewell ?? []);
   }
 
   /** A name is looked up only if that matters; one that isn't found is most likely that of somebody outside. */
@@ -193,29 +296,67 @@ export class Announcer {
     });
   }
 
-  /**
-   * Takes leave: lets the announces that are under way finish, then tells every tracker that knows us that we are gone.
-   *
-   * @param deadlineMs Milliseconds after which it settles whatever happens; 2,000 when absent.
-   * @returns Settles when all is told or the time is over. Never rejects.
-   */
-  stop(deadlineMs: number = DEFAULT_STOP_DEADLINE): Promise<void> {
-    this.#stopping ??= this.#takeLeave(deadlineMs);
-    return this.#stopping;
+  get #order(): Asked[] {
+    return this.#tiers.order().flatMap((url) => this.#asked.get(url) ?? []);
+  }
+
+  get #askAll(): boolean {
+    return this.#options.askAll?.() ?? false;
+  }
+
+  #rest(): void {
+    this.#timer?.cancel();
+    this.#timer = null;
+  }
+
+  #replace(tiers: readonly (readonly string[])[], { atOnce }: { readonly atOnce: boolean }): void {
+    if (this.#state === "stopped") return;
+    this.#tiers.replace(tiers);
+    const named = new Set(this.#tiers.order());
+    const gone = [...this.#asked].filter(([url]) => !named.has(url));
+    for (const [url, asked] of gone) {
+      this.#asked.delete(url);
+      this.#removed.set(url, asked);
+    }
+    for (const url of this.#unusable.keys()) if (!named.has(url)) this.#unusable.delete(url);
+    for (const url of named) {
+      if (this.#asked.has(url) || this.#unusable.has(url)) continue;
+      const asked = this.#add(url);
+      if (asked) asked.isNew = atOnce;
+    }
+    void this.#takeLeave(gone.map(([, asked]) => asked), FAREWELL_MS);
+    this.#turn();
+  }
+
+  /** One that was removed a moment ago and is still being told so is the same. */
+  #add(url: string): Asked | null {
+    const { platform: { http }, udp, timeout } = this.#options;
+    let asked = this.#removed.get(url);
+    this.#removed.delete(url);
+    if (!asked) {
+      const tracker = trackerFor(url, { http, self: this.#self, ...(udp !== undefined && { udp }) });
+      if (typeof tracker === "string") {
+        this.#unusable.set(url, tracker);
+        return null;
+      }
+      asked = new Asked(tracker, timeout);
+    }
+    this.#asked.set(url, asked);
+    return asked;
   }
 
   /** Asks those whose turn it is, and sees to it that the next have theirs. */
   #turn(): void {
     if (this.#state !== "running") return;
-    const { platform, askAll } = this.#options;
+    const { platform } = this.#options;
     const now = platform.now();
-    const order = this.#tiers.order().flatMap((url) => this.#asked.get(url) ?? []);
+    const order = this.#order;
+    if (this.#self.isPrivate()) { for (const asked of order) asked.isNew = false; }
     const provenAt = Math.min(...order.map((asked) => asked.prove(now, () => this.#received)));
-    const turns = turnsOf(order, { now, all: askAll?.() ?? false, atOnce: MAX_TRACKERS_AT_ONCE });
+    const turns = turnsOf(order, { now, all: this.#askAll, atOnce: MAX_TRACKERS_AT_ONCE });
     const { ask } = turns;
     const wakeAt = Math.min(turns.wakeAt, provenAt);
-    this.#timer?.cancel();
-    this.#timer = null;
+    this.#rest();
     if (wakeAt < Infinity) {
       // a timer of more than 24 days would run at once
       this.#timer = platform.after(Math.min(Math.max(wakeAt - now, 0), LONGEST_INTERVAL), () => this.#turn());
@@ -229,9 +370,11 @@ export class Announcer {
     const { platform } = this.#options;
     const { tracker } = asked;
     asked.begin(platform.now());
+    const { signal } = asked.giveUp;
     for (;;) {
       const event = this.#eventFor(asked);
       const answer = await this.#announce(asked, event);
+      if (signal.aborted) return; // we have left it meanwhile, and may even be back
       const now = platform.now();
       if (answer === null) {
         asked.failed(now, platform.random());
@@ -244,7 +387,7 @@ export class Announcer {
       if (asked.outcome === "peers" && received !== null) asked.trial = { until: now + PEERS_PROVE_MS, received };
       if (asked.completion !== "owed") break; // else it came in the last moment
     }
-    asked.askedAt = null;
+    asked.end();
     this.#turn();
   }
 
@@ -252,17 +395,17 @@ export class Announcer {
     return this.#options.received?.() ?? null;
   }
 
-  #eventFor({ tracker, completion }: Asked): AnnounceEvent {
+  #eventFor({ knowsUs, completion }: Asked): AnnounceEvent {
+    if (knowsUs && completion === "owed") return "completed";
     // In every announce (BEP 21), the first included, as libtorrent has it.
     if (this.#options.progress().partialSeed) return "paused";
-    if (!tracker.knowsUs) return "started";
-    return completion === "owed" ? "completed" : null;
+    return knowsUs ? null : "started";
   }
 
   /** Who hears of us only now is no longer told: it would count a download that it wasn't there for. */
   #toldCompletion(asked: Asked): void {
     for (const other of this.#asked.values()) {
-      if (!other.tracker.knowsUs && other.askedAt === null) other.completion = "told";
+      if (!other.knowsUs && !other.isTalking) other.completion = "told";
     }
     asked.completion = "told";
   }
@@ -270,29 +413,35 @@ export class Announcer {
   async #announce(asked: Asked, event: AnnounceEvent): Promise<Answer | null> {
     const { tracker } = asked;
     const { url } = tracker;
+    const { platform } = this.#options;
+    const { signal } = asked.giveUp;
     const numwant = Math.min(Math.max(this.#options.wantedPeers(), 0), MAX_NUMWANT);
     try {
       const reply = await tracker.announce({
         event,
-        progress: this.#options.progress(),
+        progress: asked.sums(this.#options.progress()),
         numwant,
         timeout: this.#options.timeout ?? tracker.patience,
-        signal: asked.giveUp.signal,
+        signal,
       });
       const answer = { reply, helps: numwant === 0 || this.#namesOthers(reply) };
-      if (this.#isStopped()) return answer;
+      if (signal.aborted) return answer;
       const { seeders, leechers, peers, warning, externalIp } = reply;
       const status = warning === "" ? "ok" : "warning";
+      asked.note(platform.now(), { status, message: warning, peers: peers.length }, { seeders, leechers });
+      if (this.#isDeaf(asked)) return answer;
       const seen = externalIp === null ? {} : { externalIp };
       const report = { url, status, seeders, leechers, peers: peers.length, message: warning, ...seen } as const;
-      if (seeders === null && leechers === null && tracker.scrape) void this.#scrape(tracker, report);
+      if (seeders === null && leechers === null && tracker.scrape) void this.#scrape(asked, report);
       else this.#options.onReport(report);
-      if (peers.length > 0 && !this.#isStopped()) this.#options.onPeers(peers, url);
+      if (peers.length > 0 && !this.#isDeaf(asked)) this.#options.onPeers(peers, url);
       return answer;
     } catch (error) {
       if (!(error instanceof TrackerError)) throw error;
-      if (error.retryIn !== null) tracker.retryAt = this.#options.platform.now() + error.retryIn;
-      this.#reportError(url, error.why);
+      if (signal.aborted) return null;
+      if (error.retryIn !== null) tracker.retryAt = platform.now() + error.retryIn;
+      asked.note(platform.now(), { status: "error", message: error.why, peers: null });
+      if (!this.#isDeaf(asked)) this.#reportError(url, error.why);
       return null;
     }
   }
@@ -308,156 +457,105 @@ export class Announcer {
   }
 
   /** Completes a report with the counts that the answer lacked. Nobody waits for it but who is told. */
-  async #scrape(tracker: Tracker, report: TrackerReport): Promise<void> {
+  async #scrape(asked: Asked, report: TrackerReport): Promise<void> {
+    const { tracker } = asked;
     let counts: SwarmCounts = { seeders: null, leechers: null };
     try {
       const timeout = this.#options.timeout ?? tracker.patience;
       counts = await tracker.scrape!({ timeout, signal: this.#impatience.signal });
+      asked.counted(counts);
     } catch (error) {
       if (!(error instanceof TrackerError)) throw error;
       // The announce went well, and that is what the report is about.
     }
-    if (!this.#isStopped()) this.#options.onReport({ ...report, ...counts });
+    if (!this.#isDeaf(asked)) this.#options.onReport({ ...report, ...counts });
   }
 
-  /** Unusable trackers are worth a word only where no other works. */
+  /** Unusable trackers are worth a word only where no other works, and only once. */
   #reportUnusable(): void {
-    for (const [url, fault] of this.#unusable) this.#reportError(url, fault);
-    this.#unusable.clear();
+    for (const [url, fault] of this.#unusable) {
+      if (this.#reported.has(url)) continue;
+      this.#reported.add(url);
+      this.#reportError(url, fault);
+    }
   }
 
   #reportError(url: string, message: string): void {
-    if (this.#isStopped()) return;
     this.#options.onReport({ url, status: "error", seeders: null, leechers: null, peers: 0, message });
   }
 
-  /** A function, since the compiler takes a field that was compared for constant until it is assigned. */
-  #isStopped(): boolean {
-    return this.#state === "stopped";
+  /** Whether what a tracker says is no longer of interest. */
+  #isDeaf(asked: Asked): boolean {
+    return this.#state !== "running" || asked.farewell !== null;
   }
 
-  async #takeLeave(deadline: number): Promise<void> {
+  /** Tells some trackers that we leave, those that know us. Settles when all is told or the time is over; never rejects. */
+  async #takeLeave(all: Iterable<Asked>, deadline: number): Promise<void> {
     const { platform } = this.#options;
-    this.#state = "stopped";
-    this.#timer?.cancel();
-    const farewell = new AbortController();
-    const timeIsUp = Promise.withResolvers<void>();
-    const timer = platform.after(deadline, () => {
-      farewell.abort();
-      timeIsUp.resolve();
-    });
-    const all = [...this.#asked.values()];
-    const limits = { deadline, signal: farewell.signal };
-    const told = all.map((asked) => {
-      if (asked.askedAt !== null) return this.#finish(asked, limits);
-      return asked.tracker.knowsUs ? this.#tellStopped(asked.tracker, limits) : null;
-    });
-    await Promise.race([Promise.allSettled(told), timeIsUp.promise]);
-    timer.cancel();
-    this.#impatience.abort();
-    for (const { giveUp } of all) giveUp.abort();
+    const now = platform.now();
+    const over = new AbortController();
+    const farewell: Farewell = { deadline, signal: over.signal, over: Promise.withResolvers() };
+    const told: Promise<void>[] = [];
+    for (const asked of all) {
+      if (asked.farewell !== null) continue;
+      if (!asked.isTalking && !asked.knowsUs) {
+        this.#left(asked);
+        continue;
+      }
+      const ended = this.#farewell(asked, farewell).then(() => {
+        this.#left(asked);
+        this.#turn();
+      });
+      asked.leave(now, ended);
+      told.push(ended);
+    }
+    if (told.length === 0) return;
+    const timer = platform.after(deadline, () => end());
+    const end = () => {
+      timer.cancel();
+      over.abort();
+      farewell.over.resolve();
+      this.#farewells.delete(end);
+    };
+    this.#farewells.add(end);
+    await Promise.all(told);
+    end();
+  }
+
+  #left(asked: Asked): void {
+    const { url } = asked.tracker;
+    asked.left();
+    if (this.#removed.get(url) === asked) this.#removed.delete(url);
   }
 
   /**
    * A tracker that is being asked right now gets half of the time to answer, so that `stopped` doesn't overtake what is under
    * way; then it is told all the same, since it may well have heard us. One that can't have is left at once.
    */
-  async #finish(asked: Asked, farewell: Farewell): Promise<void> {
+  async #farewell(asked: Asked, farewell: Farewell): Promise<void> {
     const { tracker, giveUp } = asked;
-    if (!tracker.knowsUs && !tracker.mayHaveHeard) return giveUp.abort();
-    const halfTime = Promise.withResolvers<void>();
-    const timer = this.#options.platform.after(farewell.deadline / 2, () => {
-      tracker.knowsUs = true;
-      giveUp.abort();
-      halfTime.resolve();
-    });
-    try {
-      await Promise.race([asked.run, halfTime.promise]);
-    } finally {
+    if (asked.isTalking) {
+      if (!asked.knowsUs && !tracker.mayHaveHeard) return giveUp.abort();
+      const halfTime = Promise.withResolvers<void>();
+      const timer = this.#options.platform.after(farewell.deadline / 2, () => {
+        asked.knowsUs = true;
+        giveUp.abort();
+        halfTime.resolve();
+      });
+      await Promise.race([asked.run, halfTime.promise, farewell.over.promise]);
       timer.cancel();
     }
-    if (tracker.knowsUs) await this.#tellStopped(tracker, farewell);
+    if (!asked.knowsUs || tracker.retryAt === Infinity) return;
+    await Promise.race([this.#tellStopped(asked, farewell), farewell.over.promise]);
   }
 
-  async #tellStopped(tracker: Tracker, { deadline, signal }: Farewell): Promise<void> {
-    if (tracker.retryAt === Infinity) return;
-    const progress = this.#options.progress();
-    await tracker.announce({ event: "stopped", progress, numwant: 0, timeout: deadline, signal });
-  }
-}
-
-/** What a tracker answered, and whether it named anybody. */
-interface Answer {
-  readonly reply: AnnounceReply;
-  readonly helps: boolean;
-}
-
-/** Until when somebody whom a tracker named has to have sent us something, and what we had before. */
-interface Trial {
-  readonly until: number;
-  readonly received: number;
-}
-
-/** A tracker, and how it went with it. */
-class Asked implements TurnState {
-  readonly tracker: Tracker;
-  readonly holdsUp: number;
-  askedAt: number | null = null;
-  outcome: Outcome = "none";
-  /** What the peers of its last answer have yet to show; `null` when that is over. */
-  trial: Trial | null = null;
-  due = -Infinity;
-  /** When `needPeers()` may bring the next announce forward to. */
-  earliest = -Infinity;
-  /** Whether it is to be told that we are complete. */
-  completion: "none" | "owed" | "told" = "none";
-  /** Whether our port changed while it was being asked. */
-  moved = false;
-  /** The conversation that is under way, and what ends it early. */
-  run: Promise<void> = Promise.resolve();
-  giveUp = new AbortController();
-  #failures = 0;
-
-  constructor(tracker: Tracker, timeout: number = Infinity) {
-    this.tracker = tracker;
-    this.holdsUp = Math.min(tracker.holdsUp, timeout);
-  }
-
-  get owesCompletion(): boolean {
-    return this.completion === "owed" && this.tracker.knowsUs;
-  }
-
-  /**
-   * Peers from whom nothing came are worth as much as none, so that it isn't the last tracker that is asked.
-   *
-   * @returns When to look at them; `Infinity` when that is over.
-   */
-  prove(now: number, received: () => number | null): number {
-    if (this.trial === null) return Infinity;
-    if (now < this.trial.until) return this.trial.until;
-    if (this.outcome === "peers" && received() === this.trial.received) this.outcome = "empty";
-    this.trial = null;
-    return Infinity;
-  }
-
-  begin(now: number): void {
-    this.trial = null;
-    this.askedAt = this.due = now;
-    this.giveUp = new AbortController();
-  }
-
-  answered(now: number, { reply, helps }: Answer): void {
-    const { regular, earliest } = spacingAfter(reply);
-    this.outcome = helps ? "peers" : "empty";
-    this.#failures = 0;
-    this.earliest = now + earliest;
-    this.due = now + (this.moved ? earliest : regular);
-    this.moved = false;
-  }
-
-  failed(now: number, random: number): void {
-    this.outcome = "failed";
-    this.due = Math.max(now + retryDelay(++this.#failures, random), this.tracker.retryAt);
+  async #tellStopped(asked: Asked, { deadline, signal }: Farewell): Promise<void> {
+    const progress = asked.sums(this.#options.progress());
+    try {
+      await asked.tracker.announce({ event: "stopped", progress, numwant: 0, timeout: deadline, signal });
+    } catch (error) {
+      if (!(error instanceof TrackerError)) throw error; // nobody is left whom it would help to know
+    }
   }
 }
 
@@ -465,6 +563,17 @@ class Asked implements TurnState {
 interface Farewell {
   readonly deadline: number;
   readonly signal: AbortSignal;
+  /** Resolves when the time is over. */
+  readonly over: PromiseWithResolvers<void>;
+}
+
+/** What there is to see of a tracker that can't be used. */
+function unusableStatus(
+  url: string,
+  { tier, message }: { readonly tier: number; readonly message: string },
+): TrackerStatus {
+  const nothing = { seeders: null, leechers: null, peers: null, answeredAgo: null, nextIn: null, failures: 0 };
+  return { url: redact(url), tier, state: "idle", status: "error", message, ...nothing };
 }
 
 /** The tracker behind a URL, or why it can't be announced to. */

@@ -30,7 +30,6 @@ export class HttpTracker implements Tracker {
   readonly holdsUp: number = HOLDS_UP_MS;
   /** The system doesn't tell how far a request has come. */
   readonly mayHaveHeard = true;
-  knowsUs = false;
   retryAt = -Infinity;
   /** Absent where the URL has no counterpart for scrapes (BEP 48). */
   readonly scrape?: NonNullable<Tracker["scrape"]>;
@@ -59,7 +58,6 @@ export class HttpTracker implements Tracker {
     const url = buildAnnounceUrl(this.url, words);
     const answer = await this.#get({ url, timeout, maxBytes: MAX_TRACKER_REPLY, signal });
     const reply = parseAnnounceReply(answer.body);
-    this.knowsUs = true;
     this.#trackerId = reply.trackerId ?? this.#trackerId;
     const peers = reply.names?.length ? [...reply.peers, ...await this.#lookUp(reply.names)] : reply.peers;
     return namesLocal(peers) ? believe(reply, await this.#credible(peers, answer)) : { ...reply, peers };

@@ -18,7 +18,10 @@ const MAX_TRACKERS = 256;
  * ```
  */
 export class TierList {
-  readonly #tiers: string[][] = [];
+  readonly #random: () => number;
+  #given: string[][] = [];
+  /** In the order in which to try them. */
+  #tiers: string[][] = [];
 
   /**
    * @param tiers As the torrent has them. A URL that comes twice counts where it comes first; what is past 256 is left
@@ -26,16 +29,27 @@ export class TierList {
    * @param random Shuffles each tier: uniform in 0 (included) to 1 (excluded).
    */
   constructor(tiers: readonly (readonly string[])[], random: () => number) {
-    const seen = new Set<string>();
-    for (const urls of tiers) {
-      const tier: string[] = [];
-      for (const url of urls.map((url) => url.trim())) {
-        if (url === "" || seen.has(url) || seen.size === MAX_TRACKERS) continue;
-        seen.add(url);
-        tier.push(url);
-      }
-      if (tier.length > 0) this.#tiers.push(shuffle(tier, random));
-    }
+    this.#random = random;
+    this.replace(tiers);
+  }
+
+  /** The tiers as they were given, without what was left out. */
+  get tiers(): readonly (readonly string[])[] {
+    return this.#given;
+  }
+
+  /**
+   * Takes other tiers. Trackers that were there before keep their order, and come first in their tier.
+   *
+   * @param tiers As for the constructor.
+   */
+  replace(tiers: readonly (readonly string[])[]): void {
+    const ranks = new Map(this.order().map((url, rank) => [url, rank]));
+    this.#given = withoutDuplicates(tiers);
+    this.#tiers = this.#given.map((tier) => {
+      const known = tier.filter((url) => ranks.has(url)).sort((a, b) => ranks.get(a)! - ranks.get(b)!);
+      return [...known, ...shuffle(tier.filter((url) => !ranks.has(url)), this.#random)];
+    });
   }
 
   /** @returns Every tracker, in the order in which to try them. */
@@ -54,6 +68,20 @@ export class TierList {
       if (at > 0) tier.unshift(...tier.splice(at, 1));
     }
   }
+}
+
+function withoutDuplicates(tiers: readonly (readonly string[])[]): string[][] {
+  const seen = new Set<string>();
+  const kept = tiers.map((urls) => {
+    const tier: string[] = [];
+    for (const url of urls.map((url) => url.trim())) {
+      if (url === "" || seen.has(url) || seen.size === MAX_TRACKERS) continue;
+      seen.add(url);
+      tier.push(url);
+    }
+    return tier;
+  });
+  return kept.filter(({ length }) => length > 0);
 }
 
 /** Fisher and Yates, in place. */

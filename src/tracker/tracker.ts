@@ -63,8 +63,6 @@ export interface Tracker {
   readonly holdsUp: number;
   /** Whether it may have heard of us from the announce that is under way, so that it may have to be told that we leave. */
   readonly mayHaveHeard: boolean;
-  /** Whether it has accepted an announce, so that `started` is done and `stopped` is owed. */
-  knowsUs: boolean;
   /** Not to be asked before this moment of the platform's clock; `Infinity` for never again (BEP 31). */
   retryAt: number;
 

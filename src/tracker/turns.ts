@@ -17,8 +17,8 @@ export interface TurnState {
   readonly outcome: Outcome;
   /** When it may, or is to be asked again; `Infinity` for never. */
   readonly due: number;
-  /** Whether it knows us, and is still to be told that we are complete. */
-  readonly owesCompletion: boolean;
+  /** Whether it is asked at once, whoever's turn it is: it knows us and is to be told that we are complete, or it is a new one. */
+  readonly urgent: boolean;
 }
 
 /** Milliseconds for which one of many without an order keeps its place: most of those that work answer by then. */
@@ -56,15 +56,14 @@ export function turnsOf<T extends TurnState>(
     places--;
     wakeAt = Math.min(wakeAt, askedAt + patience(tracker));
   }
-  const helpful = order.filter(({ outcome }) => outcome === "peers").map(({ due }) => due);
-  const coveredUntil = helpful.length === 0 ? -Infinity : all ? Math.min(...helpful) : helpful[0]!;
+  const covered = coveredUntil(order, all);
   const give = (tracker: T) => {
     ask.push(tracker);
     wakeAt = Math.min(wakeAt, now + patience(tracker));
     return --places > 0;
   };
   for (const tracker of order) {
-    if (!tracker.owesCompletion || tracker.askedAt !== null || tracker.outcome === "failed") continue;
+    if (!tracker.urgent || tracker.askedAt !== null || tracker.outcome === "failed") continue;
     if (places <= 0 || !give(tracker)) return { ask, wakeAt };
   }
   for (const tracker of order) {
@@ -73,7 +72,7 @@ export function turnsOf<T extends TurnState>(
       if (all || (askedAt !== null && now - askedAt >= holdsUp)) continue;
       break;
     }
-    const due = outcome === "failed" ? Math.max(tracker.due, coveredUntil) : tracker.due;
+    const due = outcome === "failed" ? Math.max(tracker.due, covered) : tracker.due;
     if (due <= now) {
       if (places <= 0 || !give(tracker) || !all) break;
     } else {
@@ -82,4 +81,27 @@ export function turnsOf<T extends TurnState>(
     }
   }
   return { ask, wakeAt };
+}
+
+/**
+ * When each tracker is asked next, if everything goes on as it is.
+ *
+ * @param order Every tracker, the first first.
+ * @param all Whether nobody waits for anybody.
+ * @returns Milliseconds of the clock in the same order; `Infinity` for one that is being asked, or only if others fail.
+ */
+export function nextTurns<T extends TurnState>(order: readonly T[], all: boolean): readonly number[] {
+  const covered = coveredUntil(order, all);
+  let isHeld = false;
+  return order.map(({ askedAt, outcome, due }) => {
+    const at = isHeld || askedAt !== null ? Infinity : outcome === "failed" ? Math.max(due, covered) : due;
+    if (!all && (askedAt !== null || outcome === "peers")) isHeld = true;
+    return at;
+  });
+}
+
+/** When the tracker is due that names peers, so that those that failed needn't be tried before; `-Infinity` without one. */
+function coveredUntil<T extends TurnState>(order: readonly T[], all: boolean): number {
+  const helpful = order.filter(({ outcome }) => outcome === "peers").map(({ due }) => due);
+  return helpful.length === 0 ? -Infinity : all ? Math.min(...helpful) : helpful[0]!;
 }

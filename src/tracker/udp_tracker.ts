@@ -42,7 +42,6 @@ export class UdpTracker implements Tracker {
   readonly url: string;
   readonly patience: number = PATIENCE_MS;
   readonly holdsUp: number = HOLDS_UP_MS;
-  knowsUs = false;
   retryAt = -Infinity;
   readonly #udp: UdpTrackers;
   readonly #self: Announcing;
@@ -82,9 +81,7 @@ export class UdpTracker implements Tracker {
       const host = choices[side.turn % choices.length]!;
       attempts.set(side, this.#announceTo(side, { address: { host, port }, announcement }));
     }
-    const reply = await this.#gather(attempts);
-    this.knowsUs = true;
-    return reply;
+    return await this.#gather(attempts);
   }
 
   /** Looks the host up, within the limits of an announce. */
@@ -134,14 +131,20 @@ export class UdpTracker implements Tracker {
     return await this.#udp.endpoint(address).ask({
       encode: (ids) => encodeAnnounce({ infoHash, peerId, port, progress, event, numwant, key, urlData }, ids),
       decode: (bytes) => parseUdpAnnounceReply(bytes, side.family),
-      asked: () => void (side.told = address),
+      asked: () => {
+        if (event !== "stopped") side.told = address;
+      },
     }, { timeout, signal });
   }
 
   /** Tells every address that has been told of us; that of a family which never answered to a connect has not. */
   async #takeLeave(announcement: Announcement): Promise<AnnounceReply> {
     const attempts = this.#sides.flatMap((side) => {
-      return side.told === null ? [] : [this.#ask(side, { address: side.told, announcement })];
+      const address = side.told;
+      // Should we come back we are somebody new.
+      side.told = null;
+      side.knowsUs = false;
+      return address === null ? [] : [this.#ask(side, { address, announcement })];
     });
     const outcomes = await Promise.allSettled(attempts);
     const failed = outcomes.find((outcome) => outcome.status === "rejected");

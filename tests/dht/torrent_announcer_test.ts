@@ -112,3 +112,44 @@ Deno.test("TorrentAnnouncer says nothing any more once it is stopped", async () 
   await lab.platform.play(10 * ANNOUNCE_MS);
   assertEquals([lab.peers, lab.lookups.length, lab.platform.pending], [[], 1, 0]);
 });
+
+Deno.test("TorrentAnnouncer goes on after a stop, though not at once after the last lookup, whose answer is of no account", async () => {
+  const lab = new Lab();
+  lab.result = { peers: 5, answered: 30 };
+  lab.announcer.start();
+  await lab.platform.play(1000);
+  lab.announcer.stop();
+  lab.announcer.start();
+  lab.announcer.start();
+  assertEquals(lab.listeners, 1);
+  await lab.platform.play(HURRY_MS - 1001);
+  assertEquals([lab.lookups.length, lab.announcer.status().last], [1, null]);
+  await lab.platform.play(1);
+  assertEquals(lab.lookups.length, 2);
+  await lab.platform.play(lab.duration);
+  lab.announcer.stop();
+  assertEquals(lab.platform.pending, 0);
+  await lab.platform.play(2 * ANNOUNCE_MS);
+  assertEquals(lab.lookups.length, 2);
+  lab.announcer.start();
+  await lab.platform.play(0);
+  assertEquals(lab.lookups.length, 3, "after a long pause at once");
+});
+
+Deno.test("TorrentAnnouncer.status() says how the last lookup went and when the next is", async () => {
+  const lab = new Lab();
+  const nothing = { last: null, answeredAgo: null, nextIn: null };
+  assertEquals(lab.announcer.status(), { state: "stopped", ...nothing });
+  lab.isJoined = false;
+  lab.announcer.start();
+  assertEquals(lab.announcer.status(), { state: "joining", ...nothing });
+  lab.join();
+  await lab.platform.play(1000);
+  assertEquals(lab.announcer.status(), { state: "asking", ...nothing });
+  lab.result = { peers: 3, answered: 30 };
+  await lab.platform.play(lab.duration);
+  const { nextIn, ...status } = lab.announcer.status();
+  const last = { answered: 30, peers: 0, announced: 8 };
+  assertEquals(status, { state: "waiting", last, answeredAgo: 1000 });
+  assertGreater(nextIn, 0.89 * ANNOUNCE_MS - 1000);
+});

@@ -28,6 +28,7 @@ Deno.test("LsdSchedule sends no more than a message a minute, and gathers what i
   schedule.add(hash(3), 2000);
   assertEquals(numbers(schedule.take(1900)), [1, 2]);
   assertEquals(schedule.next, 1900 + MINUTE);
+  assertEquals([1, 3, 4].map((n) => schedule.nextOf(hash(n))), [1900 + 5 * MINUTE, 1900 + MINUTE, Infinity]);
   assertEquals(numbers(schedule.take(1900 + MINUTE)), [3]);
 });
 

@@ -39,3 +39,13 @@ Deno.test("TierList drops doubles, blanks, empty tiers and what is past 256 trac
   const many = Array.from({ length: 1000 }, (_, i) => [`t${i}`, `u${i}`]);
   assertEquals(new TierList(many, unshuffled).order().length, 256);
 });
+
+Deno.test("TierList.replace() keeps the order of those that stay, which come first in their tier, and folds what comes twice", () => {
+  const list = new TierList([["a", "b", "c"], ["d"]], unshuffled);
+  list.promote("c");
+  list.replace([["x", "b", "c "], ["", "x"], ["d", "y", "b"]]);
+  assertEquals(list.order(), ["c", "b", "x", "d", "y"]);
+  assertEquals(list.tiers, [["x", "b", "c"], ["d", "y"]]);
+  list.replace([]);
+  assertEquals([list.order(), list.tiers], [[], []]);
+});

@@ -61,8 +61,13 @@ Deno.test("UdpTracker connects, announces as BEP 15 has it, and hands on peers a
   assertEquals(connectionId, 7n);
   assertEquals(bytes.subarray(16, 36), new Uint8Array(20).fill(65));
   assertEquals(fromUtf8(bytes.subarray(36, 56)), "-SH0100-abcdefghijkl");
-  assertEquals([56, 64, 72].map((at) => view.getBigInt64(at)), [2n, 3n, 1n]);
   assertEquals([view.getUint32(84), view.getInt32(92), view.getUint16(96)], [0, 50, 6881]);
+  bench.progress = { uploaded: 11, downloaded: 22, left: 3 };
+  await bench.announcer.stop();
+  const sums = [view, new DataView(bench.world.sent[2]!.bytes.buffer)].map((view) =>
+    [56, 64, 72].map((at) => view.getBigInt64(at))
+  );
+  assertEquals(sums, [[0n, 3n, 0n], [20n, 3n, 10n]], "downloaded and uploaded since it was told that we started");
 });
 
 Deno.test("UdpTracker tells the tracker its path and query, and a long one in several options (BEP 41)", async () => {

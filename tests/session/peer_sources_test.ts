@@ -1,0 +1,152 @@
+import { assertEquals } from "@std/assert";
+import type { PeerAddress } from "../../src/base/address.ts";
+import { utf8 } from "../../src/base/bytes.ts";
+import { InfoHash } from "../../src/base/info_hash.ts";
+import type { LocalDiscovery, LocalSearch } from "../../src/discovery/local_discovery.ts";
+import type { Platform } from "../../src/platform/platform.ts";
+import type { DhtService, DhtTorrent } from "../../src/session/dht_service.ts";
+import { PeerSources } from "../../src/session/peer_sources.ts";
+import { UdpTrackers } from "../../src/tracker/udp_trackers.ts";
+import { type Reaction, ScriptedTrackers } from "../support/scripted_trackers.ts";
+import { settle } from "../support/virtual_clock.ts";
+
+const OK: Reaction = { reply: { interval: 1800, peers: Uint8Array.of(10, 0, 0, 1, 0, 9) } };
+const AT: PeerAddress = { host: "10.0.0.2", port: 2 };
+const DHT_STATUS = { state: "waiting", last: null, answeredAgo: null, nextIn: 5 } as const;
+
+/** The sources of a torrent: scripted trackers, and a DHT and neighbours that tell what is done with them. */
+class Lab {
+  readonly world: ScriptedTrackers;
+  readonly found: string[] = [];
+  isPrivate = false;
+  left = 100;
+  /** What the DHT and the neighbours are asked for. */
+  readonly log: string[] = [];
+  dht: DhtTorrent | null = null;
+  neighbours: LocalSearch | null = null;
+  readonly sources: PeerSources;
+
+  constructor(script: ScriptedTrackers["script"] = () => OK) {
+    this.world = new ScriptedTrackers(script);
+    const platform = this.world as unknown as Platform;
+    const log = (what: string) => void this.log.push(what);
+    this.sources = new PeerSources({
+      platform,
+      infoHash: new InfoHash(new Uint8Array(20)),
+      peerId: utf8("-SH0100-abcdefghijkl"),
+      port: 6881,
+      portFor: () => 6881,
+      udp: new UdpTrackers({ platform }),
+      trackers: [["http://a/x"]],
+      askAllTrackers: () => false,
+      isPrivate: () => this.isPrivate,
+      dht: {
+        announcer: (torrent: DhtTorrent) => {
+          this.dht = torrent;
+          log("dht made");
+          return {
+            start: () => log("dht start"),
+            stop: () => log("dht stop"),
+            needPeers: () => log("dht needPeers"),
+            status: () => DHT_STATUS,
+          };
+        },
+      } as unknown as DhtService,
+      local: {
+        add: (_infoHash: InfoHash, search: LocalSearch) => {
+          this.neighbours = search;
+          log("lsd add");
+        },
+        remove: () => log("lsd remove"),
+        nextIn: () => 7,
+      } as unknown as LocalDiscovery,
+      progress: () => ({ uploaded: 0, downloaded: 0, left: this.left }),
+      wantedPeers: () => 50,
+      received: () => 1,
+      onPeers: (addresses, source) => this.found.push(`${source} ${addresses.map(({ host }) => host).join()}`),
+      onReport: () => {},
+    });
+  }
+
+  /** Does something, and gives what the trackers, the DHT and the neighbours saw of it. */
+  async does(act: () => void): Promise<string[]> {
+    const from = this.world.log.length;
+    this.log.length = 0;
+    act();
+    await settle();
+    return [...this.world.log.slice(from), ...this.log];
+  }
+}
+
+const START = ["a/x started", "lsd add", "dht made", "dht start"];
+
+Deno.test("PeerSources find peers from start() on, not in a pause, and no more after stop()", async () => {
+  const lab = new Lab();
+  const { sources } = lab;
+  assertEquals([sources.trackers, sources.status().active], [[["http://a/x"]], false]);
+  assertEquals(await lab.does(() => sources.start()), START);
+  lab.dht!.onPeers([AT]);
+  lab.neighbours!.onPeer(AT);
+  const all = ["tracker 10.0.0.1", "dht 10.0.0.2", "lsd 10.0.0.2"];
+  assertEquals(lab.found, all);
+  assertEquals(await lab.does(() => sources.pause()), ["a/x stopped", "dht stop", "lsd remove"]);
+  lab.dht!.onPeers([AT]);
+  lab.neighbours!.onPeer(AT);
+  sources.needPeers();
+  assertEquals([lab.found, sources.status().active], [all, false]);
+  assertEquals(await lab.does(() => sources.start()), []);
+  assertEquals(await lab.does(() => sources.resume()), ["a/x started", "lsd add", "dht start"]);
+  assertEquals(await lab.does(() => sources.needPeers()), ["dht needPeers"]);
+  assertEquals(await lab.does(() => void sources.stop()), ["a/x stopped", "dht stop", "lsd remove"]);
+  assertEquals(await lab.does(() => sources.resume()), []);
+  assertEquals(await lab.does(() => sources.setTrackers([["http://b/x"]])), []);
+  assertEquals([lab.world.pending, sources.status().active], [0, false]);
+});
+
+Deno.test("PeerSources that are paused before they start begin when the pause is over", async () => {
+  const lab = new Lab();
+  lab.sources.pause();
+  assertEquals(await lab.does(() => lab.sources.start()), []);
+  lab.sources.setTrackers([["http://b/x"]]);
+  assertEquals(await lab.does(() => lab.sources.resume()), ["b/x started", ...START.slice(1)]);
+});
+
+Deno.test("PeerSources of a private torrent ask trackers alone, be it that it turns out to be one (BEP 27)", async () => {
+  const born = new Lab();
+  born.isPrivate = true;
+  assertEquals(await born.does(() => born.sources.start()), ["a/x started"]);
+  const found = new Lab();
+  await found.does(() => found.sources.start());
+  assertEquals(await found.does(() => found.sources.keepPrivate()), ["dht stop", "lsd remove"]);
+  found.dht!.onPeers([AT]);
+  found.neighbours!.onPeer(AT);
+  found.sources.pause();
+  await settle();
+  assertEquals(await found.does(() => found.sources.resume()), ["a/x started"]);
+  assertEquals(found.found, ["tracker 10.0.0.1", "tracker 10.0.0.1"]);
+  for (const { sources } of [born, found]) assertEquals([sources.status().dht, sources.status().lsd], [null, null]);
+});
+
+Deno.test("PeerSources.resume() lets a tracker hear of it after it heard of the pause, however often that is done", async () => {
+  const lab = new Lab(({ event }) => event === "stopped" ? { reply: { interval: 1 }, delay: 400 } : OK);
+  lab.sources.start();
+  await settle();
+  for (let i = 0; i < 5; i++) {
+    lab.sources.pause();
+    lab.sources.resume();
+    await lab.world.play(10);
+  }
+  assertEquals(lab.world.log, ["a/x started", "a/x stopped"]);
+  await lab.world.play(400);
+  assertEquals(lab.world.log, ["a/x started", "a/x stopped", "a/x started"]);
+});
+
+Deno.test("PeerSources.status() says how it goes with each of them", async () => {
+  const lab = new Lab();
+  lab.sources.start();
+  await settle();
+  lab.neighbours!.onPeer(AT);
+  const { active, trackers: [tracker], dht, lsd } = lab.sources.status();
+  assertEquals([active, tracker!.state, tracker!.nextIn, tracker!.peers], [true, "waiting", 1_800_000, 1]);
+  assertEquals([dht, lsd], [DHT_STATUS, { heard: 1, nextIn: 7 }]);
+});

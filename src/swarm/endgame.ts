@@ -86,6 +86,7 @@ export function askAgain(
       if (!options.ending) withdraw(piece, block, options.peers());
       piece.ask(block);
       peer.request(piece.index, begin, length, now);
+      options.waits.expect(piece.index, block, own);
       if (--want === 0) return;
     }
   }
@@ -123,7 +124,7 @@ function waitOf(peer: Peer, now: number, blocks: number): number {
 export class Waits {
   /** Those who were asked and are no peers: each tells how many milliseconds it needs for which block. */
   readonly others: ((tell: (index: number, block: number, wait: number) => void, now: number) => void)[] = [];
-  #waits: ReadonlyMap<number, number> = new Map();
+  #waits = new Map<number, number>();
   #since = -Infinity;
 
   /**
@@ -139,6 +140,11 @@ export class Waits {
       this.#since = now;
     }
     return this.#waits;
+  }
+
+  /** A block will be here sooner than was thought: else the next one who has time would be asked for it, too, at the same moment. */
+  expect(index: number, block: number, wait: number): void {
+    this.#waits.set(keyOf(index, block), wait);
   }
 }
 

@@ -1,6 +1,6 @@
 /** When a block is asked for twice. */
 
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { settle } from "../support/virtual_clock.ts";
 import { BLOCKS, Lab } from "./download_lab.ts";
 
@@ -28,6 +28,24 @@ Deno.test("Download moves blocks from a slow peer to a fast one long before the 
   lab.clock.advance(1_500);
   lab.download.fill(quick);
   assertEquals([slow.requests.size, quick.requests.size], [0, BLOCKS], "moved");
+});
+
+Deno.test("Download doesn't move a block to and fro between those who have nothing else to do", () => {
+  const lab = new Lab(3);
+  lab.download.fill(lab.peer({ slow: true, pieces: [0] }));
+  lab.clock.advance(3_500);
+  const idle = [lab.peer({ pieces: [0] }), lab.peer({ pieces: [0] })];
+  let requests = 0;
+  for (const peer of idle) {
+    const request = peer.request.bind(peer);
+    peer.request = (...block) => {
+      requests++;
+      request(...block);
+    };
+  }
+  for (let round = 0; round < 10; round++) for (const peer of idle) lab.download.fill(peer);
+  assertEquals(idle.reduce((sum, peer) => sum + peer.requests.size, 0), BLOCKS);
+  assert(requests < 2 * BLOCKS, `${requests} requests for ${BLOCKS} blocks`);
 });
 
 Deno.test("Download leaves blocks where they are when they are due soon", () => {

@@ -46,6 +46,9 @@ export interface StartedPiecesOptions {
   readonly platform: Pick<Platform, "now" | "random" | "digest" | "giveWay">;
 }
 
+/** What was found out about a complete piece: it is right, wrong and dropped, or wrong and fetched anew in part or whole. */
+type Result = "right" | "wrong" | "reopened";
+
 /** What those who fetch blocks have in common. */
 export class StartedPieces {
   /** Pieces that are verified and written. */
@@ -171,7 +174,7 @@ export class StartedPieces {
   lost(pieces: Iterable<number>): number[] {
     const lost = Array.from(pieces).filter((index) => this.have.clear(index));
     for (const index of lost) {
-      if (!this.#wanted.has(index)) continue;
+      if (!this.#wanted.has(index) && !this.#isUnderWay(index)) continue;
       this.missing.set(index);
       this.putBack(index);
     }
@@ -252,13 +255,13 @@ export class StartedPieces {
   finish(piece: ActivePiece): void {
     this.#close(piece, { complete: true });
     this.#checking.add(piece.index);
-    let right = false;
-    const work = this.#verify(piece).then((result) => right = result).catch((error) => this.#broke(piece, error))
+    let result: Result = "wrong";
+    const work = this.#verify(piece).then((found) => result = found).catch((error) => this.#broke(piece, error))
       .finally(() => {
         this.#verifying.delete(work);
-        if (this.active.get(piece.index) !== piece) this.pool.give(piece.buffer);
+        if (result !== "reopened") this.pool.give(piece.buffer);
         this.#closePool();
-        for (const tell of this.settled) tell(right);
+        for (const tell of this.settled) tell(result === "right");
       }) as Promise<void>;
     this.#verifying.add(work);
   }
@@ -327,7 +330,7 @@ export class StartedPieces {
     this.owners.release(piece, options);
   }
 
-  async #verify(piece: ActivePiece): Promise<boolean> {
+  async #verify(piece: ActivePiece): Promise<Result> {
     const { index } = piece;
     const sources = new Set(Array.from(piece.senders, (sender) => this.sourceOf(sender)));
     if (await this.#verifier.check(piece)) {
@@ -341,7 +344,7 @@ export class StartedPieces {
         this.missing.clear(index);
         this.#host.pieceDone(index);
       }
-      return true;
+      return "right";
     }
     this.#checking.delete(index);
     const suspects = piece.guarded ? sources : this.standings.suspects(sources);
@@ -349,13 +352,13 @@ export class StartedPieces {
     if (this.#stopped || sources.size === 1 || !this.#wanted.has(index) || this.have.has(index)) {
       this.wasted += piece.size;
       this.putBack(index);
-      return false;
+      return "wrong";
     }
     // What comes from suspects is fetched anew from those who are proven; when that tells nobody apart, all of it from one.
     this.beginAnew(piece, (sender) => suspects.has(this.sourceOf(sender)));
     piece.guarded = suspects.size < sources.size;
     this.active.set(index, piece);
-    return false;
+    return "reopened";
   }
 
   /** The disk failed: the piece is to be fetched anew, should the download go on. */

@@ -56,6 +56,22 @@ Deno.bench("PiecePicker: pick, remove and add one of 65,536 pieces, with 300 pee
   crowded.add(index);
 });
 
+const levelled = pickerWithPeers(300);
+levelled.setLevels((index) => index % 3 - 1);
+
+Deno.bench("PiecePicker: pick, remove and add one of 65,536 pieces in three levels, with 300 peers", () => {
+  const index = levelled.pick(everything);
+  levelled.remove(index);
+  levelled.add(index);
+});
+
+let turn = 0;
+
+Deno.bench("PiecePicker: 65,536 pieces put into other levels, with 300 peers", () => {
+  turn++;
+  levelled.setLevels((index) => (index + turn) % 3 - 1);
+});
+
 const peers: ChokerPeer[] = Array.from({ length: 300 }, (_, i) => ({
   interested: i % 3 !== 0,
   amChoking: true,

@@ -154,6 +154,16 @@ export class Download {
     this.#change(() => this.started.setWanted(wanted));
   }
 
+  /**
+   * Some pieces come before others from now on; what is started already goes on.
+   *
+   * @param levelOf Gives the level of a piece, as {@linkcode piecePriorities} does: pieces of a higher one are started before all
+   * others, those of the same one the rarest first, or in order.
+   */
+  setPriorities(levelOf: (index: number) => number): void {
+    this.#picker.setLevels(levelOf);
+  }
+
   /** Whether pieces are fetched from the first on, instead of the rarest first. */
   setSequential(sequential: boolean): void {
     this.#picker.sequential = sequential;

@@ -6,6 +6,7 @@
 
 import { Bitfield } from "../base/bitfield.ts";
 import { type Metainfo, pieceSize } from "../metainfo/mod.ts";
+import { PieceLevel } from "./piece_picker.ts";
 
 /** Pieces and bytes that are to be fetched. */
 export interface Wanted {
@@ -37,6 +38,47 @@ export function wantedOf(meta: Metainfo, files?: ReadonlySet<number>): Wanted {
     size += count;
   }
   return { pieces, size, bytesOf: (index) => bytes.get(index) ?? 0 };
+}
+
+/**
+ * How many bytes of what is wanted are there, padding left out.
+ *
+ * @param wanted What is wanted.
+ * @param have What is there, wanted or not.
+ */
+export function verifiedBytes(wanted: Wanted, have: Iterable<number>): number {
+  let bytes = 0;
+  for (const index of have) bytes += wanted.bytesOf(index);
+  return bytes;
+}
+
+/** When a file is fetched: before the others, with them, or after them. */
+export type FilePriority = "high" | "normal" | "low";
+
+/**
+ * The levels of pieces, from the priorities of files: each has that of the file that comes first of the wanted ones that it is a part of.
+ *
+ * @param meta The torrent.
+ * @param priorities Of files, by index; one that is missing is normal.
+ * @param files Indexes of the wanted files; all when absent.
+ * @returns Gives the {@linkcode PieceLevel} of a piece; normal for one of which nothing is wanted.
+ */
+export function piecePriorities(
+  meta: Metainfo,
+  priorities: ReadonlyMap<number, FilePriority>,
+  files?: ReadonlySet<number>,
+): (index: number) => number {
+  const none = PieceLevel.low - 1;
+  const levels = new Int8Array(meta.pieceCount).fill(none);
+  for (const [number, { offset, length, pad }] of meta.files.entries()) {
+    if (length === 0 || pad || files?.has(number) === false) continue;
+    const level = PieceLevel[priorities.get(number) ?? "normal"];
+    const last = Math.floor((offset + length - 1) / meta.pieceLength);
+    for (let index = Math.floor(offset / meta.pieceLength); index <= last; index++) {
+      levels[index] = Math.max(level, levels[index]!);
+    }
+  }
+  return (index) => levels[index] === none ? PieceLevel.normal : levels[index]!;
 }
 
 /** How many bytes of some files are in each piece that has any. */

@@ -248,7 +248,7 @@ export class WebRuns implements WebRunHost {
   }
 
   /**
-   * Where it goes on, when there is much to be had; else the largest gap (BEP 19), from its beginning, or from its middle when
+   * Of the pieces of the highest level: where it goes on, when there is much to be had; else the largest gap (BEP 19), from its beginning, or from its middle when
    * another run will soon come to its beginning. The very first begins anywhere, so that two who begin at the same time have
    * something to trade.
    */
@@ -257,16 +257,23 @@ export class WebRuns implements WebRunHost {
     const next = source.last < 0 ? -1 : Math.ceil(source.last / this.pieceLength);
     let largest: Gap | null = null;
     let following: Gap | null = null;
-    for (let index = 0; index < have.length; index++) {
-      if (!picker.has(index) || !source.pieces.has(index)) continue;
-      const first = index;
-      while (index < have.length && picker.has(index) && source.pieces.has(index)) index++;
+    let highest = -Infinity;
+    const isFree = (index: number) => picker.has(index) && source.pieces.has(index);
+    for (let index = 0; index < have.length;) {
+      const first = index++;
+      const level = picker.levelOf(first);
+      if (level < highest || !isFree(first)) continue;
+      while (index < have.length && isFree(index) && picker.levelOf(index) === level) index++;
       const gap = { first, end: index };
-      if (source.wholeOnly) return gap;
-      if (!largest || lengthOf(gap) > lengthOf(largest)) largest = gap;
+      if (level > highest) {
+        highest = level;
+        largest = following = null;
+      }
+      if (!largest || (lengthOf(gap) > lengthOf(largest) && !source.wholeOnly)) largest = gap;
       if (next >= first && next < index) following = { first: next, end: index };
     }
     if (!largest) return null;
+    if (source.wholeOnly) return largest;
     if (following && lengthOf(following) >= Math.min(this.#runLength(source), lengthOf(largest) / 2)) return following;
     const { first, end } = largest;
     if (have.isEmpty && this.#runs.size === 0 && this.started.active.size === 0 && next < 0) {

@@ -138,6 +138,24 @@ Deno.test("Download fetches a piece that failed, however many failed before it t
   assertEquals([...asked(fresh)], [[8, BLOCKS]]);
 });
 
+Deno.test("Download.setPriorities() starts what comes first before all others, and goes on with what is started", async () => {
+  const lab = new Lab(PIECES, { sequential: true });
+  const seed = lab.peer();
+  lab.download.fill(seed);
+  assertEquals([...asked(seed).keys()], [0, 1, 2, 3]);
+  const first = [9, 7];
+  lab.download.setPriorities((index) => index === 4 ? -1 : first.includes(index) ? 1 : 0);
+  assertEquals([...asked(seed).keys()], [0, 1, 2, 3]);
+  lab.answerAll(seed);
+  await settle();
+  lab.download.fill(seed);
+  assertEquals([...asked(seed).keys()], [7, 9, 5, 6]);
+  lab.download.setPriorities(() => 0);
+  lab.answerAll(seed);
+  lab.download.fill(seed);
+  assertEquals([...asked(seed).keys()], [4, 8]);
+});
+
 Deno.test("Download.setSequential() goes from the first piece on, and by rarity again", () => {
   const lab = new Lab(40);
   for (let index = 0; index < 4; index++) lab.download.have.set(index);

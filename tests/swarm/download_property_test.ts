@@ -404,7 +404,7 @@ const step = fc.oneof(
   { weight: 4, arbitrary: fc.record({ kind: fc.constant("join"), mask, flags: fc.nat(15) }) },
   { weight: 3, arbitrary: fc.record({ kind: fc.constantFrom("leave", "choke", "crossed", "release"), at }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant("gain"), at, index: fc.nat(PIECES - 1) }) },
-  { weight: 3, arbitrary: fc.record({ kind: fc.constantFrom("wanted", "lost", "reset", "claim"), mask }) },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constantFrom("wanted", "lost", "reset", "claim", "first"), mask }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom("in order", "rarest first", "settle") }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant("urge"), mask, count: fc.nat(2) }) },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant("pass"), milliseconds: fc.constantFrom(500, 4000, 65_000) }) },
@@ -426,6 +426,7 @@ async function take(world: World, { kind, ...what }: any): Promise<void> {
   else if (kind === "lost") download.lost(bitsOf(what.mask));
   else if (kind === "reset") download.reset(bitsOf(what.mask));
   else if (kind === "claim") world.claim(what.mask);
+  else if (kind === "first") download.setPriorities((index) => bitsOf(what.mask).has(index) ? 1 : -(index % 2));
   else if (kind === "in order") download.setSequential(true);
   else if (kind === "rarest first") download.setSequential(false);
   else if (kind === "settle") await world.settle();

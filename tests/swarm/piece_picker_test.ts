@@ -5,12 +5,13 @@ import { seededRandom } from "../support/random.ts";
 
 const everything = { has: () => true };
 
-const step = fc.tuple(fc.constantFrom("add", "remove", "gained", "lost"), fc.nat(15));
+const step = fc.tuple(fc.constantFrom("add", "remove", "gained", "lost", "level"), fc.nat(15));
 
-Deno.test("PiecePicker.pick() always gives the rarest piece, whatever was added, removed, gained and lost", () => {
+Deno.test("PiecePicker.pick() always gives the rarest piece of the highest level, or the first, whatever changed before", () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 200 }), fc.integer(), fc.array(fc.nat(15)), (steps, seed, owned) => {
       const picker = new PiecePicker(16, seededRandom(seed));
+      const levels = new Array<number>(16).fill(0);
       const inOrder = new Set<number>();
       const availability = new Array<number>(16).fill(0);
       const owns = new Set(owned);
@@ -24,20 +25,31 @@ Deno.test("PiecePicker.pick() always gives the rarest piece, whatever was added,
         } else if (kind === "gained") {
           picker.gained(index);
           availability[index]!++;
-        } else {
+        } else if (kind === "lost") {
           picker.lost(index);
           availability[index] = Math.max(0, availability[index]! - 1);
+        } else {
+          levels[index] = (levels[index]! + 2) % 3 - 1;
+          picker.setLevels((piece) => levels[piece]!);
         }
         assertEquals(picker.size, inOrder.size);
         assertEquals(picker.availability(index), availability[index]);
         for (const from of [everything, owns]) {
-          const candidates = [...inOrder].filter((i) => from.has(i));
+          const all = [...inOrder].filter((i) => from.has(i));
+          const candidates = all.filter((i) => levels[i] === Math.max(...all.map((other) => levels[other]!)));
           const picked = picker.pick(from);
           if (candidates.length === 0) assertEquals(picked, -1);
           else {
             assert(candidates.includes(picked), `${picked} is not among ${candidates}`);
             assertEquals(availability[picked], Math.min(...candidates.map((i) => availability[i]!)));
+            assert(candidates.includes(picker.pick(from, { anywhere: true })));
           }
+          picker.sequential = true;
+          assertEquals(
+            picker.pick(from),
+            Math.min(...candidates, Infinity) === Infinity ? -1 : Math.min(...candidates),
+          );
+          picker.sequential = false;
         }
       }
     }),

@@ -8,11 +8,9 @@ function stage(pieces: number, options: { missing?: readonly number[]; budget?: 
   const lab = new WebLab({ webSeeds: [], files: pieces * PIECE, ...options });
   const { started } = lab.download;
   if (options.missing) {
-    for (let index = 0; index < pieces; index++) {
-      if (options.missing.includes(index)) continue;
-      started.picker.remove(index);
-      started.have.set(index);
-    }
+    const have = new Bitfield(pieces);
+    for (let index = 0; index < pieces; index++) if (!options.missing.includes(index)) have.set(index);
+    lab.download.reset(have);
   }
   const runs = new WebRuns(lab.download, {
     pieceLength: PIECE,
@@ -47,6 +45,29 @@ Deno.test("WebRuns go on where the last one ended, while that is worth it", () =
   const elsewhere = stage(20, { missing: [3, 4, 5, 6, 10, 11, 12, 13, 14, 15, 19] });
   const rate = PIECE; // ten pieces would be welcome
   assertEquals(span(elsewhere.runs.claim(elsewhere.source({ last: 19 * PIECE, rate })))?.[0], 10);
+});
+
+Deno.test("WebRuns begin with the pieces that come first, and never go on from them to others", () => {
+  const { lab, runs, source } = stage(20);
+  lab.download.setPriorities((index) => index === 3 || index === 4 ? 1 : index < 10 ? -1 : 0);
+  const rate = 10 * PIECE;
+  assertEquals(span(runs.claim(source({ rate, last: 6 * PIECE }))), [3, 5]);
+  assertEquals(span(runs.claim(source({ rate, wholeOnly: true }))), [10, 20]);
+  assertEquals(span(runs.claim(source({ rate, wholeOnly: true }))), [0, 3]);
+});
+
+Deno.test("WebRuns end before the first piece ahead that isn't wanted any more", () => {
+  const { lab, runs, source, started } = stage(20, { missing: [4, 5, 6, 7, 8, 9] });
+  const run = runs.claim(source({ rate: 10 * PIECE }))!;
+  assertEquals(span(run), [4, 10]);
+  lab.download.changed = () => runs.trim();
+  const wanted = new Bitfield(20);
+  for (const index of [4, 6, 9]) wanted.set(index);
+  lab.download.setWanted(wanted);
+  assertEquals(span(run), [4, 5]);
+  assertEquals([started.picker.size, [...started.reserved]], [2, [4]]);
+  run.release();
+  assertEquals([started.picker.size, started.reserved.size], [3, 0]);
 });
 
 Deno.test("WebRuns keep away from where another run will soon be", () => {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type HostPort, parseHostPort } from "../base/address.ts";
+import { formatAddress, type HostPort, parseHostPort } from "../base/address.ts";
 import { type Bytes, fromHex } from "../base/bytes.ts";
 import { ShoalError } from "../base/errors.ts";
 import { InfoHash } from "../base/info_hash.ts";
@@ -64,6 +64,30 @@ export function parseMagnet(text: string): Magnet {
     peers: peersOf(parameters.get("x.pe")),
     selectOnly: parameters.get("so")?.find((value) => value !== "") ?? null,
   };
+}
+
+/**
+ * A magnet link as text, to be kept. It says all that {@linkcode parseMagnet} reads of it, but for trackers and web seeds for which
+ * there is no room.
+ *
+ * @param magnet The link.
+ * @returns A `magnet:` URI.
+ */
+export function formatMagnet(magnet: Magnet): string {
+  let link = `magnet:?xt=urn:btih:${magnet.infoHash.hex}`;
+  const add = (name: string, values: readonly string[]): void => {
+    for (const value of values) {
+      const parameter = `&${name}=${encodeURIComponent(value)}`;
+      if (link.length + parameter.length <= MAX_LINK) link += parameter;
+    }
+  };
+  add("so", magnet.selectOnly === null ? [] : [magnet.selectOnly]);
+  add("dn", magnet.displayName === null ? [] : [magnet.displayName]);
+  add("x.pe", magnet.peers.map(formatAddress));
+  add("xs", magnet.exactSources);
+  add("tr", magnet.trackers.flat());
+  add("ws", magnet.webSeeds);
+  return link;
 }
 
 const EMPTY = { displayName: null, trackers: [], webSeeds: [], exactSources: [], peers: [], selectOnly: null };

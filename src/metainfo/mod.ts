@@ -12,7 +12,7 @@
 
 export { describe, type TorrentDescription } from "./describe.ts";
 export { MetainfoError } from "./errors.ts";
-export { type Magnet, parseMagnet } from "./magnet.ts";
+export { formatMagnet, type Magnet, parseMagnet } from "./magnet.ts";
 export { mergePlaces, mergeSources, type Places } from "./merge.ts";
 export { magnetOf, type Metainfo, type MetainfoFile, pieceHash, pieceSize } from "./metainfo.ts";
 export { isFolder, originalPaths } from "./original_path.ts";

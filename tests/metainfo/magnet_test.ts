@@ -1,7 +1,14 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { ShoalError } from "../../src/base/errors.ts";
-import { magnetOf, type Metainfo, parseMagnet, parseMetainfo, torrentFile } from "../../src/metainfo/mod.ts";
+import {
+  formatMagnet,
+  magnetOf,
+  type Metainfo,
+  parseMagnet,
+  parseMetainfo,
+  torrentFile,
+} from "../../src/metainfo/mod.ts";
 
 fc.configureGlobal({ seed: 1 }); // so that every run is the same
 
@@ -99,4 +106,17 @@ Deno.test("torrentFile() keeps the info dictionary byte for byte", () => {
     assertEquals(meta.trackers, trackers);
     assertEquals(meta.webSeeds, webSeeds);
   }
+});
+
+Deno.test("formatMagnet() writes what parseMagnet() reads, and no more than it reads", () => {
+  const bare = parseMagnet(HEX);
+  assertEquals(formatMagnet(bare), `magnet:?xt=urn:btih:${HEX}`);
+  const link =
+    `magnet:?xt=urn:btih:${HEX}&dn=A+b%26c&tr=http%3A%2F%2Fa.example%2Fannounce%3Fkey%3D1%262&tr=udp://b.example:80` +
+    "&ws=https://w.example/f&xs=http://x.example/t.torrent&x.pe=10.0.0.1:5&x.pe=[::1]:6&x.pe=p.example:7&so=0,2,4-6";
+  for (const magnet of [bare, parseMagnet(link)]) assertEquals(parseMagnet(formatMagnet(magnet)), magnet);
+  const trackers = Array.from({ length: 1000 }, (_, i) => [`http://t.example/${i}/${"?".repeat(200)}`]);
+  const long = parseMagnet(formatMagnet({ ...parseMagnet(link), trackers }));
+  assertEquals({ ...long, trackers: [] }, { ...parseMagnet(link), trackers: [] });
+  assertEquals(long.trackers, trackers.slice(0, long.trackers.length));
 });

@@ -42,4 +42,9 @@ export const denoPlatform: Platform = {
   net: denoNetwork,
   http: denoHttp,
   files: denoFiles,
+  async openDatabase(path) {
+    // Only who keeps something needs SQLite.
+    const { openDatabase } = await import("./deno_database.ts");
+    return openDatabase(path);
+  },
 };

@@ -36,6 +36,15 @@ export interface Platform extends Clock {
   readonly http: Http;
   /** Files. */
   readonly files: FileSystem;
+  /**
+   * Opens a database in a file, which is made when it is missing and is for the user alone (mode 0600). Absent where there is
+   * none, and nothing is kept in one.
+   *
+   * @param path Of the file; what the database needs besides lies beside it.
+   * @returns The database; close it.
+   * @throws {DatabaseError} If it can't be used.
+   */
+  openDatabase?(path: string): Promise<Database>;
 }
 
 /** Two clocks. */
@@ -501,4 +510,40 @@ export interface FileHandle {
   sync(): Promise<void>;
   /** Closes it after the calls that are under way. */
   close(): Promise<void>;
+}
+
+/** What a database holds in a field. */
+export type SqlValue = null | number | string | Uint8Array;
+
+/** A row, by the names of its columns. */
+export type SqlRow = Readonly<Record<string, SqlValue>>;
+
+/**
+ * A database of SQLite. Calls return when they are done, so they must be short; several processes may have the same file open.
+ * Every failure is a {@linkcode ShoalError} of kind `storage`, a `DatabaseError`; one that is `locked` may be tried again.
+ */
+export interface Database {
+  /** Runs statements that give nothing back. */
+  exec(sql: string): void;
+  /** Makes a statement ready, to be used any number of times. */
+  prepare(sql: string): Statement;
+  /**
+   * Runs something all of which is in the file afterwards, or nothing, whatever ends the process.
+   *
+   * @param work What to run; what it throws undoes it all, and is thrown on.
+   * @returns What `work` returned.
+   */
+  transaction<T>(work: () => T): T;
+  /** Closes it. Harmless when closed. */
+  close(): void;
+}
+
+/** A statement of a {@linkcode Database}. `?` in it stand for values, in their order. */
+export interface Statement {
+  /** Runs it. @returns how many rows were changed. */
+  run(...values: readonly SqlValue[]): number;
+  /** Runs it. @returns the first row, or `null` when there is none. */
+  get(...values: readonly SqlValue[]): SqlRow | null;
+  /** Runs it. @returns all rows. */
+  all(...values: readonly SqlValue[]): SqlRow[];
 }

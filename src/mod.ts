@@ -68,6 +68,7 @@ export {
   type SessionOptions,
   type Torrent,
 } from "./session/session.ts";
+export type { Traffic } from "./session/session_store.ts";
 export type { OpenFileOptions, ReadableTorrent, ReadOptions, TorrentReader } from "./session/torrent.ts";
 export type * from "./session/types.ts";
 export {

@@ -114,6 +114,7 @@ export function peerSettings(options: PeerOptions, { platform, terminal }: Conte
   return {
     platform,
     stateFolder: stateFolder(terminal),
+    oneOff: true,
     portable: terminal.isWindows,
     discovery: discoveryOf(options),
     ...(options.port !== undefined && { port: options.port }),

@@ -26,7 +26,7 @@ import {
   torrentFile,
 } from "../metainfo/mod.ts";
 import type { Platform } from "../platform/platform.ts";
-import type { TorrentStore } from "./torrent_store.ts";
+import type { SessionStore } from "./session_store.ts";
 
 /** What is told of an answer that is no torrent. */
 const NO_TORRENT = "what the server sent is no torrent";
@@ -36,7 +36,7 @@ export interface MetadataSearchOptions {
   /** The outside. */
   readonly platform: Pick<Platform, "http" | "after">;
   /** Torrents of earlier runs. */
-  readonly store: TorrentStore;
+  readonly store: Pick<SessionStore, "load" | "save">;
   /** Whether file names must be ones that Windows allows, too. */
   readonly portable: boolean;
   /** Local address to connect from. */
@@ -72,7 +72,9 @@ export async function findMetadata(magnet: Magnet, options: MetadataSearchOption
       return checked(parse(torrentFile(info, magnet), magnet, options), magnet);
     });
     const given = options.given.then((meta) => withSources(meta, magnet));
-    return await keep(await Promise.race([given, fetched, asked]), options);
+    const meta = await Promise.race([given, fetched, asked]);
+    options.store.save(meta.infoHash, torrentFile(meta.info, meta));
+    return meta;
   } finally {
     lost.abort();
   }
@@ -181,16 +183,6 @@ function checked(meta: Metainfo, { infoHash }: Magnet): Metainfo {
     where: meta.name,
     why: `its info-hash is ${meta.infoHash.hex}, not ${infoHash.hex}`,
   });
-}
-
-async function keep(meta: Metainfo, { store, onWarning }: MetadataSearchOptions): Promise<Metainfo> {
-  try {
-    await store.save(meta.infoHash, torrentFile(meta.info, meta));
-  } catch (error) {
-    if (!(error instanceof ShoalError)) throw error;
-    onWarning(error);
-  }
-  return meta;
 }
 
 function parse(bytes: Bytes, { infoHash }: Magnet, { portable }: MetadataSearchOptions): Metainfo {

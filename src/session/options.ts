@@ -41,8 +41,16 @@ export interface SessionOptions {
   readonly encryption?: EncryptionMode;
   /** Memory for pieces in flight and for reading, in bytes (default 64 MiB). */
   readonly cacheBytes?: number;
-  /** Folder for resume state and for the torrents of magnet links; `null` or absent keeps none. */
+  /**
+   * Folder for what is kept between runs: resume state, the torrents with their settings, and what magnet links stand for;
+   * `null` or absent keeps nothing. Several sessions may have the same one, also in different processes.
+   */
   readonly stateFolder?: string | null;
+  /**
+   * Whether torrents are added for this run alone (default `false`): `Session.restore()` doesn't add them again, and 30 days
+   * after the last run that had it a torrent is forgotten.
+   */
+  readonly oneOff?: boolean;
   /** Whether files that a magnet link stands for get names that Windows allows, too; see `parseMetainfo()`. */
   readonly portable?: boolean;
   /** How to find others and be found. */

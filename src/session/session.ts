@@ -37,7 +37,8 @@ import { makePeerId } from "./peer_id.ts";
 import { Reachability } from "./reachability.ts";
 import { SessionTorrent } from "./session_torrent.ts";
 import type { Torrent } from "./torrent.ts";
-import { TorrentStore } from "./torrent_store.ts";
+import { SessionStore, type Traffic } from "./session_store.ts";
+import { keptTorrent, restored } from "./torrent_record.ts";
 import type { SessionEvent } from "./types.ts";
 
 export type { AddOptions, DiscoveryOptions, EncryptionMode, RateLimits, SessionOptions, Torrent };
@@ -58,6 +59,8 @@ const DHT_ROUTERS: readonly HostPort[] = [
   { host: "dht.transmissionbt.com", port: 6881 },
   { host: "router.utorrent.com", port: 6881 },
 ];
+/** Events after which a torrent is to be kept as it was before. */
+const PASSING: ReadonlySet<string> = new Set(["peer", "tracker", "checking", "hash_failed", "warning"]);
 /** Milliseconds that stopping may take. */
 const STOP_MS = 3_000;
 
@@ -84,7 +87,7 @@ export class Session {
   readonly #metainfoReads = new ReadBudget(MAX_METAINFO_READS);
   readonly #down: Throttle;
   readonly #up: Throttle;
-  readonly #store: TorrentStore;
+  readonly #store: SessionStore;
   readonly #encryption: StreamEncryption;
   readonly #transport: Transport;
   readonly #udpTrackers: UdpTrackers;
@@ -116,7 +119,11 @@ export class Session {
     this.#down = new Throttle(this.#platform, checkedRate(options.maxDown ?? null));
     this.#up = new Throttle(this.#platform, checkedRate(options.maxUp ?? null));
     this.#budget = new MemoryBudget(options.cacheBytes ?? DEFAULT_CACHE);
-    this.#store = new TorrentStore(this.#platform.files, options.stateFolder ?? null);
+    this.#store = new SessionStore({
+      platform: options.platform,
+      stateFolder: options.stateFolder ?? null,
+      onWarning: (error) => this.#warn(error),
+    });
     const bind = options.bind === undefined ? {} : { bind: options.bind };
     this.#encryption = new StreamEncryption(this.#platform, options.encryption ?? "prefer");
     this.#transport = this.#encryption.over(tcpTransport(this.#platform.net, bind));
@@ -209,6 +216,7 @@ export class Session {
         for (const torrent of this.#torrents.values()) torrent.moved();
       },
     });
+    await this.#store.open();
     const { dht, lsd } = this.#options.discovery ?? {};
     if (lsd) this.#local = this.#startLocalDiscovery();
     if (dht) await this.#startDht(dht.bootstrap ?? DHT_ROUTERS);
@@ -289,13 +297,52 @@ export class Session {
       events: (options) => this.#events(options, torrent),
       gone: () => {
         this.#torrents.delete(key);
+        this.#store.leave(source.infoHash);
         this.#encryption.remove(source.infoHash);
       },
     });
     this.#torrents.set(key, torrent);
     this.#encryption.add(source.infoHash);
+    const oneOff = this.#options.oneOff ?? false;
+    const changed = () => this.#store.changed(key);
+    this.#store.add(keptTorrent(torrent, { source, add: options, oneOff, changed }));
     torrent.start();
     return torrent;
+  }
+
+  /**
+   * Adds every torrent again that an earlier session with the same state folder had, as it was last: its folder, its chosen files,
+   * whether it is paused. To be called once, after {@linkcode Session.start}. What was added to a session with `oneOff` is left
+   * out, and so is what can't be added, with a warning.
+   *
+   * @returns The torrents, the oldest first.
+   */
+  async restore(): Promise<Torrent[]> {
+    const torrents: Torrent[] = [];
+    for (const kept of this.#store.torrents()) {
+      const file = kept.oneOff ? null : await this.#store.load(kept.infoHash);
+      if (kept.oneOff || this.#stopped || this.#torrents.has(kept.infoHash.hex)) continue;
+      const onWarning = (error: ShoalError) => this.#warn(error, kept.infoHash.hex);
+      try {
+        const { source, add } = restored(kept, { file, portable: this.#options.portable ?? false, onWarning });
+        const torrent = await this.add(source, add);
+        if (kept.state === "paused") torrent.pause();
+        torrents.push(torrent);
+      } catch (error) {
+        if (!(error instanceof ShoalError)) throw error;
+        onWarning(error);
+      }
+      await this.#platform.giveWay();
+    }
+    return torrents;
+  }
+
+  /**
+   * Payload bytes of all sessions with this state folder, from the first one on; what runs is in it after a few seconds. Zeros when
+   * nothing is kept.
+   */
+  get totals(): Traffic {
+    return this.#store.totals;
   }
 
   /**
@@ -361,6 +408,7 @@ export class Session {
     } finally {
       timer.cancel();
       this.#udpTrackers.close();
+      await this.#store.close();
       this.#over.resolve();
     }
   }
@@ -416,8 +464,13 @@ export class Session {
     }
   }
 
+  #warn({ what, where, why }: ShoalError, infohash: string | null = null): void {
+    this.#emit({ event: "warning", infohash, message: `${what}: ${why}`, where });
+  }
+
   /** The one way out of all events, so that none carries the passkey of a tracker or a password. */
   #emit(told: SessionEvent): void {
+    if (told.infohash !== null && !PASSING.has(told.event)) this.#store.changed(told.infohash);
     const event = withoutSecrets(told);
     for (const listener of this.#listeners) {
       try {

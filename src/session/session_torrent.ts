@@ -26,11 +26,13 @@ import { type FileSnapshot, filesOf, type PieceMap, pieceMapOf } from "../swarm/
 import { type RateLimits, ratesOf, setRates } from "../swarm/mod.ts";
 import { resolveAll } from "./resolve.ts";
 import { searchSnapshot, snapshotOf } from "../swarm/snapshot.ts";
+import type { Traffic } from "./session_store.ts";
 import type { Torrent } from "./torrent.ts";
 import type { SessionTorrentOptions } from "./torrent_options.ts";
 import { openFile, type ReadableTorrent, wantedFilesOf } from "../swarm/torrent_reader.ts";
 import type { TorrentSnapshot, TorrentState } from "./types.ts";
 
+const NO_TRAFFIC: Traffic = { downloaded: 0, uploaded: 0 };
 /** Bytes that are said to be missing while nobody knows how many are: not 0, which would make us a seed. */
 const UNKNOWN_LEFT = 16 * 1024;
 
@@ -170,6 +172,10 @@ export class SessionTorrent implements Torrent {
 
   files(): readonly FileSnapshot[] {
     return this.#swarm ? filesOf(this.#swarm, { meta: this.#meta!, wanted: this.#choice?.files }) : [];
+  }
+
+  get traffic(): Traffic {
+    return this.#swarm ?? NO_TRAFFIC;
   }
 
   get paused(): boolean {

@@ -18,7 +18,7 @@ import type { DhtService } from "./dht_service.ts";
 import type { EventOptions, EventStream } from "./event_stream.ts";
 import type { ExternalAddress } from "./external_address.ts";
 import type { AddOptions } from "./options.ts";
-import type { TorrentStore } from "./torrent_store.ts";
+import type { SessionStore } from "./session_store.ts";
 import type { SessionEvent } from "./types.ts";
 
 /** What the session gives a torrent. */
@@ -41,7 +41,7 @@ export interface SessionTorrentOptions {
   readonly metainfoReads: ReadBudget;
   readonly limits: ThrottleParties;
   readonly stateFolder: string | null;
-  readonly store: TorrentStore;
+  readonly store: Pick<SessionStore, "load" | "save">;
   readonly portable: boolean;
   readonly transport: Transport;
   readonly dht: DhtService | null;

@@ -26,6 +26,7 @@ Deno.test("download hands its options to session and torrent", async () => {
   const { platform: _, ...session } = world.session.options!;
   assertEquals(session, {
     stateFolder: "/state/shoal",
+    oneOff: true,
     portable: false,
     port: 0,
     bind: "10.0.0.5",
@@ -67,7 +68,7 @@ Deno.test("download leaves the session's own defaults alone", async () => {
   const { code } = await world.start("a.torrent", "-q");
   const { platform: _, ...session } = world.session.options!;
   const discovery = { dht: {}, lsd: true, pex: true, portMap: true };
-  assertEquals(session, { stateFolder: null, portable: false, discovery });
+  assertEquals(session, { stateFolder: null, oneOff: true, portable: false, discovery });
   assertEquals(world.session.added[0]!.options, { folder: ".", peers: [] });
   world.session.added[0]!.finish();
   assertEquals(await code, 0);

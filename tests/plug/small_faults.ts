@@ -16,8 +16,9 @@ import { readBlocklist } from "../../src/session/blocklist.ts";
 import { createTorrent } from "../../src/session/create.ts";
 import { DhtService } from "../../src/session/dht_service.ts";
 import { findMetadata } from "../../src/session/metadata_search.ts";
-import { TorrentStore } from "../../src/session/torrent_store.ts";
+import { FORGET_MS, SessionStore } from "../../src/session/session_store.ts";
 import { FolderLocks } from "../../src/storage/folder_locks.ts";
+import { MemoryDatabases } from "../support/memory_database.ts";
 import { MemoryFiles } from "../support/memory_files.ts";
 import { VirtualClock } from "../support/virtual_clock.ts";
 import { sha1, storageOf, Torrent } from "../storage/fixture.ts";
@@ -30,17 +31,30 @@ const INFO = utf8(`d6:lengthi5e4:name1:x12:piece lengthi16384e6:pieces20:${"p".r
 /** Something that keeps small files: run it, and it tells how many warnings there were. */
 type Chore = (files: FaultFiles, clock: VirtualClock) => Promise<number>;
 
-/** A magnet link is resolved by peers, then, as by another run, without them if that was kept. */
+/**
+ * A magnet link is resolved by peers, then, as by another run, without them if that was kept; what an older version kept is taken
+ * over, what nobody needs is removed.
+ */
 const magnetChore: Chore = async (files, clock) => {
   const warnings: unknown[] = [];
   const magnet = parseMagnet(new InfoHash(sha1(INFO)).hex);
-  const platform = platformOf(clock, new MemoryNetwork(clock, 1024), files);
+  const databases = new MemoryDatabases();
+  const platform: Platform = {
+    ...platformOf(clock, new MemoryNetwork(clock, 1024), files),
+    openDatabase: (path) => Promise.resolve(databases.open(path)),
+  };
   for (let run = 0; run < 2; run++) {
+    const store = new SessionStore({
+      platform,
+      stateFolder: "/state",
+      onWarning: (error) => void warnings.push(error),
+    });
+    await store.open();
     const meta = await findMetadata(magnet, {
       given: new Promise(() => {}),
       reads: new ReadBudget(1 << 20),
       platform,
-      store: new TorrentStore(files, "/state"),
+      store,
       portable: false,
       signal: new AbortController().signal,
       askPeers: () => Promise.resolve(INFO),
@@ -48,6 +62,7 @@ const magnetChore: Chore = async (files, clock) => {
     });
     assertEquals(meta.infoHash.hex, magnet.infoHash.hex);
     assertEquals(parseMetainfo(new TextEncoder().encode(`d4:info${new TextDecoder().decode(meta.info)}e`)).name, "x");
+    await store.close();
   }
   return warnings.length;
 };
@@ -181,6 +196,11 @@ async function runChore(chore: Chore, plan: Plan | null): Promise<FaultFiles> {
     memory.put("/data/a", new Uint8Array(40_000).fill(1));
     memory.put("/data/sub/b", new Uint8Array(10).fill(2));
     memory.putLink("/data/link", "a");
+  }
+  if (chore === magnetChore) {
+    memory.put(`/state/torrents/${"01".repeat(20)}.torrent`, utf8("of an older version"));
+    memory.put(`/state/${"01".repeat(20)}-0a1b2c3d.resume`, utf8("of a torrent that nobody knows"));
+    clock.jump(FORGET_MS + 1);
   }
   if (chore === lockChore) {
     memory.put(`/data/.shoal-${"00".repeat(20)}.lock`, utf8(".shoal-s0.lock\n"));

@@ -240,11 +240,12 @@ Deno.test("a torrent that cannot be kept is worth a warning, and what follows ha
   await using lab = new Lab();
   const { meta } = await lab.payload(100_000);
   const stateFolder = lab.make("state");
-  Deno.writeTextFileSync(`${stateFolder}/torrents`, "a file where a folder should be");
+  lab.make("state/session.db"); // a folder where a file should be
   const { session, events } = await lab.session({ stateFolder });
   const seeder = await lab.seeder(meta, lab.make("source"));
+  Deno.writeTextFileSync(`${stateFolder}/out`, "a file where a folder should be");
   const torrent = await session.add(magnetTo(meta), {
-    folder: `${stateFolder}/torrents`,
+    folder: `${stateFolder}/out`,
     peers: [{ host: HOST, port: seeder.port }],
   });
   const error = await assertRejects(() => torrent.finished, ShoalError);

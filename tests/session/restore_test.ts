@@ -1,0 +1,92 @@
+import { assert, assertEquals } from "@std/assert";
+import { magnetOf, parseMagnet } from "../../src/metainfo/mod.ts";
+import type { Session, Torrent } from "../../src/session/session.ts";
+import { eventOf, HOST, Lab } from "../support/session_lab.ts";
+
+/** A new session with a state folder, and what it restores. */
+async function restored(lab: Lab, stateFolder: string): Promise<{ session: Session; torrents: Torrent[] }> {
+  const { session } = await lab.session({ stateFolder });
+  return { session, torrents: await session.restore() };
+}
+
+Deno.test("Session.restore() adds the torrents of the last run as they were, and they go on", async () => {
+  await using lab = new Lab();
+  const [stateFolder, folder] = [lab.make("state"), lab.make("out")];
+  const { meta, data, source } = await lab.payload(1_000_000);
+  const { session } = await lab.session({ stateFolder });
+  const torrent = await session.add(meta, { folder, sequential: true });
+  torrent.pause();
+  await session.stop();
+
+  const { session: again, torrents: [paused, ...others] } = await restored(lab, stateFolder);
+  assertEquals([paused?.infoHash.hex, paused?.name, paused?.paused], [meta.infoHash.hex, meta.name, true]);
+  assertEquals(others, []);
+  await lab.seeder(meta, source);
+  paused!.resume();
+  await paused!.finished;
+  assertEquals(Deno.readFileSync(`${folder}/${meta.name}`), data);
+  await again.stop();
+
+  const { session: third, torrents: [done] } = await restored(lab, stateFolder);
+  await done!.finished;
+  assertEquals([done!.paused, done!.snapshot().downloaded, third.totals.downloaded], [false, 0, data.length]);
+});
+
+Deno.test("Session.restore() knows what a magnet link stands for, or asks for it again", async () => {
+  await using lab = new Lab();
+  const stateFolder = lab.make("state");
+  const { meta, source } = await lab.payload(200_000);
+  const link = parseMagnet(magnetOf(meta));
+  const { session } = await lab.session({ stateFolder });
+  const unknown = await session.add({ ...link, trackers: [] }, { folder: lab.make("out") });
+  await session.stop();
+  assertEquals(unknown.snapshot().state, "stopped");
+
+  const { session: second, torrents: [searching] } = await restored(lab, stateFolder);
+  assertEquals(searching?.snapshot().state, "metadata");
+  const seeder = await lab.seeder(meta, source);
+  await second.add({ ...link, peers: [{ host: HOST, port: seeder.port }] }, { folder: lab.make("out") });
+  await searching!.finished;
+  await second.stop();
+  await seeder.stop();
+
+  const { torrents: [known] } = await restored(lab, stateFolder);
+  assertEquals((await known!.metadata).info, meta.info);
+  await known!.finished;
+});
+
+Deno.test("Session.restore() leaves out what was for one run, and what was only asked about", async () => {
+  await using lab = new Lab();
+  const stateFolder = lab.make("state");
+  const { meta, source } = await lab.payload(100_000);
+  await lab.seeder(meta, source);
+  const { session: once } = await lab.session({ stateFolder, oneOff: true });
+  await (await once.add(meta, { folder: lab.make("once") })).finished;
+  await once.stop();
+  const { session, torrents } = await restored(lab, stateFolder);
+  assertEquals(torrents, []);
+  await (await session.add(parseMagnet(magnetOf(meta)), { folder: lab.make("ask"), metadataOnly: true })).metadata;
+  await session.stop();
+  assertEquals((await restored(lab, stateFolder)).torrents, []);
+});
+
+Deno.test("Session.restore() tries a torrent again that had failed, and one that can't be had holds up no other", async () => {
+  await using lab = new Lab();
+  const stateFolder = lab.make("state");
+  const { meta, source } = await lab.payload(100_000);
+  await lab.seeder(meta, source);
+  Deno.writeTextFileSync(`${lab.folder}/out`, "a file in the place of the folder");
+  const { session, events } = await lab.session({ stateFolder });
+  const torrent = await session.add(meta, { folder: `${lab.folder}/out` });
+  await eventOf(session, events, ({ event }) => event === "error");
+  await torrent.finished.catch(() => {});
+  const { meta: other } = await lab.payload(50_000, "other");
+  await session.add(other, { folder: lab.make("there") });
+  await session.stop();
+  Deno.removeSync(`${lab.folder}/out`);
+
+  const { torrents: [failed, fine] } = await restored(lab, stateFolder);
+  assertEquals(fine?.infoHash.hex, other.infoHash.hex);
+  await failed!.finished;
+  assert(Deno.statSync(`${lab.folder}/out/${meta.name}`).isFile);
+});

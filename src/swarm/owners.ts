@@ -293,7 +293,8 @@ export function wouldAnySend(
   const { now, isOfKind } = options;
   for (const peer of options.peers) {
     if (!isOfKind(peer) || peer.closed || peer.snubbed || !peer.pieces.has(index) || !peer.wouldSend(index)) continue;
-    if (peer.requests.size === 0 || peer.held || now - peer.lastBlock < PROVEN_MS) return true;
+    const isSilent = peer.requests.size === 0 ? peer.quiet : !peer.held && now - peer.lastBlock >= PROVEN_MS;
+    if (!isSilent) return true;
   }
   return false;
 }

@@ -78,6 +78,29 @@ Deno.test("Download repairs a wrong piece: only what came from whoever isn't pro
   assertEquals(lab.download.wasted, BLOCK);
 });
 
+Deno.test("Download lets others repair a piece when all who are proven have gone quiet, one of them with nothing to do", async () => {
+  const lab = new Lab(1);
+  const liar = lab.peer({ unknown: true });
+  lab.download.fill(liar);
+  lab.answer(liar, { wrong: true });
+  const proven = lab.peer();
+  pass(lab, 3_500);
+  lab.answerAll(proven);
+  await settle();
+  assertEquals(lab.download.started.active.get(0)?.guarded, true);
+  liar.closed = true;
+  const quiet = lab.peer(); // it owes a block that others were asked for since
+  quiet.requests.ask(0, BLOCK, BLOCK, lab.clock.now());
+  quiet.requests.withdraw(0, BLOCK, BLOCK);
+  const honest = lab.peer({ unknown: true });
+  for (let second = 0; second < 60; second++) {
+    pass(lab, 1_000);
+    lab.answerAll(honest);
+    await settle();
+  }
+  assertEquals(lab.log.slice(1), ["10.0.0.1 lied about 0", "done 0"]);
+});
+
 Deno.test("Download fetches a piece whole, from one, when its repair fails, too", async () => {
   const lab = new Lab(1);
   const stranger = lab.peer({ unknown: true });

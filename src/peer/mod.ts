@@ -8,6 +8,7 @@
 export type { PeerStream, Transport } from "../transport/transport.ts";
 export { encodeHandshake, type Handshake } from "../wire/handshake.ts";
 export { BLOCK_SIZE } from "../wire/messages.ts";
+export { parseDontHave } from "../wire/dont_have.ts";
 export * from "../wire/metadata.ts";
 export * from "../wire/pex.ts";
 export { allowedFastSet } from "./allowed_fast.ts";

@@ -9,6 +9,7 @@ import { Bitfield } from "../base/bitfield.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { MAX_ALLOWED_FAST } from "../base/limits.ts";
 import { networkOf } from "../base/networks.ts";
+import { encodeDontHave } from "../wire/dont_have.ts";
 import { FrameReader, type MessageHandler } from "../wire/frame_reader.ts";
 import { FrameWriter } from "../wire/frame_writer.ts";
 import type { Handshake } from "../wire/handshake.ts";
@@ -268,6 +269,12 @@ export class Peer implements MessageHandler {
   have(index: number): void {
     this.writer.pieceSignal(MessageId.have, index);
     this.chatter.news();
+  }
+
+  /** Tells it that we haven't a piece any more (BEP 54), if it wants to know; what it asked for of it isn't sent. */
+  lost(index: number): void {
+    this.extensions.send("lt_donthave", encodeDontHave(index));
+    this.uploads.drop(index);
   }
 
   /**

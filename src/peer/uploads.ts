@@ -90,6 +90,15 @@ export class Uploads {
     if (this.#queue.remove(index, begin, length) >= 0) this.#reject(index, begin, length);
   }
 
+  /** Nothing of a piece will be sent: we haven't got it any more. */
+  drop(piece: number): void {
+    const gone: Block[] = [];
+    this.#queue.forEach((index, begin, length) => {
+      if (index === piece) gone.push({ index, begin, length });
+    });
+    for (const { index, begin, length } of gone) this.cancel(index, begin, length);
+  }
+
   /** Nothing of what waits will be sent. */
   rejectAll(): void {
     this.#queue.forEach((index, begin, length) => this.#reject(index, begin, length));

@@ -23,6 +23,9 @@ import { busyWithOthers, leastNeeded } from "./urgent_blocks.ts";
 /** Milliseconds without a block after which a piece that isn't wanted any more is given up. */
 const UNWANTED_MS = 60_000;
 
+/** Pieces, lost and found, that peers are told of one by one: each message costs them something, and some send away who says much. */
+const MOST_NEWS = 200;
+
 /** The downloading half of a torrent. */
 export class Download {
   /** What is fetched, by this and by others. */
@@ -42,6 +45,8 @@ export class Download {
   changed: () => void = () => {};
   #stopped = false;
   readonly #hangUps = new HangUps();
+  /** Peers that had everything, and lost some of it. */
+  readonly #reneged = new WeakSet<Peer>();
 
   /**
    * @param host The torrent.
@@ -178,7 +183,7 @@ export class Download {
    */
   lost(pieces: Iterable<number>): void {
     this.#change(() => {
-      this.started.lost(pieces);
+      this.#announce({ lost: this.started.lost(pieces), found: [] });
       return [];
     });
   }
@@ -189,7 +194,27 @@ export class Download {
    * @param have All that is there; copied.
    */
   reset(have: Bitfield): void {
-    this.#change(() => this.started.reset(have));
+    const before = this.have.clone();
+    this.#change(() => {
+      const dropped = this.started.reset(have);
+      const found = [...this.have].filter((index) => !before.has(index));
+      this.#announce({ lost: [...before].filter((index) => !this.have.has(index)), found });
+      return dropped;
+    });
+  }
+
+  /** Everybody hears what we have lost or found. Where that is much it is said anew, when they have come back. */
+  #announce({ lost, found }: { readonly lost: readonly number[]; readonly found: readonly number[] }): void {
+    const isMuch = lost.length + found.length > MOST_NEWS;
+    for (const peer of [...this.#host.peers()]) {
+      if (peer.closed) continue;
+      if (isMuch) {
+        peer.output.close("what we have is no longer what we said");
+        continue;
+      }
+      for (const index of lost) peer.lost(index);
+      for (const index of found) peer.have(index);
+    }
   }
 
   /** What is to come is something else: everybody who fetches, or is asked, has to know. */
@@ -246,9 +271,36 @@ export class Download {
   /** A peer has one piece more. */
   peerHas(peer: Peer, index: number): void {
     // A peer that has just become complete is no longer counted piece by piece.
-    if (!peer.isSeed) this.countPiece(index, 1);
+    if (this.#isCounted(peer, peer.pieces.count)) this.countPiece(index, 1);
     else for (const other of peer.pieces) if (other !== index) this.countPiece(other, -1);
     if (this.wants(index)) peer.wanted++;
+  }
+
+  /** A peer hasn't a piece any more, which it had (BEP 54): what it was asked for of it comes from others. */
+  peerLost(peer: Peer, index: number): void {
+    if (this.#isCounted(peer, peer.pieces.count + 1)) this.countPiece(index, -1);
+    else {
+      // It had everything, so that it wasn't counted. From now on it is, whatever else it says: else it could have us count all
+      // pieces again and again.
+      this.#reneged.add(peer);
+      this.countPeer(peer, 1);
+    }
+    peer.fruitless = -1;
+    if (this.wants(index)) peer.wanted--;
+    const what = {
+      cancel: !peer.fast,
+      which: (other: number) => other === index,
+      keeps: (other: number) => other !== index,
+    };
+    const before = peer.requests.size;
+    this.takeBack(peer, what);
+    if (peer.requests.size < before) this.#freed = true;
+    if (peer.wanted === 0) peer.setInterested(false);
+  }
+
+  /** Whether a peer that has so many pieces is counted piece by piece; those that have everything aren't. */
+  #isCounted(peer: Peer, count: number): boolean {
+    return count < peer.pieces.length || this.#reneged.has(peer);
   }
 
   /** A peer told all that it has at once. */
@@ -259,7 +311,7 @@ export class Download {
 
   /** A peer told all that it has at once, or left; `sign` is 1 or -1. */
   countPeer(peer: Peer, sign: 1 | -1): void {
-    if (peer.isSeed) return;
+    if (!this.#isCounted(peer, peer.pieces.count)) return;
     for (const index of peer.pieces) this.countPiece(index, sign);
   }
 

@@ -5,6 +5,7 @@
  */
 
 import type { Extension, Peer } from "../peer/mod.ts";
+import { DontHave, type DontHaveHost } from "./dont_have.ts";
 import { MetadataServer } from "./metadata_server.ts";
 import { type ExchangeHost, PeerExchange } from "./peer_exchange.ts";
 import type { TorrentOptions } from "./torrent_options.ts";
@@ -20,16 +21,20 @@ export interface Offers {
 }
 
 /**
- * Of a private torrent nothing is offered: whom its tracker doesn't name has no business with it (BEP 27), and other clients
- * don't give the metadata away either.
+ * Of a private torrent neither peers nor metadata are offered: whom its tracker doesn't name has no business with it (BEP 27), and
+ * other clients don't give the metadata away either.
  *
  * @param host The torrent.
  * @param options What it is made of.
  * @returns What it offers.
  */
-export function offersOf(host: ExchangeHost, { meta, pex }: Pick<TorrentOptions, "meta" | "pex">): Offers {
-  if (meta.private) return { extensions: [], metadataSize: 0, exchange: null };
+export function offersOf(
+  host: ExchangeHost & DontHaveHost,
+  { meta, pex }: Pick<TorrentOptions, "meta" | "pex">,
+): Offers {
+  const dontHave = new DontHave(host);
+  if (meta.private) return { extensions: [dontHave], metadataSize: 0, exchange: null };
   const exchange = pex ? new PeerExchange(host) : null;
-  const extensions = [new MetadataServer(meta.info), ...exchange ? [exchange] : []];
+  const extensions = [dontHave, new MetadataServer(meta.info), ...exchange ? [exchange] : []];
   return { extensions, metadataSize: meta.info.length, exchange };
 }

@@ -63,6 +63,8 @@ interface Offers {
 export class SuperSeeding<P extends SeededPeer> {
   readonly #pieceCount: number;
   readonly #pieceLength: number;
+  /** What we have. */
+  readonly #have: PieceSet & { readonly isFull: boolean };
   readonly #random: () => number;
   /** How many peers have a piece. */
   readonly #availability: (index: number) => number;
@@ -79,15 +81,20 @@ export class SuperSeeding<P extends SeededPeer> {
 
   /**
    * @param torrent Its size.
-   * @param options `availability`: how many peers have a piece; those that have everything needn't be counted. `random`:
+   * @param options `have`: what we have, which is everything at first. `availability`: how many peers have a piece; those that have everything needn't be counted. `random`:
    * uniform in 0 to 1.
    */
   constructor(
     torrent: { readonly pieceCount: number; readonly pieceLength: number },
-    options: { readonly availability: (index: number) => number; readonly random: () => number },
+    options: {
+      readonly have: PieceSet & { readonly isFull: boolean };
+      readonly availability: (index: number) => number;
+      readonly random: () => number;
+    },
   ) {
     this.#pieceCount = torrent.pieceCount;
     this.#pieceLength = torrent.pieceLength;
+    this.#have = options.have;
     this.#availability = options.availability;
     this.#random = options.random;
   }
@@ -135,6 +142,7 @@ export class SuperSeeding<P extends SeededPeer> {
   turn(now: number, peers: Iterable<P>): void {
     this.#tellMore();
     if (this.#hidden.size === 0) return;
+    if (!this.#have.isFull) return this.end();
     if (now - this.#counted >= COUNT_MS) this.#count(now);
     if (this.#unseen.length === 0) return this.end();
     const all = [...peers];
@@ -160,7 +168,7 @@ export class SuperSeeding<P extends SeededPeer> {
     this.#offer(peer, { offers, taken: this.#taken(now), now });
   }
 
-  /** There is no need any more: every piece is in the swarm, or there is another seed. Everybody is told what we have. */
+  /** There is no need any more: every piece is in the swarm, there is another seed, or we are none. Everybody is told what we have. */
   end(): void {
     this.#over = true;
     for (const [peer, offers] of [...this.#hidden]) this.#reveal(peer, offers);
@@ -180,10 +188,12 @@ export class SuperSeeding<P extends SeededPeer> {
   #tell(peer: P): void {
     const state = this.#told.get(peer)!;
     const end = Math.min(this.#pieceCount, state.next + PORTION);
-    for (; state.next < end; state.next++) if (!state.known.has(state.next)) peer.have(state.next);
+    for (; state.next < end; state.next++) {
+      if (!state.known.has(state.next) && this.#have.has(state.next)) peer.have(state.next);
+    }
     if (end === this.#pieceCount) {
       this.#told.delete(peer);
-      peer.announceUploadOnly();
+      if (this.#have.isFull) peer.announceUploadOnly();
     }
     peer.output.flush();
   }
@@ -200,7 +210,7 @@ export class SuperSeeding<P extends SeededPeer> {
     const ahead = Math.ceil(AHEAD_SECONDS * peer.up.rate / this.#pieceLength);
     // One is enough to make a peer interested, so that it gets its turn.
     for (const want = peer.amChoking ? 1 : LEAST_OFFERS + ahead; open < want; open++) {
-      const isNew = (piece: number) => !pieces.has(piece) && !peer.pieces.has(piece);
+      const isNew = (piece: number) => !pieces.has(piece) && !peer.pieces.has(piece) && this.#have.has(piece);
       let index = this.#choose((piece) => isNew(piece) && !taken.has(piece));
       // Nobody is to wait for a piece that crawls to somebody else, or to have nothing to fetch.
       if (index < 0 && !peer.amChoking) {

@@ -105,7 +105,6 @@ export class Torrent implements PeerHost {
         this.#superSeeding?.offer(peer, this.now());
       },
       left: (peer) => this.#left(peer),
-      seeding: () => this.complete,
       prospects: (peer) => {
         if (this.#isUseless(peer)) return "none";
         // Another seed has often left before we hear that it is one.
@@ -203,6 +202,7 @@ export class Torrent implements PeerHost {
     if (have.isFull) {
       const availability = (index: number) => this.#download.availability(index);
       this.#superSeeding = new SuperSeeding(this.#options.meta, {
+        have,
         availability,
         random: () => this.#platform.random(),
       });
@@ -391,6 +391,10 @@ export class Torrent implements PeerHost {
     this.#download.peerHas(peer, index);
     if (!peer.isSeed) this.#superSeeding?.seen(peer, index);
     this.#learned(peer);
+  }
+
+  peerLost(peer: Peer, index: number): void {
+    this.#download.peerLost(peer, index);
   }
 
   peerPieces(peer: Peer): void {

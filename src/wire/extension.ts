@@ -16,9 +16,9 @@ import { WireError } from "./messages.ts";
 export const EXTENSION_HANDSHAKE = 0;
 /**
  * The extensions that we speak, with the ids under which we take their messages: peer exchange (BEP 11), metadata (BEP 9),
- * upload-only (BEP 21).
+ * upload-only (BEP 21), pieces that are lost (BEP 54).
  */
-export const EXTENSION_IDS = { ut_pex: 1, ut_metadata: 2, upload_only: 3 } as const;
+export const EXTENSION_IDS = { ut_pex: 1, ut_metadata: 2, upload_only: 3, lt_donthave: 4 } as const;
 /** The name of an extension that we speak. */
 export type ExtensionName = keyof typeof EXTENSION_IDS;
 

@@ -2,6 +2,11 @@
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { Bitfield } from "../../src/base/bitfield.ts";
+import { encode } from "../../src/bencode/mod.ts";
+import { DontHave } from "../../src/swarm/dont_have.ts";
+import { encodeDontHave } from "../../src/wire/dont_have.ts";
+import { MessageId } from "../../src/wire/messages.ts";
+import { frame } from "../support/wire.ts";
 import { settle } from "../support/virtual_clock.ts";
 import { asked, BLOCK, BLOCKS, Lab } from "./download_lab.ts";
 
@@ -258,6 +263,89 @@ Deno.test("Download fetches a piece again that could not be written, should it g
   lab.answerAll(seed);
   await settle();
   assertEquals([[...lab.download.have], lab.download.complete], [[4], true]);
+});
+
+Deno.test("Download tells peers what it has lost or found, and turns down what they asked for of it", async () => {
+  const lab = new Lab(PIECES, { wanted: [0, 1] });
+  const seed = lab.peer();
+  lab.download.fill(seed);
+  lab.answerAll(seed);
+  await settle();
+  const peer = lab.peer({ pieces: [], fast: true });
+  peer.amChoking = false;
+  peer.extensions.received(0, encode({ m: { lt_donthave: 7 } }));
+  lab.canServe = (index) => lab.download.have.has(index);
+  for (const index of [0, 1]) peer.onBlockSignal(MessageId.request, index, 0, BLOCK);
+  assertEquals(peer.uploads.size, 2);
+  peer.setInterested(false);
+  peer.writer.take();
+  lab.download.lost([1]);
+  const lost = [...frame(MessageId.extended, 7, 0, 0, 0, 1)];
+  const reject = [...frame(MessageId.reject, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0x40, 0)];
+  assertEquals([[...peer.writer.take()], peer.uploads.size], [[...lost, ...reject], 1]);
+  lab.download.reset(bits(1, 2));
+  const news = [
+    ...frame(MessageId.extended, 7, 0, 0, 0, 0),
+    ...frame(MessageId.reject, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x40, 0),
+  ];
+  const found = [1, 2].flatMap((index) => [...frame(MessageId.have, 0, 0, 0, index)]);
+  assertEquals([...peer.writer.take()], [...news, ...found]);
+});
+
+Deno.test("Download lets peers go that would have to be told of much, for them to come back and hear all at once", () => {
+  const lab = new Lab(300);
+  const peer = lab.peer({ pieces: [] });
+  const have = new Bitfield(300);
+  have.setAll();
+  lab.download.reset(have);
+  assertEquals([peer.closed, lab.log], [true, ["closed 1: what we have is no longer what we said"]]);
+});
+
+Deno.test("Download asks others for what a peer has lost (BEP 54)", () => {
+  for (const fast of [true, false]) {
+    const lab = new Lab(PIECES, { sequential: true });
+    const [loser, other] = [lab.peer({ fast }), lab.peer({ pieces: [0, 1] })];
+    lab.download.fill(loser);
+    assertEquals([...asked(loser).keys()], [0, 1, 2, 3]);
+    assertEquals([lab.download.availability(0), lab.download.availability(5), loser.wanted], [1, 0, PIECES]);
+    const dontHave = new DontHave({
+      pieceCount: PIECES,
+      peerLost: (peer, index) => lab.download.peerLost(peer, index),
+    });
+    loser.allowedFast.add(0);
+    dontHave.received(loser, encodeDontHave(0));
+    assertEquals([loser.isSeed, loser.wanted, loser.allowedFast.size], [false, PIECES - 1, 0]);
+    assertEquals(
+      [lab.download.availability(0), lab.download.availability(5)],
+      [1, 1],
+      "it is counted piece by piece now",
+    );
+    dontHave.received(loser, encodeDontHave(0));
+    assertEquals([loser.wanted, lab.download.availability(0)], [PIECES - 1, 1], "it hadn't got it any more");
+    assert(!asked(loser).has(0));
+    lab.download.parsed(loser);
+    assertEquals(asked(other).get(0), BLOCKS);
+    assertEquals(loser.requests.size, 16, "it gets something else to do");
+    // It has it again, and leaves.
+    loser.pieces.set(0);
+    lab.download.peerHas(loser, 0);
+    assertEquals([lab.download.availability(0), lab.download.availability(5), loser.wanted], [2, 1, PIECES]);
+    loser.closed = true;
+    lab.download.left(loser);
+    assertEquals([lab.download.availability(0), lab.download.availability(5)], [1, 0]);
+  }
+});
+
+Deno.test("Download wants nothing of a peer that has lost all that was wanted of it", () => {
+  const lab = new Lab(PIECES, { wanted: [3] });
+  const peer = lab.peer({ pieces: [3, 4] });
+  lab.download.fill(peer);
+  lab.answer(peer);
+  lab.download.setWanted(bits(9));
+  assertEquals(peer.wanted, 1, "piece 3 is finished");
+  peer.pieces.clear(3);
+  lab.download.peerLost(peer, 3);
+  assertEquals([peer.wanted, peer.amInterested, peer.requests.size], [0, false, 0]);
 });
 
 Deno.test("Download takes changes after its end, and does nothing", async () => {

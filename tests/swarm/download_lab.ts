@@ -33,6 +33,7 @@ export class Lab {
   readonly #pieceCount: number;
   readonly #pieceSize: number;
   write = (): Promise<void> => Promise.resolve();
+  canServe = (_index: number): boolean => false;
   hasPlace = (_index: number): boolean => true;
 
   readonly budget: MemoryBudget;
@@ -88,6 +89,7 @@ export class Lab {
       pieceCount: this.#pieceCount,
       pieceSize: () => this.#pieceSize,
       now: () => this.clock.now(),
+      canServe: (index) => this.canServe(index),
       peerBlock: (peer, block) => download.received(peer, block),
       peerRejected: (peer, index, begin) => download.rejected(peer, index, begin),
     });

@@ -25,6 +25,8 @@ interface Remote {
   /** Requests that were cancelled and may have been answered before. */
   readonly crossing: string[];
   interested: boolean;
+  /** Whether it had everything and lost some of it. */
+  reneged: boolean;
 }
 
 function keyOf(index: number, begin: number): string {
@@ -83,7 +85,7 @@ class World {
     if (this.open.length >= MOST_PEERS) return;
     const pieces = flags & 8 ? {} : { pieces: [...bitsOf(mask)] };
     const peer = this.lab.peer({ ...pieces, fast: !!(flags & 1), choking: !!(flags & 2), unknown: !!(flags & 4) });
-    this.remotes.push({ peer, asked: new Set(), crossing: [], interested: false });
+    this.remotes.push({ peer, asked: new Set(), crossing: [], interested: false, reneged: false });
     peer.amInterested = false;
     peer.setInterested(peer.wanted > 0);
     this.download.joined(peer);
@@ -143,6 +145,18 @@ class World {
     this.download.peerHas(remote.peer, index);
     remote.peer.setInterested(remote.peer.wanted > 0);
     this.download.parsed(remote.peer);
+  }
+
+  lose(at: number, index: number): void {
+    const { open } = this;
+    const remote = open[at % open.length];
+    if (!remote) return;
+    const { peer, asked } = remote;
+    remote.reneged ||= peer.isSeed;
+    if (!peer.pieces.clear(index)) return;
+    this.download.peerLost(peer, index);
+    if (peer.fast) this.#reject(remote, [...asked].filter((key) => placeOf(key).index === index));
+    if (!peer.closed) this.download.parsed(peer);
   }
 
   setWanted(mask: number): void {
@@ -289,7 +303,8 @@ class World {
         assert(!picker.has(index) && !reserved.has(index), name);
         if (missing.has(index) && !active.has(index)) checking++;
       }
-      const having = this.open.filter(({ peer }) => !peer.isSeed && peer.pieces.has(index)).length;
+      const counted = this.open.filter(({ peer, reneged }) => !peer.isSeed || reneged);
+      const having = counted.filter(({ peer }) => peer.pieces.has(index)).length;
       assertEquals(picker.availability(index), having, `availability of ${name}`);
     }
     if (this.#settled) {
@@ -403,7 +418,7 @@ const step = fc.oneof(
   },
   { weight: 4, arbitrary: fc.record({ kind: fc.constant("join"), mask, flags: fc.nat(15) }) },
   { weight: 3, arbitrary: fc.record({ kind: fc.constantFrom("leave", "choke", "crossed", "release"), at }) },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant("gain"), at, index: fc.nat(PIECES - 1) }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constantFrom("gain", "lose"), at, index: fc.nat(PIECES - 1) }) },
   { weight: 3, arbitrary: fc.record({ kind: fc.constantFrom("wanted", "lost", "reset", "claim", "first"), mask }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom("in order", "rarest first", "settle") }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant("urge"), mask, count: fc.nat(2) }) },
@@ -422,6 +437,7 @@ async function take(world: World, { kind, ...what }: any): Promise<void> {
   else if (kind === "crossed") world.crossed(what.at);
   else if (kind === "release") world.release(what.at);
   else if (kind === "gain") world.gain(what.at, what.index);
+  else if (kind === "lose") world.lose(what.at, what.index);
   else if (kind === "wanted") world.setWanted(what.mask);
   else if (kind === "lost") download.lost(bitsOf(what.mask));
   else if (kind === "reset") download.reset(bitsOf(what.mask));

@@ -30,17 +30,26 @@ class FakePeer {
 
 /** A seed with some peers that it hides from, and an early one that it doesn't. */
 function swarm(pieceCount: number, count: number) {
+  /** What the seed has lost. */
+  const gone = new Set<number>();
+  const have = {
+    has: (index: number) => !gone.has(index),
+    get isFull() {
+      return gone.size === 0;
+    },
+  };
   const early = new FakePeer();
   const peers = Array.from({ length: count }, () => new FakePeer());
   const all = [early, ...peers];
   const superSeeding = new SuperSeeding<FakePeer>({ pieceCount, pieceLength: PIECE }, {
+    have,
     availability: (index) => all.filter((peer) => peer.owned.has(index)).length,
     random: seededRandom(7),
   });
   const hidden = all.map((peer, i) => superSeeding.joined(peer, { peers: all.slice(0, i + 1), now: 0 }));
   assertEquals(hidden, all.map((_, i) => i >= 1));
   const turn = (now: number) => superSeeding.turn(now, all);
-  return { superSeeding, early, peers, all, turn };
+  return { superSeeding, early, peers, all, turn, gone };
 }
 
 Deno.test("SuperSeeding.joined() hides nothing while there is nobody to spread pieces to", () => {
@@ -48,6 +57,21 @@ Deno.test("SuperSeeding.joined() hides nothing while there is nobody to spread p
   const seeds = [new FakePeer(), new FakePeer(), new FakePeer()];
   for (const seed of seeds) seed.isSeed = true;
   assertEquals(superSeeding.joined(new FakePeer(), { peers: seeds, now: 0 }), false);
+});
+
+Deno.test("SuperSeeding ends when the seed has lost something, and tells nobody of that, nor that it wants nothing", () => {
+  const { superSeeding, peers: [peer], turn, gone } = swarm(6, 1);
+  turn(0);
+  assertEquals(peer!.told.length, 2);
+  const lost = [0, 1, 2, 3, 4, 5].find((index) => !peer!.told.includes(index))!;
+  gone.add(lost);
+  superSeeding.offer(peer!, 0);
+  peer!.owned.add(peer!.told[0]!);
+  superSeeding.seen(peer!, peer!.told[0]!);
+  superSeeding.offer(peer!, 0);
+  assertEquals(peer!.told.includes(lost), false);
+  turn(100);
+  assertEquals([peer!.told.toSorted(), peer!.farewells], [[0, 1, 2, 3, 4, 5].filter((index) => index !== lost), 0]);
 });
 
 Deno.test("SuperSeeding.turn() offers every peer that is served other pieces", () => {

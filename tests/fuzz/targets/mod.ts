@@ -17,7 +17,7 @@ import { gatewayReplyTarget, upnpTarget } from "./nat.ts";
 import { pexTarget } from "./pex.ts";
 import { addressTarget, compactTarget, queryTarget, replyTarget, udpReplyTarget, udpRequestTarget } from "./tracker.ts";
 import { streamRequestTarget } from "./stream.ts";
-import { extensionTarget, framesTarget, handshakeTarget, metadataTarget } from "./wire.ts";
+import { dontHaveTarget, extensionTarget, framesTarget, handshakeTarget, metadataTarget } from "./wire.ts";
 import { mseTarget } from "./transport.ts";
 import { webReplyTarget } from "./web.ts";
 
@@ -32,6 +32,7 @@ export const TARGETS: readonly Target[] = [
   mseTarget,
   extensionTarget,
   metadataTarget,
+  dontHaveTarget,
   pexTarget,
   replyTarget,
   udpReplyTarget,

@@ -7,6 +7,7 @@
 import { type Bytes, equalBytes } from "../../../src/base/bytes.ts";
 import { MAX_EXTENDED, MAX_METADATA, MAX_UNKNOWN } from "../../../src/base/limits.ts";
 import { clientName } from "../../../src/peer/client_name.ts";
+import { encodeDontHave, parseDontHave } from "../../../src/wire/dont_have.ts";
 import {
   encodeExtensionHandshake,
   type ExtensionHandshake,
@@ -286,6 +287,23 @@ export const metadataTarget: Target = {
     if (message.type === "unknown") return null;
     hold(Number.isSafeInteger(message.part) && message.part >= 0, "a part that can't be");
     if (message.type === "data") hold(message.data.length < input.length, "more data than came");
+    return null;
+  },
+};
+
+/** `parseDontHave()`. */
+export const dontHaveTarget: Target = {
+  name: "dont-have",
+  weight: 1,
+  tokens: ["\0\0\x01\x2b", "\0\0\x01\x2c"],
+  generate(dice, draft) {
+    draft.raw(dice.oneIn(3) ? dice.bytes(dice.below(9)) : Uint8Array.of(0, 0, dice.below(2), dice.below(256)));
+  },
+  run(input) {
+    const index = attempt(WireError, () => parseDontHave(input, 300));
+    if (index instanceof WireError) return index;
+    hold(index >= 0 && index < 300, "a piece that the torrent hasn't");
+    hold(equalBytes(encodeDontHave(index), input), "the piece came out as another");
     return null;
   },
 };

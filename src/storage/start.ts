@@ -27,6 +27,8 @@ export interface StartOptions {
   takeParts(): boolean;
   /** Hashes pieces; gives those that are right. */
   check(pieces: Bitfield): Promise<Bitfield>;
+  /** Called once it is known what to do, before anything is changed on disk or can be written. */
+  beforeChanges?(): Promise<void>;
 }
 
 /** Files that are brought home at one time; a device takes several together better than one by one. */
@@ -57,6 +59,7 @@ export async function findPieces(
   let left: readonly number[] = [];
   const outcome = { plan, have, takeParts: options.takeParts() };
   if (!readOnly) {
+    await lookForUnfilled(map, { ...options, have });
     const unwanted = judgeUnwanted(map, found, outcome);
     left = [...unwanted.adopt, ...unwanted.foreign];
     for (const file of unwanted.foreign) disk.leave(file);
@@ -66,6 +69,7 @@ export async function findPieces(
     for (const index of aside) plan.ours[index] = isKnown(map, foundNow[index]!, { index, state });
     const { adopt, foreign } = judgeFiles(map, foundNow, outcome);
     if (foreign.length > 0) throw notOurs(disk.pathOf(foreign[0]!));
+    await options.beforeChanges?.();
     // One that was set aside when the last run ended may be known for right by now, and what was fetched to compare it with is ours.
     for (const index of adopt) {
       const { from, end } = map.ownStretch(index);
@@ -78,7 +82,10 @@ export async function findPieces(
     for (const file of adopt) await disk.adopt(file);
     await disk.makeEmptyFiles();
     await removeSpares(map, { disk, have, state });
-  } else await disk.allowWrites();
+  } else {
+    await options.beforeChanges?.();
+    await disk.allowWrites();
+  }
   return { have, believed: plan.believed, left };
 }
 
@@ -126,9 +133,25 @@ async function removeSpares(
 }
 
 /**
- * What is wrong in some files may be right in the partfile: in those that are to be left as they are, and in those that
- * were made since the state was saved, perhaps to move bytes there.
+ * What is wrong in files that were made since the state was saved may be right in the partfile: they were made to be filled
+ * from there, perhaps. The other files of a piece are taken as they are.
  */
+async function lookForUnfilled(map: PieceMap, options: StartOptions & { readonly have: Bitfield }): Promise<void> {
+  const { disk, state, have } = options;
+  if (disk.placeOf(map.partFile) === "absent") return;
+  const isNew = (file: number) => disk.placeOf(file) === "part" && state?.files[file]?.place === "absent";
+  const again = new Bitfield(map.layout.pieceCount);
+  const atHome = have.clone();
+  const files = [...map.layout.files.keys()].filter(isNew);
+  for (const file of files) map.divert(file, atHome);
+  const found = disk.records();
+  for (const file of files) {
+    for (const { piece } of map.slotsOfFile(file)) if (!have.has(piece) && isThere(map, found, piece)) again.set(piece);
+  }
+  if (!again.isEmpty) have.addAll(await options.check(again));
+}
+
+/** What is wrong in files that are to be left as they are may be right in the partfile. */
 async function lookAgain(
   map: PieceMap,
   options: StartOptions & {
@@ -137,15 +160,12 @@ async function lookAgain(
     readonly have: Bitfield;
   },
 ): Promise<void> {
-  const { disk, state, left, aside, have } = options;
-  const hasPart = disk.placeOf(map.partFile) !== "absent";
-  const files = [...map.layout.files.keys()];
-  const isNew = (file: number) => disk.placeOf(file) === "part" && state?.files[file]?.place === "absent";
+  const { disk, left, aside, have } = options;
   const again = new Bitfield(map.layout.pieceCount);
   const atHome = have.clone();
-  for (const file of hasPart ? new Set([...left, ...files.filter(isNew)]) : left) map.divert(file, atHome);
+  for (const file of left) map.divert(file, atHome);
   const found = disk.records();
-  for (const file of files) {
+  for (const file of map.layout.files.keys()) {
     if (!map.isDiverted(file)) continue;
     for (const { piece } of map.slotsOfFile(file)) {
       if (!have.has(piece) && isThere(map, found, piece)) again.set(piece);

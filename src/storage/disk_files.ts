@@ -340,12 +340,41 @@ export class DiskFiles {
    */
   async adopt(index: number): Promise<void> {
     const file = this.#files[index]!;
-    await this.open.exclusive(index, async () => {
-      const part = this.#claim(file);
-      const there = await this.#fs.stat(part);
-      if (there !== null) throw pathConflict(part, wordsFor(there.kind));
-      await this.#fs.rename(`${this.#folders.root}/${file.names.final}`, part);
-      file.place = "part";
+    await this.open.exclusive(index, () => this.#adopt(file));
+  }
+
+  async #adopt(file: DiskFile): Promise<void> {
+    const part = this.#claim(file);
+    const there = await this.#fs.stat(part);
+    if (there !== null) throw pathConflict(part, wordsFor(there.kind));
+    await this.#fs.rename(`${this.#folders.root}/${file.names.final}`, part);
+    file.place = "part";
+  }
+
+  /**
+   * Gives a file under its final name that has lost a piece the name of an unfinished one, if it is there at all.
+   *
+   * @param index The file.
+   * @param options `isOurs`: whether it is ours even if it was changed, because something in it is right.
+   * @returns Its size now.
+   * @throws {ShoalError} If it is another file now, or that can't be done.
+   */
+  async unfinish(index: number, { isOurs }: { readonly isOurs: boolean }): Promise<number> {
+    const file = this.#files[index]!;
+    if (file.place !== "final" || file.foreign) return file.size;
+    return await this.open.exclusive(index, async () => {
+      const info = await this.#fs.stat(this.pathOf(index));
+      if (info === null) {
+        Object.assign(file, NOTHING);
+        return 0;
+      }
+      const isAsLeft = info.size === file.size && wholeTime(info.modified) === file.modified;
+      const fits = info.kind === "file" && info.size <= this.#map.file(index).length;
+      if (!fits || !(isOurs || isAsLeft)) throw changedByOthers(this.pathOf(index));
+      await this.#adopt(file);
+      this.#note(file, info);
+      file.id = info.id;
+      return info.size;
     });
   }
 

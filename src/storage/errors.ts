@@ -141,6 +141,16 @@ export function closedError(folder: string): StorageError {
   return new StorageError({ what: "cannot use the files", where: folder, why: "they were closed" });
 }
 
+/** A piece has no place any more: it belongs to files that aren't wanted. */
+export class NotWantedError extends StorageError {
+  override name = "NotWantedError";
+
+  /** @param piece Its index. */
+  constructor(piece: number) {
+    super({ what: "cannot write", where: `piece ${piece}`, why: "it belongs to files that are not wanted any more" });
+  }
+}
+
 /**
  * Resume state can't be kept.
  *

@@ -4,7 +4,7 @@
  * @module
  */
 
-export { ResumeStateError, StorageError } from "./errors.ts";
+export { NotWantedError, ResumeStateError, StorageError } from "./errors.ts";
 export { gather, type Gathered, type GatheredFile, type GatherOptions } from "./gather.ts";
 export { hashFiles, type HashFilesOptions } from "./hash_files.ts";
 export { type StorageFile, type StorageLayout } from "./layout.ts";

@@ -41,10 +41,10 @@ export class ReadCache {
   #timer: Timer | null = null;
   /** Whether something was read since it was started. */
   #read = false;
-  #length: number;
+  #length = 0;
   /** Pieces in a group; extents lie inside groups. */
   #grouped = 1;
-  #perGroup: number;
+  #perGroup = 1;
   /** Goes up when extents change their shape; what was begun before is thrown away. */
   #generation = 0;
 
@@ -56,10 +56,7 @@ export class ReadCache {
     this.#layout = layout;
     this.#options = options;
     this.#memory = options.memory;
-    const { pieceLength } = layout;
-    const wish = pieceLength <= WHOLE_PIECE ? pieceLength : EXTENT;
-    this.#length = Math.min(wish, this.#memory.largestExtent);
-    this.#perGroup = Math.ceil(pieceLength / this.#length);
+    this.#shape();
   }
 
   /** Bytes in an extent. */
@@ -76,6 +73,21 @@ export class ReadCache {
     this.#grouped = grouped;
     this.#perGroup = 1;
     this.#length = grouped * pieceLength;
+  }
+
+  /** Forgets what is cached; extents lie inside pieces again, as some aren't verified any more. */
+  reset(): void {
+    this.clear();
+    this.#grouped = 1;
+    this.#shape();
+  }
+
+  /** Sets the size of extents inside pieces. */
+  #shape(): void {
+    const { pieceLength } = this.#layout;
+    const wish = pieceLength <= WHOLE_PIECE ? pieceLength : EXTENT;
+    this.#length = Math.min(wish, this.#memory.largestExtent);
+    this.#perGroup = Math.ceil(pieceLength / this.#length);
   }
 
   /** Gives its memory back. What is being read is thrown away when it is here. */

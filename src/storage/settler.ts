@@ -79,6 +79,15 @@ export class Settler {
   }
 
   /**
+   * Notes that a file lacks pieces again, and has lost its final name by that.
+   *
+   * @param file Its index.
+   */
+  reopened(file: number): void {
+    if (this.#map.isWanted(file)) this.#unfinished++;
+  }
+
+  /**
    * Syncs a file whose pieces are all verified and written, and gives it its final name.
    *
    * @param file Its index.

@@ -6,67 +6,21 @@
 
 import { Bitfield } from "../base/bitfield.ts";
 import type { Bytes } from "../base/bytes.ts";
-import type { InfoHash } from "../base/info_hash.ts";
-import type { MemoryBudget } from "../base/memory_budget.ts";
-import { isFileFault } from "../platform/file_errors.ts";
-import type { Platform } from "../platform/platform.ts";
+import { Arrangement } from "./arrangement.ts";
 import { checkPieces } from "./checker.ts";
-import { DiskFiles } from "./disk_files.ts";
-import { closedError, inUse, noClaim, type StorageError } from "./errors.ts";
-import { type Claim, FolderLocks } from "./folder_locks.ts";
-import { holdsData, PieceMap, type StorageLayout } from "./layout.ts";
-import { PieceWriter } from "./piece_writer.ts";
+import { changedByOthers, closedError, NotWantedError } from "./errors.ts";
+import { Fence, Turns } from "./fence.ts";
+import type { StorageLayout } from "./layout.ts";
 import { ReadCache } from "./read_cache.ts";
 import { ResumeKeeper } from "./resume_keeper.ts";
-import { partFileName } from "./names.ts";
 import type { StartMode } from "./resume_plan.ts";
 import type { ResumeState } from "./resume_state.ts";
-import { Settler } from "./settler.ts";
-import { bringHome, findPieces } from "./start.ts";
+import type { OpenOptions, StorageOptions } from "./storage_options.ts";
+import { TorrentClaim } from "./torrent_claim.ts";
 
-/** Settings of a {@linkcode Storage}. */
-export interface StorageOptions {
-  /** The outside. */
-  readonly platform: Pick<
-    Platform,
-    "now" | "wallClock" | "after" | "files" | "sha1" | "digest" | "startFileHashers"
-  >;
-  /** The download folder; made if it is missing, unless `readOnly` is set. */
-  readonly folder: string;
-  /** The SHA-1 digest that a piece must have. */
-  pieceHash(index: number): Uint8Array;
-  /** Which torrent; names the resume file. */
-  readonly infoHash: InfoHash;
-  /** All paths at which a file may lie already, the likeliest first; that of the layout when absent. */
-  pathsOf?(index: number): readonly (readonly string[])[];
-  /** Indexes of the files that are wanted; all when absent. */
-  readonly files?: ReadonlySet<number>;
-  /**
-   * Where resume state is kept; `null` for none. Then nothing tells whose a `.part` file is in which no piece is right,
-   * and it is taken for ours when it has the size that we give such a file.
-   */
-  readonly stateFolder: string | null;
-  /** Where the memory comes from in which pieces are kept for peers that ask for them. */
-  readonly memory: MemoryBudget;
-  /** How many files may be open at one time; 128 when absent. */
-  readonly maxOpenFiles?: number;
-  /** Whether the data is only read: nothing is written to the folder, and only final names count. */
-  readonly readOnly?: boolean;
-  /** Told of trouble that stops nothing: once, when resume state can't be read or written. */
-  onWarning?(error: StorageError): void;
-}
-
-/** Settings of {@linkcode Storage.open}. */
-export interface OpenOptions {
-  /** Told how far the check has come, 0 to 1, ten times a second at most. Not called when there is nothing to check. */
-  onProgress(fraction: number): void;
-  /** Ends the check. */
-  readonly signal?: AbortSignal;
-}
+export type { OpenOptions, StorageOptions };
 
 const MAX_OPEN_FILES = 128;
-/** Milliseconds between two rounds of syncing. */
-const SYNC_INTERVAL = 5000;
 
 /**
  * Keeps the data of one torrent. Open it first; then write pieces as they are verified, and read what peers ask for.
@@ -75,35 +29,45 @@ const SYNC_INTERVAL = 5000;
  * then renamed, so that whatever is under its final name is right, even after the power failed. Resume state is saved
  * about every second; files are synced about every five.
  *
+ * While it is open, other files can be chosen, and what is on disk can be checked again. Such operations take turns.
+ * Pieces that are handed over meanwhile are written afterwards; reads wait for moments only.
+ *
  * @example
  * ```ts
  * const storage = new Storage(metainfo, options);
  * const have = await storage.open("resume", { onProgress() {} });
  * await storage.writePiece(7, data);
  * if (!storage.readCached(7, 0, 16384, buffer, 0)) await storage.load(7, 0, 16384);
+ * await storage.select(new Set([0, 3]));
  * await storage.close();
  * ```
  */
 export class Storage {
-  readonly #map: PieceMap;
+  readonly #layout: StorageLayout;
   readonly #options: StorageOptions;
   readonly #readOnly: boolean;
-  readonly #disk: DiskFiles;
-  readonly #writer: PieceWriter;
   readonly #cache: ReadCache;
-  readonly #settler: Settler;
   readonly #keeper: ResumeKeeper | null;
-  readonly #have: Bitfield;
-  /** For each file, how many of its pieces aren't there. */
-  readonly #missing: Uint32Array;
-  /** Pieces with bytes in the partfile although there is a file for them. */
-  readonly #split: Bitfield;
+  /** The files as they are worked with now; another one when other files are wanted, or after a check. */
+  #now: Arrangement;
   #opened = false;
   #clean = false;
-  #lastSync = 0;
   #closing: Promise<void> | null = null;
-  /** What keeps others from downloading the torrent to the folder; `null` once nobody has to be kept out. */
-  #claim: Claim | null = null;
+  /** Keeps others from downloading the torrent to the folder. */
+  readonly #claim: TorrentClaim;
+  /** Holds back writes while an operation is under way. */
+  readonly #writes = new Fence();
+  /** Holds back reads while files change their places. */
+  readonly #reads = new Fence();
+  /** Bytes of the pieces that are held back. */
+  #bytesHeld = 0;
+  readonly #turns = new Turns();
+  /** Ends the operation that is under way when the files are closed. */
+  readonly #abort = new AbortController();
+  /** What is remembered while files change their places, until it is certain where everything is. */
+  #frozen: ResumeState | null = null;
+  /** Why the files can't be used since an operation failed halfway, if one did. */
+  #failure: { readonly thrown: unknown } | null = null;
 
   /**
    * @param layout The torrent; the objects of `metainfo/` fit.
@@ -111,33 +75,14 @@ export class Storage {
    * @throws {StorageError} If a path could lead out of the folder.
    */
   constructor(layout: StorageLayout, options: StorageOptions) {
-    const { platform, folder, stateFolder, infoHash } = options;
+    const { platform, stateFolder, infoHash } = options;
+    this.#layout = layout;
     this.#options = options;
     this.#readOnly = options.readOnly ?? false;
-    this.#map = new PieceMap(layout, options.files);
-    this.#have = new Bitfield(layout.pieceCount);
-    this.#split = new Bitfield(layout.pieceCount);
-    this.#missing = new Uint32Array(layout.files.length + 1); // what is missing in the partfile is never asked for
-    this.#disk = new DiskFiles(this.#map, {
-      files: platform.files,
-      folder,
-      maxOpenFiles: options.maxOpenFiles ?? MAX_OPEN_FILES,
-      readOnly: this.#readOnly,
-      partName: partFileName(infoHash),
-      ...(options.pathsOf && { pathsOf: (index) => options.pathsOf!(index) }),
-    });
-    this.#settler = new Settler(this.#map, { disk: this.#disk, onChange: () => this.#keeper?.touch() });
-    this.#writer = new PieceWriter(this.#map, {
-      open: this.#disk.open,
-      beforeEnd: (file, handle) => this.#disk.checkSize(file, handle),
-      onWrote: (file) => {
-        this.#settler.wrote(file);
-        this.#disk.wrote(file);
-      },
-      onPiece: (index) => this.#onPiece(index),
-    });
+    this.#claim = new TorrentClaim(options);
+    this.#now = this.#arrange(options.files);
     this.#cache = new ReadCache(layout, {
-      read: (offset, into) => this.#disk.read(offset, into),
+      read: (offset, into) => this.#reads.run(() => this.#now.disk.read(offset, into)),
       memory: options.memory,
       after: (milliseconds, run) => platform.after(milliseconds, run),
     });
@@ -145,17 +90,24 @@ export class Storage {
       platform,
       stateFolder,
       infoHash,
-      isAlone: () => this.#claim !== null,
-      prepare: () => this.#disk.noteTimes(),
+      isAlone: () => this.#claim.isHeld,
+      prepare: () => this.#now.disk.noteTimes(),
       snapshot: () => this.#snapshot(),
-      onTick: () => this.#syncIfDue(),
+      onTick: () => {
+        if (!this.#writes.isRaised) this.#now.syncIfDue();
+      },
       onWarning: (error) => options.onWarning?.(error),
     });
   }
 
   /** Bytes that were handed to {@linkcode Storage.writePiece} and aren't written yet. */
   get bytesWaiting(): number {
-    return this.#writer.bytesWaiting;
+    return this.#now.writer.bytesWaiting + this.#bytesHeld;
+  }
+
+  /** The pieces that are there: a copy. */
+  get have(): Bitfield {
+    return this.#now.have.clone();
   }
 
   /**
@@ -168,40 +120,109 @@ export class Storage {
    * @throws {ShoalError} If something else is in the place of a file, or a file can't be used.
    * @throws The signal's reason, when it is aborted.
    */
-  async open(mode: StartMode, options: OpenOptions): Promise<Bitfield> {
+  open(mode: StartMode, options: OpenOptions): Promise<Bitfield> {
+    return this.#inTurn(() => this.#open(mode, options));
+  }
+
+  async #open(mode: StartMode, options: OpenOptions): Promise<Bitfield> {
+    const { disk } = this.#now;
     try {
       // Whoever has it now may finish files and rename them meanwhile: what is there is looked at after that.
-      if (!this.#readOnly) await this.#claimTorrent(await this.#disk.findRoot());
-      await this.#disk.scan();
-      const { have, believed, left } = await findPieces(this.#map, {
-        disk: this.#disk,
+      if (!this.#readOnly) await this.#claim.take(await disk.findRoot());
+      await disk.scan();
+      await this.#now.find({
         mode,
         state: await this.#loadState(),
-        readOnly: this.#readOnly,
         takeParts: () => this.#keeper?.hasFailed ?? true,
-        check: (pieces) => this.#check(pieces, options),
+        check: (pieces) => this.#check(this.#now, pieces, options),
       });
-      this.#have.addAll(have);
-      for (const file of left) {
-        for (const { piece } of this.#map.slotsOfFile(file)) {
-          if (this.#map.isDiverted(file, piece)) this.#split.set(piece);
-        }
-      }
-      this.#takeStock(believed);
-      await this.saveState();
-      if (!this.#readOnly) {
-        if (await bringHome(this.#map, { disk: this.#disk, have })) await this.saveState();
-        if (!this.#map.usesPartFile) await this.#disk.removePartFile();
-        this.#startSettling();
-      }
+      this.#clean = this.#readOnly;
+      await this.#begin();
       this.#opened = true;
-      return this.#have.clone();
+      return this.have;
     } catch (error) {
       this.#keeper?.stop();
-      await this.#disk.close().catch(() => {}); // the first failure is the one to tell
+      await disk.close().catch(() => {}); // the first failure is the one to tell
       await this.#letGo();
       throw error;
     }
+  }
+
+  /**
+   * Other files are wanted from now on. What is there of a file that isn't wanted any more stays and is served; it is
+   * finished only if it becomes whole. Of a file that is wanted now, what came along with others is brought home from
+   * the partfile. It is all as if these files had been wanted when the storage was opened. Waits until what was handed
+   * over before is written and safe; a piece that is handed over meanwhile, and has no place afterwards, is refused.
+   *
+   * @param files Indexes of the files that are wanted; all when `undefined`.
+   * @returns The pieces that are there now.
+   * @throws {ShoalError} If something else is in the place of a file, or a file can't be used: then the same files are
+   * wanted as before.
+   */
+  select(files: ReadonlySet<number> | undefined): Promise<Bitfield> {
+    return this.#operate(async () => {
+      if (!await this.#settle()) throw this.#now.settler.failure?.thrown ?? this.#failure?.thrown;
+      await this.#rearrange({ mode: "resume", clean: true, wanted: files && new Set(files) });
+    });
+  }
+
+  /**
+   * Checks what is on disk again and believes nothing. Goes on serving what was there before until that is done. Files
+   * that turn out not to be whole are unfinished ones afterwards, where they are ours.
+   *
+   * @param options Whom to tell, and when to give up.
+   * @returns The pieces that are there.
+   * @throws {ShoalError} If a file can't be used, or is another one now. Pieces that were found to be wrong are not
+   * claimed any more then.
+   * @throws The signal's reason, when it is aborted. Then all is as before.
+   */
+  recheck(options: OpenOptions): Promise<Bitfield> {
+    return this.#operate(async () => {
+      options.signal?.throwIfAborted();
+      const clean = await this.#settle();
+      await this.#rearrange({ ...options, mode: "check", clean, wanted: this.#now.wanted });
+    });
+  }
+
+  /**
+   * Tries again after a failure in the background, which stops all writing: looks at the files as a new start would.
+   *
+   * @returns The pieces that are there.
+   * @throws {ShoalError} If that fails, too; it may be called again.
+   */
+  retry(): Promise<Bitfield> {
+    return this.#operate(async () => {
+      const clean = await this.#settle();
+      await this.#rearrange({ mode: "resume", clean, wanted: this.#now.wanted });
+    });
+  }
+
+  /**
+   * Pieces can't be read, or aren't right any more. They are no longer claimed, nor is what is gone with them when a
+   * file is gone or has become shorter. A file that lacks a piece gets the name of an unfinished one, unless nothing may
+   * be changed; when the pieces are written again, it is finished again.
+   *
+   * @param pieces Which.
+   * @returns The pieces that are there now.
+   * @throws {ShoalError} If a file isn't ours any more, or can't be renamed. The pieces are no longer claimed then, either.
+   */
+  forget(pieces: Iterable<number>): Promise<Bitfield> {
+    const lost = [...pieces].filter((piece) => this.#isPiece(piece));
+    return this.#operate(async () => {
+      await this.#settle();
+      await this.#reads.raise();
+      try {
+        this.#now.disclaim(lost);
+        this.#cache.reset();
+        if (this.#readOnly) return;
+        // Saved before the names change: a start after a kill then knows what the names say.
+        await this.saveState();
+        await this.#now.unfinish(lost);
+      } finally {
+        this.#reads.lower();
+        await this.saveState();
+      }
+    });
   }
 
   /**
@@ -214,14 +235,23 @@ export class Storage {
    * then.
    */
   writePiece(index: number, data: Bytes): Promise<void> {
-    const refusal = this.#refusal(index);
+    const refusal = this.#closing === null ? this.#refusal(index) : closedError(this.#options.folder);
     if (refusal !== null) return Promise.reject(refusal);
-    if (data.length !== this.#map.pieceSize(index)) {
-      const size = this.#map.pieceSize(index);
+    const size = this.#now.map.pieceSize(index);
+    if (data.length !== size) {
       return Promise.reject(new RangeError(`Piece ${index} has ${size} bytes, got ${data.length}`));
     }
-    if (this.#have.has(index)) return Promise.resolve();
-    return this.#writer.write(index, data);
+    if (!this.#writes.isRaised) return this.#writes.run(() => this.#write(index, data));
+    this.#bytesHeld += data.length;
+    return this.#writes.run(() => {
+      this.#bytesHeld -= data.length;
+      const refusal = this.#now.map.hasPlace(index) ? this.#refusal(index) : new NotWantedError(index); // much may have changed
+      return refusal === null ? this.#write(index, data) : Promise.reject(refusal);
+    });
+  }
+
+  #write(index: number, data: Bytes): Promise<void> {
+    return this.#now.have.has(index) ? Promise.resolve() : this.#now.writer.write(index, data);
   }
 
   /**
@@ -235,7 +265,7 @@ export class Storage {
    * @returns Whether it has; if not, {@linkcode Storage.load} them.
    */
   readCached(index: number, begin: number, length: number, into: Bytes, at: number): boolean {
-    return this.#have.has(index) && this.#cache.copy(index, begin, length, into, at);
+    return this.#now.have.has(index) && this.#cache.copy(index, begin, length, into, at);
   }
 
   /**
@@ -250,8 +280,9 @@ export class Storage {
    */
   load(index: number, begin: number, length: number): Promise<void> {
     if (this.#closing !== null) return Promise.reject(closedError(this.#options.folder));
-    if (!this.#have.has(index)) return Promise.reject(new RangeError(`Piece ${index} is not there to be read`));
-    if (begin < 0 || length < 0 || begin + length > this.#map.pieceSize(index)) {
+    if (this.#failure !== null) return Promise.reject(this.#failure.thrown);
+    if (!this.#now.have.has(index)) return Promise.reject(new RangeError(`Piece ${index} is not there to be read`));
+    if (begin < 0 || length < 0 || begin + length > this.#now.map.pieceSize(index)) {
       return Promise.reject(new RangeError(`Piece ${index} has no ${length} bytes at ${begin}`));
     }
     return this.#cache.load(index, begin, length);
@@ -263,13 +294,17 @@ export class Storage {
    *
    * @throws {ShoalError} If that can't be.
    */
-  async flush(): Promise<void> {
-    await this.#writer.idle();
-    if (!this.#readOnly) this.#settler.sync();
-    await this.#settler.idle();
-    await this.saveState();
-    if (this.#settler.refusal !== null) throw this.#settler.refusal;
-    if (this.#have.isFull && !this.#map.usesPartFile) await this.#letGo();
+  flush(): Promise<void> {
+    return this.#inTurn(async () => {
+      if (this.#failure !== null) throw this.#failure.thrown;
+      const { writer, settler, have, map } = this.#now;
+      await writer.idle();
+      if (!this.#readOnly) settler.sync();
+      await settler.idle();
+      await this.saveState();
+      if (settler.refusal !== null) throw settler.refusal;
+      if (have.isFull && !map.usesPartFile) await this.#letGo();
+    });
   }
 
   /** Saves resume state now. It is saved by itself about every second while there are changes. Never fails. */
@@ -278,8 +313,8 @@ export class Storage {
   }
 
   /**
-   * Finishes the writes, syncs, saves resume state and closes the files. Does as much of it as it can when something
-   * fails.
+   * Ends what is under way, finishes the writes, syncs, saves resume state and closes the files. Does as much of it as it
+   * can when something fails: others can use the folder afterwards in any case.
    *
    * @throws {ShoalError} The first failure, be it new or one that has stopped the background work before.
    */
@@ -289,7 +324,10 @@ export class Storage {
 
   async #close(): Promise<void> {
     this.#keeper?.stop();
-    const failures: unknown[] = [];
+    this.#abort.abort(closedError(this.#options.folder));
+    await this.#turns.idle();
+    const { writer, settler, disk } = this.#now;
+    const failures: unknown[] = this.#failure === null ? [] : [this.#failure.thrown];
     const attempt = async (work: () => Promise<void>): Promise<void> => {
       try {
         await work();
@@ -297,139 +335,212 @@ export class Storage {
         failures.push(thrown);
       }
     };
-    await this.#writer.idle();
-    if (this.#opened && !this.#readOnly) {
-      this.#settler.sync();
-      await attempt(() => this.#settler.idle());
+    await writer.idle();
+    if (this.#opened && !this.#readOnly && this.#failure === null) {
+      settler.sync();
+      await attempt(() => settler.idle());
     }
     this.#cache.clear();
-    await attempt(() => this.#disk.close());
+    await attempt(() => disk.close());
     this.#clean = failures.length === 0;
     if (this.#opened) await this.saveState();
     await this.#letGo();
     if (failures.length > 0) throw failures[0];
   }
 
-  /** Keeps others from downloading the torrent to the folder. */
-  async #claimTorrent(root: string): Promise<void> {
-    const { platform, infoHash, onWarning } = this.#options;
-    const parts = { infoHash, now: platform.wallClock() };
-    try {
-      this.#claim = await FolderLocks.of(platform.files).take(root, parts);
-    } catch (error) {
-      // Where nothing can be written nobody downloads: what is there is served at most.
-      if (!isFileFault(error, "denied") && !isFileFault(error, "read-only")) {
-        onWarning?.(noClaim(root, error));
+  /** Does one thing after the other. */
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const refuse = () => Promise.reject(closedError(this.#options.folder));
+    if (this.#closing !== null) return refuse();
+    return this.#turns.take(() => this.#closing === null ? work() : refuse());
+  }
+
+  /** Does something in turn while no piece is being written. */
+  #operate(work: () => Promise<void>): Promise<Bitfield> {
+    return this.#inTurn(async () => {
+      if (!this.#opened) throw new Error("This storage is not open");
+      await this.#writes.raise();
+      try {
+        await this.#now.writer.idle();
+        await work();
+        return this.have;
+      } finally {
+        this.#writes.lower();
       }
-      return;
-    }
-    if (this.#claim === null) throw inUse(root);
-  }
-
-  /** Lets others download the torrent to the folder. */
-  async #letGo(): Promise<void> {
-    const claim = this.#claim;
-    this.#claim = null;
-    await this.#keeper?.idle();
-    await claim?.release();
-  }
-
-  async #loadState(): Promise<ResumeState | null> {
-    const { pieceCount, files } = this.#map.layout;
-    const shape = { pieceCount, fileCount: files.length };
-    const state = await this.#keeper?.load(shape, { folder: this.#disk.root }) ?? null;
-    return state !== null && state.infoHash.equals(this.#options.infoHash) && state.folder === this.#disk.root
-      ? state
-      : null;
-  }
-
-  #check(pieces: Bitfield, { onProgress, signal }: OpenOptions): Promise<Bitfield> {
-    return checkPieces(this.#map, pieces, {
-      disk: this.#disk,
-      platform: this.#options.platform,
-      pieceHash: (index) => this.#options.pieceHash(index),
-      onProgress,
-      signal,
     });
   }
 
-  /** Fills in the books: what is safe. */
-  #takeStock(believed: Bitfield): void {
-    for (const piece of this.#have) {
-      const unsafe = this.#readOnly || believed.has(piece)
-        ? []
-        : this.#map.rangesOfPiece(piece).filter((range) => this.#disk.placeOf(range.file) !== "final");
-      (unsafe.length === 0 ? this.#settler.durable : this.#settler.unsynced).set(piece);
-      for (const range of unsafe) this.#settler.wrote(range.file);
-    }
-    if (this.#have.isFull) this.#cache.complete();
-    this.#clean = this.#readOnly;
-    this.#lastSync = this.#options.platform.now();
+  /** Waits until all that was written is safe, and remembered. @returns whether it is. */
+  async #settle(): Promise<boolean> {
+    if (this.#failure !== null) return false;
+    const { settler, disk } = this.#now;
+    if (!this.#readOnly) settler.sync();
+    await settler.idle().catch(() => {}); // it says so itself
+    await disk.noteTimes();
+    await this.saveState();
+    return settler.failure === null;
   }
 
-  /** Counts what is missing, and finishes what is whole. */
-  #startSettling(): void {
-    this.#settler.start();
-    for (const [index, file] of this.#map.layout.files.entries()) {
-      if (!holdsData(file) || this.#map.isDiverted(index)) continue;
-      const { first, end } = this.#map.piecesOfFile(index);
-      for (let piece = first; piece < end; piece++) if (!this.#have.has(piece)) this.#missing[index]!++;
-      if (this.#missing[index] === 0 && this.#disk.placeOf(index) === "part") this.#settler.finish(index);
-    }
-    if (this.#settler.isDirty) this.#keeper?.touch();
+  #arrange(wanted: ReadonlySet<number> | undefined): Arrangement {
+    const { platform, folder, infoHash, maxOpenFiles = MAX_OPEN_FILES } = this.#options;
+    const options = {
+      platform,
+      folder,
+      infoHash,
+      maxOpenFiles,
+      readOnly: this.#readOnly,
+      ...(this.#options.pathsOf && { pathsOf: (index: number) => this.#options.pathsOf!(index) }),
+      onChange: () => this.#keeper?.touch(),
+      onComplete: () => this.#cache.complete(),
+    };
+    return new Arrangement(this.#layout, options, wanted);
   }
 
-  #onPiece(index: number): void {
-    if (!this.#have.set(index)) return;
-    this.#settler.unsynced.set(index);
-    for (const { file } of this.#map.rangesOfPiece(index)) {
-      if (--this.#missing[file]! === 0) this.#settler.finish(file);
-    }
-    if (this.#have.isFull) this.#cache.complete();
-    this.#keeper?.touch();
-  }
-
-  #syncIfDue(): void {
-    const now = this.#options.platform.now();
-    if (!this.#settler.isDirty || this.#settler.failure !== null) return;
-    if (now - this.#lastSync >= SYNC_INTERVAL) {
-      this.#lastSync = now;
-      this.#settler.sync();
-    } else {
-      this.#keeper?.touch();
-    }
+  /** Goes to work with what was found. */
+  async #begin(): Promise<void> {
+    if (this.#now.have.isFull) this.#cache.complete();
+    // A file that is made and not filled yet must not be taken for one that has all that the partfile has.
+    this.#frozen = this.#snapshot();
+    await this.saveState();
+    const isHome = (): Promise<void> => {
+      this.#frozen = null;
+      return this.saveState();
+    };
+    if (!this.#readOnly) await this.#now.bringHome(isHome);
+    this.#frozen = null;
+    if (!this.#readOnly) this.#now.startSettling();
   }
 
   #snapshot(): ResumeState {
-    const records = this.#disk.records();
-    const partFile = records.pop()!;
-    const { durable, unsynced } = this.#settler;
-    const [pieces, toCheck] = this.#split.isEmpty ? [durable, unsynced] : [durable.clone(), unsynced.clone()];
-    // The next start finds a file in the place of what the partfile has, and must not believe that it is the same.
-    for (const piece of this.#split) if (pieces.clear(piece)) toCheck.set(piece);
-    return {
-      infoHash: this.#options.infoHash,
-      folder: this.#disk.root,
-      saved: Math.max(0, Math.floor(this.#options.platform.wallClock())),
-      clean: this.#clean,
-      pieces,
-      unsynced: toCheck,
-      files: records,
-      ...(partFile.place !== "absent" && { partFile }),
-    };
+    return this.#frozen ?? this.#now.snapshot(this.#clean);
+  }
+
+  /** Puts another arrangement in the place of the one there is; that goes on if the other one can't. */
+  async #rearrange(how: Rearrangement): Promise<void> {
+    const before = this.#now;
+    const next = this.#arrange(how.wanted);
+    /** What a check has found to be right, once it is through. */
+    let right: Bitfield | null = null;
+    let isOver = false;
+    const state = this.#frozen ??= before.snapshot(how.clean);
+    try {
+      const root = await next.disk.findRoot();
+      if (root !== before.disk.root) throw changedByOthers(before.disk.root);
+      await next.disk.scan();
+      await next.find({
+        mode: how.mode,
+        state,
+        takeParts: () => false, // what is ours is known
+        check: async (pieces) => {
+          const sum = right ?? new Bitfield(pieces.length);
+          right = null;
+          const found = await this.#check(next, pieces, { onProgress() {}, ...how });
+          sum.addAll(found);
+          right = sum;
+          return found;
+        },
+        beforeChanges: async () => {
+          isOver = true;
+          await this.#reads.raise();
+          await before.disk.close().catch(() => {}); // nothing is written to them any more
+        },
+      });
+      this.#now = next;
+      this.#frozen = null;
+      this.#failure = null;
+      if (!isSuperset(next.have, before.have)) this.#cache.reset();
+      await this.#begin();
+    } catch (error) {
+      await next.disk.close().catch(() => {}); // the first failure is the one to tell
+      if (isOver) await this.#goBack(before.wanted, error);
+      else {
+        if (this.#failure === null) this.#frozen = null;
+        if (how.mode === "check" && right !== null) await this.#keepOnly(right);
+      }
+      throw error;
+    } finally {
+      this.#reads.lower();
+    }
+  }
+
+  /** After a change that failed halfway: looks at the files as a new start would, with the same ones wanted as before it. */
+  async #goBack(wanted: ReadonlySet<number> | undefined, cause: unknown): Promise<void> {
+    const again = this.#arrange(wanted);
+    try {
+      await again.disk.scan();
+      await again.find({
+        mode: "resume",
+        state: this.#snapshot(),
+        takeParts: () => false,
+        check: (pieces) => this.#check(again, pieces, { onProgress() {} }),
+      });
+      this.#now = again;
+      this.#frozen = null;
+      await this.#begin();
+      this.#failure = null;
+    } catch {
+      await again.disk.close().catch(() => {});
+      this.#failure = { thrown: cause }; // the first failure is the one to tell
+    }
+  }
+
+  /** Claims no piece that is wrong. */
+  async #keepOnly(right: Bitfield): Promise<void> {
+    const { have } = this.#now;
+    this.#now.disclaim([...have].filter((piece) => !right.has(piece)));
+    this.#cache.reset();
+    await this.saveState();
+  }
+  /** Lets others download the torrent to the folder. */
+  async #letGo(): Promise<void> {
+    await this.#keeper?.idle();
+    await this.#claim.release();
+  }
+
+  async #loadState(): Promise<ResumeState | null> {
+    const { pieceCount, files } = this.#layout;
+    const { root } = this.#now.disk;
+    const state = await this.#keeper?.load({ pieceCount, fileCount: files.length }, { folder: root }) ?? null;
+    return state !== null && state.infoHash.equals(this.#options.infoHash) && state.folder === root ? state : null;
+  }
+
+  #check(on: Arrangement, pieces: Bitfield, { onProgress, signal }: OpenOptions): Promise<Bitfield> {
+    return checkPieces(on.map, pieces, {
+      disk: on.disk,
+      platform: this.#options.platform,
+      pieceHash: (index) => this.#options.pieceHash(index),
+      onProgress,
+      signal: signal === undefined ? this.#abort.signal : AbortSignal.any([signal, this.#abort.signal]),
+    });
+  }
+
+  #isPiece(index: number): boolean {
+    return Number.isInteger(index) && index >= 0 && index < this.#layout.pieceCount;
   }
 
   /** Why a piece can't be written, or `null`. */
   #refusal(index: number): Error | null {
-    if (!Number.isInteger(index) || index < 0 || index >= this.#map.layout.pieceCount) {
-      return new RangeError(`There is no piece ${index}`);
-    }
-    if (!this.#map.hasPlace(index)) return new RangeError(`Piece ${index} belongs to files that are not wanted`);
+    if (!this.#isPiece(index)) return new RangeError(`There is no piece ${index}`);
+    if (!this.#now.map.hasPlace(index)) return new RangeError(`Piece ${index} belongs to files that are not wanted`);
     if (!this.#opened || this.#readOnly) return new Error("This storage is not open for writing");
-    if (this.#closing !== null) return closedError(this.#options.folder);
-    const { failure } = this.#settler;
+    const failure = this.#failure ?? this.#now.settler.failure;
     return failure === null ? null : asError(failure.thrown);
   }
+}
+
+/** How {@linkcode Storage} looks at its files again. */
+interface Rearrangement extends Partial<OpenOptions> {
+  readonly mode: StartMode;
+  /** Whether everything that was written is safe. */
+  readonly clean: boolean;
+  /** Indexes of the files that are wanted; all when `undefined`. */
+  readonly wanted: ReadonlySet<number> | undefined;
+}
+
+/** Whether all of `part` are in `whole`. */
+function isSuperset(whole: Bitfield, part: Bitfield): boolean {
+  for (const index of part) if (!whole.has(index)) return false;
+  return true;
 }
 
 function asError(thrown: unknown): Error {

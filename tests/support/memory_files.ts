@@ -118,6 +118,11 @@ export class MemoryFiles implements FileSystem {
     return new MemoryFiles({ wallClock }, this.#tree.after(power));
   }
 
+  /** What another process would find at this moment; this one goes on. */
+  copy(): MemoryFiles {
+    return new MemoryFiles({ wallClock: this.#wallClock }, this.#tree.after());
+  }
+
   /** Puts a file there, and the folders above it, without a call. */
   put(path: string, data: Uint8Array): void {
     const node = newFile(data, this.#wallClock());

@@ -560,5 +560,5 @@ function isAbsolute(path: string): boolean {
 function absolutePath(path: string, here: string | null): string {
   if (here === null || isAbsolute(path)) return path;
   const below = path.replace(/^(?:\.[/\\]+)+/, "");
-  return below === "." || below === "" ? here : `${here}/${below}`;
+  return below === "." || below === "" ? here : `${here.replace(/[/\\]$/, "")}/${below}`;
 }

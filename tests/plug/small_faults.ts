@@ -11,12 +11,13 @@ import { ReadBudget } from "../../src/base/read_budget.ts";
 import { ShoalError } from "../../src/base/errors.ts";
 import { InfoHash } from "../../src/base/info_hash.ts";
 import { parseMagnet, parseMetainfo } from "../../src/metainfo/mod.ts";
+import { DatabaseError } from "../../src/platform/database_error.ts";
 import type { Platform } from "../../src/platform/platform.ts";
 import { readBlocklist } from "../../src/session/blocklist.ts";
 import { createTorrent } from "../../src/session/create.ts";
 import { DhtService } from "../../src/session/dht_service.ts";
 import { findMetadata } from "../../src/session/metadata_search.ts";
-import { FORGET_MS, SessionStore } from "../../src/session/session_store.ts";
+import { FORGET_MS, SessionStore, type TorrentRecord } from "../../src/session/session_store.ts";
 import { FolderLocks } from "../../src/storage/folder_locks.ts";
 import { MemoryDatabases } from "../support/memory_database.ts";
 import { MemoryFiles } from "../support/memory_files.ts";
@@ -27,6 +28,21 @@ import { finishing, platformOf } from "./memory_lab.ts";
 import { MemoryNetwork } from "./memory_network.ts";
 
 const INFO = utf8(`d6:lengthi5e4:name1:x12:piece lengthi16384e6:pieces20:${"p".repeat(20)}e`);
+
+const RECORD: TorrentRecord = {
+  name: "x",
+  magnet: null,
+  folder: "here",
+  seedOnly: false,
+  sequential: false,
+  files: null,
+  trackers: null,
+  webSeeds: null,
+  state: "running",
+  error: null,
+  done: null,
+  oneOff: false,
+};
 
 /** Something that keeps small files: run it, and it tells how many warnings there were. */
 type Chore = (files: FaultFiles, clock: VirtualClock) => Promise<number>;
@@ -65,6 +81,33 @@ const magnetChore: Chore = async (files, clock) => {
     await store.close();
   }
   return warnings.length;
+};
+
+/** A database is damaged and is put aside, which is worth a warning; a torrent in the current folder is kept in the next one. */
+const databaseChore: Chore = async (files, clock) => {
+  const warnings: unknown[] = [];
+  const databases = new MemoryDatabases();
+  const path = "/state/session.db";
+  const platform: Platform = {
+    ...platformOf(clock, new MemoryNetwork(clock, 1024), files),
+    async openDatabase() {
+      const isAside = files.calls.some((call) => call.operation === "rename" && !files.failed.includes(call));
+      if (!isAside) throw new DatabaseError("corrupt", { what: "cannot open the database", path });
+      return await Promise.resolve(databases.open(path));
+    },
+  };
+  const store = new SessionStore({ platform, stateFolder: "/state", onWarning: (error) => void warnings.push(error) });
+  await store.open();
+  store.add({
+    infoHash: new InfoHash(new Uint8Array(20)),
+    record: () => RECORD,
+    torrentFile: () => null,
+    traffic: { downloaded: 0, uploaded: 0 },
+  });
+  await store.flush();
+  if (files.failed.length === 0) assertEquals(store.torrents().map(({ folder }) => folder), ["/here"]);
+  await store.close();
+  return Math.max(0, warnings.length - 1);
 };
 
 /** The DHT starts and stops twice. */
@@ -178,7 +221,7 @@ function silentSocket() {
  */
 export async function tryChores(): Promise<Call[]> {
   const tried: Call[] = [];
-  for (const chore of [magnetChore, dhtChore, createChore, blocklistChore, lockChore, namesChore]) {
+  for (const chore of [magnetChore, databaseChore, dhtChore, createChore, blocklistChore, lockChore, namesChore]) {
     const { calls } = await runChore(chore, null);
     for (const [at, call] of calls.entries()) {
       for (const plan of plansFor(call, at)) await runChore(chore, plan);
@@ -197,6 +240,7 @@ async function runChore(chore: Chore, plan: Plan | null): Promise<FaultFiles> {
     memory.put("/data/sub/b", new Uint8Array(10).fill(2));
     memory.putLink("/data/link", "a");
   }
+  if (chore === databaseChore) memory.put("/state/session.db", utf8("damaged"));
   if (chore === magnetChore) {
     memory.put(`/state/torrents/${"01".repeat(20)}.torrent`, utf8("of an older version"));
     memory.put(`/state/${"01".repeat(20)}-0a1b2c3d.resume`, utf8("of a torrent that nobody knows"));

@@ -19,6 +19,7 @@ import {
 import { Session, type SessionOptions } from "../../src/session/session.ts";
 import type { SessionTorrent } from "../../src/session/session_torrent.ts";
 import type { SessionEvent } from "../../src/session/types.ts";
+import type { MemoryDatabases } from "../support/memory_database.ts";
 import { seededRandom } from "../support/random.ts";
 import { type DiskProfile, SimFiles } from "./files.ts";
 import type { HostProfile, Nic } from "./network.ts";
@@ -52,6 +53,8 @@ export class SimHost {
   readonly ip: string;
   readonly nic: Nic;
   readonly files: SimFiles;
+  /** What the program keeps in databases, kills or not; `null`, as it is unless a scenario sets it, for nothing. */
+  databases: MemoryDatabases | null = null;
   /** Milliseconds by which its clock of the day is wrong. */
   wallOffset = 0;
   /** Times that the program was started. */
@@ -251,6 +254,7 @@ export class SimHost {
         },
       },
       files: mortal(this.files, process),
+      ...(this.databases && { openDatabase: (path) => Promise.resolve(this.databases!.open(path, process)) }),
     });
   }
 

@@ -56,7 +56,7 @@ export interface Gate {
 }
 
 /**
- * A {@linkcode FileSystem} that holds everything in memory, with absolute paths and `/`. Folder `/` is there.
+ * A {@linkcode FileSystem} that holds everything in memory, with absolute paths and `/`. Folder `/` is there, and the current one.
  *
  * @example
  * ```ts
@@ -290,7 +290,7 @@ export class MemoryFiles implements FileSystem {
 
   async realPath(path: string): Promise<string> {
     await this.#enter("realPath", path);
-    const real = this.#tree.resolve(path, true);
+    const real = this.#tree.resolve(path === "." ? "/" : path, true);
     if (!this.#tree.nodes.has(real)) throw new FileError("missing", { what: "cannot find", path });
     return real;
   }

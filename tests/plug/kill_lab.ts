@@ -5,9 +5,11 @@
  */
 
 import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
 import { assert, assertEquals } from "@std/assert";
 import { equalBytes, toHex, utf8 } from "../../src/base/bytes.ts";
 import { type Metainfo, parseMetainfo, pieceHash, pieceSize } from "../../src/metainfo/mod.ts";
+import { openDatabase } from "../../src/platform/deno_database.ts";
 import { denoPlatform } from "../../src/platform/deno_platform.ts";
 import type { Connection, Network } from "../../src/platform/platform.ts";
 import { Session, type Torrent } from "../../src/session/session.ts";
@@ -219,6 +221,11 @@ export class KillLab {
     return `${this.state}/${this.seed.meta.infoHash.hex}-${toHex(hash).slice(0, 8)}.resume`;
   }
 
+  /** Path of the database of torrents. */
+  get databasePath(): string {
+    return `${this.state}/session.db`;
+  }
+
   /** Path of the partfile. */
   get partPath(): string {
     return `${this.out}/.shoal-${this.seed.meta.infoHash.hex}.part`;
@@ -242,6 +249,7 @@ export class KillLab {
     const { code, stderr } = await this.#start(plan);
     assert(code === 137 || code === 0 || code === 130, `it ended with code ${code}: ${stderr.join(" ")}`);
     await this.#assertNamesRight(plan.strays ?? false);
+    this.#assertDatabaseSound();
     if (code !== 137) return false;
     this.kills++;
     this.lost.push(Math.max(0, this.seed.uploaded - sent - (await this.#bytesThere() - before)));
@@ -272,7 +280,7 @@ export class KillLab {
     assertEquals([code, stderr], [0, []], "how the last run ended");
     await assertSame(this.seed.payload, this.out);
     const left = [...Deno.readDirSync(this.state)].map(({ name }) => `${this.state}/${name}`);
-    assertEquals(left.sort(), [this.statePath, `${this.state}/session.db`].sort(), "what is left in the state folder");
+    assertEquals(left.sort(), [this.statePath, this.databasePath].sort(), "what is left in the state folder");
     const completed = eventsOf(stdout, "completed")[0];
     return Number(completed?.bytes) - missing;
   }
@@ -284,6 +292,23 @@ export class KillLab {
       if (found === null || strays && found.length < size) continue;
       const wanted = await Deno.readFile(`${this.seed.payload.folder}/${path}`);
       assert(equalBytes(found, wanted), `${path} is wrong under its final name`);
+    }
+  }
+
+  /** Fails if the database is damaged, or holds another torrent or anything else of it than what was asked for. */
+  #assertDatabaseSound(): void {
+    if (!existsSync(this.databasePath)) return; // it was killed before there was one
+    const database = openDatabase(this.databasePath);
+    try {
+      assertEquals({ ...database.prepare("PRAGMA integrity_check").get() }, { integrity_check: "ok" });
+      if (database.prepare("PRAGMA user_version").get()?.["user_version"] === 0) return; // before it had tables
+      const torrents = database.prepare("SELECT hex(info_hash) AS hash, folder FROM torrents").all();
+      assert(torrents.length <= 1, `${torrents.length} torrents are kept`);
+      for (const { hash, folder } of torrents) {
+        assertEquals([String(hash).toLowerCase(), folder], [this.seed.meta.infoHash.hex, this.out]);
+      }
+    } finally {
+      database.close();
     }
   }
 

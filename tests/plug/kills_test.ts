@@ -28,6 +28,10 @@ function someFile(lab: KillLab, random: () => number): string {
   return lab.final(full[Math.floor(random() * full.length)]![0]);
 }
 
+function isResume({ paths }: Deno.FsEvent): boolean {
+  return paths.some((path) => path.includes(".resume"));
+}
+
 function someBytes(lab: KillLab, random: () => number): number {
   return 1 + Math.floor(random() * lab.seed.payload.size * 0.9);
 }
@@ -76,8 +80,20 @@ const KINDS: readonly Kind[] = [
     payload: "one",
     kill(lab, random) {
       let left = 1 + Math.floor(random() * 8); // several events a save, two saves and more a download
-      return lab.run({ upon: { folder: lab.state, event: () => --left === 0 } });
+      return lab.run({ upon: { folder: lab.state, event: (event) => isResume(event) && --left === 0 } });
     },
+  },
+  {
+    name: "while the database is written",
+    payload: "one",
+    kill: (lab, random) =>
+      lab.run({
+        trap: {
+          calls: ["write", "pwrite64", "ftruncate", "unlink"],
+          paths: ["", "-wal", "-shm"].map((suffix) => lab.databasePath + suffix),
+          from: 1 + Math.floor(random() * 30),
+        },
+      }),
   },
   {
     name: "while it stops after Ctrl-C",
@@ -87,7 +103,7 @@ const KINDS: readonly Kind[] = [
       return lab.run({
         afterBytes: someBytes(lab, random),
         signal: "SIGINT",
-        upon: { folder: lab.state, event: () => --left === 0 },
+        upon: { folder: lab.state, event: (event) => isResume(event) && --left === 0 },
       });
     },
   },

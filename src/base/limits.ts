@@ -114,6 +114,11 @@ export const DIALLED_SHARE = 0.2;
 /** Connections of a torrent that are being made at the same time. */
 export const MAX_HALF_OPEN = 30;
 /**
+ * The same for all torrents together, so that five hundred of them don't fill a router's table at once. With {@linkcode HALF_OPEN_MS}
+ * that is 33 a second.
+ */
+export const MAX_HALF_OPEN_IN_ALL = 100;
+/**
  * Milliseconds after which as many more connections may be made although {@linkcode MAX_HALF_OPEN} are under way: addresses where
  * nobody answers, of which a tracker may name a hundred, must not hold up the others until they are given up.
  */
@@ -147,6 +152,13 @@ export const CROWD_MUTE_DIALLED_MS = 3_000;
 export const USELESS_MS = 120_000;
 /** Milliseconds between two connections that are dropped for bringing no payload: whoever waits for its turn is not to blame. */
 export const TURNOVER_MS = 60_000;
+/**
+ * Milliseconds without any payload after which a connection may be dropped for a torrent that has far fewer: it isn't of use just
+ * now, but may be again.
+ */
+export const FAIR_QUIET_MS = 20_000;
+/** Milliseconds between two connections that a torrent gives up like that, so that it can look for others. */
+export const FAIR_TURNOVER_MS = 1_000;
 /** Times that an address may break the protocol before it is shut out: once may be a bug, or a bad day of the network. */
 export const MAX_OFFENCES = 3;
 /** Milliseconds for which it is shut out. Others may share the address, so it isn't for good; for wrong data it is. */

@@ -21,6 +21,11 @@ export interface SessionOptions {
   /** Connections per torrent (default 100). */
   readonly maxPeers?: number;
   /**
+   * Connections of all torrents together, those that are being made included (default 500, or `maxPeers` if that is more); see
+   * {@linkcode Session.setMaxConnections}.
+   */
+  readonly maxConnections?: number;
+  /**
    * Path of a list of addresses that are neither dialled nor heard, packed with gzip or not; see `parseBlocklist()` for the
    * forms. Trackers, web seeds and nodes of the DHT aren't concerned.
    */

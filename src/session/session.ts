@@ -14,8 +14,18 @@ import { ReadBudget } from "../base/read_budget.ts";
 import { redact } from "../base/secrets.ts";
 import { LocalDiscovery } from "../discovery/local_discovery.ts";
 import type { Magnet, Metainfo } from "../metainfo/mod.ts";
+import { onShortage } from "../platform/descriptors.ts";
 import type { Platform } from "../platform/platform.ts";
-import { checkedRate, Listening, MetadataBudget, ratesOf, ReadShare, setRates, Throttle } from "../swarm/mod.ts";
+import {
+  checkedRate,
+  ConnectionQuota,
+  Listening,
+  MetadataBudget,
+  ratesOf,
+  ReadShare,
+  setRates,
+  Throttle,
+} from "../swarm/mod.ts";
 import { UdpTrackers } from "../tracker/udp_trackers.ts";
 import { type EncryptionMode, StreamEncryption } from "../transport/stream_encryption.ts";
 import { tcpTransport, type Transport } from "../transport/transport.ts";
@@ -38,6 +48,8 @@ const FIRST_PORT = 6881;
 const LAST_PORT = 6889;
 /** Connections of one torrent. */
 const DEFAULT_MAX_PEERS = 100;
+/** Connections of all torrents: as many as other clients make, and half of the 1,024 descriptors that many systems give. */
+const DEFAULT_MAX_CONNECTIONS = 500;
 /** Bytes for pieces in flight and for the read cache, of all torrents together. */
 const DEFAULT_CACHE = 64 * 1024 * 1024;
 /** Nodes that know others, run by the makers of other clients for everybody's use. */
@@ -69,6 +81,7 @@ export class Session {
   readonly #platform: Platform;
   readonly #peerId: Bytes;
   readonly #budget: MemoryBudget;
+  readonly #connections: ConnectionQuota;
   readonly #metadataMemory = new MetadataBudget();
   readonly #reads: ReadShare;
   readonly #metainfoReads = new ReadBudget(MAX_METAINFO_READS);
@@ -82,6 +95,7 @@ export class Session {
   readonly #listeners = new Set<(event: SessionEvent) => void>();
   /** What our address is to others, as far as they agree. */
   readonly externalAddress = new ExternalAddress();
+  #forgetShortage = () => {};
   #blocked: IpRanges | null = null;
   #listening: Listening | null = null;
   #reachability: Reachability | null = null;
@@ -99,6 +113,8 @@ export class Session {
     this.#options = options;
     this.#platform = options.platform;
     this.#peerId = makePeerId(options.platform);
+    const { maxPeers = DEFAULT_MAX_PEERS } = options;
+    this.#connections = new ConnectionQuota(options.maxConnections ?? Math.max(maxPeers, DEFAULT_MAX_CONNECTIONS));
     this.#reads = new ReadShare(() => this.#platform.giveWay());
     this.#down = new Throttle(this.#platform, checkedRate(options.maxDown ?? null));
     this.#up = new Throttle(this.#platform, checkedRate(options.maxUp ?? null));
@@ -128,6 +144,23 @@ export class Session {
   /** Bytes that pieces in flight and the read cache take, of all torrents together, and how many they may. */
   get memory(): { readonly used: number; readonly limit: number } {
     return { used: this.#budget.used, limit: this.#budget.limit };
+  }
+
+  /** Connections of all torrents, those that are being made included, and how many they may have. */
+  get connections(): { readonly used: number; readonly limit: number } {
+    return { used: this.#connections.used, limit: this.#connections.limit };
+  }
+
+  /**
+   * Changes how many connections all torrents together may have, at once. When there are too few, those that want some have
+   * equal parts, of which a seed counts for a third of a download; what one doesn't need the others have. When the system runs
+   * out of file descriptors there are fewer for a while, so that files and trackers have some.
+   *
+   * @param count Connections, those that are being made included. What is too many ends, those of the least use first.
+   * @throws {RangeError} If it isn't 1 or more.
+   */
+  setMaxConnections(count: number): void {
+    this.#connections.setLimit(count, this.#platform.now());
   }
 
   /** How fast all torrents together may be. */
@@ -173,6 +206,7 @@ export class Session {
         }),
       warn: (message) => this.#emit({ event: "warning", infohash: null, message, where: "peers" }),
     });
+    this.#forgetShortage = onShortage(() => this.#connections.shortage(this.#platform.now()));
     this.#reachability = new Reachability(this.externalAddress, {
       platform: this.#platform,
       listen: this.listenAddress,
@@ -240,6 +274,7 @@ export class Session {
       ...(this.#encryption.mode !== "off" && { encryption: this.#encryption.mode }),
       policy: {
         maxPeers: this.#options.maxPeers ?? DEFAULT_MAX_PEERS,
+        quota: this.#connections,
         blocks: (host) => this.#blocks(host),
         ownAddress: (family) => this.#ownAddress(family),
         portFor: (protocol, host) => this.#reachability?.portFor(protocol, host) ?? this.port,
@@ -360,6 +395,7 @@ export class Session {
   }
 
   async #stop(deadlineMs: number): Promise<void> {
+    this.#forgetShortage();
     this.#listening?.close();
     this.#local?.stop();
     const torrents = [...this.#torrents.values()].map((torrent) => torrent.stop());

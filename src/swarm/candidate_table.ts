@@ -31,11 +31,25 @@ const MAX_PORT_FAILURES = 2;
 const FAILURE_WEIGHT = 3;
 const USE_WEIGHT = 30;
 
+/** What is going on with a candidate. */
+export type CandidateState = "idle" | "dialling" | "connected";
+
+/** The candidates of one network, as {@linkcode networkOf} has it. */
+export interface CandidateHost {
+  readonly members: Set<Candidate>;
+  /** How many of them are connected or being dialled. */
+  busy: number;
+  /** How many of them are being dialled. */
+  dialled: number;
+}
+
 /** What is known of an address. */
 export interface Candidate {
   readonly address: PeerAddress;
   /** As {@linkcode networkOf} has it. */
   readonly network: string;
+  /** All of its network, itself included; `null` once it is forgotten. */
+  host: CandidateHost | null;
   /** Its neighbourhood, in which whoever has one address may have all. */
   readonly group: string;
   /** Its priority, and for which address of ours that holds. */
@@ -47,7 +61,12 @@ export interface Candidate {
   round: number;
   failures: number;
   nextTry: number;
-  state: "idle" | "dialling" | "connected";
+  /** Changed by {@linkcode CandidateTable.setState} alone. */
+  state: CandidateState;
+  /** It was connected when everybody was sent away: it comes first when others are let in again. */
+  returning: boolean;
+  /** Decides among equals. */
+  lot: number;
   /** It has a connection to us that it made. */
   incoming: boolean;
   /** A connection to it lasted. */
@@ -62,7 +81,7 @@ export interface Candidate {
 export class CandidateTable {
   readonly #random: () => number;
   readonly #byKey = new Map<string, Candidate>();
-  readonly #hosts = new Map<string, Set<Candidate>>();
+  readonly #hosts = new Map<string, CandidateHost>();
   readonly #rows: Record<PeerSource, Candidate[]> = { user: [], tracker: [], lsd: [], dht: [], pex: [], incoming: [] };
   /** How many there are of a neighbourhood, by source and neighbourhood. */
   readonly #groups = new Map<string, { count: number }>();
@@ -89,7 +108,17 @@ export class CandidateTable {
 
   /** Those of one network, as {@linkcode networkOf} has it. */
   of(network: string): readonly Candidate[] {
-    return [...this.#hosts.get(network) ?? []];
+    return [...this.#hosts.get(network)?.members ?? []];
+  }
+
+  /** Something else is going on with a candidate from now on. */
+  setState(candidate: Candidate, state: CandidateState): void {
+    const { host } = candidate;
+    if (host !== null) {
+      host.busy += (state !== "idle" ? 1 : 0) - (candidate.state !== "idle" ? 1 : 0);
+      host.dialled += (state === "dialling" ? 1 : 0) - (candidate.state === "dialling" ? 1 : 0);
+    }
+    candidate.state = state;
   }
 
   /**
@@ -98,18 +127,22 @@ export class CandidateTable {
    * @param address Where it is, in its canonical form.
    * @param source Who named it.
    * @param round See {@linkcode Candidate.round}.
+   * @returns Whether that was news, be it that the address is known but comes sooner now.
    */
-  name(address: PeerAddress, source: PeerSource, round = 0): void {
+  name(address: PeerAddress, source: PeerSource, round = 0): boolean {
     const known = this.#byKey.get(formatAddress(address));
     if (known) {
+      const better = WORTH[source] < WORTH[known.source];
+      if (!better && round >= known.round) return false;
       known.round = Math.min(known.round, round);
-      if (WORTH[source] < WORTH[known.source]) this.#move(known, source);
-      return;
+      if (better) this.#move(known, source);
+      return true;
     }
     const candidate = newCandidate(address, source, round);
-    if (source !== "user" && !this.#fitsHost(candidate)) return;
-    if (this.size >= MAX_CANDIDATES && !this.#makeRoom(candidate)) return;
+    if (source !== "user" && !this.#fitsHost(candidate)) return false;
+    if (this.size >= MAX_CANDIDATES && !this.#makeRoom(candidate)) return false;
     this.#insert(candidate);
+    return true;
   }
 
   /**
@@ -128,20 +161,23 @@ export class CandidateTable {
 
   /** Forgets one. */
   remove(candidate: Candidate): void {
-    const { address, network } = candidate;
-    if (!this.#byKey.delete(formatAddress(address))) return;
-    const host = this.#hosts.get(network)!;
-    host.delete(candidate);
-    if (host.size === 0) this.#hosts.delete(network);
+    const { address, network, host } = candidate;
+    if (host === null) return;
+    this.setState(candidate, "idle");
+    this.#byKey.delete(formatAddress(address));
+    host.members.delete(candidate);
+    if (host.members.size === 0) this.#hosts.delete(network);
+    candidate.host = null;
     this.#leaveRow(candidate);
   }
 
   #insert(candidate: Candidate): void {
     const { address, network } = candidate;
     this.#byKey.set(formatAddress(address), candidate);
-    const host = this.#hosts.get(network);
-    if (host) host.add(candidate);
-    else this.#hosts.set(network, new Set([candidate]));
+    const host = this.#hosts.get(network) ?? { members: new Set(), busy: 0, dialled: 0 };
+    if (host.members.size === 0) this.#hosts.set(network, host);
+    host.members.add(candidate);
+    candidate.host = host;
     this.#joinRow(candidate);
   }
 
@@ -175,9 +211,9 @@ export class CandidateTable {
   #fitsHost({ address, network, source }: Candidate): boolean {
     const host = this.#hosts.get(network);
     const most = reachOf(address.host) === "machine" ? MAX_PORTS_OF_THIS_MACHINE : MAX_PORTS_PER_HOST;
-    if (!host || host.size < most) return true;
+    if (!host || host.members.size < most) return true;
     let worst: Candidate | null = null;
-    for (const one of host) {
+    for (const one of host.members) {
       const replaceable = one.failures >= MAX_PORT_FAILURES || WORTH[source] < WORTH[one.source];
       if (one.state === "idle" && replaceable && (!worst || one.failures > worst.failures)) worst = one;
     }
@@ -234,7 +270,10 @@ function newCandidate(address: PeerAddress, source: PeerSource, round = 0): Cand
     rankedFor: null,
     failures: 0,
     nextTry: 0,
+    host: null,
     state: "idle",
+    returning: false,
+    lot: 0,
     incoming: false,
     good: false,
     place: 0,

@@ -15,7 +15,15 @@ import {
   SHUT_OUT_MS,
 } from "../base/limits.ts";
 import { isDialable, isPeerPort, networkOf } from "../base/networks.ts";
-import { type Candidate, CandidateTable, MIDDLE_RANK, type PeerSource, WORTH } from "./candidate_table.ts";
+import {
+  type Candidate,
+  type CandidateState,
+  CandidateTable,
+  MIDDLE_RANK,
+  type PeerSource,
+  WORTH,
+} from "./candidate_table.ts";
+import type { ConnectionQuota } from "./connection_quota.ts";
 import { peerPriority } from "./peer_priority.ts";
 
 /** Milliseconds until a peer that failed is tried again; doubled with each failure. */
@@ -23,6 +31,8 @@ const RETRY_MS = 5_000;
 const MAX_RETRY_MS = 30 * 60_000;
 /** A candidate that failed this often is forgotten; the tracker may name it again. */
 const MAX_FAILURES = 10;
+/** Milliseconds after which somebody who need no longer wait is compared with those that were found to come first. */
+const LOOK_AGAIN_MS = 1_000;
 /** A connection that lasted this many milliseconds was no failure. */
 const GOOD_CONNECTION_MS = 30_000;
 
@@ -33,6 +43,8 @@ export const ON_BLOCKLIST = "it is on the blocklist";
 export interface ConnectionPolicy {
   /** Connections of the torrent at the same time. */
   readonly maxPeers: number;
+  /** Connections of all torrents together; without limit when absent. */
+  readonly quota?: ConnectionQuota | undefined;
   /** Whom the user wants to have nothing to do with. */
   readonly blocks?: ((host: string) => boolean) | undefined;
   /** Our own address as others see it, by family; `null` while it is not known. */
@@ -43,6 +55,8 @@ export interface ConnectionPolicy {
 
 /** The addresses of a torrent's peers and what is known of each. */
 export class ConnectionManager {
+  /** What all torrents share. */
+  readonly quota: ConnectionQuota | null;
   readonly #maxPeers: number;
   readonly #random: () => number;
   readonly #blocks: (host: string) => boolean;
@@ -58,11 +72,23 @@ export class ConnectionManager {
   readonly #lastDials: number[] = [];
   #connected = 0;
   #incoming = 0;
+  /** Whom to dial first, in order, as of the last look through all candidates; there may be thousands of those. */
+  #first: Candidate[] = [];
+  #lookedAt = -Infinity;
+  /** Whether others were left over then. */
+  #hasMore = false;
+  /** When somebody who backs off or is shut out may be dialled. */
+  #nextReady = Infinity;
+  /** Whether that look is of no use any more: somebody was named, or need no longer stay behind others of its network. */
+  #stale = false;
+  /** Our address as of then, in IPv4 and in IPv6: it decides on priorities. */
+  #own: readonly (PeerAddress | null)[] = [null, null];
 
   /**
    * @param options What the session lets it do. `random`: uniform in 0 to 1.
    */
   constructor(options: ConnectionPolicy & { readonly random: () => number }) {
+    this.quota = options.quota ?? null;
     this.#maxPeers = options.maxPeers;
     this.#random = options.random;
     this.#candidates = new CandidateTable(options.random);
@@ -75,9 +101,14 @@ export class ConnectionManager {
     return Math.max(0, this.#maxPeers - this.#connected - this.#dialling);
   }
 
+  /** Whether one more may be dialled, as far as it depends on the limits of the torrent. */
+  mayDial(now: number): boolean {
+    return this.room > 0 && (this.#dialling < MAX_HALF_OPEN || now - this.#lastDials[0]! >= HALF_OPEN_MS);
+  }
+
   /** Whether a candidate waits that {@linkcode ConnectionManager.next} would give if there were room. */
   isWaiting(now: number): boolean {
-    return !this.#dialable(now).next().done;
+    return this.#best(now) !== null;
   }
 
   /** Takes note of peers that somebody named, in one list. */
@@ -87,7 +118,7 @@ export class ConnectionManager {
       const address = { host: canonicalHost(host), port };
       if (!isDialable(address.host) || this.#isBanned(address.host) || this.#isOwn(address)) continue;
       if ((source !== "user" && !isPeerPort(port)) || this.#blocks(address.host)) continue;
-      this.#candidates.name(address, source, Math.floor(count++ / MAX_HALF_OPEN));
+      if (this.#candidates.name(address, source, Math.floor(count++ / MAX_HALF_OPEN))) this.#stale = true;
     }
   }
 
@@ -100,18 +131,10 @@ export class ConnectionManager {
    * @returns Where it is, or `null` when there is none or the limits are reached.
    */
   next(now: number): PeerAddress | null {
-    if (this.room === 0 || (this.#dialling >= MAX_HALF_OPEN && now - this.#lastDials[0]! < HALF_OPEN_MS)) return null;
-    let best: Candidate | null = null;
-    let equals = 0;
-    for (const candidate of this.#dialable(now)) {
-      const order = best ? this.#compare(candidate, best) : -1;
-      if (order > 0) continue;
-      if (order < 0) equals = 0;
-      // Every one of the equals is chosen with the same probability, in one pass.
-      if (this.#random() * ++equals < 1) best = candidate;
-    }
+    const best = this.mayDial(now) ? this.#best(now) : null;
     if (!best) return null;
-    best.state = "dialling";
+    best.returning = false;
+    this.#setState(best, "dialling");
     this.#dialling++;
     this.#lastDials.push(now);
     if (this.#lastDials.length > MAX_HALF_OPEN) this.#lastDials.shift();
@@ -138,14 +161,33 @@ export class ConnectionManager {
     return first;
   }
 
-  /** A dial, or the handshake after it, came to nothing. */
-  failed(address: PeerAddress, now: number): void {
+  /**
+   * A dial, or the handshake after it, came to nothing.
+   *
+   * @param address Whom it went to.
+   * @param now Milliseconds.
+   * @param options `ours`: it is we who gave up, for reasons that have nothing to do with the peer.
+   */
+  failed(address: PeerAddress, now: number, options: { readonly ours?: boolean } = {}): void {
     const candidate = this.#candidates.get(formatAddress(address));
     if (candidate?.state !== "dialling") return;
     this.#dialling--;
     // It may have connected to us meanwhile: then that is why, and it needn't be dialled again.
-    if (candidate.incoming) candidate.state = "connected";
+    if (candidate.incoming) this.#setState(candidate, "connected");
+    else if (options.ours) this.#setIdle(candidate);
+    // Who connected to us once and can't be reached would be dialled in vain for ever.
+    else if (candidate.source === "incoming") this.#remove(candidate);
     else this.#backOff(candidate, now);
+  }
+
+  /** Everybody is about to be sent away, and is to be dialled first when others are let in again. */
+  shut(): void {
+    this.#stale = true;
+    for (const candidate of this.#candidates.values()) {
+      if (!candidate.returning) continue;
+      candidate.returning = false;
+      if (candidate.source === "incoming" && candidate.state === "idle") this.#remove(candidate);
+    }
   }
 
   /** There is a connection; `address` is what was dialled, or with `incoming` where it comes from. */
@@ -154,7 +196,7 @@ export class ConnectionManager {
     const candidate = this.#candidates.get(formatAddress(address));
     if (candidate?.state === "dialling") {
       this.#dialling--;
-      candidate.state = "connected";
+      this.#setState(candidate, "connected");
     }
     this.#connected++;
   }
@@ -209,7 +251,7 @@ export class ConnectionManager {
   introduced(address: PeerAddress): void {
     const candidate = this.#candidates.meet(address);
     candidate.incoming = true;
-    if (candidate.state === "idle") candidate.state = "connected";
+    if (candidate.state === "idle") this.#setState(candidate, "connected");
   }
 
   /**
@@ -217,7 +259,7 @@ export class ConnectionManager {
    *
    * @param address Where the peer listens, as far as is known.
    * @param options `now`: milliseconds. `lasted`: milliseconds. `prospects`: what another would be good for; good when absent.
-   * `paused`: we are the ones who left, and may be back at any time. `incoming`: the other end had made it.
+   * `shut`: everybody was sent away, see {@linkcode ConnectionManager.shut}. `incoming`: the other end had made it.
    */
   disconnected(
     address: PeerAddress,
@@ -225,7 +267,7 @@ export class ConnectionManager {
       readonly now: number;
       readonly lasted: number;
       readonly prospects?: "good" | "poor" | "none";
-      readonly paused?: boolean;
+      readonly shut?: boolean;
       readonly incoming?: boolean;
     },
   ): void {
@@ -235,13 +277,17 @@ export class ConnectionManager {
     if (!candidate) return;
     candidate.incoming = false;
     if (candidate.state !== "connected") return;
-    // Who connected to us and was never named may not be reachable at all; it will come back by itself.
-    if (candidate.source === "incoming") return this.#candidates.remove(candidate);
-    if (options.paused) return void (candidate.state = "idle");
     if (options.lasted >= GOOD_CONNECTION_MS) {
       candidate.failures = 0;
       candidate.good = true;
     }
+    if (options.shut && options.prospects !== "none") {
+      candidate.returning = true;
+      candidate.nextTry = options.now;
+      return this.#setIdle(candidate);
+    }
+    // Who connected to us and was never named may not be reachable at all; it will come back by itself.
+    if (candidate.source === "incoming") return this.#remove(candidate);
     this.#backOff(candidate, options.now);
     if (options.prospects === "poor") candidate.nextTry = options.now + MAX_RETRY_MS;
     if (options.prospects === "none") candidate.nextTry = Infinity;
@@ -254,7 +300,7 @@ export class ConnectionManager {
     const candidate = this.#candidates.get(key);
     if (!candidate) return;
     if (candidate.state === "dialling") this.#dialling--;
-    this.#candidates.remove(candidate);
+    this.#remove(candidate);
   }
 
   /**
@@ -270,34 +316,78 @@ export class ConnectionManager {
     return true;
   }
 
-  /** Candidates that may be dialled, as far as it depends on them and not on whether there is room. */
-  *#dialable(now: number): Generator<Candidate, void> {
-    const busy = new Map<string, number>();
-    const dialled = new Set<string>();
-    for (const { network, state } of this.#candidates.values()) {
-      if (state === "idle") continue;
-      busy.set(network, (busy.get(network) ?? 0) + 1);
-      if (state === "dialling") dialled.add(network);
+  /** The first of those that may be dialled, as far as it depends on them and not on whether there is room. */
+  #best(now: number): Candidate | null {
+    while (this.#first.length > 0 && !this.#isDialable(this.#first[0]!, now)) this.#first.shift();
+    const own = [this.#ownAddress(4), this.#ownAddress(6)];
+    const moved = own.some((address, i) => address?.host !== this.#own[i]?.host);
+    const ready = now >= this.#nextReady && now - this.#lookedAt >= LOOK_AGAIN_MS;
+    const over = this.#first.length === 0 && (this.#hasMore || now >= this.#nextReady);
+    if (this.#stale || moved || ready || over) {
+      this.#own = own;
+      this.#lookThrough(now);
     }
+    return this.#first[0] ?? null;
+  }
+
+  /** Looks through all candidates, for some dials at once. */
+  #lookThrough(now: number): void {
+    this.#stale = this.#hasMore = false;
+    this.#nextReady = Infinity;
+    this.#lookedAt = now;
+    const first: Candidate[] = this.#first = [];
     for (const candidate of this.#candidates.values()) {
-      const { address: { host }, network, source } = candidate;
-      if (candidate.state !== "idle" || candidate.nextTry > now || this.#isShutOut(host, now)) continue;
-      // On several ports of a host that others name there may be nobody; so we look at one after the other.
-      if (source !== "user" && dialled.has(network) && !isThisMachine(host)) continue;
-      if (!tooMany(host, busy.get(network) ?? 0)) yield candidate;
+      if (candidate.state !== "idle") continue;
+      const ready = this.#readyAt(candidate, now);
+      if (ready > now) this.#nextReady = Math.min(this.#nextReady, ready);
+      else if (!mustWait(candidate)) {
+        // Every one of the equals is chosen with the same probability.
+        candidate.lot = this.#random();
+        let at = first.length;
+        while (at > 0 && this.#compare(candidate, first[at - 1]!) < 0) at--;
+        if (at < MAX_HALF_OPEN) first.splice(at, 0, candidate);
+        if (at === MAX_HALF_OPEN || first.length > MAX_HALF_OPEN) {
+          this.#hasMore = true;
+          first.length = MAX_HALF_OPEN;
+        }
+      }
     }
+  }
+
+  #isDialable(candidate: Candidate, now: number): boolean {
+    return candidate.host !== null && candidate.state === "idle" && this.#readyAt(candidate, now) <= now &&
+      !mustWait(candidate);
+  }
+
+  /** When somebody may be dialled; not after `now` if at once. */
+  #readyAt({ nextTry, network }: Candidate, now: number): number {
+    const shutOut = this.#offences.size > 0 ? this.#shutOutUntil(network) : -Infinity;
+    return Math.max(nextTry, shutOut > now ? shutOut : -Infinity);
+  }
+
+  /** A candidate may be dialled at once. */
+  #setIdle(candidate: Candidate): void {
+    this.#setState(candidate, "idle");
+    this.#stale = true;
+  }
+
+  #setState(candidate: Candidate, state: CandidateState): void {
+    this.#candidates.setState(candidate, state);
+    if (state === "idle") this.#nextReady = Math.min(this.#nextReady, candidate.nextTry);
+    // Others of its network may no longer have to wait for it.
+    if (state !== "dialling" && (candidate.host?.members.size ?? 0) > 1) this.#stale = true;
   }
 
   /** Below 0 if the first is to be dialled first. */
   #compare(a: Candidate, b: Candidate): number {
-    return a.failures - b.failures || WORTH[a.source] - WORTH[b.source] || a.round - b.round ||
-      this.#rankOf(b) - this.#rankOf(a);
+    return Number(b.returning) - Number(a.returning) || a.failures - b.failures || WORTH[a.source] - WORTH[b.source] ||
+      a.round - b.round || this.#rankOf(b) - this.#rankOf(a) || a.lot - b.lot;
   }
 
   /** Kept, since there may be thousands of candidates. */
   #rankOf(candidate: Candidate): number {
     const { address, rankedFor } = candidate;
-    const own = this.#ownAddress(address.host.includes(":") ? 6 : 4);
+    const own = this.#own[address.host.includes(":") ? 1 : 0] ?? null;
     if (own?.host !== rankedFor?.host) {
       candidate.rankedFor = own;
       candidate.rank = this.rank(address);
@@ -309,7 +399,7 @@ export class ConnectionManager {
   #forget(host: string): void {
     for (const candidate of this.#candidates.of(networkOf(host))) {
       if (candidate.state === "dialling") this.#dialling--;
-      this.#candidates.remove(candidate);
+      this.#remove(candidate);
     }
   }
 
@@ -325,19 +415,33 @@ export class ConnectionManager {
   }
 
   #isShutOut(host: string, now: number): boolean {
-    const known = this.#offences.get(networkOf(host));
-    return known !== undefined && known.count >= MAX_OFFENCES && now - known.last < SHUT_OUT_MS;
+    return now < this.#shutOutUntil(networkOf(host));
+  }
+
+  #shutOutUntil(network: string): number {
+    const known = this.#offences.get(network);
+    return known !== undefined && known.count >= MAX_OFFENCES ? known.last + SHUT_OUT_MS : -Infinity;
   }
 
   #backOff(candidate: Candidate, now: number): void {
-    candidate.state = "idle";
-    if (++candidate.failures >= MAX_FAILURES) {
-      this.#candidates.remove(candidate);
-      return;
-    }
+    if (++candidate.failures >= MAX_FAILURES) return this.#remove(candidate);
     const delay = Math.min(MAX_RETRY_MS, RETRY_MS * 2 ** (candidate.failures - 1));
     candidate.nextTry = now + delay * (0.75 + 0.5 * this.#random());
+    this.#setState(candidate, "idle");
   }
+
+  #remove(candidate: Candidate): void {
+    if ((candidate.host?.members.size ?? 0) > 1) this.#stale = true;
+    this.#candidates.remove(candidate);
+  }
+}
+
+/** Whether somebody has to wait for others of its network. */
+function mustWait({ address: { host }, source, host: all }: Candidate): boolean {
+  const { busy, dialled } = all!;
+  // On several ports of a host that others name there may be nobody; so we look at one after the other.
+  if (source !== "user" && dialled > 0 && !isThisMachine(host)) return true;
+  return tooMany(host, busy);
 }
 
 function tooMany(host: string, connections: number): boolean {

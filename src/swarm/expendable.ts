@@ -54,6 +54,24 @@ export function expendable<P extends Dispensable>(
   return due ? lowest(all.filter((peer) => now - peer.lastPayload > USELESS_MS), rank) : null;
 }
 
+/**
+ * The peer that does the least just now, when some have to go although they may be of use again: one that nobody wants
+ * anything from, of the lowest priority; then who brought or took nothing for longest.
+ *
+ * @param peers All.
+ * @param options `now`: milliseconds. `quiet`: those that brought or took something within so many milliseconds stay. `rank`: the
+ * priority of a peer.
+ * @returns The peer, or `null` when all stay.
+ */
+export function leastUseful<P extends Dispensable>(
+  peers: Iterable<P>,
+  options: { readonly now: number; readonly quiet: number; readonly rank: (address: P["address"]) => number },
+): P | null {
+  const all = [...peers].filter(({ lastPayload }) => options.now - lastPayload >= options.quiet)
+    .sort((a, b) => a.lastPayload - b.lastPayload);
+  return lowest(all.filter(isMute), options.rank) ?? all[0] ?? null;
+}
+
 /** The first of those of the lowest rank. */
 function lowest<P extends Dispensable>(peers: readonly P[], rank: (address: P["address"]) => number): P | null {
   let worst: { readonly peer: P; readonly rank: number } | null = null;

@@ -19,6 +19,7 @@ export type { DhtContact } from "./dht_contact.ts";
 export type { TorrentEvent } from "./events.ts";
 export type { PeerSource } from "./candidate_table.ts";
 export type { ConnectionPolicy } from "./connection_manager.ts";
+export { ConnectionQuota } from "./connection_quota.ts";
 export { type Acceptor, Listening } from "./listening.ts";
 export { MetadataBudget } from "./metadata_budget.ts";
 export { MetadataSwarm } from "./metadata_swarm.ts";

@@ -7,7 +7,17 @@
 import { formatAddress, type PeerAddress } from "../base/address.ts";
 import { equalBytes, isLarger } from "../base/bytes.ts";
 import { messageOf, ShoalError } from "../base/errors.ts";
-import { HANDSHAKE_MS, MAX_OFFENCES, MESSAGE_MS, SILENCE_MS, STALLED_MS, TURNOVER_MS } from "../base/limits.ts";
+import {
+  FAIR_QUIET_MS,
+  FAIR_TURNOVER_MS,
+  HALF_OPEN_MS,
+  HANDSHAKE_MS,
+  MAX_OFFENCES,
+  MESSAGE_MS,
+  SILENCE_MS,
+  STALLED_MS,
+  TURNOVER_MS,
+} from "../base/limits.ts";
 import { networkOf } from "../base/networks.ts";
 import {
   encodeHandshake,
@@ -21,12 +31,14 @@ import {
   type ThrottleParties,
   type Transport,
 } from "../peer/mod.ts";
+import { isShortage } from "../platform/descriptors.ts";
 import type { Platform } from "../platform/platform.ts";
 import type { PeerSource } from "./candidate_table.ts";
 import type { ConnectionManager } from "./connection_manager.ts";
+import { type Borrower, ConnectionQuota, type ConnectionShare, type Place, type Pressure } from "./connection_quota.ts";
 import { Crowd } from "./crowd.ts";
 import type { TorrentEvent } from "./events.ts";
-import { expendable, isMute } from "./expendable.ts";
+import { expendable, isMute, leastUseful } from "./expendable.ts";
 
 /** Milliseconds without having sent anything after which we send a keep-alive (BEP 3). */
 const KEEP_ALIVE_MS = 100_000;
@@ -47,12 +59,30 @@ export interface PeerSetEvents {
    * the other end that knows, and hangs up before we do: then that is likely.
    */
   prospects(peer: Peer): Prospects;
+  /** Whether the torrent has all that it wants; it hasn't when absent. */
+  readonly seeding?: () => boolean;
   /** For the user. */
   emit(event: TorrentEvent): void;
 }
 
+/** A connection that is being made. */
+class Dial {
+  readonly address: PeerAddress;
+  readonly place: Place;
+  readonly since: number;
+  readonly abort = new AbortController();
+  /** It is of no interest any more what becomes of it. */
+  over = false;
+
+  constructor(address: PeerAddress, place: Place, since: number) {
+    this.address = address;
+    this.place = place;
+    this.since = since;
+  }
+}
+
 /** Every connection of one torrent. */
-export class PeerSet {
+export class PeerSet implements Borrower {
   readonly #platform: Pick<Platform, "now" | "after">;
   readonly #transport: Transport;
   readonly #reads: ReadShare;
@@ -65,10 +95,14 @@ export class PeerSet {
   /** Addresses by number of connection, of those that are open and of those that sent something; the numbers begin at 1. */
   readonly #hosts = new Map<number, string>();
   #lastNumber = 0;
-  readonly #dials = new Set<AbortController>();
+  readonly #share: ConnectionShare;
+  readonly #places = new Map<Peer, Place>();
+  /** In the order in which they began. */
+  readonly #dials = new Set<Dial>();
   #goneDown = 0;
   #goneUp = 0;
   #lastTurnover = 0;
+  #lastFairTurnover = -Infinity;
   readonly #crowd = new Crowd();
   /** Why nobody is let in; `null` while they are. */
   #shut: string | null = null;
@@ -97,6 +131,7 @@ export class PeerSet {
     this.#events = options.events;
     this.#handshake = options.handshake;
     this.#manager = options.manager;
+    this.#share = (options.manager.quota ?? new ConnectionQuota(Infinity)).join(this);
   }
 
   /** Every open connection. */
@@ -162,13 +197,9 @@ export class PeerSet {
     }
   }
 
-  /** Connects to as many candidates as the limits allow. */
+  /** Connects to as many candidates as the limits allow, and to others as soon as they do. */
   dialMore(): void {
-    for (;;) {
-      const address = this.#shut !== null ? null : this.#manager.next(this.#platform.now());
-      if (!address) return;
-      this.#dial(address);
-    }
+    if (this.#shut === null) this.#share.wants(this.#platform.now());
   }
 
   /**
@@ -182,8 +213,16 @@ export class PeerSet {
       this.#refuses(theirs, { host: connection.remote.host, incoming: true });
     if (refused) return this.#turnAway(connection, refused);
     const now = this.#platform.now();
-    if (this.#manager.isFull(now, { incoming: true })) this.#makeRoom(now);
-    this.#join(connection, theirs, { address: connection.remote, incoming: true });
+    const place = this.#share.accept(now, () => {
+      if (this.#manager.isFull(now, { incoming: true })) this.#makeRoom(now);
+    });
+    if (place === null) return this.#turnAway(connection, FULL);
+    try {
+      this.#join(connection, theirs, { address: connection.remote, incoming: true, place });
+    } catch (error) {
+      place.giveBack(now);
+      throw error;
+    }
   }
 
   /**
@@ -229,21 +268,50 @@ export class PeerSet {
       }
     }
     if (settled) return;
-    if (this.room === 0 && this.#manager.isWaiting(now)) this.#makeRoom(now);
+    if (this.#shut !== null) return;
+    if (this.#manager.room === 0 ? this.#manager.isWaiting(now) : this.#share.isFull(now) && this.isWaiting(now)) {
+      this.#makeRoom(now);
+    }
     this.dialMore();
+    this.#share.tick(now);
+  }
+
+  /**
+   * Leaves everybody, gives up what is being dialled, and lets nobody in until {@linkcode PeerSet.open}. What is known of peers
+   * stays. It may be shut for another reason when it is shut already.
+   *
+   * @param why What peers and the user are told, as in "the torrent is paused".
+   */
+  shut(why: string): void {
+    const before = this.#shut;
+    this.#shut = why;
+    if (before !== null) return;
+    this.#share.wantsNone();
+    this.#manager.shut();
+    for (const dial of [...this.#dials]) this.#abandon(dial, { ours: true });
+    for (const link of [...this.#links.values()]) link.close(why);
+  }
+
+  /** Lets peers in again, and dials some, first those that were here when it was shut. */
+  open(): void {
+    this.#shut = null;
+    this.dialMore();
+  }
+
+  /** Why nobody is let in; `null` while they are. */
+  get shutFor(): string | null {
+    return this.#shut;
   }
 
   /** Closes everything. */
   stop(): void {
-    this.#shutOut("we are stopping");
+    this.shut("we are stopping");
   }
 
   /** Closes everything and lets nobody in, or opens again, and dials those who were there. */
   setPaused(paused: boolean): void {
-    if (paused && this.#shut === null) this.#shutOut(PAUSED);
-    if (paused || this.#shut !== PAUSED) return;
-    this.#shut = null;
-    this.dialMore();
+    if (paused && this.#shut === null) this.shut(PAUSED);
+    if (!paused && this.#shut === PAUSED) this.open();
   }
 
   /** Whether it is paused. */
@@ -251,33 +319,77 @@ export class PeerSet {
     return this.#shut === PAUSED;
   }
 
-  #shutOut(why: string): void {
-    this.#shut = why;
-    for (const dial of this.#dials) dial.abort(new Error(why));
-    for (const link of [...this.#links.values()]) link.close(why);
+  // What the quota of connections asks: Borrower.
+
+  get seeding(): boolean {
+    return this.#events.seeding?.() ?? false;
   }
 
-  async #dial(address: PeerAddress): Promise<void> {
-    const dial = new AbortController();
+  isWaiting(now: number): boolean {
+    return this.#shut === null && this.#manager.mayDial(now) && this.#manager.isWaiting(now);
+  }
+
+  dial(place: Place, now: number): boolean {
+    const address = this.#shut === null ? this.#manager.next(now) : null;
+    if (address === null) return false;
+    this.#dial(new Dial(address, place, now));
+    return true;
+  }
+
+  canGiveUp(now: number, pressure: Pressure): boolean {
+    return this.#staleDial(now, pressure) !== null || this.#dispensable(now, pressure) !== null;
+  }
+
+  giveUp(now: number, pressure: Pressure): boolean {
+    const peer = this.#staleDial(now, "spare") === null ? this.#dispensable(now, pressure) : null;
+    const dial = peer === null ? this.#staleDial(now, pressure) : null;
+    if (peer !== null) this.#dismiss(peer, now, OTHERS_NEED_IT);
+    if (dial === null) return peer !== null;
+    this.#abandon(dial, { ours: false });
+    const address = formatAddress(dial.address);
+    const message = `no answer so far, and ${OTHERS_NEED_IT}`;
+    this.#events.emit({ event: "peer", address, client: "", action: "refused", message });
+    return true;
+  }
+
+  /** A dial to where nobody seems to answer, the oldest one; any, if one has to go. */
+  #staleDial(now: number, pressure: Pressure): Dial | null {
+    const [oldest] = this.#dials;
+    return oldest && (pressure === "forced" || now - oldest.since >= HALF_OPEN_MS) ? oldest : null;
+  }
+
+  #dispensable(now: number, pressure: Pressure): Peer | null {
+    const peer = this.#expendable(now);
+    if (peer !== null || pressure === "spare") return peer;
+    if (pressure === "fair" && now - this.#lastFairTurnover < FAIR_TURNOVER_MS) return null;
+    const quiet = pressure === "fair" ? FAIR_QUIET_MS : 0;
+    return leastUseful(this.#links.keys(), { now, quiet, rank: (address) => this.#manager.rank(address) });
+  }
+
+  async #dial(dial: Dial): Promise<void> {
+    const { address, abort: { signal } } = dial;
     this.#dials.add(dial);
     let connection: PeerStream | null = null;
-    const timer = this.#platform.after(HANDSHAKE_MS, () => dial.abort());
+    const timer = this.#platform.after(HANDSHAKE_MS, () => dial.abort.abort());
     try {
       const words = { infoHash: this.#handshake.infoHash, first: encodeHandshake(this.#handshake) };
-      connection = await this.#transport.dial(address, { ...words, signal: dial.signal });
-      dial.signal.throwIfAborted();
-      dial.signal.addEventListener("abort", () => connection?.close(), { once: true });
+      connection = await this.#transport.dial(address, { ...words, signal });
+      signal.throwIfAborted();
+      signal.addEventListener("abort", () => connection?.close(), { once: true });
       const theirs = await handshakeOut(connection, this.#handshake);
+      signal.throwIfAborted();
       const full = this.#manager.isFull(this.#platform.now(), { incoming: false }) ? FULL : null;
       const refused = this.#refusesHost(address.host) ?? full ??
         this.#refuses(theirs, { host: address.host, incoming: false });
       if (refused) throw new Error(refused);
-      this.#join(connection, theirs, { address, incoming: false });
+      this.#dials.delete(dial);
+      this.#join(connection, theirs, { address, incoming: false, place: dial.place });
     } catch (error) {
       connection?.close();
-      this.#manager.failed(address, this.#platform.now());
-      if (this.#shut !== null || messageOf(dial.signal.reason) === PAUSED) return;
-      const message = dial.signal.aborted ? `no answer within ${HANDSHAKE_MS / 1000} s` : messageOf(error);
+      if (dial.over) return;
+      // That there are no descriptors left is no fault of the peer.
+      this.#end(dial, { ours: isShortage(error) });
+      const message = signal.aborted ? `no answer within ${HANDSHAKE_MS / 1000} s` : messageOf(error);
       // What is wrong with our own set-up is wrong for every peer.
       if (error instanceof ShoalError && error.kind === "network") return this.#events.emit({ event: "failed", error });
       if (message === SELF) return this.#manager.isSelf(address); // trackers name everybody, us too
@@ -288,13 +400,32 @@ export class PeerSet {
     }
   }
 
+  /** Gives a dial up at once, whatever may come of it later. `ours`: the peer isn't to blame. */
+  #abandon(dial: Dial, options: { readonly ours: boolean }): void {
+    this.#end(dial, options);
+    dial.abort.abort();
+  }
+
+  #end(dial: Dial, options: { readonly ours: boolean }): void {
+    const now = this.#platform.now();
+    dial.over = true;
+    this.#dials.delete(dial);
+    this.#manager.failed(dial.address, now, options);
+    dial.place.giveBack(now);
+  }
+
   /** Why an address may not connect; `first`: whether that is asked for the first time, so that the caller is to be counted. */
   #turnsDown(host: string, { first }: { readonly first: boolean }): string | null {
     const now = this.#platform.now();
     const refused = this.#refusesHost(host);
-    if (refused !== null || !this.#manager.isFull(now, { incoming: true })) return refused;
+    if (refused !== null) return refused;
+    if (this.#manager.isFull(now, { incoming: true })) {
+      if (first) this.#crowd.came(now);
+      return this.#expendable(now) ? null : FULL;
+    }
+    if (!this.#share.isFull(now)) return null;
     if (first) this.#crowd.came(now);
-    return this.#expendable(now) ? null : FULL;
+    return this.#share.mayAccept(now) ? null : FULL;
   }
 
   #refusesHost(host: string): string | null {
@@ -308,9 +439,12 @@ export class PeerSet {
   /** There is no room and others wait: the peer that is of the least use has to go, if there is one of none. */
   #makeRoom(now: number): void {
     const peer = this.#expendable(now);
-    if (!peer) return;
-    if (!isMute(peer)) this.#lastTurnover = now;
-    peer.output.close("it has been of no use for long, and others wait");
+    if (peer) this.#dismiss(peer, now, "it has been of no use for long, and others wait");
+  }
+
+  #dismiss(peer: Peer, now: number, why: string): void {
+    if (!isMute(peer)) this.#lastTurnover = this.#lastFairTurnover = now;
+    peer.output.close(why);
   }
 
   #expendable(now: number): Peer | null {
@@ -343,7 +477,7 @@ export class PeerSet {
   #join(
     connection: PeerStream,
     theirs: Handshake,
-    how: { readonly address: PeerAddress; readonly incoming: boolean },
+    how: { readonly address: PeerAddress; readonly incoming: boolean; readonly place: Place },
   ): void {
     const { fast, extended, infoHash, peerId, dht = false } = theirs;
     const handshake = { fast: fast && this.#handshake.fast, extended, infoHash, peerId, dht };
@@ -363,8 +497,15 @@ export class PeerSet {
       },
     });
     this.#links.set(peer, link);
+    this.#places.set(peer, how.place);
+    how.place.opened(this.#platform.now());
     this.#events.emit({ event: "peer", address: peer.name, client: peer.client, action: "connected", message: "" });
-    this.#events.joined(peer, extended);
+    try {
+      this.#events.joined(peer, extended);
+    } catch (error) {
+      link.close(messageOf(error));
+      throw error;
+    }
     if (!peer.closed) link.run();
   }
 
@@ -376,8 +517,10 @@ export class PeerSet {
     this.#goneUp += peer.up.total;
     const now = this.#platform.now();
     const prospects = reason === USELESS ? "none" : this.#events.prospects(peer);
-    const how = { prospects, paused: reason === PAUSED, incoming: peer.incoming };
+    const how = { prospects, shut: this.#shut !== null, incoming: peer.incoming };
     this.#manager.disconnected(peer.address, { ...how, now, lasted: now - peer.connectedAt });
+    this.#places.get(peer)?.giveBack(now);
+    this.#places.delete(peer);
     this.#events.left(peer);
     this.#events.emit({
       event: "peer",
@@ -405,6 +548,7 @@ export class PeerSet {
 
 const SELF = "it is ourselves";
 const PAUSED = "the torrent is paused";
+const OTHERS_NEED_IT = "another torrent needs its place more";
 const FULL = "there is no room for more connections";
 /** Two ends that have everything have met. */
 export const USELESS = "neither side needs anything";

@@ -105,6 +105,7 @@ export class Torrent implements PeerHost {
         this.#superSeeding?.offer(peer, this.now());
       },
       left: (peer) => this.#left(peer),
+      seeding: () => this.complete,
       prospects: (peer) => {
         if (this.#isUseless(peer)) return "none";
         // Another seed has often left before we hear that it is one.

@@ -1,9 +1,12 @@
 import { assert, assertEquals } from "@std/assert";
+import fc from "fast-check";
 import type { PeerAddress } from "../../src/base/address.ts";
 import { HALF_OPEN_MS, MAX_HALF_OPEN, MAX_REMEMBERED_HOSTS, SHUT_OUT_MS } from "../../src/base/limits.ts";
 import { ConnectionManager } from "../../src/swarm/connection_manager.ts";
 import { peerPriority } from "../../src/swarm/peer_priority.ts";
 import { seededRandom } from "../support/random.ts";
+
+fc.configureGlobal({ seed: 1 }); // so that every run is the same
 
 const address = (n: number) => ({ host: `10.0.${n >> 8}.${n & 255}`, port: 6881 });
 const many = (count: number) => Array.from({ length: count }, (_, i) => address(i + 1));
@@ -351,3 +354,94 @@ Deno.test("ConnectionManager.add() leaves out what is known to be our own addres
   one.add([{ host: "::ffff:9.9.9.9", port: 6881 }, { host: "9.9.9.9", port: 6882 }]);
   assertEquals([one.next(0)?.port, one.next(0)], [6882, null]);
 });
+
+Deno.test("ConnectionManager.next() gives whom a look through all candidates would give, whatever happened since the last", () => {
+  const sources = ["user", "tracker", "dht", "pex"] as const;
+  const step = fc.record({
+    does: fc.constantFrom("add", "dial", "dial", "dial", "fail", "fail", "give up", "connect", "leave", "shut", "wait"),
+    n: fc.nat(39),
+    source: fc.constantFrom(...sources),
+  });
+  const where = (n: number) => ({ host: `10.0.0.${n >> 1}`, port: 6881 + (n & 1) }); // two of each address
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 120, size: "max" }), (steps) => {
+      const one = new ConnectionManager({ maxPeers: 1000, random: () => 0.5 });
+      const known = new Map<string, Known>();
+      let now = 0;
+      const is = (state: Known["state"]) => [...known.values()].filter((candidate) => candidate.state === state);
+      const backOff = (candidate: Known) => {
+        candidate.state = "idle";
+        candidate.failures++;
+        candidate.nextTry = now + Math.min(30 * 60_000, 5000 * 2 ** (candidate.failures - 1));
+        if (candidate.failures === 10) known.delete(keyOf(candidate.address));
+      };
+      const mayDial = (candidate: Known) =>
+        candidate.state === "idle" && candidate.nextTry <= now &&
+        (candidate.source === "user" || !is("dialling").some(({ address }) => address.host === candidate.address.host));
+      const order = ({ returning, failures, source }: Known) =>
+        (returning ? 0 : 1e6) + 1000 * failures + { user: 0, tracker: 1, dht: 2, pex: 3 }[source];
+      for (const { does, n, source } of steps) {
+        const [dialling, connected] = [is("dialling")[0], is("connected")[0]];
+        if (does === "add") {
+          one.add([where(n), where(n + 7)], source);
+          for (const address of [where(n), where(n + 7)]) {
+            const there = known.get(keyOf(address));
+            if (!there) {
+              known.set(keyOf(address), { address, source, failures: 0, nextTry: 0, state: "idle", returning: false });
+            } else if (sources.indexOf(source) < sources.indexOf(there.source)) there.source = source;
+          }
+        } else if (does === "dial") {
+          const may = [...known.values()].filter(mayDial);
+          assertEquals(one.isWaiting(now), may.length > 0);
+          const next = one.next(now);
+          if (may.length === 0) assertEquals(next, null);
+          else {
+            const found = known.get(keyOf(next!))!;
+            assert(may.includes(found), `${keyOf(next!)} may not be dialled`);
+            assertEquals(order(found), Math.min(...may.map(order)));
+            Object.assign(found, { state: "dialling", returning: false });
+          }
+        } else if (does === "fail" && dialling) {
+          one.failed(dialling.address, now);
+          backOff(dialling);
+        } else if (does === "give up" && dialling) {
+          one.failed(dialling.address, now, { ours: true });
+          dialling.state = "idle";
+        } else if (does === "connect" && dialling) {
+          one.connected(dialling.address);
+          dialling.state = "connected";
+        } else if (does === "leave" && connected) {
+          one.disconnected(connected.address, { now, lasted: 1000 * n });
+          if (n >= 30) connected.failures = 0;
+          backOff(connected);
+        } else if (does === "shut") {
+          one.shut();
+          for (const candidate of known.values()) candidate.returning = false;
+          for (const candidate of is("dialling")) {
+            one.failed(candidate.address, now, { ours: true });
+            candidate.state = "idle";
+          }
+          for (const candidate of is("connected")) {
+            one.disconnected(candidate.address, { now, lasted: 0, shut: true });
+            Object.assign(candidate, { state: "idle", nextTry: now, returning: true });
+          }
+        } else if (does === "wait") now += 1000 * (n + 1);
+      }
+    }),
+    { numRuns: 300 },
+  );
+});
+
+/** What is known of a candidate. */
+interface Known {
+  readonly address: PeerAddress;
+  source: "user" | "tracker" | "dht" | "pex";
+  failures: number;
+  nextTry: number;
+  state: "idle" | "dialling" | "connected";
+  returning: boolean;
+}
+
+function keyOf({ host, port }: PeerAddress): string {
+  return `${host}:${port}`;
+}

@@ -66,21 +66,21 @@ async function measure(leechers: number, seed: number, log: (line: string) => vo
   let lastSent = 0;
   const look = () => {
     for (const index of missing) {
-      if (others.some((host) => host.torrent?.swarm.have.has(index))) missing.delete(index);
+      if (others.some((host) => host.torrent?.have.has(index))) missing.delete(index);
     }
     if (missing.size === 0 && Number.isNaN(copies)) {
-      copies = (seeder.torrent?.swarm.uploaded ?? 0) / SIZE;
+      copies = (seeder.torrent?.uploaded ?? 0) / SIZE;
       out = (world.clock.now() - begin) / 1000;
     }
     const now = world.clock.now();
     if (now - lastLook >= 5000) {
-      const sent = others.reduce((sum, host) => sum + (host.torrent?.swarm.uploaded ?? 0), 0);
+      const sent = others.reduce((sum, host) => sum + (host.torrent?.uploaded ?? 0), 0);
       const use = (sent - lastSent) / (leechers * LEECHER_UP * (now - lastLook) / 1000);
-      const have = others.map((host) => host.torrent?.swarm.have.count ?? 0).sort((a, b) => a - b);
+      const have = others.map((host) => host.torrent?.have.count ?? 0).sort((a, b) => a - b);
       log(
         `${((now - begin) / 1000).toFixed(0).padStart(4)} s  uplinks used ${(100 * use).toFixed(0)}%  pieces ` +
           `${have[0]}..${have[have.length >> 1]}..${have.at(-1)} of ${pieceCount}, not out ${missing.size}, ` +
-          `seeder sent ${((seeder.torrent?.swarm.uploaded ?? 0) / SIZE).toFixed(2)} copies`,
+          `seeder sent ${((seeder.torrent?.uploaded ?? 0) / SIZE).toFixed(2)} copies`,
       );
       lastLook = now;
       lastSent = sent;
@@ -96,7 +96,7 @@ async function measure(leechers: number, seed: number, log: (line: string) => vo
   }, { limit: 4 * 3_600_000, what: "every leecher finishes" });
   look();
   const times = others.map((host, i) => (host.completedAt! - begin - starts[i]!) / 1000).sort((a, b) => a - b);
-  const wasted = others.reduce((sum, host) => sum + host.torrent!.swarm.pieces.started.wasted, 0);
+  const wasted = others.reduce((sum, host) => sum + host.torrent!.pieces!.started.wasted, 0);
   return {
     leechers,
     bound: Math.max(
@@ -109,7 +109,7 @@ async function measure(leechers: number, seed: number, log: (line: string) => vo
     copies,
     out,
     waste: wasted / (SIZE * leechers),
-    seeder: (seeder.torrent?.swarm.uploaded ?? 0) / SIZE,
+    seeder: (seeder.torrent?.uploaded ?? 0) / SIZE,
   };
 }
 

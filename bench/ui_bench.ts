@@ -1,9 +1,10 @@
 /** What a redraw costs; there are at most five a second. */
 
 import { styleFor } from "../src/ui/style.ts";
-import { type PieceCell, type PieceMap, pieceMapOf } from "../src/swarm/piece_map.ts";
+import { type DrawnPieces, type PieceCell, type PieceMap, pieceMapOf } from "../src/swarm/piece_map.ts";
 import type { TorrentSnapshot } from "../src/session/types.ts";
-import type { Torrent } from "../src/swarm/mod.ts";
+
+import type { Peer } from "../src/peer/mod.ts";
 import { PiecePicker } from "../src/swarm/piece_picker.ts";
 import { Bitfield } from "../src/base/bitfield.ts";
 import { renderDashboard } from "../src/ui/dashboard.ts";
@@ -26,15 +27,12 @@ for (let index = 0; index < PIECES; index++) for (let i = 0; i < index % 7; i++)
 const active = new Map(
   Array.from({ length: 50 }, (_, i) => [i * 1001, { index: i * 1001, received: 3, blockCount: 16 }]),
 );
-const swarm = {
-  pieceCount: PIECES,
-  pieces: { wanted, started: { have, active, picker } },
-  webSeeds: null,
-  peers: () => peers.map((_, i) => ({ isSeed: i < 3 })),
-} as unknown as Torrent;
+const pieces = { wanted, started: { have, active, picker } } as unknown as DrawnPieces;
+const seeds = peers.map((_, i) => ({ isSeed: i < 3 })) as unknown as Peer[];
+const drawnTorrent = { webSeeds: [], peers: () => seeds };
 const rates = { down: new RateHistory(), up: new RateHistory() };
 for (let second = 0; second < 60; second++) rates.down.note(second * 1000, second * 1e5);
-const cells = (count: number): PieceMap => pieceMapOf(swarm, count);
+const cells = (count: number): PieceMap => pieceMapOf(drawnTorrent, { pieces, cells: count });
 const drawn = (count: number): readonly PieceCell[] => cells(count).cells;
 
 Deno.bench("pieceMapOf: 60,000 pieces in 800 cells", () => {

@@ -56,9 +56,9 @@ export { denoPlatform } from "./platform/deno_platform.ts";
 export type * from "./platform/platform.ts";
 export { HttpError } from "./platform/platform.ts";
 export { type CreatedTorrent, type CreateOptions, createTorrent, type SourceFile } from "./session/create.ts";
-export type { EventOptions, EventStream, MissedEvent, StreamedEvent } from "./session/event_stream.ts";
+export type { AnyEvent, EventOptions, EventStream, MissedEvent, StreamedEvent } from "./session/torrent.ts";
 export type { FileSnapshot, PieceCell, PieceMap } from "./session/torrent.ts";
-export type { ProgressEvent } from "./session/progress.ts";
+export type { ProgressEvent } from "./session/torrent.ts";
 export {
   type AddOptions,
   type DiscoveryOptions,

@@ -181,6 +181,23 @@ export class Bitfield {
     return copy;
   }
 
+  /**
+   * The same bits in a bitfield of another length.
+   *
+   * @param length How many bits it is to have.
+   * @returns The bitfield, or `null` if a set bit would lie outside.
+   * @throws {RangeError} If `length` is negative or not a whole number.
+   */
+  resized(length: number): Bitfield | null {
+    const other = new Bitfield(length);
+    const shared = Math.min(this.#bytes.length, other.#bytes.length);
+    other.#bytes.set(this.#bytes.subarray(0, shared));
+    const spare = shared * 8 - length;
+    if (spare > 0) other.#bytes[shared - 1]! &= 255 << spare;
+    for (let i = 0; i < shared; i++) other.#count += ONES[other.#bytes[i]!]!;
+    return other.#count === this.#count ? other : null;
+  }
+
   /** @returns A copy of the byte form, for the wire or for a file. */
   toBytes(): Bytes {
     return this.#bytes.slice();

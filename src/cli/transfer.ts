@@ -127,7 +127,7 @@ class Run {
       session = this.#session = await engine.createSession(this.#transfer.session);
       unsubscribe = session.subscribe((event) => {
         this.#remember(event);
-        view.event(event);
+        if (event.event !== "state") view.event(event);
         if (event.event === "completed") calls?.tell(event);
       });
       await session.start();

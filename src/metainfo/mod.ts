@@ -16,7 +16,14 @@ export { formatMagnet, type Magnet, parseMagnet } from "./magnet.ts";
 export { mergePlaces, mergeSources, type Places } from "./merge.ts";
 export { magnetOf, type Metainfo, type MetainfoFile, pieceHash, pieceSize } from "./metainfo.ts";
 export { isFolder, originalPaths } from "./original_path.ts";
-export { MAX_PIECE_LENGTH, MAX_TORRENT_SIZE, parseMetainfo, type ParseOptions } from "./parse.ts";
+export {
+  MAX_PIECE_LENGTH,
+  MAX_TORRENT_SIZE,
+  parseInfo,
+  type ParseInfoOptions,
+  parseMetainfo,
+  type ParseOptions,
+} from "./parse.ts";
 export { pathsOnDisk } from "./paths_on_disk.ts";
 export { safeName, type SafePathOptions } from "./safe_path.ts";
 export {

@@ -9,6 +9,7 @@ import { InfoHash } from "../base/info_hash.ts";
 import { BencodeDict, BencodeError, decodeDict } from "../bencode/mod.ts";
 import { type Fail, MetainfoError, type Warn } from "./errors.ts";
 import { readFiles } from "./files.ts";
+import type { Places } from "./merge.ts";
 import type { Metainfo, MetainfoFile } from "./metainfo.ts";
 import { safeName, type SafePathOptions } from "./safe_path.ts";
 import { sha1 } from "./sha1.ts";
@@ -48,18 +49,76 @@ export interface ParseOptions extends SafePathOptions {
  * ```
  */
 export function parseMetainfo(bytes: Uint8Array, options: ParseOptions = {}): Metainfo {
-  const { source } = options;
-  const fail: Fail = (key, why) => {
-    throw new MetainfoError({ source, key, why });
-  };
-  const warnings: string[] = [];
-  const warn: Warn = (key, what) => {
-    if (warnings.length < MAX_WARNINGS) warnings.push(`${key}: ${what}`);
-  };
-  const torrent = decodeTorrent(bytes, { source, warn });
+  const context = contextOf(options);
+  const { fail } = context;
+  const torrent = decodeTorrent(bytes, context);
   const info = torrent.get("info");
   if (info === undefined) return fail("info", "it is missing");
   if (!(info instanceof BencodeDict)) return fail("info", `expected a dictionary, found ${describeValue(info)}`);
+  const text = new TextReader(torrent.getText("encoding"));
+  return {
+    ...readInfo(info, { ...context, text, options }),
+    trackers: readTrackers(torrent),
+    webSeeds: readWebSeeds(torrent),
+    httpSeeds: readHttpSeeds(torrent),
+    nodes: readNodes(torrent),
+    comment: text.readKey(torrent, "comment"),
+    createdBy: text.readKey(torrent, "created by"),
+    createdAt: readDate(torrent.getInt("creation date")),
+  };
+}
+
+/** How to parse an info dictionary. */
+export interface ParseInfoOptions extends ParseOptions, Places {}
+
+/**
+ * Parses an info dictionary by itself, as peers give it to somebody who has a magnet link (BEP 9).
+ *
+ * @param bytes The dictionary. Nothing that is returned is a view of it.
+ * @param options How to parse it, and what the link says besides.
+ * @returns The torrent.
+ * @throws {MetainfoError} If it is no info dictionary, contradicts itself, or is past a limit.
+ */
+export function parseInfo(bytes: Uint8Array, options: ParseInfoOptions): Metainfo {
+  const context = contextOf(options);
+  const { trackers, webSeeds } = options;
+  const info = readInfo(decodeTorrent(bytes, context), { ...context, text: new TextReader(undefined), options });
+  return { ...info, trackers, webSeeds, httpSeeds: [], nodes: [], comment: null, createdBy: null, createdAt: null };
+}
+
+/** What is needed to say what is wrong. */
+interface Context {
+  readonly source: string | undefined;
+  readonly fail: Fail;
+  readonly warn: Warn;
+  readonly warnings: readonly string[];
+}
+
+function contextOf({ source }: ParseOptions): Context {
+  const warnings: string[] = [];
+  return {
+    source,
+    warnings,
+    fail: (key, why) => {
+      throw new MetainfoError({ source, key, why });
+    },
+    warn: (key, what) => {
+      if (warnings.length < MAX_WARNINGS) warnings.push(`${key}: ${what}`);
+    },
+  };
+}
+
+/** What stands in the info dictionary. */
+type Info = Omit<
+  Metainfo,
+  "trackers" | "webSeeds" | "httpSeeds" | "nodes" | "comment" | "createdBy" | "createdAt"
+>;
+
+function readInfo(
+  info: BencodeDict,
+  context: Context & { readonly text: TextReader; readonly options: ParseOptions },
+): Info {
+  const { source, fail, warn, warnings, text, options } = context;
   const version = info.getInt("meta version") ?? 1;
   if (version >= 2 && !info.has("pieces")) {
     throw new MetainfoError({
@@ -72,7 +131,6 @@ export function parseMetainfo(bytes: Uint8Array, options: ParseOptions = {}): Me
 
   const raw = info.raw.slice();
   const infoHash = new InfoHash(sha1(raw));
-  const text = new TextReader(torrent.getText("encoding"));
   const ownName = readName(info, { text, fail });
   // A name of which nothing is left gives way to the info-hash, as in libtorrent.
   const name = safeName(ownName, options) || infoHash.hex;
@@ -93,14 +151,7 @@ export function parseMetainfo(bytes: Uint8Array, options: ParseOptions = {}): Me
     size,
     pieces,
     files,
-    trackers: readTrackers(torrent),
-    webSeeds: readWebSeeds(torrent),
-    httpSeeds: readHttpSeeds(torrent),
-    nodes: readNodes(torrent),
     private: (info.getInt("private") ?? 0) !== 0,
-    comment: text.readKey(torrent, "comment"),
-    createdBy: text.readKey(torrent, "created by"),
-    createdAt: readDate(torrent.getInt("creation date")),
     source: text.readKey(info, "source"),
     info: raw,
     warnings,
@@ -109,7 +160,7 @@ export function parseMetainfo(bytes: Uint8Array, options: ParseOptions = {}): Me
 
 function decodeTorrent(
   bytes: Uint8Array,
-  { source, warn }: { readonly source: string | undefined; readonly warn: Warn },
+  { source, warn }: Pick<Context, "source" | "warn">,
 ): BencodeDict {
   if (bytes.length > MAX_TORRENT_SIZE) {
     const why = `it has ${bytes.length} bytes, at most ${MAX_TORRENT_SIZE} (64 MiB) are accepted`;

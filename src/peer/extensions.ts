@@ -64,7 +64,7 @@ export interface OpeningWords {
 /** The extension protocol's side of a peer. */
 export class PeerExtensions<P extends ExtendedPeer> {
   readonly #peer: P;
-  #host: ExtensionHost<P>;
+  readonly #host: ExtensionHost<P>;
   readonly #theirs = new Map<ExtensionName, number>();
   #portKnown = false;
   #metadataSize = 0;
@@ -89,11 +89,6 @@ export class PeerExtensions<P extends ExtendedPeer> {
   /** Bytes of the info dictionary as it says (BEP 9); 0 when it said nothing. */
   get metadataSize(): number {
     return this.#metadataSize;
-  }
-
-  /** The swarm is another one from now on. */
-  adopt(host: ExtensionHost<P>): void {
-    this.#host = host;
   }
 
   /** Our own address as it sees it, or `null` when it said nothing. */

@@ -7,7 +7,7 @@
 import { formatAddress, type PeerAddress } from "../base/address.ts";
 import { Bitfield } from "../base/bitfield.ts";
 import type { Bytes } from "../base/bytes.ts";
-import { MAX_ALLOWED_FAST } from "../base/limits.ts";
+import { MAX_ALLOWED_FAST, MAX_UNKNOWN_BITFIELD } from "../base/limits.ts";
 import { networkOf } from "../base/networks.ts";
 import { encodeDontHave } from "../wire/dont_have.ts";
 import { FrameReader, type MessageHandler } from "../wire/frame_reader.ts";
@@ -17,7 +17,6 @@ import { BLOCK_SIZE, MessageId, messageName, WireError } from "../wire/messages.
 import { Chatter } from "./chatter.ts";
 import { clientName } from "./client_name.ts";
 import { PeerExtensions } from "./extensions.ts";
-import { Hearsay } from "./hearsay.ts";
 import type { PeerOutput, SwarmOf } from "./peer_host.ts";
 import { RateMeter } from "./rate_meter.ts";
 import { type ReceivedBlock, Requests } from "./requests.ts";
@@ -48,7 +47,7 @@ export class Peer implements MessageHandler {
   readonly connectedAt: number;
   /** What stands for its address where limits and bans are concerned: see {@linkcode networkOf}. */
   readonly network: string;
-  /** What it has. */
+  /** What it has; until it is known how many pieces there are, as many as it has named. */
   pieces: Bitfield;
   /** Name and version; empty when unknown. */
   client: string;
@@ -97,7 +96,7 @@ export class Peer implements MessageHandler {
   /** Blocks that we asked for. */
   readonly requests: Requests;
   /** Blocks that it asked for. */
-  uploads: Uploads;
+  readonly uploads: Uploads;
   /** Pieces that it sends although it chokes us (BEP 6). */
   readonly allowedFast = new Set<number>();
   /** What it speaks beyond the basic protocol (BEP 10). */
@@ -116,12 +115,14 @@ export class Peer implements MessageHandler {
   readonly writer = new FrameWriter();
   /** The socket; set before the first message. */
   output!: PeerOutput;
-  #host: PeerHost;
+  readonly #host: PeerHost;
   readonly #block: ReceivedBlock = { index: 0, begin: 0, source: new Uint8Array(0), at: 0, length: 0, latency: 0 };
   #phase: Phase = "opening";
   #opened = false;
-  /** What can't be understood before the metadata is here. */
-  #hearsay = new Hearsay();
+  /** Bytes of the bitfield that it sent before it was known how many pieces there are; `null` when it sent none. */
+  #bitfieldBytes: number | null = null;
+  /** It said that it has everything before it was known how much that is. */
+  #hasAll = false;
 
   /**
    * @param host The swarm.
@@ -166,6 +167,11 @@ export class Peer implements MessageHandler {
   /** It has everything. */
   get isSeed(): boolean {
     return this.pieces.isFull && !this.#isBlind;
+  }
+
+  /** The part of the torrent that it has, 0 to 1; 0 while nobody knows how many pieces there are. */
+  get progress(): number {
+    return this.#isBlind ? 0 : this.pieces.count / this.pieces.length;
   }
 
   get #isBlind(): boolean {
@@ -216,18 +222,22 @@ export class Peer implements MessageHandler {
   }
 
   /**
-   * The metadata is here, and the connection goes over to those who download. It has to be opened again.
+   * It is known now how many pieces there are. What it has said of them so far counts from here on. It has to be opened again.
    *
-   * @param host The swarm from now on.
-   * @throws {WireError} If what it said of its pieces can't be.
+   * @throws {WireError} If it has named pieces that aren't there.
    */
-  adopt(host: PeerHost): void {
-    this.#host = host;
-    this.extensions.adopt(host);
-    this.uploads = new Uploads(host, { fast: this.fast, writer: this.writer });
-    this.reader.setPieceCount(host.pieceCount);
-    this.pieces = this.#hearsay.understand(host.pieceCount);
-    this.#hearsay = new Hearsay(); // what it held isn't needed any more
+  learnPieceCount(): void {
+    const { pieceCount } = this.#host;
+    const named = this.pieces;
+    this.pieces = new Bitfield(pieceCount);
+    this.reader.setPieceCount(pieceCount);
+    if (this.#bitfieldBytes !== null && this.#bitfieldBytes !== Math.ceil(pieceCount / 8)) {
+      throw new WireError(`the bitfield is none of ${pieceCount} pieces`);
+    }
+    const pieces = named.resized(pieceCount);
+    if (pieces === null) throw new WireError(`it has named pieces past the last of ${pieceCount}`);
+    this.pieces = pieces;
+    if (this.#hasAll) pieces.setAll();
   }
 
   /** Chokes it: what it asked for is dropped, and rejected where it speaks BEP 6. */
@@ -320,7 +330,7 @@ export class Peer implements MessageHandler {
         return this.#host.peerInterest(this);
       }
       case MessageId.haveAll: {
-        if (this.#isBlind) return this.#hearsay.signal(id);
+        if (this.#isBlind) return void (this.#hasAll = true);
         const all = new Bitfield(this.#host.pieceCount);
         all.setAll();
         return this.#hasAllOf(all);
@@ -332,7 +342,7 @@ export class Peer implements MessageHandler {
 
   onPieceSignal(id: number, index: number): void {
     this.#check(id);
-    if (this.#isBlind && id === MessageId.have) return this.#hearsay.have(index);
+    if (this.#isBlind && id === MessageId.have) return this.#named(index);
     if (index >= this.#host.pieceCount && !this.#isBlind) {
       throw new WireError(`${messageName(id)} names piece ${index} of ${this.#host.pieceCount}`);
     }
@@ -363,7 +373,14 @@ export class Peer implements MessageHandler {
 
   onBitfield(bits: Bytes): void {
     this.#check(MessageId.bitfield);
-    if (this.#isBlind) return this.#hearsay.bitfield(bits);
+    if (this.#isBlind) {
+      this.#bitfieldBytes = bits.length;
+      const length = Math.max(8 * bits.length, this.pieces.length);
+      const all = Bitfield.fromBytes(bits, 8 * bits.length)!.resized(length)!;
+      all.addAll(this.pieces.resized(length)!);
+      this.pieces = all;
+      return;
+    }
     const pieces = Bitfield.fromBytes(bits, this.#host.pieceCount);
     if (!pieces) throw new WireError("the bitfield has bits set past the last piece");
     this.#hasAllOf(pieces);
@@ -401,6 +418,14 @@ export class Peer implements MessageHandler {
 
   onUnknown(id: number): void {
     this.#check(id);
+  }
+
+  /** It has a piece, while nobody knows how many there are. */
+  #named(index: number): void {
+    const most = 8 * MAX_UNKNOWN_BITFIELD;
+    if (index >= most) throw new WireError(`have names piece ${index}, which is more than there can be`);
+    if (index >= this.pieces.length) this.pieces = this.pieces.resized(Math.min(most, 2 * index + 512))!;
+    this.pieces.set(index);
   }
 
   #rejected(index: number, begin: number): void {

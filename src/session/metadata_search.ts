@@ -5,7 +5,7 @@
  * @module
  */
 
-import { type Bytes, freeBytes } from "../base/bytes.ts";
+import { freeBytes } from "../base/bytes.ts";
 import { messageOf, ShoalError } from "../base/errors.ts";
 import {
   EXACT_SOURCE_HEDGE_MS,
@@ -21,18 +21,20 @@ import {
   mergePlaces,
   type Metainfo,
   MetainfoError,
+  parseInfo,
   parseMagnet,
   parseMetainfo,
   torrentFile,
 } from "../metainfo/mod.ts";
 import type { Platform } from "../platform/platform.ts";
+import type { MetadataSearch } from "../swarm/mod.ts";
 import type { SessionStore } from "./session_store.ts";
 
 /** What is told of an answer that is no torrent. */
 const NO_TORRENT = "what the server sent is no torrent";
 
 /** What a {@linkcode MetadataSearch} needs. */
-export interface MetadataSearchOptions {
+export interface MetadataSearchOptions extends MetadataSearch {
   /** The outside. */
   readonly platform: Pick<Platform, "http" | "after">;
   /** Torrents of earlier runs. */
@@ -43,14 +45,6 @@ export interface MetadataSearchOptions {
   readonly bind?: string;
   /** Memory for what is fetched, of all torrents of the session. */
   readonly reads: ReadBudget;
-  /** Gives up. */
-  readonly signal: AbortSignal;
-  /** Asks peers for the info dictionary; never settles when nobody gives it. */
-  askPeers(): Promise<Bytes>;
-  /** Resolves with the torrent when the user has it after all; never settles otherwise. */
-  readonly given: Promise<Metainfo>;
-  /** Is told what does not work and is not needed. */
-  onWarning(error: unknown): void;
 }
 
 /**
@@ -69,7 +63,9 @@ export async function findMetadata(magnet: Magnet, options: MetadataSearchOption
   try {
     const fetched = fromUrls(magnet, { ...options, signal }).then((meta) => withSources(meta, magnet));
     const asked = options.askPeers().then((info) => {
-      return checked(parse(torrentFile(info, magnet), magnet, options), magnet);
+      const { infoHash: { hex }, trackers, webSeeds } = magnet;
+      const source = `the metadata of ${hex}`;
+      return checked(parseInfo(info, { trackers, webSeeds, portable: options.portable, source }), magnet);
     });
     const given = options.given.then((meta) => withSources(meta, magnet));
     const meta = await Promise.race([given, fetched, asked]);
@@ -183,10 +179,6 @@ function checked(meta: Metainfo, { infoHash }: Magnet): Metainfo {
     where: meta.name,
     why: `its info-hash is ${meta.infoHash.hex}, not ${infoHash.hex}`,
   });
-}
-
-function parse(bytes: Bytes, { infoHash }: Magnet, { portable }: MetadataSearchOptions): Metainfo {
-  return parseMetainfo(bytes, { portable, source: `the metadata of ${infoHash.hex}` });
 }
 
 /** The trackers of the link come first: they are the ones that the user has just been given. */

@@ -11,7 +11,7 @@ import type { InfoHash } from "../base/info_hash.ts";
 import type { DhtStatus, TorrentAnnouncer } from "../dht/mod.ts";
 import type { LocalDiscovery } from "../discovery/local_discovery.ts";
 import type { Platform } from "../platform/platform.ts";
-import type { PeerSource } from "../swarm/mod.ts";
+import type { PeerFinder, PeerSource } from "../swarm/mod.ts";
 import type { AnnounceProgress, TrackerEncryption } from "../tracker/announce_request.ts";
 import { Announcer, FAREWELL_MS, type TrackerReport, type TrackerStatus } from "../tracker/announcer.ts";
 import type { UdpTrackers } from "../tracker/udp_trackers.ts";
@@ -80,7 +80,7 @@ export interface LsdStatus {
 /**
  * Finds peers for one torrent, and lets others find us, from its first start to its end; a pause is told to trackers, and the others are left.
  */
-export class PeerSources {
+export class PeerSources implements PeerFinder {
   readonly #options: PeerSourcesOptions;
   readonly #announcer: Announcer;
   #dht: TorrentAnnouncer | null = null;

@@ -11,7 +11,8 @@ import type { IpRanges } from "../base/ip_ranges.ts";
 import { MAX_METAINFO_READS } from "../base/limits.ts";
 import { MemoryBudget } from "../base/memory_budget.ts";
 import { ReadBudget } from "../base/read_budget.ts";
-import { redact } from "../base/secrets.ts";
+import { redact, secretsIn } from "../base/secrets.ts";
+import { VERSION } from "../base/version.ts";
 import { LocalDiscovery } from "../discovery/local_discovery.ts";
 import type { Magnet, Metainfo } from "../metainfo/mod.ts";
 import { onShortage } from "../platform/descriptors.ts";
@@ -19,23 +20,35 @@ import type { Platform } from "../platform/platform.ts";
 import {
   checkedRate,
   ConnectionQuota,
+  type EventOptions,
+  type EventStream,
   Listening,
   MetadataBudget,
+  type MetadataSearch,
+  type PeerFinder,
+  type PeerFinderHost,
   ratesOf,
   ReadShare,
   setRates,
+  type Shared,
+  streamEvents,
   Throttle,
+  Ticker,
+  Torrent as SwarmTorrent,
+  type TorrentEvent,
 } from "../swarm/mod.ts";
+import type { TrackerReport } from "../tracker/announcer.ts";
 import { UdpTrackers } from "../tracker/udp_trackers.ts";
 import { type EncryptionMode, StreamEncryption } from "../transport/stream_encryption.ts";
 import { tcpTransport, type Transport } from "../transport/transport.ts";
 import { DhtService } from "./dht_service.ts";
-import { type EventOptions, type EventStream, streamEvents } from "./event_stream.ts";
 import { ExternalAddress, type Family } from "./external_address.ts";
 import type { AddOptions, DiscoveryOptions, RateLimits, SessionOptions } from "./options.ts";
+import { findMetadata } from "./metadata_search.ts";
 import { makePeerId } from "./peer_id.ts";
+import { PeerSources } from "./peer_sources.ts";
 import { Reachability } from "./reachability.ts";
-import { SessionTorrent } from "./session_torrent.ts";
+import { resolveAll } from "./resolve.ts";
 import type { Torrent } from "./torrent.ts";
 import { SessionStore, type Traffic } from "./session_store.ts";
 import { keptTorrent, restored } from "./torrent_record.ts";
@@ -80,6 +93,7 @@ export class Session {
   readonly #options: SessionOptions;
   readonly #platform: Platform;
   readonly #peerId: Bytes;
+  readonly #ticker: Ticker;
   readonly #budget: MemoryBudget;
   readonly #connections: ConnectionQuota;
   readonly #metadataMemory = new MetadataBudget();
@@ -91,7 +105,7 @@ export class Session {
   readonly #encryption: StreamEncryption;
   readonly #transport: Transport;
   readonly #udpTrackers: UdpTrackers;
-  readonly #torrents = new Map<string, SessionTorrent>();
+  readonly #torrents = new Map<string, SwarmTorrent>();
   readonly #listeners = new Set<(event: SessionEvent) => void>();
   /** What our address is to others, as far as they agree. */
   readonly externalAddress = new ExternalAddress();
@@ -101,6 +115,7 @@ export class Session {
   #reachability: Reachability | null = null;
   #dht: DhtService | null = null;
   #local: LocalDiscovery | null = null;
+  #lent: Shared | null = null;
   #stopped: Promise<void> | null = null;
   readonly #over = Promise.withResolvers<void>();
 
@@ -113,6 +128,7 @@ export class Session {
     this.#options = options;
     this.#platform = options.platform;
     this.#peerId = makePeerId(options.platform);
+    this.#ticker = new Ticker(this.#platform);
     const { maxPeers = DEFAULT_MAX_PEERS } = options;
     this.#connections = new ConnectionQuota(options.maxConnections ?? Math.max(maxPeers, DEFAULT_MAX_CONNECTIONS));
     this.#reads = new ReadShare(() => this.#platform.giveWay());
@@ -262,39 +278,19 @@ export class Session {
     const there = this.#torrents.get(key);
     if (there !== undefined) {
       there.merge(source, options);
+      this.#resolvePeers(there, source);
       return there;
     }
-    const torrent: SessionTorrent = new SessionTorrent({
-      platform: this.#platform,
+    const torrent = new SwarmTorrent({
+      shared: this.#shared,
       source,
       add: options,
-      peerId: this.#peerId,
-      port: this.port,
-      ...(this.#options.bind !== undefined && { bind: this.#options.bind }),
-      ...(this.#encryption.mode !== "off" && { encryption: this.#encryption.mode }),
-      policy: {
-        maxPeers: this.#options.maxPeers ?? DEFAULT_MAX_PEERS,
-        quota: this.#connections,
-        blocks: (host) => this.#blocks(host),
-        ownAddress: (family) => this.#ownAddress(family),
-        portFor: (protocol, host) => this.#reachability?.portFor(protocol, host) ?? this.port,
-      },
-      budget: this.#budget,
-      metadataMemory: this.#metadataMemory,
-      reads: this.#reads,
-      metainfoReads: this.#metainfoReads,
       limits: { down: this.#down.party(), up: this.#up.party() },
-      stateFolder: this.#options.stateFolder ?? null,
-      store: this.#store,
-      portable: this.#options.portable ?? false,
-      transport: this.#transport,
-      externalAddress: this.externalAddress,
-      dht: this.#dht,
-      udpTrackers: this.#udpTrackers,
-      local: this.#local,
-      pex: this.#options.discovery?.pex ?? false,
+      findPeers: (host) => this.#findPeers(host),
+      findMetadata: (magnet, search) => this.#findMetadata(magnet, search),
       emit: (event) => this.#emit(event),
-      events: (options) => this.#events(options, torrent),
+      subscribe: (listener) => this.subscribe((event) => listener(event as TorrentEvent)),
+      over: this.#over.promise,
       gone: () => {
         this.#torrents.delete(key);
         this.#store.leave(source.infoHash);
@@ -307,7 +303,61 @@ export class Session {
     const changed = () => this.#store.changed(key);
     this.#store.add(keptTorrent(torrent, { source, add: options, oneOff, changed }));
     torrent.start();
+    this.#resolvePeers(torrent, source);
     return torrent;
+  }
+
+  /** Peers that a magnet link names, some perhaps by the name of a host. */
+  #resolvePeers(torrent: SwarmTorrent, source: Metainfo | Magnet): void {
+    if (!("peers" in source) || source.peers.length === 0) return;
+    void resolveAll(source.peers, this.#platform.net).then((addresses) => torrent.addPeers(addresses));
+  }
+
+  #findPeers(host: PeerFinderHost): PeerFinder {
+    const { bind } = this.#options;
+    const { mode } = this.#encryption;
+    return new PeerSources({
+      platform: this.#platform,
+      infoHash: host.infoHash,
+      peerId: this.#peerId,
+      port: this.port,
+      portFor: (to) => this.#reachability?.portFor("tcp", to) ?? this.port,
+      udp: this.#udpTrackers,
+      ...(bind !== undefined && { bind }),
+      ...(mode !== "off" && { encryption: mode }),
+      trackers: host.trackers,
+      askAllTrackers: () => host.asksAllTrackers(),
+      isPrivate: () => host.isPrivate(),
+      dht: this.#dht,
+      local: this.#local,
+      progress: () => host.progress(),
+      wantedPeers: () => host.wantedPeers(),
+      received: () => host.received(),
+      onPeers: (addresses, source) => host.onPeers(addresses, source),
+      onReport: (report) => this.#reported(report, host),
+    });
+  }
+
+  #reported(report: TrackerReport, host: PeerFinderHost): void {
+    const { url, status, seeders, leechers, peers, message, externalIp } = report;
+    if (externalIp) this.externalAddress.vote("tracker", new URL(url).hostname, externalIp);
+    if (seeders !== null) host.heardOfSeeds(seeders);
+    const infohash = host.infoHash.hex;
+    // Trackers say which passkey they don't know.
+    const words = redact(message, secretsIn(url));
+    this.#emit({ event: "tracker", infohash, url, status, seeders, leechers, peers, message: words });
+  }
+
+  #findMetadata(magnet: Magnet, search: MetadataSearch): Promise<Metainfo> {
+    const { bind, portable = false } = this.#options;
+    return findMetadata(magnet, {
+      ...search,
+      platform: this.#platform,
+      store: this.#store,
+      portable,
+      reads: this.#metainfoReads,
+      ...(bind !== undefined && { bind }),
+    });
   }
 
   /**
@@ -368,19 +418,13 @@ export class Session {
    * for await (const event of session.events()) console.log(event.event, event.infohash);
    * ```
    */
-  events(options: EventOptions = {}): EventStream {
-    return this.#events(options, null);
-  }
-
-  #events(options: EventOptions, torrent: SessionTorrent | null): EventStream {
-    const infohash = torrent?.infoHash.hex ?? null;
-    const isGone = infohash !== null && this.#torrents.get(infohash) !== torrent;
-    return streamEvents({
+  events(options: EventOptions = {}): EventStream<SessionEvent> {
+    return streamEvents<SessionEvent>({
       platform: this.#platform,
       subscribe: (listener) => this.subscribe(listener),
-      infohash,
-      snapshots: () => (torrent === null ? this.torrents : [torrent]).map((one) => one.snapshot()),
-      over: isGone ? Promise.resolve() : this.#over.promise,
+      infohash: null,
+      snapshots: () => this.torrents.map((torrent) => torrent.snapshot()),
+      over: this.#over.promise,
     }, options);
   }
 
@@ -411,6 +455,33 @@ export class Session {
       await this.#store.close();
       this.#over.resolve();
     }
+  }
+
+  /** What torrents borrow; complete once the session has been started. */
+  get #shared(): Shared {
+    return this.#lent ??= {
+      platform: this.#platform,
+      peerId: this.#peerId,
+      version: `Shoal ${VERSION}`,
+      port: this.port,
+      bind: this.#options.bind,
+      transport: this.#transport,
+      policy: {
+        maxPeers: this.#options.maxPeers ?? DEFAULT_MAX_PEERS,
+        quota: this.#connections,
+        blocks: (host) => this.#blocks(host),
+        ownAddress: (family) => this.#ownAddress(family),
+        portFor: (protocol, host) => this.#reachability?.portFor(protocol, host) ?? this.port,
+      },
+      ticker: this.#ticker,
+      budget: this.#budget,
+      metadataMemory: this.#metadataMemory,
+      reads: this.#reads,
+      stateFolder: this.#options.stateFolder ?? null,
+      dht: this.#dht,
+      pex: this.#options.discovery?.pex ?? false,
+      seenAs: (source, voter, address) => this.externalAddress.vote(source, voter, address),
+    };
   }
 
   #ownAddress(family: Family): PeerAddress | null {

@@ -6,19 +6,25 @@
 
 import type { InfoHash } from "../base/info_hash.ts";
 import type { Metainfo } from "../metainfo/mod.ts";
-import type { EventOptions, EventStream } from "./event_stream.ts";
-import type { FileSnapshot, PieceMap, RateLimits, ReadableTorrent } from "../swarm/mod.ts";
+import type { EventOptions, EventStream, FileSnapshot, PieceMap, RateLimits, ReadableTorrent } from "../swarm/mod.ts";
 import type { TorrentSnapshot } from "./types.ts";
 
 export type {
+  AnyEvent,
+  EventOptions,
+  EventStream,
   FileSnapshot,
+  MissedEvent,
   OpenFileOptions,
   PieceCell,
   PieceMap,
+  ProgressEvent,
   ReadableTorrent,
   ReadOptions,
+  StreamedEvent,
   TorrentReader,
 } from "../swarm/mod.ts";
+export { progressOf } from "../swarm/mod.ts";
 
 /** A torrent of a session. */
 export interface Torrent extends ReadableTorrent {

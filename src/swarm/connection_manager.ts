@@ -395,6 +395,16 @@ export class ConnectionManager {
     return candidate.rank;
   }
 
+  /** Forgets all that neither trackers nor the user have named (BEP 27). */
+  keepPrivate(): void {
+    for (const candidate of [...this.#candidates.values()]) {
+      const { source, state } = candidate;
+      if (source === "tracker" || source === "user") continue;
+      if (state === "dialling") this.#dialling--;
+      this.#remove(candidate);
+    }
+  }
+
   /** An address is no candidate any more, on any port. */
   #forget(host: string): void {
     for (const candidate of this.#candidates.of(networkOf(host))) {

@@ -1,21 +1,177 @@
 /**
- * What a torrent tells. The session adds which torrent it was.
+ * What torrents tell.
  *
  * @module
  */
 
-/** Something happened in a torrent. */
+import type { TorrentState } from "./torrent_state.ts";
+
+/** Something happened in a torrent. Field names are those of the JSON lines in the command-line contract. */
 export type TorrentEvent =
-  | { readonly event: "checking"; readonly progress: number }
-  | {
-    readonly event: "peer";
-    readonly address: string;
-    readonly client: string;
-    readonly action: "connected" | "disconnected" | "banned" | "refused";
-    readonly message: string;
-    readonly downloaded?: number;
-    readonly uploaded?: number;
-  }
-  | { readonly event: "hash_failed"; readonly piece: number; readonly peers: readonly string[] }
-  | { readonly event: "completed" }
-  | { readonly event: "failed"; readonly error: unknown };
+  | AddedEvent
+  | MetadataEvent
+  | StateEvent
+  | CheckingEvent
+  | TrackerEvent
+  | PeerEvent
+  | HashFailedEvent
+  | WarningEvent
+  | CompletedEvent
+  | FailedEvent
+  | StoppedEvent;
+
+/** A torrent does something else from now on. */
+export interface StateEvent {
+  /** Which event. */
+  readonly event: "state";
+  /** Which torrent, in hexadecimal. */
+  readonly infohash: string;
+  /** What it does. */
+  readonly state: TorrentState;
+  /** What it did before. */
+  readonly previous: TorrentState;
+}
+
+/** A torrent was added. */
+export interface AddedEvent {
+  /** Which event. */
+  readonly event: "added";
+  /** Which torrent, in hexadecimal. */
+  readonly infohash: string;
+  /** Its name, safe to print. */
+  readonly name: string;
+  /** Bytes of the wanted files; `null` while nobody knows, for a magnet link. */
+  readonly size: number | null;
+  /** How many files are wanted, padding left out; `null` while nobody knows. */
+  readonly files: number | null;
+}
+
+/** It is known now what a magnet link stands for. */
+export interface MetadataEvent {
+  /** Which event. */
+  readonly event: "metadata";
+  /** Which torrent, in hexadecimal. */
+  readonly infohash: string;
+  /** Its name, safe to print. */
+  readonly name: string;
+  /** Bytes of the wanted files. */
+  readonly size: number;
+  /** How many files are wanted, padding left out. */
+  readonly files: number;
+}
+
+/** The check of data on disk has come this far. */
+export interface CheckingEvent {
+  /** Which event. */
+  readonly event: "checking";
+  /** Which torrent, in hexadecimal. */
+  readonly infohash: string;
+  /** 0 to 1. */
+  readonly progress: number;
+}
+
+/** A tracker answered, or did not. */
+export interface TrackerEvent {
+  /** Which event. */
+  readonly event: "tracker";
+  /** Which torrent, in hexadecimal. */
+  readonly infohash: string;
+  /** Announce URL without its secrets: of passkeys only the first characters are there, and three asterisks. */
+  readonly url: string;
+  /** Whether it answered; with `warning` it did, and has something to say. */
+  readonly status: "ok" | "warning" | "error";
+  /** As the tracker says, or `null`. */
+  readonly seeders: number | null;
+  /** As the tracker says, or `null`. */
+  readonly leechers: number | null;
+  /** How many peers were in the answer. */
+  readonly peers: number;
+  /** Failure or warning; empty when there is none. */
+  readonly message: string;
+}
+
+/** A peer came, went or was banned. */
+export interface PeerEvent {
+  /** Which event. */
+  readonly event: "peer";
+  /** `null` for somebody who came to no torrent of ours. */
+  readonly infohash: string | null;
+  /** `host:port`, or the URL of a web seed. */
+  readonly address: string;
+  /** Name and version of the other program, safe to print; empty when unknown. */
+  readonly client: string;
+  /** What happened. */
+  readonly action: "connected" | "disconnected" | "banned" | "refused";
+  /** Why; empty for `connected`. */
+  readonly message: string;
+  /** Payload bytes that came from it; only with `disconnected`. */
+  readonly downloaded?: number;
+  /** Payload bytes that went to it; only with `disconnected`. */
+  readonly uploaded?: number;
+}
+
+/** A piece failed its hash. */
+export interface HashFailedEvent {
+  /** Which event. */
+  readonly event: "hash_failed";
+  /** Which torrent, in hexadecimal. */
+  readonly infohash: string;
+  /** Its number, from 0 on. */
+  readonly piece: number;
+  /** IP addresses, without ports, of the peers that sent blocks of it; URLs of web seeds. */
+  readonly peers: readonly string[];
+}
+
+/** Something does not work that one can do without. */
+export interface WarningEvent {
+  /** Which event. */
+  readonly event: "warning";
+  /** `null` for what all torrents have to do without. */
+  readonly infohash: string | null;
+  /** What is wrong. */
+  readonly message: string;
+  /** What it is about: a file, a URL; may be empty. */
+  readonly where: string;
+}
+
+/** Every wanted byte is verified and under its final name. */
+export interface CompletedEvent {
+  /** Which event. */
+  readonly event: "completed";
+  /** Which torrent, in hexadecimal. */
+  readonly infohash: string;
+  /** Its name, safe to print. */
+  readonly name: string;
+  /** From start to completion. */
+  readonly seconds: number;
+  /** Payload bytes that were fetched this time. */
+  readonly bytes: number;
+  /** `bytes / seconds`. */
+  readonly rate: number;
+}
+
+/** A torrent cannot go on. */
+export interface FailedEvent {
+  /** Which event. */
+  readonly event: "error";
+  /** Which torrent, in hexadecimal. */
+  readonly infohash: string;
+  /** Kind of failure: `storage`, `network`, `torrent` ... */
+  readonly code: string;
+  /** What is wrong. */
+  readonly message: string;
+  /** What it is about: a file, a URL; may be empty. */
+  readonly where: string;
+}
+
+/** A torrent was stopped in good order. */
+export interface StoppedEvent {
+  /** Which event. */
+  readonly event: "stopped";
+  /** Which torrent, in hexadecimal. */
+  readonly infohash: string;
+  /** Payload bytes. */
+  readonly downloaded: number;
+  /** Payload bytes. */
+  readonly uploaded: number;
+}

@@ -16,17 +16,28 @@ export {
   type Transport,
 } from "../peer/mod.ts";
 export type { DhtContact } from "./dht_contact.ts";
-export type { TorrentEvent } from "./events.ts";
+export {
+  type AnyEvent,
+  type EventOptions,
+  type EventStream,
+  type MissedEvent,
+  type StreamedEvent,
+  streamEvents,
+} from "./event_stream.ts";
+export type * from "./events.ts";
+export { type ProgressEvent, progressOf } from "./progress.ts";
 export type { PeerSource } from "./candidate_table.ts";
 export type { ConnectionPolicy } from "./connection_manager.ts";
 export { ConnectionQuota } from "./connection_quota.ts";
 export { type Acceptor, Listening } from "./listening.ts";
 export { MetadataBudget } from "./metadata_budget.ts";
-export { MetadataSwarm } from "./metadata_swarm.ts";
 export type { PieceRange, PieceReader } from "./readers.ts";
 export type { AddOptions } from "./add_options.ts";
 export type { FileSnapshot, PieceCell, PieceMap } from "./piece_map.ts";
-export type { PeerSnapshot, TorrentSnapshot, TorrentState } from "./snapshot.ts";
+export type { PeerSnapshot, TorrentSnapshot } from "./snapshot.ts";
 export { Torrent } from "./torrent.ts";
 export type { OpenFileOptions, ReadableTorrent, ReadOptions, TorrentReader } from "./torrent_reader.ts";
+export type { MetadataSearch, PeerFinder, PeerFinderHost, Shared, TorrentOptions } from "./torrent_options.ts";
+export { Ticker } from "./ticker.ts";
+export type { TorrentState } from "./torrent_state.ts";
 export type { WebSeed } from "./web_seed.ts";

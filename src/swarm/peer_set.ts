@@ -37,7 +37,7 @@ import type { PeerSource } from "./candidate_table.ts";
 import type { ConnectionManager } from "./connection_manager.ts";
 import { type Borrower, ConnectionQuota, type ConnectionShare, type Place, type Pressure } from "./connection_quota.ts";
 import { Crowd } from "./crowd.ts";
-import type { TorrentEvent } from "./events.ts";
+import type { PeerEvent } from "./events.ts";
 import { expendable, isMute, leastUseful } from "./expendable.ts";
 
 /** Milliseconds without having sent anything after which we send a keep-alive (BEP 3). */
@@ -61,9 +61,14 @@ export interface PeerSetEvents {
   prospects(peer: Peer): Prospects;
   /** Whether the torrent has all that it wants; it hasn't when absent. */
   readonly seeding?: () => boolean;
+  /** What is wrong with our own set-up is wrong for every peer. */
+  failed(error: ShoalError): void;
   /** For the user. */
-  emit(event: TorrentEvent): void;
+  emit(event: PeerSetEvent): void;
 }
+
+/** What a set of peers tells the user; the torrent adds which it is. */
+export type PeerSetEvent = Omit<PeerEvent, "infohash">;
 
 /** A connection that is being made. */
 class Dial {
@@ -87,9 +92,9 @@ export class PeerSet implements Borrower {
   readonly #transport: Transport;
   readonly #reads: ReadShare;
   readonly #limits: ThrottleParties | undefined;
-  #host: PeerHost;
-  #events: PeerSetEvents;
-  readonly #handshake: Handshake;
+  readonly #host: PeerHost;
+  readonly #events: PeerSetEvents;
+  readonly #handshake: () => Handshake;
   readonly #manager: ConnectionManager;
   readonly #links = new Map<Peer, PeerLink>();
   /** Addresses by number of connection, of those that are open and of those that sent something; the numbers begin at 1. */
@@ -109,7 +114,7 @@ export class PeerSet implements Borrower {
 
   /**
    * @param options `platform`: clock and timers. `transport`: how to reach peers. `reads`: when to give way. `limits`: how
-   * fast all may be. `host` and `events`: the torrent. `handshake`: ours. `manager`: whom to connect to.
+   * fast all may be. `host` and `events`: the torrent. `handshake`: gives ours. `manager`: whom to connect to.
    */
   constructor(
     options: {
@@ -119,7 +124,7 @@ export class PeerSet implements Borrower {
       readonly limits?: ThrottleParties | undefined;
       readonly host: PeerHost;
       readonly events: PeerSetEvents;
-      readonly handshake: Handshake;
+      readonly handshake: () => Handshake;
       readonly manager: ConnectionManager;
     },
   ) {
@@ -172,29 +177,6 @@ export class PeerSet implements Borrower {
   add(addresses: Iterable<PeerAddress>, source?: PeerSource): void {
     this.#manager.add(addresses, source);
     this.dialMore();
-  }
-
-  /**
-   * The metadata is here: what is known of peers, and every connection, goes over to those who download.
-   *
-   * @param host The torrent.
-   * @param events The torrent.
-   */
-  adopt(host: PeerHost, events: PeerSetEvents): void {
-    this.#host = host;
-    this.#events = events;
-    for (const [peer, link] of [...this.#links]) {
-      try {
-        peer.adopt(host);
-      } catch (error) {
-        link.close(messageOf(error));
-        continue;
-      }
-      events.joined(peer, true); // whoever doesn't speak BEP 10 was of no use so far
-      if (!peer.pieces.isEmpty) host.peerPieces(peer);
-      if (peer.interested) host.peerInterest(peer);
-      link.flush();
-    }
   }
 
   /** Connects to as many candidates as the limits allow, and to others as soon as they do. */
@@ -308,15 +290,16 @@ export class PeerSet implements Borrower {
     this.shut("we are stopping");
   }
 
-  /** Closes everything and lets nobody in, or opens again, and dials those who were there. */
-  setPaused(paused: boolean): void {
-    if (paused && this.#shut === null) this.shut(PAUSED);
-    if (!paused && this.#shut === PAUSED) this.open();
-  }
-
-  /** Whether it is paused. */
-  get paused(): boolean {
-    return this.#shut === PAUSED;
+  /**
+   * The torrent turned out to be private (BEP 27): leaves everybody, and forgets those whom neither its trackers nor the user have
+   * named.
+   */
+  keepPrivate(): void {
+    const shut = this.#shut;
+    this.shut("the torrent is private");
+    this.#manager.keepPrivate();
+    if (shut === null) this.open();
+    else this.#shut = shut;
   }
 
   // What the quota of connections asks: Borrower.
@@ -372,11 +355,12 @@ export class PeerSet implements Borrower {
     let connection: PeerStream | null = null;
     const timer = this.#platform.after(HANDSHAKE_MS, () => dial.abort.abort());
     try {
-      const words = { infoHash: this.#handshake.infoHash, first: encodeHandshake(this.#handshake) };
+      const ours = this.#handshake();
+      const words = { infoHash: ours.infoHash, first: encodeHandshake(ours) };
       connection = await this.#transport.dial(address, { ...words, signal });
       signal.throwIfAborted();
       signal.addEventListener("abort", () => connection?.close(), { once: true });
-      const theirs = await handshakeOut(connection, this.#handshake);
+      const theirs = await handshakeOut(connection, ours);
       signal.throwIfAborted();
       const full = this.#manager.isFull(this.#platform.now(), { incoming: false }) ? FULL : null;
       const refused = this.#refusesHost(address.host) ?? full ??
@@ -390,8 +374,7 @@ export class PeerSet implements Borrower {
       // That there are no descriptors left is no fault of the peer.
       this.#end(dial, { ours: isShortage(error) });
       const message = signal.aborted ? `no answer within ${HANDSHAKE_MS / 1000} s` : messageOf(error);
-      // What is wrong with our own set-up is wrong for every peer.
-      if (error instanceof ShoalError && error.kind === "network") return this.#events.emit({ event: "failed", error });
+      if (error instanceof ShoalError && error.kind === "network") return this.#events.failed(error);
       if (message === SELF) return this.#manager.isSelf(address); // trackers name everybody, us too
       this.#events.emit({ event: "peer", address: formatAddress(address), client: "", action: "refused", message });
     } finally {
@@ -462,7 +445,7 @@ export class PeerSet implements Borrower {
     theirs: Handshake,
     { host, incoming }: { readonly host: string; readonly incoming: boolean },
   ): string | null {
-    const ours = this.#handshake.peerId;
+    const ours = this.#handshake().peerId;
     if (equalBytes(theirs.peerId, ours)) return SELF;
     for (const [peer, link] of this.#links) {
       if (peer.address.host !== host || !equalBytes(peer.peerId, theirs.peerId)) continue;
@@ -480,7 +463,7 @@ export class PeerSet implements Borrower {
     how: { readonly address: PeerAddress; readonly incoming: boolean; readonly place: Place },
   ): void {
     const { fast, extended, infoHash, peerId, dht = false } = theirs;
-    const handshake = { fast: fast && this.#handshake.fast, extended, infoHash, peerId, dht };
+    const handshake = { fast: fast && this.#handshake().fast, extended, infoHash, peerId, dht };
     const number = ++this.#lastNumber;
     this.#hosts.set(number, how.address.host);
     const peer = new Peer(this.#host, { ...how, handshake, number });
@@ -547,7 +530,6 @@ export class PeerSet implements Borrower {
 }
 
 const SELF = "it is ourselves";
-const PAUSED = "the torrent is paused";
 const OTHERS_NEED_IT = "another torrent needs its place more";
 const FULL = "there is no room for more connections";
 /** Two ends that have everything have met. */

@@ -5,7 +5,9 @@
  */
 
 import { type Metainfo, numberedFiles } from "../metainfo/mod.ts";
-import type { Torrent } from "./torrent.ts";
+import type { Bitfield } from "../base/bitfield.ts";
+import type { Peer } from "../peer/mod.ts";
+import type { StartedPieces } from "./started_pieces.ts";
 
 /** All pieces in a row, cut into cells of as many pieces each, as far as that goes. */
 export interface PieceMap {
@@ -45,6 +47,14 @@ export interface FileSnapshot {
   readonly wanted: boolean;
 }
 
+/** The pieces of a torrent, for those who draw them. */
+export interface DrawnPieces {
+  /** Those that are to be there in the end. */
+  readonly wanted: Bitfield;
+  /** Those that are there, are being fetched, or are common. */
+  readonly started: StartedPieces;
+}
+
 /** Most of a cell that isn't complete. */
 const ALMOST = 0.999;
 
@@ -52,14 +62,17 @@ const ALMOST = 0.999;
  * Sums up the pieces of a torrent. Costs one pass over them.
  *
  * @param torrent The torrent.
- * @param cells How many cells there is room for, at least 1.
+ * @param options `pieces`: its pieces. `cells`: how many cells there is room for, at least 1.
  * @returns The map.
  */
-export function pieceMapOf(torrent: Torrent, cells: number): PieceMap {
-  const { wanted, started: { have, active, picker } } = torrent.pieces;
-  let everywhere = torrent.webSeeds?.connected.length ?? 0; // the picker doesn't count those who have everything
+export function pieceMapOf(
+  torrent: { readonly webSeeds: readonly unknown[]; peers(): Iterable<Peer> },
+  options: { readonly pieces: DrawnPieces; readonly cells: number },
+): PieceMap {
+  const { pieces: { wanted, started: { have, active, picker } }, cells } = options;
+  let everywhere = torrent.webSeeds.length; // the picker doesn't count those who have everything
   for (const peer of torrent.peers()) if (peer.isSeed) everywhere++;
-  const pieces = torrent.pieceCount;
+  const pieces = have.length;
   const count = Math.min(Math.max(1, Math.floor(cells)), pieces);
   const parts = new Float64Array(count);
   for (const piece of active.values()) parts[cellOf(piece.index)]! += piece.received / piece.blockCount;
@@ -102,7 +115,7 @@ export function pieceMapOf(torrent: Torrent, cells: number): PieceMap {
  * @returns The files in their order, padding left out.
  */
 export function filesOf(
-  torrent: Torrent,
+  torrent: { readonly have: Bitfield },
   options: { readonly meta: Metainfo; readonly wanted?: ReadonlySet<number> | undefined },
 ): FileSnapshot[] {
   const { meta, wanted } = options;

@@ -4,23 +4,10 @@
  * @module
  */
 
-import type { Metainfo } from "../metainfo/mod.ts";
 import type { InfoHash } from "../base/info_hash.ts";
 import type { Peer } from "../peer/mod.ts";
-import type { MetadataSwarm } from "./metadata_swarm.ts";
-import type { Torrent } from "./torrent.ts";
+import type { TorrentState } from "./torrent_state.ts";
 import type { WebSeed } from "./web_seed.ts";
-
-/** What a torrent is doing. */
-export type TorrentState =
-  | "metadata"
-  | "checking"
-  | "downloading"
-  | "seeding"
-  | "paused"
-  | "stopping"
-  | "stopped"
-  | "failed";
 
 /** One torrent at one moment; cheap to make, safe to keep. */
 export interface TorrentSnapshot {
@@ -30,6 +17,8 @@ export interface TorrentSnapshot {
   readonly name: string;
   /** What it is doing. */
   readonly state: TorrentState;
+  /** Why it can't go on while `state` is `error`, else `null`. */
+  readonly error: string | null;
   /** Bytes of the wanted files; 0 while `state` is `metadata`. */
   readonly size: number;
   /** Bytes that are verified, padding left out. */
@@ -78,40 +67,48 @@ export interface PeerSnapshot {
   readonly uploaded: number;
 }
 
+/** What a snapshot is taken of. */
+export interface SnapshotSource extends
+  Pick<
+    TorrentSnapshot,
+    "infoHash" | "name" | "state" | "size" | "verified" | "progress" | "downloaded" | "uploaded"
+  > {
+  /** What it holds; `null` while nobody knows. */
+  readonly meta: object | null;
+  /** Why it can't go on. */
+  readonly error: { readonly message: string } | null;
+  /** Every open connection. */
+  peers(): Iterable<Peer>;
+  /** Web seeds that answer. */
+  readonly webSeeds: readonly WebSeed[];
+}
+
 /**
  * Takes a snapshot.
  *
  * @param torrent The torrent.
- * @param options `meta`: what it holds. `state`: what it is doing, as the session sees it.
  * @returns Plain values only.
  */
-export function snapshotOf(
-  torrent: Torrent,
-  options: { readonly meta: Metainfo; readonly state: TorrentState },
-): TorrentSnapshot {
-  const { meta, state } = options;
-  const peers = [
-    ...Array.from(torrent.peers(), peerSnapshot),
-    ...(torrent.webSeeds?.connected ?? []).map(webSeedSnapshot),
-  ];
+export function snapshotOf(torrent: SnapshotSource): TorrentSnapshot {
+  const peers = [...Array.from(torrent.peers(), peerSnapshot), ...torrent.webSeeds.map(webSeedSnapshot)];
   const rateDown = sum(peers, (peer) => peer.rateDown);
-  const { verified } = torrent;
-  const { size } = torrent;
+  const { infoHash, name, state, error, size, verified, progress, downloaded, uploaded } = torrent;
   const left = size - verified;
   return {
-    infoHash: meta.infoHash,
-    name: meta.name,
+    infoHash,
+    name,
     state,
+    error: error?.message ?? null,
     size,
     verified,
-    progress: state === "checking" ? torrent.checked : size === 0 ? 1 : verified / size,
-    downloaded: torrent.downloaded,
-    uploaded: torrent.uploaded,
+    progress,
+    downloaded,
+    uploaded,
     rateDown,
     rateUp: sum(peers, (peer) => peer.rateUp),
-    eta: left === 0 ? 0 : rateDown > 0 ? left / rateDown : null,
+    eta: torrent.meta === null ? null : left === 0 ? 0 : rateDown > 0 ? left / rateDown : null,
     peerCount: peers.length,
-    seedCount: peers.filter((peer) => peer.progress === 1).length,
+    seedCount: torrent.meta === null ? 0 : peers.filter((peer) => peer.progress === 1).length,
     peers,
   };
 }
@@ -121,39 +118,11 @@ function peerSnapshot(peer: Peer): PeerSnapshot {
     address: peer.name,
     client: peer.client,
     flags: flagsOf(peer),
-    progress: peer.pieces.length === 0 ? 0 : peer.pieces.count / peer.pieces.length,
+    progress: peer.progress,
     rateDown: peer.down.rate,
     rateUp: peer.up.rate,
     downloaded: peer.down.total,
     uploaded: peer.up.total,
-  };
-}
-
-/**
- * Takes a snapshot of a torrent of which nothing is known but its info-hash.
- *
- * @param search Who looks for the metadata; `null` while nobody does.
- * @param options `infoHash`, `name`, `state`: as they are told.
- * @returns Plain values only.
- */
-export function searchSnapshot(
-  search: MetadataSwarm | null,
-  options: Pick<TorrentSnapshot, "infoHash" | "name" | "state">,
-): TorrentSnapshot {
-  const peers = search ? Array.from(search.peers(), (peer) => peerSnapshot(peer)) : [];
-  return {
-    ...options,
-    size: 0,
-    verified: 0,
-    progress: search?.progress ?? 0,
-    downloaded: 0,
-    uploaded: 0,
-    rateDown: 0,
-    rateUp: 0,
-    eta: null,
-    peerCount: peers.length,
-    seedCount: 0,
-    peers,
   };
 }
 

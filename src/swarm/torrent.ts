@@ -1,465 +1,618 @@
 /**
- * One torrent at work: puts the parts of the swarm together and gives them their turns.
+ * One torrent, from the moment that it is added until it is removed.
+ *
+ * Its life is one value, {@linkcode Torrent.state}; the table in `torrent_state.ts` says what may follow what. It has one set of
+ * peers all that time. What a magnet link stands for is asked of them first ({@linkcode MetadataFetch}); then {@linkcode Content}
+ * is attached: the pieces, and where they lie. What can take long (finding the metadata, checking, closing, what the user asks
+ * for meanwhile) is done one after the other, in the order of {@linkcode Torrent.#inTurn}.
  *
  * @module
  */
 
 import type { PeerAddress } from "../base/address.ts";
 import { Bitfield } from "../base/bitfield.ts";
-import type { Bytes } from "../base/bytes.ts";
-import { pieceHash, pieceSize } from "../metainfo/mod.ts";
-import type { Block, Extension, Handshake, Peer, PeerHost, PeerStream, ReceivedBlock } from "../peer/mod.ts";
-import type { Platform } from "../platform/platform.ts";
-import type { Storage } from "../storage/mod.ts";
-import { BufferPool } from "./buffer_pool.ts";
+import type { InfoHash } from "../base/info_hash.ts";
+import { type Magnet, type Metainfo, numberedFiles, safeName } from "../metainfo/mod.ts";
+import { type Peer, type RateLimits, ratesOf, setRates } from "../peer/mod.ts";
+import type { StartMode } from "../storage/mod.ts";
+import type { AddOptions } from "./add_options.ts";
 import type { PeerSource } from "./candidate_table.ts";
-import { ConnectionManager } from "./connection_manager.ts";
-import { nodePort } from "./dht_contact.ts";
-import { Download } from "./download.ts";
-import { giveHeadStart } from "./head_start.ts";
-import type { MetadataSwarm } from "./metadata_swarm.ts";
-import { type Offers, offersOf } from "./offers.ts";
-import { PeerSet, type PeerSetEvents, USELESS } from "./peer_set.ts";
-import { Readers } from "./readers.ts";
-import { Rhythm } from "./rhythm.ts";
-import type { StartedPieces } from "./started_pieces.ts";
-import { SuperSeeding } from "./super_seeding.ts";
-import type { TorrentOptions } from "./torrent_options.ts";
-import { UploadSlots } from "./upload_slots.ts";
-import { type Wanted, wantedOf } from "./wanted.ts";
-import { WebSeeds } from "./web_seeds.ts";
+import { type Choice, choiceOf, isMagnet } from "./choice.ts";
+import { clash, clashOf } from "./clash.ts";
+import { Content } from "./content.ts";
+import { type EventOptions, type EventStream, streamEvents } from "./event_stream.ts";
+import type { TorrentEvent } from "./events.ts";
+import type { Acceptor } from "./listening.ts";
+import { MagnetSearch } from "./magnet_search.ts";
+import { type DrawnPieces, type FileSnapshot, filesOf, type PieceMap, pieceMapOf } from "./piece_map.ts";
+import { Reading } from "./reading.ts";
+import { snapshotOf, type TorrentSnapshot } from "./snapshot.ts";
+import { Swarm } from "./swarm.ts";
+import type { TickerSeat } from "./ticker.ts";
+import type { PeerFinder, TorrentOptions, UnnamedEvent } from "./torrent_options.ts";
+import { openFile, type OpenFileOptions, type TorrentReader, wantedFilesOf } from "./torrent_reader.ts";
+import { errorWords, incompleteData, shutWords } from "./torrent_words.ts";
+import { isActive, isOver, mayFollow, type TorrentState } from "./torrent_state.ts";
+import type { WebSeed } from "./web_seed.ts";
 
-/** With fewer peers than this the tracker is asked for more as soon as it allows. */
-const FEW_PEERS = 10;
-/** Peers to ask a tracker for without room for any: the connected ones may be of no use, and have to be replaced then. */
-const SPARE_PEERS = 10;
-/**
- * A seed with so many connections needn't look for others: those that want something come to it. With fewer it does, since
- * nobody can come through a NAT that lets nobody in.
- */
-const ENOUGH_FOR_SEED = 30;
+/** Bytes that are said to be missing while nobody knows how many are: not 0, which would make us a seed. */
+const UNKNOWN_LEFT = 16 * 1024;
+/** Milliseconds for telling trackers that we leave. */
+const FAREWELL_MS = 2_000;
+/** What the user wants of a torrent, as far as it can go on. */
+type Wish = "run" | "paused" | "queued";
 
-/** One torrent: its storage, its peers, its tracker. */
-export class Torrent implements PeerHost {
-  /** Pieces of the torrent. */
-  readonly pieceCount: number;
-  /** Who reads while it is being downloaded. */
-  readonly readers = new Readers(() => this.#download);
+/** One torrent. */
+export class Torrent {
+  /** Which torrent. */
+  readonly infoHash: InfoHash;
+  readonly #reading: Reading;
   readonly #options: TorrentOptions;
-  readonly #offers: Offers;
-  readonly #platform: Platform;
-  readonly #storage: Storage;
-  #peers: PeerSet;
-  readonly #slots: UploadSlots;
-  readonly #pool: BufferPool;
-  readonly #wanted: Wanted;
-  /** What there is, wanted or not. */
-  readonly #whole: Wanted;
-  #download: Download;
-  /** Its web seeds; `null` while there is nothing to fetch from them. */
-  webSeeds: WebSeeds | null = null;
-  /** Web seeds that were named before there was a download. */
-  readonly #moreWebSeeds: string[] = [];
-  /** While we are a seed that knows of no other, and pieces are missing in the swarm. */
-  #superSeeding: SuperSeeding<Peer> | null = null;
-  readonly #rhythm: Rhythm;
-  #checked = 0;
-  #verified = 0;
-  #verifiedOfWhole = 0;
-  #state: "idle" | "checking" | "running" | "stopped" = "idle";
-  #opening: Promise<unknown> | null = null;
+  readonly #swarm: Swarm;
+  readonly #finder: PeerFinder;
+  readonly #startedAt: number;
   readonly #abort = new AbortController();
-  readonly #failed = (error: unknown): void => this.#options.emit({ event: "failed", error });
+  #metadata = Promise.withResolvers<Metainfo>();
+  #finish = Promise.withResolvers<void>();
+  #name: string;
+  #state: TorrentState;
+  #wish: Wish = "run";
+  #error: unknown = null;
+  #meta: Metainfo | null = null;
+  #choice: Choice | null = null;
+  /** Finds out what a magnet link stands for; `null` where a torrent file was added. */
+  readonly #search: MagnetSearch | null;
+  #content: Content | null = null;
+  /** Whether it is known what is on disk: from then on pieces are fetched and served. */
+  #attached = false;
+  /** Web seeds of the magnet link and of other sources. */
+  readonly #moreWebSeeds: string[] = [];
+  /** Bytes from web seeds of contents that were replaced. */
+  #goneDown = 0;
+  #seat: TickerSeat | null = null;
+  #lastWork: Promise<void> = Promise.resolve();
+  #stopping: Promise<void> | null = null;
 
-  /** @param options Its parts. */
+  /**
+   * @param options Its parts.
+   * @throws {SelectionError} If a file that is to be downloaded isn't there.
+   * @throws {ShoalError} Of kind `storage` if a path could lead out of the folder.
+   */
   constructor(options: TorrentOptions) {
-    const { meta, platform } = options;
+    const { source, shared } = options;
     this.#options = options;
-    this.#platform = platform;
-    this.#storage = options.storage;
-    this.pieceCount = meta.pieceCount;
-    this.#offers = offersOf(this, options);
-    this.#wanted = wantedOf(meta, options.files);
-    this.#whole = options.files === undefined ? this.#wanted : wantedOf(meta);
-    this.#pool = new BufferPool(options.budget, Math.min(meta.pieceLength, meta.totalLength));
-    this.#download = this.#newDownload(new Bitfield(meta.pieceCount));
-    this.#slots = new UploadSlots(() => platform.random());
-    this.#rhythm = new Rhythm(platform, {
-      turn: (now, seconds) => this.#turn(now, seconds),
-      tell: () => [...this.#peers.all].forEach((peer) => peer.output.flush()),
+    this.infoHash = source.infoHash;
+    this.#startedAt = shared.platform.now();
+    this.#swarm = new Swarm({
+      shared,
+      infoHash: this.infoHash,
+      limits: options.limits,
+      events: {
+        needPeers: () => isActive(this.#state) && this.#finder.needPeers(),
+        wake: () => this.#seat?.wake(),
+        failed: (error) => this.#fail(error),
+        tell: (event) => this.#tell(event),
+      },
     });
-    this.#peers = new PeerSet({
-      ...options,
-      host: this,
-      events: this.#peerEvents,
-      handshake: this.handshake,
-      manager: new ConnectionManager({ ...options, random: () => platform.random() }),
+    this.#finder = options.findPeers({
+      infoHash: this.infoHash,
+      trackers: source.trackers,
+      // A link has no tiers. A private torrent's trackers are asked one after the other all the same (BEP 27).
+      asksAllTrackers: () => isMagnet(source) && !this.#meta?.private,
+      isPrivate: () => this.#meta?.private ?? false,
+      progress: () => this.#progress(),
+      wantedPeers: () => this.#swarm.wantedPeers,
+      received: () => this.complete ? null : this.downloaded,
+      onPeers: (addresses, from) => this.#foundPeers(addresses, from),
+      heardOfSeeds: (count) => {
+        if (count > 1) this.#content?.superSeeding?.end();
+      },
     });
+    this.#reading = new Reading({ shared, content: () => this.#content });
+    this.#quieten();
+    this.#search = !isMagnet(source) ? null : new MagnetSearch({
+      magnet: source,
+      shared,
+      swarm: this.#swarm,
+      findMetadata: options.findMetadata,
+      asking: () => this.#connect(),
+      onWarning: (error) => this.#warn(error),
+    });
+    if (isMagnet(source)) {
+      this.#state = "metadata";
+      this.#name = safeName(source.displayName ?? "") || source.infoHash.hex;
+    } else {
+      this.#state = "checking";
+      this.#name = source.name;
+      this.#learn(source);
+      this.#metadata.resolve(source);
+    }
+    this.#swarm.add(options.add.peers ?? [], "user");
   }
 
-  get #peerEvents(): PeerSetEvents {
-    return {
-      joined: (peer, extended) => this.#joined(peer, extended),
-      batch: (peer) => {
-        this.#download.parsed(peer);
-        this.#superSeeding?.offer(peer, this.now());
-      },
-      left: (peer) => this.#left(peer),
-      seeding: () => this.complete,
-      prospects: (peer) => {
-        if (this.#isUseless(peer)) return "none";
-        // Another seed has often left before we hear that it is one.
-        return this.complete && !peer.interested && peer.up.total === 0 ? "poor" : "good";
-      },
-      emit: this.#options.emit,
-    };
+  // What it is.
+
+  /** Its name, safe to print; of a magnet link first what that says, or the info-hash. */
+  get name(): string {
+    return this.#name;
   }
 
-  /** What we say when a connection opens. */
-  get handshake(): Handshake {
-    const { meta: { infoHash }, peerId, dht } = this.#options;
-    return { infoHash, peerId, fast: true, extended: true, dht: dht !== undefined };
+  /** What it is doing. */
+  get state(): TorrentState {
+    return this.#state;
+  }
+
+  /** Why it can't go on, while its state is `error`. */
+  get error(): { readonly code: string; readonly message: string; readonly where: string } | null {
+    return this.#state === "error" ? errorWords(this.#error) : null;
+  }
+
+  /** Resolves when it is known what it holds; rejects with the error that it has run into before. */
+  get metadata(): Promise<Metainfo> {
+    return this.#metadata.promise;
+  }
+
+  /** Resolves when every wanted byte is verified and under its final name; rejects with the error that it runs into before. */
+  get finished(): Promise<void> {
+    return this.#finish.promise;
+  }
+
+  /** What it holds; `null` while nobody knows. */
+  get meta(): Metainfo | null {
+    return this.#meta;
+  }
+
+  /** Whether the user wants it to wait. */
+  get paused(): boolean {
+    return this.#wish === "paused";
+  }
+
+  /** Whether it is known what is on disk, so that pieces can be fetched and served. */
+  get attached(): boolean {
+    return this.#attached;
   }
 
   /** Pieces that are verified and written. */
   get have(): Bitfield {
-    return this.#download.have;
+    return this.#content?.have ?? NO_PIECES;
   }
 
   /** Whether every wanted piece is verified and written. */
   get complete(): boolean {
-    return this.#download.complete;
+    return this.#attached && this.#content!.complete;
   }
 
-  /** Bytes that are wanted, padding left out. */
+  /** Bytes that are wanted, padding left out; 0 while nobody knows. */
   get size(): number {
-    return this.#wanted.size;
-  }
-
-  /** What it is doing. */
-  get state(): "idle" | "checking" | "running" | "stopped" {
-    return this.#state;
-  }
-
-  /** How far the check of what is on disk has come, 0 to 1. */
-  get checked(): number {
-    return this.#checked;
+    return this.#content?.size ?? 0;
   }
 
   /** Wanted bytes that are verified, padding left out. */
   get verified(): number {
-    return this.#verified;
+    return this.#content?.verified ?? 0;
   }
 
-  /** Bytes of the torrent that aren't here, wanted or not, padding left out: what trackers are told (BEP 3, 21). */
-  get left(): number {
-    return this.#whole.size - this.#verifiedOfWhole;
+  /** 0 to 1: how far the search for metadata or the check has come while it does that, else how much is verified. */
+  get progress(): number {
+    if (!this.#content) return this.#search?.progress ?? 0;
+    if (this.#state === "checking") return this.#content.checked;
+    return this.size === 0 ? 1 : this.verified / this.size;
   }
 
   /** Payload bytes from peers and web seeds. */
   get downloaded(): number {
-    return this.#peers.downloaded + (this.webSeeds?.downloaded ?? 0);
+    return this.#swarm.downloaded + this.#goneDown + (this.#content?.downloaded ?? 0);
   }
 
   /** Payload bytes to peers. */
   get uploaded(): number {
-    return this.#peers.uploaded;
+    return this.#swarm.uploaded;
   }
 
-  /** Its pieces, for those who draw them: which are wanted, which are there, started, common. */
-  get pieces(): { readonly wanted: Bitfield; readonly started: StartedPieces } {
-    return { wanted: this.#wanted.pieces, started: this.#download.started };
+  /** Payload bytes since it was added, both ways. */
+  get traffic(): { readonly downloaded: number; readonly uploaded: number } {
+    return { downloaded: this.downloaded, uploaded: this.uploaded };
+  }
+
+  /** Its pieces, for those who draw them; `null` while nobody knows what it holds. */
+  get pieces(): DrawnPieces | null {
+    return this.#content?.pieces ?? null;
   }
 
   /** Every open connection. */
   peers(): Iterable<Peer> {
-    return this.#peers.all;
+    return this.#swarm.peers;
+  }
+
+  /** Web seeds that answer. */
+  get webSeeds(): readonly WebSeed[] {
+    return this.#content?.webSeeds?.connected ?? [];
+  }
+
+  /** What it looks like now. */
+  snapshot(): TorrentSnapshot {
+    return snapshotOf(this);
   }
 
   /**
-   * Finds out what is on disk, then goes to work.
+   * Its pieces in a row of cells, to be drawn; `null` while nobody knows what it holds.
    *
-   * @param mode As {@linkcode Storage.open} takes it.
-   * @param search Who got the metadata: its connections are taken over.
-   * @throws {ShoalError} Of kind `storage` if the data can't be read, or something else is in its place.
+   * @param cells How many there is room for.
    */
-  async start(mode: "resume" | "check" | "trust", search: MetadataSwarm | null = null): Promise<void> {
-    this.#state = "checking";
-    const opening = this.#opening = this.#storage.open(mode, {
-      signal: this.#abort.signal,
-      onProgress: (progress) => {
-        this.#checked = progress;
-        this.#options.emit({ event: "checking", progress });
-      },
-    });
-    const have = await opening.catch((error) => {
-      if (this.#abort.signal.aborted) return null;
-      throw error;
-    });
-    if (have === null || this.#abort.signal.aborted) return;
-    this.#download = this.#newDownload(have);
-    for (const index of have) this.#countVerified(index);
-    this.#state = "running";
-    if (have.isFull) {
-      const availability = (index: number) => this.#download.availability(index);
-      this.#superSeeding = new SuperSeeding(this.#options.meta, {
-        have,
-        availability,
-        random: () => this.#platform.random(),
-      });
-    }
-    if (this.complete) this.#finish();
-    else {
-      this.webSeeds = new WebSeeds(this.#options, { download: this.#download, peers: () => this.#peers.all });
-      this.webSeeds.add(this.#moreWebSeeds);
-    }
-    const peers = search?.release();
-    if (peers) (this.#peers = peers).adopt(this, this.#peerEvents);
-    this.readers.checked();
-    if (this.#peers.paused) this.webSeeds?.setPaused(true);
-    this.#options.sources.start();
-    this.#rhythm.start();
+  pieceMap(cells: number): PieceMap | null {
+    return this.pieces && pieceMapOf(this, { pieces: this.pieces, cells });
+  }
+
+  /** Its files, padding left out, and how much is here of each; none while nobody knows what it holds. */
+  files(): readonly FileSnapshot[] {
+    return this.#meta === null ? [] : filesOf(this, { meta: this.#meta, wanted: this.#choice?.files });
+  }
+
+  /** Indexes of the files that are downloaded; see {@linkcode ReadableTorrent}. */
+  get wantedFiles(): readonly number[] {
+    return wantedFilesOf({ meta: this.#meta, choice: this.#choice });
+  }
+
+  /** What happens to it from now on, with `progress` every second; ends when it has left the session. */
+  events(options: EventOptions = {}): EventStream {
+    const { shared: { platform }, subscribe, over } = this.#options;
+    return streamEvents<TorrentEvent>({
+      platform,
+      subscribe,
+      infohash: this.infoHash.hex,
+      snapshots: () => [this.snapshot()],
+      over: this.#state === "stopped" ? Promise.resolve() : over,
+    }, options);
+  }
+
+  /** Opens a file for reading; see {@linkcode ReadableTorrent.open}. */
+  open(file: number, options: OpenFileOptions = {}): TorrentReader {
+    return openFile(file, { source: this.#reading, meta: this.#meta, choice: this.#choice, options });
+  }
+
+  // What the user has it do.
+
+  /** Goes to work. To be called once. */
+  start(): void {
+    const { size = null, count: files = null } = this.#choice ?? {};
+    this.#tell({ event: "added", name: this.#name, size, files });
+    this.#seat = this.#options.shared.ticker.join({ turn: (now, seconds) => this.#turn(now, seconds) });
+    const { source, add } = this.#options;
+    if (!isMagnet(source)) this.#warnOf(source);
+    this.#inTurn(() => this.#begin(add.trust ? "trust" : add.check ? "check" : "resume"));
+  }
+
+  /** How fast it may be, within what all torrents together may. */
+  get limits(): RateLimits {
+    return ratesOf(this.#options.limits);
   }
 
   /**
-   * Takes note of web seeds that the torrent itself doesn't name.
+   * Changes how fast it may be, at once.
    *
-   * @param urls See `WebSeeds.add()`.
+   * @param limits Bytes a second, `null` for no limit of its own; what is absent stays as it is.
+   * @throws {RangeError} If a rate isn't above 0; nothing has changed then.
    */
-  addWebSeeds(urls: readonly string[]): void {
-    if (this.webSeeds) this.webSeeds.add(urls);
-    else if (this.#state !== "running") this.#moreWebSeeds.push(...urls);
+  setLimits(limits: Partial<RateLimits>): void {
+    setRates(this.#options.limits, limits);
   }
 
-  /** Leaves everybody and lets nobody in, or goes on; what is here of unfinished pieces stays. */
-  setPaused(paused: boolean): void {
-    this.webSeeds?.setPaused(paused);
-    this.#peers.setPaused(paused);
+  /** Leaves the swarm until it is resumed: trackers are told, every connection is closed. A check goes on. What is here stays. */
+  pause(): void {
+    this.#want("paused");
   }
 
-  /** How many more peers would be welcome. */
-  get wantedPeers(): number {
-    if (!this.complete) return Math.max(this.#peers.room, SPARE_PEERS);
-    return this.#peers.size < ENOUGH_FOR_SEED ? Math.min(this.#peers.room, ENOUGH_FOR_SEED) : 0;
-  }
-
-  /** Somebody says how many seeds there are, us perhaps among them. */
-  heardOfSeeds(count: number): void {
-    if (count > 1) this.#superSeeding?.end();
-  }
-
-  /** Takes note of peers that somebody named. */
-  addPeers(addresses: Iterable<PeerAddress>, source?: PeerSource): void {
-    this.#peers.add(addresses, source);
-  }
-
-  /** Why a peer at this address would not be accepted, or `null`. */
-  refuses(host: string): string | null {
-    return this.#state === "running" ? this.#peers.refuses(host) : "the torrent is not at work";
-  }
-
-  /** Takes over a connection that was made to us, after its handshake. */
-  accept(connection: PeerStream, theirs: Handshake): void {
-    this.#peers.accept(connection, theirs);
+  /** Goes on after a pause; after an error, tries again. */
+  resume(): void {
+    this.#want("run");
+    if (this.#state !== "error") return;
+    this.#error = null;
+    this.#metadata = this.#meta === null ? Promise.withResolvers() : this.#metadata;
+    this.#finish = Promise.withResolvers();
+    this.#quieten();
+    this.#enter(this.#meta === null ? "metadata" : "checking");
+    this.#inTurn(() => this.#begin("resume"));
   }
 
   /**
-   * Leaves the swarm in good order: what came written, resume state saved.
+   * Takes what another source of the same torrent says.
    *
-   * @throws {ShoalError} Of kind `storage` if something can't be written.
+   * @param source The other source.
+   * @param add How it would have been added.
+   * @throws {ShoalError} Of kind `usage` if it can't be both.
    */
-  async stop(): Promise<void> {
-    if (this.#state === "stopped") return;
-    this.#state = "stopped";
-    this.#abort.abort();
-    this.#rhythm.stop();
-    this.#peers.stop();
-    this.webSeeds?.stop("we are stopping");
-    this.readers.end();
-    // A check that is under way ends first; whatever it has to say is told by start().
-    await Promise.allSettled([this.#opening, this.#download.stop()]);
-    await this.#storage.close();
+  merge(source: Metainfo | Magnet, add: AddOptions): void {
+    if (isOver(this.#state)) throw clash(this.#name, "it is being stopped");
+    const why = clashOf({ first: this.#options, choice: this.#choice, meta: this.#meta }, { add, source });
+    if (why !== null) throw clash(this.#name, why);
+    this.#foundPeers(add.peers ?? [], "user");
+    if (this.#meta?.private) return this.#leaveOut(source, this.#meta);
+    const { trackers, webSeeds } = source;
+    this.#finder.addTrackers(trackers);
+    this.#moreWebSeeds.push(...webSeeds);
+    this.#content?.addWebSeeds(webSeeds);
+    if (isMagnet(source)) return;
+    if (this.#meta !== null) return void this.#options.shared.dht?.addHosts(source.nodes);
+    this.#search?.give(source);
   }
 
-  #newDownload(have: Bitfield): Download {
-    const { meta, sequential = false } = this.#options;
-    return new Download({
-      pieceSize: (index) => pieceSize(meta, index),
-      pieceHash: (index) => pieceHash(meta, index),
-      writePiece: (index, data) => this.#storage.writePiece(index, data),
-      peers: () => this.#peers.all,
-      hostOf: (connection) => this.webSeeds?.hostOf(connection) ?? this.#peers.hostOf(connection),
-      pieceDone: (index) => this.#pieceDone(index),
-      pieceForgotten: () => void (this.complete && this.#finish()),
-      pieceFailed: (piece, peers) => this.#options.emit({ event: "hash_failed", piece, peers }),
-      lied: (host, index) =>
-        (this.webSeeds?.knows(host) ? this.webSeeds : this.#peers).ban(host, `it sent wrong data for piece ${index}`),
-      broke: this.#failed,
-    }, { have, wanted: this.#wanted.pieces, sequential, pool: this.#pool, platform: this.#platform });
+  /** Stops it in good order, and leaves the session. Never rejects because of peers or trackers. */
+  stop(): Promise<void> {
+    return this.#stopping ??= this.#stop();
   }
 
-  #joined(peer: Peer, extended: boolean): void {
-    const hidden = this.#superSeeding?.joined(peer, { peers: this.#peers.all, now: this.now() });
-    const { version, dht } = this.#options;
-    const words = { extended, version, port: this.#portFor(peer), done: this.complete && !hidden };
-    const node = peer.dht && dht && { dhtPort: nodePort(this.#options, peer.address.host) };
-    peer.open(hidden ? new Bitfield(this.pieceCount) : this.have, { ...words, ...node });
-    this.#superSeeding?.offer(peer, this.now());
-    this.#download.joined(peer);
-    giveHeadStart(peer, { have: this.have, infoHash: this.#options.meta.infoHash, platform: this.#platform })
-      .catch(this.#failed);
+  // What the session tells it.
+
+  /** Who takes connections that ask for this torrent. */
+  get acceptor(): Acceptor {
+    return this.#swarm;
   }
 
-  #portFor({ address: { host } }: Peer): number {
-    const { port, portFor } = this.#options;
-    return portFor?.("tcp", host) ?? port;
+  /** Takes note of peers that the user, or the magnet link, has named. */
+  addPeers(addresses: readonly PeerAddress[]): void {
+    this.#foundPeers(addresses, "user");
   }
 
-  /** The port at which others reach us is another one: tells those who speak BEP 10. */
+  /** The port at which others reach us is another one: tells trackers and peers. */
   moved(): void {
-    for (const peer of this.#peers.all) peer.announcePort(this.#portFor(peer));
+    this.#finder.moved();
+    this.#swarm.moved();
   }
 
-  #left(peer: Peer): void {
-    if (this.#state !== "running") return;
-    this.#superSeeding?.left(peer);
-    this.#download.left(peer);
-    if (!peer.amChoking) this.#slots.giveFree(this.#peers.all);
-    if (this.#peers.size < FEW_PEERS && !this.complete) this.#options.sources.needPeers();
-  }
+  // Its life.
 
-  #pieceDone(index: number): void {
-    this.#countVerified(index);
-    if (this.#state !== "running") return;
-    this.readers.arrived(index);
-    for (const peer of this.#peers.all) {
-      if (peer.pieces.has(index)) peer.wanted--;
-      peer.have(index);
-      if (peer.wanted === 0) peer.setInterested(false);
-    }
-    this.#rhythm.hasNews();
-    if (!this.complete) return;
-    // That a part is all we want is no completion (BEP 21); trackers hear of it as soon as they may be asked again.
-    if (this.have.isFull) this.#options.sources.completed();
-    else this.#options.sources.needPeers();
-    this.#finish();
-  }
-
-  #countVerified(index: number): void {
-    this.#verified += this.#wanted.bytesOf(index);
-    this.#verifiedOfWhole += this.#whole.bytesOf(index);
-  }
-
-  #finish(): void {
-    this.webSeeds?.rest("the download is complete");
-    for (const peer of [...this.#peers.all]) {
-      peer.announceUploadOnly();
-      peer.output.flush();
-      this.#dropUseless(peer);
-    }
-    this.#storage.flush().then(() => this.#options.emit({ event: "completed" }), this.#failed);
-  }
-
-  /** Two ends that want nothing from each other are a waste of a connection. */
-  #dropUseless(peer: Peer): void {
-    if (this.#isUseless(peer)) peer.output.close(USELESS);
-  }
-
-  /** Whether neither end will ever want anything; who wants something after all may say that it only uploads (BEP 21). */
-  #isUseless(peer: Peer): boolean {
-    return this.complete && (peer.isSeed || (peer.uploadOnly && !peer.interested));
-  }
-
-  // The peer's side: PeerHost.
-
-  get extensions(): readonly Extension<Peer>[] {
-    return this.#offers.extensions;
-  }
-
-  get metadataSize(): number {
-    return this.#offers.metadataSize;
-  }
-
-  pieceSize(index: number): number {
-    return pieceSize(this.#options.meta, index);
-  }
-
-  now(): number {
-    return this.#platform.now();
-  }
-
-  peerHas(peer: Peer, index: number): void {
-    this.#download.peerHas(peer, index);
-    if (!peer.isSeed) this.#superSeeding?.seen(peer, index);
-    this.#learned(peer);
-  }
-
-  peerLost(peer: Peer, index: number): void {
-    this.#download.peerLost(peer, index);
-  }
-
-  peerPieces(peer: Peer): void {
-    this.#download.peerPieces(peer);
-    this.#learned(peer);
-  }
-
-  #learned(peer: Peer): void {
-    if (peer.isSeed) this.#superSeeding?.end();
-    peer.setInterested(peer.wanted > 0);
-    this.#dropUseless(peer);
-  }
-
-  peerChoke(peer: Peer): void {
-    this.#download.choked(peer);
-  }
-
-  peerBlock(peer: Peer, block: ReceivedBlock): void {
-    this.#download.received(peer, block);
-  }
-
-  peerRejected(peer: Peer, index: number, begin: number): void {
-    this.#download.rejected(peer, index, begin);
-    if (peer.choking) peer.allowedFast.delete(index);
-  }
-
-  peerIntroduced(peer: Peer): void {
-    this.#peers.introduced(peer);
-    if (peer.extensions.seenAs !== null) this.#options.seenAs?.(peer.address.host, peer.extensions.seenAs);
-    this.#dropUseless(peer);
-  }
-
-  peerInterest(peer: Peer): void {
-    if (peer.interested) this.#slots.giveFree(this.#peers.all); // else its slot is somebody else's at the next round
-  }
-
-  peerNode(peer: Peer, port: number): void {
-    this.#options.dht?.addNode({ host: peer.address.host, port });
-  }
-
-  canServe(index: number): boolean {
-    return this.have.has(index);
-  }
-
-  readBlock(block: Block, into: Bytes, at: number): boolean {
-    return this.#storage.readCached(block.index, block.begin, block.length, into, at);
-  }
-
-  loadBlock(index: number, begin: number, length: number): Promise<void> {
-    return this.#storage.load(index, begin, length).catch((error) => {
-      // Verified, and unreadable now: nobody could be served.
-      this.#failed(error);
-      throw error;
+  /**
+   * Does what can take long, when what was begun before is done. What it throws is an error of the torrent, unless it is being
+   * stopped.
+   */
+  #inTurn(work: () => Promise<void>): Promise<void> {
+    return this.#lastWork = this.#lastWork.then(async () => {
+      if (isOver(this.#state)) return;
+      try {
+        await work();
+      } catch (error) {
+        this.#fail(error);
+      }
     });
   }
 
-  #turn(now: number, seconds: number): void {
-    this.#peers.measure(seconds);
-    this.#peers.tick(now);
-    this.#slots.tick([...this.#peers.all], { now, seeding: this.complete });
-    this.#superSeeding?.turn(now, this.#peers.all);
-    if (this.#peers.paused) this.#download.makeRoom();
-    this.#download.tick(now);
-    this.#offers.exchange?.tick(now, this.#peers.all);
-    this.webSeeds?.tick(now, seconds);
+  /** From a source to work: finds the metadata if need be, looks at the disk, and connects. */
+  async #begin(mode: StartMode): Promise<void> {
+    const { add } = this.#options;
+    if (this.#meta === null && this.#search !== null) {
+      const meta = await this.#search.run(this.#abort.signal);
+      this.#name = meta.name;
+      if (!add.metadataOnly) this.#learn(meta);
+      const { size, count: files } = this.#choice ?? { size: meta.size, count: numberedFiles(meta.files).length };
+      this.#tell({ event: "metadata", name: meta.name, size, files });
+      this.#warnOf(meta);
+      this.#metadata.resolve(meta);
+      if (add.metadataOnly) {
+        this.#finish.resolve();
+        return void this.stop();
+      }
+    }
+    await this.#check(mode);
+  }
+
+  /** It is known now what it holds. */
+  #learn(meta: Metainfo): void {
+    const { shared, source, add } = this.#options;
+    this.#choice = choiceOf(meta, { add, source });
+    this.#meta = meta;
+    this.#content = this.#newContent(meta);
+    if (meta.private) {
+      this.#finder.keepPrivate();
+      this.#swarm.keepPrivate();
+    } else shared.dht?.addHosts(meta.nodes);
+    this.#finder.addTrackers(meta.trackers);
+  }
+
+  #newContent(meta: Metainfo): Content {
+    const { shared, add, limits } = this.#options;
+    return new Content({
+      peers: () => this.#swarm.peers,
+      hostOf: (connection) => this.#swarm.hostOf(connection),
+      ban: (host, reason) => this.#swarm.ban(host, reason),
+      pieceDone: (index) => {
+        this.#reading.readers.arrived(index);
+        this.#swarm.pieceDone(index);
+      },
+      allDone: () => this.#allDone(),
+      unreadable: (_index, error) => this.#fail(error),
+      failed: (error) => this.#fail(error),
+      tell: (event) => this.#tell(event),
+    }, {
+      ...shared,
+      meta,
+      limits,
+      folder: add.folder,
+      files: this.#choice?.files,
+      sequential: add.sequential ?? false,
+      readOnly: add.seedOnly ?? false,
+      webSeeds: this.#moreWebSeeds,
+      onWarning: (error) => this.#warn(error),
+    });
+  }
+
+  /** Finds out what is on disk, and goes to work. */
+  async #check(mode: StartMode): Promise<void> {
+    if (this.#state !== "checking") this.#enter("checking");
+    // One that has failed is closed; its files are looked at anew.
+    if (this.#content!.closed) this.#replaceContent(this.#content!);
+    const content = this.#content!;
+    await content.open(mode, this.#abort.signal);
+    const { meta } = content;
+    const { add } = this.#options;
+    if (add.seedOnly && !content.have.isFull) {
+      throw incompleteData(content.have, `${meta.name} in ${add.folder}`);
+    }
+    this.#attached = true;
+    this.#swarm.attach(content);
+    this.#reading.readers.checked();
+    if (!content.complete) return this.#work();
+    await content.flush();
+    this.#completed();
+  }
+
+  /** Goes on as the user wants it to. */
+  #work(): void {
+    const next = this.#wish !== "run" ? this.#wish : this.#content!.settled ? "seeding" : "downloading";
+    if (this.#state !== next) this.#enter(next);
+    if (this.#wish === "run") this.#connect();
+    else this.#disconnect();
+  }
+
+  /** Every wanted byte is verified and under its final name. */
+  #completed(): void {
+    if (this.#state === "error" || isOver(this.#state)) return;
+    this.#work();
+    const seconds = (this.#options.shared.platform.now() - this.#startedAt) / 1000;
+    const bytes = this.downloaded;
+    const rate = seconds > 0 ? bytes / seconds : 0;
+    this.#tell({ event: "completed", name: this.#name, seconds, bytes, rate });
+    this.#finish.resolve();
+  }
+
+  #want(wish: Wish): void {
+    if (isOver(this.#state) || this.#wish === wish) return;
+    this.#wish = wish;
+    // A check goes on, and what is wanted comes after it.
+    if (this.#state === "error" || this.#state === "checking") return;
+    if (this.#attached) return this.#work();
+    this.#enter(wish === "run" ? "metadata" : wish);
+    if (wish === "run") this.#connect();
+    else this.#disconnect();
+  }
+
+  /** Opens the doors, once there is something to ask peers for. */
+  #connect(): void {
+    if (!isActive(this.#state) || (!this.#attached && this.#search?.asks !== true)) return;
+    this.#swarm.open();
+    this.#content?.webSeeds?.setPaused(false);
+    this.#finder.start();
+    this.#finder.resume();
+    this.#seat?.wake();
+  }
+
+  /** Closes the doors. */
+  #disconnect(): void {
+    this.#finder.pause(); // first, so that nobody looks for others because we leave those that are here
+    this.#swarm.shut(shutWords(this.#state));
+    this.#content?.webSeeds?.setPaused(true);
+  }
+
+  #enter(state: TorrentState): void {
+    const previous = this.#state;
+    if (!mayFollow(previous, state)) throw new Error(`A torrent can't go from "${previous}" to "${state}"`);
+    this.#state = state;
+    this.#tell({ event: "state", state, previous });
+  }
+
+  /** It can't go on: it says why, is quiet, and waits to be resumed. */
+  #fail(error: unknown): void {
+    if (isOver(this.#state) || this.#state === "error") return; // what goes wrong because of that is no news
+    this.#enter("error");
+    this.#tellError(error);
+    this.#disconnect();
+    this.#attached = false;
+    this.#swarm.detach();
+    // The disk has failed already: what else goes wrong with it says no more.
+    this.#inTurn(() => this.#content?.close("the torrent has failed").catch(() => {}) ?? Promise.resolve());
+  }
+
+  #replaceContent(old: Content): void {
+    this.#goneDown += old.downloaded;
+    this.#content = this.#newContent(old.meta);
+  }
+
+  #tellError(error: unknown): void {
+    this.#error = error;
+    this.#tell({ event: "error", ...errorWords(error) });
+    this.#metadata.reject(error);
+    this.#finish.reject(error);
+  }
+
+  /** Every wanted piece is here; the last of them may still be on their way to the device. */
+  #allDone(): void {
+    // That a part is all we want is no completion (BEP 21); trackers hear of it as soon as they may be asked again.
+    if (this.have.isFull) this.#finder.completed();
+    else this.#finder.needPeers();
+    this.#swarm.complete();
+    this.#content!.flush().then(() => this.#completed(), (error) => this.#fail(error));
+  }
+
+  async #stop(): Promise<void> {
+    const hasFailed = this.#state === "error"; // and has said so
+    this.#enter("stopping");
+    this.#abort.abort();
+    this.#seat?.leave();
+    this.#swarm.stop();
+    this.#reading.readers.end();
+    try {
+      // A disk that fails is no reason to go without taking leave.
+      const closed = this.#lastWork.then(() => this.#content?.close("we are stopping"));
+      await Promise.allSettled([this.#finder.stop(FAREWELL_MS), closed]);
+      await closed;
+    } catch (error) {
+      if (!hasFailed) this.#tellError(error);
+    } finally {
+      this.#enter("stopped");
+      this.#tell({ event: "stopped", downloaded: this.downloaded, uploaded: this.uploaded });
+      this.#options.gone();
+    }
+  }
+
+  #foundPeers(addresses: readonly PeerAddress[], source: PeerSource): void {
+    if (!isOver(this.#state)) this.#swarm.add(addresses, source);
+  }
+
+  /** Regular work. @returns Milliseconds until there is more. */
+  #turn(now: number, seconds: number): number {
+    const next = this.#swarm.tick(now, seconds);
+    if (!this.#attached) return next;
+    if (this.#wish !== "run") this.#content!.download.makeRoom();
+    this.#content!.tick(now, seconds);
+    return next;
+  }
+
+  #progress(): { uploaded: number; downloaded: number; left: number; partialSeed?: boolean } {
+    const { uploaded, downloaded } = this;
+    if (!this.#attached) return { uploaded, downloaded, left: UNKNOWN_LEFT };
+    const { left, complete, have } = this.#content!;
+    return { uploaded, downloaded, left, partialSeed: complete && !have.isFull };
+  }
+
+  // Words.
+
+  /** The one way out of what happens. */
+  #tell(event: UnnamedEvent): void {
+    this.#options.emit({ ...event, infohash: this.infoHash.hex } as TorrentEvent);
+  }
+
+  #warn(error: unknown): void {
+    const { message, where } = errorWords(error);
+    this.#tell({ event: "warning", message, where });
+  }
+
+  /** What is wrong with a torrent and was passed over. */
+  #warnOf({ name, warnings }: Metainfo): void {
+    for (const message of warnings) this.#tell({ event: "warning", message, where: name });
+  }
+
+  /** Nobody but its own trackers is to know of a private torrent. */
+  #leaveOut({ trackers, webSeeds }: Metainfo | Magnet, meta: Metainfo): void {
+    const own = new Set([...meta.trackers.flat(), ...meta.webSeeds]);
+    if ([...trackers.flat(), ...webSeeds].every((url) => own.has(url))) return;
+    const message = "other trackers and web seeds are left out, since the torrent is private";
+    this.#tell({ event: "warning", message, where: meta.name });
+  }
+
+  /** Whoever doesn't wait for the end is told by the event; it must not end the program as an unhandled rejection. */
+  #quieten(): void {
+    this.#metadata.promise.catch(() => {});
+    this.#finish.promise.catch(() => {});
   }
 }
+
+const NO_PIECES = new Bitfield(0);

@@ -7,11 +7,10 @@
 import type { Bytes } from "../base/bytes.ts";
 import { ShoalError } from "../base/errors.ts";
 import { type Metainfo, type MetainfoFile, numberedFiles } from "../metainfo/mod.ts";
-import type { ReadShare } from "../peer/mod.ts";
 import type { Choice } from "./choice.ts";
 import { piecesOf, ReadAhead } from "./read_ahead.ts";
 import type { PieceReader } from "./readers.ts";
-import type { Torrent as Swarm } from "./torrent.ts";
+import type { Reading } from "./reading.ts";
 
 /** Bytes of a read that doesn't say how many it wants. */
 const DEFAULT_LENGTH = 256 * 1024;
@@ -62,39 +61,35 @@ export interface TorrentReader {
   close(): void;
 }
 
-/** {@linkcode TorrentReader} over the engine. */
-export class SwarmReader implements TorrentReader {
+/** {@linkcode TorrentReader} over a torrent. */
+export class FileReader implements TorrentReader {
   readonly file: MetainfoFile;
-  readonly #swarm: Swarm;
+  readonly #source: Reading;
   readonly #meta: Metainfo;
   readonly #end: number;
   readonly #pieces: PieceReader;
   readonly #ahead: ReadAhead;
-  readonly #reads: ReadShare;
   #closed = false;
 
   /**
-   * @param swarm The engine.
-   * @param parts `meta`: what the torrent holds. `file`: which of it. `options`: how it is opened. `reads`: lets others have a turn
-   * while peers send, as long as the reader is open.
+   * @param source Where the bytes come from.
+   * @param parts `meta`: what the torrent holds. `file`: which of it. `options`: how it is opened.
    */
   constructor(
-    swarm: Swarm,
+    source: Reading,
     parts: {
       readonly meta: Metainfo;
       readonly file: MetainfoFile;
       readonly options: OpenFileOptions;
-      readonly reads: ReadShare;
     },
   ) {
-    this.#swarm = swarm;
+    this.#source = source;
     this.#meta = parts.meta;
     this.file = parts.file;
     this.#end = Math.min(parts.file.length, parts.options.end ?? Infinity);
-    this.#pieces = swarm.readers.open();
-    this.#ahead = new ReadAhead(swarm.now());
-    this.#reads = parts.reads;
-    this.#reads.watch();
+    this.#pieces = source.readers.open();
+    this.#ahead = new ReadAhead(source.now());
+    source.reads.watch();
   }
 
   async read(position: number, { length = DEFAULT_LENGTH, signal }: ReadOptions = {}): Promise<Bytes> {
@@ -104,28 +99,28 @@ export class SwarmReader implements TorrentReader {
     const begin = offset + position;
     let end = Math.min(begin + length, offset + this.file.length);
     if (end <= begin) return new Uint8Array(0);
-    const now = this.#swarm.now();
+    const now = this.#source.now();
     const last = Math.min(begin + this.#ahead.ahead(now), offset + this.#end);
     const wanted = piecesOf(this.#meta, { begin, end: Math.max(end, last) });
     this.#pieces.move(wanted);
     await this.#pieces.wait(wanted.first, signal);
     end = Math.min(end, this.#verifiedFrom(wanted.first, end));
     const bytes = await this.#load(begin, end, signal);
-    this.#ahead.read(bytes.length, this.#swarm.now());
+    this.#ahead.read(bytes.length, this.#source.now());
     return bytes;
   }
 
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#reads.unwatch();
+    this.#source.reads.unwatch();
     this.#pieces.close();
   }
 
   /** Where the row of verified pieces that begins with one ends, or `end` when that comes first. */
   #verifiedFrom(index: number, end: number): number {
     const { pieceLength } = this.#meta;
-    while (index * pieceLength < end && this.#swarm.have.has(index)) index++;
+    while (index * pieceLength < end && this.#source.have.has(index)) index++;
     return index * pieceLength;
   }
 
@@ -137,9 +132,9 @@ export class SwarmReader implements TorrentReader {
       const index = Math.floor(at / pieceLength);
       const start = at - index * pieceLength;
       const length = Math.min(end - at, pieceLength - start, COPY);
-      if (this.#swarm.readBlock({ index, begin: start, length }, bytes, at - begin)) at += length;
+      if (this.#source.readBlock({ index, begin: start, length }, bytes, at - begin)) at += length;
       else {
-        await this.#swarm.loadBlock(index, start, length);
+        await this.#source.loadBlock(index, start, length);
         signal?.throwIfAborted();
       }
     }
@@ -167,10 +162,9 @@ export interface ReadableTorrent {
 
 /** What is known of a torrent, as far as reading goes. */
 interface Known {
-  readonly swarm: Swarm | null;
+  readonly source: Reading;
   readonly meta: Metainfo | null;
   readonly choice: Choice | null;
-  readonly reads: ReadShare;
 }
 
 /**
@@ -188,18 +182,18 @@ export function wantedFilesOf({ meta, choice }: Pick<Known, "meta" | "choice">):
  * Does {@linkcode ReadableTorrent.open}.
  *
  * @param file Index into `meta.files`.
- * @param known `swarm`: the engine. `meta`: what the torrent holds. `choice`: which of it is wanted. `reads`: of the session.
- * `options`: how it is opened.
+ * @param known `source`: where the bytes come from. `meta`: what the torrent holds. `choice`: which of it is wanted. `options`: how it
+ * is opened.
  * @returns The reader.
  * @throws {ShoalError} Of kind `usage` if there is no such file, or it isn't downloaded.
  * @throws {Error} While it isn't known what the torrent holds.
  */
 export function openFile(file: number, known: Known & { readonly options: OpenFileOptions }): TorrentReader {
-  const { swarm, meta, choice, reads, options } = known;
-  if (swarm === null || meta === null) throw new Error("The torrent has no metadata yet");
+  const { source, meta, choice, options } = known;
+  if (meta === null) throw new Error("The torrent has no metadata yet");
   const found = meta.files[file];
   if (found !== undefined && !found.pad && (choice?.files?.has(file) ?? true)) {
-    return new SwarmReader(swarm, { meta, file: found, options, reads });
+    return new FileReader(source, { meta, file: found, options });
   }
   throw new ShoalError("usage", {
     what: "cannot read",

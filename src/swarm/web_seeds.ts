@@ -5,9 +5,11 @@
  */
 
 import { MAX_ACTIVE_WEB_SEEDS, MAX_WEB_SEEDS } from "../base/limits.ts";
-import type { Peer } from "../peer/mod.ts";
+import type { Metainfo } from "../metainfo/mod.ts";
+import type { Peer, ThrottleParties } from "../peer/mod.ts";
+import type { Platform } from "../platform/platform.ts";
 import type { Download } from "./download.ts";
-import type { TorrentOptions } from "./torrent_options.ts";
+import type { UnnamedEvent } from "./torrent_options.ts";
 import { FileParts, PieceParts, WebFiles, type WebParts } from "./web_parts.ts";
 import type { WebRun } from "./web_run.ts";
 import { WebRuns } from "./web_runs.ts";
@@ -18,12 +20,33 @@ const CLIENT = "web seed";
 /** Milliseconds without memory after which a run is given up: what others have left lying may need none. */
 const HUNGRY_MS = 10_000;
 
-/** What of a torrent's options web seeds need. */
-type Options = Pick<TorrentOptions, "platform" | "meta" | "bind" | "limits" | "emit">;
+/** What {@linkcode WebSeeds} are made of. */
+export interface WebSeedsOptions {
+  /** The outside. */
+  readonly platform: Platform;
+  /** What the torrent holds; the web seeds that it names are known from the beginning. */
+  readonly meta: Metainfo;
+  /** Local address to connect from, when one was chosen. */
+  readonly bind?: string | undefined;
+  /** How fast all peers and web seeds may be; as fast as they can when absent. */
+  readonly limits?: ThrottleParties;
+  /** Takes what happens. */
+  tell(event: UnnamedEvent): void;
+}
+
+/** What {@linkcode WebSeeds} work with. */
+export interface WebSeedsHost {
+  /** What is left to be fetched. */
+  readonly download: Download;
+  /** Every connected peer. */
+  peers(): Iterable<Peer>;
+  /** The torrent can't go on. */
+  failed(error: unknown): void;
+}
 
 /** Every web seed of one torrent. */
 export class WebSeeds {
-  readonly #options: Options;
+  readonly #options: WebSeedsOptions;
   readonly #download: Download;
   readonly #runs: WebRuns;
   readonly #host: WebSeedHost;
@@ -35,18 +58,18 @@ export class WebSeeds {
   #stopped = false;
 
   /**
-   * @param options The torrent's; the web seeds that it names are known from the beginning.
-   * @param parts `download`: what is left. `peers`: gives every connected peer.
+   * @param options Its parts.
+   * @param host The torrent.
    */
-  constructor(options: Options, parts: { readonly download: Download; readonly peers: () => Iterable<Peer> }) {
+  constructor(options: WebSeedsOptions, host: WebSeedsHost) {
     const { meta, platform } = options;
-    const { download, peers } = parts;
+    const { download } = host;
     this.#options = options;
     this.#download = download;
     this.#runs = new WebRuns(download, {
       pieceLength: meta.pieceLength,
       totalLength: meta.totalLength,
-      peers,
+      peers: () => host.peers(),
       now: () => platform.now(),
       random: () => platform.random(),
     });
@@ -62,7 +85,7 @@ export class WebSeeds {
       connected: (seed) => this.#tell(seed, "connected", ""),
       disconnected: (seed, message) => this.#tell(seed, "disconnected", message),
       refused: (seed, message) => this.#tell(seed, "refused", message),
-      broke: (error) => options.emit({ event: "failed", error }),
+      broke: (error) => host.failed(error),
     };
     // Before peers are, who would take all of it.
     download.started.settled.unshift(() => this.#feed());
@@ -218,6 +241,6 @@ export class WebSeeds {
 
   #tell(seed: WebSeed, action: "connected" | "disconnected" | "banned" | "refused", message: string): void {
     const totals = action === "disconnected" ? { downloaded: seed.down.total, uploaded: 0 } : {};
-    this.#options.emit({ event: "peer", address: seed.name, client: CLIENT, action, message, ...totals });
+    this.#options.tell({ event: "peer", address: seed.name, client: CLIENT, action, message, ...totals });
   }
 }

@@ -5,7 +5,7 @@
  */
 
 import type { ShoalError } from "../base/errors.ts";
-import { progressOf } from "../session/progress.ts";
+import { progressOf } from "../session/torrent.ts";
 import type { TorrentSnapshot } from "../session/types.ts";
 import type { ViewEvent } from "./view.ts";
 

@@ -82,7 +82,7 @@ export class Summary {
    */
   lines(options: SummaryOptions): string[] {
     return [...this.#accounts.values()].flatMap(({ last, failed, ...rest }) =>
-      last === null || failed || last.state === "failed" ? [] : render({ last, ...rest }, options)
+      last === null || failed || last.state === "error" ? [] : render({ last, ...rest }, options)
     );
   }
 

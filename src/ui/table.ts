@@ -36,9 +36,10 @@ const STATE_PAINT: Readonly<Record<TorrentState, Paint>> = {
   downloading: "cyan",
   seeding: "green",
   paused: "yellow",
+  queued: "yellow",
   stopping: "yellow",
   stopped: "dim",
-  failed: "red",
+  error: "red",
 };
 
 /** Where something is drawn. */

@@ -8,7 +8,7 @@ import type { ShoalError } from "../base/errors.ts";
 import type { Platform } from "../platform/platform.ts";
 import type { Terminal } from "../platform/terminal.ts";
 import type { FileSnapshot, PieceMap } from "../session/torrent.ts";
-import type { SessionEvent, TorrentSnapshot } from "../session/types.ts";
+import type { SessionEvent, StateEvent, TorrentSnapshot } from "../session/types.ts";
 
 /** A torrent is served over HTTP. */
 export interface StreamEvent {
@@ -24,8 +24,8 @@ export interface StreamEvent {
   readonly files: number;
 }
 
-/** What a view is told. */
-export type ViewEvent = SessionEvent | StreamEvent;
+/** What a view is told; what a torrent does is seen in its snapshots. */
+export type ViewEvent = Exclude<SessionEvent, StateEvent> | StreamEvent;
 
 /** Shows what a session does. */
 export interface View {

@@ -3,7 +3,7 @@ import { utf8 } from "../../src/base/bytes.ts";
 import { ShoalError } from "../../src/base/errors.ts";
 import { run } from "../../src/cli/main.ts";
 import { denoPlatform } from "../../src/platform/deno_platform.ts";
-import type { SessionEvent, TorrentState } from "../../src/session/types.ts";
+import type { SessionEvent, StateEvent, TorrentState } from "../../src/session/types.ts";
 import { checkLines, eventNames, SCHEMAS, violations } from "../support/schemas.ts";
 import { HOST, Lab } from "../support/session_lab.ts";
 import { settle } from "../support/virtual_clock.ts";
@@ -14,7 +14,8 @@ const infohash = metaOf("a").infoHash.hex;
 const ALL = { infohash: null };
 
 /** Every event that a session has, in each of its forms. The type has it that none is missing. */
-const SAMPLES: { readonly [Kind in SessionEvent["event"]]: readonly Extract<SessionEvent, { event: Kind }>[] } = {
+type PrintedEvent = Exclude<SessionEvent, StateEvent>;
+const SAMPLES: { readonly [Kind in PrintedEvent["event"]]: readonly Extract<PrintedEvent, { event: Kind }>[] } = {
   added: [{ event: "added", infohash, name: "a", size: null, files: null }],
   metadata: [{ event: "metadata", infohash, name: "a", size: 20_000, files: 2 }],
   checking: [{ event: "checking", infohash, progress: 0.123456789 }],
@@ -69,7 +70,16 @@ Deno.test("--json prints every event as the schema says", async () => {
   // Served from a module that is loaded on the way.
   while (!world.terminal.stdout.text.includes('"stream"')) await settle();
   const torrent = world.session.added[0]!;
-  const states: TorrentState[] = ["metadata", "checking", "downloading", "seeding", "stopping", "stopped", "failed"];
+  const states: TorrentState[] = [
+    "metadata",
+    "checking",
+    "downloading",
+    "seeding",
+    "stopping",
+    "stopped",
+    "queued",
+    "error",
+  ];
   for (const state of states) {
     for (const eta of [null, 12.345]) {
       torrent.state = { state, eta, rateDown: 1.5, rateUp: 0.25, progress: 1 / 3 };

@@ -1,8 +1,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { utf8 } from "../../src/base/bytes.ts";
 import { clientName } from "../../src/peer/client_name.ts";
-import { MAX_UNKNOWN_BITFIELD } from "../../src/base/limits.ts";
-import { Hearsay } from "../../src/peer/hearsay.ts";
 import { PipelineDepth } from "../../src/peer/pipeline_depth.ts";
 import { RateMeter } from "../../src/peer/rate_meter.ts";
 import { nextPhase } from "../../src/peer/rules.ts";
@@ -140,27 +138,4 @@ Deno.test("nextPhase() refuses the messages of BEP 6 from those who didn't offer
     assertThrows(() => nextPhase("opening", id, false), WireError, "without the Fast extension");
     nextPhase("opening", id, true);
   }
-});
-
-Deno.test("Hearsay understands in the end what a peer said before anybody knew how many pieces there are", () => {
-  const said = new Hearsay();
-  assertEquals([...said.understand(9)], []);
-  said.bitfield(Uint8Array.of(0b1010_0000, 0));
-  said.have(8);
-  assertEquals([...said.understand(9)], [0, 2, 8]);
-  assertThrows(() => said.understand(8), WireError, "the bitfield is none of 8 pieces");
-  assertThrows(() => said.understand(17), WireError, "the bitfield is none of 17 pieces");
-  said.signal(MessageId.haveAll);
-  assert(said.understand(9).isFull);
-  const other = new Hearsay();
-  other.have(3);
-  assertThrows(() => other.understand(3), WireError, "have names piece 3 of 3");
-});
-
-Deno.test("Hearsay remembers every piece that is named one by one, and none that there can't be", () => {
-  const said = new Hearsay();
-  for (let index = 0; index < 50_000; index += 2) said.have(index);
-  assertEquals(said.understand(50_000).count, 25_000);
-  assert(!said.understand(50_000).has(49_999));
-  assertThrows(() => said.have(8 * MAX_UNKNOWN_BITFIELD), WireError, "more than there can be");
 });

@@ -5,7 +5,7 @@ import { InfoHash } from "../../src/base/info_hash.ts";
 import { encode } from "../../src/bencode/mod.ts";
 import { ChatterError } from "../../src/peer/chatter.ts";
 import { Peer, type PeerHost } from "../../src/peer/peer.ts";
-import { MAX_TURNED_DOWN_IN_A_ROW, REQUEST_QUEUE_LIMIT } from "../../src/base/limits.ts";
+import { MAX_TURNED_DOWN_IN_A_ROW, MAX_UNKNOWN_BITFIELD, REQUEST_QUEUE_LIMIT } from "../../src/base/limits.ts";
 import { FrameReader } from "../../src/wire/frame_reader.ts";
 import { MessageId, WireError } from "../../src/wire/messages.ts";
 import { settle } from "../support/virtual_clock.ts";
@@ -398,4 +398,46 @@ Deno.test("Peer has enough of choke flapping soon, and of everything else in the
   for (const ids of [[MessageId.choke, MessageId.unchoke], [MessageId.interested, MessageId.notInterested], [99]]) {
     assertThrows(() => flap(...ids), ChatterError, "it says too much that brings nothing");
   }
+});
+
+/** A peer of a torrent of which nobody knows yet how many pieces it has. */
+function blind(fast = true) {
+  const made = make({ fast });
+  Object.assign(made.host, { pieceCount: 0 });
+  const handshake = { infoHash: new InfoHash(new Uint8Array(20)), peerId: made.peer.peerId, fast, extended: true };
+  const peer = new Peer(made.host, { address: made.peer.address, incoming: false, handshake, number: 1 });
+  const learn = (pieceCount: number) => {
+    Object.assign(made.host, { pieceCount });
+    peer.learnPieceCount();
+    return [...peer.pieces];
+  };
+  return { peer, learn };
+}
+
+const have = (index: number) => frame(MessageId.have, ...[24, 16, 8, 0].map((shift) => (index >>> shift) & 255));
+
+Deno.test("Peer.learnPieceCount() keeps what a peer said before anybody knew how many pieces there are", () => {
+  const said = (frames: readonly Bytes[], pieceCount: number, fast = true) => {
+    const { peer, learn } = blind(fast);
+    say(peer, ...frames);
+    assertEquals([peer.progress, peer.isSeed], [0, false]);
+    return learn(pieceCount);
+  };
+  const bits = frame(MessageId.bitfield, 0b1010_0000, 0);
+  assertEquals(said([], 9), []);
+  assertEquals(said([bits, have(8)], 9), [0, 2, 8]);
+  assertThrows(() => said([bits], 8), WireError, "the bitfield is none of 8 pieces");
+  assertThrows(() => said([bits], 17), WireError, "the bitfield is none of 17 pieces");
+  assertThrows(() => said([frame(MessageId.bitfield, 0, 1)], 15), WireError, "past the last of 15");
+  assertEquals(said([frame(MessageId.haveAll)], 3), [0, 1, 2]);
+  assertThrows(() => said([have(3)], 3), WireError, "past the last of 3");
+});
+
+Deno.test("Peer.learnPieceCount() knows every piece that was named by itself, and no peer names one that there can't be", () => {
+  const { peer, learn } = blind();
+  const indexes = Array.from({ length: 2_000 }, (_, i) => 25 * i);
+  say(peer, ...indexes.map(have));
+  assertEquals(learn(50_000), indexes);
+  const { peer: other } = blind();
+  assertThrows(() => say(other, have(8 * MAX_UNKNOWN_BITFIELD)), WireError, "more than there can be");
 });

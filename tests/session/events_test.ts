@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { InfoHash } from "../../src/base/info_hash.ts";
-import { type EventStream, type StreamedEvent, streamEvents } from "../../src/session/event_stream.ts";
+import { type AnyEvent, type EventStream, type StreamedEvent, streamEvents } from "../../src/swarm/event_stream.ts";
 import type { SessionEvent, TorrentSnapshot } from "../../src/session/types.ts";
 import { HOST, Lab } from "../support/session_lab.ts";
 import { settle, VirtualClock } from "../support/virtual_clock.ts";
@@ -57,8 +57,8 @@ function completed(infohash: string): SessionEvent {
   return { event: "completed", infohash, name: "x", seconds: 1, bytes: 1, rate: 1 };
 }
 
-async function all(stream: EventStream): Promise<StreamedEvent[]> {
-  const events: StreamedEvent[] = [];
+async function all<Event extends AnyEvent>(stream: EventStream<Event>): Promise<StreamedEvent<Event>[]> {
+  const events: StreamedEvent<Event>[] = [];
   for await (const event of stream) events.push(event);
   return events;
 }
@@ -86,7 +86,7 @@ Deno.test("streamEvents() tells of progress as often as it is asked to, and when
   source.torrents = [torrent(A, { state: "downloading", verified: 5, size: 10, progress: 0.5 }), torrent(B)];
   source.torrents[1] = torrent(B, { state: "checking" });
   const stream = streamEvents(source, { progressMs: 250 });
-  const events: StreamedEvent[] = [];
+  const events: StreamedEvent<SessionEvent>[] = [];
   const reading = (async () => {
     for await (const event of stream) events.push(event);
   })();

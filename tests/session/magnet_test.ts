@@ -7,7 +7,7 @@ import type { SessionEvent } from "../../src/session/types.ts";
 import { eventOf, HOST, Lab, NAME } from "../support/session_lab.ts";
 
 function kinds(events: readonly SessionEvent[]): string[] {
-  return events.map(({ event }) => event).filter((event) => !["tracker", "peer", "checking"].includes(event));
+  return events.map(({ event }) => event).filter((event) => !["tracker", "peer", "checking", "state"].includes(event));
 }
 
 function magnetTo(meta: Metainfo, more = "") {

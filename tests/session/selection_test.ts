@@ -3,7 +3,7 @@ import { encodeCompactPeer, type PeerAddress } from "../../src/base/address.ts";
 import { concatBytes } from "../../src/base/bytes.ts";
 import { encode } from "../../src/bencode/mod.ts";
 import { type AddOptions, Session } from "../../src/session/session.ts";
-import type { SessionTorrent } from "../../src/session/session_torrent.ts";
+import type { Torrent as SwarmTorrent } from "../../src/swarm/torrent.ts";
 import type { SessionEvent } from "../../src/session/types.ts";
 import { finishing, metainfoOf, platformOf, putAll } from "../plug/memory_lab.ts";
 import { MemoryNetwork } from "../plug/memory_network.ts";
@@ -80,7 +80,7 @@ class Lab {
       ...(options.whole && { trust: true, seedOnly: true }),
       ...add,
     });
-    return { session, files, events, torrent: added as SessionTorrent };
+    return { session, files, events, torrent: added as SwarmTorrent };
   }
 
   async stop(): Promise<void> {
@@ -99,7 +99,7 @@ Deno.test("Session fetches wanted files, counts by them, and is a partial seed t
   await finishing(some.torrent.finished, lab.clock);
   const { state, size, verified, progress, eta, downloaded } = some.torrent.snapshot();
   assertEquals([state, size, verified, progress, eta], ["seeding", 90 * KIB, 90 * KIB, 1, 0]);
-  assertEquals([...some.torrent.swarm.have], [1, 2, 3, 4]);
+  assertEquals([...some.torrent.have], [1, 2, 3, 4]);
   assertEquals(downloaded, 4 * PIECE);
   const partFile = `/dl/.shoal-${torrent.infoHash.hex}.part`;
   assertEquals(some.files.paths().filter((path) => path.startsWith("/dl/") && !path.endsWith(".lock")), [
@@ -116,14 +116,14 @@ Deno.test("Session fetches wanted files, counts by them, and is a partial seed t
   ]);
 
   // It wants nothing from the seed any more, but serves others what it has, who know that it wants nothing.
-  assertEquals([...some.torrent.swarm.peers()].length, 0);
+  assertEquals([...some.torrent.peers()].length, 0);
   const same = await lab.start({ files: new Set([3]), peers: [some.session.listenAddress] });
   await finishing(same.torrent.finished, lab.clock);
   assertEquals(same.files.get("/dl/t/2"), torrent.file("t/2"));
   const all = await lab.start({ peers: [some.session.listenAddress] });
   while (all.torrent.snapshot().downloaded < 4 * PIECE) await lab.clock.play(1000);
   await lab.clock.play(1000);
-  assertEquals([...all.torrent.swarm.peers()].map((peer) => [peer.uploadOnly, peer.isSeed]), [[true, false]]);
+  assertEquals([...all.torrent.peers()].map((peer) => [peer.uploadOnly, peer.isSeed]), [[true, false]]);
   assertEquals(all.torrent.snapshot().state, "downloading");
   await lab.stop();
 });
@@ -134,8 +134,8 @@ Deno.test("Session fetches pieces in order when it is asked to", async () => {
   const { torrent: leecher } = await lab.start({ sequential: true, peers: [seeder.session.listenAddress] });
   const order: number[] = [];
   const watch = async () => {
-    while (!leecher.swarm.have.isFull) {
-      for (const index of leecher.swarm.have) if (!order.includes(index)) order.push(index);
+    while (!leecher.have.isFull) {
+      for (const index of leecher.have) if (!order.includes(index)) order.push(index);
       await lab.clock.play(20);
     }
   };
@@ -151,7 +151,7 @@ Deno.test("Session with every file wanted, or none, is as one without a choice, 
   const peers = [seeder.session.listenAddress];
   const all = await lab.start({ files: new Set([0, 1, 2, 3, 4]), peers });
   await finishing(all.torrent.finished, lab.clock);
-  assert(all.torrent.swarm.have.isFull);
+  assert(all.torrent.have.isFull);
   const none = await lab.start({ files: new Set(), peers });
   await finishing(none.torrent.finished, lab.clock);
   assertEquals(none.torrent.snapshot().progress, 1);

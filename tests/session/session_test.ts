@@ -145,7 +145,7 @@ Deno.test("Session.add() reports data that is missing when it may only seed", as
   const torrent = await session.add(meta, { folder: lab.make("empty"), seedOnly: true });
   const error = await assertRejects(() => torrent.finished, ShoalError);
   assertEquals(error.kind, "torrent");
-  assertEquals(torrent.snapshot().state, "failed");
+  assertEquals(torrent.snapshot().state, "error");
   assert(events.some((event) => event.event === "error" && event.code === "torrent"));
 });
 

@@ -76,15 +76,15 @@ const diskFull: Scenario = {
     if (!(why instanceof ShoalError) || why.kind !== "storage" || !`${why.why}`.includes("no space")) {
       throw new Violation("a full disk is named", String(why));
     }
-    await world.run(() => victim.torrent?.snapshot().state === "failed", { limit: MINUTE, what: "the torrent ends" });
+    await world.run(() => victim.torrent?.snapshot().state === "error", { limit: MINUTE, what: "the torrent ends" });
     world.go(victim.stop());
     await world.run(() => victim.session === null, { limit: MINUTE, what: "stopping ends" });
     await world.pass(world.pick(0, 2 * MINUTE));
     victim.files.room = Infinity;
     let there = 0;
     world.go(victim.start());
-    await world.run(() => victim.torrent?.swarm.state === "running", { limit: 10 * MINUTE, what: "the check ends" });
-    there = victim.torrent!.swarm.have.count;
+    await world.run(() => victim.torrent?.attached === true, { limit: 10 * MINUTE, what: "the check ends" });
+    there = victim.torrent!.have.count;
     await endWell(world, [...others, victim]);
     const completed = victim.events.findLast((event) => event.event === "completed");
     const fetched = completed?.event === "completed" ? completed.bytes : Infinity;

@@ -17,7 +17,7 @@ import {
   type Timer,
 } from "../../src/platform/platform.ts";
 import { Session, type SessionOptions } from "../../src/session/session.ts";
-import type { SessionTorrent } from "../../src/session/session_torrent.ts";
+import type { Torrent } from "../../src/swarm/torrent.ts";
 import type { SessionEvent } from "../../src/session/types.ts";
 import type { MemoryDatabases } from "../support/memory_database.ts";
 import { seededRandom } from "../support/random.ts";
@@ -102,7 +102,7 @@ export class SimHost {
   }
 
   /** The running torrent. */
-  get torrent(): SessionTorrent | null {
+  get torrent(): Torrent | null {
     return this.#process?.torrent ?? null;
   }
 
@@ -159,7 +159,7 @@ export class SimHost {
     process.session = session;
     session.subscribe((event) => process === this.#process && this.#heard(event));
     await session.start();
-    process.torrent = await session.add(this.#world.truth.meta, { folder: FOLDER, ...options }) as SessionTorrent;
+    process.torrent = await session.add(this.#world.truth.meta, { folder: FOLDER, ...options }) as Torrent;
     process.torrent.finished.then(
       () => this.#completed(process),
       (error) => {
@@ -305,7 +305,7 @@ export class SimHost {
 class Process {
   dead = false;
   session: Session | null = null;
-  torrent: SessionTorrent | null = null;
+  torrent: Torrent | null = null;
   readonly platform: Platform;
   readonly #pending = new Set<Timer>();
 

@@ -87,20 +87,19 @@ export class Invariants {
   check(host: SimHost): void {
     const { session, torrent } = host;
     if (!session || !torrent) return;
-    const { swarm } = torrent;
     const { meta } = this.#world.truth;
     const { used, limit } = session.memory;
     this.#count("memory budget");
     // A small budget leaves room for reading all the same, and every torrent has a buffer.
     const bound = Math.max(limit, limit / 2 + LEAST_READING) + meta.pieceLength;
     if (used > bound) this.broke("memory budget", host, `${used} of ${limit} bytes are in use`);
-    if (swarm.have.count !== this.#counted.get(host)) {
-      this.#counted.set(host, swarm.have.count);
-      for (const index of swarm.have) this.#mustHold(host, index);
+    if (torrent.have.count !== this.#counted.get(host)) {
+      this.#counted.set(host, torrent.have.count);
+      for (const index of torrent.have) this.#mustHold(host, index);
     }
     this.#slots(host);
     let peers = 0;
-    for (const peer of swarm.peers()) {
+    for (const peer of torrent.peers()) {
       peers++;
       this.#count("bounded queues");
       const { writer, uploads } = peer;
@@ -179,7 +178,7 @@ export class Invariants {
   #slots(host: SimHost): void {
     this.#count("choker slots");
     let unchoked = 0;
-    for (const peer of host.torrent?.swarm.peers() ?? []) if (!peer.amChoking) unchoked++;
+    for (const peer of host.torrent?.peers() ?? []) if (!peer.amChoking) unchoked++;
     if (unchoked > UPLOAD_SLOTS + 1) this.broke("choker slots", host, `${unchoked} peers are unchoked`);
   }
 

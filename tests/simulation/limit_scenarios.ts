@@ -40,7 +40,7 @@ function watchLimits(
     );
   };
   const look = () => {
-    const swarm = host.torrent?.swarm;
+    const swarm = host.torrent;
     if (!swarm || host.session === null) return;
     if (since === 0) since = world.clock.now() - LOOK_MS;
     check("down", { got: swarm.downloaded - down, rate: limits.down });
@@ -61,8 +61,8 @@ function watchLimits(
       Object.assign(limits, changed);
       host.session?.setLimits(changed);
       since = world.clock.now();
-      down = host.torrent?.swarm.downloaded ?? 0;
-      up = host.torrent?.swarm.uploaded ?? 0;
+      down = host.torrent?.downloaded ?? 0;
+      up = host.torrent?.uploaded ?? 0;
     },
   };
 }

@@ -65,8 +65,8 @@ Deno.test("a file that is wrong under its final name is found", async () => {
 
 Deno.test("a piece that is claimed and isn't on the disk is found", async () => {
   const { world, leechers } = smallSwarm(1);
-  await world.run(() => leechers[0]!.torrent?.swarm.state === "running", { limit: 1_000, what: "it runs" });
-  leechers[0]!.torrent!.swarm.have.set(3);
+  await world.run(() => leechers[0]!.torrent?.attached === true, { limit: 1_000, what: "it runs" });
+  leechers[0]!.torrent!.have.set(3);
   assertEquals(await ruleBrokenBy(() => world.pass(1_000)), "only verified pieces");
 });
 
@@ -84,8 +84,8 @@ Deno.test("a torrent that says it is complete and has a file too much is found",
 
 Deno.test("more unchoked peers than there are slots are found", async () => {
   const { world, seeder } = smallSwarm(12);
-  await world.run(() => [...seeder.torrent?.swarm.peers() ?? []].length === 12, { limit: 5_000, what: "they meet" });
-  for (const peer of seeder.torrent!.swarm.peers()) {
+  await world.run(() => [...seeder.torrent?.peers() ?? []].length === 12, { limit: 5_000, what: "they meet" });
+  for (const peer of seeder.torrent!.peers()) {
     peer.unchoke();
     peer.output.flush();
   }
@@ -101,7 +101,7 @@ Deno.test("memory over the budget is found", async () => {
 
 Deno.test("more connections than allowed are found", async () => {
   const { world, seeder, leechers } = smallSwarm(3);
-  await world.run(() => [...seeder.torrent?.swarm.peers() ?? []].length === 3, { limit: 5_000, what: "they meet" });
+  await world.run(() => [...seeder.torrent?.peers() ?? []].length === 3, { limit: 5_000, what: "they meet" });
   Object.assign(seeder.options.session, { maxPeers: 2 });
   assertEquals(await ruleBrokenBy(() => finishAll(world, leechers)), "bounded queues");
 });

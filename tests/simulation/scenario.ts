@@ -149,7 +149,7 @@ export function startWithin(world: World, hosts: readonly SimHost[], millisecond
 export function copiesAmong(world: World, hosts: readonly SimHost[]): number {
   const { pieceCount } = world.truth.meta;
   const counts = new Array<number>(pieceCount).fill(0);
-  for (const host of hosts) for (const index of host.torrent?.swarm.have ?? []) counts[index]!++;
+  for (const host of hosts) for (const index of host.torrent?.have ?? []) counts[index]!++;
   const least = Math.min(...counts);
   return least + counts.filter((count) => count > least).length / pieceCount;
 }
@@ -176,7 +176,7 @@ function whyOf(host: SimHost): string {
 }
 
 function progressOf(host: SimHost): string {
-  const have = host.torrent?.swarm.have;
+  const have = host.torrent?.have;
   return `${host.name} (${have ? `${have.count} of ${have.length}` : "not running"})`;
 }
 

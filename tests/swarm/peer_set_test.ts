@@ -15,8 +15,7 @@ import {
 import { ReadShare } from "../../src/peer/read_share.ts";
 import type { Connection } from "../../src/platform/platform.ts";
 import { ConnectionManager } from "../../src/swarm/connection_manager.ts";
-import type { TorrentEvent } from "../../src/swarm/events.ts";
-import { PeerSet } from "../../src/swarm/peer_set.ts";
+import { PeerSet, type PeerSetEvent } from "../../src/swarm/peer_set.ts";
 import { encodeHandshake } from "../../src/wire/handshake.ts";
 import { idleHost } from "../support/peer_host.ts";
 import { settle, VirtualClock } from "../support/virtual_clock.ts";
@@ -61,15 +60,22 @@ class Wire implements Connection {
 
 function make(dial: () => Promise<Connection> = () => new Promise(() => {})) {
   const clock = new VirtualClock({ now: 1e6 });
-  const events: TorrentEvent[] = [];
+  const events: PeerSetEvent[] = [];
   const manager = new ConnectionManager({ maxPeers: MAX_PEERS, random: () => 0.5 });
   const peers = new PeerSet({
     platform: clock,
     transport: { name: "none", dial },
     reads: new ReadShare(() => Promise.resolve()),
     host: idleHost({ pieceCount: 10, pieceSize: () => 65536, now: () => clock.now() }),
-    events: { joined() {}, batch() {}, left() {}, prospects: () => "good", emit: (event) => void events.push(event) },
-    handshake: { infoHash: INFO_HASH, peerId: utf8("-SH0100-ourselves..."), fast: true, extended: true },
+    events: {
+      joined() {},
+      batch() {},
+      left() {},
+      prospects: () => "good",
+      failed() {},
+      emit: (event) => void events.push(event),
+    },
+    handshake: () => ({ infoHash: INFO_HASH, peerId: utf8("-SH0100-ourselves..."), fast: true, extended: true }),
     manager,
   });
   let ids = 0;

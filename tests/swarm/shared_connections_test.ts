@@ -8,8 +8,7 @@ import type { PeerStream } from "../../src/peer/mod.ts";
 import { ReadShare } from "../../src/peer/read_share.ts";
 import { ConnectionManager } from "../../src/swarm/connection_manager.ts";
 import { ConnectionQuota } from "../../src/swarm/connection_quota.ts";
-import type { TorrentEvent } from "../../src/swarm/events.ts";
-import { PeerSet } from "../../src/swarm/peer_set.ts";
+import { PeerSet, type PeerSetEvent } from "../../src/swarm/peer_set.ts";
 import { encodeHandshake } from "../../src/wire/handshake.ts";
 import { idleHost } from "../support/peer_host.ts";
 import { settle, VirtualClock } from "../support/virtual_clock.ts";
@@ -63,7 +62,7 @@ function make(options: { readonly torrents: number; readonly limit: number; read
   const torrents = Array.from({ length: options.torrents }, (_, n) => {
     const infoHash = new InfoHash(new Uint8Array(20).fill(n));
     const pending = new Set<Pending>();
-    const events: TorrentEvent[] = [];
+    const events: PeerSetEvent[] = [];
     const told = { joined: () => {} };
     const lines: Line[] = [];
     const handshake = (peerId: Bytes) => ({ infoHash, peerId, fast: true, extended: true });
@@ -102,9 +101,10 @@ function make(options: { readonly torrents: number; readonly limit: number; read
         batch() {},
         left() {},
         prospects: () => "good",
+        failed() {},
         emit: (event) => void events.push(event),
       },
-      handshake: handshake(OURS),
+      handshake: () => handshake(OURS),
       manager,
     });
     const come = (host: string, peerId = peerIdOf(host)) => {

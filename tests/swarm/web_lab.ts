@@ -12,7 +12,7 @@ import { startDigest } from "../../src/platform/start_digest.ts";
 import { MemoryBudget } from "../../src/base/memory_budget.ts";
 import { BufferPool } from "../../src/swarm/buffer_pool.ts";
 import { Download } from "../../src/swarm/download.ts";
-import type { TorrentEvent } from "../../src/swarm/events.ts";
+import type { UnnamedEvent } from "../../src/swarm/torrent_options.ts";
 import { WebSeeds } from "../../src/swarm/web_seeds.ts";
 import { idleHost } from "../support/peer_host.ts";
 import { ScriptedWeb, serveRange, type WebAnswer, type WebCall } from "../support/scripted_web.ts";
@@ -58,7 +58,7 @@ export class WebLab {
   readonly download: Download;
   readonly seeds: WebSeeds;
   readonly peers: Peer[] = [];
-  readonly events: TorrentEvent[] = [];
+  readonly events: UnnamedEvent[] = [];
   readonly failed: string[] = [];
   /** By piece: what was written. */
   readonly written = new Map<number, Bytes>();
@@ -111,9 +111,12 @@ export class WebLab {
     const { maxDown: rate = null, ownLimit = false } = options;
     const down = new Throttle(this.clock, ownLimit ? null : rate).party(ownLimit ? rate : null);
     const limits = { down, up: down };
-    this.seeds = new WebSeeds({ platform, meta, limits, emit: (event) => void this.events.push(event) }, {
+    this.seeds = new WebSeeds({ platform, meta, limits, tell: (event) => void this.events.push(event) }, {
       download: this.download,
       peers: () => this.peers,
+      failed: (error) => {
+        throw error;
+      },
     });
   }
 

@@ -38,7 +38,16 @@ const anyPeer = fc.record({
 });
 const anyTorrent = fc.record({
   name: anyText(80),
-  state: fc.constantFrom<TorrentState>("metadata", "checking", "downloading", "seeding", "paused", "stopped", "failed"),
+  state: fc.constantFrom<TorrentState>(
+    "metadata",
+    "checking",
+    "downloading",
+    "seeding",
+    "paused",
+    "stopped",
+    "queued",
+    "error",
+  ),
   size: bytes,
   verified: bytes,
   progress: part,

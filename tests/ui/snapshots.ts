@@ -13,6 +13,7 @@ export function torrentSnapshot(parts: Partial<TorrentSnapshot> = {}): TorrentSn
     infoHash: new InfoHash(new Uint8Array(20)),
     name: "debian.iso",
     state: "downloading",
+    error: null,
     size: 4_000_000_000,
     verified: 2_000_000_000,
     progress: 0.5,

@@ -1,18 +1,18 @@
 import { assert, assertEquals, assertFalse, assertMatch, assertNotMatch, assertStringIncludes } from "@std/assert";
 import { ShoalError } from "../../src/base/errors.ts";
-import type { SessionEvent, TorrentSnapshot } from "../../src/session/types.ts";
+import type { TorrentSnapshot } from "../../src/session/types.ts";
 import { JsonView } from "../../src/ui/json_view.ts";
 import { LiveView } from "../../src/ui/live_view.ts";
 import { PlainView } from "../../src/ui/plain_view.ts";
 import { QuietView } from "../../src/ui/quiet_view.ts";
-import type { View, ViewOptions } from "../../src/ui/view.ts";
+import type { View, ViewEvent, ViewOptions } from "../../src/ui/view.ts";
 import { VirtualClock } from "../support/virtual_clock.ts";
 import { FakeTerminal, type FakeTerminalOptions } from "./fake_terminal.ts";
 import { infoHashOf, peerSnapshot, torrentSnapshot } from "./snapshots.ts";
 
 const HASH = infoHashOf(0).hex;
-const ADDED: SessionEvent = { event: "added", infohash: HASH, name: "debian.iso", size: 4_000_000_000, files: 1 };
-const BANNED: SessionEvent = {
+const ADDED: ViewEvent = { event: "added", infohash: HASH, name: "debian.iso", size: 4_000_000_000, files: 1 };
+const BANNED: ViewEvent = {
   event: "peer",
   infohash: HASH,
   address: "10.0.0.9:1",
@@ -20,8 +20,8 @@ const BANNED: SessionEvent = {
   action: "banned",
   message: "2 pieces failed their hash check",
 };
-const GONE: SessionEvent = { ...BANNED, action: "disconnected", message: "it sent a piece that was not asked for" };
-const TRACKER_DOWN: SessionEvent = {
+const GONE: ViewEvent = { ...BANNED, action: "disconnected", message: "it sent a piece that was not asked for" };
+const TRACKER_DOWN: ViewEvent = {
   event: "tracker",
   infohash: HASH,
   url: "http://tracker.test/announce",
@@ -31,7 +31,7 @@ const TRACKER_DOWN: SessionEvent = {
   peers: 0,
   message: "connection refused",
 };
-const COMPLETED: SessionEvent = {
+const COMPLETED: ViewEvent = {
   event: "completed",
   infohash: HASH,
   name: "debian.iso",
@@ -269,7 +269,7 @@ Deno.test("LiveView sums up in place of the table, on lines that fit", async () 
 
 Deno.test("PlainView counts the peers that gave something, also those that came and went between two looks", async () => {
   const { terminal, scene, view } = plain();
-  const gone = (address: string, downloaded: number): SessionEvent => {
+  const gone = (address: string, downloaded: number): ViewEvent => {
     return { ...BANNED, action: "disconnected", address, message: "", downloaded, uploaded: 0 };
   };
   scene.torrents = [];
@@ -346,7 +346,7 @@ Deno.test("PlainView sums up what was stopped, what was there already, and leave
   scene.torrents = [
     torrentSnapshot({ uploaded: 0 }),
     torrentSnapshot({ infoHash: infoHashOf(1), name: "there", verified: 4_000_000_000, downloaded: 0, uploaded: 0 }),
-    torrentSnapshot({ infoHash: infoHashOf(2), name: "broken", state: "failed" }),
+    torrentSnapshot({ infoHash: infoHashOf(2), name: "broken", state: "error" }),
   ];
   view.start();
   view.event(ADDED);
@@ -402,7 +402,7 @@ Deno.test("JsonView prints progress once a second with the contract's fields and
 Deno.test("JsonView prints every event with event and time first", async () => {
   const { terminal, view } = json();
   view.start();
-  const events: SessionEvent[] = [
+  const events: ViewEvent[] = [
     ADDED,
     { event: "checking", infohash: HASH, progress: 0.25 },
     TRACKER_DOWN,

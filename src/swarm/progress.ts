@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { TorrentSnapshot } from "./types.ts";
+import type { TorrentSnapshot } from "./snapshot.ts";
 
 /** How far a torrent is. */
 export interface ProgressEvent {

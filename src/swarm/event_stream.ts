@@ -6,7 +6,8 @@
 
 import type { Platform, Timer } from "../platform/platform.ts";
 import { type ProgressEvent, progressOf } from "./progress.ts";
-import type { SessionEvent, TorrentSnapshot } from "./types.ts";
+import type { TorrentEvent } from "./events.ts";
+import type { TorrentSnapshot } from "./snapshot.ts";
 
 /** Events that wait for a slow reader, of those that may be left out. */
 const MAX_WAITING = 1000;
@@ -27,8 +28,16 @@ export interface MissedEvent {
   readonly count: number;
 }
 
+/** An event of whatever kind. */
+export interface AnyEvent {
+  /** Which event. */
+  readonly event: string;
+  /** Which torrent, in hexadecimal; `null` for none in particular. */
+  readonly infohash: string | null;
+}
+
 /** What an {@linkcode EventStream} gives. */
-export type StreamedEvent = SessionEvent | ProgressEvent | MissedEvent;
+export type StreamedEvent<Event extends AnyEvent = TorrentEvent> = Event | ProgressEvent | MissedEvent;
 
 /** Settings of `events()`. */
 export interface EventOptions {
@@ -43,21 +52,22 @@ export interface EventOptions {
  * 1,000 others wait, the oldest of `peer`, `tracker`, `warning` and the like are left out, which a `missed` event says.
  * `added`, `metadata`, `completed`, `error` and `stopped` are never left out.
  */
-export interface EventStream extends AsyncIterableIterator<StreamedEvent, undefined>, AsyncDisposable {
+export interface EventStream<Event extends AnyEvent = TorrentEvent>
+  extends AsyncIterableIterator<StreamedEvent<Event>, undefined>, AsyncDisposable {
   /** Waits for the next event, or for the end. */
-  next(): Promise<IteratorResult<StreamedEvent, undefined>>;
+  next(): Promise<IteratorResult<StreamedEvent<Event>, undefined>>;
   /** Ends it; what waits is forgotten. A `for await` loop does it when it is left. */
-  return(): Promise<IteratorResult<StreamedEvent, undefined>>;
+  return(): Promise<IteratorResult<StreamedEvent<Event>, undefined>>;
   /** It is its own iterator. */
-  [Symbol.asyncIterator](): EventStream;
+  [Symbol.asyncIterator](): EventStream<Event>;
 }
 
 /** Where the events of a stream come from. */
-export interface StreamSource {
+export interface StreamSource<Event extends AnyEvent> {
   /** For `progress`. */
   readonly platform: Pick<Platform, "after">;
   /** Tells of every event of the session; gives back what ends that. */
-  subscribe(listener: (event: SessionEvent) => void): () => void;
+  subscribe(listener: (event: Event) => void): () => void;
   /** The one torrent that matters; `null` for all. */
   readonly infohash: string | null;
   /** The torrents that matter. */
@@ -73,23 +83,26 @@ export interface StreamSource {
  * @param options See {@linkcode EventOptions}.
  * @returns The stream; it collects from now on.
  */
-export function streamEvents(source: StreamSource, options: EventOptions = {}): EventStream {
+export function streamEvents<Event extends AnyEvent>(
+  source: StreamSource<Event>,
+  options: EventOptions = {},
+): EventStream<Event> {
   return new Stream(source, options);
 }
 
 const DONE = { done: true, value: undefined } as const;
 
-class Stream implements EventStream {
-  readonly #source: StreamSource;
+class Stream<Event extends AnyEvent> implements EventStream<Event> {
+  readonly #source: StreamSource<Event>;
   readonly #progressMs: number;
-  readonly #queue: StreamedEvent[] = [];
-  readonly #readers: ((result: IteratorResult<StreamedEvent, undefined>) => void)[] = [];
+  readonly #queue: StreamedEvent<Event>[] = [];
+  readonly #readers: ((result: IteratorResult<StreamedEvent<Event>, undefined>) => void)[] = [];
   readonly #unsubscribe: () => void;
   #missed = 0;
   #ended = false;
   #timer: Timer | null = null;
 
-  constructor(source: StreamSource, { progressMs = PROGRESS_MS }: EventOptions) {
+  constructor(source: StreamSource<Event>, { progressMs = PROGRESS_MS }: EventOptions) {
     this.#source = source;
     this.#progressMs = progressMs;
     this.#unsubscribe = source.subscribe((event) => this.#take(event));
@@ -97,7 +110,7 @@ class Stream implements EventStream {
     this.#wait();
   }
 
-  next(): Promise<IteratorResult<StreamedEvent, undefined>> {
+  next(): Promise<IteratorResult<StreamedEvent<Event>, undefined>> {
     if (this.#missed > 0) {
       const count = this.#missed;
       this.#missed = 0;
@@ -109,14 +122,14 @@ class Stream implements EventStream {
     return new Promise((resolve) => this.#readers.push(resolve));
   }
 
-  return(): Promise<IteratorResult<StreamedEvent, undefined>> {
+  return(): Promise<IteratorResult<StreamedEvent<Event>, undefined>> {
     this.#queue.length = 0;
     this.#missed = 0;
     this.#end();
     return Promise.resolve(DONE);
   }
 
-  [Symbol.asyncIterator](): EventStream {
+  [Symbol.asyncIterator](): EventStream<Event> {
     return this;
   }
 
@@ -124,7 +137,7 @@ class Stream implements EventStream {
     await this.return();
   }
 
-  #take(event: SessionEvent): void {
+  #take(event: Event): void {
     const { infohash } = this.#source;
     if (infohash !== null && event.infohash !== infohash) return;
     // Nobody should have to wait for a last one that says that all is there.
@@ -133,7 +146,7 @@ class Stream implements EventStream {
     if (infohash !== null && event.event === "stopped") this.#end();
   }
 
-  #put(event: StreamedEvent): void {
+  #put(event: StreamedEvent<Event>): void {
     const reader = this.#readers.shift();
     if (reader !== undefined) return reader({ done: false, value: event });
     if (OVERTAKEN.includes(event.event)) {

@@ -1,0 +1,317 @@
+/**
+ * What a torrent holds: its pieces on disk, those on their way, and the web seeds that have them. A magnet link's torrent has none
+ * before the metadata is here.
+ *
+ * @module
+ */
+
+import { Bitfield } from "../base/bitfield.ts";
+import type { Bytes } from "../base/bytes.ts";
+import type { MemoryBudget } from "../base/memory_budget.ts";
+import { type Metainfo, pathsOnDisk, pieceHash, pieceSize } from "../metainfo/mod.ts";
+import type { Block, Peer, ReceivedBlock, ThrottleParties } from "../peer/mod.ts";
+import type { Platform } from "../platform/platform.ts";
+import { type StartMode, Storage } from "../storage/mod.ts";
+import { BufferPool } from "./buffer_pool.ts";
+import { Download } from "./download.ts";
+import type { UnnamedEvent } from "./torrent_options.ts";
+import type { DrawnPieces } from "./piece_map.ts";
+import { SuperSeeding } from "./super_seeding.ts";
+import { type Wanted, wantedOf } from "./wanted.ts";
+import { WebSeeds } from "./web_seeds.ts";
+
+/** What {@linkcode Content} needs of the torrent. */
+export interface ContentHost {
+  /** Every connected peer. */
+  peers(): Iterable<Peer>;
+  /** The address of a connection, by its number. */
+  hostOf(connection: number): string;
+  /** Shuts an address out, for good. */
+  ban(host: string, reason: string): void;
+  /** A piece is verified and written. */
+  pieceDone(index: number): void;
+  /** Every wanted piece is verified and written. */
+  allDone(): void;
+  /** A verified piece can't be read. */
+  unreadable(index: number, error: unknown): void;
+  /** The torrent can't go on. */
+  failed(error: unknown): void;
+  /** Takes what happens. */
+  tell(event: UnnamedEvent): void;
+}
+
+/** What {@linkcode Content} is made of. */
+export interface ContentOptions {
+  /** The outside. */
+  readonly platform: Platform;
+  /** What the torrent holds. */
+  readonly meta: Metainfo;
+  /** Folder that its files, or its own folder, go into. */
+  readonly folder: string;
+  /** Indexes of the files that are wanted; all when absent. */
+  readonly files: ReadonlySet<number> | undefined;
+  /** Whether pieces are fetched in order. */
+  readonly sequential: boolean;
+  /** Whether nothing is ever written. */
+  readonly readOnly: boolean;
+  /** Folder for resume state; `null` for none. */
+  readonly stateFolder: string | null;
+  /** Memory for pieces in flight and for reading, of all torrents. */
+  readonly budget: MemoryBudget;
+  /** How fast it may be, with the other torrents. */
+  readonly limits: ThrottleParties;
+  /** Local address for web seeds, when one was chosen. */
+  readonly bind: string | undefined;
+  /** Web seeds besides those that the torrent names. */
+  readonly webSeeds: readonly string[];
+  /** Told of trouble that stops nothing. */
+  onWarning(error: unknown): void;
+}
+
+/** The pieces of one torrent. Open it once; when it has failed or is to be checked anew, another one takes its place. */
+export class Content {
+  /** What the torrent holds. */
+  readonly meta: Metainfo;
+  /** Its web seeds; `null` while there is nothing to fetch from them. */
+  webSeeds: WebSeeds | null = null;
+  /** While we are a seed that knows of no other, and pieces are missing in the swarm. */
+  superSeeding: SuperSeeding<Peer> | null = null;
+  readonly #host: ContentHost;
+  readonly #options: ContentOptions;
+  readonly #storage: Storage;
+  readonly #pool: BufferPool;
+  readonly #wanted: Wanted;
+  /** What there is, wanted or not. */
+  readonly #whole: Wanted;
+  readonly #moreWebSeeds: string[];
+  #download: Download;
+  #checked = 0;
+  #verified = 0;
+  #verifiedOfWhole = 0;
+  #settled = false;
+  #closing: Promise<void> | null = null;
+
+  /**
+   * @param host The torrent.
+   * @param options Its parts.
+   * @throws {ShoalError} Of kind `storage` if a path could lead out of the folder.
+   */
+  constructor(host: ContentHost, options: ContentOptions) {
+    const { meta, platform, folder, files } = options;
+    this.#host = host;
+    this.#options = options;
+    this.meta = meta;
+    this.#wanted = wantedOf(meta, files);
+    this.#whole = files === undefined ? this.#wanted : wantedOf(meta);
+    this.#moreWebSeeds = [...options.webSeeds];
+    this.#storage = new Storage(meta, {
+      ...(files !== undefined && { files }),
+      platform,
+      folder,
+      pieceHash: (index) => pieceHash(meta, index),
+      pathsOf: (index) => pathsOnDisk(meta.files[index]!),
+      infoHash: meta.infoHash,
+      stateFolder: options.stateFolder,
+      memory: options.budget,
+      readOnly: options.readOnly,
+      onWarning: (error) => options.onWarning(error),
+    });
+    this.#pool = new BufferPool(options.budget, Math.min(meta.pieceLength, meta.totalLength));
+    this.#download = this.#newDownload(new Bitfield(meta.pieceCount));
+  }
+
+  /** Pieces that are verified and written. */
+  get have(): Bitfield {
+    return this.#download.have;
+  }
+
+  /** Fetches what is missing. */
+  get download(): Download {
+    return this.#download;
+  }
+
+  /** Whether every wanted piece is verified and written. */
+  get complete(): boolean {
+    return this.#download.complete;
+  }
+
+  /** Bytes that are wanted, padding left out. */
+  get size(): number {
+    return this.#wanted.size;
+  }
+
+  /** Wanted bytes that are verified, padding left out. */
+  get verified(): number {
+    return this.#verified;
+  }
+
+  /** Bytes of the torrent that aren't here, wanted or not, padding left out. */
+  get left(): number {
+    return this.#whole.size - this.#verifiedOfWhole;
+  }
+
+  /** How far the check of what is on disk has come, 0 to 1. */
+  get checked(): number {
+    return this.#checked;
+  }
+
+  /** Its pieces, for those who draw them: which are wanted, which are there, started, common. */
+  get pieces(): DrawnPieces {
+    return { wanted: this.#wanted.pieces, started: this.#download.started };
+  }
+
+  /** Payload bytes from web seeds. */
+  get downloaded(): number {
+    return this.webSeeds?.downloaded ?? 0;
+  }
+
+  /**
+   * Finds out what is on disk.
+   *
+   * @param mode As {@linkcode Storage.open} takes it.
+   * @param signal Ends it.
+   * @throws {ShoalError} Of kind `storage` if the data can't be read, or something else is in its place.
+   * @throws The signal's reason, when it is aborted.
+   */
+  async open(mode: StartMode, signal: AbortSignal): Promise<void> {
+    const have = await this.#storage.open(mode, {
+      signal,
+      onProgress: (progress) => {
+        this.#checked = progress;
+        this.#host.tell({ event: "checking", progress });
+      },
+    });
+    signal.throwIfAborted();
+    this.#download = this.#newDownload(have);
+    for (const index of have) this.#countVerified(index);
+    if (have.isFull) {
+      this.superSeeding = new SuperSeeding(this.meta, {
+        have,
+        availability: (index) => this.#download.availability(index),
+        random: () => this.#options.platform.random(),
+      });
+    }
+    if (this.complete) return;
+    this.webSeeds = new WebSeeds({ ...this.#options, tell: (event) => this.#host.tell(event) }, {
+      download: this.#download,
+      peers: () => this.#host.peers(),
+      failed: (error) => this.#host.failed(error),
+    });
+    this.webSeeds.add(this.#moreWebSeeds);
+  }
+
+  /** Waits until every wanted file is on the device under its final name. */
+  async flush(): Promise<void> {
+    await this.#storage.flush();
+    this.#settled = this.complete;
+  }
+
+  /** Whether every wanted byte is verified and under its final name. */
+  get settled(): boolean {
+    return this.#settled && this.complete;
+  }
+
+  /** Whether it is closed, or is being closed. */
+  get closed(): boolean {
+    return this.#closing !== null;
+  }
+
+  /**
+   * Takes note of web seeds that the torrent itself doesn't name.
+   *
+   * @param urls See `WebSeeds.add()`.
+   */
+  addWebSeeds(urls: readonly string[]): void {
+    this.#moreWebSeeds.push(...urls);
+    this.webSeeds?.add(urls);
+  }
+
+  /**
+   * Ends what is under way: pieces that came are written, resume state is saved, the files are closed. Calling it again waits for
+   * the same.
+   *
+   * @param why For those who are told that web seeds are left.
+   * @throws {ShoalError} Of kind `storage` if something can't be written.
+   */
+  close(why: string): Promise<void> {
+    return this.#closing ??= this.#close(why);
+  }
+
+  async #close(why: string): Promise<void> {
+    this.webSeeds?.stop(why);
+    await this.#download.stop();
+    await this.#storage.close();
+  }
+
+  /** Regular work, `seconds` after the last. */
+  tick(now: number, seconds: number): void {
+    this.superSeeding?.turn(now, this.#host.peers());
+    this.#download.tick(now);
+    this.webSeeds?.tick(now, seconds);
+  }
+
+  /** Whether we have a piece. */
+  canServe(index: number): boolean {
+    return this.have.has(index);
+  }
+
+  /** Copies a block from the read cache, or returns `false` when it isn't there. */
+  readBlock(block: Block, into: Bytes, at: number): boolean {
+    return this.#storage.readCached(block.index, block.begin, block.length, into, at);
+  }
+
+  /**
+   * Brings a block into the read cache.
+   *
+   * @throws {ShoalError} If it can't be read.
+   */
+  async loadBlock(index: number, begin: number, length: number): Promise<void> {
+    try {
+      await this.#storage.load(index, begin, length);
+    } catch (error) {
+      if (this.#closing === null) this.#host.unreadable(index, error);
+      throw error;
+    }
+  }
+
+  /** A block came. */
+  received(peer: Peer, block: ReceivedBlock): void {
+    this.#download.received(peer, block);
+  }
+
+  #newDownload(have: Bitfield): Download {
+    const { meta, platform, sequential } = this.#options;
+    const host = this.#host;
+    return new Download({
+      pieceSize: (index) => pieceSize(meta, index),
+      pieceHash: (index) => pieceHash(meta, index),
+      writePiece: (index, data) => this.#storage.writePiece(index, data),
+      peers: () => host.peers(),
+      hostOf: (connection) => this.webSeeds?.hostOf(connection) ?? host.hostOf(connection),
+      pieceDone: (index) => this.#pieceDone(index),
+      pieceForgotten: () => this.#finishIfDone(),
+      pieceFailed: (piece, peers) => host.tell({ event: "hash_failed", piece, peers }),
+      lied: (liar, index) =>
+        (this.webSeeds?.knows(liar) ? this.webSeeds : host).ban(liar, `it sent wrong data for piece ${index}`),
+      broke: (error) => host.failed(error),
+    }, { have, wanted: this.#wanted.pieces, sequential, pool: this.#pool, platform });
+  }
+
+  #pieceDone(index: number): void {
+    this.#countVerified(index);
+    if (this.#closing !== null) return;
+    this.#host.pieceDone(index);
+    this.#finishIfDone();
+  }
+
+  #finishIfDone(): void {
+    if (!this.complete) return;
+    this.webSeeds?.rest("the download is complete");
+    this.#host.allDone();
+  }
+
+  #countVerified(index: number): void {
+    this.#verified += this.#wanted.bytesOf(index);
+    this.#verifiedOfWhole += this.#whole.bytesOf(index);
+  }
+}

@@ -1,0 +1,59 @@
+/**
+ * What a torrent offers to peers beyond the basic protocol (BEP 10).
+ *
+ * @module
+ */
+
+import type { Bytes } from "../base/bytes.ts";
+import type { Metainfo } from "../metainfo/mod.ts";
+import type { Extension, Peer } from "../peer/mod.ts";
+import type { MetadataFetch } from "./metadata_fetch.ts";
+import { DontHave, type DontHaveHost } from "./dont_have.ts";
+import { MetadataServer } from "./metadata_server.ts";
+import { type ExchangeHost, PeerExchange } from "./peer_exchange.ts";
+
+/** Extensions, and what is told of them. */
+export interface OfferedExtensions {
+  /** Every extension. */
+  readonly extensions: readonly Extension<Peer>[];
+  /** Bytes of the info dictionary; 0 when it isn't known, or isn't given away. */
+  readonly metadataSize: number;
+  /** The one that has something to say from time to time; `null` when peers aren't exchanged. */
+  readonly exchange: PeerExchange | null;
+}
+
+/** Nothing is offered. */
+export const NO_EXTENSIONS: OfferedExtensions = { extensions: [], metadataSize: 0, exchange: null };
+
+/**
+ * What is offered while nobody knows what the torrent holds: to take the metadata.
+ *
+ * @param fetch Who asks for it.
+ * @returns What is offered.
+ */
+export function extensionsForMetadata(fetch: MetadataFetch): OfferedExtensions {
+  const extension: Extension<Peer> = {
+    name: "ut_metadata",
+    received: (peer: Peer, payload: Bytes) => fetch.received(peer, payload),
+  };
+  return { ...NO_EXTENSIONS, extensions: [extension] };
+}
+
+/**
+ * What is offered once it is known what the torrent holds. Of a private torrent neither peers nor metadata are: whom its tracker
+ * doesn't name has no business with it (BEP 27), and other clients don't give the metadata away either.
+ *
+ * @param host The torrent.
+ * @param options `meta`: what it holds. `pex`: whether peers are told of each other (BEP 11).
+ * @returns What is offered.
+ */
+export function extensionsOf(
+  host: ExchangeHost & DontHaveHost,
+  { meta, pex }: { readonly meta: Metainfo; readonly pex: boolean },
+): OfferedExtensions {
+  const dontHave = new DontHave(host);
+  if (meta.private) return { ...NO_EXTENSIONS, extensions: [dontHave] };
+  const exchange = pex ? new PeerExchange(host) : null;
+  const extensions = [dontHave, new MetadataServer(meta.info), ...exchange ? [exchange] : []];
+  return { extensions, metadataSize: meta.info.length, exchange };
+}

@@ -1,0 +1,272 @@
+/**
+ * What torrents cost on which nothing happens:
+ *
+ *     deno task bench:idle [--torrents 300] [--magnets 500] [--seconds 60] [--settle 20] [--view quiet|plain|json] [--only NAME]
+ *         [--rounds 1]
+ *
+ * One Shoal seeds many torrents that nobody wants, or looks for the metadata of many that nobody has, from source or by the command
+ * that the variable `SHOAL` holds. The torrents are 1 MiB in four files, one in five 32 MiB in 2,000 pieces; all have the same
+ * tracker (see `many/idle_surroundings.ts`), which asks for an announce every half hour. With "all ways" on there are peer exchange,
+ * local discovery and a DHT of 60 nodes, too. When the tracker knows every torrent, and so many seconds after that, the
+ * figures of the system for the process are read twice: processor time and switches of context in between (about the times that it
+ * was woken), memory at the end. transmission-daemon (Debian package) does the same beside it, if it is installed.
+ *
+ * @module
+ */
+
+import { parseArgs } from "node:util";
+import { toHex } from "../src/base/bytes.ts";
+import { encodeTorrent } from "../src/metainfo/create.ts";
+import { parseMetainfo } from "../src/metainfo/mod.ts";
+import { shoalCommand } from "../tests/interop/clients.ts";
+import { environment, OFFLINE } from "../tests/support/binary.ts";
+import { TEST_FLAGS } from "../tests/support/from_source.ts";
+import { Job } from "../tests/support/job.ts";
+import { withScratch } from "../tests/support/scratch.ts";
+import { cpuSeconds, peakMemory, quantile } from "./many/processes.ts";
+import type { Surroundings } from "./many/idle_surroundings.ts";
+
+const HERE = decodeURI(new URL("./", import.meta.url).pathname);
+const KIB = 1024;
+const PIECE_LENGTH = 16 * KIB;
+const SMALL_FILES = 4;
+const SMALL_FILE_PIECES = 16;
+const LARGE_PIECES = 2000;
+/** One torrent in so many is large. */
+const LARGE_EVERY = 5;
+const DHT_NODES = 60;
+/** Seconds until all torrents are checked and announced. */
+const PATIENCE = 600;
+
+/** What one process costs. */
+interface Cost {
+  /** Percent of a core. */
+  readonly cpu: number;
+  /** Voluntary switches of context a second, of all threads. */
+  readonly switches: number;
+  /** MiB at the end: resident, its share of what is shared, and the most that was resident at one time. */
+  readonly rss: number;
+  readonly pss: number;
+  readonly peak: number;
+}
+
+/** What is measured. */
+interface Case {
+  readonly name: string;
+  /** Info-hashes that the tracker will know. */
+  readonly count: number;
+  /** The command line. */
+  command(place: Surroundings, folder: string): Promise<readonly string[]>;
+  readonly costs: Cost[];
+}
+
+const { values } = parseArgs({
+  args: Deno.args,
+  options: {
+    torrents: { type: "string", default: "300" },
+    magnets: { type: "string", default: "500" },
+    seconds: { type: "string", default: "60" },
+    settle: { type: "string", default: "20" },
+    rounds: { type: "string", default: "1" },
+    view: { type: "string", default: "quiet" },
+    only: { type: "string", default: "" },
+  },
+});
+const torrents = Number(values.torrents);
+const magnets = Number(values.magnets);
+const seconds = Number(values.seconds);
+const view = values.view === "quiet" ? ["-q"] : values.view === "json" ? ["--json"] : [];
+
+const sleep = (howLong: number) => new Promise((resolve) => setTimeout(resolve, 1000 * howLong));
+
+const allCases: readonly Case[] = [
+  { name: "one torrent", count: 1, command: (place, folder) => seeding(1, { place, folder, all: false }), costs: [] },
+  {
+    name: `${torrents} torrents, tracker`,
+    count: torrents,
+    command: (place, folder) => seeding(torrents, { place, folder, all: false }),
+    costs: [],
+  },
+  {
+    name: `${torrents} torrents, all ways`,
+    count: torrents,
+    command: (place, folder) => seeding(torrents, { place, folder, all: true }),
+    costs: [],
+  },
+  {
+    name: `${magnets} magnets, tracker`,
+    count: magnets,
+    command: (place, folder) => Promise.resolve(searching(magnets, { place, folder, all: false })),
+    costs: [],
+  },
+  {
+    name: `${magnets} magnets, all ways`,
+    count: magnets,
+    command: (place, folder) => Promise.resolve(searching(magnets, { place, folder, all: true })),
+    costs: [],
+  },
+  {
+    name: `${torrents} torrents, transmission-daemon`,
+    count: torrents,
+    command: (place, folder) => transmission(torrents, { place, folder }),
+    costs: [],
+  },
+];
+const cases = allCases.filter(({ name }) => name.includes(values.only));
+
+for (let round = 0; round < Number(values.rounds); round++) {
+  for (const one of cases) {
+    const cost = await withScratch((folder) => measure(one, folder));
+    one.costs.push(cost);
+    say(`${one.name}: ${figures(cost).join(", ")}`, Deno.stderr);
+  }
+}
+report();
+
+/** Where torrents, data and what is around them are. */
+interface Stage {
+  readonly place: Surroundings;
+  readonly folder: string;
+}
+
+async function measure({ count, command }: Case, folder: string): Promise<Cost> {
+  const helper = [Deno.execPath(), "run", "-A", ...TEST_FLAGS, `${HERE}many/idle_surroundings.ts`, `${DHT_NODES}`];
+  await using around = new Job(helper, { name: "surroundings" });
+  const patience = { seconds: PATIENCE, what: "it was announced" };
+  const place: Surroundings = JSON.parse(
+    await around.line((line) => line.startsWith("{"), { ...patience, seconds: 20 }),
+  );
+  const argv = await command(place, folder);
+  await using job = new Job(argv, { name: argv[0]!, cwd: folder, env: environment(folder) });
+  try {
+    await Promise.race([around.line((line) => Number(line) >= count, patience), job.ended.then(fail)]);
+  } catch (error) {
+    throw new Error(job.report, { cause: error });
+  }
+  await sleep(Number(values.settle));
+  const [cpu, switches, began] = [cpuSeconds(job.pid), switchesOf(job.pid), performance.now()];
+  await sleep(seconds);
+  const passed = (performance.now() - began) / 1000;
+  return {
+    cpu: 100 * (cpuSeconds(job.pid) - cpu) / passed,
+    switches: (switchesOf(job.pid) - switches) / passed,
+    ...memoryOf(job.pid),
+    peak: peakMemory(job.pid),
+  };
+}
+
+function fail(): never {
+  throw new Error("it ended");
+}
+
+async function seeding(count: number, stage: Stage & { readonly all: boolean }): Promise<readonly string[]> {
+  const files = await makeTorrents(count, stage);
+  return [...shoalCommand(), "download", ...files, "-o", `${stage.folder}/data`, "--seed", ...options(stage)];
+}
+
+function searching(count: number, stage: Stage & { readonly all: boolean }): readonly string[] {
+  const links = Array.from({ length: count }, () => {
+    const infoHash = toHex(crypto.getRandomValues(new Uint8Array(20)));
+    return `magnet:?xt=urn:btih:${infoHash}&tr=${encodeURIComponent(stage.place.tracker)}`;
+  });
+  return [...shoalCommand(), "download", ...links, "-o", `${stage.folder}/data`, ...options(stage)];
+}
+
+function options({ place, all }: Stage & { readonly all: boolean }): readonly string[] {
+  const ways = all ? ["--no-port-map", "--dht-bootstrap", place.node] : OFFLINE;
+  return ["--bind", "127.0.0.1", "-p", "0", ...ways, ...view];
+}
+
+async function transmission(count: number, stage: Stage): Promise<readonly string[]> {
+  const { folder } = stage;
+  await makeTorrents(count, stage);
+  const settings = {
+    "bind-address-ipv4": "127.0.0.1",
+    "dht-enabled": false,
+    "download-dir": `${folder}/data`,
+    "incomplete-dir-enabled": false,
+    "lpd-enabled": false,
+    "pex-enabled": false,
+    "port-forwarding-enabled": false,
+    "queue-stalled-enabled": false,
+    "download-queue-enabled": false,
+    "rpc-enabled": false,
+    "utp-enabled": false,
+    "watch-dir": `${folder}/torrents`,
+    "watch-dir-enabled": true,
+  };
+  await Deno.mkdir(`${folder}/transmission`);
+  await Deno.writeTextFile(`${folder}/transmission/settings.json`, JSON.stringify(settings));
+  return ["transmission-daemon", "-f", "-g", `${folder}/transmission`];
+}
+
+/** Torrents of zeros, which are holes in their files, so that thousands need no room. */
+async function makeTorrents(count: number, { place, folder }: Stage): Promise<string[]> {
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-1", new Uint8Array(PIECE_LENGTH)));
+  await Deno.mkdir(`${folder}/torrents`);
+  await Deno.mkdir(`${folder}/data`);
+  const paths: string[] = [];
+  for (let i = 0; i < count; i++) {
+    const name = `torrent ${i}`;
+    const isLarge = i % LARGE_EVERY === LARGE_EVERY - 1;
+    const pieceCount = isLarge ? LARGE_PIECES : SMALL_FILES * SMALL_FILE_PIECES;
+    const pieces = new Uint8Array(20 * pieceCount);
+    for (let piece = 0; piece < pieceCount; piece++) pieces.set(digest, 20 * piece);
+    const length = SMALL_FILE_PIECES * PIECE_LENGTH;
+    const content = isLarge
+      ? LARGE_PIECES * PIECE_LENGTH
+      : Array.from({ length: SMALL_FILES }, (_, file) => ({ path: [`${file}.bin`], length }));
+    const bytes = encodeTorrent({ name, pieceLength: PIECE_LENGTH, pieces, content, trackers: [[place.tracker]] });
+    for (const { path, length } of parseMetainfo(bytes).files) {
+      const whole = `${folder}/data/${isLarge ? name : `${name}/${path.at(-1)}`}`;
+      await Deno.mkdir(whole.slice(0, whole.lastIndexOf("/")), { recursive: true });
+      await Deno.writeFile(whole, new Uint8Array());
+      await Deno.truncate(whole, length);
+    }
+    paths.push(`${folder}/torrents/${i}.torrent`);
+    await Deno.writeFile(paths.at(-1)!, bytes);
+  }
+  return paths;
+}
+
+/** How often all threads of a process went to sleep. */
+function switchesOf(pid: number): number {
+  let sum = 0;
+  for (const { name } of Deno.readDirSync(`/proc/${pid}/task`)) {
+    const status = Deno.readTextFileSync(`/proc/${pid}/task/${name}/status`);
+    sum += Number(/^voluntary_ctxt_switches:\s+(\d+)/m.exec(status)![1]);
+  }
+  return sum;
+}
+
+/** In MiB. */
+function memoryOf(pid: number): { readonly rss: number; readonly pss: number } {
+  const rollup = Deno.readTextFileSync(`/proc/${pid}/smaps_rollup`);
+  const mib = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(rollup)![1]) / KIB;
+  return { rss: mib("Rss"), pss: mib("Pss") };
+}
+
+function figures({ cpu, switches, rss, pss, peak }: Cost): string[] {
+  const memory = [rss, pss, peak].map((mib) => `${mib.toFixed(0)} MiB`);
+  return [`${cpu.toFixed(2)}% CPU`, `${switches.toFixed(1)} switches/s`, ...memory];
+}
+
+function report(): void {
+  say(`\nMedians of ${values.rounds} runs, ${seconds} s each, view: ${values.view}.\n`);
+  say("| | CPU | switches of context | RSS | PSS | peak RSS |\n|---|---|---|---|---|---|");
+  for (const { name, costs } of cases) {
+    const median = (of: (cost: Cost) => number) => quantile(costs.map(of), 0.5);
+    const cost = {
+      cpu: median(({ cpu }) => cpu),
+      switches: median(({ switches }) => switches),
+      rss: median(({ rss }) => rss),
+      pss: median(({ pss }) => pss),
+      peak: median(({ peak }) => peak),
+    };
+    say(`| ${[name, ...figures(cost)].join(" | ")} |`);
+  }
+}
+
+function say(text: string, stream: { writeSync(bytes: Uint8Array): number } = Deno.stdout): void {
+  stream.writeSync(new TextEncoder().encode(`${text}\n`));
+}

@@ -1,0 +1,60 @@
+/**
+ * What idle torrents have around them: a tracker, and a DHT of some dozen nodes at addresses of their own, all on this machine.
+ * Started by `idle.ts` with the number of nodes as its argument; prints the tracker's announce URL and the address of a node as
+ * JSON, and the number of peers that the tracker knows when that changes; goes on until it is ended.
+ *
+ * @module
+ */
+
+import { Dht } from "../../src/dht/mod.ts";
+import { denoPlatform as platform } from "../../src/platform/deno_platform.ts";
+import { TrackerServer } from "../../src/tracker/server/server.ts";
+
+/** What is printed first. */
+export interface Surroundings {
+  /** Announce URL. */
+  readonly tracker: string;
+  /** Where a node of the DHT is, as `host:port`; empty without any. */
+  readonly node: string;
+}
+
+const PORT = 6881;
+const LOOK_MS = 500;
+
+function startNode(index: number, bootstrap: readonly { readonly host: string; readonly port: number }[]): string {
+  // Every node in a network of its own, or tables would take but a few of them.
+  const socket = platform.net.openUdp({ host: `127.${1 + index}.${1 + index}.1`, port: PORT });
+  const dht = new Dht({ platform, families: [4], bootstrap, send: (bytes, to) => void socket.send(bytes, to) });
+  const receive = async () => {
+    const buffer = new Uint8Array(4096);
+    for (;;) {
+      const datagram = await socket.receive(buffer);
+      if (datagram === null) return;
+      dht.receive(buffer.subarray(0, datagram.length), datagram.from);
+    }
+  };
+  void receive();
+  dht.start();
+  return socket.address.host;
+}
+
+function say(line: unknown): void {
+  Deno.stdout.writeSync(new TextEncoder().encode(`${JSON.stringify(line)}\n`));
+}
+
+if (import.meta.main) {
+  const count = Number(Deno.args[0]);
+  const tracker = TrackerServer.start(platform, { host: "127.0.0.1", port: 0, rate: 100_000 });
+  let first = "";
+  for (let index = 0; index < count; index++) {
+    const host = startNode(index, index === 0 ? [] : [{ host: first, port: PORT }]);
+    first ||= host;
+  }
+  const place: Surroundings = { tracker: tracker.url, node: count === 0 ? "" : `${first}:${PORT}` };
+  say(place);
+  let known = -1;
+  setInterval(() => {
+    const { peers } = tracker.statistics;
+    if (peers !== known) say(known = peers);
+  }, LOOK_MS);
+}

@@ -6,6 +6,7 @@
  * @module
  */
 
+import { formatAddress, type PeerAddress } from "../../src/base/address.ts";
 import { Dht } from "../../src/dht/mod.ts";
 import { denoPlatform as platform } from "../../src/platform/deno_platform.ts";
 import { TrackerServer } from "../../src/tracker/server/server.ts";
@@ -18,12 +19,11 @@ export interface Surroundings {
   readonly node: string;
 }
 
-const PORT = 6881;
 const LOOK_MS = 500;
 
-function startNode(index: number, bootstrap: readonly { readonly host: string; readonly port: number }[]): string {
+function startNode(index: number, bootstrap: readonly PeerAddress[]): PeerAddress {
   // Every node in a network of its own, or tables would take but a few of them.
-  const socket = platform.net.openUdp({ host: `127.${1 + index}.${1 + index}.1`, port: PORT });
+  const socket = platform.net.openUdp({ host: `127.${1 + index}.${1 + index}.1`, port: 0 });
   const dht = new Dht({ platform, families: [4], bootstrap, send: (bytes, to) => void socket.send(bytes, to) });
   const receive = async () => {
     const buffer = new Uint8Array(4096);
@@ -35,7 +35,7 @@ function startNode(index: number, bootstrap: readonly { readonly host: string; r
   };
   void receive();
   dht.start();
-  return socket.address.host;
+  return socket.address;
 }
 
 function say(line: unknown): void {
@@ -45,12 +45,9 @@ function say(line: unknown): void {
 if (import.meta.main) {
   const count = Number(Deno.args[0]);
   const tracker = TrackerServer.start(platform, { host: "127.0.0.1", port: 0, rate: 100_000 });
-  let first = "";
-  for (let index = 0; index < count; index++) {
-    const host = startNode(index, index === 0 ? [] : [{ host: first, port: PORT }]);
-    first ||= host;
-  }
-  const place: Surroundings = { tracker: tracker.url, node: count === 0 ? "" : `${first}:${PORT}` };
+  const nodes: PeerAddress[] = [];
+  for (let index = 0; index < count; index++) nodes.push(startNode(index, nodes.slice(0, 1)));
+  const place: Surroundings = { tracker: tracker.url, node: nodes.length === 0 ? "" : formatAddress(nodes[0]!) };
   say(place);
   let known = -1;
   setInterval(() => {

@@ -94,6 +94,40 @@ export async function hashPieces(map: PieceMap, wanted: Bitfield, options: HashO
   }
 }
 
+/** By platform: a test has its own. */
+const TURNS = new WeakMap<object, Turns>();
+
+/** Lets those who hash on this thread read one after the other, so that one buffer is enough for all torrents. */
+class Turns {
+  #last: Promise<void> = Promise.resolve();
+  #users = 0;
+  #buffer: Bytes | null = null;
+
+  /** @returns The turns of all who use a platform. */
+  static of(platform: object): Turns {
+    const turns = TURNS.get(platform) ?? new Turns();
+    TURNS.set(platform, turns);
+    return turns;
+  }
+
+  /** Somebody may take turns from now on. */
+  enter(): void {
+    this.#users++;
+  }
+
+  /** Somebody takes no more turns; nobody keeps the buffer after the last one. */
+  leave(): void {
+    if (--this.#users === 0) this.#buffer = null;
+  }
+
+  /** Waits for those who came before, then lends the buffer out until `work` has settled. */
+  take<T>(work: (buffer: Bytes) => Promise<T>): Promise<T> {
+    const done = this.#last.then(() => work(this.#buffer ??= new Uint8Array(READ_BYTES)));
+    this.#last = done.then(() => {}, () => {}); // who asked for it is told
+    return done;
+  }
+}
+
 /** What a {@linkcode Hashing} works with. */
 interface Parts extends HashOptions {
   readonly wanted: Bitfield;
@@ -104,11 +138,11 @@ interface Parts extends HashOptions {
 class Hashing {
   readonly #map: PieceMap;
   readonly #parts: Parts;
+  readonly #turns: Turns;
   /** Batches under way. */
   #running = 0;
-  /** What this thread hashes takes turns, so that one buffer is enough. Never fails. */
-  #turn: Promise<void> = Promise.resolve();
-  #buffer: Bytes | null = null;
+  /** Settles when what this thread reads for it is over. Never fails. */
+  #here: Promise<void> = Promise.resolve();
   #done = 0;
   #reported = -Infinity;
   /** Why it ends early, if it does: nothing is begun or told any more. */
@@ -118,6 +152,7 @@ class Hashing {
   constructor(map: PieceMap, parts: Parts) {
     this.#map = map;
     this.#parts = parts;
+    this.#turns = Turns.of(parts.platform);
   }
 
   async run(): Promise<void> {
@@ -126,6 +161,7 @@ class Hashing {
     const abort = (): void => this.#fail(signal!.reason);
     signal?.throwIfAborted();
     signal?.addEventListener("abort", abort);
+    this.#turns.enter();
     try {
       for (const run of runs(wanted, this.#together())) {
         this.#start(run);
@@ -136,7 +172,8 @@ class Hashing {
     } finally {
       signal?.removeEventListener("abort", abort);
       // Nobody waits for other threads, but what this one reads must be over before the files are closed.
-      await this.#turn;
+      await this.#here;
+      this.#turns.leave();
     }
   }
 
@@ -192,20 +229,22 @@ class Hashing {
   }
 
   #inTurn(run: Run): Promise<Bytes> {
-    const digests = this.#turn.then(() => this.#here(run));
-    this.#turn = digests.then(() => {}, () => {}); // who asked for it is told
-    return digests;
+    return this.#turns.take((buffer) => {
+      if (this.#failure !== null) throw this.#failure.thrown;
+      const digests = this.#hash(run, buffer);
+      this.#here = digests.then(() => {}, () => {}); // who asked for it is told
+      return digests;
+    });
   }
 
   /** The digests, computed on this thread. */
-  async #here(run: Run): Promise<Bytes> {
+  async #hash(run: Run, buffer: Bytes): Promise<Bytes> {
     const { disk, platform } = this.#parts;
     const { pieceLength } = this.#map.layout;
     const total = sizeOf(this.#map, run);
     const pieces = new PieceDigests(() => platform.digest("sha1"), { pieceLength, total });
-    this.#buffer ??= new Uint8Array(READ_BYTES);
     for (let at = 0; at < total && this.#failure === null; at += READ_BYTES) {
-      const part = this.#buffer.subarray(0, Math.min(READ_BYTES, total - at));
+      const part = buffer.subarray(0, Math.min(READ_BYTES, total - at));
       await disk.read(run.first * pieceLength + at, part);
       pieces.update(part);
     }

@@ -116,6 +116,50 @@ Deno.test("checkPieces() reads large pieces in parts, works with one buffer, and
   assert(progress.length < 4, "every fourth would be 100 ms after the one before");
 });
 
+Deno.test("checkPieces() of many torrents reads for one after the other, with one buffer, which nobody keeps", async () => {
+  const torrent = new Torrent(100_000, [{ path: "a", length: 250_000 }]);
+  const { options, buffers } = setUp(torrent);
+  let reading = 0;
+  let most = 0;
+  const disk: CheckOptions["disk"] = {
+    ...options.disk,
+    async read(offset, into) {
+      most = Math.max(most, ++reading);
+      await settle();
+      await options.disk.read(offset, into);
+      reading--;
+    },
+  };
+  const check = () => checkPieces(torrent.map, all(torrent), { ...options, disk });
+  const failing = checkPieces(torrent.map, all(torrent), {
+    ...options,
+    disk: { ...disk, read: () => Promise.reject(new Error("gone")) },
+  });
+  const [first, failure, second] = await Promise.allSettled([check(), failing, check()]);
+  assertEquals([first, second].map((one) => one.status === "fulfilled" && one.value.isFull), [true, true]);
+  assertEquals(failure.status, "rejected");
+  assertEquals([most, buffers.size], [1, 1]);
+  assert((await check()).isFull);
+  assertEquals(buffers.size, 2);
+});
+
+Deno.test("checkPieces() that is aborted before its turn does not wait for the others", async () => {
+  const torrent = new Torrent(100_000, [{ path: "a", length: 250_000 }]);
+  const { options } = setUp(torrent);
+  const held = Promise.withResolvers<void>();
+  const slow = checkPieces(torrent.map, all(torrent), {
+    ...options,
+    disk: { ...options.disk, read: () => held.promise },
+  });
+  const abort = new AbortController();
+  const waiting = checkPieces(torrent.map, all(torrent), { ...options, signal: abort.signal });
+  await settle();
+  abort.abort(new Error("enough"));
+  await assertRejects(() => waiting, Error, "enough");
+  held.resolve();
+  await slow;
+});
+
 Deno.test("checkPieces() of nothing reads nothing, and starts no threads", async () => {
   const torrent = new Torrent(1000, [{ path: "a", length: 9500 }]);
   const { options, platform, reads, progress } = setUp(torrent);

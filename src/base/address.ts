@@ -113,6 +113,9 @@ export function formatIp(bytes: Uint8Array): string {
   return `${hex.slice(0, best.start).join(":")}::${hex.slice(best.start + best.length).join(":")}`;
 }
 
+/** Before an IPv4 address that is written as one of IPv6. */
+const MAPPED = "::ffff:";
+
 /**
  * The one form of a literal address: IPv4-mapped ones as IPv4, IPv6 in the form of RFC 5952. A zone stays.
  *
@@ -121,6 +124,8 @@ export function formatIp(bytes: Uint8Array): string {
  */
 export function canonicalHost(host: string): string {
   if (!host.includes(":")) return host;
+  // What a socket for both families says of every datagram that comes by IPv4.
+  if (host.startsWith(MAPPED) && parseIpv4(host.slice(MAPPED.length)) !== null) return host.slice(MAPPED.length);
   const [address = "", zone] = host.split("%", 2);
   const bytes = parseIp(address);
   if (bytes === null) return host;

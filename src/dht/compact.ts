@@ -6,7 +6,7 @@
 
 import { encodeCompactPeer, parseCompactPeer, type PeerAddress } from "../base/address.ts";
 import { type Bytes, concatBytes } from "../base/bytes.ts";
-import type { Family } from "./hosts.ts";
+import { type Family, familyOf } from "./hosts.ts";
 import { ID_LENGTH } from "./node_id.ts";
 
 /** A node as others tell of it. */
@@ -44,6 +44,28 @@ export function parseNodes(
  */
 export function encodeNodes(nodes: readonly NodeContact[]): Bytes {
   return concatBytes(nodes.flatMap(({ id, address }) => [id, encodeAddress(address)]));
+}
+
+/** Nodes of both families as bytes, for those who keep many. */
+export type PackedNodes = Readonly<Record<Family, Bytes>>;
+
+/**
+ * @param nodes Nodes of both families.
+ * @returns Them as bytes.
+ * @throws {RangeError} If there is one without a literal address.
+ */
+export function packNodes(nodes: readonly NodeContact[]): PackedNodes {
+  const of = (family: Family) => encodeNodes(nodes.filter(({ address }) => familyOf(address.host) === family));
+  return { 4: of(4), 6: of(6) };
+}
+
+/**
+ * @param packed What {@linkcode packNodes} gave.
+ * @returns The nodes, those of IPv4 first.
+ */
+export function unpackNodes(packed: PackedNodes): NodeContact[] {
+  const of = (family: Family) => parseNodes(packed[family], { family, limit: Infinity });
+  return [...of(4), ...of(6)];
 }
 
 /**

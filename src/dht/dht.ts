@@ -63,6 +63,8 @@ export interface LookupOptions {
   readonly announce?: Announce | undefined;
   /** Whether to count the swarm (BEP 33). */
   readonly scrape?: boolean | undefined;
+  /** Nodes to begin with besides those in our tables: the closest of an earlier lookup. */
+  readonly near?: readonly NodeContact[] | undefined;
   /** Ends it early. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -213,7 +215,7 @@ export class Dht {
   }
 
   #lookupIn(node: DhtNode, infoHash: InfoHash, options: LookupOptions): Promise<LookupReport> {
-    const { onPeers, announce, scrape, signal } = options;
+    const { onPeers, announce, scrape, near, signal } = options;
     if (this.#isStopped || signal?.aborted) return Promise.resolve(EMPTY_REPORT);
     return new Promise((resolve) => {
       let cancel = () => {};
@@ -233,6 +235,7 @@ export class Dht {
         method: "get_peers",
         announce,
         scrape,
+        near: near?.filter(({ address }) => familyOf(address.host) === node.family),
         onPeers: (peers) => onPeers(peers),
         onDone: end,
       });

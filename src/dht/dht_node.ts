@@ -61,10 +61,11 @@ export interface DhtNodeOptions {
 }
 
 /** What a lookup is to do; see {@linkcode RunOptions}. */
-export type NodeLookup = Pick<
-  RunOptions,
-  "target" | "method" | "announce" | "scrape" | "onPeers" | "onTold" | "onDone"
->;
+export interface NodeLookup
+  extends Pick<RunOptions, "target" | "method" | "announce" | "scrape" | "onPeers" | "onTold" | "onDone"> {
+  /** Nodes to begin with besides those in the table. */
+  readonly near?: readonly NodeContact[] | undefined;
+}
 
 /** A node of one family. */
 export class DhtNode {
@@ -100,6 +101,11 @@ export class DhtNode {
       id: () => this.id,
       closest: (of, target, count) => options.closest(of, target, count),
     });
+  }
+
+  /** The family of its DHT. */
+  get family(): Family {
+    return this.#options.family;
   }
 
   /** Our id, 20 bytes. */
@@ -170,7 +176,7 @@ export class DhtNode {
         family: this.#options.family,
         self: this.id,
         known: this.#storedFor(lookup),
-        start: this.#table.closest(lookup.target, 2 * K),
+        start: [...lookup.near ?? [], ...this.#table.closest(lookup.target, 2 * K)],
         want: this.#options.wantsBoth() ? ["n4", "n6"] : undefined,
         onOthers: (nodes) => this.#options.onOthers(nodes),
         onDone: (report) => {

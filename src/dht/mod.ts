@@ -14,6 +14,7 @@
 export { Dht, type DhtOptions, type DhtPlatform, type LookupOptions } from "./dht.ts";
 export type { Family } from "./hosts.ts";
 export { looksLikeKrpc } from "./krpc.ts";
+export { LookupPace } from "./lookup_pace.ts";
 export type { Announce, LookupReport } from "./lookup_run.ts";
 export { MAX_SAVED_TABLE } from "./saved_table.ts";
 export { type DhtStatus, TorrentAnnouncer, type TorrentAnnouncerOptions } from "./torrent_announcer.ts";

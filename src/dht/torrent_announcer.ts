@@ -7,11 +7,20 @@
 import type { PeerAddress } from "../base/address.ts";
 import type { InfoHash } from "../base/info_hash.ts";
 import type { Timer } from "../platform/platform.ts";
+import { type PackedNodes, packNodes, unpackNodes } from "./compact.ts";
 import type { Dht, DhtPlatform } from "./dht.ts";
+import type { LookupPace } from "./lookup_pace.ts";
 import type { LookupReport } from "./lookup_run.ts";
 
-/** Milliseconds from one announce to the next: peers are forgotten after twice as long. */
+/** Milliseconds from one announce to the next, which finds new peers, too. */
 export const ANNOUNCE_MS = 15 * 60_000;
+/** The same for a seed, which needs no more than to be known: peers are forgotten after 30 minutes. */
+export const SEED_ANNOUNCE_MS = 25 * 60_000;
+/**
+ * Lookups that begin with the nodes that were the closest the last time, after one that begins with our tables alone. They take a
+ * third of the queries; but nodes that know only each other would never be left if there were no others.
+ */
+const SHORT_LOOKUPS = 3;
 /** Milliseconds between two lookups when peers are needed ... */
 export const HURRY_MS = 60_000;
 /** ... and until the next when nobody answered; both are doubled each time that it was in vain. */
@@ -22,6 +31,8 @@ export interface TorrentAnnouncerOptions {
   readonly platform: Pick<DhtPlatform, "now" | "after" | "random">;
   readonly dht: Pick<Dht, "lookup" | "onJoined">;
   readonly infoHash: InfoHash;
+  /** When lookups that nobody waits for may begin; all torrents of a session have the same. */
+  readonly pace: Pick<LookupPace, "join" | "wait">;
   /** What to tell others: our port and whether we have everything; `null` to look only. */
   announce(): { readonly port: number; readonly impliedPort: boolean; readonly seed: boolean } | null;
   /** Takes peers as they are found. */
@@ -56,9 +67,16 @@ export class TorrentAnnouncer {
   /** Lookups in a row that brought nobody. */
   #vain = 0;
   #isNeeded = false;
-  #report: LookupReport | null = null;
-  #reportAt = 0;
+  /** How the last lookup went. */
+  #last: DhtStatus["last"] = null;
+  #lastEndedAt = 0;
+  /** The closest nodes of the last lookup; thousands of torrents may have some. */
+  #near: PackedNodes | null = null;
+  /** Lookups in a row that began with them. */
+  #short = 0;
   #forgetJoined = () => {};
+  #leavePace = () => {};
+  #stopWaiting = () => {};
 
   /** @param options What it needs. */
   constructor(options: TorrentAnnouncerOptions) {
@@ -70,6 +88,7 @@ export class TorrentAnnouncer {
     if (this.#state !== "stopped") return;
     this.#state = "waiting";
     this.#end = new AbortController();
+    this.#leavePace = this.#options.pace.join();
     let pause = this.#lastAt > -Infinity ? this.#sooner() : 0;
     this.#forgetJoined = this.#options.dht.onJoined(() => {
       // Who has just joined, or joined anew, was found by nobody before.
@@ -83,11 +102,11 @@ export class TorrentAnnouncer {
   status(): DhtStatus {
     const now = this.#options.platform.now();
     const isJoining = this.#state === "waiting" && this.#due === Infinity;
-    const report = this.#report;
+    const last = this.#last;
     return {
       state: isJoining ? "joining" : this.#state,
-      last: report && { answered: report.answered, peers: report.peers, announced: report.announced },
-      answeredAgo: report && now - this.#reportAt,
+      last,
+      answeredAgo: last && now - this.#lastEndedAt,
       nextIn: this.#state === "waiting" && !isJoining ? Math.max(0, this.#due - now) : null,
     };
   }
@@ -100,9 +119,11 @@ export class TorrentAnnouncer {
 
   /** Ends it, until it is started again. The DHT has no way to take leave: nodes forget us after half an hour. */
   stop(): void {
+    if (this.#state !== "stopped") this.#leavePace();
     this.#state = "stopped";
     this.#timer?.cancel();
     this.#due = Infinity;
+    this.#stopWaiting();
     this.#forgetJoined();
     this.#end.abort();
   }
@@ -114,7 +135,15 @@ export class TorrentAnnouncer {
     if (this.#state !== "waiting" || due >= this.#due) return;
     this.#timer?.cancel();
     this.#due = due;
-    this.#timer = platform.after(delay, () => void this.#look());
+    this.#timer = platform.after(delay, () => this.#takeTurn());
+  }
+
+  /** A torrent that needs peers is looked up at once when it is new, and when others may be found. All else has time. */
+  #takeTurn(): void {
+    const look = () => void this.#look();
+    this.#due = -Infinity;
+    if (this.#vain === 0 && !this.#options.announce()?.seed) look();
+    else this.#stopWaiting = this.#options.pace.wait(look);
   }
 
   async #look(): Promise<void> {
@@ -124,19 +153,26 @@ export class TorrentAnnouncer {
     this.#isNeeded = false;
     this.#lastAt = platform.now();
     const { signal } = this.#end;
+    const announce = this.#options.announce() ?? undefined;
+    const near = this.#near !== null && this.#short < SHORT_LOOKUPS ? unpackNodes(this.#near) : undefined;
     const report = await dht.lookup(infoHash, {
       onPeers: (peers) => signal.aborted || onPeers(peers),
-      announce: this.#options.announce() ?? undefined,
+      announce,
+      near,
       signal,
     });
     if (signal.aborted) return;
-    this.#report = report;
-    this.#reportAt = platform.now();
+    const { answered, peers, announced, closest } = report;
+    this.#last = { answered, peers, announced };
+    this.#lastEndedAt = platform.now();
     this.#options.onReport?.(report);
     this.#state = "waiting";
-    this.#vain = report.peers > 0 ? 0 : this.#vain + 1;
-    if (report.answered === 0) this.#schedule(Math.min(RETRY_MS * 2 ** (this.#vain - 1), ANNOUNCE_MS));
-    else this.#schedule(this.#isNeeded ? this.#sooner() : ANNOUNCE_MS * (0.9 + 0.2 * platform.random()));
+    this.#vain = peers > 0 ? 0 : this.#vain + 1;
+    this.#short = near === undefined ? 0 : this.#short + 1;
+    this.#near = closest.length > 0 ? packNodes(closest) : null;
+    const regular = announce?.seed ? SEED_ANNOUNCE_MS : ANNOUNCE_MS;
+    if (answered === 0) this.#schedule(Math.min(RETRY_MS * 2 ** (this.#vain - 1), ANNOUNCE_MS));
+    else this.#schedule(this.#isNeeded ? this.#sooner() : regular * (0.9 + 0.2 * platform.random()));
   }
 
   #sooner(): number {

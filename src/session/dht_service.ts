@@ -8,7 +8,7 @@ import type { HostPort, PeerAddress } from "../base/address.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { ShoalError } from "../base/errors.ts";
 import type { InfoHash } from "../base/info_hash.ts";
-import { Dht, type Family, looksLikeKrpc, MAX_SAVED_TABLE, TorrentAnnouncer } from "../dht/mod.ts";
+import { Dht, type Family, looksLikeKrpc, LookupPace, MAX_SAVED_TABLE, TorrentAnnouncer } from "../dht/mod.ts";
 import type { Platform, Timer, UdpSocket } from "../platform/platform.ts";
 
 /** Milliseconds between two saves of the table; what is lost with a crash is no more than that. */
@@ -49,6 +49,7 @@ export class DhtService {
   readonly #options: DhtServiceOptions;
   readonly #socket: UdpSocket;
   readonly #dht: Dht;
+  readonly #pace: LookupPace;
   #timer: Timer | null = null;
   #stopping: Promise<void> | null = null;
 
@@ -57,6 +58,7 @@ export class DhtService {
     const { socket, saved } = parts;
     this.#options = options;
     this.#socket = socket;
+    this.#pace = new LookupPace(platform);
     this.#dht = new Dht({
       platform,
       families: familiesOf(socket.address.host),
@@ -115,6 +117,7 @@ export class DhtService {
     return new TorrentAnnouncer({
       platform: this.#options.platform,
       dht: this.#dht,
+      pace: this.#pace,
       infoHash,
       announce: () => {
         const mapped = this.#options.mapped("tcp");

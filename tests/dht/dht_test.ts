@@ -271,6 +271,20 @@ Deno.test("answers to nothing, to somebody else, or of a node about our address 
   assertEquals(dht!.externalAddress[4], null);
 });
 
+Deno.test("a lookup that begins with the closest nodes of the last one asks fewer, and finds the same", async () => {
+  const lab = new Lab();
+  const nodes = await lab.crowd(Array.from({ length: 60 }, (_, i) => at(`${20 + i}.1.2.3`)));
+  const first = await lab.lookup(nodes[3]!, { announce });
+  const again = await lab.lookup(nodes[3]!, { announce, near: first.closest });
+  const names = ({ closest }: LookupReport) => closest.map(({ address }) => formatAddress(address));
+  assertEquals(names(again), names(first));
+  assertLess(again.asked, first.asked);
+  assertEquals([again.announced, again.found], [first.announced, ["23.1.2.3:5000"]]);
+  // Those that are gone by then hold nothing up.
+  const gone = first.closest.map(({ id }, i) => ({ id, address: at(`9.9.9.${i}`) }));
+  assertEquals(names(await lab.lookup(nodes[3]!, { near: gone })), names(first));
+});
+
 Deno.test("a lookup ends when it is told to, and when the DHT stops", async () => {
   const lab = new Lab();
   const nodes = await lab.crowd([at("10.0.0.1"), at("10.0.0.2"), at("10.0.0.3")]);

@@ -1,9 +1,13 @@
 import { assertEquals, assertGreater, assertLess } from "@std/assert";
 import type { PeerAddress } from "../../src/base/address.ts";
 import { InfoHash } from "../../src/base/info_hash.ts";
-import { type LookupOptions, type LookupReport, TorrentAnnouncer } from "../../src/dht/mod.ts";
-import { ANNOUNCE_MS, HURRY_MS } from "../../src/dht/torrent_announcer.ts";
+import { type LookupOptions, LookupPace, type LookupReport, TorrentAnnouncer } from "../../src/dht/mod.ts";
+import { PEER_LIFETIME_MS } from "../../src/dht/peer_store.ts";
+import { ANNOUNCE_MS, HURRY_MS, SEED_ANNOUNCE_MS } from "../../src/dht/torrent_announcer.ts";
+import type { NodeContact } from "../../src/dht/compact.ts";
 import { at, idOf, TestPlatform } from "./support.ts";
+
+const REPORT: LookupReport = { asked: 40, answered: 0, hops: 3, peers: 0, announced: 8, swarm: null, closest: [] };
 
 /** A DHT that finds what it is told to find. */
 class Lab {
@@ -15,10 +19,13 @@ class Lab {
   duration = 5000;
   #joined: (() => void)[] = [];
   isJoined = true;
+  isSeed = false;
+  closest: readonly NodeContact[] = [];
   readonly announcer = new TorrentAnnouncer({
     platform: this.platform,
+    pace: new LookupPace(this.platform),
     infoHash: new InfoHash(idOf("aa")),
-    announce: () => ({ port: 6881, impliedPort: false, seed: true }),
+    announce: () => ({ port: 6881, impliedPort: false, seed: this.isSeed }),
     onPeers: (peers) => this.peers.push(...peers),
     dht: {
       onJoined: (listener) => {
@@ -29,7 +36,7 @@ class Lab {
       lookup: (_infoHash, options) => {
         this.lookups.push({ time: this.platform.now(), options });
         return new Promise((resolve) => {
-          const report = { asked: 40, hops: 3, announced: 8, swarm: null, closest: [], ...this.result } as LookupReport;
+          const report = { ...REPORT, closest: this.closest, ...this.result };
           this.platform.after(this.duration, () => resolve(report));
           options.signal!.addEventListener("abort", () => resolve({ ...report, answered: 0, peers: 0 }));
         });
@@ -62,7 +69,87 @@ Deno.test("TorrentAnnouncer announces every quarter of an hour or so", async () 
     assertGreater(pause, 0.89 * ANNOUNCE_MS);
     assertLess(pause, 1.2 * ANNOUNCE_MS);
   }
-  assertEquals(lab.lookups[0]!.options.announce, { port: 6881, impliedPort: false, seed: true });
+  assertEquals(lab.lookups[0]!.options.announce, { port: 6881, impliedPort: false, seed: false });
+});
+
+Deno.test("TorrentAnnouncer announces a seed before it is forgotten, and not much sooner", async () => {
+  const lab = new Lab();
+  lab.isSeed = true;
+  lab.announcer.start();
+  await lab.platform.play(10 * SEED_ANNOUNCE_MS);
+  assertGreater(lab.lookups.length, 8);
+  for (const pause of lab.pauses) {
+    assertGreater(pause, 0.89 * SEED_ANNOUNCE_MS);
+    assertLess(pause, PEER_LIFETIME_MS);
+  }
+});
+
+Deno.test("TorrentAnnouncer begins with the closest nodes of the last lookup, but without them every fourth time", async () => {
+  const lab = new Lab();
+  lab.closest = [
+    { id: idOf("ab"), address: at("1.2.3.4:5") },
+    { id: idOf("ac"), address: { host: "2001:db8::1", port: 6 } },
+  ];
+  lab.announcer.start();
+  await lab.platform.play(10 * ANNOUNCE_MS);
+  const near = lab.lookups.map(({ options }) => options.near);
+  assertEquals(near.slice(0, 9).map((nodes) => nodes?.length ?? 0), [0, 2, 2, 2, 0, 2, 2, 2, 0]);
+  assertEquals(near[1], lab.closest);
+});
+
+Deno.test("LookupPace spreads the lookups of thousands of seeds, so that each has its turn before it is forgotten", async () => {
+  const platform = new TestPlatform();
+  const pace = new LookupPace(platform);
+  const begun: { readonly torrent: number; readonly time: number }[] = [];
+  const announcers = Array.from({ length: 2000 }, (_, torrent) =>
+    new TorrentAnnouncer({
+      platform,
+      pace,
+      infoHash: new InfoHash(idOf("aa")),
+      announce: () => ({ port: 6881, impliedPort: false, seed: true }),
+      onPeers: () => {},
+      dht: {
+        onJoined: (listener) => {
+          listener();
+          return () => {};
+        },
+        lookup: () => {
+          begun.push({ torrent, time: platform.now() });
+          return Promise.resolve({ ...REPORT, answered: 30 });
+        },
+      },
+    }));
+  for (const announcer of announcers) announcer.start();
+  const hours = 2;
+  await platform.play(hours * 3_600_000);
+  const perMinute = new Array<number>(hours * 60).fill(0);
+  const last = new Map<number, number>();
+  for (const { torrent, time } of begun) {
+    perMinute[Math.floor(time / 60_000)]!++;
+    assertLess(time - (last.get(torrent) ?? 0), PEER_LIFETIME_MS);
+    last.set(torrent, time);
+  }
+  assertEquals(last.size, 2000);
+  assertLess(Math.max(...perMinute), 2000 / 22 + 25);
+  for (const announcer of announcers) announcer.stop();
+  assertEquals(platform.pending <= 1, true);
+});
+
+Deno.test("LookupPace lets a few begin at once, in the order in which they came, and none that waits no more", () => {
+  const platform = new TestPlatform();
+  const pace = new LookupPace(platform);
+  pace.join();
+  const begun: number[] = [];
+  const ends = Array.from({ length: 30 }, (_, i) => pace.wait(() => begun.push(i)));
+  assertEquals(begun.length, 20);
+  ends[21]!();
+  platform.advance(10_000);
+  assertEquals(begun.at(-1), 20);
+  platform.advance(10_000);
+  assertEquals(begun.at(-1), 22);
+  platform.advance(3_600_000);
+  assertEquals(begun, Array.from({ length: 30 }, (_, i) => i).filter((i) => i !== 21));
+  assertEquals(platform.pending, 0);
 });
 
 Deno.test("TorrentAnnouncer waits for the DHT to join, and begins anew when it joins again", async () => {

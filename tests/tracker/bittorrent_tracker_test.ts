@@ -113,6 +113,25 @@ for (const protocol of PROTOCOLS) {
     });
   });
 
+  Deno.test(`Announcer tells bittorrent-tracker's server of pauses and removals over ${protocol} in their order`, async () => {
+    await withForeignTracker(protocol, async ({ url, events }) => {
+      const peer = new Listener(url, { port: 6001, left: 100 });
+      peer.announcer.start();
+      assertEquals((await peer.report()).leechers, 1);
+      for (let i = 0; i < 3; i++) {
+        peer.announcer.pause();
+        peer.announcer.start();
+      }
+      assertEquals((await peer.report()).leechers, 1);
+      peer.announcer.setTiers([]);
+      peer.announcer.setTiers([[url]]);
+      assertEquals((await peer.report()).leechers, 1);
+      await peer.stop();
+      const expected = ["start", "stop", "start", "stop", "start", "stop"];
+      assertEquals(events, expected.map((event) => `${event} 127.0.0.1:6001`));
+    });
+  });
+
   Deno.test({
     name: `TrackerServer and bittorrent-tracker's client understand each other over ${protocol}`,
     // On Deno 2.4, that client gets nothing through to anybody over UDP, and does not say why.

@@ -400,3 +400,17 @@ Deno.test("UdpTrackers.close() ends what is under way, and nothing can be asked 
   await bench.world.play(0);
   assertEquals(bench.outcomes, ["the session has been stopped", "the session has been stopped"]);
 });
+
+Deno.test("UdpTracker is told that we have started after a pause, too, by a partial seed as well", async () => {
+  const bench = new Bench([[A]]);
+  bench.world.answer = goodTracker({ peers: PEER });
+  bench.progress = { uploaded: 0, downloaded: 0, left: 3, partialSeed: true };
+  bench.announcer.start();
+  await bench.world.play(0);
+  bench.announcer.pause();
+  bench.announcer.start();
+  await bench.world.play(10);
+  await bench.announcer.stop();
+  const events = bench.world.log.map((line) => line.split(" ").at(-1));
+  assertEquals(events, ["connect", "started", "stopped", "started", "stopped"]);
+});

@@ -300,8 +300,7 @@ export class Session {
     this.#torrents.set(key, torrent);
     this.#encryption.add(source.infoHash);
     const oneOff = this.#options.oneOff ?? false;
-    const changed = () => this.#store.changed(key);
-    this.#store.add(keptTorrent(torrent, { source, add: options, oneOff, changed }));
+    this.#store.add(keptTorrent(torrent, { source, add: options, oneOff }));
     torrent.start();
     this.#resolvePeers(torrent, source);
     return torrent;
@@ -377,6 +376,7 @@ export class Session {
         const { source, add } = restored(kept, { file, portable: this.#options.portable ?? false, onWarning });
         const torrent = await this.add(source, add);
         if (kept.state === "paused") torrent.pause();
+        torrent.setLimits({ down: kept.maxDown, up: kept.maxUp });
         torrents.push(torrent);
       } catch (error) {
         if (!(error instanceof ShoalError)) throw error;

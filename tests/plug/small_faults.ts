@@ -36,6 +36,8 @@ const RECORD: TorrentRecord = {
   seedOnly: false,
   sequential: false,
   files: null,
+  maxDown: null,
+  maxUp: null,
   trackers: null,
   webSeeds: null,
   state: "running",

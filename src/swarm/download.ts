@@ -26,6 +26,16 @@ const UNWANTED_MS = 60_000;
 /** Pieces, lost and found, that peers are told of one by one: each message costs them something, and some send away who says much. */
 const MOST_NEWS = 200;
 
+/** What is another thing than before. */
+interface Change {
+  /** Started pieces that were given up. */
+  readonly given?: readonly ActivePiece[];
+  /** Pieces that aren't there any more. */
+  readonly lost?: readonly number[];
+  /** Pieces that are there though they didn't come. */
+  readonly found?: readonly number[];
+}
+
 /** The downloading half of a torrent. */
 export class Download {
   /** What is fetched, by this and by others. */
@@ -156,7 +166,7 @@ export class Download {
    * @param wanted All that is to be there in the end; copied.
    */
   setWanted(wanted: Bitfield): void {
-    this.#change(() => this.started.setWanted(wanted));
+    this.#change(() => ({ given: this.started.setWanted(wanted) }));
   }
 
   /**
@@ -182,10 +192,7 @@ export class Download {
    * @throws {RangeError} If there is no such piece.
    */
   lost(pieces: Iterable<number>): void {
-    this.#change(() => {
-      this.#announce({ lost: this.started.lost(pieces), found: [] });
-      return [];
-    });
+    this.#change(() => ({ lost: this.started.lost(pieces) }));
   }
 
   /**
@@ -196,37 +203,31 @@ export class Download {
   reset(have: Bitfield): void {
     const before = this.have.clone();
     this.#change(() => {
-      const dropped = this.started.reset(have);
-      const found = [...this.have].filter((index) => !before.has(index));
-      this.#announce({ lost: [...before].filter((index) => !this.have.has(index)), found });
-      return dropped;
+      const given = this.started.reset(have);
+      const lost = [...before].filter((index) => !this.have.has(index));
+      return { given, lost, found: [...this.have].filter((index) => !before.has(index)) };
     });
   }
 
-  /** Everybody hears what we have lost or found. Where that is much it is said anew, when they have come back. */
-  #announce({ lost, found }: { readonly lost: readonly number[]; readonly found: readonly number[] }): void {
-    const isMuch = lost.length + found.length > MOST_NEWS;
-    for (const peer of [...this.#host.peers()]) {
-      if (peer.closed) continue;
-      if (isMuch) {
-        peer.output.close("what we have is no longer what we said");
-        continue;
-      }
-      for (const index of lost) peer.lost(index);
-      for (const index of found) peer.have(index);
-    }
-  }
-
   /** What is to come is something else: everybody who fetches, or is asked, has to know. */
-  #change(how: () => ActivePiece[]): void {
+  #change(how: () => Change): void {
     const wasComplete = this.complete;
-    for (const piece of how()) this.#withdraw(piece);
+    const { given = [], lost = [], found = [] } = how();
+    for (const piece of given) this.#withdraw(piece);
     if (!this.#stopped) this.changed();
     for (const peer of [...this.#host.peers()]) {
       if (peer.closed) continue;
+      if (lost.length + found.length > MOST_NEWS) {
+        // It comes back, and hears all at once what we have.
+        peer.output.close("what we have is no longer what we said");
+        continue;
+      }
+      // First of all: some leave those who have nothing for them and want nothing.
+      if (wasComplete && !this.complete) peer.announceUploadOnly(false);
       peer.wanted = peer.pieces.countShared(this.started.missing);
       peer.setInterested(peer.wanted > 0);
-      if (wasComplete && !this.complete) peer.announceUploadOnly(false);
+      for (const index of lost) peer.lost(index);
+      for (const index of found) peer.have(index);
       peer.output.flush();
     }
     this.prioritise(this.urgency);

@@ -273,14 +273,15 @@ Deno.test("Download tells peers what it has lost or found, and turns down what t
   await settle();
   const peer = lab.peer({ pieces: [], fast: true });
   peer.amChoking = false;
-  peer.extensions.received(0, encode({ m: { lt_donthave: 7 } }));
+  peer.extensions.received(0, encode({ m: { lt_donthave: 7, upload_only: 5 } }));
   lab.canServe = (index) => lab.download.have.has(index);
   for (const index of [0, 1]) peer.onBlockSignal(MessageId.request, index, 0, BLOCK);
   assertEquals(peer.uploads.size, 2);
   peer.setInterested(false);
   peer.writer.take();
   lab.download.lost([1]);
-  const lost = [...frame(MessageId.extended, 7, 0, 0, 0, 1)];
+  // Some leave whoever wants nothing as soon as he has nothing for them, too.
+  const lost = [...frame(MessageId.extended, 5, 0), ...frame(MessageId.extended, 7, 0, 0, 0, 1)];
   const reject = [...frame(MessageId.reject, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0x40, 0)];
   assertEquals([[...peer.writer.take()], peer.uploads.size], [[...lost, ...reject], 1]);
   lab.download.reset(bits(1, 2));

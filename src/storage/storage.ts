@@ -225,6 +225,11 @@ export class Storage {
     });
   }
 
+  /** Whether a piece could be written: it is wanted, or there is a place for all of it nevertheless. */
+  hasPlace(index: number): boolean {
+    return this.#now.map.hasPlace(index);
+  }
+
   /**
    * Writes a verified piece. Several may be under way.
    *

@@ -286,6 +286,7 @@ export class Content {
       pieceSize: (index) => pieceSize(meta, index),
       pieceHash: (index) => pieceHash(meta, index),
       writePiece: (index, data) => this.#storage.writePiece(index, data),
+      hasPlace: (index) => this.#storage.hasPlace(index),
       peers: () => host.peers(),
       hostOf: (connection) => this.webSeeds?.hostOf(connection) ?? host.hostOf(connection),
       pieceDone: (index) => this.#pieceDone(index),

@@ -9,6 +9,7 @@ import type { Bytes } from "../base/bytes.ts";
 import { networkOf } from "../base/networks.ts";
 import { BLOCK_SIZE } from "../peer/mod.ts";
 import type { Platform } from "../platform/platform.ts";
+import { NotWantedError } from "../storage/mod.ts";
 import { ActivePiece } from "./active_piece.ts";
 import type { BufferPool } from "./buffer_pool.ts";
 import { Owners } from "./owners.ts";
@@ -361,9 +362,10 @@ export class StartedPieces {
     return "reopened";
   }
 
-  /** The disk failed: the piece is to be fetched anew, should the download go on. */
-  #broke({ index }: ActivePiece, error: unknown): void {
-    this.#host.broke(error);
+  /** The disk failed, or the piece has lost its place just now: it is to be fetched anew, should it be wanted and the download go on. */
+  #broke({ index, size }: ActivePiece, error: unknown): void {
+    if (error instanceof NotWantedError) this.wasted += size;
+    else this.#host.broke(error);
     this.#checking.delete(index);
     this.putBack(index);
   }

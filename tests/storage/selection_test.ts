@@ -166,6 +166,7 @@ Deno.test("Storage removes a partfile that nobody needs", async () => {
 Deno.test("Storage refuses pieces that have no place", async () => {
   const storage = storageOf(torrent, new MemoryFiles(), { files: new Set([2]) });
   await storage.open("resume", QUIET);
+  assertEquals([storage.hasPlace(0), storage.hasPlace(9)], [false, true]);
   await assertRejects(() => storage.writePiece(0, torrent.piece(0)), RangeError, "not wanted");
   await storage.close();
 });

@@ -3,6 +3,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { Bitfield } from "../../src/base/bitfield.ts";
 import { encode } from "../../src/bencode/mod.ts";
+import { NotWantedError } from "../../src/storage/mod.ts";
 import { DontHave } from "../../src/swarm/dont_have.ts";
 import { encodeDontHave } from "../../src/wire/dont_have.ts";
 import { MessageId } from "../../src/wire/messages.ts";
@@ -93,6 +94,18 @@ Deno.test("Download.setWanted() forgets a piece that was being checked when ther
   await settle();
   assertEquals([[...lab.download.have], lab.download.complete, lab.log], [[], true, ["forgotten 4"]]);
   assertEquals([seed.wanted, seed.amInterested, lab.budget.used], [0, false, 0]);
+});
+
+Deno.test("Download forgets a piece whose place is gone when it comes to be written", async () => {
+  const lab = new Lab(PIECES, { wanted: [4] });
+  const seed = lab.peer();
+  lab.download.fill(seed);
+  lab.write = () => Promise.reject(new NotWantedError(4));
+  lab.answerAll(seed);
+  lab.download.setWanted(bits());
+  await settle();
+  assertEquals([[...lab.download.have], lab.download.complete, lab.log], [[], true, ["forgotten 4"]]);
+  assertEquals(lab.download.wasted, BLOCKS * BLOCK);
 });
 
 Deno.test("Download gives up a piece that isn't wanted any more when nothing of it comes, and tells the torrent", () => {

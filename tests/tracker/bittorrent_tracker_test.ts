@@ -10,7 +10,7 @@ import { denoNetwork } from "../../src/platform/deno_net.ts";
 import { denoPlatform } from "../../src/platform/deno_platform.ts";
 import { Announcer, type TrackerReport } from "../../src/tracker/announcer.ts";
 import { TrackerServer, type TrackerServerOptions } from "../../src/tracker/server/server.ts";
-import { UdpTrackers } from "../../src/tracker/udp_trackers.ts";
+import { TrackerWay } from "../support/udp_world.ts";
 import { VirtualClock } from "../support/virtual_clock.ts";
 
 class World extends VirtualClock {
@@ -28,16 +28,16 @@ const HASH = new InfoHash(Uint8Array.from({ length: 20 }, (_, i) => 255 - i * 12
 class Listener {
   readonly peers: string[] = [];
   readonly announcer: Announcer;
-  readonly #udp: UdpTrackers;
+  readonly #udp: TrackerWay;
   #reports: TrackerReport[] = [];
   #wake = () => {};
 
   constructor(url: string, { port, left }: { readonly port: number; readonly left: number }) {
     const platform = new World({ seed: port });
-    this.#udp = new UdpTrackers({ platform });
+    this.#udp = new TrackerWay(platform);
     this.announcer = new Announcer({
       platform,
-      udp: this.#udp,
+      udp: this.#udp.udp,
       tiers: [[url]],
       infoHash: HASH,
       peerId: utf8(`-SH0100-${String(port).padStart(12, "0")}`),

@@ -57,6 +57,8 @@ export class FakeLan {
   description: string | null = null;
   /** What the answer to a search names, if it is another than usual. */
   location: string;
+  /** Takes datagrams to others than the gateway; nobody when absent. */
+  elsewhere: ((bytes: Bytes, from: PeerAddress, to: PeerAddress) => void) | null = null;
   /** Our address. */
   client: string;
   readonly #sockets = new Set<FakeUdp>();
@@ -129,6 +131,7 @@ export class FakeLan {
       });
     } else if (to.host === MULTICAST && this.skills.upnp) answer(this.#found(bytes), 1900);
     else if (to.host === this.gateway && to.port === 5351) answer(this.#control(bytes, from.host), 5351);
+    else this.elsewhere?.(bytes, from, to);
   }
 
   /** Has a datagram come to the client. */

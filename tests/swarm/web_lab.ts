@@ -96,7 +96,7 @@ export class WebLab {
       peers: () => this.peers,
       hostOf: (number) => this.seeds.hostOf(number) ?? `10.0.0.${number}`,
       pieceDone: () => {
-        if (this.download.have.isFull) this.seeds.stop("the download is complete");
+        if (this.download.complete) this.seeds.rest("the download is complete");
       },
       pieceForgotten: () => {},
       pieceFailed: (index, hosts) => void this.failed.push(`${index} from ${hosts.join("+")}`),

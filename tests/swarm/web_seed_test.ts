@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertGreater, assertLess } from "@std/assert";
+import { Bitfield } from "../../src/base/bitfield.ts";
 import { type Bytes, concatBytes, utf8 } from "../../src/base/bytes.ts";
 import { serveRange, type WebAnswer, type WebCall } from "../support/scripted_web.ts";
 import { PIECE, WebLab } from "./web_lab.ts";
@@ -28,6 +29,39 @@ Deno.test("WebSeeds fetch a file, each byte once, in ranges of several pieces", 
   assertEquals(lab.told, ["web.example:80 connected", "web.example:80 disconnected: the download is complete"]);
   assertEquals(lab.seeds.downloaded, lab.data.length);
   assertEquals(lab.web.open, 0);
+});
+
+Deno.test("WebSeeds rest when nothing is wanted any more, and go on when something is", async () => {
+  const lab = new WebLab({ files: 10 * PIECE });
+  const wanted = new Bitfield(10);
+  for (const index of [2, 3, 4]) wanted.set(index);
+  lab.download.setWanted(wanted);
+  await lab.play(1000);
+  assertEquals([[...lab.download.have], lab.download.complete], [[2, 3, 4], true]);
+  await lab.play(60_000);
+  assertEquals([lab.taken, lab.web.open], [3 * PIECE, 0]);
+  for (let index = 0; index < 10; index++) wanted.set(index);
+  lab.download.setWanted(wanted);
+  await lab.play(1000);
+  assert(lab.complete);
+  assertEquals([lab.taken, lab.download.wasted, lab.web.open], [10 * PIECE, 0, 0]);
+  const round = ["web.example:80 connected", "web.example:80 disconnected: the download is complete"];
+  assertEquals(lab.told, [...round, ...round]);
+});
+
+Deno.test("WebSeeds end a request at the first piece that isn't wanted any more, and fetch none of it", async () => {
+  const lab = new WebLab({
+    files: 20 * PIECE,
+    script: (call, lab) => ({ ...right(call, lab), step: PIECE / 4, pause: 100 }),
+  });
+  await lab.play(300);
+  const wanted = new Bitfield(20);
+  const at = [...lab.download.started.active.keys()][0]!;
+  for (const index of [at, at + 1]) wanted.set(index);
+  lab.download.setWanted(wanted);
+  await lab.play(5_000);
+  assertEquals([[...lab.download.have], lab.download.complete, lab.web.open], [[at, at + 1], true, 0]);
+  assertLess(lab.taken, 3 * PIECE);
 });
 
 Deno.test("WebSeeds fetch many files across their borders, and ask nobody for padding", async () => {

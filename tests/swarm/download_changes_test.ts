@@ -350,6 +350,26 @@ Deno.test("Download asks others for what a peer has lost (BEP 54)", () => {
   }
 });
 
+Deno.test("Download counts all pieces of a seed once, however often it loses one and has it again", () => {
+  const lab = new Lab(1000, { wanted: [] });
+  const seed = lab.peer();
+  const { download } = lab;
+  let counted = 0;
+  const countPiece = download.countPiece.bind(download);
+  download.countPiece = (index, sign) => {
+    counted++;
+    countPiece(index, sign);
+  };
+  for (let i = 0; i < 100; i++) {
+    seed.pieces.clear(7);
+    download.peerLost(seed, 7);
+    seed.pieces.set(7);
+    download.peerHas(seed, 7);
+  }
+  assertEquals(counted, 999 + 1 + 99 * 2);
+  assertEquals([download.availability(7), download.availability(8)], [1, 1]);
+});
+
 Deno.test("Download wants nothing of a peer that has lost all that was wanted of it", () => {
   const lab = new Lab(PIECES, { wanted: [3] });
   const peer = lab.peer({ pieces: [3, 4] });

@@ -236,6 +236,18 @@ export class Arrangement {
     if (failure !== null) throw failure.thrown;
   }
 
+  /**
+   * A piece is there that was written in parts.
+   *
+   * @param index Which.
+   */
+  claim(index: number): void {
+    if (this.have.has(index)) return;
+    // A sync between the last part and now doesn't count: the piece is safe after the next one.
+    for (const { file } of this.map.rangesOfPiece(index)) this.settler.wrote(file);
+    this.#onPiece(index);
+  }
+
   #onPiece(index: number): void {
     if (!this.have.set(index)) return;
     this.settler.unsynced.set(index);
@@ -250,4 +262,14 @@ export class Arrangement {
   #isCounted(file: number): boolean {
     return file !== this.map.partFile && !this.map.isDiverted(file);
   }
+}
+
+/**
+ * @param whole Pieces.
+ * @param part Others.
+ * @returns Whether all of `part` are in `whole`.
+ */
+export function isSuperset(whole: Bitfield, part: Bitfield): boolean {
+  for (const index of part) if (!whole.has(index)) return false;
+  return true;
 }

@@ -182,3 +182,11 @@ export function changedMeanwhile(path: string): StorageError {
     hint: "start again when nobody writes to it any more",
   });
 }
+
+/**
+ * @param thrown What was thrown.
+ * @returns It, as an error.
+ */
+export function asError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown));
+}

@@ -205,6 +205,14 @@ export class PieceMap {
   }
 
   /**
+   * @param index A piece.
+   * @returns Where it is stored, in words by which two answers can be compared.
+   */
+  placeOf(index: number): string {
+    return this.rangesOfPiece(index).map(({ file, position }) => `${file}+${position}`).join();
+  }
+
+  /**
    * @param offset First byte, counted over the whole torrent.
    * @param length Bytes.
    * @returns Where they are stored, in order; padding is left out.

@@ -6,7 +6,7 @@
 
 import type { Bytes } from "../base/bytes.ts";
 import type { FileHandle } from "../platform/platform.ts";
-import type { PieceMap } from "./layout.ts";
+import type { FileRange, PieceMap } from "./layout.ts";
 import type { OpenFiles } from "./open_files.ts";
 
 /** What {@linkcode PieceWriter} works with. */
@@ -21,9 +21,10 @@ export interface PieceWriterOptions {
   onPiece(index: number): void;
 }
 
-/** One piece on its way. */
+/** One piece, or a part of one, on its way. */
 interface Job {
-  readonly index: number;
+  /** Which piece; `null` for a part. */
+  readonly index: number | null;
   readonly bytes: number;
   /** Ranges that aren't done. */
   left: number;
@@ -53,6 +54,9 @@ const PARALLEL = 4;
 const MERGE_BYTES = 1024 * 1024;
 /** Copying a write that is larger than this to merge it costs more than it saves. */
 const MERGE_LARGEST = 256 * 1024;
+/** Buffers to merge in, for all torrents together; where there is none free, nothing is merged. */
+const MERGE_BUFFERS: Bytes[] = [];
+let mergeBuffersLeft = 4;
 
 /** Writes the pieces of one torrent. */
 export class PieceWriter {
@@ -60,7 +64,6 @@ export class PieceWriter {
   readonly #options: PieceWriterOptions;
   readonly #queues = new Map<number, FileQueue>();
   readonly #line: FileQueue[] = [];
-  readonly #merged: Bytes[] = [];
   readonly #jobs = new Map<number, Promise<void>>();
   #active = 0;
   #bytesWaiting = 0;
@@ -90,18 +93,39 @@ export class PieceWriter {
   write(index: number, data: Bytes): Promise<void> {
     const underWay = this.#jobs.get(index);
     if (underWay !== undefined) return underWay;
+    const { job, promise } = this.#begin(index, this.#map.rangesOfPiece(index), data);
+    this.#jobs.set(index, promise);
+    this.#done(job, null);
+    return promise;
+  }
+
+  /**
+   * Writes bytes of a piece that isn't verified. What is given for the same bytes later is written later.
+   *
+   * @param offset First byte, counted over the whole torrent.
+   * @param data The bytes; must not change until the promise settles.
+   * @throws {ShoalError} If a file can't be written.
+   */
+  writePart(offset: number, data: Bytes): Promise<void> {
+    const { job, promise } = this.#begin(null, this.#map.ranges(offset, data.length), data);
+    this.#done(job, null);
+    return promise;
+  }
+
+  #begin(
+    index: number | null,
+    ranges: readonly FileRange[],
+    data: Bytes,
+  ): { readonly job: Job; readonly promise: Promise<void> } {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const ranges = this.#map.rangesOfPiece(index);
-    // One more than there are ranges: a piece of nothing but padding has none.
+    // One more than there are ranges: what is nothing but padding has none.
     const job: Job = { index, bytes: data.length, left: ranges.length + 1, failure: null, resolve, reject };
     this.#bytesWaiting += data.length;
     for (const range of ranges) {
       const part = range.length === data.length ? data : data.subarray(range.at, range.at + range.length);
       this.#enqueue(range.file, { job, position: range.position, data: part });
     }
-    this.#jobs.set(index, promise);
-    this.#done(job, null);
-    return promise;
+    return { job, promise };
   }
 
   /** Waits until nothing is waiting. Never fails. */
@@ -149,7 +173,8 @@ export class PieceWriter {
     if (writes.length > 1) writes.sort((a, b) => a.position - b.position);
     for (let from = 0, to = 0; from < writes.length; from = to) {
       to = endOfRun(writes, from);
-      const buffer = to - from > 1 ? (this.#merged.pop() ?? new Uint8Array(MERGE_BYTES)) : null;
+      const buffer = to - from > 1 ? takeMergeBuffer() : null;
+      if (buffer === null) to = from + 1;
       let failure: Job["failure"] = null;
       try {
         const first = writes[from]!;
@@ -161,7 +186,7 @@ export class PieceWriter {
       } catch (thrown) {
         failure = { thrown };
       }
-      if (buffer !== null) this.#merged.push(buffer);
+      if (buffer !== null) MERGE_BUFFERS.push(buffer);
       // Even a write that failed may have written something.
       this.#options.onWrote(file);
       for (let i = from; i < to; i++) this.#done(writes[i]!.job, failure);
@@ -174,16 +199,23 @@ export class PieceWriter {
     job.failure ??= failure;
     if (--job.left > 0) return;
     this.#bytesWaiting -= job.bytes;
-    this.#jobs.delete(job.index);
+    if (job.index !== null) this.#jobs.delete(job.index);
     if (job.failure !== null) {
       job.reject(job.failure.thrown);
     } else {
-      this.#options.onPiece(job.index);
+      if (job.index !== null) this.#options.onPiece(job.index);
       job.resolve();
     }
     if (this.#bytesWaiting > 0) return;
     for (const go of this.#idle.splice(0)) go();
   }
+}
+
+function takeMergeBuffer(): Bytes | null {
+  const kept = MERGE_BUFFERS.pop();
+  if (kept !== undefined || mergeBuffersLeft === 0) return kept ?? null;
+  mergeBuffersLeft--;
+  return new Uint8Array(MERGE_BYTES);
 }
 
 /** Where the run of neighbours that begins at `from` ends. */

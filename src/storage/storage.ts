@@ -6,21 +6,19 @@
 
 import { Bitfield } from "../base/bitfield.ts";
 import type { Bytes } from "../base/bytes.ts";
-import { Arrangement } from "./arrangement.ts";
+import { Arrangement, isSuperset } from "./arrangement.ts";
 import { checkPieces } from "./checker.ts";
-import { changedByOthers, closedError, NotWantedError } from "./errors.ts";
+import { asError, changedByOthers, closedError, NotWantedError } from "./errors.ts";
 import { Fence, Turns } from "./fence.ts";
 import type { StorageLayout } from "./layout.ts";
 import { ReadCache } from "./read_cache.ts";
 import { ResumeKeeper } from "./resume_keeper.ts";
 import type { StartMode } from "./resume_plan.ts";
 import type { ResumeState } from "./resume_state.ts";
-import type { OpenOptions, StorageOptions } from "./storage_options.ts";
+import { MAX_OPEN_FILES, type OpenOptions, type Rearrangement, type StorageOptions } from "./storage_options.ts";
 import { TorrentClaim } from "./torrent_claim.ts";
 
 export type { OpenOptions, StorageOptions };
-
-const MAX_OPEN_FILES = 128;
 
 /**
  * Keeps the data of one torrent. Open it first; then write pieces as they are verified, and read what peers ask for.
@@ -50,6 +48,8 @@ export class Storage {
   readonly #keeper: ResumeKeeper | null;
   /** The files as they are worked with now; another one when other files are wanted, or after a check. */
   #now: Arrangement;
+  /** How often the files were looked at again: what they had of pieces that weren't there may be gone since. */
+  #looks = 0;
   #opened = false;
   #clean = false;
   #closing: Promise<void> | null = null;
@@ -260,6 +260,63 @@ export class Storage {
   }
 
   /**
+   * Writes bytes of a piece that isn't verified yet to where they belong, never under a final name. After a kill they count for
+   * nothing. Of writes of the same bytes, the next is to be given when the last is done.
+   *
+   * @param index Which piece; nothing is written of one that is there.
+   * @param begin First byte in the piece.
+   * @param data They; must not change until the promise settles.
+   * @throws {ShoalError} If they can't be written, or something went wrong in the background.
+   */
+  writePart(index: number, begin: number, data: Bytes): Promise<void> {
+    return this.#writes.run(() => {
+      const refusal = this.#refusalOfPart(index, begin, data.length);
+      if (refusal !== null) return Promise.reject(refusal);
+      const { have, writer } = this.#now;
+      return have.has(index) ? Promise.resolve() : writer.writePart(index * this.#layout.pieceLength + begin, data);
+    });
+  }
+
+  /**
+   * Reads bytes of a piece, verified or not. Padding reads as zeros.
+   *
+   * @param index Which piece.
+   * @param begin First byte in the piece.
+   * @param into Where to; filled whole.
+   * @throws {ShoalError} If they can't be read.
+   */
+  readPart(index: number, begin: number, into: Bytes): Promise<void> {
+    return this.#reads.run(() => {
+      const refusal = this.#refusalOfPart(index, begin, into.length);
+      if (refusal !== null) return Promise.reject(refusal);
+      return this.#now.disk.read(index * this.#layout.pieceLength + begin, into);
+    });
+  }
+
+  /**
+   * A piece is verified that was written in parts, all of them done.
+   *
+   * @param index Which.
+   * @param place Where it was when it was begun.
+   * @returns Whether it still is there; if not, it isn't claimed.
+   * @throws {ShoalError} If something went wrong in the background. The piece isn't claimed then.
+   */
+  claimPiece(index: number, place: string): Promise<boolean> {
+    return this.#writes.run(() => {
+      const isThere = place === this.placeOf(index);
+      const refusal = isThere ? this.#refusalOfPart(index, 0, 0) : null;
+      if (refusal !== null) return Promise.reject(refusal);
+      if (isThere) this.#now.claim(index);
+      return Promise.resolve(isThere);
+    });
+  }
+
+  /** Where a piece is on disk, in words by which two answers can be compared: what was written is lost where they differ. */
+  placeOf(index: number): string {
+    return `${this.#looks}: ${this.#now.map.placeOf(index)}`;
+  }
+
+  /**
    * Copies bytes of a piece, if the read cache has all of them.
    *
    * @param index The piece.
@@ -451,6 +508,7 @@ export class Storage {
         },
       });
       this.#now = next;
+      if (how.wanted === before.wanted) this.#looks++; // otherwise the files are the same
       this.#frozen = null;
       this.#failure = null;
       if (!isSuperset(next.have, before.have)) this.#cache.reset();
@@ -480,6 +538,7 @@ export class Storage {
         check: (pieces) => this.#check(again, pieces, { onProgress() {} }),
       });
       this.#now = again;
+      this.#looks++;
       this.#frozen = null;
       await this.#begin();
       this.#failure = null;
@@ -523,31 +582,18 @@ export class Storage {
     return Number.isInteger(index) && index >= 0 && index < this.#layout.pieceCount;
   }
 
+  #refusalOfPart(index: number, begin: number, length: number): Error | null {
+    const refusal = this.#closing === null ? this.#refusal(index) : closedError(this.#options.folder);
+    const isInside = begin >= 0 && begin + length <= this.#now.map.pieceSize(index);
+    return refusal ?? (isInside ? null : new RangeError(`Piece ${index} has no ${length} bytes at ${begin}`));
+  }
+
   /** Why a piece can't be written, or `null`. */
   #refusal(index: number): Error | null {
     if (!this.#isPiece(index)) return new RangeError(`There is no piece ${index}`);
     if (!this.#now.map.hasPlace(index)) return new RangeError(`Piece ${index} belongs to files that are not wanted`);
     if (!this.#opened || this.#readOnly) return new Error("This storage is not open for writing");
     const failure = this.#failure ?? this.#now.settler.failure;
-    return failure === null ? null : asError(failure.thrown);
+    return failure && asError(failure.thrown);
   }
-}
-
-/** How {@linkcode Storage} looks at its files again. */
-interface Rearrangement extends Partial<OpenOptions> {
-  readonly mode: StartMode;
-  /** Whether everything that was written is safe. */
-  readonly clean: boolean;
-  /** Indexes of the files that are wanted; all when `undefined`. */
-  readonly wanted: ReadonlySet<number> | undefined;
-}
-
-/** Whether all of `part` are in `whole`. */
-function isSuperset(whole: Bitfield, part: Bitfield): boolean {
-  for (const index of part) if (!whole.has(index)) return false;
-  return true;
-}
-
-function asError(thrown: unknown): Error {
-  return thrown instanceof Error ? thrown : new Error(String(thrown));
 }

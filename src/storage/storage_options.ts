@@ -4,10 +4,14 @@
  * @module
  */
 
+import type { StartMode } from "./resume_plan.ts";
 import type { InfoHash } from "../base/info_hash.ts";
 import type { MemoryBudget } from "../base/memory_budget.ts";
 import type { Platform } from "../platform/platform.ts";
 import type { StorageError } from "./errors.ts";
+
+/** Files that a storage keeps open at one time, when it isn't told otherwise. */
+export const MAX_OPEN_FILES = 128;
 
 /** Settings of a `Storage`. */
 export interface StorageOptions {
@@ -47,4 +51,14 @@ export interface OpenOptions {
   onProgress(fraction: number): void;
   /** Ends the check. */
   readonly signal?: AbortSignal;
+}
+
+/** How {@linkcode Storage} looks at its files again. */
+export interface Rearrangement extends Partial<OpenOptions> {
+  /** How. */
+  readonly mode: StartMode;
+  /** Whether everything that was written is safe. */
+  readonly clean: boolean;
+  /** Indexes of the files that are wanted; all when `undefined`. */
+  readonly wanted: ReadonlySet<number> | undefined;
 }

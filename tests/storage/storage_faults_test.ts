@@ -27,7 +27,15 @@ async function session(files: MemoryFiles, clock: VirtualClock, warnings: Storag
       await storage.writePiece(piece, torrent.piece(piece));
       have.set(piece);
     }
+    // One goes there in parts, the last of them begins with bytes that come anew.
+    const inParts = torrent.piece(3);
+    await Promise.all([storage.writePart(3, 40, inParts.slice(40)), storage.writePart(3, 0, new Uint8Array(20))]);
+    await storage.writePart(3, 0, inParts.slice(0, 40));
+    await storage.readPart(3, 0, inParts);
+    assertEquals(inParts, torrent.piece(3));
     await clock.play(6000);
+    await storage.claimPiece(3, storage.placeOf(3));
+    have.set(3);
     assertEquals(await readPiece(torrent, storage, 2), torrent.piece(2));
     await writeMissing(torrent, storage, have);
     await storage.flush();

@@ -536,3 +536,103 @@ Deno.test("Storage.close() is harmless before open() and when called again", asy
   await storage.close();
   await storage.close();
 });
+
+Deno.test("Storage.writePart() takes parts of pieces to files, padding and partfile, and Storage.claimPiece() makes pieces of them", async () => {
+  const sketches = [
+    { path: "t/a", length: 50 },
+    { path: "t/.pad/14", length: 14, pad: true },
+    { path: "t/b", length: 100 },
+    { path: "t/c", length: 92 },
+  ];
+  const spread = new Torrent(128, sketches);
+  for (const wanted of [undefined, new Set([2])]) {
+    const files = new MemoryFiles();
+    const options = wanted === undefined ? {} : { files: wanted };
+    const storage = storageOf(spread, files, options);
+    await storage.open("resume", QUIET);
+    const pieces = [0, 1];
+    for (const index of pieces) {
+      const data = spread.piece(index);
+      for (let begin = data.length; begin > 0;) {
+        const end = begin;
+        begin = Math.max(0, begin - 33);
+        await storage.writePart(index, begin, data.slice(begin, end));
+      }
+      const back = new Uint8Array(data.length);
+      await storage.readPart(index, 0, back);
+      assertEquals(back, data);
+      await assertRejects(() => storage.load(index, 0, 1), RangeError, "not there");
+    }
+    assertFalse(files.paths().some((path) => path.startsWith("/dl/t/") && !path.endsWith(".part")));
+    for (const index of pieces) {
+      assert(await storage.claimPiece(index, storage.placeOf(index)));
+      assertEquals(await readPiece(spread, storage, index), spread.piece(index));
+    }
+    await storage.flush();
+    assertEquals(files.get("/dl/t/b"), spread.file("t/b"));
+    assertEquals(files.get("/dl/t/a"), wanted === undefined ? spread.file("t/a") : null);
+    await storage.writePart(1, 0, new Uint8Array(5)); // too late to spoil anything
+    assertEquals(files.get("/dl/t/b"), spread.file("t/b"));
+    await storage.close();
+    const again = storageOf(spread, files, options);
+    assertEquals([...await again.open("resume", QUIET)], pieces);
+    await again.close();
+  }
+});
+
+Deno.test("Storage.writePart() leaves nothing that counts after a kill", async () => {
+  const clock = new VirtualClock();
+  const files = new MemoryFiles({ wallClock: () => clock.wallClock() });
+  const storage = storageOf(torrent, files, { clock });
+  await storage.open("resume", QUIET);
+  await storage.writePiece(1, torrent.piece(1));
+  for (const begin of [0, 32]) await storage.writePart(0, begin, torrent.piece(0).slice(begin, begin + 31));
+  await clock.play(12_000);
+  await storage.writePart(2, 0, torrent.piece(2));
+  const left = files.crash();
+  const again = storageOf(torrent, left, { clock });
+  const have = await again.open("resume", QUIET);
+  assert(have.has(1) && !have.has(0));
+  for (const path of ["/dl/t/a", "/dl/t/sub/b", "/dl/t/sub/d"]) assertEquals(left.get(path), null);
+  await writeMissing(torrent, again, have);
+  await again.flush();
+  assertEquals(left.get("/dl/t/a"), torrent.file("t/a"));
+  await again.close();
+});
+
+Deno.test("Storage.writePart() refuses what is outside of a piece, and a storage that is closed", async () => {
+  const storage = storageOf(torrent, new MemoryFiles());
+  await assertRejects(() => storage.writePart(0, 0, new Uint8Array(1)), Error, "not open");
+  await storage.open("resume", QUIET);
+  const size = torrent.piece(0).length;
+  for (const [begin, length] of [[-1, 1], [0, size + 1], [size, 1]] as const) {
+    await assertRejects(() => storage.writePart(0, begin, new Uint8Array(length)), RangeError, `no ${length} bytes at`);
+    await assertRejects(() => storage.readPart(0, begin, new Uint8Array(length)), RangeError, `no ${length} bytes at`);
+  }
+  await assertRejects(() => storage.claimPiece(99, storage.placeOf(99)), RangeError, "no piece 99");
+  await storage.close();
+  await assertRejects(() => storage.writePart(0, 0, new Uint8Array(1)), StorageError, "closed");
+  await assertRejects(() => storage.claimPiece(0, storage.placeOf(0)), StorageError, "closed");
+});
+
+Deno.test("Storage.claimPiece() claims what is where it was since other files are wanted, and nothing that was looked at again", async () => {
+  const storage = storageOf(torrent, new MemoryFiles());
+  await storage.open("resume", QUIET);
+  const write = async (index: number) => {
+    await storage.writePart(index, 0, torrent.piece(index));
+    return storage.placeOf(index);
+  };
+  for (const [index, wanted] of [[2, new Set([4])], [3, undefined]] as const) {
+    const place = await write(index);
+    await storage.select(wanted);
+    assert(await storage.claimPiece(index, place), `piece ${index}`);
+    assertEquals(await readPiece(torrent, storage, index), torrent.piece(index));
+  }
+  const place = await write(4);
+  await storage.recheck(QUIET);
+  assertFalse(await storage.claimPiece(4, place));
+  assertEquals([...storage.have], [2, 3, 4], "the check has found it, though");
+  assertFalse(await storage.claimPiece(0, "elsewhere"));
+  assertFalse(storage.have.has(0));
+  await storage.close();
+});

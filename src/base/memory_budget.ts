@@ -16,8 +16,11 @@ export const LEAST_READING = 256 * 1024;
 const READING_SHARE = 1 / 8;
 /** Part of the budget that reading may have while nobody needs it for pieces; and that pieces can have, at the least. */
 const MOST_READING = 1 / 2;
-/** Empty buffers of each length that are kept for the next who needs one: pages that were touched are far cheaper than fresh ones. */
-const KEEP_BUFFERS = 8;
+/**
+ * Empty buffers of each length that are kept for the next who needs one, within the budget: pages that were touched are far
+ * cheaper than fresh ones, and what is thrown away stays in the process until the collector comes by.
+ */
+const KEEP_BUFFERS = 256;
 /** Promises in a row between the end of a load and the code that waits for it, with some to spare. */
 const TURNS = 8;
 
@@ -91,15 +94,15 @@ export class MemoryBudget {
     return this.#reading;
   }
 
-  /** Bytes for pieces that each of those has a right to who compete for them; all of them with nobody else. */
-  get share(): number {
-    return this.forPieces / Math.max(1, this.#lent.size);
+  /** Bytes for pieces that a torrent has a right to among those that compete for them: all of them with nobody else. */
+  shareOf(borrower: Borrower): number {
+    return this.forPieces / (this.#lent.size + (this.#lent.has(borrower) ? 0 : 1));
   }
 
   // Pieces.
 
   /**
-   * Whether a torrent would be given memory for pieces. Beyond its {@linkcode MemoryBudget.share} it is not while somebody
+   * Whether a torrent would be given memory for pieces. Beyond {@linkcode MemoryBudget.shareOf} it is not while somebody
    * waits who has less.
    *
    * @param borrower The torrent.
@@ -112,8 +115,7 @@ export class MemoryBudget {
     if (this.used - elastic + bytes > this.limit) return false;
     if (this.#hungry.size === 0) return true;
     const own = this.#lent.get(borrower) ?? 0;
-    const share = this.forPieces / Math.max(1, this.#lent.size + (this.#lent.has(borrower) ? 0 : 1));
-    if (own + bytes <= share) return true;
+    if (own + bytes <= this.shareOf(borrower)) return true;
     for (const other of this.#hungry) if (other !== borrower && this.#lent.get(other)! < own) return false;
     return true;
   }

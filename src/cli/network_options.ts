@@ -96,7 +96,7 @@ export function addNetworkOptions(command: Command): Command {
       "how connections to peers are encrypted (default: prefer)",
       parseEncryption,
     )
-    .option("--cache <size>", "memory for pieces in flight (default: 64M)", parseCache)
+    .option("--cache <size>", "memory for pieces in flight and for reading (default: 64M)", parseCache)
     .option("--json", "one JSON object a line on standard output")
     .option("-q, --quiet", "no progress; errors on standard error")
     .option("-v, --verbose", "log lines on standard error; repeat for more", (_, count: number) => count + 1, 0);

@@ -1,5 +1,5 @@
 /**
- * A piece that has been started: its buffer, and the state of each of its blocks.
+ * A piece that has been started: its memory, and the state of each of its blocks.
  *
  * @module
  */
@@ -7,6 +7,7 @@
 import type { Bytes } from "../base/bytes.ts";
 import { BLOCK_SIZE } from "../peer/mod.ts";
 import type { Digest } from "../platform/platform.ts";
+import { type PartMemory, PieceParts, type Stretch } from "./piece_parts.ts";
 
 /** Nobody. Numbers of connections begin at 1. */
 const NOBODY = 0;
@@ -15,9 +16,27 @@ const HASH_STEP = 128 * 1024;
 /** Most bytes that are hashed in one go: others have to wait meanwhile. */
 const HASH_MOST = 1024 * 1024;
 
+/** What an {@linkcode ActivePiece} works with. */
+export interface ActivePieceOptions {
+  /** Length of the piece in bytes. */
+  readonly size: number;
+  /** Where its blocks go, at least as long as the piece; or where it gets buffers for parts of it, when it is too large for that. */
+  readonly memory: Bytes | PartMemory;
+  /** What hashes it. */
+  readonly digest: Digest;
+  /** When it is started. */
+  readonly now: number;
+}
+
+/** Bytes of a piece that are on disk and come next for its hash. */
+export interface StoredStretch extends Stretch {
+  /** What they are hashed with; another one when the piece has been begun anew since. */
+  readonly digest: Digest;
+}
+
 /**
  * Blocks of one piece that are free, asked for, or here. The piece is hashed while it comes, from its beginning as far as
- * there is no gap.
+ * there is no gap. One that is too large to be held whole goes to disk in parts; of those, what wasn't hashed before is read back.
  */
 export class ActivePiece {
   /** Which piece. */
@@ -26,8 +45,10 @@ export class ActivePiece {
   readonly size: number;
   /** How many blocks it has. */
   readonly blockCount: number;
-  /** Where the blocks go; may be longer than the piece. */
-  readonly buffer: Bytes;
+  /** Where its parts are; `null` when it is held whole. */
+  readonly parts: PieceParts | null;
+  /** Where the blocks go when it is held whole; may be longer than the piece. */
+  readonly #whole: Bytes | null;
   /** The one source that may send it, if only one may, so that a failure has one culprit. */
   owner: number | null = null;
   /** Whether its owner has waited long enough for others to send the rest of it. */
@@ -51,19 +72,19 @@ export class ActivePiece {
   #prefix = 0;
   /** Bytes from the beginning that are hashed. */
   #hashed = 0;
+  #closed = false;
 
   /**
    * @param index Which piece.
-   * @param options `size`: its length in bytes. `buffer`: at least as long. `digest`: what hashes it. `now`: when it is started.
+   * @param options See {@linkcode ActivePieceOptions}.
    */
-  constructor(
-    index: number,
-    options: { readonly size: number; readonly buffer: Bytes; readonly digest: Digest; readonly now: number },
-  ) {
+  constructor(index: number, options: ActivePieceOptions) {
     this.index = index;
     this.startedAt = options.now;
     this.size = options.size;
-    this.buffer = options.buffer;
+    const { memory } = options;
+    this.#whole = memory instanceof Uint8Array ? memory : null;
+    this.parts = memory instanceof Uint8Array ? null : new PieceParts(options.size, memory);
     this.#digest = options.digest;
     this.touched = options.now;
     this.blockCount = Math.ceil(options.size / BLOCK_SIZE);
@@ -87,9 +108,42 @@ export class ActivePiece {
     return this.blockCount - this.#missing;
   }
 
-  /** The piece's bytes. */
+  /** The buffer of a piece that is held whole; `null` when it goes to disk in parts. */
+  get buffer(): Bytes | null {
+    return this.#whole;
+  }
+
+  /** Whether it has memory that others could use. */
+  get inMemory(): boolean {
+    return this.parts?.inMemory ?? true;
+  }
+
+  /** The bytes of a piece that is held whole. */
   get data(): Bytes {
-    return this.buffer.length === this.size ? this.buffer : this.buffer.subarray(0, this.size);
+    const whole = this.#whole!;
+    return whole.length === this.size ? whole : whole.subarray(0, this.size);
+  }
+
+  /**
+   * Makes sure that there is memory for a block that isn't here.
+   *
+   * @param block Which.
+   * @param options `force`: even if the budget is used up.
+   * @returns Whether there is.
+   */
+  hold(block: number, options: { readonly force?: boolean } = {}): boolean {
+    return this.parts === null || this.parts.hold(block, options.force ?? false);
+  }
+
+  /**
+   * Takes bytes of a block that isn't here; there must be memory for it.
+   *
+   * @param bytes What came.
+   * @param begin Where in the piece it begins.
+   */
+  put(bytes: Bytes, begin: number): void {
+    if (this.#whole !== null) this.#whole.set(bytes, begin);
+    else this.parts!.put(bytes, begin);
   }
 
   /**
@@ -122,17 +176,25 @@ export class ActivePiece {
     return this.#asked[block]!;
   }
 
-  /** @returns The first free block, now asked for; or -1 when there is none. */
+  /** @returns The first free block that there is memory for, now asked for; or -1 when there is none. */
   takeFree(): number {
     if (this.#free === 0) return -1;
-    while (this.#asked[this.#firstFree] !== 0 || this.senders[this.#firstFree] !== NOBODY) this.#firstFree++;
-    this.ask(this.#firstFree);
-    return this.#firstFree;
+    while (!this.#isFree(this.#firstFree)) this.#firstFree++;
+    let block = this.#firstFree;
+    if (!this.hold(block)) block = this.parts!.findHeld((other) => this.#isFree(other));
+    if (block >= 0) this.ask(block);
+    return block;
+  }
+
+  #isFree(block: number): boolean {
+    return this.#asked[block] === 0 && this.senders[block] === NOBODY;
   }
 
   /** One peer more has been asked for a block. */
   ask(block: number): void {
-    if (this.#asked[block]!++ === 0 && !this.has(block)) this.#free--;
+    if (this.#asked[block]!++ > 0 || this.has(block)) return;
+    this.#free--;
+    this.parts?.began(block);
   }
 
   /** A peer that was asked for a block won't send it. */
@@ -141,10 +203,11 @@ export class ActivePiece {
     if (--this.#asked[block]! > 0 || this.has(block)) return;
     this.#free++;
     this.#firstFree = Math.min(this.#firstFree, block);
+    this.parts?.ended(block);
   }
 
   /**
-   * Takes a block in, whose bytes are in the buffer.
+   * Takes a block in, whose bytes were put.
    *
    * @param block Which; not here yet.
    * @param options `sender`: number of the connection that sent it. `asked`: whether that one had been asked. `now`: when.
@@ -153,13 +216,61 @@ export class ActivePiece {
     block: number,
     options: { readonly sender: number; readonly asked: boolean; readonly now: number },
   ): void {
-    if (this.#asked[block] === 0) this.#free--;
-    else if (options.asked) this.#asked[block]!--;
+    if (this.#asked[block] === 0) {
+      this.#free--;
+      this.parts?.began(block);
+    } else if (options.asked) this.#asked[block]!--;
     this.senders[block] = options.sender;
     this.#missing--;
     this.touched = options.now;
-    while (this.senders[this.#prefix] !== NOBODY && this.#prefix < this.blockCount) this.#prefix++;
+    this.#advance();
+    if (this.parts === null || !this.parts.arrived(block)) return this.#hash();
+    // What is hashed now needn't be read back.
+    this.#hash(true);
+    this.parts.leave(block);
+  }
+
+  /**
+   * The next bytes for the hash, if they are on disk.
+   *
+   * @param most How many at most.
+   * @returns Where they are, to be read and handed to {@linkcode ActivePiece.hashStored}; `null` when they are in memory or not here.
+   */
+  nextStored(most: number): StoredStretch | null {
+    if (this.#closed) return null;
+    const begin = this.#hashed;
+    let end = begin;
+    while (
+      end < this.size && end - begin < most && this.has(end / BLOCK_SIZE) && this.parts!.isOnDisk(end / BLOCK_SIZE)
+    ) {
+      end = Math.min(this.size, end + BLOCK_SIZE);
+    }
+    return end > begin ? { begin, end, digest: this.#digest } : null;
+  }
+
+  /** Hashes bytes that were read back; not if the piece has been begun anew meanwhile. */
+  hashStored({ begin, end, digest }: StoredStretch, bytes: Bytes): void {
+    if (digest !== this.#digest || begin !== this.#hashed) return;
+    digest.update(bytes);
+    this.#hashed = end;
+    this.#prefix = Math.max(this.#prefix, Math.ceil(end / BLOCK_SIZE));
+    this.#advance();
     this.#hash();
+  }
+
+  /** It is done with: gives back the memory of its parts. */
+  close(): void {
+    this.#closed = true;
+    this.parts?.close();
+  }
+
+  /** What of it is in memory goes to disk, and nothing is asked for any more: others need the memory. */
+  shed(): void {
+    this.#asked.fill(0);
+    this.#free = this.#missing;
+    this.#firstFree = 0;
+    this.parts!.leaveAll((block) => this.has(block));
+    this.#prefix = Math.ceil(this.#hashed / BLOCK_SIZE);
   }
 
   /**
@@ -183,7 +294,8 @@ export class ActivePiece {
     }
     this.#free = this.#missing;
     this.#firstFree = this.#prefix = this.#hashed = 0;
-    while (this.senders[this.#prefix] !== NOBODY) this.#prefix++;
+    this.parts?.reset((block) => this.has(block));
+    this.#advance();
     this.#digest = options.digest;
     this.startedAt = this.touched = options.now;
     this.owner = null;
@@ -191,10 +303,21 @@ export class ActivePiece {
     return bytes;
   }
 
-  #hash(): void {
-    const end = Math.min(this.#prefix * BLOCK_SIZE, this.#hashed + HASH_MOST, this.size);
-    if (end === this.#hashed || (end - this.#hashed < HASH_STEP && end < this.size)) return;
-    this.#digest.update(this.buffer.subarray(this.#hashed, end));
+  /** Goes on to the first block that is not in memory. */
+  #advance(): void {
+    const { parts } = this;
+    while (
+      this.senders[this.#prefix] !== NOBODY && this.#prefix < this.blockCount && !parts?.isGone(this.#prefix)
+    ) this.#prefix++;
+  }
+
+  /** Hashes what is in memory; `now`: even if it is little. */
+  #hash(now = false): void {
+    const begin = this.#hashed;
+    let end = Math.min(this.#prefix * BLOCK_SIZE, begin + HASH_MOST, this.size);
+    if (this.parts !== null) end = Math.min(end, this.parts.endOfPart(begin));
+    if (end <= begin || (end - begin < HASH_STEP && end < this.size && !now)) return;
+    this.#digest.update(this.parts?.bytes({ begin, end }) ?? this.#whole!.subarray(begin, end));
     this.#hashed = end;
   }
 }

@@ -14,31 +14,20 @@ export interface DhtContact {
   addNode(address: PeerAddress): void;
 }
 
-/** Where peers reach us. */
-export interface Ports {
-  /** The TCP port. */
-  readonly port: number;
-  /** The UDP port of our node, if we have one. */
-  readonly dhtPort?: number;
-}
-
 /**
- * The ports that a peer is told.
+ * The port of our node that a peer is told: the one that a gateway forwards, if the node has the port on which we listen.
  *
  * @param parts `dht`: our node. `port`: the one on which we listen. `portFor`: see `ConnectionPolicy`.
  * @param host The peer's address.
- * @returns Those at which it reaches us, which are others than ours when a gateway maps them so.
+ * @returns A UDP port.
  */
-export function portsFor(
+export function nodePort(
   { dht, port, portFor }: {
-    readonly dht: DhtContact | null;
+    readonly dht?: DhtContact;
     readonly port: number;
     readonly portFor?: ((protocol: "tcp" | "udp", host: string) => number) | undefined;
   },
   host: string,
-): Ports {
-  return {
-    port: portFor?.("tcp", host) ?? port,
-    ...(dht !== null && { dhtPort: portFor?.("udp", host) ?? dht.port }),
-  };
+): number {
+  return dht !== undefined && dht.port !== port ? dht.port : portFor?.("udp", host) ?? port;
 }

@@ -338,9 +338,13 @@ export class Download {
       this.takeBack(peer, { cancel: true, which: (other) => !urgent.has(other) });
       peer.output.flush();
     }
-    if (this.#pool.available || !this.#picker.has(index)) return;
-    const least = leastNeeded(this.#active.values(), urgent);
-    if (least) this.#giveUp(least);
+    if (!this.#picker.has(index) && !this.#active.get(index)?.parts) return;
+    // Where other torrents need theirs, it takes more than one piece's until this one is within its share.
+    while (!this.#pool.available) {
+      const least = leastNeeded(this.#active.values(), urgent);
+      if (!least) return;
+      this.#takeMemory(least);
+    }
   }
 
   /** A read of a peer has been parsed: asks it for more, and the others too if it made them something to do. */
@@ -367,12 +371,12 @@ export class Download {
     // One that isn't outstanding is welcome only as a late answer, and none where another peer alone is to be heard.
     const expected = asked || peer.requests.expectLate();
     const welcome = expected && piece !== undefined && this.#strategy.maySend(peer, piece, peer.lastReceived);
-    if (!welcome || piece.has(number) || block.length !== piece.blockLength(number)) {
+    if (!welcome || piece.has(number) || block.length !== piece.blockLength(number) || !piece.hold(number)) {
       if (asked && piece) this.started.release(piece, number);
       this.started.wasted += block.length;
       return;
     }
-    piece.buffer.set(block.source.subarray(block.at, block.at + block.length), block.begin);
+    piece.put(block.source.subarray(block.at, block.at + block.length), block.begin);
     piece.receive(number, { sender: peer.number, asked, now: peer.lastReceived });
     peer.snubbed = peer.quiet = false;
     if (piece.free === 0) this.#open.delete(piece);
@@ -477,7 +481,8 @@ export class Download {
 
   /** Nobody can be asked for a while: should memory be used up, others get what unfinished pieces take. */
   makeRoom(): void {
-    if (!this.#pool.available) [...this.#active.values()].forEach((piece) => this.#giveUp(piece));
+    if (this.#pool.available) return;
+    for (const piece of [...this.#active.values()]) if (piece.inMemory) this.#takeMemory(piece);
   }
 
   /** While memory is used up and a peer has nothing to do for that reason, gives up the least of the pieces that stand still. */
@@ -498,7 +503,7 @@ export class Download {
       peers: this.#host.peers(),
     });
     if (!least) return;
-    this.#giveUp(least);
+    this.#takeMemory(least);
     this.fill(heir);
     heir.output.flush();
   }
@@ -507,6 +512,12 @@ export class Download {
   #giveUp(piece: ActivePiece): void {
     this.#withdraw(piece);
     this.started.drop(piece);
+  }
+
+  /** Others get the memory of a piece: what is here of it goes to disk, if it goes there in parts, or else is dropped. */
+  #takeMemory(piece: ActivePiece): void {
+    this.#withdraw(piece);
+    if (!this.started.shed(piece)) this.started.drop(piece);
   }
 
   /** A piece that failed goes to somebody else, who sends all of it; it keeps its memory. */

@@ -83,8 +83,8 @@ export function askAgain(
       const own = waitOf(peer, now, peer.requests.size + 1);
       if (own === Infinity) return;
       if (own > WORTHWHILE * wait) continue;
+      piece.ask(block); // first, so that its memory is kept
       if (!options.ending) withdraw(piece, block, options.peers());
-      piece.ask(block);
       peer.request(piece.index, begin, length, now);
       options.waits.expect(piece.index, block, own);
       if (--want === 0) return;

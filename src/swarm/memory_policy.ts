@@ -61,7 +61,7 @@ export function leastDeserving(
     readonly peers: Iterable<Peer>;
   },
 ): ActivePiece | null {
-  const pieces = [...active];
+  const pieces = [...active].filter((piece) => piece.inMemory);
   const slow = slowPieces(pieces, options.now);
   const peers = [...options.peers].filter((peer) => !peer.closed && !peer.snubbed);
   const wouldBeSent = ({ index }: ActivePiece): boolean => {

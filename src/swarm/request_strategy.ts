@@ -99,7 +99,7 @@ export class RequestStrategy {
     if (this.#join(peer, this.#started.owners.joinable(peer, now), want, now) <= 0) return;
     if (!this.#pool.available) {
       this.starved = true;
-      if (this.#picker.size > 0) this.#pool.wants();
+      if (this.#picker.size > 0 || this.#open.size > 0) this.#pool.wants();
     }
     askAgain(peer, {
       active: this.#active.values(),

@@ -13,12 +13,14 @@ import { NotWantedError } from "../storage/mod.ts";
 import { ActivePiece } from "./active_piece.ts";
 import type { BufferPool } from "./buffer_pool.ts";
 import { Owners } from "./owners.ts";
+import { type PartsHost, PartsOnDisk } from "./parts_on_disk.ts";
+import type { PartMemory } from "./piece_parts.ts";
 import { PiecePicker } from "./piece_picker.ts";
 import { Standings } from "./standing.ts";
 import { Verifier, type VerifierHost } from "./verifier.ts";
 
 /** What started pieces need from the torrent. */
-export interface StartedPiecesHost extends VerifierHost {
+export interface StartedPiecesHost extends VerifierHost, PartsHost {
   /** Bytes of a piece. */
   pieceSize(index: number): number;
   /** Writes a verified piece; resolves when it can be read back. */
@@ -85,7 +87,9 @@ export class StartedPieces {
   readonly #platform: Pick<Platform, "now" | "digest" | "giveWay">;
   readonly #verifier: Verifier;
   readonly #verifying = new Set<Promise<void>>();
-  /** Complete pieces that are being checked or written. */
+  /** Those that are too large to be held whole. */
+  readonly #onDisk: PartsOnDisk;
+  /** Complete pieces that are being checked or written, and pieces that were given up while parts of them were being written. */
   readonly #checking = new Set<number>();
   #stopped = false;
 
@@ -99,7 +103,8 @@ export class StartedPieces {
     this.pool = options.pool;
     this.pool.fed = () => this.fed.forEach((tell) => tell());
     this.#platform = options.platform;
-    this.#verifier = new Verifier(host, options.platform);
+    this.#onDisk = new PartsOnDisk(host, options.pool);
+    this.#verifier = new Verifier(host, { platform: options.platform, onDisk: this.#onDisk });
     this.#wanted = options.wanted;
     this.picker = new PiecePicker(this.have.length, () => options.platform.random(), options);
     this.missing = new Bitfield(this.have.length);
@@ -190,16 +195,29 @@ export class StartedPieces {
    * @returns The piece, all of it free.
    */
   start(index: number, now: number): ActivePiece {
-    const buffer = this.pool.take();
-    if (!buffer) throw new Error("The pool has no buffer although it said so");
+    const size = this.#host.pieceSize(index);
+    const memory = this.#memoryFor(size, (leaving) => this.#onDisk.leave(piece, leaving));
     this.picker.remove(index);
     this.reserved.delete(index);
-    const size = this.#host.pieceSize(index);
-    const piece = new ActivePiece(index, { size, buffer, digest: this.#platform.digest("sha1"), now });
+    const piece = new ActivePiece(index, { size, memory, digest: this.#platform.digest("sha1"), now });
+    if (piece.parts !== null) this.#onDisk.begin(piece);
     piece.failed = this.suspects(index);
     this.active.set(index, piece);
     this.open.add(piece);
     return piece;
+  }
+
+  /** Memory for a piece: all of it at once, or as its parts come. */
+  #memoryFor(size: number, leave: PartMemory["leave"]): Bytes | PartMemory {
+    const { pool } = this;
+    const length = pool.unit;
+    if (length < size) {
+      const take = (force: boolean) => force ? pool.takeAnyway(length) : pool.take(length);
+      return { length, take, give: (buffer) => pool.give(buffer), leave };
+    }
+    const buffer = pool.take(length);
+    if (!buffer) throw new Error("The pool has no buffer although it said so");
+    return buffer;
   }
 
   /** A piece is no longer one's own: all may send it. */
@@ -240,6 +258,19 @@ export class StartedPieces {
   }
 
   /**
+   * Others need the memory of a piece: what is here of it goes to disk, and nothing of it is asked for any more.
+   *
+   * @returns Whether it does; if not, since the piece is held whole or nothing of it is here, it may be dropped.
+   */
+  shed(piece: ActivePiece): boolean {
+    if (piece.parts === null || piece.received === 0) return false;
+    if (!piece.failed) this.owners.share(piece);
+    piece.shed();
+    this.open.add(piece);
+    return true;
+  }
+
+  /**
    * What some have sent of a piece is to be asked for anew; it keeps its memory.
    *
    * @param piece One that has failed.
@@ -260,7 +291,7 @@ export class StartedPieces {
     const work = this.#verify(piece).then((found) => result = found).catch((error) => this.#broke(piece, error))
       .finally(() => {
         this.#verifying.delete(work);
-        if (result !== "reopened") this.pool.give(piece.buffer);
+        if (result !== "reopened") this.#giveBack(piece);
         this.#closePool();
         for (const tell of this.settled) tell(result === "right");
       }) as Promise<void>;
@@ -270,11 +301,12 @@ export class StartedPieces {
   /** Drops all that isn't complete. Settles when the pieces that were complete are checked and written. */
   async stop(): Promise<void> {
     this.#stopped = true;
-    for (const piece of this.active.values()) this.pool.give(piece.buffer);
+    for (const piece of this.active.values()) this.#giveBack(piece);
     this.active.clear();
     this.open.clear();
     this.pool.close();
     await Promise.all(this.#verifying);
+    await this.#onDisk.idle();
   }
 
   /** Whether a piece is started, or complete and not written. */
@@ -288,7 +320,7 @@ export class StartedPieces {
    * @returns Started pieces that aren't to come, and are given up.
    */
   #takeStock(): ActivePiece[] {
-    const given = [...this.active.values()].filter((piece) => !this.#isToCome(piece));
+    const given = [...this.active.values()].filter((piece) => !this.#isToCome(piece) || this.#onDisk.isMoved(piece));
     for (const piece of given) this.#discard(piece);
     for (let index = 0; index < this.have.length; index++) {
       const isUnderWay = this.#isUnderWay(index);
@@ -322,7 +354,19 @@ export class StartedPieces {
   #discard(piece: ActivePiece): void {
     this.wasted += piece.received * BLOCK_SIZE;
     this.#close(piece, { complete: false });
-    this.pool.give(piece.buffer);
+    this.#giveBack(piece);
+    if (!this.#onDisk.isBusy(piece)) return;
+    // Whoever starts it anew must not be overtaken by what was written before.
+    this.#checking.add(piece.index);
+    void this.#onDisk.idle(piece).then(() => {
+      this.#checking.delete(piece.index);
+      this.putBack(piece.index);
+    });
+  }
+
+  #giveBack(piece: ActivePiece): void {
+    piece.close();
+    if (piece.buffer !== null) this.pool.give(piece.buffer);
   }
 
   #close(piece: ActivePiece, options: { readonly complete: boolean }): void {
@@ -334,11 +378,13 @@ export class StartedPieces {
   async #verify(piece: ActivePiece): Promise<Result> {
     const { index } = piece;
     const sources = new Set(Array.from(piece.senders, (sender) => this.sourceOf(sender)));
-    if (await this.#verifier.check(piece)) {
-      this.standings.passed(index, sources);
-      const isWelcome = this.wants(index) && (this.#wanted.has(index) || this.#hasPlace(index));
-      if (isWelcome) await this.#host.writePiece(index, piece.data);
-      else this.wasted += piece.size;
+    const isRight = await this.#verifier.check(piece);
+    if (isRight !== false) {
+      if (isRight) this.standings.passed(index, sources);
+      let isWelcome = this.wants(index) && (this.#wanted.has(index) || this.#hasPlace(index));
+      if (isWelcome && piece.parts !== null) isWelcome = isRight === true && await this.#onDisk.claim(piece);
+      else if (isWelcome) await this.#host.writePiece(index, piece.data);
+      if (!isWelcome) this.wasted += piece.size;
       this.#checking.delete(index);
       if (!isWelcome) this.putBack(index);
       else if (this.have.set(index)) {

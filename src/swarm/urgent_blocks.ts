@@ -55,7 +55,7 @@ export function busyWithOthers(index: number, peers: Iterable<Peer>): Peer[] {
 export function leastNeeded(active: Iterable<ActivePiece>, urgent: ReadonlySet<number>): ActivePiece | null {
   let least: ActivePiece | null = null;
   for (const piece of active) {
-    if (!urgent.has(piece.index) && (!least || piece.received < least.received)) least = piece;
+    if (!urgent.has(piece.index) && piece.inMemory && (!least || piece.received < least.received)) least = piece;
   }
   return least;
 }

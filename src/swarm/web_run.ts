@@ -39,6 +39,8 @@ export class WebRun {
   #at: number;
   #end: number;
   #piece: ActivePiece | null = null;
+  /** The block that is coming, of a piece that isn't held whole. */
+  #block: Bytes | null = null;
   #over = false;
 
   /**
@@ -104,7 +106,7 @@ export class WebRun {
     const { started } = this.#host;
     while (!this.over) {
       if (this.#piece) {
-        if (started.active.get(this.#piece.index) === this.#piece) return true;
+        if (started.active.get(this.#piece.index) === this.#piece) return this.#holdNext(this.#piece);
         this.#leave();
         continue;
       }
@@ -113,7 +115,7 @@ export class WebRun {
       const piece = started.start(index, this.#host.now());
       if (!started.suspects(index) || this.#host.mayOwn(piece, this.source)) {
         this.#take(piece);
-        return true;
+        return this.#holdNext(piece);
       }
       started.drop(piece);
       this.#at = Math.min(this.#end, (index + 1) * this.#host.pieceLength);
@@ -140,8 +142,10 @@ export class WebRun {
       const length = piece.blockLength(block);
       const count = Math.min(left, block * BLOCK_SIZE + length - offset);
       if (piece.has(block)) this.#host.started.wasted += count;
+      // The rest has to wait for memory.
+      else if (offset === block * BLOCK_SIZE && !piece.hold(block)) return taken - left;
       else {
-        piece.buffer.set(source.subarray(from, from + count), offset);
+        this.#put(piece, source.subarray(from, from + count), offset);
         if (offset + count === block * BLOCK_SIZE + length) this.#received(piece, block);
       }
       from += count;
@@ -204,6 +208,25 @@ export class WebRun {
     this.#forEachBlock(piece, (block) => {
       if (!piece.has(block)) tell(piece.index, block, ++place * perBlock);
     });
+  }
+
+  /** Makes sure that there is memory for the next byte. */
+  #holdNext(piece: ActivePiece): boolean {
+    const block = Math.floor((this.#at - piece.index * this.#host.pieceLength) / BLOCK_SIZE);
+    return piece.has(block) || piece.hold(block);
+  }
+
+  /** Puts bytes into a piece. A part of one may lose its memory at any time, but for whole blocks: they are put together here. */
+  #put(piece: ActivePiece, bytes: Bytes, offset: number): void {
+    if (piece.parts === null) return piece.put(bytes, offset);
+    const at = offset % BLOCK_SIZE;
+    const length = piece.blockLength((offset - at) / BLOCK_SIZE);
+    if (at === 0 && bytes.length === length) return piece.put(bytes, offset);
+    this.#block ??= new Uint8Array(BLOCK_SIZE);
+    this.#block.set(bytes, at);
+    if (at + bytes.length < length) return;
+    piece.hold((offset - at) / BLOCK_SIZE, { force: true });
+    piece.put(this.#block.subarray(0, length), offset - at);
   }
 
   #take(piece: ActivePiece): void {

@@ -160,9 +160,10 @@ const manyFiles: Scenario = {
 
 const tightMemory: Scenario = {
   name: "tight-memory",
-  purpose: "Memory for two or three pieces, and more peers than anybody serves at once: all finish.",
+  purpose:
+    "Memory for two or three pieces, or not even for one, and more peers than anybody serves at once: all finish.",
   async run(world) {
-    drawTorrent(world, { pieces: [6, 12], pieceLengths: [131_072, 262_144] });
+    drawTorrent(world, { pieces: [6, 12], pieceLengths: [131_072, 262_144, 1_048_576] });
     const session = { cacheBytes: world.oneOf([262_144, 524_288]), maxPeers: 30 };
     addSeeder(world, { session });
     const leechers = addPeers(world, world.pick(9, 14), { session });

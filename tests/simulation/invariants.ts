@@ -14,6 +14,9 @@ import type { World } from "./world.ts";
 /** Bytes that a peer's send buffer may hold: the limit for answers that it doesn't read, and a batch of blocks. */
 const SEND_LIMIT = 2 * 1024 * 1024 + 512 * 1024;
 
+/** Bytes of the smallest part of a piece, and of what is read back of one for its hash. */
+const FORCED = 16 * 1024 + 128 * 1024;
+
 /** Something happened that never may. */
 export class Violation extends Error {
   override name = "Violation";
@@ -90,8 +93,8 @@ export class Invariants {
     const { meta } = this.#world.truth;
     const { used, limit } = session.memory;
     this.#count("memory budget");
-    // A small budget leaves room for reading all the same, and every torrent has a buffer.
-    const bound = Math.max(limit, limit / 2 + LEAST_READING) + meta.pieceLength;
+    // A small budget leaves room for reading all the same, every torrent has one part of a piece, and may read one back.
+    const bound = Math.max(limit, limit / 2 + LEAST_READING) + FORCED;
     if (used > bound) this.broke("memory budget", host, `${used} of ${limit} bytes are in use`);
     if (torrent.have.count !== this.#counted.get(host)) {
       this.#counted.set(host, torrent.have.count);

@@ -14,6 +14,7 @@ import { MemoryBudget } from "../../src/base/memory_budget.ts";
 import { BufferPool } from "../../src/swarm/buffer_pool.ts";
 import { Download } from "../../src/swarm/download.ts";
 import { BLOCK_SIZE, MessageId, PIECE_HEADER } from "../../src/wire/messages.ts";
+import { PartStore } from "./part_store.ts";
 import { idleHost } from "./peer_host.ts";
 
 /** How a {@linkcode BlockLab} is made. */
@@ -91,6 +92,7 @@ export class BlockLab {
     this.download = new Download({
       pieceSize: () => pieceLength,
       pieceHash: () => pieceHash,
+      ...new PartStore(() => pieceLength),
       writePiece: () => Promise.resolve(void counts.pieces++),
       peers: () => this.#peers,
       hostOf: () => "10.0.0.1",

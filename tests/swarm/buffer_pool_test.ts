@@ -29,21 +29,21 @@ Deno.test("BufferPool keeps to the budget, but always has one buffer", () => {
   const budget = forPieces(10 * BLOCK);
   const pool = new BufferPool(budget, 4 * BLOCK);
   const other = new BufferPool(budget, 4 * BLOCK);
-  const lent = [pool.take()!, pool.take()!];
-  assertEquals([pool.available, pool.take()], [false, null]);
-  assert(other.available && other.take(), "another torrent gets its one");
-  assertEquals([other.available, other.take()], [false, null]);
+  const lent = [pool.take(4 * BLOCK)!, pool.take(4 * BLOCK)!];
+  assertEquals([pool.available, pool.take(4 * BLOCK)], [false, null]);
+  assert(other.available && other.take(4 * BLOCK), "another torrent gets its one");
+  assertEquals([other.available, other.take(4 * BLOCK)], [false, null]);
   for (const buffer of lent) pool.give(buffer);
-  assertEquals(pool.take(), lent[0]!, "a used buffer is used again");
+  assertEquals(pool.take(4 * BLOCK), lent[0]!, "a used buffer is used again");
 });
 
 Deno.test("BufferPool.close() gives back what was kept for the next pieces, and what comes back later", () => {
   const budget = forPieces(100 * BLOCK);
   const pool = new BufferPool(budget, 4 * BLOCK);
-  const lent = Array.from({ length: 20 }, () => pool.take()!);
+  const lent = Array.from({ length: 20 }, () => pool.take(4 * BLOCK)!);
   assertEquals([budget.used, budget.pieces], [80 * BLOCK, 80 * BLOCK]);
   for (const buffer of lent.slice(1)) pool.give(buffer);
-  assertEquals([budget.used, budget.pieces], [36 * BLOCK, 4 * BLOCK], "eight are kept");
+  assertEquals([budget.used, budget.pieces], [80 * BLOCK, 4 * BLOCK], "they are kept");
   pool.close();
   assertEquals(budget.used, 4 * BLOCK);
   pool.give(lent[0]!);
@@ -53,23 +53,23 @@ Deno.test("BufferPool.close() gives back what was kept for the next pieces, and 
 Deno.test("MemoryBudget lets one torrent have what another keeps in reserve", () => {
   const budget = forPieces(8 * BLOCK);
   const [idle, busy] = [new BufferPool(budget, 2 * BLOCK), new BufferPool(budget, 4 * BLOCK)];
-  const lent = Array.from({ length: 4 }, () => idle.take()!);
+  const lent = Array.from({ length: 4 }, () => idle.take(2 * BLOCK)!);
   for (const buffer of lent) idle.give(buffer);
   assertEquals([budget.used, budget.pieces], [8 * BLOCK, 0]);
-  assert(busy.take() && busy.available && busy.take());
-  assertEquals([busy.available, busy.take(), budget.used], [false, null, 8 * BLOCK]);
+  assert(busy.take(4 * BLOCK) && busy.available && busy.take(4 * BLOCK));
+  assertEquals([busy.available, busy.take(4 * BLOCK), budget.used], [false, null, 8 * BLOCK]);
 });
 
 Deno.test("MemoryBudget gives who waits with less its share before who has more gets any", async () => {
   const budget = forPieces(16 * BLOCK);
   const [greedy, late] = [new BufferPool(budget, BLOCK), new BufferPool(budget, BLOCK)];
-  const lent = Array.from({ length: 16 }, () => greedy.take()!);
-  assert(late.take(), "the first it always gets");
+  const lent = Array.from({ length: 16 }, () => greedy.take(BLOCK)!);
+  assert(late.take(BLOCK), "the first it always gets");
   let told = 0;
   let got = 1;
   late.fed = () => {
     told++;
-    while (late.available && late.take()) got++;
+    while (late.available && late.take(BLOCK)) got++;
     late.wants();
   };
   late.wants();
@@ -99,8 +99,8 @@ Deno.test("MemoryBudget takes from reading what pieces need, down to the part th
   const more = extent(budget, MIB);
   assertEquals([budget.reading, extents[0]!.gone()], [8 * MIB, true], "and no more");
   const pool = new BufferPool(budget, 2 * MIB);
-  for (let i = 0; i < 7; i++) assert(pool.available && pool.take(), `piece ${i}`);
-  assertEquals([pool.available, pool.take()], [false, null]);
+  for (let i = 0; i < 7; i++) assert(pool.available && pool.take(2 * MIB), `piece ${i}`);
+  assertEquals([pool.available, pool.take(2 * MIB)], [false, null]);
   assertEquals([budget.used, budget.reading], [16 * MIB, 2 * MIB]);
   assertEquals(
     [extents.filter(({ gone }) => !gone()).length, more.gone()],
@@ -115,13 +115,13 @@ Deno.test("MemoryBudget doesn't drop for pieces what is about to be read", () =>
   const budget = new MemoryBudget(4 * MIB, { reading: 0 });
   const buffer = budget.tryToRead(MIB)!;
   const pool = new BufferPool(budget, MIB);
-  for (let i = 0; i < 3; i++) pool.take();
+  for (let i = 0; i < 3; i++) pool.take(MIB);
   assertEquals(pool.available, false, "it is being filled");
   const loaded: Extent = { buffer, fresh: true, dropped: () => {} };
   budget.filled(loaded);
   assertEquals(pool.available, false, "it is about to be copied from");
   budget.touch(loaded);
-  assert(pool.available && pool.take());
+  assert(pool.available && pool.take(MIB));
   assertEquals(budget.used, 4 * MIB);
 });
 

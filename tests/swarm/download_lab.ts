@@ -8,6 +8,7 @@ import { MemoryBudget } from "../../src/base/memory_budget.ts";
 import { BufferPool } from "../../src/swarm/buffer_pool.ts";
 import { Download } from "../../src/swarm/download.ts";
 import { WireError } from "../../src/wire/messages.ts";
+import { PartStore } from "../support/part_store.ts";
 import { idleHost } from "../support/peer_host.ts";
 import { VirtualClock } from "../support/virtual_clock.ts";
 import type { Digest } from "../../src/platform/platform.ts";
@@ -37,6 +38,8 @@ export class Lab {
   hasPlace = (_index: number): boolean => true;
 
   readonly budget: MemoryBudget;
+  /** Where pieces go that are taken to disk in parts. */
+  readonly store: PartStore;
 
   constructor(
     pieceCount: number,
@@ -49,9 +52,11 @@ export class Lab {
     this.#pieceCount = pieceCount;
     this.budget = new MemoryBudget((options.budget ?? 100) * size, { reading: 0 });
     const pool = new BufferPool(this.budget, size);
+    this.store = new PartStore(() => size);
     this.download = new Download({
       pieceSize: () => size,
       pieceHash: (index) => Uint8Array.of(index, 1, 1, 1),
+      ...this.store,
       writePiece: () => this.write(),
       peers: () => this.peers,
       hostOf: (connection) => `10.0.0.${connection}`,

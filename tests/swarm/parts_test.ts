@@ -11,7 +11,7 @@ Deno.test("ActivePiece counts free and missing blocks right, whatever happens to
   const step = fc.tuple(fc.constantFrom("take", "ask", "release", "receive", "unasked"), fc.nat(6));
   fc.assert(fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
     const size = 6 * BLOCK + 100;
-    const piece = new ActivePiece(3, { size, buffer: new Uint8Array(8 * BLOCK), digest: startDigest("sha1"), now: 0 });
+    const piece = new ActivePiece(3, { size, memory: new Uint8Array(8 * BLOCK), digest: startDigest("sha1"), now: 0 });
     assertEquals(piece.blockCount, 7);
     const asked = new Array<number>(7).fill(0);
     const here = new Array<boolean>(7).fill(false);
@@ -69,7 +69,7 @@ Deno.test("ActivePiece hashes what comes, in whatever order, every byte once and
       digest: () => real.digest(),
     };
     const buffer = new Uint8Array(48 * BLOCK);
-    const piece = new ActivePiece(0, { size: length, buffer, digest, now: 0 });
+    const piece = new ActivePiece(0, { size: length, memory: buffer, digest, now: 0 });
     for (const block of blocks) {
       buffer.fill(block + 1, block * BLOCK, block * BLOCK + piece.blockLength(block));
       piece.receive(block, { sender: 1, asked: false, now: 0 });
@@ -87,7 +87,7 @@ Deno.test("ActivePiece hashes a MiB at a time, however much a block leaves to be
   const MIB = 64 * BLOCK;
   const fed: number[] = [];
   const digest = { update: (bytes: Bytes) => void fed.push(bytes.length), digest: () => new Uint8Array(20) };
-  const piece = new ActivePiece(0, { size: 5 * MIB, buffer: new Uint8Array(5 * MIB), digest, now: 0 });
+  const piece = new ActivePiece(0, { size: 5 * MIB, memory: new Uint8Array(5 * MIB), digest, now: 0 });
   for (let block = piece.blockCount - 1; block >= 0; block--) {
     piece.receive(block, { sender: 1, asked: false, now: 0 });
   }

@@ -14,6 +14,7 @@ import { BufferPool } from "../../src/swarm/buffer_pool.ts";
 import { Download } from "../../src/swarm/download.ts";
 import type { UnnamedEvent } from "../../src/swarm/torrent_options.ts";
 import { WebSeeds } from "../../src/swarm/web_seeds.ts";
+import { PartStore } from "../support/part_store.ts";
 import { idleHost } from "../support/peer_host.ts";
 import { ScriptedWeb, serveRange, type WebAnswer, type WebCall } from "../support/scripted_web.ts";
 import { VirtualClock } from "../support/virtual_clock.ts";
@@ -63,6 +64,8 @@ export class WebLab {
   /** By piece: what was written. */
   readonly written = new Map<number, Bytes>();
   readonly budget: MemoryBudget;
+  /** Where pieces go that are taken to disk in parts. */
+  readonly store: PartStore;
   write = (): Promise<void> => Promise.resolve();
   #lastTick = 0;
 
@@ -85,9 +88,15 @@ export class WebLab {
       net: { resolve: (host: string) => Promise.resolve(options.resolve?.(host) ?? ["203.0.113.1"]) },
       // What it doesn't use would be a lie here.
     } as unknown as ConstructorParameters<typeof WebSeeds>[0]["platform"];
+    this.store = new PartStore((index) => pieceSize(meta, index));
     this.download = new Download({
       pieceSize: (index) => pieceSize(meta, index),
       pieceHash: (index) => pieceHash(meta, index),
+      ...this.store,
+      claimPiece: (index, place) => {
+        this.written.set(index, this.store.bytes.get(index)!.slice());
+        return this.store.claimPiece(index, place);
+      },
       writePiece: async (index, bytes) => {
         const copy = bytes.slice();
         await this.write();

@@ -17,8 +17,8 @@ import type { Connection, Listener, Network } from "./platform.ts";
 /** {@linkcode Network} over `Deno.connect`, `Deno.listen` and `Deno.listenDatagram`. */
 export const denoNetwork: Network = {
   async dial(address, options) {
-    if (options.bind !== undefined) return await dialFrom(options.bind, address, options.signal);
     try {
+      if (options.bind !== undefined) return await dialFrom(options.bind, address, options.signal);
       return prepared(
         await Deno.connect({ hostname: address.host, port: address.port, signal: options.signal }),
       );

@@ -22,8 +22,9 @@ const SHARE_OUT_MS = 1000;
 const MAX_SHARED_OUT = 10;
 /** Milliseconds between two connections of any use that are given up for torrents that have none. */
 const STARVED_MS = 10_000;
-/** Milliseconds after the system had no room for more, until one connection more a second is tried. */
+/** Milliseconds after the system had no room for more until one connection more a second is tried; doubled each time. */
 const SHORTAGE_MS = 60_000;
+const MAX_SHORTAGE_MS = 30 * 60_000;
 /** So many connections are kept however little room the system has. */
 const FEWEST_CONNECTIONS = 20;
 
@@ -146,6 +147,11 @@ export class ConnectionShare {
     return this.#quota.mayAccept(this, now);
   }
 
+  /** See {@linkcode ConnectionQuota.shortage}. */
+  shortage(now: number): void {
+    this.#quota.shortage(now);
+  }
+
   /** Whether all places of all torrents are taken. */
   isFull(now: number): boolean {
     return this.#quota.isFull(now);
@@ -160,8 +166,8 @@ export class ConnectionShare {
 /** The connections of a session. */
 export class ConnectionQuota {
   #limit: number;
-  /** How many there could be when the system had no room for more, and when that was. */
-  #shortage: { readonly most: number; readonly at: number } | null = null;
+  /** How many there may be since the system had no room for more, when that was, and for how many milliseconds that holds. */
+  #shortage: { readonly most: number; readonly at: number; readonly lasts: number } | null = null;
   #used = 0;
   #dialling = 0;
   #turns = 0;
@@ -223,6 +229,7 @@ export class ConnectionQuota {
 
   /**
    * The system has no room for more: files, trackers and the listener need some, so connections make do with fewer for a while.
+   * Nobody is dialled for a moment, until those that are closed now have given their descriptors back.
    *
    * @param now Milliseconds.
    */
@@ -230,7 +237,8 @@ export class ConnectionQuota {
     // Everything that was under way fails at the same moment.
     if (this.#shortage !== null && now - this.#shortage.at < SHARE_OUT_MS) return;
     const most = Math.max(FEWEST_CONNECTIONS, Math.floor(this.#used * 7 / 8));
-    this.#shortage = { most, at: now };
+    const lasts = Math.min(MAX_SHORTAGE_MS, this.#shortage === null ? SHORTAGE_MS : 2 * this.#shortage.lasts);
+    this.#shortage = { most, at: now, lasts };
     this.#shrink(now);
   }
 
@@ -303,14 +311,15 @@ export class ConnectionQuota {
 
   #limitAt(now: number): number {
     if (this.#shortage === null) return this.#limit;
-    const { most, at } = this.#shortage;
-    const seconds = Math.max(0, now - at - SHORTAGE_MS) / 1000;
+    const { most, at, lasts } = this.#shortage;
+    const seconds = Math.max(0, now - at - lasts) / 1000;
     const limit = most + Math.floor(seconds);
     if (limit >= this.#limit) this.#shortage = null;
     return Math.min(limit, this.#limit);
   }
 
   #mayDial(now: number): boolean {
+    if (this.#shortage !== null && now - this.#shortage.at < SHARE_OUT_MS) return false;
     return this.#dialling < MAX_HALF_OPEN_IN_ALL || now - this.#lastDials[0]! >= HALF_OPEN_MS;
   }
 

@@ -372,6 +372,7 @@ export class PeerSet implements Borrower {
       connection?.close();
       if (dial.over) return;
       // That there are no descriptors left is no fault of the peer.
+      if (isShortage(error)) this.#share.shortage(this.#platform.now());
       this.#end(dial, { ours: isShortage(error) });
       const message = signal.aborted ? `no answer within ${HANDSHAKE_MS / 1000} s` : messageOf(error);
       if (error instanceof ShoalError && error.kind === "network") return this.#events.failed(error);

@@ -248,6 +248,25 @@ Deno.test("PeerSet keeps no place for a connection that its torrent stumbles ove
   assertEquals([peers.size, manager.room, quota.used, lines.every(({ closed }) => closed)], [0, 10, 0, true]);
 });
 
+Deno.test("PeerSet dials nobody for a moment when there are no descriptors left, and holds that against nobody", async () => {
+  const { clock, quota, torrents: [torrent] } = make({ torrents: 1, limit: 100 });
+  const { peers, pending } = torrent!;
+  peers.add([1, 2, 3].map(address));
+  const shortage = () => {
+    for (const dial of [...pending]) dial.fail(Object.assign(new Error("Too many open files"), { code: "EMFILE" }));
+    return settle();
+  };
+  for (let i = 0; i < 20; i++) {
+    assertEquals([pending.size, quota.used], [3, 3]);
+    await shortage();
+    clock.advance(999);
+    peers.tick(clock.now());
+    assertEquals([pending.size, quota.used], [0, 0]);
+    clock.advance(1);
+    peers.tick(clock.now());
+  }
+});
+
 Deno.test("PeerSet counts right and loses no place, whatever happens in whatever order", async () => {
   const step = fc.record({
     who: fc.nat(2),

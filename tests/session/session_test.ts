@@ -195,3 +195,35 @@ Deno.test("Session.setLimits() changes what it names, and refuses what is no rat
   }
   assertEquals(session.limits, { down: null, up: 1000 });
 });
+
+Deno.test("Session keeps all torrents within its connections, and lets each have its turn", async () => {
+  await using lab = new Lab();
+  const all = await Promise.all([1, 2, 3, 4, 5].map((n) => lab.payload(200_000 + n, `source${n}`)));
+  const peers = await Promise.all(all.map(async ({ meta, source }) => {
+    const { listenAddress } = await lab.seeder(meta, source);
+    return [listenAddress];
+  }));
+  const { session } = await lab.session({ maxConnections: 2 });
+  let most = 0;
+  session.subscribe(() => most = Math.max(most, session.connections.used));
+  const torrents = await Promise.all(all.map(({ meta }, n) => {
+    const folder = lab.make(`out${n}`);
+    return session.add(meta, { folder, peers: peers[n]! });
+  }));
+  await Promise.all(torrents.map((torrent) => torrent.finished));
+  assertEquals([most, session.connections.limit], [2, 2]);
+  all.forEach(({ data }, n) => assertEquals(Deno.readFileSync(`${lab.folder}/out${n}/${NAME}`), data));
+});
+
+Deno.test("Session.setMaxConnections() changes the limit, and refuses what is none", () => {
+  const session = new Session({ platform });
+  assertEquals(session.connections, { used: 0, limit: 500 });
+  session.setMaxConnections(7);
+  assertEquals(session.connections, { used: 0, limit: 7 });
+  for (const count of [0, -1, NaN]) {
+    assertThrows(() => session.setMaxConnections(count), RangeError, `${count}`);
+    assertThrows(() => new Session({ platform, maxConnections: count }), RangeError, `${count}`);
+  }
+  // Who wants more for one torrent wants as many for all.
+  assertEquals(new Session({ platform, maxPeers: 800 }).connections.limit, 800);
+});

@@ -116,6 +116,11 @@ export class Invariants {
     }
     const most = host.options.session.maxPeers ?? 100;
     if (peers > most) this.broke("bounded queues", host, `${peers} connections, ${most} allowed`);
+    const { connections } = session;
+    this.#count("connections");
+    if (connections.used > connections.limit || connections.used < peers) {
+      this.broke("connections", host, `${connections.used} of ${connections.limit} for ${peers} peers`);
+    }
   }
 
   /** Nothing on the disk under a final name may be wrong, at no time. */

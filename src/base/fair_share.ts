@@ -108,8 +108,10 @@ export class FairShare {
   #scarce = false;
   /** About how many parties want more than they get. */
   #contenders = 1;
-  /** Units a second that go to parties which may have no more than that. */
+  /** Units a second that go to parties which may have no more than that ... */
   #spoken = 0;
+  /** ... and the most that goes to one of them. */
+  #mostSpoken = 0;
 
   /**
    * @param rate Units a second; Infinity for no limit.
@@ -151,8 +153,9 @@ export class FairShare {
    * @returns Units a second; Infinity without a limit.
    */
   shareOf({ party }: Claim): number {
-    const parties = Math.max(1, this.#contenders);
-    const share = Math.min(party.own.rate, (this.#all.rate - this.#spoken) / parties);
+    // Who has no rate of its own gets no less than one that has.
+    const rest = Math.max(this.#mostSpoken, (this.#all.rate - this.#spoken) / Math.max(1, this.#contenders));
+    const share = Math.min(party.own.rate, rest);
     return share / Math.max(1, party.contenders, party.waiting.size);
   }
 
@@ -167,7 +170,7 @@ export class FairShare {
     this.#all.refill(now);
     for (const party of [...this.#waiting]) this.#dismiss(party);
     this.#all.setRate(rate, now);
-    this.#spoken = 0;
+    this.#spoken = this.#mostSpoken = 0;
   }
 
   /**
@@ -180,7 +183,7 @@ export class FairShare {
   setRateOf(party: Party, rate: number, now: number): void {
     this.#dismiss(party);
     party.own.setRate(rate, now);
-    this.#spoken = 0;
+    this.#spoken = this.#mostSpoken = 0;
   }
 
   /**
@@ -281,16 +284,18 @@ export class FairShare {
 
   /** How much there is for those who may have what the others leave, and how many they are. */
   #weigh(): void {
-    let [left, spoken] = [this.#waiting.size, 0];
+    let [left, spoken, most] = [this.#waiting.size, 0, 0];
     if (this.#all.rate < Infinity) {
       const rates = Array.from(this.#waiting, ({ own }) => own.rate).sort((a, b) => a - b);
       for (const rate of rates) {
         if (rate >= (this.#all.rate - spoken) / left) break;
         spoken += rate;
+        most = rate;
         left--;
       }
     }
     this.#spoken = spoken;
+    this.#mostSpoken = most;
     this.#contenders = Math.max(left, this.#contenders * MEMORY);
   }
 

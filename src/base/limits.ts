@@ -296,8 +296,8 @@ export const MAX_NAMED_PEERS = 4;
 export const MAX_TRACKER_ID = 512;
 /** Characters of what a tracker tells the user. */
 export const MAX_TRACKER_MESSAGE = 300;
-/** Bytes of the longest datagram that is taken from a tracker: 2,700 peers over IPv4, 900 over IPv6. */
-export const MAX_TRACKER_DATAGRAM = 16 * 1024;
+/** Bytes of the longest datagram that is taken from anybody: what a tracker sends with 2,700 peers over IPv4, 900 over IPv6. */
+export const MAX_DATAGRAM = 16 * 1024;
 /** Bytes of path and query that are told to a UDP tracker (BEP 41): with more, an announce would not fit a packet. */
 export const MAX_UDP_URL_DATA = 1024;
 /** Torrents in one scrape over UDP: about as many as fit a packet (BEP 15). */

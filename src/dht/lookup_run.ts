@@ -16,8 +16,8 @@ import type { Queries } from "./rpc.ts";
 
 /** What we tell the nodes closest to an info-hash. */
 export interface Announce {
-  /** Where we listen, 1 to 65535. */
-  readonly port: number;
+  /** Where we listen, 1 to 65535: for all the same, or as whoever hears of us from a node reaches us. */
+  readonly port: number | ((node: PeerAddress) => number);
   /** Whether the port that the datagram comes from counts instead, as behind a NAT. */
   readonly impliedPort: boolean;
   /** Whether we have everything (BEP 33). */
@@ -170,7 +170,8 @@ export class LookupRun {
         isSettled = true;
         if (--this.#toAnnounce === 0) this.#finish();
       };
-      const { port, impliedPort, seed } = announce!;
+      const { impliedPort, seed } = announce!;
+      const port = typeof announce!.port === "number" ? announce!.port : announce!.port(address);
       rpc.query({
         to: address,
         method: "announce_peer",

@@ -10,7 +10,7 @@ import type { Timer } from "../platform/platform.ts";
 import { type PackedNodes, packNodes, unpackNodes } from "./compact.ts";
 import type { Dht, DhtPlatform } from "./dht.ts";
 import type { LookupPace } from "./lookup_pace.ts";
-import type { LookupReport } from "./lookup_run.ts";
+import type { Announce, LookupReport } from "./lookup_run.ts";
 
 /** Milliseconds from one announce to the next, which finds new peers, too. */
 export const ANNOUNCE_MS = 15 * 60_000;
@@ -34,7 +34,7 @@ export interface TorrentAnnouncerOptions {
   /** When lookups that nobody waits for may begin; all torrents of a session have the same. */
   readonly pace: Pick<LookupPace, "join" | "wait">;
   /** What to tell others: our port and whether we have everything; `null` to look only. */
-  announce(): { readonly port: number; readonly impliedPort: boolean; readonly seed: boolean } | null;
+  announce(): Announce | null;
   /** Takes peers as they are found. */
   onPeers(peers: readonly PeerAddress[]): void;
   /** Is told how each lookup went. */

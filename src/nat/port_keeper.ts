@@ -24,6 +24,16 @@ const RETRY = [60, 300, 900, 3_600];
 const REMOVE_MS = 1_000;
 const PROTOCOLS: readonly PortProtocol[] = ["tcp", "udp"];
 
+/** What a {@linkcode PortKeeper} is to do. */
+export interface PortKeeperOptions {
+  /** The ports on which we listen. */
+  readonly ports: Readonly<Record<PortProtocol, number>>;
+  /** The one address on which we listen; absent for all. */
+  readonly bind?: string;
+  /** Is told what happens. */
+  readonly events: PortKeeperEvents;
+}
+
 /** What happened. */
 export interface PortKeeperEvents {
   /** A port is mapped, or is now another one than before. Renewals that change nothing are not told. */
@@ -37,7 +47,7 @@ export interface PortKeeperEvents {
 /** Has the gateway send to us what comes to a port of its own, TCP and UDP. */
 export class PortKeeper {
   readonly #platform: NatPlatform;
-  readonly #port: number;
+  readonly #ports: Record<PortProtocol, number>;
   readonly #bind: string | undefined;
   readonly #events: PortKeeperEvents;
   readonly #stop = new AbortController();
@@ -46,6 +56,8 @@ export class PortKeeper {
   readonly #told = new Map<PortProtocol, string>();
   /** When what is mapped ends unless it is renewed, in milliseconds. */
   readonly #until = new Map<PortProtocol, number>();
+  /** The ports outside that were granted last: asked for again, so that others find us where we were. */
+  readonly #granted = new Map<PortProtocol, number>();
   #gateway: Gateway | null = null;
   #failures = 0;
   #problem = "";
@@ -54,15 +66,11 @@ export class PortKeeper {
 
   /**
    * @param platform The outside.
-   * @param options `port`: the one on which we listen. `bind`: the one address on which we do; absent for all.
-   * @param events Is told what happens.
+   * @param options What to do.
    */
-  constructor(
-    platform: NatPlatform,
-    options: { readonly port: number; readonly bind?: string; readonly events: PortKeeperEvents },
-  ) {
+  constructor(platform: NatPlatform, options: PortKeeperOptions) {
     this.#platform = platform;
-    this.#port = options.port;
+    this.#ports = { ...options.ports };
     this.#bind = options.bind;
     this.#events = options.events;
   }
@@ -72,6 +80,35 @@ export class PortKeeper {
     if (this.#round !== null || this.#stop.signal.aborted) return;
     if (this.#bind !== undefined && !isPrivate(this.#bind)) return;
     this.#begin();
+  }
+
+  /**
+   * We listen on another port than before: has that one mapped, and not the other one any more.
+   *
+   * @param protocol Which kind of port.
+   * @param port The new one.
+   */
+  setPort(protocol: PortProtocol, port: number): void {
+    if (this.#ports[protocol] === port) return;
+    const before = this.#request(protocol);
+    this.#ports[protocol] = port;
+    if (this.#round === null) return;
+    this.#round = this.#round.then(() => this.#forget(before)).then(() => this.#mapAll())
+      .catch((error) => this.#failed(error));
+  }
+
+  /** Removes a mapping; what a gateway doesn't remove runs out. */
+  async #forget(request: MappingRequest): Promise<void> {
+    this.#timer?.cancel();
+    if (this.#until.has(request.protocol)) this.#until.set(request.protocol, this.#platform.now());
+    for (const [gateway, protocols] of this.#held) {
+      if (!protocols.has(request.protocol)) continue;
+      try {
+        await gateway.unmap(request, this.#stop.signal);
+      } catch (error) {
+        if (!(error instanceof PortMapError)) throw error;
+      }
+    }
   }
 
   /**
@@ -120,7 +157,7 @@ export class PortKeeper {
           // Whoever was silent until now would be silent when it is to remove something, too.
           if (!signal.aborted) { for (const gateway of tried) this.#held.delete(gateway); }
         });
-        if (found === null) return; // nobody between us and the outside
+        if (found === null) return this.#unneeded();
         this.#hold(found.gateway, protocol);
         this.#gateway = found.gateway;
         mapping = found.mapping;
@@ -137,6 +174,12 @@ export class PortKeeper {
     this.#again(Math.min(MAX_RENEW, Math.max(MIN_RENEW, Math.min(...lifetimes) * RENEW_AT)));
   }
 
+  /** Nobody is between us and the outside, any more: what was mapped in another network leads nowhere. */
+  #unneeded(): void {
+    this.#lose(() => true);
+    this.#again(MAX_RENEW);
+  }
+
   #failed(error: unknown): void {
     if (this.#stop.signal.aborted) return;
     // Another gateway may be there by then, or the same with another address.
@@ -144,13 +187,20 @@ export class PortKeeper {
     const known = error instanceof PortMapError ? error : new PortMapError(messageOf(error), { cause: error });
     if (known.message !== this.#problem) this.#events.failed(known);
     this.#problem = known.message;
+    const now = this.#platform.now();
+    this.#lose((until) => until <= now);
+    const retry = RETRY[Math.min(this.#failures++, RETRY.length - 1)]!;
+    // No later than when a mapping ends: nobody is to be told for an hour of a port that leads nowhere.
+    this.#again(Math.min(retry, ...[...this.#until.values()].map((until) => Math.ceil((until - now) / 1000))));
+  }
+
+  #lose(isOver: (until: number) => boolean): void {
     for (const [protocol, until] of this.#until) {
-      if (this.#platform.now() < until) continue;
+      if (!isOver(until)) continue;
       this.#until.delete(protocol);
       this.#told.delete(protocol);
       this.#events.lost(protocol);
     }
-    this.#again(RETRY[Math.min(this.#failures++, RETRY.length - 1)]!);
   }
 
   #again(seconds: number): void {
@@ -167,6 +217,7 @@ export class PortKeeper {
   #tell(protocol: PortProtocol, mapping: Mapping, gateway: Gateway): void {
     // A gateway that was switched off forgets those that it made for good, too.
     this.#until.set(protocol, this.#platform.now() + Math.min(mapping.lifetime, MAX_RENEW) * 1000);
+    this.#granted.set(protocol, mapping.externalPort);
     const key = `${gateway.name} ${mapping.externalAddress} ${mapping.externalPort}`;
     if (this.#told.get(protocol) === key) return;
     this.#told.set(protocol, key);
@@ -174,6 +225,10 @@ export class PortKeeper {
   }
 
   #request(protocol: PortProtocol): MappingRequest {
-    return { protocol, internalPort: this.#port, externalPort: this.#port, lifetime: LIFETIME };
+    const internalPort = this.#ports[protocol];
+    // The same port for both protocols where it can be, since many take them for one.
+    const other = this.#ports.tcp === this.#ports.udp ? this.#granted.get("tcp") : undefined;
+    const externalPort = this.#granted.get(protocol) ?? other ?? internalPort;
+    return { protocol, internalPort, externalPort, lifetime: LIFETIME };
   }
 }

@@ -119,6 +119,8 @@ export class Peer implements MessageHandler {
   readonly #block: ReceivedBlock = { index: 0, begin: 0, source: new Uint8Array(0), at: 0, length: 0, latency: 0 };
   #phase: Phase = "opening";
   #opened = false;
+  /** Where we said that our node of the DHT is. */
+  #dhtPort: number | null = null;
   /** Bytes of the bitfield that it sent before it was known how many pieces there are; `null` when it sent none. */
   #bitfieldBytes: number | null = null;
   /** It said that it has everything before it was known how much that is. */
@@ -188,7 +190,7 @@ export class Peer implements MessageHandler {
    *
    * @param have What we have; `null` for nothing, when it isn't known what there is.
    * @param options `extended`: it speaks BEP 10. `version`: our name. `port`: where we listen. `dhtPort`: where our node of the
-   * DHT is, if the peer wants to know. `done`: we want no more.
+   * DHT is, for a peer that has one, too. `done`: we want no more.
    */
   open(
     have: Bitfield | null,
@@ -204,16 +206,28 @@ export class Peer implements MessageHandler {
     else if (this.fast && have?.isFull) this.writer.signal(MessageId.haveAll);
     else if (this.fast && (have === null || have.isEmpty)) this.writer.signal(MessageId.haveNone);
     else if (have !== null && !have.isEmpty) this.writer.bitfield(have.toBytes());
-    if (options.dhtPort !== undefined && !this.#opened) this.writer.port(options.dhtPort);
+    this.#tellDhtPort(options.dhtPort);
     this.#opened = true;
     const uploadOnly = have?.isFull || options.done === true;
     if (options.extended) this.extensions.open({ version: options.version, port: options.port, uploadOnly });
   }
 
-  /** We listen on another port than we said: tells the peer, if it speaks BEP 10. */
-  announcePort(port: number): void {
+  /**
+   * It reaches us at other ports than we said: tells it, as far as it takes that.
+   *
+   * @param ports `port`: where we listen. `dhtPort`: where our node of the DHT is.
+   */
+  announcePorts({ port, dhtPort }: { readonly port: number; readonly dhtPort?: number }): void {
     this.extensions.announcePort(port);
+    if (this.#opened) this.#tellDhtPort(dhtPort);
     this.output.flush();
+  }
+
+  /** Each port once, and to none that hasn't said in its handshake that it has a node (BEP 5). */
+  #tellDhtPort(port: number | undefined): void {
+    if (port === undefined || !this.dht || port === this.#dhtPort) return;
+    this.#dhtPort = port;
+    this.writer.port(port);
   }
 
   /** It is too late for a bitfield (BEP 3). */

@@ -1,5 +1,5 @@
 /**
- * The session's place in the DHT: a socket, the table of the last run, and one look for each torrent.
+ * The session's place in the DHT: the table of the last run, and one look for each torrent, over the session's socket.
  *
  * @module
  */
@@ -8,22 +8,24 @@ import type { HostPort, PeerAddress } from "../base/address.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { ShoalError } from "../base/errors.ts";
 import type { InfoHash } from "../base/info_hash.ts";
-import { Dht, type Family, looksLikeKrpc, LookupPace, MAX_SAVED_TABLE, TorrentAnnouncer } from "../dht/mod.ts";
-import type { Platform, Timer, UdpSocket } from "../platform/platform.ts";
+import { Dht, type Family, LookupPace, MAX_SAVED_TABLE, TorrentAnnouncer } from "../dht/mod.ts";
+import type { Platform, Timer } from "../platform/platform.ts";
+import type { DatagramSocket } from "../transport/datagram_socket.ts";
+import type { Reachability } from "./reachability.ts";
 
 /** Milliseconds between two saves of the table; what is lost with a crash is no more than that. */
 const SAVE_MS = 10 * 60_000;
-/** Bytes of the longest datagram that is read; more than the longest message, so that one that is too long shows. */
-const RECEIVE_BYTES = 4096;
 
 /** What the service needs. */
 export interface DhtServiceOptions {
   /** The outside. */
   readonly platform: Platform;
-  /** Where the session listens for peers; the same port is taken for datagrams, if it is free. */
-  readonly listen: PeerAddress;
-  /** The port that a gateway forwards to us; `null` when it is not known to do so. */
-  mapped(protocol: "tcp" | "udp"): number | null;
+  /** The session's socket for datagrams. */
+  readonly socket: DatagramSocket;
+  /** The port on which the session listens for peers. */
+  readonly port: number;
+  /** Knows at which port others reach us. */
+  readonly reachability: Pick<Reachability, "isMapped" | "portFor">;
   /** Nodes to start from. */
   readonly bootstrap: readonly HostPort[];
   /** Folder in which the table is kept between runs; `null` to keep none. */
@@ -47,48 +49,44 @@ export interface DhtTorrent {
 /** A node of the DHT that all torrents of a session share. */
 export class DhtService {
   readonly #options: DhtServiceOptions;
-  readonly #socket: UdpSocket;
   readonly #dht: Dht;
   readonly #pace: LookupPace;
+  readonly #unregister: () => void;
   #timer: Timer | null = null;
   #stopping: Promise<void> | null = null;
 
-  private constructor(options: DhtServiceOptions, parts: { readonly socket: UdpSocket; readonly saved: Bytes | null }) {
-    const { platform, bootstrap } = options;
-    const { socket, saved } = parts;
+  private constructor(options: DhtServiceOptions, saved: Bytes | null) {
+    const { platform, bootstrap, socket } = options;
     this.#options = options;
-    this.#socket = socket;
     this.#pace = new LookupPace(platform);
     this.#dht = new Dht({
       platform,
-      families: familiesOf(socket.address.host),
+      families: socket.families,
       bootstrap,
       ...(saved && { saved }),
-      send: (bytes, to) => void socket.send(bytes, to),
+      send: (bytes, to) => socket.send(bytes, to),
       onExternalAddress: (host) => options.onExternalAddress(host),
       onWarning: (text) => options.onWarning(new ShoalError("network", { what: "the DHT", why: text })),
     });
+    this.#unregister = socket.register("dht", (bytes, from) => this.#dht.receive(bytes, from));
   }
 
   /**
-   * Opens the socket, reads the table of the last run, and joins.
+   * Reads the table of the last run, and joins.
    *
-   * @param options What it needs.
+   * @param options What it needs; the socket is open.
    * @returns The service, at work.
-   * @throws {ShoalError} Of kind `network` if no socket can be had.
    */
   static async start(options: DhtServiceOptions): Promise<DhtService> {
-    const saved = await load(options);
-    const service = new DhtService(options, { socket: open(options), saved });
+    const service = new DhtService(options, await load(options));
     service.#dht.start();
-    service.#receive();
     service.#scheduleSave();
     return service;
   }
 
   /** The port on which it listens. */
   get port(): number {
-    return this.#socket.address.port;
+    return this.#options.socket.port;
   }
 
   /** Nodes that it knows and that answer, by family. */
@@ -113,17 +111,18 @@ export class DhtService {
    * @returns Who does it; has to be started, and stopped.
    */
   announcer({ infoHash, isSeed, onPeers }: DhtTorrent): TorrentAnnouncer {
-    const { port } = this.#options.listen;
+    const { platform, reachability, port } = this.#options;
     return new TorrentAnnouncer({
-      platform: this.#options.platform,
+      platform,
       dht: this.#dht,
       pace: this.#pace,
       infoHash,
-      announce: () => {
-        const mapped = this.#options.mapped("tcp");
+      announce: () => ({
+        port: ({ host }) => reachability.portFor("tcp", host),
         // Behind a NAT that isn't asked the port that others see is another one, and the same for both protocols as often as not.
-        return { port: mapped ?? port, impliedPort: mapped === null && port === this.port, seed: isSeed() };
-      },
+        impliedPort: !reachability.isMapped("tcp") && port === this.port,
+        seed: isSeed(),
+      }),
       onPeers,
     });
   }
@@ -137,18 +136,8 @@ export class DhtService {
   async #stop(): Promise<void> {
     this.#timer?.cancel();
     this.#dht.stop();
-    this.#socket.close();
+    this.#unregister();
     await this.#save();
-  }
-
-  async #receive(): Promise<void> {
-    const buffer = new Uint8Array(RECEIVE_BYTES);
-    for (;;) {
-      const datagram = await this.#socket.receive(buffer);
-      if (!datagram) return;
-      const bytes = buffer.subarray(0, datagram.length);
-      if (looksLikeKrpc(bytes)) this.#dht.receive(bytes, datagram.from);
-    }
   }
 
   #scheduleSave(): void {
@@ -185,20 +174,4 @@ async function load({ platform: { files }, stateFolder, onWarning }: DhtServiceO
     onWarning(error);
     return null;
   }
-}
-
-/** The port of the session, or any when somebody else has that one. */
-function open({ platform: { net }, listen }: DhtServiceOptions): UdpSocket {
-  try {
-    return net.openUdp(listen);
-  } catch (error) {
-    if (!(error instanceof ShoalError)) throw error;
-    return net.openUdp({ host: listen.host, port: 0 });
-  }
-}
-
-/** A socket that is bound to no address in particular takes both families. */
-function familiesOf(host: string): readonly Family[] {
-  if (host === "::") return [4, 6];
-  return host.includes(":") ? [6] : [4];
 }

@@ -1,14 +1,15 @@
 /**
- * How others reach us: the port that the gateway maps, and the address outside.
+ * How others reach us: our address outside, and the ports there, which are others than ours when a gateway maps them so. All that
+ * tells somebody where we are asks here: trackers, the DHT, the extension handshake (BEP 10), the priority of peers (BEP 40).
  *
  * @module
  */
 
-import { formatAddress, type PeerAddress } from "../base/address.ts";
+import { canonicalHost, formatAddress, type PeerAddress } from "../base/address.ts";
 import { isNear } from "../base/networks.ts";
 import { PortKeeper, type PortProtocol } from "../nat/mod.ts";
-import type { Platform } from "../platform/platform.ts";
-import { ExternalAddress } from "./external_address.ts";
+import type { LocalAddress, Platform } from "../platform/platform.ts";
+import type { ExternalAddress, Family } from "./external_address.ts";
 import type { PortMapEvent } from "./types.ts";
 
 /** What it needs. */
@@ -17,16 +18,20 @@ export interface ReachabilityOptions {
   readonly platform: Platform;
   /** Where the session listens. */
   readonly listen: PeerAddress;
-  /** Whether to have the port mapped. */
+  /** The port for datagrams; that of `listen` when absent. */
+  readonly udpPort?: number;
+  /** Whether to have the ports mapped. */
   readonly portMap: boolean;
   /** Takes what happens. */
   readonly emit: (event: PortMapEvent) => void;
   /** The port at which others reach us is another one. */
-  readonly moved?: () => void;
+  readonly moved?: (protocol: PortProtocol) => void;
 }
 
 /** Wildcards: everything that the computer has. */
 const ANY = ["0.0.0.0", "::"];
+/** Milliseconds for which the addresses of this machine are believed: the system takes its time to list them. */
+const LOCAL_LIFE_MS = 10_000;
 
 /** Makes the session reachable, and knows where it is. */
 export class Reachability {
@@ -34,9 +39,13 @@ export class Reachability {
   readonly address: ExternalAddress;
   readonly #keeper: PortKeeper | null;
   readonly #platform: Platform;
-  readonly #listen: PeerAddress;
+  readonly #moved: (protocol: PortProtocol) => void;
+  /** Ports on which we listen. */
+  readonly #ports: Record<PortProtocol, number>;
   /** Ports outside. */
   readonly #mapped = new Map<PortProtocol, number>();
+  #local: readonly LocalAddress[] = [];
+  #localAt = -Infinity;
 
   /**
    * Begins at once, and takes nobody's time.
@@ -44,18 +53,14 @@ export class Reachability {
    * @param address Counts the votes.
    * @param options What it needs.
    */
-  constructor(address: ExternalAddress, { platform, listen, portMap, emit, moved }: ReachabilityOptions) {
+  constructor(address: ExternalAddress, options: ReachabilityOptions) {
+    const { platform, listen, udpPort = listen.port, portMap, emit, moved = () => {} } = options;
     this.address = address;
     this.#platform = platform;
-    this.#listen = listen;
-    const map = (protocol: PortProtocol, port: number | null) => {
-      const before = this.portOutside(protocol);
-      if (port === null) this.#mapped.delete(protocol);
-      else this.#mapped.set(protocol, port);
-      if (this.portOutside(protocol) !== before) moved?.();
-    };
+    this.#moved = moved;
+    this.#ports = { tcp: listen.port, udp: udpPort };
     this.#keeper = !portMap ? null : new PortKeeper(platform, {
-      port: listen.port,
+      ports: this.#ports,
       ...(!ANY.includes(listen.host) && { bind: listen.host }),
       events: {
         mapped: (protocol, { externalAddress, externalPort }, gateway) => {
@@ -63,9 +68,9 @@ export class Reachability {
           const external = formatAddress({ host: externalAddress ?? "", port: externalPort });
           const message = `${gateway.name} gateway ${gateway.host}`;
           emit({ event: "port_map", infohash: null, status: "ok", protocol, external, message });
-          map(protocol, externalPort);
+          this.#change(protocol, () => this.#mapped.set(protocol, externalPort));
         },
-        lost: (protocol) => map(protocol, null),
+        lost: (protocol) => this.#change(protocol, () => this.#mapped.delete(protocol)),
         failed: (error) => {
           const message = error.where === "" ? error.why : `${error.why} (${error.where})`;
           emit({ event: "port_map", infohash: null, status: "error", protocol: null, external: null, message });
@@ -75,26 +80,46 @@ export class Reachability {
     this.#keeper?.start();
   }
 
+  /** Datagrams come to another port than before. */
+  setUdpPort(port: number): void {
+    this.#change("udp", () => this.#ports.udp = port);
+    this.#keeper?.setPort("udp", port);
+  }
+
   /** Whether a gateway forwards a port of its own to us. */
   isMapped(protocol: PortProtocol): boolean {
     return this.#mapped.has(protocol);
   }
 
-  /** The port at which whoever is outside of our networks reaches us: the one that the gateway forwards, if it does. */
+  /** The port at which whoever is outside of our networks reaches us over IPv4: the one that the gateway forwards, if it does. */
   portOutside(protocol: PortProtocol): number {
-    return this.#mapped.get(protocol) ?? this.#listen.port;
+    return this.#mapped.get(protocol) ?? this.#ports[protocol];
   }
 
   /**
    * The port at which somebody reaches us.
    *
    * @param protocol Which kind of port.
-   * @param host A literal address; who is in a network of ours doesn't come through the gateway.
+   * @param host A literal address; empty for anybody outside over IPv4. Who is in a network of ours doesn't come through the
+   * gateway, and who has an IPv6 address doesn't come to the port that the gateway has for IPv4.
    */
   portFor(protocol: PortProtocol, host: string): number {
-    const { port } = this.#listen;
+    const port = this.#ports[protocol];
     const outside = this.portOutside(protocol);
-    return outside === port || isNear(host, this.#platform.net.localAddresses?.() ?? []) ? port : outside;
+    return outside === port || canonicalHost(host).includes(":") || isNear(host, this.#localAddresses())
+      ? port
+      : outside;
+  }
+
+  /**
+   * Our own address to those outside.
+   *
+   * @param family Of which kind.
+   * @returns Where they connect to, or `null` while the address is not known.
+   */
+  ownAddress(family: Family): PeerAddress | null {
+    const host = this.address.current(family);
+    return host === null ? null : { host, port: family === 4 ? this.portOutside("tcp") : this.#ports.tcp };
   }
 
   /**
@@ -104,5 +129,20 @@ export class Reachability {
    */
   async stop(): Promise<void> {
     await this.#keeper?.stop();
+  }
+
+  #change(protocol: PortProtocol, change: () => void): void {
+    const before = this.portOutside(protocol);
+    change();
+    if (this.portOutside(protocol) !== before) this.#moved(protocol);
+  }
+
+  #localAddresses(): readonly LocalAddress[] {
+    const now = this.#platform.now();
+    if (now - this.#localAt >= LOCAL_LIFE_MS) {
+      this.#localAt = now;
+      this.#local = this.#platform.net.localAddresses?.() ?? [];
+    }
+    return this.#local;
   }
 }

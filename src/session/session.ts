@@ -39,10 +39,11 @@ import {
 } from "../swarm/mod.ts";
 import type { TrackerReport } from "../tracker/announcer.ts";
 import { UdpTrackers } from "../tracker/udp_trackers.ts";
+import { DatagramSocket } from "../transport/datagram_socket.ts";
 import { type EncryptionMode, StreamEncryption } from "../transport/stream_encryption.ts";
 import { tcpTransport, type Transport } from "../transport/transport.ts";
 import { DhtService } from "./dht_service.ts";
-import { ExternalAddress, type Family } from "./external_address.ts";
+import { ExternalAddress } from "./external_address.ts";
 import type { AddOptions, DiscoveryOptions, RateLimits, SessionOptions } from "./options.ts";
 import { findMetadata } from "./metadata_search.ts";
 import { makePeerId } from "./peer_id.ts";
@@ -104,6 +105,8 @@ export class Session {
   readonly #store: SessionStore;
   readonly #encryption: StreamEncryption;
   readonly #transport: Transport;
+  /** For the DHT and UDP trackers; closed until one of them needs it. */
+  readonly #datagrams: DatagramSocket;
   readonly #udpTrackers: UdpTrackers;
   readonly #torrents = new Map<string, SwarmTorrent>();
   readonly #listeners = new Set<(event: SessionEvent) => void>();
@@ -143,7 +146,13 @@ export class Session {
     const bind = options.bind === undefined ? {} : { bind: options.bind };
     this.#encryption = new StreamEncryption(this.#platform, options.encryption ?? "prefer");
     this.#transport = this.#encryption.over(tcpTransport(this.#platform.net, bind));
-    this.#udpTrackers = new UdpTrackers({ platform: this.#platform, ...bind });
+    this.#datagrams = new DatagramSocket({
+      platform: this.#platform,
+      place: () => this.listenAddress,
+      moved: (port) => this.#reachability?.setUdpPort(port),
+    });
+    const udpTrackers = this.#udpTrackers = new UdpTrackers({ platform: this.#platform, socket: this.#datagrams });
+    this.#datagrams.register("tracker", (datagram, from) => udpTrackers.receive(datagram, from));
   }
 
   /** Where the session listens. Only after {@linkcode Session.start}. */
@@ -223,40 +232,51 @@ export class Session {
       warn: (message) => this.#emit({ event: "warning", infohash: null, message, where: "peers" }),
     });
     this.#forgetShortage = onShortage(() => this.#connections.shortage(this.#platform.now()));
-    this.#reachability = new Reachability(this.externalAddress, {
+    const { dht, lsd, portMap = false } = this.#options.discovery ?? {};
+    const isDhtPossible = dht !== undefined && this.#openDatagrams(); // before its port is mapped
+    const reachability = this.#reachability = new Reachability(this.externalAddress, {
       platform: this.#platform,
       listen: this.listenAddress,
-      portMap: this.#options.discovery?.portMap ?? false,
+      udpPort: this.#datagrams.port,
+      portMap,
       emit: (event) => this.#emit(event),
-      moved: () => {
-        for (const torrent of this.#torrents.values()) torrent.moved();
+      moved: (protocol) => {
+        for (const torrent of this.#torrents.values()) torrent.moved(protocol);
       },
     });
     await this.#store.open();
-    const { dht, lsd } = this.#options.discovery ?? {};
     if (lsd) this.#local = this.#startLocalDiscovery();
-    if (dht) await this.#startDht(dht.bootstrap ?? DHT_ROUTERS);
+    if (isDhtPossible) await this.#startDht(reachability, dht.bootstrap ?? DHT_ROUTERS);
   }
 
   /** Trackers and peers that are named do without the DHT: that it can't be had is no reason to fail. */
-  async #startDht(bootstrap: readonly HostPort[]): Promise<void> {
-    const tell = ({ what, why }: ShoalError) =>
-      this.#emit({ event: "dht", infohash: null, status: "error", message: `${what}: ${why}` });
+  #openDatagrams(): boolean {
     try {
-      this.#dht = await DhtService.start({
-        platform: this.#platform,
-        listen: this.listenAddress,
-        mapped: (protocol) => this.#reachability?.isMapped(protocol) ? this.#reachability.portOutside(protocol) : null,
-        bootstrap,
-        stateFolder: this.#options.stateFolder ?? null,
-        onExternalAddress: (host) => this.externalAddress.vote("dht", "nodes", host),
-        onWarning: tell,
-      });
+      this.#datagrams.open();
+      return true;
     } catch (error) {
       if (!(error instanceof ShoalError)) throw error;
-      tell(error);
+      this.#warnOfDht(error);
+      return false;
     }
-    if (this.#stopped) await this.#dht?.stop(); // it was stopped meanwhile
+  }
+
+  async #startDht(reachability: Reachability, bootstrap: readonly HostPort[]): Promise<void> {
+    this.#dht = await DhtService.start({
+      platform: this.#platform,
+      socket: this.#datagrams,
+      port: this.port,
+      reachability,
+      bootstrap,
+      stateFolder: this.#options.stateFolder ?? null,
+      onExternalAddress: (host) => this.externalAddress.vote("dht", "nodes", host),
+      onWarning: (error) => this.#warnOfDht(error),
+    });
+    if (this.#stopped) await this.#dht.stop(); // it was stopped meanwhile
+  }
+
+  #warnOfDht({ what, why }: ShoalError): void {
+    this.#emit({ event: "dht", infohash: null, status: "error", message: `${what}: ${why}` });
   }
 
   /**
@@ -300,8 +320,7 @@ export class Session {
     this.#torrents.set(key, torrent);
     this.#encryption.add(source.infoHash);
     const oneOff = this.#options.oneOff ?? false;
-    const changed = () => this.#store.changed(key);
-    this.#store.add(keptTorrent(torrent, { source, add: options, oneOff, changed }));
+    this.#store.add(keptTorrent(torrent, { source, add: options, oneOff }));
     torrent.start();
     this.#resolvePeers(torrent, source);
     return torrent;
@@ -377,6 +396,7 @@ export class Session {
         const { source, add } = restored(kept, { file, portable: this.#options.portable ?? false, onWarning });
         const torrent = await this.add(source, add);
         if (kept.state === "paused") torrent.pause();
+        torrent.setLimits({ down: kept.maxDown, up: kept.maxUp });
         torrents.push(torrent);
       } catch (error) {
         if (!(error instanceof ShoalError)) throw error;
@@ -452,6 +472,7 @@ export class Session {
     } finally {
       timer.cancel();
       this.#udpTrackers.close();
+      this.#datagrams.close();
       await this.#store.close();
       this.#over.resolve();
     }
@@ -470,7 +491,7 @@ export class Session {
         maxPeers: this.#options.maxPeers ?? DEFAULT_MAX_PEERS,
         quota: this.#connections,
         blocks: (host) => this.#blocks(host),
-        ownAddress: (family) => this.#ownAddress(family),
+        ownAddress: (family) => this.#reachability?.ownAddress(family) ?? null,
         portFor: (protocol, host) => this.#reachability?.portFor(protocol, host) ?? this.port,
       },
       ticker: this.#ticker,
@@ -482,11 +503,6 @@ export class Session {
       pex: this.#options.discovery?.pex ?? false,
       seenAs: (source, voter, address) => this.externalAddress.vote(source, voter, address),
     };
-  }
-
-  #ownAddress(family: Family): PeerAddress | null {
-    const host = this.externalAddress.current(family);
-    return host === null ? null : { host, port: this.#reachability?.portOutside("tcp") ?? this.port };
   }
 
   #blocks(host: string): boolean {

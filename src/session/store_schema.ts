@@ -29,6 +29,10 @@ export interface TorrentRecord {
   readonly sequential: boolean;
   /** Indexes of the files that are wanted, in `meta.files`; `null` for all, or those that the magnet link names. */
   readonly files: readonly number[] | null;
+  /** Bytes a second that it downloads at most; `null` for no limit of its own. */
+  readonly maxDown: number | null;
+  /** Bytes a second that it uploads at most; `null` for no limit of its own. */
+  readonly maxUp: number | null;
   /** Trackers in tiers; `null` for those of the torrent. */
   readonly trackers: readonly (readonly string[])[] | null;
   /** Web seeds; `null` for those of the torrent. */
@@ -69,6 +73,8 @@ export const MIGRATIONS: readonly string[] = [
      seed_only INTEGER NOT NULL,
      sequential INTEGER NOT NULL,
      files TEXT,
+     max_down INTEGER,
+     max_up INTEGER,
      trackers TEXT,
      web_seeds TEXT,
      state TEXT NOT NULL,
@@ -148,6 +154,8 @@ const RECORD_COLUMNS: readonly string[] = [
   "seed_only",
   "sequential",
   "files",
+  "max_down",
+  "max_up",
   "trackers",
   "web_seeds",
   "state",
@@ -181,6 +189,8 @@ export function valuesOf(record: TorrentRecord): SqlValue[] {
     Number(record.seedOnly),
     Number(record.sequential),
     json(record.files),
+    record.maxDown,
+    record.maxUp,
     json(record.trackers),
     json(record.webSeeds),
     record.state,
@@ -205,6 +215,7 @@ export function torrentOf(row: SqlRow): StoredTorrent | null {
   const trackers = listOf(row["trackers"], (tier) => Array.isArray(tier) && tier.length > 0 && tier.every(isUrl));
   const webSeeds = listOf(row["web_seeds"], isUrl);
   if (files === undefined || trackers === undefined || webSeeds === undefined) return null;
+  const rate = (column: string): number | null => count(column) || null;
   const count = (column: string): number => Math.max(0, Number(row[column]) || 0);
   return {
     infoHash: new InfoHash(hash),
@@ -214,6 +225,8 @@ export function torrentOf(row: SqlRow): StoredTorrent | null {
     seedOnly: row["seed_only"] === 1,
     sequential: row["sequential"] === 1,
     files: files as readonly number[] | null,
+    maxDown: rate("max_down"),
+    maxUp: rate("max_up"),
     trackers: trackers as readonly (readonly string[])[] | null,
     webSeeds: webSeeds as readonly string[] | null,
     state: state as WantedState,

@@ -5,9 +5,8 @@
  */
 
 import type { Bytes } from "../base/bytes.ts";
-import { messageOf, ShoalError } from "../base/errors.ts";
+import { ShoalError } from "../base/errors.ts";
 import type { InfoHash } from "../base/info_hash.ts";
-import { redact } from "../base/secrets.ts";
 import {
   formatMagnet,
   type Magnet,
@@ -17,11 +16,10 @@ import {
   parseMetainfo,
   torrentFile,
 } from "../metainfo/mod.ts";
-import type { AddOptions } from "../swarm/add_options.ts";
 import { isMagnet } from "../swarm/choice.ts";
-import type { TorrentState } from "./types.ts";
-import type { KeptTorrent, Traffic } from "./session_store.ts";
-import type { StoredTorrent, TorrentRecord } from "./store_schema.ts";
+import type { AddOptions, RateLimits } from "./options.ts";
+import type { KeptTorrent } from "./session_store.ts";
+import type { StoredTorrent } from "./store_schema.ts";
 
 /** What has to be known of a torrent to keep it. */
 export interface Recordable {
@@ -29,18 +27,24 @@ export interface Recordable {
   readonly infoHash: InfoHash;
   /** Its name, safe to print. */
   readonly name: string;
-  /** Resolves when it is known what it holds. */
-  readonly metadata: Promise<Metainfo>;
-  /** Rejects with the error that ended it. */
-  readonly finished: Promise<void>;
+  /** What it holds; `null` while nobody knows. */
+  readonly meta: Metainfo | null;
   /** Whether the user has it wait. */
   readonly paused: boolean;
+  /** Why it can't go on; `null` if it can. */
+  readonly error: { readonly message: string; readonly where: string } | null;
   /** Indexes of the files that are wanted. */
   readonly wantedFiles: readonly number[];
-  /** Payload bytes since its start. */
-  readonly traffic: Traffic;
-  /** What it looks like now. */
-  snapshot(): { readonly state: TorrentState };
+  /** Limits of its own. */
+  readonly limits: RateLimits;
+  /** Whether it is known what is on disk. */
+  readonly attached: boolean;
+  /** Whether every wanted piece is verified and written. */
+  readonly complete: boolean;
+  /** Payload bytes that came since its start. */
+  readonly downloaded: number;
+  /** Payload bytes that were sent since its start. */
+  readonly uploaded: number;
 }
 
 /** How a torrent came into the session. */
@@ -51,8 +55,6 @@ export interface Origin {
   readonly add: AddOptions;
   /** Whether it is there for one run. */
   readonly oneOff: boolean;
-  /** Told when there is something new to keep, besides what events tell. */
-  changed(): void;
 }
 
 /**
@@ -62,56 +64,43 @@ export interface Origin {
  * @param origin How it came into the session.
  * @returns What the store keeps.
  */
-export function keptTorrent(torrent: Recordable, { source, add, oneOff, changed }: Origin): KeptTorrent {
-  let meta = isMagnet(source) ? null : source;
-  let error: string | null = null;
-  let isDone: true | null = null;
-  torrent.metadata.then((found) => {
-    meta = found;
-    changed();
-  }, () => {}); // whatever ended it is told by what comes next
-  torrent.finished.then(() => {
-    isDone = true;
-    changed();
-  }, (thrown) => {
-    error = thrown instanceof ShoalError ? thrown.message : redact(messageOf(thrown));
-    changed();
-  });
+export function keptTorrent(torrent: Recordable, { source, add, oneOff }: Origin): KeptTorrent {
+  const magnet = isMagnet(source) ? formatMagnet(source) : null;
   return {
     infoHash: torrent.infoHash,
     record() {
       if (add.metadataOnly) return null;
-      const { state } = torrent.snapshot();
-      if (state === "downloading") isDone = null; // more files are wanted than before
+      const { name, paused, error, limits } = torrent;
       return {
-        name: torrent.name,
-        magnet: isMagnet(source) ? formatMagnet(source) : null,
+        name,
+        magnet,
         folder: add.folder,
         seedOnly: add.seedOnly ?? false,
         sequential: add.sequential ?? false,
-        files: filesOf(torrent, { meta, add }),
+        files: filesOf(torrent, add),
+        maxDown: wholeRate(limits.down),
+        maxUp: wholeRate(limits.up),
         trackers: null,
         webSeeds: null,
-        state: torrent.paused ? "paused" : "running",
-        error,
-        done: state === "downloading" ? false : isDone,
+        state: paused ? "paused" : "running",
+        error: error && (error.where === "" ? error.message : `${error.message} (${error.where})`),
+        done: torrent.attached ? torrent.complete : null,
         oneOff,
-      } satisfies TorrentRecord;
+      };
     },
-    torrentFile: () => meta && torrentFile(meta.info, meta),
-    get traffic() {
-      return torrent.traffic;
-    },
+    torrentFile: () => torrent.meta && torrentFile(torrent.meta.info, torrent.meta),
+    traffic: torrent,
   };
 }
 
-function filesOf(
-  torrent: Recordable,
-  { meta, add }: { readonly meta: Metainfo | null; readonly add: AddOptions },
-): readonly number[] | null {
+/** A rate may be any number above 0; what is kept of it is a whole one. */
+function wholeRate(rate: number | null): number | null {
+  return rate === null ? null : Math.max(1, Math.round(rate));
+}
+
+function filesOf({ meta, wantedFiles }: Recordable, add: AddOptions): readonly number[] | null {
   if (meta === null) return add.files instanceof Set ? [...add.files] : null;
-  const wanted = torrent.wantedFiles;
-  return wanted.length === numberedFiles(meta.files).length ? null : wanted;
+  return wantedFiles.length === numberedFiles(meta.files).length ? null : wantedFiles;
 }
 
 /**

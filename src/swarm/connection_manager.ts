@@ -320,7 +320,7 @@ export class ConnectionManager {
   #best(now: number): Candidate | null {
     while (this.#first.length > 0 && !this.#isDialable(this.#first[0]!, now)) this.#first.shift();
     const own = [this.#ownAddress(4), this.#ownAddress(6)];
-    const moved = own.some((address, i) => address?.host !== this.#own[i]?.host);
+    const moved = own.some((address, i) => !isSame(address, this.#own[i] ?? null));
     const ready = now >= this.#nextReady && now - this.#lookedAt >= LOOK_AGAIN_MS;
     const over = this.#first.length === 0 && (this.#hasMore || now >= this.#nextReady);
     if (this.#stale || moved || ready || over) {
@@ -388,7 +388,7 @@ export class ConnectionManager {
   #rankOf(candidate: Candidate): number {
     const { address, rankedFor } = candidate;
     const own = this.#own[address.host.includes(":") ? 1 : 0] ?? null;
-    if (own?.host !== rankedFor?.host) {
+    if (!isSame(own, rankedFor)) {
       candidate.rankedFor = own;
       candidate.rank = this.rank(address);
     }
@@ -460,4 +460,8 @@ function tooMany(host: string, connections: number): boolean {
 
 function isThisMachine(host: string): boolean {
   return host.startsWith("127.") || host === "::1";
+}
+
+function isSame(a: PeerAddress | null, b: PeerAddress | null): boolean {
+  return a?.host === b?.host && a?.port === b?.port;
 }

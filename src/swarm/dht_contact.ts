@@ -14,20 +14,31 @@ export interface DhtContact {
   addNode(address: PeerAddress): void;
 }
 
+/** Where peers reach us. */
+export interface Ports {
+  /** The TCP port. */
+  readonly port: number;
+  /** The UDP port of our node, if we have one. */
+  readonly dhtPort?: number;
+}
+
 /**
- * The port of our node that a peer is told: the one that a gateway forwards, if the node has the port on which we listen.
+ * The ports that a peer is told.
  *
  * @param parts `dht`: our node. `port`: the one on which we listen. `portFor`: see `ConnectionPolicy`.
  * @param host The peer's address.
- * @returns A UDP port.
+ * @returns Those at which it reaches us, which are others than ours when a gateway maps them so.
  */
-export function nodePort(
+export function portsFor(
   { dht, port, portFor }: {
-    readonly dht?: DhtContact;
+    readonly dht: DhtContact | null;
     readonly port: number;
     readonly portFor?: ((protocol: "tcp" | "udp", host: string) => number) | undefined;
   },
   host: string,
-): number {
-  return dht !== undefined && dht.port !== port ? dht.port : portFor?.("udp", host) ?? port;
+): Ports {
+  return {
+    port: portFor?.("tcp", host) ?? port,
+    ...(dht !== null && { dhtPort: portFor?.("udp", host) ?? dht.port }),
+  };
 }

@@ -26,7 +26,7 @@ import type { Timer } from "../platform/platform.ts";
 import type { PeerSource } from "./candidate_table.ts";
 import { ConnectionManager } from "./connection_manager.ts";
 import type { Content } from "./content.ts";
-import { nodePort } from "./dht_contact.ts";
+import { type Ports, portsFor } from "./dht_contact.ts";
 import { extensionsForMetadata, extensionsOf, NO_EXTENSIONS, type OfferedExtensions } from "./extensions.ts";
 import { giveHeadStart } from "./head_start.ts";
 import type { MetadataFetch } from "./metadata_fetch.ts";
@@ -192,9 +192,9 @@ export class Swarm implements PeerHost {
     this.#peers.stop();
   }
 
-  /** The port at which others reach us is another one: tells those who speak BEP 10. */
+  /** A port at which others reach us is another one: tells peers. */
   moved(): void {
-    for (const peer of this.#peers.all) peer.announcePort(this.#portFor(peer));
+    for (const peer of this.#peers.all) peer.announcePorts(this.#portsFor(peer));
   }
 
   /** The torrent is private (BEP 27): only those whom its trackers or the user have named may know of it. */
@@ -291,13 +291,10 @@ export class Swarm implements PeerHost {
     }
     const now = this.now();
     const hidden = content?.superSeeding?.joined(peer, { peers: this.#peers.all, now });
-    const dht = this.#dht;
-    const { portFor } = shared.policy;
-    const node = peer.dht && dht && { dhtPort: nodePort({ dht, port: shared.port, portFor }, peer.address.host) };
     const done = content?.complete && !hidden;
-    const words = { extended, version: shared.version, port: this.#portFor(peer), done: done ?? false };
+    const words = { extended, version: shared.version, ...this.#portsFor(peer), done: done ?? false };
     const have = content === null ? null : hidden ? new Bitfield(this.pieceCount) : content.have;
-    peer.open(have, { ...words, ...node });
+    peer.open(have, words);
     if (content === null) return;
     content.superSeeding?.offer(peer, now);
     content.download.joined(peer);
@@ -305,9 +302,9 @@ export class Swarm implements PeerHost {
       .catch((error) => events.failed(error));
   }
 
-  #portFor({ address: { host } }: Peer): number {
-    const { port, policy } = this.#options.shared;
-    return policy.portFor?.("tcp", host) ?? port;
+  #portsFor({ address: { host } }: Peer): Ports {
+    const { port, policy: { portFor } } = this.#options.shared;
+    return portsFor({ dht: this.#dht, port, portFor }, host);
   }
 
   /** A read of a peer has been parsed. */

@@ -353,9 +353,9 @@ export class Torrent {
     this.#foundPeers(addresses, "user");
   }
 
-  /** The port at which others reach us is another one: tells trackers and peers. */
-  moved(): void {
-    this.#finder.moved();
+  /** A port at which others reach us is another one: tells trackers, which are told the TCP port alone, and peers. */
+  moved(protocol: "tcp" | "udp"): void {
+    if (protocol === "tcp") this.#finder.moved();
     this.#swarm.moved();
   }
 

@@ -231,12 +231,13 @@ export class Announcer {
   }
 
   /**
-   * The port at which others reach us is another one: announces it, as soon as each tracker allows. One that is being asked may
-   * have been told the old one.
+   * The port at which others reach us is another one: announces it within seconds, since until then nobody finds us. One that is
+   * being asked may have been told the old one.
    */
   moved(): void {
-    for (const asked of this.#asked.values()) asked.moved = asked.isTalking;
-    this.needPeers();
+    const now = this.#options.platform.now();
+    for (const asked of this.#asked.values()) asked.move(now);
+    this.#turn();
   }
 
   /**

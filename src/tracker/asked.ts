@@ -7,7 +7,7 @@
 import { redact, secretsIn } from "../base/secrets.ts";
 import type { AnnounceReply } from "./announce_reply.ts";
 import type { AnnounceProgress } from "./announce_request.ts";
-import { retryDelay, spacingAfter } from "./schedule.ts";
+import { retryDelay, SHORTEST_INTERVAL, spacingAfter } from "./schedule.ts";
 import type { SwarmCounts, Tracker } from "./tracker.ts";
 import type { Outcome, TurnState } from "./turns.ts";
 
@@ -71,8 +71,6 @@ export class Asked implements TurnState {
   completion: "none" | "owed" | "told" = "none";
   /** Whether it was added while others were at work, and is yet to be asked. */
   isNew = false;
-  /** Whether our port changed while it was being asked. */
-  moved = false;
   /** What it is being told as we leave; `null` when it isn't. While it is, it can't be told that we are back. */
   farewell: Promise<void> | null = null;
   /** The conversation that is under way, and what ends it early. */
@@ -86,6 +84,12 @@ export class Asked implements TurnState {
   #last: Pick<TrackerStatus, "status" | "message" | "peers"> | null = null;
   #counts: SwarmCounts = { seeders: null, leechers: null };
   #answeredAt = 0;
+  /** Whether our port changed while it was being asked. */
+  #moved = false;
+  /** When it accepted an announce last. */
+  #acceptedAt = -Infinity;
+  /** Until then it isn't asked once more out of turn. */
+  #patientUntil = -Infinity;
 
   /**
    * @param tracker The tracker.
@@ -142,8 +146,26 @@ export class Asked implements TurnState {
     this.outcome = helps ? "peers" : "empty";
     this.#failures = 0;
     this.earliest = now + earliest;
-    this.due = now + (this.moved ? earliest : regular);
-    this.moved = false;
+    this.due = now + regular;
+    this.#acceptedAt = now;
+    if (this.#moved) this.#hurry(now);
+    this.#moved = false;
+  }
+
+  /** Our port is another one: brings the next announce forward, unless it is left to its back-off, or its first is yet to come. */
+  move(now: number): void {
+    if (this.isTalking) this.#moved = true;
+    else if (this.outcome === "peers" || this.outcome === "empty") this.#hurry(now);
+  }
+
+  /**
+   * That may be before the tracker's minimal interval is over, as with any other event, but only once within one: a router is not
+   * to have us hammer trackers.
+   */
+  #hurry(now: number): void {
+    const soon = now < this.#patientUntil ? this.earliest : this.#acceptedAt + SHORTEST_INTERVAL;
+    this.#patientUntil = Math.max(this.#patientUntil, this.earliest);
+    this.due = Math.min(this.due, Math.max(now, soon));
   }
 
   /** It didn't answer, or said no. */
@@ -198,7 +220,7 @@ export class Asked implements TurnState {
       this.trial =
       this.#base =
         null;
-    this.knowsUs = this.moved = false;
+    this.knowsUs = this.#moved = false;
     this.outcome = "none";
     this.#failures = 0;
     this.due = this.tracker.retryAt;

@@ -1,14 +1,14 @@
 /**
- * The way to all UDP trackers of a session: a socket for each family, opened when it is needed first, and what is known of
- * each tracker's address.
+ * The way to all UDP trackers of a session, over the session's socket, and what is known of each tracker's address.
  *
  * @module
  */
 
 import { canonicalHost, parseIp, type PeerAddress } from "../base/address.ts";
+import type { Bytes } from "../base/bytes.ts";
 import { messageOf, ShoalError } from "../base/errors.ts";
-import { MAX_RESOLVED_TRACKERS, MAX_TRACKER_DATAGRAM, MAX_UDP_ENDPOINTS } from "../base/limits.ts";
-import type { Network, Platform, UdpSocket } from "../platform/platform.ts";
+import { MAX_RESOLVED_TRACKERS, MAX_UDP_ENDPOINTS } from "../base/limits.ts";
+import type { Network, Platform } from "../platform/platform.ts";
 import { TrackerError } from "./errors.ts";
 import { UdpEndpoint } from "./udp_endpoint.ts";
 
@@ -17,19 +17,43 @@ export type Family = 4 | 6;
 
 /** What {@linkcode UdpTrackers} needs of the outside. */
 export type UdpPlatform = Pick<Platform, "now" | "after" | "randomBytes"> & {
-  readonly net: Pick<Network, "openUdp" | "resolve">;
+  readonly net: Pick<Network, "resolve">;
 };
+
+/** The socket that trackers are asked over; others use it, too. */
+export interface TrackerSocket {
+  /** The local address that it sends from; `::` stands for all of them. */
+  readonly host: string;
+  /** Families of addresses that it sends to. */
+  readonly families: readonly Family[];
+  /**
+   * Opens it. Harmless when it is open.
+   *
+   * @throws {ShoalError} If the system has no socket for us.
+   */
+  open(): void;
+  /** Sends a datagram; it may be lost. `bytes` isn't used again. */
+  send(bytes: Bytes, to: PeerAddress): void;
+}
+
+/** What {@linkcode UdpTrackers} needs. */
+export interface UdpTrackersOptions {
+  /** The outside. */
+  readonly platform: UdpPlatform;
+  /** The way out. Who owns it gives what comes from trackers to {@linkcode UdpTrackers.receive}. */
+  readonly socket: TrackerSocket;
+}
 
 /** Milliseconds for which a name's addresses are believed: a tracker that moves is found again soon enough. */
 const RESOLVED_LIFE_MS = 5 * 60_000;
-const ANY_HOST: Readonly<Record<Family, string>> = { 4: "0.0.0.0", 6: "::" };
 
 /**
  * Shared by all torrents of a session.
  *
  * @example
  * ```ts
- * const udp = new UdpTrackers({ platform });
+ * const udp = new UdpTrackers({ platform, socket });
+ * socket.register("tracker", (bytes, from) => udp.receive(bytes, from));
  * const announcer = new Announcer({ ...options, udp });
  * // ... at the end, when the announcers have stopped
  * udp.close();
@@ -38,17 +62,16 @@ const ANY_HOST: Readonly<Record<Family, string>> = { 4: "0.0.0.0", 6: "::" };
 export class UdpTrackers {
   /** Time and chance. */
   readonly platform: UdpPlatform;
-  readonly #bind: string | null;
-  readonly #sockets = new Map<Family, UdpSocket>();
+  readonly #socket: TrackerSocket;
   /** By address; in the order of use, the latest at the end. */
   readonly #endpoints = new Map<string, UdpEndpoint>();
   readonly #resolved = new Map<string, { readonly at: number; readonly hosts: Promise<readonly string[]> }>();
   #closed = false;
 
-  /** @param options `platform`: the outside. `bind`: the only local address to send from. */
-  constructor(options: { readonly platform: UdpPlatform; readonly bind?: string }) {
-    this.platform = options.platform;
-    this.#bind = options.bind ?? null;
+  /** @param options What it needs. */
+  constructor({ platform, socket }: UdpTrackersOptions) {
+    this.platform = platform;
+    this.#socket = socket;
   }
 
   /**
@@ -60,26 +83,26 @@ export class UdpTrackers {
    */
   async resolve(host: string): Promise<readonly string[]> {
     const hosts = parseIp(host) === null ? await this.#lookUp(host) : [canonicalHost(host)];
-    const bind = this.#bind;
-    const usable = bind === null ? hosts : hosts.filter((found) => familyOf(found) === familyOf(bind));
-    if (usable.length === 0) throw new TrackerError(`it has no address that can be reached from ${bind}`);
+    const { families, host: own } = this.#socket;
+    const usable = hosts.filter((found) => families.includes(familyOf(found)));
+    if (usable.length === 0) throw new TrackerError(`it has no address that can be reached from ${own}`);
     return usable;
   }
 
   /**
-   * The one place for what is said to an address. Opens a socket if need be.
+   * The one place for what is said to an address. Opens the socket if need be.
    *
    * @param address A literal address, in its usual form, and a port.
    * @returns Where to ask.
    * @throws {TrackerError} If the system gives us no socket for it, or this was closed.
    */
   endpoint(address: PeerAddress): UdpEndpoint {
-    const socket = this.#socket(familyOf(address.host));
+    this.#open();
     const key = keyOf(address);
     const known = this.#endpoints.get(key);
     const endpoint = known ?? new UdpEndpoint({
       platform: this.platform,
-      send: (bytes) => void socket.send(bytes, address), // resolves even if it is lost
+      send: (bytes) => this.#socket.send(bytes, address),
     });
     this.#endpoints.delete(key);
     if (known === undefined) this.#makeRoom();
@@ -87,13 +110,21 @@ export class UdpTrackers {
     return endpoint;
   }
 
-  /** Ends all conversations and closes the sockets. Harmless when closed. */
+  /**
+   * Takes a datagram that looks as if it came from a tracker; it counts if we have asked something at that address.
+   *
+   * @param bytes Good until this returns.
+   * @param from The sender.
+   */
+  receive(bytes: Uint8Array, from: PeerAddress): void {
+    this.#endpoints.get(keyOf(from))?.receive(bytes);
+  }
+
+  /** Ends all conversations; the socket stays. Harmless when closed. */
   close(): void {
     this.#closed = true;
     for (const endpoint of this.#endpoints.values()) endpoint.close();
-    for (const socket of this.#sockets.values()) socket.close();
     this.#endpoints.clear();
-    this.#sockets.clear();
   }
 
   async #lookUp(host: string): Promise<readonly string[]> {
@@ -113,31 +144,13 @@ export class UdpTrackers {
     }
   }
 
-  #socket(family: Family): UdpSocket {
+  #open(): void {
     if (this.#closed) throw new TrackerError("the session has been stopped");
-    const open = this.#sockets.get(family);
-    if (open !== undefined) return open;
-    const socket = this.#open(family);
-    this.#sockets.set(family, socket);
-    void this.#listen(socket);
-    return socket;
-  }
-
-  #open(family: Family): UdpSocket {
     try {
-      return this.platform.net.openUdp({ host: this.#bind ?? ANY_HOST[family], port: 0 });
+      this.#socket.open();
     } catch (error) {
       if (!(error instanceof ShoalError)) throw error;
       throw new TrackerError(messageOf(error), { cause: error });
-    }
-  }
-
-  async #listen(socket: UdpSocket): Promise<void> {
-    const buffer = new Uint8Array(MAX_TRACKER_DATAGRAM);
-    for (;;) {
-      const datagram = await socket.receive(buffer);
-      if (datagram === null) return;
-      this.#endpoints.get(keyOf(datagram.from))?.receive(buffer.subarray(0, datagram.length));
     }
   }
 

@@ -192,6 +192,20 @@ Deno.test("FairShare is fair to parties with rates of their own: what one may no
   );
 });
 
+Deno.test("FairShare gives a party all that it may have where that is next to all there is, in portions that are worth it", () => {
+  for (const others of [[], [1e9]]) {
+    const share = new FairShare(1e7, 0);
+    const parties = [[1e9], ...others.map((wants) => [wants])];
+    const drinkers = drinkersOf(share, parties, others.length > 0 ? [4.99e6, 1e9] : [9.99e6]);
+    drink(share, drinkers, { milliseconds: 3_000, least: 256 });
+    const caps = others.length > 0 ? [4.99e6, 5.01e6] : [9.99e6];
+    drinkers.forEach(({ got, claim }, i) => {
+      assertAlmostEquals(got / 3, caps[i]!, 0.05 * caps[i]!);
+      assertAlmostEquals(share.shareOf(claim), caps[i]!, 0.01 * caps[i]!);
+    });
+  }
+});
+
 Deno.test("FairShare: another rate of a party holds at once, for it alone", () => {
   const share = new FairShare(1000, 0);
   const [slow, other] = [share.party(0, 10), share.party(0)];

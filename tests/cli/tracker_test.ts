@@ -5,7 +5,7 @@ import { run } from "../../src/cli/main.ts";
 import { statisticsLine } from "../../src/cli/tracker_text.ts";
 import { denoPlatform } from "../../src/platform/deno_platform.ts";
 import { Announcer, type TrackerReport } from "../../src/tracker/announcer.ts";
-import { UdpTrackers } from "../../src/tracker/udp_trackers.ts";
+import { TrackerWay } from "../support/udp_world.ts";
 import { FakeTerminal } from "../ui/fake_terminal.ts";
 import { VirtualClock } from "../support/virtual_clock.ts";
 
@@ -60,7 +60,7 @@ class Stage {
   }
 
   async announce(url: string): Promise<TrackerReport> {
-    const udp = new UdpTrackers({ platform: this.platform });
+    const way = new TrackerWay(this.platform);
     const { promise, resolve } = Promise.withResolvers<TrackerReport>();
     const announcer = new Announcer({
       platform: this.platform,
@@ -68,7 +68,7 @@ class Stage {
       infoHash: HASH,
       peerId: utf8("-SH0100-abcdefghijkl"),
       port: 6881,
-      udp,
+      udp: way.udp,
       progress: () => ({ uploaded: 0, downloaded: 0, left: 0 }),
       onPeers: () => {},
       onReport: resolve,
@@ -77,7 +77,7 @@ class Stage {
     announcer.start();
     const report = await promise;
     await announcer.stop();
-    udp.close();
+    way.close();
     return report;
   }
 }

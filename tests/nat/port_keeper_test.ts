@@ -11,7 +11,7 @@ const MINUTE = 60_000;
 function begin(lan: FakeLan, bind?: string): { readonly keeper: PortKeeper; readonly told: string[] } {
   const told: string[] = [];
   const keeper = new PortKeeper(lan.platform, {
-    port: PORT,
+    ports: { tcp: PORT, udp: PORT },
     ...(bind !== undefined && { bind }),
     events: {
       mapped: (protocol, mapping, gateway) =>
@@ -215,5 +215,32 @@ Deno.test("PortKeeper tells that a mapping is lost when its time is over and the
   lan.silent = false;
   await lan.clock.play(61 * MINUTE);
   assertEquals(told.slice(6), ["NAT-PMP tcp 9.9.9.9:6881", "NAT-PMP udp 9.9.9.9:6881"]);
+  await stopped(keeper, lan);
+});
+
+Deno.test("PortKeeper tells that a mapping is lost as soon as its time is over", async () => {
+  const lan = new FakeLan({ natPmp: true });
+  const { keeper, told } = begin(lan);
+  await lan.clock.play(20_000);
+  lan.silent = true;
+  await lan.clock.play(58 * MINUTE);
+  assertEquals(told.filter((line) => line.startsWith("lost")), []);
+  await lan.clock.play(3 * MINUTE);
+  assertEquals(told.filter((line) => line.startsWith("lost")), ["lost tcp", "lost udp"]);
+  await stopped(keeper, lan);
+});
+
+Deno.test("PortKeeper tells that its mappings are lost when it comes to a network without a gateway", async () => {
+  const lan = new FakeLan({ natPmp: true });
+  const { keeper, told } = begin(lan);
+  await lan.clock.play(20_000);
+  lan.client = "8.8.4.4";
+  lan.silent = true;
+  await lan.clock.play(40 * MINUTE);
+  assertEquals(told.slice(2), ["failed: the gateway does not answer", "lost tcp", "lost udp"]);
+  lan.client = OWN;
+  lan.silent = false;
+  await lan.clock.play(61 * MINUTE);
+  assertEquals(told.slice(5), ["NAT-PMP tcp 9.9.9.9:6881", "NAT-PMP udp 9.9.9.9:6881"]);
   await stopped(keeper, lan);
 });

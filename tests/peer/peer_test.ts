@@ -69,11 +69,11 @@ class Host implements PeerHost {
   }
 }
 
-function make(options: { fast?: boolean; incoming?: boolean } = {}) {
+function make(options: { fast?: boolean; incoming?: boolean; dht?: boolean } = {}) {
   const host = new Host();
-  const { fast = true, incoming = false } = options;
+  const { fast = true, incoming = false, dht = false } = options;
   const infoHash = new InfoHash(new Uint8Array(20));
-  const handshake = { infoHash, peerId: utf8("-TR3000-abcdefghijkl"), fast, extended: true };
+  const handshake = { infoHash, peerId: utf8("-TR3000-abcdefghijkl"), fast, extended: true, dht };
   const peer = new Peer(host, { address: { host: "10.0.0.9", port: 50123 }, incoming, handshake, number: 1 });
   const closed: string[] = [];
   let flushed = 0;
@@ -345,17 +345,34 @@ Deno.test("Peer learns from the extension handshake: client, port, request limit
   assertEquals(peer.uploadOnly, false);
 });
 
-Deno.test("Peer.announcePort() introduces us again with all that was said, when the port is another one", () => {
+Deno.test("Peer.announcePorts() introduces us again with all that was said, when the port is another one", () => {
   const { peer } = make();
   peer.open(null, { extended: true, version: "Test 2", port: 6881 });
   say(peer, frame(MessageId.extended, 0, ...encode({ m: { upload_only: 9 } })));
   peer.announceUploadOnly();
   heard(peer);
-  peer.announcePort(6881);
+  peer.announcePorts({ port: 6881 });
   assertEquals(heard(peer), []);
-  peer.announcePort(50_000);
+  peer.announcePorts({ port: 50_000 });
   const sent = fromUtf8Lossy(peer.writer.take());
   for (const part of ["1:pi50000e", "1:v6:Test 2", "11:upload_onlyi1e"]) assertStringIncludes(sent, part);
+});
+
+Deno.test("Peer.announcePorts() tells a peer that has a node of the DHT where ours is, each port once and none before it is open", () => {
+  for (const dht of [true, false]) {
+    const { peer } = make({ dht });
+    const said = (port: number) => dht ? [`port ${port}`] : [];
+    peer.announcePorts({ port: 6881, dhtPort: 6881 });
+    assertEquals(heard(peer), []);
+    peer.open(null, { extended: false, version: "Test 2", port: 6881, dhtPort: 6881 });
+    assertEquals(heard(peer).filter((message) => message.startsWith("port")), said(6881));
+    peer.announcePorts({ port: 6881, dhtPort: 6881 });
+    peer.announcePorts({ port: 7000 });
+    assertEquals(heard(peer), []);
+    peer.announcePorts({ port: 6881, dhtPort: 50_000 });
+    peer.open(null, { extended: false, version: "Test 2", port: 6881, dhtPort: 50_000 });
+    assertEquals(heard(peer), said(50_000));
+  }
 });
 
 Deno.test("Peer.setInterested() says so only when it changes", () => {

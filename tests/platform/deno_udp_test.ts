@@ -1,5 +1,6 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { ShoalError } from "../../src/base/errors.ts";
+import { bothFamilies } from "../../src/platform/deno_udp.ts";
 import { denoNetwork } from "../../src/platform/deno_net.ts";
 
 const buffer = () => new Uint8Array(2048);
@@ -60,4 +61,38 @@ Deno.test("UdpSocket.join() takes what is sent to a multicast group", async () =
   const socket = denoNetwork.openUdp({ host: "0.0.0.0", port: 0, shared: true });
   await assertRejects(() => socket.join("10.0.0.1"));
   socket.close();
+});
+
+Deno.test("bothFamilies() makes one socket of two, as systems need it that keep IPv4 out of a socket of IPv6", async () => {
+  const both = bothFamilies(
+    denoNetwork.openUdp({ host: "::1", port: 0 }),
+    denoNetwork.openUdp({ host: "127.0.0.1", port: 0 }),
+  );
+  const addresses: Record<string, { host: string; port: number }> = { "::1": both.address };
+  const four = denoNetwork.openUdp({ host: "127.0.0.1", port: 0 });
+  const six = denoNetwork.openUdp({ host: "::1", port: 0 });
+  for (const socket of [four, six, four]) {
+    const into = buffer();
+    await both.send(Uint8Array.of(7), socket.address);
+    const { from } = (await socket.receive(into))!;
+    addresses[from.host] = from;
+    await socket.send(Uint8Array.of(1, 2, 3), addresses[socket.address.host]!);
+    assertEquals(await both.receive(into), { length: 3, from: socket.address });
+    assertEquals([...into.subarray(0, 3)], [1, 2, 3]);
+  }
+  // Neither is kept from being heard by the other.
+  for (let i = 0; i < 3; i++) await six.send(Uint8Array.of(6), addresses["::1"]!);
+  await four.send(Uint8Array.of(4), addresses["127.0.0.1"]!);
+  const heard: number[] = [];
+  for (let i = 0; i < 4; i++) {
+    const into = new Uint8Array(1);
+    await both.receive(into);
+    heard.push(into[0]!);
+  }
+  assertEquals(heard.toSorted(), [4, 6, 6, 6]);
+  const waiting = both.receive(buffer());
+  both.close();
+  assertEquals(await waiting, null);
+  assertEquals(await both.receive(buffer()), null);
+  for (const socket of [four, six]) socket.close();
 });

@@ -21,6 +21,7 @@ import { FORGET_MS, SessionStore, type TorrentRecord } from "../../src/session/s
 import { FolderLocks } from "../../src/storage/folder_locks.ts";
 import { MemoryDatabases } from "../support/memory_database.ts";
 import { MemoryFiles } from "../support/memory_files.ts";
+import { DatagramSocket } from "../../src/transport/datagram_socket.ts";
 import { VirtualClock } from "../support/virtual_clock.ts";
 import { sha1, storageOf, Torrent } from "../storage/fixture.ts";
 import { type Call, FaultFiles, type Plan, plansFor } from "./fault_files.ts";
@@ -36,6 +37,8 @@ const RECORD: TorrentRecord = {
   seedOnly: false,
   sequential: false,
   files: null,
+  maxDown: null,
+  maxUp: null,
   trackers: null,
   webSeeds: null,
   state: "running",
@@ -116,16 +119,20 @@ const dhtChore: Chore = async (files, clock) => {
   const inner = platformOf(clock, new MemoryNetwork(clock, 1024), files);
   const platform: Platform = { ...inner, net: Object.assign(Object.create(inner.net), { openUdp: silentSocket }) };
   for (let run = 0; run < 2; run++) {
+    const socket = new DatagramSocket({ platform, place: () => ({ host: "10.0.0.1", port: 6881 }) });
+    socket.open();
     const service = await DhtService.start({
       platform,
-      listen: { host: "10.0.0.1", port: 6881 },
-      mapped: () => null,
+      socket,
+      port: 6881,
+      reachability: { isMapped: () => false, portFor: () => 6881 },
       bootstrap: [],
       stateFolder: "/state",
       onExternalAddress() {},
       onWarning: (error) => void warnings.push(error),
     });
     await service.stop();
+    socket.close();
   }
   return warnings.length;
 };

@@ -6,7 +6,7 @@ import type { LocalDiscovery, LocalSearch } from "../../src/discovery/local_disc
 import type { Platform } from "../../src/platform/platform.ts";
 import type { DhtService, DhtTorrent } from "../../src/session/dht_service.ts";
 import { PeerSources } from "../../src/session/peer_sources.ts";
-import { UdpTrackers } from "../../src/tracker/udp_trackers.ts";
+import { TrackerWay } from "../support/udp_world.ts";
 import { type Reaction, ScriptedTrackers } from "../support/scripted_trackers.ts";
 import { settle } from "../support/virtual_clock.ts";
 
@@ -36,7 +36,7 @@ class Lab {
       peerId: utf8("-SH0100-abcdefghijkl"),
       port: 6881,
       portFor: () => 6881,
-      udp: new UdpTrackers({ platform }),
+      udp: new TrackerWay(platform).udp,
       trackers: [["http://a/x"]],
       askAllTrackers: () => false,
       isPrivate: () => this.isPrivate,

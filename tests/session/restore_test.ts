@@ -16,11 +16,12 @@ Deno.test("Session.restore() adds the torrents of the last run as they were, and
   const { session } = await lab.session({ stateFolder });
   const torrent = await session.add(meta, { folder, sequential: true });
   torrent.pause();
+  torrent.setLimits({ up: 5000 });
   await session.stop();
 
   const { session: again, torrents: [paused, ...others] } = await restored(lab, stateFolder);
   assertEquals([paused?.infoHash.hex, paused?.name, paused?.paused], [meta.infoHash.hex, meta.name, true]);
-  assertEquals(others, []);
+  assertEquals([others, paused?.limits], [[], { down: null, up: 5000 }]);
   await lab.seeder(meta, source);
   paused!.resume();
   await paused!.finished;

@@ -17,15 +17,26 @@ const SLIP = 16_384 + 256;
 /** What we say when we drop somebody who is slow. */
 const DROPPED = /silent for too long|for one message|does not read/;
 
+interface Limits {
+  readonly down?: number | null;
+  readonly up?: number | null;
+}
+
 /** Watches that a machine keeps to its limits, from its start, and from every change of them. */
 function watchLimits(
   world: World,
   host: SimHost,
-): { change(limits: { down?: number | null; up?: number | null }): void } {
+): { change(limits: Limits, of: "session" | "torrent"): void } {
   let since = 0;
   let down = 0;
   let up = 0;
-  const limits = { down: host.options.session.maxDown ?? null, up: host.options.session.maxUp ?? null };
+  const { maxDown = null, maxUp = null } = host.options.session;
+  const limits = { session: { down: maxDown, up: maxUp }, torrent: { down: null, up: null } as Required<Limits> };
+  /** What holds is the lower of the two. */
+  const rateOf = (way: "down" | "up") => {
+    const rate = Math.min(limits.session[way] ?? Infinity, limits.torrent[way] ?? Infinity);
+    return rate === Infinity ? null : rate;
+  };
   const check = (what: string, { got, rate }: { readonly got: number; readonly rate: number | null }) => {
     if (rate === null) return;
     const passed = (world.clock.now() - since) / 1000;
@@ -43,8 +54,8 @@ function watchLimits(
     const swarm = host.torrent;
     if (!swarm || host.session === null) return;
     if (since === 0) since = world.clock.now() - LOOK_MS;
-    check("down", { got: swarm.downloaded - down, rate: limits.down });
-    check("up", { got: swarm.uploaded - up, rate: limits.up });
+    check("down", { got: swarm.downloaded - down, rate: rateOf("down") });
+    check("up", { got: swarm.uploaded - up, rate: rateOf("up") });
     const dropped = host.events.find((event) =>
       event.event === "peer" && event.action === "disconnected" && DROPPED.test(event.message)
     );
@@ -56,10 +67,10 @@ function watchLimits(
     if (since === 0 || host.session !== null) world.later(LOOK_MS, again);
   });
   return {
-    change(changed) {
+    change(changed, of) {
       look();
-      Object.assign(limits, changed);
-      host.session?.setLimits(changed);
+      Object.assign(limits[of], changed);
+      host[of]?.setLimits(changed);
       since = world.clock.now();
       down = host.torrent?.downloaded ?? 0;
       up = host.torrent?.uploaded ?? 0;
@@ -86,8 +97,13 @@ const limited: Scenario = {
     const { host, watch } = world.oneOf(watched);
     world.later(world.between(1_000, 60_000), () => {
       if (host.session !== null) {
-        watch.change(world.chance(0.3) ? { down: null, up: null } : { down: 200_000, up: 20_000 });
+        const limits = world.chance(0.3) ? { down: null, up: null } : { down: 200_000, up: 20_000 };
+        watch.change(limits, world.chance(0.5) ? "session" : "torrent");
       }
+    });
+    const other = world.oneOf(watched);
+    world.later(world.between(1_000, 60_000), () => {
+      if (other.host.torrent !== null) other.watch.change({ down: 50_000, up: 30_000 }, "torrent");
     });
     await endWell(world, leechers);
   },

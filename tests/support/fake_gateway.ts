@@ -57,7 +57,10 @@ export class FakeLan {
   description: string | null = null;
   /** What the answer to a search names, if it is another than usual. */
   location: string;
-  readonly #client: string;
+  /** Takes datagrams to others than the gateway; nobody when absent. */
+  elsewhere: ((bytes: Bytes, from: PeerAddress, to: PeerAddress) => void) | null = null;
+  /** Our address. */
+  client: string;
   readonly #sockets = new Set<FakeUdp>();
   #nextPort = 40_000;
 
@@ -67,7 +70,7 @@ export class FakeLan {
    */
   constructor(skills: GatewaySkills, { client = "192.168.1.23", gateway = "192.168.1.1" } = {}) {
     this.skills = skills;
-    this.#client = client;
+    this.client = client;
     this.gateway = gateway;
     this.location = `http://${gateway}:5000/desc.xml`;
   }
@@ -104,7 +107,7 @@ export class FakeLan {
   }
 
   #open({ port }: UdpOptions): UdpSocket {
-    const address = { host: this.#client, port: port || this.#nextPort++ };
+    const address = { host: this.client, port: port || this.#nextPort++ };
     const socket = new FakeUdp(address, {
       send: (bytes, to) => this.#deliver(bytes.slice(), address, to),
       closed: () => this.#sockets.delete(socket),
@@ -128,6 +131,7 @@ export class FakeLan {
       });
     } else if (to.host === MULTICAST && this.skills.upnp) answer(this.#found(bytes), 1900);
     else if (to.host === this.gateway && to.port === 5351) answer(this.#control(bytes, from.host), 5351);
+    else this.elsewhere?.(bytes, from, to);
   }
 
   /** Has a datagram come to the client. */

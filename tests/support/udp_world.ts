@@ -8,7 +8,31 @@ import { formatAddress, type PeerAddress } from "../../src/base/address.ts";
 import type { Bytes } from "../../src/base/bytes.ts";
 import { ShoalError } from "../../src/base/errors.ts";
 import { HttpError, type HttpRequest, type UdpOptions, type UdpSocket } from "../../src/platform/platform.ts";
+import { UdpTrackers } from "../../src/tracker/udp_trackers.ts";
+import { DatagramSocket, type DatagramSocketOptions } from "../../src/transport/datagram_socket.ts";
 import { VirtualClock } from "./virtual_clock.ts";
+
+/** What UDP trackers need of the outside. */
+type TrackerPlatform = DatagramSocketOptions["platform"] & UdpTrackers["platform"];
+
+/** A session's way to UDP trackers, and the socket under it. */
+export class TrackerWay {
+  readonly socket: DatagramSocket;
+  readonly udp: UdpTrackers;
+
+  /** @param host Local address to send from. */
+  constructor(platform: TrackerPlatform, host = "::") {
+    this.socket = new DatagramSocket({ platform, place: () => ({ host, port: 0 }) });
+    this.udp = new UdpTrackers({ platform, socket: this.socket });
+    this.socket.register("tracker", (bytes, from) => this.udp.receive(bytes, from));
+  }
+
+  /** Ends it all. */
+  close(): void {
+    this.udp.close();
+    this.socket.close();
+  }
+}
 
 /** A datagram that was sent, and how it looks to a UDP tracker (BEP 15), read without the code under test. */
 export class Datagram {
@@ -122,14 +146,16 @@ export class UdpWorld extends VirtualClock {
   lookUps = 0;
   /** Local addresses that can't be had. */
   readonly refused = new Set<string>();
+  /** Ports that somebody else has. */
+  readonly taken = new Set<number>();
   /** Decides what comes back for a datagram, at once. */
   answer: (datagram: Datagram) => readonly Answer[] = () => [];
   readonly net = {
-    openUdp: ({ host }: UdpOptions): UdpSocket => {
-      if (this.refused.has(host)) {
+    openUdp: ({ host, port }: UdpOptions): UdpSocket => {
+      if (this.refused.has(host) || this.taken.has(port)) {
         throw new ShoalError("network", { what: "cannot listen", where: host, why: "not on this machine" });
       }
-      const socket = new MemorySocket(this, { host, port: 40_000 + this.sockets.length });
+      const socket = new MemorySocket(this, { host, port: port || 40_000 + this.sockets.length });
       this.sockets.push(socket);
       return socket;
     },

@@ -10,7 +10,7 @@ import { denoNetwork } from "../../src/platform/deno_net.ts";
 import { denoPlatform } from "../../src/platform/deno_platform.ts";
 import { Announcer, type TrackerReport } from "../../src/tracker/announcer.ts";
 import { TrackerServer, type TrackerServerOptions } from "../../src/tracker/server/server.ts";
-import { UdpTrackers } from "../../src/tracker/udp_trackers.ts";
+import { TrackerWay } from "../support/udp_world.ts";
 import { VirtualClock } from "../support/virtual_clock.ts";
 
 class World extends VirtualClock {
@@ -28,16 +28,16 @@ const HASH = new InfoHash(Uint8Array.from({ length: 20 }, (_, i) => 255 - i * 12
 class Listener {
   readonly peers: string[] = [];
   readonly announcer: Announcer;
-  readonly #udp: UdpTrackers;
+  readonly #udp: TrackerWay;
   #reports: TrackerReport[] = [];
   #wake = () => {};
 
   constructor(url: string, { port, left }: { readonly port: number; readonly left: number }) {
     const platform = new World({ seed: port });
-    this.#udp = new UdpTrackers({ platform });
+    this.#udp = new TrackerWay(platform);
     this.announcer = new Announcer({
       platform,
-      udp: this.#udp,
+      udp: this.#udp.udp,
       tiers: [[url]],
       infoHash: HASH,
       peerId: utf8(`-SH0100-${String(port).padStart(12, "0")}`),
@@ -110,6 +110,25 @@ for (const protocol of PROTOCOLS) {
       await Promise.all([leech.stop(), seed.stop()]);
       assertEquals(events.slice(0, 3), ["start 127.0.0.1:6001", "start 127.0.0.1:6002", "complete 127.0.0.1:6002"]);
       assertEquals(events.slice(3).sort(), ["stop 127.0.0.1:6001", "stop 127.0.0.1:6002"]);
+    });
+  });
+
+  Deno.test(`Announcer tells bittorrent-tracker's server of pauses and removals over ${protocol} in their order`, async () => {
+    await withForeignTracker(protocol, async ({ url, events }) => {
+      const peer = new Listener(url, { port: 6001, left: 100 });
+      peer.announcer.start();
+      assertEquals((await peer.report()).leechers, 1);
+      for (let i = 0; i < 3; i++) {
+        peer.announcer.pause();
+        peer.announcer.start();
+      }
+      assertEquals((await peer.report()).leechers, 1);
+      peer.announcer.setTiers([]);
+      peer.announcer.setTiers([[url]]);
+      assertEquals((await peer.report()).leechers, 1);
+      await peer.stop();
+      const expected = ["start", "stop", "start", "stop", "start", "stop"];
+      assertEquals(events, expected.map((event) => `${event} 127.0.0.1:6001`));
     });
   });
 

@@ -6,9 +6,8 @@ import { MAX_NAMED_PEERS } from "../../src/base/limits.ts";
 import type { Reach } from "../../src/base/networks.ts";
 import { Announcer } from "../../src/tracker/announcer.ts";
 import { reachOfHost } from "../../src/tracker/credible.ts";
-import { UdpTrackers } from "../../src/tracker/udp_trackers.ts";
 import { ScriptedTrackers } from "../support/scripted_trackers.ts";
-import { announceReply, connectReply, UdpWorld } from "../support/udp_world.ts";
+import { announceReply, connectReply, TrackerWay, UdpWorld } from "../support/udp_world.ts";
 import { settle, VirtualClock } from "../support/virtual_clock.ts";
 
 const LOOPBACK = ["127.0.0.1", "::1", "64:ff9b::7f00:1"];
@@ -147,7 +146,7 @@ Deno.test("UdpTracker believes a tracker by the address that answers, whatever e
     infoHash: new InfoHash(new Uint8Array(20)),
     peerId: utf8("-SH0100-abcdefghijkl"),
     port: 6881,
-    udp: new UdpTrackers({ platform: world }),
+    udp: new TrackerWay(world).udp,
     progress: () => ({ uploaded: 0, downloaded: 0, left: 1 }),
     onPeers: (peers) => found.push(...peers),
     onReport: () => {},

@@ -4,8 +4,16 @@ import { fromUtf8, utf8 } from "../../src/base/bytes.ts";
 import { InfoHash } from "../../src/base/info_hash.ts";
 import type { AnnounceProgress } from "../../src/tracker/announce_request.ts";
 import { Announcer, type AnnouncerOptions, type TrackerReport } from "../../src/tracker/announcer.ts";
-import { UdpTrackers } from "../../src/tracker/udp_trackers.ts";
-import { announceReply, connectReply, Datagram, errorReply, goodTracker, UdpWorld } from "../support/udp_world.ts";
+import type { UdpTrackers } from "../../src/tracker/udp_trackers.ts";
+import {
+  announceReply,
+  connectReply,
+  Datagram,
+  errorReply,
+  goodTracker,
+  TrackerWay,
+  UdpWorld,
+} from "../support/udp_world.ts";
 
 const MINUTE = 60_000;
 const A = "udp://10.0.0.1:6969/announce";
@@ -19,11 +27,13 @@ class Bench {
   readonly peers: PeerAddress[] = [];
   readonly reports: TrackerReport[] = [];
   progress: AnnounceProgress = { uploaded: 1, downloaded: 2, left: 3 };
+  readonly way: TrackerWay;
   readonly udp: UdpTrackers;
   readonly announcer: Announcer;
 
   constructor(tiers: string[][], options: { readonly bind?: string } = {}) {
-    this.udp = new UdpTrackers({ platform: this.world, ...options });
+    this.way = new TrackerWay(this.world, options.bind);
+    this.udp = this.way.udp;
     this.announcer = this.announcerFor(tiers);
   }
 
@@ -263,7 +273,7 @@ Deno.test("UdpTracker announces to both families of a name, and takes 18 bytes a
   ]);
   assertEquals(bench.peers.map(({ host }) => host).toSorted(), ["10.0.0.9", "2a00::9"]);
   assertEquals(bench.reports.map(({ seeders, leechers, peers }) => [seeders, leechers, peers]), [[5, 2, 2]]);
-  assertEquals(bench.world.sockets.map(({ address }) => address.host), ["::", "0.0.0.0"]);
+  assertEquals(bench.world.sockets.map(({ address }) => address.host), ["::"]);
   const keys = bench.world.sent.filter(({ isConnect }) => !isConnect).map(({ bytes }) => `${bytes.subarray(88, 92)}`);
   assertEquals(new Set(keys).size, 1);
   await bench.world.play(29 * MINUTE);
@@ -345,9 +355,9 @@ Deno.test("Announcer.stop() tells UDP trackers over each family, and leaves no t
     "[2001:db8::1]:80 connect",
     "[2001:db8::1]:80 stopped",
   ]);
-  bench.udp.close();
+  bench.way.close();
   assertEquals(bench.world.pending, 0);
-  assertEquals(bench.world.sockets.map(({ closed }) => closed), [true, true]);
+  assertEquals(bench.world.sockets.map(({ closed }) => closed), [true]);
 });
 
 Deno.test("Announcer.stop() says it again over UDP when it was lost, and is done after 2 s at the latest", async () => {
@@ -399,4 +409,18 @@ Deno.test("UdpTrackers.close() ends what is under way, and nothing can be asked 
   bench.udp.close();
   await bench.world.play(0);
   assertEquals(bench.outcomes, ["the session has been stopped", "the session has been stopped"]);
+});
+
+Deno.test("UdpTracker is told that we have started after a pause, too, by a partial seed as well", async () => {
+  const bench = new Bench([[A]]);
+  bench.world.answer = goodTracker({ peers: PEER });
+  bench.progress = { uploaded: 0, downloaded: 0, left: 3, partialSeed: true };
+  bench.announcer.start();
+  await bench.world.play(0);
+  bench.announcer.pause();
+  bench.announcer.start();
+  await bench.world.play(10);
+  await bench.announcer.stop();
+  const events = bench.world.log.map((line) => line.split(" ").at(-1));
+  assertEquals(events, ["connect", "started", "stopped", "started", "stopped"]);
 });

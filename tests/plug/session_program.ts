@@ -1,0 +1,52 @@
+/**
+ * A program with a session whose torrent is changed all the time, to be killed: `session_program.ts STATE_FOLDER FOLDER TORRENT`. It
+ * says how the torrent was restored, then the number of each change, all of which follows from that number.
+ *
+ * @module
+ */
+
+import { parseMetainfo } from "../../src/metainfo/mod.ts";
+import { denoPlatform } from "../../src/platform/deno_platform.ts";
+import { Session, type Torrent } from "../../src/session/session.ts";
+
+/** What can be changed of a torrent and is kept. */
+export interface Settings {
+  readonly paused: boolean;
+  readonly limits: { readonly down: number | null; readonly up: number | null };
+}
+
+/** What is set by a change. */
+export function settingsOf(change: number): Settings {
+  return {
+    paused: change % 2 === 1,
+    limits: { down: 1000 + change, up: change % 3 === 0 ? null : 2000 + change },
+  };
+}
+
+/** What is set now. */
+function settingsNow({ paused, limits }: Torrent): Settings {
+  return { paused, limits };
+}
+
+function change(torrent: Torrent, { paused, limits }: Settings): void {
+  torrent.setLimits(limits);
+  if (paused) torrent.pause();
+  else torrent.resume();
+}
+
+if (import.meta.main) {
+  const [stateFolder, folder, path] = Deno.args as [string, string, string];
+  const say = (value: unknown) => Deno.stdout.writeSync(new TextEncoder().encode(`${JSON.stringify(value)}\n`));
+  const platform = denoPlatform;
+  const session = new Session({ platform, port: 0, bind: "127.0.0.1", encryption: "off", stateFolder });
+  session.subscribe((event) => (event.event === "warning" || event.event === "error") && say(event));
+  await session.start();
+  const [restored] = await session.restore();
+  const torrent = restored ?? await session.add(parseMetainfo(await Deno.readFile(path)), { folder });
+  say(restored ? settingsNow(restored) : null);
+  for (let number = (torrent.limits.down ?? 1000) - 1000 + 1;; number++) {
+    change(torrent, settingsOf(number));
+    say(number);
+    await new Promise<void>((resolve) => void platform.after(platform.random() * 60, resolve));
+  }
+}

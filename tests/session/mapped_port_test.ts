@@ -1,0 +1,246 @@
+/** A router maps other ports than ours: all that tells others where we are says those, from the first moment that they are known. */
+
+import { assert, assertEquals } from "@std/assert";
+import { formatAddress, type PeerAddress } from "../../src/base/address.ts";
+import { type Bytes, utf8 } from "../../src/base/bytes.ts";
+import { type BencodeDict, decodeDict } from "../../src/bencode/mod.ts";
+import { Dht } from "../../src/dht/mod.ts";
+import { decodeMessage } from "../../src/dht/krpc.ts";
+import type { Connection, HttpRequest, HttpResponse, Network, Platform } from "../../src/platform/platform.ts";
+import { Session } from "../../src/session/session.ts";
+import { metainfoOf, platformOf } from "../plug/memory_lab.ts";
+import { MemoryNetwork } from "../plug/memory_network.ts";
+import { Torrent } from "../storage/fixture.ts";
+import { FakeLan, type GatewaySkills } from "../support/fake_gateway.ts";
+import { MemoryFiles } from "../support/memory_files.ts";
+
+const OWN = "192.168.1.23";
+/** The router's address outside. */
+const OUTSIDE = "9.9.9.9";
+const SECOND = 1_000;
+const MINUTE = 60 * SECOND;
+const HTTP_OUTSIDE = "http://8.8.8.1/announce";
+const HTTP_NEAR = "http://192.168.1.7/announce";
+const UDP_OUTSIDE = { host: "8.8.8.2", port: 6969 };
+const UDP_NEAR = { host: "192.168.1.8", port: 6969 };
+const NODES: readonly PeerAddress[] = [{ host: "8.8.8.3", port: 7000 }, { host: "192.168.1.9", port: 7000 }];
+
+/** A seed behind a router, with somebody of every kind outside and in its own network. */
+class Street {
+  readonly lan: FakeLan;
+  readonly net: MemoryNetwork;
+  readonly session: Session;
+  readonly #nodes: readonly Dht[];
+  readonly #torrent = new Torrent(64 * 1024, [{ path: "a", length: 1_000 }]);
+  /** The port that each tracker was told last, by its host. */
+  readonly trackers = new Map<string, number>();
+  /** What each node of the DHT was told last, by its host. */
+  readonly announced = new Map<string, { readonly port: number | undefined; readonly impliedPort: boolean }>();
+
+  constructor(skills: GatewaySkills) {
+    const lan = this.lan = new FakeLan(skills);
+    this.net = new MemoryNetwork(lan.clock, 1_000_000);
+    const files = new MemoryFiles();
+    for (const file of this.#torrent.layout.files) files.put(`/dl/${file.path.join("/")}`, this.#torrent.data);
+    const inner = platformOf(lan.clock, this.net, files);
+    const net: Network = {
+      dial: (address) => this.net.dial(address),
+      listen: (options) => this.net.listen(options),
+      openUdp: lan.platform.net.openUdp,
+      resolve: (host) => this.net.resolve(host),
+      localAddresses: () => [{ host: OWN, prefix: 24, name: "eth0" }],
+    };
+    const platform: Platform = {
+      ...inner,
+      net,
+      http: { ...inner.http, request: (request) => this.#http(request) },
+    };
+    this.#nodes = NODES.map((place) => {
+      const send = (bytes: Bytes, to: PeerAddress) => this.#toSession(bytes, { from: place, to });
+      const dht = new Dht({
+        platform: { ...inner, random: () => lan.clock.random() },
+        families: [4],
+        bootstrap: [],
+        send,
+      });
+      dht.start();
+      return dht;
+    });
+    lan.elsewhere = (bytes, from, to) => this.#datagram(bytes, from, to);
+    const discovery = { portMap: true, dht: { bootstrap: NODES } };
+    this.session = new Session({ platform, bind: OWN, encryption: "off", discovery });
+  }
+
+  async addTorrent(): Promise<void> {
+    const trackers = [
+      [HTTP_OUTSIDE],
+      [HTTP_NEAR],
+      ...[UDP_OUTSIDE, UDP_NEAR].map((at) => [`udp://${formatAddress(at)}`]),
+    ];
+    const meta = { ...metainfoOf(this.#torrent), trackers };
+    await this.session.add(meta, { folder: "/dl", seedOnly: true, trust: true });
+  }
+
+  /** Where a port of ours is outside. */
+  mapped(protocol: "tcp" | "udp", port: number): number {
+    const found = [...this.lan.mappings].find(([key, { client, internalPort }]) =>
+      key.startsWith(protocol) && client === OWN && internalPort === port
+    );
+    return Number(found![0].split(" ")[1]);
+  }
+
+  /** Somebody else has a port at the router. */
+  occupy(port: number): void {
+    const theirs = { client: "192.168.1.99", internalPort: 1, lifetime: 0, nonce: "" };
+    for (const protocol of ["tcp", "udp"]) this.lan.mappings.set(`${protocol} ${port}`, theirs);
+  }
+
+  /** Connects, as somebody with an address does. */
+  async peer(host: string): Promise<FakePeer> {
+    const connection = await this.net.dial({ host, port: this.session.port });
+    return new FakePeer(connection, metainfoOf(this.#torrent).infoHash.bytes);
+  }
+
+  async stop(): Promise<void> {
+    const stopped = this.session.stop();
+    for (const node of this.#nodes) node.stop();
+    await this.lan.clock.play(5 * SECOND);
+    await stopped;
+    assertEquals([this.lan.clock.pending, this.lan.openSockets], [0, 0]);
+  }
+
+  #http(request: HttpRequest): Promise<HttpResponse> {
+    const { hostname, searchParams } = new URL(request.url);
+    if (hostname === this.lan.gateway) return this.lan.platform.http.request(request);
+    this.trackers.set(hostname, Number(searchParams.get("port")));
+    const body = utf8("d8:completei1e10:incompletei0e8:intervali60e12:min intervali10e5:peers0:e");
+    return Promise.resolve({ status: 200, headers: new Headers(), body, url: request.url });
+  }
+
+  #datagram(bytes: Bytes, from: PeerAddress, to: PeerAddress): void {
+    if (to.host === UDP_OUTSIDE.host || to.host === UDP_NEAR.host) {
+      const view = new DataView(bytes.buffer, bytes.byteOffset);
+      const reply = new Uint8Array(view.getUint32(8) === 0 ? 16 : 20);
+      reply.set(bytes.subarray(8, 16)); // action and transaction
+      if (view.getUint32(8) === 1) {
+        this.trackers.set(to.host, view.getUint16(96));
+        new DataView(reply.buffer).setInt32(8, 60);
+      }
+      this.lan.clock.after(5, () => this.lan.inject(reply, to, from.port));
+    }
+    const node = this.#nodes[NODES.findIndex(({ host }) => host === to.host)];
+    if (node === undefined) return;
+    const message = decodeMessage(bytes);
+    if (message.type === "query" && message.method === "announce_peer") {
+      const { port, impliedPort = false } = message.arguments;
+      this.announced.set(to.host, { port, impliedPort });
+    }
+    const seen = to.host === NODES[0]!.host ? { host: OUTSIDE, port: from.port } : from;
+    this.lan.clock.after(5, () => node.receive(bytes, seen));
+  }
+
+  #toSession(bytes: Bytes, { from, to }: { readonly from: PeerAddress; readonly to: PeerAddress }): void {
+    this.lan.clock.after(5, () => this.lan.inject(bytes, from, to.port));
+  }
+}
+
+/** A peer that says hello and listens. */
+class FakePeer {
+  /** The ports that the extension handshake (BEP 10) and PORT messages (BEP 5) told, the last ones. */
+  tcp: number | null = null;
+  udp: number | null = null;
+  readonly #connection: Connection;
+
+  constructor(connection: Connection, infoHash: Uint8Array) {
+    this.#connection = connection;
+    const hello = new Uint8Array(68);
+    hello.set(utf8("\x13BitTorrent protocol"));
+    hello[25] = 0x10;
+    hello[27] = 0x01;
+    hello.set(infoHash, 28);
+    hello.set(utf8("-TR3000-abcdefghijkl"), 48);
+    void connection.write(hello);
+    void this.#listen();
+  }
+
+  close(): void {
+    this.#connection.close();
+  }
+
+  async #listen(): Promise<void> {
+    let all = new Uint8Array(0);
+    const into = new Uint8Array(4096);
+    let isOpen = false;
+    for (let got = await this.#connection.read(into); got !== null; got = await this.#connection.read(into)) {
+      all = Uint8Array.from([...all, ...into.subarray(0, got)]);
+      if (!isOpen && all.length >= 68) {
+        all = all.slice(68);
+        isOpen = true;
+      }
+      while (isOpen && all.length >= 4) {
+        const length = new DataView(all.buffer).getUint32(0);
+        if (all.length < 4 + length) break;
+        this.#message(all.subarray(4, 4 + length));
+        all = all.slice(4 + length);
+      }
+    }
+  }
+
+  #message(message: Uint8Array): void {
+    if (message[0] === 9) this.udp = message[1]! << 8 | message[2]!;
+    if (message[0] !== 20 || message[1] !== 0) return;
+    const words: BencodeDict = decodeDict(message.slice(2), { maxDepth: 5, maxSize: 10_000 });
+    this.tcp = words.getInt("p") ?? null;
+  }
+}
+
+for (const skills of [{ upnp: true }, { natPmp: true }, { pcp: true }] satisfies GatewaySkills[]) {
+  for (const when of ["before", "after"] as const) {
+    const name = Object.keys(skills)[0];
+    Deno.test(`Session tells everybody the ports that the router maps, a torrent that was added ${when} them (${name})`, async () => {
+      const street = new Street(skills);
+      const { lan, session } = street;
+      // The memory network's next port.
+      street.occupy(10_001);
+      await session.start();
+      const { port } = session;
+      assertEquals(port, 10_001);
+      if (when === "after") await lan.clock.play(20 * SECOND);
+      await street.addTorrent();
+      await lan.clock.play(SECOND);
+      const early = await street.peer("8.8.8.9");
+      const near = await street.peer("192.168.1.10");
+      const six = await street.peer("2a00::9");
+      await lan.clock.play(2 * MINUTE);
+      const [tcp, udp] = [street.mapped("tcp", port), street.mapped("udp", port)];
+      assert(tcp !== port && udp !== port);
+      const late = await street.peer("8.8.8.10");
+      await lan.clock.play(SECOND);
+      assertEquals(Object.fromEntries(street.trackers), {
+        "8.8.8.1": tcp,
+        "192.168.1.7": port,
+        "8.8.8.2": tcp,
+        "192.168.1.8": port,
+      });
+      assertEquals(street.announced.get(NODES[0]!.host), { port: tcp, impliedPort: false });
+      assertEquals(street.announced.get(NODES[1]!.host), { port, impliedPort: false });
+      for (const peer of [early, late]) assertEquals([peer.tcp, peer.udp], [tcp, udp]);
+      for (const peer of [near, six]) assertEquals([peer.tcp, peer.udp], [port, port]);
+      assertEquals(session.externalAddress.current(4), OUTSIDE);
+      // Somebody else has it after a restart of the router: another one is mapped, and told.
+      lan.mappings.clear();
+      street.occupy(tcp);
+      street.occupy(udp);
+      await lan.clock.play(45 * MINUTE);
+      const [tcp2, udp2] = [street.mapped("tcp", port), street.mapped("udp", port)];
+      assert(![port, tcp].includes(tcp2) && ![port, udp].includes(udp2));
+      assertEquals([street.trackers.get("8.8.8.1"), street.trackers.get("8.8.8.2")], [tcp2, tcp2]);
+      assertEquals(street.announced.get(NODES[0]!.host), { port: tcp2, impliedPort: false });
+      const later = await street.peer("8.8.8.11");
+      await lan.clock.play(SECOND);
+      assertEquals([later.tcp, later.udp], [tcp2, udp2]);
+      for (const peer of [early, near, six, late, later]) peer.close();
+      await street.stop();
+    });
+  }
+}

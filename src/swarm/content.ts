@@ -250,6 +250,16 @@ export class Content {
     this.webSeeds?.tick(now, seconds);
   }
 
+  /**
+   * Whether there is no regular work as long as there are no peers.
+   *
+   * @param runs Whether anything is fetched; if not, memory of pieces that were begun may have to be given back at any time.
+   */
+  rests(runs: boolean): boolean {
+    if (!runs) return this.#download.started.active.size === 0;
+    return this.complete || this.webSeeds?.rests !== false;
+  }
+
   /** Whether we have a piece. */
   canServe(index: number): boolean {
     return this.have.has(index);

@@ -259,6 +259,17 @@ export class PeerSet implements Borrower {
   }
 
   /**
+   * How long no regular work will be needed, as far as can be known.
+   *
+   * @param now Milliseconds.
+   * @returns Milliseconds; 0 while there are connections, or could be; Infinity while nobody is there to be dialled.
+   */
+  rest(now: number): number {
+    if (this.#links.size > 0 || this.#dials.size > 0) return 0;
+    return this.#shut !== null ? Infinity : Math.max(0, this.#manager.nextTry - now);
+  }
+
+  /**
    * Leaves everybody, gives up what is being dialled, and lets nobody in until {@linkcode PeerSet.open}. What is known of peers
    * stays. It may be shut for another reason when it is shut already.
    *

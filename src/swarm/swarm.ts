@@ -31,7 +31,6 @@ import { extensionsForMetadata, extensionsOf, NO_EXTENSIONS, type OfferedExtensi
 import { giveHeadStart } from "./head_start.ts";
 import type { MetadataFetch } from "./metadata_fetch.ts";
 import { PeerSet, type PeerSetEvent, type Prospects, USELESS } from "./peer_set.ts";
-import { TICK_MS } from "./ticker.ts";
 import type { Shared } from "./torrent_options.ts";
 import { UploadSlots } from "./upload_slots.ts";
 
@@ -270,7 +269,7 @@ export class Swarm implements PeerHost {
   /**
    * Regular work, `seconds` after the last.
    *
-   * @returns Milliseconds until there is more.
+   * @returns Milliseconds until there is more, unless something happens.
    */
   tick(now: number, seconds: number): number {
     const content = this.#content;
@@ -280,7 +279,7 @@ export class Swarm implements PeerHost {
       this.#slots.tick([...this.#peers.all], { now, seeding: content.complete });
       this.#extensions.exchange?.tick(now, this.#peers.all);
     } else this.#fetch?.tick(now);
-    return TICK_MS;
+    return this.#peers.rest(now);
   }
 
   #joined(peer: Peer, extended: boolean): void {

@@ -331,6 +331,7 @@ export class Torrent {
     this.#finder.addTrackers(trackers);
     this.#moreWebSeeds.push(...webSeeds);
     this.#content?.addWebSeeds(webSeeds);
+    this.#seat?.wake();
     if (isMagnet(source)) return;
     if (this.#meta !== null) return void this.#options.shared.dht?.addHosts(source.nodes);
     this.#search?.give(source);
@@ -567,13 +568,14 @@ export class Torrent {
     if (!isOver(this.#state)) this.#swarm.add(addresses, source);
   }
 
-  /** Regular work. @returns Milliseconds until there is more. */
+  /** Regular work. @returns Milliseconds until there is more, unless something happens. */
   #turn(now: number, seconds: number): number {
-    const next = this.#swarm.tick(now, seconds);
-    if (!this.#attached) return next;
-    if (this.#wish !== "run") this.#content!.download.makeRoom();
-    this.#content!.tick(now, seconds);
-    return next;
+    const rest = this.#swarm.tick(now, seconds);
+    if (!this.#attached) return rest;
+    const content = this.#content!;
+    if (this.#wish !== "run") content.download.makeRoom();
+    content.tick(now, seconds);
+    return content.rests(this.#wish === "run") ? rest : 0;
   }
 
   #progress(): { uploaded: number; downloaded: number; left: number; partialSeed?: boolean } {

@@ -159,6 +159,11 @@ export class WebSeeds {
     this.wake();
   }
 
+  /** Whether there are none. */
+  get rests(): boolean {
+    return this.#stopped || this.#seeds.size === 0;
+  }
+
   /** Asks all that could do more; as soon as they are known. */
   wake(): void {
     if (this.#stopped || this.#download.complete) return;

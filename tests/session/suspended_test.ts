@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertLess } from "@std/assert";
 import { concatBytes, utf8 } from "../../src/base/bytes.ts";
+import { parseMagnet } from "../../src/metainfo/mod.ts";
 import type { HttpRequest, Network, Platform } from "../../src/platform/platform.ts";
 import { Session } from "../../src/session/session.ts";
 import type { SessionEvent } from "../../src/session/types.ts";
@@ -221,4 +222,56 @@ Deno.test("Session: a wall clock that is set to and fro changes nothing", async 
     announces: quiet.announces,
     fastest: quiet.fastest,
   });
+});
+
+/** A clock that counts the timers that fire. */
+class CountingClock extends VirtualClock {
+  fired = 0;
+
+  override after(milliseconds: number, run: () => void, rank = 0) {
+    return super.after(milliseconds, () => {
+      this.fired++;
+      run();
+    }, rank);
+  }
+}
+
+Deno.test("Session: torrents on which nothing happens cost nothing, dial who may be back, and serve who comes", async () => {
+  const clock = new CountingClock();
+  const net = new MemoryNetwork(clock, RATE);
+  const [here, there] = [new Suspendable(clock, net), new Suspendable(clock, net)];
+  const session = new Session({ platform: here.platform, bind: HOST, encryption: "off" });
+  const other = new Session({ platform: there.platform, bind: HOST, encryption: "off", stateFolder: "/state" });
+  await Promise.all([session.start(), other.start()]);
+  const torrents = Array.from({ length: 20 }, (_, i) => new Torrent(64 * 1024, [{ path: `${i}`, length: RATE }], i));
+  for (const { layout, data } of torrents) here.files.put(`/dl/${layout.files[0]!.path.join("/")}`, data);
+  const metas = torrents.map(metainfoOf);
+  const seeds = [];
+  for (const meta of metas) seeds.push(await session.add(meta, { folder: "/dl", seedOnly: true, trust: true }));
+  const links = Array.from({ length: 20 }, (_, i) => `magnet:?xt=urn:btih:${`${i}`.padStart(40, "a")}`);
+  for (const link of links) await session.add(parseMagnet(link), { folder: "/dl" });
+  await clock.play(10 * SECOND);
+  assertEquals(seeds.map((seed) => seed.snapshot().state), seeds.map(() => "seeding"));
+
+  clock.fired = 0;
+  await clock.play(60 * MINUTE);
+  assertEquals(clock.fired, 0);
+
+  // A torrent with a peer that is gone is not left in peace for longer than until it is to be dialled again.
+  const events: SessionEvent[] = [];
+  session.subscribe((event) => void events.push(event));
+  await session.add(metas[3]!, { folder: "/dl", seedOnly: true, trust: true, peers: [{ host: HOST, port: 9 }] });
+  await clock.play(60 * MINUTE);
+  const dials = events.filter((event) => event.event === "peer" && event.action === "refused");
+  assert(dials.length >= 5, `${dials.length} dials`);
+  assertLess(clock.fired, 10 * dials.length);
+
+  const peers = [{ host: HOST, port: session.port }];
+  const download = await other.add(metas[7]!, { folder: "/dl", peers });
+  await clock.play(20 * SECOND);
+  assertEquals(download.snapshot().state, "seeding");
+  const stopped = Promise.all([session.stop(), other.stop()]);
+  await clock.play(5 * SECOND);
+  await stopped;
+  assertEquals(clock.pending, 0, "a timer is left");
 });

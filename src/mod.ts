@@ -56,20 +56,34 @@ export { denoPlatform } from "./platform/deno_platform.ts";
 export type * from "./platform/platform.ts";
 export { HttpError } from "./platform/platform.ts";
 export { type CreatedTorrent, type CreateOptions, createTorrent, type SourceFile } from "./session/create.ts";
-export type { AnyEvent, EventOptions, EventStream, MissedEvent, StreamedEvent } from "./session/torrent.ts";
-export type { FileSnapshot, PieceCell, PieceMap } from "./session/torrent.ts";
-export type { ProgressEvent } from "./session/torrent.ts";
+export type {
+  AnyEvent,
+  EventOptions,
+  EventStream,
+  FilePriority,
+  FileSnapshot,
+  MissedEvent,
+  OpenFileOptions,
+  PieceCell,
+  PieceMap,
+  ProgressEvent,
+  ReadableTorrent,
+  ReadOptions,
+  StreamedEvent,
+  TorrentFailure,
+  TorrentReader,
+} from "./session/torrent.ts";
 export {
   type AddOptions,
   type DiscoveryOptions,
   type EncryptionMode,
   type RateLimits,
+  type RemoveOptions,
   Session,
   type SessionOptions,
   type Torrent,
 } from "./session/session.ts";
 export type { Traffic } from "./session/session_store.ts";
-export type { OpenFileOptions, ReadableTorrent, ReadOptions, TorrentReader } from "./session/torrent.ts";
 export type * from "./session/types.ts";
 export {
   type FileVerdict,

@@ -10,7 +10,7 @@ import type { Magnet, Metainfo } from "../metainfo/mod.ts";
 import type { Timer } from "../platform/platform.ts";
 import type { AddOptions, SessionOptions } from "../session/session.ts";
 import type { CompletedEvent, SessionEvent } from "../session/types.ts";
-import type { LiveControls, View } from "../ui/view.ts";
+import { isShown, type LiveControls, type View } from "../ui/view.ts";
 import type { CompletionCalls } from "./on_complete.ts";
 import type { Context } from "./context.ts";
 import type { DepartureReason } from "./departure.ts";
@@ -127,7 +127,7 @@ class Run {
       session = this.#session = await engine.createSession(this.#transfer.session);
       unsubscribe = session.subscribe((event) => {
         this.#remember(event);
-        if (event.event !== "state") view.event(event);
+        if (isShown(event)) view.event(event);
         if (event.event === "completed") calls?.tell(event);
       });
       await session.start();

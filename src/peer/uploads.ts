@@ -137,7 +137,11 @@ export class Uploads {
   #load({ index, begin, length }: Block): Promise<void> | null {
     if (this.#loading) return null;
     this.#loading = true;
-    return this.#host.loadBlock(index, begin, length).finally(() => this.#loading = false);
+    return this.#host.loadBlock(index, begin, length).catch((error) => {
+      // Who would never hear that it isn't coming has to be left. Others get the rest.
+      if (!this.#fast) throw error;
+      this.drop(index);
+    }).finally(() => this.#loading = false);
   }
 
   #reject(index: number, begin: number, length: number): void {

@@ -71,3 +71,9 @@ export interface DiscoveryOptions {
   /** Peer exchange (BEP 11). */
   readonly pex?: boolean;
 }
+
+/** How a torrent is removed. */
+export interface RemoveOptions {
+  /** Whether its files are removed from the disk (default `false`). */
+  readonly data?: boolean;
+}

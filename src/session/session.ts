@@ -7,6 +7,7 @@
 import { formatAddress, type HostPort, type PeerAddress } from "../base/address.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { messageOf, ShoalError } from "../base/errors.ts";
+import type { InfoHash } from "../base/info_hash.ts";
 import type { IpRanges } from "../base/ip_ranges.ts";
 import { MAX_METAINFO_READS } from "../base/limits.ts";
 import { MemoryBudget } from "../base/memory_budget.ts";
@@ -44,7 +45,7 @@ import { type EncryptionMode, StreamEncryption } from "../transport/stream_encry
 import { tcpTransport, type Transport } from "../transport/transport.ts";
 import { DhtService } from "./dht_service.ts";
 import { ExternalAddress } from "./external_address.ts";
-import type { AddOptions, DiscoveryOptions, RateLimits, SessionOptions } from "./options.ts";
+import type { AddOptions, DiscoveryOptions, RateLimits, RemoveOptions, SessionOptions } from "./options.ts";
 import { findMetadata } from "./metadata_search.ts";
 import { makePeerId } from "./peer_id.ts";
 import { PeerSources } from "./peer_sources.ts";
@@ -55,7 +56,7 @@ import { SessionStore, type Traffic } from "./session_store.ts";
 import { keptTorrent, restored } from "./torrent_record.ts";
 import type { SessionEvent } from "./types.ts";
 
-export type { AddOptions, DiscoveryOptions, EncryptionMode, RateLimits, SessionOptions, Torrent };
+export type { AddOptions, DiscoveryOptions, EncryptionMode, RateLimits, RemoveOptions, SessionOptions, Torrent };
 
 /** Ports that are tried when none is asked for (BEP 3). */
 const FIRST_PORT = 6881;
@@ -203,6 +204,37 @@ export class Session {
     setRates({ down: this.#down, up: this.#up }, limits);
   }
 
+  /**
+   * Finds a torrent.
+   *
+   * @param infoHash Which.
+   * @returns The torrent, or `null` if it isn't in this session.
+   */
+  get(infoHash: InfoHash): Torrent | null {
+    return this.#torrents.get(infoHash.hex) ?? null;
+  }
+
+  /**
+   * Stops a torrent, and forgets it: no later session has it.
+   *
+   * @param torrent One of this session.
+   * @param options Whether its files are removed from the disk, too; they stay when absent.
+   * @throws {ShoalError} Of kind `usage` if it isn't in this session, of kind `storage` if something can't be removed: the torrent has
+   * left the session then all the same, and the rest of its files is gone.
+   */
+  async remove(torrent: Torrent, options: RemoveOptions = {}): Promise<void> {
+    const { infoHash, name } = torrent;
+    const own = this.#torrents.get(infoHash.hex);
+    if (own === undefined || own !== torrent) {
+      const why = "it isn't in this session, or has been stopped";
+      throw new ShoalError("usage", { what: "cannot remove the torrent", where: name, why });
+    }
+    const { data = false } = options;
+    await own.stop();
+    this.#store.remove(infoHash);
+    this.#emit({ event: "removed", infohash: infoHash.hex, data });
+  }
+
   /** Every torrent that was added and not stopped. */
   get torrents(): readonly Torrent[] {
     return [...this.#torrents.values()];
@@ -329,7 +361,7 @@ export class Session {
   /** Peers that a magnet link names, some perhaps by the name of a host. */
   #resolvePeers(torrent: SwarmTorrent, source: Metainfo | Magnet): void {
     if (!("peers" in source) || source.peers.length === 0) return;
-    void resolveAll(source.peers, this.#platform.net).then((addresses) => torrent.addPeers(addresses));
+    void resolveAll(source.peers, this.#platform.net).then((addresses) => torrent.namedPeers(addresses));
   }
 
   #findPeers(host: PeerFinderHost): PeerFinder {

@@ -61,6 +61,8 @@ export interface Candidate {
   round: number;
   failures: number;
   nextTry: number;
+  /** It was left because neither end needed the other, which may be another matter when more is wanted. */
+  unneeded: boolean;
   /** Changed by {@linkcode CandidateTable.setState} alone. */
   state: CandidateState;
   /** It was connected when everybody was sent away: it comes first when others are let in again. */
@@ -270,6 +272,7 @@ function newCandidate(address: PeerAddress, source: PeerSource, round = 0): Cand
     rankedFor: null,
     failures: 0,
     nextTry: 0,
+    unneeded: false,
     host: null,
     state: "idle",
     returning: false,

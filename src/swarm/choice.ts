@@ -4,6 +4,7 @@
  * @module
  */
 
+import { ShoalError } from "../base/errors.ts";
 import { type Magnet, type Metainfo, numberedFiles, parseSelectOnly, selectFiles } from "../metainfo/mod.ts";
 import type { AddOptions } from "./add_options.ts";
 
@@ -46,4 +47,46 @@ function named(meta: Metainfo, source: Metainfo | Magnet): ReadonlySet<number> |
 /** Whether it isn't known yet what a source holds. */
 export function isMagnet(source: Metainfo | Magnet): source is Magnet {
   return !("pieces" in source);
+}
+
+/**
+ * Makes sure that files are there.
+ *
+ * @param meta The torrent; `null` while nobody knows which it has: then nothing is wrong yet.
+ * @param files Indexes.
+ * @throws {ShoalError} Of kind `usage` if one isn't there, or is padding.
+ */
+export function checkFiles(meta: Metainfo | null, files: Iterable<number>): void {
+  for (const index of files) {
+    const file = meta?.files[index];
+    const isFile = meta === null ? Number.isInteger(index) && index >= 0 : file !== undefined && !file.pad;
+    if (isFile) continue;
+    const why = meta === null ? "files are numbered from 0" : `the torrent has ${meta.files.length} files`;
+    const where = `file ${index}${meta === null ? "" : ` of ${meta.name}`}`;
+    throw new ShoalError("usage", { what: "there is no such file", where, why });
+  }
+}
+
+/**
+ * Makes sure that files can be chosen.
+ *
+ * @param meta The torrent; `null` while nobody knows which it has.
+ * @param files Their indexes.
+ * @throws {ShoalError} Of kind `usage` if one isn't there, or there are none.
+ */
+export function checkChoice(meta: Metainfo | null, files: ReadonlySet<number>): void {
+  checkFiles(meta, files);
+  if (files.size > 0) return;
+  throw new ShoalError("usage", { what: "no file is chosen", where: meta?.name ?? "", why: "at least one has to be" });
+}
+
+/**
+ * How a torrent would have been added with other files chosen.
+ *
+ * @param add How it was added.
+ * @param files Indexes of the files; `null` for all.
+ * @returns How it is to be added.
+ */
+export function withFiles(add: AddOptions, files: ReadonlySet<number> | null): AddOptions {
+  return { ...add, files: (meta) => files ?? new Set(numberedFiles(meta.files)) };
 }

@@ -289,6 +289,7 @@ export class ConnectionManager {
     // Who connected to us and was never named may not be reachable at all; it will come back by itself.
     if (candidate.source === "incoming") return this.#remove(candidate);
     this.#backOff(candidate, options.now);
+    candidate.unneeded = options.prospects === "poor" || options.prospects === "none";
     if (options.prospects === "poor") candidate.nextTry = options.now + MAX_RETRY_MS;
     if (options.prospects === "none") candidate.nextTry = Infinity;
   }
@@ -393,6 +394,17 @@ export class ConnectionManager {
       candidate.rank = this.rank(address);
     }
     return candidate.rank;
+  }
+
+  /** Whom we had no use for any more may be dialled again at once. */
+  reconsider(): void {
+    for (const candidate of this.#candidates.values()) {
+      if (candidate.state !== "idle" || !candidate.unneeded) continue;
+      candidate.unneeded = false;
+      candidate.failures = 0; // that it was left so soon was no fault of its own
+      candidate.nextTry = 0;
+      this.#stale = true;
+    }
   }
 
   /** Forgets all that neither trackers nor the user have named (BEP 27). */

@@ -17,7 +17,7 @@ import { Download } from "./download.ts";
 import type { UnnamedEvent } from "./torrent_options.ts";
 import type { DrawnPieces } from "./piece_map.ts";
 import { SuperSeeding } from "./super_seeding.ts";
-import { type Wanted, wantedOf } from "./wanted.ts";
+import { type FilePriority, piecePriorities, type Wanted, wantedOf } from "./wanted.ts";
 import { WebSeeds } from "./web_seeds.ts";
 
 /** What {@linkcode Content} needs of the torrent. */
@@ -32,8 +32,8 @@ export interface ContentHost {
   pieceDone(index: number): void;
   /** Every wanted piece is verified and written. */
   allDone(): void;
-  /** A verified piece can't be read. */
-  unreadable(index: number, error: unknown): void;
+  /** A block of a verified piece can't be read. */
+  unreadable(block: Block): void;
   /** The torrent can't go on. */
   failed(error: unknown): void;
   /** Takes what happens. */
@@ -52,6 +52,8 @@ export interface ContentOptions {
   readonly files: ReadonlySet<number> | undefined;
   /** Whether pieces are fetched in order. */
   readonly sequential: boolean;
+  /** Priorities of files, by index; one that is missing is normal. */
+  readonly priorities: ReadonlyMap<number, FilePriority>;
   /** Whether nothing is ever written. */
   readonly readOnly: boolean;
   /** Folder for resume state; `null` for none. */
@@ -80,9 +82,12 @@ export class Content {
   readonly #options: ContentOptions;
   readonly #storage: Storage;
   readonly #pool: BufferPool;
-  readonly #wanted: Wanted;
+  #files: ReadonlySet<number> | undefined;
+  #priorities: ReadonlyMap<number, FilePriority>;
+  #sequential: boolean;
+  #wanted: Wanted;
   /** What there is, wanted or not. */
-  readonly #whole: Wanted;
+  #whole: Wanted;
   readonly #moreWebSeeds: string[];
   #download: Download;
   #checked = 0;
@@ -101,6 +106,9 @@ export class Content {
     this.#host = host;
     this.#options = options;
     this.meta = meta;
+    this.#files = files;
+    this.#priorities = options.priorities;
+    this.#sequential = options.sequential;
     this.#wanted = wantedOf(meta, files);
     this.#whole = files === undefined ? this.#wanted : wantedOf(meta);
     this.#moreWebSeeds = [...options.webSeeds];
@@ -176,14 +184,12 @@ export class Content {
   async open(mode: StartMode, signal: AbortSignal): Promise<void> {
     const have = await this.#storage.open(mode, {
       signal,
-      onProgress: (progress) => {
-        this.#checked = progress;
-        this.#host.tell({ event: "checking", progress });
-      },
+      onProgress: (progress) => this.#hasChecked(progress),
     });
     signal.throwIfAborted();
     this.#download = this.#newDownload(have);
-    for (const index of have) this.#countVerified(index);
+    this.#arrange();
+    this.#count();
     if (have.isFull) {
       this.superSeeding = new SuperSeeding(this.meta, {
         have,
@@ -191,13 +197,92 @@ export class Content {
         random: () => this.#options.platform.random(),
       });
     }
-    if (this.complete) return;
+    this.#seekWebSeeds();
+  }
+
+  /** Web seeds are asked as soon as something is missing. */
+  #seekWebSeeds(): void {
+    if (this.complete || this.webSeeds !== null) return;
     this.webSeeds = new WebSeeds({ ...this.#options, tell: (event) => this.#host.tell(event) }, {
       download: this.#download,
       peers: () => this.#host.peers(),
       failed: (error) => this.#host.failed(error),
     });
     this.webSeeds.add(this.#moreWebSeeds);
+  }
+
+  /**
+   * Wants other files from now on. What is here of others stays; what is here of those already isn't fetched again.
+   *
+   * @param files Their indexes; all when `undefined`.
+   * @throws {ShoalError} Of kind `storage` if something else is in the place of a file. The same files are wanted as before then.
+   */
+  async select(files: ReadonlySet<number> | undefined): Promise<void> {
+    const found = await this.#storage.select(files);
+    this.#settled = false;
+    this.#files = files;
+    this.#wanted = wantedOf(this.meta, files);
+    this.#whole = files === undefined ? this.#wanted : wantedOf(this.meta);
+    // What was written meanwhile is there, too.
+    found.addAll(this.have);
+    if (found.count > this.have.count) this.#download.reset(found);
+    this.#arrange();
+    this.#want(this.#wanted.pieces);
+  }
+
+  /**
+   * Hashes everything that is on disk.
+   *
+   * @param signal Ends it; then all is as before.
+   * @throws {ShoalError} Of kind `storage` if a file can't be used.
+   * @throws The signal's reason, when it is aborted.
+   */
+  async recheck(signal: AbortSignal): Promise<void> {
+    this.#checked = 0;
+    const have = await this.#storage.recheck({ signal, onProgress: (progress) => this.#hasChecked(progress) });
+    this.#download.reset(have);
+    this.#want(this.#wanted.pieces);
+  }
+
+  /**
+   * Pieces can't be read any more, and aren't claimed from here on. Where nothing may be written, nobody fetches them again.
+   *
+   * @param pieces Which.
+   * @throws {ShoalError} Of kind `storage` if a file isn't ours any more, or can't be renamed.
+   */
+  async forget(pieces: readonly number[]): Promise<void> {
+    try {
+      await this.#storage.forget(pieces);
+    } finally {
+      this.#download.lost(pieces);
+      this.#want(this.#options.readOnly ? this.have : this.#wanted.pieces);
+    }
+  }
+
+  /** Fetches pieces in order from now on, or the rarest first. */
+  setSequential(sequential: boolean): void {
+    this.#sequential = sequential;
+    this.#arrange();
+  }
+
+  /** Fetches the pieces of some files before others. */
+  setPriorities(priorities: ReadonlyMap<number, FilePriority>): void {
+    this.#priorities = priorities;
+    this.#arrange();
+  }
+
+  /** In which order pieces are fetched. */
+  #arrange(): void {
+    this.#download.setSequential(this.#sequential);
+    this.#download.setPriorities(piecePriorities(this.meta, this.#priorities, this.#files));
+  }
+
+  /** Other pieces are wanted, or here, than before. */
+  #want(pieces: Bitfield): void {
+    this.#count();
+    this.#download.setWanted(pieces);
+    this.#seekWebSeeds();
+    if (!this.complete) this.#settled = false;
   }
 
   /** Waits until every wanted file is on the device under its final name. */
@@ -279,9 +364,29 @@ export class Content {
     try {
       await this.#storage.load(index, begin, length);
     } catch (error) {
-      if (this.#closing === null) this.#host.unreadable(index, error);
+      if (this.#closing === null) this.#host.unreadable({ index, begin, length });
       throw error;
     }
+  }
+
+  /**
+   * Tries to read blocks that couldn't be read once more: it may have been a want of file descriptors, or a cable.
+   *
+   * @param blocks At most one a piece.
+   * @returns Those pieces that can't be read now, either, and why the last one can't.
+   */
+  async readAgain(blocks: Iterable<Block>): Promise<{ readonly pieces: number[]; readonly error: unknown }> {
+    const pieces: number[] = [];
+    let error: unknown = null;
+    for (const { index, begin, length } of blocks) {
+      try {
+        if (this.have.has(index)) await this.#storage.load(index, begin, length);
+      } catch (thrown) {
+        pieces.push(index);
+        error = thrown;
+      }
+    }
+    return { pieces, error };
   }
 
   /** A block came. */
@@ -289,8 +394,13 @@ export class Content {
     this.#download.received(peer, block);
   }
 
+  #hasChecked(progress: number): void {
+    this.#checked = progress;
+    this.#host.tell({ event: "checking", progress });
+  }
+
   #newDownload(have: Bitfield): Download {
-    const { meta, platform, sequential } = this.#options;
+    const { meta, platform } = this.#options;
     const host = this.#host;
     return new Download({
       pieceSize: (index) => pieceSize(meta, index),
@@ -309,7 +419,7 @@ export class Content {
       lied: (liar, index) =>
         (this.webSeeds?.knows(liar) ? this.webSeeds : host).ban(liar, `it sent wrong data for piece ${index}`),
       broke: (error) => host.failed(error),
-    }, { have, wanted: this.#wanted.pieces, sequential, pool: this.#pool, platform });
+    }, { have, wanted: this.#wanted.pieces, pool: this.#pool, platform });
   }
 
   #pieceDone(index: number): void {
@@ -323,6 +433,12 @@ export class Content {
     if (!this.complete) return;
     this.webSeeds?.rest("the download is complete");
     this.#host.allDone();
+  }
+
+  /** Adds up what is verified. */
+  #count(): void {
+    this.#verified = this.#verifiedOfWhole = 0;
+    for (const index of this.have) this.#countVerified(index);
   }
 
   #countVerified(index: number): void {

@@ -11,6 +11,7 @@ export type TorrentEvent =
   | AddedEvent
   | MetadataEvent
   | StateEvent
+  | ChangedEvent
   | CheckingEvent
   | TrackerEvent
   | PeerEvent
@@ -18,7 +19,8 @@ export type TorrentEvent =
   | WarningEvent
   | CompletedEvent
   | FailedEvent
-  | StoppedEvent;
+  | StoppedEvent
+  | RemovedEvent;
 
 /** A torrent does something else from now on. */
 export interface StateEvent {
@@ -30,6 +32,16 @@ export interface StateEvent {
   readonly state: TorrentState;
   /** What it did before. */
   readonly previous: TorrentState;
+}
+
+/** Something about a torrent was changed while it runs. */
+export interface ChangedEvent {
+  /** Which event. */
+  readonly event: "changed";
+  /** Which torrent, in hexadecimal. */
+  readonly infohash: string;
+  /** What is another one now; with `peers` some were named, with `folder` everything lies there. */
+  readonly what: "files" | "priority" | "trackers" | "peers" | "limits" | "sequential" | "folder";
 }
 
 /** A torrent was added. */
@@ -174,4 +186,14 @@ export interface StoppedEvent {
   readonly downloaded: number;
   /** Payload bytes. */
   readonly uploaded: number;
+}
+
+/** A torrent was removed from its session, after it was stopped; no later session has it. */
+export interface RemovedEvent {
+  /** Which event. */
+  readonly event: "removed";
+  /** Which torrent, in hexadecimal. */
+  readonly infohash: string;
+  /** Whether its files were removed from the disk. */
+  readonly data: boolean;
 }

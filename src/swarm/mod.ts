@@ -39,5 +39,7 @@ export { Torrent } from "./torrent.ts";
 export type { OpenFileOptions, ReadableTorrent, ReadOptions, TorrentReader } from "./torrent_reader.ts";
 export type { MetadataSearch, PeerFinder, PeerFinderHost, Shared, TorrentOptions } from "./torrent_options.ts";
 export { Ticker } from "./ticker.ts";
+export type { TorrentFailure } from "./torrent_words.ts";
+export type { FilePriority } from "./wanted.ts";
 export type { TorrentState } from "./torrent_state.ts";
 export type { WebSeed } from "./web_seed.ts";

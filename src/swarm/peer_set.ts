@@ -301,6 +301,12 @@ export class PeerSet implements Borrower {
     this.shut("we are stopping");
   }
 
+  /** Whoever was of no use may be of some now. */
+  reconsider(): void {
+    this.#manager.reconsider();
+    this.dialMore();
+  }
+
   /**
    * The torrent turned out to be private (BEP 27): leaves everybody, and forgets those whom neither its trackers nor the user have
    * named.

@@ -257,6 +257,12 @@ export class Swarm implements PeerHost {
     });
   }
 
+  /** Pieces are wanted again, after all were here: those that were left because neither needed the other are dialled again. */
+  wantsMore(): void {
+    this.#peers.reconsider();
+    this.#options.events.wake();
+  }
+
   /** Every wanted piece is here: tells everybody, and leaves those who have no use for us, nor we for them. */
   complete(): void {
     for (const peer of [...this.#peers.all]) {

@@ -13,15 +13,15 @@ import type { PeerAddress } from "../base/address.ts";
 import { Bitfield } from "../base/bitfield.ts";
 import type { InfoHash } from "../base/info_hash.ts";
 import { type Magnet, type Metainfo, numberedFiles, safeName } from "../metainfo/mod.ts";
-import { type Peer, type RateLimits, ratesOf, setRates } from "../peer/mod.ts";
+import { type Block, type Peer, type RateLimits, ratesOf, setRates } from "../peer/mod.ts";
 import type { StartMode } from "../storage/mod.ts";
 import type { AddOptions } from "./add_options.ts";
 import type { PeerSource } from "./candidate_table.ts";
-import { type Choice, choiceOf, isMagnet } from "./choice.ts";
+import { checkChoice, checkFiles, type Choice, choiceOf, isMagnet, withFiles } from "./choice.ts";
 import { clash, clashOf } from "./clash.ts";
 import { Content } from "./content.ts";
 import { type EventOptions, type EventStream, streamEvents } from "./event_stream.ts";
-import type { TorrentEvent } from "./events.ts";
+import type { ChangedEvent, TorrentEvent } from "./events.ts";
 import type { Acceptor } from "./listening.ts";
 import { MagnetSearch } from "./magnet_search.ts";
 import { type DrawnPieces, type FileSnapshot, filesOf, type PieceMap, pieceMapOf } from "./piece_map.ts";
@@ -31,8 +31,9 @@ import { Swarm } from "./swarm.ts";
 import type { TickerSeat } from "./ticker.ts";
 import type { PeerFinder, TorrentOptions, UnnamedEvent } from "./torrent_options.ts";
 import { openFile, type OpenFileOptions, type TorrentReader, wantedFilesOf } from "./torrent_reader.ts";
-import { errorWords, incompleteData, shutWords } from "./torrent_words.ts";
+import { errorWords, incompleteData, shutWords, stoppedError } from "./torrent_words.ts";
 import { isActive, isOver, mayFollow, type TorrentState } from "./torrent_state.ts";
+import type { FilePriority } from "./wanted.ts";
 import type { WebSeed } from "./web_seed.ts";
 
 /** Bytes that are said to be missing while nobody knows how many are: not 0, which would make us a seed. */
@@ -59,7 +60,11 @@ export class Torrent {
   #wish: Wish = "run";
   #error: unknown = null;
   #meta: Metainfo | null = null;
+  /** How it was added, with what has been changed since. */
+  #add: AddOptions;
   #choice: Choice | null = null;
+  /** Of files, by index; one that is missing is normal. */
+  readonly #priorities = new Map<number, FilePriority>();
   /** Finds out what a magnet link stands for; `null` where a torrent file was added. */
   readonly #search: MagnetSearch | null;
   #content: Content | null = null;
@@ -69,6 +74,10 @@ export class Torrent {
   readonly #moreWebSeeds: string[] = [];
   /** Bytes from web seeds of contents that were replaced. */
   #goneDown = 0;
+  /** Blocks that couldn't be read, at most one a piece, of which that isn't noted yet. */
+  readonly #lost = new Map<number, Block>();
+  /** Whether it was told that everything wanted is here. */
+  #isFinished = false;
   #seat: TickerSeat | null = null;
   #lastWork: Promise<void> = Promise.resolve();
   #stopping: Promise<void> | null = null;
@@ -81,6 +90,7 @@ export class Torrent {
   constructor(options: TorrentOptions) {
     const { source, shared } = options;
     this.#options = options;
+    this.#add = options.add;
     this.infoHash = source.infoHash;
     this.#startedAt = shared.platform.now();
     this.#swarm = new Swarm({
@@ -229,6 +239,26 @@ export class Torrent {
     return this.#content?.webSeeds?.connected ?? [];
   }
 
+  /** Folder that its files, or its own folder, go into. */
+  get folder(): string {
+    return this.#add.folder;
+  }
+
+  /** Whether pieces are fetched in order instead of the rarest first. */
+  get sequential(): boolean {
+    return this.#add.sequential ?? false;
+  }
+
+  /** Announce URLs in tiers, as they are now. */
+  get trackers(): readonly (readonly string[])[] {
+    return this.#finder.trackers;
+  }
+
+  /** Priorities of files, by index into `meta.files`; one that is missing is normal. */
+  get priorities(): ReadonlyMap<number, FilePriority> {
+    return this.#priorities;
+  }
+
   /** What it looks like now. */
   snapshot(): TorrentSnapshot {
     return snapshotOf(this);
@@ -279,7 +309,7 @@ export class Torrent {
     this.#seat = this.#options.shared.ticker.join({ turn: (now, seconds) => this.#turn(now, seconds) });
     const { source, add } = this.#options;
     if (!isMagnet(source)) this.#warnOf(source);
-    this.#inTurn(() => this.#begin(add.trust ? "trust" : add.check ? "check" : "resume"));
+    void this.#doInTurn(() => this.#begin(add.trust ? "trust" : add.check ? "check" : "resume"));
   }
 
   /** How fast it may be, within what all torrents together may. */
@@ -295,6 +325,103 @@ export class Torrent {
    */
   setLimits(limits: Partial<RateLimits>): void {
     setRates(this.#options.limits, limits);
+    this.#changed("limits");
+  }
+
+  /**
+   * Takes other trackers from now on. Those that are there already are left alone, those that are named no more are told that we
+   * leave, and new ones are asked.
+   *
+   * @param tiers Announce URLs in tiers (BEP 12); none at all for no trackers.
+   */
+  setTrackers(tiers: readonly (readonly string[])[]): void {
+    this.#finder.setTrackers(tiers);
+    this.#changed("trackers");
+  }
+
+  /**
+   * Tries peers besides those that are found.
+   *
+   * @param addresses Where they listen.
+   */
+  addPeers(addresses: readonly PeerAddress[]): void {
+    this.#foundPeers(addresses, "user");
+    this.#changed("peers");
+  }
+
+  /**
+   * Fetches pieces in order from now on, or the rarest first.
+   *
+   * @param sequential Whether in order.
+   */
+  setSequential(sequential: boolean): void {
+    this.#add = { ...this.#add, sequential };
+    this.#content?.setSequential(sequential);
+    this.#changed("sequential");
+  }
+
+  /**
+   * Fetches some files before others from now on. Where pieces cover several files, the highest priority counts.
+   *
+   * @param files Indexes into `meta.files`; others keep theirs.
+   * @param priority The priority.
+   * @throws {ShoalError} Of kind `usage` if there is no such file, as far as that is known; nothing has changed then.
+   */
+  setPriority(files: Iterable<number>, priority: FilePriority): void {
+    const indexes = [...files];
+    checkFiles(this.#meta, indexes);
+    for (const index of indexes) this.#priorities.set(index, priority);
+    this.#content?.setPriorities(this.#priorities);
+    this.#changed("priority");
+  }
+
+  /**
+   * Wants other files from now on. What is here of those that aren't wanted any more stays, and is served; what has been fetched
+   * of those that are wanted now isn't fetched again.
+   *
+   * @param files Indexes into `meta.files`; `null` for all.
+   * @returns Settles when it is done.
+   * @throws {ShoalError} Of kind `usage` if there is no such file or none is left, of kind `storage` if something else is in the
+   * place of a file. The choice is the one of before then.
+   */
+  async setFiles(files: ReadonlySet<number> | null): Promise<void> {
+    if (files !== null) checkChoice(this.#meta, files);
+    await this.#inTurn(async () => {
+      const add = withFiles(this.#add, files);
+      const { source } = this.#options;
+      if (this.#meta !== null) {
+        const choice = choiceOf(this.#meta, { add, source });
+        if (this.#attached) await this.#content!.select(choice.files);
+        this.#choice = choice;
+      }
+      this.#add = add;
+      if (this.#attached) await this.#settle();
+      this.#changed("files");
+    });
+  }
+
+  /**
+   * Hashes everything that is on disk, whatever is believed to be there. Nothing is fetched or served meanwhile.
+   *
+   * @returns Settles when it is done, or can't be: then the torrent's state is `error`, which says why.
+   */
+  recheck(): Promise<void> {
+    if (this.#state === "error") return this.#tryAgain("check");
+    return this.#doInTurn(async () => {
+      if (!this.#attached) return; // it isn't known yet what it holds, or it has just failed
+      this.#enter("checking");
+      this.#swarm.shut(shutWords("checking"));
+      this.#content!.webSeeds?.setPaused(true);
+      await this.#content!.recheck(this.#abort.signal);
+      this.#refuseIncomplete(this.#content!);
+      this.#reading.readers.checked();
+      await this.#checked();
+    });
+  }
+
+  /** Has it wait in the queue until it is resumed. */
+  queue(): void {
+    this.#want("queued");
   }
 
   /** Leaves the swarm until it is resumed: trackers are told, every connection is closed. A check goes on. What is here stays. */
@@ -305,13 +432,17 @@ export class Torrent {
   /** Goes on after a pause; after an error, tries again. */
   resume(): void {
     this.#want("run");
-    if (this.#state !== "error") return;
+    if (this.#state === "error") void this.#tryAgain("resume");
+  }
+
+  #tryAgain(mode: StartMode): Promise<void> {
     this.#error = null;
+    this.#isFinished = false;
     this.#metadata = this.#meta === null ? Promise.withResolvers() : this.#metadata;
     this.#finish = Promise.withResolvers();
     this.#quieten();
     this.#enter(this.#meta === null ? "metadata" : "checking");
-    this.#inTurn(() => this.#begin("resume"));
+    return this.#doInTurn(() => this.#begin(mode));
   }
 
   /**
@@ -323,7 +454,11 @@ export class Torrent {
    */
   merge(source: Metainfo | Magnet, add: AddOptions): void {
     if (isOver(this.#state)) throw clash(this.#name, "it is being stopped");
-    const why = clashOf({ first: this.#options, choice: this.#choice, meta: this.#meta }, { add, source });
+    const why = clashOf({
+      first: { source: this.#options.source, add: this.#add },
+      choice: this.#choice,
+      meta: this.#meta,
+    }, { add, source });
     if (why !== null) throw clash(this.#name, why);
     this.#foundPeers(add.peers ?? [], "user");
     if (this.#meta?.private) return this.#leaveOut(source, this.#meta);
@@ -349,8 +484,8 @@ export class Torrent {
     return this.#swarm;
   }
 
-  /** Takes note of peers that the user, or the magnet link, has named. */
-  addPeers(addresses: readonly PeerAddress[]): void {
+  /** Takes note of peers that the magnet link has named. */
+  namedPeers(addresses: readonly PeerAddress[]): void {
     this.#foundPeers(addresses, "user");
   }
 
@@ -362,24 +497,24 @@ export class Torrent {
 
   // Its life.
 
-  /**
-   * Does what can take long, when what was begun before is done. What it throws is an error of the torrent, unless it is being
-   * stopped.
-   */
+  /** Does what can take long, when what was begun before is done. What it throws is the caller's to deal with. */
   #inTurn(work: () => Promise<void>): Promise<void> {
-    return this.#lastWork = this.#lastWork.then(async () => {
-      if (isOver(this.#state)) return;
-      try {
-        await work();
-      } catch (error) {
-        this.#fail(error);
-      }
+    const done = this.#lastWork.then(async () => {
+      if (isOver(this.#state)) throw stoppedError(this.#name);
+      await work();
     });
+    this.#lastWork = done.catch(() => {});
+    return done;
+  }
+
+  /** The same for what is the torrent's own business: what it throws is an error of the torrent, unless it is being stopped. */
+  #doInTurn(work: () => Promise<void>): Promise<void> {
+    return this.#inTurn(work).catch((error) => this.#fail(error));
   }
 
   /** From a source to work: finds the metadata if need be, looks at the disk, and connects. */
   async #begin(mode: StartMode): Promise<void> {
-    const { add } = this.#options;
+    const add = this.#add;
     if (this.#meta === null && this.#search !== null) {
       const meta = await this.#search.run(this.#abort.signal);
       this.#name = meta.name;
@@ -398,8 +533,8 @@ export class Torrent {
 
   /** It is known now what it holds. */
   #learn(meta: Metainfo): void {
-    const { shared, source, add } = this.#options;
-    this.#choice = choiceOf(meta, { add, source });
+    const { shared, source } = this.#options;
+    this.#choice = choiceOf(meta, { add: this.#add, source });
     this.#meta = meta;
     this.#content = this.#newContent(meta);
     if (meta.private) {
@@ -410,7 +545,8 @@ export class Torrent {
   }
 
   #newContent(meta: Metainfo): Content {
-    const { shared, add, limits } = this.#options;
+    const { shared, limits } = this.#options;
+    const add = this.#add;
     return new Content({
       peers: () => this.#swarm.peers,
       hostOf: (connection) => this.#swarm.hostOf(connection),
@@ -420,7 +556,7 @@ export class Torrent {
         this.#swarm.pieceDone(index);
       },
       allDone: () => this.#allDone(),
-      unreadable: (_index, error) => this.#fail(error),
+      unreadable: (block) => this.#unreadable(block),
       failed: (error) => this.#fail(error),
       tell: (event) => this.#tell(event),
     }, {
@@ -430,6 +566,7 @@ export class Torrent {
       folder: add.folder,
       files: this.#choice?.files,
       sequential: add.sequential ?? false,
+      priorities: this.#priorities,
       readOnly: add.seedOnly ?? false,
       webSeeds: this.#moreWebSeeds,
       onWarning: (error) => this.#warn(error),
@@ -443,17 +580,27 @@ export class Torrent {
     if (this.#content!.closed) this.#replaceContent(this.#content!);
     const content = this.#content!;
     await content.open(mode, this.#abort.signal);
-    const { meta } = content;
-    const { add } = this.#options;
-    if (add.seedOnly && !content.have.isFull) {
-      throw incompleteData(content.have, `${meta.name} in ${add.folder}`);
-    }
+    this.#refuseIncomplete(content);
     this.#attached = true;
     this.#swarm.attach(content);
     this.#reading.readers.checked();
-    if (!content.complete) return this.#work();
-    await content.flush();
-    this.#completed();
+    await this.#checked();
+  }
+
+  /** What may only be seeded has to be there. */
+  #refuseIncomplete({ have, meta }: Content): void {
+    const { seedOnly, folder } = this.#add;
+    if (seedOnly && !have.isFull) throw incompleteData(have, `${meta.name} in ${folder}`);
+  }
+
+  /** It is known what is on disk. */
+  async #checked(): Promise<void> {
+    if (this.#content!.complete) {
+      await this.#content!.flush();
+      return this.#completed();
+    }
+    this.#isUnfinished();
+    this.#work();
   }
 
   /** Goes on as the user wants it to. */
@@ -468,11 +615,51 @@ export class Torrent {
   #completed(): void {
     if (this.#state === "error" || isOver(this.#state)) return;
     this.#work();
+    if (this.#isFinished) return;
+    this.#isFinished = true;
     const seconds = (this.#options.shared.platform.now() - this.#startedAt) / 1000;
     const bytes = this.downloaded;
     const rate = seconds > 0 ? bytes / seconds : 0;
     this.#tell({ event: "completed", name: this.#name, seconds, bytes, rate });
     this.#finish.resolve();
+  }
+
+  /** More or less is wanted than before, or here. */
+  async #settle(): Promise<void> {
+    const { complete, settled } = this.#content!;
+    if (!complete) this.#isUnfinished();
+    if (this.#state === "checking" || this.#state === "error") return;
+    if (complete && !settled) await this.#finishFiles();
+    else this.#work();
+  }
+
+  /** Something is missing again: who waits for the end waits for another one. */
+  #isUnfinished(): void {
+    if (!this.#isFinished) return;
+    this.#isFinished = false;
+    this.#finish = Promise.withResolvers();
+    this.#quieten();
+    this.#swarm.wantsMore();
+    this.#finder.needPeers();
+  }
+
+  /** Verified pieces that can't be read any more count as missing; the rest is served. */
+  #unreadable(block: Block): void {
+    const isFirst = this.#lost.size === 0;
+    this.#lost.set(block.index, block);
+    if (!isFirst) return;
+    void this.#doInTurn(async () => {
+      const blocks = [...this.#lost.values()];
+      this.#lost.clear();
+      if (!this.#attached) return;
+      const { pieces, error } = await this.#content!.readAgain(blocks);
+      if (pieces.length === 0) return;
+      const which = pieces.length === 1 ? `piece ${pieces[0]}` : `${pieces.length} pieces`;
+      const { message, where } = errorWords(error);
+      this.#tell({ event: "warning", message: `${which} can't be read and counts as missing: ${message}`, where });
+      await this.#content!.forget(pieces);
+      await this.#settle();
+    });
   }
 
   #want(wish: Wish): void {
@@ -519,7 +706,7 @@ export class Torrent {
     this.#attached = false;
     this.#swarm.detach();
     // The disk has failed already: what else goes wrong with it says no more.
-    this.#inTurn(() => this.#content?.close("the torrent has failed").catch(() => {}) ?? Promise.resolve());
+    void this.#doInTurn(() => this.#content?.close("the torrent has failed").catch(() => {}) ?? Promise.resolve());
   }
 
   #replaceContent(old: Content): void {
@@ -540,7 +727,11 @@ export class Torrent {
     if (this.have.isFull) this.#finder.completed();
     else this.#finder.needPeers();
     this.#swarm.complete();
-    this.#content!.flush().then(() => this.#completed(), (error) => this.#fail(error));
+    void this.#finishFiles();
+  }
+
+  #finishFiles(): Promise<void> {
+    return this.#content!.flush().then(() => this.#completed(), (error) => this.#fail(error));
   }
 
   async #stop(): Promise<void> {
@@ -590,6 +781,10 @@ export class Torrent {
   /** The one way out of what happens. */
   #tell(event: UnnamedEvent): void {
     this.#options.emit({ ...event, infohash: this.infoHash.hex } as TorrentEvent);
+  }
+
+  #changed(what: ChangedEvent["what"]): void {
+    this.#tell({ event: "changed", what });
   }
 
   #warn(error: unknown): void {

@@ -46,6 +46,16 @@ export function incompleteData(have: Bitfield, where: string): ShoalError {
 }
 
 /**
+ * The error of what is asked of a torrent that has left its session, or is about to.
+ *
+ * @param where Its name.
+ * @returns The error, of kind `usage`.
+ */
+export function stoppedError(where: string): ShoalError {
+  return new ShoalError("usage", { what: "cannot change the torrent", where, why: "it has been stopped" });
+}
+
+/**
  * Why a torrent lets nobody in.
  *
  * @param state What it is doing instead.

@@ -8,7 +8,7 @@ import type { ShoalError } from "../base/errors.ts";
 import type { Platform } from "../platform/platform.ts";
 import type { Terminal } from "../platform/terminal.ts";
 import type { FileSnapshot, PieceMap } from "../session/torrent.ts";
-import type { SessionEvent, StateEvent, TorrentSnapshot } from "../session/types.ts";
+import type { ChangedEvent, RemovedEvent, SessionEvent, StateEvent, TorrentSnapshot } from "../session/types.ts";
 
 /** A torrent is served over HTTP. */
 export interface StreamEvent {
@@ -25,7 +25,12 @@ export interface StreamEvent {
 }
 
 /** What a view is told; what a torrent does is seen in its snapshots. */
-export type ViewEvent = Exclude<SessionEvent, StateEvent> | StreamEvent;
+export type ViewEvent = Exclude<SessionEvent, StateEvent | ChangedEvent | RemovedEvent> | StreamEvent;
+
+/** Whether a view is told of an event. */
+export function isShown(event: SessionEvent): event is Exclude<ViewEvent, StreamEvent> {
+  return event.event !== "state" && event.event !== "changed" && event.event !== "removed";
+}
 
 /** Shows what a session does. */
 export interface View {

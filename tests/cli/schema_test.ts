@@ -3,7 +3,7 @@ import { utf8 } from "../../src/base/bytes.ts";
 import { ShoalError } from "../../src/base/errors.ts";
 import { run } from "../../src/cli/main.ts";
 import { denoPlatform } from "../../src/platform/deno_platform.ts";
-import type { SessionEvent, StateEvent, TorrentState } from "../../src/session/types.ts";
+import type { ChangedEvent, RemovedEvent, SessionEvent, StateEvent, TorrentState } from "../../src/session/types.ts";
 import { checkLines, eventNames, SCHEMAS, violations } from "../support/schemas.ts";
 import { HOST, Lab } from "../support/session_lab.ts";
 import { settle } from "../support/virtual_clock.ts";
@@ -14,7 +14,7 @@ const infohash = metaOf("a").infoHash.hex;
 const ALL = { infohash: null };
 
 /** Every event that a session has, in each of its forms. The type has it that none is missing. */
-type PrintedEvent = Exclude<SessionEvent, StateEvent>;
+type PrintedEvent = Exclude<SessionEvent, StateEvent | ChangedEvent | RemovedEvent>;
 const SAMPLES: { readonly [Kind in PrintedEvent["event"]]: readonly Extract<PrintedEvent, { event: Kind }>[] } = {
   added: [{ event: "added", infohash, name: "a", size: null, files: null }],
   metadata: [{ event: "metadata", infohash, name: "a", size: 20_000, files: 2 }],

@@ -118,7 +118,9 @@ export async function run(torrent: Torrent, options: RunOptions, clock: VirtualC
     try {
       // A seeder has finished when the other end has, or when it can't go on.
       await mine.finished;
-      const failed = new Promise((resolve) => tried.subscribe(({ event }) => event === "error" && resolve(null)));
+      const isEnd = (event: SessionEvent) =>
+        event.event === "error" || (event.event === "warning" && event.message.includes("counts as missing"));
+      const failed = new Promise((resolve) => tried.subscribe((event) => isEnd(event) && resolve(null)));
       if (asSeeder) await Promise.race([theirs.finished, failed]);
     } catch (thrown) {
       error = thrown;

@@ -12,24 +12,15 @@ import { isFileFault } from "../platform/file_errors.ts";
 import type { FileHandle, FileInfo, FileSystem } from "../platform/platform.ts";
 import { Claims } from "./claims.ts";
 import { changedByOthers, closedError, otherFile, pathConflict, type StorageError } from "./errors.ts";
-import {
-  type DiskFile,
-  findPartFile,
-  findToRead,
-  findToWrite,
-  findWhole,
-  type FoundFile,
-  isSameFile,
-  NOTHING,
-  wholeTime,
-} from "./find_file.ts";
+import { type DiskFile, findPartFile, isSameFile, NOTHING, wholeTime } from "./find_file.ts";
+import { FileScan } from "./file_scan.ts";
 import { Folders, wordsFor } from "./folders.ts";
 import { compareFiles, isBlank, readRanges } from "./file_io.ts";
-import type { PieceMap, StorageFile } from "./layout.ts";
+import type { PieceMap } from "./layout.ts";
 import { forEachLimited } from "./limited.ts";
 import { closingAfter, closingOnFailure } from "./handles.ts";
 import { makeEmptyFile, makeLinks } from "./links.ts";
-import { type FileNames, type FolderName, nameElsewhere, nameFiles } from "./names.ts";
+import { nameFiles } from "./names.ts";
 import { HandleBudget, OpenFiles } from "./open_files.ts";
 import type { FileRecord, Place } from "./resume_state.ts";
 
@@ -127,93 +118,14 @@ export class DiskFiles {
    */
   async scan(): Promise<void> {
     if (this.root === "") await this.findRoot();
-    const { partName } = this.#options;
-    if (partName !== undefined && !this.#options.readOnly) {
+    const { partName, readOnly } = this.#options;
+    if (partName !== undefined && !readOnly) {
       const { length } = this.#map.file(this.#map.partFile);
       Object.assign(this.#files.at(-1)!, await findPartFile(`${this.root}/${partName}`, { fs: this.#fs, length }));
     }
-    const folders = new Map<FolderName, Promise<boolean>>();
-    const elsewhere: number[] = [];
-    const isWindows = /^[a-z]:|^[/\\]{2}/i.test(this.root);
-    await forEachLimited(this.#map.layout.files, LOOKS, async (layout, index) => {
-      const file = this.#files[index]!;
-      if (layout.pad || (layout.symlink !== null && !this.#map.isWanted(index))) return;
-      if (!isWindows && layout.symlink === null && this.#pathsOf(index).length > 1) elsewhere.push(index);
-      else await this.#findAt(index, file.names, folders);
-    });
-    if (elsewhere.length > 0) await this.#findElsewhere(elsewhere, folders);
-  }
-
-  #pathsOf(index: number): readonly (readonly string[])[] {
-    return this.#options.pathsOf?.(index) ?? [];
-  }
-
-  /** Finds a file at one path; whatever else is there is in its way if it is to be written. */
-  async #findAt(index: number, names: FileNames, seen: Map<FolderName, Promise<boolean>>): Promise<void> {
-    const file = this.#files[index]!;
-    const where = { fs: this.#fs, root: this.root, names };
-    // To read, links are followed, and a folder that is missing shows with the file.
-    if (this.#options.readOnly) Object.assign(file, await findToRead(where), { names });
-    else if (await this.#folders.isThere(names.folder, seen)) {
-      Object.assign(file, await findToWrite(this.#map.layout.files[index]!, where), { names });
-    }
-  }
-
-  /**
-   * Finds files that may lie at several paths. No two of them are the same file on disk. The right size counts, at the likeliest
-   * path first for all of them: by that a file whose name had to be changed is not taken for the one whose name it got.
-   */
-  async #findElsewhere(indexes: readonly number[], seen: Map<FolderName, Promise<boolean>>): Promise<void> {
-    const left = new Set(indexes);
-    const taken = new Set<string>();
-    const ids = new Set<string | null>();
-    for (const [index, { names, id }] of this.#files.entries()) {
-      if (left.has(index)) continue;
-      taken.add(names.final).add(names.part);
-      ids.add(id);
-    }
-    ids.delete(null);
-    taken.delete("");
-    // A file may lie under the name that another one would have until it is whole.
-    const finals = new Set(indexes.map((index) => this.#pathsOf(index)[0]!.join("/")));
-    const isTaken = (path: string) => taken.has(path) || finals.has(path);
-    const take = async (index: number, paths: readonly (readonly string[])[]): Promise<void> => {
-      const layout = this.#map.layout.files[index]!;
-      const own = this.#files[index]!.names;
-      for (const path of paths) {
-        const final = path.join("/");
-        const names = final === own.final ? own : nameElsewhere(path, { layout, isTaken });
-        if (names === null || taken.has(names.final) || taken.has(names.part)) continue;
-        const found = await this.#lookAt(names, layout);
-        if (found === null || ids.has(found.id) || taken.has(names.final)) continue;
-        taken.add(names.final).add(names.part).delete("");
-        if (found.id !== null) ids.add(found.id);
-        left.delete(index);
-        return void Object.assign(this.#files[index]!, found, { names });
-      }
-    };
-    await forEachLimited(indexes, LOOKS, (index) => take(index, this.#pathsOf(index).slice(0, 1)));
-    await forEachLimited([...left], LOOKS, (index) => take(index, this.#pathsOf(index).slice(1)));
-    await forEachLimited([...left], LOOKS, async (index) => {
-      const own = this.#files[index]!.names;
-      // What has another size tells more when it is read than that nothing is there.
-      for (const path of this.#options.readOnly ? this.#pathsOf(index) : []) {
-        const names = nameElsewhere(path, { layout: this.#map.layout.files[index]!, isTaken });
-        if (names === null || taken.has(names.final)) continue;
-        await this.#findAt(index, names, seen);
-        if (this.#files[index]!.place !== "absent") return;
-      }
-      await this.#findAt(index, own, seen);
-    });
-  }
-
-  async #lookAt(names: FileNames, layout: StorageFile): Promise<FoundFile | null> {
-    const where = { fs: this.#fs, root: this.root, names };
-    if (this.#options.readOnly) {
-      const found = await findToRead(where);
-      return found.place === "final" && found.size === layout.length ? found : null;
-    }
-    return await this.#folders.isReal(names.folder) ? await findWhole(layout, where) : null;
+    const pathsOf = (index: number) => this.#options.pathsOf?.(index) ?? [];
+    await new FileScan(this.#map, { fs: this.#fs, files: this.#files, folders: this.#folders, readOnly, pathsOf })
+      .run();
   }
 
   /**

@@ -70,6 +70,20 @@ export const denoFiles: FileSystem = {
     }
   },
 
+  async removeFolder(path) {
+    try {
+      const info = await Deno.lstat(path);
+      if (!info.isDirectory) return false;
+      await Deno.remove(path);
+      return true;
+    } catch (thrown) {
+      const error = toFileError(thrown, { what: "cannot remove", path });
+      if (error.fault === "exists") return false; // something is in it
+      if (error.fault === "missing" || error.fault === "not-a-folder") return true;
+      throw error;
+    }
+  },
+
   list(path) {
     return guard("cannot list", path, () =>
       withDescriptor(async () => {

@@ -20,6 +20,7 @@ export type FileFault =
   | "too-large"
   | "device"
   | "too-many"
+  | "other-device"
   | "other";
 
 /** The words for one fault. */
@@ -46,6 +47,7 @@ const WORDS: Readonly<Record<Exclude<FileFault, "other">, Words>> = {
   "loop": { why: "its symbolic links go round in a circle" },
   "too-large": { why: "the file is larger than it may be" },
   "device": { why: "the device failed", hint: "check the disk" },
+  "other-device": { why: "source and target are on different file systems" },
   "too-many": { why: "too many files are open", hint: "allow more (ulimit -n) or download fewer torrents at a time" },
 };
 
@@ -69,6 +71,7 @@ const BY_CODE: Readonly<Record<string, FileFault>> = {
   EIO: "device",
   EMFILE: "too-many",
   ENFILE: "too-many",
+  EXDEV: "other-device",
 };
 
 /** By the class of the runtime's error, for those that have no code. */

@@ -442,7 +442,7 @@ export interface FileSystem {
   open(path: string, mode: OpenMode): Promise<FileHandle>;
   /** What is at a path, or `null` when nothing is. A symbolic link is not followed. */
   stat(path: string): Promise<FileInfo | null>;
-  /** Moves a file; one that is at `to` is replaced. */
+  /** Moves a file; one that is at `to` is replaced. Fails with `other-device` when `to` is on another file system. */
   rename(from: string, to: string): Promise<void>;
   /** Makes a folder and those above it; harmless when it is there, and then its rights stay as they are. */
   makeFolder(path: string, options?: Secrecy): Promise<void>;
@@ -452,6 +452,8 @@ export interface FileSystem {
   readLink(path: string): Promise<string>;
   /** Removes a file or a folder with all it holds; harmless when it is not there. */
   remove(path: string): Promise<void>;
+  /** Removes a folder if it is empty; harmless when it isn't, or is not there. @returns whether it is gone. */
+  removeFolder(path: string): Promise<boolean>;
   /** Names in a folder, sorted. */
   list(path: string): Promise<string[]>;
   /** A small file, whole. Refuses one that is larger than `maxBytes`. */

@@ -164,6 +164,21 @@ Deno.test("denoFiles.remove() takes folders with all they hold, and what is not 
     assertEquals(await denoFiles.list(folder), []);
   }));
 
+Deno.test("denoFiles.removeFolder() takes an empty folder and nothing else", () =>
+  inFolder(async (folder) => {
+    await Deno.mkdir(`${folder}/a/b`, { recursive: true });
+    await Deno.writeTextFile(`${folder}/file`, "x");
+    await Deno.symlink("a/b", `${folder}/link`);
+    for (const name of ["a", "file", "link"]) {
+      assertEquals(await denoFiles.removeFolder(`${folder}/${name}`), false, name);
+    }
+    assertEquals(await denoFiles.list(folder), ["a", "file", "link"]);
+    assertEquals(await denoFiles.removeFolder(`${folder}/a/b`), true);
+    assertEquals(await denoFiles.removeFolder(`${folder}/a`), true);
+    assertEquals(await denoFiles.removeFolder(`${folder}/a`), true);
+    assertEquals(await denoFiles.removeFolder(`${folder}/file/below`), true);
+  }));
+
 Deno.test("denoFiles.list() sorts the names", () =>
   inFolder(async (folder) => {
     for (const name of ["b", "a", "c"]) await Deno.writeTextFile(`${folder}/${name}`, "");

@@ -17,6 +17,7 @@ export const OPERATIONS = [
   "link",
   "readLink",
   "remove",
+  "removeFolder",
   "list",
   "readFile",
   "writeFile",
@@ -137,6 +138,10 @@ export class FaultFiles implements FileSystem {
 
   remove(path: string) {
     return this.#do({ operation: "remove", path }, () => this.#inner.remove(path));
+  }
+
+  removeFolder(path: string) {
+    return this.#do({ operation: "removeFolder", path }, () => this.#inner.removeFolder(path));
   }
 
   list(path: string) {

@@ -5,7 +5,7 @@ import { roleOf, type Row, SCENARIOS, tryAll } from "./fault_table.ts";
 const ROOMS = ["storage", "session", "swarm", "peer", "tracker", "transport"];
 /** A call of a file system or of a file, as the code in those rooms writes it. */
 const CALL =
-  /\b(?:fs|files|handle)\??\.(?:open|stat|rename|makeFolder|link|remove|list|readFile|writeFile|realPath|read|write|truncate|sync|close|lock)\(/;
+  /\b(?:fs|files|handle)\??\.(?:open|stat|rename|makeFolder|link|remove|removeFolder|list|readFile|writeFile|realPath|read|write|truncate|sync|close|lock)\(/;
 
 /** Every line in `src/` that calls the file system, as `file:line`; the commands and the platform itself left out. */
 async function callSites(): Promise<string[]> {

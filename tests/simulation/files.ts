@@ -252,6 +252,13 @@ export class SimFiles implements FileSystem {
     return Promise.reject(new FileError("missing", { what: "cannot read the link", path }));
   }
 
+  async removeFolder(path: string): Promise<boolean> {
+    await this.#enter("remove", path);
+    if (!this.#folders.has(path)) return !this.#files.has(path);
+    for (const name of [...this.#files.keys(), ...this.#folders]) if (name.startsWith(`${path}/`)) return false;
+    return this.#folders.delete(path);
+  }
+
   async remove(path: string): Promise<void> {
     await this.#enter("remove", path);
     for (const name of [...this.#files.keys()]) {

@@ -18,6 +18,7 @@ export type FileOperation =
   | "link"
   | "readLink"
   | "remove"
+  | "removeFolder"
   | "list"
   | "readFile"
   | "writeFile"
@@ -45,6 +46,8 @@ export interface MemoryFilesOptions {
   readonly wallClock?: () => number;
   /** How many bytes may be written before the device is full; no limit when absent. */
   readonly room?: number;
+  /** Folders in which another file system begins; none when absent. */
+  readonly mounts?: readonly string[];
 }
 
 /** Calls that wait until the test lets them go on. */
@@ -78,6 +81,7 @@ export class MemoryFiles implements FileSystem {
   readonly #tree: MemoryTree;
   readonly #wallClock: () => number;
   #gate: { readonly match: (call: FileCall) => boolean; readonly queue: (() => void)[] } | null = null;
+  readonly #mounts: readonly string[];
   readonly #locks = new Set<string>();
   #dead = false;
 
@@ -89,6 +93,7 @@ export class MemoryFiles implements FileSystem {
     this.#tree = tree;
     this.#wallClock = options.wallClock ?? (() => 0);
     this.room = options.room ?? Infinity;
+    this.#mounts = options.mounts ?? [];
   }
 
   /** Makes the calls that `match` wait until the gate is opened. */
@@ -115,12 +120,12 @@ export class MemoryFiles implements FileSystem {
    */
   crash(power?: PowerLoss, wallClock: () => number = this.#wallClock): MemoryFiles {
     this.#dead = true;
-    return new MemoryFiles({ wallClock }, this.#tree.after(power));
+    return new MemoryFiles({ wallClock, mounts: this.#mounts }, this.#tree.after(power));
   }
 
   /** What another process would find at this moment; this one goes on. */
   copy(): MemoryFiles {
-    return new MemoryFiles({ wallClock: this.#wallClock }, this.#tree.after());
+    return new MemoryFiles({ wallClock: this.#wallClock, mounts: this.#mounts }, this.#tree.after());
   }
 
   /** Puts a file there, and the folders above it, without a call. */
@@ -170,6 +175,11 @@ export class MemoryFiles implements FileSystem {
     return [...this.#tree.nodes].filter(([, node]) => node.kind !== "folder").map(([path]) => path).sort();
   }
 
+  /** Every path of a folder, sorted. */
+  folders(): string[] {
+    return [...this.#tree.nodes].filter(([, node]) => node.kind === "folder").map(([path]) => path).sort();
+  }
+
   async open(path: string, mode: OpenMode): Promise<FileHandle> {
     await this.#enter("open", path);
     const real = this.#tree.resolve(path, mode !== "create");
@@ -203,6 +213,8 @@ export class MemoryFiles implements FileSystem {
     if (this.#tree.nodes.get(target)?.kind === "folder") {
       throw new FileError("is-a-folder", { what: "cannot rename", path: to });
     }
+    const deviceOf = (path: string) => this.#mounts.findLast((mount) => path.startsWith(`${mount}/`));
+    if (deviceOf(real) !== deviceOf(target)) throw new FileError("other-device", { what: "cannot rename", path: to });
     this.#tree.change((nodes) => {
       nodes.delete(real);
       nodes.set(target, node);
@@ -241,6 +253,16 @@ export class MemoryFiles implements FileSystem {
     this.#tree.change((nodes) => {
       for (const name of [...nodes.keys()]) if (name === real || name.startsWith(`${real}/`)) nodes.delete(name);
     });
+  }
+
+  async removeFolder(path: string): Promise<boolean> {
+    await this.#enter("removeFolder", path);
+    const real = this.#tree.resolve(path, false);
+    const node = this.#tree.nodes.get(real);
+    if (node?.kind !== "folder") return node === undefined;
+    for (const name of this.#tree.nodes.keys()) if (name.startsWith(`${real}/`)) return false;
+    this.#tree.change((nodes) => nodes.delete(real));
+    return true;
   }
 
   async list(path: string): Promise<string[]> {

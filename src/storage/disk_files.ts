@@ -61,7 +61,7 @@ export class DiskFiles {
   #closed = false;
   /** Unfinished files that were changed since their times were looked at. */
   readonly #touched = new Set<number>();
-  readonly #folders: Folders;
+  #folders: Folders;
   readonly #claims: Claims;
 
   /**
@@ -259,7 +259,7 @@ export class DiskFiles {
     const part = this.#claim(file);
     const there = await this.#fs.stat(part);
     if (there !== null) throw pathConflict(part, wordsFor(there.kind));
-    await this.#fs.rename(`${this.#folders.root}/${file.names.final}`, part);
+    await this.#fs.rename(`${this.#rootOf(file)}/${file.names.final}`, part);
     file.place = "part";
   }
 
@@ -374,7 +374,7 @@ export class DiskFiles {
     if (file.place !== "part") return null;
     await this.#syncLast(index);
     return await this.open.exclusive(index, async () => {
-      const final = `${this.#folders.root}/${file.names.final}`;
+      const final = `${this.#rootOf(file)}/${file.names.final}`;
       const part = this.pathOf(index);
       let info = await this.#fs.stat(part);
       this.#checkSame(index, info);
@@ -417,9 +417,68 @@ export class DiskFiles {
 
   /** @returns The path of the file of that `index`, for an error line. */
   pathOf(index: number): string {
-    const { names, place, source } = this.#files[index]!;
-    if (source !== "") return source;
-    return `${this.#folders.root}/${place === "final" || this.#options.readOnly ? names.final : names.part}`;
+    const file = this.#files[index]!;
+    if (file.source !== "") return file.source;
+    return `${this.#rootOf(file)}/${this.#nameOf(file)}`;
+  }
+
+  /** @returns All files with their names below the download folder, there or not, and the partfile at the end. */
+  get all(): readonly Readonly<DiskFile>[] {
+    return this.#files;
+  }
+
+  /**
+   * Moves a file to another folder while nobody has it open. From then on it is used there.
+   *
+   * @param index The file; it is there.
+   * @param root Absolute path of the folder, without links.
+   * @param move Does it, from one path to the other.
+   * @throws {ShoalError} If that can't be done.
+   */
+  async relocate(index: number, root: string, move: (from: string, to: string) => Promise<void>): Promise<void> {
+    const file = this.#files[index]!;
+    await this.open.exclusive(index, async () => {
+      const from = this.pathOf(index);
+      const to = `${root}/${this.#nameOf(file)}`;
+      if (file.place === "part" && !this.#claims.take(to)) {
+        throw pathConflict(to, "another torrent is being downloaded to it");
+      }
+      try {
+        await move(from, to);
+      } catch (error) {
+        this.#claims.drop(to);
+        throw error;
+      }
+      this.#claims.drop(from);
+      file.root = root;
+      const info = await this.#fs.stat(to);
+      this.#note(file, info);
+      file.id = info?.id ?? null;
+    });
+  }
+
+  /**
+   * From here on another folder is the download folder. What was not moved there is read where it is.
+   *
+   * @param root Its absolute path, without links.
+   */
+  moveTo(root: string): void {
+    const before = this.#folders.root;
+    this.#folders = new Folders(this.#fs);
+    this.#folders.root = root;
+    for (const file of this.#files) {
+      file.aside = false; // what is in the place of a file stays behind
+      if (file.root === root) delete file.root;
+      else if (file.place !== "absent") file.root ??= before;
+    }
+  }
+
+  #rootOf(file: DiskFile): string {
+    return file.root ?? this.#folders.root;
+  }
+
+  #nameOf({ names, place }: DiskFile): string {
+    return place === "final" || this.#options.readOnly ? names.final : names.part;
   }
 
   #note(file: DiskFile, info: FileInfo | null): void {
@@ -494,7 +553,7 @@ export class DiskFiles {
 
   /** Claims an unfinished file. @returns its path. */
   #claim(file: DiskFile): string {
-    const path = `${this.#folders.root}/${file.names.part}`;
+    const path = `${this.#rootOf(file)}/${file.names.part}`;
     if (this.#claims.take(path)) return path;
     throw pathConflict(path, "another torrent is being downloaded to it");
   }

@@ -132,6 +132,35 @@ export function noClaim(folder: string, cause: unknown): StorageError {
 }
 
 /**
+ * The files of a torrent can't be moved.
+ *
+ * @param folder Where to.
+ * @param why What is against it.
+ * @param cause What failed, if anything did.
+ * @returns The error to throw.
+ */
+export function cannotMove(folder: string, why: string, cause?: unknown): StorageError {
+  return new StorageError({ what: "cannot move", where: folder, why, ...(cause !== undefined && { cause }) });
+}
+
+/**
+ * What was left behind by a move stays.
+ *
+ * @param folder Where it is.
+ * @param cause What failed.
+ * @returns A warning: all that belongs to the torrent is in the other folder.
+ */
+export function leftBehind(folder: string, cause: unknown): StorageError {
+  return new StorageError({
+    what: "cannot tidy up",
+    where: folder,
+    why: cause instanceof ShoalError ? cause.why : messageOf(cause),
+    hint: "what is left there is not needed any more",
+    cause,
+  });
+}
+
+/**
  * Somebody came too late.
  *
  * @param folder The download folder.

@@ -37,6 +37,8 @@ export interface DiskFile extends FoundFile {
   foreign?: boolean;
   /** Whether a file that may be the right one is under its final name, while this one is made beside it. */
   aside?: boolean;
+  /** The folder below which it is, if that is another than the download folder: files are being moved. */
+  root?: string;
 }
 
 /** Of a file that isn't there. */

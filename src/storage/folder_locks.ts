@@ -27,7 +27,7 @@ const MAX_CLAIM_BYTES = 8192;
 /** What the lock of a process is called; nothing else that a claim names is ever opened. */
 const LOCK_NAME = /(?:^|[/\\])\.shoal-s[0-9a-z]+\.lock$/;
 /** What is called so belongs to a download that goes on, and is no data. */
-const OWN_NAME = /^\.shoal(?:-(?:s[0-9a-z]+|[0-9a-f]{40}))?\.lock$|^\.shoal-[0-9a-f]{40}\.part$/;
+const OWN_NAME = /^\.shoal(?:-(?:s[0-9a-z]+|[0-9a-f]{40}))?\.lock$|^\.shoal-[0-9a-f]{40}\.(?:part|moving)$/;
 
 /** Of a claim of somebody who lets nobody read it. */
 const UNREADABLE = Symbol("unreadable");

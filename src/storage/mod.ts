@@ -16,4 +16,4 @@ export {
   verifyFiles,
   type VerifyFilesOptions,
 } from "./verify.ts";
-export { type OpenOptions, Storage, type StorageOptions } from "./storage.ts";
+export { type MoveProgress, type OpenOptions, Storage, type StorageOptions } from "./storage.ts";

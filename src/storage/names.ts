@@ -190,6 +190,16 @@ export function partFileName(infoHash: InfoHash): string {
 }
 
 /**
+ * The name of the folder into which files are copied before they get their places in another download folder.
+ *
+ * @param infoHash Which torrent.
+ * @returns A hidden name.
+ */
+export function stagingName(infoHash: InfoHash): string {
+  return `.shoal-${infoHash.hex}.moving`;
+}
+
+/**
  * Refuses path components that could lead out of the folder.
  *
  * @param path Components.

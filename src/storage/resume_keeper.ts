@@ -73,15 +73,65 @@ export class ResumeKeeper {
     shape: ResumeShape,
     { folder }: { readonly folder: string },
   ): Promise<ResumeState | null> {
-    const { platform, stateFolder, infoHash } = this.#options;
-    const hash = await platform.sha1(utf8(folder));
-    this.#path = `${stateFolder}/${infoHash.hex}-${toHex(hash).slice(0, 8)}.resume`;
+    await this.moveTo(folder);
     try {
-      return await this.#read(shape);
+      return await this.#read(this.#path, shape);
     } catch (thrown) {
       this.#warn(thrown);
       return null;
     }
+  }
+
+  /**
+   * From here on the state of another folder is kept. That of the one before stays.
+   *
+   * @param folder Its absolute path, without links.
+   */
+  async moveTo(folder: string): Promise<void> {
+    const path = await this.#pathOf(folder);
+    await this.idle();
+    this.#path = path;
+  }
+
+  /**
+   * Loads what is remembered of another folder.
+   *
+   * @param shape The torrent.
+   * @param options `folder`: its absolute path, without links.
+   * @returns The state, or `null` when there is none that can be used.
+   * @throws {FileError} If it can't be read.
+   */
+  async peek(shape: ResumeShape, { folder }: { readonly folder: string }): Promise<ResumeState | null> {
+    return await this.#read(await this.#pathOf(folder), shape);
+  }
+
+  /**
+   * Saves a state in the folder that it names, now.
+   *
+   * @param state What is to be remembered.
+   * @throws {FileError} If it can't be saved.
+   */
+  async put(state: ResumeState): Promise<void> {
+    await this.#makeFolder();
+    await this.idle();
+    await this.#writeTo(await this.#pathOf(state.folder), state);
+  }
+
+  /**
+   * Removes what is remembered of a folder.
+   *
+   * @param folder Its absolute path, without links.
+   * @throws {FileError} If it can't be removed.
+   */
+  async remove(folder: string): Promise<void> {
+    await this.idle();
+    await this.#options.platform.files.remove(await this.#pathOf(folder));
+  }
+
+  async #pathOf(folder: string): Promise<string> {
+    const { platform, stateFolder, infoHash } = this.#options;
+    const hash = await platform.sha1(utf8(folder));
+    return `${stateFolder}/${infoHash.hex}-${toHex(hash).slice(0, 8)}.resume`;
   }
 
   /** Waits until nothing is being saved. Never fails. */
@@ -89,13 +139,13 @@ export class ResumeKeeper {
     while (this.#saving !== null) await this.#saving;
   }
 
-  async #read(shape: ResumeShape): Promise<ResumeState | null> {
+  async #read(path: string, shape: ResumeShape): Promise<ResumeState | null> {
     const { files } = this.#options.platform;
-    const info = await files.stat(this.#path);
+    const info = await files.stat(path);
     const maxBytes = maxResumeBytes(shape);
     if (info === null || info.size > maxBytes) return null;
     try {
-      return parseResumeState(await files.readFile(this.#path, maxBytes, { secret: true }), shape);
+      return parseResumeState(await files.readFile(path, maxBytes, { secret: true }), shape);
     } catch (error) {
       // Damaged, or of another version of the program: nothing is lost but time.
       if (error instanceof ResumeStateError) return null;
@@ -139,9 +189,12 @@ export class ResumeKeeper {
   async #write(): Promise<void> {
     await this.#makeFolder();
     await this.#options.prepare();
-    const { files } = this.#options.platform;
+    await this.#writeTo(this.#path, this.#options.snapshot());
+  }
+
+  async #writeTo(path: string, state: ResumeState): Promise<void> {
     const alone = this.#options.isAlone();
-    await files.writeFile(this.#path, encodeResumeState(this.#options.snapshot()), { alone, secret: true });
+    await this.#options.platform.files.writeFile(path, encodeResumeState(state), { alone, secret: true });
   }
 
   async #makeFolder(): Promise<void> {

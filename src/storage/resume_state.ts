@@ -41,6 +41,8 @@ export interface ResumeState {
   readonly files: readonly FileRecord[];
   /** The partfile, where there is one. */
   readonly partFile?: FileRecord;
+  /** The other folder while files are being moved: some of them may be there. Its state names this folder then. */
+  readonly otherFolder?: string;
 }
 
 /** How large the parts of a state must be. */
@@ -65,7 +67,7 @@ const MAX_FOLDER_BYTES = 32768;
  * @returns Bytes.
  */
 export function maxResumeBytes(shape: ResumeShape): number {
-  return Math.ceil(shape.pieceCount / 4) + shape.fileCount * RECORD_BYTES + MAX_FOLDER_BYTES + 1024;
+  return Math.ceil(shape.pieceCount / 4) + shape.fileCount * RECORD_BYTES + 2 * MAX_FOLDER_BYTES + 1024;
 }
 
 /**
@@ -81,6 +83,7 @@ export function encodeResumeState(state: ResumeState): Bytes {
     "folder": utf8(state.folder),
     "format": FORMAT,
     "info-hash": state.infoHash.bytes,
+    ...(state.otherFolder !== undefined && { "other-folder": utf8(state.otherFolder) }),
     ...(state.partFile && { "partfile": encodeFiles([state.partFile]) }),
     "pieces": state.pieces.toBytes(),
     "saved": state.saved,
@@ -121,7 +124,20 @@ export function parseResumeState(bytes: Uint8Array, shape: ResumeShape): ResumeS
   const files = parseFiles(need(dict, "files"), shape.fileCount);
   const part = dict.getBytes("partfile");
   const partFile = part === undefined ? {} : { partFile: parseFiles(part, 1)[0]! };
-  return { infoHash: new InfoHash(infoHash), folder, saved, clean: clean === 1, pieces, unsynced, files, ...partFile };
+  const other = dict.getBytes("other-folder");
+  const otherFolder = other === undefined ? undefined : fromUtf8(other);
+  if (otherFolder === null) throw new ResumeStateError('"other-folder" is not UTF-8');
+  return {
+    infoHash: new InfoHash(infoHash),
+    folder,
+    saved,
+    clean: clean === 1,
+    pieces,
+    unsynced,
+    files,
+    ...partFile,
+    ...(otherFolder !== undefined && { otherFolder }),
+  };
 }
 
 function encodeFiles(records: readonly FileRecord[]): Bytes {

@@ -6,19 +6,16 @@
 
 import { Bitfield } from "../base/bitfield.ts";
 import type { Bytes } from "../base/bytes.ts";
-import { Arrangement, isSuperset } from "./arrangement.ts";
-import { checkPieces } from "./checker.ts";
-import { asError, changedByOthers, closedError, NotWantedError } from "./errors.ts";
+import { asError, cannotMove, closedError, NotWantedError } from "./errors.ts";
 import { Fence, Turns } from "./fence.ts";
 import type { StorageLayout } from "./layout.ts";
+import { type MoveProgress, moveTorrent } from "./move_torrent.ts";
 import { ReadCache } from "./read_cache.ts";
-import { ResumeKeeper } from "./resume_keeper.ts";
 import type { StartMode } from "./resume_plan.ts";
-import type { ResumeState } from "./resume_state.ts";
-import { MAX_OPEN_FILES, type OpenOptions, type Rearrangement, type StorageOptions } from "./storage_options.ts";
-import { TorrentClaim } from "./torrent_claim.ts";
+import type { OpenOptions, StorageOptions } from "./storage_options.ts";
+import { WorkingFiles } from "./working_files.ts";
 
-export type { OpenOptions, StorageOptions };
+export type { MoveProgress, OpenOptions, StorageOptions };
 
 /**
  * Keeps the data of one torrent. Open it first; then write pieces as they are verified, and read what peers ask for.
@@ -27,8 +24,9 @@ export type { OpenOptions, StorageOptions };
  * then renamed, so that whatever is under its final name is right, even after the power failed. Resume state is saved
  * about every second; files are synced about every five.
  *
- * While it is open, other files can be chosen, and what is on disk can be checked again. Such operations take turns.
- * Pieces that are handed over meanwhile are written afterwards; reads wait for moments only.
+ * While it is open, other files can be chosen, what is on disk can be checked again, and all of it can be moved to another
+ * folder. Such operations take turns. Pieces that are handed over meanwhile are written afterwards; reads wait for
+ * moments only.
  *
  * @example
  * ```ts
@@ -44,30 +42,17 @@ export class Storage {
   readonly #layout: StorageLayout;
   readonly #options: StorageOptions;
   readonly #readOnly: boolean;
+  /** Everything on disk. */
+  readonly #files: WorkingFiles;
   readonly #cache: ReadCache;
-  readonly #keeper: ResumeKeeper | null;
-  /** The files as they are worked with now; another one when other files are wanted, or after a check. */
-  #now: Arrangement;
-  /** How often the files were looked at again: what they had of pieces that weren't there may be gone since. */
-  #looks = 0;
-  #opened = false;
-  #clean = false;
   #closing: Promise<void> | null = null;
-  /** Keeps others from downloading the torrent to the folder. */
-  readonly #claim: TorrentClaim;
-  /** Holds back writes while an operation is under way. */
-  readonly #writes = new Fence();
-  /** Holds back reads while files change their places. */
-  readonly #reads = new Fence();
-  /** Bytes of the pieces that are held back. */
-  #bytesHeld = 0;
-  readonly #turns = new Turns();
   /** Ends the operation that is under way when the files are closed. */
   readonly #abort = new AbortController();
-  /** What is remembered while files change their places, until it is certain where everything is. */
-  #frozen: ResumeState | null = null;
-  /** Why the files can't be used since an operation failed halfway, if one did. */
-  #failure: { readonly thrown: unknown } | null = null;
+  readonly #turns = new Turns();
+  /** Holds back writes while an operation is under way. */
+  readonly #writes = new Fence();
+  /** Bytes of the pieces that are held back. */
+  #bytesHeld = 0;
 
   /**
    * @param layout The torrent; the objects of `metainfo/` fit.
@@ -75,39 +60,31 @@ export class Storage {
    * @throws {StorageError} If a path could lead out of the folder.
    */
   constructor(layout: StorageLayout, options: StorageOptions) {
-    const { platform, stateFolder, infoHash } = options;
+    const { platform, memory } = options;
     this.#layout = layout;
     this.#options = options;
     this.#readOnly = options.readOnly ?? false;
-    this.#claim = new TorrentClaim(options);
-    this.#now = this.#arrange(options.files);
     this.#cache = new ReadCache(layout, {
-      read: (offset, into) => this.#reads.run(() => this.#now.disk.read(offset, into)),
-      memory: options.memory,
+      read: (offset, into) => this.#files.read(offset, into),
+      memory,
       after: (milliseconds, run) => platform.after(milliseconds, run),
     });
-    this.#keeper = stateFolder === null ? null : new ResumeKeeper({
-      platform,
-      stateFolder,
-      infoHash,
-      isAlone: () => this.#claim.isHeld,
-      prepare: () => this.#now.disk.noteTimes(),
-      snapshot: () => this.#snapshot(),
-      onTick: () => {
-        if (!this.#writes.isRaised) this.#now.syncIfDue();
-      },
-      onWarning: (error) => options.onWarning?.(error),
+    this.#files = new WorkingFiles(layout, {
+      options,
+      cache: this.#cache,
+      closing: this.#abort.signal,
+      mayWrite: () => !this.#writes.isRaised,
     });
   }
 
   /** Bytes that were handed to {@linkcode Storage.writePiece} and aren't written yet. */
   get bytesWaiting(): number {
-    return this.#now.writer.bytesWaiting + this.#bytesHeld;
+    return this.#files.now.writer.bytesWaiting + this.#bytesHeld;
   }
 
   /** The pieces that are there: a copy. */
   get have(): Bitfield {
-    return this.#now.have.clone();
+    return this.#files.now.have.clone();
   }
 
   /**
@@ -121,31 +98,7 @@ export class Storage {
    * @throws The signal's reason, when it is aborted.
    */
   open(mode: StartMode, options: OpenOptions): Promise<Bitfield> {
-    return this.#inTurn(() => this.#open(mode, options));
-  }
-
-  async #open(mode: StartMode, options: OpenOptions): Promise<Bitfield> {
-    const { disk } = this.#now;
-    try {
-      // Whoever has it now may finish files and rename them meanwhile: what is there is looked at after that.
-      if (!this.#readOnly) await this.#claim.take(await disk.findRoot());
-      await disk.scan();
-      await this.#now.find({
-        mode,
-        state: await this.#loadState(),
-        takeParts: () => this.#keeper?.hasFailed ?? true,
-        check: (pieces) => this.#check(this.#now, pieces, options),
-      });
-      this.#clean = this.#readOnly;
-      await this.#begin();
-      this.#opened = true;
-      return this.have;
-    } catch (error) {
-      this.#keeper?.stop();
-      await disk.close().catch(() => {}); // the first failure is the one to tell
-      await this.#letGo();
-      throw error;
-    }
+    return this.#inTurn(() => this.#files.open(mode, options));
   }
 
   /**
@@ -161,8 +114,8 @@ export class Storage {
    */
   select(files: ReadonlySet<number> | undefined): Promise<Bitfield> {
     return this.#operate(async () => {
-      if (!await this.#settle()) throw this.#now.settler.failure?.thrown ?? this.#failure?.thrown;
-      await this.#rearrange({ mode: "resume", clean: true, wanted: files && new Set(files) });
+      if (!await this.#files.settle()) throw this.#files.now.settler.failure?.thrown ?? this.#files.failure?.thrown;
+      await this.#files.rearrange({ mode: "resume", clean: true, wanted: files && new Set(files) });
     });
   }
 
@@ -179,8 +132,8 @@ export class Storage {
   recheck(options: OpenOptions): Promise<Bitfield> {
     return this.#operate(async () => {
       options.signal?.throwIfAborted();
-      const clean = await this.#settle();
-      await this.#rearrange({ ...options, mode: "check", clean, wanted: this.#now.wanted });
+      const clean = await this.#files.settle();
+      await this.#files.rearrange({ ...options, mode: "check", clean, wanted: this.#files.now.wanted });
     });
   }
 
@@ -192,8 +145,8 @@ export class Storage {
    */
   retry(): Promise<Bitfield> {
     return this.#operate(async () => {
-      const clean = await this.#settle();
-      await this.#rearrange({ mode: "resume", clean, wanted: this.#now.wanted });
+      const clean = await this.#files.settle();
+      await this.#files.rearrange({ mode: "resume", clean, wanted: this.#files.now.wanted });
     });
   }
 
@@ -209,25 +162,59 @@ export class Storage {
   forget(pieces: Iterable<number>): Promise<Bitfield> {
     const lost = [...pieces].filter((piece) => this.#isPiece(piece));
     return this.#operate(async () => {
-      await this.#settle();
-      await this.#reads.raise();
+      await this.#files.settle();
+      await this.#files.forget(lost);
+    });
+  }
+
+  /**
+   * Moves all files to another download folder, on the same file system or another. They are read meanwhile; pieces are
+   * written meanwhile, too, until the unfinished files get their turn. If the process ends before this settles, the
+   * torrent may be opened in either folder: that brings everything together there.
+   *
+   * @param folder The other folder; made if it is missing.
+   * @param options Whom to tell, and when to give up.
+   * @throws {ShoalError} If something is in the way there, the folder is in one of the torrent's own, somebody downloads the
+   * torrent there, or a file can't be moved. All is as before then.
+   * @throws The signal's reason, when it is aborted.
+   */
+  move(folder: string, options: MoveProgress = {}): Promise<void> {
+    return this.#inTurn(async () => {
+      if (!this.#files.opened || this.#readOnly) throw cannotMove(folder, "the files are not open for writing");
+      if (this.#files.failure !== null) throw this.#files.failure.thrown;
+      const host = {
+        options: this.#options,
+        files: this.#files.now,
+        claim: this.#files.claim,
+        keeper: this.#files.keeper,
+        signal: this.#files.endingBy(options.signal),
+        hold: (work: () => Promise<void>) =>
+          this.#hold(async () => {
+            if (!await this.#files.settle()) throw this.#files.now.settler.failure?.thrown;
+            await work();
+          }),
+        snapshot: () => this.#files.snapshot(),
+        setOther: (other: string | null) => void (this.#files.otherFolder = other),
+      };
       try {
-        this.#now.disclaim(lost);
-        this.#cache.reset();
-        if (this.#readOnly) return;
-        // Saved before the names change: a start after a kill then knows what the names say.
-        await this.saveState();
-        await this.#now.unfinish(lost);
-      } finally {
-        this.#reads.lower();
-        await this.saveState();
+        await this.#files.noteMove();
+        const claim = await moveTorrent(folder, host, (fraction) => options.onProgress?.(fraction));
+        if (claim === null) return;
+        this.#files.claim = claim;
+        this.#files.folder = this.#files.now.disk.root;
+        this.#files.hasMoved = true;
+        this.#files.keeper?.touch();
+      } catch (thrown) {
+        // Files are in both folders, and could not be brought back.
+        if (this.#files.otherFolder !== null) this.#files.failure = { thrown };
+        throw thrown;
       }
     });
   }
 
   /** Whether a piece could be written: it is wanted, or there is a place for all of it nevertheless. */
   hasPlace(index: number): boolean {
-    return this.#now.map.hasPlace(index);
+    return this.#files.now.map.hasPlace(index);
   }
 
   /**
@@ -240,9 +227,9 @@ export class Storage {
    * then.
    */
   writePiece(index: number, data: Bytes): Promise<void> {
-    const refusal = this.#closing === null ? this.#refusal(index) : closedError(this.#options.folder);
+    const refusal = this.#closing === null ? this.#refusal(index) : closedError(this.#files.folder);
     if (refusal !== null) return Promise.reject(refusal);
-    const size = this.#now.map.pieceSize(index);
+    const size = this.#files.now.map.pieceSize(index);
     if (data.length !== size) {
       return Promise.reject(new RangeError(`Piece ${index} has ${size} bytes, got ${data.length}`));
     }
@@ -250,13 +237,14 @@ export class Storage {
     this.#bytesHeld += data.length;
     return this.#writes.run(() => {
       this.#bytesHeld -= data.length;
-      const refusal = this.#now.map.hasPlace(index) ? this.#refusal(index) : new NotWantedError(index); // much may have changed
+      // Much may have changed.
+      const refusal = this.#files.now.map.hasPlace(index) ? this.#refusal(index) : new NotWantedError(index);
       return refusal === null ? this.#write(index, data) : Promise.reject(refusal);
     });
   }
 
   #write(index: number, data: Bytes): Promise<void> {
-    return this.#now.have.has(index) ? Promise.resolve() : this.#now.writer.write(index, data);
+    return this.#files.now.have.has(index) ? Promise.resolve() : this.#files.now.writer.write(index, data);
   }
 
   /**
@@ -272,7 +260,7 @@ export class Storage {
     return this.#writes.run(() => {
       const refusal = this.#refusalOfPart(index, begin, data.length);
       if (refusal !== null) return Promise.reject(refusal);
-      const { have, writer } = this.#now;
+      const { have, writer } = this.#files.now;
       return have.has(index) ? Promise.resolve() : writer.writePart(index * this.#layout.pieceLength + begin, data);
     });
   }
@@ -286,10 +274,10 @@ export class Storage {
    * @throws {ShoalError} If they can't be read.
    */
   readPart(index: number, begin: number, into: Bytes): Promise<void> {
-    return this.#reads.run(() => {
+    return this.#files.whileStill(() => {
       const refusal = this.#refusalOfPart(index, begin, into.length);
       if (refusal !== null) return Promise.reject(refusal);
-      return this.#now.disk.read(index * this.#layout.pieceLength + begin, into);
+      return this.#files.now.disk.read(index * this.#layout.pieceLength + begin, into);
     });
   }
 
@@ -306,14 +294,14 @@ export class Storage {
       const isThere = place === this.placeOf(index);
       const refusal = isThere ? this.#refusalOfPart(index, 0, 0) : null;
       if (refusal !== null) return Promise.reject(refusal);
-      if (isThere) this.#now.claim(index);
+      if (isThere) this.#files.now.claim(index);
       return Promise.resolve(isThere);
     });
   }
 
   /** Where a piece is on disk, in words by which two answers can be compared: what was written is lost where they differ. */
   placeOf(index: number): string {
-    return `${this.#looks}: ${this.#now.map.placeOf(index)}`;
+    return `${this.#files.looks}: ${this.#files.now.map.placeOf(index)}`;
   }
 
   /**
@@ -327,7 +315,7 @@ export class Storage {
    * @returns Whether it has; if not, {@linkcode Storage.load} them.
    */
   readCached(index: number, begin: number, length: number, into: Bytes, at: number): boolean {
-    return this.#now.have.has(index) && this.#cache.copy(index, begin, length, into, at);
+    return this.#files.now.have.has(index) && this.#cache.copy(index, begin, length, into, at);
   }
 
   /**
@@ -341,10 +329,12 @@ export class Storage {
    * @throws {RangeError} If the piece isn't there, or the bytes aren't in it.
    */
   load(index: number, begin: number, length: number): Promise<void> {
-    if (this.#closing !== null) return Promise.reject(closedError(this.#options.folder));
-    if (this.#failure !== null) return Promise.reject(this.#failure.thrown);
-    if (!this.#now.have.has(index)) return Promise.reject(new RangeError(`Piece ${index} is not there to be read`));
-    if (begin < 0 || length < 0 || begin + length > this.#now.map.pieceSize(index)) {
+    if (this.#closing !== null) return Promise.reject(closedError(this.#files.folder));
+    if (this.#files.failure !== null) return Promise.reject(this.#files.failure.thrown);
+    if (!this.#files.now.have.has(index)) {
+      return Promise.reject(new RangeError(`Piece ${index} is not there to be read`));
+    }
+    if (begin < 0 || length < 0 || begin + length > this.#files.now.map.pieceSize(index)) {
       return Promise.reject(new RangeError(`Piece ${index} has no ${length} bytes at ${begin}`));
     }
     return this.#cache.load(index, begin, length);
@@ -358,20 +348,20 @@ export class Storage {
    */
   flush(): Promise<void> {
     return this.#inTurn(async () => {
-      if (this.#failure !== null) throw this.#failure.thrown;
-      const { writer, settler, have, map } = this.#now;
+      if (this.#files.failure !== null) throw this.#files.failure.thrown;
+      const { writer, settler, have, map } = this.#files.now;
       await writer.idle();
       if (!this.#readOnly) settler.sync();
       await settler.idle();
       await this.saveState();
       if (settler.refusal !== null) throw settler.refusal;
-      if (have.isFull && !map.usesPartFile) await this.#letGo();
+      if (have.isFull && !map.usesPartFile) await this.#files.letGo();
     });
   }
 
   /** Saves resume state now. It is saved by itself about every second while there are changes. Never fails. */
   async saveState(): Promise<void> {
-    await this.#keeper?.save();
+    await this.#files.keeper?.save();
   }
 
   /**
@@ -385,11 +375,11 @@ export class Storage {
   }
 
   async #close(): Promise<void> {
-    this.#keeper?.stop();
-    this.#abort.abort(closedError(this.#options.folder));
+    this.#files.keeper?.stop();
+    this.#abort.abort(closedError(this.#files.folder));
     await this.#turns.idle();
-    const { writer, settler, disk } = this.#now;
-    const failures: unknown[] = this.#failure === null ? [] : [this.#failure.thrown];
+    const { writer, settler, disk } = this.#files.now;
+    const failures: unknown[] = this.#files.failure === null ? [] : [this.#files.failure.thrown];
     const attempt = async (work: () => Promise<void>): Promise<void> => {
       try {
         await work();
@@ -398,21 +388,33 @@ export class Storage {
       }
     };
     await writer.idle();
-    if (this.#opened && !this.#readOnly && this.#failure === null) {
+    if (this.#files.opened && !this.#readOnly && this.#files.failure === null) {
       settler.sync();
       await attempt(() => settler.idle());
     }
     this.#cache.clear();
     await attempt(() => disk.close());
-    this.#clean = failures.length === 0;
-    if (this.#opened) await this.saveState();
-    await this.#letGo();
+    this.#files.clean = failures.length === 0;
+    await this.#files.noteMove();
+    if (this.#files.opened) await this.saveState();
+    await this.#files.letGo();
     if (failures.length > 0) throw failures[0];
+  }
+
+  /**
+   * Removes what the torrent has on disk: its files under whichever name, links, resume state, and the folders that are empty
+   * then; nothing else. Closes the files before, if that hasn't been done; nothing can be done with them afterwards.
+   *
+   * @throws {ShoalError} If somebody else downloads the torrent to the folder, or something can't be removed.
+   */
+  async removeData(): Promise<void> {
+    await this.close().catch(() => {}); // what couldn't be written isn't needed any more
+    await this.#turns.take(() => this.#files.remove());
   }
 
   /** Does one thing after the other. */
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const refuse = () => Promise.reject(closedError(this.#options.folder));
+    const refuse = () => Promise.reject(closedError(this.#files.folder));
     if (this.#closing !== null) return refuse();
     return this.#turns.take(() => this.#closing === null ? work() : refuse());
   }
@@ -420,162 +422,22 @@ export class Storage {
   /** Does something in turn while no piece is being written. */
   #operate(work: () => Promise<void>): Promise<Bitfield> {
     return this.#inTurn(async () => {
-      if (!this.#opened) throw new Error("This storage is not open");
-      await this.#writes.raise();
-      try {
-        await this.#now.writer.idle();
-        await work();
-        return this.have;
-      } finally {
-        this.#writes.lower();
-      }
+      if (!this.#files.opened) throw new Error("This storage is not open");
+      await this.#hold(work);
+      return this.have;
     });
   }
 
-  /** Waits until all that was written is safe, and remembered. @returns whether it is. */
-  async #settle(): Promise<boolean> {
-    if (this.#failure !== null) return false;
-    const { settler, disk } = this.#now;
-    if (!this.#readOnly) settler.sync();
-    await settler.idle().catch(() => {}); // it says so itself
-    await disk.noteTimes();
-    await this.saveState();
-    return settler.failure === null;
-  }
-
-  #arrange(wanted: ReadonlySet<number> | undefined): Arrangement {
-    const { platform, folder, infoHash, maxOpenFiles = MAX_OPEN_FILES } = this.#options;
-    const options = {
-      platform,
-      folder,
-      infoHash,
-      maxOpenFiles,
-      readOnly: this.#readOnly,
-      ...(this.#options.pathsOf && { pathsOf: (index: number) => this.#options.pathsOf!(index) }),
-      onChange: () => this.#keeper?.touch(),
-      onComplete: () => this.#cache.complete(),
-    };
-    return new Arrangement(this.#layout, options, wanted);
-  }
-
-  /** Goes to work with what was found. */
-  async #begin(): Promise<void> {
-    if (this.#now.have.isFull) this.#cache.complete();
-    // A file that is made and not filled yet must not be taken for one that has all that the partfile has.
-    this.#frozen = this.#snapshot();
-    await this.saveState();
-    const isHome = (): Promise<void> => {
-      this.#frozen = null;
-      return this.saveState();
-    };
-    if (!this.#readOnly) await this.#now.bringHome(isHome);
-    this.#frozen = null;
-    if (!this.#readOnly) this.#now.startSettling();
-  }
-
-  #snapshot(): ResumeState {
-    return this.#frozen ?? this.#now.snapshot(this.#clean);
-  }
-
-  /** Puts another arrangement in the place of the one there is; that goes on if the other one can't. */
-  async #rearrange(how: Rearrangement): Promise<void> {
-    const before = this.#now;
-    const next = this.#arrange(how.wanted);
-    /** What a check has found to be right, once it is through. */
-    let right: Bitfield | null = null;
-    let isOver = false;
-    const state = this.#frozen ??= before.snapshot(how.clean);
+  /** Does something while no piece is being written. */
+  async #hold(work: () => Promise<void>): Promise<void> {
+    await this.#writes.raise();
     try {
-      const root = await next.disk.findRoot();
-      if (root !== before.disk.root) throw changedByOthers(before.disk.root);
-      await next.disk.scan();
-      await next.find({
-        mode: how.mode,
-        state,
-        takeParts: () => false, // what is ours is known
-        check: async (pieces) => {
-          const sum = right ?? new Bitfield(pieces.length);
-          right = null;
-          const found = await this.#check(next, pieces, { onProgress() {}, ...how });
-          sum.addAll(found);
-          right = sum;
-          return found;
-        },
-        beforeChanges: async () => {
-          isOver = true;
-          await this.#reads.raise();
-          await before.disk.close().catch(() => {}); // nothing is written to them any more
-        },
-      });
-      this.#now = next;
-      if (how.wanted === before.wanted) this.#looks++; // otherwise the files are the same
-      this.#frozen = null;
-      this.#failure = null;
-      if (!isSuperset(next.have, before.have)) this.#cache.reset();
-      await this.#begin();
-    } catch (error) {
-      await next.disk.close().catch(() => {}); // the first failure is the one to tell
-      if (isOver) await this.#goBack(before.wanted, error);
-      else {
-        if (this.#failure === null) this.#frozen = null;
-        if (how.mode === "check" && right !== null) await this.#keepOnly(right);
-      }
-      throw error;
+      await this.#files.now.writer.idle();
+      await work();
     } finally {
-      this.#reads.lower();
+      this.#writes.lower();
+      this.#files.keeper?.touch();
     }
-  }
-
-  /** After a change that failed halfway: looks at the files as a new start would, with the same ones wanted as before it. */
-  async #goBack(wanted: ReadonlySet<number> | undefined, cause: unknown): Promise<void> {
-    const again = this.#arrange(wanted);
-    try {
-      await again.disk.scan();
-      await again.find({
-        mode: "resume",
-        state: this.#snapshot(),
-        takeParts: () => false,
-        check: (pieces) => this.#check(again, pieces, { onProgress() {} }),
-      });
-      this.#now = again;
-      this.#looks++;
-      this.#frozen = null;
-      await this.#begin();
-      this.#failure = null;
-    } catch {
-      await again.disk.close().catch(() => {});
-      this.#failure = { thrown: cause }; // the first failure is the one to tell
-    }
-  }
-
-  /** Claims no piece that is wrong. */
-  async #keepOnly(right: Bitfield): Promise<void> {
-    const { have } = this.#now;
-    this.#now.disclaim([...have].filter((piece) => !right.has(piece)));
-    this.#cache.reset();
-    await this.saveState();
-  }
-  /** Lets others download the torrent to the folder. */
-  async #letGo(): Promise<void> {
-    await this.#keeper?.idle();
-    await this.#claim.release();
-  }
-
-  async #loadState(): Promise<ResumeState | null> {
-    const { pieceCount, files } = this.#layout;
-    const { root } = this.#now.disk;
-    const state = await this.#keeper?.load({ pieceCount, fileCount: files.length }, { folder: root }) ?? null;
-    return state !== null && state.infoHash.equals(this.#options.infoHash) && state.folder === root ? state : null;
-  }
-
-  #check(on: Arrangement, pieces: Bitfield, { onProgress, signal }: OpenOptions): Promise<Bitfield> {
-    return checkPieces(on.map, pieces, {
-      disk: on.disk,
-      platform: this.#options.platform,
-      pieceHash: (index) => this.#options.pieceHash(index),
-      onProgress,
-      signal: signal === undefined ? this.#abort.signal : AbortSignal.any([signal, this.#abort.signal]),
-    });
   }
 
   #isPiece(index: number): boolean {
@@ -583,17 +445,19 @@ export class Storage {
   }
 
   #refusalOfPart(index: number, begin: number, length: number): Error | null {
-    const refusal = this.#closing === null ? this.#refusal(index) : closedError(this.#options.folder);
-    const isInside = begin >= 0 && begin + length <= this.#now.map.pieceSize(index);
+    const refusal = this.#closing === null ? this.#refusal(index) : closedError(this.#files.folder);
+    const isInside = begin >= 0 && begin + length <= this.#files.now.map.pieceSize(index);
     return refusal ?? (isInside ? null : new RangeError(`Piece ${index} has no ${length} bytes at ${begin}`));
   }
 
   /** Why a piece can't be written, or `null`. */
   #refusal(index: number): Error | null {
     if (!this.#isPiece(index)) return new RangeError(`There is no piece ${index}`);
-    if (!this.#now.map.hasPlace(index)) return new RangeError(`Piece ${index} belongs to files that are not wanted`);
-    if (!this.#opened || this.#readOnly) return new Error("This storage is not open for writing");
-    const failure = this.#failure ?? this.#now.settler.failure;
+    if (!this.#files.now.map.hasPlace(index)) {
+      return new RangeError(`Piece ${index} belongs to files that are not wanted`);
+    }
+    if (!this.#files.opened || this.#readOnly) return new Error("This storage is not open for writing");
+    const failure = this.#files.failure ?? this.#files.now.settler.failure;
     return failure && asError(failure.thrown);
   }
 }

@@ -25,6 +25,18 @@ export class TorrentClaim {
   }
 
   /**
+   * Claims the torrent in a folder in which files will be written for certain.
+   *
+   * @param root Absolute path of the folder, without links.
+   * @throws {ShoalError} If somebody else downloads the torrent there, or nothing can be locked.
+   */
+  async need(root: string): Promise<void> {
+    const { platform, infoHash } = this.#options;
+    this.#claim ??= await FolderLocks.of(platform.files).take(root, { infoHash, now: platform.wallClock() });
+    if (this.#claim === null) throw inUse(root);
+  }
+
+  /**
    * Claims the torrent in a folder; goes on without where nothing can be locked.
    *
    * @param root Absolute path of the folder, without links.

@@ -27,6 +27,7 @@ import { sha1, storageOf, Torrent } from "../storage/fixture.ts";
 import { type Call, FaultFiles, type Plan, plansFor } from "./fault_files.ts";
 import { finishing, platformOf } from "./memory_lab.ts";
 import { MemoryNetwork } from "./memory_network.ts";
+import { operationChores, runOperation } from "./operation_faults.ts";
 
 const INFO = utf8(`d6:lengthi5e4:name1:x12:piece lengthi16384e6:pieces20:${"p".repeat(20)}e`);
 
@@ -228,6 +229,13 @@ function silentSocket() {
  */
 export async function tryChores(): Promise<Call[]> {
   const tried: Call[] = [];
+  for (const chore of operationChores) {
+    const { calls } = await runOperation(chore, null);
+    for (const [at, call] of calls.entries()) {
+      for (const plan of plansFor(call, at)) await runOperation(chore, plan);
+    }
+    tried.push(...calls);
+  }
   for (const chore of [magnetChore, databaseChore, dhtChore, createChore, blocklistChore, lockChore, namesChore]) {
     const { calls } = await runChore(chore, null);
     for (const [at, call] of calls.entries()) {

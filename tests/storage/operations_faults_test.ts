@@ -2,10 +2,11 @@
 
 import { assert, assertEquals } from "@std/assert";
 import type { Bitfield } from "../../src/base/bitfield.ts";
+import { parseResumeState } from "../../src/storage/resume_state.ts";
 import type { Storage } from "../../src/storage/storage.ts";
 import { MemoryFiles } from "../support/memory_files.ts";
 import { VirtualClock } from "../support/virtual_clock.ts";
-import { QUIET, readPiece, storageOf, Torrent } from "./fixture.ts";
+import { QUIET, readPiece, statePath, storageOf, Torrent } from "./fixture.ts";
 
 const COUNT = 7;
 const torrent = new Torrent(64, [
@@ -24,6 +25,23 @@ interface World {
   readonly random: VirtualClock;
   /** Pieces that were written and safe, and not forgotten since. */
   safe: Set<number>;
+  /** Where the files are. */
+  folder: string;
+  /** Where they are being moved. */
+  target: string | null;
+}
+
+const FOLDERS = ["/dl", "/new/place", "/mnt/place"];
+
+/** The folder to open next: that in which the files were, or the one they were on the way to if both states say so. */
+function folderOf(files: MemoryFiles, { folder, target, random }: World): string {
+  const other = (of: string): string | undefined => {
+    const bytes = files.get(statePath(torrent, of));
+    const shape = { pieceCount: torrent.layout.pieceCount, fileCount: COUNT };
+    return bytes === null ? undefined : parseResumeState(bytes, shape).otherFolder;
+  };
+  const isUnderWay = target !== null && other(target) === folder && other(folder) === target;
+  return isUnderWay && random.random() < 0.5 ? target : folder;
 }
 
 function someFiles({ random }: World): Set<number> {
@@ -48,7 +66,9 @@ async function write(storage: Storage, wanted: ReadonlySet<number>, { random }: 
 async function life(files: MemoryFiles, world: World): Promise<boolean> {
   const { clock, random } = world;
   let wanted = someFiles(world);
-  const storage = storageOf(torrent, files, { clock, maxOpenFiles: 2, files: wanted });
+  world.folder = folderOf(files, world);
+  world.target = null;
+  const storage = storageOf(torrent, files, { clock, maxOpenFiles: 2, files: wanted, folder: world.folder });
   const have = await storage.open(random.random() < 0.9 ? "resume" : "check", QUIET);
   const keep = (pieces: Bitfield): void => {
     for (const piece of world.safe) assert(pieces.has(piece), `piece ${piece} is lost`);
@@ -56,7 +76,7 @@ async function life(files: MemoryFiles, world: World): Promise<boolean> {
   };
   keep(have);
   for (let step = 0; step < 8; step++) {
-    const dice = Math.floor(random.random() * 8);
+    const dice = Math.floor(random.random() * 9);
     const reading = dice !== 5 && random.random() < 0.5 ? readAny(storage) : null;
     if (dice < 2) {
       wanted = someFiles(world);
@@ -67,7 +87,12 @@ async function life(files: MemoryFiles, world: World): Promise<boolean> {
       for (const piece of lost) world.safe.delete(piece);
       await storage.forget(lost);
     } else if (dice === 6) keep(random.random() < 0.5 ? await storage.recheck(QUIET) : await storage.retry());
-    else {
+    else if (dice === 7) {
+      world.target = FOLDERS[Math.floor(random.random() * FOLDERS.length)]!;
+      await storage.move(world.target);
+      world.folder = world.target;
+      world.target = null;
+    } else {
       await storage.flush();
       keep(storage.have);
     }
@@ -88,8 +113,10 @@ async function readAny(storage: Storage): Promise<void> {
 function assertRight(files: MemoryFiles, why: string): void {
   for (const file of torrent.layout.files) {
     const path = file.path.join("/");
-    const data = files.get(`/dl/${path}`);
-    if (data !== null) assertEquals(data, torrent.file(path), `${why}: ${path}`);
+    for (const folder of FOLDERS) {
+      const data = files.get(`${folder}/${path}`);
+      if (data !== null) assertEquals(data, torrent.file(path), `${why}: ${folder}/${path}`);
+    }
   }
 }
 
@@ -98,9 +125,15 @@ for (const names of [null, "all"] as const) {
   Deno.test(`Storage comes back right from ${what} at any call of any operation`, async () => {
     for (let seed = 1; seed <= 12; seed++) {
       const clock = new VirtualClock({ seed });
-      const world: World = { clock, random: new VirtualClock({ seed: seed + 3000 }), safe: new Set() };
+      const world: World = {
+        clock,
+        random: new VirtualClock({ seed: seed + 3000 }),
+        safe: new Set(),
+        folder: "/dl",
+        target: null,
+      };
       const { random } = world;
-      let files = new MemoryFiles({ wallClock: () => clock.wallClock() });
+      let files = new MemoryFiles({ wallClock: () => clock.wallClock(), mounts: ["/mnt"] });
       for (let lives = 0; lives < 8; lives++) {
         const last = 1 + Math.floor(random.random() * 300);
         const killed = Promise.withResolvers<MemoryFiles>();
@@ -115,7 +148,8 @@ for (const names of [null, "all"] as const) {
         assertRight(files, `seed ${seed}, life ${lives}`);
         clock.advance(Math.floor(random.random() * 20_000));
       }
-      const storage = storageOf(torrent, files, { clock });
+      const folder = folderOf(files, world);
+      const storage = storageOf(torrent, files, { clock, folder });
       const have = await storage.open("resume", QUIET);
       for (const piece of world.safe) assert(have.has(piece), `seed ${seed}: piece ${piece} is lost`);
       for (let piece = 0; piece < torrent.layout.pieceCount; piece++) {
@@ -124,8 +158,8 @@ for (const names of [null, "all"] as const) {
       await storage.flush();
       await storage.close();
       assertRight(files, `seed ${seed}`);
-      const there = files.paths().filter((path) => path.startsWith("/dl/t/"));
-      assertEquals(there, torrent.finalPaths("/dl"), `seed ${seed}`);
+      const there = files.paths().filter((path) => path.includes("/t/"));
+      assertEquals(there, torrent.finalPaths(folder), `seed ${seed}`);
     }
   });
 }

@@ -88,3 +88,49 @@ Deno.test("Storage on a real disk does not go through a link that an earlier tor
     assertEquals([error.what, error.where.endsWith("/dl/t")], ["path conflict", true]);
     assertEquals(await denoFiles.list(`${options.folder}/elsewhere`), []);
   }));
+
+/** A folder on another file system than that for temporary files, where there is one. */
+const SHARED_MEMORY = "/dev/shm";
+const hasOther = await hasOtherDevice();
+
+async function hasOtherDevice(): Promise<boolean> {
+  const folder = await Deno.makeTempDir();
+  try {
+    return (await Deno.stat(SHARED_MEMORY)).dev !== (await Deno.stat(folder)).dev;
+  } catch {
+    return false;
+  } finally {
+    await Deno.remove(folder);
+  }
+}
+
+Deno.test({
+  name: `Storage on a real disk moves to another file system and back, and goes when it is removed${
+    hasOther ? "" : ` (needs ${SHARED_MEMORY})`
+  }`,
+  ignore: !hasOther,
+  fn: () =>
+    inFolder(async (options) => {
+      const away = await Deno.makeTempDir({ dir: SHARED_MEMORY, prefix: "shoal-storage-" });
+      try {
+        const storage = storageOf(torrent, denoFiles, options);
+        const have = await storage.open("resume", QUIET);
+        for (const piece of [0, 5, 7]) await storage.writePiece(piece, torrent.piece(piece));
+        await storage.move(`${away}/dl`);
+        assertEquals(await denoFiles.list(`${options.folder}`), []);
+        await writeMissing(torrent, storage, storage.have);
+        await storage.flush();
+        await assertWhole(`${away}/dl`);
+        await storage.move(options.folder);
+        await assertWhole(options.folder);
+        assertEquals(await denoFiles.list(`${away}/dl`), []);
+        assert((await storage.recheck(QUIET)).isFull);
+        assert(have.isEmpty);
+        await storage.removeData();
+        assertEquals(await denoFiles.list(options.folder), []);
+        assertEquals(await denoFiles.list(options.stateFolder!), []);
+      } finally {
+        await Deno.remove(away, { recursive: true });
+      }
+    }),
+});

@@ -1,0 +1,82 @@
+/**
+ * Removing what a torrent has on disk, and nothing else.
+ *
+ * @module
+ */
+
+import type { InfoHash } from "../base/info_hash.ts";
+import type { FileSystem } from "../platform/platform.ts";
+import type { PieceMap } from "./layout.ts";
+import { forEachLimited } from "./limited.ts";
+import { checkLink } from "./links.ts";
+import { foldersAt, removeEmptyFolders } from "./move.ts";
+import { type FileNames, nameElsewhere, nameFiles, partFileName, stagingName } from "./names.ts";
+import type { FileRecord } from "./resume_state.ts";
+
+/** What {@linkcode removeFiles} works with. */
+export interface RemoveOptions {
+  /** The file system. */
+  readonly fs: FileSystem;
+  /** Which torrent. */
+  readonly infoHash: InfoHash;
+  /** Absolute path of the download folder, without links. */
+  readonly root: string;
+  /** What is known of the files in the order of the torrent, if anything is. */
+  readonly records: readonly FileRecord[] | null;
+  /** Whether a file that is there is somebody else's. */
+  isForeign(index: number): boolean;
+  /** All paths at which a file may lie, if there are several. */
+  pathsOf(index: number): readonly (readonly string[])[];
+}
+
+/** How many files are removed at one time. */
+const PARALLEL = 16;
+
+/**
+ * Removes the files of a torrent under all their names, its links, its partfile, and the folders that are empty then. A file
+ * is the torrent's if it has the right size, or is known by the records. No link is followed.
+ *
+ * @param map The torrent.
+ * @param options Where.
+ * @throws {ShoalError} If something can't be removed; all else is removed nevertheless.
+ */
+export async function removeFiles(map: PieceMap, options: RemoveOptions): Promise<void> {
+  const { fs, infoHash, root, records, isForeign, pathsOf } = options;
+  const folders = foldersAt(root, fs);
+  let failure: { readonly thrown: unknown } | null = null;
+  const attempt = async (work: () => Promise<void>): Promise<void> => {
+    try {
+      await work();
+    } catch (thrown) {
+      failure ??= { thrown };
+    }
+  };
+  const own = nameFiles(map.layout);
+  const all: FileNames[] = [];
+  await forEachLimited(map.layout.files, PARALLEL, async (file, index) => {
+    if (file.pad || isForeign(index)) return;
+    const more = pathsOf(index).map((path) => nameElsewhere(path, { layout: file, isTaken: () => false }));
+    const names = [own[index]!, ...more].filter((names) => names !== null);
+    all.push(...names);
+    const record = records?.[index];
+    for (const { folder, final, part } of names) {
+      await attempt(async () => {
+        if (!await folders.isReal(folder)) return;
+        for (const name of [final, part]) {
+          if (name === "") continue;
+          const info = await fs.stat(`${root}/${name}`);
+          const isKnown = record !== undefined && record.place !== "absent" && record.size === info?.size;
+          const isOurs = file.symlink === null
+            ? info?.kind === "file" && (info.size === file.length || isKnown)
+            : info?.kind === "link" && await checkLink(file, { fs, root }).then(() => true, () => false);
+          if (isOurs) await fs.remove(`${root}/${name}`);
+        }
+      });
+    }
+  });
+  for (const name of [partFileName(infoHash), stagingName(infoHash)]) {
+    await attempt(() => fs.remove(`${root}/${name}`));
+  }
+  await attempt(() => removeEmptyFolders(all.map(({ folder }) => folder), { fs, root }));
+  if (failure !== null) throw (failure as { readonly thrown: unknown }).thrown;
+}

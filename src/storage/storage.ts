@@ -115,6 +115,7 @@ export class Storage {
   select(files: ReadonlySet<number> | undefined): Promise<Bitfield> {
     return this.#operate(async () => {
       if (!await this.#files.settle()) throw this.#files.now.settler.failure?.thrown ?? this.#files.failure?.thrown;
+      await this.#files.keepOthersOut();
       await this.#files.rearrange({ mode: "resume", clean: true, wanted: files && new Set(files) });
     });
   }
@@ -133,6 +134,7 @@ export class Storage {
     return this.#operate(async () => {
       options.signal?.throwIfAborted();
       const clean = await this.#files.settle();
+      await this.#files.keepOthersOut();
       await this.#files.rearrange({ ...options, mode: "check", clean, wanted: this.#files.now.wanted });
     });
   }
@@ -146,6 +148,7 @@ export class Storage {
   retry(): Promise<Bitfield> {
     return this.#operate(async () => {
       const clean = await this.#files.settle();
+      await this.#files.keepOthersOut();
       await this.#files.rearrange({ mode: "resume", clean, wanted: this.#files.now.wanted });
     });
   }
@@ -423,7 +426,13 @@ export class Storage {
   #operate(work: () => Promise<void>): Promise<Bitfield> {
     return this.#inTurn(async () => {
       if (!this.#files.opened) throw new Error("This storage is not open");
-      await this.#hold(work);
+      const wasHeld = this.#files.claim.isHeld;
+      try {
+        await this.#hold(work);
+      } finally {
+        const { have, map } = this.#files.now;
+        if (!wasHeld && have.isFull && !map.usesPartFile) await this.#files.letGo();
+      }
       return this.have;
     });
   }

@@ -120,7 +120,7 @@ export class WorkingFiles {
    * Pieces are not there any more; see `Storage.forget()`.
    *
    * @param pieces Which.
-   * @throws {ShoalError} If a file isn't ours any more, or can't be renamed.
+   * @throws {ShoalError} If a file isn't ours any more, or can't be renamed, or somebody else downloads to the folder.
    */
   async forget(pieces: readonly number[]): Promise<void> {
     await this.#reads.raise();
@@ -130,11 +130,21 @@ export class WorkingFiles {
       if (this.#readOnly) return;
       // Saved before the names change: a start after a kill then knows what the names say.
       await this.save();
+      await this.keepOthersOut();
       await this.now.unfinish(pieces);
     } finally {
       this.#reads.lower();
       await this.save();
     }
+  }
+
+  /**
+   * Keeps others from downloading the torrent to the folder again, if they may do so because everything was there.
+   *
+   * @throws {StorageError} If somebody does.
+   */
+  async keepOthersOut(): Promise<void> {
+    if (!this.#readOnly && !this.claim.isHeld) await this.claim.take(this.now.disk.root);
   }
 
   /** Saves resume state now. Never fails. */
@@ -185,7 +195,7 @@ export class WorkingFiles {
     const { settler, disk } = this.now;
     if (!this.#readOnly) settler.sync();
     await settler.idle().catch(() => {}); // it says so itself
-    await disk.noteTimes();
+    await disk.noteTimes().catch(() => {}); // a file whose time isn't known is hashed again
     await this.save();
     return settler.failure === null;
   }
@@ -325,6 +335,7 @@ export class WorkingFiles {
         takeParts: () => false,
         check: (pieces) => this.#check(again, pieces, { onProgress() {} }),
       });
+      if (!isSuperset(again.have, this.now.have)) this.#cache.reset();
       this.now = again;
       this.looks++;
       this.#frozen = null;

@@ -273,6 +273,24 @@ Deno.test("Storage.forget() claims nothing of a file that is gone, nor what is b
   for (const path of ["t/a", "t/e", "t/c"]) assertEquals(files.get(`/dl/${path}`), torrent.file(path), path);
 });
 
+Deno.test("Storage keeps others out again when something of a whole torrent is lost", async () => {
+  const files = new MemoryFiles();
+  const storage = await complete(files);
+  const others = () => FolderLocks.of(files).take("/dl", { infoHash: torrent.infoHash, now: 1 });
+  await storage.recheck(QUIET);
+  const theirs = await others();
+  await assertRejects(() => storage.forget([4]), StorageError, "is being downloaded to that folder already");
+  assertFalse(storage.have.has(4), "it is lost all the same");
+  await theirs!.release();
+  await storage.retry();
+  assertEquals(await others(), null);
+  await storage.writePiece(4, torrent.piece(4));
+  await storage.flush();
+  await (await others())!.release();
+  await storage.close();
+  assertEquals(onDisk(files), torrent.finalPaths("/dl"));
+});
+
 Deno.test("Storage.forget() changes no name of what is only served", async () => {
   const files = new MemoryFiles();
   await (await complete(files)).close();

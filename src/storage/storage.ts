@@ -43,7 +43,7 @@ export class Storage {
   readonly #options: StorageOptions;
   readonly #readOnly: boolean;
   /** Everything on disk. */
-  readonly #files: WorkingFiles;
+  readonly #working: WorkingFiles;
   readonly #cache: ReadCache;
   #closing: Promise<void> | null = null;
   /** Ends the operation that is under way when the files are closed. */
@@ -65,11 +65,11 @@ export class Storage {
     this.#options = options;
     this.#readOnly = options.readOnly ?? false;
     this.#cache = new ReadCache(layout, {
-      read: (offset, into) => this.#files.read(offset, into),
+      read: (offset, into) => this.#working.read(offset, into),
       memory,
       after: (milliseconds, run) => platform.after(milliseconds, run),
     });
-    this.#files = new WorkingFiles(layout, {
+    this.#working = new WorkingFiles(layout, {
       options,
       cache: this.#cache,
       closing: this.#abort.signal,
@@ -79,12 +79,12 @@ export class Storage {
 
   /** Bytes that were handed to {@linkcode Storage.writePiece} and aren't written yet. */
   get bytesWaiting(): number {
-    return this.#files.now.writer.bytesWaiting + this.#bytesHeld;
+    return this.#working.now.writer.bytesWaiting + this.#bytesHeld;
   }
 
   /** The pieces that are there: a copy. */
   get have(): Bitfield {
-    return this.#files.now.have.clone();
+    return this.#working.now.have.clone();
   }
 
   /**
@@ -98,7 +98,7 @@ export class Storage {
    * @throws The signal's reason, when it is aborted.
    */
   open(mode: StartMode, options: OpenOptions): Promise<Bitfield> {
-    return this.#inTurn(() => this.#files.open(mode, options));
+    return this.#inTurn(() => this.#working.open(mode, options));
   }
 
   /**
@@ -114,9 +114,11 @@ export class Storage {
    */
   select(files: ReadonlySet<number> | undefined): Promise<Bitfield> {
     return this.#operate(async () => {
-      if (!await this.#files.settle()) throw this.#files.now.settler.failure?.thrown ?? this.#files.failure?.thrown;
-      await this.#files.keepOthersOut();
-      await this.#files.rearrange({ mode: "resume", clean: true, wanted: files && new Set(files) });
+      if (!await this.#working.settle()) {
+        throw this.#working.now.settler.failure?.thrown ?? this.#working.failure?.thrown;
+      }
+      await this.#working.keepOthersOut();
+      await this.#working.rearrange({ mode: "resume", clean: true, wanted: files && new Set(files) });
     });
   }
 
@@ -133,9 +135,9 @@ export class Storage {
   recheck(options: OpenOptions): Promise<Bitfield> {
     return this.#operate(async () => {
       options.signal?.throwIfAborted();
-      const clean = await this.#files.settle();
-      await this.#files.keepOthersOut();
-      await this.#files.rearrange({ ...options, mode: "check", clean, wanted: this.#files.now.wanted });
+      const clean = await this.#working.settle();
+      await this.#working.keepOthersOut();
+      await this.#working.rearrange({ ...options, mode: "check", clean, wanted: this.#working.now.wanted });
     });
   }
 
@@ -147,9 +149,9 @@ export class Storage {
    */
   retry(): Promise<Bitfield> {
     return this.#operate(async () => {
-      const clean = await this.#files.settle();
-      await this.#files.keepOthersOut();
-      await this.#files.rearrange({ mode: "resume", clean, wanted: this.#files.now.wanted });
+      const clean = await this.#working.settle();
+      await this.#working.keepOthersOut();
+      await this.#working.rearrange({ mode: "resume", clean, wanted: this.#working.now.wanted });
     });
   }
 
@@ -165,8 +167,8 @@ export class Storage {
   forget(pieces: Iterable<number>): Promise<Bitfield> {
     const lost = [...pieces].filter((piece) => this.#isPiece(piece));
     return this.#operate(async () => {
-      await this.#files.settle();
-      await this.#files.forget(lost);
+      await this.#working.settle();
+      await this.#working.forget(lost);
     });
   }
 
@@ -183,33 +185,33 @@ export class Storage {
    */
   move(folder: string, options: MoveProgress = {}): Promise<void> {
     return this.#inTurn(async () => {
-      if (!this.#files.opened || this.#readOnly) throw cannotMove(folder, "the files are not open for writing");
-      if (this.#files.failure !== null) throw this.#files.failure.thrown;
+      if (!this.#working.opened || this.#readOnly) throw cannotMove(folder, "the files are not open for writing");
+      if (this.#working.failure !== null) throw this.#working.failure.thrown;
       const host = {
         options: this.#options,
-        files: this.#files.now,
-        claim: this.#files.claim,
-        keeper: this.#files.keeper,
-        signal: this.#files.endingBy(options.signal),
+        files: this.#working.now,
+        claim: this.#working.claim,
+        keeper: this.#working.keeper,
+        signal: this.#working.endingBy(options.signal),
         hold: (work: () => Promise<void>) =>
           this.#hold(async () => {
-            if (!await this.#files.settle()) throw this.#files.now.settler.failure?.thrown;
+            if (!await this.#working.settle()) throw this.#working.now.settler.failure?.thrown;
             await work();
           }),
-        snapshot: () => this.#files.snapshot(),
-        setOther: (other: string | null) => void (this.#files.otherFolder = other),
+        snapshot: () => this.#working.snapshot(),
+        setOther: (other: string | null) => void (this.#working.otherFolder = other),
       };
       try {
-        await this.#files.noteMove();
+        await this.#working.noteMove();
         const claim = await moveTorrent(folder, host, (fraction) => options.onProgress?.(fraction));
         if (claim === null) return;
-        this.#files.claim = claim;
-        this.#files.folder = this.#files.now.disk.root;
-        this.#files.hasMoved = true;
-        this.#files.keeper?.touch();
+        this.#working.claim = claim;
+        this.#working.folder = this.#working.now.disk.root;
+        this.#working.hasMoved = true;
+        this.#working.keeper?.touch();
       } catch (thrown) {
         // Files are in both folders, and could not be brought back.
-        if (this.#files.otherFolder !== null) this.#files.failure = { thrown };
+        if (this.#working.otherFolder !== null) this.#working.failure = { thrown };
         throw thrown;
       }
     });
@@ -217,7 +219,7 @@ export class Storage {
 
   /** Whether a piece could be written: it is wanted, or there is a place for all of it nevertheless. */
   hasPlace(index: number): boolean {
-    return this.#files.now.map.hasPlace(index);
+    return this.#working.now.map.hasPlace(index);
   }
 
   /**
@@ -230,9 +232,9 @@ export class Storage {
    * then.
    */
   writePiece(index: number, data: Bytes): Promise<void> {
-    const refusal = this.#closing === null ? this.#refusal(index) : closedError(this.#files.folder);
+    const refusal = this.#closing === null ? this.#refusal(index) : closedError(this.#working.folder);
     if (refusal !== null) return Promise.reject(refusal);
-    const size = this.#files.now.map.pieceSize(index);
+    const size = this.#working.now.map.pieceSize(index);
     if (data.length !== size) {
       return Promise.reject(new RangeError(`Piece ${index} has ${size} bytes, got ${data.length}`));
     }
@@ -241,13 +243,13 @@ export class Storage {
     return this.#writes.run(() => {
       this.#bytesHeld -= data.length;
       // Much may have changed.
-      const refusal = this.#files.now.map.hasPlace(index) ? this.#refusal(index) : new NotWantedError(index);
+      const refusal = this.#working.now.map.hasPlace(index) ? this.#refusal(index) : new NotWantedError(index);
       return refusal === null ? this.#write(index, data) : Promise.reject(refusal);
     });
   }
 
   #write(index: number, data: Bytes): Promise<void> {
-    return this.#files.now.have.has(index) ? Promise.resolve() : this.#files.now.writer.write(index, data);
+    return this.#working.now.have.has(index) ? Promise.resolve() : this.#working.now.writer.write(index, data);
   }
 
   /**
@@ -263,7 +265,7 @@ export class Storage {
     return this.#writes.run(() => {
       const refusal = this.#refusalOfPart(index, begin, data.length);
       if (refusal !== null) return Promise.reject(refusal);
-      const { have, writer } = this.#files.now;
+      const { have, writer } = this.#working.now;
       return have.has(index) ? Promise.resolve() : writer.writePart(index * this.#layout.pieceLength + begin, data);
     });
   }
@@ -277,10 +279,10 @@ export class Storage {
    * @throws {ShoalError} If they can't be read.
    */
   readPart(index: number, begin: number, into: Bytes): Promise<void> {
-    return this.#files.whileStill(() => {
+    return this.#working.whileStill(() => {
       const refusal = this.#refusalOfPart(index, begin, into.length);
       if (refusal !== null) return Promise.reject(refusal);
-      return this.#files.now.disk.read(index * this.#layout.pieceLength + begin, into);
+      return this.#working.now.disk.read(index * this.#layout.pieceLength + begin, into);
     });
   }
 
@@ -297,14 +299,14 @@ export class Storage {
       const isThere = place === this.placeOf(index);
       const refusal = isThere ? this.#refusalOfPart(index, 0, 0) : null;
       if (refusal !== null) return Promise.reject(refusal);
-      if (isThere) this.#files.now.claim(index);
+      if (isThere) this.#working.now.claim(index);
       return Promise.resolve(isThere);
     });
   }
 
   /** Where a piece is on disk, in words by which two answers can be compared: what was written is lost where they differ. */
   placeOf(index: number): string {
-    return `${this.#files.looks}: ${this.#files.now.map.placeOf(index)}`;
+    return `${this.#working.looks}: ${this.#working.now.map.placeOf(index)}`;
   }
 
   /**
@@ -318,7 +320,7 @@ export class Storage {
    * @returns Whether it has; if not, {@linkcode Storage.load} them.
    */
   readCached(index: number, begin: number, length: number, into: Bytes, at: number): boolean {
-    return this.#files.now.have.has(index) && this.#cache.copy(index, begin, length, into, at);
+    return this.#working.now.have.has(index) && this.#cache.copy(index, begin, length, into, at);
   }
 
   /**
@@ -332,12 +334,12 @@ export class Storage {
    * @throws {RangeError} If the piece isn't there, or the bytes aren't in it.
    */
   load(index: number, begin: number, length: number): Promise<void> {
-    if (this.#closing !== null) return Promise.reject(closedError(this.#files.folder));
-    if (this.#files.failure !== null) return Promise.reject(this.#files.failure.thrown);
-    if (!this.#files.now.have.has(index)) {
+    if (this.#closing !== null) return Promise.reject(closedError(this.#working.folder));
+    if (this.#working.failure !== null) return Promise.reject(this.#working.failure.thrown);
+    if (!this.#working.now.have.has(index)) {
       return Promise.reject(new RangeError(`Piece ${index} is not there to be read`));
     }
-    if (begin < 0 || length < 0 || begin + length > this.#files.now.map.pieceSize(index)) {
+    if (begin < 0 || length < 0 || begin + length > this.#working.now.map.pieceSize(index)) {
       return Promise.reject(new RangeError(`Piece ${index} has no ${length} bytes at ${begin}`));
     }
     return this.#cache.load(index, begin, length);
@@ -351,20 +353,20 @@ export class Storage {
    */
   flush(): Promise<void> {
     return this.#inTurn(async () => {
-      if (this.#files.failure !== null) throw this.#files.failure.thrown;
-      const { writer, settler, have, map } = this.#files.now;
+      if (this.#working.failure !== null) throw this.#working.failure.thrown;
+      const { writer, settler, have, map } = this.#working.now;
       await writer.idle();
       if (!this.#readOnly) settler.sync();
       await settler.idle();
       await this.saveState();
       if (settler.refusal !== null) throw settler.refusal;
-      if (have.isFull && !map.usesPartFile) await this.#files.letGo();
+      if (have.isFull && !map.usesPartFile) await this.#working.letGo();
     });
   }
 
   /** Saves resume state now. It is saved by itself about every second while there are changes. Never fails. */
   async saveState(): Promise<void> {
-    await this.#files.keeper?.save();
+    await this.#working.keeper?.save();
   }
 
   /**
@@ -378,11 +380,11 @@ export class Storage {
   }
 
   async #close(): Promise<void> {
-    this.#files.keeper?.stop();
-    this.#abort.abort(closedError(this.#files.folder));
+    this.#working.keeper?.stop();
+    this.#abort.abort(closedError(this.#working.folder));
     await this.#turns.idle();
-    const { writer, settler, disk } = this.#files.now;
-    const failures: unknown[] = this.#files.failure === null ? [] : [this.#files.failure.thrown];
+    const { writer, settler, disk } = this.#working.now;
+    const failures: unknown[] = this.#working.failure === null ? [] : [this.#working.failure.thrown];
     const attempt = async (work: () => Promise<void>): Promise<void> => {
       try {
         await work();
@@ -391,16 +393,16 @@ export class Storage {
       }
     };
     await writer.idle();
-    if (this.#files.opened && !this.#readOnly && this.#files.failure === null) {
+    if (this.#working.opened && !this.#readOnly && this.#working.failure === null) {
       settler.sync();
       await attempt(() => settler.idle());
     }
     this.#cache.clear();
     await attempt(() => disk.close());
-    this.#files.clean = failures.length === 0;
-    await this.#files.noteMove();
-    if (this.#files.opened) await this.saveState();
-    await this.#files.letGo();
+    this.#working.clean = failures.length === 0;
+    await this.#working.noteMove();
+    if (this.#working.opened) await this.saveState();
+    await this.#working.letGo();
     if (failures.length > 0) throw failures[0];
   }
 
@@ -412,12 +414,12 @@ export class Storage {
    */
   async removeData(): Promise<void> {
     await this.close().catch(() => {}); // what couldn't be written isn't needed any more
-    await this.#turns.take(() => this.#files.remove());
+    await this.#turns.take(() => this.#working.remove());
   }
 
   /** Does one thing after the other. */
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const refuse = () => Promise.reject(closedError(this.#files.folder));
+    const refuse = () => Promise.reject(closedError(this.#working.folder));
     if (this.#closing !== null) return refuse();
     return this.#turns.take(() => this.#closing === null ? work() : refuse());
   }
@@ -425,13 +427,13 @@ export class Storage {
   /** Does something in turn while no piece is being written. */
   #operate(work: () => Promise<void>): Promise<Bitfield> {
     return this.#inTurn(async () => {
-      if (!this.#files.opened) throw new Error("This storage is not open");
-      const wasHeld = this.#files.claim.isHeld;
+      if (!this.#working.opened) throw new Error("This storage is not open");
+      const wasHeld = this.#working.claim.isHeld;
       try {
         await this.#hold(work);
       } finally {
-        const { have, map } = this.#files.now;
-        if (!wasHeld && have.isFull && !map.usesPartFile) await this.#files.letGo();
+        const { have, map } = this.#working.now;
+        if (!wasHeld && have.isFull && !map.usesPartFile) await this.#working.letGo();
       }
       return this.have;
     });
@@ -441,11 +443,11 @@ export class Storage {
   async #hold(work: () => Promise<void>): Promise<void> {
     await this.#writes.raise();
     try {
-      await this.#files.now.writer.idle();
+      await this.#working.now.writer.idle();
       await work();
     } finally {
       this.#writes.lower();
-      this.#files.keeper?.touch();
+      this.#working.keeper?.touch();
     }
   }
 
@@ -454,19 +456,19 @@ export class Storage {
   }
 
   #refusalOfPart(index: number, begin: number, length: number): Error | null {
-    const refusal = this.#closing === null ? this.#refusal(index) : closedError(this.#files.folder);
-    const isInside = begin >= 0 && begin + length <= this.#files.now.map.pieceSize(index);
+    const refusal = this.#closing === null ? this.#refusal(index) : closedError(this.#working.folder);
+    const isInside = begin >= 0 && begin + length <= this.#working.now.map.pieceSize(index);
     return refusal ?? (isInside ? null : new RangeError(`Piece ${index} has no ${length} bytes at ${begin}`));
   }
 
   /** Why a piece can't be written, or `null`. */
   #refusal(index: number): Error | null {
     if (!this.#isPiece(index)) return new RangeError(`There is no piece ${index}`);
-    if (!this.#files.now.map.hasPlace(index)) {
+    if (!this.#working.now.map.hasPlace(index)) {
       return new RangeError(`Piece ${index} belongs to files that are not wanted`);
     }
-    if (!this.#files.opened || this.#readOnly) return new Error("This storage is not open for writing");
-    const failure = this.#files.failure ?? this.#files.now.settler.failure;
+    if (!this.#working.opened || this.#readOnly) return new Error("This storage is not open for writing");
+    const failure = this.#working.failure ?? this.#working.now.settler.failure;
     return failure && asError(failure.thrown);
   }
 }

@@ -264,7 +264,7 @@ export class ConnectionQuota {
   accept(share: ConnectionShare, now: number, first: () => void): Place | null {
     return this.#holding(now, () => {
       first();
-      if (this.isFull(now)) this.#makeRoom(share, now, { forItself: true });
+      if (this.#used === this.#limitAt(now)) this.#makeRoom(share, now, { forItself: true });
       return this.isFull(now) ? null : new Place(share, "connection", this.#changed);
     });
   }

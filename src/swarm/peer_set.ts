@@ -277,7 +277,7 @@ export class PeerSet implements Borrower {
    */
   shut(why: string): void {
     const before = this.#shut;
-    this.#shut = why;
+    if (before !== STOPPING) this.#shut = why;
     if (before !== null) return;
     this.#share.wantsNone();
     this.#manager.shut();
@@ -287,6 +287,7 @@ export class PeerSet implements Borrower {
 
   /** Lets peers in again, and dials some, first those that were here when it was shut. */
   open(): void {
+    if (this.#shut === STOPPING) return;
     this.#shut = null;
     this.dialMore();
   }
@@ -296,9 +297,9 @@ export class PeerSet implements Borrower {
     return this.#shut;
   }
 
-  /** Closes everything. */
+  /** Leaves everybody for good. */
   stop(): void {
-    this.shut("we are stopping");
+    this.shut(STOPPING);
   }
 
   /** Whoever was of no use may be of some now. */
@@ -343,11 +344,12 @@ export class PeerSet implements Borrower {
   giveUp(now: number, pressure: Pressure): boolean {
     const peer = this.#staleDial(now, "spare") === null ? this.#dispensable(now, pressure) : null;
     const dial = peer === null ? this.#staleDial(now, pressure) : null;
-    if (peer !== null) this.#dismiss(peer, now, OTHERS_NEED_IT);
+    const why = pressure === "forced" ? FEWER : OTHERS_NEED_IT;
+    if (peer !== null) this.#dismiss(peer, now, why);
     if (dial === null) return peer !== null;
     this.#abandon(dial, { ours: false });
     const address = formatAddress(dial.address);
-    const message = `no answer so far, and ${OTHERS_NEED_IT}`;
+    const message = `no answer so far, and ${why}`;
     this.#events.emit({ event: "peer", address, client: "", action: "refused", message });
     return true;
   }
@@ -548,7 +550,9 @@ export class PeerSet implements Borrower {
 }
 
 const SELF = "it is ourselves";
+const STOPPING = "we are stopping";
 const OTHERS_NEED_IT = "another torrent needs its place more";
+const FEWER = "there is room for fewer connections now";
 const FULL = "there is no room for more connections";
 /** Two ends that have everything have met. */
 export const USELESS = "neither side needs anything";

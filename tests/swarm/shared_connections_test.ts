@@ -204,6 +204,18 @@ Deno.test("PeerSet.shut() leaves everybody with the reason, lets nobody in, and 
   assertEquals(dialled(pending).slice(0, 2).toSorted(), were.toSorted());
 });
 
+Deno.test("PeerSet.stop() is for good", () => {
+  const { quota, torrents: [torrent] } = make({ torrents: 1, limit: 100 });
+  const { peers, come } = torrent!;
+  come("10.5.0.1");
+  peers.shut("the torrent is paused");
+  peers.stop();
+  peers.shut("the torrent is paused");
+  peers.open();
+  peers.add([address(1)]);
+  assertEquals([peers.shutFor, peers.refuses("10.5.0.1"), quota.used], ["we are stopping", "we are stopping", 0]);
+});
+
 Deno.test("PeerSet.open() dials who had connected to us, too, if it said where it listens, and not again if it can't be reached", async () => {
   const { clock, torrents: [torrent] } = make({ torrents: 1, limit: 100 });
   const { peers, manager, pending, come } = torrent!;

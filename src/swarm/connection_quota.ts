@@ -147,9 +147,9 @@ export class ConnectionShare {
     return this.#quota.mayAccept(this, now);
   }
 
-  /** See {@linkcode ConnectionQuota.shortage}. */
+  /** A dial has failed since the system had no room for it; see {@linkcode ConnectionQuota.shortage}. */
   shortage(now: number): void {
-    this.#quota.shortage(now);
+    this.#quota.shortage(now, { dial: true });
   }
 
   /** Whether all places of all torrents are taken. */
@@ -163,11 +163,23 @@ export class ConnectionShare {
   }
 }
 
+/** When the system had no room for more connections. */
+interface Shortage {
+  /** How many there were. */
+  had: number;
+  /** How many there may be. */
+  most: number;
+  /** When that was. */
+  readonly at: number;
+  /** For how many milliseconds that holds. */
+  readonly lasts: number;
+}
+
 /** The connections of a session. */
 export class ConnectionQuota {
   #limit: number;
-  /** How many there may be since the system had no room for more, when that was, and for how many milliseconds that holds. */
-  #shortage: { readonly most: number; readonly at: number; readonly lasts: number } | null = null;
+  /** Since the system had no room for more. */
+  #shortage: Shortage | null = null;
   #used = 0;
   #dialling = 0;
   #turns = 0;
@@ -232,13 +244,17 @@ export class ConnectionQuota {
    * Nobody is dialled for a moment, until those that are closed now have given their descriptors back.
    *
    * @param now Milliseconds.
+   * @param options `dial`: it is a dial that has failed for that, and so had no descriptor itself.
    */
-  shortage(now: number): void {
+  shortage(now: number, options: { readonly dial?: boolean } = {}): void {
+    let shortage = this.#shortage;
     // Everything that was under way fails at the same moment.
-    if (this.#shortage !== null && now - this.#shortage.at < SHARE_OUT_MS) return;
-    const most = Math.max(FEWEST_CONNECTIONS, Math.floor(this.#used * 7 / 8));
-    const lasts = Math.min(MAX_SHORTAGE_MS, this.#shortage === null ? SHORTAGE_MS : 2 * this.#shortage.lasts);
-    this.#shortage = { most, at: now, lasts };
+    if (shortage === null || now - shortage.at >= SHARE_OUT_MS) {
+      const lasts = Math.min(MAX_SHORTAGE_MS, shortage === null ? SHORTAGE_MS : 2 * shortage.lasts);
+      shortage = this.#shortage = { had: this.#used, most: Infinity, at: now, lasts };
+    }
+    if (options.dial) shortage.had--;
+    shortage.most = Math.min(shortage.most, Math.max(FEWEST_CONNECTIONS, Math.floor(shortage.had * 7 / 8)));
     this.#shrink(now);
   }
 

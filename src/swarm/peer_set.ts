@@ -342,8 +342,8 @@ export class PeerSet implements Borrower {
   }
 
   giveUp(now: number, pressure: Pressure): boolean {
-    const peer = this.#staleDial(now, "spare") === null ? this.#dispensable(now, pressure) : null;
-    const dial = peer === null ? this.#staleDial(now, pressure) : null;
+    const dial = this.#staleDial(now, pressure);
+    const peer = dial === null ? this.#dispensable(now, pressure) : null;
     const why = pressure === "forced" ? FEWER : OTHERS_NEED_IT;
     if (peer !== null) this.#dismiss(peer, now, why);
     if (dial === null) return peer !== null;
@@ -389,9 +389,9 @@ export class PeerSet implements Borrower {
       this.#join(connection, theirs, { address, incoming: false, place: dial.place });
     } catch (error) {
       connection?.close();
+      if (isShortage(error)) this.#share.shortage(this.#platform.now());
       if (dial.over) return;
       // That there are no descriptors left is no fault of the peer.
-      if (isShortage(error)) this.#share.shortage(this.#platform.now());
       this.#end(dial, { ours: isShortage(error) });
       const message = signal.aborted ? `no answer within ${HANDSHAKE_MS / 1000} s` : messageOf(error);
       if (error instanceof ShoalError && error.kind === "network") return this.#events.failed(error);

@@ -5,6 +5,7 @@
  */
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { encodeSingleFile } from "../../src/metainfo/create.ts";
 import { environment } from "../support/binary.ts";
 import { Job, within } from "../support/job.ts";
 import { withScratch } from "../support/scratch.ts";
@@ -53,4 +54,63 @@ Deno.test("a tracker answers on while hundreds of connections say nothing and de
     tracker.signal("SIGINT");
     assertEquals((await tracker.exit(10)).code, 130);
     assert(tracker.stderr.some((line) => line.includes("out of file descriptors")), tracker.stderr.join("\n"));
+  }));
+
+/** A listener for peers on every address of this machine that shakes hands with whoever comes, and says no more. */
+function mutePeers(): { readonly port: number; close(): void } {
+  const listener = Deno.listen({ hostname: "0.0.0.0", port: 0 });
+  const open = new Set<Deno.Conn>();
+  const serve = async (connection: Deno.TcpConn) => {
+    const bytes = new Uint8Array(68);
+    const first = await connection.read(bytes).catch(() => null);
+    if (first !== bytes.length) return connection.close();
+    open.add(connection);
+    const { hostname } = connection.localAddr as Deno.NetAddr;
+    bytes.set(new TextEncoder().encode(`-XX0000-${hostname.padStart(12, "0")}`), 48);
+    await connection.write(bytes).catch(() => {}); // whoever has left by then has left
+  };
+  void (async () => {
+    for await (const connection of listener) void serve(connection);
+  })();
+  return {
+    port: (listener.addr as Deno.NetAddr).port,
+    close: () => {
+      listener.close();
+      for (const connection of open) connection.close();
+    },
+  };
+}
+
+Deno.test("a download leaves descriptors for its files when more peers say nothing than there are, and hears us still", () =>
+  withScratch(async (folder) => {
+    const announce = "http://127.0.0.1:9/announce"; // nobody is there
+    const torrents = [1, 2, 3, 4].map((n) => {
+      const digests = [new Uint8Array(20).fill(n)];
+      const bytes = encodeSingleFile({ name: `file${n}`, length: 16384, pieceLength: 16384, digests, announce });
+      Deno.writeFileSync(`${folder}/${n}.torrent`, bytes);
+      return `${n}.torrent`;
+    });
+    const mute = mutePeers();
+    const peers = Array.from({ length: 90 }, (_, n) => ["--peer", `127.0.1.${n + 1}:${mute.port}`]).flat();
+    const alone = ["--no-dht", "--no-lsd", "--no-port-map", "--encryption", "off"];
+    await using job = limited(["download", ...torrents, "--json", "--port", "0", ...alone, ...peers], folder);
+    try {
+      const used = () => [...Deno.readDirSync(`/proc/${job.pid}/fd`)].length;
+      let connected = 0;
+      await job.line((line) => {
+        const event = JSON.parse(line);
+        if (event.event === "progress") connected = Math.max(connected, event.peers);
+        return connected > 20 && used() >= DESCRIPTORS / 2;
+      }, { seconds: 20, what: "connections" });
+      // The first time that there are none left some are given back, and that many aren't taken again.
+      let calm = 0;
+      await job.line((line) => {
+        if (JSON.parse(line).event === "progress") calm = used() <= DESCRIPTORS - 8 ? calm + 1 : 0;
+        return calm >= 3 * torrents.length;
+      }, { seconds: 30, what: "some descriptors left for three seconds" });
+      job.signal("SIGINT");
+      assertEquals((await job.exit(10)).code, 130);
+    } finally {
+      mute.close();
+    }
   }));

@@ -53,7 +53,8 @@ class Torrent implements Borrower {
   giveUp(now: number, pressure: Pressure): boolean {
     if (!this.canGiveUp(now, pressure)) return false;
     if (pressure === "forced") this.forced++;
-    (this.open.shift() ?? this.dials.shift())!.giveBack(now);
+    const [first, second] = pressure === "forced" ? [this.dials, this.open] : [this.open, this.dials];
+    (first.shift() ?? second.shift())!.giveBack(now);
     return true;
   }
 
@@ -211,7 +212,7 @@ Deno.test("ConnectionQuota makes do with fewer when the system has no room for m
   const torrent = new Torrent(quota, { known: 1e5 });
   let now = play(20, [torrent]);
   assertEquals(quota.used, 400);
-  for (let i = 0; i < 30; i++) quota.shortage(now); // all dials fail at the same moment
+  for (let i = 0; i < 30; i++) quota.shortage(now); // all dials and files fail at the same moment
   assertEquals(quota.used, 350);
   // Those that are closed need a moment until their descriptors are free.
   torrent.open.pop()!.giveBack(now);
@@ -229,6 +230,22 @@ Deno.test("ConnectionQuota makes do with fewer when the system has no room for m
   quota.setLimit(24, now);
   for (let i = 0; i < 9; i++) quota.shortage(now += 5000);
   assertEquals(quota.used, 20);
+});
+
+Deno.test("ConnectionQuota doesn't count dials that failed for lack of room among those that there was room for", () => {
+  const quota = new ConnectionQuota(500);
+  const torrent = new Torrent(quota, { known: 80 });
+  torrent.share.wants(0);
+  torrent.connect(0);
+  torrent.known = 40;
+  torrent.share.wants(0);
+  assertEquals(quota.used, 120);
+  for (const place of [...torrent.dials]) {
+    torrent.share.shortage(1);
+    place.giveBack(1);
+  }
+  torrent.dials.length = 0;
+  assertEquals(quota.used, 70); // of the 80 that there was room for
 });
 
 Deno.test("ConnectionQuota keeps a place for nobody who failed while it was dialling", () => {

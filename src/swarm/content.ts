@@ -251,10 +251,14 @@ export class Content {
    * @throws {ShoalError} Of kind `storage` if a file isn't ours any more, or can't be renamed.
    */
   async forget(pieces: readonly number[]): Promise<void> {
+    const before = this.have.clone();
+    const lost = new Set(pieces);
     try {
-      await this.#storage.forget(pieces);
+      const have = await this.#storage.forget(pieces);
+      // Of a file that has become shorter more is gone than somebody has tried to read.
+      for (const index of before) if (!have.has(index)) lost.add(index);
     } finally {
-      this.#download.lost(pieces);
+      this.#download.lost(lost);
       this.#want(this.#options.readOnly ? this.have : this.#wanted.pieces);
     }
   }

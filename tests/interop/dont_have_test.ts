@@ -1,4 +1,5 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
+import { eventsOf } from "../support/events.ts";
 import { TEST_FLAGS } from "../support/from_source.ts";
 import type { Job } from "../support/job.ts";
 import { testWith } from "../support/requirements.ts";
@@ -54,5 +55,34 @@ testWith(
         what: "it was sent away",
       });
       assertStringIncludes(line, "request messages");
+    }),
+);
+
+testWith(
+  "libtorrent gets the rest of a file that is cut off while it is served, and what is lost from somebody else",
+  NEEDS,
+  () =>
+    Lab.run("file", async (lab) => {
+      const first = await lab.seed("libtorrent");
+      await lab.seedersAnnounced(1);
+      const shoal = await lab.leech("shoal");
+      await shoal.completed(60);
+      await first.stop();
+      // Nothing of the second half is there any more.
+      const path = `${shoal.options.folder}/${lab.payload.name}`;
+      const { size } = await Deno.stat(path);
+      await Deno.truncate(path, Math.floor(size / 2));
+      const leecher = await lab.leech("libtorrent");
+      const isLoss = (line: string) => line.includes("counts as missing") || line.includes("count as missing");
+      await shoal.job.line(isLoss, { seconds: 30, what: "it found out what was lost" });
+      await lab.seed("libtorrent");
+      await leecher.completed(90);
+      await lab.verify(leecher);
+      await shoal.job.line(() => eventsOf(shoal.job.stdout, "completed").length > 1, {
+        seconds: 60,
+        what: "it has all again",
+      });
+      await lab.verify(shoal);
+      assertEquals(eventsOf(shoal.job.stdout, "error"), [], "the torrent goes on");
     }),
 );

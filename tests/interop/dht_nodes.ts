@@ -57,8 +57,9 @@ function tell(bytes: Uint8Array, { at, from }: { at: string; from: PeerAddress }
   const message = decodeMessage(bytes);
   if (message.type === "response") return say({ event: "answer", at, from: from.host });
   if (message.type === "error") return say({ event: "refusal", at, from: from.host, text: message.text });
-  const { infoHash } = message.arguments;
-  say({ event: "query", at, from: from.host, method: message.method, infohash: infoHash ? toHex(infoHash) : null });
+  const { infoHash, port = null, impliedPort = false } = message.arguments;
+  const infohash = infoHash ? toHex(infoHash) : null;
+  say({ event: "query", at, from: from.host, method: message.method, infohash, port, impliedPort });
 }
 
 const order: Order = JSON.parse(Deno.args[0]!);

@@ -5,6 +5,7 @@ import { Job, must, run } from "../support/job.ts";
 import { makeFile } from "../support/payload.ts";
 import { testWith } from "../support/requirements.ts";
 import { withScratch } from "../support/scratch.ts";
+import { TEST_FLAGS } from "../support/from_source.ts";
 import { makeTorrent } from "../support/torrents.ts";
 import { shoalCommand } from "./clients.ts";
 import { type Host, PrivateNetwork } from "./network.ts";
@@ -238,3 +239,101 @@ testWith("a seed of a private torrent behind a router that lets nobody in finds 
     assertEquals((await leecher.exit(90)).code, 0);
     assertEquals(await Deno.readFile(`${output}/x.bin`), await Deno.readFile(`${folder}/x.bin`));
   }));
+
+/** A peer outside that connects, and says all that is said to it: `torrent folder host port`. */
+const LISTENER = `
+import libtorrent as lt, sys
+torrent, folder, host, port = sys.argv[1:]
+session = lt.session({
+    'listen_interfaces': '0.0.0.0:7000', 'enable_dht': True, 'dht_bootstrap_nodes': '', 'enable_lsd': False,
+    'enable_upnp': False, 'enable_natpmp': False, 'enable_outgoing_utp': False, 'enable_incoming_utp': False,
+    'alert_mask': lt.alert.category_t.peer_log_notification | lt.alert.category_t.connect_notification,
+})
+params = lt.add_torrent_params()
+params.ti = lt.torrent_info(torrent)
+params.trackers = []
+params.save_path = folder
+params.flags &= ~(lt.torrent_flags.auto_managed | lt.torrent_flags.paused)
+params.flags |= lt.torrent_flags.override_trackers
+session.add_torrent(params).connect_peer((host, int(port)))
+while True:
+    session.wait_for_alert(500)
+    for alert in session.pop_alerts(): print(alert.message(), flush=True)
+`;
+
+/** Waits until a gateway maps a port of somebody's, and tells which: `HOST:PORT`. */
+async function mappedBy(job: Job, protocol: "tcp" | "udp"): Promise<string> {
+  const matches = (line: string) => line.includes('"event":"port_map"') && line.includes(`"protocol":"${protocol}"`);
+  return JSON.parse(await job.line(matches, { seconds: 30, what: `its ${protocol} port was mapped` })).external;
+}
+
+/** Has a seed's port mapped to another one, and looks whether all sorts of strangers are told that. */
+async function tellsStrangers(house: House, over: "http" | "udp"): Promise<void> {
+  const { internet, computer, scratch } = house;
+  const jobs: Job[] = [];
+  await using stack = new AsyncDisposableStack();
+  const begin = (host: Host, name: string, argv: readonly string[]): Job => {
+    const env = { XDG_STATE_HOME: `${scratch}/${name}`, XDG_CONFIG_HOME: scratch };
+    const job = stack.use(new Job(host.command(argv), { name, env }));
+    jobs.push(job);
+    return job;
+  };
+  const script = (name: string, ...args: string[]) => {
+    const path = decodeURI(new URL(name, import.meta.url).pathname);
+    return [Deno.execPath(), "run", "-A", ...TEST_FLAGS, path, ...args];
+  };
+  const payload = await makeFile(`${scratch}/data`, { name: "x.bin", size: 3_000_000, seed: 1 });
+  const theirs = await makeFile(`${scratch}/theirs`, { name: "y.bin", size: 100_000, seed: 2 });
+  const torrent = `${scratch}/x.torrent`;
+  const infohash = await makeTorrent(payload, { path: torrent, tracker: `${over}://${INTERNET}:6969/announce` });
+  await makeTorrent(theirs, { path: `${scratch}/y.torrent` });
+  await Deno.mkdir(`${scratch}/white`);
+  await Deno.writeTextFile(`${scratch}/white/list`, `${infohash}\n`);
+  const ports = ["-i", INTERNET, "-p", "6969", "-P", "6969"];
+  begin(internet, "tracker", ["opentracker", ...ports, "-u", "nobody", "-d", `${scratch}/white`, "-w", "list"]);
+  const order = { hosts: [INTERNET], port: 7100, bootstrap: [] };
+  const node = begin(internet, "node", script("dht_nodes.ts", JSON.stringify(order)));
+  // Another computer was faster.
+  const seeds = (
+    what: string,
+    ...options: string[]
+  ) => [...shoalCommand(), "seed", ...[what, ...options], "-p", `${PORT}`, "--json", "-v", "--no-lsd", "--no-pex"];
+  const other = begin(house.other, "other", seeds(`${scratch}/y.torrent`, theirs.folder, "--no-dht"));
+  assertEquals(await mappedBy(other, "udp"), `${OUTSIDE}:${PORT}`);
+  const options = ["--encryption", "off", "--dht-bootstrap", `${INTERNET}:7100`];
+  const shoal = begin(computer, "shoal", seeds(torrent, payload.folder, ...options));
+  try {
+    const [tcp, udp] = [await mappedBy(shoal, "tcp"), await mappedBy(shoal, "udp")];
+    const [tcpPort, udpPort] = [tcp, udp].map((external) => Number(external.split(":")[1])) as [number, number];
+    assert(tcpPort !== PORT && udpPort !== PORT, `${tcp} ${udp}`);
+    const asking = script("announced.ts", `http://${INTERNET}:6969/announce`, infohash, tcp);
+    assertEquals((await begin(internet, "asking", asking).exit(25)).code, 0);
+    const announced = await node.line(
+      (line) => line.includes('"announce_peer"') && line.includes(`"port":${tcpPort}`),
+      { seconds: 90, what: `it was told ${tcpPort}` },
+    );
+    assertEquals(JSON.parse(announced).impliedPort, false);
+    const listening = ["/usr/bin/python3", "-c", LISTENER, torrent, `${scratch}/got`, OUTSIDE, `${tcpPort}`];
+    const peer = begin(internet, "libtorrent", listening);
+    for (const what of [`EXTENDED.*'p': ${tcpPort}\\b`, `<== DHT_PORT .*: ${udpPort}\\b`]) {
+      await peer.line((line) => new RegExp(what).test(line), { seconds: 30, what: `it heard ${what}` });
+    }
+  } catch (error) {
+    throw new Error([error instanceof Error ? error.stack : error, ...jobs.map((job) => job.report)].join("\n"), {
+      cause: error,
+    });
+  }
+}
+
+for (
+  const [name, speaks, over] of [
+    ["UPnP", { upnp: true, pcp: false }, "http"],
+    ["PCP", { upnp: false, pcp: true }, "udp"],
+  ] as const
+) {
+  testWith(
+    `opentracker (${over}), the DHT and libtorrent are told the port that miniupnpd maps instead of ours by ${name}`,
+    [...NEEDS, "opentracker", "python3-libtorrent"],
+    () => house(speaks, (house) => tellsStrangers(house, over)),
+  );
+}

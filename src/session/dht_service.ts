@@ -72,12 +72,19 @@ export class DhtService {
   }
 
   /**
-   * Reads the table of the last run, and joins.
+   * Opens the socket, reads the table of the last run, and joins.
    *
-   * @param options What it needs; the socket is open.
-   * @returns The service, at work.
+   * @param options What it needs.
+   * @returns The service, at work; `null` when there is no socket to be had. Trackers and peers that are named do without it.
    */
-  static async start(options: DhtServiceOptions): Promise<DhtService> {
+  static async start(options: DhtServiceOptions): Promise<DhtService | null> {
+    try {
+      options.socket.open();
+    } catch (error) {
+      if (!(error instanceof ShoalError)) throw error;
+      options.onWarning(error);
+      return null;
+    }
     const service = new DhtService(options, await load(options));
     service.#dht.start();
     service.#scheduleSave();

@@ -32,13 +32,13 @@ export class ExternalAddress {
    *
    * @param source What the voter is to us. A gateway may have the address of a local network, nobody else: a peer next door
    * sees us from the wrong side.
-   * @param voter Its host: a literal address, or the name of a tracker. The nodes of the DHT agree among themselves first, and
+   * @param voter Its host: a literal address, as in a URL or without brackets, or the name of a tracker. The nodes of the DHT agree among themselves first, and
    * count as one under a name.
    * @param address What it says; one that can't be seen from outside, or is none, does not count.
    */
   vote(source: AddressSource, voter: string, address: string): void {
     const says = canonicalHost(address);
-    const from = canonicalHost(voter);
+    const from = canonicalHost(voter.replace(/^\[(.*)\]$/, "$1"));
     const named = (source === "tracker" || source === "dht") && parseIp(from) === null;
     if (!isPublic(says) || !(source === "gateway" || named || isPublic(from))) return;
     const family: Family = parseIp(says)!.length === 4 ? 4 : 6;

@@ -18,8 +18,6 @@ export interface ReachabilityOptions {
   readonly platform: Platform;
   /** Where the session listens. */
   readonly listen: PeerAddress;
-  /** The port for datagrams; that of `listen` when absent. */
-  readonly udpPort?: number;
   /** Whether to have the ports mapped. */
   readonly portMap: boolean;
   /** Takes what happens. */
@@ -54,11 +52,11 @@ export class Reachability {
    * @param options What it needs.
    */
   constructor(address: ExternalAddress, options: ReachabilityOptions) {
-    const { platform, listen, udpPort = listen.port, portMap, emit, moved = () => {} } = options;
+    const { platform, listen, portMap, emit, moved = () => {} } = options;
     this.address = address;
     this.#platform = platform;
     this.#moved = moved;
-    this.#ports = { tcp: listen.port, udp: udpPort };
+    this.#ports = { tcp: listen.port, udp: listen.port };
     this.#keeper = !portMap ? null : new PortKeeper(platform, {
       ports: this.#ports,
       ...(!ANY.includes(listen.host) && { bind: listen.host }),
@@ -80,7 +78,7 @@ export class Reachability {
     this.#keeper?.start();
   }
 
-  /** Datagrams come to another port than before. */
+  /** Datagrams come to another port than before, or than the one on which the session listens. */
   setUdpPort(port: number): void {
     this.#change("udp", () => this.#ports.udp = port);
     this.#keeper?.setPort("udp", port);

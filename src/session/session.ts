@@ -150,7 +150,7 @@ export class Session {
     this.#datagrams = new DatagramSocket({
       platform: this.#platform,
       place: () => this.listenAddress,
-      moved: (port) => this.#reachability?.setUdpPort(port),
+      moved: (port) => this.#datagramsMoved(port),
     });
     const udpTrackers = this.#udpTrackers = new UdpTrackers({ platform: this.#platform, socket: this.#datagrams });
     this.#datagrams.register("tracker", (datagram, from) => udpTrackers.receive(datagram, from));
@@ -265,11 +265,9 @@ export class Session {
     });
     this.#forgetShortage = onShortage(() => this.#connections.shortage(this.#platform.now()));
     const { dht, lsd, portMap = false } = this.#options.discovery ?? {};
-    const isDhtPossible = dht !== undefined && this.#openDatagrams(); // before its port is mapped
     const reachability = this.#reachability = new Reachability(this.externalAddress, {
       platform: this.#platform,
       listen: this.listenAddress,
-      udpPort: this.#datagrams.port,
       portMap,
       emit: (event) => this.#emit(event),
       moved: (protocol) => {
@@ -278,19 +276,7 @@ export class Session {
     });
     await this.#store.open();
     if (lsd) this.#local = this.#startLocalDiscovery();
-    if (isDhtPossible) await this.#startDht(reachability, dht.bootstrap ?? DHT_ROUTERS);
-  }
-
-  /** Trackers and peers that are named do without the DHT: that it can't be had is no reason to fail. */
-  #openDatagrams(): boolean {
-    try {
-      this.#datagrams.open();
-      return true;
-    } catch (error) {
-      if (!(error instanceof ShoalError)) throw error;
-      this.#warnOfDht(error);
-      return false;
-    }
+    if (dht && !this.#stopped) await this.#startDht(reachability, dht.bootstrap ?? DHT_ROUTERS);
   }
 
   async #startDht(reachability: Reachability, bootstrap: readonly HostPort[]): Promise<void> {
@@ -302,13 +288,18 @@ export class Session {
       bootstrap,
       stateFolder: this.#options.stateFolder ?? null,
       onExternalAddress: (host) => this.externalAddress.vote("dht", "nodes", host),
-      onWarning: (error) => this.#warnOfDht(error),
+      onWarning: ({ what, why }) =>
+        this.#emit({ event: "dht", infohash: null, status: "error", message: `${what}: ${why}` }),
     });
-    if (this.#stopped) await this.#dht.stop(); // it was stopped meanwhile
+    if (this.#stopped) await this.#dht?.stop(); // it was stopped meanwhile
   }
 
-  #warnOfDht({ what, why }: ShoalError): void {
-    this.#emit({ event: "dht", infohash: null, status: "error", message: `${what}: ${why}` });
+  /** Whoever has opened a firewall for our port wants to know. */
+  #datagramsMoved(port: number): void {
+    this.#reachability?.setUdpPort(port);
+    if (port === this.port) return;
+    const message = `the UDP port ${this.port} is taken, so the DHT and UDP trackers use ${port}`;
+    this.#emit({ event: "warning", infohash: null, message, where: "UDP" });
   }
 
   /**

@@ -121,7 +121,6 @@ const dhtChore: Chore = async (files, clock) => {
   const platform: Platform = { ...inner, net: Object.assign(Object.create(inner.net), { openUdp: silentSocket }) };
   for (let run = 0; run < 2; run++) {
     const socket = new DatagramSocket({ platform, place: () => ({ host: "10.0.0.1", port: 6881 }) });
-    socket.open();
     const service = await DhtService.start({
       platform,
       socket,
@@ -132,7 +131,7 @@ const dhtChore: Chore = async (files, clock) => {
       onExternalAddress() {},
       onWarning: (error) => void warnings.push(error),
     });
-    await service.stop();
+    await service?.stop();
     socket.close();
   }
   return warnings.length;

@@ -1,5 +1,6 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import type { PeerAddress } from "../../src/base/address.ts";
+import { ShoalError } from "../../src/base/errors.ts";
 import { Dht } from "../../src/dht/mod.ts";
 import { magnetOf, type Metainfo, parseMagnet, parseMetainfo, torrentFile } from "../../src/metainfo/mod.ts";
 import { denoPlatform as platform } from "../../src/platform/deno_platform.ts";
@@ -111,4 +112,50 @@ Deno.test("the DHT hears of a public torrent, and never of a private one", async
   await router.announced(other.meta);
   await session.stop();
   assertEquals(router.heard.filter((message) => message.includes(hashOf(meta))), []);
+});
+
+Deno.test("Session takes another UDP port when somebody has its own, says so, and tells peers that one", async () => {
+  await using lab = new Lab();
+  const { meta, source } = await lab.payload(100_000);
+  const alone = { dht: { bootstrap: [] } };
+  const taken = new Set<number>();
+  const net: typeof platform.net = {
+    ...platform.net,
+    listen: (options) => {
+      const listener = platform.net.listen(options);
+      taken.add(listener.address.port);
+      return listener;
+    },
+    openUdp: (options) => {
+      if (!taken.has(options.port)) return platform.net.openUdp(options);
+      throw new ShoalError("network", { what: "cannot listen", why: "the port is in use" });
+    },
+  };
+  const seeder = await lab.session({ platform: { ...platform, net }, discovery: alone });
+  const told = seeder.events.find((event) => event.event === "warning");
+  assert(told?.event === "warning" && told.where === "UDP");
+  const [own, other] = [...told.message.matchAll(/\d+/g)].map(([digits]) => Number(digits));
+  assertEquals(own, seeder.session.port);
+  assert(other !== undefined && !taken.has(other));
+  await seeder.session.add(meta, { folder: source, seedOnly: true, trust: true });
+  const asked: number[] = [];
+  const leeching: typeof platform.net = {
+    ...platform.net,
+    openUdp: (options) => {
+      const socket = platform.net.openUdp(options);
+      return Object.assign(Object.create(socket), {
+        address: socket.address,
+        send: (bytes: Uint8Array<ArrayBuffer>, to: PeerAddress) => {
+          asked.push(to.port);
+          return socket.send(bytes, to);
+        },
+        receive: (into: Uint8Array<ArrayBuffer>) => socket.receive(into),
+        close: () => socket.close(),
+      });
+    },
+  };
+  const leecher = await lab.session({ platform: { ...platform, net: leeching }, discovery: alone });
+  const torrent = await leecher.session.add(meta, { folder: lab.make("out") });
+  await torrent.finished; // found by the tracker; the seeder said in its first words where its node is
+  assert(asked.includes(other) && !asked.includes(seeder.session.port));
 });

@@ -44,6 +44,7 @@ Deno.test("ExternalAddress hears neither addresses that nobody sees, nor peers n
   }
   address.vote("peer", "192.168.1.7", "9.9.9.9");
   address.vote("peer", "not.an.address", "9.9.9.9");
+  for (const near of ["192.168.1.7", "[fd00::7]", "[::1]"]) address.vote("tracker", near, "9.9.9.9");
   assertEquals([address.current(4), address.current(6)], [null, null]);
   address.vote("gateway", "192.168.1.1", "9.9.9.9");
   assertEquals(address.current(4), "9.9.9.9");

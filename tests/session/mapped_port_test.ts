@@ -1,9 +1,9 @@
 /** A router maps other ports than ours: all that tells others where we are says those, from the first moment that they are known. */
 
 import { assert, assertEquals } from "@std/assert";
-import { formatAddress, type PeerAddress } from "../../src/base/address.ts";
+import { formatAddress, parseIp, type PeerAddress } from "../../src/base/address.ts";
 import { type Bytes, utf8 } from "../../src/base/bytes.ts";
-import { type BencodeDict, decodeDict } from "../../src/bencode/mod.ts";
+import { type BencodeDict, decodeDict, encode } from "../../src/bencode/mod.ts";
 import { Dht } from "../../src/dht/mod.ts";
 import { decodeMessage } from "../../src/dht/krpc.ts";
 import type { Connection, HttpRequest, HttpResponse, Network, Platform } from "../../src/platform/platform.ts";
@@ -34,6 +34,8 @@ class Street {
   readonly #torrent = new Torrent(64 * 1024, [{ path: "a", length: 1_000 }]);
   /** The port that each tracker was told last, by its host. */
   readonly trackers = new Map<string, number>();
+  /** What the HTTP trackers say our address is (BEP 24); nothing when empty. */
+  externalIp = "";
   /** What each node of the DHT was told last, by its host. */
   readonly announced = new Map<string, { readonly port: number | undefined; readonly impliedPort: boolean }>();
 
@@ -96,9 +98,9 @@ class Street {
   }
 
   /** Connects, as somebody with an address does. */
-  async peer(host: string): Promise<FakePeer> {
+  async peer(host: string, yourip?: string): Promise<FakePeer> {
     const connection = await this.net.dial({ host, port: this.session.port });
-    return new FakePeer(connection, metainfoOf(this.#torrent).infoHash.bytes);
+    return new FakePeer(connection, metainfoOf(this.#torrent).infoHash.bytes, yourip);
   }
 
   async stop(): Promise<void> {
@@ -113,7 +115,8 @@ class Street {
     const { hostname, searchParams } = new URL(request.url);
     if (hostname === this.lan.gateway) return this.lan.platform.http.request(request);
     this.trackers.set(hostname, Number(searchParams.get("port")));
-    const body = utf8("d8:completei1e10:incompletei0e8:intervali60e12:min intervali10e5:peers0:e");
+    const ip = this.externalIp === "" ? {} : { "external ip": parseIp(this.externalIp)! };
+    const body = encode({ complete: 1, incomplete: 0, interval: 60, "min interval": 10, peers: "", ...ip });
     return Promise.resolve({ status: 200, headers: new Headers(), body, url: request.url });
   }
 
@@ -151,7 +154,8 @@ class FakePeer {
   udp: number | null = null;
   readonly #connection: Connection;
 
-  constructor(connection: Connection, infoHash: Uint8Array) {
+  /** @param yourip What it says our address is (BEP 10). */
+  constructor(connection: Connection, infoHash: Uint8Array, yourip?: string) {
     this.#connection = connection;
     const hello = new Uint8Array(68);
     hello.set(utf8("\x13BitTorrent protocol"));
@@ -159,7 +163,9 @@ class FakePeer {
     hello[27] = 0x01;
     hello.set(infoHash, 28);
     hello.set(utf8("-TR3000-abcdefghijkl"), 48);
-    void connection.write(hello);
+    const words = yourip === undefined ? {} : { yourip: parseIp(yourip)! };
+    const extended = Uint8Array.from([20, 0, ...encode({ m: {}, ...words })]);
+    void connection.write(Uint8Array.from([...hello, 0, 0, 0, extended.length, ...extended]));
     void this.#listen();
   }
 
@@ -193,6 +199,31 @@ class FakePeer {
     this.tcp = words.getInt("p") ?? null;
   }
 }
+
+Deno.test("Session knows its address from what trackers (BEP 24) and peers (BEP 10) say, with the port that holds for it", async () => {
+  const street = new Street({});
+  const { lan, session } = street;
+  street.externalIp = OUTSIDE;
+  const changes: string[] = [];
+  session.externalAddress.onChange((_, address) => changes.push(address));
+  await session.start();
+  await street.addTorrent();
+  await lan.clock.play(SECOND);
+  assertEquals([session.externalAddress.current(4), session.externalAddress.current(6)], [OUTSIDE, null]);
+  const says = async (host: string, yourip: string) => {
+    const peer = await street.peer(host, yourip);
+    await lan.clock.play(SECOND);
+    peer.close();
+  };
+  // One against one is no majority, nobody next door counts, and three against one are.
+  await says("8.8.8.9", "9.9.9.8");
+  for (const near of ["192.168.1.10", "192.168.1.11", "192.168.1.12"]) await says(near, "9.9.9.7");
+  assertEquals(session.externalAddress.current(4), OUTSIDE);
+  for (const host of ["8.8.8.10", "8.8.8.11"]) await says(host, "9.9.9.8");
+  await says("2a00::9", "2001:4860::8");
+  assertEquals(changes, [OUTSIDE, "9.9.9.8", "2001:4860::8"]);
+  await street.stop();
+});
 
 for (const skills of [{ upnp: true }, { natPmp: true }, { pcp: true }] satisfies GatewaySkills[]) {
   for (const when of ["before", "after"] as const) {

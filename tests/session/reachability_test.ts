@@ -1,15 +1,14 @@
 import { assert, assertEquals } from "@std/assert";
 import type { LocalAddress, Platform } from "../../src/platform/platform.ts";
 import { ExternalAddress } from "../../src/session/external_address.ts";
-import { Reachability, type ReachabilityOptions } from "../../src/session/reachability.ts";
+import { Reachability } from "../../src/session/reachability.ts";
 import { FakeLan, type GatewaySkills } from "../support/fake_gateway.ts";
 
 const PORT = 6881;
 const OWN: readonly LocalAddress[] = [{ host: "192.168.1.23", prefix: 24, name: "eth0" }];
 const THEIRS = { client: "192.168.1.99", internalPort: 1, lifetime: 0, nonce: "" };
 
-function begin(lan: FakeLan, options: Partial<ReachabilityOptions> = {}) {
-  let moves = 0;
+function begin(lan: FakeLan) {
   const moved: string[] = [];
   const platform = { ...lan.platform, net: { ...lan.platform.net, localAddresses: () => OWN } } as unknown as Platform;
   const reachability = new Reachability(new ExternalAddress(), {
@@ -17,13 +16,9 @@ function begin(lan: FakeLan, options: Partial<ReachabilityOptions> = {}) {
     listen: { host: "0.0.0.0", port: PORT },
     portMap: true,
     emit: () => {},
-    moved: (protocol) => {
-      moves++;
-      moved.push(protocol);
-    },
-    ...options,
+    moved: (protocol) => moved.push(protocol),
   });
-  return { reachability, moves: () => moves, moved };
+  return { reachability, moves: () => moved.length, moved };
 }
 
 async function stopped(reachability: Reachability, lan: FakeLan): Promise<void> {
@@ -75,7 +70,8 @@ for (const skills of [{ upnp: true }, { natPmp: true }, { pcp: true }] satisfies
   Deno.test(`Reachability has the port of the datagrams mapped where it isn't that of the peers (${name})`, async () => {
     const lan = new FakeLan(skills);
     lan.mappings.set(`udp 40000`, THEIRS);
-    const { reachability, moved } = begin(lan, { udpPort: 40_000 });
+    const { reachability, moved } = begin(lan);
+    reachability.setUdpPort(40_000);
     assertEquals(reachability.portFor("udp", "8.8.8.8"), 40_000);
     await lan.clock.play(20_000);
     const outside = reachability.portOutside("udp");
@@ -85,7 +81,7 @@ for (const skills of [{ upnp: true }, { natPmp: true }, { pcp: true }] satisfies
       outside,
       40_000,
     ]);
-    assertEquals([reachability.portOutside("tcp"), moved], [PORT, ["udp"]]);
+    assertEquals([reachability.portOutside("tcp"), moved], [PORT, ["udp", "udp"]]);
     await stopped(reachability, lan);
     assertEquals([...lan.mappings.keys()], ["udp 40000"]);
   });

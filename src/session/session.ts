@@ -53,7 +53,7 @@ import { Reachability } from "./reachability.ts";
 import { resolveAll } from "./resolve.ts";
 import type { Torrent } from "./torrent.ts";
 import { SessionStore, type Traffic } from "./session_store.ts";
-import { keptTorrent, restored } from "./torrent_record.ts";
+import { adjust, keptTorrent, restored } from "./torrent_record.ts";
 import type { SessionEvent } from "./types.ts";
 
 export type { AddOptions, DiscoveryOptions, EncryptionMode, RateLimits, RemoveOptions, SessionOptions, Torrent };
@@ -417,9 +417,9 @@ export class Session {
       const onWarning = (error: ShoalError) => this.#warn(error, kept.infoHash.hex);
       try {
         const { source, add } = restored(kept, { file, portable: this.#options.portable ?? false, onWarning });
-        const torrent = await this.add(source, add);
-        if (kept.state === "paused") torrent.pause();
-        torrent.setLimits({ down: kept.maxDown, up: kept.maxUp });
+        await this.add(source, add);
+        const torrent = this.#torrents.get(kept.infoHash.hex)!;
+        adjust(torrent, kept);
         torrents.push(torrent);
       } catch (error) {
         if (!(error instanceof ShoalError)) throw error;

@@ -8,11 +8,13 @@
 
 import { InfoHash } from "../base/info_hash.ts";
 import { DatabaseError } from "../platform/database_error.ts";
+import type { FilePriority } from "../swarm/mod.ts";
 import type { Database, SqlRow, SqlValue } from "../platform/platform.ts";
 
 /** What the user wants a torrent to do. */
 export type WantedState = "running" | "paused" | "queued";
 
+const PRIORITIES: readonly unknown[] = ["high", "normal", "low"] satisfies readonly FilePriority[];
 const STATES: readonly string[] = ["running", "paused", "queued"] satisfies readonly WantedState[];
 
 /** What is kept of a torrent as it is now. */
@@ -29,14 +31,14 @@ export interface TorrentRecord {
   readonly sequential: boolean;
   /** Indexes of the files that are wanted, in `meta.files`; `null` for all, or those that the magnet link names. */
   readonly files: readonly number[] | null;
+  /** Priorities of files by their indexes, but for normal ones. */
+  readonly priorities: readonly (readonly [index: number, priority: FilePriority])[];
   /** Bytes a second that it downloads at most; `null` for no limit of its own. */
   readonly maxDown: number | null;
   /** Bytes a second that it uploads at most; `null` for no limit of its own. */
   readonly maxUp: number | null;
-  /** Trackers in tiers; `null` for those of the torrent. */
-  readonly trackers: readonly (readonly string[])[] | null;
-  /** Web seeds; `null` for those of the torrent. */
-  readonly webSeeds: readonly string[] | null;
+  /** Announce URLs in tiers. */
+  readonly trackers: readonly (readonly string[])[];
   /** What the user wants it to do. */
   readonly state: WantedState;
   /** Why it can't do that; `null` if it can. */
@@ -73,10 +75,10 @@ export const MIGRATIONS: readonly string[] = [
      seed_only INTEGER NOT NULL,
      sequential INTEGER NOT NULL,
      files TEXT,
+     priorities TEXT NOT NULL,
      max_down INTEGER,
      max_up INTEGER,
-     trackers TEXT,
-     web_seeds TEXT,
+     trackers TEXT NOT NULL,
      state TEXT NOT NULL,
      error TEXT,
      one_off INTEGER NOT NULL,
@@ -154,10 +156,10 @@ const RECORD_COLUMNS: readonly string[] = [
   "seed_only",
   "sequential",
   "files",
+  "priorities",
   "max_down",
   "max_up",
   "trackers",
-  "web_seeds",
   "state",
   "error",
   "one_off",
@@ -189,10 +191,10 @@ export function valuesOf(record: TorrentRecord): SqlValue[] {
     Number(record.seedOnly),
     Number(record.sequential),
     json(record.files),
+    json(record.priorities),
     record.maxDown,
     record.maxUp,
     json(record.trackers),
-    json(record.webSeeds),
     record.state,
     record.error,
     Number(record.oneOff),
@@ -211,10 +213,10 @@ export function torrentOf(row: SqlRow): StoredTorrent | null {
   if (typeof name !== "string" || typeof folder !== "string" || folder === "") return null;
   if (typeof state !== "string" || !STATES.includes(state)) return null;
   if (!isTextOrNull(magnet) || !isTextOrNull(error)) return null;
-  const files = listOf(row["files"], (value) => Number.isSafeInteger(value) && Number(value) >= 0);
+  const files = listOf(row["files"], isIndex);
+  const priorities = listOf(row["priorities"], isPriority);
   const trackers = listOf(row["trackers"], (tier) => Array.isArray(tier) && tier.length > 0 && tier.every(isUrl));
-  const webSeeds = listOf(row["web_seeds"], isUrl);
-  if (files === undefined || trackers === undefined || webSeeds === undefined) return null;
+  if (files === undefined || !priorities || !trackers) return null;
   const rate = (column: string): number | null => count(column) || null;
   const count = (column: string): number => Math.max(0, Number(row[column]) || 0);
   return {
@@ -224,11 +226,11 @@ export function torrentOf(row: SqlRow): StoredTorrent | null {
     folder,
     seedOnly: row["seed_only"] === 1,
     sequential: row["sequential"] === 1,
-    files: files as readonly number[] | null,
+    files: files as StoredTorrent["files"],
+    priorities: priorities as StoredTorrent["priorities"],
     maxDown: rate("max_down"),
     maxUp: rate("max_up"),
-    trackers: trackers as readonly (readonly string[])[] | null,
-    webSeeds: webSeeds as readonly string[] | null,
+    trackers: trackers as StoredTorrent["trackers"],
     state: state as WantedState,
     error,
     oneOff: row["one_off"] === 1,
@@ -242,6 +244,14 @@ export function torrentOf(row: SqlRow): StoredTorrent | null {
 
 function isTextOrNull(value: unknown): value is string | null {
   return value === null || typeof value === "string";
+}
+
+function isIndex(value: unknown): boolean {
+  return Number.isSafeInteger(value) && Number(value) >= 0;
+}
+
+function isPriority(value: unknown): boolean {
+  return Array.isArray(value) && value.length === 2 && isIndex(value[0]) && PRIORITIES.includes(value[1]);
 }
 
 function isUrl(value: unknown): boolean {

@@ -16,6 +16,7 @@ import {
   parseMetainfo,
   torrentFile,
 } from "../metainfo/mod.ts";
+import type { FilePriority, TorrentState } from "../swarm/mod.ts";
 import { isMagnet } from "../swarm/choice.ts";
 import type { AddOptions, RateLimits } from "./options.ts";
 import type { KeptTorrent } from "./session_store.ts";
@@ -29,12 +30,22 @@ export interface Recordable {
   readonly name: string;
   /** What it holds; `null` while nobody knows. */
   readonly meta: Metainfo | null;
+  /** What it is doing. */
+  readonly state: TorrentState;
   /** Whether the user has it wait. */
   readonly paused: boolean;
   /** Why it can't go on; `null` if it can. */
   readonly error: { readonly message: string; readonly where: string } | null;
+  /** Folder that its files, or its own folder, are in. */
+  readonly folder: string;
+  /** Whether pieces are fetched in order. */
+  readonly sequential: boolean;
   /** Indexes of the files that are wanted. */
   readonly wantedFiles: readonly number[];
+  /** Priorities of files, by index; one that is missing is normal. */
+  readonly priorities: ReadonlyMap<number, FilePriority>;
+  /** Announce URLs in tiers. */
+  readonly trackers: readonly (readonly string[])[];
   /** Limits of its own. */
   readonly limits: RateLimits;
   /** Whether it is known what is on disk. */
@@ -70,19 +81,19 @@ export function keptTorrent(torrent: Recordable, { source, add, oneOff }: Origin
     infoHash: torrent.infoHash,
     record() {
       if (add.metadataOnly) return null;
-      const { name, paused, error, limits } = torrent;
+      const { name, folder, sequential, priorities, trackers, paused, state, error, limits } = torrent;
       return {
         name,
         magnet,
-        folder: add.folder,
+        folder,
         seedOnly: add.seedOnly ?? false,
-        sequential: add.sequential ?? false,
+        sequential,
         files: filesOf(torrent, add),
+        priorities: [...priorities].filter(([, priority]) => priority !== "normal"),
         maxDown: wholeRate(limits.down),
         maxUp: wholeRate(limits.up),
-        trackers: null,
-        webSeeds: null,
-        state: paused ? "paused" : "running",
+        trackers,
+        state: paused ? "paused" : state === "queued" ? "queued" : "running",
         error: error && (error.where === "" ? error.message : `${error.message} (${error.where})`),
         done: torrent.attached ? torrent.complete : null,
         oneOff,
@@ -116,13 +127,8 @@ export function restored(
   kept: StoredTorrent,
   how: { readonly file: Bytes | null; readonly portable: boolean; onWarning(error: ShoalError): void },
 ): { readonly source: Metainfo | Magnet; readonly add: AddOptions } {
-  const { folder, seedOnly, sequential, files } = kept;
-  const known = parsed(kept, how) ?? linkTo(kept);
-  const source = {
-    ...known,
-    ...(kept.trackers && { trackers: kept.trackers }),
-    ...(kept.webSeeds && { webSeeds: kept.webSeeds }),
-  };
+  const { folder, seedOnly, sequential, files, trackers } = kept;
+  const source = { ...(parsed(kept, how) ?? linkTo(kept)), trackers };
   return { source, add: { folder, seedOnly, sequential, ...(files && { files: new Set(files) }) } };
 }
 
@@ -152,4 +158,33 @@ function parsed(
 function linkTo({ infoHash, name, magnet }: StoredTorrent): Magnet {
   const link = parseMagnet(magnet ?? infoHash.hex);
   return link.infoHash.equals(infoHash) ? link : { ...parseMagnet(infoHash.hex), displayName: name };
+}
+
+/** What can be set of a torrent once it is added. */
+export interface Adjustable {
+  /** Fetches some files before others. */
+  setPriority(files: Iterable<number>, priority: FilePriority): void;
+  /** Changes how fast it may be. */
+  setLimits(limits: RateLimits): void;
+  /** Has it wait for the user. */
+  pause(): void;
+  /** Has it wait in the queue. */
+  queue(): void;
+}
+
+/**
+ * Sets what a torrent isn't added with.
+ *
+ * @param torrent The torrent, just added again.
+ * @param kept The torrent as it was kept.
+ * @throws {ShoalError} Of kind `usage` if it has no such file.
+ */
+export function adjust(torrent: Adjustable, { priorities, maxDown, maxUp, state }: StoredTorrent): void {
+  if (state === "paused") torrent.pause();
+  if (state === "queued") torrent.queue();
+  if (maxDown !== null || maxUp !== null) torrent.setLimits({ down: maxDown, up: maxUp });
+  for (const level of ["high", "low"] as const) {
+    const files = priorities.filter(([, priority]) => priority === level).map(([file]) => file);
+    if (files.length > 0) torrent.setPriority(files, level);
+  }
 }

@@ -12,24 +12,39 @@ import { Session, type Torrent } from "../../src/session/session.ts";
 /** What can be changed of a torrent and is kept. */
 export interface Settings {
   readonly paused: boolean;
+  readonly sequential: boolean;
   readonly limits: { readonly down: number | null; readonly up: number | null };
+  readonly trackers: readonly (readonly string[])[];
+  readonly priorities: readonly (readonly [number, string])[];
 }
 
 /** What is set by a change. */
 export function settingsOf(change: number): Settings {
   return {
     paused: change % 2 === 1,
+    sequential: change % 3 === 1,
     limits: { down: 1000 + change, up: change % 3 === 0 ? null : 2000 + change },
+    trackers: Array.from({ length: change % 4 }, (_, i) => [`http://127.0.0.1:1/${change}/${i}`]),
+    priorities: change % 5 === 0 ? [] : [[0, change % 2 === 0 ? "high" : "low"]],
   };
 }
 
 /** What is set now. */
-function settingsNow({ paused, limits }: Torrent): Settings {
-  return { paused, limits };
+function settingsNow({ paused, sequential, limits, trackers, priorities }: Torrent): Settings {
+  return {
+    paused,
+    sequential,
+    limits,
+    trackers,
+    priorities: [...priorities].filter(([, level]) => level !== "normal"),
+  };
 }
 
-function change(torrent: Torrent, { paused, limits }: Settings): void {
+function change(torrent: Torrent, { paused, sequential, limits, trackers, priorities }: Settings): void {
   torrent.setLimits(limits);
+  torrent.setSequential(sequential);
+  torrent.setTrackers(trackers);
+  torrent.setPriority([0], (priorities[0]?.[1] ?? "normal") as "high");
   if (paused) torrent.pause();
   else torrent.resume();
 }

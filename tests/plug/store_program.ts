@@ -25,8 +25,8 @@ export function recordOf(change: number): TorrentRecord {
     files: Array.from({ length: 200 }, (_, i) => change + i), // so that a row takes several pages now and then
     maxDown: change,
     maxUp: change % 2 === 0 ? null : change,
-    trackers: [[`http://t.example/${change}`]],
-    webSeeds: [`http://w.example/${"x".repeat(change % 6000)}`],
+    priorities: [[change, "low"]],
+    trackers: [[`http://t.example/${"x".repeat(change % 6000)}`]],
     state: change % 3 === 0 ? "paused" : "running",
     error: `error ${change}`,
     done: null,

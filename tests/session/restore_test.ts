@@ -1,6 +1,10 @@
-import { assert, assertEquals } from "@std/assert";
-import { magnetOf, parseMagnet } from "../../src/metainfo/mod.ts";
+import { assert, assertEquals, assertNotEquals } from "@std/assert";
+import { magnetOf, type Metainfo, parseMagnet } from "../../src/metainfo/mod.ts";
+import { openDatabase } from "../../src/platform/deno_database.ts";
+import { denoPlatform as platform } from "../../src/platform/deno_platform.ts";
+import { createTorrent } from "../../src/session/create.ts";
 import type { Session, Torrent } from "../../src/session/session.ts";
+import { torrentOf } from "../../src/session/store_schema.ts";
 import { eventOf, HOST, Lab } from "../support/session_lab.ts";
 
 /** A new session with a state folder, and what it restores. */
@@ -91,3 +95,98 @@ Deno.test("Session.restore() tries a torrent again that had failed, and one that
   await failed!.finished;
   assert(Deno.statSync(`${lab.folder}/out/${meta.name}`).isFile);
 });
+
+/** Something that can be changed while a torrent runs, and how that is seen. */
+interface Change {
+  readonly what: string;
+  change(torrent: Torrent): unknown;
+  seen(torrent: Torrent): unknown;
+}
+
+const CHANGES: readonly Change[] = [
+  { what: "a pause", change: (torrent) => torrent.pause(), seen: ({ paused }) => paused },
+  {
+    what: "limits",
+    change: (torrent) => torrent.setLimits({ down: 100_000, up: null }),
+    seen: ({ limits }) => limits,
+  },
+  {
+    what: "the choice of files",
+    change: (torrent) => torrent.setFiles(new Set([0, 2])),
+    seen: ({ wantedFiles }) => [...wantedFiles],
+  },
+  {
+    what: "priorities",
+    change(torrent) {
+      torrent.setPriority([0, 1], "high");
+      torrent.setPriority([1], "normal");
+      torrent.setPriority([2], "low");
+    },
+    seen: ({ priorities }) => [...priorities].filter(([, priority]) => priority !== "normal"),
+  },
+  {
+    what: "trackers",
+    change: (torrent) => torrent.setTrackers([[`http://${HOST}:1/a`, `http://${HOST}:1/b`], [`udp://${HOST}:1`]]),
+    seen: ({ trackers }) => trackers,
+  },
+  { what: "having no trackers", change: (torrent) => torrent.setTrackers([]), seen: ({ trackers }) => trackers },
+  {
+    what: "the order of pieces",
+    change: (torrent) => torrent.setSequential(true),
+    seen: ({ sequential }) => sequential,
+  },
+];
+
+/** A torrent of three files. */
+async function manyFiles(lab: Lab): Promise<Metainfo> {
+  const source = lab.make("many");
+  for (const name of ["a", "b", "c"]) {
+    Deno.writeFileSync(`${source}/${name}`, new Uint8Array(50_000).fill(name.charCodeAt(0)));
+  }
+  return (await createTorrent(source, { platform, trackers: [[lab.tracker.url]], webSeeds: [] })).meta;
+}
+
+/** Waits until something is the case that another thread, or the disk, has a part in. */
+async function eventually(isSo: () => boolean, what: string): Promise<void> {
+  for (let tries = 0; !isSo(); tries++) {
+    assert(tries < 500, what);
+    await new Promise<void>((resolve) => void platform.after(20, resolve));
+  }
+}
+
+Deno.test("Session.restore() knows of everything that was changed while a torrent ran, however the session ended", async () => {
+  // Each waits a second for its turn to be written.
+  await Promise.all(CHANGES.map(tryChange));
+});
+
+async function tryChange({ what, change, seen }: Change): Promise<void> {
+  await using lab = new Lab();
+  const meta = await manyFiles(lab);
+  const [stateFolder, folder] = [lab.make("state"), lab.make("out")];
+  const { session, events } = await lab.session({ stateFolder });
+  const torrent = await session.add(meta, { folder });
+  await eventOf(session, events, (event) => event.event === "state" && event.state === "downloading");
+  // What a session would find after a kill is what it finds in a copy.
+  const killed = lab.make("killed");
+  const copied = (): string | null => {
+    for (const name of ["session.db", "session.db-wal"]) {
+      Deno.copyFileSync(`${stateFolder}/${name}`, `${killed}/${name}`);
+    }
+    const database = openDatabase(`${killed}/session.db`);
+    const row = database.prepare("SELECT * FROM torrents").get();
+    database.close();
+    return row && JSON.stringify(torrentOf(row));
+  };
+  await eventually(() => copied() !== null, `${what}: the torrent isn't in the database`);
+  const [before, rowBefore] = [seen(torrent), copied()];
+  await change(torrent);
+  const wanted = seen(torrent);
+  assertNotEquals(wanted, before, what);
+  await eventually(() => copied() !== rowBefore, `${what}: it isn't in the database`);
+  await session.stop();
+  for (const state of [killed, stateFolder]) {
+    const { session: next, torrents: [again] } = await restored(lab, state);
+    assertEquals(seen(again!), wanted, what);
+    await next.stop();
+  }
+}

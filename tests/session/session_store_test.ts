@@ -27,8 +27,8 @@ const RECORD: TorrentRecord = {
   files: null,
   maxDown: null,
   maxUp: null,
-  trackers: null,
-  webSeeds: null,
+  priorities: [],
+  trackers: [],
   state: "running",
   error: null,
   done: null,
@@ -111,7 +111,7 @@ Deno.test("SessionStore keeps a torrent with everything that was chosen for it",
     maxDown: 1_000_000,
     maxUp: 1,
     trackers: [["http://a.example/announce?key=1", "udp://b.example:1"], ["http://c.example/"]],
-    webSeeds: ["http://w.example/f"],
+    priorities: [[0, "high"], [5, "low"]],
     state: "paused",
     error: "no space is left",
     done: null,
@@ -355,7 +355,7 @@ Deno.test("SessionStore passes over rows that make no sense", async () => {
   set("files", "[-1]", 2);
   set("trackers", "[[]]", 3);
   set("state", "dancing", 4);
-  set("web_seeds", "{", 5);
+  set("priorities", "{", 5);
   set("info_hash", new Uint8Array(3), 6);
   const again = await world.open();
   assertEquals(again.torrents().map(({ infoHash }) => infoHash.hex), [good.infoHash.hex]);

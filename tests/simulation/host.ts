@@ -159,7 +159,9 @@ export class SimHost {
     process.session = session;
     session.subscribe((event) => process === this.#process && this.#heard(event));
     await session.start();
-    process.torrent = await session.add(this.#world.truth.meta, { folder: FOLDER, ...options }) as Torrent;
+    // What a database knows of it comes first.
+    const [kept = await session.add(this.#world.truth.meta, { folder: FOLDER, ...options })] = await session.restore();
+    process.torrent = kept as Torrent;
     process.torrent.finished.then(
       () => this.#completed(process),
       (error) => {

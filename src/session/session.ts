@@ -53,7 +53,7 @@ import { Reachability } from "./reachability.ts";
 import { resolveAll } from "./resolve.ts";
 import type { Torrent } from "./torrent.ts";
 import { SessionStore, type Traffic } from "./session_store.ts";
-import { adjust, keptTorrent, restored } from "./torrent_record.ts";
+import { keptTorrent, restoreTorrents } from "./torrent_record.ts";
 import type { SessionEvent } from "./types.ts";
 
 export type { AddOptions, DiscoveryOptions, EncryptionMode, RateLimits, RemoveOptions, SessionOptions, Torrent };
@@ -74,8 +74,6 @@ const DHT_ROUTERS: readonly HostPort[] = [
   { host: "dht.transmissionbt.com", port: 6881 },
   { host: "router.utorrent.com", port: 6881 },
 ];
-/** Events after which a torrent is to be kept as it was before. */
-const PASSING: ReadonlySet<string> = new Set(["peer", "tracker", "checking", "hash_failed", "warning"]);
 /** Milliseconds that stopping may take. */
 const STOP_MS = 3_000;
 
@@ -232,6 +230,7 @@ export class Session {
     const { data = false } = options;
     await own.stop();
     this.#store.remove(infoHash);
+    await this.#store.flush();
     this.#emit({ event: "removed", infohash: infoHash.hex, data });
   }
 
@@ -342,8 +341,7 @@ export class Session {
     });
     this.#torrents.set(key, torrent);
     this.#encryption.add(source.infoHash);
-    const oneOff = this.#options.oneOff ?? false;
-    this.#store.add(keptTorrent(torrent, { source, add: options, oneOff }));
+    this.#store.add(keptTorrent(torrent, { source, add: options, oneOff: this.#options.oneOff ?? false }));
     torrent.start();
     this.#resolvePeers(torrent, source);
     return torrent;
@@ -409,31 +407,17 @@ export class Session {
    *
    * @returns The torrents, the oldest first.
    */
-  async restore(): Promise<Torrent[]> {
-    const torrents: Torrent[] = [];
-    for (const kept of this.#store.torrents()) {
-      const file = kept.oneOff ? null : await this.#store.load(kept.infoHash);
-      if (kept.oneOff || this.#stopped || this.#torrents.has(kept.infoHash.hex)) continue;
-      const onWarning = (error: ShoalError) => this.#warn(error, kept.infoHash.hex);
-      try {
-        const { source, add } = restored(kept, { file, portable: this.#options.portable ?? false, onWarning });
-        await this.add(source, add);
-        const torrent = this.#torrents.get(kept.infoHash.hex)!;
-        adjust(torrent, kept);
-        torrents.push(torrent);
-      } catch (error) {
-        if (!(error instanceof ShoalError)) throw error;
-        onWarning(error);
-      }
-      await this.#platform.giveWay();
-    }
-    return torrents;
+  restore(): Promise<Torrent[]> {
+    return restoreTorrents(this.#store, {
+      session: this,
+      portable: this.#options.portable ?? false,
+      isOver: () => this.#stopped !== null,
+      giveWay: () => this.#platform.giveWay(),
+      onWarning: (error, infohash) => this.#warn(error, infohash),
+    });
   }
 
-  /**
-   * Payload bytes of all sessions with this state folder, from the first one on; what runs is in it after a few seconds. Zeros when
-   * nothing is kept.
-   */
+  /** Payload bytes of all sessions with this state folder; what runs is in it after a few seconds. Zeros if nothing is kept. */
   get totals(): Traffic {
     return this.#store.totals;
   }
@@ -580,7 +564,7 @@ export class Session {
 
   /** The one way out of all events, so that none carries the passkey of a tracker or a password. */
   #emit(told: SessionEvent): void {
-    if (told.infohash !== null && !PASSING.has(told.event)) this.#store.changed(told.infohash);
+    this.#store.heard(told);
     const event = withoutSecrets(told);
     for (const listener of this.#listeners) {
       try {

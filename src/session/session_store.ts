@@ -40,6 +40,9 @@ const DAY_MS = 24 * 60 * 60 * 1000;
 /** Milliseconds after which goes what belongs to no torrent, and a torrent of one run. */
 export const FORGET_MS = 30 * DAY_MS;
 
+/** Events after which a torrent is to be kept as it was before. */
+const PASSING: ReadonlySet<string> = new Set(["peer", "tracker", "checking", "hash_failed", "warning"]);
+
 /** A torrent of the session, as the store asks it. */
 export interface KeptTorrent {
   /** Which torrent. */
@@ -58,6 +61,13 @@ export interface Traffic {
   readonly downloaded: number;
   /** That were sent. */
   readonly uploaded: number;
+}
+
+/** What is looked at of an event. */
+interface HeardEvent {
+  readonly event: string;
+  readonly infohash: string | null;
+  readonly what?: string;
 }
 
 /** What a {@linkcode SessionStore} works with. */
@@ -194,6 +204,18 @@ export class SessionStore {
   changed(infoHash: string): void {
     const entry = this.#entries.get(infoHash);
     if (entry) this.#touch(entry);
+  }
+
+  /**
+   * Takes note of what happened to a torrent, after which it may be another than before.
+   *
+   * @param event What the session tells.
+   */
+  heard(event: HeardEvent): void {
+    if (event.infohash === null || PASSING.has(event.event)) return;
+    this.changed(event.infohash);
+    // Now, not soon: from the next second on the old folder counts for nothing.
+    if (event.event === "changed" && event.what === "folder") void this.flush();
   }
 
   /**

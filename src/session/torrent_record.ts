@@ -19,8 +19,9 @@ import {
 import type { FilePriority, TorrentState } from "../swarm/mod.ts";
 import { isMagnet } from "../swarm/choice.ts";
 import type { AddOptions, RateLimits } from "./options.ts";
-import type { KeptTorrent } from "./session_store.ts";
+import type { KeptTorrent, SessionStore } from "./session_store.ts";
 import type { StoredTorrent } from "./store_schema.ts";
+import type { Torrent } from "./torrent.ts";
 
 /** What has to be known of a torrent to keep it. */
 export interface Recordable {
@@ -114,31 +115,75 @@ function filesOf({ meta, wantedFiles }: Recordable, add: AddOptions): readonly n
   return wantedFiles.length === numberedFiles(meta.files).length ? null : wantedFiles;
 }
 
-/**
- * What a torrent is added with again.
- *
- * @param kept The torrent as it was kept.
- * @param how `file`: its torrent file, unchecked; `null` when there is none. `portable`: see `parseMetainfo()`. `onWarning`: told
- * when the file is of no use.
- * @returns What to add, and how.
- * @throws {ShoalError} Of kind `torrent` if its magnet link makes no sense.
- */
-export function restored(
-  kept: StoredTorrent,
-  how: { readonly file: Bytes | null; readonly portable: boolean; onWarning(error: ShoalError): void },
-): { readonly source: Metainfo | Magnet; readonly add: AddOptions } {
-  const { folder, seedOnly, sequential, files, trackers } = kept;
-  const source = { ...(parsed(kept, how) ?? linkTo(kept)), trackers };
-  return { source, add: { folder, seedOnly, sequential, ...(files && { files: new Set(files) }) } };
+/** What {@linkcode restoreTorrents} works with. */
+export interface RestoreOptions {
+  /** Where torrents are added. */
+  readonly session: {
+    get(infoHash: InfoHash): Torrent | null;
+    add(source: Metainfo | Magnet, options: AddOptions): Promise<Torrent>;
+  };
+  /** Whether file names must be ones that Windows allows, too. */
+  readonly portable: boolean;
+  /** Whether to leave out the rest. */
+  isOver(): boolean;
+  /** Gives others a turn. */
+  giveWay(): Promise<void>;
+  /** Told what is wrong with a torrent. */
+  onWarning(error: ShoalError, infohash: string): void;
 }
 
+/**
+ * Adds the torrents again that are kept, one after the other, but for those that were there for one run or are there already.
+ *
+ * @param store What is kept.
+ * @param options Where to add them.
+ * @returns What was added.
+ */
+export async function restoreTorrents(
+  store: Pick<SessionStore, "torrents" | "load">,
+  options: RestoreOptions,
+): Promise<Torrent[]> {
+  const { session } = options;
+  const torrents: Torrent[] = [];
+  for (const kept of store.torrents()) {
+    if (kept.oneOff || session.get(kept.infoHash) !== null) continue;
+    const file = await store.load(kept.infoHash);
+    await options.giveWay();
+    if (options.isOver()) break;
+    try {
+      const { folder, seedOnly, sequential, files, trackers } = kept;
+      const source = { ...(parsed(kept, file, options) ?? linkTo(kept)), trackers };
+      const torrent = await session.add(source, {
+        folder,
+        seedOnly,
+        sequential,
+        ...(files && { files: new Set(files) }),
+      });
+      torrents.push(torrent);
+      adjust(torrent, kept);
+    } catch (error) {
+      if (!(error instanceof ShoalError)) throw error;
+      options.onWarning(error, kept.infoHash.hex);
+    }
+  }
+  return torrents;
+}
+
+/** Sets what a torrent isn't added with. */
+function adjust(torrent: Torrent, { priorities, maxDown, maxUp, state }: StoredTorrent): void {
+  if (state === "paused") torrent.pause();
+  if (maxDown !== null || maxUp !== null) torrent.setLimits({ down: maxDown, up: maxUp });
+  for (const level of ["high", "low"] as const) {
+    const files = priorities.filter(([, priority]) => priority === level).map(([file]) => file);
+    if (files.length > 0) torrent.setPriority(files, level);
+  }
+}
+
+/** What a torrent holds; `null` if its file is lost, or of no use. */
 function parsed(
   { infoHash }: StoredTorrent,
-  { file, portable, onWarning }: {
-    readonly file: Bytes | null;
-    readonly portable: boolean;
-    onWarning(error: ShoalError): void;
-  },
+  file: Bytes | null,
+  { portable, onWarning }: RestoreOptions,
 ): Metainfo | null {
   if (file === null) return null;
   const source = `the torrent ${infoHash.hex} of the last run`;
@@ -149,7 +194,7 @@ function parsed(
     throw new ShoalError("torrent", { what: "the wrong torrent", where: source, why });
   } catch (error) {
     if (!(error instanceof ShoalError)) throw error;
-    onWarning(error);
+    onWarning(error, infoHash.hex);
     return null;
   }
 }
@@ -158,33 +203,4 @@ function parsed(
 function linkTo({ infoHash, name, magnet }: StoredTorrent): Magnet {
   const link = parseMagnet(magnet ?? infoHash.hex);
   return link.infoHash.equals(infoHash) ? link : { ...parseMagnet(infoHash.hex), displayName: name };
-}
-
-/** What can be set of a torrent once it is added. */
-export interface Adjustable {
-  /** Fetches some files before others. */
-  setPriority(files: Iterable<number>, priority: FilePriority): void;
-  /** Changes how fast it may be. */
-  setLimits(limits: RateLimits): void;
-  /** Has it wait for the user. */
-  pause(): void;
-  /** Has it wait in the queue. */
-  queue(): void;
-}
-
-/**
- * Sets what a torrent isn't added with.
- *
- * @param torrent The torrent, just added again.
- * @param kept The torrent as it was kept.
- * @throws {ShoalError} Of kind `usage` if it has no such file.
- */
-export function adjust(torrent: Adjustable, { priorities, maxDown, maxUp, state }: StoredTorrent): void {
-  if (state === "paused") torrent.pause();
-  if (state === "queued") torrent.queue();
-  if (maxDown !== null || maxUp !== null) torrent.setLimits({ down: maxDown, up: maxUp });
-  for (const level of ["high", "low"] as const) {
-    const files = priorities.filter(([, priority]) => priority === level).map(([file]) => file);
-    if (files.length > 0) torrent.setPriority(files, level);
-  }
 }

@@ -96,6 +96,18 @@ Deno.test("Session.restore() tries a torrent again that had failed, and one that
   assert(Deno.statSync(`${lab.folder}/out/${meta.name}`).isFile);
 });
 
+Deno.test("Session.restore() knows nothing of a torrent that was removed, as soon as it is", async () => {
+  await using lab = new Lab();
+  const [stateFolder, killed] = [lab.make("state"), lab.make("killed")];
+  const { meta } = await lab.payload(100_000);
+  const { session } = await lab.session({ stateFolder });
+  const torrent = await session.add(meta, { folder: lab.make("out") });
+  await session.remove(torrent);
+  for (const name of ["session.db", "session.db-wal"]) Deno.copyFileSync(`${stateFolder}/${name}`, `${killed}/${name}`);
+  await session.stop();
+  for (const state of [killed, stateFolder]) assertEquals((await restored(lab, state)).torrents, []);
+});
+
 /** Something that can be changed while a torrent runs, and how that is seen. */
 interface Change {
   readonly what: string;

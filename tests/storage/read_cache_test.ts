@@ -139,6 +139,22 @@ Deno.test("ReadCache.complete() throws away what was being loaded before", async
   assertEquals(get(1, 0, 1), expected(1, 0, 1));
 });
 
+Deno.test("ReadCache.reset() forgets everything, and reads piece by piece again", async () => {
+  const { cache, reads, get, expected } = setUp(small, 1024 * KIB);
+  cache.complete();
+  await cache.load(3, 0, 100);
+  assert(reads[0]![1] > 16 * KIB, "several pieces");
+  cache.reset();
+  assertEquals([get(3, 0, 100), get(2, 0, 100)], [null, null]);
+  reads.length = 0;
+  await cache.load(3, 0, 100);
+  assertEquals(reads, [[3 * 16 * KIB, 16 * KIB]]);
+  assertEquals([get(3, 0, 100), get(2, 0, 100)], [expected(3, 0, 100), null]);
+  cache.complete();
+  await cache.load(3, 0, 100);
+  assertEquals(get(2, 0, 100), expected(2, 0, 100));
+});
+
 Deno.test("ReadCache of one torrent gives way to that of another, the oldest extent first", async () => {
   const memory = new MemoryBudget(8 * 16 * KIB, { reading: 4 * 16 * KIB });
   const [one, other] = [setUp(small, 0, memory), setUp(small, 0, memory)];

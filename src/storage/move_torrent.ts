@@ -205,7 +205,8 @@ function stateAt(
 }
 
 function isIn(path: string, folder: string | null): boolean {
-  return folder !== null && `${path}/`.startsWith(`${folder}/`);
+  const [inner, outer] = [path, folder ?? ""].map((text) => `${text.replaceAll("\\", "/")}/`); // as Windows has them
+  return folder !== null && inner!.startsWith(outer!);
 }
 
 function folderMissing(folder: string): StorageError {

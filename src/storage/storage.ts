@@ -175,7 +175,8 @@ export class Storage {
   /**
    * Moves all files to another download folder, on the same file system or another. They are read meanwhile; pieces are
    * written meanwhile, too, until the unfinished files get their turn. If the process ends before this settles, the
-   * torrent may be opened in either folder: that brings everything together there.
+   * torrent may be opened in either folder: that brings everything together there. Note the new folder as soon as this
+   * settles; a second later the old one isn't remembered any more.
    *
    * @param folder The other folder; made if it is missing.
    * @param options Whom to tell, and when to give up.

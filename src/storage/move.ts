@@ -160,17 +160,24 @@ export class Move {
   }
 
   /**
+   * Removes the unfinished files that were copied from the old folder, before anything is written to the copies: of two
+   * that differ nothing would tell which one is newer. Never fails: {@linkcode Move.removeSources} tries again.
+   */
+  async removeUnfinished(): Promise<void> {
+    const { disk } = this.#options;
+    for (const index of this.#copies.keys()) {
+      if (disk.placeOf(index) === "part") await this.#removeSource(index).catch(() => {});
+    }
+  }
+
+  /**
    * Removes what was left in the old folder: what was copied, links, and folders that are empty.
    *
    * @throws {ShoalError} If something can't be removed.
    */
   async removeSources(): Promise<void> {
     const { disk, fs } = this.#options;
-    for (const [index, { source }] of this.#copies) {
-      const size = disk.all[index]!.size;
-      const info = await fs.stat(source);
-      if (info?.kind === "file" && info.size <= Math.max(size, this.#map.file(index).length)) await fs.remove(source);
-    }
+    for (const index of this.#copies.keys()) await this.#removeSource(index);
     await this.#removeLinks(this.#from.root);
     await fs.remove(this.#staging);
     await removeEmptyFolders(disk.all.map(({ names }) => names.folder), { fs, root: this.#from.root });
@@ -181,6 +188,13 @@ export class Move {
     const { disk, fs, target } = this.#options;
     await fs.remove(this.#staging).catch(() => {});
     await removeEmptyFolders(disk.all.map(({ names }) => names.folder), { fs, root: target }).catch(() => {});
+  }
+
+  async #removeSource(index: number): Promise<void> {
+    const { fs } = this.#options;
+    const { source, info: copy } = this.#copies.get(index)!;
+    const info = await fs.stat(source);
+    if (info?.kind === "file" && info.size === copy.size) await fs.remove(source);
   }
 
   /** Indexes of the files that are ours and there. */

@@ -92,6 +92,7 @@ export async function moveTorrent(
     host.setOther(from);
     await keeper?.moveTo(target);
     await keeper?.save();
+    await move.removeUnfinished();
   };
   try {
     if (disk.all.some(({ names }) => isIn(target, names.folder && `${from}/${names.folder.path}`))) {

@@ -7,6 +7,8 @@
 
 import { assert, assertEquals, assertInstanceOf } from "@std/assert";
 import { ShoalError } from "../../src/base/errors.ts";
+import { Claims } from "../../src/storage/claims.ts";
+import { partFileName } from "../../src/storage/names.ts";
 import type { Storage } from "../../src/storage/storage.ts";
 import { QUIET, readPiece, storageOf, Torrent } from "../storage/fixture.ts";
 import { MemoryFiles } from "../support/memory_files.ts";
@@ -30,7 +32,7 @@ interface OperationChore {
   /** What is there before. */
   prepare(files: MemoryFiles, clock: VirtualClock): Promise<MemoryFiles>;
   /** What is done, every call of which may fail. */
-  run(storage: Storage): Promise<unknown>;
+  run(storage: Storage, files: FaultFiles): Promise<unknown>;
   /** Whether the data is gone afterwards. */
   readonly removes?: boolean;
 }
@@ -63,10 +65,20 @@ function interrupted(target: string, operation: "remove" | "rename", count: numb
   };
 }
 
+/** Moves to a folder in which another torrent of the process writes a file of the same name, which shows late. */
+async function moveToTaken(storage: Storage, files: FaultFiles): Promise<void> {
+  const claims = new Claims(files);
+  claims.take(`/new/place/${partFileName(torrent.infoHash)}`);
+  await storage.move("/new/place");
+}
+
 /** All of them. */
 export const operationChores: readonly OperationChore[] = [
   { prepare: partly, run: (storage) => storage.move("/new/place") },
   { prepare: partly, run: (storage) => storage.move("/mnt/place") },
+  // These are refused, the second one when files have been moved already.
+  { prepare: partly, run: (storage) => storage.move("/dl/t/sub/new") },
+  { prepare: partly, run: moveToTaken },
   { prepare: partly, run: (storage) => storage.select(undefined) },
   { prepare: partly, run: (storage) => storage.forget([1]) },
   { prepare: partly, run: (storage) => storage.recheck(QUIET) },
@@ -96,7 +108,7 @@ export async function runOperation(chore: OperationChore, plan: Plan | null): Pr
     const storage = storageOf(torrent, files, { clock, files: WANTED });
     try {
       await storage.open("resume", QUIET);
-      await chore.run(storage);
+      await chore.run(storage, files);
       await clock.play(2000);
     } finally {
       await storage.close();

@@ -28,6 +28,8 @@ const TURNS = 8;
 export interface Borrower {
   /** There may be memory now; called after {@linkcode MemoryBudget.wants}. */
   fed(): void;
+  /** Somebody waits who has less: what is held in vain is to be given back. */
+  pressed(): void;
 }
 
 /** A stretch of a torrent that is kept in memory for those who read. */
@@ -157,6 +159,8 @@ export class MemoryBudget {
   wants(borrower: Borrower): void {
     this.#hungry.add(borrower);
     if (!this.#lent.has(borrower)) this.#lent.set(borrower, 0);
+    const own = this.#lent.get(borrower)!;
+    for (const [other, lent] of this.#lent) if (lent > own) other.pressed();
   }
 
   /** A torrent doesn't wait for memory any more. */

@@ -28,6 +28,8 @@ const LEAST_PIECES = 2;
 export class BufferPool implements Borrower {
   /** Called when there may be memory, after {@linkcode BufferPool.wants}. */
   fed: () => void = () => {};
+  /** Called when another torrent waits for memory that has less. */
+  pressed: () => void = () => {};
   readonly #budget: MemoryBudget;
   readonly #size: number;
   #used = 0;

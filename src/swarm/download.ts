@@ -12,7 +12,7 @@ import type { BufferPool } from "./buffer_pool.ts";
 import type { DownloadHost, DownloadOptions } from "./download_host.ts";
 import { cancelElsewhere, type Waits } from "./endgame.ts";
 import { HangUps } from "./hang_ups.ts";
-import { leastDeserving } from "./memory_policy.ts";
+import { heldInVain, leastDeserving } from "./memory_policy.ts";
 import { isQuiet, mayHaveDropped, takeBackOverdue, type TakingBack } from "./overdue.ts";
 import type { PiecePicker } from "./piece_picker.ts";
 import type { Urgency } from "./readers.ts";
@@ -36,6 +36,9 @@ interface Change {
   readonly found?: readonly number[];
 }
 
+/** Milliseconds between two looks at what other torrents could have. */
+const YIELD_MS = 1_000;
+
 /** The downloading half of a torrent. */
 export class Download {
   /** What is fetched, by this and by others. */
@@ -54,6 +57,8 @@ export class Download {
   /** Called when other pieces are wanted, for the same. */
   changed: () => void = () => {};
   #stopped = false;
+  /** When it was last looked what could be given to other torrents. */
+  #yieldedAt = -Infinity;
   readonly #hangUps = new HangUps();
   /** Peers that had everything, and lost some of it. */
   readonly #reneged = new WeakSet<Peer>();
@@ -79,6 +84,7 @@ export class Download {
     this.started.fed.push(() => {
       if (!this.#stopped) this.fillAll();
     });
+    this.#pool.pressed = () => this.#yieldMemory();
   }
 
   /** What is known of its address counts for a connection. */
@@ -342,8 +348,8 @@ export class Download {
     // Where other torrents need theirs, it takes more than one piece's until this one is within its share.
     while (!this.#pool.available) {
       const least = leastNeeded(this.#active.values(), urgent);
-      if (!least) return;
-      this.#takeMemory(least);
+      // What goes to disk gives its memory back when it is there.
+      if (!least || this.#takeMemory(least) === "soon") return;
     }
   }
 
@@ -479,6 +485,14 @@ export class Download {
     }
   }
 
+  /** Another torrent waits for memory that has less: it gets what stands still here. */
+  #yieldMemory(): void {
+    const now = this.#platform.now();
+    if (this.#stopped || now - this.#yieldedAt < YIELD_MS) return;
+    this.#yieldedAt = now;
+    for (const piece of heldInVain(this.#active.values(), now)) this.#takeMemory(piece);
+  }
+
   /** Nobody can be asked for a while: should memory be used up, others get what unfinished pieces take. */
   makeRoom(): void {
     if (this.#pool.available) return;
@@ -514,10 +528,16 @@ export class Download {
     this.started.drop(piece);
   }
 
-  /** Others get the memory of a piece: what is here of it goes to disk, if it goes there in parts, or else is dropped. */
-  #takeMemory(piece: ActivePiece): void {
+  /**
+   * Others get the memory of a piece: what is here of it goes to disk, if it goes there in parts, or else is dropped.
+   *
+   * @returns When the memory is free.
+   */
+  #takeMemory(piece: ActivePiece): "now" | "soon" {
     this.#withdraw(piece);
-    if (!this.started.shed(piece)) this.started.drop(piece);
+    if (this.started.shed(piece)) return "soon";
+    this.started.drop(piece);
+    return "now";
   }
 
   /** A piece that failed goes to somebody else, who sends all of it; it keeps its memory. */

@@ -15,6 +15,9 @@ const STALE_MS = 5_000;
 const STUCK_MS = 20_000;
 /** ... and so many more for a piece that is nearly complete. Peers that choke us come back; what they sent is worth a wait. */
 const PATIENCE_MS = 600_000;
+/** Milliseconds without a block after which another torrent may have a piece's memory, and for a piece that loses nothing by that. */
+const VAIN_MS = 20_000;
+const VAIN_IN_PARTS_MS = 3_000;
 /** What would take more seconds than this for a piece is slow, be it a peer or a piece ... */
 const SLOW_SECONDS = 120;
 /** ... once the piece has had this many milliseconds. */
@@ -30,6 +33,18 @@ const WORTH_KEEPING = 0.25;
  */
 export function isSlowPeer(pieceSize: number, down: { readonly rate: number; readonly total: number }): boolean {
   return down.total > 0 && pieceSize > SLOW_SECONDS * down.rate;
+}
+
+/**
+ * Started pieces that stand still, so that their memory is of more use to another torrent.
+ *
+ * @param active Pieces that have been started.
+ * @param now Milliseconds.
+ */
+export function heldInVain(active: Iterable<ActivePiece>, now: number): ActivePiece[] {
+  return [...active].filter(({ inMemory, parts, touched }) => {
+    return inMemory && now - touched > (parts === null ? VAIN_MS : VAIN_IN_PARTS_MS);
+  });
 }
 
 /**

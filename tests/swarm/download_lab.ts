@@ -43,14 +43,14 @@ export class Lab {
 
   constructor(
     pieceCount: number,
-    options: { budget?: number; wanted?: number[]; sequential?: boolean; blocks?: number } = {},
+    options: { budget?: number; wanted?: number[]; sequential?: boolean; blocks?: number; memory?: MemoryBudget } = {},
   ) {
     const size = (options.blocks ?? BLOCKS) * BLOCK;
     this.#pieceSize = size;
     const wanted = new Bitfield(pieceCount);
     for (let index = 0; index < pieceCount; index++) if (options.wanted?.includes(index) ?? true) wanted.set(index);
     this.#pieceCount = pieceCount;
-    this.budget = new MemoryBudget((options.budget ?? 100) * size, { reading: 0 });
+    this.budget = options.memory ?? new MemoryBudget((options.budget ?? 100) * size, { reading: 0 });
     const pool = new BufferPool(this.budget, size);
     this.store = new PartStore(() => size);
     this.download = new Download({

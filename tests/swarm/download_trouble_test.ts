@@ -1,7 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
+import { MemoryBudget } from "../../src/base/memory_budget.ts";
 import type { Peer } from "../../src/peer/peer.ts";
 import { settle } from "../support/virtual_clock.ts";
-import { asked, BLOCK, BLOCKS, Lab } from "./download_lab.ts";
+import { asked, BLOCK, BLOCKS, Lab, PIECE } from "./download_lab.ts";
 
 /** Two peers have sent a piece together and it was wrong; now one of them has it alone. */
 async function suspectPiece(options: { fast: boolean }): Promise<{ lab: Lab; owner: Peer; other: Peer }> {
@@ -243,4 +244,24 @@ Deno.test("Download asks others for what a peer rejects as soon as the read is p
   first.turnedDown = 100; // it is left alone for now
   lab.download.parsed(first);
   assertEquals([...asked(second)], [[0, 1]]);
+});
+
+Deno.test("Download gives memory that it holds in vain to another torrent that waits for some", async () => {
+  const memory = new MemoryBudget(4 * PIECE, { reading: 0 });
+  const [left, busy] = [new Lab(10, { memory }), new Lab(10, { memory })];
+  const gone = left.peer();
+  left.download.parsed(gone);
+  for (let i = 0; i < 4; i++) left.answer(gone, { index: i, begin: 0 });
+  assertEquals([memory.pieces, left.download.started.active.size], [4 * PIECE, 4]);
+  gone.closed = true;
+  left.download.left(gone);
+  const peer = busy.peer();
+  busy.download.parsed(peer);
+  assert(busy.download.started.pool.used < PIECE, "there is memory for a part of a piece, as always");
+  for (const lab of [left, busy]) await lab.clock.play(25_000);
+  busy.answer(peer);
+  busy.download.parsed(peer);
+  await settle();
+  assertEquals([left.download.started.pool.used, left.download.started.active.size], [0, 0]);
+  assert(busy.download.started.pool.used >= PIECE);
 });

@@ -23,14 +23,14 @@ export interface PartsHost {
   claimPiece(index: number, place: string): Promise<boolean>;
   /** In which files, and where in them, a piece is; by that it is told whether what was written is still where it would be read. */
   placeOf(index: number): string;
-  /** The disk failed: the download cannot go on. */
-  broke(error: unknown): void;
 }
 
 /** The pieces of one torrent that go to disk in parts. What is there of them counts for nothing until they are verified. */
 export class PartsOnDisk {
   readonly #host: PartsHost;
   readonly #pool: BufferPool;
+  /** Called when something of a piece couldn't be written or read back. */
+  readonly #failed: (piece: ActivePiece, thrown: unknown) => void;
   /** What is under way for each piece. */
   readonly #work = new Map<ActivePiece, Promise<void>>();
   /** Where each of them was when it was begun. */
@@ -42,11 +42,16 @@ export class PartsOnDisk {
 
   /**
    * @param host The torrent.
-   * @param pool Where memory to read back comes from.
+   * @param options `pool`: where memory to read back comes from. `failed`: called when something of a piece couldn't be written or
+   * read back.
    */
-  constructor(host: PartsHost, pool: BufferPool) {
+  constructor(
+    host: PartsHost,
+    options: { readonly pool: BufferPool; readonly failed: (piece: ActivePiece, thrown: unknown) => void },
+  ) {
     this.#host = host;
-    this.#pool = pool;
+    this.#pool = options.pool;
+    this.#failed = options.failed;
   }
 
   /** A piece that goes to disk in parts is begun. */
@@ -108,7 +113,7 @@ export class PartsOnDisk {
     const work: Promise<void> = Promise.all([this.#work.get(piece), job]).then(() => {}, (thrown) => {
       if (this.#failures.has(piece) || this.isMoved(piece)) return;
       this.#failures.set(piece, { thrown });
-      this.#host.broke(thrown);
+      this.#failed(piece, thrown);
     }).finally(() => {
       if (this.#work.get(piece) === work) this.#work.delete(piece);
     });

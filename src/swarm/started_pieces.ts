@@ -103,7 +103,15 @@ export class StartedPieces {
     this.pool = options.pool;
     this.pool.fed = () => this.fed.forEach((tell) => tell());
     this.#platform = options.platform;
-    this.#onDisk = new PartsOnDisk(host, options.pool);
+    this.#onDisk = new PartsOnDisk(host, {
+      pool: options.pool,
+      failed: (piece, thrown) => {
+        // One that is complete fails when it is checked, and of one that was given up nothing is needed.
+        if (this.active.get(piece.index) !== piece) return;
+        host.broke(thrown);
+        this.drop(piece);
+      },
+    });
     this.#verifier = new Verifier(host, { platform: options.platform, onDisk: this.#onDisk });
     this.#wanted = options.wanted;
     this.picker = new PiecePicker(this.have.length, () => options.platform.random(), options);

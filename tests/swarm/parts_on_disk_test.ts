@@ -202,11 +202,20 @@ Deno.test("StartedPieces blames nobody for a large piece that lies elsewhere sin
 
 Deno.test("StartedPieces tells when a part can't be written, and claims nothing", async () => {
   const lab = new PartsLab({ budget: 4 * MIB });
-  lab.store.beforeWrite = () => Promise.reject(new Error("the disk is full"));
+  for (const blocks of [8, 64]) {
+    lab.log.length = 0;
+    lab.store.beforeWrite = () => Promise.reject(new Error("the disk is full"));
+    const piece = lab.started.start(0, 0);
+    for (let block = 0; block < blocks; block++) assert(lab.bring(piece, block));
+    await settle();
+    assertEquals(lab.log, ["broke: the disk is full"], `after ${blocks} blocks`);
+    assertEquals([lab.store.claimed, lab.budget.pieces, lab.started.active.size], [[], 0, 0]);
+    assert(lab.started.picker.has(0), "with room it is fetched anew");
+  }
+  lab.store.beforeWrite = () => Promise.resolve();
   await lab.bringRest(lab.started.start(0, 0));
   await settle();
-  assert(lab.log.length > 0 && lab.log.every((line) => line === "broke: the disk is full"), `${lab.log}`);
-  assertEquals([lab.store.claimed, lab.budget.pieces], [[], 0]);
+  lab.assertDone();
 });
 
 Deno.test("20 torrents with pieces of 16 MiB share 48 MiB, all go on, and none has more than its share", async () => {

@@ -38,9 +38,12 @@ try {
       case "completed":
         console.log(`${event.name} is complete: ${event.bytes} bytes in ${event.seconds.toFixed(1)} s`);
         void torrent.stop();
+        break;
+      case "error": // it stays where it is, and could be resumed; this program gives up
+        void torrent.stop();
     }
   }
-  // Of a torrent that failed, this throws why; the loop above has ended by then.
+  // Of a torrent that has run into an error, this throws which.
   await torrent.finished;
 } catch (error) {
   if (!(error instanceof ShoalError)) throw error;

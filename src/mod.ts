@@ -63,6 +63,7 @@ export type {
   FilePriority,
   FileSnapshot,
   MissedEvent,
+  MoveProgress,
   OpenFileOptions,
   PieceCell,
   PieceMap,

@@ -10,7 +10,10 @@ const SOON = 30;
 /** Starts an example with the permissions that it needs and no others. */
 function start(name: string, permissions: readonly string[], ...args: string[]): Job {
   const flags = ["--no-prompt", "--no-check", ...TEST_FLAGS, ...permissions];
-  return new Job([Deno.execPath(), "run", ...flags, `${ROOT}examples/${name}.ts`, ...args], { name });
+  return new Job([Deno.execPath(), "run", ...flags, `${ROOT}examples/${name}.ts`, ...args], {
+    name,
+    reads: name === "keeper",
+  });
 }
 
 Deno.test("the examples work together: a tracker, a seeder, a download", async () => {
@@ -46,6 +49,46 @@ Deno.test("the examples work together: a tracker, a seeder, a download", async (
     await using wrong = start("download", downloading, "magnet:?dn=x", `${folder}/out`);
     const refused = await wrong.exit(SOON);
     assertEquals([refused.code, refused.stdout, refused.stderr.length], [1, [], 1]);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("the example that keeps torrents changes them as it is told, and has them again the next time", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "shoal_keeper_" });
+  try {
+    const data = noise(300_000, 42);
+    await Deno.mkdir(`${folder}/source`);
+    await Deno.writeFile(`${folder}/source/file.bin`, data);
+    await using tracker = start("tracker", ["--allow-net"], "127.0.0.1:0");
+    const announce = await tracker.line((line) => line.startsWith("http://"), { seconds: SOON, what: "it listens" });
+    const torrent = `${folder}/file.torrent`;
+    const reads = ["--allow-net", `--allow-read=${folder}`];
+    const seeding = [...reads, `--allow-write=${torrent}`];
+    await using seeder = start("create_and_seed", seeding, `${folder}/source/file.bin`, announce, torrent);
+    await seeder.line((line) => line.startsWith(`${announce}: ok`), { seconds: SOON, what: "it is announced" });
+
+    const keeping = [...reads, `--allow-write=${folder}`];
+    const keeper = () => start("keeper", keeping, `${folder}/out`, `${folder}/state`);
+    const until = (job: Job, end: string) => job.line((line) => line.endsWith(end), { seconds: SOON, what: end });
+    await using first = keeper();
+    await first.write(`add ${torrent}\n`);
+    const hash = (await until(first, " seeding")).split(" ")[0]!;
+    await first.write(`pause ${hash.slice(0, 6)}\nmove ${hash} ${folder}/there\nlimit ${hash} 0\n`);
+    await until(first, " has other folder");
+    await first.write("stop\n");
+    const { code, stderr } = await first.exit(SOON);
+    assertEquals([code, stderr.length], [0, 1], stderr.join("\n"));
+
+    await using second = keeper();
+    await until(second, ": file.bin");
+    await second.write(`resume ${hash}\n`);
+    await until(second, " seeding");
+    assertEquals(equalBytes(await Deno.readFile(`${folder}/there/file.bin`), data), true);
+    await second.write(`remove ${hash} data\n`);
+    await until(second, " removed");
+    assertEquals([...Deno.readDirSync(`${folder}/there`)], []);
+    for (const job of [second, seeder, tracker]) job.signal("SIGINT");
   } finally {
     await Deno.remove(folder, { recursive: true });
   }

@@ -87,6 +87,8 @@ class Run {
   #session: SessionLike | null = null;
   /** Info-hashes of torrents whose failure the session has told by an event. */
   readonly #told = new Set<string>();
+  /** By info-hash, of torrents that are complete: what is done when one can't go on. */
+  readonly #onFailure = new Map<string, () => void>();
   readonly #folders = new Map<string, string>();
   /** What trackers that don't work said last, by URL, and why metadata can't be fetched, by info-hash; the latest last. */
   readonly #trouble = new Map<string, string>();
@@ -182,7 +184,10 @@ class Run {
   }
 
   #remember(event: SessionEvent): void {
-    if (event.event === "error") this.#told.add(event.infohash);
+    if (event.event === "error") {
+      this.#told.add(event.infohash);
+      this.#onFailure.get(event.infohash)?.();
+    }
     // While nobody has given the metadata, why it can't be fetched is worth telling.
     if (event.event === "metadata") this.#trouble.delete(event.infohash);
     if (event.event === "warning" && event.infohash !== null && this.#isSearching(event.infohash)) {
@@ -236,8 +241,16 @@ class Run {
     await torrent.finished;
     if (this.#transfer.keeps) this.#folders.set(source.infoHash.hex, options.folder);
     if (this.#transfer.seed === null) return;
-    await untilSeeded(torrent, { platform: this.#context.platform, goal: this.#transfer.seed });
+    const seeded = untilSeeded(torrent, { platform: this.#context.platform, goal: this.#transfer.seed });
+    await Promise.race([seeded, this.#failureOf(torrent)]);
     await torrent.stop();
+  }
+
+  /** Rejects when a torrent that was complete can't go on. */
+  #failureOf(torrent: TorrentLike): Promise<never> {
+    const { promise, reject } = Promise.withResolvers<never>();
+    this.#onFailure.set(torrent.infoHash.hex, () => void torrent.finished.catch(reject));
+    return promise;
   }
 
   async #stop(session: SessionLike): Promise<void> {

@@ -231,6 +231,7 @@ export class Session {
     await own.stop();
     this.#store.remove(infoHash);
     await this.#store.flush();
+    if (data) await own.removeData();
     this.#emit({ event: "removed", infohash: infoHash.hex, data });
   }
 

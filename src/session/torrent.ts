@@ -12,6 +12,7 @@ import type {
   EventStream,
   FilePriority,
   FileSnapshot,
+  MoveProgress,
   PieceMap,
   RateLimits,
   ReadableTorrent,
@@ -27,6 +28,7 @@ export type {
   FilePriority,
   FileSnapshot,
   MissedEvent,
+  MoveProgress,
   OpenFileOptions,
   PieceCell,
   PieceMap,
@@ -99,6 +101,16 @@ export interface Torrent extends ReadableTorrent {
    * place of a file. The choice is the one of before then.
    */
   setFiles(files: ReadonlySet<number> | null): Promise<void>;
+  /**
+   * Moves its files to another folder, on the same file system or another one. They are read and written meanwhile.
+   *
+   * @param folder The folder; made if need be.
+   * @param options Whom to tell how far it has come, and when to give up.
+   * @returns Settles when everything is there.
+   * @throws {ShoalError} Of kind `storage` if something is in the way there, or a file can't be moved. All is as before then.
+   * @throws The signal's reason, when it is aborted.
+   */
+  move(folder: string, options?: MoveProgress): Promise<void>;
   /** Priorities of files, by index into `meta.files`; one that is missing is normal. */
   readonly priorities: ReadonlyMap<number, FilePriority>;
   /**

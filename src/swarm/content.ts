@@ -11,7 +11,7 @@ import type { MemoryBudget } from "../base/memory_budget.ts";
 import { type Metainfo, pathsOnDisk, pieceHash, pieceSize } from "../metainfo/mod.ts";
 import type { Block, Peer, ReceivedBlock, ThrottleParties } from "../peer/mod.ts";
 import type { Platform } from "../platform/platform.ts";
-import { type StartMode, Storage } from "../storage/mod.ts";
+import { type MoveProgress, type StartMode, Storage } from "../storage/mod.ts";
 import { BufferPool } from "./buffer_pool.ts";
 import { Download } from "./download.ts";
 import type { UnnamedEvent } from "./torrent_options.ts";
@@ -261,6 +261,24 @@ export class Content {
       this.#download.lost(lost);
       this.#want(this.#options.readOnly ? this.have : this.#wanted.pieces);
     }
+  }
+
+  /**
+   * Moves the files to another folder; see {@linkcode Storage.move}.
+   *
+   * @throws {ShoalError} Of kind `storage` if they can't be moved.
+   */
+  move(folder: string, progress: MoveProgress): Promise<void> {
+    return this.#storage.move(folder, progress);
+  }
+
+  /**
+   * Removes the files, and what is remembered of them; see {@linkcode Storage.removeData}.
+   *
+   * @throws {ShoalError} Of kind `storage` if something can't be removed.
+   */
+  removeData(): Promise<void> {
+    return this.#storage.removeData();
   }
 
   /** Fetches pieces in order from now on, or the rarest first. */

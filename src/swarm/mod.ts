@@ -15,6 +15,7 @@ export {
   type ThrottleParties,
   type Transport,
 } from "../peer/mod.ts";
+export type { MoveProgress } from "../storage/mod.ts";
 export type { DhtContact } from "./dht_contact.ts";
 export {
   type AnyEvent,

@@ -14,7 +14,7 @@ import { Bitfield } from "../base/bitfield.ts";
 import type { InfoHash } from "../base/info_hash.ts";
 import { type Magnet, type Metainfo, numberedFiles, safeName } from "../metainfo/mod.ts";
 import { type Block, type Peer, type RateLimits, ratesOf, setRates } from "../peer/mod.ts";
-import type { StartMode } from "../storage/mod.ts";
+import type { MoveProgress, StartMode } from "../storage/mod.ts";
 import type { AddOptions } from "./add_options.ts";
 import type { PeerSource } from "./candidate_table.ts";
 import { checkChoice, checkFiles, type Choice, choiceOf, isMagnet, withFiles } from "./choice.ts";
@@ -419,6 +419,34 @@ export class Torrent {
     });
   }
 
+  /**
+   * Moves its files to another folder, on the same file system or another one. It is served and downloaded meanwhile.
+   *
+   * @param folder The folder; made if need be.
+   * @param options Whom to tell how far it has come, and when to give up.
+   * @returns Settles when everything is there.
+   * @throws {ShoalError} Of kind `storage` if it can't be moved. Everything is where it was then.
+   * @throws The signal's reason, when it is aborted.
+   */
+  move(folder: string, options: MoveProgress = {}): Promise<void> {
+    return this.#inTurn(async () => {
+      if (folder === this.#add.folder) return;
+      const content = this.#content;
+      if (content !== null) {
+        // One that has run into an error is closed: perhaps because that folder is full.
+        const reopened = content.closed ? this.#newContent(content.meta) : null;
+        await reopened?.open("resume", this.#abort.signal);
+        try {
+          await (reopened ?? content).move(folder, options);
+        } finally {
+          await reopened?.close("the torrent has failed");
+        }
+      }
+      this.#add = { ...this.#add, folder };
+      this.#changed("folder");
+    });
+  }
+
   /** Has it wait in the queue until it is resumed. */
   queue(): void {
     this.#want("queued");
@@ -437,10 +465,8 @@ export class Torrent {
 
   #tryAgain(mode: StartMode): Promise<void> {
     this.#error = null;
-    this.#isFinished = false;
     this.#metadata = this.#meta === null ? Promise.withResolvers() : this.#metadata;
-    this.#finish = Promise.withResolvers();
-    this.#quieten();
+    this.#waitAnew();
     this.#enter(this.#meta === null ? "metadata" : "checking");
     return this.#doInTurn(() => this.#begin(mode));
   }
@@ -475,6 +501,16 @@ export class Torrent {
   /** Stops it in good order, and leaves the session. Never rejects because of peers or trackers. */
   stop(): Promise<void> {
     return this.#stopping ??= this.#stop();
+  }
+
+  /**
+   * Stops it, and removes its files from the disk, and what is remembered of them.
+   *
+   * @throws {ShoalError} Of kind `storage` if something can't be removed; the rest is gone.
+   */
+  async removeData(): Promise<void> {
+    await this.stop();
+    await this.#content?.removeData();
   }
 
   // What the session tells it.
@@ -636,11 +672,16 @@ export class Torrent {
   /** Something is missing again: who waits for the end waits for another one. */
   #isUnfinished(): void {
     if (!this.#isFinished) return;
+    this.#waitAnew();
+    this.#swarm.wantsMore();
+    this.#finder.needPeers();
+  }
+
+  /** Who waits for the end from now on waits for another one. */
+  #waitAnew(): void {
     this.#isFinished = false;
     this.#finish = Promise.withResolvers();
     this.#quieten();
-    this.#swarm.wantsMore();
-    this.#finder.needPeers();
   }
 
   /** Verified pieces that can't be read any more count as missing; the rest is served. */
@@ -716,6 +757,7 @@ export class Torrent {
 
   #tellError(error: unknown): void {
     this.#error = error;
+    if (this.#isFinished) this.#waitAnew();
     this.#tell({ event: "error", ...errorWords(error) });
     this.#metadata.reject(error);
     this.#finish.reject(error);

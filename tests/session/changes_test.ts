@@ -203,3 +203,46 @@ Deno.test("what is asked of a torrent before it is known what it holds is done w
   assertEquals([torrent.wantedFiles, [...Deno.readDirSync(`${folder}/t`)].map(({ name }) => name)], [[1], ["b"]]);
   assert(torrent.sequential);
 });
+
+Deno.test("Torrent.move() moves a download under way, a seed, and what has run into an error", async () => {
+  await using lab = new Lab();
+  const { meta, data, source } = await lab.payload(40 * PIECE);
+  const seeder = await lab.seeder(meta, source);
+  const { session, events } = await lab.session({ stateFolder: lab.make("state") });
+  const [first, second, third] = [lab.make("first"), `${lab.folder}/second`, `${lab.folder}/third`];
+  const torrent = await session.add(meta, { folder: first });
+  torrent.setLimits({ down: 4_000_000 });
+  torrent.addPeers([seeder.listenAddress]);
+  await eventOf(session, events, (event) => event.event === "peer" && event.action === "connected");
+  await torrent.move(second);
+  assertEquals([torrent.folder, [...Deno.readDirSync(first)]], [second, []]);
+  torrent.setLimits({ down: null });
+  await torrent.finished;
+  assertEquals(Deno.readFileSync(`${second}/${NAME}`), data);
+  await torrent.move(third);
+  assertEquals([torrent.state, Deno.readFileSync(`${third}/${NAME}`).length], ["seeding", data.length]);
+  assertEquals([...Deno.readDirSync(second)], []);
+  Deno.mkdirSync(`${second}/${NAME}`);
+  await assertRejects(() => torrent.move(second), ShoalError);
+  assertEquals([torrent.folder, torrent.state], [third, "seeding"]);
+  const { session: other } = await lab.session();
+  await (await other.add(meta, { folder: lab.make("other"), peers: [session.listenAddress] })).finished;
+});
+
+Deno.test("Session.remove() with data removes a torrent's files, and nothing else", async () => {
+  await using lab = new Lab();
+  const { meta, source } = await several(lab, { a: 3 * PIECE, b: 3 * PIECE });
+  await lab.seeder(meta, source);
+  const { session, events } = await lab.session();
+  const folder = lab.make("out");
+  const torrent = await session.add(meta, { folder });
+  await torrent.finished;
+  Deno.writeTextFileSync(`${folder}/t/mine.txt`, "mine");
+  await session.remove(torrent, { data: true });
+  assertEquals([...Deno.readDirSync(`${folder}/t`)].map(({ name }) => name), ["mine.txt"]);
+  const again = await session.add(meta, { folder });
+  await again.finished;
+  await session.remove(again);
+  assertEquals([...Deno.readDirSync(`${folder}/t`)].map(({ name }) => name).sort(), ["a", "b", "mine.txt"]);
+  assertEquals(steps(events).filter((step) => step === "removed").length, 2);
+});

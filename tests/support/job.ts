@@ -14,6 +14,8 @@ export interface JobOptions {
   readonly cwd?: string;
   /** Environment variables on top of the test's own. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Whether it reads what {@linkcode Job.write} gives it; its standard input is empty when absent. */
+  readonly reads?: boolean;
   /** Called with every line of standard output. */
   readonly onLine?: (line: string) => void;
 }
@@ -46,10 +48,11 @@ export class Job implements AsyncDisposable {
   readonly #process: Deno.ChildProcess;
   readonly #command: string;
   readonly #watchers = new Set<() => void>();
+  readonly #input: WritableStreamDefaultWriter<Uint8Array> | null;
   #running = true;
 
   /**
-   * Starts a program. Its standard input is empty.
+   * Starts a program.
    *
    * @param argv Program and arguments.
    * @param options See {@linkcode JobOptions}.
@@ -61,18 +64,28 @@ export class Job implements AsyncDisposable {
     this.startedAt = performance.now();
     this.#process = new Deno.Command(program!, {
       args,
-      stdin: "null",
+      stdin: options.reads ? "piped" : "null",
       stdout: "piped",
       stderr: "piped",
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
       ...(options.env === undefined ? {} : { env: options.env }),
     }).spawn();
-    this.ended = this.#watch(options.onLine);
+    this.#input = options.reads ? this.#process.stdin.getWriter() : null;
+    this.ended = this.#watch(options.onLine).finally(() => this.#input?.abort().catch(() => {})); // it reads no more
   }
 
   /** Process id. */
   get pid(): number {
     return this.#process.pid;
+  }
+
+  /**
+   * Gives the program something to read.
+   *
+   * @param text For its standard input.
+   */
+  async write(text: string): Promise<void> {
+    await this.#input!.write(new TextEncoder().encode(text));
   }
 
   /**

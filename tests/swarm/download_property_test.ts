@@ -53,9 +53,9 @@ class World {
   wanted = bitsOf(-1);
   /** Writes that go on. */
   #writes: PromiseWithResolvers<void>[] = [];
-  #twice = new Set<string>();
-  #wasEndgame = false;
   #settled = true;
+  /** Blocks that were asked for twice without need. */
+  readonly #twice: string[] = [];
 
   constructor(budget: number) {
     this.lab = new Lab(PIECES, { budget, blocks: BLOCKS });
@@ -86,10 +86,25 @@ class World {
     const pieces = flags & 8 ? {} : { pieces: [...bitsOf(mask)] };
     const peer = this.lab.peer({ ...pieces, fast: !!(flags & 1), choking: !!(flags & 2), unknown: !!(flags & 4) });
     this.remotes.push({ peer, asked: new Set(), crossing: [], interested: false, reneged: false });
+    this.#watch(peer);
     peer.amInterested = false;
     peer.setInterested(peer.wanted > 0);
     this.download.joined(peer);
     this.download.parsed(peer);
+  }
+
+  /** What somebody else was asked for is asked for again at the end only, or when somebody waits for it. */
+  #watch(peer: Peer): void {
+    const request = peer.request.bind(peer);
+    peer.request = (index, begin, length, now) => {
+      const { active, picker } = this.download.started;
+      const web = this.claimed.filter((run) => this.#covers(run, index, begin)).length;
+      if (active.get(index)!.asked(begin / BLOCK) > 1 + web) {
+        const isEndgame = picker.size === 0 || this.download.urgency.pieces.length > 0;
+        if (!isEndgame) this.#twice.push(keyOf(index, begin));
+      }
+      request(index, begin, length, now);
+    };
   }
 
   /** A peer answers some of its requests; the first answer may be wrong. */
@@ -289,6 +304,7 @@ class World {
 
   check(): void {
     this.#listen();
+    assertEquals(this.#twice, [], "blocks that are fetched twice before the end");
     const { started, have } = this.download;
     const { active, picker, reserved, missing } = started;
     let checking = 0;
@@ -321,7 +337,7 @@ class World {
   }
 
   #checkRequests(): void {
-    const { active, open, missing, picker } = this.download.started;
+    const { active, open, missing } = this.download.started;
     const counts = new Map<string, number>();
     for (const { peer, asked, interested } of this.open) {
       const ours = new Set<string>();
@@ -354,13 +370,6 @@ class World {
       assertEquals(piece.free, free, `free blocks of piece ${piece.index}`);
       assertEquals(open.has(piece), free > 0, `piece ${piece.index} among those with free blocks`);
     }
-    const twice = new Set([...counts].filter(([, count]) => count > 1).map(([key]) => key));
-    const isEndgame = picker.size === 0 || this.download.urgency.pieces.length > 0;
-    if (!isEndgame && !this.#wasEndgame) {
-      for (const key of twice) assert(this.#twice.has(key), `${key} is fetched twice before the end`);
-    }
-    this.#twice = twice;
-    this.#wasEndgame = isEndgame;
   }
 
   #covers(run: WebRun, index: number, begin: number): boolean {

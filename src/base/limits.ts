@@ -280,6 +280,11 @@ export const MAX_HTTP_SHOWN = 100;
  */
 export const MAX_TRACKERS_AT_ONCE = 20;
 /**
+ * Requests to one HTTP tracker at the same time, of all torrents together. Each has a connection of its own, and trackers take a flood
+ * of them for an attack.
+ */
+export const MAX_REQUESTS_PER_TRACKER = 32;
+/**
  * Milliseconds in which something has to come once a tracker has named peers, or the next tracker is asked, too: as long as one
  * that is silent over UDP holds up the next. All peers that an old tracker knows may be gone.
  */

@@ -12,6 +12,7 @@ import { type AnnounceReply, findFailure, parseAnnounceReply } from "./announce_
 import { buildAnnounceUrl } from "./announce_request.ts";
 import { believe, credible, namesLocal } from "./credible.ts";
 import { TrackerError } from "./errors.ts";
+import { RequestTurns } from "./request_turns.ts";
 import { buildScrapeUrl, parseScrapeReply } from "./scrape.ts";
 import type { Announcement, Announcing, SwarmCounts, Tracker } from "./tracker.ts";
 
@@ -56,7 +57,9 @@ export class HttpTracker implements Tracker {
     const port = typeof found === "number" ? found : await found;
     const words = { ...this.#self, port, progress, event, numwant, trackerId: this.#trackerId };
     const url = buildAnnounceUrl(this.url, words);
-    const answer = await this.#get({ url, timeout, maxBytes: MAX_TRACKER_REPLY, signal });
+    const request = () => this.#get({ url, timeout, maxBytes: MAX_TRACKER_REPLY, signal });
+    // Who takes leave has no time to wait.
+    const answer = event === "stopped" ? await request() : await this.#inTurn(request, signal);
     const reply = parseAnnounceReply(answer.body);
     this.#trackerId = reply.trackerId ?? this.#trackerId;
     const peers = reply.names?.length ? [...reply.peers, ...await this.#lookUp(reply.names)] : reply.peers;
@@ -77,8 +80,13 @@ export class HttpTracker implements Tracker {
   }
 
   async #scrape(url: string, { timeout, signal }: Pick<Announcement, "timeout" | "signal">): Promise<SwarmCounts> {
-    const { body } = await this.#get({ url, timeout, maxBytes: MAX_TRACKER_REPLY, signal });
+    const request = () => this.#get({ url, timeout, maxBytes: MAX_TRACKER_REPLY, signal });
+    const { body } = await this.#inTurn(request, signal);
     return parseScrapeReply(body, this.#self.infoHash);
+  }
+
+  #inTurn(request: () => Promise<Answer>, signal: AbortSignal): Promise<Answer> {
+    return RequestTurns.of(this.#http).take(new URL(this.url).host, request, signal);
   }
 
   /** A good answer. */

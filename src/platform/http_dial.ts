@@ -15,6 +15,8 @@ import { HttpError } from "./platform.ts";
 
 /** Bytes of one read at most: a fast web seed fills them. */
 const READ_SIZE = 256 * 1024;
+/** The same for an answer that is short: hundreds of torrents may ask their trackers at once. */
+const SMALL_READ_SIZE = 8 * 1024;
 /** Milliseconds after which the next address of a host is tried beside the one that doesn't answer (RFC 8305). */
 const STAGGER_MS = 250;
 
@@ -131,7 +133,7 @@ export class DialledConnection {
         : denoNetwork.dial({ host: bare(host), port }, { bind, signal });
     let stream = await dialAny(place.addresses, dial, signal);
     if (secure) stream = await startTls(stream as Deno.TcpConn, place.url.hostname, signal);
-    return new DialledConnection(stream, place, large ? READ_SIZE : 32 * 1024);
+    return new DialledConnection(stream, place, large ? READ_SIZE : SMALL_READ_SIZE);
   }
 
   /**

@@ -102,7 +102,7 @@ Deno.test("Session.restore() knows nothing of a torrent that was removed, as soo
   const { meta } = await lab.payload(100_000);
   const { session } = await lab.session({ stateFolder });
   const torrent = await session.add(meta, { folder: lab.make("out") });
-  await session.remove(torrent);
+  await session.remove(torrent, { data: true });
   for (const name of ["session.db", "session.db-wal"]) Deno.copyFileSync(`${stateFolder}/${name}`, `${killed}/${name}`);
   await session.stop();
   for (const state of [killed, stateFolder]) assertEquals((await restored(lab, state)).torrents, []);

@@ -143,6 +143,11 @@ const CHANGES: readonly Change[] = [
   },
   { what: "having no trackers", change: (torrent) => torrent.setTrackers([]), seen: ({ trackers }) => trackers },
   {
+    what: "another folder",
+    change: (torrent) => torrent.move(`${torrent.folder}/../elsewhere`),
+    seen: ({ folder }) => folder,
+  },
+  {
     what: "the order of pieces",
     change: (torrent) => torrent.setSequential(true),
     seen: ({ sequential }) => sequential,

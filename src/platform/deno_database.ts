@@ -20,6 +20,8 @@ export const IN_MEMORY = ":memory:";
 const BUSY_MS = 20;
 /** Pages, of 4 KiB, after which the log goes to the file, which waits for the device. */
 const CHECKPOINT_PAGES = 1000;
+/** Statements that are kept. */
+const MOST_STATEMENTS = 50;
 const isWindows = Deno.build.os === "windows";
 const SECRET_FILE = 0o600;
 const OTHERS = 0o077;
@@ -77,6 +79,8 @@ function keepSecret(path: string): void {
 class SqliteDatabase implements Database {
   readonly #inner: DatabaseSync;
   readonly #path: string;
+  /** Those that were made ready, by their text: what SQLite holds for one is freed only when it is collected. */
+  readonly #statements = new Map<string, Statement>();
   #isOpen = true;
 
   constructor(inner: DatabaseSync, path: string) {
@@ -89,6 +93,8 @@ class SqliteDatabase implements Database {
   }
 
   prepare(sql: string): Statement {
+    const known = this.#statements.get(sql);
+    if (known !== undefined && this.#isOpen) return known;
     const statement = guard("cannot use the database", this.#path, () => {
       try {
         return this.#inner.prepare(sql);
@@ -98,7 +104,9 @@ class SqliteDatabase implements Database {
         throw error;
       }
     });
-    return new SqliteStatement(statement, this.#path);
+    const ready = new SqliteStatement(statement, this.#path);
+    if (this.#statements.size < MOST_STATEMENTS) this.#statements.set(sql, ready);
+    return ready;
   }
 
   transaction<T>(work: () => T): T {
@@ -122,6 +130,7 @@ class SqliteDatabase implements Database {
   close(): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;
+    this.#statements.clear();
     guard("cannot close the database", this.#path, () => this.#inner.close());
   }
 }

@@ -1,4 +1,4 @@
-import { assertEquals, assertInstanceOf, assertThrows } from "@std/assert";
+import { assertEquals, assertInstanceOf, assertStrictEquals, assertThrows } from "@std/assert";
 import { DatabaseError, isDatabaseFault } from "../../src/platform/database_error.ts";
 import { IN_MEMORY, openDatabase } from "../../src/platform/deno_database.ts";
 import { denoPlatform } from "../../src/platform/deno_platform.ts";
@@ -16,6 +16,22 @@ function withTable(database: Database): Database {
   database.exec("CREATE TABLE things (name TEXT PRIMARY KEY, bytes BLOB, size INTEGER) STRICT");
   return database;
 }
+
+Deno.test("Database.prepare() makes each statement ready once", () => {
+  const database = openDatabase(IN_MEMORY);
+  database.exec("CREATE TABLE numbers (number INTEGER)");
+  const insert = database.prepare("INSERT INTO numbers VALUES (?)");
+  insert.run(1);
+  assertStrictEquals(database.prepare("INSERT INTO numbers VALUES (?)"), insert);
+  database.exec("ALTER TABLE numbers ADD COLUMN square INTEGER DEFAULT 4");
+  database.prepare("INSERT INTO numbers (number) VALUES (?)").run(2);
+  const select = () => database.prepare("SELECT * FROM numbers ORDER BY number").all().map((row) => ({ ...row }));
+  assertEquals(select(), [{ number: 1, square: 4 }, { number: 2, square: 4 }]);
+  database.exec("DELETE FROM numbers WHERE number = 1");
+  assertEquals(select(), [{ number: 2, square: 4 }]);
+  database.close();
+  assertThrows(() => select(), DatabaseError);
+});
 
 Deno.test("Database keeps values as they are, and gives rows by the names of their columns", () => {
   const database = withTable(openDatabase(IN_MEMORY));

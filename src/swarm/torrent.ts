@@ -641,6 +641,7 @@ export class Torrent {
 
   /** Goes on as the user wants it to. */
   #work(): void {
+    if (isOver(this.#state)) return; // it was stopped meanwhile
     const next = this.#wish !== "run" ? this.#wish : this.#content!.settled ? "seeding" : "downloading";
     if (this.#state !== next) this.#enter(next);
     if (this.#wish === "run") this.#connect();

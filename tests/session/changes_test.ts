@@ -143,6 +143,23 @@ Deno.test("Torrent.setFiles() fetches more, or less, while it runs, and nothing 
   await assertRejects(() => torrent.setFiles(new Set()), ShoalError, "at least one has to be");
 });
 
+for (const what of ["setFiles", "recheck"] as const) {
+  Deno.test(`a torrent that is stopped in the middle of ${what}() stays so, and nothing fails`, async () => {
+    await using lab = new Lab();
+    const { meta } = await several(lab, { a: 3 * PIECE, b: 3 * PIECE });
+    const { session, events } = await lab.session();
+    const torrent = await session.add(meta, { folder: lab.make("out") });
+    await untilState(session, torrent, "downloading");
+    const done = (what === "recheck" ? torrent.recheck() : torrent.setFiles(new Set([0]))).then(() => null, String);
+    for (let turns = 0; turns < 10; turns++) await Promise.resolve(); // it has begun; files take longer
+    await torrent.stop();
+    assertEquals([await done, torrent.state], [null, "stopped"]);
+    assertEquals(steps(events).filter((step) => !step.startsWith("changed")), [
+      ...["downloading", ...(what === "recheck" ? ["checking"] : []), "stopping", "stopped", "stopped"],
+    ]);
+  });
+}
+
 Deno.test("Torrent.recheck() finds what was changed underneath, and has it fetched again", async () => {
   await using lab = new Lab();
   const { meta, data, source } = await lab.payload(10 * PIECE);

@@ -49,7 +49,7 @@ class Content {
   size = 0;
   modified = 0;
   readonly id: string;
-  readonly #expected: Bytes | null;
+  #expected: Bytes | null;
   /** By page: own bytes, `true` when as expected; nothing when all zeros. */
   readonly #pages = new Map<number, Bytes | true>();
 
@@ -61,6 +61,11 @@ class Content {
   /** Bytes that the disk has to hold. */
   get used(): number {
     return this.#pages.size * PAGE;
+  }
+
+  /** It got a name for which something is expected; what it holds stays as it is. */
+  expect(expected: Bytes | null): void {
+    if (expected !== null && this.#expected === null) this.#expected = expected;
   }
 
   /** Whether a stretch holds what it should. */
@@ -146,6 +151,10 @@ export class SimFiles implements FileSystem {
   fault: (call: DiskCall) => FileFault | null = () => null;
   /** Told of every file that got a new name. */
   renamed: (path: string) => void = () => {};
+  /** Calls that failed because the disk did. */
+  faults = 0;
+  /** Paths of which a call to remove them failed. */
+  readonly unremoved = new Set<string>();
   /** Handles that are open. */
   readonly #open = new Set<FileHandle>();
   readonly #options: SimFilesOptions;
@@ -179,6 +188,12 @@ export class SimFiles implements FileSystem {
   /** Whether a stretch of a file holds what it should; without a call. */
   isRight(path: string, from: number, end: number): boolean {
     return this.#files.get(path)?.isRight(from, end) ?? false;
+  }
+
+  /** Whether some bytes are in a file; without a call. */
+  holds(path: string, at: number, bytes: Bytes): boolean {
+    const own = new Uint8Array(bytes.length);
+    return this.#files.get(path)?.read(own, at) === bytes.length && sameBytes(own, bytes);
   }
 
   /** Size of a file, or -1; without a call. */
@@ -235,6 +250,7 @@ export class SimFiles implements FileSystem {
     if (!file) throw new FileError("missing", { what: "cannot rename", path: from });
     this.#needFolder(to);
     this.#files.delete(from);
+    file.expect(this.#options.expected(to));
     this.#files.set(to, file);
     this.renamed(to);
   }
@@ -361,7 +377,10 @@ export class SimFiles implements FileSystem {
     const time = latency + 1000 * size / speed;
     if (time > 0) await this.#options.wait(time);
     else await Promise.resolve();
-    if (fault !== null) throw new FileError(fault, { what: `cannot ${operation}`, path });
+    if (fault === null) return;
+    this.faults++;
+    if (operation === "remove") this.unremoved.add(path);
+    throw new FileError(fault, { what: `cannot ${operation}`, path });
   }
 
   #roomFor(bytes: number): number {

@@ -16,8 +16,15 @@ import {
   type Platform,
   type Timer,
 } from "../../src/platform/platform.ts";
-import { Session, type SessionOptions } from "../../src/session/session.ts";
+import type { AddOptions } from "../../src/session/options.ts";
+import {
+  type RemoveOptions,
+  Session,
+  type SessionOptions,
+  type Torrent as PublicTorrent,
+} from "../../src/session/session.ts";
 import type { Torrent } from "../../src/swarm/torrent.ts";
+import type { TorrentState } from "../../src/swarm/torrent_state.ts";
 import type { SessionEvent } from "../../src/session/types.ts";
 import type { MemoryDatabases } from "../support/memory_database.ts";
 import { seededRandom } from "../support/random.ts";
@@ -28,7 +35,7 @@ import type { SimConnection } from "./stream.ts";
 import type { World } from "./world.ts";
 import { startDigest } from "../../src/platform/start_digest.ts";
 
-/** Where downloads and state go on every disk. */
+/** Where downloads go on every disk, unless a scenario moves them. */
 export const FOLDER = "/dl";
 const STATE = "/state";
 export const PORT = 6881;
@@ -66,6 +73,14 @@ export class SimHost {
   /** The torrent's end, when it failed. */
   failure: unknown = null;
   readonly events: SessionEvent[] = [];
+  /** Where the torrent goes, as its user wants it last. */
+  folder: string = FOLDER;
+  /** Folders that it has gone to, that one included. */
+  readonly folders: string[] = [FOLDER];
+  /** Whether its user may want a part of the torrent for a while: then that is no end. */
+  choosy = false;
+  /** What the torrent does, by its events; `null` when it isn't there, or has just been added. */
+  state: TorrentState | null = null;
   readonly options: HostOptions;
   readonly random: () => number;
   readonly #world: World;
@@ -85,7 +100,7 @@ export class SimHost {
     this.nic = world.network.add(options.ip, { profile: options.profile, rank: () => world.rank(options.number) });
     this.files = new SimFiles({
       profile: options.disk,
-      expected: (path) => path.startsWith(`${FOLDER}/`) ? world.truth.fileAt(path.slice(FOLDER.length + 1)) : null,
+      expected: (path) => isBelow(path, STATE) ? null : world.truth.fileAt(insideOf(path)),
       wallClock: () => world.clock.wallClock() + this.wallOffset,
       wait: (milliseconds) => this.#waitForDisk(milliseconds),
     });
@@ -142,10 +157,15 @@ export class SimHost {
   }
 
   /** Starts the program: a session with the torrent in it. */
-  async start(options: { readonly check?: boolean; readonly trust?: boolean } = {}): Promise<void> {
+  async start(options: Omit<AddOptions, "folder"> = {}): Promise<void> {
+    await this.boot();
+    // What a database knows of it comes first.
+    if (!await this.restore()) await this.add(options);
+  }
+
+  /** Starts the program, with nothing in it. */
+  async boot(): Promise<void> {
     this.starts++;
-    this.failure = null;
-    this.completedAt = null;
     const process = new Process(this.#platform());
     this.#process = process;
     const session = new Session({
@@ -159,10 +179,39 @@ export class SimHost {
     process.session = session;
     session.subscribe((event) => process === this.#process && this.#heard(event));
     await session.start();
-    // What a database knows of it comes first.
-    const [kept = await session.add(this.#world.truth.meta, { folder: FOLDER, ...options })] = await session.restore();
-    process.torrent = kept as Torrent;
-    process.torrent.finished.then(
+  }
+
+  /** Adds the torrent to the running program. */
+  async add(options: Omit<AddOptions, "folder"> = {}): Promise<void> {
+    const process = this.#process;
+    const torrent = await process?.session?.add(this.#world.truth.meta, { folder: this.folder, ...options });
+    if (torrent && process === this.#process) this.follow(torrent);
+  }
+
+  /** Adds what the program knows from its last run. @returns whether the torrent is among it. */
+  async restore(): Promise<boolean> {
+    const process = this.#process;
+    const [torrent] = await process?.session?.restore() ?? [];
+    if (torrent && process === this.#process) this.follow(torrent);
+    return torrent !== undefined;
+  }
+
+  /** Removes the torrent from the running program. */
+  async remove(options: RemoveOptions = {}): Promise<void> {
+    const process = this.#process!;
+    await process.session!.remove(process.torrent!, options);
+    if (process !== this.#process) return;
+    process.torrent = null;
+    this.completedAt = null;
+  }
+
+  /** Waits for the end of the torrent of the running program, from now on. */
+  follow(torrent: PublicTorrent): void {
+    const process = this.#process!;
+    process.torrent = torrent as Torrent;
+    this.failure = null;
+    this.completedAt = null;
+    torrent.finished.then(
       () => this.#completed(process),
       (error) => {
         if (process !== this.#process) return;
@@ -181,11 +230,14 @@ export class SimHost {
     await this.#world.sleep(1);
     this.#world.invariants.stopped(this);
     this.#process = null;
+    this.state = null;
   }
 
   /** The program ends at once, as with SIGKILL; the system closes its sockets. */
   kill(): void {
     this.#world.trace(this, "killed");
+    this.state = null;
+    this.#world.invariants.forget(this);
     if (this.#process) this.#process.dead = true;
     this.#process = null;
     this.files.forgetHandles();
@@ -195,6 +247,8 @@ export class SimHost {
   /** The machine vanishes without a word. */
   vanish(): void {
     this.#world.trace(this, "vanished");
+    this.state = null;
+    this.#world.invariants.forget(this);
     if (this.#process) this.#process.dead = true;
     this.#process = null;
     this.files.forgetHandles();
@@ -216,7 +270,14 @@ export class SimHost {
   #heard(event: SessionEvent): void {
     if (event.event === "checking") return;
     this.events.push(event);
-    if (event.event === "peer" && event.action === "banned") this.#world.invariants.banned(this, event.address);
+    const { invariants } = this.#world;
+    if (event.event === "peer" && event.action === "banned") invariants.banned(this, event.address);
+    if (event.event === "peer" && event.action === "connected") invariants.connected(this, event.address);
+    if (event.event === "added") this.state = null;
+    if (event.event === "state") {
+      invariants.entered(this, event);
+      this.state = event.state;
+    }
     if (!this.#world.traces) return;
     const { event: name, infohash: _, ...rest } = event;
     this.#world.trace(this, `${name} ${JSON.stringify(rest)}`);
@@ -224,6 +285,7 @@ export class SimHost {
 
   #completed(process: Process): void {
     if (process !== this.#process || this.completedAt !== null) return;
+    if (this.choosy && process.torrent?.wantedFiles.length !== this.#world.truth.files.length) return;
     this.completedAt = this.#world.clock.now();
     this.#world.completed(this);
   }
@@ -301,6 +363,15 @@ export class SimHost {
     const due = Math.ceil(Math.max(0, milliseconds));
     return clock.after(due, () => this.nic.line.whenAwake(run), this.#world.rank(this.options.number));
   }
+}
+
+function isBelow(path: string, folder: string): boolean {
+  return path.startsWith(`${folder}/`);
+}
+
+/** What comes below the download folder, whichever that is: they all lie at the top. */
+function insideOf(path: string): string {
+  return path.slice(path.indexOf("/", 1) + 1);
 }
 
 /** One run of the program. */

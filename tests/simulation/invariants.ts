@@ -7,7 +7,11 @@
 import { UPLOAD_SLOTS } from "../../src/swarm/choker.ts";
 import { LEAST_READING } from "../../src/base/memory_budget.ts";
 import { REQUEST_QUEUE_LIMIT } from "../../src/base/limits.ts";
-import { FOLDER, type SimHost } from "./host.ts";
+import { PieceMap } from "../../src/storage/layout.ts";
+import { mayFollow, type TorrentState } from "../../src/swarm/torrent_state.ts";
+import type { SimHost } from "./host.ts";
+import type { Torrent as SwarmTorrent } from "../../src/swarm/torrent.ts";
+import type { Bitfield } from "../../src/base/bitfield.ts";
 import type { Watcher } from "./watch.ts";
 import type { World } from "./world.ts";
 
@@ -16,6 +20,11 @@ const SEND_LIMIT = 2 * 1024 * 1024 + 512 * 1024;
 
 /** Bytes of the smallest part of a piece, and of what is read back of one for its hash. */
 const FORCED = 16 * 1024 + 128 * 1024;
+
+/** States of a torrent that has nothing to do with anybody. */
+const QUIET: ReadonlySet<TorrentState | null> = new Set(["checking", "paused", "queued", "error"]);
+/** Names of what says whose a download is. */
+const LOCK = /\/\.shoal(?:-(?:s[0-9a-z]+|[0-9a-f]{40}))?\.lock$/;
 
 /** Something happened that never may. */
 export class Violation extends Error {
@@ -33,6 +42,16 @@ export class Violation extends Error {
   }
 }
 
+/** Something that a host asked for. */
+interface Asked {
+  readonly host: SimHost;
+  readonly index: number;
+  /** Whom. */
+  readonly other: string;
+  /** Whether it still waits for it. */
+  isOpen(): boolean;
+}
+
 /** Watches every honest host of a world. */
 export class Invariants {
   /** What was broken first. */
@@ -45,6 +64,12 @@ export class Invariants {
 
   /** Hosts that unchoked somebody; looked at when they have nothing more to do at this moment. */
   readonly #unchoked = new Set<SimHost>();
+  /** By host: when it began to do what it does. */
+  readonly #since = new Map<SimHost, number>();
+  /** By host: pieces that it had at the last look. */
+  readonly #kept = new Map<SimHost, { readonly have: Bitfield; readonly faults: number }>();
+  /** What was asked for; looked at when the moment is over, since much is taken back at once. */
+  readonly #asked: Asked[] = [];
   /** By host: how many pieces it had at the last look. */
   readonly #counted = new Map<SimHost, number>();
 
@@ -58,8 +83,13 @@ export class Invariants {
     const world = this.#world;
     return {
       truth: world.truth,
-      spoke: () => void host.messages++,
+      spoke: () => {
+        host.messages++;
+        this.#mustSpeak(host);
+      },
       claims: (index) => this.#mustHold(host, index),
+      moment: () => world.moments,
+      asks: (index, at) => this.#asked.push({ host, index, ...at }),
       unchoked: () => this.#unchoked.add(host),
       broke: (rule, details) => this.broke(rule, host, details),
       message: world.tracesMessages
@@ -84,12 +114,19 @@ export class Invariants {
   moment(): void {
     for (const host of this.#unchoked) this.#slots(host);
     this.#unchoked.clear();
+    for (const { host, index, other, isOpen } of this.#asked) {
+      // What lies in a connection that is closed goes out with the rest of it, as soon as the other end reads.
+      const isConnected = [...host.torrent?.peers() ?? []].some(({ name }) => name.startsWith(`${other}:`));
+      if (isConnected && isOpen()) this.#mustWant(host, index);
+    }
+    this.#asked.length = 0;
   }
 
   /** The state of a host between two events. */
   check(host: SimHost): void {
     const { session, torrent } = host;
     if (!session || !torrent) return;
+    this.#checkState(host);
     const { meta } = this.#world.truth;
     const { used, limit } = session.memory;
     this.#count("memory budget");
@@ -125,26 +162,44 @@ export class Invariants {
 
   /** Nothing on the disk under a final name may be wrong, at no time. */
   checkFiles(host: SimHost): void {
-    for (const file of this.#world.truth.files) {
-      const path = `${FOLDER}/${file.path}`;
-      const size = host.files.sizeOf(path);
-      this.#count("final names");
-      if (size >= 0 && (size !== file.data.length || !host.files.isRight(path, 0, size))) {
-        this.broke("final names", host, `${path} isn't what it should be`);
+    for (const folder of host.folders) {
+      for (const file of this.#world.truth.files) {
+        const path = `${folder}/${file.path}`;
+        if (host.files.sizeOf(path) >= 0) this.checkFinal(host, path);
       }
     }
+  }
+
+  /** A torrent does something else than before. */
+  entered(host: SimHost, { state, previous }: { readonly state: TorrentState; readonly previous: TorrentState }): void {
+    this.#count("states");
+    if (!mayFollow(previous, state)) this.broke("states", host, `it went from ${previous} to ${state}`);
+    if (host.state !== null && host.state !== previous) {
+      this.broke("states", host, `it went from ${previous} to ${state}, and was ${host.state}`);
+    }
+    this.#since.set(host, this.#world.clock.now());
+    const { torrent } = host;
+    if (state === "seeding" && torrent) this.#mustBeWhole(host, torrent);
+  }
+
+  /** A host has a connection to somebody. */
+  connected(host: SimHost, address: string): void {
+    this.#count("quiet states");
+    if (QUIET.has(host.state)) this.broke("quiet states", host, `it connects to ${address} while it is ${host.state}`);
   }
 
   /** What was found right on the disk of a host may not be any more: somebody meddled with it. */
   forget(host: SimHost): void {
     this.#seenRight.delete(host);
+    this.#kept.delete(host);
     this.#counted.delete(host);
   }
 
   /** A file got its name: if it is a final one, the file must be what it should be. */
   checkFinal(host: SimHost, path: string): void {
-    if (!path.startsWith(`${FOLDER}/`)) return;
-    const data = path.endsWith(".part") ? null : this.#world.truth.fileAt(path.slice(FOLDER.length + 1));
+    const folder = host.folders.find((one) => path.startsWith(`${one}/`));
+    if (folder === undefined || path.endsWith(".part")) return;
+    const data = this.#world.truth.fileAt(path.slice(folder.length + 1));
     if (!data) return;
     this.#count("final names");
     if (host.files.sizeOf(path) !== data.length || !host.files.isRight(path, 0, data.length)) {
@@ -163,12 +218,13 @@ export class Invariants {
   /** A host that says it is complete must have every file under its final name, right, and nothing else. */
   checkComplete(host: SimHost): void {
     this.checkFiles(host);
-    const wanted = this.#world.truth.files.map((file) => `${FOLDER}/${file.path}`).sort();
-    const there = host.files.paths.filter((path) => path.startsWith(`${FOLDER}/`));
+    const wanted = this.#world.truth.files.map((file) => `${host.folder}/${file.path}`);
+    const there = host.files.paths.filter((path) => host.folders.some((folder) => path.startsWith(`${folder}/`)));
+    // A lock that the disk wouldn't remove stays, and does no harm.
+    const odd = there.filter((path) => !wanted.includes(path) && !(LOCK.test(path) && host.files.unremoved.has(path)));
+    const missing = wanted.filter((path) => !there.includes(path));
     this.#count("completion");
-    if (there.join() !== wanted.join()) {
-      const odd = there.filter((path) => !wanted.includes(path));
-      const missing = wanted.filter((path) => !there.includes(path));
+    if (odd.length > 0 || missing.length > 0) {
       this.broke("completion", host, `missing ${missing.slice(0, 3)}, odd ${odd.slice(0, 3)}`);
     }
   }
@@ -196,23 +252,101 @@ export class Invariants {
     if (!right) this.#seenRight.set(host, right = new Set());
     if (right.has(index)) return;
     this.#count("only verified pieces");
-    const { meta, files } = this.#world.truth;
-    const from = index * meta.pieceLength;
-    const end = Math.min(from + meta.pieceLength, meta.totalLength);
-    let offset = 0;
-    for (const file of files) {
-      const begin = Math.max(0, from - offset);
-      const stop = Math.min(file.data.length, end - offset);
-      if (begin < stop) {
-        const path = `${FOLDER}/${file.path}`;
-        if (!host.files.isRight(path, begin, stop) && !host.files.isRight(`${path}.part`, begin, stop)) {
-          return this.broke("only verified pieces", host, `it claims piece ${index}, but ${path} isn't right`);
-        }
+    for (const { path, begin, end, file } of this.#stretchesOf(index)) {
+      const isThere = host.folders.some((folder) =>
+        host.files.isRight(`${folder}/${path}`, begin, end) ||
+        host.files.isRight(`${folder}/${path}.part`, begin, end) ||
+        this.#isInPartFile(host, { folder, file, index })
+      );
+      if (!isThere) {
+        return this.broke("only verified pieces", host, `it claims piece ${index}, but ${path} isn't right`);
       }
-      offset += file.data.length;
-      if (offset >= end) break;
     }
     right.add(index);
+  }
+
+  /** What of a piece lies in which file. */
+  *#stretchesOf(index: number): Generator<{ path: string; file: number; begin: number; end: number }> {
+    const { meta, files } = this.#world.truth;
+    const from = index * meta.pieceLength;
+    const last = Math.min(from + meta.pieceLength, meta.totalLength);
+    let offset = 0;
+    for (const [i, { path, data }] of files.entries()) {
+      const begin = Math.max(0, from - offset);
+      const end = Math.min(data.length, last - offset);
+      if (begin < end) yield { path, file: i, begin, end };
+      offset += data.length;
+      if (offset >= last) break;
+    }
+  }
+
+  /** Whether the bytes of a file in a piece are where they are while the file isn't wanted. */
+  #isInPartFile(host: SimHost, { folder, file, index }: { folder: string; file: number; index: number }): boolean {
+    const { meta, files } = this.#world.truth;
+    const slot = new PieceMap(meta).slotsOfFile(file).find(({ piece }) => piece === index);
+    const path = `${folder}/.shoal-${meta.infoHash.hex}.part`;
+    const { from, to, length } = slot ?? { from: 0, to: 0, length: -1 };
+    return length >= 0 && host.files.holds(path, from, files[file]!.data.slice(to, to + length));
+  }
+
+  /** Nobody speaks who has nothing to do with anybody; what lay ready goes out with the farewell. */
+  #mustSpeak(host: SimHost): void {
+    if (!QUIET.has(host.state) || this.#since.get(host) === this.#world.clock.now()) return;
+    this.broke("quiet states", host, `it speaks while it is ${host.state}`);
+  }
+
+  /** What a host asks for must be wanted, and not be here already. */
+  #mustWant(host: SimHost, index: number): void {
+    const { torrent } = host;
+    if (!torrent?.pieces) return;
+    this.#count("only what is missing");
+    if (torrent.have.has(index)) this.broke("only what is missing", host, `it asks for piece ${index}, which it has`);
+    else if (!torrent.pieces.started.wants(index)) {
+      this.broke("only what is missing", host, `it asks for piece ${index}, which it doesn't want`);
+    }
+  }
+
+  /** Between two events, what a torrent does goes with what it says. */
+  #checkState(host: SimHost): void {
+    const { session, torrent } = host;
+    if (!session || !torrent) return;
+    this.#count("states");
+    const { state, error } = torrent;
+    if (host.state !== null && host.state !== state) this.broke("states", host, `it is ${state}, said ${host.state}`);
+    const isListed = session.torrents.includes(torrent) && session.get(torrent.infoHash) === torrent;
+    if (!isListed && state !== "stopped") this.broke("states", host, `it is ${state}, and isn't listed`);
+    if ((state === "error") !== (error !== null)) this.broke("states", host, `it is ${state}; why: ${error?.message}`);
+    if (torrent.paused && !QUIET.has(state) && state !== "stopping" && state !== "stopped") {
+      this.broke("states", host, `it is to be paused, and is ${state}`);
+    }
+    const peers = [...torrent.peers()].length;
+    if (QUIET.has(state) && peers > 0) this.broke("quiet states", host, `it is ${state} and has ${peers} peers`);
+    if (state === "seeding") this.#mustBeWhole(host, torrent);
+    this.#mustKeep(host, torrent);
+  }
+
+  /** What is verified stays so, unless the disk fails. */
+  #mustKeep(host: SimHost, { attached, have }: SwarmTorrent): void {
+    if (!attached) return;
+    const { faults } = host.files;
+    const before = this.#kept.get(host);
+    this.#count("nothing lost");
+    for (const index of before?.faults === faults ? before.have : []) {
+      if (!have.has(index)) this.broke("nothing lost", host, `it had piece ${index}, and hasn't any more`);
+    }
+    this.#kept.set(host, { have: have.clone(), faults });
+  }
+
+  /** A seed has every file that it wants, under its final name. */
+  #mustBeWhole(host: SimHost, torrent: SwarmTorrent): void {
+    this.#count("seeds are whole");
+    if (!torrent.complete) this.broke("seeds are whole", host, "it seeds, and something is missing");
+    for (const index of torrent.wantedFiles) {
+      const { path, data } = this.#world.truth.files[index]!;
+      if (!host.folders.some((folder) => host.files.sizeOf(`${folder}/${path}`) === data.length)) {
+        this.broke("seeds are whole", host, `it seeds, and ${path} isn't there`);
+      }
+    }
   }
 
   #count(rule: string): void {

@@ -5,12 +5,16 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
+import { SessionStore } from "../../src/session/session_store.ts";
+import { Content } from "../../src/swarm/content.ts";
+import { Swarm } from "../../src/swarm/swarm.ts";
 import { encodeHandshake } from "../../src/wire/handshake.ts";
 import { FrameWriter } from "../../src/wire/frame_writer.ts";
 import { BLOCK_SIZE, MessageId } from "../../src/wire/messages.ts";
 import { FOLDER, PORT, type SimHost } from "./host.ts";
 import { Violation } from "./invariants.ts";
 import { endWell, finishAll } from "./scenario.ts";
+import { play, scenarioNamed } from "./scenarios.ts";
 import { Listener } from "./watch.ts";
 import { World } from "./world.ts";
 
@@ -180,6 +184,8 @@ function rulesBrokenIn(say: (writer: FrameWriter, world: World) => void): string
     truth: world.truth,
     spoke: () => {},
     claims: () => {},
+    asks: () => {},
+    moment: () => 0,
     unchoked: () => {},
     broke: (rule) => broken.push(rule),
   });
@@ -216,4 +222,90 @@ Deno.test("a block for a peer that is choked is found, and a wrong one", () => {
 Deno.test("a bitfield with bits past the end is found", () => {
   assertEquals(rulesBrokenIn((writer) => writer.bitfield(Uint8Array.of(255))), []);
   assertEquals(rulesBrokenIn((writer) => writer.bitfield(Uint8Array.of(255, 1))), ["honest words"]);
+});
+
+/** Puts something else in the place of a method while a test runs. */
+function plant<T extends object, Name extends keyof T>(on: T, name: Name, method: T[Name]): Disposable {
+  const original = on[name];
+  on[name] = method;
+  return { [Symbol.dispose]: () => void (on[name] = original) };
+}
+
+Deno.test("a torrent that keeps its connections while it is paused is found", async () => {
+  using _ = plant(Swarm.prototype, "shut", () => {});
+  const { world, leechers: [leecher] } = smallSwarm(1);
+  await world.run(() => leecher!.torrent?.peers()[Symbol.iterator]().next().done === false, {
+    limit: 5_000,
+    what: "they meet",
+  });
+  leecher!.torrent!.pause();
+  assertEquals(await ruleBrokenBy(() => world.pass(1_000)), "quiet states");
+});
+
+Deno.test("a torrent that connects to somebody while it is paused is found", async () => {
+  const { world, leechers: [leecher] } = smallSwarm(1);
+  await world.run(() => leecher!.torrent?.attached === true, { limit: 1_000, what: "it runs" });
+  leecher!.torrent!.pause();
+  using _ = plant(leecher!, "state", "paused");
+  world.invariants.connected(leecher!, "10.1.0.0:6881");
+  assertEquals(await ruleBrokenBy(() => world.pass(1)), "quiet states");
+});
+
+Deno.test("a choice of files that loses a piece is found", async () => {
+  const { select } = Content.prototype;
+  using _ = plant(Content.prototype, "select", async function (this: Content, files) {
+    await select.call(this, files);
+    this.download.lost([...this.have].slice(0, 1));
+  });
+  const { world, leechers: [leecher] } = smallSwarm(1);
+  leecher!.choosy = true;
+  await world.run(() => (leecher!.torrent?.have.count ?? 0) > 3, { limit: 10_000, what: "pieces come" });
+  await ruleBrokenBy(() => world.pass(1_000));
+  world.go(leecher!.torrent!.setFiles(new Set([0])));
+  assertEquals(await ruleBrokenBy(() => world.pass(1_000)), "nothing lost");
+});
+
+Deno.test("a state that may not follow another is found", async () => {
+  const { world, seeder } = smallSwarm(0);
+  world.invariants.entered(seeder, { state: "seeding", previous: "stopped" });
+  assertEquals(await ruleBrokenBy(() => world.pass(1)), "states");
+});
+
+Deno.test("a torrent that is in no list of its session is found", async () => {
+  const { world, seeder } = smallSwarm(0);
+  await world.run(() => seeder.isComplete, { limit: 1_000, what: "it runs" });
+  Object.defineProperty(seeder.session, "torrents", { get: () => [] });
+  assertEquals(await ruleBrokenBy(() => world.pass(1_000)), "states");
+});
+
+Deno.test("a seed without one of its files is found", async () => {
+  const { world, seeder } = smallSwarm(0);
+  await world.run(() => seeder.isComplete, { limit: 1_000, what: "it runs" });
+  seeder.files.moveAway(`${FOLDER}/${world.truth.files[0]!.path}`);
+  assertEquals(await ruleBrokenBy(() => world.pass(1_000)), "seeds are whole");
+});
+
+Deno.test("a request for a piece that is here already is found", async () => {
+  const { world, leechers: [leecher] } = smallSwarm(1);
+  await world.run(() => leecher!.torrent?.have.isEmpty === false, { limit: 10_000, what: "a piece comes" });
+  await world.pass(1);
+  const [peer] = leecher!.torrent!.peers();
+  const [index] = leecher!.torrent!.have;
+  peer!.writer.blockSignal(MessageId.request, index!, 0, BLOCK_SIZE);
+  peer!.output.flush();
+  assertEquals(await ruleBrokenBy(() => world.pass(1)), "only what is missing");
+});
+
+/** The rule that is found broken first when scenarios are played with a fault. */
+async function ruleBrokenIn(name: string): Promise<string> {
+  for (let seed = 1; seed <= 20; seed++) {
+    const { failure } = await play(scenarioNamed(name), { seed });
+    if (failure !== null) return failure instanceof Violation ? failure.rule : String(failure);
+  }
+  return "none";
+}
+
+Deno.test("changes that aren't kept are found", async () => {
+  using _ = plant(SessionStore.prototype, "changed", () => {});
+  assertEquals(await ruleBrokenIn("sessions"), "changes kept");
 });

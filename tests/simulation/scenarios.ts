@@ -4,7 +4,7 @@
  * @module
  */
 
-import { CHANGE_SCENARIOS } from "./change_scenarios.ts";
+import { COMMAND_SCENARIOS } from "./command_scenarios.ts";
 import { CROWD_SCENARIOS } from "./crowd_scenarios.ts";
 import { FAULT_SCENARIOS } from "./fault_scenarios.ts";
 import { LIAR_SCENARIOS } from "./liar_scenarios.ts";
@@ -18,7 +18,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...FAULT_SCENARIOS,
   ...LIAR_SCENARIOS,
   ...LIMIT_SCENARIOS,
-  ...CHANGE_SCENARIOS,
+  ...COMMAND_SCENARIOS,
 ];
 
 /** How a run went. */

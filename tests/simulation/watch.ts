@@ -28,6 +28,10 @@ export interface Watcher {
   spoke(): void;
   /** The peer claims to have a piece. */
   claims(index: number): void;
+  /** Which moment it is. */
+  moment(): number;
+  /** The peer asked for a part of a piece; `isOpen` tells later whether it still waits for it. */
+  asks(index: number, at: { readonly other: string; isOpen(): boolean }): void;
   /** The peer unchoked somebody. */
   unchoked(): void;
   /** The peer did what it must not do. */
@@ -71,6 +75,8 @@ class Conversation {
   choking = true;
   /** Requests that the other holds, as the watched peer must see it. */
   readonly outstanding = new Set<number>();
+  /** By block that came: at which moment it came last. */
+  readonly lastBlocks = new Map<number, number>();
   queueLimit = DEFAULT_QUEUE;
   readonly granted = new Set<number>();
 
@@ -158,6 +164,12 @@ class Said extends Side {
     const { state } = this;
     if (id === MessageId.cancel) state.outstanding.delete(keyOf(index, begin));
     if (id !== MessageId.request) return;
+    const key = keyOf(index, begin);
+    // A block that came at the same moment crossed the request for it.
+    state.watcher.asks(index, {
+      other: state.other,
+      isOpen: () => state.outstanding.has(key) && state.lastBlocks.get(key) !== state.watcher.moment(),
+    });
     state.outstanding.add(keyOf(index, begin));
     if (state.outstanding.size <= state.queueLimit) return;
     state.watcher.broke(
@@ -196,7 +208,9 @@ class Heard extends Side {
 
   override onBlock(index: number, begin: number, source: Bytes, at: number, length: number): void {
     super.onBlock(index, begin, source, at, length);
-    this.state.outstanding.delete(keyOf(index, begin));
+    const key = keyOf(index, begin);
+    this.state.outstanding.delete(key);
+    this.state.lastBlocks.set(key, this.state.watcher.moment());
   }
 
   override onExtended(id: number, payload: Bytes): void {

@@ -108,6 +108,8 @@ export class Session {
   readonly #datagrams: DatagramSocket;
   readonly #udpTrackers: UdpTrackers;
   readonly #torrents = new Map<string, SwarmTorrent>();
+  /** Removals that are under way, by info-hash. */
+  readonly #removing = new Map<string, Promise<void>>();
   readonly #listeners = new Set<(event: SessionEvent) => void>();
   /** What our address is to others, as far as they agree. */
   readonly externalAddress = new ExternalAddress();
@@ -223,16 +225,26 @@ export class Session {
   async remove(torrent: Torrent, options: RemoveOptions = {}): Promise<void> {
     const { infoHash, name } = torrent;
     const own = this.#torrents.get(infoHash.hex);
-    if (own === undefined || own !== torrent) {
+    if (own === undefined || own !== torrent || this.#removing.has(infoHash.hex)) {
       const why = "it isn't in this session, or has been stopped";
       throw new ShoalError("usage", { what: "cannot remove the torrent", where: name, why });
     }
-    const { data = false } = options;
-    await own.stop();
-    this.#store.remove(infoHash);
-    await this.#store.flush();
-    if (data) await own.removeData();
-    this.#emit({ event: "removed", infohash: infoHash.hex, data });
+    const done = this.#remove(own, options);
+    this.#removing.set(infoHash.hex, done.catch(() => {}));
+    await done;
+  }
+
+  async #remove(torrent: SwarmTorrent, { data = false }: RemoveOptions): Promise<void> {
+    const { infoHash } = torrent;
+    try {
+      await torrent.stop();
+      this.#store.remove(infoHash);
+      await this.#store.flush();
+      if (data) await torrent.removeData();
+    } finally {
+      this.#removing.delete(infoHash.hex);
+      this.#emit({ event: "removed", infohash: infoHash.hex, data });
+    }
   }
 
   /** Every torrent that was added and not stopped. */
@@ -314,9 +326,9 @@ export class Session {
    * @returns The torrent, at work; the same one as before if it is there already.
    * @throws {ShoalError} Of kind `usage` if it is there already, and goes to another folder or has other files chosen.
    */
-  // deno-lint-ignore require-await
   async add(source: Metainfo | Magnet, options: AddOptions): Promise<Torrent> {
     const key = source.infoHash.hex;
+    if (!this.#torrents.has(key)) await this.#removing.get(key); // which would forget the new one
     if (this.#stopped) throw new Error("The session has been stopped");
     const there = this.#torrents.get(key);
     if (there !== undefined) {

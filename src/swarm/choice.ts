@@ -88,5 +88,10 @@ export function checkChoice(meta: Metainfo | null, files: ReadonlySet<number>): 
  * @returns How it is to be added.
  */
 export function withFiles(add: AddOptions, files: ReadonlySet<number> | null): AddOptions {
-  return { ...add, files: (meta) => files ?? new Set(numberedFiles(meta.files)) };
+  const chosen = (meta: Metainfo) => {
+    if (files === null) return new Set(numberedFiles(meta.files));
+    checkChoice(meta, files);
+    return files;
+  };
+  return { ...add, files: chosen };
 }

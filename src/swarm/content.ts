@@ -94,6 +94,7 @@ export class Content {
   #verified = 0;
   #verifiedOfWhole = 0;
   #settled = false;
+  #paused = true;
   #closing: Promise<void> | null = null;
 
   /**
@@ -197,12 +198,22 @@ export class Content {
         random: () => this.#options.platform.random(),
       });
     }
+  }
+
+  /**
+   * Lets web seeds be asked, or not. They aren't at first.
+   *
+   * @param paused Whether nobody is to be asked.
+   */
+  setPaused(paused: boolean): void {
+    this.#paused = paused;
     this.#seekWebSeeds();
+    this.webSeeds?.setPaused(paused);
   }
 
   /** Web seeds are asked as soon as something is missing. */
   #seekWebSeeds(): void {
-    if (this.complete || this.webSeeds !== null) return;
+    if (this.#paused || this.complete || this.webSeeds !== null) return;
     this.webSeeds = new WebSeeds({ ...this.#options, tell: (event) => this.#host.tell(event) }, {
       download: this.#download,
       peers: () => this.#host.peers(),
@@ -227,7 +238,7 @@ export class Content {
     found.addAll(this.have);
     if (found.count > this.have.count) this.#download.reset(found);
     this.#arrange();
-    this.#want(this.#wanted.pieces);
+    this.#want(this.#obtainable);
   }
 
   /**
@@ -259,7 +270,7 @@ export class Content {
       for (const index of before) if (!have.has(index)) lost.add(index);
     } finally {
       this.#download.lost(lost);
-      this.#want(this.#options.readOnly ? this.have : this.#wanted.pieces);
+      this.#want(this.#obtainable);
     }
   }
 
@@ -297,6 +308,11 @@ export class Content {
   #arrange(): void {
     this.#download.setSequential(this.#sequential);
     this.#download.setPriorities(piecePriorities(this.meta, this.#priorities, this.#files));
+  }
+
+  /** What is wanted and can come: where nothing may be written, nothing does. */
+  get #obtainable(): Bitfield {
+    return this.#options.readOnly ? this.have : this.#wanted.pieces;
   }
 
   /** Other pieces are wanted, or here, than before. */

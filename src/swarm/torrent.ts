@@ -52,7 +52,10 @@ export class Torrent {
   readonly #swarm: Swarm;
   readonly #finder: PeerFinder;
   readonly #startedAt: number;
+  /** Aborted when it is stopped. */
   readonly #abort = new AbortController();
+  /** Aborted when it is stopped, too, or runs into an error: what was begun before is of no interest then. */
+  #attempt = new AbortController();
   #metadata = Promise.withResolvers<Metainfo>();
   #finish = Promise.withResolvers<void>();
   #name: string;
@@ -309,7 +312,7 @@ export class Torrent {
     this.#seat = this.#options.shared.ticker.join({ turn: (now, seconds) => this.#turn(now, seconds) });
     const { source, add } = this.#options;
     if (!isMagnet(source)) this.#warnOf(source);
-    void this.#doInTurn(() => this.#begin(add.trust ? "trust" : add.check ? "check" : "resume"));
+    void this.#doInTurn((signal) => this.#begin(add.trust ? "trust" : add.check ? "check" : "resume", signal));
   }
 
   /** How fast it may be, within what all torrents together may. */
@@ -324,6 +327,7 @@ export class Torrent {
    * @throws {RangeError} If a rate isn't above 0; nothing has changed then.
    */
   setLimits(limits: Partial<RateLimits>): void {
+    this.#refuseIfOver();
     setRates(this.#options.limits, limits);
     this.#changed("limits");
   }
@@ -335,6 +339,7 @@ export class Torrent {
    * @param tiers Announce URLs in tiers (BEP 12); none at all for no trackers.
    */
   setTrackers(tiers: readonly (readonly string[])[]): void {
+    this.#refuseIfOver();
     this.#finder.setTrackers(tiers);
     this.#changed("trackers");
   }
@@ -345,6 +350,7 @@ export class Torrent {
    * @param addresses Where they listen.
    */
   addPeers(addresses: readonly PeerAddress[]): void {
+    this.#refuseIfOver();
     this.#foundPeers(addresses, "user");
     this.#changed("peers");
   }
@@ -355,6 +361,7 @@ export class Torrent {
    * @param sequential Whether in order.
    */
   setSequential(sequential: boolean): void {
+    this.#refuseIfOver();
     this.#add = { ...this.#add, sequential };
     this.#content?.setSequential(sequential);
     this.#changed("sequential");
@@ -368,6 +375,7 @@ export class Torrent {
    * @throws {ShoalError} Of kind `usage` if there is no such file, as far as that is known; nothing has changed then.
    */
   setPriority(files: Iterable<number>, priority: FilePriority): void {
+    this.#refuseIfOver();
     const indexes = [...files];
     checkFiles(this.#meta, indexes);
     for (const index of indexes) this.#priorities.set(index, priority);
@@ -407,15 +415,17 @@ export class Torrent {
    */
   recheck(): Promise<void> {
     if (this.#state === "error") return this.#tryAgain("check");
-    return this.#doInTurn(async () => {
+    return this.#doInTurn(async (signal) => {
       if (!this.#attached) return; // it isn't known yet what it holds, or it has just failed
       this.#enter("checking");
       this.#swarm.shut(shutWords("checking"));
-      this.#content!.webSeeds?.setPaused(true);
-      await this.#content!.recheck(this.#abort.signal);
-      this.#refuseIncomplete(this.#content!);
+      const content = this.#content!;
+      content.setPaused(true);
+      await content.recheck(signal);
+      signal.throwIfAborted();
+      this.#refuseIncomplete(content);
       this.#reading.readers.checked();
-      await this.#checked();
+      await this.#checked(signal);
     });
   }
 
@@ -425,19 +435,21 @@ export class Torrent {
    * @param folder The folder; made if need be.
    * @param options Whom to tell how far it has come, and when to give up.
    * @returns Settles when everything is there.
-   * @throws {ShoalError} Of kind `storage` if it can't be moved. Everything is where it was then.
+   * @throws {ShoalError} Of kind `storage` if it can't be moved, of kind `usage` if it is stopped. Everything is where it was then.
    * @throws The signal's reason, when it is aborted.
    */
   move(folder: string, options: MoveProgress = {}): Promise<void> {
+    const { signal } = this.#abort;
+    const ends = options.signal === undefined ? signal : AbortSignal.any([signal, options.signal]);
     return this.#inTurn(async () => {
       if (folder === this.#add.folder) return;
       const content = this.#content;
       if (content !== null) {
         // One that has run into an error is closed: perhaps because that folder is full.
         const reopened = content.closed ? this.#newContent(content.meta) : null;
-        await reopened?.open("resume", this.#abort.signal);
+        await reopened?.open("resume", ends);
         try {
-          await (reopened ?? content).move(folder, options);
+          await (reopened ?? content).move(folder, { ...options, signal: ends });
         } finally {
           await reopened?.close("the torrent has failed");
         }
@@ -465,10 +477,12 @@ export class Torrent {
 
   #tryAgain(mode: StartMode): Promise<void> {
     this.#error = null;
+    this.#attempt = new AbortController();
     this.#metadata = this.#meta === null ? Promise.withResolvers() : this.#metadata;
     this.#waitAnew();
-    this.#enter(this.#meta === null ? "metadata" : "checking");
-    return this.#doInTurn(() => this.#begin(mode));
+    const done = this.#doInTurn((signal) => this.#begin(mode, signal));
+    this.#enter(this.#meta !== null ? "checking" : this.#wish === "run" ? "metadata" : this.#wish);
+    return done;
   }
 
   /**
@@ -536,23 +550,38 @@ export class Torrent {
   /** Does what can take long, when what was begun before is done. What it throws is the caller's to deal with. */
   #inTurn(work: () => Promise<void>): Promise<void> {
     const done = this.#lastWork.then(async () => {
-      if (isOver(this.#state)) throw stoppedError(this.#name);
+      this.#refuseIfOver();
       await work();
     });
     this.#lastWork = done.catch(() => {});
     return done;
   }
 
-  /** The same for what is the torrent's own business: what it throws is an error of the torrent, unless it is being stopped. */
-  #doInTurn(work: () => Promise<void>): Promise<void> {
-    return this.#inTurn(work).catch((error) => this.#fail(error));
+  /**
+   * The same for what is the torrent's own business: what it throws is an error of the torrent, unless it is being stopped, or has
+   * run into another one meanwhile, which aborts the signal.
+   */
+  #doInTurn(work: (signal: AbortSignal) => Promise<void>): Promise<void> {
+    let { signal } = this.#attempt;
+    return this.#inTurn(() => {
+      ({ signal } = this.#attempt);
+      return work(signal);
+    }).catch((error) => {
+      if (!signal.aborted) this.#fail(error);
+    });
+  }
+
+  /** @throws {ShoalError} Of kind `usage` if it has been stopped. */
+  #refuseIfOver(): void {
+    if (isOver(this.#state)) throw stoppedError(this.#name);
   }
 
   /** From a source to work: finds the metadata if need be, looks at the disk, and connects. */
-  async #begin(mode: StartMode): Promise<void> {
+  async #begin(mode: StartMode, signal: AbortSignal): Promise<void> {
     const add = this.#add;
     if (this.#meta === null && this.#search !== null) {
-      const meta = await this.#search.run(this.#abort.signal);
+      const meta = await this.#search.run(signal);
+      signal.throwIfAborted();
       this.#name = meta.name;
       if (!add.metadataOnly) this.#learn(meta);
       const { size, count: files } = this.#choice ?? { size: meta.size, count: numberedFiles(meta.files).length };
@@ -564,7 +593,8 @@ export class Torrent {
         return void this.stop();
       }
     }
-    await this.#check(mode);
+    signal.throwIfAborted();
+    await this.#check(mode, signal);
   }
 
   /** It is known now what it holds. */
@@ -583,17 +613,26 @@ export class Torrent {
   #newContent(meta: Metainfo): Content {
     const { shared, limits } = this.#options;
     const add = this.#add;
-    return new Content({
+    // One that has been replaced, or only moves files, has no say.
+    const isOurs = () => this.#attached && this.#content === content;
+    const content: Content = new Content({
       peers: () => this.#swarm.peers,
       hostOf: (connection) => this.#swarm.hostOf(connection),
       ban: (host, reason) => this.#swarm.ban(host, reason),
       pieceDone: (index) => {
+        if (!isOurs()) return;
         this.#reading.readers.arrived(index);
         this.#swarm.pieceDone(index);
       },
-      allDone: () => this.#allDone(),
-      unreadable: (block) => this.#unreadable(block),
-      failed: (error) => this.#fail(error),
+      allDone: () => {
+        if (isOurs()) this.#allDone();
+      },
+      unreadable: (block) => {
+        if (isOurs()) this.#unreadable(block);
+      },
+      failed: (error) => {
+        if (isOurs()) this.#fail(error);
+      },
       tell: (event) => this.#tell(event),
     }, {
       ...shared,
@@ -607,20 +646,22 @@ export class Torrent {
       webSeeds: this.#moreWebSeeds,
       onWarning: (error) => this.#warn(error),
     });
+    return content;
   }
 
   /** Finds out what is on disk, and goes to work. */
-  async #check(mode: StartMode): Promise<void> {
+  async #check(mode: StartMode, signal: AbortSignal): Promise<void> {
     if (this.#state !== "checking") this.#enter("checking");
     // One that has failed is closed; its files are looked at anew.
     if (this.#content!.closed) this.#replaceContent(this.#content!);
     const content = this.#content!;
-    await content.open(mode, this.#abort.signal);
+    await content.open(mode, signal);
+    signal.throwIfAborted();
     this.#refuseIncomplete(content);
     this.#attached = true;
     this.#swarm.attach(content);
     this.#reading.readers.checked();
-    await this.#checked();
+    await this.#checked(signal);
   }
 
   /** What may only be seeded has to be there. */
@@ -630,9 +671,10 @@ export class Torrent {
   }
 
   /** It is known what is on disk. */
-  async #checked(): Promise<void> {
+  async #checked(signal: AbortSignal): Promise<void> {
     if (this.#content!.complete) {
       await this.#content!.flush();
+      signal.throwIfAborted();
       return this.#completed();
     }
     this.#isUnfinished();
@@ -664,7 +706,9 @@ export class Torrent {
   /** More or less is wanted than before, or here. */
   async #settle(): Promise<void> {
     const { complete, settled } = this.#content!;
-    if (!complete) this.#isUnfinished();
+    this.#reading.readers.checked();
+    if (complete) this.#swarm.complete();
+    else this.#isUnfinished();
     if (this.#state === "checking" || this.#state === "error") return;
     if (complete && !settled) await this.#finishFiles();
     else this.#work();
@@ -672,9 +716,10 @@ export class Torrent {
 
   /** Something is missing again: who waits for the end waits for another one. */
   #isUnfinished(): void {
+    // Be it that the last file is still on its way to the disk: peers of no use have been left already.
+    this.#swarm.wantsMore();
     if (!this.#isFinished) return;
     this.#waitAnew();
-    this.#swarm.wantsMore();
     this.#finder.needPeers();
   }
 
@@ -690,16 +735,18 @@ export class Torrent {
     const isFirst = this.#lost.size === 0;
     this.#lost.set(block.index, block);
     if (!isFirst) return;
-    void this.#doInTurn(async () => {
+    void this.#doInTurn(async (signal) => {
       const blocks = [...this.#lost.values()];
       this.#lost.clear();
       if (!this.#attached) return;
       const { pieces, error } = await this.#content!.readAgain(blocks);
+      signal.throwIfAborted();
       if (pieces.length === 0) return;
       const which = pieces.length === 1 ? `piece ${pieces[0]}` : `${pieces.length} pieces`;
       const { message, where } = errorWords(error);
       this.#tell({ event: "warning", message: `${which} can't be read and counts as missing: ${message}`, where });
       await this.#content!.forget(pieces);
+      signal.throwIfAborted();
       await this.#settle();
     });
   }
@@ -707,8 +754,9 @@ export class Torrent {
   #want(wish: Wish): void {
     if (isOver(this.#state) || this.#wish === wish) return;
     this.#wish = wish;
-    // A check goes on, and what is wanted comes after it.
-    if (this.#state === "error" || this.#state === "checking") return;
+    if (this.#state === "error") return;
+    // A check goes on, and what is wanted comes after it; but peers and trackers are left at once.
+    if (this.#state === "checking") return wish === "run" ? undefined : this.#disconnect();
     if (this.#attached) return this.#work();
     this.#enter(wish === "run" ? "metadata" : wish);
     if (wish === "run") this.#connect();
@@ -719,17 +767,17 @@ export class Torrent {
   #connect(): void {
     if (!isActive(this.#state) || (!this.#attached && this.#search?.asks !== true)) return;
     this.#swarm.open();
-    this.#content?.webSeeds?.setPaused(false);
+    this.#content?.setPaused(false);
     this.#finder.start();
     this.#finder.resume();
     this.#seat?.wake();
   }
 
   /** Closes the doors. */
-  #disconnect(): void {
+  #disconnect(state: TorrentState = this.#state): void {
     this.#finder.pause(); // first, so that nobody looks for others because we leave those that are here
-    this.#swarm.shut(shutWords(this.#state));
-    this.#content?.webSeeds?.setPaused(true);
+    this.#swarm.shut(shutWords(state));
+    this.#content?.setPaused(true);
   }
 
   #enter(state: TorrentState): void {
@@ -741,14 +789,18 @@ export class Torrent {
 
   /** It can't go on: it says why, is quiet, and waits to be resumed. */
   #fail(error: unknown): void {
-    if (isOver(this.#state) || this.#state === "error") return; // what goes wrong because of that is no news
-    this.#enter("error");
-    this.#tellError(error);
-    this.#disconnect();
+    if (this.#attempt.signal.aborted) return; // it is over, or has failed: what goes wrong because of that is no news
+    // All of it is done before anybody is told, who may have it try again at once.
+    const content = this.#content;
+    this.#attempt.abort();
+    // The disk has failed already: what else goes wrong with it says no more.
+    void this.#inTurn(() => content?.close("the torrent has failed") ?? Promise.resolve()).catch(() => {});
+    this.#disconnect("error");
     this.#attached = false;
     this.#swarm.detach();
-    // The disk has failed already: what else goes wrong with it says no more.
-    void this.#doInTurn(() => this.#content?.close("the torrent has failed").catch(() => {}) ?? Promise.resolve());
+    this.#rejectWith(error);
+    if (!isOver(this.#state)) this.#enter("error"); // somebody may have stopped it because peers left
+    this.#tell({ event: "error", ...errorWords(error) });
   }
 
   #replaceContent(old: Content): void {
@@ -756,10 +808,9 @@ export class Torrent {
     this.#content = this.#newContent(old.meta);
   }
 
-  #tellError(error: unknown): void {
+  #rejectWith(error: unknown): void {
     this.#error = error;
     if (this.#isFinished) this.#waitAnew();
-    this.#tell({ event: "error", ...errorWords(error) });
     this.#metadata.reject(error);
     this.#finish.reject(error);
   }
@@ -774,13 +825,21 @@ export class Torrent {
   }
 
   #finishFiles(): Promise<void> {
-    return this.#content!.flush().then(() => this.#completed(), (error) => this.#fail(error));
+    const content = this.#content!;
+    const { signal } = this.#attempt;
+    return content.flush().then(() => {
+      // A check that has begun meanwhile sees to it.
+      if (!signal.aborted && this.#state !== "checking" && content.settled) this.#completed();
+    }, (error) => {
+      if (!signal.aborted) this.#fail(error);
+    });
   }
 
   async #stop(): Promise<void> {
     const hasFailed = this.#state === "error"; // and has said so
     this.#enter("stopping");
-    this.#abort.abort();
+    this.#abort.abort(stoppedError(this.#name));
+    this.#attempt.abort();
     this.#seat?.leave();
     this.#swarm.stop();
     this.#reading.readers.end();
@@ -790,7 +849,10 @@ export class Torrent {
       await Promise.allSettled([this.#finder.stop(FAREWELL_MS), closed]);
       await closed;
     } catch (error) {
-      if (!hasFailed) this.#tellError(error);
+      if (!hasFailed) {
+        this.#rejectWith(error);
+        this.#tell({ event: "error", ...errorWords(error) });
+      }
     } finally {
       this.#enter("stopped");
       this.#tell({ event: "stopped", downloaded: this.downloaded, uploaded: this.uploaded });

@@ -56,6 +56,7 @@ export class WebSeeds {
   readonly #hungry = new Map<WebRun, { readonly since: number; readonly resolve: () => void }>();
   #files: WebFiles | null = null;
   #stopped = false;
+  #paused = false;
 
   /**
    * @param options Its parts.
@@ -220,6 +221,7 @@ export class WebSeeds {
 
   /** Ends all that is under way, and asks for nothing, or goes on. */
   setPaused(paused: boolean): void {
+    this.#paused = paused;
     for (const seed of this.#seeds.values()) seed.setPaused(paused);
     this.#feed();
     this.wake();
@@ -231,7 +233,9 @@ export class WebSeeds {
       if (!/^https?:$/.test(URL.parse(url)?.protocol ?? "")) continue;
       const number = -1 - this.#seeds.size;
       const { pieceCount } = this.#options.meta;
-      this.#seeds.set(url, new WebSeed(this.#host, { url, number, pieceCount, parts: () => partsOf(url) }));
+      const seed = new WebSeed(this.#host, { url, number, pieceCount, parts: () => partsOf(url) });
+      seed.setPaused(this.#paused);
+      this.#seeds.set(url, seed);
     }
   }
 

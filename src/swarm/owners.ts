@@ -13,6 +13,10 @@ import type { Standings } from "./standing.ts";
 
 /** Milliseconds after which a piece that failed goes to somebody else when its owner, a proven one, sends nothing of it. */
 const OWNER_MS = 20_000;
+/** Somebody who has sent so many times as much as another one is preferred to it although its rank is worse, by at most ... */
+const MUCH_FASTER = 10;
+/** ... this, which is the doubt about somebody who was right before, and had a part in several failures since. */
+const MOST_DOUBT = 1.5;
 /** The rank of the last resort. */
 const LAST = 100;
 /** Sources that wait for the verdict on their first blocks, past which those that have waited long enough are forgotten. */
@@ -241,13 +245,14 @@ export class Owners {
     this.#turns.set(piece.index, turns);
   }
 
-  /** The lower the better: proven, not known, suspect, quiet; each turn at the piece that came to nothing counts. */
+  /** The lower the better: proven, right before, not known, quiet; each turn at the piece that came to nothing counts. */
   #rankOf(index: number, who: Owner, now: number): number {
     const turns = this.#turns.get(index)?.get(who.source) ?? 0;
     const { peer } = who;
     if ((peer && isQuiet(peer, now)) || this.#standings.stalled(who.source)) return LAST + turns;
     if (this.#standings.proven(who.source)) return turns;
-    return (this.#standings.failures(who.source) > 1 ? 2.5 : 2) + turns;
+    const known = this.#standings.hasBeenRight(who.source) ? 1 : 2;
+    return known + (this.#standings.failures(who.source) > 1 ? 0.5 : 0) + turns;
   }
 
   /** Whether another peer is better that has a piece, would send it, and isn't busy with one that failed. */
@@ -256,14 +261,34 @@ export class Owners {
     who: Owner & { readonly rank: number },
     { peers, now }: { readonly peers: Iterable<Peer>; readonly now: number },
   ): boolean {
-    if (who.rank === 0) return false;
     for (const peer of peers) {
       if (peer.closed || peer.snubbed || peer.number === who.number || !peer.amInterested) continue;
       if (!peer.pieces.has(index) || !peer.wouldSend(index) || !(peer.proven || this.mayHold(peer))) continue;
-      if (this.#rankOf(index, { number: peer.number, source: peer.network, peer }, now) < who.rank) return true;
+      const rank = this.#rankOf(index, { number: peer.number, source: peer.network, peer }, now);
+      if (beats({ peer, rank }, who, now)) return true;
     }
     return false;
   }
+}
+
+/**
+ * Whether a peer is to own a piece rather than another one. Whoever drips isn't to hold up a piece that somebody else, be it under
+ * some doubt, would send in a moment.
+ */
+function beats(
+  a: { readonly peer: Peer; readonly rank: number },
+  b: { readonly peer?: Peer; readonly rank: number },
+  now: number,
+): boolean {
+  const isClose = b.peer !== undefined && Math.abs(a.rank - b.rank) <= MOST_DOUBT;
+  if (isClose && isMuchFaster(a.peer, b.peer!, now)) return true;
+  return a.rank < b.rank && !(isClose && isMuchFaster(b.peer!, a.peer, now));
+}
+
+/** Whether a peer has sent much more than another one, for the time that each is here. */
+function isMuchFaster(peer: Peer, other: Peer, now: number): boolean {
+  const rateOf = ({ down, connectedAt }: Peer) => down.total / Math.max(1, now - connectedAt);
+  return other.down.total > 0 && rateOf(peer) > MUCH_FASTER * rateOf(other);
 }
 
 /** Whether its owner was asked for as much of a piece as somebody is tried with, and has sent it. */

@@ -39,6 +39,11 @@ export class Standings {
     return known !== undefined && known.right > 0 && known.failed.size === 0;
   }
 
+  /** Whether it had a part in a right piece, whatever was wrong besides. */
+  hasBeenRight(source: string): boolean {
+    return (this.#known.get(source)?.right ?? 0) > 0;
+  }
+
   /** Failed pieces that it had a part in and that nobody has been blamed for. */
   failures(source: string): number {
     return this.#known.get(source)?.failed.size ?? 0;

@@ -15,6 +15,14 @@ export interface Seeder extends AsyncDisposable {
   readonly address: string;
   /** Payload bytes that it has sent so far. */
   uploaded(): Promise<number>;
+  /** How many peers it is connected to. */
+  connections(): Promise<number>;
+  /**
+   * Changes how fast it is.
+   *
+   * @param rate Bytes a second, all peers together; 0 for no limit.
+   */
+  limit(rate: number): Promise<void>;
 }
 
 /**
@@ -57,16 +65,26 @@ export async function seedWithAria2(
   return {
     job,
     address: `127.0.0.1:${port}`,
-    uploaded: () => uploadedSoFar(control),
+    uploaded: () => active(control, "uploadLength"),
+    connections: () => active(control, "connections"),
+    limit: async (rate) => {
+      await call(control, "changeGlobalOption", [{ "max-overall-upload-limit": `${rate}` }]);
+    },
     [Symbol.asyncDispose]: () => job.stop(),
   };
 }
 
-async function uploadedSoFar(control: number): Promise<number> {
-  const body = JSON.stringify({ jsonrpc: "2.0", id: "1", method: "aria2.tellActive", params: [["uploadLength"]] });
+/** A number of the only download. */
+async function active(control: number, key: string): Promise<number> {
+  const [download] = await call<Record<string, string>[]>(control, "tellActive", [[key]]);
+  return Number(download![key]);
+}
+
+async function call<T>(control: number, method: string, params: readonly unknown[]): Promise<T> {
+  const body = JSON.stringify({ jsonrpc: "2.0", id: "1", method: `aria2.${method}`, params });
   const response = await fetch(`http://127.0.0.1:${control}/jsonrpc`, { method: "POST", body });
   const { result } = await response.json();
-  return Number(result[0].uploadLength);
+  return result;
 }
 
 /**

@@ -1,0 +1,330 @@
+import { assert, assertEquals, assertGreater, assertLess, assertLessOrEqual } from "@std/assert";
+import { type Seeder, seedWithAria2 } from "../support/aria2.ts";
+import { Driver } from "../support/driver.ts";
+import { Libtorrent } from "../support/libtorrent.ts";
+import { assertSame, noise, type Payload } from "../support/payload.ts";
+import { testWith } from "../support/requirements.ts";
+import { withScratch } from "../support/scratch.ts";
+import { makeTorrent } from "../support/torrents.ts";
+
+const MIB = 1024 * 1024;
+const PIECE = 64 * 1024;
+/** Bytes a second at which a change finds a download under way. */
+const SLOW = 2 * MIB;
+/** Part that is there when the change comes. */
+const UNDER_WAY = 0.15;
+/** Bytes that may be on their way when connections are closed: what was asked for, and what the system buffers. */
+const IN_FLIGHT = 2 * MIB;
+/** A folder on another file system, where there is one. */
+const ELSEWHERE = "/dev/shm";
+
+/** Three files, with pieces that lie in two of them. */
+async function makePayload(folder: string): Promise<Payload> {
+  const sizes = { "set/a.bin": 2 * MIB + 1, "set/b.bin": 3 * MIB - 777, "set/c.bin": 2 * MIB + 99 };
+  await Deno.mkdir(`${folder}/set`, { recursive: true });
+  const files = Object.entries(sizes).map(([path, size]) => ({ path, size }));
+  for (const [i, { path, size }] of files.entries()) await Deno.writeFile(`${folder}/${path}`, noise(size, i + 1));
+  return { name: "set", folder, size: files.reduce((sum, { size }) => sum + size, 0), files };
+}
+
+const sum = (numbers: readonly number[]) => numbers.reduce((total, number) => total + number, 0);
+
+/** A download, or a seed, that is to be changed. */
+interface Scene {
+  readonly driver: Driver;
+  readonly payload: Payload;
+  readonly folder: string;
+  /** Another folder on the same file system, and one on another. */
+  readonly others: readonly [string, string];
+  /** Who it downloads from; `null` of a seed. */
+  readonly seeder: Seeder | null;
+}
+
+/** A change, and what has to come of it. */
+interface Change {
+  readonly name: string;
+  /** Makes the change. @returns The folder in which everything is in the end. */
+  make(scene: Scene): Promise<string>;
+  /** Bytes of the payload that may be sent twice; none when absent. */
+  readonly twice?: number;
+}
+
+/** libtorrent counts up once a second. */
+async function untilUploaded(seeder: Seeder, bytes: number): Promise<number> {
+  while (await seeder.uploaded() < bytes) await new Promise((resolve) => setTimeout(resolve, 20));
+  return await seeder.uploaded();
+}
+
+async function untilConnections(seeder: Seeder, count: number): Promise<void> {
+  while (await seeder.connections() !== count) await new Promise((resolve) => setTimeout(resolve, 20));
+}
+
+/** A tracker that knows nobody and remembers what it has heard. */
+function startTracker(): { readonly url: string; readonly heard: string[]; readonly server: Deno.HttpServer } {
+  const heard: string[] = [];
+  const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, (request) => {
+    const { pathname, searchParams } = new URL(request.url);
+    if (pathname === "/announce") heard.push(searchParams.get("event") ?? "");
+    return new Response("d8:intervali1800e5:peers0:e");
+  });
+  return { url: `http://127.0.0.1:${server.addr.port}/announce`, heard, server };
+}
+
+async function untilHeard(heard: readonly string[], events: readonly string[]): Promise<void> {
+  while (heard.length < events.length) await new Promise((resolve) => setTimeout(resolve, 20));
+  assertEquals(heard, events);
+}
+
+const CHANGES: readonly Change[] = [
+  {
+    name: "a limit",
+    async make({ driver, folder }) {
+      const rate = SLOW / 4;
+      await driver.tell({ do: "limits", down: rate });
+      const before = (await driver.tell({ do: "look" }))!.downloaded;
+      await new Promise((resolve) => setTimeout(resolve, 2000)); // a rate takes time
+      const after = (await driver.tell({ do: "limits", down: null }))!.downloaded;
+      assertLessOrEqual(after - before, rate * 2 * 1.5);
+      assertGreater(after - before, rate * 2 * 0.3);
+      return folder;
+    },
+  },
+  {
+    name: "order and priorities",
+    async make({ driver, folder }) {
+      await driver.tell({ do: "sequential", sequential: true });
+      await driver.tell({ do: "priority", files: [2], priority: "high" });
+      const { verified } = await driver.until(
+        ({ verified }) => verified[2]! >= 2 * MIB,
+        "the file to be fetched first",
+      );
+      // Those that come afterwards would be there, too, or almost.
+      assertLess(verified[0]! + verified[1]!, 4 * MIB);
+      await driver.tell({ do: "priority", files: [2], priority: "normal" });
+      await driver.tell({ do: "sequential", sequential: false });
+      return folder;
+    },
+  },
+  {
+    name: "a pause",
+    async make({ driver, seeder, folder }) {
+      assertEquals((await driver.tell({ do: "pause" }))!.state, "paused");
+      await untilConnections(seeder!, 0);
+      const { downloaded } = (await driver.tell({ do: "look" }))!;
+      const sent = await seeder!.uploaded();
+      await new Promise((resolve) => setTimeout(resolve, 500)); // long enough for a megabyte
+      assertEquals((await driver.tell({ do: "look" }))!.downloaded, downloaded);
+      assertEquals(await seeder!.uploaded(), sent);
+      await driver.tell({ do: "resume" });
+      await untilConnections(seeder!, 1);
+      return folder;
+    },
+    twice: IN_FLIGHT,
+  },
+  {
+    name: "a check",
+    async make({ driver, folder }) {
+      const before = sum(driver.look!.verified);
+      const look = (await driver.tell({ do: "recheck" }))!;
+      assertEquals(look.state, "downloading");
+      assertGreater(sum(look.verified), before - 1);
+      return folder;
+    },
+    twice: IN_FLIGHT,
+  },
+  {
+    name: "fewer files, and all again",
+    async make({ driver, payload, folder }) {
+      const fewer = (await driver.tell({ do: "files", files: [0] }))!;
+      assertEquals([fewer.files, fewer.state], [[0], "downloading"]);
+      const done = await driver.until(({ state }) => state === "seeding", "the only file to be there");
+      assertEquals(done.verified[0], payload.files[0]!.size);
+      assertEquals(
+        await Deno.readFile(`${folder}/${payload.files[0]!.path}`),
+        await Deno.readFile(`${payload.folder}/${payload.files[0]!.path}`),
+      );
+      const all = (await driver.tell({ do: "files", files: null }))!;
+      assertEquals([all.files, all.state], [[0, 1, 2], "downloading"]);
+      return folder;
+    },
+    twice: IN_FLIGHT,
+  },
+  {
+    name: "a move",
+    async make({ driver, folder, others: [other] }) {
+      const look = (await driver.tell({ do: "move", folder: other }))!;
+      assertEquals([look.folder, look.state], [other, "downloading"]);
+      assertEquals([...Deno.readDirSync(folder)], []);
+      return other;
+    },
+  },
+  {
+    name: "a move to another file system",
+    async make({ driver, folder, others: [, other] }) {
+      const look = (await driver.tell({ do: "move", folder: other }))!;
+      assertEquals([look.folder, look.state], [other, "downloading"]);
+      assertEquals([...Deno.readDirSync(folder)], []);
+      return other;
+    },
+  },
+  {
+    name: "other trackers",
+    async make({ driver, folder }) {
+      const [first, second] = [startTracker(), startTracker()];
+      try {
+        await driver.tell({ do: "trackers", trackers: [first.url] });
+        await untilHeard(first.heard, ["started"]);
+        await driver.tell({ do: "trackers", trackers: [second.url] });
+        await untilHeard(second.heard, ["started"]);
+        await untilHeard(first.heard, ["started", "stopped"]);
+        assertEquals((await driver.tell({ do: "pause" }))!.trackers, [second.url]);
+        await untilHeard(second.heard, ["started", "stopped"]);
+        await driver.tell({ do: "resume" });
+        await untilHeard(second.heard, ["started", "stopped", "started"]);
+        await driver.tell({ do: "trackers", trackers: [] });
+        await untilHeard(second.heard, ["started", "stopped", "started", "stopped"]);
+      } finally {
+        await Promise.all([first, second].map(({ server }) => server.shutdown()));
+      }
+      return folder;
+    },
+    twice: IN_FLIGHT,
+  },
+];
+
+async function withElsewhere(body: (folder: string) => Promise<void>): Promise<void> {
+  const isThere = await Deno.stat(ELSEWHERE).then(({ isDirectory }) => isDirectory, () => false);
+  await withScratch(body, isThere ? { parent: ELSEWHERE } : {});
+}
+
+for (const client of ["aria2", "libtorrent"] as const) {
+  testWith(
+    `a download from ${client} goes on to the right end after each change that is made in the middle of it`,
+    ["aria2c", "python3-libtorrent"],
+    () =>
+      withElsewhere((elsewhere) =>
+        withScratch(async (scratch) => {
+          const payload = await makePayload(`${scratch}/source`);
+          const torrent = `${scratch}/set.torrent`;
+          await makeTorrent(payload, { path: torrent, pieceLength: PIECE });
+          await using seeder = client === "aria2"
+            ? await seedWithAria2(payload, { torrent })
+            : await Libtorrent.seed(payload, { torrent });
+          await using driver = await Driver.start(`${scratch}/state`);
+          for (const [i, { name, make, twice = 0 }] of CHANGES.entries()) {
+            try {
+              const folder = `${scratch}/out ${i}`;
+              const sent = await seeder.uploaded();
+              await seeder.limit(SLOW);
+              await driver.tell({ do: "add", torrent, folder });
+              await driver.tell({ do: "peers", ports: [Number(seeder.address.split(":")[1])] });
+              await driver.until((look) => sum(look.verified) > payload.size * UNDER_WAY, "it was under way");
+              const others = [`${scratch}/other ${i}`, `${elsewhere}/${i}`] as const;
+              const end = await make({ driver, payload, folder, others, seeder });
+              await seeder.limit(0);
+              await driver.until(({ state }) => state === "seeding", "it was complete");
+              await assertSame(payload, end);
+              assertEquals([...Deno.readDirSync(end)].map(({ name }) => name), ["set"]);
+              // And nothing is left.
+              assertEquals(await driver.tell({ do: "remove", data: true }), null);
+              assertEquals([...Deno.readDirSync(end)], []);
+              await untilConnections(seeder, 0);
+              const more = await untilUploaded(seeder, sent + payload.size) - sent - payload.size;
+              assertLessOrEqual(more, twice, "bytes that were sent twice");
+            } catch (error) {
+              throw new Error(`${name}: ${(error as Error).message}\n${driver.events.join(", ")}`, { cause: error });
+            }
+          }
+          assertEquals(driver.events.filter((event) => /^(error|warning)/.test(event)), []);
+        })
+      ),
+  );
+}
+
+/** Changes of a seed while libtorrent downloads from it. */
+const CHANGES_OF_SEED: readonly Change[] = [
+  {
+    name: "a pause",
+    async make({ driver, folder }) {
+      await driver.tell({ do: "pause" });
+      const { uploaded, peers } = await driver.until(({ peers }) => peers === 0, "it has left");
+      await new Promise((resolve) => setTimeout(resolve, 500)); // long enough for a megabyte
+      assertEquals([(await driver.tell({ do: "look" }))!.uploaded, peers], [uploaded, 0]);
+      await driver.tell({ do: "resume" });
+      return folder;
+    },
+  },
+  {
+    name: "a check",
+    async make({ driver, folder }) {
+      assertEquals((await driver.tell({ do: "recheck" }))!.state, "seeding");
+      return folder;
+    },
+  },
+  {
+    name: "fewer files",
+    async make({ driver, folder }) {
+      const { files, state } = (await driver.tell({ do: "files", files: [1] }))!;
+      assertEquals([files, state], [[1], "seeding"]);
+      return folder;
+    },
+  },
+  {
+    name: "a limit",
+    async make({ driver, folder }) {
+      const rate = SLOW / 4;
+      await driver.tell({ do: "limits", up: rate });
+      const before = (await driver.tell({ do: "look" }))!.uploaded;
+      await new Promise((resolve) => setTimeout(resolve, 2000)); // a rate takes time
+      const { uploaded } = (await driver.tell({ do: "look" }))!;
+      assertLessOrEqual(uploaded - before, rate * 2 * 1.5);
+      assertGreater(uploaded - before, rate * 2 * 0.3);
+      return folder;
+    },
+  },
+  ...CHANGES.filter(({ name }) => name.startsWith("a move")).map(({ name }): Change => ({
+    name,
+    async make({ driver, folder, others }) {
+      const other = others[name === "a move" ? 0 : 1];
+      const { state, folder: now } = (await driver.tell({ do: "move", folder: other }))!;
+      assertEquals([state, now], ["seeding", other]);
+      assertEquals([...Deno.readDirSync(folder)], []);
+      return other;
+    },
+  })),
+];
+
+testWith(
+  "a download by libtorrent goes on to the right end after each change of the seed that is made in the middle of it",
+  ["python3-libtorrent"],
+  () =>
+    withElsewhere((elsewhere) =>
+      withScratch(async (scratch) => {
+        const payload = await makePayload(`${scratch}/source`);
+        const torrent = `${scratch}/set.torrent`;
+        await makeTorrent(payload, { path: torrent, pieceLength: PIECE });
+        await using driver = await Driver.start(`${scratch}/state`);
+        let folder = payload.folder;
+        await driver.tell({ do: "add", torrent, folder });
+        await driver.until(({ state }) => state === "seeding", "it seeded");
+        for (const [i, { name, make }] of CHANGES_OF_SEED.entries()) {
+          const into = `${scratch}/out ${i}`;
+          await driver.tell({ do: "limits", up: SLOW });
+          await using leecher = Libtorrent.leech(into, { torrent, ports: [driver.port] });
+          try {
+            await leecher.until(({ progress }) => progress > UNDER_WAY, "it was under way");
+            const others = [`${scratch}/other ${i}`, `${elsewhere}/${i}`] as const;
+            folder = await make({ driver, payload, folder, others, seeder: null });
+            assert(!leecher.status!.seeds, "it was complete before the change");
+            await driver.tell({ do: "limits", up: null });
+            await leecher.until(({ seeds }) => seeds, "it was complete");
+          } catch (error) {
+            throw new Error(`${name}: ${(error as Error).message}\n${driver.events.join(", ")}`, { cause: error });
+          }
+          await leecher[Symbol.asyncDispose]();
+          await assertSame({ ...payload, folder }, into);
+        }
+        assertEquals(driver.events.filter((event) => /^(error|warning)/.test(event)), []);
+      })
+    ),
+);

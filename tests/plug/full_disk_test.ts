@@ -1,0 +1,140 @@
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { type Seeder, seedWithAria2 } from "../support/aria2.ts";
+import { Driver, type Look } from "../support/driver.ts";
+import { must } from "../support/job.ts";
+import { Libtorrent } from "../support/libtorrent.ts";
+import { assertSame, makeFile, type Payload } from "../support/payload.ts";
+import { testWith } from "../support/requirements.ts";
+import { withScratch } from "../support/scratch.ts";
+import { makeTorrent } from "../support/torrents.ts";
+
+const MIB = 1024 * 1024;
+
+/** What a test of a full disk works with. */
+interface Scene {
+  readonly scratch: string;
+  readonly payload: Payload;
+  readonly torrent: string;
+  readonly seeder: Seeder;
+  readonly driver: Driver;
+  /** A folder on a disk of 8 MiB, half of what is needed. */
+  readonly disk: string;
+}
+
+function testFullDisk(name: string, client: "aria2" | "libtorrent", body: (scene: Scene) => Promise<void>): void {
+  testWith(name, ["root", "aria2c", "python3-libtorrent"], () =>
+    withScratch(async (scratch) => {
+      const payload = await makeFile(`${scratch}/source`, { name: "file.bin", size: 16 * MIB + 77, seed: 31 });
+      const torrent = `${scratch}/file.torrent`;
+      await makeTorrent(payload, { path: torrent });
+      const disk = `${scratch}/disk`;
+      await Deno.mkdir(disk);
+      await must("mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", disk);
+      try {
+        await using seeder = client === "aria2"
+          ? await seedWithAria2(payload, { torrent })
+          : await Libtorrent.seed(payload, { torrent });
+        await using driver = await Driver.start(`${scratch}/state`);
+        await body({ scratch, payload, torrent, seeder, driver, disk });
+      } finally {
+        await must("umount", disk);
+      }
+    }));
+}
+
+/** Downloads to the disk until that is full, and looks at what the torrent does then: nothing. */
+async function fillDisk({ torrent, seeder, driver, disk }: Scene): Promise<Look> {
+  await driver.tell({ do: "add", torrent, folder: disk });
+  await addPeer({ seeder, driver });
+  const look = await driver.until(({ state }) => state === "error", "the disk to be full");
+  assertMatch(look.error!, /^cannot write: .*space/);
+  while (await seeder.connections() > 0) await new Promise((resolve) => setTimeout(resolve, 20));
+  const sent = await seeder.uploaded();
+  await new Promise((resolve) => setTimeout(resolve, 1200)); // a tick, and a second of libtorrent's for its figures
+  const later = (await driver.tell({ do: "look" }))!;
+  assertEquals([later.state, later.peers, later.downloaded], ["error", 0, look.downloaded]);
+  assert(await seeder.uploaded() - sent < MIB, "it goes on fetching");
+  assertEquals(driver.events.filter((event) => event.startsWith("error ")).length, 1);
+  return later;
+}
+
+async function addPeer({ seeder, driver }: Pick<Scene, "seeder" | "driver">): Promise<void> {
+  await driver.tell({ do: "peers", ports: [Number(seeder.address.split(":")[1])] });
+}
+
+testFullDisk(
+  "a download whose disk is full says so and is quiet, and goes on from there when it is resumed with more room",
+  "aria2",
+  async (scene) => {
+    const { driver, seeder, disk, payload } = scene;
+    await fillDisk(scene);
+    // In vain, as long as nothing has changed.
+    await driver.tell({ do: "resume" });
+    await driver.until(({ state }) => state === "downloading", "it tries again");
+    await driver.until(({ state }) => state === "error", "the disk to be full still");
+    await must("mount", "-o", "remount,size=40m", disk);
+    const { downloaded } = driver.look!;
+    await driver.tell({ do: "resume" });
+    const checked = await driver.until(({ state }) => state === "downloading", "it tries again");
+    assert(checked.verified[0]! >= 5 * MIB, `only ${checked.verified[0]} bytes are still there`);
+    const done = await driver.until(({ state }) => state === "seeding", "it was complete");
+    assert(done.downloaded - downloaded < payload.size - 5 * MIB, "most was fetched again");
+    await assertSame(payload, disk);
+    await driver.tell({ do: "remove", data: true });
+    assertEquals([...Deno.readDirSync(disk)], []);
+    assertEquals(await seeder.connections(), 0);
+  },
+);
+
+testFullDisk(
+  "a download whose disk is full is moved to another one, and goes on there",
+  "libtorrent",
+  async (scene) => {
+    const { driver, disk, payload, scratch } = scene;
+    await fillDisk(scene);
+    const other = `${scratch}/roomy`;
+    const moved = (await driver.tell({ do: "move", folder: other }))!;
+    assertEquals([moved.state, moved.folder], ["error", other]);
+    assertEquals([...Deno.readDirSync(disk)], []);
+    await driver.tell({ do: "resume" });
+    const checked = await driver.until(({ state }) => state === "downloading", "it tries again");
+    assert(checked.verified[0]! >= 5 * MIB, `only ${checked.verified[0]} bytes are still there`);
+    await driver.until(({ state }) => state === "seeding", "it was complete");
+    await assertSame(payload, other);
+  },
+);
+
+testFullDisk(
+  "a download whose disk is full is still there when its session is killed and started again",
+  "libtorrent",
+  async (scene) => {
+    const { driver, seeder, disk, payload, scratch } = scene;
+    await fillDisk(scene);
+    await driver.kill();
+    await must("mount", "-o", "remount,size=40m", disk);
+    await using again = await Driver.start(`${scratch}/state`);
+    const checked = await again.until(({ state }) => state === "downloading", "it goes on");
+    assert(checked.verified[0]! >= 5 * MIB, `only ${checked.verified[0]} bytes are still there`);
+    await addPeer({ seeder, driver: again });
+    await again.until(({ state }) => state === "seeding", "it was complete");
+    await assertSame(payload, disk);
+  },
+);
+
+testFullDisk(
+  "a download that is moved to a disk without room for it stays where it is, and goes on",
+  "aria2",
+  async ({ driver, seeder, disk, payload, torrent, scratch }) => {
+    await seeder.limit(6 * MIB);
+    const folder = `${scratch}/out`;
+    await driver.tell({ do: "add", torrent, folder });
+    await addPeer({ seeder, driver });
+    await driver.until(({ verified }) => verified[0]! > 9 * MIB, "it was larger than that disk");
+    await assertRejects(() => driver.tell({ do: "move", folder: `${disk}/below` }), Error, "space");
+    assertEquals([driver.look!.state, driver.look!.folder], ["downloading", folder]);
+    assertEquals([...Deno.readDirSync(disk)], []);
+    await seeder.limit(0);
+    await driver.until(({ state }) => state === "seeding", "it was complete");
+    await assertSame(payload, folder);
+  },
+);

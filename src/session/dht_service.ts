@@ -13,6 +13,14 @@ import type { Platform, Timer } from "../platform/platform.ts";
 import type { DatagramSocket } from "../transport/datagram_socket.ts";
 import type { Reachability } from "./reachability.ts";
 
+/** Nodes that know others, run by the makers of other clients for everybody's use. */
+export const DHT_ROUTERS: readonly HostPort[] = [
+  { host: "dht.libtorrent.org", port: 25401 },
+  { host: "router.bittorrent.com", port: 6881 },
+  { host: "dht.transmissionbt.com", port: 6881 },
+  { host: "router.utorrent.com", port: 6881 },
+];
+
 /** Milliseconds between two saves of the table; what is lost with a crash is no more than that. */
 const SAVE_MS = 10 * 60_000;
 

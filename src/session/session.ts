@@ -43,7 +43,7 @@ import { UdpTrackers } from "../tracker/udp_trackers.ts";
 import { DatagramSocket } from "../transport/datagram_socket.ts";
 import { type EncryptionMode, StreamEncryption } from "../transport/stream_encryption.ts";
 import { tcpTransport, type Transport } from "../transport/transport.ts";
-import { DhtService } from "./dht_service.ts";
+import { DHT_ROUTERS, DhtService } from "./dht_service.ts";
 import { ExternalAddress } from "./external_address.ts";
 import type { AddOptions, DiscoveryOptions, RateLimits, RemoveOptions, SessionOptions } from "./options.ts";
 import { findMetadata } from "./metadata_search.ts";
@@ -54,7 +54,7 @@ import { resolveAll } from "./resolve.ts";
 import type { Torrent } from "./torrent.ts";
 import { SessionStore, type Traffic } from "./session_store.ts";
 import { keptTorrent, restoreTorrents } from "./torrent_record.ts";
-import type { SessionEvent } from "./types.ts";
+import { type SessionEvent, withoutSecrets } from "./types.ts";
 
 export type { AddOptions, DiscoveryOptions, EncryptionMode, RateLimits, RemoveOptions, SessionOptions, Torrent };
 
@@ -67,13 +67,6 @@ const DEFAULT_MAX_PEERS = 100;
 const DEFAULT_MAX_CONNECTIONS = 500;
 /** Bytes for pieces in flight and for the read cache, of all torrents together. */
 const DEFAULT_CACHE = 64 * 1024 * 1024;
-/** Nodes that know others, run by the makers of other clients for everybody's use. */
-const DHT_ROUTERS: readonly HostPort[] = [
-  { host: "dht.libtorrent.org", port: 25401 },
-  { host: "router.bittorrent.com", port: 6881 },
-  { host: "dht.transmissionbt.com", port: 6881 },
-  { host: "router.utorrent.com", port: 6881 },
-];
 /** Milliseconds that stopping may take. */
 const STOP_MS = 3_000;
 
@@ -110,6 +103,8 @@ export class Session {
   readonly #torrents = new Map<string, SwarmTorrent>();
   /** Removals that are under way, by info-hash. */
   readonly #removing = new Map<string, Promise<void>>();
+  /** Those whose files are removed, too. */
+  readonly #discarded = new WeakSet<SwarmTorrent>();
   readonly #listeners = new Set<(event: SessionEvent) => void>();
   /** What our address is to others, as far as they agree. */
   readonly externalAddress = new ExternalAddress();
@@ -237,11 +232,17 @@ export class Session {
   async #remove(torrent: SwarmTorrent, { data = false }: RemoveOptions): Promise<void> {
     const { infoHash } = torrent;
     try {
+      if (data) {
+        // Where this is interrupted, the next session goes on with it.
+        this.#discarded.add(torrent);
+        this.#store.changed(infoHash.hex);
+        await this.#store.flush();
+      }
       await torrent.stop();
-      this.#store.remove(infoHash);
-      await this.#store.flush();
       if (data) await torrent.removeData();
     } finally {
+      this.#store.remove(infoHash);
+      await this.#store.flush();
       this.#removing.delete(infoHash.hex);
       this.#emit({ event: "removed", infohash: infoHash.hex, data });
     }
@@ -354,7 +355,8 @@ export class Session {
     });
     this.#torrents.set(key, torrent);
     this.#encryption.add(source.infoHash);
-    this.#store.add(keptTorrent(torrent, { source, add: options, oneOff: this.#options.oneOff ?? false }));
+    const origin = { source, add: options, oneOff: this.#options.oneOff ?? false };
+    this.#store.add(keptTorrent(torrent, { ...origin, isRemoving: () => this.#discarded.has(torrent) }));
     torrent.start();
     this.#resolvePeers(torrent, source);
     return torrent;
@@ -416,7 +418,7 @@ export class Session {
   /**
    * Adds every torrent again that an earlier session with the same state folder had, as it was last: its folder, its chosen files,
    * whether it is paused. To be called once, after {@linkcode Session.start}. What was added to a session with `oneOff` is left
-   * out, and so is what can't be added, with a warning.
+   * out, and so is what can't be added, with a warning. Where files of a torrent were being removed, that is gone on with.
    *
    * @returns The torrents, the oldest first.
    */
@@ -590,14 +592,4 @@ export class Session {
       }
     }
   }
-}
-
-/** An event whose words and URLs can be shown to anybody. */
-function withoutSecrets<Event extends SessionEvent>(event: Event): Event {
-  const copy: Record<string, unknown> = { ...event };
-  for (const field of ["url", "message", "where", "address"]) {
-    if (typeof copy[field] === "string") copy[field] = redact(copy[field]);
-  }
-  if ("peers" in event && typeof event.peers === "object") copy["peers"] = event.peers.map((peer) => redact(peer));
-  return copy as unknown as Event;
 }

@@ -11,11 +11,11 @@ import { DatabaseError } from "../platform/database_error.ts";
 import type { FilePriority } from "../swarm/mod.ts";
 import type { Database, SqlRow, SqlValue } from "../platform/platform.ts";
 
-/** What the user wants a torrent to do. */
-export type WantedState = "running" | "paused" | "queued";
+/** What the user wants a torrent to do; `removing`: to be gone, with its files. */
+export type WantedState = "running" | "paused" | "queued" | "removing";
 
 const PRIORITIES: readonly unknown[] = ["high", "normal", "low"] satisfies readonly FilePriority[];
-const STATES: readonly string[] = ["running", "paused", "queued"] satisfies readonly WantedState[];
+const STATES: readonly string[] = ["running", "paused", "queued", "removing"] satisfies readonly WantedState[];
 
 /** What is kept of a torrent as it is now. */
 export interface TorrentRecord {

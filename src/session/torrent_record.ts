@@ -18,7 +18,7 @@ import {
 } from "../metainfo/mod.ts";
 import type { FilePriority, TorrentState } from "../swarm/mod.ts";
 import { isMagnet } from "../swarm/choice.ts";
-import type { AddOptions, RateLimits } from "./options.ts";
+import type { AddOptions, RateLimits, RemoveOptions } from "./options.ts";
 import type { KeptTorrent, SessionStore } from "./session_store.ts";
 import type { StoredTorrent } from "./store_schema.ts";
 import type { Torrent } from "./torrent.ts";
@@ -67,6 +67,8 @@ export interface Origin {
   readonly add: AddOptions;
   /** Whether it is there for one run. */
   readonly oneOff: boolean;
+  /** Whether its files are being removed. */
+  isRemoving(): boolean;
 }
 
 /**
@@ -76,7 +78,7 @@ export interface Origin {
  * @param origin How it came into the session.
  * @returns What the store keeps.
  */
-export function keptTorrent(torrent: Recordable, { source, add, oneOff }: Origin): KeptTorrent {
+export function keptTorrent(torrent: Recordable, { source, add, oneOff, isRemoving }: Origin): KeptTorrent {
   const magnet = isMagnet(source) ? formatMagnet(source) : null;
   return {
     infoHash: torrent.infoHash,
@@ -94,7 +96,7 @@ export function keptTorrent(torrent: Recordable, { source, add, oneOff }: Origin
         maxDown: wholeRate(limits.down),
         maxUp: wholeRate(limits.up),
         trackers,
-        state: paused ? "paused" : state === "queued" ? "queued" : "running",
+        state: isRemoving() ? "removing" : paused ? "paused" : state === "queued" ? "queued" : "running",
         error: error && (error.where === "" ? error.message : `${error.message} (${error.where})`),
         done: torrent.attached ? torrent.complete : null,
         oneOff,
@@ -121,6 +123,7 @@ export interface RestoreOptions {
   readonly session: {
     get(infoHash: InfoHash): Torrent | null;
     add(source: Metainfo | Magnet, options: AddOptions): Promise<Torrent>;
+    remove(torrent: Torrent, options: RemoveOptions): Promise<void>;
   };
   /** Whether file names must be ones that Windows allows, too. */
   readonly portable: boolean;
@@ -133,7 +136,8 @@ export interface RestoreOptions {
 }
 
 /**
- * Adds the torrents again that are kept, one after the other, but for those that were there for one run or are there already.
+ * Adds the torrents again that are kept, one after the other, but for those that were there for one run or are there already; goes
+ * on with removing those whose files were being removed.
  *
  * @param store What is kept.
  * @param options Where to add them.
@@ -146,7 +150,7 @@ export async function restoreTorrents(
   const { session } = options;
   const torrents: Torrent[] = [];
   for (const kept of store.torrents()) {
-    if (kept.oneOff || session.get(kept.infoHash) !== null) continue;
+    if ((kept.oneOff && kept.state !== "removing") || session.get(kept.infoHash) !== null) continue;
     const file = await store.load(kept.infoHash);
     await options.giveWay();
     if (options.isOver()) break;
@@ -159,6 +163,10 @@ export async function restoreTorrents(
         sequential,
         ...(files && { files: new Set(files) }),
       });
+      if (kept.state === "removing") {
+        await session.remove(torrent, { data: true });
+        continue;
+      }
       torrents.push(torrent);
       adjust(torrent, kept);
     } catch (error) {

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { redact } from "../base/secrets.ts";
 import type { TorrentEvent } from "../swarm/mod.ts";
 
 export type * from "../swarm/events.ts";
@@ -38,4 +39,19 @@ export interface PortMapEvent {
   readonly external: string | null;
   /** Which gateway, or what is wrong. */
   readonly message: string;
+}
+
+/**
+ * An event whose words and URLs can be shown to anybody.
+ *
+ * @param event What happened.
+ * @returns A copy.
+ */
+export function withoutSecrets<Event extends SessionEvent>(event: Event): Event {
+  const copy: Record<string, unknown> = { ...event };
+  for (const field of ["url", "message", "where", "address"]) {
+    if (typeof copy[field] === "string") copy[field] = redact(copy[field]);
+  }
+  if ("peers" in event && typeof event.peers === "object") copy["peers"] = event.peers.map((peer) => redact(peer));
+  return copy as unknown as Event;
 }

@@ -171,6 +171,38 @@ async function eventually(isSo: () => boolean, what: string): Promise<void> {
   }
 }
 
+Deno.test("Session.restore() goes on with removing files that was interrupted", async () => {
+  await using lab = new Lab();
+  const [stateFolder, folder] = [lab.make("state"), lab.make("out")];
+  const { meta, source } = await lab.payload(200_000);
+  await lab.seeder(meta, source);
+  const database = () => openDatabase(`${stateFolder}/session.db`);
+  const states: unknown[] = [];
+  const files = {
+    ...platform.files,
+    remove: (path: string) => {
+      if (path.endsWith(`/${meta.name}`)) {
+        states.push(database().prepare("SELECT state FROM torrents").get()?.["state"]);
+      }
+      return platform.files.remove(path);
+    },
+  };
+  const { session } = await lab.session({ stateFolder, platform: { ...platform, files } });
+  const torrent = await session.add(meta, { folder });
+  await torrent.finished;
+  await session.remove(torrent, { data: true });
+  assertEquals([states, [...Deno.readDirSync(folder)]], [["removing"], []]);
+  const again = await session.add(meta, { folder });
+  await again.finished;
+  await session.stop();
+  // As it is when the session is killed before the file is removed.
+  database().prepare("UPDATE torrents SET state = ?").run(states[0] as string);
+
+  const { session: second, torrents } = await restored(lab, stateFolder);
+  assertEquals([torrents, second.torrents, [...Deno.readDirSync(folder)]], [[], [], []]);
+  assertEquals(database().prepare("SELECT * FROM torrents").get(), null);
+});
+
 Deno.test("Session.restore() knows of everything that was changed while a torrent ran, however the session ended", async () => {
   // Each waits a second for its turn to be written.
   await Promise.all(CHANGES.map(tryChange));

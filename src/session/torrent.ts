@@ -98,7 +98,8 @@ export interface Torrent extends ReadableTorrent {
    * @param files Indexes into `meta.files`; `null` for all.
    * @returns Settles when it is done.
    * @throws {ShoalError} Of kind `usage` if there is no such file or none is left, of kind `storage` if something else is in the
-   * place of a file. The choice is the one of before then.
+   * place of a file. The choice is the one of before then. While nobody knows what it holds nothing is wrong; what isn't there is the
+   * torrent's error as soon as that is known.
    */
   setFiles(files: ReadonlySet<number> | null): Promise<void>;
   /**
@@ -107,7 +108,8 @@ export interface Torrent extends ReadableTorrent {
    * @param folder The folder; made if need be.
    * @param options Whom to tell how far it has come, and when to give up.
    * @returns Settles when everything is there.
-   * @throws {ShoalError} Of kind `storage` if something is in the way there, or a file can't be moved. All is as before then.
+   * @throws {ShoalError} Of kind `storage` if something is in the way there, or a file can't be moved, of kind `usage` if it is stopped.
+   * All is as before then.
    * @throws The signal's reason, when it is aborted.
    */
   move(folder: string, options?: MoveProgress): Promise<void>;

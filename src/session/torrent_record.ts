@@ -43,6 +43,8 @@ export interface Recordable {
   readonly sequential: boolean;
   /** Indexes of the files that are wanted. */
   readonly wantedFiles: readonly number[];
+  /** Those that are to be when it is known what it holds; `null` if all are, or it isn't said by indexes. */
+  readonly askedFiles: readonly number[] | null;
   /** Priorities of files, by index; one that is missing is normal. */
   readonly priorities: ReadonlyMap<number, FilePriority>;
   /** Announce URLs in tiers. */
@@ -91,7 +93,7 @@ export function keptTorrent(torrent: Recordable, { source, add, oneOff, isRemovi
         folder,
         seedOnly: add.seedOnly ?? false,
         sequential,
-        files: filesOf(torrent, add),
+        files: filesOf(torrent),
         priorities: [...priorities].filter(([, priority]) => priority !== "normal"),
         maxDown: wholeRate(limits.down),
         maxUp: wholeRate(limits.up),
@@ -112,8 +114,8 @@ function wholeRate(rate: number | null): number | null {
   return rate === null ? null : Math.max(1, Math.round(rate));
 }
 
-function filesOf({ meta, wantedFiles }: Recordable, add: AddOptions): readonly number[] | null {
-  if (meta === null) return add.files instanceof Set ? [...add.files] : null;
+function filesOf({ meta, wantedFiles, askedFiles }: Recordable): readonly number[] | null {
+  if (meta === null) return askedFiles;
   return wantedFiles.length === numberedFiles(meta.files).length ? null : wantedFiles;
 }
 

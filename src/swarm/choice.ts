@@ -88,10 +88,5 @@ export function checkChoice(meta: Metainfo | null, files: ReadonlySet<number>): 
  * @returns How it is to be added.
  */
 export function withFiles(add: AddOptions, files: ReadonlySet<number> | null): AddOptions {
-  const chosen = (meta: Metainfo) => {
-    if (files === null) return new Set(numberedFiles(meta.files));
-    checkChoice(meta, files);
-    return files;
-  };
-  return { ...add, files: chosen };
+  return { ...add, files: files ?? ((meta: Metainfo) => new Set(numberedFiles(meta.files))) };
 }

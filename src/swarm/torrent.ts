@@ -281,6 +281,12 @@ export class Torrent {
     return this.#meta === null ? [] : filesOf(this, { meta: this.#meta, wanted: this.#choice?.files });
   }
 
+  /** Indexes of the files that are to be downloaded as soon as it is known what it holds; `null` if that isn't said by indexes. */
+  get askedFiles(): readonly number[] | null {
+    const { files } = this.#add;
+    return files instanceof Set ? [...files] : null;
+  }
+
   /** Indexes of the files that are downloaded; see {@linkcode ReadableTorrent}. */
   get wantedFiles(): readonly number[] {
     return wantedFilesOf({ meta: this.#meta, choice: this.#choice });
@@ -312,7 +318,7 @@ export class Torrent {
     this.#seat = this.#options.shared.ticker.join({ turn: (now, seconds) => this.#turn(now, seconds) });
     const { source, add } = this.#options;
     if (!isMagnet(source)) this.#warnOf(source);
-    void this.#doInTurn((signal) => this.#begin(add.trust ? "trust" : add.check ? "check" : "resume", signal));
+    void this.#begin(add.trust ? "trust" : add.check ? "check" : "resume");
   }
 
   /** How fast it may be, within what all torrents together may. */
@@ -390,7 +396,8 @@ export class Torrent {
    * @param files Indexes into `meta.files`; `null` for all.
    * @returns Settles when it is done.
    * @throws {ShoalError} Of kind `usage` if there is no such file or none is left, of kind `storage` if something else is in the
-   * place of a file. The choice is the one of before then.
+   * place of a file. The choice is the one of before then. While nobody knows what it holds nothing is wrong; what isn't there is the
+   * torrent's error as soon as that is known.
    */
   async setFiles(files: ReadonlySet<number> | null): Promise<void> {
     if (files !== null) checkChoice(this.#meta, files);
@@ -398,6 +405,7 @@ export class Torrent {
       const add = withFiles(this.#add, files);
       const { source } = this.#options;
       if (this.#meta !== null) {
+        if (files !== null) checkChoice(this.#meta, files); // nobody knew when it was asked
         const choice = choiceOf(this.#meta, { add, source });
         if (this.#attached) await this.#content!.select(choice.files);
         this.#choice = choice;
@@ -480,7 +488,7 @@ export class Torrent {
     this.#attempt = new AbortController();
     this.#metadata = this.#meta === null ? Promise.withResolvers() : this.#metadata;
     this.#waitAnew();
-    const done = this.#doInTurn((signal) => this.#begin(mode, signal));
+    const done = this.#begin(mode);
     this.#enter(this.#meta !== null ? "checking" : this.#wish === "run" ? "metadata" : this.#wish);
     return done;
   }
@@ -577,21 +585,33 @@ export class Torrent {
   }
 
   /** From a source to work: finds the metadata if need be, looks at the disk, and connects. */
-  async #begin(mode: StartMode, signal: AbortSignal): Promise<void> {
-    const add = this.#add;
-    if (this.#meta === null && this.#search !== null) {
+  async #begin(mode: StartMode): Promise<void> {
+    const { signal } = this.#attempt;
+    if (this.#meta !== null || this.#search === null) return this.#doInTurn((signal) => this.#check(mode, signal));
+    try {
+      // Out of turn: it may take for ever, and what the user asks for meanwhile needn't wait for it.
       const meta = await this.#search.run(signal);
-      signal.throwIfAborted();
-      this.#name = meta.name;
-      if (!add.metadataOnly) this.#learn(meta);
-      const { size, count: files } = this.#choice ?? { size: meta.size, count: numberedFiles(meta.files).length };
-      this.#tell({ event: "metadata", name: meta.name, size, files });
-      this.#warnOf(meta);
-      this.#metadata.resolve(meta);
-      if (add.metadataOnly) {
-        this.#finish.resolve();
-        return void this.stop();
-      }
+      await this.#doInTurn((signal) => this.#found(meta, mode, signal));
+    } catch (error) {
+      if (!signal.aborted) this.#fail(error);
+    }
+  }
+
+  /** The metadata of a magnet link is here. */
+  async #found(meta: Metainfo, mode: StartMode, signal: AbortSignal): Promise<void> {
+    const add = this.#add;
+    this.#name = meta.name;
+    if (!add.metadataOnly) {
+      if (add.files instanceof Set) checkChoice(meta, add.files);
+      this.#learn(meta);
+    }
+    const { size, count: files } = this.#choice ?? { size: meta.size, count: numberedFiles(meta.files).length };
+    this.#tell({ event: "metadata", name: meta.name, size, files });
+    this.#warnOf(meta);
+    this.#metadata.resolve(meta);
+    if (add.metadataOnly) {
+      this.#finish.resolve();
+      return void this.stop();
     }
     signal.throwIfAborted();
     await this.#check(mode, signal);

@@ -246,14 +246,13 @@ Deno.test("a torrent that is stopped while it moves is where it was", async () =
   await lab.stop();
 });
 
-Deno.test("Torrent.setFiles() refuses what isn't there as soon as that is known, and leaves peers of no more use", async () => {
+Deno.test("Torrent.setFiles() leaves peers that are of no more use, and finds them again", async () => {
   const lab = new Lab(16 * 1024);
   const peers = [await lab.seeder()];
   const { session } = await lab.session();
   const torrent = await session.add(parseMagnet(magnetOf(meta)), { folder: "/dl", peers, sequential: true }) as Torrent;
-  const refused = assertRejects(() => torrent.setFiles(new Set([0, 3])), ShoalError, "the torrent has 3 files");
-  await finishing(refused, lab.clock);
-  assertEquals(torrent.wantedFiles, [0, 1, 2]);
+  await finishing(torrent.metadata, lab.clock);
+  await assertRejects(() => torrent.setFiles(new Set([0, 3])), ShoalError, "the torrent has 3 files");
   await lab.until(() => torrent.have.count >= 6);
   torrent.setLimits({ down: 1 });
   await finishing(torrent.setFiles(new Set([0])), lab.clock);
@@ -263,6 +262,27 @@ Deno.test("Torrent.setFiles() refuses what isn't there as soon as that is known,
   torrent.setLimits({ down: null });
   await finishing(torrent.setFiles(null), lab.clock);
   await finishing(torrent.finished, lab.clock);
+  await lab.stop();
+});
+
+Deno.test("a magnet link's torrent can be moved, paused and have files chosen while nobody knows what it holds", async () => {
+  const lab = new Lab();
+  const seeder = await lab.seeder();
+  const { session, files } = await lab.session();
+  const torrent = await session.add(parseMagnet(magnetOf(meta)), { folder: "/dl" }) as Torrent;
+  await finishing(torrent.move("/there"), lab.clock);
+  await finishing(torrent.setFiles(new Set([3])), lab.clock);
+  await finishing(torrent.recheck(), lab.clock);
+  torrent.pause();
+  assertEquals([torrent.folder, torrent.askedFiles, torrent.state], ["/there", [3], "paused"]);
+  torrent.resume();
+  torrent.addPeers([seeder]);
+  await finishing(assertRejects(() => torrent.finished, ShoalError, "the torrent has 3 files"), lab.clock);
+  assertEquals(torrent.state, "error");
+  await finishing(torrent.setFiles(new Set([1])), lab.clock);
+  torrent.resume();
+  await finishing(torrent.finished, lab.clock);
+  assertEquals([torrent.wantedFiles, files.paths().includes("/there/t/b")], [[1], true]);
   await lab.stop();
 });
 
@@ -364,8 +384,10 @@ async function play(seed: number): Promise<void> {
     faults = 0;
     await finishing(Promise.all(done), lab.clock);
     torrent.resume();
+    // What the disk has done to it may come to light only now.
     await finishing(torrent.setFiles(null).catch(() => {}), lab.clock);
     if (torrent.state === "error") torrent.resume();
+    await finishing(torrent.setFiles(null), lab.clock);
     await finishing(torrent.recheck(), lab.clock);
     torrent.addPeers(peers);
     await finishing(torrent.finished, lab.clock).catch((error) => {

@@ -485,7 +485,8 @@ export class Session {
     this.#listening?.close();
     this.#local?.stop();
     const torrents = [...this.#torrents.values()].map((torrent) => torrent.stop());
-    const done = Promise.all([...torrents, this.#reachability?.stop(), this.#dht?.stop()]);
+    const ends = [...torrents, ...this.#removing.values()];
+    const done = Promise.all([...ends, this.#reachability?.stop(), this.#dht?.stop()]);
     let expire = () => {};
     const expired = new Promise<void>((resolve) => expire = resolve);
     const timer = this.#platform.after(deadlineMs, expire);

@@ -69,6 +69,19 @@ Deno.test("a torrent goes through its states, each told by an event, and says at
   await assertRejects(() => torrent.setFiles(null), ShoalError, "it has been stopped");
 });
 
+Deno.test("Session.stop() waits until a torrent that is being removed is gone with its data", async () => {
+  await using lab = new Lab();
+  const { meta, source } = await several(lab, { a: 3 * PIECE, b: 3 * PIECE });
+  const { session } = await lab.session();
+  const torrent = await session.add(meta, { folder: source });
+  await torrent.finished;
+  let isRemoved = false;
+  const removed = session.remove(torrent, { data: true }).then(() => isRemoved = true);
+  await session.stop();
+  assertEquals([isRemoved, [...Deno.readDirSync(source)]], [true, []]);
+  await removed;
+});
+
 Deno.test("a torrent survives an error: it stays listed, says why, connects to nobody, and goes on when it is resumed", async () => {
   await using lab = new Lab();
   const { meta, data, source } = await lab.payload(400_000);

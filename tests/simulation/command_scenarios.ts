@@ -7,8 +7,9 @@
 import { ShoalError } from "../../src/base/errors.ts";
 import type { SessionEvent } from "../../src/session/types.ts";
 import type { Torrent } from "../../src/swarm/torrent.ts";
+import { isOver } from "../../src/swarm/torrent_state.ts";
 import { MemoryDatabases } from "../support/memory_database.ts";
-import { PORT, type SimHost } from "./host.ts";
+import { FOLDER, PORT, type SimHost } from "./host.ts";
 import { Violation } from "./invariants.ts";
 import { addPeers, addSeeder, drawScale, drawTorrent, endWell, LIMIT, type Scenario } from "./scenario.ts";
 import type { World } from "./world.ts";
@@ -18,6 +19,9 @@ const MINUTE = 60_000;
 const WRITTEN_MS = 1_100;
 /** Bytes that may come twice for nobody's fault: in the endgame several are asked for the last blocks. */
 const ENDGAME = 1024 * 1024;
+
+/** Where torrents go; the last is on another disk. */
+const FOLDERS = [FOLDER, "/elsewhere", "/usb"];
 
 /** What was set at a moment. */
 interface Change {
@@ -96,8 +100,9 @@ class Restless {
     const half = [...torrent?.pieces?.started.active.keys() ?? []].length;
     this.excused += half * meta.pieceLength;
     const done = Promise.try(command).then(() => {}, (error) => {
-      const isGone = starts !== host.starts || torrent !== host.torrent || torrent?.state === "stopping";
-      if (!(isGone && error instanceof ShoalError && error.kind === "usage")) throw error;
+      const isGone = starts !== host.starts || torrent !== host.torrent || (torrent && isOver(torrent.state));
+      const isExcused = isGone && (host.session === null || (error instanceof ShoalError && error.kind === "usage"));
+      if (!isExcused) throw error;
     }).finally(() => {
       this.#pending.delete(done);
       if (starts === host.starts) this.#note();
@@ -203,23 +208,44 @@ class Restless {
       "want other files": () => torrent.setFiles(some()),
       "want others still": () => torrent.setFiles(some()),
       "check all": () => torrent.recheck(),
-      "leave and come again": () => this.#comeAgain(some()),
+      move: () => this.#move(world.oneOf(FOLDERS)),
+      "leave and come again": () => this.#comeAgain(some(), { data: false }),
+      // Nobody else may have what the source has.
+      ...(this.host.name !== "seeder" && { "begin anew": () => this.#comeAgain(some(), { data: true }) }),
     };
   }
 
-  /** Removes the torrent, and adds it again. */
-  async #comeAgain(files: ReadonlySet<number> | null): Promise<void> {
+  /** Moves the torrent. */
+  async #move(folder: string): Promise<void> {
+    const { host, torrent } = this;
+    const { starts } = host;
+    if (!host.folders.includes(folder)) host.folders.push(folder);
+    await torrent.move(folder);
+    if (starts === host.starts && torrent === host.torrent) host.folder = folder;
+  }
+
+  /** Removes the torrent, with its data or without, and adds it again. */
+  async #comeAgain(files: ReadonlySet<number> | null, options: { readonly data: boolean }): Promise<void> {
     const { host, torrent } = this;
     const { starts } = host;
     await Promise.all(this.#pending);
     // The program may have ended meanwhile, or somebody else does that already.
     if (this.#isLeaving || starts !== host.starts || host.torrent !== torrent) return;
     this.#isLeaving = true;
-    await host.remove();
+    if (options.data) this.excused += this.#world.truth.meta.totalLength;
+    await host.remove(options);
+    if (options.data) this.#world.invariants.forget(host);
     if (starts !== host.starts) return;
     this.#isLeaving = false;
     this.#before += torrent.downloaded;
     this.#note();
+    if (options.data) {
+      const { invariants } = this.#world;
+      const [left] = host.files.paths.filter((path) =>
+        FOLDERS.some((folder) => path.startsWith(`${folder}/`)) && !invariants.isLeftLock(host, path)
+      );
+      invariants.hold("removed is gone", host, left === undefined ? null : `${left} is there still`);
+    }
     await this.#world.sleep(drawScale(this.#world, 1, 5_000));
     if (starts === host.starts && host.session !== null) await host.add(files === null ? {} : { files });
   }

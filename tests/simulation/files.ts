@@ -249,6 +249,7 @@ export class SimFiles implements FileSystem {
     const file = this.#files.get(from);
     if (!file) throw new FileError("missing", { what: "cannot rename", path: from });
     this.#needFolder(to);
+    if (deviceOf(from) !== deviceOf(to)) throw new FileError("other-device", { what: "cannot rename", path: from });
     this.#files.delete(from);
     file.expect(this.#options.expected(to));
     this.#files.set(to, file);
@@ -406,6 +407,12 @@ export class SimFiles implements FileSystem {
     const parent = path.slice(0, path.lastIndexOf("/")) || "/";
     if (!this.#folders.has(parent)) throw new FileError("missing", { what: "cannot open", path });
   }
+}
+
+/** A folder at the top whose name begins with "usb" is a disk of its own. */
+function deviceOf(path: string): string {
+  const [, top = ""] = path.split("/");
+  return top.startsWith("usb") ? top : "";
 }
 
 function infoOf(file: Content): FileInfo {

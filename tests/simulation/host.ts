@@ -77,6 +77,8 @@ export class SimHost {
   folder: string = FOLDER;
   /** Folders that it has gone to, that one included. */
   readonly folders: string[] = [FOLDER];
+  /** Files that were there when a program was killed. */
+  readonly orphans = new Set<string>();
   /** Whether its user may want a part of the torrent for a while: then that is no end. */
   choosy = false;
   /** What the torrent does, by its events; `null` when it isn't there, or has just been added. */
@@ -229,6 +231,9 @@ export class SimHost {
     // What was told to end has this moment to do so.
     await this.#world.sleep(1);
     this.#world.invariants.stopped(this);
+    // What goes on still ends with the process.
+    process.dead = true;
+    this.files.forgetHandles();
     this.#process = null;
     this.state = null;
   }
@@ -240,6 +245,7 @@ export class SimHost {
     this.#world.invariants.forget(this);
     if (this.#process) this.#process.dead = true;
     this.#process = null;
+    for (const path of this.files.paths) this.orphans.add(path);
     this.files.forgetHandles();
     this.nic.abandon();
   }

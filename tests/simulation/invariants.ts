@@ -125,7 +125,8 @@ export class Invariants {
   /** The state of a host between two events. */
   check(host: SimHost): void {
     const { session, torrent } = host;
-    if (!session || !torrent) return;
+    // Of one that has stopped the files may go.
+    if (!session || !torrent || torrent.state === "stopped") return;
     this.#checkState(host);
     const { meta } = this.#world.truth;
     const { used, limit } = session.memory;
@@ -220,13 +221,21 @@ export class Invariants {
     this.checkFiles(host);
     const wanted = this.#world.truth.files.map((file) => `${host.folder}/${file.path}`);
     const there = host.files.paths.filter((path) => host.folders.some((folder) => path.startsWith(`${folder}/`)));
-    // A lock that the disk wouldn't remove stays, and does no harm.
-    const odd = there.filter((path) => !wanted.includes(path) && !(LOCK.test(path) && host.files.unremoved.has(path)));
+    const odd = there.filter((path) => !wanted.includes(path) && !this.isLeftLock(host, path));
     const missing = wanted.filter((path) => !there.includes(path));
     this.#count("completion");
     if (odd.length > 0 || missing.length > 0) {
       this.broke("completion", host, `missing ${missing.slice(0, 3)}, odd ${odd.slice(0, 3)}`);
     }
+  }
+
+  /**
+   * Whether a file is a lock that stays, and does no harm: the disk wouldn't remove it, or whoever had it in a folder to which the
+   * torrent doesn't go any more was killed.
+   */
+  isLeftLock(host: SimHost, path: string): boolean {
+    if (!LOCK.test(path)) return false;
+    return host.files.unremoved.has(path) || (host.orphans.has(path) && !path.startsWith(`${host.folder}/`));
   }
 
   /** A program that has stopped leaves nothing behind. */
@@ -314,9 +323,9 @@ export class Invariants {
     const { state, error } = torrent;
     if (host.state !== null && host.state !== state) this.broke("states", host, `it is ${state}, said ${host.state}`);
     const isListed = session.torrents.includes(torrent) && session.get(torrent.infoHash) === torrent;
-    if (!isListed && state !== "stopped") this.broke("states", host, `it is ${state}, and isn't listed`);
+    if (!isListed) this.broke("states", host, `it is ${state}, and isn't listed`);
     if ((state === "error") !== (error !== null)) this.broke("states", host, `it is ${state}; why: ${error?.message}`);
-    if (torrent.paused && !QUIET.has(state) && state !== "stopping" && state !== "stopped") {
+    if (torrent.paused && !QUIET.has(state) && state !== "stopping") {
       this.broke("states", host, `it is to be paused, and is ${state}`);
     }
     const peers = [...torrent.peers()].length;

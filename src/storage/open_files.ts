@@ -22,8 +22,8 @@ const BUDGETS = new WeakMap<FileSystem, HandleBudget>();
 export class HandleBudget {
   #limit: number;
   #open = 0;
-  /** Who has files open; who opened one last comes last. */
-  readonly #members = new Set<OpenFiles>();
+  /** Who has files open, and how many; who opened one last comes last. */
+  readonly #members = new Map<OpenFiles, number>();
   #waiting: (() => void)[] = [];
   #forget: (() => void) | null = null;
 
@@ -57,15 +57,22 @@ export class HandleBudget {
       if (!await this.#closeOne()) await new Promise<void>((resolve) => this.#waiting.push(resolve));
     }
     this.#open++;
+    const count = this.#members.get(member) ?? 0;
     this.#members.delete(member);
-    this.#members.add(member);
+    this.#members.set(member, count + 1);
     this.#forget ??= onShortage(() => void this.giveBack());
   }
 
-  /** One that was counted is closed. */
-  leave(): void {
+  /**
+   * One that was counted is closed.
+   *
+   * @param member Who had it open; forgotten when that was its last.
+   */
+  leave(member: OpenFiles): void {
+    const left = this.#members.get(member)! - 1;
+    if (left > 0) this.#members.set(member, left);
+    else this.#members.delete(member);
     if (--this.#open === 0) {
-      this.#members.clear();
       this.#forget?.();
       this.#forget = null;
     }
@@ -86,7 +93,7 @@ export class HandleBudget {
 
   /** Closes a file that nobody uses. @returns whether there was one. */
   async #closeOne(): Promise<boolean> {
-    for (const member of this.#members) if (await member.closeIdle()) return true;
+    for (const member of this.#members.keys()) if (await member.closeIdle()) return true;
     return false;
   }
 }
@@ -229,7 +236,7 @@ export class OpenFiles {
     } finally {
       if (entry.handle === null) {
         this.#entries.delete(file);
-        this.#budget?.leave();
+        this.#budget?.leave(this);
       }
       done();
     }
@@ -239,7 +246,7 @@ export class OpenFiles {
     try {
       await handle.close();
     } finally {
-      this.#budget?.leave();
+      this.#budget?.leave(this);
     }
   }
 

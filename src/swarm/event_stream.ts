@@ -106,7 +106,7 @@ class Stream<Event extends AnyEvent> implements EventStream<Event> {
     this.#source = source;
     this.#progressMs = progressMs;
     this.#unsubscribe = source.subscribe((event) => this.#take(event));
-    void source.over.then(() => this.#end());
+    endWhen(source.over, new WeakRef(this));
     this.#wait();
   }
 
@@ -125,7 +125,7 @@ class Stream<Event extends AnyEvent> implements EventStream<Event> {
   return(): Promise<IteratorResult<StreamedEvent<Event>, undefined>> {
     this.#queue.length = 0;
     this.#missed = 0;
-    this.#end();
+    this.end();
     return Promise.resolve(DONE);
   }
 
@@ -143,7 +143,7 @@ class Stream<Event extends AnyEvent> implements EventStream<Event> {
     // Nobody should have to wait for a last one that says that all is there.
     if (event.event === "completed") this.#tellProgress(event.infohash);
     this.#put(event);
-    if (infohash !== null && event.event === "stopped") this.#end();
+    if (infohash !== null && event.event === "stopped") this.end();
   }
 
   #put(event: StreamedEvent<Event>): void {
@@ -177,11 +177,17 @@ class Stream<Event extends AnyEvent> implements EventStream<Event> {
     }
   }
 
-  #end(): void {
+  /** Nothing more comes. */
+  end(): void {
     if (this.#ended) return;
     this.#ended = true;
     this.#unsubscribe();
     this.#timer?.cancel();
     for (const reader of this.#readers.splice(0)) reader(DONE);
   }
+}
+
+/** A session may live for years: that one waits for its end must not keep a stream that has long been left, and its torrent. */
+function endWhen(over: Promise<void>, stream: WeakRef<{ end(): void }>): void {
+  void over.then(() => stream.deref()?.end());
 }

@@ -19,3 +19,13 @@ Deno.test("the way of a block takes a handful of small objects from the heap, an
   assert(perBlock > 0 && perBlock < PER_BLOCK, `${perBlock} bytes for a block`);
   assert(left < LEFT && external < LEFT, `${left} bytes of heap and ${external} of buffers are left`);
 });
+
+Deno.test("nothing stays in memory of a torrent that was removed, while others have files open", async () => {
+  const probe = decodeURI(new URL("removed_probe.ts", import.meta.url).pathname);
+  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", ...TEST_FLAGS, "--quiet", "--no-check", "-A", "--v8-flags=--expose-gc", probe],
+  }).output();
+  const said = new TextDecoder().decode(stderr);
+  assertEquals([success, said], [true, ""]);
+  assertEquals(JSON.parse(new TextDecoder().decode(stdout)), [], "these are still there");
+});

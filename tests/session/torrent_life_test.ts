@@ -2,7 +2,7 @@ import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { concatBytes, equalBytes } from "../../src/base/bytes.ts";
 import { ShoalError } from "../../src/base/errors.ts";
 import { encodeTorrent } from "../../src/metainfo/create.ts";
-import { magnetOf, type Metainfo, parseMagnet, parseMetainfo } from "../../src/metainfo/mod.ts";
+import { magnetOf, parseMagnet, parseMetainfo } from "../../src/metainfo/mod.ts";
 import type { Platform } from "../../src/platform/platform.ts";
 import { Session } from "../../src/session/session.ts";
 import type { SessionEvent } from "../../src/session/types.ts";
@@ -21,20 +21,20 @@ const PIECE = 16 * 1024;
 const FILES = { a: 3 * PIECE - 1000, b: 5 * PIECE, c: 4 * PIECE + 5000 };
 
 /** A torrent of three files, and their bytes. */
-function several(extra: { readonly webSeeds?: string[] } = {}) {
+function several(seed: number) {
   const content = Object.entries(FILES).map(([name, length]) => ({ path: [name], length }));
-  const data = noise(FILES.a + FILES.b + FILES.c, 7);
+  const data = noise(FILES.a + FILES.b + FILES.c, seed);
   const hashes = [];
   for (let at = 0; at < data.length; at += PIECE) hashes.push(sha1(data.subarray(at, at + PIECE)));
   const parts = { name: "t", pieceLength: PIECE, pieces: concatBytes(hashes), content, trackers: [] };
-  const meta: Metainfo = { ...parseMetainfo(encodeTorrent(parts)), ...extra };
+  const meta = parseMetainfo(encodeTorrent(parts));
   const bytes = new Map(
     meta.files.map(({ path, offset, length }) => [path.at(-1)!, data.slice(offset, offset + length)]),
   );
   return { meta, bytes };
 }
 
-const { meta, bytes } = several();
+const { meta, bytes } = several(7);
 
 /** Sessions on one network, each with files in memory. */
 class Lab {

@@ -77,8 +77,8 @@ export class SimHost {
   folder: string = FOLDER;
   /** Folders that it has gone to, that one included. */
   readonly folders: string[] = [FOLDER];
-  /** Files that were there when a program was killed. */
-  readonly orphans = new Set<string>();
+  /** Files that were there when the program was started, and whether something said then that the torrent goes to their folder. */
+  readonly orphans = new Map<string, boolean>();
   /** Whether its user may want a part of the torrent for a while: then that is no end. */
   choosy = false;
   /** What the torrent does, by its events; `null` when it isn't there, or has just been added. */
@@ -168,6 +168,9 @@ export class SimHost {
   /** Starts the program, with nothing in it. */
   async boot(): Promise<void> {
     this.starts++;
+    const claim = `.shoal-${this.#world.truth.meta.infoHash.hex}.lock`;
+    const there = new Set(this.files.paths);
+    for (const path of there) this.orphans.set(path, there.has(`${path.slice(0, path.lastIndexOf("/"))}/${claim}`));
     const process = new Process(this.#platform());
     this.#process = process;
     const session = new Session({
@@ -245,7 +248,6 @@ export class SimHost {
     this.#world.invariants.forget(this);
     if (this.#process) this.#process.dead = true;
     this.#process = null;
-    for (const path of this.files.paths) this.orphans.add(path);
     this.files.forgetHandles();
     this.nic.abandon();
   }

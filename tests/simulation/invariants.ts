@@ -230,12 +230,14 @@ export class Invariants {
   }
 
   /**
-   * Whether a file is a lock that stays, and does no harm: the disk wouldn't remove it, or whoever had it in a folder to which the
-   * torrent doesn't go any more was killed.
+   * Whether a file is a lock that stays, and does no harm: the disk wouldn't remove it, or whoever had it was killed, either in a
+   * folder to which the torrent doesn't go any more or when nothing named the lock any more.
    */
   isLeftLock(host: SimHost, path: string): boolean {
     if (!LOCK.test(path)) return false;
-    return host.files.unremoved.has(path) || (host.orphans.has(path) && !path.startsWith(`${host.folder}/`));
+    const isNamed = host.orphans.get(path);
+    return host.files.unremoved.has(path) || isNamed === false ||
+      (isNamed === true && !path.startsWith(`${host.folder}/`));
   }
 
   /** A program that has stopped leaves nothing behind. */

@@ -43,8 +43,10 @@ class Half implements Sender {
   readonly #onTheWay: (Bytes | null)[][] = [];
   /** Arrived, not read. */
   readonly #arrived: (Bytes | null)[] = [];
-  /** Told of what the sending program wrote. */
-  said: ((bytes: Bytes) => void) | null = null;
+  /** Writes to come whose words were put together while others had to wait. */
+  #late = 0;
+  /** Told of what the sending program wrote, and whether it had to wait. */
+  said: ((bytes: Bytes, isLate: boolean) => void) | null = null;
   /** Told of what the receiving program read. */
   heard: ((bytes: Bytes) => void) | null = null;
   /** Bytes on the way and arrived. */
@@ -71,6 +73,7 @@ class Half implements Sender {
       if (this.#writer) throw new Error("one write at a time");
       this.#writer = { bytes, resolve, reject };
       this.#take();
+      if (this.#writer !== null) this.#late = 2;
     });
   }
 
@@ -98,7 +101,10 @@ class Half implements Sender {
     const taken = writer.bytes.slice(0, room);
     this.#unsent.push(taken);
     this.#unsentBytes += taken.length;
-    this.said?.(taken);
+    const isLate = this.#late > 0;
+    if (isLate) this.#late--;
+    if (taken.length < writer.bytes.length) this.#late = 2;
+    this.said?.(taken, isLate);
     this.#source.offer(this);
     if (this.#source.isAwake) writer.resolve(taken.length);
     else this.#source.whenAwake(() => writer.resolve(taken.length));
@@ -241,8 +247,8 @@ export class SimConnection implements Connection {
   }
 
   /** Somebody wants to know what the program at this end says and hears. */
-  watch(watcher: { said(bytes: Bytes): void; heard(bytes: Bytes): void }): void {
-    this.#out.said = (bytes) => watcher.said(bytes);
+  watch(watcher: { said(bytes: Bytes, isLate: boolean): void; heard(bytes: Bytes): void }): void {
+    this.#out.said = (bytes, isLate) => watcher.said(bytes, isLate);
     this.#in.heard = (bytes) => watcher.heard(bytes);
   }
 

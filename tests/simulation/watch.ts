@@ -42,6 +42,7 @@ export interface Watcher {
 
 /** Listens to both directions of a connection. */
 export class Listener {
+  readonly #state: Conversation;
   readonly #out: Tap;
   readonly #in: Tap;
 
@@ -50,13 +51,19 @@ export class Listener {
    * @param watcher Who wants to know.
    */
   constructor(other: PeerAddress, watcher: Watcher) {
-    const state = new Conversation(watcher, other.host);
+    const state = this.#state = new Conversation(watcher, other.host);
     this.#out = new Tap(new Said(state), (fast) => state.fast &&= fast);
     this.#in = new Tap(new Heard(state), (fast) => state.fast &&= fast);
   }
 
-  /** What the watched peer wrote. */
-  said(bytes: Bytes): void {
+  /**
+   * What the watched peer wrote.
+   *
+   * @param bytes The words.
+   * @param isLate Whether they lay ready while others went out: it may have heard something since.
+   */
+  said(bytes: Bytes, isLate = false): void {
+    this.#state.isLate = isLate;
     this.#out.feed(bytes);
   }
 
@@ -75,6 +82,8 @@ class Conversation {
   choking = true;
   /** Requests that the other holds, as the watched peer must see it. */
   readonly outstanding = new Set<number>();
+  /** Whether what the watched peer says was said before it went out. */
+  isLate = false;
   /** By block that came: at which moment it came last. */
   readonly lastBlocks = new Map<number, number>();
   queueLimit = DEFAULT_QUEUE;
@@ -165,12 +174,10 @@ class Said extends Side {
     if (id === MessageId.cancel) state.outstanding.delete(keyOf(index, begin));
     if (id !== MessageId.request) return;
     const key = keyOf(index, begin);
-    // A block that came at the same moment crossed the request for it.
-    state.watcher.asks(index, {
-      other: state.other,
-      isOpen: () => state.outstanding.has(key) && state.lastBlocks.get(key) !== state.watcher.moment(),
-    });
-    state.outstanding.add(keyOf(index, begin));
+    state.outstanding.add(key);
+    // A block that came while the request for it lay ready, or at the same moment, crossed it.
+    const isOpen = () => state.outstanding.has(key) && state.lastBlocks.get(key) !== state.watcher.moment();
+    if (!state.isLate) state.watcher.asks(index, { other: state.other, isOpen });
     if (state.outstanding.size <= state.queueLimit) return;
     state.watcher.broke(
       "no request beyond reqq",

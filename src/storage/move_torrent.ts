@@ -86,7 +86,9 @@ export async function moveTorrent(
     onProgress(Math.min(copied / move.bytes, 1));
   };
   const move = new Move(map, { disk, fs, infoHash, target, onCopied, signal });
+  let isNoted = false;
   const switchOver = async (): Promise<void> => {
+    isNoted = true;
     await keeper?.put(stateAt(host.snapshot(), { target, from, times: move.times }));
     await move.switchOver();
     host.setOther(from);
@@ -118,7 +120,8 @@ export async function moveTorrent(
     if (!move.isTorn) {
       host.setOther(null);
       await keeper?.save();
-      await keeper?.remove(target).catch(() => {}); // the old state doesn't name it any more: it counts for nothing
+      // The old state doesn't name it any more: it counts for nothing. Before, it may be that of another download.
+      if (isNoted) await keeper?.remove(target).catch(() => {});
     }
     await claim.release();
     if (!wasHeld) await host.claim.release();

@@ -316,7 +316,10 @@ Deno.test("Storage.move() refuses a folder of the torrent itself, one where it i
   assertFalse(files.folders().includes("/dl/t/sub/new"));
   await files.makeFolder("/new");
   const theirs = await FolderLocks.of(files).take("/new", { infoHash: torrent.infoHash, now: 1 });
+  const theirState = Uint8Array.of(1, 2, 3);
+  files.put(statePath(torrent, "/new"), theirState);
   await assertRejects(() => storage.move("/new"), StorageError, "is being downloaded to that folder already");
+  assertEquals(await files.readFile(statePath(torrent, "/new"), 100), theirState);
   await theirs!.release();
   await storage.move("/dl/other"); // in the download folder, but not in one of the torrent's
   await storage.move("/new");

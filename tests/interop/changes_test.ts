@@ -1,10 +1,11 @@
 import { assert, assertEquals, assertGreater, assertLess, assertLessOrEqual } from "@std/assert";
+import { messageOf } from "../../src/base/errors.ts";
 import { type Seeder, seedWithAria2 } from "../support/aria2.ts";
 import { Driver } from "../support/driver.ts";
 import { Libtorrent } from "../support/libtorrent.ts";
-import { assertSame, noise, type Payload } from "../support/payload.ts";
+import { assertSame, makeFiles, type Payload } from "../support/payload.ts";
 import { testWith } from "../support/requirements.ts";
-import { withScratch } from "../support/scratch.ts";
+import { withTwoScratches } from "../support/scratch.ts";
 import { makeTorrent } from "../support/torrents.ts";
 
 const MIB = 1024 * 1024;
@@ -15,17 +16,9 @@ const SLOW = 2 * MIB;
 const UNDER_WAY = 0.15;
 /** Bytes that may be on their way when connections are closed: what was asked for, and what the system buffers. */
 const IN_FLIGHT = 2 * MIB;
-/** A folder on another file system, where there is one. */
-const ELSEWHERE = "/dev/shm";
 
 /** Three files, with pieces that lie in two of them. */
-async function makePayload(folder: string): Promise<Payload> {
-  const sizes = { "set/a.bin": 2 * MIB + 1, "set/b.bin": 3 * MIB - 777, "set/c.bin": 2 * MIB + 99 };
-  await Deno.mkdir(`${folder}/set`, { recursive: true });
-  const files = Object.entries(sizes).map(([path, size]) => ({ path, size }));
-  for (const [i, { path, size }] of files.entries()) await Deno.writeFile(`${folder}/${path}`, noise(size, i + 1));
-  return { name: "set", folder, size: files.reduce((sum, { size }) => sum + size, 0), files };
-}
+const makePayload = (folder: string) => makeFiles(folder, { name: "set", count: 3, size: 7 * MIB + 123, seed: 1 });
 
 const sum = (numbers: readonly number[]) => numbers.reduce((total, number) => total + number, 0);
 
@@ -192,54 +185,63 @@ const CHANGES: readonly Change[] = [
   },
 ];
 
-async function withElsewhere(body: (folder: string) => Promise<void>): Promise<void> {
-  const isThere = await Deno.stat(ELSEWHERE).then(({ isDirectory }) => isDirectory, () => false);
-  await withScratch(body, isThere ? { parent: ELSEWHERE } : {});
+/** Downloads once for each change. */
+async function changeDownloads(
+  { payload, torrent, seeder, driver, folder, elsewhere }: {
+    readonly payload: Payload;
+    readonly torrent: string;
+    readonly seeder: Seeder;
+    readonly driver: Driver;
+    readonly folder: string;
+    readonly elsewhere: string;
+  },
+): Promise<void> {
+  for (const [i, { name, make, twice = 0 }] of CHANGES.entries()) {
+    try {
+      const out = `${folder}/out ${i}`;
+      const sent = await seeder.uploaded();
+      await seeder.limit(SLOW);
+      await driver.tell({ do: "add", torrent, folder: out });
+      await driver.tell({ do: "peers", ports: [Number(seeder.address.split(":")[1])] });
+      await driver.until((look) => sum(look.verified) > payload.size * UNDER_WAY, "it was under way");
+      const others = [`${folder}/other ${i}`, `${elsewhere}/${i}`] as const;
+      const end = await make({ driver, payload, folder: out, others, seeder });
+      await seeder.limit(0);
+      await driver.until(({ state }) => state === "seeding", "it was complete");
+      await assertSame(payload, end);
+      assertEquals([...Deno.readDirSync(end)].map(({ name }) => name), [payload.name]);
+      // And nothing is left.
+      assertEquals(await driver.tell({ do: "remove", data: true }), null);
+      assertEquals([...Deno.readDirSync(end)], []);
+      await untilConnections(seeder, 0);
+      const more = await untilUploaded(seeder, sent + payload.size) - sent - payload.size;
+      assertLessOrEqual(more, twice, "bytes that were sent twice");
+    } catch (error) {
+      throw new Error(`${name}: ${messageOf(error)}\n${driver.events.join(", ")}`, { cause: error });
+    }
+  }
+  assertEquals(driver.events.filter((event) => /^(error|warning)/.test(event)), []);
 }
 
-for (const client of ["aria2", "libtorrent"] as const) {
-  testWith(
-    `a download from ${client} goes on to the right end after each change that is made in the middle of it`,
-    ["aria2c", "python3-libtorrent"],
-    () =>
-      withElsewhere((elsewhere) =>
-        withScratch(async (scratch) => {
-          const payload = await makePayload(`${scratch}/source`);
-          const torrent = `${scratch}/set.torrent`;
-          await makeTorrent(payload, { path: torrent, pieceLength: PIECE });
-          await using seeder = client === "aria2"
-            ? await seedWithAria2(payload, { torrent })
-            : await Libtorrent.seed(payload, { torrent });
-          await using driver = await Driver.start(`${scratch}/state`);
-          for (const [i, { name, make, twice = 0 }] of CHANGES.entries()) {
-            try {
-              const folder = `${scratch}/out ${i}`;
-              const sent = await seeder.uploaded();
-              await seeder.limit(SLOW);
-              await driver.tell({ do: "add", torrent, folder });
-              await driver.tell({ do: "peers", ports: [Number(seeder.address.split(":")[1])] });
-              await driver.until((look) => sum(look.verified) > payload.size * UNDER_WAY, "it was under way");
-              const others = [`${scratch}/other ${i}`, `${elsewhere}/${i}`] as const;
-              const end = await make({ driver, payload, folder, others, seeder });
-              await seeder.limit(0);
-              await driver.until(({ state }) => state === "seeding", "it was complete");
-              await assertSame(payload, end);
-              assertEquals([...Deno.readDirSync(end)].map(({ name }) => name), ["set"]);
-              // And nothing is left.
-              assertEquals(await driver.tell({ do: "remove", data: true }), null);
-              assertEquals([...Deno.readDirSync(end)], []);
-              await untilConnections(seeder, 0);
-              const more = await untilUploaded(seeder, sent + payload.size) - sent - payload.size;
-              assertLessOrEqual(more, twice, "bytes that were sent twice");
-            } catch (error) {
-              throw new Error(`${name}: ${(error as Error).message}\n${driver.events.join(", ")}`, { cause: error });
-            }
-          }
-          assertEquals(driver.events.filter((event) => /^(error|warning)/.test(event)), []);
-        })
-      ),
-  );
-}
+testWith(
+  "downloads from aria2 and from libtorrent go on to the right end after each change that is made in the middle of them",
+  ["aria2c", "python3-libtorrent"],
+  () =>
+    withTwoScratches(async (scratch, elsewhere) => {
+      const payload = await makePayload(`${scratch}/source`);
+      const torrent = `${scratch}/set.torrent`;
+      await makeTorrent(payload, { path: torrent, pieceLength: PIECE });
+      await Promise.all([seedWithAria2, Libtorrent.seed].map(async (seed, i) => {
+        await using seeder = await seed(payload, { torrent });
+        await using driver = await Driver.start(`${scratch}/state ${i}`);
+        await changeDownloads({
+          ...{ payload, torrent, seeder, driver },
+          folder: `${scratch}/${i}`,
+          elsewhere: `${elsewhere}/${i}`,
+        });
+      }));
+    }),
+);
 
 /** Changes of a seed while libtorrent downloads from it. */
 const CHANGES_OF_SEED: readonly Change[] = [
@@ -298,33 +300,31 @@ testWith(
   "a download by libtorrent goes on to the right end after each change of the seed that is made in the middle of it",
   ["python3-libtorrent"],
   () =>
-    withElsewhere((elsewhere) =>
-      withScratch(async (scratch) => {
-        const payload = await makePayload(`${scratch}/source`);
-        const torrent = `${scratch}/set.torrent`;
-        await makeTorrent(payload, { path: torrent, pieceLength: PIECE });
-        await using driver = await Driver.start(`${scratch}/state`);
-        let folder = payload.folder;
-        await driver.tell({ do: "add", torrent, folder });
-        await driver.until(({ state }) => state === "seeding", "it seeded");
-        for (const [i, { name, make }] of CHANGES_OF_SEED.entries()) {
-          const into = `${scratch}/out ${i}`;
-          await driver.tell({ do: "limits", up: SLOW });
-          await using leecher = Libtorrent.leech(into, { torrent, ports: [driver.port] });
-          try {
-            await leecher.until(({ progress }) => progress > UNDER_WAY, "it was under way");
-            const others = [`${scratch}/other ${i}`, `${elsewhere}/${i}`] as const;
-            folder = await make({ driver, payload, folder, others, seeder: null });
-            assert(!leecher.status!.seeds, "it was complete before the change");
-            await driver.tell({ do: "limits", up: null });
-            await leecher.until(({ seeds }) => seeds, "it was complete");
-          } catch (error) {
-            throw new Error(`${name}: ${(error as Error).message}\n${driver.events.join(", ")}`, { cause: error });
-          }
-          await leecher[Symbol.asyncDispose]();
-          await assertSame({ ...payload, folder }, into);
+    withTwoScratches(async (scratch, elsewhere) => {
+      const payload = await makePayload(`${scratch}/source`);
+      const torrent = `${scratch}/set.torrent`;
+      await makeTorrent(payload, { path: torrent, pieceLength: PIECE });
+      await using driver = await Driver.start(`${scratch}/state`);
+      let folder = payload.folder;
+      await driver.tell({ do: "add", torrent, folder });
+      await driver.until(({ state }) => state === "seeding", "it seeded");
+      for (const [i, { name, make }] of CHANGES_OF_SEED.entries()) {
+        const into = `${scratch}/out ${i}`;
+        await driver.tell({ do: "limits", up: SLOW });
+        await using leecher = Libtorrent.leech(into, { torrent, ports: [driver.port] });
+        try {
+          await leecher.until(({ progress }) => progress > UNDER_WAY, "it was under way");
+          const others = [`${scratch}/other ${i}`, `${elsewhere}/${i}`] as const;
+          folder = await make({ driver, payload, folder, others, seeder: null });
+          assert(!leecher.status!.seeds, "it was complete before the change");
+          await driver.tell({ do: "limits", up: null });
+          await leecher.until(({ seeds }) => seeds, "it was complete");
+        } catch (error) {
+          throw new Error(`${name}: ${messageOf(error)}\n${driver.events.join(", ")}`, { cause: error });
         }
-        assertEquals(driver.events.filter((event) => /^(error|warning)/.test(event)), []);
-      })
-    ),
+        await leecher[Symbol.asyncDispose]();
+        await assertSame({ ...payload, folder }, into);
+      }
+      assertEquals(driver.events.filter((event) => /^(error|warning)/.test(event)), []);
+    }),
 );

@@ -30,3 +30,20 @@ export async function withScratch<T>(
   await Deno.chmod(folder, 0o755);
   return await body(folder);
 }
+
+/** A folder on another file system than that of temporary files, on most systems. */
+const ELSEWHERE = "/dev/shm";
+
+/**
+ * Runs something with two temporary folders, on two file systems where that can be had.
+ *
+ * @param body What to run; gets the folders' paths.
+ * @returns What `body` returns.
+ */
+export async function withTwoScratches<T>(body: (folder: string, elsewhere: string) => Promise<T>): Promise<T> {
+  const isThere = await Deno.stat(ELSEWHERE).then(({ isDirectory }) => isDirectory, () => false);
+  return await withScratch(
+    (elsewhere) => withScratch((folder) => body(folder, elsewhere)),
+    isThere ? { parent: ELSEWHERE } : {},
+  );
+}

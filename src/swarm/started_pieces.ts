@@ -52,6 +52,9 @@ export interface StartedPiecesOptions {
 /** What was found out about a complete piece: it is right, wrong and dropped, or wrong and fetched anew in part or whole. */
 type Result = "right" | "wrong" | "reopened";
 
+/** What has become of a complete piece: it was right and has been written, it was right and isn't needed, or it was wrong. */
+type Found = "written" | "unwelcome" | "wrong";
+
 /** What those who fetch blocks have in common. */
 export class StartedPieces {
   /** Pieces that are verified and written. */
@@ -86,10 +89,11 @@ export class StartedPieces {
   readonly #host: StartedPiecesHost;
   readonly #platform: Pick<Platform, "now" | "digest" | "giveWay">;
   readonly #verifier: Verifier;
-  readonly #verifying = new Set<Promise<void>>();
+  /** Complete pieces that are being checked or written, with when that is over. */
+  readonly #verifying = new Map<ActivePiece, Promise<void>>();
   /** Those that are too large to be held whole. */
   readonly #onDisk: PartsOnDisk;
-  /** Complete pieces that are being checked or written, and pieces that were given up while parts of them were being written. */
+  /** Indexes of those, and of pieces that were given up while parts of them were being written. */
   readonly #checking = new Set<number>();
   #stopped = false;
 
@@ -134,7 +138,7 @@ export class StartedPieces {
     return this.#wanted.has(index);
   }
 
-  /** Pieces that are being checked or written. */
+  /** How many pieces are being checked or written; none of them is among those that are started. */
   get verifying(): number {
     return this.#verifying.size;
   }
@@ -295,15 +299,7 @@ export class StartedPieces {
   finish(piece: ActivePiece): void {
     this.#close(piece, { complete: true });
     this.#checking.add(piece.index);
-    let result: Result = "wrong";
-    const work = this.#verify(piece).then((found) => result = found).catch((error) => this.#broke(piece, error))
-      .finally(() => {
-        this.#verifying.delete(work);
-        if (result !== "reopened") this.#giveBack(piece);
-        this.#closePool();
-        for (const tell of this.settled) tell(result === "right");
-      }) as Promise<void>;
-    this.#verifying.add(work);
+    this.#verifying.set(piece, this.#verify(piece));
   }
 
   /** Drops all that isn't complete. Settles when the pieces that were complete are checked and written. */
@@ -313,7 +309,7 @@ export class StartedPieces {
     this.active.clear();
     this.open.clear();
     this.pool.close();
-    await Promise.all(this.#verifying);
+    await Promise.all(this.#verifying.values());
     await this.#onDisk.idle();
   }
 
@@ -383,24 +379,50 @@ export class StartedPieces {
     this.owners.release(piece, options);
   }
 
-  async #verify(piece: ActivePiece): Promise<Result> {
-    const { index } = piece;
+  async #verify(piece: ActivePiece): Promise<void> {
     const sources = new Set(Array.from(piece.senders, (sender) => this.sourceOf(sender)));
-    const isRight = await this.#verifier.check(piece);
-    if (isRight !== false) {
-      if (isRight) this.standings.passed(index, sources);
-      let isWelcome = this.wants(index) && (this.#wanted.has(index) || this.#hasPlace(index));
-      if (isWelcome && piece.parts !== null) isWelcome = isRight === true && await this.#onDisk.claim(piece);
-      else if (isWelcome) await this.#host.writePiece(index, piece.data);
-      if (!isWelcome) this.wasted += piece.size;
-      this.#checking.delete(index);
-      if (!isWelcome) this.putBack(index);
-      else if (this.have.set(index)) {
-        this.missing.clear(index);
-        this.#host.pieceDone(index);
-      }
-      return "right";
+    let result: Result = "wrong";
+    try {
+      const found = await this.#store(piece, sources);
+      result = found === "wrong" ? this.#retry(piece, sources) : this.#keep(piece, found);
+    } catch (error) {
+      this.#broke(piece, error);
     }
+    // In the same turn as what came of it: a piece is never among those being checked and the started ones at once.
+    this.#verifying.delete(piece);
+    if (result !== "reopened") this.#giveBack(piece);
+    this.#closePool();
+    for (const tell of this.settled) tell(result === "right");
+  }
+
+  /** Checks a complete piece and writes it, if it is right and there is a place for it. */
+  async #store(piece: ActivePiece, sources: ReadonlySet<string>): Promise<Found> {
+    const { index } = piece;
+    const isRight = await this.#verifier.check(piece);
+    if (isRight === false) return "wrong";
+    if (isRight) this.standings.passed(index, sources);
+    let isWelcome = this.wants(index) && (this.#wanted.has(index) || this.#hasPlace(index));
+    if (isWelcome && piece.parts !== null) isWelcome = isRight === true && await this.#onDisk.claim(piece);
+    else if (isWelcome) await this.#host.writePiece(index, piece.data);
+    return isWelcome ? "written" : "unwelcome";
+  }
+
+  /** A piece is right. */
+  #keep({ index, size }: ActivePiece, found: "written" | "unwelcome"): Result {
+    this.#checking.delete(index);
+    if (found === "unwelcome") {
+      this.wasted += size;
+      this.putBack(index);
+    } else if (this.have.set(index)) {
+      this.missing.clear(index);
+      this.#host.pieceDone(index);
+    }
+    return "right";
+  }
+
+  /** A piece is wrong. What comes from suspects is fetched anew from those who are proven; when that tells nobody apart, all of it from one. */
+  #retry(piece: ActivePiece, sources: ReadonlySet<string>): Result {
+    const { index } = piece;
     this.#checking.delete(index);
     const suspects = piece.guarded ? sources : this.standings.suspects(sources);
     this.standings.failed(index, suspects);
@@ -409,7 +431,6 @@ export class StartedPieces {
       this.putBack(index);
       return "wrong";
     }
-    // What comes from suspects is fetched anew from those who are proven; when that tells nobody apart, all of it from one.
     this.beginAnew(piece, (sender) => suspects.has(this.sourceOf(sender)));
     piece.guarded = suspects.size < sources.size;
     this.active.set(index, piece);

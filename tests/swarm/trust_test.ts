@@ -60,6 +60,25 @@ Deno.test("Download takes whoever sent a right piece for proven at once, and mix
   assertEquals(peer.proven, true);
 });
 
+Deno.test("Download counts a wrong piece that is fetched anew among the started ones or those being checked, never among both", async () => {
+  const lab = new Lab(1);
+  const liar = lab.peer({ unknown: true });
+  lab.download.fill(liar);
+  lab.answer(liar, { wrong: true });
+  const proven = lab.peer();
+  pass(lab, 3_500);
+  lab.answerAll(proven);
+  const { started } = lab.download;
+  const seen = new Set<string>();
+  // Whatever else goes on may come between any two steps of the check.
+  for (let turn = 0; turn < 40; turn++) {
+    assertEquals(started.active.size + started.verifying, started.pool.lent, `turn ${turn}`);
+    seen.add(`${started.active.size} started, ${started.verifying} checked`);
+    await undefined;
+  }
+  assertEquals([...seen], ["0 started, 1 checked", "1 started, 0 checked"]);
+});
+
 Deno.test("Download repairs a wrong piece: only what came from whoever isn't proven is fetched again", async () => {
   const lab = new Lab(1);
   const liar = lab.peer({ unknown: true });

@@ -35,21 +35,29 @@ export class SlowSeeder implements AsyncDisposable {
    * Starts seeding.
    *
    * @param payload One file.
-   * @param options `torrent`: path of its torrent. `blockMs`: milliseconds for each block of 16 KiB.
+   * @param options `torrent`: path of its torrent. `blockMs`: milliseconds for each block of 16 KiB. `blocks`: after so many it stands
+   * still, until {@linkcode SlowSeeder.allow} is called (default: never).
    * @returns The seeder; dispose of it.
    */
   static async start(
     payload: Payload,
-    options: { readonly torrent: string; readonly blockMs: number },
+    options: { readonly torrent: string; readonly blockMs: number; readonly blocks?: number },
   ): Promise<SlowSeeder> {
     const { infoHash, pieces, pieceLength } = await readTorrent(options.torrent);
     const data = await Deno.readFile(`${payload.folder}/${payload.name}`);
-    return new SlowSeeder({ infoHash, pieces, pieceLength, data, blockMs: options.blockMs });
+    const credit = new Credit(options.blocks ?? Infinity);
+    return new SlowSeeder({ infoHash, pieces, pieceLength, data, blockMs: options.blockMs, credit });
+  }
+
+  /** Lets it send so many blocks more. */
+  allow(blocks: number): void {
+    this.#parts.credit.add(blocks);
   }
 
   /** Ends every connection. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#listener.close();
+    this.#parts.credit.add(Infinity); // so that nobody waits for more
     for (const connection of this.#connections.keys()) close(connection);
     await Promise.all([this.#accepting, ...this.#connections.values()]);
   }
@@ -76,11 +84,34 @@ interface SeederParts {
   readonly pieceLength: number;
   readonly data: Bytes;
   readonly blockMs: number;
+  readonly credit: Credit;
+}
+
+/** Blocks that may be sent. */
+class Credit {
+  #left: number;
+  #more = Promise.withResolvers<void>();
+
+  constructor(blocks: number) {
+    this.#left = blocks;
+  }
+
+  add(blocks: number): void {
+    this.#left += blocks;
+    this.#more.resolve();
+    this.#more = Promise.withResolvers();
+  }
+
+  /** Waits until one may be sent. */
+  async take(): Promise<void> {
+    while (this.#left <= 0) await this.#more.promise;
+    this.#left--;
+  }
 }
 
 /** Serves one peer until it leaves. */
 async function serve(connection: Deno.TcpConn, parts: SeederParts): Promise<void> {
-  const { infoHash, pieces, pieceLength, data, blockMs } = parts;
+  const { infoHash, pieces, pieceLength, data, blockMs, credit } = parts;
   const input = new Input(connection);
   try {
     if (await input.take(HANDSHAKE_BYTES) === null) return;
@@ -92,6 +123,7 @@ async function serve(connection: Deno.TcpConn, parts: SeederParts): Promise<void
       if (body[0] !== REQUEST) continue;
       const request = viewOf(body);
       const [index, begin, length] = [request.getUint32(1), request.getUint32(5), request.getUint32(9)];
+      await credit.take();
       await new Promise((resolve) => setTimeout(resolve, blockMs)); // the pace is what this is for
       const at = index * pieceLength + begin;
       await write(connection, frame(PIECE, concatBytes([body.subarray(1, 9), data.subarray(at, at + length)])));

@@ -30,6 +30,8 @@ export const NO_URGENCY: Urgency = { pieces: [], awaited: new Set() };
 export interface ReadersHost {
   /** Pieces that are verified and written. */
   readonly have: { has(index: number): boolean };
+  /** Whether a piece that isn't there is to come. */
+  wants(index: number): boolean;
   /** Something else is urgent from now on. */
   prioritise(urgency: Urgency): void;
 }
@@ -87,9 +89,15 @@ export class Readers {
     this.#changed();
   }
 
-  /** It was found out what is there already. */
+  /** It was found out what is there already, or other pieces are to come: those who wait for what isn't are told so. */
   checked(): void {
-    for (const index of [...this.#waiters.keys()]) if (this.#host().have.has(index)) this.arrived(index);
+    for (const [index, waiters] of [...this.#waiters]) {
+      if (this.#host().have.has(index)) this.arrived(index);
+      else if (!this.#host().wants(index)) {
+        this.#waiters.delete(index);
+        for (const { reject } of waiters) reject(unwantedError());
+      }
+    }
     if (this.#readers.size > 0) this.#changed();
   }
 
@@ -110,6 +118,7 @@ export class Readers {
     if (!this.#readers.has(reader)) return Promise.reject(closedError());
     if (signal?.aborted) return Promise.reject(signal.reason);
     if (this.#host().have.has(index)) return Promise.resolve();
+    if (!this.#host().wants(index)) return Promise.reject(unwantedError());
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const waiter = { reader, resolve, reject };
     const waiters = this.#waiters.get(index) ?? new Set();
@@ -192,6 +201,13 @@ export class PieceReader {
 
 function closedError(): Error {
   return new Error("The reader was closed");
+}
+
+function unwantedError(): ShoalError {
+  return new ShoalError("storage", {
+    what: "cannot read",
+    why: "this part of the file isn't here, and isn't downloaded",
+  });
 }
 
 function stoppedError(): ShoalError {

@@ -12,7 +12,7 @@ import { Readers } from "./readers.ts";
 import type { Shared } from "./torrent_options.ts";
 
 /** What nobody has found out yet. */
-const NOTHING = { have: new Bitfield(0), prioritise() {} };
+const NOTHING = { have: new Bitfield(0), wants: () => true, prioritise() {} };
 
 /** The reading side of one torrent; outlives its {@linkcode Content}, which is another one after an error or a re-check. */
 export class Reading {

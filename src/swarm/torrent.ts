@@ -75,6 +75,8 @@ export class Torrent {
   #attached = false;
   /** Web seeds of the magnet link and of other sources. */
   readonly #moreWebSeeds: string[] = [];
+  /** Whether the user has chosen its trackers: others of the link don't come back with the metadata. */
+  #hasOwnTrackers = false;
   /** Bytes from web seeds of contents that were replaced. */
   #goneDown = 0;
   /** Blocks that couldn't be read, at most one a piece, of which that isn't noted yet. */
@@ -346,6 +348,7 @@ export class Torrent {
    */
   setTrackers(tiers: readonly (readonly string[])[]): void {
     this.#refuseIfOver();
+    this.#hasOwnTrackers = true;
     this.#finder.setTrackers(tiers);
     this.#changed("trackers");
   }
@@ -627,7 +630,7 @@ export class Torrent {
       this.#finder.keepPrivate();
       this.#swarm.keepPrivate();
     } else shared.dht?.addHosts(meta.nodes);
-    this.#finder.addTrackers(meta.trackers);
+    if (!this.#hasOwnTrackers) this.#finder.addTrackers(meta.trackers);
   }
 
   #newContent(meta: Metainfo): Content {
@@ -727,8 +730,8 @@ export class Torrent {
   async #settle(): Promise<void> {
     const { complete, settled } = this.#content!;
     this.#reading.readers.checked();
-    if (complete) this.#swarm.complete();
-    else this.#isUnfinished();
+    if (!complete) this.#isUnfinished();
+    else if (!this.#isFinished) this.#swarm.complete();
     if (this.#state === "checking" || this.#state === "error") return;
     if (complete && !settled) await this.#finishFiles();
     else this.#work();

@@ -313,6 +313,47 @@ Deno.test("Session.remove() happens once, and who adds the torrent meanwhile has
   await lab.stop();
 });
 
+Deno.test("who reads a file that isn't wanted any more, or whose data is gone, is told so", async () => {
+  const lab = new Lab();
+  const { session, files } = await lab.session();
+  const torrent = await session.add(meta, { folder: "/dl" });
+  await lab.until(() => torrent.state === "downloading");
+  const reader = torrent.open(2);
+  const read = assertRejects(() => reader.read(2 * PIECE), ShoalError, "isn't downloaded");
+  await finishing(torrent.setFiles(new Set([0])), lab.clock);
+  await finishing(read, lab.clock);
+  await assertRejects(() => reader.read(2 * PIECE), ShoalError, "isn't downloaded");
+  await finishing(torrent.setFiles(null), lab.clock);
+  const waits = reader.read(2 * PIECE);
+  torrent.addPeers([await lab.seeder()]);
+  assert((await finishing(waits, lab.clock)).length > 0);
+  await finishing(torrent.finished, lab.clock);
+
+  const { session: other, files: whole } = await lab.session({ whole: true });
+  const seed = await other.add(meta, { folder: "/dl", seedOnly: true, trust: true });
+  await finishing(seed.finished, lab.clock);
+  whole.cut("/dl/t/c", 0);
+  const lost = seed.open(2);
+  await finishing(assertRejects(() => lost.read(2 * PIECE), ShoalError), lab.clock);
+  await lab.until(() => seed.snapshot().verified < meta.size);
+  await assertRejects(() => lost.read(2 * PIECE), ShoalError, "isn't downloaded");
+  assertAllIn("/dl", files);
+  await lab.stop();
+});
+
+Deno.test("trackers that a user has taken from a magnet link don't come back with the metadata", async () => {
+  const lab = new Lab();
+  const { session } = await lab.session();
+  const link = parseMagnet(`${magnetOf(meta)}&tr=${encodeURIComponent("http://tracker.test/announce")}`);
+  const torrent = await session.add(link, { folder: "/dl" });
+  assertEquals(torrent.trackers, [["http://tracker.test/announce"]]);
+  torrent.setTrackers([]);
+  torrent.addPeers([await lab.seeder()]);
+  await finishing(torrent.finished, lab.clock);
+  assertEquals(torrent.trackers, []);
+  await lab.stop();
+});
+
 /** Plays random commands on a torrent that downloads, then lets it finish. */
 async function play(seed: number): Promise<void> {
   const random = seededRandom(seed);

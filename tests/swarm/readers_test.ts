@@ -12,7 +12,7 @@ function readersOf(have: Set<number>) {
     last = urgency;
     changes++;
   };
-  const readers = new Readers(() => ({ have, prioritise }));
+  const readers = new Readers(() => ({ have, wants: () => true, prioritise }));
   return {
     readers,
     told: () => ({ pieces: [...last!.pieces], awaited: [...last!.awaited] }),

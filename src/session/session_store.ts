@@ -179,10 +179,12 @@ export class SessionStore {
     if (this.#database === null || this.#isClosed) return;
     const there = this.#stored(torrent.infoHash);
     const now = this.#platform.wallClock();
+    // One whose files were to be removed is wanted again.
+    const isLasting = there !== null && !there.oneOff && there.state !== "removing";
     const entry: Entry = {
       torrent,
       addedAt: there?.addedAt ?? now,
-      isGuest: there !== null && !there.oneOff && (torrent.record()?.oneOff ?? false),
+      isGuest: isLasting && (torrent.record()?.oneOff ?? false),
       doneAt: there?.doneAt ?? null,
       written: null,
       hasFile: false,

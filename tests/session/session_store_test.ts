@@ -238,6 +238,19 @@ Deno.test("SessionStore leaves a lasting torrent as it is when another process h
   await lasting.close();
 });
 
+Deno.test("SessionStore forgets that a torrent's files were to be removed when another process has it for one run", async () => {
+  const world = new World();
+  const killed = await world.open();
+  killed.add(new FakeTorrent(1, { folder: "/lasting", state: "removing" }));
+  await killed.flush();
+  const guest = await world.open();
+  guest.add(new FakeTorrent(1, { folder: "/once", oneOff: true }));
+  await guest.close();
+  const [stored] = killed.torrents();
+  assertEquals([stored!.folder, stored!.oneOff, stored!.state], ["/once", true, "running"]);
+  await killed.close();
+});
+
 Deno.test("SessionStore writes many torrents in short transactions", async () => {
   const world = new World();
   const lengths: number[] = [];

@@ -82,6 +82,14 @@ export class Storage {
     return this.#working.now.writer.bytesWaiting + this.#bytesHeld;
   }
 
+  /**
+   * What stops all writing, and perhaps reading: something in the background, or an operation that could neither be ended nor undone.
+   * `null` while nothing does.
+   */
+  get failure(): { readonly thrown: unknown } | null {
+    return this.#working.failure ?? this.#working.now.settler.failure;
+  }
+
   /** The pieces that are there: a copy. */
   get have(): Bitfield {
     return this.#working.now.have.clone();

@@ -229,14 +229,15 @@ export class Content {
    * @throws {ShoalError} Of kind `storage` if something else is in the place of a file. The same files are wanted as before then.
    */
   async select(files: ReadonlySet<number> | undefined): Promise<void> {
-    const found = await this.#storage.select(files);
+    await this.#storage.select(files);
     this.#settled = false;
     this.#files = files;
     this.#wanted = wantedOf(this.meta, files);
     this.#whole = files === undefined ? this.#wanted : wantedOf(this.meta);
-    // What was written meanwhile is there, too.
-    found.addAll(this.have);
-    if (found.count > this.have.count) this.#download.reset(found);
+    // With what was written meanwhile, and without what has been found to be gone.
+    const found = this.#storage.have;
+    const shared = found.countShared(this.have);
+    if (found.count > shared || this.have.count > shared) this.#download.reset(found);
     this.#arrange();
     this.#want(this.#obtainable);
   }
@@ -332,6 +333,11 @@ export class Content {
   /** Whether every wanted byte is verified and under its final name. */
   get settled(): boolean {
     return this.#settled && this.complete;
+  }
+
+  /** Whether the disk has failed so that nothing can be written any more. */
+  get broken(): boolean {
+    return this.#storage.failure !== null;
   }
 
   /** Whether it is closed, or is being closed. */

@@ -410,7 +410,7 @@ export class Torrent {
       if (this.#meta !== null) {
         if (files !== null) checkChoice(this.#meta, files); // nobody knew when it was asked
         const choice = choiceOf(this.#meta, { add, source });
-        if (this.#attached) await this.#content!.select(choice.files);
+        if (this.#attached) await this.#operate((content) => content.select(choice.files));
         this.#choice = choice;
       }
       this.#add = add;
@@ -460,7 +460,8 @@ export class Torrent {
         const reopened = content.closed ? this.#newContent(content.meta) : null;
         await reopened?.open("resume", ends);
         try {
-          await (reopened ?? content).move(folder, { ...options, signal: ends });
+          if (reopened !== null) await reopened.move(folder, { ...options, signal: ends });
+          else await this.#operate((content) => content.move(folder, { ...options, signal: ends }));
         } finally {
           await reopened?.close("the torrent has failed");
         }
@@ -580,6 +581,21 @@ export class Torrent {
     }).catch((error) => {
       if (!signal.aborted) this.#fail(error);
     });
+  }
+
+  /**
+   * Does something with the files. Its failure is for who has asked for it to deal with; but if it has left things half done, the torrent
+   * can't go on either, and may be tried again.
+   */
+  async #operate(work: (content: Content) => Promise<void>): Promise<void> {
+    const { signal } = this.#attempt;
+    const content = this.#content!;
+    try {
+      await work(content);
+    } catch (error) {
+      if (!signal.aborted && content.broken) this.#fail(error);
+      throw error;
+    }
   }
 
   /** @throws {ShoalError} Of kind `usage` if it has been stopped. */

@@ -364,9 +364,9 @@ export class Download {
     if (this.#stopped) return;
     this.#strategy.starved = this.#freed = false;
     this.#pool.sated();
-    for (const peer of this.#host.peers()) {
-      if (!peer.closed) this.#fillNow(peer);
-    }
+    // Those who answer come first: whoever doesn't would hold in vain what memory there is, again and again.
+    for (const peer of this.#host.peers()) if (!peer.closed && !peer.quiet) this.#fillNow(peer);
+    for (const peer of this.#host.peers()) if (!peer.closed && peer.quiet) this.#fillNow(peer);
   }
 
   /** A block came. */

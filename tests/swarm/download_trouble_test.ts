@@ -265,3 +265,12 @@ Deno.test("Download gives memory that it holds in vain to another torrent that w
   assertEquals([left.download.started.pool.used, left.download.started.active.size], [0, 0]);
   assert(busy.download.started.pool.used >= PIECE);
 });
+
+Deno.test("Download gives memory to peers that answer before it gives it to those that don't", () => {
+  const lab = new Lab(4, { budget: 1 });
+  const [silent, other] = [lab.peer(), lab.peer()];
+  silent.quiet = true;
+  lab.download.fillAll();
+  assertEquals([...asked(silent)], []);
+  assertEquals([...asked(other).values()], [BLOCKS]);
+});

@@ -76,6 +76,7 @@ export class MemoryBudget {
    * at the least, when absent.
    */
   constructor(limit: number, options: { readonly reading?: number } = {}) {
+    if (!(limit >= 0 && limit < Infinity)) throw new RangeError(`The memory is a number of bytes, and not ${limit}`);
     this.limit = limit;
     this.forReading = options.reading ?? Math.max(LEAST_READING, Math.floor(limit * READING_SHARE));
     this.forPieces = Math.max(Math.ceil(limit * (1 - MOST_READING)), limit - this.forReading);

@@ -122,6 +122,7 @@ export class Session {
    * Makes a session; nothing happens before {@linkcode Session.start}.
    *
    * @param options Settings.
+   * @throws {RangeError} If a rate, the memory or the number of connections makes no sense.
    */
   constructor(options: SessionOptions) {
     this.#options = options;
@@ -254,12 +255,14 @@ export class Session {
   }
 
   /**
-   * Starts listening.
+   * Starts listening. To be called once, before {@linkcode Session.stop}.
    *
    * @throws {ShoalError} Of kind `network` if no port can be had, of kind `usage` or `storage` if the blocklist is of no use.
    */
   async start(): Promise<void> {
+    if (this.#listening || this.#stopped) throw new Error("A session is started once, before it is stopped");
     if (this.#options.blocklist !== undefined) this.#blocked = await this.#readBlocklist(this.#options.blocklist);
+    if (this.#stopped) return; // meanwhile
     this.#listening = new Listening(this.#platform, {
       listener: this.#listen(),
       find: (infoHash) => this.#torrents.get(infoHash.hex)?.acceptor ?? null,

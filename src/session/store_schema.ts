@@ -8,13 +8,12 @@
 
 import { InfoHash } from "../base/info_hash.ts";
 import { DatabaseError } from "../platform/database_error.ts";
-import type { FilePriority } from "../swarm/mod.ts";
+import { FILE_PRIORITIES, type FilePriority } from "../swarm/mod.ts";
 import type { Database, SqlRow, SqlValue } from "../platform/platform.ts";
 
 /** What the user wants a torrent to do; `removing`: to be gone, with its files. */
 export type WantedState = "running" | "paused" | "queued" | "removing";
 
-const PRIORITIES: readonly unknown[] = ["high", "normal", "low"] satisfies readonly FilePriority[];
 const STATES: readonly string[] = ["running", "paused", "queued", "removing"] satisfies readonly WantedState[];
 
 /** What is kept of a torrent as it is now. */
@@ -251,7 +250,7 @@ function isIndex(value: unknown): boolean {
 }
 
 function isPriority(value: unknown): boolean {
-  return Array.isArray(value) && value.length === 2 && isIndex(value[0]) && PRIORITIES.includes(value[1]);
+  return Array.isArray(value) && value.length === 2 && isIndex(value[0]) && FILE_PRIORITIES.includes(value[1]);
 }
 
 function isUrl(value: unknown): boolean {

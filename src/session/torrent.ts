@@ -121,6 +121,7 @@ export interface Torrent extends ReadableTorrent {
    * @param files Indexes into `meta.files`; others keep theirs.
    * @param priority The priority.
    * @throws {ShoalError} Of kind `usage` if there is no such file, as far as that is known; nothing has changed then.
+   * @throws {RangeError} If there is no such priority.
    */
   setPriority(files: Iterable<number>, priority: FilePriority): void;
   /** Whether pieces are fetched in order instead of the rarest first. */

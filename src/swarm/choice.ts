@@ -59,8 +59,8 @@ export function isMagnet(source: Metainfo | Magnet): source is Magnet {
 export function checkFiles(meta: Metainfo | null, files: Iterable<number>): void {
   for (const index of files) {
     const file = meta?.files[index];
-    const isFile = meta === null ? Number.isInteger(index) && index >= 0 : file !== undefined && !file.pad;
-    if (isFile) continue;
+    const isFile = meta === null ? index >= 0 : file !== undefined && !file.pad;
+    if (Number.isInteger(index) && isFile) continue;
     const why = meta === null ? "files are numbered from 0" : `the torrent has ${meta.files.length} files`;
     const where = `file ${index}${meta === null ? "" : ` of ${meta.name}`}`;
     throw new ShoalError("usage", { what: "there is no such file", where, why });

@@ -41,6 +41,6 @@ export type { OpenFileOptions, ReadableTorrent, ReadOptions, TorrentReader } fro
 export type { MetadataSearch, PeerFinder, PeerFinderHost, Shared, TorrentOptions } from "./torrent_options.ts";
 export { Ticker } from "./ticker.ts";
 export type { TorrentFailure } from "./torrent_words.ts";
-export type { FilePriority } from "./wanted.ts";
+export { FILE_PRIORITIES, type FilePriority } from "./wanted.ts";
 export type { TorrentState } from "./torrent_state.ts";
 export type { WebSeed } from "./web_seed.ts";

@@ -33,7 +33,7 @@ import type { PeerFinder, TorrentOptions, UnnamedEvent } from "./torrent_options
 import { openFile, type OpenFileOptions, type TorrentReader, wantedFilesOf } from "./torrent_reader.ts";
 import { errorWords, incompleteData, shutWords, stoppedError } from "./torrent_words.ts";
 import { isActive, isOver, mayFollow, type TorrentState } from "./torrent_state.ts";
-import type { FilePriority } from "./wanted.ts";
+import { FILE_PRIORITIES, type FilePriority } from "./wanted.ts";
 import type { WebSeed } from "./web_seed.ts";
 
 /** Bytes that are said to be missing while nobody knows how many are: not 0, which would make us a seed. */
@@ -382,9 +382,11 @@ export class Torrent {
    * @param files Indexes into `meta.files`; others keep theirs.
    * @param priority The priority.
    * @throws {ShoalError} Of kind `usage` if there is no such file, as far as that is known; nothing has changed then.
+   * @throws {RangeError} If there is no such priority.
    */
   setPriority(files: Iterable<number>, priority: FilePriority): void {
     this.#refuseIfOver();
+    if (!FILE_PRIORITIES.includes(priority)) throw new RangeError(`There is no priority "${priority}"`);
     const indexes = [...files];
     checkFiles(this.#meta, indexes);
     for (const index of indexes) this.#priorities.set(index, priority);
@@ -641,6 +643,8 @@ export class Torrent {
     const { shared, source } = this.#options;
     this.#choice = choiceOf(meta, { add: this.#add, source });
     this.#meta = meta;
+    // Nobody knew which files it has when these were named.
+    for (const index of this.#priorities.keys()) if (meta.files[index]?.pad !== false) this.#priorities.delete(index);
     this.#content = this.#newContent(meta);
     if (meta.private) {
       this.#finder.keepPrivate();

@@ -55,6 +55,9 @@ export function verifiedBytes(wanted: Wanted, have: Iterable<number>): number {
 /** When a file is fetched: before the others, with them, or after them. */
 export type FilePriority = "high" | "normal" | "low";
 
+/** Every priority that there is. */
+export const FILE_PRIORITIES: readonly unknown[] = ["high", "normal", "low"] satisfies readonly FilePriority[];
+
 /**
  * The levels of pieces, from the priorities of files: each has that of the file that comes first of the wanted ones that it is a part of.
  *

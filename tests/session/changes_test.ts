@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertGreater, assertRejects, assertThrows } from "@std/assert";
+import { assertEquals, assertGreater, assertRejects, assertThrows } from "@std/assert";
 import { ShoalError } from "../../src/base/errors.ts";
 import { encodeTorrent } from "../../src/metainfo/create.ts";
 import { magnetOf, type Metainfo, parseMagnet, parseMetainfo } from "../../src/metainfo/mod.ts";
@@ -210,6 +210,9 @@ Deno.test("trackers, peers, order, priorities and limits of a torrent can be cha
   torrent.addPeers([{ host: HOST, port: seeder.port }]);
   await torrent.finished;
   assertThrows(() => torrent.setPriority([0, 2], "low"), ShoalError, "the torrent has 2 files");
+  assertThrows(() => torrent.setPriority([0], "urgent" as "high"), RangeError, '"urgent"');
+  // What comes from JSON may be text.
+  await assertRejects(() => torrent.setFiles(new Set(["0" as unknown as number])), ShoalError, "there is no such file");
   assertThrows(() => torrent.setLimits({ up: 0 }), RangeError);
   assertEquals([...torrent.priorities], [[1, "high"]]);
   assertEquals(steps(events).filter((step) => step.startsWith("changed")), [
@@ -224,14 +227,14 @@ Deno.test("what is asked of a torrent before it is known what it holds is done w
   const { session } = await lab.session();
   const folder = lab.make("out");
   const torrent = await session.add(parseMagnet(meta.infoHash.hex), { folder });
-  torrent.setPriority([1], "high");
+  torrent.setPriority([1, 2], "high");
   torrent.setSequential(true);
   const chosen = torrent.setFiles(new Set([1]));
   torrent.addPeers([seeder.listenAddress]);
   await chosen;
   await torrent.finished;
   assertEquals([torrent.wantedFiles, [...Deno.readDirSync(`${folder}/t`)].map(({ name }) => name)], [[1], ["b"]]);
-  assert(torrent.sequential);
+  assertEquals([torrent.sequential, [...torrent.priorities]], [true, [[1, "high"]]]);
 });
 
 Deno.test("Torrent.move() moves a download under way, a seed, and what has run into an error", async () => {

@@ -227,3 +227,32 @@ Deno.test("Session.setMaxConnections() changes the limit, and refuses what is no
   // Who wants more for one torrent wants as many for all.
   assertEquals(new Session({ platform, maxPeers: 800 }).connections.limit, 800);
 });
+
+Deno.test("Session refuses an amount of memory that is none: nothing would ever get any", () => {
+  for (const cacheBytes of [-1, NaN, Infinity]) {
+    assertThrows(() => new Session({ platform, cacheBytes }), RangeError, `${cacheBytes}`);
+  }
+});
+
+Deno.test("Session.start() refuses to listen twice, and after the end", async () => {
+  await using lab = new Lab();
+  const { session } = await lab.session();
+  const { port } = session;
+  await assertRejects(() => session.start(), Error, "is started once");
+  assertEquals(session.port, port);
+  await session.stop();
+  await assertRejects(() => session.start(), Error, "is started once");
+});
+
+Deno.test("Session.stop() in the middle of start() leaves nobody who listens", async () => {
+  await using lab = new Lab();
+  const blocklist = `${lab.folder}/blocklist`;
+  Deno.writeTextFileSync(blocklist, "some:192.0.2.1-192.0.2.9\n");
+  let listeners = 0;
+  const listen = (...args: Parameters<Platform["net"]["listen"]>) => (listeners++, platform.net.listen(...args));
+  const session = new Session({ platform: { ...platform, net: { ...platform.net, listen } }, port: 0, blocklist });
+  const started = session.start();
+  await session.stop();
+  await started;
+  assertEquals(listeners, 0);
+});

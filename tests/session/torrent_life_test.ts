@@ -398,7 +398,16 @@ async function play(seed: number): Promise<void> {
   leecher.setLimits({ down: 5000 });
   const isMagnet = random() < 0.4;
   const source = isMagnet ? parseMagnet(magnetOf(meta)) : meta;
-  const torrent = await session.add({ ...source, trackers: [[ANNOUNCE]] }, { folder: "/one" }) as Torrent;
+  if (random() < 0.3) putAll(files, "/one");
+  if (random() < 0.3) files.put("/one/t/a", bytes.get("a")!);
+  if (random() < 0.3) files.put("/one/t/c", bytes.get("c")!.slice(0, 40000));
+  const choice = random() < 0.3 ? { files: new Set([below(3)]) } : {};
+  const torrent = await session.add({ ...source, trackers: [[ANNOUNCE]] }, {
+    folder: "/one",
+    sequential: random() < 0.3,
+    check: random() < 0.3,
+    ...choice,
+  }) as Torrent;
   torrent.addPeers(peers);
   // Now and then the disk fails.
   let faults = 0;
@@ -430,9 +439,16 @@ async function play(seed: number): Promise<void> {
     addPeers: () => torrent.addPeers(peers),
     setLimits: () => torrent.setLimits({ down: [null, 1000, 100_000][below(3)]! }),
     setTrackers: () => torrent.setTrackers(random() < 0.3 ? [] : [[ANNOUNCE]]),
-    merge: () => expect(session.add(meta, { folder: torrent.folder })),
+    merge: () => expect(session.add(meta, { folder: torrent.folder, files: new Set([below(3)]) })),
     fault: () => void (faults = below(3)),
-    lose: () => files.get(`${torrent.folder}/t/b`) && files.cut(`${torrent.folder}/t/b`, below(FILES.b)),
+    lose: () => {
+      const name = ["a", "b", "c"][below(3)]!;
+      const path = `${torrent.folder}/t/${name}`;
+      const data = files.get(path);
+      if (data === null) return;
+      if (random() < 0.3) return files.delete(path);
+      files.cut(path, Math.min(data.length, Math.max(2 * PIECE, below(data.length))));
+    },
     read: () => {
       if (torrent.meta === null || !torrent.wantedFiles.includes(1)) return;
       const reader = torrent.open(1);

@@ -141,4 +141,5 @@ if (import.meta.main) {
   }
   clearInterval(watch);
   await session.stop();
+  Deno.exit(); // older Deno goes on waiting for the rest of standard input
 }

@@ -15,6 +15,11 @@ export interface Platform extends Clock {
   after(milliseconds: number, run: () => void): Timer;
   /** Settles when timers and sockets that are due have had their turn. */
   giveWay(): Promise<void>;
+  /**
+   * Frees what nobody uses any more, which takes tens of milliseconds: for after something large that was made of much that
+   * is over. Absent where the engine decides that alone, as it does unless it was started with `--expose-gc`.
+   */
+  collectGarbage?(): void;
   /** Fills an array with random bytes and returns it. */
   randomBytes(length: number): Bytes;
   /** A random number, uniform in 0 (included) to 1 (excluded). */

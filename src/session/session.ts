@@ -26,6 +26,7 @@ import {
   Listening,
   MetadataBudget,
   type MetadataSearch,
+  OpeningTurns,
   type PeerFinder,
   type PeerFinderHost,
   ratesOf,
@@ -479,8 +480,7 @@ export class Session {
    * @param deadlineMs Milliseconds that it may take (default 3,000); what isn't done by then is left.
    */
   stop(deadlineMs: number = STOP_MS): Promise<void> {
-    this.#stopped ??= this.#stop(deadlineMs);
-    return this.#stopped;
+    return this.#stopped ??= this.#stop(deadlineMs);
   }
 
   async #stop(deadlineMs: number): Promise<void> {
@@ -521,6 +521,7 @@ export class Session {
         portFor: (protocol, host) => this.#reachability?.portFor(protocol, host) ?? this.port,
       },
       ticker: this.#ticker,
+      openings: new OpeningTurns(this.#platform),
       budget: this.#budget,
       metadataMemory: this.#metadataMemory,
       reads: this.#reads,

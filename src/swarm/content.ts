@@ -14,6 +14,7 @@ import type { Platform } from "../platform/platform.ts";
 import { type MoveProgress, type StartMode, Storage } from "../storage/mod.ts";
 import { BufferPool } from "./buffer_pool.ts";
 import { Download } from "./download.ts";
+import type { OpeningTurns } from "./opening_turns.ts";
 import type { UnnamedEvent } from "./torrent_options.ts";
 import type { DrawnPieces } from "./piece_map.ts";
 import { SuperSeeding } from "./super_seeding.ts";
@@ -60,6 +61,8 @@ export interface ContentOptions {
   readonly stateFolder: string | null;
   /** Memory for pieces in flight and for reading, of all torrents. */
   readonly budget: MemoryBudget;
+  /** When it may look at its files, among all torrents. */
+  readonly openings: OpeningTurns;
   /** How fast it may be, with the other torrents. */
   readonly limits: ThrottleParties;
   /** Local address for web seeds, when one was chosen. */
@@ -69,6 +72,9 @@ export interface ContentOptions {
   /** Told of trouble that stops nothing. */
   onWarning(error: unknown): void;
 }
+
+/** Bytes left to hash of which others needn't wait for the end: the next one may look at its files then. */
+const MUCH_TO_CHECK = 64 * 1024 * 1024;
 
 /** The pieces of one torrent. Open it once; when it has failed or is to be checked anew, another one takes its place. */
 export class Content {
@@ -175,7 +181,7 @@ export class Content {
   }
 
   /**
-   * Finds out what is on disk.
+   * Finds out what is on disk, when it is its turn among all torrents.
    *
    * @param mode As {@linkcode Storage.open} takes it.
    * @param signal Ends it.
@@ -183,10 +189,13 @@ export class Content {
    * @throws The signal's reason, when it is aborted.
    */
   async open(mode: StartMode, signal: AbortSignal): Promise<void> {
-    const have = await this.#storage.open(mode, {
-      signal,
-      onProgress: (progress) => this.#hasChecked(progress),
-    });
+    const have = await this.#options.openings.take((passOn) => {
+      const onProgress = (progress: number) => {
+        if ((1 - progress) * this.meta.totalLength > MUCH_TO_CHECK) passOn();
+        this.#hasChecked(progress);
+      };
+      return this.#storage.open(mode, { signal, onProgress });
+    }, signal);
     signal.throwIfAborted();
     this.#download = this.#newDownload(have);
     this.#arrange();

@@ -39,6 +39,7 @@ export type { PeerSnapshot, TorrentSnapshot } from "./snapshot.ts";
 export { Torrent } from "./torrent.ts";
 export type { OpenFileOptions, ReadableTorrent, ReadOptions, TorrentReader } from "./torrent_reader.ts";
 export type { MetadataSearch, PeerFinder, PeerFinderHost, Shared, TorrentOptions } from "./torrent_options.ts";
+export { OpeningTurns } from "./opening_turns.ts";
 export { Ticker } from "./ticker.ts";
 export type { TorrentFailure } from "./torrent_words.ts";
 export { FILE_PRIORITIES, type FilePriority } from "./wanted.ts";

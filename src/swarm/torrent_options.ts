@@ -17,6 +17,7 @@ import type { ConnectionPolicy } from "./connection_manager.ts";
 import type { DhtContact } from "./dht_contact.ts";
 import type { TorrentEvent } from "./events.ts";
 import type { MetadataBudget } from "./metadata_budget.ts";
+import type { OpeningTurns } from "./opening_turns.ts";
 import type { Ticker } from "./ticker.ts";
 
 /** A {@linkcode TorrentEvent} that doesn't say yet of which torrent it is. */
@@ -41,6 +42,8 @@ export interface Shared {
   readonly policy: ConnectionPolicy;
   /** Gives each torrent its turns. */
   readonly ticker: Ticker;
+  /** Lets a few torrents look at their files at a time. */
+  readonly openings: OpeningTurns;
   /** Memory for pieces in flight and for reading. */
   readonly budget: MemoryBudget;
   /** Memory for metadata in flight. */

@@ -103,3 +103,4 @@ for await (const line of lines()) {
   }
 }
 await session.stop();
+Deno.exit(); // else Deno 2.4 waits for the end of standard input

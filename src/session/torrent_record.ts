@@ -129,6 +129,8 @@ export interface RestoreOptions {
   };
   /** Whether file names must be ones that Windows allows, too. */
   readonly portable: boolean;
+  /** Whether a folder is there. */
+  isThere(folder: string): Promise<boolean>;
   /** Whether to leave out the rest. */
   isOver(): boolean;
   /** Gives others a turn. */
@@ -159,6 +161,7 @@ export async function restoreTorrents(
     try {
       const { folder, seedOnly, sequential, files, trackers } = kept;
       const source = { ...(parsed(kept, file, options) ?? linkTo(kept)), trackers };
+      const isGone = kept.doneAt !== null && kept.state === "running" && !await options.isThere(folder);
       const torrent = await session.add(source, {
         folder,
         seedOnly,
@@ -171,6 +174,15 @@ export async function restoreTorrents(
       }
       torrents.push(torrent);
       adjust(torrent, kept);
+      if (isGone) {
+        // A disk that isn't mounted, perhaps: all of it would be downloaded again, to where it was mounted.
+        torrent.pause();
+        const why = "its folder isn't there; it is paused, and fetched again when it is resumed";
+        options.onWarning(
+          new ShoalError("storage", { what: "a complete torrent is gone", where: folder, why }),
+          kept.infoHash.hex,
+        );
+      }
     } catch (error) {
       if (!(error instanceof ShoalError)) throw error;
       options.onWarning(error, kept.infoHash.hex);

@@ -790,6 +790,8 @@ export class Torrent {
       this.#tell({ event: "warning", message: `${which} can't be read and counts as missing: ${message}`, where });
       await this.#content!.forget(pieces);
       signal.throwIfAborted();
+      // There may be a disk that isn't mounted any more; nothing is to be served without it.
+      if (this.#add.seedOnly && this.have.isEmpty) throw error;
       await this.#settle();
     });
   }

@@ -130,6 +130,24 @@ Deno.test("a seed whose data can't be read any more counts it as missing, and se
   assertEquals(events.filter(({ event }) => event === "error"), []);
 });
 
+Deno.test("a seed of whose data nothing can be read any more is in error, and goes on when it is there again", async () => {
+  await using lab = new Lab();
+  const { meta, source } = await lab.payload(PIECE);
+  const { session } = await lab.session();
+  const seed = await session.add(meta, { folder: source, seedOnly: true, trust: true });
+  await seed.finished;
+  Deno.renameSync(`${source}/${NAME}`, `${source}/elsewhere`);
+  const { session: other } = await lab.session();
+  const leecher = await other.add(meta, { folder: lab.make("out"), peers: [session.listenAddress] });
+  await untilState(session, seed, "error");
+  await assertRejects(() => seed.finished, ShoalError);
+  Deno.renameSync(`${source}/elsewhere`, `${source}/${NAME}`);
+  seed.resume();
+  await seed.finished;
+  leecher.addPeers([session.listenAddress]);
+  await leecher.finished;
+});
+
 Deno.test("Torrent.setFiles() fetches more, or less, while it runs, and nothing twice", async () => {
   await using lab = new Lab();
   const { meta, source } = await several(lab, { a: 3 * PIECE - 1000, b: 5 * PIECE, c: 4 * PIECE + 5000 });

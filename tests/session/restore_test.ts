@@ -37,6 +37,27 @@ Deno.test("Session.restore() adds the torrents of the last run as they were, and
   assertEquals([done!.paused, done!.snapshot().downloaded, third.totals.downloaded], [false, 0, data.length]);
 });
 
+Deno.test("Session.restore() has a complete torrent wait whose folder isn't there, instead of downloading it again", async () => {
+  await using lab = new Lab();
+  const [stateFolder, folder] = [lab.make("state"), lab.make("disk")];
+  const { meta, source } = await lab.payload(200_000);
+  const seeder = await lab.seeder(meta, source);
+  const { session } = await lab.session({ stateFolder });
+  await (await session.add(meta, { folder })).finished;
+  await session.stop();
+  Deno.renameSync(folder, `${folder}.unmounted`);
+
+  const { session: again, events } = await lab.session({ stateFolder });
+  const [waiting] = await again.restore();
+  await eventOf(again, events, (event) => event.event === "state" && event.state === "paused");
+  assertEquals([waiting!.paused, waiting!.snapshot().downloaded], [true, 0]);
+  const warning = events.find((event) => event.event === "warning");
+  assertEquals(warning?.message.split(":")[0], "a complete torrent is gone");
+  waiting!.resume();
+  waiting!.addPeers([seeder.listenAddress]);
+  await waiting!.finished;
+});
+
 Deno.test("Session.restore() knows what a magnet link stands for, or asks for it again", async () => {
   await using lab = new Lab();
   const stateFolder = lab.make("state");

@@ -16,7 +16,7 @@ const AT_A_TIME = 2;
 const PATIENCE_MS = 1_000;
 /**
  * Turns after which garbage is collected. What opening leaves behind is largely outside of the heap, so that the engine doesn't
- * see how much there is: 300 torrents leave some 10 MiB. It costs about a millisecond a torrent.
+ * see how much there is: 300 torrents took 10 to 13 MiB less at rest, and 27 to 30 less at the most.
  */
 const COLLECT_EVERY = 64;
 

@@ -96,6 +96,9 @@ const hasOther = await hasOtherDevice();
 async function hasOtherDevice(): Promise<boolean> {
   const folder = await Deno.makeTempDir();
   try {
+    const there = await Deno.makeTempFile({ dir: SHARED_MEMORY });
+    // Deno 2.4 opens nothing below /dev without all permissions.
+    await Deno.open(there).then((file) => file.close()).finally(() => Deno.remove(there));
     return (await Deno.stat(SHARED_MEMORY)).dev !== (await Deno.stat(folder)).dev;
   } catch {
     return false;

@@ -55,10 +55,15 @@ async function withServer(
 /** An answer of one byte now and then, for ever. */
 function trickle(): Response {
   let timer: ReturnType<typeof setInterval>;
+  let isOver = false;
   const start = (controller: ReadableStreamDefaultController<Uint8Array>) => {
-    timer = setInterval(() => controller.enqueue(utf8("d")), 5);
+    timer = setInterval(() => isOver || controller.enqueue(utf8("d")), 5); // Deno 2.4 may call it once more
   };
-  return new Response(new ReadableStream({ start, cancel: () => clearInterval(timer) }));
+  const cancel = () => {
+    isOver = true;
+    clearInterval(timer);
+  };
+  return new Response(new ReadableStream({ start, cancel }));
 }
 
 Deno.test("Announcer takes a gzipped answer", async () => {

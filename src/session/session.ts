@@ -430,7 +430,7 @@ export class Session {
     return restoreTorrents(this.#store, {
       session: this,
       portable: this.#options.portable ?? false,
-      isThere: async (folder) => await this.#platform.files.stat(folder) !== null,
+      files: this.#platform.files,
       isOver: () => this.#stopped !== null,
       giveWay: () => this.#platform.giveWay(),
       onWarning: (error, infohash) => this.#warn(error, infohash),

@@ -19,6 +19,7 @@ import {
 import type { FilePriority, TorrentState } from "../swarm/mod.ts";
 import { isMagnet } from "../swarm/choice.ts";
 import type { AddOptions, RateLimits, RemoveOptions } from "./options.ts";
+import type { FileSystem } from "../platform/platform.ts";
 import type { KeptTorrent, SessionStore } from "./session_store.ts";
 import type { StoredTorrent } from "./store_schema.ts";
 import type { Torrent } from "./torrent.ts";
@@ -129,8 +130,8 @@ export interface RestoreOptions {
   };
   /** Whether file names must be ones that Windows allows, too. */
   readonly portable: boolean;
-  /** Whether a folder is there. */
-  isThere(folder: string): Promise<boolean>;
+  /** Knows whether a folder is there. */
+  readonly files: Pick<FileSystem, "stat">;
   /** Whether to leave out the rest. */
   isOver(): boolean;
   /** Gives others a turn. */
@@ -161,7 +162,7 @@ export async function restoreTorrents(
     try {
       const { folder, seedOnly, sequential, files, trackers } = kept;
       const source = { ...(parsed(kept, file, options) ?? linkTo(kept)), trackers };
-      const isGone = kept.doneAt !== null && kept.state === "running" && !await options.isThere(folder);
+      const gone = kept.doneAt !== null && kept.state === "running" && await isGone(folder, options.files);
       const torrent = await session.add(source, {
         folder,
         seedOnly,
@@ -174,7 +175,7 @@ export async function restoreTorrents(
       }
       torrents.push(torrent);
       adjust(torrent, kept);
-      if (isGone) {
+      if (gone) {
         // A disk that isn't mounted, perhaps: all of it would be downloaded again, to where it was mounted.
         torrent.pause();
         const why = "its folder isn't there; it is paused, and fetched again when it is resumed";
@@ -189,6 +190,16 @@ export async function restoreTorrents(
     }
   }
   return torrents;
+}
+
+/** Whether a folder isn't there. Where that can't be found out, whoever opens it tells what is wrong. */
+async function isGone(folder: string, files: Pick<FileSystem, "stat">): Promise<boolean> {
+  try {
+    return await files.stat(folder) === null;
+  } catch (error) {
+    if (!(error instanceof ShoalError)) throw error;
+    return false;
+  }
 }
 
 /** Sets what a torrent isn't added with. */

@@ -13,6 +13,9 @@ import { InfoHash } from "../../src/base/info_hash.ts";
 import { parseMagnet, parseMetainfo } from "../../src/metainfo/mod.ts";
 import { DatabaseError } from "../../src/platform/database_error.ts";
 import type { Platform } from "../../src/platform/platform.ts";
+import type { StoredTorrent } from "../../src/session/store_schema.ts";
+import type { Torrent as SessionTorrent } from "../../src/session/torrent.ts";
+import { restoreTorrents } from "../../src/session/torrent_record.ts";
 import { readBlocklist } from "../../src/session/blocklist.ts";
 import { createTorrent } from "../../src/session/create.ts";
 import { DhtService } from "../../src/session/dht_service.ts";
@@ -85,6 +88,33 @@ const magnetChore: Chore = async (files, clock) => {
     await store.close();
   }
   return warnings.length;
+};
+
+/** A complete torrent is restored whose folder isn't there: that is told, or, if it can't be found out, left to whoever opens it. */
+const restoreChore: Chore = async (files) => {
+  const kept: StoredTorrent = {
+    ...RECORD,
+    folder: "/unmounted",
+    infoHash: new InfoHash(sha1(INFO)),
+    addedAt: 1,
+    doneAt: 1,
+    touchedAt: 1,
+    downloaded: 0,
+    uploaded: 0,
+  };
+  let isPaused = false;
+  const torrent = { pause: () => void (isPaused = true) } as unknown as SessionTorrent;
+  const warnings: unknown[] = [];
+  const restored = await restoreTorrents({ torrents: () => [kept], load: () => Promise.resolve(null) }, {
+    session: { get: () => null, add: () => Promise.resolve(torrent), remove: () => Promise.resolve() },
+    portable: false,
+    files,
+    isOver: () => false,
+    giveWay: () => Promise.resolve(),
+    onWarning: (error) => void warnings.push(error),
+  });
+  assertEquals([restored, isPaused], [[torrent], warnings.length === 1]);
+  return 0;
 };
 
 /** A database is damaged and is put aside, which is worth a warning; a torrent in the current folder is kept in the next one. */
@@ -235,7 +265,18 @@ export async function tryChores(): Promise<Call[]> {
     }
     tried.push(...calls);
   }
-  for (const chore of [magnetChore, databaseChore, dhtChore, createChore, blocklistChore, lockChore, namesChore]) {
+  for (
+    const chore of [
+      magnetChore,
+      restoreChore,
+      databaseChore,
+      dhtChore,
+      createChore,
+      blocklistChore,
+      lockChore,
+      namesChore,
+    ]
+  ) {
     const { calls } = await runChore(chore, null);
     for (const [at, call] of calls.entries()) {
       for (const plan of plansFor(call, at)) await runChore(chore, plan);

@@ -252,7 +252,7 @@ export class Storage {
     return this.#writes.run(() => {
       this.#bytesHeld -= data.length;
       // Much may have changed.
-      const refusal = this.#working.now.map.hasPlace(index) ? this.#refusal(index) : new NotWantedError(index);
+      const refusal = this.#refusal(index);
       return refusal === null ? this.#write(index, data) : Promise.reject(refusal);
     });
   }
@@ -473,9 +473,8 @@ export class Storage {
   /** Why a piece can't be written, or `null`. */
   #refusal(index: number): Error | null {
     if (!this.#isPiece(index)) return new RangeError(`There is no piece ${index}`);
-    if (!this.#working.now.map.hasPlace(index)) {
-      return new RangeError(`Piece ${index} belongs to files that are not wanted`);
-    }
+    // Other files may have been chosen a moment ago, while the piece was being checked.
+    if (!this.#working.now.map.hasPlace(index)) return new NotWantedError(index);
     if (!this.#working.opened || this.#readOnly) return new Error("This storage is not open for writing");
     const failure = this.#working.failure ?? this.#working.now.settler.failure;
     return failure && asError(failure.thrown);

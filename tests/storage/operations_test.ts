@@ -122,7 +122,7 @@ Deno.test("Storage.select() changes nothing when something is in the way of a fi
   assertEquals(await fetch(torrent, storage, [2]), [2, 4], "the same files are wanted as before");
   await storage.flush();
   await assertServes(torrent, storage);
-  await assertRejects(() => storage.writePiece(0, torrent.piece(0)), RangeError, "not wanted");
+  await assertRejects(() => storage.writePiece(0, torrent.piece(0)), NotWantedError, "not wanted");
   files.delete("/dl/t/e");
   await storage.select(undefined);
   await fetch(torrent, storage, [0, 1, 2, 3, 4, 5]);

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertFalse, assertRejects } from "@std/assert";
 import fc from "fast-check";
 import { Bitfield } from "../../src/base/bitfield.ts";
-import { StorageError } from "../../src/storage/errors.ts";
+import { NotWantedError, StorageError } from "../../src/storage/errors.ts";
 import { PieceMap } from "../../src/storage/layout.ts";
 import { MemoryFiles } from "../support/memory_files.ts";
 import { type FileSketch, layoutOf, QUIET, readPiece, storageOf, Torrent } from "./fixture.ts";
@@ -167,7 +167,7 @@ Deno.test("Storage refuses pieces that have no place", async () => {
   const storage = storageOf(torrent, new MemoryFiles(), { files: new Set([2]) });
   await storage.open("resume", QUIET);
   assertEquals([storage.hasPlace(0), storage.hasPlace(9)], [false, true]);
-  await assertRejects(() => storage.writePiece(0, torrent.piece(0)), RangeError, "not wanted");
+  await assertRejects(() => storage.writePiece(0, torrent.piece(0)), NotWantedError, "not wanted");
   await storage.close();
 });
 

@@ -108,9 +108,9 @@ export class FairShare {
   #scarce = false;
   /** About how many parties want more than they get. */
   #contenders = 1;
-  /** Units a second that go to parties which may have no more than that ... */
+  /** Units a second that go to parties which may have no more than that. */
   #spoken = 0;
-  /** ... and the most that goes to one of them. */
+  /** The most of those units that goes to one party. */
   #mostSpoken = 0;
 
   /**

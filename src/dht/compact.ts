@@ -51,7 +51,7 @@ export type PackedNodes = Readonly<Record<Family, Bytes>>;
 
 /**
  * @param nodes Nodes of both families.
- * @returns Them as bytes.
+ * @returns The nodes of each family as bytes.
  * @throws {RangeError} If there is one without a literal address.
  */
 export function packNodes(nodes: readonly NodeContact[]): PackedNodes {

@@ -8,9 +8,9 @@ import type { Platform, Timer } from "../platform/platform.ts";
 
 /** Lookups that may begin at once after a rest: who has few torrents needn't wait. */
 const BURST = 20;
-/** Milliseconds from one lookup to the next, at the most ... */
+/** Milliseconds from one lookup to the next, at the most. */
 const LONGEST_GAP_MS = 10_000;
-/** ... and milliseconds in which every torrent has its turn, so that none is forgotten: see `SEED_ANNOUNCE_MS`. */
+/** Milliseconds in which every torrent has its turn, so that nobody forgets it: see `SEED_ANNOUNCE_MS`. */
 const ROUND_MS = 22 * 60_000;
 
 /** Says when the next lookup may begin, to all torrents of a session. */

@@ -52,7 +52,7 @@ export function setRates(limited: Limited, limits: Partial<RateLimits>): void {
  * Checks a rate.
  *
  * @param rate Bytes a second; `null` for no limit.
- * @returns It.
+ * @returns The same rate.
  * @throws {RangeError} If it isn't above 0.
  */
 export function checkedRate(rate: number | null): number | null {

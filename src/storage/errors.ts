@@ -125,7 +125,7 @@ export function noClaim(folder: string, cause: unknown): StorageError {
   return new StorageError({
     what: "cannot lock",
     where: folder,
-    why: cause instanceof ShoalError ? cause.why : messageOf(cause),
+    why: whyOf(cause),
     hint: "see to it that nobody else downloads this torrent to that folder meanwhile",
     cause,
   });
@@ -154,7 +154,7 @@ export function leftBehind(folder: string, cause: unknown): StorageError {
   return new StorageError({
     what: "cannot tidy up",
     where: folder,
-    why: cause instanceof ShoalError ? cause.why : messageOf(cause),
+    why: whyOf(cause),
     hint: "what is left there is not needed any more",
     cause,
   });
@@ -191,7 +191,7 @@ export function noResumeState(path: string, cause: unknown): StorageError {
   return new StorageError({
     what: "cannot keep resume state",
     where: path,
-    why: cause instanceof ShoalError ? cause.why : messageOf(cause),
+    why: whyOf(cause),
     hint: "nothing is lost, but the next start may have to check all data",
     cause,
   });
@@ -214,8 +214,13 @@ export function changedMeanwhile(path: string): StorageError {
 
 /**
  * @param thrown What was thrown.
- * @returns It, as an error.
+ * @returns What was thrown if it is an error, else an error that says it.
  */
 export function asError(thrown: unknown): Error {
   return thrown instanceof Error ? thrown : new Error(String(thrown));
+}
+
+/** Why something failed, without what and where: whoever says it names them. */
+function whyOf(cause: unknown): string {
+  return cause instanceof ShoalError ? cause.why : messageOf(cause);
 }

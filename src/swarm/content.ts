@@ -9,7 +9,7 @@ import { Bitfield } from "../base/bitfield.ts";
 import type { Bytes } from "../base/bytes.ts";
 import type { MemoryBudget } from "../base/memory_budget.ts";
 import { type Metainfo, pathsOnDisk, pieceHash, pieceSize } from "../metainfo/mod.ts";
-import type { Block, Peer, ReceivedBlock, ThrottleParties } from "../peer/mod.ts";
+import type { Block, Peer, ThrottleParties } from "../peer/mod.ts";
 import type { Platform } from "../platform/platform.ts";
 import { type MoveProgress, type StartMode, Storage } from "../storage/mod.ts";
 import { BufferPool } from "./buffer_pool.ts";
@@ -18,7 +18,7 @@ import type { OpeningTurns } from "./opening_turns.ts";
 import type { UnnamedEvent } from "./torrent_options.ts";
 import type { DrawnPieces } from "./piece_map.ts";
 import { SuperSeeding } from "./super_seeding.ts";
-import { type FilePriority, piecePriorities, type Wanted, wantedOf } from "./wanted.ts";
+import { type FilePriority, piecePriorities, verifiedBytes, type Wanted, wantedOf } from "./wanted.ts";
 import { WebSeeds } from "./web_seeds.ts";
 
 /** What {@linkcode Content} needs of the torrent. */
@@ -442,11 +442,6 @@ export class Content {
     return { pieces, error };
   }
 
-  /** A block came. */
-  received(peer: Peer, block: ReceivedBlock): void {
-    this.#download.received(peer, block);
-  }
-
   #hasChecked(progress: number): void {
     this.#checked = progress;
     this.#host.tell({ event: "checking", progress });
@@ -476,7 +471,8 @@ export class Content {
   }
 
   #pieceDone(index: number): void {
-    this.#countVerified(index);
+    this.#verified += this.#wanted.bytesOf(index);
+    this.#verifiedOfWhole += this.#whole.bytesOf(index);
     if (this.#closing !== null) return;
     this.#host.pieceDone(index);
     this.#finishIfDone();
@@ -490,12 +486,7 @@ export class Content {
 
   /** Adds up what is verified. */
   #count(): void {
-    this.#verified = this.#verifiedOfWhole = 0;
-    for (const index of this.have) this.#countVerified(index);
-  }
-
-  #countVerified(index: number): void {
-    this.#verified += this.#wanted.bytesOf(index);
-    this.#verifiedOfWhole += this.#whole.bytesOf(index);
+    this.#verified = verifiedBytes(this.#wanted, this.have);
+    this.#verifiedOfWhole = this.#whole === this.#wanted ? this.#verified : verifiedBytes(this.#whole, this.have);
   }
 }

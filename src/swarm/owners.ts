@@ -13,9 +13,9 @@ import type { Standings } from "./standing.ts";
 
 /** Milliseconds after which a piece that failed goes to somebody else when its owner, a proven one, sends nothing of it. */
 const OWNER_MS = 20_000;
-/** Somebody who has sent so many times as much as another one is preferred to it although its rank is worse, by at most ... */
+/** Somebody who has sent so many times as much as another one is preferred to it although its rank is worse by up to `MOST_DOUBT`. */
 const MUCH_FASTER = 10;
-/** ... this, which is the doubt about somebody who was right before, and had a part in several failures since. */
+/** The doubt about somebody who was right before, and had a part in several failures since. */
 const MOST_DOUBT = 1.5;
 /** The rank of the last resort. */
 const LAST = 100;

@@ -31,7 +31,7 @@ import { Swarm } from "./swarm.ts";
 import type { TickerSeat } from "./ticker.ts";
 import type { PeerFinder, TorrentOptions, UnnamedEvent } from "./torrent_options.ts";
 import { openFile, type OpenFileOptions, type TorrentReader, wantedFilesOf } from "./torrent_reader.ts";
-import { errorWords, incompleteData, shutWords, stoppedError } from "./torrent_words.ts";
+import { errorWords, incompleteData, shutWords, stoppedError, type TorrentFailure } from "./torrent_words.ts";
 import { isActive, isOver, mayFollow, type TorrentState } from "./torrent_state.ts";
 import { FILE_PRIORITIES, type FilePriority } from "./wanted.ts";
 import type { WebSeed } from "./web_seed.ts";
@@ -158,7 +158,7 @@ export class Torrent {
   }
 
   /** Why it can't go on, while its state is `error`. */
-  get error(): { readonly code: string; readonly message: string; readonly where: string } | null {
+  get error(): TorrentFailure | null {
     return this.#state === "error" ? errorWords(this.#error) : null;
   }
 

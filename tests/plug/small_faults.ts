@@ -25,6 +25,7 @@ import { FolderLocks } from "../../src/storage/folder_locks.ts";
 import { MemoryDatabases } from "../support/memory_database.ts";
 import { MemoryFiles } from "../support/memory_files.ts";
 import { DatagramSocket } from "../../src/transport/datagram_socket.ts";
+import { RECORD as PLAIN } from "../support/torrent_record.ts";
 import { VirtualClock } from "../support/virtual_clock.ts";
 import { sha1, storageOf, Torrent } from "../storage/fixture.ts";
 import { type Call, FaultFiles, type Plan, plansFor } from "./fault_files.ts";
@@ -34,22 +35,7 @@ import { operationChores, runOperation } from "./operation_faults.ts";
 
 const INFO = utf8(`d6:lengthi5e4:name1:x12:piece lengthi16384e6:pieces20:${"p".repeat(20)}e`);
 
-const RECORD: TorrentRecord = {
-  name: "x",
-  magnet: null,
-  folder: "here",
-  seedOnly: false,
-  sequential: false,
-  files: null,
-  maxDown: null,
-  maxUp: null,
-  priorities: [],
-  trackers: [],
-  state: "running",
-  error: null,
-  done: null,
-  oneOff: false,
-};
+const RECORD: TorrentRecord = { ...PLAIN, name: "x", folder: "here" };
 
 /** Something that keeps small files: run it, and it tells how many warnings there were. */
 type Chore = (files: FaultFiles, clock: VirtualClock) => Promise<number>;

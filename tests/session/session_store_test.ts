@@ -11,29 +11,13 @@ import { MemoryDatabases, type Mortal } from "../support/memory_database.ts";
 import { MemoryFiles } from "../support/memory_files.ts";
 import { seededRandom } from "../support/random.ts";
 import { withScratch } from "../support/scratch.ts";
+import { RECORD } from "../support/torrent_record.ts";
 import { VirtualClock } from "../support/virtual_clock.ts";
 
 const DAY = 24 * 60 * 60 * 1000;
 const PATH = "/state/session.db";
 /** Databases that are damaged in each way. */
 const ROUNDS = Number(Deno.env.get("DAMAGE_ROUNDS") ?? 3);
-
-const RECORD: TorrentRecord = {
-  name: "a.bin",
-  magnet: null,
-  folder: "/dl",
-  seedOnly: false,
-  sequential: false,
-  files: null,
-  maxDown: null,
-  maxUp: null,
-  priorities: [],
-  trackers: [],
-  state: "running",
-  error: null,
-  done: null,
-  oneOff: false,
-};
 
 /** A torrent whose record can be changed at will. */
 class FakeTorrent implements KeptTorrent {

@@ -5,6 +5,7 @@
  */
 
 import { createHash } from "node:crypto";
+import fc from "fast-check";
 import { Bitfield } from "../../src/base/bitfield.ts";
 import { type Bytes, toHex, utf8 } from "../../src/base/bytes.ts";
 import { MemoryBudget } from "../../src/base/memory_budget.ts";
@@ -23,6 +24,16 @@ export interface FileSketch {
   readonly pad?: boolean;
   readonly link?: string;
 }
+
+/** Files of all sizes, some empty, some padding. */
+export const sketches = fc.array(
+  fc.record({ length: fc.oneof(fc.nat(20), fc.nat(300), fc.constantFrom(0, 64, 128)), pad: fc.nat(9) }),
+  { minLength: 1, maxLength: 12 },
+).map((drawn): FileSketch[] =>
+  drawn.map(({ length, pad }, i) =>
+    pad === 0 ? { path: `t/.pad/${i}`, length, pad: true } : { path: `t/${i % 3}/${i}`, length }
+  )
+).filter((files) => files.some(({ length, pad }) => length! > 0 && !pad));
 
 /** A layout from sketches. */
 export function layoutOf(pieceLength: number, sketches: readonly FileSketch[]): StorageLayout {

@@ -9,7 +9,7 @@ import { FolderLocks } from "../../src/storage/folder_locks.ts";
 import type { Storage } from "../../src/storage/storage.ts";
 import { MemoryFiles } from "../support/memory_files.ts";
 import { VirtualClock } from "../support/virtual_clock.ts";
-import { type FileSketch, QUIET, readPiece, statePath, storageOf, Torrent, writeMissing } from "./fixture.ts";
+import { QUIET, readPiece, sketches, statePath, storageOf, Torrent, writeMissing } from "./fixture.ts";
 
 /** Pieces of 64: `a` has 0 to 2, `b` 2, `c` 2 to 4, `d` 4 to 6, `e` 6 and 7. */
 const torrent = new Torrent(64, [
@@ -408,16 +408,6 @@ Deno.test("Storage that couldn't be opened leaves everything to a new one", asyn
     if (at > calls) break;
   }
 });
-
-/** Files of all sizes, some empty, some padding. */
-const sketches = fc.array(
-  fc.record({ length: fc.oneof(fc.nat(20), fc.nat(300), fc.constantFrom(0, 64, 128)), pad: fc.nat(9) }),
-  { minLength: 1, maxLength: 12 },
-).map((drawn): FileSketch[] =>
-  drawn.map(({ length, pad }, i) =>
-    pad === 0 ? { path: `t/.pad/${i}`, length, pad: true } : { path: `t/${i % 3}/${i}`, length }
-  )
-).filter((files) => files.some(({ length, pad }) => length! > 0 && !pad));
 
 Deno.test("Storage.select() gives the same as a restart with the same files, and fetches nothing twice", async () => {
   const step = fc.record({

@@ -4,7 +4,7 @@ import { Bitfield } from "../../src/base/bitfield.ts";
 import { NotWantedError, StorageError } from "../../src/storage/errors.ts";
 import { PieceMap } from "../../src/storage/layout.ts";
 import { MemoryFiles } from "../support/memory_files.ts";
-import { type FileSketch, layoutOf, QUIET, readPiece, storageOf, Torrent } from "./fixture.ts";
+import { layoutOf, QUIET, readPiece, sketches, storageOf, Torrent } from "./fixture.ts";
 
 fc.configureGlobal({ seed: 1 }); // so that every run is the same
 
@@ -181,16 +181,6 @@ Deno.test("PieceMap gives bytes in the partfile the same place whatever is wante
   assertEquals(of(full, full.partFile).at(-1), of(less, less.partFile).at(-1));
   assertEquals([0, 1, 2, 3, 4, 5, 6, 7].filter((piece) => full.hasPlace(piece)), [2, 3, 4, 6]);
 });
-
-/** Files of all sizes, some empty, some padding. */
-const sketches = fc.array(
-  fc.record({ length: fc.oneof(fc.nat(20), fc.nat(300), fc.constantFrom(0, 64, 128)), pad: fc.nat(9) }),
-  { minLength: 1, maxLength: 12 },
-).map((drawn): FileSketch[] =>
-  drawn.map(({ length, pad }, i) =>
-    pad === 0 ? { path: `t/.pad/${i}`, length, pad: true } : { path: `t/${i % 3}/${i}`, length }
-  )
-).filter((files) => files.some(({ length, pad }) => length! > 0 && !pad));
 
 Deno.test("Storage has just the wanted files, whatever was wanted before, and says the same after a restart", async () => {
   const runs = fc.array(fc.array(fc.nat(11)), { minLength: 1, maxLength: 4 });

@@ -38,7 +38,7 @@ export class Driver implements AsyncDisposable {
    * Starts a session, which restores the torrent of the last one.
    *
    * @param stateFolder Where it keeps what it remembers.
-   * @returns It, at work.
+   * @returns The driver, at work.
    */
   static async start(stateFolder: string): Promise<Driver> {
     const driver = new Driver(stateFolder);

@@ -72,7 +72,7 @@ export class Libtorrent implements Seeder {
    *
    * @param payload What it has.
    * @param options `torrent`: path of its torrent. `uploadLimit`: bytes a second.
-   * @returns It, listening; dispose of it.
+   * @returns The client, which listens; dispose of it.
    */
   static async seed(
     payload: Payload,
@@ -88,7 +88,7 @@ export class Libtorrent implements Seeder {
    *
    * @param folder Where to.
    * @param options `torrent`: path of its torrent. `ports`: of those on this machine who have it.
-   * @returns It, at work; dispose of it.
+   * @returns The client, at work; dispose of it.
    */
   static leech(folder: string, options: { readonly torrent: string; readonly ports: readonly number[] }): Libtorrent {
     return new Libtorrent(["leech", options.torrent, folder, "0", JSON.stringify(options.ports)]);

@@ -13,6 +13,17 @@ function pass(lab: Lab, milliseconds: number): void {
   }
 }
 
+/** The only piece of a download comes from two: a block that is wrong, and the rest, which is right, from somebody proven. */
+function spoilPiece(lab: Lab) {
+  const liar = lab.peer({ unknown: true });
+  lab.download.fill(liar);
+  lab.answer(liar, { wrong: true });
+  const proven = lab.peer();
+  pass(lab, 3_500);
+  lab.answerAll(proven);
+  return { liar, proven };
+}
+
 Deno.test("Download gives whoever isn't proven pieces of its own, so that a liar is known by its first one", async () => {
   const lab = new Lab(40);
   const [liar, honest, proven] = [lab.peer({ unknown: true }), lab.peer({ unknown: true }), lab.peer()];
@@ -62,12 +73,7 @@ Deno.test("Download takes whoever sent a right piece for proven at once, and mix
 
 Deno.test("Download counts a wrong piece that is fetched anew among the started ones or those being checked, never among both", async () => {
   const lab = new Lab(1);
-  const liar = lab.peer({ unknown: true });
-  lab.download.fill(liar);
-  lab.answer(liar, { wrong: true });
-  const proven = lab.peer();
-  pass(lab, 3_500);
-  lab.answerAll(proven);
+  spoilPiece(lab);
   const { started } = lab.download;
   const seen = new Set<string>();
   // Whatever else goes on may come between any two steps of the check.
@@ -81,12 +87,7 @@ Deno.test("Download counts a wrong piece that is fetched anew among the started 
 
 Deno.test("Download repairs a wrong piece: only what came from whoever isn't proven is fetched again", async () => {
   const lab = new Lab(1);
-  const liar = lab.peer({ unknown: true });
-  lab.download.fill(liar);
-  lab.answer(liar, { wrong: true });
-  const proven = lab.peer();
-  pass(lab, 3_500);
-  lab.answerAll(proven);
+  const { liar, proven } = spoilPiece(lab);
   await settle();
   assertEquals(lab.log, ["failed 0 from 10.0.0.1+10.0.0.2"]);
   assertEquals(asked(proven), new Map([[0, 1]]), "one block, of the proven one, at once");
@@ -99,12 +100,7 @@ Deno.test("Download repairs a wrong piece: only what came from whoever isn't pro
 
 Deno.test("Download lets others repair a piece when all who are proven have gone quiet, one of them with nothing to do", async () => {
   const lab = new Lab(1);
-  const liar = lab.peer({ unknown: true });
-  lab.download.fill(liar);
-  lab.answer(liar, { wrong: true });
-  const proven = lab.peer();
-  pass(lab, 3_500);
-  lab.answerAll(proven);
+  const { liar } = spoilPiece(lab);
   await settle();
   assertEquals(lab.download.started.active.get(0)?.guarded, true);
   liar.closed = true;

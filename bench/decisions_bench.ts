@@ -2,8 +2,8 @@
 
 import { Bitfield } from "../src/base/bitfield.ts";
 import { decode, encode } from "../src/bencode/mod.ts";
-import { Choker, type ChokerPeer } from "../src/swarm/choker.ts";
-import { PiecePicker } from "../src/swarm/piece_picker.ts";
+import { Choker, type ChokerPeer } from "../src/swarm/choking/choker.ts";
+import { PiecePicker } from "../src/swarm/pieces/piece_picker.ts";
 
 const PIECES = 65_536;
 const everything = { has: () => true };

@@ -17,7 +17,7 @@
 
 import { parseArgs } from "node:util";
 import { toHex } from "../src/base/bytes.ts";
-import { encodeTorrent } from "../src/metainfo/create.ts";
+import { encodeTorrent } from "../src/metainfo/encode_torrent.ts";
 import { parseMetainfo } from "../src/metainfo/mod.ts";
 import { shoalCommand } from "../tests/interop/clients.ts";
 import { environment, OFFLINE } from "../tests/support/binary.ts";

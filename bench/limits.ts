@@ -6,10 +6,10 @@
  * @module
  */
 
-import { encodeSingleFile } from "../src/metainfo/create.ts";
+import { encodeSingleFile } from "../src/metainfo/encode_torrent.ts";
 import { type Metainfo, parseMetainfo } from "../src/metainfo/mod.ts";
 import { denoPlatform as platform } from "../src/platform/deno_platform.ts";
-import { TrackerServer } from "../src/tracker/server/server.ts";
+import { TrackerServer } from "../src/tracker_server/server.ts";
 import { Session, type SessionOptions, type Torrent } from "../src/session/session.ts";
 
 const HOST = "127.0.0.1";

@@ -5,7 +5,7 @@
  */
 
 import { parseArgs } from "node:util";
-import { badValue, parseSize, parseWhole } from "../src/cli/options.ts";
+import { badValue, parseSize, parseWhole } from "../src/cli/option_values.ts";
 import { type ClientName, shoalCommand } from "../tests/interop/clients.ts";
 import type { Requirement } from "../tests/support/requirements.ts";
 

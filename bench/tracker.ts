@@ -11,7 +11,7 @@
 import { utf8 } from "../src/base/bytes.ts";
 import { denoPlatform as platform } from "../src/platform/deno_platform.ts";
 import type { Http, UdpSocket } from "../src/platform/platform.ts";
-import { TrackerServer } from "../src/tracker/server/server.ts";
+import { TrackerServer } from "../src/tracker_server/server.ts";
 
 const value = (flag: string, otherwise: number) => {
   const at = Deno.args.indexOf(flag);

@@ -2,10 +2,10 @@
 
 import { styleFor } from "../src/ui/style.ts";
 import { type DrawnPieces, type PieceCell, type PieceMap, pieceMapOf } from "../src/swarm/piece_map.ts";
-import type { TorrentSnapshot } from "../src/session/types.ts";
+import type { TorrentSnapshot } from "../src/session/session_events.ts";
 
 import type { Peer } from "../src/peer/mod.ts";
-import { PiecePicker } from "../src/swarm/piece_picker.ts";
+import { PiecePicker } from "../src/swarm/pieces/piece_picker.ts";
 import { Bitfield } from "../src/base/bitfield.ts";
 import { renderDashboard } from "../src/ui/dashboard.ts";
 import { FIRST_STATE } from "../src/ui/live_state.ts";

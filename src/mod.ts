@@ -38,7 +38,7 @@ export { type ErrorKind, type ErrorParts, ShoalError } from "./base/errors.ts";
 export { InfoHash } from "./base/info_hash.ts";
 export type { Reach } from "./base/networks.ts";
 export { VERSION } from "./base/version.ts";
-export type { TorrentParts } from "./metainfo/create.ts";
+export type { TorrentParts } from "./metainfo/encode_torrent.ts";
 export {
   describe,
   type Magnet,
@@ -55,7 +55,7 @@ export {
 export { denoPlatform } from "./platform/deno_platform.ts";
 export type * from "./platform/platform.ts";
 export { HttpError } from "./platform/platform.ts";
-export { type CreatedTorrent, type CreateOptions, createTorrent, type SourceFile } from "./session/create.ts";
+export { type CreatedTorrent, type CreateOptions, createTorrent, type SourceFile } from "./session/create_torrent.ts";
 export type {
   AnyEvent,
   EventOptions,
@@ -73,7 +73,7 @@ export type {
   StreamedEvent,
   TorrentFailure,
   TorrentReader,
-} from "./session/torrent.ts";
+} from "./session/torrent_handle.ts";
 export {
   type AddOptions,
   type DiscoveryOptions,
@@ -85,22 +85,22 @@ export {
   type Torrent,
 } from "./session/session.ts";
 export type { Traffic } from "./session/session_store.ts";
-export type * from "./session/types.ts";
+export type * from "./session/session_events.ts";
 export {
   type FileVerdict,
   type Verification,
   type VerifiedFile,
   verify,
   type VerifyOptions,
-} from "./session/verify.ts";
-export type { TrustOptions } from "./tracker/server/trust.ts";
-export type { UdpServerPlatform } from "./tracker/server/udp_server.ts";
+} from "./session/verify_torrent.ts";
+export type { TrustOptions } from "./tracker_server/address_trust.ts";
+export type { UdpServerPlatform } from "./tracker_server/udp_server.ts";
 export {
   type TrackerPlatform,
   TrackerServer,
   type TrackerServerOptions,
   type TrackerStatistics,
-} from "./tracker/server/server.ts";
+} from "./tracker_server/server.ts";
 export {
   type StreamableTorrent,
   type StreamPlatform,

@@ -80,12 +80,12 @@ Deno.test("importCycles() takes a diamond for what it is", () => {
 Deno.test("outsideUses() finds clocks, timers, randomness and sockets, and where", () => {
   const source =
     "const now = () =>\n  Date.now();\nsetTimeout(() => fetch(url), Math.random());\nawait Deno.open(`x`);\n";
-  assertEquals(outsideUses("src/swarm/choker.ts", source), [
-    "src/swarm/choker.ts:4 uses Deno.; only src/platform may",
-    "src/swarm/choker.ts:2 uses Date.now; only src/platform may",
-    "src/swarm/choker.ts:3 uses Math.random; only src/platform may",
-    "src/swarm/choker.ts:3 uses setTimeout; only src/platform may",
-    "src/swarm/choker.ts:3 uses fetch(; only src/platform may",
+  assertEquals(outsideUses("src/swarm/choking/choker.ts", source), [
+    "src/swarm/choking/choker.ts:4 uses Deno.; only src/platform may",
+    "src/swarm/choking/choker.ts:2 uses Date.now; only src/platform may",
+    "src/swarm/choking/choker.ts:3 uses Math.random; only src/platform may",
+    "src/swarm/choking/choker.ts:3 uses setTimeout; only src/platform may",
+    "src/swarm/choking/choker.ts:3 uses fetch(; only src/platform may",
   ]);
   assertEquals(outsideUses("src/platform/deno_platform.ts", source), []);
 });

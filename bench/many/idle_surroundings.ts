@@ -9,7 +9,7 @@
 import { formatAddress, type PeerAddress } from "../../src/base/address.ts";
 import { Dht } from "../../src/dht/mod.ts";
 import { denoPlatform as platform } from "../../src/platform/deno_platform.ts";
-import { TrackerServer } from "../../src/tracker/server/server.ts";
+import { TrackerServer } from "../../src/tracker_server/server.ts";
 
 /** What is printed first. */
 export interface Surroundings {

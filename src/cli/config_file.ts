@@ -5,7 +5,7 @@
  */
 
 import { ShoalError } from "../base/errors.ts";
-import { MAX_CONFIG, MAX_CONFIG_DEPTH } from "../base/limits.ts";
+import { MAX_CONFIG, MAX_CONFIG_DEPTH } from "../base/defences.ts";
 import { FileError } from "../platform/file_errors.ts";
 import type { Platform } from "../platform/platform.ts";
 import type { Terminal } from "../platform/terminal.ts";

@@ -7,7 +7,7 @@
 import type { Platform } from "../platform/platform.ts";
 import type { Terminal } from "../platform/terminal.ts";
 import type { AppliedConfig } from "./config.ts";
-import type { Departure } from "./departure.ts";
+import type { Departure } from "./shutdown.ts";
 import type { Engine } from "./engine.ts";
 
 /** The surroundings of one run of the program. */

@@ -8,10 +8,10 @@ import type { Command } from "commander";
 import { ShoalError } from "../base/errors.ts";
 import { VERSION_LINE } from "../base/version.ts";
 import { FileError } from "../platform/file_errors.ts";
-import type { CreatedTorrent, CreateOptions } from "../session/create.ts";
+import type { CreatedTorrent, CreateOptions } from "../session/create_torrent.ts";
 import type { CheckView } from "../ui/check_view.ts";
 import type { Context } from "./context.ts";
-import { badValue, parseSize } from "./options.ts";
+import { badValue, parseSize } from "./option_values.ts";
 import { plainLogLine } from "../ui/log_lines.ts";
 import { printable } from "../ui/printable.ts";
 

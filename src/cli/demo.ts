@@ -7,12 +7,12 @@
 import type { Command } from "commander";
 import { toHex } from "../base/bytes.ts";
 import { ShoalError } from "../base/errors.ts";
-import type { SessionEvent } from "../session/types.ts";
+import type { SessionEvent } from "../session/session_events.ts";
 import { formatSize } from "../ui/format.ts";
 import type { Context } from "./context.ts";
 import { LOOPBACK, sha256OfFile, startDemoSwarm } from "./demo_swarm.ts";
 import { EXIT_DONE } from "./exit_codes.ts";
-import { badValue, parseSize } from "./options.ts";
+import { badValue, parseSize } from "./option_values.ts";
 
 /** Smallest payload with which there is anything to see. */
 const MIN_SIZE = 1024 * 1024;

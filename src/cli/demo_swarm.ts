@@ -5,11 +5,11 @@
  */
 
 import { type Bytes, toHex } from "../base/bytes.ts";
-import { encodeSingleFile } from "../metainfo/create.ts";
+import { encodeSingleFile } from "../metainfo/encode_torrent.ts";
 import { type Metainfo, parseMetainfo } from "../metainfo/mod.ts";
 import type { FileHandle, Platform } from "../platform/platform.ts";
 import type { Session } from "../session/session.ts";
-import type { TrackerServer } from "../tracker/server/server.ts";
+import type { TrackerServer } from "../tracker_server/server.ts";
 
 /** Everything happens on this address. */
 export const LOOPBACK = "127.0.0.1";
@@ -53,7 +53,7 @@ export interface DemoSwarmOptions {
 export async function startDemoSwarm(platform: Platform, options: DemoSwarmOptions): Promise<DemoSwarm> {
   const [{ Session }, { TrackerServer }] = await Promise.all([
     import("../session/session.ts"),
-    import("../tracker/server/server.ts"),
+    import("../tracker_server/server.ts"),
   ]);
   const source = `${options.folder}/original`;
   const tracker = TrackerServer.start(platform, { host: LOOPBACK, port: 0, interval: ANNOUNCE_SECONDS });

@@ -10,9 +10,9 @@ import { plainLogLine } from "../ui/log_lines.ts";
 import { printable } from "../ui/printable.ts";
 import type { Context } from "./context.ts";
 import { EXIT_DONE } from "./exit_codes.ts";
-import type { SeedGoal } from "./limits.ts";
+import type { SeedGoal } from "./seed_goals.ts";
 import { addNetworkOptions, type NetworkOptions, resolvePeers, sessionOptions } from "./network_options.ts";
-import { badValue, parseDuration, parseRatio } from "./options.ts";
+import { badValue, parseDuration, parseRatio } from "./option_values.ts";
 import { parseStreamPort, streamWish } from "./streaming.ts";
 import type { LoadedTorrent } from "./transfer.ts";
 import { writeLines } from "./write_lines.ts";
@@ -99,7 +99,7 @@ async function list(sources: readonly string[], { options, context, choices }: R
   const found = byTorrent(await readAll(sources, context));
   const [{ fileList }, { tellWarnings }, { mergeSources }] = await Promise.all([
     import("./file_list.ts"),
-    import("./sources.ts"),
+    import("./torrent_source.ts"),
     import("../metainfo/mod.ts"),
   ]);
   for (const same of found) {
@@ -157,7 +157,7 @@ async function tellDoubles(found: readonly (readonly (Metainfo | Magnet)[])[], {
 }
 
 async function readAll(sources: readonly string[], context: Context): Promise<(Metainfo | Magnet)[]> {
-  const { readSource } = await import("./sources.ts");
+  const { readSource } = await import("./torrent_source.ts");
   const read = await Promise.allSettled(sources.map((source) => readSource(source, context)));
   // Of several bad sources, the first one on the command line is told, not the one that failed fastest.
   const found = read.map((result) => {

@@ -8,12 +8,12 @@
 import type { Bytes } from "../base/bytes.ts";
 import type { InfoHash } from "../base/info_hash.ts";
 import type { Magnet, Metainfo, TorrentDescription } from "../metainfo/mod.ts";
-import type { CreatedTorrent, CreateOptions } from "../session/create.ts";
-import type { FileSnapshot, PieceMap } from "../session/torrent.ts";
+import type { CreatedTorrent, CreateOptions } from "../session/create_torrent.ts";
+import type { FileSnapshot, PieceMap } from "../session/torrent_handle.ts";
 import type { AddOptions, RateLimits, SessionOptions } from "../session/session.ts";
-import type { ReadableTorrent } from "../session/torrent.ts";
-import type { SessionEvent, TorrentSnapshot } from "../session/types.ts";
-import type { Verification, VerifyOptions } from "../session/verify.ts";
+import type { ReadableTorrent } from "../session/torrent_handle.ts";
+import type { SessionEvent, TorrentSnapshot } from "../session/session_events.ts";
+import type { Verification, VerifyOptions } from "../session/verify_torrent.ts";
 
 /** The parts of a torrent that a command uses. */
 export interface TorrentLike extends ReadableTorrent {
@@ -88,11 +88,11 @@ export const engine: Engine = {
     return describe(meta);
   },
   async verify(meta, options) {
-    const { verify } = await import("../session/verify.ts");
+    const { verify } = await import("../session/verify_torrent.ts");
     return await verify(meta, options);
   },
   async create(path, options) {
-    const { createTorrent } = await import("../session/create.ts");
+    const { createTorrent } = await import("../session/create_torrent.ts");
     return await createTorrent(path, options);
   },
   async createSession(options) {

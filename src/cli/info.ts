@@ -8,7 +8,7 @@ import type { Command } from "commander";
 import type { Metainfo } from "../metainfo/mod.ts";
 import type { Context } from "./context.ts";
 import { addPeerOptions, type PeerOptions } from "./network_options.ts";
-import { parseDuration } from "./options.ts";
+import { parseDuration } from "./option_values.ts";
 import { jsonText } from "../ui/json_text.ts";
 import { writeLines } from "./write_lines.ts";
 
@@ -44,7 +44,7 @@ export function register(program: Command, context: Context): void {
       context.verbosity = options.verbose ? 1 : 0;
       const meta = await find(source, { options, context });
       const description = await context.engine.describe(meta);
-      const { tellWarnings } = await import("./sources.ts");
+      const { tellWarnings } = await import("./torrent_source.ts");
       if (!options.quiet) await tellWarnings(meta, context);
       if (options.json) {
         await context.terminal.stdout.write(`${jsonText(description)}\n`);
@@ -59,7 +59,7 @@ async function find(
   source: string,
   { options, context }: { readonly options: InfoOptions; readonly context: Context },
 ): Promise<Metainfo> {
-  const { readSource } = await import("./sources.ts");
+  const { readSource } = await import("./torrent_source.ts");
   const found = await readSource(source, context);
   if ("pieces" in found) return found;
   const { fetchMetadata } = await import("./remote_metadata.ts");

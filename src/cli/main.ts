@@ -8,7 +8,7 @@ import { VERSION_LINE } from "../base/version.ts";
 import type { Platform } from "../platform/platform.ts";
 import type { Terminal } from "../platform/terminal.ts";
 import type { Context } from "./context.ts";
-import { Departure } from "./departure.ts";
+import { Departure } from "./shutdown.ts";
 import { type Engine, engine } from "./engine.ts";
 import { errorLine } from "./error_line.ts";
 import { EXIT_DONE, EXIT_UNEXPECTED, exitCodeOf } from "./exit_codes.ts";

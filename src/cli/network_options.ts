@@ -9,7 +9,15 @@ import { type HostPort, parseIp, type PeerAddress } from "../base/address.ts";
 import { messageOf, ShoalError } from "../base/errors.ts";
 import type { DiscoveryOptions, EncryptionMode, SessionOptions } from "../session/session.ts";
 import type { Context } from "./context.ts";
-import { badValue, parseIpAddress, parsePort, parseRate, parseSize, parseWhole, readHostPort } from "./options.ts";
+import {
+  badValue,
+  parseIpAddress,
+  parsePort,
+  parseRate,
+  parseSize,
+  parseWhole,
+  readHostPort,
+} from "./option_values.ts";
 import { stateFolder } from "./state_folder.ts";
 
 const ENCRYPTION_MODES: readonly EncryptionMode[] = ["off", "prefer", "require"];

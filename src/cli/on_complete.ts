@@ -5,7 +5,7 @@
  */
 
 import { HttpError, type Platform, type Timer } from "../platform/platform.ts";
-import type { CompletedEvent } from "../session/types.ts";
+import type { CompletedEvent } from "../session/session_events.ts";
 import { eventLine } from "../ui/json_lines.ts";
 import { jsonText } from "../ui/json_text.ts";
 

@@ -30,7 +30,7 @@ export function register(program: Command, context: Context): void {
     context.verbosity = options.verbose;
     const { runTransfer } = await import("./transfer.ts");
     const load = async () => {
-      const { readSource } = await import("./sources.ts");
+      const { readSource } = await import("./torrent_source.ts");
       const found = await readSource(source, context);
       const peers = await resolvePeers(options.peer ?? [], context);
       return [{ source: found, options: { folder, peers, seedOnly: true, ...(options.trust && { trust: true }) } }];

@@ -9,7 +9,7 @@ import { parseIp } from "../base/address.ts";
 import type { Context } from "./context.ts";
 import { addContentOptions, collectTier } from "./creation.ts";
 import { addNetworkOptions } from "./network_options.ts";
-import { badValue, parsePort } from "./options.ts";
+import { badValue, parsePort } from "./option_values.ts";
 import type { ShareOptions } from "./share_run.ts";
 
 /**

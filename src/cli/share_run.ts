@@ -8,9 +8,9 @@ import { formatAddress, type HostPort, parseHostPort } from "../base/address.ts"
 import { ShoalError } from "../base/errors.ts";
 import { isPublic } from "../base/networks.ts";
 import type { Metainfo } from "../metainfo/mod.ts";
-import type { CreatedTorrent } from "../session/create.ts";
-import type { PortMapEvent, SessionEvent } from "../session/types.ts";
-import { TrackerServer } from "../tracker/server/server.ts";
+import type { CreatedTorrent } from "../session/create_torrent.ts";
+import type { PortMapEvent, SessionEvent } from "../session/session_events.ts";
+import { TrackerServer } from "../tracker_server/server.ts";
 import { formatPlural, formatSize } from "../ui/format.ts";
 import { printable } from "../ui/printable.ts";
 import type { View } from "../ui/view.ts";
@@ -18,7 +18,7 @@ import type { Context } from "./context.ts";
 import { checkFree, type ContentOptions, makeTorrent, STDOUT } from "./creation.ts";
 import type { SessionLike } from "./engine.ts";
 import { type NetworkOptions, resolvePeers, sessionOptions } from "./network_options.ts";
-import { badValue } from "./options.ts";
+import { badValue } from "./option_values.ts";
 import {
   literal,
   peerAddresses,

@@ -7,8 +7,8 @@
 import { ShoalError } from "../base/errors.ts";
 import { FileError } from "../platform/file_errors.ts";
 import type { Platform, Timer } from "../platform/platform.ts";
-import type { SourceFile } from "../session/create.ts";
-import type { Watch } from "./limits.ts";
+import type { SourceFile } from "../session/create_torrent.ts";
+import type { Watch } from "./seed_goals.ts";
 
 /** Milliseconds between two looks at all files. */
 const LOOK_MS = 5_000;

@@ -6,7 +6,7 @@
 
 import { formatAddress } from "../base/address.ts";
 import { messageOf, ShoalError } from "../base/errors.ts";
-import type { TrackerServer } from "../tracker/server/server.ts";
+import type { TrackerServer } from "../tracker_server/server.ts";
 
 /** IPv6 sockets take IPv4 too, where the system has both. */
 const ANY_HOSTS = ["::", "0.0.0.0"] as const;

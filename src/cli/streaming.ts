@@ -9,7 +9,7 @@ import type { StreamServer, StreamUrls } from "../stream/stream_server.ts";
 import type { View } from "../ui/view.ts";
 import type { Context } from "./context.ts";
 import type { TorrentLike } from "./engine.ts";
-import { badValue, parsePort } from "./options.ts";
+import { badValue, parsePort } from "./option_values.ts";
 
 /** Port when none is asked for; any other one if it is taken. webtorrent-cli has the same. */
 const DEFAULT_PORT = 8000;

@@ -8,9 +8,9 @@ import type { Command } from "commander";
 import { fromHex } from "../base/bytes.ts";
 import { InfoHash } from "../base/info_hash.ts";
 import { type IpRanges, parseNetworks } from "../base/ip_ranges.ts";
-import type { TrackerServer, TrackerStatistics } from "../tracker/server/server.ts";
+import type { TrackerServer, TrackerStatistics } from "../tracker_server/server.ts";
 import type { Context } from "./context.ts";
-import { badValue, parseDuration, parseIpAddress, parsePort, parseWhole } from "./options.ts";
+import { badValue, parseDuration, parseIpAddress, parsePort, parseWhole } from "./option_values.ts";
 import { startTracker } from "./start_tracker.ts";
 import { statisticsLine } from "./tracker_text.ts";
 import { jsonText } from "../ui/json_text.ts";
@@ -80,7 +80,7 @@ export function register(program: Command, context: Context): void {
 async function runTracker(options: TrackerOptions, context: Context): Promise<number> {
   const { platform, departure } = context;
   departure.listen();
-  const { TrackerServer } = await import("../tracker/server/server.ts");
+  const { TrackerServer } = await import("../tracker_server/server.ts");
   const { port, interval, allow, maxTorrents, maxPeers, maxRate, trustForwarded, trustIp } = options;
   const start = (host: string) =>
     TrackerServer.start(platform, {

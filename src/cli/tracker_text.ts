@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { TrackerStatistics } from "../tracker/server/server.ts";
+import type { TrackerStatistics } from "../tracker_server/server.ts";
 
 /**
  * Statistics in one line.

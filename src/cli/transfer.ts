@@ -9,15 +9,15 @@ import { redact, secretsIn } from "../base/secrets.ts";
 import type { Magnet, Metainfo } from "../metainfo/mod.ts";
 import type { Timer } from "../platform/platform.ts";
 import type { AddOptions, SessionOptions } from "../session/session.ts";
-import type { CompletedEvent, SessionEvent } from "../session/types.ts";
+import type { CompletedEvent, SessionEvent } from "../session/session_events.ts";
 import { isShown, type LiveControls, type View } from "../ui/view.ts";
 import type { CompletionCalls } from "./on_complete.ts";
 import type { Context } from "./context.ts";
-import type { DepartureReason } from "./departure.ts";
+import type { DepartureReason } from "./shutdown.ts";
 import type { SessionLike, TorrentLike } from "./engine.ts";
 import { errorLine } from "./error_line.ts";
 import { EXIT_DONE, exitCodeOf } from "./exit_codes.ts";
-import { type IdleLimit, type SeedGoal, untilIdle, untilSeeded } from "./limits.ts";
+import { type IdleLimit, type SeedGoal, untilIdle, untilSeeded } from "./seed_goals.ts";
 import { startStreaming, type Streaming, type StreamWish } from "./streaming.ts";
 import { openView } from "./views.ts";
 

@@ -8,7 +8,7 @@ import type { Command } from "commander";
 import { ShoalError } from "../base/errors.ts";
 import type { Metainfo } from "../metainfo/mod.ts";
 import { FileError } from "../platform/file_errors.ts";
-import type { Verification } from "../session/verify.ts";
+import type { Verification } from "../session/verify_torrent.ts";
 import type { CheckView } from "../ui/check_view.ts";
 import type { Context } from "./context.ts";
 import { jsonText } from "../ui/json_text.ts";
@@ -51,7 +51,7 @@ async function verify(
 ): Promise<void> {
   const { departure, engine, platform, terminal } = context;
   departure.listen();
-  const { readTorrent, tellWarnings } = await import("./sources.ts");
+  const { readTorrent, tellWarnings } = await import("./torrent_source.ts");
   const meta = await departure.unlessLeaving(readTorrent(source, context));
   if (!options.quiet) await tellWarnings(meta, context);
   const view = await openView(meta, { options, context });

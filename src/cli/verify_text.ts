@@ -5,7 +5,7 @@
  */
 
 import { ShoalError } from "../base/errors.ts";
-import type { FileVerdict, Verification, VerifiedFile } from "../session/verify.ts";
+import type { FileVerdict, Verification, VerifiedFile } from "../session/verify_torrent.ts";
 import { formatCount, formatElapsed, formatPlural, formatRate, formatSize } from "../ui/format.ts";
 import { printable } from "../ui/printable.ts";
 

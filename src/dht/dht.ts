@@ -16,7 +16,7 @@ import {
   DHT_ANSWERS_PER_HOST,
   DHT_ANSWERS_PER_SECOND,
   MAX_DHT_REMEMBERED_HOSTS,
-} from "../base/limits.ts";
+} from "../base/defences.ts";
 import { RateLimit, RateLimits } from "../base/rate_limit.ts";
 import type { Network, Platform } from "../platform/platform.ts";
 import type { NodeContact } from "./compact.ts";

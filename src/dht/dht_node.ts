@@ -9,7 +9,7 @@
 
 import { formatAddress, type PeerAddress } from "../base/address.ts";
 import type { Bytes } from "../base/bytes.ts";
-import { MAX_DHT_PEERS_PER_TORRENT } from "../base/limits.ts";
+import { MAX_DHT_PEERS_PER_TORRENT } from "../base/defences.ts";
 import type { Platform, Timer } from "../platform/platform.ts";
 import { AddressVotes } from "./address_votes.ts";
 import type { NodeContact } from "./compact.ts";

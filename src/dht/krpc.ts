@@ -6,7 +6,7 @@
 
 import { parseCompactPeer, type PeerAddress } from "../base/address.ts";
 import { type Bytes, fromUtf8Lossy, utf8 } from "../base/bytes.ts";
-import { MAX_DHT_DEPTH, MAX_DHT_MESSAGE, MAX_DHT_NODES, MAX_DHT_TOKEN, MAX_DHT_VALUES } from "../base/limits.ts";
+import { MAX_DHT_DEPTH, MAX_DHT_MESSAGE, MAX_DHT_NODES, MAX_DHT_TOKEN, MAX_DHT_VALUES } from "../base/defences.ts";
 import { type BencodeDict, BencodeError, BencodeList, decodeDict, type Encodable, encode } from "../bencode/mod.ts";
 import { encodeAddress, encodeNodes, type NodeContact, parseNodes } from "./compact.ts";
 import { KrpcError } from "./errors.ts";

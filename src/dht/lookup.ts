@@ -10,7 +10,7 @@
 
 import { formatAddress, type PeerAddress } from "../base/address.ts";
 import type { Bytes } from "../base/bytes.ts";
-import { MAX_DHT_ASKED, MAX_DHT_CANDIDATES, MAX_DHT_CANDIDATES_PER_HOST } from "../base/limits.ts";
+import { MAX_DHT_ASKED, MAX_DHT_CANDIDATES, MAX_DHT_CANDIDATES_PER_HOST } from "../base/defences.ts";
 import { factsOf, type HostFacts, isPlausible } from "./hosts.ts";
 import { compareDistance, ID_BITS, isIdOf, sharedBits } from "./node_id.ts";
 import { K } from "./routing_table.ts";

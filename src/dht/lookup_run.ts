@@ -6,7 +6,7 @@
 
 import { formatAddress, type PeerAddress } from "../base/address.ts";
 import type { Bytes } from "../base/bytes.ts";
-import { MAX_DHT_PEERS } from "../base/limits.ts";
+import { MAX_DHT_PEERS } from "../base/defences.ts";
 import { BloomFilter } from "./bloom_filter.ts";
 import type { NodeContact } from "./compact.ts";
 import { factsOf, type Family, familyOf, type HostFacts, isPlausible } from "./hosts.ts";

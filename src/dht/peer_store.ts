@@ -11,7 +11,7 @@ import {
   MAX_DHT_STORED_PEERS,
   MAX_DHT_TORRENTS,
   MAX_DHT_TORRENTS_PER_HOST,
-} from "../base/limits.ts";
+} from "../base/defences.ts";
 import type { Platform } from "../platform/platform.ts";
 import { BloomFilter } from "./bloom_filter.ts";
 import { type HostFacts, placeOf } from "./hosts.ts";

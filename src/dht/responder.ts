@@ -6,7 +6,7 @@
 
 import type { PeerAddress } from "../base/address.ts";
 import type { Bytes } from "../base/bytes.ts";
-import { MAX_DHT_REPLY } from "../base/limits.ts";
+import { MAX_DHT_REPLY } from "../base/defences.ts";
 import type { Platform } from "../platform/platform.ts";
 import type { NodeContact } from "./compact.ts";
 import { ErrorCode } from "./errors.ts";

@@ -11,7 +11,7 @@
 
 import { formatAddress, type PeerAddress } from "../base/address.ts";
 import type { Bytes } from "../base/bytes.ts";
-import { MAX_DHT_SUBNET_IN_BUCKET, MAX_DHT_SUBNET_IN_TABLE } from "../base/limits.ts";
+import { MAX_DHT_SUBNET_IN_BUCKET, MAX_DHT_SUBNET_IN_TABLE } from "../base/defences.ts";
 import type { NodeContact } from "./compact.ts";
 import { factsOf, type HostFacts, placeOf } from "./hosts.ts";
 import { compareDistance, ID_BITS, isIdOf, sharedBits } from "./node_id.ts";

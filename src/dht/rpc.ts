@@ -6,7 +6,7 @@
 
 import { formatAddress, type PeerAddress } from "../base/address.ts";
 import { keyOf } from "../bencode/mod.ts";
-import { MAX_DHT_QUERIES } from "../base/limits.ts";
+import { MAX_DHT_QUERIES } from "../base/defences.ts";
 import { RateLimit } from "../base/rate_limit.ts";
 import type { Platform, Timer } from "../platform/platform.ts";
 import { type Arguments, encodeQuery, type Method, type Refusal, type Response } from "./krpc.ts";

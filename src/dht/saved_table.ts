@@ -6,7 +6,7 @@
  */
 
 import type { Bytes } from "../base/bytes.ts";
-import { MAX_DHT_SAVED_NODES } from "../base/limits.ts";
+import { MAX_DHT_SAVED_NODES } from "../base/defences.ts";
 import { type BencodeDict, BencodeError, decodeDict, encode } from "../bencode/mod.ts";
 import { encodeNodes, type NodeContact, parseNodes } from "./compact.ts";
 import { SavedTableError } from "./errors.ts";

@@ -5,14 +5,14 @@
  */
 
 import { equalBytes } from "../base/bytes.ts";
-import { MAX_FOLDERS, MAX_PATH_PARTS } from "../base/limits.ts";
+import { MAX_FOLDERS, MAX_PATH_PARTS } from "../base/defences.ts";
 import { BencodeDict, BencodeList, type BencodeValue } from "../bencode/mod.ts";
 import type { Fail, Warn } from "./errors.ts";
 import type { MetainfoFile } from "./metainfo.ts";
 import { ownPath } from "./paths_on_disk.ts";
 import { byteLength, safeName, type SafePathOptions } from "./safe_path.ts";
 import { type LinkEntry, resolveLinks } from "./symlinks.ts";
-import type { TextReader } from "./text.ts";
+import type { TextReader } from "./text_encoding.ts";
 import { uniquePaths } from "./unique_paths.ts";
 import { describeValue } from "./values.ts";
 

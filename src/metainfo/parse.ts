@@ -14,7 +14,7 @@ import type { Metainfo, MetainfoFile } from "./metainfo.ts";
 import { safeName, type SafePathOptions } from "./safe_path.ts";
 import { sha1 } from "./sha1.ts";
 import { readHttpSeeds, readNodes, readTrackers, readWebSeeds } from "./sources.ts";
-import { TextReader } from "./text.ts";
+import { TextReader } from "./text_encoding.ts";
 import { describeValue } from "./values.ts";
 
 /** Longest piece in bytes. A piece is held in memory until its hash is known, so a longer one could not be downloaded. */

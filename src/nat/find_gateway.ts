@@ -11,7 +11,7 @@
 import { parseIp, type PeerAddress } from "../base/address.ts";
 import { type Bytes, equalBytes } from "../base/bytes.ts";
 import { messageOf } from "../base/errors.ts";
-import { MAX_GATEWAY_DATAGRAM, MAX_GATEWAYS } from "../base/limits.ts";
+import { MAX_GATEWAY_DATAGRAM, MAX_GATEWAYS } from "../base/defences.ts";
 import { isPrivate } from "../base/networks.ts";
 import type { Platform, UdpSocket } from "../platform/platform.ts";
 import { PortMapError } from "./errors.ts";

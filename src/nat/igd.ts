@@ -9,7 +9,7 @@
  */
 
 import { parseIp } from "../base/address.ts";
-import { MAX_GATEWAY_MESSAGE, MAX_GATEWAY_SERVICES } from "../base/limits.ts";
+import { MAX_GATEWAY_MESSAGE, MAX_GATEWAY_SERVICES } from "../base/defences.ts";
 import { PortMapError } from "./errors.ts";
 import type { MappingRequest } from "./gateway.ts";
 

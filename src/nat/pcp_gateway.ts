@@ -7,7 +7,7 @@
 
 import type { Bytes } from "../base/bytes.ts";
 import type { Platform } from "../platform/platform.ts";
-import { ask } from "./ask.ts";
+import { ask } from "./datagram_request.ts";
 import { PortMapError } from "./errors.ts";
 import type { Gateway, Mapping, MappingRequest } from "./gateway.ts";
 import {

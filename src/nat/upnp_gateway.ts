@@ -6,7 +6,7 @@
 
 import { fromUtf8Lossy } from "../base/bytes.ts";
 import { messageOf } from "../base/errors.ts";
-import { MAX_GATEWAY_DOCUMENT } from "../base/limits.ts";
+import { MAX_GATEWAY_DOCUMENT } from "../base/defences.ts";
 import { HttpError, type HttpRequest, type Platform } from "../platform/platform.ts";
 import { PortMapError } from "./errors.ts";
 import type { Gateway, Mapping, MappingRequest, PortProtocol } from "./gateway.ts";

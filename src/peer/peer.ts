@@ -7,20 +7,20 @@
 import { formatAddress, type PeerAddress } from "../base/address.ts";
 import { Bitfield } from "../base/bitfield.ts";
 import type { Bytes } from "../base/bytes.ts";
-import { MAX_ALLOWED_FAST, MAX_UNKNOWN_BITFIELD } from "../base/limits.ts";
+import { MAX_ALLOWED_FAST, MAX_UNKNOWN_BITFIELD } from "../base/defences.ts";
 import { networkOf } from "../base/networks.ts";
 import { encodeDontHave } from "../wire/dont_have.ts";
 import { FrameReader, type MessageHandler } from "../wire/frame_reader.ts";
 import { FrameWriter } from "../wire/frame_writer.ts";
 import type { Handshake } from "../wire/handshake.ts";
 import { BLOCK_SIZE, MessageId, messageName, WireError } from "../wire/messages.ts";
-import { Chatter } from "./chatter.ts";
+import { Chatter } from "./flood_limit.ts";
 import { clientName } from "./client_name.ts";
-import { PeerExtensions } from "./extensions.ts";
+import { PeerExtensions } from "./extension_protocol.ts";
 import type { PeerOutput, SwarmOf } from "./peer_host.ts";
 import { RateMeter } from "./rate_meter.ts";
 import { type ReceivedBlock, Requests } from "./requests.ts";
-import { nextPhase, type Phase } from "./rules.ts";
+import { nextPhase, type Phase } from "./message_rules.ts";
 import { Uploads } from "./uploads.ts";
 
 /** What a peer needs to know and tell. */
@@ -448,7 +448,7 @@ export class Peer implements MessageHandler {
     if (this.turnedDown > before) this.requests.turnedDown();
   }
 
-  /** What is told later than at first (see rules.ts) is taken like as many haves: nobody loses pieces. */
+  /** What is told later than at first (see message_rules.ts) is taken like as many haves: nobody loses pieces. */
   #hasAllOf(pieces: Bitfield): void {
     const told = !this.pieces.isEmpty;
     for (const index of this.pieces.addAll(pieces)) if (told) this.#host.peerHas(this, index);

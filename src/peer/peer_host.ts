@@ -5,7 +5,7 @@
  */
 
 import type { Encryption } from "../transport/transport.ts";
-import type { ExtensionHost } from "./extensions.ts";
+import type { ExtensionHost } from "./extension_protocol.ts";
 import type { ReceivedBlock } from "./requests.ts";
 import type { UploadHost } from "./uploads.ts";
 

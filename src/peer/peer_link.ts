@@ -6,13 +6,13 @@
 
 import type { Bytes } from "../base/bytes.ts";
 import { messageOf } from "../base/errors.ts";
-import { MAX_UNSENT } from "../base/limits.ts";
+import { MAX_UNSENT } from "../base/defences.ts";
 import type { Encryption, PeerStream } from "../transport/transport.ts";
 import { WireError } from "../wire/messages.ts";
 import type { Peer } from "./peer.ts";
 import type { PeerOutput } from "./peer_host.ts";
-import type { ReadShare } from "./read_share.ts";
-import type { Allowance, ThrottleParties } from "./throttle.ts";
+import type { ReadShare } from "./read_turns.ts";
+import type { Allowance, ThrottleParties } from "./bandwidth_limiter.ts";
 
 /**
  * Blocks that are put into the send buffer before it is written: at most enough for one large write, at least two. What is

@@ -5,7 +5,7 @@
  */
 
 import type { Bytes } from "../base/bytes.ts";
-import { MAX_OUTSTANDING, MAX_TURNED_DOWN_IN_A_ROW, MAX_UNASKED_ANSWERS } from "../base/limits.ts";
+import { MAX_OUTSTANDING, MAX_TURNED_DOWN_IN_A_ROW, MAX_UNASKED_ANSWERS } from "../base/defences.ts";
 import type { FrameWriter } from "../wire/frame_writer.ts";
 import { BLOCK_SIZE, MessageId, WireError } from "../wire/messages.ts";
 import { BlockQueue } from "./block_queue.ts";

@@ -5,7 +5,7 @@
  */
 
 import type { Bytes } from "../base/bytes.ts";
-import { MAX_REQUEST_LENGTH, REQUEST_QUEUE_LIMIT } from "../base/limits.ts";
+import { MAX_REQUEST_LENGTH, REQUEST_QUEUE_LIMIT } from "../base/defences.ts";
 import type { FrameWriter } from "../wire/frame_writer.ts";
 import { MessageId, WireError } from "../wire/messages.ts";
 import { BlockQueue } from "./block_queue.ts";

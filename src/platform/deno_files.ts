@@ -8,7 +8,7 @@ import { type Bytes, cutUtf8, MAX_NAME_BYTES } from "../base/bytes.ts";
 import { lockFile, readableByAll } from "./deno_lock.ts";
 import { withDescriptor } from "./descriptors.ts";
 import { FileError, isFileFault, toFileError } from "./file_errors.ts";
-import { Pace } from "./pace.ts";
+import { Pace } from "./disk_pace.ts";
 import type { FileHandle, FileInfo, FileSystem, OpenMode, WriteFileOptions } from "./platform.ts";
 
 /**

@@ -7,7 +7,7 @@
 import { utf8 } from "../base/bytes.ts";
 import { parseIp } from "../base/address.ts";
 import type { Bytes } from "../base/bytes.ts";
-import { MAX_HTTP_REDIRECTS, MAX_HTTP_SHOWN } from "../base/limits.ts";
+import { MAX_HTTP_REDIRECTS, MAX_HTTP_SHOWN } from "../base/defences.ts";
 import { nearnessOf } from "../base/networks.ts";
 import { VERSION } from "../base/version.ts";
 import { fetchBy } from "./deno_fetch.ts";

@@ -17,10 +17,10 @@ import {
   MAX_HTTP_BODY,
   MAX_HTTP_HEAD,
   SMALL_HTTP_ANSWER,
-} from "../base/limits.ts";
+} from "../base/defences.ts";
 import { AnswerBody, headOf, plainAnswer, type Reader } from "./http_answer.ts";
 import { BodyDecoder } from "./http_body.ts";
-import type { ConnectionState, CrowdMember } from "./http_crowd.ts";
+import type { ConnectionState, CrowdMember } from "./http_connection_limit.ts";
 import { beginsRequest, emptyLines, endOfHead, type HttpHead, HttpRefusal, parseHead } from "./http_head.ts";
 import type { Connection, HttpAnswer, HttpHandler, HttpServerRequest } from "./platform.ts";
 

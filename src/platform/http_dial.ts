@@ -7,7 +7,7 @@
 import { lookup } from "node:dns";
 import { canonicalHost, parseIp } from "../base/address.ts";
 import type { Bytes } from "../base/bytes.ts";
-import { MAX_HTTP_ADDRESSES } from "../base/limits.ts";
+import { MAX_HTTP_ADDRESSES } from "../base/defences.ts";
 import { NEARNESS, nearnessOf } from "../base/networks.ts";
 import { denoNetwork } from "./deno_net.ts";
 import type { Place } from "./http_guard.ts";

@@ -6,7 +6,7 @@
  * @module
  */
 
-import { MAX_HTTP_FIELDS } from "../base/limits.ts";
+import { MAX_HTTP_FIELDS } from "../base/defences.ts";
 
 /** A request without its body. */
 export interface HttpHead {

@@ -8,7 +8,7 @@
  */
 
 import { type Bytes, concatBytes, fromUtf8, utf8 } from "../base/bytes.ts";
-import { MAX_REPLY_FIELDS, MAX_REPLY_OVERHEAD } from "../base/limits.ts";
+import { MAX_REPLY_FIELDS, MAX_REPLY_OVERHEAD } from "../base/defences.ts";
 import { HttpError } from "./platform.ts";
 
 /** What a request says. */

@@ -1,6 +1,6 @@
 /**
  * A server for HTTP/1.1 on a listening socket. What hostile clients can do costs them more than us: see the limits in
- * `src/base/limits.ts`.
+ * `src/base/defences.ts`.
  *
  * The runtime's own servers were tried first (Deno 2.4.2 and 2.9.6): `Deno.serve` ends for good when there is no file descriptor for a
  * connection, and closes none, however silent; `node:http` does the same on 2.4.2, and has no effect of its time-outs on 2.9.6.
@@ -10,10 +10,10 @@
 
 import type { PeerAddress } from "../base/address.ts";
 import { messageOf } from "../base/errors.ts";
-import { ACCEPT_PAUSE_MS, MAX_HTTP_CONNECTIONS, MAX_HTTP_PER_NETWORK, MAX_HTTP_PER_PROXY } from "../base/limits.ts";
+import { ACCEPT_PAUSE_MS, MAX_HTTP_CONNECTIONS, MAX_HTTP_PER_NETWORK, MAX_HTTP_PER_PROXY } from "../base/defences.ts";
 import { DESCRIPTORS_AGAIN, isShortage, makeRoom, onShortage, OUT_OF_DESCRIPTORS } from "./descriptors.ts";
 import { type HttpClientConnection, ServedConnection } from "./http_connection.ts";
-import { Crowd } from "./http_crowd.ts";
+import { Crowd } from "./http_connection_limit.ts";
 import type { Clock, HttpHandler, HttpServeOptions, HttpServer, Platform, Timer } from "./platform.ts";
 
 /** Milliseconds between two looks at who is late. */

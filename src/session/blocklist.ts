@@ -8,7 +8,7 @@ import { parseIp as parse } from "npm:ip-bigint@10.0.0";
 import type { Bytes } from "../base/bytes.ts";
 import { messageOf, ShoalError } from "../base/errors.ts";
 import { type Ip4Range, type Ip6Range, IpRanges } from "../base/ip_ranges.ts";
-import { MAX_BLOCKLIST, MAX_BLOCKLIST_RANGES } from "../base/limits.ts";
+import { MAX_BLOCKLIST, MAX_BLOCKLIST_RANGES } from "../base/defences.ts";
 import { FileError } from "../platform/file_errors.ts";
 import { gunzip, isGzip } from "../platform/gunzip.ts";
 import type { FileSystem } from "../platform/platform.ts";

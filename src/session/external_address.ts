@@ -5,7 +5,7 @@
  */
 
 import { canonicalHost, parseIp } from "../base/address.ts";
-import { MAX_ADDRESS_VOTERS } from "../base/limits.ts";
+import { MAX_ADDRESS_VOTERS } from "../base/defences.ts";
 import { isPublic } from "../base/networks.ts";
 
 /**

@@ -13,7 +13,7 @@ import {
   EXACT_SOURCES_AT_ONCE,
   MAX_EXACT_SOURCES,
   MAX_MAGNET_HOPS,
-} from "../base/limits.ts";
+} from "../base/defences.ts";
 import type { ReadBudget, Reading } from "../base/read_budget.ts";
 import {
   type Magnet,

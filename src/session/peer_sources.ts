@@ -9,7 +9,7 @@ import type { PeerAddress } from "../base/address.ts";
 import type { Bytes } from "../base/bytes.ts";
 import type { InfoHash } from "../base/info_hash.ts";
 import type { DhtStatus, TorrentAnnouncer } from "../dht/mod.ts";
-import type { LocalDiscovery } from "../discovery/local_discovery.ts";
+import type { LocalDiscovery } from "../lsd/local_discovery.ts";
 import type { Platform } from "../platform/platform.ts";
 import type { PeerFinder, PeerSource } from "../swarm/mod.ts";
 import type { AnnounceProgress, TrackerEncryption } from "../tracker/announce_request.ts";

@@ -10,7 +10,7 @@ import { isNear } from "../base/networks.ts";
 import { PortKeeper, type PortProtocol } from "../nat/mod.ts";
 import type { LocalAddress, Platform } from "../platform/platform.ts";
 import type { ExternalAddress, Family } from "./external_address.ts";
-import type { PortMapEvent } from "./types.ts";
+import type { PortMapEvent } from "./session_events.ts";
 
 /** What it needs. */
 export interface ReachabilityOptions {

@@ -9,12 +9,12 @@ import type { Bytes } from "../base/bytes.ts";
 import { messageOf, ShoalError } from "../base/errors.ts";
 import type { InfoHash } from "../base/info_hash.ts";
 import type { IpRanges } from "../base/ip_ranges.ts";
-import { MAX_METAINFO_READS } from "../base/limits.ts";
+import { MAX_METAINFO_READS } from "../base/defences.ts";
 import { MemoryBudget } from "../base/memory_budget.ts";
 import { ReadBudget } from "../base/read_budget.ts";
 import { redact, secretsIn } from "../base/secrets.ts";
 import { VERSION } from "../base/version.ts";
-import { LocalDiscovery } from "../discovery/local_discovery.ts";
+import { LocalDiscovery } from "../lsd/local_discovery.ts";
 import type { Magnet, Metainfo } from "../metainfo/mod.ts";
 import { onShortage } from "../platform/descriptors.ts";
 import type { Platform } from "../platform/platform.ts";
@@ -46,16 +46,16 @@ import { type EncryptionMode, StreamEncryption } from "../transport/stream_encry
 import { tcpTransport, type Transport } from "../transport/transport.ts";
 import { DHT_ROUTERS, DhtService } from "./dht_service.ts";
 import { ExternalAddress } from "./external_address.ts";
-import type { AddOptions, DiscoveryOptions, RateLimits, RemoveOptions, SessionOptions } from "./options.ts";
+import type { AddOptions, DiscoveryOptions, RateLimits, RemoveOptions, SessionOptions } from "./session_options.ts";
 import { findMetadata } from "./metadata_search.ts";
 import { makePeerId } from "./peer_id.ts";
 import { PeerSources } from "./peer_sources.ts";
 import { Reachability } from "./reachability.ts";
 import { resolveAll } from "./resolve.ts";
-import type { Torrent } from "./torrent.ts";
+import type { Torrent } from "./torrent_handle.ts";
 import { SessionStore, type Traffic } from "./session_store.ts";
 import { keptTorrent, restoreTorrents } from "./torrent_record.ts";
-import { type SessionEvent, withoutSecrets } from "./types.ts";
+import { type SessionEvent, withoutSecrets } from "./session_events.ts";
 
 export type { AddOptions, DiscoveryOptions, EncryptionMode, RateLimits, RemoveOptions, SessionOptions, Torrent };
 

@@ -10,10 +10,10 @@
 import type { Bytes } from "../base/bytes.ts";
 import { isFileFault } from "../platform/file_errors.ts";
 import type { FileHandle, FileInfo, FileSystem } from "../platform/platform.ts";
-import { Claims } from "./claims.ts";
+import { Claims } from "./path_locks.ts";
 import { changedByOthers, closedError, otherFile, pathConflict, type StorageError } from "./errors.ts";
 import { type DiskFile, findPartFile, isSameFile, NOTHING, wholeTime } from "./find_file.ts";
-import { FileScan } from "./file_scan.ts";
+import { FileScan } from "./locate_files.ts";
 import { Folders, wordsFor } from "./folders.ts";
 import { compareFiles, isBlank, readRanges } from "./file_io.ts";
 import type { PieceMap } from "./layout.ts";

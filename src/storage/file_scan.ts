@@ -1,131 +1,172 @@
 /**
- * Finding the files of a torrent on disk, each at one of the paths at which it may lie.
+ * Finding the files that a torrent is to be made of.
  *
  * @module
  */
 
-import type { FileSystem } from "../platform/platform.ts";
-import { type DiskFile, findToRead, findToWrite, findWhole, type FoundFile } from "./find_file.ts";
-import type { Folders } from "./folders.ts";
-import type { PieceMap, StorageFile } from "./layout.ts";
-import { forEachLimited } from "./limited.ts";
-import { type FileNames, type FolderName, nameElsewhere } from "./names.ts";
+import { utf8 } from "../base/bytes.ts";
+import { ShoalError } from "../base/errors.ts";
+import { FileError, isFileFault } from "../platform/file_errors.ts";
+import type { FileInfo, FileSystem } from "../platform/platform.ts";
+import { StorageError } from "./errors.ts";
+import { isOwnName } from "./folder_locks.ts";
 
-/** What {@linkcode FileScan} works with. */
-export interface FileScanOptions {
-  /** The file system. */
-  readonly fs: FileSystem;
-  /** The files in the order of the torrent; what is found is noted there. */
-  readonly files: readonly DiskFile[];
-  /** The download folder. */
-  readonly folders: Folders;
-  /** Whether nothing is to be written. */
-  readonly readOnly: boolean;
-  /** All paths at which a file may lie, the likeliest first; none or one when it has no other than its own. */
-  pathsOf(index: number): readonly (readonly string[])[];
+/** A file that was found. */
+export interface GatheredFile {
+  /** Where it is below the folder, names from the top down; empty for a file that stands alone. */
+  readonly path: readonly string[];
+  /** Where it is read from: no part of that is a symbolic link. */
+  readonly source: string;
+  /** Bytes. */
+  readonly length: number;
+  /** Last modification, milliseconds since 1970. */
+  readonly modified: number;
+  /** Which file it is; `null` when not known. */
+  readonly id: string | null;
 }
 
-/** How many calls to look at files are under way at one time. */
-const LOOKS = 16;
+/** What was found. */
+export interface Gathered {
+  /** Absolute path, links resolved. */
+  readonly root: string;
+  /** Whether it is a folder. */
+  readonly isFolder: boolean;
+  /** The files, sorted by the bytes of their whole paths, as mktorrent does it. */
+  readonly files: readonly GatheredFile[];
+  /** Paths below the folder of what is neither file nor folder: pipes, sockets, devices. */
+  readonly skipped: readonly string[];
+}
 
-/** Looks once at all places where files of a torrent are or will be. */
-export class FileScan {
-  readonly #map: PieceMap;
-  readonly #options: FileScanOptions;
-  /** What is known of folders. */
-  readonly #seen = new Map<FolderName, Promise<boolean>>();
+/** How files are looked for. */
+export interface GatherOptions {
+  /** The file system. */
+  readonly files: FileSystem;
+  /** Whether a file, or a folder with all it holds, is left out; told its path below the folder. */
+  isLeftOut?(path: readonly string[]): boolean;
+  /** Ends it. */
+  readonly signal?: AbortSignal | undefined;
+}
 
-  /**
-   * @param map The torrent.
-   * @param options What to work with.
-   */
-  constructor(map: PieceMap, options: FileScanOptions) {
-    this.#map = map;
-    this.#options = options;
+/** A folder that is being looked through. */
+interface Folder {
+  readonly path: readonly string[];
+  /** Without links, and those of the folders that led here: a link to one of them would go round in a circle. */
+  readonly trail: readonly string[];
+}
+
+/**
+ * Finds all files at a path. Symbolic links are followed, to files and to folders, and count as what they lead to. Names
+ * that begin with a dot are names like others.
+ *
+ * @param path A file or a folder.
+ * @param options How to look.
+ * @returns What is there.
+ * @throws {ShoalError} Of kind `storage` if something can't be looked at, or a link leads to nothing or in a circle; it names the
+ * path. Of kind `usage` if names are not valid UTF-8; it names them.
+ * @throws The signal's reason, when it is aborted.
+ */
+export async function gather(path: string, options: GatherOptions): Promise<Gathered> {
+  const fs = options.files;
+  const root = await fs.realPath(path).catch((error) => {
+    throw path.includes(BROKEN) && isFileFault(error, "missing") ? notUtf8(path, [path]) : error;
+  });
+  const info = await fs.stat(root);
+  if (info?.kind === "file") {
+    return { root, isFolder: false, files: [toFile([], root, info)], skipped: [] };
   }
+  if (info?.kind !== "folder") {
+    throw new StorageError({ what: "cannot make a torrent", where: path, why: "it is neither a file nor a folder" });
+  }
+  const files: GatheredFile[] = [];
+  const skipped: string[] = [];
+  const broken: string[] = [];
+  const folders: Folder[] = [{ path: [], trail: [root] }];
+  for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
+    const real = folder.trail.at(-1)!;
+    let before = "";
+    for (const name of await fs.list(real)) {
+      options.signal?.throwIfAborted();
+      if (isOwnName(name)) continue; // a download goes on here, or was interrupted
+      const below = [...folder.path, name];
+      if (options.isLeftOut?.(below)) continue;
+      // The runtime puts U+FFFD in the place of bytes that are no UTF-8: such a name can't be opened, but may be that of another file.
+      const isTwice = name === before;
+      before = name;
+      const found = isTwice ? null : await look(joined(real, name), fs);
+      if (found === null) broken.push(below.join("/"));
+      else if (found.info.kind === "file") files.push(toFile(below, found.source, found.info));
+      else if (found.info.kind !== "folder") skipped.push(below.join("/"));
+      else if (folder.trail.includes(found.source)) {
+        throw new FileError("loop", { what: "cannot make a torrent", path: joined(real, name) });
+      } else folders.push({ path: below, trail: [...folder.trail, found.source] });
+    }
+  }
+  if (broken.length > 0) throw notUtf8(path, broken);
+  return { root, isFolder: true, files: sorted(files), skipped: skipped.sort() };
+}
 
-  /**
-   * Looks.
-   *
-   * @throws {ShoalError} If something else is in the place of a file or a folder.
-   */
-  async run(): Promise<void> {
-    const { files, folders, pathsOf } = this.#options;
-    const elsewhere: number[] = [];
-    const isWindows = /^[a-z]:|^[/\\]{2}/i.test(folders.root);
-    await forEachLimited(this.#map.layout.files, LOOKS, async (layout, index) => {
-      if (layout.pad || (layout.symlink !== null && !this.#map.isWanted(index))) return;
-      if (!isWindows && layout.symlink === null && pathsOf(index).length > 1) elsewhere.push(index);
-      else await this.#findAt(index, files[index]!.names);
+/** What is at a path, or where the link there leads; `null` if its name is no UTF-8. */
+async function look(
+  path: string,
+  fs: FileSystem,
+): Promise<{ readonly source: string; readonly info: FileInfo } | null> {
+  let source = path;
+  let info = await fs.stat(path);
+  if (info?.kind === "link") {
+    source = await fs.realPath(path).catch((error) => {
+      throw isFileFault(error, "missing") ? danglingLink(path, error) : error;
     });
-    if (elsewhere.length > 0) await this.#findElsewhere(elsewhere);
+    info = await fs.stat(source);
   }
+  if (info !== null) return { source, info };
+  if (path.includes(BROKEN)) return null;
+  throw new FileError("missing", { what: "cannot look at", path });
+}
 
-  /** Finds a file at one path; whatever else is there is in its way if it is to be written. */
-  async #findAt(index: number, names: FileNames): Promise<void> {
-    const file = this.#options.files[index]!;
-    const where = { fs: this.#options.fs, root: this.#options.folders.root, names };
-    // To read, links are followed, and a folder that is missing shows with the file.
-    if (this.#options.readOnly) Object.assign(file, await findToRead(where), { names });
-    else if (await this.#options.folders.isThere(names.folder, this.#seen)) {
-      Object.assign(file, await findToWrite(this.#map.layout.files[index]!, where), { names });
-    }
-  }
+/** What the runtime puts in the place of bytes that are no UTF-8. */
+const BROKEN = "\ufffd";
+/** Names that are told. */
+const NAMES_TOLD = 5;
 
-  /**
-   * Finds files that may lie at several paths. No two of them are the same file on disk. The right size counts, at the likeliest
-   * path first for all of them: by that a file whose name had to be changed is not taken for the one whose name it got.
-   */
-  async #findElsewhere(indexes: readonly number[]): Promise<void> {
-    const left = new Set(indexes);
-    const taken = new Set<string>();
-    const ids = new Set<string | null>();
-    for (const [index, { names, id }] of this.#options.files.entries()) {
-      if (left.has(index)) continue;
-      taken.add(names.final).add(names.part);
-      ids.add(id);
-    }
-    ids.delete(null);
-    taken.delete("");
-    // A file may lie under the name that another one would have until it is whole.
-    const finals = new Set(indexes.map((index) => this.#options.pathsOf(index)[0]!.join("/")));
-    const isTaken = (path: string) => taken.has(path) || finals.has(path);
-    const take = async (index: number, paths: readonly (readonly string[])[]): Promise<void> => {
-      const layout = this.#map.layout.files[index]!;
-      const own = this.#options.files[index]!.names;
-      for (const path of paths) {
-        const final = path.join("/");
-        const names = final === own.final ? own : nameElsewhere(path, { layout, isTaken });
-        if (names === null || taken.has(names.final) || taken.has(names.part)) continue;
-        const found = await this.#lookAt(names, layout);
-        if (found === null || ids.has(found.id) || taken.has(names.final)) continue;
-        taken.add(names.final).add(names.part).delete("");
-        if (found.id !== null) ids.add(found.id);
-        left.delete(index);
-        return void Object.assign(this.#options.files[index]!, found, { names });
-      }
-    };
-    await forEachLimited(indexes, LOOKS, (index) => take(index, this.#options.pathsOf(index).slice(0, 1)));
-    await forEachLimited([...left], LOOKS, (index) => take(index, this.#options.pathsOf(index).slice(1)));
-    await forEachLimited([...left], LOOKS, async (index) => {
-      const own = this.#options.files[index]!.names;
-      // What has another size tells more when it is read than that nothing is there.
-      for (const path of this.#options.readOnly ? this.#options.pathsOf(index) : []) {
-        const names = nameElsewhere(path, { layout: this.#map.layout.files[index]!, isTaken });
-        if (names === null || taken.has(names.final)) continue;
-        await this.#findAt(index, names);
-        if (this.#options.files[index]!.place !== "absent") return;
-      }
-      await this.#findAt(index, own);
-    });
-  }
+function notUtf8(path: string, names: readonly string[]): ShoalError {
+  const told = names.slice(0, NAMES_TOLD).map((name) => JSON.stringify(name).replaceAll(BROKEN, "\\ufffd")).join(", ");
+  const more = names.length > NAMES_TOLD ? ` and ${names.length - NAMES_TOLD} more` : "";
+  return new ShoalError("usage", {
+    what: "cannot make a torrent",
+    where: path,
+    why: names.length === 1 ? `the name ${told} is not valid UTF-8` : `names are not valid UTF-8: ${told}${more}`,
+    hint: "rename what is called so, or leave it out with --exclude",
+  });
+}
 
-  async #lookAt(names: FileNames, layout: StorageFile): Promise<FoundFile | null> {
-    const where = { fs: this.#options.fs, root: this.#options.folders.root, names };
-    if (this.#options.readOnly) {
-      const found = await findToRead(where);
-      return found.place === "final" && found.size === layout.length ? found : null;
-    }
-    return await this.#options.folders.isReal(names.folder) ? await findWhole(layout, where) : null;
-  }
+function danglingLink(path: string, cause: unknown): StorageError {
+  return new StorageError({
+    what: "cannot make a torrent",
+    where: path,
+    why: "the symbolic link leads to nothing",
+    hint: "remove it, or leave it out with --exclude",
+    cause,
+  });
+}
+
+function toFile(path: readonly string[], source: string, { size, modified, id }: FileInfo): GatheredFile {
+  return { path, source, length: size, modified, id };
+}
+
+function joined(folder: string, name: string): string {
+  return folder.endsWith("/") ? `${folder}${name}` : `${folder}/${name}`;
+}
+
+/** By bytes: UTF-16, in which strings compare, has another order, and every language one of its own. */
+function sorted(files: readonly GatheredFile[]): GatheredFile[] {
+  return files
+    .map((file) => ({ file, key: utf8(file.path.join("/")) }))
+    .sort((a, b) => compareBytes(a.key, b.key))
+    .map(({ file }) => file);
+}
+
+function compareBytes(a: Uint8Array, b: Uint8Array): number {
+  const common = Math.min(a.length, b.length);
+  for (let i = 0; i < common; i++) if (a[i] !== b[i]) return a[i]! - b[i]!;
+  return a.length - b.length;
 }

@@ -11,7 +11,7 @@ import type { Platform } from "../platform/platform.ts";
 import { hashPieces } from "./checker.ts";
 import { changedMeanwhile } from "./errors.ts";
 import { readRanges } from "./file_io.ts";
-import type { GatheredFile } from "./gather.ts";
+import type { GatheredFile } from "./file_scan.ts";
 import { PieceMap, type StorageFile } from "./layout.ts";
 import { forEachLimited } from "./limited.ts";
 import { OpenFiles } from "./open_files.ts";

@@ -5,7 +5,7 @@
  */
 
 export { NotWantedError, ResumeStateError, StorageError } from "./errors.ts";
-export { gather, type Gathered, type GatheredFile, type GatherOptions } from "./gather.ts";
+export { gather, type Gathered, type GatheredFile, type GatherOptions } from "./file_scan.ts";
 export { hashFiles, type HashFilesOptions } from "./hash_files.ts";
 export { type StorageFile, type StorageLayout } from "./layout.ts";
 export { type StartMode } from "./resume_plan.ts";
@@ -15,5 +15,5 @@ export {
   type VerifiedFile,
   verifyFiles,
   type VerifyFilesOptions,
-} from "./verify.ts";
+} from "./verify_files.ts";
 export { type MoveProgress, type OpenOptions, Storage, type StorageOptions } from "./storage.ts";

@@ -1,19 +1,19 @@
 /**
- * The course of a move; see `move.ts` for what happens to the files, and in which order what is remembered.
+ * The course of a move; see `move_files.ts` for what happens to the files, and in which order what is remembered.
  *
  * @module
  */
 
 import { isFileFault } from "../platform/file_errors.ts";
 import { cannotMove, leftBehind, type StorageError } from "./errors.ts";
-import type { Arrangement } from "./arrangement.ts";
-import { joinFolders } from "./join_folders.ts";
-import { Move } from "./move.ts";
+import type { Arrangement } from "./selected_files.ts";
+import { joinFolders } from "./resume_move.ts";
+import { Move } from "./move_files.ts";
 import { stagingName } from "./names.ts";
 import type { ResumeKeeper } from "./resume_keeper.ts";
 import type { FileRecord, ResumeState } from "./resume_state.ts";
 import type { StorageOptions } from "./storage_options.ts";
-import { TorrentClaim } from "./torrent_claim.ts";
+import { TorrentClaim } from "./torrent_lock.ts";
 
 /** Settings of `Storage.move()`. */
 export interface MoveProgress {

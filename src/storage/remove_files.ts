@@ -9,7 +9,7 @@ import type { FileSystem } from "../platform/platform.ts";
 import type { PieceMap } from "./layout.ts";
 import { forEachLimited } from "./limited.ts";
 import { checkLink } from "./links.ts";
-import { foldersAt, removeEmptyFolders } from "./move.ts";
+import { foldersAt, removeEmptyFolders } from "./move_files.ts";
 import { type FileNames, nameElsewhere, nameFiles, partFileName, stagingName } from "./names.ts";
 import type { FileRecord } from "./resume_state.ts";
 

@@ -7,7 +7,7 @@
 import { Bitfield } from "../base/bitfield.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { asError, cannotMove, closedError, NotWantedError } from "./errors.ts";
-import { Fence, Turns } from "./fence.ts";
+import { Fence, Turns } from "./access_gate.ts";
 import type { StorageLayout } from "./layout.ts";
 import { type MoveProgress, moveTorrent } from "./move_torrent.ts";
 import { ReadCache } from "./read_cache.ts";

@@ -6,10 +6,10 @@
 
 import { Bitfield } from "../base/bitfield.ts";
 import type { Bytes } from "../base/bytes.ts";
-import { Arrangement, isSuperset } from "./arrangement.ts";
+import { Arrangement, isSuperset } from "./selected_files.ts";
 import { checkPieces } from "./checker.ts";
 import { changedByOthers } from "./errors.ts";
-import { Fence } from "./fence.ts";
+import { Fence } from "./access_gate.ts";
 import type { StorageLayout } from "./layout.ts";
 import { endMove } from "./move_torrent.ts";
 import type { ReadCache } from "./read_cache.ts";
@@ -18,7 +18,7 @@ import { ResumeKeeper } from "./resume_keeper.ts";
 import type { StartMode } from "./resume_plan.ts";
 import type { ResumeShape, ResumeState } from "./resume_state.ts";
 import { MAX_OPEN_FILES, type OpenOptions, type Rearrangement, type StorageOptions } from "./storage_options.ts";
-import { TorrentClaim } from "./torrent_claim.ts";
+import { TorrentClaim } from "./torrent_lock.ts";
 
 /** What {@linkcode WorkingFiles} works with. */
 export interface WorkingFilesOptions {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { MAX_LISTED_FILES } from "../base/limits.ts";
+import { MAX_LISTED_FILES } from "../base/defences.ts";
 import { filePath, playlistPath, type ServedFile, type ServedTorrent, torrentPath } from "./catalog.ts";
 import { contentType, isMedia } from "./content_type.ts";
 

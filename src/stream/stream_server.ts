@@ -6,12 +6,12 @@
 
 import { formatAddress, type PeerAddress } from "../base/address.ts";
 import { ShoalError } from "../base/errors.ts";
-import { HTTP_STALL_MS, MAX_STREAM_REQUESTS } from "../base/limits.ts";
+import { HTTP_STALL_MS, MAX_STREAM_REQUESTS } from "../base/defences.ts";
 import type { InfoHash } from "../base/info_hash.ts";
 import type { Metainfo } from "../metainfo/mod.ts";
 import type { HttpServer, HttpServerRequest, Platform } from "../platform/platform.ts";
-import type { ReadableTorrent } from "../session/torrent.ts";
-import { type Answer, answerTo, type FilePart } from "./answer.ts";
+import type { ReadableTorrent } from "../session/torrent_handle.ts";
+import { type Answer, answerTo, type FilePart } from "./response.ts";
 import { Catalog, filePath, type ServedTorrent, torrentPath } from "./catalog.ts";
 import { FileBody } from "./file_body.ts";
 

@@ -12,14 +12,14 @@ import { type Metainfo, pathsOnDisk, pieceHash, pieceSize } from "../metainfo/mo
 import type { Block, Peer, ThrottleParties } from "../peer/mod.ts";
 import type { Platform } from "../platform/platform.ts";
 import { type MoveProgress, type StartMode, Storage } from "../storage/mod.ts";
-import { BufferPool } from "./buffer_pool.ts";
-import { Download } from "./download.ts";
-import type { OpeningTurns } from "./opening_turns.ts";
+import { BufferPool } from "./pieces/buffer_pool.ts";
+import { Download } from "./pieces/piece_download.ts";
+import type { OpeningTurns } from "./opening_queue.ts";
 import type { UnnamedEvent } from "./torrent_options.ts";
 import type { DrawnPieces } from "./piece_map.ts";
-import { SuperSeeding } from "./super_seeding.ts";
-import { type FilePriority, piecePriorities, verifiedBytes, type Wanted, wantedOf } from "./wanted.ts";
-import { WebSeeds } from "./web_seeds.ts";
+import { SuperSeeding } from "./choking/super_seeding.ts";
+import { type FilePriority, piecePriorities, verifiedBytes, type Wanted, wantedOf } from "./wanted_pieces.ts";
+import { WebSeeds } from "./web_seeds/web_seeds.ts";
 
 /** What {@linkcode Content} needs of the torrent. */
 export interface ContentHost {

@@ -7,10 +7,10 @@
 import type { Bytes } from "../base/bytes.ts";
 import type { Metainfo } from "../metainfo/mod.ts";
 import type { Extension, Peer } from "../peer/mod.ts";
-import type { MetadataFetch } from "./metadata_fetch.ts";
+import type { MetadataFetch } from "./metadata/metadata_fetch.ts";
 import { DontHave, type DontHaveHost } from "./dont_have.ts";
-import { MetadataServer } from "./metadata_server.ts";
-import { type ExchangeHost, PeerExchange } from "./peer_exchange.ts";
+import { MetadataServer } from "./metadata/metadata_server.ts";
+import { type ExchangeHost, PeerExchange } from "./peers/peer_exchange.ts";
 
 /** Extensions, and what is told of them. */
 export interface OfferedExtensions {

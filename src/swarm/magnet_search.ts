@@ -7,7 +7,7 @@
 
 import type { Bytes } from "../base/bytes.ts";
 import type { Magnet, Metainfo } from "../metainfo/mod.ts";
-import { MetadataFetch } from "./metadata_fetch.ts";
+import { MetadataFetch } from "./metadata/metadata_fetch.ts";
 import type { Swarm } from "./swarm.ts";
 import type { Shared, TorrentOptions } from "./torrent_options.ts";
 

@@ -7,7 +7,7 @@
 import { type Metainfo, numberedFiles } from "../metainfo/mod.ts";
 import type { Bitfield } from "../base/bitfield.ts";
 import type { Peer } from "../peer/mod.ts";
-import type { StartedPieces } from "./started_pieces.ts";
+import type { StartedPieces } from "./pieces/partial_pieces.ts";
 
 /** All pieces in a row, cut into cells of as many pieces each, as far as that goes. */
 export interface PieceMap {

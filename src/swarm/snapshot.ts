@@ -7,7 +7,7 @@
 import type { InfoHash } from "../base/info_hash.ts";
 import type { Peer } from "../peer/mod.ts";
 import type { TorrentState } from "./torrent_state.ts";
-import type { WebSeed } from "./web_seed.ts";
+import type { WebSeed } from "./web_seeds/web_seed.ts";
 
 /** One torrent at one moment; cheap to make, safe to keep. */
 export interface TorrentSnapshot {

@@ -23,16 +23,16 @@ import type {
   ThrottleParties,
 } from "../peer/mod.ts";
 import type { Timer } from "../platform/platform.ts";
-import type { PeerSource } from "./candidate_table.ts";
-import { ConnectionManager } from "./connection_manager.ts";
+import type { PeerSource } from "./peers/candidates.ts";
+import { ConnectionManager } from "./peers/connection_manager.ts";
 import type { Content } from "./content.ts";
 import { type Ports, portsFor } from "./dht_contact.ts";
 import { extensionsForMetadata, extensionsOf, NO_EXTENSIONS, type OfferedExtensions } from "./extensions.ts";
-import { giveHeadStart } from "./head_start.ts";
-import type { MetadataFetch } from "./metadata_fetch.ts";
-import { PeerSet, type PeerSetEvent, type Prospects, USELESS } from "./peer_set.ts";
+import { giveHeadStart } from "./choking/allowed_fast.ts";
+import type { MetadataFetch } from "./metadata/metadata_fetch.ts";
+import { PeerSet, type PeerSetEvent, type Prospects, USELESS } from "./peers/peer_set.ts";
 import type { Shared } from "./torrent_options.ts";
-import { UploadSlots } from "./upload_slots.ts";
+import { UploadSlots } from "./choking/upload_slots.ts";
 
 /** With fewer peers than this others are looked for as soon as that is allowed. */
 const FEW_PEERS = 10;

@@ -16,25 +16,25 @@ import { type Magnet, type Metainfo, numberedFiles, safeName } from "../metainfo
 import { type Block, type Peer, type RateLimits, ratesOf, setRates } from "../peer/mod.ts";
 import type { MoveProgress, StartMode } from "../storage/mod.ts";
 import type { AddOptions } from "./add_options.ts";
-import type { PeerSource } from "./candidate_table.ts";
-import { checkChoice, checkFiles, type Choice, choiceOf, isMagnet, withFiles } from "./choice.ts";
-import { clash, clashOf } from "./clash.ts";
+import type { PeerSource } from "./peers/candidates.ts";
+import { checkChoice, checkFiles, type Choice, choiceOf, isMagnet, withFiles } from "./file_selection.ts";
+import { clash, clashOf } from "./duplicate_add.ts";
 import { Content } from "./content.ts";
 import { type EventOptions, type EventStream, streamEvents } from "./event_stream.ts";
 import type { ChangedEvent, TorrentEvent } from "./events.ts";
-import type { Acceptor } from "./listening.ts";
+import type { Acceptor } from "./peers/peer_listener.ts";
 import { MagnetSearch } from "./magnet_search.ts";
 import { type DrawnPieces, type FileSnapshot, filesOf, type PieceMap, pieceMapOf } from "./piece_map.ts";
-import { Reading } from "./reading.ts";
+import { Reading } from "./read_source.ts";
 import { snapshotOf, type TorrentSnapshot } from "./snapshot.ts";
 import { Swarm } from "./swarm.ts";
 import type { TickerSeat } from "./ticker.ts";
 import type { PeerFinder, TorrentOptions, UnnamedEvent } from "./torrent_options.ts";
 import { openFile, type OpenFileOptions, type TorrentReader, wantedFilesOf } from "./torrent_reader.ts";
-import { errorWords, incompleteData, shutWords, stoppedError, type TorrentFailure } from "./torrent_words.ts";
+import { errorWords, incompleteData, shutWords, stoppedError, type TorrentFailure } from "./torrent_failure.ts";
 import { isActive, isOver, mayFollow, type TorrentState } from "./torrent_state.ts";
-import { FILE_PRIORITIES, type FilePriority } from "./wanted.ts";
-import type { WebSeed } from "./web_seed.ts";
+import { FILE_PRIORITIES, type FilePriority } from "./wanted_pieces.ts";
+import type { WebSeed } from "./web_seeds/web_seed.ts";
 
 /** Bytes that are said to be missing while nobody knows how many are: not 0, which would make us a seed. */
 const UNKNOWN_LEFT = 16 * 1024;

@@ -12,12 +12,12 @@ import type { Magnet, Metainfo } from "../metainfo/mod.ts";
 import type { ReadShare, ThrottleParties, Transport } from "../peer/mod.ts";
 import type { Platform } from "../platform/platform.ts";
 import type { AddOptions } from "./add_options.ts";
-import type { PeerSource } from "./candidate_table.ts";
-import type { ConnectionPolicy } from "./connection_manager.ts";
+import type { PeerSource } from "./peers/candidates.ts";
+import type { ConnectionPolicy } from "./peers/connection_manager.ts";
 import type { DhtContact } from "./dht_contact.ts";
 import type { TorrentEvent } from "./events.ts";
-import type { MetadataBudget } from "./metadata_budget.ts";
-import type { OpeningTurns } from "./opening_turns.ts";
+import type { MetadataBudget } from "./metadata/metadata_budget.ts";
+import type { OpeningTurns } from "./opening_queue.ts";
 import type { Ticker } from "./ticker.ts";
 
 /** A {@linkcode TorrentEvent} that doesn't say yet of which torrent it is. */

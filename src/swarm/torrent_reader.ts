@@ -7,10 +7,10 @@
 import type { Bytes } from "../base/bytes.ts";
 import { ShoalError } from "../base/errors.ts";
 import { type Metainfo, type MetainfoFile, numberedFiles } from "../metainfo/mod.ts";
-import type { Choice } from "./choice.ts";
+import type { Choice } from "./file_selection.ts";
 import { piecesOf, ReadAhead } from "./read_ahead.ts";
-import type { PieceReader } from "./readers.ts";
-import type { Reading } from "./reading.ts";
+import type { PieceReader } from "./pieces/time_critical.ts";
+import type { Reading } from "./read_source.ts";
 
 /** Bytes of a read that doesn't say how many it wants. */
 const DEFAULT_LENGTH = 256 * 1024;

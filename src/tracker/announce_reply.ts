@@ -13,7 +13,7 @@ import {
   MAX_TRACKER_ID,
   MAX_TRACKER_MESSAGE,
   MAX_TRACKER_PEERS,
-} from "../base/limits.ts";
+} from "../base/defences.ts";
 import { BencodeDict, BencodeError, type BencodeList, decodeDict } from "../bencode/mod.ts";
 import { TrackerError } from "./errors.ts";
 

@@ -17,24 +17,24 @@
 import type { PeerAddress } from "../base/address.ts";
 import { toHex } from "../base/bytes.ts";
 import type { InfoHash } from "../base/info_hash.ts";
-import { MAX_TRACKERS_AT_ONCE, PEERS_PROVE_MS } from "../base/limits.ts";
+import { MAX_TRACKERS_AT_ONCE, PEERS_PROVE_MS } from "../base/defences.ts";
 import { redact } from "../base/secrets.ts";
 import type { Platform, Timer } from "../platform/platform.ts";
 import type { AnnounceReply } from "./announce_reply.ts";
 import type { AnnounceEvent, AnnounceProgress, TrackerEncryption } from "./announce_request.ts";
-import { addressesOf, literalOf, reachOfHost } from "./credible.ts";
+import { addressesOf, literalOf, reachOfHost } from "./credible_peers.ts";
 import { TrackerError } from "./errors.ts";
 import { HttpTracker } from "./http_tracker.ts";
-import { type Answer, Asked, type TrackerStatus } from "./asked.ts";
-import { LONGEST_INTERVAL } from "./schedule.ts";
+import { type Answer, Asked, type TrackerStatus } from "./announced_tracker.ts";
+import { LONGEST_INTERVAL } from "./announce_schedule.ts";
 import { TierList } from "./tier_list.ts";
 import type { Announcing, SwarmCounts, Tracker } from "./tracker.ts";
-import { nextTurns, turnsOf } from "./turns.ts";
+import { nextTurns, turnsOf } from "./announce_order.ts";
 import { parseUdpUrl } from "./udp_messages.ts";
 import { UdpTracker } from "./udp_tracker.ts";
 import type { UdpTrackers } from "./udp_trackers.ts";
 
-export type { TrackerStatus } from "./asked.ts";
+export type { TrackerStatus } from "./announced_tracker.ts";
 
 /** How an announce went. */
 export interface TrackerReport {

@@ -6,13 +6,13 @@
 
 import { canonicalHost, type HostPort, type PeerAddress } from "../base/address.ts";
 import { messageOf } from "../base/errors.ts";
-import { MAX_TRACKER_REPLY } from "../base/limits.ts";
+import { MAX_TRACKER_REPLY } from "../base/defences.ts";
 import { type Http, HttpError, type HttpRequest, type HttpResponse } from "../platform/platform.ts";
 import { type AnnounceReply, findFailure, parseAnnounceReply } from "./announce_reply.ts";
 import { buildAnnounceUrl } from "./announce_request.ts";
-import { believe, credible, namesLocal } from "./credible.ts";
+import { believe, credible, namesLocal } from "./credible_peers.ts";
 import { TrackerError } from "./errors.ts";
-import { RequestTurns } from "./request_turns.ts";
+import { RequestTurns } from "./request_queue.ts";
 import { buildScrapeUrl, parseScrapeReply } from "./scrape.ts";
 import type { Announcement, Announcing, SwarmCounts, Tracker } from "./tracker.ts";
 

@@ -12,7 +12,7 @@
 import type { Bytes } from "../base/bytes.ts";
 import type { Clock, Platform, Timer } from "../platform/platform.ts";
 import { TrackerError } from "./errors.ts";
-import { retransmitDelay } from "./schedule.ts";
+import { retransmitDelay } from "./announce_schedule.ts";
 import { ACTION, encodeConnect, parseConnectReply, parseReplyHeader } from "./udp_messages.ts";
 
 /** Milliseconds for which a connection id may be used (BEP 15). */

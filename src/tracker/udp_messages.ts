@@ -6,7 +6,7 @@
 
 import { parseCompactPeers } from "../base/address.ts";
 import { type Bytes, concatBytes, fromUtf8Lossy, utf8 } from "../base/bytes.ts";
-import { MAX_TRACKER_PEERS, MAX_UDP_URL_DATA } from "../base/limits.ts";
+import { MAX_TRACKER_PEERS, MAX_UDP_URL_DATA } from "../base/defences.ts";
 import { type AnnounceReply, printable } from "./announce_reply.ts";
 import type { AnnounceEvent, AnnounceRequest } from "./announce_request.ts";
 import { TrackerError } from "./errors.ts";

@@ -6,12 +6,12 @@
  */
 
 import type { PeerAddress } from "../base/address.ts";
-import { MAX_TRACKER_PEERS } from "../base/limits.ts";
+import { MAX_TRACKER_PEERS } from "../base/defences.ts";
 import { reachOf } from "../base/networks.ts";
 import type { Timer } from "../platform/platform.ts";
 import type { AnnounceReply } from "./announce_reply.ts";
 import type { AnnounceEvent } from "./announce_request.ts";
-import { believe, credible } from "./credible.ts";
+import { believe, credible } from "./credible_peers.ts";
 import { TrackerError } from "./errors.ts";
 import type { Announcement, Announcing, Tracker } from "./tracker.ts";
 import { encodeAnnounce, parseUdpAnnounceReply, type UdpPlace } from "./udp_messages.ts";

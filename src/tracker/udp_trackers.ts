@@ -7,7 +7,7 @@
 import { canonicalHost, parseIp, type PeerAddress } from "../base/address.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { messageOf, ShoalError } from "../base/errors.ts";
-import { MAX_RESOLVED_TRACKERS, MAX_UDP_ENDPOINTS } from "../base/limits.ts";
+import { MAX_RESOLVED_TRACKERS, MAX_UDP_ENDPOINTS } from "../base/defences.ts";
 import type { Network, Platform } from "../platform/platform.ts";
 import { TrackerError } from "./errors.ts";
 import { UdpEndpoint } from "./udp_endpoint.ts";

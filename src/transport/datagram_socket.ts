@@ -8,7 +8,7 @@
 import { canonicalHost, type PeerAddress } from "../base/address.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { ShoalError } from "../base/errors.ts";
-import { MAX_DATAGRAM } from "../base/limits.ts";
+import { MAX_DATAGRAM } from "../base/defences.ts";
 import type { Network, Platform, Timer, UdpSocket } from "../platform/platform.ts";
 
 /** What is spoken in datagrams. */

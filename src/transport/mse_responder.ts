@@ -6,7 +6,7 @@
 
 import { type Bytes, concatBytes } from "../base/bytes.ts";
 import type { InfoHash } from "../base/info_hash.ts";
-import { MAX_FIRST_PAYLOAD } from "../base/limits.ts";
+import { MAX_FIRST_PAYLOAD } from "../base/defences.ts";
 import { KEY_LENGTH, KeyPair } from "./diffie_hellman.ts";
 import {
   ciphers,

@@ -7,7 +7,7 @@
 import { formatAddress, type PeerAddress } from "../base/address.ts";
 import { type Bytes, toHex } from "../base/bytes.ts";
 import type { InfoHash } from "../base/info_hash.ts";
-import { ENCRYPTED_HANDSHAKE_MS, MAX_REMEMBERED_HOSTS } from "../base/limits.ts";
+import { ENCRYPTED_HANDSHAKE_MS, MAX_REMEMBERED_HOSTS } from "../base/defences.ts";
 import { PROTOCOL } from "../base/protocol.ts";
 import type { Connection, Platform } from "../platform/platform.ts";
 import { hashOf, Inbox, Method, MseError, type MseMachine } from "./mse.ts";

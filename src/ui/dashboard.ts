@@ -5,8 +5,8 @@
  */
 
 import cliTruncate from "cli-truncate";
-import type { FileSnapshot, PieceMap } from "../session/torrent.ts";
-import type { TorrentSnapshot } from "../session/types.ts";
+import type { FileSnapshot, PieceMap } from "../session/torrent_handle.ts";
+import type { TorrentSnapshot } from "../session/session_events.ts";
 import { renderFiles } from "./file_lines.ts";
 import { formatRate } from "./format.ts";
 import type { LiveState } from "./live_state.ts";

@@ -5,8 +5,8 @@
  */
 
 import type { ShoalError } from "../base/errors.ts";
-import { progressOf } from "../session/torrent.ts";
-import type { TorrentSnapshot } from "../session/types.ts";
+import { progressOf } from "../session/torrent_handle.ts";
+import type { TorrentSnapshot } from "../session/session_events.ts";
 import type { ViewEvent } from "./view.ts";
 
 /** A JSON object; `event` and `time` come first. */

@@ -7,7 +7,7 @@
 import type { Timer } from "../platform/platform.ts";
 import type { Disturbance } from "../platform/terminal.ts";
 import type { Bytes } from "../base/bytes.ts";
-import type { TorrentSnapshot } from "../session/types.ts";
+import type { TorrentSnapshot } from "../session/session_events.ts";
 import { LiveRegion } from "./live_region.ts";
 import { type LogLine, LogLines, plainLogLine, styledLogLine } from "./log_lines.ts";
 import { type Style, styleFor } from "./style.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { PeerEvent, PortMapEvent, TrackerEvent } from "../session/types.ts";
+import type { PeerEvent, PortMapEvent, TrackerEvent } from "../session/session_events.ts";
 import { formatPlural } from "./format.ts";
 import { painted, shown, type Style } from "./style.ts";
 import type { StreamEvent, ViewEvent } from "./view.ts";

@@ -5,7 +5,7 @@
  */
 
 import type { Timer } from "../platform/platform.ts";
-import type { TorrentSnapshot } from "../session/types.ts";
+import type { TorrentSnapshot } from "../session/session_events.ts";
 import { formatDuration, formatPart, formatPercent, formatPlural, formatRate, formatSize } from "./format.ts";
 import { type LogLine, LogLines, plainLogLine } from "./log_lines.ts";
 import { ratioOf } from "./ratio.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { TorrentSnapshot } from "../session/types.ts";
+import type { TorrentSnapshot } from "../session/session_events.ts";
 
 /**
  * What was given back for what is there: whether it was fetched in this run or before doesn't count, nor what was fetched twice.

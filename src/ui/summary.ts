@@ -5,7 +5,7 @@
  */
 
 import stringWidth from "string-width";
-import type { TorrentSnapshot } from "../session/types.ts";
+import type { TorrentSnapshot } from "../session/session_events.ts";
 import { formatElapsed, formatPart, formatPercent, formatPlural, formatRate, formatSize } from "./format.ts";
 import { painted, shown, type Style } from "./style.ts";
 import { clip } from "./text.ts";

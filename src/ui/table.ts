@@ -5,7 +5,7 @@
  */
 
 import stringWidth from "string-width";
-import type { PeerSnapshot, TorrentSnapshot, TorrentState } from "../session/types.ts";
+import type { PeerSnapshot, TorrentSnapshot, TorrentState } from "../session/session_events.ts";
 import { renderBar } from "./bar.ts";
 import { formatDuration, formatPart, formatPercent, formatPlural, formatRate, formatSize, UNKNOWN } from "./format.ts";
 import { type Column, renderGrid } from "./grid.ts";

@@ -7,8 +7,14 @@
 import type { ShoalError } from "../base/errors.ts";
 import type { Platform } from "../platform/platform.ts";
 import type { Terminal } from "../platform/terminal.ts";
-import type { FileSnapshot, PieceMap } from "../session/torrent.ts";
-import type { ChangedEvent, RemovedEvent, SessionEvent, StateEvent, TorrentSnapshot } from "../session/types.ts";
+import type { FileSnapshot, PieceMap } from "../session/torrent_handle.ts";
+import type {
+  ChangedEvent,
+  RemovedEvent,
+  SessionEvent,
+  StateEvent,
+  TorrentSnapshot,
+} from "../session/session_events.ts";
 
 /** A torrent is served over HTTP. */
 export interface StreamEvent {

@@ -8,7 +8,7 @@ import { formatIp, parseIp } from "../base/address.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { fromUtf8Lossy, utf8 } from "../base/bytes.ts";
 import { messageOf } from "../base/errors.ts";
-import { MAX_CLIENT_NAME, MAX_EXTENSION_DEPTH, MAX_EXTENSION_HANDSHAKE, MAX_METADATA } from "../base/limits.ts";
+import { MAX_CLIENT_NAME, MAX_EXTENSION_DEPTH, MAX_EXTENSION_HANDSHAKE, MAX_METADATA } from "../base/defences.ts";
 import { type BencodeDict, BencodeError, decodeDict, type Encodable, encode } from "../bencode/mod.ts";
 import { WireError } from "./messages.ts";
 

@@ -5,7 +5,7 @@
  */
 
 import type { Bytes } from "../base/bytes.ts";
-import { MAX_EXTENDED, MAX_RECEIVE_BUFFER, MAX_UNKNOWN, MAX_UNKNOWN_BITFIELD } from "../base/limits.ts";
+import { MAX_EXTENDED, MAX_RECEIVE_BUFFER, MAX_UNKNOWN, MAX_UNKNOWN_BITFIELD } from "../base/defences.ts";
 import { BLOCK_SIZE, FIXED_LENGTH, MessageId, messageName, PIECE_HEADER, WireError } from "./messages.ts";
 
 /** Takes messages as they are parsed. Views of the buffer are good only during the call. */

@@ -6,7 +6,7 @@
 
 import { type Bytes, concatBytes } from "../base/bytes.ts";
 import { messageOf } from "../base/errors.ts";
-import { MAX_EXTENSION_DEPTH } from "../base/limits.ts";
+import { MAX_EXTENSION_DEPTH } from "../base/defences.ts";
 import { BencodeError, decodeDict, encode } from "../bencode/mod.ts";
 import { WireError } from "./messages.ts";
 

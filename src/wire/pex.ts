@@ -7,7 +7,7 @@
 import { encodeCompactPeer, parseCompactPeer, parseCompactPeers, parseIp, type PeerAddress } from "../base/address.ts";
 import { type Bytes, concatBytes } from "../base/bytes.ts";
 import { messageOf } from "../base/errors.ts";
-import { MAX_EXTENSION_DEPTH, MAX_PEX_TAKEN } from "../base/limits.ts";
+import { MAX_EXTENSION_DEPTH, MAX_PEX_TAKEN } from "../base/defences.ts";
 import { type BencodeDict, BencodeError, decodeDict, type Encodable, encode } from "../bencode/mod.ts";
 import { WireError } from "./messages.ts";
 

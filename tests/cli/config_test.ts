@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import fc from "fast-check";
-import { MAX_CONFIG } from "../../src/base/limits.ts";
+import { MAX_CONFIG } from "../../src/base/defences.ts";
 import { configPath } from "../../src/cli/config_file.ts";
 import { FileError } from "../../src/platform/file_errors.ts";
 import { FakeTerminal } from "../ui/fake_terminal.ts";

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { utf8 } from "../../src/base/bytes.ts";
 import { FileError } from "../../src/platform/file_errors.ts";
-import type { CreateOptions } from "../../src/session/create.ts";
+import type { CreateOptions } from "../../src/session/create_torrent.ts";
 import { settle } from "../support/virtual_clock.ts";
 import { assertClean, metaOf, World } from "./fake_engine.ts";
 

@@ -1,7 +1,7 @@
 import { assertEquals, assertLess, assertStringIncludes } from "@std/assert";
 import { CompletionCalls } from "../../src/cli/on_complete.ts";
 import { denoPlatform } from "../../src/platform/deno_platform.ts";
-import type { CompletedEvent } from "../../src/session/types.ts";
+import type { CompletedEvent } from "../../src/session/session_events.ts";
 import { serve } from "../support/http.ts";
 import { settle } from "../support/virtual_clock.ts";
 import { assertClean, metaOf, World } from "./fake_engine.ts";

@@ -3,7 +3,13 @@ import { utf8 } from "../../src/base/bytes.ts";
 import { ShoalError } from "../../src/base/errors.ts";
 import { run } from "../../src/cli/main.ts";
 import { denoPlatform } from "../../src/platform/deno_platform.ts";
-import type { ChangedEvent, RemovedEvent, SessionEvent, StateEvent, TorrentState } from "../../src/session/types.ts";
+import type {
+  ChangedEvent,
+  RemovedEvent,
+  SessionEvent,
+  StateEvent,
+  TorrentState,
+} from "../../src/session/session_events.ts";
 import { checkLines, eventNames, SCHEMAS, violations } from "../support/schemas.ts";
 import { HOST, Lab } from "../support/session_lab.ts";
 import { settle } from "../support/virtual_clock.ts";

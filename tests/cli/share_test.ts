@@ -2,7 +2,7 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { run } from "../../src/cli/main.ts";
 import { reachableHosts, shareLink } from "../../src/cli/share_link.ts";
 import { untilChanged } from "../../src/cli/share_watch.ts";
-import type { SourceFile } from "../../src/session/create.ts";
+import type { SourceFile } from "../../src/session/create_torrent.ts";
 import { startOnPort } from "../../src/cli/start_tracker.ts";
 import { ShoalError } from "../../src/base/errors.ts";
 import { parseMagnet, parseMetainfo } from "../../src/metainfo/mod.ts";

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertFalse, assertStringIncludes } from "@std/assert";
 import { ShoalError } from "../../src/base/errors.ts";
-import type { SessionEvent } from "../../src/session/types.ts";
+import type { SessionEvent } from "../../src/session/session_events.ts";
 import { settle } from "../support/virtual_clock.ts";
 import { assertClean, metaOf, World } from "./fake_engine.ts";
 

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertLess, assertMatch, assertStringIncludes } from "@std/assert";
 import { FileError } from "../../src/platform/file_errors.ts";
-import type { Verification, VerifiedFile } from "../../src/session/verify.ts";
+import type { Verification, VerifiedFile } from "../../src/session/verify_torrent.ts";
 import { settle } from "../support/virtual_clock.ts";
 import { assertClean, World } from "./fake_engine.ts";
 

@@ -3,7 +3,7 @@ import type { PeerAddress } from "../../src/base/address.ts";
 import { formatAddress } from "../../src/base/address.ts";
 import { type Bytes, utf8 } from "../../src/base/bytes.ts";
 import { InfoHash } from "../../src/base/info_hash.ts";
-import { DHT_ANSWER_BURST, DHT_ANSWERS_PER_HOST } from "../../src/base/limits.ts";
+import { DHT_ANSWER_BURST, DHT_ANSWERS_PER_HOST } from "../../src/base/defences.ts";
 import { KrpcError } from "../../src/dht/errors.ts";
 import { factsOf } from "../../src/dht/hosts.ts";
 import {

@@ -2,7 +2,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { formatIp, type PeerAddress } from "../../src/base/address.ts";
 import { type Bytes, concatBytes, utf8 } from "../../src/base/bytes.ts";
-import { MAX_DHT_MESSAGE, MAX_DHT_NODES, MAX_DHT_VALUES } from "../../src/base/limits.ts";
+import { MAX_DHT_MESSAGE, MAX_DHT_NODES, MAX_DHT_VALUES } from "../../src/base/defences.ts";
 import { encode } from "../../src/bencode/mod.ts";
 import { parseCompactPeer } from "../../src/base/address.ts";
 import { encodeAddress, encodeNodes, parseNodes } from "../../src/dht/compact.ts";

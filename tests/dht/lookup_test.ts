@@ -2,7 +2,7 @@ import { assert, assertEquals, assertLess, assertLessOrEqual } from "@std/assert
 import fc from "fast-check";
 import { formatAddress } from "../../src/base/address.ts";
 import { type Bytes, toHex } from "../../src/base/bytes.ts";
-import { MAX_DHT_ASKED, MAX_DHT_CANDIDATES_PER_HOST } from "../../src/base/limits.ts";
+import { MAX_DHT_ASKED, MAX_DHT_CANDIDATES_PER_HOST } from "../../src/base/defences.ts";
 import { factsOf } from "../../src/dht/hosts.ts";
 import { ALPHA, type Candidate, Lookup, type Told } from "../../src/dht/lookup.ts";
 import { compareDistance, idForAddress, idSharing } from "../../src/dht/node_id.ts";

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
 import fc from "fast-check";
 import type { PeerAddress } from "../../src/base/address.ts";
 import { type Bytes, utf8 } from "../../src/base/bytes.ts";
-import { MAX_DHT_REPLY } from "../../src/base/limits.ts";
+import { MAX_DHT_REPLY } from "../../src/base/defences.ts";
 import type { Family } from "../../src/dht/hosts.ts";
 import { type Arguments, decodeMessage, type Message } from "../../src/dht/krpc.ts";
 import { BloomFilter } from "../../src/dht/bloom_filter.ts";

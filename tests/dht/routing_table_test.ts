@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertLess } from "@std/assert";
 import fc from "fast-check";
 import { toHex } from "../../src/base/bytes.ts";
-import { MAX_DHT_SUBNET_IN_BUCKET, MAX_DHT_SUBNET_IN_TABLE } from "../../src/base/limits.ts";
+import { MAX_DHT_SUBNET_IN_BUCKET, MAX_DHT_SUBNET_IN_TABLE } from "../../src/base/defences.ts";
 import { factsOf } from "../../src/dht/hosts.ts";
 import { compareDistance, idForAddress, idSharing } from "../../src/dht/node_id.ts";
 import { K, QUESTIONABLE_MS, RoutingTable } from "../../src/dht/routing_table.ts";

@@ -1,7 +1,7 @@
 import { assertEquals, assertLessOrEqual, assertNotEquals } from "@std/assert";
 import type { PeerAddress } from "../../src/base/address.ts";
 import { type Bytes, toHex } from "../../src/base/bytes.ts";
-import { MAX_DHT_QUERIES } from "../../src/base/limits.ts";
+import { MAX_DHT_QUERIES } from "../../src/base/defences.ts";
 import { decodeMessage } from "../../src/dht/krpc.ts";
 import { type QueryOutcome, Rpc } from "../../src/dht/rpc.ts";
 import { at, idOf, TestPlatform } from "./support.ts";

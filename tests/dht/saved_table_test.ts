@@ -2,7 +2,7 @@ import { assertEquals, assertLessOrEqual, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { formatIp } from "../../src/base/address.ts";
 import { utf8 } from "../../src/base/bytes.ts";
-import { MAX_DHT_SAVED_NODES } from "../../src/base/limits.ts";
+import { MAX_DHT_SAVED_NODES } from "../../src/base/defences.ts";
 import { encode } from "../../src/bencode/mod.ts";
 import { SavedTableError } from "../../src/dht/errors.ts";
 import { factsOf, familyOf } from "../../src/dht/hosts.ts";

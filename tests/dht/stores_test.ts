@@ -2,7 +2,7 @@ import { assert, assertEquals, assertLess, assertNotEquals } from "@std/assert";
 import fc from "fast-check";
 import { formatIp } from "../../src/base/address.ts";
 import { toHex } from "../../src/base/bytes.ts";
-import { MAX_DHT_PEERS_PER_TORRENT, MAX_DHT_TORRENTS, MAX_DHT_TORRENTS_PER_HOST } from "../../src/base/limits.ts";
+import { MAX_DHT_PEERS_PER_TORRENT, MAX_DHT_TORRENTS, MAX_DHT_TORRENTS_PER_HOST } from "../../src/base/defences.ts";
 import { AddressVotes } from "../../src/dht/address_votes.ts";
 import { BloomFilter } from "../../src/dht/bloom_filter.ts";
 import { factsOf, isPlausible } from "../../src/dht/hosts.ts";

@@ -5,7 +5,7 @@
  */
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { encodeSingleFile } from "../../src/metainfo/create.ts";
+import { encodeSingleFile } from "../../src/metainfo/encode_torrent.ts";
 import { environment } from "../support/binary.ts";
 import { Job, within } from "../support/job.ts";
 import { withScratch } from "../support/scratch.ts";

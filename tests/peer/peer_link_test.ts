@@ -3,7 +3,7 @@ import { type Bytes, utf8 } from "../../src/base/bytes.ts";
 import { InfoHash } from "../../src/base/info_hash.ts";
 import { Peer } from "../../src/peer/peer.ts";
 import { PeerLink } from "../../src/peer/peer_link.ts";
-import { ReadShare } from "../../src/peer/read_share.ts";
+import { ReadShare } from "../../src/peer/read_turns.ts";
 import type { Connection } from "../../src/platform/platform.ts";
 import { idleHost } from "../support/peer_host.ts";
 import { settle } from "../support/virtual_clock.ts";

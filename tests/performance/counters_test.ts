@@ -5,7 +5,7 @@ import { type Bytes, utf8 } from "../../src/base/bytes.ts";
 import { InfoHash } from "../../src/base/info_hash.ts";
 import { Peer } from "../../src/peer/peer.ts";
 import { PeerLink } from "../../src/peer/peer_link.ts";
-import { ReadShare } from "../../src/peer/read_share.ts";
+import { ReadShare } from "../../src/peer/read_turns.ts";
 import type { Connection } from "../../src/platform/platform.ts";
 import { PieceMap } from "../../src/storage/layout.ts";
 import { OpenFiles } from "../../src/storage/open_files.ts";

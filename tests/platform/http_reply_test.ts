@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertLess, assertThrows } from "@std/assert";
 import { type Bytes, concatBytes, fromUtf8, utf8 } from "../../src/base/bytes.ts";
-import { MAX_REPLY_FIELDS, MAX_REPLY_OVERHEAD } from "../../src/base/limits.ts";
+import { MAX_REPLY_FIELDS, MAX_REPLY_OVERHEAD } from "../../src/base/defences.ts";
 import { AnswerReader, encodeRequest, fieldText } from "../../src/platform/http_reply.ts";
 import { HttpError } from "../../src/platform/platform.ts";
 

@@ -11,11 +11,11 @@ import {
   MAX_HTTP_HEAD,
   MAX_HTTP_PER_NETWORK,
   MAX_HTTP_PER_PROXY,
-} from "../../src/base/limits.ts";
+} from "../../src/base/defences.ts";
 import { DESCRIPTORS_AGAIN, OUT_OF_DESCRIPTORS } from "../../src/platform/descriptors.ts";
 import { BodyDecoder } from "../../src/platform/http_body.ts";
 import type { HttpClientConnection } from "../../src/platform/http_connection.ts";
-import { Crowd, type CrowdMember } from "../../src/platform/http_crowd.ts";
+import { Crowd, type CrowdMember } from "../../src/platform/http_connection_limit.ts";
 import { endOfHead, type HttpHead, HttpRefusal, parseHead } from "../../src/platform/http_head.ts";
 import { type HttpListener, ListeningHttpServer } from "../../src/platform/http_server.ts";
 import type { HttpHandler } from "../../src/platform/platform.ts";

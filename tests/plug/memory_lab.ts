@@ -11,7 +11,7 @@ import type { Metainfo } from "../../src/metainfo/mod.ts";
 import type { FileSystem, Platform } from "../../src/platform/platform.ts";
 import { Session } from "../../src/session/session.ts";
 import type { AddOptions } from "../../src/session/session.ts";
-import type { SessionEvent } from "../../src/session/types.ts";
+import type { SessionEvent } from "../../src/session/session_events.ts";
 import { sha1, type Torrent } from "../storage/fixture.ts";
 import { MemoryFiles } from "../support/memory_files.ts";
 import { VirtualClock } from "../support/virtual_clock.ts";

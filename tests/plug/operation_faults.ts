@@ -7,7 +7,7 @@
 
 import { assert, assertEquals, assertInstanceOf } from "@std/assert";
 import { ShoalError } from "../../src/base/errors.ts";
-import { Claims } from "../../src/storage/claims.ts";
+import { Claims } from "../../src/storage/path_locks.ts";
 import { partFileName } from "../../src/storage/names.ts";
 import type { Storage } from "../../src/storage/storage.ts";
 import { QUIET, readPiece, storageOf, Torrent } from "../storage/fixture.ts";

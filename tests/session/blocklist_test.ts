@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { formatIp } from "../../src/base/address.ts";
 import { utf8 } from "../../src/base/bytes.ts";
 import { ShoalError } from "../../src/base/errors.ts";
-import { MAX_BLOCKLIST_RANGES } from "../../src/base/limits.ts";
+import { MAX_BLOCKLIST_RANGES } from "../../src/base/defences.ts";
 import { denoPlatform as platform } from "../../src/platform/deno_platform.ts";
 import { parseBlocklist, readBlocklist } from "../../src/session/blocklist.ts";
 import { Session } from "../../src/session/session.ts";

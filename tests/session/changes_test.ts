@@ -1,10 +1,10 @@
 import { assertEquals, assertGreater, assertRejects, assertThrows } from "@std/assert";
 import { ShoalError } from "../../src/base/errors.ts";
-import { encodeTorrent } from "../../src/metainfo/create.ts";
+import { encodeTorrent } from "../../src/metainfo/encode_torrent.ts";
 import { magnetOf, type Metainfo, parseMagnet, parseMetainfo } from "../../src/metainfo/mod.ts";
 import { denoPlatform as platform } from "../../src/platform/deno_platform.ts";
 import type { Session, Torrent } from "../../src/session/session.ts";
-import type { SessionEvent } from "../../src/session/types.ts";
+import type { SessionEvent } from "../../src/session/session_events.ts";
 import { seededRandom } from "../support/random.ts";
 import { eventOf, HOST, Lab, NAME, PIECE } from "../support/session_lab.ts";
 

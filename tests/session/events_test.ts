@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { InfoHash } from "../../src/base/info_hash.ts";
 import { type AnyEvent, type EventStream, type StreamedEvent, streamEvents } from "../../src/swarm/event_stream.ts";
-import type { SessionEvent, TorrentSnapshot } from "../../src/session/types.ts";
+import type { SessionEvent, TorrentSnapshot } from "../../src/session/session_events.ts";
 import { HOST, Lab } from "../support/session_lab.ts";
 import { settle, VirtualClock } from "../support/virtual_clock.ts";
 import { torrentSnapshot } from "../ui/snapshots.ts";

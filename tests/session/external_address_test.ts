@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { MAX_ADDRESS_VOTERS } from "../../src/base/limits.ts";
+import { MAX_ADDRESS_VOTERS } from "../../src/base/defences.ts";
 import { isPrivate, isPublic } from "../../src/base/networks.ts";
 import { ExternalAddress } from "../../src/session/external_address.ts";
 

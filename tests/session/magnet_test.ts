@@ -1,9 +1,9 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { ShoalError } from "../../src/base/errors.ts";
-import { EXACT_SOURCE_HEDGE_MS, EXACT_SOURCES_AT_ONCE } from "../../src/base/limits.ts";
+import { EXACT_SOURCE_HEDGE_MS, EXACT_SOURCES_AT_ONCE } from "../../src/base/defences.ts";
 import { magnetOf, type Metainfo, parseMagnet, torrentFile } from "../../src/metainfo/mod.ts";
 import { denoPlatform as platform } from "../../src/platform/deno_platform.ts";
-import type { SessionEvent } from "../../src/session/types.ts";
+import type { SessionEvent } from "../../src/session/session_events.ts";
 import { eventOf, HOST, Lab, NAME } from "../support/session_lab.ts";
 
 function kinds(events: readonly SessionEvent[]): string[] {

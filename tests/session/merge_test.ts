@@ -1,9 +1,9 @@
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { ShoalError } from "../../src/base/errors.ts";
 import { type Metainfo, parseMagnet, parseMetainfo } from "../../src/metainfo/mod.ts";
-import { encodeTorrent } from "../../src/metainfo/create.ts";
+import { encodeTorrent } from "../../src/metainfo/encode_torrent.ts";
 import { denoPlatform as platform } from "../../src/platform/deno_platform.ts";
-import { TrackerServer } from "../../src/tracker/server/server.ts";
+import { TrackerServer } from "../../src/tracker_server/server.ts";
 import { eventOf, HOST, Lab, NAME } from "../support/session_lab.ts";
 
 /** The same torrent, as another tracker gives it. */

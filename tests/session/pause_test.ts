@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertGreater, assertLess } from "@std/assert";
 import { magnetOf, parseMagnet } from "../../src/metainfo/mod.ts";
 import type { Session, Torrent } from "../../src/session/session.ts";
-import type { SessionEvent } from "../../src/session/types.ts";
+import type { SessionEvent } from "../../src/session/session_events.ts";
 import { eventOf, HOST, Lab, NAME } from "../support/session_lab.ts";
 
 /** The next event of a kind that is still to come. */

@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert";
 import type { PeerAddress } from "../../src/base/address.ts";
 import { utf8 } from "../../src/base/bytes.ts";
 import { InfoHash } from "../../src/base/info_hash.ts";
-import type { LocalDiscovery, LocalSearch } from "../../src/discovery/local_discovery.ts";
+import type { LocalDiscovery, LocalSearch } from "../../src/lsd/local_discovery.ts";
 import type { Platform } from "../../src/platform/platform.ts";
 import type { DhtService, DhtTorrent } from "../../src/session/dht_service.ts";
 import { PeerSources } from "../../src/session/peer_sources.ts";

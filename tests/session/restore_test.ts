@@ -2,7 +2,7 @@ import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { magnetOf, type Metainfo, parseMagnet } from "../../src/metainfo/mod.ts";
 import { openDatabase } from "../../src/platform/deno_database.ts";
 import { denoPlatform as platform } from "../../src/platform/deno_platform.ts";
-import { createTorrent } from "../../src/session/create.ts";
+import { createTorrent } from "../../src/session/create_torrent.ts";
 import type { Session, Torrent } from "../../src/session/session.ts";
 import { torrentOf } from "../../src/session/store_schema.ts";
 import { eventOf, HOST, Lab } from "../support/session_lab.ts";

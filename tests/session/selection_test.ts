@@ -4,7 +4,7 @@ import { concatBytes } from "../../src/base/bytes.ts";
 import { encode } from "../../src/bencode/mod.ts";
 import { type AddOptions, Session } from "../../src/session/session.ts";
 import type { Torrent as SwarmTorrent } from "../../src/swarm/torrent.ts";
-import type { SessionEvent } from "../../src/session/types.ts";
+import type { SessionEvent } from "../../src/session/session_events.ts";
 import { finishing, metainfoOf, platformOf, putAll } from "../plug/memory_lab.ts";
 import { MemoryNetwork } from "../plug/memory_network.ts";
 import { Torrent } from "../storage/fixture.ts";

@@ -3,7 +3,7 @@ import { ShoalError } from "../../src/base/errors.ts";
 import { denoPlatform as platform } from "../../src/platform/deno_platform.ts";
 import type { Platform } from "../../src/platform/platform.ts";
 import { Session } from "../../src/session/session.ts";
-import type { SessionEvent } from "../../src/session/types.ts";
+import type { SessionEvent } from "../../src/session/session_events.ts";
 import { seededRandom } from "../support/random.ts";
 import { eventOf, HOST, Lab, NAME, PIECE } from "../support/session_lab.ts";
 

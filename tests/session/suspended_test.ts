@@ -3,7 +3,7 @@ import { concatBytes, utf8 } from "../../src/base/bytes.ts";
 import { parseMagnet } from "../../src/metainfo/mod.ts";
 import type { HttpRequest, Network, Platform } from "../../src/platform/platform.ts";
 import { Session } from "../../src/session/session.ts";
-import type { SessionEvent } from "../../src/session/types.ts";
+import type { SessionEvent } from "../../src/session/session_events.ts";
 import { metainfoOf } from "../plug/memory_lab.ts";
 import { MemoryNetwork } from "../plug/memory_network.ts";
 import { sha1, Torrent } from "../storage/fixture.ts";

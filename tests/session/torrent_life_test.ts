@@ -1,11 +1,11 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { concatBytes, equalBytes, utf8 } from "../../src/base/bytes.ts";
 import { ShoalError } from "../../src/base/errors.ts";
-import { encodeTorrent } from "../../src/metainfo/create.ts";
+import { encodeTorrent } from "../../src/metainfo/encode_torrent.ts";
 import { magnetOf, parseMagnet, parseMetainfo } from "../../src/metainfo/mod.ts";
 import type { Platform } from "../../src/platform/platform.ts";
 import { Session } from "../../src/session/session.ts";
-import type { SessionEvent } from "../../src/session/types.ts";
+import type { SessionEvent } from "../../src/session/session_events.ts";
 import type { Torrent } from "../../src/swarm/torrent.ts";
 import { mayFollow, type TorrentState } from "../../src/swarm/torrent_state.ts";
 import { finishing, platformOf } from "../plug/memory_lab.ts";

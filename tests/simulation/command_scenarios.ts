@@ -5,7 +5,7 @@
  */
 
 import { ShoalError } from "../../src/base/errors.ts";
-import type { SessionEvent } from "../../src/session/types.ts";
+import type { SessionEvent } from "../../src/session/session_events.ts";
 import type { Torrent } from "../../src/swarm/torrent.ts";
 import { isOver } from "../../src/swarm/torrent_state.ts";
 import { MemoryDatabases } from "../support/memory_database.ts";

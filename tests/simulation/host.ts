@@ -16,7 +16,7 @@ import {
   type Platform,
   type Timer,
 } from "../../src/platform/platform.ts";
-import type { AddOptions } from "../../src/session/options.ts";
+import type { AddOptions } from "../../src/session/session_options.ts";
 import {
   type RemoveOptions,
   Session,
@@ -25,7 +25,7 @@ import {
 } from "../../src/session/session.ts";
 import type { Torrent } from "../../src/swarm/torrent.ts";
 import type { TorrentState } from "../../src/swarm/torrent_state.ts";
-import type { SessionEvent } from "../../src/session/types.ts";
+import type { SessionEvent } from "../../src/session/session_events.ts";
 import type { MemoryDatabases } from "../support/memory_database.ts";
 import { seededRandom } from "../support/random.ts";
 import { type DiskProfile, SimFiles } from "./files.ts";

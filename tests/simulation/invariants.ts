@@ -4,9 +4,9 @@
  * @module
  */
 
-import { UPLOAD_SLOTS } from "../../src/swarm/choker.ts";
+import { UPLOAD_SLOTS } from "../../src/swarm/choking/choker.ts";
 import { LEAST_READING } from "../../src/base/memory_budget.ts";
-import { REQUEST_QUEUE_LIMIT } from "../../src/base/limits.ts";
+import { REQUEST_QUEUE_LIMIT } from "../../src/base/defences.ts";
 import { PieceMap } from "../../src/storage/layout.ts";
 import { mayFollow, type TorrentState } from "../../src/swarm/torrent_state.ts";
 import type { SimHost } from "./host.ts";

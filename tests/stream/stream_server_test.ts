@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { ShoalError } from "../../src/base/errors.ts";
-import { HTTP_STALL_MS, MAX_STREAM_REQUESTS } from "../../src/base/limits.ts";
+import { HTTP_STALL_MS, MAX_STREAM_REQUESTS } from "../../src/base/defences.ts";
 import type { Metainfo } from "../../src/metainfo/mod.ts";
 import { denoPlatform as platform } from "../../src/platform/deno_platform.ts";
 import type { HttpHandler } from "../../src/platform/platform.ts";

@@ -4,12 +4,12 @@
  * @module
  */
 
-import { encodeSingleFile } from "../../src/metainfo/create.ts";
+import { encodeSingleFile } from "../../src/metainfo/encode_torrent.ts";
 import { type Metainfo, parseMetainfo } from "../../src/metainfo/mod.ts";
 import { denoPlatform as platform } from "../../src/platform/deno_platform.ts";
 import { Session, type SessionOptions } from "../../src/session/session.ts";
-import type { SessionEvent } from "../../src/session/types.ts";
-import { TrackerServer } from "../../src/tracker/server/server.ts";
+import type { SessionEvent } from "../../src/session/session_events.ts";
+import { TrackerServer } from "../../src/tracker_server/server.ts";
 import { seededRandom } from "./random.ts";
 
 /** Where everything happens. */

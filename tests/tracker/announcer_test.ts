@@ -1,7 +1,7 @@
 import { assertEquals, assertNotEquals } from "@std/assert";
 import type { PeerAddress } from "../../src/base/address.ts";
 import { utf8 } from "../../src/base/bytes.ts";
-import { MAX_TRACKERS_AT_ONCE } from "../../src/base/limits.ts";
+import { MAX_TRACKERS_AT_ONCE } from "../../src/base/defences.ts";
 import { InfoHash } from "../../src/base/info_hash.ts";
 import type { AnnounceProgress } from "../../src/tracker/announce_request.ts";
 import { Announcer, type AnnouncerOptions, type TrackerReport } from "../../src/tracker/announcer.ts";

@@ -9,7 +9,7 @@ import { denoHttp } from "../../src/platform/deno_http.ts";
 import { denoNetwork } from "../../src/platform/deno_net.ts";
 import { denoPlatform } from "../../src/platform/deno_platform.ts";
 import { Announcer, type TrackerReport } from "../../src/tracker/announcer.ts";
-import { TrackerServer, type TrackerServerOptions } from "../../src/tracker/server/server.ts";
+import { TrackerServer, type TrackerServerOptions } from "../../src/tracker_server/server.ts";
 import { TrackerWay } from "../support/udp_world.ts";
 import { VirtualClock } from "../support/virtual_clock.ts";
 

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { type Bytes, concatBytes, fromHex, toHex, utf8 } from "../../src/base/bytes.ts";
 import { InfoHash } from "../../src/base/info_hash.ts";
-import { ENCRYPTED_HANDSHAKE_MS, MAX_FIRST_PAYLOAD } from "../../src/base/limits.ts";
+import { ENCRYPTED_HANDSHAKE_MS, MAX_FIRST_PAYLOAD } from "../../src/base/defences.ts";
 import { startDigest } from "../../src/platform/start_digest.ts";
 import type { Connection } from "../../src/platform/platform.ts";
 import { KeyPair } from "../../src/transport/diffie_hellman.ts";

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import stringWidth from "string-width";
 import { utf8 } from "../../src/base/bytes.ts";
 import type { PieceCell, PieceMap } from "../../src/swarm/piece_map.ts";
-import type { TorrentState } from "../../src/session/types.ts";
+import type { TorrentState } from "../../src/session/session_events.ts";
 import { type Picture, renderDashboard, shareOut } from "../../src/ui/dashboard.ts";
 import { type Key, KeyReader } from "../../src/ui/keys.ts";
 import { parseLimits } from "../../src/ui/limit_prompt.ts";

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import type { PortMapEvent } from "../../src/session/types.ts";
+import type { PortMapEvent } from "../../src/session/session_events.ts";
 import { eventLine } from "../../src/ui/json_lines.ts";
 import { LogLines } from "../../src/ui/log_lines.ts";
 

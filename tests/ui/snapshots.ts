@@ -5,7 +5,7 @@
  */
 
 import { InfoHash } from "../../src/base/info_hash.ts";
-import type { PeerSnapshot, TorrentSnapshot } from "../../src/session/types.ts";
+import type { PeerSnapshot, TorrentSnapshot } from "../../src/session/session_events.ts";
 
 /** A downloading torrent, half way, except for what the test says. */
 export function torrentSnapshot(parts: Partial<TorrentSnapshot> = {}): TorrentSnapshot {

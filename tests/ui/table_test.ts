@@ -1,5 +1,5 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import type { PeerSnapshot, TorrentSnapshot } from "../../src/session/types.ts";
+import type { PeerSnapshot, TorrentSnapshot } from "../../src/session/session_events.ts";
 import { renderBar } from "../../src/ui/bar.ts";
 import { placeColumns } from "../../src/ui/grid.ts";
 import { painted, styleFor, tinted } from "../../src/ui/style.ts";

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertFalse, assertMatch, assertNotMatch, assertStringIncludes } from "@std/assert";
 import { ShoalError } from "../../src/base/errors.ts";
-import type { TorrentSnapshot } from "../../src/session/types.ts";
+import type { TorrentSnapshot } from "../../src/session/session_events.ts";
 import { JsonView } from "../../src/ui/json_view.ts";
 import { LiveView } from "../../src/ui/live_view.ts";
 import { PlainView } from "../../src/ui/plain_view.ts";

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { formatAddress, formatIp } from "../../src/base/address.ts";
-import { MAX_PEX_TAKEN } from "../../src/base/limits.ts";
+import { MAX_PEX_TAKEN } from "../../src/base/defences.ts";
 import { encode } from "../../src/bencode/mod.ts";
 import { WireError } from "../../src/wire/messages.ts";
 import { encodePex, parsePex, PexFlag } from "../../src/wire/pex.ts";

@@ -12,7 +12,7 @@ import {
   MAX_DHT_SAVED_NODES,
   MAX_DHT_TOKEN,
   MAX_DHT_VALUES,
-} from "../../../src/base/limits.ts";
+} from "../../../src/base/defences.ts";
 import { KrpcError, SavedTableError } from "../../../src/dht/errors.ts";
 import { decodeMessage, encodeResponse, type Query, type Response } from "../../../src/dht/krpc.ts";
 import { ID_LENGTH } from "../../../src/dht/node_id.ts";

@@ -5,7 +5,7 @@
  */
 
 import { InfoHash } from "../../../src/base/info_hash.ts";
-import { encodeLsdMessage, LsdError, MAX_LSD_HASHES, parseLsdMessage } from "../../../src/discovery/lsd_message.ts";
+import { encodeLsdMessage, LsdError, MAX_LSD_HASHES, parseLsdMessage } from "../../../src/lsd/lsd_message.ts";
 import { attempt, hold, type Target } from "../target.ts";
 
 const HASH = "0123456789abcdef0123456789abcdef01234567";

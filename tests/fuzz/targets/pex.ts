@@ -5,7 +5,7 @@
  */
 
 import { parseIp } from "../../../src/base/address.ts";
-import { MAX_PEX_TAKEN } from "../../../src/base/limits.ts";
+import { MAX_PEX_TAKEN } from "../../../src/base/defences.ts";
 import { WireError } from "../../../src/wire/messages.ts";
 import { encodePex, parsePex } from "../../../src/wire/pex.ts";
 import { attempt, hold, type Target } from "../target.ts";

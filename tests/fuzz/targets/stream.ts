@@ -6,7 +6,7 @@
 
 import { fromUtf8Lossy, utf8 } from "../../../src/base/bytes.ts";
 import { InfoHash } from "../../../src/base/info_hash.ts";
-import { answerTo } from "../../../src/stream/answer.ts";
+import { answerTo } from "../../../src/stream/response.ts";
 import { Catalog } from "../../../src/stream/catalog.ts";
 import type { Dice } from "../dice.ts";
 import { hold, type Target } from "../target.ts";

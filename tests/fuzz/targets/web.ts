@@ -5,9 +5,9 @@
  */
 
 import { fromUtf8Lossy, utf8 } from "../../../src/base/bytes.ts";
-import { MAX_RETRY_AFTER_MS } from "../../../src/base/limits.ts";
-import type { WebPart } from "../../../src/swarm/web_parts.ts";
-import { judgeReply, retryAfter } from "../../../src/swarm/web_reply.ts";
+import { MAX_RETRY_AFTER_MS } from "../../../src/base/defences.ts";
+import type { WebPart } from "../../../src/swarm/web_seeds/web_files.ts";
+import { judgeReply, retryAfter } from "../../../src/swarm/web_seeds/web_reply.ts";
 import type { Dice } from "../dice.ts";
 import { hold, type Target } from "../target.ts";
 

@@ -5,7 +5,7 @@
  */
 
 import { type Bytes, equalBytes } from "../../../src/base/bytes.ts";
-import { MAX_EXTENDED, MAX_METADATA, MAX_UNKNOWN } from "../../../src/base/limits.ts";
+import { MAX_EXTENDED, MAX_METADATA, MAX_UNKNOWN } from "../../../src/base/defences.ts";
 import { clientName } from "../../../src/peer/client_name.ts";
 import { encodeDontHave, parseDontHave } from "../../../src/wire/dont_have.ts";
 import {

@@ -1,0 +1,175 @@
+/**
+ * Where torrents come from: files, URLs, standard input.
+ *
+ * @module
+ */
+
+import { type Bytes, freeBytes } from "../base/bytes.ts";
+import { contentKind } from "../base/content_kind.ts";
+import { ShoalError } from "../base/errors.ts";
+import { MAX_METAINFO_READS } from "../base/defences.ts";
+import { ReadBudget, type Reading } from "../base/read_budget.ts";
+import { redact } from "../base/secrets.ts";
+import { type Magnet, MAX_TORRENT_SIZE, type Metainfo } from "../metainfo/mod.ts";
+import { FileError } from "../platform/file_errors.ts";
+import { HttpError } from "../platform/platform.ts";
+import { plainLogLine } from "../ui/log_lines.ts";
+import type { Context } from "./context.ts";
+import { printable } from "../ui/printable.ts";
+
+/** Milliseconds until a server must have sent the torrent. */
+const FETCH_MS = 60_000;
+/** What is read whole, of all sources together. */
+const READS = new ReadBudget(MAX_METAINFO_READS);
+/** 40 hexadecimal digits, or 32 base32 characters. */
+const INFO_HASH = /^(?:[0-9a-f]{40}|[a-z2-7]{32})$/i;
+
+/**
+ * What the user wrote, read as far as that can be done without peers.
+ *
+ * @param source As {@linkcode readTorrent} takes it, or a magnet link, or an info-hash. A file of that name comes first. A URL may
+ * redirect to a magnet link.
+ * @param context The surroundings.
+ * @returns The torrent, or where to find it.
+ * @throws {ShoalError} As {@linkcode readTorrent}.
+ */
+export async function readSource(source: string, context: Context): Promise<Metainfo | Magnet> {
+  if (/^magnet:/i.test(source)) return await context.engine.parseMagnet(source);
+  if (INFO_HASH.test(source) && await context.platform.files.stat(source) === null) {
+    return await context.engine.parseMagnet(source);
+  }
+  return await read(source, context);
+}
+
+/**
+ * Reads and parses a torrent.
+ *
+ * @param source What the user wrote: a path, an `http:` or `https:` URL, or `-` for standard input.
+ * @param context The surroundings.
+ * @returns The torrent.
+ * @throws {ShoalError} Of kind `usage` if there is no such thing, `storage` if it cannot be read, `network` if it cannot be
+ * fetched, `torrent` if it is not a torrent.
+ */
+export async function readTorrent(source: string, context: Context): Promise<Metainfo> {
+  if (/^magnet:/i.test(source)) throw needsFile(source);
+  const found = await read(source, context);
+  if ("pieces" in found) return found;
+  throw needsFile(source, "it redirects to a magnet link, and what that stands for is known only to peers");
+}
+
+async function read(source: string, context: Context): Promise<Metainfo | Magnet> {
+  return await READS.run(async (reading) => {
+    const bytes = await readBytes(source, context, reading);
+    if (typeof bytes === "string") return await context.engine.parseMagnet(bytes);
+    try {
+      return await context.engine.parse(bytes, {
+        source: source === "-" ? "standard input" : source,
+        portable: context.terminal.isWindows,
+      });
+    } catch (error) {
+      freeBytes(bytes);
+      throw error;
+    }
+  });
+}
+
+/**
+ * Says on standard error what is wrong with a torrent and was passed over. A session says it by itself.
+ *
+ * @param meta The torrent.
+ * @param context The surroundings.
+ */
+export async function tellWarnings(meta: Metainfo, { terminal }: Context): Promise<void> {
+  const lines = meta.warnings.map((message) =>
+    plainLogLine({ level: "warning", text: printable(redact(`${message} (${meta.name})`)) })
+  );
+  if (lines.length > 0) await terminal.stderr.write(lines.join(""));
+}
+
+/** @returns The torrent, or a magnet link where a URL redirects to one. */
+async function readBytes(source: string, context: Context, reading: Reading): Promise<Bytes | string> {
+  if (source === "-") return await readStdin(context);
+  if (/^https?:\/\//i.test(source)) return await fetchTorrent(source, context, reading);
+  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(source)) {
+    const why = "only http and https URLs can be fetched";
+    throw new ShoalError("usage", { what: "cannot fetch the torrent", where: source, why });
+  }
+  return await readFile(source, context, reading);
+}
+
+async function readStdin({ terminal }: Context): Promise<Bytes> {
+  if (terminal.stdinIsTerminal) {
+    const why = "it is a terminal, not a torrent";
+    throw new ShoalError("usage", { what: "cannot read the torrent", where: "standard input", why });
+  }
+  return await terminal.readStdin(MAX_TORRENT_SIZE);
+}
+
+async function readFile(path: string, { platform }: Context, reading: Reading): Promise<Bytes> {
+  try {
+    const { size = 0 } = await platform.files.stat(path) ?? {};
+    reading.hold(Math.min(size, MAX_TORRENT_SIZE));
+    reading.signal.throwIfAborted();
+    const bytes = await platform.files.readFile(path, MAX_TORRENT_SIZE);
+    reading.hold(Math.max(0, bytes.length - size)); // of what a link leads to, or a pipe, nobody knew
+    reading.signal.throwIfAborted();
+    return bytes;
+  } catch (error) {
+    if (!(error instanceof FileError)) throw error;
+    const what = "cannot read the torrent";
+    if (error.fault === "missing" || error.fault === "not-a-folder") {
+      if (INFO_HASH.test(path)) throw needsFile(path);
+      // A bare word is more likely a command with a slip in it than a file.
+      const parts = /^[\w-]+$/.test(path)
+        ? { why: "there is no such file or command", hint: "`shoal --help` lists the commands" }
+        : { why: "there is no such file" };
+      throw new ShoalError("usage", { what, where: path, ...parts, cause: error });
+    }
+    if (error.fault === "is-a-folder") {
+      throw new ShoalError("usage", { what, where: path, why: "it is a folder", cause: error });
+    }
+    if (error.fault === "too-large") {
+      const why = `it is larger than ${MAX_TORRENT_SIZE} bytes`;
+      throw new ShoalError("torrent", { what: "not a torrent", where: path, why, cause: error });
+    }
+    // The hints of a file error are about the folder of a download, not about this.
+    throw new ShoalError("storage", { what, where: path, why: error.why, cause: error });
+  }
+}
+
+async function fetchTorrent(url: string, { platform }: Context, reading: Reading): Promise<Bytes | string> {
+  const what = "cannot fetch the torrent";
+  try {
+    const response = await platform.http.request({
+      url,
+      trust: { by: "user" },
+      takesMagnet: true,
+      timeout: FETCH_MS,
+      maxBytes: MAX_TORRENT_SIZE,
+      hold: reading.hold,
+      signal: reading.signal,
+    });
+    if (response.magnet !== undefined) return response.magnet;
+    if (response.status < 200 || response.status > 299) {
+      throw new ShoalError("network", { what, where: url, why: `the server answers with status ${response.status}` });
+    }
+    if (contentKind(response.body) === "a web page") {
+      const why = "the server sent a web page instead of a torrent";
+      const hint = "the link to the .torrent file may be on that page";
+      throw new ShoalError("torrent", { what: "not a torrent", where: url, why, hint });
+    }
+    return response.body;
+  } catch (error) {
+    if (!(error instanceof HttpError)) throw error;
+    throw new ShoalError("network", { what, where: url, why: error.message, cause: error });
+  }
+}
+
+function needsFile(source: string, why = "what it stands for is known only to peers"): ShoalError {
+  return new ShoalError("usage", {
+    what: "a .torrent file is needed",
+    where: source,
+    why,
+    hint: "`shoal download` or `shoal info` asks them",
+  });
+}

@@ -1,0 +1,149 @@
+/**
+ * What a request is answered with. Decides only.
+ *
+ * @module
+ */
+
+import { MAX_STREAM_PATH } from "../base/defences.ts";
+import type { Catalog, ServedFile, ServedTorrent, Target } from "./catalog.ts";
+import { type Fields, judgeConditions } from "./conditions.ts";
+import { contentType, isActive } from "./content_type.ts";
+import { isOurHost } from "./host_field.ts";
+import { listPage, playlist } from "./pages.ts";
+import { parseRange } from "./range.ts";
+
+/** What of a request counts. */
+export interface Question {
+  /** `GET`, `HEAD` or something that isn't understood. */
+  readonly method: string;
+  /** As it came: with percent signs, without the query. */
+  readonly path: string;
+  /** Header fields. */
+  readonly fields: Fields;
+}
+
+/** An answer. */
+export interface Answer {
+  /** Status code. */
+  readonly status: number;
+  /** Header fields; the length of the body is among them. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** What is sent; `null` for nothing, as with `HEAD`. */
+  readonly body: string | FilePart | null;
+}
+
+/** Bytes of a file. */
+export interface FilePart {
+  readonly torrent: ServedTorrent;
+  readonly file: ServedFile;
+  /** The first. */
+  readonly begin: number;
+  /** The one after the last. */
+  readonly end: number;
+}
+
+/** What an answer is made from. */
+export interface AnswerContext {
+  /** What there is. */
+  readonly catalog: Catalog;
+  /** The address that we listen on. */
+  readonly bound: string;
+  /** `http://host:port`. */
+  readonly base: string;
+}
+
+/**
+ * With every answer. Nothing is kept by the browser, which would fill its cache with films and leave traces on disk; nothing is
+ * compressed on the way, which would change the length; no other site may embed what we serve, and no type is guessed.
+ */
+const ALWAYS: Readonly<Record<string, string>> = {
+  "cache-control": "no-store, no-transform",
+  "cross-origin-resource-policy": "same-origin",
+  "x-content-type-options": "nosniff",
+  "referrer-policy": "no-referrer",
+};
+const PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'";
+
+/**
+ * Answers a request: with a page or a playlist, with a file or a part of it (RFC 9110), or with what is wrong.
+ *
+ * @param question The request.
+ * @param context What there is.
+ * @returns The answer.
+ */
+export function answerTo(question: Question, context: AnswerContext): Answer {
+  const { method, path, fields } = question;
+  const isHead = method === "HEAD";
+  if (!isOurHost(fields.get("host"), context.bound)) {
+    return text(421, "This is a server for the machine that it runs on: ask for it by localhost.\n", { isHead });
+  }
+  if (method !== "GET" && !isHead) {
+    return text(405, "Only GET and HEAD are understood.\n", { isHead, headers: { allow: "GET, HEAD" } });
+  }
+  if (path.length > MAX_STREAM_PATH) return text(414, "No path is that long.\n", { isHead });
+  const target = context.catalog.find(path);
+  if (target === null) return text(404, "There is no such file, or it is not downloaded.\n", { isHead });
+  return target.kind === "file" ? fileAnswer(target, { fields, isHead }) : listAnswer(target, { context, isHead });
+}
+
+function listAnswer(
+  target: Exclude<Target, { kind: "file" }>,
+  { context, isHead }: { readonly context: AnswerContext; readonly isHead: boolean },
+): Answer {
+  if (target.kind === "playlist") {
+    return text(200, playlist(target.torrent, context.base), { isHead, type: "audio/x-mpegurl; charset=utf-8" });
+  }
+  const [torrents, title] = target.kind === "index"
+    ? [context.catalog.torrents, "Shoal"]
+    : [[target.torrent], target.torrent.name];
+  const headers = { "content-security-policy": PAGE_POLICY };
+  return text(200, listPage(torrents, title), { isHead, type: "text/html; charset=utf-8", headers });
+}
+
+function fileAnswer(
+  { torrent, file }: Extract<Target, { kind: "file" }>,
+  { fields, isHead }: { readonly fields: Fields; readonly isHead: boolean },
+): Answer {
+  const tag = `"${torrent.infohash}-${file.index}"`;
+  const type = contentType(file.path.at(-1)!);
+  const headers = {
+    ...ALWAYS,
+    "accept-ranges": "bytes",
+    etag: tag,
+    ...(isActive(type) && { "content-security-policy": "sandbox" }),
+  };
+  const { status, rangeCounts } = judgeConditions(fields, tag);
+  if (status === 304) return { status, headers, body: null };
+  if (status === 412) return text(412, "The file is another one.\n", { isHead, headers });
+  // A range is defined for GET alone (RFC 9110 section 14.2).
+  const range = parseRange(rangeCounts && !isHead ? fields.get("range") : null, file.length);
+  if (range.kind === "unsatisfiable") {
+    const contentRange = { "content-range": `bytes */${file.length}` };
+    return text(416, `The file has ${file.length} bytes.\n`, { isHead, headers: { ...headers, ...contentRange } });
+  }
+  const { begin, end } = range.kind === "part" ? range : { begin: 0, end: file.length };
+  return {
+    status: range.kind === "part" ? 206 : 200,
+    headers: {
+      ...headers,
+      "content-type": type,
+      "content-length": String(end - begin),
+      ...(range.kind === "part" && { "content-range": `bytes ${begin}-${end - 1}/${file.length}` }),
+    },
+    body: isHead ? null : { torrent, file, begin, end },
+  };
+}
+
+function text(
+  status: number,
+  body: string,
+  options: { readonly isHead: boolean; readonly type?: string; readonly headers?: Readonly<Record<string, string>> },
+): Answer {
+  const { isHead, type = "text/plain; charset=utf-8", headers = {} } = options;
+  const length = String(new TextEncoder().encode(body).length);
+  return {
+    status,
+    headers: { ...ALWAYS, ...headers, "content-type": type, "content-length": length },
+    body: isHead ? null : body,
+  };
+}

@@ -1,0 +1,60 @@
+/**
+ * Carries out what the choker decides.
+ *
+ * @module
+ */
+
+import type { Peer } from "../../peer/mod.ts";
+import { Choker, ROUND_MS, UPLOAD_SLOTS } from "./choker.ts";
+
+/** The upload slots of a torrent. */
+export class UploadSlots {
+  readonly #choker: Choker<Peer>;
+  /** Bytes from each peer when the last round was held. */
+  readonly #before = new WeakMap<Peer, number>();
+  #lastRound = -Infinity;
+
+  /**
+   * @param random Uniform in 0 to 1.
+   */
+  constructor(random: () => number) {
+    this.#choker = new Choker(random);
+  }
+
+  /** Slots that are free, or held by peers that want nothing more, go to whoever waits, without waiting for a round. */
+  giveFree(peers: Iterable<Peer>): void {
+    const open = [...peers].filter((peer) => !peer.closed);
+    const unchoked = open.filter((peer) => !peer.amChoking);
+    const idle = unchoked.filter((peer) => !peer.interested);
+    let free = UPLOAD_SLOTS - unchoked.length;
+    for (const peer of open) {
+      if (!peer.interested || !peer.amChoking) continue;
+      const loser = free > 0 ? null : idle.pop();
+      if (loser === undefined) return;
+      loser?.choke();
+      loser?.output.flush();
+      peer.unchoke();
+      peer.output.flush();
+      free--;
+    }
+  }
+
+  /**
+   * Holds a round when it is time for one.
+   *
+   * @param peers Every connected peer.
+   * @param options `now`: milliseconds. `seeding`: we have everything.
+   */
+  tick(peers: readonly Peer[], options: { readonly now: number; readonly seeding: boolean }): void {
+    if (options.now - this.#lastRound < ROUND_MS) return;
+    this.#lastRound = options.now;
+    const worth = (peer: Peer) => peer.down.total - (this.#before.get(peer) ?? 0);
+    const served = this.#choker.round(peers, { ...options, worth });
+    for (const peer of peers) {
+      this.#before.set(peer, peer.down.total);
+      if (served.has(peer)) peer.unchoke();
+      else peer.choke();
+      peer.output.flush();
+    }
+  }
+}

@@ -1,0 +1,293 @@
+/**
+ * Which blocks a peer is asked for.
+ *
+ * @module
+ */
+
+import { PROVEN_MS } from "../../base/defences.ts";
+import { BLOCK_SIZE, type Peer } from "../../peer/mod.ts";
+import type { ActivePiece } from "./partial_piece.ts";
+import type { BufferPool } from "./buffer_pool.ts";
+import { askAgain, Waits } from "./endgame.ts";
+import { depthAllowed } from "./expected_speed.ts";
+import { isSlowPeer, slowPieces } from "./piece_eviction.ts";
+import { ownerOf, wouldAnySend } from "./parole.ts";
+import type { PiecePicker } from "./piece_picker.ts";
+import { NO_URGENCY, type Urgency } from "./time_critical.ts";
+import type { StartedPieces } from "./partial_pieces.ts";
+import { shareOf } from "./urgent_blocks.ts";
+
+/** Pieces that are chosen at random rather than by rarity, so that there is soon something to trade. */
+const RANDOM_FIRST = 4;
+/**
+ * Requests that a peer may turn down before it is left alone until the next regular turn. Some clients reject what they
+ * have no time for; asked again at once, they and we would do nothing else.
+ */
+const MAX_TURNED_DOWN = 16;
+/** Failed pieces that are looked at each time that a peer has time. */
+const MOST_FAILED = 8;
+
+/** What is needed of the torrent to choose. */
+export interface RequestStrategyHost {
+  /** Every connected peer. */
+  peers(): Iterable<Peer>;
+  /** Bytes of a piece. */
+  pieceSize(index: number): number;
+}
+
+/** Chooses what each peer is asked for, and starts pieces for that. */
+export class RequestStrategy {
+  /** How long blocks will take that others were asked for. */
+  readonly waits = new Waits();
+  /** Pieces that come before all others, as far as they are wanted. */
+  urgency: Urgency = NO_URGENCY;
+  /** Whether a peer could have been asked for more if there had been memory. */
+  starved = false;
+  readonly #host: RequestStrategyHost;
+  readonly #now: () => number;
+  readonly #started: StartedPieces;
+  readonly #active: ReadonlyMap<number, ActivePiece>;
+  readonly #open: Set<ActivePiece>;
+  readonly #picker: PiecePicker;
+  readonly #pool: BufferPool;
+
+  /**
+   * @param host The torrent.
+   * @param started The pieces.
+   * @param now Milliseconds.
+   */
+  constructor(host: RequestStrategyHost, started: StartedPieces, now: () => number) {
+    this.#host = host;
+    this.#now = now;
+    this.#started = started;
+    this.#active = started.active;
+    this.#open = started.open;
+    this.#picker = started.picker;
+    this.#pool = started.pool;
+  }
+
+  /**
+   * Asks a peer for as many blocks as it should be working on. The requests wait in its send buffer.
+   *
+   * @param peer One that isn't closed.
+   */
+  fill(peer: Peer): void {
+    if (!peer.amInterested || (peer.choking && peer.allowedFast.size === 0)) return;
+    if (peer.turnedDown >= MAX_TURNED_DOWN) return;
+    const least = peer.quiet || peer.snubbed || this.#hasStalled(peer);
+    const depth = least ? 1 : Math.min(peer.requests.depth, depthAllowed(peer));
+    let want = depth - peer.requests.size;
+    if (peer.probed && !peer.requests.full) want = Math.max(1, want);
+    // Asking in batches: nothing is said until a quarter of the queue is free.
+    else if (want <= 0 || (want < depth / 4 && peer.requests.size > 0)) return;
+    peer.probed = false;
+    const now = this.#now();
+    if (this.urgency.pieces.length > 0) want = this.#fillUrgent(peer, { want, depth, now });
+    if (this.#started.failed.size > 0) want = this.#fillFailed(peer, want, now);
+    if (peer.proven) want = this.#join(peer, this.#started.owners.tried(), want, now);
+    else if (this.#started.owners.awaits(peer.network, now)) return;
+    // Whoever isn't proven gets pieces of its own, as long as there are any.
+    else want = this.#startPieces(peer, want, now);
+    if (peer.proven || this.#started.owners.of(peer).length === 0) {
+      for (const piece of this.#open) {
+        if (want <= 0) return;
+        if (peer.pieces.has(piece.index) && peer.wouldSend(piece.index)) want = this.#ask(peer, piece, want, now);
+      }
+    }
+    if (peer.proven) want = this.#startPieces(peer, want, now);
+    if (want <= 0) return;
+    if (this.#join(peer, this.#started.owners.joinable(peer, now), want, now) <= 0) return;
+    if (!this.#pool.available) {
+      this.starved = true;
+      if (this.#picker.size > 0 || this.#open.size > 0) this.#pool.wants();
+    }
+    askAgain(peer, {
+      active: this.#active.values(),
+      peers: () => this.#host.peers(),
+      waits: this.waits,
+      ending: this.#picker.size === 0,
+      stuck: !this.#pool.available,
+      maySend: (piece) => this.maySend(peer, piece, now),
+      depth,
+      now,
+    });
+  }
+
+  /** Whether a peer has never sent anything, and others of its address kept pieces to themselves for nothing. */
+  #hasStalled(peer: Peer): boolean {
+    return peer.down.total === 0 && this.#started.standings.stalled(peer.network);
+  }
+
+  /** Starts new pieces with a peer, as its own if it isn't proven. @returns How many requests it could take besides. */
+  #startPieces(peer: Peer, want: number, now: number): number {
+    const { owners } = this.#started;
+    if (!peer.proven) {
+      for (const piece of owners.of(peer)) if (want > 0) want = this.#ask(peer, piece, want, now);
+    }
+    if (peer.quiet && this.#open.size > 0) return want;
+    while (want > 0 && this.#picker.size > 0 && this.#pool.available) {
+      const alone = !peer.proven && !peer.quiet && owners.size < this.#mostOwned;
+      if (!peer.proven && (!owners.mayHold(peer) || (!alone && (peer.onParole || this.#open.size > 0)))) break;
+      const index = this.pick(peer);
+      if (index < 0 || !this.mayStart(peer, index)) break;
+      const piece = this.#started.start(index, now);
+      if (alone) owners.hold(piece, ownerOf(peer), now);
+      want = this.#ask(peer, piece, want, now);
+    }
+    return want;
+  }
+
+  /** Has a peer send the rest of pieces that are others'. @returns How many requests it could take besides. */
+  #join(peer: Peer, pieces: Iterable<ActivePiece>, want: number, now: number): number {
+    for (const piece of pieces) {
+      if (want <= 0) break;
+      if (!peer.pieces.has(piece.index) || !peer.wouldSend(piece.index)) continue;
+      if (peer.proven) this.#started.owners.judge(piece, now);
+      this.#started.share(piece);
+      want = this.#ask(peer, piece, want, now);
+    }
+    return want;
+  }
+
+  /** Pieces that one peer each may have to itself, since there is memory for so many only. */
+  get #mostOwned(): number {
+    return Math.ceil(this.#pool.capacity / 2);
+  }
+
+  /** Starts pieces that have failed with a peer that may send them alone. @returns How many requests it could take besides. */
+  #fillFailed(peer: Peer, want: number, now: number): number {
+    const { owners, failed } = this.#started;
+    let left = MOST_FAILED;
+    for (const index of failed.pieces) {
+      if (want <= 0) break;
+      if (!this.#started.wants(index)) continue;
+      if (left-- === 0) break;
+      if (!peer.pieces.has(index) || !peer.wouldSend(index)) continue;
+      let piece = this.#active.get(index);
+      if (piece === undefined) {
+        if (!this.#picker.has(index) || !this.#pool.available) continue;
+        if (!peer.proven && !owners.mayHold(peer)) break;
+        if (!owners.mayOwn(index, ownerOf(peer), { peers: this.#host.peers(), now })) continue;
+        piece = this.#started.start(index, now);
+      }
+      want = this.#ask(peer, piece, want, now);
+    }
+    return want;
+  }
+
+  /** Asks a peer for blocks of urgent pieces. @returns How many requests it could take besides. */
+  #fillUrgent(peer: Peer, parts: { readonly want: number; readonly depth: number; readonly now: number }): number {
+    const { depth, now } = parts;
+    const { pieces, awaited } = this.urgency;
+    const late: ActivePiece[] = [];
+    let { want } = parts;
+    for (const index of pieces) {
+      if (want <= 0) return want;
+      if (!peer.pieces.has(index) || !peer.wouldSend(index)) continue;
+      const piece = this.#active.get(index) ?? this.#startUrgent(peer, index, now);
+      if (!piece) continue;
+      if (this.#leavesToProven(peer, piece, now)) continue;
+      if (!awaited.has(index)) want = this.#ask(peer, piece, want, now);
+      else {
+        const most = Math.min(want, shareOf(peer, piece, this.#host.peers()));
+        want -= most - this.#ask(peer, piece, most, now);
+        late.push(piece);
+      }
+    }
+    if (late.length === 0 || want <= 0) return want;
+    const free = want + peer.requests.size;
+    const maySend = (piece: ActivePiece) => this.maySend(peer, piece, now);
+    const peers = () => this.#host.peers();
+    askAgain(peer, { active: late, peers, waits: this.waits, ending: true, urgent: true, maySend, depth, now });
+    return free - peer.requests.size;
+  }
+
+  #startUrgent(peer: Peer, index: number, now: number): ActivePiece | null {
+    if (!this.#picker.has(index) || !this.#pool.available || !this.mayStart(peer, index)) return null;
+    const { owners } = this.#started;
+    if (this.#started.suspects(index)) {
+      const may = owners.mayOwn(index, ownerOf(peer), { peers: this.#host.peers(), now });
+      return may ? this.#started.start(index, now) : null;
+    }
+    // What somebody waits for all send together, unless some are proven and others aren't.
+    const alone = !peer.proven && !this.urgency.awaited.has(index);
+    if (alone && !(owners.mayHold(peer) && owners.size < this.#mostOwned)) return null;
+    if (!alone && this.#hasBetter(peer, index, now)) return null;
+    const piece = this.#started.start(index, now);
+    if (alone) owners.hold(piece, ownerOf(peer), now);
+    return piece;
+  }
+
+  /** Whether a piece that somebody waits for is, for a while, left to those who are proven. */
+  #leavesToProven(peer: Peer, piece: ActivePiece, now: number): boolean {
+    return piece.owner === null && now - piece.touched < PROVEN_MS && this.#hasBetter(peer, piece.index, now);
+  }
+
+  /** Whether a peer isn't proven, and another one is that would send a piece. */
+  #hasBetter(peer: Peer, index: number, now: number): boolean {
+    return !peer.proven && this.hasProven(index, now);
+  }
+
+  /** Whether somebody proven would send a piece, who hasn't gone quiet. */
+  hasProven(index: number, now: number): boolean {
+    return wouldAnySend(index, { peers: this.#host.peers(), now, isOfKind: ({ proven }) => proven });
+  }
+
+  /** Whether a peer that is known to be slow may take memory for a piece of its own: only while half of it is free of such. */
+  mayStart(peer: Peer, index: number): boolean {
+    if (!isSlowPeer(this.#host.pieceSize(index), peer.down)) return true;
+    return slowPieces(this.#active.values(), this.#now()).length < this.slowLimit;
+  }
+
+  /** How many pieces slow peers may have started. */
+  get slowLimit(): number {
+    return Math.ceil(this.#pool.capacity / 2);
+  }
+
+  /** The best piece to start with a peer; remembers when there is none, since looking costs a pass over all pieces. */
+  pick(peer: Peer): number {
+    if (peer.choking) {
+      for (const index of peer.allowedFast) {
+        if (peer.pieces.has(index) && this.#picker.has(index) && !this.#started.suspects(index)) return index;
+      }
+      return -1;
+    }
+    const state = this.#started.returned + peer.pieces.count;
+    if (peer.fruitless === state) return -1;
+    const { failed } = this.#started;
+    // Those that have failed are given away by other rules.
+    const from = failed.size === 0
+      ? peer.pieces
+      : { has: (index: number) => peer.pieces.has(index) && !this.#started.suspects(index) };
+    const index = this.#picker.pick(from, { anywhere: this.#started.have.count < RANDOM_FIRST });
+    if (failed.size > 0) return index;
+    if (index < 0) peer.fruitless = state;
+    return index;
+  }
+
+  #ask(peer: Peer, piece: ActivePiece, want: number, now: number): number {
+    if (!this.maySend(peer, piece, now)) return want;
+    if (piece.failed && piece.owner === null && !piece.guarded) {
+      if (!peer.proven && !this.#started.owners.mayHold(peer)) return want;
+      if (!this.#started.owners.take(piece, ownerOf(peer), { peers: this.#host.peers(), now })) return want;
+    }
+    const isTrial = !peer.proven && piece.owner !== null && this.urgency.pieces.length === 0;
+    const most = isTrial ? this.#started.owners.trial(piece, { peers: this.#host.peers(), now }) : Infinity;
+    const rest = Math.max(0, want - most);
+    for (; want > rest; want--) {
+      const block = piece.takeFree();
+      if (block < 0) break;
+      peer.request(piece.index, block * BLOCK_SIZE, piece.blockLength(block), now);
+    }
+    if (piece.free === 0) this.#open.delete(piece);
+    return rest > 0 ? 0 : want;
+  }
+
+  /** Whether a peer may send blocks of a piece: nobody else owns it, and whoever is on parole is mixed with others only for want of others. */
+  maySend(peer: Peer, piece: ActivePiece, now: number): boolean {
+    if (piece.owner !== null) return piece.owner === peer.number;
+    if (piece.guarded) return peer.proven;
+    return !peer.onParole || piece.failed ||
+      !wouldAnySend(piece.index, { peers: this.#host.peers(), now, isOfKind: (other) => !other.onParole });
+  }
+}

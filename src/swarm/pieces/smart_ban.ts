@@ -1,0 +1,109 @@
+/**
+ * Whether a piece is right; and if not, whose fault it is.
+ *
+ * @module
+ */
+
+import { equalBytes } from "../../base/bytes.ts";
+import { BLOCK_SIZE } from "../../peer/mod.ts";
+import type { Platform } from "../../platform/platform.ts";
+import type { ActivePiece } from "./partial_piece.ts";
+import { Blame } from "./blame.ts";
+import type { PartsOnDisk } from "./parts_on_disk.ts";
+
+/** Blocks that are hashed before others have their turn. */
+const BLOCKS_AT_ONCE = 64;
+
+/** What a verifier needs from the torrent. */
+export interface VerifierHost {
+  /** SHA-1 of a piece. */
+  pieceHash(index: number): Uint8Array;
+  /** The address of a connection, over or not. */
+  hostOf(connection: number): string;
+  /** A piece failed its hash; `hosts` sent its blocks. */
+  pieceFailed(index: number, hosts: readonly string[]): void;
+  /** An address sent wrong data for certain. */
+  lied(host: string, index: number): void;
+}
+
+/** What a verifier works with. */
+export interface VerifierOptions {
+  /** The hash function. */
+  readonly platform: Pick<Platform, "digest" | "giveWay">;
+  /** Pieces that aren't held whole. */
+  readonly onDisk: PartsOnDisk;
+}
+
+/** Checks complete pieces against their hashes. */
+export class Verifier {
+  readonly #host: VerifierHost;
+  readonly #platform: Pick<Platform, "digest" | "giveWay">;
+  readonly #onDisk: PartsOnDisk;
+  readonly #blame = new Blame();
+
+  /**
+   * @param host The torrent.
+   * @param options See {@linkcode VerifierOptions}.
+   */
+  constructor(host: VerifierHost, { platform, onDisk }: VerifierOptions) {
+    this.#host = host;
+    this.#platform = platform;
+    this.#onDisk = onDisk;
+  }
+
+  /** Pieces that have failed and not been right since. */
+  get failed(): Pick<Blame, "pieces" | "size"> {
+    return this.#blame;
+  }
+
+  /** Whether a piece has failed and not been right since: it should come from one peer alone. */
+  suspects(index: number): boolean {
+    return this.#blame.suspects(index);
+  }
+
+  /**
+   * Checks a complete piece, and tells of those who are to blame if it, or an earlier attempt at it, is wrong.
+   *
+   * @param piece Complete; must not change meanwhile.
+   * @returns Whether it is right; `null` when nobody can tell, since it isn't any more where it was written.
+   * @throws If it can't be read back.
+   */
+  async check(piece: ActivePiece): Promise<boolean | null> {
+    const { index } = piece;
+    await undefined; // what follows may close connections, and the read of one is being parsed
+    if (piece.parts !== null) await this.#onDisk.hashed(piece);
+    if (this.#onDisk.isMoved(piece)) return null;
+    while (!piece.hashMore()) await this.#platform.giveWay();
+    if (equalBytes(piece.digest, this.#host.pieceHash(index))) {
+      const digests = this.suspects(index) ? await this.#digests(piece) : [];
+      if (this.#onDisk.isMoved(piece)) return null;
+      if (this.suspects(index)) this.#accuse(this.#blame.passed(index, digests), index);
+      return true;
+    }
+    const digests = await this.#digests(piece);
+    if (this.#onDisk.isMoved(piece)) return null;
+    const senders = Array.from(piece.senders, (connection) => this.#host.hostOf(connection));
+    const guilty = this.#blame.failed(index, { digests, senders });
+    this.#host.pieceFailed(index, [...new Set(senders)]);
+    this.#accuse(guilty, index);
+    return false;
+  }
+
+  #accuse(hosts: readonly string[], index: number): void {
+    for (const host of hosts) this.#host.lied(host, index);
+  }
+
+  async #digests(piece: ActivePiece): Promise<Uint8Array[]> {
+    const digests: Uint8Array[] = [];
+    const read = piece.buffer === null ? new Uint8Array(BLOCK_SIZE) : null;
+    for (let i = 0; i < piece.blockCount; i++) {
+      if (i % BLOCKS_AT_ONCE === BLOCKS_AT_ONCE - 1) await this.#platform.giveWay();
+      const digest = this.#platform.digest("sha1");
+      const length = piece.blockLength(i);
+      if (read !== null) await this.#onDisk.read(piece, i, read.subarray(0, length));
+      digest.update(read?.subarray(0, length) ?? piece.buffer!.subarray(i * BLOCK_SIZE, i * BLOCK_SIZE + length));
+      digests.push(digest.digest());
+    }
+    return digests;
+  }
+}

@@ -1,0 +1,140 @@
+/**
+ * What to make of the head of a web seed's answer.
+ *
+ * @module
+ */
+
+import { MAX_RETRY_AFTER_MS } from "../../base/defences.ts";
+import type { WebPart } from "./web_files.ts";
+
+/** What an answer is good for. */
+export type WebReply =
+  /**
+   * Its body holds what was asked for: after `skip` bytes, `length` of them, less than was asked for, perhaps. `more`: whether
+   * it may go on after those.
+   */
+  | { readonly kind: "data"; readonly skip: number; readonly length: number; readonly more: boolean }
+  /** The server hasn't got this file, or another one of that name. */
+  | { readonly kind: "missing"; readonly why: string }
+  /** Not now; `after`: milliseconds, as the server says, or `null`. */
+  | { readonly kind: "busy"; readonly why: string; readonly after: number | null }
+  /** It makes no sense. */
+  | { readonly kind: "fault"; readonly why: string };
+
+/** Not for us, and not tomorrow: 401, 403, 404, 410, 451 (RFC 7725); and 416, which says that the file is shorter. */
+const MISSING = [401, 403, 404, 410, 416, 451];
+/** Later, perhaps. */
+const BUSY = [408, 425, 429];
+
+/**
+ * Judges an answer.
+ *
+ * @param part What was asked for.
+ * @param answer `status` and `headers`. `ranges`: whether it was asked with `Range`. `wallClock`: milliseconds since 1970.
+ * @returns What to make of it.
+ */
+export function judgeReply(
+  part: WebPart,
+  answer: {
+    readonly status: number;
+    readonly headers: Headers;
+    readonly ranges: boolean;
+    readonly wallClock: number;
+  },
+): WebReply {
+  const { status, headers } = answer;
+  if (status === 206 || status === 200) {
+    const reply = !answer.ranges
+      ? judgePiece(part, answer)
+      : status === 206
+      ? judgeRange(part, headers)
+      : judgeWhole(part, headers);
+    return reply.kind === "data" ? asStored(part, answer, reply) : reply;
+  }
+  const why = `it answers ${status}`;
+  if (MISSING.includes(status)) return { kind: "missing", why };
+  if (status >= 500 || BUSY.includes(status)) {
+    return { kind: "busy", why, after: retryAfter(headers.get("retry-after"), answer.wallClock) };
+  }
+  return { kind: "fault", why };
+}
+
+/**
+ * An archive is often labelled as compressed because its name ends in `.gz`, and comes as it is stored: then sizes are those that
+ * the torrent says. A server that compresses what it sends, though it was asked not to, has none of these sizes.
+ */
+function asStored(
+  part: WebPart,
+  answer: { readonly status: number; readonly headers: Headers; readonly ranges: boolean },
+  reply: WebReply,
+): WebReply {
+  const { headers } = answer;
+  const label = headers.get("content-encoding")?.trim().toLowerCase() ?? "";
+  if (label === "" || label === "identity") return reply;
+  const size = answer.status === 206 ? sizeIn(headers) : lengthOf(headers);
+  if (size === (answer.ranges ? part.size : part.length)) return reply;
+  return { kind: "missing", why: "it compresses what it sends" };
+}
+
+/** The size of the file in `Content-Range`; `null` if it isn't told. */
+function sizeIn(headers: Headers): number | null {
+  const size = /\/(\d{1,16})$/.exec(headers.get("content-range")?.trim() ?? "")?.[1];
+  return size === undefined ? null : Number(size);
+}
+
+/** 206 (RFC 9110, 14.4): one range, the one that was asked for or the beginning of it. */
+function judgeRange(part: WebPart, headers: Headers): WebReply {
+  const text = headers.get("content-range") ?? ""; // several ranges ("multipart/byteranges") have none
+  const [, first, last, size] = /^bytes (\d{1,16})-(\d{1,16})\/(\d{1,16}|\*)$/i.exec(text.trim()) ?? [];
+  if (first === undefined) return { kind: "fault", why: "it says 206 without a valid range" };
+  if (size !== "*" && Number(size) !== part.size) return otherSize(part, Number(size));
+  const length = Number(last) - Number(first) + 1;
+  if (Number(first) !== part.first || length < 1 || length > part.length) {
+    const asked = `${part.first}-${part.first + part.length - 1}`;
+    return { kind: "fault", why: `it was asked for bytes ${asked} and sends "${text}"` };
+  }
+  const told = lengthOf(headers);
+  if (told !== null && told !== length) return { kind: "fault", why: `it says ${told} bytes and sends "${text}"` };
+  return { kind: "data", skip: 0, length, more: false };
+}
+
+/** 200: the file from its beginning, whatever was asked for. */
+function judgeWhole(part: WebPart, headers: Headers): WebReply {
+  const size = lengthOf(headers);
+  if (size !== null && size !== part.size) return otherSize(part, size);
+  return { kind: "data", skip: part.first, length: part.length, more: part.first + part.length < part.size };
+}
+
+/** BEP 17: the bytes that were asked for, and nothing else. */
+function judgePiece(part: WebPart, answer: { readonly status: number; readonly headers: Headers }): WebReply {
+  if (answer.status !== 200) return { kind: "fault", why: `it answers ${answer.status}` };
+  const length = lengthOf(answer.headers);
+  if (length !== null && length !== part.length) {
+    return { kind: "fault", why: `it was asked for ${part.length} bytes and sends ${length}` };
+  }
+  return { kind: "data", skip: 0, length: part.length, more: false };
+}
+
+function otherSize(part: WebPart, size: number): WebReply {
+  return { kind: "missing", why: `its file has ${size} bytes, not ${part.size}` };
+}
+
+function lengthOf(headers: Headers): number | null {
+  const text = headers.get("content-length");
+  return text !== null && /^\d{1,16}$/.test(text) ? Number(text) : null;
+}
+
+/**
+ * Reads a wish to be asked later: the field `Retry-After` (RFC 9110, 10.2.3), or the body of a 503 (BEP 17).
+ *
+ * @param text Seconds, or a date; `null` when there is none.
+ * @param wallClock Milliseconds since 1970.
+ * @returns Milliseconds from now, one second to one hour; `null` when it says nothing.
+ */
+export function retryAfter(text: string | null, wallClock: number): number | null {
+  if (text === null) return null;
+  const trimmed = text.trim();
+  if (!/^(\d{1,9}|[A-Z][a-z]+, .{1,40} GMT)$/.test(trimmed)) return null;
+  const wish = trimmed.endsWith("GMT") ? Date.parse(trimmed) - wallClock : Number(trimmed) * 1000;
+  return Number.isNaN(wish) ? null : Math.min(Math.max(wish, 1000), MAX_RETRY_AFTER_MS);
+}

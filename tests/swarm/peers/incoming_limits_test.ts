@@ -1,0 +1,86 @@
+import { assert, assertEquals } from "@std/assert";
+import {
+  ACCEPT_BURST,
+  ACCEPTS_PER_SECOND,
+  CONNECT_BURST,
+  CONNECTS_PER_SECOND,
+  MAX_PENDING,
+  MAX_PENDING_PER_HOST,
+  MAX_REMEMBERED_HOSTS,
+} from "../../../src/base/defences.ts";
+import { Strangers } from "../../../src/swarm/peers/incoming_limits.ts";
+
+const from = (host: string) => ({ host });
+
+Deno.test("Strangers.came() lets an address connect so often in a row, and then slowly", () => {
+  const strangers = new Strangers();
+  const come = (now: number) => {
+    const one = from("a");
+    const refused = strangers.came(one, now);
+    strangers.done(one);
+    return refused;
+  };
+  for (let i = 0; i < CONNECT_BURST; i++) assertEquals(come(0), null);
+  assertEquals(come(0), "it connects too often");
+  assertEquals(strangers.came(from("b"), 0), null);
+  assertEquals(come(1000 / CONNECTS_PER_SECOND), null);
+  assertEquals(come(1000 / CONNECTS_PER_SECOND), "it connects too often");
+});
+
+Deno.test("Strangers.surplus is the oldest of the address that has most", () => {
+  const strangers = new Strangers<{ host: string; n: number }>();
+  for (let n = 0; n < MAX_PENDING_PER_HOST; n++) strangers.came({ host: "a", n }, 0);
+  assertEquals(strangers.surplus, null);
+  strangers.came({ host: "b", n: 0 }, 0);
+  strangers.came({ host: "a", n: 99 }, 0);
+  assertEquals(strangers.surplus, { host: "a", n: 0 });
+});
+
+Deno.test("Strangers.surplus keeps the sum within its limit, whoever they are", () => {
+  const strangers = new Strangers<{ host: string; n: number }>();
+  for (let n = 0; n < MAX_PENDING; n++) strangers.came({ host: `h${n % 100}`, n }, 0);
+  assertEquals(strangers.surplus, null);
+  strangers.came({ host: "honest", n: 0 }, 0);
+  assertEquals(strangers.surplus, { host: "h0", n: 0 });
+});
+
+Deno.test("Strangers.accepted() spreads a rush of connections over time", () => {
+  const strangers = new Strangers();
+  let now = 0;
+  let count = 0;
+  for (; now < 5000; count++) now += strangers.accepted(now);
+  assert(Math.abs(count - 5 * ACCEPTS_PER_SECOND - ACCEPT_BURST) < 10, `${count} in five seconds`);
+});
+
+Deno.test("Strangers.tell() tells once a minute of each, and how many there were", () => {
+  const strangers = new Strangers();
+  const tell = (host: string, now: number) => strangers.tell(host, { message: "no", now });
+  assertEquals([tell("a", 0), tell("a", 1), tell("a", 2), tell("b", 3)], ["no", null, null, "no"]);
+  assertEquals([tell("a", 60_000), tell("a", 60_001)], ["no; 2 times more before", null]);
+});
+
+Deno.test("Strangers forgets addresses that were quiet for longest", () => {
+  const strangers = new Strangers();
+  const tell = (host: string) => strangers.tell(host, { message: "no", now: 0 });
+  for (let i = 0; i <= MAX_REMEMBERED_HOSTS; i++) tell(`${i}`);
+  assertEquals([tell("1"), tell(`${MAX_REMEMBERED_HOSTS}`), tell("0")], [null, null, "no"]);
+});
+
+Deno.test("Strangers.accepted() lets no backlog of time turn into a backlog of connections", () => {
+  const strangers = new Strangers();
+  strangers.accepted(0);
+  let count = 0;
+  while (strangers.accepted(60_000) === 0) count++; // whoever slept for a minute
+  assertEquals(count, ACCEPT_BURST);
+});
+
+Deno.test("Strangers takes all IPv6 addresses of a /64 for one", () => {
+  const strangers = new Strangers<{ host: string }>();
+  for (let n = 0; n <= MAX_PENDING_PER_HOST; n++) strangers.came({ host: `2001:db8::${n.toString(16)}` }, 0);
+  assertEquals(strangers.surplus, { host: "2001:db8::0" });
+  for (let n = MAX_PENDING_PER_HOST + 1; n < CONNECT_BURST; n++) {
+    assertEquals(strangers.came(from(`2001:db8::${n.toString(16)}`), 0), null);
+  }
+  assertEquals(strangers.came(from("2001:db8::ffff"), 0), "it connects too often");
+  assertEquals(strangers.came(from("2001:db8:1::1"), 0), null);
+});

@@ -1,0 +1,134 @@
+import { assert, assertEquals } from "@std/assert";
+import { type Extent, LEAST_READING, MemoryBudget } from "../../../src/base/memory_budget.ts";
+import { BufferPool } from "../../../src/swarm/pieces/buffer_pool.ts";
+import { settle } from "../../support/virtual_clock.ts";
+
+const BLOCK = 16384;
+const MIB = 1024 * 1024;
+
+/** A budget for pieces alone. */
+function forPieces(bytes: number): MemoryBudget {
+  return new MemoryBudget(bytes, { reading: 0 });
+}
+
+/** Fills an extent and copies from it. */
+function extent(budget: MemoryBudget, length: number): Extent & { readonly gone: () => boolean } {
+  let dropped = false;
+  const made = {
+    buffer: budget.tryToRead(length)!,
+    fresh: true,
+    dropped: () => void (dropped = true),
+    gone: () => dropped,
+  };
+  budget.filled(made);
+  budget.touch(made);
+  return made;
+}
+
+Deno.test("BufferPool keeps to the budget, but always has one buffer", () => {
+  const budget = forPieces(10 * BLOCK);
+  const pool = new BufferPool(budget, 4 * BLOCK);
+  const other = new BufferPool(budget, 4 * BLOCK);
+  const lent = [pool.take(4 * BLOCK)!, pool.take(4 * BLOCK)!];
+  assertEquals([pool.available, pool.take(4 * BLOCK)], [false, null]);
+  assert(other.available && other.take(4 * BLOCK), "another torrent gets its one");
+  assertEquals([other.available, other.take(4 * BLOCK)], [false, null]);
+  for (const buffer of lent) pool.give(buffer);
+  assertEquals(pool.take(4 * BLOCK), lent[0]!, "a used buffer is used again");
+});
+
+Deno.test("BufferPool.close() gives back what was kept for the next pieces, and what comes back later", () => {
+  const budget = forPieces(100 * BLOCK);
+  const pool = new BufferPool(budget, 4 * BLOCK);
+  const lent = Array.from({ length: 20 }, () => pool.take(4 * BLOCK)!);
+  assertEquals([budget.used, budget.pieces], [80 * BLOCK, 80 * BLOCK]);
+  for (const buffer of lent.slice(1)) pool.give(buffer);
+  assertEquals([budget.used, budget.pieces], [80 * BLOCK, 4 * BLOCK], "they are kept");
+  pool.close();
+  assertEquals(budget.used, 4 * BLOCK);
+  pool.give(lent[0]!);
+  assertEquals(budget.used, 0);
+});
+
+Deno.test("MemoryBudget lets one torrent have what another keeps in reserve", () => {
+  const budget = forPieces(8 * BLOCK);
+  const [idle, busy] = [new BufferPool(budget, 2 * BLOCK), new BufferPool(budget, 4 * BLOCK)];
+  const lent = Array.from({ length: 4 }, () => idle.take(2 * BLOCK)!);
+  for (const buffer of lent) idle.give(buffer);
+  assertEquals([budget.used, budget.pieces], [8 * BLOCK, 0]);
+  assert(busy.take(4 * BLOCK) && busy.available && busy.take(4 * BLOCK));
+  assertEquals([busy.available, busy.take(4 * BLOCK), budget.used], [false, null, 8 * BLOCK]);
+});
+
+Deno.test("MemoryBudget gives who waits with less its share before who has more gets any", async () => {
+  const budget = forPieces(16 * BLOCK);
+  const [greedy, late] = [new BufferPool(budget, BLOCK), new BufferPool(budget, BLOCK)];
+  const lent = Array.from({ length: 16 }, () => greedy.take(BLOCK)!);
+  assert(late.take(BLOCK), "the first it always gets");
+  let told = 0;
+  let got = 1;
+  late.fed = () => {
+    told++;
+    while (late.available && late.take(BLOCK)) got++;
+    late.wants();
+  };
+  late.wants();
+  for (let i = 0; i < 10; i++) {
+    greedy.give(lent.pop()!);
+    assertEquals(greedy.available, greedy.used < late.used, `at ${i}`);
+    await settle();
+  }
+  assert(told > 0);
+  assertEquals(
+    [greedy.used, late.used],
+    [6 * BLOCK, 10 * BLOCK],
+    "nobody else wants any, so it may have more than its share",
+  );
+  greedy.fed = () => {};
+  greedy.wants();
+  assertEquals(late.available, false, "now somebody does");
+  late.sated();
+  assert(greedy.available === false && budget.pieces === budget.limit);
+});
+
+Deno.test("MemoryBudget takes from reading what pieces need, down to the part that is left to reading", () => {
+  const budget = new MemoryBudget(16 * MIB);
+  assertEquals([budget.forReading, budget.forPieces], [2 * MIB, 14 * MIB]);
+  const extents = Array.from({ length: 8 }, () => extent(budget, MIB));
+  assertEquals(budget.used, 8 * MIB, "half of it, while pieces don't need it");
+  const more = extent(budget, MIB);
+  assertEquals([budget.reading, extents[0]!.gone()], [8 * MIB, true], "and no more");
+  const pool = new BufferPool(budget, 2 * MIB);
+  for (let i = 0; i < 7; i++) assert(pool.available && pool.take(2 * MIB), `piece ${i}`);
+  assertEquals([pool.available, pool.take(2 * MIB)], [false, null]);
+  assertEquals([budget.used, budget.reading], [16 * MIB, 2 * MIB]);
+  assertEquals(
+    [extents.filter(({ gone }) => !gone()).length, more.gone()],
+    [1, false],
+    "those that were read last stay",
+  );
+  assert(extent(budget, MIB), "and reading goes on with them");
+  assertEquals(budget.used, 16 * MIB);
+});
+
+Deno.test("MemoryBudget doesn't drop for pieces what is about to be read", () => {
+  const budget = new MemoryBudget(4 * MIB, { reading: 0 });
+  const buffer = budget.tryToRead(MIB)!;
+  const pool = new BufferPool(budget, MIB);
+  for (let i = 0; i < 3; i++) pool.take(MIB);
+  assertEquals(pool.available, false, "it is being filled");
+  const loaded: Extent = { buffer, fresh: true, dropped: () => {} };
+  budget.filled(loaded);
+  assertEquals(pool.available, false, "it is about to be copied from");
+  budget.touch(loaded);
+  assert(pool.available && pool.take(MIB));
+  assertEquals(budget.used, 4 * MIB);
+});
+
+Deno.test("MemoryBudget leaves four small extents to reading, however small it is", () => {
+  const budget = new MemoryBudget(MIB);
+  assertEquals([budget.forReading, budget.largestExtent], [LEAST_READING, LEAST_READING / 4]);
+  assertEquals(budget.forPieces + budget.forReading, MIB);
+  const tiny = new MemoryBudget(0);
+  assert(tiny.tryToRead(tiny.largestExtent));
+});

@@ -1,0 +1,170 @@
+/** A download whose peers answer when the test says so. */
+
+import { Bitfield } from "../../../src/base/bitfield.ts";
+import { type Bytes, utf8 } from "../../../src/base/bytes.ts";
+import { InfoHash } from "../../../src/base/info_hash.ts";
+import { Peer } from "../../../src/peer/peer.ts";
+import { MemoryBudget } from "../../../src/base/memory_budget.ts";
+import { BufferPool } from "../../../src/swarm/pieces/buffer_pool.ts";
+import { Download } from "../../../src/swarm/pieces/piece_download.ts";
+import { WireError } from "../../../src/wire/messages.ts";
+import { PartStore } from "../../support/part_store.ts";
+import { idleHost } from "../../support/peer_host.ts";
+import { VirtualClock } from "../../support/virtual_clock.ts";
+import type { Digest } from "../../../src/platform/platform.ts";
+
+export const BLOCK = 16384;
+export const BLOCKS = 4;
+export const PIECE = BLOCKS * BLOCK;
+/** A piece of some other time. */
+const NOWHERE = -1;
+
+/** The first bytes stand in for a digest: wrong data is data that begins with something else. */
+function markOf(): Digest {
+  let mark: Bytes | null = null;
+  return { update: (bytes) => mark ??= bytes.slice(0, 4), digest: () => mark! };
+}
+
+/** A download with peers whose answers the test gives by hand. */
+export class Lab {
+  readonly clock = new VirtualClock();
+  readonly peers: Peer[] = [];
+  readonly log: string[] = [];
+  readonly download: Download;
+  readonly #pieceCount: number;
+  readonly #pieceSize: number;
+  write = (): Promise<void> => Promise.resolve();
+  canServe = (_index: number): boolean => false;
+  hasPlace = (_index: number): boolean => true;
+
+  readonly budget: MemoryBudget;
+  /** Where pieces go that are taken to disk in parts. */
+  readonly store: PartStore;
+
+  constructor(
+    pieceCount: number,
+    options: { budget?: number; wanted?: number[]; sequential?: boolean; blocks?: number; memory?: MemoryBudget } = {},
+  ) {
+    const size = (options.blocks ?? BLOCKS) * BLOCK;
+    this.#pieceSize = size;
+    const wanted = new Bitfield(pieceCount);
+    for (let index = 0; index < pieceCount; index++) if (options.wanted?.includes(index) ?? true) wanted.set(index);
+    this.#pieceCount = pieceCount;
+    this.budget = options.memory ?? new MemoryBudget((options.budget ?? 100) * size, { reading: 0 });
+    const pool = new BufferPool(this.budget, size);
+    this.store = new PartStore(() => size);
+    this.download = new Download({
+      pieceSize: () => size,
+      pieceHash: (index) => Uint8Array.of(index, 1, 1, 1),
+      ...this.store,
+      writePiece: () => this.write(),
+      peers: () => this.peers,
+      hostOf: (connection) => `10.0.0.${connection}`,
+      hasPlace: (index) => this.hasPlace(index),
+      pieceDone: (index) => {
+        this.log.push(`done ${index}`);
+        for (const peer of this.peers) { // as the torrent does
+          if (peer.pieces.has(index) && --peer.wanted === 0) peer.setInterested(false);
+        }
+      },
+      pieceForgotten: (index) => void this.log.push(`forgotten ${index}`),
+      pieceFailed: (index, hosts) => void this.log.push(`failed ${index} from ${hosts.join("+")}`),
+      lied: (host, index) => void this.log.push(`${host} lied about ${index}`),
+      broke: (error) => void this.log.push(`broke: ${(error as Error).message}`),
+    }, {
+      have: new Bitfield(pieceCount),
+      wanted,
+      ...(options.sequential && { sequential: true }),
+      pool,
+      platform: {
+        now: () => this.clock.now(),
+        random: () => this.clock.random(),
+        digest: markOf,
+        giveWay: () => Promise.resolve(),
+      },
+    });
+  }
+
+  /** A peer that has some pieces (all when none are named), doesn't choke us, and is known to send what is right. */
+  peer(
+    options: { pieces?: number[]; fast?: boolean; choking?: boolean; slow?: boolean; unknown?: boolean } = {},
+  ): Peer {
+    const { download } = this;
+    const host = idleHost({
+      pieceCount: this.#pieceCount,
+      pieceSize: () => this.#pieceSize,
+      now: () => this.clock.now(),
+      canServe: (index) => this.canServe(index),
+      peerBlock: (peer, block) => download.received(peer, block),
+      peerRejected: (peer, index, begin) => download.rejected(peer, index, begin),
+    });
+    const infoHash = new InfoHash(new Uint8Array(20));
+    const handshake = { infoHash, peerId: utf8("x".repeat(20)), fast: options.fast ?? false, extended: false };
+    const number = this.peers.length + 1;
+    const address = { host: `10.0.0.${number}`, port: 1 };
+    const peer = new Peer(host, { address, incoming: false, handshake, number });
+    peer.output = {
+      flush() {},
+      close: (reason) => {
+        peer.closed = true;
+        this.log.push(`closed ${number}: ${reason}`);
+      },
+    };
+    warmUp(peer, this.clock.now());
+    if (options.pieces) { for (const index of options.pieces) peer.pieces.set(index); }
+    else peer.pieces.setAll();
+    peer.choking = options.choking ?? false;
+    peer.amInterested = true;
+    peer.down.add(options.slow ? 100 : 1_000_000);
+    peer.down.tick(1);
+    this.peers.push(peer);
+    download.peerPieces(peer);
+    if (!options.unknown) {
+      peer.amInterested = false; // so that it isn't asked yet
+      download.started.standings.passed(NOWHERE, new Set([peer.network]));
+      peer.amInterested = true;
+    }
+    return peer;
+  }
+
+  /** A peer answers one request: the first, or the one given. */
+  answer(peer: Peer, options: { index?: number; begin?: number; wrong?: boolean } = {}): void {
+    const index = options.index ?? peer.requests.first.index;
+    const begin = options.begin ?? peer.requests.first.begin;
+    const data: Bytes = new Uint8Array(BLOCK);
+    data.set(options.wrong ? [66, peer.number, 0, 0] : [index, 1, 1, 1]);
+    peer.lastReceived = this.clock.now(); // as the link notes it
+    try {
+      peer.onBlock(index, begin, data, 0, BLOCK);
+    } catch (error) {
+      peer.output.close((error as WireError).why); // as the link does
+    }
+  }
+
+  /** The peer chokes or unchokes us. */
+  choke(peer: Peer, choking: boolean): void {
+    peer.choking = choking;
+    this.download.choked(peer);
+    this.download.parsed(peer);
+  }
+
+  answerAll(peer: Peer): void {
+    while (peer.requests.size > 0) this.answer(peer);
+  }
+}
+
+/** The pieces that a peer was asked for, with how many blocks of each. */
+export function asked(peer: Peer): Map<number, number> {
+  const counts = new Map<number, number>();
+  peer.requests.forEach((index) => counts.set(index, (counts.get(index) ?? 0) + 1));
+  return counts;
+}
+
+/** Brings a new peer to sixteen requests at a time, as if it had answered quickly for a while. */
+function warmUp(peer: Peer, now: number): void {
+  for (let time = now - 400; peer.requests.depth < 16; time += 10) {
+    peer.requests.ask(0, 0, BLOCK, time);
+    peer.requests.answered(0, 0, BLOCK, time + 1);
+  }
+  peer.writer.take();
+}

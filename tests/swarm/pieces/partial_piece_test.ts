@@ -1,0 +1,98 @@
+import type { Bytes } from "../../../src/base/bytes.ts";
+import { assert, assertEquals } from "@std/assert";
+import fc from "fast-check";
+import { ActivePiece } from "../../../src/swarm/pieces/partial_piece.ts";
+import { Blame } from "../../../src/swarm/pieces/blame.ts";
+import { startDigest } from "../../../src/platform/start_digest.ts";
+
+const BLOCK = 16384;
+
+Deno.test("ActivePiece counts free and missing blocks right, whatever happens to them", () => {
+  const step = fc.tuple(fc.constantFrom("take", "ask", "release", "receive", "unasked"), fc.nat(6));
+  fc.assert(fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
+    const size = 6 * BLOCK + 100;
+    const piece = new ActivePiece(3, { size, memory: new Uint8Array(8 * BLOCK), digest: startDigest("sha1"), now: 0 });
+    assertEquals(piece.blockCount, 7);
+    const asked = new Array<number>(7).fill(0);
+    const here = new Array<boolean>(7).fill(false);
+    for (const [kind, block] of steps) {
+      if (kind === "take") {
+        const taken = piece.takeFree();
+        const expected = asked.findIndex((count, i) => count === 0 && !here[i]);
+        assertEquals(taken, expected);
+        if (taken >= 0) asked[taken]!++;
+      } else if (kind === "ask" && !here[block] && asked[block]! > 0) {
+        piece.ask(block);
+        asked[block]!++;
+      } else if (kind === "release") {
+        piece.release(block);
+        asked[block] = Math.max(0, asked[block]! - 1);
+      } else if ((kind === "receive" || kind === "unasked") && !here[block]) {
+        const wasAsked = kind === "receive" && asked[block]! > 0;
+        piece.receive(block, { sender: 9, asked: wasAsked, now: 5 });
+        if (wasAsked) asked[block]!--;
+        here[block] = true;
+      }
+      assertEquals(piece.free, asked.filter((count, i) => count === 0 && !here[i]).length);
+      assertEquals(piece.received, here.filter(Boolean).length);
+      assertEquals(piece.complete, here.every(Boolean));
+    }
+    assertEquals(piece.blockLength(6), 100);
+    assertEquals(piece.data.length, size);
+  }));
+});
+
+Deno.test("Blame.failed() blames a sender that was alone at once", () => {
+  const blame = new Blame();
+  assertEquals(blame.failed(1, { digests: [Uint8Array.of(1), Uint8Array.of(2)], senders: ["a", "a"] }), ["a"]);
+  assertEquals(blame.suspects(1), false);
+});
+
+Deno.test("Blame.passed() blames who sent blocks that differ from the right ones, and nobody else", () => {
+  const blame = new Blame();
+  const digests = [Uint8Array.of(1), Uint8Array.of(66), Uint8Array.of(3)];
+  assertEquals(blame.failed(1, { digests, senders: ["honest", "liar", "honest"] }), []);
+  assert(blame.suspects(1));
+  assertEquals(blame.passed(1, [Uint8Array.of(1), Uint8Array.of(2), Uint8Array.of(3)]), ["liar"]);
+  assertEquals(blame.suspects(1), false);
+  assertEquals(blame.passed(1, []), []);
+});
+
+Deno.test("ActivePiece hashes what comes, in whatever order, every byte once and in large steps", () => {
+  const length = 40 * BLOCK + 100;
+  const order = fc.shuffledSubarray(Array.from({ length: 41 }, (_, i) => i), { minLength: 41 });
+  fc.assert(fc.property(order, (blocks) => {
+    const fed: number[] = [];
+    const real = startDigest("sha1");
+    const digest = {
+      update: (bytes: Bytes) => (fed.push(bytes.length), real.update(bytes)),
+      digest: () => real.digest(),
+    };
+    const buffer = new Uint8Array(48 * BLOCK);
+    const piece = new ActivePiece(0, { size: length, memory: buffer, digest, now: 0 });
+    for (const block of blocks) {
+      buffer.fill(block + 1, block * BLOCK, block * BLOCK + piece.blockLength(block));
+      piece.receive(block, { sender: 1, asked: false, now: 0 });
+    }
+    while (!piece.hashMore());
+    const whole = startDigest("sha1");
+    whole.update(piece.data);
+    assertEquals(piece.digest, whole.digest());
+    assertEquals(fed.reduce((sum, bytes) => sum + bytes, 0), length);
+    assert(fed.slice(0, -1).every((bytes) => bytes >= 128 * 1024), `${fed}`);
+  }));
+});
+
+Deno.test("ActivePiece hashes a MiB at a time, however much a block leaves to be hashed", () => {
+  const MIB = 64 * BLOCK;
+  const fed: number[] = [];
+  const digest = { update: (bytes: Bytes) => void fed.push(bytes.length), digest: () => new Uint8Array(20) };
+  const piece = new ActivePiece(0, { size: 5 * MIB, memory: new Uint8Array(5 * MIB), digest, now: 0 });
+  for (let block = piece.blockCount - 1; block >= 0; block--) {
+    piece.receive(block, { sender: 1, asked: false, now: 0 });
+  }
+  assert(piece.complete);
+  assertEquals(fed, [MIB], "the block that closes the gap");
+  assertEquals([1, 2, 3, 4].map(() => piece.hashMore()), [false, false, false, true]);
+  assertEquals(fed, [MIB, MIB, MIB, MIB, MIB]);
+});

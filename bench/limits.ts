@@ -10,7 +10,7 @@ import { encodeSingleFile } from "../src/metainfo/encode_torrent.ts";
 import { type Metainfo, parseMetainfo } from "../src/metainfo/mod.ts";
 import { denoPlatform as platform } from "../src/platform/deno_platform.ts";
 import { TrackerServer } from "../src/tracker_server/server.ts";
-import { Session, type SessionOptions, type Torrent } from "../src/session/session.ts";
+import { Session, type SessionOptions, type TorrentHandle } from "../src/session/session.ts";
 
 const HOST = "127.0.0.1";
 const PIECE = 256 * 1024;
@@ -69,8 +69,8 @@ async function measure(counters: readonly (() => number)[]): Promise<number[]> {
 }
 
 /** Bytes that came into a leecher; of each of its peers, or to each. */
-const downOf = (torrent: Torrent) => () => torrent.snapshot().downloaded;
-function peersOf(torrent: Torrent, way: "downloaded" | "uploaded"): (() => number)[] {
+const downOf = (torrent: TorrentHandle) => () => torrent.snapshot().downloaded;
+function peersOf(torrent: TorrentHandle, way: "downloaded" | "uploaded"): (() => number)[] {
   // The port of one that dialled is another as soon as it has said where it listens.
   const hostOf = (address: string) => address.replace(/:\d+$/, "");
   const hosts = torrent.snapshot().peers.map(({ address }) => hostOf(address));
@@ -92,7 +92,7 @@ function print(line: string): void {
 }
 
 let number = 0;
-async function leech(session: Session, meta: Metainfo, seeds: readonly Session[]): Promise<Torrent> {
+async function leech(session: Session, meta: Metainfo, seeds: readonly Session[]): Promise<TorrentHandle> {
   const into = `${folder}/out${number++}`;
   Deno.mkdirSync(into);
   const torrent = seeds.length === 0 ? meta : withoutTracker.get(meta.name)!;

@@ -14,7 +14,7 @@
 
 // deno-lint-ignore-file no-console -- a program prints
 
-import { denoPlatform, parseMagnet, parseMetainfo, Session, ShoalError, type Torrent } from "@shoal/shoal";
+import { denoPlatform, parseMagnet, parseMetainfo, Session, ShoalError, type TorrentHandle } from "@shoal/shoal";
 
 const [folder, stateFolder] = Deno.args;
 if (folder === undefined || stateFolder === undefined) {
@@ -32,7 +32,7 @@ session.subscribe((event) => {
 await session.start();
 for (const torrent of await session.restore()) console.log(`${torrent.infoHash.hex} is here again: ${torrent.name}`);
 
-function find(hash: string | undefined): Torrent {
+function find(hash: string | undefined): TorrentHandle {
   const found = session.torrents.filter(({ infoHash }) => hash !== undefined && infoHash.hex.startsWith(hash));
   if (found.length === 1) return found[0]!;
   throw new ShoalError("usage", { what: "which torrent", where: hash ?? "", why: `${found.length} begin like that` });

@@ -82,7 +82,7 @@ export {
   type RemoveOptions,
   Session,
   type SessionOptions,
-  type Torrent,
+  type TorrentHandle,
 } from "./session/session.ts";
 export type { Traffic } from "./session/session_store.ts";
 export type * from "./session/session_events.ts";

@@ -72,16 +72,16 @@ export const SILENCE_MS = 150_000;
 // Talk that brings nothing: see src/peer/flood_limit.ts. Points are about a microsecond of our time each.
 
 /** Points that a peer has at first, and at most: thousands of messages, for whatever a decent client may do in a hurry. */
-export const CHATTER_BURST = 5_000;
+export const FLOOD_BURST = 5_000;
 /** Points that it gets back every second: what we can bear from a hundred peers at the same time. */
-export const CHATTER_PER_SECOND = 200;
+export const FLOOD_PER_SECOND = 200;
 /**
  * Points for 16 KiB of blocks, either way: they pay for the request and for what is said around them. A block that comes
  * pays for the reads that brought it beyond that, as many as they were: on a line with small packets there are dozens.
  */
-export const CHATTER_PER_BLOCK = 40;
+export const FLOOD_PER_BLOCK = 40;
 /** Points for a piece that the peer has now, or that we tell it of: both may change who is interested. */
-export const CHATTER_PER_NEWS = 6;
+export const FLOOD_PER_NEWS = 6;
 
 // All connections.
 
@@ -140,14 +140,14 @@ export const MUTE_MS = 20_000;
  * Peers a second that come when there is no room, past which such a connection gives its place up sooner: whoever fills all
  * places with connections that say nothing must not keep those out that would say something. Each address counts once.
  */
-export const CROWD_PER_SECOND = 5;
+export const ARRIVALS_PER_SECOND = 5;
 /**
  * Milliseconds that a connection which came to us has even in a crowd: until what each end has and wants has crossed, which takes a
  * round trip or two, it looks as if nobody wanted anything. With more, who fills all places would keep others out for longer.
  */
-export const CROWD_MUTE_MS = 1_000;
+export const ARRIVALS_MUTE_MS = 1_000;
 /** The same for a connection that we dialled: no crowd chooses whom we dial, so that a slow line may take its time. */
-export const CROWD_MUTE_DIALLED_MS = 3_000;
+export const ARRIVALS_MUTE_DIALLED_MS = 3_000;
 /** Milliseconds without any payload after which a connection may be dropped when others wait, at most one per {@linkcode TURNOVER_MS}. */
 export const USELESS_MS = 120_000;
 /** Milliseconds between two connections that are dropped for bringing no payload: whoever waits for its turn is not to blame. */

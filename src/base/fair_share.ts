@@ -71,13 +71,13 @@ export interface Party {
   /** What they may have together, whatever others leave. */
   readonly own: Bucket;
   /** Those of them that wait. */
-  readonly waiting: Set<Claim>;
+  readonly waiting: Set<ShareClaim>;
   /** About how many of them want some. */
   contenders: number;
 }
 
 /** One who wants some. */
-export interface Claim {
+export interface ShareClaim {
   /** Whom it belongs to. */
   readonly party: Party;
   /** What it can do something with; 0 when it doesn't wait. */
@@ -88,7 +88,7 @@ export interface Claim {
 
 /** What somebody has who waited. */
 export interface Grant {
-  readonly claim: Claim;
+  readonly claim: ShareClaim;
   readonly amount: number;
 }
 
@@ -142,7 +142,7 @@ export class FairShare {
   }
 
   /** A new member of a party. */
-  join(party: Party): Claim {
+  join(party: Party): ShareClaim {
     return { party, least: 0, got: 0 };
   }
 
@@ -152,7 +152,7 @@ export class FairShare {
    * @param claim Whose.
    * @returns Units a second; Infinity without a limit.
    */
-  shareOf({ party }: Claim): number {
+  shareOf({ party }: ShareClaim): number {
     // Who has no rate of its own gets no less than one that has.
     const rest = Math.max(this.#mostSpoken, (this.#all.rate - this.#spoken) / Math.max(1, this.#contenders));
     const share = Math.min(party.own.rate, rest);
@@ -194,7 +194,7 @@ export class FairShare {
    * @param now Milliseconds.
    * @returns What it has; 0 when it has to wait until {@linkcode FairShare.serve} names it.
    */
-  ask(claim: Claim, least: number, now: number): number {
+  ask(claim: ShareClaim, least: number, now: number): number {
     const { party } = claim;
     const { own } = party;
     if (this.#all.rate === Infinity && own.rate === Infinity) return least;
@@ -261,7 +261,7 @@ export class FairShare {
    * @param claim Who.
    * @param unused What it got some time and gives back; below 0 what it took and hadn't got.
    */
-  leave(claim: Claim, unused: number): void {
+  leave(claim: ShareClaim, unused: number): void {
     const back = unused + claim.got;
     this.#forget(claim);
     this.#all.give(back);
@@ -314,7 +314,7 @@ export class FairShare {
     }
   }
 
-  #forget(claim: Claim): void {
+  #forget(claim: ShareClaim): void {
     claim.least = claim.got = 0;
     const { party } = claim;
     party.waiting.delete(claim);
@@ -323,7 +323,7 @@ export class FairShare {
   }
 
   /** What one lacks; less when others have come since it asked. */
-  #needOf(claim: Claim): number {
+  #needOf(claim: ShareClaim): number {
     return Math.max(0, claim.least - claim.got, this.shareOf(claim) * PORTION_SECONDS - claim.got);
   }
 

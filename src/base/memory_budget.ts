@@ -25,7 +25,7 @@ const KEEP_BUFFERS = 256;
 const TURNS = 8;
 
 /** Somebody who borrows memory for pieces: one torrent. */
-export interface Borrower {
+export interface MemoryBorrower {
   /** There may be memory now; called after {@linkcode MemoryBudget.wants}. */
   fed(): void;
   /** Somebody waits who has less: what is held in vain is to be given back. */
@@ -51,10 +51,10 @@ export class MemoryBudget {
   /** Bytes that are left to reading whatever pieces need. */
   readonly forReading: number;
   /** Those who have memory for pieces or wait for some, and how much each has. */
-  readonly #lent = new Map<Borrower, number>();
-  readonly #hungry = new Set<Borrower>();
+  readonly #lent = new Map<MemoryBorrower, number>();
+  readonly #hungry = new Set<MemoryBorrower>();
   /** Those who keep what they give back for the next time. */
-  readonly #members = new Set<Borrower>();
+  readonly #members = new Set<MemoryBorrower>();
   /** Empty buffers, by their length. */
   readonly #free = new Map<number, Bytes[]>();
   /** What is kept for reading, least recently used first. */
@@ -98,7 +98,7 @@ export class MemoryBudget {
   }
 
   /** Bytes for pieces that a torrent has a right to among those that compete for them: all of them with nobody else. */
-  shareOf(borrower: Borrower): number {
+  shareOf(borrower: MemoryBorrower): number {
     return this.forPieces / (this.#lent.size + (this.#lent.has(borrower) ? 0 : 1));
   }
 
@@ -111,7 +111,7 @@ export class MemoryBudget {
    * @param borrower The torrent.
    * @param bytes How many.
    */
-  has(borrower: Borrower, bytes: number): boolean {
+  has(borrower: MemoryBorrower, bytes: number): boolean {
     if (this.#pieces + bytes > this.forPieces) return false;
     // What is being read, or about to be copied, can't be dropped.
     const elastic = this.#reserve + Math.max(0, Math.min(this.#reading - this.forReading, this.#settled));
@@ -131,7 +131,7 @@ export class MemoryBudget {
    * @param options `force`: go past the limit if need be.
    * @returns A buffer with anything in it, or `null` when there is no memory.
    */
-  take(borrower: Borrower, length: number, options: { readonly force?: boolean } = {}): Bytes | null {
+  take(borrower: MemoryBorrower, length: number, options: { readonly force?: boolean } = {}): Bytes | null {
     if (!this.has(borrower, length) && !options.force) return null;
     const buffer = this.#claim(length);
     this.#members.add(borrower);
@@ -147,7 +147,7 @@ export class MemoryBudget {
    * @param borrower Who had it.
    * @param buffer What it had.
    */
-  give(borrower: Borrower, buffer: Bytes): void {
+  give(borrower: MemoryBorrower, buffer: Bytes): void {
     const left = this.#lent.get(borrower)! - buffer.length;
     if (left > 0 || this.#hungry.has(borrower)) this.#lent.set(borrower, left);
     else this.#lent.delete(borrower);
@@ -157,7 +157,7 @@ export class MemoryBudget {
   }
 
   /** A torrent waits for memory: it is told when there may be some. */
-  wants(borrower: Borrower): void {
+  wants(borrower: MemoryBorrower): void {
     this.#hungry.add(borrower);
     if (!this.#lent.has(borrower)) this.#lent.set(borrower, 0);
     const own = this.#lent.get(borrower)!;
@@ -165,7 +165,7 @@ export class MemoryBudget {
   }
 
   /** A torrent doesn't wait for memory any more. */
-  sated(borrower: Borrower): void {
+  sated(borrower: MemoryBorrower): void {
     this.#hungry.delete(borrower);
     if (this.#lent.get(borrower) === 0) this.#lent.delete(borrower);
   }
@@ -176,7 +176,7 @@ export class MemoryBudget {
    * @param borrower Which.
    * @param length Bytes of the buffers that it used.
    */
-  leave(borrower: Borrower, length: number): void {
+  leave(borrower: MemoryBorrower, length: number): void {
     this.sated(borrower);
     this.#members.delete(borrower);
     if (this.#members.size === 0) this.#drain(0);

@@ -69,7 +69,7 @@ class OneOfMany extends RateLimit implements Queued<OneOfMany> {
 }
 
 /** The same for many, each by itself. */
-export class RateLimits {
+export class HostRateLimits {
   readonly #rate: Rate;
   readonly #capacity: number;
   readonly #limits = new Map<string, OneOfMany>();

@@ -5,14 +5,14 @@
  */
 
 /** One attempt to read something. */
-export interface Reading {
+export interface BudgetedRead {
   /** Aborted when others need the memory; the attempt is made again later. */
   readonly signal: AbortSignal;
   /** Counts bytes before they are held. Look at `signal` afterwards. */
   readonly hold: (bytes: number) => void;
 }
 
-class Attempt implements Reading {
+class Attempt implements BudgetedRead {
   readonly number: number;
   held = 0;
   readonly #stop = new AbortController();
@@ -63,7 +63,7 @@ export class ReadBudget {
    * @returns What it gives.
    * @throws {Error} What it throws, and the reason of `signal`.
    */
-  async run<T>(read: (reading: Reading) => Promise<T>, signal?: AbortSignal): Promise<T> {
+  async run<T>(read: (reading: BudgetedRead) => Promise<T>, signal?: AbortSignal): Promise<T> {
     const number = this.#count++;
     for (;;) {
       const attempt = new Attempt(number, (attempt, bytes) => this.#hold(attempt, bytes));

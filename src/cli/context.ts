@@ -7,7 +7,7 @@
 import type { Platform } from "../platform/platform.ts";
 import type { Terminal } from "../platform/terminal.ts";
 import type { AppliedConfig } from "./config.ts";
-import type { Departure } from "./shutdown.ts";
+import type { Shutdown } from "./shutdown.ts";
 import type { Engine } from "./engine.ts";
 
 /** The surroundings of one run of the program. */
@@ -19,7 +19,7 @@ export interface Context {
   /** Torrents and sessions. */
   readonly engine: Engine;
   /** Who wants the program to leave; a command that has something to bring in order listens to it. */
-  readonly departure: Departure;
+  readonly shutdown: Shutdown;
   /** What came from the config file; `null` when nothing did, or when nobody knows yet. */
   config: AppliedConfig | null;
   /** How often `-v` was given; a command sets it as soon as it knows. */

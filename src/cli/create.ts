@@ -13,7 +13,7 @@ import {
   checkFree,
   checkUrl,
   collectTier,
-  type ContentOptions,
+  type CreationOptions,
   makeTorrent,
   STDOUT,
 } from "./creation.ts";
@@ -21,7 +21,7 @@ import { refuseOptions, UNAVAILABLE_CREATE_OPTIONS } from "./unavailable.ts";
 import { jsonText } from "../ui/json_text.ts";
 import { printable } from "../ui/printable.ts";
 
-interface CreateCommandOptions extends ContentOptions {
+interface CreateCommandOptions extends CreationOptions {
   readonly webSeed?: readonly string[];
   readonly source?: string;
   readonly date?: true;
@@ -73,9 +73,9 @@ async function create(
   path: string,
   { options, context }: { readonly options: CreateCommandOptions; readonly context: Context },
 ): Promise<void> {
-  const { departure, engine, terminal } = context;
+  const { shutdown, engine, terminal } = context;
   checkOutputs(options, context);
-  departure.listen();
+  shutdown.listen();
   // Before anything is hashed, as far as the name is known.
   if (options.output !== undefined) await checkFree(options.output, context);
   const { bytes, meta } = await makeTorrent(path, {
@@ -95,7 +95,7 @@ async function create(
   const output = options.output ?? fileNameFor(meta.name);
   if (output === STDOUT) return await terminal.stdout.write(bytes);
   await checkFree(output, context);
-  await departure.unlessLeaving(context.platform.files.writeFile(output, bytes));
+  await shutdown.unlessLeaving(context.platform.files.writeFile(output, bytes));
   const description = await engine.describe(meta);
   if (options.json) {
     await terminal.stdout.write(`${jsonText({ torrent: output, ...description })}\n`);

@@ -23,7 +23,7 @@ const MIN_PIECE = 16 * 1024;
 export const STDOUT = "-";
 
 /** Values of the options that say what the torrent is to hold, as commander collects them. */
-export interface ContentOptions {
+export interface CreationOptions {
   readonly output?: string;
   readonly tracker?: readonly (readonly string[])[];
   readonly pieceLength?: number;
@@ -59,27 +59,27 @@ export function addContentOptions(command: Command): Command {
  * @param parts `options`: what it is to hold. `more`: what else. `silent`: whether to show nothing. `context`: the surroundings.
  * @returns The torrent. What had to be left out has been told on standard error.
  * @throws {ShoalError} Of kind `storage` if something can't be read, of kind `usage` if the options don't fit it.
- * @throws What the departure explains, when the program is to leave.
+ * @throws What the shutdown explains, when the program is to leave.
  */
 export async function makeTorrent(
   path: string,
   parts: {
-    readonly options: ContentOptions;
+    readonly options: CreationOptions;
     readonly more?: Pick<CreateOptions, "webSeeds" | "source" | "createdAt" | "onFound">;
     readonly silent: boolean;
     readonly context: Context;
   },
 ): Promise<CreatedTorrent> {
   const { options, more = {}, context } = parts;
-  const { departure, engine, platform, terminal } = context;
+  const { shutdown, engine, platform, terminal } = context;
   const viewOf = parts.silent ? null : await loadView(context);
   let view: CheckView | null = null;
-  const { lastWords } = departure;
-  departure.lastWords = () => view?.close() ?? Promise.resolve();
+  const { lastWords } = shutdown;
+  shutdown.lastWords = () => view?.close() ?? Promise.resolve();
   const settings: CreateOptions = {
     ...more,
     platform,
-    signal: departure.signal,
+    signal: shutdown.signal,
     trackers: options.tracker,
     pieceLength: options.pieceLength,
     private: options.private,
@@ -95,7 +95,7 @@ export async function makeTorrent(
     onProgress: (fraction, bytes) => view?.progress(fraction, bytes),
   };
   try {
-    const made = await departure.unlessLeaving(engine.create(path, settings));
+    const made = await shutdown.unlessLeaving(engine.create(path, settings));
     await (view as CheckView | null)?.close();
     for (const name of made.skipped) await terminal.stderr.write(warning(name));
     return made;
@@ -106,7 +106,7 @@ export async function makeTorrent(
     throw new ShoalError("storage", { what, where, why, cause: error });
   } finally {
     await (view as CheckView | null)?.close();
-    departure.lastWords = lastWords;
+    shutdown.lastWords = lastWords;
   }
 }
 

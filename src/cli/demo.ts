@@ -55,22 +55,22 @@ export function register(program: Command, context: Context): void {
 }
 
 async function demo(options: DemoOptions, context: Context): Promise<number> {
-  const { platform, terminal, departure } = context;
+  const { platform, terminal, shutdown } = context;
   const parent = terminal.env("TMPDIR") ?? terminal.env("TEMP") ?? "/tmp";
   const folder = `${parent}/shoal-demo-${toHex(platform.randomBytes(6))}`;
   const say = (text: string) =>
     options.quiet ? undefined : (options.json ? terminal.stderr : terminal.stdout).write(text);
-  departure.listen();
+  shutdown.listen();
   const forget = terminal.removeAtExit(folder);
   try {
     await say(`Making ${formatSize(options.size)} of random data and a swarm that has it ...\n`);
-    const swarm = await startDemoSwarm(platform, { folder, size: options.size, signal: departure.signal });
+    const swarm = await startDemoSwarm(platform, { folder, size: options.size, signal: shutdown.signal });
     try {
       const traffic = new Map<string, Traffic>();
       const code = await watch(options, { context, traffic, meta: swarm.meta, folder: `${folder}/download` });
       if (code !== EXIT_DONE) return code;
       const copy = `${folder}/download/${swarm.meta.name}`;
-      const digest = await sha256OfFile(platform, { path: copy, signal: departure.signal });
+      const digest = await sha256OfFile(platform, { path: copy, signal: shutdown.signal });
       if (digest !== swarm.sha256) {
         throw new ShoalError("torrent", {
           what: "the download differs from the original",

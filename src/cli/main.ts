@@ -8,7 +8,7 @@ import { VERSION_LINE } from "../base/version.ts";
 import type { Platform } from "../platform/platform.ts";
 import type { Terminal } from "../platform/terminal.ts";
 import type { Context } from "./context.ts";
-import { Departure } from "./shutdown.ts";
+import { Shutdown } from "./shutdown.ts";
 import { type Engine, engine } from "./engine.ts";
 import { errorLine } from "./error_line.ts";
 import { EXIT_DONE, EXIT_UNEXPECTED, exitCodeOf } from "./exit_codes.ts";
@@ -17,7 +17,7 @@ import { EXIT_DONE, EXIT_UNEXPECTED, exitCodeOf } from "./exit_codes.ts";
 const VERSION_FLAGS = ["-V", "--version"];
 
 /** What the program runs in. */
-export interface Surroundings {
+export interface CliEnvironment {
   /** Clocks, network, files. */
   readonly platform: Platform;
   /** Where the user is. */
@@ -33,10 +33,10 @@ export interface Surroundings {
  * @param surroundings The outside.
  * @returns The exit code; everything has been written by then.
  */
-export async function run(args: readonly string[], surroundings: Surroundings): Promise<number> {
+export async function run(args: readonly string[], surroundings: CliEnvironment): Promise<number> {
   const { terminal } = surroundings;
-  const departure = new Departure(surroundings);
-  const context: Context = { engine, ...surroundings, departure, config: null, verbosity: 0, exitCode: EXIT_DONE };
+  const shutdown = new Shutdown(surroundings);
+  const context: Context = { engine, ...surroundings, shutdown, config: null, verbosity: 0, exitCode: EXIT_DONE };
   const forget = terminal.onCrash((thrown) => {
     // The state of things is unknown: say what happened and leave.
     void terminal.stderr.write(errorLine(thrown, { verbose: context.verbosity > 0 }))
@@ -44,15 +44,15 @@ export async function run(args: readonly string[], surroundings: Surroundings): 
   });
   try {
     const code = await parse(args, context);
-    departure.nothingLeft();
+    shutdown.nothingLeft();
     await Promise.all([terminal.stdout.flush(), terminal.stderr.flush()]);
     return code;
   } catch (error) {
     await terminal.stderr.write(errorLine(error, { verbose: context.verbosity > 0 }));
     // Whoever was asked to leave and can't say so any more was still asked to leave.
-    return departure.code || exitCodeOf(error);
+    return shutdown.code || exitCodeOf(error);
   } finally {
-    departure.close();
+    shutdown.close();
     forget();
   }
 }

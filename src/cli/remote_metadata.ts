@@ -31,10 +31,10 @@ export async function fetchMetadata(
   options: { readonly network: PeerOptions; readonly timeout?: number | undefined; readonly quiet: boolean },
   context: Context,
 ): Promise<Metainfo> {
-  const { engine, departure, platform, terminal } = context;
+  const { engine, shutdown, platform, terminal } = context;
   const { network, timeout = PATIENCE_SECONDS, quiet } = options;
-  departure.listen();
-  const peers = await departure.unlessLeaving(resolvePeers(network.peer ?? [], context));
+  shutdown.listen();
+  const peers = await shutdown.unlessLeaving(resolvePeers(network.peer ?? [], context));
   const session = await engine.createSession(peerSettings(network, context));
   const late = Promise.withResolvers<never>();
   late.promise.catch(() => {}); // it may come before anybody waits for it
@@ -63,7 +63,7 @@ export async function fetchMetadata(
     await session.start();
     if (!quiet) await terminal.stderr.write("asking peers for the metadata\n");
     const torrent = await session.add(magnet, { folder: ".", peers, metadataOnly: true });
-    return await departure.unlessLeaving(Promise.race([torrent.metadata, late.promise]));
+    return await shutdown.unlessLeaving(Promise.race([torrent.metadata, late.promise]));
   } finally {
     unsubscribe();
     timer.cancel();

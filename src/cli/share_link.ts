@@ -15,7 +15,7 @@ const MAX_OWN = 4;
 const INNER = /^(?:docker|br-|veth|virbr|vmnet|vboxnet|lxc|lxdbr|podman|cni|flannel|cali|awdl|llw|vEthernet)/;
 
 /** Where this share can be reached. */
-export interface Place {
+export interface SharePlace {
   /** A literal address without brackets, or a name. */
   readonly host: string;
   /** Of the tracker, TCP and UDP; `null` when the tracker can't be reached there. */
@@ -66,7 +66,7 @@ function rank(host: string): number {
  * @param places Where it is.
  * @returns For each place HTTP, which every client knows, then UDP.
  */
-export function trackerUrls(places: readonly Place[]): string[] {
+export function trackerUrls(places: readonly SharePlace[]): string[] {
   return places.flatMap(({ host, trackerPort: port }) => {
     if (port === null) return [];
     const address = formatAddress({ host, port });
@@ -80,7 +80,7 @@ export function trackerUrls(places: readonly Place[]): string[] {
  * @param places Where it is.
  * @returns One for each place.
  */
-export function peerAddresses(places: readonly Place[]): HostPort[] {
+export function peerAddresses(places: readonly SharePlace[]): HostPort[] {
   return places.map(({ host, peerPort: port }) => ({ host, port }));
 }
 

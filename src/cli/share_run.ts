@@ -15,17 +15,17 @@ import { formatPlural, formatSize } from "../ui/format.ts";
 import { printable } from "../ui/printable.ts";
 import type { View } from "../ui/view.ts";
 import type { Context } from "./context.ts";
-import { checkFree, type ContentOptions, makeTorrent, STDOUT } from "./creation.ts";
+import { checkFree, type CreationOptions, makeTorrent, STDOUT } from "./creation.ts";
 import type { SessionLike } from "./engine.ts";
 import { type NetworkOptions, resolvePeers, sessionOptions } from "./network_options.ts";
 import { badValue } from "./option_values.ts";
 import {
   literal,
   peerAddresses,
-  type Place,
   reachableHosts,
   shareCommand,
   shareLink,
+  type SharePlace,
   trackerUrls,
 } from "./share_link.ts";
 import { untilChanged } from "./share_watch.ts";
@@ -41,7 +41,7 @@ const ANNOUNCE_SECONDS = 60;
 const PEER_ID_LENGTH = 20;
 
 /** Values of the options, as commander collects them. */
-export interface ShareOptions extends NetworkOptions, ContentOptions {
+export interface ShareOptions extends NetworkOptions, CreationOptions {
   readonly host?: readonly string[];
   readonly trackerPort?: number;
 }
@@ -161,7 +161,7 @@ class Share {
   }
 
   /** Where others reach us, as far as that is known without asking anybody. */
-  #places(peerPort: number): Place[] {
+  #places(peerPort: number): SharePlace[] {
     const { host, bind } = this.#options;
     const { net } = this.#context.platform;
     const isOne = bind !== undefined && bind !== "0.0.0.0" && bind !== "::";
@@ -206,7 +206,7 @@ class Share {
     const { peer, trackerPort } = this.#outside;
     if (peer === null || trackerPort === null) return;
     const { infoHash } = this.#made!.meta;
-    const outside: Place = { host: peer.host, peerPort: peer.port, trackerPort };
+    const outside: SharePlace = { host: peer.host, peerPort: peer.port, trackerPort };
     const link = this.#link([outside, ...this.#places(session.port)]);
     if (link === this.#outsideTold) return;
     this.#outsideTold = link;
@@ -218,7 +218,7 @@ class Share {
     view.note(`the router lets others through; this link works from the internet, too: ${link}`);
   }
 
-  async #greet(places: readonly Place[]): Promise<void> {
+  async #greet(places: readonly SharePlace[]): Promise<void> {
     const { stdout } = this.#context.terminal;
     const link = this.#link(places);
     if (this.#options.json) return await this.#printJson(places, false);
@@ -235,12 +235,12 @@ class Share {
     }
   }
 
-  #link(places: readonly Place[]): string {
+  #link(places: readonly SharePlace[]): string {
     const trackers = [...trackerUrls(places), ...(this.#options.tracker ?? []).flat()];
     return shareLink(this.#made!.meta, { trackers, peers: peerAddresses(places) });
   }
 
-  async #printJson(places: readonly Place[], outside: boolean): Promise<void> {
+  async #printJson(places: readonly SharePlace[], outside: boolean): Promise<void> {
     const { terminal, platform } = this.#context;
     const { meta } = this.#made!;
     const magnet = this.#link(places);

@@ -16,13 +16,13 @@ const LAST_WORDS_MS = 100;
 const SAME_MS = 250;
 
 /** Why the program is to leave. */
-export type DepartureReason = LeaveRequest | Loss;
+export type ShutdownReason = LeaveRequest | Loss;
 
 /**
- * One departure from one run of the program. Nothing is listened to before {@linkcode Departure.listen}: until then,
+ * One shutdown from one run of the program. Nothing is listened to before {@linkcode Shutdown.listen}: until then,
  * Ctrl-C ends the program as it ends every other.
  */
-export class Departure {
+export class Shutdown {
   readonly #platform: Pick<Platform, "now" | "after">;
   readonly #terminal: Pick<Terminal, "exit" | "onLeaveRequest" | "stdout">;
   readonly #abort = new AbortController();
@@ -34,7 +34,7 @@ export class Departure {
   #hasty = false;
 
   /** Is told once, as soon as the program is to leave. */
-  tell: (reason: DepartureReason) => void = () => {};
+  tell: (reason: ShutdownReason) => void = () => {};
   /** Leaves the terminal as it should be. Called when the program leaves before its work has been brought in order. */
   lastWords: () => Promise<void> = () => Promise.resolve();
 
@@ -52,12 +52,12 @@ export class Departure {
     return this.#abort.signal;
   }
 
-  /** The exit code of work that was cut short by the departure; 0 when there is none. */
+  /** The exit code of work that was cut short by the shutdown; 0 when there is none. */
   get code(): number {
     return this.#code;
   }
 
-  /** Whether an error is only what work threw that gave up because of the departure. */
+  /** Whether an error is only what work threw that gave up because of the shutdown. */
   explains(error: unknown): boolean {
     return this.signal.aborted && error === this.signal.reason;
   }
@@ -76,7 +76,7 @@ export class Departure {
    *
    * @param work What to wait for; it isn't ended.
    * @returns What it resolves to.
-   * @throws What {@linkcode Departure.explains} explains, once the program is to leave.
+   * @throws What {@linkcode Shutdown.explains} explains, once the program is to leave.
    */
   async unlessLeaving<T>(work: Promise<T>): Promise<T> {
     const { signal } = this;
@@ -117,7 +117,7 @@ export class Departure {
     else this.#begin(request);
   }
 
-  #begin(reason: DepartureReason): void {
+  #begin(reason: ShutdownReason): void {
     if (this.signal.aborted) return;
     this.#code = reason === "failed" ? EXIT_STORAGE : EXIT_INTERRUPTED;
     // Whatever hangs, be it only a reader of our output that has stopped reading.

@@ -8,7 +8,7 @@ import { type Bytes, freeBytes } from "../base/bytes.ts";
 import { contentKind } from "../base/content_kind.ts";
 import { ShoalError } from "../base/errors.ts";
 import { MAX_METAINFO_READS } from "../base/defences.ts";
-import { ReadBudget, type Reading } from "../base/read_budget.ts";
+import { type BudgetedRead, ReadBudget } from "../base/read_budget.ts";
 import { redact } from "../base/secrets.ts";
 import { type Magnet, MAX_TORRENT_SIZE, type Metainfo } from "../metainfo/mod.ts";
 import { FileError } from "../platform/file_errors.ts";
@@ -87,7 +87,7 @@ export async function tellWarnings(meta: Metainfo, { terminal }: Context): Promi
 }
 
 /** @returns The torrent, or a magnet link where a URL redirects to one. */
-async function readBytes(source: string, context: Context, reading: Reading): Promise<Bytes | string> {
+async function readBytes(source: string, context: Context, reading: BudgetedRead): Promise<Bytes | string> {
   if (source === "-") return await readStdin(context);
   if (/^https?:\/\//i.test(source)) return await fetchTorrent(source, context, reading);
   if (/^[a-z][a-z0-9+.-]*:\/\//i.test(source)) {
@@ -105,7 +105,7 @@ async function readStdin({ terminal }: Context): Promise<Bytes> {
   return await terminal.readStdin(MAX_TORRENT_SIZE);
 }
 
-async function readFile(path: string, { platform }: Context, reading: Reading): Promise<Bytes> {
+async function readFile(path: string, { platform }: Context, reading: BudgetedRead): Promise<Bytes> {
   try {
     const { size = 0 } = await platform.files.stat(path) ?? {};
     reading.hold(Math.min(size, MAX_TORRENT_SIZE));
@@ -137,7 +137,7 @@ async function readFile(path: string, { platform }: Context, reading: Reading): 
   }
 }
 
-async function fetchTorrent(url: string, { platform }: Context, reading: Reading): Promise<Bytes | string> {
+async function fetchTorrent(url: string, { platform }: Context, reading: BudgetedRead): Promise<Bytes | string> {
   const what = "cannot fetch the torrent";
   try {
     const response = await platform.http.request({

@@ -78,8 +78,8 @@ export function register(program: Command, context: Context): void {
 }
 
 async function runTracker(options: TrackerOptions, context: Context): Promise<number> {
-  const { platform, departure } = context;
-  departure.listen();
+  const { platform, shutdown } = context;
+  shutdown.listen();
   const { TrackerServer } = await import("../tracker_server/server.ts");
   const { port, interval, allow, maxTorrents, maxPeers, maxRate, trustForwarded, trustIp } = options;
   const start = (host: string) =>
@@ -103,13 +103,13 @@ async function runTracker(options: TrackerOptions, context: Context): Promise<nu
   try {
     await voice.greet();
     voice.tellNews();
-    await departed(departure.signal);
+    await departed(shutdown.signal);
   } finally {
     voice.stop();
     await tracker.close();
   }
   await voice.leave();
-  return departure.code;
+  return shutdown.code;
 }
 
 function departed(signal: AbortSignal): Promise<void> {

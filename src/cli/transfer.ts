@@ -13,7 +13,7 @@ import type { CompletedEvent, SessionEvent } from "../session/session_events.ts"
 import { isShown, type LiveControls, type View } from "../ui/view.ts";
 import type { CompletionCalls } from "./on_complete.ts";
 import type { Context } from "./context.ts";
-import type { DepartureReason } from "./shutdown.ts";
+import type { ShutdownReason } from "./shutdown.ts";
 import type { SessionLike, TorrentLike } from "./engine.ts";
 import { errorLine } from "./error_line.ts";
 import { EXIT_DONE, exitCodeOf } from "./exit_codes.ts";
@@ -75,7 +75,7 @@ export async function runTransfer(transfer: Transfer, context: Context): Promise
   for (const error of errors) {
     await context.terminal.stderr.write(errorLine(error, { verbose: context.verbosity > 0 }));
   }
-  if (run.cutShort) return context.departure.code;
+  if (run.cutShort) return context.shutdown.code;
   return errors.length === 0 ? EXIT_DONE : exitCodeOf(errors[0]);
 }
 
@@ -107,7 +107,7 @@ class Run {
 
   /** @returns What went wrong, if anything. */
   async toTheEnd(): Promise<unknown[]> {
-    const { platform, terminal, engine, departure, verbosity } = this.#context;
+    const { platform, terminal, engine, shutdown, verbosity } = this.#context;
     const view = await openView(this.#transfer.show, {
       platform,
       terminal,
@@ -117,15 +117,15 @@ class Run {
       resumable: this.#transfer.keeps ?? false,
       controls: this.#controls,
     });
-    departure.tell = (reason) => view.note(farewell(reason));
-    departure.lastWords = () => view.close();
-    departure.listen();
+    shutdown.tell = (reason) => view.note(farewell(reason));
+    shutdown.lastWords = () => view.close();
+    shutdown.listen();
     let session: SessionLike | null = null;
     let unsubscribe = () => {};
     const errors: unknown[] = [];
     try {
       const calls = await this.#openCalls(view);
-      const loaded = await departure.unlessLeaving(this.#transfer.load());
+      const loaded = await shutdown.unlessLeaving(this.#transfer.load());
       session = this.#session = await engine.createSession(this.#transfer.session);
       unsubscribe = session.subscribe((event) => {
         this.#remember(event);
@@ -138,10 +138,10 @@ class Run {
       if (stream) this.#streaming = await startStreaming(stream, { context: this.#context, view });
       view.start();
       await this.#work(loaded, { session, view, errors });
-      if (calls) await departure.unlessLeaving(calls.settled());
+      if (calls) await shutdown.unlessLeaving(calls.settled());
     } catch (thrown) {
       const error = thrown instanceof ShoalError ? this.#context.config?.blame(thrown) ?? thrown : thrown;
-      if (departure.explains(error)) this.#cutShort = true;
+      if (shutdown.explains(error)) this.#cutShort = true;
       else {
         if (error instanceof ShoalError) view.failed(error);
         errors.push(error);
@@ -151,8 +151,8 @@ class Run {
       if (session !== null) await this.#stop(session);
       unsubscribe();
       await view.close();
-      departure.tell = () => {};
-      departure.lastWords = () => Promise.resolve();
+      shutdown.tell = () => {};
+      shutdown.lastWords = () => Promise.resolve();
     }
     return errors;
   }
@@ -161,10 +161,10 @@ class Run {
     const { onComplete: url } = this.#transfer;
     if (url === undefined) return null;
     const { CompletionCalls } = await import("./on_complete.ts");
-    const { platform, departure } = this.#context;
+    const { platform, shutdown } = this.#context;
     const onFailure = ({ infohash }: CompletedEvent, message: string) =>
       view.event({ event: "warning", infohash, message: redact(message, secretsIn(url)), where: redact(url) });
-    return new CompletionCalls(url, { platform, signal: departure.signal, onFailure });
+    return new CompletionCalls(url, { platform, signal: shutdown.signal, onFailure });
   }
 
   get #controls(): LiveControls {
@@ -179,7 +179,7 @@ class Run {
       },
       limits: () => this.#session?.limits ?? { down: null, up: null },
       setLimits: (limits) => this.#session?.setLimits(limits),
-      quit: () => this.#context.departure.ask("key"),
+      quit: () => this.#context.shutdown.ask("key"),
     };
   }
 
@@ -221,7 +221,7 @@ class Run {
       trouble: () => [...this.#trouble.values()].at(-1) ?? null,
     });
     try {
-      const first = await this.#context.departure.unlessLeaving(
+      const first = await this.#context.shutdown.unlessLeaving(
         Promise.race([Promise.all(all), ...(watch === null ? [] : [watch.done]), ...(broken ? [broken] : [])]),
       );
       if (first instanceof ShoalError) {
@@ -265,7 +265,7 @@ class Run {
 }
 
 /** What is said when the program is to leave. */
-function farewell(reason: DepartureReason): string {
+function farewell(reason: ShutdownReason): string {
   switch (reason) {
     case "key":
       return "stopping; press Ctrl-C again to leave at once";

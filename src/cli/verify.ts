@@ -49,20 +49,20 @@ async function verify(
     readonly context: Context;
   },
 ): Promise<void> {
-  const { departure, engine, platform, terminal } = context;
-  departure.listen();
+  const { shutdown, engine, platform, terminal } = context;
+  shutdown.listen();
   const { readTorrent, tellWarnings } = await import("./torrent_source.ts");
-  const meta = await departure.unlessLeaving(readTorrent(source, context));
+  const meta = await shutdown.unlessLeaving(readTorrent(source, context));
   if (!options.quiet) await tellWarnings(meta, context);
   const view = await openView(meta, { options, context });
-  departure.lastWords = () => view.close();
+  shutdown.lastWords = () => view.close();
   const startedAt = platform.now();
   view.start();
   let result: Verification;
   try {
     const onProgress = (fraction: number, bytes: number) => view.progress(fraction, bytes);
-    const { signal } = departure;
-    result = await departure.unlessLeaving(engine.verify(meta, { platform, folder, onProgress, signal }));
+    const { signal } = shutdown;
+    result = await shutdown.unlessLeaving(engine.verify(meta, { platform, folder, onProgress, signal }));
   } catch (error) {
     throw error instanceof FileError ? unreadable(error) : error;
   } finally {

@@ -17,7 +17,7 @@ import {
   DHT_ANSWERS_PER_SECOND,
   MAX_DHT_REMEMBERED_HOSTS,
 } from "../base/defences.ts";
-import { RateLimit, RateLimits } from "../base/rate_limit.ts";
+import { HostRateLimits, RateLimit } from "../base/rate_limit.ts";
 import type { Network, Platform } from "../platform/platform.ts";
 import type { NodeContact } from "./compact.ts";
 import { DhtNode } from "./dht_node.ts";
@@ -74,7 +74,7 @@ export class Dht {
   readonly #options: DhtOptions;
   readonly #nodes = new Map<Family, DhtNode>();
   readonly #saved: SavedTable;
-  readonly #perHost: RateLimits;
+  readonly #perHost: HostRateLimits;
   readonly #answers: RateLimit;
   readonly #joinedListeners = new Set<() => void>();
   /** Ends each lookup that is under way. */
@@ -91,7 +91,7 @@ export class Dht {
     for (const family of options.families) this.#nodes.set(family, this.#makeNode(family));
     const now = platform.now();
     this.#answers = new RateLimit({ perSecond: DHT_ANSWERS_PER_SECOND, burst: DHT_ANSWERS_PER_SECOND }, now);
-    this.#perHost = new RateLimits({
+    this.#perHost = new HostRateLimits({
       perSecond: DHT_ANSWERS_PER_HOST,
       burst: DHT_ANSWER_BURST,
       capacity: MAX_DHT_REMEMBERED_HOSTS,

@@ -20,7 +20,7 @@ const VERSION = Uint8Array.of(0x53, 0x48, 0, 1);
 const MAX_ERROR_TEXT = 200;
 
 /** What we can ask. Others may ask for more. */
-export type Method = "ping" | "find_node" | "get_peers" | "announce_peer" | "sample_infohashes";
+export type QueryMethod = "ping" | "find_node" | "get_peers" | "announce_peer" | "sample_infohashes";
 
 /** Arguments of a query. What a method needs and doesn't have is refused by {@linkcode decodeMessage}. */
 export interface Arguments {
@@ -51,7 +51,7 @@ export interface Query {
   readonly type: "query";
   /** To be sent back. */
   readonly transaction: Bytes;
-  /** What is asked; {@linkcode Method} or anything else. */
+  /** What is asked; {@linkcode QueryMethod} or anything else. */
   readonly method: string;
   readonly arguments: Arguments;
   /** Whether the asker answers no queries itself (BEP 43). */
@@ -145,7 +145,7 @@ export function decodeMessage(bytes: Uint8Array): Message {
  * @param query A query. Families and flags that are absent are left out.
  * @returns The datagram.
  */
-export function encodeQuery(query: Omit<Query, "type" | "method"> & { readonly method: Method }): Bytes {
+export function encodeQuery(query: Omit<Query, "type" | "method"> & { readonly method: QueryMethod }): Bytes {
   const { id, target, infoHash, port, impliedPort, token, seed, scrape, noSeed, want } = query.arguments;
   return encode({
     a: {

@@ -24,7 +24,7 @@ const MAX_STRANGERS = 16;
 const MAX_TOLD = 4;
 
 /** A node that a lookup knows of. */
-export interface Candidate {
+export interface LookupNode {
   /** Where it is. */
   readonly address: PeerAddress;
   /** 20 bytes; `null` as long as only the address is known. */
@@ -38,7 +38,7 @@ export interface Candidate {
 /** What became of a candidate. `slow`: it hasn't answered yet, and others are asked in its place. */
 type State = "new" | "asked" | "slow" | "answered" | "failed";
 
-interface Entry extends Candidate {
+interface Entry extends LookupNode {
   readonly key: string;
   readonly facts: HostFacts;
   id: Bytes | null;
@@ -121,7 +121,7 @@ export class Lookup {
    *
    * @returns A candidate, or `null` when there is none or enough answers are waited for.
    */
-  next(): Candidate | null {
+  next(): LookupNode | null {
     if (this.#underWay >= ALPHA || this.#asked >= MAX_DHT_ASKED) return null;
     const { next } = this.#look();
     if (next === null) return null;
@@ -137,7 +137,7 @@ export class Lookup {
    *
    * @param candidate From whom.
    */
-  slow(candidate: Candidate): void {
+  slow(candidate: LookupNode): void {
     const entry = this.#entries.get(formatAddress(candidate.address));
     if (entry?.state !== "asked") return;
     entry.state = "slow";
@@ -149,7 +149,7 @@ export class Lookup {
    *
    * @param candidate From whom.
    */
-  failed(candidate: Candidate): void {
+  failed(candidate: LookupNode): void {
     const entry = this.#settle(candidate);
     if (entry) entry.state = "failed";
   }
@@ -160,7 +160,7 @@ export class Lookup {
    * @param candidate From whom.
    * @param answer Which.
    */
-  answered(candidate: Candidate, answer: LookupAnswer): void {
+  answered(candidate: LookupNode, answer: LookupAnswer): void {
     const entry = this.#settle(candidate);
     if (!entry) return;
     this.#answered++;
@@ -182,7 +182,7 @@ export class Lookup {
    *
    * @returns Up to 8 and 8, the closest first.
    */
-  closest(): Candidate[] {
+  closest(): LookupNode[] {
     const found: Entry[] = [];
     const sites = new Set<string>();
     let fitting = 0;
@@ -227,7 +227,7 @@ export class Lookup {
     return { next: isWelcome ? stranger : null, waits };
   }
 
-  #settle(candidate: Candidate): Entry | null {
+  #settle(candidate: LookupNode): Entry | null {
     const entry = this.#entries.get(formatAddress(candidate.address));
     if (entry?.state !== "asked" && entry?.state !== "slow") return null;
     if (entry.state === "asked") this.#underWay--;

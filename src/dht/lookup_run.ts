@@ -11,7 +11,7 @@ import { BloomFilter } from "./bloom_filter.ts";
 import type { NodeContact } from "./compact.ts";
 import { factsOf, type Family, familyOf, type HostFacts, isPlausible } from "./hosts.ts";
 import type { Response } from "./krpc.ts";
-import { type Candidate, Lookup, type Told } from "./lookup.ts";
+import { Lookup, type LookupNode, type Told } from "./lookup.ts";
 import type { Queries } from "./rpc.ts";
 
 /** What we tell the nodes closest to an info-hash. */
@@ -104,7 +104,7 @@ export class LookupRun {
     if (this.#lookup.finished) this.#conclude();
   }
 
-  #ask(candidate: Candidate): void {
+  #ask(candidate: LookupNode): void {
     const { rpc, method, target, want, scrape } = this.#options;
     const failed = () => {
       this.#lookup.failed(candidate);
@@ -129,7 +129,7 @@ export class LookupRun {
     });
   }
 
-  #take(candidate: Candidate, { values }: Response): void {
+  #take(candidate: LookupNode, { values }: Response): void {
     if (this.#state !== "asking") return;
     const { family } = this.#options;
     const own = (family === 4 ? values.nodes : values.nodes6) ?? [];

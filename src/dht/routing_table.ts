@@ -54,7 +54,7 @@ interface Bucket {
 }
 
 /** A node that has answered. */
-export interface Answer extends NodeContact {
+export interface NodeAnswer extends NodeContact {
   /** When, in milliseconds. */
   readonly at: number;
 }
@@ -109,7 +109,7 @@ export class RoutingTable {
    * @param answer Who, and when.
    * @returns A node that stands in the way and wasn't heard for long, to be pinged; `null` for none.
    */
-  answered(answer: Answer): TableNode | null {
+  answered(answer: NodeAnswer): TableNode | null {
     const facts = factsOf(answer.address.host);
     if (facts === null || facts.kind === "unusable" || sharedBits(answer.id, this.id) === ID_BITS) return null;
     const key = formatAddress(answer.address);

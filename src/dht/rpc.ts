@@ -9,7 +9,7 @@ import { keyOf } from "../bencode/mod.ts";
 import { MAX_DHT_QUERIES } from "../base/defences.ts";
 import { RateLimit } from "../base/rate_limit.ts";
 import type { Platform, Timer } from "../platform/platform.ts";
-import { type Arguments, encodeQuery, type Method, type Refusal, type Response } from "./krpc.ts";
+import { type Arguments, encodeQuery, type QueryMethod, type Refusal, type Response } from "./krpc.ts";
 
 /** Milliseconds after which an answer is slow: most nodes are faster, and dead ones should not hold a lookup up. */
 const SLOW_MS = 1_500;
@@ -39,7 +39,7 @@ export interface Call {
   /** Whom to ask. */
   readonly to: PeerAddress;
   /** What. */
-  readonly method: Method;
+  readonly method: QueryMethod;
   /** Its arguments but our id. */
   readonly arguments: Omit<Arguments, "id">;
   /** What becomes of it. */

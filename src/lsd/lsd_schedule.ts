@@ -6,7 +6,7 @@
 
 import type { InfoHash } from "../base/info_hash.ts";
 import { LSD_BURST, LSD_BURST_PER_HOST, LSD_PER_SECOND, MAX_REMEMBERED_HOSTS } from "../base/defences.ts";
-import { RateLimit, RateLimits } from "../base/rate_limit.ts";
+import { HostRateLimits, RateLimit } from "../base/rate_limit.ts";
 import { MAX_LSD_HASHES } from "./lsd_message.ts";
 
 /** Milliseconds between two announcements of a torrent. */
@@ -14,7 +14,7 @@ const AGAIN_MS = 5 * 60_000;
 /** Milliseconds between two messages, whatever they announce: multicast reaches everybody. */
 const MESSAGE_GAP_MS = 60_000;
 /** Milliseconds to wait for more torrents that are added at the same time, since the next message is a minute away. */
-const GATHER_MS = 1_000;
+const BATCH_MS = 1_000;
 
 /** What is announced, and when. */
 export class LsdSchedule {
@@ -31,7 +31,7 @@ export class LsdSchedule {
 
   /** Announces a torrent from now on. */
   add(infoHash: InfoHash, now: number): void {
-    if (!this.#torrents.has(infoHash.hex)) this.#torrents.set(infoHash.hex, { infoHash, due: now + GATHER_MS });
+    if (!this.#torrents.has(infoHash.hex)) this.#torrents.set(infoHash.hex, { infoHash, due: now + BATCH_MS });
   }
 
   /** Announces it no more. */
@@ -66,7 +66,7 @@ export class LsdSchedule {
 /** Decides whether a message is listened to: neither one machine nor all together get more of our time than they should. */
 export class LsdIntake {
   readonly #all = new RateLimit({ perSecond: LSD_PER_SECOND, burst: LSD_BURST }, 0);
-  readonly #hosts = new RateLimits({ perSecond: 1, burst: LSD_BURST_PER_HOST, capacity: MAX_REMEMBERED_HOSTS });
+  readonly #hosts = new HostRateLimits({ perSecond: 1, burst: LSD_BURST_PER_HOST, capacity: MAX_REMEMBERED_HOSTS });
 
   /**
    * @param host Who sent it.

@@ -10,7 +10,7 @@ import { MAX_GATEWAY_DATAGRAM } from "../base/defences.ts";
 import type { Platform, Timer } from "../platform/platform.ts";
 
 /** A question. */
-export interface Question<T> {
+export interface DatagramRequest<T> {
   /** Local address. */
   readonly host: string;
   /** Whom to ask. */
@@ -33,7 +33,10 @@ export interface Question<T> {
  * @returns The answer; `null` if there was none, or it was given up.
  * @throws {unknown} What `read` throws.
  */
-export async function ask<T>(platform: Pick<Platform, "after" | "net">, question: Question<T>): Promise<T | null> {
+export async function ask<T>(
+  platform: Pick<Platform, "after" | "net">,
+  question: DatagramRequest<T>,
+): Promise<T | null> {
   const { host, to, request, waits, signal } = question;
   if (signal.aborted) return null;
   const socket = platform.net.openUdp({ host, port: 0 });

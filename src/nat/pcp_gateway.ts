@@ -26,7 +26,7 @@ import { answersRequest, encodePcpMap, NONCE_LENGTH, parsePcpReply } from "./pcp
 const WAITS = [250, 500, 1000];
 
 /** Where a gateway is, and where we are. */
-export interface Place {
+export interface GatewayPlace {
   /** The gateway's IPv4 address. */
   readonly gateway: string;
   /** Our own IPv4 address on its network. */
@@ -46,7 +46,7 @@ export class PcpGateway implements Gateway {
    * @param platform Sockets, time and chance.
    * @param place Where it is.
    */
-  constructor(platform: Pick<Platform, "after" | "net" | "randomBytes">, place: Place) {
+  constructor(platform: Pick<Platform, "after" | "net" | "randomBytes">, place: GatewayPlace) {
     this.#platform = platform;
     this.host = place.gateway;
     this.#client = place.client;

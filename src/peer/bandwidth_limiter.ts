@@ -9,7 +9,7 @@
  * @module
  */
 
-import { type Claim, FairShare, type Party } from "../base/fair_share.ts";
+import { FairShare, type Party, type ShareClaim } from "../base/fair_share.ts";
 import type { Platform, Timer } from "../platform/platform.ts";
 
 /** Least that is asked for at a time, in bytes; less only where that takes more than a second. */
@@ -17,10 +17,10 @@ const LEAST_PORTION = 256;
 const TINY_PORTION = 16;
 
 /** One limit. One timer serves all that wait for it. */
-export class Throttle {
+export class BandwidthLimiter {
   readonly #platform: Pick<Platform, "now" | "after">;
   readonly #share: FairShare;
-  readonly #waiting = new Map<Claim, (bytes: number) => void>();
+  readonly #waiting = new Map<ShareClaim, (bytes: number) => void>();
   #timer: Timer | null = null;
   #era = 0;
 
@@ -45,7 +45,7 @@ export class Throttle {
     for (const claim of [...this.#waiting.keys()]) this.#through(claim, 0);
   }
 
-  /** For {@linkcode ThrottleParty}: another rate of a torrent. */
+  /** For {@linkcode BandwidthParty}: another rate of a torrent. */
   setRateOf(party: Party, rate: number | null): void {
     this.#share.setRateOf(party, rate ?? Infinity, this.#platform.now());
     for (const claim of [...this.#waiting.keys()]) if (claim.party === party) this.#through(claim, 0);
@@ -67,8 +67,8 @@ export class Throttle {
    *
    * @param rate Bytes a second that it may have at most; `null` for no limit of its own.
    */
-  party(rate: number | null = null): ThrottleParty {
-    return new ThrottleParty(this, this.#share.party(this.#platform.now(), rate ?? Infinity));
+  party(rate: number | null = null): BandwidthParty {
+    return new BandwidthParty(this, this.#share.party(this.#platform.now(), rate ?? Infinity));
   }
 
   /** For {@linkcode Allowance}. */
@@ -77,7 +77,7 @@ export class Throttle {
   }
 
   /** For {@linkcode Allowance}: some bytes, `least` or more; 0 when `go` will be told later how many they are. */
-  ask(claim: Claim, least: number, go: (bytes: number) => void): number {
+  ask(claim: ShareClaim, least: number, go: (bytes: number) => void): number {
     const bytes = this.#share.ask(claim, least, this.#platform.now());
     if (bytes > 0) return bytes;
     this.#waiting.set(claim, go);
@@ -86,7 +86,7 @@ export class Throttle {
   }
 
   /** For {@linkcode Allowance}: it wants nothing any more, and what it waits for settles. */
-  leave(claim: Claim, unused: number): void {
+  leave(claim: ShareClaim, unused: number): void {
     this.#share.leave(claim, unused);
     this.#through(claim, 0);
     if (this.#waiting.size === 0) this.#rest();
@@ -110,7 +110,7 @@ export class Throttle {
     this.#schedule();
   }
 
-  #through(claim: Claim, bytes: number): void {
+  #through(claim: ShareClaim, bytes: number): void {
     const go = this.#waiting.get(claim);
     this.#waiting.delete(claim);
     go?.(bytes);
@@ -118,17 +118,17 @@ export class Throttle {
 }
 
 /** A torrent's part in a limit. */
-export class ThrottleParty {
-  readonly #throttle: Throttle;
+export class BandwidthParty {
+  readonly #limiter: BandwidthLimiter;
   readonly #party: Party;
   #era = 0;
 
   /**
-   * @param throttle The limit for all torrents.
+   * @param limiter The limit for all torrents.
    * @param party The torrent's part in it.
    */
-  constructor(throttle: Throttle, party: Party) {
-    this.#throttle = throttle;
+  constructor(limiter: BandwidthLimiter, party: Party) {
+    this.#limiter = limiter;
     this.#party = party;
   }
 
@@ -140,7 +140,7 @@ export class ThrottleParty {
   set rate(rate: number | null) {
     if (rate === this.rate) return;
     this.#era++;
-    this.#throttle.setRateOf(this.#party, rate);
+    this.#limiter.setRateOf(this.#party, rate);
   }
 
   /** For {@linkcode Allowance}: another one with every change of the torrent's own rate. */
@@ -150,26 +150,26 @@ export class ThrottleParty {
 
   /** Whether there is a limit, its own or that of all. */
   get limited(): boolean {
-    return this.#party.own.rate !== Infinity || this.#throttle.limited;
+    return this.#party.own.rate !== Infinity || this.#limiter.limited;
   }
 
   /** A connection more. */
   join(): Allowance {
-    return new Allowance(this.#throttle, this, this.#throttle.share.join(this.#party));
+    return new Allowance(this.#limiter, this, this.#limiter.share.join(this.#party));
   }
 }
 
 /** What a torrent may take in and give out. */
-export interface ThrottleParties {
-  readonly down: ThrottleParty;
-  readonly up: ThrottleParty;
+export interface BandwidthParties {
+  readonly down: BandwidthParty;
+  readonly up: BandwidthParty;
 }
 
 /** What one connection may take in, or give out. */
 export class Allowance {
-  readonly #throttle: Throttle;
-  readonly #party: ThrottleParty;
-  readonly #claim: Claim;
+  readonly #limiter: BandwidthLimiter;
+  readonly #party: BandwidthParty;
+  readonly #claim: ShareClaim;
   #credit = 0;
   #waiting: Promise<void> | null = null;
   /** Those of the limits for which the credit was given. */
@@ -178,15 +178,15 @@ export class Allowance {
   #left = false;
 
   /**
-   * @param throttle The limit for all torrents.
+   * @param limiter The limit for all torrents.
    * @param party The torrent's part in it.
    * @param claim The connection's part in that.
    */
-  constructor(throttle: Throttle, party: ThrottleParty, claim: Claim) {
-    this.#throttle = throttle;
+  constructor(limiter: BandwidthLimiter, party: BandwidthParty, claim: ShareClaim) {
+    this.#limiter = limiter;
     this.#party = party;
     this.#claim = claim;
-    this.#era = throttle.era;
+    this.#era = limiter.era;
     this.#ownEra = party.era;
   }
 
@@ -203,7 +203,7 @@ export class Allowance {
 
   /** Bytes a second that it would have if all that want some go on doing so; Infinity without a limit. */
   get rate(): number {
-    return this.#throttle.share.shareOf(this.#claim);
+    return this.#limiter.share.shareOf(this.#claim);
   }
 
   /**
@@ -220,7 +220,7 @@ export class Allowance {
     const needed = least ?? Math.min(LEAST_PORTION, Math.max(TINY_PORTION, rate));
     if (this.#credit >= needed) return null;
     const { promise, resolve } = Promise.withResolvers<void>();
-    const bytes = this.#throttle.ask(this.#claim, needed - this.#credit, (bytes) => {
+    const bytes = this.#limiter.ask(this.#claim, needed - this.#credit, (bytes) => {
       this.#waiting = null;
       this.#credit += bytes;
       resolve();
@@ -244,14 +244,14 @@ export class Allowance {
   leave(): void {
     if (this.#left) return;
     this.#left = true;
-    this.#throttle.leave(this.#claim, this.credit);
+    this.#limiter.leave(this.#claim, this.credit);
   }
 
   /** What it had at another rate may be far too much, or too little. Where only its torrent's changed, all have it back. */
   #forgetOld(): void {
-    const { era } = this.#throttle;
+    const { era } = this.#limiter;
     if (this.#era === era && this.#ownEra === this.#party.era) return;
-    if (this.#era === era) this.#throttle.share.settle(this.#credit);
+    if (this.#era === era) this.#limiter.share.settle(this.#credit);
     this.#era = era;
     this.#ownEra = this.#party.era;
     this.#credit = 0;

@@ -5,7 +5,7 @@
  */
 
 import { ShoalError } from "../base/errors.ts";
-import { CHATTER_BURST, CHATTER_PER_BLOCK, CHATTER_PER_NEWS, CHATTER_PER_SECOND } from "../base/defences.ts";
+import { FLOOD_BURST, FLOOD_PER_BLOCK, FLOOD_PER_NEWS, FLOOD_PER_SECOND } from "../base/defences.ts";
 import { BLOCK_SIZE, MessageId, messageName } from "../wire/messages.ts";
 
 /** Points for a message, whatever it says; about what it costs us. */
@@ -26,8 +26,8 @@ const DEAR: ReadonlyMap<number, number> = new Map([
 ]);
 
 /** A peer said too much. The protocol allows it, so that the connection has to end but nothing is held against the peer. */
-export class ChatterError extends ShoalError {
-  override name = "ChatterError";
+export class FloodError extends ShoalError {
+  override name = "FloodError";
 
   /**
    * @param last What it said at last, in the plural.
@@ -41,9 +41,9 @@ export class ChatterError extends ShoalError {
  * A purse of points. Everything that a peer says costs some, blocks and news bring more than they cost, and a steady trickle
  * comes with time: whoever talks without end and brings nothing is broke in the end, be the messages ever so legal one by one.
  */
-export class Chatter {
+export class FloodLimit {
   readonly #now: () => number;
-  #points = CHATTER_BURST;
+  #points = FLOOD_BURST;
   #since: number;
   /** Points that were spent on reads since the last message. */
   #reads = 0;
@@ -58,7 +58,7 @@ export class Chatter {
 
   /** Blocks went to the peer. */
   gave(bytes: number): void {
-    this.#earn(CHATTER_PER_BLOCK * bytes / BLOCK_SIZE);
+    this.#earn(FLOOD_PER_BLOCK * bytes / BLOCK_SIZE);
   }
 
   /**
@@ -66,20 +66,20 @@ export class Chatter {
    * sends what we asked for must not be the poorer for it.
    */
   brought(bytes: number): void {
-    this.#earn(this.#reads + CHATTER_PER_BLOCK * bytes / BLOCK_SIZE);
+    this.#earn(this.#reads + FLOOD_PER_BLOCK * bytes / BLOCK_SIZE);
     this.#reads = 0;
   }
 
   /** The peer has a piece more, or was told of one of ours. */
   news(): void {
-    this.#earn(CHATTER_PER_NEWS);
+    this.#earn(FLOOD_PER_NEWS);
   }
 
   /**
-   * A message came. Of a block this comes before {@linkcode Chatter.brought}.
+   * A message came. Of a block this comes before {@linkcode FloodLimit.brought}.
    *
    * @param id Which; `null` for a keep-alive.
-   * @throws {ChatterError} If that is too much.
+   * @throws {FloodError} If that is too much.
    */
   heard(id: number | null): void {
     if (id !== MessageId.piece) this.#reads = 0;
@@ -90,7 +90,7 @@ export class Chatter {
    * A read brought bytes, and the messages that ended in it were heard.
    *
    * @param bytes How many.
-   * @throws {ChatterError} If that is too much.
+   * @throws {FloodError} If that is too much.
    */
   read(bytes: number): void {
     const points = READ + KIB * bytes / 1024;
@@ -99,17 +99,17 @@ export class Chatter {
   }
 
   #earn(points: number): void {
-    this.#points = Math.min(CHATTER_BURST, this.#points + points);
+    this.#points = Math.min(FLOOD_BURST, this.#points + points);
   }
 
   #spend(points: number, id: number | null | undefined): void {
     this.#points -= points;
     if (this.#points >= 0) return;
     const now = this.#now();
-    this.#earn(CHATTER_PER_SECOND * (now - this.#since) / 1000);
+    this.#earn(FLOOD_PER_SECOND * (now - this.#since) / 1000);
     this.#since = now;
     if (this.#points >= 0) return;
     const last = id === undefined ? "bytes" : id === null ? "keep-alives" : `${messageName(id)} messages`;
-    throw new ChatterError(last);
+    throw new FloodError(last);
   }
 }

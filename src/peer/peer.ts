@@ -14,7 +14,7 @@ import { FrameReader, type MessageHandler } from "../wire/frame_reader.ts";
 import { FrameWriter } from "../wire/frame_writer.ts";
 import type { Handshake } from "../wire/handshake.ts";
 import { BLOCK_SIZE, MessageId, messageName, WireError } from "../wire/messages.ts";
-import { Chatter } from "./flood_limit.ts";
+import { FloodLimit } from "./flood_limit.ts";
 import { clientName } from "./client_name.ts";
 import { PeerExtensions } from "./extension_protocol.ts";
 import type { PeerOutput, SwarmOf } from "./peer_host.ts";
@@ -102,7 +102,7 @@ export class Peer implements MessageHandler {
   /** What it speaks beyond the basic protocol (BEP 10). */
   readonly extensions: PeerExtensions<Peer>;
   /** What it may still say. */
-  readonly chatter: Chatter;
+  readonly flood: FloodLimit;
   /** Payload from it. */
   readonly down = new RateMeter();
   /** Payload to it. */
@@ -152,7 +152,7 @@ export class Peer implements MessageHandler {
     this.requests = new Requests({ fast: this.fast, writer: this.writer });
     this.uploads = new Uploads(host, { fast: this.fast, writer: this.writer });
     this.extensions = new PeerExtensions(this, host);
-    this.chatter = new Chatter(() => host.now());
+    this.flood = new FloodLimit(() => host.now());
     this.reader = new FrameReader(this, { pieceCount: host.pieceCount });
     this.connectedAt =
       this.lastReceived =
@@ -292,7 +292,7 @@ export class Peer implements MessageHandler {
   /** Tells it that we have a piece. */
   have(index: number): void {
     this.writer.pieceSignal(MessageId.have, index);
-    this.chatter.news();
+    this.flood.news();
   }
 
   /** Tells it that we haven't a piece any more (BEP 54), if it wants to know; what it asked for of it isn't sent. */
@@ -325,7 +325,7 @@ export class Peer implements MessageHandler {
   // What follows is called by the frame reader.
 
   onKeepAlive(): void {
-    this.chatter.heard(null);
+    this.flood.heard(null);
   }
 
   onSignal(id: number): void {
@@ -362,7 +362,7 @@ export class Peer implements MessageHandler {
     }
     if (id === MessageId.have) {
       if (!this.pieces.set(index)) return;
-      this.chatter.news();
+      this.flood.news();
       this.#host.peerHas(this, index);
     } else if (id === MessageId.allowedFast && this.allowedFast.size < MAX_ALLOWED_FAST) {
       this.allowedFast.add(index); // what it is good for is asked for at the end of the read
@@ -407,7 +407,7 @@ export class Peer implements MessageHandler {
     }
     const now = this.lastReceived; // the clock is asked once a read, not once a block
     this.down.add(length);
-    this.chatter.brought(length);
+    this.flood.brought(length);
     this.lastPayload = now;
     const block = this.#block;
     block.index = index;
@@ -456,7 +456,7 @@ export class Peer implements MessageHandler {
   }
 
   #check(id: number): void {
-    this.chatter.heard(id);
+    this.flood.heard(id);
     this.#phase = nextPhase(this.#phase, id, this.fast);
   }
 }

@@ -11,8 +11,8 @@ import type { Encryption, PeerStream } from "../transport/transport.ts";
 import { WireError } from "../wire/messages.ts";
 import type { Peer } from "./peer.ts";
 import type { PeerOutput } from "./peer_host.ts";
-import type { ReadShare } from "./read_turns.ts";
-import type { Allowance, ThrottleParties } from "./bandwidth_limiter.ts";
+import type { ReadTurns } from "./read_turns.ts";
+import type { Allowance, BandwidthParties } from "./bandwidth_limiter.ts";
 
 /**
  * Blocks that are put into the send buffer before it is written: at most enough for one large write, at least two. What is
@@ -44,7 +44,7 @@ export class PeerLink implements PeerOutput {
   readonly #connection: PeerStream;
   readonly #events: LinkEvents;
   readonly #now: () => number;
-  readonly #reads: ReadShare;
+  readonly #reads: ReadTurns;
   readonly #down: Allowance | null;
   readonly #up: Allowance | null;
   /** Whether blocks wait for the limit. */
@@ -68,8 +68,8 @@ export class PeerLink implements PeerOutput {
     options: {
       readonly connection: PeerStream;
       readonly now: () => number;
-      readonly reads: ReadShare;
-      readonly limits?: ThrottleParties | undefined;
+      readonly reads: ReadTurns;
+      readonly limits?: BandwidthParties | undefined;
       readonly events: LinkEvents;
     },
   ) {
@@ -108,7 +108,7 @@ export class PeerLink implements PeerOutput {
         if (this.#down !== null && (limited || peer.allowed !== Infinity)) {
           this.#account(this.#down, owed || peer.down.total > before ? count : 0);
         }
-        peer.chatter.read(count);
+        peer.flood.read(count);
         this.#noteProgress();
         this.#events.batch(peer);
         this.flush();
@@ -117,7 +117,7 @@ export class PeerLink implements PeerOutput {
         if (turn !== null) await turn;
       }
     } catch (error) {
-      // Mere talk (a ChatterError) has to end, too, but is no breach of the protocol.
+      // Mere talk (a FloodError) has to end, too, but is no breach of the protocol.
       this.#end(messageOf(error), { fault: error instanceof WireError });
     }
   }
@@ -244,7 +244,7 @@ export class PeerLink implements PeerOutput {
         } else if (now - began > SLOW_MS) this.#batch = Math.max(SMALLEST_BATCH, this.#batch / 2);
         this.#up?.took(payload);
         this.#peer.up.add(payload);
-        this.#peer.chatter.gave(payload);
+        this.#peer.flood.gave(payload);
         if (payload > 0) this.#peer.lastPayload = now;
       }
     } finally {

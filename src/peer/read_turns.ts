@@ -13,7 +13,7 @@ const TURN_BYTES = 2 * 1024 * 1024;
 const MANY = 8;
 
 /** Keeps the connections of a session from taking the event loop for themselves. */
-export class ReadShare {
+export class ReadTurns {
   readonly #giveWay: () => Promise<void>;
   #senders = 0;
   #watchers = 0;

@@ -8,7 +8,7 @@ import { type Bytes, cutUtf8, MAX_NAME_BYTES } from "../base/bytes.ts";
 import { lockFile, readableByAll } from "./deno_lock.ts";
 import { withDescriptor } from "./descriptors.ts";
 import { FileError, isFileFault, toFileError } from "./file_errors.ts";
-import { Pace } from "./disk_pace.ts";
+import { DiskPace } from "./disk_pace.ts";
 import type { FileHandle, FileInfo, FileSystem, OpenMode, WriteFileOptions } from "./platform.ts";
 
 /**
@@ -17,7 +17,7 @@ import type { FileHandle, FileInfo, FileSystem, OpenMode, WriteFileOptions } fro
  */
 const SMALL_WRITE = 1024 * 1024;
 /** How quickly the file system answers: one figure for all of it, since few people download to two at a time. */
-const pace = new Pace(() => performance.now());
+const pace = new DiskPace(() => performance.now());
 
 const isWindows = Deno.build.os === "windows";
 /** Modes of what is for the user alone, and the bits of all others. */

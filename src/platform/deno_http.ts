@@ -11,7 +11,7 @@ import { type Outside, stream } from "./deno_http_stream.ts";
 import { listenTcp } from "./deno_net.ts";
 import { unpacked } from "./gunzip.ts";
 import { follow, KeptRoom } from "./http_client.ts";
-import type { Lookup } from "./http_dial.ts";
+import type { HostLookup } from "./http_dial.ts";
 import type { Exchange } from "./http_reply.ts";
 import type { Variables } from "./http_proxy.ts";
 import { ListeningHttpServer } from "./http_server.ts";
@@ -35,7 +35,7 @@ export const denoHttp: Http = makeHttp();
  * @param variables Reads the environment, which may name proxies; that of the process, when absent.
  * @returns HTTP.
  */
-export function makeHttp(lookup?: Lookup, variables?: Variables): Http {
+export function makeHttp(lookup?: HostLookup, variables?: Variables): Http {
   return {
     request: (asked) => request(asked, { lookup, variables }),
     stream: (asked) => stream(asked, { lookup, variables }),

@@ -19,7 +19,7 @@ const MOST_PAUSE_MS = 60_000;
  * program must not stand still. So calls are made on the spot until one takes too long, and then on threads for a while,
  * the longer the more often that happens.
  */
-export class Pace {
+export class DiskPace {
   readonly #now: () => number;
   #slowUntil = -Infinity;
   #pause = LEAST_PAUSE_MS;

@@ -13,7 +13,7 @@ import { VERSION } from "../base/version.ts";
 import { fetchBy } from "./deno_fetch.ts";
 import { CHOOSES_SOURCE } from "./deno_net.ts";
 import { AnswerReader, encodeRequest, type Exchange, fieldText, type RequestLines } from "./http_reply.ts";
-import { DialledConnection, locate, type Located, type Lookup } from "./http_dial.ts";
+import { DialledConnection, type HostLookup, locate, type Located } from "./http_dial.ts";
 import { checkRedirect, checkTarget } from "./http_guard.ts";
 import { proxyFor, systemVariables, type Variables } from "./http_proxy.ts";
 import { HttpError, type HttpRequest, type HttpStreamRequest, type KeptConnection, type UrlTrust } from "./platform.ts";
@@ -44,7 +44,7 @@ export interface FollowOptions {
   /** Where the request stands; `url` is kept up to date. */
   readonly progress: { url: string };
   /** Looks names up; the system does, when absent. */
-  readonly lookup?: Lookup | undefined;
+  readonly lookup?: HostLookup | undefined;
   /** Reads the environment, which may name proxies; that of the process, when absent. */
   readonly variables?: Variables | undefined;
 }

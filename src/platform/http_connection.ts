@@ -20,7 +20,7 @@ import {
 } from "../base/defences.ts";
 import { AnswerBody, headOf, plainAnswer, type Reader } from "./http_answer.ts";
 import { BodyDecoder } from "./http_body.ts";
-import type { ConnectionState, CrowdMember } from "./http_connection_limit.ts";
+import type { ConnectionState, LimitedConnection } from "./http_connection_limit.ts";
 import { beginsRequest, emptyLines, endOfHead, type HttpHead, HttpRefusal, parseHead } from "./http_head.ts";
 import type { Connection, HttpAnswer, HttpHandler, HttpServerRequest } from "./platform.ts";
 
@@ -54,7 +54,7 @@ export interface ServedConnectionParts {
 type Phase = "silent" | "head" | "body" | "busy" | "linger";
 
 /** One connection. */
-export class ServedConnection implements CrowdMember {
+export class ServedConnection implements LimitedConnection {
   readonly host: string;
   readonly #connection: HttpClientConnection;
   readonly #parts: ServedConnectionParts;

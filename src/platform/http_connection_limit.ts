@@ -13,7 +13,7 @@ import { networkOf } from "../base/networks.ts";
 export type ConnectionState = "silent" | "asking" | "stalled" | "busy";
 
 /** A connection, as far as it counts here. */
-export interface CrowdMember {
+export interface LimitedConnection {
   /** Where it comes from, in canonical form. */
   readonly host: string;
   /** What it is doing now. */
@@ -23,12 +23,12 @@ export interface CrowdMember {
 }
 
 /** How many there may be. */
-export interface CrowdLimits {
+export interface ConnectionLimits {
   /** In all. */
   readonly total: number;
   /** Of one network, see {@linkcode networkOf}. */
   readonly perNetwork: number;
-  /** Of one that {@linkcode CrowdLimits.isRoomy} knows. */
+  /** Of one that {@linkcode ConnectionLimits.isRoomy} knows. */
   readonly perRoomyNetwork: number;
   /** Whether many clients are behind an address: a proxy of ours, or this machine, where one may be. */
   readonly isRoomy: (host: string) => boolean;
@@ -39,15 +39,15 @@ const ORDER: readonly ConnectionState[] = ["silent", "asking", "stalled"];
 const LEAST = 8;
 
 /** The connections of a server. */
-export class Crowd<M extends CrowdMember> {
-  readonly #limits: CrowdLimits;
+export class ConnectionLimit<M extends LimitedConnection> {
+  readonly #limits: ConnectionLimits;
   /** By network, in the order in which they came. */
   readonly #networks = new Map<string, Set<M>>();
   #size = 0;
   #total: number;
 
   /** @param limits How many there may be. */
-  constructor(limits: CrowdLimits) {
+  constructor(limits: ConnectionLimits) {
     this.#limits = limits;
     this.#total = limits.total;
   }
@@ -71,7 +71,7 @@ export class Crowd<M extends CrowdMember> {
    * A connection came.
    *
    * @param member Which.
-   * @returns Whether there are too many now, so that {@linkcode Crowd.surplus} has to go.
+   * @returns Whether there are too many now, so that {@linkcode ConnectionLimit.surplus} has to go.
    */
   came(member: M): boolean {
     const network = networkOf(member.host);
@@ -141,7 +141,7 @@ export class Crowd<M extends CrowdMember> {
   }
 }
 
-function leastWorth<M extends CrowdMember>(members: Iterable<M>, newcomer: M | null): M | null {
+function leastWorth<M extends LimitedConnection>(members: Iterable<M>, newcomer: M | null): M | null {
   let best: M | null = null;
   for (const member of members) {
     if (member === newcomer || member.state === "busy") continue;

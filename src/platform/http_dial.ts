@@ -10,7 +10,7 @@ import type { Bytes } from "../base/bytes.ts";
 import { MAX_HTTP_ADDRESSES } from "../base/defences.ts";
 import { NEARNESS, nearnessOf } from "../base/networks.ts";
 import { denoNetwork } from "./deno_net.ts";
-import type { Place } from "./http_guard.ts";
+import type { RequestTarget } from "./http_guard.ts";
 import { HttpError } from "./platform.ts";
 
 /** Bytes of one read at most: a fast web seed fills them. */
@@ -21,7 +21,7 @@ const SMALL_READ_SIZE = 8 * 1024;
 const STAGGER_MS = 250;
 
 /** A URL whose host was looked up. */
-export interface Located extends Place {
+export interface Located extends RequestTarget {
   /** Literal addresses, at least one; none where a proxy looks the host up. */
   readonly addresses: readonly string[];
   /** URL of the proxy that leads there. */
@@ -29,7 +29,7 @@ export interface Located extends Place {
 }
 
 /** Looks a host name up; throws if it isn't known. */
-export type Lookup = (host: string) => Promise<readonly string[]>;
+export type HostLookup = (host: string) => Promise<readonly string[]>;
 
 /**
  * Looks the host of a URL up.
@@ -40,14 +40,14 @@ export type Lookup = (host: string) => Promise<readonly string[]>;
  * @returns Where it leads. A host with a near address is near.
  * @throws {HttpError} If the name is not known.
  */
-export async function locate(url: URL, signal: AbortSignal, find: Lookup = systemLookup): Promise<Located> {
+export async function locate(url: URL, signal: AbortSignal, find: HostLookup = systemLookup): Promise<Located> {
   const host = url.hostname.replace(/^\[|\]$/g, "");
   const addresses = parseIp(host) === null ? await raced(named(host, find), signal) : [host];
   const ranks = addresses.map((address) => NEARNESS.indexOf(nearnessOf(address)));
   return { url, addresses, nearness: NEARNESS[Math.max(...ranks)]! };
 }
 
-async function named(host: string, find: Lookup): Promise<string[]> {
+async function named(host: string, find: HostLookup): Promise<string[]> {
   let found: readonly string[] = [];
   let cause: unknown;
   try {

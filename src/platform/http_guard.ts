@@ -14,7 +14,7 @@ import { isServicePort, NEARNESS, type Nearness } from "../base/networks.ts";
 import { HttpError, type UrlTrust } from "./platform.ts";
 
 /** A URL, and how near the nearest address of its host is. */
-export interface Place {
+export interface RequestTarget {
   /** Absolute. */
   readonly url: URL;
   /** The nearest of its addresses. */
@@ -39,7 +39,7 @@ const TRACKER_PATH = /^\/(?:[\w.~-]+\/)?(?:announce|scrape)(?:\.php)?(?:\/[\w.~-
  * @param trust Who named it.
  * @throws {HttpError} If it may not be asked.
  */
-export function checkTarget({ url, nearness }: Place, trust: UrlTrust): void {
+export function checkTarget({ url, nearness }: RequestTarget, trust: UrlTrust): void {
   if (trust.by === "user") return;
   if (isServicePort(portOf(url)) || OTHER_PORTS.has(portOf(url))) {
     throw new HttpError(`port ${portOf(url)} is not for HTTP`);
@@ -70,7 +70,7 @@ export function checkTarget({ url, nearness }: Place, trust: UrlTrust): void {
  * @param trust Who named the first URL.
  * @throws {HttpError} If it may not be followed.
  */
-export function checkRedirect(from: Place, to: Place, trust: UrlTrust): void {
+export function checkRedirect(from: RequestTarget, to: RequestTarget, trust: UrlTrust): void {
   if (trust.by === "gateway") throw new HttpError("it redirects, which a gateway has no reason to");
   if (NEARNESS.indexOf(to.nearness) > NEARNESS.indexOf(from.nearness)) {
     const where = { internet: "", network: "on the local network", link: "on the local link", self: "on this machine" };

@@ -13,7 +13,7 @@ import { messageOf } from "../base/errors.ts";
 import { ACCEPT_PAUSE_MS, MAX_HTTP_CONNECTIONS, MAX_HTTP_PER_NETWORK, MAX_HTTP_PER_PROXY } from "../base/defences.ts";
 import { DESCRIPTORS_AGAIN, isShortage, makeRoom, onShortage, OUT_OF_DESCRIPTORS } from "./descriptors.ts";
 import { type HttpClientConnection, ServedConnection } from "./http_connection.ts";
-import { Crowd } from "./http_connection_limit.ts";
+import { ConnectionLimit } from "./http_connection_limit.ts";
 import type { Clock, HttpHandler, HttpServeOptions, HttpServer, Platform, Timer } from "./platform.ts";
 
 /** Milliseconds between two looks at who is late. */
@@ -49,7 +49,7 @@ export interface HttpServerParts extends Omit<HttpServeOptions, "host" | "port">
 export class ListeningHttpServer implements HttpServer {
   readonly address: PeerAddress;
   readonly #parts: HttpServerParts;
-  readonly #crowd: Crowd<ServedConnection>;
+  readonly #limit: ConnectionLimit<ServedConnection>;
   readonly #forget: () => void;
   readonly #accepting: Promise<void>;
   #closed = false;
@@ -61,7 +61,7 @@ export class ListeningHttpServer implements HttpServer {
   constructor(parts: HttpServerParts) {
     this.#parts = parts;
     this.address = parts.listener.address;
-    this.#crowd = new Crowd({
+    this.#limit = new ConnectionLimit({
       total: MAX_HTTP_CONNECTIONS,
       perNetwork: MAX_HTTP_PER_NETWORK,
       perRoomyNetwork: MAX_HTTP_PER_PROXY,
@@ -73,7 +73,7 @@ export class ListeningHttpServer implements HttpServer {
 
   /** Connections that are open. */
   get connections(): number {
-    return this.#crowd.size;
+    return this.#limit.size;
   }
 
   async close(): Promise<void> {
@@ -82,12 +82,12 @@ export class ListeningHttpServer implements HttpServer {
     this.#forget();
     this.#parts.listener.close();
     this.#sweep?.cancel();
-    const all = [...this.#crowd];
+    const all = [...this.#limit];
     const underWay = all.filter((connection) => connection.finish());
     if (underWay.length > 0) {
       await this.#within(CLOSE_GRACE_MS, Promise.all(underWay.map((connection) => connection.ended)));
     }
-    for (const connection of this.#crowd) connection.close();
+    for (const connection of this.#limit) connection.close();
     await Promise.all([this.#accepting, ...all.map((connection) => connection.ended)]);
   }
 
@@ -117,28 +117,28 @@ export class ListeningHttpServer implements HttpServer {
       handle,
       ...(maxBody !== undefined && { maxBody }),
       local: this.address,
-      closed: () => this.#crowd.left(served),
+      closed: () => this.#limit.left(served),
     });
-    const tooMany = this.#crowd.came(served);
+    const tooMany = this.#limit.came(served);
     served.run();
     this.#sweepLater();
     if (!tooMany) return;
     // Those that came with a request are to be heard first: connections can be accepted faster than they are read from.
     await this.#pause(HEAR_MS);
-    const victim = this.#crowd.surplus(served);
+    const victim = this.#limit.surplus(served);
     if (victim === served) served.turnAway();
     else victim?.close();
   }
 
   /** Closes who is late, now and then, as long as there is anybody. */
   #sweepLater(): void {
-    if (this.#sweep !== null || this.#closed || (this.#crowd.size === 0 && this.#shortage === null)) return;
+    if (this.#sweep !== null || this.#closed || (this.#limit.size === 0 && this.#shortage === null)) return;
     const { clock } = this.#parts;
     this.#sweep = clock.after(SWEEP_MS, () => {
       this.#sweep = null;
       const now = clock.now();
-      for (const connection of [...this.#crowd]) connection.closeIfLate(now);
-      if (this.#shortage === null) this.#crowd.grow();
+      for (const connection of [...this.#limit]) connection.closeIfLate(now);
+      if (this.#shortage === null) this.#limit.grow();
       else if (now - this.#shortage >= SHORTAGE_OVER_MS) {
         this.#shortage = null;
         this.#parts.warn?.(DESCRIPTORS_AGAIN);
@@ -149,7 +149,7 @@ export class ListeningHttpServer implements HttpServer {
 
   #makeRoom(): void {
     this.#short(OUT_OF_DESCRIPTORS);
-    for (const connection of this.#crowd.shrink()) connection.close();
+    for (const connection of this.#limit.shrink()) connection.close();
   }
 
   /** Says so, once for each time that it happens anew. */

@@ -11,7 +11,7 @@ import { MAX_PIECE_LENGTH, MAX_TORRENT_SIZE, type Metainfo, parseMetainfo } from
 import { compileGlob } from "../metainfo/select.ts";
 import { DIGEST_BYTES } from "../platform/piece_digests.ts";
 import type { Platform } from "../platform/platform.ts";
-import { gather, type Gathered, hashFiles } from "../storage/mod.ts";
+import { type FileScan, hashFiles, scanFiles } from "../storage/mod.ts";
 
 /** Settings of {@linkcode createTorrent}. */
 export interface CreateOptions extends
@@ -84,7 +84,7 @@ export interface SourceFile {
  */
 export async function createTorrent(path: string, options: CreateOptions): Promise<CreatedTorrent> {
   const { platform, signal } = options;
-  const found = await gather(path, { files: platform.files, isLeftOut: leftOut(options.exclude ?? []), signal });
+  const found = await scanFiles(path, { files: platform.files, isLeftOut: leftOut(options.exclude ?? []), signal });
   const size = found.files.reduce((sum, { length }) => sum + length, 0);
   if (size === 0) {
     const why = found.files.length === 0 ? "there are no files" : "its files are all empty";
@@ -119,7 +119,7 @@ function parse(bytes: Bytes, path: string): Metainfo {
 }
 
 /** The last name of the path as it was written, which may be that of a link; what it stands for when it names nothing. */
-function nameOf(path: string, { root }: Gathered): string {
+function nameOf(path: string, { root }: FileScan): string {
   const isWindows = /^(?:[a-z]:|\\\\)/i.test(root); // elsewhere a backslash is a character like others
   const last = (text: string): string => {
     return (isWindows ? text.replaceAll("\\", "/") : text).replace(/\/+$/, "").split("/").at(-1)!;

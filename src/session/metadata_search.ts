@@ -14,7 +14,7 @@ import {
   MAX_EXACT_SOURCES,
   MAX_MAGNET_HOPS,
 } from "../base/defences.ts";
-import type { ReadBudget, Reading } from "../base/read_budget.ts";
+import type { BudgetedRead, ReadBudget } from "../base/read_budget.ts";
 import {
   type Magnet,
   MAX_TORRENT_SIZE,
@@ -148,7 +148,7 @@ async function fromUrl(
 async function request(
   url: string,
   wanted: Magnet,
-  options: MetadataSearchOptions & { readonly reading: Reading },
+  options: MetadataSearchOptions & { readonly reading: BudgetedRead },
 ): Promise<Metainfo | Magnet> {
   const { platform, portable, bind, reading } = options;
   const { status, body, magnet } = await platform.http.request({

@@ -19,22 +19,22 @@ import type { Magnet, Metainfo } from "../metainfo/mod.ts";
 import { onShortage } from "../platform/descriptors.ts";
 import type { Platform } from "../platform/platform.ts";
 import {
+  BandwidthLimiter,
   checkedRate,
   ConnectionQuota,
   type EventOptions,
   type EventStream,
-  Listening,
   MetadataBudget,
   type MetadataSearch,
-  OpeningTurns,
+  OpeningQueue,
   type PeerFinder,
   type PeerFinderHost,
+  PeerListener,
   ratesOf,
-  ReadShare,
+  ReadTurns,
   setRates,
   type Shared,
   streamEvents,
-  Throttle,
   Ticker,
   Torrent as SwarmTorrent,
   type TorrentEvent,
@@ -52,12 +52,12 @@ import { makePeerId } from "./peer_id.ts";
 import { PeerSources } from "./peer_sources.ts";
 import { Reachability } from "./reachability.ts";
 import { resolveAll } from "./resolve.ts";
-import type { Torrent } from "./torrent_handle.ts";
+import type { TorrentHandle } from "./torrent_handle.ts";
 import { SessionStore, type Traffic } from "./session_store.ts";
 import { keptTorrent, restoreTorrents } from "./torrent_record.ts";
 import { type SessionEvent, withoutSecrets } from "./session_events.ts";
 
-export type { AddOptions, DiscoveryOptions, EncryptionMode, RateLimits, RemoveOptions, SessionOptions, Torrent };
+export type { AddOptions, DiscoveryOptions, EncryptionMode, RateLimits, RemoveOptions, SessionOptions, TorrentHandle };
 
 /** Ports that are tried when none is asked for (BEP 3). */
 const FIRST_PORT = 6881;
@@ -91,10 +91,10 @@ export class Session {
   readonly #budget: MemoryBudget;
   readonly #connections: ConnectionQuota;
   readonly #metadataMemory = new MetadataBudget();
-  readonly #reads: ReadShare;
+  readonly #reads: ReadTurns;
   readonly #metainfoReads = new ReadBudget(MAX_METAINFO_READS);
-  readonly #down: Throttle;
-  readonly #up: Throttle;
+  readonly #down: BandwidthLimiter;
+  readonly #up: BandwidthLimiter;
   readonly #store: SessionStore;
   readonly #encryption: StreamEncryption;
   readonly #transport: Transport;
@@ -111,7 +111,7 @@ export class Session {
   readonly externalAddress = new ExternalAddress();
   #forgetShortage = () => {};
   #blocked: IpRanges | null = null;
-  #listening: Listening | null = null;
+  #listener: PeerListener | null = null;
   #reachability: Reachability | null = null;
   #dht: DhtService | null = null;
   #local: LocalDiscovery | null = null;
@@ -132,9 +132,9 @@ export class Session {
     this.#ticker = new Ticker(this.#platform);
     const { maxPeers = DEFAULT_MAX_PEERS } = options;
     this.#connections = new ConnectionQuota(options.maxConnections ?? Math.max(maxPeers, DEFAULT_MAX_CONNECTIONS));
-    this.#reads = new ReadShare(() => this.#platform.giveWay());
-    this.#down = new Throttle(this.#platform, checkedRate(options.maxDown ?? null));
-    this.#up = new Throttle(this.#platform, checkedRate(options.maxUp ?? null));
+    this.#reads = new ReadTurns(() => this.#platform.giveWay());
+    this.#down = new BandwidthLimiter(this.#platform, checkedRate(options.maxDown ?? null));
+    this.#up = new BandwidthLimiter(this.#platform, checkedRate(options.maxUp ?? null));
     this.#budget = new MemoryBudget(options.cacheBytes ?? DEFAULT_CACHE);
     this.#store = new SessionStore({
       platform: options.platform,
@@ -155,8 +155,8 @@ export class Session {
 
   /** Where the session listens. Only after {@linkcode Session.start}. */
   get listenAddress(): PeerAddress {
-    if (!this.#listening) throw new Error("The session has not been started");
-    return this.#listening.address;
+    if (!this.#listener) throw new Error("The session has not been started");
+    return this.#listener.address;
   }
 
   /** The port on which the session listens. */
@@ -207,7 +207,7 @@ export class Session {
    * @param infoHash Which.
    * @returns The torrent, or `null` if it isn't in this session.
    */
-  get(infoHash: InfoHash): Torrent | null {
+  get(infoHash: InfoHash): TorrentHandle | null {
     return this.#torrents.get(infoHash.hex) ?? null;
   }
 
@@ -219,7 +219,7 @@ export class Session {
    * @throws {ShoalError} Of kind `usage` if it isn't in this session, of kind `storage` if something can't be removed: the torrent has
    * left the session then all the same, and the rest of its files is gone.
    */
-  async remove(torrent: Torrent, options: RemoveOptions = {}): Promise<void> {
+  async remove(torrent: TorrentHandle, options: RemoveOptions = {}): Promise<void> {
     const { infoHash, name } = torrent;
     const own = this.#torrents.get(infoHash.hex);
     if (own === undefined || own !== torrent || this.#removing.has(infoHash.hex)) {
@@ -251,7 +251,7 @@ export class Session {
   }
 
   /** Every torrent that was added and not stopped. */
-  get torrents(): readonly Torrent[] {
+  get torrents(): readonly TorrentHandle[] {
     return [...this.#torrents.values()];
   }
 
@@ -261,10 +261,10 @@ export class Session {
    * @throws {ShoalError} Of kind `network` if no port can be had, of kind `usage` or `storage` if the blocklist is of no use.
    */
   async start(): Promise<void> {
-    if (this.#listening || this.#stopped) throw new Error("A session is started once, before it is stopped");
+    if (this.#listener || this.#stopped) throw new Error("A session is started once, before it is stopped");
     if (this.#options.blocklist !== undefined) this.#blocked = await this.#readBlocklist(this.#options.blocklist);
     if (this.#stopped) return; // meanwhile
-    this.#listening = new Listening(this.#platform, {
+    this.#listener = new PeerListener(this.#platform, {
       listener: this.#listen(),
       find: (infoHash) => this.#torrents.get(infoHash.hex)?.acceptor ?? null,
       blocks: (host) => this.#blocks(host),
@@ -331,7 +331,7 @@ export class Session {
    * @returns The torrent, at work; the same one as before if it is there already.
    * @throws {ShoalError} Of kind `usage` if it is there already, and goes to another folder or has other files chosen.
    */
-  async add(source: Metainfo | Magnet, options: AddOptions): Promise<Torrent> {
+  async add(source: Metainfo | Magnet, options: AddOptions): Promise<TorrentHandle> {
     const key = source.infoHash.hex;
     if (!this.#torrents.has(key)) await this.#removing.get(key); // which would forget the new one
     if (this.#stopped) throw new Error("The session has been stopped");
@@ -426,7 +426,7 @@ export class Session {
    *
    * @returns The torrents, the oldest first.
    */
-  restore(): Promise<Torrent[]> {
+  restore(): Promise<TorrentHandle[]> {
     return restoreTorrents(this.#store, {
       session: this,
       portable: this.#options.portable ?? false,
@@ -486,7 +486,7 @@ export class Session {
 
   async #stop(deadlineMs: number): Promise<void> {
     this.#forgetShortage();
-    this.#listening?.close();
+    this.#listener?.close();
     this.#local?.stop();
     const torrents = [...this.#torrents.values()].map((torrent) => torrent.stop());
     const ends = [...torrents, ...this.#removing.values()];
@@ -522,7 +522,7 @@ export class Session {
         portFor: (protocol, host) => this.#reachability?.portFor(protocol, host) ?? this.port,
       },
       ticker: this.#ticker,
-      openings: new OpeningTurns(this.#platform),
+      openings: new OpeningQueue(this.#platform),
       budget: this.#budget,
       metadataMemory: this.#metadataMemory,
       reads: this.#reads,

@@ -47,7 +47,7 @@ export { progressOf } from "../swarm/mod.ts";
  *
  * Everything about it can be changed at any time, and each change is an event: `changed`, or `state`.
  */
-export interface Torrent extends ReadableTorrent {
+export interface TorrentHandle extends ReadableTorrent {
   /** Which torrent. */
   readonly infoHash: InfoHash;
   /** Its name, safe to print; of a magnet link first what that says, or the info-hash. */
@@ -58,12 +58,12 @@ export interface Torrent extends ReadableTorrent {
   readonly error: TorrentFailure | null;
   /**
    * Resolves when it is known what it holds; rejects with the error that it runs into before. Of one that is stopped before, it
-   * never settles. Another promise after each {@linkcode Torrent.resume} from an error.
+   * never settles. Another promise after each {@linkcode TorrentHandle.resume} from an error.
    */
   readonly metadata: Promise<Metainfo>;
   /**
    * Resolves when every wanted byte is verified and under its final name; rejects with the error that it runs into before. Of one
-   * that is stopped before, it never settles. Another promise after each {@linkcode Torrent.resume} from an error, and when
+   * that is stopped before, it never settles. Another promise after each {@linkcode TorrentHandle.resume} from an error, and when
    * something is missing again.
    */
   readonly finished: Promise<void>;
@@ -83,7 +83,7 @@ export interface Torrent extends ReadableTorrent {
   readonly paused: boolean;
   /** Leaves the swarm: trackers are told, every connection is closed, nobody is let in. What is here stays. */
   pause(): void;
-  /** Goes on after {@linkcode Torrent.pause}; after an error, tries again. */
+  /** Goes on after {@linkcode TorrentHandle.pause}; after an error, tries again. */
   resume(): void;
   /**
    * Hashes everything that is on disk, whatever is believed to be there. Nothing is fetched or served meanwhile.

@@ -22,7 +22,7 @@ import type { AddOptions, RateLimits, RemoveOptions } from "./session_options.ts
 import type { FileSystem } from "../platform/platform.ts";
 import type { KeptTorrent, SessionStore } from "./session_store.ts";
 import type { StoredTorrent } from "./store_schema.ts";
-import type { Torrent } from "./torrent_handle.ts";
+import type { TorrentHandle } from "./torrent_handle.ts";
 
 /** What has to be known of a torrent to keep it. */
 export interface Recordable {
@@ -124,9 +124,9 @@ function filesOf({ meta, wantedFiles, askedFiles }: Recordable): readonly number
 export interface RestoreOptions {
   /** Where torrents are added. */
   readonly session: {
-    get(infoHash: InfoHash): Torrent | null;
-    add(source: Metainfo | Magnet, options: AddOptions): Promise<Torrent>;
-    remove(torrent: Torrent, options: RemoveOptions): Promise<void>;
+    get(infoHash: InfoHash): TorrentHandle | null;
+    add(source: Metainfo | Magnet, options: AddOptions): Promise<TorrentHandle>;
+    remove(torrent: TorrentHandle, options: RemoveOptions): Promise<void>;
   };
   /** Whether file names must be ones that Windows allows, too. */
   readonly portable: boolean;
@@ -151,9 +151,9 @@ export interface RestoreOptions {
 export async function restoreTorrents(
   store: Pick<SessionStore, "torrents" | "load">,
   options: RestoreOptions,
-): Promise<Torrent[]> {
+): Promise<TorrentHandle[]> {
   const { session } = options;
-  const torrents: Torrent[] = [];
+  const torrents: TorrentHandle[] = [];
   for (const kept of store.torrents()) {
     if ((kept.oneOff && kept.state !== "removing") || session.get(kept.infoHash) !== null) continue;
     const file = await store.load(kept.infoHash);
@@ -203,7 +203,7 @@ async function isGone(folder: string, files: Pick<FileSystem, "stat">): Promise<
 }
 
 /** Sets what a torrent isn't added with. */
-function adjust(torrent: Torrent, { priorities, maxDown, maxUp, state }: StoredTorrent): void {
+function adjust(torrent: TorrentHandle, { priorities, maxDown, maxUp, state }: StoredTorrent): void {
   if (state === "paused") torrent.pause();
   if (maxDown !== null || maxUp !== null) torrent.setLimits({ down: maxDown, up: maxUp });
   for (const level of ["high", "low"] as const) {

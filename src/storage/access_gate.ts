@@ -5,7 +5,7 @@
  */
 
 /** Lets work pass, much of it at a time, until it is raised; what comes then waits, in order, until it is lowered. */
-export class Fence {
+export class AccessGate {
   #passing = 0;
   #raised = false;
   #waiting: (() => void)[] = [];
@@ -52,7 +52,7 @@ export class Fence {
 }
 
 /** Does one thing after the other. */
-export class Turns {
+export class SerialQueue {
   /** Settles with the last of them, and never fails; `null` when there is none. */
   #last: Promise<void> | null = null;
 

@@ -9,7 +9,7 @@ import { type Bytes, equalBytes } from "../base/bytes.ts";
 import { DIGEST_BYTES, PieceDigests } from "../platform/piece_digests.ts";
 import type { FileHashers, FileSegment, Platform } from "../platform/platform.ts";
 import type { DiskFiles } from "./disk_files.ts";
-import type { PieceMap } from "./layout.ts";
+import type { FileMap } from "./layout.ts";
 
 /** What both {@linkcode checkPieces} and {@linkcode hashPieces} work with. */
 interface CommonOptions {
@@ -64,7 +64,7 @@ const REPORT_INTERVAL = 100;
  * @throws {ShoalError} If a file can't be read.
  * @throws The signal's reason, when it is aborted.
  */
-export async function checkPieces(map: PieceMap, wanted: Bitfield, options: CheckOptions): Promise<Bitfield> {
+export async function checkPieces(map: FileMap, wanted: Bitfield, options: CheckOptions): Promise<Bitfield> {
   const right = new Bitfield(wanted.length);
   await hashPieces(map, wanted, {
     ...options,
@@ -84,7 +84,7 @@ export async function checkPieces(map: PieceMap, wanted: Bitfield, options: Chec
  * @throws {ShoalError} If a file can't be read.
  * @throws The signal's reason, when it is aborted.
  */
-export async function hashPieces(map: PieceMap, wanted: Bitfield, options: HashOptions): Promise<void> {
+export async function hashPieces(map: FileMap, wanted: Bitfield, options: HashOptions): Promise<void> {
   const isLarge = wanted.count * map.layout.pieceLength >= (options.threadsFrom ?? THREADS_FROM);
   const hashers = isLarge ? options.platform.startFileHashers?.() ?? null : null;
   try {
@@ -95,17 +95,17 @@ export async function hashPieces(map: PieceMap, wanted: Bitfield, options: HashO
 }
 
 /** By platform: a test has its own. */
-const TURNS = new WeakMap<object, Turns>();
+const TURNS = new WeakMap<object, HashTurns>();
 
 /** Lets those who hash on this thread read one after the other, so that one buffer is enough for all torrents. */
-class Turns {
+class HashTurns {
   #last: Promise<void> = Promise.resolve();
   #users = 0;
   #buffer: Bytes | null = null;
 
   /** @returns The turns of all who use a platform. */
-  static of(platform: object): Turns {
-    const turns = TURNS.get(platform) ?? new Turns();
+  static of(platform: object): HashTurns {
+    const turns = TURNS.get(platform) ?? new HashTurns();
     TURNS.set(platform, turns);
     return turns;
   }
@@ -136,9 +136,9 @@ interface Parts extends HashOptions {
 
 /** Pieces that are being hashed. */
 class Hashing {
-  readonly #map: PieceMap;
+  readonly #map: FileMap;
   readonly #parts: Parts;
-  readonly #turns: Turns;
+  readonly #turns: HashTurns;
   /** Batches under way. */
   #running = 0;
   /** Settles when what this thread reads for it is over. Never fails. */
@@ -149,10 +149,10 @@ class Hashing {
   #failure: { readonly thrown: unknown } | null = null;
   #wake = () => {};
 
-  constructor(map: PieceMap, parts: Parts) {
+  constructor(map: FileMap, parts: Parts) {
     this.#map = map;
     this.#parts = parts;
-    this.#turns = Turns.of(parts.platform);
+    this.#turns = HashTurns.of(parts.platform);
   }
 
   async run(): Promise<void> {
@@ -253,13 +253,13 @@ class Hashing {
 }
 
 /** How many bytes some pieces have together. */
-function sizeOf(map: PieceMap, { first, count }: Run): number {
+function sizeOf(map: FileMap, { first, count }: Run): number {
   return (count - 1) * map.layout.pieceLength + map.pieceSize(first + count - 1);
 }
 
 /** Where the bytes of pieces are. */
 function segmentsOf(
-  map: PieceMap,
+  map: FileMap,
   { run, pathOf }: { readonly run: Run; readonly pathOf: (file: number) => string },
 ): FileSegment[] {
   const total = sizeOf(map, run);

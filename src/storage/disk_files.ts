@@ -10,19 +10,19 @@
 import type { Bytes } from "../base/bytes.ts";
 import { isFileFault } from "../platform/file_errors.ts";
 import type { FileHandle, FileInfo, FileSystem } from "../platform/platform.ts";
-import { Claims } from "./path_locks.ts";
+import { PathLocks } from "./path_locks.ts";
 import { changedByOthers, closedError, otherFile, pathConflict, type StorageError } from "./errors.ts";
 import { type DiskFile, findPartFile, isSameFile, NOTHING, wholeTime } from "./find_file.ts";
-import { FileScan } from "./locate_files.ts";
+import { FileLocator } from "./locate_files.ts";
 import { Folders, wordsFor } from "./folders.ts";
 import { compareFiles, isBlank, readRanges } from "./file_io.ts";
-import type { PieceMap } from "./layout.ts";
+import type { FileMap } from "./layout.ts";
 import { forEachLimited } from "./limited.ts";
 import { closingAfter, closingOnFailure } from "./handles.ts";
 import { makeEmptyFile, makeLinks } from "./links.ts";
 import { nameFiles } from "./names.ts";
 import { HandleBudget, OpenFiles } from "./open_files.ts";
-import type { FileRecord, Place } from "./resume_state.ts";
+import type { FilePlace, FileRecord } from "./resume_state.ts";
 
 /** Settings of {@linkcode DiskFiles}. */
 export interface DiskFilesOptions {
@@ -52,7 +52,7 @@ const LOOKS = 16;
 export class DiskFiles {
   /** The files that are open. */
   readonly open: OpenFiles;
-  readonly #map: PieceMap;
+  readonly #map: FileMap;
   readonly #fs: FileSystem;
   readonly #options: DiskFilesOptions;
   readonly #files: readonly DiskFile[];
@@ -62,19 +62,19 @@ export class DiskFiles {
   /** Unfinished files that were changed since their times were looked at. */
   readonly #touched = new Set<number>();
   #folders: Folders;
-  readonly #claims: Claims;
+  readonly #locks: PathLocks;
 
   /**
    * @param map The torrent.
    * @param options Where and how.
    * @throws {StorageError} If a path of the torrent could lead out of the folder.
    */
-  constructor(map: PieceMap, options: DiskFilesOptions) {
+  constructor(map: FileMap, options: DiskFilesOptions) {
     this.#map = map;
     this.#fs = options.files;
     this.#options = options;
     this.#folders = new Folders(options.files);
-    this.#claims = new Claims(options.files);
+    this.#locks = new PathLocks(options.files);
     const partFile = { folder: null, final: "", part: options.partName ?? "" };
     this.#files = [...nameFiles(map.layout), partFile].map((names) => ({ names, ...NOTHING }));
     const limit = Math.max(1, options.maxOpenFiles);
@@ -95,7 +95,7 @@ export class DiskFiles {
    * @param index A file.
    * @returns Where it is.
    */
-  placeOf(index: number): Place {
+  placeOf(index: number): FilePlace {
     return this.#files[index]!.place;
   }
 
@@ -124,7 +124,7 @@ export class DiskFiles {
       Object.assign(this.#files.at(-1)!, await findPartFile(`${this.root}/${partName}`, { fs: this.#fs, length }));
     }
     const pathsOf = (index: number) => this.#options.pathsOf?.(index) ?? [];
-    await new FileScan(this.#map, { fs: this.#fs, files: this.#files, folders: this.#folders, readOnly, pathsOf })
+    await new FileLocator(this.#map, { fs: this.#fs, files: this.#files, folders: this.#folders, readOnly, pathsOf })
       .run();
   }
 
@@ -151,7 +151,7 @@ export class DiskFiles {
     try {
       await this.open.closeAll();
     } finally {
-      this.#claims.dropAll();
+      this.#locks.dropAll();
     }
   }
 
@@ -240,7 +240,7 @@ export class DiskFiles {
     await this.open.exclusive(this.#map.partFile, async () => {
       const path = this.pathOf(this.#map.partFile);
       await this.#fs.remove(path);
-      this.#claims.drop(path);
+      this.#locks.drop(path);
       Object.assign(file, NOTHING);
     });
   }
@@ -393,7 +393,7 @@ export class DiskFiles {
         await this.#fs.remove(part);
         info = there;
       }
-      this.#claims.drop(part);
+      this.#locks.drop(part);
       this.#note(file, info);
       file.place = "final"; // together with the time, so that no resume state has one without the other
       return null;
@@ -440,16 +440,16 @@ export class DiskFiles {
     await this.open.exclusive(index, async () => {
       const from = this.pathOf(index);
       const to = `${root}/${this.#nameOf(file)}`;
-      if (file.place === "part" && !this.#claims.take(to)) {
+      if (file.place === "part" && !this.#locks.take(to)) {
         throw pathConflict(to, "another torrent is being downloaded to it");
       }
       try {
         await move(from, to);
       } catch (error) {
-        this.#claims.drop(to);
+        this.#locks.drop(to);
         throw error;
       }
-      this.#claims.drop(from);
+      this.#locks.drop(from);
       file.root = root;
       const info = await this.#fs.stat(to);
       this.#note(file, info);
@@ -519,7 +519,7 @@ export class DiskFiles {
     try {
       handle = await this.#fs.open(path, "create");
     } catch (error) {
-      this.#claims.drop(path);
+      this.#locks.drop(path);
       const there = isFileFault(error, "exists") ? await this.#fs.stat(path) : null;
       throw there === null ? error : pathConflict(path, wordsFor(there.kind));
     }
@@ -554,7 +554,7 @@ export class DiskFiles {
   /** Claims an unfinished file. @returns its path. */
   #claim(file: DiskFile): string {
     const path = `${this.#rootOf(file)}/${file.names.part}`;
-    if (this.#claims.take(path)) return path;
+    if (this.#locks.take(path)) return path;
     throw pathConflict(path, "another torrent is being downloaded to it");
   }
 }

@@ -12,7 +12,7 @@ import { StorageError } from "./errors.ts";
 import { isOwnName } from "./folder_locks.ts";
 
 /** A file that was found. */
-export interface GatheredFile {
+export interface ScannedFile {
   /** Where it is below the folder, names from the top down; empty for a file that stands alone. */
   readonly path: readonly string[];
   /** Where it is read from: no part of that is a symbolic link. */
@@ -26,19 +26,19 @@ export interface GatheredFile {
 }
 
 /** What was found. */
-export interface Gathered {
+export interface FileScan {
   /** Absolute path, links resolved. */
   readonly root: string;
   /** Whether it is a folder. */
   readonly isFolder: boolean;
   /** The files, sorted by the bytes of their whole paths, as mktorrent does it. */
-  readonly files: readonly GatheredFile[];
+  readonly files: readonly ScannedFile[];
   /** Paths below the folder of what is neither file nor folder: pipes, sockets, devices. */
   readonly skipped: readonly string[];
 }
 
 /** How files are looked for. */
-export interface GatherOptions {
+export interface FileScanOptions {
   /** The file system. */
   readonly files: FileSystem;
   /** Whether a file, or a folder with all it holds, is left out; told its path below the folder. */
@@ -65,7 +65,7 @@ interface Folder {
  * path. Of kind `usage` if names are not valid UTF-8; it names them.
  * @throws The signal's reason, when it is aborted.
  */
-export async function gather(path: string, options: GatherOptions): Promise<Gathered> {
+export async function scanFiles(path: string, options: FileScanOptions): Promise<FileScan> {
   const fs = options.files;
   const root = await fs.realPath(path).catch((error) => {
     throw path.includes(BROKEN) && isFileFault(error, "missing") ? notUtf8(path, [path]) : error;
@@ -77,7 +77,7 @@ export async function gather(path: string, options: GatherOptions): Promise<Gath
   if (info?.kind !== "folder") {
     throw new StorageError({ what: "cannot make a torrent", where: path, why: "it is neither a file nor a folder" });
   }
-  const files: GatheredFile[] = [];
+  const files: ScannedFile[] = [];
   const skipped: string[] = [];
   const broken: string[] = [];
   const folders: Folder[] = [{ path: [], trail: [root] }];
@@ -149,7 +149,7 @@ function danglingLink(path: string, cause: unknown): StorageError {
   });
 }
 
-function toFile(path: readonly string[], source: string, { size, modified, id }: FileInfo): GatheredFile {
+function toFile(path: readonly string[], source: string, { size, modified, id }: FileInfo): ScannedFile {
   return { path, source, length: size, modified, id };
 }
 
@@ -158,7 +158,7 @@ function joined(folder: string, name: string): string {
 }
 
 /** By bytes: UTF-16, in which strings compare, has another order, and every language one of its own. */
-function sorted(files: readonly GatheredFile[]): GatheredFile[] {
+function sorted(files: readonly ScannedFile[]): ScannedFile[] {
   return files
     .map((file) => ({ file, key: utf8(file.path.join("/")) }))
     .sort((a, b) => compareBytes(a.key, b.key))

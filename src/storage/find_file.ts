@@ -11,12 +11,12 @@ import { wordsFor } from "./folders.ts";
 import type { StorageFile } from "./layout.ts";
 import { checkLink } from "./links.ts";
 import type { FileNames } from "./names.ts";
-import type { Place } from "./resume_state.ts";
+import type { FilePlace } from "./resume_state.ts";
 
 /** What is known of a file on disk. */
 export interface FoundFile {
   /** Where its data is. */
-  place: Place;
+  place: FilePlace;
   /** Bytes; 0 when absent. */
   size: number;
   /** Last modification, whole milliseconds since 1970; 0 when absent. */

@@ -8,7 +8,7 @@ import { Bitfield } from "../base/bitfield.ts";
 import type { DiskFiles } from "./disk_files.ts";
 import { notOurs, pathConflict } from "./errors.ts";
 import { copyBytes } from "./file_io.ts";
-import { holdsData, type PieceMap } from "./layout.ts";
+import { type FileMap, holdsData } from "./layout.ts";
 import { forEachLimited } from "./limited.ts";
 import { isKnown, isThere, judgeFiles, judgeUnwanted, planStart, type StartMode } from "./resume_plan.ts";
 import type { ResumeState } from "./resume_state.ts";
@@ -47,7 +47,7 @@ const PARALLEL = 8;
  * @throws {ShoalError} If something else is in the place of a wanted file, or a file can't be used.
  */
 export async function findPieces(
-  map: PieceMap,
+  map: FileMap,
   options: StartOptions,
 ): Promise<{ readonly have: Bitfield; readonly believed: Bitfield; readonly left: readonly number[] }> {
   const { disk, mode, state, readOnly } = options;
@@ -90,7 +90,7 @@ export async function findPieces(
 }
 
 /** Files that aren't there are looked for in the partfile: those that aren't wanted, and all where there is one. */
-function divertAbsent(map: PieceMap, disk: DiskFiles): void {
+function divertAbsent(map: FileMap, disk: DiskFiles): void {
   const hasPart = disk.placeOf(map.partFile) !== "absent";
   for (const [index, file] of map.layout.files.entries()) {
     if (!holdsData(file) || disk.placeOf(index) !== "absent") continue;
@@ -103,7 +103,7 @@ function divertAbsent(map: PieceMap, disk: DiskFiles): void {
  * aren't here, as a selective download leaves them. They stay untouched until what belongs there has come.
  */
 async function setAside(
-  map: PieceMap,
+  map: FileMap,
   { disk, files }: { readonly disk: DiskFiles; readonly files: readonly number[] },
 ): Promise<readonly number[]> {
   const hasPart = disk.placeOf(map.partFile) !== "absent";
@@ -119,7 +119,7 @@ async function setAside(
 
 /** An unfinished file of ours is left beside a whole one when a start was interrupted, or the whole one is proven right now. */
 async function removeSpares(
-  map: PieceMap,
+  map: FileMap,
   { disk, have, state }: Pick<StartOptions, "disk" | "state"> & { readonly have: Bitfield },
 ): Promise<void> {
   if (state === null) return;
@@ -136,7 +136,7 @@ async function removeSpares(
  * What is wrong in files that were made since the state was saved may be right in the partfile: they were made to be filled
  * from there, perhaps. The other files of a piece are taken as they are.
  */
-async function lookForUnfilled(map: PieceMap, options: StartOptions & { readonly have: Bitfield }): Promise<void> {
+async function lookForUnfilled(map: FileMap, options: StartOptions & { readonly have: Bitfield }): Promise<void> {
   const { disk, state, have } = options;
   if (disk.placeOf(map.partFile) === "absent") return;
   const isNew = (file: number) => disk.placeOf(file) === "part" && state?.files[file]?.place === "absent";
@@ -153,7 +153,7 @@ async function lookForUnfilled(map: PieceMap, options: StartOptions & { readonly
 
 /** What is wrong in files that are to be left as they are may be right in the partfile. */
 async function lookAgain(
-  map: PieceMap,
+  map: FileMap,
   options: StartOptions & {
     readonly left: readonly number[];
     readonly aside: readonly number[];
@@ -190,7 +190,7 @@ async function lookAgain(
  * @throws {ShoalError} If that can't be done.
  */
 export async function bringHome(
-  map: PieceMap,
+  map: FileMap,
   { disk, have }: { readonly disk: DiskFiles; readonly have: Bitfield },
 ): Promise<boolean> {
   let moved = false;

@@ -7,19 +7,19 @@
 import { Bitfield } from "../base/bitfield.ts";
 import type { DiskFiles } from "./disk_files.ts";
 import type { StorageError } from "./errors.ts";
-import { holdsData, type PieceMap } from "./layout.ts";
+import { type FileMap, holdsData } from "./layout.ts";
 import { forEachLimited } from "./limited.ts";
 
 /** Files that are synced at one time; a device takes several together better than one by one. */
 const PARALLEL = 8;
 
 /** One thing at a time, so that nothing is synced while it gets another name. */
-export class Settler {
+export class Flusher {
   /** Verified pieces that the device holds. */
   readonly durable: Bitfield;
   /** Verified pieces that were written and may not be on the device yet. */
   readonly unsynced: Bitfield;
-  readonly #map: PieceMap;
+  readonly #map: FileMap;
   readonly #disk: DiskFiles;
   readonly #onChange: () => void;
   /** Files that were written since they were synced last. */
@@ -37,7 +37,7 @@ export class Settler {
    * @param map The torrent.
    * @param options `disk`: its files. `onChange`: told when more is safe than before.
    */
-  constructor(map: PieceMap, options: { readonly disk: DiskFiles; readonly onChange: () => void }) {
+  constructor(map: FileMap, options: { readonly disk: DiskFiles; readonly onChange: () => void }) {
     this.#map = map;
     this.#disk = options.disk;
     this.#onChange = options.onChange;

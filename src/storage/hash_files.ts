@@ -11,8 +11,8 @@ import type { Platform } from "../platform/platform.ts";
 import { hashPieces } from "./checker.ts";
 import { changedMeanwhile } from "./errors.ts";
 import { readRanges } from "./file_io.ts";
-import type { GatheredFile } from "./file_scan.ts";
-import { PieceMap, type StorageFile } from "./layout.ts";
+import type { ScannedFile } from "./file_scan.ts";
+import { FileMap, type StorageFile } from "./layout.ts";
 import { forEachLimited } from "./limited.ts";
 import { OpenFiles } from "./open_files.ts";
 
@@ -42,10 +42,10 @@ const LOOKS = 16;
  * @throws {ShoalError} Of kind `storage` if a file can't be read, or isn't any more what it was when it was found.
  * @throws The signal's reason, when it is aborted.
  */
-export async function hashFiles(files: readonly GatheredFile[], options: HashFilesOptions): Promise<Bytes> {
+export async function hashFiles(files: readonly ScannedFile[], options: HashFilesOptions): Promise<Bytes> {
   const { platform, pieceLength, onProgress, signal } = options;
   const fs = platform.files;
-  const map = new PieceMap(layoutOf(files, pieceLength));
+  const map = new FileMap(layoutOf(files, pieceLength));
   const { pieceCount, totalLength } = map.layout;
   const open = new OpenFiles((file) => fs.open(files[file]!.source, "read"), MAX_OPEN_FILES);
   const access = { open, pathOf: (file: number) => files[file]!.source };
@@ -75,7 +75,7 @@ export async function hashFiles(files: readonly GatheredFile[], options: HashFil
   return digests;
 }
 
-function layoutOf(files: readonly GatheredFile[], pieceLength: number) {
+function layoutOf(files: readonly ScannedFile[], pieceLength: number) {
   let totalLength = 0;
   const placed = files.map(({ path, length }): StorageFile => {
     const offset = totalLength;
@@ -87,7 +87,7 @@ function layoutOf(files: readonly GatheredFile[], pieceLength: number) {
 
 /** Whoever writes to a file leaves a trace in its size or its time of modification. */
 async function checkUnchanged(
-  files: readonly GatheredFile[],
+  files: readonly ScannedFile[],
   { fs }: { readonly fs: Platform["files"] },
 ): Promise<void> {
   await forEachLimited(files, LOOKS, async ({ source, length, modified, id }) => {

@@ -64,7 +64,7 @@ export function holdsData(file: StorageFile): boolean {
 const PLAIN = { pad: false, symlink: null, executable: false } as const;
 
 /** Finds the files of a piece and the pieces of a file. */
-export class PieceMap {
+export class FileMap {
   /** The torrent. */
   readonly layout: StorageLayout;
   /** Indexes of the files that aren't empty, in the order of their bytes. */
@@ -304,7 +304,7 @@ export class PieceMap {
 }
 
 /** Slots in the partfile: one for each piece that covers several files. */
-function slotsOf(map: PieceMap): Map<number, number> {
+function slotsOf(map: FileMap): Map<number, number> {
   const slots = new Map<number, number>();
   let last = -1;
   for (const [index, file] of map.layout.files.entries()) {

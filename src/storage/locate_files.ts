@@ -7,12 +7,12 @@
 import type { FileSystem } from "../platform/platform.ts";
 import { type DiskFile, findToRead, findToWrite, findWhole, type FoundFile } from "./find_file.ts";
 import type { Folders } from "./folders.ts";
-import type { PieceMap, StorageFile } from "./layout.ts";
+import type { FileMap, StorageFile } from "./layout.ts";
 import { forEachLimited } from "./limited.ts";
 import { type FileNames, type FolderName, nameElsewhere } from "./names.ts";
 
-/** What {@linkcode FileScan} works with. */
-export interface FileScanOptions {
+/** What {@linkcode FileLocator} works with. */
+export interface FileLocatorOptions {
   /** The file system. */
   readonly fs: FileSystem;
   /** The files in the order of the torrent; what is found is noted there. */
@@ -29,9 +29,9 @@ export interface FileScanOptions {
 const LOOKS = 16;
 
 /** Looks once at all places where files of a torrent are or will be. */
-export class FileScan {
-  readonly #map: PieceMap;
-  readonly #options: FileScanOptions;
+export class FileLocator {
+  readonly #map: FileMap;
+  readonly #options: FileLocatorOptions;
   /** What is known of folders. */
   readonly #seen = new Map<FolderName, Promise<boolean>>();
 
@@ -39,7 +39,7 @@ export class FileScan {
    * @param map The torrent.
    * @param options What to work with.
    */
-  constructor(map: PieceMap, options: FileScanOptions) {
+  constructor(map: FileMap, options: FileLocatorOptions) {
     this.#map = map;
     this.#options = options;
   }

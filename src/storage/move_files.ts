@@ -28,7 +28,7 @@ import { pathConflict } from "./errors.ts";
 import { wholeTime } from "./find_file.ts";
 import { Folders, wordsFor } from "./folders.ts";
 import { closingAfter } from "./handles.ts";
-import type { PieceMap } from "./layout.ts";
+import type { FileMap } from "./layout.ts";
 import { forEachLimited } from "./limited.ts";
 import { checkLink, makeLinks } from "./links.ts";
 import { type FolderName, stagingName } from "./names.ts";
@@ -63,7 +63,7 @@ const PARALLEL = 8;
 
 /** One move; its parts are done in the order in which they are here, {@linkcode Move.copy} when it has to be. */
 export class Move {
-  readonly #map: PieceMap;
+  readonly #map: FileMap;
   readonly #options: MoveOptions;
   readonly #from: Folders;
   readonly #to: Folders;
@@ -76,7 +76,7 @@ export class Move {
    * @param map The torrent.
    * @param options What to work with.
    */
-  constructor(map: PieceMap, options: MoveOptions) {
+  constructor(map: FileMap, options: MoveOptions) {
     this.#map = map;
     this.#options = options;
     this.#from = foldersAt(options.disk.root, options.fs);

@@ -6,14 +6,14 @@
 
 import { isFileFault } from "../platform/file_errors.ts";
 import { cannotMove, leftBehind, type StorageError } from "./errors.ts";
-import type { Arrangement } from "./selected_files.ts";
+import type { SelectedFiles } from "./selected_files.ts";
 import { joinFolders } from "./resume_move.ts";
 import { Move } from "./move_files.ts";
 import { stagingName } from "./names.ts";
 import type { ResumeKeeper } from "./resume_keeper.ts";
 import type { FileRecord, ResumeState } from "./resume_state.ts";
 import type { StorageOptions } from "./storage_options.ts";
-import { TorrentClaim } from "./torrent_lock.ts";
+import { TorrentLock } from "./torrent_lock.ts";
 
 /** Settings of `Storage.move()`. */
 export interface MoveProgress {
@@ -28,9 +28,9 @@ export interface MoveHost {
   /** Settings of the storage. */
   readonly options: Pick<StorageOptions, "platform" | "infoHash" | "onWarning">;
   /** The files. */
-  readonly files: Arrangement;
+  readonly files: SelectedFiles;
   /** Keeps others out of the folder in which the files are. */
-  readonly claim: TorrentClaim;
+  readonly claim: TorrentLock;
   /** Where resume state is kept, if it is. */
   readonly keeper: ResumeKeeper | null;
   /** Ends the copying. */
@@ -60,7 +60,7 @@ export async function moveTorrent(
   folder: string,
   host: MoveHost,
   onProgress: (fraction: number) => void,
-): Promise<TorrentClaim | null> {
+): Promise<TorrentLock | null> {
   const { options, keeper, signal, files: { map, disk } } = host;
   const { platform: { files: fs, now }, infoHash } = options;
   signal.throwIfAborted();
@@ -76,7 +76,7 @@ export async function moveTorrent(
   });
   if (target === from) return null;
 
-  const claim = new TorrentClaim(options);
+  const claim = new TorrentLock(options);
   const wasHeld = host.claim.isHeld;
   let [copied, reported] = [0, -Infinity];
   const onCopied = (bytes: number): void => {
@@ -176,7 +176,7 @@ export async function endMove(
     if (isMutual) options.onWarning?.(folderMissing(other));
     return { state, isOver: !isMutual, obsolete: null };
   }
-  const claim = new TorrentClaim(options);
+  const claim = new TorrentLock(options);
   try {
     await claim.need(other);
     if (isMutual) {

@@ -10,7 +10,7 @@ import type { FileSystem } from "../platform/platform.ts";
 const CLAIMED = new WeakMap<FileSystem, Set<string>>();
 
 /** The unfinished files of one torrent: no other torrent of the process may write them meanwhile. */
-export class Claims {
+export class PathLocks {
   readonly #all: Set<string>;
   readonly #own = new Set<string>();
 

@@ -6,7 +6,7 @@
 
 import type { Bytes } from "../base/bytes.ts";
 import type { FileHandle } from "../platform/platform.ts";
-import type { FileRange, PieceMap } from "./layout.ts";
+import type { FileMap, FileRange } from "./layout.ts";
 import type { OpenFiles } from "./open_files.ts";
 
 /** What {@linkcode PieceWriter} works with. */
@@ -60,7 +60,7 @@ let mergeBuffersLeft = 4;
 
 /** Writes the pieces of one torrent. */
 export class PieceWriter {
-  readonly #map: PieceMap;
+  readonly #map: FileMap;
   readonly #options: PieceWriterOptions;
   readonly #queues = new Map<number, FileQueue>();
   readonly #line: FileQueue[] = [];
@@ -73,7 +73,7 @@ export class PieceWriter {
    * @param map The torrent.
    * @param options Where to write and whom to tell.
    */
-  constructor(map: PieceMap, options: PieceWriterOptions) {
+  constructor(map: FileMap, options: PieceWriterOptions) {
     this.#map = map;
     this.#options = options;
   }

@@ -6,7 +6,7 @@
 
 import type { InfoHash } from "../base/info_hash.ts";
 import type { FileSystem } from "../platform/platform.ts";
-import type { PieceMap } from "./layout.ts";
+import type { FileMap } from "./layout.ts";
 import { forEachLimited } from "./limited.ts";
 import { checkLink } from "./links.ts";
 import { foldersAt, removeEmptyFolders } from "./move_files.ts";
@@ -14,7 +14,7 @@ import { type FileNames, nameElsewhere, nameFiles, partFileName, stagingName } f
 import type { FileRecord } from "./resume_state.ts";
 
 /** What {@linkcode removeFiles} works with. */
-export interface RemoveOptions {
+export interface RemoveFilesOptions {
   /** The file system. */
   readonly fs: FileSystem;
   /** Which torrent. */
@@ -40,7 +40,7 @@ const PARALLEL = 16;
  * @param options Where.
  * @throws {ShoalError} If something can't be removed; all else is removed nevertheless.
  */
-export async function removeFiles(map: PieceMap, options: RemoveOptions): Promise<void> {
+export async function removeFiles(map: FileMap, options: RemoveFilesOptions): Promise<void> {
   const { fs, infoHash, root, records, isForeign, pathsOf } = options;
   const folders = foldersAt(root, fs);
   let failure: { readonly thrown: unknown } | null = null;

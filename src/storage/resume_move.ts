@@ -10,7 +10,7 @@ import type { FileSystem } from "../platform/platform.ts";
 import { copyFile } from "./copy_file.ts";
 import { compareFiles } from "./file_io.ts";
 import { type Folders } from "./folders.ts";
-import type { PieceMap } from "./layout.ts";
+import type { FileMap } from "./layout.ts";
 import { checkLink } from "./links.ts";
 import { foldersAt, removeEmptyFolders, syncName } from "./move_files.ts";
 import { type FileNames, nameElsewhere, nameFiles, partFileName, stagingName } from "./names.ts";
@@ -40,7 +40,7 @@ export interface JoinOptions {
  * @param options Where.
  * @throws {ShoalError} If that can't be done; it can be tried again.
  */
-export async function joinFolders(map: PieceMap, options: JoinOptions): Promise<void> {
+export async function joinFolders(map: FileMap, options: JoinOptions): Promise<void> {
   const { fs, infoHash, root, other, states, pathsOf } = options;
   const staging = stagingName(infoHash);
   const own = nameFiles(map.layout);

@@ -5,7 +5,7 @@
  */
 
 import { Bitfield } from "../base/bitfield.ts";
-import { holdsData, type PieceMap } from "./layout.ts";
+import { type FileMap, holdsData } from "./layout.ts";
 import type { FileRecord, ResumeState } from "./resume_state.ts";
 
 /**
@@ -35,7 +35,7 @@ export interface StartPlan {
  * @returns What to do.
  */
 export function planStart(
-  map: PieceMap,
+  map: FileMap,
   found: readonly FileRecord[],
   options: { readonly mode: StartMode; readonly state: ResumeState | null },
 ): StartPlan {
@@ -77,7 +77,7 @@ export function planStart(
  * @returns Whether it does.
  */
 export function isKnown(
-  map: PieceMap,
+  map: FileMap,
   found: FileRecord,
   { index, state }: { readonly index: number; readonly state: ResumeState | null },
 ): boolean {
@@ -93,7 +93,7 @@ export function isKnown(
  * @param piece Which.
  * @returns Whether it can be hashed.
  */
-export function isThere(map: PieceMap, found: readonly FileRecord[], piece: number): boolean {
+export function isThere(map: FileMap, found: readonly FileRecord[], piece: number): boolean {
   return map.hasPlace(piece) &&
     map.rangesOfPiece(piece).every(({ file, position, length }) =>
       found[file]!.place !== "absent" && found[file]!.size >= position + length
@@ -101,7 +101,7 @@ export function isThere(map: PieceMap, found: readonly FileRecord[], piece: numb
 }
 
 /** The pieces with bytes in the partfile of a file that was there in itself when the state was saved. */
-function piecesMoved(map: PieceMap, state: ResumeState): Bitfield {
+function piecesMoved(map: FileMap, state: ResumeState): Bitfield {
   const moved = new Bitfield(map.layout.pieceCount);
   for (const [index, { place }] of state.files.entries()) {
     if (place === "absent" || !map.isDiverted(index)) continue;
@@ -131,7 +131,7 @@ export interface Ownership {
  * @param outcome As {@linkcode judgeFiles} takes it.
  * @returns The indexes of both.
  */
-export function judgeUnwanted(map: PieceMap, found: readonly FileRecord[], outcome: Outcome): Ownership {
+export function judgeUnwanted(map: FileMap, found: readonly FileRecord[], outcome: Outcome): Ownership {
   const isUnwanted = (index: number) => !map.isWanted(index) && !map.isDiverted(index);
   return judge(map, found, { ...outcome, isJudged: isUnwanted });
 }
@@ -146,7 +146,7 @@ export function judgeUnwanted(map: PieceMap, found: readonly FileRecord[], outco
  * counts as ours, because there is no resume state that could know it.
  * @returns Which go on as unfinished files and which are somebody else's.
  */
-export function judgeFiles(map: PieceMap, found: readonly FileRecord[], outcome: Outcome): Ownership {
+export function judgeFiles(map: FileMap, found: readonly FileRecord[], outcome: Outcome): Ownership {
   return judge(map, found, { ...outcome, isJudged: (index) => map.isWanted(index) });
 }
 
@@ -158,7 +158,7 @@ interface Outcome {
 }
 
 function judge(
-  map: PieceMap,
+  map: FileMap,
   found: readonly FileRecord[],
   outcome: Outcome & { isJudged(index: number): boolean },
 ): Ownership {

@@ -11,12 +11,12 @@ import { type BencodeDict, BencodeError, decodeDict, encode } from "../bencode/m
 import { ResumeStateError } from "./errors.ts";
 
 /** Where a file's data is: nowhere, under its `.part` name, or under its final name. */
-export type Place = "absent" | "part" | "final";
+export type FilePlace = "absent" | "part" | "final";
 
 /** One file as it was on disk. */
 export interface FileRecord {
   /** Where its data is. */
-  readonly place: Place;
+  readonly place: FilePlace;
   /** Bytes on disk; 0 when absent. */
   readonly size: number;
   /** Last modification, milliseconds since 1970; 0 when absent. */
@@ -57,7 +57,7 @@ const FORMAT = "shoal resume";
 const VERSION = 1;
 /** A file's record: its place, then size and time as IEEE 754 doubles. */
 const RECORD_BYTES = 17;
-const PLACES: readonly Place[] = ["absent", "part", "final"];
+const PLACES: readonly FilePlace[] = ["absent", "part", "final"];
 const MAX_FOLDER_BYTES = 32768;
 
 /**

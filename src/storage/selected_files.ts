@@ -9,15 +9,15 @@ import type { InfoHash } from "../base/info_hash.ts";
 import type { Platform } from "../platform/platform.ts";
 import { DiskFiles } from "./disk_files.ts";
 import { NOTHING } from "./find_file.ts";
-import { holdsData, PieceMap, type StorageLayout } from "./layout.ts";
+import { FileMap, holdsData, type StorageLayout } from "./layout.ts";
 import { partFileName } from "./names.ts";
 import { PieceWriter } from "./piece_writer.ts";
 import type { ResumeState } from "./resume_state.ts";
-import { Settler } from "./flusher.ts";
+import { Flusher } from "./flusher.ts";
 import { bringHome, findPieces, type StartOptions } from "./find_pieces.ts";
 
-/** Settings of an {@linkcode Arrangement}. */
-export interface ArrangementOptions {
+/** Settings of an {@linkcode SelectedFiles}. */
+export interface SelectedFilesOptions {
   /** Clocks and files. */
   readonly platform: Pick<Platform, "now" | "wallClock" | "files">;
   /** The download folder. */
@@ -36,7 +36,7 @@ export interface ArrangementOptions {
   onComplete(): void;
 }
 
-/** How {@linkcode Arrangement.find} finds out what is there. */
+/** How {@linkcode SelectedFiles.find} finds out what is there. */
 export type FindPiecesOptions = Omit<StartOptions, "disk" | "readOnly">;
 
 /** Milliseconds between two rounds of syncing. */
@@ -46,20 +46,20 @@ const SYNC_INTERVAL = 5000;
  * Knows which pieces are there, which of them are safe, and what each file lacks. When other files are wanted, or what is
  * on disk is to be looked at again, another arrangement takes the place of this one; until then it goes on serving.
  */
-export class Arrangement {
+export class SelectedFiles {
   /** Which bytes live where. */
-  readonly map: PieceMap;
+  readonly map: FileMap;
   /** The files on disk. */
   readonly disk: DiskFiles;
   /** Writes pieces. */
   readonly writer: PieceWriter;
   /** Syncs and names files. */
-  readonly settler: Settler;
+  readonly flusher: Flusher;
   /** Indexes of the files that are wanted; all when absent. */
   readonly wanted: ReadonlySet<number> | undefined;
   /** The verified pieces. */
   readonly have: Bitfield;
-  readonly #options: ArrangementOptions;
+  readonly #options: SelectedFilesOptions;
   /** For each file, how many of its pieces aren't there. */
   readonly #missing: Uint32Array;
   /** Pieces with bytes in the partfile although there is a file for them. */
@@ -72,10 +72,10 @@ export class Arrangement {
    * @param wanted Indexes of the files that are wanted; all when absent.
    * @throws {StorageError} If a path could lead out of the folder.
    */
-  constructor(layout: StorageLayout, options: ArrangementOptions, wanted?: ReadonlySet<number>) {
+  constructor(layout: StorageLayout, options: SelectedFilesOptions, wanted?: ReadonlySet<number>) {
     this.#options = options;
     this.wanted = wanted;
-    this.map = new PieceMap(layout, wanted);
+    this.map = new FileMap(layout, wanted);
     this.have = new Bitfield(layout.pieceCount);
     this.#split = new Bitfield(layout.pieceCount);
     this.#missing = new Uint32Array(layout.files.length);
@@ -87,12 +87,12 @@ export class Arrangement {
       partName: partFileName(options.infoHash),
       ...(options.pathsOf && { pathsOf: (index) => options.pathsOf!(index) }),
     });
-    this.settler = new Settler(this.map, { disk: this.disk, onChange: () => options.onChange() });
+    this.flusher = new Flusher(this.map, { disk: this.disk, onChange: () => options.onChange() });
     this.writer = new PieceWriter(this.map, {
       open: this.disk.open,
       beforeEnd: (file, handle) => this.disk.checkSize(file, handle),
       onWrote: (file) => {
-        this.settler.wrote(file);
+        this.flusher.wrote(file);
         this.disk.wrote(file);
       },
       onPiece: (index) => this.#onPiece(index),
@@ -119,8 +119,8 @@ export class Arrangement {
       const unsafe = readOnly || believed.has(piece)
         ? []
         : this.map.rangesOfPiece(piece).filter((range) => this.disk.placeOf(range.file) !== "final");
-      (unsafe.length === 0 ? this.settler.durable : this.settler.unsynced).set(piece);
-      for (const range of unsafe) this.settler.wrote(range.file);
+      (unsafe.length === 0 ? this.flusher.durable : this.flusher.unsynced).set(piece);
+      for (const range of unsafe) this.flusher.wrote(range.file);
     }
     this.#lastSync = platform.now();
   }
@@ -138,23 +138,23 @@ export class Arrangement {
 
   /** Counts what is missing, and finishes what is whole. */
   startSettling(): void {
-    this.settler.start();
+    this.flusher.start();
     for (const [index, file] of this.map.layout.files.entries()) {
       if (!holdsData(file) || !this.#isCounted(index)) continue;
       const { first, end } = this.map.piecesOfFile(index);
       for (let piece = first; piece < end; piece++) if (!this.have.has(piece)) this.#missing[index]!++;
-      if (this.#missing[index] === 0 && this.disk.placeOf(index) === "part") this.settler.finish(index);
+      if (this.#missing[index] === 0 && this.disk.placeOf(index) === "part") this.flusher.finish(index);
     }
-    if (this.settler.isDirty) this.#options.onChange();
+    if (this.flusher.isDirty) this.#options.onChange();
   }
 
   /** Syncs what was written, if that is due. */
   syncIfDue(): void {
     const now = this.#options.platform.now();
-    if (!this.settler.isDirty || this.settler.failure !== null) return;
+    if (!this.flusher.isDirty || this.flusher.failure !== null) return;
     if (now - this.#lastSync >= SYNC_INTERVAL) {
       this.#lastSync = now;
-      this.settler.sync();
+      this.flusher.sync();
     } else {
       this.#options.onChange();
     }
@@ -172,7 +172,7 @@ export class Arrangement {
     const isUnfilled = (index: number) => this.map.isDiverted(index) && this.disk.placeOf(index) === "part";
     const records = this.disk.records().map((record, index) => isUnfilled(index) ? NOTHING : record);
     const partFile = records.pop()!;
-    const { durable, unsynced } = this.settler;
+    const { durable, unsynced } = this.flusher;
     const [pieces, toCheck] = this.#split.isEmpty ? [durable, unsynced] : [durable.clone(), unsynced.clone()];
     // The next start finds a file in the place of what the partfile has, and must not believe that it is the same.
     for (const piece of this.#split) if (pieces.clear(piece)) toCheck.set(piece);
@@ -189,15 +189,15 @@ export class Arrangement {
   }
 
   /**
-   * Pieces aren't there any more. What is under a final name keeps it; see {@linkcode Arrangement.unfinish}.
+   * Pieces aren't there any more. What is under a final name keeps it; see {@linkcode SelectedFiles.unfinish}.
    *
    * @param pieces Which.
    */
   disclaim(pieces: Iterable<number>): void {
     for (const piece of pieces) {
       if (!this.have.clear(piece)) continue;
-      this.settler.durable.clear(piece);
-      this.settler.unsynced.clear(piece);
+      this.flusher.durable.clear(piece);
+      this.flusher.unsynced.clear(piece);
       for (const { file } of this.map.rangesOfPiece(piece)) if (this.#isCounted(file)) this.#missing[file]!++;
     }
   }
@@ -228,7 +228,7 @@ export class Arrangement {
         const cut = pieces.filter((piece) => this.have.has(piece) && isCut(piece));
         this.disclaim(cut);
         addFiles(cut);
-        if (this.disk.placeOf(file) !== "final") this.settler.reopened(file);
+        if (this.disk.placeOf(file) !== "final") this.flusher.reopened(file);
       } catch (thrown) {
         failure ??= { thrown };
       }
@@ -244,15 +244,15 @@ export class Arrangement {
   claim(index: number): void {
     if (this.have.has(index)) return;
     // A sync between the last part and now doesn't count: the piece is safe after the next one.
-    for (const { file } of this.map.rangesOfPiece(index)) this.settler.wrote(file);
+    for (const { file } of this.map.rangesOfPiece(index)) this.flusher.wrote(file);
     this.#onPiece(index);
   }
 
   #onPiece(index: number): void {
     if (!this.have.set(index)) return;
-    this.settler.unsynced.set(index);
+    this.flusher.unsynced.set(index);
     for (const { file } of this.map.rangesOfPiece(index)) {
-      if (this.#isCounted(file) && --this.#missing[file]! === 0) this.settler.finish(file);
+      if (this.#isCounted(file) && --this.#missing[file]! === 0) this.flusher.finish(file);
     }
     if (this.have.isFull) this.#options.onComplete();
     this.#options.onChange();

@@ -7,7 +7,7 @@
 import { Bitfield } from "../base/bitfield.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { asError, cannotMove, closedError, NotWantedError } from "./errors.ts";
-import { Fence, Turns } from "./access_gate.ts";
+import { AccessGate, SerialQueue } from "./access_gate.ts";
 import type { StorageLayout } from "./layout.ts";
 import { type MoveProgress, moveTorrent } from "./move_torrent.ts";
 import { ReadCache } from "./read_cache.ts";
@@ -48,9 +48,9 @@ export class Storage {
   #closing: Promise<void> | null = null;
   /** Ends the operation that is under way when the files are closed. */
   readonly #abort = new AbortController();
-  readonly #turns = new Turns();
+  readonly #turns = new SerialQueue();
   /** Holds back writes while an operation is under way. */
-  readonly #writes = new Fence();
+  readonly #writes = new AccessGate();
   /** Bytes of the pieces that are held back. */
   #bytesHeld = 0;
 
@@ -87,7 +87,7 @@ export class Storage {
    * `null` while nothing does.
    */
   get failure(): { readonly thrown: unknown } | null {
-    return this.#working.failure ?? this.#working.now.settler.failure;
+    return this.#working.failure ?? this.#working.now.flusher.failure;
   }
 
   /** The pieces that are there: a copy. */
@@ -123,7 +123,7 @@ export class Storage {
   select(files: ReadonlySet<number> | undefined): Promise<Bitfield> {
     return this.#operate(async () => {
       if (!await this.#working.settle()) {
-        throw this.#working.now.settler.failure?.thrown ?? this.#working.failure?.thrown;
+        throw this.#working.now.flusher.failure?.thrown ?? this.#working.failure?.thrown;
       }
       await this.#working.keepOthersOut();
       await this.#working.rearrange({ mode: "resume", clean: true, wanted: files && new Set(files) });
@@ -204,7 +204,7 @@ export class Storage {
         signal: this.#working.endingBy(options.signal),
         hold: (work: () => Promise<void>) =>
           this.#hold(async () => {
-            if (!await this.#working.settle()) throw this.#working.now.settler.failure?.thrown;
+            if (!await this.#working.settle()) throw this.#working.now.flusher.failure?.thrown;
             await work();
           }),
         snapshot: () => this.#working.snapshot(),
@@ -363,12 +363,12 @@ export class Storage {
   flush(): Promise<void> {
     return this.#inTurn(async () => {
       if (this.#working.failure !== null) throw this.#working.failure.thrown;
-      const { writer, settler, have, map } = this.#working.now;
+      const { writer, flusher, have, map } = this.#working.now;
       await writer.idle();
-      if (!this.#readOnly) settler.sync();
-      await settler.idle();
+      if (!this.#readOnly) flusher.sync();
+      await flusher.idle();
       await this.saveState();
-      if (settler.refusal !== null) throw settler.refusal;
+      if (flusher.refusal !== null) throw flusher.refusal;
       if (have.isFull && !map.usesPartFile) await this.#working.letGo();
     });
   }
@@ -392,7 +392,7 @@ export class Storage {
     this.#working.keeper?.stop();
     this.#abort.abort(closedError(this.#working.folder));
     await this.#turns.idle();
-    const { writer, settler, disk } = this.#working.now;
+    const { writer, flusher, disk } = this.#working.now;
     const failures: unknown[] = this.#working.failure === null ? [] : [this.#working.failure.thrown];
     const attempt = async (work: () => Promise<void>): Promise<void> => {
       try {
@@ -403,8 +403,8 @@ export class Storage {
     };
     await writer.idle();
     if (this.#working.opened && !this.#readOnly && this.#working.failure === null) {
-      settler.sync();
-      await attempt(() => settler.idle());
+      flusher.sync();
+      await attempt(() => flusher.idle());
     }
     this.#cache.clear();
     await attempt(() => disk.close());
@@ -476,7 +476,7 @@ export class Storage {
     // Other files may have been chosen a moment ago, while the piece was being checked.
     if (!this.#working.now.map.hasPlace(index)) return new NotWantedError(index);
     if (!this.#working.opened || this.#readOnly) return new Error("This storage is not open for writing");
-    const failure = this.#working.failure ?? this.#working.now.settler.failure;
+    const failure = this.#working.failure ?? this.#working.now.flusher.failure;
     return failure && asError(failure.thrown);
   }
 }

@@ -10,7 +10,7 @@ import { type Claim, FolderLocks } from "./folder_locks.ts";
 import type { StorageOptions } from "./storage_options.ts";
 
 /** Keeps others from downloading a torrent to the same folder. */
-export class TorrentClaim {
+export class TorrentLock {
   readonly #options: Pick<StorageOptions, "platform" | "infoHash" | "onWarning">;
   #claim: Claim | null = null;
 

@@ -8,7 +8,7 @@ import type { Bitfield } from "../base/bitfield.ts";
 import type { Platform } from "../platform/platform.ts";
 import { checkPieces } from "./checker.ts";
 import { DiskFiles } from "./disk_files.ts";
-import { PieceMap, type StorageLayout } from "./layout.ts";
+import { FileMap, type StorageLayout } from "./layout.ts";
 import { planStart } from "./resume_plan.ts";
 import type { FileRecord } from "./resume_state.ts";
 
@@ -75,7 +75,7 @@ const MAX_OPEN_FILES = 16;
  */
 export async function verifyFiles(layout: StorageLayout, options: VerifyFilesOptions): Promise<Verification> {
   const { platform, folder, pieceHash, onProgress, signal } = options;
-  const map = new PieceMap(layout);
+  const map = new FileMap(layout);
   const disk = new DiskFiles(map, {
     files: platform.files,
     folder,
@@ -115,7 +115,7 @@ interface Findings {
   readonly right: Bitfield;
 }
 
-function judge(map: PieceMap, { found, checked, right }: Findings): VerifiedFile[] {
+function judge(map: FileMap, { found, checked, right }: Findings): VerifiedFile[] {
   const files: VerifiedFile[] = [];
   for (const [index, file] of map.layout.files.entries()) {
     if (file.pad || file.symlink !== null) continue;

@@ -6,10 +6,10 @@
 
 import { Bitfield } from "../base/bitfield.ts";
 import type { Bytes } from "../base/bytes.ts";
-import { Arrangement, isSuperset } from "./selected_files.ts";
+import { isSuperset, SelectedFiles } from "./selected_files.ts";
 import { checkPieces } from "./checker.ts";
 import { changedByOthers } from "./errors.ts";
-import { Fence } from "./access_gate.ts";
+import { AccessGate } from "./access_gate.ts";
 import type { StorageLayout } from "./layout.ts";
 import { endMove } from "./move_torrent.ts";
 import type { ReadCache } from "./read_cache.ts";
@@ -18,7 +18,7 @@ import { ResumeKeeper } from "./resume_keeper.ts";
 import type { StartMode } from "./resume_plan.ts";
 import type { ResumeShape, ResumeState } from "./resume_state.ts";
 import { MAX_OPEN_FILES, type OpenOptions, type Rearrangement, type StorageOptions } from "./storage_options.ts";
-import { TorrentClaim } from "./torrent_lock.ts";
+import { TorrentLock } from "./torrent_lock.ts";
 
 /** What {@linkcode WorkingFiles} works with. */
 export interface WorkingFilesOptions {
@@ -35,7 +35,7 @@ export interface WorkingFilesOptions {
 /** The files of one torrent in the place where they are, as they are worked with now, and the way from there to another state. */
 export class WorkingFiles {
   /** The files while the same ones are wanted. */
-  now: Arrangement;
+  now: SelectedFiles;
   /** The download folder. */
   folder: string;
   /** The other folder while files may be in two, and for a moment after that. */
@@ -49,7 +49,7 @@ export class WorkingFiles {
   /** Whether everything is safe, and nothing will be written any more. */
   clean = false;
   /** Keeps others from downloading the torrent to the folder. */
-  claim: TorrentClaim;
+  claim: TorrentLock;
   /** Why the files can't be used since an operation failed halfway, if one did. */
   failure: { readonly thrown: unknown } | null = null;
   /** Where resume state is kept, if it is. */
@@ -60,7 +60,7 @@ export class WorkingFiles {
   readonly #cache: ReadCache;
   readonly #closing: AbortSignal;
   /** Holds back reads while files change their places. */
-  readonly #reads = new Fence();
+  readonly #reads = new AccessGate();
   #noting: Promise<void> | null = null;
   /** What is remembered while files change their places, until it is certain where everything is. */
   #frozen: ResumeState | null = null;
@@ -78,7 +78,7 @@ export class WorkingFiles {
     this.#cache = cache;
     this.#closing = closing;
     this.folder = options.folder;
-    this.claim = new TorrentClaim(options);
+    this.claim = new TorrentLock(options);
     this.keeper = stateFolder === null ? null : new ResumeKeeper({
       platform,
       stateFolder,
@@ -192,15 +192,15 @@ export class WorkingFiles {
   /** Waits until all that was written is safe, and remembered. @returns whether it is. */
   async settle(): Promise<boolean> {
     if (this.failure !== null) return false;
-    const { settler, disk } = this.now;
-    if (!this.#readOnly) settler.sync();
-    await settler.idle().catch(() => {}); // it says so itself
+    const { flusher, disk } = this.now;
+    if (!this.#readOnly) flusher.sync();
+    await flusher.idle().catch(() => {}); // it says so itself
     await disk.noteTimes().catch(() => {}); // a file whose time isn't known is hashed again
     await this.save();
-    return settler.failure === null;
+    return flusher.failure === null;
   }
 
-  #arrange(wanted: ReadonlySet<number> | undefined): Arrangement {
+  #arrange(wanted: ReadonlySet<number> | undefined): SelectedFiles {
     const { platform, infoHash, maxOpenFiles = MAX_OPEN_FILES } = this.#options;
     const options = {
       platform,
@@ -212,7 +212,7 @@ export class WorkingFiles {
       onChange: () => this.keeper?.touch(),
       onComplete: () => this.#cache.complete(),
     };
-    return new Arrangement(this.#layout, options, wanted);
+    return new SelectedFiles(this.#layout, options, wanted);
   }
 
   /** Goes to work with what was found. */
@@ -365,7 +365,7 @@ export class WorkingFiles {
     return state !== null && state.infoHash.equals(this.#options.infoHash) && state.folder === root ? state : null;
   }
 
-  #check(on: Arrangement, pieces: Bitfield, { onProgress, signal }: OpenOptions): Promise<Bitfield> {
+  #check(on: SelectedFiles, pieces: Bitfield, { onProgress, signal }: OpenOptions): Promise<Bitfield> {
     return checkPieces(on.map, pieces, {
       disk: on.disk,
       platform: this.#options.platform,

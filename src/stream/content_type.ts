@@ -29,6 +29,6 @@ export function isMedia(type: string): boolean {
  * Whether a browser that shows it should run nothing of what is in it: a page out of a torrent could read everything else that we
  * serve, since it comes from the same place. What a browser plays, or shows in a viewer of its own, needs no such care.
  */
-export function isActive(type: string): boolean {
+export function isActiveContent(type: string): boolean {
   return !isMedia(type) && type !== "application/pdf";
 }

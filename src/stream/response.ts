@@ -7,13 +7,13 @@
 import { MAX_STREAM_PATH } from "../base/defences.ts";
 import type { Catalog, ServedFile, ServedTorrent, Target } from "./catalog.ts";
 import { type Fields, judgeConditions } from "./conditions.ts";
-import { contentType, isActive } from "./content_type.ts";
+import { contentType, isActiveContent } from "./content_type.ts";
 import { isOurHost } from "./host_field.ts";
 import { listPage, playlist } from "./pages.ts";
 import { parseRange } from "./range.ts";
 
 /** What of a request counts. */
-export interface Question {
+export interface StreamRequest {
   /** `GET`, `HEAD` or something that isn't understood. */
   readonly method: string;
   /** As it came: with percent signs, without the query. */
@@ -23,7 +23,7 @@ export interface Question {
 }
 
 /** An answer. */
-export interface Answer {
+export interface StreamResponse {
   /** Status code. */
   readonly status: number;
   /** Header fields; the length of the body is among them. */
@@ -71,7 +71,7 @@ const PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancest
  * @param context What there is.
  * @returns The answer.
  */
-export function answerTo(question: Question, context: AnswerContext): Answer {
+export function answerTo(question: StreamRequest, context: AnswerContext): StreamResponse {
   const { method, path, fields } = question;
   const isHead = method === "HEAD";
   if (!isOurHost(fields.get("host"), context.bound)) {
@@ -89,7 +89,7 @@ export function answerTo(question: Question, context: AnswerContext): Answer {
 function listAnswer(
   target: Exclude<Target, { kind: "file" }>,
   { context, isHead }: { readonly context: AnswerContext; readonly isHead: boolean },
-): Answer {
+): StreamResponse {
   if (target.kind === "playlist") {
     return text(200, playlist(target.torrent, context.base), { isHead, type: "audio/x-mpegurl; charset=utf-8" });
   }
@@ -103,14 +103,14 @@ function listAnswer(
 function fileAnswer(
   { torrent, file }: Extract<Target, { kind: "file" }>,
   { fields, isHead }: { readonly fields: Fields; readonly isHead: boolean },
-): Answer {
+): StreamResponse {
   const tag = `"${torrent.infohash}-${file.index}"`;
   const type = contentType(file.path.at(-1)!);
   const headers = {
     ...ALWAYS,
     "accept-ranges": "bytes",
     etag: tag,
-    ...(isActive(type) && { "content-security-policy": "sandbox" }),
+    ...(isActiveContent(type) && { "content-security-policy": "sandbox" }),
   };
   const { status, rangeCounts } = judgeConditions(fields, tag);
   if (status === 304) return { status, headers, body: null };
@@ -138,7 +138,7 @@ function text(
   status: number,
   body: string,
   options: { readonly isHead: boolean; readonly type?: string; readonly headers?: Readonly<Record<string, string>> },
-): Answer {
+): StreamResponse {
   const { isHead, type = "text/plain; charset=utf-8", headers = {} } = options;
   const length = String(new TextEncoder().encode(body).length);
   return {

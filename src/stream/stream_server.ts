@@ -11,7 +11,7 @@ import type { InfoHash } from "../base/info_hash.ts";
 import type { Metainfo } from "../metainfo/mod.ts";
 import type { HttpServer, HttpServerRequest, Platform } from "../platform/platform.ts";
 import type { ReadableTorrent } from "../session/torrent_handle.ts";
-import { type Answer, answerTo, type FilePart } from "./response.ts";
+import { answerTo, type FilePart, type StreamResponse } from "./response.ts";
 import { Catalog, filePath, type ServedTorrent, torrentPath } from "./catalog.ts";
 import { FileBody } from "./file_body.ts";
 
@@ -166,7 +166,7 @@ export class StreamServer {
     return true;
   }
 
-  #send({ status, headers }: Answer, { torrent, file, begin, end }: FilePart): Response {
+  #send({ status, headers }: StreamResponse, { torrent, file, begin, end }: FilePart): Response {
     if (begin === end) return new Response(null, { status, headers });
     let reader;
     try {

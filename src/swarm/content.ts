@@ -9,16 +9,22 @@ import { Bitfield } from "../base/bitfield.ts";
 import type { Bytes } from "../base/bytes.ts";
 import type { MemoryBudget } from "../base/memory_budget.ts";
 import { type Metainfo, pathsOnDisk, pieceHash, pieceSize } from "../metainfo/mod.ts";
-import type { Block, Peer, ThrottleParties } from "../peer/mod.ts";
+import type { BandwidthParties, Block, Peer } from "../peer/mod.ts";
 import type { Platform } from "../platform/platform.ts";
 import { type MoveProgress, type StartMode, Storage } from "../storage/mod.ts";
 import { BufferPool } from "./pieces/buffer_pool.ts";
-import { Download } from "./pieces/piece_download.ts";
-import type { OpeningTurns } from "./opening_queue.ts";
+import { PieceDownload } from "./pieces/piece_download.ts";
+import type { OpeningQueue } from "./opening_queue.ts";
 import type { UnnamedEvent } from "./torrent_options.ts";
 import type { DrawnPieces } from "./piece_map.ts";
 import { SuperSeeding } from "./choking/super_seeding.ts";
-import { type FilePriority, piecePriorities, verifiedBytes, type Wanted, wantedOf } from "./wanted_pieces.ts";
+import {
+  type FilePriority,
+  piecePriorities,
+  verifiedBytes,
+  type WantedPieces,
+  wantedPiecesOf,
+} from "./wanted_pieces.ts";
 import { WebSeeds } from "./web_seeds/web_seeds.ts";
 
 /** What {@linkcode Content} needs of the torrent. */
@@ -62,9 +68,9 @@ export interface ContentOptions {
   /** Memory for pieces in flight and for reading, of all torrents. */
   readonly budget: MemoryBudget;
   /** When it may look at its files, among all torrents. */
-  readonly openings: OpeningTurns;
+  readonly openings: OpeningQueue;
   /** How fast it may be, with the other torrents. */
-  readonly limits: ThrottleParties;
+  readonly limits: BandwidthParties;
   /** Local address for web seeds, when one was chosen. */
   readonly bind: string | undefined;
   /** Web seeds besides those that the torrent names. */
@@ -91,11 +97,11 @@ export class Content {
   #files: ReadonlySet<number> | undefined;
   #priorities: ReadonlyMap<number, FilePriority>;
   #sequential: boolean;
-  #wanted: Wanted;
+  #wanted: WantedPieces;
   /** What there is, wanted or not. */
-  #whole: Wanted;
+  #whole: WantedPieces;
   readonly #moreWebSeeds: string[];
-  #download: Download;
+  #download: PieceDownload;
   #checked = 0;
   #verified = 0;
   #verifiedOfWhole = 0;
@@ -116,8 +122,8 @@ export class Content {
     this.#files = files;
     this.#priorities = options.priorities;
     this.#sequential = options.sequential;
-    this.#wanted = wantedOf(meta, files);
-    this.#whole = files === undefined ? this.#wanted : wantedOf(meta);
+    this.#wanted = wantedPiecesOf(meta, files);
+    this.#whole = files === undefined ? this.#wanted : wantedPiecesOf(meta);
     this.#moreWebSeeds = [...options.webSeeds];
     this.#storage = new Storage(meta, {
       ...(files !== undefined && { files }),
@@ -141,7 +147,7 @@ export class Content {
   }
 
   /** Fetches what is missing. */
-  get download(): Download {
+  get download(): PieceDownload {
     return this.#download;
   }
 
@@ -241,8 +247,8 @@ export class Content {
     await this.#storage.select(files);
     this.#settled = false;
     this.#files = files;
-    this.#wanted = wantedOf(this.meta, files);
-    this.#whole = files === undefined ? this.#wanted : wantedOf(this.meta);
+    this.#wanted = wantedPiecesOf(this.meta, files);
+    this.#whole = files === undefined ? this.#wanted : wantedPiecesOf(this.meta);
     // With what was written meanwhile, and without what has been found to be gone.
     const found = this.#storage.have;
     const shared = found.countShared(this.have);
@@ -447,10 +453,10 @@ export class Content {
     this.#host.tell({ event: "checking", progress });
   }
 
-  #newDownload(have: Bitfield): Download {
+  #newDownload(have: Bitfield): PieceDownload {
     const { meta, platform } = this.#options;
     const host = this.#host;
-    return new Download({
+    return new PieceDownload({
       pieceSize: (index) => pieceSize(meta, index),
       pieceHash: (index) => pieceHash(meta, index),
       writePiece: (index, data) => this.#storage.writePiece(index, data),

@@ -6,7 +6,7 @@
 
 import { ShoalError } from "../base/errors.ts";
 import type { Magnet, Metainfo } from "../metainfo/mod.ts";
-import { type Choice, choiceOf, isMagnet } from "./file_selection.ts";
+import { type FileSelection, isMagnet, selectionOf } from "./file_selection.ts";
 import type { AddOptions } from "./add_options.ts";
 
 /** A source of a torrent, and how it is added. */
@@ -21,7 +21,7 @@ interface There {
   /** What it holds; `null` while nobody knows. */
   readonly meta: Metainfo | null;
   /** Which files are wanted; `null` while nobody knows. */
-  readonly choice: Choice | null;
+  readonly choice: FileSelection | null;
 }
 
 /**
@@ -32,7 +32,7 @@ interface There {
  * @returns The reason, in a plain sentence, or `null` when it can. More files than are wanted already can't be had.
  * @throws {SelectionError} If a file that is asked for isn't there.
  */
-export function clashOf({ first, meta, choice }: There, second: Wish): string | null {
+export function whyNotAgain({ first, meta, choice }: There, second: Wish): string | null {
   const { add } = first;
   if (second.add.folder !== add.folder) {
     return `it goes to ${add.folder} already, and can't go to ${second.add.folder} as well`;
@@ -40,7 +40,7 @@ export function clashOf({ first, meta, choice }: There, second: Wish): string | 
   if ((second.add.seedOnly ?? false) !== (add.seedOnly ?? false)) return "it can't be downloaded and only be seeded";
   if (add.metadataOnly && !second.add.metadataOnly) return "it was added for its metadata alone";
   const more = meta !== null && choice !== null
-    ? wantsMore(choiceOf(meta, second), choice)
+    ? wantsMore(selectionOf(meta, second), choice)
     : wantOf(first) !== null && wantOf(first) !== wantOf(second);
   return more ? "other files of it have been chosen already" : null;
 }
@@ -52,12 +52,12 @@ export function clashOf({ first, meta, choice }: There, second: Wish): string | 
  * @param why The reason.
  * @returns The error, of kind `usage`.
  */
-export function clash(where: string, why: string): ShoalError {
+export function duplicateError(where: string, why: string): ShoalError {
   return new ShoalError("usage", { what: "the same torrent twice", where, why });
 }
 
 /** Whether a choice has files that another has not. */
-function wantsMore(choice: Choice, other: Choice): boolean {
+function wantsMore(choice: FileSelection, other: FileSelection): boolean {
   if (other.files === undefined) return false;
   return choice.files === undefined || !choice.files.isSubsetOf(other.files);
 }

@@ -9,7 +9,7 @@ import { type Magnet, type Metainfo, numberedFiles, parseSelectOnly, selectFiles
 import type { AddOptions } from "./add_options.ts";
 
 /** The wanted files of a torrent. */
-export interface Choice {
+export interface FileSelection {
   /** Their indexes in `meta.files`; not there when all are wanted. */
   readonly files?: ReadonlySet<number>;
   /** Their bytes. */
@@ -26,10 +26,10 @@ export interface Choice {
  * @returns The files, padding left out.
  * @throws {SelectionError} If a file that is asked for isn't there.
  */
-export function choiceOf(
+export function selectionOf(
   meta: Metainfo,
   { add, source }: { readonly add: AddOptions; readonly source: Metainfo | Magnet },
-): Choice {
+): FileSelection {
   const numbered = numberedFiles(meta.files);
   const files = typeof add.files === "function" ? add.files(meta) : add.files ?? named(meta, source);
   const wanted = numbered.filter((index) => files?.has(index) ?? true);
@@ -74,7 +74,7 @@ export function checkFiles(meta: Metainfo | null, files: Iterable<number>): void
  * @param files Their indexes.
  * @throws {ShoalError} Of kind `usage` if one isn't there, or there are none.
  */
-export function checkChoice(meta: Metainfo | null, files: ReadonlySet<number>): void {
+export function checkSelection(meta: Metainfo | null, files: ReadonlySet<number>): void {
   checkFiles(meta, files);
   if (files.size > 0) return;
   throw new ShoalError("usage", { what: "no file is chosen", where: meta?.name ?? "", why: "at least one has to be" });

@@ -5,14 +5,14 @@
  */
 
 export {
+  BandwidthLimiter,
+  type BandwidthParties,
   checkedRate,
   type Peer,
   type RateLimits,
   ratesOf,
-  ReadShare,
+  ReadTurns,
   setRates,
-  Throttle,
-  type ThrottleParties,
   type Transport,
 } from "../peer/mod.ts";
 export type { MoveProgress } from "../storage/mod.ts";
@@ -30,7 +30,7 @@ export { type ProgressEvent, progressOf } from "./progress.ts";
 export type { PeerSource } from "./peers/candidates.ts";
 export type { ConnectionPolicy } from "./peers/connection_manager.ts";
 export { ConnectionQuota } from "./peers/connection_quota.ts";
-export { type Acceptor, Listening } from "./peers/peer_listener.ts";
+export { type Acceptor, PeerListener } from "./peers/peer_listener.ts";
 export { MetadataBudget } from "./metadata/metadata_budget.ts";
 export type { PieceRange, PieceReader } from "./pieces/time_critical.ts";
 export type { AddOptions } from "./add_options.ts";
@@ -39,7 +39,7 @@ export type { PeerSnapshot, TorrentSnapshot } from "./snapshot.ts";
 export { Torrent } from "./torrent.ts";
 export type { OpenFileOptions, ReadableTorrent, ReadOptions, TorrentReader } from "./torrent_reader.ts";
 export type { MetadataSearch, PeerFinder, PeerFinderHost, Shared, TorrentOptions } from "./torrent_options.ts";
-export { OpeningTurns } from "./opening_queue.ts";
+export { OpeningQueue } from "./opening_queue.ts";
 export { Ticker } from "./ticker.ts";
 export type { TorrentFailure } from "./torrent_failure.ts";
 export { FILE_PRIORITIES, type FilePriority } from "./wanted_pieces.ts";

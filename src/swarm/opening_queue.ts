@@ -21,7 +21,7 @@ const PATIENCE_MS = 1_000;
 const COLLECT_EVERY = 64;
 
 /** Lets a few torrents look at their files at a time, in the order in which they have asked. */
-export class OpeningTurns {
+export class OpeningQueue {
   readonly #platform: Pick<Platform, "after" | "collectGarbage">;
   #underWay = 0;
   #over = 0;

@@ -7,7 +7,7 @@
 import { type Metainfo, numberedFiles } from "../metainfo/mod.ts";
 import type { Bitfield } from "../base/bitfield.ts";
 import type { Peer } from "../peer/mod.ts";
-import type { StartedPieces } from "./pieces/partial_pieces.ts";
+import type { PartialPieces } from "./pieces/partial_pieces.ts";
 
 /** All pieces in a row, cut into cells of as many pieces each, as far as that goes. */
 export interface PieceMap {
@@ -52,7 +52,7 @@ export interface DrawnPieces {
   /** Those that are to be there in the end. */
   readonly wanted: Bitfield;
   /** Those that are there, are being fetched, or are common. */
-  readonly started: StartedPieces;
+  readonly started: PartialPieces;
 }
 
 /** Most of a cell that isn't complete. */

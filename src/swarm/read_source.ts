@@ -6,7 +6,7 @@
 
 import { Bitfield } from "../base/bitfield.ts";
 import type { Bytes } from "../base/bytes.ts";
-import type { Block, ReadShare } from "../peer/mod.ts";
+import type { Block, ReadTurns } from "../peer/mod.ts";
 import type { Content } from "./content.ts";
 import { Readers } from "./pieces/time_critical.ts";
 import type { Shared } from "./torrent_options.ts";
@@ -15,7 +15,7 @@ import type { Shared } from "./torrent_options.ts";
 const NOTHING = { have: new Bitfield(0), wants: () => true, prioritise() {} };
 
 /** The reading side of one torrent; outlives its {@linkcode Content}, which is another one after an error or a re-check. */
-export class Reading {
+export class ReadSource {
   /** Who reads. */
   readonly readers = new Readers(() => this.#content()?.download ?? NOTHING);
   readonly #shared: Pick<Shared, "platform" | "reads">;
@@ -28,7 +28,7 @@ export class Reading {
   }
 
   /** Lets others have a turn while peers send. */
-  get reads(): ReadShare {
+  get reads(): ReadTurns {
     return this.#shared.reads;
   }
 

@@ -13,6 +13,7 @@ import { messageOf, type ShoalError } from "../base/errors.ts";
 import type { InfoHash } from "../base/info_hash.ts";
 import { pieceSize } from "../metainfo/mod.ts";
 import type {
+  BandwidthParties,
   Block,
   Extension,
   Handshake,
@@ -20,7 +21,6 @@ import type {
   PeerHost,
   PeerStream,
   ReceivedBlock,
-  ThrottleParties,
 } from "../peer/mod.ts";
 import type { Timer } from "../platform/platform.ts";
 import type { PeerSource } from "./peers/candidates.ts";
@@ -28,7 +28,7 @@ import { ConnectionManager } from "./peers/connection_manager.ts";
 import type { Content } from "./content.ts";
 import { type Ports, portsFor } from "./dht_contact.ts";
 import { extensionsForMetadata, extensionsOf, NO_EXTENSIONS, type OfferedExtensions } from "./extensions.ts";
-import { giveHeadStart } from "./choking/allowed_fast.ts";
+import { grantAllowedFast } from "./choking/allowed_fast.ts";
 import type { MetadataFetch } from "./metadata/metadata_fetch.ts";
 import { PeerSet, type PeerSetEvent, type Prospects, USELESS } from "./peers/peer_set.ts";
 import type { Shared } from "./torrent_options.ts";
@@ -68,7 +68,7 @@ export interface SwarmOptions {
   /** Which torrent. */
   readonly infoHash: InfoHash;
   /** How fast all peers may be. */
-  readonly limits: ThrottleParties;
+  readonly limits: BandwidthParties;
   /** The torrent. */
   readonly events: SwarmEvents;
 }
@@ -303,7 +303,7 @@ export class Swarm implements PeerHost {
     if (content === null) return;
     content.superSeeding?.offer(peer, now);
     content.download.joined(peer);
-    giveHeadStart(peer, { have: content.have, infoHash, platform: shared.platform })
+    grantAllowedFast(peer, { have: content.have, infoHash, platform: shared.platform })
       .catch((error) => events.failed(error));
   }
 

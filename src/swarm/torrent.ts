@@ -17,21 +17,21 @@ import { type Block, type Peer, type RateLimits, ratesOf, setRates } from "../pe
 import type { MoveProgress, StartMode } from "../storage/mod.ts";
 import type { AddOptions } from "./add_options.ts";
 import type { PeerSource } from "./peers/candidates.ts";
-import { checkChoice, checkFiles, type Choice, choiceOf, isMagnet, withFiles } from "./file_selection.ts";
-import { clash, clashOf } from "./duplicate_add.ts";
+import { checkFiles, checkSelection, type FileSelection, isMagnet, selectionOf, withFiles } from "./file_selection.ts";
+import { duplicateError, whyNotAgain } from "./duplicate_add.ts";
 import { Content } from "./content.ts";
 import { type EventOptions, type EventStream, streamEvents } from "./event_stream.ts";
 import type { ChangedEvent, TorrentEvent } from "./events.ts";
 import type { Acceptor } from "./peers/peer_listener.ts";
 import { MagnetSearch } from "./magnet_search.ts";
 import { type DrawnPieces, type FileSnapshot, filesOf, type PieceMap, pieceMapOf } from "./piece_map.ts";
-import { Reading } from "./read_source.ts";
+import { ReadSource } from "./read_source.ts";
 import { snapshotOf, type TorrentSnapshot } from "./snapshot.ts";
 import { Swarm } from "./swarm.ts";
 import type { TickerSeat } from "./ticker.ts";
 import type { PeerFinder, TorrentOptions, UnnamedEvent } from "./torrent_options.ts";
 import { openFile, type OpenFileOptions, type TorrentReader, wantedFilesOf } from "./torrent_reader.ts";
-import { errorWords, incompleteData, shutWords, stoppedError, type TorrentFailure } from "./torrent_failure.ts";
+import { failureOf, incompleteData, reasonToRefuse, stoppedError, type TorrentFailure } from "./torrent_failure.ts";
 import { isActive, isOver, mayFollow, type TorrentState } from "./torrent_state.ts";
 import { FILE_PRIORITIES, type FilePriority } from "./wanted_pieces.ts";
 import type { WebSeed } from "./web_seeds/web_seed.ts";
@@ -47,7 +47,7 @@ type Wish = "run" | "paused" | "queued";
 export class Torrent {
   /** Which torrent. */
   readonly infoHash: InfoHash;
-  readonly #reading: Reading;
+  readonly #reading: ReadSource;
   readonly #options: TorrentOptions;
   readonly #swarm: Swarm;
   readonly #finder: PeerFinder;
@@ -65,7 +65,7 @@ export class Torrent {
   #meta: Metainfo | null = null;
   /** How it was added, with what has been changed since. */
   #add: AddOptions;
-  #choice: Choice | null = null;
+  #choice: FileSelection | null = null;
   /** Of files, by index; one that is missing is normal. */
   readonly #priorities = new Map<number, FilePriority>();
   /** Finds out what a magnet link stands for; `null` where a torrent file was added. */
@@ -123,7 +123,7 @@ export class Torrent {
         if (count > 1) this.#content?.superSeeding?.end();
       },
     });
-    this.#reading = new Reading({ shared, content: () => this.#content });
+    this.#reading = new ReadSource({ shared, content: () => this.#content });
     this.#quieten();
     this.#search = !isMagnet(source) ? null : new MagnetSearch({
       magnet: source,
@@ -159,7 +159,7 @@ export class Torrent {
 
   /** Why it can't go on, while its state is `error`. */
   get error(): TorrentFailure | null {
-    return this.#state === "error" ? errorWords(this.#error) : null;
+    return this.#state === "error" ? failureOf(this.#error) : null;
   }
 
   /** Resolves when it is known what it holds; rejects with the error that it has run into before. */
@@ -405,13 +405,13 @@ export class Torrent {
    * torrent's error as soon as that is known.
    */
   async setFiles(files: ReadonlySet<number> | null): Promise<void> {
-    if (files !== null) checkChoice(this.#meta, files);
+    if (files !== null) checkSelection(this.#meta, files);
     await this.#inTurn(async () => {
       const add = withFiles(this.#add, files);
       const { source } = this.#options;
       if (this.#meta !== null) {
-        if (files !== null) checkChoice(this.#meta, files); // nobody knew when it was asked
-        const choice = choiceOf(this.#meta, { add, source });
+        if (files !== null) checkSelection(this.#meta, files); // nobody knew when it was asked
+        const choice = selectionOf(this.#meta, { add, source });
         if (this.#attached) await this.#operate((content) => content.select(choice.files));
         this.#choice = choice;
       }
@@ -431,7 +431,7 @@ export class Torrent {
     return this.#doInTurn(async (signal) => {
       if (!this.#attached) return; // it isn't known yet what it holds, or it has just failed
       this.#enter("checking");
-      this.#swarm.shut(shutWords("checking"));
+      this.#swarm.shut(reasonToRefuse("checking"));
       const content = this.#content!;
       content.setPaused(true);
       await content.recheck(signal);
@@ -507,13 +507,13 @@ export class Torrent {
    * @throws {ShoalError} Of kind `usage` if it can't be both.
    */
   merge(source: Metainfo | Magnet, add: AddOptions): void {
-    if (isOver(this.#state)) throw clash(this.#name, "it is being stopped");
-    const why = clashOf({
+    if (isOver(this.#state)) throw duplicateError(this.#name, "it is being stopped");
+    const why = whyNotAgain({
       first: { source: this.#options.source, add: this.#add },
       choice: this.#choice,
       meta: this.#meta,
     }, { add, source });
-    if (why !== null) throw clash(this.#name, why);
+    if (why !== null) throw duplicateError(this.#name, why);
     this.#foundPeers(add.peers ?? [], "user");
     if (this.#meta?.private) return this.#leaveOut(source, this.#meta);
     const { trackers, webSeeds } = source;
@@ -623,7 +623,7 @@ export class Torrent {
     const add = this.#add;
     this.#name = meta.name;
     if (!add.metadataOnly) {
-      if (add.files instanceof Set) checkChoice(meta, add.files);
+      if (add.files instanceof Set) checkSelection(meta, add.files);
       this.#learn(meta);
     }
     const { size, count: files } = this.#choice ?? { size: meta.size, count: numberedFiles(meta.files).length };
@@ -641,7 +641,7 @@ export class Torrent {
   /** It is known now what it holds. */
   #learn(meta: Metainfo): void {
     const { shared, source } = this.#options;
-    this.#choice = choiceOf(meta, { add: this.#add, source });
+    this.#choice = selectionOf(meta, { add: this.#add, source });
     this.#meta = meta;
     // Nobody knew which files it has when these were named.
     for (const index of this.#priorities.keys()) if (meta.files[index]?.pad !== false) this.#priorities.delete(index);
@@ -786,7 +786,7 @@ export class Torrent {
       signal.throwIfAborted();
       if (pieces.length === 0) return;
       const which = pieces.length === 1 ? `piece ${pieces[0]}` : `${pieces.length} pieces`;
-      const { message, where } = errorWords(error);
+      const { message, where } = failureOf(error);
       this.#tell({ event: "warning", message: `${which} can't be read and counts as missing: ${message}`, where });
       await this.#content!.forget(pieces);
       signal.throwIfAborted();
@@ -821,7 +821,7 @@ export class Torrent {
   /** Closes the doors. */
   #disconnect(state: TorrentState = this.#state): void {
     this.#finder.pause(); // first, so that nobody looks for others because we leave those that are here
-    this.#swarm.shut(shutWords(state));
+    this.#swarm.shut(reasonToRefuse(state));
     this.#content?.setPaused(true);
   }
 
@@ -845,7 +845,7 @@ export class Torrent {
     this.#swarm.detach();
     this.#rejectWith(error);
     if (!isOver(this.#state)) this.#enter("error"); // somebody may have stopped it because peers left
-    this.#tell({ event: "error", ...errorWords(error) });
+    this.#tell({ event: "error", ...failureOf(error) });
   }
 
   #replaceContent(old: Content): void {
@@ -896,7 +896,7 @@ export class Torrent {
     } catch (error) {
       if (!hasFailed) {
         this.#rejectWith(error);
-        this.#tell({ event: "error", ...errorWords(error) });
+        this.#tell({ event: "error", ...failureOf(error) });
       }
     } finally {
       this.#enter("stopped");
@@ -938,7 +938,7 @@ export class Torrent {
   }
 
   #warn(error: unknown): void {
-    const { message, where } = errorWords(error);
+    const { message, where } = failureOf(error);
     this.#tell({ event: "warning", message, where });
   }
 

@@ -24,7 +24,7 @@ export interface TorrentFailure {
  * @param error Whatever was thrown.
  * @returns What events and snapshots say of it.
  */
-export function errorWords(error: unknown): TorrentFailure {
+export function failureOf(error: unknown): TorrentFailure {
   if (!(error instanceof ShoalError)) return { code: "unexpected", message: messageOf(error), where: "" };
   return { code: error.kind, message: `${error.what}: ${error.why}`, where: error.where };
 }
@@ -61,7 +61,7 @@ export function stoppedError(where: string): ShoalError {
  * @param state What it is doing instead.
  * @returns A sentence for peers' events.
  */
-export function shutWords(state: TorrentState): string {
+export function reasonToRefuse(state: TorrentState): string {
   switch (state) {
     case "checking":
       return "the torrent is being checked";

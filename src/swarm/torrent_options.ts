@@ -9,7 +9,7 @@ import type { Bytes } from "../base/bytes.ts";
 import type { InfoHash } from "../base/info_hash.ts";
 import type { MemoryBudget } from "../base/memory_budget.ts";
 import type { Magnet, Metainfo } from "../metainfo/mod.ts";
-import type { ReadShare, ThrottleParties, Transport } from "../peer/mod.ts";
+import type { BandwidthParties, ReadTurns, Transport } from "../peer/mod.ts";
 import type { Platform } from "../platform/platform.ts";
 import type { AddOptions } from "./add_options.ts";
 import type { PeerSource } from "./peers/candidates.ts";
@@ -17,7 +17,7 @@ import type { ConnectionPolicy } from "./peers/connection_manager.ts";
 import type { DhtContact } from "./dht_contact.ts";
 import type { TorrentEvent } from "./events.ts";
 import type { MetadataBudget } from "./metadata/metadata_budget.ts";
-import type { OpeningTurns } from "./opening_queue.ts";
+import type { OpeningQueue } from "./opening_queue.ts";
 import type { Ticker } from "./ticker.ts";
 
 /** A {@linkcode TorrentEvent} that doesn't say yet of which torrent it is. */
@@ -43,13 +43,13 @@ export interface Shared {
   /** Gives each torrent its turns. */
   readonly ticker: Ticker;
   /** Lets a few torrents look at their files at a time. */
-  readonly openings: OpeningTurns;
+  readonly openings: OpeningQueue;
   /** Memory for pieces in flight and for reading. */
   readonly budget: MemoryBudget;
   /** Memory for metadata in flight. */
   readonly metadataMemory: MetadataBudget;
   /** When to give way to others than peers. */
-  readonly reads: ReadShare;
+  readonly reads: ReadTurns;
   /** Folder for resume state; `null` for none. */
   readonly stateFolder: string | null;
   /** Our node of the DHT; `null` when there is none. */
@@ -133,7 +133,7 @@ export interface TorrentOptions {
   /** How it was added. */
   readonly add: AddOptions;
   /** How fast it may be, with the other torrents. */
-  readonly limits: ThrottleParties;
+  readonly limits: BandwidthParties;
   /** Makes what finds peers for it. */
   findPeers(host: PeerFinderHost): PeerFinder;
   /**

@@ -7,10 +7,10 @@
 import type { Bytes } from "../base/bytes.ts";
 import { ShoalError } from "../base/errors.ts";
 import { type Metainfo, type MetainfoFile, numberedFiles } from "../metainfo/mod.ts";
-import type { Choice } from "./file_selection.ts";
+import type { FileSelection } from "./file_selection.ts";
 import { piecesOf, ReadAhead } from "./read_ahead.ts";
 import type { PieceReader } from "./pieces/time_critical.ts";
-import type { Reading } from "./read_source.ts";
+import type { ReadSource } from "./read_source.ts";
 
 /** Bytes of a read that doesn't say how many it wants. */
 const DEFAULT_LENGTH = 256 * 1024;
@@ -64,7 +64,7 @@ export interface TorrentReader {
 /** {@linkcode TorrentReader} over a torrent. */
 export class FileReader implements TorrentReader {
   readonly file: MetainfoFile;
-  readonly #source: Reading;
+  readonly #source: ReadSource;
   readonly #meta: Metainfo;
   readonly #end: number;
   readonly #pieces: PieceReader;
@@ -76,7 +76,7 @@ export class FileReader implements TorrentReader {
    * @param parts `meta`: what the torrent holds. `file`: which of it. `options`: how it is opened.
    */
   constructor(
-    source: Reading,
+    source: ReadSource,
     parts: {
       readonly meta: Metainfo;
       readonly file: MetainfoFile;
@@ -162,9 +162,9 @@ export interface ReadableTorrent {
 
 /** What is known of a torrent, as far as reading goes. */
 interface Known {
-  readonly source: Reading;
+  readonly source: ReadSource;
   readonly meta: Metainfo | null;
-  readonly choice: Choice | null;
+  readonly choice: FileSelection | null;
 }
 
 /**

@@ -9,7 +9,7 @@ import { type Metainfo, pieceSize } from "../metainfo/mod.ts";
 import { PieceLevel } from "./pieces/piece_picker.ts";
 
 /** Pieces and bytes that are to be fetched. */
-export interface Wanted {
+export interface WantedPieces {
   /** Pieces that cover a wanted file. */
   readonly pieces: Bitfield;
   /** Bytes of the wanted files. */
@@ -24,7 +24,7 @@ export interface Wanted {
  * @param meta The torrent.
  * @param files Indexes of the wanted files; all when absent.
  */
-export function wantedOf(meta: Metainfo, files?: ReadonlySet<number>): Wanted {
+export function wantedPiecesOf(meta: Metainfo, files?: ReadonlySet<number>): WantedPieces {
   const pieces = new Bitfield(meta.pieceCount);
   if (files === undefined) {
     pieces.setAll();
@@ -46,7 +46,7 @@ export function wantedOf(meta: Metainfo, files?: ReadonlySet<number>): Wanted {
  * @param wanted What is wanted.
  * @param have What is there, wanted or not.
  */
-export function verifiedBytes(wanted: Wanted, have: Iterable<number>): number {
+export function verifiedBytes(wanted: WantedPieces, have: Iterable<number>): number {
   let bytes = 0;
   for (const index of have) bytes += wanted.bytesOf(index);
   return bytes;

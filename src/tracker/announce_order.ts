@@ -25,7 +25,7 @@ export interface TurnState {
 const PLACE_MS = 2_000;
 
 /** Whose turn it is, and when to look again. */
-export interface Turns<T> {
+export interface AnnounceOrder<T> {
   /** To be asked now. */
   readonly ask: readonly T[];
   /** When it may be somebody else's turn although nobody answers; `Infinity` for never. */
@@ -42,10 +42,10 @@ export interface Turns<T> {
  * at the same time, those left out that have been silent for too long.
  * @returns Whose turn it is.
  */
-export function turnsOf<T extends TurnState>(
+export function announceOrder<T extends TurnState>(
   order: readonly T[],
   { now, all, atOnce }: { readonly now: number; readonly all: boolean; readonly atOnce: number },
-): Turns<T> {
+): AnnounceOrder<T> {
   const ask: T[] = [];
   let wakeAt = Infinity;
   let places = atOnce;

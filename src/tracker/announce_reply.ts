@@ -63,7 +63,7 @@ export function parseAnnounceReply(body: Uint8Array): AnnounceReply {
     externalIp: externalIp?.length === 4 || externalIp?.length === 16 ? formatIp(externalIp) : null,
     peers: allPeers(reply),
     ...(list && { names: namedPeers(list) }),
-    warning: printable(reply.getText("warning message") ?? ""),
+    warning: printableMessage(reply.getText("warning message") ?? ""),
   };
 }
 
@@ -91,7 +91,7 @@ export function findFailure(body: Uint8Array): TrackerError | null {
 export function failureOf(reply: BencodeDict): TrackerError | null {
   const reason = reply.getText("failure reason");
   if (reason === undefined) return null;
-  return new TrackerError(printable(reason) || "no reason given", { retryIn: retryIn(reply) });
+  return new TrackerError(printableMessage(reason) || "no reason given", { retryIn: retryIn(reply) });
 }
 
 /**
@@ -186,7 +186,7 @@ export function count(value: number | undefined): number | null {
  * @param text What a tracker says.
  * @returns What can be shown of it.
  */
-export function printable(text: string): string {
+export function printableMessage(text: string): string {
   const line = text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\s]+/gu, " ").trim();
   return line.length > MAX_TRACKER_MESSAGE ? `${line.slice(0, MAX_TRACKER_MESSAGE)}...` : line;
 }

@@ -12,7 +12,7 @@ import type { SwarmCounts, Tracker } from "./tracker.ts";
 import type { Outcome, TurnState } from "./announce_order.ts";
 
 /** What a tracker answered, and whether it named anybody. */
-export interface Answer {
+export interface TrackerAnswer {
   /** The answer. */
   readonly reply: AnnounceReply;
   /** Whether it named somebody but us, or was asked for nobody. */
@@ -55,7 +55,7 @@ interface Trial {
 }
 
 /** A tracker, and how it went with it. */
-export class Asked implements TurnState {
+export class AnnouncedTracker implements TurnState {
   /** The tracker. */
   readonly tracker: Tracker;
   readonly holdsUp: number;
@@ -140,7 +140,7 @@ export class Asked implements TurnState {
   }
 
   /** It answered. */
-  answered(now: number, { reply, helps }: Answer): void {
+  answered(now: number, { reply, helps }: TrackerAnswer): void {
     const { regular, earliest } = spacingAfter(reply);
     this.knowsUs = true;
     this.outcome = helps ? "peers" : "empty";

@@ -2,7 +2,7 @@
  * Keeps one torrent announced.
  *
  * Trackers are asked in the order of BEP 12, one after the other, until one names peers from whom anything comes; see
- * {@linkcode turnsOf} for how long one that is silent holds up the next. Those that have no order, as the trackers of a magnet link,
+ * {@linkcode announceOrder} for how long one that is silent holds up the next. Those that have no order, as the trackers of a magnet link,
  * are all asked. Each has its own interval, and its own back-off when it fails. What a slow one answers after others were asked is
  * used all the same.
  *
@@ -25,11 +25,11 @@ import type { AnnounceEvent, AnnounceProgress, TrackerEncryption } from "./annou
 import { addressesOf, literalOf, reachOfHost } from "./credible_peers.ts";
 import { TrackerError } from "./errors.ts";
 import { HttpTracker } from "./http_tracker.ts";
-import { type Answer, Asked, type TrackerStatus } from "./announced_tracker.ts";
+import { AnnouncedTracker, type TrackerAnswer, type TrackerStatus } from "./announced_tracker.ts";
 import { LONGEST_INTERVAL } from "./announce_schedule.ts";
 import { TierList } from "./tier_list.ts";
 import type { Announcing, SwarmCounts, Tracker } from "./tracker.ts";
-import { nextTurns, turnsOf } from "./announce_order.ts";
+import { announceOrder, nextTurns } from "./announce_order.ts";
 import { parseUdpUrl } from "./udp_messages.ts";
 import { UdpTracker } from "./udp_tracker.ts";
 import type { UdpTrackers } from "./udp_trackers.ts";
@@ -118,9 +118,9 @@ export class Announcer {
   readonly #self: Announcing;
   readonly #tiers: TierList;
   /** Those of the tiers that can be used. */
-  readonly #asked = new Map<string, Asked>();
+  readonly #asked = new Map<string, AnnouncedTracker>();
   /** Those that are being told that we leave and aren't in the tiers any more. */
-  readonly #removed = new Map<string, Asked>();
+  readonly #removed = new Map<string, AnnouncedTracker>();
   /** URLs that can't be used, with the reason. */
   readonly #unusable = new Map<string, string>();
   /** Those of them that were reported. */
@@ -297,7 +297,7 @@ export class Announcer {
     });
   }
 
-  get #order(): Asked[] {
+  get #order(): AnnouncedTracker[] {
     return this.#tiers.order().flatMap((url) => this.#asked.get(url) ?? []);
   }
 
@@ -330,7 +330,7 @@ export class Announcer {
   }
 
   /** One that was removed a moment ago and is still being told so is the same. */
-  #add(url: string): Asked | null {
+  #add(url: string): AnnouncedTracker | null {
     const { platform: { http }, udp, timeout } = this.#options;
     let asked = this.#removed.get(url);
     this.#removed.delete(url);
@@ -340,7 +340,7 @@ export class Announcer {
         this.#unusable.set(url, tracker);
         return null;
       }
-      asked = new Asked(tracker, timeout);
+      asked = new AnnouncedTracker(tracker, timeout);
     }
     this.#asked.set(url, asked);
     return asked;
@@ -354,7 +354,7 @@ export class Announcer {
     const order = this.#order;
     if (this.#self.isPrivate()) { for (const asked of order) asked.isNew = false; }
     const provenAt = Math.min(...order.map((asked) => asked.prove(now, () => this.#received)));
-    const turns = turnsOf(order, { now, all: this.#askAll, atOnce: MAX_TRACKERS_AT_ONCE });
+    const turns = announceOrder(order, { now, all: this.#askAll, atOnce: MAX_TRACKERS_AT_ONCE });
     const { ask } = turns;
     const wakeAt = Math.min(turns.wakeAt, provenAt);
     this.#rest();
@@ -367,7 +367,7 @@ export class Announcer {
   }
 
   /** Tells one tracker all there is to tell, then gives the next its turn. */
-  async #ask(asked: Asked): Promise<void> {
+  async #ask(asked: AnnouncedTracker): Promise<void> {
     const { platform } = this.#options;
     const { tracker } = asked;
     asked.begin(platform.now());
@@ -396,7 +396,7 @@ export class Announcer {
     return this.#options.received?.() ?? null;
   }
 
-  #eventFor({ knowsUs, completion }: Asked): AnnounceEvent {
+  #eventFor({ knowsUs, completion }: AnnouncedTracker): AnnounceEvent {
     if (knowsUs && completion === "owed") return "completed";
     // In every announce (BEP 21), the first included, as libtorrent has it.
     if (this.#options.progress().partialSeed) return "paused";
@@ -404,14 +404,14 @@ export class Announcer {
   }
 
   /** Who hears of us only now is no longer told: it would count a download that it wasn't there for. */
-  #toldCompletion(asked: Asked): void {
+  #toldCompletion(asked: AnnouncedTracker): void {
     for (const other of this.#asked.values()) {
       if (!other.knowsUs && !other.isTalking) other.completion = "told";
     }
     asked.completion = "told";
   }
 
-  async #announce(asked: Asked, event: AnnounceEvent): Promise<Answer | null> {
+  async #announce(asked: AnnouncedTracker, event: AnnounceEvent): Promise<TrackerAnswer | null> {
     const { tracker } = asked;
     const { url } = tracker;
     const { platform } = this.#options;
@@ -458,7 +458,7 @@ export class Announcer {
   }
 
   /** Completes a report with the counts that the answer lacked. Nobody waits for it but who is told. */
-  async #scrape(asked: Asked, report: TrackerReport): Promise<void> {
+  async #scrape(asked: AnnouncedTracker, report: TrackerReport): Promise<void> {
     const { tracker } = asked;
     let counts: SwarmCounts = { seeders: null, leechers: null };
     try {
@@ -486,12 +486,12 @@ export class Announcer {
   }
 
   /** Whether what a tracker says is no longer of interest. */
-  #isDeaf(asked: Asked): boolean {
+  #isDeaf(asked: AnnouncedTracker): boolean {
     return this.#state !== "running" || asked.farewell !== null;
   }
 
   /** Tells some trackers that we leave, those that know us. Settles when all is told or the time is over; never rejects. */
-  async #takeLeave(all: Iterable<Asked>, deadline: number): Promise<void> {
+  async #takeLeave(all: Iterable<AnnouncedTracker>, deadline: number): Promise<void> {
     const { platform } = this.#options;
     const now = platform.now();
     const over = new AbortController();
@@ -523,7 +523,7 @@ export class Announcer {
     end();
   }
 
-  #left(asked: Asked): void {
+  #left(asked: AnnouncedTracker): void {
     const { url } = asked.tracker;
     asked.left();
     if (this.#removed.get(url) === asked) this.#removed.delete(url);
@@ -533,7 +533,7 @@ export class Announcer {
    * A tracker that is being asked right now gets half of the time to answer, so that `stopped` doesn't overtake what is under
    * way; then it is told all the same, since it may well have heard us. One that can't have is left at once.
    */
-  async #farewell(asked: Asked, farewell: Farewell): Promise<void> {
+  async #farewell(asked: AnnouncedTracker, farewell: Farewell): Promise<void> {
     const { tracker, giveUp } = asked;
     if (asked.isTalking) {
       if (!asked.knowsUs && !tracker.mayHaveHeard) return giveUp.abort();
@@ -550,7 +550,7 @@ export class Announcer {
     await Promise.race([this.#tellStopped(asked, farewell), farewell.over.promise]);
   }
 
-  async #tellStopped(asked: Asked, { deadline, signal }: Farewell): Promise<void> {
+  async #tellStopped(asked: AnnouncedTracker, { deadline, signal }: Farewell): Promise<void> {
     const progress = asked.sums(this.#options.progress());
     try {
       await asked.tracker.announce({ event: "stopped", progress, numwant: 0, timeout: deadline, signal });

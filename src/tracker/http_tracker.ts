@@ -12,7 +12,7 @@ import { type AnnounceReply, findFailure, parseAnnounceReply } from "./announce_
 import { buildAnnounceUrl } from "./announce_request.ts";
 import { believe, credible, namesLocal } from "./credible_peers.ts";
 import { TrackerError } from "./errors.ts";
-import { RequestTurns } from "./request_queue.ts";
+import { RequestQueue } from "./request_queue.ts";
 import { buildScrapeUrl, parseScrapeReply } from "./scrape.ts";
 import type { Announcement, Announcing, SwarmCounts, Tracker } from "./tracker.ts";
 
@@ -86,7 +86,7 @@ export class HttpTracker implements Tracker {
   }
 
   #inTurn(request: () => Promise<Answer>, signal: AbortSignal): Promise<Answer> {
-    return RequestTurns.of(this.#http).take(new URL(this.url).host, request, signal);
+    return RequestQueue.of(this.#http).take(new URL(this.url).host, request, signal);
   }
 
   /** A good answer. */

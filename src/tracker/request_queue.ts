@@ -15,18 +15,18 @@ interface Server {
 }
 
 /** By the way out: all torrents of a program have the same, and a test has its own. */
-const TURNS = new WeakMap<object, RequestTurns>();
+const TURNS = new WeakMap<object, RequestQueue>();
 
 /** Lets no more than {@linkcode MAX_REQUESTS_PER_TRACKER} requests go to one server at a time. */
-export class RequestTurns {
+export class RequestQueue {
   readonly #servers = new Map<string, Server>();
 
   /**
    * @param http The way out.
    * @returns The turns of all who use it.
    */
-  static of(http: object): RequestTurns {
-    const turns = TURNS.get(http) ?? new RequestTurns();
+  static of(http: object): RequestQueue {
+    const turns = TURNS.get(http) ?? new RequestQueue();
     TURNS.set(http, turns);
     return turns;
   }

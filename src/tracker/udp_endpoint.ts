@@ -21,7 +21,7 @@ const CONNECTION_ID_LIFE_MS = 60_000;
 const CONNECT_SPACING_MS = 200;
 
 /** Something to ask a tracker. */
-export interface Question<T> {
+export interface UdpQuery<T> {
   /** @returns The datagram. */
   encode(ids: { readonly connectionId: Uint8Array; readonly transactionId: number }): Bytes;
   /**
@@ -53,7 +53,7 @@ export interface UdpEndpointOptions {
 
 /** A conversation that is under way. */
 interface Conversation {
-  readonly question: Question<unknown>;
+  readonly question: UdpQuery<unknown>;
   readonly startedAt: number;
   readonly timeout: number;
   /** Its own for as long as it lasts, so that late answers count. */
@@ -95,7 +95,7 @@ export class UdpEndpoint {
    * @returns The answer.
    * @throws {TrackerError} If there is none in time, it makes no sense, or the tracker says no.
    */
-  ask<T>(question: Question<T>, { timeout, signal }: Limits): Promise<T> {
+  ask<T>(question: UdpQuery<T>, { timeout, signal }: Limits): Promise<T> {
     const { promise, resolve, reject } = Promise.withResolvers<T>();
     const conversation: Conversation = {
       question,
@@ -212,7 +212,7 @@ export class UdpEndpoint {
     return true;
   }
 
-  #settle(conversation: Conversation, answer: (question: Question<unknown>) => unknown): void {
+  #settle(conversation: Conversation, answer: (question: UdpQuery<unknown>) => unknown): void {
     try {
       const value = answer(conversation.question);
       this.#end(conversation);

@@ -7,7 +7,7 @@
 import { parseCompactPeers } from "../base/address.ts";
 import { type Bytes, concatBytes, fromUtf8Lossy, utf8 } from "../base/bytes.ts";
 import { MAX_TRACKER_PEERS, MAX_UDP_URL_DATA } from "../base/defences.ts";
-import { type AnnounceReply, printable } from "./announce_reply.ts";
+import { type AnnounceReply, printableMessage } from "./announce_reply.ts";
 import type { AnnounceEvent, AnnounceRequest } from "./announce_request.ts";
 import { TrackerError } from "./errors.ts";
 
@@ -190,7 +190,7 @@ export function parseUdpAnnounceReply(bytes: Uint8Array, family: 4 | 6): Announc
 function expectAction(bytes: Uint8Array, expected: { readonly action: number; readonly length: number }): void {
   const action = parseReplyHeader(bytes)?.action;
   if (action === ACTION.error) {
-    throw new TrackerError(printable(fromUtf8Lossy(bytes.subarray(8))) || "no reason given");
+    throw new TrackerError(printableMessage(fromUtf8Lossy(bytes.subarray(8))) || "no reason given");
   }
   if (action !== expected.action) throw new TrackerError("the answer is not that of a tracker");
   if (bytes.length < expected.length) {

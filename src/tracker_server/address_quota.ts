@@ -5,7 +5,7 @@
  */
 
 /** Counts by network, as `networkOf()` names it: an IPv4 address, or the first 64 bits of an IPv6 one. */
-export class Tally {
+export class AddressQuota {
   readonly #counts = new Map<string, number>();
 
   /** How many networks there are. */

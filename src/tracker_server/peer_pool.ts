@@ -7,7 +7,7 @@
 import { encodeCompactPeer, type PeerAddress } from "../base/address.ts";
 import { networkOf } from "../base/networks.ts";
 import { Queue, type Queued } from "../base/queue.ts";
-import { Tally } from "./address_quota.ts";
+import { AddressQuota } from "./address_quota.ts";
 
 /** One peer. */
 export interface KnownPeer {
@@ -92,7 +92,7 @@ function rowOf(kind: PeerKind, six: boolean): number {
 /** What all pools of a tracker have in common. */
 export class Pools {
   /** Peers by network. */
-  readonly tally = new Tally();
+  readonly quota = new AddressQuota();
   readonly #queue = new Queue<Member>();
   #peers = 0;
   #seeds = 0;
@@ -111,7 +111,7 @@ export class Pools {
   count(member: Member, change: 1 | -1): void {
     this.#peers += change;
     if (member.seed) this.#seeds += change;
-    this.tally.add(member.network, change);
+    this.quota.add(member.network, change);
     if (change === 1) this.#queue.push(member);
     else this.#queue.remove(member);
   }
@@ -155,7 +155,7 @@ export class PeerPool {
   /** See {@linkcode Member.row}; made when there is somebody in it. */
   readonly #rows: (Member[] | undefined)[] = [];
   /** Peers of this pool by network. */
-  readonly #here = new Tally();
+  readonly #here = new AddressQuota();
   readonly #pools: Pools;
 
   /**

@@ -110,7 +110,7 @@ export class SwarmStore {
 
   /** How many networks they come from. */
   get networkCount(): number {
-    return this.#pools.tally.size;
+    return this.#pools.quota.size;
   }
 
   /** How many peers have everything, of all torrents together. */
@@ -200,7 +200,7 @@ export class SwarmStore {
     const pool = this.#swarms.get(hash);
     const network = networkOf(address.host);
     const isLimited = !isHere(address.host) && pool?.get(key) === undefined;
-    if (isLimited && this.#pools.tally.of(network) >= MAX_TRACKED_PER_NETWORK) {
+    if (isLimited && this.#pools.quota.of(network) >= MAX_TRACKED_PER_NETWORK) {
       return "too many peers from your address";
     }
     if (pool) {

@@ -27,7 +27,7 @@ import {
 import type { Rc4 } from "./rc4.ts";
 
 /** What a responder knows and wants. */
-export interface ResponderOptions {
+export interface MseResponderOptions {
   /**
    * Which torrent the other end means.
    *
@@ -47,7 +47,7 @@ export interface ResponderOptions {
 /** The end that was dialled. */
 export class MseResponder implements MseMachine {
   readonly #tools: MseTools;
-  readonly #options: ResponderOptions;
+  readonly #options: MseResponderOptions;
   readonly #inbox = new Inbox();
   #step: "key" | "mark" | "torrent" | "offer" | "padding" | "first" | "done" = "key";
   #secret: Bytes = new Uint8Array();
@@ -63,7 +63,7 @@ export class MseResponder implements MseMachine {
    * @param tools Randomness and SHA-1.
    * @param options The torrents that are here, and what to choose.
    */
-  constructor(tools: MseTools, options: ResponderOptions) {
+  constructor(tools: MseTools, options: MseResponderOptions) {
     this.#tools = tools;
     this.#options = options;
   }

@@ -25,13 +25,13 @@ export interface LiveState {
 }
 
 /** What a key asks for besides another picture. */
-export type Deed =
+export type KeyAction =
   | { readonly kind: "quit" }
   | { readonly kind: "pause"; readonly all: boolean }
   | { readonly kind: "limits"; readonly down?: number | null; readonly up?: number | null };
 
 /** What the state is about. */
-export interface Surroundings {
+export interface LiveContext {
   /** How many torrents there are. */
   readonly torrents: number;
   /** How many files the selected one has. */
@@ -62,8 +62,8 @@ const MAX_PROMPT = 32;
  */
 export function pressed(
   state: LiveState,
-  options: { readonly key: Key; readonly around: Surroundings },
-): { readonly state: LiveState; readonly deed: Deed | null } {
+  options: { readonly key: Key; readonly around: LiveContext },
+): { readonly state: LiveState; readonly deed: KeyAction | null } {
   const { key, around } = options;
   if (key.kind === "named" && key.name === "interrupt") return { state, deed: { kind: "quit" } };
   if (state.prompt !== null) return typed(state, state.prompt, key);
@@ -111,17 +111,17 @@ const STEPS: Readonly<Record<string, readonly [number, "lines" | "pages"]>> = {
   "end": [Infinity, "lines"],
 };
 
-function scrolled(state: LiveState, [by, unit]: readonly [number, string], { files, page }: Surroundings): number {
+function scrolled(state: LiveState, [by, unit]: readonly [number, string], { files, page }: LiveContext): number {
   const wanted = state.scroll + by * (unit === "pages" ? Math.max(1, page) : 1);
   return Math.max(0, Math.min(Math.max(0, files - page), wanted));
 }
 
-function selected(state: LiveState, by: number, { torrents }: Surroundings): Partial<LiveState> {
+function selected(state: LiveState, by: number, { torrents }: LiveContext): Partial<LiveState> {
   if (torrents < 2) return {};
   return { selected: (state.selected + by + torrents) % torrents, scroll: 0 };
 }
 
-function typed(state: LiveState, prompt: string, key: Key): { state: LiveState; deed: Deed | null } {
+function typed(state: LiveState, prompt: string, key: Key): { state: LiveState; deed: KeyAction | null } {
   const only = (change: Partial<LiveState>) => ({ state: { ...state, complaint: "", ...change }, deed: null });
   if (key.kind === "character") return only({ prompt: (prompt + key.character).slice(0, MAX_PROMPT) });
   switch (key.name) {

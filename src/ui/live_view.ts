@@ -14,7 +14,7 @@ import { type Style, styleFor } from "./style.ts";
 import { Summary } from "./summary.ts";
 import { filePage, logRows, renderDashboard } from "./dashboard.ts";
 import { KeyReader } from "./keys.ts";
-import { type Deed, FIRST_STATE, type LiveState, pressed } from "./live_state.ts";
+import { FIRST_STATE, type KeyAction, type LiveState, pressed } from "./live_state.ts";
 import { RateHistory } from "./spark.ts";
 import type { View, ViewEvent, ViewOptions } from "./view.ts";
 
@@ -172,7 +172,7 @@ export class LiveView implements View {
     return this.#torrents[this.#state.selected]?.infoHash.hex ?? "";
   }
 
-  #do(deed: Deed): void {
+  #do(deed: KeyAction): void {
     const { controls } = this.#options;
     if (deed.kind === "quit") controls.quit();
     else if (deed.kind === "limits") controls.setLimits(deed);

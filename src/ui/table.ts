@@ -43,7 +43,7 @@ const STATE_PAINT: Readonly<Record<TorrentState, Paint>> = {
 };
 
 /** Where something is drawn. */
-export interface Place {
+export interface DrawingSpace {
   /** Cells in a line. */
   readonly width: number;
   /** What the terminal can show. */
@@ -57,7 +57,7 @@ export interface Place {
  * @param place `width`: cells of the window, at least 1. `style`: what the terminal can show.
  * @returns Two lines, or three in a narrow window.
  */
-export function renderTorrent(torrent: TorrentSnapshot, place: Place): string[] {
+export function renderTorrent(torrent: TorrentSnapshot, place: DrawingSpace): string[] {
   const { style } = place;
   const { width } = place;
   if (width < MIN_WIDTH) return renderNarrow(torrent, place);
@@ -78,7 +78,7 @@ export function renderTorrent(torrent: TorrentSnapshot, place: Place): string[] 
 }
 
 /** What matters most, where there is hardly any room. */
-function renderNarrow(torrent: TorrentSnapshot, { width, style }: Place): string[] {
+function renderNarrow(torrent: TorrentSnapshot, { width, style }: DrawingSpace): string[] {
   const percent = formatPercent(torrent.progress).padStart(PERCENT_WIDTH);
   const paint = STATE_PAINT[torrent.state];
   const bar = width < PERCENT_WIDTH + 4
@@ -88,7 +88,7 @@ function renderNarrow(torrent: TorrentSnapshot, { width, style }: Place): string
   return [bar + percent, name, joinFields(torrentFields(torrent, { width, style }), width).trimStart()];
 }
 
-function renderTitle(torrent: TorrentSnapshot, { width, style }: Place): string {
+function renderTitle(torrent: TorrentSnapshot, { width, style }: DrawingSpace): string {
   const peers = width < ONE_LINE_WIDTH
     ? formatPlural(torrent.peerCount, "peer")
     : `${formatPlural(torrent.peerCount, "peer")}, ${formatPlural(torrent.seedCount, "seed")}`;
@@ -107,7 +107,7 @@ interface Field {
   readonly priority: number;
 }
 
-function torrentFields(torrent: TorrentSnapshot, { width, style }: Place): Field[] {
+function torrentFields(torrent: TorrentSnapshot, { width, style }: DrawingSpace): Field[] {
   const rate = (value: number, glyph: string): string => {
     return painted(`${glyph} ${formatRate(value).padStart(RATE_WIDTH)}`, value > 0 ? "plain" : "dim", style);
   };
@@ -149,7 +149,7 @@ function formatRatio(torrent: TorrentSnapshot): string {
  */
 export function renderList(
   torrents: readonly TorrentSnapshot[],
-  place: Place & { readonly selected: number | null; readonly room: number },
+  place: DrawingSpace & { readonly selected: number | null; readonly room: number },
 ): string[] {
   const { width, room, style, selected } = place;
   const count = torrents.length <= room ? torrents.length : Math.max(1, room - 1);
@@ -280,7 +280,7 @@ const HEADERS: Readonly<Partial<Record<PeerOrder, string>>> = {
  */
 export function renderPeers(
   peers: readonly PeerSnapshot[],
-  place: Place & { readonly order: PeerOrder; readonly room: number },
+  place: DrawingSpace & { readonly order: PeerOrder; readonly room: number },
 ): string[] {
   const { style, order, room } = place;
   const rows = sorted(peers, order).slice(0, Math.min(MAX_PEERS, room - 1));

@@ -1,12 +1,12 @@
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { type Claim, FairShare } from "../../src/base/fair_share.ts";
+import { FairShare, type ShareClaim } from "../../src/base/fair_share.ts";
 
 fc.configureGlobal({ seed: 1 }); // so that every run is the same
 
 /** Somebody who wants so much a second at most, and what it is given. */
 interface Drinker {
-  readonly claim: Claim;
+  readonly claim: ShareClaim;
   readonly wants: number;
   waiting: boolean;
   got: number;

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { ReadBudget, type Reading } from "../../src/base/read_budget.ts";
+import { type BudgetedRead, ReadBudget } from "../../src/base/read_budget.ts";
 
 /** A reading that goes on when it is told to. */
 function gate(): { readonly wait: () => Promise<void>; readonly open: () => void } {
@@ -36,7 +36,7 @@ Deno.test("ReadBudget has all readings come to their end, one by one, when each 
   let attempts = 0;
   const ended: number[] = [];
   const read = (number: number) =>
-    budget.run(async ({ hold, signal }: Reading) => {
+    budget.run(async ({ hold, signal }: BudgetedRead) => {
       attempts++;
       for (let i = 0; i < 10; i++) {
         hold(10);

@@ -12,7 +12,7 @@ import {
   encodeQuery,
   encodeResponse,
   type Message,
-  type Method,
+  type QueryMethod,
 } from "../../src/dht/krpc.ts";
 import { Dht, type DhtOptions, type LookupReport } from "../../src/dht/mod.ts";
 import { isIdOf } from "../../src/dht/node_id.ts";
@@ -87,7 +87,7 @@ class Lab {
   }
 }
 
-function query(method: Method, given: Partial<Arguments> = {}, readOnly = false): Bytes {
+function query(method: QueryMethod, given: Partial<Arguments> = {}, readOnly = false): Bytes {
   return encodeQuery({ transaction: utf8("aa"), method, arguments: { id: idOf("66"), ...given }, readOnly });
 }
 

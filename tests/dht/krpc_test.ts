@@ -8,7 +8,7 @@ import { parseCompactPeer } from "../../src/base/address.ts";
 import { encodeAddress, encodeNodes, parseNodes } from "../../src/dht/compact.ts";
 import { KrpcError } from "../../src/dht/errors.ts";
 import { decodeMessage, encodeQuery, encodeRefusal, encodeResponse, looksLikeKrpc } from "../../src/dht/krpc.ts";
-import type { Arguments, Message, Method, Query, Response, Values } from "../../src/dht/krpc.ts";
+import type { Arguments, Message, Query, QueryMethod, Response, Values } from "../../src/dht/krpc.ts";
 
 const ID = utf8("abcdefghij0123456789");
 const OTHER = utf8("mnopqrstuvwxyz123456");
@@ -133,9 +133,9 @@ const optional = <T>(value: fc.Arbitrary<T>) => fc.option(value, { nil: undefine
 const nodesOf = (address: fc.Arbitrary<PeerAddress>) =>
   fc.array(fc.record({ id, address }), { maxLength: MAX_DHT_NODES });
 
-const anyQuery: fc.Arbitrary<Omit<Query, "type" | "method"> & { method: Method }> = fc.record({
+const anyQuery: fc.Arbitrary<Omit<Query, "type" | "method"> & { method: QueryMethod }> = fc.record({
   transaction: upTo(8),
-  method: fc.constantFrom<Method>("ping", "find_node", "get_peers", "announce_peer", "sample_infohashes"),
+  method: fc.constantFrom<QueryMethod>("ping", "find_node", "get_peers", "announce_peer", "sample_infohashes"),
   arguments: fc.record({
     id,
     target: id,

@@ -4,7 +4,7 @@ import { formatAddress } from "../../src/base/address.ts";
 import { type Bytes, toHex } from "../../src/base/bytes.ts";
 import { MAX_DHT_ASKED, MAX_DHT_CANDIDATES_PER_HOST } from "../../src/base/defences.ts";
 import { factsOf } from "../../src/dht/hosts.ts";
-import { ALPHA, type Candidate, Lookup, type Told } from "../../src/dht/lookup.ts";
+import { ALPHA, Lookup, type LookupNode, type Told } from "../../src/dht/lookup.ts";
 import { compareDistance, idForAddress, idSharing } from "../../src/dht/node_id.ts";
 import { K } from "../../src/dht/routing_table.ts";
 import { at, idOf, TestPlatform } from "./support.ts";
@@ -21,8 +21,8 @@ const local = (i: number): Told => ({
 const fitting = (host: string): Told => ({ id: idForAddress(factsOf(host)!.bytes, random()), address: at(host) });
 const nothing = { nodes: [], token: null };
 
-function take(lookup: Lookup, count = Infinity): Candidate[] {
-  const taken: Candidate[] = [];
+function take(lookup: Lookup, count = Infinity): LookupNode[] {
+  const taken: LookupNode[] = [];
   while (taken.length < count) {
     const next = lookup.next();
     if (next === null) break;
@@ -37,7 +37,7 @@ function lookupOf(nodes: readonly Told[]): Lookup {
   return lookup;
 }
 
-const hosts = (candidates: readonly Candidate[]) => candidates.map(({ address }) => address.host);
+const hosts = (candidates: readonly LookupNode[]) => candidates.map(({ address }) => address.host);
 
 Deno.test("Lookup asks the closest first, four at a time", () => {
   const lookup = lookupOf([local(5), local(1), local(3), local(2), local(4)]);

@@ -7,7 +7,7 @@ import { AddressVotes } from "../../src/dht/address_votes.ts";
 import { BloomFilter } from "../../src/dht/bloom_filter.ts";
 import { factsOf, isPlausible } from "../../src/dht/hosts.ts";
 import { PEER_LIFETIME_MS, PeerStore } from "../../src/dht/peer_store.ts";
-import { RateLimit, RateLimits } from "../../src/base/rate_limit.ts";
+import { HostRateLimits, RateLimit } from "../../src/base/rate_limit.ts";
 import { SECRET_MS, TokenKeeper } from "../../src/dht/tokens.ts";
 import { at, idOf, TestPlatform } from "./support.ts";
 
@@ -163,8 +163,8 @@ Deno.test("RateLimit lets a burst through, then so many a second", () => {
   assertEquals([1, 2, 3, 4].map(() => limit.take(60_000)), [true, true, true, false]);
 });
 
-Deno.test("RateLimits counts everybody apart, and remembers only so many", () => {
-  const limits = new RateLimits({ perSecond: 1, burst: 1, capacity: 2 });
+Deno.test("HostRateLimits counts everybody apart, and remembers only so many", () => {
+  const limits = new HostRateLimits({ perSecond: 1, burst: 1, capacity: 2 });
   assertEquals([limits.take("a", 0), limits.take("a", 0), limits.take("b", 0)], [true, false, true]);
   limits.take("a", 0);
   limits.take("c", 0); // b was quiet for longest

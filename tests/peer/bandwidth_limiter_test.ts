@@ -4,8 +4,8 @@ import { utf8 } from "../../src/base/bytes.ts";
 import { InfoHash } from "../../src/base/info_hash.ts";
 import { Peer } from "../../src/peer/peer.ts";
 import { PeerLink } from "../../src/peer/peer_link.ts";
-import { ReadShare } from "../../src/peer/read_turns.ts";
-import { Throttle, type ThrottleParties } from "../../src/peer/bandwidth_limiter.ts";
+import { ReadTurns } from "../../src/peer/read_turns.ts";
+import { BandwidthLimiter, type BandwidthParties } from "../../src/peer/bandwidth_limiter.ts";
 import type { Connection } from "../../src/platform/platform.ts";
 import { BLOCK_SIZE, MessageId } from "../../src/wire/messages.ts";
 import { takeBackOverdue } from "../../src/swarm/pieces/request_timeouts.ts";
@@ -25,17 +25,17 @@ const HANDSHAKE = {
 /** Connections to peers that always have more for us and take all that we send, under one limit each way. */
 class Lines {
   readonly clock = new VirtualClock();
-  readonly down: Throttle;
-  readonly up: Throttle;
-  readonly #parties = new Map<string, ThrottleParties>();
+  readonly down: BandwidthLimiter;
+  readonly up: BandwidthLimiter;
+  readonly #parties = new Map<string, BandwidthParties>();
 
   constructor(rates: { readonly down?: number | null; readonly up?: number | null }) {
-    this.down = new Throttle(this.clock, rates.down ?? null);
-    this.up = new Throttle(this.clock, rates.up ?? null);
+    this.down = new BandwidthLimiter(this.clock, rates.down ?? null);
+    this.up = new BandwidthLimiter(this.clock, rates.up ?? null);
   }
 
   /** The limits of a torrent. */
-  torrent(name: string): ThrottleParties {
+  torrent(name: string): BandwidthParties {
     let parties = this.#parties.get(name);
     if (!parties) this.#parties.set(name, parties = { down: this.down.party(), up: this.up.party() });
     return parties;
@@ -87,7 +87,7 @@ class Lines {
     line.link = new PeerLink(peer, {
       connection,
       now: () => clock.now(),
-      reads: new ReadShare(() => Promise.resolve()),
+      reads: new ReadTurns(() => Promise.resolve()),
       limits: this.torrent(torrent),
       events: { batch: () => peer.requests.size === 0 && peer.request(0, 0, BLOCK_SIZE, clock.now()), closed() {} },
     });
@@ -100,7 +100,7 @@ type Line = ReturnType<Lines["connect"]>;
 const sum = (lines: readonly Line[]) => lines.reduce((total, { said }) => total + said, 0);
 const closeAll = (lines: readonly Line[]) => lines.forEach(({ link }) => link.close("it is enough"));
 
-Deno.test("Throttle: a hundred peers are read from as fast as asked for, evenly, with one timer", async () => {
+Deno.test("BandwidthLimiter: a hundred peers are read from as fast as asked for, evenly, with one timer", async () => {
   const rate = 500 * KIB;
   const lines = new Lines({ down: rate });
   const peers = Array.from({ length: 100 }, () => lines.connect());
@@ -116,7 +116,7 @@ Deno.test("Throttle: a hundred peers are read from as fast as asked for, evenly,
   assertEquals(lines.clock.pending, 0);
 });
 
-Deno.test("Throttle: two torrents have equal parts, however many peers they have, and what one can't use is the other's", async () => {
+Deno.test("BandwidthLimiter: two torrents have equal parts, however many peers they have, and what one can't use is the other's", async () => {
   const rate = 1024 * KIB;
   const lines = new Lines({ down: rate });
   const many = Array.from({ length: 9 }, () => lines.connect("a"));
@@ -134,7 +134,7 @@ Deno.test("Throttle: two torrents have equal parts, however many peers they have
 });
 
 for (const rate of [null, 1024 * KIB]) {
-  Deno.test(`Throttle: a torrent has a limit of its own, changed at once, within ${rate ? "that" : "none"} of all`, async () => {
+  Deno.test(`BandwidthLimiter: a torrent has a limit of its own, changed at once, within ${rate ? "that" : "none"} of all`, async () => {
     const lines = new Lines({ down: rate });
     const slow = [lines.connect("slow"), lines.connect("slow")];
     const supply = (rate ?? 8192 * KIB) / 4;
@@ -166,7 +166,7 @@ for (const rate of [null, 1024 * KIB]) {
   });
 }
 
-Deno.test("Throttle: a torrent without a limit is free at once, and what it had under one is forgotten", async () => {
+Deno.test("BandwidthLimiter: a torrent without a limit is free at once, and what it had under one is forgotten", async () => {
   const lines = new Lines({});
   const peer = lines.connect("a", 4096 * KIB);
   const { down } = lines.torrent("a");
@@ -181,7 +181,7 @@ Deno.test("Throttle: a torrent without a limit is free at once, and what it had 
   closeAll([peer]);
 });
 
-Deno.test("Throttle: one KiB a second, or ten GiB, is what it is", async () => {
+Deno.test("BandwidthLimiter: one KiB a second, or ten GiB, is what it is", async () => {
   const tiny = new Lines({ down: KIB });
   const slow = [tiny.connect(), tiny.connect()];
   await tiny.clock.play(40_000);
@@ -195,7 +195,7 @@ Deno.test("Throttle: one KiB a second, or ten GiB, is what it is", async () => {
   closeAll([fast]);
 });
 
-Deno.test("Throttle: another rate holds at once, none sets everybody free", async () => {
+Deno.test("BandwidthLimiter: another rate holds at once, none sets everybody free", async () => {
   const lines = new Lines({ down: 100 });
   const peer = lines.connect("a", 4096 * KIB);
   await lines.clock.play(1000);
@@ -211,7 +211,7 @@ Deno.test("Throttle: another rate holds at once, none sets everybody free", asyn
   closeAll([peer]);
 });
 
-Deno.test("Throttle: whom we don't read from is neither silent nor overdue", async () => {
+Deno.test("BandwidthLimiter: whom we don't read from is neither silent nor overdue", async () => {
   const lines = new Lines({ down: 200 });
   const peer = lines.connect();
   let taken = 0;
@@ -229,7 +229,7 @@ Deno.test("Throttle: whom we don't read from is neither silent nor overdue", asy
 });
 
 for (const own of [false, true]) {
-  Deno.test(`Throttle: blocks wait for the limit ${own ? "of the torrent" : "of all"}, what is said besides doesn't`, async () => {
+  Deno.test(`BandwidthLimiter: blocks wait for the limit ${own ? "of the torrent" : "of all"}, what is said besides doesn't`, async () => {
     const rate = 32 * KIB;
     const lines = new Lines({ up: own ? null : rate });
     if (own) lines.torrent("a").up.rate = rate;

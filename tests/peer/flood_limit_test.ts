@@ -1,11 +1,11 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { Chatter, ChatterError } from "../../src/peer/flood_limit.ts";
+import { FloodError, FloodLimit } from "../../src/peer/flood_limit.ts";
 import { MessageId } from "../../src/wire/messages.ts";
 import { VirtualClock } from "../support/virtual_clock.ts";
 
 function make() {
   const clock = new VirtualClock({ now: 1e6 });
-  return { clock, chatter: new Chatter(() => clock.now()) };
+  return { clock, flood: new FloodLimit(() => clock.now()) };
 }
 
 /** How many times something may be done in a row. */
@@ -14,98 +14,98 @@ function untilRefused(act: () => void, limit = 100_000): number {
     try {
       act();
     } catch (error) {
-      assert(error instanceof ChatterError, String(error));
+      assert(error instanceof FloodError, String(error));
       return i;
     }
   }
   return Infinity;
 }
 
-Deno.test("Chatter has an end for every kind of message, and a sooner one for those that cost more", () => {
+Deno.test("FloodLimit has an end for every kind of message, and a sooner one for those that cost more", () => {
   const counts = [null, 99, ...Object.values(MessageId)].map((id) => {
-    const { chatter } = make();
-    return untilRefused(() => chatter.heard(id));
+    const { flood } = make();
+    return untilRefused(() => flood.heard(id));
   });
   assertEquals([Math.max(...counts), Math.min(...counts)], [5000, 98]);
 });
 
-Deno.test("Chatter says what it was that was too much", () => {
+Deno.test("FloodLimit says what it was that was too much", () => {
   const heard = (id: number | null) => {
-    const { chatter } = make();
-    return () => untilRefused(() => chatter.heard(id)) && chatter.heard(id);
+    const { flood } = make();
+    return () => untilRefused(() => flood.heard(id)) && flood.heard(id);
   };
-  assertThrows(heard(MessageId.have), ChatterError, "it says too much that brings nothing (have messages at last)");
-  assertThrows(heard(99), ChatterError, "(message 99 messages at last)");
-  assertThrows(heard(null), ChatterError, "(keep-alives at last)");
-  const { chatter } = make();
-  assertThrows(() => chatter.read(6 * 1024 * 1024), ChatterError, "(bytes at last)");
+  assertThrows(heard(MessageId.have), FloodError, "it says too much that brings nothing (have messages at last)");
+  assertThrows(heard(99), FloodError, "(message 99 messages at last)");
+  assertThrows(heard(null), FloodError, "(keep-alives at last)");
+  const { flood } = make();
+  assertThrows(() => flood.read(6 * 1024 * 1024), FloodError, "(bytes at last)");
 });
 
-Deno.test("Chatter bears two hundred words a second for ever", () => {
-  const { clock, chatter } = make();
+Deno.test("FloodLimit bears two hundred words a second for ever", () => {
+  const { clock, flood } = make();
   for (let i = 0; i < 100_000; i++) {
-    chatter.heard(MessageId.have);
+    flood.heard(MessageId.have);
     clock.advance(5);
   }
-  assert(untilRefused(() => chatter.heard(MessageId.have)) <= 5000);
+  assert(untilRefused(() => flood.heard(MessageId.have)) <= 5000);
 });
 
-Deno.test("Chatter counts bytes that come in unknown messages, and reads of next to nothing", () => {
-  const { chatter } = make();
-  assertEquals(untilRefused(() => chatter.read(64 * 1024)), 76);
+Deno.test("FloodLimit counts bytes that come in unknown messages, and reads of next to nothing", () => {
+  const { flood } = make();
+  assertEquals(untilRefused(() => flood.read(64 * 1024)), 76);
   const other = make();
-  assert(untilRefused(() => other.chatter.read(1)) < 5000);
+  assert(untilRefused(() => other.flood.read(1)) < 5000);
 });
 
-Deno.test("Chatter never minds a peer that trades, however it splits its packets", () => {
-  const { chatter } = make();
+Deno.test("FloodLimit never minds a peer that trades, however it splits its packets", () => {
+  const { flood } = make();
   const act = () => {
-    for (let read = 0; read < 12; read++) chatter.read(1400); // one block, as a slow line brings it
-    chatter.heard(MessageId.piece);
-    chatter.brought(16 * 1024);
-    for (let i = 0; i < 3; i++) chatter.heard(MessageId.have);
+    for (let read = 0; read < 12; read++) flood.read(1400); // one block, as a slow line brings it
+    flood.heard(MessageId.piece);
+    flood.brought(16 * 1024);
+    for (let i = 0; i < 3; i++) flood.heard(MessageId.have);
   };
   assertEquals(untilRefused(act), Infinity);
 });
 
 /** One block of 16 KiB and the haves around it, in reads of so many bytes. */
-function bring(chatter: Chatter, size: number): void {
-  for (let left = 16 * 1024; left > 0; left -= size) chatter.read(Math.min(size, left));
-  chatter.heard(MessageId.piece);
-  chatter.brought(16 * 1024);
-  for (let i = 0; i < 20; i++) chatter.heard(MessageId.have);
+function bring(flood: FloodLimit, size: number): void {
+  for (let left = 16 * 1024; left > 0; left -= size) flood.read(Math.min(size, left));
+  flood.heard(MessageId.piece);
+  flood.brought(16 * 1024);
+  for (let i = 0; i < 20; i++) flood.heard(MessageId.have);
 }
 
-Deno.test("Chatter lets a block pay for the reads that brought it, be they as small as the smallest packets", () => {
+Deno.test("FloodLimit lets a block pay for the reads that brought it, be they as small as the smallest packets", () => {
   for (const size of [536, 100, 40, 8, 4]) {
-    const { chatter } = make();
-    assertEquals(untilRefused(() => bring(chatter, size), 3000), Infinity, `reads of ${size} bytes`);
+    const { flood } = make();
+    assertEquals(untilRefused(() => bring(flood, size), 3000), Infinity, `reads of ${size} bytes`);
   }
 });
 
-Deno.test("Chatter lets no block pay for reads that brought something else", () => {
-  const { chatter } = make();
+Deno.test("FloodLimit lets no block pay for reads that brought something else", () => {
+  const { flood } = make();
   const act = () => {
-    for (let i = 0; i < 100; i++) chatter.read(1);
-    chatter.heard(99);
-    bring(chatter, 536);
+    for (let i = 0; i < 100; i++) flood.read(1);
+    flood.heard(99);
+    bring(flood, 536);
   };
   assert(untilRefused(act) < 100);
   const other = make();
   const give = () => {
-    for (let i = 0; i < 100; i++) other.chatter.read(1);
-    other.chatter.gave(16 * 1024);
+    for (let i = 0; i < 100; i++) other.flood.read(1);
+    other.flood.gave(16 * 1024);
   };
   assert(untilRefused(give) < 100);
 });
 
-Deno.test("Chatter lets interest change with every piece that either end gets", () => {
-  const { chatter } = make();
+Deno.test("FloodLimit lets interest change with every piece that either end gets", () => {
+  const { flood } = make();
   const act = () => {
-    chatter.news();
-    chatter.read(14);
-    chatter.heard(MessageId.have);
-    chatter.heard(MessageId.interested);
+    flood.news();
+    flood.read(14);
+    flood.heard(MessageId.have);
+    flood.heard(MessageId.interested);
   };
   assertEquals(untilRefused(act), Infinity);
 });

@@ -3,7 +3,7 @@ import { type Bytes, utf8 } from "../../src/base/bytes.ts";
 import { InfoHash } from "../../src/base/info_hash.ts";
 import { Peer } from "../../src/peer/peer.ts";
 import { PeerLink } from "../../src/peer/peer_link.ts";
-import { ReadShare } from "../../src/peer/read_turns.ts";
+import { ReadTurns } from "../../src/peer/read_turns.ts";
 import type { Connection } from "../../src/platform/platform.ts";
 import { idleHost } from "../support/peer_host.ts";
 import { settle } from "../support/virtual_clock.ts";
@@ -57,7 +57,7 @@ Deno.test("PeerLink closes on a peer that asks on and on and doesn't read the an
   const link = new PeerLink(peer, {
     connection,
     now: () => 0,
-    reads: new ReadShare(() => Promise.resolve()),
+    reads: new ReadTurns(() => Promise.resolve()),
     events: { batch() {}, closed: (_, reason, { fault }) => void reasons.push(`${fault ? "fault: " : ""}${reason}`) },
   });
   peer.unchoke(); // the write of this never ends
@@ -93,7 +93,7 @@ Deno.test("PeerLink writes large batches of blocks to a quick peer and small one
   const link = new PeerLink(peer, {
     connection,
     now: () => now,
-    reads: new ReadShare(() => Promise.resolve()),
+    reads: new ReadTurns(() => Promise.resolve()),
     events: { batch() {}, closed() {} },
   });
   link.run();
@@ -109,7 +109,7 @@ Deno.test("PeerLink writes large batches of blocks to a quick peer and small one
 });
 
 /** Links to peers that were asked for something and send on and on, and how much each has sent. */
-function sources(count: number, reads: ReadShare) {
+function sources(count: number, reads: ReadTurns) {
   const handshake = {
     infoHash: new InfoHash(new Uint8Array(20)),
     peerId: utf8("x".repeat(20)),
@@ -154,7 +154,7 @@ async function givesWay(count: number): Promise<void> {
   const MIB = 1024 * 1024;
   let go = () => {};
   let turns = 0;
-  const reads = new ReadShare(() => {
+  const reads = new ReadTurns(() => {
     turns++;
     return new Promise((resolve) => go = resolve);
   });

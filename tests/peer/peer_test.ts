@@ -3,7 +3,7 @@ import { Bitfield } from "../../src/base/bitfield.ts";
 import { type Bytes, fromUtf8Lossy, utf8 } from "../../src/base/bytes.ts";
 import { InfoHash } from "../../src/base/info_hash.ts";
 import { encode } from "../../src/bencode/mod.ts";
-import { ChatterError } from "../../src/peer/flood_limit.ts";
+import { FloodError } from "../../src/peer/flood_limit.ts";
 import { Peer, type PeerHost } from "../../src/peer/peer.ts";
 import { MAX_TURNED_DOWN_IN_A_ROW, MAX_UNKNOWN_BITFIELD, REQUEST_QUEUE_LIMIT } from "../../src/base/defences.ts";
 import { FrameReader } from "../../src/wire/frame_reader.ts";
@@ -413,7 +413,7 @@ Deno.test("Peer has enough of choke flapping soon, and of everything else in the
     say(peer, ...Array.from({ length: 6000 }, (_, i) => frame(ids[i % ids.length]!)));
   };
   for (const ids of [[MessageId.choke, MessageId.unchoke], [MessageId.interested, MessageId.notInterested], [99]]) {
-    assertThrows(() => flap(...ids), ChatterError, "it says too much that brings nothing");
+    assertThrows(() => flap(...ids), FloodError, "it says too much that brings nothing");
   }
 });
 

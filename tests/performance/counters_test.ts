@@ -5,9 +5,9 @@ import { type Bytes, utf8 } from "../../src/base/bytes.ts";
 import { InfoHash } from "../../src/base/info_hash.ts";
 import { Peer } from "../../src/peer/peer.ts";
 import { PeerLink } from "../../src/peer/peer_link.ts";
-import { ReadShare } from "../../src/peer/read_turns.ts";
+import { ReadTurns } from "../../src/peer/read_turns.ts";
 import type { Connection } from "../../src/platform/platform.ts";
-import { PieceMap } from "../../src/storage/layout.ts";
+import { FileMap } from "../../src/storage/layout.ts";
 import { OpenFiles } from "../../src/storage/open_files.ts";
 import { PieceWriter } from "../../src/storage/piece_writer.ts";
 import { BLOCK_SIZE, MessageId } from "../../src/wire/messages.ts";
@@ -87,7 +87,7 @@ Deno.test("blocks are served sixteen to a write", async () => {
   const link = new PeerLink(peer, {
     connection,
     now: host.now,
-    reads: new ReadShare(() => Promise.resolve()),
+    reads: new ReadTurns(() => Promise.resolve()),
     events: { batch() {}, closed() {} },
   });
   void link.run();
@@ -113,7 +113,7 @@ Deno.test("a piece of 1 MiB is written in one go, small ones that come together 
 
 /** Writes a torrent of one file, 64 pieces at a time or all. @returns How many writes that took. */
 async function fileWrites(pieceLength: number, pieces: number): Promise<number> {
-  const map = new PieceMap(layoutOf(pieceLength, [{ path: "a", length: pieceLength * pieces }]));
+  const map = new FileMap(layoutOf(pieceLength, [{ path: "a", length: pieceLength * pieces }]));
   const files = new MemoryFiles();
   const writer = new PieceWriter(map, {
     open: new OpenFiles((file) => files.open(`/${file}`, "write"), 8),

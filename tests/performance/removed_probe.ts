@@ -5,17 +5,17 @@
  */
 
 import { magnetOf, parseMagnet } from "../../src/metainfo/mod.ts";
-import type { Session, Torrent } from "../../src/session/session.ts";
+import type { Session, TorrentHandle } from "../../src/session/session.ts";
 import { Lab, PIECE } from "../support/session_lab.ts";
 
 const collect = (globalThis as unknown as { gc(): void }).gc;
-const gone: Record<string, WeakRef<Torrent>> = {};
+const gone: Record<string, WeakRef<TorrentHandle>> = {};
 
 /** Adds a torrent, does something with it, removes it; in a function of its own, so that no variable keeps it. */
 async function come(
   lab: Lab,
   session: Session,
-  { name, link = false, use }: { name: string; link?: boolean; use(torrent: Torrent): Promise<unknown> },
+  { name, link = false, use }: { name: string; link?: boolean; use(torrent: TorrentHandle): Promise<unknown> },
 ): Promise<void> {
   const { meta, source } = await lab.payload(4 * PIECE + Object.keys(gone).length, `${name}-source`);
   const seeder = await lab.seeder(meta, source);

@@ -1,12 +1,12 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import { Pace } from "../../src/platform/disk_pace.ts";
+import { DiskPace } from "../../src/platform/disk_pace.ts";
 
 /** A file system that takes `takes` milliseconds a call when it is asked on the spot. */
 function slow() {
   let time = 0;
   const where: string[] = [];
   const system = { takes: 0 };
-  const pace = new Pace(() => time);
+  const pace = new DiskPace(() => time);
   const call = {
     here: () => (time += system.takes, where.push("here"), 1),
     there: () => Promise.resolve((where.push("there"), 1)),
@@ -19,13 +19,13 @@ function slow() {
   return { system, made, pass: (milliseconds: number) => void (time += milliseconds), pace };
 }
 
-Deno.test("Pace.make() makes calls on the spot while they are quick", async () => {
+Deno.test("DiskPace.make() makes calls on the spot while they are quick", async () => {
   const { system, made } = slow();
   system.takes = 5;
   assertEquals(await made(5), "hhhhh");
 });
 
-Deno.test("Pace.make() makes calls on threads after a slow one, the longer the more often that happens", async () => {
+Deno.test("DiskPace.make() makes calls on threads after a slow one, the longer the more often that happens", async () => {
   const { system, made, pass } = slow();
   system.takes = 50;
   assertEquals(await made(3), "htt");
@@ -39,7 +39,7 @@ Deno.test("Pace.make() makes calls on threads after a slow one, the longer the m
   assertEquals(await made(2), "tt", "and then again");
 });
 
-Deno.test("Pace.make() forgets a slow call when the next ones are quick for long", async () => {
+Deno.test("DiskPace.make() forgets a slow call when the next ones are quick for long", async () => {
   const { system, made, pass } = slow();
   system.takes = 50;
   await made(1);
@@ -56,7 +56,7 @@ Deno.test("Pace.make() forgets a slow call when the next ones are quick for long
   assertEquals(await made(1), "h", "as short as at first");
 });
 
-Deno.test("Pace.make() notes how long a call took that failed, and throws what it threw", async () => {
+Deno.test("DiskPace.make() notes how long a call took that failed, and throws what it threw", async () => {
   const { made, pass, pace } = slow();
   const fails = () => {
     pass(100);

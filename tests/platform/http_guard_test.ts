@@ -1,6 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { type Nearness, nearnessOf } from "../../src/base/networks.ts";
-import { checkRedirect, checkTarget, type Place } from "../../src/platform/http_guard.ts";
+import { checkRedirect, checkTarget, type RequestTarget } from "../../src/platform/http_guard.ts";
 import { HttpError, type UrlTrust } from "../../src/platform/platform.ts";
 
 const NEAR: readonly (readonly [nearness: Nearness, addresses: readonly string[]])[] = [
@@ -30,7 +30,7 @@ Deno.test("nearnessOf() knows this machine, its link, its network and the intern
   }
 });
 
-function place(url: string, nearness?: Nearness): Place {
+function place(url: string, nearness?: Nearness): RequestTarget {
   const parsed = new URL(url);
   return { url: parsed, nearness: nearness ?? nearnessOf(parsed.hostname.replace(/^\[|\]$/g, "")) };
 }

@@ -15,7 +15,7 @@ import {
 import { DESCRIPTORS_AGAIN, OUT_OF_DESCRIPTORS } from "../../src/platform/descriptors.ts";
 import { BodyDecoder } from "../../src/platform/http_body.ts";
 import type { HttpClientConnection } from "../../src/platform/http_connection.ts";
-import { Crowd, type CrowdMember } from "../../src/platform/http_connection_limit.ts";
+import { ConnectionLimit, type LimitedConnection } from "../../src/platform/http_connection_limit.ts";
 import { endOfHead, type HttpHead, HttpRefusal, parseHead } from "../../src/platform/http_head.ts";
 import { type HttpListener, ListeningHttpServer } from "../../src/platform/http_server.ts";
 import type { HttpHandler } from "../../src/platform/platform.ts";
@@ -159,10 +159,15 @@ Deno.test("BodyDecoder refuses chunks that could be read in two ways", () => {
 
 // Who makes room.
 
-type Member = { -readonly [K in keyof CrowdMember]: CrowdMember[K] };
+type Member = { -readonly [K in keyof LimitedConnection]: LimitedConnection[K] };
 
-Deno.test("Crowd has the least worth make room: of the same network when that has too many", () => {
-  const crowd = new Crowd<Member>({ total: 5, perNetwork: 3, perRoomyNetwork: 4, isRoomy: (host) => host === "proxy" });
+Deno.test("ConnectionLimit has the least worth make room: of the same network when that has too many", () => {
+  const crowd = new ConnectionLimit<Member>({
+    total: 5,
+    perNetwork: 3,
+    perRoomyNetwork: 4,
+    isRoomy: (host) => host === "proxy",
+  });
   const member = (host: string, state: Member["state"], since: number): Member => ({ host, state, since });
   const came = (one: Member) => crowd.came(one) ? crowd.surplus(one) : null;
   const stalled = member("a", "stalled", 1);
@@ -189,8 +194,8 @@ Deno.test("Crowd has the least worth make room: of the same network when that ha
   assertEquals(came(member("c", "silent", 8)), fifth);
 });
 
-Deno.test("Crowd shrinks when the system has no room, and grows again", () => {
-  const crowd = new Crowd<Member>({ total: 40, perNetwork: 40, perRoomyNetwork: 40, isRoomy: () => false });
+Deno.test("ConnectionLimit shrinks when the system has no room, and grows again", () => {
+  const crowd = new ConnectionLimit<Member>({ total: 40, perNetwork: 40, perRoomyNetwork: 40, isRoomy: () => false });
   for (let i = 0; i < 40; i++) crowd.came({ host: "a", state: i < 12 ? "busy" : "silent", since: i });
   assertEquals(crowd.shrink().map(({ since }) => since), [12, 13, 14, 15, 16, 17, 18, 19, 20, 21]);
   assertEquals([crowd.size, crowd.total], [30, 30]);

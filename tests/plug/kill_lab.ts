@@ -12,8 +12,8 @@ import { type Metainfo, parseMetainfo, pieceHash, pieceSize } from "../../src/me
 import { openDatabase } from "../../src/platform/deno_database.ts";
 import { denoPlatform } from "../../src/platform/deno_platform.ts";
 import type { Connection, Network } from "../../src/platform/platform.ts";
-import { Session, type Torrent } from "../../src/session/session.ts";
-import { PieceMap } from "../../src/storage/layout.ts";
+import { Session, type TorrentHandle } from "../../src/session/session.ts";
+import { FileMap } from "../../src/storage/layout.ts";
 import { environment, OFFLINE } from "../support/binary.ts";
 import { eventsOf } from "../support/events.ts";
 import { Job, type JobResult } from "../support/job.ts";
@@ -79,11 +79,11 @@ export class Seed implements AsyncDisposable {
   /** Called with the bytes that were written to a peer so far. */
   onBytes: (total: number) => void = () => {};
   readonly #session: Session;
-  readonly #torrent: Torrent;
+  readonly #torrent: TorrentHandle;
 
   private constructor(
     made: { readonly payload: Payload; readonly meta: Metainfo; readonly path: string },
-    running: { readonly session: Session; readonly torrent: Torrent },
+    running: { readonly session: Session; readonly torrent: TorrentHandle },
   ) {
     this.payload = made.payload;
     this.meta = made.meta;
@@ -348,7 +348,7 @@ export class KillLab {
     const { meta } = this.seed;
     const all = new Uint8Array(meta.totalLength);
     const isThere = new Uint8Array(meta.totalLength);
-    const map = new PieceMap(meta);
+    const map = new FileMap(meta);
     const parts = await readIfThere(this.partPath);
     for (const [index, { path, offset, length }] of meta.files.entries()) {
       if (length === 0) continue;

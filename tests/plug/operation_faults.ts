@@ -7,7 +7,7 @@
 
 import { assert, assertEquals, assertInstanceOf } from "@std/assert";
 import { ShoalError } from "../../src/base/errors.ts";
-import { Claims } from "../../src/storage/path_locks.ts";
+import { PathLocks } from "../../src/storage/path_locks.ts";
 import { partFileName } from "../../src/storage/names.ts";
 import type { Storage } from "../../src/storage/storage.ts";
 import { QUIET, readPiece, storageOf, Torrent } from "../storage/fixture.ts";
@@ -67,7 +67,7 @@ function interrupted(target: string, operation: "remove" | "rename", count: numb
 
 /** Moves to a folder in which another torrent of the process writes a file of the same name, which shows late. */
 async function moveToTaken(storage: Storage, files: FaultFiles): Promise<void> {
-  const claims = new Claims(files);
+  const claims = new PathLocks(files);
   claims.take(`/new/place/${partFileName(torrent.infoHash)}`);
   await storage.move("/new/place");
 }

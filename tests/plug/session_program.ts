@@ -7,7 +7,7 @@
 
 import { parseMetainfo } from "../../src/metainfo/mod.ts";
 import { denoPlatform } from "../../src/platform/deno_platform.ts";
-import { Session, type Torrent } from "../../src/session/session.ts";
+import { Session, type TorrentHandle } from "../../src/session/session.ts";
 
 /** What can be changed of a torrent and is kept. */
 export interface Settings {
@@ -30,7 +30,7 @@ export function settingsOf(change: number): Settings {
 }
 
 /** What is set now. */
-function settingsNow({ paused, sequential, limits, trackers, priorities }: Torrent): Settings {
+function settingsNow({ paused, sequential, limits, trackers, priorities }: TorrentHandle): Settings {
   return {
     paused,
     sequential,
@@ -40,7 +40,7 @@ function settingsNow({ paused, sequential, limits, trackers, priorities }: Torre
   };
 }
 
-function change(torrent: Torrent, { paused, sequential, limits, trackers, priorities }: Settings): void {
+function change(torrent: TorrentHandle, { paused, sequential, limits, trackers, priorities }: Settings): void {
   torrent.setLimits(limits);
   torrent.setSequential(sequential);
   torrent.setTrackers(trackers);

@@ -3,7 +3,7 @@ import { ShoalError } from "../../src/base/errors.ts";
 import { encodeTorrent } from "../../src/metainfo/encode_torrent.ts";
 import { magnetOf, type Metainfo, parseMagnet, parseMetainfo } from "../../src/metainfo/mod.ts";
 import { denoPlatform as platform } from "../../src/platform/deno_platform.ts";
-import type { Session, Torrent } from "../../src/session/session.ts";
+import type { Session, TorrentHandle } from "../../src/session/session.ts";
 import type { SessionEvent } from "../../src/session/session_events.ts";
 import { seededRandom } from "../support/random.ts";
 import { eventOf, HOST, Lab, NAME, PIECE } from "../support/session_lab.ts";
@@ -42,7 +42,7 @@ async function several(lab: Lab, sizes: Record<string, number>): Promise<{ meta:
   };
 }
 
-async function untilState(session: Session, torrent: Torrent, state: string): Promise<void> {
+async function untilState(session: Session, torrent: TorrentHandle, state: string): Promise<void> {
   if (torrent.state === state) return;
   await eventOf(session, [], (event) => event.event === "state" && event.state === state);
 }

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertGreater, assertLess } from "@std/assert";
 import { magnetOf, parseMagnet } from "../../src/metainfo/mod.ts";
-import type { Session, Torrent } from "../../src/session/session.ts";
+import type { Session, TorrentHandle } from "../../src/session/session.ts";
 import type { SessionEvent } from "../../src/session/session_events.ts";
 import { eventOf, HOST, Lab, NAME } from "../support/session_lab.ts";
 
@@ -13,7 +13,7 @@ const isConnected = (event: SessionEvent) => event.event === "peer" && event.act
 const isTracker = (event: SessionEvent) => event.event === "tracker" && event.status === "ok";
 
 /** Pauses a torrent as soon as a piece of it is there. */
-function pauseAtFirstPiece(torrent: Torrent): Promise<void> {
+function pauseAtFirstPiece(torrent: TorrentHandle): Promise<void> {
   return new Promise((resolve) => {
     const look = () => {
       if (torrent.snapshot().verified === 0) return void setTimeout(look);

@@ -3,12 +3,12 @@ import { magnetOf, type Metainfo, parseMagnet } from "../../src/metainfo/mod.ts"
 import { openDatabase } from "../../src/platform/deno_database.ts";
 import { denoPlatform as platform } from "../../src/platform/deno_platform.ts";
 import { createTorrent } from "../../src/session/create_torrent.ts";
-import type { Session, Torrent } from "../../src/session/session.ts";
+import type { Session, TorrentHandle } from "../../src/session/session.ts";
 import { torrentOf } from "../../src/session/store_schema.ts";
 import { eventOf, HOST, Lab } from "../support/session_lab.ts";
 
 /** A new session with a state folder, and what it restores. */
-async function restored(lab: Lab, stateFolder: string): Promise<{ session: Session; torrents: Torrent[] }> {
+async function restored(lab: Lab, stateFolder: string): Promise<{ session: Session; torrents: TorrentHandle[] }> {
   const { session } = await lab.session({ stateFolder });
   return { session, torrents: await session.restore() };
 }
@@ -132,8 +132,8 @@ Deno.test("Session.restore() knows nothing of a torrent that was removed, as soo
 /** Something that can be changed while a torrent runs, and how that is seen. */
 interface Change {
   readonly what: string;
-  change(torrent: Torrent): unknown;
-  seen(torrent: Torrent): unknown;
+  change(torrent: TorrentHandle): unknown;
+  seen(torrent: TorrentHandle): unknown;
 }
 
 const CHANGES: readonly Change[] = [

@@ -21,7 +21,7 @@ import {
   type RemoveOptions,
   Session,
   type SessionOptions,
-  type Torrent as PublicTorrent,
+  type TorrentHandle as PublicTorrent,
 } from "../../src/session/session.ts";
 import type { Torrent } from "../../src/swarm/torrent.ts";
 import type { TorrentState } from "../../src/swarm/torrent_state.ts";

@@ -7,7 +7,7 @@
 import { UPLOAD_SLOTS } from "../../src/swarm/choking/choker.ts";
 import { LEAST_READING } from "../../src/base/memory_budget.ts";
 import { REQUEST_QUEUE_LIMIT } from "../../src/base/defences.ts";
-import { PieceMap } from "../../src/storage/layout.ts";
+import { FileMap } from "../../src/storage/layout.ts";
 import { mayFollow, type TorrentState } from "../../src/swarm/torrent_state.ts";
 import type { SimHost } from "./host.ts";
 import type { Torrent as SwarmTorrent } from "../../src/swarm/torrent.ts";
@@ -294,7 +294,7 @@ export class Invariants {
   /** Whether the bytes of a file in a piece are where they are while the file isn't wanted. */
   #isInPartFile(host: SimHost, { folder, file, index }: { folder: string; file: number; index: number }): boolean {
     const { meta, files } = this.#world.truth;
-    const slot = new PieceMap(meta).slotsOfFile(file).find(({ piece }) => piece === index);
+    const slot = new FileMap(meta).slotsOfFile(file).find(({ piece }) => piece === index);
     const path = `${folder}/.shoal-${meta.infoHash.hex}.part`;
     const { from, to, length } = slot ?? { from: 0, to: 0, length: -1 };
     return length >= 0 && host.files.holds(path, from, files[file]!.data.slice(to, to + length));

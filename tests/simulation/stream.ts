@@ -39,7 +39,7 @@ class Half implements Sender {
   /** Taken from the program, not sent. */
   readonly #unsent: Bytes[] = [];
   #unsentBytes = 0;
-  /** Sent, not arrived; one entry for each departure. `null` stands for the end of the stream. */
+  /** Sent, not arrived; one entry for each shutdown. `null` stands for the end of the stream. */
   readonly #onTheWay: (Bytes | null)[][] = [];
   /** Arrived, not read. */
   readonly #arrived: (Bytes | null)[] = [];

@@ -11,7 +11,7 @@ import { type Bytes, toHex, utf8 } from "../../src/base/bytes.ts";
 import { MemoryBudget } from "../../src/base/memory_budget.ts";
 import { InfoHash } from "../../src/base/info_hash.ts";
 import type { FileSystem } from "../../src/platform/platform.ts";
-import { PieceMap, type StorageFile, type StorageLayout } from "../../src/storage/layout.ts";
+import { FileMap, type StorageFile, type StorageLayout } from "../../src/storage/layout.ts";
 import { Storage, type StorageOptions } from "../../src/storage/storage.ts";
 import { startDigest } from "../../src/platform/start_digest.ts";
 import { noise } from "../support/payload.ts";
@@ -61,7 +61,7 @@ export function sha1(data: Uint8Array): Bytes {
 /** A torrent with data. */
 export class Torrent {
   readonly layout: StorageLayout;
-  readonly map: PieceMap;
+  readonly map: FileMap;
   /** All bytes; padding is zeros. */
   readonly data: Bytes;
   readonly hashes: readonly Bytes[];
@@ -69,7 +69,7 @@ export class Torrent {
 
   constructor(pieceLength: number, sketches: readonly FileSketch[], seed = 1) {
     this.layout = layoutOf(pieceLength, sketches);
-    this.map = new PieceMap(this.layout);
+    this.map = new FileMap(this.layout);
     this.data = noise(this.layout.totalLength, seed);
     for (const file of this.layout.files) {
       if (file.pad) this.data.fill(0, file.offset, file.offset + file.length);

@@ -1,6 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
-import { type FileRange, holdsData, PieceMap } from "../../src/storage/layout.ts";
+import { FileMap, type FileRange, holdsData } from "../../src/storage/layout.ts";
 import { layoutOf } from "./fixture.ts";
 
 fc.configureGlobal({ seed: 1 }); // so that every run is the same
@@ -13,9 +13,9 @@ const layouts = fc.record({
   ),
 }).map(({ pieceLength, files }) => layoutOf(pieceLength, files.map((file, i) => ({ path: `t/${i}`, ...file }))));
 
-Deno.test("PieceMap.ranges() puts every byte where it belongs", () => {
+Deno.test("FileMap.ranges() puts every byte where it belongs", () => {
   fc.assert(fc.property(layouts, fc.nat(), fc.nat(), (layout, a, b) => {
-    const map = new PieceMap(layout);
+    const map = new FileMap(layout);
     // Byte by byte: which file, which position.
     const places: (readonly [file: number, position: number] | null)[] = [];
     for (const [index, file] of layout.files.entries()) {
@@ -34,9 +34,9 @@ Deno.test("PieceMap.ranges() puts every byte where it belongs", () => {
   }));
 });
 
-Deno.test("PieceMap.piecesOfFile() names the pieces whose ranges name the file", () => {
+Deno.test("FileMap.piecesOfFile() names the pieces whose ranges name the file", () => {
   fc.assert(fc.property(layouts, (layout) => {
-    const map = new PieceMap(layout);
+    const map = new FileMap(layout);
     const pieces = layout.files.map((): number[] => []);
     for (let piece = 0; piece < layout.pieceCount; piece++) {
       for (const range of map.rangesOfPiece(piece)) pieces[range.file]!.push(piece);
@@ -49,12 +49,12 @@ Deno.test("PieceMap.piecesOfFile() names the pieces whose ranges name the file",
   }));
 });
 
-Deno.test("PieceMap.pieceSize() makes the last piece as long as what is left", () => {
-  const map = new PieceMap(layoutOf(16, [{ path: "a", length: 40 }]));
+Deno.test("FileMap.pieceSize() makes the last piece as long as what is left", () => {
+  const map = new FileMap(layoutOf(16, [{ path: "a", length: 40 }]));
   assertEquals([map.pieceSize(0), map.pieceSize(1), map.pieceSize(2)], [16, 16, 8]);
 });
 
-Deno.test("PieceMap.ranges() leaves out links and empty files", () => {
+Deno.test("FileMap.ranges() leaves out links and empty files", () => {
   const layout = layoutOf(16, [
     { path: "a", length: 10 },
     { path: "empty" },
@@ -65,13 +65,13 @@ Deno.test("PieceMap.ranges() leaves out links and empty files", () => {
     { file: 0, position: 0, at: 0, length: 10 },
     { file: 3, position: 0, at: 10, length: 6 },
   ];
-  assertEquals(new PieceMap(layout).rangesOfPiece(0), expected);
+  assertEquals(new FileMap(layout).rangesOfPiece(0), expected);
 });
 
 Deno.test("new PieceMap() refuses numbers that contradict each other", () => {
   const good = layoutOf(16, [{ path: "a", length: 40 }, { path: "b", length: 1 }]);
-  assertThrows(() => new PieceMap({ ...good, pieceCount: 2 }), RangeError, "2 pieces");
-  assertThrows(() => new PieceMap({ ...good, pieceLength: 0 }), RangeError, "pieces of 0");
-  assertThrows(() => new PieceMap({ ...good, files: good.files.slice(0, 1) }), RangeError, "40 bytes");
-  assertThrows(() => new PieceMap({ ...good, files: good.files.toReversed() }), RangeError, "is at byte 40");
+  assertThrows(() => new FileMap({ ...good, pieceCount: 2 }), RangeError, "2 pieces");
+  assertThrows(() => new FileMap({ ...good, pieceLength: 0 }), RangeError, "pieces of 0");
+  assertThrows(() => new FileMap({ ...good, files: good.files.slice(0, 1) }), RangeError, "40 bytes");
+  assertThrows(() => new FileMap({ ...good, files: good.files.toReversed() }), RangeError, "is at byte 40");
 });

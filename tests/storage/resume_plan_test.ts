@@ -1,13 +1,13 @@
 import { assertEquals } from "@std/assert";
 import { Bitfield } from "../../src/base/bitfield.ts";
 import { InfoHash } from "../../src/base/info_hash.ts";
-import { PieceMap } from "../../src/storage/layout.ts";
+import { FileMap } from "../../src/storage/layout.ts";
 import { judgeFiles, planStart } from "../../src/storage/resume_plan.ts";
 import type { FileRecord, ResumeState } from "../../src/storage/resume_state.ts";
 import { layoutOf } from "./fixture.ts";
 
 /** Pieces 0 and 1 in `a`, 2 in both, 3 and 4 in `b`. */
-const map = new PieceMap(layoutOf(10, [{ path: "a", length: 25 }, { path: "b", length: 25 }]));
+const map = new FileMap(layoutOf(10, [{ path: "a", length: 25 }, { path: "b", length: 25 }]));
 const SAVED = 1_000_000;
 
 function bits(...pieces: number[]): Bitfield {
@@ -136,7 +136,7 @@ Deno.test("judgeFiles() knows a file by its resume state in mode check, too", ()
 });
 
 Deno.test("judgeFiles() knows a file under its final name by its resume state, if it was not changed", () => {
-  const small = new PieceMap(layoutOf(10, [{ path: "a", length: 3 }, { path: "b", length: 7 }]));
+  const small = new FileMap(layoutOf(10, [{ path: "a", length: 3 }, { path: "b", length: 7 }]));
   const one = new Bitfield(1);
   const resume = state({ pieces: one, unsynced: one, files: [final(7, 3), part(SAVED, 7)] });
   const outcome = (modified: number) => {

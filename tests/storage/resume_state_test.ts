@@ -7,10 +7,10 @@ import { decodeDict, encode } from "../../src/bencode/mod.ts";
 import { ResumeStateError } from "../../src/storage/errors.ts";
 import {
   encodeResumeState,
+  type FilePlace,
   type FileRecord,
   maxResumeBytes,
   parseResumeState,
-  type Place,
   type ResumeState,
 } from "../../src/storage/resume_state.ts";
 
@@ -26,7 +26,7 @@ const states: fc.Arbitrary<ResumeState> = fc.record({
   marks: fc.array(fc.integer({ min: 0, max: 2 }), { minLength: SHAPE.pieceCount, maxLength: SHAPE.pieceCount }),
   files: fc.array(
     fc.record({
-      place: fc.constantFrom<Place>("absent", "part", "final"),
+      place: fc.constantFrom<FilePlace>("absent", "part", "final"),
       size: fc.maxSafeNat(),
       modified: fc.maxSafeNat(),
     }),

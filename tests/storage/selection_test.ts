@@ -2,7 +2,7 @@ import { assert, assertEquals, assertFalse, assertRejects } from "@std/assert";
 import fc from "fast-check";
 import { Bitfield } from "../../src/base/bitfield.ts";
 import { NotWantedError, StorageError } from "../../src/storage/errors.ts";
-import { PieceMap } from "../../src/storage/layout.ts";
+import { FileMap } from "../../src/storage/layout.ts";
 import { MemoryFiles } from "../support/memory_files.ts";
 import { layoutOf, QUIET, readPiece, sketches, storageOf, Torrent } from "./fixture.ts";
 
@@ -171,12 +171,12 @@ Deno.test("Storage refuses pieces that have no place", async () => {
   await storage.close();
 });
 
-Deno.test("PieceMap gives bytes in the partfile the same place whatever is wanted", () => {
-  const full = new PieceMap(torrent.layout, new Set([2]));
+Deno.test("FileMap gives bytes in the partfile the same place whatever is wanted", () => {
+  const full = new FileMap(torrent.layout, new Set([2]));
   for (const file of [0, 1, 4, 5]) full.divert(file);
-  const less = new PieceMap(torrent.layout, new Set([0, 2, 5]));
+  const less = new FileMap(torrent.layout, new Set([0, 2, 5]));
   for (const file of [1, 4]) less.divert(file);
-  const of = (map: PieceMap, file: number) =>
+  const of = (map: FileMap, file: number) =>
     map.rangesOfPiece(2).concat(map.rangesOfPiece(4)).filter((r) => r.file === file);
   assertEquals(of(full, full.partFile).at(-1), of(less, less.partFile).at(-1));
   assertEquals([0, 1, 2, 3, 4, 5, 6, 7].filter((piece) => full.hasPlace(piece)), [2, 3, 4, 6]);
@@ -216,10 +216,10 @@ Deno.test("Storage has just the wanted files, whatever was wanted before, and sa
   );
 });
 
-Deno.test("PieceMap puts every byte that has a place into one place of its own", () => {
+Deno.test("FileMap puts every byte that has a place into one place of its own", () => {
   fc.assert(
     fc.property(sketches, fc.array(fc.nat(11)), (drawn, diverted) => {
-      const map = new PieceMap(layoutOf(64, drawn));
+      const map = new FileMap(layoutOf(64, drawn));
       for (const index of diverted) {
         const file = map.layout.files[index];
         if (file !== undefined && !file.pad && file.length > 0) map.divert(index);

@@ -12,7 +12,7 @@ import { Peer } from "../../src/peer/peer.ts";
 import type { Digest } from "../../src/platform/platform.ts";
 import { MemoryBudget } from "../../src/base/memory_budget.ts";
 import { BufferPool } from "../../src/swarm/pieces/buffer_pool.ts";
-import { Download } from "../../src/swarm/pieces/piece_download.ts";
+import { PieceDownload } from "../../src/swarm/pieces/piece_download.ts";
 import { BLOCK_SIZE, MessageId, PIECE_HEADER } from "../../src/wire/messages.ts";
 import { PartStore } from "./part_store.ts";
 import { idleHost } from "./peer_host.ts";
@@ -69,7 +69,7 @@ const PROMISES = 8;
 /** A download from memory to memory. */
 export class BlockLab {
   readonly counts: BlockCounts = { blocks: 0, reads: 0, requests: 0, writes: 0, updates: 0, looks: 0, pieces: 0 };
-  readonly download: Download;
+  readonly download: PieceDownload;
   readonly #options: BlockLabOptions;
   readonly #remotes: Remote[] = [];
   readonly #peers: Peer[] = [];
@@ -89,7 +89,7 @@ export class BlockLab {
     const counted: Digest = { update: () => void counts.updates++, digest: () => NO_DIGEST };
     const wanted = new Bitfield(pieceCount);
     wanted.setAll();
-    this.download = new Download({
+    this.download = new PieceDownload({
       pieceSize: () => pieceLength,
       pieceHash: () => pieceHash,
       ...new PartStore(() => pieceLength),

@@ -8,7 +8,7 @@
 import { messageOf, ShoalError } from "../../src/base/errors.ts";
 import { parseMetainfo } from "../../src/metainfo/mod.ts";
 import { denoPlatform } from "../../src/platform/deno_platform.ts";
-import { Session, type Torrent } from "../../src/session/session.ts";
+import { Session, type TorrentHandle } from "../../src/session/session.ts";
 import type { FilePriority } from "../../src/session/torrent_handle.ts";
 import type { TorrentState } from "../../src/session/session_events.ts";
 
@@ -55,7 +55,7 @@ const HOST = "127.0.0.1";
 /** Milliseconds between two looks that are written without being asked for. */
 const LOOK_MS = 50;
 
-function lookAt(torrent: Torrent): Look {
+function lookAt(torrent: TorrentHandle): Look {
   const { state, paused, folder, sequential, wantedFiles, limits: { down, up } } = torrent;
   const { error, downloaded, uploaded, peerCount } = torrent.snapshot();
   const priorities = [...torrent.priorities].filter(([, priority]) => priority !== "normal");

@@ -3,7 +3,7 @@ import { concatBytes } from "../../src/base/bytes.ts";
 import { encodeTorrent } from "../../src/metainfo/encode_torrent.ts";
 import { parseMetainfo } from "../../src/metainfo/mod.ts";
 import { Session } from "../../src/session/session.ts";
-import { OpeningTurns } from "../../src/swarm/opening_queue.ts";
+import { OpeningQueue } from "../../src/swarm/opening_queue.ts";
 import { finishing, platformOf } from "../plug/memory_lab.ts";
 import { MemoryNetwork } from "../plug/memory_network.ts";
 import { sha1 } from "../storage/fixture.ts";
@@ -18,7 +18,7 @@ const PATIENCE = 1_000;
 /** Torrents that want to be opened, each under way until it is told to end. */
 class Row {
   readonly clock = new VirtualClock();
-  readonly turns = new OpeningTurns(this.clock);
+  readonly turns = new OpeningQueue(this.clock);
   /** In the order in which they began. */
   readonly begun: number[] = [];
   readonly passOn: (() => void)[] = [];
@@ -48,7 +48,7 @@ function upTo(end: number): number[] {
   return Array.from({ length: end }, (_, i) => i);
 }
 
-Deno.test("OpeningTurns opens two at a time, in order", async () => {
+Deno.test("OpeningQueue opens two at a time, in order", async () => {
   const row = new Row(10);
   await settle();
   assertEquals(row.begun, upTo(TURNS));
@@ -61,7 +61,7 @@ Deno.test("OpeningTurns opens two at a time, in order", async () => {
   assertEquals(row.clock.pending, 0);
 });
 
-Deno.test("OpeningTurns gives a turn back when it fails", async () => {
+Deno.test("OpeningQueue gives a turn back when it fails", async () => {
   const row = new Row(9);
   await settle();
   for (let i = 0; i < TURNS; i++) {
@@ -72,7 +72,7 @@ Deno.test("OpeningTurns gives a turn back when it fails", async () => {
   assertEquals(row.begun, upTo(2 * TURNS));
 });
 
-Deno.test("OpeningTurns lets those go at once that give up while they wait, and never opens them", async () => {
+Deno.test("OpeningQueue lets those go at once that give up while they wait, and never opens them", async () => {
   const row = new Row(6);
   await settle();
   for (const i of [2, 4]) {
@@ -98,7 +98,7 @@ Deno.test("OpeningTurns lets those go at once that give up while they wait, and 
   await assertRejects(() => row.turns.take(() => Promise.resolve(), given), Error, "too late");
 });
 
-Deno.test("OpeningTurns doesn't have others wait for one that has much to do, and counts its turn once", async () => {
+Deno.test("OpeningQueue doesn't have others wait for one that has much to do, and counts its turn once", async () => {
   const row = new Row(8);
   await settle();
   row.passOn[1]!();
@@ -111,7 +111,7 @@ Deno.test("OpeningTurns doesn't have others wait for one that has much to do, an
   assertEquals(row.begun, upTo(TURNS + 1));
 });
 
-Deno.test("OpeningTurns doesn't have others wait for a disk that hangs", async () => {
+Deno.test("OpeningQueue doesn't have others wait for a disk that hangs", async () => {
   const row = new Row(6);
   await settle();
   await row.clock.play(PATIENCE - 1);
@@ -122,14 +122,14 @@ Deno.test("OpeningTurns doesn't have others wait for a disk that hangs", async (
   assertEquals(row.begun, upTo(6));
 });
 
-Deno.test("OpeningTurns has garbage collected after many turns, and not for a few", async () => {
+Deno.test("OpeningQueue has garbage collected after many turns, and not for a few", async () => {
   let collected = 0;
   const clock = new VirtualClock();
   const platform = {
     after: (ms: number, run: () => void) => clock.after(ms, run),
     collectGarbage: () => void collected++,
   };
-  const turns = new OpeningTurns(platform);
+  const turns = new OpeningQueue(platform);
   const { signal } = new AbortController();
   for (let i = 0; i < 63; i++) await turns.take(() => Promise.resolve(), signal);
   assertEquals(collected, 0);

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { Bitfield } from "../../src/base/bitfield.ts";
 import type { Metainfo } from "../../src/metainfo/mod.ts";
-import { piecePriorities, verifiedBytes, wantedOf } from "../../src/swarm/wanted_pieces.ts";
+import { piecePriorities, verifiedBytes, wantedPiecesOf } from "../../src/swarm/wanted_pieces.ts";
 
 /** Files of these lengths in pieces of 10 bytes; a negative length is padding. */
 function metaOf(...lengths: number[]): Metainfo {
@@ -39,7 +39,7 @@ Deno.test("verifiedBytes() counts the wanted bytes that are there, without paddi
   const meta = metaOf(15, -5, 10, 7);
   const have = new Bitfield(4);
   for (const index of [1, 2, 3]) have.set(index);
-  assertEquals(verifiedBytes(wantedOf(meta), have), 22);
-  assertEquals(verifiedBytes(wantedOf(meta, new Set([0])), have), 5);
-  assertEquals(verifiedBytes(wantedOf(meta, new Set()), have), 0);
+  assertEquals(verifiedBytes(wantedPiecesOf(meta), have), 22);
+  assertEquals(verifiedBytes(wantedPiecesOf(meta, new Set([0])), have), 5);
+  assertEquals(verifiedBytes(wantedPiecesOf(meta, new Set()), have), 0);
 });

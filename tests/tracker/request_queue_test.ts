@@ -1,11 +1,11 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { MAX_REQUESTS_PER_TRACKER } from "../../src/base/defences.ts";
-import { RequestTurns } from "../../src/tracker/request_queue.ts";
+import { RequestQueue } from "../../src/tracker/request_queue.ts";
 import { settle } from "../support/virtual_clock.ts";
 
 /** Requests that end when the test says so. */
 class Requests {
-  readonly turns = RequestTurns.of({});
+  readonly turns = RequestQueue.of({});
   readonly begun: number[] = [];
   readonly #ends: PromiseWithResolvers<number>[] = [];
   readonly abort = new AbortController();
@@ -31,7 +31,7 @@ class Requests {
 
 const MOST = MAX_REQUESTS_PER_TRACKER;
 
-Deno.test("RequestTurns lets so many requests go to a server, and others in the order in which they came", async () => {
+Deno.test("RequestQueue lets so many requests go to a server, and others in the order in which they came", async () => {
   const requests = new Requests();
   const answers = Array.from({ length: MOST + 3 }, (_, number) => requests.send(number));
   const elsewhere = requests.send(99, "other:80");
@@ -51,7 +51,7 @@ Deno.test("RequestTurns lets so many requests go to a server, and others in the 
   ]);
 });
 
-Deno.test("RequestTurns holds nobody up who gives up", async () => {
+Deno.test("RequestQueue holds nobody up who gives up", async () => {
   const requests = new Requests();
   const answers = Array.from({ length: 2 * MOST }, (_, number) => requests.send(number));
   await settle();

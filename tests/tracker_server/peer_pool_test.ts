@@ -111,5 +111,5 @@ Deno.test("Pools.expire() forgets those that were not seen since, no more than i
   assertEquals([one.get("a")?.seen, two.get("b"), one.get("c")?.seen], [40, undefined, 30]);
   one.touch("c", 50);
   assertEquals([expire(50), one.get("a"), one.get("c")?.seen, pools.peers], [false, undefined, 50, 1]);
-  assertEquals([expire(51), pools.peers, pools.tally.size, ...empty], [false, 0, 0, "two", "one"]);
+  assertEquals([expire(51), pools.peers, pools.quota.size, ...empty], [false, 0, 0, "two", "one"]);
 });

@@ -12,7 +12,7 @@ const HARMFUL = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u;
 const PLAIN = { color: false, unicode: true };
 const ASCII = { color: false, unicode: false };
 
-Deno.test("printable() takes escape sequences, line breaks and bidirectional controls away", () => {
+Deno.test("printableMessage() takes escape sequences, line breaks and bidirectional controls away", () => {
   assertEquals(printable("a\x1b[31mb"), "a\ufffd[31mb");
   assertEquals(printable("a\r\n\tb"), "a b");
   assertEquals(printable("evil\u202egpj.exe"), "evilgpj.exe");
@@ -21,7 +21,7 @@ Deno.test("printable() takes escape sequences, line breaks and bidirectional con
   assertEquals(printable("plain \u00fcber \u6f22\u5b57"), "plain \u00fcber \u6f22\u5b57");
 });
 
-Deno.test("printable() leaves nothing that does harm, whatever comes in, and is done after one pass", () => {
+Deno.test("printableMessage() leaves nothing that does harm, whatever comes in, and is done after one pass", () => {
   fc.assert(fc.property(anyText(), (text) => {
     const safe = printable(text);
     assertNotMatch(safe, HARMFUL);

@@ -20,7 +20,7 @@ const HEAD_START = 10;
  * @param peer Who; told what we have.
  * @param options `have`: what we have. `infoHash`: which torrent. `platform`: the hash function.
  */
-export async function giveHeadStart(
+export async function grantAllowedFast(
   peer: Peer,
   options: { readonly have: Bitfield; readonly infoHash: InfoHash; readonly platform: Pick<Platform, "sha1"> },
 ): Promise<void> {

@@ -18,7 +18,7 @@ import {
 /** Copies of the dictionary that a connection gets for nothing; whoever asks for more pays for it as for other talk. */
 const FREE_COPIES = 2;
 
-/** Serves the metadata of one torrent. Who asks again and again is broke in the end (see {@linkcode Peer.chatter}). */
+/** Serves the metadata of one torrent. Who asks again and again is broke in the end (see {@linkcode Peer.flood}). */
 export class MetadataServer implements Extension<Peer> {
   readonly name = "ut_metadata";
   readonly #info: Bytes;
@@ -41,7 +41,7 @@ export class MetadataServer implements Extension<Peer> {
     const given = this.#given.get(peer) ?? 0;
     if (here && given < FREE_COPIES * this.#info.length) {
       this.#given.set(peer, given + length);
-      peer.chatter.gave(METADATA_PART);
+      peer.flood.gave(METADATA_PART);
     }
     peer.extensions.send("ut_metadata", here ? encodeMetadataData(part, this.#info) : encodeMetadataReject(part));
   }

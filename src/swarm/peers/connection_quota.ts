@@ -2,7 +2,7 @@
  * So many connections for all torrents of a session, shared out among those that want some. Decides only; the sockets are
  * elsewhere.
  *
- * A torrent has a {@linkcode Place} for each connection and each dial, and gives it back when that is over. Whoever finds none
+ * A torrent has a {@linkcode ConnectionSlot} for each connection and each dial, and gives it back when that is over. Whoever finds none
  * waits, and is given the next that is free. Shares are fair as they are for bandwidth (max-min): a torrent that needs few
  * connections has them, and what it doesn't need the others have in equal parts, of which a seed counts for less. When all
  * are taken, a torrent that has much less than another gets some of the other's, those of the least use first.
@@ -35,7 +35,7 @@ const FEWEST_CONNECTIONS = 20;
 export type Pressure = "spare" | "fair" | "forced";
 
 /** What the quota asks of a torrent. */
-export interface Borrower {
+export interface ConnectionBorrower {
   /** Whether the torrent has all that it wants. */
   readonly seeding: boolean;
   /** Whether there is somebody whom it would dial if it had a place. Asked often. */
@@ -47,8 +47,8 @@ export interface Borrower {
    * @param now Milliseconds.
    * @returns `false` when there is nobody to dial: the place is not taken, and the torrent waits no more.
    */
-  dial(place: Place, now: number): boolean;
-  /** Whether {@linkcode Borrower.giveUp} would end a connection. */
+  dial(place: ConnectionSlot, now: number): boolean;
+  /** Whether {@linkcode ConnectionBorrower.giveUp} would end a connection. */
   canGiveUp(now: number, pressure: Pressure): boolean;
   /**
    * Ends the connection, or the dial, that is of the least use, and gives its place back.
@@ -58,11 +58,11 @@ export interface Borrower {
   giveUp(now: number, pressure: Pressure): boolean;
 }
 
-/** What a {@linkcode Place} is used for. */
+/** What a {@linkcode ConnectionSlot} is used for. */
 type Use = "dial" | "connection" | "nothing";
 
 /** The right to one connection. */
-export class Place {
+export class ConnectionSlot {
   readonly #share: ConnectionShare;
   readonly #changed: PlaceChanged;
   #use: Use = "nothing";
@@ -99,7 +99,7 @@ type PlaceChanged = (
 /** What one torrent has of the connections. */
 export class ConnectionShare {
   /** The torrent. */
-  readonly borrower: Borrower;
+  readonly borrower: ConnectionBorrower;
   /** Places that it has, those for dials included. */
   used = 0;
   /** Places that it has for dials. */
@@ -111,7 +111,7 @@ export class ConnectionShare {
   readonly #quota: ConnectionQuota;
 
   /** Shares are made by {@linkcode ConnectionQuota.join}. */
-  constructor(quota: ConnectionQuota, borrower: Borrower) {
+  constructor(quota: ConnectionQuota, borrower: ConnectionBorrower) {
     this.#quota = quota;
     this.borrower = borrower;
   }
@@ -138,7 +138,7 @@ export class ConnectionShare {
    * @param first Done before; what it gives back is for this connection.
    * @returns `null` when none does.
    */
-  accept(now: number, first: () => void = () => {}): Place | null {
+  accept(now: number, first: () => void = () => {}): ConnectionSlot | null {
     return this.#quota.accept(this, now, first);
   }
 
@@ -222,7 +222,7 @@ export class ConnectionQuota {
   }
 
   /** A torrent that may want connections; nothing is kept of it while it has none and wants none. */
-  join(borrower: Borrower): ConnectionShare {
+  join(borrower: ConnectionBorrower): ConnectionShare {
     return new ConnectionShare(this, borrower);
   }
 
@@ -277,11 +277,11 @@ export class ConnectionQuota {
   }
 
   /** See {@linkcode ConnectionShare.accept}. */
-  accept(share: ConnectionShare, now: number, first: () => void): Place | null {
+  accept(share: ConnectionShare, now: number, first: () => void): ConnectionSlot | null {
     return this.#holding(now, () => {
       first();
       if (this.#used === this.#limitAt(now)) this.#makeRoom(share, now, { forItself: true });
-      return this.isFull(now) ? null : new Place(share, "connection", this.#changed);
+      return this.isFull(now) ? null : new ConnectionSlot(share, "connection", this.#changed);
     });
   }
 
@@ -351,7 +351,7 @@ export class ConnectionQuota {
   }
 
   #letDial(share: ConnectionShare, now: number): void {
-    const place = new Place(share, "dial", this.#changed);
+    const place = new ConnectionSlot(share, "dial", this.#changed);
     let dials = false;
     try {
       dials = share.borrower.dial(place, now);

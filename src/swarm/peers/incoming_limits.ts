@@ -17,7 +17,7 @@ import {
 } from "../../base/defences.ts";
 
 /** What is known of an address. */
-interface Stranger {
+interface Caller {
   /** Connections that it may still make in a row, at the time `seen`. */
   credit: number;
   seen: number;
@@ -33,11 +33,11 @@ export interface PendingConnection {
 }
 
 /** The limits on connections that have not said what they want. */
-export class Strangers<C extends PendingConnection> {
+export class IncomingLimits<C extends PendingConnection> {
   /** In the order in which they came. */
   readonly #pending = new Set<C>();
   /** Least recently seen first; by what {@linkcode networkOf} says. */
-  readonly #known = new Map<string, Stranger>();
+  readonly #known = new Map<string, Caller>();
   #accepts = ACCEPT_BURST;
   #acceptedAt = -Infinity;
 
@@ -66,9 +66,9 @@ export class Strangers<C extends PendingConnection> {
    * @returns Why it isn't heard, or `null` when it may speak.
    */
   came(connection: C, now: number): string | null {
-    const stranger = this.#meet(connection.host, now);
-    if (stranger.credit < 1) return "it connects too often";
-    stranger.credit--;
+    const caller = this.#meet(connection.host, now);
+    if (caller.credit < 1) return "it connects too often";
+    caller.credit--;
     this.#pending.add(connection);
     return null;
   }
@@ -105,18 +105,18 @@ export class Strangers<C extends PendingConnection> {
    * @returns What to tell, or `null`.
    */
   tell(host: string, options: { readonly message: string; readonly now: number }): string | null {
-    const stranger = this.#meet(host, options.now);
-    if (options.now - stranger.told < TELL_AGAIN_MS) {
-      stranger.untold++;
+    const caller = this.#meet(host, options.now);
+    if (options.now - caller.told < TELL_AGAIN_MS) {
+      caller.untold++;
       return null;
     }
-    const more = stranger.untold > 0 ? `; ${stranger.untold} times more before` : "";
-    stranger.told = options.now;
-    stranger.untold = 0;
+    const more = caller.untold > 0 ? `; ${caller.untold} times more before` : "";
+    caller.told = options.now;
+    caller.untold = 0;
     return options.message + more;
   }
 
-  #meet(host: string, now: number): Stranger {
+  #meet(host: string, now: number): Caller {
     const network = networkOf(host);
     const known = this.#known.get(network) ?? { credit: CONNECT_BURST, seen: now, told: -Infinity, untold: 0 };
     known.credit = Math.min(CONNECT_BURST, known.credit + CONNECTS_PER_SECOND * (now - known.seen) / 1000);

@@ -49,7 +49,7 @@ export class PeerExchange implements Extension<Peer> {
   received(peer: Peer, payload: Bytes): void {
     const talk = this.#talkOf(peer);
     const now = this.#host.now();
-    // Whoever says more than it may isn't listened to; that it costs us time is charged by its chatter.
+    // Whoever says more than it may isn't listened to; that it costs us time is charged by its flood.
     if (now - talk.lastHeard < PEX_HEARD_GAP_MS) return;
     talk.lastHeard = now;
     const { added } = parsePex(payload);

@@ -12,7 +12,7 @@ import { type Handshake, handshakeIn, type PeerStream } from "../../peer/mod.ts"
 import { DESCRIPTORS_AGAIN, isShortage, makeRoom, OUT_OF_DESCRIPTORS } from "../../platform/descriptors.ts";
 import type { Connection, Listener, Platform } from "../../platform/platform.ts";
 import { ON_BLOCKLIST } from "./connection_manager.ts";
-import { type PendingConnection, Strangers } from "./incoming_limits.ts";
+import { IncomingLimits, type PendingConnection } from "./incoming_limits.ts";
 
 /** Milliseconds without such trouble after which it is over. */
 const TROUBLE_OVER_MS = 5000;
@@ -28,7 +28,7 @@ export interface Acceptor {
 }
 
 /** A connection that has not said what it wants. */
-class Caller implements PendingConnection {
+class PendingPeer implements PendingConnection {
   readonly connection: Connection;
   readonly host: string;
   /** Why we closed it; `null` while we haven't. */
@@ -46,7 +46,7 @@ class Caller implements PendingConnection {
 }
 
 /** The accepting end of a session. */
-export class Listening {
+export class PeerListener {
   readonly #platform: Pick<Platform, "after" | "now">;
   readonly #listener: Listener;
   readonly #find: (infoHash: InfoHash) => Acceptor | null;
@@ -54,7 +54,7 @@ export class Listening {
   readonly #open: (connection: Connection) => Promise<PeerStream>;
   readonly #refused: (address: PeerAddress, message: string) => void;
   readonly #warn: (message: string) => void;
-  readonly #strangers = new Strangers<Caller>();
+  readonly #limits = new IncomingLimits<PendingPeer>();
   /** When a connection couldn't be taken last; `null` when that is over. */
   #trouble: number | null = null;
   #closed = false;
@@ -98,7 +98,7 @@ export class Listening {
   close(): void {
     this.#closed = true;
     this.#listener.close();
-    for (const caller of this.#strangers.pending) caller.dismiss("we are stopping");
+    for (const caller of this.#limits.pending) caller.dismiss("we are stopping");
   }
 
   async #run(): Promise<void> {
@@ -108,15 +108,15 @@ export class Listening {
         connection = await this.#listener.accept();
       } catch (error) {
         // The listener is well (it gives null when closed) but the system is out of something: make room and try again.
-        this.#strangers.oldest?.dismiss("there was no room for more connections");
+        this.#limits.oldest?.dismiss("there was no room for more connections");
         this.#inTrouble(error);
         await this.#pause(ACCEPT_PAUSE_MS);
         continue;
       }
       if (!connection) return;
       this.#outOfTrouble();
-      this.#meet(new Caller(connection));
-      const wait = this.#strangers.accepted(this.#platform.now());
+      this.#meet(new PendingPeer(connection));
+      const wait = this.#limits.accepted(this.#platform.now());
       if (wait > 0) await this.#pause(wait);
     }
   }
@@ -140,17 +140,17 @@ export class Listening {
     return new Promise((resolve) => this.#platform.after(milliseconds, resolve));
   }
 
-  #meet(caller: Caller): void {
-    const refused = this.#blocks(caller.host) ? ON_BLOCKLIST : this.#strangers.came(caller, this.#platform.now());
+  #meet(caller: PendingPeer): void {
+    const refused = this.#blocks(caller.host) ? ON_BLOCKLIST : this.#limits.came(caller, this.#platform.now());
     if (refused !== null) {
       caller.dismiss(refused);
       return this.#tell(caller, refused);
     }
     this.#greet(caller);
-    this.#strangers.surplus?.dismiss("too many connections wait for their handshake");
+    this.#limits.surplus?.dismiss("too many connections wait for their handshake");
   }
 
-  async #greet(caller: Caller): Promise<void> {
+  async #greet(caller: PendingPeer): Promise<void> {
     const { connection, host } = caller;
     const late = `no handshake within ${HANDSHAKE_MS / 1000} s`;
     const timer = this.#platform.after(HANDSHAKE_MS, () => caller.dismiss(late));
@@ -175,13 +175,13 @@ export class Listening {
       this.#tell(caller, caller.dismissed ?? messageOf(error));
     } finally {
       timer.cancel();
-      this.#strangers.done(caller);
+      this.#limits.done(caller);
     }
   }
 
-  #tell({ connection, host }: Caller, message: string): void {
+  #tell({ connection, host }: PendingPeer, message: string): void {
     if (this.#closed) return;
-    const told = this.#strangers.tell(host, { message, now: this.#platform.now() });
+    const told = this.#limits.tell(host, { message, now: this.#platform.now() });
     if (told !== null) this.#refused(connection.remote, told);
   }
 }

@@ -20,6 +20,7 @@ import {
 } from "../../base/defences.ts";
 import { networkOf } from "../../base/networks.ts";
 import {
+  type BandwidthParties,
   encodeHandshake,
   type Handshake,
   handshakeOut,
@@ -27,18 +28,23 @@ import {
   type PeerHost,
   PeerLink,
   type PeerStream,
-  type ReadShare,
-  type ThrottleParties,
+  type ReadTurns,
   type Transport,
 } from "../../peer/mod.ts";
 import { isShortage } from "../../platform/descriptors.ts";
 import type { Platform } from "../../platform/platform.ts";
 import type { PeerSource } from "./candidates.ts";
 import type { ConnectionManager } from "./connection_manager.ts";
-import { type Borrower, ConnectionQuota, type ConnectionShare, type Place, type Pressure } from "./connection_quota.ts";
-import { Crowd } from "./crowd.ts";
+import {
+  type ConnectionBorrower,
+  ConnectionQuota,
+  type ConnectionShare,
+  type ConnectionSlot,
+  type Pressure,
+} from "./connection_quota.ts";
+import { ArrivalRate } from "./crowd.ts";
 import type { PeerEvent } from "../events.ts";
-import { expendable, isMute, leastUseful } from "./turnover.ts";
+import { isMute, leastUseful, pickForTurnover } from "./turnover.ts";
 
 /** Milliseconds without having sent anything after which we send a keep-alive (BEP 3). */
 const KEEP_ALIVE_MS = 100_000;
@@ -73,13 +79,13 @@ export type PeerSetEvent = Omit<PeerEvent, "infohash">;
 /** A connection that is being made. */
 class Dial {
   readonly address: PeerAddress;
-  readonly place: Place;
+  readonly place: ConnectionSlot;
   readonly since: number;
   readonly abort = new AbortController();
   /** It is of no interest any more what becomes of it. */
   over = false;
 
-  constructor(address: PeerAddress, place: Place, since: number) {
+  constructor(address: PeerAddress, place: ConnectionSlot, since: number) {
     this.address = address;
     this.place = place;
     this.since = since;
@@ -87,11 +93,11 @@ class Dial {
 }
 
 /** Every connection of one torrent. */
-export class PeerSet implements Borrower {
+export class PeerSet implements ConnectionBorrower {
   readonly #platform: Pick<Platform, "now" | "after">;
   readonly #transport: Transport;
-  readonly #reads: ReadShare;
-  readonly #limits: ThrottleParties | undefined;
+  readonly #reads: ReadTurns;
+  readonly #limits: BandwidthParties | undefined;
   readonly #host: PeerHost;
   readonly #events: PeerSetEvents;
   readonly #handshake: () => Handshake;
@@ -101,14 +107,14 @@ export class PeerSet implements Borrower {
   readonly #hosts = new Map<number, string>();
   #lastNumber = 0;
   readonly #share: ConnectionShare;
-  readonly #places = new Map<Peer, Place>();
+  readonly #places = new Map<Peer, ConnectionSlot>();
   /** In the order in which they began. */
   readonly #dials = new Set<Dial>();
   #goneDown = 0;
   #goneUp = 0;
   #lastTurnover = 0;
   #lastFairTurnover = -Infinity;
-  readonly #crowd = new Crowd();
+  readonly #arrivals = new ArrivalRate();
   /** Why nobody is let in; `null` while they are. */
   #shut: string | null = null;
 
@@ -120,8 +126,8 @@ export class PeerSet implements Borrower {
     options: {
       readonly platform: Pick<Platform, "now" | "after">;
       readonly transport: Transport;
-      readonly reads: ReadShare;
-      readonly limits?: ThrottleParties | undefined;
+      readonly reads: ReadTurns;
+      readonly limits?: BandwidthParties | undefined;
       readonly host: PeerHost;
       readonly events: PeerSetEvents;
       readonly handshake: () => Handshake;
@@ -330,7 +336,7 @@ export class PeerSet implements Borrower {
     return this.#shut === null && this.#manager.mayDial(now) && this.#manager.isWaiting(now);
   }
 
-  dial(place: Place, now: number): boolean {
+  dial(place: ConnectionSlot, now: number): boolean {
     const address = this.#shut === null ? this.#manager.next(now) : null;
     if (address === null) return false;
     this.#dial(new Dial(address, place, now));
@@ -361,7 +367,7 @@ export class PeerSet implements Borrower {
   }
 
   #dispensable(now: number, pressure: Pressure): Peer | null {
-    const peer = this.#expendable(now);
+    const peer = this.#turnoverVictim(now);
     if (peer !== null || pressure === "spare") return peer;
     if (pressure === "fair" && now - this.#lastFairTurnover < FAIR_TURNOVER_MS) return null;
     const quiet = pressure === "fair" ? FAIR_QUIET_MS : 0;
@@ -423,11 +429,11 @@ export class PeerSet implements Borrower {
     const refused = this.#refusesHost(host);
     if (refused !== null) return refused;
     if (this.#manager.isFull(now, { incoming: true })) {
-      if (first) this.#crowd.came(now);
-      return this.#expendable(now) ? null : FULL;
+      if (first) this.#arrivals.came(now);
+      return this.#turnoverVictim(now) ? null : FULL;
     }
     if (!this.#share.isFull(now)) return null;
-    if (first) this.#crowd.came(now);
+    if (first) this.#arrivals.came(now);
     return this.#share.mayAccept(now) ? null : FULL;
   }
 
@@ -441,7 +447,7 @@ export class PeerSet implements Borrower {
 
   /** There is no room and others wait: the peer that is of the least use has to go, if there is one of none. */
   #makeRoom(now: number): void {
-    const peer = this.#expendable(now);
+    const peer = this.#turnoverVictim(now);
     if (peer) this.#dismiss(peer, now, "it has been of no use for long, and others wait");
   }
 
@@ -450,10 +456,10 @@ export class PeerSet implements Borrower {
     peer.output.close(why);
   }
 
-  #expendable(now: number): Peer | null {
-    const crowded = this.#crowd.isCrowded(now);
+  #turnoverVictim(now: number): Peer | null {
+    const crowded = this.#arrivals.isCrowded(now);
     const due = now - this.#lastTurnover >= TURNOVER_MS;
-    return expendable(this.#links.keys(), { now, crowded, due, rank: (address) => this.#manager.rank(address) });
+    return pickForTurnover(this.#links.keys(), { now, crowded, due, rank: (address) => this.#manager.rank(address) });
   }
 
   /**
@@ -480,7 +486,7 @@ export class PeerSet implements Borrower {
   #join(
     connection: PeerStream,
     theirs: Handshake,
-    how: { readonly address: PeerAddress; readonly incoming: boolean; readonly place: Place },
+    how: { readonly address: PeerAddress; readonly incoming: boolean; readonly place: ConnectionSlot },
   ): void {
     const { fast, extended, infoHash, peerId, dht = false } = theirs;
     const handshake = { fast: fast && this.#handshake().fast, extended, infoHash, peerId, dht };

@@ -4,11 +4,11 @@
  * @module
  */
 
-import { CROWD_MUTE_DIALLED_MS, CROWD_MUTE_MS, MUTE_MS, USELESS_MS } from "../../base/defences.ts";
+import { ARRIVALS_MUTE_DIALLED_MS, ARRIVALS_MUTE_MS, MUTE_MS, USELESS_MS } from "../../base/defences.ts";
 import type { Peer } from "../../peer/mod.ts";
 
 /** What counts of a peer. */
-export type Dispensable = Pick<
+export type TurnoverPeer = Pick<
   Peer,
   "network" | "lastPayload" | "incoming" | "interested" | "amInterested" | "address"
 >;
@@ -32,7 +32,7 @@ export function isMute(peer: Pick<Peer, "interested" | "amInterested">): boolean
  * go. `rank`: the priority of a peer.
  * @returns The peer, or `null` when all are of use.
  */
-export function expendable<P extends Dispensable>(
+export function pickForTurnover<P extends TurnoverPeer>(
   peers: Iterable<P>,
   options: {
     readonly now: number;
@@ -43,7 +43,7 @@ export function expendable<P extends Dispensable>(
 ): P | null {
   const { now, crowded, due, rank } = options;
   const all = [...peers].sort((a, b) => a.lastPayload - b.lastPayload);
-  const patience = ({ incoming }: P) => !crowded ? MUTE_MS : incoming ? CROWD_MUTE_MS : CROWD_MUTE_DIALLED_MS;
+  const patience = ({ incoming }: P) => !crowded ? MUTE_MS : incoming ? ARRIVALS_MUTE_MS : ARRIVALS_MUTE_DIALLED_MS;
   const mute = all.filter((peer) => isMute(peer) && now - peer.lastPayload > patience(peer));
   if (mute.length > 0) {
     const counts = new Map<string, number>();
@@ -63,7 +63,7 @@ export function expendable<P extends Dispensable>(
  * priority of a peer.
  * @returns The peer, or `null` when all stay.
  */
-export function leastUseful<P extends Dispensable>(
+export function leastUseful<P extends TurnoverPeer>(
   peers: Iterable<P>,
   options: { readonly now: number; readonly quiet: number; readonly rank: (address: P["address"]) => number },
 ): P | null {
@@ -73,7 +73,7 @@ export function leastUseful<P extends Dispensable>(
 }
 
 /** The first of those of the lowest rank. */
-function lowest<P extends Dispensable>(peers: readonly P[], rank: (address: P["address"]) => number): P | null {
+function lowest<P extends TurnoverPeer>(peers: readonly P[], rank: (address: P["address"]) => number): P | null {
   let worst: { readonly peer: P; readonly rank: number } | null = null;
   for (const peer of peers) {
     const theirs = rank(peer.address);

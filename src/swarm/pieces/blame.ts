@@ -20,7 +20,7 @@ export interface Attempt {
  * Remembers what came for pieces that failed. Once the right data is known, whoever sent a block that differs from it is
  * to blame: nobody is punished for sharing a piece with a liar.
  */
-export class Blame {
+export class BlockEvidence {
   readonly #attempts = new Map<number, Attempt[]>();
 
   /** Pieces that have failed and not been right since; the first that failed comes first. */

@@ -5,7 +5,7 @@
  */
 
 import type { Bytes } from "../../base/bytes.ts";
-import type { Borrower, MemoryBudget } from "../../base/memory_budget.ts";
+import type { MemoryBorrower, MemoryBudget } from "../../base/memory_budget.ts";
 import { BLOCK_SIZE } from "../../peer/mod.ts";
 
 /** Pieces up to this size are never taken to disk in parts, unless there is no memory for one at all. */
@@ -25,7 +25,7 @@ const MOST_PART = 512 * 1024;
 const LEAST_PIECES = 2;
 
 /** Buffers of one torrent for pieces, or for parts of pieces that are too large. */
-export class BufferPool implements Borrower {
+export class BufferPool implements MemoryBorrower {
   /** Called when there may be memory, after {@linkcode BufferPool.wants}. */
   fed: () => void = () => {};
   /** Called when another torrent waits for memory that has less. */

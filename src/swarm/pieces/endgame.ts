@@ -5,7 +5,7 @@
  */
 
 import { BLOCK_SIZE, type Peer } from "../../peer/mod.ts";
-import type { ActivePiece } from "./partial_piece.ts";
+import type { PartialPiece } from "./partial_piece.ts";
 import { speedOf } from "./expected_speed.ts";
 import { isQuiet } from "./request_timeouts.ts";
 
@@ -44,12 +44,12 @@ const LONG_MS = 10_000;
 export function askAgain(
   peer: Peer,
   options: {
-    readonly active: Iterable<ActivePiece>;
+    readonly active: Iterable<PartialPiece>;
     readonly peers: () => Iterable<Peer>;
     readonly waits: Waits;
     readonly ending: boolean;
     readonly stuck?: boolean;
-    readonly maySend: (piece: ActivePiece) => boolean;
+    readonly maySend: (piece: PartialPiece) => boolean;
     readonly depth: number;
     readonly urgent?: boolean;
     readonly now: number;
@@ -92,7 +92,7 @@ export function askAgain(
   }
 }
 
-function isAskedOfProven(piece: ActivePiece, block: number, peers: Iterable<Peer>): boolean {
+function isAskedOfProven(piece: PartialPiece, block: number, peers: Iterable<Peer>): boolean {
   const begin = block * BLOCK_SIZE;
   const length = piece.blockLength(block);
   for (const { proven, closed, requests } of peers) {
@@ -102,7 +102,7 @@ function isAskedOfProven(piece: ActivePiece, block: number, peers: Iterable<Peer
 }
 
 /** Long before the end a block is moved to the faster peer rather than fetched twice. */
-function withdraw(piece: ActivePiece, block: number, peers: Iterable<Peer>): void {
+function withdraw(piece: PartialPiece, block: number, peers: Iterable<Peer>): void {
   for (const peer of peers) {
     if (peer.closed || !peer.requests.withdraw(piece.index, block * BLOCK_SIZE, piece.blockLength(block))) continue;
     piece.release(block);
@@ -186,7 +186,7 @@ export function keyOf(index: number, block: number): number {
  * @param options `peers`: every connected peer. `sender`: who sent it, or `null` for none of them.
  */
 export function cancelElsewhere(
-  piece: ActivePiece,
+  piece: PartialPiece,
   block: number,
   options: { readonly peers: Iterable<Peer>; readonly sender: Peer | null },
 ): void {

@@ -15,9 +15,9 @@ import {
   TRIAL_MS,
 } from "../../base/defences.ts";
 import type { Peer } from "../../peer/mod.ts";
-import type { ActivePiece } from "./partial_piece.ts";
+import type { PartialPiece } from "./partial_piece.ts";
 import { isQuiet } from "./request_timeouts.ts";
-import type { Standings } from "./source_trust.ts";
+import type { SourceTrust } from "./source_trust.ts";
 
 /** Milliseconds after which a piece that failed goes to somebody else when its owner, a proven one, sends nothing of it. */
 const OWNER_MS = 20_000;
@@ -31,7 +31,7 @@ const LAST = 100;
 const MANY_TRIALS = 256;
 
 /** No pieces. */
-const NONE: readonly ActivePiece[] = [];
+const NONE: readonly PartialPiece[] = [];
 
 const isProven = ({ proven }: Peer) => proven;
 
@@ -39,26 +39,26 @@ const isProven = ({ proven }: Peer) => proven;
 export interface Owner {
   /** Number of the connection; below 0 for web seeds. */
   readonly number: number;
-  /** What it is known by: see {@linkcode Standings}. */
+  /** What it is known by: see {@linkcode SourceTrust}. */
   readonly source: string;
   /** The connection, where it is one. */
   readonly peer?: Peer;
 }
 
 /** Who owns which piece, and who has had a turn. */
-export class Owners {
-  readonly #standings: Standings;
-  readonly #owned = new Set<ActivePiece>();
+export class Parole {
+  readonly #trust: SourceTrust;
+  readonly #owned = new Set<PartialPiece>();
   /** When an owner got its piece, and who that is. */
-  readonly #owners = new Map<ActivePiece, Owner & { readonly since: number }>();
+  readonly #owners = new Map<PartialPiece, Owner & { readonly since: number }>();
   /** By piece that failed: who owned it and didn't finish it, and how often. */
   readonly #turns = new Map<number, Map<string, number>>();
   /** Until when a source waits for the verdict on the blocks that it was tried with. */
   readonly #trials = new Map<string, number>();
 
-  /** @param standings What is known of whom. */
-  constructor(standings: Standings) {
-    this.#standings = standings;
+  /** @param trust What is known of whom. */
+  constructor(trust: SourceTrust) {
+    this.#trust = trust;
   }
 
   /** How many pieces have an owner. */
@@ -73,7 +73,7 @@ export class Owners {
    * @param owner Who isn't proven.
    * @param now Milliseconds.
    */
-  hold(piece: ActivePiece, owner: Owner, now: number): void {
+  hold(piece: PartialPiece, owner: Owner, now: number): void {
     piece.owner = owner.number;
     this.#owned.add(piece);
     this.#owners.set(piece, { ...owner, since: now });
@@ -92,7 +92,7 @@ export class Owners {
       count++;
       blocks += piece.blockCount;
     }
-    if (this.#standings.failures(peer.network) > 0) return count === 0;
+    if (this.#trust.failures(peer.network) > 0) return count === 0;
     return count < MOST_OWNED || blocks < SMALL_BLOCKS;
   }
 
@@ -116,7 +116,7 @@ export class Owners {
    * @param options `peers`: every connected peer. `now`: milliseconds.
    * @returns Whether the piece is its own now.
    */
-  take(piece: ActivePiece, who: Owner, options: { readonly peers: Iterable<Peer>; readonly now: number }): boolean {
+  take(piece: PartialPiece, who: Owner, options: { readonly peers: Iterable<Peer>; readonly now: number }): boolean {
     const ownerless = options.now - piece.touched > IDLE_HOLD_MS;
     if (!ownerless && !this.mayOwn(piece.index, who, options)) return false;
     this.hold(piece, who, options.now);
@@ -131,7 +131,7 @@ export class Owners {
    * @param options `peers`: every connected peer. `now`: milliseconds.
    * @returns Blocks; Infinity when there is no such bound.
    */
-  trial(piece: ActivePiece, options: { readonly peers: Iterable<Peer>; readonly now: number }): number {
+  trial(piece: PartialPiece, options: { readonly peers: Iterable<Peer>; readonly now: number }): number {
     if (piece.failed || piece.tried || piece.blockCount <= 2 * TRIAL_BLOCKS) return Infinity;
     const { now } = options;
     const asked = piece.blockCount - piece.free;
@@ -146,18 +146,18 @@ export class Owners {
   }
 
   /** Whether its owner has no other since before. */
-  #isFirst(piece: ActivePiece): boolean {
+  #isFirst(piece: PartialPiece): boolean {
     for (const other of this.#owned) if (other.owner === piece.owner) return other === piece;
     return false;
   }
 
   /** Pieces of which those who aren't proven have sent as much as they are tried with: the proven are to send the rest. */
-  tried(): readonly ActivePiece[] {
+  tried(): readonly PartialPiece[] {
     return this.#owned.size === 0 ? NONE : [...this.#owned].filter(isTried);
   }
 
   /** The rest of a piece comes from the proven now: whoever owned it, and was tried with it, waits for what that shows. */
-  judge(piece: ActivePiece, now: number): void {
+  judge(piece: PartialPiece, now: number): void {
     if (!isTried(piece)) return;
     if (this.#trials.size >= MANY_TRIALS) {
       for (const [source, until] of this.#trials) if (until + TRIAL_MS <= now) this.#trials.delete(source);
@@ -170,11 +170,11 @@ export class Owners {
     const until = this.#trials.get(source);
     if (until === undefined) return false;
     // What failed is soon repaired, and then it is known whose fault it was.
-    return now < (this.#standings.failures(source) > 0 ? until + TRIAL_MS : until);
+    return now < (this.#trust.failures(source) > 0 ? until + TRIAL_MS : until);
   }
 
   /** Pieces that a peer owns. */
-  of(peer: Peer): ActivePiece[] {
+  of(peer: Peer): PartialPiece[] {
     if (this.#owned.size === 0) return [];
     return [...this.#owned].filter((piece) => piece.owner === peer.number);
   }
@@ -185,7 +185,7 @@ export class Owners {
    * @param peer Who.
    * @param now Milliseconds.
    */
-  joinable(peer: Peer, now: number): ActivePiece[] {
+  joinable(peer: Peer, now: number): PartialPiece[] {
     if (this.#owned.size === 0 || peer.onParole) return [];
     return [...this.#owned].filter((piece) =>
       !piece.failed && piece.owner !== peer.number && (peer.proven || now - piece.startedAt >= IDLE_HOLD_MS)
@@ -198,19 +198,19 @@ export class Owners {
    * @param now Milliseconds.
    * @returns Those pieces, without the ones of peers on parole: such a piece is joined only by peers that have nothing else to do.
    */
-  open(now: number): ActivePiece[] {
+  open(now: number): PartialPiece[] {
     const due = [...this.#owned].filter((piece) => {
       const { source, since } = this.#owners.get(piece)!;
-      return !piece.failed && now - since >= HOLD_MS && !this.#standings.onParole(source);
+      return !piece.failed && now - since >= HOLD_MS && !this.#trust.onParole(source);
     });
     for (const piece of due) {
-      if (piece.received === 0) this.#standings.hasStalled(this.#owners.get(piece)!.source);
+      if (piece.received === 0) this.#trust.hasStalled(this.#owners.get(piece)!.source);
     }
     return due;
   }
 
   /** A piece is no longer one's own. */
-  share(piece: ActivePiece): void {
+  share(piece: PartialPiece): void {
     piece.owner = null;
     this.#owned.delete(piece);
     this.#owners.delete(piece);
@@ -221,7 +221,7 @@ export class Owners {
    *
    * @param options `peers`: every connected peer. `now`: milliseconds.
    */
-  late(options: { readonly peers: () => Iterable<Peer>; readonly now: number }): ActivePiece[] {
+  late(options: { readonly peers: () => Iterable<Peer>; readonly now: number }): PartialPiece[] {
     const { now } = options;
     return [...this.#owned].filter((piece) => {
       if (!piece.failed) return false;
@@ -229,20 +229,20 @@ export class Owners {
       const turns = this.#turns.get(piece.index)?.get(source) ?? 0;
       const idle = now - piece.touched;
       const quiet = peer === undefined ? idle > HOLD_MS : isQuiet(peer, now);
-      if (this.#standings.proven(source)) {
+      if (this.#trust.proven(source)) {
         if (idle > OWNER_MS) return true;
         if ((!quiet || idle < HOLD_MS) && now - since < OWNER_MS * 2 ** turns) return false;
       } else if (now - since < HOLD_MS * 2 ** turns) {
         // Each turn is longer than the last, so that somebody slow comes to its end some time.
         return false;
       }
-      const rank = this.#standings.proven(source) ? LAST : (quiet ? LAST : 2) + turns + 1;
+      const rank = this.#trust.proven(source) ? LAST : (quiet ? LAST : 2) + turns + 1;
       return this.#isBeaten(piece.index, { number: piece.owner!, source, rank }, { peers: options.peers(), now });
     });
   }
 
   /** A piece is no longer in the works: complete, or to be started anew by somebody else. */
-  release(piece: ActivePiece, options: { readonly complete: boolean }): void {
+  release(piece: PartialPiece, options: { readonly complete: boolean }): void {
     const owner = this.#owners.get(piece);
     this.#owned.delete(piece);
     this.#owners.delete(piece);
@@ -257,10 +257,10 @@ export class Owners {
   #rankOf(index: number, who: Owner, now: number): number {
     const turns = this.#turns.get(index)?.get(who.source) ?? 0;
     const { peer } = who;
-    if ((peer && isQuiet(peer, now)) || this.#standings.stalled(who.source)) return LAST + turns;
-    if (this.#standings.proven(who.source)) return turns;
-    const known = this.#standings.hasBeenRight(who.source) ? 1 : 2;
-    return known + (this.#standings.failures(who.source) > 1 ? 0.5 : 0) + turns;
+    if ((peer && isQuiet(peer, now)) || this.#trust.stalled(who.source)) return LAST + turns;
+    if (this.#trust.proven(who.source)) return turns;
+    const known = this.#trust.hasBeenRight(who.source) ? 1 : 2;
+    return known + (this.#trust.failures(who.source) > 1 ? 0.5 : 0) + turns;
   }
 
   /** Whether another peer is better that has a piece, would send it, and isn't busy with one that failed. */
@@ -300,7 +300,7 @@ function isMuchFaster(peer: Peer, other: Peer, now: number): boolean {
 }
 
 /** Whether its owner was asked for as much of a piece as somebody is tried with, and has sent it. */
-function isTried({ failed, blockCount, received, free }: ActivePiece): boolean {
+function isTried({ failed, blockCount, received, free }: PartialPiece): boolean {
   return !failed && blockCount > 2 * TRIAL_BLOCKS && received === TRIAL_BLOCKS && free === blockCount - TRIAL_BLOCKS;
 }
 

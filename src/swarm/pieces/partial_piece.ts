@@ -16,8 +16,8 @@ const HASH_STEP = 128 * 1024;
 /** Most bytes that are hashed in one go: others have to wait meanwhile. */
 const HASH_MOST = 1024 * 1024;
 
-/** What an {@linkcode ActivePiece} works with. */
-export interface ActivePieceOptions {
+/** What an {@linkcode PartialPiece} works with. */
+export interface PartialPieceOptions {
   /** Length of the piece in bytes. */
   readonly size: number;
   /** Where its blocks go, at least as long as the piece; or where it gets buffers for parts of it, when it is too large for that. */
@@ -38,7 +38,7 @@ export interface StoredStretch extends Stretch {
  * Blocks of one piece that are free, asked for, or here. The piece is hashed while it comes, from its beginning as far as
  * there is no gap. One that is too large to be held whole goes to disk in parts; of those, what wasn't hashed before is read back.
  */
-export class ActivePiece {
+export class PartialPiece {
   /** Which piece. */
   readonly index: number;
   /** Its length in bytes. */
@@ -76,9 +76,9 @@ export class ActivePiece {
 
   /**
    * @param index Which piece.
-   * @param options See {@linkcode ActivePieceOptions}.
+   * @param options See {@linkcode PartialPieceOptions}.
    */
-  constructor(index: number, options: ActivePieceOptions) {
+  constructor(index: number, options: PartialPieceOptions) {
     this.index = index;
     this.startedAt = options.now;
     this.size = options.size;
@@ -234,7 +234,7 @@ export class ActivePiece {
    * The next bytes for the hash, if they are on disk.
    *
    * @param most How many at most.
-   * @returns Where they are, to be read and handed to {@linkcode ActivePiece.hashStored}; `null` when they are in memory or not here.
+   * @returns Where they are, to be read and handed to {@linkcode PartialPiece.hashStored}; `null` when they are in memory or not here.
    */
   nextStored(most: number): StoredStretch | null {
     if (this.#closed) return null;

@@ -10,17 +10,17 @@ import { networkOf } from "../../base/networks.ts";
 import { BLOCK_SIZE } from "../../peer/mod.ts";
 import type { Platform } from "../../platform/platform.ts";
 import { NotWantedError } from "../../storage/mod.ts";
-import { ActivePiece } from "./partial_piece.ts";
+import { PartialPiece } from "./partial_piece.ts";
 import type { BufferPool } from "./buffer_pool.ts";
-import { Owners } from "./parole.ts";
+import { Parole } from "./parole.ts";
 import { type PartsHost, PartsOnDisk } from "./parts_on_disk.ts";
 import type { PartMemory } from "./piece_parts.ts";
 import { PiecePicker } from "./piece_picker.ts";
-import { Standings } from "./source_trust.ts";
-import { Verifier, type VerifierHost } from "./smart_ban.ts";
+import { SourceTrust } from "./source_trust.ts";
+import { SmartBan, type SmartBanHost } from "./smart_ban.ts";
 
 /** What started pieces need from the torrent. */
-export interface StartedPiecesHost extends VerifierHost, PartsHost {
+export interface PartialPiecesHost extends SmartBanHost, PartsHost {
   /** Bytes of a piece. */
   pieceSize(index: number): number;
   /** Writes a verified piece; resolves when it can be read back. */
@@ -36,7 +36,7 @@ export interface StartedPiecesHost extends VerifierHost, PartsHost {
 }
 
 /** What started pieces work with. */
-export interface StartedPiecesOptions {
+export interface PartialPiecesOptions {
   /** What is on disk; changed as pieces are finished. */
   readonly have: Bitfield;
   /** The pieces that are to be there in the end. */
@@ -56,7 +56,7 @@ type Result = "right" | "wrong" | "reopened";
 type Found = "written" | "unwelcome" | "wrong";
 
 /** What those who fetch blocks have in common. */
-export class StartedPieces {
+export class PartialPieces {
   /** Pieces that are verified and written. */
   readonly have: Bitfield;
   /** Pieces that are to come: those that are wanted and not there, and those that are finished since something of them is here. */
@@ -66,13 +66,13 @@ export class StartedPieces {
   /** Payload that came and was of no use, in bytes. */
   wasted = 0;
   /** Started pieces that aren't complete, by index. */
-  readonly active = new Map<number, ActivePiece>();
+  readonly active = new Map<number, PartialPiece>();
   /** Those of them that have free blocks, in the order in which they were started. */
-  readonly open = new Set<ActivePiece>();
+  readonly open = new Set<PartialPiece>();
   /** What is known of those who send. */
-  readonly standings = new Standings();
+  readonly trust = new SourceTrust();
   /** Those that one source alone may send. */
-  readonly owners = new Owners(this.standings);
+  readonly parole = new Parole(this.trust);
   /** Pieces that nobody has started. */
   readonly picker: PiecePicker;
   /** Buffers. */
@@ -86,11 +86,11 @@ export class StartedPieces {
   /** Called when a piece is not to come any more, though it hasn't come. */
   forgotten: (index: number) => void = () => {};
   #wanted: Bitfield;
-  readonly #host: StartedPiecesHost;
+  readonly #host: PartialPiecesHost;
   readonly #platform: Pick<Platform, "now" | "digest" | "giveWay">;
-  readonly #verifier: Verifier;
+  readonly #smartBan: SmartBan;
   /** Complete pieces that are being checked or written, with when that is over. */
-  readonly #verifying = new Map<ActivePiece, Promise<void>>();
+  readonly #verifying = new Map<PartialPiece, Promise<void>>();
   /** Those that are too large to be held whole. */
   readonly #onDisk: PartsOnDisk;
   /** Indexes of those, and of pieces that were given up while parts of them were being written. */
@@ -101,7 +101,7 @@ export class StartedPieces {
    * @param host The torrent.
    * @param options What they work with.
    */
-  constructor(host: StartedPiecesHost, options: StartedPiecesOptions) {
+  constructor(host: PartialPiecesHost, options: PartialPiecesOptions) {
     this.#host = host;
     this.have = options.have;
     this.pool = options.pool;
@@ -116,7 +116,7 @@ export class StartedPieces {
         this.drop(piece);
       },
     });
-    this.#verifier = new Verifier(host, { platform: options.platform, onDisk: this.#onDisk });
+    this.#smartBan = new SmartBan(host, { platform: options.platform, onDisk: this.#onDisk });
     this.#wanted = options.wanted;
     this.picker = new PiecePicker(this.have.length, () => options.platform.random(), options);
     this.missing = new Bitfield(this.have.length);
@@ -145,17 +145,17 @@ export class StartedPieces {
 
   /** Whether a piece has failed and not been right since: it should come from one source alone. */
   suspects(index: number): boolean {
-    return this.#verifier.suspects(index);
+    return this.#smartBan.suspects(index);
   }
 
-  /** What a connection, or a web seed, is known by in {@linkcode StartedPieces.standings}. */
+  /** What a connection, or a web seed, is known by in {@linkcode PartialPieces.trust}. */
   sourceOf(sender: number): string {
     return networkOf(this.#host.hostOf(sender));
   }
 
   /** Pieces that have failed and not been right since. */
   get failed(): { readonly pieces: Iterable<number>; readonly size: number } {
-    return this.#verifier.failed;
+    return this.#smartBan.failed;
   }
 
   /**
@@ -165,7 +165,7 @@ export class StartedPieces {
    * @param wanted All of them; copied.
    * @returns Pieces that were given up: whoever was asked for them needn't send them.
    */
-  setWanted(wanted: Bitfield): ActivePiece[] {
+  setWanted(wanted: Bitfield): PartialPiece[] {
     this.#wanted = wanted.clone();
     return this.#takeStock();
   }
@@ -176,7 +176,7 @@ export class StartedPieces {
    * @param have What is there; copied.
    * @returns Pieces that were given up, since they are there: whoever was asked for them needn't send them.
    */
-  reset(have: Bitfield): ActivePiece[] {
+  reset(have: Bitfield): PartialPiece[] {
     const found = have.clone();
     this.have.clearAll();
     this.have.addAll(found);
@@ -206,12 +206,12 @@ export class StartedPieces {
    * @param now Milliseconds.
    * @returns The piece, all of it free.
    */
-  start(index: number, now: number): ActivePiece {
+  start(index: number, now: number): PartialPiece {
     const size = this.#host.pieceSize(index);
     const memory = this.#memoryFor(size, (leaving) => this.#onDisk.leave(piece, leaving));
     this.picker.remove(index);
     this.reserved.delete(index);
-    const piece = new ActivePiece(index, { size, memory, digest: this.#platform.digest("sha1"), now });
+    const piece = new PartialPiece(index, { size, memory, digest: this.#platform.digest("sha1"), now });
     if (piece.parts !== null) this.#onDisk.begin(piece);
     piece.failed = this.suspects(index);
     this.active.set(index, piece);
@@ -233,13 +233,13 @@ export class StartedPieces {
   }
 
   /** A piece is no longer one's own: all may send it. */
-  share(piece: ActivePiece): void {
-    this.owners.share(piece);
+  share(piece: PartialPiece): void {
+    this.parole.share(piece);
     if (piece.free > 0) this.open.add(piece);
   }
 
   /** Somebody who was asked for a block won't send it. */
-  release(piece: ActivePiece, block: number): void {
+  release(piece: PartialPiece, block: number): void {
     piece.release(block);
     if (piece.free > 0) this.open.add(piece);
   }
@@ -264,7 +264,7 @@ export class StartedPieces {
   }
 
   /** What is here of a piece is dropped, for it to be started anew some other time. */
-  drop(piece: ActivePiece): void {
+  drop(piece: PartialPiece): void {
     this.#discard(piece);
     this.putBack(piece.index);
   }
@@ -274,9 +274,9 @@ export class StartedPieces {
    *
    * @returns Whether it does; if not, since the piece is held whole or nothing of it is here, it may be dropped.
    */
-  shed(piece: ActivePiece): boolean {
+  shed(piece: PartialPiece): boolean {
     if (piece.parts === null || piece.received === 0) return false;
-    if (!piece.failed) this.owners.share(piece);
+    if (!piece.failed) this.parole.share(piece);
     piece.shed();
     this.open.add(piece);
     return true;
@@ -288,15 +288,15 @@ export class StartedPieces {
    * @param piece One that has failed.
    * @param isSuspect Chooses among the connections.
    */
-  beginAnew(piece: ActivePiece, isSuspect: (sender: number) => boolean): void {
-    this.owners.release(piece, { complete: false });
+  beginAnew(piece: PartialPiece, isSuspect: (sender: number) => boolean): void {
+    this.parole.release(piece, { complete: false });
     this.wasted += piece.reopen(isSuspect, { digest: this.#platform.digest("sha1"), now: this.#platform.now() });
     piece.guarded = false;
     this.open.add(piece);
   }
 
   /** A complete piece is checked and written. */
-  finish(piece: ActivePiece): void {
+  finish(piece: PartialPiece): void {
     this.#close(piece, { complete: true });
     this.#checking.add(piece.index);
     this.#verifying.set(piece, this.#verify(piece));
@@ -323,7 +323,7 @@ export class StartedPieces {
    *
    * @returns Started pieces that aren't to come, and are given up.
    */
-  #takeStock(): ActivePiece[] {
+  #takeStock(): PartialPiece[] {
     const given = [...this.active.values()].filter((piece) => !this.#isToCome(piece) || this.#onDisk.isMoved(piece));
     for (const piece of given) this.#discard(piece);
     for (let index = 0; index < this.have.length; index++) {
@@ -342,7 +342,7 @@ export class StartedPieces {
     return given;
   }
 
-  #isToCome(piece: ActivePiece): boolean {
+  #isToCome(piece: PartialPiece): boolean {
     if (this.have.has(piece.index)) return false;
     return this.#wanted.has(piece.index) || (piece.received > 0 && this.#hasPlace(piece.index));
   }
@@ -355,7 +355,7 @@ export class StartedPieces {
     if (this.complete && this.#verifying.size === 0) this.pool.close();
   }
 
-  #discard(piece: ActivePiece): void {
+  #discard(piece: PartialPiece): void {
     this.wasted += piece.received * BLOCK_SIZE;
     this.#close(piece, { complete: false });
     this.#giveBack(piece);
@@ -368,18 +368,18 @@ export class StartedPieces {
     });
   }
 
-  #giveBack(piece: ActivePiece): void {
+  #giveBack(piece: PartialPiece): void {
     piece.close();
     if (piece.buffer !== null) this.pool.give(piece.buffer);
   }
 
-  #close(piece: ActivePiece, options: { readonly complete: boolean }): void {
+  #close(piece: PartialPiece, options: { readonly complete: boolean }): void {
     this.active.delete(piece.index);
     this.open.delete(piece);
-    this.owners.release(piece, options);
+    this.parole.release(piece, options);
   }
 
-  async #verify(piece: ActivePiece): Promise<void> {
+  async #verify(piece: PartialPiece): Promise<void> {
     const sources = new Set(Array.from(piece.senders, (sender) => this.sourceOf(sender)));
     let result: Result = "wrong";
     try {
@@ -396,11 +396,11 @@ export class StartedPieces {
   }
 
   /** Checks a complete piece and writes it, if it is right and there is a place for it. */
-  async #store(piece: ActivePiece, sources: ReadonlySet<string>): Promise<Found> {
+  async #store(piece: PartialPiece, sources: ReadonlySet<string>): Promise<Found> {
     const { index } = piece;
-    const isRight = await this.#verifier.check(piece);
+    const isRight = await this.#smartBan.check(piece);
     if (isRight === false) return "wrong";
-    if (isRight) this.standings.passed(index, sources);
+    if (isRight) this.trust.passed(index, sources);
     let isWelcome = this.wants(index) && (this.#wanted.has(index) || this.#hasPlace(index));
     if (isWelcome && piece.parts !== null) isWelcome = isRight === true && await this.#onDisk.claim(piece);
     else if (isWelcome) await this.#host.writePiece(index, piece.data);
@@ -408,7 +408,7 @@ export class StartedPieces {
   }
 
   /** A piece is right. */
-  #keep({ index, size }: ActivePiece, found: "written" | "unwelcome"): Result {
+  #keep({ index, size }: PartialPiece, found: "written" | "unwelcome"): Result {
     this.#checking.delete(index);
     if (found === "unwelcome") {
       this.wasted += size;
@@ -421,11 +421,11 @@ export class StartedPieces {
   }
 
   /** A piece is wrong. What comes from suspects is fetched anew from those who are proven; when that tells nobody apart, all of it from one. */
-  #retry(piece: ActivePiece, sources: ReadonlySet<string>): Result {
+  #retry(piece: PartialPiece, sources: ReadonlySet<string>): Result {
     const { index } = piece;
     this.#checking.delete(index);
-    const suspects = piece.guarded ? sources : this.standings.suspects(sources);
-    this.standings.failed(index, suspects);
+    const suspects = piece.guarded ? sources : this.trust.suspects(sources);
+    this.trust.failed(index, suspects);
     if (this.#stopped || sources.size === 1 || !this.#wanted.has(index) || this.have.has(index)) {
       this.wasted += piece.size;
       this.putBack(index);
@@ -438,7 +438,7 @@ export class StartedPieces {
   }
 
   /** The disk failed, or the piece has lost its place just now: it is to be fetched anew, should it be wanted and the download go on. */
-  #broke({ index, size }: ActivePiece, error: unknown): void {
+  #broke({ index, size }: PartialPiece, error: unknown): void {
     if (error instanceof NotWantedError) this.wasted += size;
     else this.#host.broke(error);
     this.#checking.delete(index);

@@ -6,7 +6,7 @@
 
 import type { Bytes } from "../../base/bytes.ts";
 import { BLOCK_SIZE } from "../../peer/mod.ts";
-import type { ActivePiece } from "./partial_piece.ts";
+import type { PartialPiece } from "./partial_piece.ts";
 import type { BufferPool } from "./buffer_pool.ts";
 import type { LeavingPart } from "./piece_parts.ts";
 
@@ -30,13 +30,13 @@ export class PartsOnDisk {
   readonly #host: PartsHost;
   readonly #pool: BufferPool;
   /** Called when something of a piece couldn't be written or read back. */
-  readonly #failed: (piece: ActivePiece, thrown: unknown) => void;
+  readonly #failed: (piece: PartialPiece, thrown: unknown) => void;
   /** What is under way for each piece. */
-  readonly #work = new Map<ActivePiece, Promise<void>>();
+  readonly #work = new Map<PartialPiece, Promise<void>>();
   /** Where each of them was when it was begun. */
-  readonly #places = new WeakMap<ActivePiece, string>();
+  readonly #places = new WeakMap<PartialPiece, string>();
   /** Pieces of which something couldn't be written or read, and why. */
-  readonly #failures = new WeakMap<ActivePiece, { readonly thrown: unknown }>();
+  readonly #failures = new WeakMap<PartialPiece, { readonly thrown: unknown }>();
   /** The last to read something back; one at a time does, so that the memory for it is bounded. */
   #reading: Promise<void> = Promise.resolve();
 
@@ -47,7 +47,7 @@ export class PartsOnDisk {
    */
   constructor(
     host: PartsHost,
-    options: { readonly pool: BufferPool; readonly failed: (piece: ActivePiece, thrown: unknown) => void },
+    options: { readonly pool: BufferPool; readonly failed: (piece: PartialPiece, thrown: unknown) => void },
   ) {
     this.#host = host;
     this.#pool = options.pool;
@@ -55,28 +55,28 @@ export class PartsOnDisk {
   }
 
   /** A piece that goes to disk in parts is begun. */
-  begin(piece: ActivePiece): void {
+  begin(piece: PartialPiece): void {
     this.#places.set(piece, this.#host.placeOf(piece.index));
   }
 
   /** Whether other files are wanted since a piece was begun, so that it is elsewhere now: what is here of it is lost. */
-  isMoved(piece: ActivePiece): boolean {
+  isMoved(piece: PartialPiece): boolean {
     const place = this.#places.get(piece);
     return place !== undefined && place !== this.#host.placeOf(piece.index);
   }
 
   /** A piece is verified. @returns Whether it is there now; if not, it has to be fetched anew. */
-  async claim(piece: ActivePiece): Promise<boolean> {
+  async claim(piece: PartialPiece): Promise<boolean> {
     return await this.#host.claimPiece(piece.index, this.#places.get(piece)!);
   }
 
   /** Whether something is being written or read for a piece. */
-  isBusy(piece: ActivePiece): boolean {
+  isBusy(piece: PartialPiece): boolean {
     return this.#work.has(piece);
   }
 
   /** Writes a part of a piece, gives its memory back, and hashes what can be hashed then. */
-  leave(piece: ActivePiece, leaving: LeavingPart): void {
+  leave(piece: PartialPiece, leaving: LeavingPart): void {
     this.#add(piece, this.#write(piece, leaving));
   }
 
@@ -85,7 +85,7 @@ export class PartsOnDisk {
    *
    * @throws Why something of it couldn't be written or read.
    */
-  async hashed(piece: ActivePiece): Promise<void> {
+  async hashed(piece: PartialPiece): Promise<void> {
     await this.idle(piece);
     await this.#readOn(piece);
     const failure = this.#failures.get(piece);
@@ -93,7 +93,7 @@ export class PartsOnDisk {
   }
 
   /** Waits until nothing is being written or read for a piece, or for any. Never fails. */
-  async idle(piece?: ActivePiece): Promise<void> {
+  async idle(piece?: PartialPiece): Promise<void> {
     const work = () => piece === undefined ? this.#work.values().next().value : this.#work.get(piece);
     for (let next = work(); next !== undefined; next = work()) await next;
   }
@@ -105,11 +105,11 @@ export class PartsOnDisk {
    * @param block Which block of it.
    * @param into Where to; as long as the block.
    */
-  async read(piece: ActivePiece, block: number, into: Bytes): Promise<void> {
+  async read(piece: PartialPiece, block: number, into: Bytes): Promise<void> {
     await this.#host.readPart(piece.index, block * BLOCK_SIZE, into);
   }
 
-  #add(piece: ActivePiece, job: Promise<void>): void {
+  #add(piece: PartialPiece, job: Promise<void>): void {
     const work: Promise<void> = Promise.all([this.#work.get(piece), job]).then(() => {}, (thrown) => {
       if (this.#failures.has(piece) || this.isMoved(piece)) return;
       this.#failures.set(piece, { thrown });
@@ -120,7 +120,7 @@ export class PartsOnDisk {
     this.#work.set(piece, work);
   }
 
-  async #write(piece: ActivePiece, { part, buffer, stretches, again }: LeavingPart): Promise<void> {
+  async #write(piece: PartialPiece, { part, buffer, stretches, again }: LeavingPart): Promise<void> {
     const start = part * buffer.length;
     try {
       if (again) await this.#work.get(piece);
@@ -142,14 +142,14 @@ export class PartsOnDisk {
   }
 
   /** Hashes what comes next in a piece, as far as it is on disk. */
-  #readOn(piece: ActivePiece): Promise<void> {
+  #readOn(piece: PartialPiece): Promise<void> {
     if (piece.nextStored(1) === null) return Promise.resolve();
     const reading = this.#reading.then(() => this.#readBack(piece));
     this.#reading = reading.catch(() => {}); // told to whoever waits for this piece
     return reading;
   }
 
-  async #readBack(piece: ActivePiece): Promise<void> {
+  async #readBack(piece: PartialPiece): Promise<void> {
     if (piece.nextStored(1) === null || this.isMoved(piece)) return;
     const buffer = this.#pool.takeAnyway(READ_BACK);
     try {

@@ -7,17 +7,17 @@
 import type { Bitfield } from "../../base/bitfield.ts";
 import { PROVEN_MS } from "../../base/defences.ts";
 import { BLOCK_SIZE, type Peer, type ReceivedBlock } from "../../peer/mod.ts";
-import type { ActivePiece } from "./partial_piece.ts";
+import type { PartialPiece } from "./partial_piece.ts";
 import type { BufferPool } from "./buffer_pool.ts";
-import type { DownloadHost, DownloadOptions } from "./download_host.ts";
+import type { PieceDownloadHost, PieceDownloadOptions } from "./download_host.ts";
 import { cancelElsewhere, type Waits } from "./endgame.ts";
-import { HangUps } from "./queue_overflow.ts";
+import { QueueOverflow } from "./queue_overflow.ts";
 import { heldInVain, leastDeserving } from "./piece_eviction.ts";
 import { isQuiet, mayHaveDropped, takeBackOverdue, type TakingBack } from "./request_timeouts.ts";
 import type { PiecePicker } from "./piece_picker.ts";
 import type { Urgency } from "./time_critical.ts";
 import { RequestStrategy } from "./request_strategy.ts";
-import { StartedPieces } from "./partial_pieces.ts";
+import { PartialPieces } from "./partial_pieces.ts";
 import { busyWithOthers, leastNeeded } from "./urgent_blocks.ts";
 
 /** Milliseconds without a block after which a piece that isn't wanted any more is given up. */
@@ -29,7 +29,7 @@ const MOST_NEWS = 200;
 /** What is another thing than before. */
 interface Change {
   /** Started pieces that were given up. */
-  readonly given?: readonly ActivePiece[];
+  readonly given?: readonly PartialPiece[];
   /** Pieces that aren't there any more. */
   readonly lost?: readonly number[];
   /** Pieces that are there though they didn't come. */
@@ -40,13 +40,13 @@ interface Change {
 const YIELD_MS = 1_000;
 
 /** The downloading half of a torrent. */
-export class Download {
+export class PieceDownload {
   /** What is fetched, by this and by others. */
-  readonly started: StartedPieces;
-  readonly #platform: DownloadOptions["platform"];
-  readonly #host: DownloadHost;
-  readonly #active: ReadonlyMap<number, ActivePiece>;
-  readonly #open: Set<ActivePiece>;
+  readonly started: PartialPieces;
+  readonly #platform: PieceDownloadOptions["platform"];
+  readonly #host: PieceDownloadHost;
+  readonly #active: ReadonlyMap<number, PartialPiece>;
+  readonly #open: Set<PartialPiece>;
   readonly #picker: PiecePicker;
   readonly #pool: BufferPool;
   readonly #strategy: RequestStrategy;
@@ -59,7 +59,7 @@ export class Download {
   #stopped = false;
   /** When it was last looked what could be given to other torrents. */
   #yieldedAt = -Infinity;
-  readonly #hangUps = new HangUps();
+  readonly #overflow = new QueueOverflow();
   /** Peers that had everything, and lost some of it. */
   readonly #reneged = new WeakSet<Peer>();
 
@@ -67,16 +67,16 @@ export class Download {
    * @param host The torrent.
    * @param options What it works with.
    */
-  constructor(host: DownloadHost, options: DownloadOptions) {
+  constructor(host: PieceDownloadHost, options: PieceDownloadOptions) {
     this.#host = host;
     this.#platform = options.platform;
-    this.started = new StartedPieces(host, options);
+    this.started = new PartialPieces(host, options);
     this.#active = this.started.active;
     this.#open = this.started.open;
     this.#picker = this.started.picker;
     this.#pool = options.pool;
     this.#strategy = new RequestStrategy(host, this.started, () => options.platform.now());
-    this.started.standings.changed = () => this.#judgeAll();
+    this.started.trust.changed = () => this.#judgeAll();
     this.started.forgotten = (index) => this.#forgotten(index);
     this.started.settled.push((right) => {
       if ((this.#strategy.starved || !right) && !this.#stopped) this.fillAll();
@@ -89,9 +89,9 @@ export class Download {
 
   /** What is known of its address counts for a connection. */
   #judge(peer: Peer): void {
-    const { standings } = this.started;
-    peer.proven = standings.proven(peer.network);
-    peer.onParole = standings.onParole(peer.network);
+    const { trust } = this.started;
+    peer.proven = trust.proven(peer.network);
+    peer.onParole = trust.onParole(peer.network);
   }
 
   /** Somebody is proven, or suspect: what those on parole have together with others goes to the others. */
@@ -263,13 +263,13 @@ export class Download {
 
   /** A connection was made. */
   joined(peer: Peer): void {
-    this.#hangUps.joined(peer, this.#platform.now());
+    this.#overflow.joined(peer, this.#platform.now());
     this.#judge(peer);
   }
 
   /** A connection is over. */
   left(peer: Peer): void {
-    this.#hangUps.left(peer);
+    this.#overflow.left(peer);
     this.countPeer(peer, -1);
     this.takeBack(peer);
     this.fillAll();
@@ -410,7 +410,7 @@ export class Download {
    * @param what Which requests, and what becomes of its pieces.
    */
   takeBack(peer: Peer, { cancel = false, which = () => true, keeps = () => false }: TakingBack = {}): void {
-    for (const piece of this.started.owners.of(peer)) {
+    for (const piece of this.started.parole.of(peer)) {
       if (keeps(piece.index)) continue;
       if (piece.failed) this.#passOn(piece);
       else if (piece.received === 0) this.#giveUp(piece);
@@ -472,10 +472,10 @@ export class Download {
 
   /** Nobody has a piece to itself for long, and what only the proven may send is given up when there are none. */
   #endHolds(now: number): void {
-    const { owners } = this.started;
-    if (owners.size > 0) {
-      for (const piece of owners.open(now)) this.started.share(piece);
-      for (const piece of owners.late({ peers: () => this.#host.peers(), now })) this.#passOn(piece);
+    const { parole } = this.started;
+    if (parole.size > 0) {
+      for (const piece of parole.open(now)) this.started.share(piece);
+      for (const piece of parole.late({ peers: () => this.#host.peers(), now })) this.#passOn(piece);
     }
     if (this.started.failed.size === 0) return;
     for (const piece of [...this.#active.values()]) {
@@ -523,7 +523,7 @@ export class Download {
   }
 
   /** Starts a piece anew some other time: what is here of it is dropped, what was asked for is taken back. */
-  #giveUp(piece: ActivePiece): void {
+  #giveUp(piece: PartialPiece): void {
     this.#withdraw(piece);
     this.started.drop(piece);
   }
@@ -533,7 +533,7 @@ export class Download {
    *
    * @returns When the memory is free.
    */
-  #takeMemory(piece: ActivePiece): "now" | "soon" {
+  #takeMemory(piece: PartialPiece): "now" | "soon" {
     this.#withdraw(piece);
     if (this.started.shed(piece)) return "soon";
     this.started.drop(piece);
@@ -541,13 +541,13 @@ export class Download {
   }
 
   /** A piece that failed goes to somebody else, who sends all of it; it keeps its memory. */
-  #passOn(piece: ActivePiece): void {
+  #passOn(piece: PartialPiece): void {
     this.started.beginAnew(piece, () => true);
     this.#withdraw(piece);
     this.#freed = true;
   }
 
-  #withdraw({ index }: ActivePiece): void {
+  #withdraw({ index }: PartialPiece): void {
     for (const peer of this.#host.peers()) {
       if (peer.closed) continue;
       const before = peer.requests.size;

@@ -5,7 +5,7 @@
  */
 
 import { BLOCK_SIZE, type Peer } from "../../peer/mod.ts";
-import type { ActivePiece } from "./partial_piece.ts";
+import type { PartialPiece } from "./partial_piece.ts";
 
 /**
  * Milliseconds without a block after which a started piece may be given up when others could use its memory: one that nobody
@@ -41,7 +41,7 @@ export function isSlowPeer(pieceSize: number, down: { readonly rate: number; rea
  * @param active Pieces that have been started.
  * @param now Milliseconds.
  */
-export function heldInVain(active: Iterable<ActivePiece>, now: number): ActivePiece[] {
+export function heldInVain(active: Iterable<PartialPiece>, now: number): PartialPiece[] {
   return [...active].filter(({ inMemory, parts, touched }) => {
     return inMemory && now - touched > (parts === null ? VAIN_MS : VAIN_IN_PARTS_MS);
   });
@@ -53,7 +53,7 @@ export function heldInVain(active: Iterable<ActivePiece>, now: number): ActivePi
  * @param active Pieces that have been started.
  * @param now Milliseconds.
  */
-export function slowPieces(active: Iterable<ActivePiece>, now: number): ActivePiece[] {
+export function slowPieces(active: Iterable<PartialPiece>, now: number): PartialPiece[] {
   return [...active].filter((piece) => {
     const age = now - piece.startedAt;
     return age > TRIAL_MS && piece.received * BLOCK_SIZE * SLOW_SECONDS * 1000 < piece.size * age;
@@ -69,21 +69,21 @@ export function slowPieces(active: Iterable<ActivePiece>, now: number): ActivePi
  * @returns A piece, or `null` when all deserve to be kept.
  */
 export function leastDeserving(
-  active: Iterable<ActivePiece>,
+  active: Iterable<PartialPiece>,
   options: {
     readonly now: number;
     readonly slowLimit: number;
     readonly peers: Iterable<Peer>;
   },
-): ActivePiece | null {
+): PartialPiece | null {
   const pieces = [...active].filter((piece) => piece.inMemory);
   const slow = slowPieces(pieces, options.now);
   const peers = [...options.peers].filter((peer) => !peer.closed && !peer.snubbed);
-  const wouldBeSent = ({ index }: ActivePiece): boolean => {
+  const wouldBeSent = ({ index }: PartialPiece): boolean => {
     return peers.some((peer) => peer.pieces.has(index) && peer.wouldSend(index));
   };
   const crowded = new Set(slow.length > options.slowLimit ? slow : []);
-  let least: ActivePiece | null = null;
+  let least: PartialPiece | null = null;
   for (const piece of pieces) {
     const part = piece.received / piece.blockCount;
     const patience = (wouldBeSent(piece) ? STUCK_MS : STALE_MS) + PATIENCE_MS * part;

@@ -21,7 +21,7 @@ interface HangUp {
 }
 
 /** Remembers with how many requests outstanding peers hung up, so that they are asked for fewer when they are back. */
-export class HangUps {
+export class QueueOverflow {
   readonly #known = new Map<string, HangUp>();
 
   /** A connection was made: it begins with as many requests as the address was found to hold. */

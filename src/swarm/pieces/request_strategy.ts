@@ -6,7 +6,7 @@
 
 import { PROVEN_MS } from "../../base/defences.ts";
 import { BLOCK_SIZE, type Peer } from "../../peer/mod.ts";
-import type { ActivePiece } from "./partial_piece.ts";
+import type { PartialPiece } from "./partial_piece.ts";
 import type { BufferPool } from "./buffer_pool.ts";
 import { askAgain, Waits } from "./endgame.ts";
 import { depthAllowed } from "./expected_speed.ts";
@@ -14,7 +14,7 @@ import { isSlowPeer, slowPieces } from "./piece_eviction.ts";
 import { ownerOf, wouldAnySend } from "./parole.ts";
 import type { PiecePicker } from "./piece_picker.ts";
 import { NO_URGENCY, type Urgency } from "./time_critical.ts";
-import type { StartedPieces } from "./partial_pieces.ts";
+import type { PartialPieces } from "./partial_pieces.ts";
 import { shareOf } from "./urgent_blocks.ts";
 
 /** Pieces that are chosen at random rather than by rarity, so that there is soon something to trade. */
@@ -45,9 +45,9 @@ export class RequestStrategy {
   starved = false;
   readonly #host: RequestStrategyHost;
   readonly #now: () => number;
-  readonly #started: StartedPieces;
-  readonly #active: ReadonlyMap<number, ActivePiece>;
-  readonly #open: Set<ActivePiece>;
+  readonly #started: PartialPieces;
+  readonly #active: ReadonlyMap<number, PartialPiece>;
+  readonly #open: Set<PartialPiece>;
   readonly #picker: PiecePicker;
   readonly #pool: BufferPool;
 
@@ -56,7 +56,7 @@ export class RequestStrategy {
    * @param started The pieces.
    * @param now Milliseconds.
    */
-  constructor(host: RequestStrategyHost, started: StartedPieces, now: () => number) {
+  constructor(host: RequestStrategyHost, started: PartialPieces, now: () => number) {
     this.#host = host;
     this.#now = now;
     this.#started = started;
@@ -84,11 +84,11 @@ export class RequestStrategy {
     const now = this.#now();
     if (this.urgency.pieces.length > 0) want = this.#fillUrgent(peer, { want, depth, now });
     if (this.#started.failed.size > 0) want = this.#fillFailed(peer, want, now);
-    if (peer.proven) want = this.#join(peer, this.#started.owners.tried(), want, now);
-    else if (this.#started.owners.awaits(peer.network, now)) return;
+    if (peer.proven) want = this.#join(peer, this.#started.parole.tried(), want, now);
+    else if (this.#started.parole.awaits(peer.network, now)) return;
     // Whoever isn't proven gets pieces of its own, as long as there are any.
     else want = this.#startPieces(peer, want, now);
-    if (peer.proven || this.#started.owners.of(peer).length === 0) {
+    if (peer.proven || this.#started.parole.of(peer).length === 0) {
       for (const piece of this.#open) {
         if (want <= 0) return;
         if (peer.pieces.has(piece.index) && peer.wouldSend(piece.index)) want = this.#ask(peer, piece, want, now);
@@ -96,7 +96,7 @@ export class RequestStrategy {
     }
     if (peer.proven) want = this.#startPieces(peer, want, now);
     if (want <= 0) return;
-    if (this.#join(peer, this.#started.owners.joinable(peer, now), want, now) <= 0) return;
+    if (this.#join(peer, this.#started.parole.joinable(peer, now), want, now) <= 0) return;
     if (!this.#pool.available) {
       this.starved = true;
       if (this.#picker.size > 0 || this.#open.size > 0) this.#pool.wants();
@@ -115,34 +115,34 @@ export class RequestStrategy {
 
   /** Whether a peer has never sent anything, and others of its address kept pieces to themselves for nothing. */
   #hasStalled(peer: Peer): boolean {
-    return peer.down.total === 0 && this.#started.standings.stalled(peer.network);
+    return peer.down.total === 0 && this.#started.trust.stalled(peer.network);
   }
 
   /** Starts new pieces with a peer, as its own if it isn't proven. @returns How many requests it could take besides. */
   #startPieces(peer: Peer, want: number, now: number): number {
-    const { owners } = this.#started;
+    const { parole } = this.#started;
     if (!peer.proven) {
-      for (const piece of owners.of(peer)) if (want > 0) want = this.#ask(peer, piece, want, now);
+      for (const piece of parole.of(peer)) if (want > 0) want = this.#ask(peer, piece, want, now);
     }
     if (peer.quiet && this.#open.size > 0) return want;
     while (want > 0 && this.#picker.size > 0 && this.#pool.available) {
-      const alone = !peer.proven && !peer.quiet && owners.size < this.#mostOwned;
-      if (!peer.proven && (!owners.mayHold(peer) || (!alone && (peer.onParole || this.#open.size > 0)))) break;
+      const alone = !peer.proven && !peer.quiet && parole.size < this.#mostOwned;
+      if (!peer.proven && (!parole.mayHold(peer) || (!alone && (peer.onParole || this.#open.size > 0)))) break;
       const index = this.pick(peer);
       if (index < 0 || !this.mayStart(peer, index)) break;
       const piece = this.#started.start(index, now);
-      if (alone) owners.hold(piece, ownerOf(peer), now);
+      if (alone) parole.hold(piece, ownerOf(peer), now);
       want = this.#ask(peer, piece, want, now);
     }
     return want;
   }
 
   /** Has a peer send the rest of pieces that are others'. @returns How many requests it could take besides. */
-  #join(peer: Peer, pieces: Iterable<ActivePiece>, want: number, now: number): number {
+  #join(peer: Peer, pieces: Iterable<PartialPiece>, want: number, now: number): number {
     for (const piece of pieces) {
       if (want <= 0) break;
       if (!peer.pieces.has(piece.index) || !peer.wouldSend(piece.index)) continue;
-      if (peer.proven) this.#started.owners.judge(piece, now);
+      if (peer.proven) this.#started.parole.judge(piece, now);
       this.#started.share(piece);
       want = this.#ask(peer, piece, want, now);
     }
@@ -156,7 +156,7 @@ export class RequestStrategy {
 
   /** Starts pieces that have failed with a peer that may send them alone. @returns How many requests it could take besides. */
   #fillFailed(peer: Peer, want: number, now: number): number {
-    const { owners, failed } = this.#started;
+    const { parole, failed } = this.#started;
     let left = MOST_FAILED;
     for (const index of failed.pieces) {
       if (want <= 0) break;
@@ -166,8 +166,8 @@ export class RequestStrategy {
       let piece = this.#active.get(index);
       if (piece === undefined) {
         if (!this.#picker.has(index) || !this.#pool.available) continue;
-        if (!peer.proven && !owners.mayHold(peer)) break;
-        if (!owners.mayOwn(index, ownerOf(peer), { peers: this.#host.peers(), now })) continue;
+        if (!peer.proven && !parole.mayHold(peer)) break;
+        if (!parole.mayOwn(index, ownerOf(peer), { peers: this.#host.peers(), now })) continue;
         piece = this.#started.start(index, now);
       }
       want = this.#ask(peer, piece, want, now);
@@ -179,7 +179,7 @@ export class RequestStrategy {
   #fillUrgent(peer: Peer, parts: { readonly want: number; readonly depth: number; readonly now: number }): number {
     const { depth, now } = parts;
     const { pieces, awaited } = this.urgency;
-    const late: ActivePiece[] = [];
+    const late: PartialPiece[] = [];
     let { want } = parts;
     for (const index of pieces) {
       if (want <= 0) return want;
@@ -196,30 +196,30 @@ export class RequestStrategy {
     }
     if (late.length === 0 || want <= 0) return want;
     const free = want + peer.requests.size;
-    const maySend = (piece: ActivePiece) => this.maySend(peer, piece, now);
+    const maySend = (piece: PartialPiece) => this.maySend(peer, piece, now);
     const peers = () => this.#host.peers();
     askAgain(peer, { active: late, peers, waits: this.waits, ending: true, urgent: true, maySend, depth, now });
     return free - peer.requests.size;
   }
 
-  #startUrgent(peer: Peer, index: number, now: number): ActivePiece | null {
+  #startUrgent(peer: Peer, index: number, now: number): PartialPiece | null {
     if (!this.#picker.has(index) || !this.#pool.available || !this.mayStart(peer, index)) return null;
-    const { owners } = this.#started;
+    const { parole } = this.#started;
     if (this.#started.suspects(index)) {
-      const may = owners.mayOwn(index, ownerOf(peer), { peers: this.#host.peers(), now });
+      const may = parole.mayOwn(index, ownerOf(peer), { peers: this.#host.peers(), now });
       return may ? this.#started.start(index, now) : null;
     }
     // What somebody waits for all send together, unless some are proven and others aren't.
     const alone = !peer.proven && !this.urgency.awaited.has(index);
-    if (alone && !(owners.mayHold(peer) && owners.size < this.#mostOwned)) return null;
+    if (alone && !(parole.mayHold(peer) && parole.size < this.#mostOwned)) return null;
     if (!alone && this.#hasBetter(peer, index, now)) return null;
     const piece = this.#started.start(index, now);
-    if (alone) owners.hold(piece, ownerOf(peer), now);
+    if (alone) parole.hold(piece, ownerOf(peer), now);
     return piece;
   }
 
   /** Whether a piece that somebody waits for is, for a while, left to those who are proven. */
-  #leavesToProven(peer: Peer, piece: ActivePiece, now: number): boolean {
+  #leavesToProven(peer: Peer, piece: PartialPiece, now: number): boolean {
     return piece.owner === null && now - piece.touched < PROVEN_MS && this.#hasBetter(peer, piece.index, now);
   }
 
@@ -265,14 +265,14 @@ export class RequestStrategy {
     return index;
   }
 
-  #ask(peer: Peer, piece: ActivePiece, want: number, now: number): number {
+  #ask(peer: Peer, piece: PartialPiece, want: number, now: number): number {
     if (!this.maySend(peer, piece, now)) return want;
     if (piece.failed && piece.owner === null && !piece.guarded) {
-      if (!peer.proven && !this.#started.owners.mayHold(peer)) return want;
-      if (!this.#started.owners.take(piece, ownerOf(peer), { peers: this.#host.peers(), now })) return want;
+      if (!peer.proven && !this.#started.parole.mayHold(peer)) return want;
+      if (!this.#started.parole.take(piece, ownerOf(peer), { peers: this.#host.peers(), now })) return want;
     }
     const isTrial = !peer.proven && piece.owner !== null && this.urgency.pieces.length === 0;
-    const most = isTrial ? this.#started.owners.trial(piece, { peers: this.#host.peers(), now }) : Infinity;
+    const most = isTrial ? this.#started.parole.trial(piece, { peers: this.#host.peers(), now }) : Infinity;
     const rest = Math.max(0, want - most);
     for (; want > rest; want--) {
       const block = piece.takeFree();
@@ -284,7 +284,7 @@ export class RequestStrategy {
   }
 
   /** Whether a peer may send blocks of a piece: nobody else owns it, and whoever is on parole is mixed with others only for want of others. */
-  maySend(peer: Peer, piece: ActivePiece, now: number): boolean {
+  maySend(peer: Peer, piece: PartialPiece, now: number): boolean {
     if (piece.owner !== null) return piece.owner === peer.number;
     if (piece.guarded) return peer.proven;
     return !peer.onParole || piece.failed ||

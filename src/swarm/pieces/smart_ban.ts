@@ -7,15 +7,15 @@
 import { equalBytes } from "../../base/bytes.ts";
 import { BLOCK_SIZE } from "../../peer/mod.ts";
 import type { Platform } from "../../platform/platform.ts";
-import type { ActivePiece } from "./partial_piece.ts";
-import { Blame } from "./blame.ts";
+import type { PartialPiece } from "./partial_piece.ts";
+import { BlockEvidence } from "./blame.ts";
 import type { PartsOnDisk } from "./parts_on_disk.ts";
 
 /** Blocks that are hashed before others have their turn. */
 const BLOCKS_AT_ONCE = 64;
 
-/** What a verifier needs from the torrent. */
-export interface VerifierHost {
+/** What smart ban needs from the torrent. */
+export interface SmartBanHost {
   /** SHA-1 of a piece. */
   pieceHash(index: number): Uint8Array;
   /** The address of a connection, over or not. */
@@ -26,8 +26,8 @@ export interface VerifierHost {
   lied(host: string, index: number): void;
 }
 
-/** What a verifier works with. */
-export interface VerifierOptions {
+/** What smart ban works with. */
+export interface SmartBanOptions {
   /** The hash function. */
   readonly platform: Pick<Platform, "digest" | "giveWay">;
   /** Pieces that aren't held whole. */
@@ -35,30 +35,30 @@ export interface VerifierOptions {
 }
 
 /** Checks complete pieces against their hashes. */
-export class Verifier {
-  readonly #host: VerifierHost;
+export class SmartBan {
+  readonly #host: SmartBanHost;
   readonly #platform: Pick<Platform, "digest" | "giveWay">;
   readonly #onDisk: PartsOnDisk;
-  readonly #blame = new Blame();
+  readonly #evidence = new BlockEvidence();
 
   /**
    * @param host The torrent.
-   * @param options See {@linkcode VerifierOptions}.
+   * @param options See {@linkcode SmartBanOptions}.
    */
-  constructor(host: VerifierHost, { platform, onDisk }: VerifierOptions) {
+  constructor(host: SmartBanHost, { platform, onDisk }: SmartBanOptions) {
     this.#host = host;
     this.#platform = platform;
     this.#onDisk = onDisk;
   }
 
   /** Pieces that have failed and not been right since. */
-  get failed(): Pick<Blame, "pieces" | "size"> {
-    return this.#blame;
+  get failed(): Pick<BlockEvidence, "pieces" | "size"> {
+    return this.#evidence;
   }
 
   /** Whether a piece has failed and not been right since: it should come from one peer alone. */
   suspects(index: number): boolean {
-    return this.#blame.suspects(index);
+    return this.#evidence.suspects(index);
   }
 
   /**
@@ -68,7 +68,7 @@ export class Verifier {
    * @returns Whether it is right; `null` when nobody can tell, since it isn't any more where it was written.
    * @throws If it can't be read back.
    */
-  async check(piece: ActivePiece): Promise<boolean | null> {
+  async check(piece: PartialPiece): Promise<boolean | null> {
     const { index } = piece;
     await undefined; // what follows may close connections, and the read of one is being parsed
     if (piece.parts !== null) await this.#onDisk.hashed(piece);
@@ -77,13 +77,13 @@ export class Verifier {
     if (equalBytes(piece.digest, this.#host.pieceHash(index))) {
       const digests = this.suspects(index) ? await this.#digests(piece) : [];
       if (this.#onDisk.isMoved(piece)) return null;
-      if (this.suspects(index)) this.#accuse(this.#blame.passed(index, digests), index);
+      if (this.suspects(index)) this.#accuse(this.#evidence.passed(index, digests), index);
       return true;
     }
     const digests = await this.#digests(piece);
     if (this.#onDisk.isMoved(piece)) return null;
     const senders = Array.from(piece.senders, (connection) => this.#host.hostOf(connection));
-    const guilty = this.#blame.failed(index, { digests, senders });
+    const guilty = this.#evidence.failed(index, { digests, senders });
     this.#host.pieceFailed(index, [...new Set(senders)]);
     this.#accuse(guilty, index);
     return false;
@@ -93,7 +93,7 @@ export class Verifier {
     for (const host of hosts) this.#host.lied(host, index);
   }
 
-  async #digests(piece: ActivePiece): Promise<Uint8Array[]> {
+  async #digests(piece: PartialPiece): Promise<Uint8Array[]> {
     const digests: Uint8Array[] = [];
     const read = piece.buffer === null ? new Uint8Array(BLOCK_SIZE) : null;
     for (let i = 0; i < piece.blockCount; i++) {

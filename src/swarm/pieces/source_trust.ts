@@ -12,7 +12,7 @@ const MOST_FAILURES = 1;
 const LESS_KNOWN = 0.25;
 
 /** What is remembered of a source. */
-interface Standing {
+interface TrustRecord {
   /** Right pieces that it had a part in. */
   right: number;
   /** Pieces that it had a part in, that were wrong, and that haven't been right since. */
@@ -26,12 +26,12 @@ interface Standing {
  * proven once a piece was right that it had a part in, until a piece is wrong that it had a part in: then it is suspect, until
  * that piece is right and it wasn't its fault, or until a whole piece of its own is right.
  */
-export class Standings {
+export class SourceTrust {
   /** Called when somebody has become proven or suspect. */
   changed: () => void = () => {};
   /** Who is suspected, by failed piece. */
   readonly #suspects = new Map<number, Iterable<string>>();
-  readonly #known = new Map<string, Standing>();
+  readonly #known = new Map<string, TrustRecord>();
 
   /** Whether its data was right so far. */
   proven(source: string): boolean {
@@ -115,7 +115,7 @@ export class Standings {
     return doubtful.size > 0 ? doubtful : new Set(sources);
   }
 
-  #of(source: string): Standing {
+  #of(source: string): TrustRecord {
     let known = this.#known.get(source);
     if (!known) {
       this.#known.set(source, known = { right: 0, failed: new Set(), stalled: false });

@@ -5,7 +5,7 @@
  */
 
 import type { Peer } from "../../peer/mod.ts";
-import type { ActivePiece } from "./partial_piece.ts";
+import type { PartialPiece } from "./partial_piece.ts";
 
 /** Fewest blocks of a piece that one peer is asked for, so that its share is worth a request. */
 const LEAST_SHARE = 4;
@@ -19,7 +19,7 @@ const LEAST_SHARE = 4;
  * @param peers Every connected peer.
  * @returns Blocks, 4 or more; all when nobody else would send any.
  */
-export function shareOf(peer: Peer, piece: ActivePiece, peers: Iterable<Peer>): number {
+export function shareOf(peer: Peer, piece: PartialPiece, peers: Iterable<Peer>): number {
   let total = 0;
   let count = 0;
   for (const other of peers) {
@@ -52,8 +52,8 @@ export function busyWithOthers(index: number, peers: Iterable<Peer>): Peer[] {
  * @param urgent Those that nobody may give up.
  * @returns The one of the others of which the least is here; `null` when there is none.
  */
-export function leastNeeded(active: Iterable<ActivePiece>, urgent: ReadonlySet<number>): ActivePiece | null {
-  let least: ActivePiece | null = null;
+export function leastNeeded(active: Iterable<PartialPiece>, urgent: ReadonlySet<number>): PartialPiece | null {
+  let least: PartialPiece | null = null;
   for (const piece of active) {
     if (!urgent.has(piece.index) && piece.inMemory && (!least || piece.received < least.received)) least = piece;
   }

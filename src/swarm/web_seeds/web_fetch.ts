@@ -6,7 +6,7 @@
 
 import { type Bytes, fromUtf8Lossy } from "../../base/bytes.ts";
 import { MAX_RETRY_TEXT, WEB_ANSWER_MS, WEB_WINDOW_BYTES, WEB_WINDOW_MS } from "../../base/defences.ts";
-import type { Allowance, ThrottleParty } from "../../peer/mod.ts";
+import type { Allowance, BandwidthParty } from "../../peer/mod.ts";
 import type { RateMeter } from "../../peer/rate_meter.ts";
 import type { HttpStream, KeptConnection, Platform } from "../../platform/platform.ts";
 import type { WebPart } from "./web_files.ts";
@@ -62,7 +62,7 @@ export interface WebFetchHost {
   /** Whether it is asked with `Range` (BEP 19). */
   readonly ranges: boolean;
   /** How fast it may send, with others. */
-  readonly limit?: ThrottleParty;
+  readonly limit?: BandwidthParty;
   /** Counts what comes. */
   readonly down: RateMeter;
   /** Waits until there is memory for a run, or it is over. */

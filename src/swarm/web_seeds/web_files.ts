@@ -5,7 +5,7 @@
  */
 
 import { isFolder, type Metainfo, originalPaths } from "../../metainfo/mod.ts";
-import { PieceMap } from "../../storage/layout.ts";
+import { FileMap } from "../../storage/layout.ts";
 
 /** Bytes of a torrent that one request brings. */
 export interface WebPart {
@@ -43,7 +43,7 @@ export type WebTorrent = Pick<Metainfo, "info" | "infoHash" | "files" | "pieceLe
 /** What all web seeds of a torrent have in common; large for a large torrent. */
 export class WebFiles {
   /** Where its bytes are. */
-  readonly map: PieceMap;
+  readonly map: FileMap;
   /** Its files as it names them itself. */
   readonly paths: readonly (readonly Uint8Array[])[];
   /** Whether it has a list of files. */
@@ -51,7 +51,7 @@ export class WebFiles {
 
   /** @param meta The torrent. */
   constructor(meta: WebTorrent) {
-    this.map = new PieceMap(meta);
+    this.map = new FileMap(meta);
     this.paths = originalPaths(meta);
     this.isFolder = isFolder(meta);
   }
@@ -60,7 +60,7 @@ export class WebFiles {
 /** A web seed that has files (BEP 19, `url-list`). */
 export class FileParts implements WebParts {
   readonly ranges = true;
-  readonly #map: PieceMap;
+  readonly #map: FileMap;
   readonly #urlOf: (file: number) => string;
 
   /**
@@ -95,7 +95,7 @@ export class FileParts implements WebParts {
 }
 
 /** A web seed that has pieces (BEP 17, `httpseeds`). */
-export class PieceParts implements WebParts {
+export class HttpSeedParts implements WebParts {
   readonly ranges = false;
   readonly #url: string;
   readonly #meta: WebTorrent;

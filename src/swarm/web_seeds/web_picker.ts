@@ -7,8 +7,8 @@
 
 import type { Bitfield } from "../../base/bitfield.ts";
 import { BLOCK_SIZE, type Peer } from "../../peer/mod.ts";
-import type { ActivePiece } from "../pieces/partial_piece.ts";
-import type { Download } from "../pieces/piece_download.ts";
+import type { PartialPiece } from "../pieces/partial_piece.ts";
+import type { PieceDownload } from "../pieces/piece_download.ts";
 import { keyOf } from "../pieces/endgame.ts";
 import { WebRun, type WebRunHost } from "./web_run.ts";
 
@@ -46,11 +46,11 @@ export interface WebSource {
 }
 
 /** All runs of a torrent. */
-export class WebRuns implements WebRunHost {
-  readonly started: Download["started"];
+export class WebPicker implements WebRunHost {
+  readonly started: PieceDownload["started"];
   readonly pieceLength: number;
   readonly totalLength: number;
-  readonly #download: Download;
+  readonly #download: PieceDownload;
   readonly #options: {
     readonly peers: () => Iterable<Peer>;
     readonly now: () => number;
@@ -63,7 +63,7 @@ export class WebRuns implements WebRunHost {
    * @param options `pieceLength`, `totalLength`: the torrent's. `peers`: every connected peer. `now`: milliseconds. `random`: 0 to 1.
    */
   constructor(
-    download: Download,
+    download: PieceDownload,
     options: {
       readonly pieceLength: number;
       readonly totalLength: number;
@@ -90,9 +90,9 @@ export class WebRuns implements WebRunHost {
     return this.#options.now();
   }
 
-  mayOwn(piece: ActivePiece, number: number): boolean {
+  mayOwn(piece: PartialPiece, number: number): boolean {
     const owner = { number, source: this.started.sourceOf(number) };
-    return this.started.owners.take(piece, owner, { peers: this.peers(), now: this.now() });
+    return this.started.parole.take(piece, owner, { peers: this.peers(), now: this.now() });
   }
 
   changed(run: WebRun): void {
@@ -190,7 +190,7 @@ export class WebRuns implements WebRunHost {
     const busy = new Set(Array.from(this.#runs.keys(), (run) => run.piece));
     const patience = 2 * waitOf(source);
     const waits = options.ending ? this.#download.waits.at(now, () => this.peers()) : null;
-    let best: { piece: ActivePiece; first: number; end: number } | null = null;
+    let best: { piece: PartialPiece; first: number; end: number } | null = null;
     for (const piece of this.started.active.values()) {
       if (piece.owner !== null || piece.guarded || busy.has(piece) || !source.pieces.has(piece.index)) continue;
       if (best && piece.touched >= best.piece.touched) continue;

@@ -6,14 +6,14 @@
 
 import type { Bytes } from "../../base/bytes.ts";
 import { BLOCK_SIZE, type Peer } from "../../peer/mod.ts";
-import type { ActivePiece } from "../pieces/partial_piece.ts";
+import type { PartialPiece } from "../pieces/partial_piece.ts";
 import { cancelElsewhere } from "../pieces/endgame.ts";
-import type { StartedPieces } from "../pieces/partial_pieces.ts";
+import type { PartialPieces } from "../pieces/partial_pieces.ts";
 
 /** What a run needs to know. */
 export interface WebRunHost {
   /** Pieces in the works. */
-  readonly started: StartedPieces;
+  readonly started: PartialPieces;
   /** Bytes in every piece but the last. */
   readonly pieceLength: number;
   /** Bytes in all. */
@@ -23,7 +23,7 @@ export interface WebRunHost {
   /** Milliseconds. */
   now(): number;
   /** Makes a web seed, by its number, the owner of a piece that has failed, if it may be. */
-  mayOwn(piece: ActivePiece, source: number): boolean;
+  mayOwn(piece: PartialPiece, source: number): boolean;
   /** A run has ended, or become shorter. */
   changed(run: WebRun): void;
 }
@@ -38,7 +38,7 @@ export class WebRun {
   readonly #host: WebRunHost;
   #at: number;
   #end: number;
-  #piece: ActivePiece | null = null;
+  #piece: PartialPiece | null = null;
   /** The block that is coming, of a piece that isn't held whole. */
   #block: Bytes | null = null;
   #over = false;
@@ -54,7 +54,7 @@ export class WebRun {
       readonly source: number;
       readonly begin: number;
       readonly end: number;
-      readonly piece?: ActivePiece;
+      readonly piece?: PartialPiece;
     },
   ) {
     this.#host = host;
@@ -93,7 +93,7 @@ export class WebRun {
   }
 
   /** The piece that it is at, if it is started. */
-  get piece(): ActivePiece | null {
+  get piece(): PartialPiece | null {
     return this.#piece;
   }
 
@@ -211,13 +211,13 @@ export class WebRun {
   }
 
   /** Makes sure that there is memory for the next byte. */
-  #holdNext(piece: ActivePiece): boolean {
+  #holdNext(piece: PartialPiece): boolean {
     const block = Math.floor((this.#at - piece.index * this.#host.pieceLength) / BLOCK_SIZE);
     return piece.has(block) || piece.hold(block);
   }
 
   /** Puts bytes into a piece. A part of one may lose its memory at any time, but for whole blocks: they are put together here. */
-  #put(piece: ActivePiece, bytes: Bytes, offset: number): void {
+  #put(piece: PartialPiece, bytes: Bytes, offset: number): void {
     if (piece.parts === null) return piece.put(bytes, offset);
     const at = offset % BLOCK_SIZE;
     const length = piece.blockLength((offset - at) / BLOCK_SIZE);
@@ -229,7 +229,7 @@ export class WebRun {
     piece.put(this.#block.subarray(0, length), offset - at);
   }
 
-  #take(piece: ActivePiece): void {
+  #take(piece: PartialPiece): void {
     this.#piece = piece;
     this.#forEachBlock(piece, (block) => {
       if (!piece.has(block)) piece.ask(block);
@@ -247,7 +247,7 @@ export class WebRun {
     this.#host.changed(this);
   }
 
-  #giveBack(piece: ActivePiece): void {
+  #giveBack(piece: PartialPiece): void {
     const { started } = this.#host;
     let asked = 0;
     this.#forEachBlock(piece, (block) => {
@@ -258,7 +258,7 @@ export class WebRun {
     if (piece.owner === this.source || (piece.received === 0 && asked === 0)) started.drop(piece);
   }
 
-  #received(piece: ActivePiece, block: number): void {
+  #received(piece: PartialPiece, block: number): void {
     // Somebody else may have been asked in the endgame, and our own request may have been taken back by nobody but us.
     piece.receive(block, { sender: this.source, asked: true, now: this.#host.now() });
     if (piece.free === 0) this.#host.started.open.delete(piece);
@@ -266,7 +266,7 @@ export class WebRun {
   }
 
   /** Blocks of a piece from the one that it is at to its end, or to the piece's. */
-  #forEachBlock(piece: ActivePiece, visit: (block: number) => void): void {
+  #forEachBlock(piece: PartialPiece, visit: (block: number) => void): void {
     const start = piece.index * this.#host.pieceLength;
     const end = Math.min(this.#end - start, piece.size);
     for (let block = Math.floor((this.#at - start) / BLOCK_SIZE); block * BLOCK_SIZE < end; block++) visit(block);

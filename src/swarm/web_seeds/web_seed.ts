@@ -6,14 +6,14 @@
 
 import { Bitfield } from "../../base/bitfield.ts";
 import { MAX_WEB_CONNECTIONS, MAX_WEB_FAULTS, MAX_WEB_MISSING, MAX_WEB_REDIRECTS } from "../../base/defences.ts";
-import type { ThrottleParty } from "../../peer/mod.ts";
+import type { BandwidthParty } from "../../peer/mod.ts";
 import { RateMeter } from "../../peer/rate_meter.ts";
 import { HttpError, type HttpStream, type Platform } from "../../platform/platform.ts";
 import { WebBackoff } from "./web_backoff.ts";
 import { WebFailure, WebFetch, WebMissing } from "./web_fetch.ts";
 import type { WebPart, WebParts } from "./web_files.ts";
 import type { WebRun } from "./web_run.ts";
-import type { WebRuns, WebSource } from "./web_picker.ts";
+import type { WebPicker, WebSource } from "./web_picker.ts";
 
 /** Why what was under way was ended. */
 const PAUSED = "the torrent is paused";
@@ -25,11 +25,11 @@ export interface WebSeedHost {
   /** The outside. */
   readonly platform: Pick<Platform, "now" | "wallClock" | "http">;
   /** What is to be fetched. */
-  readonly runs: WebRuns;
+  readonly runs: WebPicker;
   /** Local address to connect from. */
   readonly bind?: string;
   /** How fast it may send, with others. */
-  readonly limit?: ThrottleParty;
+  readonly limit?: BandwidthParty;
   /** Waits until there is memory for a run, or it is over. */
   memory(run: WebRun): Promise<void>;
   /** It answers. */

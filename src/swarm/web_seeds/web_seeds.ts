@@ -6,13 +6,13 @@
 
 import { MAX_ACTIVE_WEB_SEEDS, MAX_WEB_SEEDS } from "../../base/defences.ts";
 import type { Metainfo } from "../../metainfo/mod.ts";
-import type { Peer, ThrottleParties } from "../../peer/mod.ts";
+import type { BandwidthParties, Peer } from "../../peer/mod.ts";
 import type { Platform } from "../../platform/platform.ts";
-import type { Download } from "../pieces/piece_download.ts";
+import type { PieceDownload } from "../pieces/piece_download.ts";
 import type { UnnamedEvent } from "../torrent_options.ts";
-import { FileParts, PieceParts, WebFiles, type WebParts } from "./web_files.ts";
+import { FileParts, HttpSeedParts, WebFiles, type WebParts } from "./web_files.ts";
 import type { WebRun } from "./web_run.ts";
-import { WebRuns } from "./web_picker.ts";
+import { WebPicker } from "./web_picker.ts";
 import { WebSeed, type WebSeedHost } from "./web_seed.ts";
 
 /** What it is called where peers have their client's name. */
@@ -29,7 +29,7 @@ export interface WebSeedsOptions {
   /** Local address to connect from, when one was chosen. */
   readonly bind?: string | undefined;
   /** How fast all peers and web seeds may be; as fast as they can when absent. */
-  readonly limits?: ThrottleParties;
+  readonly limits?: BandwidthParties;
   /** Takes what happens. */
   tell(event: UnnamedEvent): void;
 }
@@ -37,7 +37,7 @@ export interface WebSeedsOptions {
 /** What {@linkcode WebSeeds} work with. */
 export interface WebSeedsHost {
   /** What is left to be fetched. */
-  readonly download: Download;
+  readonly download: PieceDownload;
   /** Every connected peer. */
   peers(): Iterable<Peer>;
   /** The torrent can't go on. */
@@ -47,8 +47,8 @@ export interface WebSeedsHost {
 /** Every web seed of one torrent. */
 export class WebSeeds {
   readonly #options: WebSeedsOptions;
-  readonly #download: Download;
-  readonly #runs: WebRuns;
+  readonly #download: PieceDownload;
+  readonly #runs: WebPicker;
   readonly #host: WebSeedHost;
   /** By URL. */
   readonly #seeds = new Map<string, WebSeed>();
@@ -67,7 +67,7 @@ export class WebSeeds {
     const { download } = host;
     this.#options = options;
     this.#download = download;
-    this.#runs = new WebRuns(download, {
+    this.#runs = new WebPicker(download, {
       pieceLength: meta.pieceLength,
       totalLength: meta.totalLength,
       peers: () => host.peers(),
@@ -94,7 +94,7 @@ export class WebSeeds {
     download.hurried = () => this.#hurry();
     download.changed = () => this.#change();
     this.add(meta.webSeeds);
-    this.#add(meta.httpSeeds, (url) => new PieceParts(url, meta));
+    this.#add(meta.httpSeeds, (url) => new HttpSeedParts(url, meta));
     this.wake();
   }
 

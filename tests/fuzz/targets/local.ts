@@ -12,9 +12,9 @@ import { uniquePaths } from "../../../src/metainfo/unique_paths.ts";
 import { ResumeStateError } from "../../../src/storage/errors.ts";
 import {
   encodeResumeState,
+  type FilePlace,
   maxResumeBytes,
   parseResumeState,
-  type Place,
   type ResumeShape,
   type ResumeState,
 } from "../../../src/storage/resume_state.ts";
@@ -42,7 +42,7 @@ const RESUME_TOKENS = [
     "\x80\0\0\0\0\0\0\0",
   ],
 ];
-const PLACES: readonly Place[] = ["absent", "part", "final"];
+const PLACES: readonly FilePlace[] = ["absent", "part", "final"];
 const FOLDERS = ["/home/u/Downloads", "C:\\x", "", "/\u00e9\u{1f600}", "\ufeff/a", "/" + "x".repeat(300)];
 
 /**

@@ -2,16 +2,16 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { HALF_OPEN_MS, MAX_HALF_OPEN_IN_ALL } from "../../../src/base/defences.ts";
 import {
-  type Borrower,
+  type ConnectionBorrower,
   ConnectionQuota,
-  type Place,
+  type ConnectionSlot,
   type Pressure,
 } from "../../../src/swarm/peers/connection_quota.ts";
 
 fc.configureGlobal({ seed: 1 }); // so that every run is the same
 
 /** A torrent that dials whom it knows; what becomes of its dials the test decides. */
-class Torrent implements Borrower {
+class Torrent implements ConnectionBorrower {
   readonly share;
   seeding: boolean;
   /** Addresses that it knows and hasn't dialled. */
@@ -23,8 +23,8 @@ class Torrent implements Borrower {
   /** Whether a connection that waits for its turn may go for the sake of others. */
   quiet = true;
   fails = false;
-  readonly dials: Place[] = [];
-  readonly open: Place[] = [];
+  readonly dials: ConnectionSlot[] = [];
+  readonly open: ConnectionSlot[] = [];
   forced = 0;
 
   constructor(quota: ConnectionQuota, options: Partial<Pick<Torrent, "seeding" | "known" | "most" | "useful">> = {}) {
@@ -43,7 +43,7 @@ class Torrent implements Borrower {
     return this.known > 0 && this.used < this.most;
   }
 
-  dial(place: Place): boolean {
+  dial(place: ConnectionSlot): boolean {
     if (this.fails) throw new Error("it fails");
     if (!this.isWaiting()) return false;
     this.known--;

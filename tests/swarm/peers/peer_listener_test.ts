@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import type { Connection, Listener } from "../../../src/platform/platform.ts";
 import { ACCEPT_BURST, ACCEPTS_PER_SECOND } from "../../../src/base/defences.ts";
-import { Listening } from "../../../src/swarm/peers/peer_listener.ts";
+import { PeerListener } from "../../../src/swarm/peers/peer_listener.ts";
 import { DESCRIPTORS_AGAIN, OUT_OF_DESCRIPTORS } from "../../../src/platform/descriptors.ts";
 import { settle, VirtualClock } from "../../support/virtual_clock.ts";
 
@@ -55,7 +55,7 @@ function listen() {
     clock,
     listener,
     told,
-    listening: new Listening(clock, {
+    listening: new PeerListener(clock, {
       listener,
       find: () => null,
       refused: (from, message) => void told.push(`${from.host} ${message}`),
@@ -64,7 +64,7 @@ function listen() {
   };
 }
 
-Deno.test("Listening goes on after the system was out of file descriptors, making room for others", async () => {
+Deno.test("PeerListener goes on after the system was out of file descriptors, making room for others", async () => {
   const { clock, listener, listening, told } = listen();
   const silent = new Silent();
   listener.give(silent);
@@ -88,7 +88,7 @@ Deno.test("Listening goes on after the system was out of file descriptors, makin
   listening.close();
 });
 
-Deno.test("Listening drops who says nothing for ten seconds", async () => {
+Deno.test("PeerListener drops who says nothing for ten seconds", async () => {
   const { clock, listener, listening } = listen();
   const silent = new Silent();
   listener.give(silent);
@@ -100,7 +100,7 @@ Deno.test("Listening drops who says nothing for ten seconds", async () => {
   listening.close();
 });
 
-Deno.test("Listening keeps no more than 128 silent connections, the oldest going first", async () => {
+Deno.test("PeerListener keeps no more than 128 silent connections, the oldest going first", async () => {
   const { clock, listener, listening } = listen();
   const all = Array.from({ length: 130 }, (_, i) => new Silent(`10.0.0.${i}`));
   for (const one of all) {
@@ -114,7 +114,7 @@ Deno.test("Listening keeps no more than 128 silent connections, the oldest going
   assertEquals(all.every((one) => one.closed), true);
 });
 
-Deno.test("Listening names who says nothing, or no handshake, and not again within a minute", async () => {
+Deno.test("PeerListener names who says nothing, or no handshake, and not again within a minute", async () => {
   const { clock, listener, told, listening } = listen();
   for (let i = 0; i < 3; i++) {
     listener.give(new Silent());
@@ -132,7 +132,7 @@ Deno.test("Listening names who says nothing, or no handshake, and not again with
   listening.close();
 });
 
-Deno.test("Listening turns who connects too often away unheard", async () => {
+Deno.test("PeerListener turns who connects too often away unheard", async () => {
   const { clock, listener, told, listening } = listen();
   const all: Silent[] = [];
   for (let i = 0; i < 110; i++) {
@@ -153,7 +153,7 @@ Deno.test("Listening turns who connects too often away unheard", async () => {
   listening.close();
 });
 
-Deno.test("Listening accepts no more than a few in a row, so that it hears those that it has accepted", async () => {
+Deno.test("PeerListener accepts no more than a few in a row, so that it hears those that it has accepted", async () => {
   const { clock, listener, listening } = listen();
   for (let i = 0; i < 50; i++) {
     listener.give(new Silent(`10.0.${i >> 8}.${i & 255}`));

@@ -2,9 +2,9 @@ import { assert, assertEquals } from "@std/assert";
 import { type Bytes, concatBytes, utf8 } from "../../../src/base/bytes.ts";
 import { InfoHash } from "../../../src/base/info_hash.ts";
 import {
-  CROWD_MUTE_DIALLED_MS,
-  CROWD_MUTE_MS,
-  CROWD_PER_SECOND,
+  ARRIVALS_MUTE_DIALLED_MS,
+  ARRIVALS_MUTE_MS,
+  ARRIVALS_PER_SECOND,
   MAX_OFFENCES,
   MESSAGE_MS,
   MUTE_MS,
@@ -12,7 +12,7 @@ import {
   STALLED_MS,
   USELESS_MS,
 } from "../../../src/base/defences.ts";
-import { ReadShare } from "../../../src/peer/read_turns.ts";
+import { ReadTurns } from "../../../src/peer/read_turns.ts";
 import type { Connection } from "../../../src/platform/platform.ts";
 import { ConnectionManager } from "../../../src/swarm/peers/connection_manager.ts";
 import { PeerSet, type PeerSetEvent } from "../../../src/swarm/peers/peer_set.ts";
@@ -65,7 +65,7 @@ function make(dial: () => Promise<Connection> = () => new Promise(() => {})) {
   const peers = new PeerSet({
     platform: clock,
     transport: { name: "none", dial },
-    reads: new ReadShare(() => Promise.resolve()),
+    reads: new ReadTurns(() => Promise.resolve()),
     host: idleHost({ pieceCount: 10, pieceSize: () => 65536, now: () => clock.now() }),
     events: {
       joined() {},
@@ -209,7 +209,7 @@ Deno.test("PeerSet lets nobody keep others out with connections that say nothing
     return null;
   };
   rush(10_000);
-  const honest = rush(CROWD_MUTE_MS + 1000, "10.2.0.1");
+  const honest = rush(ARRIVALS_MUTE_MS + 1000, "10.2.0.1");
   await settle();
   assert(honest, "the honest one was kept out");
   await honest.say(frame(2));
@@ -221,7 +221,7 @@ Deno.test("PeerSet gives everybody the time to say what it has, however many wai
   const { clock, peers, come } = make();
   for (let i = 0; i < MAX_PEERS; i++) come(`10.0.0.${i}`);
   const began = clock.now();
-  for (let i = 0; clock.now() <= began + CROWD_MUTE_MS; i++) {
+  for (let i = 0; clock.now() <= began + ARRIVALS_MUTE_MS; i++) {
     assertEquals(peers.refuses(`10.1.0.${i}`), "there is no room for more connections");
     clock.advance(100);
   }
@@ -237,7 +237,7 @@ Deno.test("PeerSet gives those that it dialled longer, since no crowd chooses th
   await dialled.say(encodeHandshake({ infoHash: INFO_HASH, peerId, fast: true, extended: true }));
   for (let i = 1; i < MAX_PEERS; i++) come(`10.0.1.${i}`);
   const began = clock.now();
-  for (let i = 0; clock.now() <= began + CROWD_MUTE_DIALLED_MS; i++) {
+  for (let i = 0; clock.now() <= began + ARRIVALS_MUTE_DIALLED_MS; i++) {
     if (peers.refuses(`10.1.0.${i}`) === null) come(`10.1.0.${i}`);
     clock.advance(100);
   }
@@ -249,7 +249,7 @@ Deno.test("PeerSet gives those that it dialled longer, since no crowd chooses th
 Deno.test("PeerSet forgets a crowd that is gone, and closes nothing because of it", () => {
   const { clock, peers, manager, come } = make();
   const all = Array.from({ length: MAX_PEERS }, (_, i) => come(`10.0.0.${i}`));
-  for (let i = 0; i < 4 * CROWD_PER_SECOND; i++) peers.refuses(`10.1.0.${i}`);
+  for (let i = 0; i < 4 * ARRIVALS_PER_SECOND; i++) peers.refuses(`10.1.0.${i}`);
   manager.add([{ host: "10.2.0.1", port: 6881 }]);
   for (const end = clock.now() + MUTE_MS; clock.now() < end; clock.advance(500)) {
     peers.tick(clock.now());
@@ -262,11 +262,11 @@ Deno.test("PeerSet forgets a crowd that is gone, and closes nothing because of i
 
 Deno.test("PeerSet counts who comes once, and not again after its handshake", () => {
   const { clock, peers, come } = make();
-  for (let i = 0; i < CROWD_PER_SECOND - 1; i++) come(`10.0.0.${i}`);
-  clock.advance(MUTE_MS - CROWD_MUTE_MS - 1);
-  for (let i = CROWD_PER_SECOND - 1; i < MAX_PEERS; i++) come(`10.0.0.${i}`);
-  clock.advance(CROWD_MUTE_MS + 2);
-  for (let i = 0; i < CROWD_PER_SECOND - 1; i++) {
+  for (let i = 0; i < ARRIVALS_PER_SECOND - 1; i++) come(`10.0.0.${i}`);
+  clock.advance(MUTE_MS - ARRIVALS_MUTE_MS - 1);
+  for (let i = ARRIVALS_PER_SECOND - 1; i < MAX_PEERS; i++) come(`10.0.0.${i}`);
+  clock.advance(ARRIVALS_MUTE_MS + 2);
+  for (let i = 0; i < ARRIVALS_PER_SECOND - 1; i++) {
     assertEquals(peers.refuses(`10.1.0.${i}`), null);
     come(`10.1.0.${i}`);
   }

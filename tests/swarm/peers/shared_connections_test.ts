@@ -5,7 +5,7 @@ import { type Bytes, utf8 } from "../../../src/base/bytes.ts";
 import { InfoHash } from "../../../src/base/info_hash.ts";
 import { FAIR_QUIET_MS, HALF_OPEN_MS, HANDSHAKE_MS, MUTE_MS } from "../../../src/base/defences.ts";
 import type { PeerStream } from "../../../src/peer/mod.ts";
-import { ReadShare } from "../../../src/peer/read_turns.ts";
+import { ReadTurns } from "../../../src/peer/read_turns.ts";
 import { ConnectionManager } from "../../../src/swarm/peers/connection_manager.ts";
 import { ConnectionQuota } from "../../../src/swarm/peers/connection_quota.ts";
 import { PeerSet, type PeerSetEvent } from "../../../src/swarm/peers/peer_set.ts";
@@ -94,7 +94,7 @@ function make(options: { readonly torrents: number; readonly limit: number; read
           return promise;
         },
       },
-      reads: new ReadShare(() => Promise.resolve()),
+      reads: new ReadTurns(() => Promise.resolve()),
       host: idleHost({ pieceCount: 10, pieceSize: () => 65536, now: () => clock.now() }),
       events: {
         joined: () => told.joined(),

@@ -1,22 +1,22 @@
 import { assertEquals } from "@std/assert";
-import { CROWD_MUTE_MS, MUTE_MS, USELESS_MS } from "../../../src/base/defences.ts";
-import { type Dispensable, expendable } from "../../../src/swarm/peers/turnover.ts";
+import { ARRIVALS_MUTE_MS, MUTE_MS, USELESS_MS } from "../../../src/base/defences.ts";
+import { pickForTurnover, type TurnoverPeer } from "../../../src/swarm/peers/turnover.ts";
 
 const NOW = 1_000_000;
 
 /** A peer from `10.0.0.n`, whose rank is its port. */
-function peer(n: number, options: Partial<Dispensable> & { readonly silent: number; readonly rank?: number }) {
+function peer(n: number, options: Partial<TurnoverPeer> & { readonly silent: number; readonly rank?: number }) {
   const { silent, rank = 0, ...rest } = options;
   const host = `10.0.0.${n}`;
   const quiet = { lastPayload: NOW - silent, incoming: true, interested: false, amInterested: false };
   return { network: host, address: { host, port: rank }, ...quiet, ...rest };
 }
 
-const choose = (peers: readonly Dispensable[], options: { readonly crowded?: boolean; readonly due?: boolean } = {}) =>
-  expendable(peers, { now: NOW, crowded: false, due: true, ...options, rank: ({ port }) => port })?.address.host ??
+const choose = (peers: readonly TurnoverPeer[], options: { readonly crowded?: boolean; readonly due?: boolean } = {}) =>
+  pickForTurnover(peers, { now: NOW, crowded: false, due: true, ...options, rank: ({ port }) => port })?.address.host ??
     null;
 
-Deno.test("expendable() gives the mute peer of the lowest priority, then who was silent for longest", () => {
+Deno.test("pickForTurnover() gives the mute peer of the lowest priority, then who was silent for longest", () => {
   const silent = MUTE_MS + 1;
   assertEquals(
     choose([peer(1, { silent, rank: 5 }), peer(2, { silent, rank: 3 }), peer(3, { silent, rank: 9 })]),
@@ -25,16 +25,16 @@ Deno.test("expendable() gives the mute peer of the lowest priority, then who was
   assertEquals(choose([peer(1, { silent }), peer(2, { silent: silent + 1 }), peer(3, { silent })]), "10.0.0.2");
   assertEquals(choose([peer(1, { silent: MUTE_MS }), peer(2, { silent, rank: 9 })]), "10.0.0.2");
   assertEquals(choose([peer(1, { silent: MUTE_MS })]), null);
-  assertEquals(choose([peer(1, { silent: CROWD_MUTE_MS + 1 })], { crowded: true }), "10.0.0.1");
+  assertEquals(choose([peer(1, { silent: ARRIVALS_MUTE_MS + 1 })], { crowded: true }), "10.0.0.1");
 });
 
-Deno.test("expendable() gives one of the address that has most connections, whatever its priority", () => {
+Deno.test("pickForTurnover() gives one of the address that has most connections, whatever its priority", () => {
   const silent = MUTE_MS + 1;
   const crowd = [7, 8].map((rank) => peer(2, { silent, rank }));
   assertEquals(choose([peer(1, { silent, rank: 1 }), ...crowd]), "10.0.0.2");
 });
 
-Deno.test("expendable() gives one that waits in vain only when it is due, the lowest priority first", () => {
+Deno.test("pickForTurnover() gives one that waits in vain only when it is due, the lowest priority first", () => {
   const waits = { interested: true, silent: USELESS_MS + 1 };
   const peers = [peer(1, { ...waits, silent: USELESS_MS + 9, rank: 5 }), peer(2, { ...waits, rank: 3 })];
   const useful = peer(3, { interested: true, silent: USELESS_MS, rank: 1 });

@@ -6,7 +6,7 @@ import { InfoHash } from "../../../src/base/info_hash.ts";
 import { Peer } from "../../../src/peer/peer.ts";
 import { MemoryBudget } from "../../../src/base/memory_budget.ts";
 import { BufferPool } from "../../../src/swarm/pieces/buffer_pool.ts";
-import { Download } from "../../../src/swarm/pieces/piece_download.ts";
+import { PieceDownload } from "../../../src/swarm/pieces/piece_download.ts";
 import { WireError } from "../../../src/wire/messages.ts";
 import { PartStore } from "../../support/part_store.ts";
 import { idleHost } from "../../support/peer_host.ts";
@@ -30,7 +30,7 @@ export class Lab {
   readonly clock = new VirtualClock();
   readonly peers: Peer[] = [];
   readonly log: string[] = [];
-  readonly download: Download;
+  readonly download: PieceDownload;
   readonly #pieceCount: number;
   readonly #pieceSize: number;
   write = (): Promise<void> => Promise.resolve();
@@ -53,7 +53,7 @@ export class Lab {
     this.budget = options.memory ?? new MemoryBudget((options.budget ?? 100) * size, { reading: 0 });
     const pool = new BufferPool(this.budget, size);
     this.store = new PartStore(() => size);
-    this.download = new Download({
+    this.download = new PieceDownload({
       pieceSize: () => size,
       pieceHash: (index) => Uint8Array.of(index, 1, 1, 1),
       ...this.store,
@@ -121,7 +121,7 @@ export class Lab {
     download.peerPieces(peer);
     if (!options.unknown) {
       peer.amInterested = false; // so that it isn't asked yet
-      download.started.standings.passed(NOWHERE, new Set([peer.network]));
+      download.started.trust.passed(NOWHERE, new Set([peer.network]));
       peer.amInterested = true;
     }
     return peer;

@@ -4,7 +4,7 @@ import { assert, assertEquals } from "@std/assert";
 import { settle } from "../../support/virtual_clock.ts";
 import { BLOCKS, Lab } from "./download_lab.ts";
 
-Deno.test("Download asks a second peer of the same speed only for what it would send in half the time", async () => {
+Deno.test("PieceDownload asks a second peer of the same speed only for what it would send in half the time", async () => {
   const lab = new Lab(1);
   const [first, second] = [lab.peer(), lab.peer()];
   lab.download.fill(first);
@@ -17,7 +17,7 @@ Deno.test("Download asks a second peer of the same speed only for what it would 
   assertEquals(lab.log, ["done 0"]);
 });
 
-Deno.test("Download moves blocks from a slow peer to a fast one long before the end, instead of fetching them twice", () => {
+Deno.test("PieceDownload moves blocks from a slow peer to a fast one long before the end, instead of fetching them twice", () => {
   const lab = new Lab(3);
   const slow = lab.peer({ slow: true, fast: true, pieces: [0] });
   lab.download.fill(slow);
@@ -30,7 +30,7 @@ Deno.test("Download moves blocks from a slow peer to a fast one long before the 
   assertEquals([slow.requests.size, quick.requests.size], [0, BLOCKS], "moved");
 });
 
-Deno.test("Download doesn't move a block to and fro between those who have nothing else to do", () => {
+Deno.test("PieceDownload doesn't move a block to and fro between those who have nothing else to do", () => {
   const lab = new Lab(3);
   lab.download.fill(lab.peer({ slow: true, pieces: [0] }));
   lab.clock.advance(3_500);
@@ -48,7 +48,7 @@ Deno.test("Download doesn't move a block to and fro between those who have nothi
   assert(requests < 2 * BLOCKS, `${requests} requests for ${BLOCKS} blocks`);
 });
 
-Deno.test("Download leaves blocks where they are when they are due soon", () => {
+Deno.test("PieceDownload leaves blocks where they are when they are due soon", () => {
   const lab = new Lab(3);
   const holder = lab.peer({ pieces: [0] });
   // 8 KiB a second: two seconds a block, eight for the piece.

@@ -1,7 +1,7 @@
 /** Who may send what, by what is known of it: pieces of one's own, parole, and the repair of what was wrong. */
 
 import { assert, assertEquals } from "@std/assert";
-import { Standings } from "../../../src/swarm/pieces/source_trust.ts";
+import { SourceTrust } from "../../../src/swarm/pieces/source_trust.ts";
 import { settle } from "../../support/virtual_clock.ts";
 import { asked, BLOCK, BLOCKS, Lab } from "./download_lab.ts";
 
@@ -24,7 +24,7 @@ function spoilPiece(lab: Lab) {
   return { liar, proven };
 }
 
-Deno.test("Download gives whoever isn't proven pieces of its own, so that a liar is known by its first one", async () => {
+Deno.test("PieceDownload gives whoever isn't proven pieces of its own, so that a liar is known by its first one", async () => {
   const lab = new Lab(40);
   const [liar, honest, proven] = [lab.peer({ unknown: true }), lab.peer({ unknown: true }), lab.peer()];
   for (const peer of [liar, honest, proven]) lab.download.fill(peer);
@@ -37,7 +37,7 @@ Deno.test("Download gives whoever isn't proven pieces of its own, so that a liar
   assertEquals(lab.log, [`failed ${first} from 10.0.0.1`, `10.0.0.1 lied about ${first}`]);
 });
 
-Deno.test("Download leaves a peer that no longer chokes us the pieces that it sent while it did (BEP 6)", () => {
+Deno.test("PieceDownload leaves a peer that no longer chokes us the pieces that it sent while it did (BEP 6)", () => {
   const lab = new Lab(3);
   const peer = lab.peer({ unknown: true, fast: true, choking: true });
   for (const index of [0, 1]) peer.allowedFast.add(index);
@@ -50,7 +50,7 @@ Deno.test("Download leaves a peer that no longer chokes us the pieces that it se
   assertEquals(lab.download.wasted, 0);
 });
 
-Deno.test("Download gives what a peer owned to others when it chokes us", () => {
+Deno.test("PieceDownload gives what a peer owned to others when it chokes us", () => {
   const lab = new Lab(1);
   const [one, other] = [lab.peer({ unknown: true }), lab.peer({ unknown: true })];
   lab.download.fill(one);
@@ -59,7 +59,7 @@ Deno.test("Download gives what a peer owned to others when it chokes us", () => 
   assertEquals([...asked(other)], [[0, BLOCKS]]);
 });
 
-Deno.test("Download takes whoever sent a right piece for proven at once, and mixes it with others", async () => {
+Deno.test("PieceDownload takes whoever sent a right piece for proven at once, and mixes it with others", async () => {
   const lab = new Lab(40);
   const peer = lab.peer({ unknown: true });
   lab.download.fill(peer);
@@ -71,7 +71,7 @@ Deno.test("Download takes whoever sent a right piece for proven at once, and mix
   assertEquals(peer.proven, true);
 });
 
-Deno.test("Download counts a wrong piece that is fetched anew among the started ones or those being checked, never among both", async () => {
+Deno.test("PieceDownload counts a wrong piece that is fetched anew among the started ones or those being checked, never among both", async () => {
   const lab = new Lab(1);
   spoilPiece(lab);
   const { started } = lab.download;
@@ -85,7 +85,7 @@ Deno.test("Download counts a wrong piece that is fetched anew among the started 
   assertEquals([...seen], ["0 started, 1 checked", "1 started, 0 checked"]);
 });
 
-Deno.test("Download repairs a wrong piece: only what came from whoever isn't proven is fetched again", async () => {
+Deno.test("PieceDownload repairs a wrong piece: only what came from whoever isn't proven is fetched again", async () => {
   const lab = new Lab(1);
   const { liar, proven } = spoilPiece(lab);
   await settle();
@@ -98,7 +98,7 @@ Deno.test("Download repairs a wrong piece: only what came from whoever isn't pro
   assertEquals(lab.download.wasted, BLOCK);
 });
 
-Deno.test("Download lets others repair a piece when all who are proven have gone quiet, one of them with nothing to do", async () => {
+Deno.test("PieceDownload lets others repair a piece when all who are proven have gone quiet, one of them with nothing to do", async () => {
   const lab = new Lab(1);
   const { liar } = spoilPiece(lab);
   await settle();
@@ -116,7 +116,7 @@ Deno.test("Download lets others repair a piece when all who are proven have gone
   assertEquals(lab.log.slice(1), ["10.0.0.1 lied about 0", "done 0"]);
 });
 
-Deno.test("Download fetches a piece whole, from one, when its repair fails, too", async () => {
+Deno.test("PieceDownload fetches a piece whole, from one, when its repair fails, too", async () => {
   const lab = new Lab(1);
   const stranger = lab.peer({ unknown: true });
   lab.download.fill(stranger);
@@ -133,7 +133,7 @@ Deno.test("Download fetches a piece whole, from one, when its repair fails, too"
   assertEquals(lab.download.started.wants(0), true);
 });
 
-Deno.test("Download lets nobody who isn't proven have a piece alone for more than 3 s", () => {
+Deno.test("PieceDownload lets nobody who isn't proven have a piece alone for more than 3 s", () => {
   const lab = new Lab(1);
   lab.clock.advance(1_000); // after all that the peers have answered before
   const silent = lab.peer({ unknown: true });
@@ -147,7 +147,7 @@ Deno.test("Download lets nobody who isn't proven have a piece alone for more tha
   assertEquals(silent.requests.size, BLOCKS, "late is better than never");
 });
 
-Deno.test("Download lets a proven peer that has nothing else to do join in at once", () => {
+Deno.test("PieceDownload lets a proven peer that has nothing else to do join in at once", () => {
   const lab = new Lab(1);
   lab.download.fill(lab.peer({ unknown: true }));
   const proven = lab.peer();
@@ -155,7 +155,7 @@ Deno.test("Download lets a proven peer that has nothing else to do join in at on
   assert(proven.requests.size > 0);
 });
 
-Deno.test("Download gives a failed piece to a proven peer, whoever asks first", async () => {
+Deno.test("PieceDownload gives a failed piece to a proven peer, whoever asks first", async () => {
   const lab = new Lab(1);
   const [first, second] = [lab.peer({ unknown: true }), lab.peer({ unknown: true })];
   lab.download.fill(first);
@@ -177,7 +177,7 @@ Deno.test("Download gives a failed piece to a proven peer, whoever asks first", 
   assertEquals(lab.log.slice(1), ["10.0.0.1 lied about 0", "done 0"]);
 });
 
-Deno.test("Download gives a silent peer's piece to the next, and the next, and a slow one alone comes to its end", async () => {
+Deno.test("PieceDownload gives a silent peer's piece to the next, and the next, and a slow one alone comes to its end", async () => {
   const lab = new Lab(2);
   const slow = lab.peer({ unknown: true });
   lab.download.fill(slow);
@@ -191,7 +191,7 @@ Deno.test("Download gives a silent peer's piece to the next, and the next, and a
   assertEquals(lab.download.wasted, 0);
 });
 
-Deno.test("Download asks a connection for one block when others of its address kept a piece for nothing", () => {
+Deno.test("PieceDownload asks a connection for one block when others of its address kept a piece for nothing", () => {
   const lab = new Lab(40);
   const silent = lab.peer({ unknown: true });
   lab.download.fill(silent);
@@ -203,7 +203,7 @@ Deno.test("Download asks a connection for one block when others of its address k
   assertEquals(again.down.total > 0 || again.requests.size <= 1, true, `${again.requests.size} requests`);
 });
 
-Deno.test("Download tries a newcomer with four blocks of a piece that a proven peer completes, and fetches only those again", async () => {
+Deno.test("PieceDownload tries a newcomer with four blocks of a piece that a proven peer completes, and fetches only those again", async () => {
   const lab = new Lab(3, { blocks: 16 });
   const proven = lab.peer();
   const liar = lab.peer({ unknown: true });
@@ -229,7 +229,7 @@ Deno.test("Download tries a newcomer with four blocks of a piece that a proven p
   assertEquals(lab.download.wasted, 4 * BLOCK);
 });
 
-Deno.test("Download lets a newcomer go on alone after a moment when nobody completes what it was tried with", () => {
+Deno.test("PieceDownload lets a newcomer go on alone after a moment when nobody completes what it was tried with", () => {
   const lab = new Lab(3, { blocks: 16 });
   lab.clock.advance(1_000);
   const proven = lab.peer();
@@ -243,40 +243,40 @@ Deno.test("Download lets a newcomer go on alone after a moment when nobody compl
   assert(newcomer.requests.size > 0);
 });
 
-Deno.test("Download gives a newcomer all of its first piece while nobody is proven, and little of a second", () => {
+Deno.test("PieceDownload gives a newcomer all of its first piece while nobody is proven, and little of a second", () => {
   const lab = new Lab(3, { blocks: 12 });
   const newcomer = lab.peer({ unknown: true });
   lab.download.fill(newcomer);
   assertEquals([...asked(newcomer).values()], [12, 4]);
 });
 
-Deno.test("Standings: right data proves, a part in wrong data casts doubt, and a whole right piece clears", () => {
-  const standings = new Standings();
+Deno.test("SourceTrust: right data proves, a part in wrong data casts doubt, and a whole right piece clears", () => {
+  const trust = new SourceTrust();
   let changes = 0;
-  standings.changed = () => changes++;
+  trust.changed = () => changes++;
   const all = (...sources: string[]) => new Set(sources);
-  standings.passed(0, all("a", "b"));
-  assertEquals([standings.proven("a"), standings.proven("b"), standings.proven("c")], [true, true, false]);
-  assertEquals(standings.suspects(all("a", "c")), all("c"), "who isn't proven comes first");
-  standings.failed(1, all("a", "b"));
-  assertEquals([standings.proven("a"), standings.onParole("a"), standings.failures("a")], [false, false, 1]);
-  standings.failed(2, all("a", "c"));
-  assertEquals([standings.onParole("a"), standings.onParole("b"), standings.onParole("c")], [true, false, true]);
-  standings.passed(1, all("b"));
-  assertEquals([standings.failures("a"), standings.proven("b")], [1, true]);
-  standings.passed(3, all("a"));
-  assertEquals([standings.proven("a"), standings.onParole("c")], [true, true]);
-  standings.passed(2, all("b"));
-  assertEquals(standings.onParole("c"), false);
+  trust.passed(0, all("a", "b"));
+  assertEquals([trust.proven("a"), trust.proven("b"), trust.proven("c")], [true, true, false]);
+  assertEquals(trust.suspects(all("a", "c")), all("c"), "who isn't proven comes first");
+  trust.failed(1, all("a", "b"));
+  assertEquals([trust.proven("a"), trust.onParole("a"), trust.failures("a")], [false, false, 1]);
+  trust.failed(2, all("a", "c"));
+  assertEquals([trust.onParole("a"), trust.onParole("b"), trust.onParole("c")], [true, false, true]);
+  trust.passed(1, all("b"));
+  assertEquals([trust.failures("a"), trust.proven("b")], [1, true]);
+  trust.passed(3, all("a"));
+  assertEquals([trust.proven("a"), trust.onParole("c")], [true, true]);
+  trust.passed(2, all("b"));
+  assertEquals(trust.onParole("c"), false);
   assertEquals(changes, 6);
 });
 
-Deno.test("Standings.suspects() suspects whoever is known for much less first, and all when that tells nobody apart", () => {
-  const standings = new Standings();
-  for (let i = 0; i < 8; i++) standings.passed(i, new Set(["old"]));
-  standings.passed(9, new Set(["new"]));
-  assertEquals(standings.suspects(new Set(["old", "new"])), new Set(["new"]));
-  for (let i = 10; i < 14; i++) standings.passed(i, new Set(["new"]));
-  assertEquals(standings.suspects(new Set(["old", "new"])), new Set(["old", "new"]));
-  assertEquals(standings.suspects(new Set(["x", "y"])), new Set(["x", "y"]));
+Deno.test("SourceTrust.suspects() suspects whoever is known for much less first, and all when that tells nobody apart", () => {
+  const trust = new SourceTrust();
+  for (let i = 0; i < 8; i++) trust.passed(i, new Set(["old"]));
+  trust.passed(9, new Set(["new"]));
+  assertEquals(trust.suspects(new Set(["old", "new"])), new Set(["new"]));
+  for (let i = 10; i < 14; i++) trust.passed(i, new Set(["new"]));
+  assertEquals(trust.suspects(new Set(["old", "new"])), new Set(["old", "new"]));
+  assertEquals(trust.suspects(new Set(["x", "y"])), new Set(["x", "y"]));
 });

@@ -1,17 +1,17 @@
 import type { Bytes } from "../../../src/base/bytes.ts";
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { ActivePiece } from "../../../src/swarm/pieces/partial_piece.ts";
-import { Blame } from "../../../src/swarm/pieces/blame.ts";
+import { PartialPiece } from "../../../src/swarm/pieces/partial_piece.ts";
+import { BlockEvidence } from "../../../src/swarm/pieces/blame.ts";
 import { startDigest } from "../../../src/platform/start_digest.ts";
 
 const BLOCK = 16384;
 
-Deno.test("ActivePiece counts free and missing blocks right, whatever happens to them", () => {
+Deno.test("PartialPiece counts free and missing blocks right, whatever happens to them", () => {
   const step = fc.tuple(fc.constantFrom("take", "ask", "release", "receive", "unasked"), fc.nat(6));
   fc.assert(fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
     const size = 6 * BLOCK + 100;
-    const piece = new ActivePiece(3, { size, memory: new Uint8Array(8 * BLOCK), digest: startDigest("sha1"), now: 0 });
+    const piece = new PartialPiece(3, { size, memory: new Uint8Array(8 * BLOCK), digest: startDigest("sha1"), now: 0 });
     assertEquals(piece.blockCount, 7);
     const asked = new Array<number>(7).fill(0);
     const here = new Array<boolean>(7).fill(false);
@@ -42,14 +42,14 @@ Deno.test("ActivePiece counts free and missing blocks right, whatever happens to
   }));
 });
 
-Deno.test("Blame.failed() blames a sender that was alone at once", () => {
-  const blame = new Blame();
+Deno.test("BlockEvidence.failed() blames a sender that was alone at once", () => {
+  const blame = new BlockEvidence();
   assertEquals(blame.failed(1, { digests: [Uint8Array.of(1), Uint8Array.of(2)], senders: ["a", "a"] }), ["a"]);
   assertEquals(blame.suspects(1), false);
 });
 
-Deno.test("Blame.passed() blames who sent blocks that differ from the right ones, and nobody else", () => {
-  const blame = new Blame();
+Deno.test("BlockEvidence.passed() blames who sent blocks that differ from the right ones, and nobody else", () => {
+  const blame = new BlockEvidence();
   const digests = [Uint8Array.of(1), Uint8Array.of(66), Uint8Array.of(3)];
   assertEquals(blame.failed(1, { digests, senders: ["honest", "liar", "honest"] }), []);
   assert(blame.suspects(1));
@@ -58,7 +58,7 @@ Deno.test("Blame.passed() blames who sent blocks that differ from the right ones
   assertEquals(blame.passed(1, []), []);
 });
 
-Deno.test("ActivePiece hashes what comes, in whatever order, every byte once and in large steps", () => {
+Deno.test("PartialPiece hashes what comes, in whatever order, every byte once and in large steps", () => {
   const length = 40 * BLOCK + 100;
   const order = fc.shuffledSubarray(Array.from({ length: 41 }, (_, i) => i), { minLength: 41 });
   fc.assert(fc.property(order, (blocks) => {
@@ -69,7 +69,7 @@ Deno.test("ActivePiece hashes what comes, in whatever order, every byte once and
       digest: () => real.digest(),
     };
     const buffer = new Uint8Array(48 * BLOCK);
-    const piece = new ActivePiece(0, { size: length, memory: buffer, digest, now: 0 });
+    const piece = new PartialPiece(0, { size: length, memory: buffer, digest, now: 0 });
     for (const block of blocks) {
       buffer.fill(block + 1, block * BLOCK, block * BLOCK + piece.blockLength(block));
       piece.receive(block, { sender: 1, asked: false, now: 0 });
@@ -83,11 +83,11 @@ Deno.test("ActivePiece hashes what comes, in whatever order, every byte once and
   }));
 });
 
-Deno.test("ActivePiece hashes a MiB at a time, however much a block leaves to be hashed", () => {
+Deno.test("PartialPiece hashes a MiB at a time, however much a block leaves to be hashed", () => {
   const MIB = 64 * BLOCK;
   const fed: number[] = [];
   const digest = { update: (bytes: Bytes) => void fed.push(bytes.length), digest: () => new Uint8Array(20) };
-  const piece = new ActivePiece(0, { size: 5 * MIB, memory: new Uint8Array(5 * MIB), digest, now: 0 });
+  const piece = new PartialPiece(0, { size: 5 * MIB, memory: new Uint8Array(5 * MIB), digest, now: 0 });
   for (let block = piece.blockCount - 1; block >= 0; block--) {
     piece.receive(block, { sender: 1, asked: false, now: 0 });
   }

@@ -4,9 +4,9 @@ import { Bitfield } from "../../../src/base/bitfield.ts";
 import type { Bytes } from "../../../src/base/bytes.ts";
 import { MemoryBudget } from "../../../src/base/memory_budget.ts";
 import { startDigest } from "../../../src/platform/start_digest.ts";
-import type { ActivePiece } from "../../../src/swarm/pieces/partial_piece.ts";
+import type { PartialPiece } from "../../../src/swarm/pieces/partial_piece.ts";
 import { BufferPool } from "../../../src/swarm/pieces/buffer_pool.ts";
-import { StartedPieces } from "../../../src/swarm/pieces/partial_pieces.ts";
+import { PartialPieces } from "../../../src/swarm/pieces/partial_pieces.ts";
 import { sha1 } from "../../storage/fixture.ts";
 import { PartStore } from "../../support/part_store.ts";
 import { noise } from "../../support/payload.ts";
@@ -21,7 +21,7 @@ class PartsLab {
   readonly store: PartStore;
   readonly budget: MemoryBudget;
   readonly pool: BufferPool;
-  readonly started: StartedPieces;
+  readonly started: PartialPieces;
   readonly log: string[] = [];
 
   constructor(options: { size?: number; budget?: number; memory?: MemoryBudget; data?: Bytes } = {}) {
@@ -32,7 +32,7 @@ class PartsLab {
     this.pool = new BufferPool(this.budget, size);
     const wanted = new Bitfield(1);
     wanted.setAll();
-    this.started = new StartedPieces({
+    this.started = new PartialPieces({
       ...this.store,
       pieceSize: () => size,
       pieceHash: () => sha1(data),
@@ -52,7 +52,7 @@ class PartsLab {
   }
 
   /** A block comes, if there is memory for it. */
-  bring(piece: ActivePiece, block: number, options: { sender?: number; wrong?: boolean } = {}): boolean {
+  bring(piece: PartialPiece, block: number, options: { sender?: number; wrong?: boolean } = {}): boolean {
     if (!piece.hold(block)) return false;
     const begin = block * BLOCK;
     const bytes = this.data.slice(begin, begin + piece.blockLength(block));
@@ -64,7 +64,7 @@ class PartsLab {
   }
 
   /** Asks for block after block and lets each come, until all is here. */
-  async bringRest(piece: ActivePiece, sender = 1): Promise<void> {
+  async bringRest(piece: PartialPiece, sender = 1): Promise<void> {
     while (!piece.complete) {
       const block = piece.takeFree();
       if (block >= 0) assert(this.bring(piece, block, { sender }));
@@ -81,7 +81,7 @@ class PartsLab {
   }
 }
 
-Deno.test("StartedPieces takes a large piece to disk in parts, front to back, and reads nothing back", async () => {
+Deno.test("PartialPieces takes a large piece to disk in parts, front to back, and reads nothing back", async () => {
   const lab = new PartsLab({ size: 4 * MIB, budget: MIB });
   assertEquals(lab.pool.unit, BLOCK);
   const piece = lab.started.start(0, 0);
@@ -93,7 +93,7 @@ Deno.test("StartedPieces takes a large piece to disk in parts, front to back, an
   assertEquals(lab.store.writes.length, 4 * MIB / BLOCK);
 });
 
-Deno.test("StartedPieces has a large piece come in any order, with memory for a part of it", async () => {
+Deno.test("PartialPieces has a large piece come in any order, with memory for a part of it", async () => {
   const order = fc.shuffledSubarray(Array.from({ length: 64 }, (_, i) => i), { minLength: 64 });
   await fc.assert(
     fc.asyncProperty(order, fc.integer({ min: 4, max: 40 }), async (blocks, memory) => {
@@ -114,7 +114,7 @@ Deno.test("StartedPieces has a large piece come in any order, with memory for a 
   );
 });
 
-Deno.test("StartedPieces reads back what came before its turn, once", async () => {
+Deno.test("PartialPieces reads back what came before its turn, once", async () => {
   const lab = new PartsLab({ budget: 32 * MIB, size: 8 * MIB });
   assertEquals(lab.pool.unit, 128 * 1024);
   const piece = lab.started.start(0, 0);
@@ -128,10 +128,10 @@ Deno.test("StartedPieces reads back what came before its turn, once", async () =
   assertEquals(read, 8 * MIB - 128 * 1024, "all but the first part");
 });
 
-Deno.test("StartedPieces fetches anew what suspects sent of a large piece, tells who lied, and keeps the rest", async () => {
+Deno.test("PartialPieces fetches anew what suspects sent of a large piece, tells who lied, and keeps the rest", async () => {
   const lab = new PartsLab({ budget: 4 * MIB });
   const piece = lab.started.start(0, 0);
-  lab.started.standings.passed(9, new Set([lab.started.sourceOf(1)]));
+  lab.started.trust.passed(9, new Set([lab.started.sourceOf(1)]));
   for (let block = 0; block < 64; block++) {
     const liar = block % 16 === 3;
     assert(lab.bring(piece, block, { sender: liar ? 2 : 1, wrong: block === 19 }));
@@ -154,7 +154,7 @@ Deno.test("StartedPieces fetches anew what suspects sent of a large piece, tells
   assertEquals(lab.log.slice(1), ["10.0.2.1 lied about 0", "done 0"]);
 });
 
-Deno.test("StartedPieces takes what came of a large piece to disk when others need its memory, and goes on with it", async () => {
+Deno.test("PartialPieces takes what came of a large piece to disk when others need its memory, and goes on with it", async () => {
   const lab = new PartsLab({ budget: 4 * MIB });
   const piece = lab.started.start(0, 0);
   for (const block of [0, 1, 5, 17, 40]) assert(lab.bring(piece, block));
@@ -168,7 +168,7 @@ Deno.test("StartedPieces takes what came of a large piece to disk when others ne
   lab.assertDone();
 });
 
-Deno.test("StartedPieces lets nobody start a large piece anew while what was written before is under way", async () => {
+Deno.test("PartialPieces lets nobody start a large piece anew while what was written before is under way", async () => {
   const lab = new PartsLab({ budget: 4 * MIB });
   const gate = Promise.withResolvers<void>();
   lab.store.beforeWrite = () => gate.promise;
@@ -185,7 +185,7 @@ Deno.test("StartedPieces lets nobody start a large piece anew while what was wri
   lab.assertDone();
 });
 
-Deno.test("StartedPieces blames nobody for a large piece that lies elsewhere since other files are wanted", async () => {
+Deno.test("PartialPieces blames nobody for a large piece that lies elsewhere since other files are wanted", async () => {
   const lab = new PartsLab({ budget: 4 * MIB });
   const piece = lab.started.start(0, 0);
   for (let block = 0; block < 32; block++) assert(lab.bring(piece, block));
@@ -200,7 +200,7 @@ Deno.test("StartedPieces blames nobody for a large piece that lies elsewhere sin
   lab.assertDone();
 });
 
-Deno.test("StartedPieces tells when a part can't be written, and claims nothing", async () => {
+Deno.test("PartialPieces tells when a part can't be written, and claims nothing", async () => {
   const lab = new PartsLab({ budget: 4 * MIB });
   for (const blocks of [8, 64]) {
     lab.log.length = 0;

@@ -19,7 +19,7 @@ function bits(...pieces: number[]): Bitfield {
   return field;
 }
 
-Deno.test("Download.setWanted() asks everybody for what is wanted now, and tells them that it is interested again", async () => {
+Deno.test("PieceDownload.setWanted() asks everybody for what is wanted now, and tells them that it is interested again", async () => {
   const lab = new Lab(PIECES, { wanted: [0, 1] });
   const seed = lab.peer();
   const other = lab.peer({ pieces: [0, 1] });
@@ -38,7 +38,7 @@ Deno.test("Download.setWanted() asks everybody for what is wanted now, and tells
   assertEquals(lab.budget.used, 0);
 });
 
-Deno.test("Download.setWanted() takes back what is of no use, and finishes what has begun to come", async () => {
+Deno.test("PieceDownload.setWanted() takes back what is of no use, and finishes what has begun to come", async () => {
   const lab = new Lab(PIECES, { sequential: true });
   const seed = lab.peer();
   lab.download.fill(seed);
@@ -53,7 +53,7 @@ Deno.test("Download.setWanted() takes back what is of no use, and finishes what 
   assertEquals([lab.download.complete, seed.wanted, seed.amInterested], [true, 0, false]);
 });
 
-Deno.test("Download.setWanted() gives up what the disk has no place for", () => {
+Deno.test("PieceDownload.setWanted() gives up what the disk has no place for", () => {
   const lab = new Lab(PIECES, { sequential: true });
   const seed = lab.peer();
   lab.download.fill(seed);
@@ -64,7 +64,7 @@ Deno.test("Download.setWanted() gives up what the disk has no place for", () => 
   assertEquals(lab.download.wasted, BLOCK);
 });
 
-Deno.test("Download.setWanted() with nothing leaves the download complete, and nobody asked", () => {
+Deno.test("PieceDownload.setWanted() with nothing leaves the download complete, and nobody asked", () => {
   const lab = new Lab(PIECES);
   const seed = lab.peer();
   lab.download.fill(seed);
@@ -73,7 +73,7 @@ Deno.test("Download.setWanted() with nothing leaves the download complete, and n
   assertEquals(lab.budget.used, 0);
 });
 
-Deno.test("Download.setWanted() writes a piece that was being checked, though it isn't wanted any more", async () => {
+Deno.test("PieceDownload.setWanted() writes a piece that was being checked, though it isn't wanted any more", async () => {
   const lab = new Lab(PIECES, { wanted: [4] });
   const seed = lab.peer();
   lab.download.fill(seed);
@@ -84,7 +84,7 @@ Deno.test("Download.setWanted() writes a piece that was being checked, though it
   assertEquals([[...lab.download.have], lab.download.complete, lab.log], [[4], true, ["done 4"]]);
 });
 
-Deno.test("Download.setWanted() forgets a piece that was being checked when there is no place for it", async () => {
+Deno.test("PieceDownload.setWanted() forgets a piece that was being checked when there is no place for it", async () => {
   const lab = new Lab(PIECES, { wanted: [4] });
   const seed = lab.peer();
   lab.download.fill(seed);
@@ -96,7 +96,7 @@ Deno.test("Download.setWanted() forgets a piece that was being checked when ther
   assertEquals([seed.wanted, seed.amInterested, lab.budget.used], [0, false, 0]);
 });
 
-Deno.test("Download forgets a piece whose place is gone when it comes to be written", async () => {
+Deno.test("PieceDownload forgets a piece whose place is gone when it comes to be written", async () => {
   const lab = new Lab(PIECES, { wanted: [4] });
   const seed = lab.peer();
   lab.download.fill(seed);
@@ -108,7 +108,7 @@ Deno.test("Download forgets a piece whose place is gone when it comes to be writ
   assertEquals(lab.download.wasted, BLOCKS * BLOCK);
 });
 
-Deno.test("Download gives up a piece that isn't wanted any more when nothing of it comes, and tells the torrent", () => {
+Deno.test("PieceDownload gives up a piece that isn't wanted any more when nothing of it comes, and tells the torrent", () => {
   const lab = new Lab(PIECES, { wanted: [4] });
   const seed = lab.peer();
   lab.download.fill(seed);
@@ -123,7 +123,7 @@ Deno.test("Download gives up a piece that isn't wanted any more when nothing of 
   assertEquals(lab.log, ["forgotten 4"]);
 });
 
-Deno.test("Download.setWanted() looks again for peers that had nothing that was wanted", () => {
+Deno.test("PieceDownload.setWanted() looks again for peers that had nothing that was wanted", () => {
   const lab = new Lab(PIECES, { wanted: [0] });
   const peer = lab.peer({ pieces: [7] });
   peer.amInterested = true; // so that it is looked at
@@ -133,7 +133,7 @@ Deno.test("Download.setWanted() looks again for peers that had nothing that was 
   assertEquals([...asked(peer)], [[7, BLOCKS]]);
 });
 
-Deno.test("Download fetches a piece that failed, however many failed before it that aren't wanted any more", async () => {
+Deno.test("PieceDownload fetches a piece that failed, however many failed before it that aren't wanted any more", async () => {
   const lab = new Lab(PIECES);
   for (let index = 0; index < 9; index++) {
     lab.download.setWanted(bits(index));
@@ -156,7 +156,7 @@ Deno.test("Download fetches a piece that failed, however many failed before it t
   assertEquals([...asked(fresh)], [[8, BLOCKS]]);
 });
 
-Deno.test("Download.setPriorities() starts what comes first before all others, and goes on with what is started", async () => {
+Deno.test("PieceDownload.setPriorities() starts what comes first before all others, and goes on with what is started", async () => {
   const lab = new Lab(PIECES, { sequential: true });
   const seed = lab.peer();
   lab.download.fill(seed);
@@ -174,7 +174,7 @@ Deno.test("Download.setPriorities() starts what comes first before all others, a
   assertEquals([...asked(seed).keys()], [4, 8]);
 });
 
-Deno.test("Download.setSequential() goes from the first piece on, and by rarity again", () => {
+Deno.test("PieceDownload.setSequential() goes from the first piece on, and by rarity again", () => {
   const lab = new Lab(40);
   for (let index = 0; index < 4; index++) lab.download.have.set(index);
   lab.download.reset(lab.download.have);
@@ -191,7 +191,7 @@ Deno.test("Download.setSequential() goes from the first piece on, and by rarity 
   assert(asked(seed).has(39), "the rarest");
 });
 
-Deno.test("Download.lost() fetches again what isn't there any more", async () => {
+Deno.test("PieceDownload.lost() fetches again what isn't there any more", async () => {
   const lab = new Lab(PIECES, { wanted: [0, 1, 2] });
   const seed = lab.peer();
   lab.download.fill(seed);
@@ -208,7 +208,7 @@ Deno.test("Download.lost() fetches again what isn't there any more", async () =>
   assertThrows(() => lab.download.lost([PIECES]), RangeError);
 });
 
-Deno.test("Download.lost() and setWanted() say that we download again, to whom was told that we don't (BEP 21)", async () => {
+Deno.test("PieceDownload.lost() and setWanted() say that we download again, to whom was told that we don't (BEP 21)", async () => {
   const lab = new Lab(PIECES, { wanted: [0] });
   const seed = lab.peer();
   lab.download.fill(seed);
@@ -221,7 +221,7 @@ Deno.test("Download.lost() and setWanted() say that we download again, to whom w
   assertEquals(said, ["false"]);
 });
 
-Deno.test("Download.reset() goes on with what is started, drops what is there, and fetches what isn't", async () => {
+Deno.test("PieceDownload.reset() goes on with what is started, drops what is there, and fetches what isn't", async () => {
   const lab = new Lab(PIECES, { sequential: true });
   const seed = lab.peer();
   lab.download.fill(seed);
@@ -247,7 +247,7 @@ Deno.test("Download.reset() goes on with what is started, drops what is there, a
   assert(!lab.log.includes("done 2"));
 });
 
-Deno.test("Download.reset() while a piece is being written counts it once", async () => {
+Deno.test("PieceDownload.reset() while a piece is being written counts it once", async () => {
   const lab = new Lab(PIECES, { wanted: [4] });
   const seed = lab.peer();
   const { promise, resolve } = Promise.withResolvers<void>();
@@ -264,7 +264,7 @@ Deno.test("Download.reset() while a piece is being written counts it once", asyn
   assertEquals([[...lab.download.have], lab.log, seed.wanted], [[4], ["done 4"], 0]);
 });
 
-Deno.test("Download fetches a piece again that could not be written, should it go on", async () => {
+Deno.test("PieceDownload fetches a piece again that could not be written, should it go on", async () => {
   const lab = new Lab(PIECES, { wanted: [4] });
   const seed = lab.peer();
   lab.write = () => Promise.reject(new Error("the disk is full"));
@@ -278,7 +278,7 @@ Deno.test("Download fetches a piece again that could not be written, should it g
   assertEquals([[...lab.download.have], lab.download.complete], [[4], true]);
 });
 
-Deno.test("Download tells peers what it has lost or found, and turns down what they asked for of it", async () => {
+Deno.test("PieceDownload tells peers what it has lost or found, and turns down what they asked for of it", async () => {
   const lab = new Lab(PIECES, { wanted: [0, 1] });
   const seed = lab.peer();
   lab.download.fill(seed);
@@ -306,7 +306,7 @@ Deno.test("Download tells peers what it has lost or found, and turns down what t
   assertEquals([...peer.writer.take()], [...news, ...found]);
 });
 
-Deno.test("Download lets peers go that would have to be told of much, for them to come back and hear all at once", () => {
+Deno.test("PieceDownload lets peers go that would have to be told of much, for them to come back and hear all at once", () => {
   const lab = new Lab(300);
   const peer = lab.peer({ pieces: [] });
   const have = new Bitfield(300);
@@ -315,7 +315,7 @@ Deno.test("Download lets peers go that would have to be told of much, for them t
   assertEquals([peer.closed, lab.log], [true, ["closed 1: what we have is no longer what we said"]]);
 });
 
-Deno.test("Download asks others for what a peer has lost (BEP 54)", () => {
+Deno.test("PieceDownload asks others for what a peer has lost (BEP 54)", () => {
   for (const fast of [true, false]) {
     const lab = new Lab(PIECES, { sequential: true });
     const [loser, other] = [lab.peer({ fast }), lab.peer({ pieces: [0, 1] })];
@@ -350,7 +350,7 @@ Deno.test("Download asks others for what a peer has lost (BEP 54)", () => {
   }
 });
 
-Deno.test("Download counts all pieces of a seed once, however often it loses one and has it again", () => {
+Deno.test("PieceDownload counts all pieces of a seed once, however often it loses one and has it again", () => {
   const lab = new Lab(1000, { wanted: [] });
   const seed = lab.peer();
   const { download } = lab;
@@ -370,7 +370,7 @@ Deno.test("Download counts all pieces of a seed once, however often it loses one
   assertEquals([download.availability(7), download.availability(8)], [1, 1]);
 });
 
-Deno.test("Download wants nothing of a peer that has lost all that was wanted of it", () => {
+Deno.test("PieceDownload wants nothing of a peer that has lost all that was wanted of it", () => {
   const lab = new Lab(PIECES, { wanted: [3] });
   const peer = lab.peer({ pieces: [3, 4] });
   lab.download.fill(peer);
@@ -382,7 +382,7 @@ Deno.test("Download wants nothing of a peer that has lost all that was wanted of
   assertEquals([peer.wanted, peer.amInterested, peer.requests.size], [0, false, 0]);
 });
 
-Deno.test("Download takes changes after its end, and does nothing", async () => {
+Deno.test("PieceDownload takes changes after its end, and does nothing", async () => {
   const lab = new Lab(PIECES);
   const seed = lab.peer();
   lab.download.fill(seed);

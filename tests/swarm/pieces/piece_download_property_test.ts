@@ -6,9 +6,9 @@ import { Bitfield } from "../../../src/base/bitfield.ts";
 import type { Bytes } from "../../../src/base/bytes.ts";
 import { ShoalError } from "../../../src/base/errors.ts";
 import type { Peer } from "../../../src/peer/peer.ts";
-import type { Download } from "../../../src/swarm/pieces/piece_download.ts";
+import type { PieceDownload } from "../../../src/swarm/pieces/piece_download.ts";
 import type { WebRun } from "../../../src/swarm/web_seeds/web_run.ts";
-import { WebRuns } from "../../../src/swarm/web_seeds/web_picker.ts";
+import { WebPicker } from "../../../src/swarm/web_seeds/web_picker.ts";
 import { MessageId } from "../../../src/wire/messages.ts";
 import { settle } from "../../support/virtual_clock.ts";
 import { BLOCK, Lab } from "./download_lab.ts";
@@ -48,9 +48,9 @@ function bitsOf(mask: number): Bitfield {
 
 class World {
   readonly lab: Lab;
-  readonly download: Download;
+  readonly download: PieceDownload;
   readonly remotes: Remote[] = [];
-  readonly runs: WebRuns;
+  readonly runs: WebPicker;
   readonly claimed: WebRun[] = [];
   wanted = bitsOf(-1);
   /** Writes that go on. */
@@ -67,7 +67,7 @@ class World {
       this.#writes.push(write);
       return write.promise;
     };
-    this.runs = new WebRuns(this.download, {
+    this.runs = new WebPicker(this.download, {
       pieceLength: PIECE,
       totalLength: PIECES * PIECE,
       peers: () => this.lab.peers,
@@ -469,7 +469,7 @@ async function take(world: World, { kind, ...what }: any): Promise<void> {
   else throw new Error(`no such step: ${kind}`);
 }
 
-Deno.test("Download keeps track of everything, whatever changes while it runs and whenever, and comes to its end", async () => {
+Deno.test("PieceDownload keeps track of everything, whatever changes while it runs and whenever, and comes to its end", async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.array(step, { maxLength: 60, size: "max" }),

@@ -2,7 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { settle } from "../../support/virtual_clock.ts";
 import { asked, BLOCK, BLOCKS, Lab } from "./download_lab.ts";
 
-Deno.test("Download.fill() finishes started pieces before it starts others, whoever began them", () => {
+Deno.test("PieceDownload.fill() finishes started pieces before it starts others, whoever began them", () => {
   const lab = new Lab(50);
   const [first, second] = [lab.peer(), lab.peer()];
   lab.download.fill(first);
@@ -15,7 +15,7 @@ Deno.test("Download.fill() finishes started pieces before it starts others, whoe
   assertEquals(asked(second).get(started[3]!), 1, "the free block of the started piece");
 });
 
-Deno.test("Download.fill() asks for nothing that the peer hasn't, and nothing while it chokes", () => {
+Deno.test("PieceDownload.fill() asks for nothing that the peer hasn't, and nothing while it chokes", () => {
   const lab = new Lab(10);
   const some = lab.peer({ pieces: [3, 7] });
   lab.download.fill(some);
@@ -28,7 +28,7 @@ Deno.test("Download.fill() asks for nothing that the peer hasn't, and nothing wh
   assertEquals([...asked(choking)], [[5, BLOCKS]]);
 });
 
-Deno.test("Download.fill() prefers the rarest piece once the first few are there", async () => {
+Deno.test("PieceDownload.fill() prefers the rarest piece once the first few are there", async () => {
   const lab = new Lab(20);
   const seed = lab.peer();
   lab.download.fill(seed);
@@ -44,7 +44,7 @@ Deno.test("Download.fill() prefers the rarest piece once the first few are there
   assert(asked(seed).has(rare), "the piece that only the seed has is among the first four");
 });
 
-Deno.test("Download asks for wanted pieces only, and is complete when they are there", async () => {
+Deno.test("PieceDownload asks for wanted pieces only, and is complete when they are there", async () => {
   const lab = new Lab(10, { wanted: [2, 5, 6] });
   const seed = lab.peer();
   assertEquals([lab.download.complete, lab.download.wants(2), lab.download.wants(3)], [false, true, false]);
@@ -58,7 +58,7 @@ Deno.test("Download asks for wanted pieces only, and is complete when they are t
   assertEquals(new Lab(10, { wanted: [] }).download.complete, true);
 });
 
-Deno.test("Download goes from the first piece on when it is sequential, but for what is urgent", () => {
+Deno.test("PieceDownload goes from the first piece on when it is sequential, but for what is urgent", () => {
   const lab = new Lab(20, { sequential: true });
   const [first, second] = [lab.peer(), lab.peer()];
   lab.download.fill(first);
@@ -67,7 +67,7 @@ Deno.test("Download goes from the first piece on when it is sequential, but for 
   assertEquals([...asked(second).keys()], [15, 14, 4, 5]);
 });
 
-Deno.test("Download writes a piece, then counts it", async () => {
+Deno.test("PieceDownload writes a piece, then counts it", async () => {
   const lab = new Lab(1);
   const peer = lab.peer();
   let written = () => {};
@@ -81,7 +81,7 @@ Deno.test("Download writes a piece, then counts it", async () => {
   assertEquals([lab.log, lab.download.have.count, lab.download.started.verifying], [["done 0"], 1, 0]);
 });
 
-Deno.test("Download asks again, and others, for what a peer won't send", () => {
+Deno.test("PieceDownload asks again, and others, for what a peer won't send", () => {
   const lab = new Lab(1);
   const [first, second] = [lab.peer(), lab.peer()];
   lab.download.fill(first);
@@ -91,7 +91,7 @@ Deno.test("Download asks again, and others, for what a peer won't send", () => {
   assertEquals([first.requests.size, second.requests.size], [0, BLOCKS]);
 });
 
-Deno.test("Download takes a block that comes after its request was given up, and wastes nothing", async () => {
+Deno.test("PieceDownload takes a block that comes after its request was given up, and wastes nothing", async () => {
   const lab = new Lab(1);
   const peer = lab.peer();
   lab.download.fill(peer);
@@ -101,7 +101,7 @@ Deno.test("Download takes a block that comes after its request was given up, and
   assertEquals([lab.log, lab.download.wasted], [["done 0"], 0]);
 });
 
-Deno.test("Download asks two peers for the last blocks, and cancels with the slower", async () => {
+Deno.test("PieceDownload asks two peers for the last blocks, and cancels with the slower", async () => {
   const lab = new Lab(1);
   const [slow, quick] = [lab.peer({ slow: true }), lab.peer()];
   lab.download.fill(slow);
@@ -114,7 +114,7 @@ Deno.test("Download asks two peers for the last blocks, and cancels with the slo
   assertEquals([lab.log, lab.download.wasted], [["done 0"], 0]);
 });
 
-Deno.test("Download counts what comes twice as wasted, and survives it", async () => {
+Deno.test("PieceDownload counts what comes twice as wasted, and survives it", async () => {
   const lab = new Lab(1);
   const [slow, quick] = [lab.peer({ fast: true, slow: true }), lab.peer({ fast: true })];
   lab.download.fill(slow);
@@ -127,7 +127,7 @@ Deno.test("Download counts what comes twice as wasted, and survives it", async (
   assertEquals(lab.download.wasted, BLOCKS * BLOCK);
 });
 
-Deno.test("Download bans at once who sent the whole of a wrong piece", async () => {
+Deno.test("PieceDownload bans at once who sent the whole of a wrong piece", async () => {
   const lab = new Lab(1);
   const liar = lab.peer();
   lab.download.fill(liar);
@@ -137,7 +137,7 @@ Deno.test("Download bans at once who sent the whole of a wrong piece", async () 
   assertEquals(lab.download.have.count, 0);
 });
 
-Deno.test("Download finds the liar among several senders by fetching the piece from one peer alone", async () => {
+Deno.test("PieceDownload finds the liar among several senders by fetching the piece from one peer alone", async () => {
   const lab = new Lab(1);
   const [liar, honest] = [lab.peer(), lab.peer()];
   lab.download.fill(liar);
@@ -159,7 +159,7 @@ Deno.test("Download finds the liar among several senders by fetching the piece f
   assertEquals(lab.log.slice(1), ["10.0.0.1 lied about 0", "done 0"]);
 });
 
-Deno.test("Download lets another peer have a suspect piece when its owner leaves", async () => {
+Deno.test("PieceDownload lets another peer have a suspect piece when its owner leaves", async () => {
   const lab = new Lab(1);
   const [first, second] = [lab.peer(), lab.peer()];
   lab.download.fill(first);
@@ -176,7 +176,7 @@ Deno.test("Download lets another peer have a suspect piece when its owner leaves
   assertEquals(other.requests.size, BLOCKS);
 });
 
-Deno.test("Download keeps to its memory, and goes on when a piece is written", async () => {
+Deno.test("PieceDownload keeps to its memory, and goes on when a piece is written", async () => {
   const lab = new Lab(50, { budget: 3 });
   const peer = lab.peer();
   lab.download.fill(peer);
@@ -189,7 +189,7 @@ Deno.test("Download keeps to its memory, and goes on when a piece is written", a
   assertEquals(asked(peer).size, 3, "the buffers were used again");
 });
 
-Deno.test("Download gives up started pieces that nobody has any more, when their memory is needed", () => {
+Deno.test("PieceDownload gives up started pieces that nobody has any more, when their memory is needed", () => {
   const lab = new Lab(10, { budget: 2 });
   const leaving = lab.peer({ pieces: [0, 1] });
   lab.download.fill(leaving);
@@ -206,7 +206,7 @@ Deno.test("Download gives up started pieces that nobody has any more, when their
   assertEquals(lab.download.wasted, 0, "the piece of which nothing had come was given up");
 });
 
-Deno.test("Download waits long for peers that choke us, before it drops what they have sent", () => {
+Deno.test("PieceDownload waits long for peers that choke us, before it drops what they have sent", () => {
   const lab = new Lab(10, { budget: 2 });
   const choking = lab.peer({ pieces: [0, 1] });
   lab.download.fill(choking);
@@ -223,7 +223,7 @@ Deno.test("Download waits long for peers that choke us, before it drops what the
   assert(idle.requests.size > 0, "but not for ever");
 });
 
-Deno.test("Download lets slow pieces have no more than half of the memory when a quick peer waits", () => {
+Deno.test("PieceDownload lets slow pieces have no more than half of the memory when a quick peer waits", () => {
   const lab = new Lab(20, { budget: 4 });
   const slow = [0, 1, 2, 3].map((i) => lab.peer({ pieces: [i, i + 4], slow: true }));
   for (const peer of slow) lab.download.fill(peer);
@@ -238,7 +238,7 @@ Deno.test("Download lets slow pieces have no more than half of the memory when a
   assert(slow.filter((peer) => peer.requests.size > 0).length >= 2, "the slow ones keep their half");
 });
 
-Deno.test("Download asks an idle peer for the blocks of slow pieces although one piece can't be had", () => {
+Deno.test("PieceDownload asks an idle peer for the blocks of slow pieces although one piece can't be had", () => {
   const lab = new Lab(3);
   const slow = lab.peer({ pieces: [0] });
   lab.download.fill(slow);
@@ -253,7 +253,7 @@ Deno.test("Download asks an idle peer for the blocks of slow pieces although one
   assertEquals([...asked(quick).keys()], [0]);
 });
 
-Deno.test("Download takes no answer to our own cancel for a refusal", () => {
+Deno.test("PieceDownload takes no answer to our own cancel for a refusal", () => {
   const lab = new Lab(5);
   const [slow, quick] = [lab.peer({ fast: true, slow: true }), lab.peer({ fast: true })];
   lab.download.fill(slow);
@@ -267,7 +267,7 @@ Deno.test("Download takes no answer to our own cancel for a refusal", () => {
   assertEquals(slow.turnedDown, 0);
 });
 
-Deno.test("Download sends away who sends blocks that nobody asked for", () => {
+Deno.test("PieceDownload sends away who sends blocks that nobody asked for", () => {
   const lab = new Lab(10);
   const peer = lab.peer();
   for (let i = 0; i < 100 && !peer.closed; i++) lab.answer(peer, { index: 5, begin: 0 });
@@ -275,7 +275,7 @@ Deno.test("Download sends away who sends blocks that nobody asked for", () => {
   assertEquals(lab.download.have.count, 0);
 });
 
-Deno.test("Download leaves a peer alone that turns requests down, until the next turn", () => {
+Deno.test("PieceDownload leaves a peer alone that turns requests down, until the next turn", () => {
   const lab = new Lab(10);
   const peer = lab.peer({ fast: true });
   peer.turnedDown = 16;
@@ -286,7 +286,7 @@ Deno.test("Download leaves a peer alone that turns requests down, until the next
   assert(peer.requests.size > 0);
 });
 
-Deno.test("Download reports a disk that fails, and doesn't claim the piece", async () => {
+Deno.test("PieceDownload reports a disk that fails, and doesn't claim the piece", async () => {
   const lab = new Lab(1);
   lab.write = () => Promise.reject(new Error("disk full"));
   const peer = lab.peer();

@@ -29,7 +29,7 @@ function takeLast(peer: Peer): number {
   return begin;
 }
 
-Deno.test("Download takes a suspect piece from its owner when that one chokes us, rejects it or is slow", async () => {
+Deno.test("PieceDownload takes a suspect piece from its owner when that one chokes us, rejects it or is slow", async () => {
   for (const how of ["chokes", "rejects", "is slow"]) {
     const { lab, owner, other } = await suspectPiece({ fast: true });
     if (how === "is slow") {
@@ -50,7 +50,7 @@ Deno.test("Download takes a suspect piece from its owner when that one chokes us
   }
 });
 
-Deno.test("Download soon bans a liar that owns a piece, sends one wrong block and rejects the rest", async () => {
+Deno.test("PieceDownload soon bans a liar that owns a piece, sends one wrong block and rejects the rest", async () => {
   const { lab, owner, other } = await suspectPiece({ fast: true });
   for (let round = 0; round < 5 && owner.requests.size > 0; round++) {
     lab.answer(owner, { wrong: true });
@@ -67,7 +67,7 @@ Deno.test("Download soon bans a liar that owns a piece, sends one wrong block an
   assertEquals(lab.download.have.count, 1, lab.log.join());
 });
 
-Deno.test("Download takes no answer to an old request for a piece that another peer owns by now", async () => {
+Deno.test("PieceDownload takes no answer to an old request for a piece that another peer owns by now", async () => {
   const lab = new Lab(1);
   const [first, second] = [lab.peer({ fast: true, slow: true }), lab.peer({ fast: true })];
   lab.download.fill(first);
@@ -84,7 +84,7 @@ Deno.test("Download takes no answer to an old request for a piece that another p
   assertEquals(lab.download.have.count, 1, lab.log.join());
 });
 
-Deno.test("Download takes no block of a suspect piece from anybody but its owner", async () => {
+Deno.test("PieceDownload takes no block of a suspect piece from anybody but its owner", async () => {
   const { lab, owner, other } = await suspectPiece({ fast: false });
   lab.answer(other, { index: 0, begin: 0, wrong: true });
   lab.answerAll(owner);
@@ -92,7 +92,7 @@ Deno.test("Download takes no block of a suspect piece from anybody but its owner
   assertEquals(lab.download.have.count, 1);
 });
 
-Deno.test("Download frees memory that is held for peers which choke us", () => {
+Deno.test("PieceDownload frees memory that is held for peers which choke us", () => {
   const lab = new Lab(10, { budget: 2 });
   const choking = lab.peer({ pieces: [0, 1], fast: true });
   lab.download.fill(choking);
@@ -112,7 +112,7 @@ Deno.test("Download frees memory that is held for peers which choke us", () => {
   assert(useful.requests.size >= BLOCKS, `${useful.requests.size} requests`);
 });
 
-Deno.test("Download gives up a request that a lively peer has dropped, and asks anew", () => {
+Deno.test("PieceDownload gives up a request that a lively peer has dropped, and asks anew", () => {
   const lab = new Lab(40);
   const peer = lab.peer();
   lab.download.fill(peer);
@@ -135,7 +135,7 @@ Deno.test("Download gives up a request that a lively peer has dropped, and asks 
   assertEquals([peer.snubbed, peer.closed], [false, false]);
 });
 
-Deno.test("Download finds out how many requests a peer holds that drops the others, and asks for no more", () => {
+Deno.test("PieceDownload finds out how many requests a peer holds that drops the others, and asks for no more", () => {
   const lab = new Lab(400);
   const peer = lab.peer();
   const holds = 4;
@@ -164,7 +164,7 @@ Deno.test("Download finds out how many requests a peer holds that drops the othe
   assert(peer.requests.depth <= holds + 1, `${peer.requests.depth} requests`);
 });
 
-Deno.test("Download doesn't take a slow line for a small queue", () => {
+Deno.test("PieceDownload doesn't take a slow line for a small queue", () => {
   const lab = new Lab(100);
   const peer = lab.peer();
   const line: { index: number; begin: number; due: number }[] = [];
@@ -188,7 +188,7 @@ Deno.test("Download doesn't take a slow line for a small queue", () => {
   assertEquals([peer.requests.found, lab.download.wasted, peer.snubbed], [Infinity, 0, false]);
 });
 
-Deno.test("Download takes everything back from a peer that is silent, and tells it so", () => {
+Deno.test("PieceDownload takes everything back from a peer that is silent, and tells it so", () => {
   const lab = new Lab(8);
   const peer = lab.peer();
   lab.download.fill(peer);
@@ -200,7 +200,7 @@ Deno.test("Download takes everything back from a peer that is silent, and tells 
   assertEquals(peer.writer.length, before + 17 * (count + 1), "a cancel for each, and one new request");
 });
 
-Deno.test("Download asks anew, at the unchoke, for what a peer with BEP 6 dropped without a word", () => {
+Deno.test("PieceDownload asks anew, at the unchoke, for what a peer with BEP 6 dropped without a word", () => {
   const lab = new Lab(1);
   const peer = lab.peer({ fast: true });
   lab.download.fill(peer);
@@ -211,7 +211,7 @@ Deno.test("Download asks anew, at the unchoke, for what a peer with BEP 6 droppe
   assertEquals(peer.writer.length, 3 * BLOCKS * 17, "asked, cancelled in case that it kept them, asked again");
 });
 
-Deno.test("Download asks nothing of a peer that has nothing we want", () => {
+Deno.test("PieceDownload asks nothing of a peer that has nothing we want", () => {
   const lab = new Lab(4);
   const peer = lab.peer();
   peer.amInterested = false;
@@ -219,7 +219,7 @@ Deno.test("Download asks nothing of a peer that has nothing we want", () => {
   assertEquals(peer.requests.size, 0);
 });
 
-Deno.test("Download.stop() finishes what is complete and gives all memory back", async () => {
+Deno.test("PieceDownload.stop() finishes what is complete and gives all memory back", async () => {
   const lab = new Lab(2);
   const peer = lab.peer();
   let written = () => {};
@@ -234,7 +234,7 @@ Deno.test("Download.stop() finishes what is complete and gives all memory back",
   assertEquals(lab.budget.used, 0);
 });
 
-Deno.test("Download asks others for what a peer rejects as soon as the read is parsed", () => {
+Deno.test("PieceDownload asks others for what a peer rejects as soon as the read is parsed", () => {
   const lab = new Lab(1);
   const [first, second] = [lab.peer({ fast: true }), lab.peer({ fast: true })];
   lab.download.fill(first);
@@ -246,7 +246,7 @@ Deno.test("Download asks others for what a peer rejects as soon as the read is p
   assertEquals([...asked(second)], [[0, 1]]);
 });
 
-Deno.test("Download gives memory that it holds in vain to another torrent that waits for some", async () => {
+Deno.test("PieceDownload gives memory that it holds in vain to another torrent that waits for some", async () => {
   const memory = new MemoryBudget(4 * PIECE, { reading: 0 });
   const [left, busy] = [new Lab(10, { memory }), new Lab(10, { memory })];
   const gone = left.peer();
@@ -266,7 +266,7 @@ Deno.test("Download gives memory that it holds in vain to another torrent that w
   assert(busy.download.started.pool.used >= PIECE);
 });
 
-Deno.test("Download gives memory to peers that answer before it gives it to those that don't", () => {
+Deno.test("PieceDownload gives memory to peers that answer before it gives it to those that don't", () => {
   const lab = new Lab(4, { budget: 1 });
   const [silent, other] = [lab.peer(), lab.peer()];
   silent.quiet = true;

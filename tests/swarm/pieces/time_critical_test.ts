@@ -106,7 +106,7 @@ Deno.test("Readers find what is there when the check is over", async () => {
 
 const urgent = (pieces: number[], awaited: number[] = []): Urgency => ({ pieces, awaited: new Set(awaited) });
 
-Deno.test("Download begins with what is urgent, with whoever has it", () => {
+Deno.test("PieceDownload begins with what is urgent, with whoever has it", () => {
   const lab = new Lab(40);
   const [all, some] = [lab.peer(), lab.peer({ pieces: [31, 5] })];
   lab.download.prioritise(urgent([30, 31, 32, 33]));
@@ -118,7 +118,7 @@ Deno.test("Download begins with what is urgent, with whoever has it", () => {
   assertEquals([...asked(all).keys()].filter((index) => index >= 30 && index < 34), []);
 });
 
-Deno.test("Download makes way for a piece that somebody waits for and nobody was asked for", () => {
+Deno.test("PieceDownload makes way for a piece that somebody waits for and nobody was asked for", () => {
   const lab = new Lab(40, { sequential: true });
   const [one, two] = [lab.peer(), lab.peer({ pieces: [0, 1, 2, 3] })];
   lab.download.fill(one);
@@ -138,14 +138,14 @@ Deno.test("Download makes way for a piece that somebody waits for and nobody was
   assertEquals([...asked(one)], before);
 });
 
-Deno.test("Download has every peer send a part of the piece that somebody waits for", () => {
+Deno.test("PieceDownload has every peer send a part of the piece that somebody waits for", () => {
   const lab = new Lab(8, { blocks: 16 });
   const [one, two, third] = [lab.peer(), lab.peer(), lab.peer({ pieces: [0, 1] })];
   lab.download.prioritise(urgent([5, 6], [5]));
   assertEquals([asked(one).get(5), asked(two).get(5), asked(third).get(5)], [8, 8, undefined]);
 });
 
-Deno.test("Download asks a fast peer for what a slow one was asked for, when somebody waits for it", () => {
+Deno.test("PieceDownload asks a fast peer for what a slow one was asked for, when somebody waits for it", () => {
   const lab = new Lab(8);
   const slow = lab.peer({ slow: true });
   lab.download.prioritise(urgent([5], [5]));
@@ -160,7 +160,7 @@ Deno.test("Download asks a fast peer for what a slow one was asked for, when som
   assertEquals([asked(slow).get(5), lab.download.wasted], [undefined, 0]);
 });
 
-Deno.test("Download gives up a piece that nobody waits for when there is no memory for one that somebody does", async () => {
+Deno.test("PieceDownload gives up a piece that nobody waits for when there is no memory for one that somebody does", async () => {
   const lab = new Lab(8, { budget: 2, sequential: true });
   const peer = lab.peer();
   lab.download.fill(peer);

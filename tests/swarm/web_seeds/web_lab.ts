@@ -7,11 +7,11 @@ import { type Encodable, encode } from "../../../src/bencode/mod.ts";
 import { type Metainfo, parseMetainfo, pieceHash, pieceSize } from "../../../src/metainfo/mod.ts";
 import { sha1 } from "../../../src/metainfo/sha1.ts";
 import { Peer } from "../../../src/peer/peer.ts";
-import { Throttle } from "../../../src/peer/bandwidth_limiter.ts";
+import { BandwidthLimiter } from "../../../src/peer/bandwidth_limiter.ts";
 import { startDigest } from "../../../src/platform/start_digest.ts";
 import { MemoryBudget } from "../../../src/base/memory_budget.ts";
 import { BufferPool } from "../../../src/swarm/pieces/buffer_pool.ts";
-import { Download } from "../../../src/swarm/pieces/piece_download.ts";
+import { PieceDownload } from "../../../src/swarm/pieces/piece_download.ts";
 import type { UnnamedEvent } from "../../../src/swarm/torrent_options.ts";
 import { WebSeeds } from "../../../src/swarm/web_seeds/web_seeds.ts";
 import { PartStore } from "../../support/part_store.ts";
@@ -56,7 +56,7 @@ export class WebLab {
   /** All bytes of the torrent. */
   readonly data: Bytes;
   readonly web: ScriptedWeb;
-  readonly download: Download;
+  readonly download: PieceDownload;
   readonly seeds: WebSeeds;
   readonly peers: Peer[] = [];
   readonly events: UnnamedEvent[] = [];
@@ -89,7 +89,7 @@ export class WebLab {
       // What it doesn't use would be a lie here.
     } as unknown as ConstructorParameters<typeof WebSeeds>[0]["platform"];
     this.store = new PartStore((index) => pieceSize(meta, index));
-    this.download = new Download({
+    this.download = new PieceDownload({
       pieceSize: (index) => pieceSize(meta, index),
       pieceHash: (index) => pieceHash(meta, index),
       ...this.store,
@@ -118,7 +118,7 @@ export class WebLab {
       },
     }, { have: new Bitfield(meta.pieceCount), wanted, pool: new BufferPool(this.budget, PIECE), platform });
     const { maxDown: rate = null, ownLimit = false } = options;
-    const down = new Throttle(this.clock, ownLimit ? null : rate).party(ownLimit ? rate : null);
+    const down = new BandwidthLimiter(this.clock, ownLimit ? null : rate).party(ownLimit ? rate : null);
     const limits = { down, up: down };
     this.seeds = new WebSeeds({ platform, meta, limits, tell: (event) => void this.events.push(event) }, {
       download: this.download,

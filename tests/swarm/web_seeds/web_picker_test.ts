@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { Bitfield } from "../../../src/base/bitfield.ts";
-import { WebRuns, type WebSource } from "../../../src/swarm/web_seeds/web_picker.ts";
+import { WebPicker, type WebSource } from "../../../src/swarm/web_seeds/web_picker.ts";
 import { BLOCK, PIECE, WebLab } from "./web_lab.ts";
 
 /** Runs of a lab in which no web seed works by itself. */
@@ -12,7 +12,7 @@ function stage(pieces: number, options: { missing?: readonly number[]; budget?: 
     for (let index = 0; index < pieces; index++) if (!options.missing.includes(index)) have.set(index);
     lab.download.reset(have);
   }
-  const runs = new WebRuns(lab.download, {
+  const runs = new WebPicker(lab.download, {
     pieceLength: PIECE,
     totalLength: lab.data.length,
     peers: () => lab.peers,
@@ -32,14 +32,14 @@ function span(run: { at: number; end: number } | null): [number, number] | null 
   return run && [run.at / PIECE, run.end / PIECE];
 }
 
-Deno.test("WebRuns begin the first run anywhere, and others at the beginning of the largest gap", () => {
+Deno.test("WebPicker begin the first run anywhere, and others at the beginning of the largest gap", () => {
   const { runs, source } = stage(20);
   assertEquals(span(runs.claim(source())), [10, 11]);
   const { runs: others, source: of } = stage(20, { missing: [1, 2, 5, 6, 7, 8, 12, 13, 14] });
   assertEquals(span(others.claim(of({ rate: 10 * PIECE }))), [5, 9]);
 });
 
-Deno.test("WebRuns go on where the last one ended, while that is worth it", () => {
+Deno.test("WebPicker go on where the last one ended, while that is worth it", () => {
   const { runs, source } = stage(20, { missing: [3, 4, 5, 6, 10, 11, 12, 13, 14, 15, 19] });
   assertEquals(span(runs.claim(source({ last: 4 * PIECE })))?.[0], 4);
   const elsewhere = stage(20, { missing: [3, 4, 5, 6, 10, 11, 12, 13, 14, 15, 19] });
@@ -47,7 +47,7 @@ Deno.test("WebRuns go on where the last one ended, while that is worth it", () =
   assertEquals(span(elsewhere.runs.claim(elsewhere.source({ last: 19 * PIECE, rate })))?.[0], 10);
 });
 
-Deno.test("WebRuns begin with the pieces that come first, and never go on from them to others", () => {
+Deno.test("WebPicker begin with the pieces that come first, and never go on from them to others", () => {
   const { lab, runs, source } = stage(20);
   lab.download.setPriorities((index) => index === 3 || index === 4 ? 1 : index < 10 ? -1 : 0);
   const rate = 10 * PIECE;
@@ -56,7 +56,7 @@ Deno.test("WebRuns begin with the pieces that come first, and never go on from t
   assertEquals(span(runs.claim(source({ rate, wholeOnly: true }))), [0, 3]);
 });
 
-Deno.test("WebRuns end before the first piece ahead that isn't wanted any more", () => {
+Deno.test("WebPicker end before the first piece ahead that isn't wanted any more", () => {
   const { lab, runs, source, started } = stage(20, { missing: [4, 5, 6, 7, 8, 9] });
   const run = runs.claim(source({ rate: 10 * PIECE }))!;
   assertEquals(span(run), [4, 10]);
@@ -70,13 +70,13 @@ Deno.test("WebRuns end before the first piece ahead that isn't wanted any more",
   assertEquals([started.picker.size, started.reserved.size], [3, 0]);
 });
 
-Deno.test("WebRuns keep away from where another run will soon be", () => {
+Deno.test("WebPicker keep away from where another run will soon be", () => {
   const { runs, source } = stage(21, { missing: Array.from({ length: 20 }, (_, i) => i + 1) });
   assertEquals(span(runs.claim(source({ rate: PIECE / 2 }))), [1, 6]);
   assertEquals(span(runs.claim(source({ number: -2 })))?.[0], 13, "the middle of what is left");
 });
 
-Deno.test("WebRuns are as long as ten seconds, and leave others their share", () => {
+Deno.test("WebPicker are as long as ten seconds, and leave others their share", () => {
   assertEquals(span(stageRun(100, PIECE)), [50, 60]);
   const { lab, runs, source } = stage(100);
   lab.peer();
@@ -92,7 +92,7 @@ function stageRun(pieces: number, rate: number) {
   return runs.claim(source({ rate }));
 }
 
-Deno.test("WebRuns ask for nothing that the web seed hasn't got, or that others fetch", () => {
+Deno.test("WebPicker ask for nothing that the web seed hasn't got, or that others fetch", () => {
   const { lab, runs, source } = stage(3);
   const some = new Bitfield(3);
   some.set(1);
@@ -101,7 +101,7 @@ Deno.test("WebRuns ask for nothing that the web seed hasn't got, or that others 
   assertEquals(runs.claim(source({ pieces: some })), null);
 });
 
-Deno.test("WebRuns put what they don't bring back, and what has come stays", () => {
+Deno.test("WebPicker put what they don't bring back, and what has come stays", () => {
   const { lab, runs, source, started } = stage(4, { missing: [0, 1, 2, 3] });
   const run = runs.claim(source({ rate: PIECE }))!;
   assertEquals([span(run), started.picker.size], [[2, 4], 2]);
@@ -113,7 +113,7 @@ Deno.test("WebRuns put what they don't bring back, and what has come stays", () 
   runs.release(run);
 });
 
-Deno.test("WebRuns keep no memory for a piece of which nothing has come", () => {
+Deno.test("WebPicker keep no memory for a piece of which nothing has come", () => {
   const { runs, source, started } = stage(2);
   const run = runs.claim(source())!;
   assert(run.ready());
@@ -122,7 +122,7 @@ Deno.test("WebRuns keep no memory for a piece of which nothing has come", () => 
   assertEquals([started.active.size, started.pool.lent, started.picker.size], [0, 0, 2]);
 });
 
-Deno.test("WebRuns yield half of what is ahead to who has nothing to do, once", () => {
+Deno.test("WebPicker yield half of what is ahead to who has nothing to do, once", () => {
   const { lab, runs, source, started } = stage(10, { missing: [0, 1, 2, 3, 4, 5, 6, 7] });
   const run = runs.claim(source({ rate: PIECE }))!;
   assertEquals([span(run), run.ahead], [[0, 8], 8]);
@@ -156,7 +156,7 @@ Deno.test("WebRun goes past a piece that somebody else has finished", async () =
   assertEquals(lab.written.get(0)?.length, PIECE);
 });
 
-Deno.test("WebRuns end for what somebody waits for, and begin anew with it", () => {
+Deno.test("WebPicker end for what somebody waits for, and begin anew with it", () => {
   const begun = () => {
     const { lab, runs, source } = stage(40);
     const run = runs.claim(source({ rate: PIECE }))!;

@@ -178,7 +178,7 @@ export const MAX_BLOCKLIST = 64 * 1024 * 1024;
 /** Ranges of the longest list; sorting more would keep the start waiting. */
 export const MAX_BLOCKLIST_RANGES = 2_000_000;
 
-// Wrong data: see src/swarm/pieces/blame.ts.
+// Wrong data: see src/swarm/pieces/smart_ban.ts.
 
 /** Failed pieces that are remembered; the oldest is forgotten first. */
 export const MAX_SUSPECTS = 256;

@@ -98,7 +98,7 @@ async function download(sources: readonly string[], run: Run): Promise<number> {
 async function list(sources: readonly string[], { options, context, choices }: Run): Promise<number> {
   const found = byTorrent(await readAll(sources, context));
   const [{ fileList }, { tellWarnings }, { mergeSources }] = await Promise.all([
-    import("./file_list.ts"),
+    import("./info_text.ts"),
     import("./torrent_source.ts"),
     import("../metainfo/mod.ts"),
   ]);

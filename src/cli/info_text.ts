@@ -4,8 +4,16 @@
  * @module
  */
 
-import type { TorrentDescription } from "../metainfo/mod.ts";
+import {
+  describe,
+  type FileChoice,
+  type Metainfo,
+  numberedFiles,
+  selectFiles,
+  type TorrentDescription,
+} from "../metainfo/mod.ts";
 import { formatCount, formatPlural, formatSize } from "../ui/format.ts";
+import { jsonText } from "../ui/json_text.ts";
 import { printable } from "../ui/printable.ts";
 
 /** Cells before the values. */
@@ -152,4 +160,30 @@ function commonLength(a: readonly string[], b: readonly string[]): number {
   let length = 0;
   while (length < a.length && length < b.length && a[length] === b[length]) length++;
   return length;
+}
+
+/**
+ * Lists the files that would be downloaded.
+ *
+ * @param meta The torrent.
+ * @param options `choices`: what was asked for; `null` for everything. `json`: whether it is for a program: then all files are
+ * there, each with its number (`null` for padding) and whether it is selected.
+ * @returns Lines without their ends; nothing from outside can do harm to a terminal.
+ * @throws {SelectionError} If there is no such file.
+ */
+export function fileList(
+  meta: Metainfo,
+  { choices, json }: { readonly choices: readonly FileChoice[] | null; readonly json: boolean },
+): Iterable<string> {
+  const description = describe(meta);
+  const numbered = numberedFiles(meta.files);
+  const selected = choices === null ? new Set(numbered) : selectFiles(meta, choices);
+  if (!json) return fileLines(description, (number) => selected.has(numbered[number - 1]!));
+  const numbers = new Map(numbered.map((index, i) => [index, i + 1]));
+  const all = description.files.map((file, index) => ({
+    number: numbers.get(index) ?? null,
+    ...file,
+    selected: selected.has(index),
+  }));
+  return [jsonText({ ...description, files: all })];
 }

@@ -7,6 +7,7 @@
 import type { Command } from "commander";
 import { type HostPort, parseIp, type PeerAddress } from "../base/address.ts";
 import { messageOf, ShoalError } from "../base/errors.ts";
+import type { Terminal } from "../platform/terminal.ts";
 import type { DiscoveryOptions, EncryptionMode, SessionOptions } from "../session/session.ts";
 import type { Context } from "./context.ts";
 import {
@@ -18,7 +19,6 @@ import {
   parseWhole,
   readHostPort,
 } from "./option_values.ts";
-import { stateFolder } from "./state_folder.ts";
 
 const ENCRYPTION_MODES: readonly EncryptionMode[] = ["off", "prefer", "require"];
 
@@ -201,4 +201,23 @@ function parseCache(value: string): number {
   const bytes = parseSize(value, "--cache");
   if (bytes >= MIN_CACHE) return bytes;
   throw new ShoalError("usage", { what: "bad value", where: `--cache ${value}`, why: "at least 1M is needed" });
+}
+
+/**
+ * The folder for what Shoal remembers between runs.
+ *
+ * @param terminal Knows the environment.
+ * @returns `shoal` below `XDG_STATE_HOME`, below `~/.local/state`, or on Windows below `LOCALAPPDATA`; `null` when the
+ * environment names none of them, and nothing is remembered.
+ */
+export function stateFolder(terminal: Pick<Terminal, "env" | "isWindows">): string | null {
+  const xdg = terminal.env("XDG_STATE_HOME");
+  // by the XDG specification, a relative path there is to be ignored
+  if (xdg?.startsWith("/")) return `${xdg}/shoal`;
+  if (terminal.isWindows) {
+    const local = terminal.env("LOCALAPPDATA");
+    return local ? `${local}\\shoal` : null;
+  }
+  const home = terminal.env("HOME");
+  return home ? `${home}/.local/state/shoal` : null;
 }

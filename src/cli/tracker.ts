@@ -9,11 +9,10 @@ import { fromHex } from "../base/bytes.ts";
 import { InfoHash } from "../base/info_hash.ts";
 import { type IpRanges, parseNetworks } from "../base/ip_ranges.ts";
 import type { TrackerServer, TrackerStatistics } from "../tracker_server/server.ts";
+import { jsonText } from "../ui/json_text.ts";
 import type { Context } from "./context.ts";
 import { badValue, parseDuration, parseIpAddress, parsePort, parseWhole } from "./option_values.ts";
 import { startTracker } from "./start_tracker.ts";
-import { statisticsLine } from "./tracker_text.ts";
-import { jsonText } from "../ui/json_text.ts";
 
 const DEFAULT_PORT = 6969;
 const DEFAULT_INTERVAL_S = 1800;
@@ -197,4 +196,32 @@ function collectInfoHash(value: string, hashes: readonly InfoHash[] = []): reado
   const bytes = fromHex(value);
   if (bytes?.length === InfoHash.LENGTH) return [...hashes, new InfoHash(bytes)];
   throw badValue("--allow", { value, why: "an info-hash is 40 hexadecimal digits, as `shoal info` shows it" });
+}
+
+/**
+ * Statistics in one line.
+ *
+ * @param statistics What the tracker has done, and what it knows.
+ * @returns The line, without its end.
+ *
+ * @example
+ * ```ts
+ * statisticsLine(tracker.statistics);
+ * // "2 torrents, 5 peers (1 complete) of 4 addresses | 12 announces over HTTP, 7 over UDP | 1 scrape | 0 refused"
+ * ```
+ */
+export function statisticsLine(statistics: TrackerStatistics): string {
+  const { torrents, peers, seeders, networks, announces, scrapes, refused } = statistics;
+  return [
+    `${count(torrents, "torrent")}, ${count(peers, "peer")} (${seeders} complete) of ${
+      count(networks, "address", "addresses")
+    }`,
+    `${count(announces.http, "announce")} over HTTP, ${announces.udp} over UDP`,
+    count(scrapes, "scrape"),
+    `${refused} refused`,
+  ].join(" | ");
+}
+
+function count(number: number, noun: string, nouns = `${noun}s`): string {
+  return `${number} ${number === 1 ? noun : nouns}`;
 }

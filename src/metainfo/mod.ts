@@ -34,4 +34,4 @@ export {
   selectFiles,
   SelectionError,
 } from "./select.ts";
-export { torrentFile } from "./torrent_file.ts";
+export { torrentFile } from "./encode_torrent.ts";

@@ -6,11 +6,9 @@
 
 import { MAX_STREAM_PATH } from "../base/defences.ts";
 import type { Catalog, ServedFile, ServedTorrent, Target } from "./catalog.ts";
-import { type Fields, judgeConditions } from "./conditions.ts";
+import { type Fields, isOurHost, judgeConditions, parseRange } from "./request_fields.ts";
 import { contentType, isActiveContent } from "./content_type.ts";
-import { isOurHost } from "./host_field.ts";
 import { listPage, playlist } from "./pages.ts";
-import { parseRange } from "./range.ts";
 
 /** What of a request counts. */
 export interface StreamRequest {

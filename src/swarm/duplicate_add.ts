@@ -7,7 +7,7 @@
 import { ShoalError } from "../base/errors.ts";
 import type { Magnet, Metainfo } from "../metainfo/mod.ts";
 import { type FileSelection, isMagnet, selectionOf } from "./file_selection.ts";
-import type { AddOptions } from "./add_options.ts";
+import type { AddOptions } from "./torrent_options.ts";
 
 /** A source of a torrent, and how it is added. */
 interface Wish {

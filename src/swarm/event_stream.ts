@@ -5,8 +5,7 @@
  */
 
 import type { Platform, Timer } from "../platform/platform.ts";
-import { type ProgressEvent, progressOf } from "./progress.ts";
-import type { TorrentEvent } from "./events.ts";
+import { type ProgressEvent, progressOf, type TorrentEvent } from "./events.ts";
 import type { TorrentSnapshot } from "./snapshot.ts";
 
 /** Events that wait for a slow reader, of those that may be left out. */

@@ -4,7 +4,11 @@
  * @module
  */
 
+import type { PeerEvent } from "../peer/mod.ts";
+import type { TorrentSnapshot } from "./snapshot.ts";
 import type { TorrentState } from "./torrent_state.ts";
+
+export type { PeerEvent };
 
 /** Something happened in a torrent. Field names are those of the JSON lines in the command-line contract. */
 export type TorrentEvent =
@@ -102,26 +106,6 @@ export interface TrackerEvent {
   readonly message: string;
 }
 
-/** A peer came, went or was banned. */
-export interface PeerEvent {
-  /** Which event. */
-  readonly event: "peer";
-  /** `null` for somebody who came to no torrent of ours. */
-  readonly infohash: string | null;
-  /** `host:port`, or the URL of a web seed. */
-  readonly address: string;
-  /** Name and version of the other program, safe to print; empty when unknown. */
-  readonly client: string;
-  /** What happened. */
-  readonly action: "connected" | "disconnected" | "banned" | "refused";
-  /** Why; empty for `connected`. */
-  readonly message: string;
-  /** Payload bytes that came from it; only with `disconnected`. */
-  readonly downloaded?: number;
-  /** Payload bytes that went to it; only with `disconnected`. */
-  readonly uploaded?: number;
-}
-
 /** A piece failed its hash. */
 export interface HashFailedEvent {
   /** Which event. */
@@ -196,4 +180,52 @@ export interface RemovedEvent {
   readonly infohash: string;
   /** Whether its files were removed from the disk. */
   readonly data: boolean;
+}
+
+/** How far a torrent is. */
+export interface ProgressEvent {
+  /** Which event. */
+  readonly event: "progress";
+  /** Which torrent, in hexadecimal. */
+  readonly infohash: string;
+  /** Bytes that are verified, so that `downloaded / size` is `progress`. */
+  readonly downloaded: number;
+  /** Bytes of the wanted files; `null` while nobody knows. */
+  readonly size: number | null;
+  /** Part that is verified, 0 to 1; of a magnet link first the part of its metadata. */
+  readonly progress: number;
+  /** Payload bytes a second from peers, lately. */
+  readonly rate_down: number;
+  /** Payload bytes a second to peers, lately. */
+  readonly rate_up: number;
+  /** Payload bytes sent since the start. */
+  readonly uploaded: number;
+  /** Connected peers, seeds and web seeds included. */
+  readonly peers: number;
+  /** Those of them that have everything. */
+  readonly seeds: number;
+  /** Seconds until it is complete; `null` when that can't be told. */
+  readonly eta: number | null;
+}
+
+/**
+ * Makes the event.
+ *
+ * @param torrent What the torrent looks like.
+ * @returns The event; rates and seconds are whole numbers.
+ */
+export function progressOf(torrent: TorrentSnapshot): ProgressEvent {
+  return {
+    event: "progress",
+    infohash: torrent.infoHash.hex,
+    downloaded: torrent.verified,
+    size: torrent.state === "metadata" ? null : torrent.size,
+    progress: torrent.progress,
+    rate_down: Math.round(torrent.rateDown),
+    rate_up: Math.round(torrent.rateUp),
+    uploaded: torrent.uploaded,
+    peers: torrent.peerCount,
+    seeds: torrent.seedCount,
+    eta: torrent.eta === null ? null : Math.round(torrent.eta),
+  };
 }

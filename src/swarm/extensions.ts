@@ -6,9 +6,8 @@
 
 import type { Bytes } from "../base/bytes.ts";
 import type { Metainfo } from "../metainfo/mod.ts";
-import type { Extension, Peer } from "../peer/mod.ts";
+import { type Extension, parseDontHave, type Peer } from "../peer/mod.ts";
 import type { MetadataFetch } from "./metadata/metadata_fetch.ts";
-import { DontHave, type DontHaveHost } from "./dont_have.ts";
 import { MetadataServer } from "./metadata/metadata_server.ts";
 import { type ExchangeHost, PeerExchange } from "./peers/peer_exchange.ts";
 
@@ -56,4 +55,29 @@ export function extensionsOf(
   const exchange = pex ? new PeerExchange(host) : null;
   const extensions = [dontHave, new MetadataServer(meta.info), ...exchange ? [exchange] : []];
   return { extensions, metadataSize: meta.info.length, exchange };
+}
+
+/** What is done about pieces that peers lose. */
+export interface DontHaveHost {
+  /** Pieces of the torrent. */
+  readonly pieceCount: number;
+  /** A peer hasn't a piece any more, and had it before. */
+  peerLost(peer: Peer, index: number): void;
+}
+
+/** Takes note of what peers lose. */
+export class DontHave implements Extension<Peer> {
+  readonly name = "lt_donthave";
+  readonly #host: DontHaveHost;
+
+  /** @param host The torrent. */
+  constructor(host: DontHaveHost) {
+    this.#host = host;
+  }
+
+  received(peer: Peer, payload: Bytes): void {
+    const index = parseDontHave(payload, this.#host.pieceCount);
+    peer.allowedFast.delete(index);
+    if (peer.pieces.clear(index)) this.#host.peerLost(peer, index);
+  }
 }

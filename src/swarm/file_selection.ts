@@ -6,7 +6,7 @@
 
 import { ShoalError } from "../base/errors.ts";
 import { type Magnet, type Metainfo, numberedFiles, parseSelectOnly, selectFiles } from "../metainfo/mod.ts";
-import type { AddOptions } from "./add_options.ts";
+import type { AddOptions } from "./torrent_options.ts";
 
 /** The wanted files of a torrent. */
 export interface FileSelection {

@@ -26,14 +26,14 @@ export {
   streamEvents,
 } from "./event_stream.ts";
 export type * from "./events.ts";
-export { type ProgressEvent, progressOf } from "./progress.ts";
+export { type ProgressEvent, progressOf } from "./events.ts";
 export type { PeerSource } from "./peers/candidates.ts";
 export type { ConnectionPolicy } from "./peers/connection_manager.ts";
 export { ConnectionQuota } from "./peers/connection_quota.ts";
 export { type Acceptor, PeerListener } from "./peers/peer_listener.ts";
 export { MetadataBudget } from "./metadata/metadata_budget.ts";
 export type { PieceRange, PieceReader } from "./pieces/time_critical.ts";
-export type { AddOptions } from "./add_options.ts";
+export type { AddOptions } from "./torrent_options.ts";
 export type { FileSnapshot, PieceCell, PieceMap } from "./piece_map.ts";
 export type { PeerSnapshot, TorrentSnapshot } from "./snapshot.ts";
 export { Torrent } from "./torrent.ts";

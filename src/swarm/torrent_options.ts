@@ -11,14 +11,36 @@ import type { MemoryBudget } from "../base/memory_budget.ts";
 import type { Magnet, Metainfo } from "../metainfo/mod.ts";
 import type { BandwidthParties, ReadTurns, Transport } from "../peer/mod.ts";
 import type { Platform } from "../platform/platform.ts";
-import type { AddOptions } from "./add_options.ts";
-import type { PeerSource } from "./peers/candidates.ts";
-import type { ConnectionPolicy } from "./peers/connection_manager.ts";
 import type { DhtContact } from "./dht_contact.ts";
 import type { TorrentEvent } from "./events.ts";
 import type { MetadataBudget } from "./metadata/metadata_budget.ts";
 import type { OpeningQueue } from "./opening_queue.ts";
+import type { PeerSource } from "./peers/candidates.ts";
+import type { ConnectionPolicy } from "./peers/connection_manager.ts";
 import type { Ticker } from "./ticker.ts";
+
+/** How a torrent is added. */
+export interface AddOptions {
+  /** Folder that its files, or its own folder, go into. */
+  readonly folder: string;
+  /** Peers to try besides those that the tracker names. */
+  readonly peers?: readonly PeerAddress[];
+  /**
+   * Indexes into `meta.files` of those that are wanted, as `selectFiles()` gives them, or what finds them when the metadata
+   * of a magnet link is here. When absent what the magnet link says, or all.
+   */
+  readonly files?: ReadonlySet<number> | ((meta: Metainfo) => ReadonlySet<number>);
+  /** Fetch pieces in order instead of the rarest first. */
+  readonly sequential?: boolean;
+  /** Hash what is there instead of believing the resume state. */
+  readonly check?: boolean;
+  /** Believe that everything is there. */
+  readonly trust?: boolean;
+  /** Find out what a magnet link stands for, and no more. */
+  readonly metadataOnly?: boolean;
+  /** Never write: the data must be there. */
+  readonly seedOnly?: boolean;
+}
 
 /** A {@linkcode TorrentEvent} that doesn't say yet of which torrent it is. */
 export type UnnamedEvent = WithoutName<TorrentEvent>;

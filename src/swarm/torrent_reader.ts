@@ -4,13 +4,15 @@
  * @module
  */
 
+import { Bitfield } from "../base/bitfield.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { ShoalError } from "../base/errors.ts";
 import { type Metainfo, type MetainfoFile, numberedFiles } from "../metainfo/mod.ts";
+import type { Block, ReadTurns } from "../peer/mod.ts";
+import type { Content } from "./content.ts";
 import type { FileSelection } from "./file_selection.ts";
-import { piecesOf, ReadAhead } from "./read_ahead.ts";
-import type { PieceReader } from "./pieces/time_critical.ts";
-import type { ReadSource } from "./read_source.ts";
+import { type PieceReader, Readers } from "./pieces/time_critical.ts";
+import type { Shared } from "./torrent_options.ts";
 
 /** Bytes of a read that doesn't say how many it wants. */
 const DEFAULT_LENGTH = 256 * 1024;
@@ -200,4 +202,111 @@ export function openFile(file: number, known: Known & { readonly options: OpenFi
     where: `file ${file} of ${meta.name}`,
     why: found === undefined ? `the torrent has ${meta.files.length} files` : "it is not downloaded",
   });
+}
+
+/** Seconds of reading, at the pace of the last seconds, that should be here before they are read ... */
+const AHEAD_SECONDS = 20;
+/** ... but no fewer bytes than this, that being the pace of a film, and nothing known yet ... */
+const LEAST_AHEAD = 4 * 1024 * 1024;
+/** ... and no more than this: who reads as fast as the data comes would have everything else wait. */
+const MOST_AHEAD = 32 * 1024 * 1024;
+/** Milliseconds over which the pace is measured; what lies further back counts half, and half again. */
+const MEMORY_MS = 5_000;
+
+/** Measures a reader's pace. */
+export class ReadAhead {
+  #bytes = 0;
+  #since: number;
+
+  /** @param now Milliseconds. */
+  constructor(now: number) {
+    this.#since = now;
+  }
+
+  /**
+   * Takes note of what was read.
+   *
+   * @param bytes How many.
+   * @param now Milliseconds.
+   */
+  read(bytes: number, now: number): void {
+    this.#bytes += bytes;
+    while (now - this.#since > 2 * MEMORY_MS) {
+      const elapsed = now - this.#since;
+      this.#bytes /= 2;
+      this.#since = now - elapsed / 2;
+    }
+  }
+
+  /**
+   * @param now Milliseconds.
+   * @returns Bytes that should be here beyond those that are read next.
+   */
+  ahead(now: number): number {
+    // What came in less than a second says little about the pace.
+    const rate = this.#bytes / Math.max(1, (now - this.#since) / 1000);
+    return Math.min(MOST_AHEAD, Math.max(LEAST_AHEAD, Math.ceil(AHEAD_SECONDS * rate)));
+  }
+}
+
+/**
+ * The pieces that a reader wants.
+ *
+ * @param layout `pieceLength`: bytes of a piece.
+ * @param bytes `begin`: the first that is read next. `end`: the one after the last that is wanted soon; both counted over the
+ * torrent.
+ * @returns From the one with the first byte to the one after that with the last; none when there are no bytes.
+ */
+export function piecesOf(
+  { pieceLength }: { readonly pieceLength: number },
+  { begin, end }: { readonly begin: number; readonly end: number },
+): { readonly first: number; readonly end: number } {
+  const first = Math.floor(begin / pieceLength);
+  return { first, end: Math.max(first, Math.ceil(end / pieceLength)) };
+}
+
+/** What nobody has found out yet. */
+const NOTHING = { have: new Bitfield(0), wants: () => true, prioritise() {} };
+
+/** The reading side of one torrent; outlives its {@linkcode Content}, which is another one after an error or a re-check. */
+export class ReadSource {
+  /** Who reads. */
+  readonly readers = new Readers(() => this.#content()?.download ?? NOTHING);
+  readonly #shared: Pick<Shared, "platform" | "reads">;
+  readonly #content: () => Content | null;
+
+  /** @param parts `shared`: what the session shares. `content`: gives what the torrent holds; `null` while nobody knows. */
+  constructor(parts: { readonly shared: Pick<Shared, "platform" | "reads">; readonly content: () => Content | null }) {
+    this.#shared = parts.shared;
+    this.#content = parts.content;
+  }
+
+  /** Lets others have a turn while peers send. */
+  get reads(): ReadTurns {
+    return this.#shared.reads;
+  }
+
+  /** Pieces that are verified and written. */
+  get have(): Bitfield {
+    return this.#content()?.have ?? NOTHING.have;
+  }
+
+  /** Milliseconds on the clock that never jumps. */
+  now(): number {
+    return this.#shared.platform.now();
+  }
+
+  /** Copies a block from the read cache, or returns `false` when it isn't there. */
+  readBlock(block: Block, into: Bytes, at: number): boolean {
+    return this.#content()?.readBlock(block, into, at) ?? false;
+  }
+
+  /**
+   * Brings a block into the read cache.
+   *
+   * @throws {ShoalError} If it can't be read.
+   */
+  async loadBlock(index: number, begin: number, length: number): Promise<void> {
+    await this.#content()?.loadBlock(index, begin, length);
+  }
 }

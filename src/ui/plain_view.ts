@@ -6,9 +6,8 @@
 
 import type { Timer } from "../platform/platform.ts";
 import type { TorrentSnapshot } from "../session/session_events.ts";
-import { formatDuration, formatPart, formatPercent, formatPlural, formatRate, formatSize } from "./format.ts";
+import { formatDuration, formatPart, formatPercent, formatPlural, formatRate, formatSize, ratioOf } from "./format.ts";
 import { type LogLine, LogLines, plainLogLine } from "./log_lines.ts";
-import { ratioOf } from "./ratio.ts";
 import { shown, type Style } from "./style.ts";
 import { Summary } from "./summary.ts";
 import type { View, ViewEvent, ViewOptions } from "./view.ts";

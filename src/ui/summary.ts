@@ -6,10 +6,9 @@
 
 import stringWidth from "string-width";
 import type { TorrentSnapshot } from "../session/session_events.ts";
-import { formatElapsed, formatPart, formatPercent, formatPlural, formatRate, formatSize } from "./format.ts";
+import { formatElapsed, formatPart, formatPercent, formatPlural, formatRate, formatSize, ratioOf } from "./format.ts";
 import { painted, shown, type Style } from "./style.ts";
 import { clip } from "./text.ts";
-import { ratioOf } from "./ratio.ts";
 import type { ViewEvent } from "./view.ts";
 
 interface Account {

@@ -7,9 +7,17 @@
 import stringWidth from "string-width";
 import type { PeerSnapshot, TorrentSnapshot, TorrentState } from "../session/session_events.ts";
 import { renderBar } from "./bar.ts";
-import { formatDuration, formatPart, formatPercent, formatPlural, formatRate, formatSize, UNKNOWN } from "./format.ts";
+import {
+  formatDuration,
+  formatPart,
+  formatPercent,
+  formatPlural,
+  formatRate,
+  formatSize,
+  ratioOf,
+  UNKNOWN,
+} from "./format.ts";
 import { type Column, renderGrid } from "./grid.ts";
-import { ratioOf } from "./ratio.ts";
 import { type Paint, painted, type Style } from "./style.ts";
 import { clip } from "./text.ts";
 

@@ -13,7 +13,7 @@ import {
   parseWhole,
   readHostPort,
 } from "../../src/cli/option_values.ts";
-import { stateFolder } from "../../src/cli/state_folder.ts";
+import { stateFolder } from "../../src/cli/network_options.ts";
 import { anyText } from "../ui/any_text.ts";
 import { FakeTerminal } from "../ui/fake_terminal.ts";
 

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { utf8 } from "../../src/base/bytes.ts";
 import { InfoHash } from "../../src/base/info_hash.ts";
 import { run } from "../../src/cli/main.ts";
-import { statisticsLine } from "../../src/cli/tracker_text.ts";
+import { statisticsLine } from "../../src/cli/tracker.ts";
 import { denoPlatform } from "../../src/platform/deno_platform.ts";
 import { Announcer, type TrackerReport } from "../../src/tracker/announcer.ts";
 import { TrackerWay } from "../support/udp_world.ts";

@@ -1,8 +1,7 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { ShoalError } from "../../src/base/errors.ts";
 import { type Metainfo, parseMagnet, torrentFile } from "../../src/metainfo/mod.ts";
-import { piecesOf, ReadAhead } from "../../src/swarm/read_ahead.ts";
-import type { TorrentReader } from "../../src/swarm/torrent_reader.ts";
+import { piecesOf, ReadAhead, type TorrentReader } from "../../src/swarm/torrent_reader.ts";
 import { Lab, NAME, PIECE } from "../support/session_lab.ts";
 import { SlowSeeder } from "../support/slow_seeder.ts";
 

@@ -4,11 +4,9 @@ import { InfoHash } from "../../src/base/info_hash.ts";
 import type { MetainfoFile } from "../../src/metainfo/mod.ts";
 import { answerTo } from "../../src/stream/response.ts";
 import { Catalog, filePath } from "../../src/stream/catalog.ts";
-import { judgeConditions } from "../../src/stream/conditions.ts";
+import { isOurHost, judgeConditions, parseRange } from "../../src/stream/request_fields.ts";
 import { contentType } from "../../src/stream/content_type.ts";
-import { isOurHost } from "../../src/stream/host_field.ts";
 import { playlist } from "../../src/stream/pages.ts";
-import { parseRange } from "../../src/stream/range.ts";
 
 fc.configureGlobal({ seed: 1 }); // so that every run is the same
 

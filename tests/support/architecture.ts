@@ -12,7 +12,8 @@ const SHARED = ["base", "platform"];
 
 /**
  * Which room may import which, besides itself and {@linkcode SHARED}. A room is the first folder below `src`; `mod` is
- * `src/mod.ts` and `main` is `main.ts`. A room that isn't listed is a violation by itself.
+ * `src/mod.ts` and `main` is `main.ts`. A room that isn't listed is a violation by itself. A folder within a room is a room, too,
+ * and its name has a slash: it may import what the room around it may, but of that room only the folders that are listed.
  */
 export const ARROWS: Readonly<Record<string, readonly string[]>> = {
   main: ["cli"],
@@ -21,7 +22,21 @@ export const ARROWS: Readonly<Record<string, readonly string[]>> = {
   ui: ["session"],
   stream: ["session", "metainfo"],
   session: ["swarm", "dht", "lsd", "nat", "tracker", "metainfo", "storage", "transport"],
-  swarm: ["peer", "storage", "metainfo"],
+  swarm: [
+    "swarm/choking",
+    "swarm/metadata",
+    "swarm/peers",
+    "swarm/pieces",
+    "swarm/web_seeds",
+    "peer",
+    "storage",
+    "metainfo",
+  ],
+  "swarm/choking": ["swarm/pieces"],
+  "swarm/metadata": ["swarm/peers"],
+  "swarm/peers": [],
+  "swarm/pieces": [],
+  "swarm/web_seeds": ["swarm/pieces"],
   peer: ["wire", "transport"],
   wire: ["bencode"],
   tracker: ["bencode"],
@@ -56,12 +71,23 @@ const OUTSIDE: readonly (readonly [pattern: RegExp, name: string])[] = [
  * The room that a file lives in.
  *
  * @param file Path below the project's folder.
- * @returns `main`, `mod`, the first folder below `src`, or `null` for a file outside.
+ * @returns `main`, `mod`, the folder below `src` (`peer`, or `swarm/pieces` for a folder within a room), or `null` for a file
+ * outside.
  */
 export function roomOf(file: string): string | null {
   if (file === "main.ts") return "main";
   if (file === "src/mod.ts") return "mod";
-  return /^src\/([^/]+)\//.exec(file)?.[1] ?? null;
+  return /^src\/(.+)\/[^/]+$/.exec(file)?.[1] ?? null;
+}
+
+/** The rooms that a room may import. */
+function allowedIn(room: string, arrows: typeof ARROWS): readonly string[] | undefined {
+  const own = arrows[room];
+  const [outer] = room.split("/");
+  if (own === undefined || outer === room) return own;
+  // A folder may import what the room around it may, but of that room no more than is listed.
+  const around = arrows[outer!]?.filter((other) => !other.startsWith(`${outer}/`)) ?? [];
+  return [...own, ...around];
 }
 
 /**
@@ -76,7 +102,7 @@ export function forbiddenImports(graph: ImportGraph, arrows = ARROWS): string[] 
   for (const [file, imports] of graph) {
     const room = roomOf(file);
     if (room === null) continue;
-    const allowed = arrows[room];
+    const allowed = allowedIn(room, arrows);
     if (allowed === undefined) {
       violations.push(`${file} is in the room "${room}", which the house rules do not know`);
       continue;
@@ -146,24 +172,6 @@ export function outsideUses(file: string, source: string): string[] {
     violations.push(`${file}:${line} uses ${name}; only src/platform may`);
   }
   return violations;
-}
-
-/**
- * Files that are too long.
- *
- * @param file Path below the project's folder.
- * @param source Its text.
- * @param options `limit`: lines allowed. `exempt`: files that may be longer.
- * @returns At most one sentence.
- */
-export function lengthViolations(
-  file: string,
-  source: string,
-  options: { readonly limit: number; readonly exempt: readonly string[] },
-): string[] {
-  const lines = source.split("\n").length - (source.endsWith("\n") ? 1 : 0);
-  if (lines <= options.limit || options.exempt.includes(file)) return [];
-  return [`${file} has ${lines} lines, more than ${options.limit}: is it one job?`];
 }
 
 const WORD_BEFORE_REGEXP = /(?:^|[^\w$.])(?:return|typeof|case|in|of|yield|await|throw|void|delete|else|do)$/;

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { utf8 } from "../../src/base/bytes.ts";
 import { InfoHash } from "../../src/base/info_hash.ts";
 import { encode } from "../../src/bencode/mod.ts";
-import { allowedFastSet } from "../../src/peer/allowed_fast.ts";
+import { allowedFastSet } from "../../src/swarm/choking/allowed_fast.ts";
 import { MAX_METADATA } from "../../src/base/defences.ts";
 import { encodeExtensionHandshake, parseExtensionHandshake } from "../../src/wire/extension.ts";
 import { encodeHandshake, parseHandshake } from "../../src/wire/handshake.ts";

@@ -4,10 +4,10 @@
  * @module
  */
 
-import { networkOf } from "../../base/networks.ts";
 import {
   ACCEPT_BURST,
   ACCEPTS_PER_SECOND,
+  ARRIVALS_PER_SECOND,
   CONNECT_BURST,
   CONNECTS_PER_SECOND,
   MAX_PENDING,
@@ -15,6 +15,7 @@ import {
   MAX_REMEMBERED_HOSTS,
   TELL_AGAIN_MS,
 } from "../../base/defences.ts";
+import { networkOf } from "../../base/networks.ts";
 
 /** What is known of an address. */
 interface Caller {
@@ -130,5 +131,26 @@ export class IncomingLimits<C extends PendingConnection> {
   #oldestOf(network: string): C | null {
     for (const connection of this.#pending) if (networkOf(connection.host) === network) return connection;
     return null;
+  }
+}
+
+/** A bucket that leaks: counts those that came lately. */
+export class ArrivalRate {
+  #count = 0;
+  #seen = 0;
+
+  /** One more came, at a time in milliseconds. */
+  came(now: number): void {
+    this.#count = Math.min(2 * ARRIVALS_PER_SECOND, this.#left(now) + 1);
+    this.#seen = now;
+  }
+
+  /** Whether more come than can be looked at one by one. */
+  isCrowded(now: number): boolean {
+    return this.#left(now) > ARRIVALS_PER_SECOND;
+  }
+
+  #left(now: number): number {
+    return Math.max(0, this.#count - ARRIVALS_PER_SECOND * (now - this.#seen) / 1000);
   }
 }

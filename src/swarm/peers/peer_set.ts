@@ -25,6 +25,7 @@ import {
   type Handshake,
   handshakeOut,
   Peer,
+  type PeerEvent,
   type PeerHost,
   PeerLink,
   type PeerStream,
@@ -42,8 +43,7 @@ import {
   type ConnectionSlot,
   type Pressure,
 } from "./connection_quota.ts";
-import { ArrivalRate } from "./crowd.ts";
-import type { PeerEvent } from "../events.ts";
+import { ArrivalRate } from "./incoming_limits.ts";
 import { isMute, leastUseful, pickForTurnover } from "./turnover.ts";
 
 /** Milliseconds without having sent anything after which we send a keep-alive (BEP 3). */

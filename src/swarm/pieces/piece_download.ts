@@ -7,18 +7,29 @@
 import type { Bitfield } from "../../base/bitfield.ts";
 import { PROVEN_MS } from "../../base/defences.ts";
 import { BLOCK_SIZE, type Peer, type ReceivedBlock } from "../../peer/mod.ts";
-import type { PartialPiece } from "./partial_piece.ts";
+import type { Platform } from "../../platform/platform.ts";
 import type { BufferPool } from "./buffer_pool.ts";
-import type { PieceDownloadHost, PieceDownloadOptions } from "./download_host.ts";
 import { cancelElsewhere, type Waits } from "./endgame.ts";
-import { QueueOverflow } from "./queue_overflow.ts";
+import type { PartialPiece } from "./partial_piece.ts";
+import { PartialPieces, type PartialPiecesHost, type PartialPiecesOptions } from "./partial_pieces.ts";
 import { heldInVain, leastDeserving } from "./piece_eviction.ts";
-import { isQuiet, mayHaveDropped, takeBackOverdue, type TakingBack } from "./request_timeouts.ts";
 import type { PiecePicker } from "./piece_picker.ts";
-import type { Urgency } from "./time_critical.ts";
+import { QueueOverflow } from "./queue_overflow.ts";
 import { RequestStrategy } from "./request_strategy.ts";
-import { PartialPieces } from "./partial_pieces.ts";
-import { busyWithOthers, leastNeeded } from "./urgent_blocks.ts";
+import { isQuiet, mayHaveDropped, takeBackOverdue, type TakingBack } from "./request_timeouts.ts";
+import { busyWithOthers, leastNeeded, type Urgency } from "./time_critical.ts";
+
+/** What a download needs from the torrent. */
+export interface PieceDownloadHost extends PartialPiecesHost {
+  /** Every connected peer. */
+  peers(): Iterable<Peer>;
+}
+
+/** What a download works with. */
+export interface PieceDownloadOptions extends PartialPiecesOptions {
+  /** The outside. */
+  readonly platform: Pick<Platform, "now" | "random" | "digest" | "giveWay">;
+}
 
 /** Milliseconds without a block after which a piece that isn't wanted any more is given up. */
 const UNWANTED_MS = 60_000;

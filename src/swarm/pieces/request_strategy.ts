@@ -13,9 +13,8 @@ import { depthAllowed } from "./expected_speed.ts";
 import { isSlowPeer, slowPieces } from "./piece_eviction.ts";
 import { ownerOf, wouldAnySend } from "./parole.ts";
 import type { PiecePicker } from "./piece_picker.ts";
-import { NO_URGENCY, type Urgency } from "./time_critical.ts";
+import { NO_URGENCY, shareOf, type Urgency } from "./time_critical.ts";
 import type { PartialPieces } from "./partial_pieces.ts";
-import { shareOf } from "./urgent_blocks.ts";
 
 /** Pieces that are chosen at random rather than by rarity, so that there is soon something to trade. */
 const RANDOM_FIRST = 4;

@@ -9,11 +9,10 @@ import { MAX_WEB_CONNECTIONS, MAX_WEB_FAULTS, MAX_WEB_MISSING, MAX_WEB_REDIRECTS
 import type { BandwidthParty } from "../../peer/mod.ts";
 import { RateMeter } from "../../peer/rate_meter.ts";
 import { HttpError, type HttpStream, type Platform } from "../../platform/platform.ts";
-import { WebBackoff } from "./web_backoff.ts";
 import { WebFailure, WebFetch, WebMissing } from "./web_fetch.ts";
 import type { WebPart, WebParts } from "./web_files.ts";
-import type { WebRun } from "./web_run.ts";
 import type { WebPicker, WebSource } from "./web_picker.ts";
+import type { WebRun } from "./web_run.ts";
 
 /** Why what was under way was ended. */
 const PAUSED = "the torrent is paused";
@@ -332,4 +331,44 @@ export class WebSeed {
 /** Like a peer's `host:port`. */
 function nameOf(url: URL): string {
   return `${url.hostname}:${url.port || (url.protocol === "https:" ? 443 : 80)}`;
+}
+
+/** Milliseconds after the first failure; doubled with each that follows ... */
+const FIRST_MS = 5_000;
+/** ... up to this. */
+const LAST_MS = 5 * 60_000;
+
+/** Failures in a row, and the wait that they make. */
+export class WebBackoff {
+  #failures = 0;
+  #until = -Infinity;
+
+  /** When it may be tried again, in milliseconds. */
+  get until(): number {
+    return this.#until;
+  }
+
+  /** Failures since something last came. */
+  get failures(): number {
+    return this.#failures;
+  }
+
+  /**
+   * It failed.
+   *
+   * @param now Milliseconds.
+   * @param after Milliseconds that the server wants us to wait, or `null`.
+   * @returns Milliseconds until it may be tried again.
+   */
+  failed(now: number, after: number | null): number {
+    const wait = after ?? Math.min(LAST_MS, FIRST_MS * 2 ** Math.min(this.#failures, 16));
+    this.#failures++;
+    this.#until = now + wait;
+    return wait;
+  }
+
+  /** It sent what it was asked for. */
+  succeeded(): void {
+    this.#failures = 0;
+  }
 }

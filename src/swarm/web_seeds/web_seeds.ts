@@ -6,10 +6,9 @@
 
 import { MAX_ACTIVE_WEB_SEEDS, MAX_WEB_SEEDS } from "../../base/defences.ts";
 import type { Metainfo } from "../../metainfo/mod.ts";
-import type { BandwidthParties, Peer } from "../../peer/mod.ts";
+import type { BandwidthParties, Peer, PeerEvent } from "../../peer/mod.ts";
 import type { Platform } from "../../platform/platform.ts";
 import type { PieceDownload } from "../pieces/piece_download.ts";
-import type { UnnamedEvent } from "../torrent_options.ts";
 import { FileParts, HttpSeedParts, WebFiles, type WebParts } from "./web_files.ts";
 import type { WebRun } from "./web_run.ts";
 import { WebPicker } from "./web_picker.ts";
@@ -31,7 +30,7 @@ export interface WebSeedsOptions {
   /** How fast all peers and web seeds may be; as fast as they can when absent. */
   readonly limits?: BandwidthParties;
   /** Takes what happens. */
-  tell(event: UnnamedEvent): void;
+  tell(event: Omit<PeerEvent, "infohash">): void;
 }
 
 /** What {@linkcode WebSeeds} work with. */

@@ -4,7 +4,7 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { Bitfield } from "../../../src/base/bitfield.ts";
 import { encode } from "../../../src/bencode/mod.ts";
 import { NotWantedError } from "../../../src/storage/mod.ts";
-import { DontHave } from "../../../src/swarm/dont_have.ts";
+import { DontHave } from "../../../src/swarm/extensions.ts";
 import { encodeDontHave } from "../../../src/wire/dont_have.ts";
 import { MessageId } from "../../../src/wire/messages.ts";
 import { frame } from "../../support/wire.ts";

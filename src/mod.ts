@@ -56,24 +56,6 @@ export { denoPlatform } from "./platform/deno_platform.ts";
 export type * from "./platform/platform.ts";
 export { HttpError } from "./platform/platform.ts";
 export { type CreatedTorrent, type CreateOptions, createTorrent, type SourceFile } from "./session/create_torrent.ts";
-export type {
-  AnyEvent,
-  EventOptions,
-  EventStream,
-  FilePriority,
-  FileSnapshot,
-  MissedEvent,
-  MoveProgress,
-  OpenFileOptions,
-  PieceCell,
-  PieceMap,
-  ProgressEvent,
-  ReadableTorrent,
-  ReadOptions,
-  StreamedEvent,
-  TorrentFailure,
-  TorrentReader,
-} from "./session/torrent_handle.ts";
 export {
   type AddOptions,
   type DiscoveryOptions,
@@ -82,7 +64,6 @@ export {
   type RemoveOptions,
   Session,
   type SessionOptions,
-  type TorrentHandle,
 } from "./session/session.ts";
 export type { Traffic } from "./session/session_store.ts";
 export type * from "./session/session_events.ts";

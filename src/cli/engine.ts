@@ -9,9 +9,9 @@ import type { Bytes } from "../base/bytes.ts";
 import type { InfoHash } from "../base/info_hash.ts";
 import type { Magnet, Metainfo, TorrentDescription } from "../metainfo/mod.ts";
 import type { CreatedTorrent, CreateOptions } from "../session/create_torrent.ts";
-import type { FileSnapshot, PieceMap } from "../session/torrent_handle.ts";
+import type { FileSnapshot, PieceMap } from "../session/session_events.ts";
 import type { AddOptions, RateLimits, SessionOptions } from "../session/session.ts";
-import type { ReadableTorrent } from "../session/torrent_handle.ts";
+import type { ReadableTorrent } from "../session/session_events.ts";
 import type { SessionEvent, TorrentSnapshot } from "../session/session_events.ts";
 import type { Verification, VerifyOptions } from "../session/verify_torrent.ts";
 

@@ -36,8 +36,9 @@ import {
   type Shared,
   streamEvents,
   Ticker,
-  Torrent as SwarmTorrent,
+  Torrent,
   type TorrentEvent,
+  type TorrentHandle,
 } from "../swarm/mod.ts";
 import type { TrackerReport } from "../tracker/announcer.ts";
 import { UdpTrackers } from "../tracker/udp_trackers.ts";
@@ -52,7 +53,6 @@ import { makePeerId } from "./peer_id.ts";
 import { PeerSources } from "./peer_sources.ts";
 import { Reachability } from "./reachability.ts";
 import { resolveAll } from "./resolve.ts";
-import type { TorrentHandle } from "./torrent_handle.ts";
 import { SessionStore, type Traffic } from "./session_store.ts";
 import { keptTorrent, restoreTorrents } from "./torrent_record.ts";
 import { type SessionEvent, withoutSecrets } from "./session_events.ts";
@@ -101,11 +101,11 @@ export class Session {
   /** For the DHT and UDP trackers; closed until one of them needs it. */
   readonly #datagrams: DatagramSocket;
   readonly #udpTrackers: UdpTrackers;
-  readonly #torrents = new Map<string, SwarmTorrent>();
+  readonly #torrents = new Map<string, Torrent>();
   /** Removals that are under way, by info-hash. */
   readonly #removing = new Map<string, Promise<void>>();
   /** Those whose files are removed, too. */
-  readonly #discarded = new WeakSet<SwarmTorrent>();
+  readonly #discarded = new WeakSet<Torrent>();
   readonly #listeners = new Set<(event: SessionEvent) => void>();
   /** What our address is to others, as far as they agree. */
   readonly externalAddress = new ExternalAddress();
@@ -231,7 +231,7 @@ export class Session {
     await done;
   }
 
-  async #remove(torrent: SwarmTorrent, { data = false }: RemoveOptions): Promise<void> {
+  async #remove(torrent: Torrent, { data = false }: RemoveOptions): Promise<void> {
     const { infoHash } = torrent;
     try {
       if (data) {
@@ -341,7 +341,7 @@ export class Session {
       this.#resolvePeers(there, source);
       return there;
     }
-    const torrent = new SwarmTorrent({
+    const torrent = new Torrent({
       shared: this.#shared,
       source,
       add: options,
@@ -367,7 +367,7 @@ export class Session {
   }
 
   /** Peers that a magnet link names, some perhaps by the name of a host. */
-  #resolvePeers(torrent: SwarmTorrent, source: Metainfo | Magnet): void {
+  #resolvePeers(torrent: Torrent, source: Metainfo | Magnet): void {
     if (!("peers" in source) || source.peers.length === 0) return;
     void resolveAll(source.peers, this.#platform.net).then((addresses) => torrent.namedPeers(addresses));
   }

@@ -16,13 +16,12 @@ import {
   parseMetainfo,
   torrentFile,
 } from "../metainfo/mod.ts";
-import type { FilePriority, TorrentState } from "../swarm/mod.ts";
+import type { FilePriority, TorrentHandle, TorrentState } from "../swarm/mod.ts";
 import { isMagnet } from "../swarm/file_selection.ts";
 import type { AddOptions, RateLimits, RemoveOptions } from "./session_options.ts";
 import type { FileSystem } from "../platform/platform.ts";
 import type { KeptTorrent, SessionStore } from "./session_store.ts";
 import type { StoredTorrent } from "./store_schema.ts";
-import type { TorrentHandle } from "./torrent_handle.ts";
 
 /** What has to be known of a torrent to keep it. */
 export interface Recordable {

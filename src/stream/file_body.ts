@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { TorrentReader } from "../session/torrent_handle.ts";
+import type { TorrentReader } from "../session/session_events.ts";
 
 /**
  * Bytes that are read at a time. Each takes some turns of the event loop, which come seldom while a fast download keeps the processor

@@ -10,7 +10,7 @@ import { HTTP_STALL_MS, MAX_STREAM_REQUESTS } from "../base/defences.ts";
 import type { InfoHash } from "../base/info_hash.ts";
 import type { Metainfo } from "../metainfo/mod.ts";
 import type { HttpServer, HttpServerRequest, Platform } from "../platform/platform.ts";
-import type { ReadableTorrent } from "../session/torrent_handle.ts";
+import type { ReadableTorrent } from "../session/session_events.ts";
 import { answerTo, type FilePart, type StreamResponse } from "./response.ts";
 import { Catalog, filePath, type ServedTorrent, torrentPath } from "./catalog.ts";
 import { FileBody } from "./file_body.ts";

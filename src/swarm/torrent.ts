@@ -33,6 +33,7 @@ import { failureOf, incompleteData, reasonToRefuse, stoppedError, type TorrentFa
 import { isActive, isOver, mayFollow, type TorrentState } from "./torrent_state.ts";
 import { FILE_PRIORITIES, type FilePriority } from "./wanted_pieces.ts";
 import type { WebSeed } from "./web_seeds/web_seed.ts";
+import type { TorrentHandle } from "./torrent_handle.ts";
 
 /** Bytes that are said to be missing while nobody knows how many are: not 0, which would make us a seed. */
 const UNKNOWN_LEFT = 16 * 1024;
@@ -42,7 +43,7 @@ const FAREWELL_MS = 2_000;
 type Wish = "run" | "paused" | "queued";
 
 /** One torrent. */
-export class Torrent {
+export class Torrent implements TorrentHandle {
   /** Which torrent. */
   readonly infoHash: InfoHash;
   readonly #reading: ReadSource;

@@ -5,7 +5,7 @@
  */
 
 import cliTruncate from "cli-truncate";
-import type { FileSnapshot, PieceMap } from "../session/torrent_handle.ts";
+import type { FileSnapshot, PieceMap } from "../session/session_events.ts";
 import type { TorrentSnapshot } from "../session/session_events.ts";
 import { renderFiles } from "./file_lines.ts";
 import { formatRate } from "./format.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { FileSnapshot } from "../session/torrent_handle.ts";
+import type { FileSnapshot } from "../session/session_events.ts";
 import { formatPercent, formatSize } from "./format.ts";
 import { painted, type Style } from "./style.ts";
 import { clip } from "./text.ts";

@@ -5,7 +5,7 @@
  */
 
 import type { ShoalError } from "../base/errors.ts";
-import { progressOf } from "../session/torrent_handle.ts";
+import { progressOf } from "../session/session_events.ts";
 import type { TorrentSnapshot } from "../session/session_events.ts";
 import type { ViewEvent } from "./view.ts";
 

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { PieceCell, PieceMap } from "../session/torrent_handle.ts";
+import type { PieceCell, PieceMap } from "../session/session_events.ts";
 import { formatCount } from "./format.ts";
 import { type Paint, painted, type Style, tinted } from "./style.ts";
 import { clip } from "./text.ts";

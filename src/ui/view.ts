@@ -7,7 +7,7 @@
 import type { ShoalError } from "../base/errors.ts";
 import type { Platform } from "../platform/platform.ts";
 import type { Terminal } from "../platform/terminal.ts";
-import type { FileSnapshot, PieceMap } from "../session/torrent_handle.ts";
+import type { FileSnapshot, PieceMap } from "../session/session_events.ts";
 import type {
   ChangedEvent,
   RemovedEvent,

@@ -7,39 +7,15 @@
 import type { PeerAddress } from "../base/address.ts";
 import type { InfoHash } from "../base/info_hash.ts";
 import type { Metainfo } from "../metainfo/mod.ts";
-import type {
-  EventOptions,
-  EventStream,
-  FilePriority,
-  FileSnapshot,
-  MoveProgress,
-  PieceMap,
-  RateLimits,
-  ReadableTorrent,
-  TorrentFailure,
-  TorrentState,
-} from "../swarm/mod.ts";
-import type { TorrentSnapshot } from "./session_events.ts";
-
-export type {
-  AnyEvent,
-  EventOptions,
-  EventStream,
-  FilePriority,
-  FileSnapshot,
-  MissedEvent,
-  MoveProgress,
-  OpenFileOptions,
-  PieceCell,
-  PieceMap,
-  ProgressEvent,
-  ReadableTorrent,
-  ReadOptions,
-  StreamedEvent,
-  TorrentFailure,
-  TorrentReader,
-} from "../swarm/mod.ts";
-export { progressOf } from "../swarm/mod.ts";
+import type { RateLimits } from "../peer/mod.ts";
+import type { MoveProgress } from "../storage/mod.ts";
+import type { EventOptions, EventStream } from "./event_stream.ts";
+import type { FileSnapshot, PieceMap } from "./piece_map.ts";
+import type { TorrentSnapshot } from "./snapshot.ts";
+import type { TorrentFailure } from "./torrent_failure.ts";
+import type { ReadableTorrent } from "./torrent_reader.ts";
+import type { TorrentState } from "./torrent_state.ts";
+import type { FilePriority } from "./wanted_pieces.ts";
 
 /**
  * A torrent of a session, from the moment that it is added until it is stopped or removed. What it does is one value, `state`; an

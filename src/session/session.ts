@@ -4,55 +4,41 @@
  * @module
  */
 
-import { formatAddress, type HostPort, type PeerAddress } from "../base/address.ts";
-import type { Bytes } from "../base/bytes.ts";
+import { formatAddress, type HostPort, parseIp, type PeerAddress } from "../base/address.ts";
 import { messageOf, ShoalError } from "../base/errors.ts";
 import type { InfoHash } from "../base/info_hash.ts";
 import type { IpRanges } from "../base/ip_ranges.ts";
 import { MAX_METAINFO_READS } from "../base/defences.ts";
-import { MemoryBudget } from "../base/memory_budget.ts";
 import { ReadBudget } from "../base/read_budget.ts";
 import { redact, secretsIn } from "../base/secrets.ts";
-import { VERSION } from "../base/version.ts";
 import { LocalDiscovery } from "../lsd/local_discovery.ts";
 import type { Magnet, Metainfo } from "../metainfo/mod.ts";
 import { onShortage } from "../platform/descriptors.ts";
-import type { Platform } from "../platform/platform.ts";
+import type { Network, Platform } from "../platform/platform.ts";
 import {
-  BandwidthLimiter,
-  checkedRate,
-  ConnectionQuota,
   type EventOptions,
   type EventStream,
-  MetadataBudget,
   type MetadataSearch,
-  OpeningQueue,
   type PeerFinder,
   type PeerFinderHost,
   PeerListener,
   ratesOf,
-  ReadTurns,
   setRates,
   type Shared,
   streamEvents,
-  Ticker,
   Torrent,
   type TorrentEvent,
   type TorrentHandle,
 } from "../swarm/mod.ts";
 import type { TrackerReport } from "../tracker/announcer.ts";
-import { UdpTrackers } from "../tracker/udp_trackers.ts";
-import { DatagramSocket } from "../transport/datagram_socket.ts";
-import { type EncryptionMode, StreamEncryption } from "../transport/stream_encryption.ts";
-import { tcpTransport, type Transport } from "../transport/transport.ts";
+import type { EncryptionMode } from "../transport/stream_encryption.ts";
 import { DHT_ROUTERS, DhtService } from "./dht_service.ts";
 import { ExternalAddress } from "./external_address.ts";
 import type { AddOptions, DiscoveryOptions, RateLimits, RemoveOptions, SessionOptions } from "./session_options.ts";
 import { findMetadata } from "./metadata_search.ts";
-import { makePeerId } from "./peer_id.ts";
 import { PeerSources } from "./peer_sources.ts";
 import { Reachability } from "./reachability.ts";
-import { resolveAll } from "./resolve.ts";
+import { SharedResources } from "./shared_resources.ts";
 import { SessionStore, type Traffic } from "./session_store.ts";
 import { keptTorrent, restoreTorrents } from "./torrent_record.ts";
 import { type SessionEvent, withoutSecrets } from "./session_events.ts";
@@ -62,15 +48,6 @@ export type { AddOptions, DiscoveryOptions, EncryptionMode, RateLimits, RemoveOp
 /** Ports that are tried in order when none is given (BEP 3). */
 const FIRST_PORT = 6881;
 const LAST_PORT = 6889;
-/** Connections of one torrent. */
-const DEFAULT_MAX_PEERS = 100;
-/**
- * Connections of all torrents: as many as other clients allow, and half of the 1,024 descriptors that many systems
- * grant.
- */
-const DEFAULT_MAX_CONNECTIONS = 500;
-/** Bytes for piece buffers and the read cache of all torrents. */
-const DEFAULT_CACHE = 64 * 1024 * 1024;
 /** Milliseconds that {@linkcode Session.stop} may take. */
 const STOP_MS = 3_000;
 
@@ -89,21 +66,9 @@ const STOP_MS = 3_000;
 export class Session {
   readonly #options: SessionOptions;
   readonly #platform: Platform;
-  readonly #peerId: Bytes;
-  readonly #ticker: Ticker;
-  readonly #budget: MemoryBudget;
-  readonly #connections: ConnectionQuota;
-  readonly #metadataMemory = new MetadataBudget();
-  readonly #reads: ReadTurns;
+  readonly #resources: SharedResources;
   readonly #metainfoReads = new ReadBudget(MAX_METAINFO_READS);
-  readonly #down: BandwidthLimiter;
-  readonly #up: BandwidthLimiter;
   readonly #store: SessionStore;
-  readonly #encryption: StreamEncryption;
-  readonly #transport: Transport;
-  /** Shared by the DHT and UDP trackers. The socket is opened when one of them first needs it. */
-  readonly #datagrams: DatagramSocket;
-  readonly #udpTrackers: UdpTrackers;
   readonly #torrents = new Map<string, Torrent>();
   /** Removals in progress, by info-hash. */
   readonly #removing = new Map<string, Promise<void>>();
@@ -118,7 +83,6 @@ export class Session {
   #reachability: Reachability | null = null;
   #dht: DhtService | null = null;
   #local: LocalDiscovery | null = null;
-  #lent: Shared | null = null;
   #stopped: Promise<void> | null = null;
   readonly #over = Promise.withResolvers<void>();
 
@@ -131,29 +95,15 @@ export class Session {
   constructor(options: SessionOptions) {
     this.#options = options;
     this.#platform = options.platform;
-    this.#peerId = makePeerId(options.platform);
-    this.#ticker = new Ticker(this.#platform);
-    const { maxPeers = DEFAULT_MAX_PEERS } = options;
-    this.#connections = new ConnectionQuota(options.maxConnections ?? Math.max(maxPeers, DEFAULT_MAX_CONNECTIONS));
-    this.#reads = new ReadTurns(() => this.#platform.giveWay());
-    this.#down = new BandwidthLimiter(this.#platform, checkedRate(options.maxDown ?? null));
-    this.#up = new BandwidthLimiter(this.#platform, checkedRate(options.maxUp ?? null));
-    this.#budget = new MemoryBudget(options.cacheBytes ?? DEFAULT_CACHE);
+    this.#resources = new SharedResources(options, {
+      listenAddress: () => this.listenAddress,
+      udpOpened: (port) => this.#udpOpened(port),
+    });
     this.#store = new SessionStore({
       platform: options.platform,
       stateFolder: options.stateFolder ?? null,
       onWarning: (error) => this.#warn(error),
     });
-    const bind = options.bind === undefined ? {} : { bind: options.bind };
-    this.#encryption = new StreamEncryption(this.#platform, options.encryption ?? "prefer");
-    this.#transport = this.#encryption.over(tcpTransport(this.#platform.net, bind));
-    this.#datagrams = new DatagramSocket({
-      platform: this.#platform,
-      place: () => this.listenAddress,
-      moved: (port) => this.#datagramsMoved(port),
-    });
-    const udpTrackers = this.#udpTrackers = new UdpTrackers({ platform: this.#platform, socket: this.#datagrams });
-    this.#datagrams.register("tracker", (datagram, from) => udpTrackers.receive(datagram, from));
   }
 
   /** The address on which the session listens. Only after {@linkcode Session.start}. */
@@ -169,12 +119,12 @@ export class Session {
 
   /** Bytes that the piece buffers and read caches of all torrents use, and their limit. */
   get memory(): { readonly used: number; readonly limit: number } {
-    return { used: this.#budget.used, limit: this.#budget.limit };
+    return { used: this.#resources.memory.used, limit: this.#resources.memory.limit };
   }
 
   /** Open and half-open connections of all torrents, and their limit. */
   get connections(): { readonly used: number; readonly limit: number } {
-    return { used: this.#connections.used, limit: this.#connections.limit };
+    return { used: this.#resources.connections.used, limit: this.#resources.connections.limit };
   }
 
   /**
@@ -186,12 +136,12 @@ export class Session {
    * @throws {RangeError} If `count` isn't 1 or more.
    */
   setMaxConnections(count: number): void {
-    this.#connections.setLimit(count, this.#platform.now());
+    this.#resources.connections.setLimit(count, this.#platform.now());
   }
 
   /** Rate limits of all torrents together. */
   get limits(): RateLimits {
-    return ratesOf({ down: this.#down, up: this.#up });
+    return ratesOf(this.#resources);
   }
 
   /**
@@ -201,7 +151,7 @@ export class Session {
    * @throws {RangeError} If a rate isn't above 0.
    */
   setLimits(limits: Partial<RateLimits>): void {
-    setRates({ down: this.#down, up: this.#up }, limits);
+    setRates(this.#resources, limits);
   }
 
   /** Returns the torrent with an info-hash, or `null` if the session has none. */
@@ -267,7 +217,7 @@ export class Session {
       listener: this.#listen(),
       find: (infoHash) => this.#torrents.get(infoHash.hex)?.acceptor ?? null,
       blocks: (host) => this.#blocks(host),
-      open: (connection) => this.#encryption.receive(connection),
+      open: (connection) => this.#resources.encryption.receive(connection),
       refused: (address, message) =>
         this.#emit({
           event: "peer",
@@ -279,7 +229,7 @@ export class Session {
         }),
       warn: (message) => this.#emit({ event: "warning", infohash: null, message, where: "peers" }),
     });
-    this.#forgetShortage = onShortage(() => this.#connections.shortage(this.#platform.now()));
+    this.#forgetShortage = onShortage(() => this.#resources.connections.shortage(this.#platform.now()));
     const { dht, lsd, portMap = false } = this.#options.discovery ?? {};
     const reachability = this.#reachability = new Reachability(this.externalAddress, {
       platform: this.#platform,
@@ -298,7 +248,7 @@ export class Session {
   async #startDht(reachability: Reachability, bootstrap: readonly HostPort[]): Promise<void> {
     this.#dht = await DhtService.start({
       platform: this.#platform,
-      socket: this.#datagrams,
+      socket: this.#resources.datagrams,
       port: this.port,
       reachability,
       bootstrap,
@@ -311,7 +261,7 @@ export class Session {
   }
 
   /** Warns if the UDP port differs from the TCP port: the user may have opened a firewall for that one. */
-  #datagramsMoved(port: number): void {
+  #udpOpened(port: number): void {
     this.#reachability?.setUdpPort(port);
     if (port === this.port) return;
     const message = `the UDP port ${this.port} is taken, so the DHT and UDP trackers use ${port}`;
@@ -345,7 +295,7 @@ export class Session {
       shared: this.#shared,
       source,
       add: options,
-      limits: { down: this.#down.party(), up: this.#up.party() },
+      limits: { down: this.#resources.down.party(), up: this.#resources.up.party() },
       findPeers: (host) => this.#findPeers(host),
       findMetadata: (magnet, search) => this.#findMetadata(magnet, search),
       emit: (event) => this.#emit(event),
@@ -354,11 +304,11 @@ export class Session {
       gone: () => {
         this.#torrents.delete(key);
         this.#store.leave(source.infoHash);
-        this.#encryption.remove(source.infoHash);
+        this.#resources.encryption.remove(source.infoHash);
       },
     });
     this.#torrents.set(key, torrent);
-    this.#encryption.add(source.infoHash);
+    this.#resources.encryption.add(source.infoHash);
     const origin = { source, add: options, oneOff: this.#options.oneOff ?? false };
     this.#store.add(keptTorrent(torrent, { ...origin, isRemoving: () => this.#discarded.has(torrent) }));
     torrent.start();
@@ -374,14 +324,14 @@ export class Session {
 
   #findPeers(host: PeerFinderHost): PeerFinder {
     const { bind } = this.#options;
-    const { mode } = this.#encryption;
+    const { mode } = this.#resources.encryption;
     return new PeerSources({
       platform: this.#platform,
       infoHash: host.infoHash,
-      peerId: this.#peerId,
+      peerId: this.#resources.peerId,
       port: this.port,
       portFor: (to) => this.#reachability?.portFor("tcp", to) ?? this.port,
-      udp: this.#udpTrackers,
+      udp: this.#resources.udpTrackers,
       ...(bind !== undefined && { bind }),
       ...(mode !== "off" && { encryption: mode }),
       trackers: host.trackers,
@@ -497,8 +447,7 @@ export class Session {
       await Promise.race([done, expired]);
     } finally {
       timer.cancel();
-      this.#udpTrackers.close();
-      this.#datagrams.close();
+      this.#resources.close();
       await this.#store.close();
       this.#over.resolve();
     }
@@ -506,30 +455,16 @@ export class Session {
 
   /** The resources that torrents borrow; complete once the session has been started. */
   get #shared(): Shared {
-    return this.#lent ??= {
-      platform: this.#platform,
-      peerId: this.#peerId,
-      version: `Shoal ${VERSION}`,
+    return this.#resources.lend(() => ({
       port: this.port,
-      bind: this.#options.bind,
-      transport: this.#transport,
       policy: {
-        maxPeers: this.#options.maxPeers ?? DEFAULT_MAX_PEERS,
-        quota: this.#connections,
         blocks: (host) => this.#blocks(host),
         ownAddress: (family) => this.#reachability?.ownAddress(family) ?? null,
         portFor: (protocol, host) => this.#reachability?.portFor(protocol, host) ?? this.port,
       },
-      ticker: this.#ticker,
-      openings: new OpeningQueue(this.#platform),
-      budget: this.#budget,
-      metadataMemory: this.#metadataMemory,
-      reads: this.#reads,
-      stateFolder: this.#options.stateFolder ?? null,
       dht: this.#dht,
-      pex: this.#options.discovery?.pex ?? false,
       seenAs: (source, voter, address) => this.externalAddress.vote(source, voter, address),
-    };
+    }));
   }
 
   #blocks(host: string): boolean {
@@ -597,4 +532,13 @@ export class Session {
       }
     }
   }
+}
+
+/** Resolves host names to all of their addresses. A name that does not resolve is left out. */
+async function resolveAll(hosts: readonly HostPort[], net: Network): Promise<PeerAddress[]> {
+  const found = await Promise.allSettled(hosts.map(async ({ host, port }) => {
+    if (parseIp(host) !== null) return [{ host, port }];
+    return (await net.resolve(host)).map((address) => ({ host: address, port }));
+  }));
+  return found.flatMap((result) => result.status === "fulfilled" ? result.value : []);
 }

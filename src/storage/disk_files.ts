@@ -43,6 +43,12 @@ export interface DiskFilesOptions {
   pathsOf?(index: number): readonly (readonly string[])[];
 }
 
+/** Options for {@linkcode DiskFiles.unfinish}. */
+export interface UnfinishOptions {
+  /** Whether the file counts as ours even if it was modified, because it holds a verified piece. */
+  readonly isOurs: boolean;
+}
+
 /** Bytes of a file that is synced through the handle that everybody uses; of a larger one, others would wait for long. */
 const QUICKLY_SYNCED = 16 * 1024 * 1024;
 /** How many calls to look at files are under way at one time. */
@@ -267,11 +273,11 @@ export class DiskFiles {
    * Gives a file under its final name that has lost a piece the name of an unfinished one, if it is there at all.
    *
    * @param index The file.
-   * @param options `isOurs`: whether it is ours even if it was changed, because something in it is right.
+   * @param options See {@linkcode UnfinishOptions}.
    * @returns Its size now.
    * @throws {ShoalError} If it is another file now, or that can't be done.
    */
-  async unfinish(index: number, { isOurs }: { readonly isOurs: boolean }): Promise<number> {
+  async unfinish(index: number, { isOurs }: UnfinishOptions): Promise<number> {
     const file = this.#files[index]!;
     if (file.place !== "final" || file.foreign) return file.size;
     return await this.open.exclusive(index, async () => {

@@ -19,16 +19,30 @@ export interface FileAccess {
   pathOf(file: number): string;
 }
 
+/** A position in a file. */
+export interface FilePosition {
+  /** Index of the file. */
+  readonly file: number;
+  /** Offset in the file, in bytes. */
+  readonly position: number;
+}
+
+/** Options for {@linkcode readFile}. */
+interface ReadFileOptions extends FilePosition {
+  /** Buffer to fill completely. */
+  readonly into: Bytes;
+}
+
 /**
  * Reads bytes of a file.
  *
  * @param files The files.
- * @param part Which file, from which byte on, and where to; filled whole.
+ * @param options See {@linkcode ReadFileOptions}.
  * @throws {ShoalError} If it can't be read or ends too early.
  */
 async function readFile(
   files: FileAccess,
-  part: { readonly file: number; readonly position: number; readonly into: Bytes },
+  part: ReadFileOptions,
 ): Promise<void> {
   const { file, position, into } = part;
   const handle = files.open.tryAcquire(file) ?? await files.open.acquire(file);
@@ -40,6 +54,14 @@ async function readFile(
   }
 }
 
+/** Options for {@linkcode readRanges}. */
+export interface ReadRangesOptions {
+  /** Where the bytes are stored, in order. */
+  readonly ranges: readonly FileRange[];
+  /** Buffer to fill completely. */
+  readonly into: Bytes;
+}
+
 /**
  * Reads bytes that lie in several files; what lies in none reads as zeros.
  *
@@ -49,7 +71,7 @@ async function readFile(
  */
 export async function readRanges(
   files: FileAccess,
-  { ranges, into }: { readonly ranges: readonly FileRange[]; readonly into: Bytes },
+  { ranges, into }: ReadRangesOptions,
 ): Promise<void> {
   let filled = 0;
   for (const { file, position, at, length } of ranges) {
@@ -63,6 +85,16 @@ export async function readRanges(
 /** Bytes that are copied in one go. */
 const COPY_BYTES = 256 * 1024;
 
+/** Options for {@linkcode copyBytes}. */
+export interface CopyBytesOptions {
+  /** First byte to read. */
+  readonly from: FilePosition;
+  /** Where the first byte is written. */
+  readonly to: FilePosition;
+  /** Number of bytes. */
+  readonly length: number;
+}
+
 /**
  * Copies bytes from one file to another. Holds one of them at a time, as all must who use {@linkcode OpenFiles}.
  *
@@ -72,11 +104,7 @@ const COPY_BYTES = 256 * 1024;
  */
 export async function copyBytes(
   files: FileAccess,
-  part: {
-    readonly from: { readonly file: number; readonly position: number };
-    readonly to: { readonly file: number; readonly position: number };
-    readonly length: number;
-  },
+  part: CopyBytesOptions,
 ): Promise<void> {
   const { from, to, length } = part;
   const buffer = new Uint8Array(Math.min(length, COPY_BYTES));
@@ -92,6 +120,14 @@ export async function copyBytes(
   }
 }
 
+/** The two paths that {@linkcode compareFiles} compares. */
+export interface ComparedPaths {
+  /** File that is known to be correct. */
+  readonly right: string;
+  /** File to judge. */
+  readonly other: string;
+}
+
 /**
  * Compares a file with one that is known to be right.
  *
@@ -102,7 +138,7 @@ export async function copyBytes(
  * @throws {ShoalError} If one can't be read.
  */
 export async function compareFiles(
-  paths: { readonly right: string; readonly other: string },
+  paths: ComparedPaths,
   fs: FileSystem,
 ): Promise<"same" | "part" | "different"> {
   const right = await fs.open(paths.right, "read");
@@ -126,6 +162,16 @@ export async function compareFiles(
   });
 }
 
+/** Options for {@linkcode isBlank}. */
+export interface IsBlankOptions {
+  /** File system. */
+  readonly fs: FileSystem;
+  /** Offset of the first byte to look at. */
+  readonly from: number;
+  /** Offset just past the last byte to look at. */
+  readonly end: number;
+}
+
 /**
  * Whether a stretch of a file, as far as the file goes, is nothing but zeros.
  *
@@ -136,7 +182,7 @@ export async function compareFiles(
  */
 export async function isBlank(
   path: string,
-  { fs, from, end }: { readonly fs: FileSystem; readonly from: number; readonly end: number },
+  { fs, from, end }: IsBlankOptions,
 ): Promise<boolean> {
   if (from >= end) return true;
   const handle = await fs.open(path, "read");

@@ -95,6 +95,14 @@ export async function findToWrite(layout: StorageFile, { fs, root, names }: Find
   };
 }
 
+/** Options for {@linkcode findPartFile}. */
+export interface FindPartFileOptions {
+  /** File system. */
+  readonly fs: FileSystem;
+  /** Largest size in bytes that Shoal would have given the partfile. */
+  readonly length: number;
+}
+
 /**
  * Finds the partfile. Nobody else has reason to make a file of that name, so that whatever is in it is ours, and hashed.
  *
@@ -105,7 +113,7 @@ export async function findToWrite(layout: StorageFile, { fs, root, names }: Find
  */
 export async function findPartFile(
   path: string,
-  { fs, length }: { readonly fs: FileSystem; readonly length: number },
+  { fs, length }: FindPartFileOptions,
 ): Promise<FoundFile> {
   const info = await fs.stat(path);
   if (info === null) return NOTHING;

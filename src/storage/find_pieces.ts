@@ -31,6 +31,16 @@ export interface StartOptions {
   beforeChanges?(): Promise<void>;
 }
 
+/** Result of {@linkcode findPieces}. */
+export interface FoundPieces {
+  /** Pieces that are verified. */
+  readonly have: Bitfield;
+  /** Pieces of `have` that are certain to be on the device. */
+  readonly believed: Bitfield;
+  /** Indexes of the unwanted files that stay as they are. */
+  readonly left: readonly number[];
+}
+
 /** Files that are brought home at one time; a device takes several together better than one by one. */
 const PARALLEL = 8;
 
@@ -49,7 +59,7 @@ const PARALLEL = 8;
 export async function findPieces(
   map: FileMap,
   options: StartOptions,
-): Promise<{ readonly have: Bitfield; readonly believed: Bitfield; readonly left: readonly number[] }> {
+): Promise<FoundPieces> {
   const { disk, mode, state, readOnly } = options;
   if (!readOnly) divertAbsent(map, disk);
   const found = disk.records();
@@ -180,6 +190,14 @@ async function lookAgain(
   if (!again.isEmpty) have.addAll(await options.check(again));
 }
 
+/** Options for {@linkcode bringHome}. */
+export interface BringHomeOptions {
+  /** Files of the torrent. */
+  readonly disk: DiskFiles;
+  /** Verified pieces. */
+  readonly have: Bitfield;
+}
+
 /**
  * Moves what is wanted from the partfile into files; it is on the device then. Resume state must have been saved before:
  * by that a file that is made here and not filled yet is known for ours.
@@ -191,7 +209,7 @@ async function lookAgain(
  */
 export async function bringHome(
   map: FileMap,
-  { disk, have }: { readonly disk: DiskFiles; readonly have: Bitfield },
+  { disk, have }: BringHomeOptions,
 ): Promise<boolean> {
   let moved = false;
   const isMoved = (file: number) => map.isDiverted(file) && (map.isWanted(file) || disk.placeOf(file) === "part");

@@ -13,6 +13,14 @@ import { forEachLimited } from "./limited.ts";
 /** Files that are synced at one time; a device takes several together better than one by one. */
 const PARALLEL = 8;
 
+/** Options for {@linkcode Flusher}. */
+export interface FlusherOptions {
+  /** Files of the torrent. */
+  readonly disk: DiskFiles;
+  /** Called when more data is on the device than before. */
+  readonly onChange: () => void;
+}
+
 /** One thing at a time, so that nothing is synced while it gets another name. */
 export class Flusher {
   /** Verified pieces that the device holds. */
@@ -37,7 +45,7 @@ export class Flusher {
    * @param map The torrent.
    * @param options `disk`: its files. `onChange`: told when more is safe than before.
    */
-  constructor(map: FileMap, options: { readonly disk: DiskFiles; readonly onChange: () => void }) {
+  constructor(map: FileMap, options: FlusherOptions) {
     this.#map = map;
     this.#disk = options.disk;
     this.#onChange = options.onChange;

@@ -47,6 +47,26 @@ interface Task {
   fail(thrown: unknown): void;
 }
 
+/** Options for {@linkcode FolderLocks.take}. */
+export interface TakeLockOptions {
+  /** Info-hash of the torrent. */
+  readonly infoHash: InfoHash;
+  /** Current time in milliseconds since 1970; it becomes the stamp in the name of the lock. */
+  readonly now: number;
+}
+
+/** Parameters of one attempt to claim a torrent. */
+interface ClaimAttempt {
+  /** Absolute path of the download folder, without links. */
+  readonly root: string;
+  /** Path of the claim. */
+  readonly path: string;
+  /** Current time in milliseconds since 1970. */
+  readonly now: number;
+  /** Whether this process holds the folder's `.shoal.lock`. */
+  readonly isGateOurs: boolean;
+}
+
 /** A torrent in a folder that nobody else may download to it. */
 export interface Claim {
   /** Gives it up. Never fails: what stays counts for nothing once this process has ended. */
@@ -102,7 +122,7 @@ export class FolderLocks {
    */
   async take(
     root: string,
-    { infoHash, now }: { readonly infoHash: InfoHash; readonly now: number },
+    { infoHash, now }: TakeLockOptions,
   ): Promise<Claim | null> {
     const path = `${root}/.shoal-${infoHash.hex}.lock`;
     let waited = false;
@@ -123,7 +143,7 @@ export class FolderLocks {
 
   /** Claims a torrent if nobody has it. @returns the claim, or the path of the lock of whoever has it; `null` if that isn't known. */
   async #try(
-    parts: { readonly root: string; readonly path: string; readonly now: number; readonly isGateOurs: boolean },
+    parts: ClaimAttempt,
   ): Promise<Claim | string | null> {
     const { root, path, isGateOurs } = parts;
     if (!isGateOurs || this.#claimed.has(path)) return null;
@@ -192,7 +212,7 @@ export class FolderLocks {
 
   /** Takes a lock for a folder. The claim that names it is there before it, so that the one leads to the other after a crash. */
   async #newLock(
-    { root, path: claim, now }: { readonly root: string; readonly path: string; readonly now: number },
+    { root, path: claim, now }: Omit<ClaimAttempt, "isGateOurs">,
   ): Promise<HeldLock> {
     this.#coming++;
     try {

@@ -51,6 +51,18 @@ export interface FileRange {
   readonly length: number;
 }
 
+/** A run of bytes of a file that has a place in the partfile. */
+export interface PartFileSlot {
+  /** Index of the piece that holds the bytes. */
+  readonly piece: number;
+  /** Offset of the first byte in the partfile. */
+  readonly from: number;
+  /** Offset of the first byte in the file. */
+  readonly to: number;
+  /** Number of bytes. */
+  length: number;
+}
+
 /**
  * Whether a file holds bytes on disk: not padding, not a link, not empty.
  *
@@ -171,7 +183,7 @@ export class FileMap {
    * @returns What of it has a place in the partfile: which piece, from which byte in the partfile to which in the file,
    * and how many.
    */
-  slotsOfFile(file: number): { readonly piece: number; readonly from: number; readonly to: number; length: number }[] {
+  slotsOfFile(file: number): PartFileSlot[] {
     const { offset, length } = this.layout.files[file]!;
     const { first, end } = this.piecesOfFile(file);
     const found = [];

@@ -11,6 +11,22 @@ import { type Folders, wordsFor } from "./folders.ts";
 import type { StorageFile } from "./layout.ts";
 import { checkComponents, type FileNames, folderOf } from "./names.ts";
 
+/** Options for {@linkcode makeEmptyFile} and {@linkcode makeLinks}. */
+export interface MakeOptions {
+  /** File system. */
+  readonly fs: FileSystem;
+  /** Download folder below which files and links are made. */
+  readonly folders: Folders;
+}
+
+/** Options for {@linkcode checkLink}. */
+export interface CheckLinkOptions {
+  /** File system. */
+  readonly fs: FileSystem;
+  /** Absolute path of the download folder. */
+  readonly root: string;
+}
+
 /**
  * Makes an empty file, or finds it.
  *
@@ -21,7 +37,7 @@ import { checkComponents, type FileNames, folderOf } from "./names.ts";
  */
 export async function makeEmptyFile(
   names: FileNames,
-  { fs, folders }: { readonly fs: FileSystem; readonly folders: Folders },
+  { fs, folders }: MakeOptions,
 ): Promise<FileInfo | null> {
   await folders.make(names.folder);
   const path = `${folders.root}/${names.final}`;
@@ -45,7 +61,7 @@ export async function makeEmptyFile(
  */
 export async function makeLinks(
   files: readonly StorageFile[],
-  options: { readonly fs: FileSystem; readonly folders: Folders },
+  options: MakeOptions,
 ): Promise<void> {
   let todo = files.filter((file) => file.symlink !== null);
   // A link may lead to another link, which must be there first.
@@ -59,7 +75,7 @@ export async function makeLinks(
 
 async function makeLink(
   { path, symlink }: StorageFile,
-  { fs, folders }: { readonly fs: FileSystem; readonly folders: Folders },
+  { fs, folders }: MakeOptions,
 ): Promise<boolean> {
   checkComponents(path);
   checkComponents(symlink!);
@@ -87,7 +103,7 @@ async function makeLink(
  */
 export async function checkLink(
   file: Pick<StorageFile, "path" | "symlink">,
-  { fs, root }: { readonly fs: FileSystem; readonly root: string },
+  { fs, root }: CheckLinkOptions,
 ): Promise<void> {
   const place = `${root}/${file.path.join("/")}`;
   const there = await fs.stat(place);

@@ -254,6 +254,14 @@ export async function syncName(path: string, fs: FileSystem): Promise<void> {
   }
 }
 
+/** Options for {@linkcode removeEmptyFolders}. */
+export interface RemoveFoldersOptions {
+  /** File system. */
+  readonly fs: FileSystem;
+  /** Absolute path of the download folder. */
+  readonly root: string;
+}
+
 /**
  * Removes folders of a torrent that are empty, and those above them that are by that; not the download folder.
  *
@@ -263,7 +271,7 @@ export async function syncName(path: string, fs: FileSystem): Promise<void> {
  */
 export async function removeEmptyFolders(
   folders: Iterable<FolderName | null>,
-  { fs, root }: { readonly fs: FileSystem; readonly root: string },
+  { fs, root }: RemoveFoldersOptions,
 ): Promise<void> {
   const paths = new Map<string, FolderName>();
   for (const folder of folders) {

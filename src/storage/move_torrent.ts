@@ -140,6 +140,12 @@ export async function moveTorrent(
   return claim;
 }
 
+/** What {@linkcode endMove} works with. */
+export interface EndMoveHost extends Pick<MoveHost, "files" | "keeper"> {
+  /** Settings of the storage. */
+  readonly options: Pick<StorageOptions, "platform" | "infoHash" | "onWarning" | "pathsOf">;
+}
+
 /** What {@linkcode endMove} has found. */
 export interface EndOfMove {
   /** The state to go on with. */
@@ -160,9 +166,7 @@ export interface EndOfMove {
  */
 export async function endMove(
   state: ResumeState,
-  host: Pick<MoveHost, "files" | "keeper"> & {
-    readonly options: Pick<StorageOptions, "platform" | "infoHash" | "onWarning" | "pathsOf">;
-  },
+  host: EndMoveHost,
 ): Promise<EndOfMove> {
   const { options, keeper, files: { map } } = host;
   const { platform: { files: fs }, infoHash } = options;
@@ -194,14 +198,20 @@ export async function endMove(
   return { state: later, isOver: true, obsolete: isMutual ? other : null };
 }
 
+/** Options for {@linkcode stateAt}. */
+interface StateAtOptions {
+  /** Absolute path of the folder that files are moved to. */
+  readonly target: string;
+  /** Absolute path of the folder that files are moved from. */
+  readonly from: string;
+  /** Modification times of copied files by index, in milliseconds since 1970. */
+  readonly times: ReadonlyMap<number, number>;
+}
+
 /** What the state of the new folder says while files come there. */
 function stateAt(
   state: ResumeState,
-  { target, from, times }: {
-    readonly target: string;
-    readonly from: string;
-    readonly times: ReadonlyMap<number, number>;
-  },
+  { target, from, times }: StateAtOptions,
 ): ResumeState {
   const moved = (record: FileRecord, index: number) => ({ ...record, modified: times.get(index) ?? record.modified });
   const partFile = state.partFile && moved(state.partFile, state.files.length);

@@ -36,6 +36,12 @@ export interface ResumeKeeperOptions {
   onWarning(error: StorageError): void;
 }
 
+/** Options for {@linkcode ResumeKeeper.load} and {@linkcode ResumeKeeper.peek}. */
+export interface LoadStateOptions {
+  /** Absolute path of the download folder, without links. The same torrent may be in several folders. */
+  readonly folder: string;
+}
+
 /** Milliseconds between a change and the save that holds it. */
 const SAVE_INTERVAL = 1000;
 
@@ -71,7 +77,7 @@ export class ResumeKeeper {
    */
   async load(
     shape: ResumeShape,
-    { folder }: { readonly folder: string },
+    { folder }: LoadStateOptions,
   ): Promise<ResumeState | null> {
     await this.moveTo(folder);
     try {
@@ -101,7 +107,7 @@ export class ResumeKeeper {
    * @returns The state, or `null` when there is none that can be used.
    * @throws {FileError} If it can't be read.
    */
-  async peek(shape: ResumeShape, { folder }: { readonly folder: string }): Promise<ResumeState | null> {
+  async peek(shape: ResumeShape, { folder }: LoadStateOptions): Promise<ResumeState | null> {
     return await this.#read(await this.#pathOf(folder), shape);
   }
 

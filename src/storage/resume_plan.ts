@@ -25,6 +25,17 @@ export interface StartPlan {
   readonly ours: boolean[];
 }
 
+/** Options for {@linkcode planStart}. */
+export interface PlanStartOptions {
+  /** How the pieces are found. */
+  readonly mode: StartMode;
+  /**
+   * Resume state of this torrent in this folder, or `null` if there is none. In a mode other than `resume` the state only
+   * tells which files are ours.
+   */
+  readonly state: ResumeState | null;
+}
+
 /**
  * Plans the start. A piece counts as there only when all files that it runs through are there and long enough.
  *
@@ -37,7 +48,7 @@ export interface StartPlan {
 export function planStart(
   map: FileMap,
   found: readonly FileRecord[],
-  options: { readonly mode: StartMode; readonly state: ResumeState | null },
+  options: PlanStartOptions,
 ): StartPlan {
   const { pieceCount, files } = map.layout;
   const { mode } = options;
@@ -68,6 +79,14 @@ export function planStart(
   return { believed, check, ours };
 }
 
+/** Options for {@linkcode isKnown}. */
+export interface IsKnownOptions {
+  /** Index of the file. */
+  readonly index: number;
+  /** Resume state, or `null` if there is none. */
+  readonly state: ResumeState | null;
+}
+
 /**
  * Whether the resume state knows a file as ours, be its data as it was or not.
  *
@@ -79,7 +98,7 @@ export function planStart(
 export function isKnown(
   map: FileMap,
   found: FileRecord,
-  { index, state }: { readonly index: number; readonly state: ResumeState | null },
+  { index, state }: IsKnownOptions,
 ): boolean {
   if (state === null) return false;
   return isOurs(found, { record: state.files[index]!, clean: state.clean, length: map.file(index).length });
@@ -122,6 +141,16 @@ export interface Ownership {
   readonly foreign: readonly number[];
 }
 
+/** What files are judged by. */
+export interface Outcome {
+  /** Plan that was carried out. */
+  readonly plan: StartPlan;
+  /** Verified pieces. */
+  readonly have: Bitfield;
+  /** Whether every `.part` file of the right size counts as ours, because no resume state could tell. */
+  readonly takeParts: boolean;
+}
+
 /**
  * Finds the files that nobody asked for and that aren't what we would have made of them: not whole under their final
  * names, or somebody else's unfinished ones. They stay as they are.
@@ -148,13 +177,6 @@ export function judgeUnwanted(map: FileMap, found: readonly FileRecord[], outcom
  */
 export function judgeFiles(map: FileMap, found: readonly FileRecord[], outcome: Outcome): Ownership {
   return judge(map, found, { ...outcome, isJudged: (index) => map.isWanted(index) });
-}
-
-/** What files are judged by. */
-interface Outcome {
-  readonly plan: StartPlan;
-  readonly have: Bitfield;
-  readonly takeParts: boolean;
 }
 
 function judge(

@@ -42,6 +42,12 @@ export interface ExtensionHandshake {
   readonly yourIp?: string;
 }
 
+/** Options for {@linkcode encodeExtensionHandshake}. */
+export interface ExtensionHandshakeOptions {
+  /** IP address of the peer as we see it, sent as `yourip`. */
+  readonly remoteHost: string;
+}
+
 /**
  * Our extension handshake.
  *
@@ -51,7 +57,7 @@ export interface ExtensionHandshake {
  */
 export function encodeExtensionHandshake(
   handshake: ExtensionHandshake,
-  options: { readonly remoteHost: string },
+  options: ExtensionHandshakeOptions,
 ): Bytes {
   const dict: Record<string, Encodable> = { m: { ...handshake.ids } };
   if (handshake.version !== undefined) dict.v = utf8(handshake.version);

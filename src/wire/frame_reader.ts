@@ -32,6 +32,12 @@ export interface MessageHandler {
   onUnknown(id: number): void;
 }
 
+/** Options for {@linkcode FrameReader}. */
+export interface FrameReaderOptions {
+  /** Number of pieces of the torrent, which fixes the length of a bitfield; 0 while unknown. */
+  readonly pieceCount: number;
+}
+
 /** Receive buffer of a peer that has not sent much. */
 const SMALL_BUFFER = 4 * 1024;
 
@@ -54,7 +60,7 @@ export class FrameReader {
    * @param handler Takes the messages.
    * @param options `pieceCount`: pieces of the torrent, which fixes the length of a bitfield; 0 while nobody knows.
    */
-  constructor(handler: MessageHandler, options: { readonly pieceCount: number }) {
+  constructor(handler: MessageHandler, options: FrameReaderOptions) {
     this.#handler = handler;
     this.setPieceCount(options.pieceCount);
   }

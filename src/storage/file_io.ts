@@ -1,5 +1,5 @@
 /**
- * Reading and writing parts of files that are shared by all who use them.
+ * Reads, writes, copies and compares parts of files, most of them through handles that all users of a file share.
  *
  * @module
  */
@@ -11,11 +11,11 @@ import { closingAfter } from "./handles.ts";
 import type { FileRange } from "./layout.ts";
 import type { OpenFiles } from "./open_files.ts";
 
-/** Files, by their numbers. */
+/** Files of a torrent by index. */
 export interface FileAccess {
-  /** The files that are open. */
+  /** Open files. */
   readonly open: OpenFiles;
-  /** The path of a file, for an error line. */
+  /** Returns the path of a file for an error message. */
   pathOf(file: number): string;
 }
 
@@ -36,9 +36,9 @@ interface ReadFileOptions extends FilePosition {
 /**
  * Reads bytes of a file.
  *
- * @param files The files.
- * @param options See {@linkcode ReadFileOptions}.
- * @throws {ShoalError} If it can't be read or ends too early.
+ * @param files Files to read from.
+ * @param part See {@linkcode ReadFileOptions}.
+ * @throws {ShoalError} If the file can't be read or ends too early.
  */
 async function readFile(
   files: FileAccess,
@@ -63,10 +63,10 @@ export interface ReadRangesOptions {
 }
 
 /**
- * Reads bytes that lie in several files; what lies in none reads as zeros.
+ * Reads bytes that are stored in several files. Bytes that are stored in none of them read as zeros.
  *
- * @param files The files.
- * @param options `ranges`: where the bytes are, in order. `into`: where to; filled whole.
+ * @param files Files to read from.
+ * @param options See {@linkcode ReadRangesOptions}.
  * @throws {ShoalError} If a file can't be read or ends too early.
  */
 export async function readRanges(
@@ -82,7 +82,7 @@ export async function readRanges(
   into.fill(0, filled);
 }
 
-/** Bytes that are copied in one go. */
+/** Bytes that are copied or compared at a time. */
 const COPY_BYTES = 256 * 1024;
 
 /** Options for {@linkcode copyBytes}. */
@@ -96,11 +96,11 @@ export interface CopyBytesOptions {
 }
 
 /**
- * Copies bytes from one file to another. Holds one of them at a time, as all must who use {@linkcode OpenFiles}.
+ * Copies bytes from one file to another. Holds one file at a time, as every user of {@linkcode OpenFiles} must.
  *
- * @param files The files.
- * @param part From which file and byte on, to which, and how many.
- * @throws {ShoalError} If one can't be read, or the other can't be written.
+ * @param files Both files.
+ * @param part See {@linkcode CopyBytesOptions}.
+ * @throws {ShoalError} If the source can't be read, or the target can't be written.
  */
 export async function copyBytes(
   files: FileAccess,
@@ -129,13 +129,13 @@ export interface ComparedPaths {
 }
 
 /**
- * Compares a file with one that is known to be right.
+ * Compares a file with one that is known to be correct.
  *
- * @param paths `right`: the one that is known. `other`: the other.
- * @param fs The file system.
- * @returns `same` when they have the same bytes; `part` when the other has nothing but bytes of the right one in their places, and
- * zeros where others would be, as a download that was not finished leaves; else `different`.
- * @throws {ShoalError} If one can't be read.
+ * @param paths See {@linkcode ComparedPaths}.
+ * @param fs File system.
+ * @returns `same` if both have the same bytes. `part` if the other file has only bytes of the correct one, in their
+ * places, and zeros or nothing elsewhere, as an unfinished download has. Else `different`.
+ * @throws {ShoalError} If a file can't be read.
  */
 export async function compareFiles(
   paths: ComparedPaths,
@@ -173,12 +173,11 @@ export interface IsBlankOptions {
 }
 
 /**
- * Whether a stretch of a file, as far as the file goes, is nothing but zeros.
+ * Returns `true` if a range of a file, as far as the file reaches, holds only zeros. An empty range does.
  *
- * @param path The file.
- * @param options `fs`: the file system. `from`, `end`: the stretch.
- * @returns Whether it is; also of an empty stretch.
- * @throws {ShoalError} If it can't be read.
+ * @param path Path of the file.
+ * @param options See {@linkcode IsBlankOptions}.
+ * @throws {ShoalError} If the file can't be read.
  */
 export async function isBlank(
   path: string,

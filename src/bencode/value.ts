@@ -69,10 +69,6 @@ export class BencodeList implements Iterable<BencodeValue> {
   #length = -1;
   #rows: readonly number[] | null = null;
 
-  /**
-   * @param tape The decoder's record.
-   * @param row Row of the list.
-   */
   constructor(tape: Tape, row: number) {
     this.#tape = tape;
     this.#row = row;
@@ -158,10 +154,6 @@ export class BencodeDict implements Iterable<[string, BencodeValue]> {
   #rows: ReadonlyMap<string, number> | null = null;
   #lookups = 0;
 
-  /**
-   * @param tape The decoder's record.
-   * @param row Row of the dictionary.
-   */
   constructor(tape: Tape, row: number) {
     this.#tape = tape;
     this.#row = row;

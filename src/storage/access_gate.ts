@@ -5,10 +5,7 @@
  * @module
  */
 
-/**
- * Lets any number of jobs run at once while it is lowered. While it is raised, new jobs wait, in order, until it is
- * lowered.
- */
+/** Lets any number of jobs run at once while the gate is lowered. While the gate is raised, new jobs wait, in order. */
 export class AccessGate {
   #passing = 0;
   #raised = false;
@@ -23,8 +20,7 @@ export class AccessGate {
   /**
    * Runs a job as soon as the gate is down.
    *
-   * @param work Job to run.
-   * @returns What `work` returns.
+   * @returns Result of `work`.
    */
   run<T>(work: () => Promise<T>): Promise<T> {
     if (!this.#raised) return this.#pass(work);
@@ -63,8 +59,7 @@ export class SerialQueue {
   /**
    * Runs a job after all jobs that were added before.
    *
-   * @param work Job to run.
-   * @returns What `work` returns.
+   * @returns Result of `work`.
    */
   take<T>(work: () => Promise<T>): Promise<T> {
     const result = this.#last === null ? work() : this.#last.then(work);

@@ -72,11 +72,7 @@ export class DiskFiles {
   #folders: Folders;
   readonly #locks: PathLocks;
 
-  /**
-   * @param map Layout of the torrent.
-   * @param options See {@linkcode DiskFilesOptions}.
-   * @throws {StorageError} If a path of the torrent could lead out of the folder.
-   */
+  /** @throws {StorageError} If a path of the torrent could lead out of the folder. */
   constructor(map: FileMap, options: DiskFilesOptions) {
     this.#map = map;
     this.#fs = options.files;
@@ -98,18 +94,14 @@ export class DiskFiles {
   }
 
   /**
-   * Returns what is known about the files, in the torrent's order, followed by the partfile. Files that are not ours
-   * count as absent.
+   * Returns the status of the files, in the torrent's order, followed by the partfile. Files that are not ours count as
+   * absent.
    */
   records(): FileRecord[] {
     return this.#files.map(({ place, size, modified, foreign }) => foreign ? NOTHING : { place, size, modified });
   }
 
-  /**
-   * Returns where the data of a file is.
-   *
-   * @param index Index of the file.
-   */
+  /** Returns where the data of a file is. */
   placeOf(index: number): FilePlace {
     return this.#files[index]!.place;
   }
@@ -194,11 +186,7 @@ export class DiskFiles {
     return readRanges(this, { ranges: this.#map.ranges(offset, into.length), into });
   }
 
-  /**
-   * Records that bytes of a file were written.
-   *
-   * @param index Index of the file.
-   */
+  /** Records that bytes of a file were written. */
   wrote(index: number): void {
     this.#touched.add(index);
   }
@@ -233,11 +221,7 @@ export class DiskFiles {
     });
   }
 
-  /**
-   * Marks a file as not ours. It is left out of the resume state, and is at most read.
-   *
-   * @param index Index of the file.
-   */
+  /** Marks a file as not ours. It is left out of the resume state, and is at most read. */
   leave(index: number): void {
     const file = this.#files[index]!;
     if (file.place === "part") Object.assign(file, NOTHING);
@@ -263,7 +247,6 @@ export class DiskFiles {
   /**
    * Renames a file that was found under its final name to its `.part` name.
    *
-   * @param index Index of the file.
    * @throws {ShoalError} If the `.part` name is taken, or the file can't be renamed.
    */
   async adopt(index: number): Promise<void> {
@@ -282,8 +265,6 @@ export class DiskFiles {
   /**
    * Renames a file that has lost a piece from its final name to its `.part` name, if the file exists and is ours.
    *
-   * @param index Index of the file.
-   * @param options See {@linkcode UnfinishOptions}.
    * @returns Current size of the file in bytes.
    * @throws {ShoalError} If the file was replaced by another one, or can't be renamed.
    */
@@ -310,7 +291,6 @@ export class DiskFiles {
    * Returns `true` if a file under its final name may be correct or partly correct although none of its pieces was
    * verified: the part that could have been verified, because it lies in pieces of this file alone, is all zeros.
    *
-   * @param index Index of the file.
    * @throws {ShoalError} If the file can't be read.
    */
   async mayBeRight(index: number): Promise<boolean> {
@@ -321,7 +301,6 @@ export class DiskFiles {
    * Leaves a file under its final name untouched until the torrent's data for it is known. That data is downloaded to
    * the `.part` file beside it.
    *
-   * @param index Index of the file.
    * @throws {ShoalError} If something else is in the place of the `.part` file.
    */
   async setAside(index: number): Promise<void> {
@@ -360,7 +339,6 @@ export class DiskFiles {
    * Waits until the data of an unfinished file is on the device. Uses a handle of its own, so that writing can go on
    * meanwhile.
    *
-   * @param index Index of the file.
    * @throws {ShoalError} If another program has changed the file, or a call fails.
    */
   async sync(index: number): Promise<void> {
@@ -383,7 +361,6 @@ export class DiskFiles {
    * An existing file under the final name is kept if it has the same bytes, and replaced if it holds a part of them and
    * nothing else.
    *
-   * @param index Index of the file.
    * @returns An error if a different file has been under the final name from the beginning, so that both files stay;
    * else `null`.
    * @throws {ShoalError} If a different file has appeared under the final name, another program has changed the file,
@@ -440,11 +417,7 @@ export class DiskFiles {
     return index === undefined ? null : this.pathOf(index);
   }
 
-  /**
-   * Returns the path of a file, for example for an error message.
-   *
-   * @param index Index of the file.
-   */
+  /** Returns the path of a file, for example for an error message. */
   pathOf(index: number): string {
     const file = this.#files[index]!;
     if (file.source !== "") return file.source;
@@ -583,7 +556,7 @@ export class DiskFiles {
     return isSameFile(info, this.#files[index]!, this.#map.file(index));
   }
 
-  /** Locks the path of an unfinished file against other torrents of this process, and returns it. */
+  /** Locks the path of an unfinished file against other torrents of this process, and returns the path. */
   #claim(file: DiskFile): string {
     const path = `${this.#rootOf(file)}/${file.names.part}`;
     if (this.#locks.take(path)) return path;

@@ -43,8 +43,8 @@ export function changedByOthers(path: string): StorageError {
 /**
  * Returns an error for a file of the user's in the place of one of the torrent's files.
  *
- * @param path Path at which they collide.
- * @param why What is there.
+ * @param path Path of the conflict.
+ * @param why Description of the obstacle.
  */
 export function pathConflict(path: string, why: string): StorageError {
   return new StorageError({
@@ -129,7 +129,7 @@ export function noClaim(folder: string, cause: unknown): StorageError {
  * Returns an error for files that can't be moved.
  *
  * @param folder Target folder.
- * @param why What prevents the move.
+ * @param why Reason why not.
  * @param cause Error behind it, if there is one.
  */
 export function cannotMove(folder: string, why: string, cause?: unknown): StorageError {
@@ -165,7 +165,6 @@ export function closedError(folder: string): StorageError {
 export class NotWantedError extends StorageError {
   override name = "NotWantedError";
 
-  /** @param piece Index of the piece. */
   constructor(piece: number) {
     super({ what: "cannot write", where: `piece ${piece}`, why: "it belongs to files that are not wanted any more" });
   }
@@ -205,13 +204,13 @@ export function changedMeanwhile(path: string): StorageError {
 /**
  * Returns a thrown value if it is an error, else an error with the value as its message.
  *
- * @param thrown What was thrown.
+ * @param thrown Thrown value.
  */
 export function asError(thrown: unknown): Error {
   return thrown instanceof Error ? thrown : new Error(String(thrown));
 }
 
-/** Returns why something failed, without what and where; the new error says those itself. */
+/** Returns why a call failed, without what and where, which the new error names itself. */
 function whyOf(cause: unknown): string {
   return cause instanceof ShoalError ? cause.why : messageOf(cause);
 }

@@ -62,7 +62,6 @@ interface Folder {
  *
  * @param path A file or a folder.
  * @param options See {@linkcode FileScanOptions}.
- * @returns What was found.
  * @throws {ShoalError} Of kind `storage` if something can't be looked at, or a link is dangling or leads in a circle;
  * the error names the path. Of kind `usage` if names are not valid UTF-8; the error names them.
  * @throws The signal's reason, when it is aborted.
@@ -108,7 +107,7 @@ export async function scanFiles(path: string, options: FileScanOptions): Promise
   return { root, isFolder: true, files: sorted(files), skipped: skipped.sort() };
 }
 
-/** Returns what is at a path, links followed, or `null` if its name is not UTF-8. */
+/** Returns the status of a path, links followed, or `null` if its name is not UTF-8. */
 async function look(
   path: string,
   fs: FileSystem,
@@ -126,7 +125,7 @@ async function look(
   throw new FileError("missing", { what: "cannot look at", path });
 }
 
-/** What the runtime puts in the place of bytes that are not UTF-8. */
+/** Character that the runtime puts in the place of bytes that are not UTF-8. */
 const BROKEN = "\ufffd";
 /** Largest number of names in an error message. */
 const NAMES_TOLD = 5;

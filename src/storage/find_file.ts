@@ -13,7 +13,7 @@ import { checkLink } from "./links.ts";
 import type { FileNames } from "./names.ts";
 import type { FilePlace } from "./resume_state.ts";
 
-/** What is known about a file on disk. */
+/** Status of a file on disk. */
 export interface FoundFile {
   /** Where the data is. */
   place: FilePlace;
@@ -29,7 +29,7 @@ export interface FoundFile {
   doubled: boolean;
 }
 
-/** One file of a torrent, and what is known about it on disk. */
+/** One file of a torrent, and its status on disk. */
 export interface DiskFile extends FoundFile {
   /** Names of the file. */
   names: FileNames;
@@ -68,7 +68,7 @@ export interface FindOptions {
  *
  * @param layout The file in the torrent.
  * @param options See {@linkcode FindOptions}.
- * @returns What is on disk.
+ * @returns Status of the file on disk.
  * @throws {ShoalError} If something else is in the place of the file.
  */
 export async function findToWrite(layout: StorageFile, { fs, root, names }: FindOptions): Promise<FoundFile> {
@@ -110,7 +110,7 @@ export interface FindPartFileOptions {
  *
  * @param path Absolute path of the partfile.
  * @param options See {@linkcode FindPartFileOptions}.
- * @returns What is on disk.
+ * @returns Status of the file on disk.
  * @throws {ShoalError} If something else is in the place of the partfile.
  */
 export async function findPartFile(
@@ -129,7 +129,7 @@ export async function findPartFile(
  * Finds a file that is only read. Links are followed, and only the final name counts.
  *
  * @param options See {@linkcode FindOptions}.
- * @returns What is on disk.
+ * @returns Status of the file on disk.
  * @throws {ShoalError} If the file can't be looked at.
  */
 export async function findToRead({ fs, root, names }: FindOptions): Promise<FoundFile> {
@@ -156,7 +156,7 @@ export async function findToRead({ fs, root, names }: FindOptions): Promise<Foun
  *
  * @param layout The file in the torrent.
  * @param options See {@linkcode FindOptions}.
- * @returns What is on disk, or `null` if no file fits.
+ * @returns Status of the file on disk, or `null` if no file fits.
  * @throws {ShoalError} If the file can't be looked at.
  */
 export async function findWhole(layout: StorageFile, { fs, root, names }: FindOptions): Promise<FoundFile | null> {
@@ -175,7 +175,7 @@ export async function findWhole(layout: StorageFile, { fs, root, names }: FindOp
  * Returns `true` if an unfinished file is still the one that was found or created, with the size it had.
  *
  * @param info Current status of the file.
- * @param known What was found or created.
+ * @param known Status when the file was found or created.
  * @param layout The file in the torrent. Opening the file for writing, which may be going on, extends it to this
  * length.
  */

@@ -52,7 +52,6 @@ const PARALLEL = 8;
  *
  * @param map Layout of the torrent.
  * @param options See {@linkcode StartOptions}.
- * @returns See {@linkcode FoundPieces}.
  * @throws {ShoalError} If something else is in the place of a wanted file, or a file can't be used.
  */
 export async function findPieces(

@@ -41,10 +41,6 @@ export class Flusher {
   #failure: { readonly thrown: unknown } | null = null;
   #refusal: StorageError | null = null;
 
-  /**
-   * @param map Layout of the torrent.
-   * @param options See {@linkcode FlusherOptions}.
-   */
   constructor(map: FileMap, options: FlusherOptions) {
     this.#map = map;
     this.#disk = options.disk;
@@ -53,15 +49,12 @@ export class Flusher {
     this.unsynced = new Bitfield(map.layout.pieceCount);
   }
 
-  /** Why the work stopped, or `null` if it has not failed. */
+  /** Error that has stopped the flusher, or `null` if none has. */
   get failure(): { readonly thrown: unknown } | null {
     return this.#failure;
   }
 
-  /**
-   * Why the first file that could not get its final name did not get it: a different file was in its place. The other
-   * files go on.
-   */
+  /** Error of the first file whose final name was taken by a different file. The other files are still finished. */
   get refusal(): StorageError | null {
     return this.#refusal;
   }
@@ -83,29 +76,17 @@ export class Flusher {
     if (this.#unfinished === 0) this.#kick();
   }
 
-  /**
-   * Records that a file was written.
-   *
-   * @param file Index of the file.
-   */
+  /** Records that a file was written. */
   wrote(file: number): void {
     this.#dirty.add(file);
   }
 
-  /**
-   * Records that a file lost pieces, and with them its final name.
-   *
-   * @param file Index of the file.
-   */
+  /** Records that a file lost pieces, and with them its final name. */
   reopened(file: number): void {
     if (this.#map.isWanted(file)) this.#unfinished++;
   }
 
-  /**
-   * Syncs a file whose pieces are all verified and written, and gives it its final name.
-   *
-   * @param file Index of the file.
-   */
+  /** Syncs a file whose pieces are all verified and written, and gives it its final name. */
   finish(file: number): void {
     this.#finishing.push(file);
     this.#kick();
@@ -120,7 +101,7 @@ export class Flusher {
   /**
    * Waits until all requested work is done.
    *
-   * @throws {ShoalError} Why the work stopped.
+   * @throws {ShoalError} The error that has stopped the flusher.
    */
   async idle(): Promise<void> {
     while (this.#running !== null) await this.#running;

@@ -100,16 +100,11 @@ export class FolderLocks {
   readonly #claimed = new Set<string>();
   readonly #tasks = new Map<string, Task[]>();
 
-  /** @param fs File system. */
   constructor(fs: FileSystem) {
     this.#fs = fs;
   }
 
-  /**
-   * Returns the locks that all torrents on a file system share.
-   *
-   * @param fs File system.
-   */
+  /** Returns the locks that all torrents on a file system share. */
   static of(fs: FileSystem): FolderLocks {
     const locks = LOCKS.get(fs) ?? new FolderLocks(fs);
     LOCKS.set(fs, locks);

@@ -16,7 +16,6 @@ export class Folders {
   /** Folders that are known to exist and not to be links. */
   readonly #known = new WeakSet<FolderName>();
 
-  /** @param fs File system. */
   constructor(fs: FileSystem) {
     this.#fs = fs;
   }
@@ -87,8 +86,8 @@ export class Folders {
 /**
  * Returns the words of an error message for something in the place of a file, folder or link of the torrent.
  *
- * @param kind What is there.
- * @param place What should be there.
+ * @param kind Kind of what is there.
+ * @param place Kind of what the torrent has there.
  */
 export function wordsFor(kind: FileInfo["kind"], place: "file" | "folder" | "link" = "file"): string {
   const what = { file: "a file", folder: "a folder", link: "a symbolic link", other: "a device or the like" }[kind];

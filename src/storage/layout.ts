@@ -130,11 +130,7 @@ export class FileMap {
       { path: [], length: this.#slotOf.size * this.layout.pieceLength, offset: 0, ...PLAIN };
   }
 
-  /**
-   * Returns `true` if a file is wanted.
-   *
-   * @param file Index of the file.
-   */
+  /** Returns `true` if a file is wanted. */
   isWanted(file: number): boolean {
     return this.#wanted === null || this.#wanted.has(file);
   }
@@ -160,11 +156,7 @@ export class FileMap {
     this.#diverted.set(file, atHome);
   }
 
-  /**
-   * Stores the bytes of a file in the file itself from now on.
-   *
-   * @param file Index of the file.
-   */
+  /** Stores the bytes of a file in the file itself from now on. */
   bringHome(file: number): void {
     this.#diverted.delete(file);
   }
@@ -172,8 +164,6 @@ export class FileMap {
   /**
    * Returns `true` if all bytes of a piece can be stored. Bytes of a file in the partfile can be stored only if their
    * piece covers another file, too.
-   *
-   * @param piece Index of the piece.
    */
   hasPlace(piece: number): boolean {
     if (this.#diverted.size === 0 || this.#slotOf.has(piece)) return true;
@@ -184,11 +174,7 @@ export class FileMap {
     return true;
   }
 
-  /**
-   * Returns the runs of a file that have a place in the partfile.
-   *
-   * @param file Index of the file.
-   */
+  /** Returns the runs of a file that have a place in the partfile. */
   slotsOfFile(file: number): PartFileSlot[] {
     const { offset, length } = this.layout.files[file]!;
     const { first, end } = this.piecesOfFile(file);
@@ -205,30 +191,18 @@ export class FileMap {
     return found;
   }
 
-  /**
-   * Returns the size of a piece in bytes.
-   *
-   * @param index Index of the piece.
-   */
+  /** Returns the size of a piece in bytes. */
   pieceSize(index: number): number {
     const { pieceLength, totalLength } = this.layout;
     return Math.min(pieceLength, totalLength - index * pieceLength);
   }
 
-  /**
-   * Returns where a piece is stored, padding left out.
-   *
-   * @param index Index of the piece.
-   */
+  /** Returns where a piece is stored, padding left out. */
   rangesOfPiece(index: number): FileRange[] {
     return this.ranges(index * this.layout.pieceLength, this.pieceSize(index));
   }
 
-  /**
-   * Returns a string that stands for where a piece is stored. Two strings are equal if the places are.
-   *
-   * @param index Index of the piece.
-   */
+  /** Returns a string that stands for where a piece is stored. Two strings are equal if the places are. */
   placeOf(index: number): string {
     return this.rangesOfPiece(index).map(({ file, position }) => `${file}+${position}`).join();
   }
@@ -249,11 +223,7 @@ export class FileMap {
     return found;
   }
 
-  /**
-   * Returns the first piece of a file and the piece after its last one. The two are equal if the file is empty.
-   *
-   * @param file Index of the file.
-   */
+  /** Returns the first piece of a file and the piece after its last one. The two are equal if the file is empty. */
   piecesOfFile(file: number): { readonly first: number; readonly end: number } {
     const { offset, length } = this.layout.files[file]!;
     const first = Math.floor(offset / this.layout.pieceLength);
@@ -263,8 +233,6 @@ export class FileMap {
   /**
    * Returns the range of a file, in bytes from its start, that lies in pieces without bytes of another file. The range
    * is empty if the file has no such piece.
-   *
-   * @param file Index of the file.
    */
   ownStretch(file: number): { readonly from: number; readonly end: number } {
     const { offset, length } = this.layout.files[file]!;

@@ -125,9 +125,7 @@ function endOf(place: string, text: string): string {
   return path.join("/");
 }
 
-/**
- * Returns `true` if two paths lead to the same file or folder. It need not exist, but the folder that holds it must.
- */
+/** Returns `true` if two paths lead to the same file or folder, which need not exist. The folder that holds it must. */
 async function isSamePlace([a, b]: readonly [string, string], fs: FileSystem): Promise<boolean> {
   if (a === b) return true;
   const [cutA, cutB] = [a.lastIndexOf("/"), b.lastIndexOf("/")];

@@ -15,7 +15,7 @@ import { type FileNames, type FolderName, nameElsewhere } from "./names.ts";
 export interface FileLocatorOptions {
   /** File system. */
   readonly fs: FileSystem;
-  /** Files in the torrent's order. What is found is stored in them. */
+  /** Files in the torrent's order. The results are stored in these objects. */
   readonly files: readonly DiskFile[];
   /** Download folder. */
   readonly folders: Folders;
@@ -37,10 +37,6 @@ export class FileLocator {
   /** What is known about folders. */
   readonly #seen = new Map<FolderName, Promise<boolean>>();
 
-  /**
-   * @param map Layout of the torrent.
-   * @param options See {@linkcode FileLocatorOptions}.
-   */
   constructor(map: FileMap, options: FileLocatorOptions) {
     this.#map = map;
     this.#options = options;

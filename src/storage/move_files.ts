@@ -76,10 +76,6 @@ export class Move {
   /** Indexes of the links that were created again at the target. */
   #links: readonly number[] = [];
 
-  /**
-   * @param map Layout of the torrent.
-   * @param options See {@linkcode MoveOptions}.
-   */
   constructor(map: FileMap, options: MoveOptions) {
     this.#map = map;
     this.#options = options;

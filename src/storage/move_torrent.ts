@@ -165,7 +165,6 @@ export interface EndOfMove {
  *
  * @param state Resume state of that folder, which names another folder.
  * @param host See {@linkcode EndMoveHost}.
- * @returns See {@linkcode EndOfMove}.
  * @throws {ShoalError} If the files can't be brought together.
  */
 export async function endMove(
@@ -223,7 +222,8 @@ function stateAt(
 }
 
 function isIn(path: string, folder: string | null): boolean {
-  const [inner, outer] = [path, folder ?? ""].map((text) => `${text.replaceAll("\\", "/")}/`); // Windows has backslashes
+  // Paths of Windows have backslashes.
+  const [inner, outer] = [path, folder ?? ""].map((text) => `${text.replaceAll("\\", "/")}/`);
   return folder !== null && inner!.startsWith(outer!);
 }
 

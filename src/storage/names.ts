@@ -73,7 +73,7 @@ export interface ElsewhereOptions {
   readonly layout: StorageFile;
   /**
    * Returns `true` if a path below the download folder belongs to another file of the torrent, so that no unfinished
-   * file may get it.
+   * file may get that path.
    */
   isTaken(path: string): boolean;
 }

@@ -8,8 +8,8 @@ import { onShortage } from "../platform/descriptors.ts";
 import type { FileHandle, FileSystem } from "../platform/platform.ts";
 
 /**
- * Largest number of file handles that all torrents together keep open: a quarter of the 1,024 descriptors that a
- * process has by default. The rest is for connections.
+ * Largest number of file handles that all torrents together keep open, in use or not: a quarter of the 1,024
+ * descriptors that a process has by default. The rest is for connections.
  */
 const MOST_HANDLES = 256;
 /** Lower bound of that limit when descriptors run out: enough to write with. */
@@ -35,11 +35,7 @@ export class HandleBudget {
     this.#limit = limit;
   }
 
-  /**
-   * Returns the budget that all users of a file system share.
-   *
-   * @param fs File system.
-   */
+  /** Returns the budget that all users of a file system share. */
   static of(fs: FileSystem): HandleBudget {
     const budget = BUDGETS.get(fs) ?? new HandleBudget();
     BUDGETS.set(fs, budget);
@@ -51,11 +47,7 @@ export class HandleBudget {
     return this.#open;
   }
 
-  /**
-   * Waits until another file may be opened, and counts it.
-   *
-   * @param member Owner that opens the file.
-   */
+  /** Waits until another file may be opened, and counts it. */
   async enter(member: OpenFiles): Promise<void> {
     while (this.#open >= this.#limit) {
       if (!await this.#closeOne()) await new Promise<void>((resolve) => this.#waiting.push(resolve));
@@ -138,8 +130,6 @@ export class OpenFiles {
   /**
    * Returns the handle of a file that is already open, or `null` if {@linkcode OpenFiles.acquire} is needed. Give a
    * handle back with {@linkcode OpenFiles.release}.
-   *
-   * @param file Index of the file.
    */
   tryAcquire(file: number): FileHandle | null {
     const entry = this.#entries.get(file);
@@ -153,7 +143,6 @@ export class OpenFiles {
   /**
    * Returns the handle of a file, and opens the file if necessary. Give it back with {@linkcode OpenFiles.release}.
    *
-   * @param file Index of the file.
    * @throws {ShoalError} If the file can't be opened.
    */
   async acquire(file: number): Promise<FileHandle> {
@@ -167,11 +156,7 @@ export class OpenFiles {
     }
   }
 
-  /**
-   * Gives back the handle of a file.
-   *
-   * @param file Index of the file.
-   */
+  /** Gives back the handle of a file. */
   release(file: number): void {
     const entry = this.#entries.get(file);
     if (entry === undefined || --entry.users > 0) return;
@@ -183,9 +168,7 @@ export class OpenFiles {
    * Runs a job, such as renaming, while the file is not open: waits for its users to finish, and keeps new ones
    * waiting.
    *
-   * @param file Index of the file.
-   * @param work Job to run.
-   * @returns What `work` returns.
+   * @returns Result of `work`.
    */
   async exclusive<T>(file: number, work: () => Promise<T>): Promise<T> {
     let entry = this.#entries.get(file);

@@ -14,7 +14,6 @@ export class PathLocks {
   readonly #all: Set<string>;
   readonly #own = new Set<string>();
 
-  /** @param files File system. */
   constructor(files: FileSystem) {
     const all = CLAIMED.get(files) ?? new Set();
     CLAIMED.set(files, all);
@@ -35,11 +34,7 @@ export class PathLocks {
     return true;
   }
 
-  /**
-   * Releases the lock of a file.
-   *
-   * @param path Absolute path of the file.
-   */
+  /** Releases the lock of a file. */
   drop(path: string): void {
     if (this.#own.delete(path)) this.#all.delete(path);
   }

@@ -72,10 +72,6 @@ export class PieceWriter {
   #bytesWaiting = 0;
   #idle: (() => void)[] = [];
 
-  /**
-   * @param map Layout of the torrent.
-   * @param options See {@linkcode PieceWriterOptions}.
-   */
   constructor(map: FileMap, options: PieceWriterOptions) {
     this.#map = map;
     this.#options = options;

@@ -51,10 +51,6 @@ export class ReadCache {
   /** Increases when the cache is cleared. Loads that began before are discarded. */
   #generation = 0;
 
-  /**
-   * @param layout Layout of the torrent.
-   * @param options See {@linkcode ReadCacheOptions}.
-   */
   constructor(layout: StorageLayout, options: ReadCacheOptions) {
     this.#layout = layout;
     this.#options = options;

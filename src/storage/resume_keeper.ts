@@ -58,7 +58,6 @@ export class ResumeKeeper {
   #stopped = false;
   #hasFailed = false;
 
-  /** @param options See {@linkcode ResumeKeeperOptions}. */
   constructor(options: ResumeKeeperOptions) {
     this.#options = options;
   }
@@ -71,8 +70,6 @@ export class ResumeKeeper {
   /**
    * Loads the resume state. Called once, before anything is saved.
    *
-   * @param shape Size of the torrent.
-   * @param options See {@linkcode LoadStateOptions}.
    * @returns The state, or `null` if there is none that can be used, so that the data itself has to be checked.
    */
   async load(
@@ -102,8 +99,6 @@ export class ResumeKeeper {
   /**
    * Loads the resume state of any folder.
    *
-   * @param shape Size of the torrent.
-   * @param options See {@linkcode LoadStateOptions}.
    * @returns The state, or `null` if there is none that can be used.
    * @throws {FileError} If the state can't be read.
    */
@@ -114,7 +109,6 @@ export class ResumeKeeper {
   /**
    * Saves a state at once, as that of the folder that it names.
    *
-   * @param state State to save.
    * @throws {FileError} If the state can't be saved.
    */
   async put(state: ResumeState): Promise<void> {
@@ -159,7 +153,7 @@ export class ResumeKeeper {
     }
   }
 
-  /** Schedules a save within {@linkcode SAVE_INTERVAL}. */
+  /** Schedules a save, if none is scheduled. */
   touch(): void {
     if (this.#stopped || this.#timer !== null) return;
     this.#timer = this.#options.platform.after(SAVE_INTERVAL, () => void this.#tick());

@@ -30,8 +30,8 @@ export interface PlanStartOptions {
   /** How the pieces are found. */
   readonly mode: StartMode;
   /**
-   * Resume state of this torrent in this folder, or `null` if there is none. In a mode other than `resume` the state only
-   * tells which files are ours.
+   * Resume state of this torrent in this folder, or `null` if there is none. In a mode other than `resume` the state
+   * only tells which files are ours.
    */
   readonly state: ResumeState | null;
 }
@@ -40,7 +40,7 @@ export interface PlanStartOptions {
  * Plans the start. A piece counts as present only if all files that it covers exist and are long enough.
  *
  * @param map Layout of the torrent.
- * @param found What is on disk, in the order of the files.
+ * @param found Status of the files on disk, in the order of the files.
  * @param options See {@linkcode PlanStartOptions}.
  * @returns What to do with each piece.
  */
@@ -90,7 +90,7 @@ export interface IsKnownOptions {
  * Returns `true` if the resume state knows a file as ours. The file's data may have changed since.
  *
  * @param map Layout of the torrent.
- * @param found What is on disk.
+ * @param found Status of the file on disk.
  * @param of See {@linkcode IsKnownOptions}.
  */
 export function isKnown(
@@ -106,7 +106,7 @@ export function isKnown(
  * Returns `true` if all bytes of a piece may be present, because the files that would hold them are long enough.
  *
  * @param map Layout of the torrent.
- * @param found What is on disk, in the order of the files, followed by the partfile.
+ * @param found Status of the files on disk, in the order of the files, followed by the partfile.
  * @param piece Index of the piece.
  */
 export function isThere(map: FileMap, found: readonly FileRecord[], piece: number): boolean {
@@ -153,7 +153,7 @@ export interface Outcome {
  * and unfinished files of another program or the user. They all stay as they are.
  *
  * @param map Layout of the torrent.
- * @param found What is on disk, in the order of the files.
+ * @param found Status of the files on disk, in the order of the files.
  * @param outcome See {@linkcode Outcome}.
  * @returns Indexes of both kinds.
  */
@@ -167,7 +167,7 @@ export function judgeUnwanted(map: FileMap, found: readonly FileRecord[], outcom
  * state knows it, or if it is empty.
  *
  * @param map Layout of the torrent.
- * @param found What is on disk, in the order of the files.
+ * @param found Status of the files on disk, in the order of the files.
  * @param outcome See {@linkcode Outcome}.
  * @returns Indexes of the files that go on as unfinished files, and of those that are not ours.
  */

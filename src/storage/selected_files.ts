@@ -103,7 +103,6 @@ export class SelectedFiles {
    * Finds the pieces on disk, after the folder has been scanned. Nothing is written until it is certain that no file of
    * the user's is in the way.
    *
-   * @param options See {@linkcode FindPiecesOptions}.
    * @throws {ShoalError} If something else is in the place of a file, or a file can't be used.
    */
   async find(options: FindPiecesOptions): Promise<void> {
@@ -149,7 +148,7 @@ export class SelectedFiles {
     if (this.flusher.isDirty) this.#options.onChange();
   }
 
-  /** Syncs the written files, if {@linkcode SYNC_INTERVAL} has passed since the last sync. */
+  /** Syncs the written files, if the last sync is long enough ago. */
   syncIfDue(): void {
     const now = this.#options.platform.now();
     if (!this.flusher.isDirty || this.flusher.failure !== null) return;
@@ -188,11 +187,7 @@ export class SelectedFiles {
     };
   }
 
-  /**
-   * Marks pieces as missing. Their files keep their final names until {@linkcode SelectedFiles.unfinish} is called.
-   *
-   * @param pieces Indexes of the pieces.
-   */
+  /** Marks pieces as missing. Their files keep their final names until {@linkcode SelectedFiles.unfinish} is called. */
   disclaim(pieces: Iterable<number>): void {
     for (const piece of pieces) {
       if (!this.have.clear(piece)) continue;
@@ -236,11 +231,7 @@ export class SelectedFiles {
     if (failure !== null) throw failure.thrown;
   }
 
-  /**
-   * Marks a piece as present that was written in parts.
-   *
-   * @param index Index of the piece.
-   */
+  /** Marks a piece as present that was written in parts. */
   claim(index: number): void {
     if (this.have.has(index)) return;
     // A sync between the last part and now doesn't count: the piece is durable after the next one.

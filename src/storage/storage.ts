@@ -134,7 +134,6 @@ export class Storage {
    * Hashes the data on disk again, and trusts nothing. Serves the pieces known before until the check is over. Files
    * that turn out to be incomplete become unfinished files if they are ours.
    *
-   * @param options See {@linkcode OpenOptions}.
    * @returns The verified pieces.
    * @throws {ShoalError} If a file can't be used, or was replaced by another one. Pieces that were found to be wrong
    * count as missing then.
@@ -168,7 +167,6 @@ export class Storage {
    * because a file is gone or has become shorter. A file that lacks a piece gets its `.part` name, unless nothing may
    * be changed; when the pieces are written again, it gets its final name back.
    *
-   * @param pieces Indexes of the pieces.
    * @returns The verified pieces.
    * @throws {ShoalError} If a file is no longer ours or can't be renamed. The pieces count as missing nevertheless.
    */
@@ -254,7 +252,7 @@ export class Storage {
     this.#bytesHeld += data.length;
     return this.#writes.run(() => {
       this.#bytesHeld -= data.length;
-      // The operation that held back this write may have changed what can be written.
+      // The operation that held back this write may have changed which pieces can be written.
       const refusal = this.#refusal(index);
       return refusal === null ? this.#write(index, data) : Promise.reject(refusal);
     });

@@ -1,6 +1,6 @@
 /**
- * The state behind a `Storage`: the selected files, their resume state, the lock of the torrent, and the operations
- * that replace the files by others.
+ * The state behind a `Storage`: the selected files, their resume state and the lock of the torrent, and the operations
+ * that open, check, forget and remove files.
  *
  * @module
  */
@@ -33,7 +33,7 @@ export interface WorkingFilesOptions {
   mayWrite(): boolean;
 }
 
-/** Holds the files of one torrent, and opens, re-checks, forgets and removes them. `Storage` decides when. */
+/** The files of one torrent and all that is known about them. `Storage` decides when to run which operation. */
 export class WorkingFiles {
   /** Files that are in use, until other files are wanted. */
   now: SelectedFiles;
@@ -66,11 +66,7 @@ export class WorkingFiles {
   /** State to save while files are replaced, until it is certain where all data is. */
   #frozen: ResumeState | null = null;
 
-  /**
-   * @param layout Layout of the torrent.
-   * @param parts See {@linkcode WorkingFilesOptions}.
-   * @throws {StorageError} If a path could lead out of the folder.
-   */
+  /** @throws {StorageError} If a path could lead out of the folder. */
   constructor(layout: StorageLayout, { options, cache, closing, mayWrite }: WorkingFilesOptions) {
     const { platform, stateFolder, infoHash } = options;
     this.#layout = layout;
@@ -110,8 +106,7 @@ export class WorkingFiles {
   /**
    * Runs a job while no file is being replaced or renamed.
    *
-   * @param work Job to run.
-   * @returns What `work` returns.
+   * @returns Result of `work`.
    */
   whileStill<T>(work: () => Promise<T>): Promise<T> {
     return this.#reads.run(work);
@@ -120,7 +115,6 @@ export class WorkingFiles {
   /**
    * Marks pieces as missing; see `Storage.forget()`.
    *
-   * @param pieces Indexes of the pieces.
    * @throws {ShoalError} If a file is no longer ours or can't be renamed, or another process downloads the torrent to
    * the folder.
    */
@@ -224,7 +218,7 @@ export class WorkingFiles {
   /** Starts work on the pieces that were found. */
   async #begin(): Promise<void> {
     if (this.now.have.isFull) this.#cache.complete();
-    // The state must not say that a file holds what the partfile has while the file is created but not filled.
+    // A file that is created but not yet filled must not be saved as one that holds the bytes in the partfile.
     this.#frozen = this.snapshot();
     await this.save();
     const isHome = (): Promise<void> => {
@@ -275,7 +269,6 @@ export class WorkingFiles {
   /**
    * Replaces the current files by newly found ones. If that fails, the current files stay in use.
    *
-   * @param how See {@linkcode Rearrangement}.
    * @throws {ShoalError} If something else is in the place of a file, or a file can't be used.
    * @throws The signal's reason, when it is aborted.
    */
@@ -310,7 +303,7 @@ export class WorkingFiles {
         beforeChanges: async () => {
           isOver = true;
           await this.#reads.raise();
-          await before.disk.close().catch(() => {}); // nothing is written to them any more
+          await before.disk.close().catch(() => {}); // the replaced files are not written any more
         },
       });
       this.now = next;

@@ -56,10 +56,6 @@ export class FrameReader {
   #end = 0;
   #frames = 0;
 
-  /**
-   * @param handler Receives the messages.
-   * @param options See {@linkcode FrameReaderOptions}.
-   */
   constructor(handler: MessageHandler, options: FrameReaderOptions) {
     this.#handler = handler;
     this.setPieceCount(options.pieceCount);

@@ -91,7 +91,7 @@ export interface IsKnownOptions {
  *
  * @param map Layout of the torrent.
  * @param found Status of the file on disk.
- * @param of See {@linkcode IsKnownOptions}.
+ * @param options See {@linkcode IsKnownOptions}.
  */
 export function isKnown(
   map: FileMap,

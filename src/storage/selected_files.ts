@@ -43,8 +43,9 @@ export type FindPiecesOptions = Omit<StartOptions, "disk" | "readOnly">;
 const SYNC_INTERVAL = 5000;
 
 /**
- * Knows which pieces are present, which of them are durable, and how many each file lacks. When other files are wanted,
- * or the data on disk is checked again, a new object takes the place of this one, which goes on serving until then.
+ * Knows which pieces are present, which of them are durable, and how many pieces each file lacks. When other files are
+ * wanted, or the data on disk is checked again, a new object takes the place of this one, which goes on serving until
+ * then.
  */
 export class SelectedFiles {
   /** Maps pieces to files. */
@@ -187,7 +188,7 @@ export class SelectedFiles {
     };
   }
 
-  /** Marks pieces as missing. Their files keep their final names until {@linkcode SelectedFiles.unfinish} is called. */
+  /** Marks pieces as missing. The files keep their final names until {@linkcode SelectedFiles.unfinish} is called. */
   disclaim(pieces: Iterable<number>): void {
     for (const piece of pieces) {
       if (!this.have.clear(piece)) continue;

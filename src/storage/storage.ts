@@ -77,7 +77,10 @@ export class Storage {
     });
   }
 
-  /** Bytes that were passed to {@linkcode Storage.writePiece} and are not written yet. */
+  /**
+   * Bytes that were passed to be written and are not written yet. Parts are not counted while an operation holds them
+   * back.
+   */
   get bytesWaiting(): number {
     return this.#working.now.writer.bytesWaiting + this.#bytesHeld;
   }

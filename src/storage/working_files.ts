@@ -41,7 +41,10 @@ export class WorkingFiles {
   folder: string;
   /** The other folder while files may be in two folders, and for a moment afterwards. */
   otherFolder: string | null = null;
-  /** Whether a move is complete, so that all files are in one folder. */
+  /**
+   * Whether a move is complete, so that all files are in one folder, but not yet recorded by {@linkcode
+   * WorkingFiles.noteMove}.
+   */
   hasMoved = false;
   /** How often the files were looked at again. Unverified data of a piece may be gone after that. */
   looks = 0;
@@ -359,6 +362,7 @@ export class WorkingFiles {
     this.#cache.reset();
     await this.save();
   }
+
   /** Releases the lock of the torrent. */
   async letGo(): Promise<void> {
     await this.keeper?.idle();

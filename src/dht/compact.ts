@@ -17,6 +17,14 @@ export interface NodeContact {
   readonly address: PeerAddress;
 }
 
+/** Options for {@linkcode parseNodes}. */
+export interface ParseNodesOptions {
+  /** Address family of the list. */
+  readonly family: Family;
+  /** Maximum number of nodes to read. */
+  readonly limit: number;
+}
+
 /**
  * The nodes in a compact list: 26 bytes each for IPv4, 38 for IPv6. Port 0 is left out; a broken tail is ignored.
  *
@@ -24,10 +32,7 @@ export interface NodeContact {
  * @param options `family`: which kind of address it holds. `limit`: how many to take.
  * @returns The nodes in order; they don't hold on to `bytes`.
  */
-export function parseNodes(
-  bytes: Uint8Array,
-  options: { readonly family: Family; readonly limit: number },
-): NodeContact[] {
+export function parseNodes(bytes: Uint8Array, options: ParseNodesOptions): NodeContact[] {
   const size = nodeSize(options.family);
   const nodes: NodeContact[] = [];
   for (let at = 0; at + size <= bytes.length && nodes.length < options.limit; at += size) {

@@ -7,7 +7,7 @@
  * @module
  */
 
-import { formatIp, parseIp, type PeerAddress } from "../base/address.ts";
+import { formatIp, type HostPort, parseIp, type PeerAddress } from "../base/address.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { messageOf } from "../base/errors.ts";
 import type { InfoHash } from "../base/info_hash.ts";
@@ -44,7 +44,7 @@ export interface DhtOptions {
   /** Sends a datagram; what is lost is lost. `bytes` isn't used again. */
   send(bytes: Bytes, to: PeerAddress): void;
   /** Nodes to begin with, by name or address. */
-  readonly bootstrap: readonly { readonly host: string; readonly port: number }[];
+  readonly bootstrap: readonly HostPort[];
   /** What {@linkcode Dht.save} gave in an earlier run. */
   readonly saved?: Uint8Array | undefined;
   /** Whether it answers no queries, as behind a NAT that lets nothing in (BEP 43); `false` when absent. */
@@ -187,7 +187,7 @@ export class Dht {
    * @param node Name or address, and port. Names that aren't known count as nodes that don't answer.
    * @returns Whether the name is known.
    */
-  addHost(node: { readonly host: string; readonly port: number }): Promise<boolean> {
+  addHost(node: HostPort): Promise<boolean> {
     return this.#addHost(node, this.#options.families);
   }
 
@@ -283,10 +283,7 @@ export class Dht {
     this.#options.onWarning?.(`No bootstrap node of the DHT has an address that is known: ${namesOf(bootstrap)}`);
   }
 
-  async #addHost(
-    { host, port }: { readonly host: string; readonly port: number },
-    families: readonly Family[],
-  ): Promise<boolean> {
+  async #addHost({ host, port }: HostPort, families: readonly Family[]): Promise<boolean> {
     const literal = parseIp(host);
     let hosts: string[];
     try {

@@ -67,6 +67,12 @@ export interface LookupAnswer {
   readonly token: Bytes | null;
 }
 
+/** Options for {@linkcode Lookup}. */
+export interface LookupStateOptions {
+  /** Our own id, 20 bytes. A node that claims this id is ignored. */
+  readonly self: Uint8Array;
+}
+
 /** One search. */
 export class Lookup {
   /** What is looked for, 20 bytes. */
@@ -85,7 +91,7 @@ export class Lookup {
    * @param target What is looked for, 20 bytes.
    * @param options `self`: our own id.
    */
-  constructor(target: Uint8Array, options: { readonly self: Uint8Array }) {
+  constructor(target: Uint8Array, options: LookupStateOptions) {
     this.target = target;
     this.#self = options.self;
   }

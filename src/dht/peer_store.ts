@@ -36,6 +36,22 @@ export interface StoredAnnounce {
   readonly seed: boolean;
 }
 
+/** Options for {@linkcode PeerStore}. */
+export interface PeerStoreOptions {
+  /** Maximum number of peers of all torrents together. Default: `MAX_DHT_STORED_PEERS`. */
+  readonly maxPeers?: number;
+}
+
+/** Options for {@linkcode PeerStore.sample}. */
+export interface PeerSampleOptions {
+  /** Current time in milliseconds. */
+  readonly now: number;
+  /** Maximum number of peers to return. */
+  readonly limit: number;
+  /** `true` to return seeds only after all other peers (BEP 33). */
+  readonly noSeed: boolean;
+}
+
 /** Peers by torrent, one for each address (BEP 33), forgotten after half an hour. */
 export class PeerStore {
   readonly #platform: Pick<Platform, "random" | "digest">;
@@ -50,10 +66,7 @@ export class PeerStore {
    * @param platform Chance and digests.
    * @param options `maxPeers`: how many to hold, all torrents together.
    */
-  constructor(
-    platform: Pick<Platform, "random" | "digest">,
-    options: { readonly maxPeers?: number } = {},
-  ) {
+  constructor(platform: Pick<Platform, "random" | "digest">, options: PeerStoreOptions = {}) {
     this.#platform = platform;
     this.#maxPeers = options.maxPeers ?? MAX_DHT_STORED_PEERS;
   }
@@ -103,10 +116,7 @@ export class PeerStore {
    * @param options `now`: milliseconds. `limit`: how many. `noSeed`: whether seeds come last.
    * @returns The peers; empty when there are none.
    */
-  sample(
-    infoHash: Uint8Array,
-    options: { readonly now: number; readonly limit: number; readonly noSeed: boolean },
-  ): PeerAddress[] {
+  sample(infoHash: Uint8Array, options: PeerSampleOptions): PeerAddress[] {
     const peers = this.#livePeers(infoHash, options.now);
     const first = options.noSeed ? peers.filter(({ seed }) => !seed) : peers;
     const last = options.noSeed ? peers.filter(({ seed }) => seed) : [];

@@ -23,6 +23,16 @@ export function isNeighbour(host: string, own: readonly LocalAddress[]): boolean
   return kindOf(ip) === "local" || own.some((local) => isWithin(ip, local));
 }
 
+/** Options for {@linkcode speakingAddresses}. */
+export interface SpeakingAddressesOptions {
+  /** Address family of the multicast group. */
+  readonly family: 4 | 6;
+  /** The only local address that may be used. Any when absent. */
+  readonly bind?: string;
+  /** Maximum number of addresses to return. */
+  readonly most: number;
+}
+
 /**
  * The addresses from which a family's group is spoken to: one for each network, those of this machine alone only when
  * there is nothing else.
@@ -33,7 +43,7 @@ export function isNeighbour(host: string, own: readonly LocalAddress[]): boolean
  */
 export function speakingAddresses(
   own: readonly LocalAddress[],
-  { family, bind, most }: { readonly family: 4 | 6; readonly bind?: string; readonly most: number },
+  { family, bind, most }: SpeakingAddressesOptions,
 ): LocalAddress[] {
   const length = family === 4 ? 4 : 16;
   // None with a zone: a sender of a single link isn't believed by those who hear it.

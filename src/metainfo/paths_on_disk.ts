@@ -5,6 +5,7 @@
  */
 
 import { MAX_NAME_BYTES } from "../base/bytes.ts";
+import type { MetainfoFile } from "./metainfo.ts";
 import { byteLength, safeName, shortName } from "./safe_path.ts";
 
 /**
@@ -27,9 +28,7 @@ export function ownPath(own: readonly string[], path: readonly string[]): readon
  * other clients make of it: libtorrent cuts from 240 bytes on, some write `_` for all that any system forbids, and aria2 takes
  * names as they are. Just one for nearly every file.
  */
-export function pathsOnDisk(
-  { own, path }: { readonly own?: readonly string[] | undefined; readonly path: readonly string[] },
-): readonly (readonly string[])[] {
+export function pathsOnDisk({ own, path }: Pick<MetainfoFile, "own" | "path">): readonly (readonly string[])[] {
   if (own === undefined) return [path];
   const found = new Map<string, readonly string[]>([[own.join("/"), own], [path.join("/"), path]]);
   for (const written of WAYS) {

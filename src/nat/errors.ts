@@ -6,6 +6,16 @@
 
 import { ShoalError } from "../base/errors.ts";
 
+/** Options for {@linkcode PortMapError}. */
+export interface PortMapErrorOptions {
+  /** Address or URL of the gateway. */
+  readonly where?: string;
+  /** Error number with which the gateway refused. */
+  readonly code?: number;
+  /** The underlying error. */
+  readonly cause?: unknown;
+}
+
 /** A gateway that is not there, that refuses, or that makes no sense. Nothing that a download could not do without. */
 export class PortMapError extends ShoalError {
   override name = "PortMapError";
@@ -16,10 +26,7 @@ export class PortMapError extends ShoalError {
    * @param why What happened, in a plain sentence.
    * @param options `where`: the gateway. `code`: the number under which it refused.
    */
-  constructor(
-    why: string,
-    options: { readonly where?: string; readonly code?: number; readonly cause?: unknown } = {},
-  ) {
+  constructor(why: string, options: PortMapErrorOptions = {}) {
     super("network", {
       what: "no port mapping",
       why,

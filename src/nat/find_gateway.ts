@@ -40,6 +40,16 @@ export interface Found {
   readonly mapping: Mapping;
 }
 
+/** Options for {@linkcode findGateway}. */
+export interface FindGatewayOptions {
+  /** Our own IPv4 address on the local network. Found out by multicast when absent. */
+  readonly bind?: string;
+  /** Cancels the search. */
+  readonly signal: AbortSignal;
+  /** Called with each gateway before the mapping is requested from it. */
+  readonly trying: (gateway: Gateway) => void;
+}
+
 /**
  * Finds a gateway and has it map a port. PCP and NAT-PMP come first: they say how long a mapping holds and belong to it by a
  * secret, UPnP is the one that most routers have.
@@ -54,11 +64,7 @@ export interface Found {
 export async function findGateway(
   platform: NatPlatform,
   request: MappingRequest,
-  options: {
-    readonly bind?: string;
-    readonly signal: AbortSignal;
-    readonly trying: (gateway: Gateway) => void;
-  },
+  options: FindGatewayOptions,
 ): Promise<Found | null> {
   const { signal, trying } = options;
   const client = options.bind ?? await ownAddress(platform, signal);
@@ -159,12 +165,26 @@ async function search(
   return [...found.values()];
 }
 
+interface ListenOptions {
+  /** Local IPv4 address of the socket. */
+  readonly host: string;
+  /** Whether to join the SSDP multicast group. */
+  readonly join: boolean;
+  /** Milliseconds to listen for. */
+  readonly ms: number;
+  /** Cancels listening. */
+  readonly signal: AbortSignal;
+}
+
+interface ListenEvents {
+  /** The socket is open. */
+  opened(socket: UdpSocket): void;
+  /** A datagram has arrived. Returns `true` to stop listening. */
+  received(bytes: Bytes, from: PeerAddress): boolean;
+}
+
 /** Opens a socket, and takes what comes until somebody has heard enough or the time is over. */
-async function listen(
-  platform: NatPlatform,
-  how: { readonly host: string; readonly join: boolean; readonly ms: number; readonly signal: AbortSignal },
-  on: { opened(socket: UdpSocket): void; received(bytes: Bytes, from: PeerAddress): boolean },
-): Promise<void> {
+async function listen(platform: NatPlatform, how: ListenOptions, on: ListenEvents): Promise<void> {
   if (how.signal.aborted) return;
   const socket = platform.net.openUdp({ host: how.host, port: 0, ...(how.join && { shared: true }) });
   const close = () => socket.close();

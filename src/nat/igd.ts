@@ -77,6 +77,12 @@ export function parseDescription(xml: string, location: string): IgdService {
   return best;
 }
 
+/** A port mapping as a UPnP gateway takes it. A lifetime of 0 requests a permanent mapping. */
+export interface IgdMapping extends MappingRequest {
+  /** Our own address on the gateway's network. */
+  readonly client: string;
+}
+
 /**
  * The action that maps a port, or renews the mapping.
  *
@@ -84,7 +90,7 @@ export function parseDescription(xml: string, location: string): IgdService {
  * @param mapping What to map; a lifetime of 0 is for good. `client`: our own address.
  * @returns The request.
  */
-export function addPortMapping(service: IgdService, mapping: MappingRequest & { readonly client: string }): IgdAction {
+export function addPortMapping(service: IgdService, mapping: IgdMapping): IgdAction {
   return action(service, "AddPortMapping", [
     ["NewRemoteHost", ""],
     ["NewExternalPort", mapping.externalPort],

@@ -52,6 +52,14 @@ export interface PcpReply {
   readonly lifetime: number;
 }
 
+/** Options for {@linkcode encodePcpMap}. */
+export interface PcpMapOptions {
+  /** 12 random bytes. Renewing or removing a mapping takes the nonce that created the mapping. */
+  readonly nonce: Bytes;
+  /** Our IPv4 address as the gateway sees it. */
+  readonly client: string;
+}
+
 /**
  * The request for a mapping (section 11.1); one with a lifetime of 0 removes it.
  *
@@ -63,7 +71,7 @@ export interface PcpReply {
  */
 export function encodePcpMap(
   request: MappingRequest,
-  { nonce, client }: { readonly nonce: Bytes; readonly client: string },
+  { nonce, client }: PcpMapOptions,
 ): Bytes {
   const address = parseIp(client);
   if (address?.length !== 4) throw new RangeError(`"${client}" is not an IPv4 address`);
@@ -115,6 +123,14 @@ export function parsePcpReply(bytes: Uint8Array): PcpReply {
   };
 }
 
+/** A request that was sent to a gateway. */
+export interface SentPcpRequest {
+  /** The mapping that was requested. */
+  readonly request: MappingRequest;
+  /** The nonce that was sent with the request. */
+  readonly nonce: Bytes;
+}
+
 /**
  * Whether a reply is for a request: anybody can send a datagram, only the gateway has seen the nonce (section 18.1).
  *
@@ -122,10 +138,7 @@ export function parsePcpReply(bytes: Uint8Array): PcpReply {
  * @param options `request`: what was asked. `nonce`: with which nonce.
  * @returns Whether they belong together.
  */
-export function answersRequest(
-  reply: PcpReply,
-  { request, nonce }: { request: MappingRequest; nonce: Bytes },
-): boolean {
+export function answersRequest(reply: PcpReply, { request, nonce }: SentPcpRequest): boolean {
   return equalBytes(reply.nonce, nonce) && reply.protocol === request.protocol &&
     reply.internalPort === request.internalPort;
 }

@@ -29,6 +29,16 @@ const OTHER_PORTS = 3;
 /** Ports that anybody may ask for (RFC 6335 section 6). */
 const FIRST_DYNAMIC_PORT = 49_152;
 
+/** Options for {@linkcode UpnpGateway.open}. */
+export interface OpenUpnpGatewayOptions {
+  /** URL of the gateway's device description. */
+  readonly location: string;
+  /** Our own address on the gateway's network. */
+  readonly client: string;
+  /** Cancels the request. */
+  readonly signal: AbortSignal;
+}
+
 /** A gateway whose description was read. */
 export class UpnpGateway implements Gateway {
   readonly name = "UPnP";
@@ -56,7 +66,7 @@ export class UpnpGateway implements Gateway {
    */
   static async open(
     platform: Pick<Platform, "http" | "random">,
-    options: { readonly location: string; readonly client: string; readonly signal: AbortSignal },
+    options: OpenUpnpGatewayOptions,
   ): Promise<UpnpGateway> {
     const { location, client, signal } = options;
     const { status, xml } = await request(platform, { url: location, bind: client, signal });

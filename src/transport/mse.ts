@@ -81,6 +81,14 @@ export function hashOf(tools: Pick<MseTools, "digest">, label: string, ...parts:
   return digest.digest();
 }
 
+/** The two RC4 streams of a connection. */
+export interface MseCiphers {
+  /** Encrypts what the initiator sends. */
+  readonly A: Rc4;
+  /** Encrypts what the responder sends. */
+  readonly B: Rc4;
+}
+
 /**
  * The ciphers of a connection.
  *
@@ -89,11 +97,7 @@ export function hashOf(tools: Pick<MseTools, "digest">, label: string, ...parts:
  * @param infoHash The torrent.
  * @returns `A`: for what the end that dialled says. `B`: for what the other says.
  */
-export function ciphers(
-  tools: Pick<MseTools, "digest">,
-  secret: Bytes,
-  infoHash: InfoHash,
-): { readonly A: Rc4; readonly B: Rc4 } {
+export function ciphers(tools: Pick<MseTools, "digest">, secret: Bytes, infoHash: InfoHash): MseCiphers {
   const cipher = (label: string) => new Rc4(hashOf(tools, label, secret, infoHash.bytes), { skip: SKIPPED });
   return { A: cipher("keyA"), B: cipher("keyB") };
 }

@@ -14,6 +14,7 @@ import {
   Inbox,
   MAX_PADDING,
   Method,
+  type MseCiphers,
   MseError,
   type MseMachine,
   type MseResult,
@@ -23,7 +24,6 @@ import {
   VC_LENGTH,
   xor,
 } from "./mse.ts";
-import type { Rc4 } from "./rc4.ts";
 
 /** What an initiator says. */
 export interface InitiatorOptions {
@@ -44,7 +44,7 @@ export class MseInitiator implements MseMachine {
   readonly #keys: KeyPair;
   readonly #inbox = new Inbox();
   #step: "key" | "mark" | "choice" | "padding" | "done" = "key";
-  #ciphers: { readonly A: Rc4; readonly B: Rc4 } | null = null;
+  #ciphers: MseCiphers | null = null;
   /** The zeros as the other end will have encrypted them. */
   readonly #mark: Bytes = new Uint8Array(VC_LENGTH);
   #method = 0;

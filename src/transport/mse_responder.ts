@@ -15,6 +15,7 @@ import {
   Inbox,
   MAX_PADDING,
   Method,
+  type MseCiphers,
   MseError,
   type MseMachine,
   type MseResult,
@@ -24,7 +25,6 @@ import {
   VC_LENGTH,
   xor,
 } from "./mse.ts";
-import type { Rc4 } from "./rc4.ts";
 
 /** What a responder knows and wants. */
 export interface MseResponderOptions {
@@ -53,7 +53,7 @@ export class MseResponder implements MseMachine {
   #secret: Bytes = new Uint8Array();
   #mark: Bytes = new Uint8Array();
   #infoHash: InfoHash | null = null;
-  #ciphers: { readonly A: Rc4; readonly B: Rc4 } | null = null;
+  #ciphers: MseCiphers | null = null;
   #method = 0;
   /** Bytes that the next part has. */
   #wanted = 0;

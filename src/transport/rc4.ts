@@ -7,6 +7,12 @@
 
 import type { Bytes } from "../base/bytes.ts";
 
+/** Options for {@linkcode Rc4}. */
+export interface Rc4Options {
+  /** Number of bytes to discard from the start of the key stream. Default: 0. */
+  readonly skip?: number;
+}
+
 /**
  * One direction of a stream.
  *
@@ -26,7 +32,7 @@ export class Rc4 {
    * @param key 1 to 256 bytes.
    * @param options `skip`: how many bytes of the key stream nobody sees.
    */
-  constructor(key: Uint8Array, options: { readonly skip?: number } = {}) {
+  constructor(key: Uint8Array, options: Rc4Options = {}) {
     const state = this.#state;
     for (let i = 0; i < 256; i++) state[i] = i;
     for (let i = 0, j = 0; i < 256; i++) {

@@ -154,11 +154,15 @@ export class StreamEncryption {
   }
 }
 
-/** Runs one end of a handshake. `said`: what the other end has said already. */
-async function shake(
-  connection: Connection,
-  { machine, said = null }: { readonly machine: MseMachine; readonly said?: Bytes | null },
-): Promise<PeerStream> {
+interface ShakeOptions {
+  /** Our end of the handshake. */
+  readonly machine: MseMachine;
+  /** Bytes that were already read from the connection. */
+  readonly said?: Bytes | null;
+}
+
+/** Performs one end of the encrypted handshake. */
+async function shake(connection: Connection, { machine, said = null }: ShakeOptions): Promise<PeerStream> {
   const buffer = new Uint8Array(READ_SIZE);
   let heard = said;
   for (;;) {

@@ -47,6 +47,12 @@ export interface Transport {
   dial(address: PeerAddress, options: DialOptions): Promise<PeerStream>;
 }
 
+/** Options for {@linkcode tcpTransport}. */
+export interface TcpTransportOptions {
+  /** Local address to connect from. The system chooses when absent. */
+  readonly bind?: string;
+}
+
 /**
  * Plain TCP.
  *
@@ -54,7 +60,7 @@ export interface Transport {
  * @param options `bind`: local address to connect from.
  * @returns The transport.
  */
-export function tcpTransport(net: Network, options: { readonly bind?: string } = {}): Transport {
+export function tcpTransport(net: Network, options: TcpTransportOptions = {}): Transport {
   return {
     name: "tcp",
     async dial(address, { signal, first }) {
@@ -65,6 +71,14 @@ export function tcpTransport(net: Network, options: { readonly bind?: string } =
   };
 }
 
+/** Options for {@linkcode orClose}. */
+export interface OrCloseOptions<T> {
+  /** Closes the connection, which ends the work. */
+  readonly signal: AbortSignal;
+  /** The operation on the connection. */
+  readonly work: Promise<T>;
+}
+
 /**
  * Waits for something that is done with a connection, which is closed if that fails or somebody gives up.
  *
@@ -73,10 +87,7 @@ export function tcpTransport(net: Network, options: { readonly bind?: string } =
  * @returns What came of it.
  * @throws {Error} What went wrong.
  */
-export async function orClose<T>(
-  connection: Connection,
-  { signal, work }: { readonly signal: AbortSignal; readonly work: Promise<T> },
-): Promise<T> {
+export async function orClose<T>(connection: Connection, { signal, work }: OrCloseOptions<T>): Promise<T> {
   const abort = () => connection.close();
   signal.addEventListener("abort", abort, { once: true });
   if (signal.aborted) abort();

@@ -1,5 +1,5 @@
 /**
- * What goes wrong with gateways.
+ * Errors of port mapping.
  *
  * @module
  */
@@ -16,15 +16,15 @@ export interface PortMapErrorOptions {
   readonly cause?: unknown;
 }
 
-/** A gateway that is not there, that refuses, or that makes no sense. Nothing that a download could not do without. */
+/** No gateway was found, or a gateway has refused or given an invalid answer. Downloads work without a port mapping. */
 export class PortMapError extends ShoalError {
   override name = "PortMapError";
-  /** The number under which the gateway refused; `null` when it did not. */
+  /** Error number with which the gateway refused; `null` for any other error. */
   readonly code: number | null;
 
   /**
-   * @param why What happened, in a plain sentence.
-   * @param options `where`: the gateway. `code`: the number under which it refused.
+   * @param why What happened, as a plain sentence.
+   * @param options See {@linkcode PortMapErrorOptions}.
    */
   constructor(why: string, options: PortMapErrorOptions = {}) {
     super("network", {

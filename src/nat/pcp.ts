@@ -1,5 +1,5 @@
 /**
- * The MAP messages of the Port Control Protocol (RFC 6887), for IPv4.
+ * MAP messages of the Port Control Protocol (RFC 6887), for IPv4.
  *
  * @module
  */
@@ -14,14 +14,14 @@ const OP_MAP = 1;
 const ANSWER = 0x80;
 const HEADER = 24;
 const MAP = 36;
-/** Longest message (section 7). */
+/** Maximum length of a message in bytes (section 7). */
 const MAX_LENGTH = 1100;
-/** Bytes of a nonce (section 11.1). */
+/** Length of a nonce in bytes (section 11.1). */
 export const NONCE_LENGTH = 12;
 const PROTOCOLS = { tcp: 6, udp: 17 } as const;
 const MAPPED = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
 
-/** Section 7.4. */
+/** Texts of the result codes (section 7.4). */
 const RESULTS = [
   "success",
   "it does not speak this version",
@@ -39,16 +39,16 @@ const RESULTS = [
   "there are too many peers",
 ];
 
-/** What a gateway answers. */
+/** A decoded answer. */
 export interface PcpReply {
-  /** That of the request. */
+  /** Nonce of the request. */
   readonly nonce: Bytes;
   readonly protocol: PortProtocol;
   readonly internalPort: number;
   readonly externalPort: number;
-  /** A literal address. */
+  /** Literal IP address. */
   readonly externalAddress: string;
-  /** Seconds. */
+  /** Lifetime in seconds. */
   readonly lifetime: number;
 }
 
@@ -61,13 +61,12 @@ export interface PcpMapOptions {
 }
 
 /**
- * The request for a mapping (section 11.1); one with a lifetime of 0 removes it.
+ * Encodes a mapping request (section 11.1). A lifetime of 0 removes the mapping.
  *
- * @param request What is wanted.
- * @param options `nonce`: of 12 bytes, the same for as long as the mapping is to live. `client`: our IPv4 address, as the
- * gateway sees it.
- * @returns A datagram.
- * @throws {RangeError} If `client` is no IPv4 address.
+ * @param request The mapping.
+ * @param options See {@linkcode PcpMapOptions}.
+ * @returns The datagram.
+ * @throws {RangeError} If `client` is not an IPv4 address.
  */
 export function encodePcpMap(
   request: MappingRequest,
@@ -85,16 +84,16 @@ export function encodePcpMap(
   view.setUint8(HEADER + 12, PROTOCOLS[request.protocol]);
   view.setUint16(HEADER + 16, request.internalPort);
   view.setUint16(HEADER + 18, request.lifetime === 0 ? 0 : request.externalPort);
-  bytes.set(MAPPED, HEADER + 20); // any IPv4 address
+  bytes.set(MAPPED, HEADER + 20); // no preferred external address: any IPv4 address
   return bytes;
 }
 
 /**
- * Reads an answer.
+ * Decodes an answer.
  *
  * @param bytes A datagram from the gateway.
- * @returns What it says.
- * @throws {PortMapError} If it is none of PCP, or a refusal, whose number is the `code`.
+ * @returns The answer.
+ * @throws {PortMapError} If the datagram is not PCP, or is a refusal; `code` is then the result code.
  */
 export function parsePcpReply(bytes: Uint8Array): PcpReply {
   if (bytes.length < HEADER || bytes.length > MAX_LENGTH) {
@@ -132,11 +131,11 @@ export interface SentPcpRequest {
 }
 
 /**
- * Whether a reply is for a request: anybody can send a datagram, only the gateway has seen the nonce (section 18.1).
+ * Returns `true` if an answer belongs to a request. Any host can send a datagram, but only the gateway knows the nonce
+ * (section 18.1).
  *
- * @param reply What came.
- * @param options `request`: what was asked. `nonce`: with which nonce.
- * @returns Whether they belong together.
+ * @param reply The answer.
+ * @param sent The request and its nonce.
  */
 export function answersRequest(reply: PcpReply, { request, nonce }: SentPcpRequest): boolean {
   return equalBytes(reply.nonce, nonce) && reply.protocol === request.protocol &&

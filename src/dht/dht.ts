@@ -1,8 +1,8 @@
 /**
  * The DHT as the rest of the program uses it: one node per address family.
  *
- * The owner of the UDP socket passes every datagram for which {@linkcode looksLikeKrpc} returns `true` to {@linkcode
- * Dht.receive}, and sends the datagrams that the DHT passes to `send`. Other protocols may share the socket.
+ * The owner of the UDP socket passes every datagram for which {@linkcode looksLikeKrpc} returns `true` to
+ * {@linkcode Dht.receive}, and sends the datagrams that the DHT passes to `send`. Other protocols may share the socket.
  *
  * @module
  */

@@ -59,7 +59,7 @@ export class LocalDiscovery {
   constructor(options: LocalDiscoveryOptions) {
     this.#options = options;
     this.#platform = options.platform;
-    // The cookie is not the peer id, which tells a session's torrents apart and need not be public.
+    // The cookie is random. The peer id would work as well, but other hosts need not know our peer id.
     this.#cookie = toHex(options.platform.randomBytes(8));
   }
 

@@ -128,7 +128,7 @@ function hasList(info: BencodeDict, { warn }: FilesContext): boolean {
 function readSingle(info: BencodeDict, context: FilesContext): Entry {
   const attributes = readAttributes(info);
   const length = readLength(info, new Place(null), context.fail);
-  // A single symbolic link has no torrent to point into. It is an empty file, so the torrent has no pieces.
+  // A link that is the only file has nothing to point to, so it is a file. It usually has no data to download.
   const path = [context.name];
   const own = ownPath([context.ownName], path);
   return { path, own, length, pad: attributes.pad, executable: attributes.executable, target: null };

@@ -10,8 +10,8 @@ import type { Metainfo } from "./metainfo.ts";
 import { MAX_TORRENT_SIZE } from "./parse.ts";
 
 /**
- * Reads the path of every file as written in the torrent. The torrent's name comes first. As in {@linkcode
- * Metainfo.files}, `.utf-8` variants are preferred.
+ * Reads the path of every file as written in the torrent. The torrent's name comes first. As in
+ * {@linkcode Metainfo.files}, `.utf-8` variants are preferred.
  *
  * @param meta A torrent.
  * @returns One path per file, as names in the torrent's encoding. A single file has the torrent's name alone.

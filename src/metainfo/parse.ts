@@ -170,8 +170,7 @@ function decodeTorrent(
     throw new MetainfoError({ what: "not a torrent", source, key: `byte ${MAX_TORRENT_SIZE}`, why });
   }
   try {
-    // Servers and editors append a newline and more, which every client tolerates. A truncated torrent has no end at
-    // all.
+    // Every client tolerates the newline and more that servers and editors append. A truncated torrent has no end.
     const onOddity = (offset: number, what: string) => warn(`byte ${offset}`, what);
     return decodeDict(bytes, { maxSize: MAX_TORRENT_SIZE, allowTrailing: true, onOddity });
   } catch (error) {

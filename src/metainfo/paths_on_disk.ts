@@ -1,6 +1,6 @@
 /**
- * Paths at which existing data of a file may be found. Clients change names that not every system accepts in different
- * ways.
+ * Paths at which existing data of a file may be found. Clients differ in how they change names that not every system
+ * accepts.
  *
  * @module
  */

@@ -26,7 +26,7 @@ const NUMBER_ROOM = 8;
 /** Maximum length of an extension in front of which a number is inserted, in bytes. */
 const NUMBER_EXTENSION = 64;
 
-/** Names of these characters only skip most checks. */
+/** Names that consist of these characters skip most checks. */
 const PLAIN = /^[A-Za-z0-9 _()[\]{}!@#$%^&+=,;'~`.-]{1,255}$/;
 const ASCII = /^[ -~]*$/;
 /**

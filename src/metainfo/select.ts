@@ -10,10 +10,7 @@ import { globToRegExp } from "npm:deno-std@1.4.0/path/posix/glob_to_regexp.js";
 import { ShoalError } from "../base/errors.ts";
 import type { Metainfo, MetainfoFile } from "./metainfo.ts";
 
-/**
- * Maximum length of a selection in characters: as much as a command line holds, or thousands of ranges in a magnet
- * link.
- */
+/** Maximum length of a selection in characters: a command line, or thousands of ranges in a magnet link. */
 export const MAX_CHOICE_LENGTH = 32 * 1024;
 
 /** An inclusive range of numbers. */

@@ -8,10 +8,7 @@
 import { fromUtf8Lossy } from "../base/bytes.ts";
 import { type BencodeDict, BencodeList, type BencodeValue } from "../bencode/mod.ts";
 
-/**
- * Maximum number of trackers, of web seeds and of nodes that are read. A longer list is noise, or an attack on other
- * hosts.
- */
+/** Maximum number of trackers, web seeds and nodes read, each. The rest is noise, or an attack on other hosts. */
 export const MAX_SOURCES = 1000;
 /** Maximum length of a URL in bytes. */
 const MAX_URL_LENGTH = 4096;

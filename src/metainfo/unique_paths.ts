@@ -48,10 +48,7 @@ class Tree {
   /** Last number given by folder, stem and extension, where no file's entry can hold it. */
   readonly #numbers = new Map<string, number>();
   #folders = ROOT;
-  /**
-   * Path whose folders were opened last, and the numbers of these folders. The next path often starts with the same
-   * folders.
-   */
+  /** Path whose folders were opened last, and their numbers. The next path often starts with the same folders. */
   #latest: readonly string[] = [];
   readonly #latestFolders: number[] = [];
   readonly #limit: FolderLimit | undefined;

@@ -22,7 +22,7 @@ const ANSWER = 128;
 const RESULTS = [
   "success",
   "it does not speak this version",
-  "it is not allowed to",
+  "port mapping is not allowed",
   "it has no address itself",
   "it has no more room for mappings",
   "it does not know the operation",

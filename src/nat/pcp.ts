@@ -25,7 +25,7 @@ const MAPPED = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
 const RESULTS = [
   "success",
   "it does not speak this version",
-  "it is not allowed to",
+  "port mapping is not allowed",
   "the request is malformed",
   "it does not know the operation",
   "it does not know the option",

@@ -1,5 +1,5 @@
 /**
- * The handshake of message stream encryption, as the end does it that was dialled.
+ * Message stream encryption handshake of the end that accepted the connection.
  *
  * @module
  */
@@ -26,25 +26,25 @@ import {
   xor,
 } from "./mse.ts";
 
-/** What a responder knows and wants. */
+/** Options for {@linkcode MseResponder}. */
 export interface MseResponderOptions {
   /**
-   * Which torrent the other end means.
+   * Finds the torrent that the other end asks for.
    *
-   * @param mark SHA-1("req2", info-hash); see {@linkcode MarkedTorrents}.
-   * @returns It, or `null` if it isn't here.
+   * @param mark SHA-1("req2", info-hash).
+   * @returns Info-hash of the torrent, or `null` if the session does not have it.
    */
   find(mark: Bytes): InfoHash | null;
   /**
-   * What to use of what the other end offers.
+   * Chooses the encryption of the payload.
    *
-   * @param offered Bits of {@linkcode Method}.
-   * @returns One of them, or 0 for none.
+   * @param offered Bits of {@linkcode Method} (`crypto_provide`).
+   * @returns One of the offered bits, or 0 if none is acceptable (`crypto_select`).
    */
   choose(offered: number): number;
 }
 
-/** The end that was dialled. */
+/** The end that accepted the connection. */
 export class MseResponder implements MseMachine {
   readonly #tools: MseTools;
   readonly #options: MseResponderOptions;
@@ -55,13 +55,13 @@ export class MseResponder implements MseMachine {
   #infoHash: InfoHash | null = null;
   #ciphers: MseCiphers | null = null;
   #method = 0;
-  /** Bytes that the next part has. */
+  /** Length of the next part in bytes. */
   #wanted = 0;
   #result: MseResult | null = null;
 
   /**
-   * @param tools Randomness and SHA-1.
-   * @param options The torrents that are here, and what to choose.
+   * @param tools Random numbers and digests.
+   * @param options See {@linkcode MseResponderOptions}.
    */
   constructor(tools: MseTools, options: MseResponderOptions) {
     this.#tools = tools;
@@ -85,7 +85,7 @@ export class MseResponder implements MseMachine {
       if (inbox.length < KEY_LENGTH) return null;
       const keys = new KeyPair((length) => tools.randomBytes(length));
       const secret = keys.secretWith(inbox.take(KEY_LENGTH));
-      if (secret === null) throw new MseError("its key is none that anybody comes by honestly");
+      if (secret === null) throw new MseError("its public key is invalid");
       this.#secret = secret;
       this.#mark = hashOf(tools, "req1", secret);
       answer = concatBytes([keys.publicKey, padding(tools)]);
@@ -145,7 +145,7 @@ export class MseResponder implements MseMachine {
     this.#step = "done";
     const pad = padding(this.#tools);
     const answer = concatBytes([
-      new Uint8Array(VC_LENGTH + 3), // the choice has four bytes
+      new Uint8Array(VC_LENGTH + 3), // the selected method has four bytes
       Uint8Array.of(this.#method),
       twoBytes(pad.length),
       pad,

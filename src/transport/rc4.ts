@@ -1,6 +1,6 @@
 /**
- * The RC4 stream cipher. It is broken as encryption goes; message stream encryption uses it to be told apart from noise
- * by nobody who only looks, and promises no more.
+ * The RC4 stream cipher. RC4 is broken as encryption. Message stream encryption uses it only to make the stream look
+ * like noise to passive observers, and promises no more.
  *
  * @module
  */
@@ -14,7 +14,7 @@ export interface Rc4Options {
 }
 
 /**
- * One direction of a stream.
+ * An RC4 stream for one direction of a connection.
  *
  * @example
  * ```ts
@@ -30,7 +30,7 @@ export class Rc4 {
 
   /**
    * @param key 1 to 256 bytes.
-   * @param options `skip`: how many bytes of the key stream nobody sees.
+   * @param options See {@linkcode Rc4Options}.
    */
   constructor(key: Uint8Array, options: Rc4Options = {}) {
     const state = this.#state;
@@ -45,11 +45,11 @@ export class Rc4 {
   }
 
   /**
-   * Encrypts or decrypts the next bytes of the stream, in place.
+   * Encrypts or decrypts the next bytes of the stream in place.
    *
    * @param bytes The bytes.
-   * @param from The first one.
-   * @param to The one after the last.
+   * @param from Index of the first byte.
+   * @param to Index after the last byte.
    */
   apply(bytes: Bytes, from: number = 0, to: number = bytes.length): void {
     const state = this.#state;

@@ -1,5 +1,5 @@
 /**
- * Byte streams to peers. TCP is the first kind; others plug in here and nothing above notices.
+ * Byte streams to peers. TCP is one transport; others can be added without changes to their users.
  *
  * @module
  */
@@ -13,36 +13,37 @@ import type { Connection, Network } from "../platform/platform.ts";
 export type Encryption = "none" | "handshake" | "rc4";
 
 /**
- * A stream to a peer. What is written may be changed by that: whoever writes gives the bytes away. After a write that took
- * a part of them, the next one has to begin with the rest.
+ * A stream to a peer. `write` may change the bytes it is given, so the caller must not use them afterwards. If a write
+ * takes only part of the bytes, the next write must start with the rest.
  */
 export interface PeerStream extends Connection {
-  /** How much of it is encrypted; nothing when absent. */
+  /** How much of the stream is encrypted. `none` when absent. */
   readonly encryption?: Encryption;
-  /** The torrent that it can be for and no other; absent when that isn't known before the handshake of BEP 3. */
+  /** The only torrent that the stream can be for. Absent if unknown before the handshake of BEP 3. */
   readonly infoHash?: InfoHash;
 }
 
-/** How a stream is opened. */
+/** Options for {@linkcode Transport.dial}. */
 export interface DialOptions {
-  /** Gives up. */
+  /** Cancels the dial. */
   readonly signal: AbortSignal;
-  /** The torrent that it is for. */
+  /** Info-hash of the torrent. */
   readonly infoHash: InfoHash;
-  /** Our first words; they may be said several times, on several connections. */
+  /** First bytes to send. They may be sent several times, on several connections. */
   readonly first: Bytes;
 }
 
 /** A way to reach peers. */
 export interface Transport {
-  /** Short name for logs and flags. */
+  /** Short name for logs and options. */
   readonly name: string;
   /**
-   * Opens a stream to a peer and says our first words.
+   * Opens a stream to a peer and sends the first bytes.
    *
-   * @param address Where it listens.
-   * @param options For what, and how.
-   * @throws {Error} If there is no connection.
+   * @param address Address of the peer.
+   * @param options See {@linkcode DialOptions}.
+   * @returns The stream.
+   * @throws {Error} If the connection fails.
    */
   dial(address: PeerAddress, options: DialOptions): Promise<PeerStream>;
 }
@@ -54,10 +55,10 @@ export interface TcpTransportOptions {
 }
 
 /**
- * Plain TCP.
+ * Creates the transport for plain TCP.
  *
- * @param net The outside.
- * @param options `bind`: local address to connect from.
+ * @param net Network of the platform.
+ * @param options See {@linkcode TcpTransportOptions}.
  * @returns The transport.
  */
 export function tcpTransport(net: Network, options: TcpTransportOptions = {}): Transport {
@@ -80,12 +81,12 @@ export interface OrCloseOptions<T> {
 }
 
 /**
- * Waits for something that is done with a connection, which is closed if that fails or somebody gives up.
+ * Waits for an operation on a connection. Closes the connection if the operation fails or is cancelled.
  *
  * @param connection The connection.
- * @param options `signal`: gives up. `work`: what to wait for.
- * @returns What came of it.
- * @throws {Error} What went wrong.
+ * @param options See {@linkcode OrCloseOptions}.
+ * @returns Result of the operation.
+ * @throws {Error} Whatever the operation throws.
  */
 export async function orClose<T>(connection: Connection, { signal, work }: OrCloseOptions<T>): Promise<T> {
   const abort = () => connection.close();
@@ -102,10 +103,10 @@ export async function orClose<T>(connection: Connection, { signal, work }: OrClo
 }
 
 /**
- * Writes to the last byte.
+ * Writes all bytes.
  *
- * @param connection Where to.
- * @param bytes What.
+ * @param connection Connection to write to.
+ * @param bytes The bytes, which the write may change.
  */
 export async function writeAll(connection: Connection, bytes: Bytes): Promise<void> {
   for (let at = 0; at < bytes.length;) at += await connection.write(bytes.subarray(at));

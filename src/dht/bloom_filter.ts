@@ -29,7 +29,6 @@ export class BloomFilter {
    * Adds an IP address to the filter.
    *
    * @param ip The address, 4 or 16 bytes.
-   * @param digest Creates a SHA-1 digest.
    */
   add(ip: Uint8Array, digest: Platform["digest"]): void {
     const sha1 = digest("sha1");

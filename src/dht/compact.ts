@@ -29,8 +29,6 @@ export interface ParseNodesOptions {
  * Decodes compact node info: 26 bytes per IPv4 node, 38 per IPv6 node. Nodes with port 0 and an incomplete last entry
  * are skipped.
  *
- * @param bytes Concatenated entries.
- * @param options See {@linkcode ParseNodesOptions}.
  * @returns The nodes in order. The result holds no reference to `bytes`.
  */
 export function parseNodes(bytes: Uint8Array, options: ParseNodesOptions): NodeContact[] {
@@ -47,7 +45,6 @@ export function parseNodes(bytes: Uint8Array, options: ParseNodesOptions): NodeC
  * Encodes compact node info.
  *
  * @param nodes Nodes of one address family.
- * @returns The concatenated entries.
  * @throws {RangeError} If a node has no literal IP address.
  */
 export function encodeNodes(nodes: readonly NodeContact[]): Bytes {
@@ -60,8 +57,6 @@ export type PackedNodes = Readonly<Record<Family, Bytes>>;
 /**
  * Encodes nodes of both families.
  *
- * @param nodes Nodes of either family.
- * @returns Compact node info by family.
  * @throws {RangeError} If a node has no literal IP address.
  */
 export function packNodes(nodes: readonly NodeContact[]): PackedNodes {
@@ -72,7 +67,6 @@ export function packNodes(nodes: readonly NodeContact[]): PackedNodes {
 /**
  * Decodes the result of {@linkcode packNodes}.
  *
- * @param packed Compact node info by family.
  * @returns The nodes, IPv4 first.
  */
 export function unpackNodes(packed: PackedNodes): NodeContact[] {

@@ -162,8 +162,6 @@ export class Dht {
   /**
    * Looks for the peers of a torrent in both families.
    *
-   * @param infoHash Info-hash of the torrent.
-   * @param options See {@linkcode LookupOptions}.
    * @returns The combined report of all families.
    */
   async lookup(infoHash: InfoHash, options: LookupOptions): Promise<LookupReport> {
@@ -171,11 +169,7 @@ export class Dht {
     return reports.reduce(joinReports, EMPTY_REPORT);
   }
 
-  /**
-   * Pings a node, which enters the routing table if it answers. Used for PORT messages of peers (BEP 5).
-   *
-   * @param address Address and port of the node.
-   */
+  /** Pings a node, which enters the routing table if it answers. Used for PORT messages of peers (BEP 5). */
   addNode(address: PeerAddress): void {
     if (!this.#isStopped) this.#nodes.get(familyOf(address.host))?.add(address);
   }
@@ -193,7 +187,6 @@ export class Dht {
   /**
    * Calls a function each time that a family joins the DHT, and immediately if one has joined already.
    *
-   * @param listener Function to call.
    * @returns Function that removes the listener.
    */
   onJoined(listener: () => void): () => void {
@@ -202,11 +195,7 @@ export class Dht {
     return () => void this.#joinedListeners.delete(listener);
   }
 
-  /**
-   * Encodes the routing tables for the next run.
-   *
-   * @returns The encoded tables.
-   */
+  /** Encodes the routing tables for the next run. */
   save(): Bytes {
     const of = (family: Family) => {
       const node = this.#nodes.get(family);

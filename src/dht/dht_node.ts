@@ -164,7 +164,6 @@ export class DhtNode {
   /**
    * Starts a lookup, or queues it while {@linkcode MAX_LOOKUPS} are in progress.
    *
-   * @param lookup What to look up.
    * @returns Function that cancels the lookup. `onDone` is not called then.
    */
   lookup(lookup: NodeLookup): () => void {
@@ -202,8 +201,6 @@ export class DhtNode {
   /**
    * Handles a query.
    *
-   * @param query The query.
-   * @param from Sender of the query.
    * @returns The encoded answer, or `null` if none is sent.
    */
   asked(query: Query, from: PeerAddress): Bytes | null {
@@ -216,12 +213,7 @@ export class DhtNode {
     return answer;
   }
 
-  /**
-   * Handles an answer or error message.
-   *
-   * @param message The message.
-   * @param from Sender of the message.
-   */
+  /** Handles an answer or error message. */
   answered(message: Response | Refusal, from: PeerAddress): void {
     this.#rpc.received(message, from);
   }

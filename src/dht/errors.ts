@@ -24,10 +24,6 @@ export class KrpcError extends ShoalError {
   /** Transaction id of an invalid query that is answered with an error message; `null` for any other message. */
   readonly transaction: Bytes | null;
 
-  /**
-   * @param why What is wrong with the message.
-   * @param options See {@linkcode KrpcErrorOptions}.
-   */
   constructor(why: string, options: KrpcErrorOptions = {}) {
     super("peer", { what: "not a DHT message", why, cause: options.cause });
     this.transaction = options.transaction ?? null;
@@ -38,10 +34,6 @@ export class KrpcError extends ShoalError {
 export class SavedTableError extends ShoalError {
   override name = "SavedTableError";
 
-  /**
-   * @param why What is wrong with the table.
-   * @param options `cause` is the underlying error.
-   */
   constructor(why: string, options: ErrorOptions = {}) {
     super("storage", { what: "not a saved DHT table", why, cause: options.cause });
   }

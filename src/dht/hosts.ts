@@ -28,7 +28,6 @@ export interface HostFacts {
  * Returns the family of an address.
  *
  * @param host Literal IP address in canonical form.
- * @returns 4 or 6.
  */
 export function familyOf(host: string): Family {
   return host.includes(":") ? 6 : 4;
@@ -78,9 +77,6 @@ function findFacts(host: string): HostFacts | null {
  * Returns the key by which nodes are considered the same, so that only one of them is kept. The key of a public address
  * is the machine ({@linkcode HostFacts.site}). The key of a local address includes the port, since a private network
  * may run several nodes on one machine.
- *
- * @param address Address of the node.
- * @param facts Facts about that address.
  */
 export function placeOf(address: PeerAddress, facts: HostFacts): string {
   return facts.kind === "local" ? formatAddress(address) : facts.site;
@@ -90,9 +86,6 @@ export function placeOf(address: PeerAddress, facts: HostFacts): string {
  * Returns `true` if an address reported by another host may be sent packets. Public addresses are always accepted,
  * local addresses only from a local host, and addresses of this machine only from this machine. Otherwise any node on
  * the internet could direct our packets at machines in the local network.
- *
- * @param told The reported address.
- * @param teller The host that reported the address.
  */
 export function isPlausible(told: HostFacts, teller: HostFacts): boolean {
   return mayName(teller.reach, told.reach);

@@ -106,11 +106,7 @@ export interface Refusal {
 /** Any KRPC message. */
 export type Message = Query | Response | Refusal;
 
-/**
- * Returns `true` if a datagram may be a KRPC message. A uTP packet never starts the same way.
- *
- * @param bytes A datagram.
- */
+/** Returns `true` if a datagram may be a KRPC message. A uTP packet never starts the same way. */
 export function looksLikeKrpc(bytes: Uint8Array): boolean {
   return bytes[0] === 0x64 && bytes.at(-1) === 0x65;
 }
@@ -118,7 +114,6 @@ export function looksLikeKrpc(bytes: Uint8Array): boolean {
 /**
  * Decodes a message. Invalid fields that are not required are ignored.
  *
- * @param bytes A datagram.
  * @returns The message. It holds no reference to `bytes`.
  * @throws {KrpcError} If the datagram is not a KRPC message, or lacks a required field.
  */
@@ -140,12 +135,7 @@ export function decodeMessage(bytes: Uint8Array): Message {
   }
 }
 
-/**
- * Encodes a query. Absent arguments and flags that are `false` are left out.
- *
- * @param query The query.
- * @returns The datagram.
- */
+/** Encodes a query. Absent arguments and flags that are `false` are left out. */
 export function encodeQuery(query: Omit<Query, "type" | "method"> & { readonly method: QueryMethod }): Bytes {
   const { id, target, infoHash, port, impliedPort, token, seed, scrape, noSeed, want } = query.arguments;
   return encode({
@@ -169,12 +159,7 @@ export function encodeQuery(query: Omit<Query, "type" | "method"> & { readonly m
   });
 }
 
-/**
- * Encodes an answer.
- *
- * @param response The answer.
- * @returns The datagram.
- */
+/** Encodes an answer. */
 export function encodeResponse(response: Omit<Response, "type">): Bytes {
   const { values } = response;
   return encode({
@@ -197,12 +182,7 @@ export function encodeResponse(response: Omit<Response, "type">): Bytes {
   });
 }
 
-/**
- * Encodes an error message.
- *
- * @param refusal The error message.
- * @returns The datagram.
- */
+/** Encodes an error message. */
 export function encodeRefusal(refusal: Omit<Refusal, "type">): Bytes {
   return encode({ e: [refusal.code, utf8(refusal.text)], t: refusal.transaction, v: VERSION, y: "e" });
 }

@@ -88,10 +88,7 @@ export class Lookup {
   #strangers = 0;
   #answered = 0;
 
-  /**
-   * @param target Id to search for, 20 bytes.
-   * @param options See {@linkcode LookupStateOptions}.
-   */
+  /** @param target Id to search for, 20 bytes. */
   constructor(target: Uint8Array, options: LookupStateOptions) {
     this.target = target;
     this.#self = options.self;
@@ -113,11 +110,7 @@ export class Lookup {
     return !waits && (next === null || this.#asked >= MAX_DHT_ASKED);
   }
 
-  /**
-   * Adds a node to start from.
-   *
-   * @param node A node that we know ourselves.
-   */
+  /** Adds a node to start from. */
   start(node: Told): void {
     const facts = factsOf(node.address.host);
     if (facts !== null && facts.kind !== "unusable") this.#add(node, { facts, hops: 0 });
@@ -139,11 +132,7 @@ export class Lookup {
     return next;
   }
 
-  /**
-   * Marks a query as slow, so that another node is queried meanwhile.
-   *
-   * @param candidate The queried node.
-   */
+  /** Marks a query as slow, so that another node is queried meanwhile. */
   slow(candidate: LookupNode): void {
     const entry = this.#entries.get(formatAddress(candidate.address));
     if (entry?.state !== "asked") return;
@@ -151,22 +140,13 @@ export class Lookup {
     this.#underWay--;
   }
 
-  /**
-   * Records that a node did not answer.
-   *
-   * @param candidate The queried node.
-   */
+  /** Records that a node did not answer. */
   failed(candidate: LookupNode): void {
     const entry = this.#settle(candidate);
     if (entry) entry.state = "failed";
   }
 
-  /**
-   * Records an answer, and adds the nodes in it.
-   *
-   * @param candidate The queried node.
-   * @param answer See {@linkcode LookupAnswer}.
-   */
+  /** Records an answer, and adds the nodes in it. */
   answered(candidate: LookupNode, answer: LookupAnswer): void {
     const entry = this.#settle(candidate);
     if (!entry) return;

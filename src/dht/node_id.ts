@@ -18,9 +18,6 @@ const MASK_6 = Uint8Array.of(0x01, 0x03, 0x07, 0x0f, 0x1f, 0x3f, 0x7f, 0xff);
 /**
  * Compares the distances of two ids to a target.
  *
- * @param a First id.
- * @param b Second id.
- * @param target Id to which the distance is measured.
  * @returns A negative number if `a` is closer, a positive number if `b` is closer, 0 if both are equal.
  */
 export function compareDistance(a: Uint8Array, b: Uint8Array, target: Uint8Array): number {
@@ -33,8 +30,6 @@ export function compareDistance(a: Uint8Array, b: Uint8Array, target: Uint8Array
 /**
  * Counts the leading bits that two ids have in common.
  *
- * @param a First id.
- * @param b Second id.
  * @returns 0 to 160.
  */
 export function sharedBits(a: Uint8Array, b: Uint8Array): number {
@@ -48,10 +43,8 @@ export function sharedBits(a: Uint8Array, b: Uint8Array): number {
 /**
  * Creates a random id that shares a given number of leading bits with another id.
  *
- * @param id The other id.
  * @param bits Exact number of shared leading bits, 0 to 159.
  * @param random 20 random bytes.
- * @returns The new id.
  */
 export function idSharing(id: Uint8Array, bits: number, random: Uint8Array): Bytes {
   const made = new Uint8Array(random);
@@ -68,7 +61,6 @@ export function idSharing(id: Uint8Array, bits: number, random: Uint8Array): Byt
  *
  * @param ip The address, 4 or 16 bytes.
  * @param random 20 random bytes.
- * @returns The new id.
  */
 export function idForAddress(ip: Uint8Array, random: Uint8Array): Bytes {
   const id = new Uint8Array(random);
@@ -79,12 +71,7 @@ export function idForAddress(ip: Uint8Array, random: Uint8Array): Bytes {
   return id;
 }
 
-/**
- * Returns `true` if an id matches the address of its node (BEP 42). On local networks any id matches.
- *
- * @param id Node id.
- * @param host Facts about the node's address.
- */
+/** Returns `true` if an id matches the address of its node (BEP 42). On local networks any id matches. */
 export function isIdOf(id: Uint8Array, host: HostFacts): boolean {
   if (host.kind === "local") return true;
   const hash = hashOf(host.bytes, id[19]!);

@@ -61,10 +61,6 @@ export class PeerStore {
   readonly #maxPeers: number;
   #peers = 0;
 
-  /**
-   * @param platform Random numbers and digests.
-   * @param options See {@linkcode PeerStoreOptions}.
-   */
   constructor(platform: Pick<Platform, "random" | "digest">, options: PeerStoreOptions = {}) {
     this.#platform = platform;
     this.#maxPeers = options.maxPeers ?? MAX_DHT_STORED_PEERS;
@@ -83,7 +79,6 @@ export class PeerStore {
   /**
    * Adds or renews a peer. A full store drops the torrents that were announced least recently.
    *
-   * @param announce The announced peer.
    * @param now Current time in milliseconds.
    * @returns `false` if the address has announced too many torrents, so that the peer was not added.
    */
@@ -108,13 +103,7 @@ export class PeerStore {
     return true;
   }
 
-  /**
-   * Returns random peers of a torrent.
-   *
-   * @param infoHash Info-hash of the torrent.
-   * @param options See {@linkcode PeerSampleOptions}.
-   * @returns The peers; empty if there are none.
-   */
+  /** Returns random peers of a torrent. */
   sample(infoHash: Uint8Array, options: PeerSampleOptions): PeerAddress[] {
     const peers = this.#livePeers(infoHash, options.now);
     const first = options.noSeed ? peers.filter(({ seed }) => !seed) : peers;
@@ -126,7 +115,6 @@ export class PeerStore {
   /**
    * Creates the Bloom filters of a torrent (BEP 33).
    *
-   * @param infoHash Info-hash of the torrent.
    * @param now Current time in milliseconds.
    * @returns The filters, or `null` if the torrent has no peers.
    */

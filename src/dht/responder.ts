@@ -51,8 +51,6 @@ export class Responder {
   /**
    * Answers a query.
    *
-   * @param query The query.
-   * @param from Sender of the query.
    * @returns The answer as a datagram of at most 1,024 bytes, or `null` if none is sent.
    */
   answer(query: Query, from: PeerAddress): Bytes | null {

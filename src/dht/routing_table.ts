@@ -98,7 +98,6 @@ export class RoutingTable {
    * Counts the good nodes.
    *
    * @param now Current time in milliseconds.
-   * @returns Number of good nodes.
    */
   goodCount(now: number): number {
     let count = 0;
@@ -145,7 +144,6 @@ export class RoutingTable {
   /**
    * Records a query from another node.
    *
-   * @param contact The querying node.
    * @param now Current time in milliseconds.
    */
   asked({ id, address }: NodeContact, now: number): void {
@@ -166,11 +164,7 @@ export class RoutingTable {
     return bucket.nodes.some((node) => isBad(node) || (!node.fits && isIdOf(id, facts)));
   }
 
-  /**
-   * Records that a node did not answer a query of ours.
-   *
-   * @param address Address of the node.
-   */
+  /** Records that a node did not answer a query of ours. */
   failed(address: PeerAddress): void {
     const node = this.#byAddress.get(formatAddress(address));
     if (!node) return;

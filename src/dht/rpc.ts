@@ -48,11 +48,7 @@ export interface Call {
 
 /** Sends queries. */
 export interface Queries {
-  /**
-   * Sends a query.
-   *
-   * @param call The query and its callbacks.
-   */
+  /** Sends a query. */
   query(call: Call): void;
 }
 
@@ -99,8 +95,6 @@ export class Rpc implements Queries {
   /**
    * Sends a query, or queues it while the rate limit is exhausted. If too many queries are waiting, the query fails
    * soon after this method has returned.
-   *
-   * @param call The query and its callbacks.
    */
   query(call: Call): void {
     if (this.#stopped) return;
@@ -115,7 +109,6 @@ export class Rpc implements Queries {
   /**
    * Handles an answer or error message.
    *
-   * @param message The message.
    * @param from Sender. A message from another address than the queried one is ignored.
    * @returns `true` if the message belongs to a query of ours.
    */

@@ -32,7 +32,6 @@ export type SavedTable = Readonly<Record<Family, SavedFamily>>;
  * Encodes the saved state.
  *
  * @param table The state. Only the first 400 nodes per family are encoded.
- * @returns Contents of the file.
  */
 export function encodeSavedTable(table: SavedTable): Bytes {
   return encode({
@@ -47,8 +46,6 @@ export function encodeSavedTable(table: SavedTable): Bytes {
 /**
  * Decodes the saved state.
  *
- * @param bytes Contents of the file.
- * @returns The state.
  * @throws {SavedTableError} If the file is not a saved table of a known version.
  */
 export function decodeSavedTable(bytes: Uint8Array): SavedTable {

@@ -28,10 +28,7 @@ export class TokenKeeper {
   #previous: Bytes;
   #since: number;
 
-  /**
-   * @param platform Random bytes and digests.
-   * @param now Current time in milliseconds.
-   */
+  /** @param now Current time in milliseconds. */
   constructor(platform: Pick<Platform, "randomBytes" | "digest">, now: number) {
     this.#platform = platform;
     this.#secret = platform.randomBytes(SECRET_LENGTH);
@@ -42,7 +39,6 @@ export class TokenKeeper {
   /**
    * Issues a token.
    *
-   * @param owner Address and info-hash.
    * @param now Current time in milliseconds.
    * @returns A token that is valid for 5 to 10 minutes.
    */
@@ -54,8 +50,6 @@ export class TokenKeeper {
   /**
    * Returns `true` if a token is valid.
    *
-   * @param token The token of an announce.
-   * @param owner Address and info-hash of the announce.
    * @param now Current time in milliseconds.
    */
   accepts(token: Uint8Array, owner: TokenOwner, now: number): boolean {

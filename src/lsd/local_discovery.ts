@@ -63,12 +63,7 @@ export class LocalDiscovery {
     this.#cookie = toHex(options.platform.randomBytes(8));
   }
 
-  /**
-   * Announces a torrent, and looks for local peers of it. Must not be called for a private torrent (BEP 27).
-   *
-   * @param infoHash Info-hash of the torrent.
-   * @param search See {@linkcode LocalSearch}.
-   */
+  /** Announces a torrent, and looks for local peers of it. Must not be called for a private torrent (BEP 27). */
   add(infoHash: InfoHash, search: LocalSearch): void {
     if (this.#stopped) return;
     this.#searches.set(infoHash.hex, { ...search, infoHash });

@@ -15,7 +15,6 @@ import type { LocalAddress } from "../platform/platform.ts";
  * doesn't report the link on which a datagram arrived, and without the link no connection is possible.
  *
  * @param host Literal IP address.
- * @param own Addresses of this machine.
  */
 export function isNeighbour(host: string, own: readonly LocalAddress[]): boolean {
   const ip = parseIp(host);
@@ -36,10 +35,6 @@ export interface SpeakingAddressesOptions {
 /**
  * Selects the local addresses from which to send to the multicast group. Loopback addresses are used only if there is
  * no other address.
- *
- * @param own Addresses of this machine.
- * @param options See {@linkcode SpeakingAddressesOptions}.
- * @returns The addresses to send from.
  */
 export function speakingAddresses(
   own: readonly LocalAddress[],

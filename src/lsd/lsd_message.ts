@@ -37,9 +37,6 @@ export class LsdError extends Error {
 /**
  * Encodes a message.
  *
- * @param message Contents of the message.
- * @param family Address family of the multicast group.
- * @returns The datagram.
  * @throws {RangeError} If there are no info-hashes, or more than {@linkcode MAX_LSD_HASHES}.
  */
 export function encodeLsdMessage(message: LsdMessage, family: 4 | 6): Bytes {
@@ -61,7 +58,6 @@ export function encodeLsdMessage(message: LsdMessage, family: 4 | 6): Bytes {
 /**
  * Decodes a message. Unknown fields and info-hashes that are not v1 are ignored.
  *
- * @param bytes One datagram.
  * @returns Contents of the message, each torrent once.
  * @throws {LsdError} If the datagram is something else, or has no valid port or no valid info-hash.
  */

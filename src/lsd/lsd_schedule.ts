@@ -72,7 +72,6 @@ export class LsdIntake {
   /**
    * Returns `true` if a message is accepted.
    *
-   * @param host Sender of the message.
    * @param now Current time in milliseconds.
    */
   hears(host: string, now: number): boolean {

@@ -40,12 +40,7 @@ export interface TorrentParts {
   readonly createdAt?: number | undefined;
 }
 
-/**
- * Encodes a v1 torrent file. The same parts always yield the same bytes.
- *
- * @param parts Contents of the torrent file.
- * @returns The torrent file.
- */
+/** Encodes a v1 torrent file. The same parts always yield the same bytes. */
 export function encodeTorrent(parts: TorrentParts): Bytes {
   const { content, trackers = [], webSeeds = [] } = parts;
   const urls = trackers.flat();
@@ -75,7 +70,6 @@ function fileEntry({ path, length }: { readonly path: readonly string[]; readonl
 /**
  * Chooses a piece length between 16 KiB and 16 MiB, for about 1,000 to 2,000 pieces where possible.
  *
- * @param total Total length of the files in bytes.
  * @returns Piece length in bytes, a power of two.
  */
 export function choosePieceLength(total: number): number {
@@ -98,12 +92,7 @@ export interface SingleFileParts {
   readonly announce: string;
 }
 
-/**
- * Encodes a v1 torrent file with a single file.
- *
- * @param parts Contents of the torrent file.
- * @returns The torrent file.
- */
+/** Encodes a v1 torrent file with a single file. */
 export function encodeSingleFile(parts: SingleFileParts): Bytes {
   const { name, length: content, pieceLength, digests, announce } = parts;
   return encodeTorrent({ name, content, pieceLength, pieces: concatBytes(digests), trackers: [[announce]] });
@@ -122,8 +111,6 @@ export interface TorrentFileParts {
  * hash identifies the torrent.
  *
  * @param info The bencoded info dictionary.
- * @param parts See {@linkcode TorrentFileParts}.
- * @returns The torrent file.
  */
 export function torrentFile(info: Uint8Array, { trackers, webSeeds }: TorrentFileParts): Bytes {
   const before = encode({

@@ -29,11 +29,7 @@ export class MetainfoError extends ShoalError {
   /** Key at fault, such as `info.files[3].length`, or position, such as `byte 17`, if the file is not valid bencode. */
   readonly key: string;
 
-  /**
-   * Creates an error.
-   *
-   * @param parts See {@linkcode MetainfoErrorParts}.
-   */
+  /** Creates an error. */
   constructor(parts: MetainfoErrorParts) {
     super("torrent", {
       what: parts.what ?? "not a valid torrent",

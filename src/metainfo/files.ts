@@ -55,8 +55,6 @@ interface Entry {
  * A symbolic link that leads nowhere in the torrent becomes an empty file, as a link without a target does in
  * libtorrent. It keeps its place in the list, so that files have the same indexes as in other clients.
  *
- * @param info The info dictionary.
- * @param context See {@linkcode FilesContext}.
  * @returns The files in order, each with a unique safe path.
  * @throws {MetainfoError} Through `context.fail`.
  */

@@ -70,7 +70,6 @@ export function parseMagnet(text: string): Magnet {
  * Formats a magnet link so that {@linkcode parseMagnet} reads the same values. Trackers and web seeds past the maximum
  * length are left out.
  *
- * @param magnet The magnet link.
  * @returns A `magnet:` URI.
  */
 export function formatMagnet(magnet: Magnet): string {

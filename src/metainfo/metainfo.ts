@@ -80,7 +80,6 @@ export interface Metainfo {
 /**
  * Returns the SHA-1 digest of a piece.
  *
- * @param meta A torrent.
  * @param index Index of the piece.
  * @returns 20 bytes, a view of `meta.pieces`.
  * @throws {RangeError} If there is no such piece.
@@ -93,7 +92,6 @@ export function pieceHash(meta: Metainfo, index: number): Bytes {
 /**
  * Returns the length of a piece.
  *
- * @param meta A torrent.
  * @param index Index of the piece.
  * @returns Length in bytes.
  * @throws {RangeError} If there is no such piece.

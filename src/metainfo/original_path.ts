@@ -13,7 +13,6 @@ import { MAX_TORRENT_SIZE } from "./parse.ts";
  * Reads the path of every file as written in the torrent. The torrent's name comes first. As in
  * {@linkcode Metainfo.files}, `.utf-8` variants are preferred.
  *
- * @param meta A torrent.
  * @returns One path per file, as names in the torrent's encoding. A single file has the torrent's name alone.
  */
 export function originalPaths(meta: Pick<Metainfo, "info">): Uint8Array[][] {
@@ -31,11 +30,7 @@ export function originalPaths(meta: Pick<Metainfo, "info">): Uint8Array[][] {
   return paths;
 }
 
-/**
- * Returns `true` if the torrent has a list of files, even a list of one, rather than a single file.
- *
- * @param meta A torrent.
- */
+/** Returns `true` if the torrent has a list of files, even a list of one, rather than a single file. */
 export function isFolder(meta: Pick<Metainfo, "files">): boolean {
   return meta.files.length > 1 || meta.files[0]!.path.length > 1;
 }

@@ -13,7 +13,6 @@ import { byteLength, safeName, shortName } from "./safe_path.ts";
  * Returns the path as written in the torrent, if a file system may accept it and some client changes it.
  *
  * @param own Names as written in the torrent, the torrent's name first.
- * @param path The safe path made of these names.
  * @returns The path, or `null`.
  */
 export function ownPath(own: readonly string[], path: readonly string[]): readonly string[] | null {
@@ -24,7 +23,6 @@ export function ownPath(own: readonly string[], path: readonly string[]): readon
 /**
  * Returns all paths at which existing data of a file may be found. Nearly every file has only one.
  *
- * @param file A file of a torrent.
  * @returns The path as written in the torrent first, where the creator had the file; then our safe path; then the paths
  * of other clients: libtorrent cuts names from 240 bytes on, some clients write `_` for every character that any system
  * forbids, and aria2 does not change names.

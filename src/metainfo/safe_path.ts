@@ -45,8 +45,6 @@ const DEVICE = /^(?:CON|PRN|AUX|NUL|CLOCK\$|CONIN\$|CONOUT\$|(?:COM|LPT)[0-9\u00
  * Makes a name safe. Path separators and characters that change the writing direction are removed. Control characters
  * and characters that the system forbids become `_`. A name that is too long is cut, and its extension is kept.
  *
- * @param name Any text.
- * @param options See {@linkcode SafePathOptions}.
  * @returns The safe name; empty if nothing is left, as of `.`, `..` and `///`.
  */
 export function safeName(name: string, options: SafePathOptions = {}): string {
@@ -60,8 +58,6 @@ export function safeName(name: string, options: SafePathOptions = {}): string {
 /**
  * Makes a path safe, component by component with {@linkcode safeName}. Components of which nothing is left are removed.
  *
- * @param components Any text.
- * @param options See {@linkcode SafePathOptions}.
  * @returns At least one component; a single `_` if nothing is left.
  */
 export function safePath(components: readonly string[], options: SafePathOptions = {}): string[] {
@@ -78,7 +74,6 @@ export function safePath(components: readonly string[], options: SafePathOptions
  * yield the same text.
  *
  * @param name A safe name.
- * @returns The folded name.
  */
 export function foldName(name: string): string {
   if (ASCII.test(name)) return name.toUpperCase();
@@ -110,7 +105,6 @@ export function splitName(name: string): { readonly stem: string; readonly exten
 /**
  * Returns the length of a text in UTF-8.
  *
- * @param text Any text.
  * @returns Length in bytes.
  */
 export function byteLength(text: string): number {
@@ -154,7 +148,6 @@ function cutName(name: string): string {
 /**
  * Cuts a name as libtorrent does with every name of more than 240 bytes.
  *
- * @param name A name.
  * @returns At most 250 bytes of the name. A short extension is kept.
  */
 export function shortName(name: string): string {

@@ -45,9 +45,7 @@ export class SelectionError extends ShoalError {
  * matched against file names in any folder, and a glob with a slash against paths, with or without the torrent's
  * folder. Text that equals a name or path exactly selects that file.
  *
- * @param text The selection.
  * @param flag The command-line option, for errors.
- * @returns The parsed selection.
  * @throws {SelectionError} If a number is 0, a range runs backwards, or the text is empty or too long.
  */
 export function parseFileChoice(text: string, flag: string): FileChoice {
@@ -61,8 +59,6 @@ export function parseFileChoice(text: string, flag: string): FileChoice {
 /**
  * Parses the `so` parameter of a magnet link (BEP 53), such as `0,2,4,6-8`.
  *
- * @param text Value of the parameter.
- * @returns The parsed selection.
  * @throws {SelectionError} If the value is anything else.
  */
 export function parseSelectOnly(text: string): FileChoice {
@@ -74,7 +70,6 @@ export function parseSelectOnly(text: string): FileChoice {
 /**
  * Applies selections to a torrent.
  *
- * @param meta The torrent.
  * @param choices One or more selections. A file is selected if any selection names it.
  * @returns Indexes into `meta.files`. Padding is never selected.
  * @throws {SelectionError} If a file number does not exist, or a glob matches no file.
@@ -95,7 +90,6 @@ export function selectFiles(
 /**
  * Returns the files that have a number, which is all but padding.
  *
- * @param files The files of a torrent.
  * @returns Indexes of the files, starting with file number 1.
  */
 export function numberedFiles(files: readonly Pick<MetainfoFile, "pad">[]): number[] {
@@ -153,7 +147,6 @@ function addMatches(
 /**
  * Compiles a glob.
  *
- * @param pattern The glob.
  * @param from Origin of the glob for the error, such as `--files *.mkv`.
  * @returns Regular expression for names or paths.
  * @throws {SelectionError} If the text is not a valid glob.

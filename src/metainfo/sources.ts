@@ -16,7 +16,6 @@ const MAX_URL_LENGTH = 4096;
 /**
  * Reads the trackers from `announce-list` (BEP 12), or from `announce` if the list has no valid URL.
  *
- * @param torrent The torrent dictionary.
  * @returns Tiers in order, none empty. No URL occurs twice.
  */
 export function readTrackers(torrent: BencodeDict): string[][] {
@@ -48,7 +47,6 @@ export function readTrackers(torrent: BencodeDict): string[][] {
 /**
  * Reads the web seeds (BEP 19) from `url-list`, which is a list or a single URL.
  *
- * @param torrent The torrent dictionary.
  * @returns URLs, each once.
  */
 export function readWebSeeds(torrent: BencodeDict): string[] {
@@ -77,7 +75,6 @@ function readUrls(value: BencodeValue | undefined): string[] {
 /**
  * Reads the DHT nodes (BEP 5) from `nodes`.
  *
- * @param torrent The torrent dictionary.
  * @returns Host names or addresses with ports.
  */
 export function readNodes(torrent: BencodeDict): { host: string; port: number }[] {

@@ -48,7 +48,6 @@ interface Walk {
  * the torrent that does not contain the link itself. Any other link would dangle, loop, or lead out of the download
  * folder.
  *
- * @param entries Files and links.
  * @returns For each entry the target to write, relative to the download folder; `null` for a file or an invalid link.
  */
 export function resolveLinks(entries: readonly LinkEntry[]): (readonly string[] | null)[] {

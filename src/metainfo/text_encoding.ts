@@ -23,12 +23,7 @@ export class TextReader {
     this.#legacy = legacyDecoder(charset);
   }
 
-  /**
-   * Decodes text as UTF-8, or else in the torrent's encoding, or else as UTF-8 with U+FFFD for invalid bytes.
-   *
-   * @param bytes Any bytes.
-   * @returns The text.
-   */
+  /** Decodes text as UTF-8, or else in the torrent's encoding, or else as UTF-8 with U+FFFD for invalid bytes. */
   read(bytes: Uint8Array): string {
     return fromUtf8(bytes) ?? this.#legacy?.decode(bytes) ?? fromUtf8Lossy(bytes);
   }
@@ -36,9 +31,6 @@ export class TextReader {
   /**
    * Decodes a name like {@linkcode read}, but with `_` for invalid bytes, as in libtorrent. Of a name that is too long
    * for any file system, only the start and the extension are read.
-   *
-   * @param bytes Any bytes.
-   * @returns The text.
    */
   readName(bytes: Uint8Array): string {
     if (bytes.length > MAX_NAME) return this.readName(shortened(bytes));
@@ -49,8 +41,6 @@ export class TextReader {
   /**
    * Decodes the text of a key. The `.utf-8` variant of the key is preferred.
    *
-   * @param dict Dictionary with the key.
-   * @param key The key.
    * @returns The text, cut if too long, or `null` if the value is missing or not a byte string.
    */
   readKey(dict: BencodeDict, key: string): string | null {

@@ -14,7 +14,6 @@ const SHOWN = 40;
  * Describes a value so that the text completes a sentence such as `found a list`.
  *
  * @param value A decoded value, or `undefined` for a missing key.
- * @returns A few printable words.
  */
 export function describeValue(value: BencodeValue | undefined): string {
   if (value === undefined) return "nothing";

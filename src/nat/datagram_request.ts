@@ -28,8 +28,6 @@ export interface DatagramRequest<T> {
 /**
  * Sends a request, repeats it until it is answered, and ignores datagrams from other hosts.
  *
- * @param platform Sockets and timers.
- * @param question See {@linkcode DatagramRequest}.
  * @returns The answer, or `null` if there was none or the request was cancelled.
  * @throws {unknown} Whatever `read` throws.
  */

@@ -22,10 +22,7 @@ export class PortMapError extends ShoalError {
   /** Error number with which the gateway refused; `null` for any other error. */
   readonly code: number | null;
 
-  /**
-   * @param why What happened, as a plain sentence.
-   * @param options See {@linkcode PortMapErrorOptions}.
-   */
+  /** @param why What happened, as a plain sentence. */
   constructor(why: string, options: PortMapErrorOptions = {}) {
     super("network", {
       what: "no port mapping",

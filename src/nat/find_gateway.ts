@@ -55,9 +55,6 @@ export interface FindGatewayOptions {
  * Finds a gateway and maps a port on it. PCP and NAT-PMP are preferred: they grant a mapping for a definite time, and
  * PCP protects it with a nonce. UPnP is what most routers speak.
  *
- * @param platform Clock, timers, sockets, HTTP and random numbers.
- * @param request The port to map.
- * @param options See {@linkcode FindGatewayOptions}.
  * @returns The gateway and the mapping, or `null` if our own address is public and needs no mapping.
  * @throws {PortMapError} If there is no gateway, or no gateway grants the mapping.
  */

@@ -49,8 +49,6 @@ export interface IgdAction {
 /**
  * Finds the service that maps ports in a device description.
  *
- * @param xml The description.
- * @param location URL of the description.
  * @returns The best service.
  * @throws {PortMapError} If there is no such service, or its control URL is on another host.
  */
@@ -83,13 +81,7 @@ export interface IgdMapping extends MappingRequest {
   readonly client: string;
 }
 
-/**
- * Creates the action that maps a port or renews a mapping.
- *
- * @param service Service of the gateway.
- * @param mapping The mapping.
- * @returns The request.
- */
+/** Creates the action that maps a port or renews a mapping. */
 export function addPortMapping(service: IgdService, mapping: IgdMapping): IgdAction {
   return action(service, "AddPortMapping", [
     ["NewRemoteHost", ""],
@@ -103,13 +95,7 @@ export function addPortMapping(service: IgdService, mapping: IgdMapping): IgdAct
   ]);
 }
 
-/**
- * Creates the action that removes a mapping.
- *
- * @param service Service of the gateway.
- * @param mapping The mapping.
- * @returns The request.
- */
+/** Creates the action that removes a mapping. */
 export function deletePortMapping(
   service: IgdService,
   mapping: Pick<MappingRequest, "protocol" | "externalPort">,
@@ -121,12 +107,7 @@ export function deletePortMapping(
   ]);
 }
 
-/**
- * Creates the action that asks for the external address.
- *
- * @param service Service of the gateway.
- * @returns The request.
- */
+/** Creates the action that asks for the external address. */
 export function getExternalAddress(service: IgdService): IgdAction {
   return action(service, "GetExternalIPAddress", []);
 }
@@ -134,7 +115,6 @@ export function getExternalAddress(service: IgdService): IgdAction {
 /**
  * Decodes the answer to {@linkcode getExternalAddress}.
  *
- * @param xml SOAP envelope.
  * @returns A literal IP address, or `null` if the gateway has none.
  */
 export function parseExternalAddress(xml: string): string | null {
@@ -145,8 +125,6 @@ export function parseExternalAddress(xml: string): string | null {
 /**
  * Throws if an action has failed.
  *
- * @param status HTTP status.
- * @param xml SOAP envelope.
  * @throws {PortMapError} If the status is not 200. `code` is the gateway's error code, if the envelope has one.
  */
 export function checkOutcome(status: number, xml: string): void {

@@ -40,21 +40,12 @@ export type NatPmpReply =
     readonly lifetime: number;
   };
 
-/**
- * Encodes the request for the external address (section 3.2).
- *
- * @returns The datagram.
- */
+/** Encodes the request for the external address (section 3.2). */
 export function encodeAddressRequest(): Bytes {
   return Uint8Array.of(VERSION, OP_ADDRESS);
 }
 
-/**
- * Encodes a mapping request (section 3.3). A lifetime of 0 removes the mapping (section 3.4).
- *
- * @param request The mapping.
- * @returns The datagram.
- */
+/** Encodes a mapping request (section 3.3). A lifetime of 0 removes the mapping (section 3.4). */
 export function encodeMappingRequest(request: MappingRequest): Bytes {
   const bytes = new Uint8Array(12);
   const view = new DataView(bytes.buffer);
@@ -68,8 +59,6 @@ export function encodeMappingRequest(request: MappingRequest): Bytes {
 /**
  * Decodes an answer.
  *
- * @param bytes A datagram from the gateway.
- * @returns The answer.
  * @throws {PortMapError} If the datagram is not NAT-PMP, or is a refusal; `code` is then the result code.
  */
 export function parseNatPmpReply(bytes: Uint8Array): NatPmpReply {

@@ -63,9 +63,6 @@ export interface PcpMapOptions {
 /**
  * Encodes a mapping request (section 11.1). A lifetime of 0 removes the mapping.
  *
- * @param request The mapping.
- * @param options See {@linkcode PcpMapOptions}.
- * @returns The datagram.
  * @throws {RangeError} If `client` is not an IPv4 address.
  */
 export function encodePcpMap(
@@ -91,8 +88,6 @@ export function encodePcpMap(
 /**
  * Decodes an answer.
  *
- * @param bytes A datagram from the gateway.
- * @returns The answer.
  * @throws {PortMapError} If the datagram is not PCP, or is a refusal; `code` is then the result code.
  */
 export function parsePcpReply(bytes: Uint8Array): PcpReply {
@@ -133,9 +128,6 @@ export interface SentPcpRequest {
 /**
  * Returns `true` if an answer belongs to a request. Any host can send a datagram, but only the gateway knows the nonce
  * (section 18.1).
- *
- * @param reply The answer.
- * @param sent The request and its nonce.
  */
 export function answersRequest(reply: PcpReply, { request, nonce }: SentPcpRequest): boolean {
   return equalBytes(reply.nonce, nonce) && reply.protocol === request.protocol &&

@@ -42,10 +42,6 @@ export class PcpGateway implements Gateway {
   readonly #nonce: Bytes;
   #natPmp: boolean | null = null;
 
-  /**
-   * @param platform Timers, sockets and random numbers.
-   * @param place See {@linkcode GatewayPlace}.
-   */
   constructor(platform: Pick<Platform, "after" | "net" | "randomBytes">, place: GatewayPlace) {
     this.#platform = platform;
     this.host = place.gateway;

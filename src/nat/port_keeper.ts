@@ -64,10 +64,6 @@ export class PortKeeper {
   #timer: Timer | null = null;
   #round: Promise<void> | null = null;
 
-  /**
-   * @param platform Clock, timers, sockets, HTTP and random numbers.
-   * @param options See {@linkcode PortKeeperOptions}.
-   */
   constructor(platform: NatPlatform, options: PortKeeperOptions) {
     this.#platform = platform;
     this.#ports = { ...options.ports };
@@ -82,12 +78,7 @@ export class PortKeeper {
     this.#begin();
   }
 
-  /**
-   * Changes the listening port. Maps the new port and removes the mapping of the old one.
-   *
-   * @param protocol Transport protocol.
-   * @param port The new listening port.
-   */
+  /** Changes the listening port. Maps the new port and removes the mapping of the old one. */
   setPort(protocol: PortProtocol, port: number): void {
     if (this.#ports[protocol] === port) return;
     const before = this.#request(protocol);

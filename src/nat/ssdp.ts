@@ -36,7 +36,6 @@ export function encodeSearch(target: string): Bytes {
 /**
  * Decodes an answer to a search.
  *
- * @param bytes A datagram.
  * @param from IPv4 address of the sender.
  * @returns URL of the device description, or `null` if the datagram is not an answer of a gateway. A URL on another
  * host than the sender's is rejected, so that no sender can direct our requests at other hosts.

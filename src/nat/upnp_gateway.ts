@@ -59,9 +59,6 @@ export class UpnpGateway implements Gateway {
   /**
    * Reads a gateway's device description.
    *
-   * @param platform HTTP client and random numbers.
-   * @param options See {@linkcode OpenUpnpGatewayOptions}.
-   * @returns The gateway.
    * @throws {PortMapError} If the description can't be fetched, or has no usable service.
    */
   static async open(

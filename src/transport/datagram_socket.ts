@@ -49,7 +49,6 @@ const MAX_REOPEN_MS = 60_000;
  * Identifies the protocol of a datagram by its first bytes. The protocols never overlap: the first byte is `d` in the
  * DHT, 0 from trackers, and has 1 in its lower half in uTP.
  *
- * @param bytes A datagram.
  * @returns The protocol, or `null` if unknown.
  *
  * @example
@@ -156,7 +155,6 @@ export class DatagramSocket {
    * Sends a datagram. Datagrams may be lost, and are dropped while the socket is not open.
    *
    * @param bytes The datagram. The caller must not use it afterwards.
-   * @param to Receiver.
    */
   send(bytes: Bytes, to: PeerAddress): void {
     void this.#socket?.send(bytes, to); // resolves even if the datagram is lost

@@ -45,7 +45,6 @@ export interface MseMachine {
   /**
    * Handles received bytes. Must not be called once there is a result, or after an error.
    *
-   * @param bytes Any number of bytes.
    * @returns Bytes to send, or `null`.
    * @throws {MseError} If the other end violates the handshake.
    */
@@ -70,7 +69,6 @@ const SKIPPED = 1024;
 /**
  * Computes a SHA-1 digest of a label and further parts.
  *
- * @param tools Digests.
  * @param label Purpose of the digest, four letters.
  * @param parts Bytes that follow the label.
  * @returns {@linkcode HASH_LENGTH} bytes.
@@ -92,9 +90,6 @@ export interface MseCiphers {
 /**
  * Creates the RC4 streams of a connection.
  *
- * @param tools Digests.
- * @param secret Diffie-Hellman secret.
- * @param infoHash Info-hash of the torrent.
  * @returns The stream of each end.
  */
 export function ciphers(tools: Pick<MseTools, "digest">, secret: Bytes, infoHash: InfoHash): MseCiphers {
@@ -105,7 +100,6 @@ export function ciphers(tools: Pick<MseTools, "digest">, secret: Bytes, infoHash
 /**
  * Creates padding of a random length.
  *
- * @param tools Random numbers.
  * @returns 0 to {@linkcode MAX_PADDING} random bytes.
  */
 export function padding(tools: Pick<MseTools, "randomBytes">): Bytes {
@@ -151,7 +145,6 @@ export class Inbox {
    * Removes bytes from the start.
    *
    * @param count Number of bytes. The buffer must contain as many.
-   * @returns A view of the bytes.
    */
   take(count: number): Bytes {
     const taken = this.#bytes.subarray(this.#from, this.#from + count);
@@ -162,7 +155,6 @@ export class Inbox {
   /**
    * Checks whether the buffer starts with certain bytes.
    *
-   * @param bytes The expected bytes.
    * @returns `null` if too few bytes have been received to decide.
    */
   startsWith(bytes: Uint8Array): boolean | null {
@@ -174,7 +166,6 @@ export class Inbox {
   /**
    * Removes everything up to and including certain bytes.
    *
-   * @param mark The bytes to find.
    * @param most Maximum number of bytes in front of `mark`.
    * @returns `false` if `mark` has not been received yet.
    * @throws {MseError} If `mark` does not follow within `most` bytes.

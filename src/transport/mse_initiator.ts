@@ -51,10 +51,6 @@ export class MseInitiator implements MseMachine {
   #padding = 0;
   #result: MseResult | null = null;
 
-  /**
-   * @param tools Random numbers and digests.
-   * @param options See {@linkcode InitiatorOptions}.
-   */
   constructor(tools: MseTools, options: InitiatorOptions) {
     this.#tools = tools;
     this.#options = options;

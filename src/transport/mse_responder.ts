@@ -59,10 +59,6 @@ export class MseResponder implements MseMachine {
   #wanted = 0;
   #result: MseResult | null = null;
 
-  /**
-   * @param tools Random numbers and digests.
-   * @param options See {@linkcode MseResponderOptions}.
-   */
   constructor(tools: MseTools, options: MseResponderOptions) {
     this.#tools = tools;
     this.#options = options;

@@ -33,10 +33,6 @@ export class OpenedStream implements PeerStream {
   /** Number of bytes that the last write has encrypted but not written. The next write starts with these bytes. */
   #encrypted = 0;
 
-  /**
-   * @param connection The connection.
-   * @param opening See {@linkcode Opening}.
-   */
   constructor(connection: Connection, { first, handshake }: Opening) {
     this.#connection = connection;
     this.remote = connection.remote;

@@ -28,10 +28,7 @@ export class Rc4 {
   #i = 0;
   #j = 0;
 
-  /**
-   * @param key 1 to 256 bytes.
-   * @param options See {@linkcode Rc4Options}.
-   */
+  /** @param key 1 to 256 bytes. */
   constructor(key: Uint8Array, options: Rc4Options = {}) {
     const state = this.#state;
     for (let i = 0; i < 256; i++) state[i] = i;
@@ -47,7 +44,6 @@ export class Rc4 {
   /**
    * Encrypts or decrypts the next bytes of the stream in place.
    *
-   * @param bytes The bytes.
    * @param from Index of the first byte.
    * @param to Index after the last byte.
    */

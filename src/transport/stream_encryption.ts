@@ -44,10 +44,6 @@ export class StreamEncryption {
   /** Addresses that we dial without encryption, since the encrypted handshake has failed there. Oldest first. */
   readonly #plain = new Set<string>();
 
-  /**
-   * @param platform Random numbers, digests and timers.
-   * @param mode The encryption mode.
-   */
   constructor(platform: Pick<Platform, "after" | "randomBytes" | "digest">, mode: EncryptionMode) {
     this.#platform = platform;
     this.mode = mode;
@@ -66,7 +62,6 @@ export class StreamEncryption {
   /**
    * Adds encryption to a transport.
    *
-   * @param below The transport.
    * @returns A transport with encryption, or `below` itself if encryption is off.
    */
   over(below: Transport): Transport {
@@ -77,7 +72,6 @@ export class StreamEncryption {
   /**
    * Detects whether an incoming connection is encrypted, and performs the encrypted handshake if so.
    *
-   * @param connection A new incoming connection.
    * @returns The stream, starting with the handshake of BEP 3.
    * @throws {MseError} If the handshake fails, or is plain where encryption is required. The connection stays open.
    */

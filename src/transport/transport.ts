@@ -40,9 +40,6 @@ export interface Transport {
   /**
    * Opens a stream to a peer and sends the first bytes.
    *
-   * @param address Address of the peer.
-   * @param options See {@linkcode DialOptions}.
-   * @returns The stream.
    * @throws {Error} If the connection fails.
    */
   dial(address: PeerAddress, options: DialOptions): Promise<PeerStream>;
@@ -54,13 +51,7 @@ export interface TcpTransportOptions {
   readonly bind?: string;
 }
 
-/**
- * Creates the transport for plain TCP.
- *
- * @param net Network of the platform.
- * @param options See {@linkcode TcpTransportOptions}.
- * @returns The transport.
- */
+/** Creates the transport for plain TCP. */
 export function tcpTransport(net: Network, options: TcpTransportOptions = {}): Transport {
   return {
     name: "tcp",
@@ -83,9 +74,6 @@ export interface OrCloseOptions<T> {
 /**
  * Waits for an operation on a connection. Closes the connection if the operation fails or is cancelled.
  *
- * @param connection The connection.
- * @param options See {@linkcode OrCloseOptions}.
- * @returns Result of the operation.
  * @throws {Error} Whatever the operation throws.
  */
 export async function orClose<T>(connection: Connection, { signal, work }: OrCloseOptions<T>): Promise<T> {
@@ -105,7 +93,6 @@ export async function orClose<T>(connection: Connection, { signal, work }: OrClo
 /**
  * Writes all bytes.
  *
- * @param connection Connection to write to.
  * @param bytes The bytes, which the write may change.
  */
 export async function writeAll(connection: Connection, bytes: Bytes): Promise<void> {

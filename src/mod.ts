@@ -56,6 +56,7 @@ export { denoPlatform } from "./platform/deno_platform.ts";
 export type * from "./platform/platform.ts";
 export { HttpError } from "./platform/platform.ts";
 export { type CreatedTorrent, type CreateOptions, createTorrent, type SourceFile } from "./session/create_torrent.ts";
+export type { FoundContent } from "./session/create_torrent.ts";
 export type {
   AnyEvent,
   EventOptions,

@@ -1,5 +1,5 @@
 /**
- * What we are called among peers.
+ * Makes our peer id.
  *
  * @module
  */
@@ -9,10 +9,11 @@ import { VERSION } from "../base/version.ts";
 import type { Platform } from "../platform/platform.ts";
 
 /**
- * A peer id that nobody else has.
+ * Makes a random peer id.
  *
- * @param platform Randomness.
- * @returns `-SH0100-` and 12 random characters (BEP 20, Azureus style); the figures are the version's.
+ * @param platform Source of randomness.
+ * @returns `-SH`, the three numbers of the version in base 36, `0-` and 12 random characters (BEP 20, Azureus style),
+ * as in `-SH0100-`.
  */
 export function makePeerId(platform: Pick<Platform, "randomBytes">): Bytes {
   const [major = "0", minor = "0", patch = "0"] = VERSION.split(".");

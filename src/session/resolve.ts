@@ -1,5 +1,5 @@
 /**
- * Host names to addresses.
+ * Resolves host names.
  *
  * @module
  */
@@ -8,9 +8,11 @@ import { type HostPort, parseIp, type PeerAddress } from "../base/address.ts";
 import type { Network } from "../platform/platform.ts";
 
 /**
- * @param hosts Who listens somewhere, some perhaps by name.
- * @param net Knows the names.
- * @returns Literal addresses, all that a name has; a name that isn't known is left out.
+ * Resolves hosts to literal addresses.
+ *
+ * @param hosts Literal addresses or names, with ports.
+ * @param net Network that resolves the names.
+ * @returns All addresses of each host; names that can't be resolved are left out.
  */
 export async function resolveAll(hosts: readonly HostPort[], net: Network): Promise<PeerAddress[]> {
   const found = await Promise.allSettled(hosts.map(async ({ host, port }) => {

@@ -97,6 +97,7 @@ export {
 export type { TrustOptions } from "./tracker_server/address_trust.ts";
 export type { UdpServerPlatform } from "./tracker_server/udp_server.ts";
 export {
+  type NamedSeed,
   type TrackerPlatform,
   TrackerServer,
   type TrackerServerOptions,

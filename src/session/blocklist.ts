@@ -51,7 +51,6 @@ interface Range {
  * `;` is a comment, and so is a line that begins with `//`. In P2P text with IPv6 addresses, names can't contain a
  * colon.
  *
- * @param text Text of the list.
  * @param source Name of the list in error messages.
  * @returns The blocked ranges, and the lines that could not be parsed.
  * @throws {ShoalError} Of kind `usage` if the list has no addresses to block, or more than `MAX_BLOCKLIST_RANGES`
@@ -90,8 +89,6 @@ export function parseBlocklist(text: string, source: string): Blocklist {
 /**
  * Reads a blocklist from a file, which may be compressed with gzip.
  *
- * @param path Path of the file.
- * @param files File system.
  * @returns The blocked ranges, and the lines that could not be parsed.
  * @throws {ShoalError} Of kind `usage` if the file doesn't exist, can't be unpacked, or {@linkcode parseBlocklist}
  * refuses it; of kind `storage` if the file can't be read.
@@ -132,9 +129,7 @@ function withoutMark(bytes: Bytes): Bytes {
   return bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? bytes.subarray(3) : bytes;
 }
 
-/**
- * Returns the range that a line blocks, `"allowed"` if the line allows its addresses, or `null` if it can't be parsed.
- */
+/** Returns the range that a line blocks, `"allowed"` if it allows its range, or `null` if it is invalid. */
 function rangeIn(line: string): Range | "allowed" | null {
   const comma = line.indexOf(",");
   const listed = comma < 0 ? null : between(line.slice(0, comma), { named: false });

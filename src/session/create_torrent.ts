@@ -42,10 +42,7 @@ export interface CreateOptions extends
    * or folder at any depth, a glob with a slash against its path below the folder.
    */
   readonly exclude?: readonly string[] | undefined;
-  /**
-   * Called with what will be hashed. Hashing starts when the returned promise resolves; if this throws, nothing is
-   * hashed.
-   */
+  /** Called with what will be hashed. Hashing waits for the returned promise, and doesn't start if it rejects. */
   onFound?(found: FoundContent): Promise<void> | void;
   /** Called with the hashing progress, at most ten times a second: as a fraction from 0 to 1, and in bytes. */
   onProgress?(fraction: number, bytes: number): void;
@@ -59,10 +56,7 @@ export interface CreatedTorrent {
   readonly bytes: Bytes;
   /** The same torrent, parsed. */
   readonly meta: Metainfo;
-  /**
-   * Paths below the folder of entries that were left out because they are neither file nor folder: pipes, sockets,
-   * devices.
-   */
+  /** Paths below the folder of entries that were left out, because they are pipes, sockets or devices. */
   readonly skipped: readonly string[];
   /** Files that the torrent was made of, in the torrent's order, as they were before hashing. */
   readonly files: readonly SourceFile[];

@@ -8,10 +8,7 @@ import { canonicalHost, parseIp } from "../base/address.ts";
 import { MAX_ADDRESS_VOTERS } from "../base/defences.ts";
 import { isPublic } from "../base/networks.ts";
 
-/**
- * What kind of host reports our address: a tracker (BEP 24), a DHT node (BEP 42), a peer (`yourip`, BEP 10), or the
- * gateway that maps our port.
- */
+/** Kind of host that reports our address: tracker (BEP 24), DHT node (BEP 42), peer (`yourip`, BEP 10) or gateway. */
 export type AddressSource = "tracker" | "dht" | "peer" | "gateway";
 /** Address family: IPv4 or IPv6. */
 export type Family = 4 | 6;
@@ -51,7 +48,6 @@ export class ExternalAddress {
   /**
    * Returns our external address.
    *
-   * @param family Address family.
    * @returns A literal address, or `null` while it is unknown.
    */
   current(family: Family): string | null {

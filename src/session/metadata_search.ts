@@ -50,7 +50,6 @@ export interface MetadataSearchOptions extends MetadataSearch {
 /**
  * Gets the metadata of a magnet link.
  *
- * @param magnet The link.
  * @param options See {@linkcode MetadataSearchOptions}.
  * @returns The torrent, with the trackers and web seeds of the link added to its own. It has been stored for the next
  * run.
@@ -145,10 +144,7 @@ async function fromUrl(
   }
 }
 
-/**
- * Fetches one exact source once. The content of the response is never shown: the author of the link may have aimed it
- * at a private server.
- */
+/** Fetches an exact source. Its content is never shown, since the link's author may have named a private server. */
 async function request(
   url: string,
   wanted: Magnet,
@@ -185,9 +181,7 @@ function checked(meta: Metainfo, { infoHash }: Magnet): Metainfo {
   });
 }
 
-/**
- * Adds the trackers and web seeds of the link. The link's trackers come first, since the user supplied them just now.
- */
+/** Adds the trackers and web seeds of the link. Its trackers come first, since the user has just supplied them. */
 function withSources(meta: Metainfo, magnet: Magnet): Metainfo {
   return { ...meta, ...mergePlaces(magnet, meta) };
 }

@@ -136,36 +136,26 @@ export class PeerSources implements PeerFinder {
     this.#announcer.addTiers(tiers);
   }
 
-  /**
-   * Starts the sources; while paused, they start with {@linkcode PeerSources.resume}. Calling it again has no effect.
-   */
+  /** Starts the sources, or while paused, lets {@linkcode PeerSources.resume} start them. May be called again. */
   start(): void {
     this.#isStarted = true;
     this.#goOn();
   }
 
-  /**
-   * Sends `stopped` to the trackers, and stops the DHT and local announces, until {@linkcode PeerSources.resume}.
-   * Calling it again has no effect.
-   */
+  /** Sends `stopped` to the trackers, and stops the DHT and local announces, until resumed. May be called again. */
   pause(): void {
     this.#isPaused = true;
     this.#announcer.pause();
     this.#leaveOthers();
   }
 
-  /**
-   * Resumes after a pause. A tracker that is still being sent `stopped` is announced to afterwards. Calling it again
-   * has no effect.
-   */
+  /** Resumes after a pause. A tracker that is still being sent `stopped` comes afterwards. May be called again. */
   resume(): void {
     this.#isPaused = false;
     this.#goOn();
   }
 
-  /**
-   * Called when the torrent of a magnet link turns out to be private: from now on only its trackers are used (BEP 27).
-   */
+  /** Called when a magnet link's torrent turns out to be private: only its trackers are used then (BEP 27). */
   keepPrivate(): void {
     this.#isPrivate = true;
     this.#leaveOthers();

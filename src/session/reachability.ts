@@ -90,9 +90,7 @@ export class Reachability {
     return this.#mapped.has(protocol);
   }
 
-  /**
-   * Returns the port under which hosts outside our networks reach us over IPv4: the external port if a gateway maps it.
-   */
+  /** Returns the port for IPv4 hosts outside our networks: the external port if a gateway maps it. */
   portOutside(protocol: PortProtocol): number {
     return this.#mapped.get(protocol) ?? this.#ports[protocol];
   }
@@ -115,7 +113,6 @@ export class Reachability {
   /**
    * Returns our own external address.
    *
-   * @param family Address family.
    * @returns External address and TCP port, or `null` while the address is unknown.
    */
   ownAddress(family: Family): PeerAddress | null {

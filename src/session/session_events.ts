@@ -44,7 +44,6 @@ export interface PortMapEvent {
 /**
  * Removes passkeys and passwords from an event's messages and URLs, so that it can be shown to anyone.
  *
- * @param event An event.
  * @returns A copy without secrets.
  */
 export function withoutSecrets<Event extends SessionEvent>(event: Event): Event {

@@ -85,9 +85,7 @@ export interface SessionStoreOptions {
 interface Entry {
   readonly torrent: KeptTorrent;
   readonly addedAt: number;
-  /**
-   * `true` if the row is of a permanent torrent that this session has added as one-off: then only traffic is written.
-   */
+  /** `true` if the row is of a permanent torrent, added as one-off in this session: only its traffic is written. */
   readonly isGuest: boolean;
   doneAt: number | null;
   /** Values of the row as JSON; `null` while unknown. */
@@ -110,10 +108,7 @@ export class SessionStore {
   readonly #platform: SessionStoreOptions["platform"];
   readonly #path: string;
   #database: Database | null = null;
-  /**
-   * Folder against which relative paths are resolved. Paths are stored absolute, since the next run may have another
-   * one.
-   */
+  /** Folder of relative paths, which are stored absolute because the next run may start in another folder. */
   #here: string | null = null;
   readonly #entries = new Map<string, Entry>();
   readonly #dirty = new Set<Entry>();
@@ -176,11 +171,7 @@ export class SessionStore {
     return { downloaded: Number(row?.["downloaded"] ?? 0), uploaded: Number(row?.["uploaded"] ?? 0) };
   }
 
-  /**
-   * Starts storing a torrent of the session.
-   *
-   * @param torrent The torrent.
-   */
+  /** Starts storing a torrent of the session. */
   add(torrent: KeptTorrent): void {
     if (this.#database === null || this.#isClosed) return;
     const there = this.#stored(torrent.infoHash);
@@ -214,11 +205,7 @@ export class SessionStore {
     if (entry) this.#touch(entry);
   }
 
-  /**
-   * Handles an event of the session, which may mean that a torrent has changed.
-   *
-   * @param event The event.
-   */
+  /** Handles an event of the session, which may mean that a torrent has changed. */
   heard(event: HeardEvent): void {
     if (event.infohash === null || PASSING.has(event.event)) return;
     this.changed(event.infohash);
@@ -226,11 +213,7 @@ export class SessionStore {
     if (event.event === "changed" && event.what === "folder") void this.flush();
   }
 
-  /**
-   * Called when a torrent leaves the session. Its last state stays stored.
-   *
-   * @param infoHash Info-hash of the torrent.
-   */
+  /** Called when a torrent leaves the session. Its last state stays stored. */
   leave(infoHash: InfoHash): void {
     const entry = this.#entries.get(infoHash.hex);
     if (!entry) return;
@@ -238,11 +221,7 @@ export class SessionStore {
     this.#touch(entry);
   }
 
-  /**
-   * Deletes a torrent from the store.
-   *
-   * @param infoHash Info-hash of the torrent.
-   */
+  /** Deletes a torrent from the store. */
   remove(infoHash: InfoHash): void {
     if (this.#database === null) return;
     const entry = this.#entries.get(infoHash.hex);
@@ -256,7 +235,6 @@ export class SessionStore {
   /**
    * Loads a stored torrent file.
    *
-   * @param infoHash Info-hash of the torrent.
    * @returns The torrent file, unchecked, or `null` if there is none.
    */
   async load(infoHash: InfoHash): Promise<Bytes | null> {
@@ -275,12 +253,7 @@ export class SessionStore {
     return bytes as Bytes;
   }
 
-  /**
-   * Stores the torrent file of a magnet link, whether or not the torrent is in the session.
-   *
-   * @param infoHash Info-hash of the torrent.
-   * @param bytes Content of the torrent file.
-   */
+  /** Stores the torrent file of a magnet link, whether or not the torrent is in the session. */
   save(infoHash: InfoHash, bytes: Bytes): void {
     if (this.#database === null || this.#isClosed) return;
     this.#files.set(infoHash.hex, { infoHash, bytes });

@@ -13,9 +13,7 @@ import type { FileSystem } from "../platform/platform.ts";
 
 /** Resume files, named after the info-hash and a hash of the folder, and their temporary files. */
 const RESUME = /^([0-9a-f]{40})-[0-9a-f]{8}\.resume(?:(?:\.[0-9a-f]{8})?\.new)?$/;
-/**
- * Temporary files of the routing table, stale lock files, and damaged databases that were renamed, with their journals.
- */
+/** Temporary files of the routing table, stale locks, and renamed damaged databases with their journals. */
 const LEFTOVER = /^(?:dht(?:\.[0-9a-f]{8})?\.new|session\.db\.lock|session\.db\.broken-\d+(?:-wal|-shm)?)$/;
 /** Torrent files of older versions. */
 const TORRENT = /^([0-9a-f]{40})\.torrent$/;
@@ -43,8 +41,6 @@ export interface ImportOptions {
 /**
  * Imports the torrent files of magnet links that older versions stored in the folder `torrents`, and deletes the files.
  *
- * @param files File system.
- * @param folder State folder.
  * @param options See {@linkcode ImportOptions}.
  * @throws {ShoalError} Of kind `storage` if a file can't be read or deleted.
  */
@@ -92,8 +88,6 @@ export interface SweepOptions {
 /**
  * Deletes stale files that belong to no torrent.
  *
- * @param files File system.
- * @param folder State folder.
  * @param options See {@linkcode SweepOptions}.
  * @throws {ShoalError} Of kind `storage` if a file can't be deleted.
  */

@@ -182,7 +182,6 @@ function putStatement(columns: readonly string[]): string {
 /**
  * Converts a record to column values.
  *
- * @param record The record.
  * @returns One value for each of the record's columns.
  */
 export function valuesOf(record: TorrentRecord): SqlValue[] {

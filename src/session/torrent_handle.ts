@@ -81,10 +81,7 @@ export interface TorrentHandle extends ReadableTorrent {
   files(): readonly FileSnapshot[];
   /** `true` if the user has paused the torrent. A check of the files goes on all the same. */
   readonly paused: boolean;
-  /**
-   * Leaves the swarm: trackers are sent `stopped`, all connections are closed, and incoming ones are refused.
-   * Downloaded data is kept.
-   */
+  /** Leaves the swarm: trackers are sent `stopped`, and no connections are kept or accepted. Data is kept. */
   pause(): void;
   /** Resumes after {@linkcode TorrentHandle.pause}; tries again after an error. */
   resume(): void;
@@ -122,7 +119,6 @@ export interface TorrentHandle extends ReadableTorrent {
    * Sets the priority of files. A piece that covers several files has the highest of their priorities.
    *
    * @param files Indexes into `meta.files`; other files keep their priority.
-   * @param priority New priority.
    * @throws {ShoalError} Of kind `usage` if a file is known not to exist; no priority has changed then.
    * @throws {RangeError} If the priority doesn't exist.
    */
@@ -159,10 +155,7 @@ export interface TorrentHandle extends ReadableTorrent {
    * @throws {RangeError} If a rate isn't above 0; nothing has changed then.
    */
   setLimits(limits: Partial<RateLimits>): void;
-  /**
-   * Returns a stream of the torrent's events, with `progress` every second by default. It ends when the torrent has
-   * stopped.
-   */
+  /** Returns a stream of the torrent's events, by default with `progress` every second, until it has stopped. */
   events(options?: EventOptions): EventStream;
   /**
    * Stops the torrent gracefully and takes it out of the session. It stays stored for the next run; see

@@ -44,10 +44,7 @@ export interface Recordable {
   readonly sequential: boolean;
   /** Indexes of the wanted files. */
   readonly wantedFiles: readonly number[];
-  /**
-   * Indexes of the files to download once the metadata is known; `null` for all, or if the selection isn't given by
-   * index.
-   */
+  /** Indexes of the files to download once the metadata is known; `null` for all, or if not chosen by index. */
   readonly askedFiles: readonly number[] | null;
   /** Priorities by file index; absent files have normal priority. */
   readonly priorities: ReadonlyMap<number, FilePriority>;
@@ -80,7 +77,6 @@ export interface Origin {
 /**
  * Makes the view of a torrent that the store reads.
  *
- * @param torrent The torrent.
  * @param origin See {@linkcode Origin}.
  */
 export function keptTorrent(torrent: Recordable, { source, add, oneOff, isRemoving }: Origin): KeptTorrent {
@@ -146,7 +142,6 @@ export interface RestoreOptions {
  * Adds the stored torrents to a session again, one after the other, except one-off torrents and those already in it.
  * Also finishes interrupted removals of torrents with their files.
  *
- * @param store Store to read from.
  * @param options See {@linkcode RestoreOptions}.
  * @returns The torrents that were added.
  */
@@ -194,10 +189,7 @@ export async function restoreTorrents(
   return torrents;
 }
 
-/**
- * Returns `true` if a folder doesn't exist. If that can't be determined, returns `false`: opening the files reports
- * why.
- */
+/** Returns `true` if a folder doesn't exist; `false` if unknown, since opening the files reports errors. */
 async function isGone(folder: string, files: Pick<FileSystem, "stat">): Promise<boolean> {
   try {
     return await files.stat(folder) === null;

@@ -25,10 +25,7 @@ export interface TurnState {
   readonly urgent: boolean;
 }
 
-/**
- * Milliseconds for which a silent tracker keeps its place among those asked at once. Most working trackers answer in
- * less.
- */
+/** Milliseconds for which a silent tracker takes a place in `atOnce`. Most working trackers answer sooner. */
 const PLACE_MS = 2_000;
 
 /** Result of {@linkcode announceOrder}. */
@@ -116,9 +113,7 @@ export function nextTurns<T extends TurnState>(order: readonly T[], all: boolean
   });
 }
 
-/**
- * Returns when the tracker that names peers is due: failed trackers aren't tried before that. `-Infinity` without one.
- */
+/** Returns when the tracker that names peers is due, before which failed ones aren't tried, or `-Infinity`. */
 function coveredUntil<T extends TurnState>(order: readonly T[], all: boolean): number {
   const helpful = order.filter(({ outcome }) => outcome === "peers").map(({ due }) => due);
   return helpful.length === 0 ? -Infinity : all ? Math.min(...helpful) : helpful[0]!;

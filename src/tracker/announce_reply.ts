@@ -42,7 +42,6 @@ export interface AnnounceReply {
 /**
  * Parses an announce reply. Invalid parts, such as a peer without an address or a negative count, are ignored.
  *
- * @param body Body of the response.
  * @throws {TrackerError} If the body is no tracker reply, or the reply has a failure reason.
  */
 export function parseAnnounceReply(body: Uint8Array): AnnounceReply {
@@ -68,7 +67,6 @@ export function parseAnnounceReply(body: Uint8Array): AnnounceReply {
 /**
  * Finds the failure reason in a response body. Some trackers send one with an HTTP status other than 200.
  *
- * @param body Body of the response.
  * @returns The failure as an error, or `null` if the body has none.
  */
 export function findFailure(body: Uint8Array): TrackerError | null {
@@ -83,7 +81,6 @@ export function findFailure(body: Uint8Array): TrackerError | null {
 /**
  * Checks a reply for a failure reason.
  *
- * @param reply Any reply of a tracker.
  * @returns The failure as an error, or `null` if there is none.
  */
 export function failureOf(reply: BencodeDict): TrackerError | null {
@@ -95,7 +92,6 @@ export function failureOf(reply: BencodeDict): TrackerError | null {
 /**
  * Decodes a reply.
  *
- * @param body Body of the response.
  * @returns The reply's dictionary.
  * @throws {TrackerError} If the body is not a bencoded dictionary.
  */
@@ -121,10 +117,7 @@ function retryIn(reply: BencodeDict): number | null {
   return typeof minutes === "number" && minutes > 0 ? minutes * 60_000 : null;
 }
 
-/**
- * Collects the peers. No more entries are read than peers are kept, since invalid entries cost as much time as valid
- * ones.
- */
+/** Collects the peers. No more entries are read than are kept, since invalid ones take as long as valid ones. */
 function allPeers(reply: BencodeDict): PeerAddress[] {
   const peers = new Map<string, PeerAddress>();
   const add = (found: Iterable<PeerAddress>) => {
@@ -174,18 +167,13 @@ function milliseconds(seconds: number | undefined): number | null {
 /**
  * Validates a count.
  *
- * @param value Count from a reply, if present.
  * @returns The count, or `null` if it is absent or negative.
  */
 export function count(value: number | undefined): number | null {
   return value !== undefined && value >= 0 ? value : null;
 }
 
-/**
- * Makes a tracker's text printable: one line, without control characters, of limited length.
- *
- * @param text Text from a reply.
- */
+/** Makes a tracker's text printable: one line, without control characters, of limited length. */
 export function printableMessage(text: string): string {
   const line = text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\s]+/gu, " ").trim();
   return line.length > MAX_TRACKER_MESSAGE ? `${line.slice(0, MAX_TRACKER_MESSAGE)}...` : line;

@@ -85,7 +85,6 @@ export function buildAnnounceUrl(announceUrl: string, request: AnnounceRequest):
 /**
  * Percent-encodes all bytes except the unreserved characters of RFC 3986.
  *
- * @param bytes Any bytes.
  * @returns ASCII text.
  */
 export function percentEncode(bytes: Uint8Array): string {

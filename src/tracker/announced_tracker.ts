@@ -75,13 +75,11 @@ export class AnnouncedTracker implements TurnState {
   earliest = -Infinity;
   /** `true` if the tracker has accepted an announce: `started` is done, and `stopped` must be sent when we leave. */
   knowsUs = false;
-  /** Whether `completed` must be sent. */
+  /** State of the `completed` event. */
   completion: "none" | "owed" | "told" = "none";
   /** `true` if the tracker was added to a running torrent and hasn't been announced to yet. */
   isNew = false;
-  /**
-   * Settles when `stopped` has been sent, or time is up; `null` when not leaving. Until then `started` can't be sent.
-   */
+  /** Settles when `stopped` was sent or timed out, before which `started` can't be sent; `null` if not leaving. */
   farewell: Promise<void> | null = null;
   /** The announce that is under way. */
   run: Promise<void> = Promise.resolve();

@@ -58,10 +58,7 @@ export interface TrackerReport {
 export interface AnnouncerOptions {
   /** System services: clock, timers, random numbers and HTTP. */
   readonly platform: Pick<Platform, "now" | "after" | "random" | "randomBytes" | "http"> & {
-    /**
-     * Resolves the host names of trackers, which decides what peers they may name. Without it, the form of the name
-     * decides.
-     */
+    /** Resolves trackers' host names, which decides what peers they may name; by the name's form when absent. */
     readonly net?: Pick<Platform["net"], "resolve">;
   };
   /** Announce URLs in tiers. */
@@ -77,8 +74,8 @@ export interface AnnouncerOptions {
   /** TCP port on which we listen. */
   readonly port: number;
   /**
-   * Returns the port under which a literal address reaches us, which differs from `port` if a gateway maps it; empty
-   * for any outside host. `port` when absent.
+   * Returns the port under which a literal address, or any outside host for an empty string, reaches us: not `port` if a
+   * gateway maps it. `port` when absent.
    */
   readonly portFor?: (host: string) => number;
   /** Local address to connect from; any when absent. */
@@ -342,10 +339,7 @@ export class Announcer {
     this.#turn();
   }
 
-  /**
-   * Adds a tracker, or returns `null` if its URL is unusable. A removed tracker that is still being sent `stopped` is
-   * reused.
-   */
+  /** Adds a tracker, or returns `null` if its URL is unusable. Reuses one that is still being sent `stopped`. */
   #add(url: string): AnnouncedTracker | null {
     const { platform: { http }, udp, timeout } = this.#options;
     let asked = this.#removed.get(url);
@@ -509,10 +503,7 @@ export class Announcer {
     return this.#state !== "running" || asked.farewell !== null;
   }
 
-  /**
-   * Sends `stopped` to those of the trackers that know us. Resolves when all have answered or time is up; never
-   * rejects.
-   */
+  /** Sends `stopped` to the trackers that know us. Resolves when all have answered or time is up; never rejects. */
   async #takeLeave(all: Iterable<AnnouncedTracker>, deadline: number): Promise<void> {
     const { platform } = this.#options;
     const now = platform.now();

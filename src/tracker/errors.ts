@@ -17,10 +17,7 @@ export interface TrackerErrorOptions {
 /** Thrown when an announce fails, for instance because the tracker refuses it. */
 export class TrackerError extends ShoalError {
   override name = "TrackerError";
-  /**
-   * Milliseconds to wait before the next announce; `Infinity` for never again; `null` if the tracker doesn't say (BEP
-   * 31).
-   */
+  /** Milliseconds until the next announce; `Infinity` for never; `null` if the tracker doesn't say (BEP 31). */
   readonly retryIn: number | null;
 
   /**

@@ -81,9 +81,7 @@ export class HttpTracker implements Tracker {
     return found.flat();
   }
 
-  /**
-   * Filters the peers by the address that the request was sent to. Resolving the name again may give another address.
-   */
+  /** Filters the peers by the address that the request went to; a second lookup may give a different one. */
   async #credible(peers: readonly PeerAddress[], { url, reach }: Answer): Promise<PeerAddress[]> {
     const { isPrivate, reachOf } = this.#self;
     return credible(peers, { reach: reach ?? await reachOf(new URL(url).hostname), isPrivate: isPrivate() });

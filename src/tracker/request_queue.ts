@@ -21,11 +21,7 @@ const TURNS = new WeakMap<object, RequestQueue>();
 export class RequestQueue {
   readonly #servers = new Map<string, Server>();
 
-  /**
-   * Returns the queue of an HTTP client.
-   *
-   * @param http HTTP client.
-   */
+  /** Returns the queue of an HTTP client. */
   static of(http: object): RequestQueue {
     const turns = TURNS.get(http) ?? new RequestQueue();
     TURNS.set(http, turns);

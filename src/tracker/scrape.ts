@@ -35,8 +35,6 @@ export function buildScrapeUrl(announceUrl: string, infoHash: InfoHash): string 
 /**
  * Parses the reply to a scrape.
  *
- * @param body Body of the response.
- * @param infoHash Info-hash of the torrent.
  * @returns Counts of the swarm, `null` where the reply has none.
  * @throws {TrackerError} If the body is no tracker reply, or the reply has a failure reason.
  */

@@ -15,10 +15,7 @@ export interface Announcing {
   readonly infoHash: InfoHash;
   /** Our peer id, 20 bytes. */
   readonly peerId: Uint8Array;
-  /**
-   * Returns the port under which a tracker's host, by name or address, and the peers that the tracker tells of us,
-   * reach us.
-   */
+  /** Returns the port under which a tracker's host, and the peers that it tells of us, reach us. */
   readonly portFor: (host: string) => number | Promise<number>;
   /** See `key` of `AnnounceRequest`. */
   readonly key: string;
@@ -72,7 +69,6 @@ export interface Tracker {
   /**
    * Sends an announce.
    *
-   * @param announcement Content and limits of the announce.
    * @throws {TrackerError} If there is no reply in time, it is no tracker reply, or it has a failure reason.
    */
   announce(announcement: Announcement): Promise<AnnounceReply>;

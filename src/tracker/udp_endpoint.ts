@@ -88,8 +88,6 @@ export class UdpEndpoint {
   /**
    * Sends a request. The first datagram is sent before this returns.
    *
-   * @param question The request.
-   * @param limits Limits of the request.
    * @returns The parsed reply.
    * @throws {TrackerError} If there is no reply in time, it can't be parsed, or it is an error.
    */
@@ -195,10 +193,7 @@ export class UdpEndpoint {
     }
   }
 
-  /**
-   * Sends a request again with a new connection id, if the old one may be the reason for an error. Returns `true` if
-   * so.
-   */
+  /** Repeats a request with a new connection id, if the old id may have caused an error. Returns `true` if so. */
   #renew(conversation: Conversation): boolean {
     if (!conversation.asking) return true; // the old id was already dropped because the tracker was silent
     if (!this.#forgetOldId(conversation)) return false;

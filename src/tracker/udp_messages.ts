@@ -144,7 +144,6 @@ export interface UdpReplyHeader {
 /**
  * Parses the start of a reply.
  *
- * @param bytes A datagram.
  * @returns The header, or `null` if the datagram is too short.
  */
 export function parseReplyHeader(bytes: Uint8Array): UdpReplyHeader | null {

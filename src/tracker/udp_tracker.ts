@@ -144,10 +144,7 @@ export class UdpTracker implements Tracker {
     }, { timeout, signal });
   }
 
-  /**
-   * Sends `stopped` to each address that an announce was sent to. An address that didn't answer a connect was sent
-   * none.
-   */
+  /** Sends `stopped` to each address that was sent an announce, which those that didn't answer a connect were not. */
   async #takeLeave(announcement: Announcement): Promise<AnnounceReply> {
     const attempts = this.#sides.flatMap((side) => {
       const address = side.told;

@@ -44,10 +44,7 @@ export interface UdpTrackersOptions {
   readonly socket: TrackerSocket;
 }
 
-/**
- * Milliseconds for which the addresses of a name are cached, which is how long it takes to find a tracker that has
- * moved.
- */
+/** Milliseconds for which the addresses of a name are cached: the time to find a tracker that has moved. */
 const RESOLVED_LIFE_MS = 5 * 60_000;
 
 /**

@@ -13,10 +13,7 @@ import { isDialable } from "../base/networks.ts";
 export interface TrustOptions {
   /** Reverse proxies, whose `X-Forwarded-For` header gives the client's address. */
   readonly proxies?: IpRanges;
-  /**
-   * Clients that may name the address on which they listen: by `ip=` (BEP 3), or in the IP field of a UDP announce (BEP
-   * 15).
-   */
+  /** Clients that may name their listen address: by `ip=` (BEP 3), or in the UDP announce (BEP 15). */
   readonly clients?: IpRanges;
 }
 
@@ -47,7 +44,6 @@ export class Trust {
    * Returns the client that sent a request. Each proxy appends the address of its peer to the header, so the last
    * address that is not one of our proxies is the client; addresses before it can be forged.
    *
-   * @param from Source of the connection.
    * @param forwarded Returns the `X-Forwarded-For` header, or `null` if there is none.
    * @returns The client's address, with the port of the connection.
    */

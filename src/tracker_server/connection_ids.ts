@@ -9,10 +9,7 @@ import { type Bytes, concatBytes, equalBytes, utf8 } from "../base/bytes.ts";
 import type { Platform } from "../platform/platform.ts";
 import { CONNECTION_ID_LENGTH } from "../tracker/udp_messages.ts";
 
-/**
- * Milliseconds after which ids change. Ids of the previous period are valid as well, so each is valid for at least two
- * minutes.
- */
+/** Milliseconds after which ids change. Ids of the last period are accepted too, so each lasts at least as long. */
 const PERIOD_MS = 120_000;
 const SECRET_LENGTH = 32;
 

@@ -238,7 +238,6 @@ export class PeerPool {
    * Adds or updates a peer.
    *
    * @param key Address of the peer as text.
-   * @param peer Current state of the peer.
    */
   put(key: string, peer: KnownPeer): void {
     const known = this.#members.get(key);
@@ -316,9 +315,7 @@ function memberAt(rows: readonly Member[][], index: number): Member {
   throw new RangeError("There are not so many peers");
 }
 
-/**
- * Yields the indexes below `total` in random order: a lazy Fisher-Yates shuffle that stores only the indexes it moved.
- */
+/** Yields the indexes below `total` in random order: a lazy Fisher-Yates shuffle that stores only moved indexes. */
 function* shuffledIndices(total: number, random: () => number): Generator<number> {
   const moved = new Map<number, number>();
   for (let at = 0; at < total; at++) {

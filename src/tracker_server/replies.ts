@@ -78,7 +78,6 @@ function compactPeers(peers: readonly KnownPeer[]): { readonly [key: string]: En
  * Encodes the peers of one address family in compact form (BEP 23, 7).
  *
  * @param peers Peers of any family.
- * @param family Address family.
  * @returns 6 or 18 bytes for each peer.
  */
 export function compactList(peers: readonly KnownPeer[], family: 4 | 6): Bytes {

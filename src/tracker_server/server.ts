@@ -46,9 +46,7 @@ export interface TrackerServerOptions {
   readonly udp?: UdpServerPlatform;
   /** Reverse proxies and clients whose claims about addresses are believed; none when absent. */
   readonly trust?: TrustOptions;
-  /**
-   * Requests per second that each address is answered in the long run (default 20). Bursts may have 50 times as many.
-   */
+  /** Requests per second that each address is answered in the long run (default 20). Bursts may be 50 times that. */
   readonly rate?: number;
   /** Called with messages for the user, when requests can't be accepted for now and when they can be again. */
   readonly warn?: (message: string) => void;
@@ -184,9 +182,6 @@ export class TrackerServer {
   /**
    * Adds a seed that doesn't announce itself, because it runs beside this tracker, until the tracker is closed. If only
    * some torrents are served, this torrent is served too.
-   *
-   * @param infoHash Info-hash of the torrent.
-   * @param seed The seed.
    */
   name(infoHash: InfoHash, seed: NamedSeed): void {
     this.#store.allow(infoHash);

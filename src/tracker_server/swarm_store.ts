@@ -118,11 +118,7 @@ export class SwarmStore {
     return this.#pools.seeds;
   }
 
-  /**
-   * Adds a torrent to those that are served.
-   *
-   * @param infoHash Info-hash of the torrent.
-   */
+  /** Adds a torrent to those that are served. */
   allow(infoHash: InfoHash): void {
     this.#allowed?.add(infoHash.hex);
   }
@@ -130,7 +126,6 @@ export class SwarmStore {
   /**
    * Handles an announce.
    *
-   * @param query The announce.
    * @param now Milliseconds of a monotonic clock.
    * @returns The answer, or why the announce is refused, in words for the client's user.
    */
@@ -169,7 +164,6 @@ export class SwarmStore {
   /**
    * Answers a scrape.
    *
-   * @param infoHash Info-hash of the torrent.
    * @returns Counts of the torrent, all 0 if it is unknown.
    */
   scrape(infoHash: InfoHash): ScrapeAnswer {

@@ -36,7 +36,6 @@ interface Identified {
 /**
  * Parses a request. The options after an announce (BEP 41) are ignored: this tracker has only one path.
  *
- * @param bytes A datagram.
  * @param from Source address.
  * @param trust Clients that may name another address than their own; none when absent.
  * @returns The request, or `null` if the datagram is none.

@@ -74,8 +74,8 @@ export interface AnnouncerOptions {
   /** TCP port on which we listen. */
   readonly port: number;
   /**
-   * Returns the port under which a literal address, or any outside host for an empty string, reaches us: not `port` if a
-   * gateway maps it. `port` when absent.
+   * Returns the port under which a literal address, or any outside host for an empty string, reaches us: not `port` if
+   * a gateway maps it. `port` when absent.
    */
   readonly portFor?: (host: string) => number;
   /** Local address to connect from; any when absent. */

@@ -1,6 +1,6 @@
 /**
- * Known peer addresses of a torrent. If there are too many, the least promising address is dropped of the source that
- * exceeds its share the most, so that a source which floods us with addresses can't displace those of other sources.
+ * Known peer addresses of a torrent. If there are too many, the source that exceeds its share the most loses its least
+ * promising address, so that a source which floods us with addresses can't displace those of other sources.
  *
  * @module
  */

@@ -139,7 +139,7 @@ export class ConnectionShare {
    * closed.
    *
    * @param now Milliseconds.
-   * @param first Called before. Slots that it gives back are reserved for this connection.
+   * @param first Called first. Slots that it gives back are reserved for this connection.
    * @returns The slot, or `null` if there is none.
    */
   accept(now: number, first: () => void = () => {}): ConnectionSlot | null {

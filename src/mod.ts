@@ -56,6 +56,7 @@ export { denoPlatform } from "./platform/deno_platform.ts";
 export type * from "./platform/platform.ts";
 export { HttpError } from "./platform/platform.ts";
 export { type CreatedTorrent, type CreateOptions, createTorrent, type SourceFile } from "./session/create_torrent.ts";
+export type { FoundContent } from "./session/create_torrent.ts";
 export {
   type AddOptions,
   type DiscoveryOptions,
@@ -115,6 +116,7 @@ export {
 export type { TrustOptions } from "./tracker_server/address_trust.ts";
 export type { UdpServerPlatform } from "./tracker_server/udp_server.ts";
 export {
+  type NamedSeed,
   type TrackerPlatform,
   TrackerServer,
   type TrackerServerOptions,

@@ -133,7 +133,7 @@ export class SharedResources {
   }
 }
 
-/** Returns `-SH0100-` and 12 random characters (BEP 20, Azureus style); the digits are those of the version. */
+/** Returns `-SH0100-` (the version in base 36) and 12 random characters (BEP 20, Azureus style). */
 function makePeerId(platform: Pick<Platform, "randomBytes">): Bytes {
   const [major = "0", minor = "0", patch = "0"] = VERSION.split(".");
   const digits = [major, minor, patch].map((part) => Number(part).toString(36)).join("").toUpperCase();

@@ -1,5 +1,5 @@
 /**
- * What users of a session do with a torrent.
+ * Public interface of a session's torrent.
  *
  * @module
  */
@@ -18,125 +18,124 @@ import type { TorrentState } from "./torrent_state.ts";
 import type { FilePriority } from "./wanted_pieces.ts";
 
 /**
- * A torrent of a session, from the moment that it is added until it is stopped or removed. What it does is one value, `state`; an
- * error doesn't end it: it stays where it is, says what is wrong, and can be resumed.
+ * A torrent of a session, from when it is added until it is stopped or removed. `state` says what it is doing. An error
+ * doesn't end the torrent: it stays in the session in the state `error`, and can be resumed.
  *
- * Everything about it can be changed at any time, and each change is an event: `changed`, or `state`.
+ * Its settings can be changed at any time. Each change emits a `changed` or `state` event.
  */
 export interface TorrentHandle extends ReadableTorrent {
-  /** Which torrent. */
+  /** Info-hash of the torrent. */
   readonly infoHash: InfoHash;
-  /** Its name, safe to print; of a magnet link first what that says, or the info-hash. */
+  /** Name, safe to print. Until a magnet link's metadata is known, the name in the link, or the info-hash. */
   readonly name: string;
-  /** What it is doing. */
+  /** Current state. */
   readonly state: TorrentState;
-  /** Why it can't go on while `state` is `error`, else `null`. */
+  /** Why the torrent can't go on while `state` is `error`, else `null`. */
   readonly error: TorrentFailure | null;
   /**
-   * Resolves when it is known what it holds; rejects with the error that it runs into before. Of one that is stopped before, it
-   * never settles. Another promise after each {@linkcode TorrentHandle.resume} from an error.
+   * Resolves when the metadata is known; rejects with the error that stops the torrent before that. Never settles if
+   * the torrent is stopped first. Replaced by a new promise at each {@linkcode TorrentHandle.resume} from an error.
    */
   readonly metadata: Promise<Metainfo>;
   /**
-   * Resolves when every wanted byte is verified and under its final name; rejects with the error that it runs into before. Of one
-   * that is stopped before, it never settles. Another promise after each {@linkcode TorrentHandle.resume} from an error, and when
-   * something is missing again.
+   * Resolves when all wanted bytes are verified and under their final names; rejects with the error that stops the
+   * torrent before that. Never settles if the torrent is stopped first. Replaced by a new promise at each
+   * {@linkcode TorrentHandle.resume} from an error, and when wanted bytes are missing again.
    */
   readonly finished: Promise<void>;
-  /** Folder that its files, or its own folder, go into. */
+  /** Folder that contains the torrent's file or folder. */
   readonly folder: string;
-  /** What it looks like now. */
+  /** Returns a snapshot of the current state. */
   snapshot(): TorrentSnapshot;
   /**
-   * Its pieces in a row of cells, to be drawn; `null` while nobody knows what it holds.
+   * Returns the state of the pieces, summarised in a row of cells for display; `null` while the metadata is unknown.
    *
-   * @param cells How many there is room for.
+   * @param cells Maximum number of cells.
    */
   pieceMap(cells: number): PieceMap | null;
-  /** Its files, padding left out, and how much is here of each; none while nobody knows what it holds. */
+  /** Returns the files except padding, with the progress of each; empty while the metadata is unknown. */
   files(): readonly FileSnapshot[];
-  /** Whether the user has it wait; a check of what is on disk goes on all the same. */
+  /** `true` if the user has paused the torrent. A check of the files goes on all the same. */
   readonly paused: boolean;
-  /** Leaves the swarm: trackers are told, every connection is closed, nobody is let in. What is here stays. */
+  /** Leaves the swarm: trackers are sent `stopped`, and no connections are kept or accepted. Data is kept. */
   pause(): void;
-  /** Goes on after {@linkcode TorrentHandle.pause}; after an error, tries again. */
+  /** Resumes after {@linkcode TorrentHandle.pause}; tries again after an error. */
   resume(): void;
   /**
-   * Hashes everything that is on disk, whatever is believed to be there. Nothing is fetched or served meanwhile.
+   * Hashes all files on disk, ignoring the resume data. Nothing is downloaded or uploaded meanwhile.
    *
-   * @returns Settles when it is done, or can't be: then `state` is `error`.
+   * @returns Resolves when the check is done or has failed, in which case `state` is `error`.
    */
   recheck(): Promise<void>;
   /**
-   * Wants other files from now on. What is here of those that aren't wanted any more stays, and is served; what has been fetched
-   * of those that are wanted now isn't fetched again.
+   * Changes the wanted files. Downloaded data of files that are no longer wanted is kept and still seeded. Data of
+   * newly wanted files that was already downloaded isn't downloaded again.
    *
    * @param files Indexes into `meta.files`; `null` for all.
-   * @returns Settles when it is done.
-   * @throws {ShoalError} Of kind `usage` if there is no such file or none is left, of kind `storage` if something else is in the
-   * place of a file. The choice is the one of before then. While nobody knows what it holds nothing is wrong; what isn't there is the
-   * torrent's error as soon as that is known.
+   * @returns Resolves when the change has taken effect.
+   * @throws {ShoalError} Of kind `usage` if a file doesn't exist or none is wanted, of kind `storage` if something else
+   * is in the place of a file; the selection is unchanged then. While the metadata is unknown this never throws: a file
+   * that turns out not to exist puts the torrent in the state `error` once the metadata is known.
    */
   setFiles(files: ReadonlySet<number> | null): Promise<void>;
   /**
-   * Moves its files to another folder, on the same file system or another one. They are read and written meanwhile.
+   * Moves the torrent's files to another folder, on the same or another file system. Reads and writes go on meanwhile.
    *
-   * @param folder The folder; made if need be.
-   * @param options Whom to tell how far it has come, and when to give up.
-   * @returns Settles when everything is there.
-   * @throws {ShoalError} Of kind `storage` if something is in the way there, or a file can't be moved, of kind `usage` if it is stopped.
-   * All is as before then.
+   * @param folder Destination; created if it doesn't exist.
+   * @param options Progress callback and abort signal.
+   * @returns Resolves when all files are in the new folder.
+   * @throws {ShoalError} Of kind `storage` if the destination is obstructed or a file can't be moved, of kind `usage`
+   * if the torrent is stopped. The files stay where they were then.
    * @throws The signal's reason, when it is aborted.
    */
   move(folder: string, options?: MoveProgress): Promise<void>;
-  /** Priorities of files, by index into `meta.files`; one that is missing is normal. */
+  /** Priorities by index into `meta.files`; absent files have normal priority. */
   readonly priorities: ReadonlyMap<number, FilePriority>;
   /**
-   * Fetches some files before others from now on. Where pieces cover several files, the highest priority counts.
+   * Sets the priority of files. A piece that covers several files has the highest of their priorities.
    *
-   * @param files Indexes into `meta.files`; others keep theirs.
-   * @param priority The priority.
-   * @throws {ShoalError} Of kind `usage` if there is no such file, as far as that is known; nothing has changed then.
-   * @throws {RangeError} If there is no such priority.
+   * @param files Indexes into `meta.files`; other files keep their priority.
+   * @throws {ShoalError} Of kind `usage` if a file is known not to exist; no priority has changed then.
+   * @throws {RangeError} If the priority doesn't exist.
    */
   setPriority(files: Iterable<number>, priority: FilePriority): void;
-  /** Whether pieces are fetched in order instead of the rarest first. */
+  /** `true` if pieces are downloaded in order instead of rarest first. */
   readonly sequential: boolean;
   /**
-   * Fetches pieces in order from now on, or the rarest first.
+   * Switches between downloading in order and rarest first.
    *
-   * @param sequential Whether in order.
+   * @param sequential `true` for in order.
    */
   setSequential(sequential: boolean): void;
-  /** Announce URLs in tiers, as they are now. */
+  /** Current announce URLs in tiers. */
   readonly trackers: readonly (readonly string[])[];
   /**
-   * Takes other trackers from now on. Those that are there already are left alone, those that are named no more are told that we
-   * leave, and new ones are asked.
+   * Replaces the trackers. Trackers that stay are not announced to again, removed ones are sent `stopped`, and new ones
+   * are announced to.
    *
-   * @param tiers Announce URLs in tiers (BEP 12); none at all for no trackers.
+   * @param tiers Announce URLs in tiers (BEP 12); empty for no trackers.
    */
   setTrackers(tiers: readonly (readonly string[])[]): void;
   /**
-   * Tries peers besides those that are found.
+   * Adds peers to connect to.
    *
-   * @param addresses Where they listen.
+   * @param addresses Addresses on which the peers listen.
    */
   addPeers(addresses: readonly PeerAddress[]): void;
-  /** How fast it may be, within what all torrents together may. */
+  /** Rate limits of this torrent. The limits of the session apply as well. */
   readonly limits: RateLimits;
   /**
-   * Changes how fast it may be, at once.
+   * Changes the rate limits at once.
    *
-   * @param limits Bytes a second, `null` for no limit of its own; what is absent stays as it is.
+   * @param limits Bytes per second, `null` for no limit; absent ones stay as they are.
    * @throws {RangeError} If a rate isn't above 0; nothing has changed then.
    */
   setLimits(limits: Partial<RateLimits>): void;
-  /** What happens to it from now on, with `progress` every second; ends when it has stopped, for whatever reason. */
+  /** Returns a stream of the torrent's events, by default with `progress` every second, until it has stopped. */
   events(options?: EventOptions): EventStream;
   /**
-   * Stops it in good order, and takes it from its session, though not from what is kept between runs; see `Session.remove()`. Never
-   * rejects because of peers or trackers.
+   * Stops the torrent gracefully and takes it out of the session. It stays stored for the next run; see
+   * `Session.remove()`. Never rejects because of peers or trackers.
    */
   stop(): Promise<void>;
 }

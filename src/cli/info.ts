@@ -1,5 +1,5 @@
 /**
- * `shoal info`: what a torrent holds.
+ * `shoal info`: shows the contents of a torrent.
  *
  * @module
  */
@@ -19,12 +19,7 @@ interface InfoOptions extends PeerOptions {
   readonly verbose?: true;
 }
 
-/**
- * Adds the command.
- *
- * @param program The program.
- * @param context The surroundings.
- */
+/** Adds `shoal info` to the program. */
 export function register(program: Command, context: Context): void {
   const command = program
     .command("info")

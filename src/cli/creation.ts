@@ -70,7 +70,8 @@ export interface MakeTorrentOptions {
  * @param path A file or a folder.
  * @param parts See {@linkcode MakeTorrentOptions}.
  * @returns The torrent.
- * @throws {ShoalError} Of kind `storage` if something can't be read, of kind `usage` if the options don't fit the files.
+ * @throws {ShoalError} Of kind `storage` if something can't be read, of kind `usage` if the options don't fit the
+ * files.
  * @throws An error for which `Shutdown.explains()` returns `true`, if the program is shutting down.
  */
 export async function makeTorrent(path: string, parts: MakeTorrentOptions): Promise<CreatedTorrent> {

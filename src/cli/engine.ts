@@ -45,8 +45,8 @@ export interface ParseTorrentOptions {
   /** Name of the torrent in errors: a path or URL. */
   readonly source: string;
   /**
-   * Whether to restrict file names to those that Windows allows. Otherwise file names are those that other clients use on
-   * this system, so that data downloaded by another client is found.
+   * Whether to restrict file names to those that Windows allows. Otherwise file names are those that other clients use
+   * on this system, so that data downloaded by another client is found.
    */
   readonly portable: boolean;
 }

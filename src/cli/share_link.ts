@@ -104,8 +104,8 @@ export interface ShareLinkOptions {
 }
 
 /**
- * Makes a magnet link for any client. Clients that support `x.pe` (BEP 9) connect directly, others find the seed through
- * a tracker.
+ * Makes a magnet link for any client. Clients that support `x.pe` (BEP 9) connect directly, others find the seed
+ * through a tracker.
  *
  * @param meta The torrent. Only its name and info-hash are used.
  * @param options See {@linkcode ShareLinkOptions}.

@@ -51,7 +51,7 @@ export function register(program: Command, context: Context): void {
     .option("--web-seed <url>", "web server that has the data, repeatable", collectWebSeed);
   addContentOptions(command)
     .option("--v1", "make a v1 torrent, as this version always does")
-    .option("--source <text>", "tracker or site that it is for; makes the info-hash another one")
+    .option("--source <text>", "tracker or site that the torrent is for; changes the info-hash")
     .option("--date", "write the creation date")
     .option("--json", "one JSON object on standard output, as of `info`, with the path of the .torrent")
     .option("-q, --quiet", "no output; errors on standard error")

@@ -23,7 +23,7 @@ const CODES: Readonly<Record<ErrorKind, number>> = {
   storage: EXIT_STORAGE,
   timeout: 5,
   network: 6,
-  // An error of a single peer never ends the program, so that one that reaches here is a bug.
+  // No peer can end the program, so a peer error that gets this far is a bug.
   peer: EXIT_UNEXPECTED,
 };
 

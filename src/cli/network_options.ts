@@ -65,7 +65,7 @@ export function addPeerOptions(command: Command): Command {
     )
     .option("--bind <ip>", "address to listen on and connect from", (v) => parseIpAddress(v, "--bind"))
     .option("--peer <host:port>", "a peer to try, repeatable", collectPeer)
-    .option("--blocklist <file>", "addresses to have nothing to do with: P2P, .dat or CIDR lines, gzip or not")
+    .option("--blocklist <file>", "file with addresses to block: P2P, .dat or CIDR lines, gzip or not")
     .option("--no-dht", "do without the DHT")
     .option(
       "--dht-bootstrap <host:port>",
@@ -75,7 +75,7 @@ export function addPeerOptions(command: Command): Command {
     .option("--no-pex", "do not ask peers for other peers")
     .option("--no-lsd", "do not look for peers in the local network")
     .option("--no-utp", "do without uTP, as this version does anyway")
-    .option("--no-port-map", "don't have the router let others through (UPnP, NAT-PMP, PCP)");
+    .option("--no-port-map", "do not ask the router to forward ports (UPnP, NAT-PMP, PCP)");
 }
 
 /**

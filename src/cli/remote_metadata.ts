@@ -65,7 +65,7 @@ export async function fetchMetadata(
       new ShoalError("timeout", {
         what: "gave up",
         where: magnet.displayName ?? magnet.infoHash.hex,
-        why: [`nobody gave the metadata within ${formatDuration(timeout)}`, ...reasons()].join("; "),
+        why: [`no peer sent the metadata within ${formatDuration(timeout)}`, ...reasons()].join("; "),
         hint: "wait longer with --timeout, or name a peer with --peer",
       }),
     ));

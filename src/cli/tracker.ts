@@ -178,7 +178,7 @@ class Voice {
 function parseInterval(value: string): number {
   const seconds = Math.round(parseDuration(value, "--interval"));
   if (seconds >= MIN_INTERVAL_S && seconds <= MAX_INTERVAL_S) return seconds;
-  throw badValue("--interval", { value, why: "5s to 1d make sense" });
+  throw badValue("--interval", { value, why: "an interval from 5s to 1d was expected" });
 }
 
 function parseNetworkList(value: string, flag: string): IpRanges {

@@ -27,7 +27,7 @@ export function listPage(torrents: readonly ServedTorrent[], title: string): str
     const heading = `<h2><a href="${torrentPath(torrent)}">${escapeHtml(name)}</a></h2>`;
     return `${heading}\n${playlist}<ul>\n${items.join("\n")}\n</ul>`;
   });
-  const body = parts.length > 0 ? parts.join("\n") : "<p>Nothing yet: it isn't known what the torrents hold.</p>";
+  const body = parts.length > 0 ? parts.join("\n") : "<p>Nothing yet: the metadata of the torrents is not known.</p>";
   return `<!DOCTYPE html>
 <html lang="en">
 <meta charset="utf-8">

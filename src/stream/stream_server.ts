@@ -159,8 +159,8 @@ export class StreamServer {
   }
 
   /**
-   * Returns `true` if another file can be sent. If all slots are taken, the response whose client has taken nothing for
-   * longest is ended; a player that was paused requests the rest again.
+   * Returns `true` if another file can be sent. If all slots are taken, ends the response that has been stalled
+   * longest, if that is at least {@linkcode HTTP_STALL_MS}. A player that was paused requests the rest again.
    */
   #makeRoom(): boolean {
     if (this.#bodies.size < MAX_STREAM_REQUESTS) return true;

@@ -36,7 +36,7 @@ export function renderFiles(files: readonly FileSnapshot[], place: RenderFilesOp
   const first = Math.max(0, Math.min(place.scroll, files.length - rows));
   const shown = files.slice(first, first + rows);
   const range = shown.length === files.length ? "" : `, ${first + 1} to ${first + shown.length}; arrows move`;
-  const heading = files.length === 0 ? "Nobody knows yet what it holds" : `Files: ${files.length}${range}`;
+  const heading = files.length === 0 ? "The files are not known yet" : `Files: ${files.length}${range}`;
   return [painted(clip(heading, { width, style }), "dim", style), ...shown.map((file) => fileLine(file, width, style))];
 }
 

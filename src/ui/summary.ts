@@ -129,7 +129,7 @@ function describe({ last, givers, completed }: Outcome, { resumable }: SummaryOp
   const gave = last.uploaded === 0
     ? "gave nothing back"
     : `gave back ${formatSize(last.uploaded)} (ratio ${ratioOf(last).toFixed(2)})`;
-  if (last.size === 0) return ["stopped before anybody said what it holds"];
+  if (last.size === 0) return ["stopped before the metadata arrived"];
   if (!isComplete({ last, completed })) {
     const part = last.size === 0 ? 0 : last.verified / last.size;
     const stopped = `stopped at ${formatPercent(part)} (${formatPart(last.verified, last.size)})`;

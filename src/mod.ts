@@ -1,7 +1,7 @@
 /**
- * Shoal as a library: BitTorrent sessions on Deno, torrents made and checked, and a tracker.
+ * Shoal as a library: runs BitTorrent sessions on Deno, makes and verifies torrents, and runs a tracker.
  *
- * @example Download, and say how far it is
+ * @example Download a torrent and print its progress
  * ```ts
  * import { denoPlatform, parseMetainfo, Session } from "@shoal/shoal";
  *

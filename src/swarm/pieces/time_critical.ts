@@ -54,7 +54,7 @@ export class Readers {
   readonly #waiters = new Map<number, Set<Waiter>>();
   #over = false;
 
-  /** @param host Returns the current download, which a recheck replaces. */
+  /** @param host Returns the current download, which is replaced when the torrent is opened again after an error. */
   constructor(host: () => ReadersHost) {
     this.#host = host;
   }

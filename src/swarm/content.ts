@@ -109,11 +109,7 @@ export class Content {
   #paused = true;
   #closing: Promise<void> | null = null;
 
-  /**
-   * @param host The torrent.
-   * @param options See {@linkcode ContentOptions}.
-   * @throws {ShoalError} Of kind `storage` if a path could lead out of the folder.
-   */
+  /** @throws {ShoalError} Of kind `storage` if a path could lead out of the folder. */
   constructor(host: ContentHost, options: ContentOptions) {
     const { meta, platform, folder, files } = options;
     this.#host = host;

@@ -35,7 +35,6 @@ export interface PortsForOptions {
 /**
  * Returns the ports that a peer is told, at which it reaches us. They differ from our own if a gateway maps them.
  *
- * @param options See {@linkcode PortsForOptions}.
  * @param host Address of the peer.
  */
 export function portsFor(

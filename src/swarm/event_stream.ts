@@ -186,10 +186,7 @@ class Stream<Event extends AnyEvent> implements EventStream<Event> {
   }
 }
 
-/**
- * Ends a stream with its source. The weak reference lets a stream that has been left, and its torrent, be
- * garbage-collected although the session may live for years.
- */
+/** Ends a stream with its source. The weak reference lets an abandoned stream be collected before its session ends. */
 function endWhen(over: Promise<void>, stream: WeakRef<{ end(): void }>): void {
   void over.then(() => stream.deref()?.end());
 }

@@ -48,9 +48,6 @@ export interface TorrentExtensionsOptions {
 /**
  * Returns the extensions to offer once the metadata is known. A private torrent shares neither peers nor metadata: only
  * peers that its tracker names may join (BEP 27), and other clients don't share the metadata either.
- *
- * @param host The torrent.
- * @param options See {@linkcode TorrentExtensionsOptions}.
  */
 export function extensionsOf(
   host: ExchangeHost & DontHaveHost,
@@ -76,7 +73,6 @@ export class DontHave implements Extension<Peer> {
   readonly name = "lt_donthave";
   readonly #host: DontHaveHost;
 
-  /** @param host The torrent. */
   constructor(host: DontHaveHost) {
     this.#host = host;
   }

@@ -31,7 +31,6 @@ export interface SelectionSource {
  * BEP 53); otherwise all.
  *
  * @param meta The torrent.
- * @param from See {@linkcode SelectionSource}.
  * @throws {SelectionError} If a selected file doesn't exist.
  */
 export function selectionOf(

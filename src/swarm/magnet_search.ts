@@ -34,7 +34,6 @@ export class MagnetSearch {
   #isGiven = false;
   #fetch: MetadataFetch | null = null;
 
-  /** @param options See {@linkcode MagnetSearchOptions}. */
   constructor(options: MagnetSearchOptions) {
     this.#options = options;
   }

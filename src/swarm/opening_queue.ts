@@ -13,10 +13,7 @@ import type { Platform } from "../platform/platform.ts";
  * 20 MiB more if garbage isn't collected.
  */
 const AT_A_TIME = 2;
-/**
- * Milliseconds after which the next torrent gets a turn although this one isn't open yet: its disk may be asleep or
- * hang.
- */
+/** Milliseconds after which the next torrent gets a turn anyway: the disk of this one may be asleep or hang. */
 const PATIENCE_MS = 1_000;
 /**
  * Turns after which garbage is collected. Most of the garbage is outside the heap, so that the engine doesn't notice

@@ -25,10 +25,7 @@ export interface PieceMap {
 
 /** A cell of neighbouring pieces. */
 export interface PieceCell {
-  /**
-   * The received part of the wanted pieces, verified or not, 0 to 1. It is 1 only if all of them have been verified; 0
-   * if none is wanted.
-   */
+  /** Received part of the wanted pieces, verified or not, 0 to 1: 1 only if all are verified, 0 if none is wanted. */
   readonly done: number;
   /** Whether a piece of the cell is being fetched. */
   readonly active: boolean;
@@ -77,12 +74,7 @@ export interface PieceMapOptions {
   readonly cells: number;
 }
 
-/**
- * Summarises the pieces of a torrent. Takes one pass over them.
- *
- * @param torrent See {@linkcode PieceMapSource}.
- * @param options See {@linkcode PieceMapOptions}.
- */
+/** Summarises the pieces of a torrent. Takes one pass over them. */
 export function pieceMapOf(
   torrent: PieceMapSource,
   options: PieceMapOptions,
@@ -138,7 +130,6 @@ export interface FilesOfOptions {
  * pieces.
  *
  * @param torrent The pieces on disk.
- * @param options See {@linkcode FilesOfOptions}.
  */
 export function filesOf(
   torrent: { readonly have: Bitfield },

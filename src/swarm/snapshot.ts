@@ -23,10 +23,7 @@ export interface TorrentSnapshot {
   readonly size: number;
   /** Verified bytes, without padding. */
   readonly verified: number;
-  /**
-   * Progress, 0 to 1: of the check while `state` is `checking`, of the metadata while it is `metadata`, otherwise
-   * `verified / size`.
-   */
+  /** Progress, 0 to 1: of the check in state `checking`, of the metadata in `metadata`, else `verified / size`. */
   readonly progress: number;
   /** Payload bytes received from peers and web seeds since the start, including wasted ones. */
   readonly downloaded: number;
@@ -86,11 +83,7 @@ export interface SnapshotSource extends
   readonly webSeeds: readonly WebSeed[];
 }
 
-/**
- * Creates a snapshot, which contains plain values only.
- *
- * @param torrent The torrent.
- */
+/** Creates a snapshot, which contains plain values only. */
 export function snapshotOf(torrent: SnapshotSource): TorrentSnapshot {
   const peers = [...Array.from(torrent.peers(), peerSnapshot), ...torrent.webSeeds.map(webSeedSnapshot)];
   const rateDown = sum(peers, (peer) => peer.rateDown);

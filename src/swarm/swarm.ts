@@ -36,10 +36,7 @@ import { UploadSlots } from "./choking/upload_slots.ts";
 
 /** With fewer peers than this, more are looked for as soon as that is allowed. */
 const FEW_PEERS = 10;
-/**
- * Peers that an incomplete torrent asks trackers for although it has no room: connected peers may be useless and have
- * to be replaced.
- */
+/** Peers that an incomplete torrent without room asks trackers for: useless peers may have to be replaced. */
 const SPARE_PEERS = 10;
 /**
  * A seed with this many connections doesn't look for peers, since interested peers connect to it. With fewer it does,
@@ -90,7 +87,6 @@ export class Swarm implements PeerHost {
   #news: Timer | null = null;
   #stopped = false;
 
-  /** @param options See {@linkcode SwarmOptions}. */
   constructor(options: SwarmOptions) {
     const { shared: { platform, transport, reads, policy }, limits, events } = options;
     this.#options = options;
@@ -182,10 +178,7 @@ export class Swarm implements PeerHost {
     this.#options.events.wake();
   }
 
-  /**
-   * Disconnects all peers, giving them `why` as the reason, and dials and accepts none. What is known about peers is
-   * kept.
-   */
+  /** Disconnects all peers, with `why` as the reason, and lets none connect. What is known about peers is kept. */
   shut(why: string): void {
     this.#peers.shut(why);
   }
@@ -263,10 +256,7 @@ export class Swarm implements PeerHost {
     });
   }
 
-  /**
-   * Called when pieces are wanted again after the download was complete. Peers that were disconnected as useless are
-   * dialled again.
-   */
+  /** Called when pieces are wanted again after completion. Peers that were dropped as useless are dialled again. */
   wantsMore(): void {
     this.#peers.reconsider();
     this.#options.events.wake();
@@ -351,10 +341,7 @@ export class Swarm implements PeerHost {
     if (this.#isUseless(peer)) peer.output.close(USELESS);
   }
 
-  /**
-   * Returns `true` if neither side will ever want anything. A peer that claims to upload only (BEP 21) may still be
-   * interested.
-   */
+  /** Returns `true` if neither side will ever want anything. An upload-only peer (BEP 21) may still be interested. */
   #isUseless(peer: Peer): boolean {
     return this.#content?.complete === true && (peer.isSeed || (peer.uploadOnly && !peer.interested));
   }

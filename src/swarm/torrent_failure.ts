@@ -18,11 +18,7 @@ export interface TorrentFailure {
   readonly where: string;
 }
 
-/**
- * Describes an error for events and snapshots.
- *
- * @param error The error.
- */
+/** Describes an error for events and snapshots. */
 export function failureOf(error: unknown): TorrentFailure {
   if (!(error instanceof ShoalError)) return { code: "unexpected", message: messageOf(error), where: "" };
   return { code: error.kind, message: `${error.what}: ${error.why}`, where: error.where };

@@ -138,9 +138,7 @@ export interface PeerFinderHost {
 export interface MetadataSearch {
   /** Aborts the search. */
   readonly signal: AbortSignal;
-  /**
-   * Asks peers for the info dictionary; never settles if no peer sends it. Called when no torrent file is remembered.
-   */
+  /** Asks peers for the info dictionary; may never settle. Called when no torrent file is remembered. */
   askPeers(): Promise<Bytes>;
   /** Resolves with the torrent if the user adds its file; never settles otherwise. */
   readonly given: Promise<Metainfo>;

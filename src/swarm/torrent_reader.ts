@@ -83,10 +83,7 @@ export class FileReader implements TorrentReader {
   readonly #ahead: ReadAhead;
   #closed = false;
 
-  /**
-   * @param source Source of the bytes.
-   * @param parts See {@linkcode FileReaderOptions}.
-   */
+  /** @param source Source of the bytes. */
   constructor(
     source: ReadSource,
     parts: FileReaderOptions,
@@ -182,11 +179,7 @@ export interface OpenFileParts extends Known {
   readonly options: OpenFileOptions;
 }
 
-/**
- * Implements {@linkcode ReadableTorrent.wantedFiles}.
- *
- * @param known The torrent.
- */
+/** Implements {@linkcode ReadableTorrent.wantedFiles}. */
 export function wantedFilesOf({ meta, choice }: Pick<Known, "meta" | "choice">): readonly number[] {
   if (meta === null) return [];
   return numberedFiles(meta.files).filter((index) => choice?.files?.has(index) ?? true);
@@ -196,7 +189,6 @@ export function wantedFilesOf({ meta, choice }: Pick<Known, "meta" | "choice">):
  * Implements {@linkcode ReadableTorrent.open}.
  *
  * @param file Index in `meta.files`.
- * @param known See {@linkcode OpenFileParts}.
  * @throws {ShoalError} Of kind `usage` if there is no such file, or it isn't downloaded.
  * @throws {Error} While the metadata is unknown.
  */
@@ -272,7 +264,6 @@ export interface WantedBytes {
  * Returns the pieces that contain a range of bytes: the first, and the one after the last.
  *
  * @param layout Piece length of the torrent.
- * @param bytes See {@linkcode WantedBytes}.
  */
 export function piecesOf(
   { pieceLength }: Pick<Metainfo, "pieceLength">,
@@ -300,7 +291,6 @@ export class ReadSource {
   readonly #shared: Pick<Shared, "platform" | "reads">;
   readonly #content: () => Content | null;
 
-  /** @param parts See {@linkcode ReadSourceOptions}. */
   constructor(parts: ReadSourceOptions) {
     this.#shared = parts.shared;
     this.#content = parts.content;

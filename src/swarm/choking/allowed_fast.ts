@@ -28,7 +28,6 @@ export interface AllowedFastSetOptions {
  *
  * @param host The peer's IPv4 address. The set is empty for any other address, since the BEP defines none.
  * @param infoHash Info-hash of the torrent.
- * @param options See {@linkcode AllowedFastSetOptions}.
  * @returns Piece indexes in the order of the BEP.
  */
 export async function allowedFastSet(
@@ -51,10 +50,7 @@ export async function allowedFastSet(
   return [...chosen];
 }
 
-/**
- * Pieces that a peer may download while it is choked; BEP 6 suggests ten. A peer that has more pieces than that needs
- * none.
- */
+/** Pieces that a peer may download while it is choked; BEP 6 suggests ten. A peer that has more needs none. */
 const HEAD_START = 10;
 
 /** Options for {@linkcode grantAllowedFast}. */
@@ -73,7 +69,6 @@ export interface GrantAllowedFastOptions {
  * each of them before it sent another piece.)
  *
  * @param peer A peer that has been told which pieces we have.
- * @param options See {@linkcode GrantAllowedFastOptions}.
  */
 export async function grantAllowedFast(
   peer: Peer,

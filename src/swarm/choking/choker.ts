@@ -21,10 +21,7 @@ export interface ChokerPeer {
   optimistic: boolean;
 }
 
-/**
- * Peers that are unchoked at the same time, without the optimistic one. Each takes memory for reading ahead and for
- * sending.
- */
+/** Peers that are unchoked at the same time, without the optimistic one. Each takes memory for reads and sends. */
 export const UPLOAD_SLOTS = 8;
 /** Milliseconds between two rounds (BEP 3). */
 export const ROUND_MS = 10_000;
@@ -64,7 +61,6 @@ export class Choker<P extends ChokerPeer> {
    * Holds a round.
    *
    * @param peers Every connected peer.
-   * @param options See {@linkcode RoundOptions}.
    * @returns The peers to unchoke. All other peers should be choked.
    */
   round(

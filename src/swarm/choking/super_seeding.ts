@@ -39,24 +39,13 @@ const LEAST_AUDIENCE = 1;
 const LEAST_OFFERS = 2;
 /** An unchoked peer is offered more pieces, enough for this many seconds at its upload rate. */
 const AHEAD_SECONDS = 3;
-/**
- * Milliseconds after which a piece that was offered to one peer, and didn't get into the swarm, may be offered to
- * another peer.
- */
+/** Milliseconds after which a piece that one peer was offered, but hasn't got, may be offered to another peer. */
 const STALE_MS = 15_000;
-/**
- * An unchoked peer that is served this many times as fast as another one may also be offered that peer's pieces when no
- * other pieces are left.
- */
+/** At the end an unchoked peer may also be offered the pieces of peers that are served this many times slower. */
 const MUCH_FASTER = 2;
-/**
- * Milliseconds after which a peer that isn't interested in its offers is told all our pieces: it wants certain files
- * only.
- */
+/** Milliseconds after which a peer that isn't interested in its offers, since it wants certain files, is told all. */
 const INDIFFERENT_MS = 5_000;
-/**
- * Milliseconds between two counts of the pieces that are missing in the swarm. Peers that leave take pieces with them.
- */
+/** Milliseconds between two counts of the pieces missing in the swarm: peers that leave take pieces with them. */
 const COUNT_MS = 5_000;
 /** Pieces that a peer is told of per turn while it is told all our pieces. */
 const PORTION = 4_000;
@@ -118,10 +107,7 @@ export class SuperSeeding<P extends SeededPeer> {
   #counted = -Infinity;
   #over = false;
 
-  /**
-   * @param torrent Size of the torrent.
-   * @param options See {@linkcode SuperSeedingOptions}.
-   */
+  /** @param torrent Size of the torrent. */
   constructor(
     torrent: SeededTorrent,
     options: SuperSeedingOptions,
@@ -136,8 +122,6 @@ export class SuperSeeding<P extends SeededPeer> {
   /**
    * Adds a peer that has connected and hasn't been told of any piece.
    *
-   * @param peer The peer.
-   * @param options See {@linkcode SuperSeedingPeers}.
    * @returns `true` if the peer should be told that we have nothing, and be offered pieces afterwards.
    */
   joined(peer: P, options: SuperSeedingPeers<P>): boolean {
@@ -192,7 +176,6 @@ export class SuperSeeding<P extends SeededPeer> {
   /**
    * Offers pieces to a peer that is new or has got a piece since the last offer.
    *
-   * @param peer The peer.
    * @param now Current time in milliseconds.
    */
   offer(peer: P, now: number): void {
@@ -202,10 +185,7 @@ export class SuperSeeding<P extends SeededPeer> {
     this.#offer(peer, { offers, taken: this.#taken(now), now });
   }
 
-  /**
-   * Ends super-seeding and tells every peer what we have: every piece is in the swarm, there is another seed, or we
-   * aren't a seed any more.
-   */
+  /** Ends super-seeding: every piece is in the swarm, there is another seed, or we are none. Tells all our pieces. */
   end(): void {
     this.#over = true;
     for (const [peer, offers] of [...this.#hidden]) this.#reveal(peer, offers);
@@ -221,10 +201,7 @@ export class SuperSeeding<P extends SeededPeer> {
     for (const peer of [...this.#told.keys()]) if (peer.writer.length < MAX_WAITING) this.#tell(peer);
   }
 
-  /**
-   * Tells a peer of the next pieces. It isn't told of all at once, so that blocks don't wait behind megabytes of have
-   * messages.
-   */
+  /** Tells a peer of the next pieces; not of all at once, so that blocks don't wait behind megabytes of haves. */
   #tell(peer: P): void {
     const state = this.#told.get(peer)!;
     const end = Math.min(this.#pieceCount, state.next + PORTION);
@@ -265,10 +242,7 @@ export class SuperSeeding<P extends SeededPeer> {
     peer.output.flush();
   }
 
-  /**
-   * Returns the pieces that were offered to unchoked peers recently enough to be downloaded still, each with the upload
-   * rate of the fastest of these peers.
-   */
+  /** Returns the pieces recently offered to unchoked peers, each with the highest upload rate of these peers. */
   #taken(now: number): Map<number, number> {
     const taken = new Map<number, number>();
     for (const [peer, { pieces }] of this.#hidden) {

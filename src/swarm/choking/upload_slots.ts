@@ -27,9 +27,7 @@ export class UploadSlots {
     this.#choker = new Choker(random);
   }
 
-  /**
-   * Unchokes waiting peers in slots that are free or held by peers that aren't interested, without waiting for a round.
-   */
+  /** Unchokes waiting peers in slots that are free or held by uninterested peers, without waiting for a round. */
   giveFree(peers: Iterable<Peer>): void {
     const open = [...peers].filter((peer) => !peer.closed);
     const unchoked = open.filter((peer) => !peer.amChoking);
@@ -51,7 +49,6 @@ export class UploadSlots {
    * Holds a round when it is due.
    *
    * @param peers Every connected peer.
-   * @param options See {@linkcode UploadTickOptions}.
    */
   tick(peers: readonly Peer[], options: UploadTickOptions): void {
     if (options.now - this.#lastRound < ROUND_MS) return;

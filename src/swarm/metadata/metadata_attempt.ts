@@ -67,10 +67,7 @@ export class MetadataAttempt implements MetadataHolder {
   readonly alone: string | null;
   /** Network of that peer, for limits; `null` without one. */
   readonly network: string | null;
-  /**
-   * Requests for each part: from how many peers, when first, when last, and when last from a peer that has sent parts
-   * before.
-   */
+  /** Requests for each part: their number, when the first and last were made, and the last to a proven peer. */
   readonly asks = new Map<number, { count: number; readonly first: number; last: number; lastProven: number }>();
   /** Number of peers that work on the attempt. */
   helpers = 0;
@@ -93,10 +90,7 @@ export class MetadataAttempt implements MetadataHolder {
   /** When the attempt was parked; `null` while it isn't. */
   #parkedAt: number | null = null;
 
-  /**
-   * @param size Bytes of the dictionary.
-   * @param options See {@linkcode MetadataAttemptOptions}.
-   */
+  /** @param size Bytes of the dictionary. */
   constructor(
     size: number,
     options: MetadataAttemptOptions,
@@ -157,7 +151,6 @@ export class MetadataAttempt implements MetadataHolder {
    *
    * @param part Part number, from 0.
    * @param data Bytes of the part; copied.
-   * @param options See {@linkcode AddPartOptions}.
    * @returns `false` if there was no memory for the part.
    */
   add(part: number, data: Uint8Array, options: AddPartOptions): boolean {

@@ -33,9 +33,7 @@ export interface MetadataHolder {
   drop(now: number): void;
 }
 
-/**
- * An attempt gives its memory to another one at the same dictionary if it is expected to take this many times longer.
- */
+/** An attempt gives its memory to another one at the same dictionary if it would take this many times longer. */
 const FAR_WORSE = 4;
 /** Milliseconds for which an attempt that was refused memory counts as waiting. */
 const WAITS_MS = 5_000;
@@ -132,10 +130,7 @@ export class MetadataBudget {
     return victim !== undefined;
   }
 
-  /**
-   * Returns the worst attempt of the torrents that hold more than their share, if the asking torrent holds less than
-   * its share.
-   */
+  /** Returns the worst attempt of the torrents that exceed their share, if the asking torrent is below its share. */
   #overShare(asking: MetadataHolder, others: readonly MetadataHolder[], now: number): MetadataHolder | undefined {
     const heldBy = new Map<object, number>([[asking.owner, 0]]);
     for (const { owner, held } of [...others, asking]) heldBy.set(owner, (heldBy.get(owner) ?? 0) + held);

@@ -34,9 +34,7 @@ import { metadataPartLength } from "../../peer/mod.ts";
 import { MetadataAttempt } from "./metadata_attempt.ts";
 import type { MetadataBudget } from "./metadata_budget.ts";
 
-/**
- * Parts that are requested from a peer at the same time at first. Some clients drop requests that arrive in a burst.
- */
+/** Parts that are requested from a peer at once at first. Some clients drop requests that arrive in a burst. */
 const FIRST_WINDOW = 2;
 /** A peer that sends a part within this many milliseconds can take more requests at the same time. */
 const QUICK_MS = 1_000;
@@ -61,10 +59,7 @@ export type MetadataProgress<P> =
   | { readonly kind: "done"; readonly info: Bytes }
   /** The parts of several peers were wrong together. All peers should be asked again. */
   | { readonly kind: "distrust" }
-  /**
-   * The peer sent wrong data. With `ban` set its address should be banned; otherwise other peers at the address may be
-   * honest.
-   */
+  /** The peer sent wrong data. Without `ban`, other peers at the address may be honest, so that it isn't banned. */
   | { readonly kind: "lie"; readonly liar: P; readonly ban: boolean };
 
 /** What is known about a peer. */
@@ -130,7 +125,6 @@ export class MetadataDownload<P extends MetadataPeer> {
   readonly #failures = new Map<string, number>();
   #over = false;
 
-  /** @param options See {@linkcode MetadataDownloadOptions}. */
   constructor(options: MetadataDownloadOptions) {
     this.#isRight = options.isRight;
     this.#budget = options.budget;
@@ -146,7 +140,6 @@ export class MetadataDownload<P extends MetadataPeer> {
   /**
    * Adds a peer that has the dictionary and says how large it is.
    *
-   * @param peer The peer.
    * @param size Bytes of the dictionary, 1 to {@linkcode MAX_METADATA}.
    * @param now Current time in milliseconds.
    */
@@ -177,10 +170,7 @@ export class MetadataDownload<P extends MetadataPeer> {
     });
   }
 
-  /**
-   * Removes a peer. The parts that it sent are kept for a while, since it may come back, or other peers that name the
-   * same size.
-   */
+  /** Removes a peer. Its parts are kept for a while: it, or peers that name the same size, may come back. */
   left(peer: P, now: number): void {
     const helper = this.#helpers.get(peer);
     if (!helper) return;
@@ -211,7 +201,6 @@ export class MetadataDownload<P extends MetadataPeer> {
    * Returns the parts to request from a peer now, which count as requested; none if the peer has enough to do or other
    * peers are more promising.
    *
-   * @param peer The peer.
    * @param now Current time in milliseconds.
    */
   ask(peer: P, now: number): number[] {
@@ -246,7 +235,6 @@ export class MetadataDownload<P extends MetadataPeer> {
    *
    * @param peer The sender.
    * @param part Part number, from 0.
-   * @param options See {@linkcode ReceivedPartOptions}.
    */
   received(
     peer: P,
@@ -322,10 +310,7 @@ export class MetadataDownload<P extends MetadataPeer> {
     return attempt;
   }
 
-  /**
-   * Requests one part again, now and then, from a peer that doesn't answer and may have lost the request, unless
-   * another peer could send it.
-   */
+  /** Repeats a request, now and then, to a peer that may have lost it, unless another peer could send the part. */
   #askAgain(helper: Helper<P>, now: number): number[] {
     if (now - helper.lastAsk < helper.patience) return [];
     const { attempt } = helper;
@@ -368,10 +353,7 @@ export class MetadataDownload<P extends MetadataPeer> {
     helper.refusals = 0;
   }
 
-  /**
-   * Forgets the requests for a part that has been received. Other peers may still send it, which isn't held against
-   * them.
-   */
+  /** Forgets the requests for a part that has been received. Other peers may still send it without blame. */
   #takeFromOthers(attempt: MetadataAttempt, part: number): void {
     if (!attempt.asks.has(part)) return;
     attempt.asks.delete(part);

@@ -36,7 +36,6 @@ export class MetadataFetch {
   readonly #download: MetadataDownload<Peer>;
   #over = false;
 
-  /** @param options See {@linkcode MetadataFetchOptions}. */
   constructor(options: MetadataFetchOptions) {
     const { platform, infoHash } = options;
     this.#options = options;
@@ -118,10 +117,7 @@ export class MetadataFetch {
     if (progress.kind === "lie" || progress.kind === "distrust") this.#askAll();
   }
 
-  /**
-   * Regular work: a peer that doesn't answer loses its place as soon as others wait, and late parts are requested from
-   * other peers.
-   */
+  /** Regular work: silent peers lose their places when others wait, and late parts are requested elsewhere. */
   tick(now: number): void {
     if (this.#over) return;
     for (const peer of this.#download.silent(now)) peer.lastPayload = Math.min(peer.lastPayload, now - MUTE_MS - 1);

@@ -19,8 +19,7 @@ import {
 const FREE_COPIES = 2;
 
 /**
- * Serves the metadata of one torrent. A peer that requests it again and again exceeds its flood limit (see
- * {@linkcode Peer.flood}).
+ * Serves the metadata of one torrent. Repeated requests exceed the flood limit in the end (see {@linkcode Peer.flood}).
  */
 export class MetadataServer implements Extension<Peer> {
   readonly name = "ut_metadata";

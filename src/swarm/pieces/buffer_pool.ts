@@ -8,10 +8,7 @@ import type { Bytes } from "../../base/bytes.ts";
 import type { MemoryBorrower, MemoryBudget } from "../../base/memory_budget.ts";
 import { BLOCK_SIZE } from "../../peer/mod.ts";
 
-/**
- * A piece of up to this many bytes is held in one buffer, unless the torrent has no buffer yet and a whole piece
- * doesn't fit into the budget.
- */
+/** A piece of up to this many bytes is held in one buffer, unless it is the first and doesn't fit into the budget. */
 const ALWAYS_WHOLE = 256 * 1024;
 /** A larger piece is held in one buffer only if this many pieces fit into the torrent's share of the budget. */
 const WHOLE_IN_SHARE = 2;
@@ -124,10 +121,7 @@ export class BufferPool implements MemoryBorrower {
     this.#budget.sated(this);
   }
 
-  /**
-   * Releases all memory that is kept for reuse, when the torrent is complete or stopped. Buffers in use may still be
-   * returned.
-   */
+  /** Releases all memory kept for reuse when the torrent is complete or stopped. Buffers may still be returned. */
   close(): void {
     this.#budget.leave(this, this.#size);
   }

@@ -61,7 +61,6 @@ export interface AskAgainOptions {
  * requests are cancelled.
  *
  * @param peer A peer that takes more requests.
- * @param options See {@linkcode AskAgainOptions}.
  */
 export function askAgain(
   peer: Peer,
@@ -132,10 +131,7 @@ function waitOf(peer: Peer, now: number, blocks: number): number {
   return quiet ? Infinity : blocks * perBlock;
 }
 
-/**
- * Estimates how long each requested block will take. The estimates are cached, since computing them takes a pass over
- * all outstanding requests.
- */
+/** Estimates how long each requested block will take. Cached, since computing it takes a pass over all requests. */
 export class Waits {
   /**
    * Functions that report the outstanding blocks of sources that aren't peers (web seeds). Each calls `tell` with the
@@ -189,7 +185,6 @@ function least(waits: Map<number, number>, key: number, wait: number): void {
 /**
  * Returns the key of a block in {@linkcode Waits}. A piece has at most 32,768 blocks (512 MiB).
  *
- * @param index Piece index.
  * @param block Block number in the piece.
  */
 export function keyOf(index: number, block: number): number {
@@ -209,7 +204,6 @@ export interface CancelElsewhereOptions {
  *
  * @param piece The block's piece.
  * @param block Block number in the piece.
- * @param options See {@linkcode CancelElsewhereOptions}.
  */
 export function cancelElsewhere(
   piece: PartialPiece,

@@ -16,8 +16,6 @@ type Limited = Pick<Peer, "allowed" | "held"> & { readonly down: { readonly rate
  * Returns how many requests a rate-limited peer should have outstanding at most, at least 1; `Infinity` without a
  * limit. A short queue lets requested blocks arrive soon and makes a lowered limit take effect at once. A peer may
  * exceed its share of the limit while other peers use less than theirs, so that its actual rate counts if it is higher.
- *
- * @param peer The peer.
  */
 export function depthAllowed({ allowed, down }: Limited): number {
   return allowed === Infinity ? Infinity : Math.ceil(QUEUE_SECONDS * Math.max(allowed, down.rate) / BLOCK_SIZE);
@@ -26,8 +24,6 @@ export function depthAllowed({ allowed, down }: Limited): number {
 /**
  * Returns the expected download rate of a peer in bytes per second; 0 if it is unknown. A peer that we don't read from
  * has more data than we take, and no peer can exceed its limit.
- *
- * @param peer The peer.
  */
 export function speedOf({ allowed, held, down }: Limited): number {
   return held ? allowed : Math.min(down.rate, allowed);

@@ -21,22 +21,13 @@ import type { SourceTrust } from "./source_trust.ts";
 
 /** A failed piece is taken from a proven owner that has sent no block of it for this many milliseconds. */
 const OWNER_MS = 20_000;
-/**
- * A peer is preferred to one whose average rate is this many times lower although its rank is worse by up to
- * {@linkcode MOST_DOUBT}.
- */
+/** A peer is preferred to one this many times slower although its rank is worse by up to {@linkcode MOST_DOUBT}. */
 const MUCH_FASTER = 10;
-/**
- * Rank difference that speed can outweigh: that of a source that sent right data before and took part in several
- * failures since.
- */
+/** Rank difference that speed can outweigh: that of a source that was right before and failed several times since. */
 const MOST_DOUBT = 1.5;
 /** Rank of a source that is used only as a last resort. */
 const LAST = 100;
-/**
- * Sources waiting for the verdict on their first blocks. At this many, those that have waited long enough are
- * forgotten.
- */
+/** At this many waiting sources, those that have waited long enough for the verdict on their blocks are forgotten. */
 const MANY_TRIALS = 256;
 
 const NONE: readonly PartialPiece[] = [];
@@ -103,11 +94,7 @@ export class Parole {
     this.#owners.set(piece, { ...owner, since: now });
   }
 
-  /**
-   * Returns `true` if an unproven peer may own one more piece.
-   *
-   * @param peer The peer.
-   */
+  /** Returns `true` if an unproven peer may own one more piece. */
   mayHold(peer: Peer): boolean {
     let blocks = 0;
     let count = 0;
@@ -124,10 +111,6 @@ export class Parole {
    * Returns `true` if a source may own a failed piece, which is the case if no connected peer would be a better owner.
    * While a proven peer has the piece, only proven sources may own it. Among equal sources the one that had fewer turns
    * is better.
-   *
-   * @param index Piece index.
-   * @param who The source.
-   * @param options See {@linkcode ConnectedPeers}.
    */
   mayOwn(index: number, who: Owner, options: ConnectedPeers): boolean {
     return !this.#isBeaten(index, { ...who, rank: this.#rankOf(index, who, options.now) }, options);
@@ -138,8 +121,6 @@ export class Parole {
    * for a second.
    *
    * @param piece A failed piece without an owner and without blocks.
-   * @param who The source.
-   * @param options See {@linkcode ConnectedPeers}.
    * @returns `true` if the source owns the piece now.
    */
   take(piece: PartialPiece, who: Owner, options: ConnectedPeers): boolean {
@@ -155,7 +136,6 @@ export class Parole {
    * hasn't been checked.
    *
    * @param piece A piece that the source owns.
-   * @param options See {@linkcode ConnectedPeers}.
    */
   trial(piece: PartialPiece, options: ConnectedPeers): number {
     if (piece.failed || piece.tried || piece.blockCount <= 2 * TRIAL_BLOCKS) return Infinity;
@@ -182,10 +162,7 @@ export class Parole {
     return this.#owned.size === 0 ? NONE : [...this.#owned].filter(isTried);
   }
 
-  /**
-   * Starts the owner's wait for the verdict on its trial blocks, when a proven peer begins to send the rest of the
-   * piece.
-   */
+  /** Starts the owner's wait for the verdict on its trial blocks, when a proven peer begins to send the rest. */
   judge(piece: PartialPiece, now: number): void {
     if (!isTried(piece)) return;
     if (this.#trials.size >= MANY_TRIALS) {
@@ -246,11 +223,7 @@ export class Parole {
     this.#owners.delete(piece);
   }
 
-  /**
-   * Failed pieces whose owners take too long and for which there is a better owner.
-   *
-   * @param options See {@linkcode LatePiecesOptions}.
-   */
+  /** Failed pieces whose owners take too long and for which there is a better owner. */
   late(options: LatePiecesOptions): PartialPiece[] {
     const { now } = options;
     return [...this.#owned].filter((piece) => {
@@ -283,10 +256,7 @@ export class Parole {
     this.#turns.set(piece.index, turns);
   }
 
-  /**
-   * Rank of a source, lower is better: proven, right before, unknown, then quiet. Each unfinished turn at the piece
-   * adds 1.
-   */
+  /** Rank of a source, lower is better: proven, right before, unknown, quiet. An unfinished turn adds 1. */
   #rankOf(index: number, who: Owner, now: number): number {
     const turns = this.#turns.get(index)?.get(who.source) ?? 0;
     const { peer } = who;
@@ -337,11 +307,7 @@ function isTried({ failed, blockCount, received, free }: PartialPiece): boolean 
   return !failed && blockCount > 2 * TRIAL_BLOCKS && received === TRIAL_BLOCKS && free === blockCount - TRIAL_BLOCKS;
 }
 
-/**
- * Returns a peer as a possible owner of pieces.
- *
- * @param peer The peer.
- */
+/** Returns a peer as a possible owner of pieces. */
 export function ownerOf(peer: Peer): Owner {
   return { number: peer.number, source: peer.network, peer };
 }
@@ -352,12 +318,7 @@ export interface WouldAnySendOptions extends ConnectedPeers {
   readonly isOfKind: (peer: Peer) => boolean;
 }
 
-/**
- * Returns `true` if a peer of a kind that hasn't gone quiet would send a piece.
- *
- * @param index Piece index.
- * @param options See {@linkcode WouldAnySendOptions}.
- */
+/** Returns `true` if a peer of a kind that hasn't gone quiet would send a piece. */
 export function wouldAnySend(
   index: number,
   options: WouldAnySendOptions,

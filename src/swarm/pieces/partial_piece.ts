@@ -11,10 +11,7 @@ import { type PartMemory, PieceParts, type Stretch } from "./piece_parts.ts";
 
 /** Sender of a block that hasn't been received. Connection numbers begin at 1. */
 const NOBODY = 0;
-/**
- * Bytes after which received data is hashed: few enough to be in the processor's cache still, enough that the calls
- * cost nothing.
- */
+/** Bytes after which data is hashed: few enough to be in the processor's cache, enough that calls cost nothing. */
 const HASH_STEP = 128 * 1024;
 /** Bytes that are hashed without a break, at most, since other work waits meanwhile. */
 const HASH_MOST = 1024 * 1024;
@@ -23,10 +20,7 @@ const HASH_MOST = 1024 * 1024;
 export interface PartialPieceOptions {
   /** Length of the piece in bytes. */
   readonly size: number;
-  /**
-   * A buffer at least as long as the piece, or the source of buffers for its parts if the piece is too large to be held
-   * whole.
-   */
+  /** A buffer for the whole piece, or the source of buffers for its parts if the piece is too large for one. */
   readonly memory: Bytes | PartMemory;
   /** SHA-1 digest that hashes the piece. */
   readonly digest: Digest;
@@ -86,10 +80,7 @@ export class PartialPiece {
   tried = false;
   /** Whether the piece has failed its hash check before. */
   failed = false;
-  /**
-   * Whether only proven sources may send the piece, since the blocks that were kept after a failed hash check came from
-   * such sources.
-   */
+  /** Whether only proven sources may send the piece: the blocks kept after a failed hash check came from such. */
   guarded = false;
   /** When the piece was started or restarted, in milliseconds. */
   startedAt: number;
@@ -108,10 +99,6 @@ export class PartialPiece {
   #hashed = 0;
   #closed = false;
 
-  /**
-   * @param index Piece index.
-   * @param options See {@linkcode PartialPieceOptions}.
-   */
   constructor(index: number, options: PartialPieceOptions) {
     this.index = index;
     this.startedAt = options.now;
@@ -162,7 +149,6 @@ export class PartialPiece {
    * Takes memory for a block that hasn't been received, if there is none yet.
    *
    * @param block Block number.
-   * @param options See {@linkcode HoldBlockOptions}.
    * @returns `true` if there is memory for the block.
    */
   hold(block: number, options: HoldBlockOptions = {}): boolean {
@@ -248,7 +234,6 @@ export class PartialPiece {
    * Marks a block as received, after its bytes have been stored with {@linkcode PartialPiece.put}.
    *
    * @param block Number of a block that hasn't been received.
-   * @param options See {@linkcode ReceiveBlockOptions}.
    */
   receive(
     block: number,
@@ -316,7 +301,6 @@ export class PartialPiece {
    * blocks free.
    *
    * @param isSuspect Returns `true` if the blocks of a connection are removed.
-   * @param options See {@linkcode ReopenOptions}.
    * @returns Bytes that were removed.
    */
   reopen(

@@ -30,10 +30,7 @@ export interface PartialPiecesHost extends SmartBanHost, PartsHost {
   hasPlace?(index: number): boolean;
   /** Called when a piece has been verified and written. */
   pieceDone(index: number): void;
-  /**
-   * Called when a piece that was to be finished although it isn't wanted any more was given up, which may complete the
-   * download.
-   */
+  /** Called when an unwanted piece that was to be finished was given up, which may complete the download. */
   pieceForgotten(index: number): void;
   /** Called when the disk failed, so that the download cannot go on. */
   broke(error: unknown): void;
@@ -63,10 +60,7 @@ type Found = "written" | "unwelcome" | "wrong";
 export class PartialPieces {
   /** Pieces that have been verified and written. */
   readonly have: Bitfield;
-  /**
-   * Pieces to come: wanted pieces that aren't on disk, and unwanted pieces that are finished since blocks of them have
-   * been received.
-   */
+  /** Pieces to come: wanted ones that aren't on disk, and unwanted ones that are finished as blocks have arrived. */
   readonly missing: Bitfield;
   /** Pieces that a web seed will start, which the picker therefore doesn't offer. */
   readonly reserved = new Set<number>();
@@ -84,10 +78,7 @@ export class PartialPieces {
   readonly picker: PiecePicker;
   /** Buffers for pieces. */
   readonly pool: BufferPool;
-  /**
-   * Counts the pieces that return to the picker. A search that found nothing is worth repeating only when the count has
-   * grown.
-   */
+  /** Counts pieces that return to the picker. A vain search is worth repeating only when the count has grown. */
   returned = 0;
   /** Called when a piece has been found right or wrong and its memory is free. */
   readonly settled: ((right: boolean) => void)[] = [];
@@ -107,10 +98,6 @@ export class PartialPieces {
   readonly #checking = new Set<number>();
   #stopped = false;
 
-  /**
-   * @param host The torrent.
-   * @param options See {@linkcode PartialPiecesOptions}.
-   */
   constructor(host: PartialPiecesHost, options: PartialPiecesOptions) {
     this.#host = host;
     this.have = options.have;
@@ -331,9 +318,8 @@ export class PartialPieces {
   }
 
   /**
-   * Recomputes the missing pieces and the picker's pieces.
-   *
-   * @returns Started pieces that are no longer to come and were given up.
+   * Recomputes the missing pieces and the picker's pieces. Returns started pieces that are no longer to come and were
+   * given up.
    */
   #takeStock(): PartialPiece[] {
     const given = [...this.active.values()].filter((piece) => !this.#isToCome(piece) || this.#onDisk.isMoved(piece));
@@ -452,10 +438,7 @@ export class PartialPieces {
     return "reopened";
   }
 
-  /**
-   * Handles a disk failure, or a piece whose files have just been deselected. If wanted, the piece is fetched again
-   * when the download goes on.
-   */
+  /** Handles a disk failure, or a piece whose files were just deselected. The piece is fetched again if wanted. */
   #broke({ index, size }: PartialPiece, error: unknown): void {
     if (error instanceof NotWantedError) this.wasted += size;
     else this.#host.broke(error);

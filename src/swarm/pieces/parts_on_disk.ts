@@ -21,10 +21,7 @@ export interface PartsHost {
   readPart(index: number, begin: number, into: Bytes): Promise<void>;
   /** Marks a verified piece as readable. Resolves with `false` if the piece is no longer where it was written. */
   claimPiece(index: number, place: string): Promise<boolean>;
-  /**
-   * Names the files and offsets where a piece is stored. A piece has moved if the name has changed since it was
-   * written.
-   */
+  /** Names the files and offsets where a piece is stored. The piece has moved if the name has changed. */
   placeOf(index: number): string;
 }
 
@@ -36,10 +33,7 @@ export interface PartsOnDiskOptions {
   readonly failed: (piece: PartialPiece, thrown: unknown) => void;
 }
 
-/**
- * The pieces of one torrent that are written to disk in parts. What is on disk counts for nothing until the piece is
- * verified.
- */
+/** The pieces of one torrent that are written in parts. What is on disk counts only when the piece is verified. */
 export class PartsOnDisk {
   readonly #host: PartsHost;
   readonly #pool: BufferPool;
@@ -54,10 +48,6 @@ export class PartsOnDisk {
   /** The last read in the queue. Only one piece is read back at a time, which bounds the memory for it. */
   #reading: Promise<void> = Promise.resolve();
 
-  /**
-   * @param host The torrent.
-   * @param options See {@linkcode PartsOnDiskOptions}.
-   */
   constructor(
     host: PartsHost,
     options: PartsOnDiskOptions,
@@ -72,10 +62,7 @@ export class PartsOnDisk {
     this.#places.set(piece, this.#host.placeOf(piece.index));
   }
 
-  /**
-   * Returns `true` if the selection of files has changed so that a piece is stored elsewhere now. What was received of
-   * it is lost.
-   */
+  /** Returns `true` if a new selection of files has moved a piece elsewhere, so that its received data is lost. */
   isMoved(piece: PartialPiece): boolean {
     const place = this.#places.get(piece);
     return place !== undefined && place !== this.#host.placeOf(piece.index);

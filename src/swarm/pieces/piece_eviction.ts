@@ -77,7 +77,6 @@ export interface LeastDeservingOptions {
  * are slow while there are too many slow pieces, the one with the fewest blocks; `null` if every piece should be kept.
  *
  * @param active Pieces that have been started.
- * @param options See {@linkcode LeastDeservingOptions}.
  */
 export function leastDeserving(
   active: Iterable<PartialPiece>,

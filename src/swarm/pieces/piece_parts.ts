@@ -12,17 +12,13 @@ export interface PartMemory {
   /** Length of a part in bytes, a multiple of the block size. */
   readonly length: number;
   /**
-   * Takes a buffer of {@linkcode PartMemory.length} bytes with arbitrary contents.
-   *
-   * @returns `null` if there is no memory and `force` isn't set.
+   * Takes a buffer of {@linkcode PartMemory.length} bytes with arbitrary contents. Returns `null` if there is no memory
+   * and `force` isn't set.
    */
   take(force: boolean): Bytes | null;
   /** Returns a buffer. */
   give(buffer: Bytes): void;
-  /**
-   * Writes a part to disk. The receiver returns the buffer and calls {@linkcode PieceParts.written} when the part is on
-   * disk.
-   */
+  /** Writes a part to disk. Then the buffer is to be returned and {@linkcode PieceParts.written} to be called. */
   leave(part: LeavingPart): void;
 }
 
@@ -101,11 +97,7 @@ export class PieceParts {
     return Math.min(this.#size, (Math.floor(at / length) + 1) * length);
   }
 
-  /**
-   * Takes memory for a block's part, if it has none.
-   *
-   * @returns `true` if there is memory for the block.
-   */
+  /** Takes memory for a block's part, if it has none. Returns `true` if there is memory for the block. */
   hold(block: number, force: boolean): boolean {
     const part = this.#partOf(block);
     if (this.#buffers[part] !== null) return true;
@@ -148,11 +140,7 @@ export class PieceParts {
     if (--this.#busy[part]! === 0) this.#release(part);
   }
 
-  /**
-   * Notes that a block has been received.
-   *
-   * @returns `true` if the whole part has been received.
-   */
+  /** Notes that a block has been received. Returns `true` if the whole part has been received. */
   arrived(block: number): boolean {
     return --this.#missing[this.#partOf(block)]! === 0;
   }

@@ -65,7 +65,6 @@ export class PiecePicker {
   /**
    * @param pieceCount Pieces of the torrent. None is in the order at first.
    * @param random Returns a number from 0 to 1, uniformly distributed, which decides among equally rare pieces.
-   * @param options See {@linkcode PiecePickerOptions}.
    */
   constructor(pieceCount: number, random: () => number, options: PiecePickerOptions = {}) {
     this.sequential = options.sequential ?? false;
@@ -188,7 +187,6 @@ export class PiecePicker {
    * Returns the piece to start with a peer, or -1 if the peer has none. The piece stays in the order.
    *
    * @param from The peer's pieces.
-   * @param options See {@linkcode PickOptions}.
    */
   pick(from: PieceSet, options: PickOptions = {}): number {
     for (const level of LEVELS) {

@@ -7,10 +7,7 @@
 import { MAX_REMEMBERED_HOSTS } from "../../base/defences.ts";
 import { BLOCK_SIZE, type Peer } from "../../peer/mod.ts";
 
-/**
- * A connection that brought more than this many times its outstanding requests before it ended wasn't closed for their
- * number.
- */
+/** A connection that brought more than this many times its outstanding requests wasn't closed for their number. */
 const PIPELINES = 4;
 /** Lower bound for the outstanding requests that {@linkcode PIPELINES} multiplies. */
 const LEAST = 8;

@@ -16,10 +16,7 @@ import type { PiecePicker } from "./piece_picker.ts";
 import { NO_URGENCY, shareOf, type Urgency } from "./time_critical.ts";
 import type { PartialPieces } from "./partial_pieces.ts";
 
-/**
- * Pieces that are picked at random rather than by rarity at the start of a download, so that there is soon something to
- * trade.
- */
+/** Pieces picked at random, not by rarity, at the start of a download, so that there is soon something to trade. */
 const RANDOM_FIRST = 4;
 /**
  * Requests that a peer may reject before it is asked for nothing until the next tick. Some clients reject requests that
@@ -54,7 +51,6 @@ export class RequestStrategy {
   readonly #pool: BufferPool;
 
   /**
-   * @param host The torrent.
    * @param started The pieces.
    * @param now Returns the current time in milliseconds.
    */
@@ -121,9 +117,7 @@ export class RequestStrategy {
   }
 
   /**
-   * Starts new pieces with a peer, which owns them if it isn't proven.
-   *
-   * @returns How many more requests the peer takes.
+   * Starts new pieces with a peer, which owns them if it isn't proven. Returns how many more requests the peer takes.
    */
   #startPieces(peer: Peer, want: number, now: number): number {
     const { parole } = this.#started;
@@ -143,11 +137,7 @@ export class RequestStrategy {
     return want;
   }
 
-  /**
-   * Requests the rest of other owners' pieces from a peer.
-   *
-   * @returns How many more requests the peer takes.
-   */
+  /** Requests the rest of other owners' pieces from a peer. Returns how many more requests the peer takes. */
   #join(peer: Peer, pieces: Iterable<PartialPiece>, want: number, now: number): number {
     for (const piece of pieces) {
       if (want <= 0) break;
@@ -164,11 +154,7 @@ export class RequestStrategy {
     return Math.ceil(this.#pool.capacity / 2);
   }
 
-  /**
-   * Starts failed pieces with a peer that may own them.
-   *
-   * @returns How many more requests the peer takes.
-   */
+  /** Starts failed pieces with a peer that may own them. Returns how many more requests the peer takes. */
   #fillFailed(peer: Peer, want: number, now: number): number {
     const { parole, failed } = this.#started;
     let left = MOST_FAILED;
@@ -189,11 +175,7 @@ export class RequestStrategy {
     return want;
   }
 
-  /**
-   * Requests blocks of urgent pieces from a peer.
-   *
-   * @returns How many more requests the peer takes.
-   */
+  /** Requests blocks of urgent pieces from a peer. Returns how many more requests the peer takes. */
   #fillUrgent(peer: Peer, parts: { readonly want: number; readonly depth: number; readonly now: number }): number {
     const { depth, now } = parts;
     const { pieces, awaited } = this.urgency;
@@ -252,8 +234,7 @@ export class RequestStrategy {
   }
 
   /**
-   * Returns `true` if a peer may start a piece. A slow peer may do so only while slow pieces take less than half of the
-   * memory.
+   * Returns `true` if a peer may start a piece; a slow peer only while slow pieces take less than half of the memory.
    */
   mayStart(peer: Peer, index: number): boolean {
     if (!isSlowPeer(this.#host.pieceSize(index), peer.down)) return true;
@@ -265,10 +246,7 @@ export class RequestStrategy {
     return Math.ceil(this.#pool.capacity / 2);
   }
 
-  /**
-   * Returns the best piece to start with a peer, or -1. A search takes a pass over all pieces, so that a vain one is
-   * remembered.
-   */
+  /** Returns the best piece to start with a peer, or -1. Vain searches, which look at all pieces, are remembered. */
   pick(peer: Peer): number {
     if (peer.choking) {
       for (const index of peer.allowedFast) {

@@ -16,10 +16,7 @@ const REQUEST_MS = 10_000;
 export interface TakingBack {
   /** Whether the peer is sent cancel messages; `false` when absent. */
   readonly cancel?: boolean;
-  /**
-   * Returns `true` for a request that is taken back, given its piece and when it was made. All requests are taken back
-   * when absent.
-   */
+  /** Returns `true` for a request that is taken back, given its piece and time. Selects all requests when absent. */
   readonly which?: (index: number, time: number) => boolean;
   /** Returns `true` for a piece that the peer keeps as its owner. It keeps none when absent. */
   readonly keeps?: (index: number) => boolean;
@@ -39,7 +36,6 @@ export interface TakeBackOverdueOptions {
  * Takes back requests that a peer hasn't answered for too long, so that other peers can be asked.
  *
  * @param peer A peer with outstanding requests.
- * @param options See {@linkcode TakeBackOverdueOptions}.
  */
 export function takeBackOverdue(
   peer: Peer,
@@ -99,7 +95,6 @@ const MOST_QUIET_MS = 10_000;
  * Returns `true` if a peer doesn't send what it was asked for, so that other peers are preferred until it sends a
  * block.
  *
- * @param peer The peer.
  * @param now Current time in milliseconds.
  */
 export function isQuiet(peer: Peer, now: number): boolean {

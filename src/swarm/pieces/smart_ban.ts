@@ -113,10 +113,6 @@ export class SmartBan {
   readonly #onDisk: PartsOnDisk;
   readonly #evidence = new BlockEvidence();
 
-  /**
-   * @param host The torrent.
-   * @param options See {@linkcode SmartBanOptions}.
-   */
   constructor(host: SmartBanHost, { platform, onDisk }: SmartBanOptions) {
     this.#host = host;
     this.#platform = platform;

@@ -7,9 +7,7 @@
 
 import { MAX_FAILURES_REMEMBERED, MAX_REMEMBERED_HOSTS } from "../../base/defences.ts";
 
-/**
- * Unresolved failed pieces that a source which has sent right data may have taken part in before it is put on parole.
- */
+/** Unresolved failed pieces that a source which has been right may have taken part in before it is on parole. */
 const MOST_FAILURES = 1;
 /** A source that took part in less than this share of another source's right pieces is suspected before that source. */
 const LESS_KNOWN = 0.25;
@@ -28,8 +26,9 @@ interface TrustRecord {
  * Records of sources by name. The sources are networks of peers (see `networkOf`) and URLs of web seeds, so that a new
  * connection changes nothing.
  *
- * A source is proven once a piece that it took part in was right. It is suspect from when a piece that it took part in is
- * wrong until that piece passes and the fault wasn't the source's, or until a piece that the source sent alone is right.
+ * A source is proven once a piece that it took part in was right. It is suspect from when a piece that it took part in
+ * is wrong until that piece passes and the fault wasn't the source's, or until a piece that the source sent alone is
+ * right.
  */
 export class SourceTrust {
   /** Called when a source has become proven or suspect. */
@@ -54,10 +53,7 @@ export class SourceTrust {
     return this.#known.get(source)?.failed.size ?? 0;
   }
 
-  /**
-   * Returns `true` if a source must not share pieces with others: it took part in several unresolved failures, or in
-   * one and in no right piece.
-   */
+  /** Returns `true` if a source mustn't share pieces: it has several open failures, or one and no right piece. */
   onParole(source: string): boolean {
     const known = this.#known.get(source);
     return known !== undefined && known.failed.size > (known.right > 0 ? MOST_FAILURES : 0);
@@ -77,7 +73,6 @@ export class SourceTrust {
   /**
    * Records a right piece.
    *
-   * @param index Piece index.
    * @param sources The sources that took part in the piece.
    */
   passed(index: number, sources: ReadonlySet<string>): void {
@@ -98,7 +93,6 @@ export class SourceTrust {
   /**
    * Records a wrong piece.
    *
-   * @param index Piece index.
    * @param sources The suspected sources.
    */
   failed(index: number, sources: ReadonlySet<string>): void {

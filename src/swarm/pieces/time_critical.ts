@@ -92,10 +92,7 @@ export class Readers {
     this.#changed();
   }
 
-  /**
-   * Settles the waits that a recheck or a new selection of files has decided. Waits for pieces that aren't to come are
-   * rejected.
-   */
+  /** Settles waits after a recheck or a new selection of files. Those for pieces that aren't to come are rejected. */
   checked(): void {
     for (const [index, waiters] of [...this.#waiters]) {
       if (this.#host().have.has(index)) this.arrived(index);
@@ -150,11 +147,7 @@ export class Readers {
     this.#changed();
   }
 
-  /**
-   * Removes a waiter.
-   *
-   * @returns `true` if no other waiter is left for the piece.
-   */
+  /** Removes a waiter. Returns `true` if no other waiter is left for the piece. */
   #forget(index: number, waiter: Waiter): boolean {
     const waiters = this.#waiters.get(index);
     if (!waiters?.delete(waiter) || waiters.size > 0) return false;
@@ -198,7 +191,6 @@ export class PieceReader {
   /**
    * Waits for a piece.
    *
-   * @param index Piece index.
    * @param signal Aborts the wait.
    * @throws The signal's reason, or an error that says why the piece won't come.
    */
@@ -255,7 +247,6 @@ const LEAST_SHARE = 4;
  * together need for all their requests. Returns the number of all blocks if no other peer would send any.
  *
  * @param peer The peer that takes more requests.
- * @param piece The piece.
  * @param peers Every connected peer.
  */
 export function shareOf(peer: Peer, piece: PartialPiece, peers: Iterable<Peer>): number {
@@ -275,7 +266,6 @@ export function shareOf(peer: Peer, piece: PartialPiece, peers: Iterable<Peer>):
 /**
  * Returns the peers that would send a piece but have outstanding requests.
  *
- * @param index Piece index.
  * @param peers Every connected peer.
  */
 export function busyWithOthers(index: number, peers: Iterable<Peer>): Peer[] {

@@ -13,9 +13,7 @@ import type { WebPart } from "./web_files.ts";
 import { judgeReply, retryAfter, type WebReply } from "./web_reply.ts";
 import type { WebRun } from "./web_run.ts";
 
-/**
- * Bytes up to which data that another source has sent meanwhile is read and dropped instead of making a new request.
- */
+/** Bytes up to which data that another source has sent is read and dropped instead of making a new request. */
 const READ_PAST = 256 * 1024;
 /** A connection counts as quiet after this many milliseconds without a byte. */
 const QUIET_MS = 3_000;
@@ -38,10 +36,7 @@ export class WebFailure extends Error {
   /** Whether the answer makes no sense, which counts as the server's fault. */
   readonly fault: boolean;
 
-  /**
-   * @param message Reason for the user.
-   * @param options See {@linkcode WebFailureOptions}.
-   */
+  /** @param message Reason for the user. */
   constructor(message: string, options: WebFailureOptions = {}) {
     super(message);
     this.after = options.after ?? null;
@@ -112,7 +107,6 @@ export class WebFetch {
   /** Whether reading is paused because the rate limit is used up. */
   #held = false;
 
-  /** @param host The web seed. */
   constructor(host: WebFetchHost) {
     this.#host = host;
     this.#kept = host.platform.http.keep?.() ?? null;
@@ -167,8 +161,6 @@ export class WebFetch {
   /**
    * Requests a part.
    *
-   * @param part The part.
-   * @param options See {@linkcode WebRequestOptions}.
    * @returns The answer, which the caller cancels.
    * @throws {HttpError} If there is no answer.
    */

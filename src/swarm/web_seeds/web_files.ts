@@ -153,9 +153,7 @@ function withoutFragment(url: string): string {
   return url.split("#", 1)[0]!;
 }
 
-/**
- * Returns `true` for an empty name, `.` and `..`, which would change the path. Storage leaves these names out as well.
- */
+/** Returns `true` for an empty name, `.` and `..`, which would change the path. Storage leaves them out as well. */
 function isDots(name: Uint8Array): boolean {
   return name.length <= 2 && name.every((byte) => byte === 0x2e);
 }

@@ -19,8 +19,7 @@ const RUN_SECONDS = 10;
 /** Upper bound for the bytes of a run; longer runs bring nothing more. */
 const MAX_RUN = 64 * 1024 * 1024;
 /**
- * Part of the web seed's fair share of the missing pieces that one run may take, so that all sources are done at about
- * the same time.
+ * Part of its fair share of the missing pieces that one run may take, so that all sources end at about the same time.
  */
 const FAIR_SHARE = 0.5;
 /** A run may exceed its fair share if it takes no more seconds than this. */
@@ -71,10 +70,7 @@ export class WebPicker implements WebRunHost {
   readonly #options: WebPickerOptions;
   readonly #runs = new Map<WebRun, WebSource>();
 
-  /**
-   * @param download The download.
-   * @param options See {@linkcode WebPickerOptions}.
-   */
+  /** @param download The download. */
   constructor(
     download: PieceDownload,
     options: WebPickerOptions,

@@ -86,9 +86,7 @@ function sizeIn(headers: Headers): number | null {
   return size === undefined ? null : Number(size);
 }
 
-/**
- * Checks a 206 answer (RFC 9110, 14.4), which must have one range: the one that was requested, or the beginning of it.
- */
+/** Checks a 206 answer (RFC 9110, 14.4): one range, which is the one that was requested or the beginning of it. */
 function judgeRange(part: WebPart, headers: Headers): WebReply {
   const text = headers.get("content-range") ?? ""; // absent for several ranges ("multipart/byteranges")
   const [, first, last, size] = /^bytes (\d{1,16})-(\d{1,16})\/(\d{1,16}|\*)$/i.exec(text.trim()) ?? [];

@@ -22,10 +22,7 @@ export interface WebRunHost {
   peers(): Iterable<Peer>;
   /** Returns the current time in milliseconds. */
   now(): number;
-  /**
-   * Makes a web seed, given by its number, the owner of a failed piece if it may be. Returns `true` if it is the owner
-   * now.
-   */
+  /** Tries to make a web seed, given by its number, the owner of a failed piece. Returns `true` if it is now. */
   mayOwn(piece: PartialPiece, source: number): boolean;
   /** Called when a run has ended or become shorter. */
   changed(run: WebRun): void;
@@ -59,10 +56,6 @@ export class WebRun {
   #block: Bytes | null = null;
   #over = false;
 
-  /**
-   * @param host The download.
-   * @param options See {@linkcode WebRunOptions}.
-   */
   constructor(
     host: WebRunHost,
     options: WebRunOptions,
@@ -228,10 +221,7 @@ export class WebRun {
     return piece.has(block) || piece.hold(block);
   }
 
-  /**
-   * Stores bytes in a piece. A part of a piece may lose its memory at any time except for whole blocks, so that blocks
-   * are assembled here.
-   */
+  /** Stores bytes in a piece. Blocks are assembled here, since a part may lose its memory unless a block is whole. */
   #put(piece: PartialPiece, bytes: Bytes, offset: number): void {
     if (piece.parts === null) return piece.put(bytes, offset);
     const at = offset % BLOCK_SIZE;

@@ -72,9 +72,8 @@ export class WebSeed {
   #paused = false;
 
   /**
-   * @param host The torrent.
-   * @param options `url`: as it stands in the torrent. `number`: below 0. `pieceCount`: of the torrent. `parts`: how it is asked; made when
-   * it is needed.
+   * @param options `url`: as it stands in the torrent. `number`: below 0. `pieceCount`: of the torrent. `parts`: how it
+   * is asked; made when it is needed.
    */
   constructor(
     host: WebSeedHost,
@@ -270,10 +269,7 @@ export class WebSeed {
     this.#redirects.set(part.file, url);
   }
 
-  /**
-   * Handles a server that sends a file from its beginning when a range was requested, which is tolerable if few bytes
-   * come before the range.
-   */
+  /** Handles a server that sends a file from its beginning instead of a range, tolerable if few bytes come before. */
   #takesWholeFiles(skip: number, part: WebPart): void {
     const known = this.#wholeOnly;
     this.#wholeOnly = true;

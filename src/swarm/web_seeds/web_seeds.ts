@@ -57,10 +57,6 @@ export class WebSeeds {
   #stopped = false;
   #paused = false;
 
-  /**
-   * @param options See {@linkcode WebSeedsOptions}.
-   * @param host The torrent.
-   */
   constructor(options: WebSeedsOptions, host: WebSeedsHost) {
     const { meta, platform } = options;
     const { download } = host;

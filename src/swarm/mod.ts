@@ -1,5 +1,5 @@
 /**
- * Torrents at work: the front door of the room.
+ * Torrents and their swarms: what other folders use of this one.
  *
  * @module
  */

@@ -44,8 +44,6 @@ export interface AskAgainOptions {
   readonly ending: boolean;
   /** Whether there is no memory to start another piece; `false` when absent. */
   readonly stuck?: boolean;
-  /** Returns `true` if the peer may send blocks of a piece. */
-  readonly maySend: (piece: PartialPiece) => boolean;
   /** Requests that the peer should have outstanding. */
   readonly depth: number;
   /** Whether a reader waits for the pieces, so that a busy peer is asked as well; `false` when absent. */
@@ -62,10 +60,7 @@ export interface AskAgainOptions {
  *
  * @param peer A peer that takes more requests.
  */
-export function askAgain(
-  peer: Peer,
-  options: AskAgainOptions,
-): void {
+export function askAgain(peer: Peer, options: AskAgainOptions): void {
   const { now, depth, urgent = false, stuck = false } = options;
   let want = (urgent ? depth : Math.min(depth, DEPTH)) - peer.requests.size;
   if (want <= 0) return;

@@ -105,7 +105,6 @@ export class RequestStrategy {
       waits: this.waits,
       ending: this.#picker.size === 0,
       stuck: !this.#pool.available,
-      maySend: (piece) => this.maySend(peer, piece, now),
       depth,
       now,
     });
@@ -196,9 +195,8 @@ export class RequestStrategy {
     }
     if (late.length === 0 || want <= 0) return want;
     const free = want + peer.requests.size;
-    const maySend = (piece: PartialPiece) => this.maySend(peer, piece, now);
     const peers = () => this.#host.peers();
-    askAgain(peer, { active: late, peers, waits: this.waits, ending: true, urgent: true, maySend, depth, now });
+    askAgain(peer, { active: late, peers, waits: this.waits, ending: true, urgent: true, depth, now });
     return free - peer.requests.size;
   }
 

@@ -10,7 +10,7 @@ import type { BandwidthParty } from "../../peer/mod.ts";
 import { RateMeter } from "../../peer/rate_meter.ts";
 import { HttpError, type HttpStream, type Platform } from "../../platform/platform.ts";
 import { WebFailure, WebFetch, WebMissing } from "./web_fetch.ts";
-import type { WebPart, WebParts } from "./web_files.ts";
+import type { FileParts, WebPart } from "./web_files.ts";
 import type { WebPicker, WebSource } from "./web_picker.ts";
 import type { WebRun } from "./web_run.ts";
 
@@ -54,14 +54,14 @@ export class WebSeed {
   /** What came from it. */
   readonly down = new RateMeter();
   readonly #host: WebSeedHost;
-  readonly #makeParts: () => WebParts;
+  readonly #makeParts: () => FileParts;
   readonly #backoff = new WebBackoff();
   readonly #lanes = new Set<WebFetch>();
   /** Those that were ended though nothing was wrong with them. */
   readonly #left = new WeakSet<WebFetch>();
   /** By file: where it was found after redirects. */
   readonly #redirects = new Map<number, string>();
-  #madeParts: WebParts | null = null;
+  #madeParts: FileParts | null = null;
   #width = 1;
   #mayGrow = true;
   #connected = false;
@@ -82,7 +82,7 @@ export class WebSeed {
       readonly url: string;
       readonly number: number;
       readonly pieceCount: number;
-      readonly parts: () => WebParts;
+      readonly parts: () => FileParts;
     },
   ) {
     this.#host = host;
@@ -128,7 +128,6 @@ export class WebSeed {
     if (!this.isReady(this.#host.platform.now())) return false;
     const lane = new WebFetch({
       ...this.#host,
-      ranges: this.#parts.ranges,
       answered: () => this.#answered(),
       down: this.down,
     });
@@ -186,7 +185,7 @@ export class WebSeed {
     this.close(why);
   }
 
-  get #parts(): WebParts {
+  get #parts(): FileParts {
     return this.#madeParts ??= this.#makeParts();
   }
 
@@ -248,7 +247,7 @@ export class WebSeed {
     let complete = false;
     try {
       stream = await lane.open(part, { url, wholeOnly: this.#wholeOnly });
-      const reply = await lane.judge(stream, part);
+      const reply = lane.judge(stream, part);
       if (reply.skip > 0) this.#takesWholeFiles(reply.skip, part);
       this.#remember(part, stream.url);
       return complete = await lane.consume(stream, run, reply);
@@ -265,7 +264,7 @@ export class WebSeed {
   }
 
   #remember(part: WebPart, url: string): void {
-    if (part.file < 0 || this.#redirects.has(part.file) || new URL(part.url!).href === url) return;
+    if (this.#redirects.has(part.file) || new URL(part.url!).href === url) return;
     if (this.#redirects.size >= MAX_WEB_REDIRECTS) this.#redirects.delete(this.#redirects.keys().next().value!);
     this.#redirects.set(part.file, url);
   }
@@ -295,7 +294,6 @@ export class WebSeed {
   /** It hasn't got a file, so that the file's pieces are to come from others. */
   #hasNot({ message, part }: WebMissing): void {
     if (part === null || this.#over !== null) return;
-    if (part.file < 0) return this.#giveUp(`given up: ${message}`);
     const { first, end } = this.#parts.piecesOf(part.file);
     for (let index = first; index < end; index++) this.pieces.clear(index);
     if (this.pieces.isEmpty) this.#giveUp(`given up: ${message}`);

@@ -35,8 +35,6 @@ export interface WebLabOptions {
   readonly files?: number | readonly LabFile[];
   /** `url-list`. */
   readonly webSeeds?: readonly string[];
-  /** `httpseeds`. */
-  readonly httpSeeds?: readonly string[];
   /** Bytes a second that may come; no limit when absent. */
   readonly maxDown?: number;
   /** Whether that is the torrent's own limit rather than the session's. */
@@ -226,8 +224,7 @@ function makeMeta(files: number | readonly LabFile[], options: WebLabOptions): {
   };
   const torrent = encode({
     info: { ...shape, "piece length": PIECE, pieces: concatBytes(hashes) },
-    "url-list": [...options.webSeeds ?? (options.httpSeeds ? [] : ["http://web.example/"])],
-    httpseeds: [...options.httpSeeds ?? []],
+    "url-list": [...options.webSeeds ?? ["http://web.example/"]],
   });
   return { meta: parseMetainfo(torrent), data };
 }

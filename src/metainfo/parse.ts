@@ -7,12 +7,12 @@
 import { type Bytes, fromUtf8Lossy } from "../base/bytes.ts";
 import { InfoHash } from "../base/info_hash.ts";
 import { BencodeDict, BencodeError, decodeDict } from "../bencode/mod.ts";
+import { sha1 } from "../platform/start_digest.ts";
 import { type Fail, MetainfoError, type Warn } from "./errors.ts";
 import { readFiles } from "./files.ts";
 import type { Places } from "./merge.ts";
 import type { Metainfo, MetainfoFile } from "./metainfo.ts";
 import { safeName, type SafePathOptions } from "./safe_path.ts";
-import { sha1 } from "./sha1.ts";
 import { readNodes, readTrackers, readWebSeeds } from "./sources.ts";
 import { TextReader } from "./text_encoding.ts";
 import { describeValue } from "./values.ts";

@@ -387,7 +387,7 @@ export const MAX_GATEWAY_SERVICES = 32;
 export const MAX_GATEWAYS = 4;
 /** Characters of a gateway's own words that are shown. */
 export const MAX_GATEWAY_MESSAGE = 200;
-/** Hosts of each family that have a say about our address; the one that spoke first makes room for the next. */
+/** Hosts of each family that have a say about our address; the one that was silent for longest makes room for the next. */
 export const MAX_ADDRESS_VOTERS = 64;
 
 // Peer exchange.

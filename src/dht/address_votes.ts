@@ -4,6 +4,7 @@
  * @module
  */
 
+import { LruMap } from "../base/lru_map.ts";
 import type { HostFacts } from "./hosts.ts";
 
 /** Votes that are remembered, one for each network; the oldest is forgotten first. */
@@ -16,7 +17,7 @@ const MAJORITY = 0.6;
 /** Counts what nodes say. A single one can't be believed, and neighbours count as one. */
 export class AddressVotes {
   /** By the voter's network, the oldest first. */
-  readonly #votes = new Map<string, string>();
+  readonly #votes = new LruMap<string, string>(MAX_VOTES);
   #decided: string | null = null;
 
   /** What they agree on; `null` as long as they don't. Stays until they agree on something else. */
@@ -32,9 +33,7 @@ export class AddressVotes {
    * @returns Whether this changed what is decided.
    */
   add(host: string, voter: HostFacts): boolean {
-    this.#votes.delete(voter.network);
     this.#votes.set(voter.network, host);
-    if (this.#votes.size > MAX_VOTES) this.#votes.delete(this.#votes.keys().next().value!);
     if (host === this.#decided || this.#votes.size < QUORUM) return false;
     let count = 0;
     for (const vote of this.#votes.values()) if (vote === host) count++;

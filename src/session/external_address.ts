@@ -6,6 +6,7 @@
 
 import { canonicalHost, parseIp } from "../base/address.ts";
 import { MAX_ADDRESS_VOTERS } from "../base/defences.ts";
+import { LruMap } from "../base/lru_map.ts";
 import { isPublic } from "../base/networks.ts";
 
 /**
@@ -22,8 +23,11 @@ export type Family = 4 | 6;
  * forth.
  */
 export class ExternalAddress {
-  /** By family: what each host says, the one that spoke first in front. */
-  readonly #votes: Record<Family, Map<string, string>> = { 4: new Map(), 6: new Map() };
+  /** By family: what each host says. */
+  readonly #votes = {
+    4: new LruMap<string, string>(MAX_ADDRESS_VOTERS),
+    6: new LruMap<string, string>(MAX_ADDRESS_VOTERS),
+  };
   readonly #current: Record<Family, string | null> = { 4: null, 6: null };
   readonly #listeners = new Set<(family: Family, address: string) => void>();
 
@@ -42,9 +46,7 @@ export class ExternalAddress {
     const named = (source === "tracker" || source === "dht") && parseIp(from) === null;
     if (!isPublic(says) || !(source === "gateway" || named || isPublic(from))) return;
     const family: Family = parseIp(says)!.length === 4 ? 4 : 6;
-    const votes = this.#votes[family];
-    if (!votes.has(from) && votes.size >= MAX_ADDRESS_VOTERS) votes.delete(votes.keys().next().value!);
-    votes.set(from, says);
+    this.#votes[family].set(from, says);
     this.#count(family, says);
   }
 

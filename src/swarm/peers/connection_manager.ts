@@ -14,6 +14,7 @@ import {
   MAX_REMEMBERED_HOSTS,
   SHUT_OUT_MS,
 } from "../../base/defences.ts";
+import { LruMap } from "../../base/lru_map.ts";
 import { isDialable, isPeerPort, networkOf } from "../../base/networks.ts";
 import {
   type Candidate,
@@ -65,8 +66,8 @@ export class ConnectionManager {
   /** As {@linkcode networkOf} has them, like those of the offences. */
   readonly #banned = new Set<string>();
   readonly #ownAddresses = new Set<string>();
-  /** How often an address broke the protocol, and when it did last; the one that did so first comes first. */
-  readonly #offences = new Map<string, { count: number; last: number }>();
+  /** How often an address broke the protocol, and when it did last. */
+  readonly #offences = new LruMap<string, { count: number; last: number }>(MAX_REMEMBERED_HOSTS);
   #dialling = 0;
   /** When the latest dials began, the last {@linkcode MAX_HALF_OPEN} of them. */
   readonly #lastDials: number[] = [];
@@ -237,11 +238,9 @@ export class ConnectionManager {
    */
   offended(host: string, now: number): boolean {
     const network = networkOf(host);
-    const before = this.#offences.get(network);
+    const before = this.#offences.peek(network);
     const count = before && now - before.last < SHUT_OUT_MS ? before.count + 1 : 1;
-    this.#offences.delete(network);
     this.#offences.set(network, { count, last: now });
-    if (this.#offences.size > MAX_REMEMBERED_HOSTS) this.#offences.delete(this.#offences.keys().next().value!);
     if (count < MAX_OFFENCES) return false;
     this.#forget(host);
     return count === MAX_OFFENCES;
@@ -441,7 +440,7 @@ export class ConnectionManager {
   }
 
   #shutOutUntil(network: string): number {
-    const known = this.#offences.get(network);
+    const known = this.#offences.peek(network);
     return known !== undefined && known.count >= MAX_OFFENCES ? known.last + SHUT_OUT_MS : -Infinity;
   }
 

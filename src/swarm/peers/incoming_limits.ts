@@ -15,6 +15,7 @@ import {
   MAX_REMEMBERED_HOSTS,
   TELL_AGAIN_MS,
 } from "../../base/defences.ts";
+import { LruMap } from "../../base/lru_map.ts";
 import { networkOf } from "../../base/networks.ts";
 
 /** What is known of an address. */
@@ -37,8 +38,8 @@ export interface PendingConnection {
 export class IncomingLimits<C extends PendingConnection> {
   /** In the order in which they came. */
   readonly #pending = new Set<C>();
-  /** Least recently seen first; by what {@linkcode networkOf} says. */
-  readonly #known = new Map<string, Caller>();
+  /** By what {@linkcode networkOf} says. */
+  readonly #known = new LruMap<string, Caller>(MAX_REMEMBERED_HOSTS);
   #accepts = ACCEPT_BURST;
   #acceptedAt = -Infinity;
 
@@ -119,12 +120,10 @@ export class IncomingLimits<C extends PendingConnection> {
 
   #meet(host: string, now: number): Caller {
     const network = networkOf(host);
-    const known = this.#known.get(network) ?? { credit: CONNECT_BURST, seen: now, told: -Infinity, untold: 0 };
+    const known = this.#known.peek(network) ?? { credit: CONNECT_BURST, seen: now, told: -Infinity, untold: 0 };
     known.credit = Math.min(CONNECT_BURST, known.credit + CONNECTS_PER_SECOND * (now - known.seen) / 1000);
     known.seen = now;
-    this.#known.delete(network);
     this.#known.set(network, known);
-    if (this.#known.size > MAX_REMEMBERED_HOSTS) this.#known.delete(this.#known.keys().next().value!);
     return known;
   }
 

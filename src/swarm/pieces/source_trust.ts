@@ -5,6 +5,7 @@
  */
 
 import { MAX_FAILURES_REMEMBERED, MAX_REMEMBERED_HOSTS } from "../../base/defences.ts";
+import { LruMap } from "../../base/lru_map.ts";
 
 /** Failed pieces that nobody has been blamed for, past which whoever had a part in them isn't mixed with others at all. */
 const MOST_FAILURES = 1;
@@ -31,33 +32,33 @@ export class SourceTrust {
   changed: () => void = () => {};
   /** Who is suspected, by failed piece. */
   readonly #suspects = new Map<number, Iterable<string>>();
-  readonly #known = new Map<string, TrustRecord>();
+  readonly #known = new LruMap<string, TrustRecord>(MAX_REMEMBERED_HOSTS);
 
   /** Whether its data was right so far. */
   proven(source: string): boolean {
-    const known = this.#known.get(source);
+    const known = this.#known.peek(source);
     return known !== undefined && known.right > 0 && known.failed.size === 0;
   }
 
   /** Whether it had a part in a right piece, whatever was wrong besides. */
   hasBeenRight(source: string): boolean {
-    return (this.#known.get(source)?.right ?? 0) > 0;
+    return (this.#known.peek(source)?.right ?? 0) > 0;
   }
 
   /** Failed pieces that it had a part in and that nobody has been blamed for. */
   failures(source: string): number {
-    return this.#known.get(source)?.failed.size ?? 0;
+    return this.#known.peek(source)?.failed.size ?? 0;
   }
 
   /** Whether it must not be mixed with others: it had a part in several failed pieces, or in one and in none that was right. */
   onParole(source: string): boolean {
-    const known = this.#known.get(source);
+    const known = this.#known.peek(source);
     return known !== undefined && known.failed.size > (known.right > 0 ? MOST_FAILURES : 0);
   }
 
   /** Whether it has kept a piece to itself without sending anything, and not shown anything else since. */
   stalled(source: string): boolean {
-    const known = this.#known.get(source);
+    const known = this.#known.peek(source);
     return known !== undefined && known.stalled && known.right === 0;
   }
 
@@ -82,7 +83,7 @@ export class SourceTrust {
       known.failed.clear();
       changes++;
     }
-    for (const source of this.#suspects.get(index) ?? []) if (this.#known.get(source)?.failed.delete(index)) changes++;
+    for (const source of this.#suspects.get(index) ?? []) if (this.#known.peek(source)?.failed.delete(index)) changes++;
     this.#suspects.delete(index);
     if (changes > 0) this.changed();
   }
@@ -109,18 +110,15 @@ export class SourceTrust {
    * @returns Those who aren't proven, or who are known for much less than another one; all when that tells nobody apart.
    */
   suspects(sources: ReadonlySet<string>): Set<string> {
-    const right = (source: string) => this.proven(source) ? this.#known.get(source)!.right : 0;
+    const right = (source: string) => this.proven(source) ? this.#known.peek(source)!.right : 0;
     const most = Math.max(...Array.from(sources, right));
     const doubtful = new Set([...sources].filter((source) => most > 0 && right(source) < LESS_KNOWN * most));
     return doubtful.size > 0 ? doubtful : new Set(sources);
   }
 
   #of(source: string): TrustRecord {
-    let known = this.#known.get(source);
-    if (!known) {
-      this.#known.set(source, known = { right: 0, failed: new Set(), stalled: false });
-      if (this.#known.size > MAX_REMEMBERED_HOSTS) this.#known.delete(this.#known.keys().next().value!);
-    }
+    let known = this.#known.peek(source);
+    if (!known) this.#known.set(source, known = { right: 0, failed: new Set(), stalled: false });
     return known;
   }
 }

@@ -6,6 +6,7 @@
 
 import { Bitfield } from "../../base/bitfield.ts";
 import { MAX_WEB_CONNECTIONS, MAX_WEB_FAULTS, MAX_WEB_MISSING, MAX_WEB_REDIRECTS } from "../../base/defences.ts";
+import { LruMap } from "../../base/lru_map.ts";
 import type { BandwidthParty } from "../../peer/mod.ts";
 import { RateMeter } from "../../peer/rate_meter.ts";
 import { HttpError, type HttpStream, type Platform } from "../../platform/platform.ts";
@@ -60,7 +61,7 @@ export class WebSeed {
   /** Those that were ended though nothing was wrong with them. */
   readonly #left = new WeakSet<WebFetch>();
   /** By file: where it was found after redirects. */
-  readonly #redirects = new Map<number, string>();
+  readonly #redirects = new LruMap<number, string>(MAX_WEB_REDIRECTS);
   #madeParts: FileParts | null = null;
   #width = 1;
   #mayGrow = true;
@@ -240,7 +241,7 @@ export class WebSeed {
 
   /** @returns Whether the part came to its end. */
   async #fetchPart(lane: WebFetch, run: WebRun, part: WebPart & { readonly url: string }): Promise<boolean> {
-    const remembered = this.#redirects.get(part.file);
+    const remembered = this.#redirects.peek(part.file);
     const url = new URL(remembered ?? part.url);
     const before = run.at;
     let stream: HttpStream | null = null;
@@ -265,7 +266,6 @@ export class WebSeed {
 
   #remember(part: WebPart, url: string): void {
     if (this.#redirects.has(part.file) || new URL(part.url!).href === url) return;
-    if (this.#redirects.size >= MAX_WEB_REDIRECTS) this.#redirects.delete(this.#redirects.keys().next().value!);
     this.#redirects.set(part.file, url);
   }
 

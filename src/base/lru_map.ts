@@ -7,9 +7,9 @@
 import { LRU } from "npm:tiny-lru@13.1.0";
 
 /**
- * A map that never holds more entries than its limit: a new entry replaces the one that was set least recently. Reading an entry does not
- * count. Every operation takes constant time, unlike `map.delete(map.keys().next().value)`, which walks over all entries that were removed
- * before: 23 microseconds with 65,536 entries.
+ * A map that never holds more entries than its limit: a new entry replaces the one that was set least recently. Reading an
+ * entry does not count. Every operation takes constant time, unlike `map.delete(map.keys().next().value)`, which walks over
+ * all entries that were removed before: 23 microseconds with 65,536 entries.
  */
 export interface LruMap<K extends string | number, V> {
   /** Number of entries. */

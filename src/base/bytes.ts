@@ -4,10 +4,11 @@
  * @module
  */
 
+import { decodeHex, encodeHex } from "npm:deno-std@1.4.0/encoding/hex.js";
+
 /** Bytes over a buffer that is not shared, which is what sockets, files and hashes take. */
 export type Bytes = Uint8Array<ArrayBuffer>;
 
-const HEX = Array.from({ length: 256 }, (_, i) => i.toString(16).padStart(2, "0"));
 /** Below this length a loop is faster than a call of the decoder. */
 const SHORT = 64;
 const encoder = new TextEncoder();
@@ -20,9 +21,9 @@ const looseDecoder = new TextDecoder("utf-8", { ignoreBOM: true });
  * @returns Two digits a byte.
  */
 export function toHex(bytes: Uint8Array): string {
-  let out = "";
-  for (const byte of bytes) out += HEX[byte];
-  return out;
+  // The method that Deno after 2.4 has built in takes 40 ns for 20 bytes, the library 1.5 microseconds. The library gets a
+  // copy, since it detaches the memory of a Node `Buffer`.
+  return (bytes as { toHex?(): string }).toHex?.() ?? encodeHex(new Uint8Array(bytes));
 }
 
 /**
@@ -32,10 +33,7 @@ export function toHex(bytes: Uint8Array): string {
  * @returns The bytes, or `null` when `text` is anything else.
  */
 export function fromHex(text: string): Bytes | null {
-  if (text.length % 2 !== 0 || !/^[0-9a-fA-F]*$/.test(text)) return null;
-  const out = new Uint8Array(text.length / 2);
-  for (let i = 0; i < out.length; i++) out[i] = parseInt(text.slice(i * 2, i * 2 + 2), 16);
-  return out;
+  return text.length % 2 === 0 && /^[0-9a-fA-F]*$/.test(text) ? decodeHex(text) : null;
 }
 
 /**

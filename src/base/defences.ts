@@ -387,7 +387,7 @@ export const MAX_GATEWAY_SERVICES = 32;
 export const MAX_GATEWAYS = 4;
 /** Characters of a gateway's own words that are shown. */
 export const MAX_GATEWAY_MESSAGE = 200;
-/** Hosts of each family that have a say about our address; the one that spoke first makes room for the next. */
+/** Hosts of each family that have a say about our address; the one that was silent for longest makes room for the next. */
 export const MAX_ADDRESS_VOTERS = 64;
 
 // Peer exchange.
@@ -428,8 +428,6 @@ export const WEB_ANSWER_MS = 20_000;
 export const WEB_WINDOW_MS = 20_000;
 /** Bytes that a web seed has to send in {@linkcode WEB_WINDOW_MS}: the least that is worth a connection is a block. */
 export const WEB_WINDOW_BYTES = 16 * 1024;
-/** Bytes of a 503's body that are looked at: it is a number (BEP 17). */
-export const MAX_RETRY_TEXT = 64;
 /** Milliseconds for which a web seed may send us away; a wish for more is noise, and it is asked again after that. */
 export const MAX_RETRY_AFTER_MS = 60 * 60_000;
 /** Answers without sense in a row after which a web seed is given up. */

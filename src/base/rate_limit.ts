@@ -4,7 +4,7 @@
  * @module
  */
 
-import { Queue, type Queued } from "./queue.ts";
+import { LruMap } from "./lru_map.ts";
 
 /** How much there may be. */
 export interface Rate {
@@ -56,30 +56,15 @@ export class RateLimit {
   }
 }
 
-/** The limit of one of many. */
-class OneOfMany extends RateLimit implements Queued<OneOfMany> {
-  readonly who: string;
-  before: OneOfMany | null = null;
-  after: OneOfMany | null = null;
-
-  constructor(who: string, parts: { readonly rate: Rate; readonly now: number }) {
-    super(parts.rate, parts.now);
-    this.who = who;
-  }
-}
-
 /** The same for many, each by itself. */
 export class HostRateLimits {
   readonly #rate: Rate;
-  readonly #capacity: number;
-  readonly #limits = new Map<string, OneOfMany>();
-  /** The one that was quiet for longest comes first. */
-  readonly #queue = new Queue<OneOfMany>();
+  readonly #limits: LruMap<string, RateLimit>;
 
   /** @param options How often, and how many are remembered: the one that was quiet for longest is forgotten first. */
   constructor(options: Rate & { readonly capacity: number }) {
     this.#rate = options;
-    this.#capacity = options.capacity;
+    this.#limits = new LruMap(options.capacity);
   }
 
   /** How many are remembered. */
@@ -93,15 +78,8 @@ export class HostRateLimits {
    * @returns Whether it may be done for them now; then it counts.
    */
   take(who: string, now: number): boolean {
-    let limit = this.#limits.get(who);
-    if (limit === undefined) this.#limits.set(who, limit = new OneOfMany(who, { rate: this.#rate, now }));
-    else this.#queue.remove(limit);
-    this.#queue.push(limit);
-    if (this.#limits.size > this.#capacity) {
-      const quietest = this.#queue.first!;
-      this.#queue.remove(quietest);
-      this.#limits.delete(quietest.who);
-    }
+    const limit = this.#limits.peek(who) ?? new RateLimit(this.#rate, now);
+    this.#limits.set(who, limit);
     return limit.take(now);
   }
 }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { LruMap } from "../base/lru_map.ts";
 import type { HostFacts } from "./hosts.ts";
 
 /** Maximum number of votes kept, one per voter network. The oldest vote is dropped first. */
@@ -16,7 +17,7 @@ const MAJORITY = 0.6;
 /** Counts the addresses that other nodes report for us. Voters in the same network count as one. */
 export class AddressVotes {
   /** Reported address by voter network, oldest vote first. */
-  readonly #votes = new Map<string, string>();
+  readonly #votes = new LruMap<string, string>(MAX_VOTES);
   #decided: string | null = null;
 
   /** The winning address, or `null` before the first. An address stays until another one wins. */
@@ -32,9 +33,7 @@ export class AddressVotes {
    * @returns `true` if the winning address has changed.
    */
   add(host: string, voter: HostFacts): boolean {
-    this.#votes.delete(voter.network);
     this.#votes.set(voter.network, host);
-    if (this.#votes.size > MAX_VOTES) this.#votes.delete(this.#votes.keys().next().value!);
     if (host === this.#decided || this.#votes.size < QUORUM) return false;
     let count = 0;
     for (const vote of this.#votes.values()) if (vote === host) count++;

@@ -4,8 +4,9 @@
  * @module
  */
 
+import { decodeBase32 } from "npm:deno-std@1.4.0/encoding/base32.js";
 import { formatAddress, type HostPort, parseHostPort } from "../base/address.ts";
-import { type Bytes, fromHex } from "../base/bytes.ts";
+import { fromHex } from "../base/bytes.ts";
 import { ShoalError } from "../base/errors.ts";
 import { InfoHash } from "../base/info_hash.ts";
 import { MAX_SOURCES } from "./sources.ts";
@@ -127,25 +128,8 @@ function readTopic(topics: readonly string[], fail: (why: string, hint?: string)
 function parseInfoHash(text: string): InfoHash | null {
   const bytes = text.length === 40 ? fromHex(text) : null;
   if (bytes !== null) return new InfoHash(bytes);
-  if (/^[a-z2-7]{32}$/i.test(text)) return new InfoHash(fromBase32(text));
+  if (/^[a-z2-7]{32}$/i.test(text)) return new InfoHash(decodeBase32(text.toUpperCase()));
   return null;
-}
-
-/** Decodes base32 (RFC 4648), 5 bits per character, for lengths without padding. */
-function fromBase32(text: string): Bytes {
-  const bytes = new Uint8Array(text.length * 5 / 8);
-  let bits = 0;
-  let count = 0;
-  let at = 0;
-  for (const character of text.toUpperCase()) {
-    bits = (bits << 5) | "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".indexOf(character);
-    count += 5;
-    if (count < 8) continue;
-    count -= 8;
-    bytes[at++] = bits >> count;
-    bits &= (1 << count) - 1;
-  }
-  return bytes;
 }
 
 function urlsOf(values: readonly string[] | undefined, shape: RegExp): string[] {

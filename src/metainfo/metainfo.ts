@@ -57,8 +57,6 @@ export interface Metainfo {
   readonly trackers: readonly (readonly string[])[];
   /** URLs of web seeds (BEP 19). */
   readonly webSeeds: readonly string[];
-  /** URLs of HTTP seeds (BEP 17), a protocol of its own. */
-  readonly httpSeeds: readonly string[];
   /** DHT nodes to start from (BEP 5). */
   readonly nodes: readonly { readonly host: string; readonly port: number }[];
   /** Whether peers may come only from trackers (BEP 27). */

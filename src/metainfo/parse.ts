@@ -7,13 +7,13 @@
 import { type Bytes, fromUtf8Lossy } from "../base/bytes.ts";
 import { InfoHash } from "../base/info_hash.ts";
 import { BencodeDict, BencodeError, decodeDict } from "../bencode/mod.ts";
+import { sha1 } from "../platform/start_digest.ts";
 import { type Fail, MetainfoError, type Warn } from "./errors.ts";
 import { readFiles } from "./files.ts";
 import type { Places } from "./merge.ts";
 import type { Metainfo, MetainfoFile } from "./metainfo.ts";
 import { safeName, type SafePathOptions } from "./safe_path.ts";
-import { sha1 } from "./sha1.ts";
-import { readHttpSeeds, readNodes, readTrackers, readWebSeeds } from "./sources.ts";
+import { readNodes, readTrackers, readWebSeeds } from "./sources.ts";
 import { TextReader } from "./text_encoding.ts";
 import { describeValue } from "./values.ts";
 
@@ -63,7 +63,6 @@ export function parseMetainfo(bytes: Uint8Array, options: ParseOptions = {}): Me
     ...readInfo(info, { ...context, text, options }),
     trackers: readTrackers(torrent),
     webSeeds: readWebSeeds(torrent),
-    httpSeeds: readHttpSeeds(torrent),
     nodes: readNodes(torrent),
     comment: text.readKey(torrent, "comment"),
     createdBy: text.readKey(torrent, "created by"),
@@ -86,7 +85,7 @@ export function parseInfo(bytes: Uint8Array, options: ParseInfoOptions): Metainf
   const context = contextOf(options);
   const { trackers, webSeeds } = options;
   const info = readInfo(decodeTorrent(bytes, context), { ...context, text: new TextReader(undefined), options });
-  return { ...info, trackers, webSeeds, httpSeeds: [], nodes: [], comment: null, createdBy: null, createdAt: null };
+  return { ...info, trackers, webSeeds, nodes: [], comment: null, createdBy: null, createdAt: null };
 }
 
 /** Reports errors and warnings. */
@@ -114,7 +113,7 @@ function contextOf({ source }: ParseOptions): Context {
 /** The part of a torrent that comes from the info dictionary. */
 type Info = Omit<
   Metainfo,
-  "trackers" | "webSeeds" | "httpSeeds" | "nodes" | "comment" | "createdBy" | "createdAt"
+  "trackers" | "webSeeds" | "nodes" | "comment" | "createdBy" | "createdAt"
 >;
 
 function readInfo(

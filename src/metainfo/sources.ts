@@ -50,20 +50,7 @@ export function readTrackers(torrent: BencodeDict): string[][] {
  * @returns URLs, each once.
  */
 export function readWebSeeds(torrent: BencodeDict): string[] {
-  return readUrls(torrent.get("url-list"));
-}
-
-/**
- * The HTTP seeds (BEP 17): `httpseeds`, be it a list or a single URL.
- *
- * @param torrent The outer dictionary.
- * @returns URLs, each once.
- */
-export function readHttpSeeds(torrent: BencodeDict): string[] {
-  return readUrls(torrent.get("httpseeds"));
-}
-
-function readUrls(value: BencodeValue | undefined): string[] {
+  const value = torrent.get("url-list");
   const urls = new Set<string>();
   for (const item of firstOf(value instanceof BencodeList ? value : [value ?? 0])) {
     const url = readUrl(item);

@@ -6,6 +6,7 @@
 
 import { canonicalHost, parseIp } from "../base/address.ts";
 import { MAX_ADDRESS_VOTERS } from "../base/defences.ts";
+import { LruMap } from "../base/lru_map.ts";
 import { isPublic } from "../base/networks.ts";
 
 /** Kind of host that reports our address: tracker (BEP 24), DHT node (BEP 42), peer (`yourip`, BEP 10) or gateway. */
@@ -19,8 +20,11 @@ export type Family = 4 | 6;
  * stays, so that one or two hosts can't flip it back and forth.
  */
 export class ExternalAddress {
-  /** Reported address by host, for each family, oldest host first. */
-  readonly #votes: Record<Family, Map<string, string>> = { 4: new Map(), 6: new Map() };
+  /** Reported address by host, for each family. */
+  readonly #votes = {
+    4: new LruMap<string, string>(MAX_ADDRESS_VOTERS),
+    6: new LruMap<string, string>(MAX_ADDRESS_VOTERS),
+  };
   readonly #current: Record<Family, string | null> = { 4: null, 6: null };
   readonly #listeners = new Set<(family: Family, address: string) => void>();
 
@@ -39,9 +43,7 @@ export class ExternalAddress {
     const named = (source === "tracker" || source === "dht") && parseIp(from) === null;
     if (!isPublic(says) || !(source === "gateway" || named || isPublic(from))) return;
     const family: Family = parseIp(says)!.length === 4 ? 4 : 6;
-    const votes = this.#votes[family];
-    if (!votes.has(from) && votes.size >= MAX_ADDRESS_VOTERS) votes.delete(votes.keys().next().value!);
-    votes.set(from, says);
+    this.#votes[family].set(from, says);
     this.#count(family, says);
   }
 

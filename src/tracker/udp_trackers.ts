@@ -8,6 +8,7 @@ import { canonicalHost, parseIp, type PeerAddress } from "../base/address.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { messageOf, ShoalError } from "../base/errors.ts";
 import { MAX_RESOLVED_TRACKERS, MAX_UDP_ENDPOINTS } from "../base/defences.ts";
+import { LruMap } from "../base/lru_map.ts";
 import type { Network, Platform } from "../platform/platform.ts";
 import { TrackerError } from "./errors.ts";
 import { UdpEndpoint } from "./udp_endpoint.ts";
@@ -34,6 +35,13 @@ export interface TrackerSocket {
   open(): void;
   /** Sends a datagram, which may be lost. The caller doesn't use `bytes` afterwards. */
   send(bytes: Bytes, to: PeerAddress): void;
+}
+
+/** Addresses of a host name. */
+interface ResolvedHost {
+  /** Time of the lookup in milliseconds. */
+  readonly at: number;
+  readonly hosts: Promise<readonly string[]>;
 }
 
 /** Options for {@linkcode UdpTrackers}. */
@@ -65,7 +73,7 @@ export class UdpTrackers {
   readonly #socket: TrackerSocket;
   /** Endpoints by address, the most recently used last. */
   readonly #endpoints = new Map<string, UdpEndpoint>();
-  readonly #resolved = new Map<string, { readonly at: number; readonly hosts: Promise<readonly string[]> }>();
+  readonly #resolved = new LruMap<string, ResolvedHost>(MAX_RESOLVED_TRACKERS);
   #closed = false;
 
   /** @param options See {@linkcode UdpTrackersOptions}. */
@@ -128,17 +136,15 @@ export class UdpTrackers {
 
   async #lookUp(host: string): Promise<readonly string[]> {
     const now = this.platform.now();
-    let known = this.#resolved.get(host);
+    let known = this.#resolved.peek(host);
     if (known === undefined || now - known.at > RESOLVED_LIFE_MS) {
       known = { at: now, hosts: this.platform.net.resolve(host) };
-      this.#resolved.delete(host);
-      if (this.#resolved.size >= MAX_RESOLVED_TRACKERS) this.#resolved.delete(this.#resolved.keys().next().value!);
       this.#resolved.set(host, known);
     }
     try {
       return (await known.hosts).map(canonicalHost);
     } catch (error) {
-      if (this.#resolved.get(host) === known) this.#resolved.delete(host);
+      if (this.#resolved.peek(host) === known) this.#resolved.delete(host);
       throw new TrackerError(`no address is known for the host "${host}"`, { cause: error });
     }
   }

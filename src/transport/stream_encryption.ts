@@ -8,6 +8,7 @@ import { formatAddress, type PeerAddress } from "../base/address.ts";
 import { type Bytes, toHex } from "../base/bytes.ts";
 import type { InfoHash } from "../base/info_hash.ts";
 import { ENCRYPTED_HANDSHAKE_MS, MAX_REMEMBERED_HOSTS } from "../base/defences.ts";
+import { LruMap } from "../base/lru_map.ts";
 import { PROTOCOL } from "../base/protocol.ts";
 import type { Connection, Platform } from "../platform/platform.ts";
 import { hashOf, Inbox, Method, MseError, type MseMachine } from "./mse.ts";
@@ -41,8 +42,8 @@ export class StreamEncryption {
   readonly mode: EncryptionMode;
   /** Info-hashes by SHA-1("req2", info-hash) in hexadecimal, by which a peer names the torrent. */
   readonly #torrents = new Map<string, InfoHash>();
-  /** Addresses that we dial without encryption, since the encrypted handshake has failed there. Oldest first. */
-  readonly #plain = new Set<string>();
+  /** Addresses that we dial without encryption, since the encrypted handshake has failed there. */
+  readonly #plain = new LruMap<string, true>(MAX_REMEMBERED_HOSTS);
 
   constructor(platform: Pick<Platform, "after" | "randomBytes" | "digest">, mode: EncryptionMode) {
     this.#platform = platform;
@@ -140,10 +141,7 @@ export class StreamEncryption {
     const connection = await below.dial(address, options);
     const buffer = new Uint8Array(READ_SIZE);
     const count = await orClose(connection, { signal: options.signal, work: connection.read(buffer) });
-    if (count !== null) {
-      this.#plain.add(key);
-      if (this.#plain.size > MAX_REMEMBERED_HOSTS) this.#plain.delete(this.#plain.keys().next().value!);
-    }
+    if (count !== null) this.#plain.set(key, true);
     return new OpenedStream(connection, { first: buffer.subarray(0, count ?? 0) });
   }
 

@@ -29,6 +29,7 @@ import {
   METADATA_HEDGE_MS,
   METADATA_REFUSAL_MS,
 } from "../../base/defences.ts";
+import { LruMap } from "../../base/lru_map.ts";
 import { networkOf } from "../../base/networks.ts";
 import { metadataPartLength } from "../../peer/mod.ts";
 import { MetadataAttempt } from "./metadata_attempt.ts";
@@ -116,13 +117,13 @@ export class MetadataDownload<P extends MetadataPeer> {
   readonly #helpers = new Map<P, Helper<P>>();
   readonly #attempts = new Map<string, MetadataAttempt>();
   /** Sizes for which the parts of several peers were wrong together. */
-  readonly #distrusted = new Set<number>();
-  readonly #liars = new Set<string>();
-  readonly #lies = new Map<string, number>();
+  readonly #distrusted = new LruMap<number, true>(MAX_REMEMBERED);
+  readonly #liars = new LruMap<string, true>(MAX_REMEMBERED);
+  readonly #lies = new LruMap<string, number>(MAX_REMEMBERED);
   /** Number of attempts that stalled and lost their memory. */
   failures = 0;
   /** The failures of the attempts that a network's peers worked on. */
-  readonly #failures = new Map<string, number>();
+  readonly #failures = new LruMap<string, number>(MAX_REMEMBERED);
   #over = false;
 
   constructor(options: MetadataDownloadOptions) {
@@ -150,7 +151,7 @@ export class MetadataDownload<P extends MetadataPeer> {
     if (before) this.left(peer, now);
     const network = networkOf(peer.address.host);
     const attempt = this.#attemptFor(size, { key, network });
-    if (attempt.helpers++ > 0) attempt.failures = Math.min(attempt.failures, this.#failures.get(network) ?? 0);
+    if (attempt.helpers++ > 0) attempt.failures = Math.min(attempt.failures, this.#failures.peek(network) ?? 0);
     this.#helpers.set(peer, {
       peer,
       key,
@@ -177,7 +178,7 @@ export class MetadataDownload<P extends MetadataPeer> {
     this.#helpers.delete(peer);
     for (const part of helper.asked.keys()) takeBack(helper.attempt, part);
     const { attempt, network } = helper;
-    if (attempt.failures > 0) count(this.#failures, network, attempt.failures);
+    if (attempt.failures > 0) this.#failures.set(network, attempt.failures);
     if (--attempt.helpers > 0) return;
     attempt.orphanedAt = now;
     if (attempt.here === 0) this.#attempts.delete(keyOf(attempt.size, attempt.alone));
@@ -301,7 +302,7 @@ export class MetadataDownload<P extends MetadataPeer> {
     if (known) return known;
     const attempt = new MetadataAttempt(size, {
       owner: this,
-      failures: this.#failures.get(network) ?? 0,
+      failures: this.#failures.peek(network) ?? 0,
       budget: this.#budget,
       alone,
       network: alone === null ? null : network,
@@ -364,7 +365,7 @@ export class MetadataDownload<P extends MetadataPeer> {
 
   /** Gives each peer that names this size an attempt of its own. */
   #distrust(attempt: MetadataAttempt, now: number): void {
-    remember(this.#distrusted, attempt.size);
+    this.#distrusted.set(attempt.size, true);
     for (const helper of this.#helpers.values()) {
       if (helper.attempt !== attempt) continue;
       const alone = helper.attempt = this.#attemptFor(attempt.size, helper);
@@ -382,9 +383,9 @@ export class MetadataDownload<P extends MetadataPeer> {
     const { peer, attempt, network } = helper;
     attempt.remove(helper.key);
     this.left(peer, now);
-    remember(this.#liars, helper.key);
-    const lies = (this.#lies.get(network) ?? 0) + 1;
-    count(this.#lies, network, lies);
+    this.#liars.set(helper.key, true);
+    const lies = (this.#lies.peek(network) ?? 0) + 1;
+    this.#lies.set(network, lies);
     const neighbours = [...this.#helpers.values()].some((other) => other.network === network);
     // All programs on this machine share one address.
     const many = lies >= MAX_METADATA_LIES && !network.startsWith("127.") && network !== "::1";
@@ -473,16 +474,4 @@ function isOverdue(attempt: MetadataAttempt, part: number, { now, proven }: Aski
   if (!ask) return true;
   if (!proven) return now - ask.last >= METADATA_HEDGE_MS;
   return now - ask.lastProven >= METADATA_HEDGE_MS && now - ask.first >= METADATA_EARLY_MS;
-}
-
-function remember<T>(set: Set<T>, item: T): void {
-  set.delete(item);
-  set.add(item);
-  if (set.size > MAX_REMEMBERED) set.delete(set.values().next().value!);
-}
-
-function count(map: Map<string, number>, key: string, value: number): void {
-  map.delete(key);
-  map.set(key, value);
-  if (map.size > MAX_REMEMBERED) map.delete(map.keys().next().value!);
 }

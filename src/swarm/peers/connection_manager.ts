@@ -15,6 +15,7 @@ import {
   MAX_REMEMBERED_HOSTS,
   SHUT_OUT_MS,
 } from "../../base/defences.ts";
+import { LruMap } from "../../base/lru_map.ts";
 import { isDialable, isPeerPort, networkOf } from "../../base/networks.ts";
 import {
   type Candidate,
@@ -104,8 +105,8 @@ export class ConnectionManager {
   /** Banned networks, as returned by {@linkcode networkOf}. */
   readonly #banned = new Set<string>();
   readonly #ownAddresses = new Set<string>();
-  /** Protocol violations by network, with the time of the last one, in order of the last one. */
-  readonly #offences = new Map<string, { count: number; last: number }>();
+  /** Protocol violations by network, with the time of the last one. */
+  readonly #offences = new LruMap<string, { count: number; last: number }>(MAX_REMEMBERED_HOSTS);
   #dialling = 0;
   /** Start times of the last {@linkcode MAX_HALF_OPEN} dials. */
   readonly #lastDials: number[] = [];
@@ -280,11 +281,9 @@ export class ConnectionManager {
    */
   offended(host: string, now: number): boolean {
     const network = networkOf(host);
-    const before = this.#offences.get(network);
+    const before = this.#offences.peek(network);
     const count = before && now - before.last < SHUT_OUT_MS ? before.count + 1 : 1;
-    this.#offences.delete(network);
     this.#offences.set(network, { count, last: now });
-    if (this.#offences.size > MAX_REMEMBERED_HOSTS) this.#offences.delete(this.#offences.keys().next().value!);
     if (count < MAX_OFFENCES) return false;
     this.#forget(host);
     return count === MAX_OFFENCES;
@@ -474,7 +473,7 @@ export class ConnectionManager {
   }
 
   #shutOutUntil(network: string): number {
-    const known = this.#offences.get(network);
+    const known = this.#offences.peek(network);
     return known !== undefined && known.count >= MAX_OFFENCES ? known.last + SHUT_OUT_MS : -Infinity;
   }
 

@@ -15,6 +15,7 @@ import {
   MAX_REMEMBERED_HOSTS,
   TELL_AGAIN_MS,
 } from "../../base/defences.ts";
+import { LruMap } from "../../base/lru_map.ts";
 import { networkOf } from "../../base/networks.ts";
 
 /** State of a network. */
@@ -45,8 +46,8 @@ export interface Notice {
 export class IncomingLimits<C extends PendingConnection> {
   /** Connections, oldest first. */
   readonly #pending = new Set<C>();
-  /** State by {@linkcode networkOf}, least recently seen first. */
-  readonly #known = new Map<string, Caller>();
+  /** State by {@linkcode networkOf}. */
+  readonly #known = new LruMap<string, Caller>(MAX_REMEMBERED_HOSTS);
   #accepts = ACCEPT_BURST;
   #acceptedAt = -Infinity;
 
@@ -125,12 +126,10 @@ export class IncomingLimits<C extends PendingConnection> {
 
   #meet(host: string, now: number): Caller {
     const network = networkOf(host);
-    const known = this.#known.get(network) ?? { credit: CONNECT_BURST, seen: now, told: -Infinity, untold: 0 };
+    const known = this.#known.peek(network) ?? { credit: CONNECT_BURST, seen: now, told: -Infinity, untold: 0 };
     known.credit = Math.min(CONNECT_BURST, known.credit + CONNECTS_PER_SECOND * (now - known.seen) / 1000);
     known.seen = now;
-    this.#known.delete(network);
     this.#known.set(network, known);
-    if (this.#known.size > MAX_REMEMBERED_HOSTS) this.#known.delete(this.#known.keys().next().value!);
     return known;
   }
 

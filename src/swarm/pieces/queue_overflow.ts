@@ -5,6 +5,7 @@
  */
 
 import { MAX_REMEMBERED_HOSTS } from "../../base/defences.ts";
+import { LruMap } from "../../base/lru_map.ts";
 import { BLOCK_SIZE, type Peer } from "../../peer/mod.ts";
 
 /** A connection that brought more than this many times its outstanding requests wasn't closed for their number. */
@@ -22,11 +23,11 @@ interface HangUp {
 
 /** Remembers how many requests were outstanding when peers hung up, so that they are sent fewer when they are back. */
 export class QueueOverflow {
-  readonly #known = new Map<string, HangUp>();
+  readonly #known = new LruMap<string, HangUp>(MAX_REMEMBERED_HOSTS);
 
   /** Limits the requests of a new connection to what its address was found to hold. */
   joined(peer: Peer, now: number): void {
-    const known = this.#known.get(peer.network);
+    const known = this.#known.peek(peer.network);
     if (known) peer.requests.beginWith(known.count, { now, certain: known.times > 1 });
   }
 
@@ -34,13 +35,11 @@ export class QueueOverflow {
   left(peer: Peer): void {
     const { size, found } = peer.requests;
     if (peer.choking || size <= 1) return;
-    const known = this.#known.get(peer.network);
+    const known = this.#known.peek(peer.network);
     // If the peer hung up after one more request was tried, it holds as many as before.
     const tried = known !== undefined && found < Infinity && size > known.count;
     if (!tried && peer.down.total > PIPELINES * Math.max(size, LEAST) * BLOCK_SIZE) return;
     const count = tried ? Math.max(known.count, found - 1) : Math.ceil(size / 2);
-    this.#known.delete(peer.network);
     this.#known.set(peer.network, { count, times: (known?.times ?? 0) + 1 });
-    if (this.#known.size > MAX_REMEMBERED_HOSTS) this.#known.delete(this.#known.keys().next().value!);
   }
 }

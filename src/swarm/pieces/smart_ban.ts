@@ -6,6 +6,7 @@
 
 import { equalBytes } from "../../base/bytes.ts";
 import { MAX_ATTEMPTS, MAX_SUSPECTS } from "../../base/defences.ts";
+import { LruMap } from "../../base/lru_map.ts";
 import { networkOf } from "../../base/networks.ts";
 import { BLOCK_SIZE } from "../../peer/mod.ts";
 import type { Platform } from "../../platform/platform.ts";
@@ -25,10 +26,10 @@ export interface Attempt {
  * it is to blame, and not every peer that shared the piece with a bad one.
  */
 export class BlockEvidence {
-  readonly #attempts = new Map<number, Attempt[]>();
+  readonly #attempts = new LruMap<number, Attempt[]>(MAX_SUSPECTS);
 
   /** Pieces that have failed and not passed since, oldest failure first. */
-  get pieces(): IterableIterator<number> {
+  get pieces(): readonly number[] {
     return this.#attempts.keys();
   }
 
@@ -55,12 +56,10 @@ export class BlockEvidence {
     // another.
     const networks = new Set(attempt.senders.map(networkOf));
     if (networks.size === 1) return [attempt.senders[0]!];
-    const attempts = this.#attempts.get(piece) ?? [];
+    const attempts = this.#attempts.peek(piece) ?? [];
     attempts.push(attempt);
     if (attempts.length > MAX_ATTEMPTS) attempts.shift();
-    this.#attempts.delete(piece);
     this.#attempts.set(piece, attempts);
-    if (this.#attempts.size > MAX_SUSPECTS) this.#attempts.delete(this.#attempts.keys().next().value!);
     return [];
   }
 
@@ -73,7 +72,7 @@ export class BlockEvidence {
    */
   passed(piece: number, digests: readonly Uint8Array[]): string[] {
     const guilty = new Set<string>();
-    for (const attempt of this.#attempts.get(piece) ?? []) {
+    for (const attempt of this.#attempts.peek(piece) ?? []) {
       for (const [block, digest] of attempt.digests.entries()) {
         if (!equalBytes(digest, digests[block]!)) guilty.add(attempt.senders[block]!);
       }

@@ -6,6 +6,7 @@
  */
 
 import { MAX_FAILURES_REMEMBERED, MAX_REMEMBERED_HOSTS } from "../../base/defences.ts";
+import { LruMap } from "../../base/lru_map.ts";
 
 /** Unresolved failed pieces that a source which has been right may have taken part in before it is on parole. */
 const MOST_FAILURES = 1;
@@ -35,33 +36,33 @@ export class SourceTrust {
   changed: () => void = () => {};
   /** Suspected sources, by failed piece. */
   readonly #suspects = new Map<number, Iterable<string>>();
-  readonly #known = new Map<string, TrustRecord>();
+  readonly #known = new LruMap<string, TrustRecord>(MAX_REMEMBERED_HOSTS);
 
   /** Returns `true` if a source has sent right data and took part in no unresolved failure. */
   proven(source: string): boolean {
-    const known = this.#known.get(source);
+    const known = this.#known.peek(source);
     return known !== undefined && known.right > 0 && known.failed.size === 0;
   }
 
   /** Returns `true` if a source took part in a right piece, whatever failed besides. */
   hasBeenRight(source: string): boolean {
-    return (this.#known.get(source)?.right ?? 0) > 0;
+    return (this.#known.peek(source)?.right ?? 0) > 0;
   }
 
   /** Returns the number of unresolved failed pieces that a source took part in. */
   failures(source: string): number {
-    return this.#known.get(source)?.failed.size ?? 0;
+    return this.#known.peek(source)?.failed.size ?? 0;
   }
 
   /** Returns `true` if a source mustn't share pieces: it has several open failures, or one and no right piece. */
   onParole(source: string): boolean {
-    const known = this.#known.get(source);
+    const known = this.#known.peek(source);
     return known !== undefined && known.failed.size > (known.right > 0 ? MOST_FAILURES : 0);
   }
 
   /** Returns `true` if a source has owned a piece without sending a block, and taken part in no right piece. */
   stalled(source: string): boolean {
-    const known = this.#known.get(source);
+    const known = this.#known.peek(source);
     return known !== undefined && known.stalled && known.right === 0;
   }
 
@@ -85,7 +86,7 @@ export class SourceTrust {
       known.failed.clear();
       changes++;
     }
-    for (const source of this.#suspects.get(index) ?? []) if (this.#known.get(source)?.failed.delete(index)) changes++;
+    for (const source of this.#suspects.get(index) ?? []) if (this.#known.peek(source)?.failed.delete(index)) changes++;
     this.#suspects.delete(index);
     if (changes > 0) this.changed();
   }
@@ -111,18 +112,15 @@ export class SourceTrust {
    * @param sources The sources that took part in the piece.
    */
   suspects(sources: ReadonlySet<string>): Set<string> {
-    const right = (source: string) => this.proven(source) ? this.#known.get(source)!.right : 0;
+    const right = (source: string) => this.proven(source) ? this.#known.peek(source)!.right : 0;
     const most = Math.max(...Array.from(sources, right));
     const doubtful = new Set([...sources].filter((source) => most > 0 && right(source) < LESS_KNOWN * most));
     return doubtful.size > 0 ? doubtful : new Set(sources);
   }
 
   #of(source: string): TrustRecord {
-    let known = this.#known.get(source);
-    if (!known) {
-      this.#known.set(source, known = { right: 0, failed: new Set(), stalled: false });
-      if (this.#known.size > MAX_REMEMBERED_HOSTS) this.#known.delete(this.#known.keys().next().value!);
-    }
+    let known = this.#known.peek(source);
+    if (!known) this.#known.set(source, known = { right: 0, failed: new Set(), stalled: false });
     return known;
   }
 }

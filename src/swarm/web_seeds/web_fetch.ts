@@ -4,13 +4,13 @@
  * @module
  */
 
-import { type Bytes, fromUtf8Lossy } from "../../base/bytes.ts";
-import { MAX_RETRY_TEXT, WEB_ANSWER_MS, WEB_WINDOW_BYTES, WEB_WINDOW_MS } from "../../base/defences.ts";
+import type { Bytes } from "../../base/bytes.ts";
+import { WEB_ANSWER_MS, WEB_WINDOW_BYTES, WEB_WINDOW_MS } from "../../base/defences.ts";
 import type { Allowance, BandwidthParty } from "../../peer/mod.ts";
 import type { RateMeter } from "../../peer/rate_meter.ts";
 import type { HttpStream, KeptConnection, Platform } from "../../platform/platform.ts";
 import type { WebPart } from "./web_files.ts";
-import { judgeReply, retryAfter, type WebReply } from "./web_reply.ts";
+import { judgeReply, type WebReply } from "./web_reply.ts";
 import type { WebRun } from "./web_run.ts";
 
 /** Bytes up to which data that another source has sent is read and dropped instead of making a new request. */
@@ -64,8 +64,6 @@ export class WebMissing extends Error {
 export interface WebFetchHost {
   readonly platform: Pick<Platform, "now" | "wallClock" | "http">;
   readonly bind?: string;
-  /** Whether it is asked with `Range` (BEP 19). */
-  readonly ranges: boolean;
   /** Rate limit that the web seed shares with peers. */
   readonly limit?: BandwidthParty;
   /** Counts received bytes. */
@@ -168,10 +166,10 @@ export class WebFetch {
     part: WebPart,
     options: WebRequestOptions,
   ): Promise<HttpStream> {
-    const { platform, bind, ranges } = this.#host;
+    const { platform, bind } = this.#host;
     this.#reading = false;
     const last = part.first + part.length - 1;
-    const asksRange = ranges && !options.wholeOnly && part.length < part.size;
+    const asksRange = !options.wholeOnly && part.length < part.size;
     return await platform.http.stream({
       url: options.url.href,
       headers: asksRange ? { range: `bytes=${part.first}-${last}` } : {},
@@ -192,18 +190,16 @@ export class WebFetch {
    * @throws {WebMissing} If the server doesn't have the part.
    * @throws {WebFailure} If the answer has no data.
    */
-  async judge(stream: HttpStream, part: WebPart): Promise<Extract<WebReply, { kind: "data" }>> {
-    const { platform, ranges } = this.#host;
-    const wallClock = platform.wallClock();
-    const reply = judgeReply(part, { status: stream.status, headers: stream.headers, ranges, wallClock });
+  judge(stream: HttpStream, part: WebPart): Extract<WebReply, { kind: "data" }> {
+    const wallClock = this.#host.platform.wallClock();
+    const reply = judgeReply(part, { status: stream.status, headers: stream.headers, wallClock });
     if (reply.kind === "data") {
       this.#host.answered();
       return reply;
     }
     if (reply.kind === "missing") throw new WebMissing(reply.why, part);
     if (reply.kind === "fault") throw new WebFailure(reply.why, { fault: true });
-    const after = ranges || reply.after !== null ? reply.after : retryAfter(await this.#shortText(stream), wallClock);
-    throw new WebFailure(reply.why, { after });
+    throw new WebFailure(reply.why, { after: reply.after });
   }
 
   /**
@@ -304,16 +300,5 @@ export class WebFetch {
       await wait;
     }
     this.#held = false;
-  }
-
-  /** The beginning of a body that should be short. */
-  async #shortText(stream: HttpStream): Promise<string> {
-    let text = "";
-    while (text.length < MAX_RETRY_TEXT) {
-      const bytes = await this.#read(stream);
-      if (bytes === null) break;
-      text += fromUtf8Lossy(bytes.subarray(0, MAX_RETRY_TEXT));
-    }
-    return text.slice(0, MAX_RETRY_TEXT);
   }
 }

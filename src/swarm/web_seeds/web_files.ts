@@ -1,5 +1,5 @@
 /**
- * What to ask a web seed for: from bytes of the torrent to URLs and ranges (BEP 19, and BEP 17).
+ * What to ask a web seed for: from bytes of the torrent to URLs and ranges (BEP 19).
  *
  * @module
  */
@@ -19,26 +19,9 @@ export interface WebPart {
   readonly first: number;
   /** Size of that resource in bytes. */
   readonly size: number;
-  /** Index of the file; -1 where no file is asked for. */
+  /** Index of the file; -1 for padding. */
   readonly file: number;
 }
-
-/** How a kind of web seed is asked. */
-export interface WebParts {
-  /** Whether it is asked with `Range` (BEP 19), rather than with a range in the URL (BEP 17). */
-  readonly ranges: boolean;
-  /**
-   * @param begin First byte, counted over the whole torrent.
-   * @param end The byte after the last.
-   * @returns What to ask for, in order.
-   */
-  parts(begin: number, end: number): WebPart[];
-  /** @returns The first piece of a file, and the one after its last. */
-  piecesOf(file: number): { readonly first: number; readonly end: number };
-}
-
-/** What of a torrent is needed. */
-export type WebTorrent = Pick<Metainfo, "info" | "infoHash" | "files" | "pieceLength" | "pieceCount" | "totalLength">;
 
 /** What all web seeds of a torrent share; large for a large torrent. */
 export class WebFiles {
@@ -50,16 +33,15 @@ export class WebFiles {
   readonly isFolder: boolean;
 
   /** @param meta The torrent. */
-  constructor(meta: WebTorrent) {
+  constructor(meta: Metainfo) {
     this.map = new FileMap(meta);
     this.paths = originalPaths(meta);
     this.isFolder = isFolder(meta);
   }
 }
 
-/** A web seed that has files (BEP 19, `url-list`). */
-export class FileParts implements WebParts {
-  readonly ranges = true;
+/** The requests that a web seed gets (BEP 19, `url-list`). */
+export class FileParts {
   readonly #map: FileMap;
   readonly #urlOf: (file: number) => string;
 
@@ -72,6 +54,11 @@ export class FileParts implements WebParts {
     this.#urlOf = fileUrls(url, files);
   }
 
+  /**
+   * @param begin First byte, counted over the whole torrent.
+   * @param end The byte after the last.
+   * @returns What to ask for, in order.
+   */
   parts(begin: number, end: number): WebPart[] {
     const found: WebPart[] = [];
     const zeros = (at: number, until: number) => {
@@ -89,44 +76,9 @@ export class FileParts implements WebParts {
     return found;
   }
 
+  /** @returns The first piece of a file, and the one after its last. */
   piecesOf(file: number): { readonly first: number; readonly end: number } {
     return this.#map.piecesOfFile(file);
-  }
-}
-
-/** A web seed that has pieces (BEP 17, `httpseeds`). */
-export class HttpSeedParts implements WebParts {
-  readonly ranges = false;
-  readonly #url: string;
-  readonly #meta: WebTorrent;
-
-  /**
-   * @param url As it stands in the torrent.
-   * @param meta The torrent.
-   */
-  constructor(url: string, meta: WebTorrent) {
-    this.#url = `${withoutFragment(url)}${url.includes("?") ? "&" : "?"}info_hash=${percentAll(meta.infoHash.bytes)}`;
-    this.#meta = meta;
-  }
-
-  parts(begin: number, end: number): WebPart[] {
-    const { pieceLength, totalLength } = this.#meta;
-    const found: WebPart[] = [];
-    for (let at = begin; at < end;) {
-      const index = Math.floor(at / pieceLength);
-      const start = index * pieceLength;
-      const size = Math.min(pieceLength, totalLength - start);
-      const length = Math.min(end, start + size) - at;
-      const first = at - start;
-      const ranges = length === size ? "" : `&ranges=${first}-${first + length - 1}`;
-      found.push({ url: `${this.#url}&piece=${index}${ranges}`, at, length, first, size, file: -1 });
-      at += length;
-    }
-    return found;
-  }
-
-  piecesOf(): { readonly first: number; readonly end: number } {
-    return { first: 0, end: this.#meta.pieceCount };
   }
 }
 
@@ -163,15 +115,7 @@ function percentName(name: Uint8Array): string {
   let text = "";
   for (const byte of name) {
     const character = String.fromCharCode(byte);
-    text += /[A-Za-z0-9._~-]/.test(character) ? character : percent(byte);
+    text += /[A-Za-z0-9._~-]/.test(character) ? character : `%${byte.toString(16).toUpperCase().padStart(2, "0")}`;
   }
   return text;
-}
-
-function percentAll(bytes: Uint8Array): string {
-  return Array.from(bytes, percent).join("");
-}
-
-function percent(byte: number): string {
-  return `%${byte.toString(16).toUpperCase().padStart(2, "0")}`;
 }

@@ -33,7 +33,7 @@ const BUSY = [408, 425, 429];
  * Judges an answer.
  *
  * @param part What was asked for.
- * @param answer `status` and `headers`. `ranges`: whether it was asked with `Range`. `wallClock`: milliseconds since 1970.
+ * @param answer `status` and `headers`. `wallClock`: milliseconds since 1970.
  * @returns What to make of it.
  */
 export function judgeReply(
@@ -41,17 +41,12 @@ export function judgeReply(
   answer: {
     readonly status: number;
     readonly headers: Headers;
-    readonly ranges: boolean;
     readonly wallClock: number;
   },
 ): WebReply {
   const { status, headers } = answer;
   if (status === 206 || status === 200) {
-    const reply = !answer.ranges
-      ? judgePiece(part, answer)
-      : status === 206
-      ? judgeRange(part, headers)
-      : judgeWhole(part, headers);
+    const reply = status === 206 ? judgeRange(part, headers) : judgeWhole(part, headers);
     return reply.kind === "data" ? asStored(part, answer, reply) : reply;
   }
   const why = `it answers ${status}`;
@@ -69,14 +64,14 @@ export function judgeReply(
  */
 function asStored(
   part: WebPart,
-  answer: { readonly status: number; readonly headers: Headers; readonly ranges: boolean },
+  answer: { readonly status: number; readonly headers: Headers },
   reply: WebReply,
 ): WebReply {
   const { headers } = answer;
   const label = headers.get("content-encoding")?.trim().toLowerCase() ?? "";
   if (label === "" || label === "identity") return reply;
   const size = answer.status === 206 ? sizeIn(headers) : lengthOf(headers);
-  if (size === (answer.ranges ? part.size : part.length)) return reply;
+  if (size === part.size) return reply;
   return { kind: "missing", why: "it compresses what it sends" };
 }
 
@@ -109,16 +104,6 @@ function judgeWhole(part: WebPart, headers: Headers): WebReply {
   return { kind: "data", skip: part.first, length: part.length, more: part.first + part.length < part.size };
 }
 
-/** BEP 17: the bytes that were asked for, and nothing else. */
-function judgePiece(part: WebPart, answer: { readonly status: number; readonly headers: Headers }): WebReply {
-  if (answer.status !== 200) return { kind: "fault", why: `it answers ${answer.status}` };
-  const length = lengthOf(answer.headers);
-  if (length !== null && length !== part.length) {
-    return { kind: "fault", why: `it was asked for ${part.length} bytes and sends ${length}` };
-  }
-  return { kind: "data", skip: 0, length: part.length, more: false };
-}
-
 function otherSize(part: WebPart, size: number): WebReply {
   return { kind: "missing", why: `its file has ${size} bytes, not ${part.size}` };
 }
@@ -129,9 +114,9 @@ function lengthOf(headers: Headers): number | null {
 }
 
 /**
- * Reads a wish to be asked later: the field `Retry-After` (RFC 9110, 10.2.3), or the body of a 503 (BEP 17).
+ * Reads the field `Retry-After` (RFC 9110, 10.2.3).
  *
- * @param text Seconds, or a date; `null` when there is none.
+ * @param text Seconds, or a date; `null` when there is no such field.
  * @param wallClock Milliseconds since 1970.
  * @returns Milliseconds from now, one second to one hour; `null` when it says nothing.
  */

@@ -6,11 +6,12 @@
 
 import { Bitfield } from "../../base/bitfield.ts";
 import { MAX_WEB_CONNECTIONS, MAX_WEB_FAULTS, MAX_WEB_MISSING, MAX_WEB_REDIRECTS } from "../../base/defences.ts";
+import { LruMap } from "../../base/lru_map.ts";
 import type { BandwidthParty } from "../../peer/mod.ts";
 import { RateMeter } from "../../peer/rate_meter.ts";
 import { HttpError, type HttpStream, type Platform } from "../../platform/platform.ts";
 import { WebFailure, WebFetch, WebMissing } from "./web_fetch.ts";
-import type { WebPart, WebParts } from "./web_files.ts";
+import type { FileParts, WebPart } from "./web_files.ts";
 import type { WebPicker, WebSource } from "./web_picker.ts";
 import type { WebRun } from "./web_run.ts";
 
@@ -54,14 +55,14 @@ export class WebSeed {
   /** Payload from the web seed. */
   readonly down = new RateMeter();
   readonly #host: WebSeedHost;
-  readonly #makeParts: () => WebParts;
+  readonly #makeParts: () => FileParts;
   readonly #backoff = new WebBackoff();
   readonly #lanes = new Set<WebFetch>();
   /** Connections that were ended without a fault. */
   readonly #left = new WeakSet<WebFetch>();
   /** By file: where it was found after redirects. */
-  readonly #redirects = new Map<number, string>();
-  #madeParts: WebParts | null = null;
+  readonly #redirects = new LruMap<number, string>(MAX_WEB_REDIRECTS);
+  #madeParts: FileParts | null = null;
   #width = 1;
   #mayGrow = true;
   #connected = false;
@@ -81,7 +82,7 @@ export class WebSeed {
       readonly url: string;
       readonly number: number;
       readonly pieceCount: number;
-      readonly parts: () => WebParts;
+      readonly parts: () => FileParts;
     },
   ) {
     this.#host = host;
@@ -127,7 +128,6 @@ export class WebSeed {
     if (!this.isReady(this.#host.platform.now())) return false;
     const lane = new WebFetch({
       ...this.#host,
-      ranges: this.#parts.ranges,
       answered: () => this.#answered(),
       down: this.down,
     });
@@ -185,7 +185,7 @@ export class WebSeed {
     this.close(why);
   }
 
-  get #parts(): WebParts {
+  get #parts(): FileParts {
     return this.#madeParts ??= this.#makeParts();
   }
 
@@ -240,14 +240,14 @@ export class WebSeed {
 
   /** Returns `true` if the part has arrived completely. */
   async #fetchPart(lane: WebFetch, run: WebRun, part: WebPart & { readonly url: string }): Promise<boolean> {
-    const remembered = this.#redirects.get(part.file);
+    const remembered = this.#redirects.peek(part.file);
     const url = new URL(remembered ?? part.url);
     const before = run.at;
     let stream: HttpStream | null = null;
     let complete = false;
     try {
       stream = await lane.open(part, { url, wholeOnly: this.#wholeOnly });
-      const reply = await lane.judge(stream, part);
+      const reply = lane.judge(stream, part);
       if (reply.skip > 0) this.#takesWholeFiles(reply.skip, part);
       this.#remember(part, stream.url);
       return complete = await lane.consume(stream, run, reply);
@@ -264,8 +264,7 @@ export class WebSeed {
   }
 
   #remember(part: WebPart, url: string): void {
-    if (part.file < 0 || this.#redirects.has(part.file) || new URL(part.url!).href === url) return;
-    if (this.#redirects.size >= MAX_WEB_REDIRECTS) this.#redirects.delete(this.#redirects.keys().next().value!);
+    if (this.#redirects.has(part.file) || new URL(part.url!).href === url) return;
     this.#redirects.set(part.file, url);
   }
 
@@ -294,7 +293,6 @@ export class WebSeed {
   /** Notes that the web seed doesn't have a file, so that the file's pieces must come from other sources. */
   #hasNot({ message, part }: WebMissing): void {
     if (part === null || this.#over !== null) return;
-    if (part.file < 0) return this.#giveUp(`given up: ${message}`);
     const { first, end } = this.#parts.piecesOf(part.file);
     for (let index = first; index < end; index++) this.pieces.clear(index);
     if (this.pieces.isEmpty) this.#giveUp(`given up: ${message}`);

@@ -9,7 +9,7 @@ import type { Metainfo } from "../../metainfo/mod.ts";
 import type { BandwidthParties, Peer, PeerEvent } from "../../peer/mod.ts";
 import type { Platform } from "../../platform/platform.ts";
 import type { PieceDownload } from "../pieces/piece_download.ts";
-import { FileParts, HttpSeedParts, WebFiles, type WebParts } from "./web_files.ts";
+import { FileParts, WebFiles } from "./web_files.ts";
 import type { WebRun } from "./web_run.ts";
 import { WebPicker } from "./web_picker.ts";
 import { WebSeed, type WebSeedHost } from "./web_seed.ts";
@@ -89,7 +89,6 @@ export class WebSeeds {
     download.hurried = () => this.#hurry();
     download.changed = () => this.#change();
     this.add(meta.webSeeds);
-    this.#add(meta.httpSeeds, (url) => new HttpSeedParts(url, meta));
     this.wake();
   }
 
@@ -111,7 +110,16 @@ export class WebSeeds {
    * @param urls URLs. Those that aren't `http` or `https` are ignored, and those beyond 64 in all.
    */
   add(urls: Iterable<string>): void {
-    this.#add(urls, (url) => new FileParts(url, this.#files ??= new WebFiles(this.#options.meta)));
+    const { meta } = this.#options;
+    for (const url of urls) {
+      if (this.#seeds.has(url) || this.#seeds.size >= MAX_WEB_SEEDS) continue;
+      if (!/^https?:$/.test(URL.parse(url)?.protocol ?? "")) continue;
+      const number = -1 - this.#seeds.size;
+      const parts = () => new FileParts(url, this.#files ??= new WebFiles(meta));
+      const seed = new WebSeed(this.#host, { url, number, pieceCount: meta.pieceCount, parts });
+      seed.setPaused(this.#paused);
+      this.#seeds.set(url, seed);
+    }
   }
 
   /**
@@ -219,18 +227,6 @@ export class WebSeeds {
     for (const seed of this.#seeds.values()) seed.setPaused(paused);
     this.#feed();
     this.wake();
-  }
-
-  #add(urls: Iterable<string>, partsOf: (url: string) => WebParts): void {
-    for (const url of urls) {
-      if (this.#seeds.has(url) || this.#seeds.size >= MAX_WEB_SEEDS) continue;
-      if (!/^https?:$/.test(URL.parse(url)?.protocol ?? "")) continue;
-      const number = -1 - this.#seeds.size;
-      const { pieceCount } = this.#options.meta;
-      const seed = new WebSeed(this.#host, { url, number, pieceCount, parts: () => partsOf(url) });
-      seed.setPaused(this.#paused);
-      this.#seeds.set(url, seed);
-    }
   }
 
   /** Resumes runs that wait for memory, if there is some. */

@@ -63,7 +63,7 @@ const { values } = parseArgs({
 const mib = Number(values.mib);
 
 /** One in ten has everything, three in ten serve, too, and the rest only take and tell. */
-function crowd(count: number): Role[] {
+function mixedPeers(count: number): Role[] {
   return Array.from({ length: count }, (_, i) => ({
     host: `127.0.${1 + (i >> 7)}.${1 + (i & 127)}`,
     kind: i % 10 === 0 ? "seeder" : i % 10 < 4 ? "giver" : "taker",
@@ -73,7 +73,7 @@ function crowd(count: number): Role[] {
 const seeder: readonly Role[] = [{ host: "127.0.0.1", kind: "seeder" }];
 const shapes: readonly Shape[] = [
   { name: "one seeder", peers: seeder, torrents: 1, runs: [], readings: [] },
-  { name: `${values.peers} peers`, peers: crowd(Number(values.peers)), torrents: 1, runs: [], readings: [] },
+  { name: `${values.peers} peers`, peers: mixedPeers(Number(values.peers)), torrents: 1, runs: [], readings: [] },
   { name: `${values.torrents} torrents`, peers: seeder, torrents: Number(values.torrents), runs: [], readings: [] },
 ].filter(({ name }) => name.includes(values.only));
 

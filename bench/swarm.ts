@@ -17,7 +17,7 @@ import { missingOf } from "../tests/support/requirements.ts";
 import { usageOf } from "./process_usage.ts";
 import { commandLine, describeMachine } from "./swarm_machine.ts";
 import { fluidBound, needsOf, parseSwarmOptions, type Participant, type SwarmOptions, USAGE } from "./swarm_options.ts";
-import { crowdTable, type Measured, type Row, type Turn, turnLines, turnTable } from "./swarm_table.ts";
+import { type Measured, type Row, swarmTable, type Turn, turnLines, turnTable } from "./swarm_table.ts";
 
 /** Memory that is touched before a turn, beside what the leechers will hold. */
 const SPARE = 2 ** 30;
@@ -200,7 +200,7 @@ function report(options: SwarmOptions, rows: readonly Row[]): string {
   const how = swarm === null ? "one leecher at a time" : `${swarm} leechers at once`;
   const table = swarm === null
     ? turnTable(rows, { size, base })
-    : crowdTable(rows, { size, bound: fluidBound(options) });
+    : swarmTable(rows, { size, bound: fluidBound(options) });
   return `${what}; seeded by ${seederCount} ${seeder.name}${limit}; ${how}; medians of ${rounds}, greatest peaks.\n\n${table}`;
 }
 

@@ -78,7 +78,7 @@ export function turnTable(
  * @param options `size`: bytes of the payload. `bound`: seconds that the slowest needs at least.
  * @returns Markdown.
  */
-export function crowdTable(
+export function swarmTable(
   rows: readonly Row[],
   { size, bound }: { readonly size: number; readonly bound: number },
 ): string {

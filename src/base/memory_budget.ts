@@ -27,9 +27,9 @@ const TURNS = 8;
 /** Somebody who borrows memory for pieces: one torrent. */
 export interface MemoryBorrower {
   /** There may be memory now; called after {@linkcode MemoryBudget.wants}. */
-  fed(): void;
+  memoryAvailable(): void;
   /** Somebody waits who has less: what is held in vain is to be given back. */
-  pressed(): void;
+  memoryWanted(): void;
 }
 
 /** A stretch of a torrent that is kept in memory for those who read. */
@@ -161,7 +161,7 @@ export class MemoryBudget {
     this.#hungry.add(borrower);
     if (!this.#lent.has(borrower)) this.#lent.set(borrower, 0);
     const own = this.#lent.get(borrower)!;
-    for (const [other, lent] of this.#lent) if (lent > own) other.pressed();
+    for (const [other, lent] of this.#lent) if (lent > own) other.memoryWanted();
   }
 
   /** A torrent doesn't wait for memory any more. */
@@ -334,7 +334,7 @@ export class MemoryBudget {
       for (const borrower of byNeed) {
         if (!this.#hungry.has(borrower)) continue;
         this.sated(borrower);
-        borrower.fed();
+        borrower.memoryAvailable();
         if (this.#hungry.has(borrower)) break; // who has less didn't find enough
       }
     });

@@ -89,7 +89,7 @@ async function create(
   const output = options.output ?? fileNameFor(meta.name);
   if (output === STDOUT) return await terminal.stdout.write(bytes);
   await checkFree(output, context);
-  await shutdown.unlessLeaving(context.platform.files.writeFile(output, bytes));
+  await shutdown.raceShutdown(context.platform.files.writeFile(output, bytes));
   const description = await engine.describe(meta);
   if (options.json) {
     await terminal.stdout.write(`${jsonText({ torrent: output, ...description })}\n`);

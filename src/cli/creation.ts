@@ -79,8 +79,8 @@ export async function makeTorrent(path: string, parts: MakeTorrentOptions): Prom
   const { shutdown, engine, platform, terminal } = context;
   const viewOf = parts.silent ? null : await loadView(context);
   let view: CheckView | null = null;
-  const { lastWords } = shutdown;
-  shutdown.lastWords = () => view?.close() ?? Promise.resolve();
+  const { restoreTerminal } = shutdown;
+  shutdown.restoreTerminal = () => view?.close() ?? Promise.resolve();
   const settings: CreateOptions = {
     ...more,
     platform,
@@ -100,7 +100,7 @@ export async function makeTorrent(path: string, parts: MakeTorrentOptions): Prom
     onProgress: (fraction, bytes) => view?.progress(fraction, bytes),
   };
   try {
-    const made = await shutdown.unlessLeaving(engine.create(path, settings));
+    const made = await shutdown.raceShutdown(engine.create(path, settings));
     await (view as CheckView | null)?.close();
     for (const name of made.skipped) await terminal.stderr.write(warning(name));
     return made;
@@ -111,7 +111,7 @@ export async function makeTorrent(path: string, parts: MakeTorrentOptions): Prom
     throw new ShoalError("storage", { what, where, why, cause: error });
   } finally {
     await (view as CheckView | null)?.close();
-    shutdown.lastWords = lastWords;
+    shutdown.restoreTerminal = restoreTerminal;
   }
 }
 

@@ -128,7 +128,7 @@ async function load(sources: readonly string[], { options, context, choices }: R
     ...(options.check && { check: true }),
   };
   const found = byTorrent(await readAll(sources, context));
-  if (!options.quiet) await tellDoubles(found, context);
+  if (!options.quiet) await reportDuplicateSources(found, context);
   const { mergeSources, selectFiles } = await import("../metainfo/mod.ts");
   return found.map((same) => {
     const loaded = loadedOf(same, mergeSources);
@@ -141,7 +141,10 @@ async function load(sources: readonly string[], { options, context, choices }: R
 }
 
 /** Tells the user which sources are the same torrent and used together. */
-async function tellDoubles(found: readonly (readonly (Metainfo | Magnet)[])[], { terminal }: Context): Promise<void> {
+async function reportDuplicateSources(
+  found: readonly (readonly (Metainfo | Magnet)[])[],
+  { terminal }: Context,
+): Promise<void> {
   for (const same of found) {
     if (same.length === 1) continue;
     const source = same.find((one) => "pieces" in one) ?? same[0]!;

@@ -68,7 +68,7 @@ export async function runProgram(args: readonly string[], context: Context): Pro
     await program.parseAsync(args, { from: "user" });
     return context.exitCode;
   } catch (error) {
-    if (context.shutdown.explains(error)) return context.shutdown.code;
+    if (context.shutdown.isShutdownError(error)) return context.shutdown.code;
     if (error instanceof ShoalError) throw context.config?.blame(error) ?? error;
     if (!(error instanceof CommanderError)) throw error;
     const usage = usageError(error);

@@ -44,7 +44,7 @@ export async function fetchMetadata(
   const { engine, shutdown, platform, terminal } = context;
   const { network, timeout = PATIENCE_SECONDS, quiet } = options;
   shutdown.listen();
-  const peers = await shutdown.unlessLeaving(resolvePeers(network.peer ?? [], context));
+  const peers = await shutdown.raceShutdown(resolvePeers(network.peer ?? [], context));
   const session = await engine.createSession(peerSettings(network, context));
   const late = Promise.withResolvers<never>();
   late.promise.catch(() => {}); // the timeout may come before the promise is awaited
@@ -73,7 +73,7 @@ export async function fetchMetadata(
     await session.start();
     if (!quiet) await terminal.stderr.write("asking peers for the metadata\n");
     const torrent = await session.add(magnet, { folder: ".", peers, metadataOnly: true });
-    return await shutdown.unlessLeaving(Promise.race([torrent.metadata, late.promise]));
+    return await shutdown.raceShutdown(Promise.race([torrent.metadata, late.promise]));
   } finally {
     unsubscribe();
     timer.cancel();

@@ -66,7 +66,7 @@ export function untilSeeded(torrent: TorrentLike, options: UntilSeededOptions): 
   if (goal.ratio === undefined && goal.seconds === undefined) return new Promise(() => {});
   const { ratio = Infinity, seconds = Infinity } = goal;
   let seeded = 0;
-  return look(platform, (passed) => {
+  return poll(platform, (passed) => {
     seeded += passed;
     const { uploaded, size } = torrent.snapshot();
     return seeded >= seconds * 1000 || uploaded >= ratio * size ? true : null;
@@ -94,7 +94,7 @@ export function untilIdle(torrents: readonly TorrentLike[], options: UntilIdleOp
   const { platform, limit, trouble } = options;
   let seen = "";
   let idle = 0;
-  return look(platform, (passed) => {
+  return poll(platform, (passed) => {
     idle += passed;
     const open = torrents.map((torrent) => torrent.snapshot()).filter(isOpen);
     const now = open.map(arrived).join(" ");
@@ -126,7 +126,7 @@ function arrived(torrent: TorrentSnapshot): string {
 }
 
 /** Checks periodically until `see` returns a result. `see` gets the milliseconds since the last check. */
-function look<Result>(platform: Clock, see: (passed: number) => Result | null): Watch<Result> {
+function poll<Result>(platform: Clock, see: (passed: number) => Result | null): Watch<Result> {
   let timer: Timer | undefined;
   let last = platform.now();
   const done = new Promise<Result>((resolve) => {

@@ -95,7 +95,7 @@ class Share {
         load: () => this.#load(),
         session: sessionOptions(this.#options, this.#context),
         started: (session, view) => this.#started(session, view),
-        broken: this.#broken.promise,
+        failure: this.#broken.promise,
         show: this.#options,
         seed: {},
         idle: null,

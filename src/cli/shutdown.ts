@@ -10,10 +10,10 @@ import { EXIT_DONE, EXIT_INTERRUPTED, EXIT_STORAGE } from "./exit_codes.ts";
 
 /**
  * Milliseconds after the first request at which the program exits in any case: three seconds less the time for
- * {@linkcode Shutdown.lastWords}.
+ * {@linkcode Shutdown.restoreTerminal}.
  */
 const GONE_MS = 2850;
-/** Milliseconds that {@linkcode Shutdown.lastWords} may take. */
+/** Milliseconds that {@linkcode Shutdown.restoreTerminal} may take. */
 const LAST_WORDS_MS = 100;
 /**
  * Milliseconds within which repeated Ctrl-C counts once, since `timeout -s INT` signals both the program and its
@@ -48,9 +48,9 @@ export class Shutdown {
   #hasty = false;
 
   /** Called once, when the shutdown begins. */
-  tell: (reason: ShutdownReason) => void = () => {};
+  onBegin: (reason: ShutdownReason) => void = () => {};
   /** Restores the terminal. Called when the program exits before its work has stopped in good order. */
-  lastWords: () => Promise<void> = () => Promise.resolve();
+  restoreTerminal: () => Promise<void> = () => Promise.resolve();
 
   /** @param surroundings See {@linkcode ShutdownOptions}. */
   constructor(surroundings: ShutdownOptions) {
@@ -69,7 +69,7 @@ export class Shutdown {
   }
 
   /** Returns `true` if `error` was thrown only because work was interrupted by the shutdown. */
-  explains(error: unknown): boolean {
+  isShutdownError(error: unknown): boolean {
     return this.signal.aborted && error === this.signal.reason;
   }
 
@@ -87,9 +87,9 @@ export class Shutdown {
    *
    * @param work The promise. The work itself isn't stopped.
    * @returns The value of the promise.
-   * @throws An error for which {@linkcode Shutdown.explains} returns `true`, once the shutdown begins.
+   * @throws An error for which {@linkcode Shutdown.isShutdownError} returns `true`, once the shutdown begins.
    */
-  async unlessLeaving<T>(work: Promise<T>): Promise<T> {
+  async raceShutdown<T>(work: Promise<T>): Promise<T> {
     const { signal } = this;
     let leave = () => {};
     const leaving = new Promise<never>((_, reject) => leave = () => reject(signal.reason));
@@ -133,7 +133,7 @@ export class Shutdown {
     this.#code = reason === "failed" ? EXIT_STORAGE : EXIT_INTERRUPTED;
     // Exit in time even if something hangs, such as a reader of our output that has stopped reading.
     this.#timer = this.#platform.after(GONE_MS, () => this.#leaveNow(this.#code));
-    this.tell(reason);
+    this.onBegin(reason);
     this.#abort.abort();
   }
 
@@ -142,6 +142,6 @@ export class Shutdown {
     this.#hasty = true;
     this.#timer?.cancel();
     this.#timer = this.#platform.after(LAST_WORDS_MS, () => this.#terminal.exit(code));
-    void this.lastWords().then(() => this.#terminal.exit(code));
+    void this.restoreTerminal().then(() => this.#terminal.exit(code));
   }
 }

@@ -15,7 +15,7 @@ import { badValue, parsePort } from "./option_values.ts";
 const DEFAULT_PORT = 8000;
 
 /** Value of `--stream`. */
-export interface StreamWish {
+export interface StreamOption {
   /** Port; `null` for the default port, or any port if that is taken. */
   readonly port: number | null;
 }
@@ -46,7 +46,7 @@ export function parseStreamPort(value: string): number {
  * @param option A port; `true` without a port, `false` if `--no-stream` took the option back.
  * @returns What to serve; `null` for nothing.
  */
-export function streamWish(option: number | boolean | undefined): StreamWish | null {
+export function streamWish(option: number | boolean | undefined): StreamOption | null {
   if (option === undefined || option === false) return null;
   return { port: option === true ? null : option };
 }
@@ -68,7 +68,7 @@ export interface StartStreamingOptions {
  * @throws {ShoalError} Of kind `network` if the port is taken.
  */
 export async function startStreaming(
-  wish: StreamWish,
+  wish: StreamOption,
   { context, view }: StartStreamingOptions,
 ): Promise<Streaming> {
   const warn = (message: string) => view.event({ event: "warning", infohash: null, message, where: "--stream" });
@@ -87,7 +87,7 @@ export async function startStreaming(
 }
 
 async function start(
-  { port }: StreamWish,
+  { port }: StreamOption,
   { context: { platform }, warn }: { readonly context: Context; readonly warn: (message: string) => void },
 ): Promise<StreamServer> {
   const { StreamServer } = await import("../stream/stream_server.ts");

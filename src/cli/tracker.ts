@@ -93,7 +93,7 @@ async function runTracker(options: TrackerOptions, context: Context): Promise<nu
       ...(maxPeers !== undefined && { maxPeers }),
     });
   const tracker = startTracker(start, options.bind);
-  const voice = new Voice(tracker, { options, context });
+  const voice = new TrackerReporter(tracker, { options, context });
   try {
     await voice.greet();
     voice.tellNews();
@@ -112,7 +112,7 @@ function departed(signal: AbortSignal): Promise<void> {
 }
 
 /** Prints the messages of the command, as text or JSON. */
-class Voice {
+class TrackerReporter {
   readonly #tracker: TrackerServer;
   readonly #options: TrackerOptions;
   readonly #context: Context;

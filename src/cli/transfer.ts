@@ -18,7 +18,7 @@ import type { SessionLike, TorrentLike } from "./engine.ts";
 import { errorLine } from "./error_line.ts";
 import { EXIT_DONE, exitCodeOf } from "./exit_codes.ts";
 import { type IdleLimit, type SeedGoal, untilIdle, untilSeeded } from "./seed_goals.ts";
-import { startStreaming, type Streaming, type StreamWish } from "./streaming.ts";
+import { startStreaming, type Streaming, type StreamOption } from "./streaming.ts";
 import { openView } from "./views.ts";
 
 /** Milliseconds that stopping the session may take after Ctrl-C. Work that isn't done by then is abandoned. */
@@ -35,7 +35,7 @@ export interface Transfer {
   /** Called once the session listens, before the view starts. */
   readonly started?: (session: SessionLike, view: View) => Promise<void>;
   /** Ends the transfer with an error when it resolves. */
-  readonly broken?: Promise<ShoalError>;
+  readonly failure?: Promise<ShoalError>;
   /** Options for the view. */
   readonly show: { readonly json?: true; readonly quiet?: true };
   /**
@@ -50,7 +50,7 @@ export interface Transfer {
   /** Gives up after this time without progress; `null` for never. */
   readonly idle: IdleLimit | null;
   /** Where to serve the files over HTTP; absent or `null` to not serve them. */
-  readonly stream?: StreamWish | null;
+  readonly stream?: StreamOption | null;
 }
 
 /** A torrent and how to add it. */
@@ -94,7 +94,7 @@ class Run {
    * Last error of each failing tracker, by URL, and reason why metadata can't be fetched, by info-hash; the latest
    * last.
    */
-  readonly #trouble = new Map<string, string>();
+  readonly #lastProblems = new Map<string, string>();
   #streaming: Streaming | null = null;
   #cutShort = false;
 
@@ -124,15 +124,15 @@ class Run {
       resumable: this.#transfer.keeps ?? false,
       controls: this.#controls,
     });
-    shutdown.tell = (reason) => view.note(farewell(reason));
-    shutdown.lastWords = () => view.close();
+    shutdown.onBegin = (reason) => view.note(farewell(reason));
+    shutdown.restoreTerminal = () => view.close();
     shutdown.listen();
     let session: SessionLike | null = null;
     let unsubscribe = () => {};
     const errors: unknown[] = [];
     try {
       const calls = await this.#openCalls(view);
-      const loaded = await shutdown.unlessLeaving(this.#transfer.load());
+      const loaded = await shutdown.raceShutdown(this.#transfer.load());
       session = this.#session = await engine.createSession(this.#transfer.session);
       unsubscribe = session.subscribe((event) => {
         this.#remember(event);
@@ -145,10 +145,10 @@ class Run {
       if (stream) this.#streaming = await startStreaming(stream, { context: this.#context, view });
       view.start();
       await this.#work(loaded, { session, view, errors });
-      if (calls) await shutdown.unlessLeaving(calls.settled());
+      if (calls) await shutdown.raceShutdown(calls.settled());
     } catch (thrown) {
       const error = thrown instanceof ShoalError ? this.#context.config?.blame(thrown) ?? thrown : thrown;
-      if (shutdown.explains(error)) this.#cutShort = true;
+      if (shutdown.isShutdownError(error)) this.#cutShort = true;
       else {
         if (error instanceof ShoalError) view.failed(error);
         errors.push(error);
@@ -158,8 +158,8 @@ class Run {
       if (session !== null) await this.#stop(session);
       unsubscribe();
       await view.close();
-      shutdown.tell = () => {};
-      shutdown.lastWords = () => Promise.resolve();
+      shutdown.onBegin = () => {};
+      shutdown.restoreTerminal = () => Promise.resolve();
     }
     return errors;
   }
@@ -196,13 +196,15 @@ class Run {
       this.#onFailure.get(event.infohash)?.();
     }
     // A failure to fetch metadata is only of interest while the metadata is missing.
-    if (event.event === "metadata") this.#trouble.delete(event.infohash);
+    if (event.event === "metadata") this.#lastProblems.delete(event.infohash);
     if (event.event === "warning" && event.infohash !== null && this.#isSearching(event.infohash)) {
-      this.#trouble.set(event.infohash, `${event.where}: ${event.message}`);
+      this.#lastProblems.set(event.infohash, `${event.where}: ${event.message}`);
     }
     if (event.event !== "tracker") return;
-    this.#trouble.delete(event.url);
-    if (event.status === "error") this.#trouble.set(event.url, `the tracker ${event.url} failed: ${event.message}`);
+    this.#lastProblems.delete(event.url);
+    if (event.status === "error") {
+      this.#lastProblems.set(event.url, `the tracker ${event.url} failed: ${event.message}`);
+    }
   }
 
   #isSearching(infohash: string): boolean {
@@ -218,7 +220,7 @@ class Run {
     loaded: readonly LoadedTorrent[],
     { session, view, errors }: { readonly session: SessionLike; readonly view: View; readonly errors: unknown[] },
   ): Promise<void> {
-    const { idle, broken } = this.#transfer;
+    const { idle, failure } = this.#transfer;
     const all = loaded.map((torrent) =>
       this.#one(torrent, session).catch((error) => {
         errors.push(error);
@@ -228,11 +230,11 @@ class Run {
     const watch = idle === null ? null : untilIdle(this.#torrents, {
       platform: this.#context.platform,
       limit: idle,
-      trouble: () => [...this.#trouble.values()].at(-1) ?? null,
+      trouble: () => [...this.#lastProblems.values()].at(-1) ?? null,
     });
     try {
-      const first = await this.#context.shutdown.unlessLeaving(
-        Promise.race([Promise.all(all), ...(watch === null ? [] : [watch.done]), ...(broken ? [broken] : [])]),
+      const first = await this.#context.shutdown.raceShutdown(
+        Promise.race([Promise.all(all), ...(watch === null ? [] : [watch.done]), ...(failure ? [failure] : [])]),
       );
       if (first instanceof ShoalError) {
         view.failed(first);

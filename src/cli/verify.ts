@@ -47,17 +47,17 @@ async function verify(
   const { shutdown, engine, platform, terminal } = context;
   shutdown.listen();
   const { readTorrent, tellWarnings } = await import("./torrent_source.ts");
-  const meta = await shutdown.unlessLeaving(readTorrent(source, context));
+  const meta = await shutdown.raceShutdown(readTorrent(source, context));
   if (!options.quiet) await tellWarnings(meta, context);
   const view = await openView(meta, { options, context });
-  shutdown.lastWords = () => view.close();
+  shutdown.restoreTerminal = () => view.close();
   const startedAt = platform.now();
   view.start();
   let result: Verification;
   try {
     const onProgress = (fraction: number, bytes: number) => view.progress(fraction, bytes);
     const { signal } = shutdown;
-    result = await shutdown.unlessLeaving(engine.verify(meta, { platform, folder, onProgress, signal }));
+    result = await shutdown.raceShutdown(engine.verify(meta, { platform, folder, onProgress, signal }));
   } catch (error) {
     throw error instanceof FileError ? unreadable(error) : error;
   } finally {

@@ -153,9 +153,9 @@ export class Dht {
       if (transaction === null || this.#options.readOnly || !this.#mayAnswer(from)) return;
       return this.#options.send(encodeRefusal({ transaction, code: ErrorCode.protocol, text: why }), from);
     }
-    if (message.type !== "query") return node.answered(message, from);
+    if (message.type !== "query") return node.handleResponse(message, from);
     if (this.#options.readOnly || !this.#mayAnswer(from)) return;
-    const answer = node.asked(message, from);
+    const answer = node.handleQuery(message, from);
     if (answer !== null) this.#options.send(answer, from);
   }
 
@@ -249,7 +249,7 @@ export class Dht {
       id: this.#saved[family].id,
       send: (bytes, to) => this.#options.send(bytes, to),
       closest: (of, target, count) => this.#nodes.get(of)?.table.closest(target, count) ?? [],
-      onLonely: () => void this.#bootstrap(family),
+      onNeedNodes: () => void this.#bootstrap(family),
       onJoined: () => {
         for (const listener of [...this.#joinedListeners]) listener();
       },

@@ -16,7 +16,7 @@ import { AddressVotes } from "./address_votes.ts";
 import type { NodeContact } from "./compact.ts";
 import { factsOf, type Family, familyOf } from "./hosts.ts";
 import type { Query, Refusal, Response } from "./krpc.ts";
-import { type LookupReport, LookupRun, type RunOptions } from "./lookup_run.ts";
+import { type LookupReport, LookupRun, type LookupRunOptions } from "./lookup_run.ts";
 import { ID_LENGTH, idForAddress, idSharing, isIdOf } from "./node_id.ts";
 import { Responder } from "./responder.ts";
 import { K, RoutingTable } from "./routing_table.ts";
@@ -35,7 +35,7 @@ const EXPIRE_MS = 60_000;
 /** Maximum number of concurrent lookups. Further lookups are queued. */
 const MAX_LOOKUPS = 16;
 /** Maximum number of concurrent pings to nodes that queried us or that other nodes reported. */
-const MAX_CURIOSITY = 16;
+const MAX_PENDING_PINGS = 16;
 
 /** Options for {@linkcode DhtNode}. */
 export interface DhtNodeOptions {
@@ -50,7 +50,7 @@ export interface DhtNodeOptions {
   /** Returns the good nodes of either family closest to an id, for answers. */
   closest(family: Family, target: Uint8Array, count: number): readonly NodeContact[];
   /** Called when too few nodes are known. The owner should `add()` more, such as bootstrap nodes. */
-  onLonely(): void;
+  onNeedNodes(): void;
   /** Called each time that the node has joined. A node may join again. */
   onJoined(): void;
   /** Called with nodes of the other family that an answer contained. */
@@ -61,9 +61,9 @@ export interface DhtNodeOptions {
   wantsBoth(): boolean;
 }
 
-/** Options for {@linkcode DhtNode.lookup}. See {@linkcode RunOptions}. */
+/** Options for {@linkcode DhtNode.lookup}. See {@linkcode LookupRunOptions}. */
 export interface NodeLookup
-  extends Pick<RunOptions, "target" | "method" | "announce" | "scrape" | "onPeers" | "onTold" | "onDone"> {
+  extends Pick<LookupRunOptions, "target" | "method" | "announce" | "scrape" | "onPeers" | "onTold" | "onDone"> {
   /** Nodes to start from in addition to the routing table. */
   readonly near?: readonly NodeContact[] | undefined;
 }
@@ -137,7 +137,7 @@ export class DhtNode {
   start(): void {
     this.#scheduleTick();
     this.#scheduleRetry();
-    this.#options.onLonely();
+    this.#options.onNeedNodes();
   }
 
   /** Stops the node. The `onDone` of lookups in progress is not called. */
@@ -203,18 +203,18 @@ export class DhtNode {
    *
    * @returns The encoded answer, or `null` if none is sent.
    */
-  asked(query: Query, from: PeerAddress): Bytes | null {
+  handleQuery(query: Query, from: PeerAddress): Bytes | null {
     if (this.#options.readOnly || this.#state === "stopped") return null;
     const answer = this.responder.answer(query, from);
     if (query.readOnly) return answer; // a read-only node would not answer a ping (BEP 43)
     const contact = { id: query.arguments.id, address: from };
     this.#table.asked(contact, this.#options.platform.now());
-    this.#hearOf(contact);
+    this.#considerNode(contact);
     return answer;
   }
 
   /** Handles an answer or error message. */
-  answered(message: Response | Refusal, from: PeerAddress): void {
+  handleResponse(message: Response | Refusal, from: PeerAddress): void {
     this.#rpc.received(message, from);
   }
 
@@ -226,9 +226,9 @@ export class DhtNode {
   }
 
   /** Pings a node if the routing table has room for it. */
-  #hearOf(contact: NodeContact): void {
+  #considerNode(contact: NodeContact): void {
     const key = formatAddress(contact.address);
-    if (this.#curious.size >= MAX_CURIOSITY || this.#curious.has(key) || !this.#table.isWelcome(contact)) return;
+    if (this.#curious.size >= MAX_PENDING_PINGS || this.#curious.has(key) || !this.#table.isWelcome(contact)) return;
     this.#curious.add(key);
     this.#ping(contact.address, () => this.#curious.delete(key));
   }
@@ -288,7 +288,7 @@ export class DhtNode {
     this.#state = "joining";
     this.#find(this.id, () => {
       // The lookup of our own id leaves far buckets partly empty. Fill them from the farthest, which covers most nodes.
-      const hollow = this.#table.hollow();
+      const hollow = this.#table.incompleteBuckets();
       const next = () => {
         const bits = hollow.shift();
         if (bits !== undefined) return this.#find(this.#idAt(bits), next);
@@ -300,7 +300,7 @@ export class DhtNode {
   }
 
   #find(target: Bytes, done: (report: LookupReport) => void): void {
-    const onTold = (nodes: readonly NodeContact[]) => nodes.forEach((node) => this.#hearOf(node));
+    const onTold = (nodes: readonly NodeContact[]) => nodes.forEach((node) => this.#considerNode(node));
     this.lookup({ target, method: "find_node", onTold, onDone: done });
   }
 
@@ -341,7 +341,7 @@ export class DhtNode {
         this.#retries = HEALTHY;
       } else {
         this.#retries = Math.min(this.#retries + 1, 10);
-        this.#options.onLonely();
+        this.#options.onNeedNodes();
         if (this.#state === "joined") this.#join();
       }
       this.#scheduleRetry();

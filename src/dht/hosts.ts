@@ -78,7 +78,7 @@ function findFacts(host: string): HostFacts | null {
  * is the machine ({@linkcode HostFacts.site}). The key of a local address includes the port, since a private network
  * may run several nodes on one machine.
  */
-export function placeOf(address: PeerAddress, facts: HostFacts): string {
+export function nodeKey(address: PeerAddress, facts: HostFacts): string {
   return facts.kind === "local" ? formatAddress(address) : facts.site;
 }
 

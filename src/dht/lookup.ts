@@ -19,10 +19,10 @@ import { K } from "./routing_table.ts";
 /** Maximum number of queries awaiting an answer. Slow queries don't count. */
 export const ALPHA = 4;
 /** Maximum number of nodes queried whose ids don't match their addresses, once 8 matching nodes are known. */
-const MAX_STRANGERS = 16;
+const MAX_MISMATCHED_IDS = 16;
 
 /** Maximum number of ids kept per node as other nodes reported them. */
-const MAX_TOLD = 4;
+const MAX_REPORTED_IDS = 4;
 
 /** A node known to a lookup. */
 export interface LookupNode {
@@ -44,7 +44,7 @@ interface Entry extends LookupNode {
   readonly facts: HostFacts;
   id: Bytes | null;
   /** Ids under which other nodes reported this node, the first few. */
-  readonly told: Bytes[];
+  readonly reportedIds: Bytes[];
   hops: number;
   /** Whether the id matches the address (BEP 42), and is one of `told` if other nodes reported this node. */
   fits: boolean;
@@ -53,7 +53,7 @@ interface Entry extends LookupNode {
 }
 
 /** A node as another node reports it, or as we know it. */
-export interface Told {
+export interface ReportedNode {
   readonly id: Bytes | null;
   readonly address: PeerAddress;
 }
@@ -63,7 +63,7 @@ export interface LookupAnswer {
   /** Id of the answering node. Other nodes may have reported another id. */
   readonly id: Bytes;
   /** Nodes that the answer contains. */
-  readonly nodes: readonly Told[];
+  readonly nodes: readonly ReportedNode[];
   /** Token for an announce to the node. */
   readonly token: Bytes | null;
 }
@@ -106,12 +106,12 @@ export class Lookup {
 
   /** `true` if the closest nodes have answered, no candidate is left, or the limit of queries is reached. */
   get finished(): boolean {
-    const { next, waits } = this.#look();
+    const { next, waits } = this.#scanCandidates();
     return !waits && (next === null || this.#asked >= MAX_DHT_ASKED);
   }
 
   /** Adds a node to start from. */
-  start(node: Told): void {
+  start(node: ReportedNode): void {
     const facts = factsOf(node.address.host);
     if (facts !== null && facts.kind !== "unusable") this.#add(node, { facts, hops: 0 });
   }
@@ -123,7 +123,7 @@ export class Lookup {
    */
   next(): LookupNode | null {
     if (this.#underWay >= ALPHA || this.#asked >= MAX_DHT_ASKED) return null;
-    const { next } = this.#look();
+    const { next } = this.#scanCandidates();
     if (next === null) return null;
     next.state = "asked";
     this.#underWay++;
@@ -153,8 +153,9 @@ export class Lookup {
     this.#answered++;
     entry.state = "answered";
     entry.token = answer.token;
-    const isKnownBy = ({ told }: Entry) => told.some((id) => compareDistance(id, answer.id, this.target) === 0);
-    const isNew = entry.told.length > 0 && !isKnownBy(entry);
+    const isKnownBy = ({ reportedIds }: Entry) =>
+      reportedIds.some((id) => compareDistance(id, answer.id, this.target) === 0);
+    const isNew = entry.reportedIds.length > 0 && !isKnownBy(entry);
     if (entry.id === null || compareDistance(entry.id, answer.id, this.target) !== 0) this.#rename(entry, answer.id);
     // The node has taken a new id, probably to be close to the target. Such a node is not trusted.
     if (isNew) entry.fits = false;
@@ -188,7 +189,7 @@ export class Lookup {
   }
 
   /** Finds the next node to query, and whether to wait for an outstanding answer. */
-  #look(): { next: Entry | null; waits: boolean } {
+  #scanCandidates(): { next: Entry | null; waits: boolean } {
     let fitting = 0;
     let alive = 0;
     let waits = false;
@@ -211,7 +212,7 @@ export class Lookup {
     }
     // With too few live nodes, wait for slow nodes as well: on a bad line, all nodes are slow.
     if (isAnySlow && alive < K) waits = true;
-    const isWelcome = fitting < K || this.#strangers < MAX_STRANGERS;
+    const isWelcome = fitting < K || this.#strangers < MAX_MISMATCHED_IDS;
     return { next: isWelcome ? stranger : null, waits };
   }
 
@@ -222,12 +223,12 @@ export class Lookup {
     return entry;
   }
 
-  #add({ id, address }: Told, { facts, hops }: { facts: HostFacts; hops: number }): void {
+  #add({ id, address }: ReportedNode, { facts, hops }: { facts: HostFacts; hops: number }): void {
     if (id !== null && sharedBits(id, this.#self) === ID_BITS) return;
     const key = formatAddress(address);
     const known = this.#entries.get(key);
     if (known) {
-      if (id !== null && known.told.length < MAX_TOLD) known.told.push(id);
+      if (id !== null && known.reportedIds.length < MAX_REPORTED_IDS) known.reportedIds.push(id);
       // Other nodes may report this node under a false id. The closest reported id only makes the lookup query the node
       // sooner; the id in the node's answer counts.
       const isCloser = id !== null && (known.id === null || compareDistance(id, known.id, this.target) < 0);
@@ -248,7 +249,7 @@ export class Lookup {
       address,
       facts,
       id,
-      told: id === null ? [] : [id],
+      reportedIds: id === null ? [] : [id],
       hops,
       fits,
       state: "new",

@@ -11,7 +11,7 @@ import { BloomFilter } from "./bloom_filter.ts";
 import type { NodeContact } from "./compact.ts";
 import { factsOf, type Family, familyOf, type HostFacts, isPlausible } from "./hosts.ts";
 import type { Response } from "./krpc.ts";
-import { Lookup, type LookupNode, type Told } from "./lookup.ts";
+import { Lookup, type LookupNode, type ReportedNode } from "./lookup.ts";
 import type { Queries } from "./rpc.ts";
 
 /** What to announce to the nodes closest to an info-hash. */
@@ -43,7 +43,7 @@ export interface LookupReport {
 }
 
 /** Options for {@linkcode LookupRun}. */
-export interface RunOptions {
+export interface LookupRunOptions {
   readonly rpc: Queries;
   readonly family: Family;
   /** Our node id. */
@@ -51,7 +51,7 @@ export interface RunOptions {
   readonly target: Bytes;
   readonly method: "find_node" | "get_peers";
   /** Nodes to start from. */
-  readonly start: readonly Told[];
+  readonly start: readonly ReportedNode[];
   /** Peers that are already known, reported first. */
   readonly known?: readonly PeerAddress[] | undefined;
   readonly announce?: Announce | undefined;
@@ -70,7 +70,7 @@ export interface RunOptions {
 
 /** One lookup, from the first query to the last announce. */
 export class LookupRun {
-  readonly #options: RunOptions;
+  readonly #options: LookupRunOptions;
   readonly #lookup: Lookup;
   readonly #peers = new Set<string>();
   readonly #seeds = new BloomFilter();
@@ -80,7 +80,7 @@ export class LookupRun {
   #toAnnounce = 0;
   #announced = 0;
 
-  constructor(options: RunOptions) {
+  constructor(options: LookupRunOptions) {
     this.#options = options;
     this.#lookup = new Lookup(options.target, { self: options.self });
     for (const node of options.start) this.#lookup.start(node);
@@ -136,12 +136,12 @@ export class LookupRun {
     const nodes = own.filter(({ address }) => familyOf(address.host) === family);
     this.#lookup.answered(candidate, { id: values.id, nodes, token: values.token ?? null });
     const teller = factsOf(candidate.address.host);
-    if (this.#options.onTold) this.#options.onTold(nodes.filter(({ address }) => isBelieved(address, teller)));
+    if (this.#options.onTold) this.#options.onTold(nodes.filter(({ address }) => isPlausibleFrom(address, teller)));
     if (others.length > 0) this.#options.onOthers?.(others);
     if (values.seedFilter) this.#seeds.join(values.seedFilter);
     if (values.peerFilter) this.#others.join(values.peerFilter);
     this.#isScraped ||= (values.seedFilter ?? values.peerFilter) !== undefined;
-    this.#givePeers((values.peers ?? []).filter((peer) => isBelieved(peer, teller)));
+    this.#givePeers((values.peers ?? []).filter((peer) => isPlausibleFrom(peer, teller)));
   }
 
   /** Reports each peer once, up to the limit per lookup. */
@@ -202,7 +202,7 @@ export class LookupRun {
   }
 }
 
-function isBelieved({ host }: PeerAddress, teller: HostFacts | null): boolean {
+function isPlausibleFrom({ host }: PeerAddress, teller: HostFacts | null): boolean {
   const facts = factsOf(host);
   return facts !== null && teller !== null && isPlausible(facts, teller);
 }

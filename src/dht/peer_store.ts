@@ -14,7 +14,7 @@ import {
 } from "../base/defences.ts";
 import type { Platform } from "../platform/platform.ts";
 import { BloomFilter } from "./bloom_filter.ts";
-import { type HostFacts, placeOf } from "./hosts.ts";
+import { type HostFacts, nodeKey } from "./hosts.ts";
 
 /** Milliseconds after which a peer that is not announced again is dropped. Clients announce about every 15 minutes. */
 export const PEER_LIFETIME_MS = 30 * 60_000;
@@ -84,7 +84,7 @@ export class PeerStore {
    */
   add(announce: StoredAnnounce, now: number): boolean {
     const key = toHex(announce.infoHash);
-    const place = placeOf(announce.address, announce.host);
+    const place = nodeKey(announce.address, announce.host);
     const owner = announce.host.kind === "local" ? "" : announce.host.site;
     const known = this.#torrents.get(key)?.get(place);
     if (!known && owner !== "" && (this.#owned.get(owner) ?? 0) >= MAX_DHT_TORRENTS_PER_HOST) {

@@ -14,7 +14,7 @@ import { formatAddress, type PeerAddress } from "../base/address.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { MAX_DHT_SUBNET_IN_BUCKET, MAX_DHT_SUBNET_IN_TABLE } from "../base/defences.ts";
 import type { NodeContact } from "./compact.ts";
-import { factsOf, type HostFacts, placeOf } from "./hosts.ts";
+import { factsOf, type HostFacts, nodeKey } from "./hosts.ts";
 import { compareDistance, ID_BITS, isIdOf, sharedBits } from "./node_id.ts";
 
 /** Maximum number of nodes in a bucket. */
@@ -27,7 +27,7 @@ const BAD_AFTER = 2;
 /** A node in the routing table. */
 export interface TableNode extends NodeContact {
   /** Whether the id matches the address (BEP 42). */
-  readonly fits: boolean;
+  readonly hasValidId: boolean;
   /** Time of the node's last answer in milliseconds. */
   readonly answeredAt: number;
   /** Time of the node's last query in milliseconds; `-Infinity` if there was none. */
@@ -123,7 +123,7 @@ export class RoutingTable {
       return null;
     }
     if (known) this.#remove(known); // the node has restarted with another id
-    const place = placeOf(answer.address, facts);
+    const place = nodeKey(answer.address, facts);
     const rival = this.#places.get(place);
     if (rival && !isBad(rival)) return null;
     if (rival) this.#remove(rival);
@@ -133,7 +133,7 @@ export class RoutingTable {
       facts,
       place,
       key,
-      fits: isIdOf(answer.id, facts),
+      hasValidId: isIdOf(answer.id, facts),
       answeredAt: answer.at,
       askedAt: -Infinity,
       failures: 0,
@@ -158,10 +158,10 @@ export class RoutingTable {
    */
   isWelcome({ id, address }: NodeContact): boolean {
     const facts = factsOf(address.host);
-    if (facts === null || facts.kind === "unusable" || this.#places.has(placeOf(address, facts))) return false;
+    if (facts === null || facts.kind === "unusable" || this.#places.has(nodeKey(address, facts))) return false;
     const bucket = this.#bucketOf(id);
     if (bucket.nodes.length < K || bucket === this.#buckets.at(-1)) return true;
-    return bucket.nodes.some((node) => isBad(node) || (!node.fits && isIdOf(id, facts)));
+    return bucket.nodes.some((node) => isBad(node) || (!node.hasValidId && isIdOf(id, facts)));
   }
 
   /** Records that a node did not answer a query of ours. */
@@ -245,7 +245,7 @@ export class RoutingTable {
    *
    * @returns Number of bits that ids in each bucket share with our id.
    */
-  hollow(): number[] {
+  incompleteBuckets(): number[] {
     return this.#buckets.slice(0, -1).flatMap(({ nodes }, bits) => nodes.filter(isNotBad).length < K ? [bits] : []);
   }
 
@@ -262,7 +262,7 @@ export class RoutingTable {
       if (this.#isCrowded(bucket, entry)) return null;
       const canSplit = bucket === this.#buckets.at(-1) && this.#buckets.length < ID_BITS;
       if (bucket.nodes.length >= K) {
-        const worst = bucket.nodes.find(isBad) ?? (canSplit ? undefined : misfitFor(bucket, entry));
+        const worst = bucket.nodes.find(isBad) ?? (canSplit ? undefined : replaceableNode(bucket, entry));
         if (worst) this.#remove(worst);
       }
       if (bucket.nodes.length < K) {
@@ -337,8 +337,8 @@ function rankOf(node: Entry): number {
 }
 
 /** Finds a node whose id doesn't match its address, to be replaced by a node whose id does. */
-function misfitFor(bucket: Bucket, entry: Entry): Entry | undefined {
-  return entry.fits ? bucket.nodes.find(({ fits }) => !fits) : undefined;
+function replaceableNode(bucket: Bucket, entry: Entry): Entry | undefined {
+  return entry.hasValidId ? bucket.nodes.find(({ hasValidId }) => !hasValidId) : undefined;
 }
 
 /**

@@ -23,7 +23,7 @@ export const SEED_ANNOUNCE_MS = 25 * 60_000;
  */
 const SHORT_LOOKUPS = 3;
 /** Minimum milliseconds between two lookups while peers are needed. Doubled after each lookup that finds none. */
-export const HURRY_MS = 60_000;
+export const MIN_LOOKUP_INTERVAL_MS = 60_000;
 /** Milliseconds until the next lookup when no node answered. Doubled each time. */
 const RETRY_MS = 10_000;
 
@@ -66,7 +66,7 @@ export class TorrentAnnouncer {
   #due = Infinity;
   #lastAt = -Infinity;
   /** Number of consecutive lookups that found no peers. */
-  #vain = 0;
+  #fruitlessLookups = 0;
   #isNeeded = false;
   /** Result of the last lookup. */
   #last: DhtStatus["last"] = null;
@@ -89,10 +89,10 @@ export class TorrentAnnouncer {
     this.#state = "waiting";
     this.#end = new AbortController();
     this.#leavePace = this.#options.pace.join();
-    let pause = this.#lastAt > -Infinity ? this.#sooner() : 0;
+    let pause = this.#lastAt > -Infinity ? this.#earliestDelay() : 0;
     this.#forgetJoined = this.#options.dht.onJoined(() => {
       // Fruitless lookups before we joined, or joined again, say nothing about the torrent.
-      this.#vain = 0;
+      this.#fruitlessLookups = 0;
       this.#schedule(pause);
       pause = 0;
     });
@@ -114,7 +114,7 @@ export class TorrentAnnouncer {
   /** Requests more peers: the next lookup is sooner, but keeps the minimum time since the last one. */
   needPeers(): void {
     this.#isNeeded = true;
-    if (this.#state === "waiting" && this.#lastAt > -Infinity) this.#schedule(this.#sooner());
+    if (this.#state === "waiting" && this.#lastAt > -Infinity) this.#schedule(this.#earliestDelay());
   }
 
   /** Stops until the next `start()`. The DHT has no message for leaving a torrent: nodes drop us after 30 minutes. */
@@ -142,7 +142,7 @@ export class TorrentAnnouncer {
   #takeTurn(): void {
     const look = () => void this.#look();
     this.#due = -Infinity;
-    if (this.#vain === 0 && !this.#options.announce()?.seed) look();
+    if (this.#fruitlessLookups === 0 && !this.#options.announce()?.seed) look();
     else this.#stopWaiting = this.#options.pace.wait(look);
   }
 
@@ -167,16 +167,16 @@ export class TorrentAnnouncer {
     this.#lastEndedAt = platform.now();
     this.#options.onReport?.(report);
     this.#state = "waiting";
-    this.#vain = peers > 0 ? 0 : this.#vain + 1;
+    this.#fruitlessLookups = peers > 0 ? 0 : this.#fruitlessLookups + 1;
     this.#short = near === undefined ? 0 : this.#short + 1;
     this.#near = closest.length > 0 ? packNodes(closest) : null;
     const regular = announce?.seed ? SEED_ANNOUNCE_MS : ANNOUNCE_MS;
-    if (answered === 0) this.#schedule(Math.min(RETRY_MS * 2 ** (this.#vain - 1), ANNOUNCE_MS));
-    else this.#schedule(this.#isNeeded ? this.#sooner() : regular * (0.9 + 0.2 * platform.random()));
+    if (answered === 0) this.#schedule(Math.min(RETRY_MS * 2 ** (this.#fruitlessLookups - 1), ANNOUNCE_MS));
+    else this.#schedule(this.#isNeeded ? this.#earliestDelay() : regular * (0.9 + 0.2 * platform.random()));
   }
 
-  #sooner(): number {
-    const pause = Math.min(HURRY_MS * 2 ** Math.max(0, this.#vain - 1), ANNOUNCE_MS);
+  #earliestDelay(): number {
+    const pause = Math.min(MIN_LOOKUP_INTERVAL_MS * 2 ** Math.max(0, this.#fruitlessLookups - 1), ANNOUNCE_MS);
     return Math.max(0, this.#lastAt + pause - this.#options.platform.now());
   }
 }

@@ -13,7 +13,7 @@ import { MAX_LSD_ADDRESSES, MAX_LSD_MESSAGE } from "../base/defences.ts";
 import type { LocalAddress, Platform, Timer, UdpSocket } from "../platform/platform.ts";
 import { encodeLsdMessage, LSD_GROUPS, LSD_PORT, LsdError, type LsdMessage, parseLsdMessage } from "./lsd_message.ts";
 import { LsdIntake, LsdSchedule } from "./lsd_schedule.ts";
-import { isNeighbour, speakingAddresses } from "./local_networks.ts";
+import { isNeighbour, sendingAddresses } from "./local_networks.ts";
 
 /** A torrent for which to find local peers. */
 export interface LocalSearch {
@@ -36,8 +36,8 @@ export interface LocalDiscoveryOptions {
 /** The multicast group of one family: the socket that receives, and the sockets that send, one per local address. */
 interface Channel {
   readonly family: 4 | 6;
-  readonly ear: UdpSocket;
-  readonly mouths: readonly UdpSocket[];
+  readonly receiver: UdpSocket;
+  readonly senders: readonly UdpSocket[];
 }
 
 /** Announces torrents and finds peers in the local network. Holds sockets only while there is at least one torrent. */
@@ -118,9 +118,9 @@ export class LocalDiscovery {
   }
 
   #say(message: LsdMessage): void {
-    for (const { family, mouths } of this.#channels) {
+    for (const { family, senders } of this.#channels) {
       const bytes = encodeLsdMessage(message, family);
-      for (const mouth of mouths) mouth.send(bytes, { host: LSD_GROUPS[family], port: LSD_PORT });
+      for (const sender of senders) sender.send(bytes, { host: LSD_GROUPS[family], port: LSD_PORT });
     }
   }
 
@@ -149,36 +149,38 @@ export class LocalDiscovery {
   #openChannel(family: 4 | 6): Channel {
     const { net } = this.#platform;
     const { bind } = this.#options;
-    const ear = net.openUdp({ host: family === 4 ? "0.0.0.0" : "::", port: LSD_PORT, shared: true });
-    const known = speakingAddresses(this.#own, {
+    const receiver = net.openUdp({ host: family === 4 ? "0.0.0.0" : "::", port: LSD_PORT, shared: true });
+    const known = sendingAddresses(this.#own, {
       family,
       most: MAX_LSD_ADDRESSES,
       ...(bind !== undefined && { bind }),
     });
     const hosts = known.length === 0 && bind !== undefined ? [bind] : known.map(({ host }) => host);
     // Without known local addresses, the system chooses one.
-    if (hosts.length === 0) return { family, ear, mouths: [ear] };
-    const mouths: UdpSocket[] = [];
+    if (hosts.length === 0) return { family, receiver, senders: [receiver] };
+    const senders: UdpSocket[] = [];
     let fault: unknown;
     for (const host of hosts) {
       try {
-        mouths.push(net.openUdp({ host, port: 0, shared: true }));
+        senders.push(net.openUdp({ host, port: 0, shared: true }));
       } catch (error) {
         fault = error;
         this.#openedFor = ""; // an address that was just assigned may not be ready yet: try again at the next announce
       }
     }
-    if (mouths.length > 0) return { family, ear, mouths };
-    ear.close();
+    if (senders.length > 0) return { family, receiver, senders };
+    receiver.close();
     throw fault;
   }
 
   /** Joins the multicast group on every local address, and receives messages. */
   async #enter(channel: Channel): Promise<void> {
-    const { family, ear, mouths } = channel;
-    const via = mouths.flatMap((mouth) => mouth === ear ? [] : [mouth.address.host]);
+    const { family, receiver, senders } = channel;
+    const via = senders.flatMap((sender) => sender === receiver ? [] : [sender.address.host]);
     const joined = await Promise.allSettled(
-      via.length === 0 ? [ear.join(LSD_GROUPS[family])] : via.map((host) => ear.join(LSD_GROUPS[family], host)),
+      via.length === 0
+        ? [receiver.join(LSD_GROUPS[family])]
+        : via.map((host) => receiver.join(LSD_GROUPS[family], host)),
     );
     if (joined.every(({ status }) => status === "rejected")) {
       if (!this.#channels.includes(channel)) return;
@@ -190,7 +192,7 @@ export class LocalDiscovery {
     }
     const into = new Uint8Array(MAX_LSD_MESSAGE);
     for (;;) {
-      const datagram = await ear.receive(into);
+      const datagram = await receiver.receive(into);
       if (datagram === null) return;
       this.#heard(into.subarray(0, datagram.length), datagram.from.host);
     }
@@ -222,6 +224,6 @@ export class LocalDiscovery {
   }
 }
 
-function closeChannel({ ear, mouths }: Channel): void {
-  for (const socket of new Set([ear, ...mouths])) socket.close();
+function closeChannel({ receiver, senders }: Channel): void {
+  for (const socket of new Set([receiver, ...senders])) socket.close();
 }

@@ -22,7 +22,7 @@ export function isNeighbour(host: string, own: readonly LocalAddress[]): boolean
   return kindOf(ip) === "local" || own.some((local) => isWithin(ip, local));
 }
 
-/** Options for {@linkcode speakingAddresses}. */
+/** Options for {@linkcode sendingAddresses}. */
 export interface SpeakingAddressesOptions {
   /** Address family of the multicast group. */
   readonly family: 4 | 6;
@@ -36,7 +36,7 @@ export interface SpeakingAddressesOptions {
  * Selects the local addresses from which to send to the multicast group. Loopback addresses are used only if there is
  * no other address.
  */
-export function speakingAddresses(
+export function sendingAddresses(
   own: readonly LocalAddress[],
   { family, bind, most }: SpeakingAddressesOptions,
 ): LocalAddress[] {

@@ -31,7 +31,7 @@ export interface DatagramRequest<T> {
  * @returns The answer, or `null` if there was none or the request was cancelled.
  * @throws {unknown} Whatever `read` throws.
  */
-export async function ask<T>(
+export async function sendRequest<T>(
   platform: Pick<Platform, "after" | "net">,
   question: DatagramRequest<T>,
 ): Promise<T | null> {

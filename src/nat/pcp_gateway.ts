@@ -7,7 +7,7 @@
 
 import type { Bytes } from "../base/bytes.ts";
 import type { Platform } from "../platform/platform.ts";
-import { ask } from "./datagram_request.ts";
+import { sendRequest } from "./datagram_request.ts";
 import { PortMapError } from "./errors.ts";
 import type { Gateway, Mapping, MappingRequest } from "./gateway.ts";
 import {
@@ -98,7 +98,7 @@ export class PcpGateway implements Gateway {
   async #ask<T>(request: Bytes, signal: AbortSignal, read: (bytes: Uint8Array) => T | null): Promise<T | null> {
     try {
       const to = { host: this.host, port: GATEWAY_PORT };
-      return await ask(this.#platform, { host: this.#client, to, request, waits: WAITS, signal, read });
+      return await sendRequest(this.#platform, { host: this.#client, to, request, waits: WAITS, signal, read });
     } catch (error) {
       if (!(error instanceof PortMapError) || error.code === null) throw error;
       throw new PortMapError(error.why, { where: this.host, code: error.code });

@@ -243,7 +243,7 @@ export class Allowance {
    *
    * @param bytes Transferred bytes.
    */
-  took(bytes: number): void {
+  consume(bytes: number): void {
     if (!this.limited) return;
     this.#forgetOld();
     this.#credit -= bytes;

@@ -92,7 +92,7 @@ export class PeerExtensions<P extends ExtendedPeer> {
   }
 
   /** Our address as the peer sees it (`yourip`); `null` if the peer announced none. */
-  get seenAs(): string | null {
+  get yourIp(): string | null {
     return this.#seenAs;
   }
 

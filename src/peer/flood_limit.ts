@@ -54,7 +54,7 @@ export class FloodLimit {
   }
 
   /** Called when blocks were sent to the peer. */
-  gave(bytes: number): void {
+  uploaded(bytes: number): void {
     this.#earn(FLOOD_PER_BLOCK * bytes / BLOCK_SIZE);
   }
 
@@ -62,23 +62,23 @@ export class FloodLimit {
    * Called when the peer sent a block. The block also pays for the reads that brought it: their sizes depend on the
    * network, and a peer that sends what we requested must not lose points.
    */
-  brought(bytes: number): void {
+  blockReceived(bytes: number): void {
     this.#earn(this.#reads + FLOOD_PER_BLOCK * bytes / BLOCK_SIZE);
     this.#reads = 0;
   }
 
   /** Called when the peer announced a piece, or when we announced one to the peer. */
-  news(): void {
+  pieceAnnounced(): void {
     this.#earn(FLOOD_PER_NEWS);
   }
 
   /**
-   * Called for every message; for a block, before {@linkcode FloodLimit.brought}.
+   * Called for every message; for a block, before {@linkcode FloodLimit.blockReceived}.
    *
    * @param id Id of the message; `null` for a keep-alive.
    * @throws {FloodError} If the budget is spent.
    */
-  heard(id: number | null): void {
+  messageReceived(id: number | null): void {
     if (id !== MessageId.piece) this.#reads = 0;
     this.#spend(MESSAGE + (id === null ? 0 : DEAR.get(id) ?? 0), id);
   }

@@ -111,7 +111,7 @@ export class Peer implements MessageHandler {
    */
   onParole = false;
   /** Reading from the peer is paused, because the download limit is used up. */
-  held = false;
+  readPaused = false;
   /** Bytes per second that the download limit allows the peer; Infinity without a limit. */
   allowed = Infinity;
   /** Number of pieces that the peer has and we want. Set by the swarm. */
@@ -135,9 +135,9 @@ export class Peer implements MessageHandler {
    * Whether to send one request beyond the pipeline depth, to find out whether the peer has dropped earlier requests.
    * Set by the piece download.
    */
-  probed = false;
+  probePending = false;
   /** State of the picker in which the peer had no piece to pick; -1 for none. Set by the piece download. */
-  fruitless = -1;
+  emptyPickState = -1;
   /** Requests to the peer. */
   readonly requests: Requests;
   /** Requests of the peer. */
@@ -320,7 +320,7 @@ export class Peer implements MessageHandler {
   /** Announces a piece to the peer. */
   have(index: number): void {
     this.writer.pieceSignal(MessageId.have, index);
-    this.flood.news();
+    this.flood.pieceAnnounced();
   }
 
   /**
@@ -356,7 +356,7 @@ export class Peer implements MessageHandler {
   // The following methods are called by the frame reader.
 
   onKeepAlive(): void {
-    this.flood.heard(null);
+    this.flood.messageReceived(null);
   }
 
   onSignal(id: number): void {
@@ -393,7 +393,7 @@ export class Peer implements MessageHandler {
     }
     if (id === MessageId.have) {
       if (!this.pieces.set(index)) return;
-      this.flood.news();
+      this.flood.pieceAnnounced();
       this.#host.peerHas(this, index);
     } else if (id === MessageId.allowedFast && this.allowedFast.size < MAX_ALLOWED_FAST) {
       this.allowedFast.add(index); // blocks of the piece are requested at the end of the read
@@ -438,7 +438,7 @@ export class Peer implements MessageHandler {
     }
     const now = this.lastReceived; // read the clock once per read, not once per block
     this.down.add(length);
-    this.flood.brought(length);
+    this.flood.blockReceived(length);
     this.lastPayload = now;
     const block = this.#block;
     block.index = index;
@@ -476,7 +476,7 @@ export class Peer implements MessageHandler {
   #rejected(index: number, begin: number): void {
     const before = this.turnedDown;
     this.#host.peerRejected(this, index, begin);
-    if (this.turnedDown > before) this.requests.turnedDown();
+    if (this.turnedDown > before) this.requests.rejectedWhileUnchoked();
   }
 
   /**
@@ -490,7 +490,7 @@ export class Peer implements MessageHandler {
   }
 
   #check(id: number): void {
-    this.flood.heard(id);
+    this.flood.messageReceived(id);
     this.#phase = nextPhase(this.#phase, id, this.fast);
   }
 }

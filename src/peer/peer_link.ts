@@ -126,7 +126,7 @@ export class PeerLink implements PeerOutput {
         this.#events.batch(peer);
         this.flush();
         if (peer.writer.length > MAX_UNSENT) throw new WireError("it asks for more than it reads");
-        const turn = this.#reads.took(count);
+        const turn = this.#reads.onRead(count);
         if (turn !== null) await turn;
       }
     } catch (error) {
@@ -137,14 +137,14 @@ export class PeerLink implements PeerOutput {
 
   /** Milliseconds since the last read; 0 while reading is paused by the limit. */
   silent(now: number): number {
-    return this.#peer.held ? 0 : now - this.#peer.lastReceived;
+    return this.#peer.readPaused ? 0 : now - this.#peer.lastReceived;
   }
 
   /**
    * Milliseconds that the incomplete message has taken so far; 0 if there is none or reading is paused by the limit.
    */
   receiving(now: number): number {
-    return this.#messageSince < 0 || this.#peer.held ? 0 : now - this.#messageSince;
+    return this.#messageSince < 0 || this.#peer.readPaused ? 0 : now - this.#messageSince;
   }
 
   /** Milliseconds since the current write last made progress; 0 if nothing is being written. */
@@ -188,11 +188,11 @@ export class PeerLink implements PeerOutput {
     while (!peer.closed && peer.requests.size > 0) {
       const wait = down.wait();
       if (wait === null) break;
-      peer.held = true;
+      peer.readPaused = true;
       await wait;
     }
-    if (!peer.held) return;
-    peer.held = false;
+    if (!peer.readPaused) return;
+    peer.readPaused = false;
     const passed = this.#now() - began;
     peer.lastReceived += passed;
     peer.lastBlock += passed;
@@ -213,7 +213,7 @@ export class PeerLink implements PeerOutput {
     const peer = this.#peer;
     peer.allowed = down.rate;
     if (!down.limited) return;
-    down.took(bytes);
+    down.consume(bytes);
     peer.down.begun(peer.reader.begun);
   }
 
@@ -260,9 +260,9 @@ export class PeerLink implements PeerOutput {
         if (bytes.length >= this.#batch && now - began < QUICK_MS) {
           this.#batch = Math.min(LARGEST_BATCH, 2 * this.#batch);
         } else if (now - began > SLOW_MS) this.#batch = Math.max(SMALLEST_BATCH, this.#batch / 2);
-        this.#up?.took(payload);
+        this.#up?.consume(payload);
         this.#peer.up.add(payload);
-        this.#peer.flood.gave(payload);
+        this.#peer.flood.uploaded(payload);
         if (payload > 0) this.#peer.lastPayload = now;
       }
     } finally {

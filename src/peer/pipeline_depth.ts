@@ -43,7 +43,7 @@ const PROBE_WINDOWS = 3;
 const REGROW_MS = 1_000;
 const MAX_REGROW_MS = 5 * 60_000;
 
-/** Options for {@linkcode PipelineDepth.holds}. */
+/** Options for {@linkcode PipelineDepth.limitTo}. */
 export interface HoldsOptions {
   /** Whether never to try more requests, because the peer disconnects then (default `false`). */
   readonly certain?: boolean;
@@ -119,7 +119,7 @@ export class PipelineDepth {
    * @param now Milliseconds.
    * @param options See {@linkcode HoldsOptions}.
    */
-  holds(count: number, now: number, { certain = false }: HoldsOptions = {}): void {
+  limitTo(count: number, now: number, { certain = false }: HoldsOptions = {}): void {
     if (this.#regrown) this.#regrowMs = Math.min(MAX_REGROW_MS, 2 * this.#regrowMs);
     this.#regrown = false;
     this.#found = Math.max(1, Math.min(count, this.#found));

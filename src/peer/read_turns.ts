@@ -54,7 +54,7 @@ export class ReadTurns {
    * @param bytes Bytes of the read.
    * @returns A promise to wait for before the next read; `null` if there is no need to wait.
    */
-  took(bytes: number): Promise<void> | null {
+  onRead(bytes: number): Promise<void> | null {
     if (this.#senders < MANY && this.#watchers === 0) return this.#turn;
     this.#left -= bytes;
     if (this.#left > 0) return null;

@@ -113,7 +113,7 @@ export class Requests {
   }
 
   /** Milliseconds without an answer after which the peer may have dropped requests. */
-  get patience(): number {
+  get dropTimeout(): number {
     return PASSED_MS + 2 * this.#lastLatency;
   }
 
@@ -131,7 +131,7 @@ export class Requests {
   }
 
   /** Called when the peer chokes us and so owes nothing. */
-  forgive(): void {
+  clearOwed(): void {
     this.#owedSince = Infinity;
   }
 
@@ -152,7 +152,7 @@ export class Requests {
    * @param options See {@linkcode BeginWithOptions}.
    */
   beginWith(count: number, options: BeginWithOptions): void {
-    this.#pipeline.holds(count, options.now, options);
+    this.#pipeline.limitTo(count, options.now, options);
   }
 
   /**
@@ -165,7 +165,7 @@ export class Requests {
    */
   findDropped(now: number, isMissing: (index: number, begin: number) => boolean): number | null {
     if (this.#queue.size === 0 || this.#queue.time >= this.#newestAnswered) return null;
-    const until = Math.min(this.#newestAnswered, now - this.patience);
+    const until = Math.min(this.#newestAnswered, now - this.dropTimeout);
     let count = 0;
     let last = -Infinity;
     this.#queue.forEach((index, begin, _length, time) => {
@@ -174,7 +174,7 @@ export class Requests {
       last = Math.max(last, time);
     });
     if (count === 0) return null;
-    this.#pipeline.holds(Math.max(this.#pipeline.depth, this.#queue.size) - count, now);
+    this.#pipeline.limitTo(Math.max(this.#pipeline.depth, this.#queue.size) - count, now);
     return last;
   }
 
@@ -216,7 +216,7 @@ export class Requests {
     if (asked > this.#newestAnswered) this.#newestAnswered = asked;
     this.#lastLatency = latency;
     if (this.#room > 0) {
-      this.#pipeline.holds(this.#room, now);
+      this.#pipeline.limitTo(this.#room, now);
       this.#room = 0;
     }
     this.#pipeline.arrived(length, latency, now);
@@ -231,7 +231,7 @@ export class Requests {
    */
   rejected(index: number, begin: number, length: number): boolean {
     const outstanding = this.#queue.remove(index, begin, length) >= 0;
-    if (!outstanding) this.expectLate();
+    if (!outstanding) this.unexpectedAnswer();
     return outstanding && !this.#cancelled.delete(keyOf(index, begin));
   }
 
@@ -241,7 +241,7 @@ export class Requests {
    *
    * @throws {WireError} If the peer has rejected too many requests in a row.
    */
-  turnedDown(): void {
+  rejectedWhileUnchoked(): void {
     // The reject may answer a withdrawn request for the same block.
     if (this.#late === 0) this.#room = this.#queue.size;
     if (++this.#turnedDown > MAX_TURNED_DOWN_IN_A_ROW) throw new WireError("it turns down all that it is asked for");
@@ -293,7 +293,7 @@ export class Requests {
    * @returns Whether it may be the late answer to a withdrawn request.
    * @throws {WireError} If there have been too many other such answers.
    */
-  expectLate(): boolean {
+  unexpectedAnswer(): boolean {
     if (this.#late > 0) {
       this.#late--;
       return true;

@@ -146,7 +146,7 @@ export class PeerSources implements PeerFinder {
   pause(): void {
     this.#isPaused = true;
     this.#announcer.pause();
-    this.#leaveOthers();
+    this.#stopDhtAndLsd();
   }
 
   /** Resumes after a pause. A tracker that is still being sent `stopped` comes afterwards. May be called again. */
@@ -158,7 +158,7 @@ export class PeerSources implements PeerFinder {
   /** Called when a magnet link's torrent turns out to be private: only its trackers are used then (BEP 27). */
   keepPrivate(): void {
     this.#isPrivate = true;
-    this.#leaveOthers();
+    this.#stopDhtAndLsd();
   }
 
   /**
@@ -171,7 +171,7 @@ export class PeerSources implements PeerFinder {
   }
 
   /** Called when our external port changes. Local service discovery is unaffected: it announces the listening port. */
-  moved(): void {
+  externalPortChanged(): void {
     this.#announcer.moved();
     this.#dht?.needPeers();
   }
@@ -203,7 +203,7 @@ export class PeerSources implements PeerFinder {
    */
   stop(deadlineMs: number = FAREWELL_MS): Promise<void> {
     this.#isStopped = true;
-    this.#leaveOthers();
+    this.#stopDhtAndLsd();
     return this.#announcer.stop(deadlineMs);
   }
 
@@ -232,7 +232,7 @@ export class PeerSources implements PeerFinder {
     this.#dht?.start();
   }
 
-  #leaveOthers(): void {
+  #stopDhtAndLsd(): void {
     this.#dht?.stop();
     this.#options.local?.remove(this.#options.infoHash);
   }

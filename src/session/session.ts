@@ -185,7 +185,7 @@ export class Session {
       if (data) {
         // If the process ends during the removal, the next session continues it.
         this.#discarded.add(torrent);
-        this.#store.changed(infoHash.hex);
+        this.#store.markDirty(infoHash.hex);
         await this.#store.flush();
       }
       await torrent.stop();
@@ -519,7 +519,7 @@ export class Session {
 
   /** The only place that emits events. It removes passkeys and passwords. */
   #emit(told: SessionEvent): void {
-    this.#store.heard(told);
+    this.#store.handleEvent(told);
     const event = withoutSecrets(told);
     for (const listener of this.#listeners) {
       try {

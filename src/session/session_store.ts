@@ -15,7 +15,7 @@ import type { InfoHash } from "../base/info_hash.ts";
 import { isDatabaseFault } from "../platform/database_error.ts";
 import type { Database, Platform, SqlValue, Timer } from "../platform/platform.ts";
 import { importTorrents, sweepFiles } from "./state_files.ts";
-import { openSound, patiently } from "./store_opening.ts";
+import { openOrReplaceDatabase, retryWhileLocked } from "./store_opening.ts";
 import { PUT_TORRENT, type StoredTorrent, torrentOf, type TorrentRecord, valuesOf } from "./store_schema.ts";
 
 export type { StoredTorrent, TorrentRecord };
@@ -191,7 +191,7 @@ export class SessionStore {
     };
     this.#removed.delete(torrent.infoHash.hex);
     this.#entries.set(torrent.infoHash.hex, entry);
-    this.#trafficTimer ??= this.#platform.after(TRAFFIC_INTERVAL_MS, () => this.#lookAtTraffic());
+    this.#trafficTimer ??= this.#platform.after(TRAFFIC_INTERVAL_MS, () => this.#pollTraffic());
     this.#touch(entry);
   }
 
@@ -200,15 +200,15 @@ export class SessionStore {
    *
    * @param infoHash Info-hash in hex; ignored if the torrent isn't stored.
    */
-  changed(infoHash: string): void {
+  markDirty(infoHash: string): void {
     const entry = this.#entries.get(infoHash);
     if (entry) this.#touch(entry);
   }
 
   /** Handles an event of the session, which may mean that a torrent has changed. */
-  heard(event: HeardEvent): void {
+  handleEvent(event: HeardEvent): void {
     if (event.infohash === null || PASSING.has(event.event)) return;
-    this.changed(event.infohash);
+    this.markDirty(event.infohash);
     // Written at once: after the move, the stored folder is wrong.
     if (event.event === "changed" && event.what === "folder") void this.flush();
   }
@@ -263,7 +263,7 @@ export class SessionStore {
   /** Writes all changes so far. Never rejects, even if the write fails. */
   async flush(): Promise<void> {
     try {
-      await patiently(this.#platform, () => this.#writeAll());
+      await retryWhileLocked(this.#platform, () => this.#writeAll());
     } catch (error) {
       this.#warn(error);
     }
@@ -282,7 +282,7 @@ export class SessionStore {
   }
 
   #open(isSuspect: boolean): Promise<Database> {
-    return openSound({
+    return openOrReplaceDatabase({
       platform: this.#platform,
       path: this.#path,
       isSuspect,
@@ -319,7 +319,7 @@ export class SessionStore {
     return this.#dirty.size > 0 || this.#files.size > 0 || this.#removed.size > 0;
   }
 
-  #lookAtTraffic(): void {
+  #pollTraffic(): void {
     this.#trafficTimer = null;
     if (this.#isClosed || this.#entries.size === 0) return;
     const now = this.#platform.wallClock();
@@ -328,7 +328,7 @@ export class SessionStore {
       const hasMoved = downloaded !== entry.counted.downloaded || uploaded !== entry.counted.uploaded;
       if (hasMoved || now - entry.touchedAt > DAY_MS) this.#touch(entry);
     }
-    this.#trafficTimer = this.#platform.after(TRAFFIC_INTERVAL_MS, () => this.#lookAtTraffic());
+    this.#trafficTimer = this.#platform.after(TRAFFIC_INTERVAL_MS, () => this.#pollTraffic());
   }
 
   /**
@@ -531,7 +531,7 @@ export class SessionStore {
 
   /** Writes to the database, and waits while another process has locked it. Returns `null` if there is no database. */
   #patiently<T>(work: (database: Database) => T): Promise<T | null> {
-    return patiently(this.#platform, () => this.#database && work(this.#database));
+    return retryWhileLocked(this.#platform, () => this.#database && work(this.#database));
   }
 
   #shut(): void {

@@ -9,7 +9,7 @@ import { isDatabaseFault } from "../platform/database_error.ts";
 import type { Database, Platform } from "../platform/platform.ts";
 import { checkAll, migrate } from "./store_schema.ts";
 
-/** Options for {@linkcode openSound}. */
+/** Options for {@linkcode openOrReplaceDatabase}. */
 export interface OpeningOptions {
   /** System services: files, database, clock and timers. */
   readonly platform: Pick<Platform, "files" | "openDatabase" | "wallClock" | "after">;
@@ -34,7 +34,7 @@ const LOCKED_TRIES = 20;
  * @returns The result of `work`.
  * @throws {DatabaseError} If the operation fails for another reason, or the database stays locked.
  */
-export async function patiently<T>(platform: Pick<Platform, "after">, work: () => T | Promise<T>): Promise<T> {
+export async function retryWhileLocked<T>(platform: Pick<Platform, "after">, work: () => T | Promise<T>): Promise<T> {
   for (let tries = 1;; tries++) {
     try {
       return await work();
@@ -52,17 +52,17 @@ export async function patiently<T>(platform: Pick<Platform, "after">, work: () =
  * @returns The database, migrated to the current schema.
  * @throws {ShoalError} Of kind `storage` if the database can't be used.
  */
-export async function openSound(options: OpeningOptions): Promise<Database> {
+export async function openOrReplaceDatabase(options: OpeningOptions): Promise<Database> {
   const { platform, path, isSuspect } = options;
   try {
-    return await patiently(platform, () => tryOpen(options, isSuspect));
+    return await retryWhileLocked(platform, () => tryOpen(options, isSuspect));
   } catch (error) {
     if (!isDatabaseFault(error, "corrupt")) throw error;
   }
   // The lock keeps two processes from replacing the database at the same time, which would rename the new one.
   const lock = await platform.files.lock(`${path}.lock`, { patience: LOCKED_MS * LOCKED_TRIES });
   try {
-    return await patiently(platform, () => tryOpen(options, true));
+    return await retryWhileLocked(platform, () => tryOpen(options, true));
   } catch (error) {
     if (!(error instanceof ShoalError) || !isDatabaseFault(error, "corrupt") || lock === null) throw error;
     const aside = `${path}.broken-${platform.wallClock()}`;
@@ -70,7 +70,7 @@ export async function openSound(options: OpeningOptions): Promise<Database> {
       if (await platform.files.stat(path + suffix)) await platform.files.rename(path + suffix, aside + suffix);
     }
     options.putAside(error.why, aside.slice(aside.lastIndexOf("/") + 1));
-    return await patiently(platform, () => tryOpen(options, false));
+    return await retryWhileLocked(platform, () => tryOpen(options, false));
   } finally {
     await lock?.release();
   }

@@ -13,7 +13,7 @@ export class AccessGate {
   #whenQuiet: (() => void)[] = [];
 
   /** Whether new jobs have to wait. */
-  get isRaised(): boolean {
+  get isClosed(): boolean {
     return this.#raised;
   }
 
@@ -30,13 +30,13 @@ export class AccessGate {
   }
 
   /** Raises the gate: new jobs wait from now on. Resolves when the running jobs are over. */
-  async raise(): Promise<void> {
+  async close(): Promise<void> {
     this.#raised = true;
     while (this.#passing > 0) await new Promise<void>((resolve) => this.#whenQuiet.push(resolve));
   }
 
   /** Lowers the gate and starts all jobs that were waiting. */
-  lower(): void {
+  open(): void {
     this.#raised = false;
     for (const go of this.#waiting.splice(0)) go();
   }
@@ -61,7 +61,7 @@ export class SerialQueue {
    *
    * @returns Result of `work`.
    */
-  take<T>(work: () => Promise<T>): Promise<T> {
+  run<T>(work: () => Promise<T>): Promise<T> {
     const result = this.#last === null ? work() : this.#last.then(work);
     const done = (): void => {
       if (this.#last === last) this.#last = null;

@@ -95,19 +95,19 @@ export async function hashPieces(map: FileMap, wanted: Bitfield, options: HashOp
 }
 
 /** Queues by platform, because each test has a platform of its own. */
-const TURNS = new WeakMap<object, HashTurns>();
+const TURNS = new WeakMap<object, HashQueue>();
 
 /**
  * Queue for hashing on this thread. Torrents read one after the other, so that one buffer is enough for all of them.
  */
-class HashTurns {
+class HashQueue {
   #last: Promise<void> = Promise.resolve();
   #users = 0;
   #buffer: Bytes | null = null;
 
   /** Returns the queue that all users of a platform share. */
-  static of(platform: object): HashTurns {
-    const turns = TURNS.get(platform) ?? new HashTurns();
+  static of(platform: object): HashQueue {
+    const turns = TURNS.get(platform) ?? new HashQueue();
     TURNS.set(platform, turns);
     return turns;
   }
@@ -140,7 +140,7 @@ interface Parts extends HashOptions {
 class Hashing {
   readonly #map: FileMap;
   readonly #parts: Parts;
-  readonly #turns: HashTurns;
+  readonly #turns: HashQueue;
   /** Number of batches under way. */
   #running = 0;
   /** Settles when this thread has finished reading for this run. Never rejects. */
@@ -154,7 +154,7 @@ class Hashing {
   constructor(map: FileMap, parts: Parts) {
     this.#map = map;
     this.#parts = parts;
-    this.#turns = HashTurns.of(parts.platform);
+    this.#turns = HashQueue.of(parts.platform);
   }
 
   async run(): Promise<void> {
@@ -165,7 +165,7 @@ class Hashing {
     signal?.addEventListener("abort", abort);
     this.#turns.enter();
     try {
-      for (const run of runs(wanted, this.#together())) {
+      for (const run of runs(wanted, this.#batchSize())) {
         this.#start(run);
         while (this.#running >= lanes) await this.#change();
       }
@@ -180,7 +180,7 @@ class Hashing {
   }
 
   /** Returns the number of pieces in a batch. */
-  #together(): number {
+  #batchSize(): number {
     const { pieceLength, pieceCount, files } = this.#map.layout;
     return Math.max(1, Math.floor(Math.min(BATCH_BYTES / pieceLength, BATCH_FILES * pieceCount / files.length)));
   }
@@ -206,7 +206,7 @@ class Hashing {
 
   async #check(run: Run): Promise<void> {
     const { take, wanted, platform, onProgress } = this.#parts;
-    const digests = await this.#elsewhere(run) ?? await this.#inTurn(run);
+    const digests = await this.#hashOnThreads(run) ?? await this.#inTurn(run);
     if (this.#failure !== null) return;
     for (let i = 0; i < run.count; i++) {
       take(run.first + i, digests.subarray(i * DIGEST_BYTES, (i + 1) * DIGEST_BYTES));
@@ -219,7 +219,7 @@ class Hashing {
   }
 
   /** Returns the digests computed by a hashing thread, or `null` when they must be computed on this thread. */
-  async #elsewhere(run: Run): Promise<Bytes | null> {
+  async #hashOnThreads(run: Run): Promise<Bytes | null> {
     const { hashers, disk } = this.#parts;
     if (hashers === null) return null;
     const segments = segmentsOf(this.#map, { run, pathOf: (file) => disk.pathOf(file) });

@@ -12,7 +12,7 @@ import { isFileFault } from "../platform/file_errors.ts";
 import type { FileHandle, FileInfo, FileSystem } from "../platform/platform.ts";
 import { PathLocks } from "./path_locks.ts";
 import { changedByOthers, closedError, otherFile, pathConflict, type StorageError } from "./errors.ts";
-import { type DiskFile, findPartFile, isSameFile, NOTHING, wholeTime } from "./find_file.ts";
+import { ABSENT_FILE, type DiskFile, findPartFile, isSameFile, wholeTime } from "./find_file.ts";
 import { FileLocator } from "./locate_files.ts";
 import { Folders, wordsFor } from "./folders.ts";
 import { compareFiles, isBlank, readRanges } from "./file_io.ts";
@@ -80,7 +80,7 @@ export class DiskFiles {
     this.#folders = new Folders(options.files);
     this.#locks = new PathLocks(options.files);
     const partFile = { folder: null, final: "", part: options.partName ?? "" };
-    this.#files = [...nameFiles(map.layout), partFile].map((names) => ({ names, ...NOTHING }));
+    this.#files = [...nameFiles(map.layout), partFile].map((names) => ({ names, ...ABSENT_FILE }));
     const limit = Math.max(1, options.maxOpenFiles);
     this.open = new OpenFiles((index) => this.#openFile(index), limit, HandleBudget.of(options.files));
   }
@@ -98,7 +98,7 @@ export class DiskFiles {
    * absent.
    */
   records(): FileRecord[] {
-    return this.#files.map(({ place, size, modified, foreign }) => foreign ? NOTHING : { place, size, modified });
+    return this.#files.map(({ place, size, modified, foreign }) => foreign ? ABSENT_FILE : { place, size, modified });
   }
 
   /** Returns where the data of a file is. */
@@ -222,9 +222,9 @@ export class DiskFiles {
   }
 
   /** Marks a file as not ours. It is left out of the resume state, and is at most read. */
-  leave(index: number): void {
+  markForeign(index: number): void {
     const file = this.#files[index]!;
-    if (file.place === "part") Object.assign(file, NOTHING);
+    if (file.place === "part") Object.assign(file, ABSENT_FILE);
     else file.foreign = true;
   }
 
@@ -240,7 +240,7 @@ export class DiskFiles {
       const path = this.pathOf(this.#map.partFile);
       await this.#fs.remove(path);
       this.#locks.drop(path);
-      Object.assign(file, NOTHING);
+      Object.assign(file, ABSENT_FILE);
     });
   }
 
@@ -249,7 +249,7 @@ export class DiskFiles {
    *
    * @throws {ShoalError} If the `.part` name is taken, or the file can't be renamed.
    */
-  async adopt(index: number): Promise<void> {
+  async renameToPart(index: number): Promise<void> {
     const file = this.#files[index]!;
     await this.open.exclusive(index, () => this.#adopt(file));
   }
@@ -274,7 +274,7 @@ export class DiskFiles {
     return await this.open.exclusive(index, async () => {
       const info = await this.#fs.stat(this.pathOf(index));
       if (info === null) {
-        Object.assign(file, NOTHING);
+        Object.assign(file, ABSENT_FILE);
         return 0;
       }
       const isAsLeft = info.size === file.size && wholeTime(info.modified) === file.modified;
@@ -294,7 +294,7 @@ export class DiskFiles {
    * @throws {ShoalError} If the file can't be read.
    */
   async mayBeRight(index: number): Promise<boolean> {
-    return await isBlank(this.pathOf(index), { fs: this.#fs, ...this.#map.ownStretch(index) });
+    return await isBlank(this.pathOf(index), { fs: this.#fs, ...this.#map.ownRange(index) });
   }
 
   /**
@@ -309,7 +309,7 @@ export class DiskFiles {
     await this.open.exclusive(index, async () => {
       const part = await this.#fs.stat(path);
       if (part !== null && part.kind !== "file") throw pathConflict(path, wordsFor(part.kind));
-      Object.assign(file, NOTHING, { aside: true });
+      Object.assign(file, ABSENT_FILE, { aside: true });
       if (part === null) return;
       this.#note(file, part);
       file.id = part.id;
@@ -324,7 +324,7 @@ export class DiskFiles {
    * @param isOurs Returns `true` if the `.part` file is ours.
    * @throws {ShoalError} If the `.part` file can't be removed.
    */
-  async removeSpare(index: number, isOurs: (spare: FileRecord) => boolean): Promise<void> {
+  async removeOwnPart(index: number, isOurs: (spare: FileRecord) => boolean): Promise<void> {
     const file = this.#files[index]!;
     const path = `${this.#folders.root}/${file.names.part}`;
     const info = file.doubled && file.place === "final" ? await this.#fs.stat(path) : null;
@@ -412,7 +412,7 @@ export class DiskFiles {
    *
    * @param indexes Indexes of the files to look at.
    */
-  doubled(indexes: readonly number[]): string | null {
+  firstDuplicate(indexes: readonly number[]): string | null {
     const index = indexes.find((index) => this.#files[index]!.doubled);
     return index === undefined ? null : this.pathOf(index);
   }

@@ -44,7 +44,7 @@ export interface DiskFile extends FoundFile {
 }
 
 /** Values for a file that doesn't exist. */
-export const NOTHING: Readonly<FoundFile> = {
+export const ABSENT_FILE: Readonly<FoundFile> = {
   place: "absent",
   size: 0,
   modified: 0,
@@ -74,7 +74,7 @@ export interface FindOptions {
 export async function findToWrite(layout: StorageFile, { fs, root, names }: FindOptions): Promise<FoundFile> {
   if (layout.symlink !== null) {
     await checkLink(layout, { fs, root });
-    return { ...NOTHING };
+    return { ...ABSENT_FILE };
   }
   const final = `${root}/${names.final}`;
   const there = await fs.stat(final);
@@ -86,7 +86,7 @@ export async function findToWrite(layout: StorageFile, { fs, root, names }: Find
   const part = names.part === "" ? null : await fs.stat(path);
   if (part !== null && part.kind !== "file") throw pathConflict(path, wordsFor(part.kind));
   const info = there ?? part;
-  if (info === null) return { ...NOTHING };
+  if (info === null) return { ...ABSENT_FILE };
   return {
     place: there ? "final" : "part",
     size: info.size,
@@ -118,11 +118,11 @@ export async function findPartFile(
   { fs, length }: FindPartFileOptions,
 ): Promise<FoundFile> {
   const info = await fs.stat(path);
-  if (info === null) return NOTHING;
+  if (info === null) return ABSENT_FILE;
   if (info.kind !== "file") throw pathConflict(path, wordsFor(info.kind));
   if (info.size > length) throw pathConflict(path, "it is larger than Shoal makes it");
   const { size, modified, id } = info;
-  return { ...NOTHING, place: "part", size, modified: wholeTime(modified), id };
+  return { ...ABSENT_FILE, place: "part", size, modified: wholeTime(modified), id };
 }
 
 /**
@@ -140,14 +140,14 @@ export async function findToRead({ fs, root, names }: FindOptions): Promise<Foun
     try {
       source = await fs.realPath(final);
     } catch (error) {
-      if (isFileFault(error, "missing")) return NOTHING; // a dangling link
+      if (isFileFault(error, "missing")) return ABSENT_FILE; // a dangling link
       throw error;
     }
     info = await fs.stat(source);
   }
-  if (info?.kind !== "file") return { ...NOTHING, source };
+  if (info?.kind !== "file") return { ...ABSENT_FILE, source };
   const { size, modified, id } = info;
-  return { ...NOTHING, place: "final", size, modified: wholeTime(modified), id, source };
+  return { ...ABSENT_FILE, place: "final", size, modified: wholeTime(modified), id, source };
 }
 
 /**

@@ -47,7 +47,7 @@ const PARALLEL = 8;
 /**
  * Finds out which pieces are on disk. Afterwards every file that is ours may be written.
  *
- * The bytes of a file that doesn't exist may be in the partfile; {@linkcode bringHome} moves the wanted ones to the
+ * The bytes of a file that doesn't exist may be in the partfile; {@linkcode fillFromPartFile} moves the wanted ones to the
  * file. An unwanted file that exists stays: its verified data is used, and it is written only if Shoal created it.
  *
  * @param map Layout of the torrent.
@@ -67,12 +67,12 @@ export async function findPieces(
   let left: readonly number[] = [];
   const outcome = { plan, have, takeParts: options.takeParts() };
   if (!readOnly) {
-    await lookForUnfilled(map, { ...options, have });
+    await checkUnfilledFiles(map, { ...options, have });
     const unwanted = judgeUnwanted(map, found, outcome);
     left = [...unwanted.adopt, ...unwanted.foreign];
-    for (const file of unwanted.foreign) disk.leave(file);
+    for (const file of unwanted.foreign) disk.markForeign(file);
     const aside = await setAside(map, { disk, files: judgeFiles(map, found, outcome).foreign });
-    await lookAgain(map, { ...options, left, aside, have });
+    await checkPartFileAgain(map, { ...options, left, aside, have });
     const foundNow = disk.records();
     for (const index of aside) plan.ours[index] = isKnown(map, foundNow[index]!, { index, state });
     const { adopt, foreign } = judgeFiles(map, foundNow, outcome);
@@ -81,14 +81,14 @@ export async function findPieces(
     // A file that was set aside in the last run may turn out to be ours by now. Then the `.part` file that was
     // downloaded to compare it with is ours, too.
     for (const index of adopt) {
-      const { from, end } = map.ownStretch(index);
+      const { from, end } = map.ownRange(index);
       // A `.part` file with whole pieces of its own would be expensive to download again.
-      if (from === end) await disk.removeSpare(index, (spare) => isKnown(map, spare, { index, state }));
+      if (from === end) await disk.removeOwnPart(index, (spare) => isKnown(map, spare, { index, state }));
     }
-    const doubled = disk.doubled(adopt);
+    const doubled = disk.firstDuplicate(adopt);
     if (doubled !== null) throw pathConflict(doubled, "the file is not whole, and its .part file is there too");
     await disk.allowWrites();
-    for (const file of adopt) await disk.adopt(file);
+    for (const file of adopt) await disk.renameToPart(file);
     await disk.makeEmptyFiles();
     await removeSpares(map, { disk, have, state });
   } else {
@@ -145,7 +145,7 @@ async function removeSpares(
     const { first, end } = map.piecesOfFile(index);
     let isWhole = true;
     for (let piece = first; piece < end && isWhole; piece++) isWhole = have.has(piece);
-    if (isWhole) await disk.removeSpare(index, (spare) => isKnown(map, spare, { index, state }));
+    if (isWhole) await disk.removeOwnPart(index, (spare) => isKnown(map, spare, { index, state }));
   }
 }
 
@@ -153,7 +153,7 @@ async function removeSpares(
  * Looks in the partfile for the missing pieces of files that were created since the state was saved: an interrupted run
  * may have created them to fill them from there. The other files of a piece are read as they are.
  */
-async function lookForUnfilled(map: FileMap, options: StartOptions & { readonly have: Bitfield }): Promise<void> {
+async function checkUnfilledFiles(map: FileMap, options: StartOptions & { readonly have: Bitfield }): Promise<void> {
   const { disk, state, have } = options;
   if (disk.placeOf(map.partFile) === "absent") return;
   const isNew = (file: number) => disk.placeOf(file) === "part" && state?.files[file]?.place === "absent";
@@ -169,7 +169,7 @@ async function lookForUnfilled(map: FileMap, options: StartOptions & { readonly 
 }
 
 /** Looks in the partfile for the missing pieces of files that stay as they are, and of files that were set aside. */
-async function lookAgain(
+async function checkPartFileAgain(
   map: FileMap,
   options: StartOptions & {
     readonly left: readonly number[];
@@ -197,7 +197,7 @@ async function lookAgain(
   if (!again.isEmpty) have.addAll(await options.check(again));
 }
 
-/** Options for {@linkcode bringHome}. */
+/** Options for {@linkcode fillFromPartFile}. */
 export interface BringHomeOptions {
   /** Files of the torrent. */
   readonly disk: DiskFiles;
@@ -214,7 +214,7 @@ export interface BringHomeOptions {
  * @returns Whether any data was moved.
  * @throws {ShoalError} If the data can't be moved.
  */
-export async function bringHome(
+export async function fillFromPartFile(
   map: FileMap,
   { disk, have }: BringHomeOptions,
 ): Promise<boolean> {
@@ -223,7 +223,7 @@ export async function bringHome(
   const files = [...map.layout.files.keys()].filter(isMoved);
   await forEachLimited(files, PARALLEL, async (file) => {
     const slots = map.slotsOfFile(file).filter(({ piece }) => have.has(piece) && map.isDiverted(file, piece));
-    map.bringHome(file);
+    map.storeInFile(file);
     for (const { from, to, length } of slots) {
       const [source, target] = [{ file: map.partFile, position: from }, { file, position: to }];
       await copyBytes(disk, { from: source, to: target, length });

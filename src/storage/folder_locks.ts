@@ -95,7 +95,7 @@ export class FolderLocks {
   /** Locks by folder. */
   readonly #held = new Map<string, HeldLock>();
   /** Number of locks that are being taken. */
-  #coming = 0;
+  #pendingLocks = 0;
   /** Paths of the claims that this process has. */
   readonly #claimed = new Set<string>();
   readonly #tasks = new Map<string, Task[]>();
@@ -215,7 +215,7 @@ export class FolderLocks {
    * taken.
    */
   #share(root: string): HeldLock | undefined {
-    const isFull = this.#held.size + this.#coming >= MOST_LOCKS;
+    const isFull = this.#held.size + this.#pendingLocks >= MOST_LOCKS;
     const held = this.#held.get(root) ?? (isFull ? [...this.#held.values()][0] : undefined);
     if (held !== undefined) held.claims++;
     return held;
@@ -228,7 +228,7 @@ export class FolderLocks {
   async #newLock(
     { root, path: claim, now }: Omit<ClaimAttempt, "isGateOurs">,
   ): Promise<HeldLock> {
-    this.#coming++;
+    this.#pendingLocks++;
     try {
       for (let stamp = Math.max(0, Math.floor(now));; stamp++) {
         const path = `${root}/.shoal-s${stamp.toString(36)}.lock`;
@@ -244,7 +244,7 @@ export class FolderLocks {
       await this.#discard(claim);
       throw error;
     } finally {
-      this.#coming--;
+      this.#pendingLocks--;
     }
   }
 

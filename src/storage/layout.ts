@@ -157,7 +157,7 @@ export class FileMap {
   }
 
   /** Stores the bytes of a file in the file itself from now on. */
-  bringHome(file: number): void {
+  storeInFile(file: number): void {
     this.#diverted.delete(file);
   }
 
@@ -234,7 +234,7 @@ export class FileMap {
    * Returns the range of a file, in bytes from its start, that lies in pieces without bytes of another file. The range
    * is empty if the file has no such piece.
    */
-  ownStretch(file: number): { readonly from: number; readonly end: number } {
+  ownRange(file: number): { readonly from: number; readonly end: number } {
     const { offset, length } = this.layout.files[file]!;
     const { first, end } = this.piecesOfFile(file);
     const isOwn = (piece: number) => this.rangesOfPiece(piece).every((range) => range.file === file);

@@ -157,7 +157,7 @@ export class Move {
   }
 
   /** Whether files are in both folders, because a file could be moved neither on nor back. */
-  get isTorn(): boolean {
+  get isSplit(): boolean {
     return this.#options.disk.all.some(({ root }) => root === this.#options.target);
   }
 

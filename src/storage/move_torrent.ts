@@ -103,8 +103,8 @@ export async function moveTorrent(
     if (disk.all.some(({ names }) => isIn(target, names.folder && `${from}/${names.folder.path}`))) {
       throw cannotMove(target, "it is in a folder of the torrent itself");
     }
-    await claim.need(target);
-    await host.claim.need(from);
+    await claim.takeOrThrow(target);
+    await host.claim.takeOrThrow(from);
     await move.check();
     host.setOther(target);
     await keeper?.put(host.snapshot());
@@ -120,7 +120,7 @@ export async function moveTorrent(
     }
   } catch (error) {
     await move.discard();
-    if (!move.isTorn) {
+    if (!move.isSplit) {
       host.setOther(null);
       await keeper?.save();
       // The old state no longer names the target, so the target's state is void. If this move has not written that
@@ -185,7 +185,7 @@ export async function endMove(
   }
   const claim = new TorrentLock(options);
   try {
-    await claim.need(other);
+    await claim.takeOrThrow(other);
     if (isMutual) {
       const pathsOf = (index: number) => options.pathsOf?.(index) ?? [];
       await joinFolders(map, { fs, infoHash, root, other, states: [state, theirs], pathsOf });

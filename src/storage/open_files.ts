@@ -56,7 +56,7 @@ export class HandleBudget {
     const count = this.#members.get(member) ?? 0;
     this.#members.delete(member);
     this.#members.set(member, count + 1);
-    this.#forget ??= onShortage(() => void this.giveBack());
+    this.#forget ??= onShortage(() => void this.reduce());
   }
 
   /**
@@ -85,7 +85,7 @@ export class HandleBudget {
    * Called when no descriptors are left. Lowers the limit to half of the open files for good, and closes unused files
    * until the limit is met or all files are in use.
    */
-  async giveBack(): Promise<void> {
+  async reduce(): Promise<void> {
     this.#limit = Math.max(LEAST_HANDLES, Math.min(this.#limit, this.#open >> 1));
     while (this.#open > this.#limit && await this.#closeOne());
   }

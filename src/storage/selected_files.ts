@@ -8,13 +8,13 @@ import { Bitfield } from "../base/bitfield.ts";
 import type { InfoHash } from "../base/info_hash.ts";
 import type { Platform } from "../platform/platform.ts";
 import { DiskFiles } from "./disk_files.ts";
-import { NOTHING } from "./find_file.ts";
+import { ABSENT_FILE } from "./find_file.ts";
 import { FileMap, holdsData, type StorageLayout } from "./layout.ts";
 import { partFileName } from "./names.ts";
 import { PieceWriter } from "./piece_writer.ts";
 import type { ResumeState } from "./resume_state.ts";
 import { Flusher } from "./flusher.ts";
-import { bringHome, findPieces, type StartOptions } from "./find_pieces.ts";
+import { fillFromPartFile, findPieces, type StartOptions } from "./find_pieces.ts";
 
 /** Options for {@linkcode SelectedFiles}. */
 export interface SelectedFilesOptions {
@@ -133,12 +133,12 @@ export class SelectedFiles {
    * @throws {ShoalError} If the data can't be moved, or the partfile can't be removed.
    */
   async bringHome(save: () => Promise<void>): Promise<void> {
-    if (await bringHome(this.map, { disk: this.disk, have: this.have })) await save();
+    if (await fillFromPartFile(this.map, { disk: this.disk, have: this.have })) await save();
     if (!this.map.usesPartFile) await this.disk.removePartFile();
   }
 
   /** Counts the missing pieces of each file, and starts to finish the complete files. */
-  startSettling(): void {
+  startFinishing(): void {
     this.flusher.start();
     for (const [index, file] of this.map.layout.files.entries()) {
       if (!holdsData(file) || !this.#isCounted(index)) continue;
@@ -170,7 +170,7 @@ export class SelectedFiles {
     // A file that is not yet filled from the partfile counts as absent, so that a start after a kill looks for its
     // bytes in the partfile again.
     const isUnfilled = (index: number) => this.map.isDiverted(index) && this.disk.placeOf(index) === "part";
-    const records = this.disk.records().map((record, index) => isUnfilled(index) ? NOTHING : record);
+    const records = this.disk.records().map((record, index) => isUnfilled(index) ? ABSENT_FILE : record);
     const partFile = records.pop()!;
     const { durable, unsynced } = this.flusher;
     const [pieces, toCheck] = this.#split.isEmpty ? [durable, unsynced] : [durable.clone(), unsynced.clone()];
@@ -189,7 +189,7 @@ export class SelectedFiles {
   }
 
   /** Marks pieces as missing. The files keep their final names until {@linkcode SelectedFiles.unfinish} is called. */
-  disclaim(pieces: Iterable<number>): void {
+  markMissing(pieces: Iterable<number>): void {
     for (const piece of pieces) {
       if (!this.have.clear(piece)) continue;
       this.flusher.durable.clear(piece);
@@ -222,7 +222,7 @@ export class SelectedFiles {
         const isCut = (piece: number) =>
           this.map.rangesOfPiece(piece).some((range) => range.file === file && range.position + range.length > size);
         const cut = pieces.filter((piece) => this.have.has(piece) && isCut(piece));
-        this.disclaim(cut);
+        this.markMissing(cut);
         addFiles(cut);
         if (this.disk.placeOf(file) !== "final") this.flusher.reopened(file);
       } catch (thrown) {
@@ -233,7 +233,7 @@ export class SelectedFiles {
   }
 
   /** Marks a piece as present that was written in parts. */
-  claim(index: number): void {
+  markPresent(index: number): void {
     if (this.have.has(index)) return;
     // A sync between the last part and now doesn't count: the piece is durable after the next one.
     for (const { file } of this.map.rangesOfPiece(index)) this.flusher.wrote(file);

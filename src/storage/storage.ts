@@ -73,7 +73,7 @@ export class Storage {
       options,
       cache: this.#cache,
       closing: this.#abort.signal,
-      mayWrite: () => !this.#writes.isRaised,
+      mayWrite: () => !this.#writes.isClosed,
     });
   }
 
@@ -128,8 +128,8 @@ export class Storage {
       if (!await this.#working.settle()) {
         throw this.#working.now.flusher.failure?.thrown ?? this.#working.failure?.thrown;
       }
-      await this.#working.keepOthersOut();
-      await this.#working.rearrange({ mode: "resume", clean: true, wanted: files && new Set(files) });
+      await this.#working.lock();
+      await this.#working.reload({ mode: "resume", clean: true, wanted: files && new Set(files) });
     });
   }
 
@@ -146,8 +146,8 @@ export class Storage {
     return this.#operate(async () => {
       options.signal?.throwIfAborted();
       const clean = await this.#working.settle();
-      await this.#working.keepOthersOut();
-      await this.#working.rearrange({ ...options, mode: "check", clean, wanted: this.#working.now.wanted });
+      await this.#working.lock();
+      await this.#working.reload({ ...options, mode: "check", clean, wanted: this.#working.now.wanted });
     });
   }
 
@@ -160,8 +160,8 @@ export class Storage {
   retry(): Promise<Bitfield> {
     return this.#operate(async () => {
       const clean = await this.#working.settle();
-      await this.#working.keepOthersOut();
-      await this.#working.rearrange({ mode: "resume", clean, wanted: this.#working.now.wanted });
+      await this.#working.lock();
+      await this.#working.reload({ mode: "resume", clean, wanted: this.#working.now.wanted });
     });
   }
 
@@ -251,7 +251,7 @@ export class Storage {
     if (data.length !== size) {
       return Promise.reject(new RangeError(`Piece ${index} has ${size} bytes, got ${data.length}`));
     }
-    if (!this.#writes.isRaised) return this.#writes.run(() => this.#write(index, data));
+    if (!this.#writes.isClosed) return this.#writes.run(() => this.#write(index, data));
     this.#bytesHeld += data.length;
     return this.#writes.run(() => {
       this.#bytesHeld -= data.length;
@@ -312,7 +312,7 @@ export class Storage {
       const isThere = place === this.placeOf(index);
       const refusal = isThere ? this.#refusalOfPart(index, 0, 0) : null;
       if (refusal !== null) return Promise.reject(refusal);
-      if (isThere) this.#working.now.claim(index);
+      if (isThere) this.#working.now.markPresent(index);
       return Promise.resolve(isThere);
     });
   }
@@ -322,7 +322,7 @@ export class Storage {
    * lost.
    */
   placeOf(index: number): string {
-    return `${this.#working.looks}: ${this.#working.now.map.placeOf(index)}`;
+    return `${this.#working.generation}: ${this.#working.now.map.placeOf(index)}`;
   }
 
   /**
@@ -378,7 +378,7 @@ export class Storage {
       await flusher.idle();
       await this.saveState();
       if (flusher.refusal !== null) throw flusher.refusal;
-      if (have.isFull && !map.usesPartFile) await this.#working.letGo();
+      if (have.isFull && !map.usesPartFile) await this.#working.unlock();
     });
   }
 
@@ -420,7 +420,7 @@ export class Storage {
     this.#working.clean = failures.length === 0;
     await this.#working.noteMove();
     if (this.#working.opened) await this.saveState();
-    await this.#working.letGo();
+    await this.#working.unlock();
     if (failures.length > 0) throw failures[0];
   }
 
@@ -432,14 +432,14 @@ export class Storage {
    */
   async removeData(): Promise<void> {
     await this.close().catch(() => {}); // unwritten data is not needed any more
-    await this.#turns.take(() => this.#working.remove());
+    await this.#turns.run(() => this.#working.remove());
   }
 
   /** Runs an operation after all earlier ones, unless the files are closed. */
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
     const refuse = () => Promise.reject(closedError(this.#working.folder));
     if (this.#closing !== null) return refuse();
-    return this.#turns.take(() => this.#closing === null ? work() : refuse());
+    return this.#turns.run(() => this.#closing === null ? work() : refuse());
   }
 
   /** Runs an operation in turn while no piece is being written, and returns the verified pieces. */
@@ -451,7 +451,7 @@ export class Storage {
         await this.#hold(work);
       } finally {
         const { have, map } = this.#working.now;
-        if (!wasHeld && have.isFull && !map.usesPartFile) await this.#working.letGo();
+        if (!wasHeld && have.isFull && !map.usesPartFile) await this.#working.unlock();
       }
       return this.have;
     });
@@ -459,12 +459,12 @@ export class Storage {
 
   /** Runs a job while no piece is being written. */
   async #hold(work: () => Promise<void>): Promise<void> {
-    await this.#writes.raise();
+    await this.#writes.close();
     try {
       await this.#working.now.writer.idle();
       await work();
     } finally {
-      this.#writes.lower();
+      this.#writes.open();
       this.#working.keeper?.touch();
     }
   }

@@ -64,7 +64,7 @@ export interface OpenOptions {
 }
 
 /** Options for `WorkingFiles.rearrange()`. */
-export interface Rearrangement extends Partial<OpenOptions> {
+export interface ReloadOptions extends Partial<OpenOptions> {
   /** How the pieces are found. */
   readonly mode: StartMode;
   /** Whether everything that was written is durable. */

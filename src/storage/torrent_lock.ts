@@ -30,7 +30,7 @@ export class TorrentLock {
    * @param root Absolute path of the folder, without links.
    * @throws {ShoalError} If another process downloads the torrent there, or the lock can't be written.
    */
-  async need(root: string): Promise<void> {
+  async takeOrThrow(root: string): Promise<void> {
     const { platform, infoHash } = this.#options;
     this.#claim ??= await FolderLocks.of(platform.files).take(root, { infoHash, now: platform.wallClock() });
     if (this.#claim === null) throw inUse(root);

@@ -18,7 +18,7 @@ import { removeFiles } from "./remove_files.ts";
 import { ResumeKeeper } from "./resume_keeper.ts";
 import type { StartMode } from "./resume_plan.ts";
 import type { ResumeShape, ResumeState } from "./resume_state.ts";
-import { MAX_OPEN_FILES, type OpenOptions, type Rearrangement, type StorageOptions } from "./storage_options.ts";
+import { MAX_OPEN_FILES, type OpenOptions, type ReloadOptions, type StorageOptions } from "./storage_options.ts";
 import { TorrentLock } from "./torrent_lock.ts";
 
 /** Options for {@linkcode WorkingFiles}. */
@@ -47,7 +47,7 @@ export class WorkingFiles {
    */
   hasMoved = false;
   /** How often the files were looked at again. Unverified data of a piece may be gone after that. */
-  looks = 0;
+  generation = 0;
   /** Whether the pieces on disk are known. */
   opened = false;
   /** Whether all data is durable and nothing will be written any more. */
@@ -122,17 +122,17 @@ export class WorkingFiles {
    * the folder.
    */
   async forget(pieces: readonly number[]): Promise<void> {
-    await this.#reads.raise();
+    await this.#reads.close();
     try {
-      this.now.disclaim(pieces);
+      this.now.markMissing(pieces);
       this.#cache.reset();
       if (this.#readOnly) return;
       // The state is saved before the names change, so that it explains the names after a kill.
       await this.save();
-      await this.keepOthersOut();
+      await this.lock();
       await this.now.unfinish(pieces);
     } finally {
-      this.#reads.lower();
+      this.#reads.open();
       await this.save();
     }
   }
@@ -142,7 +142,7 @@ export class WorkingFiles {
    *
    * @throws {StorageError} If another process downloads the torrent to the folder.
    */
-  async keepOthersOut(): Promise<void> {
+  async lock(): Promise<void> {
     if (!this.#readOnly && !this.claim.isHeld) await this.claim.take(this.now.disk.root);
   }
 
@@ -183,7 +183,7 @@ export class WorkingFiles {
     } catch (error) {
       this.keeper?.stop();
       await disk.close().catch(() => {}); // the first error is the one to report
-      await this.letGo();
+      await this.unlock();
       throw error;
     }
   }
@@ -230,7 +230,7 @@ export class WorkingFiles {
     };
     if (!this.#readOnly) await this.now.bringHome(isHome);
     this.#frozen = null;
-    if (!this.#readOnly) this.now.startSettling();
+    if (!this.#readOnly) this.now.startFinishing();
   }
 
   /** Returns the resume state as of now. */
@@ -275,7 +275,7 @@ export class WorkingFiles {
    * @throws {ShoalError} If something else is in the place of a file, or a file can't be used.
    * @throws The signal's reason, when it is aborted.
    */
-  async rearrange(how: Rearrangement): Promise<void> {
+  async reload(how: ReloadOptions): Promise<void> {
     const before = this.now;
     const next = this.#arrange(how.wanted);
     /** Pieces that the check found to be right, once it is over. */
@@ -305,12 +305,12 @@ export class WorkingFiles {
         },
         beforeChanges: async () => {
           isOver = true;
-          await this.#reads.raise();
+          await this.#reads.close();
           await before.disk.close().catch(() => {}); // the replaced files are not written any more
         },
       });
       this.now = next;
-      if (how.wanted === before.wanted) this.looks++; // with another selection, the files on disk are the same
+      if (how.wanted === before.wanted) this.generation++; // with another selection, the files on disk are the same
       this.#frozen = null;
       this.failure = null;
       if (!isSuperset(next.have, before.have)) this.#cache.reset();
@@ -325,7 +325,7 @@ export class WorkingFiles {
       }
       throw error;
     } finally {
-      this.#reads.lower();
+      this.#reads.open();
     }
   }
 
@@ -345,7 +345,7 @@ export class WorkingFiles {
       });
       if (!isSuperset(again.have, this.now.have)) this.#cache.reset();
       this.now = again;
-      this.looks++;
+      this.generation++;
       this.#frozen = null;
       await this.#begin();
       this.failure = null;
@@ -358,13 +358,13 @@ export class WorkingFiles {
   /** Marks all pieces as missing that are not right. */
   async #keepOnly(right: Bitfield): Promise<void> {
     const { have } = this.now;
-    this.now.disclaim([...have].filter((piece) => !right.has(piece)));
+    this.now.markMissing([...have].filter((piece) => !right.has(piece)));
     this.#cache.reset();
     await this.save();
   }
 
   /** Releases the lock of the torrent. */
-  async letGo(): Promise<void> {
+  async unlock(): Promise<void> {
     await this.keeper?.idle();
     await this.claim.release();
   }
@@ -409,7 +409,7 @@ export class WorkingFiles {
       const other = state?.otherFolder;
       // A move was interrupted only if the other folder's state names this folder, too.
       if (other !== undefined && (await this.#peek(other))?.otherFolder === root) folders.add(other);
-      await this.claim.need(root);
+      await this.claim.takeOrThrow(root);
       try {
         await removeFiles(this.now.map, {
           fs,

@@ -399,7 +399,7 @@ export class Content {
    */
   rests(runs: boolean): boolean {
     if (!runs) return this.#download.started.active.size === 0;
-    return this.complete || this.webSeeds?.rests !== false;
+    return this.complete || this.webSeeds?.idle !== false;
   }
 
   /** Returns `true` if we have a piece. */
@@ -468,9 +468,9 @@ export class Content {
       pieceDone: (index) => this.#pieceDone(index),
       pieceForgotten: () => this.#finishIfDone(),
       pieceFailed: (piece, peers) => host.tell({ event: "hash_failed", piece, peers }),
-      lied: (liar, index) =>
+      sentWrongData: (liar, index) =>
         (this.webSeeds?.knows(liar) ? this.webSeeds : host).ban(liar, `it sent wrong data for piece ${index}`),
-      broke: (error) => host.failed(error),
+      diskFailed: (error) => host.failed(error),
     }, { have, wanted: this.#wanted.pieces, pool: this.#pool, platform });
   }
 

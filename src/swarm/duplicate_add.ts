@@ -32,7 +32,7 @@ interface There {
  * @param second The second request.
  * @throws {SelectionError} If a selected file doesn't exist.
  */
-export function whyNotAgain({ first, meta, choice }: There, second: Wish): string | null {
+export function reasonAgainstDuplicate({ first, meta, choice }: There, second: Wish): string | null {
   const { add } = first;
   if (second.add.folder !== add.folder) {
     return `it goes to ${add.folder} already, and can't go to ${second.add.folder} as well`;

@@ -397,9 +397,9 @@ export class Swarm implements PeerHost {
 
   peerIntroduced(peer: Peer): void {
     this.#peers.introduced(peer);
-    const { seenAs } = peer.extensions;
+    const { yourIp } = peer.extensions;
     if (this.#content === null) this.#fetch?.introduced(peer);
-    else if (seenAs !== null) this.#options.shared.seenAs("peer", peer.address.host, seenAs);
+    else if (yourIp !== null) this.#options.shared.seenAs("peer", peer.address.host, yourIp);
     this.#dropUseless(peer);
   }
 

@@ -18,7 +18,7 @@ import type { MoveProgress, StartMode } from "../storage/mod.ts";
 import type { AddOptions, PeerFinder, TorrentOptions, UnnamedEvent } from "./torrent_options.ts";
 import type { PeerSource } from "./peers/candidates.ts";
 import { checkFiles, checkSelection, type FileSelection, isMagnet, selectionOf, withFiles } from "./file_selection.ts";
-import { duplicateError, whyNotAgain } from "./duplicate_add.ts";
+import { duplicateError, reasonAgainstDuplicate } from "./duplicate_add.ts";
 import { Content } from "./content.ts";
 import { type EventOptions, type EventStream, streamEvents } from "./event_stream.ts";
 import type { ChangedEvent, TorrentEvent } from "./events.ts";
@@ -64,7 +64,7 @@ export class Torrent implements TorrentHandle {
   #meta: Metainfo | null = null;
   /** How the torrent was added, with every later change. */
   #add: AddOptions;
-  #choice: FileSelection | null = null;
+  #selection: FileSelection | null = null;
   /** By file index; files without an entry have normal priority. */
   readonly #priorities = new Map<number, FilePriority>();
   /** Finds the metadata of a magnet link; `null` if a torrent file was added. */
@@ -77,7 +77,7 @@ export class Torrent implements TorrentHandle {
   /** `true` if the user has set the trackers. Those of the source are then not added when the metadata arrives. */
   #hasOwnTrackers = false;
   /** Bytes that web seeds sent to contents that have been replaced. */
-  #goneDown = 0;
+  #replacedDownloaded = 0;
   /** Blocks that could not be read and are still to be handled, at most one per piece. */
   readonly #lost = new Map<number, Block>();
   /** `true` if the completion of the wanted files has been reported. */
@@ -123,7 +123,7 @@ export class Torrent implements TorrentHandle {
       },
     });
     this.#reading = new ReadSource({ shared, content: () => this.#content });
-    this.#quieten();
+    this.#ignoreRejections();
     this.#search = !isMagnet(source) ? null : new MagnetSearch({
       magnet: source,
       shared,
@@ -138,7 +138,7 @@ export class Torrent implements TorrentHandle {
     } else {
       this.#state = "checking";
       this.#name = source.name;
-      this.#learn(source);
+      this.#setMetadata(source);
       this.#metadata.resolve(source);
     }
     this.#swarm.add(options.add.peers ?? [], "user");
@@ -207,7 +207,7 @@ export class Torrent implements TorrentHandle {
 
   /** Payload bytes received from peers and web seeds. */
   get downloaded(): number {
-    return this.#swarm.downloaded + this.#goneDown + (this.#content?.downloaded ?? 0);
+    return this.#swarm.downloaded + this.#replacedDownloaded + (this.#content?.downloaded ?? 0);
   }
 
   /** Payload bytes sent to peers. */
@@ -260,7 +260,7 @@ export class Torrent implements TorrentHandle {
   }
 
   files(): readonly FileSnapshot[] {
-    return this.#meta === null ? [] : filesOf(this, { meta: this.#meta, wanted: this.#choice?.files });
+    return this.#meta === null ? [] : filesOf(this, { meta: this.#meta, wanted: this.#selection?.files });
   }
 
   /** Indexes of the files that the user selected; `null` if all files, or a function, were given. */
@@ -270,7 +270,7 @@ export class Torrent implements TorrentHandle {
   }
 
   get wantedFiles(): readonly number[] {
-    return wantedFilesOf({ meta: this.#meta, choice: this.#choice });
+    return wantedFilesOf({ meta: this.#meta, choice: this.#selection });
   }
 
   events(options: EventOptions = {}): EventStream {
@@ -285,18 +285,18 @@ export class Torrent implements TorrentHandle {
   }
 
   open(file: number, options: OpenFileOptions = {}): TorrentReader {
-    return openFile(file, { source: this.#reading, meta: this.#meta, choice: this.#choice, options });
+    return openFile(file, { source: this.#reading, meta: this.#meta, choice: this.#selection, options });
   }
 
   // What users and the session ask of it.
 
   /** Starts the torrent. To be called once. */
   start(): void {
-    const { size = null, count: files = null } = this.#choice ?? {};
+    const { size = null, count: files = null } = this.#selection ?? {};
     this.#tell({ event: "added", name: this.#name, size, files });
     this.#seat = this.#options.shared.ticker.join({ turn: (now, seconds) => this.#turn(now, seconds) });
     const { source, add } = this.#options;
-    if (!isMagnet(source)) this.#warnOf(source);
+    if (!isMagnet(source)) this.#warnOfFaults(source);
     void this.#begin(add.trust ? "trust" : add.check ? "check" : "resume");
   }
 
@@ -349,7 +349,7 @@ export class Torrent implements TorrentHandle {
         if (files !== null) checkSelection(this.#meta, files); // The metadata may have arrived since the call.
         const choice = selectionOf(this.#meta, { add, source });
         if (this.#attached) await this.#operate((content) => content.select(choice.files));
-        this.#choice = choice;
+        this.#selection = choice;
       }
       this.#add = add;
       if (this.#attached) await this.#settle();
@@ -397,15 +397,15 @@ export class Torrent implements TorrentHandle {
 
   /** Makes the torrent wait in the queue until it is resumed. */
   queue(): void {
-    this.#want("queued");
+    this.#setWish("queued");
   }
 
   pause(): void {
-    this.#want("paused");
+    this.#setWish("paused");
   }
 
   resume(): void {
-    this.#want("run");
+    this.#setWish("run");
     if (this.#state === "error") void this.#tryAgain("resume");
   }
 
@@ -413,7 +413,7 @@ export class Torrent implements TorrentHandle {
     this.#error = null;
     this.#attempt = new AbortController();
     this.#metadata = this.#meta === null ? Promise.withResolvers() : this.#metadata;
-    this.#waitAnew();
+    this.#renewFinished();
     const done = this.#begin(mode);
     this.#enter(this.#meta !== null ? "checking" : this.#wish === "run" ? "metadata" : this.#wish);
     return done;
@@ -428,14 +428,14 @@ export class Torrent implements TorrentHandle {
    */
   merge(source: Metainfo | Magnet, add: AddOptions): void {
     if (isOver(this.#state)) throw duplicateError(this.#name, "it is being stopped");
-    const why = whyNotAgain({
+    const why = reasonAgainstDuplicate({
       first: { source: this.#options.source, add: this.#add },
-      choice: this.#choice,
+      choice: this.#selection,
       meta: this.#meta,
     }, { add, source });
     if (why !== null) throw duplicateError(this.#name, why);
     this.#foundPeers(add.peers ?? [], "user");
-    if (this.#meta?.private) return this.#leaveOut(source, this.#meta);
+    if (this.#meta?.private) return this.#warnLeftOut(source, this.#meta);
     const { trackers, webSeeds } = source;
     this.#finder.addTrackers(trackers);
     this.#moreWebSeeds.push(...webSeeds);
@@ -474,7 +474,7 @@ export class Torrent implements TorrentHandle {
 
   /** Tells trackers (which know the TCP port only) and peers that the external port has changed. */
   moved(protocol: "tcp" | "udp"): void {
-    if (protocol === "tcp") this.#finder.moved();
+    if (protocol === "tcp") this.#finder.externalPortChanged();
     this.#swarm.moved();
   }
 
@@ -545,11 +545,11 @@ export class Torrent implements TorrentHandle {
     this.#name = meta.name;
     if (!add.metadataOnly) {
       if (add.files instanceof Set) checkSelection(meta, add.files);
-      this.#learn(meta);
+      this.#setMetadata(meta);
     }
-    const { size, count: files } = this.#choice ?? { size: meta.size, count: numberedFiles(meta.files).length };
+    const { size, count: files } = this.#selection ?? { size: meta.size, count: numberedFiles(meta.files).length };
     this.#tell({ event: "metadata", name: meta.name, size, files });
-    this.#warnOf(meta);
+    this.#warnOfFaults(meta);
     this.#metadata.resolve(meta);
     if (add.metadataOnly) {
       this.#finish.resolve();
@@ -560,9 +560,9 @@ export class Torrent implements TorrentHandle {
   }
 
   /** Creates the content once the metadata is known. */
-  #learn(meta: Metainfo): void {
+  #setMetadata(meta: Metainfo): void {
     const { shared, source } = this.#options;
-    this.#choice = selectionOf(meta, { add: this.#add, source });
+    this.#selection = selectionOf(meta, { add: this.#add, source });
     this.#meta = meta;
     // Priorities may have been set for files that the torrent doesn't have.
     for (const index of this.#priorities.keys()) if (meta.files[index]?.pad !== false) this.#priorities.delete(index);
@@ -603,7 +603,7 @@ export class Torrent implements TorrentHandle {
       meta,
       limits,
       folder: add.folder,
-      files: this.#choice?.files,
+      files: this.#selection?.files,
       sequential: add.sequential ?? false,
       priorities: this.#priorities,
       readOnly: add.seedOnly ?? false,
@@ -642,11 +642,11 @@ export class Torrent implements TorrentHandle {
       return this.#completed();
     }
     this.#isUnfinished();
-    this.#work();
+    this.#enterWanted();
   }
 
   /** Enters the state that the user wants. */
-  #work(): void {
+  #enterWanted(): void {
     if (isOver(this.#state)) return; // The torrent was stopped meanwhile.
     const next = this.#wish !== "run" ? this.#wish : this.#content!.settled ? "seeding" : "downloading";
     if (this.#state !== next) this.#enter(next);
@@ -657,7 +657,7 @@ export class Torrent implements TorrentHandle {
   /** Called when every wanted byte is verified and under its final name. */
   #completed(): void {
     if (this.#state === "error" || isOver(this.#state)) return;
-    this.#work();
+    this.#enterWanted();
     if (this.#isFinished) return;
     this.#isFinished = true;
     const seconds = (this.#options.shared.platform.now() - this.#startedAt) / 1000;
@@ -675,7 +675,7 @@ export class Torrent implements TorrentHandle {
     else if (!this.#isFinished) this.#swarm.complete();
     if (this.#state === "checking" || this.#state === "error") return;
     if (complete && !settled) await this.#finishFiles();
-    else this.#work();
+    else this.#enterWanted();
   }
 
   /** Called when pieces are missing again: `finished` becomes a new promise. */
@@ -683,14 +683,14 @@ export class Torrent implements TorrentHandle {
     // Useless peers were dropped at completion even if the last file was still being flushed.
     this.#swarm.wantsMore();
     if (!this.#isFinished) return;
-    this.#waitAnew();
+    this.#renewFinished();
     this.#finder.needPeers();
   }
 
-  #waitAnew(): void {
+  #renewFinished(): void {
     this.#isFinished = false;
     this.#finish = Promise.withResolvers();
-    this.#quieten();
+    this.#ignoreRejections();
   }
 
   /** Counts verified pieces that can't be read any more as missing. All other pieces are still served. */
@@ -716,13 +716,13 @@ export class Torrent implements TorrentHandle {
     });
   }
 
-  #want(wish: Wish): void {
+  #setWish(wish: Wish): void {
     if (isOver(this.#state) || this.#wish === wish) return;
     this.#wish = wish;
     if (this.#state === "error") return;
     // A check runs on, and the new state follows it; peers and trackers are left at once.
     if (this.#state === "checking") return wish === "run" ? undefined : this.#disconnect();
-    if (this.#attached) return this.#work();
+    if (this.#attached) return this.#enterWanted();
     this.#enter(wish === "run" ? "metadata" : wish);
     if (wish === "run") this.#connect();
     else this.#disconnect();
@@ -769,13 +769,13 @@ export class Torrent implements TorrentHandle {
   }
 
   #replaceContent(old: Content): void {
-    this.#goneDown += old.downloaded;
+    this.#replacedDownloaded += old.downloaded;
     this.#content = this.#newContent(old.meta);
   }
 
   #rejectWith(error: unknown): void {
     this.#error = error;
-    if (this.#isFinished) this.#waitAnew();
+    if (this.#isFinished) this.#renewFinished();
     this.#metadata.reject(error);
     this.#finish.reject(error);
   }
@@ -863,12 +863,12 @@ export class Torrent implements TorrentHandle {
   }
 
   /** Reports faults of a torrent file that were tolerated. */
-  #warnOf({ name, warnings }: Metainfo): void {
+  #warnOfFaults({ name, warnings }: Metainfo): void {
     for (const message of warnings) this.#tell({ event: "warning", message, where: name });
   }
 
   /** Warns that trackers and web seeds of other sources are not added to a private torrent (BEP 27). */
-  #leaveOut({ trackers, webSeeds }: Metainfo | Magnet, meta: Metainfo): void {
+  #warnLeftOut({ trackers, webSeeds }: Metainfo | Magnet, meta: Metainfo): void {
     const own = new Set([...meta.trackers.flat(), ...meta.webSeeds]);
     if ([...trackers.flat(), ...webSeeds].every((url) => own.has(url))) return;
     const message = "other trackers and web seeds are left out, since the torrent is private";
@@ -876,7 +876,7 @@ export class Torrent implements TorrentHandle {
   }
 
   /** Events report failures, so a promise that nobody awaits must not end the program as an unhandled rejection. */
-  #quieten(): void {
+  #ignoreRejections(): void {
     this.#metadata.promise.catch(() => {});
     this.#finish.promise.catch(() => {});
   }

@@ -109,7 +109,7 @@ export interface PeerFinder {
   /** Called when the torrent turns out to be private: only its trackers hear of it from now on (BEP 27). */
   keepPrivate(): void;
   /** Called when the port at which we can be reached has changed. */
-  moved(): void;
+  externalPortChanged(): void;
 }
 
 /** What a {@linkcode PeerFinder} needs from the torrent. */

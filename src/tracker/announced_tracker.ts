@@ -106,7 +106,7 @@ export class AnnouncedTracker implements TurnState {
    */
   constructor(tracker: Tracker, timeout: number = Infinity) {
     this.tracker = tracker;
-    this.holdsUp = Math.min(tracker.holdsUp, timeout);
+    this.holdsUp = Math.min(tracker.failoverDelay, timeout);
   }
 
   get askedAt(): number | null {
@@ -129,7 +129,7 @@ export class AnnouncedTracker implements TurnState {
    * @param received Returns the payload bytes received so far, or `null` if nothing more is wanted.
    * @returns When to call this again; `Infinity` if nothing is left to test.
    */
-  prove(now: number, received: () => number | null): number {
+  checkTrial(now: number, received: () => number | null): number {
     if (this.trial === null) return Infinity;
     if (now < this.trial.until) return this.trial.until;
     if (this.outcome === "peers" && received() === this.trial.received) this.outcome = "empty";
@@ -205,7 +205,7 @@ export class AnnouncedTracker implements TurnState {
    *
    * @param progress Byte counts of the torrent.
    */
-  sums(progress: AnnounceProgress): AnnounceProgress {
+  progressSinceStart(progress: AnnounceProgress): AnnounceProgress {
     this.#base ??= { uploaded: progress.uploaded, downloaded: progress.downloaded };
     return {
       ...progress,
@@ -229,7 +229,7 @@ export class AnnouncedTracker implements TurnState {
    * Called when `stopped` has been sent or the time for it is up. If the torrent is started again, the tracker sees a
    * new client, which may announce at once.
    */
-  left(): void {
+  reset(): void {
     this.giveUp.abort();
     this.#leavingSince =
       this.#talkingSince =

@@ -124,7 +124,7 @@ export class Announcer {
   readonly #self: Announcing;
   readonly #tiers: TierList;
   /** Usable trackers of the tiers, by URL. */
-  readonly #asked = new Map<string, AnnouncedTracker>();
+  readonly #trackers = new Map<string, AnnouncedTracker>();
   /** Trackers that are no longer in the tiers, but are still being sent `stopped`. */
   readonly #removed = new Map<string, AnnouncedTracker>();
   /** Unusable URLs of the tiers, with the reason. */
@@ -174,7 +174,7 @@ export class Announcer {
     if (this.#state !== "new" && this.#state !== "paused") return;
     if (this.#state === "new" && this.#options.progress().left === 0) this.#isComplete = true;
     this.#state = "running";
-    this.#turn();
+    this.#announceNext();
   }
 
   /**
@@ -187,7 +187,7 @@ export class Announcer {
     if (this.#state !== "running") return;
     this.#state = "paused";
     this.#rest();
-    void this.#takeLeave(this.#asked.values(), deadlineMs);
+    void this.#sendStopped(this.#trackers.values(), deadlineMs);
   }
 
   /**
@@ -217,10 +217,10 @@ export class Announcer {
   completed(): void {
     if (this.#isComplete) return;
     this.#isComplete = true;
-    const all = [...this.#asked.values()];
+    const all = [...this.#trackers.values()];
     const told = all.filter((asked) => asked.farewell === null && (asked.knowsUs || asked.isTalking));
     for (const asked of told.length > 0 ? told : all) asked.completion = "owed";
-    this.#turn();
+    this.#announceNext();
   }
 
   /**
@@ -229,12 +229,12 @@ export class Announcer {
    */
   needPeers(): void {
     let isSooner = false;
-    for (const asked of this.#asked.values()) {
+    for (const asked of this.#trackers.values()) {
       if (asked.askedAt !== null || asked.outcome === "failed" || asked.due <= asked.earliest) continue;
       asked.due = asked.earliest;
       isSooner = true;
     }
-    if (isSooner) this.#turn();
+    if (isSooner) this.#announceNext();
   }
 
   /**
@@ -243,8 +243,8 @@ export class Announcer {
    */
   moved(): void {
     const now = this.#options.platform.now();
-    for (const asked of this.#asked.values()) asked.move(now);
-    this.#turn();
+    for (const asked of this.#trackers.values()) asked.move(now);
+    this.#announceNext();
   }
 
   /**
@@ -259,7 +259,7 @@ export class Announcer {
     const next = new Map(order.map((asked, i) => [asked, times[i] ?? Infinity]));
     return this.tiers.flatMap((urls, tier) =>
       urls.map((url) => {
-        const asked = this.#asked.get(url);
+        const asked = this.#trackers.get(url);
         return asked?.status(now, { tier, next: next.get(asked)! }) ??
           unusableStatus(url, { tier, message: this.#unusable.get(url)! });
       })
@@ -283,14 +283,14 @@ export class Announcer {
     const earlier = Promise.all(this.#farewellsUnderWay());
     const over = Promise.withResolvers<void>();
     const timer = this.#farewells.size > 0 ? this.#options.platform.after(deadlineMs, over.resolve) : null;
-    await Promise.all([this.#takeLeave(this.#asked.values(), deadlineMs), Promise.race([earlier, over.promise])]);
+    await Promise.all([this.#sendStopped(this.#trackers.values(), deadlineMs), Promise.race([earlier, over.promise])]);
     timer?.cancel();
     for (const end of this.#farewells) end();
     this.#impatience.abort();
   }
 
   #farewellsUnderWay(): Promise<void>[] {
-    return [...this.#asked.values(), ...this.#removed.values()].flatMap(({ farewell }) => farewell ?? []);
+    return [...this.#trackers.values(), ...this.#removed.values()].flatMap(({ farewell }) => farewell ?? []);
   }
 
   /**
@@ -308,7 +308,7 @@ export class Announcer {
   }
 
   get #order(): AnnouncedTracker[] {
-    return this.#tiers.order().flatMap((url) => this.#asked.get(url) ?? []);
+    return this.#tiers.order().flatMap((url) => this.#trackers.get(url) ?? []);
   }
 
   get #askAll(): boolean {
@@ -324,19 +324,19 @@ export class Announcer {
     if (this.#state === "stopped") return;
     this.#tiers.replace(tiers);
     const named = new Set(this.#tiers.order());
-    const gone = [...this.#asked].filter(([url]) => !named.has(url));
+    const gone = [...this.#trackers].filter(([url]) => !named.has(url));
     for (const [url, asked] of gone) {
-      this.#asked.delete(url);
+      this.#trackers.delete(url);
       this.#removed.set(url, asked);
     }
     for (const url of this.#unusable.keys()) if (!named.has(url)) this.#unusable.delete(url);
     for (const url of named) {
-      if (this.#asked.has(url) || this.#unusable.has(url)) continue;
+      if (this.#trackers.has(url) || this.#unusable.has(url)) continue;
       const asked = this.#add(url);
       if (asked) asked.isNew = atOnce;
     }
-    void this.#takeLeave(gone.map(([, asked]) => asked), FAREWELL_MS);
-    this.#turn();
+    void this.#sendStopped(gone.map(([, asked]) => asked), FAREWELL_MS);
+    this.#announceNext();
   }
 
   /** Adds a tracker, or returns `null` if its URL is unusable. Reuses one that is still being sent `stopped`. */
@@ -352,25 +352,25 @@ export class Announcer {
       }
       asked = new AnnouncedTracker(tracker, timeout);
     }
-    this.#asked.set(url, asked);
+    this.#trackers.set(url, asked);
     return asked;
   }
 
   /** Announces to the trackers whose turn it is, and sets the timer for the next turn. */
-  #turn(): void {
+  #announceNext(): void {
     if (this.#state !== "running") return;
     const { platform } = this.#options;
     const now = platform.now();
     const order = this.#order;
     if (this.#self.isPrivate()) { for (const asked of order) asked.isNew = false; }
-    const provenAt = Math.min(...order.map((asked) => asked.prove(now, () => this.#received)));
+    const provenAt = Math.min(...order.map((asked) => asked.checkTrial(now, () => this.#received)));
     const turns = announceOrder(order, { now, all: this.#askAll, atOnce: MAX_TRACKERS_AT_ONCE });
     const { ask } = turns;
     const wakeAt = Math.min(turns.wakeAt, provenAt);
     this.#rest();
     if (wakeAt < Infinity) {
       // JavaScript timers of more than 24 days fire at once.
-      this.#timer = platform.after(Math.min(Math.max(wakeAt - now, 0), LONGEST_INTERVAL), () => this.#turn());
+      this.#timer = platform.after(Math.min(Math.max(wakeAt - now, 0), LONGEST_INTERVAL), () => this.#announceNext());
     }
     for (const asked of ask) asked.run = this.#ask(asked);
     if (order.every(({ askedAt, outcome }) => askedAt === null && outcome === "failed")) this.#reportUnusable();
@@ -399,7 +399,7 @@ export class Announcer {
       if (asked.completion !== "owed") break; // else the download completed during this announce
     }
     asked.end();
-    this.#turn();
+    this.#announceNext();
   }
 
   get #received(): number | null {
@@ -418,7 +418,7 @@ export class Announcer {
    * a download that they never saw start.
    */
   #toldCompletion(asked: AnnouncedTracker): void {
-    for (const other of this.#asked.values()) {
+    for (const other of this.#trackers.values()) {
       if (!other.knowsUs && !other.isTalking) other.completion = "told";
     }
     asked.completion = "told";
@@ -433,7 +433,7 @@ export class Announcer {
     try {
       const reply = await tracker.announce({
         event,
-        progress: asked.sums(this.#options.progress()),
+        progress: asked.progressSinceStart(this.#options.progress()),
         numwant,
         timeout: this.#options.timeout ?? tracker.patience,
         signal,
@@ -443,19 +443,19 @@ export class Announcer {
       const { seeders, leechers, peers, warning, externalIp } = reply;
       const status = warning === "" ? "ok" : "warning";
       asked.note(platform.now(), { status, message: warning, peers: peers.length }, { seeders, leechers });
-      if (this.#isDeaf(asked)) return answer;
+      if (this.#ignoresReplies(asked)) return answer;
       const seen = externalIp === null ? {} : { externalIp };
       const report = { url, status, seeders, leechers, peers: peers.length, message: warning, ...seen } as const;
       if (seeders === null && leechers === null && tracker.scrape) void this.#scrape(asked, report);
       else this.#options.onReport(report);
-      if (peers.length > 0 && !this.#isDeaf(asked)) this.#options.onPeers(peers, url);
+      if (peers.length > 0 && !this.#ignoresReplies(asked)) this.#options.onPeers(peers, url);
       return answer;
     } catch (error) {
       if (!(error instanceof TrackerError)) throw error;
       if (signal.aborted) return null;
       if (error.retryIn !== null) tracker.retryAt = platform.now() + error.retryIn;
       asked.note(platform.now(), { status: "error", message: error.why, peers: null });
-      if (!this.#isDeaf(asked)) this.#reportError(url, error.why);
+      if (!this.#ignoresReplies(asked)) this.#reportError(url, error.why);
       return null;
     }
   }
@@ -482,7 +482,7 @@ export class Announcer {
       if (!(error instanceof TrackerError)) throw error;
       // A failed scrape isn't reported, since the announce succeeded.
     }
-    if (!this.#isDeaf(asked)) this.#options.onReport({ ...report, ...counts });
+    if (!this.#ignoresReplies(asked)) this.#options.onReport({ ...report, ...counts });
   }
 
   /** Reports unusable URLs, each once. Called only if no other tracker works. */
@@ -499,12 +499,12 @@ export class Announcer {
   }
 
   /** Returns `true` if replies of a tracker are not reported any more. */
-  #isDeaf(asked: AnnouncedTracker): boolean {
+  #ignoresReplies(asked: AnnouncedTracker): boolean {
     return this.#state !== "running" || asked.farewell !== null;
   }
 
   /** Sends `stopped` to the trackers that know us. Resolves when all have answered or time is up; never rejects. */
-  async #takeLeave(all: Iterable<AnnouncedTracker>, deadline: number): Promise<void> {
+  async #sendStopped(all: Iterable<AnnouncedTracker>, deadline: number): Promise<void> {
     const { platform } = this.#options;
     const now = platform.now();
     const over = new AbortController();
@@ -518,7 +518,7 @@ export class Announcer {
       }
       const ended = this.#farewell(asked, farewell).then(() => {
         this.#left(asked);
-        this.#turn();
+        this.#announceNext();
       });
       asked.leave(now, ended);
       told.push(ended);
@@ -538,7 +538,7 @@ export class Announcer {
 
   #left(asked: AnnouncedTracker): void {
     const { url } = asked.tracker;
-    asked.left();
+    asked.reset();
     if (this.#removed.get(url) === asked) this.#removed.delete(url);
   }
 
@@ -565,7 +565,7 @@ export class Announcer {
   }
 
   async #tellStopped(asked: AnnouncedTracker, { deadline, signal }: Farewell): Promise<void> {
-    const progress = asked.sums(this.#options.progress());
+    const progress = asked.progressSinceStart(this.#options.progress());
     try {
       await asked.tracker.announce({ event: "stopped", progress, numwant: 0, timeout: deadline, signal });
     } catch (error) {

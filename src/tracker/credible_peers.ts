@@ -14,13 +14,13 @@ import type { AnnounceReply } from "./announce_reply.ts";
 const RESOLVE_MS = 5_000;
 
 /** Replaces the peers of a reply with the credible ones. Adds a warning if none of its peers is credible. */
-export function believe(reply: AnnounceReply, peers: PeerAddress[]): AnnounceReply {
+export function withCrediblePeers(reply: AnnounceReply, peers: PeerAddress[]): AnnounceReply {
   if (peers.length > 0 || reply.peers.length === 0) return { ...reply, peers };
   const why = `it names ${reply.peers.length} addresses that lead nowhere, or into networks that it is not in`;
   return { ...reply, peers, warning: reply.warning === "" ? why : `${reply.warning}; ${why}` };
 }
 
-/** Options for {@linkcode credible}. */
+/** Options for {@linkcode filterCrediblePeers}. */
 export interface CredibilityOptions {
   /** How far the tracker's own address reaches. */
   readonly reach: Reach;
@@ -36,7 +36,10 @@ export interface CredibilityOptions {
  * @param peers Peers that the tracker names.
  * @param options See {@linkcode CredibilityOptions}.
  */
-export function credible(peers: readonly PeerAddress[], { reach, isPrivate }: CredibilityOptions): PeerAddress[] {
+export function filterCrediblePeers(
+  peers: readonly PeerAddress[],
+  { reach, isPrivate }: CredibilityOptions,
+): PeerAddress[] {
   const teller = isPrivate && reach !== "machine" ? "network" : reach;
   return peers.filter(({ host }) => mayName(teller, reachOf(host)));
 }

@@ -10,7 +10,7 @@ import { MAX_TRACKER_REPLY } from "../base/defences.ts";
 import { type Http, HttpError, type HttpRequest, type HttpResponse } from "../platform/platform.ts";
 import { type AnnounceReply, findFailure, parseAnnounceReply } from "./announce_reply.ts";
 import { buildAnnounceUrl } from "./announce_request.ts";
-import { believe, credible, namesLocal } from "./credible_peers.ts";
+import { filterCrediblePeers, namesLocal, withCrediblePeers } from "./credible_peers.ts";
 import { TrackerError } from "./errors.ts";
 import { RequestQueue } from "./request_queue.ts";
 import { buildScrapeUrl, parseScrapeReply } from "./scrape.ts";
@@ -36,7 +36,7 @@ export interface HttpTrackerOptions {
 export class HttpTracker implements Tracker {
   readonly url: string;
   readonly patience: number = PATIENCE_MS;
-  readonly holdsUp: number = HOLDS_UP_MS;
+  readonly failoverDelay: number = HOLDS_UP_MS;
   /** Always `true`: the HTTP client doesn't tell how far a request got. */
   readonly mayHaveHeard = true;
   retryAt = -Infinity;
@@ -71,7 +71,7 @@ export class HttpTracker implements Tracker {
     const reply = parseAnnounceReply(answer.body);
     this.#trackerId = reply.trackerId ?? this.#trackerId;
     const peers = reply.names?.length ? [...reply.peers, ...await this.#lookUp(reply.names)] : reply.peers;
-    return namesLocal(peers) ? believe(reply, await this.#credible(peers, answer)) : { ...reply, peers };
+    return namesLocal(peers) ? withCrediblePeers(reply, await this.#credible(peers, answer)) : { ...reply, peers };
   }
 
   async #lookUp(names: readonly HostPort[]): Promise<PeerAddress[]> {
@@ -84,7 +84,7 @@ export class HttpTracker implements Tracker {
   /** Filters the peers by the address that the request went to; a second lookup may give a different one. */
   async #credible(peers: readonly PeerAddress[], { url, reach }: Answer): Promise<PeerAddress[]> {
     const { isPrivate, reachOf } = this.#self;
-    return credible(peers, { reach: reach ?? await reachOf(new URL(url).hostname), isPrivate: isPrivate() });
+    return filterCrediblePeers(peers, { reach: reach ?? await reachOf(new URL(url).hostname), isPrivate: isPrivate() });
   }
 
   async #scrape(url: string, { timeout, signal }: Pick<Announcement, "timeout" | "signal">): Promise<SwarmCounts> {

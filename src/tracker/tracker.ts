@@ -60,7 +60,7 @@ export interface Tracker {
   /** Default timeout of an announce in milliseconds. */
   readonly patience: number;
   /** Milliseconds after which the next tracker is tried as well, while the announce is unanswered. */
-  readonly holdsUp: number;
+  readonly failoverDelay: number;
   /** `true` if the tracker may have received the running announce, so that `stopped` may have to be sent. */
   readonly mayHaveHeard: boolean;
   /** No announce is sent before this time of the platform's clock; `Infinity` for never again (BEP 31). */

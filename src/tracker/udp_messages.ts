@@ -108,7 +108,7 @@ function encodeUrlData(urlData: string): Bytes {
 }
 
 /** Parts of a UDP tracker's announce URL. */
-export interface UdpPlace {
+export interface UdpTrackerUrl {
   /** Name or literal address, without brackets. */
   readonly host: string;
   /** From 1 to 65535. */
@@ -123,7 +123,7 @@ export interface UdpPlace {
  * @param url A `udp:` URL.
  * @returns Parts of the URL, or why it is unusable, in plain words.
  */
-export function parseUdpUrl(url: string): UdpPlace | { readonly fault: string } {
+export function parseUdpUrl(url: string): UdpTrackerUrl | { readonly fault: string } {
   const parsed = URL.parse(url);
   if (parsed?.protocol !== "udp:" || parsed.hostname === "") return { fault: "not a valid URL" };
   const port = Number(parsed.port);

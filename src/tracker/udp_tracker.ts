@@ -11,10 +11,10 @@ import { reachOf } from "../base/networks.ts";
 import type { Timer } from "../platform/platform.ts";
 import type { AnnounceReply } from "./announce_reply.ts";
 import type { AnnounceEvent } from "./announce_request.ts";
-import { believe, credible } from "./credible_peers.ts";
+import { filterCrediblePeers, withCrediblePeers } from "./credible_peers.ts";
 import { TrackerError } from "./errors.ts";
 import type { Announcement, Announcing, Tracker } from "./tracker.ts";
-import { encodeAnnounce, parseUdpAnnounceReply, type UdpPlace } from "./udp_messages.ts";
+import { encodeAnnounce, parseUdpAnnounceReply, type UdpTrackerUrl } from "./udp_messages.ts";
 import { type Family, familyOf, type UdpTrackers } from "./udp_trackers.ts";
 
 /** Milliseconds for the reply of a UDP tracker. Many torrents name a dozen, most of them dead. */
@@ -40,7 +40,7 @@ interface Side {
 /** Options for {@linkcode UdpTracker}. */
 export interface UdpTrackerOptions {
   /** Parts of the announce URL. */
-  readonly place: UdpPlace;
+  readonly place: UdpTrackerUrl;
   /** Client for UDP trackers. */
   readonly udp: UdpTrackers;
   /** What is the same in all announces. */
@@ -51,11 +51,11 @@ export interface UdpTrackerOptions {
 export class UdpTracker implements Tracker {
   readonly url: string;
   readonly patience: number = PATIENCE_MS;
-  readonly holdsUp: number = HOLDS_UP_MS;
+  readonly failoverDelay: number = HOLDS_UP_MS;
   retryAt = -Infinity;
   readonly #udp: UdpTrackers;
   readonly #self: Announcing;
-  readonly #place: UdpPlace;
+  readonly #place: UdpTrackerUrl;
   // IPv6 first, since IPv6 hosts are not behind a NAT.
   readonly #sides: readonly Side[] = ([6, 4] as const).map((family) => {
     return { family, turn: 0, told: null, knowsUs: false, silent: false };
@@ -118,7 +118,7 @@ export class UdpTracker implements Tracker {
       side.knowsUs = true;
       side.silent = false;
       const reach = reachOf(address.host);
-      return believe(reply, credible(reply.peers, { reach, isPrivate: this.#self.isPrivate() }));
+      return withCrediblePeers(reply, filterCrediblePeers(reply.peers, { reach, isPrivate: this.#self.isPrivate() }));
     } catch (error) {
       side.silent = true;
       side.turn++;

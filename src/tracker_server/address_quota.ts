@@ -31,6 +31,6 @@ export class AddressQuota {
  *
  * @param host A literal address in canonical form.
  */
-export function isHere(host: string): boolean {
+export function isLoopback(host: string): boolean {
   return host === "::1" || host.startsWith("127.");
 }

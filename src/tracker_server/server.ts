@@ -21,7 +21,7 @@ import type {
 import { parseAnnounceQuery, parseScrapeQuery } from "./query.ts";
 import { encodeAnnounceReply, encodeFailure, encodeScrapeReply } from "./replies.ts";
 import { SwarmStore } from "./swarm_store.ts";
-import { isHere } from "./address_quota.ts";
+import { isLoopback } from "./address_quota.ts";
 import { Trust, type TrustOptions } from "./address_trust.ts";
 import { UdpServer, type UdpServerPlatform } from "./udp_server.ts";
 
@@ -132,7 +132,7 @@ export class TrackerServer {
       ...(maxTorrents !== undefined && { maxTorrents }),
       ...(maxPeers !== undefined && { maxPeers }),
     });
-    const isRoomy = (host: string) => isHere(host) || this.#trust.isProxy(host);
+    const isRoomy = (host: string) => isLoopback(host) || this.#trust.isProxy(host);
     const serving = { host, port, isRoomy, ...(warn !== undefined && { warn }) };
     this.#server = platform.http.serve(serving, (request, from) => this.#handle(request, from));
     this.#udp = options.udp === undefined ? null : this.#openUdp(options.udp, host);
@@ -234,7 +234,7 @@ export class TrackerServer {
    * so that nobody can use up another client's limit.
    */
   #admits(host: string): boolean {
-    return isHere(host) || this.#rates.take(networkOf(host), this.#platform.now());
+    return isLoopback(host) || this.#rates.take(networkOf(host), this.#platform.now());
   }
 
   #renewResidents(): void {

@@ -11,7 +11,7 @@ import type { InfoHash } from "../base/info_hash.ts";
 import { MAX_TRACKED_PER_NETWORK, MAX_TRACKED_PER_SWARM, MAX_UDP_PEERS6 } from "../base/defences.ts";
 import { networkOf } from "../base/networks.ts";
 import { type KnownPeer, type PeerKind, PeerPool, Pools } from "./peer_pool.ts";
-import { isHere } from "./address_quota.ts";
+import { isLoopback } from "./address_quota.ts";
 
 /** An announce, for HTTP and UDP alike. */
 export interface AnnounceQuery {
@@ -193,7 +193,7 @@ export class SwarmStore {
     const { maxTorrents = DEFAULT_MAX_TORRENTS, maxPeers = DEFAULT_MAX_PEERS } = this.#options;
     const pool = this.#swarms.get(hash);
     const network = networkOf(address.host);
-    const isLimited = !isHere(address.host) && pool?.get(key) === undefined;
+    const isLimited = !isLoopback(address.host) && pool?.get(key) === undefined;
     if (isLimited && this.#pools.quota.of(network) >= MAX_TRACKED_PER_NETWORK) {
       return "too many peers from your address";
     }

@@ -39,7 +39,7 @@ export interface MseResult {
 /** One end of a handshake, as a state machine without I/O. */
 export interface MseMachine {
   /** Whether the other end has sent its public key, so that it appears to support encryption. */
-  readonly keyed: boolean;
+  readonly hasPeerKey: boolean;
   /** Result of the handshake; `null` until the handshake is complete. */
   readonly result: MseResult | null;
   /**

@@ -58,7 +58,7 @@ export class MseInitiator implements MseMachine {
     this.opening = concatBytes([this.#keys.publicKey, padding(tools)]);
   }
 
-  get keyed(): boolean {
+  get hasPeerKey(): boolean {
     return this.#step !== "key";
   }
 

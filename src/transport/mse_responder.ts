@@ -64,7 +64,7 @@ export class MseResponder implements MseMachine {
     this.#options = options;
   }
 
-  get keyed(): boolean {
+  get hasPeerKey(): boolean {
     return this.#step !== "key";
   }
 

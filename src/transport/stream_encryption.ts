@@ -15,7 +15,7 @@ import { hashOf, Inbox, Method, MseError, type MseMachine } from "./mse.ts";
 import { MseInitiator } from "./mse_initiator.ts";
 import { MseResponder } from "./mse_responder.ts";
 import { OpenedStream } from "./opened_stream.ts";
-import { type DialOptions, orClose, type PeerStream, type Transport, writeAll } from "./transport.ts";
+import { closeOnFailure, type DialOptions, type PeerStream, type Transport, writeAll } from "./transport.ts";
 
 /**
  * How connections to peers are encrypted.
@@ -88,7 +88,7 @@ export class StreamEncryption {
       inbox.add(buffer.subarray(0, count));
     }
     const said = inbox.take(inbox.length);
-    if (!plain) return await shake(connection, { machine: this.#responder(), said });
+    if (!plain) return await performHandshake(connection, { machine: this.#responder(), said });
     if (this.mode === "require") throw new MseError("it does not encrypt, which is required here");
     return new OpenedStream(connection, { first: said });
   }
@@ -119,12 +119,12 @@ export class StreamEncryption {
       connection.close();
     });
     try {
-      const stream = await orClose(connection, { signal, work: shake(connection, { machine }) });
-      if (!isSettled) await orClose(connection, { signal, work: writeAll(stream, first.slice()) });
+      const stream = await closeOnFailure(connection, { signal, work: performHandshake(connection, { machine }) });
+      if (!isSettled) await closeOnFailure(connection, { signal, work: writeAll(stream, first.slice()) });
       return stream;
     } catch (error) {
       // A peer that answered with a key supports encryption, and rejects us for another reason.
-      if (this.mode === "require" || machine.keyed || signal.aborted) throw late ? new MseError(LATE) : error;
+      if (this.mode === "require" || machine.hasPeerKey || signal.aborted) throw late ? new MseError(LATE) : error;
     } finally {
       timer.cancel();
     }
@@ -140,7 +140,7 @@ export class StreamEncryption {
     this.#plain.delete(key);
     const connection = await below.dial(address, options);
     const buffer = new Uint8Array(READ_SIZE);
-    const count = await orClose(connection, { signal: options.signal, work: connection.read(buffer) });
+    const count = await closeOnFailure(connection, { signal: options.signal, work: connection.read(buffer) });
     if (count !== null) this.#plain.set(key, true);
     return new OpenedStream(connection, { first: buffer.subarray(0, count ?? 0) });
   }
@@ -158,7 +158,7 @@ interface ShakeOptions {
 }
 
 /** Performs one end of the encrypted handshake. */
-async function shake(connection: Connection, { machine, said = null }: ShakeOptions): Promise<PeerStream> {
+async function performHandshake(connection: Connection, { machine, said = null }: ShakeOptions): Promise<PeerStream> {
   const buffer = new Uint8Array(READ_SIZE);
   let heard = said;
   for (;;) {

@@ -57,13 +57,13 @@ export function tcpTransport(net: Network, options: TcpTransportOptions = {}): T
     name: "tcp",
     async dial(address, { signal, first }) {
       const connection = await net.dial(address, { signal, ...options });
-      await orClose(connection, { signal, work: writeAll(connection, first) });
+      await closeOnFailure(connection, { signal, work: writeAll(connection, first) });
       return connection;
     },
   };
 }
 
-/** Options for {@linkcode orClose}. */
+/** Options for {@linkcode closeOnFailure}. */
 export interface OrCloseOptions<T> {
   /** Closes the connection, which ends the work. */
   readonly signal: AbortSignal;
@@ -76,7 +76,7 @@ export interface OrCloseOptions<T> {
  *
  * @throws {Error} Whatever the operation throws.
  */
-export async function orClose<T>(connection: Connection, { signal, work }: OrCloseOptions<T>): Promise<T> {
+export async function closeOnFailure<T>(connection: Connection, { signal, work }: OrCloseOptions<T>): Promise<T> {
   const abort = () => connection.close();
   signal.addEventListener("abort", abort, { once: true });
   if (signal.aborted) abort();

@@ -66,7 +66,7 @@ const KEYS_ROOM = 6;
  * @param torrents Number of torrents.
  * @returns Lines of each part including blank lines; 0 for a part that doesn't fit.
  */
-export function shareOut(
+export function layout(
   window: Pick<Window, "columns" | "rows">,
   torrents: number,
 ): { list: number; torrent: number; spark: number; map: number; peers: number; log: number; keys: number } {
@@ -99,7 +99,7 @@ export function renderDashboard(picture: Picture, window: Window): string[] {
   const { torrents, state } = picture;
   const { columns: width, style } = window;
   const room = Math.max(1, window.rows - 1);
-  const share = shareOut(window, torrents.length);
+  const share = layout(window, torrents.length);
   const selected = torrents[state.selected];
   if (!selected) return [];
   const lines: string[] = [];
@@ -120,11 +120,11 @@ export function renderDashboard(picture: Picture, window: Window): string[] {
 
 /** Returns the number of files that {@linkcode renderDashboard} shows at once. */
 export function filePage(window: Pick<Window, "columns" | "rows">, torrents: number): number {
-  const { list, torrent, keys } = shareOut(window, torrents);
+  const { list, torrent, keys } = layout(window, torrents);
   return Math.max(1, window.rows - 1 - list - torrent - keys - 1);
 }
 
-function overview(picture: Picture, window: Window & { readonly share: ReturnType<typeof shareOut> }): string[] {
+function overview(picture: Picture, window: Window & { readonly share: ReturnType<typeof layout> }): string[] {
   const { columns: width, style, share } = window;
   const { state, torrents, log } = picture;
   const lines: string[] = [];
@@ -145,7 +145,7 @@ function overview(picture: Picture, window: Window & { readonly share: ReturnTyp
 
 /** Returns the number of messages that {@linkcode renderDashboard} shows. */
 export function logRows(window: Pick<Window, "columns" | "rows">, torrents: number): number {
-  return Math.max(0, shareOut(window, torrents).log - 1);
+  return Math.max(0, layout(window, torrents).log - 1);
 }
 
 function sparkLine({ rates, torrents, state }: Picture, { columns: width, style }: Window): string {

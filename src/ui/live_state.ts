@@ -53,7 +53,7 @@ export const FIRST_STATE: LiveState = {
 /** Longest text that can be typed. */
 const MAX_PROMPT = 32;
 
-/** Options for {@linkcode pressed}. */
+/** Options for {@linkcode handleKey}. */
 export interface PressedOptions {
   /** The pressed key. */
   readonly key: Key;
@@ -61,12 +61,12 @@ export interface PressedOptions {
   readonly around: LiveContext;
 }
 
-/** Result of {@linkcode pressed}. */
+/** Result of {@linkcode handleKey}. */
 export interface PressedResult {
   /** The new state. */
   readonly state: LiveState;
   /** Action to take; `null` for none. */
-  readonly deed: KeyAction | null;
+  readonly action: KeyAction | null;
 }
 
 /**
@@ -76,22 +76,22 @@ export interface PressedResult {
  * @param options See {@linkcode PressedOptions}.
  * @returns The new state and the action to take.
  */
-export function pressed(state: LiveState, options: PressedOptions): PressedResult {
+export function handleKey(state: LiveState, options: PressedOptions): PressedResult {
   const { key, around } = options;
-  if (key.kind === "named" && key.name === "interrupt") return { state, deed: { kind: "quit" } };
+  if (key.kind === "named" && key.name === "interrupt") return { state, action: { kind: "quit" } };
   if (state.prompt !== null) return typed(state, state.prompt, key);
   const name = key.kind === "named" ? key.name : key.character;
-  const only = (change: Partial<LiveState>) => ({ state: { ...state, ...change }, deed: null });
+  const only = (change: Partial<LiveState>) => ({ state: { ...state, ...change }, action: null });
   const step = STEPS[name];
   if (step !== undefined && state.panel === "files") return only({ scroll: scrolled(state, step, around) });
   switch (name) {
     case "q":
-      return { state, deed: { kind: "quit" } };
+      return { state, action: { kind: "quit" } };
     case "p":
     case " ":
-      return { state, deed: { kind: "pause", all: false } };
+      return { state, action: { kind: "pause", all: false } };
     case "P":
-      return { state, deed: { kind: "pause", all: true } };
+      return { state, action: { kind: "pause", all: true } };
     case "s":
       return only({ order: PEER_ORDERS[(PEER_ORDERS.indexOf(state.order) + 1) % PEER_ORDERS.length]! });
     case "f":
@@ -110,7 +110,7 @@ export function pressed(state: LiveState, options: PressedOptions): PressedResul
     case "tab":
       return only(selected(state, 1, around));
     default:
-      return { state, deed: null };
+      return { state, action: null };
   }
 }
 
@@ -134,8 +134,8 @@ function selected(state: LiveState, by: number, { torrents }: LiveContext): Part
   return { selected: (state.selected + by + torrents) % torrents, scroll: 0 };
 }
 
-function typed(state: LiveState, prompt: string, key: Key): { state: LiveState; deed: KeyAction | null } {
-  const only = (change: Partial<LiveState>) => ({ state: { ...state, complaint: "", ...change }, deed: null });
+function typed(state: LiveState, prompt: string, key: Key): { state: LiveState; action: KeyAction | null } {
+  const only = (change: Partial<LiveState>) => ({ state: { ...state, complaint: "", ...change }, action: null });
   if (key.kind === "character") return only({ prompt: (prompt + key.character).slice(0, MAX_PROMPT) });
   switch (key.name) {
     case "backspace":
@@ -146,7 +146,7 @@ function typed(state: LiveState, prompt: string, key: Key): { state: LiveState; 
       if (prompt.trim() === "") return only({ prompt: null });
       const limits = parseLimits(prompt);
       if (limits === null) return only({ complaint: "not understood" });
-      return { state: { ...state, complaint: "", prompt: null }, deed: { kind: "limits", ...limits } };
+      return { state: { ...state, complaint: "", prompt: null }, action: { kind: "limits", ...limits } };
     }
     default:
       return only({});

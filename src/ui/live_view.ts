@@ -14,7 +14,7 @@ import { type Style, styleFor } from "./style.ts";
 import { Summary } from "./summary.ts";
 import { filePage, logRows, renderDashboard } from "./dashboard.ts";
 import { KeyReader } from "./keys.ts";
-import { FIRST_STATE, type KeyAction, type LiveState, pressed } from "./live_state.ts";
+import { FIRST_STATE, handleKey, type KeyAction, type LiveState } from "./live_state.ts";
 import { RateHistory } from "./spark.ts";
 import type { View, ViewEvent, ViewOptions } from "./view.ts";
 
@@ -159,10 +159,10 @@ export class LiveView implements View {
       const count = this.#torrents.length;
       const files = this.#state.panel === "files" ? this.#options.controls.files(this.#selectedHash).length : 0;
       const around = { torrents: count, files, page: filePage(window, count) };
-      const { state, deed } = pressed(this.#state, { key, around });
+      const { state, action } = handleKey(this.#state, { key, around });
       if (state.selected !== this.#state.selected) this.#peerRows = 0;
       this.#state = state;
-      if (deed) this.#do(deed);
+      if (action) this.#do(action);
     }
     this.#torrents = this.#summary.observe();
     this.#draw();

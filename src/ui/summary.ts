@@ -15,7 +15,7 @@ interface Account {
   /** Last snapshot; `null` before the first one. */
   last: TorrentSnapshot | null;
   /** Addresses of the peers that sent payload. */
-  readonly givers: Set<string>;
+  readonly senders: Set<string>;
   completed: { readonly seconds: number; readonly bytes: number; readonly rate: number } | null;
   failed: boolean;
 }
@@ -52,7 +52,7 @@ export class Summary {
     for (const torrent of torrents) {
       const account = this.#account(torrent.infoHash.hex);
       account.last = torrent;
-      for (const peer of torrent.peers) if (peer.downloaded > 0) account.givers.add(peer.address);
+      for (const peer of torrent.peers) if (peer.downloaded > 0) account.senders.add(peer.address);
     }
     return torrents;
   }
@@ -71,7 +71,7 @@ export class Summary {
     }
     if (event.event === "error") account.failed = true;
     if (event.event === "peer" && event.action === "disconnected" && (event.downloaded ?? 0) > 0) {
-      account.givers.add(event.address);
+      account.senders.add(event.address);
     }
   }
 
@@ -90,13 +90,13 @@ export class Summary {
   #account(infohash: string): Account {
     const known = this.#accounts.get(infohash);
     if (known !== undefined) return known;
-    const made = { last: null, givers: new Set<string>(), completed: null, failed: false };
+    const made = { last: null, senders: new Set<string>(), completed: null, failed: false };
     this.#accounts.set(infohash, made);
     return made;
   }
 }
 
-type Outcome = Pick<Account, "givers" | "completed"> & { readonly last: TorrentSnapshot };
+type Outcome = Pick<Account, "senders" | "completed"> & { readonly last: TorrentSnapshot };
 
 function render(outcome: Outcome, options: SummaryOptions): string[] {
   const { savedIn, style, columns = Infinity } = options;
@@ -125,7 +125,7 @@ function packed(phrases: readonly string[], columns: number): string[] {
   return lines;
 }
 
-function describe({ last, givers, completed }: Outcome, { resumable }: SummaryOptions): string[] {
+function describe({ last, senders, completed }: Outcome, { resumable }: SummaryOptions): string[] {
   const gave = last.uploaded === 0
     ? "gave nothing back"
     : `gave back ${formatSize(last.uploaded)} (ratio ${ratioOf(last).toFixed(2)})`;
@@ -137,7 +137,7 @@ function describe({ last, givers, completed }: Outcome, { resumable }: SummaryOp
   }
   if (completed === null || completed.bytes === 0) return [formatSize(last.size), "was complete already", gave];
   const got = `${formatSize(last.size)} in ${formatElapsed(completed.seconds)} (${formatRate(completed.rate)})`;
-  return [got, `from ${formatPlural(givers.size, "peer")}`, gave];
+  return [got, `from ${formatPlural(senders.size, "peer")}`, gave];
 }
 
 function isComplete({ last, completed }: Pick<Outcome, "last" | "completed">): boolean {

@@ -99,8 +99,8 @@ export class BlockLab {
       pieceDone: () => {},
       pieceForgotten: () => {},
       pieceFailed: (index) => fail(`piece ${index} is wrong`),
-      lied: (_, index) => fail(`piece ${index} is wrong`),
-      broke: (error) => {
+      sentWrongData: (_, index) => fail(`piece ${index} is wrong`),
+      diskFailed: (error) => {
         throw error;
       },
     }, {

@@ -106,7 +106,7 @@ export class MetadataFetch {
     if (message.type !== "data") return;
     const progress = this.#download.received(peer, message.part, { ...message, now });
     if (progress.kind !== "unwanted") {
-      peer.flood.brought(payload.length);
+      peer.flood.blockReceived(payload.length);
       peer.lastPayload = now;
     }
     if (progress.kind === "done") {

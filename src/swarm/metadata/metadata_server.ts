@@ -41,7 +41,7 @@ export class MetadataServer implements Extension<Peer> {
     const given = this.#given.get(peer) ?? 0;
     if (here && given < FREE_COPIES * this.#info.length) {
       this.#given.set(peer, given + length);
-      peer.flood.gave(METADATA_PART);
+      peer.flood.uploaded(METADATA_PART);
     }
     peer.extensions.send("ut_metadata", here ? encodeMetadataData(part, this.#info) : encodeMetadataReject(part));
   }

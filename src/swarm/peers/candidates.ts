@@ -22,7 +22,14 @@ export type PeerSource = "user" | "tracker" | "lsd" | "dht" | "pex" | "incoming"
  * there now. In the DHT and by PEX anybody can name any address, and a peer that connected to us may not accept
  * connections.
  */
-export const WORTH: Readonly<Record<PeerSource, number>> = { user: 0, tracker: 1, lsd: 1, dht: 2, pex: 3, incoming: 4 };
+export const SOURCE_RANK: Readonly<Record<PeerSource, number>> = {
+  user: 0,
+  tracker: 1,
+  lsd: 1,
+  dht: 2,
+  pex: 3,
+  incoming: 4,
+};
 
 /** Priority of peers whose own is unknown: neither preferred nor avoided. */
 export const MIDDLE_RANK = 2 ** 31;
@@ -141,7 +148,7 @@ export class CandidateTable {
   name(address: PeerAddress, source: PeerSource, round = 0): boolean {
     const known = this.#byKey.get(formatAddress(address));
     if (known) {
-      const better = WORTH[source] < WORTH[known.source];
+      const better = SOURCE_RANK[source] < SOURCE_RANK[known.source];
       if (!better && round >= known.round) return false;
       known.round = Math.min(known.round, round);
       if (better) this.#move(known, source);
@@ -160,7 +167,7 @@ export class CandidateTable {
    * @param address Address on which the peer listens.
    * @returns The new or known candidate.
    */
-  meet(address: PeerAddress): Candidate {
+  addConnected(address: PeerAddress): Candidate {
     const known = this.#byKey.get(formatAddress(address));
     if (known) return known;
     const candidate = newCandidate(address, "incoming");
@@ -223,7 +230,7 @@ export class CandidateTable {
     if (!host || host.members.size < most) return true;
     let worst: Candidate | null = null;
     for (const one of host.members) {
-      const replaceable = one.failures >= MAX_PORT_FAILURES || WORTH[source] < WORTH[one.source];
+      const replaceable = one.failures >= MAX_PORT_FAILURES || SOURCE_RANK[source] < SOURCE_RANK[one.source];
       if (one.state === "idle" && replaceable && (!worst || one.failures > worst.failures)) worst = one;
     }
     if (worst) this.remove(worst);

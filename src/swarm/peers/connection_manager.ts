@@ -23,7 +23,7 @@ import {
   CandidateTable,
   MIDDLE_RANK,
   type PeerSource,
-  WORTH,
+  SOURCE_RANK,
 } from "./candidates.ts";
 import type { ConnectionQuota } from "./connection_quota.ts";
 import { peerPriority } from "./peer_priority.ts";
@@ -291,7 +291,7 @@ export class ConnectionManager {
 
   /** Called when a peer that connected to us says where it listens, so that it isn't dialled. */
   introduced(address: PeerAddress): void {
-    const candidate = this.#candidates.meet(address);
+    const candidate = this.#candidates.addConnected(address);
     candidate.incoming = true;
     if (candidate.state === "idle") this.#setState(candidate, "connected");
   }
@@ -413,7 +413,8 @@ export class ConnectionManager {
 
   /** Compares two candidates; negative if the first is dialled first. */
   #compare(a: Candidate, b: Candidate): number {
-    return Number(b.returning) - Number(a.returning) || a.failures - b.failures || WORTH[a.source] - WORTH[b.source] ||
+    return Number(b.returning) - Number(a.returning) || a.failures - b.failures ||
+      SOURCE_RANK[a.source] - SOURCE_RANK[b.source] ||
       a.round - b.round || this.#rankOf(b) - this.#rankOf(a) || a.lot - b.lot;
   }
 

@@ -51,14 +51,14 @@ export interface ConnectionBorrower {
    * @returns `false` if there is no candidate: the slot is not used, and the torrent stops waiting.
    */
   dial(place: ConnectionSlot, now: number): boolean;
-  /** Returns `true` if {@linkcode ConnectionBorrower.giveUp} would close a connection. */
+  /** Returns `true` if {@linkcode ConnectionBorrower.closeLeastUseful} would close a connection. */
   canGiveUp(now: number, pressure: Pressure): boolean;
   /**
    * Closes the least useful connection or dial, and gives its slot back.
    *
    * @returns `true` if one was closed.
    */
-  giveUp(now: number, pressure: Pressure): boolean;
+  closeLeastUseful(now: number, pressure: Pressure): boolean;
 }
 
 /** What a {@linkcode ConnectionSlot} is used for. */
@@ -417,7 +417,7 @@ export class ConnectionQuota {
   /** Makes a torrent give up a connection for another, or with `forItself` for another one of its own. */
   #makeRoom(taker: ConnectionShare, now: number, options: { readonly forItself?: boolean } = {}): boolean {
     for (const [giver, pressure] of this.#givers(taker, now, options)) {
-      if (giver.borrower.giveUp(now, pressure)) {
+      if (giver.borrower.closeLeastUseful(now, pressure)) {
         if (pressure === "forced") this.#lastForced = now;
         return true;
       }
@@ -456,7 +456,7 @@ export class ConnectionQuota {
       const left = new Set(this.#active);
       while (this.#used > limit && left.size > 0) {
         const richest = [...left].reduce((a, b) => levelOf(b) > levelOf(a) ? b : a);
-        if (!richest.borrower.giveUp(now, "forced")) left.delete(richest);
+        if (!richest.borrower.closeLeastUseful(now, "forced")) left.delete(richest);
       }
     } finally {
       this.#held--;

@@ -74,7 +74,7 @@ export class IncomingLimits<C extends PendingConnection> {
    * @param now Milliseconds.
    * @returns Why the connection is refused, or `null` if it isn't.
    */
-  came(connection: C, now: number): string | null {
+  admit(connection: C, now: number): string | null {
     const caller = this.#meet(connection.host, now);
     if (caller.credit < 1) return "it connects too often";
     caller.credit--;

@@ -145,16 +145,16 @@ export class PeerListener {
   }
 
   #meet(caller: PendingPeer): void {
-    const refused = this.#blocks(caller.host) ? ON_BLOCKLIST : this.#limits.came(caller, this.#platform.now());
+    const refused = this.#blocks(caller.host) ? ON_BLOCKLIST : this.#limits.admit(caller, this.#platform.now());
     if (refused !== null) {
       caller.dismiss(refused);
       return this.#tell(caller, refused);
     }
-    this.#greet(caller);
+    this.#receiveHandshake(caller);
     this.#limits.surplus?.dismiss("too many connections wait for their handshake");
   }
 
-  async #greet(caller: PendingPeer): Promise<void> {
+  async #receiveHandshake(caller: PendingPeer): Promise<void> {
     const { connection, host } = caller;
     const late = `no handshake within ${HANDSHAKE_MS / 1000} s`;
     const timer = this.#platform.after(HANDSHAKE_MS, () => caller.dismiss(late));

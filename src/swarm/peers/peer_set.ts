@@ -44,7 +44,7 @@ import {
   type Pressure,
 } from "./connection_quota.ts";
 import { ArrivalRate } from "./incoming_limits.ts";
-import { isMute, leastUseful, pickForTurnover } from "./turnover.ts";
+import { hasNoInterest, leastUseful, pickForTurnover } from "./turnover.ts";
 
 /** Milliseconds without sending after which a keep-alive is sent (BEP 3). */
 const KEEP_ALIVE_MS = 100_000;
@@ -360,7 +360,7 @@ export class PeerSet implements ConnectionBorrower {
     return this.#staleDial(now, pressure) !== null || this.#dispensable(now, pressure) !== null;
   }
 
-  giveUp(now: number, pressure: Pressure): boolean {
+  closeLeastUseful(now: number, pressure: Pressure): boolean {
     const dial = this.#staleDial(now, pressure);
     const peer = dial === null ? this.#dispensable(now, pressure) : null;
     const why = pressure === "forced" ? FEWER : OTHERS_NEED_IT;
@@ -465,7 +465,7 @@ export class PeerSet implements ConnectionBorrower {
   }
 
   #dismiss(peer: Peer, now: number, why: string): void {
-    if (!isMute(peer)) this.#lastTurnover = this.#lastFairTurnover = now;
+    if (!hasNoInterest(peer)) this.#lastTurnover = this.#lastFairTurnover = now;
     peer.output.close(why);
   }
 

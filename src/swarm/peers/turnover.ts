@@ -36,7 +36,7 @@ export interface LeastUsefulOptions<P extends TurnoverPeer> {
 }
 
 /** Returns `true` if neither end is interested in the other. */
-export function isMute(peer: Pick<Peer, "interested" | "amInterested">): boolean {
+export function hasNoInterest(peer: Pick<Peer, "interested" | "amInterested">): boolean {
   return !peer.interested && !peer.amInterested;
 }
 
@@ -56,7 +56,7 @@ export function pickForTurnover<P extends TurnoverPeer>(
   const { now, crowded, due, rank } = options;
   const all = [...peers].sort((a, b) => a.lastPayload - b.lastPayload);
   const patience = ({ incoming }: P) => !crowded ? MUTE_MS : incoming ? ARRIVALS_MUTE_MS : ARRIVALS_MUTE_DIALLED_MS;
-  const mute = all.filter((peer) => isMute(peer) && now - peer.lastPayload > patience(peer));
+  const mute = all.filter((peer) => hasNoInterest(peer) && now - peer.lastPayload > patience(peer));
   if (mute.length > 0) {
     const counts = new Map<string, number>();
     for (const { network } of all) counts.set(network, (counts.get(network) ?? 0) + 1);
@@ -80,7 +80,7 @@ export function leastUseful<P extends TurnoverPeer>(
 ): P | null {
   const all = [...peers].filter(({ lastPayload }) => options.now - lastPayload >= options.quiet)
     .sort((a, b) => a.lastPayload - b.lastPayload);
-  return lowest(all.filter(isMute), options.rank) ?? all[0] ?? null;
+  return lowest(all.filter(hasNoInterest), options.rank) ?? all[0] ?? null;
 }
 
 /** Returns the first peer with the lowest rank. */

@@ -30,9 +30,9 @@ const LEAST_PIECES = 2;
 /** Buffers of one torrent for whole pieces, or for parts of pieces that are too large to be held whole. */
 export class BufferPool implements MemoryBorrower {
   /** Called when memory may have become available, after {@linkcode BufferPool.wants}. */
-  fed: () => void = () => {};
+  memoryAvailable: () => void = () => {};
   /** Called when another torrent that has less memory waits for some. */
-  pressed: () => void = () => {};
+  memoryWanted: () => void = () => {};
   readonly #budget: MemoryBudget;
   readonly #size: number;
   #used = 0;
@@ -111,13 +111,13 @@ export class BufferPool implements MemoryBorrower {
     this.#budget.give(this, buffer);
   }
 
-  /** Registers the torrent as waiting for memory. {@linkcode BufferPool.fed} is called when there may be some. */
+  /** Registers the torrent as waiting for memory. {@linkcode BufferPool.memoryAvailable} is called when there may be some. */
   wants(): void {
     this.#budget.wants(this);
   }
 
   /** Takes back {@linkcode BufferPool.wants}. */
-  sated(): void {
+  cancelWait(): void {
     this.#budget.sated(this);
   }
 

@@ -66,10 +66,10 @@ export function askAgain(peer: Peer, options: AskAgainOptions): void {
   if (want <= 0) return;
   for (const piece of options.active) {
     // The cheapest test comes first: hundreds of peers may get no further each time that memory becomes free.
-    const slow = now - piece.touched >= SLOW_MS;
+    const slow = now - piece.lastBlockAt >= SLOW_MS;
     if (!slow && !options.ending && !stuck) continue;
     if (
-      piece.owner !== null || peer.onParole || (piece.guarded && !peer.proven) || !peer.pieces.has(piece.index) ||
+      piece.owner !== null || peer.onParole || (piece.provenOnly && !peer.proven) || !peer.pieces.has(piece.index) ||
       !peer.wouldSend(piece.index)
     ) continue;
     for (let block = 0; block < piece.blockCount; block++) {
@@ -121,7 +121,7 @@ function waitOf(peer: Peer, now: number, blocks: number): number {
   // The rate after a single block says little about the blocks that follow.
   const rate = peer.down.total > BLOCK_SIZE ? speedOf(peer) : 0;
   const perBlock = rate > 0 ? 1000 * BLOCK_SIZE / rate : Math.max(UNKNOWN_MS, 1000 * BLOCK_SIZE / peer.allowed);
-  const quiet = isQuiet(peer, now) || peer.requests.size > 0 && !peer.held &&
+  const quiet = isQuiet(peer, now) || peer.requests.size > 0 && !peer.readPaused &&
       now - peer.lastBlock > Math.max(SLOW_MS, SLOW_BLOCKS * perBlock);
   return quiet ? Infinity : blocks * perBlock;
 }

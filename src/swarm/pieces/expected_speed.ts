@@ -10,7 +10,7 @@ import { BLOCK_SIZE, type Peer } from "../../peer/mod.ts";
 const QUEUE_SECONDS = 1;
 
 /** What the estimates use of a peer. */
-type Limited = Pick<Peer, "allowed" | "held"> & { readonly down: { readonly rate: number } };
+type Limited = Pick<Peer, "allowed" | "readPaused"> & { readonly down: { readonly rate: number } };
 
 /**
  * Returns how many requests a rate-limited peer should have outstanding at most, at least 1; `Infinity` without a
@@ -25,6 +25,6 @@ export function depthAllowed({ allowed, down }: Limited): number {
  * Returns the expected download rate of a peer in bytes per second; 0 if it is unknown. A peer that we don't read from
  * has more data than we take, and no peer can exceed its limit.
  */
-export function speedOf({ allowed, held, down }: Limited): number {
-  return held ? allowed : Math.min(down.rate, allowed);
+export function speedOf({ allowed, readPaused, down }: Limited): number {
+  return readPaused ? allowed : Math.min(down.rate, allowed);
 }

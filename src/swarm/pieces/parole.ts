@@ -52,7 +52,7 @@ export interface ConnectedPeers {
   readonly now: number;
 }
 
-/** Options for {@linkcode Parole.late}. */
+/** Options for {@linkcode Parole.overduePieces}. */
 export interface LatePiecesOptions {
   /** Returns every connected peer. */
   readonly peers: () => Iterable<Peer>;
@@ -95,7 +95,7 @@ export class Parole {
   }
 
   /** Returns `true` if an unproven peer may own one more piece. */
-  mayHold(peer: Peer): boolean {
+  mayOwnNewPiece(peer: Peer): boolean {
     let blocks = 0;
     let count = 0;
     for (const piece of this.#owned) {
@@ -124,7 +124,7 @@ export class Parole {
    * @returns `true` if the source owns the piece now.
    */
   take(piece: PartialPiece, who: Owner, options: ConnectedPeers): boolean {
-    const ownerless = options.now - piece.touched > IDLE_HOLD_MS;
+    const ownerless = options.now - piece.lastBlockAt > IDLE_HOLD_MS;
     if (!ownerless && !this.mayOwn(piece.index, who, options)) return false;
     this.hold(piece, who, options.now);
     return true;
@@ -138,14 +138,14 @@ export class Parole {
    * @param piece A piece that the source owns.
    */
   trial(piece: PartialPiece, options: ConnectedPeers): number {
-    if (piece.failed || piece.tried || piece.blockCount <= 2 * TRIAL_BLOCKS) return Infinity;
+    if (piece.failed || piece.trialOver || piece.blockCount <= 2 * TRIAL_BLOCKS) return Infinity;
     const { now } = options;
     const asked = piece.blockCount - piece.free;
     if (asked > TRIAL_BLOCKS || this.#trials.has(this.#owners.get(piece)!.source)) return Infinity;
     if (this.#isFirst(piece) && !wouldAnySend(piece.index, { ...options, isOfKind: isProven })) return Infinity;
     // The owner has sent its trial blocks, and no proven peer sends the rest.
-    if (piece.received === TRIAL_BLOCKS && now - piece.touched >= TRIAL_MS) {
-      piece.tried = true;
+    if (piece.received === TRIAL_BLOCKS && now - piece.lastBlockAt >= TRIAL_MS) {
+      piece.trialOver = true;
       return Infinity;
     }
     return TRIAL_BLOCKS - asked;
@@ -224,13 +224,13 @@ export class Parole {
   }
 
   /** Failed pieces whose owners take too long and for which there is a better owner. */
-  late(options: LatePiecesOptions): PartialPiece[] {
+  overduePieces(options: LatePiecesOptions): PartialPiece[] {
     const { now } = options;
     return [...this.#owned].filter((piece) => {
       if (!piece.failed) return false;
       const { source, since, peer } = this.#owners.get(piece)!;
       const turns = this.#turns.get(piece.index)?.get(source) ?? 0;
-      const idle = now - piece.touched;
+      const idle = now - piece.lastBlockAt;
       const quiet = peer === undefined ? idle > HOLD_MS : isQuiet(peer, now);
       if (this.#trust.proven(source)) {
         if (idle > OWNER_MS) return true;
@@ -274,7 +274,7 @@ export class Parole {
   ): boolean {
     for (const peer of peers) {
       if (peer.closed || peer.snubbed || peer.number === who.number || !peer.amInterested) continue;
-      if (!peer.pieces.has(index) || !peer.wouldSend(index) || !(peer.proven || this.mayHold(peer))) continue;
+      if (!peer.pieces.has(index) || !peer.wouldSend(index) || !(peer.proven || this.mayOwnNewPiece(peer))) continue;
       const rank = this.#rankOf(index, { number: peer.number, source: peer.network, peer }, now);
       if (beats({ peer, rank }, who, now)) return true;
     }
@@ -326,7 +326,7 @@ export function wouldAnySend(
   const { now, isOfKind } = options;
   for (const peer of options.peers) {
     if (!isOfKind(peer) || peer.closed || peer.snubbed || !peer.pieces.has(index) || !peer.wouldSend(index)) continue;
-    const isSilent = peer.requests.size === 0 ? peer.quiet : !peer.held && now - peer.lastBlock >= PROVEN_MS;
+    const isSilent = peer.requests.size === 0 ? peer.quiet : !peer.readPaused && now - peer.lastBlock >= PROVEN_MS;
     if (!isSilent) return true;
   }
   return false;

@@ -50,7 +50,7 @@ export interface ReceiveBlockOptions {
   readonly now: number;
 }
 
-/** Options for {@linkcode PartialPiece.reopen}. */
+/** Options for {@linkcode PartialPiece.restart}. */
 export interface ReopenOptions {
   /** A new SHA-1 digest for the piece. */
   readonly digest: Digest;
@@ -77,15 +77,15 @@ export class PartialPiece {
   /** Number of the only source that may send the piece, its owner; `null` if any source may. See {@linkcode Parole}. */
   owner: number | null = null;
   /** Whether the owner has waited long enough for proven peers to send the rest of the piece. */
-  tried = false;
+  trialOver = false;
   /** Whether the piece has failed its hash check before. */
   failed = false;
   /** Whether only proven sources may send the piece: the blocks kept after a failed hash check came from such. */
-  guarded = false;
+  provenOnly = false;
   /** When the piece was started or restarted, in milliseconds. */
   startedAt: number;
   /** When the last block arrived or the piece was started, in milliseconds. */
-  touched: number;
+  lastBlockAt: number;
   /** Number of the connection that sent each block; 0 if the block hasn't been received. */
   readonly senders: Int32Array;
   readonly #asked: Uint8Array;
@@ -107,7 +107,7 @@ export class PartialPiece {
     this.#whole = memory instanceof Uint8Array ? memory : null;
     this.parts = memory instanceof Uint8Array ? null : new PieceParts(options.size, memory);
     this.#digest = options.digest;
-    this.touched = options.now;
+    this.lastBlockAt = options.now;
     this.blockCount = Math.ceil(options.size / BLOCK_SIZE);
     this.senders = new Int32Array(this.blockCount);
     this.#asked = new Uint8Array(this.blockCount);
@@ -245,7 +245,7 @@ export class PartialPiece {
     } else if (options.asked) this.#asked[block]!--;
     this.senders[block] = options.sender;
     this.#missing--;
-    this.touched = options.now;
+    this.lastBlockAt = options.now;
     this.#advance();
     if (this.parts === null || !this.parts.arrived(block)) return this.#hash();
     // What is hashed now doesn't have to be read back.
@@ -288,7 +288,7 @@ export class PartialPiece {
   }
 
   /** Writes the blocks in memory to disk and makes all missing blocks free, since the memory is needed elsewhere. */
-  shed(): void {
+  releaseMemory(): void {
     this.#asked.fill(0);
     this.#free = this.#missing;
     this.#firstFree = 0;
@@ -303,7 +303,7 @@ export class PartialPiece {
    * @param isSuspect Returns `true` if the blocks of a connection are removed.
    * @returns Bytes that were removed.
    */
-  reopen(
+  restart(
     isSuspect: (sender: number) => boolean,
     options: ReopenOptions,
   ): number {
@@ -320,7 +320,7 @@ export class PartialPiece {
     this.parts?.reset((block) => this.has(block));
     this.#advance();
     this.#digest = options.digest;
-    this.startedAt = this.touched = options.now;
+    this.startedAt = this.lastBlockAt = options.now;
     this.owner = null;
     this.failed = true;
     return bytes;

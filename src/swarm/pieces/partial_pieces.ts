@@ -33,7 +33,7 @@ export interface PartialPiecesHost extends SmartBanHost, PartsHost {
   /** Called when an unwanted piece that was to be finished was given up, which may complete the download. */
   pieceForgotten(index: number): void;
   /** Called when the disk failed, so that the download cannot go on. */
-  broke(error: unknown): void;
+  diskFailed(error: unknown): void;
 }
 
 /** Options for {@linkcode PartialPieces}. */
@@ -81,11 +81,11 @@ export class PartialPieces {
   /** Counts pieces that return to the picker. A vain search is worth repeating only when the count has grown. */
   returned = 0;
   /** Called when a piece has been found right or wrong and its memory is free. */
-  readonly settled: ((right: boolean) => void)[] = [];
+  readonly pieceVerified: ((right: boolean) => void)[] = [];
   /** Called when memory that was waited for may be available. */
-  readonly fed: (() => void)[] = [];
+  readonly memoryAvailable: (() => void)[] = [];
   /** Called when a piece that hasn't been downloaded is no longer to come. */
-  forgotten: (index: number) => void = () => {};
+  pieceAbandoned: (index: number) => void = () => {};
   #wanted: Bitfield;
   readonly #host: PartialPiecesHost;
   readonly #platform: Pick<Platform, "now" | "digest" | "giveWay">;
@@ -102,14 +102,14 @@ export class PartialPieces {
     this.#host = host;
     this.have = options.have;
     this.pool = options.pool;
-    this.pool.fed = () => this.fed.forEach((tell) => tell());
+    this.pool.memoryAvailable = () => this.memoryAvailable.forEach((tell) => tell());
     this.#platform = options.platform;
     this.#onDisk = new PartsOnDisk(host, {
       pool: options.pool,
       failed: (piece, thrown) => {
         // A complete piece fails when it is checked, and a dropped piece needs nothing from the disk.
         if (this.active.get(piece.index) !== piece) return;
-        host.broke(thrown);
+        host.diskFailed(thrown);
         this.drop(piece);
       },
     });
@@ -117,7 +117,7 @@ export class PartialPieces {
     this.#wanted = options.wanted;
     this.picker = new PiecePicker(this.have.length, () => options.platform.random(), options);
     this.missing = new Bitfield(this.have.length);
-    this.#takeStock();
+    this.#recomputeMissing();
   }
 
   /** Whether every piece that was to come has been verified and written. */
@@ -164,7 +164,7 @@ export class PartialPieces {
    */
   setWanted(wanted: Bitfield): PartialPiece[] {
     this.#wanted = wanted.clone();
-    return this.#takeStock();
+    return this.#recomputeMissing();
   }
 
   /**
@@ -178,7 +178,7 @@ export class PartialPieces {
     const found = have.clone();
     this.have.clearAll();
     this.have.addAll(found);
-    return this.#takeStock();
+    return this.#recomputeMissing();
   }
 
   /**
@@ -257,7 +257,7 @@ export class PartialPieces {
       this.returned++;
     } else if (this.missing.clear(index)) {
       this.#closePool();
-      this.forgotten(index);
+      this.pieceAbandoned(index);
     }
   }
 
@@ -273,10 +273,10 @@ export class PartialPieces {
    * @returns `false` if the piece is held whole or no block of it has been received, so that it has to be dropped
    * instead.
    */
-  shed(piece: PartialPiece): boolean {
+  releaseMemory(piece: PartialPiece): boolean {
     if (piece.parts === null || piece.received === 0) return false;
     if (!piece.failed) this.parole.share(piece);
-    piece.shed();
+    piece.releaseMemory();
     this.open.add(piece);
     return true;
   }
@@ -287,10 +287,10 @@ export class PartialPieces {
    * @param piece A piece that failed its hash check.
    * @param isSuspect Returns `true` if the blocks of a connection are requested again.
    */
-  beginAnew(piece: PartialPiece, isSuspect: (sender: number) => boolean): void {
+  restartPiece(piece: PartialPiece, isSuspect: (sender: number) => boolean): void {
     this.parole.release(piece, { complete: false });
-    this.wasted += piece.reopen(isSuspect, { digest: this.#platform.digest("sha1"), now: this.#platform.now() });
-    piece.guarded = false;
+    this.wasted += piece.restart(isSuspect, { digest: this.#platform.digest("sha1"), now: this.#platform.now() });
+    piece.provenOnly = false;
     this.open.add(piece);
   }
 
@@ -321,7 +321,7 @@ export class PartialPieces {
    * Recomputes the missing pieces and the picker's pieces. Returns started pieces that are no longer to come and were
    * given up.
    */
-  #takeStock(): PartialPiece[] {
+  #recomputeMissing(): PartialPiece[] {
     const given = [...this.active.values()].filter((piece) => !this.#isToCome(piece) || this.#onDisk.isMoved(piece));
     for (const piece of given) this.#discard(piece);
     for (let index = 0; index < this.have.length; index++) {
@@ -390,7 +390,7 @@ export class PartialPieces {
     this.#verifying.delete(piece);
     if (result !== "reopened") this.#giveBack(piece);
     this.#closePool();
-    for (const tell of this.settled) tell(result === "right");
+    for (const tell of this.pieceVerified) tell(result === "right");
   }
 
   /** Checks a complete piece, and writes it if it is right and can be stored. */
@@ -425,15 +425,15 @@ export class PartialPieces {
   #retry(piece: PartialPiece, sources: ReadonlySet<string>): Result {
     const { index } = piece;
     this.#checking.delete(index);
-    const suspects = piece.guarded ? sources : this.trust.suspects(sources);
+    const suspects = piece.provenOnly ? sources : this.trust.suspects(sources);
     this.trust.failed(index, suspects);
     if (this.#stopped || sources.size === 1 || !this.#wanted.has(index) || this.have.has(index)) {
       this.wasted += piece.size;
       this.putBack(index);
       return "wrong";
     }
-    this.beginAnew(piece, (sender) => suspects.has(this.sourceOf(sender)));
-    piece.guarded = suspects.size < sources.size;
+    this.restartPiece(piece, (sender) => suspects.has(this.sourceOf(sender)));
+    piece.provenOnly = suspects.size < sources.size;
     this.active.set(index, piece);
     return "reopened";
   }
@@ -441,7 +441,7 @@ export class PartialPieces {
   /** Handles a disk failure, or a piece whose files were just deselected. The piece is fetched again if wanted. */
   #broke({ index, size }: PartialPiece, error: unknown): void {
     if (error instanceof NotWantedError) this.wasted += size;
-    else this.#host.broke(error);
+    else this.#host.diskFailed(error);
     this.#checking.delete(index);
     this.putBack(index);
   }

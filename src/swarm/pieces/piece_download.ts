@@ -13,12 +13,12 @@ import type { BufferPool } from "./buffer_pool.ts";
 import { cancelElsewhere, type Waits } from "./endgame.ts";
 import type { PartialPiece } from "./partial_piece.ts";
 import { PartialPieces, type PartialPiecesHost, type PartialPiecesOptions } from "./partial_pieces.ts";
-import { heldInVain, leastDeserving } from "./piece_eviction.ts";
+import { leastDeserving, stalledPieces } from "./piece_eviction.ts";
 import type { PiecePicker } from "./piece_picker.ts";
 import { QueueOverflow } from "./queue_overflow.ts";
 import { RequestStrategy } from "./request_strategy.ts";
 import { isQuiet, mayHaveDropped, takeBackOverdue, type TakingBack } from "./request_timeouts.ts";
-import { busyWithOthers, leastNeeded, type Urgency } from "./time_critical.ts";
+import { busyWithOthers, evictionCandidate, type Urgency } from "./time_critical.ts";
 
 /** What a {@linkcode PieceDownload} needs of its torrent. */
 export interface PieceDownloadHost extends PartialPiecesHost {
@@ -39,7 +39,7 @@ const UNWANTED_MS = 60_000;
  * Gained or lost pieces that peers are told of one by one. Above this number the peers are disconnected instead: some
  * clients drop a peer that sends many messages in a row.
  */
-const MOST_NEWS = 200;
+const MAX_CHANGES_TOLD = 200;
 
 /** Pieces whose state has changed other than by a download. */
 interface Change {
@@ -68,9 +68,9 @@ export class PieceDownload {
   /** `true` if blocks that were requested from a peer have become available to others. */
   #freed = false;
   /** Called when a reader waits for other pieces, so that web seeds can change their plans. */
-  hurried: () => void = () => {};
+  urgencyChanged: () => void = () => {};
   /** Called when other pieces are wanted, for web seeds as well. */
-  changed: () => void = () => {};
+  wantedChanged: () => void = () => {};
   #stopped = false;
   /** Time of the last attempt to give memory to other torrents. */
   #yieldedAt = -Infinity;
@@ -91,19 +91,19 @@ export class PieceDownload {
     this.#picker = this.started.picker;
     this.#pool = options.pool;
     this.#strategy = new RequestStrategy(host, this.started, () => options.platform.now());
-    this.started.trust.changed = () => this.#judgeAll();
-    this.started.forgotten = (index) => this.#forgotten(index);
-    this.started.settled.push((right) => {
+    this.started.trust.changed = () => this.#trustChanged();
+    this.started.pieceAbandoned = (index) => this.#pieceAbandoned(index);
+    this.started.pieceVerified.push((right) => {
       if ((this.#strategy.starved || !right) && !this.#stopped) this.fillAll();
     });
-    this.started.fed.push(() => {
+    this.started.memoryAvailable.push(() => {
       if (!this.#stopped) this.fillAll();
     });
-    this.#pool.pressed = () => this.#yieldMemory();
+    this.#pool.memoryWanted = () => this.#yieldMemory();
   }
 
   /** Sets the trust in a peer by the record of its network. */
-  #judge(peer: Peer): void {
+  #setTrust(peer: Peer): void {
     const { trust } = this.started;
     peer.proven = trust.proven(peer.network);
     peer.onParole = trust.onParole(peer.network);
@@ -113,11 +113,11 @@ export class PieceDownload {
    * Called when the trust in a source has changed. A peer on parole loses the requests in pieces that it shares with
    * other peers.
    */
-  #judgeAll(): void {
+  #trustChanged(): void {
     for (const peer of [...this.#host.peers()]) {
       if (peer.closed) continue;
       const { proven, onParole } = peer;
-      this.#judge(peer);
+      this.#setTrust(peer);
       if (peer.onParole && !onParole && peer.requests.size > 0) {
         const isShared = (index: number) => this.#active.get(index)?.owner !== peer.number;
         this.takeBack(peer, { cancel: true, which: isShared, keeps: () => true });
@@ -178,7 +178,7 @@ export class PieceDownload {
       if (piece ? piece.free > 0 : this.#picker.has(index)) this.#makeWay(index);
     }
     if (urgency.pieces.length === 0) return;
-    if (urgency.awaited.size > 0) this.hurried();
+    if (urgency.awaited.size > 0) this.urgencyChanged();
     this.fillAll();
   }
 
@@ -239,10 +239,10 @@ export class PieceDownload {
     const wasComplete = this.complete;
     const { given = [], lost = [], found = [] } = how();
     for (const piece of given) this.#withdraw(piece);
-    if (!this.#stopped) this.changed();
+    if (!this.#stopped) this.wantedChanged();
     for (const peer of [...this.#host.peers()]) {
       if (peer.closed) continue;
-      if (lost.length + found.length > MOST_NEWS) {
+      if (lost.length + found.length > MAX_CHANGES_TOLD) {
         // The peer reconnects and gets the new bitfield.
         peer.output.close("what we have is no longer what we said");
         continue;
@@ -260,7 +260,7 @@ export class PieceDownload {
   }
 
   /** Called when an unwanted piece that was to be finished is given up. */
-  #forgotten(index: number): void {
+  #pieceAbandoned(index: number): void {
     for (const peer of [...this.#host.peers()]) {
       if (peer.closed || !peer.pieces.has(index) || --peer.wanted > 0) continue;
       peer.setInterested(false);
@@ -283,7 +283,7 @@ export class PieceDownload {
   /** Called when a connection is made. */
   joined(peer: Peer): void {
     this.#overflow.joined(peer, this.#platform.now());
-    this.#judge(peer);
+    this.#setTrust(peer);
   }
 
   /** Called when a connection is over. */
@@ -311,7 +311,7 @@ export class PieceDownload {
       this.#reneged.add(peer);
       this.countPeer(peer, 1);
     }
-    peer.fruitless = -1;
+    peer.emptyPickState = -1;
     if (this.wants(index)) peer.wanted--;
     const what = {
       cancel: !peer.fast,
@@ -367,7 +367,7 @@ export class PieceDownload {
     // If other torrents need their share of the memory, more than one piece must go before this torrent is within its
     // own.
     while (!this.#pool.available) {
-      const least = leastNeeded(this.#active.values(), urgent);
+      const least = evictionCandidate(this.#active.values(), urgent);
       // A piece that goes to disk frees its memory when it is written.
       if (!least || this.#takeMemory(least) === "soon") return;
     }
@@ -386,7 +386,7 @@ export class PieceDownload {
   fillAll(): void {
     if (this.#stopped) return;
     this.#strategy.starved = this.#freed = false;
-    this.#pool.sated();
+    this.#pool.cancelWait();
     // Peers that respond come first: quiet peers would hold the memory without using it.
     for (const peer of this.#host.peers()) if (!peer.closed && !peer.quiet) this.#fillNow(peer);
     for (const peer of this.#host.peers()) if (!peer.closed && peer.quiet) this.#fillNow(peer);
@@ -399,7 +399,7 @@ export class PieceDownload {
     const asked = block.latency >= 0;
     // A block without an outstanding request counts only as a late answer, and not if another peer holds the piece
     // exclusively.
-    const expected = asked || peer.requests.expectLate();
+    const expected = asked || peer.requests.unexpectedAnswer();
     const welcome = expected && piece !== undefined && this.#strategy.maySend(peer, piece, peer.lastReceived);
     if (!welcome || piece.has(number) || block.length !== piece.blockLength(number) || !piece.hold(number)) {
       if (asked && piece) this.started.release(piece, number);
@@ -449,7 +449,7 @@ export class PieceDownload {
 
   /** Called when a peer chokes or unchokes us. Blocks that the peer won't send become available to other peers. */
   choked(peer: Peer): void {
-    peer.requests.forgive();
+    peer.requests.clearOwed();
     const before = peer.requests.size;
     // With BEP 6 a choking peer rejects every request that it drops, so that requests left over at the unchoke were
     // forgotten. Without it a choke drops all requests silently.
@@ -479,9 +479,9 @@ export class PieceDownload {
         isMissing: (index, begin) => this.#active.get(index)?.has(begin / BLOCK_SIZE) === false,
         takeBack: (what) => this.takeBack(peer, what),
       });
-      peer.probed = peer.requests.size > 0 && mayHaveDropped(peer, now);
+      peer.probePending = peer.requests.size > 0 && mayHaveDropped(peer, now);
     }
-    this.#endHolds(now);
+    this.#endExclusiveHolds(now);
     this.#endUnwanted(now);
     this.#freeMemory(now);
     this.fillAll();
@@ -490,22 +490,22 @@ export class PieceDownload {
   /** Gives up unwanted pieces that have stopped arriving. */
   #endUnwanted(now: number): void {
     for (const piece of [...this.#active.values()]) {
-      if (!this.started.isWanted(piece.index) && now - piece.touched > UNWANTED_MS) this.#giveUp(piece);
+      if (!this.started.isWanted(piece.index) && now - piece.lastBlockAt > UNWANTED_MS) this.#giveUp(piece);
     }
   }
 
   /**
    * Ends exclusive holds that have lasted too long, and gives up pieces reserved for trusted peers when there are none.
    */
-  #endHolds(now: number): void {
+  #endExclusiveHolds(now: number): void {
     const { parole } = this.started;
     if (parole.size > 0) {
       for (const piece of parole.open(now)) this.started.share(piece);
-      for (const piece of parole.late({ peers: () => this.#host.peers(), now })) this.#passOn(piece);
+      for (const piece of parole.overduePieces({ peers: () => this.#host.peers(), now })) this.#passOn(piece);
     }
     if (this.started.failed.size === 0) return;
     for (const piece of [...this.#active.values()]) {
-      if (piece.guarded && now - piece.touched > PROVEN_MS && !this.#strategy.hasProven(piece.index, now)) {
+      if (piece.provenOnly && now - piece.lastBlockAt > PROVEN_MS && !this.#strategy.hasProven(piece.index, now)) {
         this.#passOn(piece);
       }
     }
@@ -516,7 +516,7 @@ export class PieceDownload {
     const now = this.#platform.now();
     if (this.#stopped || now - this.#yieldedAt < YIELD_MS) return;
     this.#yieldedAt = now;
-    for (const piece of heldInVain(this.#active.values(), now)) this.#takeMemory(piece);
+    for (const piece of stalledPieces(this.#active.values(), now)) this.#takeMemory(piece);
   }
 
   /** Gives the memory of partial pieces to other torrents while this torrent is paused and memory is used up. */
@@ -531,7 +531,7 @@ export class PieceDownload {
    */
   #freeMemory(now: number): void {
     // Where a rate limit holds peers back, memory doesn't.
-    if (this.#pool.available || Array.from(this.#host.peers()).some(({ held }) => held)) return;
+    if (this.#pool.available || Array.from(this.#host.peers()).some(({ readPaused }) => readPaused)) return;
     const idle = [...this.#host.peers()].filter((peer) =>
       !peer.closed && !peer.choking && !peer.snubbed && peer.amInterested && peer.requests.size === 0
     );
@@ -564,14 +564,14 @@ export class PieceDownload {
    */
   #takeMemory(piece: PartialPiece): "now" | "soon" {
     this.#withdraw(piece);
-    if (this.started.shed(piece)) return "soon";
+    if (this.started.releaseMemory(piece)) return "soon";
     this.started.drop(piece);
     return "now";
   }
 
   /** Passes a failed piece to another peer, which sends all of it. The piece keeps its memory. */
   #passOn(piece: PartialPiece): void {
-    this.started.beginAnew(piece, () => true);
+    this.started.restartPiece(piece, () => true);
     this.#withdraw(piece);
     this.#freed = true;
   }

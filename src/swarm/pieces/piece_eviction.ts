@@ -43,9 +43,9 @@ export function isSlowPeer(pieceSize: number, down: { readonly rate: number; rea
  * @param active Pieces that have been started.
  * @param now Current time in milliseconds.
  */
-export function heldInVain(active: Iterable<PartialPiece>, now: number): PartialPiece[] {
-  return [...active].filter(({ inMemory, parts, touched }) => {
-    return inMemory && now - touched > (parts === null ? VAIN_MS : VAIN_IN_PARTS_MS);
+export function stalledPieces(active: Iterable<PartialPiece>, now: number): PartialPiece[] {
+  return [...active].filter(({ inMemory, parts, lastBlockAt }) => {
+    return inMemory && now - lastBlockAt > (parts === null ? VAIN_MS : VAIN_IN_PARTS_MS);
   });
 }
 
@@ -93,7 +93,7 @@ export function leastDeserving(
   for (const piece of pieces) {
     const part = piece.received / piece.blockCount;
     const patience = (wouldBeSent(piece) ? STUCK_MS : STALE_MS) + PATIENCE_MS * part;
-    const inTheWay = options.now - piece.touched > patience || (crowded.has(piece) && part < WORTH_KEEPING);
+    const inTheWay = options.now - piece.lastBlockAt > patience || (crowded.has(piece) && part < WORTH_KEEPING);
     if (inTheWay && (!least || piece.received < least.received)) least = piece;
   }
   return least;

@@ -58,7 +58,7 @@ export class PieceParts {
   /** For each part, the number of writes in progress. */
   readonly #writing: Uint8Array;
   /** For each block, 1 if it is on disk or being written. */
-  readonly #gone: Uint8Array;
+  readonly #onDisk: Uint8Array;
 
   /**
    * @param size Bytes of the piece.
@@ -72,7 +72,7 @@ export class PieceParts {
     const count = Math.ceil(size / memory.length);
     this.#buffers = new Array<Bytes | null>(count).fill(null);
     [this.#busy, this.#missing, this.#writing] = [new Uint8Array(count), new Uint8Array(count), new Uint8Array(count)];
-    this.#gone = new Uint8Array(this.#blockCount);
+    this.#onDisk = new Uint8Array(this.#blockCount);
     for (let part = 0; part < count; part++) this.#missing[part] = this.#endOf(part) - part * this.#perPart;
   }
 
@@ -83,12 +83,12 @@ export class PieceParts {
 
   /** Returns `true` if a block is on disk or being written. */
   isGone(block: number): boolean {
-    return this.#gone[block] === 1;
+    return this.#onDisk[block] === 1;
   }
 
   /** Returns `true` if a block is on disk and can be read. */
   isOnDisk(block: number): boolean {
-    return this.#gone[block] === 1 && this.#writing[this.#partOf(block)] === 0;
+    return this.#onDisk[block] === 1 && this.#writing[this.#partOf(block)] === 0;
   }
 
   /** Returns the offset after the last byte of the part that contains an offset. */
@@ -176,7 +176,7 @@ export class PieceParts {
     for (let block = 0; block < this.#blockCount; block++) {
       const part = this.#partOf(block);
       if (!isHere(block)) {
-        this.#gone[block] = 0;
+        this.#onDisk[block] = 0;
         this.#missing[part]!++;
       } else if (!this.isGone(block)) this.#busy[part]!++;
     }
@@ -192,7 +192,7 @@ export class PieceParts {
     const stretches: { begin: number; end: number }[] = [];
     for (let block = part * this.#perPart; block < this.#endOf(part); block++) {
       if (this.isGone(block) || !isHere(block)) continue;
-      this.#gone[block] = 1;
+      this.#onDisk[block] = 1;
       const begin = block * BLOCK_SIZE;
       const end = Math.min(this.#size, begin + BLOCK_SIZE);
       const last = stretches.at(-1);

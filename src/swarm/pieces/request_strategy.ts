@@ -75,10 +75,10 @@ export class RequestStrategy {
     const least = peer.quiet || peer.snubbed || this.#hasStalled(peer);
     const depth = least ? 1 : Math.min(peer.requests.depth, depthAllowed(peer));
     let want = depth - peer.requests.size;
-    if (peer.probed && !peer.requests.full) want = Math.max(1, want);
+    if (peer.probePending && !peer.requests.full) want = Math.max(1, want);
     // Requests go out in batches: none before a quarter of the queue is free.
     else if (want <= 0 || (want < depth / 4 && peer.requests.size > 0)) return;
-    peer.probed = false;
+    peer.probePending = false;
     const now = this.#now();
     if (this.urgency.pieces.length > 0) want = this.#fillUrgent(peer, { want, depth, now });
     if (this.#started.failed.size > 0) want = this.#fillFailed(peer, want, now);
@@ -126,7 +126,7 @@ export class RequestStrategy {
     if (peer.quiet && this.#open.size > 0) return want;
     while (want > 0 && this.#picker.size > 0 && this.#pool.available) {
       const alone = !peer.proven && !peer.quiet && parole.size < this.#mostOwned;
-      if (!peer.proven && (!parole.mayHold(peer) || (!alone && (peer.onParole || this.#open.size > 0)))) break;
+      if (!peer.proven && (!parole.mayOwnNewPiece(peer) || (!alone && (peer.onParole || this.#open.size > 0)))) break;
       const index = this.pick(peer);
       if (index < 0 || !this.mayStart(peer, index)) break;
       const piece = this.#started.start(index, now);
@@ -165,7 +165,7 @@ export class RequestStrategy {
       let piece = this.#active.get(index);
       if (piece === undefined) {
         if (!this.#picker.has(index) || !this.#pool.available) continue;
-        if (!peer.proven && !parole.mayHold(peer)) break;
+        if (!peer.proven && !parole.mayOwnNewPiece(peer)) break;
         if (!parole.mayOwn(index, ownerOf(peer), { peers: this.#host.peers(), now })) continue;
         piece = this.#started.start(index, now);
       }
@@ -209,7 +209,7 @@ export class RequestStrategy {
     }
     // An awaited piece is shared by all peers, or by the proven ones if there are any.
     const alone = !peer.proven && !this.urgency.awaited.has(index);
-    if (alone && !(parole.mayHold(peer) && parole.size < this.#mostOwned)) return null;
+    if (alone && !(parole.mayOwnNewPiece(peer) && parole.size < this.#mostOwned)) return null;
     if (!alone && this.#hasBetter(peer, index, now)) return null;
     const piece = this.#started.start(index, now);
     if (alone) parole.hold(piece, ownerOf(peer), now);
@@ -218,7 +218,7 @@ export class RequestStrategy {
 
   /** Returns `true` if an urgent piece without an owner is left to proven peers for a moment. */
   #leavesToProven(peer: Peer, piece: PartialPiece, now: number): boolean {
-    return piece.owner === null && now - piece.touched < PROVEN_MS && this.#hasBetter(peer, piece.index, now);
+    return piece.owner === null && now - piece.lastBlockAt < PROVEN_MS && this.#hasBetter(peer, piece.index, now);
   }
 
   /** Returns `true` if a peer isn't proven and a proven one would send a piece. */
@@ -253,7 +253,7 @@ export class RequestStrategy {
       return -1;
     }
     const state = this.#started.returned + peer.pieces.count;
-    if (peer.fruitless === state) return -1;
+    if (peer.emptyPickState === state) return -1;
     const { failed } = this.#started;
     // Failed pieces are assigned by {@linkcode Parole.mayOwn} instead.
     const from = failed.size === 0
@@ -261,14 +261,14 @@ export class RequestStrategy {
       : { has: (index: number) => peer.pieces.has(index) && !this.#started.suspects(index) };
     const index = this.#picker.pick(from, { anywhere: this.#started.have.count < RANDOM_FIRST });
     if (failed.size > 0) return index;
-    if (index < 0) peer.fruitless = state;
+    if (index < 0) peer.emptyPickState = state;
     return index;
   }
 
   #ask(peer: Peer, piece: PartialPiece, want: number, now: number): number {
     if (!this.maySend(peer, piece, now)) return want;
-    if (piece.failed && piece.owner === null && !piece.guarded) {
-      if (!peer.proven && !this.#started.parole.mayHold(peer)) return want;
+    if (piece.failed && piece.owner === null && !piece.provenOnly) {
+      if (!peer.proven && !this.#started.parole.mayOwnNewPiece(peer)) return want;
       if (!this.#started.parole.take(piece, ownerOf(peer), { peers: this.#host.peers(), now })) return want;
     }
     const isTrial = !peer.proven && piece.owner !== null && this.urgency.pieces.length === 0;
@@ -289,7 +289,7 @@ export class RequestStrategy {
    */
   maySend(peer: Peer, piece: PartialPiece, now: number): boolean {
     if (piece.owner !== null) return piece.owner === peer.number;
-    if (piece.guarded) return peer.proven;
+    if (piece.provenOnly) return peer.proven;
     return !peer.onParole || piece.failed ||
       !wouldAnySend(piece.index, { peers: this.#host.peers(), now, isOfKind: (other) => !other.onParole });
   }

@@ -41,7 +41,7 @@ export function takeBackOverdue(
   peer: Peer,
   { now, isMissing, takeBack }: TakeBackOverdueOptions,
 ): void {
-  if (peer.held) return; // blocks may be waiting in the socket unread
+  if (peer.readPaused) return; // blocks may be waiting in the socket unread
   if (now - peer.lastBlock > SNUB_MS) {
     peer.snubbed = true;
     peer.lastBlock = now;
@@ -79,9 +79,9 @@ const PROBES = 4;
  */
 export function mayHaveDropped(peer: Peer, now: number): boolean {
   const { requests } = peer;
-  if (peer.held || peer.snubbed || peer.down.total === 0 || requests.full) return false;
-  if (requests.newest - peer.lastBlock > (PROBES - 1) * requests.patience) return false;
-  return now - Math.max(peer.lastBlock, requests.newest) > requests.patience;
+  if (peer.readPaused || peer.snubbed || peer.down.total === 0 || requests.full) return false;
+  if (requests.newest - peer.lastBlock > (PROBES - 1) * requests.dropTimeout) return false;
+  return now - Math.max(peer.lastBlock, requests.newest) > requests.dropTimeout;
 }
 
 /** A peer counts as quiet when it has owed us a block for this many milliseconds. */
@@ -99,7 +99,7 @@ const MOST_QUIET_MS = 10_000;
  */
 export function isQuiet(peer: Peer, now: number): boolean {
   const owed = now - peer.requests.owedSince;
-  if (owed < QUIET_MS || peer.held) return false;
+  if (owed < QUIET_MS || peer.readPaused) return false;
   // The rate after a single block says little about the blocks that follow.
   const perBlock = peer.down.total > BLOCK_SIZE ? 1000 * BLOCK_SIZE / Math.max(1, speedOf(peer)) : 0;
   return owed > Math.max(QUIET_MS, Math.min(MOST_QUIET_MS, QUIET_BLOCKS * perBlock));

@@ -94,7 +94,7 @@ export interface SmartBanHost {
   /** Called when a piece failed its hash check; `hosts` sent its blocks. */
   pieceFailed(index: number, hosts: readonly string[]): void;
   /** Called when an address has certainly sent wrong data. */
-  lied(host: string, index: number): void;
+  sentWrongData(host: string, index: number): void;
 }
 
 /** Options for {@linkcode SmartBan}. */
@@ -158,7 +158,7 @@ export class SmartBan {
   }
 
   #accuse(hosts: readonly string[], index: number): void {
-    for (const host of hosts) this.#host.lied(host, index);
+    for (const host of hosts) this.#host.sentWrongData(host, index);
   }
 
   async #digests(piece: PartialPiece): Promise<Uint8Array[]> {

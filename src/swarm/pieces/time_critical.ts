@@ -280,7 +280,7 @@ export function busyWithOthers(index: number, peers: Iterable<Peer>): Peer[] {
  * @param active Pieces that have been started.
  * @param urgent Pieces that must keep their memory.
  */
-export function leastNeeded(active: Iterable<PartialPiece>, urgent: ReadonlySet<number>): PartialPiece | null {
+export function evictionCandidate(active: Iterable<PartialPiece>, urgent: ReadonlySet<number>): PartialPiece | null {
   let least: PartialPiece | null = null;
   for (const piece of active) {
     if (!urgent.has(piece.index) && piece.inMemory && (!least || piece.received < least.received)) least = piece;

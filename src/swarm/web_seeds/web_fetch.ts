@@ -284,7 +284,7 @@ export class WebFetch {
       this.#windowBytes += bytes.length;
       this.#runBytes += bytes.length;
       down.add(bytes.length);
-      this.#allowance?.took(bytes.length);
+      this.#allowance?.consume(bytes.length);
       return bytes;
     } catch (error) {
       this.#reading = false;

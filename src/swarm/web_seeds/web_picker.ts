@@ -110,8 +110,8 @@ export class WebPicker implements WebRunHost {
    * @returns The run, or `null` if there is nothing to request.
    */
   claim(source: WebSource): WebRun | null {
-    const run = this.#urgent(source) ?? this.#leftLying(source, { ending: false }) ?? this.#fresh(source) ??
-      this.#leftLying(source, { ending: true });
+    const run = this.#urgent(source) ?? this.#stalledBlocks(source, { ending: false }) ?? this.#fresh(source) ??
+      this.#stalledBlocks(source, { ending: true });
     if (run) this.#runs.set(run, source);
     return run;
   }
@@ -164,7 +164,7 @@ export class WebPicker implements WebRunHost {
    * Called when readers wait for pieces. If a run has an awaited piece ahead, that run ends. If no source has started
    * the piece, a run without urgent pieces ends. The web seeds of the ended runs choose again.
    */
-  hurry(): void {
+  yieldToUrgent(): void {
     const { pieces, awaited } = this.#download.urgency;
     const urgent = new Set(pieces);
     for (const index of awaited) {
@@ -188,16 +188,16 @@ export class WebPicker implements WebRunHost {
   }
 
   /** Returns a run of neighbouring blocks in a started piece; the piece that has been left for longest comes first. */
-  #leftLying(source: WebSource, options: { readonly ending: boolean }): WebRun | null {
+  #stalledBlocks(source: WebSource, options: { readonly ending: boolean }): WebRun | null {
     const now = this.now();
     const busy = new Set(Array.from(this.#runs.keys(), (run) => run.piece));
     const patience = 2 * waitOf(source);
     const waits = options.ending ? this.#download.waits.at(now, () => this.peers()) : null;
     let best: { piece: PartialPiece; first: number; end: number } | null = null;
     for (const piece of this.started.active.values()) {
-      if (piece.owner !== null || piece.guarded || busy.has(piece) || !source.pieces.has(piece.index)) continue;
-      if (best && piece.touched >= best.piece.touched) continue;
-      const left = now - piece.touched >= LEFT_MS;
+      if (piece.owner !== null || piece.provenOnly || busy.has(piece) || !source.pieces.has(piece.index)) continue;
+      if (best && piece.lastBlockAt >= best.piece.lastBlockAt) continue;
+      const left = now - piece.lastBlockAt >= LEFT_MS;
       if (!left && !options.ending) continue;
       const wanted = (block: number) => {
         if (piece.has(block)) return false;

@@ -57,7 +57,7 @@ export class WebSeed {
   readonly #host: WebSeedHost;
   readonly #makeParts: () => FileParts;
   readonly #backoff = new WebBackoff();
-  readonly #lanes = new Set<WebFetch>();
+  readonly #connections = new Set<WebFetch>();
   /** Connections that were ended without a fault. */
   readonly #left = new WeakSet<WebFetch>();
   /** By file: where it was found after redirects. */
@@ -101,7 +101,7 @@ export class WebSeed {
 
   /** Number of requests in progress. */
   get connections(): number {
-    return this.#lanes.size;
+    return this.#connections.size;
   }
 
   /** Why the web seed isn't used any more; `null` while it is. */
@@ -111,7 +111,7 @@ export class WebSeed {
 
   /** Returns `true` if a request may be made. */
   isReady(now: number): boolean {
-    return this.#over === null && !this.#paused && this.#lanes.size < this.#width && now >= this.#backoff.until;
+    return this.#over === null && !this.#paused && this.#connections.size < this.#width && now >= this.#backoff.until;
   }
 
   /** Number of failures in a row. */
@@ -133,11 +133,11 @@ export class WebSeed {
     });
     const run = this.#claim(lane);
     if (!run) return false;
-    this.#lanes.add(lane);
+    this.#connections.add(lane);
     this.#work(lane, run).catch((error) => this.#failed(lane, error)).finally(() => {
       lane.leave();
       if (lane.run) this.#host.runs.release(lane.run);
-      this.#lanes.delete(lane);
+      this.#connections.delete(lane);
     });
     return true;
   }
@@ -145,7 +145,7 @@ export class WebSeed {
   /** Regular work: ends requests that bring too few bytes. */
   tick(now: number, seconds: number): void {
     this.down.tick(seconds);
-    for (const lane of this.#lanes) lane.tick(now);
+    for (const lane of this.#connections) lane.tick(now);
   }
 
   /**
@@ -171,7 +171,7 @@ export class WebSeed {
    * @param why Reason for the user.
    */
   leave(why: string): void {
-    for (const lane of this.#lanes) {
+    for (const lane of this.#connections) {
       this.#left.add(lane);
       lane.abort(why);
       if (lane.run) this.#host.runs.release(lane.run);
@@ -191,7 +191,7 @@ export class WebSeed {
 
   #claim(lane: WebFetch): WebRun | null {
     const seed = { pieces: this.pieces, number: this.number, last: lane.last };
-    const shareOf = () => Math.max(this.down.rate / Math.max(1, this.#lanes.size), lane.rate);
+    const shareOf = () => Math.max(this.down.rate / Math.max(1, this.#connections.size), lane.rate);
     const isWholeOnly = () => this.#wholeOnly;
     const now = () => this.#host.platform.now();
     const source: WebSource = {
@@ -306,7 +306,7 @@ export class WebSeed {
     if (error instanceof WebFailure && error.fault && ++this.#faults >= MAX_WEB_FAULTS) {
       return this.#giveUp(`given up: ${message}`);
     }
-    if (this.#lanes.size > 1) {
+    if (this.#connections.size > 1) {
       // The web seed serves the other connection: it may allow only one.
       this.#mayGrow = false;
       this.#width = 1;

@@ -52,7 +52,7 @@ export class WebSeeds {
   /** Web seeds by URL. */
   readonly #seeds = new Map<string, WebSeed>();
   /** Runs that wait for memory. */
-  readonly #hungry = new Map<WebRun, { readonly since: number; readonly resolve: () => void }>();
+  readonly #waitingForMemory = new Map<WebRun, { readonly since: number; readonly resolve: () => void }>();
   #files: WebFiles | null = null;
   #stopped = false;
   #paused = false;
@@ -76,7 +76,7 @@ export class WebSeeds {
       ...(options.limits && { limit: options.limits.down }),
       memory: (run) => {
         download.started.pool.wants();
-        return new Promise((resolve) => this.#hungry.set(run, { since: platform.now(), resolve }));
+        return new Promise((resolve) => this.#waitingForMemory.set(run, { since: platform.now(), resolve }));
       },
       connected: (seed) => this.#tell(seed, "connected", ""),
       disconnected: (seed, message) => this.#tell(seed, "disconnected", message),
@@ -84,10 +84,10 @@ export class WebSeeds {
       broke: (error) => host.failed(error),
     };
     // Ahead of the peers, which would take all the memory.
-    download.started.settled.unshift(() => this.#feed());
-    download.started.fed.unshift(() => this.#feed());
-    download.hurried = () => this.#hurry();
-    download.changed = () => this.#change();
+    download.started.pieceVerified.unshift(() => this.#feed());
+    download.started.memoryAvailable.unshift(() => this.#feed());
+    download.urgencyChanged = () => this.#hurry();
+    download.wantedChanged = () => this.#change();
     this.add(meta.webSeeds);
     this.wake();
   }
@@ -157,13 +157,13 @@ export class WebSeeds {
    */
   tick(now: number, seconds: number): void {
     for (const seed of this.#seeds.values()) seed.tick(now, seconds);
-    for (const [run, { since }] of this.#hungry) if (now - since > HUNGRY_MS) this.#runs.release(run);
+    for (const [run, { since }] of this.#waitingForMemory) if (now - since > HUNGRY_MS) this.#runs.release(run);
     this.#feed();
     this.wake();
   }
 
   /** Whether there is nothing to do: no web seeds, or stopped. */
-  get rests(): boolean {
+  get idle(): boolean {
     return this.#stopped || this.#seeds.size === 0;
   }
 
@@ -216,7 +216,7 @@ export class WebSeeds {
 
   #hurry(): void {
     if (this.#stopped) return;
-    this.#runs.hurry();
+    this.#runs.yieldToUrgent();
     this.#feed();
     this.wake();
   }
@@ -231,9 +231,9 @@ export class WebSeeds {
 
   /** Resumes runs that wait for memory, if there is some. */
   #feed(): void {
-    for (const [run, { resolve }] of this.#hungry) {
+    for (const [run, { resolve }] of this.#waitingForMemory) {
       if (!this.#stopped && !run.ready()) continue;
-      this.#hungry.delete(run);
+      this.#waitingForMemory.delete(run);
       resolve();
     }
   }

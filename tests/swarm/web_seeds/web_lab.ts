@@ -106,11 +106,11 @@ export class WebLab {
       },
       pieceForgotten: () => {},
       pieceFailed: (index, hosts) => void this.failed.push(`${index} from ${hosts.join("+")}`),
-      lied: (host, index) => {
+      sentWrongData: (host, index) => {
         if (this.seeds.knows(host)) this.seeds.ban(host, `it sent wrong data for piece ${index}`);
         else this.failed.push(`${host} lied about ${index}`);
       },
-      broke: (error) => {
+      diskFailed: (error) => {
         throw error;
       },
     }, { have: new Bitfield(meta.pieceCount), wanted, pool: new BufferPool(this.budget, PIECE), platform });

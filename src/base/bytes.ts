@@ -122,9 +122,7 @@ function isUtf8(bytes: Uint8Array): boolean {
   return true;
 }
 
-/**
- * Returns the length of the character at `at`, or 0 if it is invalid, by the Unicode table of well-formed sequences.
- */
+/** Returns the length of the character at `at`, or 0 if the Unicode table of well-formed sequences lacks it. */
 function sequenceAt(bytes: Uint8Array, at: number): number {
   const first = bytes[at]!;
   if (first < 0x80) return 1;

@@ -10,10 +10,7 @@ const BURST_SECONDS = 0.4;
 const LEAST_WAIT_MS = 5;
 /** Longest time between two rounds while a claim waits. It has to be shorter than the burst. */
 const MOST_WAIT_MS = 100;
-/**
- * A claim gets its share of this many seconds at a time: short enough for an even flow, long enough to be worth a
- * round.
- */
+/** A claim gets its share of this many seconds at a time: an even flow, in portions worth a round. */
 const PORTION_SECONDS = 0.1;
 /** Decay per round of the number of contenders of earlier rounds. */
 const MEMORY = 0.8;
@@ -151,10 +148,7 @@ export class FairShare {
     return { party, least: 0, got: 0 };
   }
 
-  /**
-   * Returns the units a second that a claim gets if all recent contenders go on and use all that they get. Infinity
-   * without a limit.
-   */
+  /** Units a second that a claim gets if all recent contenders use their shares. Infinity without a limit. */
   shareOf({ party }: ShareClaim): number {
     // A party without a rate of its own gets no less than a party with one.
     const rest = Math.max(this.#mostSpoken, (this.#all.rate - this.#spoken) / Math.max(1, this.#contenders));

@@ -116,8 +116,8 @@ export class MemoryBudget {
   // Pieces.
 
   /**
-   * Returns `true` if a torrent would get memory for pieces. A torrent gets no more than {@linkcode
-   * MemoryBudget.shareOf} while a torrent with less memory waits.
+   * Returns `true` if a torrent would get memory for pieces. A torrent gets no more than
+   * {@linkcode MemoryBudget.shareOf} while a torrent with less memory waits.
    *
    * @param borrower The torrent.
    * @param bytes Bytes that it wants.
@@ -207,8 +207,8 @@ export class MemoryBudget {
    * Takes memory for an extent if there is some at once.
    *
    * @param length Bytes of the extent.
-   * @returns A buffer with arbitrary content, to be passed to {@linkcode MemoryBudget.filled} or {@linkcode
-   * MemoryBudget.unfilled}, or `null`.
+   * @returns A buffer with arbitrary content, to be passed to {@linkcode MemoryBudget.filled} or
+   * {@linkcode MemoryBudget.unfilled}, or `null`.
    */
   tryToRead(length: number): Bytes | null {
     return this.#waiting.length > 0 ? null : this.#takeToRead(length, false);

@@ -52,9 +52,7 @@ const EMBEDDED: readonly (readonly [bytes: readonly number[], at: number])[] = [
   [new Array<number>(12).fill(0), 12], // IPv4-compatible
 ];
 
-/**
- * Returns the kind of an address of 4 or 16 bytes. An IPv6 address that contains an IPv4 address has the kind of that.
- */
+/** Returns the kind of an address of 4 or 16 bytes, or of the IPv4 address that an IPv6 address contains. */
 export function kindOf(ip: Uint8Array): NetworkKind {
   if (ip.length === 4) return kindIn(ip, V4);
   const kind = kindIn(ip, V6);
@@ -218,10 +216,7 @@ export function isServicePort(port: number): boolean {
   return SERVICE_PORTS.has(port);
 }
 
-/**
- * Returns `true` if a port that we are told may be one where a peer listens: neither 0 nor the port of a well-known
- * service.
- */
+/** Returns `true` if a peer may listen on a port that we are told: not 0, and not that of a well-known service. */
 export function isPeerPort(port: number): boolean {
   return port > 0 && port < 65_536 && !isServicePort(port);
 }
@@ -275,10 +270,7 @@ export const NEARNESS: readonly Nearness[] = ["internet", "network", "link", "se
 /** Metadata services of clouds, which give a machine its credentials. No peer or web seed is there. */
 const CREDENTIALS = ["169.254.169.254", "169.254.170.2", "100.100.100.200", "fd00:ec2::254"];
 
-/**
- * IPv6 networks that lead elsewhere than their addresses say: Teredo (RFC 4380), and NAT64 with a local prefix (RFC
- * 8215).
- */
+/** IPv6 prefixes that lead elsewhere than they say: Teredo (RFC 4380), and NAT64 with a local prefix (RFC 8215). */
 const TUNNELS: readonly (readonly [bytes: readonly number[], bits: number])[] = [
   [[0x20, 0x01, 0, 0], 32],
   [[0, 0x64, 0xff, 0x9b, 0, 1], 48],

@@ -11,10 +11,7 @@ const MAX_SHOWN = 4;
 /** Parts of a URL below this length in characters are not searched for in other text, since they occur in any text. */
 const MIN_KNOWN = 6;
 
-/**
- * A URL in text, up to a character that no URL contains. Punctuation around the URL may match too; see {@linkcode
- * TAIL}.
- */
+/** A URL in text, up to a character that no URL contains, and with punctuation after it, see {@linkcode TAIL}. */
 const URL_IN_TEXT = /[a-z][a-z0-9+.-]{0,20}:\/\/[^\s"<>`]*/gi;
 const MAGNET_IN_TEXT = /magnet:\?[^\s"<>`]+/gi;
 /** Brackets, quotation marks and punctuation after a URL, which most likely belong to the sentence. */

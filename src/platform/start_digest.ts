@@ -1,5 +1,5 @@
 /**
- * Digests, on whatever thread.
+ * Incremental digests, for the main thread and workers.
  *
  * @module
  */
@@ -7,12 +7,7 @@
 import { createHash } from "node:crypto";
 import type { Digest } from "./platform.ts";
 
-/**
- * Starts a digest of data that comes in parts, computed on the caller's thread.
- *
- * @param algorithm Which.
- * @returns The digest in the making.
- */
+/** Starts a digest of data that arrives in parts, computed on the caller's thread. */
 export function startDigest(algorithm: "sha1" | "sha256"): Digest {
   const hash = createHash(algorithm);
   return { update: (bytes) => void hash.update(bytes), digest: () => new Uint8Array(hash.digest()) };

@@ -24,6 +24,8 @@ export class InfoHash {
   readonly hex: string;
 
   /**
+   * Makes an info-hash from its bytes.
+   *
    * @param bytes 20 bytes, which are copied.
    * @throws {RangeError} If `bytes` is not 20 bytes long.
    */

@@ -24,7 +24,9 @@ export class IpRanges {
   readonly #v6: Table;
 
   /**
-   * @param v4 Ranges of IPv4 addresses, in any order. They may overlap.
+   * Makes a set of ranges.
+   *
+   * @param v4 Ranges of IPv4 addresses, in any order. Ranges may overlap.
    * @param v6 Ranges of IPv6 addresses, likewise.
    */
   constructor(v4: readonly Ip4Range[], v6: readonly Ip6Range[]) {

@@ -12,7 +12,7 @@ const BUFFER = 1024;
 const EXIT_QUIT = 131;
 
 /** Options for {@linkcode readKeys}. */
-export interface ReadKeysOptions {
+export interface RawKeysOptions {
   /** `true` on Windows, where Ctrl-C is read as a byte. */
   readonly isWindows: boolean;
 }
@@ -21,12 +21,12 @@ export interface ReadKeysOptions {
  * Implements `Terminal.readKeys()`.
  *
  * @param listener Called with the bytes of each read.
- * @param options See {@linkcode ReadKeysOptions}.
+ * @param options See {@linkcode RawKeysOptions}.
  * @returns Stops reading and restores the terminal. `null` if standard input is not a terminal.
  */
 export function readKeys(
   listener: (bytes: Bytes) => void,
-  options: ReadKeysOptions,
+  options: RawKeysOptions,
 ): (() => void) | null {
   const { isWindows } = options;
   if (!Deno.stdin.isTerminal()) return null;

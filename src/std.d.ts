@@ -49,6 +49,15 @@ declare module "@std/assert" {
   export function unreachable(msg?: string): never;
 }
 
+declare module "npm:deno-std@1.4.0/encoding/base32.js" {
+  export function decodeBase32(b32: string): Uint8Array<ArrayBuffer>;
+}
+
+declare module "npm:deno-std@1.4.0/encoding/hex.js" {
+  export function decodeHex(src: string): Uint8Array<ArrayBuffer>;
+  export function encodeHex(src: Uint8Array): string;
+}
+
 declare module "npm:deno-std@1.4.0/media_types/type_by_extension.js" {
   export function typeByExtension(extension: string): string | undefined;
 }

@@ -392,7 +392,7 @@ export const MAX_GATEWAY_SERVICES = 32;
 export const MAX_GATEWAYS = 4;
 /** Characters of a gateway's error text that are shown. */
 export const MAX_GATEWAY_MESSAGE = 200;
-/** Hosts of each family whose reports of our external address count. The oldest report is dropped for a new one. */
+/** Hosts of each family whose reports of our external address count. The least recent report makes room for a new one. */
 export const MAX_ADDRESS_VOTERS = 64;
 
 // Peer exchange.
@@ -433,8 +433,6 @@ export const WEB_ANSWER_MS = 20_000;
 export const WEB_WINDOW_MS = 20_000;
 /** A web seed has to send one block in {@linkcode WEB_WINDOW_MS}, in bytes; less isn't worth a connection. */
 export const WEB_WINDOW_BYTES = 16 * 1024;
-/** Bytes that are read of the body of a 503 response, which is a number (BEP 17). */
-export const MAX_RETRY_TEXT = 64;
 /** Longest time that a web seed may put us off. A wish for more is noise, and the seed is asked again after this. */
 export const MAX_RETRY_AFTER_MS = 60 * 60_000;
 /** Invalid responses in a row after which a web seed is given up. */

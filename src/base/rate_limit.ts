@@ -4,7 +4,7 @@
  * @module
  */
 
-import { Queue, type Queued } from "./queue.ts";
+import { LruMap } from "./lru_map.ts";
 
 /** Rate and burst of a limit. */
 export interface Rate {
@@ -59,18 +59,6 @@ export class RateLimit {
   }
 }
 
-/** Limit of one host, as an entry of the queue of hosts. */
-class OneOfMany extends RateLimit implements Queued<OneOfMany> {
-  readonly who: string;
-  before: OneOfMany | null = null;
-  after: OneOfMany | null = null;
-
-  constructor(who: string, parts: { readonly rate: Rate; readonly now: number }) {
-    super(parts.rate, parts.now);
-    this.who = who;
-  }
-}
-
 /** Options for {@linkcode HostRateLimits}. */
 export interface HostRateLimitOptions extends Rate {
   /** Hosts that are remembered. The host that was quiet for longest is forgotten first. */
@@ -80,15 +68,12 @@ export interface HostRateLimitOptions extends Rate {
 /** A separate rate limit for each of many hosts. */
 export class HostRateLimits {
   readonly #rate: Rate;
-  readonly #capacity: number;
-  readonly #limits = new Map<string, OneOfMany>();
-  /** Hosts by their last use, the longest unused first. */
-  readonly #queue = new Queue<OneOfMany>();
+  readonly #limits: LruMap<string, RateLimit>;
 
   /** @param options See {@linkcode HostRateLimitOptions}. */
   constructor(options: HostRateLimitOptions) {
     this.#rate = options;
-    this.#capacity = options.capacity;
+    this.#limits = new LruMap(options.capacity);
   }
 
   /** Number of remembered hosts. */
@@ -104,15 +89,8 @@ export class HostRateLimits {
    * @returns `true` if the action is allowed now.
    */
   take(who: string, now: number): boolean {
-    let limit = this.#limits.get(who);
-    if (limit === undefined) this.#limits.set(who, limit = new OneOfMany(who, { rate: this.#rate, now }));
-    else this.#queue.remove(limit);
-    this.#queue.push(limit);
-    if (this.#limits.size > this.#capacity) {
-      const quietest = this.#queue.first!;
-      this.#queue.remove(quietest);
-      this.#limits.delete(quietest.who);
-    }
+    const limit = this.#limits.peek(who) ?? new RateLimit(this.#rate, now);
+    this.#limits.set(who, limit);
     return limit.take(now);
   }
 }

@@ -1,5 +1,5 @@
 /**
- * `shoal share`: torrent, tracker and seed in one.
+ * `shoal share`: makes a torrent, runs a tracker for it, and seeds it.
  *
  * @module
  */
@@ -12,12 +12,7 @@ import { addNetworkOptions } from "./network_options.ts";
 import { badValue, parsePort } from "./option_values.ts";
 import type { ShareOptions } from "./share_run.ts";
 
-/**
- * Adds the command.
- *
- * @param program The program.
- * @param context The surroundings.
- */
+/** Adds `shoal share` to the program. */
 export function register(program: Command, context: Context): void {
   const command = program
     .command("share")

@@ -16,10 +16,10 @@ import { startTracker } from "./start_tracker.ts";
 
 const DEFAULT_PORT = 6969;
 const DEFAULT_INTERVAL_S = 1800;
-/** Peers that come more often than this would only be told what they know. */
+/** A shorter interval would not bring peers any news. */
 const MIN_INTERVAL_S = 5;
 const MAX_INTERVAL_S = 86_400;
-/** Milliseconds between two lines of statistics, as long as there is something new in them. */
+/** Milliseconds between two lines of statistics. Unchanged statistics are not repeated. */
 const STATISTICS_MS = 10_000;
 
 interface TrackerOptions {
@@ -37,12 +37,7 @@ interface TrackerOptions {
   readonly verbose: number;
 }
 
-/**
- * Adds the command.
- *
- * @param program The program.
- * @param context The surroundings.
- */
+/** Adds `shoal tracker` to the program. */
 export function register(program: Command, context: Context): void {
   const networks = (flag: string) => (value: string) => parseNetworkList(value, flag);
   const whole = (flag: string) => (value: string) => parseWhole(value, { flag, min: 1, max: 10_000_000 });
@@ -116,7 +111,7 @@ function departed(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
 }
 
-/** What the command says: lines for people, or JSON. */
+/** Prints the messages of the command, as text or JSON. */
 class Voice {
   readonly #tracker: TrackerServer;
   readonly #options: TrackerOptions;
@@ -140,10 +135,10 @@ class Voice {
     }
   }
 
-  /** Says what there is, now and then, when it is not what was said last. */
+  /** Prints statistics periodically, if they have changed. */
   tellNews(): void {
     const timer = this.#context.platform.after(STATISTICS_MS, () => {
-      // Output that nobody reads must not pile up.
+      // Skip a line if the reader is behind, so that output doesn't pile up.
       if (!this.#context.terminal.stdout.busy) void this.#tell();
       if (!this.#stopped) this.tellNews();
     });
@@ -183,7 +178,7 @@ class Voice {
 function parseInterval(value: string): number {
   const seconds = Math.round(parseDuration(value, "--interval"));
   if (seconds >= MIN_INTERVAL_S && seconds <= MAX_INTERVAL_S) return seconds;
-  throw badValue("--interval", { value, why: "5s to 1d make sense" });
+  throw badValue("--interval", { value, why: "an interval from 5s to 1d was expected" });
 }
 
 function parseNetworkList(value: string, flag: string): IpRanges {
@@ -199,10 +194,10 @@ function collectInfoHash(value: string, hashes: readonly InfoHash[] = []): reado
 }
 
 /**
- * Statistics in one line.
+ * Formats statistics in one line.
  *
- * @param statistics What the tracker has done, and what it knows.
- * @returns The line, without its end.
+ * @param statistics Statistics of the tracker.
+ * @returns The line, without line end.
  *
  * @example
  * ```ts

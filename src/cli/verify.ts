@@ -19,12 +19,7 @@ interface VerifyOptions {
   readonly verbose: number;
 }
 
-/**
- * Adds the command.
- *
- * @param program The program.
- * @param context The surroundings.
- */
+/** Adds `shoal verify` to the program. */
 export function register(program: Command, context: Context): void {
   program
     .command("verify")
@@ -79,7 +74,7 @@ async function verify(
   if (!isRight(result)) throw mismatch(verified);
 }
 
-/** The hints of a file error are about the folder of a download, not about this. */
+/** Removes the hints of a file error, which are about the folder of a download. */
 function unreadable(error: FileError): ShoalError {
   const { what, where, why } = error;
   return new ShoalError("storage", { what, where, why, cause: error });
@@ -110,10 +105,10 @@ async function openView(
   return new (isLive ? LiveCheckView : PlainCheckView)({ platform, terminal, name });
 }
 
-/** Shows nothing. */
+/** A view that shows nothing. */
 const NO_VIEW: CheckView = { start() {}, progress() {}, close: () => Promise.resolve() };
 
-/** What `--json` prints in the end. */
+/** Returns the object that `--json` prints at the end. */
 function jsonOf(
   { name, infoHash, size }: Metainfo,
   { result, context }: { readonly result: Verification; readonly context: Context },

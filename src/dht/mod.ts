@@ -1,5 +1,5 @@
 /**
- * The mainline DHT: peers without trackers (BEP 5, 32, 33, 42, 43, 51).
+ * The mainline DHT, which finds peers without trackers (BEP 5, 32, 33, 42, 43, 51).
  *
  * @example
  * ```ts

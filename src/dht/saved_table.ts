@@ -1,6 +1,6 @@
 /**
- * What is kept of the DHT between two runs: a bencoded dictionary with `version` 1, our ids as `id4` and `id6`, and nodes in
- * their compact form as `nodes` and `nodes6`.
+ * The saved routing tables: a bencoded dictionary with `version` 1, our node ids as `id4` and `id6`, and compact node
+ * info as `nodes` and `nodes6`.
  *
  * @module
  */
@@ -14,23 +14,24 @@ import { factsOf, type Family, familyOf } from "./hosts.ts";
 import { ID_LENGTH } from "./node_id.ts";
 
 const VERSION = 1;
-/** Bytes of the longest table: nodes of both families, and a little around them. */
+/** Maximum length of a saved table in bytes: the nodes of both families, and some room for everything else. */
 export const MAX_SAVED_TABLE = MAX_DHT_SAVED_NODES * (26 + 38) + 512;
 
-/** What is kept of one family. */
+/** Saved state of one address family. */
 export interface SavedFamily {
-  /** Our id, or `null` when it was never there. */
+  /** Our node id, or `null` if the family was never used. */
   readonly id: Bytes | null;
-  /** Nodes that we knew. */
+  /** Nodes of the routing table. */
   readonly nodes: readonly NodeContact[];
 }
 
-/** What is kept, by family. */
+/** Saved state by address family. */
 export type SavedTable = Readonly<Record<Family, SavedFamily>>;
 
 /**
- * @param table What is to be kept; nodes past 400 of a family are left out.
- * @returns The file's bytes.
+ * Encodes the saved state.
+ *
+ * @param table The state. Only the first 400 nodes per family are encoded.
  */
 export function encodeSavedTable(table: SavedTable): Bytes {
   return encode({
@@ -43,9 +44,9 @@ export function encodeSavedTable(table: SavedTable): Bytes {
 }
 
 /**
- * @param bytes The file's bytes.
- * @returns What was kept.
- * @throws {SavedTableError} If it is none.
+ * Decodes the saved state.
+ *
+ * @throws {SavedTableError} If the file is not a saved table of a known version.
  */
 export function decodeSavedTable(bytes: Uint8Array): SavedTable {
   const saved = dictOf(bytes);

@@ -1,15 +1,15 @@
 /**
- * Keeps one torrent announced.
+ * Announces one torrent to its trackers.
  *
- * Trackers are asked in the order of BEP 12, one after the other, until one names peers from whom anything comes; see
- * {@linkcode announceOrder} for how long one that is silent holds up the next. Those that have no order, as the trackers of a magnet link,
- * are all asked. Each has its own interval, and its own back-off when it fails. What a slow one answers after others were asked is
- * used all the same.
+ * Trackers are tried in the order of BEP 12, one after the other, until one names peers that send payload;
+ * {@linkcode announceOrder} says how long a silent tracker holds up the next. If the trackers have no order, as those
+ * of a magnet link, all are announced to. Each tracker has its own interval and its own back-off. A late reply counts
+ * even if the next tracker has been tried meanwhile.
  *
- * Life of an announcer: `start()` gives the first their turn; every answer and every timer gives the next. `completed()` is
- * told to all that know us. `pause()` and `stop()` let the announces under way finish, then take leave of every tracker that knows
- * us, and so does `setTiers()` of those that are no longer named. No tracker hears that we start before it has been told that we
- * left, or given time for that.
+ * `start()` announces to the first tracker; each reply and each timer leads to the next. `completed()` goes to all
+ * trackers that know us. `pause()` and `stop()` let running announces finish, then send `stopped` to every tracker that
+ * knows us; `setTiers()` does the same for removed trackers. A tracker is not sent `started` again before `stopped` has
+ * been answered or has timed out.
  *
  * @module
  */
@@ -36,68 +36,74 @@ import type { UdpTrackers } from "./udp_trackers.ts";
 
 export type { TrackerStatus } from "./announced_tracker.ts";
 
-/** How an announce went. */
+/** Outcome of an announce. */
 export interface TrackerReport {
-  /** The tracker. */
+  /** Announce URL of the tracker. */
   readonly url: string;
-  /** `warning`: it answered, but has something to say to the user. */
+  /** `warning` is a success with a message for the user. */
   readonly status: "ok" | "warning" | "error";
-  /** As the tracker says, or `null`. */
+  /** Number of seeds in the swarm, or `null` if the tracker doesn't say. */
   readonly seeders: number | null;
-  /** As the tracker says, or `null`. */
+  /** Number of other peers in the swarm, or `null` if the tracker doesn't say. */
   readonly leechers: number | null;
-  /** How many peers were in the answer. */
+  /** Number of peers in the reply. */
   readonly peers: number;
-  /** Failure or warning, safe to print; empty when there is none. */
+  /** Failure reason or warning, safe to print; empty if there is none. */
   readonly message: string;
-  /** Our own address as the tracker sees it (BEP 24); absent when it doesn't say. */
+  /** Our external address as the tracker sees it (BEP 24); absent if the tracker doesn't say. */
   readonly externalIp?: string;
 }
 
-/** What an {@linkcode Announcer} needs. */
+/** Options for {@linkcode Announcer}. */
 export interface AnnouncerOptions {
-  /** Time, chance and the way out. */
+  /** System services: clock, timers, random numbers and HTTP. */
   readonly platform: Pick<Platform, "now" | "after" | "random" | "randomBytes" | "http"> & {
-    /** Knows where trackers with a name are, which decides whom they may name; by its look when absent. */
+    /** Resolves trackers' host names, which decides what peers they may name; by the name's form when absent. */
     readonly net?: Pick<Platform["net"], "resolve">;
   };
-  /** Announce URLs in tiers, as the torrent has them. */
+  /** Announce URLs in tiers. */
   readonly tiers: readonly (readonly string[])[];
-  /** Whether all are asked rather than one after the other, since they have no order; asked each time. `false` when absent. */
+  /** Returns `true` if all trackers are announced to, because they have no order. Called often; `false` when absent. */
   readonly askAll?: () => boolean;
-  /** Whether the torrent is known to be private; asked each time. `false` when absent. */
+  /** Returns `true` if the torrent is known to be private. Called often; `false` when absent. */
   readonly isPrivate?: () => boolean;
-  /** Which torrent. */
+  /** Info-hash of the torrent. */
   readonly infoHash: InfoHash;
-  /** Our 20 bytes. */
+  /** Our peer id, 20 bytes. */
   readonly peerId: Uint8Array;
-  /** The port that we listen on. */
+  /** TCP port on which we listen. */
   readonly port: number;
-  /** The port at which a literal address reaches us, when a gateway maps another; asked each time. `port` when absent. */
+  /**
+   * Returns the port under which a literal address, or any outside host for an empty string, reaches us: not `port` if
+   * a gateway maps it. `port` when absent.
+   */
   readonly portFor?: (host: string) => number;
-  /** Local address to connect from. */
+  /** Local address to connect from; any when absent. */
   readonly bind?: string;
-  /** What trackers are told of our encryption. */
+  /** Encryption that we tell trackers to support or require. */
   readonly encryption?: TrackerEncryption;
-  /** Milliseconds that a tracker has to answer; 30,000 over HTTP and 15,000 over UDP when absent. */
+  /** Milliseconds for a reply; 30,000 over HTTP and 15,000 over UDP when absent. */
   readonly timeout?: number;
-  /** The way to UDP trackers, which all torrents share; without it they can't be used. */
+  /** Client for UDP trackers, shared by all torrents; when absent, UDP trackers are not used. */
   readonly udp?: UdpTrackers;
-  /** How far we are, asked before each announce. */
+  /** Returns the progress of the torrent. Called before each announce. */
   progress(): AnnounceProgress;
-  /** Takes the peers of an answer; not called without any, nor after `pause()` or `stop()`. */
+  /** Called with the peers of a reply, unless there are none; not called after `pause()` or `stop()`. */
   onPeers(peers: PeerAddress[], url: string): void;
-  /** Is told of each announce; not called after `pause()` or `stop()`. */
+  /** Called with the outcome of each announce; not called after `pause()` or `stop()`. */
   onReport(report: TrackerReport): void;
-  /** How many more peers would be welcome; 0 for none. */
+  /** Returns how many more peers are wanted; 0 for none. */
   wantedPeers(): number;
-  /** Bytes that have come so far while more are wanted, else `null`. When absent, peers that trackers name are taken for good. */
+  /**
+   * Returns the payload bytes received so far, or `null` if nothing more is wanted. When absent, it isn't tested
+   * whether the peers of a reply send payload.
+   */
   received?(): number | null;
 }
 
-/** Milliseconds for telling trackers that we leave. */
+/** Milliseconds for sending `stopped` to the trackers. */
 export const FAREWELL_MS = 2_000;
-/** More peers at once are of no use to anyone, and some trackers refuse to give more. */
+/** We can't use more peers at once, and some trackers refuse to give more. */
 const MAX_NUMWANT = 200;
 
 /**
@@ -107,9 +113,9 @@ const MAX_NUMWANT = 200;
  * ```ts
  * const announcer = new Announcer({ platform, tiers, infoHash, peerId, port, progress, onPeers, onReport, wantedPeers });
  * announcer.start();
- * // ... when the last piece is verified
+ * // when the last piece is verified
  * announcer.completed();
- * // ... at the end
+ * // at the end
  * await announcer.stop();
  * ```
  */
@@ -117,25 +123,25 @@ export class Announcer {
   readonly #options: AnnouncerOptions;
   readonly #self: Announcing;
   readonly #tiers: TierList;
-  /** Those of the tiers that can be used. */
+  /** Usable trackers of the tiers, by URL. */
   readonly #asked = new Map<string, AnnouncedTracker>();
-  /** Those that are being told that we leave and aren't in the tiers any more. */
+  /** Trackers that are no longer in the tiers, but are still being sent `stopped`. */
   readonly #removed = new Map<string, AnnouncedTracker>();
-  /** URLs that can't be used, with the reason. */
+  /** Unusable URLs of the tiers, with the reason. */
   readonly #unusable = new Map<string, string>();
-  /** Those of them that were reported. */
+  /** Unusable URLs that were reported. */
   readonly #reported = new Set<string>();
-  /** What ends each farewell that is under way. */
+  /** Functions that cut short the `stopped` announces under way. */
   readonly #farewells = new Set<() => void>();
-  /** Gives up scrapes at the end. */
+  /** Aborts scrapes at the end. */
   readonly #impatience = new AbortController();
   #state: "new" | "running" | "paused" | "stopped" = "new";
-  /** Whether the torrent is complete or was when it began, so that there is no other completion to tell. */
+  /** `true` if the torrent is complete, or was at the start, so that no `completed` is to be sent. */
   #isComplete = false;
   #timer: Timer | null = null;
   #stopping: Promise<void> | null = null;
 
-  /** @param options What it needs. */
+  /** @param options See {@linkcode AnnouncerOptions}. */
   constructor(options: AnnouncerOptions) {
     const { platform, infoHash, peerId, bind, encryption } = options;
     this.#options = options;
@@ -155,14 +161,14 @@ export class Announcer {
     for (const url of this.#tiers.order()) this.#add(url);
   }
 
-  /** The tiers of trackers as they were given last, without what can't be there twice. */
+  /** Current tiers of announce URLs, without duplicates. */
   get tiers(): readonly (readonly string[])[] {
     return this.#tiers.tiers;
   }
 
   /**
-   * Sends the first announce, or goes on after {@linkcode Announcer.pause}; it is on its way when this returns, but for trackers
-   * that are still being told of the pause. Harmless when called again.
+   * Sends the first announce, or resumes after {@linkcode Announcer.pause}. The announce is sent before this returns,
+   * except to trackers that are still being sent `stopped`. Calling it again has no effect.
    */
   start(): void {
     if (this.#state !== "new" && this.#state !== "paused") return;
@@ -172,9 +178,10 @@ export class Announcer {
   }
 
   /**
-   * Takes leave of every tracker that knows us, as {@linkcode Announcer.stop} does, until {@linkcode Announcer.start}.
+   * Sends `stopped` to every tracker that knows us, as {@linkcode Announcer.stop} does, until
+   * {@linkcode Announcer.start}.
    *
-   * @param deadlineMs Milliseconds that they have to answer; 2,000 when absent.
+   * @param deadlineMs Milliseconds for all replies (default 2,000).
    */
   pause(deadlineMs: number = FAREWELL_MS): void {
     if (this.#state !== "running") return;
@@ -184,17 +191,17 @@ export class Announcer {
   }
 
   /**
-   * Takes other trackers from now on. Those that are there already are left alone. Those that are named no more are told that
-   * we leave; those that are new are asked at once, one after the other if the torrent is private (BEP 27).
+   * Replaces the trackers. Trackers that stay are not announced to again, and removed ones are sent `stopped`. New ones
+   * are announced to at once, or one after the other if the torrent is private (BEP 27).
    *
-   * @param tiers Announce URLs in tiers. One that comes twice counts where it comes first.
+   * @param tiers Announce URLs in tiers. Of a URL that occurs twice, the first occurrence counts.
    */
   setTiers(tiers: readonly (readonly string[])[]): void {
     this.#replace(tiers, { atOnce: this.#state !== "new" });
   }
 
   /**
-   * Takes more trackers, each tier after those that are there already. They are asked at once, be it before the first.
+   * Adds trackers, each tier after the existing ones. They are announced to at once, even before the existing ones.
    *
    * @param tiers As for {@linkcode Announcer.setTiers}.
    */
@@ -203,9 +210,9 @@ export class Announcer {
   }
 
   /**
-   * Tells the trackers that know us, once, that the download is complete: at once, or right after the announce that is under
-   * way. While none knows us, the first that does is told. Nobody is told of a torrent that was complete when it began, or of
-   * a second time: it is the download that is counted (BEP 3).
+   * Sends `completed`, once, to the trackers that know us: at once, or after the announce that is under way. If no
+   * tracker knows us yet, it goes to the first that does. It is never sent for a torrent that was complete at the
+   * start, or for a second completion, because trackers count downloads by it (BEP 3).
    */
   completed(): void {
     if (this.#isComplete) return;
@@ -217,8 +224,8 @@ export class Announcer {
   }
 
   /**
-   * Announces as soon as each tracker allows it instead of when it is due. Those that fail are left to their back-off, and those
-   * that are being asked are not asked again.
+   * Announces as soon as each tracker's minimum interval allows, instead of at the regular interval. Trackers that
+   * failed keep their back-off, and trackers with a running announce are not announced to again.
    */
   needPeers(): void {
     let isSooner = false;
@@ -231,8 +238,8 @@ export class Announcer {
   }
 
   /**
-   * The port at which others reach us is another one: announces it within seconds, since until then nobody finds us. One that is
-   * being asked may have been told the old one.
+   * Called when our external port changes. Announces the new port within seconds, since peers can't reach us until
+   * then. A tracker with a running announce may have been told the old port, and is announced to again.
    */
   moved(): void {
     const now = this.#options.platform.now();
@@ -241,9 +248,9 @@ export class Announcer {
   }
 
   /**
-   * What every tracker said last, and when it is asked next.
+   * Returns the state of each tracker.
    *
-   * @returns In the order of the tiers as they were given.
+   * @returns Snapshots, in the order of the given tiers.
    */
   status(): TrackerStatus[] {
     const now = this.#options.platform.now();
@@ -260,10 +267,10 @@ export class Announcer {
   }
 
   /**
-   * Takes leave: lets the announces that are under way finish, then tells every tracker that knows us that we are gone.
+   * Lets running announces finish, then sends `stopped` to every tracker that knows us.
    *
-   * @param deadlineMs Milliseconds after which it settles whatever happens; 2,000 when absent.
-   * @returns Settles when all is told or the time is over. Never rejects.
+   * @param deadlineMs Milliseconds after which the promise resolves in any case (default 2,000).
+   * @returns Resolves when all trackers have answered or the time is up. Never rejects.
    */
   stop(deadlineMs: number = FAREWELL_MS): Promise<void> {
     this.#stopping ??= this.#stop(deadlineMs);
@@ -286,7 +293,10 @@ export class Announcer {
     return [...this.#asked.values(), ...this.#removed.values()].flatMap(({ farewell }) => farewell ?? []);
   }
 
-  /** A name is looked up only if that matters; one that isn't found is most likely that of somebody outside. */
+  /**
+   * Returns the port under which a tracker's host reaches us. A name is resolved only if a gateway maps the port; a
+   * name that can't be resolved is most likely that of a host outside our networks.
+   */
   #portFor(host: string, resolve?: (name: string) => Promise<readonly string[]>): number | Promise<number> {
     const { platform, port, portFor = () => port } = this.#options;
     const outside = portFor("");
@@ -329,7 +339,7 @@ export class Announcer {
     this.#turn();
   }
 
-  /** One that was removed a moment ago and is still being told so is the same. */
+  /** Adds a tracker, or returns `null` if its URL is unusable. Reuses one that is still being sent `stopped`. */
   #add(url: string): AnnouncedTracker | null {
     const { platform: { http }, udp, timeout } = this.#options;
     let asked = this.#removed.get(url);
@@ -346,7 +356,7 @@ export class Announcer {
     return asked;
   }
 
-  /** Asks those whose turn it is, and sees to it that the next have theirs. */
+  /** Announces to the trackers whose turn it is, and sets the timer for the next turn. */
   #turn(): void {
     if (this.#state !== "running") return;
     const { platform } = this.#options;
@@ -359,14 +369,14 @@ export class Announcer {
     const wakeAt = Math.min(turns.wakeAt, provenAt);
     this.#rest();
     if (wakeAt < Infinity) {
-      // a timer of more than 24 days would run at once
+      // JavaScript timers of more than 24 days fire at once.
       this.#timer = platform.after(Math.min(Math.max(wakeAt - now, 0), LONGEST_INTERVAL), () => this.#turn());
     }
     for (const asked of ask) asked.run = this.#ask(asked);
     if (order.every(({ askedAt, outcome }) => askedAt === null && outcome === "failed")) this.#reportUnusable();
   }
 
-  /** Tells one tracker all there is to tell, then gives the next its turn. */
+  /** Announces to a tracker until nothing is pending for it, then gives the next tracker its turn. */
   async #ask(asked: AnnouncedTracker): Promise<void> {
     const { platform } = this.#options;
     const { tracker } = asked;
@@ -375,7 +385,7 @@ export class Announcer {
     for (;;) {
       const event = this.#eventFor(asked);
       const answer = await this.#announce(asked, event);
-      if (signal.aborted) return; // we have left it meanwhile, and may even be back
+      if (signal.aborted) return; // We have left the tracker meanwhile, and may have been started again.
       const now = platform.now();
       if (answer === null) {
         asked.failed(now, platform.random());
@@ -386,7 +396,7 @@ export class Announcer {
       asked.answered(now, answer);
       const received = this.#received;
       if (asked.outcome === "peers" && received !== null) asked.trial = { until: now + PEERS_PROVE_MS, received };
-      if (asked.completion !== "owed") break; // else it came in the last moment
+      if (asked.completion !== "owed") break; // else the download completed during this announce
     }
     asked.end();
     this.#turn();
@@ -398,12 +408,15 @@ export class Announcer {
 
   #eventFor({ knowsUs, completion }: AnnouncedTracker): AnnounceEvent {
     if (knowsUs && completion === "owed") return "completed";
-    // In every announce (BEP 21), the first included, as libtorrent has it.
+    // A partial seed sends `paused` in every announce (BEP 21), including the first, as libtorrent does.
     if (this.#options.progress().partialSeed) return "paused";
     return knowsUs ? null : "started";
   }
 
-  /** Who hears of us only now is no longer told: it would count a download that it wasn't there for. */
+  /**
+   * Called when a tracker was sent `completed`. Trackers that don't know us yet are not sent it later: they would count
+   * a download that they never saw start.
+   */
   #toldCompletion(asked: AnnouncedTracker): void {
     for (const other of this.#asked.values()) {
       if (!other.knowsUs && !other.isTalking) other.completion = "told";
@@ -448,8 +461,8 @@ export class Announcer {
   }
 
   /**
-   * Whether anybody but us is in an answer. Who is alone there and has our port is most likely ourselves; that it is somebody
-   * else after all costs no more than that another tracker is asked, too.
+   * Returns `true` if a reply names a peer other than us. A single peer with our port is most likely ourselves; if not,
+   * all that happens is that another tracker is asked as well.
    */
   #namesOthers({ peers, seeders, leechers }: AnnounceReply): boolean {
     if (peers.length > 2 || (seeders ?? 0) + (leechers ?? 0) > 1) return peers.length > 0;
@@ -457,7 +470,7 @@ export class Announcer {
     return peers.some(({ port }) => port !== own && port !== portFor?.(""));
   }
 
-  /** Completes a report with the counts that the answer lacked. Nobody waits for it but who is told. */
+  /** Completes a report with the counts that the reply lacked. Only the report waits for the scrape. */
   async #scrape(asked: AnnouncedTracker, report: TrackerReport): Promise<void> {
     const { tracker } = asked;
     let counts: SwarmCounts = { seeders: null, leechers: null };
@@ -467,12 +480,12 @@ export class Announcer {
       asked.counted(counts);
     } catch (error) {
       if (!(error instanceof TrackerError)) throw error;
-      // The announce went well, and that is what the report is about.
+      // A failed scrape isn't reported, since the announce succeeded.
     }
     if (!this.#isDeaf(asked)) this.#options.onReport({ ...report, ...counts });
   }
 
-  /** Unusable trackers are worth a word only where no other works, and only once. */
+  /** Reports unusable URLs, each once. Called only if no other tracker works. */
   #reportUnusable(): void {
     for (const [url, fault] of this.#unusable) {
       if (this.#reported.has(url)) continue;
@@ -485,12 +498,12 @@ export class Announcer {
     this.#options.onReport({ url, status: "error", seeders: null, leechers: null, peers: 0, message });
   }
 
-  /** Whether what a tracker says is no longer of interest. */
+  /** Returns `true` if replies of a tracker are not reported any more. */
   #isDeaf(asked: AnnouncedTracker): boolean {
     return this.#state !== "running" || asked.farewell !== null;
   }
 
-  /** Tells some trackers that we leave, those that know us. Settles when all is told or the time is over; never rejects. */
+  /** Sends `stopped` to the trackers that know us. Resolves when all have answered or time is up; never rejects. */
   async #takeLeave(all: Iterable<AnnouncedTracker>, deadline: number): Promise<void> {
     const { platform } = this.#options;
     const now = platform.now();
@@ -530,8 +543,9 @@ export class Announcer {
   }
 
   /**
-   * A tracker that is being asked right now gets half of the time to answer, so that `stopped` doesn't overtake what is under
-   * way; then it is told all the same, since it may well have heard us. One that can't have is left at once.
+   * Leaves one tracker. A running announce gets half of the time to finish, so that `stopped` doesn't overtake it.
+   * After that `stopped` is sent in any case, since the tracker may have received the announce. If it can't have,
+   * nothing is sent.
    */
   async #farewell(asked: AnnouncedTracker, farewell: Farewell): Promise<void> {
     const { tracker, giveUp } = asked;
@@ -555,20 +569,20 @@ export class Announcer {
     try {
       await asked.tracker.announce({ event: "stopped", progress, numwant: 0, timeout: deadline, signal });
     } catch (error) {
-      if (!(error instanceof TrackerError)) throw error; // nobody is left whom it would help to know
+      if (!(error instanceof TrackerError)) throw error; // nobody needs to know that `stopped` failed
     }
   }
 }
 
-/** The limits of a farewell. */
+/** Limits of the `stopped` announces of one call. */
 interface Farewell {
   readonly deadline: number;
   readonly signal: AbortSignal;
-  /** Resolves when the time is over. */
+  /** Resolves when the time is up. */
   readonly over: PromiseWithResolvers<void>;
 }
 
-/** What there is to see of a tracker that can't be used. */
+/** Returns the status of a tracker with an unusable URL. */
 function unusableStatus(
   url: string,
   { tier, message }: { readonly tier: number; readonly message: string },
@@ -577,7 +591,7 @@ function unusableStatus(
   return { url: redact(url), tier, state: "idle", status: "error", message, ...nothing };
 }
 
-/** The tracker behind a URL, or why it can't be announced to. */
+/** Makes the tracker of a URL, or returns why the URL is unusable. */
 function trackerFor(
   url: string,
   ways: { readonly http: Platform["http"]; readonly self: Announcing; readonly udp?: UdpTrackers },

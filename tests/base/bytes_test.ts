@@ -1,6 +1,7 @@
+import { Buffer } from "node:buffer";
 import { assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { fromUtf8, fromUtf8Lossy, utf8 } from "../../src/base/bytes.ts";
+import { fromHex, fromUtf8, fromUtf8Lossy, toHex, utf8 } from "../../src/base/bytes.ts";
 
 fc.configureGlobal({ seed: 1 }); // so that every run is the same
 
@@ -47,3 +48,20 @@ Deno.test("fromUtf8() takes every character and no surrogate, to the last", () =
     if (text !== (isSurrogate ? null : String.fromCodePoint(code))) assertEquals(text, `U+${code.toString(16)}`);
   }
 });
+
+Deno.test("toHex() and fromHex() undo each other, and leave what they are given as it was", () => {
+  fc.assert(fc.property(fc.uint8Array({ maxLength: 80 }), fc.nat(3), (input, skip) => {
+    const text = Array.from(input, (byte) => byte.toString(16).padStart(2, "0")).join("");
+    const view = new Uint8Array([...new Uint8Array(skip), ...input, 7]).subarray(skip, -1);
+    for (const same of [input, view, Buffer.from(input)]) {
+      assertEquals(toHex(same), text);
+      assertEquals([...same], [...input]);
+    }
+    assertEquals(fromHex(text), input);
+    assertEquals(fromHex(text.toUpperCase()), input);
+  }));
+});
+
+for (const text of ["0", "abc", "0g", "g0", " 00", "0x", "00\n", "\u00e9\u00e9", "\u{1d7d8}", "-1"]) {
+  Deno.test(`fromHex() refuses ${JSON.stringify(text)}`, () => assertEquals(fromHex(text), null));
+}

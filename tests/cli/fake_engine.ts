@@ -36,7 +36,6 @@ export function metaOf(name: string): Metainfo {
     ],
     trackers: [["http://one.test/announce"], ["udp://two.test:1"]],
     webSeeds: [],
-    httpSeeds: [],
     warnings: [],
     nodes: [],
     private: true,

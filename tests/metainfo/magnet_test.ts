@@ -57,6 +57,8 @@ Deno.test("parseMagnet() says why it refuses a link", () => {
     ["http://x/y", 'expected "magnet:?"'],
     ["magnet:?dn=x", "it names no torrent"],
     ["magnet:?xt=urn:btih:123", '"123" is no info-hash'],
+    [`magnet:?xt=urn:btih:${BASE32.replace("Y", "1")}`, "is no info-hash"],
+    [`magnet:?xt=urn:btih:${BASE32.slice(0, -8)}`, "is no info-hash"],
     [`magnet:?xt=urn:btih:${HEX}&xt=urn:btih:${HEX.replace("c", "d")}`, "more than one torrent"],
     [`magnet:?xt=urn:btmh:1220${"0".repeat(64)}`, "version 2 only"],
     [`magnet:?xt=urn:btih:${HEX}&dn=${"x".repeat(300_000)}`, "characters"],

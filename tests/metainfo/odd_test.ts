@@ -6,7 +6,7 @@
  */
 
 import { assertEquals, assertThrows } from "@std/assert";
-import { sha1 } from "../../src/metainfo/sha1.ts";
+import { sha1 } from "../../src/platform/start_digest.ts";
 import { toHex } from "../../src/base/bytes.ts";
 import { MetainfoError, parseMetainfo } from "../../src/metainfo/mod.ts";
 

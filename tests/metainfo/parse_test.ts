@@ -2,7 +2,7 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { equalBytes, toHex, utf8 } from "../../src/base/bytes.ts";
 import { type Encodable, encode } from "../../src/bencode/mod.ts";
 import { type Metainfo, parseMetainfo, pieceHash, pieceSize } from "../../src/metainfo/mod.ts";
-import { sha1 } from "../../src/metainfo/sha1.ts";
+import { sha1 } from "../../src/platform/start_digest.ts";
 import { type FileKeys, hashes, several, SINGLE, single } from "./support.ts";
 
 function paths(meta: Metainfo): string[] {

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { type Encodable, encode } from "../../src/bencode/mod.ts";
 import { decodeDict } from "../../src/bencode/mod.ts";
-import { readHttpSeeds, readNodes, readTrackers, readWebSeeds } from "../../src/metainfo/sources.ts";
+import { readNodes, readTrackers, readWebSeeds } from "../../src/metainfo/sources.ts";
 
 function dict(keys: Record<string, Encodable>) {
   return decodeDict(encode(keys));
@@ -42,12 +42,6 @@ Deno.test("readWebSeeds() takes a list or a single URL, each once, and no junk",
   assertEquals(readWebSeeds(dict({ "url-list": "http://a.example/file" })), ["http://a.example/file"]);
   const list = ["http://a.example/f o", "ftp://b.example/", "", "junk", 7, "http://a.example/f o"];
   assertEquals(readWebSeeds(dict({ "url-list": list })), ["http://a.example/f o", "ftp://b.example/"]);
-});
-
-Deno.test("readHttpSeeds() takes a list or a single URL, as readWebSeeds() does (BEP 17)", () => {
-  assertEquals(readHttpSeeds(dict({ "url-list": "http://a.example/" })), []);
-  assertEquals(readHttpSeeds(dict({ httpseeds: ["http://a.example/x.php", 7, "junk"] })), ["http://a.example/x.php"]);
-  assertEquals(readHttpSeeds(dict({ httpseeds: "http://a.example/x.php" })), ["http://a.example/x.php"]);
 });
 
 Deno.test("readNodes() takes hosts with ports, and no junk", () => {

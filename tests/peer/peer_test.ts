@@ -443,8 +443,8 @@ Deno.test("Peer.learnPieceCount() keeps what a peer said before anybody knew how
   const bits = frame(MessageId.bitfield, 0b1010_0000, 0);
   assertEquals(said([], 9), []);
   assertEquals(said([bits, have(8)], 9), [0, 2, 8]);
-  assertThrows(() => said([bits], 8), WireError, "the bitfield is none of 8 pieces");
-  assertThrows(() => said([bits], 17), WireError, "the bitfield is none of 17 pieces");
+  assertThrows(() => said([bits], 8), WireError, "the bitfield does not fit 8 pieces");
+  assertThrows(() => said([bits], 17), WireError, "the bitfield does not fit 17 pieces");
   assertThrows(() => said([frame(MessageId.bitfield, 0, 1)], 15), WireError, "past the last of 15");
   assertEquals(said([frame(MessageId.haveAll)], 3), [0, 1, 2]);
   assertThrows(() => said([have(3)], 3), WireError, "past the last of 3");

@@ -56,7 +56,6 @@ export function metainfoOf(torrent: Torrent): Metainfo {
     pieces: concatBytes(hashes),
     trackers: [],
     webSeeds: [],
-    httpSeeds: [],
     warnings: [],
     nodes: [],
     private: false,

@@ -50,7 +50,7 @@ Deno.test("ExternalAddress hears neither addresses that nobody sees, nor peers n
   assertEquals(address.current(4), "9.9.9.9");
 });
 
-Deno.test("ExternalAddress forgets who spoke first, so that a move is noticed", () => {
+Deno.test("ExternalAddress forgets who was silent for longest, so that a move is noticed", () => {
   const address = new ExternalAddress();
   for (let i = 0; i < MAX_ADDRESS_VOTERS; i++) address.vote("peer", `8.8.0.${i}`, "9.9.9.1");
   for (let i = 0; i <= MAX_ADDRESS_VOTERS / 2; i++) address.vote("peer", `8.8.1.${i}`, "9.9.9.2");

@@ -4,7 +4,6 @@
  * @module
  */
 
-import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { Bitfield } from "../../src/base/bitfield.ts";
 import { type Bytes, toHex, utf8 } from "../../src/base/bytes.ts";
@@ -13,7 +12,7 @@ import { InfoHash } from "../../src/base/info_hash.ts";
 import type { FileSystem } from "../../src/platform/platform.ts";
 import { FileMap, type StorageFile, type StorageLayout } from "../../src/storage/layout.ts";
 import { Storage, type StorageOptions } from "../../src/storage/storage.ts";
-import { startDigest } from "../../src/platform/start_digest.ts";
+import { sha1, startDigest } from "../../src/platform/start_digest.ts";
 import { noise } from "../support/payload.ts";
 import { VirtualClock } from "../support/virtual_clock.ts";
 
@@ -53,10 +52,7 @@ export function layoutOf(pieceLength: number, sketches: readonly FileSketch[]): 
   return { pieceLength, pieceCount: Math.ceil(offset / pieceLength), totalLength: offset, files };
 }
 
-/** SHA-1 on the spot, so that a test takes the same course every time. */
-export function sha1(data: Uint8Array): Bytes {
-  return new Uint8Array(createHash("sha1").update(data).digest());
-}
+export { sha1 };
 
 /** A torrent with data. */
 export class Torrent {

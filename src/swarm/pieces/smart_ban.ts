@@ -1,77 +1,78 @@
 /**
- * Whether a piece is right; and if not, whose fault it is.
+ * Checks complete pieces against their hashes, and finds the source of wrong blocks ("smart ban").
  *
  * @module
  */
 
 import { equalBytes } from "../../base/bytes.ts";
 import { MAX_ATTEMPTS, MAX_SUSPECTS } from "../../base/defences.ts";
+import { LruMap } from "../../base/lru_map.ts";
 import { networkOf } from "../../base/networks.ts";
 import { BLOCK_SIZE } from "../../peer/mod.ts";
 import type { Platform } from "../../platform/platform.ts";
 import type { PartialPiece } from "./partial_piece.ts";
 import type { PartsOnDisk } from "./parts_on_disk.ts";
 
-/** What came for a piece that failed its hash. */
+/** The blocks of a piece that failed its hash check. */
 export interface Attempt {
   /** Digest of each block. */
   readonly digests: readonly Uint8Array[];
-  /** Who sent each block. */
+  /** Address of each block's sender. */
   readonly senders: readonly string[];
 }
 
 /**
- * Remembers what came for pieces that failed. Once the right data is known, whoever sent a block that differs from it is
- * to blame: nobody is punished for sharing a piece with a liar.
+ * Remembers the blocks of pieces that failed. Once the right data is known, the sender of each block that differs from
+ * it is to blame, and not every peer that shared the piece with a bad one.
  */
 export class BlockEvidence {
-  readonly #attempts = new Map<number, Attempt[]>();
+  readonly #attempts = new LruMap<number, Attempt[]>(MAX_SUSPECTS);
 
-  /** Pieces that have failed and not been right since; the first that failed comes first. */
-  get pieces(): IterableIterator<number> {
+  /** Pieces that have failed and not passed since, oldest failure first. */
+  get pieces(): readonly number[] {
     return this.#attempts.keys();
   }
 
-  /** How many pieces those are. */
+  /** Number of pieces that have failed and not passed since. */
   get size(): number {
     return this.#attempts.size;
   }
 
-  /** Whether a piece has failed and not been right since. */
+  /** Returns `true` if a piece has failed and not passed since. */
   suspects(piece: number): boolean {
     return this.#attempts.has(piece);
   }
 
   /**
-   * A piece failed its hash.
+   * Remembers the blocks of a piece that failed its hash check.
    *
-   * @param piece Which.
-   * @param attempt What had come.
-   * @returns Who is to blame for certain: the sender, when there was only one.
+   * @param piece Piece index.
+   * @param attempt The blocks and their senders.
+   * @returns The sender, if all blocks came from one network, so that it is certainly to blame; otherwise an empty
+   * array.
    */
   failed(piece: number, attempt: Attempt): string[] {
-    // Whoever has several addresses of a network has them all, and none is to be an alibi for another.
+    // The holder of several addresses in a network may control all of them, so that one address is no alibi for
+    // another.
     const networks = new Set(attempt.senders.map(networkOf));
     if (networks.size === 1) return [attempt.senders[0]!];
-    const attempts = this.#attempts.get(piece) ?? [];
+    const attempts = this.#attempts.peek(piece) ?? [];
     attempts.push(attempt);
     if (attempts.length > MAX_ATTEMPTS) attempts.shift();
-    this.#attempts.delete(piece);
     this.#attempts.set(piece, attempts);
-    if (this.#attempts.size > MAX_SUSPECTS) this.#attempts.delete(this.#attempts.keys().next().value!);
     return [];
   }
 
   /**
-   * A piece that had failed is right now.
+   * Compares the remembered blocks of a piece that is right now with the right blocks.
    *
-   * @param piece Which.
+   * @param piece Piece index.
    * @param digests Digest of each right block.
-   * @returns Who had sent wrong blocks.
+   * @returns Addresses that had sent wrong blocks.
    */
   passed(piece: number, digests: readonly Uint8Array[]): string[] {
     const guilty = new Set<string>();
-    for (const attempt of this.#attempts.get(piece) ?? []) {
+    for (const attempt of this.#attempts.peek(piece) ?? []) {
       for (const [block, digest] of attempt.digests.entries()) {
         if (!equalBytes(digest, digests[block]!)) guilty.add(attempt.senders[block]!);
       }
@@ -81,24 +82,24 @@ export class BlockEvidence {
   }
 }
 
-/** Blocks that are hashed before others have their turn. */
+/** Blocks that are hashed before other work gets a turn. */
 const BLOCKS_AT_ONCE = 64;
 
-/** What smart ban needs from the torrent. */
+/** What {@linkcode SmartBan} needs from the torrent. */
 export interface SmartBanHost {
-  /** SHA-1 of a piece. */
+  /** Returns the SHA-1 hash of a piece. */
   pieceHash(index: number): Uint8Array;
-  /** The address of a connection, over or not. */
+  /** Returns the address of a connection, open or closed. */
   hostOf(connection: number): string;
-  /** A piece failed its hash; `hosts` sent its blocks. */
+  /** Called when a piece failed its hash check; `hosts` sent its blocks. */
   pieceFailed(index: number, hosts: readonly string[]): void;
-  /** An address sent wrong data for certain. */
+  /** Called when an address has certainly sent wrong data. */
   lied(host: string, index: number): void;
 }
 
-/** What smart ban works with. */
+/** Options for {@linkcode SmartBan}. */
 export interface SmartBanOptions {
-  /** The hash function. */
+  /** Digests and yielding to other work. */
   readonly platform: Pick<Platform, "digest" | "giveWay">;
   /** Pieces that aren't held whole. */
   readonly onDisk: PartsOnDisk;
@@ -111,36 +112,33 @@ export class SmartBan {
   readonly #onDisk: PartsOnDisk;
   readonly #evidence = new BlockEvidence();
 
-  /**
-   * @param host The torrent.
-   * @param options See {@linkcode SmartBanOptions}.
-   */
   constructor(host: SmartBanHost, { platform, onDisk }: SmartBanOptions) {
     this.#host = host;
     this.#platform = platform;
     this.#onDisk = onDisk;
   }
 
-  /** Pieces that have failed and not been right since. */
+  /** Pieces that have failed and not passed since. */
   get failed(): Pick<BlockEvidence, "pieces" | "size"> {
     return this.#evidence;
   }
 
-  /** Whether a piece has failed and not been right since: it should come from one peer alone. */
+  /** Returns `true` if a piece has failed and not passed since. It should come from one source alone. */
   suspects(index: number): boolean {
     return this.#evidence.suspects(index);
   }
 
   /**
-   * Checks a complete piece, and tells of those who are to blame if it, or an earlier attempt at it, is wrong.
+   * Checks a complete piece. Reports the senders of wrong blocks of this attempt or of earlier ones to the torrent.
    *
-   * @param piece Complete; must not change meanwhile.
-   * @returns Whether it is right; `null` when nobody can tell, since it isn't any more where it was written.
-   * @throws If it can't be read back.
+   * @param piece A complete piece, which must not change meanwhile.
+   * @returns Whether the piece is right; `null` if that can't be told because its files have moved since it was
+   * written.
+   * @throws The reason why the piece couldn't be read back.
    */
   async check(piece: PartialPiece): Promise<boolean | null> {
     const { index } = piece;
-    await undefined; // what follows may close connections, and the read of one is being parsed
+    await undefined; // the check may close connections, and one of them is parsing the read that completed the piece
     if (piece.parts !== null) await this.#onDisk.hashed(piece);
     if (this.#onDisk.isMoved(piece)) return null;
     while (!piece.hashMore()) await this.#platform.giveWay();

@@ -1,5 +1,5 @@
 /**
- * What to ask a web seed for: from bytes of the torrent to URLs and ranges (BEP 19, and BEP 17).
+ * What to ask a web seed for: from bytes of the torrent to URLs and ranges (BEP 19).
  *
  * @module
  */
@@ -7,71 +7,58 @@
 import { isFolder, type Metainfo, originalPaths } from "../../metainfo/mod.ts";
 import { FileMap } from "../../storage/layout.ts";
 
-/** Bytes of a torrent that one request brings. */
+/** A part of the torrent that one request fetches. */
 export interface WebPart {
-  /** Where to ask for them; `null` for zeros of padding (BEP 47), which nobody has to send. */
+  /** URL of the request; `null` for the zeros of a padding file (BEP 47), which need no request. */
   readonly url: string | null;
-  /** First byte, counted over the whole torrent. */
+  /** Offset of the first byte in the torrent. */
   readonly at: number;
-  /** Bytes. */
+  /** Number of bytes. */
   readonly length: number;
-  /** First byte in what the URL names. */
+  /** Offset of the first byte in the resource that the URL names. */
   readonly first: number;
-  /** Bytes of what the URL names. */
+  /** Size of that resource in bytes. */
   readonly size: number;
-  /** Index of the file; -1 where no file is asked for. */
+  /** Index of the file; -1 for padding. */
   readonly file: number;
 }
 
-/** How a kind of web seed is asked. */
-export interface WebParts {
-  /** Whether it is asked with `Range` (BEP 19), rather than with a range in the URL (BEP 17). */
-  readonly ranges: boolean;
-  /**
-   * @param begin First byte, counted over the whole torrent.
-   * @param end The byte after the last.
-   * @returns What to ask for, in order.
-   */
-  parts(begin: number, end: number): WebPart[];
-  /** @returns The first piece of a file, and the one after its last. */
-  piecesOf(file: number): { readonly first: number; readonly end: number };
-}
-
-/** What of a torrent is needed. */
-export type WebTorrent = Pick<Metainfo, "info" | "infoHash" | "files" | "pieceLength" | "pieceCount" | "totalLength">;
-
-/** What all web seeds of a torrent have in common; large for a large torrent. */
+/** What all web seeds of a torrent share; large for a large torrent. */
 export class WebFiles {
-  /** Where its bytes are. */
+  /** Where the torrent's bytes are in its files. */
   readonly map: FileMap;
-  /** Its files as it names them itself. */
+  /** Paths of the files as given in the torrent. */
   readonly paths: readonly (readonly Uint8Array[])[];
-  /** Whether it has a list of files. */
+  /** Whether the torrent has a list of files. */
   readonly isFolder: boolean;
 
   /** @param meta The torrent. */
-  constructor(meta: WebTorrent) {
+  constructor(meta: Metainfo) {
     this.map = new FileMap(meta);
     this.paths = originalPaths(meta);
     this.isFolder = isFolder(meta);
   }
 }
 
-/** A web seed that has files (BEP 19, `url-list`). */
-export class FileParts implements WebParts {
-  readonly ranges = true;
+/** The requests that a web seed gets (BEP 19, `url-list`). */
+export class FileParts {
   readonly #map: FileMap;
   readonly #urlOf: (file: number) => string;
 
   /**
-   * @param url As it stands in the torrent.
-   * @param files The torrent's.
+   * @param url The URL as given in the torrent.
+   * @param files Files of the torrent.
    */
   constructor(url: string, files: WebFiles) {
     this.#map = files.map;
     this.#urlOf = fileUrls(url, files);
   }
 
+  /**
+   * @param begin First byte, counted over the whole torrent.
+   * @param end The byte after the last.
+   * @returns What to ask for, in order.
+   */
   parts(begin: number, end: number): WebPart[] {
     const found: WebPart[] = [];
     const zeros = (at: number, until: number) => {
@@ -89,54 +76,19 @@ export class FileParts implements WebParts {
     return found;
   }
 
+  /** @returns The first piece of a file, and the one after its last. */
   piecesOf(file: number): { readonly first: number; readonly end: number } {
     return this.#map.piecesOfFile(file);
   }
 }
 
-/** A web seed that has pieces (BEP 17, `httpseeds`). */
-export class HttpSeedParts implements WebParts {
-  readonly ranges = false;
-  readonly #url: string;
-  readonly #meta: WebTorrent;
-
-  /**
-   * @param url As it stands in the torrent.
-   * @param meta The torrent.
-   */
-  constructor(url: string, meta: WebTorrent) {
-    this.#url = `${withoutFragment(url)}${url.includes("?") ? "&" : "?"}info_hash=${percentAll(meta.infoHash.bytes)}`;
-    this.#meta = meta;
-  }
-
-  parts(begin: number, end: number): WebPart[] {
-    const { pieceLength, totalLength } = this.#meta;
-    const found: WebPart[] = [];
-    for (let at = begin; at < end;) {
-      const index = Math.floor(at / pieceLength);
-      const start = index * pieceLength;
-      const size = Math.min(pieceLength, totalLength - start);
-      const length = Math.min(end, start + size) - at;
-      const first = at - start;
-      const ranges = length === size ? "" : `&ranges=${first}-${first + length - 1}`;
-      found.push({ url: `${this.#url}&piece=${index}${ranges}`, at, length, first, size, file: -1 });
-      at += length;
-    }
-    return found;
-  }
-
-  piecesOf(): { readonly first: number; readonly end: number } {
-    return { first: 0, end: this.#meta.pieceCount };
-  }
-}
-
 /**
- * The URLs of a torrent's files at a web seed (BEP 19). Where the BEP leaves it open they are those that libtorrent and aria2
- * ask for: a folder's URL may lack its slash, and whatever the URL holds is kept as it is, a query too.
+ * Returns a function from a file's index to its URL at a web seed (BEP 19). Where the BEP leaves it open, the URLs are
+ * those that libtorrent and aria2 request: the slash after a folder may be missing, and everything in the URL is kept,
+ * including a query.
  *
- * @param url As it stands in the torrent: of the file, or of the folder that holds the torrent's file or folder.
- * @param files The torrent's.
- * @returns A function from a file's index to its URL.
+ * @param url The URL as given in the torrent: of the file, or of the folder that holds the torrent's file or folder.
+ * @param files Files of the torrent.
  */
 export function fileUrls(url: string, files: Pick<WebFiles, "paths" | "isFolder">): (file: number) => string {
   const base = withoutFragment(url);
@@ -153,25 +105,17 @@ function withoutFragment(url: string): string {
   return url.split("#", 1)[0]!;
 }
 
-/** Names that would lead somewhere else, or nowhere. Storage knows neither. */
+/** Returns `true` for an empty name, `.` and `..`, which would change the path. Storage leaves them out as well. */
 function isDots(name: Uint8Array): boolean {
   return name.length <= 2 && name.every((byte) => byte === 0x2e);
 }
 
-/** A name as one component of a path: all but the unreserved characters (RFC 3986) are escaped. */
+/** Encodes a name as one path component: all but the unreserved characters (RFC 3986) are escaped. */
 function percentName(name: Uint8Array): string {
   let text = "";
   for (const byte of name) {
     const character = String.fromCharCode(byte);
-    text += /[A-Za-z0-9._~-]/.test(character) ? character : percent(byte);
+    text += /[A-Za-z0-9._~-]/.test(character) ? character : `%${byte.toString(16).toUpperCase().padStart(2, "0")}`;
   }
   return text;
-}
-
-function percentAll(bytes: Uint8Array): string {
-  return Array.from(bytes, percent).join("");
-}
-
-function percent(byte: number): string {
-  return `%${byte.toString(16).toUpperCase().padStart(2, "0")}`;
 }

@@ -1,5 +1,5 @@
 /**
- * What to make of the head of a web seed's answer.
+ * Checks the head of a web seed's answer.
  *
  * @module
  */
@@ -7,30 +7,33 @@
 import { MAX_RETRY_AFTER_MS } from "../../base/defences.ts";
 import type { WebPart } from "./web_files.ts";
 
-/** What an answer is good for. */
+/** What an answer contains. */
 export type WebReply =
   /**
-   * Its body holds what was asked for: after `skip` bytes, `length` of them, less than was asked for, perhaps. `more`: whether
-   * it may go on after those.
+   * The body contains requested data: `length` bytes after `skip` other bytes, perhaps less than was requested. With
+   * `more` set the body may go on after the data.
    */
   | { readonly kind: "data"; readonly skip: number; readonly length: number; readonly more: boolean }
-  /** The server hasn't got this file, or another one of that name. */
+  /** The server doesn't have the file, or has another file of that name. */
   | { readonly kind: "missing"; readonly why: string }
-  /** Not now; `after`: milliseconds, as the server says, or `null`. */
+  /** The server can't answer now. It asks us to wait for `after` milliseconds, or doesn't say if `null`. */
   | { readonly kind: "busy"; readonly why: string; readonly after: number | null }
-  /** It makes no sense. */
+  /** The answer makes no sense. */
   | { readonly kind: "fault"; readonly why: string };
 
-/** Not for us, and not tomorrow: 401, 403, 404, 410, 451 (RFC 7725); and 416, which says that the file is shorter. */
+/**
+ * Statuses that mean that the server doesn't send us the file, now or later: 401, 403, 404, 410, 451 (RFC 7725), and
+ * 416, which says that the file is shorter.
+ */
 const MISSING = [401, 403, 404, 410, 416, 451];
-/** Later, perhaps. */
+/** Statuses that mean that a later request may succeed. */
 const BUSY = [408, 425, 429];
 
 /**
  * Judges an answer.
  *
  * @param part What was asked for.
- * @param answer `status` and `headers`. `ranges`: whether it was asked with `Range`. `wallClock`: milliseconds since 1970.
+ * @param answer `status` and `headers`. `wallClock`: milliseconds since 1970.
  * @returns What to make of it.
  */
 export function judgeReply(
@@ -38,17 +41,12 @@ export function judgeReply(
   answer: {
     readonly status: number;
     readonly headers: Headers;
-    readonly ranges: boolean;
     readonly wallClock: number;
   },
 ): WebReply {
   const { status, headers } = answer;
   if (status === 206 || status === 200) {
-    const reply = !answer.ranges
-      ? judgePiece(part, answer)
-      : status === 206
-      ? judgeRange(part, headers)
-      : judgeWhole(part, headers);
+    const reply = status === 206 ? judgeRange(part, headers) : judgeWhole(part, headers);
     return reply.kind === "data" ? asStored(part, answer, reply) : reply;
   }
   const why = `it answers ${status}`;
@@ -60,31 +58,32 @@ export function judgeReply(
 }
 
 /**
- * An archive is often labelled as compressed because its name ends in `.gz`, and comes as it is stored: then sizes are those that
- * the torrent says. A server that compresses what it sends, though it was asked not to, has none of these sizes.
+ * Accepts an answer that is labelled as compressed if its size is that of the file in the torrent: archives are often
+ * labelled so because their name ends in `.gz`, and are sent as stored. A server that does compress its answer, which
+ * we asked it not to, sends another size.
  */
 function asStored(
   part: WebPart,
-  answer: { readonly status: number; readonly headers: Headers; readonly ranges: boolean },
+  answer: { readonly status: number; readonly headers: Headers },
   reply: WebReply,
 ): WebReply {
   const { headers } = answer;
   const label = headers.get("content-encoding")?.trim().toLowerCase() ?? "";
   if (label === "" || label === "identity") return reply;
   const size = answer.status === 206 ? sizeIn(headers) : lengthOf(headers);
-  if (size === (answer.ranges ? part.size : part.length)) return reply;
+  if (size === part.size) return reply;
   return { kind: "missing", why: "it compresses what it sends" };
 }
 
-/** The size of the file in `Content-Range`; `null` if it isn't told. */
+/** Returns the size of the file in `Content-Range`; `null` if there is none. */
 function sizeIn(headers: Headers): number | null {
   const size = /\/(\d{1,16})$/.exec(headers.get("content-range")?.trim() ?? "")?.[1];
   return size === undefined ? null : Number(size);
 }
 
-/** 206 (RFC 9110, 14.4): one range, the one that was asked for or the beginning of it. */
+/** Checks a 206 answer (RFC 9110, 14.4): one range, which is the one that was requested or the beginning of it. */
 function judgeRange(part: WebPart, headers: Headers): WebReply {
-  const text = headers.get("content-range") ?? ""; // several ranges ("multipart/byteranges") have none
+  const text = headers.get("content-range") ?? ""; // absent for several ranges ("multipart/byteranges")
   const [, first, last, size] = /^bytes (\d{1,16})-(\d{1,16})\/(\d{1,16}|\*)$/i.exec(text.trim()) ?? [];
   if (first === undefined) return { kind: "fault", why: "it says 206 without a valid range" };
   if (size !== "*" && Number(size) !== part.size) return otherSize(part, Number(size));
@@ -98,21 +97,11 @@ function judgeRange(part: WebPart, headers: Headers): WebReply {
   return { kind: "data", skip: 0, length, more: false };
 }
 
-/** 200: the file from its beginning, whatever was asked for. */
+/** Checks a 200 answer, which contains the file from its beginning whatever range was requested. */
 function judgeWhole(part: WebPart, headers: Headers): WebReply {
   const size = lengthOf(headers);
   if (size !== null && size !== part.size) return otherSize(part, size);
   return { kind: "data", skip: part.first, length: part.length, more: part.first + part.length < part.size };
-}
-
-/** BEP 17: the bytes that were asked for, and nothing else. */
-function judgePiece(part: WebPart, answer: { readonly status: number; readonly headers: Headers }): WebReply {
-  if (answer.status !== 200) return { kind: "fault", why: `it answers ${answer.status}` };
-  const length = lengthOf(answer.headers);
-  if (length !== null && length !== part.length) {
-    return { kind: "fault", why: `it was asked for ${part.length} bytes and sends ${length}` };
-  }
-  return { kind: "data", skip: 0, length: part.length, more: false };
 }
 
 function otherSize(part: WebPart, size: number): WebReply {
@@ -125,9 +114,9 @@ function lengthOf(headers: Headers): number | null {
 }
 
 /**
- * Reads a wish to be asked later: the field `Retry-After` (RFC 9110, 10.2.3), or the body of a 503 (BEP 17).
+ * Reads the field `Retry-After` (RFC 9110, 10.2.3).
  *
- * @param text Seconds, or a date; `null` when there is none.
+ * @param text Seconds, or a date; `null` when there is no such field.
  * @param wallClock Milliseconds since 1970.
  * @returns Milliseconds from now, one second to one hour; `null` when it says nothing.
  */

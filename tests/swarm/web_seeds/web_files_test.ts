@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { encode } from "../../../src/bencode/mod.ts";
 import { type Metainfo, parseMetainfo } from "../../../src/metainfo/mod.ts";
-import { FileParts, HttpSeedParts, WebFiles } from "../../../src/swarm/web_seeds/web_files.ts";
+import { FileParts, WebFiles } from "../../../src/swarm/web_seeds/web_files.ts";
 import { hashes, several, single } from "../../metainfo/support.ts";
 
 /** `file.bin` alone, or with others in `folder`. */
@@ -96,20 +96,4 @@ Deno.test("FileParts covers whatever it is asked for, once", () => {
     }
     assertEquals(at, end);
   }));
-});
-
-Deno.test("HttpSeedParts asks for pieces, with ranges where only a part is wanted (BEP 17)", () => {
-  const hash = Array.from(SINGLE.infoHash.bytes, (byte) => `%${byte.toString(16).toUpperCase().padStart(2, "0")}`);
-  const base = `http://w.example/seed.php?info_hash=${hash.join("")}`;
-  const parts = new HttpSeedParts("http://w.example/seed.php", SINGLE);
-  const urlsOf = (begin: number, end: number) => parts.parts(begin, end).map(({ url }) => url);
-  assertEquals(urlsOf(0, 16_384), [`${base}&piece=0`]);
-  assertEquals(urlsOf(16_000, 40_000), [
-    `${base}&piece=0&ranges=16000-16383`,
-    `${base}&piece=1`,
-    `${base}&piece=2&ranges=0-7231`,
-  ]);
-  assertEquals(urlsOf(6 * 16_384, 100_000), [`${base}&piece=6`], "the last one is shorter");
-  const [part] = new HttpSeedParts("http://w.example/x?key=1#y", SINGLE).parts(0, 5);
-  assertEquals(part!.url, `http://w.example/x?key=1&info_hash=${hash.join("")}&piece=0&ranges=0-4`);
 });

@@ -5,10 +5,9 @@ import { type Bytes, concatBytes, utf8 } from "../../../src/base/bytes.ts";
 import { InfoHash } from "../../../src/base/info_hash.ts";
 import { type Encodable, encode } from "../../../src/bencode/mod.ts";
 import { type Metainfo, parseMetainfo, pieceHash, pieceSize } from "../../../src/metainfo/mod.ts";
-import { sha1 } from "../../../src/metainfo/sha1.ts";
 import { Peer } from "../../../src/peer/peer.ts";
 import { BandwidthLimiter } from "../../../src/peer/bandwidth_limiter.ts";
-import { startDigest } from "../../../src/platform/start_digest.ts";
+import { sha1, startDigest } from "../../../src/platform/start_digest.ts";
 import { MemoryBudget } from "../../../src/base/memory_budget.ts";
 import { BufferPool } from "../../../src/swarm/pieces/buffer_pool.ts";
 import { PieceDownload } from "../../../src/swarm/pieces/piece_download.ts";
@@ -35,8 +34,6 @@ export interface WebLabOptions {
   readonly files?: number | readonly LabFile[];
   /** `url-list`. */
   readonly webSeeds?: readonly string[];
-  /** `httpseeds`. */
-  readonly httpSeeds?: readonly string[];
   /** Bytes a second that may come; no limit when absent. */
   readonly maxDown?: number;
   /** Whether that is the torrent's own limit rather than the session's. */
@@ -219,15 +216,14 @@ function makeMeta(files: number | readonly LabFile[], options: WebLabOptions): {
     return (file as LabFile).pad ? new Uint8Array(file.length) : noise(file.length, i + 1);
   }));
   const hashes: Bytes[] = [];
-  for (let at = 0; at < data.length; at += PIECE) hashes.push(sha1(data.subarray(at, at + PIECE)) as Bytes);
+  for (let at = 0; at < data.length; at += PIECE) hashes.push(sha1(data.subarray(at, at + PIECE)));
   const shape: Record<string, Encodable> = typeof files === "number" ? { length: files, name: "file.bin" } : {
     files: files.map(({ name, length, pad }) => ({ length, path: [name], ...(pad && { attr: "p" }) })),
     name: "folder",
   };
   const torrent = encode({
     info: { ...shape, "piece length": PIECE, pieces: concatBytes(hashes) },
-    "url-list": [...options.webSeeds ?? (options.httpSeeds ? [] : ["http://web.example/"])],
-    httpseeds: [...options.httpSeeds ?? []],
+    "url-list": [...options.webSeeds ?? ["http://web.example/"]],
   });
   return { meta: parseMetainfo(torrent), data };
 }

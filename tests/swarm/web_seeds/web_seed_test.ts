@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertGreater, assertLess } from "@std/assert";
 import { Bitfield } from "../../../src/base/bitfield.ts";
-import { type Bytes, concatBytes, utf8 } from "../../../src/base/bytes.ts";
+import { type Bytes, concatBytes } from "../../../src/base/bytes.ts";
 import { serveRange, type WebAnswer, type WebCall } from "../../support/scripted_web.ts";
 import { PIECE, WebLab } from "./web_lab.ts";
 
@@ -381,34 +381,6 @@ Deno.test("WebSeeds end all when they are stopped, also what waits for memory", 
   await lab.clock.play(0);
   assertEquals(lab.web.open, 0);
   assertEquals(lab.told.at(-1), "web.example:80 disconnected: we are stopping");
-});
-
-Deno.test("WebSeeds know HTTP seeds (BEP 17): a piece for a request, and seconds to wait in the body of a 503", async () => {
-  let busy = true;
-  const lab = new WebLab({
-    httpSeeds: ["http://seed.example/seed.php"],
-    files: 3 * PIECE + 5,
-    script: (call, lab) => {
-      if (busy) {
-        busy = false;
-        return { status: 503, body: utf8("42") };
-      }
-      const query = new URL(call.url).searchParams;
-      const index = Number(query.get("piece"));
-      const piece = lab.data.slice(index * PIECE, (index + 1) * PIECE);
-      const [, first, last] = /^(\d+)-(\d+)$/.exec(query.get("ranges") ?? "") ?? [];
-      const body = first === undefined ? piece : piece.slice(Number(first), Number(last) + 1);
-      return { status: 200, headers: { "content-length": `${body.length}` }, body };
-    },
-  });
-  await lab.play(41_000);
-  assertEquals(lab.web.calls.length, 1);
-  await lab.play(10_000);
-  assert(lab.complete);
-  assertEquals(lab.taken, lab.data.length + 2);
-  const hash = Array.from(lab.meta.infoHash.bytes, (byte) => `%${byte.toString(16).toUpperCase().padStart(2, "0")}`);
-  assert(lab.web.calls.every(({ url }) => url.startsWith(`http://seed.example/seed.php?info_hash=${hash.join("")}&`)));
-  assertEquals(lab.web.calls.length, 5);
 });
 
 Deno.test("WebSeeds and peers share a torrent, and nothing is fetched twice while both are quick", async () => {

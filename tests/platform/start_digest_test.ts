@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { toHex, utf8 } from "../../src/base/bytes.ts";
-import { sha1 } from "../../src/metainfo/sha1.ts";
+import { sha1 } from "../../src/platform/start_digest.ts";
 
 fc.configureGlobal({ seed: 1 }); // so that every run is the same
 

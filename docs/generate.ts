@@ -1,6 +1,6 @@
 /**
- * Writes the pages that follow from the code: `docs/options.md` from the commands, `docs/json.md` from the JSON Schemas.
- * `deno task docs` runs it, and a test fails when it wasn't run.
+ * Writes the pages that are generated from the code: `docs/options.md` from the commands, and `docs/json.md` from the
+ * JSON Schemas. Run it with `deno task docs`; a test fails if the pages are out of date.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import { createProgram } from "../src/cli/program.ts";
 const HERE = new URL("./", import.meta.url);
 const NOTE = "<!-- Made by `deno task docs`. -->";
 
-/** A part of a JSON Schema, as far as the page shows it. */
+/** The parts of a JSON Schema that the page shows. */
 interface Schema {
   readonly title?: string;
   readonly description?: string;
@@ -28,7 +28,7 @@ interface Schema {
   readonly $defs?: Readonly<Record<string, Schema>>;
 }
 
-/** What each means. */
+/** Meaning of each exit code. */
 const EXIT_CODES: readonly (readonly [number, string])[] = [
   [0, "done"],
   [1, "unexpected failure, a bug; `-v` shows the stack"],
@@ -40,11 +40,7 @@ const EXIT_CODES: readonly (readonly [number, string])[] = [
   [130, "interrupted: Ctrl-C, SIGTERM, window closed, reader of the output gone"],
 ];
 
-/**
- * The pages.
- *
- * @returns Markdown by the name of the file.
- */
+/** Returns the pages as Markdown by file name. */
 export async function pages(): Promise<Readonly<Record<string, string>>> {
   return {
     "options.md": optionsPage(),
@@ -53,7 +49,7 @@ export async function pages(): Promise<Readonly<Record<string, string>>> {
 }
 
 function optionsPage(): string {
-  // What is asked for help needs no surroundings.
+  // Help texts don't use the context.
   const program = createProgram({ terminal: {} } as unknown as Context);
   const help = program.createHelp();
   const commands = help.visibleCommands(program);
@@ -101,7 +97,7 @@ function commandSection(command: Command): string[] {
 
 function jsonPage(events: Schema, info: Schema): string {
   const lines = (part: Schema) => part.oneOf!.map(({ $ref }) => $ref!.slice("#/$defs/".length));
-  // What `create` and `--list` have in common with `info` is told once.
+  // The fields that `create` and `--list` have in common with `info` are listed once.
   const section = (schema: Schema, name: string, title: string, level = "###"): string[] => {
     const part = schema.$defs![name]!;
     return [
@@ -174,7 +170,7 @@ function typeOf(schema: Schema, root: Schema): string {
   return [type].flat().join(", ");
 }
 
-/** In the form that the formatter gives it: cells as wide as the widest of their column. */
+/** Makes a Markdown table in the format of `deno fmt`, with cells as wide as the widest of their column. */
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const cells = [head, ...rows].map((row) => row.map((cell) => cell.replace(/[|*]/g, "\\$&")));
   const widths = head.map((_, column) => Math.max(3, ...cells.map((row) => row[column]!.length)));
@@ -185,12 +181,12 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
   return [line(first!), line(head.map(() => ""), "-"), ...rest.map((row) => line(row))].join("\n");
 }
 
-/** The name by which a heading can be linked to. */
+/** Returns the link target of a heading. */
 function anchor(heading: string): string {
   return heading.toLowerCase().replace(/[^\w\s-]/g, "").replaceAll(" ", "-");
 }
 
-/** Blocks with an empty line between them, but not within a block of code. */
+/** Joins blocks with an empty line between them, except within a block of code. */
 function joined(blocks: readonly string[]): string {
   let text = "";
   let inCode = false;
@@ -201,7 +197,7 @@ function joined(blocks: readonly string[]): string {
   return text;
 }
 
-/** Prose in lines of at most 120 characters, as the formatter would have it. */
+/** Wraps prose at 120 characters, like the formatter. */
 function wrapped(block: string, inCode: boolean): string {
   if (inCode || /^(?:\||#|<!--|```)/.test(block)) return block;
   const lines = [""];

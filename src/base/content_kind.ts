@@ -1,19 +1,19 @@
 /**
- * What kind of thing bytes are, for messages that mustn't show what is in them: the URL may lead to a server that is none of the
- * business of whoever wrote it.
+ * Names what kind of data a response holds, for messages that mustn't show the data: a URL may lead to a server that
+ * the author of the torrent has no access to.
  *
  * @module
  */
 
 import { fromUtf8Lossy } from "./bytes.ts";
 
-/** Bytes that are looked at. */
+/** Bytes that are examined. */
 const LOOKED_AT = 256;
 
 /**
- * Names the kind of an answer by how it begins.
+ * Names the kind of a response by its first bytes.
  *
- * @param bytes The answer.
+ * @param bytes The response.
  * @returns `a web page`, `XML`, `JSON`, `text` or `binary data`.
  */
 export function contentKind(bytes: Uint8Array): string {

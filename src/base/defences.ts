@@ -42,7 +42,7 @@ export const MAX_OUTSTANDING = 2048;
 /** Unrequested blocks and rejects after which a peer is disconnected. Some occur when messages cross. */
 export const MAX_UNASKED_ANSWERS = 64;
 /** Requests that a peer may reject in a row without choking us. A peer that serves nothing isn't worth asking. */
-export const MAX_TURNED_DOWN_IN_A_ROW = 256;
+export const MAX_REJECTS_IN_A_ROW = 256;
 /** Pieces that a peer may allow us while it chokes us (BEP 6). Further pieces are ignored; the BEP suggests ten. */
 export const MAX_ALLOWED_FAST = 64;
 /**
@@ -138,10 +138,10 @@ export const MAX_PORTS_PER_HOST = 8;
 /** Ports of this machine that are remembered. No third party is scanned here, and a test swarm may run here. */
 export const MAX_PORTS_OF_THIS_MACHINE = 32;
 /** A connection where neither end is interested may be closed after this time to make room for another peer. */
-export const MUTE_MS = 20_000;
+export const NOT_INTERESTED_MS = 20_000;
 /**
  * Rate of peers that connect while there is no room, above which connections where neither end is interested are closed
- * sooner than {@linkcode MUTE_MS}. It stops an attacker from keeping peers out with connections that say nothing. Each
+ * sooner than {@linkcode NOT_INTERESTED_MS}. It stops an attacker from keeping peers out with connections that say nothing. Each
  * address counts once.
  */
 export const ARRIVALS_PER_SECOND = 5;
@@ -150,9 +150,9 @@ export const ARRIVALS_PER_SECOND = 5;
  * peers arrive. Until bitfields and interest have crossed, which takes a round trip or two, neither end looks
  * interested. With a longer time, an attacker that fills all places would keep peers out for longer.
  */
-export const ARRIVALS_MUTE_MS = 1_000;
+export const ARRIVALS_NOT_INTERESTED_MS = 1_000;
 /**
- * Like {@linkcode ARRIVALS_MUTE_MS}, for a connection that we dialled. An attacker can't choose whom we dial, so a slow
+ * Like {@linkcode ARRIVALS_NOT_INTERESTED_MS}, for a connection that we dialled. An attacker can't choose whom we dial, so a slow
  * line gets more time.
  */
 export const ARRIVALS_MUTE_DIALLED_MS = 3_000;
@@ -200,7 +200,7 @@ export const HOLD_MS = 2_500;
 /** Milliseconds after which an idle peer may send blocks of a piece that another peer has alone. */
 export const IDLE_HOLD_MS = 1_000;
 /** Pieces that an unproven peer may have alone: enough not to wait for a hash, and few to refetch if they are wrong. */
-export const MOST_OWNED = 2;
+export const MAX_EXCLUSIVE_PIECES = 2;
 /** Blocks that an unproven peer may have alone in any case, in any number of small pieces. */
 export const SMALL_BLOCKS = 32;
 /**
@@ -247,7 +247,7 @@ export const METADATA_EVICTED_MS = 5_000;
 /** Parts are kept this long after all peers that named their size have gone, as these may have to be redialled. */
 export const METADATA_FORGET_MS = 60_000;
 /** Wrong dictionaries that get a network banned even if it has other peers, which may be honest ones behind a NAT. */
-export const MAX_METADATA_LIES = 3;
+export const MAX_WRONG_METADATA = 3;
 /** Bytes of all torrent files being read, unpacked and unparsed: the largest accepted torrent. Other reads wait. */
 export const MAX_METAINFO_READS = 64 * 1024 * 1024;
 /** Redirects from one magnet link to the next that are followed when a magnet link's torrent file is fetched. */

@@ -15,7 +15,7 @@ const PORTION_SECONDS = 0.1;
 /** Decay per round of the number of contenders of earlier rounds. */
 const MEMORY = 0.8;
 /** Amounts below this are rounding errors. */
-const NOTHING = 1e-6;
+const EPSILON = 1e-6;
 
 /** Token bucket: units arrive at a steady rate, and unused ones are kept for a moment. */
 class Bucket {
@@ -84,7 +84,7 @@ export interface ShareClaim {
   /** Smallest amount that is of use to the claim. 0 while it doesn't wait. */
   least: number;
   /** Units granted so far while the claim waits. */
-  got: number;
+  granted: number;
 }
 
 /** Units for a claim that waited. */
@@ -111,9 +111,9 @@ export class FairShare {
   /** Estimated number of parties that want more than they get. */
   #contenders = 1;
   /** Units a second of the parties whose own rate is below their fair share. */
-  #spoken = 0;
+  #reservedRate = 0;
   /** Highest own rate among the parties that `#spoken` counts. */
-  #mostSpoken = 0;
+  #highestReservedRate = 0;
 
   /**
    * @param rate Units a second; Infinity for no limit.
@@ -145,13 +145,16 @@ export class FairShare {
 
   /** Makes a claim of a party. */
   join(party: Party): ShareClaim {
-    return { party, least: 0, got: 0 };
+    return { party, least: 0, granted: 0 };
   }
 
   /** Units a second that a claim gets if all recent contenders use their shares. Infinity without a limit. */
   shareOf({ party }: ShareClaim): number {
     // A party without a rate of its own gets no less than a party with one.
-    const rest = Math.max(this.#mostSpoken, (this.#all.rate - this.#spoken) / Math.max(1, this.#contenders));
+    const rest = Math.max(
+      this.#highestReservedRate,
+      (this.#all.rate - this.#reservedRate) / Math.max(1, this.#contenders),
+    );
     const share = Math.min(party.own.rate, rest);
     return share / Math.max(1, party.contenders, party.waiting.size);
   }
@@ -167,7 +170,7 @@ export class FairShare {
     this.#all.refill(now);
     for (const party of [...this.#waiting]) this.#dismiss(party);
     this.#all.setRate(rate, now);
-    this.#spoken = this.#mostSpoken = 0;
+    this.#reservedRate = this.#highestReservedRate = 0;
   }
 
   /**
@@ -180,7 +183,7 @@ export class FairShare {
   setRateOf(party: Party, rate: number, now: number): void {
     this.#dismiss(party);
     party.own.setRate(rate, now);
-    this.#spoken = this.#mostSpoken = 0;
+    this.#reservedRate = this.#highestReservedRate = 0;
   }
 
   /**
@@ -224,14 +227,14 @@ export class FairShare {
     const through: Grant[] = [];
     this.#all.refill(now);
     for (const { own } of this.#waiting) own.refill(now);
-    this.#weigh();
+    this.#countContenders();
     const parties = Array.from(this.#waiting, (party) => ({ party, need: this.#needsOf(party) }));
     parties.sort((a, b) => a.need - b.need);
     this.#scarce = false;
     let left = parties.length;
     for (const { party, need } of parties) {
       const part = Math.max(0, this.#all.level / left--);
-      if (need - part > NOTHING) this.#scarce = true;
+      if (need - part > EPSILON) this.#scarce = true;
       this.#shareOut(party, Math.min(need, part), through);
     }
     for (const { claim } of through) this.#forget(claim);
@@ -257,7 +260,7 @@ export class FairShare {
    * @param unused Units that it gives back; below 0 for units that it used without a grant.
    */
   leave(claim: ShareClaim, unused: number): void {
-    const back = unused + claim.got;
+    const back = unused + claim.granted;
     this.#forget(claim);
     this.#all.give(back);
     claim.party.own.give(back);
@@ -278,7 +281,7 @@ export class FairShare {
   }
 
   /** Updates the number of parties that share what parties with lower own rates leave, and how much that is. */
-  #weigh(): void {
+  #countContenders(): void {
     let [left, spoken, most] = [this.#waiting.size, 0, 0];
     if (this.#all.rate < Infinity) {
       const rates = Array.from(this.#waiting, ({ own }) => own.rate).sort((a, b) => a - b);
@@ -289,8 +292,8 @@ export class FairShare {
         left--;
       }
     }
-    this.#spoken = spoken;
-    this.#mostSpoken = most;
+    this.#reservedRate = spoken;
+    this.#highestReservedRate = most;
     this.#contenders = Math.max(left, this.#contenders * MEMORY);
   }
 
@@ -304,13 +307,13 @@ export class FairShare {
       amount -= part;
       this.#all.level -= part;
       party.own.level -= part;
-      claim.got += part;
-      if (need - part <= NOTHING) through.push({ claim, amount: claim.got });
+      claim.granted += part;
+      if (need - part <= EPSILON) through.push({ claim, amount: claim.granted });
     }
   }
 
   #forget(claim: ShareClaim): void {
-    claim.least = claim.got = 0;
+    claim.least = claim.granted = 0;
     const { party } = claim;
     party.waiting.delete(claim);
     if (party.waiting.size === 0) this.#waiting.delete(party);
@@ -319,7 +322,7 @@ export class FairShare {
 
   /** Units that a claim lacks. The amount shrinks when other claims have come since it asked. */
   #needOf(claim: ShareClaim): number {
-    return Math.max(0, claim.least - claim.got, this.shareOf(claim) * PORTION_SECONDS - claim.got);
+    return Math.max(0, claim.least - claim.granted, this.shareOf(claim) * PORTION_SECONDS - claim.granted);
   }
 
   /** Units that the claims of a party lack and that its own rate allows now. */

@@ -26,7 +26,7 @@ const TURNS = 8;
 
 /** A torrent that borrows memory for pieces. */
 export interface MemoryBorrower {
-  /** Called when there may be memory, after {@linkcode MemoryBudget.wants}. */
+  /** Called when there may be memory, after {@linkcode MemoryBudget.waitForMemory}. */
   memoryAvailable(): void;
   /** Called when a torrent that has less memory waits. Memory that makes no progress should be given back. */
   memoryWanted(): void;
@@ -64,7 +64,7 @@ export class MemoryBudget {
   readonly forReading: number;
   /** Torrents that have memory for pieces or wait for some, with the bytes that each has. */
   readonly #lent = new Map<MemoryBorrower, number>();
-  readonly #hungry = new Set<MemoryBorrower>();
+  readonly #waitingTorrents = new Set<MemoryBorrower>();
   /** Torrents whose empty buffers are kept for reuse. */
   readonly #members = new Set<MemoryBorrower>();
   /** Empty buffers by length. */
@@ -127,10 +127,10 @@ export class MemoryBudget {
     // Extents that are being loaded, or about to be copied, can't be dropped.
     const elastic = this.#reserve + Math.max(0, Math.min(this.#reading - this.forReading, this.#settled));
     if (this.used - elastic + bytes > this.limit) return false;
-    if (this.#hungry.size === 0) return true;
+    if (this.#waitingTorrents.size === 0) return true;
     const own = this.#lent.get(borrower) ?? 0;
     if (own + bytes <= this.shareOf(borrower)) return true;
-    for (const other of this.#hungry) if (other !== borrower && this.#lent.get(other)! < own) return false;
+    for (const other of this.#waitingTorrents) if (other !== borrower && this.#lent.get(other)! < own) return false;
     return true;
   }
 
@@ -146,7 +146,7 @@ export class MemoryBudget {
     if (!this.has(borrower, length) && !options.force) return null;
     const buffer = this.#claim(length);
     this.#members.add(borrower);
-    this.#hungry.delete(borrower);
+    this.#waitingTorrents.delete(borrower);
     this.#lent.set(borrower, (this.#lent.get(borrower) ?? 0) + length);
     this.#pieces += length;
     return buffer;
@@ -158,9 +158,9 @@ export class MemoryBudget {
    * @param borrower The torrent that took it.
    * @param buffer The buffer.
    */
-  give(borrower: MemoryBorrower, buffer: Bytes): void {
+  giveBack(borrower: MemoryBorrower, buffer: Bytes): void {
     const left = this.#lent.get(borrower)! - buffer.length;
-    if (left > 0 || this.#hungry.has(borrower)) this.#lent.set(borrower, left);
+    if (left > 0 || this.#waitingTorrents.has(borrower)) this.#lent.set(borrower, left);
     else this.#lent.delete(borrower);
     this.#pieces -= buffer.length;
     if (this.#members.has(borrower)) this.#keep(buffer);
@@ -168,16 +168,16 @@ export class MemoryBudget {
   }
 
   /** Registers a torrent that waits for memory. Its `fed` is called when there may be some. */
-  wants(borrower: MemoryBorrower): void {
-    this.#hungry.add(borrower);
+  waitForMemory(borrower: MemoryBorrower): void {
+    this.#waitingTorrents.add(borrower);
     if (!this.#lent.has(borrower)) this.#lent.set(borrower, 0);
     const own = this.#lent.get(borrower)!;
     for (const [other, lent] of this.#lent) if (lent > own) other.memoryWanted();
   }
 
   /** Removes a torrent from those that wait for memory. */
-  sated(borrower: MemoryBorrower): void {
-    this.#hungry.delete(borrower);
+  stopWaiting(borrower: MemoryBorrower): void {
+    this.#waitingTorrents.delete(borrower);
     if (this.#lent.get(borrower) === 0) this.#lent.delete(borrower);
   }
 
@@ -189,7 +189,7 @@ export class MemoryBudget {
    * @param length Length in bytes of the buffers that it used.
    */
   leave(borrower: MemoryBorrower, length: number): void {
-    this.sated(borrower);
+    this.stopWaiting(borrower);
     this.#members.delete(borrower);
     if (this.#members.size === 0) this.#drain(0);
     else this.#forget(length);
@@ -342,16 +342,16 @@ export class MemoryBudget {
    * back may not be done.
    */
   #feedSoon(): void {
-    if (this.#hungry.size === 0 || this.#feeding) return;
+    if (this.#waitingTorrents.size === 0 || this.#feeding) return;
     this.#feeding = true;
     void Promise.resolve().then(() => {
       this.#feeding = false;
-      const byNeed = [...this.#hungry].sort((a, b) => this.#lent.get(a)! - this.#lent.get(b)!);
+      const byNeed = [...this.#waitingTorrents].sort((a, b) => this.#lent.get(a)! - this.#lent.get(b)!);
       for (const borrower of byNeed) {
-        if (!this.#hungry.has(borrower)) continue;
-        this.sated(borrower);
+        if (!this.#waitingTorrents.has(borrower)) continue;
+        this.stopWaiting(borrower);
         borrower.memoryAvailable();
-        if (this.#hungry.has(borrower)) break; // a torrent with less memory still lacks some
+        if (this.#waitingTorrents.has(borrower)) break; // a torrent with less memory still lacks some
       }
     });
   }

@@ -173,7 +173,7 @@ export function isNear(host: string, own: readonly OwnAddress[]): boolean {
  * @param teller Reach of the address of the host that tells us.
  * @param told Reach of the address that we are told.
  */
-export function mayName(teller: Reach, told: Reach): boolean {
+export function mayReportAddress(teller: Reach, told: Reach): boolean {
   if (told === "internet") return true;
   return told === "network" ? teller === "network" || teller === "machine" : told === teller && told === "machine";
 }
@@ -191,7 +191,7 @@ function isLoopback(ip: Uint8Array): boolean {
  *
  * @param host Literal address in its canonical form.
  */
-export function groupOf(host: string): string {
+export function subnetOf(host: string): string {
   if (!host.includes(":")) return host.slice(0, host.lastIndexOf("."));
   return parseIp(host.split("%", 1)[0]!)?.subarray(0, 6).join(".") ?? host;
 }

@@ -5,7 +5,7 @@
  */
 
 import { formatAddress, parseIp, type PeerAddress } from "../base/address.ts";
-import { kindOf, mayName, type NetworkKind, type Reach, reachOf } from "../base/networks.ts";
+import { kindOf, mayReportAddress, type NetworkKind, type Reach, reachOf } from "../base/networks.ts";
 
 /** Address family. IPv4 and IPv6 have separate DHTs (BEP 32). */
 export type Family = 4 | 6;
@@ -88,5 +88,5 @@ export function nodeKey(address: PeerAddress, facts: HostFacts): string {
  * the internet could direct our packets at machines in the local network.
  */
 export function isPlausible(told: HostFacts, teller: HostFacts): boolean {
-  return mayName(teller.reach, told.reach);
+  return mayReportAddress(teller.reach, told.reach);
 }

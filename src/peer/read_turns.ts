@@ -14,15 +14,15 @@ const MANY = 8;
 
 /** Keeps the peer connections of a session from monopolizing the event loop. */
 export class ReadTurns {
-  readonly #giveWay: () => Promise<void>;
+  readonly #yieldToEventLoop: () => Promise<void>;
   #senders = 0;
   #watchers = 0;
   #left = TURN_BYTES;
   #turn: Promise<void> | null = null;
 
-  /** @param giveWay Yields to the event loop; see `Platform.giveWay`. */
-  constructor(giveWay: () => Promise<void>) {
-    this.#giveWay = giveWay;
+  /** @param yieldToEventLoop Yields to the event loop; see `Platform.yieldToEventLoop`. */
+  constructor(yieldToEventLoop: () => Promise<void>) {
+    this.#yieldToEventLoop = yieldToEventLoop;
   }
 
   /** Called when a connection has outstanding requests. */
@@ -58,7 +58,7 @@ export class ReadTurns {
     if (this.#senders < MANY && this.#watchers === 0) return this.#turn;
     this.#left -= bytes;
     if (this.#left > 0) return null;
-    this.#turn ??= this.#giveWay().then(() => {
+    this.#turn ??= this.#yieldToEventLoop().then(() => {
       this.#turn = null;
       this.#left = TURN_BYTES;
     });

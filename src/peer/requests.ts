@@ -5,7 +5,7 @@
  */
 
 import type { Bytes } from "../base/bytes.ts";
-import { MAX_OUTSTANDING, MAX_TURNED_DOWN_IN_A_ROW, MAX_UNASKED_ANSWERS } from "../base/defences.ts";
+import { MAX_OUTSTANDING, MAX_REJECTS_IN_A_ROW, MAX_UNASKED_ANSWERS } from "../base/defences.ts";
 import type { FrameWriter } from "../wire/frame_writer.ts";
 import { BLOCK_SIZE, MessageId, WireError } from "../wire/messages.ts";
 import { BlockQueue } from "./block_queue.ts";
@@ -244,7 +244,7 @@ export class Requests {
   rejectedWhileUnchoked(): void {
     // The reject may answer a withdrawn request for the same block.
     if (this.#late === 0) this.#room = this.#queue.size;
-    if (++this.#turnedDown > MAX_TURNED_DOWN_IN_A_ROW) throw new WireError("it turns down all that it is asked for");
+    if (++this.#turnedDown > MAX_REJECTS_IN_A_ROW) throw new WireError("it turns down all that it is asked for");
   }
 
   /** Cancels a request, because the block came from another source. Does nothing if it isn't outstanding. */

@@ -35,7 +35,7 @@ export const denoFiles: FileSystem = {
 
   async stat(path) {
     try {
-      return toInfo(await pace.make({ here: () => Deno.lstatSync(path), there: () => Deno.lstat(path) }));
+      return toInfo(await pace.run({ here: () => Deno.lstatSync(path), there: () => Deno.lstat(path) }));
     } catch (thrown) {
       const error = toFileError(thrown, { what: "cannot look at", path });
       // Nothing exists below a file either, nor under a name that the file system doesn't allow.
@@ -46,13 +46,13 @@ export const denoFiles: FileSystem = {
 
   rename(from, to) {
     const call = { here: () => Deno.renameSync(from, to), there: () => Deno.rename(from, to) };
-    return guard("cannot rename", to, () => pace.make(call));
+    return guard("cannot rename", to, () => pace.run(call));
   },
 
   makeFolder(path, { secret = false } = {}) {
     const options = { recursive: true, ...(secret ? { mode: SECRET_FOLDER } : {}) };
     const call = { here: () => Deno.mkdirSync(path, options), there: () => Deno.mkdir(path, options) };
-    return guard("cannot make the folder", path, () => pace.make(call));
+    return guard("cannot make the folder", path, () => pace.run(call));
   },
 
   link(target, path) {
@@ -178,7 +178,7 @@ class DenoFileHandle implements FileHandle {
         // Some file systems fill a gap before the written data with zeros, which may take minutes.
         const part = rest.length > SMALL_WRITE || position + done > this.#reached + SMALL_WRITE
           ? await this.#file.write(rest)
-          : await pace.make({ here: () => this.#file.writeSync(rest), there: () => this.#file.write(rest) });
+          : await pace.run({ here: () => this.#file.writeSync(rest), there: () => this.#file.write(rest) });
         if (part === 0) throw new FileError("full", { what: "cannot write", path: this.#path });
         done += part;
         this.#position = position + done;
@@ -191,12 +191,12 @@ class DenoFileHandle implements FileHandle {
     const there = () => this.#file.truncate(size);
     const call = { here: () => this.#file.truncateSync(size), there };
     // Some file systems write zeros over the whole length.
-    return this.#turn("cannot set the size of", () => size > SMALL_WRITE ? there() : pace.make(call));
+    return this.#turn("cannot set the size of", () => size > SMALL_WRITE ? there() : pace.run(call));
   }
 
   stat(): Promise<FileInfo> {
     const call = { here: () => this.#file.statSync(), there: () => this.#file.stat() };
-    return this.#turn("cannot look at", async () => toInfo(await pace.make(call)));
+    return this.#turn("cannot look at", async () => toInfo(await pace.run(call)));
   }
 
   sync(): Promise<void> {
@@ -314,7 +314,7 @@ function openFile(path: string, how: OpenMode, mode?: number): Promise<DenoFileH
       ...(mode === undefined || isWindows ? {} : { mode }),
     };
     const call = { here: () => Deno.openSync(path, options), there: () => Deno.open(path, options) };
-    return new DenoFileHandle(await withDescriptor(() => pace.make(call)), path);
+    return new DenoFileHandle(await withDescriptor(() => pace.run(call)), path);
   });
 }
 

@@ -31,7 +31,7 @@ export const denoPlatform: Platform = {
     return { cancel: () => clearTimeout(id) };
   },
   ...(gc !== undefined && { collectGarbage: () => gc() }),
-  giveWay: () => new Promise((resolve) => void setImmediate(resolve)),
+  yieldToEventLoop: () => new Promise((resolve) => void setImmediate(resolve)),
   randomBytes(length) {
     const bytes = new Uint8Array(length);
     for (let at = 0; at < length; at += RANDOM_LIMIT) crypto.getRandomValues(bytes.subarray(at, at + RANDOM_LIMIT));

@@ -39,7 +39,7 @@ export class DiskPace {
   }
 
   /** Makes a call in the form that suits the file system now. */
-  async make<T>(call: FileSystemCall<T>): Promise<T> {
+  async run<T>(call: FileSystemCall<T>): Promise<T> {
     const began = this.#now();
     if (began < this.#slowUntil) return await call.there();
     try {

@@ -286,7 +286,7 @@ export class ServedConnection implements LimitedConnection {
     const request = this.#request = new ServedRequest(head, body.done ? null : () => this.#bodyOf(head, body));
     const response = await this.#handle(request);
     if (response === null) return false;
-    this.#passOver(body);
+    this.#discardBody(body);
     const keep = head.keepAlive && body.done && !this.#finishing;
     const complete = await this.#send(response, { head, keep });
     this.#watching = false;
@@ -347,7 +347,7 @@ export class ServedConnection implements LimitedConnection {
   }
 
   /** Discards what has arrived of a body that the handler didn't read. */
-  #passOver(body: BodyDecoder): void {
+  #discardBody(body: BodyDecoder): void {
     while (!body.done) {
       const { used } = body.take(this.#have);
       this.#start += used;

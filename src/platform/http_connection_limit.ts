@@ -32,10 +32,10 @@ export interface ConnectionLimits {
   readonly total: number;
   /** Connections of one network, see {@linkcode networkOf}. */
   readonly perNetwork: number;
-  /** Connections of one network for which {@linkcode ConnectionLimits.isRoomy} returns `true`. */
-  readonly perRoomyNetwork: number;
+  /** Connections of one network for which {@linkcode ConnectionLimits.hasManyClients} returns `true`. */
+  readonly perProxy: number;
   /** Returns `true` if many clients are behind an address: a reverse proxy, or this machine, where one may run. */
-  readonly isRoomy: (host: string) => boolean;
+  readonly hasManyClients: (host: string) => boolean;
 }
 
 const ORDER: readonly ConnectionState[] = ["silent", "asking", "stalled"];
@@ -77,7 +77,7 @@ export class ConnectionLimit<M extends LimitedConnection> {
    * @returns `true` if there are too many now, so that the one from {@linkcode ConnectionLimit.surplus} has to be
    * closed.
    */
-  came(member: M): boolean {
+  add(member: M): boolean {
     const network = networkOf(member.host);
     const members = this.#networks.get(network) ?? new Set();
     this.#networks.set(network, members.add(member));
@@ -98,12 +98,12 @@ export class ConnectionLimit<M extends LimitedConnection> {
 
   /** Returns `true` if the network of a connection has too many connections. */
   #isFull({ host }: M): boolean {
-    const { isRoomy, perRoomyNetwork, perNetwork } = this.#limits;
-    return (this.#networks.get(networkOf(host))?.size ?? 0) > (isRoomy(host) ? perRoomyNetwork : perNetwork);
+    const { hasManyClients, perProxy, perNetwork } = this.#limits;
+    return (this.#networks.get(networkOf(host))?.size ?? 0) > (hasManyClients(host) ? perProxy : perNetwork);
   }
 
   /** Removes a connection. Harmless if it was removed before. */
-  left(member: M): void {
+  remove(member: M): void {
     const network = networkOf(member.host);
     const members = this.#networks.get(network);
     if (!members?.delete(member)) return;
@@ -122,7 +122,7 @@ export class ConnectionLimit<M extends LimitedConnection> {
     while (this.#size > this.#total) {
       const victim = this.#anyOf(null);
       if (victim === null) break;
-      this.left(victim);
+      this.remove(victim);
       gone.push(victim);
     }
     return gone;

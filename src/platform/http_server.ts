@@ -65,8 +65,8 @@ export class ListeningHttpServer implements HttpServer {
     this.#limit = new ConnectionLimit({
       total: MAX_HTTP_CONNECTIONS,
       perNetwork: MAX_HTTP_PER_NETWORK,
-      perRoomyNetwork: MAX_HTTP_PER_PROXY,
-      isRoomy: parts.isRoomy ?? isLoopback,
+      perProxy: MAX_HTTP_PER_PROXY,
+      hasManyClients: parts.hasManyClients ?? isLoopback,
     });
     this.#forget = onShortage(() => this.#makeRoom());
     this.#accepting = this.#accept();
@@ -118,9 +118,9 @@ export class ListeningHttpServer implements HttpServer {
       handle,
       ...(maxBody !== undefined && { maxBody }),
       local: this.address,
-      closed: () => this.#limit.left(served),
+      closed: () => this.#limit.remove(served),
     });
-    const tooMany = this.#limit.came(served);
+    const tooMany = this.#limit.add(served);
     served.run();
     this.#sweepLater();
     if (!tooMany) return;

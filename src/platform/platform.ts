@@ -14,7 +14,7 @@ export interface Platform extends Clock {
   /** Starts a one-shot timer. */
   after(milliseconds: number, run: () => void): Timer;
   /** Settles after due timers and socket events were handled. */
-  giveWay(): Promise<void>;
+  yieldToEventLoop(): Promise<void>;
   /**
    * Collects garbage, which takes tens of milliseconds. Called after a large object was built from many temporary ones.
    * Absent unless the engine was started with `--expose-gc`.
@@ -298,7 +298,7 @@ export interface HttpServeOptions {
   /** Largest body of a request in bytes; 1 MiB by default. */
   readonly maxBody?: number;
   /** Returns `true` for addresses with many clients, which get more connections; by default only this machine. */
-  readonly isRoomy?: (host: string) => boolean;
+  readonly hasManyClients?: (host: string) => boolean;
   /** Called with a message for the user when no connections can be accepted for now, and when they can again. */
   readonly warn?: (message: string) => void;
 }

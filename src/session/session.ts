@@ -382,7 +382,7 @@ export class Session {
       portable: this.#options.portable ?? false,
       files: this.#platform.files,
       isOver: () => this.#stopped !== null,
-      giveWay: () => this.#platform.giveWay(),
+      yieldToEventLoop: () => this.#platform.yieldToEventLoop(),
       onWarning: (error, infohash) => this.#warn(error, infohash),
     });
   }

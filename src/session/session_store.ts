@@ -74,7 +74,7 @@ interface HeardEvent {
 /** Options for {@linkcode SessionStore}. */
 export interface SessionStoreOptions {
   /** System services: files, database, clocks and timers. */
-  readonly platform: Pick<Platform, "files" | "openDatabase" | "now" | "wallClock" | "after" | "giveWay">;
+  readonly platform: Pick<Platform, "files" | "openDatabase" | "now" | "wallClock" | "after" | "yieldToEventLoop">;
   /** State folder of the session; `null` to keep nothing. */
   readonly stateFolder: string | null;
   /** Called once when the store can't be written, and with damage found in stored data. */
@@ -370,7 +370,7 @@ export class SessionStore {
         if (!isDatabaseFault(error, "locked")) this.#files.clear();
         throw error;
       }
-      if (this.#hasWork) await this.#platform.giveWay();
+      if (this.#hasWork) await this.#platform.yieldToEventLoop();
     }
   }
 

@@ -81,7 +81,7 @@ export class SharedResources {
     this.peerId = makePeerId(platform);
     this.#ticker = new Ticker(platform);
     this.connections = new ConnectionQuota(options.maxConnections ?? Math.max(maxPeers, DEFAULT_MAX_CONNECTIONS));
-    this.#reads = new ReadTurns(() => platform.giveWay());
+    this.#reads = new ReadTurns(() => platform.yieldToEventLoop());
     this.down = new BandwidthLimiter(platform, checkedRate(options.maxDown ?? null));
     this.up = new BandwidthLimiter(platform, checkedRate(options.maxUp ?? null));
     this.memory = new MemoryBudget(options.cacheBytes ?? DEFAULT_CACHE);

@@ -132,7 +132,7 @@ export interface RestoreOptions {
   /** Returns `true` if the remaining torrents are not to be added, because the session has stopped. */
   isOver(): boolean;
   /** Yields to other work. */
-  giveWay(): Promise<void>;
+  yieldToEventLoop(): Promise<void>;
   /** Called with problems of a torrent. */
   onWarning(error: ShoalError, infohash: string): void;
 }
@@ -153,7 +153,7 @@ export async function restoreTorrents(
   for (const kept of store.torrents()) {
     if ((kept.oneOff && kept.state !== "removing") || session.get(kept.infoHash) !== null) continue;
     const file = await store.load(kept.infoHash);
-    await options.giveWay();
+    await options.yieldToEventLoop();
     if (options.isOver()) break;
     try {
       const { folder, seedOnly, sequential, files, trackers } = kept;

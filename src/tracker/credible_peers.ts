@@ -6,7 +6,7 @@
  */
 
 import { parseIp, type PeerAddress } from "../base/address.ts";
-import { farthestReach, mayName, type Reach, reachOf } from "../base/networks.ts";
+import { farthestReach, mayReportAddress, type Reach, reachOf } from "../base/networks.ts";
 import type { Platform } from "../platform/platform.ts";
 import type { AnnounceReply } from "./announce_reply.ts";
 
@@ -41,7 +41,7 @@ export function filterCrediblePeers(
   { reach, isPrivate }: CredibilityOptions,
 ): PeerAddress[] {
   const teller = isPrivate && reach !== "machine" ? "network" : reach;
-  return peers.filter(({ host }) => mayName(teller, reachOf(host)));
+  return peers.filter(({ host }) => mayReportAddress(teller, reachOf(host)));
 }
 
 /**

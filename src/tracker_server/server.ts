@@ -132,8 +132,8 @@ export class TrackerServer {
       ...(maxTorrents !== undefined && { maxTorrents }),
       ...(maxPeers !== undefined && { maxPeers }),
     });
-    const isRoomy = (host: string) => isLoopback(host) || this.#trust.isProxy(host);
-    const serving = { host, port, isRoomy, ...(warn !== undefined && { warn }) };
+    const hasManyClients = (host: string) => isLoopback(host) || this.#trust.isProxy(host);
+    const serving = { host, port, hasManyClients, ...(warn !== undefined && { warn }) };
     this.#server = platform.http.serve(serving, (request, from) => this.#handle(request, from));
     this.#udp = options.udp === undefined ? null : this.#openUdp(options.udp, host);
     this.#timer = this.#expireLater();

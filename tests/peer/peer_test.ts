@@ -5,7 +5,7 @@ import { InfoHash } from "../../src/base/info_hash.ts";
 import { encode } from "../../src/bencode/mod.ts";
 import { FloodError } from "../../src/peer/flood_limit.ts";
 import { Peer, type PeerHost } from "../../src/peer/peer.ts";
-import { MAX_TURNED_DOWN_IN_A_ROW, MAX_UNKNOWN_BITFIELD, REQUEST_QUEUE_LIMIT } from "../../src/base/defences.ts";
+import { MAX_REJECTS_IN_A_ROW, MAX_UNKNOWN_BITFIELD, REQUEST_QUEUE_LIMIT } from "../../src/base/defences.ts";
 import { FrameReader } from "../../src/wire/frame_reader.ts";
 import { MessageId, WireError } from "../../src/wire/messages.ts";
 import { settle } from "../support/virtual_clock.ts";
@@ -388,7 +388,7 @@ Deno.test("Peer sends away who turns down all that it is asked for, but not who 
       if (!who.choking) who.turnedDown++;
     };
     if (!choking) say(peer, frame(MessageId.unchoke));
-    for (let i = 0; i <= MAX_TURNED_DOWN_IN_A_ROW; i++) {
+    for (let i = 0; i <= MAX_REJECTS_IN_A_ROW; i++) {
       peer.request(1, 0, BLOCK, 0);
       say(peer, block(MessageId.reject, 1, 0));
     }
@@ -401,7 +401,7 @@ Deno.test("Peer forgets what was turned down once a block comes", () => {
   const { host, peer } = make();
   host.peerRejected = (who) => void who.turnedDown++;
   say(peer, frame(MessageId.unchoke));
-  for (let i = 0; i <= 2 * MAX_TURNED_DOWN_IN_A_ROW; i++) {
+  for (let i = 0; i <= 2 * MAX_REJECTS_IN_A_ROW; i++) {
     peer.request(1, 0, BLOCK, 0);
     say(peer, i % 100 === 0 ? piece(1, 0) : block(MessageId.reject, 1, 0));
   }

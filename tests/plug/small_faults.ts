@@ -96,7 +96,7 @@ const restoreChore: Chore = async (files) => {
     portable: false,
     files,
     isOver: () => false,
-    giveWay: () => Promise.resolve(),
+    yieldToEventLoop: () => Promise.resolve(),
     onWarning: (error) => void warnings.push(error),
   });
   assertEquals([restored, isPaused], [[torrent], warnings.length === 1]);

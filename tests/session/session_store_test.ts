@@ -52,13 +52,13 @@ class World {
 
   platform(
     program: Mortal = this.#program,
-  ): Pick<Platform, "files" | "openDatabase" | "now" | "wallClock" | "after" | "giveWay"> {
+  ): Pick<Platform, "files" | "openDatabase" | "now" | "wallClock" | "after" | "yieldToEventLoop"> {
     return {
       files: this.files,
       now: () => this.clock.now(),
       wallClock: () => this.clock.wallClock(),
       after: (milliseconds, run) => this.clock.after(milliseconds, () => program.dead || run()),
-      giveWay: () => Promise.resolve(),
+      yieldToEventLoop: () => Promise.resolve(),
       openDatabase: (path) => Promise.resolve(this.databases.open(path, program)),
     };
   }

@@ -107,7 +107,12 @@ export class BlockLab {
       have: new Bitfield(pieceCount),
       wanted,
       pool: new BufferPool(new MemoryBudget(64 << 20, { reading: 0 }), pieceLength),
-      platform: { now, random: () => 0.5, digest: options.digest ?? (() => counted), giveWay: () => Promise.resolve() },
+      platform: {
+        now,
+        random: () => 0.5,
+        digest: options.digest ?? (() => counted),
+        yieldToEventLoop: () => Promise.resolve(),
+      },
     });
     const host = idleHost({
       pieceCount,

@@ -21,8 +21,8 @@
 import { type Bytes, concatBytes } from "../../base/bytes.ts";
 import {
   MAX_METADATA_ATTEMPTS,
-  MAX_METADATA_LIES,
   MAX_METADATA_WINDOW,
+  MAX_WRONG_METADATA,
   METADATA_AGAIN_MS,
   METADATA_EARLY_MS,
   METADATA_FORGET_MS,
@@ -388,7 +388,7 @@ export class MetadataDownload<P extends MetadataPeer> {
     this.#lies.set(network, lies);
     const neighbours = [...this.#helpers.values()].some((other) => other.network === network);
     // All programs on this machine share one address.
-    const many = lies >= MAX_METADATA_LIES && !network.startsWith("127.") && network !== "::1";
+    const many = lies >= MAX_WRONG_METADATA && !network.startsWith("127.") && network !== "::1";
     return { kind: "lie", liar: peer, ban: !neighbours || many };
   }
 

@@ -7,7 +7,7 @@
 
 import { type Bytes, equalBytes } from "../../base/bytes.ts";
 import type { InfoHash } from "../../base/info_hash.ts";
-import { MUTE_MS } from "../../base/defences.ts";
+import { NOT_INTERESTED_MS } from "../../base/defences.ts";
 import { encodeMetadataReject, encodeMetadataRequest, parseMetadataMessage, type Peer } from "../../peer/mod.ts";
 import type { Platform } from "../../platform/platform.ts";
 import type { MetadataBudget } from "./metadata_budget.ts";
@@ -120,7 +120,9 @@ export class MetadataFetch {
   /** Regular work: silent peers lose their places when others wait, and late parts are requested elsewhere. */
   tick(now: number): void {
     if (this.#over) return;
-    for (const peer of this.#download.silent(now)) peer.lastPayload = Math.min(peer.lastPayload, now - MUTE_MS - 1);
+    for (const peer of this.#download.silent(now)) {
+      peer.lastPayload = Math.min(peer.lastPayload, now - NOT_INTERESTED_MS - 1);
+    }
     this.#askAll();
   }
 

@@ -12,7 +12,7 @@ import {
   MAX_PORTS_OF_THIS_MACHINE,
   MAX_PORTS_PER_HOST,
 } from "../../base/defences.ts";
-import { groupOf, networkOf, reachOf } from "../../base/networks.ts";
+import { networkOf, reachOf, subnetOf } from "../../base/networks.ts";
 
 /** Where a peer's address comes from. */
 export type PeerSource = "user" | "tracker" | "lsd" | "dht" | "pex" | "incoming";
@@ -279,7 +279,7 @@ function newCandidate(address: PeerAddress, source: PeerSource, round = 0): Cand
   return {
     address,
     network: networkOf(address.host),
-    group: groupOf(address.host),
+    group: subnetOf(address.host),
     source,
     round,
     rank: MIDDLE_RANK,

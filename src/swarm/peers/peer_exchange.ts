@@ -7,7 +7,7 @@
 import { formatAddress, parseIp, type PeerAddress } from "../../base/address.ts";
 import type { Bytes } from "../../base/bytes.ts";
 import { MAX_PEX_FROM_ONE, MAX_PEX_SENT, PEX_HEARD_GAP_MS } from "../../base/defences.ts";
-import { isDialable, mayName, networkOf, reachOf } from "../../base/networks.ts";
+import { isDialable, mayReportAddress, networkOf, reachOf } from "../../base/networks.ts";
 import { encodePex, type Extension, parsePex, type Peer, PexFlag, type PexPeer } from "../../peer/mod.ts";
 
 /** Milliseconds between messages to a peer. */
@@ -133,7 +133,7 @@ export class PeerExchange implements Extension<Peer> {
 
 /** Returns `true` if an address means the same to the peer as to us, which local addresses do only within a network. */
 function mayKnow(peer: Peer, address: PeerAddress): boolean {
-  return mayName(reachOf(peer.address.host), reachOf(address.host));
+  return mayReportAddress(reachOf(peer.address.host), reachOf(address.host));
 }
 
 function flagsOf(peer: Peer): number {

@@ -4,7 +4,12 @@
  * @module
  */
 
-import { ARRIVALS_MUTE_DIALLED_MS, ARRIVALS_MUTE_MS, MUTE_MS, USELESS_MS } from "../../base/defences.ts";
+import {
+  ARRIVALS_MUTE_DIALLED_MS,
+  ARRIVALS_NOT_INTERESTED_MS,
+  NOT_INTERESTED_MS,
+  USELESS_MS,
+} from "../../base/defences.ts";
 import type { Peer } from "../../peer/mod.ts";
 
 /** What the selection reads of a peer. */
@@ -55,7 +60,8 @@ export function pickForTurnover<P extends TurnoverPeer>(
 ): P | null {
   const { now, crowded, due, rank } = options;
   const all = [...peers].sort((a, b) => a.lastPayload - b.lastPayload);
-  const patience = ({ incoming }: P) => !crowded ? MUTE_MS : incoming ? ARRIVALS_MUTE_MS : ARRIVALS_MUTE_DIALLED_MS;
+  const patience = ({ incoming }: P) =>
+    !crowded ? NOT_INTERESTED_MS : incoming ? ARRIVALS_NOT_INTERESTED_MS : ARRIVALS_MUTE_DIALLED_MS;
   const mute = all.filter((peer) => hasNoInterest(peer) && now - peer.lastPayload > patience(peer));
   if (mute.length > 0) {
     const counts = new Map<string, number>();

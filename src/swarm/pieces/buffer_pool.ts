@@ -29,7 +29,7 @@ const LEAST_PIECES = 2;
 
 /** Buffers of one torrent for whole pieces, or for parts of pieces that are too large to be held whole. */
 export class BufferPool implements MemoryBorrower {
-  /** Called when memory may have become available, after {@linkcode BufferPool.wants}. */
+  /** Called when memory may have become available, after {@linkcode BufferPool.waitForMemory}. */
   memoryAvailable: () => void = () => {};
   /** Called when another torrent that has less memory waits for some. */
   memoryWanted: () => void = () => {};
@@ -108,17 +108,17 @@ export class BufferPool implements MemoryBorrower {
   give(buffer: Bytes): void {
     this.#lent--;
     this.#used -= buffer.length;
-    this.#budget.give(this, buffer);
+    this.#budget.giveBack(this, buffer);
   }
 
   /** Registers the torrent as waiting for memory. {@linkcode BufferPool.memoryAvailable} is called when there may be some. */
   wants(): void {
-    this.#budget.wants(this);
+    this.#budget.waitForMemory(this);
   }
 
-  /** Takes back {@linkcode BufferPool.wants}. */
+  /** Takes back {@linkcode BufferPool.waitForMemory}. */
   cancelWait(): void {
-    this.#budget.sated(this);
+    this.#budget.stopWaiting(this);
   }
 
   /** Releases all memory kept for reuse when the torrent is complete or stopped. Buffers may still be returned. */

@@ -8,7 +8,7 @@
 import {
   HOLD_MS,
   IDLE_HOLD_MS,
-  MOST_OWNED,
+  MAX_EXCLUSIVE_PIECES,
   PROVEN_MS,
   SMALL_BLOCKS,
   TRIAL_BLOCKS,
@@ -104,7 +104,7 @@ export class Parole {
       blocks += piece.blockCount;
     }
     if (this.#trust.failures(peer.network) > 0) return count === 0;
-    return count < MOST_OWNED || blocks < SMALL_BLOCKS;
+    return count < MAX_EXCLUSIVE_PIECES || blocks < SMALL_BLOCKS;
   }
 
   /**

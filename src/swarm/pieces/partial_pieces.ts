@@ -47,7 +47,7 @@ export interface PartialPiecesOptions {
   /** Buffers for pieces. */
   readonly pool: BufferPool;
   /** Clock, random numbers, digests and yielding to other work. */
-  readonly platform: Pick<Platform, "now" | "random" | "digest" | "giveWay">;
+  readonly platform: Pick<Platform, "now" | "random" | "digest" | "yieldToEventLoop">;
 }
 
 /** Verdict on a complete piece: right, wrong and dropped, or wrong and restarted in part or whole. */
@@ -88,7 +88,7 @@ export class PartialPieces {
   pieceAbandoned: (index: number) => void = () => {};
   #wanted: Bitfield;
   readonly #host: PartialPiecesHost;
-  readonly #platform: Pick<Platform, "now" | "digest" | "giveWay">;
+  readonly #platform: Pick<Platform, "now" | "digest" | "yieldToEventLoop">;
   readonly #smartBan: SmartBan;
   /** Complete pieces that are being checked or written, each with a promise that settles when that is over. */
   readonly #verifying = new Map<PartialPiece, Promise<void>>();

@@ -29,7 +29,7 @@ export interface PieceDownloadHost extends PartialPiecesHost {
 /** Options for {@linkcode PieceDownload}. */
 export interface PieceDownloadOptions extends PartialPiecesOptions {
   /** Clock, randomness and digests. */
-  readonly platform: Pick<Platform, "now" | "random" | "digest" | "giveWay">;
+  readonly platform: Pick<Platform, "now" | "random" | "digest" | "yieldToEventLoop">;
 }
 
 /** A piece that is no longer wanted is given up after this many milliseconds without a block. */

@@ -100,7 +100,7 @@ export interface SmartBanHost {
 /** Options for {@linkcode SmartBan}. */
 export interface SmartBanOptions {
   /** Digests and yielding to other work. */
-  readonly platform: Pick<Platform, "digest" | "giveWay">;
+  readonly platform: Pick<Platform, "digest" | "yieldToEventLoop">;
   /** Pieces that aren't held whole. */
   readonly onDisk: PartsOnDisk;
 }
@@ -108,7 +108,7 @@ export interface SmartBanOptions {
 /** Checks complete pieces against their hashes. */
 export class SmartBan {
   readonly #host: SmartBanHost;
-  readonly #platform: Pick<Platform, "digest" | "giveWay">;
+  readonly #platform: Pick<Platform, "digest" | "yieldToEventLoop">;
   readonly #onDisk: PartsOnDisk;
   readonly #evidence = new BlockEvidence();
 
@@ -141,7 +141,7 @@ export class SmartBan {
     await undefined; // the check may close connections, and one of them is parsing the read that completed the piece
     if (piece.parts !== null) await this.#onDisk.hashed(piece);
     if (this.#onDisk.isMoved(piece)) return null;
-    while (!piece.hashMore()) await this.#platform.giveWay();
+    while (!piece.hashMore()) await this.#platform.yieldToEventLoop();
     if (equalBytes(piece.digest, this.#host.pieceHash(index))) {
       const digests = this.suspects(index) ? await this.#digests(piece) : [];
       if (this.#onDisk.isMoved(piece)) return null;
@@ -165,7 +165,7 @@ export class SmartBan {
     const digests: Uint8Array[] = [];
     const read = piece.buffer === null ? new Uint8Array(BLOCK_SIZE) : null;
     for (let i = 0; i < piece.blockCount; i++) {
-      if (i % BLOCKS_AT_ONCE === BLOCKS_AT_ONCE - 1) await this.#platform.giveWay();
+      if (i % BLOCKS_AT_ONCE === BLOCKS_AT_ONCE - 1) await this.#platform.yieldToEventLoop();
       const digest = this.#platform.digest("sha1");
       const length = piece.blockLength(i);
       if (read !== null) await this.#onDisk.read(piece, i, read.subarray(0, length));

@@ -80,7 +80,7 @@ export class Lab {
         now: () => this.clock.now(),
         random: () => this.clock.random(),
         digest: markOf,
-        giveWay: () => Promise.resolve(),
+        yieldToEventLoop: () => Promise.resolve(),
       },
     });
   }

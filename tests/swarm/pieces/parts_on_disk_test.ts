@@ -47,7 +47,7 @@ class PartsLab {
       have: new Bitfield(1),
       wanted,
       pool: this.pool,
-      platform: { now: () => 0, random: () => 0.5, digest: startDigest, giveWay: () => Promise.resolve() },
+      platform: { now: () => 0, random: () => 0.5, digest: startDigest, yieldToEventLoop: () => Promise.resolve() },
     });
   }
 

@@ -80,7 +80,7 @@ export class WebLab {
       wallClock: () => this.clock.wallClock(),
       random: () => this.clock.random(),
       digest: startDigest,
-      giveWay: () => Promise.resolve(),
+      yieldToEventLoop: () => Promise.resolve(),
       http: { stream: this.web.stream },
       net: { resolve: (host: string) => Promise.resolve(options.resolve?.(host) ?? ["203.0.113.1"]) },
       // What it doesn't use would be a lie here.

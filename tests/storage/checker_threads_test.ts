@@ -171,7 +171,7 @@ Deno.test("checkPieces() finds the same with threads and without, whatever the t
       fc.array(sketch, { minLength: 1, maxLength: 8 }),
       fc.nat(1000),
       async (pieceLength, files, seed) => {
-        if (files.every(({ length }) => length === 0)) return;
+        fc.pre(files.some(({ length }) => length > 0));
         const isPad = (i: number): boolean => files[i]!.pad && i > 0;
         const sketches = files.map(({ length }, i): FileSketch => ({ path: `t/${i}`, length, pad: isPad(i) }));
         const torrent = new Torrent(pieceLength, sketches, seed);

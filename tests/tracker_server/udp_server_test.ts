@@ -1,6 +1,6 @@
 import { parseNetworks } from "../../src/base/ip_ranges.ts";
 import { Trust } from "../../src/tracker_server/address_trust.ts";
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { concatBytes, fromUtf8, utf8 } from "../../src/base/bytes.ts";
 import { InfoHash } from "../../src/base/info_hash.ts";
@@ -297,11 +297,7 @@ Deno.test("What UdpServer writes is what our client reads", () => {
     assertEquals(read.interval, interval > 0 ? interval * 1000 : null);
     const error = encodeUdpError(4, why);
     assertEquals(parseReplyHeader(error), { action: 3, transactionId: 4 });
-    try {
-      parseUdpAnnounceReply(error, 4);
-    } catch (thrown) {
-      assertEquals(thrown instanceof TrackerError, true);
-    }
+    assertThrows(() => parseUdpAnnounceReply(error, 4), TrackerError);
   }));
   assertEquals(parseConnectReply(encodeConnectReply(1, new Uint8Array(8).fill(3))), new Uint8Array(8).fill(3));
   const counts = { complete: 1, downloaded: 2, incomplete: 3, downloaders: 3 };

@@ -83,6 +83,7 @@ Deno.test("renderPeers() keeps the columns in line, whatever clients call themse
     const end = head!.indexOf("DOWN") + "DOWN".length;
     for (const row of rows) assertEquals(row.slice(end - 10, end), "1.91 MiB/s");
     const start = head!.indexOf("CLIENT");
+    assertEquals(start >= 0, columns > 40);
     if (start >= 0) assertEquals(rows.map((row) => row[start]), ["q", "\u0e01", "\u6f22", "a", "-", "x"]);
   }
 });

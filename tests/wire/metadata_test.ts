@@ -25,11 +25,11 @@ Deno.test("parseMetadataMessage() reads the messages as BEP 9 prints them", () =
 });
 
 Deno.test("parseMetadataMessage() undoes the encoders, part by part", () => {
-  fc.assert(fc.property(fc.nat(3 * METADATA_PART), fc.nat(4), (size, part) => {
+  fc.assert(fc.property(fc.nat(3 * METADATA_PART), fc.nat(4), (size, number) => {
     const info = new Uint8Array(size + 1).map((_, i) => i >> 7);
+    const part = number % Math.ceil(info.length / METADATA_PART);
     assertEquals(parseMetadataMessage(encodeMetadataRequest(part)), { type: "request", part });
     assertEquals(parseMetadataMessage(encodeMetadataReject(part)), { type: "reject", part });
-    if (metadataPartLength(info.length, part) <= 0) return;
     const message = parseMetadataMessage(encodeMetadataData(part, info));
     const data = info.slice(part * METADATA_PART, part * METADATA_PART + metadataPartLength(info.length, part));
     assertEquals({ ...message }, { type: "data", part, totalSize: info.length, data });

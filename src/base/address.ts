@@ -20,6 +20,14 @@ export interface HostPort {
   readonly port: number;
 }
 
+/** Address family: 4 for IPv4, 6 for IPv6. */
+export type AddressFamily = 4 | 6;
+
+/** Returns the family of a literal address. */
+export function familyOf(host: string): AddressFamily {
+  return host.includes(":") ? 6 : 4;
+}
+
 /**
  * Parses `host:port`.
  *
@@ -46,7 +54,7 @@ export function formatAddress(address: PeerAddress): string {
  * Parses a compact list of peers: 6 bytes each for IPv4 (BEP 23), 18 for IPv6 (BEP 7). Peers with port 0 are left out,
  * as nothing can listen there. A truncated entry at the end is ignored.
  */
-export function parseCompactPeers(bytes: Uint8Array, family: 4 | 6): PeerAddress[] {
+export function parseCompactPeers(bytes: Uint8Array, family: AddressFamily): PeerAddress[] {
   const size = family === 4 ? 6 : 18;
   const peers: PeerAddress[] = [];
   for (let at = 0; at + size <= bytes.length; at += size) {

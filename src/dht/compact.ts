@@ -4,9 +4,14 @@
  * @module
  */
 
-import { encodeCompactPeer, parseCompactPeer, type PeerAddress } from "../base/address.ts";
+import {
+  type AddressFamily,
+  encodeCompactPeer,
+  familyOf,
+  parseCompactPeer,
+  type PeerAddress,
+} from "../base/address.ts";
 import { type Bytes, concatBytes } from "../base/bytes.ts";
-import { type Family, familyOf } from "./hosts.ts";
 import { ID_LENGTH } from "./node_id.ts";
 
 /** A node as other nodes report it. */
@@ -20,7 +25,7 @@ export interface NodeContact {
 /** Options for {@linkcode parseNodes}. */
 export interface ParseNodesOptions {
   /** Address family of the list. */
-  readonly family: Family;
+  readonly family: AddressFamily;
   /** Maximum number of nodes to read. */
   readonly limit: number;
 }
@@ -52,7 +57,7 @@ export function encodeNodes(nodes: readonly NodeContact[]): Bytes {
 }
 
 /** Nodes of both families as compact node info, which takes far less memory than an object per node. */
-export type PackedNodes = Readonly<Record<Family, Bytes>>;
+export type PackedNodes = Readonly<Record<AddressFamily, Bytes>>;
 
 /**
  * Encodes nodes of both families.
@@ -60,7 +65,7 @@ export type PackedNodes = Readonly<Record<Family, Bytes>>;
  * @throws {RangeError} If a node has no literal IP address.
  */
 export function packNodes(nodes: readonly NodeContact[]): PackedNodes {
-  const of = (family: Family) => encodeNodes(nodes.filter(({ address }) => familyOf(address.host) === family));
+  const of = (family: AddressFamily) => encodeNodes(nodes.filter(({ address }) => familyOf(address.host) === family));
   return { 4: of(4), 6: of(6) };
 }
 
@@ -70,7 +75,7 @@ export function packNodes(nodes: readonly NodeContact[]): PackedNodes {
  * @returns The nodes, IPv4 first.
  */
 export function unpackNodes(packed: PackedNodes): NodeContact[] {
-  const of = (family: Family) => parseNodes(packed[family], { family, limit: Infinity });
+  const of = (family: AddressFamily) => parseNodes(packed[family], { family, limit: Infinity });
   return [...of(4), ...of(6)];
 }
 
@@ -87,6 +92,6 @@ export function encodeAddress(address: PeerAddress): Bytes {
   return bytes;
 }
 
-function nodeSize(family: Family): number {
+function nodeSize(family: AddressFamily): number {
   return ID_LENGTH + (family === 4 ? 6 : 18);
 }

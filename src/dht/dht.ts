@@ -7,7 +7,7 @@
  * @module
  */
 
-import { formatIp, type HostPort, parseIp, type PeerAddress } from "../base/address.ts";
+import { type AddressFamily, familyOf, formatIp, type HostPort, parseIp, type PeerAddress } from "../base/address.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { messageOf } from "../base/errors.ts";
 import type { InfoHash } from "../base/info_hash.ts";
@@ -22,7 +22,7 @@ import type { Network, Platform } from "../platform/platform.ts";
 import type { NodeContact } from "./compact.ts";
 import { DhtNode } from "./dht_node.ts";
 import { ErrorCode, KrpcError, SavedTableError } from "./errors.ts";
-import { factsOf, type Family, familyOf } from "./hosts.ts";
+import { factsOf } from "./hosts.ts";
 import { decodeMessage, encodeRefusal, looksLikeKrpc, type Message } from "./krpc.ts";
 import type { Announce, LookupReport } from "./lookup_run.ts";
 import { decodeSavedTable, encodeSavedTable, type SavedTable } from "./saved_table.ts";
@@ -40,7 +40,7 @@ export type DhtPlatform = Pick<Platform, "now" | "after" | "random" | "randomByt
 export interface DhtOptions {
   readonly platform: DhtPlatform;
   /** Address families of the socket. */
-  readonly families: readonly Family[];
+  readonly families: readonly AddressFamily[];
   /** Sends a datagram, which may be lost. The DHT does not use `bytes` again. */
   send(bytes: Bytes, to: PeerAddress): void;
   /** Bootstrap nodes, by host name or address. */
@@ -72,7 +72,7 @@ export interface LookupOptions {
 /** Our nodes in the DHT, one per address family. */
 export class Dht {
   readonly #options: DhtOptions;
-  readonly #nodes = new Map<Family, DhtNode>();
+  readonly #nodes = new Map<AddressFamily, DhtNode>();
   readonly #saved: SavedTable;
   readonly #perHost: HostRateLimits;
   readonly #answers: RateLimit;
@@ -98,14 +98,15 @@ export class Dht {
   }
 
   /** Number of good nodes in the routing tables: nodes that answered or queried us within 15 minutes. */
-  get nodes(): Readonly<Record<Family, number>> {
-    const count = (family: Family) => this.#nodes.get(family)?.table.goodCount(this.#options.platform.now()) ?? 0;
+  get nodes(): Readonly<Record<AddressFamily, number>> {
+    const count = (family: AddressFamily) =>
+      this.#nodes.get(family)?.table.goodCount(this.#options.platform.now()) ?? 0;
     return { 4: count(4), 6: count(6) };
   }
 
   /** Our external addresses as reported by other nodes. `null` until a majority agrees. */
-  get externalAddress(): Readonly<Record<Family, string | null>> {
-    const of = (family: Family) => this.#nodes.get(family)?.externalAddress ?? null;
+  get externalAddress(): Readonly<Record<AddressFamily, string | null>> {
+    const of = (family: AddressFamily) => this.#nodes.get(family)?.externalAddress ?? null;
     return { 4: of(4), 6: of(6) };
   }
 
@@ -197,7 +198,7 @@ export class Dht {
 
   /** Encodes the routing tables for the next run. */
   save(): Bytes {
-    const of = (family: Family) => {
+    const of = (family: AddressFamily) => {
       const node = this.#nodes.get(family);
       const nodes = node ? [...node.table] : [];
       // A node that is stopped before it has joined keeps the table of the last run.
@@ -240,7 +241,7 @@ export class Dht {
     return facts !== null && this.#perHost.take(facts.site, now) && this.#answers.take(now);
   }
 
-  #makeNode(family: Family): DhtNode {
+  #makeNode(family: AddressFamily): DhtNode {
     const { platform, readOnly = false } = this.#options;
     return new DhtNode({
       platform,
@@ -267,7 +268,7 @@ export class Dht {
     }
   }
 
-  async #bootstrap(family: Family): Promise<void> {
+  async #bootstrap(family: AddressFamily): Promise<void> {
     const { bootstrap } = this.#options;
     const known = await Promise.all(bootstrap.map((node) => this.#addHost(node, [family])));
     if (this.#isStopped || this.#hasComplained || bootstrap.length === 0 || known.includes(true)) return;
@@ -275,7 +276,7 @@ export class Dht {
     this.#options.onWarning?.(`No DHT bootstrap node could be resolved: ${namesOf(bootstrap)}`);
   }
 
-  async #addHost({ host, port }: HostPort, families: readonly Family[]): Promise<boolean> {
+  async #addHost({ host, port }: HostPort, families: readonly AddressFamily[]): Promise<boolean> {
     const literal = parseIp(host);
     let hosts: string[];
     try {

@@ -8,13 +8,13 @@
  * @module
  */
 
-import { formatAddress, type PeerAddress } from "../base/address.ts";
+import { type AddressFamily, familyOf, formatAddress, type PeerAddress } from "../base/address.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { MAX_DHT_PEERS_PER_TORRENT } from "../base/defences.ts";
 import type { Platform, Timer } from "../platform/platform.ts";
 import { AddressVotes } from "./address_votes.ts";
 import type { NodeContact } from "./compact.ts";
-import { factsOf, type Family, familyOf } from "./hosts.ts";
+import { factsOf } from "./hosts.ts";
 import type { Query, Refusal, Response } from "./krpc.ts";
 import { type LookupReport, LookupRun, type LookupRunOptions } from "./lookup_run.ts";
 import { ID_LENGTH, idForAddress, idSharing, isIdOf } from "./node_id.ts";
@@ -40,7 +40,7 @@ const MAX_PENDING_PINGS = 16;
 /** Options for {@linkcode DhtNode}. */
 export interface DhtNodeOptions {
   readonly platform: Pick<Platform, "now" | "after" | "random" | "randomBytes" | "digest">;
-  readonly family: Family;
+  readonly family: AddressFamily;
   /** Whether to answer no queries (BEP 43). */
   readonly readOnly: boolean;
   /** Node id of the last run, or `null` for a random one. */
@@ -48,7 +48,7 @@ export interface DhtNodeOptions {
   /** Sends a datagram. */
   send(bytes: Bytes, to: PeerAddress): void;
   /** Returns the good nodes of either family closest to an id, for answers. */
-  closest(family: Family, target: Uint8Array, count: number): readonly NodeContact[];
+  closest(family: AddressFamily, target: Uint8Array, count: number): readonly NodeContact[];
   /** Called when too few nodes are known. The owner should `add()` more, such as bootstrap nodes. */
   onNeedNodes(): void;
   /** Called each time that the node has joined. A node may join again. */
@@ -104,7 +104,7 @@ export class DhtNode {
   }
 
   /** Address family of the node. */
-  get family(): Family {
+  get family(): AddressFamily {
     return this.#options.family;
   }
 

@@ -7,9 +7,6 @@
 import { formatAddress, parseIp, type PeerAddress } from "../base/address.ts";
 import { kindOf, mayReportAddress, type NetworkKind, type Reach, reachOf } from "../base/networks.ts";
 
-/** Address family. IPv4 and IPv6 have separate DHTs (BEP 32). */
-export type Family = 4 | 6;
-
 /** Facts about a host that follow from its IP address. */
 export interface HostFacts {
   /** The address, 4 or 16 bytes in network order. */
@@ -22,15 +19,6 @@ export interface HostFacts {
   readonly site: string;
   /** Equal for addresses of one network: the IPv4 /24 or the IPv6 /48. */
   readonly network: string;
-}
-
-/**
- * Returns the family of an address.
- *
- * @param host Literal IP address in canonical form.
- */
-export function familyOf(host: string): Family {
-  return host.includes(":") ? 6 : 4;
 }
 
 /**

@@ -4,12 +4,12 @@
  * @module
  */
 
-import { formatAddress, type PeerAddress } from "../base/address.ts";
+import { type AddressFamily, familyOf, formatAddress, type PeerAddress } from "../base/address.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { MAX_DHT_PEERS } from "../base/defences.ts";
 import { BloomFilter } from "./bloom_filter.ts";
 import type { NodeContact } from "./compact.ts";
-import { factsOf, type Family, familyOf, type HostFacts, isPlausible } from "./hosts.ts";
+import { factsOf, type HostFacts, isPlausible } from "./hosts.ts";
 import type { Response } from "./krpc.ts";
 import { Lookup, type LookupNode, type ReportedNode } from "./lookup.ts";
 import type { Queries } from "./rpc.ts";
@@ -45,7 +45,7 @@ export interface LookupReport {
 /** Options for {@linkcode LookupRun}. */
 export interface LookupRunOptions {
   readonly rpc: Queries;
-  readonly family: Family;
+  readonly family: AddressFamily;
   /** Our node id. */
   readonly self: Bytes;
   readonly target: Bytes;

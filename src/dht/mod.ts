@@ -12,7 +12,6 @@
  */
 
 export { Dht, type DhtOptions, type DhtPlatform, type LookupOptions } from "./dht.ts";
-export type { Family } from "./hosts.ts";
 export { looksLikeKrpc } from "./krpc.ts";
 export { LookupPace } from "./lookup_pace.ts";
 export type { Announce, LookupReport } from "./lookup_run.ts";

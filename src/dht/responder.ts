@@ -4,13 +4,13 @@
  * @module
  */
 
-import type { PeerAddress } from "../base/address.ts";
+import { type AddressFamily, familyOf, type PeerAddress } from "../base/address.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { MAX_DHT_REPLY } from "../base/defences.ts";
 import type { Platform } from "../platform/platform.ts";
 import type { NodeContact } from "./compact.ts";
 import { ErrorCode } from "./errors.ts";
-import { factsOf, type Family, familyOf, type HostFacts } from "./hosts.ts";
+import { factsOf, type HostFacts } from "./hosts.ts";
 import { type Arguments, encodeRefusal, encodeResponse, FILTER_LENGTH, type Query, type Values } from "./krpc.ts";
 import { PeerStore } from "./peer_store.ts";
 import { K } from "./routing_table.ts";
@@ -27,11 +27,11 @@ const SAMPLE_INTERVAL = 300;
 export interface ResponderOptions {
   readonly platform: Pick<Platform, "now" | "random" | "randomBytes" | "digest">;
   /** Address family of our node. */
-  readonly family: Family;
+  readonly family: AddressFamily;
   /** Returns our node id. */
   id(): Bytes;
   /** Returns the good nodes of either family closest to an id. */
-  closest(family: Family, target: Uint8Array, count: number): readonly NodeContact[];
+  closest(family: AddressFamily, target: Uint8Array, count: number): readonly NodeContact[];
 }
 
 /** Answers queries, and stores the peers that other nodes announce. */
@@ -85,7 +85,8 @@ export class Responder {
 
   #nodes(target: Uint8Array, want: Arguments["want"]): Pick<Values, "nodes" | "nodes6"> {
     const { family, closest } = this.#options;
-    const isWanted = (name: "n4" | "n6", own: Family) => want === undefined ? family === own : want.includes(name);
+    const isWanted = (name: "n4" | "n6", own: AddressFamily) =>
+      want === undefined ? family === own : want.includes(name);
     return {
       ...(isWanted("n4", 4) && { nodes: closest(4, target, K) }),
       ...(isWanted("n6", 6) && { nodes6: closest(6, target, K) }),

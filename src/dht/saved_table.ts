@@ -5,12 +5,13 @@
  * @module
  */
 
+import { type AddressFamily, familyOf } from "../base/address.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { MAX_DHT_SAVED_NODES } from "../base/defences.ts";
 import { type BencodeDict, BencodeError, decodeDict, encode } from "../bencode/mod.ts";
 import { encodeNodes, type NodeContact, parseNodes } from "./compact.ts";
 import { SavedTableError } from "./errors.ts";
-import { factsOf, type Family, familyOf } from "./hosts.ts";
+import { factsOf } from "./hosts.ts";
 import { ID_LENGTH } from "./node_id.ts";
 
 const VERSION = 1;
@@ -26,7 +27,7 @@ export interface SavedFamily {
 }
 
 /** Saved state by address family. */
-export type SavedTable = Readonly<Record<Family, SavedFamily>>;
+export type SavedTable = Readonly<Record<AddressFamily, SavedFamily>>;
 
 /**
  * Encodes the saved state.
@@ -55,7 +56,7 @@ export function decodeSavedTable(bytes: Uint8Array): SavedTable {
   return { 4: familyIn(saved, 4), 6: familyIn(saved, 6) };
 }
 
-function familyIn(saved: BencodeDict, family: Family): SavedFamily {
+function familyIn(saved: BencodeDict, family: AddressFamily): SavedFamily {
   const id = saved.getBytes(family === 4 ? "id4" : "id6");
   const nodes = saved.getBytes(family === 4 ? "nodes" : "nodes6");
   if (id && id.length !== ID_LENGTH) throw new SavedTableError(`an id has 20 bytes, got ${id.length}`);

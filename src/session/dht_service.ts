@@ -5,11 +5,11 @@
  * @module
  */
 
-import type { HostPort, PeerAddress } from "../base/address.ts";
+import type { AddressFamily, HostPort, PeerAddress } from "../base/address.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { ShoalError } from "../base/errors.ts";
 import type { InfoHash } from "../base/info_hash.ts";
-import { Dht, type Family, LookupPace, MAX_SAVED_TABLE, TorrentAnnouncer } from "../dht/mod.ts";
+import { Dht, LookupPace, MAX_SAVED_TABLE, TorrentAnnouncer } from "../dht/mod.ts";
 import type { Platform, Timer } from "../platform/platform.ts";
 import type { DatagramSocket } from "../transport/datagram_socket.ts";
 import type { Reachability } from "./reachability.ts";
@@ -106,7 +106,7 @@ export class DhtService {
   }
 
   /** Number of responsive nodes in the routing table, by address family. */
-  get nodes(): Readonly<Record<Family, number>> {
+  get nodes(): Readonly<Record<AddressFamily, number>> {
     return this.#dht.nodes;
   }
 

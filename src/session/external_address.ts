@@ -4,15 +4,13 @@
  * @module
  */
 
-import { canonicalHost, parseIp } from "../base/address.ts";
+import { type AddressFamily, canonicalHost, parseIp } from "../base/address.ts";
 import { MAX_ADDRESS_VOTERS } from "../base/defences.ts";
 import { LruMap } from "../base/lru_map.ts";
 import { isPublic } from "../base/networks.ts";
 
 /** Kind of host that reports our address: tracker (BEP 24), DHT node (BEP 42), peer (`yourip`, BEP 10) or gateway. */
 export type AddressSource = "tracker" | "dht" | "peer" | "gateway";
-/** Address family: IPv4 or IPv6. */
-export type Family = 4 | 6;
 
 /**
  * Counts the addresses that other hosts report for us. Each host has one vote, its latest, whatever its kind. An
@@ -25,8 +23,8 @@ export class ExternalAddress {
     4: new LruMap<string, string>(MAX_ADDRESS_VOTERS),
     6: new LruMap<string, string>(MAX_ADDRESS_VOTERS),
   };
-  readonly #current: Record<Family, string | null> = { 4: null, 6: null };
-  readonly #listeners = new Set<(family: Family, address: string) => void>();
+  readonly #current: Record<AddressFamily, string | null> = { 4: null, 6: null };
+  readonly #listeners = new Set<(family: AddressFamily, address: string) => void>();
 
   /**
    * Records what a host reports as our address.
@@ -42,7 +40,7 @@ export class ExternalAddress {
     const from = canonicalHost(voter.replace(/^\[(.*)\]$/, "$1"));
     const named = (source === "tracker" || source === "dht") && parseIp(from) === null;
     if (!isPublic(says) || !(source === "gateway" || named || isPublic(from))) return;
-    const family: Family = parseIp(says)!.length === 4 ? 4 : 6;
+    const family: AddressFamily = parseIp(says)!.length === 4 ? 4 : 6;
     this.#votes[family].set(from, says);
     this.#count(family, says);
   }
@@ -52,7 +50,7 @@ export class ExternalAddress {
    *
    * @returns A literal address, or `null` while it is unknown.
    */
-  current(family: Family): string | null {
+  current(family: AddressFamily): string | null {
     return this.#current[family];
   }
 
@@ -62,12 +60,12 @@ export class ExternalAddress {
    * @param listener Called synchronously with the family and the new address.
    * @returns A function that unsubscribes.
    */
-  onChange(listener: (family: Family, address: string) => void): () => void {
+  onChange(listener: (family: AddressFamily, address: string) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 
-  #count(family: Family, candidate: string): void {
+  #count(family: AddressFamily, candidate: string): void {
     // Only the address that was just reported can have gained a majority.
     const votes = this.#votes[family];
     let count = 0;

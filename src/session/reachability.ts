@@ -6,11 +6,11 @@
  * @module
  */
 
-import { canonicalHost, formatAddress, type PeerAddress } from "../base/address.ts";
+import { type AddressFamily, canonicalHost, formatAddress, type PeerAddress } from "../base/address.ts";
 import { isNear } from "../base/networks.ts";
 import { PortKeeper, type PortProtocol } from "../nat/mod.ts";
 import type { LocalAddress, Platform } from "../platform/platform.ts";
-import type { ExternalAddress, Family } from "./external_address.ts";
+import type { ExternalAddress } from "./external_address.ts";
 import type { PortMapEvent } from "./session_events.ts";
 
 /** Options for {@linkcode Reachability}. */
@@ -115,7 +115,7 @@ export class Reachability {
    *
    * @returns External address and TCP port, or `null` while the address is unknown.
    */
-  ownAddress(family: Family): PeerAddress | null {
+  ownAddress(family: AddressFamily): PeerAddress | null {
     const host = this.address.current(family);
     return host === null ? null : { host, port: family === 4 ? this.portOutside("tcp") : this.#ports.tcp };
   }

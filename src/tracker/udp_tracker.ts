@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { PeerAddress } from "../base/address.ts";
+import { type AddressFamily, familyOf, type PeerAddress } from "../base/address.ts";
 import { MAX_TRACKER_PEERS } from "../base/defences.ts";
 import { reachOf } from "../base/networks.ts";
 import type { Timer } from "../platform/platform.ts";
@@ -15,7 +15,7 @@ import { filterCrediblePeers, withCrediblePeers } from "./credible_peers.ts";
 import { TrackerError } from "./errors.ts";
 import type { Announcement, Announcing, Tracker } from "./tracker.ts";
 import { encodeAnnounce, parseUdpAnnounceReply, type UdpTrackerUrl } from "./udp_messages.ts";
-import { type Family, familyOf, type UdpTrackers } from "./udp_trackers.ts";
+import { type UdpTrackers } from "./udp_trackers.ts";
 
 /** Milliseconds for the reply of a UDP tracker. Many torrents name a dozen, most of them dead. */
 const PATIENCE_MS = 15_000;
@@ -26,7 +26,7 @@ const GRACE_MS = 1_000;
 
 /** State of a tracker for one address family. */
 interface Side {
-  readonly family: Family;
+  readonly family: AddressFamily;
   /** Index of the address to use, increased after each failure. */
   turn: number;
   /** Address that an announce was sent to, which must be sent `stopped`. */

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { canonicalHost, parseIp, type PeerAddress } from "../base/address.ts";
+import { type AddressFamily, canonicalHost, familyOf, parseIp, type PeerAddress } from "../base/address.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { messageOf, ShoalError } from "../base/errors.ts";
 import { MAX_RESOLVED_TRACKERS, MAX_UDP_ENDPOINTS } from "../base/defences.ts";
@@ -12,9 +12,6 @@ import { LruMap } from "../base/lru_map.ts";
 import type { Network, Platform } from "../platform/platform.ts";
 import { TrackerError } from "./errors.ts";
 import { UdpEndpoint } from "./udp_endpoint.ts";
-
-/** Address family: IPv4 or IPv6. */
-export type Family = 4 | 6;
 
 /** System services that {@linkcode UdpTrackers} needs. */
 export type UdpPlatform = Pick<Platform, "now" | "after" | "randomBytes"> & {
@@ -26,7 +23,7 @@ export interface TrackerSocket {
   /** Local address of the socket; `::` for all addresses. */
   readonly host: string;
   /** Address families that the socket can send to. */
-  readonly families: readonly Family[];
+  readonly families: readonly AddressFamily[];
   /**
    * Opens the socket. No effect if it is open.
    *
@@ -168,15 +165,6 @@ export class UdpTrackers {
     }
     throw new TrackerError("too many UDP trackers are being asked at the same time");
   }
-}
-
-/**
- * Returns the family of a literal address.
- *
- * @param host Address in canonical form, in which an IPv4-mapped address is IPv4.
- */
-export function familyOf(host: string): Family {
-  return host.includes(":") ? 6 : 4;
 }
 
 function keyOf({ host, port }: PeerAddress): string {

@@ -405,7 +405,7 @@ Deno.test("Peer forgets what was turned down once a block comes", () => {
     peer.request(1, 0, BLOCK, 0);
     say(peer, i % 100 === 0 ? piece(1, 0) : block(MessageId.reject, 1, 0));
   }
-  assert(peer.turnedDown > MAX_TURNED_DOWN_IN_A_ROW, `${peer.turnedDown} in all`);
+  assert(peer.turnedDown > MAX_REJECTS_IN_A_ROW, `${peer.turnedDown} in all`);
 });
 
 Deno.test("Peer has enough of choke flapping soon, and of everything else in the end", () => {

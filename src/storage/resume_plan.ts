@@ -139,7 +139,7 @@ export interface Ownership {
 }
 
 /** What files are judged by. */
-export interface Outcome {
+export interface CheckOutcome {
   /** Plan that was carried out. */
   readonly plan: StartPlan;
   /** Verified pieces. */
@@ -154,10 +154,10 @@ export interface Outcome {
  *
  * @param map Layout of the torrent.
  * @param found Status of the files on disk, in the order of the files.
- * @param outcome See {@linkcode Outcome}.
+ * @param outcome See {@linkcode CheckOutcome}.
  * @returns Indexes of both kinds.
  */
-export function judgeUnwanted(map: FileMap, found: readonly FileRecord[], outcome: Outcome): Ownership {
+export function judgeUnwanted(map: FileMap, found: readonly FileRecord[], outcome: CheckOutcome): Ownership {
   const isUnwanted = (index: number) => !map.isWanted(index) && !map.isDiverted(index);
   return judge(map, found, { ...outcome, isJudged: isUnwanted });
 }
@@ -168,17 +168,17 @@ export function judgeUnwanted(map: FileMap, found: readonly FileRecord[], outcom
  *
  * @param map Layout of the torrent.
  * @param found Status of the files on disk, in the order of the files.
- * @param outcome See {@linkcode Outcome}.
+ * @param outcome See {@linkcode CheckOutcome}.
  * @returns Indexes of the files that go on as unfinished files, and of those that are not ours.
  */
-export function judgeFiles(map: FileMap, found: readonly FileRecord[], outcome: Outcome): Ownership {
+export function judgeFiles(map: FileMap, found: readonly FileRecord[], outcome: CheckOutcome): Ownership {
   return judge(map, found, { ...outcome, isJudged: (index) => map.isWanted(index) });
 }
 
 function judge(
   map: FileMap,
   found: readonly FileRecord[],
-  outcome: Outcome & { isJudged(index: number): boolean },
+  outcome: CheckOutcome & { isJudged(index: number): boolean },
 ): Ownership {
   const adopt: number[] = [];
   const foreign: number[] = [];

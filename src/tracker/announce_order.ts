@@ -9,7 +9,7 @@
  * Outcome of the last announce to a tracker. `peers`: the tracker named peers, or none were asked for. `empty`: it
  * knows no peer but us.
  */
-export type Outcome = "none" | "peers" | "empty" | "failed";
+export type AnnounceOutcome = "none" | "peers" | "empty" | "failed";
 
 /** State of a tracker that decides when to announce to it. Times are milliseconds of one clock. */
 export interface TurnState {
@@ -18,7 +18,7 @@ export interface TurnState {
   /** Milliseconds for which later trackers wait for the answer. The tracker may still answer afterwards. */
   readonly holdsUp: number;
   /** Outcome of the last announce. */
-  readonly outcome: Outcome;
+  readonly outcome: AnnounceOutcome;
   /** When the next announce is due; `Infinity` for never. */
   readonly due: number;
   /** `true` to announce at once, out of order: the tracker is new, or knows us and must be sent `completed`. */

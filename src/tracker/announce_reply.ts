@@ -46,7 +46,7 @@ export interface AnnounceReply {
  */
 export function parseAnnounceReply(body: Uint8Array): AnnounceReply {
   const reply = decodeReply(body);
-  const failure = failureOf(reply);
+  const failure = failureIn(reply);
   if (failure) throw failure;
   const list = reply.getList("peers");
   const trackerId = reply.getBytes("tracker id");
@@ -71,7 +71,7 @@ export function parseAnnounceReply(body: Uint8Array): AnnounceReply {
  */
 export function findFailure(body: Uint8Array): TrackerError | null {
   try {
-    return failureOf(decodeReply(body));
+    return failureIn(decodeReply(body));
   } catch (error) {
     if (error instanceof TrackerError) return null;
     throw error;
@@ -83,7 +83,7 @@ export function findFailure(body: Uint8Array): TrackerError | null {
  *
  * @returns The failure as an error, or `null` if there is none.
  */
-export function failureOf(reply: BencodeDict): TrackerError | null {
+export function failureIn(reply: BencodeDict): TrackerError | null {
   const reason = reply.getText("failure reason");
   if (reason === undefined) return null;
   return new TrackerError(printableMessage(reason) || "no reason given", { retryIn: retryIn(reply) });

@@ -9,7 +9,7 @@ import type { AnnounceReply } from "./announce_reply.ts";
 import type { AnnounceProgress } from "./announce_request.ts";
 import { retryDelay, SHORTEST_INTERVAL, spacingAfter } from "./announce_schedule.ts";
 import type { SwarmCounts, Tracker } from "./tracker.ts";
-import type { Outcome, TurnState } from "./announce_order.ts";
+import type { AnnounceOutcome, TurnState } from "./announce_order.ts";
 
 /** A tracker's successful answer. */
 export interface TrackerAnswer {
@@ -67,7 +67,7 @@ export class AnnouncedTracker implements TurnState {
   /** The tracker itself. */
   readonly tracker: Tracker;
   readonly holdsUp: number;
-  outcome: Outcome = "none";
+  outcome: AnnounceOutcome = "none";
   /** Test whether the peers of the last reply send payload; `null` if none is running. */
   trial: Trial | null = null;
   due = -Infinity;

@@ -6,7 +6,7 @@
 
 import type { InfoHash } from "../base/info_hash.ts";
 import { keyOf } from "../bencode/mod.ts";
-import { count, decodeReply, failureOf } from "./announce_reply.ts";
+import { count, decodeReply, failureIn } from "./announce_reply.ts";
 import { percentEncode } from "./announce_request.ts";
 import type { SwarmCounts } from "./tracker.ts";
 
@@ -40,7 +40,7 @@ export function buildScrapeUrl(announceUrl: string, infoHash: InfoHash): string 
  */
 export function parseScrapeReply(body: Uint8Array, infoHash: InfoHash): SwarmCounts {
   const reply = decodeReply(body);
-  const failure = failureOf(reply);
+  const failure = failureIn(reply);
   if (failure) throw failure;
   const swarm = reply.getDict("files")?.getDict(keyOf(infoHash.bytes));
   return { seeders: count(swarm?.getInt("complete")), leechers: count(swarm?.getInt("incomplete")) };

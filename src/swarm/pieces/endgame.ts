@@ -79,7 +79,7 @@ export function askAgain(peer: Peer, options: AskAgainOptions): void {
       const length = piece.blockLength(block);
       if (peer.requests.has(piece.index, begin, length)) continue;
       // A block without an estimate was requested a moment ago.
-      const wait = options.waits.at(now, options.peers).get(keyOf(piece.index, block)) ?? 0;
+      const wait = options.waits.at(now, options.peers).get(blockKey(piece.index, block)) ?? 0;
       // Silent peers don't count towards the limit, and for a proven peer unproven ones don't count either: otherwise
       // any number of peers that send wrong data or nothing could keep the block from being requested from a good peer.
       if (asked >= (slow ? DESPERATE_COPIES : COPIES) && wait < Infinity) {
@@ -137,7 +137,7 @@ export class Waits {
   #since = -Infinity;
 
   /**
-   * Returns the milliseconds until the fastest source sends each block, by {@linkcode keyOf} of the block.
+   * Returns the milliseconds until the fastest source sends each block, by {@linkcode blockKey} of the block.
    *
    * @param now Current time in milliseconds.
    * @param peers Returns every connected peer.
@@ -145,7 +145,7 @@ export class Waits {
   at(now: number, peers: () => Iterable<Peer>): ReadonlyMap<number, number> {
     if (now - this.#since >= ESTIMATE_MS) {
       const waits = waitsFor(peers(), now);
-      for (const other of this.others) other((index, block, wait) => least(waits, keyOf(index, block), wait), now);
+      for (const other of this.others) other((index, block, wait) => least(waits, blockKey(index, block), wait), now);
       this.#waits = waits;
       this.#since = now;
     }
@@ -154,7 +154,7 @@ export class Waits {
 
   /** Shortens the estimate for a block, so that the next idle peer isn't asked for the same block at once. */
   expect(index: number, block: number, wait: number): void {
-    this.#waits.set(keyOf(index, block), wait);
+    this.#waits.set(blockKey(index, block), wait);
   }
 }
 
@@ -165,7 +165,7 @@ function waitsFor(peers: Iterable<Peer>, now: number): Map<number, number> {
     let place = 0;
     const perBlock = waitOf(peer, now, 1);
     peer.requests.forEach((index, begin) => {
-      const key = keyOf(index, begin / BLOCK_SIZE);
+      const key = blockKey(index, begin / BLOCK_SIZE);
       least(waits, key, ++place * perBlock);
     });
   }
@@ -182,7 +182,7 @@ function least(waits: Map<number, number>, key: number, wait: number): void {
  *
  * @param block Block number in the piece.
  */
-export function keyOf(index: number, block: number): number {
+export function blockKey(index: number, block: number): number {
   return index * 65_536 + block;
 }
 

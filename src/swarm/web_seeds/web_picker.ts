@@ -9,7 +9,7 @@ import type { Bitfield } from "../../base/bitfield.ts";
 import { BLOCK_SIZE, type Peer } from "../../peer/mod.ts";
 import type { PartialPiece } from "../pieces/partial_piece.ts";
 import type { PieceDownload } from "../pieces/piece_download.ts";
-import { keyOf } from "../pieces/endgame.ts";
+import { blockKey } from "../pieces/endgame.ts";
 import { WebRun, type WebRunHost } from "./web_run.ts";
 
 /** Bytes of the first run of a web seed, whose speed isn't known yet. */
@@ -203,7 +203,7 @@ export class WebPicker implements WebRunHost {
         if (piece.has(block)) return false;
         if (piece.asked(block) === 0) return left || options.ending;
         if (!waits) return false;
-        const wait = waits.get(keyOf(piece.index, block)) ?? 0;
+        const wait = waits.get(blockKey(piece.index, block)) ?? 0;
         return wait > Math.max(LONG_MS, patience);
       };
       const stretch = longestStretch(piece.blockCount, wanted);

@@ -43,7 +43,7 @@ export function addContentOptions(command: Command): Command {
   return command
     .option("--piece-length <size>", "power of two, 16K or more (default: by total size, 16K to 16M)", parsePieceLength)
     .option("--private", "let peers come from the trackers only")
-    .option("--comment <text>", "comment for whoever reads it")
+    .option("--comment <text>", "comment in the torrent")
     .option("--name <name>", "name in the torrent (default: that of the file or folder)", parseName)
     .option(
       "--exclude <glob>",

@@ -30,14 +30,14 @@ export function register(program: Command, context: Context): void {
     .command("info")
     .summary("show what a torrent holds")
     .description(
-      "Shows what a torrent holds: files, size, trackers, info-hash. What a magnet link holds is asked of peers.",
+      "Shows what a torrent holds: files, size, trackers, info-hash. For a magnet link, asks peers.",
     )
     .argument("<source>", "path or http(s) URL of a .torrent, magnet link, info-hash, or - for standard input")
-    .option("--timeout <t>", "give up (exit 5) when no peer tells within t (default: 2m)", (v) => {
+    .option("--timeout <t>", "give up (exit 5) when no peer sends the metadata within t (default: 2m)", (v) => {
       return parseDuration(v, "--timeout");
     })
     .option("--json", "one JSON object")
-    .option("-q, --quiet", "nothing but what was asked for; errors on standard error")
+    .option("-q, --quiet", "no progress, no warnings; errors on standard error")
     .option("-v, --verbose", "show the stack of an error");
   addPeerOptions(command)
     .action(async (source: string, options: InfoOptions) => {

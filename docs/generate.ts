@@ -28,16 +28,16 @@ interface Schema {
   readonly $defs?: Readonly<Record<string, Schema>>;
 }
 
-/** Meaning of each exit code. */
+/** Exit codes and their meanings. */
 const EXIT_CODES: readonly (readonly [number, string])[] = [
   [0, "done"],
-  [1, "unexpected failure, a bug; `-v` shows the stack"],
+  [1, "unexpected failure (a bug); `-v` shows the stack"],
   [2, "wrong command line or config file"],
   [3, "not a valid torrent or magnet link; in `verify`, something is wrong or missing"],
-  [4, "storage: full disk, no permission, something in the way"],
+  [4, "storage: full disk, no permission, something in the way of a file"],
   [5, "gave up: no peers, or nothing arrived within `--timeout`"],
   [6, "tracker or network set-up, such as a port in use"],
-  [130, "interrupted: Ctrl-C, SIGTERM, window closed, reader of the output gone"],
+  [130, "interrupted: Ctrl-C, SIGTERM, window closed, or the reader of the output is gone"],
 ];
 
 /** Returns the pages as Markdown by file name. */
@@ -56,8 +56,8 @@ function optionsPage(): string {
   return joined([
     "# Commands and options",
     NOTE,
-    "`shoal --help` and `shoal COMMAND --help` say the same. Any long option can stand in the [config file](config.md), " +
-    "and every switch has an opposite, so that the command line can take back what is set there: `--no-json`, `--dht`.",
+    "`shoal --help` and `shoal COMMAND --help` print the same. Any long option can be set in the [config file](config.md), " +
+    "and every switch has an opposite, so the command line can undo what is set there: `--no-json`, `--dht`.",
     table(
       ["command", "what it does"],
       commands.map((command) => [`[${command.name()}](#${anchor(heading(command))})`, command.summary()]),
@@ -111,7 +111,7 @@ function jsonPage(events: Schema, info: Schema): string {
             return [
               `\`${field}\``,
               typeOf(property, schema),
-              `${meaning(property, schema)}${isOptional ? " Not always there." : ""}`,
+              `${meaning(property, schema)}${isOptional ? " Optional." : ""}`,
             ];
           },
         ),
@@ -126,16 +126,19 @@ function jsonPage(events: Schema, info: Schema): string {
   return joined([
     "# JSON",
     NOTE,
-    "With `--json`, standard output holds JSON and nothing else: one object a line, each whole. Errors are on standard error " +
-    "as well. The fields are stable; what reads them should pass over events and fields that it doesn't know, since later " +
-    "versions may have more. The same as JSON Schema (draft 2020-12), strict: " +
-    "[events.schema.json](events.schema.json), [info.schema.json](info.schema.json).",
+    "With `--json`, standard output holds only JSON: one complete object per line. Errors also go to standard error. The " +
+    "fields are stable, but later versions may add events and fields, so a reader should ignore those that it doesn't know. " +
+    "Strict JSON Schemas (draft 2020-12): [events.schema.json](events.schema.json), [info.schema.json](info.schema.json).",
     "## download, seed, demo",
-    "Every line has `event` and `time`. Fields that are `null` are not known, or don't apply. Sizes are bytes, rates bytes a " +
-    "second, and names from outside are made safe to print. `--on-complete` posts the `completed` event in the same form.",
+    "Every line has `event` and `time`. A field is `null` if its value isn't known or doesn't apply. Sizes are in bytes, rates " +
+    "in bytes per second. Names from torrents and peers are made safe to print. `--on-complete` posts the `completed` event " +
+    "in the same form.",
     ...lines(events).flatMap((name) => section(events, name, name)),
+    "## share",
+    "The lines of `seed`, and:",
+    ...section(events, "share", "share"),
     "## verify",
-    "`checking` lines as above, then",
+    "`checking` lines as above, and then:",
     ...verify.flatMap((name) => section(events, name, name)),
     "## tracker",
     ...tracker.flatMap((name) => section(events, name, String(events.$defs![name]!.properties!["event"]!.const))),

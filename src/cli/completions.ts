@@ -22,7 +22,7 @@ export function register(program: Command, context: Context): void {
   program
     .command("completions")
     .summary("shell completions")
-    .description("Prints a script that has the shell complete commands, options and files.")
+    .description("Prints a shell script that completes commands, options and files.")
     .addArgument(new Argument("<shell>", "which shell").choices(["bash", "zsh", "fish"]))
     .addHelpText("after", HELP)
     .action(async (shell: "bash" | "zsh" | "fish") => {

@@ -36,7 +36,7 @@ export function register(program: Command, context: Context): void {
     .summary("make a .torrent")
     .description(
       "Makes a .torrent of a file or a folder, hashing on all cores. The same files and options always give the same " +
-        "bytes. Symbolic links are followed. A file that is there already is never replaced.",
+        "bytes. Symbolic links are followed. An existing file is never replaced.",
     )
     .argument("<path>", "file or folder")
     .option(
@@ -50,10 +50,10 @@ export function register(program: Command, context: Context): void {
     )
     .option("--web-seed <url>", "web server that has the data, repeatable", collectWebSeed);
   addContentOptions(command)
-    .option("--v1", "make a v1 torrent, as this version always does")
+    .option("--v1", "make a v1 torrent (this version makes no others)")
     .option("--source <text>", "tracker or site that the torrent is for; changes the info-hash")
     .option("--date", "write the creation date")
-    .option("--json", "one JSON object on standard output, as of `info`, with the path of the .torrent")
+    .option("--json", "one JSON object on standard output: the fields of `info`, and the path of the .torrent")
     .option("-q, --quiet", "no output; errors on standard error")
     .option("-v, --verbose", "show the stack of an error", (_, count: number) => count + 1, 0);
   refuseOptions(command, UNAVAILABLE_CREATE_OPTIONS);

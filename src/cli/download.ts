@@ -37,7 +37,7 @@ export function register(program: Command, context: Context): void {
     .command("download", { isDefault: true })
     .alias("dl")
     .summary("download torrents (the default command)")
-    .description("Downloads torrents, each from all of its peers at once, and serves others meanwhile.")
+    .description("Downloads torrents from many peers at once, and uploads to other peers at the same time.")
     .argument("<source...>", "path or http(s) URL of a .torrent, magnet link, info-hash, or - for standard input")
     .option("-o, --output <dir>", "where to put it; created if missing", ".");
   addNetworkOptions(command)
@@ -48,13 +48,13 @@ export function register(program: Command, context: Context): void {
     )
     .option("--list", "only list the files")
     .option("--sequential", "pieces in order")
-    .option("--seed", "go on seeding when complete, until interrupted")
+    .option("--seed", "keep seeding when complete, until interrupted")
     .option(
       "--seed-ratio <r>",
-      "... or until r times the wanted size is uploaded",
+      "keep seeding until r times the wanted size is uploaded",
       (v) => parseRatio(v, "--seed-ratio"),
     )
-    .option("--seed-time <t>", "... or for t (90s, 30m, 2h)", (v) => parseDuration(v, "--seed-time"))
+    .option("--seed-time <t>", "keep seeding for t (90s, 30m, 2h)", (v) => parseDuration(v, "--seed-time"))
     .option("--on-complete <url>", "POST the completed event of each torrent to a URL, as JSON", parseHttpUrl)
     .option("--check", "ignore resume state and hash what is on disk")
     .option("--timeout <t>", "give up (exit 5) when nothing arrives for t", (v) => parseDuration(v, "--timeout"))

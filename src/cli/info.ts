@@ -32,7 +32,7 @@ export function register(program: Command, context: Context): void {
       return parseDuration(v, "--timeout");
     })
     .option("--json", "one JSON object")
-    .option("-q, --quiet", "nothing but what was asked for; errors on standard error")
+    .option("-q, --quiet", "no progress, no warnings; errors on standard error")
     .option("-v, --verbose", "show the stack of an error");
   addPeerOptions(command)
     .action(async (source: string, options: InfoOptions) => {

@@ -65,8 +65,8 @@ export function addPeerOptions(command: Command): Command {
     )
     .option("--bind <ip>", "address to listen on and connect from", (v) => parseIpAddress(v, "--bind"))
     .option("--peer <host:port>", "a peer to try, repeatable", collectPeer)
-    .option("--blocklist <file>", "file with addresses to block: P2P, .dat or CIDR lines, gzip or not")
-    .option("--no-dht", "do without the DHT")
+    .option("--blocklist <file>", "file of addresses to block: P2P, .dat or CIDR lines, gzipped or not")
+    .option("--no-dht", "do not use the DHT")
     .option(
       "--dht-bootstrap <host:port>",
       "a DHT node to start from, repeatable; replaces the built-in ones",
@@ -74,8 +74,8 @@ export function addPeerOptions(command: Command): Command {
     )
     .option("--no-pex", "do not ask peers for other peers")
     .option("--no-lsd", "do not look for peers in the local network")
-    .option("--no-utp", "do without uTP, as this version does anyway")
-    .option("--no-port-map", "do not ask the router to forward ports (UPnP, NAT-PMP, PCP)");
+    .option("--no-utp", "do not use uTP (this version has none)")
+    .option("--no-port-map", "do not ask the router to forward the port (UPnP, NAT-PMP, PCP)");
 }
 
 /**
@@ -91,12 +91,12 @@ export function addNetworkOptions(command: Command): Command {
     })
     .option(
       "--max-down <rate>",
-      "bytes a second to download at most, like 500K or 5M; 0 for no limit (default)",
+      "download limit in bytes per second, like 500K or 5M; 0 for no limit (default)",
       (v) => {
         return parseRate(v, "--max-down");
       },
     )
-    .option("--max-up <rate>", "bytes a second to upload at most, like 500K or 5M; 0 for no limit (default)", (v) => {
+    .option("--max-up <rate>", "upload limit in bytes per second, like 500K or 5M; 0 for no limit (default)", (v) => {
       return parseRate(v, "--max-up");
     })
     .option(

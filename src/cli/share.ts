@@ -16,13 +16,13 @@ import type { ShareOptions } from "./share_run.ts";
 export function register(program: Command, context: Context): void {
   const command = program
     .command("share")
-    .summary("give a file or folder to others: torrent, tracker and seed in one")
+    .summary("share a file or folder: torrent, tracker and seed in one")
     .description(
-      "Makes a torrent of a file or a folder, runs a tracker for it (HTTP and UDP), seeds it, and prints the magnet link " +
-        "with which any client downloads it, until interrupted. Never writes to what it shares.",
+      "Makes a torrent of a file or a folder, prints a magnet link with which any client can download it, and runs a " +
+        "tracker for it (HTTP and UDP) and a seed until interrupted. Never changes the files that it shares.",
     )
     .argument("<path>", "file or folder")
-    .option("-o, --output <file>", "also write the .torrent there")
+    .option("-o, --output <file>", "also write the .torrent to this file")
     .option(
       "-t, --tracker <url>",
       "another tracker, repeatable: each -t is a tier, commas separate trackers of a tier",
@@ -30,7 +30,7 @@ export function register(program: Command, context: Context): void {
     )
     .option(
       "--host <host>",
-      "address or name of this machine for the link, repeatable (default: found out)",
+      "address or name of this machine for the link, repeatable (default: detected)",
       collectHost,
     )
     .option(

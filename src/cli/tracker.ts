@@ -47,19 +47,19 @@ export function register(program: Command, context: Context): void {
     .description("Runs a tracker, over HTTP and UDP on the same port, for any client, until interrupted.")
     .option("-p, --port <n>", "port; 0 for any (default: 6969)", (v) => parsePort(v, "--port"), DEFAULT_PORT)
     .option("--bind <ip>", "address to listen on (default: all)", (v) => parseIpAddress(v, "--bind"))
-    .option("--interval <t>", "how often peers are to announce (default: 30m)", parseInterval, DEFAULT_INTERVAL_S)
+    .option("--interval <t>", "time between announces of a peer (default: 30m)", parseInterval, DEFAULT_INTERVAL_S)
     .option("--allow <infohash>", "serve this torrent and no others, repeatable", collectInfoHash)
     .option("--max-torrents <n>", "torrents at a time (default: 10000)", whole("--max-torrents"))
     .option("--max-peers <n>", "peers at a time, of all torrents together (default: 200000)", whole("--max-peers"))
-    .option("--max-rate <n>", "announces and scrapes a second of one address (default: 20)", whole("--max-rate"))
+    .option("--max-rate <n>", "announces and scrapes per second from one address (default: 20)", whole("--max-rate"))
     .option(
       "--trust-forwarded <list>",
-      "addresses and networks of reverse proxies, whose X-Forwarded-For says who asks (default: none)",
+      "addresses and networks of reverse proxies whose X-Forwarded-For is believed (default: none)",
       networks("--trust-forwarded"),
     )
     .option(
       "--trust-ip <list>",
-      "addresses and networks of clients that may announce another address than their own by ip= (default: none)",
+      "addresses and networks of clients that may announce another address with ip= (default: none)",
       networks("--trust-ip"),
     )
     .option("--json", "one JSON object a line on standard output")

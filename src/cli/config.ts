@@ -159,7 +159,7 @@ class Reader {
    * Passes a setting to commander.
    *
    * @returns Whether the setting has an effect. It has none if the command line sets the option, or if it sets a switch
-   * to `false`, which is the default.
+   * of the help to `false`, which is the default.
    */
   apply({ key, option, value }: Setting, command: Command): boolean {
     const name = option.attributeName();
@@ -195,7 +195,11 @@ class Reader {
     const flag = option.long!;
     if (Array.isArray(value)) return value.flatMap((item) => this.#argsOf(option, item));
     if (typeof value === "boolean") {
-      return value ? [flag] : [];
+      if (value) return [flag];
+      // A hidden switch is the opposite of one in the help: `dht = false` is `no-dht = true`.
+      return option.hidden && !option.optional
+        ? [flag.startsWith("--no-") ? `--${flag.slice(5)}` : `--no-${flag.slice(2)}`]
+        : [];
     }
     if (option.isBoolean()) return new Array(Number(value)).fill(flag);
     return [`${flag}=${this.#expanded(String(value), option)}`];

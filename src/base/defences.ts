@@ -141,8 +141,8 @@ export const MAX_PORTS_OF_THIS_MACHINE = 32;
 export const NOT_INTERESTED_MS = 20_000;
 /**
  * Rate of peers that connect while there is no room, above which connections where neither end is interested are closed
- * sooner than {@linkcode NOT_INTERESTED_MS}. It stops an attacker from keeping peers out with connections that say nothing. Each
- * address counts once.
+ * sooner than {@linkcode NOT_INTERESTED_MS}. It stops an attacker from keeping peers out with connections that say
+ * nothing. Each address counts once.
  */
 export const ARRIVALS_PER_SECOND = 5;
 /**
@@ -152,8 +152,8 @@ export const ARRIVALS_PER_SECOND = 5;
  */
 export const ARRIVALS_NOT_INTERESTED_MS = 1_000;
 /**
- * Like {@linkcode ARRIVALS_NOT_INTERESTED_MS}, for a connection that we dialled. An attacker can't choose whom we dial, so a slow
- * line gets more time.
+ * Like {@linkcode ARRIVALS_NOT_INTERESTED_MS}, for a connection that we dialled. An attacker can't choose whom we dial,
+ * so a slow line gets more time.
  */
 export const ARRIVALS_MUTE_DIALLED_MS = 3_000;
 /** Milliseconds without payload after which a connection may be closed when other peers wait. */
@@ -392,7 +392,9 @@ export const MAX_GATEWAY_SERVICES = 32;
 export const MAX_GATEWAYS = 4;
 /** Characters of a gateway's error text that are shown. */
 export const MAX_GATEWAY_MESSAGE = 200;
-/** Hosts of each family whose reports of our external address count. The least recent report makes room for a new one. */
+/**
+ * Hosts of each family whose reports of our external address count. The least recent report makes room for a new one.
+ */
 export const MAX_ADDRESS_VOTERS = 64;
 
 // Peer exchange.

@@ -1,5 +1,6 @@
 /**
- * The resources that all torrents of a session share: memory, connections, bandwidth, the transport to peers, the UDP socket.
+ * The resources that all torrents of a session share: memory, connections, bandwidth, the transport to peers, the UDP
+ * socket.
  *
  * @module
  */
@@ -27,7 +28,10 @@ import type { SessionOptions } from "./session_options.ts";
 
 /** Connections of one torrent. */
 const DEFAULT_MAX_PEERS = 100;
-/** Connections of all torrents: as many as other clients allow, and half of the 1,024 descriptors that many systems grant. */
+/**
+ * Connections of all torrents: as many as other clients allow, and half of the 1,024 descriptors that many systems
+ * grant.
+ */
 const DEFAULT_MAX_CONNECTIONS = 500;
 /** Bytes for piece buffers and the read cache of all torrents. */
 const DEFAULT_CACHE = 64 * 1024 * 1024;

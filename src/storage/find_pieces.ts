@@ -47,8 +47,8 @@ const PARALLEL = 8;
 /**
  * Finds out which pieces are on disk. Afterwards every file that is ours may be written.
  *
- * The bytes of a file that doesn't exist may be in the partfile; {@linkcode fillFromPartFile} moves the wanted ones to the
- * file. An unwanted file that exists stays: its verified data is used, and it is written only if Shoal created it.
+ * The bytes of a file that doesn't exist may be in the partfile; {@linkcode fillFromPartFile} moves the wanted ones to
+ * the file. An unwanted file that exists stays: its verified data is used, and it is written only if Shoal created it.
  *
  * @param map Layout of the torrent.
  * @param options See {@linkcode StartOptions}.

@@ -111,7 +111,10 @@ export class BufferPool implements MemoryBorrower {
     this.#budget.giveBack(this, buffer);
   }
 
-  /** Registers the torrent as waiting for memory. {@linkcode BufferPool.memoryAvailable} is called when there may be some. */
+  /**
+   * Registers the torrent as waiting for memory. {@linkcode BufferPool.memoryAvailable} is called when there may be
+   * some.
+   */
   wants(): void {
     this.#budget.waitForMemory(this);
   }

@@ -1,5 +1,5 @@
 /**
- * What to ask a web seed for: from bytes of the torrent to URLs and ranges (BEP 19).
+ * Maps byte ranges of a torrent to requests to a web seed: URLs and ranges of files (BEP 19).
  *
  * @module
  */
@@ -55,9 +55,10 @@ export class FileParts {
   }
 
   /**
-   * @param begin First byte, counted over the whole torrent.
-   * @param end The byte after the last.
-   * @returns What to ask for, in order.
+   * Returns the requests for a byte range of the torrent, in order.
+   *
+   * @param begin Offset of the first byte in the torrent.
+   * @param end Offset after the last byte.
    */
   parts(begin: number, end: number): WebPart[] {
     const found: WebPart[] = [];
@@ -76,7 +77,7 @@ export class FileParts {
     return found;
   }
 
-  /** @returns The first piece of a file, and the one after its last. */
+  /** Returns the first piece of a file, and the piece after its last. */
   piecesOf(file: number): { readonly first: number; readonly end: number } {
     return this.#map.piecesOfFile(file);
   }

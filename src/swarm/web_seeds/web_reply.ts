@@ -29,21 +29,23 @@ const MISSING = [401, 403, 404, 410, 416, 451];
 /** Statuses that mean that a later request may succeed. */
 const BUSY = [408, 425, 429];
 
+/** Head of an answer. */
+export interface WebReplyHead {
+  /** HTTP status. */
+  readonly status: number;
+  /** Header fields. */
+  readonly headers: Headers;
+  /** Current time in milliseconds since 1970, for dates in `Retry-After`. */
+  readonly wallClock: number;
+}
+
 /**
- * Judges an answer.
+ * Decides what to do with an answer by its head.
  *
- * @param part What was asked for.
- * @param answer `status` and `headers`. `wallClock`: milliseconds since 1970.
- * @returns What to make of it.
+ * @param part The part that was requested.
+ * @param answer Head of the answer.
  */
-export function judgeReply(
-  part: WebPart,
-  answer: {
-    readonly status: number;
-    readonly headers: Headers;
-    readonly wallClock: number;
-  },
-): WebReply {
+export function judgeReply(part: WebPart, answer: WebReplyHead): WebReply {
   const { status, headers } = answer;
   if (status === 206 || status === 200) {
     const reply = status === 206 ? judgeRange(part, headers) : judgeWhole(part, headers);

@@ -42,6 +42,18 @@ export interface WebSeedHost {
   broke(error: unknown): void;
 }
 
+/** Options for {@linkcode WebSeed}. */
+export interface WebSeedOptions {
+  /** URL as given in the torrent. */
+  readonly url: string;
+  /** Number of the web seed as a source of blocks; below 0, unlike those of connections. */
+  readonly number: number;
+  /** Number of pieces in the torrent. */
+  readonly pieceCount: number;
+  /** Makes the requests. Called when they are first needed. */
+  readonly parts: () => FileParts;
+}
+
 /** A server that has the torrent's data (BEP 19). */
 export class WebSeed {
   /** The URL as given in the torrent, which identifies the web seed. */
@@ -60,7 +72,7 @@ export class WebSeed {
   readonly #connections = new Set<WebFetch>();
   /** Connections that were ended without a fault. */
   readonly #left = new WeakSet<WebFetch>();
-  /** By file: where it was found after redirects. */
+  /** URL of each file after redirects, by file index. */
   readonly #redirects = new LruMap<number, string>(MAX_WEB_REDIRECTS);
   #madeParts: FileParts | null = null;
   #width = 1;
@@ -73,18 +85,10 @@ export class WebSeed {
   #paused = false;
 
   /**
-   * @param options `url`: as it stands in the torrent. `number`: below 0. `pieceCount`: of the torrent. `parts`: how it
-   * is asked; made when it is needed.
+   * @param host The torrent.
+   * @param options See {@linkcode WebSeedOptions}.
    */
-  constructor(
-    host: WebSeedHost,
-    options: {
-      readonly url: string;
-      readonly number: number;
-      readonly pieceCount: number;
-      readonly parts: () => FileParts;
-    },
-  ) {
+  constructor(host: WebSeedHost, options: WebSeedOptions) {
     this.#host = host;
     this.url = options.url;
     this.number = options.number;

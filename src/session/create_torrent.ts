@@ -87,8 +87,9 @@ export interface SourceFile {
  *
  * @example
  * ```ts
- * const { bytes, meta } = await createTorrent("photos", { platform: denoPlatform, trackers:
- * [["http://t.test/announce"]] }); await Deno.writeFile(`${meta.name}.torrent`, bytes);
+ * const trackers = [["http://t.test/announce"]];
+ * const { bytes, meta } = await createTorrent("photos", { platform: denoPlatform, trackers });
+ * await Deno.writeFile(`${meta.name}.torrent`, bytes);
  * ```
  */
 export async function createTorrent(path: string, options: CreateOptions): Promise<CreatedTorrent> {

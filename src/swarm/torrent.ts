@@ -346,7 +346,7 @@ export class Torrent implements TorrentHandle {
       const add = withFiles(this.#add, files);
       const { source } = this.#options;
       if (this.#meta !== null) {
-        if (files !== null) checkSelection(this.#meta, files); // the metadata may have arrived since the call.
+        if (files !== null) checkSelection(this.#meta, files); // the metadata may have arrived since the call
         const choice = selectionOf(this.#meta, { add, source });
         if (this.#attached) await this.#operate((content) => content.select(choice.files));
         this.#selection = choice;
@@ -360,7 +360,7 @@ export class Torrent implements TorrentHandle {
   recheck(): Promise<void> {
     if (this.#state === "error") return this.#tryAgain("check");
     return this.#doInTurn(async (signal) => {
-      if (!this.#attached) return; // the metadata is unknown, or the torrent has just failed.
+      if (!this.#attached) return; // the metadata is unknown, or the torrent has just failed
       this.#enter("checking");
       this.#swarm.shut(reasonToRefuse("checking"));
       const content = this.#content!;
@@ -647,7 +647,7 @@ export class Torrent implements TorrentHandle {
 
   /** Enters the state that the user wants. */
   #enterWanted(): void {
-    if (isOver(this.#state)) return; // the torrent was stopped meanwhile.
+    if (isOver(this.#state)) return; // the torrent was stopped meanwhile
     const next = this.#wish !== "run" ? this.#wish : this.#content!.settled ? "seeding" : "downloading";
     if (this.#state !== next) this.#enter(next);
     if (this.#wish === "run") this.#connect();
@@ -740,7 +740,7 @@ export class Torrent implements TorrentHandle {
 
   /** Closes all connections and stops announcing. */
   #disconnect(state: TorrentState = this.#state): void {
-    this.#finder.pause(); // the finder pauses first: it must not look for replacements of the peers that are dropped.
+    this.#finder.pause(); // the finder pauses first: it must not look for replacements of the peers that are dropped
     this.#swarm.shut(reasonToRefuse(state));
     this.#content?.setPaused(true);
   }
@@ -803,7 +803,7 @@ export class Torrent implements TorrentHandle {
   }
 
   async #stop(): Promise<void> {
-    const hasFailed = this.#state === "error"; // the error was reported when the torrent failed.
+    const hasFailed = this.#state === "error"; // the error was reported when the torrent failed
     this.#enter("stopping");
     this.#abort.abort(stoppedError(this.#name));
     this.#attempt.abort();

@@ -111,9 +111,12 @@ const MAX_NUMWANT = 200;
  *
  * @example
  * ```ts
- * const announcer = new Announcer({ platform, tiers, infoHash, peerId, port, progress, onPeers, onReport, wantedPeers
- * }); announcer.start(); // when the last piece is verified announcer.completed(); // at the end await
- * announcer.stop();
+ * const announcer = new Announcer({ platform, tiers, infoHash, peerId, port, progress, onPeers, onReport, wantedPeers });
+ * announcer.start();
+ * // when the last piece is verified
+ * announcer.completed();
+ * // at the end
+ * await announcer.stop();
  * ```
  */
 export class Announcer {

@@ -56,24 +56,7 @@ export { denoPlatform } from "./platform/deno_platform.ts";
 export type * from "./platform/platform.ts";
 export { HttpError } from "./platform/platform.ts";
 export { type CreatedTorrent, type CreateOptions, createTorrent, type SourceFile } from "./session/create_torrent.ts";
-export type {
-  AnyEvent,
-  EventOptions,
-  EventStream,
-  FilePriority,
-  FileSnapshot,
-  MissedEvent,
-  MoveProgress,
-  OpenFileOptions,
-  PieceCell,
-  PieceMap,
-  ProgressEvent,
-  ReadableTorrent,
-  ReadOptions,
-  StreamedEvent,
-  TorrentFailure,
-  TorrentReader,
-} from "./session/torrent_handle.ts";
+export type * from "./session/torrent_handle.ts";
 export {
   type AddOptions,
   type DiscoveryOptions,

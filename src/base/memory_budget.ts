@@ -92,11 +92,6 @@ export class MemoryBudget {
     return this.#pieces;
   }
 
-  /** Bytes that are kept for reading. */
-  get reading(): number {
-    return this.#reading;
-  }
-
   /** Bytes for pieces that a torrent has a right to among those that compete for them: all of them with nobody else. */
   shareOf(borrower: MemoryBorrower): number {
     return this.forPieces / (this.#lent.size + (this.#lent.has(borrower) ? 0 : 1));

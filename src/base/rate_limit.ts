@@ -67,11 +67,6 @@ export class HostRateLimits {
     this.#limits = new LruMap(options.capacity);
   }
 
-  /** How many are remembered. */
-  get size(): number {
-    return this.#limits.size;
-  }
-
   /**
    * @param who Who wants it.
    * @param now Milliseconds.

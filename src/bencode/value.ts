@@ -87,11 +87,6 @@ export class BencodeList implements Iterable<BencodeValue> {
     return this.#length = length;
   }
 
-  /** The list as it stands in the input, from `l` to `e`. */
-  get raw(): Bytes {
-    return rawAt(this.#tape, this.#row);
-  }
-
   /**
    * @param index Counted from 0, or from the end when negative.
    * @returns The value there, or `undefined` past either end.
@@ -99,15 +94,6 @@ export class BencodeList implements Iterable<BencodeValue> {
   at(index: number): BencodeValue | undefined {
     const row = this.#index().at(index);
     return row === undefined ? undefined : valueAt(this.#tape, row);
-  }
-
-  /**
-   * @param index Counted from 0, or from the end when negative.
-   * @returns The exact bytes of the value there, or `undefined` past either end.
-   */
-  rawSlice(index: number): Bytes | undefined {
-    const row = this.#index().at(index);
-    return row === undefined ? undefined : rawAt(this.#tape, row);
   }
 
   /** @returns The values in order. */
@@ -167,19 +153,9 @@ export class BencodeDict implements Iterable<[string, BencodeValue]> {
     this.#row = row;
   }
 
-  /** How many different keys it has. */
-  get size(): number {
-    return this.#index().size;
-  }
-
   /** The dictionary as it stands in the input, from `d` to `e`. */
   get raw(): Bytes {
     return rawAt(this.#tape, this.#row);
-  }
-
-  /** @returns The keys, in the order of the input. */
-  keys(): IterableIterator<string> {
-    return this.#index().keys();
   }
 
   /** @returns The keys with their values, in the order of the input. */
@@ -202,15 +178,6 @@ export class BencodeDict implements Iterable<[string, BencodeValue]> {
   get(key: string): BencodeValue | undefined {
     const row = this.#find(key);
     return row === undefined ? undefined : valueAt(this.#tape, row);
-  }
-
-  /**
-   * @param key A key.
-   * @returns The exact bytes of its value as they stand in the input, or `undefined` when the key is missing.
-   */
-  rawSlice(key: string): Bytes | undefined {
-    const row = this.#find(key);
-    return row === undefined ? undefined : rawAt(this.#tape, row);
   }
 
   /**

@@ -137,7 +137,7 @@ export interface Unavailable {
 }
 
 /** Options of `create`: torrents of BEP 52. */
-export const UNAVAILABLE_CREATE_OPTIONS: readonly Unavailable[] = [
+const UNAVAILABLE_CREATE_OPTIONS: readonly Unavailable[] = [
   { flags: "--v2", why: "this version makes v1 torrents" },
   { flags: "--hybrid", why: "this version makes v1 torrents" },
 ];
@@ -149,7 +149,7 @@ export const UNAVAILABLE_CREATE_OPTIONS: readonly Unavailable[] = [
  * @param why What this version does instead.
  * @returns The error, of kind `usage`.
  */
-export function notAvailable(name: string, why: string): ShoalError {
+function notAvailable(name: string, why: string): ShoalError {
   return new ShoalError("usage", { what: "not available yet", where: name, why });
 }
 
@@ -159,7 +159,7 @@ export function notAvailable(name: string, why: string): ShoalError {
  * @param command The command.
  * @param options What to refuse.
  */
-export function refuseOptions(command: Command, options: readonly Unavailable[]): void {
+function refuseOptions(command: Command, options: readonly Unavailable[]): void {
   for (const { flags, why } of options) {
     // with the value optional, the name is what the error is about, whatever follows it
     const option = new Option(flags.replace(/<(.*)>/, "[$1]")).hideHelp();

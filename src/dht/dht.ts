@@ -115,11 +115,6 @@ export class Dht {
     return [...this.#nodes.values()].some(({ isJoined }) => isJoined);
   }
 
-  /** How many queries it has sent. */
-  get queriesSent(): number {
-    return [...this.#nodes.values()].reduce((sum, { queriesSent }) => sum + queriesSent, 0);
-  }
-
   /** Begins: asks the nodes of the last run, and those to begin with. */
   start(): void {
     for (const [family, node] of this.#nodes) {

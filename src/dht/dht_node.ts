@@ -128,11 +128,6 @@ export class DhtNode {
     return this.#votes.decided;
   }
 
-  /** How many queries it has sent. */
-  get queriesSent(): number {
-    return this.#rpc.sent;
-  }
-
   /** Begins to look after its table, and tells that it is lonely. */
   start(): void {
     this.#scheduleTick();

@@ -83,11 +83,6 @@ export class RoutingTable {
     return this.#places.size;
   }
 
-  /** How many buckets there are. */
-  get depth(): number {
-    return this.#buckets.length;
-  }
-
   /** @returns The nodes that aren't bad, from far to near. */
   *[Symbol.iterator](): Generator<TableNode> {
     for (const { nodes } of this.#buckets) for (const node of nodes) if (!isBad(node)) yield node;

@@ -79,17 +79,11 @@ export class Rpc implements Queries {
   readonly #rate: RateLimit;
   #turn: Timer | null = null;
   #stopped = false;
-  #sent = 0;
 
   /** @param options What it needs. */
   constructor(options: RpcOptions) {
     this.#options = options;
     this.#rate = new RateLimit({ perSecond: QUERIES_PER_SECOND, burst: QUERY_BURST }, options.platform.now());
-  }
-
-  /** How many queries were sent. */
-  get sent(): number {
-    return this.#sent;
   }
 
   /** How many wait for their answer or their turn. */
@@ -170,7 +164,6 @@ export class Rpc implements Queries {
       timer: platform.after(SLOW_MS, linger),
     };
     this.#pending.set(key, pending);
-    this.#sent++;
     send(encodeQuery({ transaction, method: call.method, arguments: { ...call.arguments, id }, readOnly }), call.to);
   }
 }

@@ -55,22 +55,6 @@ export function safeName(name: string, options: SafePathOptions = {}): string {
 }
 
 /**
- * A path made safe: every component by {@linkcode safeName}, those that come to nothing left out.
- *
- * @param components Any text.
- * @param options How careful to be.
- * @returns At least one component; a lone `_` when nothing is left.
- */
-export function safePath(components: readonly string[], options: SafePathOptions = {}): string[] {
-  const path: string[] = [];
-  for (const component of components) {
-    const safe = safeName(component, options);
-    if (safe !== "") path.push(safe);
-  }
-  return path.length === 0 ? ["_"] : path;
-}
-
-/**
  * What two names have in common that some file system takes for the same: case and Unicode form do not count.
  *
  * @param name A safe name.

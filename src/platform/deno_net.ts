@@ -64,7 +64,7 @@ const CONNECTION_GONE = [
 ];
 
 /** A listening socket of the runtime. */
-export class DenoListener implements Listener {
+class DenoListener implements Listener {
   /** Where it listens. */
   readonly address: PeerAddress;
   readonly #listener: Deno.TcpListener;

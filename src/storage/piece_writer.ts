@@ -78,11 +78,6 @@ export class PieceWriter {
     this.#options = options;
   }
 
-  /** Bytes that were given to {@linkcode PieceWriter.write} and aren't written yet. */
-  get bytesWaiting(): number {
-    return this.#bytesWaiting;
-  }
-
   /**
    * Writes a piece. One that is being written already isn't written twice.
    *

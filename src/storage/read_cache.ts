@@ -59,11 +59,6 @@ export class ReadCache {
     this.#shape();
   }
 
-  /** Bytes in an extent. */
-  get extentLength(): number {
-    return this.#length;
-  }
-
   /** From here on every piece is verified, so that extents may run across pieces. Forgets what is cached. */
   complete(): void {
     const { pieceLength } = this.#layout;

@@ -52,7 +52,6 @@ export class Storage {
   /** Holds back writes while an operation is under way. */
   readonly #writes = new AccessGate();
   /** Bytes of the pieces that are held back. */
-  #bytesHeld = 0;
 
   /**
    * @param layout The torrent; the objects of `metainfo/` fit.
@@ -75,11 +74,6 @@ export class Storage {
       closing: this.#abort.signal,
       mayWrite: () => !this.#writes.isRaised,
     });
-  }
-
-  /** Bytes that were handed to {@linkcode Storage.writePiece} and aren't written yet. */
-  get bytesWaiting(): number {
-    return this.#working.now.writer.bytesWaiting + this.#bytesHeld;
   }
 
   /**
@@ -146,20 +140,6 @@ export class Storage {
       const clean = await this.#working.settle();
       await this.#working.keepOthersOut();
       await this.#working.rearrange({ ...options, mode: "check", clean, wanted: this.#working.now.wanted });
-    });
-  }
-
-  /**
-   * Tries again after a failure in the background, which stops all writing: looks at the files as a new start would.
-   *
-   * @returns The pieces that are there.
-   * @throws {ShoalError} If that fails, too; it may be called again.
-   */
-  retry(): Promise<Bitfield> {
-    return this.#operate(async () => {
-      const clean = await this.#working.settle();
-      await this.#working.keepOthersOut();
-      await this.#working.rearrange({ mode: "resume", clean, wanted: this.#working.now.wanted });
     });
   }
 
@@ -248,9 +228,7 @@ export class Storage {
       return Promise.reject(new RangeError(`Piece ${index} has ${size} bytes, got ${data.length}`));
     }
     if (!this.#writes.isRaised) return this.#writes.run(() => this.#write(index, data));
-    this.#bytesHeld += data.length;
     return this.#writes.run(() => {
-      this.#bytesHeld -= data.length;
       // Much may have changed.
       const refusal = this.#refusal(index);
       return refusal === null ? this.#write(index, data) : Promise.reject(refusal);

@@ -61,7 +61,7 @@ export function playlist(torrent: ServedTorrent, base: string): string {
  * @param text Any.
  * @returns It, escaped.
  */
-export function escapeHtml(text: string): string {
+function escapeHtml(text: string): string {
   return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
 }
 

@@ -64,7 +64,7 @@ export interface TorrentReader {
 }
 
 /** {@linkcode TorrentReader} over a torrent. */
-export class FileReader implements TorrentReader {
+class FileReader implements TorrentReader {
   readonly file: MetainfoFile;
   readonly #source: ReadSource;
   readonly #meta: Metainfo;

@@ -298,11 +298,6 @@ export class PeerSet implements ConnectionBorrower {
     this.dialMore();
   }
 
-  /** Why nobody is let in; `null` while they are. */
-  get shutFor(): string | null {
-    return this.#shut;
-  }
-
   /** Leaves everybody for good. */
   stop(): void {
     this.shut(STOPPING);

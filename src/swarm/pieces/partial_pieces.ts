@@ -41,8 +41,6 @@ export interface PartialPiecesOptions {
   readonly have: Bitfield;
   /** The pieces that are to be there in the end. */
   readonly wanted: Bitfield;
-  /** Whether pieces are fetched in order instead of the rarest first. */
-  readonly sequential?: boolean;
   /** Buffers for pieces. */
   readonly pool: BufferPool;
   /** The outside. */
@@ -118,7 +116,7 @@ export class PartialPieces {
     });
     this.#smartBan = new SmartBan(host, { platform: options.platform, onDisk: this.#onDisk });
     this.#wanted = options.wanted;
-    this.picker = new PiecePicker(this.have.length, () => options.platform.random(), options);
+    this.picker = new PiecePicker(this.have.length, () => options.platform.random());
     this.missing = new Bitfield(this.have.length);
     this.#takeStock();
   }

@@ -35,7 +35,7 @@ interface Order {
  */
 export class PiecePicker {
   /** Whether pieces are picked from the first on, however rare they are. */
-  sequential: boolean;
+  sequential = false;
   readonly #random: () => number;
   readonly #availability: Uint16Array;
   /** Where a piece is in its order; -1 when it isn't. */
@@ -49,10 +49,8 @@ export class PiecePicker {
   /**
    * @param pieceCount Pieces of the torrent; none is in the order at first.
    * @param random Uniform in 0 to 1; decides among pieces that are equally rare.
-   * @param options `sequential`: whether pieces are picked from the first on, however rare they are.
    */
-  constructor(pieceCount: number, random: () => number, options: { readonly sequential?: boolean } = {}) {
-    this.sequential = options.sequential ?? false;
+  constructor(pieceCount: number, random: () => number) {
     this.#random = random;
     this.#availability = new Uint16Array(pieceCount);
     this.#place = new Int32Array(pieceCount).fill(-1);

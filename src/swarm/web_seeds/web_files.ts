@@ -90,7 +90,7 @@ export class FileParts {
  * @param files The torrent's.
  * @returns A function from a file's index to its URL.
  */
-export function fileUrls(url: string, files: Pick<WebFiles, "paths" | "isFolder">): (file: number) => string {
+function fileUrls(url: string, files: Pick<WebFiles, "paths" | "isFolder">): (file: number) => string {
   const base = withoutFragment(url);
   const { paths } = files;
   if (!files.isFolder) {

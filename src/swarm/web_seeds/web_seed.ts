@@ -337,7 +337,7 @@ const FIRST_MS = 5_000;
 const LAST_MS = 5 * 60_000;
 
 /** Failures in a row, and the wait that they make. */
-export class WebBackoff {
+class WebBackoff {
   #failures = 0;
   #until = -Infinity;
 

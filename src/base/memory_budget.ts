@@ -103,11 +103,6 @@ export class MemoryBudget {
     return this.#pieces;
   }
 
-  /** Bytes of extents kept for reading. */
-  get reading(): number {
-    return this.#reading;
-  }
-
   /** Fair share of a torrent in the memory for pieces, in bytes: all of it when no other torrent competes. */
   shareOf(borrower: MemoryBorrower): number {
     return this.forPieces / (this.#lent.size + (this.#lent.has(borrower) ? 0 : 1));

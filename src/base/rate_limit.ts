@@ -76,11 +76,6 @@ export class HostRateLimits {
     this.#limits = new LruMap(options.capacity);
   }
 
-  /** Number of remembered hosts. */
-  get size(): number {
-    return this.#limits.size;
-  }
-
   /**
    * Takes a token of a host if there is one.
    *

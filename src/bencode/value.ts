@@ -83,11 +83,6 @@ export class BencodeList implements Iterable<BencodeValue> {
     return this.#length = length;
   }
 
-  /** The list as it is in the input, from `l` to `e`. */
-  get raw(): Bytes {
-    return rawAt(this.#tape, this.#row);
-  }
-
   /**
    * Returns the value at an index, or `undefined` if there is none.
    *
@@ -96,16 +91,6 @@ export class BencodeList implements Iterable<BencodeValue> {
   at(index: number): BencodeValue | undefined {
     const row = this.#index().at(index);
     return row === undefined ? undefined : valueAt(this.#tape, row);
-  }
-
-  /**
-   * Returns the exact bytes of the value at an index, or `undefined` if there is none.
-   *
-   * @param index Index from the start, or from the end when negative.
-   */
-  rawSlice(index: number): Bytes | undefined {
-    const row = this.#index().at(index);
-    return row === undefined ? undefined : rawAt(this.#tape, row);
   }
 
   /** Yields the values in order. */
@@ -159,19 +144,9 @@ export class BencodeDict implements Iterable<[string, BencodeValue]> {
     this.#row = row;
   }
 
-  /** Number of different keys. */
-  get size(): number {
-    return this.#index().size;
-  }
-
   /** The dictionary as it is in the input, from `d` to `e`. */
   get raw(): Bytes {
     return rawAt(this.#tape, this.#row);
-  }
-
-  /** Returns the keys in the order of the input. */
-  keys(): IterableIterator<string> {
-    return this.#index().keys();
   }
 
   /** Yields the keys with their values in the order of the input. */
@@ -188,12 +163,6 @@ export class BencodeDict implements Iterable<[string, BencodeValue]> {
   get(key: string): BencodeValue | undefined {
     const row = this.#find(key);
     return row === undefined ? undefined : valueAt(this.#tape, row);
-  }
-
-  /** Returns the exact bytes of a key's value in the input, or `undefined` if the key is missing. */
-  rawSlice(key: string): Bytes | undefined {
-    const row = this.#find(key);
-    return row === undefined ? undefined : rawAt(this.#tape, row);
   }
 
   /** Returns the byte string of a key, or `undefined` if the key is missing or holds another type. */

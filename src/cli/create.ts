@@ -132,7 +132,7 @@ export interface Unavailable {
 }
 
 /** Options of `create` for v2 and hybrid torrents (BEP 52). */
-export const UNAVAILABLE_CREATE_OPTIONS: readonly Unavailable[] = [
+const UNAVAILABLE_CREATE_OPTIONS: readonly Unavailable[] = [
   { flags: "--v2", why: "this version makes v1 torrents" },
   { flags: "--hybrid", why: "this version makes v1 torrents" },
 ];
@@ -144,7 +144,7 @@ export const UNAVAILABLE_CREATE_OPTIONS: readonly Unavailable[] = [
  * @param why What this version does instead.
  * @returns An error of kind `usage`.
  */
-export function notAvailable(name: string, why: string): ShoalError {
+function notAvailable(name: string, why: string): ShoalError {
   return new ShoalError("usage", { what: "not available yet", where: name, why });
 }
 
@@ -154,7 +154,7 @@ export function notAvailable(name: string, why: string): ShoalError {
  * @param command The command.
  * @param options Options to reject.
  */
-export function refuseOptions(command: Command, options: readonly Unavailable[]): void {
+function refuseOptions(command: Command, options: readonly Unavailable[]): void {
   for (const { flags, why } of options) {
     // The value is optional so that a missing value isn't reported instead of the option.
     const option = new Option(flags.replace(/<(.*)>/, "[$1]")).hideHelp();

@@ -161,7 +161,7 @@ const LEVELS: ReadonlyMap<string, number> = new Map([
  * @param terminal Environment variables.
  * @throws {ShoalError} Of kind `usage` if the variable has an unknown value.
  */
-export function applyLogLevel(command: Command, terminal: Pick<Terminal, "env">): void {
+function applyLogLevel(command: Command, terminal: Pick<Terminal, "env">): void {
   if (!command.options.some(({ long }) => long === "--verbose")) return;
   const said = terminal.env("SHOAL_LOG");
   if (said === undefined) return;

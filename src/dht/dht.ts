@@ -115,11 +115,6 @@ export class Dht {
     return [...this.#nodes.values()].some(({ isJoined }) => isJoined);
   }
 
-  /** Number of queries sent. */
-  get queriesSent(): number {
-    return [...this.#nodes.values()].reduce((sum, { queriesSent }) => sum + queriesSent, 0);
-  }
-
   /** Starts the nodes, which ping the bootstrap nodes and the nodes of the saved table. */
   start(): void {
     for (const [family, node] of this.#nodes) {

@@ -128,12 +128,7 @@ export class DhtNode {
     return this.#votes.decided;
   }
 
-  /** Number of queries sent. */
-  get queriesSent(): number {
-    return this.#rpc.sent;
-  }
-
-  /** Starts the maintenance of the routing table, and calls `onLonely` for the first nodes. */
+  /** Starts the maintenance of the routing table, and calls `onNeedNodes` for the first nodes. */
   start(): void {
     this.#scheduleTick();
     this.#scheduleRetry();

@@ -84,11 +84,6 @@ export class RoutingTable {
     return this.#places.size;
   }
 
-  /** Number of buckets. */
-  get depth(): number {
-    return this.#buckets.length;
-  }
-
   /** Iterates over the nodes that are not bad, from far to near. */
   *[Symbol.iterator](): Generator<TableNode> {
     for (const { nodes } of this.#buckets) for (const node of nodes) if (!isBad(node)) yield node;

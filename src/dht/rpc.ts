@@ -75,16 +75,10 @@ export class Rpc implements Queries {
   readonly #rate: RateLimit;
   #turn: Timer | null = null;
   #stopped = false;
-  #sent = 0;
 
   constructor(options: RpcOptions) {
     this.#options = options;
     this.#rate = new RateLimit({ perSecond: QUERIES_PER_SECOND, burst: QUERY_BURST }, options.platform.now());
-  }
-
-  /** Number of queries sent. */
-  get sent(): number {
-    return this.#sent;
   }
 
   /** Number of queries that await an answer or are queued. */
@@ -163,7 +157,6 @@ export class Rpc implements Queries {
       timer: platform.after(SLOW_MS, linger),
     };
     this.#pending.set(key, pending);
-    this.#sent++;
     send(encodeQuery({ transaction, method: call.method, arguments: { ...call.arguments, id }, readOnly }), call.to);
   }
 }

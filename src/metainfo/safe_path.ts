@@ -56,20 +56,6 @@ export function safeName(name: string, options: SafePathOptions = {}): string {
 }
 
 /**
- * Makes a path safe, component by component with {@linkcode safeName}. Components of which nothing is left are removed.
- *
- * @returns At least one component; a single `_` if nothing is left.
- */
-export function safePath(components: readonly string[], options: SafePathOptions = {}): string[] {
-  const path: string[] = [];
-  for (const component of components) {
-    const safe = safeName(component, options);
-    if (safe !== "") path.push(safe);
-  }
-  return path.length === 0 ? ["_"] : path;
-}
-
-/**
  * Folds a name: names that any file system treats as equal, because they differ only in case or Unicode normalization,
  * yield the same text.
  *

@@ -63,7 +63,7 @@ const CONNECTION_GONE = [
 ];
 
 /** Listening socket of the runtime. */
-export class DenoListener implements Listener {
+class DenoListener implements Listener {
   /** Address that the socket listens on. */
   readonly address: PeerAddress;
   readonly #listener: Deno.TcpListener;

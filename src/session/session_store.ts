@@ -21,7 +21,7 @@ import { PUT_TORRENT, type StoredTorrent, torrentOf, type TorrentRecord, valuesO
 export type { StoredTorrent, TorrentRecord };
 
 /** Name of the database in the state folder. */
-export const DATABASE_NAME = "session.db";
+const DATABASE_NAME = "session.db";
 /** Milliseconds between a change and its transaction, so that changes made together are written together. */
 const SOON_MS = 20;
 /** Milliseconds between transactions while changes keep coming. */

@@ -78,14 +78,6 @@ export class PieceWriter {
   }
 
   /**
-   * Bytes that were passed to {@linkcode PieceWriter.write} or {@linkcode PieceWriter.writePart} and are not written
-   * yet.
-   */
-  get bytesWaiting(): number {
-    return this.#bytesWaiting;
-  }
-
-  /**
    * Writes a piece. If the piece is already being written, returns the promise of that write.
    *
    * @param index Index of the piece.

@@ -58,11 +58,6 @@ export class ReadCache {
     this.#shape();
   }
 
-  /** Size of an extent in bytes. */
-  get extentLength(): number {
-    return this.#length;
-  }
-
   /**
    * Called when every piece is verified, so that an extent may hold several pieces. Clears the cache if that changes
    * the extents.

@@ -52,7 +52,6 @@ export class Storage {
   /** Holds back writes during an operation. */
   readonly #writes = new AccessGate();
   /** Bytes of the pieces that are held back. */
-  #bytesHeld = 0;
 
   /**
    * @param layout Layout of the torrent; the objects of `metainfo/` have this shape.
@@ -75,14 +74,6 @@ export class Storage {
       closing: this.#abort.signal,
       mayWrite: () => !this.#writes.isClosed,
     });
-  }
-
-  /**
-   * Bytes that were passed to be written and are not written yet. Parts are not counted while an operation holds them
-   * back.
-   */
-  get bytesWaiting(): number {
-    return this.#working.now.writer.bytesWaiting + this.#bytesHeld;
   }
 
   /**
@@ -148,20 +139,6 @@ export class Storage {
       const clean = await this.#working.settle();
       await this.#working.lock();
       await this.#working.reload({ ...options, mode: "check", clean, wanted: this.#working.now.wanted });
-    });
-  }
-
-  /**
-   * Tries again after an error in the background, which stops all writing: looks at the files as a new start would.
-   *
-   * @returns The verified pieces.
-   * @throws {ShoalError} If that fails, too. The call can be repeated.
-   */
-  retry(): Promise<Bitfield> {
-    return this.#operate(async () => {
-      const clean = await this.#working.settle();
-      await this.#working.lock();
-      await this.#working.reload({ mode: "resume", clean, wanted: this.#working.now.wanted });
     });
   }
 
@@ -252,9 +229,7 @@ export class Storage {
       return Promise.reject(new RangeError(`Piece ${index} has ${size} bytes, got ${data.length}`));
     }
     if (!this.#writes.isClosed) return this.#writes.run(() => this.#write(index, data));
-    this.#bytesHeld += data.length;
     return this.#writes.run(() => {
-      this.#bytesHeld -= data.length;
       // The operation that held back this write may have changed which pieces can be written.
       const refusal = this.#refusal(index);
       return refusal === null ? this.#write(index, data) : Promise.reject(refusal);

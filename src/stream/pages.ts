@@ -56,7 +56,7 @@ export function playlist(torrent: ServedTorrent, base: string): string {
 }
 
 /** Escapes text for an HTML element or attribute. */
-export function escapeHtml(text: string): string {
+function escapeHtml(text: string): string {
   return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
 }
 

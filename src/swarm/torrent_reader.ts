@@ -64,7 +64,7 @@ export interface TorrentReader {
 }
 
 /** Options for {@linkcode FileReader}. */
-export interface FileReaderOptions {
+interface FileReaderOptions {
   /** The torrent. */
   readonly meta: Metainfo;
   /** The file. */
@@ -74,7 +74,7 @@ export interface FileReaderOptions {
 }
 
 /** The {@linkcode TorrentReader} of a file. */
-export class FileReader implements TorrentReader {
+class FileReader implements TorrentReader {
   readonly file: MetainfoFile;
   readonly #source: ReadSource;
   readonly #meta: Metainfo;

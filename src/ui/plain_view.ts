@@ -107,7 +107,7 @@ export class PlainView implements View {
  * @param torrent The torrent.
  * @returns The line without a line end.
  */
-export function plainLine(torrent: TorrentSnapshot): string {
+function plainLine(torrent: TorrentSnapshot): string {
   return `${shown(torrent.name, STYLE)}: ${describe(torrent)}`;
 }
 

@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { MAX_NAME_BYTES, utf8 } from "../../src/base/bytes.ts";
-import { byteLength, foldName, safeName, safePath, shortName, splitName } from "../../src/metainfo/safe_path.ts";
+import { byteLength, foldName, safeName, shortName, splitName } from "../../src/metainfo/safe_path.ts";
 
 fc.configureGlobal({ seed: 1 }); // so that every run is the same
 
@@ -79,13 +79,6 @@ Deno.test("safeName() keeps no extension of more than nine bytes when it cuts", 
 
 Deno.test("safeName() never leaves a dot or a space where it cut", () => {
   assertEquals(safeName(`${"x".repeat(238)}. ${"y".repeat(20)}`), "x".repeat(238));
-});
-
-Deno.test("safePath() leaves out what comes to nothing", () => {
-  assertEquals(safePath(["a", "..", "", ".", "c"]), ["a", "c"]);
-  assertEquals(safePath(["/..", ".", "c"]), ["c"]);
-  assertEquals(safePath(["..", ""]), ["_"]);
-  assertEquals(safePath([]), ["_"]);
 });
 
 Deno.test("foldName() makes names equal that a file system may take for one", () => {

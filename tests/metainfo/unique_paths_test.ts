@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { MAX_NAME_BYTES, utf8 } from "../../src/base/bytes.ts";
-import { foldName, safePath } from "../../src/metainfo/safe_path.ts";
+import { foldName, safeName } from "../../src/metainfo/safe_path.ts";
 import { uniquePaths } from "../../src/metainfo/unique_paths.ts";
 
 fc.configureGlobal({ seed: 1 }); // so that every run is the same
@@ -62,7 +62,7 @@ Deno.test("uniquePaths() gives every file a path of its own that no folder has",
   const path = fc.array(name, { minLength: 1, maxLength: 4 });
   fc.assert(
     fc.property(fc.array(path, { maxLength: 30 }), (paths) => {
-      const made = uniquePaths(paths.map((parts) => safePath(parts)));
+      const made = uniquePaths(paths.map((parts) => parts.map((name) => safeName(name))));
       const files = made.map((parts) => foldName(parts.join("/")));
       assertEquals(new Set(files).size, files.length);
       const folders = new Set(made.flatMap((parts) => parts.map((_, i) => foldName(parts.slice(0, i).join("/")))));

@@ -82,7 +82,6 @@ export const operationChores: readonly OperationChore[] = [
   { prepare: partly, run: (storage) => storage.select(undefined) },
   { prepare: partly, run: (storage) => storage.forget([1]) },
   { prepare: partly, run: (storage) => storage.recheck(QUIET) },
-  { prepare: partly, run: (storage) => storage.retry() },
   { prepare: partly, run: (storage) => storage.removeData(), removes: true },
   { prepare: interrupted("/new/place", "rename", 1), run: () => Promise.resolve() },
   { prepare: interrupted("/mnt/place", "remove", 0), run: () => Promise.resolve() },

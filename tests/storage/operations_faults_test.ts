@@ -86,7 +86,7 @@ async function life(files: MemoryFiles, world: World): Promise<boolean> {
       const lost = [...storage.have].filter(() => random.random() < 0.2);
       for (const piece of lost) world.safe.delete(piece);
       await storage.forget(lost);
-    } else if (dice === 6) keep(random.random() < 0.5 ? await storage.recheck(QUIET) : await storage.retry());
+    } else if (dice === 6) keep(await storage.recheck(QUIET));
     else if (dice === 7) {
       world.target = FOLDERS[Math.floor(random.random() * FOLDERS.length)]!;
       await storage.move(world.target);

@@ -352,19 +352,6 @@ Deno.test("Storage.writePiece() refuses wrong indexes and sizes, and takes a pie
   await assertRejects(() => storage.writePiece(1, torrent.piece(1)), StorageError, "closed");
 });
 
-Deno.test("Storage.bytesWaiting counts what is not written yet", async () => {
-  const files = new MemoryFiles();
-  const storage = storageOf(torrent, files);
-  await storage.open("resume", QUIET);
-  const gate = files.hold((call) => call.operation === "write");
-  const writes = [0, 2, 6].map((piece) => storage.writePiece(piece, torrent.piece(piece)));
-  assertEquals(storage.bytesWaiting, 64 + 64 + 23);
-  gate.open();
-  await Promise.all(writes);
-  assertEquals(storage.bytesWaiting, 0);
-  await storage.close();
-});
-
 Deno.test("Storage saves state about once a second while there are changes, and syncs every five", async () => {
   const clock = new VirtualClock();
   const files = new MemoryFiles({ wallClock: () => clock.wallClock() });

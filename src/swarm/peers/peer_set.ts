@@ -311,11 +311,6 @@ export class PeerSet implements ConnectionBorrower {
     this.dialMore();
   }
 
-  /** Why no peers are admitted; `null` if they are. */
-  get shutFor(): string | null {
-    return this.#shut;
-  }
-
   /** Closes all connections for good. */
   stop(): void {
     this.shut(STOPPING);

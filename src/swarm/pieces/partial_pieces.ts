@@ -42,8 +42,6 @@ export interface PartialPiecesOptions {
   readonly have: Bitfield;
   /** Pieces to download. */
   readonly wanted: Bitfield;
-  /** Whether pieces are picked in order instead of rarest first; `false` when absent. */
-  readonly sequential?: boolean;
   /** Buffers for pieces. */
   readonly pool: BufferPool;
   /** Clock, random numbers, digests and yielding to other work. */
@@ -115,7 +113,7 @@ export class PartialPieces {
     });
     this.#smartBan = new SmartBan(host, { platform: options.platform, onDisk: this.#onDisk });
     this.#wanted = options.wanted;
-    this.picker = new PiecePicker(this.have.length, () => options.platform.random(), options);
+    this.picker = new PiecePicker(this.have.length, () => options.platform.random());
     this.missing = new Bitfield(this.have.length);
     this.#recomputeMissing();
   }

@@ -27,12 +27,6 @@ interface Order {
   first: number;
 }
 
-/** Options for {@linkcode PiecePicker}. */
-export interface PiecePickerOptions {
-  /** Whether pieces are picked by index instead of rarest first; `false` when absent. */
-  readonly sequential?: boolean;
-}
-
 /** Options for {@linkcode PiecePicker.pick}. */
 export interface PickOptions {
   /**
@@ -51,7 +45,7 @@ export interface PickOptions {
  */
 export class PiecePicker {
   /** Whether pieces are picked by index instead of rarest first. */
-  sequential: boolean;
+  sequential = false;
   readonly #random: () => number;
   readonly #availability: Uint16Array;
   /** Where each piece is in its order, or -1. */
@@ -66,8 +60,7 @@ export class PiecePicker {
    * @param pieceCount Pieces of the torrent. None is in the order at first.
    * @param random Returns a number from 0 to 1, uniformly distributed, which decides among equally rare pieces.
    */
-  constructor(pieceCount: number, random: () => number, options: PiecePickerOptions = {}) {
-    this.sequential = options.sequential ?? false;
+  constructor(pieceCount: number, random: () => number) {
     this.#random = random;
     this.#availability = new Uint16Array(pieceCount);
     this.#place = new Int32Array(pieceCount).fill(-1);

@@ -91,7 +91,7 @@ export class FileParts {
  * @param url The URL as given in the torrent: of the file, or of the folder that holds the torrent's file or folder.
  * @param files Files of the torrent.
  */
-export function fileUrls(url: string, files: Pick<WebFiles, "paths" | "isFolder">): (file: number) => string {
+function fileUrls(url: string, files: Pick<WebFiles, "paths" | "isFolder">): (file: number) => string {
   const base = withoutFragment(url);
   const { paths } = files;
   if (!files.isFolder) {

@@ -340,7 +340,7 @@ const FIRST_MS = 5_000;
 const LAST_MS = 5 * 60_000;
 
 /** Counts failures in a row and computes the back-off. */
-export class WebBackoff {
+class WebBackoff {
   #failures = 0;
   #until = -Infinity;
 

@@ -7,7 +7,7 @@
 import { Bitfield } from "../../../src/base/bitfield.ts";
 import { type Bytes, equalBytes, MAX_NAME_BYTES, utf8 } from "../../../src/base/bytes.ts";
 import { InfoHash } from "../../../src/base/info_hash.ts";
-import { foldName, safeName, safePath } from "../../../src/metainfo/safe_path.ts";
+import { foldName, safeName } from "../../../src/metainfo/safe_path.ts";
 import { uniquePaths } from "../../../src/metainfo/unique_paths.ts";
 import { ResumeStateError } from "../../../src/storage/errors.ts";
 import {
@@ -119,7 +119,7 @@ function anyState(dice: Dice, { pieceCount, fileCount }: ResumeShape): ResumeSta
   };
 }
 
-/** `safePath()` and `uniquePaths()`: an input is a list of paths, one a line, their names apart by U+0001. */
+/** `safeName()` and `uniquePaths()`: an input is a list of paths, one a line, their names apart by U+0001. */
 export const pathsTarget: Target = {
   name: "safe-path",
   weight: 2,
@@ -137,7 +137,7 @@ export const pathsTarget: Target = {
   run(input) {
     const lines = new TextDecoder("utf-8", { ignoreBOM: true }).decode(input).split("\n");
     const portable = input.length % 4 !== 0;
-    const paths = lines.map((line) => safePath(line.split("\x01"), { portable }));
+    const paths = lines.map((line) => safeNames(line.split("\x01"), portable));
     for (const name of paths.flat()) {
       hold(
         name !== "" && name !== "." && name !== ".." && !/[/\\\0]/.test(name),
@@ -155,6 +155,12 @@ export const pathsTarget: Target = {
     return null;
   },
 };
+
+/** The names of a path made safe, as in a torrent: a path of which nothing is left is `_`. */
+function safeNames(names: readonly string[], portable: boolean): string[] {
+  const safe = names.map((name) => safeName(name, { portable })).filter((name) => name !== "");
+  return safe.length === 0 ? ["_"] : safe;
+}
 
 function checkUnique(paths: readonly (readonly string[])[]): void {
   const unique = uniquePaths(paths);

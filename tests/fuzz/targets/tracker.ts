@@ -343,7 +343,8 @@ export const queryTarget: Target = {
     if ("query" in scrape) {
       const reply = encodeScrapeReply(scrape.query.map((hash) => [hash, store.scrape(hash)] as const));
       const files = decodeDict(reply).getDict("files");
-      hold(files !== undefined && files.size >= 1 && files.size <= scrape.query.length, "a scrape that names nothing");
+      const count = files === undefined ? 0 : [...files].length;
+      hold(count >= 1 && count <= scrape.query.length, "a scrape that names nothing");
     }
     const from = input.length % 2 === 0 ? { host: "203.0.113.5", port: 1 } : { host: "::1", port: 2 };
     const parsed = parseAnnounceQuery(query, from);

@@ -97,11 +97,11 @@ Deno.test("MemoryBudget takes from reading what pieces need, down to the part th
   const extents = Array.from({ length: 8 }, () => extent(budget, MIB));
   assertEquals(budget.used, 8 * MIB, "half of it, while pieces don't need it");
   const more = extent(budget, MIB);
-  assertEquals([budget.reading, extents[0]!.gone()], [8 * MIB, true], "and no more");
+  assertEquals([budget.used, extents[0]!.gone()], [8 * MIB, true], "and no more");
   const pool = new BufferPool(budget, 2 * MIB);
   for (let i = 0; i < 7; i++) assert(pool.available && pool.take(2 * MIB), `piece ${i}`);
   assertEquals([pool.available, pool.take(2 * MIB)], [false, null]);
-  assertEquals([budget.used, budget.reading], [16 * MIB, 2 * MIB]);
+  assertEquals([budget.used, budget.pieces], [16 * MIB, 14 * MIB]);
   assertEquals(
     [extents.filter(({ gone }) => !gone()).length, more.gone()],
     [1, false],

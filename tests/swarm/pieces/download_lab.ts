@@ -74,7 +74,6 @@ export class Lab {
     }, {
       have: new Bitfield(pieceCount),
       wanted,
-      ...(options.sequential && { sequential: true }),
       pool,
       platform: {
         now: () => this.clock.now(),
@@ -83,6 +82,7 @@ export class Lab {
         yieldToEventLoop: () => Promise.resolve(),
       },
     });
+    if (options.sequential) this.download.setSequential(true);
   }
 
   /** A peer that has some pieces (all when none are named), doesn't choke us, and is known to send what is right. */

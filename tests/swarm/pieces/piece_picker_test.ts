@@ -79,7 +79,8 @@ Deno.test("PiecePicker.pick() chooses by chance, not by rarity, when any piece w
 });
 
 Deno.test("PiecePicker.pick() goes from the first piece on when it is sequential, also after one has come back", () => {
-  const picker = new PiecePicker(6, seededRandom(1), { sequential: true });
+  const picker = new PiecePicker(6, seededRandom(1));
+  picker.sequential = true;
   for (const index of [5, 3, 1, 0, 4]) picker.add(index);
   picker.gained(0);
   assertEquals(picker.pick(everything, { anywhere: true }), 0);

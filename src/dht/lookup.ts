@@ -85,7 +85,7 @@ export class Lookup {
   readonly #perHost = new Map<string, number>();
   #underWay = 0;
   #asked = 0;
-  #strangers = 0;
+  #mismatched = 0;
   #answered = 0;
 
   /** @param target Id to search for, 20 bytes. */
@@ -128,7 +128,7 @@ export class Lookup {
     next.state = "asked";
     this.#underWay++;
     this.#asked++;
-    if (!next.fits && next.id !== null) this.#strangers++;
+    if (!next.fits && next.id !== null) this.#mismatched++;
     return next;
   }
 
@@ -175,14 +175,14 @@ export class Lookup {
     const found: Entry[] = [];
     const sites = new Set<string>();
     let fitting = 0;
-    let strangers = 0;
+    let mismatched = 0;
     for (const entry of this.#sorted) {
       if (entry.state !== "answered" || fitting === K) continue;
       if (entry.facts.kind === "public" && sites.has(entry.facts.site)) continue;
-      if (!entry.fits && strangers === K) continue;
+      if (!entry.fits && mismatched === K) continue;
       sites.add(entry.facts.site);
       if (entry.fits) fitting++;
-      else strangers++;
+      else mismatched++;
       found.push(entry);
     }
     return found;
@@ -194,7 +194,7 @@ export class Lookup {
     let alive = 0;
     let waits = false;
     let isAnySlow = false;
-    let stranger: Entry | null = null;
+    let mismatch: Entry | null = null;
     for (const entry of this.#sorted) {
       if (entry.state === "slow") isAnySlow = true;
       if (entry.state === "failed" || entry.state === "slow") continue;
@@ -205,15 +205,15 @@ export class Lookup {
         alive++;
         if (++fitting === K) break;
       } else if (isAmongClosest) {
-        if (entry.state === "new") stranger ??= entry;
+        if (entry.state === "new") mismatch ??= entry;
         if (entry.state === "asked") waits = true;
         alive++;
       }
     }
     // With too few live nodes, wait for slow nodes as well: on a bad line, all nodes are slow.
     if (isAnySlow && alive < K) waits = true;
-    const isWelcome = fitting < K || this.#strangers < MAX_MISMATCHED_IDS;
-    return { next: isWelcome ? stranger : null, waits };
+    const isWelcome = fitting < K || this.#mismatched < MAX_MISMATCHED_IDS;
+    return { next: isWelcome ? mismatch : null, waits };
   }
 
   #settle(candidate: LookupNode): Entry | null {

@@ -1,12 +1,12 @@
 /**
- * A terminal's screen as a picture: text with escape sequences in, SVG out.
+ * Draws a terminal's screen: converts text with escape sequences to SVG.
  *
  * @module
  */
 
 import stringWidth from "string-width";
 
-/** How a cell is written; colours as `#rrggbb`, `null` for the terminal's own. */
+/** Attributes of a cell. Colours are `#rrggbb`, or `null` for the terminal's default. */
 export interface Look {
   readonly color: string | null;
   readonly background: string | null;
@@ -17,7 +17,7 @@ export interface Look {
   readonly reverse: boolean;
 }
 
-/** Characters that look the same, and where they begin. */
+/** Consecutive characters with the same attributes. */
 export interface Run {
   readonly column: number;
   /** In cells. */
@@ -35,7 +35,7 @@ const PLAIN: Look = {
   underline: false,
   reverse: false,
 };
-/** The sixteen colours, on a dark ground. */
+/** The sixteen standard colours, for a dark background. */
 const SIXTEEN = [
   ...["#484f58", "#ff7b72", "#3fb950", "#d29922", "#58a6ff", "#bc8cff", "#39c5cf", "#b1bac4"],
   ...["#6e7681", "#ffa198", "#56d364", "#e3b341", "#79c0ff", "#d2a8ff", "#56d4dd", "#f0f6fc"],
@@ -46,10 +46,10 @@ const CELL = { width: 9, height: 20, font: 15, baseline: 15 } as const;
 const MARGIN = 16;
 
 /**
- * Reads a screen.
+ * Parses a screen.
  *
- * @param text Lines with SGR sequences, as `tmux capture-pane -e -p` prints them. Other sequences are left out.
- * @returns The runs of each line; spaces without a colour behind them are in none at the end of a line.
+ * @param text Lines with SGR sequences, as printed by `tmux capture-pane -e -p`. Other sequences are skipped.
+ * @returns The runs of each line. Trailing spaces without a colour are left out.
  */
 export function readScreen(text: string): Run[][] {
   let look = PLAIN;
@@ -65,7 +65,7 @@ export function readScreen(text: string): Run[][] {
         const width = stringWidth(segment);
         if (width === 0) continue;
         const last = runs.at(-1);
-        // A wide character stands alone: fonts disagree about how wide it is.
+        // A wide character gets its own run, because fonts differ in its width.
         if (last?.look === look && width === 1 && last.width === last.text.length) last.text += segment, last.width++;
         else runs.push({ column, width, text: segment, look });
         column += width;
@@ -106,7 +106,7 @@ function changed(look: Look, sgr: string): Look {
   return next;
 }
 
-/** `5;N` of 256, or `2;R;G;B`; takes what it reads. */
+/** Parses a colour, `5;N` of 256 or `2;R;G;B`, and removes its codes from the list. */
 function longColor(codes: number[]): string | null {
   const kind = codes.shift();
   if (kind === 2) return hex(codes.splice(0, 3));
@@ -123,16 +123,24 @@ function hex(rgb: readonly number[]): string {
   return `#${[0, 1, 2].map((i) => Math.min(255, rgb[i] ?? 0).toString(16).padStart(2, "0")).join("")}`;
 }
 
+/** Options for {@linkcode drawSvg}. */
+export interface DrawSvgOptions {
+  /** Width of the terminal in cells. */
+  readonly columns: number;
+  /** Description of the picture, for screen readers. */
+  readonly title: string;
+}
+
 /**
- * Draws a screen.
+ * Draws a screen. The picture has its own background, so that it looks the same on any page.
  *
- * @param screen As {@linkcode readScreen} gives it.
- * @param options `columns`: width of the terminal. `title`: what the picture shows, for those who can't see it.
- * @returns The SVG. It has a ground of its own, so that it looks the same on any page.
+ * @param screen Result of {@linkcode readScreen}.
+ * @param options See {@linkcode DrawSvgOptions}.
+ * @returns SVG.
  */
 export function drawSvg(
   screen: readonly (readonly Run[])[],
-  { columns, title }: { readonly columns: number; readonly title: string },
+  { columns, title }: DrawSvgOptions,
 ): string {
   const rows = screen.findLastIndex((runs) => runs.length > 0) + 1;
   const width = columns * CELL.width + 2 * MARGIN;
@@ -161,7 +169,7 @@ function drawRun({ column, width, text, look }: Run, row: number): string[] {
   const faint = look.dim ? 0.6 : 1;
   const shapes: string[] = [];
   if (ground !== null) shapes.push(rect([x, y, width * CELL.width, CELL.height], ground, 1));
-  // Blocks and lines are drawn: those of fonts leave gaps.
+  // Blocks and lines are drawn as shapes, since those of fonts leave gaps.
   for (const match of text.matchAll(/[\u2500-\u259f]+|[^\u2500-\u259f]+/g)) {
     const part = match[0];
     const left = x + match.index * CELL.width;
@@ -196,10 +204,10 @@ function drawText(text: string, { left, y, width, look, ink, faint }: TextPlace)
     ...(ink === INK ? [] : [`fill="${ink}"`]),
     ...(faint === 1 ? [] : [`fill-opacity="${faint}"`]),
   ];
-  // Words that are far apart are placed by themselves, so that columns stand whatever font there is.
+  // Words with more than one space between them are placed separately, so that columns are aligned in any font.
   const words = look.underline ? /.+/g : /\S+(?: \S+)*/g;
   return Array.from(text.matchAll(words), ({ 0: word, index }) => {
-    // A wide character has two cells and stands alone; of all others each has one.
+    // A wide character has two cells and a run of its own. Any other character has one cell.
     const cells = width === 2 && stringWidth(text) === 2 ? 2 : word.length;
     const place = `x="${left + index * CELL.width}" y="${y + CELL.baseline}" textLength="${cells * CELL.width}"`;
     return `<text ${[place, `lengthAdjust="spacingAndGlyphs"`, ...attributes].join(" ")}>${escaped(word)}</text>`;
@@ -208,7 +216,7 @@ function drawText(text: string, { left, y, width, look, ink, faint }: TextPlace)
 
 type Shape = readonly [x: number, y: number, width: number, height: number, alpha?: number];
 
-/** What a block or a line is made of, in its cell; `null` for one that is left to the font. */
+/** Returns the shapes of a block or line character in its cell, or `null` if the character is drawn as text. */
 function cellShapes(character: string): readonly Shape[] | null {
   const { width: w, height: h } = CELL;
   const code = character.charCodeAt(0);
@@ -229,7 +237,7 @@ function cellShapes(character: string): readonly Shape[] | null {
     .map(([x, y]) => [x!, y!, w / 2, h / 2]);
 }
 
-/** Arms of lines: up, right, down, left; 1 for a light one, 2 for a heavy one. Round corners are drawn square. */
+/** Arms of line characters: up, right, down, left; 1 for light, 2 for heavy. Round corners are drawn square. */
 const LINES: Readonly<Record<string, readonly [number, number, number, number]>> = {
   ..."\u2500 0101 \u2502 1010 \u250c 0110 \u2510 0011 \u2514 1100 \u2518 1001 \u251c 1110 \u2524 1011 \u252c 0111 \u2534 1101 \u253c 1111"
     .concat(" \u256d 0110 \u256e 0011 \u256f 1001 \u2570 1100 \u2574 0001 \u2575 1000 \u2576 0100 \u2577 0010")
@@ -261,7 +269,7 @@ function rect([x, y, width, height]: readonly [number, number, number, number], 
   }" fill="${fill}"${opacity}/>`;
 }
 
-/** Rectangles that touch in a row become one: fewer bytes, and no seams. */
+/** Joins adjacent rectangles of a row, which saves bytes and avoids seams. */
 function joined(shapes: readonly string[]): string[] {
   const pattern = /^<rect class="c" x="([\d.]+)" y="([\d.]+)" width="([\d.]+)" (height="[\d.]+" fill="#\w+"[^/]*\/>)$/;
   const out: string[] = [];

@@ -1,31 +1,26 @@
 /**
- * Archives that come out the same, byte for byte, whoever makes them and when: no times, no owners, names in order.
+ * Reproducible archives: no times, no owners, and files in order of their names.
  *
  * @module
  */
 
 import { utf8 } from "../src/base/bytes.ts";
 
-/** A file of an archive. */
+/** A file in an archive. */
 export interface ArchivedFile {
-  /** Path in the archive, with forward slashes; ASCII, 100 characters at most. */
+  /** Path in the archive, with forward slashes: ASCII, at most 100 characters. */
   readonly name: string;
-  /** What it holds. */
+  /** Content of the file. */
   readonly bytes: Uint8Array<ArrayBuffer>;
-  /** Whether it is a program. */
+  /** `true` for a program. `false` by default. */
   readonly executable?: boolean;
 }
 
 const BLOCK = 512;
-/** 1980-01-01, the first day that a zip knows. */
+/** 1980-01-01, the earliest date of the zip format. */
 const ZIP_DATE = 0x21;
 
-/**
- * Makes a `.tar.gz` (POSIX ustar).
- *
- * @param files What goes into it.
- * @returns The archive.
- */
+/** Makes a `.tar.gz` archive (POSIX ustar). */
 export async function tarGz(files: readonly ArchivedFile[]): Promise<Uint8Array<ArrayBuffer>> {
   const parts: Uint8Array<ArrayBuffer>[] = [];
   for (const file of inOrder(files)) {
@@ -33,17 +28,12 @@ export async function tarGz(files: readonly ArchivedFile[]): Promise<Uint8Array<
   }
   parts.push(new Uint8Array(2 * BLOCK));
   const packed = await pressed(new Blob(parts), "gzip");
-  packed.fill(0, 4, 8); // the time
-  packed[9] = 255; // the system that it was made on
+  packed.fill(0, 4, 8); // time
+  packed[9] = 255; // operating system: unknown
   return packed;
 }
 
-/**
- * Makes a `.zip`.
- *
- * @param files What goes into it.
- * @returns The archive.
- */
+/** Makes a `.zip` archive. */
 export async function zip(files: readonly ArchivedFile[]): Promise<Uint8Array<ArrayBuffer>> {
   const parts: Uint8Array<ArrayBuffer>[] = [];
   const index: Uint8Array<ArrayBuffer>[] = [];
@@ -51,7 +41,7 @@ export async function zip(files: readonly ArchivedFile[]): Promise<Uint8Array<Ar
   for (const { name, bytes } of inOrder(files)) {
     const packed = await pressed(new Blob([bytes]), "deflate-raw");
     const text = utf8(name);
-    // Version 2.0, no flags, deflate, time and date; checksum, sizes; lengths of the name and of nothing more.
+    // Version 2.0, no flags, deflate, time and date, checksum. Then the sizes, and the lengths of name and extra field.
     const common = fields([[2, 20], [2, 0], [2, 8], [2, 0], [2, ZIP_DATE], [4, crc32(bytes)]]);
     const sizes = fields([[4, packed.length], [4, bytes.length], [2, text.length], [2, 0]]);
     const local = [fields([[4, 0x04034b50]]), common, sizes, text, packed];
@@ -76,7 +66,7 @@ function tarHeader({ name, bytes, executable }: ArchivedFile): Uint8Array<ArrayB
   const octal = (value: number, digits: number) => `${value.toString(8).padStart(digits, "0")}\0`;
   put(name, 0);
   put(octal(executable ? 0o755 : 0o644, 7) + octal(0, 7) + octal(0, 7) + octal(bytes.length, 11) + octal(0, 11), 100);
-  put("        0", 148); // the checksum counts as spaces; a regular file
+  put("        0", 148); // the checksum is computed with spaces in its place; "0" is a regular file
   put("ustar\x0000", 257);
   put(`${header.reduce((sum, byte) => sum + byte, 0).toString(8).padStart(6, "0")}\0 `, 148);
   return header;
@@ -86,7 +76,7 @@ async function pressed(blob: Blob, format: "gzip" | "deflate-raw"): Promise<Uint
   return new Uint8Array(await new Response(blob.stream().pipeThrough(new CompressionStream(format))).arrayBuffer());
 }
 
-/** Numbers in little-endian order, each with how many bytes it has. */
+/** Encodes numbers in little-endian order. */
 function fields(values: readonly (readonly [bytes: 2 | 4, value: number])[]): Uint8Array<ArrayBuffer> {
   const out = new Uint8Array(values.reduce((sum, [bytes]) => sum + bytes, 0));
   const view = new DataView(out.buffer);

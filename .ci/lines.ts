@@ -1,5 +1,5 @@
 /**
- * Warns of long files: a file is one job, and one of more than {@linkcode MANY} lines may be two. Never fails.
+ * Warns of files with more than {@linkcode MANY} lines, which may do more than one job. Never fails.
  *
  * @module
  */

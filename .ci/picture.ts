@@ -14,25 +14,24 @@ const USAGE =
   "usage: deno task picture [--columns N] [--rows N] [--until REGEXP] [--seconds N] [--output FILE] [-- COMMAND...]";
 const LOOK_MS = 50;
 
-/** What the command line asks for. */
+/** Options of the command line. */
 export interface PictureOptions {
   readonly columns: number;
   readonly rows: number;
   /** The picture is taken as soon as the screen matches. */
   readonly until: RegExp;
-  /** How long that may take. */
+  /** Most seconds until the screen matches. */
   readonly seconds: number;
   readonly output: string;
-  /** A command line for the shell. */
+  /** Command line for the shell. */
   readonly command: string;
 }
 
 /**
- * Reads the command line.
+ * Parses the command line.
  *
- * @param args It.
- * @returns What it asks for.
- * @throws {Error} If it is wrong.
+ * @param args Arguments.
+ * @throws {Error} If the arguments are invalid.
  */
 export function parseArgs(args: readonly string[]): PictureOptions {
   const end = args.indexOf("--");
@@ -60,7 +59,7 @@ export function parseArgs(args: readonly string[]): PictureOptions {
   };
 }
 
-/** Runs the command in a tmux of its own until the screen is as wanted. */
+/** Runs the command in its own tmux server until the screen matches, and returns the screen. */
 async function capture({ columns, rows, until, seconds, command }: PictureOptions): Promise<string> {
   const socket = `shoal-picture-${Deno.pid}`;
   const tmux = async (...args: string[]): Promise<string> => {
@@ -75,7 +74,7 @@ async function capture({ columns, rows, until, seconds, command }: PictureOption
     if (!success) throw new Error(`tmux ${args[0]}: ${new TextDecoder().decode(stderr).trim() || "it failed"}`);
     return new TextDecoder().decode(stdout);
   };
-  // The screen stays when the command ends, for a command that has shown all by then.
+  // The screen stays when the command ends, as its last output may be what is wanted.
   const options = ["set", "-g", "default-terminal", "tmux-256color", ";", "set", "-g", "remain-on-exit", "on", ";"];
   await tmux(...options, "new-session", "-d", "-x", `${columns}`, "-y", `${rows}`, `TERM=tmux-256color ${command}`);
   try {

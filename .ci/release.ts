@@ -1,5 +1,5 @@
 /**
- * Builds what is released: an archive for each system that `deno compile` knows, and their checksums.
+ * Builds the release: an archive for each target of `deno compile`, and their checksums.
  *
  *     deno task release                         all targets; fails if one can't be built
  *     deno task release --only host             this machine's target alone (DENORT_BIN names its runtime, if need be)
@@ -13,7 +13,7 @@ import { toHex } from "../src/base/bytes.ts";
 import { VERSION } from "../src/base/version.ts";
 import { type ArchivedFile, tarGz, zip } from "./archive.ts";
 
-/** What `deno compile --target` takes. */
+/** Values of `deno compile --target`. */
 export const TARGETS = [
   "x86_64-unknown-linux-gnu",
   "aarch64-unknown-linux-gnu",
@@ -21,16 +21,16 @@ export const TARGETS = [
   "aarch64-apple-darwin",
   "x86_64-pc-windows-msvc",
 ] as const;
-/** One of them. */
+/** One of {@linkcode TARGETS}. */
 export type Target = typeof TARGETS[number];
 
 const ROOT = new URL("..", import.meta.url);
 const FOLDER = "dist/release";
-/** What goes beside the program. */
+/** Files that are added to each archive. */
 const DOCUMENTS = ["LICENSE", "README.md", "CHANGELOG.md"];
 const USAGE = "usage: deno task release [--only host|TARGET]... [--allow-missing] [--tag vX.Y.Z]";
 
-/** What the command line asks for. */
+/** Options of the command line. */
 export interface ReleaseOptions {
   readonly targets: readonly Target[];
   readonly allowMissing: boolean;
@@ -38,12 +38,11 @@ export interface ReleaseOptions {
 }
 
 /**
- * Reads the command line.
+ * Parses the command line.
  *
- * @param args It.
+ * @param args Arguments.
  * @param host This machine's target.
- * @returns What it asks for.
- * @throws {Error} If it is wrong.
+ * @throws {Error} If the arguments are invalid.
  */
 export function parseArgs(args: readonly string[], host: string): ReleaseOptions {
   const targets: Target[] = [];
@@ -63,20 +62,24 @@ export function parseArgs(args: readonly string[], host: string): ReleaseOptions
   return { targets: targets.length === 0 ? TARGETS : targets, allowMissing, tag };
 }
 
+/** Facts that have to agree for a release. */
+export interface ReleaseFacts {
+  /** Version in the source. */
+  readonly version: string;
+  /** Version in deno.json. */
+  readonly manifest: string;
+  /** Text of CHANGELOG.md. */
+  readonly changelog: string;
+  /** Tag of the commit, or `null` if it has none. */
+  readonly tag: string | null;
+}
+
 /**
- * What speaks against a release.
+ * Returns what prevents a release, in one sentence for each problem.
  *
- * @param parts `version`: of the source. `manifest`: that of deno.json. `changelog`: its text. `tag`: of the commit, if it has one.
- * @returns A sentence for each; none when all agree.
+ * @param facts See {@linkcode ReleaseFacts}.
  */
-export function disagreements(
-  { version, manifest, changelog, tag }: {
-    readonly version: string;
-    readonly manifest: string;
-    readonly changelog: string;
-    readonly tag: string | null;
-  },
-): string[] {
+export function disagreements({ version, manifest, changelog, tag }: ReleaseFacts): string[] {
   const found: string[] = [];
   if (manifest !== version) found.push(`deno.json says version ${manifest}, src/base/version.ts ${version}`);
   if (tag !== null && tag !== `v${version}`) found.push(`the tag is ${tag}, the version ${version}`);
@@ -87,17 +90,24 @@ export function disagreements(
   return found;
 }
 
+/** Options for {@linkcode compileArgs}. */
+export interface CompileArgsOptions {
+  /** Target to build. */
+  readonly target: Target;
+  /** Path of the program. */
+  readonly output: string;
+}
+
 /**
- * The arguments of `deno` that build a target, made from those of the task `compile`: permissions and lock are written down there
- * and nowhere else.
+ * Returns the arguments of `deno` that build a target. They are derived from the task `compile`, which is the only
+ * place with permissions and lock file.
  *
  * @param task Command of the task.
- * @param options `target`: which. `output`: where the program goes.
- * @returns Arguments.
- * @throws {Error} If the task is none that can be made use of.
+ * @param options See {@linkcode CompileArgsOptions}.
+ * @throws {Error} If the task has an unexpected form.
  */
-export function compileArgs(task: string, options: { readonly target: Target; readonly output: string }): string[] {
-  // Variables in front of the command are those that the task `release` has, too.
+export function compileArgs(task: string, options: CompileArgsOptions): string[] {
+  // The task `release` sets the same variables that precede the command.
   const [program, verb, ...words] = task.replace(/^(?:[A-Z_]+=\S* )*/, "").split(" ");
   const output = words.indexOf("--output");
   if (program !== "deno" || verb !== "compile" || output < 0 || /["'$]/.test(task)) {
@@ -108,10 +118,9 @@ export function compileArgs(task: string, options: { readonly target: Target; re
 }
 
 /**
- * The lines of SHA256SUMS.
+ * Returns the content of SHA256SUMS, as `sha256sum -c` reads it.
  *
  * @param files Archives by name.
- * @returns The text, as `sha256sum -c` reads it.
  */
 export async function checksums(files: ReadonlyMap<string, Uint8Array<ArrayBuffer>>): Promise<string> {
   const lines: string[] = [];
@@ -130,7 +139,7 @@ function say(text: string): void {
   Deno.stdout.writeSync(new TextEncoder().encode(`${text}\n`));
 }
 
-/** Why a target could not be built, or its archive. */
+/** Builds a target and its archive. Throws with the reason if the target can't be built. */
 async function build(
   target: Target,
   task: string,
@@ -140,7 +149,7 @@ async function build(
   const program = isWindows ? "shoal.exe" : "shoal";
   const output = `${FOLDER}/${name}/${program}`;
   const env = Deno.env.toObject();
-  // It is a runtime for this machine.
+  // DENORT_BIN names a runtime for this machine.
   if (target !== Deno.build.target) delete env.DENORT_BIN;
   const { success, stderr } = await new Deno.Command(Deno.execPath(), {
     args: compileArgs(task, { target, output }),
@@ -172,7 +181,7 @@ async function build(
     : { name: `${name}.tar.gz`, archive: await tarGz(files) };
 }
 
-/** @returns The exit code: 0 when everything that was asked for is there. */
+/** Builds the release. Returns the exit code, which is 0 if everything that was requested was built. */
 async function release(args: readonly string[]): Promise<number> {
   const { targets, allowMissing, tag } = parseArgs(args, Deno.build.target);
   const { version: manifest, tasks } = JSON.parse(await Deno.readTextFile(new URL("deno.json", ROOT)));

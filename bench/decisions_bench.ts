@@ -1,4 +1,4 @@
-/** What is decided per piece, per peer or per round. */
+/** Benchmarks of decisions per piece, per peer or per choking round, and of bencode. */
 
 import { Bitfield } from "../src/base/bitfield.ts";
 import { decode, encode } from "../src/bencode/mod.ts";
@@ -31,7 +31,7 @@ Deno.bench("PiecePicker: 1,000 pieces gained and lost by a peer", () => {
   for (let i = 0; i < 1000; i++) picker.lost(i * 61);
 });
 
-/** Has one piece in a thousand, at random. */
+/** One random piece in a thousand. */
 const sparse = new Bitfield(PIECES);
 for (let i = 0; i < PIECES / 1000; i++) sparse.set(Math.floor(Math.random() * PIECES));
 

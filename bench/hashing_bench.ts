@@ -1,4 +1,4 @@
-/** 16 MiB through each way to hash: on the spot in steps of several sizes, and away from the thread, a piece at a time. */
+/** Hashes 16 MiB in each way: on the main thread in steps of several sizes, and a piece at a time on another thread. */
 
 import { denoPlatform } from "../src/platform/deno_platform.ts";
 import { noise } from "../tests/support/payload.ts";

@@ -1,9 +1,9 @@
 /**
- * What attacks cost: `deno task bench:hostile [--rounds N] [--size MIB] [--line MB] [--only TEXT]`.
+ * Measures what attacks cost: `deno task bench:hostile [--rounds N] [--size MIB] [--line MB] [--only TEXT]`.
  *
- * Each attack is run against a Shoal that downloads from an honest one, or that serves an honest one, over a line of so many
- * MB/s; the same transfer left alone is measured in between. The attacker is a program of its own, comes back 100 ms after it
- * was sent away, and sends, and takes, 1 Gbit/s at most.
+ * Each attack is run against a Shoal that downloads from an honest peer, or that seeds to one, over a line of `--line`
+ * MB/s. The same transfer without an attack is measured in between. The attacker is a separate program, reconnects 100
+ * ms after it was disconnected, and sends and receives at most 1 Gbit/s.
  *
  * @module
  */
@@ -17,9 +17,9 @@ import { MALFORMED_ATTACKS } from "../tests/hostile/malformed_attacks.ts";
 import { withScratch } from "../tests/support/scratch.ts";
 
 const MIB = 1 << 20;
-/** Bytes a second for the attacker, either way: 1 Gbit/s. */
+/** Most bytes a second of the attacker in each direction: 1 Gbit/s. */
 const RATE = 125_000_000;
-/** Attacks between two runs without any. */
+/** Attacks between two runs without an attack. */
 const BETWEEN = 8;
 
 const option = (name: string, otherwise: string) => {
@@ -37,14 +37,14 @@ interface Row {
   readonly victim: Victim;
   readonly role: Role;
   readonly outcomes: Outcome[];
-  /** What was said about the attacker. */
+  /** Peer events about the attacker. */
   readonly said: string[];
-  /** What kept a run from its end. */
+  /** Errors of the runs that did not finish. */
   readonly failures: string[];
 }
 
 await withScratch(async (folder) => {
-  // One byte more, so that there are spare bits in the bitfield to be set.
+  // One byte more than whole MiB, so that the bitfield has spare bits that an attacker can set.
   const goods = await makeGoods(folder, { size: size + 1, pieceLength: MIB });
   const rows = ATTACKS.flatMap((attack) =>
     victimsOf(attack).flatMap((victim) =>
@@ -85,14 +85,14 @@ function table(rows: readonly Row[], alone: Record<Victim, Outcome[]>): void {
 }
 
 /**
- * A Shoal that seeds is named to no tracker here, so it dials nobody. Once a connection stands it makes no difference who made
- * it but to those who send data, so the others are measured one way; the tests have both.
+ * The seeding Shoal announces to no tracker here, so it dials no peer. It makes no difference which end made a
+ * connection except to attacks that send data, so the other attacks are measured in one role. The tests have both.
  */
 function rolesOf(attack: Attack, victim: Victim): readonly Role[] {
   return victim === "leecher" && DATA_ATTACKS.includes(attack) ? ["dials", "listens"] : ["dials"];
 }
 
-/** What breaks the protocol with one message is over with it, whatever Shoal is doing. */
+/** An attack that breaks the protocol with one message ends its connection on any victim, so one is enough. */
 function victimsOf(attack: Attack): readonly Victim[] {
   return MALFORMED_ATTACKS.includes(attack) ? attack.victims.slice(0, 1) : attack.victims;
 }
@@ -140,7 +140,7 @@ function describe(
   return `| ${cells.join(" | ")} |`;
 }
 
-/** What was said about the attacker, and why it isn't said that it was dropped when it wasn't. */
+/** Describes what Shoal reported about the attacker, and why an attacker was not disconnected. */
 function summary({ attack, said, failures, outcomes }: Row): string {
   const { named } = attack;
   const matching = said.filter((text) => named?.test(text));

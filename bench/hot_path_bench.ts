@@ -1,4 +1,4 @@
-/** What happens to every block on its way in and out. */
+/** Benchmarks of the code that every block passes on its way in and out. */
 
 import { FrameReader, type MessageHandler } from "../src/wire/frame_reader.ts";
 import { FrameWriter } from "../src/wire/frame_writer.ts";
@@ -11,7 +11,7 @@ import { BlockLab } from "../tests/support/block_lab.ts";
 const BLOCK = 16384;
 const BLOCKS = 64;
 
-/** Takes messages and does as little as possible with them. */
+/** Discards messages with as little work as possible. */
 class Sink implements MessageHandler {
   closed = false;
   bytes = 0;
@@ -92,7 +92,8 @@ Deno.bench("FrameWriter: 1,000 requests, 16 to a write", () => {
   }
 });
 
-// A download without socket, hash and disk: what remains is ours. 64 MiB a run; with 300 peers the budget is what limits it.
+// A download without sockets, hashing and disk, so only our own code is measured: 64 MiB a run. With 300 peers the
+// memory budget is the limit.
 for (const peers of [1, 300]) {
   for (const readLength of [256 * 1024, 64 * 1024]) {
     const name = `Download: 64 MiB from ${peers === 1 ? "one peer" : `${peers} peers`}, reads of ${

@@ -1,16 +1,18 @@
 /**
- * What torrents cost on which nothing happens:
+ * Measures what idle torrents cost:
  *
- *     deno task bench:idle [--torrents 300] [--magnets 500] [--seconds 60] [--settle 20] [--view quiet|plain|json] [--only NAME]
- *         [--rounds 1] [--restart]
+ *     deno task bench:idle [--torrents 300] [--magnets 500] [--seconds 60] [--settle 20] [--view quiet|plain|json]
+ *         [--only NAME] [--rounds 1] [--restart]
  *
- * One Shoal seeds many torrents that nobody wants, or looks for the metadata of many that nobody has, from source or by the command
- * that the variable `SHOAL` holds. The torrents are 1 MiB in four files, one in five 32 MiB in 2,000 pieces; all have the same
- * tracker (see `many/idle_surroundings.ts`), which asks for an announce every half hour. With "all ways" on there are peer exchange,
- * local discovery and a DHT of 60 nodes, too. When the tracker knows every torrent, and so many seconds after that, the
- * figures of the system for the process are read twice: processor time and switches of context in between (about the times that it
- * was woken), memory at the end. With `--restart` that is done when it has been started a second time, and needn't check what is on
- * disk. transmission-daemon (Debian package) does the same beside it, if it is installed.
+ * One Shoal seeds many torrents without leechers, or looks for the metadata of many magnet links without peers, from
+ * source or with the command in the variable `SHOAL`. The torrents are 1 MiB in four files, and one in five is 32 MiB
+ * in 2,000 pieces. All have the same tracker (see `many/idle_surroundings.ts`), which asks for an announce every half
+ * hour. In the cases with "all ways", peer exchange, local discovery and a DHT of 60 nodes are on too.
+ *
+ * `--settle` seconds after the tracker knows every torrent, the system's figures for the process are read, and again
+ * `--seconds` later: processor time and context switches in between, which is about the number of wake-ups, and memory
+ * at the end. With `--restart` the measurement begins after a second start, which needn't check the data on disk.
+ * transmission-daemon (Debian package) is measured in the same way if it is installed.
  *
  * @module
  */
@@ -33,32 +35,34 @@ const PIECE_LENGTH = 16 * KIB;
 const SMALL_FILES = 4;
 const SMALL_FILE_PIECES = 16;
 const LARGE_PIECES = 2000;
-/** One torrent in so many is large. */
+/** One torrent in this many is large. */
 const LARGE_EVERY = 5;
 const DHT_NODES = 60;
-/** Seconds until all torrents are checked and announced. */
+/** Most seconds until all torrents are checked and announced. */
 const PATIENCE = 600;
-/** Seconds until what is on disk is remembered for the next start. */
+/** Seconds until the resume data for the next start is saved. */
 const RESUME_SECONDS = 3;
 
-/** What one process costs. */
+/** Cost of one process. */
 interface Cost {
   /** Percent of a core. */
   readonly cpu: number;
-  /** Voluntary switches of context a second, of all threads. */
+  /** Voluntary context switches of all threads a second. */
   readonly switches: number;
-  /** MiB at the end: resident, its share of what is shared, and the most that was resident at one time. */
+  /** Resident memory at the end in MiB. */
   readonly rss: number;
+  /** Resident memory at the end in MiB, with a proportional share of shared pages. */
   readonly pss: number;
+  /** Most resident memory at one time in MiB. */
   readonly peak: number;
 }
 
-/** What is measured. */
+/** A case to measure. */
 interface Case {
   readonly name: string;
-  /** Info-hashes that the tracker will know. */
+  /** Number of info-hashes that the tracker will know. */
   readonly count: number;
-  /** The command line. */
+  /** Makes the torrents and returns the command line. */
   command(place: Surroundings, folder: string): Promise<readonly string[]>;
   readonly costs: Cost[];
 }
@@ -127,7 +131,7 @@ for (let round = 0; round < Number(values.rounds); round++) {
 }
 report();
 
-/** Where torrents, data and what is around them are. */
+/** Tracker, DHT and folder of a run. */
 interface Stage {
   readonly place: Surroundings;
   readonly folder: string;
@@ -164,7 +168,7 @@ async function measure({ count, command }: Case, folder: string): Promise<Cost> 
   };
 }
 
-/** Waits until something is the case, but not for ever, and not if a program that is needed has ended. */
+/** Waits for a condition. Fails after {@linkcode PATIENCE} seconds, and when a needed program has ended. */
 async function until(isSo: () => boolean, needed: Job): Promise<void> {
   let hasEnded = false;
   void needed.ended.then(() => hasEnded = true);
@@ -214,7 +218,7 @@ async function transmission(count: number, stage: Stage): Promise<readonly strin
   return ["transmission-daemon", "-f", "-g", `${folder}/transmission`];
 }
 
-/** Torrents of zeros, which are holes in their files, so that thousands need no room. */
+/** Makes torrents of zeros, whose files are sparse, so that thousands of torrents need no space. */
 async function makeTorrents(count: number, { place, folder }: Stage): Promise<string[]> {
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-1", new Uint8Array(PIECE_LENGTH)));
   await Deno.mkdir(`${folder}/torrents`);
@@ -243,7 +247,7 @@ async function makeTorrents(count: number, { place, folder }: Stage): Promise<st
   return paths;
 }
 
-/** How often all threads of a process went to sleep. */
+/** Returns the number of voluntary context switches of all threads of a process. */
 function switchesOf(pid: number): number {
   let sum = 0;
   for (const { name } of Deno.readDirSync(`/proc/${pid}/task`)) {
@@ -253,7 +257,7 @@ function switchesOf(pid: number): number {
   return sum;
 }
 
-/** In MiB. */
+/** Returns the memory of a process in MiB. */
 function memoryOf(pid: number): { readonly rss: number; readonly pss: number } {
   const rollup = Deno.readTextFileSync(`/proc/${pid}/smaps_rollup`);
   const mib = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(rollup)![1]) / KIB;

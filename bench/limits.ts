@@ -1,7 +1,8 @@
 /**
- * Rate limits, asked for and got: `deno task bench:limits [seconds]`. Every figure is a mean over ten seconds that begin two
- * seconds after the first byte; the limit holds from the beginning. Everything goes over loopback. The other end is aria2,
- * or Shoal where it says so; what aria2 got is what it has written.
+ * Compares rate limits with the rates that result: `deno task bench:limits [seconds]`. Every figure is a mean over
+ * `seconds`, 10 by default, that begin two seconds after the first byte. The limit is set from the start. All traffic
+ * goes over loopback. The other end is aria2, or Shoal where the table says so; the rate to aria2 is measured by the
+ * data that it has written.
  *
  * @module
  */
@@ -21,12 +22,15 @@ const SETTLE_SECONDS = 2;
 
 const folder = Deno.makeTempDirSync({ prefix: "shoal_limits_" });
 const tracker = TrackerServer.start(platform, { host: HOST, port: 0, interval: 5 });
-/** Those who are told of their peers are to find no others: what they had from each other would count for nobody's limit. */
+/**
+ * Torrents without a tracker. Peers that are given explicitly must not find others, because data between them would not
+ * count towards the measured limit.
+ */
 const withoutTracker = new Map<string, Metainfo>();
 const random = new Uint8Array(MIB);
 for (let at = 0; at < MIB; at += 65536) crypto.getRandomValues(random.subarray(at, at + 65536));
 
-/** A torrent of random bytes, all its pieces different. */
+/** Makes a torrent of random bytes with different pieces. */
 async function makeTorrent(name: string, size: number): Promise<Metainfo> {
   using file = Deno.openSync(`${folder}/${name}`, { create: true, write: true });
   const digests: Uint8Array[] = [];
@@ -57,7 +61,7 @@ async function seed(meta: Metainfo, options: Partial<SessionOptions> = {}): Prom
 
 const sleep = (seconds: number) => new Promise<void>((resolve) => setTimeout(resolve, 1000 * seconds));
 
-/** Bytes a second of each counter, over the ten seconds. */
+/** Returns the bytes a second of each counter. */
 async function measure(counters: readonly (() => number)[]): Promise<number[]> {
   while (counters.some((count) => count() === 0)) await sleep(0.01);
   await sleep(SETTLE_SECONDS);
@@ -68,10 +72,11 @@ async function measure(counters: readonly (() => number)[]): Promise<number[]> {
   return counters.map((count, i) => (count() - before[i]!) / seconds);
 }
 
-/** Bytes that came into a leecher; of each of its peers, or to each. */
+/** Returns a counter of the bytes that a leecher has downloaded. */
 const downOf = (torrent: TorrentHandle) => () => torrent.snapshot().downloaded;
+/** Returns counters of the bytes from or to each peer of a torrent. */
 function peersOf(torrent: TorrentHandle, way: "downloaded" | "uploaded"): (() => number)[] {
-  // The port of one that dialled is another as soon as it has said where it listens.
+  // The address of a peer that dialled us changes once it has sent its listening port.
   const hostOf = (address: string) => address.replace(/:\d+$/, "");
   const hosts = torrent.snapshot().peers.map(({ address }) => hostOf(address));
   return hosts.map((host) => () =>
@@ -99,7 +104,7 @@ async function leech(session: Session, meta: Metainfo, seeds: readonly Session[]
   return await session.add(torrent, { folder: into, peers: seeds.map((seed) => seed.listenAddress) });
 }
 
-/** aria2 with or without the data; ends it when it is disposed of. */
+/** Runs aria2 with or without the data until disposed. */
 function aria2(meta: Metainfo, mode: "seed" | "leech") {
   const into = mode === "seed" ? folder : `${folder}/out${number++}`;
   const child = new Deno.Command("aria2c", {
@@ -124,7 +129,7 @@ function aria2(meta: Metainfo, mode: "seed" | "leech") {
     stderr: "null",
   }).spawn();
   return {
-    /** Bytes that it has written. */
+    /** Returns the bytes that aria2 has written. */
     written: () => {
       try {
         return 512 * (Deno.statSync(`${into}/${meta.name}`).blocks ?? 0);

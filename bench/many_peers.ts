@@ -1,13 +1,15 @@
 /**
- * What hundreds of peers, or dozens of torrents, cost a Shoal that downloads, against one seeder and one torrent:
+ * Measures what hundreds of peers, or dozens of torrents, cost a Shoal that downloads, compared with one seeder and one
+ * torrent:
  *
  *     deno task bench:many-peers [--peers 300] [--torrents 50] [--mib 512] [--rounds 3] [--only NAME]
  *
- * Shoal runs in a process of its own, from source or by the command that the variable `SHOAL` holds; the peers are scripted and
- * run in another (see `many/scripted_peers.ts`). Processor time and memory are the system's figures for the process, from the
- * first event to the last. Delays come from runs of their own, on a terminal (`script` of util-linux) with its table, from
- * source and with `many/gauge.ts` loaded into it. A loop that waits for a processor that others have is late, too; "its own"
- * delay is no more than its thread computed meanwhile: what would be left on an idle machine.
+ * Shoal runs in a process of its own, from source or with the command in the variable `SHOAL`. The peers are scripted
+ * and run in another process (see `many/scripted_peers.ts`). Processor time and memory are the system's figures for the
+ * process, from the first event to the last. Delays come from separate runs from source, on a terminal (`script` of
+ * util-linux) with the live view, and with `many/gauge.ts` preloaded. An event loop is also late when other processes
+ * use the processor. So the table also has "its own" delay, which is at most the time that the thread computed
+ * meanwhile: what would be left on an idle machine.
  *
  * @module
  */
@@ -27,11 +29,11 @@ import { TEST_FLAGS } from "../tests/support/from_source.ts";
 
 const MIB = 1 << 20;
 const PIECE_LENGTH = MIB;
-/** Seconds for one run. */
+/** Most seconds for one run. */
 const PATIENCE = 120;
 const HERE = decodeURI(new URL("./", import.meta.url).pathname);
 
-/** A situation that is measured. */
+/** A set-up that is measured. */
 interface Shape {
   readonly name: string;
   readonly peers: readonly Role[];
@@ -40,11 +42,11 @@ interface Shape {
   readonly readings: Reading[];
 }
 
-/** What one run cost. */
+/** Cost of one run. */
 interface Run {
   /** Processor seconds for each GiB. */
   readonly cpu: number;
-  /** MiB. */
+  /** Peak memory in MiB. */
   readonly peak: number;
   /** MiB a second. */
   readonly rate: number;
@@ -62,8 +64,8 @@ const { values } = parseArgs({
 });
 const mib = Number(values.mib);
 
-/** One in ten has everything, three in ten serve, too, and the rest only take and tell. */
-function crowd(count: number): Role[] {
+/** Makes peers: one in ten has everything, three in ten also serve, and the rest only download and announce pieces. */
+function mixedPeers(count: number): Role[] {
   return Array.from({ length: count }, (_, i) => ({
     host: `127.0.${1 + (i >> 7)}.${1 + (i & 127)}`,
     kind: i % 10 === 0 ? "seeder" : i % 10 < 4 ? "giver" : "taker",
@@ -73,7 +75,7 @@ function crowd(count: number): Role[] {
 const seeder: readonly Role[] = [{ host: "127.0.0.1", kind: "seeder" }];
 const shapes: readonly Shape[] = [
   { name: "one seeder", peers: seeder, torrents: 1, runs: [], readings: [] },
-  { name: `${values.peers} peers`, peers: crowd(Number(values.peers)), torrents: 1, runs: [], readings: [] },
+  { name: `${values.peers} peers`, peers: mixedPeers(Number(values.peers)), torrents: 1, runs: [], readings: [] },
   { name: `${values.torrents} torrents`, peers: seeder, torrents: Number(values.torrents), runs: [], readings: [] },
 ].filter(({ name }) => name.includes(values.only));
 
@@ -84,7 +86,7 @@ await withScratch(async (folder) => {
 });
 report();
 
-/** One run for what it costs, and one for its delays. */
+/** Makes one run for the cost, and one for the delays. */
 async function measure(shape: Shape, folder: string): Promise<void> {
   const torrents = await makeTorrents(shape.torrents, folder);
   const script: Script = {
@@ -162,7 +164,7 @@ async function finish(job: Job): Promise<void> {
   if (code !== 0) throw new Error(`it ended with code ${code}\n${job.report}`);
 }
 
-/** All pieces of all torrents are the same, so that the peers need no more than one in memory. */
+/** Makes torrents whose pieces are all the same, so that the peers need only one in memory. */
 async function makeTorrents(count: number, folder: string) {
   const pieces = Math.ceil(mib / count / (PIECE_LENGTH / MIB));
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-1", pieceOf(PIECE_LENGTH)));

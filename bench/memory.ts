@@ -1,11 +1,12 @@
 /**
- * The most memory that a Shoal takes that downloads several torrents with large pieces at once, from libtorrent on the same
- * machine (Debian's python3-libtorrent), and whether what came is right:
+ * Measures the peak memory of a Shoal that downloads several torrents with large pieces at once from a libtorrent on
+ * the same machine (Debian's python3-libtorrent), and checks the data:
  *
  *     deno task bench:memory [--torrents 12] [--piece 16777216] [--mib 96] [--cache 64M] [--rounds 3] [--rate BYTES]
  *
- * The figure is the system's high-water mark of the process (VmHWM), which counts the program itself, receive buffers and what
- * the collector hasn't freed yet besides the cache. The variable `SHOAL` names a compiled Shoal to run instead of the source.
+ * The figure is the system's high-water mark of the process (VmHWM). Besides the cache it includes the program itself,
+ * receive buffers, and garbage that has not been collected yet. The variable `SHOAL` names a compiled Shoal to run
+ * instead of the source.
  *
  * @module
  */
@@ -21,10 +22,10 @@ import { makeTorrent } from "../tests/support/torrents.ts";
 import { cpuSeconds, peakMemory } from "./many/processes.ts";
 
 const MIB = 1024 * 1024;
-/** Seconds for one round. */
+/** Most seconds for one round. */
 const PATIENCE = 300;
 
-/** libtorrent as a seeder of everything. */
+/** A libtorrent that seeds all torrents. */
 const LIBTORRENT = `
 import libtorrent as lt, sys, time
 port, folder, rate = sys.argv[1:4]
@@ -54,9 +55,9 @@ const { values } = parseArgs({
   },
 });
 
-/** One download of everything. */
+/** One download of all torrents. */
 interface Round {
-  /** MiB. */
+  /** Peak memory in MiB. */
   readonly peak: number;
   readonly seconds: number;
   readonly cpu: number;
@@ -65,7 +66,7 @@ interface Round {
 async function round(torrents: readonly string[], folder: string, peer: string): Promise<Round> {
   const command = Deno.env.get("SHOAL") ? [Deno.env.get("SHOAL")!] : fromSource();
   const options = ["--cache", values.cache, "--json", ...OFFLINE, "--port", "0", "--bind", "127.0.0.1", "--peer", peer];
-  // It seeds when it is done, so that its figures can still be read.
+  // Shoal seeds after the download, so that the figures of its process can still be read.
   const argv = [...command, "download", ...torrents, "-o", `${folder}/out`, "--seed", ...options];
   await using job = new Job(argv, { name: "shoal", cwd: folder, env: environment(folder) });
   let completed = 0;
@@ -75,7 +76,7 @@ async function round(torrents: readonly string[], folder: string, peer: string):
   return { peak: peakMemory(job.pid), seconds, cpu: cpuSeconds(job.pid) };
 }
 
-/** What it takes with nothing to download: the same command, and a peer that isn't there. */
+/** Returns the peak memory in MiB with nothing to download: the same command without a peer. */
 async function idle(torrents: readonly string[], folder: string): Promise<number> {
   const command = Deno.env.get("SHOAL") ? [Deno.env.get("SHOAL")!] : fromSource();
   const options = ["--cache", values.cache, "--json", ...OFFLINE, "--port", "0", "--bind", "127.0.0.1"];

@@ -1,29 +1,28 @@
 /**
- * What a program has cost so far, as the kernel counts it.
+ * Reads from the kernel what a program has cost so far.
  *
- * The counters are sums and high-water marks, so one look at the right moment tells all; nothing has to be sampled while
- * the program works, and nothing disturbs it.
+ * The counters are sums and high-water marks, so a single look at the right moment is enough, and sampling doesn't
+ * disturb the program.
  *
  * @module
  */
 
-/** What a process and all below it have cost. */
+/** Cost of a process and all its descendants. */
 export interface Usage {
-  /** Seconds of processor time, user and system, with those of children that have ended. */
+  /** Processor time in seconds, user and system, including children that have ended. */
   readonly cpu: number;
-  /** Most memory that was resident, in bytes; the sum over the processes that are there. */
+  /** Peak resident memory in bytes, summed over the processes that are running. */
   readonly peak: number;
 }
 
-/** Parts of a second that `/proc` counts in: 100 on everything that Deno runs on. */
+/** Clock ticks a second in `/proc`: 100 on every system that Deno runs on. */
 const TICKS = 100;
 
 /**
- * Looks at a process and all below it.
+ * Returns the cost of a process and all its descendants.
  *
  * @param pid Process id.
- * @returns What they have cost.
- * @throws {Deno.errors.NotFound} If the process is gone.
+ * @throws {Deno.errors.NotFound} If the process has ended.
  */
 export function usageOf(pid: number): Usage {
   let cpu = cpuSeconds(read(`/proc/${pid}/stat`));
@@ -40,22 +39,23 @@ export function usageOf(pid: number): Usage {
 }
 
 /**
- * Processor time in a line of `/proc/PID/stat`.
+ * Parses the processor time in a line of `/proc/PID/stat`.
  *
  * @param stat The line.
- * @returns Seconds, user and system, with those of children that have ended.
+ * @returns Seconds, user and system, including children that have ended.
  */
 export function cpuSeconds(stat: string): number {
-  // The second field is the name in brackets, and may hold anything. Fields 14 to 17 are utime, stime, cutime, cstime.
+  // The second field is the program's name in brackets, with arbitrary characters. Fields 14 to 17 are utime, stime,
+  // cutime and cstime.
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   return fields.slice(11, 15).reduce((sum, ticks) => sum + Number(ticks), 0) / TICKS;
 }
 
 /**
- * High-water mark in `/proc/PID/status`.
+ * Parses the high-water mark of memory in `/proc/PID/status`.
  *
- * @param status The file.
- * @returns Bytes; 0 for a process that has ended and waits to be asked how.
+ * @param status Content of the file.
+ * @returns Bytes; 0 for a zombie process.
  */
 export function peakBytes(status: string): number {
   return Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0) * 1024;
@@ -65,13 +65,13 @@ function read(path: string): string {
   try {
     return Deno.readTextFileSync(path);
   } catch (error) {
-    // ESRCH: it ended between the opening and the reading.
+    // ESRCH: the process ended between opening and reading the file.
     if (error instanceof Error && "code" in error && error.code === "ESRCH") throw new Deno.errors.NotFound(path);
     throw error;
   }
 }
 
-/** Threads and children come and go while one looks. */
+/** Returns `null` if a thread or a child ended in the meantime. */
 function unlessGone<T>(look: () => T): T | null {
   try {
     return look();

@@ -1,4 +1,4 @@
-/** Pieces on their way to files and back, 32 MiB a run: on a temporary folder, and on files in memory. */
+/** Writes and reads 32 MiB of pieces a run: in a temporary folder, and in memory. */
 
 import { InfoHash } from "../src/base/info_hash.ts";
 import type { Bytes } from "../src/base/bytes.ts";
@@ -13,7 +13,7 @@ import { MemoryFiles } from "../tests/support/memory_files.ts";
 const KIB = 1024;
 const MIB = KIB * KIB;
 const SIZE = 32 * MIB;
-/** Bytes that are being written at the same time, as when a fast peer sends. */
+/** Bytes that are written concurrently, as with a fast peer. */
 const TOGETHER = 4 * MIB;
 
 interface Shape {
@@ -37,13 +37,13 @@ for (const shape of SHAPES) {
       await Deno.remove(folder, { recursive: true });
     }
   });
-  // Files in memory grow with every write that goes past their end, so that the pieces come in order.
+  // Files in memory grow with every write beyond their end, so the pieces are written in order.
   Deno.bench(`Storage.writePiece: ${shape.name}, in memory`, { n: 5, warmup: 1 }, async (b) => {
     await write(shape, { files: new MemoryFiles(), folder: "/out", start: () => b.start(), end: () => b.end() });
   });
 }
 
-/** Writes a torrent, and closes it where files are synced; only the writing is measured. */
+/** Writes a torrent and closes it, which syncs the files. Only the writing is measured. */
 async function write(
   { pieceLength, files: count }: Shape,
   place: { readonly files: FileSystem; readonly folder: string; readonly start: () => void; readonly end: () => void },

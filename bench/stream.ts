@@ -1,6 +1,7 @@
 /**
- * How soon somebody who watches sees something: `shoal download --stream` with one seeder of a given speed, and a client that
- * begins at the beginning, goes to 90%, and asks for the end at the same time. Each round starts in an empty folder.
+ * Measures how soon a viewer gets data: `shoal download --stream` with one seeder of limited speed, and a client that
+ * reads from the beginning, seeks to 90%, and requests the end of the file at the same time. Each round starts in an
+ * empty folder.
  *
  *     deno task bench:stream [--mib 200] [--piece 1048576] [--rate 5000000] [--rounds 5] [--seed aria2|libtorrent]
  *
@@ -18,10 +19,10 @@ import { withScratch } from "../tests/support/scratch.ts";
 import { makeTorrent } from "../tests/support/torrents.ts";
 
 const MIB = 1024 * 1024;
-/** Seconds of watching before the first seek, so that every queue is full. */
+/** Seconds of reading before the first seek, so that all request queues are full. */
 const WATCH_S = 2;
 
-/** libtorrent as a seeder with a limit. */
+/** A libtorrent that seeds with an upload limit. */
 const LIBTORRENT = `
 import libtorrent as lt, sys, time
 torrent, folder, port, limit = sys.argv[1:]
@@ -39,27 +40,27 @@ while True: time.sleep(60)
 `;
 import { fromSource } from "../tests/support/from_source.ts";
 
-/** Seconds, one round. */
+/** Figures of one round. Times are in seconds. */
 interface Round {
   /** From the start of the program to the address of the file. */
   readonly address: number;
   /** From the start of the program to the first byte of the file. */
   readonly start: number;
-  /** From a request to its first byte: at the file's beginning ... */
+  /** From a request to its first byte, at the beginning of the file. */
   readonly first: number;
-  /** ... at 90% ... */
+  /** From a request to its first byte, at 90% of the file. */
   readonly seek: number;
-  /** ... at its end, while somebody watches at 90% ... */
+  /** From a request to its first byte, at the end of the file, while another request reads at 90%. */
   readonly end: number;
-  /** ... and back at 45%. */
+  /** From a request to its first byte, back at 45% of the file. */
   readonly back: number;
   /** From the request at 90% to the end of its first MiB. */
   readonly seekMib: number;
-  /** Part of the file that was there when the seek was made. */
+  /** Part of the file that had been read before the seek, 0 to 1. */
   readonly part: number;
 }
 
-/** A request that is read as it comes. */
+/** A request whose response is read continuously. */
 class Watching {
   readonly #stop = new AbortController();
   readonly #startedAt = performance.now();
@@ -180,7 +181,7 @@ await withScratch(async (folder) => {
   const uploadLimit = Number(values.rate);
   const rounds: Round[] = [];
   for (let i = 0; i < Number(values.rounds); i++) {
-    // A seeder of its own each time: what it may have saved up is no part of the figures.
+    // Each round has its own seeder, so that unused upload allowance doesn't carry over.
     await using seed = await seeder(values.seed, payload, { torrent, uploadLimit });
     rounds.push(await round(payload, { torrent, peer: seed.address, folder: `${folder}/${i}` }));
   }

@@ -1,9 +1,9 @@
 /**
- * Real clients side by side: `deno task bench:swarm --help`.
+ * Compares real clients side by side: `deno task bench:swarm --help`.
  *
- * Leechers take turns inside each round, so that a drift of the machine hits all of them: what counts is the ratio of two
- * medians of one call. A leecher's time begins before its process is made, and includes the few milliseconds in which it is
- * put into its part of the network, which are the same for all.
+ * Leechers take turns within each round, so that a drift of the machine affects all of them. The result is the ratio of
+ * two medians of one call. A leecher's time begins before its process is created. It includes the few milliseconds for
+ * joining its network namespace, which are the same for all.
  *
  * @module
  */
@@ -17,9 +17,9 @@ import { missingOf } from "../tests/support/requirements.ts";
 import { usageOf } from "./process_usage.ts";
 import { commandLine, describeMachine } from "./swarm_machine.ts";
 import { fluidBound, needsOf, parseSwarmOptions, type Participant, type SwarmOptions, USAGE } from "./swarm_options.ts";
-import { crowdTable, type Measured, type Row, type Turn, turnLines, turnTable } from "./swarm_table.ts";
+import { type Measured, type Row, swarmTable, type Turn, turnLines, turnTable } from "./swarm_table.ts";
 
-/** Memory that is touched before a turn, beside what the leechers will hold. */
+/** Memory that is touched before a turn, in addition to what the leechers will hold. */
 const SPARE = 2 ** 30;
 
 Deno.exit(await main());
@@ -44,7 +44,7 @@ async function main(): Promise<number> {
     return 2;
   }
   try {
-    // Before the work, so that it can't be lost for the sake of a version.
+    // Before the work, so that a failing version query can't lose the results.
     const origin = options.markdown ? await describeOrigin(options) : "";
     const rows = await measureAll(options);
     print(`\n${origin}${report(options, rows)}\n`);
@@ -55,11 +55,11 @@ async function main(): Promise<number> {
   }
 }
 
-/** What speaks against the folder for the data. */
+/** Returns what makes the folder for the data unusable. */
 function placeProblems({ scratch, leechers, seeder }: SwarmOptions): string[] {
   if (scratch === null) return [];
   if (!isFolder(scratch)) return [`--scratch ${scratch} is not a folder`];
-  // Deno lets nobody below these who has not all permissions, and Shoal asks for a few only.
+  // Deno gives access below these folders only with all permissions, and Shoal asks for a few only.
   if (!/^\/(dev|proc|sys)(\/|$)/.test(Deno.realPathSync(scratch))) return [];
   const isBold = (word: string) => word === "-A" || word === "--allow-all";
   const shy = [...leechers, seeder].find(({ command }) => command !== undefined && !command.some(isBold));
@@ -90,7 +90,7 @@ async function measureAll(options: SwarmOptions): Promise<Row[]> {
     await lab.seedersAnnounced(seederCount, { seconds: 120 });
     await lab.prepareHosts(options.swarm ?? 1);
     for (let round = 0; round < options.rounds; round++) {
-      // Nobody is always the first.
+      // The order rotates, so that no leecher is always the first.
       const order = rows.map((_, i) => rows[(i + round) % rows.length]!);
       for (const { leecher, name, turns } of order) {
         const turn = await takeTurn(leecher, { lab, seeds, options });
@@ -149,7 +149,7 @@ async function takeTurn(
   return { leechers, failures, seederCpu };
 }
 
-/** Waits until a leecher says that it is complete, and looks at once what it has cost. */
+/** Waits until a leecher reports that it is complete, and reads its cost at once. */
 async function finish(
   client: RunningClient,
   { since, seconds }: { readonly since: number; readonly seconds: number },
@@ -163,7 +163,7 @@ async function finish(
   }
 }
 
-/** How what a leecher has differs from the payload; `null` when it doesn't. */
+/** Returns how a leecher's data differs from the payload, or `null` if it doesn't. */
 async function difference(lab: Lab, client: RunningClient): Promise<string | null> {
   await client.stop();
   try {
@@ -174,7 +174,7 @@ async function difference(lab: Lab, client: RunningClient): Promise<string | nul
   }
 }
 
-/** See `touch_memory.ts`. At most half of what is there: the rest holds the payload. */
+/** Touches memory, see `touch_memory.ts`. At most half of the available memory, because the rest holds the payload. */
 async function touchMemory(bytes: number): Promise<void> {
   const most = Math.min(bytes, Deno.systemMemoryInfo().available / 2);
   const script = decodeURI(new URL("touch_memory.ts", import.meta.url).pathname);
@@ -200,7 +200,7 @@ function report(options: SwarmOptions, rows: readonly Row[]): string {
   const how = swarm === null ? "one leecher at a time" : `${swarm} leechers at once`;
   const table = swarm === null
     ? turnTable(rows, { size, base })
-    : crowdTable(rows, { size, bound: fluidBound(options) });
+    : swarmTable(rows, { size, bound: fluidBound(options) });
   return `${what}; seeded by ${seederCount} ${seeder.name}${limit}; ${how}; medians of ${rounds}, greatest peaks.\n\n${table}`;
 }
 

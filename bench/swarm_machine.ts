@@ -1,5 +1,5 @@
 /**
- * Where figures come from: the machine, the versions, the command.
+ * Describes where figures come from: the machine, the versions, the command.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import type { ClientName } from "../tests/interop/clients.ts";
 import { run } from "../tests/support/job.ts";
 import type { Participant } from "./swarm_options.ts";
 
-/** Debian's packages of the clients, and what webtorrent from npm runs on. */
+/** Debian packages of the clients. webtorrent comes from npm and runs on Node. */
 const PACKAGES: Readonly<Record<Exclude<ClientName, "shoal">, string>> = {
   aria2: "aria2",
   libtorrent: "python3-libtorrent",
@@ -18,10 +18,10 @@ const PACKAGES: Readonly<Record<Exclude<ClientName, "shoal">, string>> = {
 };
 
 /**
- * Describes the machine and everything that took part.
+ * Describes the machine and all programs that took part.
  *
- * @param participants Who seeded and leeched.
- * @returns Markdown: a list.
+ * @param participants Seeders and leechers.
+ * @returns A Markdown list.
  */
 export async function describeMachine(participants: readonly Participant[]): Promise<string> {
   const cpu = /^model name\s*:\s*(.*)$/m.exec(await Deno.readTextFile("/proc/cpuinfo"))?.[1] ?? Deno.build.arch;
@@ -40,11 +40,10 @@ export async function describeMachine(participants: readonly Participant[]): Pro
 }
 
 /**
- * The command that was given, ready to be given again.
+ * Returns the command line of this run for a shell.
  *
- * @param args Its arguments.
+ * @param args Arguments of the benchmark.
  * @param shoal The variable `SHOAL`, if it is set.
- * @returns One line for a shell.
  */
 export function commandLine(args: readonly string[], shoal: string | undefined): string {
   const variable = shoal === undefined || shoal === "" ? [] : [`SHOAL=${quoted(shoal)}`];

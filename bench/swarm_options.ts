@@ -1,5 +1,5 @@
 /**
- * The command line of `deno task bench:swarm`.
+ * Command line of `deno task bench:swarm`.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import { badValue, parseSize, parseWhole } from "../src/cli/option_values.ts";
 import { type ClientName, shoalCommand } from "../tests/interop/clients.ts";
 import type { Requirement } from "../tests/support/requirements.ts";
 
-/** What `--help` prints. */
+/** Output of `--help`. */
 export const USAGE = `deno task bench:swarm [options]
 
 Real clients side by side, in a private network with a tracker: seeders that stay, and leechers that take turns, each
@@ -36,22 +36,22 @@ Needs root and Debian's packages of the clients that are named, opentracker and 
 SHOAL     command that starts the Shoal called shoal; from source by default
 `;
 
-/** Somebody who seeds or leeches. */
+/** A client that seeds or leeches. */
 export interface Participant {
-  /** What the table calls it. */
+  /** Name in the table. */
   readonly name: string;
-  /** What it is. */
+  /** Kind of client. */
   readonly client: ClientName;
-  /** How it is started, if it is a Shoal. */
+  /** Command that starts the client, for a Shoal. */
   readonly command?: readonly string[];
 }
 
-/** What is to be measured. */
+/** Options of a measurement. */
 export interface SwarmOptions {
-  /** Who takes turns, in order. */
+  /** Leechers in the order of their turns. */
   readonly leechers: readonly Participant[];
   readonly seeder: Participant;
-  /** How many of it. */
+  /** Number of seeders. */
   readonly seederCount: number;
   /** Name of the leecher that the others are compared with. */
   readonly base: string;
@@ -65,22 +65,22 @@ export interface SwarmOptions {
   readonly cap: number | null;
   /** Shoal's `--cache`, or `null` for its own default. */
   readonly cache: string | null;
-  /** How many leechers at once, or `null` for one at a time and no bound. */
+  /** Number of concurrent leechers, or `null` for one at a time and no bound. */
   readonly swarm: number | null;
-  /** Seconds that a leecher may take. */
+  /** Most seconds for a leecher. */
   readonly timeout: number;
-  /** Folder for the data, or `null` for the system's. */
+  /** Folder for the data, or `null` for the system's temporary folder. */
   readonly scratch: string | null;
   readonly markdown: boolean;
 }
 
-/** Bytes a second of a seeder whose swarm is measured, when no other cap is given. */
+/** Upload limit of a seeder with `--swarm` when no other cap is given, in bytes a second. */
 const SWARM_CAP = 20_000_000;
 const MIB = 1 << 20;
-/** A name that fits into a table and into a path. */
+/** Names that are safe in a table and in a path. */
 const NAME = /^[\w.-]+$/;
 
-/** Clients with what they need, beside what every run needs. */
+/** Requirements of each client, in addition to those of every run. */
 const CLIENTS: Readonly<Record<ClientName, readonly Requirement[]>> = {
   aria2: ["aria2c"],
   libtorrent: ["python3-libtorrent"],
@@ -91,12 +91,12 @@ const CLIENTS: Readonly<Record<ClientName, readonly Requirement[]>> = {
 };
 
 /**
- * Reads the command line.
+ * Parses the command line.
  *
- * @param args Its words.
- * @returns What is to be measured, or `null` when help was asked for.
- * @throws {ShoalError} If a value is bad.
- * @throws {TypeError} If an option is unknown or has no value.
+ * @param args Arguments.
+ * @returns The options, or `null` if help was requested.
+ * @throws {ShoalError} If a value is invalid.
+ * @throws {TypeError} If an option is unknown or lacks its value.
  */
 export function parseSwarmOptions(args: readonly string[]): SwarmOptions | null {
   const { values } = parseArgs({
@@ -172,10 +172,10 @@ export function parseSwarmOptions(args: readonly string[]): SwarmOptions | null 
 }
 
 /**
- * The least time in which a payload can come to everybody: that of one copy through the seeders' lines. Nothing limits
- * the leechers' own lines, which is where a fluid bound would have other terms.
+ * Returns the least time in which all leechers can get the payload: that of one copy through the seeders' upload
+ * limits. Nothing limits the leechers' own upload, so the other terms of a fluid bound don't apply.
  *
- * @param options `size` in bytes, `cap` of each seeder in bytes a second or `null`, and how many seeders there are.
+ * @param options Size of the payload in bytes, cap of each seeder in bytes a second, and number of seeders.
  * @returns Seconds; 0 without a cap.
  */
 export function fluidBound(
@@ -184,18 +184,13 @@ export function fluidBound(
   return cap === null ? 0 : size / (cap * seederCount);
 }
 
-/**
- * What a measurement needs from the machine.
- *
- * @param options What is to be measured.
- * @returns What it can't do without.
- */
+/** Returns the programs and rights that a measurement needs. */
 export function needsOf({ leechers, seeder }: SwarmOptions): Requirement[] {
   const clients = [seeder, ...leechers].flatMap(({ client }) => CLIENTS[client]);
   return ["root", "ip", "opentracker", ...new Set(clients)];
 }
 
-/** `NAME=COMMAND`. */
+/** Parses `NAME=COMMAND`. */
 function parseShoal(value: string): [string, readonly string[]] {
   const [, name = "", command = ""] = /^([^=]*)=(.*)$/s.exec(value) ?? [];
   const words = command.split(/\s+/).filter((word) => word !== "");
@@ -219,7 +214,7 @@ function participant(
   throw badValue(flag, { value: name, why: `none of ${known}` });
 }
 
-/** Clients run in folders of their own, so a path of a file here has to be whole. */
+/** Makes the path of a file in this folder absolute, since clients run in folders of their own. */
 function inThisFolder(word: string): string {
   if (!word.includes("/") && !/\.[jt]s$/.test(word)) return word;
   return word.startsWith("/") || word.startsWith("-") ? word : `${Deno.cwd()}/${word}`;

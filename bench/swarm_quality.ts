@@ -1,7 +1,7 @@
 /**
- * How good a swarm of Shoals is, against what is possible: one seeder, N equal leechers that come at once, on the
- * simulated network of `tests/simulation`. The seed decides every figure. The bound is the fluid one: the seeder must send one
- * copy, each leecher must receive one, and all uplinks together must carry one for each leecher.
+ * Compares swarms of Shoals with what is possible: one seeder and N equal leechers that arrive together, on the
+ * simulated network of `tests/simulation`. The seed determines every figure. The bound is the fluid one: the seeder
+ * must send one copy, each leecher must receive one, and all uplinks together must carry one for each leecher.
  *
  *     deno task bench:swarm-quality [--seed N] [--leechers 1,10,100,500] [--verbose]
  *
@@ -11,33 +11,37 @@
 import { parseArgs } from "node:util";
 import { World } from "../tests/simulation/world.ts";
 
-/** Bytes of the torrent, and of a piece. */
+/** Bytes of the torrent. */
 const SIZE = 16 * 1024 * 1024;
+/** Bytes of a piece. */
 const PIECE = 64 * 1024;
-/** Bytes a second. */
+/** Upload of the seeder in bytes a second. */
 const SEEDER_UP = 256 * 1024;
+/** Upload of a leecher in bytes a second. */
 const LEECHER_UP = 128 * 1024;
+/** Download of a leecher in bytes a second. */
 const LEECHER_DOWN = 1024 * 1024;
-/** Milliseconds to the middle of the network, and added to it by chance. */
+/** Milliseconds from a host to the middle of the network. */
 const LATENCY = 20;
+/** Most random milliseconds that are added to the latency. */
 const JITTER = 10;
-/** Milliseconds within which the leechers come. */
+/** Milliseconds within which the leechers arrive. */
 const ARRIVAL_MS = 1000;
 
-/** What came out of one swarm. */
+/** Result of one swarm. Times are in seconds. */
 interface Result {
   readonly leechers: number;
-  /** Seconds. */
+  /** Least time that is possible for the last leecher. */
   readonly bound: number;
   readonly median: number;
   readonly worst: number;
-  /** Copies that the seeder had sent when every piece was in some leecher's hands. */
+  /** Copies that the seeder had sent when the leechers together had every piece. */
   readonly copies: number;
-  /** Seconds until then. */
+  /** Time until then. */
   readonly out: number;
-  /** Payload that came twice or was wrong, as a part of all. */
+  /** Duplicate or wrong payload, as a part of all payload. */
   readonly waste: number;
-  /** Payload from the seeder until the last leecher was complete, in copies. */
+  /** Copies that the seeder had sent when the last leecher was complete. */
   readonly seeder: number;
 }
 

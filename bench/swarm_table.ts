@@ -1,30 +1,30 @@
 /**
- * What `deno task bench:swarm` prints.
+ * Output of `deno task bench:swarm`.
  *
  * @module
  */
 
-/** What one leecher did. */
+/** Figures of one leecher. */
 export interface Measured {
-  /** Seconds from its start, or, of a crowd, from the start of the first, until it said that it was complete. */
+  /** Seconds until the leecher was complete: from its start, or with `--swarm` from the start of the first one. */
   readonly seconds: number;
-  /** Seconds of processor time. */
+  /** Processor time in seconds. */
   readonly cpu: number;
-  /** Most memory that was resident, in bytes. */
+  /** Peak resident memory in bytes. */
   readonly peak: number;
 }
 
-/** One turn: one leecher, or as many at once as `--swarm` says. */
+/** One turn of one leecher, or of as many concurrent leechers as `--swarm` says. */
 export interface Turn {
-  /** Those that got the payload, in the order of their starts. */
+  /** Leechers with the right payload, in the order of their starts. */
   readonly leechers: readonly Measured[];
-  /** Why the others did not. */
+  /** Errors of the other leechers. */
   readonly failures: readonly string[];
-  /** Seconds of processor time that each seeder spent. */
+  /** Processor time of each seeder in seconds. */
   readonly seederCpu: readonly number[];
 }
 
-/** The turns of one name. */
+/** All turns with one name. */
 export interface Row {
   readonly name: string;
   readonly turns: readonly Turn[];
@@ -33,17 +33,22 @@ export interface Row {
 const GIB = 2 ** 30;
 const MIB = 2 ** 20;
 
+/** Options for {@linkcode turnTable}. */
+export interface TurnTableOptions {
+  /** Bytes of the payload. */
+  readonly size: number;
+  /** Name of the leecher that the others are compared with. */
+  readonly base: string;
+}
+
 /**
- * The table of leechers that came one at a time: medians, and ratios to one of them.
+ * Makes the table of leechers that ran one at a time: medians, and ratios to one leecher.
  *
- * @param rows A row for each leecher.
- * @param options `size`: bytes of the payload. `base`: whom the others are compared with.
+ * @param rows One row for each leecher.
+ * @param options See {@linkcode TurnTableOptions}.
  * @returns Markdown.
  */
-export function turnTable(
-  rows: readonly Row[],
-  { size, base }: { readonly size: number; readonly base: string },
-): string {
+export function turnTable(rows: readonly Row[], { size, base }: TurnTableOptions): string {
   const summaries = rows.map(({ name, turns }) => ({ name, ...summarize(turns, size) }));
   const reference = summaries.find(({ name }) => name === base);
   const header = [
@@ -71,17 +76,22 @@ export function turnTable(
   return formatTable(header, cells);
 }
 
+/** Options for {@linkcode crowdTable}. */
+export interface SwarmTableOptions {
+  /** Bytes of the payload. */
+  readonly size: number;
+  /** Least seconds that are possible for the slowest leecher. */
+  readonly bound: number;
+}
+
 /**
- * The table of leechers that came all at once: when they were complete, and how far that is from what is possible.
+ * Makes the table of leechers that ran concurrently: when they were complete, compared with what is possible.
  *
- * @param rows A row for each kind of leecher.
- * @param options `size`: bytes of the payload. `bound`: seconds that the slowest needs at least.
+ * @param rows One row for each kind of leecher.
+ * @param options See {@linkcode SwarmTableOptions}.
  * @returns Markdown.
  */
-export function crowdTable(
-  rows: readonly Row[],
-  { size, bound }: { readonly size: number; readonly bound: number },
-): string {
+export function swarmTable(rows: readonly Row[], { size, bound }: SwarmTableOptions): string {
   const header = [
     "leechers",
     "right",
@@ -108,11 +118,11 @@ export function crowdTable(
 }
 
 /**
- * One turn, for whoever waits.
+ * Describes one turn as progress output.
  *
- * @param turn What happened.
+ * @param turn The turn.
  * @param size Bytes of the payload.
- * @returns A line for each leecher and one for the seeders; one in all when there is one leecher and it is right.
+ * @returns A line for each leecher and one for the seeders; a single line if there is one leecher and it succeeded.
  */
 export function turnLines({ leechers, failures, seederCpu }: Turn, size: number): string[] {
   const gib = size / GIB;
@@ -125,12 +135,7 @@ export function turnLines({ leechers, failures, seederCpu }: Turn, size: number)
   return leechers.length === 1 && failures.length === 0 ? [lines.join("; ")] : lines;
 }
 
-/**
- * The middle one.
- *
- * @param numbers Any; none give `NaN`.
- * @returns The middle one, or the mean of the middle two.
- */
+/** Returns the median, or `NaN` without numbers. */
 export function median(numbers: readonly number[]): number {
   const sorted = [...numbers].sort((a, b) => a - b);
   const half = sorted.length / 2;
@@ -138,11 +143,10 @@ export function median(numbers: readonly number[]): number {
 }
 
 /**
- * A table as `deno fmt` leaves it.
+ * Makes a Markdown table in the format of `deno fmt`, without a newline at the end.
  *
  * @param header Names of the columns.
  * @param rows Cells.
- * @returns Markdown, without a newline at the end.
  */
 export function formatTable(header: readonly string[], rows: readonly (readonly string[])[]): string {
   const widths = header.map((name, i) => Math.max(3, name.length, ...rows.map((row) => row[i]!.length)));

@@ -1,11 +1,12 @@
 /**
- * System calls per MiB of a Shoal that downloads and of one that serves it, counted by strace, and held to bounds:
+ * Counts the system calls per MiB of a Shoal that downloads and of one that seeds to it, with strace, and compares them
+ * with bounds:
  *
  *     deno task bench:syscalls [--mib 256]
  *
- * Counts instead of times, so that a busy machine changes little. What starting and stopping takes is left out: each side runs
- * with little data and with much, and the difference counts. A bound is about twice what is usual; the exit code is 1 when one
- * is exceeded, 2 when strace is missing. `SHOAL` may hold the command that starts Shoal.
+ * Counts depend less on a busy machine than times. The calls of starting and stopping are left out: each side runs with
+ * little data and with much, and the difference counts. A bound is about twice the usual count. The exit code is 1 if a
+ * bound is exceeded, and 2 if strace is missing. `SHOAL` may hold the command that starts Shoal.
  *
  * @module
  */
@@ -19,31 +20,32 @@ import { makeFile } from "../tests/support/payload.ts";
 import { withScratch } from "../tests/support/scratch.ts";
 import { makeTorrent } from "../tests/support/torrents.ts";
 
-/** What is downloaded to learn what starting and stopping takes, in MiB. */
+/** Size in MiB of the download that shows the calls of starting and stopping. */
 const LITTLE = 16;
 const PIECE_LENGTH = 1 << 20;
-/** Seconds for one transfer. */
+/** Most seconds for one transfer. */
 const PATIENCE = 300;
 
-/** Calls by name. */
+/** Number of calls by name. */
 type Counts = ReadonlyMap<string, number>;
 
-/** Both ends of a transfer. */
+/** Calls at both ends of a transfer. */
 interface Transfer {
   readonly download: Counts;
   readonly seed: Counts;
 }
 
-/** Calls that do the same. */
+/** A group of similar calls. */
 interface Kind {
   readonly name: string;
   readonly calls: readonly string[];
-  /** Most of them for a MiB. */
+  /** Most calls per MiB on the downloading side. */
   readonly download: number;
+  /** Most calls per MiB on the seeding side. */
   readonly seed: number;
 }
 
-/** The last one takes what no other names. */
+/** The last group takes all calls that no other group names. */
 const KINDS: readonly Kind[] = [
   { name: "receive from sockets", calls: ["recvfrom", "recvmsg"], download: 10, seed: 4 },
   { name: "send to sockets", calls: ["sendto", "sendmsg", "writev"], download: 4, seed: 10 },
@@ -72,7 +74,7 @@ if (!(much > LITTLE)) fail(`--mib ${values.mib}: more than ${LITTLE} are needed`
 
 if (!await hasStrace()) fail("strace is not installed: apt-get install strace");
 const [, little, all] = await withScratch(async (folder) => [
-  await transfer(LITTLE, `${folder}/first`), // after which the runtime has cached what it compiled
+  await transfer(LITTLE, `${folder}/first`), // lets the runtime cache compiled code
   await transfer(LITTLE, `${folder}/little`),
   await transfer(much, `${folder}/much`),
 ]);
@@ -80,7 +82,7 @@ const broken = report(little!, all!);
 if (broken.length > 0) print(`\nToo many: ${broken.join("; ")}`);
 Deno.exit(broken.length > 0 ? 1 : 0);
 
-/** One transfer between two Shoals, each under strace. */
+/** Runs one transfer between two Shoals, each under strace. */
 async function transfer(mib: number, folder: string): Promise<Transfer> {
   const payload = await makeFile(`${folder}/source`, { name: "payload", size: mib << 20, seed: 5 });
   const torrent = `${folder}/payload.torrent`;
@@ -107,13 +109,13 @@ function traced(verb: "download" | "seed", folder: string, args: readonly string
   return new Job(command, { name: verb, cwd: folder, env: environment(`${folder}/${verb}`) });
 }
 
-/** Asks what strace runs to leave; strace itself has to stay and count. */
+/** Interrupts the program that strace runs, but not strace itself, which writes its summary after that. */
 function interrupt(strace: number): void {
   const children = Deno.readTextFileSync(`/proc/${strace}/task/${strace}/children`).trim().split(" ");
   for (const child of children) Deno.kill(Number(child), "SIGINT");
 }
 
-/** Reads a summary of strace: lines of percentage, seconds, microseconds, calls, perhaps errors, and the name. */
+/** Parses a summary of strace: lines of percentage, seconds, microseconds, calls, optional errors, and the name. */
 async function countsIn(path: string): Promise<Counts> {
   const counts = new Map<string, number>();
   for (const line of (await Deno.readTextFile(path)).split("\n")) {
@@ -124,7 +126,7 @@ async function countsIn(path: string): Promise<Counts> {
   return counts;
 }
 
-/** @returns What has exceeded its bound. */
+/** Prints the table and returns the exceeded bounds. */
 function report(little: Transfer, all: Transfer): string[] {
   const broken: string[] = [];
   print(`System calls for a MiB, from ${LITTLE} to ${much} MiB, pieces of 1 MiB.\n`);

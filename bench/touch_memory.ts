@@ -1,8 +1,8 @@
 /**
- * Writes to so many bytes of memory and ends: `touch_memory.ts BYTES`.
+ * Writes to a number of bytes of memory and exits: `touch_memory.ts BYTES`.
  *
- * On a virtual machine the first touch of a page can cost more than everything that is done with it. Pages that this
- * program has had are cheap for whoever comes next.
+ * On a virtual machine the first access to a page can cost more than all work on it. Pages that this program has used
+ * are cheap for the next program.
  *
  * @module
  */

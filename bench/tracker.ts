@@ -1,5 +1,6 @@
 /**
- * What a request costs `shoal tracker` when there are many peers, without sockets: in one swarm, and in as many swarms.
+ * Measures what a request costs `shoal tracker` when it knows many peers, without sockets: in one swarm, and in as many
+ * swarms as peers.
  *
  *     deno task bench:tracker --peers 60000 --rounds 300
  *
@@ -23,7 +24,7 @@ const ROUNDS = value("--rounds", 300);
 type Handler = Parameters<Http["serve"]>[1];
 type Datagram = { readonly length: number; readonly from: { readonly host: string; readonly port: number } };
 
-/** A tracker whose requests are calls. */
+/** A tracker whose requests are function calls. */
 class Bench {
   readonly tracker: TrackerServer;
   handle!: Handler;

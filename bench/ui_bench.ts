@@ -1,4 +1,4 @@
-/** What a redraw costs; there are at most five a second. */
+/** Benchmarks of a redraw of the live view; there are at most five a second. */
 
 import { styleFor } from "../src/ui/style.ts";
 import { type DrawnPieces, type PieceCell, type PieceMap, pieceMapOf } from "../src/swarm/piece_map.ts";
@@ -16,7 +16,7 @@ const peers = Array.from({ length: 100 }, (_, i) => peerSnapshot({ address: `10.
 const torrent = torrentSnapshot({ peerCount: peers.length, peers });
 const style = styleFor((name) => name === "COLORTERM" ? "truecolor" : undefined);
 
-/** The pieces of a torrent of 60,000, half of them here, with a hundred peers that have some. */
+/** Pieces of the torrent. Half of them are here, and a hundred peers have some. */
 const PIECES = 60_000;
 const wanted = new Bitfield(PIECES);
 wanted.setAll();
@@ -53,7 +53,7 @@ for (const [columns, rows] of [[40, 24], [80, 24], [200, 50]] as const) {
     }, { columns, rows, style });
   };
   Deno.bench(`a frame: 60,000 pieces, 100 peers, ${columns} by ${rows}`, () => frame(torrent));
-  // Rates are measured twice a second, so two of five frames have new ones.
+  // Rates are measured twice a second, so two of five frames show new ones.
   let count = 0;
   Deno.bench(`... whose rates are new`, () => {
     count++;

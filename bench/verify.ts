@@ -1,6 +1,6 @@
 /**
- * How fast data is checked, against what the cores can hash: `shoal verify` and `openssl speed sha1` in turns, so that a
- * busy machine slows both. The file is in the page cache before the first round.
+ * Compares the speed of checking data with the speed at which the cores can hash: `shoal verify` and `openssl speed
+ * sha1` in turns, so that a busy machine slows both. The file is in the page cache before the first round.
  *
  *     deno task bench:verify [--mib 2048] [--rounds 5] [--scratch DIR]
  *
@@ -17,7 +17,7 @@ import { fromSource } from "../tests/support/from_source.ts";
 const MIB = 1024 * 1024;
 const GIB = 1024 * MIB;
 const UNITS: Readonly<Record<string, number>> = { B: 1, KiB: 1024, MiB: MIB, GiB: GIB };
-/** Ticks a second in /proc, on every Linux. */
+/** Clock ticks a second in `/proc` on every Linux. */
 const TICKS = 100;
 
 /** One run of a program. */
@@ -25,23 +25,23 @@ interface Run {
   readonly stdout: string;
   /** Seconds. */
   readonly wall: number;
-  /** Seconds of all threads; 0 where the system does not tell. */
+  /** Processor time of all threads in seconds; 0 on systems without `/proc`. */
   readonly cpu: number;
-  /** Largest resident set in bytes, looked at now and then; 0 where the system does not tell. */
+  /** Largest sampled resident set in bytes; 0 on systems without `/proc`. */
   readonly rss: number;
 }
 
-/** One round: bytes a second, and seconds of CPU for each GiB. */
+/** Figures of one round: bytes a second, and CPU seconds for each GiB. */
 interface Round {
   /** `openssl speed` on one core; 0 without openssl. */
   readonly core: number;
   /** `openssl speed` on all cores; 0 without openssl. */
   readonly cores: number;
-  /** CPU of that. */
+  /** CPU of `openssl speed` on all cores. */
   readonly least: number;
-  /** `shoal verify` from its start to its end. */
+  /** `shoal verify` from start to end. */
   readonly whole: number;
-  /** `shoal verify`, as it says itself: without the start of the program. */
+  /** `shoal verify` by its own figure, without the start of the program. */
   readonly check: number;
   readonly cpu: number;
   readonly rss: number;
@@ -52,7 +52,7 @@ async function run(argv: readonly string[]): Promise<Run> {
   const startedAt = performance.now();
   const child = new Deno.Command(argv[0]!, {
     args: argv.slice(1),
-    // A folder that holds no config file of anybody.
+    // A folder without a config file.
     env: { XDG_CONFIG_HOME: import.meta.dirname! },
     stdout: "piped",
     stderr: "piped",
@@ -69,7 +69,7 @@ async function run(argv: readonly string[]): Promise<Run> {
   }
 }
 
-/** Seconds of CPU that the children of this process have used. */
+/** Returns the CPU seconds that the children of this process have used. */
 function childrenCpu(): number {
   const fields = proc("/proc/self/stat").replace(/^.*\) /, "").split(" ");
   return (Number(fields[13] ?? 0) + Number(fields[14] ?? 0)) / TICKS;
@@ -79,7 +79,7 @@ function peakOf(pid: number): number {
   return Number(/^VmHWM:\s+(\d+) kB/m.exec(proc(`/proc/${pid}/status`))?.[1] ?? 0) * 1024;
 }
 
-/** What the system tells; nothing where there is no such file, as for a process that has ended. */
+/** Reads a file of `/proc`, or returns nothing if it doesn't exist, as for a process that has ended. */
 function proc(path: string): string {
   try {
     return Deno.readTextFileSync(path);
@@ -93,7 +93,10 @@ function proc(path: string): string {
   }
 }
 
-/** Bytes a second that openssl hashes, and what of CPU it takes. Its second of work is all but all of its CPU time. */
+/**
+ * Returns the bytes a second that openssl hashes, and its CPU seconds for each GiB. Nearly all of its CPU time is the
+ * second of hashing.
+ */
 async function openssl(options: readonly string[]): Promise<{ readonly rate: number; readonly cpu: number }> {
   try {
     const command = ["openssl", "speed", "-elapsed", "-seconds", "1", "-bytes", String(MIB), ...options, "sha1"];
@@ -167,7 +170,7 @@ if (import.meta.main) {
     const payload = await makeFile(folder, { name: "payload.bin", size, seed: 1 });
     await makeTorrent(payload, { path: `${folder}/payload.torrent`, pieceLength: MIB });
     const verify = [...shoal(), "verify", `${folder}/payload.torrent`, folder];
-    await run(verify); // what it reads is in the page cache from here on, and so is the program
+    await run(verify); // puts the data and the program into the page cache
     const found: Round[] = [];
     for (let i = 1; i <= rounds; i++) {
       const round = await measure(verify, size);

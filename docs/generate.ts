@@ -1,6 +1,6 @@
 /**
- * Writes the pages that follow from the code: `docs/options.md` from the commands, `docs/json.md` from the JSON Schemas.
- * `deno task docs` runs it, and a test fails when it wasn't run.
+ * Writes the pages that are generated from the code: `docs/options.md` from the commands, and `docs/json.md` from the
+ * JSON Schemas. Run it with `deno task docs`; a test fails if the pages are out of date.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import { createProgram } from "../src/cli/program.ts";
 const HERE = new URL("./", import.meta.url);
 const NOTE = "<!-- Made by `deno task docs`. -->";
 
-/** A part of a JSON Schema, as far as the page shows it. */
+/** The parts of a JSON Schema that the page shows. */
 interface Schema {
   readonly title?: string;
   readonly description?: string;
@@ -28,23 +28,19 @@ interface Schema {
   readonly $defs?: Readonly<Record<string, Schema>>;
 }
 
-/** What each means. */
+/** Exit codes and their meanings. */
 const EXIT_CODES: readonly (readonly [number, string])[] = [
   [0, "done"],
-  [1, "unexpected failure, a bug; `-v` shows the stack"],
+  [1, "unexpected failure (a bug); `-v` shows the stack"],
   [2, "wrong command line or config file"],
   [3, "not a valid torrent or magnet link; in `verify`, something is wrong or missing"],
-  [4, "storage: full disk, no permission, something in the way"],
+  [4, "storage: full disk, no permission, something in the way of a file"],
   [5, "gave up: no peers, or nothing arrived within `--timeout`"],
   [6, "tracker or network set-up, such as a port in use"],
-  [130, "interrupted: Ctrl-C, SIGTERM, window closed, reader of the output gone"],
+  [130, "interrupted: Ctrl-C, SIGTERM, window closed, or the reader of the output is gone"],
 ];
 
-/**
- * The pages.
- *
- * @returns Markdown by the name of the file.
- */
+/** Returns the pages as Markdown by file name. */
 export async function pages(): Promise<Readonly<Record<string, string>>> {
   return {
     "options.md": optionsPage(),
@@ -53,15 +49,15 @@ export async function pages(): Promise<Readonly<Record<string, string>>> {
 }
 
 function optionsPage(): string {
-  // What is asked for help needs no surroundings.
+  // Help texts don't use the context.
   const program = createProgram({ terminal: {} } as unknown as Context);
   const help = program.createHelp();
   const commands = help.visibleCommands(program);
   return joined([
     "# Commands and options",
     NOTE,
-    "`shoal --help` and `shoal COMMAND --help` say the same. Any long option can stand in the [config file](config.md), " +
-    "and every switch has an opposite, so that the command line can take back what is set there: `--no-json`, `--dht`.",
+    "`shoal --help` and `shoal COMMAND --help` print the same. Any long option can be set in the [config file](config.md), " +
+    "and every switch has an opposite, so the command line can undo what is set there: `--no-json`, `--dht`.",
     table(
       ["command", "what it does"],
       commands.map((command) => [`[${command.name()}](#${anchor(heading(command))})`, command.summary()]),
@@ -101,7 +97,7 @@ function commandSection(command: Command): string[] {
 
 function jsonPage(events: Schema, info: Schema): string {
   const lines = (part: Schema) => part.oneOf!.map(({ $ref }) => $ref!.slice("#/$defs/".length));
-  // What `create` and `--list` have in common with `info` is told once.
+  // The fields that `create` and `--list` have in common with `info` are listed once.
   const section = (schema: Schema, name: string, title: string, level = "###"): string[] => {
     const part = schema.$defs![name]!;
     return [
@@ -115,7 +111,7 @@ function jsonPage(events: Schema, info: Schema): string {
             return [
               `\`${field}\``,
               typeOf(property, schema),
-              `${meaning(property, schema)}${isOptional ? " Not always there." : ""}`,
+              `${meaning(property, schema)}${isOptional ? " Optional." : ""}`,
             ];
           },
         ),
@@ -130,16 +126,19 @@ function jsonPage(events: Schema, info: Schema): string {
   return joined([
     "# JSON",
     NOTE,
-    "With `--json`, standard output holds JSON and nothing else: one object a line, each whole. Errors are on standard error " +
-    "as well. The fields are stable; what reads them should pass over events and fields that it doesn't know, since later " +
-    "versions may have more. The same as JSON Schema (draft 2020-12), strict: " +
-    "[events.schema.json](events.schema.json), [info.schema.json](info.schema.json).",
+    "With `--json`, standard output holds only JSON: one complete object per line. Errors also go to standard error. The " +
+    "fields are stable, but later versions may add events and fields, so a reader should ignore those that it doesn't know. " +
+    "Strict JSON Schemas (draft 2020-12): [events.schema.json](events.schema.json), [info.schema.json](info.schema.json).",
     "## download, seed, demo",
-    "Every line has `event` and `time`. Fields that are `null` are not known, or don't apply. Sizes are bytes, rates bytes a " +
-    "second, and names from outside are made safe to print. `--on-complete` posts the `completed` event in the same form.",
+    "Every line has `event` and `time`. A field is `null` if its value isn't known or doesn't apply. Sizes are in bytes, rates " +
+    "in bytes per second. Names from torrents and peers are made safe to print. `--on-complete` posts the `completed` event " +
+    "in the same form.",
     ...lines(events).flatMap((name) => section(events, name, name)),
+    "## share",
+    "The lines of `seed`, and:",
+    ...section(events, "share", "share"),
     "## verify",
-    "`checking` lines as above, then",
+    "`checking` lines as above, and then:",
     ...verify.flatMap((name) => section(events, name, name)),
     "## tracker",
     ...tracker.flatMap((name) => section(events, name, String(events.$defs![name]!.properties!["event"]!.const))),
@@ -174,7 +173,7 @@ function typeOf(schema: Schema, root: Schema): string {
   return [type].flat().join(", ");
 }
 
-/** In the form that the formatter gives it: cells as wide as the widest of their column. */
+/** Makes a Markdown table in the format of `deno fmt`, with cells as wide as the widest of their column. */
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const cells = [head, ...rows].map((row) => row.map((cell) => cell.replace(/[|*]/g, "\\$&")));
   const widths = head.map((_, column) => Math.max(3, ...cells.map((row) => row[column]!.length)));
@@ -185,12 +184,12 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
   return [line(first!), line(head.map(() => ""), "-"), ...rest.map((row) => line(row))].join("\n");
 }
 
-/** The name by which a heading can be linked to. */
+/** Returns the link target of a heading. */
 function anchor(heading: string): string {
   return heading.toLowerCase().replace(/[^\w\s-]/g, "").replaceAll(" ", "-");
 }
 
-/** Blocks with an empty line between them, but not within a block of code. */
+/** Joins blocks with an empty line between them, except within a block of code. */
 function joined(blocks: readonly string[]): string {
   let text = "";
   let inCode = false;
@@ -201,7 +200,7 @@ function joined(blocks: readonly string[]): string {
   return text;
 }
 
-/** Prose in lines of at most 120 characters, as the formatter would have it. */
+/** Wraps prose at 120 characters, like the formatter. */
 function wrapped(block: string, inCode: boolean): string {
   if (inCode || /^(?:\||#|<!--|```)/.test(block)) return block;
   const lines = [""];

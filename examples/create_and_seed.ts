@@ -1,6 +1,6 @@
 /**
- * Makes a torrent of a file or a folder, writes it, and serves the data until Ctrl-C. The torrent names one tracker, such as
- * that of `examples/tracker.ts`.
+ * Makes a torrent of a file or a folder, writes it, and seeds the data until Ctrl-C. The torrent names one tracker,
+ * such as that of `examples/tracker.ts`.
  *
  *     deno run --allow-net --allow-read --allow-write=. examples/create_and_seed.ts PATH ANNOUNCE_URL TORRENT
  */
@@ -25,13 +25,13 @@ console.log(magnetOf(meta));
 
 const session = new Session({ platform: denoPlatform, port: 0 });
 await session.start();
-// What was hashed a moment ago need not be checked again.
+// The data was hashed just now and need not be checked again.
 const folder = `${path}/..`;
 const torrent = await session.add(meta, { folder, seedOnly: true, trust: true });
 
 Deno.addSignalListener("SIGINT", () => void session.stop());
 
-// Ends when the torrent has stopped.
+// The loop ends when the torrent has stopped.
 for await (const event of torrent.events({ progressMs: 0 })) {
   if (event.event === "tracker") console.log(`${event.url}: ${event.status} ${event.message}`);
   if (event.event === "peer") console.log(`${event.address}: ${event.action}`);

@@ -1,5 +1,6 @@
 /**
- * Downloads a torrent file or a magnet link into a folder, says how far it is, and leaves when it is complete.
+ * Downloads a torrent file or a magnet link into a folder, prints the progress, and exits when the download is
+ * complete.
  *
  *     deno run --allow-net --allow-read --allow-write=FOLDER examples/download.ts SOURCE FOLDER
  */
@@ -15,7 +16,7 @@ if (source === undefined || folder === undefined) {
 }
 
 const isMagnet = source.startsWith("magnet:");
-// Of a torrent file, its trackers know who has it. A magnet link may need more.
+// The trackers of a torrent file know its peers. A magnet link may need more.
 const discovery = isMagnet ? { dht: {}, pex: true } : {};
 const session = new Session({ platform: denoPlatform, port: 0, discovery });
 try {
@@ -39,11 +40,11 @@ try {
         console.log(`${event.name} is complete: ${event.bytes} bytes in ${event.seconds.toFixed(1)} s`);
         void torrent.stop();
         break;
-      case "error": // it stays where it is, and could be resumed; this program gives up
+      case "error": // the torrent could be resumed, but this program gives up
         void torrent.stop();
     }
   }
-  // Of a torrent that has run into an error, this throws which.
+  // Throws the error of a torrent that has failed.
   await torrent.finished;
 } catch (error) {
   if (!(error instanceof ShoalError)) throw error;

@@ -1,6 +1,6 @@
 /**
- * Keeps several torrents going until it is told to stop, and has them again when it is started the next time. Takes commands on
- * standard input, one a line; a torrent is named by the beginning of its info-hash:
+ * Runs several torrents until it is stopped, and restores them when it is started again. Reads commands from standard
+ * input, one a line; a torrent is named by the beginning of its info-hash:
  *
  *     add SOURCE            a torrent file or a magnet link
  *     list
@@ -82,7 +82,7 @@ async function obey([command, first = "", second = ""]: readonly string[]): Prom
   }
 }
 
-/** Standard input, line by line. */
+/** Reads standard input line by line. */
 async function* lines(): AsyncGenerator<string, void> {
   let rest = "";
   for await (const text of Deno.stdin.readable.pipeThrough(new TextDecoderStream())) {
@@ -103,4 +103,4 @@ for await (const line of lines()) {
   }
 }
 await session.stop();
-Deno.exit(); // else Deno 2.4 waits for the end of standard input
+Deno.exit(); // otherwise Deno 2.4 waits for the end of standard input

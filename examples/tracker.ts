@@ -1,5 +1,5 @@
 /**
- * A tracker, over HTTP and UDP on one port, that says every few seconds what it knows. Ctrl-C ends it.
+ * Runs a tracker over HTTP and UDP on one port, and prints its statistics every ten seconds. Ctrl-C ends it.
  *
  *     deno run --allow-net examples/tracker.ts [HOST:PORT]
  */

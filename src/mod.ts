@@ -1,7 +1,7 @@
 /**
- * Shoal as a library: BitTorrent sessions on Deno, torrents made and checked, and a tracker.
+ * Shoal as a library: runs BitTorrent sessions on Deno, makes and verifies torrents, and runs a tracker.
  *
- * @example Download, and say how far it is
+ * @example Download a torrent and print its progress
  * ```ts
  * import { denoPlatform, parseMetainfo, Session } from "@shoal/shoal";
  *
@@ -56,7 +56,7 @@ export { denoPlatform } from "./platform/deno_platform.ts";
 export type * from "./platform/platform.ts";
 export { HttpError } from "./platform/platform.ts";
 export { type CreatedTorrent, type CreateOptions, createTorrent, type SourceFile } from "./session/create_torrent.ts";
-export type * from "./session/torrent_handle.ts";
+export type { FoundContent } from "./session/create_torrent.ts";
 export {
   type AddOptions,
   type DiscoveryOptions,
@@ -65,10 +65,47 @@ export {
   type RemoveOptions,
   Session,
   type SessionOptions,
-  type TorrentHandle,
 } from "./session/session.ts";
 export type { Traffic } from "./session/session_store.ts";
-export type * from "./session/session_events.ts";
+export type {
+  AddedEvent,
+  AnyEvent,
+  ChangedEvent,
+  CheckingEvent,
+  CompletedEvent,
+  DhtEvent,
+  EventOptions,
+  EventStream,
+  FailedEvent,
+  FilePriority,
+  FileSnapshot,
+  HashFailedEvent,
+  MetadataEvent,
+  MissedEvent,
+  MoveProgress,
+  OpenFileOptions,
+  PeerEvent,
+  PeerSnapshot,
+  PieceCell,
+  PieceMap,
+  PortMapEvent,
+  ProgressEvent,
+  ReadableTorrent,
+  ReadOptions,
+  RemovedEvent,
+  SessionEvent,
+  StateEvent,
+  StoppedEvent,
+  StreamedEvent,
+  TorrentEvent,
+  TorrentFailure,
+  TorrentHandle,
+  TorrentReader,
+  TorrentSnapshot,
+  TorrentState,
+  TrackerEvent,
+  WarningEvent,
+} from "./session/session_events.ts";
 export {
   type FileVerdict,
   type Verification,
@@ -79,6 +116,7 @@ export {
 export type { TrustOptions } from "./tracker_server/address_trust.ts";
 export type { UdpServerPlatform } from "./tracker_server/udp_server.ts";
 export {
+  type NamedSeed,
   type TrackerPlatform,
   TrackerServer,
   type TrackerServerOptions,

@@ -1,6 +1,6 @@
 /**
- * Types of Deno's standard library. Its npm package carries none, so the parts that Shoal uses are declared here; mapping
- * the names to JSR makes this file superfluous.
+ * Type declarations for the parts of Deno's standard library that Shoal uses, since its npm package has none. Importing
+ * from JSR would make this file superfluous.
  */
 
 declare module "@std/assert" {

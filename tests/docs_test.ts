@@ -9,6 +9,10 @@ function read(path: string): Promise<string> {
   return Deno.readTextFile(new URL(path, ROOT));
 }
 
+async function exists(path: string): Promise<boolean> {
+  return await Deno.stat(new URL(path, ROOT)).then(() => true, () => false);
+}
+
 /** Blocks of code in a language. */
 function blocks(text: string, language: string): string[] {
   return [...text.matchAll(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\`$`, "gms"))].map(([, code]) => code!);
@@ -38,6 +42,17 @@ Deno.test("docs/options.md names every command and every option that help shows,
   }
   const json = await read("docs/json.md");
   for (const name of eventNames()) assert(json.includes(`### ${name}\n`), name);
+});
+
+Deno.test("the docs name only source files that exist", async () => {
+  const missing: string[] = [];
+  for (const page of ["README.md", "CONTRIBUTING.md", "docs/architecture.md"]) {
+    for (const [, path] of (await read(page)).matchAll(/`((?:[a-z_]+\/)+[a-z_]+\.ts)`/g)) {
+      const places = [path!, `src/${path}`];
+      if (!(await Promise.all(places.map(exists))).includes(true)) missing.push(`${page}: ${path}`);
+    }
+  }
+  assertEquals(missing, []);
 });
 
 Deno.test("what docs/config.md shows is taken by every command", async () => {

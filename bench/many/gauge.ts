@@ -1,29 +1,32 @@
 /**
- * Measures the event loop of the program that it is loaded into with `--preload`, from its first dial on: how much later than
- * asked for a timer of 5 ms comes, and the timers of the live view. Writes a {@linkcode Reading} to the file that the variable
- * `SHOAL_GAUGE` names when the program leaves.
+ * Measures the event loop of the program that it is preloaded into (`--preload`), from the first dial on: how late
+ * timers of 5 ms fire, and the timers of the live view. Writes a {@linkcode Reading} to the file in the variable
+ * `SHOAL_GAUGE` when the program exits.
  *
  * @module
  */
 
-/** What was measured, in milliseconds. */
+/** Measurements in milliseconds. */
 export interface Reading {
-  /** How late each tick of the gauge was. */
+  /** Lateness of each tick of the gauge. */
   readonly delays: readonly number[];
-  /** The same, but no more than the main thread computed since the tick before: what would be left on an idle machine. */
+  /**
+   * Lateness of each tick, but at most the time that the main thread computed since the last one: the part that would
+   * remain on an idle machine.
+   */
   readonly own: readonly number[];
-  /** How late each redraw began. */
+  /** Lateness of each redraw. */
   readonly redraws: readonly number[];
-  /** How long each redraw took. */
+  /** Duration of each redraw. */
   readonly drawing: readonly number[];
-  /** How long the main thread waited for a processor that others had. */
+  /** Time that the main thread waited for a processor that other threads used. */
   readonly waited: number;
-  /** From the first dial to the end. */
+  /** Time from the first dial to the end. */
   readonly lasted: number;
 }
 
 const TICK_MS = 5;
-/** The live view's frames, and nobody else, use timers of this length (src/ui/live_view.ts). */
+/** Interval of the live view's frames (src/ui/live_view.ts). No other timer has this length. */
 const FRAME_MS = 200;
 
 const delays: number[] = [];
@@ -33,7 +36,7 @@ const drawing: number[] = [];
 let began = -1;
 let waitedBefore = 0;
 
-/** Milliseconds that the main thread ran, and that it was ready to run and did not. */
+/** Returns the milliseconds that the main thread ran, and that it was ready but did not run. */
 function processor(): { readonly ran: number; readonly waited: number } {
   const [ran, waited] = Deno.readTextFileSync("/proc/self/schedstat").split(" ");
   return { ran: Number(ran) / 1e6, waited: Number(waited) / 1e6 };

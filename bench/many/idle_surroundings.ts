@@ -1,7 +1,8 @@
 /**
- * What idle torrents have around them: a tracker, and a DHT of some dozen nodes at addresses of their own, all on this machine.
- * Started by `idle.ts` with the number of nodes as its argument; prints the tracker's announce URL and the address of a node as
- * JSON, and the number of peers that the tracker knows when that changes; goes on until it is ended.
+ * The surroundings of idle torrents: a tracker, and a DHT of some dozen nodes at separate addresses, all on this
+ * machine. `idle.ts` starts this program with the number of nodes as its argument. It prints the tracker's announce URL
+ * and the address of a node as JSON, and then the number of peers that the tracker knows whenever that changes. It runs
+ * until it is stopped.
  *
  * @module
  */
@@ -11,18 +12,18 @@ import { Dht } from "../../src/dht/mod.ts";
 import { denoPlatform as platform } from "../../src/platform/deno_platform.ts";
 import { TrackerServer } from "../../src/tracker_server/server.ts";
 
-/** What is printed first. */
+/** First line of output. */
 export interface Surroundings {
-  /** Announce URL. */
+  /** Announce URL of the tracker. */
   readonly tracker: string;
-  /** Where a node of the DHT is, as `host:port`; empty without any. */
+  /** Address of a DHT node as `host:port`; empty without nodes. */
   readonly node: string;
 }
 
 const LOOK_MS = 500;
 
 function startNode(index: number, bootstrap: readonly PeerAddress[]): PeerAddress {
-  // Every node in a network of its own, or tables would take but a few of them.
+  // Every node is in a different network, since routing tables take only a few nodes of one network.
   const socket = platform.net.openUdp({ host: `127.${1 + index}.${1 + index}.1`, port: 0 });
   const dht = new Dht({ platform, families: [4], bootstrap, send: (bytes, to) => void socket.send(bytes, to) });
   const receive = async () => {

@@ -1,29 +1,29 @@
 /**
- * What the system says of a process.
+ * Figures of the system about a process, and quantiles.
  *
  * @module
  */
 
-/** Ticks of `/proc/PID/stat` a second; Linux has no other. */
+/** Clock ticks a second in `/proc/PID/stat`, on every Linux. */
 const TICKS_PER_SECOND = 100;
 
 /**
- * Processor time of a process, its own and the system's for it.
+ * Returns the user and system time of a running process.
  *
- * @param pid Which; running.
- * @returns Seconds, to a hundredth.
+ * @param pid Process id.
+ * @returns Seconds, in steps of a hundredth.
  */
 export function cpuSeconds(pid: number): number {
   const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
-  // The name of the program comes second, in brackets, and may hold anything.
+  // The second field is the program's name in brackets, with arbitrary characters.
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
 }
 
 /**
- * The most memory that a process has had at one time.
+ * Returns the peak resident memory of a running process.
  *
- * @param pid Which; running.
+ * @param pid Process id.
  * @returns MiB.
  */
 export function peakMemory(pid: number): number {
@@ -32,11 +32,10 @@ export function peakMemory(pid: number): number {
 }
 
 /**
- * A value that so large a part of all is below or equal to.
+ * Returns the value below or at which a part of all values lie.
  *
- * @param values At least one.
- * @param part 0 to 1; 0.5 for the median.
- * @returns One of them.
+ * @param values At least one value.
+ * @param part Part of the values, 0 to 1; 0.5 for the median.
  */
 export function quantile(values: readonly number[], part: number): number {
   const sorted = [...values].sort((a, b) => a - b);

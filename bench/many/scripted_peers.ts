@@ -1,7 +1,7 @@
 /**
- * Hundreds of peers that cost next to nothing, in a process of their own: they answer at once from memory and remember no
- * more than they must. Started by `many_peers.ts` with a {@linkcode Script} as its argument; prints the port that all of
- * them listen on, each at an address of its own, and goes on until it is ended.
+ * Hundreds of peers that cost next to nothing, in a process of their own. They answer at once from memory and keep as
+ * little state as possible. `many_peers.ts` starts this program with a {@linkcode Script} as its argument. It prints
+ * the port that all peers listen on, each at a separate address, and runs until it is stopped.
  *
  * @module
  */
@@ -12,29 +12,35 @@ import { FrameWriter } from "../../src/wire/frame_writer.ts";
 import { BLOCK_SIZE, MessageId } from "../../src/wire/messages.ts";
 import { noise } from "../../tests/support/payload.ts";
 
-/** What the peers are to play. Every piece of every torrent has the same bytes, so that one in memory is enough. */
+/** What the peers do. Every piece of every torrent has the same bytes, so that one piece in memory is enough. */
 export interface Script {
-  /** Info-hashes in hexadecimal digits, with the number of pieces of each. */
+  /** Info-hash in hexadecimal and number of pieces of each torrent. */
   readonly torrents: readonly { readonly infoHash: string; readonly pieces: number }[];
   /** Bytes of a piece. */
   readonly pieceLength: number;
-  /** The peers. */
+  /** Peers to run. */
   readonly peers: readonly Role[];
 }
 
-/** One of the peers. */
+/** A scripted peer. */
 export interface Role {
-  /** Where it listens. */
+  /** Address that the peer listens on. */
   readonly host: string;
-  /** `seeder`: has everything, unchokes. `giver`: has half, unchokes, downloads. `taker`: the same, but never unchokes. */
+  /**
+   * Behaviour of the peer.
+   *
+   * - `seeder`: has every piece and unchokes.
+   * - `giver`: has half of the pieces, unchokes, and downloads.
+   * - `taker`: like `giver`, but never unchokes.
+   */
   readonly kind: "seeder" | "giver" | "taker";
 }
 
-/** Milliseconds between two turns of the leechers. In each turn ... */
+/** Milliseconds between two turns of the leechers. */
 const TURN_MS = 50;
-/** ... one in so many gets a piece from somewhere else, and tells: two a second. */
+/** In each turn, one leecher in this many gets a piece from elsewhere and announces it: two a second for each. */
 const NEWS_EVERY = 10;
-/** Blocks that a leecher asks for at a time, when it is unchoked. */
+/** Blocks that a leecher requests at a time when it is unchoked. */
 const ASK = 2;
 /** Bytes of one write. */
 const BATCH = 256 * 1024;
@@ -42,16 +48,15 @@ const HANDSHAKE_BYTES = 68;
 const PROTOCOL = utf8("\x13BitTorrent protocol");
 
 /**
- * The bytes of every piece.
+ * Returns the bytes of every piece, which are the same for the same length.
  *
- * @param length How many.
- * @returns The same for the same length.
+ * @param length Length in bytes.
  */
 export function pieceOf(length: number): Bytes {
   return noise(length, 29);
 }
 
-/** One connection. */
+/** One connection of a scripted peer. */
 class ScriptedPeer implements MessageHandler {
   closed = false;
   readonly #connection: Deno.TcpConn;
@@ -59,15 +64,15 @@ class ScriptedPeer implements MessageHandler {
   readonly #piece: Bytes;
   readonly #pieces: number;
   readonly #role: Role;
-  /** Requests as they came, three numbers each, those before `#next` answered. */
+  /** Requests in the order of arrival, three numbers each. Those before `#next` are answered. */
   #asked: number[] = [];
   #next = 0;
   #writing = false;
   #choked = true;
   #outstanding = 0;
-  /** Pieces that the other end told of. */
+  /** Pieces that the other end has announced. */
   readonly #theirs: number[] = [];
-  /** The next piece to be got from somewhere else; those below the middle are there from the beginning. */
+  /** Next piece to get from elsewhere. The pieces below the middle are there from the beginning. */
   #missing: number;
 
   constructor(
@@ -102,7 +107,7 @@ class ScriptedPeer implements MessageHandler {
     }
   }
 
-  /** A turn of a leecher: gets something elsewhere, or asks for something. */
+  /** Makes a leecher's turn: gets a piece from elsewhere, or requests blocks. */
   turn(lucky: boolean): void {
     if (this.#role.kind === "seeder") return;
     if (lucky && this.#missing < this.#pieces - 1) this.#writer.pieceSignal(MessageId.have, this.#missing++);
@@ -140,7 +145,7 @@ class ScriptedPeer implements MessageHandler {
   onExtended(): void {}
   onUnknown(): void {}
 
-  /** As BEP 6 wants it: a request that was taken back is rejected, unless its block is on the way. */
+  /** Rejects a cancelled request, as BEP 6 requires, unless its block is already being sent. */
   #cancel(index: number, begin: number): void {
     for (let i = this.#next; i < this.#asked.length; i += 3) {
       if (this.#asked[i] !== index || this.#asked[i + 1] !== begin) continue;
@@ -185,11 +190,11 @@ class ScriptedPeer implements MessageHandler {
   }
 }
 
-/** Plays one peer to everybody who connects to it. */
+/** Accepts connections for one peer. */
 async function play(listener: Deno.TcpListener, role: Role, stage: Stage): Promise<void> {
   for await (const connection of listener) {
     meet(connection, role, stage).catch((error) => {
-      // Whoever downloads leaves when it has everything, in whatever way.
+      // The downloading client closes its connections in any way when it is complete.
       if (!(error instanceof Error)) throw error;
     });
   }

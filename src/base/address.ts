@@ -1,10 +1,10 @@
 /**
- * Addresses of peers.
+ * Peer addresses: text, bytes, and the compact form of trackers and the DHT.
  *
  * @module
  */
 
-/** Where a peer listens: a literal IP address (never a host name) and a TCP port. */
+/** Where a peer listens: a literal IP address, never a host name, and a TCP port. */
 export interface PeerAddress {
   /** IPv4 dotted quad, or IPv6 in any valid form without brackets. */
   readonly host: string;
@@ -12,7 +12,7 @@ export interface PeerAddress {
   readonly port: number;
 }
 
-/** Whoever listens somewhere, perhaps by name. */
+/** Host and port, where the host may be a name. */
 export interface HostPort {
   /** Literal IP address without brackets, or a host name. */
   readonly host: string;
@@ -20,9 +20,19 @@ export interface HostPort {
   readonly port: number;
 }
 
+/** Address family: 4 for IPv4, 6 for IPv6. */
+export type AddressFamily = 4 | 6;
+
+/** Returns the family of a literal address. */
+export function familyOf(host: string): AddressFamily {
+  return host.includes(":") ? 6 : 4;
+}
+
 /**
+ * Parses `host:port`.
+ *
  * @param text `192.0.2.1:6881`, `[2001:db8::1]:6881` or `example.org:6881`.
- * @returns Both parts, or `null` when it is something else.
+ * @returns Host and port, or `null` if the text is invalid.
  */
 export function parseHostPort(text: string): HostPort | null {
   const match = /^(?:\[([^\]]*)\]|([^:[\]\s/]+)):(\d{1,5})$/.exec(text);
@@ -33,24 +43,18 @@ export function parseHostPort(text: string): HostPort | null {
 }
 
 /**
- * `host:port`, with brackets round an IPv6 host. Equal addresses give equal strings, so it serves as a map key.
- *
- * @param address Where a peer listens.
- * @returns The printable form.
+ * Formats an address as `host:port`, with brackets round an IPv6 host. Equal addresses give equal strings, so the
+ * result can be a map key.
  */
 export function formatAddress(address: PeerAddress): string {
   return address.host.includes(":") ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`;
 }
 
 /**
- * The peers in a compact list: 6 bytes each for IPv4 (BEP 23), 18 for IPv6 (BEP 7). Port 0 is left out, since nobody
- * can listen there; a broken tail is ignored.
- *
- * @param bytes The list.
- * @param family Which kind of address it holds.
- * @returns The addresses in order.
+ * Parses a compact list of peers: 6 bytes each for IPv4 (BEP 23), 18 for IPv6 (BEP 7). Peers with port 0 are left out,
+ * as nothing can listen there. A truncated entry at the end is ignored.
  */
-export function parseCompactPeers(bytes: Uint8Array, family: 4 | 6): PeerAddress[] {
+export function parseCompactPeers(bytes: Uint8Array, family: AddressFamily): PeerAddress[] {
   const size = family === 4 ? 6 : 18;
   const peers: PeerAddress[] = [];
   for (let at = 0; at + size <= bytes.length; at += size) {
@@ -61,7 +65,7 @@ export function parseCompactPeers(bytes: Uint8Array, family: 4 | 6): PeerAddress
 }
 
 /**
- * One peer of a compact list.
+ * Parses one peer of a compact list.
  *
  * @param bytes 6 or 18 bytes.
  * @returns The address, or `null` for another length or port 0.
@@ -73,10 +77,9 @@ export function parseCompactPeer(bytes: Uint8Array): PeerAddress | null {
 }
 
 /**
- * One peer for a compact list.
+ * Encodes one peer for a compact list.
  *
- * @param address Where it listens.
- * @returns 6 or 18 bytes, or `null` when the host is no literal address.
+ * @returns 6 or 18 bytes, or `null` if the host is not a literal address.
  */
 export function encodeCompactPeer({ host, port }: PeerAddress): Uint8Array<ArrayBuffer> | null {
   const ip = parseIp(host);
@@ -89,11 +92,10 @@ export function encodeCompactPeer({ host, port }: PeerAddress): Uint8Array<Array
 }
 
 /**
- * 4 or 16 bytes as a literal IP address; IPv6 in the canonical form of RFC 5952, IPv4-mapped addresses as IPv4.
+ * Formats an IP address: IPv6 in the canonical form of RFC 5952, IPv4-mapped addresses as IPv4.
  *
- * @param bytes The address in network order.
- * @returns Its printable form.
- * @throws {RangeError} If `bytes` has neither length.
+ * @param bytes 4 or 16 bytes in network order.
+ * @throws {RangeError} If `bytes` has another length.
  */
 export function formatIp(bytes: Uint8Array): string {
   if (bytes.length === 4) return bytes.join(".");
@@ -113,18 +115,16 @@ export function formatIp(bytes: Uint8Array): string {
   return `${hex.slice(0, best.start).join(":")}::${hex.slice(best.start + best.length).join(":")}`;
 }
 
-/** Before an IPv4 address that is written as one of IPv6. */
+/** Prefix of an IPv4-mapped IPv6 address. */
 const MAPPED = "::ffff:";
 
 /**
- * The one form of a literal address: IPv4-mapped ones as IPv4, IPv6 in the form of RFC 5952. A zone stays.
- *
- * @param host A literal address, in any valid form; anything else comes back as it is.
- * @returns Equal text for equal addresses.
+ * Returns the canonical form of a literal address, which is equal for equal addresses: IPv4-mapped addresses as IPv4,
+ * IPv6 as in RFC 5952. A zone is kept. Any other text is returned unchanged.
  */
 export function canonicalHost(host: string): string {
   if (!host.includes(":")) return host;
-  // What a socket for both families says of every datagram that comes by IPv4.
+  // A dual-stack socket reports the sender of every IPv4 datagram in this form.
   if (host.startsWith(MAPPED) && parseIpv4(host.slice(MAPPED.length)) !== null) return host.slice(MAPPED.length);
   const [address = "", zone] = host.split("%", 2);
   const bytes = parseIp(address);
@@ -133,10 +133,10 @@ export function canonicalHost(host: string): string {
 }
 
 /**
- * A literal IP address as bytes.
+ * Parses a literal IP address.
  *
  * @param text IPv4 or IPv6, the latter without brackets or zone.
- * @returns 4 or 16 bytes, or `null` when `text` is not a literal address.
+ * @returns 4 or 16 bytes, or `null` if `text` is not a literal address.
  */
 export function parseIp(text: string): Uint8Array | null {
   if (!text.includes(":")) return parseIpv4(text);
@@ -149,7 +149,7 @@ export function parseIp(text: string): Uint8Array | null {
   return Uint8Array.from([...head, ...new Array<number>(16 - head.length - tail.length).fill(0), ...tail]);
 }
 
-/** By hand, since the DHT reads dozens of addresses for every message. */
+/** Parses IPv4 by hand, since the DHT reads dozens of addresses for every message. */
 function parseIpv4(text: string): Uint8Array | null {
   if (text.length > 15) return null;
   const bytes = new Uint8Array(4);
@@ -162,7 +162,7 @@ function parseIpv4(text: string): Uint8Array | null {
       bytes[part++] = value;
       value = -1;
     } else {
-      if (code < 0x30 || code > 0x39 || value === 0) return null; // "01" is none: some read it as octal
+      if (code < 0x30 || code > 0x39 || value === 0) return null; // some parsers read "01" as octal
       value = Math.max(value, 0) * 10 + code - 0x30;
       if (value > 255) return null;
     }
@@ -172,7 +172,7 @@ function parseIpv4(text: string): Uint8Array | null {
   return bytes;
 }
 
-/** Only the last four bytes of an address may be written as a dotted quad. */
+/** Parses one side of `::`. Only the last four bytes of an address may be a dotted quad. */
 function parseGroups(half: string, isLast: boolean): number[] | null {
   if (half === "") return [];
   const bytes: number[] = [];

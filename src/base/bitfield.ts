@@ -1,17 +1,17 @@
 /**
- * Which pieces there are: a set of small numbers as bits.
+ * Sets of piece indexes as bits.
  *
  * @module
  */
 
 import type { Bytes } from "./bytes.ts";
 
-/** How many bits of a byte are set. */
+/** Number of set bits in each byte value. */
 const ONES = Uint8Array.from({ length: 256 }, (_, byte) => byte.toString(2).replaceAll("0", "").length);
 
 /**
- * A set of piece indexes, in the byte form of the wire (BEP 3, `bitfield`): piece 0 is the highest bit of the first
- * byte, and spare bits at the end are zero. It knows at any time how many are set.
+ * A set of piece indexes in the byte form of the `bitfield` message (BEP 3): piece 0 is the highest bit of the first
+ * byte, and spare bits at the end are zero. The number of set bits is always at hand.
  *
  * @example
  * ```ts
@@ -22,13 +22,13 @@ const ONES = Uint8Array.from({ length: 256 }, (_, byte) => byte.toString(2).repl
  * ```
  */
 export class Bitfield {
-  /** How many bits it has. */
+  /** Number of bits. */
   readonly length: number;
   readonly #bytes: Bytes;
   #count = 0;
 
   /**
-   * @param length How many bits; all are clear at first.
+   * @param length Number of bits. All are clear at first.
    * @throws {RangeError} If `length` is negative or not a whole number.
    */
   constructor(length: number) {
@@ -40,11 +40,11 @@ export class Bitfield {
   }
 
   /**
-   * A bitfield from its bytes, as a peer or a resume file has it.
+   * Makes a bitfield from its byte form, as in a message or a resume file.
    *
-   * @param bytes The byte form; copied.
-   * @param length How many bits there must be.
-   * @returns The bitfield, or `null` when `bytes` has another length than `length` bits take, or a spare bit is set.
+   * @param bytes Byte form, which is copied.
+   * @param length Number of bits.
+   * @returns The bitfield, or `null` if `bytes` has the wrong length or a spare bit is set.
    */
   static fromBytes(bytes: Uint8Array, length: number): Bitfield | null {
     const field = new Bitfield(length);
@@ -58,25 +58,22 @@ export class Bitfield {
     return field;
   }
 
-  /** How many bits are set. */
+  /** Number of set bits. */
   get count(): number {
     return this.#count;
   }
 
-  /** Whether every bit is set. */
+  /** `true` if every bit is set. */
   get isFull(): boolean {
     return this.#count === this.length;
   }
 
-  /** Whether no bit is set. */
+  /** `true` if no bit is set. */
   get isEmpty(): boolean {
     return this.#count === 0;
   }
 
-  /**
-   * @param index A bit.
-   * @returns Whether it is set; `false` for what lies outside.
-   */
+  /** Returns `true` if a bit is set, and `false` for an index out of range. */
   has(index: number): boolean {
     if (index < 0 || index >= this.length) return false;
     return (this.#bytes[index >> 3]! & (128 >> (index & 7))) !== 0;
@@ -85,9 +82,8 @@ export class Bitfield {
   /**
    * Sets a bit.
    *
-   * @param index Which.
-   * @returns Whether it was clear before.
-   * @throws {RangeError} If there is no such bit.
+   * @returns `true` if the bit was clear before.
+   * @throws {RangeError} If `index` is out of range.
    */
   set(index: number): boolean {
     this.#check(index);
@@ -102,9 +98,8 @@ export class Bitfield {
   /**
    * Clears a bit.
    *
-   * @param index Which.
-   * @returns Whether it was set before.
-   * @throws {RangeError} If there is no such bit.
+   * @returns `true` if the bit was set before.
+   * @throws {RangeError} If `index` is out of range.
    */
   clear(index: number): boolean {
     this.#check(index);
@@ -127,8 +122,8 @@ export class Bitfield {
   /**
    * Sets every bit that is set in another bitfield.
    *
-   * @param other One of the same length.
-   * @returns The bits that were clear before, in order.
+   * @param other Bitfield of the same length.
+   * @returns Indexes of the bits that were clear before, in order.
    * @throws {RangeError} If the lengths differ.
    */
   addAll(other: Bitfield): number[] {
@@ -146,8 +141,9 @@ export class Bitfield {
   }
 
   /**
-   * @param other One of the same length.
-   * @returns The first bit that is set in both, or -1.
+   * Returns the index of the first bit that is set in both bitfields, or -1.
+   *
+   * @param other Bitfield of the same length.
    */
   firstShared(other: Bitfield): number {
     for (let at = 0; at < this.#bytes.length; at++) {
@@ -158,8 +154,9 @@ export class Bitfield {
   }
 
   /**
-   * @param other One of the same length.
-   * @returns How many bits are set in both.
+   * Returns the number of bits that are set in both bitfields.
+   *
+   * @param other Bitfield of the same length.
    */
   countShared(other: Bitfield): number {
     let count = 0;
@@ -173,7 +170,7 @@ export class Bitfield {
     this.#count = 0;
   }
 
-  /** @returns Another bitfield with the same bits. */
+  /** Returns a copy. */
   clone(): Bitfield {
     const copy = new Bitfield(this.length);
     copy.#bytes.set(this.#bytes);
@@ -182,10 +179,10 @@ export class Bitfield {
   }
 
   /**
-   * The same bits in a bitfield of another length.
+   * Returns the same bits in a bitfield of another length.
    *
-   * @param length How many bits it is to have.
-   * @returns The bitfield, or `null` if a set bit would lie outside.
+   * @param length Number of bits of the result.
+   * @returns The bitfield, or `null` if a set bit would be out of range.
    * @throws {RangeError} If `length` is negative or not a whole number.
    */
   resized(length: number): Bitfield | null {
@@ -198,12 +195,12 @@ export class Bitfield {
     return other.#count === this.#count ? other : null;
   }
 
-  /** @returns A copy of the byte form, for the wire or for a file. */
+  /** Returns a copy of the byte form, for a message or a file. */
   toBytes(): Bytes {
     return this.#bytes.slice();
   }
 
-  /** Goes through the set bits, in order. */
+  /** Iterates over the indexes of the set bits, in order. */
   *[Symbol.iterator](): Generator<number, void, void> {
     for (let at = 0; at < this.#bytes.length; at++) {
       const byte = this.#bytes[at]!;

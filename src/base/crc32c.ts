@@ -1,10 +1,10 @@
 /**
- * The checksum CRC-32C, which BEP 40 and BEP 42 mix addresses with.
+ * The checksum CRC-32C of BEP 40 (peer priority) and BEP 42 (DHT node ids).
  *
  * @module
  */
 
-/** Castagnoli's polynomial, reflected. */
+/** Castagnoli polynomial, reflected. */
 const POLYNOMIAL = 0x82f63b78;
 const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
   for (let bit = 0; bit < 8; bit++) byte = (byte & 1) === 1 ? (byte >>> 1) ^ POLYNOMIAL : byte >>> 1;
@@ -12,10 +12,9 @@ const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
 });
 
 /**
- * The checksum CRC-32C.
+ * Computes the CRC-32C of bytes.
  *
- * @param bytes Any bytes.
- * @returns 32 bits, unsigned.
+ * @returns An unsigned 32-bit number.
  */
 export function crc32c(bytes: Uint8Array): number {
   let crc = 0xffffffff;

@@ -1,5 +1,5 @@
 /**
- * The one shape of error that a user may see.
+ * The error class whose messages users see.
  *
  * @module
  */
@@ -7,7 +7,7 @@
 import { redact } from "./secrets.ts";
 
 /**
- * What kind of failure it is; `src/cli/exit_codes.ts` maps each to an exit code.
+ * Kind of failure. `src/cli/exit_codes.ts` maps each kind to an exit code.
  *
  * - `usage`: the command line or a setting is wrong.
  * - `torrent`: not a valid torrent or magnet link, or data that does not match one.
@@ -22,18 +22,18 @@ export type ErrorKind = "usage" | "torrent" | "storage" | "timeout" | "network" 
 export interface ErrorParts {
   /** What is wrong, in a few words: `not a torrent`. */
   readonly what: string;
-  /** Where: a file, a URL, a byte offset, a key: `notes.txt, byte 0`. */
+  /** Where, such as a file, a URL, a byte offset or a key: `notes.txt, byte 0`. */
   readonly where?: string;
   /** Why, in a plain sentence that names the bad value: `expected a dictionary, found "H"`. */
   readonly why: string;
   /** What the user can do about it. */
   readonly hint?: string;
-  /** The error underneath. */
+  /** Underlying error. */
   readonly cause?: unknown;
 }
 
 /**
- * An error with the parts that the error line of the command line is made of.
+ * An error with the parts of the command line's error message.
  *
  * @example
  * ```ts
@@ -41,24 +41,24 @@ export interface ErrorParts {
  * ```
  */
 export class ShoalError extends Error {
-  /** The name of the class, as errors show it. */
+  /** Name of the class, as shown with the error. */
   override name = "ShoalError";
-  /** What kind of failure. */
+  /** Kind of failure. */
   readonly kind: ErrorKind;
   /** What is wrong. */
   readonly what: string;
-  /** Where it is wrong; empty when the place says itself. */
+  /** Where it is wrong. Empty if `what` says so. */
   readonly where: string;
   /** Why it is wrong. */
   readonly why: string;
-  /** What to do about it; empty when there is nothing. */
+  /** What the user can do about it. Empty if there is nothing. */
   readonly hint: string;
 
   /**
-   * Makes an error. Secrets in the URLs of its words are taken out; its cause stays as it is.
+   * Makes an error. Secrets are removed from the URLs in all parts but `cause`.
    *
-   * @param kind What kind of failure it is.
-   * @param parts The words of the error line.
+   * @param kind Kind of failure.
+   * @param parts See {@linkcode ErrorParts}.
    */
   constructor(kind: ErrorKind, parts: ErrorParts) {
     const [what, where, why, hint] = [parts.what, parts.where ?? "", parts.why, parts.hint ?? ""].map((text) =>
@@ -81,12 +81,7 @@ function formatParts(parts: ErrorParts): string {
   return `${parts.what}${where}: ${parts.why}`;
 }
 
-/**
- * The message of anything that was thrown.
- *
- * @param thrown What a `catch` caught.
- * @returns Its message if it is an `Error`, else the value as a string.
- */
+/** Returns the message of anything that was thrown: the message of an `Error`, or any other value as a string. */
 export function messageOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);
 }

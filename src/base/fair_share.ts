@@ -1,26 +1,27 @@
 /**
- * So much a second, shared out among those who want some of it.
+ * A token bucket that is shared fairly among several parties.
  *
  * @module
  */
 
-/** Seconds for which what nobody takes is kept. */
+/** Unused units are kept for this many seconds. */
 const BURST_SECONDS = 0.4;
-/** Fewest and most milliseconds between two turns while somebody waits; the most has to be less than the burst. */
+/** Shortest time between two rounds while a claim waits. */
 const LEAST_WAIT_MS = 5;
+/** Longest time between two rounds while a claim waits. It has to be shorter than the burst. */
 const MOST_WAIT_MS = 100;
-/** Seconds for which one gets its share at a time: few, so that the flow is even, and enough to be worth its while. */
+/** A claim gets its share of this many seconds at a time: an even flow, in portions worth a round. */
 const PORTION_SECONDS = 0.1;
-/** How fast it is forgotten how many wanted some: this part of them counts at the next turn. */
+/** Decay per round of the number of contenders of earlier rounds. */
 const MEMORY = 0.8;
-/** What is less than this is nothing but the rounding of fractions. */
-const NOTHING = 1e-6;
+/** Amounts below this are rounding errors. */
+const EPSILON = 1e-6;
 
-/** Units that come at a steady rate, and are kept for a moment when nobody takes them. */
+/** Token bucket: units arrive at a steady rate, and unused ones are kept for a moment. */
 class Bucket {
   #rate: number;
   #at: number;
-  /** What there is; below 0 after more was taken. Infinity without a limit. */
+  /** Units in the bucket; below 0 after more were taken. Infinity without a limit. */
   level: number;
 
   constructor(rate: number, now: number) {
@@ -29,19 +30,19 @@ class Bucket {
     this.level = rate === Infinity ? Infinity : 0;
   }
 
-  /** Units a second; Infinity for no limit. */
+  /** Units a second. Infinity without a limit. */
   get rate(): number {
     return this.#rate;
   }
 
-  /** Most that is kept. */
+  /** Most units that the bucket holds. */
   get burst(): number {
     return this.#rate * BURST_SECONDS;
   }
 
   setRate(rate: number, now: number): void {
     this.refill(now);
-    // What comes after a time without a limit begins empty.
+    // A limit that is newly set starts with an empty bucket.
     this.level = rate === Infinity
       ? Infinity
       : this.#rate === Infinity
@@ -60,139 +61,138 @@ class Bucket {
     this.level = Math.min(this.burst, this.level + amount);
   }
 
-  /** Milliseconds until there is so much; 0 without a limit. */
+  /** Returns the milliseconds until the bucket holds an amount; 0 without a limit. */
   waitFor(amount: number): number {
     return amount <= this.level ? 0 : 1000 * (amount - this.level) / this.#rate;
   }
 }
 
-/** Several who count as one where others are concerned. */
+/** A group of claims, such as a torrent with its connections, that gets one share. */
 export interface Party {
-  /** What they may have together, whatever others leave. */
+  /** Own limit of the party. */
   readonly own: Bucket;
-  /** Those of them that wait. */
+  /** Claims of the party that wait. */
   readonly waiting: Set<ShareClaim>;
-  /** About how many of them want some. */
+  /** Estimated number of claims of the party that want units. */
   contenders: number;
 }
 
-/** One who wants some. */
+/** A member of a party, such as a connection. */
 export interface ShareClaim {
-  /** Whom it belongs to. */
+  /** Party that the claim belongs to. */
   readonly party: Party;
-  /** What it can do something with; 0 when it doesn't wait. */
+  /** Smallest amount that is of use to the claim. 0 while it doesn't wait. */
   least: number;
-  /** What it has got while it waits for more. */
-  got: number;
+  /** Units granted so far while the claim waits. */
+  granted: number;
 }
 
-/** What somebody has who waited. */
+/** Units for a claim that waited. */
 export interface Grant {
   readonly claim: ShareClaim;
   readonly amount: number;
 }
 
 /**
- * A token bucket with many who drink from it. What there is goes in equal parts to the parties that wait, and in each in
- * equal parts to its members; what one doesn't need, or may not have, goes to the others (max-min fairness). So none starves, and
- * never is more given than the rate times the time that has passed and {@linkcode FairShare.burst}. It begins empty.
+ * A token bucket for many users. Its units go in equal parts to the parties that wait, and in each party in equal parts
+ * to its claims. What one claim doesn't need, or its party may not have, goes to the others (max-min fairness). So no
+ * claim starves, and the total never exceeds the rate times the elapsed time plus {@linkcode FairShare.burst}. The
+ * bucket is empty at first.
  *
- * A party may have a rate of its own, which then holds besides: what it gets is taken from both.
+ * A party may have an additional rate of its own. Its units are then taken from both buckets.
  *
- * Plain calculation: times go in, and who may go on comes out.
+ * The class has no timers: the caller passes the time, and gets back which claims may go on.
  */
 export class FairShare {
   readonly #all: Bucket;
   readonly #waiting = new Set<Party>();
-  /** Whether somebody waits for what all share, rather than for what its party may have. */
+  /** `true` if a claim waits for the common bucket rather than for the limit of its party. */
   #scarce = false;
-  /** About how many parties want more than they get. */
+  /** Estimated number of parties that want more than they get. */
   #contenders = 1;
-  /** Units a second that go to parties which may have no more than that. */
-  #spoken = 0;
-  /** The most of those units that goes to one party. */
-  #mostSpoken = 0;
+  /** Units a second of the parties whose own rate is below their fair share. */
+  #reservedRate = 0;
+  /** Highest own rate among the parties that `#spoken` counts. */
+  #highestReservedRate = 0;
 
   /**
    * @param rate Units a second; Infinity for no limit.
-   * @param now Milliseconds.
+   * @param now Monotonic time in milliseconds.
    */
   constructor(rate: number, now: number) {
     this.#all = new Bucket(rate, now);
   }
 
-  /** Units a second; Infinity when there is no limit. */
+  /** Units a second; Infinity without a limit. */
   get rate(): number {
     return this.#all.rate;
   }
 
-  /** Most that is kept of what nobody took. */
+  /** Most unused units that are kept. */
   get burst(): number {
     return this.#all.burst;
   }
 
   /**
-   * A new party.
+   * Makes a party.
    *
-   * @param now Milliseconds.
-   * @param rate Units a second that it may have at most; Infinity for what the others leave it.
+   * @param now Monotonic time in milliseconds.
+   * @param rate Own limit of the party in units a second; Infinity for none.
    */
   party(now: number, rate: number = Infinity): Party {
     return { own: new Bucket(rate, now), waiting: new Set(), contenders: 1 };
   }
 
-  /** A new member of a party. */
+  /** Makes a claim of a party. */
   join(party: Party): ShareClaim {
-    return { party, least: 0, got: 0 };
+    return { party, least: 0, granted: 0 };
   }
 
-  /**
-   * What one could have a second if all that wanted some lately go on doing so and need all that they get.
-   *
-   * @param claim Whose.
-   * @returns Units a second; Infinity without a limit.
-   */
+  /** Units a second that a claim gets if all recent contenders use their shares. Infinity without a limit. */
   shareOf({ party }: ShareClaim): number {
-    // Who has no rate of its own gets no less than one that has.
-    const rest = Math.max(this.#mostSpoken, (this.#all.rate - this.#spoken) / Math.max(1, this.#contenders));
+    // A party without a rate of its own gets no less than a party with one.
+    const rest = Math.max(
+      this.#highestReservedRate,
+      (this.#all.rate - this.#reservedRate) / Math.max(1, this.#contenders),
+    );
     const share = Math.min(party.own.rate, rest);
     return share / Math.max(1, party.contenders, party.waiting.size);
   }
 
   /**
-   * Another rate from now on. What was asked for was right for the old one, so nobody waits any more; what is to be had at
-   * the new one is to be asked for again.
+   * Sets the common rate. All claims stop waiting, since the amounts that they asked for were right for the old rate.
+   * They have to ask again.
    *
    * @param rate Units a second; Infinity for no limit.
-   * @param now Milliseconds.
+   * @param now Monotonic time in milliseconds.
    */
   setRate(rate: number, now: number): void {
     this.#all.refill(now);
     for (const party of [...this.#waiting]) this.#dismiss(party);
     this.#all.setRate(rate, now);
-    this.#spoken = this.#mostSpoken = 0;
+    this.#reservedRate = this.#highestReservedRate = 0;
   }
 
   /**
-   * Another rate of one party from now on, as {@linkcode FairShare.setRate} is for all.
+   * Sets the own rate of a party. All claims of the party stop waiting, as in {@linkcode FairShare.setRate}.
    *
-   * @param party Whose.
-   * @param rate Units a second; Infinity for what the others leave it.
-   * @param now Milliseconds.
+   * @param party The party.
+   * @param rate Units a second; Infinity for no limit of its own.
+   * @param now Monotonic time in milliseconds.
    */
   setRateOf(party: Party, rate: number, now: number): void {
     this.#dismiss(party);
     party.own.setRate(rate, now);
-    this.#spoken = this.#mostSpoken = 0;
+    this.#reservedRate = this.#highestReservedRate = 0;
   }
 
   /**
-   * Asks for some: the share of a moment, or more if that is too little to do something with.
+   * Asks for units: the share of a short time, or more if that is less than what is of use.
    *
-   * @param claim Who; doesn't wait.
-   * @param least What it can do something with, above 0.
-   * @param now Milliseconds.
-   * @returns What it has; 0 when it has to wait until {@linkcode FairShare.serve} names it.
+   * @param claim A claim that doesn't wait.
+   * @param least Smallest amount that is of use, above 0.
+   * @param now Monotonic time in milliseconds.
+   * @returns Units granted; 0 if the claim has to wait until {@linkcode FairShare.serve} returns it.
    */
   ask(claim: ShareClaim, least: number, now: number): number {
     const { party } = claim;
@@ -202,7 +202,7 @@ export class FairShare {
     own.refill(now);
     claim.least = least;
     const amount = this.#needOf(claim);
-    // Enough for all who wanted some lately: else whoever asks first would have what the last turn left.
+    // There must be enough for all recent contenders, or the first one to ask would get all that the last round left.
     const crowd = Math.max(1, party.contenders);
     const there = Math.min(this.#all.level / Math.max(1, this.#contenders), own.level) / crowd;
     if (!this.#scarce && party.waiting.size === 0 && there >= amount) {
@@ -218,32 +218,30 @@ export class FairShare {
   }
 
   /**
-   * Shares out what there is.
+   * Distributes the units in the buckets.
    *
-   * @param now Milliseconds.
-   * @returns Those who wait no more, and what they have.
+   * @param now Monotonic time in milliseconds.
+   * @returns The claims that no longer wait, with what they got.
    */
   serve(now: number): Grant[] {
     const through: Grant[] = [];
     this.#all.refill(now);
     for (const { own } of this.#waiting) own.refill(now);
-    this.#weigh();
+    this.#countContenders();
     const parties = Array.from(this.#waiting, (party) => ({ party, need: this.#needsOf(party) }));
     parties.sort((a, b) => a.need - b.need);
     this.#scarce = false;
     let left = parties.length;
     for (const { party, need } of parties) {
       const part = Math.max(0, this.#all.level / left--);
-      if (need - part > NOTHING) this.#scarce = true;
+      if (need - part > EPSILON) this.#scarce = true;
       this.#shareOut(party, Math.min(need, part), through);
     }
     for (const { claim } of through) this.#forget(claim);
     return through;
   }
 
-  /**
-   * @returns Milliseconds until the next {@linkcode FairShare.serve} is worth its while; Infinity when nobody waits.
-   */
+  /** Milliseconds until the next {@linkcode FairShare.serve} can be of use; Infinity when no claim waits. */
   get wait(): number {
     if (this.#waiting.size === 0) return Infinity;
     let first = Infinity;
@@ -256,34 +254,34 @@ export class FairShare {
   }
 
   /**
-   * One goes, or wants nothing any more.
+   * Ends a claim, or stops its waiting.
    *
-   * @param claim Who.
-   * @param unused What it got some time and gives back; below 0 what it took and hadn't got.
+   * @param claim The claim.
+   * @param unused Units that it gives back; below 0 for units that it used without a grant.
    */
   leave(claim: ShareClaim, unused: number): void {
-    const back = unused + claim.got;
+    const back = unused + claim.granted;
     this.#forget(claim);
     this.#all.give(back);
     claim.party.own.give(back);
   }
 
   /**
-   * What a member of a party got before that had another rate, and can't keep, is for all.
+   * Gives units back to the common bucket alone, when the rate of the party has changed since they were granted.
    *
-   * @param unused How much; below 0 what it took and hadn't got.
+   * @param unused Units; below 0 for units that were used without a grant.
    */
   settle(unused: number): void {
     this.#all.give(unused);
   }
 
-  /** Nobody of a party waits any more. */
+  /** Makes all claims of a party stop waiting. */
   #dismiss({ waiting }: Party): void {
     for (const claim of [...waiting]) this.leave(claim, 0);
   }
 
-  /** How much there is for those who may have what the others leave, and how many they are. */
-  #weigh(): void {
+  /** Updates the number of parties that share what parties with lower own rates leave, and how much that is. */
+  #countContenders(): void {
     let [left, spoken, most] = [this.#waiting.size, 0, 0];
     if (this.#all.rate < Infinity) {
       const rates = Array.from(this.#waiting, ({ own }) => own.rate).sort((a, b) => a - b);
@@ -294,8 +292,8 @@ export class FairShare {
         left--;
       }
     }
-    this.#spoken = spoken;
-    this.#mostSpoken = most;
+    this.#reservedRate = spoken;
+    this.#highestReservedRate = most;
     this.#contenders = Math.max(left, this.#contenders * MEMORY);
   }
 
@@ -309,25 +307,25 @@ export class FairShare {
       amount -= part;
       this.#all.level -= part;
       party.own.level -= part;
-      claim.got += part;
-      if (need - part <= NOTHING) through.push({ claim, amount: claim.got });
+      claim.granted += part;
+      if (need - part <= EPSILON) through.push({ claim, amount: claim.granted });
     }
   }
 
   #forget(claim: ShareClaim): void {
-    claim.least = claim.got = 0;
+    claim.least = claim.granted = 0;
     const { party } = claim;
     party.waiting.delete(claim);
     if (party.waiting.size === 0) this.#waiting.delete(party);
     if (this.#waiting.size === 0) this.#scarce = false;
   }
 
-  /** What one lacks; less when others have come since it asked. */
+  /** Units that a claim lacks. The amount shrinks when other claims have come since it asked. */
   #needOf(claim: ShareClaim): number {
-    return Math.max(0, claim.least - claim.got, this.shareOf(claim) * PORTION_SECONDS - claim.got);
+    return Math.max(0, claim.least - claim.granted, this.shareOf(claim) * PORTION_SECONDS - claim.granted);
   }
 
-  /** What the members of a party lack and it may have now. */
+  /** Units that the claims of a party lack and that its own rate allows now. */
   #needsOf({ own, waiting }: Party): number {
     let sum = 0;
     for (const claim of waiting) sum += this.#needOf(claim);

@@ -1,5 +1,5 @@
 /**
- * Info-hashes as a type of their own.
+ * Info-hashes as a type.
  *
  * @module
  */
@@ -20,13 +20,13 @@ export class InfoHash {
   static readonly LENGTH = 20;
   /** The raw 20 bytes. */
   readonly bytes: Bytes;
-  /** 40 lower-case hexadecimal digits; good as a map key. */
+  /** 40 lower-case hexadecimal digits, which can be a map key. */
   readonly hex: string;
 
   /**
-   * Makes an info-hash of its bytes.
+   * Makes an info-hash from its bytes.
    *
-   * @param bytes 20 bytes; copied.
+   * @param bytes 20 bytes, which are copied.
    * @throws {RangeError} If `bytes` is not 20 bytes long.
    */
   constructor(bytes: Uint8Array) {
@@ -37,17 +37,12 @@ export class InfoHash {
     this.hex = toHex(bytes);
   }
 
-  /**
-   * Compares.
-   *
-   * @param other Another info-hash.
-   * @returns Whether both name the same torrent.
-   */
+  /** Returns `true` if both name the same torrent. */
   equals(other: InfoHash): boolean {
     return this.hex === other.hex;
   }
 
-  /** The hexadecimal form. */
+  /** Returns the hexadecimal form. */
   toString(): string {
     return this.hex;
   }

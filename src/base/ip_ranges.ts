@@ -6,43 +6,43 @@
 
 import { parseIp } from "./address.ts";
 
-/** Addresses from the first to the last, both included, as numbers of 32 bits. */
+/** IPv4 addresses from `first` to `last`, both included, as 32-bit numbers. */
 export interface Ip4Range {
   readonly first: number;
   readonly last: number;
 }
 
-/** Addresses from the first to the last, both included, as numbers of 128 bits. */
+/** IPv6 addresses from `first` to `last`, both included, as 128-bit numbers. */
 export interface Ip6Range {
   readonly first: bigint;
   readonly last: bigint;
 }
 
-/** Addresses in ranges: half a million of them take 4 MB (IPv6: 16 MB), and a look-up a microsecond. */
+/** A set of address ranges. Half a million ranges take 4 MB (IPv6: 16 MB), and a lookup takes a microsecond. */
 export class IpRanges {
   readonly #v4: Table;
   readonly #v6: Table;
 
   /**
-   * Makes a set.
+   * Makes a set of ranges.
    *
-   * @param v4 Ranges of IPv4 addresses, in any order; they may overlap.
-   * @param v6 Ranges of IPv6 addresses.
+   * @param v4 Ranges of IPv4 addresses, in any order. Ranges may overlap.
+   * @param v6 Ranges of IPv6 addresses, likewise.
    */
   constructor(v4: readonly Ip4Range[], v6: readonly Ip6Range[]) {
     this.#v4 = new Table(merged(v4), { words: 1 });
     this.#v6 = new Table(merged(v6), { words: 4 });
   }
 
-  /** How many ranges there are, those that overlap taken as one. */
+  /** Number of ranges after overlapping ones are merged. */
   get size(): number {
     return this.#v4.size + this.#v6.size;
   }
 
   /**
-   * Whether an address is in one of the ranges.
+   * Returns `true` if an address is in one of the ranges.
    *
-   * @param host A literal address in its canonical form, IPv6 with or without a zone; anything else is in none.
+   * @param host Literal address in its canonical form, IPv6 with or without a zone. Any other text is in no range.
    */
   has(host: string): boolean {
     const bytes = parseIp(host.split("%", 1)[0]!);
@@ -51,7 +51,7 @@ export class IpRanges {
   }
 }
 
-/** Ranges of one family, sorted, none touching another's addresses. An address is one word of 32 bits, or four. */
+/** Ranges of one family, sorted and without overlaps. An address is one word of 32 bits, or four. */
 class Table {
   readonly size: number;
   readonly #words: number;
@@ -74,7 +74,7 @@ class Table {
   }
 
   has(address: Uint8Array): boolean {
-    // How many ranges begin at the address or before it; the last of those is the only one that can hold it.
+    // Binary search for the number of ranges that begin at or before the address. Only the last of them can contain it.
     let low = 0;
     let high = this.size;
     while (low < high) {
@@ -85,7 +85,7 @@ class Table {
     return low > 0 && this.#compare(this.#lasts, low - 1, address) >= 0;
   }
 
-  /** Below 0 if the entry comes before the address, 0 if it is the address. */
+  /** Returns a number below 0 if the entry comes before the address, and 0 if they are equal. */
   #compare(table: Uint32Array, entry: number, address: Uint8Array): number {
     for (let word = 0; word < this.#words; word++) {
       const at = 4 * word;
@@ -116,9 +116,9 @@ function write(address: number | bigint, into: Uint32Array, at: number): void {
 }
 
 /**
- * Reads addresses and networks.
+ * Parses a list of addresses and networks.
  *
- * @param text Like `127.0.0.1, 10.0.0.0/8, 2001:db8::/32`; commas or spaces between them.
+ * @param text Such as `127.0.0.1, 10.0.0.0/8, 2001:db8::/32`, separated by commas or spaces.
  * @returns The networks, or the first part that is neither an address nor a network.
  */
 export function parseNetworks(text: string): { readonly networks: IpRanges } | { readonly bad: string } {
@@ -131,7 +131,7 @@ export function parseNetworks(text: string): { readonly networks: IpRanges } | {
     if (whole === null) return { bad: part };
     const bits = match?.[2] === undefined ? 8 * whole.length : Number(match[2]);
     if (bits > 8 * whole.length) return { bad: part };
-    // Clients over IPv4 are known by that address, also where the socket is one of IPv6.
+    // A dual-stack socket reports IPv4 clients by their IPv4 address.
     const mapped = whole.length === 16 && bits >= 96 && isMapped(whole);
     const bytes = mapped ? whole.subarray(12) : whole;
     const number = bytes.reduce((sum, byte) => sum * 256n + BigInt(byte), 0n);

@@ -1,5 +1,5 @@
 /**
- * A map with a limit, for what peers and servers make us remember.
+ * A map with a limit, for data that peers and servers make us remember.
  *
  * @module
  */
@@ -7,9 +7,9 @@
 import { LRU } from "npm:tiny-lru@13.1.0";
 
 /**
- * A map that never holds more entries than its limit: a new entry replaces the one that was set least recently. Reading an
- * entry does not count. Every operation takes constant time, unlike `map.delete(map.keys().next().value)`, which walks over
- * all entries that were removed before: 23 microseconds with 65,536 entries.
+ * A map that never holds more entries than its limit: a new entry replaces the one that was set least recently. Reading
+ * an entry does not count. Every operation takes constant time, unlike `map.delete(map.keys().next().value)`, which
+ * walks over all entries that were removed before: 23 microseconds with 65,536 entries.
  */
 export interface LruMap<K extends string | number, V> {
   /** Number of entries. */
@@ -28,5 +28,5 @@ export interface LruMap<K extends string | number, V> {
   values(): V[];
 }
 
-/** Makes a {@linkcode LruMap} of at most so many entries; 1 at the least. */
+/** Makes a {@linkcode LruMap} with a limit of at least one entry. */
 export const LruMap = LRU as new <K extends string | number, V>(limit: number) => LruMap<K, V>;

@@ -1,70 +1,82 @@
 /**
- * The memory of all torrents of a session: for pieces in flight, and for what peers and readers ask for.
+ * The memory of all torrents of a session: for pieces in flight, and for data that peers and readers request.
  *
- * Both borrow from one budget. Reading is the elastic half: what it keeps is dropped, least recently used first over all
- * torrents, when pieces need the memory. Neither can starve the other: an eighth is always there for reading, and half is
- * there for pieces without a wait.
+ * Both borrow from one budget. Reading is the elastic part: its extents are dropped when pieces need the memory, least
+ * recently used first over all torrents. Neither can starve the other: an eighth is always left to reading, and half is
+ * available to pieces without waiting.
  *
  * @module
  */
 
 import type { Bytes } from "./bytes.ts";
 
-/** Bytes that are always there for reading, however small the budget: four extents of the smallest size. */
+/** Bytes that are always left to reading, however small the budget: four extents of the smallest size. */
 export const LEAST_READING = 256 * 1024;
 /** Part of the budget that pieces in flight leave to reading. */
 const READING_SHARE = 1 / 8;
-/** Part of the budget that reading may have while nobody needs it for pieces; and that pieces can have, at the least. */
+/** Part of the budget that reading may take while pieces don't need it. Pieces can always get the rest. */
 const MOST_READING = 1 / 2;
 /**
- * Empty buffers of each length that are kept for the next who needs one, within the budget: pages that were touched are far
- * cheaper than fresh ones, and what is thrown away stays in the process until the collector comes by.
+ * Empty buffers of each length that are kept for reuse, within the budget. Pages that were touched before are far
+ * cheaper than fresh ones, and a dropped buffer stays in the process until the next garbage collection.
  */
 const KEEP_BUFFERS = 256;
-/** Promises in a row between the end of a load and the code that waits for it, with some to spare. */
+/** Microtask turns between the end of a load and the code that waits for it, with some to spare. */
 const TURNS = 8;
 
-/** Somebody who borrows memory for pieces: one torrent. */
+/** A torrent that borrows memory for pieces. */
 export interface MemoryBorrower {
-  /** There may be memory now; called after {@linkcode MemoryBudget.wants}. */
-  fed(): void;
-  /** Somebody waits who has less: what is held in vain is to be given back. */
-  pressed(): void;
+  /** Called when there may be memory, after {@linkcode MemoryBudget.waitForMemory}. */
+  memoryAvailable(): void;
+  /** Called when a torrent that has less memory waits. Memory that makes no progress should be given back. */
+  memoryWanted(): void;
 }
 
-/** A stretch of a torrent that is kept in memory for those who read. */
+/** A range of a torrent's data that is kept in memory for reading. */
 export interface Extent {
-  /** Its bytes. */
+  /** Data of the extent. */
   readonly buffer: Bytes;
-  /** Whether nothing has been copied from it yet: whoever had it loaded is about to. The budget's to change. */
+  /** `true` until data is copied from the extent for the first time. Only the budget changes it. */
   fresh: boolean;
-  /** The memory is needed for something else. The buffer may not be used any more. */
+  /** Called when the memory is needed elsewhere. The buffer must not be used any more. */
   dropped(): void;
 }
 
-/** Bytes that all torrents of a session share. */
+/** Options for {@linkcode MemoryBudget}. */
+export interface MemoryBudgetOptions {
+  /** Bytes left to reading whatever pieces need; by default an eighth, but at least {@linkcode LEAST_READING}. */
+  readonly reading?: number;
+}
+
+/** Options for {@linkcode MemoryBudget.take}. */
+export interface TakeMemoryOptions {
+  /** Exceeds the limit if there is no memory. `false` by default. */
+  readonly force?: boolean;
+}
+
+/** Memory that all torrents of a session share. */
 export class MemoryBudget {
   /** Bytes in all. */
   readonly limit: number;
-  /** Bytes that pieces in flight may have, of all torrents together. */
+  /** Bytes that the pieces in flight of all torrents may take. */
   readonly forPieces: number;
   /** Bytes that are left to reading whatever pieces need. */
   readonly forReading: number;
-  /** Those who have memory for pieces or wait for some, and how much each has. */
+  /** Torrents that have memory for pieces or wait for some, with the bytes that each has. */
   readonly #lent = new Map<MemoryBorrower, number>();
-  readonly #hungry = new Set<MemoryBorrower>();
-  /** Those who keep what they give back for the next time. */
+  readonly #waitingTorrents = new Set<MemoryBorrower>();
+  /** Torrents whose empty buffers are kept for reuse. */
   readonly #members = new Set<MemoryBorrower>();
-  /** Empty buffers, by their length. */
+  /** Empty buffers by length. */
   readonly #free = new Map<number, Bytes[]>();
-  /** What is kept for reading, least recently used first. */
+  /** Extents kept for reading, least recently used first. */
   readonly #extents = new Set<Extent>();
   #pieces = 0;
   #reserve = 0;
   #reading = 0;
-  /** Of that, what was copied from: the rest is being read, or about to be copied. */
+  /** Part of `#reading` that was copied from. The rest is being loaded, or about to be copied. */
   #settled = 0;
-  /** Extents that are being read from disk. */
+  /** Extents that are being loaded from disk. */
   #filling = 0;
   /** Readers that wait for memory, in order. */
   #waiting: (() => void)[] = [];
@@ -72,27 +84,26 @@ export class MemoryBudget {
 
   /**
    * @param limit Bytes in all.
-   * @param options `reading`: bytes that are left to reading whatever pieces need; an eighth, but {@linkcode LEAST_READING}
-   * at the least, when absent.
+   * @param options See {@linkcode MemoryBudgetOptions}.
    */
-  constructor(limit: number, options: { readonly reading?: number } = {}) {
+  constructor(limit: number, options: MemoryBudgetOptions = {}) {
     if (!(limit >= 0 && limit < Infinity)) throw new RangeError(`The memory is a number of bytes, and not ${limit}`);
     this.limit = limit;
     this.forReading = options.reading ?? Math.max(LEAST_READING, Math.floor(limit * READING_SHARE));
     this.forPieces = Math.max(Math.ceil(limit * (1 - MOST_READING)), limit - this.forReading);
   }
 
-  /** Bytes in use: pieces in flight, what is kept for reading, and empty buffers that are kept for the next who needs one. */
+  /** Bytes in use: pieces in flight, extents kept for reading, and empty buffers kept for reuse. */
   get used(): number {
     return this.#pieces + this.#reading + this.#reserve;
   }
 
-  /** Bytes that pieces in flight take. */
+  /** Bytes of pieces in flight. */
   get pieces(): number {
     return this.#pieces;
   }
 
-  /** Bytes for pieces that a torrent has a right to among those that compete for them: all of them with nobody else. */
+  /** Fair share of a torrent in the memory for pieces, in bytes: all of it when no other torrent competes. */
   shareOf(borrower: MemoryBorrower): number {
     return this.forPieces / (this.#lent.size + (this.#lent.has(borrower) ? 0 : 1));
   }
@@ -100,21 +111,21 @@ export class MemoryBudget {
   // Pieces.
 
   /**
-   * Whether a torrent would be given memory for pieces. Beyond {@linkcode MemoryBudget.shareOf} it is not while somebody
-   * waits who has less.
+   * Returns `true` if a torrent would get memory for pieces. A torrent gets no more than
+   * {@linkcode MemoryBudget.shareOf} while a torrent with less memory waits.
    *
    * @param borrower The torrent.
-   * @param bytes How many.
+   * @param bytes Bytes that it wants.
    */
   has(borrower: MemoryBorrower, bytes: number): boolean {
     if (this.#pieces + bytes > this.forPieces) return false;
-    // What is being read, or about to be copied, can't be dropped.
+    // Extents that are being loaded, or about to be copied, can't be dropped.
     const elastic = this.#reserve + Math.max(0, Math.min(this.#reading - this.forReading, this.#settled));
     if (this.used - elastic + bytes > this.limit) return false;
-    if (this.#hungry.size === 0) return true;
+    if (this.#waitingTorrents.size === 0) return true;
     const own = this.#lent.get(borrower) ?? 0;
     if (own + bytes <= this.shareOf(borrower)) return true;
-    for (const other of this.#hungry) if (other !== borrower && this.#lent.get(other)! < own) return false;
+    for (const other of this.#waitingTorrents) if (other !== borrower && this.#lent.get(other)! < own) return false;
     return true;
   }
 
@@ -122,57 +133,58 @@ export class MemoryBudget {
    * Takes a buffer for a piece.
    *
    * @param borrower The torrent.
-   * @param length Its bytes.
-   * @param options `force`: go past the limit if need be.
-   * @returns A buffer with anything in it, or `null` when there is no memory.
+   * @param length Bytes of the buffer.
+   * @param options See {@linkcode TakeMemoryOptions}.
+   * @returns A buffer with arbitrary content, or `null` if there is no memory.
    */
-  take(borrower: MemoryBorrower, length: number, options: { readonly force?: boolean } = {}): Bytes | null {
+  take(borrower: MemoryBorrower, length: number, options: TakeMemoryOptions = {}): Bytes | null {
     if (!this.has(borrower, length) && !options.force) return null;
     const buffer = this.#claim(length);
     this.#members.add(borrower);
-    this.#hungry.delete(borrower);
+    this.#waitingTorrents.delete(borrower);
     this.#lent.set(borrower, (this.#lent.get(borrower) ?? 0) + length);
     this.#pieces += length;
     return buffer;
   }
 
   /**
-   * Takes a buffer of a piece back.
+   * Gives the buffer of a piece back.
    *
-   * @param borrower Who had it.
-   * @param buffer What it had.
+   * @param borrower The torrent that took it.
+   * @param buffer The buffer.
    */
-  give(borrower: MemoryBorrower, buffer: Bytes): void {
+  giveBack(borrower: MemoryBorrower, buffer: Bytes): void {
     const left = this.#lent.get(borrower)! - buffer.length;
-    if (left > 0 || this.#hungry.has(borrower)) this.#lent.set(borrower, left);
+    if (left > 0 || this.#waitingTorrents.has(borrower)) this.#lent.set(borrower, left);
     else this.#lent.delete(borrower);
     this.#pieces -= buffer.length;
     if (this.#members.has(borrower)) this.#keep(buffer);
     this.#feedSoon();
   }
 
-  /** A torrent waits for memory: it is told when there may be some. */
-  wants(borrower: MemoryBorrower): void {
-    this.#hungry.add(borrower);
+  /** Registers a torrent that waits for memory. Its `fed` is called when there may be some. */
+  waitForMemory(borrower: MemoryBorrower): void {
+    this.#waitingTorrents.add(borrower);
     if (!this.#lent.has(borrower)) this.#lent.set(borrower, 0);
     const own = this.#lent.get(borrower)!;
-    for (const [other, lent] of this.#lent) if (lent > own) other.pressed();
+    for (const [other, lent] of this.#lent) if (lent > own) other.memoryWanted();
   }
 
-  /** A torrent doesn't wait for memory any more. */
-  sated(borrower: MemoryBorrower): void {
-    this.#hungry.delete(borrower);
+  /** Removes a torrent from those that wait for memory. */
+  stopWaiting(borrower: MemoryBorrower): void {
+    this.#waitingTorrents.delete(borrower);
     if (this.#lent.get(borrower) === 0) this.#lent.delete(borrower);
   }
 
   /**
-   * A torrent needs no memory for pieces for now: nothing is kept for it. Buffers that are in use may still be given back.
+   * Frees the empty buffers of a torrent that needs no memory for pieces for now. Buffers in use may still be given
+   * back.
    *
-   * @param borrower Which.
-   * @param length Bytes of the buffers that it used.
+   * @param borrower The torrent.
+   * @param length Length in bytes of the buffers that it used.
    */
   leave(borrower: MemoryBorrower, length: number): void {
-    this.sated(borrower);
+    this.stopWaiting(borrower);
     this.#members.delete(borrower);
     if (this.#members.size === 0) this.#drain(0);
     else this.#forget(length);
@@ -181,45 +193,46 @@ export class MemoryBudget {
 
   // Reading.
 
-  /** Bytes of the largest extent that is worth its memory: with 32 of them there is something for many. */
+  /** Largest useful extent in bytes. With 32 of them in the budget, many readers can be served. */
   get largestExtent(): number {
     return Math.max(LEAST_READING / 4, Math.floor(this.limit / 32));
   }
 
   /**
-   * Takes memory to read into, if there is some at once.
+   * Takes memory for an extent if there is some at once.
    *
-   * @param length Its bytes.
-   * @returns A buffer with anything in it; to be handed to {@linkcode MemoryBudget.filled} or {@linkcode MemoryBudget.unfilled}.
+   * @param length Bytes of the extent.
+   * @returns A buffer with arbitrary content, to be passed to {@linkcode MemoryBudget.filled} or
+   * {@linkcode MemoryBudget.unfilled}, or `null`.
    */
   tryToRead(length: number): Bytes | null {
     return this.#waiting.length > 0 ? null : this.#takeToRead(length, false);
   }
 
   /**
-   * Takes memory to read into, as soon as there is some.
+   * Takes memory for an extent as soon as there is some.
    *
-   * @param length Its bytes.
-   * @returns As {@linkcode MemoryBudget.tryToRead}.
+   * @param length Bytes of the extent.
+   * @returns A buffer as from {@linkcode MemoryBudget.tryToRead}.
    */
   async toRead(length: number): Promise<Bytes> {
     for (;;) {
       if (this.#filling > 0) await new Promise<void>((resolve) => this.#waiting.push(resolve));
-      // What was loaded is copied first; else loads could go on dropping each other's extents for ever.
+      // Loaded data is copied first, or loads could go on dropping each other's extents without end.
       for (let turn = 0; turn < TURNS; turn++) await Promise.resolve();
       const buffer = this.#takeToRead(length, true);
       if (buffer !== null) return buffer;
     }
   }
 
-  /** What was taken to read into is filled, and is kept until the memory is needed. */
+  /** Keeps an extent whose data has been loaded, until the memory is needed. */
   filled(extent: Extent): void {
     this.#filling--;
     this.#extents.add(extent);
     this.#waiting.shift()?.();
   }
 
-  /** What was taken to read into isn't filled, and needed no more. */
+  /** Gives back the buffer of an extent that could not be loaded. */
   unfilled(buffer: Bytes): void {
     this.#filling--;
     this.#reading -= buffer.length;
@@ -228,7 +241,7 @@ export class MemoryBudget {
     this.#feedSoon();
   }
 
-  /** Somebody has copied from an extent: the others are dropped before it. */
+  /** Called when data was copied from an extent, which makes it the most recently used one. */
   touch(extent: Extent): void {
     if (extent.fresh) this.#settled += extent.buffer.length;
     extent.fresh = false;
@@ -236,7 +249,7 @@ export class MemoryBudget {
     this.#extents.add(extent);
   }
 
-  /** Drops an extent. Its owner isn't told. Harmless when it was dropped before. */
+  /** Drops an extent without a call of its `dropped`. Harmless if it was dropped before. */
   drop(extent: Extent): void {
     if (!this.#remove(extent)) return;
     if (this.#members.size > 0 || this.#extents.size > 0) this.#keep(extent.buffer);
@@ -278,7 +291,7 @@ export class MemoryBudget {
 
   // Buffers.
 
-  /** A buffer that isn't counted yet. Whatever is elastic makes way for it. */
+  /** Makes a buffer that isn't counted yet, and drops elastic memory for it. */
   #claim(length: number): Bytes {
     const kept = this.#takeKept(length);
     if (kept !== null) return kept;
@@ -306,7 +319,7 @@ export class MemoryBudget {
     this.#reserve += buffer.length;
   }
 
-  /** Lets go of empty buffers until no more than so many bytes are kept. */
+  /** Frees empty buffers until no more than `most` bytes are kept. */
   #drain(most: number): void {
     for (const [length, kept] of this.#free) {
       while (this.#reserve > most && kept.pop() !== undefined) this.#reserve -= length;
@@ -319,18 +332,21 @@ export class MemoryBudget {
     this.#free.delete(length);
   }
 
-  /** Those who wait for memory for pieces are told, who has the least first; not at once, since whoever gives some back isn't done. */
+  /**
+   * Notifies the torrents that wait for memory, those with the least first. Deferred, as the caller that gives memory
+   * back may not be done.
+   */
   #feedSoon(): void {
-    if (this.#hungry.size === 0 || this.#feeding) return;
+    if (this.#waitingTorrents.size === 0 || this.#feeding) return;
     this.#feeding = true;
     void Promise.resolve().then(() => {
       this.#feeding = false;
-      const byNeed = [...this.#hungry].sort((a, b) => this.#lent.get(a)! - this.#lent.get(b)!);
+      const byNeed = [...this.#waitingTorrents].sort((a, b) => this.#lent.get(a)! - this.#lent.get(b)!);
       for (const borrower of byNeed) {
-        if (!this.#hungry.has(borrower)) continue;
-        this.sated(borrower);
-        borrower.fed();
-        if (this.#hungry.has(borrower)) break; // who has less didn't find enough
+        if (!this.#waitingTorrents.has(borrower)) continue;
+        this.stopWaiting(borrower);
+        borrower.memoryAvailable();
+        if (this.#waitingTorrents.has(borrower)) break; // a torrent with less memory still lacks some
       }
     });
   }

@@ -1,5 +1,5 @@
 /**
- * Which addresses lead where: to the internet, to a network of our own, or to nobody.
+ * Classifies addresses: which lead to the internet, to a local network, to this machine, or nowhere.
  *
  * @module
  */
@@ -7,12 +7,15 @@
 import { canonicalHost, formatIp, parseIp } from "./address.ts";
 
 /**
- * `local`: this machine, a private network, a single link, or whatever else isn't routed. `unusable`: nobody in particular can
- * be there, as with multicast.
+ * Kind of network that an address belongs to.
+ *
+ * - `public`: the internet.
+ * - `local`: this machine, a private network, a single link, or another network that isn't routed.
+ * - `unusable`: no single host can have the address, as with multicast.
  */
 export type NetworkKind = "public" | "local" | "unusable";
 
-/** Networks that aren't the internet (RFC 6890), as first bytes and how many bits of them count. */
+/** A network that isn't the internet (RFC 6890): its first bytes, the number of significant bits, and its kind. */
 type Network = readonly [bytes: readonly number[], bits: number, kind: NetworkKind];
 
 const V4: readonly Network[] = [
@@ -31,25 +34,25 @@ const V4: readonly Network[] = [
 const V6: readonly Network[] = [
   [new Array<number>(16).fill(0), 128, "unusable"],
   [[...new Array<number>(15).fill(0), 1], 128, "local"],
-  [[0, 0x64, 0xff, 0x9b, 0, 1], 48, "local"], // a NAT64 of one's own (RFC 8215)
+  [[0, 0x64, 0xff, 0x9b, 0, 1], 48, "local"], // NAT64 with a local prefix (RFC 8215)
   [[0xfc], 7, "local"],
   [[0xfe, 0x80], 10, "local"],
   [[0xfe, 0xc0], 10, "local"],
   [[0xff], 8, "unusable"],
 ];
 
-/** IPv6 networks whose addresses hold an IPv4 address, and where: mapped ones, and those of a NAT64 (RFC 6052). */
+/**
+ * IPv6 prefixes whose addresses contain an IPv4 address, with its offset: mapped addresses, NAT64 (RFC 6052), 6to4, and
+ * the obsolete IPv4-compatible ones.
+ */
 const EMBEDDED: readonly (readonly [bytes: readonly number[], at: number])[] = [
   [[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff], 12],
   [[0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0], 12],
   [[0x20, 0x02], 2], // 6to4
-  [new Array<number>(12).fill(0), 12], // IPv4-compatible ones, of old
+  [new Array<number>(12).fill(0), 12], // IPv4-compatible
 ];
 
-/**
- * @param ip 4 or 16 bytes.
- * @returns Where the address leads.
- */
+/** Returns the kind of an address of 4 or 16 bytes, or of the IPv4 address that an IPv6 address contains. */
 export function kindOf(ip: Uint8Array): NetworkKind {
   if (ip.length === 4) return kindIn(ip, V4);
   const kind = kindIn(ip, V6);
@@ -72,10 +75,9 @@ function hasPrefix(ip: Uint8Array, prefix: ArrayLike<number>, bits: number): boo
 }
 
 /**
- * Whether an address leads to this machine or its own network, or to nobody, rather than to the internet.
+ * Returns `true` if an address does not lead to the internet.
  *
- * @param host A literal address, IPv6 with or without a zone.
- * @returns Whether it is local; what is no literal address isn't known to be.
+ * @param host Literal address, IPv6 with or without a zone. `false` for any other text.
  */
 export function isLocalAddress(host: string): boolean {
   const ip = parseIp(host.split("%", 1)[0]!);
@@ -83,10 +85,10 @@ export function isLocalAddress(host: string): boolean {
 }
 
 /**
- * Whether an IPv4 address is one of a local network behind a gateway.
+ * Returns `true` for an IPv4 address of a local network that may be behind a gateway. `false` for loopback, for public
+ * addresses, and for IPv6, which needs no port mapping.
  *
- * @param host A literal address.
- * @returns `false` for loopback, for every public address, and for IPv6, which needs no mapping.
+ * @param host Literal address.
  */
 export function isPrivate(host: string): boolean {
   const ip = parseIp(canonicalHost(host));
@@ -94,25 +96,25 @@ export function isPrivate(host: string): boolean {
 }
 
 /**
- * Whether an address can be one's own as all others see it: neither private, nor loopback, multicast, reserved or unset.
+ * Returns `true` if an address can be our external address: not private, loopback, multicast, reserved or unset.
  *
- * @param host A literal address.
- * @returns Whether it is public; `false` for what is no address.
+ * @param host Literal address. `false` for any other text.
  */
 export function isPublic(host: string): boolean {
   const ip = parseIp(canonicalHost(host));
   if (ip === null || kindOf(ip) !== "public") return false;
   if (ip.length === 4) return true;
-  // 2000::/3 is all that was ever given out (RFC 4291), less documentation (RFC 3849).
+  // All IPv6 addresses that were ever allocated are in 2000::/3 (RFC 4291), except documentation (RFC 3849).
   return ip[0]! >> 5 === 1 && !hasPrefix(ip, [0x20, 0x01, 0x0d, 0xb8], 32);
 }
 
-/** Who can be at an address: this machine alone, whoever is in a network that isn't routed, anybody, or nobody. */
+/** Hosts that can be at an address: this machine, a host in a network that isn't routed, any host, or none. */
 export type Reach = "machine" | "network" | "internet" | "nowhere";
 
 /**
- * @param host A literal address, IPv6 with or without a zone.
- * @returns How far it reaches; `nowhere` for what is no literal address.
+ * Returns the reach of an address.
+ *
+ * @param host Literal address, IPv6 with or without a zone. `nowhere` for any other text.
  */
 export function reachOf(host: string): Reach {
   const ip = parseIp(canonicalHost(host).split("%", 1)[0]!);
@@ -123,26 +125,28 @@ export function reachOf(host: string): Reach {
 }
 
 /**
- * How far a name reaches: as far as the farthest of its addresses.
+ * Returns the reach of a host name: the farthest of its addresses.
  *
  * @param hosts Literal addresses.
- * @returns How far; `nowhere` when there is none that leads anywhere.
+ * @returns The reach; `nowhere` if no address leads anywhere.
  */
 export function farthestReach(hosts: readonly string[]): Reach {
   const reaches = hosts.map(reachOf);
   return (["internet", "network", "machine"] as const).find((reach) => reaches.includes(reach)) ?? "nowhere";
 }
 
-/** An address of a machine, and how many of its bits name its network. */
+/** An address of this machine. */
 interface OwnAddress {
   readonly host: string;
+  /** Prefix length of its network in bits. */
   readonly prefix: number;
 }
 
 /**
+ * Returns `true` if an address is in the network of one of this machine's addresses.
+ *
  * @param ip 4 or 16 bytes.
- * @param own An address of a machine.
- * @returns Whether the address is in the network of that machine.
+ * @param own An address of this machine.
  */
 export function isWithin(ip: Uint8Array, { host, prefix }: OwnAddress): boolean {
   const net = parseIp(host.split("%", 1)[0]!);
@@ -150,11 +154,10 @@ export function isWithin(ip: Uint8Array, { host, prefix }: OwnAddress): boolean 
 }
 
 /**
- * Whether an address is on this machine or in a network of its own, so that nothing translates addresses between the two.
+ * Returns `true` if an address is on this machine or in one of its networks, so that no NAT is between the two.
  *
- * @param host A literal address.
- * @param own The addresses of this machine.
- * @returns Whether it is; what is no literal address isn't known to be.
+ * @param host Literal address. `false` for any other text.
+ * @param own Addresses of this machine.
  */
 export function isNear(host: string, own: readonly OwnAddress[]): boolean {
   const ip = parseIp(canonicalHost(host).split("%", 1)[0]!);
@@ -163,14 +166,14 @@ export function isNear(host: string, own: readonly OwnAddress[]): boolean {
 }
 
 /**
- * Whether somebody may tell us of an address: those of a network that isn't routed mean nothing to those outside, or somebody
- * else, and what listens on this machine is nobody's business but its own. Else a stranger could aim us at what is around us.
+ * Returns `true` if a host may tell us an address. A local address means nothing, or another host, outside its network,
+ * and addresses of this machine concern only programs on it. Otherwise a remote host could aim our connections at hosts
+ * around us.
  *
- * @param teller How far the address of whoever tells us reaches.
- * @param told How far that reaches of which we are told.
- * @returns Whether to believe it.
+ * @param teller Reach of the address of the host that tells us.
+ * @param told Reach of the address that we are told.
  */
-export function mayName(teller: Reach, told: Reach): boolean {
+export function mayReportAddress(teller: Reach, told: Reach): boolean {
   if (told === "internet") return true;
   return told === "network" ? teller === "network" || teller === "machine" : told === teller && told === "machine";
 }
@@ -183,19 +186,19 @@ function isLoopback(ip: Uint8Array): boolean {
 }
 
 /**
- * The neighbourhood of an address, as large as what somebody may have alone: a /24, of IPv6 a /48.
+ * Returns the neighbourhood of an address, a network that one owner may have alone: the /24, or the /48 for IPv6.
+ * Neighbours give equal text.
  *
- * @param host A literal address in its canonical form.
- * @returns Equal text for neighbours.
+ * @param host Literal address in its canonical form.
  */
-export function groupOf(host: string): string {
+export function subnetOf(host: string): string {
   if (!host.includes(":")) return host.slice(0, host.lastIndexOf("."));
   return parseIp(host.split("%", 1)[0]!)?.subarray(0, 6).join(".") ?? host;
 }
 
 /**
- * Ports of well-known services: those that the Fetch standard blocks (2.9), but for what a client may choose by accident, and those of
- * databases and remote desktops.
+ * Ports of well-known services: those that the Fetch standard blocks (2.9), without the ones that a client may choose
+ * by accident, and ports of databases and remote desktops.
  */
 const SERVICE_PORTS: ReadonlySet<number> = new Set(
   [
@@ -206,30 +209,24 @@ const SERVICE_PORTS: ReadonlySet<number> = new Set(
 );
 
 /**
- * Whether something else than BitTorrent or HTTP is spoken on a port: whoever names it wants us to talk to somebody's mail server.
- *
- * @param port Any number.
+ * Returns `true` if another protocol than BitTorrent or HTTP is spoken on a port. An address with such a port is an
+ * attempt to make us talk to somebody's mail server, for example.
  */
 export function isServicePort(port: number): boolean {
   return SERVICE_PORTS.has(port);
 }
 
-/**
- * Whether a peer may listen on a port, as far as somebody else says so.
- *
- * @param port Any number.
- * @returns `false` for 0 and for ports of well-known services.
- */
+/** Returns `true` if a peer may listen on a port that we are told: not 0, and not that of a well-known service. */
 export function isPeerPort(port: number): boolean {
   return port > 0 && port < 65_536 && !isServicePort(port);
 }
 
 /**
- * What stands for one end-user of the network: an IPv4 address, or the first 64 bits of an IPv6 one, since whoever has one
- * of those has all that begin with them. In a local network (RFC 4193, link-local) every machine is counted by itself.
+ * Returns the network of one end user: an IPv4 address, or the /64 of an IPv6 address, since the owner of one address
+ * in a /64 has all of them. In a local network (RFC 4193, link-local) every machine counts by itself. Limits and bans
+ * treat addresses with equal text as one.
  *
- * @param host A literal address in its canonical form.
- * @returns Equal text for addresses that limits and bans take for one.
+ * @param host Literal address in its canonical form.
  */
 export function networkOf(host: string): string {
   if (!host.includes(":")) return host;
@@ -239,10 +236,10 @@ export function networkOf(host: string): string {
 }
 
 /**
- * Whether a connection can be made to an address at all: not to everybody, nobody, or the next link without saying which.
+ * Returns `true` if a connection to an address is possible: not to multicast or unspecified addresses, and not to a
+ * link-local one without a zone.
  *
- * @param host A literal address; one of a single link needs its zone (`fe80::1%eth0`).
- * @returns Whether it can.
+ * @param host Literal address. A link-local one needs its zone (`fe80::1%eth0`).
  */
 export function isDialable(host: string): boolean {
   const [address = "", zone] = host.split("%", 2);
@@ -257,31 +254,32 @@ function isLinkLocal6(ip: Uint8Array): boolean {
 }
 
 /**
- * How near to us an address is: what is nearer trusts us more, and nobody who is farther away may send us there.
+ * How near an address is to us. A nearer host trusts us more, so a host that is farther away must not send us there.
  *
- * - `internet`: everybody can reach it.
+ * - `internet`: any host can reach it.
  * - `network`: a private network, or one that isn't routed.
- * - `link`: the same link alone.
+ * - `link`: only the same link.
  * - `self`: this machine.
- * - `nobody`: multicast, reserved, a cloud's own, or a tunnel whose other end can't be told.
+ * - `nobody`: multicast, reserved, a cloud's metadata service, or a tunnel whose other end is unknown.
  */
 export type Nearness = "internet" | "network" | "link" | "self" | "nobody";
 
-/** From far to near; what nobody is at is nearer than all else, so that nobody is sent there. */
+/** All values from far to near. `nobody` is the nearest, so that no host may send us there. */
 export const NEARNESS: readonly Nearness[] = ["internet", "network", "link", "self", "nobody"];
 
-/** Where clouds give a machine its credentials; nobody who shares files is there. */
+/** Metadata services of clouds, which give a machine its credentials. No peer or web seed is there. */
 const CREDENTIALS = ["169.254.169.254", "169.254.170.2", "100.100.100.200", "fd00:ec2::254"];
 
-/** IPv6 networks that lead somewhere else than their addresses say: Teredo (RFC 4380), and NAT64 of a network's own (RFC 8215). */
+/** IPv6 prefixes that lead elsewhere than they say: Teredo (RFC 4380), and NAT64 with a local prefix (RFC 8215). */
 const TUNNELS: readonly (readonly [bytes: readonly number[], bits: number])[] = [
   [[0x20, 0x01, 0, 0], 32],
   [[0, 0x64, 0xff, 0x9b, 0, 1], 48],
 ];
 
 /**
- * @param host A literal address, IPv6 with or without a zone.
- * @returns How near it is; `nobody` for what is no literal address.
+ * Returns the nearness of an address.
+ *
+ * @param host Literal address, IPv6 with or without a zone. `nobody` for any other text.
  */
 export function nearnessOf(host: string): Nearness {
   const ip = parseIp(host.split("%", 1)[0]!);
@@ -294,7 +292,7 @@ export function nearnessOf(host: string): Nearness {
   if (TUNNELS.some(([prefix, bits]) => hasPrefix(ip, prefix, bits))) return "nobody";
   const kind = kindIn(ip, V6);
   if (kind !== "public") return kind === "local" ? "network" : "nobody";
-  // ISATAP (RFC 5214) has the IPv4 address at the end, in whatever network.
+  // ISATAP (RFC 5214) puts the IPv4 address at the end, in any network.
   const isatap = (ip[8]! & 0xfd) === 0 && ip[9] === 0 && ip[10] === 0x5e && ip[11] === 0xfe;
   const embedded = EMBEDDED.find(([prefix]) => prefix.every((byte, i) => ip[i] === byte))?.[1] ?? (isatap ? 12 : null);
   return embedded === null ? "internet" : nearness4(ip.subarray(embedded, embedded + 4));
@@ -302,7 +300,7 @@ export function nearnessOf(host: string): Nearness {
 
 function nearness4(ip: Uint8Array): Nearness {
   if (CREDENTIALS.includes(formatIp(ip))) return "nobody";
-  if (ip[0] === 127 || ip[0] === 0) return "self"; // a connection to 0.0.0.0 is one to this machine
+  if (ip[0] === 127 || ip[0] === 0) return "self"; // a connection to 0.0.0.0 goes to this machine
   if (ip[0] === 169 && ip[1] === 254) return "link";
   const kind = kindIn(ip, V4);
   return kind === "public" ? "internet" : kind === "local" ? "network" : "nobody";

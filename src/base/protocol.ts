@@ -1,10 +1,10 @@
 /**
- * The name of the protocol that everything here is about.
+ * The protocol identifier of the peer handshake.
  *
  * @module
  */
 
 import { utf8 } from "./bytes.ts";
 
-/** What every connection between peers begins with, unless it is encrypted (BEP 3, "peer protocol"). */
+/** First bytes of every unencrypted connection between peers (BEP 3, "peer protocol"). */
 export const PROTOCOL = utf8("\x13BitTorrent protocol");

@@ -1,28 +1,28 @@
 /**
- * How often something may be done.
+ * Rate limits: for one thing, and for each of many hosts.
  *
  * @module
  */
 
 import { LruMap } from "./lru_map.ts";
 
-/** How much there may be. */
+/** Rate and burst of a limit. */
 export interface Rate {
-  /** In the long run. */
+  /** Times a second in the long run. */
   readonly perSecond: number;
-  /** In a row. */
+  /** Times in a row. */
   readonly burst: number;
 }
 
-/** One thing that may be done so often. */
+/** Token bucket that limits how often something is done. */
 export class RateLimit {
   readonly #rate: Rate;
   #left: number;
   #at: number;
 
   /**
-   * @param rate How often.
-   * @param now Milliseconds.
+   * @param rate Rate and burst.
+   * @param now Monotonic time in milliseconds.
    */
   constructor(rate: Rate, now: number) {
     this.#rate = rate;
@@ -31,8 +31,10 @@ export class RateLimit {
   }
 
   /**
-   * @param now Milliseconds.
-   * @returns Whether it may be done now; then it counts.
+   * Takes a token if there is one.
+   *
+   * @param now Monotonic time in milliseconds.
+   * @returns `true` if the action is allowed now.
    */
   take(now: number): boolean {
     this.#refill(now);
@@ -42,8 +44,9 @@ export class RateLimit {
   }
 
   /**
-   * @param now Milliseconds.
-   * @returns Milliseconds until it may be done next; 0 for now.
+   * Returns the milliseconds until the next token; 0 if there is one.
+   *
+   * @param now Monotonic time in milliseconds.
    */
   wait(now: number): number {
     this.#refill(now);
@@ -56,21 +59,29 @@ export class RateLimit {
   }
 }
 
-/** The same for many, each by itself. */
+/** Options for {@linkcode HostRateLimits}. */
+export interface HostRateLimitOptions extends Rate {
+  /** Hosts that are remembered. The host that was quiet for longest is forgotten first. */
+  readonly capacity: number;
+}
+
+/** A separate rate limit for each of many hosts. */
 export class HostRateLimits {
   readonly #rate: Rate;
   readonly #limits: LruMap<string, RateLimit>;
 
-  /** @param options How often, and how many are remembered: the one that was quiet for longest is forgotten first. */
-  constructor(options: Rate & { readonly capacity: number }) {
+  /** @param options See {@linkcode HostRateLimitOptions}. */
+  constructor(options: HostRateLimitOptions) {
     this.#rate = options;
     this.#limits = new LruMap(options.capacity);
   }
 
   /**
-   * @param who Who wants it.
-   * @param now Milliseconds.
-   * @returns Whether it may be done for them now; then it counts.
+   * Takes a token of a host if there is one.
+   *
+   * @param who The host.
+   * @param now Monotonic time in milliseconds.
+   * @returns `true` if the action is allowed now.
    */
   take(who: string, now: number): boolean {
     const limit = this.#limits.peek(who) ?? new RateLimit(this.#rate, now);

@@ -1,14 +1,14 @@
 /**
- * Memory for what is read whole before anybody knows what it is.
+ * Memory for data of unknown size that is read whole before it is parsed.
  *
  * @module
  */
 
 /** One attempt to read something. */
 export interface BudgetedRead {
-  /** Aborted when others need the memory; the attempt is made again later. */
+  /** Aborted when other reads need the memory. The read is then attempted again later. */
   readonly signal: AbortSignal;
-  /** Counts bytes before they are held. Look at `signal` afterwards. */
+  /** Counts bytes before they are held. Check `signal` after each call. */
   readonly hold: (bytes: number) => void;
 }
 
@@ -33,35 +33,37 @@ class Attempt implements BudgetedRead {
 }
 
 /**
- * Shares memory among readings whose sizes nobody knows. When it is used up, the reading that began last gives back what it has,
- * and begins again when those before it are done: the first one always comes to its end, and so do the others, one by one.
+ * Shares memory among reads of unknown size. When the memory is used up, the read that began last gives back what it
+ * holds, and starts again after all earlier reads have ended. So the first read always completes, and then the others
+ * one by one.
  */
 export class ReadBudget {
-  /** Bytes that all readings together may hold. */
+  /** Bytes that all reads together may hold. */
   readonly limit: number;
-  /** Those that are under way, in the order in which they were first asked for. */
+  /** Attempts under way, in the order of the first attempt of each read. */
   readonly #attempts: Attempt[] = [];
   readonly #waiting = new Set<{ readonly number: number; readonly resolve: () => void }>();
   #used = 0;
   #count = 0;
 
-  /** @param limit Bytes. */
+  /** @param limit Bytes that all reads together may hold. */
   constructor(limit: number) {
     this.limit = limit;
   }
 
-  /** Bytes that are held. */
+  /** Bytes that are held now. */
   get used(): number {
     return this.#used;
   }
 
   /**
-   * Reads something, as often as it takes.
+   * Reads something, with as many attempts as it takes.
    *
-   * @param read Makes one attempt, which holds its memory until the promise settles. No single one may need more than the limit.
-   * @param signal Gives up waiting for memory.
-   * @returns What it gives.
-   * @throws {Error} What it throws, and the reason of `signal`.
+   * @param read Makes one attempt. The memory is held until the promise settles. A single read must not need more than
+   * the limit.
+   * @param signal Aborts waiting for memory.
+   * @returns The result of `read`.
+   * @throws {Error} What `read` throws, or the reason of `signal`.
    */
   async run<T>(read: (reading: BudgetedRead) => Promise<T>, signal?: AbortSignal): Promise<T> {
     const number = this.#count++;
@@ -105,7 +107,7 @@ export class ReadBudget {
     for (const { number, resolve } of this.#waiting) if (this.#isFirst(number)) resolve();
   }
 
-  /** Whether nobody who came before is reading, or waits to. */
+  /** Returns `true` if no earlier read is under way or waiting. */
   #isFirst(number: number): boolean {
     const isBefore = (other: { readonly number: number }) => other.number < number;
     return !this.#attempts.some(isBefore) && ![...this.#waiting].some(isBefore);

@@ -1,53 +1,52 @@
 /**
- * Secrets in URLs, taken out of what is shown: passwords, passkeys of trackers, tokens of web servers.
+ * Removes secrets from URLs before they are shown: passwords, tracker passkeys, tokens of web servers.
  *
  * @module
  */
 
-/** What stands for a secret, after its first characters. */
+/** Replacement for all but the first characters of a secret. */
 const HIDDEN = "***";
-/** Most characters of a secret that are shown; of one that isn't long, a quarter. */
+/** Characters of a secret that are shown at most; of a short secret, only a quarter. */
 const MAX_SHOWN = 4;
-/** Fewest characters of a part of a URL that is looked for in other text; shorter ones are in any text. */
+/** Parts of a URL below this length in characters are not searched for in other text, since they occur in any text. */
 const MIN_KNOWN = 6;
 
-/** A URL in text. It ends at what no URL holds; what stands around it may be a part of it, too, see {@linkcode TAIL}. */
+/** A URL in text, up to a character that no URL contains, and with punctuation after it, see {@linkcode TAIL}. */
 const URL_IN_TEXT = /[a-z][a-z0-9+.-]{0,20}:\/\/[^\s"<>`]*/gi;
 const MAGNET_IN_TEXT = /magnet:\?[^\s"<>`]+/gi;
-/** Brackets, quotation marks and punctuation behind a URL, which most likely belong to the sentence. */
+/** Brackets, quotation marks and punctuation after a URL, which most likely belong to the sentence. */
 const TAIL = /[)\]}'|,.:;!?]+$/;
 const URL_PARTS = /^([a-z][a-z0-9+.-]*:\/\/)(?:([^\/?#]*)@)?([^\/?#]*)([^?#]*)(\?[^#]*)?(#.*)?$/is;
-/** The part of a tracker's path that is the same for everybody. */
+/** Part of a tracker's path that is the same for all users. */
 const ANNOUNCE = /^(?:announce|scrape)(?:\.[a-z]{1,4})?$/i;
-/** Values of a query that say too little to be secrets: none, and small numbers. */
+/** Query values that are no secrets: empty ones and small numbers. */
 const HARMLESS = /^\d{0,5}$/;
-/** Letters and digits that nobody writes by hand, and UUIDs. */
+/** Random-looking letters and digits, and UUIDs. */
 const TOKEN = /(?=[a-z]*\d)[a-z0-9]{16,}|[a-z]{28,}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/i;
 
 /**
- * Takes the secrets out of text, so that it can be shown: in each URL user and password, the values of the query, in the
- * path of a tracker all but `announce`, and in other paths what looks like a token. Scheme, host, port, the names in the
- * query, small numbers there, and the first characters of long secrets stay, so that one can tell which URL it was.
+ * Removes secrets from text so that it can be shown. In each URL it removes user and password, query values, the path
+ * of a tracker except `announce`, and what looks like a token in other paths. Scheme, host, port, query names, small
+ * numbers and the first characters of long secrets stay, so that the URL can be recognized.
  *
- * @param text Any text, with URLs in it or not.
- * @param known Secrets to take out wherever they stand, as {@linkcode secretsIn} gives them: servers repeat them.
- * @returns The text without them.
+ * @param text Any text, with or without URLs.
+ * @param known Secrets from {@linkcode secretsIn} that are removed anywhere in the text, since servers repeat them.
  */
 export function redact(text: string, known: readonly string[] = []): string {
   let shown = text;
   if (shown.includes("://")) shown = shown.replace(URL_IN_TEXT, redactUrl);
   if (/magnet:\?/i.test(shown)) shown = shown.replace(MAGNET_IN_TEXT, redactMagnet);
-  // The longest first, since one can be a part of another.
+  // The longest first, as one secret can be a part of another.
   for (const secret of known.toSorted((a, b) => b.length - a.length)) shown = shown.replaceAll(secret, mask(secret));
   return shown;
 }
 
 /**
- * The secrets of a URL.
+ * Returns the secrets of a URL.
  *
  * @param url An absolute URL.
- * @returns What {@linkcode redact} takes out of it, as it is written and decoded, without what is too short to be told
- * from other text.
+ * @returns All parts that {@linkcode redact} would remove, as written and decoded. Parts that are too short to search
+ * for are left out.
  */
 export function secretsIn(url: string): string[] {
   const secrets = new Set<string>();
@@ -58,7 +57,7 @@ export function secretsIn(url: string): string[] {
   return [...secrets];
 }
 
-/** A password with a slash in it, which makes the URL invalid; what stands in place of the port shows it. */
+/** A password with a slash in it, which makes the URL invalid. It shows as a port that is no number. */
 const BROKEN_LOGIN = /^([a-z][a-z0-9+.-]*:\/\/)[^\/@\[]*:[^\/@]*[^\/@\d][^@]*@/i;
 
 function redactUrl(text: string): string {
@@ -67,7 +66,7 @@ function redactUrl(text: string): string {
   return redactParts(url.slice(0, url.length - tail.length), mask) + tail;
 }
 
-/** Trackers and web seeds stand in a magnet link percent-encoded. */
+/** Redacts the trackers and web seeds of a magnet link, which are percent-encoded. */
 function redactMagnet(text: string): string {
   const tail = TAIL.exec(text)?.[0] ?? "";
   const link = text.slice(0, text.length - tail.length);
@@ -78,7 +77,7 @@ function redactMagnet(text: string): string {
   return shown + tail;
 }
 
-/** Puts a URL together again with each secret replaced. */
+/** Rebuilds a URL with each secret replaced. */
 function redactParts(url: string, replace: (secret: string) => string): string {
   const parts = URL_PARTS.exec(url);
   if (parts === null) return url;
@@ -94,7 +93,7 @@ function redactParts(url: string, replace: (secret: string) => string): string {
   const shownQuery = query.replace(
     /([?&;])([^=&;]*)(=?)([^&;]*)/g,
     (_, mark: string, name: string, is, value: string) =>
-      // What has no name is all value.
+      // A parameter without "=" is all value.
       is === ""
         ? mark + (name === "" ? "" : replace(name))
         : `${mark}${name}=${HARMLESS.test(value) ? value : replace(value)}`,
@@ -104,7 +103,7 @@ function redactParts(url: string, replace: (secret: string) => string): string {
 }
 
 function mask(secret: string): string {
-  if (secret.endsWith(HIDDEN) && secret.length <= MAX_SHOWN + HIDDEN.length) return secret; // it was taken out before
+  if (secret.endsWith(HIDDEN) && secret.length <= MAX_SHOWN + HIDDEN.length) return secret; // it is redacted already
   return `${secret.slice(0, Math.min(MAX_SHOWN, secret.length >> 2))}${HIDDEN}`;
 }
 

@@ -1,11 +1,11 @@
 /**
- * The version of Shoal, kept here alone; `deno.json` carries the same and a test compares them.
+ * The version of Shoal. `deno.json` repeats it, and a test compares the two.
  *
  * @module
  */
 
-/** The version, as in semver. */
+/** Semantic version. */
 export const VERSION = "0.1.0";
 
-/** What `--version` says. */
+/** Output of `--version`. */
 export const VERSION_LINE = `shoal ${VERSION}`;

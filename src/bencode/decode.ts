@@ -1,9 +1,9 @@
 /**
- * The decoder.
+ * Decodes bencode (BEP 3).
  *
- * It goes through the input once, without recursion, and checks everything; values are made later, when they are asked for
- * (see `value.ts`). Time is linear in the input, memory at most a few times its size, and depth is a counter, so the worst an
- * input can do is to be refused.
+ * The decoder goes through the input once, without recursion, and checks everything. Values are created later, when
+ * they are accessed (see `value.ts`). Time is linear in the input, memory is at most a few times its size, and depth is
+ * a counter, so the worst that an input can cause is an error.
  *
  * @module
  */
@@ -13,40 +13,43 @@ import { BencodeError } from "./errors.ts";
 import type { Tape } from "./tape.ts";
 import { BencodeDict, type BencodeValue, valueAt } from "./value.ts";
 
-/** What to accept. */
+/** Options for {@linkcode decode} and {@linkcode decodeDict}. */
 export interface DecodeOptions {
   /**
-   * Whether the input must be as BEP 3 asks: the keys of a dictionary sorted by their bytes and different from each other, no
-   * leading zeros, no negative zero. Torrents and trackers get it wrong, and other clients pass over it, so by default any order
-   * will do, the first of equal keys wins, and zeros in front count for nothing. Default: `false`.
+   * Whether the input must be as BEP 3 asks: dictionary keys sorted by their bytes and unique, no leading zeros, no
+   * negative zero. Torrents and trackers get this wrong and other clients accept it, so by default keys may have any
+   * order, the first of equal keys wins, and leading zeros are ignored. Default: `false`.
    */
   readonly strict?: boolean;
   /**
-   * Is told of what is wrong and passed over: zeros in front, and with `allowTrailing` bytes after the value. Of each kind only
-   * the first is told. The order of keys is not looked at.
+   * Called for errors that are accepted: leading zeros, and with `allowTrailing` bytes after the value. Only the first
+   * error of each kind is reported. The order of keys is not checked.
    *
-   * @param offset The byte where it is.
-   * @param what A plain sentence, as {@linkcode BencodeError} would have it.
+   * @param offset Offset of the error in the input.
+   * @param what A plain sentence, as in a {@linkcode BencodeError}.
    */
   readonly onOddity?: ((offset: number, what: string) => void) | undefined;
-  /** How many lists and dictionaries may stand inside each other. Default: 100. */
+  /** Largest nesting depth of lists and dictionaries. Default: 100. */
   readonly maxDepth?: number;
-  /** Longest input in bytes, at most 4 GiB. Default: 64 MiB. */
+  /** Largest size of the input in bytes, at most 4 GiB. Default: 64 MiB. */
   readonly maxSize?: number;
   /**
-   * Whether bytes may follow the value, as they do in the metadata messages of BEP 9; the `raw` of a dictionary or list says where
-   * they begin. Default: `false`.
+   * Whether bytes may follow the value, as in the metadata messages of BEP 9. The length of `raw` of the dictionary or
+   * list tells where they begin. Default: `false`.
    */
   readonly allowTrailing?: boolean;
 }
 
 const DEFAULT_MAX_DEPTH = 100;
 const DEFAULT_MAX_SIZE = 64 * 1024 * 1024;
-/** Longest integer, sign left out. No protocol goes past 64 bits (20 digits), and parsing costs the square of the length. */
+/**
+ * Largest number of digits of an integer, without its sign. No protocol exceeds 64 bits (20 digits), and the cost of
+ * parsing is quadratic.
+ */
 const MAX_DIGITS = 64;
-/** A length stops growing here, far past any input and far below where a number loses exactness. */
+/** A length stops growing here: far beyond any input, and far below the point where a number loses exactness. */
 const LENGTH_CAP = 2 ** 40;
-/** In the place of a row: no row. */
+/** Marks the absence of a row. */
 const NONE = 2 ** 32 - 1;
 
 const MINUS = 0x2d;
@@ -61,10 +64,10 @@ const LETTER_L = 0x6c;
 /**
  * Decodes one bencoded value.
  *
- * @param input The value, and nothing else unless `allowTrailing` is set. What is returned are views of it.
- * @param options What to accept.
+ * @param input The value, and nothing else unless `allowTrailing` is set. Returned byte strings are views of it.
+ * @param options See {@linkcode DecodeOptions}.
  * @returns The value.
- * @throws {BencodeError} If `input` is not bencode or past a limit.
+ * @throws {BencodeError} If `input` is not bencode or exceeds a limit.
  *
  * @example
  * ```ts
@@ -76,12 +79,12 @@ export function decode(input: Uint8Array, options: DecodeOptions = {}): BencodeV
 }
 
 /**
- * Decodes one bencoded dictionary, which is what nearly every message of the protocols is.
+ * Decodes one bencoded dictionary, which nearly every message of the protocols is.
  *
- * @param input The dictionary, and nothing else unless `allowTrailing` is set. What is returned are views of it.
- * @param options What to accept.
+ * @param input The dictionary, and nothing else unless `allowTrailing` is set. Returned byte strings are views of it.
+ * @param options See {@linkcode DecodeOptions}.
  * @returns The dictionary.
- * @throws {BencodeError} If `input` is not bencode, not a dictionary or past a limit.
+ * @throws {BencodeError} If `input` is not bencode, not a dictionary, or exceeds a limit.
  *
  * @example
  * ```ts
@@ -99,15 +102,15 @@ class Decoder {
   readonly #maxDepth: number;
   readonly #allowTrailing: boolean;
   readonly #onOddity: DecodeOptions["onOddity"];
-  /** What was told to `onOddity`. */
+  /** Errors that were reported to `onOddity`. */
   readonly #told = new Set<string>();
   #rows: Uint32Array;
   #count = 0;
   #at = 0;
-  /** The innermost list or dictionary that is open, as a row, or `NONE`. While one is open its row names the one around it. */
+  /** Row of the innermost open list or dictionary, or `NONE`. The row of an open one refers to the one around it. */
   #holder = NONE;
   #depth = 0;
-  /** For each open dictionary, by depth, the row of its latest key. Kept for `strict` only. */
+  /** Row of the latest key of each open dictionary, by depth. Only used in strict mode. */
   readonly #keys: number[] = [];
 
   constructor(input: Uint8Array, options: DecodeOptions) {
@@ -131,11 +134,11 @@ class Decoder {
       if (!this.#allowTrailing) throw new BencodeError(this.#at, what);
       this.#onOddity?.(this.#at, what);
     }
-    this.#push(); // its offset is where the last value ends
+    this.#push(); // the last row marks where the last value ends
     return { source: this.#source, rows: this.#rows };
   }
 
-  /** Takes one value with its key, if it has one, or the beginning or the end of a value that holds others. */
+  /** Decodes a value and its key, if it has one, or the beginning or end of a list or dictionary. */
   #step(): void {
     const source = this.#source;
     const holder = this.#holder;
@@ -241,7 +244,7 @@ class Decoder {
     this.#at++;
   }
 
-  /** What is wrong and has one meaning all the same. */
+  /** Handles an error that leaves only one meaning: throws in strict mode, else reports it. */
   #odd(offset: number, what: string): void {
     if (this.#strict) throw new BencodeError(offset, what);
     if (this.#onOddity === undefined || this.#told.has(what)) return;
@@ -249,10 +252,10 @@ class Decoder {
     this.#onOddity(offset, what);
   }
 
-  /** Adds a row that starts here. */
+  /** Adds a row for what starts at the current offset, and returns its index. */
   #push(): number {
     if (2 * this.#count + 2 > this.#rows.length) {
-      // A value takes a byte at the least, and one more row says where the last one ends.
+      // Each value takes at least one byte, and one more row marks where the last value ends.
       const grown = new Uint32Array(Math.min(this.#rows.length * 2, 2 * (this.#source.length + 2)));
       grown.set(this.#rows);
       this.#rows = grown;

@@ -1,5 +1,5 @@
 /**
- * The encoder.
+ * Encodes values as bencode (BEP 3).
  *
  * @module
  */
@@ -7,7 +7,10 @@
 import { type Bytes, utf8 } from "../base/bytes.ts";
 import { BencodeDict, BencodeList } from "./value.ts";
 
-/** What can be encoded: text as UTF-8, numbers only when they are safe integers, decoded values as they are. */
+/**
+ * Values that can be encoded. Text is written as UTF-8, numbers must be safe integers, and decoded values are written
+ * unchanged.
+ */
 export type Encodable =
   | string
   | Uint8Array
@@ -19,7 +22,7 @@ export type Encodable =
   | BencodeList
   | BencodeDict;
 
-/** Deeper than anything real; a structure that holds itself ends here and not in a stack overflow. */
+/** Deeper than any real value. A structure that contains itself causes this error, not a stack overflow. */
 const MAX_DEPTH = 500;
 
 const COLON = 0x3a;
@@ -28,13 +31,14 @@ const LETTER_E = 0x65;
 const LETTER_L = 0x6c;
 
 /**
- * Encodes a value, canonically: the keys of dictionaries are sorted by their bytes, so that equal values give equal bytes.
+ * Encodes a value canonically: dictionary keys are sorted by their bytes, so that equal values have equal encodings.
  *
- * @param value Anything encodable. An object's keys and the text keys of a `Map` are written as UTF-8; a key whose value is
- * `undefined` is left out. The keys of a decoded dictionary keep their bytes.
+ * @param value Value to encode. The keys of an object and the text keys of a `Map` are written as UTF-8; a key whose
+ * value is `undefined` is left out. The keys of a decoded dictionary keep their bytes.
  * @returns The encoding.
- * @throws {TypeError} If there is something in it that has no encoding, such as `null` or a boolean.
- * @throws {RangeError} If a number is not a safe integer, a `Map` has the same key twice (as text and as bytes), or it is too deep.
+ * @throws {TypeError} If the value contains something that has no encoding, such as `null` or a boolean.
+ * @throws {RangeError} If a number is not a safe integer, a `Map` has the same key twice (as text and as bytes), or the
+ * value is nested too deeply.
  *
  * @example
  * ```ts
@@ -103,7 +107,7 @@ function entriesOf(
   return entries;
 }
 
-/** An object's key as UTF-8. Protocols have few of them, which come again and again. */
+/** Returns a key of an object as UTF-8. The result is cached, because the protocols use few keys again and again. */
 function keyBytes(key: string): Uint8Array {
   const known = KEYS.get(key);
   if (known) return known;
@@ -115,7 +119,7 @@ function keyBytes(key: string): Uint8Array {
 const KEYS = new Map<string, Uint8Array>();
 const MAX_KEYS = 256;
 
-/** The bytes of a decoded dictionary's key, which has a character for each. */
+/** Returns the bytes of a decoded dictionary's key, which has one character for each byte. */
 function bytesOf(key: string): Uint8Array {
   const bytes = new Uint8Array(key.length);
   for (let i = 0; i < bytes.length; i++) bytes[i] = key.charCodeAt(i); // many times as fast as Uint8Array.from()
@@ -128,7 +132,7 @@ function compareBytes(a: Uint8Array, b: Uint8Array): number {
   return a.length - b.length;
 }
 
-/** Bytes that grow. */
+/** A byte buffer that grows. */
 class Writer {
   #bytes: Bytes = new Uint8Array(256);
   #length = 0;

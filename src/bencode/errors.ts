@@ -1,19 +1,19 @@
 /**
- * What the bencode decoder throws.
+ * The error of the bencode decoder.
  *
  * @module
  */
 
 import { ShoalError } from "../base/errors.ts";
 
-/** Input that is not valid bencode, or is past a limit. */
+/** The input is not valid bencode, or exceeds a limit. */
 export class BencodeError extends ShoalError {
   override name = "BencodeError";
-  /** The byte of the input at which it is wrong. */
+  /** Offset of the error in the input. */
   readonly offset: number;
 
   /**
-   * @param offset The byte of the input at which it is wrong.
+   * @param offset Offset of the error in the input.
    * @param why What was expected and what was found.
    */
   constructor(offset: number, why: string) {

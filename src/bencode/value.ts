@@ -1,9 +1,9 @@
 /**
- * Decoded values, and how to look into them.
+ * Decoded values, and access to their contents.
  *
- * A byte string is a `Uint8Array`, a view of the input: whoever keeps one while the input's buffer is used again copies it.
- * An integer is a `number` when that is exact, else a `bigint`. Lists and dictionaries read themselves from the input as they
- * are asked, so that a value costs nothing until it is wanted.
+ * A byte string is a `Uint8Array`, a view of the input; copy it to keep it when the input's buffer is reused. An
+ * integer is a `number` if that is exact, else a `bigint`. Lists and dictionaries read the input when they are
+ * accessed, so that a value costs nothing until then.
  *
  * @module
  */
@@ -11,7 +11,7 @@
 import { type Bytes, fromUtf8Lossy } from "../base/bytes.ts";
 import { endOf, rowAfter, startOf, type Tape } from "./tape.ts";
 
-/** Any decoded value. */
+/** A decoded value. */
 export type BencodeValue = Bytes | number | bigint | BencodeList | BencodeDict;
 
 const MINUS = 0x2d;
@@ -23,20 +23,20 @@ const LETTER_I = 0x69;
 const LETTER_L = 0x6c;
 /** Below this length a loop is faster than a view of the bytes. */
 const SHORT_KEY = 32;
-/** Longer text is decoded faster than it is put together here. */
+/** Longer text is decoded faster by a decoder than by a loop. */
 const SHORT_TEXT = 64;
-/** More arguments than this to `String.fromCharCode` could overflow the stack. */
+/** `String.fromCharCode` may overflow the stack with more arguments than this. */
 const KEY_SLICE = 4096;
-/** So often a dictionary's keys are looked through; then an index of them is worth making. */
+/** After this many lookups by linear search an index of the keys pays. */
 const FEW_LOOKUPS = 16;
-/** Integers of no more digits are exact as numbers. */
+/** Integers of up to this many digits are exact as numbers. */
 const EXACT_DIGITS = 15;
 
 /**
- * A dictionary's key as Shoal writes it: one character, U+0000 to U+00FF, for each byte. The keys of the protocols are ASCII and
- * stay what they are; bytes such as an info-hash in a scrape reply need this function.
+ * Returns a dictionary key in Shoal's form: one character, U+0000 to U+00FF, for each byte. The keys of the protocols
+ * are ASCII and don't change; keys such as the info-hashes of a scrape reply need this function.
  *
- * @param bytes The key's bytes.
+ * @param bytes Bytes of the key.
  * @returns The key to look up.
  *
  * @example
@@ -57,28 +57,24 @@ function characters(bytes: Uint8Array, start: number, end: number): string {
   const parts: string[] = [];
   for (let at = start; at < end; at += KEY_SLICE) {
     const slice = bytes.subarray(at, Math.min(at + KEY_SLICE, end));
-    parts.push(String.fromCharCode.apply(null, slice as unknown as number[])); // it takes anything like an array
+    parts.push(String.fromCharCode.apply(null, slice as unknown as number[])); // any array-like object will do
   }
   return parts.join("");
 }
 
-/** A decoded list. Made by `decode()` only. */
+/** A decoded list. Only `decode()` creates one. */
 export class BencodeList implements Iterable<BencodeValue> {
   readonly #tape: Tape;
   readonly #row: number;
   #length = -1;
   #rows: readonly number[] | null = null;
 
-  /**
-   * @param tape The decoder's record.
-   * @param row The list's row in it.
-   */
   constructor(tape: Tape, row: number) {
     this.#tape = tape;
     this.#row = row;
   }
 
-  /** How many values it holds. */
+  /** Number of values in the list. */
   get length(): number {
     if (this.#length >= 0) return this.#length;
     let length = 0;
@@ -88,25 +84,24 @@ export class BencodeList implements Iterable<BencodeValue> {
   }
 
   /**
-   * @param index Counted from 0, or from the end when negative.
-   * @returns The value there, or `undefined` past either end.
+   * Returns the value at an index, or `undefined` if there is none.
+   *
+   * @param index Index from the start, or from the end when negative.
    */
   at(index: number): BencodeValue | undefined {
     const row = this.#index().at(index);
     return row === undefined ? undefined : valueAt(this.#tape, row);
   }
 
-  /** @returns The values in order. */
+  /** Yields the values in order. */
   *[Symbol.iterator](): Generator<BencodeValue> {
     const last = this.#last;
     for (let row = this.#row + 1; row < last; row = rowAfter(this.#tape, row)) yield valueAt(this.#tape, row);
   }
 
   /**
-   * The values in order, short byte strings of ASCII as text: a torrent can have a hundred thousand names, and text costs less
-   * than a view.
-   *
-   * @returns The values.
+   * Returns the values in order, short ASCII byte strings as text: a torrent may have a hundred thousand names, and
+   * text costs less than a view.
    */
   toTexts(): (BencodeValue | string)[] {
     const values: (BencodeValue | string)[] = [];
@@ -117,7 +112,7 @@ export class BencodeList implements Iterable<BencodeValue> {
     return values;
   }
 
-  /** The row of the closing "e". */
+  /** Row of the closing "e". */
   get #last(): number {
     return rowAfter(this.#tape, this.#row) - 1;
   }
@@ -133,10 +128,10 @@ export class BencodeList implements Iterable<BencodeValue> {
 }
 
 /**
- * A decoded dictionary. Made by `decode()` only.
+ * A decoded dictionary. Only `decode()` creates one.
  *
- * Keys are strings with one character for each byte, see {@linkcode keyOf}. They come in the order of the input. Where a key
- * stands twice the first one wins, as it does in libtorrent and Transmission; the others show only in `raw`.
+ * Keys are strings with one character for each byte, see {@linkcode keyOf}. They are in the order of the input. If a
+ * key occurs twice, the first one wins, as in libtorrent and Transmission; later ones are visible only in `raw`.
  */
 export class BencodeDict implements Iterable<[string, BencodeValue]> {
   readonly #tape: Tape;
@@ -144,55 +139,41 @@ export class BencodeDict implements Iterable<[string, BencodeValue]> {
   #rows: ReadonlyMap<string, number> | null = null;
   #lookups = 0;
 
-  /**
-   * @param tape The decoder's record.
-   * @param row The dictionary's row in it.
-   */
   constructor(tape: Tape, row: number) {
     this.#tape = tape;
     this.#row = row;
   }
 
-  /** The dictionary as it stands in the input, from `d` to `e`. */
+  /** The dictionary as it is in the input, from `d` to `e`. */
   get raw(): Bytes {
     return rawAt(this.#tape, this.#row);
   }
 
-  /** @returns The keys with their values, in the order of the input. */
+  /** Yields the keys with their values in the order of the input. */
   *[Symbol.iterator](): Generator<[string, BencodeValue]> {
     for (const [key, row] of this.#index()) yield [key, valueAt(this.#tape, row)];
   }
 
-  /**
-   * @param key A key.
-   * @returns Whether it is there.
-   */
+  /** Returns `true` if a key is present. */
   has(key: string): boolean {
     return this.#find(key) !== undefined;
   }
 
-  /**
-   * @param key A key.
-   * @returns Its value, or `undefined` when the key is missing.
-   */
+  /** Returns the value of a key, or `undefined` if the key is missing. */
   get(key: string): BencodeValue | undefined {
     const row = this.#find(key);
     return row === undefined ? undefined : valueAt(this.#tape, row);
   }
 
-  /**
-   * @param key A key.
-   * @returns Its byte string, or `undefined` when the key is missing or holds another type.
-   */
+  /** Returns the byte string of a key, or `undefined` if the key is missing or holds another type. */
   getBytes(key: string): Bytes | undefined {
     const value = this.get(key);
     return value instanceof Uint8Array ? value : undefined;
   }
 
   /**
-   * @param key A key.
-   * @returns Its byte string as text, with U+FFFD for what is not UTF-8, or `undefined` when the key is missing or holds
-   * another type.
+   * Returns the byte string of a key as text, with U+FFFD for bytes that are not UTF-8, or `undefined` if the key is
+   * missing or holds another type.
    */
   getText(key: string): string | undefined {
     const value = this.getBytes(key);
@@ -200,38 +181,31 @@ export class BencodeDict implements Iterable<[string, BencodeValue]> {
   }
 
   /**
-   * @param key A key.
-   * @returns Its integer, or `undefined` when the key is missing, holds another type, or an integer that a `number` can't
-   * hold exactly (`get()` gives that as a `bigint`).
+   * Returns the integer of a key, or `undefined` if the key is missing, holds another type, or holds an integer that a
+   * `number` can't represent exactly (`get()` returns such an integer as a `bigint`).
    */
   getInt(key: string): number | undefined {
     const value = this.get(key);
     return typeof value === "number" ? value : undefined;
   }
 
-  /**
-   * @param key A key.
-   * @returns Its list, or `undefined` when the key is missing or holds another type.
-   */
+  /** Returns the list of a key, or `undefined` if the key is missing or holds another type. */
   getList(key: string): BencodeList | undefined {
     const value = this.get(key);
     return value instanceof BencodeList ? value : undefined;
   }
 
-  /**
-   * @param key A key.
-   * @returns Its dictionary, or `undefined` when the key is missing or holds another type.
-   */
+  /** Returns the dictionary of a key, or `undefined` if the key is missing or holds another type. */
   getDict(key: string): BencodeDict | undefined {
     const value = this.get(key);
     return value instanceof BencodeDict ? value : undefined;
   }
 
-  /** The row of a key's value. */
+  /** Returns the row of a key's value. */
   #find(key: string): number | undefined {
     if (this.#rows) return this.#rows.get(key);
     const tape = this.#tape;
-    const last = rowAfter(tape, this.#row) - 1; // the row of the closing "e"
+    const last = rowAfter(tape, this.#row) - 1; // row of the closing "e"
     if (this.#lookups++ === FEW_LOOKUPS) return this.#index().get(key);
     const length = encodedLength(key);
     for (let row = this.#row + 1; row < last; row = rowAfter(tape, row + 1)) {
@@ -247,7 +221,7 @@ export class BencodeDict implements Iterable<[string, BencodeValue]> {
     if (this.#rows) return this.#rows;
     const rows = new Map<string, number>();
     const tape = this.#tape;
-    const last = rowAfter(tape, this.#row) - 1; // the row of the closing "e"
+    const last = rowAfter(tape, this.#row) - 1; // row of the closing "e"
     for (let row = this.#row + 1; row < last; row = rowAfter(tape, row + 1)) {
       const key = characters(tape.source, payloadStart(tape, row), endOf(tape, row));
       if (!rows.has(key)) rows.set(key, row + 1);
@@ -258,11 +232,10 @@ export class BencodeDict implements Iterable<[string, BencodeValue]> {
 }
 
 /**
- * The value in one row of a tape.
+ * Returns the value in a row of a tape.
  *
  * @param tape The decoder's record.
- * @param row The value's row.
- * @returns The value.
+ * @param row Row of the value.
  */
 export function valueAt(tape: Tape, row: number): BencodeValue {
   switch (tape.source[startOf(tape, row)]) {
@@ -287,21 +260,21 @@ function bytesAt(tape: Tape, row: number): Bytes {
 
 function payloadStart(tape: Tape, row: number): number {
   let at = startOf(tape, row);
-  while (tape.source[at] !== COLON) at++; // the decoder has seen that there is one
+  while (tape.source[at] !== COLON) at++; // the decoder has checked that there is one
   return at + 1;
 }
 
-/** How many bytes a key takes together with its length. */
+/** Returns the size of a key's encoding: its length prefix, the colon and its bytes. */
 function encodedLength(key: string): number {
   return key.length + (key.length < 10 ? 2 : 1 + String(key.length).length);
 }
 
-/** Whether a key of more bytes has the same length, with zeros in front of it. */
+/** Returns `true` if a key that is longer in the input has the same length as `key`, written with leading zeros. */
 function isPadded(tape: Tape, { row, key }: { row: number; key: string }): boolean {
   return tape.source[startOf(tape, row)] === ZERO && endOf(tape, row) - payloadStart(tape, row) === key.length;
 }
 
-/** Whether a key of the same length is the same. */
+/** Returns `true` if a key of the same length is equal to `key`. */
 function hasKeyAt(tape: Tape, { row, key }: { row: number; key: string }): boolean {
   const { source } = tape;
   const start = endOf(tape, row) - key.length;
@@ -309,7 +282,7 @@ function hasKeyAt(tape: Tape, { row, key }: { row: number; key: string }): boole
   return true;
 }
 
-/** A short byte string of ASCII as text, or `null` for anything else. */
+/** Returns a short ASCII byte string as text, or `null` for any other value. */
 function asciiAt(tape: Tape, row: number): string | null {
   const { source } = tape;
   const first = source[startOf(tape, row)]!;

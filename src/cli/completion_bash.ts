@@ -1,5 +1,5 @@
 /**
- * Completions for bash, from version 3.2 on, which has neither `mapfile` nor `compopt`.
+ * Completion script for bash 3.2 and later. bash 3.2 has neither `mapfile` nor `compopt`.
  *
  * @module
  */
@@ -7,7 +7,9 @@
 import type { CompletedOption, CompletionModel, ValueKind } from "./completion_model.ts";
 
 /**
- * @param model What there is to complete.
+ * Generates the completion script for bash.
+ *
+ * @param model Commands and options to complete.
  * @returns A script to be sourced.
  */
 export function bashScript(model: CompletionModel): string {

@@ -1,5 +1,5 @@
 /**
- * Completions for fish.
+ * Completion script for fish.
  *
  * @module
  */
@@ -7,8 +7,10 @@
 import type { CompletedOption, CompletionModel, ValueKind } from "./completion_model.ts";
 
 /**
- * @param model What there is to complete.
- * @returns A script to be sourced, or put into fish's folder of completions as `shoal.fish`.
+ * Generates the completion script for fish.
+ *
+ * @param model Commands and options to complete.
+ * @returns A script to be sourced, or saved as `shoal.fish` in fish's completions folder.
  */
 export function fishScript({ commands, standard, options }: CompletionModel): string {
   const lines = ["# fish completions for shoal, made by `shoal completions fish`", "complete -c shoal -f"];

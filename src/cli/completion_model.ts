@@ -1,47 +1,47 @@
 /**
- * What shells complete, read from the commands themselves.
+ * Commands, options and arguments that shells complete, read from the commander program.
  *
  * @module
  */
 
 import type { Command } from "commander";
 
-/** What a value is: a .torrent, any file, a folder, one of some words, or something that nobody can guess. */
+/** Kind of a value: a .torrent file, any file, a folder, a value that can't be completed, or one of a list of words. */
 export type ValueKind = "torrent" | "file" | "folder" | "other" | readonly string[];
 
-/** An option. */
+/** An option to complete. */
 export interface CompletedOption {
-  /** Like `-o`. */
+  /** Short flag such as `-o`. */
   readonly short: string | null;
-  /** Like `--output`. */
+  /** Long flag such as `--output`. */
   readonly long: string;
-  /** One sentence. */
+  /** Help text, one sentence. */
   readonly description: string;
-  /** What follows it as a word of its own; `null` for nothing. */
+  /** Kind of the value that follows as a separate word; `null` if the option takes no such value. */
   readonly value: ValueKind | null;
 }
 
-/** A command. */
+/** A command to complete. */
 export interface CompletedCommand {
-  /** Its name, then its aliases. */
+  /** Name of the command, followed by its aliases. */
   readonly names: readonly string[];
-  /** One sentence. */
+  /** Help text, one sentence. */
   readonly description: string;
-  /** What shows in its help. */
+  /** Options that the command's help shows. */
   readonly options: readonly CompletedOption[];
-  /** What its words are that are no options. */
+  /** Kinds of the positional arguments. */
   readonly arguments: readonly ValueKind[];
-  /** Whether the last of these may come again and again. */
+  /** Whether the last positional argument may be repeated. */
   readonly repeats: boolean;
 }
 
-/** Everything that there is to complete. */
+/** Everything that a completion script needs. */
 export interface CompletionModel {
-  /** The commands. */
+  /** All commands. */
   readonly commands: readonly CompletedCommand[];
-  /** The one of them that runs when none is named. */
+  /** The default command. */
   readonly standard: CompletedCommand;
-  /** Options that stand in the place of a command. */
+  /** Options that may be given instead of a command. */
   readonly options: readonly CompletedOption[];
 }
 
@@ -54,11 +54,11 @@ const KINDS: Readonly<Record<string, ValueKind>> = {
 };
 
 /**
- * Reads commands, options and arguments; what help doesn't show is left out.
+ * Reads commands, options and arguments. Leaves out what help doesn't show.
  *
- * @param program The program.
- * @param standard Name of the command that runs when none is named.
- * @returns What there is to complete.
+ * @param program The commander program.
+ * @param standard Name of the default command.
+ * @returns The completion model.
  */
 export function completionModel(program: Command, standard: string): CompletionModel {
   const commands = program.createHelp().visibleCommands(program).map((command): CompletedCommand => {

@@ -1,5 +1,5 @@
 /**
- * Completions for zsh.
+ * Completion script for zsh.
  *
  * @module
  */
@@ -7,8 +7,10 @@
 import type { CompletedCommand, CompletedOption, CompletionModel, ValueKind } from "./completion_model.ts";
 
 /**
- * @param model What there is to complete.
- * @returns A script to be sourced, or put into a folder of `$fpath` as `_shoal`.
+ * Generates the completion script for zsh.
+ *
+ * @param model Commands and options to complete.
+ * @returns A script to be sourced, or saved as `_shoal` in a folder of `$fpath`.
  */
 export function zshScript({ commands, standard, options }: CompletionModel): string {
   const described = commands.flatMap(({ names, description }) => {

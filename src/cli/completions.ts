@@ -1,5 +1,5 @@
 /**
- * `shoal completions`: what a shell needs to complete commands, options and files.
+ * `shoal completions`: prints a completion script for a shell.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import { Argument, type Command } from "commander";
 import type { CompletionModel } from "./completion_model.ts";
 import type { Context } from "./context.ts";
 
-/** The command that runs when none is named. */
+/** Name of the default command. */
 const STANDARD = "download";
 
 const HELP = `
@@ -17,17 +17,12 @@ Examples:
   zsh:  shoal completions zsh > ~/.zfunc/_shoal          (with ~/.zfunc in fpath)
   fish: shoal completions fish > ~/.config/fish/completions/shoal.fish`;
 
-/**
- * Adds the command.
- *
- * @param program The program.
- * @param context The surroundings.
- */
+/** Adds `shoal completions` to the program. */
 export function register(program: Command, context: Context): void {
   program
     .command("completions")
     .summary("shell completions")
-    .description("Prints a script that has the shell complete commands, options and files.")
+    .description("Prints a shell script that completes commands, options and files.")
     .addArgument(new Argument("<shell>", "which shell").choices(["bash", "zsh", "fish"]))
     .addHelpText("after", HELP)
     .action(async (shell: "bash" | "zsh" | "fish") => {

@@ -1,5 +1,5 @@
 /**
- * Options that the user has put into the config file: any long option as a key. The command line wins.
+ * Applies the config file to a command. Any long option can be a key, and the command line wins over the file.
  *
  * @module
  */
@@ -9,32 +9,32 @@ import { ShoalError } from "../base/errors.ts";
 import { type ConfigFile, type ConfigSurroundings, readConfig } from "./config_file.ts";
 
 /**
- * Commands that the keys above all tables are for: those that move data, whose options mean the same. Elsewhere they don't:
- * `max-peers` of a tracker is for all of its torrents together, `output` of `create` is a file.
+ * Commands that keys above all tables apply to. Their options have the same meanings; other commands' options don't:
+ * `max-peers` of `tracker` counts the peers of all torrents, `output` of `create` is a file.
  */
 const TOP_LEVEL: readonly string[] = ["download", "seed", "info"];
-/** Options that ask for something once. */
+/** Options that request a single action and make no sense in a config file. */
 const ONCE: readonly string[] = ["help", "version", "list"];
-/** What commander calls a value that is neither a default nor from the command line. */
+/** Value source that commander records for settings from the config file. */
 const SOURCE = "config";
-/** How often a switch that can be repeated may be. */
+/** Most repetitions of a repeatable switch that the config file may ask for. */
 const MAX_COUNT = 9;
 
-/** The config file, as far as a command goes by it. */
+/** Settings from the config file that were applied to a command. */
 export interface AppliedConfig {
-  /** Where it is. */
+  /** Path of the config file. */
   readonly path: string;
-  /** Keys that have an effect on this run. */
+  /** Keys that took effect in this run. */
   readonly keys: readonly string[];
   /**
-   * An error about an option, so that the user finds the place to mend.
+   * Adds the place in the config file to an error about an option, so that the user knows what to correct.
    *
-   * @returns The same, or one that names file and key when the option's value came from there.
+   * @returns An error that names the file and the key if the option's value came from there, otherwise `error`.
    */
   blame(error: ShoalError): ShoalError;
 }
 
-/** One key of the file. */
+/** A key of the config file that sets an option. */
 interface Setting {
   readonly key: string;
   readonly option: Option;
@@ -42,9 +42,9 @@ interface Setting {
 }
 
 /**
- * Gives each switch its opposite, so that the command line can undo what the file says. Help doesn't show them.
+ * Adds a hidden opposite to each switch, so that the command line can undo a setting of the config file.
  *
- * @param program The program, with all of its commands.
+ * @param program The program with all of its commands.
  */
 export function addOpposites(program: Command): void {
   for (const command of program.commands) {
@@ -58,9 +58,10 @@ export function addOpposites(program: Command): void {
 }
 
 /**
- * Takes back what {@linkcode addOpposites} has left: a switch that was undone is as one that wasn't given.
+ * Clears switches that were set to `false` by an opposite from {@linkcode addOpposites}, as if the switch had not been
+ * given.
  *
- * @param command The command, its command line parsed and the config file applied.
+ * @param command The command, with its command line parsed and the config file applied.
  */
 export function clearOpposites(command: Command): void {
   for (const option of command.options) {
@@ -72,12 +73,12 @@ export function clearOpposites(command: Command): void {
 }
 
 /**
- * Sets the options of a command that the config file names and the command line doesn't.
+ * Sets the options of a command that the config file sets and the command line doesn't.
  *
- * @param command The command, its command line parsed.
- * @param surroundings Where the file is.
- * @returns What came from the file; `null` when there is none.
- * @throws {ShoalError} Of kind `usage` if there is something wrong with it, be it only in a part that isn't for this command.
+ * @param command The command, with its command line parsed.
+ * @param surroundings Where to find the config file.
+ * @returns The applied settings; `null` if there is no config file.
+ * @throws {ShoalError} Of kind `usage` if the file has an error, even in a part that applies to other commands.
  */
 export async function applyConfig(command: Command, surroundings: ConfigSurroundings): Promise<AppliedConfig | null> {
   if (!command.options.some(isSettable)) return null;
@@ -92,7 +93,7 @@ export async function applyConfig(command: Command, surroundings: ConfigSurround
   return { path: file.path, keys, blame: (error) => reader.blame(error, command) };
 }
 
-/** Goes through one file. */
+/** Interprets one config file. */
 class Reader {
   readonly #file: ConfigFile;
   readonly #commands: readonly Command[];
@@ -107,7 +108,7 @@ class Reader {
     this.#home = options.home;
   }
 
-  /** What the file says about the options of a command; what it says about others is looked through as well. */
+  /** Returns the settings that apply to a command. Settings for other commands are checked as well. */
   async settingsOf(command: Command): Promise<readonly Setting[]> {
     const found = new Map<string, Setting>();
     const add = (settings: ReadonlyMap<string, Setting>): void => {
@@ -117,7 +118,7 @@ class Reader {
     const tables = entries.filter(([, value]) => isTable(value)) as [string, Record<string, unknown>][];
     const top = Object.fromEntries(entries.filter(([, value]) => !isTable(value)));
     add(await this.#read(top, { commands: this.#named(TOP_LEVEL), target: command }));
-    // Tables come after the top level, since they know better, wherever they stand.
+    // Tables are read after the top level, whatever their order in the file, because a table overrides the top level.
     for (const [name, table] of tables) {
       const [owner] = this.#named([name]);
       if (owner === undefined) throw await this.#unknownTable(name);
@@ -127,7 +128,7 @@ class Reader {
     return [...found.values()];
   }
 
-  /** Settings by the name of what they set. */
+  /** Reads one table, or the top level. Returns the settings for `target` by attribute name of the option. */
   async #read(
     values: Readonly<Record<string, unknown>>,
     { commands, target, table }: {
@@ -154,7 +155,12 @@ class Reader {
     return found;
   }
 
-  /** @returns Whether the setting has an effect: the command line wins, and `false` is what a switch is anyway. */
+  /**
+   * Passes a setting to commander.
+   *
+   * @returns Whether the setting has an effect. It has none if the command line sets the option, or if it sets a switch
+   * of the help to `false`, which is the default.
+   */
   apply({ key, option, value }: Setting, command: Command): boolean {
     const name = option.attributeName();
     if (command.getOptionValueSource(name) === "cli") return false;
@@ -163,7 +169,7 @@ class Reader {
       try {
         command.parseOptions([arg]);
       } catch (error) {
-        // The value was refused, so that commander doesn't know that it was there.
+        // commander records no source for a refused value, and blame() needs one.
         command.setOptionValueWithSource(name, command.getOptionValue(name), SOURCE);
         throw error instanceof ShoalError ? this.blame(error, command) : error;
       }
@@ -184,18 +190,22 @@ class Reader {
     return new ShoalError(kind, { what, where, why, hint, cause: error });
   }
 
-  /** As they would stand on the command line. */
+  /** Converts a value to command-line arguments. */
   #argsOf(option: Option, value: unknown): readonly string[] {
     const flag = option.long!;
     if (Array.isArray(value)) return value.flatMap((item) => this.#argsOf(option, item));
     if (typeof value === "boolean") {
-      return value ? [flag] : [];
+      if (value) return [flag];
+      // A hidden switch is the opposite of one in the help: `dht = false` is `no-dht = true`.
+      return option.hidden && !option.optional
+        ? [flag.startsWith("--no-") ? `--${flag.slice(5)}` : `--no-${flag.slice(2)}`]
+        : [];
     }
     if (option.isBoolean()) return new Array(Number(value)).fill(flag);
     return [`${flag}=${this.#expanded(String(value), option)}`];
   }
 
-  /** On the command line, the shell does it. */
+  /** Expands `~` in paths, as the shell does on the command line. */
   #expanded(value: string, option: Option): string {
     const isPath = /<(?:dir|file|path)>/.test(option.flags);
     return isPath && this.#home && /^~(?:\/|$)/.test(value) ? `${this.#home}${value.slice(1)}` : value;
@@ -261,7 +271,7 @@ function optionOf(command: Command, key: string): Option | undefined {
   return command.options.find(({ long }) => long === `--${key}`);
 }
 
-/** Whether it can stand in the file, and help shows it. */
+/** Returns `true` if help shows the option and the config file may set it. */
 function isSettable(option: Option): boolean {
   return !option.hidden && !ONCE.includes(option.name());
 }
@@ -277,7 +287,7 @@ function kindOf(value: unknown): string {
   return JSON.stringify(value) === "null" ? String(value) : JSON.stringify(value);
 }
 
-/** What may have been meant; empty when nothing comes near. */
+/** Returns a hint with the closest known name, or an empty string if none is close. */
 async function nearest(name: string, known: readonly string[]): Promise<string> {
   const { closestString, levenshteinDistance } = await import("@std/text");
   const closest = closestString(name, known);

@@ -1,5 +1,5 @@
 /**
- * The config file: where it is, and what stands in it.
+ * Finds, reads and parses the config file.
  *
  * @module
  */
@@ -10,35 +10,35 @@ import { FileError } from "../platform/file_errors.ts";
 import type { Platform } from "../platform/platform.ts";
 import type { Terminal } from "../platform/terminal.ts";
 
-/** Bytes of UTF-8 that some editors put before the text. */
+/** UTF-8 byte order mark, which some editors write at the start of a file. */
 const BYTE_ORDER_MARK = "\ufeff";
 
-/** What it takes to find and read the config file. */
+/** What finding and reading the config file requires. */
 export interface ConfigSurroundings {
-  /** Has the file. */
+  /** File access. */
   readonly platform: Pick<Platform, "files">;
-  /** Knows the environment. */
+  /** Environment variables. */
   readonly terminal: Pick<Terminal, "env" | "isWindows">;
 }
 
-/** A config file that was read. */
+/** A parsed config file. */
 export interface ConfigFile {
-  /** Where it is. */
+  /** Path of the file. */
   readonly path: string;
-  /** What stands in it, as TOML has it: keys, and tables by name. */
+  /** The TOML document: keys, and tables by name. */
   readonly values: Readonly<Record<string, unknown>>;
 }
 
 /**
- * The path of the config file.
+ * Returns the path of the config file.
  *
- * @param terminal Knows the environment.
- * @returns `shoal/config.toml` below `XDG_CONFIG_HOME`, below `~/.config`, or on Windows below `APPDATA`; `null` when the
- * environment names none of them, and there is no config file.
+ * @param terminal Environment variables.
+ * @returns `shoal/config.toml` below `XDG_CONFIG_HOME`, below `~/.config`, or on Windows below `APPDATA`; `null` if
+ * none of these variables is set, so that there is no config file.
  */
 export function configPath(terminal: Pick<Terminal, "env" | "isWindows">): string | null {
   const xdg = terminal.env("XDG_CONFIG_HOME");
-  // by the XDG specification, a relative path there is to be ignored
+  // The XDG specification says to ignore a relative path.
   if (xdg?.startsWith("/")) return `${xdg}/shoal/config.toml`;
   if (terminal.isWindows) {
     const roaming = terminal.env("APPDATA");
@@ -49,11 +49,11 @@ export function configPath(terminal: Pick<Terminal, "env" | "isWindows">): strin
 }
 
 /**
- * Reads the config file. What reads TOML is loaded only when there is some.
+ * Reads the config file. The TOML parser is loaded only if there is a file.
  *
- * @param surroundings Where to look for it.
- * @returns What stands in it; `null` when there is none.
- * @throws {ShoalError} Of kind `usage` if it can't be read, is too large, or isn't TOML.
+ * @param surroundings Where to find the file.
+ * @returns The parsed file; `null` if there is none.
+ * @throws {ShoalError} Of kind `usage` if the file can't be read, is too large, or isn't TOML.
  */
 export async function readConfig({ platform, terminal }: ConfigSurroundings): Promise<ConfigFile | null> {
   const path = configPath(terminal);

@@ -1,5 +1,5 @@
 /**
- * What every command gets.
+ * State that is passed to every command.
  *
  * @module
  */
@@ -10,20 +10,20 @@ import type { AppliedConfig } from "./config.ts";
 import type { Shutdown } from "./shutdown.ts";
 import type { Engine } from "./engine.ts";
 
-/** The surroundings of one run of the program. */
+/** The environment of one run of the program. */
 export interface Context {
   /** Clocks, network, files. */
   readonly platform: Platform;
-  /** Where the user is. */
+  /** Standard input and output, environment variables, signals. */
   readonly terminal: Terminal;
   /** Torrents and sessions. */
   readonly engine: Engine;
-  /** Who wants the program to leave; a command that has something to bring in order listens to it. */
+  /** Requests to stop. A command that has to clean up listens to it. */
   readonly shutdown: Shutdown;
-  /** What came from the config file; `null` when nothing did, or when nobody knows yet. */
+  /** Applied settings of the config file; `null` if there is no file or it hasn't been read yet. */
   config: AppliedConfig | null;
-  /** How often `-v` was given; a command sets it as soon as it knows. */
+  /** Number of `-v` options. Set by each command. */
   verbosity: number;
-  /** The code that the program will exit with; a command sets it. */
+  /** Exit code of the program. Set by the command. */
   exitCode: number;
 }

@@ -1,5 +1,5 @@
 /**
- * `shoal create`: makes a torrent.
+ * `shoal create`: makes a torrent file.
  *
  * @module
  */
@@ -29,19 +29,14 @@ interface CreateCommandOptions extends CreationOptions {
   readonly verbose: number;
 }
 
-/**
- * Adds the command.
- *
- * @param program The program.
- * @param context The surroundings.
- */
+/** Adds `shoal create` to the program. */
 export function register(program: Command, context: Context): void {
   const command = program
     .command("create")
     .summary("make a .torrent")
     .description(
       "Makes a .torrent of a file or a folder, hashing on all cores. The same files and options always give the same " +
-        "bytes. Symbolic links are followed. A file that is there already is never replaced.",
+        "bytes. Symbolic links are followed. An existing file is never replaced.",
     )
     .argument("<path>", "file or folder")
     .option(
@@ -55,10 +50,10 @@ export function register(program: Command, context: Context): void {
     )
     .option("--web-seed <url>", "web server that has the data, repeatable", collectWebSeed);
   addContentOptions(command)
-    .option("--v1", "make a v1 torrent, as this version always does")
-    .option("--source <text>", "tracker or site that it is for; makes the info-hash another one")
+    .option("--v1", "make a v1 torrent (this version makes no others)")
+    .option("--source <text>", "tracker or site that the torrent is for; changes the info-hash")
     .option("--date", "write the creation date")
-    .option("--json", "one JSON object on standard output, as of `info`, with the path of the .torrent")
+    .option("--json", "one JSON object on standard output: the fields of `info`, and the path of the .torrent")
     .option("-q, --quiet", "no output; errors on standard error")
     .option("-v, --verbose", "show the stack of an error", (_, count: number) => count + 1, 0);
   refuseOptions(command, UNAVAILABLE_CREATE_OPTIONS);
@@ -75,7 +70,7 @@ async function create(
   const { shutdown, engine, terminal } = context;
   checkOutputs(options, context);
   shutdown.listen();
-  // Before anything is hashed, as far as the name is known.
+  // Check before hashing, if the name of the output is known already.
   if (options.output !== undefined) await checkFree(options.output, context);
   const { bytes, meta } = await makeTorrent(path, {
     options,
@@ -84,7 +79,7 @@ async function create(
       source: options.source,
       createdAt: options.date && Math.floor(context.platform.wallClock() / 1000),
       async onFound({ safeName }) {
-        // The name is what the torrent's own file is called after, so that only now it is known.
+        // The default file name derives from the torrent's name, which is known only now.
         if (options.output === undefined) await checkFree(fileNameFor(safeName), context);
       },
     },
@@ -94,7 +89,7 @@ async function create(
   const output = options.output ?? fileNameFor(meta.name);
   if (output === STDOUT) return await terminal.stdout.write(bytes);
   await checkFree(output, context);
-  await shutdown.unlessLeaving(context.platform.files.writeFile(output, bytes));
+  await shutdown.raceShutdown(context.platform.files.writeFile(output, bytes));
   const description = await engine.describe(meta);
   if (options.json) {
     await terminal.stdout.write(`${jsonText({ torrent: output, ...description })}\n`);
@@ -105,7 +100,7 @@ async function create(
   }
 }
 
-/** What the file of a torrent is called: `NAME.torrent`, its name cut where that is longer than file systems take. */
+/** Returns `NAME.torrent`, with a name cut to the length that file systems allow. */
 function fileNameFor(name: string): string {
   const suffix = ".torrent";
   return cutUtf8(name, MAX_NAME_BYTES - suffix.length) + suffix;
@@ -128,40 +123,40 @@ function collectWebSeed(value: string, urls: readonly string[] = []): readonly s
   return [...urls, value];
 }
 
-/** An option that is to come. */
+/** An option of the command-line contract that this version doesn't implement. */
 export interface Unavailable {
-  /** As in the contract: `--max-down <rate>`. */
+  /** Flags as in the contract, such as `--max-down <rate>`. */
   readonly flags: string;
   /** What this version does instead. */
   readonly why: string;
 }
 
-/** Options of `create`: torrents of BEP 52. */
+/** Options of `create` for v2 and hybrid torrents (BEP 52). */
 const UNAVAILABLE_CREATE_OPTIONS: readonly Unavailable[] = [
   { flags: "--v2", why: "this version makes v1 torrents" },
   { flags: "--hybrid", why: "this version makes v1 torrents" },
 ];
 
 /**
- * The error for something that is to come.
+ * Returns the error for a feature that is not implemented.
  *
- * @param name What the user wrote: an option, a command, a kind of source.
+ * @param name The option, command or kind of source that the user gave.
  * @param why What this version does instead.
- * @returns The error, of kind `usage`.
+ * @returns An error of kind `usage`.
  */
 function notAvailable(name: string, why: string): ShoalError {
   return new ShoalError("usage", { what: "not available yet", where: name, why });
 }
 
 /**
- * Makes a command refuse options by name.
+ * Makes a command reject options with an error that names the option.
  *
  * @param command The command.
- * @param options What to refuse.
+ * @param options Options to reject.
  */
 function refuseOptions(command: Command, options: readonly Unavailable[]): void {
   for (const { flags, why } of options) {
-    // with the value optional, the name is what the error is about, whatever follows it
+    // The value is optional so that a missing value isn't reported instead of the option.
     const option = new Option(flags.replace(/<(.*)>/, "[$1]")).hideHelp();
     command.addOption(option);
     command.on(`option:${option.name()}`, () => {

@@ -1,5 +1,5 @@
 /**
- * Making a torrent for a command: its options, and the view of how far it has come.
+ * Options and progress view shared by the commands that make a torrent, `create` and `share`.
  *
  * @module
  */
@@ -15,14 +15,14 @@ import { badValue, parseSize } from "./option_values.ts";
 import { plainLogLine } from "../ui/log_lines.ts";
 import { printable } from "../ui/printable.ts";
 
-/** Longest piece that may be asked for; with longer ones, other clients refuse a torrent. */
+/** Longest piece length to accept. Other clients reject torrents with longer pieces. */
 const MAX_PIECE = 256 * 1024 * 1024;
-/** Shortest piece that may be asked for: a block. */
+/** Shortest piece length to accept: one block. */
 const MIN_PIECE = 16 * 1024;
-/** Stands for standard output. */
+/** Output path that means standard output. */
 export const STDOUT = "-";
 
-/** Values of the options that say what the torrent is to hold, as commander collects them. */
+/** Values of the options about the torrent's content, as commander collects them. */
 export interface CreationOptions {
   readonly output?: string;
   readonly tracker?: readonly (readonly string[])[];
@@ -34,7 +34,7 @@ export interface CreationOptions {
 }
 
 /**
- * Adds the options that say what the torrent is to hold.
+ * Adds the options about the torrent's content.
  *
  * @param command The command.
  * @returns The same command.
@@ -43,7 +43,7 @@ export function addContentOptions(command: Command): Command {
   return command
     .option("--piece-length <size>", "power of two, 16K or more (default: by total size, 16K to 16M)", parsePieceLength)
     .option("--private", "let peers come from the trackers only")
-    .option("--comment <text>", "comment for whoever reads it")
+    .option("--comment <text>", "comment in the torrent")
     .option("--name <name>", "name in the torrent (default: that of the file or folder)", parseName)
     .option(
       "--exclude <glob>",
@@ -52,30 +52,35 @@ export function addContentOptions(command: Command): Command {
     );
 }
 
+/** Options for {@linkcode makeTorrent}. */
+export interface MakeTorrentOptions {
+  /** Options from the command line. */
+  readonly options: CreationOptions;
+  /** Settings beyond those of the command line. */
+  readonly more?: Pick<CreateOptions, "webSeeds" | "source" | "createdAt" | "onFound">;
+  /** Whether to show no progress. */
+  readonly silent: boolean;
+  /** The environment. */
+  readonly context: Context;
+}
+
 /**
- * Makes the torrent, with a view of how far it has come.
+ * Makes a torrent and shows the progress of hashing. Warns on standard error about each file that was left out.
  *
  * @param path A file or a folder.
- * @param parts `options`: what it is to hold. `more`: what else. `silent`: whether to show nothing. `context`: the surroundings.
- * @returns The torrent. What had to be left out has been told on standard error.
- * @throws {ShoalError} Of kind `storage` if something can't be read, of kind `usage` if the options don't fit it.
- * @throws What the shutdown explains, when the program is to leave.
+ * @param parts See {@linkcode MakeTorrentOptions}.
+ * @returns The torrent.
+ * @throws {ShoalError} Of kind `storage` if something can't be read, of kind `usage` if the options don't fit the
+ * files.
+ * @throws An error for which `Shutdown.explains()` returns `true`, if the program is shutting down.
  */
-export async function makeTorrent(
-  path: string,
-  parts: {
-    readonly options: CreationOptions;
-    readonly more?: Pick<CreateOptions, "webSeeds" | "source" | "createdAt" | "onFound">;
-    readonly silent: boolean;
-    readonly context: Context;
-  },
-): Promise<CreatedTorrent> {
+export async function makeTorrent(path: string, parts: MakeTorrentOptions): Promise<CreatedTorrent> {
   const { options, more = {}, context } = parts;
   const { shutdown, engine, platform, terminal } = context;
   const viewOf = parts.silent ? null : await loadView(context);
   let view: CheckView | null = null;
-  const { lastWords } = shutdown;
-  shutdown.lastWords = () => view?.close() ?? Promise.resolve();
+  const { restoreTerminal } = shutdown;
+  shutdown.restoreTerminal = () => view?.close() ?? Promise.resolve();
   const settings: CreateOptions = {
     ...more,
     platform,
@@ -95,18 +100,18 @@ export async function makeTorrent(
     onProgress: (fraction, bytes) => view?.progress(fraction, bytes),
   };
   try {
-    const made = await shutdown.unlessLeaving(engine.create(path, settings));
+    const made = await shutdown.raceShutdown(engine.create(path, settings));
     await (view as CheckView | null)?.close();
     for (const name of made.skipped) await terminal.stderr.write(warning(name));
     return made;
   } catch (error) {
-    // The hints of a file error are about the folder of a download, not about this.
+    // The hints of a file error are about the folder of a download, so they are left out here.
     if (!(error instanceof FileError)) throw error;
     const { what, where, why } = error;
     throw new ShoalError("storage", { what, where, why, cause: error });
   } finally {
     await (view as CheckView | null)?.close();
-    shutdown.lastWords = lastWords;
+    shutdown.restoreTerminal = restoreTerminal;
   }
 }
 
@@ -120,11 +125,11 @@ async function loadView({ platform, terminal }: Context): Promise<(name: string)
 }
 
 /**
- * Refuses to write where something is: nothing is replaced, and hours of hashing shall not end with a folder that isn't there.
+ * Checks that the torrent file can be written to a path. Existing files are never replaced, and a missing folder is
+ * reported before hours of hashing.
  *
- * @param path Where the torrent is to go.
- * @param context Knows the files.
- * @throws {ShoalError} Of kind `storage` if it can't go there.
+ * @param path Where the torrent file is to go.
+ * @throws {ShoalError} Of kind `storage` if the path is taken or its folder doesn't exist.
  */
 export async function checkFree(path: string, { platform }: Context): Promise<void> {
   if (path === STDOUT) return;
@@ -161,12 +166,12 @@ function collect(value: string, values: readonly string[] = []): readonly string
 }
 
 /**
- * Takes a tier of trackers.
+ * Parses a tier of trackers.
  *
- * @param value URLs, commas between them.
- * @param tiers Those that came before.
- * @returns All of them.
- * @throws {ShoalError} If one is no URL of a tracker.
+ * @param value URLs separated by commas.
+ * @param tiers Tiers from earlier options.
+ * @returns All tiers.
+ * @throws {ShoalError} Of kind `usage` if an entry is no tracker URL.
  */
 export function collectTier(value: string, tiers: readonly (readonly string[])[] = []): readonly (readonly string[])[] {
   const urls = value.split(",").map((url) => url.trim());
@@ -175,17 +180,24 @@ export function collectTier(value: string, tiers: readonly (readonly string[])[]
   return [...tiers, urls];
 }
 
+/** Options for {@linkcode checkUrl}. */
+export interface CheckUrlOptions {
+  /** Option that the URL was given to, such as `--tracker`. */
+  readonly flag: string;
+  /** Whole value of the option, for the error. */
+  readonly value: string;
+  /** Allowed schemes, with their colons. */
+  readonly schemes: readonly string[];
+}
+
 /**
- * Refuses what is no URL.
+ * Checks that a text is a URL with an allowed scheme.
  *
- * @param url What may be one.
- * @param options `flag`, `value`: the option and what was given to it. `schemes`: of which kinds it may be.
- * @throws {ShoalError} If it is none of these.
+ * @param url The text.
+ * @param options See {@linkcode CheckUrlOptions}.
+ * @throws {ShoalError} Of kind `usage` if the text is no such URL.
  */
-export function checkUrl(
-  url: string,
-  { flag, value, schemes }: { readonly flag: string; readonly value: string; readonly schemes: readonly string[] },
-): void {
+export function checkUrl(url: string, { flag, value, schemes }: CheckUrlOptions): void {
   if (URL.canParse(url) && schemes.includes(new URL(url).protocol)) return;
   const names = schemes.map((scheme) => scheme.slice(0, -1)).join(", ");
   throw badValue(flag, { value, why: `${JSON.stringify(url)} is no URL of these kinds: ${names}` });

@@ -1,5 +1,5 @@
 /**
- * `shoal demo`: a whole swarm on this machine, downloaded before your eyes.
+ * `shoal demo`: starts a swarm on this machine and downloads from it.
  *
  * @module
  */
@@ -14,7 +14,7 @@ import { LOOPBACK, sha256OfFile, startDemoSwarm } from "./demo_swarm.ts";
 import { EXIT_DONE } from "./exit_codes.ts";
 import { badValue, parseSize } from "./option_values.ts";
 
-/** Smallest payload with which there is anything to see. */
+/** Smallest payload, in bytes. A smaller download would finish before the progress shows. */
 const MIN_SIZE = 1024 * 1024;
 
 interface DemoOptions {
@@ -24,18 +24,13 @@ interface DemoOptions {
   readonly verbose: number;
 }
 
-/** Bytes from and to one peer. */
+/** Bytes exchanged with one peer. */
 interface Traffic {
   from: number;
   to: number;
 }
 
-/**
- * Adds the command.
- *
- * @param program The program.
- * @param context The surroundings.
- */
+/** Adds `shoal demo` to the program. */
 export function register(program: Command, context: Context): void {
   program
     .command("demo")
@@ -89,16 +84,20 @@ async function demo(options: DemoOptions, context: Context): Promise<number> {
   }
 }
 
-/** Downloads, like `shoal download` does, and keeps the books on who sent what. */
-async function watch(
-  options: DemoOptions,
-  parts: {
-    readonly context: Context;
-    readonly traffic: Map<string, Traffic>;
-    readonly meta: Awaited<ReturnType<typeof startDemoSwarm>>["meta"];
-    readonly folder: string;
-  },
-): Promise<number> {
+/** Options for {@linkcode watch}. */
+interface WatchOptions {
+  /** The environment. */
+  readonly context: Context;
+  /** Filled with the traffic of each peer, by address. */
+  readonly traffic: Map<string, Traffic>;
+  /** Torrent to download. */
+  readonly meta: Awaited<ReturnType<typeof startDemoSwarm>>["meta"];
+  /** Download folder. */
+  readonly folder: string;
+}
+
+/** Downloads as `shoal download` does, and counts the bytes exchanged with each peer. Returns the exit code. */
+async function watch(options: DemoOptions, parts: WatchOptions): Promise<number> {
   const { context, traffic, meta, folder } = parts;
   const { runTransfer } = await import("./transfer.ts");
   const engine: Context["engine"] = {
@@ -126,7 +125,7 @@ function count(event: SessionEvent, traffic: Map<string, Traffic>): void {
   traffic.set(event.address, sum);
 }
 
-/** What came from whom, and what went back. */
+/** Returns lines that show the bytes received from and sent to each peer. */
 function report(traffic: ReadonlyMap<string, Traffic>, names: ReadonlyMap<string, string>): string {
   const rows = [...traffic].map(([address, { from, to }]) => ({
     name: names.get(address) ?? address,

@@ -1,5 +1,5 @@
 /**
- * The swarm that `shoal demo` downloads from: a payload, a tracker, seeders, and a rival.
+ * The swarm that `shoal demo` downloads from: a payload, a tracker, seeders, and another leecher.
  *
  * @module
  */
@@ -11,44 +11,44 @@ import type { FileHandle, Platform } from "../platform/platform.ts";
 import type { Session } from "../session/session.ts";
 import type { TrackerServer } from "../tracker_server/server.ts";
 
-/** Everything happens on this address. */
+/** Address that all parts of the demo use. */
 export const LOOPBACK = "127.0.0.1";
 const SEEDERS = 3;
 const PIECE_LENGTH = 512 * 1024;
-/** Memory for each of the others, in bytes; they share a process with the download that is shown. */
+/** Cache of each helper session, in bytes. The helpers share a process with the download that is shown. */
 const HELPER_CACHE = 16 * 1024 * 1024;
-/** Seconds between announces: the swarm is small and short-lived. */
+/** Announce interval, in seconds. Short, because the swarm is small and short-lived. */
 const ANNOUNCE_SECONDS = 5;
 
-/** A swarm on this machine. */
+/** A running swarm on this machine. */
 export interface DemoSwarm {
-  /** What it shares. */
+  /** Torrent that the swarm shares. */
   readonly meta: Metainfo;
-  /** SHA-256 of the original, hexadecimal. */
+  /** SHA-256 of the original, as 64 hexadecimal digits. */
   readonly sha256: string;
-  /** Who listens at which `host:port`. */
+  /** Name of each helper, by the `host:port` that it listens on. */
   readonly names: ReadonlyMap<string, string>;
-  /** Ends it. The files stay. */
+  /** Stops the swarm. The files stay. */
   close(): Promise<void>;
 }
 
-/** What a {@linkcode DemoSwarm} is made of. */
+/** Options for {@linkcode startDemoSwarm}. */
 export interface DemoSwarmOptions {
-  /** For the files. */
+  /** Folder for the files of the swarm. */
   readonly folder: string;
-  /** Of the payload, in bytes. */
+  /** Size of the payload, in bytes. */
   readonly size: number;
-  /** Gives up while the payload is being made. */
+  /** Stops making the payload when aborted. */
   readonly signal: AbortSignal;
 }
 
 /**
- * Makes a payload and starts a swarm that has it.
+ * Makes a payload and starts a swarm that shares it.
  *
- * @param platform The outside.
+ * @param platform Clocks, network, files.
  * @param options See {@linkcode DemoSwarmOptions}.
- * @returns The swarm, at work.
- * @throws The signal's reason, when it is aborted.
+ * @returns The running swarm.
+ * @throws The signal's reason if the signal is aborted.
  */
 export async function startDemoSwarm(platform: Platform, options: DemoSwarmOptions): Promise<DemoSwarm> {
   const [{ Session }, { TrackerServer }] = await Promise.all([
@@ -82,18 +82,23 @@ export async function startDemoSwarm(platform: Platform, options: DemoSwarmOptio
   }
 }
 
+/** Options for {@linkcode sha256OfFile}. */
+export interface Sha256Options {
+  /** Path of the file. */
+  readonly path: string;
+  /** Stops hashing when aborted. */
+  readonly signal: AbortSignal;
+}
+
 /**
- * The SHA-256 of a file.
+ * Computes the SHA-256 of a file.
  *
- * @param platform The outside.
- * @param options `path`: of the file. `signal`: gives up.
+ * @param platform Hashes and files.
+ * @param options See {@linkcode Sha256Options}.
  * @returns 64 hexadecimal digits.
- * @throws The signal's reason, when it is aborted.
+ * @throws The signal's reason if the signal is aborted.
  */
-export async function sha256OfFile(
-  platform: Platform,
-  { path, signal }: { readonly path: string; readonly signal: AbortSignal },
-): Promise<string> {
+export async function sha256OfFile(platform: Platform, { path, signal }: Sha256Options): Promise<string> {
   const file = await platform.files.open(path, "read");
   try {
     const hash = platform.digest("sha256");
@@ -131,7 +136,7 @@ async function makePayload(
   }
 }
 
-/** Writes random bytes, hashing them on the way. */
+/** Writes random bytes and hashes them. */
 async function fill(
   platform: Platform,
   { file, size, signal }: DemoSwarmOptions & { readonly file: FileHandle },

@@ -1,5 +1,5 @@
 /**
- * `shoal download`: torrents to verified files.
+ * `shoal download`: downloads torrents to verified files.
  *
  * @module
  */
@@ -31,18 +31,13 @@ interface DownloadOptions extends NetworkOptions {
   readonly stream?: number | boolean;
 }
 
-/**
- * Adds the command.
- *
- * @param program The program.
- * @param context The surroundings.
- */
+/** Adds `shoal download` to the program. */
 export function register(program: Command, context: Context): void {
   const command = program
     .command("download", { isDefault: true })
     .alias("dl")
     .summary("download torrents (the default command)")
-    .description("Downloads torrents, each from all of its peers at once, and serves others meanwhile.")
+    .description("Downloads torrents from many peers at once, and uploads to other peers at the same time.")
     .argument("<source...>", "path or http(s) URL of a .torrent, magnet link, info-hash, or - for standard input")
     .option("-o, --output <dir>", "where to put it; created if missing", ".");
   addNetworkOptions(command)
@@ -53,13 +48,13 @@ export function register(program: Command, context: Context): void {
     )
     .option("--list", "only list the files")
     .option("--sequential", "pieces in order")
-    .option("--seed", "go on seeding when complete, until interrupted")
+    .option("--seed", "keep seeding when complete, until interrupted")
     .option(
       "--seed-ratio <r>",
-      "... or until r times the wanted size is uploaded",
+      "keep seeding until r times the wanted size is uploaded",
       (v) => parseRatio(v, "--seed-ratio"),
     )
-    .option("--seed-time <t>", "... or for t (90s, 30m, 2h)", (v) => parseDuration(v, "--seed-time"))
+    .option("--seed-time <t>", "keep seeding for t (90s, 30m, 2h)", (v) => parseDuration(v, "--seed-time"))
     .option("--on-complete <url>", "POST the completed event of each torrent to a URL, as JSON", parseHttpUrl)
     .option("--check", "ignore resume state and hash what is on disk")
     .option("--timeout <t>", "give up (exit 5) when nothing arrives for t", (v) => parseDuration(v, "--timeout"))
@@ -71,7 +66,7 @@ export function register(program: Command, context: Context): void {
     });
 }
 
-/** What the command works with. */
+/** Input of one run of the command. */
 interface Run {
   readonly options: DownloadOptions;
   readonly context: Context;
@@ -88,13 +83,13 @@ async function download(sources: readonly string[], run: Run): Promise<number> {
     show: options,
     keeps: true,
     ...(options.onComplete !== undefined && { onComplete: options.onComplete }),
-    seed: seedGoal(options) ?? (stream && {}), // who watches goes on watching when all is here
+    seed: seedGoal(options) ?? (stream && {}), // a player goes on reading after the download is complete
     stream,
     idle: options.timeout === undefined ? null : { seconds: options.timeout },
   }, context);
 }
 
-/** Prints what would be downloaded. */
+/** Prints the files that would be downloaded. */
 async function list(sources: readonly string[], { options, context, choices }: Run): Promise<number> {
   const found = byTorrent(await readAll(sources, context));
   const [{ fileList }, { tellWarnings }, { mergeSources }] = await Promise.all([
@@ -133,20 +128,23 @@ async function load(sources: readonly string[], { options, context, choices }: R
     ...(options.check && { check: true }),
   };
   const found = byTorrent(await readAll(sources, context));
-  if (!options.quiet) await tellDoubles(found, context);
+  if (!options.quiet) await reportDuplicateSources(found, context);
   const { mergeSources, selectFiles } = await import("../metainfo/mod.ts");
   return found.map((same) => {
     const loaded = loadedOf(same, mergeSources);
     if (choices === null) return { ...loaded, options: add };
-    // What a magnet link holds shows later.
+    // The files of a magnet link are selected later, once its metadata is known.
     const { source } = loaded;
     const files = "pieces" in source ? selectFiles(source, choices) : (meta: Metainfo) => selectFiles(meta, choices);
     return { ...loaded, options: { ...add, files } };
   });
 }
 
-/** Says which sources are used together. */
-async function tellDoubles(found: readonly (readonly (Metainfo | Magnet)[])[], { terminal }: Context): Promise<void> {
+/** Tells the user which sources are the same torrent and used together. */
+async function reportDuplicateSources(
+  found: readonly (readonly (Metainfo | Magnet)[])[],
+  { terminal }: Context,
+): Promise<void> {
   for (const same of found) {
     if (same.length === 1) continue;
     const source = same.find((one) => "pieces" in one) ?? same[0]!;
@@ -159,7 +157,7 @@ async function tellDoubles(found: readonly (readonly (Metainfo | Magnet)[])[], {
 async function readAll(sources: readonly string[], context: Context): Promise<(Metainfo | Magnet)[]> {
   const { readSource } = await import("./torrent_source.ts");
   const read = await Promise.allSettled(sources.map((source) => readSource(source, context)));
-  // Of several bad sources, the first one on the command line is told, not the one that failed fastest.
+  // Report the first bad source on the command line, not the one that failed fastest.
   const found = read.map((result) => {
     if (result.status === "rejected") throw result.reason;
     return result.value;
@@ -167,12 +165,15 @@ async function readAll(sources: readonly string[], context: Context): Promise<(M
   return found;
 }
 
-/** Sources that stand for the same torrent, together. */
+/** Groups sources by torrent. */
 function byTorrent(sources: readonly (Metainfo | Magnet)[]): (Metainfo | Magnet)[][] {
   return [...Map.groupBy(sources, ({ infoHash }) => infoHash.hex).values()];
 }
 
-/** A torrent with all of its sources: a file knows more than a link, and what one link wants counts for the others. */
+/**
+ * Combines the sources of a torrent. A torrent file comes first, because it knows more than a magnet link. Without one,
+ * the file selection (`so`) of the merged links applies to all of them.
+ */
 function loadedOf(
   sources: readonly (Metainfo | Magnet)[],
   merge: typeof mergeSources,
@@ -184,7 +185,7 @@ function loadedOf(
   return { source: { ...first!, selectOnly }, more: more.map((link) => ({ ...link, selectOnly })) };
 }
 
-/** What `--files` asks for; `null` for everything. */
+/** Returns the file choices of `--files`; `null` for all files. */
 async function choicesOf({ files }: DownloadOptions): Promise<readonly FileChoice[] | null> {
   if (files === undefined) return null;
   const { parseFileChoice } = await import("../metainfo/mod.ts");

@@ -1,6 +1,6 @@
 /**
- * What the commands need of the rest of the house, behind one seam: the heavy parts are loaded when they are needed, and
- * tests bring their own.
+ * The interface between the commands and the rest of the program. Heavy modules are loaded on first use, and tests
+ * substitute fakes.
  *
  * @module
  */
@@ -9,13 +9,13 @@ import type { Bytes } from "../base/bytes.ts";
 import type { InfoHash } from "../base/info_hash.ts";
 import type { Magnet, Metainfo, TorrentDescription } from "../metainfo/mod.ts";
 import type { CreatedTorrent, CreateOptions } from "../session/create_torrent.ts";
-import type { FileSnapshot, PieceMap } from "../session/torrent_handle.ts";
+import type { FileSnapshot, PieceMap } from "../session/session_events.ts";
 import type { AddOptions, RateLimits, SessionOptions } from "../session/session.ts";
-import type { ReadableTorrent } from "../session/torrent_handle.ts";
+import type { ReadableTorrent } from "../session/session_events.ts";
 import type { SessionEvent, TorrentSnapshot } from "../session/session_events.ts";
 import type { Verification, VerifyOptions } from "../session/verify_torrent.ts";
 
-/** The parts of a torrent that a command uses. */
+/** The parts of a torrent that commands use. */
 export interface TorrentLike extends ReadableTorrent {
   readonly metadata: Promise<Metainfo>;
   readonly finished: Promise<void>;
@@ -29,7 +29,7 @@ export interface TorrentLike extends ReadableTorrent {
   stop(): Promise<void>;
 }
 
-/** The parts of a session that a command uses. */
+/** The parts of a session that commands use. */
 export interface SessionLike {
   readonly port: number;
   start(): Promise<void>;
@@ -40,40 +40,51 @@ export interface SessionLike {
   stop(deadlineMs?: number): Promise<void>;
 }
 
+/** Options for {@linkcode Engine.parse}. */
+export interface ParseTorrentOptions {
+  /** Name of the torrent in errors: a path or URL. */
+  readonly source: string;
+  /**
+   * Whether to restrict file names to those that Windows allows. Otherwise file names are those that other clients use
+   * on this system, so that data downloaded by another client is found.
+   */
+  readonly portable: boolean;
+}
+
 /** Torrents and sessions. */
 export interface Engine {
   /**
-   * Parses a torrent file. `portable` keeps file names to what Windows allows; elsewhere they stay as other clients there
-   * have them, so that data which one of those fetched is found.
+   * Parses a torrent file.
    *
-   * @throws {ShoalError} Of kind `torrent` if it is none.
+   * @throws {ShoalError} Of kind `torrent` if the bytes are not a valid torrent.
    */
-  parse(bytes: Bytes, options: { readonly source: string; readonly portable: boolean }): Promise<Metainfo>;
+  parse(bytes: Bytes, options: ParseTorrentOptions): Promise<Metainfo>;
   /**
    * Parses a magnet link or an info-hash.
    *
-   * @throws {ShoalError} Of kind `torrent` if it is none.
+   * @throws {ShoalError} Of kind `torrent` if the text is neither.
    */
   parseMagnet(text: string): Promise<Magnet>;
-  /** What `info --json` prints. */
+  /** Returns what `info --json` prints. */
   describe(meta: Metainfo): Promise<TorrentDescription>;
   /**
    * Compares data on disk with a torrent.
    *
-   * @throws {ShoalError} Of kind `storage` if it can't be read.
+   * @throws {ShoalError} Of kind `storage` if the data can't be read.
    */
   verify(meta: Metainfo, options: VerifyOptions): Promise<Verification>;
   /**
    * Makes a torrent of a file or a folder.
    *
-   * @throws {ShoalError} Of kind `storage` if something can't be read, of kind `usage` if the options don't fit it.
+   * @throws {ShoalError} Of kind `storage` if something can't be read, of kind `usage` if the options don't fit the
+   * files.
    */
   create(path: string, options: CreateOptions): Promise<CreatedTorrent>;
-  /** A session that has not been started. */
+  /** Creates a session that has not been started. */
   createSession(options: SessionOptions): Promise<SessionLike>;
 }
 
-/** The real one. */
+/** The real engine. */
 export const engine: Engine = {
   async parse(bytes, options) {
     const { parseMetainfo } = await import("../metainfo/mod.ts");

@@ -1,5 +1,5 @@
 /**
- * Errors as the user sees them.
+ * Formats errors for the user.
  *
  * @module
  */
@@ -8,14 +8,20 @@ import { messageOf, ShoalError } from "../base/errors.ts";
 import { redact } from "../base/secrets.ts";
 import { printable } from "../ui/printable.ts";
 
+/** Options for {@linkcode errorLine}. */
+export interface ErrorLineOptions {
+  /** Whether to add the stack of an error that is not a {@linkcode ShoalError}. */
+  readonly verbose: boolean;
+}
+
 /**
- * The error line: `shoal: error: WHAT (WHERE): WHY; HINT`.
+ * Formats an error as `shoal: error: WHAT (WHERE): WHY; HINT`.
  *
- * @param thrown What was thrown.
- * @param options `verbose`: adds the stack, where the error is none of those that we expect.
- * @returns One line, more with a stack, with its end.
+ * @param thrown The thrown value.
+ * @param options See {@linkcode ErrorLineOptions}.
+ * @returns One line, or several with a stack, with a line end.
  */
-export function errorLine(thrown: unknown, options: { readonly verbose: boolean }): string {
+export function errorLine(thrown: unknown, options: ErrorLineOptions): string {
   const line = `shoal: error: ${printable(redact(describe(thrown, options.verbose)))}\n`;
   return options.verbose && !(thrown instanceof ShoalError) ? `${line}${stackOf(thrown)}` : line;
 }
@@ -30,7 +36,7 @@ function describe(thrown: unknown, verbose: boolean): string {
 
 function stackOf(thrown: unknown): string {
   const lines: string[] = [];
-  // a chain of causes can go round in a circle
+  // The depth is limited because a chain of causes can be a cycle.
   for (let error = thrown, depth = 0; error instanceof Error && depth < 5; error = error.cause, depth++) {
     const head = depth === 0 ? [] : [`caused by ${error.name}: ${error.message}`];
     const frames = (error.stack ?? "").split("\n").filter((line) => /^\s+at /.test(line));

@@ -1,16 +1,16 @@
 /**
- * Exit codes, as the command-line contract lists them.
+ * Exit codes of the command-line contract.
  *
  * @module
  */
 
 import { type ErrorKind, ShoalError } from "../base/errors.ts";
 
-/** Done. */
+/** Success. */
 export const EXIT_DONE = 0;
-/** A bug. */
+/** Unexpected failure, a bug. */
 export const EXIT_UNEXPECTED = 1;
-/** The command line is wrong. */
+/** Wrong command line. */
 export const EXIT_USAGE = 2;
 /** Full disk, no permission, path conflict. */
 export const EXIT_STORAGE = 4;
@@ -23,15 +23,15 @@ const CODES: Readonly<Record<ErrorKind, number>> = {
   storage: EXIT_STORAGE,
   timeout: 5,
   network: 6,
-  // No peer can end the program; when it looks as if one had, the program is wrong.
+  // No peer can end the program, so a peer error that gets this far is a bug.
   peer: EXIT_UNEXPECTED,
 };
 
 /**
- * The exit code for a failure.
+ * Returns the exit code for an error.
  *
- * @param thrown What was thrown.
- * @returns 1 for anything that is not a {@linkcode ShoalError}.
+ * @param thrown The thrown value.
+ * @returns The code for the kind of error; 1 for anything that is not a {@linkcode ShoalError}.
  */
 export function exitCodeOf(thrown: unknown): number {
   return thrown instanceof ShoalError ? CODES[thrown.kind] : EXIT_UNEXPECTED;

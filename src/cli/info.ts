@@ -1,5 +1,5 @@
 /**
- * `shoal info`: what a torrent holds.
+ * `shoal info`: shows the contents of a torrent.
  *
  * @module
  */
@@ -19,25 +19,20 @@ interface InfoOptions extends PeerOptions {
   readonly verbose?: true;
 }
 
-/**
- * Adds the command.
- *
- * @param program The program.
- * @param context The surroundings.
- */
+/** Adds `shoal info` to the program. */
 export function register(program: Command, context: Context): void {
   const command = program
     .command("info")
     .summary("show what a torrent holds")
     .description(
-      "Shows what a torrent holds: files, size, trackers, info-hash. What a magnet link holds is asked of peers.",
+      "Shows what a torrent holds: files, size, trackers, info-hash. The metadata of a magnet link is fetched from peers.",
     )
     .argument("<source>", "path or http(s) URL of a .torrent, magnet link, info-hash, or - for standard input")
-    .option("--timeout <t>", "give up (exit 5) when no peer tells within t (default: 2m)", (v) => {
+    .option("--timeout <t>", "give up (exit 5) when no peer sends the metadata within t (default: 2m)", (v) => {
       return parseDuration(v, "--timeout");
     })
     .option("--json", "one JSON object")
-    .option("-q, --quiet", "nothing but what was asked for; errors on standard error")
+    .option("-q, --quiet", "no progress, no warnings; errors on standard error")
     .option("-v, --verbose", "show the stack of an error");
   addPeerOptions(command)
     .action(async (source: string, options: InfoOptions) => {

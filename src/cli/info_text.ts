@@ -1,5 +1,5 @@
 /**
- * What a torrent holds, for people.
+ * Describes the contents of a torrent in lines of text.
  *
  * @module
  */
@@ -16,17 +16,17 @@ import { formatCount, formatPlural, formatSize } from "../ui/format.ts";
 import { jsonText } from "../ui/json_text.ts";
 import { printable } from "../ui/printable.ts";
 
-/** Cells before the values. */
+/** Width of the labels, in cells. */
 const LABEL_WIDTH = 12;
 const SIZE_WIDTH = 8;
-/** Folders within each other that have a line each; what stands deeper would be out of sight on the right. */
+/** Most nested folders that have a line each. Deeper ones would be indented out of sight. */
 const MAX_LEVELS = 16;
 
 /**
- * A torrent in lines of text.
+ * Describes a torrent.
  *
  * @param torrent The torrent.
- * @returns Lines without their ends, made as they are asked for; nothing from outside can do harm to a terminal.
+ * @returns Lines without line ends, generated on demand, with text from outside made safe for a terminal.
  */
 export function* infoLines(torrent: TorrentDescription): Generator<string> {
   const more = [
@@ -50,10 +50,10 @@ export function* infoLines(torrent: TorrentDescription): Generator<string> {
 }
 
 /**
- * The most important things about a torrent that was made just now.
+ * Describes a torrent that was just made: name, size, pieces, info-hash, magnet link.
  *
  * @param torrent The torrent.
- * @returns Lines without their ends; nothing from outside can do harm to a terminal.
+ * @returns Lines without line ends, with text from outside made safe for a terminal.
  */
 export function summaryLines(torrent: TorrentDescription): string[] {
   const lines = [...field("name", torrent.name), ...sizeLines(torrent), ...field("magnet", torrent.magnet)];
@@ -80,12 +80,12 @@ function tierLine(url: string, { tier, of }: { readonly tier: number; readonly o
 }
 
 /**
- * The tree of files with their numbers; folders stand above what they hold, with the sum of what is shown of it. Folders that
- * stand very deep share a line.
+ * Lists files as a tree, with their numbers. Each folder precedes its contents and shows the total size of the shown
+ * files in it. Very deep folders share a line.
  *
  * @param torrent The torrent.
- * @param isShown Whether the file of a number is shown; all are when absent.
- * @returns Lines without their ends, made as they are asked for; nothing from outside can do harm to a terminal.
+ * @param isShown Returns `true` if the file with a number is shown. All files are shown when absent.
+ * @returns Lines without line ends, generated on demand, with text from outside made safe for a terminal.
  */
 export function* fileLines(
   torrent: TorrentDescription,
@@ -119,21 +119,22 @@ function indent(depth: number): string {
   return "  ".repeat(Math.min(depth, MAX_LEVELS + 1));
 }
 
-/** Bytes of what is in each folder. Folders have numbers, since their whole paths can be long. */
+/** Sums the sizes of files per folder. Folders are identified by number, since paths can be long. */
 class FolderSums {
   readonly #numbers = new Map<string, number>();
   readonly #sums: number[] = [0];
-  /** The folders that were found last, outermost first, and their numbers. */
+  /** Path of the last lookup. */
   #latest: readonly string[] = [];
+  /** Numbers of the folders at the start of `#latest`, outermost first. */
   readonly #found: number[] = [];
 
-  /** Counts a file in all folders that it is in. */
+  /** Adds the size of a file to all folders on its path. */
   add(path: readonly string[], length: number): void {
     this.#find(path, path.length - 1);
     for (let depth = 0; depth < path.length - 1; depth++) this.#sums[this.#found[depth]!]! += length;
   }
 
-  /** The sum of the folder that the first so many names lead to. */
+  /** Returns the sum of the folder at the first `end` names of `folders`. */
   of(folders: readonly string[], end: number): number {
     this.#find(folders, end);
     return this.#sums[this.#found[end - 1]!]!;
@@ -162,19 +163,26 @@ function commonLength(a: readonly string[], b: readonly string[]): number {
   return length;
 }
 
+/** Options for {@linkcode fileList}. */
+export interface FileListOptions {
+  /** Files that the user chose; `null` for all files. */
+  readonly choices: readonly FileChoice[] | null;
+  /**
+   * Whether to list in JSON. JSON lists all files, each with its number (`null` for padding) and whether the file is
+   * selected.
+   */
+  readonly json: boolean;
+}
+
 /**
  * Lists the files that would be downloaded.
  *
  * @param meta The torrent.
- * @param options `choices`: what was asked for; `null` for everything. `json`: whether it is for a program: then all files are
- * there, each with its number (`null` for padding) and whether it is selected.
- * @returns Lines without their ends; nothing from outside can do harm to a terminal.
- * @throws {SelectionError} If there is no such file.
+ * @param options See {@linkcode FileListOptions}.
+ * @returns Lines without line ends, with text from outside made safe for a terminal.
+ * @throws {SelectionError} If a chosen file doesn't exist.
  */
-export function fileList(
-  meta: Metainfo,
-  { choices, json }: { readonly choices: readonly FileChoice[] | null; readonly json: boolean },
-): Iterable<string> {
+export function fileList(meta: Metainfo, { choices, json }: FileListOptions): Iterable<string> {
   const description = describe(meta);
   const numbered = numberedFiles(meta.files);
   const selected = choices === null ? new Set(numbered) : selectFiles(meta, choices);

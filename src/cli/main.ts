@@ -1,5 +1,5 @@
 /**
- * The program from arguments to exit code.
+ * Runs the program, from arguments to exit code.
  *
  * @module
  */
@@ -13,32 +13,32 @@ import { type Engine, engine } from "./engine.ts";
 import { errorLine } from "./error_line.ts";
 import { EXIT_DONE, EXIT_UNEXPECTED, exitCodeOf } from "./exit_codes.ts";
 
-/** Options that show the version when they stand alone. */
+/** Options that print the version when they are the only argument. */
 const VERSION_FLAGS = ["-V", "--version"];
 
-/** What the program runs in. */
+/** The environment that the program runs in. */
 export interface CliEnvironment {
   /** Clocks, network, files. */
   readonly platform: Platform;
-  /** Where the user is. */
+  /** Standard input and output, environment variables, signals. */
   readonly terminal: Terminal;
-  /** Torrents and sessions; the real ones when absent. */
+  /** Torrents and sessions (default: the real engine). */
   readonly engine?: Engine;
 }
 
 /**
- * Runs the program. Every failure ends here: it is told in one line on standard error.
+ * Runs the program. Every failure is reported here, as one line on standard error.
  *
- * @param args What stands behind the program's name on the command line.
- * @param surroundings The outside.
- * @returns The exit code; everything has been written by then.
+ * @param args Command-line arguments after the program's name.
+ * @param surroundings The environment.
+ * @returns The exit code. All output has been written by then.
  */
 export async function run(args: readonly string[], surroundings: CliEnvironment): Promise<number> {
   const { terminal } = surroundings;
   const shutdown = new Shutdown(surroundings);
   const context: Context = { engine, ...surroundings, shutdown, config: null, verbosity: 0, exitCode: EXIT_DONE };
   const forget = terminal.onCrash((thrown) => {
-    // The state of things is unknown: say what happened and leave.
+    // The state is unknown after an uncaught error: report it and exit.
     void terminal.stderr.write(errorLine(thrown, { verbose: context.verbosity > 0 }))
       .then(() => terminal.exit(EXIT_UNEXPECTED));
   });
@@ -49,7 +49,7 @@ export async function run(args: readonly string[], surroundings: CliEnvironment)
     return code;
   } catch (error) {
     await terminal.stderr.write(errorLine(error, { verbose: context.verbosity > 0 }));
-    // Whoever was asked to leave and can't say so any more was still asked to leave.
+    // A failure to write output doesn't hide that the program was interrupted.
     return shutdown.code || exitCodeOf(error);
   } finally {
     shutdown.close();
@@ -57,7 +57,7 @@ export async function run(args: readonly string[], surroundings: CliEnvironment)
   }
 }
 
-/** Loads what the command line asks for and no more: who only asks for the version waits for nothing. */
+/** Parses the command line. Printing the version is kept fast: it loads nothing else. */
 async function parse(args: readonly string[], context: Context): Promise<number> {
   if (args.length === 1 && VERSION_FLAGS.includes(args[0]!)) {
     await context.terminal.stdout.write(`${VERSION_LINE}\n`);

@@ -1,5 +1,5 @@
 /**
- * Options of every command that moves data.
+ * Options shared by the commands that connect to peers.
  *
  * @module
  */
@@ -22,10 +22,10 @@ import {
 
 const ENCRYPTION_MODES: readonly EncryptionMode[] = ["off", "prefer", "require"];
 
-/** Smallest memory budget that makes sense. */
+/** Smallest accepted value of `--cache`, in bytes. */
 const MIN_CACHE = 1024 * 1024;
 
-/** Values of the options that say how to find peers, as commander collects them. */
+/** Values of the options for finding peers, as commander collects them. */
 export interface PeerOptions {
   readonly port?: number;
   readonly bind?: string;
@@ -37,7 +37,7 @@ export interface PeerOptions {
   readonly pex: boolean;
 }
 
-/** Values of all options, as commander collects them. */
+/** Values of all network options, as commander collects them. */
 export interface NetworkOptions extends PeerOptions {
   readonly maxPeers?: number;
   readonly maxDown?: number;
@@ -51,7 +51,7 @@ export interface NetworkOptions extends PeerOptions {
 }
 
 /**
- * Adds the options that say how to find peers.
+ * Adds the options for finding peers.
  *
  * @param command The command.
  * @returns The same command.
@@ -65,8 +65,8 @@ export function addPeerOptions(command: Command): Command {
     )
     .option("--bind <ip>", "address to listen on and connect from", (v) => parseIpAddress(v, "--bind"))
     .option("--peer <host:port>", "a peer to try, repeatable", collectPeer)
-    .option("--blocklist <file>", "addresses to have nothing to do with: P2P, .dat or CIDR lines, gzip or not")
-    .option("--no-dht", "do without the DHT")
+    .option("--blocklist <file>", "file of addresses to block: P2P, .dat or CIDR lines, gzipped or not")
+    .option("--no-dht", "do not use the DHT")
     .option(
       "--dht-bootstrap <host:port>",
       "a DHT node to start from, repeatable; replaces the built-in ones",
@@ -74,12 +74,12 @@ export function addPeerOptions(command: Command): Command {
     )
     .option("--no-pex", "do not ask peers for other peers")
     .option("--no-lsd", "do not look for peers in the local network")
-    .option("--no-utp", "do without uTP, as this version does anyway")
-    .option("--no-port-map", "don't have the router let others through (UPnP, NAT-PMP, PCP)");
+    .option("--no-utp", "do not use uTP (this version has none)")
+    .option("--no-port-map", "do not ask the router to forward the port (UPnP, NAT-PMP, PCP)");
 }
 
 /**
- * Adds the options of a command that moves data.
+ * Adds the options of a command that transfers data.
  *
  * @param command The command.
  * @returns The same command.
@@ -91,12 +91,12 @@ export function addNetworkOptions(command: Command): Command {
     })
     .option(
       "--max-down <rate>",
-      "bytes a second to download at most, like 500K or 5M; 0 for no limit (default)",
+      "download limit in bytes per second, like 500K or 5M; 0 for no limit (default)",
       (v) => {
         return parseRate(v, "--max-down");
       },
     )
-    .option("--max-up <rate>", "bytes a second to upload at most, like 500K or 5M; 0 for no limit (default)", (v) => {
+    .option("--max-up <rate>", "upload limit in bytes per second, like 500K or 5M; 0 for no limit (default)", (v) => {
       return parseRate(v, "--max-up");
     })
     .option(
@@ -112,11 +112,10 @@ export function addNetworkOptions(command: Command): Command {
 }
 
 /**
- * The session that the options ask for, as far as they say how to find peers.
+ * Returns session options for finding peers.
  *
  * @param options Values of the options.
- * @param context The surroundings.
- * @returns Settings.
+ * @returns The session options.
  */
 export function peerSettings(options: PeerOptions, { platform, terminal }: Context): SessionOptions {
   return {
@@ -132,11 +131,10 @@ export function peerSettings(options: PeerOptions, { platform, terminal }: Conte
 }
 
 /**
- * The session that the options ask for.
+ * Returns session options for transferring data.
  *
  * @param options Values of the options.
- * @param context The surroundings.
- * @returns Settings.
+ * @returns The session options.
  */
 export function sessionOptions(options: NetworkOptions, context: Context): SessionOptions {
   const settings = peerSettings(options, context);
@@ -152,12 +150,11 @@ export function sessionOptions(options: NetworkOptions, context: Context): Sessi
 }
 
 /**
- * The addresses of peers that the user named.
+ * Resolves the addresses of peers that the user named.
  *
- * @param peers Hosts, some perhaps by name.
- * @param context Knows the network.
- * @returns Literal addresses; all that a name has.
- * @throws {ShoalError} Of kind `network` if a name has none.
+ * @param peers Hosts; a host may be a name.
+ * @returns Literal addresses, all of each name.
+ * @throws {ShoalError} Of kind `network` if a name can't be resolved.
  */
 export async function resolvePeers(
   peers: readonly HostPort[],
@@ -204,15 +201,15 @@ function parseCache(value: string): number {
 }
 
 /**
- * The folder for what Shoal remembers between runs.
+ * Returns the folder for state that is kept between runs.
  *
- * @param terminal Knows the environment.
- * @returns `shoal` below `XDG_STATE_HOME`, below `~/.local/state`, or on Windows below `LOCALAPPDATA`; `null` when the
- * environment names none of them, and nothing is remembered.
+ * @param terminal Environment variables.
+ * @returns `shoal` below `XDG_STATE_HOME`, below `~/.local/state`, or on Windows below `LOCALAPPDATA`; `null` if none
+ * of these variables is set, so that no state is kept.
  */
 export function stateFolder(terminal: Pick<Terminal, "env" | "isWindows">): string | null {
   const xdg = terminal.env("XDG_STATE_HOME");
-  // by the XDG specification, a relative path there is to be ignored
+  // The XDG specification says to ignore a relative path.
   if (xdg?.startsWith("/")) return `${xdg}/shoal`;
   if (terminal.isWindows) {
     const local = terminal.env("LOCALAPPDATA");

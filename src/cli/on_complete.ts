@@ -1,5 +1,5 @@
 /**
- * Tells a server of torrents that are complete: `--on-complete`.
+ * Posts the `completed` event of each torrent to a URL, for `--on-complete`.
  *
  * @module
  */
@@ -9,31 +9,31 @@ import type { CompletedEvent } from "../session/session_events.ts";
 import { eventLine } from "../ui/json_lines.ts";
 import { jsonText } from "../ui/json_text.ts";
 
-/** Milliseconds that one attempt may take. */
+/** Timeout of one attempt, in milliseconds. */
 const ATTEMPT_MS = 10_000;
-/** Milliseconds before the second, third ... attempt. After the last one it is given up. */
+/** Milliseconds before each further attempt. The call fails after the last one. */
 const PAUSES_MS: readonly number[] = [1_000, 4_000, 15_000, 60_000];
-/** Milliseconds that the end of the program waits for what is under way. */
+/** Longest time, in milliseconds, that the end of the program waits for calls in progress. */
 const PATIENCE_MS = 10_000;
-/** Most bytes of an answer that are read; nobody looks at them. */
+/** Most bytes of a response to read. The response is not used. */
 const MAX_ANSWER = 64 * 1024;
-/** Statuses, besides those from 500 on, that a server may take back: too slow, too early, too many. */
+/** Statuses besides 5xx that may pass: request timeout, too early, too many requests. */
 const PASSING: readonly number[] = [408, 425, 429];
 
-/** What {@linkcode CompletionCalls} needs. */
+/** Options for {@linkcode CompletionCalls}. */
 export interface CompletionCallOptions {
   /** Clocks and network. */
   readonly platform: Pick<Platform, "wallClock" | "after" | "http">;
-  /** Gives everything up. */
+  /** Aborts all calls. */
   readonly signal: AbortSignal;
-  /** Told when a call has come to nothing; not when it was given up by `signal`. */
+  /** Called when a call has failed for good, but not when `signal` aborted the call. */
   onFailure(event: CompletedEvent, why: string): void;
 }
 
-/** What became of an attempt: it arrived, or why not, and whether another one makes sense. */
+/** Result of an attempt. After a failure, `again` tells whether another attempt makes sense. */
 type Outcome = { readonly arrived: true } | { readonly arrived: false; readonly why: string; readonly again: boolean };
 
-/** Calls to one URL, each a POST of the `completed` event as `--json` prints it. */
+/** Posts `completed` events, as `--json` prints them, to one URL. */
 export class CompletionCalls {
   readonly #url: string;
   readonly #options: CompletionCallOptions;
@@ -52,9 +52,9 @@ export class CompletionCalls {
   }
 
   /**
-   * Begins a call. It is tried five times in all, unless the server says that it makes no sense.
+   * Starts a call. The call makes up to five attempts, unless the server's answer shows that another one is pointless.
    *
-   * @param event What to tell.
+   * @param event The event to post.
    */
   tell(event: CompletedEvent): void {
     const body = jsonText(eventLine(event, this.#options.platform.wallClock()));
@@ -62,7 +62,7 @@ export class CompletionCalls {
     this.#underWay.add(call);
   }
 
-  /** Settles when nothing is under way any more, ten seconds from now at the latest: what isn't done by then has failed. */
+  /** Waits until no call is in progress, for ten seconds at most. A call that isn't done by then has failed. */
   async settled(): Promise<void> {
     if (this.#underWay.size === 0) return;
     const timer = this.#options.platform.after(PATIENCE_MS, () => this.#stop.abort());
@@ -75,7 +75,7 @@ export class CompletionCalls {
     for (let attempt = 0; !this.#stop.signal.aborted; attempt++) {
       const outcome = await this.#attempt(body);
       if (outcome.arrived) return;
-      // An attempt that was cut short says only that it was.
+      // The error of an aborted attempt doesn't replace the reason of an earlier failure.
       if (!this.#stop.signal.aborted || why === "") why = outcome.why;
       const pause = PAUSES_MS[attempt];
       if (!outcome.again || pause === undefined) break;

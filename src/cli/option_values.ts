@@ -1,5 +1,5 @@
 /**
- * Values of options: text in, value out, or an error that names the bad value.
+ * Parses the values of options. Errors name the option and the bad value.
  *
  * @module
  */
@@ -10,24 +10,32 @@ import { ShoalError } from "../base/errors.ts";
 const POWERS: Readonly<Record<string, number>> = { "": 0, K: 1, M: 2, G: 3, T: 4 };
 const SECONDS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86400 };
 
+/** Parts of a {@linkcode badValue} error. */
+export interface BadValueParts {
+  /** The bad value. */
+  readonly value: string;
+  /** What is wrong with the value. */
+  readonly why: string;
+}
+
 /**
- * An error about the value of an option.
+ * Returns an error about the value of an option.
  *
- * @param flag The option, as `--cache`.
- * @param parts `value`: the bad value. `why`: what is wrong with it.
- * @returns The error, of kind `usage`.
+ * @param flag The option, such as `--cache`.
+ * @param parts See {@linkcode BadValueParts}.
+ * @returns An error of kind `usage`.
  */
-export function badValue(flag: string, parts: { readonly value: string; readonly why: string }): ShoalError {
+export function badValue(flag: string, parts: BadValueParts): ShoalError {
   return new ShoalError("usage", { what: "bad value", where: `${flag} ${parts.value}`, why: parts.why });
 }
 
 /**
- * A size: a number and, if wanted, K, M, G or T, which are 1024-based.
+ * Parses a size: a number with an optional 1024-based unit K, M, G or T.
  *
- * @param value Like `64M`, `1.5G`, `512KiB` or `4096`.
+ * @param value A size such as `64M`, `1.5G`, `512KiB` or `4096`.
  * @param flag The option.
  * @returns Bytes, a whole number.
- * @throws {ShoalError} If it is no size.
+ * @throws {ShoalError} Of kind `usage` if the value is not a size.
  */
 export function parseSize(value: string, flag: string): number {
   const match = /^(\d+(?:\.\d+)?)(?:([KMGT])(?:iB)?)?$/i.exec(value);
@@ -39,12 +47,12 @@ export function parseSize(value: string, flag: string): number {
 }
 
 /**
- * A rate: a size, for each second.
+ * Parses a rate: a size per second.
  *
- * @param value Like `500K`, `5M` or `5M/s`; `0` for no limit, as other clients take it.
+ * @param value A rate such as `500K`, `5M` or `5M/s`; `0` for no limit, as in other clients.
  * @param flag The option.
- * @returns Bytes a second; 0 for no limit.
- * @throws {ShoalError} If it is no rate.
+ * @returns Bytes per second; 0 for no limit.
+ * @throws {ShoalError} Of kind `usage` if the value is not a rate.
  */
 export function parseRate(value: string, flag: string): number {
   const why = "a rate is a number of bytes a second with K, M or G behind it, like 500K or 5M; 0 is for no limit";
@@ -56,12 +64,12 @@ export function parseRate(value: string, flag: string): number {
 }
 
 /**
- * A span of time: numbers with s, m, h or d behind them; seconds without.
+ * Parses a duration: numbers with unit s, m, h or d, or a number of seconds without unit.
  *
- * @param value Like `90s`, `30m`, `1h30m`, `2d` or `45`.
+ * @param value A duration such as `90s`, `30m`, `1h30m`, `2d` or `45`.
  * @param flag The option.
  * @returns Seconds, above 0.
- * @throws {ShoalError} If it is no span of time, or none at all.
+ * @throws {ShoalError} Of kind `usage` if the value is not a duration above 0.
  */
 export function parseDuration(value: string, flag: string): number {
   const why = "a time is a number above 0 with s, m, h or d behind it, like 90s or 1h30m";
@@ -75,29 +83,36 @@ export function parseDuration(value: string, flag: string): number {
 }
 
 /**
- * A port to listen on.
+ * Parses a port to listen on.
  *
  * @param value Digits.
  * @param flag The option.
- * @returns 0, which stands for any, to 65535.
- * @throws {ShoalError} If it is no port.
+ * @returns 0 to 65535; 0 means any port.
+ * @throws {ShoalError} Of kind `usage` if the value is not a port.
  */
 export function parsePort(value: string, flag: string): number {
   return parseWhole(value, { flag, min: 0, max: 65535 });
 }
 
+/** Options for {@linkcode parseWhole}. */
+export interface WholeNumberOptions {
+  /** The option. */
+  readonly flag: string;
+  /** Smallest allowed number. */
+  readonly min: number;
+  /** Largest allowed number. */
+  readonly max: number;
+}
+
 /**
- * A whole number.
+ * Parses a whole number.
  *
  * @param value Digits.
- * @param options `flag`: the option. `min`, `max`: what it may be.
+ * @param options See {@linkcode WholeNumberOptions}.
  * @returns The number.
- * @throws {ShoalError} If it is none, or outside.
+ * @throws {ShoalError} Of kind `usage` if the value is not a whole number in the range.
  */
-export function parseWhole(
-  value: string,
-  options: { readonly flag: string; readonly min: number; readonly max: number },
-): number {
+export function parseWhole(value: string, options: WholeNumberOptions): number {
   const { flag, min, max } = options;
   const number = /^\d{1,15}$/.test(value) ? Number(value) : NaN;
   if (!(number >= min && number <= max)) {
@@ -107,12 +122,12 @@ export function parseWhole(
 }
 
 /**
- * A share ratio.
+ * Parses a share ratio.
  *
- * @param value Like `1` or `1.5`.
+ * @param value A ratio such as `1` or `1.5`.
  * @param flag The option.
  * @returns The ratio, 0 or more.
- * @throws {ShoalError} If it is none.
+ * @throws {ShoalError} Of kind `usage` if the value is not a ratio.
  */
 export function parseRatio(value: string, flag: string): number {
   if (!/^\d{1,9}(?:\.\d+)?$/.test(value)) {
@@ -122,12 +137,12 @@ export function parseRatio(value: string, flag: string): number {
 }
 
 /**
- * A literal IP address.
+ * Parses a literal IP address.
  *
  * @param value IPv4, or IPv6 with or without brackets.
  * @param flag The option.
  * @returns The address without brackets.
- * @throws {ShoalError} If it is none.
+ * @throws {ShoalError} Of kind `usage` if the value is not an address.
  */
 export function parseIpAddress(value: string, flag: string): string {
   const host = unbracketed(value);
@@ -138,12 +153,12 @@ export function parseIpAddress(value: string, flag: string): string {
 }
 
 /**
- * A host and a port.
+ * Parses a host and a port.
  *
  * @param value `host:port`, `1.2.3.4:port` or `[IPv6]:port`.
  * @param flag The option.
- * @returns Both; the host may be a name.
- * @throws {ShoalError} If it is something else.
+ * @returns Host and port; the host may be a name.
+ * @throws {ShoalError} Of kind `usage` if the value has another form.
  */
 export function readHostPort(value: string, flag: string): HostPort {
   const read = parseHostPort(value);

@@ -1,5 +1,5 @@
 /**
- * The commands, and what commander says in our words.
+ * The commander program with all commands, and our wording of commander's errors.
  *
  * @module
  */
@@ -22,7 +22,7 @@ import { register as registerShare } from "./share.ts";
 import { register as registerTracker } from "./tracker.ts";
 import { register as registerVerify } from "./verify.ts";
 
-/** Widest help text. */
+/** Largest width of help text, in cells. */
 const MAX_HELP_WIDTH = 100;
 
 const EPILOG = `
@@ -41,13 +41,13 @@ Exit codes: 0 done, 1 unexpected failure, 2 usage, 3 not a valid torrent or wron
 5 gave up waiting, 6 network set-up, 130 interrupted.`;
 
 /**
- * Runs what the command line asks for.
+ * Runs the command that the command line selects.
  *
- * @param args What stands behind the program's name.
- * @param context The surroundings.
+ * @param args Command-line arguments after the program's name.
+ * @param context The environment.
  * @returns The exit code.
  * @throws {ShoalError} Of kind `usage` if the command line is wrong.
- * @throws {unknown} What the command throws.
+ * @throws {unknown} Whatever the command throws.
  */
 export async function runProgram(args: readonly string[], context: Context): Promise<number> {
   const program = createProgram(context);
@@ -68,7 +68,7 @@ export async function runProgram(args: readonly string[], context: Context): Pro
     await program.parseAsync(args, { from: "user" });
     return context.exitCode;
   } catch (error) {
-    if (context.shutdown.explains(error)) return context.shutdown.code;
+    if (context.shutdown.isShutdownError(error)) return context.shutdown.code;
     if (error instanceof ShoalError) throw context.config?.blame(error) ?? error;
     if (!(error instanceof CommanderError)) throw error;
     const usage = usageError(error);
@@ -78,9 +78,9 @@ export async function runProgram(args: readonly string[], context: Context): Pro
 }
 
 /**
- * Makes a parser that throws {@linkcode CommanderError} and prints to the terminal of the context.
+ * Creates a commander program that throws {@linkcode CommanderError} and prints to the terminal of the context.
  *
- * @param context The surroundings.
+ * @param context The environment.
  * @returns The program with all of its commands.
  */
 export function createProgram(context: Context): Command {
@@ -104,7 +104,7 @@ export function createProgram(context: Context): Command {
       getOutHasColors: () => false,
       getErrHasColors: () => false,
     });
-  // A command is a file that exports register(program, context); what it needs to run, it imports when it runs.
+  // A command module exports `register(program, context)`, and imports what it needs only when the command runs.
   registerDownload(program, context);
   registerSeed(program, context);
   registerCreate(program, context);
@@ -118,7 +118,7 @@ export function createProgram(context: Context): Command {
   return program;
 }
 
-/** What commander threw, in our words; `null` when help or version was asked for and shown. */
+/** Converts a commander error to ours; `null` if commander has shown help or the version. */
 function usageError(error: CommanderError): ShoalError | null {
   if (error.exitCode === 0) return null;
   const quoted = /'([^']*)'/.exec(error.message)?.[1] ?? "";
@@ -143,7 +143,7 @@ function usageError(error: CommanderError): ShoalError | null {
   }
 }
 
-/** What the variable may say, and how many `-v` it stands for. */
+/** Values of `SHOAL_LOG`, with the number of `-v` options that each stands for. */
 const LEVELS: ReadonlyMap<string, number> = new Map([
   ["", 0],
   ["0", 0],
@@ -155,11 +155,11 @@ const LEVELS: ReadonlyMap<string, number> = new Map([
 ]);
 
 /**
- * Takes `SHOAL_LOG` for the `-v` that the command line doesn't have; it comes before the config file.
+ * Applies `SHOAL_LOG` if the command line has no `-v`. `SHOAL_LOG` wins over the config file.
  *
- * @param command The command, its command line parsed.
- * @param terminal Knows the environment.
- * @throws {ShoalError} Of kind `usage` if it says nothing that makes sense.
+ * @param command The command, with its command line parsed.
+ * @param terminal Environment variables.
+ * @throws {ShoalError} Of kind `usage` if the variable has an unknown value.
  */
 function applyLogLevel(command: Command, terminal: Pick<Terminal, "env">): void {
   if (!command.options.some(({ long }) => long === "--verbose")) return;

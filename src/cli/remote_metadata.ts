@@ -1,5 +1,5 @@
 /**
- * What a magnet link stands for, asked of peers and nothing more.
+ * Fetches the metadata of a magnet link from peers, without downloading the torrent.
  *
  * @module
  */
@@ -10,35 +10,45 @@ import { formatDuration } from "../ui/format.ts";
 import type { Context } from "./context.ts";
 import { type PeerOptions, peerSettings, resolvePeers } from "./network_options.ts";
 
-/** Milliseconds that stopping may take: trackers are told that we leave. */
+/** Longest time to stop the session, in milliseconds. Trackers are sent `stopped`. */
 const STOP_MS = 2_500;
-/** Seconds to wait for the metadata when the user doesn't say. */
+/** Default timeout, in seconds. */
 const PATIENCE_SECONDS = 120;
-/** Reasons that are told when nobody gave it. */
+/** Most reasons that the timeout error names. */
 const MAX_TOLD = 2;
 
+/** Options for {@linkcode fetchMetadata}. */
+export interface FetchMetadataOptions {
+  /** Options for finding peers. */
+  readonly network: PeerOptions;
+  /** Seconds to wait for the metadata (default 120). */
+  readonly timeout?: number | undefined;
+  /** Whether to print no message while waiting. */
+  readonly quiet: boolean;
+}
+
 /**
- * Gets the metadata.
+ * Fetches the metadata of a magnet link.
  *
  * @param magnet The link.
- * @param options `network`: values of the options. `timeout`: seconds to wait. `quiet`: says nothing meanwhile.
- * @param context The surroundings.
+ * @param options See {@linkcode FetchMetadataOptions}.
+ * @param context The environment.
  * @returns The torrent.
- * @throws {ShoalError} Of kind `timeout` if nobody gives it in time.
+ * @throws {ShoalError} Of kind `timeout` if no peer sends the metadata in time.
  */
 export async function fetchMetadata(
   magnet: Magnet,
-  options: { readonly network: PeerOptions; readonly timeout?: number | undefined; readonly quiet: boolean },
+  options: FetchMetadataOptions,
   context: Context,
 ): Promise<Metainfo> {
   const { engine, shutdown, platform, terminal } = context;
   const { network, timeout = PATIENCE_SECONDS, quiet } = options;
   shutdown.listen();
-  const peers = await shutdown.unlessLeaving(resolvePeers(network.peer ?? [], context));
+  const peers = await shutdown.raceShutdown(resolvePeers(network.peer ?? [], context));
   const session = await engine.createSession(peerSettings(network, context));
   const late = Promise.withResolvers<never>();
-  late.promise.catch(() => {}); // it may come before anybody waits for it
-  // What else the link names is of no concern as long as somebody may still give the metadata.
+  late.promise.catch(() => {}); // the timeout may come before the promise is awaited
+  // Failures of the link's other sources are only kept for the timeout error, since a peer may still send the metadata.
   const failed = new Map<string, string>();
   const unsubscribe = session.subscribe((event) => {
     if (event.event === "warning" && event.infohash === magnet.infoHash.hex) failed.set(event.where, event.message);
@@ -55,7 +65,7 @@ export async function fetchMetadata(
       new ShoalError("timeout", {
         what: "gave up",
         where: magnet.displayName ?? magnet.infoHash.hex,
-        why: [`nobody gave the metadata within ${formatDuration(timeout)}`, ...reasons()].join("; "),
+        why: [`no peer sent the metadata within ${formatDuration(timeout)}`, ...reasons()].join("; "),
         hint: "wait longer with --timeout, or name a peer with --peer",
       }),
     ));
@@ -63,7 +73,7 @@ export async function fetchMetadata(
     await session.start();
     if (!quiet) await terminal.stderr.write("asking peers for the metadata\n");
     const torrent = await session.add(magnet, { folder: ".", peers, metadataOnly: true });
-    return await shutdown.unlessLeaving(Promise.race([torrent.metadata, late.promise]));
+    return await shutdown.raceShutdown(Promise.race([torrent.metadata, late.promise]));
   } finally {
     unsubscribe();
     timer.cancel();

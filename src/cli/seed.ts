@@ -1,5 +1,5 @@
 /**
- * `shoal seed`: serves data that is already there.
+ * `shoal seed`: serves data that is already on disk.
  *
  * @module
  */
@@ -12,12 +12,7 @@ interface SeedOptions extends NetworkOptions {
   readonly trust?: true;
 }
 
-/**
- * Adds the command.
- *
- * @param program The program.
- * @param context The surroundings.
- */
+/** Adds `shoal seed` to the program. */
 export function register(program: Command, context: Context): void {
   const command = program
     .command("seed")

@@ -1,5 +1,6 @@
 /**
- * When a transfer has gone on long enough.
+ * Decides when to end a transfer: after a seeding goal (`--seed-ratio`, `--seed-time`), or after a time without
+ * progress (`--timeout`).
  *
  * @module
  */
@@ -10,78 +11,90 @@ import type { TorrentSnapshot } from "../session/session_events.ts";
 import { formatDuration } from "../ui/format.ts";
 import type { TorrentLike } from "./engine.ts";
 
-/** Milliseconds between two looks at a torrent. */
+/** Milliseconds between two checks of a torrent. */
 const LOOK_MS = 500;
 /**
- * Most milliseconds that count as passed between two looks. When they lie further apart, the program was suspended, and
- * nobody should find it gone for having waited too long when it goes on.
+ * Most milliseconds that count as elapsed between two checks. A longer interval means that the program was suspended,
+ * and suspended time must not count towards a timeout.
  */
 const LONGEST_LOOK_MS = 2000;
 
-/** How long to seed; the goal that is reached first counts, and without any there is no end. */
+/** How long to seed. Seeding ends when the first goal is reached; without a goal, it doesn't end. */
 export interface SeedGoal {
   /**
-   * Bytes uploaded in this run for each byte of the wanted files, as in Transmission: not for each that was fetched just now, which
-   * may be a few after a repair, and none where the data was there.
+   * Bytes to upload in this run for each byte of the wanted files, as in Transmission. Downloaded bytes don't count:
+   * after a repair they may be few, and there are none if the data was there already.
    */
   readonly ratio?: number;
-  /** Seconds after the torrent is complete. */
+  /** Seconds to seed after the torrent is complete. */
   readonly seconds?: number;
 }
 
-/** How long to wait for something to arrive. */
+/** How long to wait for progress. */
 export interface IdleLimit {
-  /** Seconds. */
+  /** Seconds without progress. */
   readonly seconds: number;
 }
 
-/** Something that is waited for. */
+/** A wait for a condition. */
 export interface Watch<Result> {
-  /** Settles when it happens. */
+  /** Resolves when the condition holds. */
   readonly done: Promise<Result>;
-  /** Stops waiting; `done` never settles then. */
+  /** Stops waiting. `done` never settles then. */
   cancel(): void;
 }
 
 type Clock = Pick<Platform, "now" | "after">;
 
+/** Options for {@linkcode untilSeeded}. */
+export interface UntilSeededOptions {
+  /** Clock and timers. */
+  readonly platform: Clock;
+  /** When to stop seeding. */
+  readonly goal: SeedGoal;
+}
+
 /**
- * Waits until a complete torrent has been seeded enough.
+ * Waits until a complete torrent has reached its seeding goal.
  *
  * @param torrent The torrent.
- * @param options `platform`: clock and timers. `goal`: what is enough.
- * @returns Settles when it is; without a goal, never.
+ * @param options See {@linkcode UntilSeededOptions}.
+ * @returns A promise that resolves when the goal is reached, and never without a goal.
  */
-export function untilSeeded(
-  torrent: TorrentLike,
-  options: { readonly platform: Clock; readonly goal: SeedGoal },
-): Promise<void> {
+export function untilSeeded(torrent: TorrentLike, options: UntilSeededOptions): Promise<void> {
   const { platform, goal } = options;
   if (goal.ratio === undefined && goal.seconds === undefined) return new Promise(() => {});
   const { ratio = Infinity, seconds = Infinity } = goal;
   let seeded = 0;
-  return look(platform, (passed) => {
+  return poll(platform, (passed) => {
     seeded += passed;
     const { uploaded, size } = torrent.snapshot();
     return seeded >= seconds * 1000 || uploaded >= ratio * size ? true : null;
   }).done.then(() => {});
 }
 
+/** Options for {@linkcode untilIdle}. */
+export interface UntilIdleOptions {
+  /** Clock and timers. */
+  readonly platform: Clock;
+  /** How long to wait. */
+  readonly limit: IdleLimit;
+  /** Returns the latest problem, as a possible reason; `null` if there is none. */
+  readonly trouble: () => string | null;
+}
+
 /**
- * Waits until nothing has arrived for some time: no byte from a peer, and no progress of a check or of the metadata.
+ * Waits until there has been no progress for some time: no byte from a peer, and no progress of a check or of metadata.
  *
- * @param torrents The torrents; those that are added later count too, those that are complete don't.
- * @param options `platform`: clock and timers. `limit`: how long. `trouble`: what else went wrong lately, if anything.
- * @returns The error to leave with.
+ * @param torrents The torrents. Torrents that are added to the array later count too; complete torrents don't.
+ * @param options See {@linkcode UntilIdleOptions}.
+ * @returns A wait for the error to exit with.
  */
-export function untilIdle(
-  torrents: readonly TorrentLike[],
-  options: { readonly platform: Clock; readonly limit: IdleLimit; readonly trouble: () => string | null },
-): Watch<ShoalError> {
+export function untilIdle(torrents: readonly TorrentLike[], options: UntilIdleOptions): Watch<ShoalError> {
   const { platform, limit, trouble } = options;
   let seen = "";
   let idle = 0;
-  return look(platform, (passed) => {
+  return poll(platform, (passed) => {
     idle += passed;
     const open = torrents.map((torrent) => torrent.snapshot()).filter(isOpen);
     const now = open.map(arrived).join(" ");
@@ -112,8 +125,8 @@ function arrived(torrent: TorrentSnapshot): string {
   return torrent.state === "checking" ? `checked ${torrent.progress}` : `${torrent.verified}/${torrent.downloaded}`;
 }
 
-/** Looks now and then until there is something to see; `see` is told how many milliseconds passed since the last look. */
-function look<Result>(platform: Clock, see: (passed: number) => Result | null): Watch<Result> {
+/** Checks periodically until `see` returns a result. `see` gets the milliseconds since the last check. */
+function poll<Result>(platform: Clock, see: (passed: number) => Result | null): Watch<Result> {
   let timer: Timer | undefined;
   let last = platform.now();
   const done = new Promise<Result>((resolve) => {

@@ -1,5 +1,5 @@
 /**
- * `shoal share`: torrent, tracker and seed in one.
+ * `shoal share`: makes a torrent, runs a tracker for it, and seeds it.
  *
  * @module
  */
@@ -12,22 +12,17 @@ import { addNetworkOptions } from "./network_options.ts";
 import { badValue, parsePort } from "./option_values.ts";
 import type { ShareOptions } from "./share_run.ts";
 
-/**
- * Adds the command.
- *
- * @param program The program.
- * @param context The surroundings.
- */
+/** Adds `shoal share` to the program. */
 export function register(program: Command, context: Context): void {
   const command = program
     .command("share")
-    .summary("give a file or folder to others: torrent, tracker and seed in one")
+    .summary("share a file or folder: torrent, tracker and seed in one")
     .description(
-      "Makes a torrent of a file or a folder, runs a tracker for it (HTTP and UDP), seeds it, and prints the magnet link " +
-        "with which any client downloads it, until interrupted. Never writes to what it shares.",
+      "Makes a torrent of a file or a folder, prints a magnet link with which any client can download it, and runs a " +
+        "tracker for it (HTTP and UDP) and a seed until interrupted. Never changes the files that it shares.",
     )
     .argument("<path>", "file or folder")
-    .option("-o, --output <file>", "also write the .torrent there")
+    .option("-o, --output <file>", "also write the .torrent to this file")
     .option(
       "-t, --tracker <url>",
       "another tracker, repeatable: each -t is a tier, commas separate trackers of a tier",
@@ -35,7 +30,7 @@ export function register(program: Command, context: Context): void {
     )
     .option(
       "--host <host>",
-      "address or name of this machine for the link, repeatable (default: found out)",
+      "address or name of this machine for the link, repeatable (default: detected)",
       collectHost,
     )
     .option(

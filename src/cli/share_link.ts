@@ -1,5 +1,5 @@
 /**
- * The link that `shoal share` hands out: by which addresses others reach this machine, and how to say it.
+ * The magnet link of `shoal share`, and the addresses of this machine that go into it.
  *
  * @module
  */
@@ -9,27 +9,28 @@ import { isDialable, isLocalAddress, isPublic, networkOf } from "../base/network
 import { magnetOf, type Metainfo } from "../metainfo/mod.ts";
 import type { LocalAddress } from "../platform/platform.ts";
 
-/** Addresses of this machine in one link, at most: a link should still be one that people can paste. */
+/** Most addresses of this machine in a link, so that the link is short enough to paste. */
 const MAX_OWN = 4;
-/** Interfaces that programs make for themselves: containers and virtual machines are behind them, and nobody else. */
+/** Names of interfaces for containers and virtual machines, through which no other machine is reached. */
 const INNER = /^(?:docker|br-|veth|virbr|vmnet|vboxnet|lxc|lxdbr|podman|cni|flannel|cali|awdl|llw|vEthernet)/;
 
-/** Where this share can be reached. */
+/** An address at which the share can be reached. */
 export interface SharePlace {
-  /** A literal address without brackets, or a name. */
+  /** Literal address without brackets, or a name. */
   readonly host: string;
-  /** Of the tracker, TCP and UDP; `null` when the tracker can't be reached there. */
+  /** Port of the tracker, TCP and UDP; `null` if the tracker can't be reached at this address. */
   readonly trackerPort: number | null;
-  /** Of the seed. */
+  /** Port of the seed. */
   readonly peerPort: number;
 }
 
 /**
- * The addresses of this machine by which others may reach it: those of its own network first, as those who share a thing
- * mostly share a room. Of many in the same network, one will do.
+ * Chooses addresses at which other machines may reach this one. Private IPv4 addresses come first, since most shares
+ * are between machines of one local network. Of the IPv6 addresses that an interface has in one /64, only the first is
+ * used.
  *
- * @param addresses All that the interfaces have.
- * @returns A few, IPv4 in front; `127.0.0.1` alone when nobody else can reach us.
+ * @param addresses All addresses of the interfaces.
+ * @returns At most four addresses, IPv4 first; only `127.0.0.1` if no other machine can reach this one.
  */
 export function reachableHosts(addresses: readonly LocalAddress[]): string[] {
   const found = addresses.filter(({ host }) => !host.includes("%") && isDialable(host) && !isLoopback(host));
@@ -37,7 +38,7 @@ export function reachableHosts(addresses: readonly LocalAddress[]): string[] {
   const seen = new Set<string>();
   const hosts: string[] = [];
   for (const { host, name } of (outer.length > 0 ? outer : found).toSorted((a, b) => rank(a.host) - rank(b.host))) {
-    // With privacy extensions (RFC 8981), an interface has many addresses of one /64.
+    // With privacy extensions (RFC 8981), an interface has many addresses in one /64.
     const key = host.includes(":") ? `${name} ${prefix64(host)}` : host;
     if (seen.has(key)) continue;
     seen.add(key);
@@ -54,17 +55,17 @@ function prefix64(host: string): string {
   return isLocalAddress(host) ? parseIp(host)!.slice(0, 8).join(".") : networkOf(host);
 }
 
-/** Private IPv4, other IPv4, IPv6 that leads here from everywhere, other IPv6. */
+/** Orders addresses: private IPv4, public IPv4, public IPv6, other IPv6. */
 function rank(host: string): number {
   if (!host.includes(":")) return isPublic(host) ? 1 : 0;
   return isPublic(host) ? 2 : 3;
 }
 
 /**
- * Announce URLs of a tracker.
+ * Returns announce URLs of the tracker.
  *
- * @param places Where it is.
- * @returns For each place HTTP, which every client knows, then UDP.
+ * @param places Addresses of the share.
+ * @returns For each address an HTTP URL, which every client supports, then a UDP URL.
  */
 export function trackerUrls(places: readonly SharePlace[]): string[] {
   return places.flatMap(({ host, trackerPort: port }) => {
@@ -75,47 +76,53 @@ export function trackerUrls(places: readonly SharePlace[]): string[] {
 }
 
 /**
- * The seed's own addresses.
+ * Returns addresses of the seed.
  *
- * @param places Where it is.
- * @returns One for each place.
+ * @param places Addresses of the share.
+ * @returns One address for each place.
  */
 export function peerAddresses(places: readonly SharePlace[]): HostPort[] {
   return places.map(({ host, peerPort: port }) => ({ host, port }));
 }
 
 /**
- * The addresses among them that a tracker can name.
+ * Filters the addresses that a tracker can return to peers.
  *
- * @param hosts Some may be names.
- * @returns Those that are literal.
+ * @param hosts Addresses; a host may be a name.
+ * @returns The addresses with a literal host.
  */
 export function literal(hosts: readonly HostPort[]): PeerAddress[] {
   return hosts.filter(({ host }) => parseIp(host) !== null);
 }
 
+/** Options for {@linkcode shareLink}. */
+export interface ShareLinkOptions {
+  /** Announce URLs. */
+  readonly trackers: readonly string[];
+  /** Addresses of the seed. */
+  readonly peers: readonly HostPort[];
+}
+
 /**
- * A link that any client understands: those that know `x.pe` (BEP 9) come straight here, all others by a tracker.
+ * Makes a magnet link for any client. Clients that support `x.pe` (BEP 9) connect directly, others find the seed
+ * through a tracker.
  *
- * @param meta What is shared; only its name and info-hash count.
- * @param options `trackers`: announce URLs. `peers`: our own addresses.
- * @returns The magnet link, without any character that means something to a shell between double quotes.
+ * @param meta The torrent. Only its name and info-hash are used.
+ * @param options See {@linkcode ShareLinkOptions}.
+ * @returns The link, without characters that are special to a shell between double quotes.
  */
-export function shareLink(
-  meta: Metainfo,
-  { trackers, peers }: { readonly trackers: readonly string[]; readonly peers: readonly HostPort[] },
-): string {
+export function shareLink(meta: Metainfo, { trackers, peers }: ShareLinkOptions): string {
   const link = magnetOf({ ...meta, trackers: [trackers], webSeeds: [] })
-    // What encodeURIComponent() leaves and a shell may not: an apostrophe in a name, an exclamation mark.
+    // encodeURIComponent() leaves characters that are special to a shell, such as `!` and `'`.
     .replace(/[!'()*]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`);
-  // As it stands: some clients decode no escapes here.
+  // The addresses are not escaped, since some clients don't decode `x.pe`.
   return [link, ...peers.map((peer) => `x.pe=${formatAddress(peer)}`)].join("&");
 }
 
 /**
- * What the other side types, in any shell.
+ * Returns the command that downloads the share, for any shell.
  *
- * @param link A link of {@linkcode shareLink}.
+ * @param link A link from {@linkcode shareLink}.
  * @returns A command line.
  */
 export function shareCommand(link: string): string {

@@ -1,5 +1,5 @@
 /**
- * What `shoal share` does.
+ * Runs `shoal share`: a tracker, a session that seeds, and the messages with the link.
  *
  * @module
  */
@@ -34,8 +34,8 @@ import { type LoadedTorrent, runTransfer } from "./transfer.ts";
 import { jsonText } from "../ui/json_text.ts";
 
 /**
- * Seconds between the announces of those who download. The swarm is small, so that they can be asked to come often: whoever
- * can't be reached from outside is found by the others when it comes again.
+ * Announce interval of the tracker, in seconds. Short, since the swarm is small: a peer behind NAT is found by the
+ * other peers at its next announce.
  */
 const ANNOUNCE_SECONDS = 60;
 const PEER_ID_LENGTH = 20;
@@ -46,22 +46,27 @@ export interface ShareOptions extends NetworkOptions, CreationOptions {
   readonly trackerPort?: number;
 }
 
+/** Parameters of {@linkcode runShare}. */
+export interface RunShareOptions {
+  /** Options from the command line. */
+  readonly options: ShareOptions;
+  /** The environment. */
+  readonly context: Context;
+}
+
 /**
- * Shares a file or a folder until it is interrupted.
+ * Shares a file or a folder until the program is interrupted.
  *
- * @param path What to share.
- * @param parts `options`: how. `context`: the surroundings.
+ * @param path The file or folder.
+ * @param parts See {@linkcode RunShareOptions}.
  * @returns The exit code.
- * @throws {unknown} What kept it from starting.
+ * @throws {unknown} The error that kept the share from starting.
  */
-export function runShare(
-  path: string,
-  { options, context }: { readonly options: ShareOptions; readonly context: Context },
-): Promise<number> {
+export function runShare(path: string, { options, context }: RunShareOptions): Promise<number> {
   return new Share(path, options, context).run();
 }
 
-/** One share. */
+/** A running share. */
 class Share {
   readonly #path: string;
   readonly #options: ShareOptions;
@@ -70,11 +75,11 @@ class Share {
   #made: CreatedTorrent | null = null;
   #stopMapping: () => Promise<void> = () => Promise.resolve();
   #stopWatching = () => {};
-  /** What the tracker has to say; there is no view before there is a session. */
+  /** Shows a warning of the tracker. Writes to standard error until the view is open. */
   #warn: (message: string) => void = (message) =>
     void this.#context.terminal.stderr.write(`shoal: warning: ${message}\n`);
   readonly #broken = Promise.withResolvers<ShoalError>();
-  /** What the router maps: the ports of the seed and of the tracker outside. */
+  /** Port mappings of the router: public address of the seed, public port of the tracker. */
   readonly #outside: { peer: HostPort | null; trackerPort: number | null } = { peer: null, trackerPort: null };
   #outsideTold = "";
 
@@ -90,7 +95,7 @@ class Share {
         load: () => this.#load(),
         session: sessionOptions(this.#options, this.#context),
         started: (session, view) => this.#started(session, view),
-        broken: this.#broken.promise,
+        failure: this.#broken.promise,
         show: this.#options,
         seed: {},
         idle: null,
@@ -101,7 +106,7 @@ class Share {
     }
   }
 
-  /** Everything that can go wrong before the torrent is there goes wrong before hours are spent on hashing. */
+  /** Prepares the torrent. Whatever can fail early is done before hashing, which may take hours. */
   async #load(): Promise<LoadedTorrent[]> {
     const { output, json, quiet, peer } = this.#options;
     if (output === STDOUT) {
@@ -111,7 +116,7 @@ class Share {
     const peers = await resolvePeers(peer ?? [], this.#context);
     this.#tracker = this.#startTracker();
     const made = await makeTorrent(this.#path, {
-      // Whoever gets the .torrent finds our tracker first.
+      // Our tracker comes first in the torrent file.
       options: { ...this.#options, tracker: [trackerUrls(this.#places(0)), ...(this.#options.tracker ?? [])] },
       silent: (json || quiet) ?? false,
       context: this.#context,
@@ -123,8 +128,10 @@ class Share {
   }
 
   /**
-   * The trackers that our session asks, one at a time. Those of others have to hear of us. Ours knows us, but tells us whom we can
-   * dial ourselves, which some clients need; where it can be reached from here under the names of `--host` nobody knows.
+   * Returns the trackers that our session announces to. Trackers of `--tracker` must learn about our seed. Our own
+   * tracker knows the seed already, but its answer names peers for us to dial, which some clients need to be reached.
+   * With `--host`, it is unknown whether this machine can reach the tracker under the given names, so our tracker is
+   * left out.
    */
   #announceTo(): readonly (readonly string[])[] {
     const { tracker, host } = this.#options;
@@ -160,7 +167,7 @@ class Share {
     if (this.#options.portMap) await this.#mapTracker({ session, view });
   }
 
-  /** Where others reach us, as far as that is known without asking anybody. */
+  /** Returns the addresses of the share, as far as they are known locally. */
   #places(peerPort: number): SharePlace[] {
     const { host, bind } = this.#options;
     const { net } = this.#context.platform;
@@ -172,7 +179,7 @@ class Share {
       .map((host) => ({ host, trackerPort, peerPort }));
   }
 
-  /** The router is asked to map the tracker's port as the session asks for its own. */
+  /** Asks the router to map the tracker's port, as the session does for its own port. */
   async #mapTracker(parts: { readonly session: SessionLike; readonly view: View }): Promise<void> {
     const [{ Reachability }, { ExternalAddress }] = await Promise.all([
       import("../session/reachability.ts"),
@@ -184,7 +191,7 @@ class Share {
       portMap: true,
       emit: (event) => {
         const outside = outsideOf(event);
-        // HTTP is enough, and what is asked for first.
+        // The TCP mapping is enough: it serves HTTP, and the HTTP URL comes first in the link.
         if (outside === null || event.protocol !== "tcp") return;
         this.#outside.trackerPort = outside.port;
         this.#outsideChanged(parts);
@@ -201,7 +208,7 @@ class Share {
     this.#outsideChanged(parts);
   }
 
-  /** Says how to come from outside, once that is known, and again when it is another way. */
+  /** Tells the user the link for the internet once both port mappings are known, and again when the link changes. */
   #outsideChanged({ session, view }: { readonly session: SessionLike; readonly view: View }): void {
     const { peer, trackerPort } = this.#outside;
     if (peer === null || trackerPort === null) return;
@@ -261,15 +268,15 @@ class Share {
   }
 }
 
-/** `host:port` outside that a router tells us, if others can reach it. */
+/** Returns the public `host:port` of a port mapping; `null` if it is not reachable from the internet. */
 function outsideOf({ status, external }: PortMapEvent): HostPort | null {
   const address = status === "ok" && external !== null ? parseHostPort(external) : null;
   return address !== null && isPublic(address.host) ? address : null;
 }
 
 /**
- * The torrent as it lies on this disk: the files may be called otherwise here, and links be followed. What others are told comes
- * from `meta.info`, which stays.
+ * Returns the torrent with the paths of the files on this disk, which may differ from the paths in the torrent because
+ * of `--name` and symbolic links. `meta.info`, which peers get, is unchanged.
  */
 function onDisk(
   { meta, files }: CreatedTorrent,

@@ -1,5 +1,5 @@
 /**
- * Noticing that what is shared is no longer what was hashed: nobody could use a byte of it any more.
+ * Detects changes of shared files after they were hashed. Changed data would fail every peer's hash check.
  *
  * @module
  */
@@ -10,15 +10,15 @@ import type { Platform, Timer } from "../platform/platform.ts";
 import type { SourceFile } from "../session/create_torrent.ts";
 import type { Watch } from "./seed_goals.ts";
 
-/** Milliseconds between two looks at all files. */
+/** Milliseconds between two checks of all files. */
 const LOOK_MS = 5_000;
 
 /**
- * Looks at files now and then until one has changed, or can't be looked at.
+ * Checks files periodically until one has changed or can't be checked.
  *
- * @param files As they were before they were hashed.
+ * @param files The files as they were before hashing.
  * @param platform Timers and files.
- * @returns The error to end with, of kind `storage`.
+ * @returns A wait for the error to exit with, of kind `storage`.
  */
 export function untilChanged(
   files: readonly SourceFile[],

@@ -1,5 +1,5 @@
 /**
- * Leaving before the work is done: who may ask for it, in what order, and by when the program is gone.
+ * Stops the program in good order when the user or the system asks for it, within a time limit.
  *
  * @module
  */
@@ -8,19 +8,33 @@ import type { Platform, Timer } from "../platform/platform.ts";
 import type { LeaveRequest, Loss, Terminal } from "../platform/terminal.ts";
 import { EXIT_DONE, EXIT_INTERRUPTED, EXIT_STORAGE } from "./exit_codes.ts";
 
-/** Milliseconds after the first request at which the program leaves, come what may; three seconds less the last words. */
+/**
+ * Milliseconds after the first request at which the program exits in any case: three seconds less the time for
+ * {@linkcode Shutdown.restoreTerminal}.
+ */
 const GONE_MS = 2850;
-/** Milliseconds that the last words may take when the program leaves before its work has been brought in order. */
+/** Milliseconds that {@linkcode Shutdown.restoreTerminal} may take. */
 const LAST_WORDS_MS = 100;
-/** Milliseconds within which Ctrl-C counts once: `timeout -s INT` sends it to the program and to its process group. */
+/**
+ * Milliseconds within which repeated Ctrl-C counts once, since `timeout -s INT` signals both the program and its
+ * process group.
+ */
 const SAME_MS = 250;
 
-/** Why the program is to leave. */
+/** Why the program stops. */
 export type ShutdownReason = LeaveRequest | Loss;
 
+/** Options for {@linkcode Shutdown}. */
+export interface ShutdownOptions {
+  /** Clock and timers. */
+  readonly platform: Pick<Platform, "now" | "after">;
+  /** Source of requests to stop. */
+  readonly terminal: Pick<Terminal, "exit" | "onLeaveRequest" | "stdout">;
+}
+
 /**
- * One shutdown from one run of the program. Nothing is listened to before {@linkcode Shutdown.listen}: until then,
- * Ctrl-C ends the program as it ends every other.
+ * The shutdown of one run of the program. Before {@linkcode Shutdown.listen} is called, Ctrl-C ends the program at once
+ * as usual.
  */
 export class Shutdown {
   readonly #platform: Pick<Platform, "now" | "after">;
@@ -33,36 +47,33 @@ export class Shutdown {
   #nothingLeft = false;
   #hasty = false;
 
-  /** Is told once, as soon as the program is to leave. */
-  tell: (reason: ShutdownReason) => void = () => {};
-  /** Leaves the terminal as it should be. Called when the program leaves before its work has been brought in order. */
-  lastWords: () => Promise<void> = () => Promise.resolve();
+  /** Called once, when the shutdown begins. */
+  onBegin: (reason: ShutdownReason) => void = () => {};
+  /** Restores the terminal. Called when the program exits before its work has stopped in good order. */
+  restoreTerminal: () => Promise<void> = () => Promise.resolve();
 
-  /** @param surroundings `platform`: clock and timers. `terminal`: where requests come from. */
-  constructor(surroundings: {
-    readonly platform: Pick<Platform, "now" | "after">;
-    readonly terminal: Pick<Terminal, "exit" | "onLeaveRequest" | "stdout">;
-  }) {
+  /** @param surroundings See {@linkcode ShutdownOptions}. */
+  constructor(surroundings: ShutdownOptions) {
     this.#platform = surroundings.platform;
     this.#terminal = surroundings.terminal;
   }
 
-  /** Aborted as soon as the program is to leave. */
+  /** Aborted when the shutdown begins. */
   get signal(): AbortSignal {
     return this.#abort.signal;
   }
 
-  /** The exit code of work that was cut short by the shutdown; 0 when there is none. */
+  /** Exit code of work that the shutdown interrupted; 0 if there is no shutdown. */
   get code(): number {
     return this.#code;
   }
 
-  /** Whether an error is only what work threw that gave up because of the shutdown. */
-  explains(error: unknown): boolean {
+  /** Returns `true` if `error` was thrown only because work was interrupted by the shutdown. */
+  isShutdownError(error: unknown): boolean {
     return this.signal.aborted && error === this.signal.reason;
   }
 
-  /** From now on, the program leaves when it is asked to, in good order. Harmless when called again. */
+  /** Starts to listen for requests to stop. Does nothing when called again. */
   listen(): void {
     if (this.#undo.length > 0) return;
     this.#undo.push(
@@ -72,13 +83,13 @@ export class Shutdown {
   }
 
   /**
-   * Waits for work, but no longer than until the program is to leave.
+   * Waits for a promise until the shutdown begins.
    *
-   * @param work What to wait for; it isn't ended.
-   * @returns What it resolves to.
-   * @throws What {@linkcode Shutdown.explains} explains, once the program is to leave.
+   * @param work The promise. The work itself isn't stopped.
+   * @returns The value of the promise.
+   * @throws An error for which {@linkcode Shutdown.isShutdownError} returns `true`, once the shutdown begins.
    */
-  async unlessLeaving<T>(work: Promise<T>): Promise<T> {
+  async raceShutdown<T>(work: Promise<T>): Promise<T> {
     const { signal } = this;
     let leave = () => {};
     const leaving = new Promise<never>((_, reject) => leave = () => reject(signal.reason));
@@ -91,17 +102,17 @@ export class Shutdown {
     }
   }
 
-  /** Somebody asks for it by other means than the terminal tells of. */
+  /** Requests a shutdown from within the program. */
   ask(request: LeaveRequest): void {
     this.#asked(request);
   }
 
-  /** Everything is in good order but for output that waits for its reader: the next request ends the program at once. */
+  /** Called when all work is done and only output waits for its reader. The next request exits at once. */
   nothingLeft(): void {
     this.#nothingLeft = true;
   }
 
-  /** Listens no more. */
+  /** Stops listening. */
   close(): void {
     for (const undo of this.#undo.splice(0)) undo();
     this.#timer?.cancel();
@@ -109,8 +120,8 @@ export class Shutdown {
 
   #asked(request: LeaveRequest): void {
     const now = this.#platform.now();
-    // Whoever presses Ctrl-C again has waited long enough. The other requests come twice by themselves: `timeout` sends
-    // SIGTERM twice, and of a window that closes the program is told by the system and by the shell.
+    // Only a second Ctrl-C means that the user won't wait any longer. The other requests can come twice without the
+    // user: `timeout` sends SIGTERM twice, and a closing window is reported by both the system and the shell.
     const again = this.#askedAt !== null && now - this.#askedAt >= SAME_MS && request === "key";
     this.#askedAt ??= now;
     if (again || this.#nothingLeft) this.#leaveNow(EXIT_INTERRUPTED);
@@ -120,9 +131,9 @@ export class Shutdown {
   #begin(reason: ShutdownReason): void {
     if (this.signal.aborted) return;
     this.#code = reason === "failed" ? EXIT_STORAGE : EXIT_INTERRUPTED;
-    // Whatever hangs, be it only a reader of our output that has stopped reading.
+    // Exit in time even if something hangs, such as a reader of our output that has stopped reading.
     this.#timer = this.#platform.after(GONE_MS, () => this.#leaveNow(this.#code));
-    this.tell(reason);
+    this.onBegin(reason);
     this.#abort.abort();
   }
 
@@ -131,6 +142,6 @@ export class Shutdown {
     this.#hasty = true;
     this.#timer?.cancel();
     this.#timer = this.#platform.after(LAST_WORDS_MS, () => this.#terminal.exit(code));
-    void this.lastWords().then(() => this.#terminal.exit(code));
+    void this.restoreTerminal().then(() => this.#terminal.exit(code));
   }
 }

@@ -1,5 +1,5 @@
 /**
- * Starting a tracker where a command wants it.
+ * Starts a tracker on the address and port that a command asks for.
  *
  * @module
  */
@@ -8,20 +8,20 @@ import { formatAddress } from "../base/address.ts";
 import { messageOf, ShoalError } from "../base/errors.ts";
 import type { TrackerServer } from "../tracker_server/server.ts";
 
-/** IPv6 sockets take IPv4 too, where the system has both. */
+/** IPv6 sockets accept IPv4 too, if the system supports both. */
 const ANY_HOSTS = ["::", "0.0.0.0"] as const;
 
-/** Ports that are tried when none is asked for; the first is the one that trackers have by custom. */
+/** Ports to try if none is given. 6969 is the customary port of trackers. */
 const FIRST_PORT = 6969;
 const LAST_PORT = 6979;
 
 /**
- * Starts a tracker on one address, or on all of the machine, of both families if it has both.
+ * Starts a tracker on one address, or on all addresses of the machine.
  *
- * @param start Starts it on an address.
- * @param host The address; all when absent.
+ * @param start Starts the tracker on an address.
+ * @param host The address; all addresses, IPv4 and IPv6, when absent.
  * @returns The tracker.
- * @throws {ShoalError} Of kind `network` if it can't listen there.
+ * @throws {ShoalError} Of kind `network` if the tracker can't listen there.
  */
 export function startTracker(start: (host: string) => TrackerServer, host?: string): TrackerServer {
   if (host !== undefined) return start(host);
@@ -29,23 +29,31 @@ export function startTracker(start: (host: string) => TrackerServer, host?: stri
   try {
     return start(both);
   } catch (error) {
-    // Without IPv6 there is no such address; if the port is in use, the second attempt says so.
+    // Without IPv6, `::` fails. If the port is in use, the second attempt fails too.
     if (error instanceof ShoalError) return start(four);
     throw error;
   }
 }
 
+/** Options for {@linkcode startOnPort}. */
+export interface StartOnPortOptions {
+  /** Port to listen on; 0 for any port, `undefined` for the first free one of 6969 to 6979. */
+  readonly port: number | undefined;
+  /** Option that sets the port, for the error. */
+  readonly flag: string;
+}
+
 /**
- * Starts a tracker on the port that is asked for, or on the first that is free of those that come to mind.
+ * Starts a tracker on a port, or on the first free one of 6969 to 6979.
  *
- * @param start Starts it on a port.
- * @param options `port`: the port; 0 for any. `flag`: the option that says which.
+ * @param start Starts the tracker on a port.
+ * @param options See {@linkcode StartOnPortOptions}.
  * @returns The tracker.
- * @throws {ShoalError} Of kind `network` if there is none.
+ * @throws {ShoalError} Of kind `network` if no port is free.
  */
 export function startOnPort(
   start: (port: number) => TrackerServer,
-  { port, flag }: { readonly port: number | undefined; readonly flag: string },
+  { port, flag }: StartOnPortOptions,
 ): TrackerServer {
   if (port !== undefined) return start(port);
   for (let next = FIRST_PORT;; next++) {

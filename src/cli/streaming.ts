@@ -1,5 +1,5 @@
 /**
- * `--stream`: the files of a transfer over HTTP.
+ * `--stream`: serves the files of a transfer over HTTP.
  *
  * @module
  */
@@ -11,29 +11,29 @@ import type { Context } from "./context.ts";
 import type { TorrentLike } from "./engine.ts";
 import { badValue, parsePort } from "./option_values.ts";
 
-/** Port when none is asked for; any other one if it is taken. webtorrent-cli has the same. */
+/** Default port, as in webtorrent-cli. Any free port is used if it is taken. */
 const DEFAULT_PORT = 8000;
 
-/** What `--stream` asks for. */
-export interface StreamWish {
-  /** Port; `null` for the usual one, or any. */
+/** Value of `--stream`. */
+export interface StreamOption {
+  /** Port; `null` for the default port, or any port if that is taken. */
   readonly port: number | null;
 }
 
-/** Serves what is downloaded. */
+/** A running stream server. */
 export interface Streaming {
-  /** Serves a torrent as soon as it is known what it holds, and says where. Never fails. */
+  /** Serves a torrent once its metadata is known, and tells the view its URLs. Never throws. */
   add(torrent: TorrentLike): void;
-  /** Ends it. */
+  /** Stops the server. */
   close(): Promise<void>;
 }
 
 /**
- * The value of `--stream [port]`.
+ * Parses the value of `--stream [port]`.
  *
- * @param value What follows it.
+ * @param value The text after `--stream`.
  * @returns The port.
- * @throws {ShoalError} If it is none: a source, perhaps.
+ * @throws {ShoalError} Of kind `usage` if the value is not a port, for example a source.
  */
 export function parseStreamPort(value: string): number {
   if (/^\d+$/.test(value)) return parsePort(value, "--stream");
@@ -41,27 +41,35 @@ export function parseStreamPort(value: string): number {
 }
 
 /**
- * What an option asks for.
+ * Converts the value of `--stream` as commander returns it.
  *
- * @param option As commander gives it: `true` when there is no port, `false` when it was taken back.
- * @returns The wish, or `null`.
+ * @param option A port; `true` without a port, `false` if `--no-stream` took the option back.
+ * @returns What to serve; `null` for nothing.
  */
-export function streamWish(option: number | boolean | undefined): StreamWish | null {
+export function streamWish(option: number | boolean | undefined): StreamOption | null {
   if (option === undefined || option === false) return null;
   return { port: option === true ? null : option };
 }
 
+/** Options for {@linkcode startStreaming}. */
+export interface StartStreamingOptions {
+  /** The environment. */
+  readonly context: Context;
+  /** View that shows the URLs and warnings. */
+  readonly view: Pick<View, "event">;
+}
+
 /**
- * Starts to serve, on this machine's own address: what somebody watches is nobody else's business, so that `--bind` doesn't count.
+ * Starts a stream server on the loopback address. `--bind` is ignored, so that what the user watches stays private.
  *
- * @param wish Where.
- * @param parts `context`: the surroundings. `view`: is told the addresses.
+ * @param wish Where to listen.
+ * @param parts See {@linkcode StartStreamingOptions}.
  * @returns The server.
  * @throws {ShoalError} Of kind `network` if the port is taken.
  */
 export async function startStreaming(
-  wish: StreamWish,
-  { context, view }: { readonly context: Context; readonly view: Pick<View, "event"> },
+  wish: StreamOption,
+  { context, view }: StartStreamingOptions,
 ): Promise<Streaming> {
   const warn = (message: string) => view.event({ event: "warning", infohash: null, message, where: "--stream" });
   const server = await start(wish, { context, warn });
@@ -71,7 +79,7 @@ export async function startStreaming(
   };
   return {
     add(torrent) {
-      // A torrent that ends before its metadata is here says so itself.
+      // A torrent that ends before its metadata is known reports that itself.
       server.add(torrent).then((urls) => tell(torrent, urls), () => {});
     },
     close: () => server.close(),
@@ -79,7 +87,7 @@ export async function startStreaming(
 }
 
 async function start(
-  { port }: StreamWish,
+  { port }: StreamOption,
   { context: { platform }, warn }: { readonly context: Context; readonly warn: (message: string) => void },
 ): Promise<StreamServer> {
   const { StreamServer } = await import("../stream/stream_server.ts");

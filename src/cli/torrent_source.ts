@@ -1,5 +1,5 @@
 /**
- * Where torrents come from: files, URLs, standard input.
+ * Reads torrents from files, URLs and standard input.
  *
  * @module
  */
@@ -17,20 +17,20 @@ import { plainLogLine } from "../ui/log_lines.ts";
 import type { Context } from "./context.ts";
 import { printable } from "../ui/printable.ts";
 
-/** Milliseconds until a server must have sent the torrent. */
+/** Milliseconds within which a server must have sent the torrent. */
 const FETCH_MS = 60_000;
-/** What is read whole, of all sources together. */
+/** Memory budget that all sources read at the same time share. */
 const READS = new ReadBudget(MAX_METAINFO_READS);
 /** 40 hexadecimal digits, or 32 base32 characters. */
 const INFO_HASH = /^(?:[0-9a-f]{40}|[a-z2-7]{32})$/i;
 
 /**
- * What the user wrote, read as far as that can be done without peers.
+ * Reads a source without asking peers.
  *
- * @param source As {@linkcode readTorrent} takes it, or a magnet link, or an info-hash. A file of that name comes first. A URL may
- * redirect to a magnet link.
- * @param context The surroundings.
- * @returns The torrent, or where to find it.
+ * @param source A source as for {@linkcode readTorrent}, a magnet link, or an info-hash. A file with the name of an
+ * info-hash takes precedence. A URL may redirect to a magnet link.
+ * @param context The environment.
+ * @returns The torrent or the magnet link.
  * @throws {ShoalError} As {@linkcode readTorrent}.
  */
 export async function readSource(source: string, context: Context): Promise<Metainfo | Magnet> {
@@ -42,13 +42,13 @@ export async function readSource(source: string, context: Context): Promise<Meta
 }
 
 /**
- * Reads and parses a torrent.
+ * Reads and parses a torrent file.
  *
- * @param source What the user wrote: a path, an `http:` or `https:` URL, or `-` for standard input.
- * @param context The surroundings.
+ * @param source A path, an `http:` or `https:` URL, or `-` for standard input.
+ * @param context The environment.
  * @returns The torrent.
- * @throws {ShoalError} Of kind `usage` if there is no such thing, `storage` if it cannot be read, `network` if it cannot be
- * fetched, `torrent` if it is not a torrent.
+ * @throws {ShoalError} Of kind `usage` if the source doesn't exist, `storage` if it cannot be read, `network` if it
+ * cannot be fetched, `torrent` if it is not a torrent.
  */
 export async function readTorrent(source: string, context: Context): Promise<Metainfo> {
   if (/^magnet:/i.test(source)) throw needsFile(source);
@@ -74,10 +74,10 @@ async function read(source: string, context: Context): Promise<Metainfo | Magnet
 }
 
 /**
- * Says on standard error what is wrong with a torrent and was passed over. A session says it by itself.
+ * Prints the warnings about a torrent to standard error. Not needed for torrents of a session, which reports them
+ * itself.
  *
  * @param meta The torrent.
- * @param context The surroundings.
  */
 export async function tellWarnings(meta: Metainfo, { terminal }: Context): Promise<void> {
   const lines = meta.warnings.map((message) =>
@@ -86,7 +86,11 @@ export async function tellWarnings(meta: Metainfo, { terminal }: Context): Promi
   if (lines.length > 0) await terminal.stderr.write(lines.join(""));
 }
 
-/** @returns The torrent, or a magnet link where a URL redirects to one. */
+/**
+ * Reads the bytes of a source.
+ *
+ * @returns The bytes, or a magnet link if a URL redirects to one.
+ */
 async function readBytes(source: string, context: Context, reading: BudgetedRead): Promise<Bytes | string> {
   if (source === "-") return await readStdin(context);
   if (/^https?:\/\//i.test(source)) return await fetchTorrent(source, context, reading);
@@ -111,7 +115,7 @@ async function readFile(path: string, { platform }: Context, reading: BudgetedRe
     reading.hold(Math.min(size, MAX_TORRENT_SIZE));
     reading.signal.throwIfAborted();
     const bytes = await platform.files.readFile(path, MAX_TORRENT_SIZE);
-    reading.hold(Math.max(0, bytes.length - size)); // of what a link leads to, or a pipe, nobody knew
+    reading.hold(Math.max(0, bytes.length - size)); // stat() gives no size for a pipe or the target of a link
     reading.signal.throwIfAborted();
     return bytes;
   } catch (error) {
@@ -119,7 +123,7 @@ async function readFile(path: string, { platform }: Context, reading: BudgetedRe
     const what = "cannot read the torrent";
     if (error.fault === "missing" || error.fault === "not-a-folder") {
       if (INFO_HASH.test(path)) throw needsFile(path);
-      // A bare word is more likely a command with a slip in it than a file.
+      // A bare word is more likely a misspelt command than a file.
       const parts = /^[\w-]+$/.test(path)
         ? { why: "there is no such file or command", hint: "`shoal --help` lists the commands" }
         : { why: "there is no such file" };
@@ -132,7 +136,7 @@ async function readFile(path: string, { platform }: Context, reading: BudgetedRe
       const why = `it is larger than ${MAX_TORRENT_SIZE} bytes`;
       throw new ShoalError("torrent", { what: "not a torrent", where: path, why, cause: error });
     }
-    // The hints of a file error are about the folder of a download, not about this.
+    // The hints of a file error are about the folder of a download, so they are left out here.
     throw new ShoalError("storage", { what, where: path, why: error.why, cause: error });
   }
 }

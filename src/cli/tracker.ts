@@ -16,10 +16,10 @@ import { startTracker } from "./start_tracker.ts";
 
 const DEFAULT_PORT = 6969;
 const DEFAULT_INTERVAL_S = 1800;
-/** Peers that come more often than this would only be told what they know. */
+/** A shorter interval would not bring peers any news. */
 const MIN_INTERVAL_S = 5;
 const MAX_INTERVAL_S = 86_400;
-/** Milliseconds between two lines of statistics, as long as there is something new in them. */
+/** Milliseconds between two lines of statistics. Unchanged statistics are not repeated. */
 const STATISTICS_MS = 10_000;
 
 interface TrackerOptions {
@@ -37,12 +37,7 @@ interface TrackerOptions {
   readonly verbose: number;
 }
 
-/**
- * Adds the command.
- *
- * @param program The program.
- * @param context The surroundings.
- */
+/** Adds `shoal tracker` to the program. */
 export function register(program: Command, context: Context): void {
   const networks = (flag: string) => (value: string) => parseNetworkList(value, flag);
   const whole = (flag: string) => (value: string) => parseWhole(value, { flag, min: 1, max: 10_000_000 });
@@ -52,19 +47,19 @@ export function register(program: Command, context: Context): void {
     .description("Runs a tracker, over HTTP and UDP on the same port, for any client, until interrupted.")
     .option("-p, --port <n>", "port; 0 for any (default: 6969)", (v) => parsePort(v, "--port"), DEFAULT_PORT)
     .option("--bind <ip>", "address to listen on (default: all)", (v) => parseIpAddress(v, "--bind"))
-    .option("--interval <t>", "how often peers are to announce (default: 30m)", parseInterval, DEFAULT_INTERVAL_S)
+    .option("--interval <t>", "time between announces of a peer (default: 30m)", parseInterval, DEFAULT_INTERVAL_S)
     .option("--allow <infohash>", "serve this torrent and no others, repeatable", collectInfoHash)
     .option("--max-torrents <n>", "torrents at a time (default: 10000)", whole("--max-torrents"))
     .option("--max-peers <n>", "peers at a time, of all torrents together (default: 200000)", whole("--max-peers"))
-    .option("--max-rate <n>", "announces and scrapes a second of one address (default: 20)", whole("--max-rate"))
+    .option("--max-rate <n>", "announces and scrapes per second from one address (default: 20)", whole("--max-rate"))
     .option(
       "--trust-forwarded <list>",
-      "addresses and networks of reverse proxies, whose X-Forwarded-For says who asks (default: none)",
+      "addresses and networks of reverse proxies whose X-Forwarded-For is believed (default: none)",
       networks("--trust-forwarded"),
     )
     .option(
       "--trust-ip <list>",
-      "addresses and networks of clients that may announce another address than their own by ip= (default: none)",
+      "addresses and networks of clients that may announce another address with ip= (default: none)",
       networks("--trust-ip"),
     )
     .option("--json", "one JSON object a line on standard output")
@@ -98,7 +93,7 @@ async function runTracker(options: TrackerOptions, context: Context): Promise<nu
       ...(maxPeers !== undefined && { maxPeers }),
     });
   const tracker = startTracker(start, options.bind);
-  const voice = new Voice(tracker, { options, context });
+  const voice = new TrackerReporter(tracker, { options, context });
   try {
     await voice.greet();
     voice.tellNews();
@@ -116,8 +111,8 @@ function departed(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
 }
 
-/** What the command says: lines for people, or JSON. */
-class Voice {
+/** Prints the messages of the command, as text or JSON. */
+class TrackerReporter {
   readonly #tracker: TrackerServer;
   readonly #options: TrackerOptions;
   readonly #context: Context;
@@ -140,10 +135,10 @@ class Voice {
     }
   }
 
-  /** Says what there is, now and then, when it is not what was said last. */
+  /** Prints statistics periodically, if they have changed. */
   tellNews(): void {
     const timer = this.#context.platform.after(STATISTICS_MS, () => {
-      // Output that nobody reads must not pile up.
+      // Skip a line if the reader is behind, so that output doesn't pile up.
       if (!this.#context.terminal.stdout.busy) void this.#tell();
       if (!this.#stopped) this.tellNews();
     });
@@ -183,7 +178,7 @@ class Voice {
 function parseInterval(value: string): number {
   const seconds = Math.round(parseDuration(value, "--interval"));
   if (seconds >= MIN_INTERVAL_S && seconds <= MAX_INTERVAL_S) return seconds;
-  throw badValue("--interval", { value, why: "5s to 1d make sense" });
+  throw badValue("--interval", { value, why: "an interval from 5s to 1d was expected" });
 }
 
 function parseNetworkList(value: string, flag: string): IpRanges {
@@ -199,10 +194,10 @@ function collectInfoHash(value: string, hashes: readonly InfoHash[] = []): reado
 }
 
 /**
- * Statistics in one line.
+ * Formats statistics in one line.
  *
- * @param statistics What the tracker has done, and what it knows.
- * @returns The line, without its end.
+ * @param statistics Statistics of the tracker.
+ * @returns The line, without line end.
  *
  * @example
  * ```ts

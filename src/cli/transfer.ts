@@ -1,5 +1,5 @@
 /**
- * Runs torrents until they are done, or until somebody or something says that it is enough.
+ * Runs torrents until they are complete and seeded, time out, fail, or the program is asked to stop.
  *
  * @module
  */
@@ -18,56 +18,56 @@ import type { SessionLike, TorrentLike } from "./engine.ts";
 import { errorLine } from "./error_line.ts";
 import { EXIT_DONE, exitCodeOf } from "./exit_codes.ts";
 import { type IdleLimit, type SeedGoal, untilIdle, untilSeeded } from "./seed_goals.ts";
-import { startStreaming, type Streaming, type StreamWish } from "./streaming.ts";
+import { startStreaming, type Streaming, type StreamOption } from "./streaming.ts";
 import { openView } from "./views.ts";
 
-/** Milliseconds that stopping may take after Ctrl-C; what isn't done by then is left. */
+/** Milliseconds that stopping the session may take after Ctrl-C. Work that isn't done by then is abandoned. */
 const STOP_MS = 2500;
-/** Milliseconds after which the program leaves even if the session doesn't come to an end. */
+/** Milliseconds after which the program exits even if the session doesn't stop. */
 const LEAVE_MS = 2800;
 
-/** What to run. */
+/** A transfer to run. */
 export interface Transfer {
-  /** The torrents. Called once the view is open, so that it can say what goes wrong. */
+  /** Loads the torrents. Called once the view is open, so that the view can show errors. */
   readonly load: () => Promise<readonly LoadedTorrent[]>;
-  /** Settings of the session. */
+  /** Session options. */
   readonly session: SessionOptions;
-  /** Called once the session listens, before anything is shown. */
+  /** Called once the session listens, before the view starts. */
   readonly started?: (session: SessionLike, view: View) => Promise<void>;
-  /** Ends the transfer when it settles: why it can't go on. */
-  readonly broken?: Promise<ShoalError>;
-  /** How to show it. */
+  /** Ends the transfer with an error when it resolves. */
+  readonly failure?: Promise<ShoalError>;
+  /** Options for the view. */
   readonly show: { readonly json?: true; readonly quiet?: true };
   /**
-   * Whether what arrives stays after the end: then the user wants to know in which folder it is, and that the same command
-   * goes on from there.
+   * Whether the downloaded data is kept. The view then shows the folder, and tells the user that the same command
+   * resumes the download.
    */
   readonly keeps?: boolean;
-  /** How long to go on seeding each torrent that is complete; `null` for not at all. */
+  /** How long to seed each complete torrent; `null` to not seed. */
   readonly seed: SeedGoal | null;
-  /** URL that is told of each torrent that is complete. */
+  /** URL to post the `completed` event of each torrent to. */
   readonly onComplete?: string;
-  /** Gives up when nothing arrives for so long; `null` for never. */
+  /** Gives up after this time without progress; `null` for never. */
   readonly idle: IdleLimit | null;
-  /** Where to serve the files over HTTP meanwhile; not at all when absent or `null`. */
-  readonly stream?: StreamWish | null;
+  /** Where to serve the files over HTTP; absent or `null` to not serve them. */
+  readonly stream?: StreamOption | null;
 }
 
 /** A torrent and how to add it. */
 export interface LoadedTorrent {
   readonly source: Metainfo | Magnet;
-  /** Other sources of the same torrent, whose trackers, web seeds and peers are used, too. */
+  /** Further sources of the same torrent. Their trackers, web seeds and peers are used, too. */
   readonly more?: readonly (Metainfo | Magnet)[];
   readonly options: AddOptions;
 }
 
 /**
- * Runs a transfer to its end.
+ * Runs a transfer to its end. Prints failures of torrents to standard error.
  *
- * @param transfer What to run.
- * @param context The surroundings.
- * @returns The exit code. Failures of torrents have been told on standard error by then.
- * @throws {unknown} What kept the transfer from starting.
+ * @param transfer The transfer.
+ * @param context The environment.
+ * @returns The exit code.
+ * @throws {unknown} The error that kept the transfer from starting.
  */
 export async function runTransfer(transfer: Transfer, context: Context): Promise<number> {
   const run = new Run(transfer, context);
@@ -79,19 +79,22 @@ export async function runTransfer(transfer: Transfer, context: Context): Promise
   return errors.length === 0 ? EXIT_DONE : exitCodeOf(errors[0]);
 }
 
-/** One transfer under way. */
+/** A running transfer. */
 class Run {
   readonly #transfer: Transfer;
   readonly #context: Context;
   readonly #torrents: TorrentLike[] = [];
   #session: SessionLike | null = null;
-  /** Info-hashes of torrents whose failure the session has told by an event. */
+  /** Info-hashes of torrents whose failure the session has reported by an event. */
   readonly #told = new Set<string>();
-  /** By info-hash, of torrents that are complete: what is done when one can't go on. */
+  /** Called when a complete torrent fails, by info-hash. */
   readonly #onFailure = new Map<string, () => void>();
   readonly #folders = new Map<string, string>();
-  /** What trackers that don't work said last, by URL, and why metadata can't be fetched, by info-hash; the latest last. */
-  readonly #trouble = new Map<string, string>();
+  /**
+   * Last error of each failing tracker, by URL, and reason why metadata can't be fetched, by info-hash; the latest
+   * last.
+   */
+  readonly #lastProblems = new Map<string, string>();
   #streaming: Streaming | null = null;
   #cutShort = false;
 
@@ -100,12 +103,16 @@ class Run {
     this.#context = context;
   }
 
-  /** Whether the program was asked to leave before the work was done. */
+  /** Whether the program was asked to stop before the work was done. */
   get cutShort(): boolean {
     return this.#cutShort;
   }
 
-  /** @returns What went wrong, if anything. */
+  /**
+   * Runs the transfer.
+   *
+   * @returns The errors that occurred.
+   */
   async toTheEnd(): Promise<unknown[]> {
     const { platform, terminal, engine, shutdown, verbosity } = this.#context;
     const view = await openView(this.#transfer.show, {
@@ -117,15 +124,15 @@ class Run {
       resumable: this.#transfer.keeps ?? false,
       controls: this.#controls,
     });
-    shutdown.tell = (reason) => view.note(farewell(reason));
-    shutdown.lastWords = () => view.close();
+    shutdown.onBegin = (reason) => view.note(farewell(reason));
+    shutdown.restoreTerminal = () => view.close();
     shutdown.listen();
     let session: SessionLike | null = null;
     let unsubscribe = () => {};
     const errors: unknown[] = [];
     try {
       const calls = await this.#openCalls(view);
-      const loaded = await shutdown.unlessLeaving(this.#transfer.load());
+      const loaded = await shutdown.raceShutdown(this.#transfer.load());
       session = this.#session = await engine.createSession(this.#transfer.session);
       unsubscribe = session.subscribe((event) => {
         this.#remember(event);
@@ -138,10 +145,10 @@ class Run {
       if (stream) this.#streaming = await startStreaming(stream, { context: this.#context, view });
       view.start();
       await this.#work(loaded, { session, view, errors });
-      if (calls) await shutdown.unlessLeaving(calls.settled());
+      if (calls) await shutdown.raceShutdown(calls.settled());
     } catch (thrown) {
       const error = thrown instanceof ShoalError ? this.#context.config?.blame(thrown) ?? thrown : thrown;
-      if (shutdown.explains(error)) this.#cutShort = true;
+      if (shutdown.isShutdownError(error)) this.#cutShort = true;
       else {
         if (error instanceof ShoalError) view.failed(error);
         errors.push(error);
@@ -151,8 +158,8 @@ class Run {
       if (session !== null) await this.#stop(session);
       unsubscribe();
       await view.close();
-      shutdown.tell = () => {};
-      shutdown.lastWords = () => Promise.resolve();
+      shutdown.onBegin = () => {};
+      shutdown.restoreTerminal = () => Promise.resolve();
     }
     return errors;
   }
@@ -188,14 +195,16 @@ class Run {
       this.#told.add(event.infohash);
       this.#onFailure.get(event.infohash)?.();
     }
-    // While nobody has given the metadata, why it can't be fetched is worth telling.
-    if (event.event === "metadata") this.#trouble.delete(event.infohash);
+    // A failure to fetch metadata is only of interest while the metadata is missing.
+    if (event.event === "metadata") this.#lastProblems.delete(event.infohash);
     if (event.event === "warning" && event.infohash !== null && this.#isSearching(event.infohash)) {
-      this.#trouble.set(event.infohash, `${event.where}: ${event.message}`);
+      this.#lastProblems.set(event.infohash, `${event.where}: ${event.message}`);
     }
     if (event.event !== "tracker") return;
-    this.#trouble.delete(event.url);
-    if (event.status === "error") this.#trouble.set(event.url, `the tracker ${event.url} failed: ${event.message}`);
+    this.#lastProblems.delete(event.url);
+    if (event.status === "error") {
+      this.#lastProblems.set(event.url, `the tracker ${event.url} failed: ${event.message}`);
+    }
   }
 
   #isSearching(infohash: string): boolean {
@@ -203,12 +212,15 @@ class Run {
     return torrent?.snapshot().state === "metadata";
   }
 
-  /** Adds everything and waits for the first of: all done, given up, asked to leave. Failures go to `errors`. */
+  /**
+   * Adds all torrents and waits until all are done, the transfer times out or breaks, or the program is asked to stop.
+   * Failures are added to `errors`.
+   */
   async #work(
     loaded: readonly LoadedTorrent[],
     { session, view, errors }: { readonly session: SessionLike; readonly view: View; readonly errors: unknown[] },
   ): Promise<void> {
-    const { idle, broken } = this.#transfer;
+    const { idle, failure } = this.#transfer;
     const all = loaded.map((torrent) =>
       this.#one(torrent, session).catch((error) => {
         errors.push(error);
@@ -218,11 +230,11 @@ class Run {
     const watch = idle === null ? null : untilIdle(this.#torrents, {
       platform: this.#context.platform,
       limit: idle,
-      trouble: () => [...this.#trouble.values()].at(-1) ?? null,
+      trouble: () => [...this.#lastProblems.values()].at(-1) ?? null,
     });
     try {
-      const first = await this.#context.shutdown.unlessLeaving(
-        Promise.race([Promise.all(all), ...(watch === null ? [] : [watch.done]), ...(broken ? [broken] : [])]),
+      const first = await this.#context.shutdown.raceShutdown(
+        Promise.race([Promise.all(all), ...(watch === null ? [] : [watch.done]), ...(failure ? [failure] : [])]),
       );
       if (first instanceof ShoalError) {
         view.failed(first);
@@ -246,7 +258,7 @@ class Run {
     await torrent.stop();
   }
 
-  /** Rejects when a torrent that was complete can't go on. */
+  /** Returns a promise that rejects when a complete torrent fails. */
   #failureOf(torrent: TorrentLike): Promise<never> {
     const { promise, reject } = Promise.withResolvers<never>();
     this.#onFailure.set(torrent.infoHash.hex, () => void torrent.finished.catch(reject));
@@ -264,7 +276,7 @@ class Run {
   }
 }
 
-/** What is said when the program is to leave. */
+/** Returns the message for a shutdown. */
 function farewell(reason: ShutdownReason): string {
   switch (reason) {
     case "key":

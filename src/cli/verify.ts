@@ -19,12 +19,7 @@ interface VerifyOptions {
   readonly verbose: number;
 }
 
-/**
- * Adds the command.
- *
- * @param program The program.
- * @param context The surroundings.
- */
+/** Adds `shoal verify` to the program. */
 export function register(program: Command, context: Context): void {
   program
     .command("verify")
@@ -52,17 +47,17 @@ async function verify(
   const { shutdown, engine, platform, terminal } = context;
   shutdown.listen();
   const { readTorrent, tellWarnings } = await import("./torrent_source.ts");
-  const meta = await shutdown.unlessLeaving(readTorrent(source, context));
+  const meta = await shutdown.raceShutdown(readTorrent(source, context));
   if (!options.quiet) await tellWarnings(meta, context);
   const view = await openView(meta, { options, context });
-  shutdown.lastWords = () => view.close();
+  shutdown.restoreTerminal = () => view.close();
   const startedAt = platform.now();
   view.start();
   let result: Verification;
   try {
     const onProgress = (fraction: number, bytes: number) => view.progress(fraction, bytes);
     const { signal } = shutdown;
-    result = await shutdown.unlessLeaving(engine.verify(meta, { platform, folder, onProgress, signal }));
+    result = await shutdown.raceShutdown(engine.verify(meta, { platform, folder, onProgress, signal }));
   } catch (error) {
     throw error instanceof FileError ? unreadable(error) : error;
   } finally {
@@ -79,7 +74,7 @@ async function verify(
   if (!isRight(result)) throw mismatch(verified);
 }
 
-/** The hints of a file error are about the folder of a download, not about this. */
+/** Removes the hints of a file error, which are about the folder of a download. */
 function unreadable(error: FileError): ShoalError {
   const { what, where, why } = error;
   return new ShoalError("storage", { what, where, why, cause: error });
@@ -110,10 +105,10 @@ async function openView(
   return new (isLive ? LiveCheckView : PlainCheckView)({ platform, terminal, name });
 }
 
-/** Shows nothing. */
+/** A view that shows nothing. */
 const NO_VIEW: CheckView = { start() {}, progress() {}, close: () => Promise.resolve() };
 
-/** What `--json` prints in the end. */
+/** Returns the object that `--json` prints at the end. */
 function jsonOf(
   { name, infoHash, size }: Metainfo,
   { result, context }: { readonly result: Verification; readonly context: Context },

@@ -1,5 +1,5 @@
 /**
- * How data compares with a torrent, in words.
+ * Describes the result of `shoal verify` in lines of text.
  *
  * @module
  */
@@ -9,38 +9,33 @@ import type { FileVerdict, Verification, VerifiedFile } from "../session/verify_
 import { formatCount, formatElapsed, formatPlural, formatRate, formatSize } from "../ui/format.ts";
 import { printable } from "../ui/printable.ts";
 
-/** Files that are named; more would only scroll away. */
+/** Most files to name. A longer list would scroll off the screen. */
 const MAX_FILES = 20;
 const VERDICT_WIDTH = 8;
 
-/** What was verified. */
+/** A verified torrent. */
 export interface Verified {
-  /** The torrent's name. */
+  /** Name of the torrent. */
   readonly name: string;
-  /** Bytes of its files. */
+  /** Size of its files, in bytes. */
   readonly size: number;
-  /** Where they were looked for. */
+  /** Folder with the data. */
   readonly folder: string;
-  /** What was found. */
+  /** Result of the verification. */
   readonly result: Verification;
 }
 
-/**
- * Whether everything is as it should be.
- *
- * @param result What was found.
- * @returns Whether all pieces are right and no file has another length.
- */
+/** Returns `true` if all pieces are right and no file has a wrong length. */
 export function isRight(result: Verification): boolean {
   return result.files.every((file) => file.verdict === "right") && result.valid === result.pieces;
 }
 
 /**
- * The outcome for people.
+ * Describes the result.
  *
- * @param verified What was verified.
- * @param seconds How long it took.
- * @returns Lines without their ends: one if all is right; else one for each file that isn't, up to a limit.
+ * @param verified The verified torrent.
+ * @param seconds Duration of the verification.
+ * @returns Lines without line ends: one line if everything is right, otherwise a line for each bad file, up to a limit.
  */
 export function verdictLines({ name, size, result }: Verified, seconds: number): string[] {
   const count = formatPlural(result.files.length, "file");
@@ -87,10 +82,10 @@ function piecesRight({ valid, pieces }: Verification): string {
 }
 
 /**
- * The error line's words for data that isn't right.
+ * Returns the error for data that doesn't match the torrent.
  *
- * @param verified What was verified.
- * @returns The error, of kind `torrent`.
+ * @param verified The verified torrent.
+ * @returns An error of kind `torrent`.
  */
 export function mismatch({ name, folder, result }: Verified): ShoalError {
   const { files, pieces, valid } = result;

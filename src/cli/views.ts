@@ -1,5 +1,5 @@
 /**
- * Chooses how to show a session.
+ * Chooses the view of a session.
  *
  * @module
  */
@@ -9,14 +9,14 @@ import type { View, ViewOptions } from "../ui/view.ts";
 import type { NetworkOptions } from "./network_options.ts";
 
 /**
- * The view that options and terminal ask for.
+ * Opens the view that the options and the terminal ask for.
  *
  * @param wanted `--json` and `--quiet`.
- * @param options What to draw from and on.
+ * @param options See {@linkcode ViewOptions}.
  * @returns The view, not started.
  */
 export async function openView(wanted: Pick<NetworkOptions, "json" | "quiet">, options: ViewOptions): Promise<View> {
-  // each view is loaded only where it is used: the quiet one starts fastest
+  // Each view is loaded only where it is used. The quiet view starts fastest.
   if (wanted.json) {
     const { JsonView } = await import("../ui/json_view.ts");
     return new JsonView(options);
@@ -34,10 +34,9 @@ export async function openView(wanted: Pick<NetworkOptions, "json" | "quiet">, o
 }
 
 /**
- * Whether nothing is known of the terminal but that it prints; Windows has no TERM.
+ * Returns `true` if the terminal can only print lines. Windows has no `TERM`.
  *
- * @param terminal Knows the environment.
- * @returns Whether nothing can be drawn on it.
+ * @param terminal Environment variables.
  */
 export function isDumb(terminal: Pick<Terminal, "env" | "isWindows">): boolean {
   const kind = terminal.env("TERM") ?? "";

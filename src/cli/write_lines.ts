@@ -1,19 +1,18 @@
 /**
- * Many lines on standard output.
+ * Writes many lines to standard output.
  *
  * @module
  */
 
 import type { Context } from "./context.ts";
 
-/** Lines that are written at once: all lines of a torrent with half a million files would be too much for one string. */
+/** Lines per write. All lines of a torrent with half a million files would be too large for one string. */
 const AT_ONCE = 10_000;
 
 /**
  * Writes lines to standard output.
  *
- * @param lines Lines without their ends.
- * @param context The surroundings.
+ * @param lines Lines without line ends.
  */
 export async function writeLines(lines: Iterable<string>, { terminal }: Context): Promise<void> {
   let text = "";

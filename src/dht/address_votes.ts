@@ -1,5 +1,5 @@
 /**
- * Our own address, as others see it (BEP 42).
+ * Majority vote on our external address, from the `ip` field of other nodes' answers (BEP 42).
  *
  * @module
  */
@@ -7,30 +7,30 @@
 import { LruMap } from "../base/lru_map.ts";
 import type { HostFacts } from "./hosts.ts";
 
-/** Votes that are remembered, one for each network; the oldest is forgotten first. */
+/** Maximum number of votes kept, one per voter network. The oldest vote is dropped first. */
 const MAX_VOTES = 24;
-/** Votes without which nothing is decided ... */
+/** Minimum number of votes before an address can win. */
 const QUORUM = 6;
-/** ... and the part of them that has to agree, so that the few who lie decide nothing. */
+/** Share of the votes that an address needs to win, so that a few lying nodes decide nothing. */
 const MAJORITY = 0.6;
 
-/** Counts what nodes say. A single one can't be believed, and neighbours count as one. */
+/** Counts the addresses that other nodes report for us. Voters in the same network count as one. */
 export class AddressVotes {
-  /** By the voter's network, the oldest first. */
+  /** Reported address by voter network, oldest vote first. */
   readonly #votes = new LruMap<string, string>(MAX_VOTES);
   #decided: string | null = null;
 
-  /** What they agree on; `null` as long as they don't. Stays until they agree on something else. */
+  /** The winning address, or `null` before the first. An address stays until another one wins. */
   get decided(): string | null {
     return this.#decided;
   }
 
   /**
-   * Takes a vote.
+   * Records a vote.
    *
-   * @param host The address that the voter sees us at.
-   * @param voter What the voter's own address tells.
-   * @returns Whether this changed what is decided.
+   * @param host Our address as the voter sees it.
+   * @param voter Facts about the voter's own address.
+   * @returns `true` if the winning address has changed.
    */
   add(host: string, voter: HostFacts): boolean {
     this.#votes.set(voter.network, host);

@@ -1,5 +1,5 @@
 /**
- * Filters that count the peers of a torrent across nodes (BEP 33).
+ * Bloom filters that count the peers of a torrent across nodes (BEP 33).
  *
  * @module
  */
@@ -10,26 +10,25 @@ import { FILTER_LENGTH } from "./krpc.ts";
 
 const BITS = FILTER_LENGTH * 8;
 
-/** A set of addresses that can be joined with others, and knows about how many it holds. */
+/** A set of IP addresses that can be merged with other filters and can estimate its own size. */
 export class BloomFilter {
-  /** 256 bytes. */
+  /** The filter, 256 bytes. */
   readonly bytes: Bytes = new Uint8Array(FILTER_LENGTH);
 
-  /** About how many addresses are in it; past 6,000 it can't tell. */
+  /** Estimated number of addresses in the filter. The filter is saturated at about 6,000. */
   get estimate(): number {
     let zeros = 0;
     for (const byte of this.bytes) {
       for (let bit = 0; bit < 8; bit++) if ((byte >> bit & 1) === 0) zeros++;
     }
-    // The BEP's formula would say that an empty filter holds half an address.
+    // The formula of BEP 33 yields half an address for an empty filter.
     return zeros === BITS ? 0 : Math.log(Math.max(zeros, 1) / BITS) / (2 * Math.log(1 - 1 / BITS));
   }
 
   /**
-   * Adds an address.
+   * Adds an IP address to the filter.
    *
-   * @param ip 4 or 16 bytes.
-   * @param digest Starts a SHA-1 digest.
+   * @param ip The address, 4 or 16 bytes.
    */
   add(ip: Uint8Array, digest: Platform["digest"]): void {
     const sha1 = digest("sha1");
@@ -40,9 +39,9 @@ export class BloomFilter {
   }
 
   /**
-   * Adds all that another filter holds.
+   * Merges another filter into this one.
    *
-   * @param bytes The other's 256 bytes.
+   * @param bytes The other filter, 256 bytes.
    */
   join(bytes: Uint8Array): void {
     for (let i = 0; i < FILTER_LENGTH; i++) this.bytes[i]! |= bytes[i]!;

@@ -1,33 +1,42 @@
 /**
- * Nodes and peers as bytes (BEP 5, BEP 32).
+ * Compact node info and compact peer info (BEP 5, BEP 32).
  *
  * @module
  */
 
-import { encodeCompactPeer, parseCompactPeer, type PeerAddress } from "../base/address.ts";
+import {
+  type AddressFamily,
+  encodeCompactPeer,
+  familyOf,
+  parseCompactPeer,
+  type PeerAddress,
+} from "../base/address.ts";
 import { type Bytes, concatBytes } from "../base/bytes.ts";
-import { type Family, familyOf } from "./hosts.ts";
 import { ID_LENGTH } from "./node_id.ts";
 
-/** A node as others tell of it. */
+/** A node as other nodes report it. */
 export interface NodeContact {
-  /** 20 bytes. */
+  /** Node id, 20 bytes. */
   readonly id: Bytes;
-  /** Where it is. */
+  /** Address and port of the node. */
   readonly address: PeerAddress;
 }
 
+/** Options for {@linkcode parseNodes}. */
+export interface ParseNodesOptions {
+  /** Address family of the list. */
+  readonly family: AddressFamily;
+  /** Maximum number of nodes to read. */
+  readonly limit: number;
+}
+
 /**
- * The nodes in a compact list: 26 bytes each for IPv4, 38 for IPv6. Port 0 is left out; a broken tail is ignored.
+ * Decodes compact node info: 26 bytes per IPv4 node, 38 per IPv6 node. Nodes with port 0 and an incomplete last entry
+ * are skipped.
  *
- * @param bytes The list.
- * @param options `family`: which kind of address it holds. `limit`: how many to take.
- * @returns The nodes in order; they don't hold on to `bytes`.
+ * @returns The nodes in order. The result holds no reference to `bytes`.
  */
-export function parseNodes(
-  bytes: Uint8Array,
-  options: { readonly family: Family; readonly limit: number },
-): NodeContact[] {
+export function parseNodes(bytes: Uint8Array, options: ParseNodesOptions): NodeContact[] {
   const size = nodeSize(options.family);
   const nodes: NodeContact[] = [];
   for (let at = 0; at + size <= bytes.length && nodes.length < options.limit; at += size) {
@@ -38,40 +47,44 @@ export function parseNodes(
 }
 
 /**
- * @param nodes Nodes of one family.
- * @returns The compact list.
- * @throws {RangeError} If there is one without a literal address.
+ * Encodes compact node info.
+ *
+ * @param nodes Nodes of one address family.
+ * @throws {RangeError} If a node has no literal IP address.
  */
 export function encodeNodes(nodes: readonly NodeContact[]): Bytes {
   return concatBytes(nodes.flatMap(({ id, address }) => [id, encodeAddress(address)]));
 }
 
-/** Nodes of both families as bytes, for those who keep many. */
-export type PackedNodes = Readonly<Record<Family, Bytes>>;
+/** Nodes of both families as compact node info, which takes far less memory than an object per node. */
+export type PackedNodes = Readonly<Record<AddressFamily, Bytes>>;
 
 /**
- * @param nodes Nodes of both families.
- * @returns The nodes of each family as bytes.
- * @throws {RangeError} If there is one without a literal address.
+ * Encodes nodes of both families.
+ *
+ * @throws {RangeError} If a node has no literal IP address.
  */
 export function packNodes(nodes: readonly NodeContact[]): PackedNodes {
-  const of = (family: Family) => encodeNodes(nodes.filter(({ address }) => familyOf(address.host) === family));
+  const of = (family: AddressFamily) => encodeNodes(nodes.filter(({ address }) => familyOf(address.host) === family));
   return { 4: of(4), 6: of(6) };
 }
 
 /**
- * @param packed What {@linkcode packNodes} gave.
- * @returns The nodes, those of IPv4 first.
+ * Decodes the result of {@linkcode packNodes}.
+ *
+ * @returns The nodes, IPv4 first.
  */
 export function unpackNodes(packed: PackedNodes): NodeContact[] {
-  const of = (family: Family) => parseNodes(packed[family], { family, limit: Infinity });
+  const of = (family: AddressFamily) => parseNodes(packed[family], { family, limit: Infinity });
   return [...of(4), ...of(6)];
 }
 
 /**
- * @param address A literal address and a port.
- * @returns 6 or 18 bytes.
- * @throws {RangeError} If the host is not a literal address.
+ * Encodes compact peer info.
+ *
+ * @param address Literal IP address and port.
+ * @returns 6 bytes for IPv4, 18 for IPv6.
+ * @throws {RangeError} If the host is not a literal IP address.
  */
 export function encodeAddress(address: PeerAddress): Bytes {
   const bytes = encodeCompactPeer(address);
@@ -79,6 +92,6 @@ export function encodeAddress(address: PeerAddress): Bytes {
   return bytes;
 }
 
-function nodeSize(family: Family): number {
+function nodeSize(family: AddressFamily): number {
   return ID_LENGTH + (family === 4 ? 6 : 18);
 }

@@ -1,13 +1,13 @@
 /**
- * The DHT as the rest of the program sees it: one node for each family behind one socket, or two.
+ * The DHT as the rest of the program uses it: one node per address family.
  *
- * Who owns the socket gives every datagram that {@linkcode looksLikeKrpc} to {@linkcode Dht.receive} and sends what the DHT
- * wants to have sent; other protocols may share the socket.
+ * The owner of the UDP socket passes every datagram for which {@linkcode looksLikeKrpc} returns `true` to
+ * {@linkcode Dht.receive}, and sends the datagrams that the DHT passes to `send`. Other protocols may share the socket.
  *
  * @module
  */
 
-import { formatIp, parseIp, type PeerAddress } from "../base/address.ts";
+import { type AddressFamily, familyOf, formatIp, type HostPort, parseIp, type PeerAddress } from "../base/address.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { messageOf } from "../base/errors.ts";
 import type { InfoHash } from "../base/info_hash.ts";
@@ -22,68 +22,67 @@ import type { Network, Platform } from "../platform/platform.ts";
 import type { NodeContact } from "./compact.ts";
 import { DhtNode } from "./dht_node.ts";
 import { ErrorCode, KrpcError, SavedTableError } from "./errors.ts";
-import { factsOf, type Family, familyOf } from "./hosts.ts";
+import { factsOf } from "./hosts.ts";
 import { decodeMessage, encodeRefusal, looksLikeKrpc, type Message } from "./krpc.ts";
 import type { Announce, LookupReport } from "./lookup_run.ts";
 import { decodeSavedTable, encodeSavedTable, type SavedTable } from "./saved_table.ts";
 
-/** Addresses that are taken of a host name, for each family. */
+/** Maximum number of addresses used per host name and family. */
 const MAX_ADDRESSES = 4;
 const NOTHING_SAVED: SavedTable = { 4: { id: null, nodes: [] }, 6: { id: null, nodes: [] } };
 
-/** The outside, as far as the DHT needs it. */
+/** The parts of the platform that the DHT uses. */
 export type DhtPlatform = Pick<Platform, "now" | "after" | "random" | "randomBytes" | "digest"> & {
   readonly net: Pick<Network, "resolve">;
 };
 
-/** What a DHT starts from. */
+/** Options for {@linkcode Dht}. */
 export interface DhtOptions {
   readonly platform: DhtPlatform;
-  /** The families that the socket takes. */
-  readonly families: readonly Family[];
-  /** Sends a datagram; what is lost is lost. `bytes` isn't used again. */
+  /** Address families of the socket. */
+  readonly families: readonly AddressFamily[];
+  /** Sends a datagram, which may be lost. The DHT does not use `bytes` again. */
   send(bytes: Bytes, to: PeerAddress): void;
-  /** Nodes to begin with, by name or address. */
-  readonly bootstrap: readonly { readonly host: string; readonly port: number }[];
-  /** What {@linkcode Dht.save} gave in an earlier run. */
+  /** Bootstrap nodes, by host name or address. */
+  readonly bootstrap: readonly HostPort[];
+  /** Result of {@linkcode Dht.save} in an earlier run. */
   readonly saved?: Uint8Array | undefined;
-  /** Whether it answers no queries, as behind a NAT that lets nothing in (BEP 43); `false` when absent. */
+  /** Whether to answer no queries, as behind a NAT that blocks incoming datagrams (BEP 43). Default: `false`. */
   readonly readOnly?: boolean | undefined;
-  /** Others agree on our address. */
+  /** Called when other nodes agree on our external address. */
   onExternalAddress?(host: string): void;
-  /** Something that a user may want to know: `text` is a plain sentence. */
+  /** Called with a plain sentence about a problem that the user may want to know. */
   onWarning?(text: string): void;
 }
 
-/** How to look a torrent up. */
+/** Options for {@linkcode Dht.lookup}. */
 export interface LookupOptions {
-  /** Takes peers as they are found. */
+  /** Called with peers as they are found. */
   onPeers(peers: readonly PeerAddress[]): void;
-  /** What to tell the closest nodes; nothing when absent. */
+  /** What to announce to the closest nodes. Nothing is announced when absent. */
   readonly announce?: Announce | undefined;
-  /** Whether to count the swarm (BEP 33). */
+  /** Whether to count seeds and peers (BEP 33). Default: `false`. */
   readonly scrape?: boolean | undefined;
-  /** Nodes to begin with besides those in our tables: the closest of an earlier lookup. */
+  /** Nodes to start from in addition to the routing tables, such as the closest nodes of an earlier lookup. */
   readonly near?: readonly NodeContact[] | undefined;
-  /** Ends it early. */
+  /** Ends the lookup early. The lookup then resolves with an empty report. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Our place in the DHT. */
+/** Our nodes in the DHT, one per address family. */
 export class Dht {
   readonly #options: DhtOptions;
-  readonly #nodes = new Map<Family, DhtNode>();
+  readonly #nodes = new Map<AddressFamily, DhtNode>();
   readonly #saved: SavedTable;
   readonly #perHost: HostRateLimits;
   readonly #answers: RateLimit;
   readonly #joinedListeners = new Set<() => void>();
-  /** Ends each lookup that is under way. */
+  /** Ends a lookup that is in progress, one function per lookup. */
   readonly #lookups = new Set<() => void>();
   #isStopped = false;
-  /** The bootstrap nodes can't be reached, and that was said. */
+  /** Whether the warning about unreachable bootstrap nodes has been given. */
   #hasComplained = false;
 
-  /** @param options What it starts from. */
   constructor(options: DhtOptions) {
     this.#options = options;
     const { platform } = options;
@@ -98,24 +97,25 @@ export class Dht {
     });
   }
 
-  /** Nodes in our tables that answered, or asked, within a quarter of an hour. */
-  get nodes(): Readonly<Record<Family, number>> {
-    const count = (family: Family) => this.#nodes.get(family)?.table.goodCount(this.#options.platform.now()) ?? 0;
+  /** Number of good nodes in the routing tables: nodes that answered or queried us within 15 minutes. */
+  get nodes(): Readonly<Record<AddressFamily, number>> {
+    const count = (family: AddressFamily) =>
+      this.#nodes.get(family)?.table.goodCount(this.#options.platform.now()) ?? 0;
     return { 4: count(4), 6: count(6) };
   }
 
-  /** Our addresses as others see them; `null` as long as they don't agree. */
-  get externalAddress(): Readonly<Record<Family, string | null>> {
-    const of = (family: Family) => this.#nodes.get(family)?.externalAddress ?? null;
+  /** Our external addresses as reported by other nodes. `null` until a majority agrees. */
+  get externalAddress(): Readonly<Record<AddressFamily, string | null>> {
+    const of = (family: AddressFamily) => this.#nodes.get(family)?.externalAddress ?? null;
     return { 4: of(4), 6: of(6) };
   }
 
-  /** Whether it has found others and its place among them, in one family at the least. */
+  /** `true` if at least one family has joined the DHT: other nodes are known and our own id has been looked up. */
   get isJoined(): boolean {
     return [...this.#nodes.values()].some(({ isJoined }) => isJoined);
   }
 
-  /** Begins: asks the nodes of the last run, and those to begin with. */
+  /** Starts the nodes, which ping the bootstrap nodes and the nodes of the saved table. */
   start(): void {
     for (const [family, node] of this.#nodes) {
       node.start();
@@ -123,7 +123,7 @@ export class Dht {
     }
   }
 
-  /** Ends it. What is looked up ends with what was found. */
+  /** Stops the nodes. Lookups in progress resolve with an empty report. */
   stop(): void {
     this.#isStopped = true;
     for (const node of this.#nodes.values()) node.stop();
@@ -132,10 +132,10 @@ export class Dht {
   }
 
   /**
-   * Takes a datagram.
+   * Handles a datagram.
    *
-   * @param bytes The datagram; may be used again as soon as this returns.
-   * @param from Who sent it, in the usual form: an IPv4 address as such.
+   * @param bytes The datagram. The caller may reuse the buffer once this method returns.
+   * @param from Sender, in canonical form: an IPv4 address is not written as a mapped IPv6 address.
    */
   receive(bytes: Uint8Array, from: PeerAddress): void {
     const node = this.#nodes.get(familyOf(from.host));
@@ -149,48 +149,41 @@ export class Dht {
       if (transaction === null || this.#options.readOnly || !this.#mayAnswer(from)) return;
       return this.#options.send(encodeRefusal({ transaction, code: ErrorCode.protocol, text: why }), from);
     }
-    if (message.type !== "query") return node.answered(message, from);
+    if (message.type !== "query") return node.handleResponse(message, from);
     if (this.#options.readOnly || !this.#mayAnswer(from)) return;
-    const answer = node.asked(message, from);
+    const answer = node.handleQuery(message, from);
     if (answer !== null) this.#options.send(answer, from);
   }
 
   /**
-   * Looks for the peers of a torrent, in both families.
+   * Looks for the peers of a torrent in both families.
    *
-   * @param infoHash Which torrent.
-   * @param options How.
-   * @returns How it went, all families together.
+   * @returns The combined report of all families.
    */
   async lookup(infoHash: InfoHash, options: LookupOptions): Promise<LookupReport> {
     const reports = await Promise.all([...this.#nodes.values()].map((node) => this.#lookupIn(node, infoHash, options)));
     return reports.reduce(joinReports, EMPTY_REPORT);
   }
 
-  /**
-   * Gets to know a node, if it answers: for PORT messages of peers (BEP 5), say.
-   *
-   * @param address Where it may be.
-   */
+  /** Pings a node, which enters the routing table if it answers. Used for PORT messages of peers (BEP 5). */
   addNode(address: PeerAddress): void {
     if (!this.#isStopped) this.#nodes.get(familyOf(address.host))?.add(address);
   }
 
   /**
-   * Gets to know a node by name: for those in a torrent (BEP 5).
+   * Pings a node given by host name. Used for the `nodes` of a torrent (BEP 5).
    *
-   * @param node Name or address, and port. Names that aren't known count as nodes that don't answer.
-   * @returns Whether the name is known.
+   * @param node Host name or address, and port.
+   * @returns `true` if the name could be resolved.
    */
-  addHost(node: { readonly host: string; readonly port: number }): Promise<boolean> {
+  addHost(node: HostPort): Promise<boolean> {
     return this.#addHost(node, this.#options.families);
   }
 
   /**
-   * Calls back whenever a family has joined, and at once if one has.
+   * Calls a function each time that a family joins the DHT, and immediately if one has joined already.
    *
-   * @param listener What to call.
-   * @returns Ends it.
+   * @returns Function that removes the listener.
    */
   onJoined(listener: () => void): () => void {
     this.#joinedListeners.add(listener);
@@ -198,12 +191,12 @@ export class Dht {
     return () => void this.#joinedListeners.delete(listener);
   }
 
-  /** @returns What to give to the next run. */
+  /** Encodes the routing tables for the next run. */
   save(): Bytes {
-    const of = (family: Family) => {
+    const of = (family: AddressFamily) => {
       const node = this.#nodes.get(family);
       const nodes = node ? [...node.table] : [];
-      // Whoever is stopped before it has joined keeps what it had.
+      // A node that is stopped before it has joined keeps the table of the last run.
       return node && nodes.length > 0 ? { id: node.id, nodes } : this.#saved[family];
     };
     return encodeSavedTable({ 4: of(4), 6: of(6) });
@@ -243,7 +236,7 @@ export class Dht {
     return facts !== null && this.#perHost.take(facts.site, now) && this.#answers.take(now);
   }
 
-  #makeNode(family: Family): DhtNode {
+  #makeNode(family: AddressFamily): DhtNode {
     const { platform, readOnly = false } = this.#options;
     return new DhtNode({
       platform,
@@ -252,7 +245,7 @@ export class Dht {
       id: this.#saved[family].id,
       send: (bytes, to) => this.#options.send(bytes, to),
       closest: (of, target, count) => this.#nodes.get(of)?.table.closest(target, count) ?? [],
-      onLonely: () => void this.#bootstrap(family),
+      onNeedNodes: () => void this.#bootstrap(family),
       onJoined: () => {
         for (const listener of [...this.#joinedListeners]) listener();
       },
@@ -262,7 +255,7 @@ export class Dht {
     });
   }
 
-  /** One family helps the other to its first nodes (BEP 32). */
+  /** Pings nodes of the other family that an answer contained, while that family knows few nodes (BEP 32). */
   #hearOfOthers(nodes: readonly NodeContact[]): void {
     for (const { address } of nodes) {
       const node = this.#nodes.get(familyOf(address.host));
@@ -270,24 +263,21 @@ export class Dht {
     }
   }
 
-  async #bootstrap(family: Family): Promise<void> {
+  async #bootstrap(family: AddressFamily): Promise<void> {
     const { bootstrap } = this.#options;
     const known = await Promise.all(bootstrap.map((node) => this.#addHost(node, [family])));
     if (this.#isStopped || this.#hasComplained || bootstrap.length === 0 || known.includes(true)) return;
     this.#hasComplained = true;
-    this.#options.onWarning?.(`No bootstrap node of the DHT has an address that is known: ${namesOf(bootstrap)}`);
+    this.#options.onWarning?.(`No DHT bootstrap node could be resolved: ${namesOf(bootstrap)}`);
   }
 
-  async #addHost(
-    { host, port }: { readonly host: string; readonly port: number },
-    families: readonly Family[],
-  ): Promise<boolean> {
+  async #addHost({ host, port }: HostPort, families: readonly AddressFamily[]): Promise<boolean> {
     const literal = parseIp(host);
     let hosts: string[];
     try {
       hosts = literal ? [formatIp(literal)] : await this.#options.platform.net.resolve(host);
     } catch {
-      return false; // a name that isn't known, or no network: whoever wants to know is told
+      return false; // the name is unknown, or there is no network; the result tells the caller
     }
     for (const family of families) {
       const own = hosts.filter((address) => parseIp(address) && familyOf(address) === family).slice(0, MAX_ADDRESSES);
@@ -303,13 +293,13 @@ export class Dht {
       return decodeSavedTable(saved);
     } catch (error) {
       if (!(error instanceof SavedTableError)) throw error;
-      this.#options.onWarning?.(`The saved DHT table is of no use: ${messageOf(error)}`);
+      this.#options.onWarning?.(`The saved DHT table cannot be used: ${messageOf(error)}`);
       return NOTHING_SAVED;
     }
   }
 }
 
-/** Nodes of a family with which the other needn't help any more. */
+/** A family with this many nodes no longer needs nodes from the answers of the other family. */
 const ENOUGH = 16;
 
 const EMPTY_REPORT: LookupReport = {

@@ -1,75 +1,76 @@
 /**
- * Our node in the DHT of one family: joins, keeps its table fresh, answers and asks.
+ * Our node in the DHT of one address family: joins, maintains the routing table, sends and answers queries.
  *
- * Life of a node: `add()` pings somebody. The first answer makes it join: it looks for its own id, then for ids in buckets that
- * stay empty. From then on the table is kept fresh by one ping now and then. While it knows too few, it tries again.
+ * `add()` pings a first node. The first answer starts the join: the node looks up its own id, then random ids in
+ * buckets that are still not full. After that, occasional pings keep the table fresh. While too few nodes are known,
+ * the join is repeated.
  *
  * @module
  */
 
-import { formatAddress, type PeerAddress } from "../base/address.ts";
+import { type AddressFamily, familyOf, formatAddress, type PeerAddress } from "../base/address.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { MAX_DHT_PEERS_PER_TORRENT } from "../base/defences.ts";
 import type { Platform, Timer } from "../platform/platform.ts";
 import { AddressVotes } from "./address_votes.ts";
 import type { NodeContact } from "./compact.ts";
-import { factsOf, type Family, familyOf } from "./hosts.ts";
+import { factsOf } from "./hosts.ts";
 import type { Query, Refusal, Response } from "./krpc.ts";
-import { type LookupReport, LookupRun, type RunOptions } from "./lookup_run.ts";
+import { type LookupReport, LookupRun, type LookupRunOptions } from "./lookup_run.ts";
 import { ID_LENGTH, idForAddress, idSharing, isIdOf } from "./node_id.ts";
 import { Responder } from "./responder.ts";
 import { K, RoutingTable } from "./routing_table.ts";
 import { type Call, type QueryOutcome, Rpc } from "./rpc.ts";
 
-/** Milliseconds between two looks at the table: at most one ping each, so that 90 nodes are heard in a quarter of an hour. */
+/** Milliseconds between two maintenance rounds. Each sends at most one ping, so 90 nodes are pinged in 15 minutes. */
 const TICK_MS = 10_000;
-/** Milliseconds until joining is tried again when too few answer; twice as long each time ... */
+/** Milliseconds until the join is repeated when too few nodes answer. The time doubles with each retry. */
 const RETRY_MS = 15_000;
-/** ... up to this. */
+/** Upper limit of that time. */
 const LONGEST_RETRY_MS = 10 * 60_000;
-/** Retries after which the wait is one minute: the pace while all is well. */
+/** Retry count while enough nodes are known. The table is then checked once a minute. */
 const HEALTHY = 2;
-/** Milliseconds between two looks for peers whose time is over. */
+/** Milliseconds between two removals of expired peers from the peer store. */
 const EXPIRE_MS = 60_000;
-/** Lookups at the same time; others wait for their turn. */
+/** Maximum number of concurrent lookups. Further lookups are queued. */
 const MAX_LOOKUPS = 16;
-/** Pings at the same time to nodes that asked us something, or that others told of. */
-const MAX_CURIOSITY = 16;
+/** Maximum number of concurrent pings to nodes that queried us or that other nodes reported. */
+const MAX_PENDING_PINGS = 16;
 
-/** What a node needs. */
+/** Options for {@linkcode DhtNode}. */
 export interface DhtNodeOptions {
   readonly platform: Pick<Platform, "now" | "after" | "random" | "randomBytes" | "digest">;
-  readonly family: Family;
-  /** Whether it answers no queries (BEP 43). */
+  readonly family: AddressFamily;
+  /** Whether to answer no queries (BEP 43). */
   readonly readOnly: boolean;
-  /** The id that it had last time, or `null` for a new one. */
+  /** Node id of the last run, or `null` for a random one. */
   readonly id: Bytes | null;
   /** Sends a datagram. */
   send(bytes: Bytes, to: PeerAddress): void;
-  /** The good nodes closest to an id, of either family: for answers. */
-  closest(family: Family, target: Uint8Array, count: number): readonly NodeContact[];
-  /** Too few nodes are known: somebody should call `add()` with others. */
-  onLonely(): void;
-  /** It has joined; may come again. */
+  /** Returns the good nodes of either family closest to an id, for answers. */
+  closest(family: AddressFamily, target: Uint8Array, count: number): readonly NodeContact[];
+  /** Called when too few nodes are known. The owner should `add()` more, such as bootstrap nodes. */
+  onNeedNodes(): void;
+  /** Called each time that the node has joined. A node may join again. */
   onJoined(): void;
-  /** Somebody told of nodes of the other family. */
+  /** Called with nodes of the other family that an answer contained. */
   onOthers(nodes: readonly NodeContact[]): void;
-  /** Others agree on our address. */
+  /** Called when other nodes agree on our external address. */
   onExternalAddress(host: string): void;
-  /** Whether the other family wants nodes too. */
+  /** Returns `true` if lookups should ask for nodes of both families (BEP 32). */
   wantsBoth(): boolean;
 }
 
-/** What a lookup is to do; see {@linkcode RunOptions}. */
+/** Options for {@linkcode DhtNode.lookup}. See {@linkcode LookupRunOptions}. */
 export interface NodeLookup
-  extends Pick<RunOptions, "target" | "method" | "announce" | "scrape" | "onPeers" | "onTold" | "onDone"> {
-  /** Nodes to begin with besides those in the table. */
+  extends Pick<LookupRunOptions, "target" | "method" | "announce" | "scrape" | "onPeers" | "onTold" | "onDone"> {
+  /** Nodes to start from in addition to the routing table. */
   readonly near?: readonly NodeContact[] | undefined;
 }
 
-/** A node of one family. */
+/** Our DHT node for one address family. */
 export class DhtNode {
-  /** Answers others. */
+  /** Answers the queries of other nodes. */
   readonly responder: Responder;
   readonly #options: DhtNodeOptions;
   readonly #rpc: Rpc;
@@ -84,7 +85,6 @@ export class DhtNode {
   readonly #runs = new Set<LookupRun>();
   readonly #queue: (() => void)[] = [];
 
-  /** @param options What it needs. */
   constructor(options: DhtNodeOptions) {
     this.#options = options;
     const { platform, family } = options;
@@ -103,39 +103,39 @@ export class DhtNode {
     });
   }
 
-  /** The family of its DHT. */
-  get family(): Family {
+  /** Address family of the node. */
+  get family(): AddressFamily {
     return this.#options.family;
   }
 
-  /** Our id, 20 bytes. */
+  /** Our node id, 20 bytes. */
   get id(): Bytes {
     return this.#table.id;
   }
 
-  /** The nodes that it knows. */
+  /** The routing table. */
   get table(): RoutingTable {
     return this.#table;
   }
 
-  /** Whether it found others and has looked for its place among them. */
+  /** `true` if the node has found other nodes and has looked up its own id. */
   get isJoined(): boolean {
     return this.#state === "joined";
   }
 
-  /** Our address as others see it, or `null`. */
+  /** Our external address as other nodes report it, or `null` if unknown. */
   get externalAddress(): string | null {
     return this.#votes.decided;
   }
 
-  /** Begins to look after its table, and tells that it is lonely. */
+  /** Starts the maintenance of the routing table, and calls `onLonely` for the first nodes. */
   start(): void {
     this.#scheduleTick();
     this.#scheduleRetry();
-    this.#options.onLonely();
+    this.#options.onNeedNodes();
   }
 
-  /** Ends everything; lookups that are under way never end. */
+  /** Stops the node. The `onDone` of lookups in progress is not called. */
   stop(): void {
     this.#state = "stopped";
     this.#tick?.cancel();
@@ -147,9 +147,9 @@ export class DhtNode {
   }
 
   /**
-   * Gets to know a node, if it answers.
+   * Pings a node, which enters the routing table if it answers.
    *
-   * @param address Where it may be; of this family.
+   * @param address Address of the node, of this node's family.
    */
   add(address: PeerAddress): void {
     const facts = factsOf(address.host);
@@ -157,10 +157,9 @@ export class DhtNode {
   }
 
   /**
-   * Looks something up, now or when it is its turn.
+   * Starts a lookup, or queues it while {@linkcode MAX_LOOKUPS} are in progress.
    *
-   * @param lookup What.
-   * @returns Ends it early; `onDone` is not called then.
+   * @returns Function that cancels the lookup. `onDone` is not called then.
    */
   lookup(lookup: NodeLookup): () => void {
     let run: LookupRun | null = null;
@@ -195,43 +194,36 @@ export class DhtNode {
   }
 
   /**
-   * Takes a query.
+   * Handles a query.
    *
-   * @param query What is asked.
-   * @param from Who asks.
-   * @returns The answer, or `null` if there is none.
+   * @returns The encoded answer, or `null` if none is sent.
    */
-  asked(query: Query, from: PeerAddress): Bytes | null {
+  handleQuery(query: Query, from: PeerAddress): Bytes | null {
     if (this.#options.readOnly || this.#state === "stopped") return null;
     const answer = this.responder.answer(query, from);
-    if (query.readOnly) return answer; // it would not answer a ping (BEP 43)
+    if (query.readOnly) return answer; // a read-only node would not answer a ping (BEP 43)
     const contact = { id: query.arguments.id, address: from };
     this.#table.asked(contact, this.#options.platform.now());
-    this.#hearOf(contact);
+    this.#considerNode(contact);
     return answer;
   }
 
-  /**
-   * Takes an answer.
-   *
-   * @param message The answer.
-   * @param from Who answers.
-   */
-  answered(message: Response | Refusal, from: PeerAddress): void {
+  /** Handles an answer or error message. */
+  handleResponse(message: Response | Refusal, from: PeerAddress): void {
     this.#rpc.received(message, from);
   }
 
-  /** Others may have announced a torrent to ourselves, and we aren't among those whom we ask. */
+  /** Returns the peers that were announced to this node, since a lookup never queries our own node. */
   #storedFor({ method, target }: NodeLookup): readonly PeerAddress[] {
     if (method !== "get_peers") return [];
     const now = this.#options.platform.now();
     return this.responder.store.sample(target, { now, limit: MAX_DHT_PEERS_PER_TORRENT, noSeed: false });
   }
 
-  /** Pings a node for which there is room in the table. */
-  #hearOf(contact: NodeContact): void {
+  /** Pings a node if the routing table has room for it. */
+  #considerNode(contact: NodeContact): void {
     const key = formatAddress(contact.address);
-    if (this.#curious.size >= MAX_CURIOSITY || this.#curious.has(key) || !this.#table.isWelcome(contact)) return;
+    if (this.#curious.size >= MAX_PENDING_PINGS || this.#curious.has(key) || !this.#table.isWelcome(contact)) return;
     this.#curious.add(key);
     this.#ping(contact.address, () => this.#curious.delete(key));
   }
@@ -245,7 +237,7 @@ export class DhtNode {
     });
   }
 
-  /** Every query, whoever sends it, tells the table whether a node lives. */
+  /** Sends a query, and reports the outcome of every query to the routing table. */
   #watch(call: Call): void {
     const { outcome, to } = call;
     const watching: QueryOutcome = {
@@ -279,7 +271,7 @@ export class DhtNode {
     if (!this.#votes.add(host, voter)) return;
     this.#options.onExternalAddress(host);
     if (isIdOf(this.id, facts)) return;
-    // Others would not store anything with us under an id that doesn't fit, so we begin anew under one that does.
+    // Other nodes store nothing on a node whose id does not match its address (BEP 42), so we change to one that does.
     const { platform } = this.#options;
     const old = this.#table;
     this.#table = new RoutingTable(idForAddress(facts.bytes, platform.randomBytes(ID_LENGTH)), platform.now());
@@ -290,8 +282,8 @@ export class DhtNode {
   #join(): void {
     this.#state = "joining";
     this.#find(this.id, () => {
-      // What the way to ourselves didn't fill is looked for, the farthest first; it holds most of all nodes.
-      const hollow = this.#table.hollow();
+      // The lookup of our own id leaves far buckets partly empty. Fill them from the farthest, which covers most nodes.
+      const hollow = this.#table.incompleteBuckets();
       const next = () => {
         const bits = hollow.shift();
         if (bits !== undefined) return this.#find(this.#idAt(bits), next);
@@ -303,7 +295,7 @@ export class DhtNode {
   }
 
   #find(target: Bytes, done: (report: LookupReport) => void): void {
-    const onTold = (nodes: readonly NodeContact[]) => nodes.forEach((node) => this.#hearOf(node));
+    const onTold = (nodes: readonly NodeContact[]) => nodes.forEach((node) => this.#considerNode(node));
     this.lookup({ target, method: "find_node", onTold, onDone: done });
   }
 
@@ -335,7 +327,7 @@ export class DhtNode {
     if (stale !== null) this.#find(this.#idAt(stale), () => {});
   }
 
-  /** Too few nodes may mean that there are no more; so it is tried more and more seldom, but always. */
+  /** Repeats the join while few nodes are known. Retries get rarer, since no more nodes may exist, but never end. */
   #scheduleRetry(): void {
     const { platform } = this.#options;
     const wait = Math.min(RETRY_MS * 2 ** this.#retries, LONGEST_RETRY_MS);
@@ -344,7 +336,7 @@ export class DhtNode {
         this.#retries = HEALTHY;
       } else {
         this.#retries = Math.min(this.#retries + 1, 10);
-        this.#options.onLonely();
+        this.#options.onNeedNodes();
         if (this.#state === "joined") this.#join();
       }
       this.#scheduleRetry();

@@ -7,34 +7,34 @@
 import type { Bytes } from "../base/bytes.ts";
 import { ShoalError } from "../base/errors.ts";
 
-/** Codes of errors that nodes send each other (BEP 5). */
+/** Error codes of KRPC error messages (BEP 5). */
 export const ErrorCode = { generic: 201, server: 202, protocol: 203, unknownMethod: 204 } as const;
 
-/** A message that makes no sense. */
+/** Options for {@linkcode KrpcError}. */
+export interface KrpcErrorOptions {
+  /** Transaction id of the invalid query, if an error message is sent in answer. */
+  readonly transaction?: Bytes;
+  /** The underlying error. */
+  readonly cause?: unknown;
+}
+
+/** A datagram is not a valid KRPC message. */
 export class KrpcError extends ShoalError {
   override name = "KrpcError";
-  /** Of a query that deserves an error for its answer; `null` of anything else. */
+  /** Transaction id of an invalid query that is answered with an error message; `null` for any other message. */
   readonly transaction: Bytes | null;
 
-  /**
-   * @param why What is wrong with it.
-   * @param options `transaction`: see {@linkcode KrpcError.transaction}. `cause`: the error underneath.
-   */
-  constructor(why: string, options: { readonly transaction?: Bytes; readonly cause?: unknown } = {}) {
+  constructor(why: string, options: KrpcErrorOptions = {}) {
     super("peer", { what: "not a DHT message", why, cause: options.cause });
     this.transaction = options.transaction ?? null;
   }
 }
 
-/** A saved table that can't be used. */
+/** A saved routing table cannot be used. */
 export class SavedTableError extends ShoalError {
   override name = "SavedTableError";
 
-  /**
-   * @param why What is wrong with it.
-   * @param options `cause`: the error underneath.
-   */
-  constructor(why: string, options: { readonly cause?: unknown } = {}) {
+  constructor(why: string, options: ErrorOptions = {}) {
     super("storage", { what: "not a saved DHT table", why, cause: options.cause });
   }
 }

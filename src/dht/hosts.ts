@@ -1,40 +1,31 @@
 /**
- * What an address tells about whoever is there.
+ * What an IP address alone tells about a node.
  *
  * @module
  */
 
 import { formatAddress, parseIp, type PeerAddress } from "../base/address.ts";
-import { kindOf, mayName, type NetworkKind, type Reach, reachOf } from "../base/networks.ts";
+import { kindOf, mayReportAddress, type NetworkKind, type Reach, reachOf } from "../base/networks.ts";
 
-/** IPv4 and IPv6 are two networks with a DHT each (BEP 32). */
-export type Family = 4 | 6;
-
-/** What is known of a host by its address alone. */
+/** Facts about a host that follow from its IP address. */
 export interface HostFacts {
-  /** 4 or 16 bytes in network order. */
+  /** The address, 4 or 16 bytes in network order. */
   readonly bytes: Uint8Array;
-  /** `local`: this machine, or a network that isn't routed. `unusable`: nobody can be there. */
+  /** `local`: this machine, or a network that isn't routed. `unusable`: not a host address, such as multicast. */
   readonly kind: NetworkKind;
-  /** How far the address reaches. */
+  /** How far the address reaches: the internet, the local network, or this machine. */
   readonly reach: Reach;
-  /** Equal for addresses that one machine has: the address itself, of IPv6 the /64. */
+  /** Equal for addresses that one machine may own: the IPv4 address itself, or the IPv6 /64. */
   readonly site: string;
-  /** Equal for neighbours: the /24, of IPv6 the /48. */
+  /** Equal for addresses of one network: the IPv4 /24 or the IPv6 /48. */
   readonly network: string;
 }
 
 /**
- * @param host A literal address in its usual form.
- * @returns Its family.
- */
-export function familyOf(host: string): Family {
-  return host.includes(":") ? 6 : 4;
-}
-
-/**
- * @param host A literal address; with a zone it is none that others could reach.
- * @returns What it tells, or `null` if it is no address.
+ * Returns the facts about an address.
+ *
+ * @param host Literal IP address. An address with a zone is rejected, since other nodes could not reach it.
+ * @returns The facts, or `null` if `host` is not a usable literal address.
  */
 export function factsOf(host: string): HostFacts | null {
   const known = recent.get(host);
@@ -45,7 +36,7 @@ export function factsOf(host: string): HostFacts | null {
   return facts;
 }
 
-/** The same addresses come up again and again, several times for every message. */
+/** Cache of {@linkcode factsOf}: the same addresses occur again and again, several times per message. */
 const recent = new Map<string, HostFacts | null>();
 const MAX_RECENT = 4096;
 
@@ -71,25 +62,19 @@ function findFacts(host: string): HostFacts | null {
 }
 
 /**
- * A key that is equal for nodes of which one is enough: for public addresses the machine, for local ones the node, since
- * several programs on one machine are what a private network is for.
- *
- * @param address Where a node is.
- * @param facts What its host tells.
- * @returns The key.
+ * Returns the key by which nodes are considered the same, so that only one of them is kept. The key of a public address
+ * is the machine ({@linkcode HostFacts.site}). The key of a local address includes the port, since a private network
+ * may run several nodes on one machine.
  */
-export function placeOf(address: PeerAddress, facts: HostFacts): string {
+export function nodeKey(address: PeerAddress, facts: HostFacts): string {
   return facts.kind === "local" ? formatAddress(address) : facts.site;
 }
 
 /**
- * Whether an address that somebody told us is worth a packet: public ones are, local ones only when we have them from somebody
- * local, and of this machine only from this machine. Otherwise any stranger could aim us at the machines around us.
- *
- * @param told What we were told of.
- * @param teller Who told.
- * @returns Whether to believe it.
+ * Returns `true` if an address reported by another host may be sent packets. Public addresses are always accepted,
+ * local addresses only from a local host, and addresses of this machine only from this machine. Otherwise any node on
+ * the internet could direct our packets at machines in the local network.
  */
 export function isPlausible(told: HostFacts, teller: HostFacts): boolean {
-  return mayName(teller.reach, told.reach);
+  return mayReportAddress(teller.reach, told.reach);
 }

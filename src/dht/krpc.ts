@@ -1,5 +1,5 @@
 /**
- * KRPC, the messages of the DHT: bencoded dictionaries in datagrams (BEP 5, 32, 33, 42, 43, 51).
+ * KRPC, the messages of the DHT: bencoded dictionaries in UDP datagrams (BEP 5, 32, 33, 42, 43, 51).
  *
  * @module
  */
@@ -12,116 +12,110 @@ import { encodeAddress, encodeNodes, type NodeContact, parseNodes } from "./comp
 import { KrpcError } from "./errors.ts";
 import { ID_LENGTH } from "./node_id.ts";
 
-/** Bytes of a filter of BEP 33. */
+/** Length of a Bloom filter of BEP 33 in bytes. */
 export const FILTER_LENGTH = 256;
-/** Names us in messages, as others name themselves: two letters and a version. */
+/** Client version in the `v` field: two letters and a version number, as other clients send it. */
 const VERSION = Uint8Array.of(0x53, 0x48, 0, 1);
-/** Characters of an error's text that are kept. */
+/** Maximum number of bytes kept of an error message's text. */
 const MAX_ERROR_TEXT = 200;
 
-/** What we can ask. Others may ask for more. */
+/** Queries that this client sends. Other nodes may send further methods. */
 export type QueryMethod = "ping" | "find_node" | "get_peers" | "announce_peer" | "sample_infohashes";
 
-/** Arguments of a query. What a method needs and doesn't have is refused by {@linkcode decodeMessage}. */
+/** Arguments of a query. {@linkcode decodeMessage} rejects a query that lacks an argument its method requires. */
 export interface Arguments {
-  /** Id of who asks, 20 bytes. */
+  /** Id of the querying node, 20 bytes. */
   readonly id: Bytes;
-  /** What `find_node` and `sample_infohashes` look for, 20 bytes. */
+  /** Target of `find_node` and `sample_infohashes`, 20 bytes. */
   readonly target?: Bytes | undefined;
-  /** What `get_peers` and `announce_peer` are about, 20 bytes. */
+  /** Info-hash of `get_peers` and `announce_peer`, 20 bytes. */
   readonly infoHash?: Bytes | undefined;
-  /** `announce_peer`: where the peer listens, 1 to 65535; may be absent with `impliedPort`. */
+  /** `announce_peer`: listening port of the peer, 1 to 65535. May be absent with `impliedPort`. */
   readonly port?: number | undefined;
-  /** `announce_peer`: whether the peer listens where the query comes from. */
+  /** `announce_peer`: whether the source port of the query is the listening port. */
   readonly impliedPort?: boolean | undefined;
-  /** `announce_peer`: what the node gave with its answer to `get_peers`. */
+  /** `announce_peer`: token from the node's answer to `get_peers`. */
   readonly token?: Bytes | undefined;
-  /** `announce_peer`: whether the peer has everything (BEP 33). */
+  /** `announce_peer`: whether the peer is a seed (BEP 33). */
   readonly seed?: boolean | undefined;
-  /** `get_peers`: whether filters are wanted (BEP 33). */
+  /** `get_peers`: whether Bloom filters are requested (BEP 33). */
   readonly scrape?: boolean | undefined;
-  /** `get_peers`: whether seeds are of no use (BEP 33). */
+  /** `get_peers`: whether the querying node has no use for seeds (BEP 33). */
   readonly noSeed?: boolean | undefined;
-  /** Families of nodes that are wanted, `n4` and `n6` (BEP 32); the asker's own when absent. */
+  /** Requested node families, `n4` and `n6` (BEP 32). The family of the query when absent. */
   readonly want?: readonly ("n4" | "n6")[] | undefined;
 }
 
-/** A question. */
+/** A query. */
 export interface Query {
   readonly type: "query";
-  /** To be sent back. */
+  /** Transaction id, echoed in the answer. */
   readonly transaction: Bytes;
-  /** What is asked; {@linkcode QueryMethod} or anything else. */
+  /** Method name, which need not be a {@linkcode QueryMethod}. */
   readonly method: string;
   readonly arguments: Arguments;
-  /** Whether the asker answers no queries itself (BEP 43). */
+  /** Whether the querying node answers no queries itself (BEP 43). */
   readonly readOnly: boolean;
 }
 
-/** An answer's values. */
+/** Return values of an answer. */
 export interface Values {
-  /** Id of who answers, 20 bytes. */
+  /** Id of the answering node, 20 bytes. */
   readonly id: Bytes;
-  /** Nodes of IPv4. */
+  /** IPv4 nodes. */
   readonly nodes?: readonly NodeContact[] | undefined;
-  /** Nodes of IPv6. */
+  /** IPv6 nodes. */
   readonly nodes6?: readonly NodeContact[] | undefined;
-  /** Peers. */
+  /** Peers of the torrent. */
   readonly peers?: readonly PeerAddress[] | undefined;
-  /** What an announce has to bring along. */
+  /** Token to send with `announce_peer`. */
   readonly token?: Bytes | undefined;
-  /** Filter of seeds, 256 bytes (BEP 33). */
+  /** Bloom filter of seeds, 256 bytes (BEP 33). */
   readonly seedFilter?: Bytes | undefined;
-  /** Filter of other peers, 256 bytes (BEP 33). */
+  /** Bloom filter of all other peers, 256 bytes (BEP 33). */
   readonly peerFilter?: Bytes | undefined;
-  /** Info-hashes one behind the other (BEP 51). */
+  /** Concatenated info-hashes (BEP 51). */
   readonly samples?: Bytes | undefined;
-  /** How many info-hashes there are in all (BEP 51). */
+  /** Total number of info-hashes that the node stores (BEP 51). */
   readonly sampleCount?: number | undefined;
-  /** Seconds until other samples are given (BEP 51). */
+  /** Seconds until the node returns other samples (BEP 51). */
   readonly interval?: number | undefined;
 }
 
 /** An answer. */
 export interface Response {
   readonly type: "response";
-  /** As in the query. */
+  /** Transaction id of the query. */
   readonly transaction: Bytes;
   readonly values: Values;
-  /** The asker's address as the answerer sees it (BEP 42). */
+  /** Address of the querying node as the answering node sees it (BEP 42). */
   readonly ip: PeerAddress | null;
 }
 
-/** A refusal. */
+/** An error message. */
 export interface Refusal {
   readonly type: "error";
-  /** As in the query. */
+  /** Transaction id of the query. */
   readonly transaction: Bytes;
-  /** See `ErrorCode`. */
+  /** Error code, see `ErrorCode`. */
   readonly code: number;
-  /** Any text; not fit to print. */
+  /** Text of the sender. May contain control characters. */
   readonly text: string;
 }
 
-/** Any message. */
+/** Any KRPC message. */
 export type Message = Query | Response | Refusal;
 
-/**
- * Whether a datagram may be a message of the DHT. Those of uTP never begin like one.
- *
- * @param bytes A datagram.
- * @returns Whether to give it to {@linkcode decodeMessage}.
- */
+/** Returns `true` if a datagram may be a KRPC message. A uTP packet never starts the same way. */
 export function looksLikeKrpc(bytes: Uint8Array): boolean {
   return bytes[0] === 0x64 && bytes.at(-1) === 0x65;
 }
 
 /**
- * Reads a message. What is odd but not needed is passed over.
+ * Decodes a message. Invalid fields that are not required are ignored.
  *
- * @param bytes A datagram.
- * @returns The message; it doesn't hold on to `bytes`.
- * @throws {KrpcError} If it is none, or one that nobody could act on.
+ * @returns The message. It holds no reference to `bytes`.
+ * @throws {KrpcError} If the datagram is not a KRPC message, or lacks a required field.
  */
 export function decodeMessage(bytes: Uint8Array): Message {
   const message = dictOf(bytes);
@@ -141,10 +135,7 @@ export function decodeMessage(bytes: Uint8Array): Message {
   }
 }
 
-/**
- * @param query A query. Families and flags that are absent are left out.
- * @returns The datagram.
- */
+/** Encodes a query. Absent arguments and flags that are `false` are left out. */
 export function encodeQuery(query: Omit<Query, "type" | "method"> & { readonly method: QueryMethod }): Bytes {
   const { id, target, infoHash, port, impliedPort, token, seed, scrape, noSeed, want } = query.arguments;
   return encode({
@@ -168,10 +159,7 @@ export function encodeQuery(query: Omit<Query, "type" | "method"> & { readonly m
   });
 }
 
-/**
- * @param response An answer.
- * @returns The datagram.
- */
+/** Encodes an answer. */
 export function encodeResponse(response: Omit<Response, "type">): Bytes {
   const { values } = response;
   return encode({
@@ -194,10 +182,7 @@ export function encodeResponse(response: Omit<Response, "type">): Bytes {
   });
 }
 
-/**
- * @param refusal A refusal.
- * @returns The datagram.
- */
+/** Encodes an error message. */
 export function encodeRefusal(refusal: Omit<Refusal, "type">): Bytes {
   return encode({ e: [refusal.code, utf8(refusal.text)], t: refusal.transaction, v: VERSION, y: "e" });
 }
@@ -290,7 +275,7 @@ function decodeRefusal(message: BencodeDict, transaction: Bytes): Refusal {
   };
 }
 
-/** Both kinds of peers may be mixed (BEP 32). */
+/** Reads `values`, which may mix IPv4 and IPv6 peers (BEP 32). */
 function peersIn(list: BencodeList | undefined): PeerAddress[] | undefined {
   if (list === undefined) return undefined;
   const peers: PeerAddress[] = [];

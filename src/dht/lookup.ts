@@ -1,9 +1,10 @@
 /**
- * The search for the nodes closest to an id (BEP 5), as decisions only: whom to ask next, and when it is over.
+ * State of an iterative search for the nodes closest to an id (BEP 5): which node to query next, and when to stop.
+ * Sends nothing itself; see `lookup_run.ts`.
  *
- * It is over early, as soon as the closest nodes of whom we know have all answered. Nodes whose ids don't fit their addresses
- * are asked too, but the end doesn't wait for them and they keep nobody else out (BEP 42, Enforcement): such ids are what
- * somebody would choose who wants to surround a torrent.
+ * The search ends as soon as the closest known nodes have all answered. Nodes whose ids don't match their addresses are
+ * queried too, but the search does not wait for them and they displace no other node (BEP 42, Enforcement), since an
+ * attacker who wants to surround a torrent chooses such ids.
  *
  * @module
  */
@@ -15,64 +16,70 @@ import { factsOf, type HostFacts, isPlausible } from "./hosts.ts";
 import { compareDistance, ID_BITS, isIdOf, sharedBits } from "./node_id.ts";
 import { K } from "./routing_table.ts";
 
-/** Queries that wait for their answer at the same time; those that are slow don't count. */
+/** Maximum number of queries awaiting an answer. Slow queries don't count. */
 export const ALPHA = 4;
-/** Nodes with ids that don't fit which are asked while there are enough others. */
-const MAX_STRANGERS = 16;
+/** Maximum number of nodes queried whose ids don't match their addresses, once 8 matching nodes are known. */
+const MAX_MISMATCHED_IDS = 16;
 
-/** Ids under which a node may be told of. */
-const MAX_TOLD = 4;
+/** Maximum number of ids kept per node as other nodes reported them. */
+const MAX_REPORTED_IDS = 4;
 
-/** A node that a lookup knows of. */
+/** A node known to a lookup. */
 export interface LookupNode {
-  /** Where it is. */
+  /** Address and port of the node. */
   readonly address: PeerAddress;
-  /** 20 bytes; `null` as long as only the address is known. */
+  /** Node id, 20 bytes; `null` while only the address is known. */
   readonly id: Bytes | null;
-  /** How many nodes there were on the way from our table to it; 0 for those that we knew. */
+  /** Number of nodes between our routing table and this node; 0 for a node that we knew. */
   readonly hops: number;
-  /** What it gave for an announce. */
+  /** Token for an announce to the node. */
   readonly token: Bytes | null;
 }
 
-/** What became of a candidate. `slow`: it hasn't answered yet, and others are asked in its place. */
+/** State of a candidate. `slow`: the node has not answered yet, and another node is queried in its place. */
 type State = "new" | "asked" | "slow" | "answered" | "failed";
 
 interface Entry extends LookupNode {
   readonly key: string;
   readonly facts: HostFacts;
   id: Bytes | null;
-  /** The ids under which others told of it, the latest few. */
-  readonly told: Bytes[];
+  /** Ids under which other nodes reported this node, the first few. */
+  readonly reportedIds: Bytes[];
   hops: number;
-  /** Whether its id fits its address, and is one that others know it by, if others told of it. */
+  /** Whether the id matches the address (BEP 42), and is one of `told` if other nodes reported this node. */
   fits: boolean;
   state: State;
   token: Bytes | null;
 }
 
-/** A node that somebody told of. */
-export interface Told {
+/** A node as another node reports it, or as we know it. */
+export interface ReportedNode {
   readonly id: Bytes | null;
   readonly address: PeerAddress;
 }
 
-/** What a node answered. */
+/** The parts of a node's answer that the lookup uses. */
 export interface LookupAnswer {
-  /** The id that it has; what others said may have been wrong. */
+  /** Id of the answering node. Other nodes may have reported another id. */
   readonly id: Bytes;
-  /** The nodes that it tells of. */
-  readonly nodes: readonly Told[];
-  /** What it gave for an announce. */
+  /** Nodes that the answer contains. */
+  readonly nodes: readonly ReportedNode[];
+  /** Token for an announce to the node. */
   readonly token: Bytes | null;
 }
 
-/** One search. */
+/** Options for {@linkcode Lookup}. */
+export interface LookupStateOptions {
+  /** Our own id, 20 bytes. A node that claims this id is ignored. */
+  readonly self: Uint8Array;
+}
+
+/** An iterative search for the nodes closest to an id. */
 export class Lookup {
-  /** What is looked for, 20 bytes. */
+  /** Id to search for, 20 bytes. */
   readonly target: Uint8Array;
   readonly #self: Uint8Array;
-  /** The closest first; those without id last. */
+  /** Candidates, closest first. Candidates without an id are last. */
   readonly #sorted: Entry[] = [];
   readonly #entries = new Map<string, Entry>();
   readonly #perHost = new Map<string, number>();
@@ -81,49 +88,42 @@ export class Lookup {
   #strangers = 0;
   #answered = 0;
 
-  /**
-   * @param target What is looked for, 20 bytes.
-   * @param options `self`: our own id.
-   */
-  constructor(target: Uint8Array, options: { readonly self: Uint8Array }) {
+  /** @param target Id to search for, 20 bytes. */
+  constructor(target: Uint8Array, options: LookupStateOptions) {
     this.target = target;
     this.#self = options.self;
   }
 
-  /** How many nodes were asked. */
+  /** Number of nodes queried. */
   get askedCount(): number {
     return this.#asked;
   }
 
-  /** How many of them answered. */
+  /** Number of nodes that answered. */
   get answeredCount(): number {
     return this.#answered;
   }
 
-  /** Whether the closest nodes have answered, or nobody is left. */
+  /** `true` if the closest nodes have answered, no candidate is left, or the limit of queries is reached. */
   get finished(): boolean {
-    const { next, waits } = this.#look();
+    const { next, waits } = this.#scanCandidates();
     return !waits && (next === null || this.#asked >= MAX_DHT_ASKED);
   }
 
-  /**
-   * Adds a node to begin with.
-   *
-   * @param node One that we know ourselves.
-   */
-  start(node: Told): void {
+  /** Adds a node to start from. */
+  start(node: ReportedNode): void {
     const facts = factsOf(node.address.host);
     if (facts !== null && facts.kind !== "unusable") this.#add(node, { facts, hops: 0 });
   }
 
   /**
-   * Whom to ask now. Whoever is returned counts as asked.
+   * Chooses the next node to query, and counts the node as queried.
    *
-   * @returns A candidate, or `null` when there is none or enough answers are waited for.
+   * @returns The node, or `null` if there is none or enough queries await an answer.
    */
   next(): LookupNode | null {
     if (this.#underWay >= ALPHA || this.#asked >= MAX_DHT_ASKED) return null;
-    const { next } = this.#look();
+    const { next } = this.#scanCandidates();
     if (next === null) return null;
     next.state = "asked";
     this.#underWay++;
@@ -132,11 +132,7 @@ export class Lookup {
     return next;
   }
 
-  /**
-   * An answer takes long: others are asked meanwhile.
-   *
-   * @param candidate From whom.
-   */
+  /** Marks a query as slow, so that another node is queried meanwhile. */
   slow(candidate: LookupNode): void {
     const entry = this.#entries.get(formatAddress(candidate.address));
     if (entry?.state !== "asked") return;
@@ -144,32 +140,24 @@ export class Lookup {
     this.#underWay--;
   }
 
-  /**
-   * There is no answer.
-   *
-   * @param candidate From whom.
-   */
+  /** Records that a node did not answer. */
   failed(candidate: LookupNode): void {
     const entry = this.#settle(candidate);
     if (entry) entry.state = "failed";
   }
 
-  /**
-   * There is an answer.
-   *
-   * @param candidate From whom.
-   * @param answer Which.
-   */
+  /** Records an answer, and adds the nodes in it. */
   answered(candidate: LookupNode, answer: LookupAnswer): void {
     const entry = this.#settle(candidate);
     if (!entry) return;
     this.#answered++;
     entry.state = "answered";
     entry.token = answer.token;
-    const isKnownBy = ({ told }: Entry) => told.some((id) => compareDistance(id, answer.id, this.target) === 0);
-    const isNew = entry.told.length > 0 && !isKnownBy(entry);
+    const isKnownBy = ({ reportedIds }: Entry) =>
+      reportedIds.some((id) => compareDistance(id, answer.id, this.target) === 0);
+    const isNew = entry.reportedIds.length > 0 && !isKnownBy(entry);
     if (entry.id === null || compareDistance(entry.id, answer.id, this.target) !== 0) this.#rename(entry, answer.id);
-    // Who takes an id for the occasion, close to what is looked for, is nobody to rely on.
+    // The node has taken a new id, probably to be close to the target. Such a node is not trusted.
     if (isNew) entry.fits = false;
     for (const node of answer.nodes) {
       const facts = factsOf(node.address.host);
@@ -178,9 +166,10 @@ export class Lookup {
   }
 
   /**
-   * The closest nodes that have answered: those with ids that fit, and others that are as close.
+   * Returns the closest nodes that have answered: nodes with ids that match their addresses, and nodes with other ids
+   * that are equally close.
    *
-   * @returns Up to 8 and 8, the closest first.
+   * @returns Up to 8 nodes of each kind, closest first.
    */
   closest(): LookupNode[] {
     const found: Entry[] = [];
@@ -199,8 +188,8 @@ export class Lookup {
     return found;
   }
 
-  /** Who is next, and whether an answer is worth waiting for. */
-  #look(): { next: Entry | null; waits: boolean } {
+  /** Finds the next node to query, and whether to wait for an outstanding answer. */
+  #scanCandidates(): { next: Entry | null; waits: boolean } {
     let fitting = 0;
     let alive = 0;
     let waits = false;
@@ -221,9 +210,9 @@ export class Lookup {
         alive++;
       }
     }
-    // Without enough others, those that are slow are waited for: on a bad line all are.
+    // With too few live nodes, wait for slow nodes as well: on a bad line, all nodes are slow.
     if (isAnySlow && alive < K) waits = true;
-    const isWelcome = fitting < K || this.#strangers < MAX_STRANGERS;
+    const isWelcome = fitting < K || this.#strangers < MAX_MISMATCHED_IDS;
     return { next: isWelcome ? stranger : null, waits };
   }
 
@@ -234,13 +223,14 @@ export class Lookup {
     return entry;
   }
 
-  #add({ id, address }: Told, { facts, hops }: { facts: HostFacts; hops: number }): void {
+  #add({ id, address }: ReportedNode, { facts, hops }: { facts: HostFacts; hops: number }): void {
     if (id !== null && sharedBits(id, this.#self) === ID_BITS) return;
     const key = formatAddress(address);
     const known = this.#entries.get(key);
     if (known) {
-      if (id !== null && known.told.length < MAX_TOLD) known.told.push(id);
-      // Whoever tells of it at another place may be lying, or may not. Its answer decides; it is asked the sooner.
+      if (id !== null && known.reportedIds.length < MAX_REPORTED_IDS) known.reportedIds.push(id);
+      // Other nodes may report this node under a false id. The closest reported id only makes the lookup query the node
+      // sooner; the id in the node's answer counts.
       const isCloser = id !== null && (known.id === null || compareDistance(id, known.id, this.target) < 0);
       if (known.state === "new" && isCloser) {
         known.hops = hops;
@@ -259,7 +249,7 @@ export class Lookup {
       address,
       facts,
       id,
-      told: id === null ? [] : [id],
+      reportedIds: id === null ? [] : [id],
       hops,
       fits,
       state: "new",
@@ -293,7 +283,7 @@ export class Lookup {
     return compareDistance(a.id, b.id, this.target) < 0;
   }
 
-  /** The farthest that wasn't asked. Its address is forgotten too: it may come up again at a better place. */
+  /** Drops the farthest candidate not queried, with its address: the node may be reported again under a closer id. */
   #forget(): void {
     for (let at = this.#sorted.length - 1; at >= 0; at--) {
       const entry = this.#sorted[at]!;

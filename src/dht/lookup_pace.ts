@@ -1,19 +1,19 @@
 /**
- * Spreads the regular lookups of many torrents over the time that they have.
+ * Spreads the regular lookups of a session's torrents over time.
  *
  * @module
  */
 
 import type { Platform, Timer } from "../platform/platform.ts";
 
-/** Lookups that may begin at once after a rest: who has few torrents needn't wait. */
+/** Number of lookups that may start at once after a pause, so that a session with few torrents need not wait. */
 const BURST = 20;
-/** Milliseconds from one lookup to the next, at the most. */
+/** Maximum milliseconds between two lookups. */
 const LONGEST_GAP_MS = 10_000;
-/** Milliseconds in which every torrent has its turn, so that nobody forgets it: see `SEED_ANNOUNCE_MS`. */
+/** Milliseconds within which each torrent gets a turn, before nodes drop the announce: see `SEED_ANNOUNCE_MS`. */
 const ROUND_MS = 22 * 60_000;
 
-/** Says when the next lookup may begin, to all torrents of a session. */
+/** Decides when the lookups of a session's torrents may start. */
 export class LookupPace {
   readonly #platform: Pick<Platform, "now" | "after">;
   readonly #queue = new Set<() => void>();
@@ -22,16 +22,15 @@ export class LookupPace {
   #creditedAt: number;
   #timer: Timer | null = null;
 
-  /** @param platform Clock and timers. */
   constructor(platform: Pick<Platform, "now" | "after">) {
     this.#platform = platform;
     this.#creditedAt = platform.now();
   }
 
   /**
-   * Counts a torrent that will be looked up again and again.
+   * Registers a torrent that will be looked up regularly.
    *
-   * @returns Counts it no more; to be called once.
+   * @returns Function that removes the torrent. Call it once.
    */
   join(): () => void {
     this.#earn();
@@ -43,10 +42,10 @@ export class LookupPace {
   }
 
   /**
-   * Waits for a turn; those who came first have theirs first.
+   * Waits for a turn, in order of the calls.
    *
-   * @param begin Begins a lookup. May be called before this returns.
-   * @returns Waits no more. Harmless when it has begun.
+   * @param begin Starts a lookup. May be called before this method returns.
+   * @returns Function that stops waiting. Calling it after the lookup has started does nothing.
    */
   wait(begin: () => void): () => void {
     this.#queue.add(begin);

@@ -1,76 +1,76 @@
 /**
- * A lookup under way: asks whom {@linkcode Lookup} chooses, hands peers on, and announces at the end.
+ * A lookup in progress: queries the nodes that {@linkcode Lookup} chooses, reports peers, and announces at the end.
  *
  * @module
  */
 
-import { formatAddress, type PeerAddress } from "../base/address.ts";
+import { type AddressFamily, familyOf, formatAddress, type PeerAddress } from "../base/address.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { MAX_DHT_PEERS } from "../base/defences.ts";
 import { BloomFilter } from "./bloom_filter.ts";
 import type { NodeContact } from "./compact.ts";
-import { factsOf, type Family, familyOf, type HostFacts, isPlausible } from "./hosts.ts";
+import { factsOf, type HostFacts, isPlausible } from "./hosts.ts";
 import type { Response } from "./krpc.ts";
-import { Lookup, type LookupNode, type Told } from "./lookup.ts";
+import { Lookup, type LookupNode, type ReportedNode } from "./lookup.ts";
 import type { Queries } from "./rpc.ts";
 
-/** What we tell the nodes closest to an info-hash. */
+/** What to announce to the nodes closest to an info-hash. */
 export interface Announce {
-  /** Where we listen, 1 to 65535: for all the same, or as whoever hears of us from a node reaches us. */
+  /** Our listening port, 1 to 65535. A function returns the port at which peers that ask `node` can reach us. */
   readonly port: number | ((node: PeerAddress) => number);
-  /** Whether the port that the datagram comes from counts instead, as behind a NAT. */
+  /** Whether nodes use the source port of the datagram instead, as needed behind a NAT. */
   readonly impliedPort: boolean;
-  /** Whether we have everything (BEP 33). */
+  /** Whether we are a seed (BEP 33). */
   readonly seed: boolean;
 }
 
-/** How a lookup went. */
+/** Result of a lookup. */
 export interface LookupReport {
-  /** Nodes that were asked. */
+  /** Number of nodes queried. */
   readonly asked: number;
-  /** Nodes that answered. */
+  /** Number of nodes that answered. */
   readonly answered: number;
-  /** The most nodes between us and one of the closest. */
+  /** Maximum number of nodes between us and one of the closest nodes. */
   readonly hops: number;
-  /** Peers that were found. */
+  /** Number of peers found. */
   readonly peers: number;
-  /** Nodes that took our announce. */
+  /** Number of nodes that accepted our announce. */
   readonly announced: number;
-  /** About how many seeds and other peers there are; `null` when that wasn't asked for or nobody knows (BEP 33). */
+  /** Estimated number of seeds and other peers; `null` if not requested, or if no node sent filters (BEP 33). */
   readonly swarm: { readonly seeds: number; readonly peers: number } | null;
   /** The closest nodes. */
   readonly closest: readonly NodeContact[];
 }
 
-/** What a lookup is to do. */
-export interface RunOptions {
+/** Options for {@linkcode LookupRun}. */
+export interface LookupRunOptions {
   readonly rpc: Queries;
-  readonly family: Family;
-  /** Our id. */
+  readonly family: AddressFamily;
+  /** Our node id. */
   readonly self: Bytes;
   readonly target: Bytes;
   readonly method: "find_node" | "get_peers";
-  /** Nodes to begin with. */
-  readonly start: readonly Told[];
-  /** Peers that we know of already; given away first. */
+  /** Nodes to start from. */
+  readonly start: readonly ReportedNode[];
+  /** Peers that are already known, reported first. */
   readonly known?: readonly PeerAddress[] | undefined;
   readonly announce?: Announce | undefined;
   readonly scrape?: boolean | undefined;
-  /** Families of nodes to ask for; our own when absent. */
+  /** Node families to request (BEP 32). Our own family when absent. */
   readonly want?: readonly ("n4" | "n6")[] | undefined;
-  /** Takes peers as they are found, each once. */
+  /** Called with peers as they are found, once per peer. */
   onPeers?(peers: readonly PeerAddress[]): void;
-  /** Takes nodes of our family that others told of. */
+  /** Called with nodes of our own family from an answer. */
   onTold?(nodes: readonly NodeContact[]): void;
-  /** Takes nodes of the other family. */
+  /** Called with nodes of the other family from an answer. */
   onOthers?(nodes: readonly NodeContact[]): void;
-  /** It is over; not called after {@linkcode LookupRun.abort}. */
+  /** Called when the lookup is complete, but not after {@linkcode LookupRun.abort}. */
   onDone(report: LookupReport): void;
 }
 
-/** One lookup from beginning to end. */
+/** One lookup, from the first query to the last announce. */
 export class LookupRun {
-  readonly #options: RunOptions;
+  readonly #options: LookupRunOptions;
   readonly #lookup: Lookup;
   readonly #peers = new Set<string>();
   readonly #seeds = new BloomFilter();
@@ -80,20 +80,19 @@ export class LookupRun {
   #toAnnounce = 0;
   #announced = 0;
 
-  /** @param options What it is to do. */
-  constructor(options: RunOptions) {
+  constructor(options: LookupRunOptions) {
     this.#options = options;
     this.#lookup = new Lookup(options.target, { self: options.self });
     for (const node of options.start) this.#lookup.start(node);
   }
 
-  /** Begins. */
+  /** Reports the known peers and sends the first queries. */
   start(): void {
     this.#givePeers(this.#options.known ?? []);
     this.#goOn();
   }
 
-  /** Ends it; nobody is told anything any more. */
+  /** Ends the lookup. No callback is called any more. */
   abort(): void {
     this.#state = "over";
   }
@@ -137,15 +136,15 @@ export class LookupRun {
     const nodes = own.filter(({ address }) => familyOf(address.host) === family);
     this.#lookup.answered(candidate, { id: values.id, nodes, token: values.token ?? null });
     const teller = factsOf(candidate.address.host);
-    if (this.#options.onTold) this.#options.onTold(nodes.filter(({ address }) => isBelieved(address, teller)));
+    if (this.#options.onTold) this.#options.onTold(nodes.filter(({ address }) => isPlausibleFrom(address, teller)));
     if (others.length > 0) this.#options.onOthers?.(others);
     if (values.seedFilter) this.#seeds.join(values.seedFilter);
     if (values.peerFilter) this.#others.join(values.peerFilter);
     this.#isScraped ||= (values.seedFilter ?? values.peerFilter) !== undefined;
-    this.#givePeers((values.peers ?? []).filter((peer) => isBelieved(peer, teller)));
+    this.#givePeers((values.peers ?? []).filter((peer) => isPlausibleFrom(peer, teller)));
   }
 
-  /** Each once, and no more than are of use. */
+  /** Reports each peer once, up to the limit per lookup. */
   #givePeers(peers: readonly PeerAddress[]): void {
     const fresh: PeerAddress[] = [];
     for (const peer of peers) {
@@ -203,7 +202,7 @@ export class LookupRun {
   }
 }
 
-function isBelieved({ host }: PeerAddress, teller: HostFacts | null): boolean {
+function isPlausibleFrom({ host }: PeerAddress, teller: HostFacts | null): boolean {
   const facts = factsOf(host);
   return facts !== null && teller !== null && isPlausible(facts, teller);
 }

@@ -1,5 +1,5 @@
 /**
- * The mainline DHT: peers without trackers (BEP 5, 32, 33, 42, 43, 51).
+ * The mainline DHT, which finds peers without trackers (BEP 5, 32, 33, 42, 43, 51).
  *
  * @example
  * ```ts
@@ -12,7 +12,6 @@
  */
 
 export { Dht, type DhtOptions, type DhtPlatform, type LookupOptions } from "./dht.ts";
-export type { Family } from "./hosts.ts";
 export { looksLikeKrpc } from "./krpc.ts";
 export { LookupPace } from "./lookup_pace.ts";
 export type { Announce, LookupReport } from "./lookup_run.ts";

@@ -1,5 +1,5 @@
 /**
- * Node ids and the distance between them (BEP 5), and ids that are bound to an address (BEP 42).
+ * Node ids and the distance between them (BEP 5), and ids derived from an IP address (BEP 42).
  *
  * @module
  */
@@ -8,20 +8,17 @@ import type { Bytes } from "../base/bytes.ts";
 import { crc32c } from "../base/crc32c.ts";
 import type { HostFacts } from "./hosts.ts";
 
-/** Bytes of a node id, and of whatever is looked up. */
+/** Length of a node id or lookup target in bytes. */
 export const ID_LENGTH = 20;
-/** Bits of a node id. */
+/** Length of a node id in bits. */
 export const ID_BITS = 160;
 
 const MASK_4 = Uint8Array.of(0x03, 0x0f, 0x3f, 0xff);
 const MASK_6 = Uint8Array.of(0x01, 0x03, 0x07, 0x0f, 0x1f, 0x3f, 0x7f, 0xff);
 /**
- * Which of two ids is closer to a third.
+ * Compares the distances of two ids to a target.
  *
- * @param a An id.
- * @param b Another.
- * @param target The third.
- * @returns Below 0 if `a` is, above 0 if `b` is, 0 if they are the same.
+ * @returns A negative number if `a` is closer, a positive number if `b` is closer, 0 if both are equal.
  */
 export function compareDistance(a: Uint8Array, b: Uint8Array, target: Uint8Array): number {
   for (let i = 0; i < ID_LENGTH; i++) {
@@ -31,10 +28,8 @@ export function compareDistance(a: Uint8Array, b: Uint8Array, target: Uint8Array
 }
 
 /**
- * How many leading bits two ids share.
+ * Counts the leading bits that two ids have in common.
  *
- * @param a An id.
- * @param b Another.
  * @returns 0 to 160.
  */
 export function sharedBits(a: Uint8Array, b: Uint8Array): number {
@@ -46,29 +41,26 @@ export function sharedBits(a: Uint8Array, b: Uint8Array): number {
 }
 
 /**
- * Makes random bytes an id at a given distance.
+ * Creates a random id that shares a given number of leading bits with another id.
  *
- * @param id Another id.
- * @param bits How many leading bits both are to share, and no more; 0 to 159.
+ * @param bits Exact number of shared leading bits, 0 to 159.
  * @param random 20 random bytes.
- * @returns The id.
  */
 export function idSharing(id: Uint8Array, bits: number, random: Uint8Array): Bytes {
   const made = new Uint8Array(random);
   const whole = bits >> 3;
   made.set(id.subarray(0, whole));
-  const keep = 0xff00 >> (bits & 7) & 0xff; // bits of the next byte that are the same
+  const keep = 0xff00 >> (bits & 7) & 0xff; // mask of the bits to copy in the next byte
   const flip = 0x80 >> (bits & 7);
   made[whole] = (id[whole]! & keep) | (~id[whole]! & flip) | (made[whole]! & ~(keep | flip));
   return made;
 }
 
 /**
- * Makes random bytes an id that fits an address (BEP 42).
+ * Creates a random id that matches an IP address (BEP 42).
  *
- * @param ip 4 or 16 bytes.
+ * @param ip The address, 4 or 16 bytes.
  * @param random 20 random bytes.
- * @returns The id.
  */
 export function idForAddress(ip: Uint8Array, random: Uint8Array): Bytes {
   const id = new Uint8Array(random);
@@ -79,13 +71,7 @@ export function idForAddress(ip: Uint8Array, random: Uint8Array): Bytes {
   return id;
 }
 
-/**
- * Whether a node may have an id (BEP 42). On local networks it may have any.
- *
- * @param id Its id.
- * @param host What its address tells.
- * @returns Whether the id fits the address.
- */
+/** Returns `true` if an id matches the address of its node (BEP 42). On local networks any id matches. */
 export function isIdOf(id: Uint8Array, host: HostFacts): boolean {
   if (host.kind === "local") return true;
   const hash = hashOf(host.bytes, id[19]!);

@@ -1,5 +1,5 @@
 /**
- * The peers that others have announced to us.
+ * Peers that other nodes have announced to us.
  *
  * @module
  */
@@ -14,12 +14,11 @@ import {
 } from "../base/defences.ts";
 import type { Platform } from "../platform/platform.ts";
 import { BloomFilter } from "./bloom_filter.ts";
-import { type HostFacts, placeOf } from "./hosts.ts";
+import { type HostFacts, nodeKey } from "./hosts.ts";
 
-/** Milliseconds after which a peer that isn't announced again is forgotten; clients come every 15 minutes or so. */
+/** Milliseconds after which a peer that is not announced again is dropped. Clients announce about every 15 minutes. */
 export const PEER_LIFETIME_MS = 30 * 60_000;
 
-/** One peer. */
 interface StoredPeer {
   readonly address: PeerAddress;
   readonly ip: Uint8Array;
@@ -28,7 +27,7 @@ interface StoredPeer {
   readonly expires: number;
 }
 
-/** An announce that was found good. */
+/** An announce whose token was accepted. */
 export interface StoredAnnounce {
   readonly infoHash: Uint8Array;
   readonly address: PeerAddress;
@@ -36,48 +35,56 @@ export interface StoredAnnounce {
   readonly seed: boolean;
 }
 
-/** Peers by torrent, one for each address (BEP 33), forgotten after half an hour. */
+/** Options for {@linkcode PeerStore}. */
+export interface PeerStoreOptions {
+  /** Maximum number of peers of all torrents together. Default: `MAX_DHT_STORED_PEERS`. */
+  readonly maxPeers?: number;
+}
+
+/** Options for {@linkcode PeerStore.sample}. */
+export interface PeerSampleOptions {
+  /** Current time in milliseconds. */
+  readonly now: number;
+  /** Maximum number of peers to return. */
+  readonly limit: number;
+  /** `true` to return seeds only after all other peers (BEP 33). */
+  readonly noSeed: boolean;
+}
+
+/** Peers by torrent, one per address (BEP 33). Peers expire after 30 minutes. */
 export class PeerStore {
   readonly #platform: Pick<Platform, "random" | "digest">;
-  /** By info-hash, the one that nobody announced for longest first; peers by place, the oldest first. */
+  /** Peers by info-hash and place. The torrent announced least recently comes first, and so does the peer. */
   readonly #torrents = new Map<string, Map<string, StoredPeer>>();
-  /** Torrents by public address that announced them. */
+  /** Number of torrents announced per public address. */
   readonly #owned = new Map<string, number>();
   readonly #maxPeers: number;
   #peers = 0;
 
-  /**
-   * @param platform Chance and digests.
-   * @param options `maxPeers`: how many to hold, all torrents together.
-   */
-  constructor(
-    platform: Pick<Platform, "random" | "digest">,
-    options: { readonly maxPeers?: number } = {},
-  ) {
+  constructor(platform: Pick<Platform, "random" | "digest">, options: PeerStoreOptions = {}) {
     this.#platform = platform;
     this.#maxPeers = options.maxPeers ?? MAX_DHT_STORED_PEERS;
   }
 
-  /** How many torrents have peers, expired ones included. */
+  /** Number of torrents with peers, expired peers included. */
   get torrentCount(): number {
     return this.#torrents.size;
   }
 
-  /** How many peers there are, expired ones included. */
+  /** Number of peers, expired peers included. */
   get peerCount(): number {
     return this.#peers;
   }
 
   /**
-   * Takes a peer, making room if need be.
+   * Adds or renews a peer. A full store drops the torrents that were announced least recently.
    *
-   * @param announce The peer.
-   * @param now Milliseconds.
-   * @returns Whether it was taken: not if its address has announced too many torrents.
+   * @param now Current time in milliseconds.
+   * @returns `false` if the address has announced too many torrents, so that the peer was not added.
    */
   add(announce: StoredAnnounce, now: number): boolean {
     const key = toHex(announce.infoHash);
-    const place = placeOf(announce.address, announce.host);
+    const place = nodeKey(announce.address, announce.host);
     const owner = announce.host.kind === "local" ? "" : announce.host.site;
     const known = this.#torrents.get(key)?.get(place);
     if (!known && owner !== "" && (this.#owned.get(owner) ?? 0) >= MAX_DHT_TORRENTS_PER_HOST) {
@@ -96,17 +103,8 @@ export class PeerStore {
     return true;
   }
 
-  /**
-   * Peers of a torrent, chosen by chance.
-   *
-   * @param infoHash Which.
-   * @param options `now`: milliseconds. `limit`: how many. `noSeed`: whether seeds come last.
-   * @returns The peers; empty when there are none.
-   */
-  sample(
-    infoHash: Uint8Array,
-    options: { readonly now: number; readonly limit: number; readonly noSeed: boolean },
-  ): PeerAddress[] {
+  /** Returns random peers of a torrent. */
+  sample(infoHash: Uint8Array, options: PeerSampleOptions): PeerAddress[] {
     const peers = this.#livePeers(infoHash, options.now);
     const first = options.noSeed ? peers.filter(({ seed }) => !seed) : peers;
     const last = options.noSeed ? peers.filter(({ seed }) => seed) : [];
@@ -115,11 +113,10 @@ export class PeerStore {
   }
 
   /**
-   * The filters of a torrent (BEP 33).
+   * Creates the Bloom filters of a torrent (BEP 33).
    *
-   * @param infoHash Which.
-   * @param now Milliseconds.
-   * @returns Them, or `null` when there are no peers.
+   * @param now Current time in milliseconds.
+   * @returns The filters, or `null` if the torrent has no peers.
    */
   filters(infoHash: Uint8Array, now: number): { readonly seeds: BloomFilter; readonly peers: BloomFilter } | null {
     const live = this.#livePeers(infoHash, now);
@@ -131,10 +128,10 @@ export class PeerStore {
   }
 
   /**
-   * Info-hashes, chosen by chance (BEP 51).
+   * Returns random info-hashes (BEP 51).
    *
-   * @param limit How many.
-   * @returns Them, one behind the other.
+   * @param limit Maximum number of info-hashes.
+   * @returns The info-hashes, concatenated.
    */
   sampleHashes(limit: number): Bytes {
     const chosen = this.#choose([...this.#torrents.keys()], limit);
@@ -142,14 +139,14 @@ export class PeerStore {
   }
 
   /**
-   * Forgets peers whose time is over.
+   * Drops expired peers.
    *
-   * @param now Milliseconds.
+   * @param now Current time in milliseconds.
    */
   expire(now: number): void {
     for (const [key, peers] of this.#torrents) {
       for (const [place, peer] of peers) {
-        if (peer.expires > now) break; // they are in order
+        if (peer.expires > now) break; // peers are in order of expiry
         this.#drop(peers, place);
       }
       if (peers.size === 0) this.#torrents.delete(key);
@@ -161,7 +158,7 @@ export class PeerStore {
     return peers ? [...peers.values()].filter(({ expires }) => expires > now) : [];
   }
 
-  /** Some of a list, in any order; the list is mixed up. */
+  /** Returns random elements of a list. Reorders the list. */
   #choose<T>(list: T[], limit: number): T[] {
     const wanted = Math.max(0, Math.min(limit, list.length));
     for (let i = 0; i < wanted; i++) {

@@ -1,48 +1,47 @@
 /**
- * Answers to what others ask (BEP 5, 32, 33, 51).
+ * Answers to the queries of other nodes (BEP 5, 32, 33, 51).
  *
  * @module
  */
 
-import type { PeerAddress } from "../base/address.ts";
+import { type AddressFamily, familyOf, type PeerAddress } from "../base/address.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { MAX_DHT_REPLY } from "../base/defences.ts";
 import type { Platform } from "../platform/platform.ts";
 import type { NodeContact } from "./compact.ts";
 import { ErrorCode } from "./errors.ts";
-import { factsOf, type Family, familyOf, type HostFacts } from "./hosts.ts";
+import { factsOf, type HostFacts } from "./hosts.ts";
 import { type Arguments, encodeRefusal, encodeResponse, FILTER_LENGTH, type Query, type Values } from "./krpc.ts";
 import { PeerStore } from "./peer_store.ts";
 import { K } from "./routing_table.ts";
 import { TokenKeeper } from "./tokens.ts";
 
-/** Bytes of an answer around its nodes, peers and filters, with the longest transaction id. */
+/** Length of an answer without nodes, peers and filters, with the longest transaction id, in bytes. */
 const FRAME = 200;
-/** Info-hashes that one answer holds (BEP 51). */
+/** Maximum number of info-hashes in one answer (BEP 51). */
 const MAX_SAMPLES = 20;
-/** Seconds for which the same samples are given (BEP 51). */
+/** Seconds for which the same samples are returned (BEP 51). */
 const SAMPLE_INTERVAL = 300;
 
-/** What answers are made of. */
+/** Options for {@linkcode Responder}. */
 export interface ResponderOptions {
   readonly platform: Pick<Platform, "now" | "random" | "randomBytes" | "digest">;
-  /** The family that it answers in. */
-  readonly family: Family;
-  /** Our id. */
+  /** Address family of our node. */
+  readonly family: AddressFamily;
+  /** Returns our node id. */
   id(): Bytes;
-  /** The good nodes closest to an id, of either family. */
-  closest(family: Family, target: Uint8Array, count: number): readonly NodeContact[];
+  /** Returns the good nodes of either family closest to an id. */
+  closest(family: AddressFamily, target: Uint8Array, count: number): readonly NodeContact[];
 }
 
-/** Answers queries, and keeps what others announce. */
+/** Answers queries, and stores the peers that other nodes announce. */
 export class Responder {
-  /** What others have announced. */
+  /** Peers that other nodes have announced. */
   readonly store: PeerStore;
   readonly #options: ResponderOptions;
   readonly #tokens: TokenKeeper;
   #samples: { readonly bytes: Bytes; readonly until: number } | null = null;
 
-  /** @param options What answers are made of. */
   constructor(options: ResponderOptions) {
     this.#options = options;
     this.store = new PeerStore(options.platform);
@@ -52,9 +51,7 @@ export class Responder {
   /**
    * Answers a query.
    *
-   * @param query What is asked.
-   * @param from Who asks.
-   * @returns The answer as a datagram of at most 1,024 bytes, or `null` if there is none.
+   * @returns The answer as a datagram of at most 1,024 bytes, or `null` if none is sent.
    */
   answer(query: Query, from: PeerAddress): Bytes | null {
     const host = factsOf(from.host);
@@ -81,14 +78,15 @@ export class Responder {
       case "sample_infohashes":
         return { id, ...this.#nodes(given.target!, given.want), ...this.#sample() };
       default:
-        // What we don't know, but what has a target, walks through the DHT as find_node does (BEP 51).
+        // BEP 51: answer an unknown method that has a target like find_node.
         return given.target ? { id, ...this.#nodes(given.target, given.want) } : null;
     }
   }
 
   #nodes(target: Uint8Array, want: Arguments["want"]): Pick<Values, "nodes" | "nodes6"> {
     const { family, closest } = this.#options;
-    const isWanted = (name: "n4" | "n6", own: Family) => want === undefined ? family === own : want.includes(name);
+    const isWanted = (name: "n4" | "n6", own: AddressFamily) =>
+      want === undefined ? family === own : want.includes(name);
     return {
       ...(isWanted("n4", 4) && { nodes: closest(4, target, K) }),
       ...(isWanted("n6", 6) && { nodes6: closest(6, target, K) }),
@@ -120,7 +118,7 @@ export class Responder {
     const infoHash = given.infoHash!;
     if (!this.#tokens.accepts(given.token!, { ip: host.bytes, infoHash }, now)) return false;
     const port = given.impliedPort || given.port === undefined ? from.port : given.port;
-    // One that announces too much is told that all is well: it would only try again.
+    // An address that announces too many torrents gets a positive answer as well. An error would only make it retry.
     if (familyOf(from.host) === this.#options.family) {
       this.store.add({ infoHash, address: { host: from.host, port }, host, seed: given.seed ?? false }, now);
     }

@@ -1,10 +1,11 @@
 /**
- * The nodes that we know (BEP 5, Routing Table).
+ * The routing table (BEP 5, Routing Table).
  *
- * Bucket `i` holds nodes whose ids share exactly `i` leading bits with ours, the last bucket those that share more, too. Only
- * that one is split when it is full, since our own id falls into it.
+ * Bucket `i` holds nodes whose ids share exactly `i` leading bits with our id. The last bucket also holds nodes that
+ * share more bits. Only the last bucket is split when full, since our own id falls into its range.
  *
- * Nobody comes in who hasn't answered us, so that neither forged addresses nor tales of others fill the table.
+ * Only nodes that have answered us enter the table, so that neither spoofed addresses nor the reports of other nodes
+ * can fill the table.
  *
  * @module
  */
@@ -13,25 +14,25 @@ import { formatAddress, type PeerAddress } from "../base/address.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { MAX_DHT_SUBNET_IN_BUCKET, MAX_DHT_SUBNET_IN_TABLE } from "../base/defences.ts";
 import type { NodeContact } from "./compact.ts";
-import { factsOf, type HostFacts, placeOf } from "./hosts.ts";
+import { factsOf, type HostFacts, nodeKey } from "./hosts.ts";
 import { compareDistance, ID_BITS, isIdOf, sharedBits } from "./node_id.ts";
 
-/** Nodes in a bucket. */
+/** Maximum number of nodes in a bucket. */
 export const K = 8;
-/** Milliseconds after which a node that was silent is questionable, and a bucket without change is stale (BEP 5). */
+/** Milliseconds after which a silent node is questionable, and an unchanged bucket is stale (BEP 5). */
 export const QUESTIONABLE_MS = 15 * 60_000;
-/** Queries in a row without answer after which a node is bad. */
+/** Number of consecutive unanswered queries after which a node is bad. */
 const BAD_AFTER = 2;
 
-/** A node in the table. */
+/** A node in the routing table. */
 export interface TableNode extends NodeContact {
-  /** Whether its id fits its address (BEP 42). */
-  readonly fits: boolean;
-  /** When it answered us last, milliseconds. */
+  /** Whether the id matches the address (BEP 42). */
+  readonly hasValidId: boolean;
+  /** Time of the node's last answer in milliseconds. */
   readonly answeredAt: number;
-  /** When it asked us something last; `-Infinity` for never. */
+  /** Time of the node's last query in milliseconds; `-Infinity` if there was none. */
   readonly askedAt: number;
-  /** Queries in a row that it left unanswered. */
+  /** Number of consecutive queries that the node left unanswered. */
   readonly failures: number;
 }
 
@@ -42,55 +43,56 @@ interface Entry extends TableNode {
   answeredAt: number;
   askedAt: number;
   failures: number;
-  /** When it was given out for a ping. */
+  /** Time when the node was last returned to be pinged. */
   checkedAt: number;
 }
 
 interface Bucket {
   nodes: Entry[];
-  /** Who would like to have a place, the latest last. */
+  /** Replacement candidates, most recent last. */
   spares: Entry[];
   changedAt: number;
 }
 
 /** A node that has answered. */
 export interface NodeAnswer extends NodeContact {
-  /** When, in milliseconds. */
+  /** Time of the answer in milliseconds. */
   readonly at: number;
 }
 
-/** The routing table of one family. */
+/** The routing table of one address family. */
 export class RoutingTable {
-  /** Our own id. */
+  /** Our own id, 20 bytes. */
   readonly id: Bytes;
   readonly #buckets: Bucket[] = [];
   readonly #places = new Map<string, Entry>();
   readonly #byAddress = new Map<string, Entry>();
-  /** Nodes by public network. */
+  /** Number of nodes by network, for public and local networks alike. */
   readonly #networks = new Map<string, number>();
 
   /**
    * @param id Our own id, 20 bytes.
-   * @param now Milliseconds.
+   * @param now Current time in milliseconds.
    */
   constructor(id: Bytes, now: number) {
     this.id = id;
     this.#buckets.push({ nodes: [], spares: [], changedAt: now });
   }
 
-  /** How many nodes there are. */
+  /** Number of nodes, bad nodes included. */
   get size(): number {
     return this.#places.size;
   }
 
-  /** @returns The nodes that aren't bad, from far to near. */
+  /** Iterates over the nodes that are not bad, from far to near. */
   *[Symbol.iterator](): Generator<TableNode> {
     for (const { nodes } of this.#buckets) for (const node of nodes) if (!isBad(node)) yield node;
   }
 
   /**
-   * @param now Milliseconds.
-   * @returns How many nodes are good.
+   * Counts the good nodes.
+   *
+   * @param now Current time in milliseconds.
    */
   goodCount(now: number): number {
     let count = 0;
@@ -99,10 +101,10 @@ export class RoutingTable {
   }
 
   /**
-   * Takes note of an answer: the node comes in, or stays.
+   * Records an answer. The node enters the table, or is marked as alive.
    *
-   * @param answer Who, and when.
-   * @returns A node that stands in the way and wasn't heard for long, to be pinged; `null` for none.
+   * @param answer The node and the time of the answer.
+   * @returns A silent node that occupies the place of the new node and should be pinged, or `null`.
    */
   answered(answer: NodeAnswer): TableNode | null {
     const facts = factsOf(answer.address.host);
@@ -115,8 +117,8 @@ export class RoutingTable {
       this.#bucketOf(known.id).changedAt = answer.at;
       return null;
     }
-    if (known) this.#remove(known); // it began anew, with another id
-    const place = placeOf(answer.address, facts);
+    if (known) this.#remove(known); // the node has restarted with another id
+    const place = nodeKey(answer.address, facts);
     const rival = this.#places.get(place);
     if (rival && !isBad(rival)) return null;
     if (rival) this.#remove(rival);
@@ -126,7 +128,7 @@ export class RoutingTable {
       facts,
       place,
       key,
-      fits: isIdOf(answer.id, facts),
+      hasValidId: isIdOf(answer.id, facts),
       answeredAt: answer.at,
       askedAt: -Infinity,
       failures: 0,
@@ -135,10 +137,9 @@ export class RoutingTable {
   }
 
   /**
-   * Takes note of a query.
+   * Records a query from another node.
    *
-   * @param contact Who asks.
-   * @param now Milliseconds.
+   * @param now Current time in milliseconds.
    */
   asked({ id, address }: NodeContact, now: number): void {
     const known = this.#byAddress.get(formatAddress(address));
@@ -146,31 +147,26 @@ export class RoutingTable {
   }
 
   /**
-   * Whether a node isn't in the table and there is room for it, so that a ping to it may be worth while.
+   * Returns `true` if a node is not in the table and could enter, so that it should be pinged.
    *
-   * @param contact Who it is, by its own account or another's.
-   * @returns Whether to ping it.
+   * @param contact The node, as the node itself or another node reports it.
    */
   isWelcome({ id, address }: NodeContact): boolean {
     const facts = factsOf(address.host);
-    if (facts === null || facts.kind === "unusable" || this.#places.has(placeOf(address, facts))) return false;
+    if (facts === null || facts.kind === "unusable" || this.#places.has(nodeKey(address, facts))) return false;
     const bucket = this.#bucketOf(id);
     if (bucket.nodes.length < K || bucket === this.#buckets.at(-1)) return true;
-    return bucket.nodes.some((node) => isBad(node) || (!node.fits && isIdOf(id, facts)));
+    return bucket.nodes.some((node) => isBad(node) || (!node.hasValidId && isIdOf(id, facts)));
   }
 
-  /**
-   * Takes note of a query of ours that came to nothing.
-   *
-   * @param address Whom it was for.
-   */
+  /** Records that a node did not answer a query of ours. */
   failed(address: PeerAddress): void {
     const node = this.#byAddress.get(formatAddress(address));
     if (!node) return;
     node.failures++;
     if (!isBad(node)) return;
     const bucket = this.#bucketOf(node.id);
-    // A bad node stays until there is another for its place: when we were offline, all are bad at once.
+    // A bad node stays until there is a replacement: when we were offline, all nodes turn bad at once.
     for (let spare = bucket.spares.pop(); spare; spare = bucket.spares.pop()) {
       if (this.#places.has(spare.place) && spare.place !== node.place) continue;
       this.#remove(node);
@@ -180,11 +176,11 @@ export class RoutingTable {
   }
 
   /**
-   * The nodes closest to an id, bad ones left out.
+   * Returns the nodes closest to an id. Bad nodes are left out.
    *
-   * @param target The id.
-   * @param count How many.
-   * @returns Them, the closest first.
+   * @param target The id, 20 bytes.
+   * @param count Maximum number of nodes.
+   * @returns The nodes, closest first.
    */
   closest(target: Uint8Array, count: number): TableNode[] {
     const order = (a: Entry, b: Entry) => compareDistance(a.id, b.id, target);
@@ -192,7 +188,7 @@ export class RoutingTable {
     const own = Math.min(sharedBits(target, this.id), last);
     const found: Entry[] = this.#buckets[own]!.nodes.filter(isNotBad).sort(order);
     if (found.length < count) {
-      // All of these share as many bits with the target as we do.
+      // All nodes of the deeper buckets share as many bits with the target as our own id does.
       const deeper: Entry[] = [];
       for (let i = own + 1; i <= last; i++) {
         for (const node of this.#buckets[i]!.nodes) if (!isBad(node)) deeper.push(node);
@@ -206,17 +202,17 @@ export class RoutingTable {
   }
 
   /**
-   * The node that was silent for longest, if it is questionable. It isn't given again for a minute.
+   * Returns the node that has been silent for longest, if it is questionable. A node is returned at most once a minute.
    *
-   * @param now Milliseconds.
-   * @returns Whom to ping, or `null`.
+   * @param now Current time in milliseconds.
+   * @returns The node to ping, or `null`.
    */
   questionable(now: number): TableNode | null {
     let oldest: Entry | null = null;
     for (const { nodes } of this.#buckets) {
       for (const node of nodes) {
         if (now - node.answeredAt < QUESTIONABLE_MS || now - node.checkedAt < RECHECK_MS) continue;
-        // Bad ones are tried again, too, but the others come first.
+        // Bad nodes are pinged again as well, but after all other nodes.
         if (oldest === null || rankOf(node) < rankOf(oldest)) oldest = node;
       }
     }
@@ -225,10 +221,10 @@ export class RoutingTable {
   }
 
   /**
-   * A bucket that needs to be filled: no change for a quarter of an hour. It counts as changed from now on.
+   * Returns a stale bucket that is not full, and marks it as changed now.
    *
-   * @param now Milliseconds.
-   * @returns How many bits an id in it shares with ours, or `null` when there is none.
+   * @param now Current time in milliseconds.
+   * @returns Number of bits that ids in the bucket share with our id, or `null` if no bucket is stale.
    */
   stale(now: number): number | null {
     const index = this.#buckets.findIndex(({ changedAt, nodes }) =>
@@ -239,8 +235,12 @@ export class RoutingTable {
     return index;
   }
 
-  /** @returns How many bits ids share with ours in buckets, but the last, that aren't full. */
-  hollow(): number[] {
+  /**
+   * Returns the buckets, other than the last, that are not full of live nodes.
+   *
+   * @returns Number of bits that ids in each bucket share with our id.
+   */
+  incompleteBuckets(): number[] {
     return this.#buckets.slice(0, -1).flatMap(({ nodes }, bits) => nodes.filter(isNotBad).length < K ? [bits] : []);
   }
 
@@ -252,12 +252,12 @@ export class RoutingTable {
     for (;;) {
       const bucket = this.#bucketOf(entry.id);
       const same = bucket.nodes.find((node) => compareDistance(node.id, entry.id, this.id) === 0);
-      if (same && !isBad(same)) return null; // two can't have one id, and who came first keeps it
+      if (same && !isBad(same)) return null; // no two nodes share an id; the first node keeps it
       if (same) this.#remove(same);
       if (this.#isCrowded(bucket, entry)) return null;
       const canSplit = bucket === this.#buckets.at(-1) && this.#buckets.length < ID_BITS;
       if (bucket.nodes.length >= K) {
-        const worst = bucket.nodes.find(isBad) ?? (canSplit ? undefined : misfitFor(bucket, entry));
+        const worst = bucket.nodes.find(isBad) ?? (canSplit ? undefined : replaceableNode(bucket, entry));
         if (worst) this.#remove(worst);
       }
       if (bucket.nodes.length < K) {
@@ -312,7 +312,7 @@ export class RoutingTable {
   }
 }
 
-/** Milliseconds between two pings that a node gets for being silent. */
+/** Minimum milliseconds between two pings of a silent node. */
 const RECHECK_MS = 60_000;
 
 function isBad(node: TableNode): boolean {
@@ -331,12 +331,16 @@ function rankOf(node: Entry): number {
   return isBad(node) ? Math.max(node.answeredAt, node.checkedAt) + 1e12 : node.answeredAt;
 }
 
-/** Who has to go for a newcomer whose id fits its address: somebody whose id doesn't. */
-function misfitFor(bucket: Bucket, entry: Entry): Entry | undefined {
-  return entry.fits ? bucket.nodes.find(({ fits }) => !fits) : undefined;
+/** Finds a node whose id doesn't match its address, to be replaced by a node whose id does. */
+function replaceableNode(bucket: Bucket, entry: Entry): Entry | undefined {
+  return entry.hasValidId ? bucket.nodes.find(({ hasValidId }) => !hasValidId) : undefined;
 }
 
-/** @returns Whom to ping, since it may have to go. */
+/**
+ * Adds a node to the replacement candidates of a full bucket.
+ *
+ * @returns The node to ping, which is replaced if it does not answer; or `null`.
+ */
 function spare(bucket: Bucket, entry: Entry): TableNode | null {
   bucket.spares = bucket.spares.filter(({ place }) => place !== entry.place);
   bucket.spares.push(entry);

@@ -1,5 +1,5 @@
 /**
- * Our queries: which answer belongs to which, how long to wait, and how many at a time.
+ * Our own queries: matches answers to queries, and limits time, rate and number.
  *
  * @module
  */
@@ -11,48 +11,44 @@ import { RateLimit } from "../base/rate_limit.ts";
 import type { Platform, Timer } from "../platform/platform.ts";
 import { type Arguments, encodeQuery, type QueryMethod, type Refusal, type Response } from "./krpc.ts";
 
-/** Milliseconds after which an answer is slow: most nodes are faster, and dead ones should not hold a lookup up. */
+/** Milliseconds after which a query is slow. Most nodes answer sooner, and dead nodes should not hold up a lookup. */
 const SLOW_MS = 1_500;
-/** Milliseconds after which an answer isn't waited for any more. */
+/** Milliseconds after which a query has failed. */
 const TIMEOUT_MS = 8_000;
-/** Our queries: a flood would fill the tables of home routers ... */
+/** Maximum rate of our queries. A flood would fill the NAT tables of home routers. */
 const QUERIES_PER_SECOND = 100;
-/** ... but a lookup should not have to wait. */
+/** Number of queries that may be sent at once, so that a lookup need not wait. */
 const QUERY_BURST = 100;
-/** Random bytes of a transaction id, so that answers can't be forged by somebody who doesn't see our queries. */
+/** Random bytes in a transaction id, so that a host that doesn't see our queries cannot forge answers. */
 const TRANSACTION_LENGTH = 4;
 
-/** What can become of a query. One of `answered`, `refused` and `failed` is called, once. */
+/** Callbacks for one query. One of `answered`, `refused` and `failed` is called once, unless the client stops. */
 export interface QueryOutcome {
-  /** There is an answer. */
+  /** The node has answered. */
   answered(response: Response): void;
-  /** The node says that it won't. */
+  /** The node has sent an error message. */
   refused(refusal: Refusal): void;
-  /** The answer takes long. */
+  /** The answer takes longer than {@linkcode SLOW_MS}. */
   slow(): void;
-  /** There is none. */
+  /** There is no answer. */
   failed(): void;
 }
 
-/** A question and what becomes of it. */
+/** A query and its callbacks. */
 export interface Call {
-  /** Whom to ask. */
+  /** Node to query. */
   readonly to: PeerAddress;
-  /** What. */
+  /** Method of the query. */
   readonly method: QueryMethod;
-  /** Its arguments but our id. */
+  /** Arguments of the query, without our node id. */
   readonly arguments: Omit<Arguments, "id">;
-  /** What becomes of it. */
+  /** Callbacks for the outcome. */
   readonly outcome: QueryOutcome;
 }
 
-/** Takes queries. */
+/** Sends queries. */
 export interface Queries {
-  /**
-   * Asks.
-   *
-   * @param call What.
-   */
+  /** Sends a query. */
   query(call: Call): void;
 }
 
@@ -62,16 +58,16 @@ interface Pending {
   timer: Timer;
 }
 
-/** What queries need. */
+/** Options for {@linkcode Rpc}. */
 export interface RpcOptions {
   readonly platform: Pick<Platform, "now" | "after" | "randomBytes">;
   /** Sends a datagram. */
   send(bytes: Uint8Array<ArrayBuffer>, to: PeerAddress): void;
-  /** Makes the arguments that every query has. */
+  /** Returns our node id and whether we are read-only, for every query. */
   identify(): { readonly id: Arguments["id"]; readonly readOnly: boolean };
 }
 
-/** Sends queries and finds out what becomes of them. */
+/** Sends queries and reports their outcomes. */
 export class Rpc implements Queries {
   readonly #options: RpcOptions;
   readonly #pending = new Map<string, Pending>();
@@ -80,21 +76,19 @@ export class Rpc implements Queries {
   #turn: Timer | null = null;
   #stopped = false;
 
-  /** @param options What it needs. */
   constructor(options: RpcOptions) {
     this.#options = options;
     this.#rate = new RateLimit({ perSecond: QUERIES_PER_SECOND, burst: QUERY_BURST }, options.platform.now());
   }
 
-  /** How many wait for their answer or their turn. */
+  /** Number of queries that await an answer or are queued. */
   get waiting(): number {
     return this.#pending.size + this.#queue.length;
   }
 
   /**
-   * Asks, now or when it is its turn. If too much waits already, it fails at once, but not before this returns.
-   *
-   * @param call What.
+   * Sends a query, or queues it while the rate limit is exhausted. If too many queries are waiting, the query fails
+   * soon after this method has returned.
    */
   query(call: Call): void {
     if (this.#stopped) return;
@@ -107,11 +101,10 @@ export class Rpc implements Queries {
   }
 
   /**
-   * Takes an answer.
+   * Handles an answer or error message.
    *
-   * @param message The answer.
-   * @param from Where it came from: another address than we asked is none.
-   * @returns Whether it answers a query of ours.
+   * @param from Sender. A message from another address than the queried one is ignored.
+   * @returns `true` if the message belongs to a query of ours.
    */
   received(message: Response | Refusal, from: PeerAddress): boolean {
     const key = keyOf(message.transaction);
@@ -124,7 +117,7 @@ export class Rpc implements Queries {
     return true;
   }
 
-  /** Forgets all queries; nobody hears of them any more. */
+  /** Drops all queries. No callback is called any more. */
   stop(): void {
     this.#stopped = true;
     this.#turn?.cancel();

@@ -1,36 +1,38 @@
 /**
- * What is kept of the DHT between two runs: a bencoded dictionary with `version` 1, our ids as `id4` and `id6`, and nodes in
- * their compact form as `nodes` and `nodes6`.
+ * The saved routing tables: a bencoded dictionary with `version` 1, our node ids as `id4` and `id6`, and compact node
+ * info as `nodes` and `nodes6`.
  *
  * @module
  */
 
+import { type AddressFamily, familyOf } from "../base/address.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { MAX_DHT_SAVED_NODES } from "../base/defences.ts";
 import { type BencodeDict, BencodeError, decodeDict, encode } from "../bencode/mod.ts";
 import { encodeNodes, type NodeContact, parseNodes } from "./compact.ts";
 import { SavedTableError } from "./errors.ts";
-import { factsOf, type Family, familyOf } from "./hosts.ts";
+import { factsOf } from "./hosts.ts";
 import { ID_LENGTH } from "./node_id.ts";
 
 const VERSION = 1;
-/** Bytes of the longest table: nodes of both families, and a little around them. */
+/** Maximum length of a saved table in bytes: the nodes of both families, and some room for everything else. */
 export const MAX_SAVED_TABLE = MAX_DHT_SAVED_NODES * (26 + 38) + 512;
 
-/** What is kept of one family. */
+/** Saved state of one address family. */
 export interface SavedFamily {
-  /** Our id, or `null` when it was never there. */
+  /** Our node id, or `null` if the family was never used. */
   readonly id: Bytes | null;
-  /** Nodes that we knew. */
+  /** Nodes of the routing table. */
   readonly nodes: readonly NodeContact[];
 }
 
-/** What is kept, by family. */
-export type SavedTable = Readonly<Record<Family, SavedFamily>>;
+/** Saved state by address family. */
+export type SavedTable = Readonly<Record<AddressFamily, SavedFamily>>;
 
 /**
- * @param table What is to be kept; nodes past 400 of a family are left out.
- * @returns The file's bytes.
+ * Encodes the saved state.
+ *
+ * @param table The state. Only the first 400 nodes per family are encoded.
  */
 export function encodeSavedTable(table: SavedTable): Bytes {
   return encode({
@@ -43,9 +45,9 @@ export function encodeSavedTable(table: SavedTable): Bytes {
 }
 
 /**
- * @param bytes The file's bytes.
- * @returns What was kept.
- * @throws {SavedTableError} If it is none.
+ * Decodes the saved state.
+ *
+ * @throws {SavedTableError} If the file is not a saved table of a known version.
  */
 export function decodeSavedTable(bytes: Uint8Array): SavedTable {
   const saved = dictOf(bytes);
@@ -54,7 +56,7 @@ export function decodeSavedTable(bytes: Uint8Array): SavedTable {
   return { 4: familyIn(saved, 4), 6: familyIn(saved, 6) };
 }
 
-function familyIn(saved: BencodeDict, family: Family): SavedFamily {
+function familyIn(saved: BencodeDict, family: AddressFamily): SavedFamily {
   const id = saved.getBytes(family === 4 ? "id4" : "id6");
   const nodes = saved.getBytes(family === 4 ? "nodes" : "nodes6");
   if (id && id.length !== ID_LENGTH) throw new SavedTableError(`an id has 20 bytes, got ${id.length}`);

@@ -1,5 +1,5 @@
 /**
- * Tokens: whoever announces shows that it gets what is sent to its address (BEP 5).
+ * Announce tokens, by which a peer proves that it receives datagrams at its address (BEP 5).
  *
  * @module
  */
@@ -8,30 +8,27 @@ import { equalBytes } from "../base/bytes.ts";
 import type { Bytes } from "../base/bytes.ts";
 import type { Platform } from "../platform/platform.ts";
 
-/** Milliseconds for which a secret is used (BEP 5); its tokens are good for as long again. */
+/** Milliseconds for which a secret is used (BEP 5). Its tokens are accepted for the same time again. */
 export const SECRET_MS = 5 * 60_000;
 const SECRET_LENGTH = 16;
 const TOKEN_LENGTH = 8;
 
-/** Whom a token is for. */
+/** What a token is bound to. */
 export interface TokenOwner {
-  /** The asker's address as bytes. */
+  /** Address of the querying node, 4 or 16 bytes. */
   readonly ip: Uint8Array;
-  /** What it asked for. */
+  /** Info-hash that was queried. */
   readonly infoHash: Uint8Array;
 }
 
-/** Gives tokens, and knows its own. */
+/** Issues tokens and verifies them. */
 export class TokenKeeper {
   readonly #platform: Pick<Platform, "randomBytes" | "digest">;
   #secret: Bytes;
   #previous: Bytes;
   #since: number;
 
-  /**
-   * @param platform Random bytes and digests.
-   * @param now Milliseconds.
-   */
+  /** @param now Current time in milliseconds. */
   constructor(platform: Pick<Platform, "randomBytes" | "digest">, now: number) {
     this.#platform = platform;
     this.#secret = platform.randomBytes(SECRET_LENGTH);
@@ -40,9 +37,10 @@ export class TokenKeeper {
   }
 
   /**
-   * @param owner Whom it is for.
-   * @param now Milliseconds.
-   * @returns A token, good for 5 to 10 minutes.
+   * Issues a token.
+   *
+   * @param now Current time in milliseconds.
+   * @returns A token that is valid for 5 to 10 minutes.
    */
   issue(owner: TokenOwner, now: number): Bytes {
     this.#rotate(now);
@@ -50,10 +48,9 @@ export class TokenKeeper {
   }
 
   /**
-   * @param token What somebody shows.
-   * @param owner Whom it must be for.
-   * @param now Milliseconds.
-   * @returns Whether it is good.
+   * Returns `true` if a token is valid.
+   *
+   * @param now Current time in milliseconds.
    */
   accepts(token: Uint8Array, owner: TokenOwner, now: number): boolean {
     if (token.length !== TOKEN_LENGTH) return false;

@@ -1,5 +1,5 @@
 /**
- * Keeps one torrent announced in the DHT, and looks for its peers.
+ * Announces one torrent in the DHT regularly, and finds its peers.
  *
  * @module
  */
@@ -12,50 +12,51 @@ import type { Dht, DhtPlatform } from "./dht.ts";
 import type { LookupPace } from "./lookup_pace.ts";
 import type { Announce, LookupReport } from "./lookup_run.ts";
 
-/** Milliseconds from one announce to the next, which finds new peers, too. */
+/** Milliseconds between two announces, which also find new peers. */
 export const ANNOUNCE_MS = 15 * 60_000;
-/** The same for a seed, which needs no more than to be known: peers are forgotten after 30 minutes. */
+/** Milliseconds between two announces of a seed, which need not find peers: nodes drop a peer after 30 minutes. */
 export const SEED_ANNOUNCE_MS = 25 * 60_000;
 /**
- * Lookups that begin with the nodes that were the closest the last time, after one that begins with our tables alone. They take a
- * third of the queries; but nodes that know only each other would never be left if there were no others.
+ * Number of lookups that start from the closest nodes of the previous lookup, after one that starts from the routing
+ * tables alone. Such a lookup takes a third of the queries. Without the full lookups in between, the announcer could
+ * stay for good among nodes that know only each other.
  */
 const SHORT_LOOKUPS = 3;
-/** Milliseconds between two lookups when peers are needed ... */
-export const HURRY_MS = 60_000;
-/** ... and until the next when nobody answered; both are doubled each time that it was in vain. */
+/** Minimum milliseconds between two lookups while peers are needed. Doubled after each lookup that finds none. */
+export const MIN_LOOKUP_INTERVAL_MS = 60_000;
+/** Milliseconds until the next lookup when no node answered. Doubled each time. */
 const RETRY_MS = 10_000;
 
-/** What an announcer needs. */
+/** Options for {@linkcode TorrentAnnouncer}. */
 export interface TorrentAnnouncerOptions {
   readonly platform: Pick<DhtPlatform, "now" | "after" | "random">;
   readonly dht: Pick<Dht, "lookup" | "onJoined">;
   readonly infoHash: InfoHash;
-  /** When lookups that nobody waits for may begin; all torrents of a session have the same. */
+  /** Decides when lookups may start that are not urgent. Shared by all torrents of a session. */
   readonly pace: Pick<LookupPace, "join" | "wait">;
-  /** What to tell others: our port and whether we have everything; `null` to look only. */
+  /** Returns our port and whether we are a seed, or `null` to look up peers without an announce. */
   announce(): Announce | null;
-  /** Takes peers as they are found. */
+  /** Called with peers as they are found. */
   onPeers(peers: readonly PeerAddress[]): void;
-  /** Is told how each lookup went. */
+  /** Called with the result of each lookup. */
   onReport?(report: LookupReport): void;
 }
 
-/** How it goes with a torrent in the DHT, at one moment. */
+/** Current state of a torrent in the DHT. */
 export interface DhtStatus {
-  /** `joining`: we have no place in the DHT yet. */
+  /** `joining`: the next lookup waits until we have joined the DHT. */
   readonly state: "joining" | "asking" | "waiting" | "stopped";
-  /** Nodes that answered the last time, peers that were found, and nodes that took our announce; `null` before. */
+  /** Result of the last lookup; `null` before the first is complete. */
   readonly last: Pick<LookupReport, "answered" | "peers" | "announced"> | null;
-  /** Milliseconds since then; `null` before. */
+  /** Milliseconds since the last lookup; `null` before the first is complete. */
   readonly answeredAgo: number | null;
-  /** Milliseconds until it is looked up next; `null` unless `state` is `waiting`. */
+  /** Milliseconds until the next lookup; `null` unless `state` is `waiting`. */
   readonly nextIn: number | null;
 }
 
 /**
- * Looks a torrent up and announces it again and again, from `start()` to `stop()`, and from `start()` on again. Never for a
- * private torrent (BEP 27): whoever makes one of these has seen to that.
+ * Looks up and announces a torrent regularly from `start()` to `stop()`, and may be started again. The caller creates
+ * none for a private torrent (BEP 27).
  */
 export class TorrentAnnouncer {
   readonly #options: TorrentAnnouncerOptions;
@@ -64,41 +65,40 @@ export class TorrentAnnouncer {
   #timer: Timer | null = null;
   #due = Infinity;
   #lastAt = -Infinity;
-  /** Lookups in a row that brought nobody. */
-  #vain = 0;
+  /** Number of consecutive lookups that found no peers. */
+  #fruitlessLookups = 0;
   #isNeeded = false;
-  /** How the last lookup went. */
+  /** Result of the last lookup. */
   #last: DhtStatus["last"] = null;
   #lastEndedAt = 0;
-  /** The closest nodes of the last lookup; thousands of torrents may have some. */
+  /** Closest nodes of the last lookup, encoded to save memory: a session may have thousands of torrents. */
   #near: PackedNodes | null = null;
-  /** Lookups in a row that began with them. */
+  /** Number of consecutive lookups that started from `#near`. */
   #short = 0;
   #forgetJoined = () => {};
   #leavePace = () => {};
   #stopWaiting = () => {};
 
-  /** @param options What it needs. */
   constructor(options: TorrentAnnouncerOptions) {
     this.#options = options;
   }
 
-  /** Begins, as soon as the DHT has joined; after a stop not at once after the last lookup. Harmless when called again. */
+  /** Starts once the DHT has joined. A restart keeps the minimum time since the last lookup. Harmless if started. */
   start(): void {
     if (this.#state !== "stopped") return;
     this.#state = "waiting";
     this.#end = new AbortController();
     this.#leavePace = this.#options.pace.join();
-    let pause = this.#lastAt > -Infinity ? this.#sooner() : 0;
+    let pause = this.#lastAt > -Infinity ? this.#earliestDelay() : 0;
     this.#forgetJoined = this.#options.dht.onJoined(() => {
-      // Who has just joined, or joined anew, was found by nobody before.
-      this.#vain = 0;
+      // Fruitless lookups before we joined, or joined again, say nothing about the torrent.
+      this.#fruitlessLookups = 0;
       this.#schedule(pause);
       pause = 0;
     });
   }
 
-  /** How it goes. */
+  /** Returns the current state. */
   status(): DhtStatus {
     const now = this.#options.platform.now();
     const isJoining = this.#state === "waiting" && this.#due === Infinity;
@@ -111,13 +111,13 @@ export class TorrentAnnouncer {
     };
   }
 
-  /** More peers are needed: the next lookup comes sooner, though not at once after the last. */
+  /** Requests more peers: the next lookup is sooner, but keeps the minimum time since the last one. */
   needPeers(): void {
     this.#isNeeded = true;
-    if (this.#state === "waiting" && this.#lastAt > -Infinity) this.#schedule(this.#sooner());
+    if (this.#state === "waiting" && this.#lastAt > -Infinity) this.#schedule(this.#earliestDelay());
   }
 
-  /** Ends it, until it is started again. The DHT has no way to take leave: nodes forget us after half an hour. */
+  /** Stops until the next `start()`. The DHT has no message for leaving a torrent: nodes drop us after 30 minutes. */
   stop(): void {
     if (this.#state !== "stopped") this.#leavePace();
     this.#state = "stopped";
@@ -128,7 +128,7 @@ export class TorrentAnnouncer {
     this.#end.abort();
   }
 
-  /** Starts the timer, unless it is due sooner anyway. */
+  /** Starts the timer, unless the next lookup is due sooner anyway. */
   #schedule(delay: number): void {
     const { platform } = this.#options;
     const due = platform.now() + delay;
@@ -138,11 +138,11 @@ export class TorrentAnnouncer {
     this.#timer = platform.after(delay, () => this.#takeTurn());
   }
 
-  /** A torrent that needs peers is looked up at once when it is new, and when others may be found. All else has time. */
+  /** Looks up at once if we are not a seed and the last lookup, if any, found peers; else waits for a turn. */
   #takeTurn(): void {
     const look = () => void this.#look();
     this.#due = -Infinity;
-    if (this.#vain === 0 && !this.#options.announce()?.seed) look();
+    if (this.#fruitlessLookups === 0 && !this.#options.announce()?.seed) look();
     else this.#stopWaiting = this.#options.pace.wait(look);
   }
 
@@ -167,16 +167,16 @@ export class TorrentAnnouncer {
     this.#lastEndedAt = platform.now();
     this.#options.onReport?.(report);
     this.#state = "waiting";
-    this.#vain = peers > 0 ? 0 : this.#vain + 1;
+    this.#fruitlessLookups = peers > 0 ? 0 : this.#fruitlessLookups + 1;
     this.#short = near === undefined ? 0 : this.#short + 1;
     this.#near = closest.length > 0 ? packNodes(closest) : null;
     const regular = announce?.seed ? SEED_ANNOUNCE_MS : ANNOUNCE_MS;
-    if (answered === 0) this.#schedule(Math.min(RETRY_MS * 2 ** (this.#vain - 1), ANNOUNCE_MS));
-    else this.#schedule(this.#isNeeded ? this.#sooner() : regular * (0.9 + 0.2 * platform.random()));
+    if (answered === 0) this.#schedule(Math.min(RETRY_MS * 2 ** (this.#fruitlessLookups - 1), ANNOUNCE_MS));
+    else this.#schedule(this.#isNeeded ? this.#earliestDelay() : regular * (0.9 + 0.2 * platform.random()));
   }
 
-  #sooner(): number {
-    const pause = Math.min(HURRY_MS * 2 ** Math.max(0, this.#vain - 1), ANNOUNCE_MS);
+  #earliestDelay(): number {
+    const pause = Math.min(MIN_LOOKUP_INTERVAL_MS * 2 ** Math.max(0, this.#fruitlessLookups - 1), ANNOUNCE_MS);
     return Math.max(0, this.#lastAt + pause - this.#options.platform.now());
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Local service discovery (BEP 14): finds peers in the local network without any tracker. The thin shell around
- * `lsd_schedule.ts` and `lsd_message.ts`.
+ * Local service discovery (BEP 14), which finds peers in the local network without a tracker. This file handles sockets
+ * and timers; `lsd_schedule.ts` decides when to announce, `lsd_message.ts` encodes and decodes.
  *
  * @module
  */
@@ -13,34 +13,34 @@ import { MAX_LSD_ADDRESSES, MAX_LSD_MESSAGE } from "../base/defences.ts";
 import type { LocalAddress, Platform, Timer, UdpSocket } from "../platform/platform.ts";
 import { encodeLsdMessage, LSD_GROUPS, LSD_PORT, LsdError, type LsdMessage, parseLsdMessage } from "./lsd_message.ts";
 import { LsdIntake, LsdSchedule } from "./lsd_schedule.ts";
-import { isNeighbour, speakingAddresses } from "./local_networks.ts";
+import { isNeighbour, sendingAddresses } from "./local_networks.ts";
 
-/** A torrent that is looked for. */
+/** A torrent for which to find local peers. */
 export interface LocalSearch {
-  /** Port on which we take connections for it. */
+  /** Port on which we accept connections for the torrent. */
   readonly port: number;
-  /** Takes the address of a neighbour that is at work on it; may be called again for the same one. */
+  /** Called with the address of a local peer. May be called again for the same address. */
   readonly onPeer: (address: PeerAddress) => void;
 }
 
-/** What local discovery needs. */
+/** Options for {@linkcode LocalDiscovery}. */
 export interface LocalDiscoveryOptions {
-  /** The outside. */
+  /** Clock, timers, sockets and random numbers. */
   readonly platform: Pick<Platform, "after" | "now" | "net" | "randomBytes">;
-  /** The only local address that may be used, when one was chosen. */
+  /** The only local address that may be used. All when absent. */
   readonly bind?: string;
-  /** Is told, once, when there is no network in which neighbours could be found. */
+  /** Called once if no network can be used for local discovery. */
   readonly onTrouble: (message: string) => void;
 }
 
-/** The group of one family: where it is heard, and from which addresses it is spoken to. */
+/** The multicast group of one family: the socket that receives, and the sockets that send, one per local address. */
 interface Channel {
   readonly family: 4 | 6;
-  readonly ear: UdpSocket;
-  readonly mouths: readonly UdpSocket[];
+  readonly receiver: UdpSocket;
+  readonly senders: readonly UdpSocket[];
 }
 
-/** Looks for neighbours, and lets them find us, while there is at least one torrent to look for. */
+/** Announces torrents and finds peers in the local network. Holds sockets only while there is at least one torrent. */
 export class LocalDiscovery {
   readonly #options: LocalDiscoveryOptions;
   readonly #platform: LocalDiscoveryOptions["platform"];
@@ -50,28 +50,20 @@ export class LocalDiscovery {
   readonly #intake = new LsdIntake();
   #channels: readonly Channel[] = [];
   #own: readonly LocalAddress[] = [];
-  /** The addresses for which the channels were opened; `null` before. */
+  /** The local addresses for which the sockets were opened; `null` while none are open. */
   #openedFor: string | null = null;
   #timer: Timer | null = null;
   #troubled = false;
   #stopped = false;
 
-  /**
-   * @param options What it needs.
-   */
   constructor(options: LocalDiscoveryOptions) {
     this.#options = options;
     this.#platform = options.platform;
-    // Not the peer id: that tells torrents apart, which is nobody's business.
+    // The cookie is random. The peer id would work as well, but other hosts need not know our peer id.
     this.#cookie = toHex(options.platform.randomBytes(8));
   }
 
-  /**
-   * Looks for neighbours that are at work on a torrent, and announces it to them. Never for a private one (BEP 27).
-   *
-   * @param infoHash Which.
-   * @param search Where we are to be found, and who takes them.
-   */
+  /** Announces a torrent, and looks for local peers of it. Must not be called for a private torrent (BEP 27). */
   add(infoHash: InfoHash, search: LocalSearch): void {
     if (this.#stopped) return;
     this.#searches.set(infoHash.hex, { ...search, infoHash });
@@ -80,7 +72,7 @@ export class LocalDiscovery {
     this.#wait();
   }
 
-  /** Looks no more for a torrent. */
+  /** Stops announcing a torrent, and looking for its peers. */
   remove(infoHash: InfoHash): void {
     this.#searches.delete(infoHash.hex);
     this.#schedule.remove(infoHash);
@@ -88,13 +80,13 @@ export class LocalDiscovery {
     this.#wait();
   }
 
-  /** Milliseconds until a torrent is announced next; `null` while it isn't. */
+  /** Milliseconds until the next announce of a torrent; `null` if the torrent is not being announced. */
   nextIn(infoHash: InfoHash): number | null {
     const next = this.#schedule.nextOf(infoHash);
     return this.#channels.length === 0 || next === Infinity ? null : Math.max(0, next - this.#platform.now());
   }
 
-  /** Ends it all. */
+  /** Stops local discovery for good. */
   stop(): void {
     this.#stopped = true;
     this.#timer?.cancel();
@@ -116,7 +108,7 @@ export class LocalDiscovery {
   #announce(): void {
     this.#open();
     const infoHashes = this.#schedule.take(this.#platform.now());
-    // Torrents of one session share its port; a message has room for one only.
+    // The torrents of a session share a port. A message has room for one port only.
     const byPort = new Map<number, InfoHash[]>();
     for (const infoHash of infoHashes) {
       const { port } = this.#searches.get(infoHash.hex)!;
@@ -126,13 +118,13 @@ export class LocalDiscovery {
   }
 
   #say(message: LsdMessage): void {
-    for (const { family, mouths } of this.#channels) {
+    for (const { family, senders } of this.#channels) {
       const bytes = encodeLsdMessage(message, family);
-      for (const mouth of mouths) mouth.send(bytes, { host: LSD_GROUPS[family], port: LSD_PORT });
+      for (const sender of senders) sender.send(bytes, { host: LSD_GROUPS[family], port: LSD_PORT });
     }
   }
 
-  /** Opens the sockets; anew when the machine has come to other addresses, as a laptop does that changes its network. */
+  /** Opens the sockets, again if the local addresses have changed, as when a laptop moves to another network. */
   #open(): void {
     this.#own = this.#platform.net.localAddresses?.() ?? [];
     const key = this.#own.map(({ host, prefix }) => `${host}/${prefix}`).join();
@@ -157,36 +149,38 @@ export class LocalDiscovery {
   #openChannel(family: 4 | 6): Channel {
     const { net } = this.#platform;
     const { bind } = this.#options;
-    const ear = net.openUdp({ host: family === 4 ? "0.0.0.0" : "::", port: LSD_PORT, shared: true });
-    const known = speakingAddresses(this.#own, {
+    const receiver = net.openUdp({ host: family === 4 ? "0.0.0.0" : "::", port: LSD_PORT, shared: true });
+    const known = sendingAddresses(this.#own, {
       family,
       most: MAX_LSD_ADDRESSES,
       ...(bind !== undefined && { bind }),
     });
     const hosts = known.length === 0 && bind !== undefined ? [bind] : known.map(({ host }) => host);
-    // Where the addresses aren't known, the system chooses one.
-    if (hosts.length === 0) return { family, ear, mouths: [ear] };
-    const mouths: UdpSocket[] = [];
+    // Without known local addresses, the system chooses one.
+    if (hosts.length === 0) return { family, receiver, senders: [receiver] };
+    const senders: UdpSocket[] = [];
     let fault: unknown;
     for (const host of hosts) {
       try {
-        mouths.push(net.openUdp({ host, port: 0, shared: true }));
+        senders.push(net.openUdp({ host, port: 0, shared: true }));
       } catch (error) {
         fault = error;
-        this.#openedFor = ""; // an address that the machine has just got may not be ready: tried again next time
+        this.#openedFor = ""; // an address that was just assigned may not be ready yet: try again at the next announce
       }
     }
-    if (mouths.length > 0) return { family, ear, mouths };
-    ear.close();
+    if (senders.length > 0) return { family, receiver, senders };
+    receiver.close();
     throw fault;
   }
 
-  /** Joins the group in every network of the machine, and listens. */
+  /** Joins the multicast group on every local address, and receives messages. */
   async #enter(channel: Channel): Promise<void> {
-    const { family, ear, mouths } = channel;
-    const via = mouths.flatMap((mouth) => mouth === ear ? [] : [mouth.address.host]);
+    const { family, receiver, senders } = channel;
+    const via = senders.flatMap((sender) => sender === receiver ? [] : [sender.address.host]);
     const joined = await Promise.allSettled(
-      via.length === 0 ? [ear.join(LSD_GROUPS[family])] : via.map((host) => ear.join(LSD_GROUPS[family], host)),
+      via.length === 0
+        ? [receiver.join(LSD_GROUPS[family])]
+        : via.map((host) => receiver.join(LSD_GROUPS[family], host)),
     );
     if (joined.every(({ status }) => status === "rejected")) {
       if (!this.#channels.includes(channel)) return;
@@ -198,7 +192,7 @@ export class LocalDiscovery {
     }
     const into = new Uint8Array(MAX_LSD_MESSAGE);
     for (;;) {
-      const datagram = await ear.receive(into);
+      const datagram = await receiver.receive(into);
       if (datagram === null) return;
       this.#heard(into.subarray(0, datagram.length), datagram.from.host);
     }
@@ -210,10 +204,10 @@ export class LocalDiscovery {
     try {
       message = parseLsdMessage(bytes);
     } catch (error) {
-      if (error instanceof LsdError) return; // anybody may send anything, and there is nobody to tell
+      if (error instanceof LsdError) return; // any host may send anything, and an answer is not expected
       throw error;
     }
-    if (message.cookie === this.#cookie) return; // our own
+    if (message.cookie === this.#cookie) return; // our own message
     for (const { hex } of message.infoHashes) this.#searches.get(hex)?.onPeer({ host, port: message.port });
   }
 
@@ -230,6 +224,6 @@ export class LocalDiscovery {
   }
 }
 
-function closeChannel({ ear, mouths }: Channel): void {
-  for (const socket of new Set([ear, ...mouths])) socket.close();
+function closeChannel({ receiver, senders }: Channel): void {
+  for (const socket of new Set([receiver, ...senders])) socket.close();
 }

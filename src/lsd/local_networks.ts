@@ -1,5 +1,6 @@
 /**
- * Who belongs to the local network. Anybody can send a datagram, but only neighbours are believed.
+ * Which addresses belong to the local network. Messages from other addresses are ignored, since anyone can send a
+ * datagram.
  *
  * @module
  */
@@ -9,13 +10,11 @@ import { isDialable, isWithin, kindOf } from "../base/networks.ts";
 import type { LocalAddress } from "../platform/platform.ts";
 
 /**
- * Whether a machine is a neighbour: in a network of this machine, or in one that isn't part of the Internet (BEP 14 lets
- * announcements cross routers within an organisation). Addresses of a single link are left out: the system doesn't say on
- * which link a datagram came, and without that nobody can connect to them.
+ * Returns `true` if an address is in a network of this machine, or in any network that is not part of the internet,
+ * since BEP 14 lets announces cross routers within an organisation. Link-local addresses are rejected: the system
+ * doesn't report the link on which a datagram arrived, and without the link no connection is possible.
  *
- * @param host Its literal address.
- * @param own The addresses of this machine.
- * @returns Whether it is.
+ * @param host Literal IP address.
  */
 export function isNeighbour(host: string, own: readonly LocalAddress[]): boolean {
   const ip = parseIp(host);
@@ -23,20 +22,26 @@ export function isNeighbour(host: string, own: readonly LocalAddress[]): boolean
   return kindOf(ip) === "local" || own.some((local) => isWithin(ip, local));
 }
 
+/** Options for {@linkcode sendingAddresses}. */
+export interface SpeakingAddressesOptions {
+  /** Address family of the multicast group. */
+  readonly family: 4 | 6;
+  /** The only local address that may be used. Any when absent. */
+  readonly bind?: string;
+  /** Maximum number of addresses to return. */
+  readonly most: number;
+}
+
 /**
- * The addresses from which a family's group is spoken to: one for each network, those of this machine alone only when
- * there is nothing else.
- *
- * @param own The addresses of this machine.
- * @param options `family`: which. `bind`: the only one that may be used, if one was chosen. `most`: how many at most.
- * @returns Them.
+ * Selects the local addresses from which to send to the multicast group. Loopback addresses are used only if there is
+ * no other address.
  */
-export function speakingAddresses(
+export function sendingAddresses(
   own: readonly LocalAddress[],
-  { family, bind, most }: { readonly family: 4 | 6; readonly bind?: string; readonly most: number },
+  { family, bind, most }: SpeakingAddressesOptions,
 ): LocalAddress[] {
   const length = family === 4 ? 4 : 16;
-  // None with a zone: a sender of a single link isn't believed by those who hear it.
+  // No addresses with a zone: receivers reject link-local senders.
   const mine = own.filter(({ host }) => {
     return parseIp(host)?.length === length && isDialable(host) && (bind === undefined || host === bind);
   });

@@ -1,5 +1,5 @@
 /**
- * Messages of local service discovery (BEP 14): who is here, in the form of an HTTP request sent to everybody.
+ * Messages of local service discovery (BEP 14). A message has the form of an HTTP request and is sent by multicast.
  *
  * @module
  */
@@ -7,39 +7,37 @@
 import { type Bytes, fromHex, fromUtf8Lossy, toHex, utf8 } from "../base/bytes.ts";
 import { InfoHash } from "../base/info_hash.ts";
 
-/** Port of both groups. */
+/** UDP port of both multicast groups. */
 export const LSD_PORT = 6771;
-/** The multicast groups, by family. */
+/** Multicast groups by address family. */
 export const LSD_GROUPS = { 4: "239.192.152.143", 6: "ff15::efc0:988f" } as const;
 /**
- * Info-hashes that go into one message. BEP 14 wants it within 1400 bytes: each takes 52, and the rest at most 130.
+ * Maximum number of info-hashes in one message. BEP 14 limits a message to 1400 bytes: each info-hash takes 52 bytes,
+ * the rest at most 130.
  */
 export const MAX_LSD_HASHES = 24;
 
 const START = "BT-SEARCH * HTTP/1.1";
 
-/** What a message says. */
+/** Contents of a message. */
 export interface LsdMessage {
-  /** Port on which the sender takes connections. */
+  /** Port on which the sender accepts connections. */
   readonly port: number;
-  /** The torrents that it is at work on. */
+  /** Torrents that the sender announces. */
   readonly infoHashes: readonly InfoHash[];
-  /** By this the sender knows its own messages; empty when it doesn't care. */
+  /** Cookie by which the sender recognises its own messages; empty if absent. */
   readonly cookie: string;
 }
 
-/** Something came that is no message of local discovery. */
+/** A datagram is not a valid message of local service discovery. */
 export class LsdError extends Error {
   override name = "LsdError";
 }
 
 /**
- * A message.
+ * Encodes a message.
  *
- * @param message What it says.
- * @param family Which group it goes to.
- * @returns Its bytes.
- * @throws {RangeError} If there are none or more than {@linkcode MAX_LSD_HASHES} info-hashes.
+ * @throws {RangeError} If there are no info-hashes, or more than {@linkcode MAX_LSD_HASHES}.
  */
 export function encodeLsdMessage(message: LsdMessage, family: 4 | 6): Bytes {
   const { port, infoHashes, cookie } = message;
@@ -58,11 +56,10 @@ export function encodeLsdMessage(message: LsdMessage, family: 4 | 6): Bytes {
 }
 
 /**
- * Reads a message. What it has beside the fields of BEP 14 is passed over, and so is an info-hash of another kind.
+ * Decodes a message. Unknown fields and info-hashes that are not v1 are ignored.
  *
- * @param bytes One datagram.
- * @returns What it says; each torrent once.
- * @throws {LsdError} If it is something else, names no torrent, or no port that one can connect to.
+ * @returns Contents of the message, each torrent once.
+ * @throws {LsdError} If the datagram is something else, or has no valid port or no valid info-hash.
  */
 export function parseLsdMessage(bytes: Uint8Array): LsdMessage {
   const [start = "", ...lines] = fromUtf8Lossy(bytes).split(/\r?\n/);

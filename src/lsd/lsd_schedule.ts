@@ -1,5 +1,6 @@
 /**
- * When to announce what in the local network (BEP 14), and how much to listen to. Decides only; the sockets are elsewhere.
+ * When to announce torrents in the local network (BEP 14), and how many messages to accept. `local_discovery.ts` does
+ * the sending and receiving.
  *
  * @module
  */
@@ -9,46 +10,46 @@ import { LSD_BURST, LSD_BURST_PER_HOST, LSD_PER_SECOND, MAX_REMEMBERED_HOSTS } f
 import { HostRateLimits, RateLimit } from "../base/rate_limit.ts";
 import { MAX_LSD_HASHES } from "./lsd_message.ts";
 
-/** Milliseconds between two announcements of a torrent. */
+/** Milliseconds between two announces of a torrent. */
 const AGAIN_MS = 5 * 60_000;
-/** Milliseconds between two messages, whatever they announce: multicast reaches everybody. */
+/** Milliseconds between two messages of this client, since a multicast message reaches every machine. */
 const MESSAGE_GAP_MS = 60_000;
-/** Milliseconds to wait for more torrents that are added at the same time, since the next message is a minute away. */
+/** Milliseconds to wait for further torrents added at the same time, since the next message is a minute later. */
 const BATCH_MS = 1_000;
 
-/** What is announced, and when. */
+/** Schedule of the announces. */
 export class LsdSchedule {
-  /** Whose turn it is to be named first comes first: some clients read no further. */
+  /** Torrents in the order of announcing. The first place rotates, since some clients read only one info-hash. */
   readonly #torrents = new Map<string, { readonly infoHash: InfoHash; due: number }>();
   #nextMessage = -Infinity;
 
-  /** Milliseconds on the clock at which {@linkcode LsdSchedule.take} gives something; Infinity when nothing is announced. */
+  /** Time of the next message in milliseconds; Infinity if no torrent is announced. */
   get next(): number {
     let first = Infinity;
     for (const { due } of this.#torrents.values()) first = Math.min(first, due);
     return Math.max(first, this.#nextMessage);
   }
 
-  /** Announces a torrent from now on. */
+  /** Adds a torrent. */
   add(infoHash: InfoHash, now: number): void {
     if (!this.#torrents.has(infoHash.hex)) this.#torrents.set(infoHash.hex, { infoHash, due: now + BATCH_MS });
   }
 
-  /** Announces it no more. */
+  /** Removes a torrent. */
   remove(infoHash: InfoHash): void {
     this.#torrents.delete(infoHash.hex);
   }
 
-  /** Milliseconds on the clock at which a torrent is announced next, unless a message has no room for it; Infinity for never. */
+  /** Time of a torrent's next announce in milliseconds, unless the message is full; Infinity if unknown. */
   nextOf({ hex }: InfoHash): number {
     return Math.max(this.#torrents.get(hex)?.due ?? Infinity, this.#nextMessage);
   }
 
   /**
-   * What the message that is due names; they count as announced.
+   * Takes the torrents for the message that is due, and counts them as announced.
    *
-   * @param now Milliseconds.
-   * @returns The torrents; none when it is too early.
+   * @param now Current time in milliseconds.
+   * @returns The torrents; none if no message is due.
    */
   take(now: number): InfoHash[] {
     if (now < this.#nextMessage) return [];
@@ -63,15 +64,15 @@ export class LsdSchedule {
   }
 }
 
-/** Decides whether a message is listened to: neither one machine nor all together get more of our time than they should. */
+/** Rate limits for incoming messages, per machine and for all machines together. */
 export class LsdIntake {
   readonly #all = new RateLimit({ perSecond: LSD_PER_SECOND, burst: LSD_BURST }, 0);
   readonly #hosts = new HostRateLimits({ perSecond: 1, burst: LSD_BURST_PER_HOST, capacity: MAX_REMEMBERED_HOSTS });
 
   /**
-   * @param host Who sent it.
-   * @param now Milliseconds.
-   * @returns Whether it is heard.
+   * Returns `true` if a message is accepted.
+   *
+   * @param now Current time in milliseconds.
    */
   hears(host: string, now: number): boolean {
     return this.#hosts.take(host, now) && this.#all.take(now);

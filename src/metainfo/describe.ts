@@ -1,52 +1,52 @@
 /**
- * A torrent as the `info` command prints it.
+ * The description of a torrent that the `info` command prints.
  *
  * @module
  */
 
 import { magnetOf, type Metainfo } from "./metainfo.ts";
 
-/** One object of `info --json`. Field names are those of the command-line contract. */
+/** One object of `info --json`. The field names are part of the command-line contract. */
 export interface TorrentDescription {
-  /** Safe to print. */
+  /** Name of the torrent, safe to print. */
   readonly name: string;
-  /** Hexadecimal, or `null` when there is no v1 half. */
+  /** v1 info-hash in hexadecimal, or `null` for a v2-only torrent. */
   readonly infohash: string | null;
-  /** Hexadecimal, or `null` when there is no v2 half. */
+  /** v2 info-hash in hexadecimal, or `null` for a v1-only torrent. */
   readonly infohash_v2: string | null;
-  /** Which kind of torrent. */
+  /** Version of the torrent. */
   readonly version: "v1" | "v2" | "hybrid";
-  /** Bytes. */
+  /** Length of a piece in bytes. */
   readonly piece_length: number;
-  /** How many. */
+  /** Number of pieces. */
   readonly pieces: number;
-  /** Bytes, padding left out. */
+  /** Total length of the files in bytes, without padding. */
   readonly size: number;
-  /** Whether peers come from its trackers only (BEP 27). */
+  /** Whether peers may come only from the torrent's trackers (BEP 27). */
   readonly private: boolean;
-  /** In the order of the torrent; `path` joined with `/`, `length` in bytes. */
+  /** Files in the torrent's order. `path` is joined with `/`, `length` is in bytes. */
   readonly files: readonly { readonly path: string; readonly length: number; readonly pad: boolean }[];
-  /** Tiers of URLs. */
+  /** Tiers of announce URLs. */
   readonly trackers: readonly (readonly string[])[];
-  /** URLs. */
+  /** URLs of web seeds. */
   readonly web_seeds: readonly string[];
-  /** Nodes of the DHT (BEP 5). */
+  /** DHT nodes (BEP 5). */
   readonly nodes: readonly { readonly host: string; readonly port: number }[];
-  /** Free text from outside; may hold control characters. */
+  /** Comment. Untrusted text that may contain control characters. */
   readonly comment: string | null;
-  /** The program that made it; free text, too. */
+  /** Program that created the torrent. Untrusted text that may contain control characters. */
   readonly created_by: string | null;
-  /** ISO 8601. */
+  /** Creation date in ISO 8601. */
   readonly created_at: string | null;
-  /** The magnet link. */
+  /** Magnet link. */
   readonly magnet: string;
 }
 
 /**
- * Describes a torrent in terms that survive JSON.
+ * Describes a torrent as a plain object that can be converted to JSON.
  *
  * @param meta A torrent.
- * @returns A plain object.
+ * @returns The description.
  */
 export function describe(meta: Metainfo): TorrentDescription {
   return {

@@ -1,5 +1,5 @@
 /**
- * Making torrent files (BEP 3, BEP 12, BEP 19, BEP 27).
+ * Encodes torrent files (BEP 3, BEP 12, BEP 19, BEP 27).
  *
  * @module
  */
@@ -7,45 +7,40 @@
 import { type Bytes, concatBytes, utf8 } from "../base/bytes.ts";
 import { type Encodable, encode } from "../bencode/mod.ts";
 
-/** Shortest piece that is chosen, and that a user may ask for: a block. */
+/** Minimum piece length in bytes, chosen or requested by the user: one block. */
 export const MIN_CREATED_PIECE = 16 * 1024;
-/** Longest piece that is chosen: a peer has to hold whole pieces in memory. */
+/** Maximum piece length chosen in bytes, since a peer has to hold whole pieces in memory. */
 const MAX_CHOSEN_PIECE = 16 * 1024 * 1024;
-/** Up to so many pieces, shorter ones are chosen: few enough that the torrent file has 40 KiB at most. */
+/** Number of pieces above which longer pieces are chosen. It keeps a torrent file below about 40 KiB. */
 const CHOSEN_PIECES = 2048;
 
-/** What a torrent file is made from. */
+/** Contents of a torrent file. */
 export interface TorrentParts {
-  /** Name of the file or the folder. */
+  /** Name of the file or folder. */
   readonly name: string;
-  /** Bytes of a piece. */
+  /** Length of a piece in bytes. */
   readonly pieceLength: number;
-  /** SHA-1 digests of all pieces, one behind the other. */
+  /** SHA-1 digests of all pieces, concatenated. */
   readonly pieces: Uint8Array;
-  /** The length of a file that stands alone in bytes, or the files of a folder, in order. */
+  /** Length of a single file in bytes, or the files of a folder in order. */
   readonly content: number | readonly { readonly path: readonly string[]; readonly length: number }[];
   /** Tiers of announce URLs. */
   readonly trackers?: readonly (readonly string[])[] | undefined;
   /** URLs of web seeds. */
   readonly webSeeds?: readonly string[] | undefined;
-  /** Whether peers may come from trackers only. */
+  /** Whether peers may come only from trackers (BEP 27). */
   readonly private?: boolean | undefined;
-  /** For whoever reads it. */
+  /** Comment. */
   readonly comment?: string | undefined;
-  /** The tracker or site that it is made for; makes the info-hash another one. */
+  /** Tracker or site for which the torrent is made. Changes the info-hash. */
   readonly source?: string | undefined;
-  /** The program that makes it. */
+  /** Program that creates the torrent. */
   readonly createdBy?: string | undefined;
-  /** Seconds since 1970. */
+  /** Creation date in seconds since 1970. */
   readonly createdAt?: number | undefined;
 }
 
-/**
- * Encodes a v1 torrent. The same parts always give the same bytes.
- *
- * @param parts What goes into it.
- * @returns The torrent file.
- */
+/** Encodes a v1 torrent file. The same parts always yield the same bytes. */
 export function encodeTorrent(parts: TorrentParts): Bytes {
   const { content, trackers = [], webSeeds = [] } = parts;
   const urls = trackers.flat();
@@ -73,10 +68,9 @@ function fileEntry({ path, length }: { readonly path: readonly string[]; readonl
 }
 
 /**
- * A good length for pieces: 16 KiB to 16 MiB, so that there are some 1,000 to 2,000 of them where that can be.
+ * Chooses a piece length between 16 KiB and 16 MiB, for about 1,000 to 2,000 pieces where possible.
  *
- * @param total Bytes of all files.
- * @returns Bytes, a power of two.
+ * @returns Piece length in bytes, a power of two.
  */
 export function choosePieceLength(total: number): number {
   let length = MIN_CREATED_PIECE;
@@ -84,52 +78,45 @@ export function choosePieceLength(total: number): number {
   return length;
 }
 
-/** What a torrent of one file is made from. */
+/** Contents of a torrent file with a single file. */
 export interface SingleFileParts {
   /** Name of the file. */
   readonly name: string;
-  /** Its length in bytes. */
+  /** Length of the file in bytes. */
   readonly length: number;
-  /** Bytes of a piece. */
+  /** Length of a piece in bytes. */
   readonly pieceLength: number;
   /** SHA-1 digest of each piece, in order. */
   readonly digests: readonly Uint8Array[];
-  /** Tracker. */
+  /** Announce URL. */
   readonly announce: string;
 }
 
-/**
- * A torrent file that holds one file.
- *
- * @param parts What goes into it.
- * @returns The torrent file.
- */
+/** Encodes a v1 torrent file with a single file. */
 export function encodeSingleFile(parts: SingleFileParts): Bytes {
   const { name, length: content, pieceLength, digests, announce } = parts;
   return encodeTorrent({ name, content, pieceLength, pieces: concatBytes(digests), trackers: [[announce]] });
 }
 
-/** What stands beside the info dictionary. */
+/** Contents of a torrent file outside the info dictionary. */
 export interface TorrentFileParts {
-  /** Announce URLs in tiers (BEP 12). */
+  /** Tiers of announce URLs (BEP 12). */
   readonly trackers: readonly (readonly string[])[];
-  /** Web seeds (BEP 19). */
+  /** URLs of web seeds (BEP 19). */
   readonly webSeeds: readonly string[];
 }
 
 /**
- * A torrent file round an info dictionary that exists already, and that comes out byte for byte as it is: its hash names the
- * torrent.
+ * Encodes a torrent file around an existing info dictionary. The info dictionary is copied byte for byte, since its
+ * hash identifies the torrent.
  *
- * @param info The info dictionary, bencoded.
- * @param parts What stands beside it.
- * @returns The torrent file.
+ * @param info The bencoded info dictionary.
  */
 export function torrentFile(info: Uint8Array, { trackers, webSeeds }: TorrentFileParts): Bytes {
   const before = encode({
     ...(trackers.length > 0 && { announce: trackers[0]![0]!, "announce-list": trackers }),
   });
   const after = encode({ ...(webSeeds.length > 0 && { "url-list": webSeeds }) });
-  // "info" stands between "announce-list" and "url-list", as the order of keys has it.
+  // Keys of a dictionary are sorted: "info" comes between "announce-list" and "url-list".
   return concatBytes([before.subarray(0, -1), utf8("4:info"), info, after.subarray(1)]);
 }

@@ -1,5 +1,5 @@
 /**
- * What parsing a torrent file throws.
+ * Errors of torrent files.
  *
  * @module
  */
@@ -10,30 +10,26 @@ import { ShoalError } from "../base/errors.ts";
 export interface MetainfoErrorParts {
   /** What is wrong, in a few words. Default: `not a valid torrent`. */
   readonly what?: string;
-  /** Where the torrent came from: a file name, a URL. */
+  /** Origin of the torrent: a file name or URL. */
   readonly source?: string | undefined;
-  /** The key that is wrong, as `info.files[3].length`; or the byte, as `byte 17`. */
+  /** Key at fault, such as `info.files[3].length`, or position, such as `byte 17`. */
   readonly key: string;
-  /** Why it is wrong. */
+  /** Why the key is wrong. */
   readonly why: string;
-  /** What the user can do about it. */
+  /** What the user can do. */
   readonly hint?: string;
-  /** The error underneath. */
+  /** The underlying error. */
   readonly cause?: unknown;
 }
 
-/** A torrent that contradicts itself, lacks something, or is none at all. */
+/** A torrent is invalid, incomplete, or not a torrent at all. */
 export class MetainfoError extends ShoalError {
-  /** The name of the class, as errors show it. */
+  /** Name of the class. */
   override name = "MetainfoError";
-  /** The key that is wrong, as `info.files[3].length`; or the byte, as `byte 17`, where it is not even bencode. */
+  /** Key at fault, such as `info.files[3].length`, or position, such as `byte 17`, if the file is not valid bencode. */
   readonly key: string;
 
-  /**
-   * Makes an error.
-   *
-   * @param parts The words of the error line.
-   */
+  /** Creates an error. */
   constructor(parts: MetainfoErrorParts) {
     super("torrent", {
       what: parts.what ?? "not a valid torrent",
@@ -47,17 +43,17 @@ export class MetainfoError extends ShoalError {
 }
 
 /**
- * Throws a {@linkcode MetainfoError} about a key of the torrent that is being parsed.
+ * Throws a {@linkcode MetainfoError} about a key of the torrent being parsed.
  *
- * @param key The key, as `info.piece length`.
+ * @param key The key, such as `info.piece length`.
  * @param why A plain sentence that names the bad value.
  */
 export type Fail = (key: string, why: string) => never;
 
 /**
- * Notes what is wrong with the torrent that is being parsed, and passed over all the same.
+ * Records a problem of the torrent being parsed that does not prevent its use.
  *
- * @param key The key, as `info.length`.
- * @param what A plain sentence that says what is wrong, and what is made of it.
+ * @param key The key, such as `info.length`.
+ * @param what A plain sentence that names the problem and how it is handled.
  */
 export type Warn = (key: string, what: string) => void;

@@ -1,5 +1,5 @@
 /**
- * The list of files in an info dictionary (BEP 3, BEP 47).
+ * Parses the list of files in an info dictionary (BEP 3, BEP 47).
  *
  * @module
  */
@@ -16,48 +16,46 @@ import type { TextReader } from "./text_encoding.ts";
 import { uniquePaths } from "./unique_paths.ts";
 import { describeValue } from "./values.ts";
 
-/** More files than any torrent seen, few enough to keep in memory. */
+/** Maximum number of files: more than in any known torrent, and few enough to keep in memory. */
 export const MAX_FILES = 500_000;
-/** Bytes of a path with its separators; Linux opens none that is longer than 4,096, the download folder included. */
+/** Maximum length of a path in bytes. Linux accepts paths up to 4,096 bytes, which include the download folder. */
 export const MAX_PATH_LENGTH = 3072;
 
-/** What the list of files is read with. */
+/** Context for parsing the list of files. */
 export interface FilesContext {
-  /** The torrent's safe name. */
+  /** Safe name of the torrent. */
   readonly name: string;
-  /** The same as it stands there. */
+  /** Name of the torrent as written in the torrent. */
   readonly ownName: string;
-  /** Reads names. */
+  /** Decodes names. */
   readonly text: TextReader;
-  /** How careful paths are made. */
+  /** Options for making paths safe. */
   readonly paths: SafePathOptions;
-  /** Refuses the torrent. */
+  /** Rejects the torrent. */
   readonly fail: Fail;
-  /** Notes what is wrong and passed over. */
+  /** Records a problem that is tolerated. */
   readonly warn: Warn;
 }
 
-/** A file as it stands in the torrent, its path safe but perhaps not its own. */
+/** A file as written in the torrent, with a path that is safe but perhaps not unique. */
 interface Entry {
   readonly path: readonly string[];
-  /** The path as it stands there, if that differs and can be one. */
+  /** The path as written in the torrent, if it differs from `path` and a file system accepts it; else `null`. */
   readonly own: readonly string[] | null;
   readonly length: number;
   readonly pad: boolean;
   readonly executable: boolean;
-  /** For a symbolic link the safe path from the download folder on; `null` for anything else. */
+  /** Safe target path of a symbolic link, relative to the download folder; `null` for anything else. */
   readonly target: readonly string[] | null;
 }
 
 /**
- * Reads the files of an info dictionary.
+ * Parses the files of an info dictionary.
  *
- * A symbolic link that leads nowhere in the torrent becomes an empty file, as one without a target does in libtorrent: it keeps its
- * place in the list, so that files have the numbers that other clients give them.
+ * A symbolic link that leads nowhere in the torrent becomes an empty file, as a link without a target does in
+ * libtorrent. It keeps its place in the list, so that files have the same indexes as in other clients.
  *
- * @param info The info dictionary.
- * @param context What to read it with.
- * @returns The files in order, each with its own safe path.
+ * @returns The files in order, each with a unique safe path.
  * @throws {MetainfoError} Through `context.fail`.
  */
 export function readFiles(info: BencodeDict, context: FilesContext): MetainfoFile[] {
@@ -80,7 +78,7 @@ export function readFiles(info: BencodeDict, context: FilesContext): MetainfoFil
   return entries.map(({ path, own, length, pad, executable }, index): MetainfoFile => {
     const at = pad ? -1 : next++;
     const symlink = pad || !links ? null : links[at]!;
-    // Files that had to be told apart, too, lie somewhere under the names that they have in the torrent.
+    // The data of a file that was renamed to be unique may also exist under the name in the torrent.
     const named = pad || symlink ? null : own ?? (paths[at] === path ? null : path);
     const file = {
       path: pad ? path : paths[at]!,
@@ -99,22 +97,22 @@ export function readFiles(info: BencodeDict, context: FilesContext): MetainfoFil
   });
 }
 
-/** Where in the torrent something stands, for errors: `info` or `info.files[3]`. Words are made only when they are needed. */
+/** Position in the torrent for errors, such as `info` or `info.files[3]`. Text is created only when needed. */
 class Place {
   readonly #index: number | null;
 
-  /** @param index The number of a file in the list, or `null` for the only file. */
+  /** @param index Index of a file in the list, or `null` for a single file. */
   constructor(index: number | null) {
     this.#index = index;
   }
 
-  /** The full name of a key that stands here. */
+  /** Returns the full name of a key at this position. */
   key(name: string): string {
     return this.#index === null ? `info.${name}` : `info.files[${this.#index}].${name}`;
   }
 }
 
-/** Whether there is a list of files. Where a torrent has a length, too, other clients go by the list. */
+/** Returns `true` if the torrent has a list of files. Other clients prefer the list over a length. */
 function hasList(info: BencodeDict, { warn }: FilesContext): boolean {
   if (!info.has("files")) return false;
   if (!info.has("length")) return true;
@@ -128,13 +126,13 @@ function hasList(info: BencodeDict, { warn }: FilesContext): boolean {
 function readSingle(info: BencodeDict, context: FilesContext): Entry {
   const attributes = readAttributes(info);
   const length = readLength(info, new Place(null), context.fail);
-  // A link needs a torrent around it to point into, so a lone one is an empty file, and that makes a torrent without pieces.
+  // A link that is the only file has nothing to point to, so it is a file. It usually has no data to download.
   const path = [context.name];
   const own = ownPath([context.ownName], path);
   return { path, own, length, pad: attributes.pad, executable: attributes.executable, target: null };
 }
 
-/** Padding stands between files. Where there are none, it is what the torrent holds: other clients take it for files. */
+/** Treats padding files as ordinary files if there are no other files with data, as other clients do. */
 function withoutPaddingAlone(entries: Entry[], { warn }: FilesContext): Entry[] {
   if (!entries.some((entry) => entry.pad) || entries.some((entry) => !entry.pad && entry.length > 0)) return entries;
   warn("info", "there is nothing but padding, which is taken for files");
@@ -162,14 +160,14 @@ function readEntry(dict: BencodeDict, place: Place, context: ListContext): Entry
   const attributes = readAttributes(dict);
   const link = attributes.link && !attributes.pad;
   const target = link ? readTarget(dict, place, context) : null;
-  // A link has no bytes in the stream, so its length does not count, and need not be there (BEP 47).
+  // A link has no bytes in the stream, so its length is ignored and may be absent (BEP 47).
   const length = link ? 0 : readLength(dict, place, context.fail);
   const variant = dict.getList("path.utf-8") ? "path.utf-8" : "path";
   const names = dict.get(variant);
   const { path, own } = attributes.pad && isEmpty(names)
     ? { path: [context.name, ".pad", String(length)], own: null } // BEP 47 allows padding without a name
     : context.reader.read(names, () => place.key(variant));
-  const pad = attributes.pad || path[path.length - 1]!.startsWith("_____padding_file_"); // BitComet's way, before BEP 47
+  const pad = attributes.pad || path[path.length - 1]!.startsWith("_____padding_file_"); // BitComet, before BEP 47
   return { path, own, length, pad, executable: attributes.executable, target: pad ? null : target };
 }
 
@@ -209,25 +207,25 @@ function readTarget(dict: BencodeDict, place: Place, { reader, warn }: ListConte
 }
 
 /**
- * Reads paths. Files stand together with others of their folder, as a rule: names that a path has in common with the one before
- * are made safe once, and are the same strings.
+ * Reads paths. Consecutive files are usually in the same folder, so the names that a path shares with the previous path
+ * are reused and not made safe again.
  */
 class PathReader {
   readonly #context: FilesContext;
-  /** Names in all paths. */
+  /** Number of names in all paths. */
   #parts = 0;
-  /** The names of the latest path as they stand in the torrent. */
+  /** Names of the previous path as written in the torrent. */
   #raw: readonly (BencodeValue | string)[] = [];
   /** The same names as text. */
   #texts: readonly string[] = [];
-  /** The same names made safe; one is empty where nothing is left of it. */
+  /** The same names made safe. A name of which nothing is left is empty. */
   #safe: readonly string[] = [];
 
   constructor(context: FilesContext) {
     this.#context = context;
   }
 
-  /** Reads a path, from the download folder on: made safe, and as it stands there where that tells more. */
+  /** Reads a path relative to the download folder. `own` is the path as written, where it differs. */
   read(
     list: BencodeValue | undefined,
     key: () => string,
@@ -260,7 +258,7 @@ class PathReader {
     this.#raw = raw;
     this.#texts = texts;
     this.#safe = safe;
-    if (path.length === 1) path.push("_"); // a path of which nothing is left
+    if (path.length === 1) path.push("_"); // nothing is left of the path
     return { path, own: ownPath([ownName, ...texts], path) };
   }
 
@@ -272,7 +270,7 @@ class PathReader {
   }
 }
 
-/** What a list of files is read with. */
+/** Context for parsing one entry of the list. */
 interface ListContext extends FilesContext {
   readonly reader: PathReader;
 }

@@ -1,5 +1,5 @@
 /**
- * Magnet links (BEP 9, with BEP 53) and bare info-hashes.
+ * Magnet links (BEP 9, BEP 53) and bare info-hashes.
  *
  * @module
  */
@@ -11,11 +11,11 @@ import { ShoalError } from "../base/errors.ts";
 import { InfoHash } from "../base/info_hash.ts";
 import { MAX_SOURCES } from "./sources.ts";
 
-/** A torrent of which only the name is known, and where to ask for the rest. */
+/** A parsed magnet link. */
 export interface Magnet {
-  /** Which torrent. */
+  /** Info-hash of the torrent. */
   readonly infoHash: InfoHash;
-  /** What it says it is called (`dn`); free text from outside, may hold control characters. `null` when it doesn't say. */
+  /** Display name (`dn`), or `null`. Untrusted text that may contain control characters. */
   readonly displayName: string | null;
   /** Announce URLs (`tr`), each a tier of its own. */
   readonly trackers: readonly (readonly string[])[];
@@ -23,22 +23,22 @@ export interface Magnet {
   readonly webSeeds: readonly string[];
   /** HTTP URLs of the torrent file (`xs`, `as`). */
   readonly exactSources: readonly string[];
-  /** Peers (`x.pe`), some perhaps by name. */
+  /** Peers (`x.pe`), some perhaps by host name. */
   readonly peers: readonly HostPort[];
-  /** Which files to download (`so`, BEP 53), as it stands in the link: `0,2,4-6`; `null` for all. */
+  /** Files to download (`so`, BEP 53) as written in the link, such as `0,2,4-6`; `null` for all files. */
   readonly selectOnly: string | null;
 }
 
-/** Longest link that is looked at, in characters: room for a few hundred trackers. */
+/** Maximum length of a link in characters: room for a few hundred trackers. */
 const MAX_LINK = 256 * 1024;
 
 /**
- * Parses a magnet link, or an info-hash by itself.
+ * Parses a magnet link or a bare info-hash.
  *
- * @param text `magnet:?xt=urn:btih:...`, 40 hexadecimal digits, or 32 base32 characters. Parameters may be numbered (`tr.1`), what
- * isn't known is passed by, and so are trackers, web seeds and peers that make no sense.
- * @returns What it says.
- * @throws {ShoalError} Of kind `torrent` if it names no v1 torrent, or more than one.
+ * @param text `magnet:?xt=urn:btih:...`, 40 hexadecimal digits, or 32 base32 characters. Parameters may be numbered
+ * (`tr.1`). Unknown parameters and invalid trackers, web seeds and peers are ignored.
+ * @returns The magnet link.
+ * @throws {ShoalError} Of kind `torrent`, if the link names no v1 torrent or more than one.
  *
  * @example
  * ```ts
@@ -68,10 +68,9 @@ export function parseMagnet(text: string): Magnet {
 }
 
 /**
- * A magnet link as text, to be kept. It says all that {@linkcode parseMagnet} reads of it, but for trackers and web seeds for which
- * there is no room.
+ * Formats a magnet link so that {@linkcode parseMagnet} reads the same values. Trackers and web seeds past the maximum
+ * length are left out.
  *
- * @param magnet The link.
  * @returns A `magnet:` URI.
  */
 export function formatMagnet(magnet: Magnet): string {
@@ -93,7 +92,7 @@ export function formatMagnet(magnet: Magnet): string {
 
 const EMPTY = { displayName: null, trackers: [], webSeeds: [], exactSources: [], peers: [], selectOnly: null };
 
-/** The parameters by name, without the numbers that some links give to those that are there more than once. */
+/** Groups the parameters by name. Some links number repeated parameters; the numbers are removed. */
 function readParameters(text: string): Map<string, string[]> | null {
   const query = /^magnet:\?(.*)$/is.exec(text.trim())?.[1];
   if (query === undefined) return null;
@@ -125,7 +124,7 @@ function readTopic(topics: readonly string[], fail: (why: string, hint?: string)
   return fail("it names no torrent", 'a link to a torrent has "xt=urn:btih:" and the info-hash in it');
 }
 
-/** 40 hexadecimal digits or 32 base32 characters; `null` for everything else. */
+/** Parses 40 hexadecimal digits or 32 base32 characters. Returns `null` for any other text. */
 function parseInfoHash(text: string): InfoHash | null {
   const bytes = text.length === 40 ? fromHex(text) : null;
   if (bytes !== null) return new InfoHash(bytes);

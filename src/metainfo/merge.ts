@@ -1,5 +1,5 @@
 /**
- * Several torrent files and magnet links that stand for one torrent, as one.
+ * Merges torrent files and magnet links of the same torrent.
  *
  * @module
  */
@@ -9,20 +9,20 @@ import type { Magnet } from "./magnet.ts";
 import type { Metainfo } from "./metainfo.ts";
 import { MAX_SOURCES } from "./sources.ts";
 
-/** Where a torrent's peers and data are to be found. */
+/** Where the peers and the data of a torrent can be found. */
 export interface Places {
-  /** Announce URLs in tiers. */
+  /** Tiers of announce URLs. */
   readonly trackers: readonly (readonly string[])[];
   /** URLs of web seeds (BEP 19). */
   readonly webSeeds: readonly string[];
 }
 
 /**
- * Puts places together: trackers that are new come behind the others, as further tiers.
+ * Merges trackers and web seeds. New trackers are appended as further tiers.
  *
- * @param first What comes first.
- * @param second What comes after it.
- * @returns Both, each URL once, no more than 1,000 of each kind.
+ * @param first Trackers and web seeds that come first.
+ * @param second Trackers and web seeds that come after.
+ * @returns Each URL once, up to 1,000 tiers and 1,000 web seeds.
  */
 export function mergePlaces(first: Places, second: Places): Places {
   const known = new Set(first.trackers.flat());
@@ -34,14 +34,15 @@ export function mergePlaces(first: Places, second: Places): Places {
 }
 
 /**
- * Puts sources of one torrent together, as far as its first file or link says what it holds: a torrent file knows more than a
- * link. Of a private torrent (BEP 27) the first file alone says where it may be looked for.
+ * Merges the sources of one torrent. A torrent file is preferred to a magnet link, since it contains more. For a
+ * private torrent (BEP 27), only the trackers and web seeds of the first file are used.
  *
- * @param sources At least one, all with the same info-hash.
- * @returns The first torrent file with the trackers and web seeds of all sources; a link with all that they say if there is none.
+ * @param sources At least one source, all with the same info-hash.
+ * @returns The first torrent file with the trackers and web seeds of all sources, or a magnet link with the values of
+ * all links if there is no torrent file.
  */
 export function mergeSources(sources: readonly (Metainfo | Magnet)[]): Metainfo | Magnet {
-  // Trackers stand in the order of the sources, as they were given.
+  // Trackers keep the order of the sources.
   const places = sources.reduce<Places>(mergePlaces, { trackers: [], webSeeds: [] });
   const file = sources.find(isFile);
   if (file !== undefined) return file.private ? file : { ...file, ...places };
@@ -60,7 +61,7 @@ function isFile(source: Metainfo | Magnet): source is Metainfo {
   return "pieces" in source;
 }
 
-/** All files where one link wants all, else what any of them wants. */
+/** Selects all files if one link does, or else the files that any link selects. */
 function mergeChoices(choices: readonly (string | null)[]): string | null {
   return choices.includes(null) ? null : [...new Set(choices)].join(",");
 }

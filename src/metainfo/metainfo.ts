@@ -1,5 +1,5 @@
 /**
- * A torrent, as the rest of the house sees it.
+ * A parsed torrent, as the rest of the program uses it.
  *
  * @module
  */
@@ -10,75 +10,75 @@ import { InfoHash } from "../base/info_hash.ts";
 /** One file of a torrent. */
 export interface MetainfoFile {
   /**
-   * Where it goes, as safe names from the download folder on: the torrent's folder first when the torrent has a list of files,
-   * just its name when it is a single file. No two files that are written have the same path, not even by case.
+   * Path relative to the download folder, as safe names. Starts with the torrent's folder if the torrent has a list of
+   * files, and is just the torrent's name for a single file. Unique among the files that are written, regardless of
+   * case.
    */
   readonly path: readonly string[];
   /**
-   * The path that the torrent names, where we or other clients make another one of it, and files can have it on some system.
-   * The data may lie there, since whoever made the torrent had it there.
+   * The path as written in the torrent, if we or other clients change it and some file system accepts it. The data may
+   * exist at this path, since the creator of the torrent had it there.
    */
   readonly own?: readonly string[] | undefined;
-  /** Bytes. */
+  /** Length in bytes. */
   readonly length: number;
-  /** Where it begins in the torrent's stream of bytes. */
+  /** Offset of the file in the torrent's data in bytes. */
   readonly offset: number;
-  /** Whether it only pads the stream with zeros (BEP 47). Never written; its path may be that of another file. */
+  /** Whether the file is padding of zeros (BEP 47). Padding is never written, and its path need not be unique. */
   readonly pad: boolean;
   /**
-   * For a symbolic link the target, as safe names from the download folder on. It is in the torrent and the link leads there,
-   * through other links of the torrent perhaps. `null` for everything else.
+   * Target of a symbolic link relative to the download folder, as safe names; `null` for anything else. The target is
+   * in the torrent, and is reached directly or through other links of the torrent.
    */
   readonly symlink: readonly string[] | null;
-  /** Whether it should be executable. */
+  /** Whether the file should be executable. */
   readonly executable: boolean;
 }
 
-/** A v1 torrent (BEP 3) that has been checked: whatever it says about itself fits together. */
+/** A v1 torrent (BEP 3) that has been parsed and validated. */
 export interface Metainfo {
-  /** SHA-1 of `info`. */
+  /** SHA-1 of the info dictionary. */
   readonly infoHash: InfoHash;
-  /** The name, made safe; the first component of every path. */
+  /** Name of the torrent, made safe. First component of every path. */
   readonly name: string;
-  /** Bytes a piece, the last one perhaps excepted. */
+  /** Length of a piece in bytes. The last piece may be shorter. */
   readonly pieceLength: number;
-  /** How many pieces; at least 1. */
+  /** Number of pieces, at least 1. */
   readonly pieceCount: number;
-  /** Bytes of all files, padding included; at least 1. */
+  /** Total length of all files in bytes, with padding, at least 1. */
   readonly totalLength: number;
-  /** Bytes of all files, padding left out; at least 1. */
+  /** Total length of all files in bytes, without padding, at least 1. */
   readonly size: number;
   /** SHA-1 digests of all pieces, 20 bytes each. */
   readonly pieces: Bytes;
-  /** The files in the order of the stream; at least 1. */
+  /** Files in the order of the torrent, at least 1. */
   readonly files: readonly MetainfoFile[];
-  /** Announce URLs by tier (BEP 12), none empty. May be of a scheme that Shoal can't use. */
+  /** Tiers of announce URLs (BEP 12), none empty. A URL may have a scheme that the client does not support. */
   readonly trackers: readonly (readonly string[])[];
   /** URLs of web seeds (BEP 19). */
   readonly webSeeds: readonly string[];
   /** DHT nodes to start from (BEP 5). */
   readonly nodes: readonly { readonly host: string; readonly port: number }[];
-  /** Whether peers may come from trackers only (BEP 27). */
+  /** Whether peers may come only from trackers (BEP 27). */
   readonly private: boolean;
-  /** Free text from outside: may hold control characters. */
+  /** Comment. Untrusted text that may contain control characters. */
   readonly comment: string | null;
-  /** Free text from outside: may hold control characters. */
+  /** Program that created the torrent. Untrusted text that may contain control characters. */
   readonly createdBy: string | null;
-  /** When it was made, as it says itself. */
+  /** Creation date as stated in the torrent. */
   readonly createdAt: Date | null;
-  /** The tracker or site that it was made for. Free text from outside: may hold control characters. */
+  /** Tracker or site for which the torrent was made. Untrusted text that may contain control characters. */
   readonly source: string | null;
-  /** The info dictionary exactly as it stands in the torrent. */
+  /** The info dictionary exactly as it is in the torrent. */
   readonly info: Bytes;
-  /** What is wrong with the torrent and was passed over, as other clients do: plain sentences, at most ten; safe to print. */
+  /** Problems that were tolerated, as other clients do: plain sentences that are safe to print, at most ten. */
   readonly warnings: readonly string[];
 }
 
 /**
- * The SHA-1 digest that a piece must have.
+ * Returns the SHA-1 digest of a piece.
  *
- * @param meta A torrent.
- * @param index Which piece, from 0.
+ * @param index Index of the piece.
  * @returns 20 bytes, a view of `meta.pieces`.
  * @throws {RangeError} If there is no such piece.
  */
@@ -88,9 +88,10 @@ export function pieceHash(meta: Metainfo, index: number): Bytes {
 }
 
 /**
- * @param meta A torrent.
- * @param index Which piece, from 0.
- * @returns How many bytes the piece has.
+ * Returns the length of a piece.
+ *
+ * @param index Index of the piece.
+ * @returns Length in bytes.
  * @throws {RangeError} If there is no such piece.
  */
 export function pieceSize(meta: Metainfo, index: number): number {
@@ -99,7 +100,7 @@ export function pieceSize(meta: Metainfo, index: number): number {
 }
 
 /**
- * The magnet link of a torrent (BEP 9): info-hash, name, trackers and web seeds.
+ * Returns the magnet link of a torrent (BEP 9) with info-hash, name, trackers and web seeds.
  *
  * @param meta A torrent.
  * @returns A `magnet:` URI.

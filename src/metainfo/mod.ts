@@ -1,5 +1,5 @@
 /**
- * Torrent files: parsed, checked, their paths made safe.
+ * Torrent files and magnet links: parsing, validation, safe paths, file selection and encoding.
  *
  * @example
  * ```ts

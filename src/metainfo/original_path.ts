@@ -1,6 +1,6 @@
 /**
- * The paths that a torrent really names, for those who have to name them to somebody else: a web server knows the file by the
- * name that its maker gave it, not by the one that we made safe.
+ * Original paths of a torrent's files, for URLs of web seeds: a web server has a file under the name that the creator
+ * of the torrent gave it, not under the safe name.
  *
  * @module
  */
@@ -10,11 +10,10 @@ import type { Metainfo } from "./metainfo.ts";
 import { MAX_TORRENT_SIZE } from "./parse.ts";
 
 /**
- * Reads the path of every file as it stands in the torrent: the torrent's name first, `.utf-8` variants preferred, as
- * {@linkcode Metainfo.files} does.
+ * Reads the path of every file as written in the torrent. The torrent's name comes first. As in
+ * {@linkcode Metainfo.files}, `.utf-8` variants are preferred.
  *
- * @param meta A torrent.
- * @returns By file: names as bytes, in whatever charset. A file without a path has the torrent's name alone.
+ * @returns One path per file, as names in the torrent's encoding. A single file has the torrent's name alone.
  */
 export function originalPaths(meta: Pick<Metainfo, "info">): Uint8Array[][] {
   const info = decodeDict(meta.info, { maxSize: MAX_TORRENT_SIZE });
@@ -31,12 +30,7 @@ export function originalPaths(meta: Pick<Metainfo, "info">): Uint8Array[][] {
   return paths;
 }
 
-/**
- * Whether a torrent has a list of files, be it a list of one, rather than a single file.
- *
- * @param meta A torrent.
- * @returns Whether its name is that of a folder.
- */
+/** Returns `true` if the torrent has a list of files, even a list of one, rather than a single file. */
 export function isFolder(meta: Pick<Metainfo, "files">): boolean {
   return meta.files.length > 1 || meta.files[0]!.path.length > 1;
 }

@@ -1,5 +1,5 @@
 /**
- * The parser of torrent files.
+ * Parser of torrent files and info dictionaries.
  *
  * @module
  */
@@ -17,30 +17,33 @@ import { readNodes, readTrackers, readWebSeeds } from "./sources.ts";
 import { TextReader } from "./text_encoding.ts";
 import { describeValue } from "./values.ts";
 
-/** Longest piece in bytes. A piece is held in memory until its hash is known, so a longer one could not be downloaded. */
+/**
+ * Maximum piece length in bytes. A piece is held in memory until its hash is checked, so a longer piece could not be
+ * downloaded.
+ */
 export const MAX_PIECE_LENGTH = 512 * 1024 * 1024;
-/** Largest torrent file in bytes: room for three million pieces. */
+/** Maximum length of a torrent file in bytes: room for three million pieces. */
 export const MAX_TORRENT_SIZE = 64 * 1024 * 1024;
 
-/** The last second of the year 9999. A creation date past it is one in milliseconds, as some programs write it. */
+/** Last second of the year 9999. A later creation date is in milliseconds, as some programs write it. */
 const LAST_SECOND = 253_402_300_799;
 
-/** Warnings that are kept of one torrent. */
+/** Maximum number of warnings kept per torrent. */
 const MAX_WARNINGS = 10;
 
-/** How to parse a torrent. */
+/** Options for {@linkcode parseMetainfo}. */
 export interface ParseOptions extends SafePathOptions {
-  /** What to call the torrent in errors: its file name or URL. */
+  /** Name of the torrent in errors: its file name or URL. */
   readonly source?: string;
 }
 
 /**
- * Parses a torrent file and checks that what it says fits together. A hybrid torrent (BEP 52) is read as its v1 half.
+ * Parses and validates a torrent file. A hybrid torrent (BEP 52) is read as a v1 torrent.
  *
- * @param bytes The torrent file. Nothing that is returned is a view of it.
- * @param options How to parse it.
+ * @param bytes The torrent file. The result holds no view of it.
+ * @param options See {@linkcode ParseOptions}.
  * @returns The torrent.
- * @throws {MetainfoError} If it is not a torrent, contradicts itself, or is past a limit.
+ * @throws {MetainfoError} If the file is not a torrent, is invalid, or exceeds a limit.
  *
  * @example
  * ```ts
@@ -67,16 +70,16 @@ export function parseMetainfo(bytes: Uint8Array, options: ParseOptions = {}): Me
   };
 }
 
-/** How to parse an info dictionary. */
+/** Options for {@linkcode parseInfo}: parser options, and the trackers and web seeds of the magnet link. */
 export interface ParseInfoOptions extends ParseOptions, Places {}
 
 /**
- * Parses an info dictionary by itself, as peers give it to somebody who has a magnet link (BEP 9).
+ * Parses and validates an info dictionary, as peers send it to a client that has only a magnet link (BEP 9).
  *
- * @param bytes The dictionary. Nothing that is returned is a view of it.
- * @param options How to parse it, and what the link says besides.
+ * @param bytes The info dictionary. The result holds no view of it.
+ * @param options See {@linkcode ParseInfoOptions}.
  * @returns The torrent.
- * @throws {MetainfoError} If it is no info dictionary, contradicts itself, or is past a limit.
+ * @throws {MetainfoError} If the bytes are not an info dictionary, are invalid, or exceed a limit.
  */
 export function parseInfo(bytes: Uint8Array, options: ParseInfoOptions): Metainfo {
   const context = contextOf(options);
@@ -85,7 +88,7 @@ export function parseInfo(bytes: Uint8Array, options: ParseInfoOptions): Metainf
   return { ...info, trackers, webSeeds, nodes: [], comment: null, createdBy: null, createdAt: null };
 }
 
-/** What is needed to say what is wrong. */
+/** Reports errors and warnings. */
 interface Context {
   readonly source: string | undefined;
   readonly fail: Fail;
@@ -107,7 +110,7 @@ function contextOf({ source }: ParseOptions): Context {
   };
 }
 
-/** What stands in the info dictionary. */
+/** The part of a torrent that comes from the info dictionary. */
 type Info = Omit<
   Metainfo,
   "trackers" | "webSeeds" | "nodes" | "comment" | "createdBy" | "createdAt"
@@ -131,7 +134,7 @@ function readInfo(
   const raw = info.raw.slice();
   const infoHash = new InfoHash(sha1(raw));
   const ownName = readName(info, { text, fail });
-  // A name of which nothing is left gives way to the info-hash, as in libtorrent.
+  // Like libtorrent, use the info-hash if nothing is left of the name.
   const name = safeName(ownName, options) || infoHash.hex;
   const pieceLength = readPieceLength(info, fail);
   const files = readFiles(info, { name, ownName, text, paths: options, fail, warn });
@@ -166,7 +169,7 @@ function decodeTorrent(
     throw new MetainfoError({ what: "not a torrent", source, key: `byte ${MAX_TORRENT_SIZE}`, why });
   }
   try {
-    // Servers and editors add a newline, and more; every client passes over it. A torrent that was cut off has no end.
+    // Every client tolerates the newline and more that servers and editors append. A truncated torrent has no end.
     const onOddity = (offset: number, what: string) => warn(`byte ${offset}`, what);
     return decodeDict(bytes, { maxSize: MAX_TORRENT_SIZE, allowTrailing: true, onOddity });
   } catch (error) {
@@ -177,7 +180,7 @@ function decodeTorrent(
   }
 }
 
-/** What to do with a file that is something else altogether. */
+/** Returns a hint for a file of another type. */
 function hintFor(bytes: Uint8Array): { readonly hint?: string } {
   const start = fromUtf8Lossy(bytes.subarray(0, 64)).trim();
   if (start.startsWith("<")) {
@@ -212,7 +215,7 @@ function readPieceLength(info: BencodeDict, fail: Fail): number {
   return Number(value);
 }
 
-/** The hashes as a view of the copy `raw` of the info dictionary. */
+/** Returns the piece hashes as a view of `raw`, which is a copy of the info dictionary. */
 function readPieces(info: BencodeDict, raw: Bytes, fail: Fail): Bytes {
   const value = info.get("pieces");
   if (value === undefined) return fail("info.pieces", "it is missing");

@@ -1,17 +1,18 @@
 /**
- * Where the data of a file may lie already: names that can't be had everywhere are written in many ways.
+ * Paths at which existing data of a file may be found. Clients differ in how they change names that not every system
+ * accepts.
  *
  * @module
  */
 
 import { MAX_NAME_BYTES } from "../base/bytes.ts";
+import type { MetainfoFile } from "./metainfo.ts";
 import { byteLength, safeName, shortName } from "./safe_path.ts";
 
 /**
- * The path that a torrent names, if a file system may have it and some client makes another one of it.
+ * Returns the path as written in the torrent, if a file system may accept it and some client changes it.
  *
- * @param own Names as they stand in the torrent, that of the torrent first.
- * @param path The safe path that was made of them.
+ * @param own Names as written in the torrent, the torrent's name first.
  * @returns The path, or `null`.
  */
 export function ownPath(own: readonly string[], path: readonly string[]): readonly string[] | null {
@@ -20,16 +21,13 @@ export function ownPath(own: readonly string[], path: readonly string[]): readon
 }
 
 /**
- * All paths at which the data of a file may lie.
+ * Returns all paths at which existing data of a file may be found. Nearly every file has only one.
  *
- * @param file A file of a torrent.
- * @returns The path that the torrent names first, where whoever made it had the file; then the one that we make; then those that
- * other clients make of it: libtorrent cuts from 240 bytes on, some write `_` for all that any system forbids, and aria2 takes
- * names as they are. Just one for nearly every file.
+ * @returns The path as written in the torrent first, where the creator had the file; then our safe path; then the paths
+ * of other clients: libtorrent cuts names from 240 bytes on, some clients write `_` for every character that any system
+ * forbids, and aria2 does not change names.
  */
-export function pathsOnDisk(
-  { own, path }: { readonly own?: readonly string[] | undefined; readonly path: readonly string[] },
-): readonly (readonly string[])[] {
+export function pathsOnDisk({ own, path }: Pick<MetainfoFile, "own" | "path">): readonly (readonly string[])[] {
   if (own === undefined) return [path];
   const found = new Map<string, readonly string[]>([[own.join("/"), own], [path.join("/"), path]]);
   for (const written of WAYS) {
@@ -46,7 +44,7 @@ const WAYS: readonly ((name: string) => string)[] = [
   (name) => name.replace(/[\p{Cc}\\<>:"|?*]/gu, "_"),
 ];
 
-/** Whether Linux, which takes more than any other system, has files of that name. */
+/** Returns `true` if Linux accepts the file name. Linux accepts more names than any other system. */
 function isName(name: string): boolean {
   return name !== "" && name !== "." && name !== ".." && !/[/\0]/.test(name) && byteLength(name) <= MAX_NAME_BYTES;
 }

@@ -1,50 +1,51 @@
 /**
- * Names from a torrent made safe to write, as libtorrent does it, but that the rules of every system are applied on every
- * system (so that a torrent has the same names everywhere) unless `portable` is switched off, and that a name is cut only
- * when it is longer than file systems take.
+ * Makes names from a torrent safe to write. Follows libtorrent with two exceptions: the rules of all systems apply on
+ * every system, so that a torrent has the same names everywhere (unless `portable` is `false`), and a name is cut only
+ * if it is longer than file systems accept.
  *
  * @module
  */
 
 import { MAX_NAME_BYTES } from "../base/bytes.ts";
 
-/** How careful to be. */
+/** Options for making names safe. */
 export interface SafePathOptions {
   /**
-   * Whether names must be valid on Windows too: none of `<>:"|?*`, no trailing dots and spaces, no device names. Without it they
-   * are only safe where `/` and NUL are all that is forbidden. Default: `true`.
+   * Whether names must be valid on Windows as well: none of `<>:"|?*`, no trailing dots and spaces, no device names. If
+   * `false`, names are safe only on systems that forbid just `/` and NUL. Default: `true`.
    */
   readonly portable?: boolean;
 }
 
-/** What is left of a longer name, in bytes without its extension; libtorrent cuts there, too. */
+/** Length to which a longer name is cut, in bytes without its extension, as in libtorrent. */
 const CUT_LENGTH = 240;
-/** Longest extension that survives a cut, dot included, in bytes. */
+/** Maximum length of an extension that is kept when a name is cut, in bytes with the dot. */
 const CUT_EXTENSION = 9;
-/** Room for `.` and a number in a name that had to be made unique. */
+/** Room for `.` and a number in a name that is made unique, in bytes. */
 const NUMBER_ROOM = 8;
-/** Longest extension that a number goes before, in bytes. */
+/** Maximum length of an extension in front of which a number is inserted, in bytes. */
 const NUMBER_EXTENSION = 64;
 
-/** Names made of these and no others need only the last checks. */
+/** Names that consist of these characters skip most checks. */
 const PLAIN = /^[A-Za-z0-9 _()[\]{}!@#$%^&+=,;'~`.-]{1,255}$/;
 const ASCII = /^[ -~]*$/;
-/** Characters that may grow together with the one before; those past U+FFFF are here because they are two in a string. */
+/**
+ * Characters that may combine with the preceding character. Characters past U+FFFF match too, since they are two UTF-16
+ * code units and cannot be folded one by one.
+ */
 const TOUCHY = /[\p{M}\u1100-\u11ff\ud800-\udfff]|[^\0-\uffff]/u;
-/** Other characters folded, by their codes, since a torrent can have a million of them. */
+/** Cache of the other characters' folded forms by code, since a torrent can have a million characters to fold. */
 const FOLDED: string[] = [];
-/** Characters that no name may have, and those that no portable name may have. */
+/** Characters that are never allowed in names, and characters that are not allowed in portable names. */
 const HARMFUL = /[\p{Cc}\p{Cs}/\\\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/u;
 const HARMFUL_PORTABLE = /[\p{Cc}\p{Cs}/\\\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069<>:"|?*]/u;
 const DEVICE = /^(?:CON|PRN|AUX|NUL|CLOCK\$|CONIN\$|CONOUT\$|(?:COM|LPT)[0-9\u00b9\u00b2\u00b3]) *(?:\.|$)/i;
 
 /**
- * One name made safe. Separators and characters that change the direction of writing are left out; control characters and
- * what the system forbids become `_`; a name that is too long is cut, its extension kept.
+ * Makes a name safe. Path separators and characters that change the writing direction are removed. Control characters
+ * and characters that the system forbids become `_`. A name that is too long is cut, and its extension is kept.
  *
- * @param name Any text.
- * @param options How careful to be.
- * @returns A name, or the empty string when nothing is left, as of `.`, `..` and `///`.
+ * @returns The safe name; empty if nothing is left, as of `.`, `..` and `///`.
  */
 export function safeName(name: string, options: SafePathOptions = {}): string {
   const portable = options.portable ?? true;
@@ -55,10 +56,10 @@ export function safeName(name: string, options: SafePathOptions = {}): string {
 }
 
 /**
- * What two names have in common that some file system takes for the same: case and Unicode form do not count.
+ * Folds a name: names that any file system treats as equal, because they differ only in case or Unicode normalization,
+ * yield the same text.
  *
  * @param name A safe name.
- * @returns Equal strings for such names.
  */
 export function foldName(name: string): string {
   if (ASCII.test(name)) return name.toUpperCase();
@@ -70,15 +71,15 @@ export function foldName(name: string): string {
 }
 
 function foldWhole(text: string): string {
-  // Some characters become two when their case changes, hence the second time.
+  // Some characters become two when their case changes, so the result is normalized again.
   return text.normalize("NFC").toLowerCase().toUpperCase().normalize("NFC");
 }
 
 /**
- * Splits a name so that a number can go before its extension.
+ * Splits a name so that a number can be inserted before its extension.
  *
  * @param name A safe name.
- * @returns The stem, cut so that a number and the extension still fit, and the extension with its dot, or none.
+ * @returns The stem, cut so that a number and the extension fit, and the extension with its dot, or an empty extension.
  */
 export function splitName(name: string): { readonly stem: string; readonly extension: string } {
   const dot = name.lastIndexOf(".");
@@ -88,8 +89,9 @@ export function splitName(name: string): { readonly stem: string; readonly exten
 }
 
 /**
- * @param text Any text.
- * @returns How many bytes it has as UTF-8.
+ * Returns the length of a text in UTF-8.
+ *
+ * @returns Length in bytes.
  */
 export function byteLength(text: string): number {
   let length = 0;
@@ -97,7 +99,7 @@ export function byteLength(text: string): number {
     const code = text.charCodeAt(i);
     if (code < 0x80) length += 1;
     else if (code < 0x800) length += 2;
-    else if (code >= 0xd800 && code < 0xe000) length += 2; // half of a pair, which has 4
+    else if (code >= 0xd800 && code < 0xe000) length += 2; // half of a surrogate pair, which has 4
     else length += 3;
   }
   return length;
@@ -114,13 +116,13 @@ function filterName(name: string, portable: boolean): string {
   return safe;
 }
 
-/** Separators, and the characters that make `exe.txt` of `txt.exe` on the screen. */
+/** Path separators, and characters that reverse the writing direction, so that `txt.exe` is displayed as `exe.txt`. */
 function isLeftOut(code: number): boolean {
   return code === 0x2f || code === 0x5c || code === 0x61c || code === 0x200e || code === 0x200f ||
     (code >= 0x202a && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069);
 }
 
-/** Control characters, and halves of a surrogate pair, which UTF-8 can't say. */
+/** Control characters, and unpaired surrogates, which UTF-8 cannot encode. */
 function isReplaced(code: number): boolean {
   return code < 0x20 || (code >= 0x7f && code <= 0x9f) || (code >= 0xd800 && code <= 0xdfff);
 }
@@ -130,17 +132,16 @@ function cutName(name: string): string {
 }
 
 /**
- * A name cut as libtorrent cuts every name from 240 bytes on.
+ * Cuts a name as libtorrent does with every name of more than 240 bytes.
  *
- * @param name A name.
- * @returns At most 250 bytes of it, its extension kept if that is short.
+ * @returns At most 250 bytes of the name. A short extension is kept.
  */
 export function shortName(name: string): string {
   if (byteLength(name) <= CUT_LENGTH) return name;
   const dot = name.lastIndexOf(".");
   const tail = dot > 0 ? name.slice(dot) : "";
   const extension = tail.length > 1 && byteLength(tail) <= CUT_EXTENSION ? tail : "";
-  // The character that crosses the limit stays, as in libtorrent, where the whole still has room.
+  // Like libtorrent, keep the character that crosses the limit if there is room for it.
   const stem = name.slice(0, name.length - extension.length);
   const head = headOf(stem, CUT_LENGTH);
   const next = stem.slice(head.length).match(/^./su)?.[0] ?? "";
@@ -148,7 +149,7 @@ export function shortName(name: string): string {
   return head + crossing + extension;
 }
 
-/** As many whole characters as fit in some bytes. */
+/** Returns as many whole characters as fit in a number of bytes. */
 function headOf(text: string, limit: number): string {
   if (text.length * 3 <= limit) return text;
   let length = 0;

@@ -1,8 +1,7 @@
 /**
- * Choosing files of a torrent: by number, by glob, by a magnet link's `so` (BEP 53).
+ * Selects files of a torrent: by number, by glob, or by the `so` parameter of a magnet link (BEP 53).
  *
- * What was asked for is parsed before the torrent is known, since that may be in a magnet link's future, and applied to
- * its files afterwards.
+ * A selection is parsed before the torrent is known, since a magnet link has no list of files yet, and applied later.
  *
  * @module
  */
@@ -11,30 +10,30 @@ import { globToRegExp } from "npm:deno-std@1.4.0/path/posix/glob_to_regexp.js";
 import { ShoalError } from "../base/errors.ts";
 import type { Metainfo, MetainfoFile } from "./metainfo.ts";
 
-/** Characters of one choice: what a command line holds, and thousands of ranges in a link from who knows where. */
+/** Maximum length of a selection in characters: a command line, or thousands of ranges in a magnet link. */
 export const MAX_CHOICE_LENGTH = 32 * 1024;
 
-/** Numbers from the first to the last. */
+/** An inclusive range of numbers. */
 interface Range {
   readonly first: number;
   readonly last: number;
 }
 
 /**
- * What was asked for. `numbers`: files as the `info` command numbers them, from 1 and without padding. `indexes`: places
- * in the torrent's own list, from 0 and with padding, as BEP 53 counts. `glob`: files by name or path.
+ * A parsed selection. `numbers`: file numbers as the `info` command prints them, from 1 and without padding. `indexes`:
+ * indexes in the torrent's list of files, from 0 and with padding, as in BEP 53. `glob`: names or paths.
  */
 export type FileChoice =
   | { readonly kind: "numbers" | "indexes"; readonly from: string; readonly ranges: readonly Range[] }
   | { readonly kind: "glob"; readonly from: string; readonly pattern: string };
 
-/** A choice that makes no sense, or that a torrent has no files for. */
+/** A selection is invalid, or selects no file of the torrent. */
 export class SelectionError extends ShoalError {
   override name = "SelectionError";
 
   /**
-   * @param where The choice, as it was written: `--files 7`.
-   * @param why What is wrong with it, in a plain sentence.
+   * @param where The selection as written, such as `--files 7`.
+   * @param why What is wrong, as a plain sentence.
    */
   constructor(where: string, why: string) {
     super("usage", { what: "cannot choose files", where, why });
@@ -42,14 +41,12 @@ export class SelectionError extends ShoalError {
 }
 
 /**
- * Reads a choice as users write it: numbers like `1,3-5`, else a glob like `*.mkv`. A glob without a slash is held against
- * the names of files, wherever they are; one with a slash against paths, with or without the torrent's own folder. What is the
- * very name of a file stands for that.
+ * Parses a selection by the user: numbers such as `1,3-5`, or else a glob such as `*.mkv`. A glob without a slash is
+ * matched against file names in any folder, and a glob with a slash against paths, with or without the torrent's
+ * folder. Text that equals a name or path exactly selects that file.
  *
- * @param text The choice.
- * @param flag The option that it comes from, for errors.
- * @returns What is asked for.
- * @throws {SelectionError} If numbers are not from 1 on, or a range runs backwards.
+ * @param flag The command-line option, for errors.
+ * @throws {SelectionError} If a number is 0, a range runs backwards, or the text is empty or too long.
  */
 export function parseFileChoice(text: string, flag: string): FileChoice {
   const from = `${flag} ${shown(text)}`;
@@ -60,11 +57,9 @@ export function parseFileChoice(text: string, flag: string): FileChoice {
 }
 
 /**
- * Reads the `so` of a magnet link (BEP 53), like `0,2,4,6-8`.
+ * Parses the `so` parameter of a magnet link (BEP 53), such as `0,2,4,6-8`.
  *
- * @param text Its value.
- * @returns What is asked for.
- * @throws {SelectionError} If it is anything else.
+ * @throws {SelectionError} If the value is anything else.
  */
 export function parseSelectOnly(text: string): FileChoice {
   const from = `so=${shown(text)}`;
@@ -73,12 +68,11 @@ export function parseSelectOnly(text: string): FileChoice {
 }
 
 /**
- * The files that are asked for.
+ * Applies selections to a torrent.
  *
- * @param meta The torrent.
- * @param choices What is asked for, one or more; a file that any of them names is chosen.
- * @returns Indexes into `meta.files`, of files that aren't padding.
- * @throws {SelectionError} If a number is that of no file, or a glob matches none.
+ * @param choices One or more selections. A file is selected if any selection names it.
+ * @returns Indexes into `meta.files`. Padding is never selected.
+ * @throws {SelectionError} If a file number does not exist, or a glob matches no file.
  */
 export function selectFiles(
   meta: Pick<Metainfo, "name" | "files">,
@@ -94,16 +88,15 @@ export function selectFiles(
 }
 
 /**
- * The files that have a number: all but padding.
+ * Returns the files that have a number, which is all but padding.
  *
- * @param files The files of a torrent.
- * @returns Their indexes; file number 1 comes first.
+ * @returns Indexes of the files, starting with file number 1.
  */
 export function numberedFiles(files: readonly Pick<MetainfoFile, "pad">[]): number[] {
   return [...files.keys()].filter((index) => !files[index]!.pad);
 }
 
-/** What choices are applied to. */
+/** A selection, and the torrent to which it is applied. */
 interface Target<Choice> {
   readonly choice: Choice;
   readonly meta: Pick<Metainfo, "name" | "files">;
@@ -115,7 +108,7 @@ function addRanges(chosen: Set<number>, target: Target<FileChoice & { readonly k
   const isIndex = choice.kind === "indexes";
   const [least, most] = isIndex ? [0, meta.files.length - 1] : [1, numbered.length];
   for (const { first, last } of choice.ranges) {
-    // Checked before it is gone through: a link may ask for a thousand million files.
+    // Check before iterating: a link may name a billion files.
     if (last > most) {
       const bad = first > most ? first : last;
       const name = JSON.stringify(meta.name);
@@ -137,11 +130,11 @@ function addMatches(
   const textsOf = (path: readonly string[]) => isPath ? [path.join("/"), path.slice(1).join("/")] : [path.at(-1)!];
   const select = (matches: (text: string) => boolean): number[] => {
     const isChosen = (path: readonly string[] | undefined) => path !== undefined && textsOf(path).some(matches);
-    // As info shows them, else as the torrent itself has them.
+    // Match the safe paths, as `info` prints them, or else the paths as written in the torrent.
     const found = numbered.filter((index) => isChosen(meta.files[index]!.path));
     return found.length > 0 ? found : numbered.filter((index) => isChosen(meta.files[index]!.own));
   };
-  // Brackets are in many names, and who copies one means just that.
+  // Try an exact match first: many names contain brackets, and a copied name means that file, not a glob.
   let found = select((text) => text === pattern);
   if (found.length === 0) {
     const regExp = compileGlob(pattern, from);
@@ -154,16 +147,15 @@ function addMatches(
 /**
  * Compiles a glob.
  *
- * @param pattern The glob.
- * @param from Where it comes from, for the error: `--files *.mkv`.
- * @returns What paths are held against.
- * @throws {SelectionError} If it is none.
+ * @param from Origin of the glob for the error, such as `--files *.mkv`.
+ * @returns Regular expression for names or paths.
+ * @throws {SelectionError} If the text is not a valid glob.
  */
 export function compileGlob(pattern: string, from: string): RegExp {
   try {
     return globToRegExp(pattern);
   } catch (error) {
-    // The library passes a class of characters on as it is, and one like `[z-a]` can't be compiled.
+    // The library copies character classes unchanged, so a class such as `[z-a]` does not compile.
     if (!(error instanceof SyntaxError)) throw error;
     throw new SelectionError(from, "it is not a glob: a range in brackets runs backwards, perhaps");
   }
@@ -184,7 +176,7 @@ function parseRanges(text: string, { from, least }: { readonly from: string; rea
   return merged(ranges);
 }
 
-/** The same numbers in order and each once: a link could name all files of a large torrent a thousand times. */
+/** Sorts and merges ranges: a link could name all files of a large torrent a thousand times. */
 function merged(ranges: readonly Range[]): Range[] {
   const result: { first: number; last: number }[] = [];
   for (const { first, last } of ranges.toSorted((a, b) => a.first - b.first)) {
@@ -200,7 +192,7 @@ function checkLength(text: string, from: string): void {
   throw new SelectionError(from, `it has ${text.length} characters, at most ${MAX_CHOICE_LENGTH} are accepted`);
 }
 
-/** Enough to recognise it by, and never more than a line. */
+/** Shortens a text for an error line. */
 function shown(text: string): string {
   return text.length <= 60 ? text : `${text.slice(0, 57)}...`;
 }

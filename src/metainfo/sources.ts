@@ -1,6 +1,6 @@
 /**
- * Where a torrent says that its data and its peers are to be found: trackers, web seeds, DHT nodes. None of it is signed, or
- * needed, so what is unusable is left out and never a reason to refuse a torrent.
+ * Trackers, web seeds and DHT nodes of a torrent. They are neither signed nor required, so invalid entries are skipped
+ * and never make a torrent invalid.
  *
  * @module
  */
@@ -8,16 +8,15 @@
 import { fromUtf8Lossy } from "../base/bytes.ts";
 import { type BencodeDict, BencodeList, type BencodeValue } from "../bencode/mod.ts";
 
-/** How many trackers, web seeds and nodes are looked at, each; the rest is noise or an attack on somebody. */
+/** Maximum number of trackers, web seeds and nodes read, each. The rest is noise, or an attack on other hosts. */
 export const MAX_SOURCES = 1000;
-/** Longest URL that is kept, in bytes. */
+/** Maximum length of a URL in bytes. */
 const MAX_URL_LENGTH = 4096;
 
 /**
- * The trackers: `announce-list` (BEP 12), or `announce` when there is none or nothing in it is a URL.
+ * Reads the trackers from `announce-list` (BEP 12), or from `announce` if the list has no valid URL.
  *
- * @param torrent The outer dictionary.
- * @returns Tiers, none empty, in order; no URL is there twice.
+ * @returns Tiers in order, none empty. No URL occurs twice.
  */
 export function readTrackers(torrent: BencodeDict): string[][] {
   const seen = new Set<string>();
@@ -34,7 +33,7 @@ export function readTrackers(torrent: BencodeDict): string[][] {
     return tier;
   };
   const tiers: string[][] = [];
-  // Some torrents list URLs where tiers belong: each is a tier of its own.
+  // Some torrents list URLs instead of tiers. Each such URL is a tier of its own.
   for (const item of firstOf(torrent.getList("announce-list") ?? [])) {
     tiers.push(take(item instanceof BencodeList ? item : [item]));
   }
@@ -46,9 +45,8 @@ export function readTrackers(torrent: BencodeDict): string[][] {
 }
 
 /**
- * The web seeds (BEP 19): `url-list`, be it a list or a single URL.
+ * Reads the web seeds (BEP 19) from `url-list`, which is a list or a single URL.
  *
- * @param torrent The outer dictionary.
  * @returns URLs, each once.
  */
 export function readWebSeeds(torrent: BencodeDict): string[] {
@@ -62,9 +60,8 @@ export function readWebSeeds(torrent: BencodeDict): string[] {
 }
 
 /**
- * The DHT nodes (BEP 5): `nodes`.
+ * Reads the DHT nodes (BEP 5) from `nodes`.
  *
- * @param torrent The outer dictionary.
  * @returns Host names or addresses with ports.
  */
 export function readNodes(torrent: BencodeDict): { host: string; port: number }[] {
@@ -79,7 +76,7 @@ export function readNodes(torrent: BencodeDict): { host: string; port: number }[
   return nodes;
 }
 
-/** No more of a list than is looked at, so that a long one costs nothing. */
+/** Yields the first {@linkcode MAX_SOURCES} elements, so that a long list costs nothing. */
 function* firstOf(values: Iterable<BencodeValue>): Generator<BencodeValue> {
   let left = MAX_SOURCES;
   for (const value of values) {

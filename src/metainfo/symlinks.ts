@@ -1,20 +1,20 @@
 /**
- * Symbolic links of a torrent (BEP 47), followed before they are made.
+ * Resolves the symbolic links of a torrent (BEP 47) before they are created.
  *
  * @module
  */
 
-/** An entry of the torrent that takes part: files and links, no padding. */
+/** A file or symbolic link of the torrent. Padding is left out. */
 export interface LinkEntry {
-  /** Its safe path as the torrent names it, before collisions were resolved. */
+  /** Safe path before collisions were resolved, as links refer to it. */
   readonly path: readonly string[];
-  /** The path that it will have. */
+  /** Path that the file or link will have on disk. */
   readonly finalPath: readonly string[];
-  /** For a link, the safe path that it points to; `null` for a file. */
+  /** Safe target path of a link; `null` for a file. */
   readonly target: readonly string[] | null;
 }
 
-/** As many links as Linux follows in one path. */
+/** Maximum number of links in one path, as in Linux. */
 const MAX_HOPS = 40;
 
 interface Folder {
@@ -29,14 +29,14 @@ interface Link {
   readonly kind: "link";
   readonly entry: LinkEntry;
   state: "new" | "open" | "done";
-  /** Where it leads in the end, once `done`; `null` when it leads nowhere. */
+  /** Final target once `done`; `null` if the link leads nowhere. */
   end: Folder | File | null;
-  /** How many links are followed to get there, this one included. */
+  /** Number of links followed to the final target, this link included. */
   hops: number;
 }
 type Node = Folder | File | Link;
 
-/** How far the target of one link has been followed. */
+/** Progress of resolving one link. */
 interface Walk {
   readonly link: Link;
   node: Folder | File;
@@ -44,11 +44,11 @@ interface Walk {
 }
 
 /**
- * Checks where links lead. A link is good when following it, through other links if need be, ends at a file or folder of the torrent
- * that does not contain the link itself. Others would dangle, loop or, where the system follows them out of the folder, do harm.
+ * Resolves the targets of links. A link is valid if it leads, directly or through other links, to a file or folder of
+ * the torrent that does not contain the link itself. Any other link would dangle, loop, or lead out of the download
+ * folder.
  *
- * @param entries Files and links.
- * @returns For each entry the target to write, as a path from the download folder on, or `null` for a file or a bad link.
+ * @returns For each entry the target to write, relative to the download folder; `null` for a file or an invalid link.
  */
 export function resolveLinks(entries: readonly LinkEntry[]): (readonly string[] | null)[] {
   if (!entries.some((entry) => entry.target)) return entries.map(() => null);
@@ -77,12 +77,12 @@ function addEntry(root: Folder, entry: LinkEntry): Node | null {
   const node: Node = entry.target
     ? { kind: "link", entry, state: "new", end: null, hops: 0 }
     : { kind: "file", finalPath: entry.finalPath };
-  // Where names collide the first one is meant, and a folder before a file, as it is on disk.
+  // Where names collide the first entry counts, and a folder takes precedence over a file, as on disk.
   if (!folder.entries.has(name)) folder.entries.set(name, node);
   return node;
 }
 
-/** Follows a link without recursion, since a torrent can hold a chain of any length; what was followed once is known. */
+/** Resolves a link. Not recursive, since a torrent can contain a chain of any length. Each link is resolved once. */
 function follow(root: Folder, first: Link): void {
   const walks: Walk[] = [];
   const open = (link: Link): void => {
@@ -98,7 +98,7 @@ function follow(root: Folder, first: Link): void {
   }
 }
 
-/** Goes on with one walk until it ends or needs a link that has not been followed; returns that one. */
+/** Advances until the walk ends, or returns a link that has to be resolved first. */
 function advance(walk: Walk): Link | null {
   const { link } = walk;
   const target = link.entry.target!;
@@ -107,7 +107,7 @@ function advance(walk: Walk): Link | null {
     if (next?.kind === "link") {
       if (next.state === "new") return next;
       link.hops += next.hops;
-      next = next.state === "done" && next.end ? next.end : undefined; // one that is open leads back to itself
+      next = next.state === "done" && next.end ? next.end : undefined; // an open link leads back to itself
     }
     if (!next || link.hops > MAX_HOPS) {
       link.state = "done";
@@ -120,7 +120,7 @@ function advance(walk: Walk): Link | null {
   return null;
 }
 
-/** Whether a path goes through a folder. */
+/** Returns `true` if a path leads through a folder. */
 function holds(root: Folder, folder: Folder, path: readonly string[]): boolean {
   let node: Node | undefined = root;
   for (const name of path) {
@@ -130,7 +130,7 @@ function holds(root: Folder, folder: Folder, path: readonly string[]): boolean {
   return false;
 }
 
-/** A target that leads somewhere, with the names that its files and links got if they had to be renamed; folders never are. */
+/** Returns a valid target with the names that files and links have on disk. Folders are never renamed. */
 function finalTarget(root: Folder, target: readonly string[]): readonly string[] {
   const path: string[] = [];
   let node: Folder | File | null = root;

@@ -1,5 +1,5 @@
 /**
- * Text in torrents, which is UTF-8 by the standard and something else in old ones.
+ * Decodes text in torrents, which should be UTF-8 but has other encodings in old torrents.
  *
  * @module
  */
@@ -7,40 +7,30 @@
 import { concatBytes, fromUtf8, fromUtf8Lossy } from "../base/bytes.ts";
 import type { BencodeDict } from "../bencode/mod.ts";
 
-/** Bytes of a name that are read: no file system takes as many, whatever becomes of them when it is made safe. */
+/** Maximum number of bytes read of a name, more than any file system accepts even after the name is made safe. */
 const MAX_NAME = 4096;
-/** Bytes at the end of a longer name that are read, too: its extension may be there. */
+/** Number of bytes kept from the end of a longer name, which may contain its extension. */
 const NAME_TAIL = 64;
-/** Bytes of a comment and the like that are kept: it is shown, and not as a whole book. */
+/** Maximum number of bytes kept of a comment or similar text that is displayed. */
 const MAX_TEXT = 64 * 1024;
 
-/** Reads the text of one torrent. */
+/** Decodes the text of one torrent. */
 export class TextReader {
   readonly #legacy: TextDecoder | null;
 
-  /**
-   * @param charset The torrent's `encoding`. It is used for what is not UTF-8; a name that is unknown is left alone.
-   */
+  /** @param charset The torrent's `encoding`, used for text that is not UTF-8. An unknown encoding is ignored. */
   constructor(charset: string | undefined) {
     this.#legacy = legacyDecoder(charset);
   }
 
-  /**
-   * Any bytes as text: as UTF-8, else in the torrent's charset, else as UTF-8 with U+FFFD for what is broken.
-   *
-   * @param bytes Any bytes.
-   * @returns The text.
-   */
+  /** Decodes text as UTF-8, or else in the torrent's encoding, or else as UTF-8 with U+FFFD for invalid bytes. */
   read(bytes: Uint8Array): string {
     return fromUtf8(bytes) ?? this.#legacy?.decode(bytes) ?? fromUtf8Lossy(bytes);
   }
 
   /**
-   * Like {@linkcode read}, with `_` for what is broken, as libtorrent does for names. Of a name that no file can have only the
-   * beginning and the extension are read.
-   *
-   * @param bytes Any bytes.
-   * @returns The text.
+   * Decodes a name like {@linkcode read}, but with `_` for invalid bytes, as in libtorrent. Of a name that is too long
+   * for any file system, only the start and the extension are read.
    */
   readName(bytes: Uint8Array): string {
     if (bytes.length > MAX_NAME) return this.readName(shortened(bytes));
@@ -49,9 +39,9 @@ export class TextReader {
   }
 
   /**
-   * @param dict Where to look.
-   * @param key A key; its `.utf-8` variant is preferred.
-   * @returns Its text, of a long one the beginning, or `null` when it is missing or no byte string.
+   * Decodes the text of a key. The `.utf-8` variant of the key is preferred.
+   *
+   * @returns The text, cut if too long, or `null` if the value is missing or not a byte string.
    */
   readKey(dict: BencodeDict, key: string): string | null {
     const bytes = dict.getBytes(`${key}.utf-8`) ?? dict.getBytes(key);
@@ -59,14 +49,14 @@ export class TextReader {
   }
 }
 
-/** The beginning and the end of a name that is far too long, cut between characters of UTF-8. */
+/** Returns the start and the end of a name that is too long, cut at UTF-8 character boundaries. */
 function shortened(name: Uint8Array): Uint8Array {
   let tail = name.length - NAME_TAIL;
   while (tail < name.length && isContinuation(name[tail]!)) tail++;
   return concatBytes([headOf(name, MAX_NAME - NAME_TAIL), name.subarray(tail)]);
 }
 
-/** No more than so many bytes of a text, cut between characters of UTF-8. */
+/** Returns the start of a text, cut at a UTF-8 character boundary. */
 function headOf(text: Uint8Array, length: number): Uint8Array {
   let end = length;
   while (end > length - 4 && isContinuation(text[end]!)) end--;
@@ -83,7 +73,7 @@ function legacyDecoder(charset: string | undefined): TextDecoder | null {
     const decoder = new TextDecoder(charset.trim());
     return decoder.encoding === "utf-8" ? null : decoder;
   } catch (error) {
-    if (error instanceof RangeError) return null; // no such charset, so the text is as good as it gets
+    if (error instanceof RangeError) return null; // unknown encoding: the text is decoded as UTF-8
     throw error;
   }
 }

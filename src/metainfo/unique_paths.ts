@@ -1,53 +1,54 @@
 /**
- * Files of a torrent that would overwrite each other.
+ * Renames files of a torrent that would overwrite each other.
  *
  * @module
  */
 
 import { foldName, splitName } from "./safe_path.ts";
 
-/** In the place of a folder's number: a file. So are negative numbers. */
+/** Entry of a file, in place of a folder's number. Negative numbers are files as well. */
 const FILE = 0;
-/** The number of the torrent's own folder. */
+/** Number of the torrent's own folder. */
 const ROOT = 1;
 
-/** How many folders there may be. */
+/** Limit on the number of folders. */
 export interface FolderLimit {
-  /** So many; each takes memory. */
+  /** Maximum number of folders, since each takes memory. */
   readonly maxFolders: number;
-  /** Throws an error that says that there are more. */
+  /** Throws the error for too many folders. */
   tooMany(): never;
 }
 
 /**
- * Gives every file a path of its own. A file whose path is taken, by another file or by a folder, and be it by case or Unicode form
- * alone, gets `.1`, `.2` ... before its extension, as in libtorrent. Folders keep their names.
+ * Gives every file a unique path. A file whose path equals that of another file or of a folder, even if only by case or
+ * Unicode normalization, gets `.1`, `.2` and so on before its extension, as in libtorrent. Folders keep their names.
  *
  * @param paths Safe paths, at least one component each.
- * @param limit How many folders there may be; any number when absent.
- * @returns The paths in the same order; those that did not change are the same arrays.
+ * @param limit Limit on the number of folders. Unlimited when absent.
+ * @returns The paths in the same order. Unchanged paths are the same arrays.
  */
 export function uniquePaths(
   paths: readonly (readonly string[])[],
   limit?: FolderLimit,
 ): (readonly string[])[] {
   const tree = new Tree(limit);
-  // All folders come first: a file must not take the name of one that only a later file needs.
+  // Enter all folders first: a file must not take the name of a folder that only a later file needs.
   const folders = paths.map((path) => tree.openFolder(path));
   return paths.map((path, i) => tree.addFile(folders[i]!, path));
 }
 
-/** The names of a torrent. Folders have numbers, since a torrent can have too many for a map in each of them. */
+/** The names in a torrent. Folders are numbered, since a torrent can have too many folders for one map each. */
 class Tree {
   /**
-   * What a folder's number and a folded name stand for: the number of another folder, or a file. A file has the last number
-   * that was given to others of its name, negative, so that many equal names don't try all numbers again and again.
+   * Entries by folder number and folded name: the number of a subfolder, or a file. A file's entry is the negative of
+   * the last number given to other files of the same name, so that many equal names do not try all numbers from 1
+   * again.
    */
   readonly #entries = new Map<string, number>();
-  /** The last number given where it belongs to no file: by folder, stem and extension. */
+  /** Last number given by folder, stem and extension, where no file's entry can hold it. */
   readonly #numbers = new Map<string, number>();
   #folders = ROOT;
-  /** The path of the folder that was opened last, with the numbers of its parts: the next path often begins alike. */
+  /** Path whose folders were opened last, and their numbers. The next path often starts with the same folders. */
   #latest: readonly string[] = [];
   readonly #latestFolders: number[] = [];
   readonly #limit: FolderLimit | undefined;
@@ -56,7 +57,7 @@ class Tree {
     this.#limit = limit;
   }
 
-  /** The number of the folder that a path's last component is in. */
+  /** Returns the number of the folder that contains the last component of a path. Creates missing folders. */
   openFolder(path: readonly string[]): number {
     let depth = 0;
     const shared = Math.min(path.length, this.#latest.length) - 1;
@@ -77,7 +78,7 @@ class Tree {
     return folder;
   }
 
-  /** Adds a file to a folder, under another name if need be. */
+  /** Adds a file to a folder, and renames it if its name is taken. */
   addFile(folder: number, path: readonly string[]): readonly string[] {
     const name = path[path.length - 1]!;
     const key = keyOf(folder, name);
@@ -88,7 +89,7 @@ class Tree {
     }
     const { stem, extension } = splitName(name);
     const isCut = stem.length + extension.length < name.length;
-    // Names that are cut to the same stem count together; so do those that have the name of a folder.
+    // Names cut to the same stem share one series of numbers. So do names that equal the name of a folder.
     const series = isCut || taken > FILE ? keyOf(folder, `${stem}/${extension}`) : null;
     let number = series === null ? -taken : this.#numbers.get(series) ?? 0;
     let candidate: string;

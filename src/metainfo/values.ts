@@ -1,5 +1,5 @@
 /**
- * Decoded values in error messages.
+ * Describes decoded values in error messages.
  *
  * @module
  */
@@ -7,14 +7,13 @@
 import { fromUtf8 } from "../base/bytes.ts";
 import { BencodeDict, BencodeList, type BencodeValue } from "../bencode/mod.ts";
 
-/** Longer text than this is not worth repeating. */
+/** Maximum length of a byte string that is quoted, in bytes. */
 const SHOWN = 40;
 
 /**
- * What a value is, in words that end a sentence: `found a list`.
+ * Describes a value so that the text completes a sentence such as `found a list`.
  *
  * @param value A decoded value, or `undefined` for a missing key.
- * @returns A few words, printable.
  */
 export function describeValue(value: BencodeValue | undefined): string {
   if (value === undefined) return "nothing";

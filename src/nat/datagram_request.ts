@@ -1,5 +1,5 @@
 /**
- * A question by datagram, asked again until it is answered.
+ * Request and answer over UDP, with retransmission.
  *
  * @module
  */
@@ -9,31 +9,29 @@ import type { Bytes } from "../base/bytes.ts";
 import { MAX_GATEWAY_DATAGRAM } from "../base/defences.ts";
 import type { Platform, Timer } from "../platform/platform.ts";
 
-/** A question. */
+/** A request, and how to send it. */
 export interface DatagramRequest<T> {
-  /** Local address. */
+  /** Local address to send from. */
   readonly host: string;
-  /** Whom to ask. */
+  /** Address of the gateway. */
   readonly to: PeerAddress;
-  /** What to say. */
+  /** The datagram to send. */
   readonly request: Bytes;
-  /** Milliseconds to wait after each time that it is said. */
+  /** Milliseconds to wait for an answer after each transmission. The request is sent once per element. */
   readonly waits: readonly number[];
-  /** Gives up. */
+  /** Cancels the request. */
   readonly signal: AbortSignal;
-  /** Reads an answer; `null` for a datagram that is none, so that the waiting goes on. What it throws ends the question. */
+  /** Decodes an answer. Returns `null` for any other datagram, which is then ignored. An exception ends the request. */
   readonly read: (bytes: Uint8Array) => T | null;
 }
 
 /**
- * Asks, and asks again. What others than the one who was asked send is not looked at.
+ * Sends a request, repeats it until it is answered, and ignores datagrams from other hosts.
  *
- * @param platform Sockets and time.
- * @param question What is asked.
- * @returns The answer; `null` if there was none, or it was given up.
- * @throws {unknown} What `read` throws.
+ * @returns The answer, or `null` if there was none or the request was cancelled.
+ * @throws {unknown} Whatever `read` throws.
  */
-export async function ask<T>(
+export async function sendRequest<T>(
   platform: Pick<Platform, "after" | "net">,
   question: DatagramRequest<T>,
 ): Promise<T | null> {

@@ -1,25 +1,29 @@
 /**
- * What goes wrong with gateways.
+ * Errors of port mapping.
  *
  * @module
  */
 
 import { ShoalError } from "../base/errors.ts";
 
-/** A gateway that is not there, that refuses, or that makes no sense. Nothing that a download could not do without. */
+/** Options for {@linkcode PortMapError}. */
+export interface PortMapErrorOptions {
+  /** Address or URL of the gateway. */
+  readonly where?: string;
+  /** Error number with which the gateway refused. */
+  readonly code?: number;
+  /** The underlying error. */
+  readonly cause?: unknown;
+}
+
+/** No gateway was found, or a gateway has refused or given an invalid answer. Downloads work without a port mapping. */
 export class PortMapError extends ShoalError {
   override name = "PortMapError";
-  /** The number under which the gateway refused; `null` when it did not. */
+  /** Error number with which the gateway refused; `null` for any other error. */
   readonly code: number | null;
 
-  /**
-   * @param why What happened, in a plain sentence.
-   * @param options `where`: the gateway. `code`: the number under which it refused.
-   */
-  constructor(
-    why: string,
-    options: { readonly where?: string; readonly code?: number; readonly cause?: unknown } = {},
-  ) {
+  /** @param why What happened, as a plain sentence. */
+  constructor(why: string, options: PortMapErrorOptions = {}) {
     super("network", {
       what: "no port mapping",
       why,

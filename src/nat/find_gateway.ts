@@ -1,9 +1,10 @@
 /**
- * Finding a gateway that maps ports.
+ * Finds a gateway that maps ports.
  *
- * The system knows its default router and its own addresses, but tells neither to a program without further permissions. So
- * we ask the local network: a multicast datagram to ourselves comes back from our own address on it, and gateways answer a
- * UPnP search. Those, and the two addresses that routers usually have, are asked in PCP and NAT-PMP, too.
+ * The system knows the default router and our own addresses, but a program needs further permissions to read them. We
+ * therefore use the network: a multicast datagram to ourselves comes back from our own address, and UPnP gateways
+ * answer an SSDP search. The gateways found, and the two addresses that routers usually have, are tried with PCP and
+ * NAT-PMP as well.
  *
  * @module
  */
@@ -20,45 +21,47 @@ import { PcpGateway } from "./pcp_gateway.ts";
 import { encodeSearch, parseSearchReply, SEARCH_TARGETS, SSDP_GROUP, SSDP_PORT } from "./ssdp.ts";
 import { UpnpGateway } from "./upnp_gateway.ts";
 
-/** What is needed of the outside. */
+/** The parts of the platform that port mapping uses. */
 export type NatPlatform = Pick<Platform, "now" | "after" | "net" | "http" | "random" | "randomBytes">;
 
-/** Milliseconds until the datagram to ourselves must be back. */
+/** Milliseconds to wait for the multicast datagram to ourselves. */
 const SELF_MS = 500;
-/** Milliseconds between two searches: an answer may take one second (`MX`). */
+/** Milliseconds per SSDP search. Gateways delay an answer by up to one second (`MX`). */
 const SEARCH_MS = 1_200;
-/** Searches, since datagrams get lost. */
+/** Number of SSDP searches, since datagrams get lost. */
 const SEARCHES = 2;
-/** Bytes by which our own datagram is told from others. */
+/** Length of the random token by which our own multicast datagram is recognised, in bytes. */
 const TOKEN_LENGTH = 16;
-/** The last bytes of the addresses that routers usually have. */
+/** Last bytes of the addresses that routers usually have. */
 const USUAL_ROUTERS = [1, 254];
 
-/** A gateway, and the first mapping that it made. */
+/** A gateway, and its first mapping. */
 export interface Found {
   readonly gateway: Gateway;
   readonly mapping: Mapping;
 }
 
+/** Options for {@linkcode findGateway}. */
+export interface FindGatewayOptions {
+  /** Our own IPv4 address on the local network. Found out by multicast when absent. */
+  readonly bind?: string;
+  /** Cancels the search. */
+  readonly signal: AbortSignal;
+  /** Called with each gateway before the mapping is requested from it. */
+  readonly trying: (gateway: Gateway) => void;
+}
+
 /**
- * Finds a gateway and has it map a port. PCP and NAT-PMP come first: they say how long a mapping holds and belong to it by a
- * secret, UPnP is the one that most routers have.
+ * Finds a gateway and maps a port on it. PCP and NAT-PMP are preferred: they grant a mapping for a definite time, and
+ * PCP protects it with a nonce. UPnP is what most routers speak.
  *
- * @param platform The outside.
- * @param request What to map.
- * @param options `bind`: our own address, when it is known. `signal`: gives up. `trying`: is told of every gateway before it
- * is asked for a mapping.
- * @returns The gateway and the mapping, or `null` when we are not behind one: our own address is public.
- * @throws {PortMapError} If there is no gateway, or none grants it.
+ * @returns The gateway and the mapping, or `null` if our own address is public and needs no mapping.
+ * @throws {PortMapError} If there is no gateway, or no gateway grants the mapping.
  */
 export async function findGateway(
   platform: NatPlatform,
   request: MappingRequest,
-  options: {
-    readonly bind?: string;
-    readonly signal: AbortSignal;
-    readonly trying: (gateway: Gateway) => void;
-  },
+  options: FindGatewayOptions,
 ): Promise<Found | null> {
   const { signal, trying } = options;
   const client = options.bind ?? await ownAddress(platform, signal);
@@ -71,7 +74,7 @@ export async function findGateway(
   const pcp = [...hosts].slice(0, MAX_GATEWAYS + USUAL_ROUTERS.length).map((gateway) =>
     new PcpGateway(platform, { gateway, client })
   );
-  // All at once, but only one after the other may come to a mapping: the first that answers.
+  // All gateways are asked at once. The first mapping wins, and the other requests are cancelled.
   const problems: unknown[] = [];
   const answered = await firstOf(pcp, async (gateway, loser) => {
     trying(gateway);
@@ -88,14 +91,14 @@ export async function findGateway(
       problems.push(error);
     }
   }
-  // A refusal tells more than silence.
+  // A refusal says more than a missing answer.
   const told = problems.find((error) => error instanceof PortMapError && error.code !== null) ??
     (locations.length > 0 ? problems.at(-1) : undefined);
   if (told !== undefined) throw told;
   throw new PortMapError("no gateway answers, neither to UPnP nor to NAT-PMP nor to PCP");
 }
 
-/** The first that does it, and `null` when all failed; the others are called off. */
+/** Runs all attempts at once and returns the first success, or `null` if all fail. Then cancels the other attempts. */
 async function firstOf<T, R>(
   all: readonly T[],
   attempt: (one: T, loser: AbortSignal) => Promise<R>,
@@ -119,9 +122,9 @@ function usualRouters(client: string): string[] {
 }
 
 /**
- * Our own IPv4 address on the local network.
+ * Finds our own IPv4 address on the local network.
  *
- * @returns It, or `null` when there is no network with multicast, or it was given up.
+ * @returns The address, or `null` if the multicast datagram did not come back or the search was cancelled.
  */
 async function ownAddress(platform: NatPlatform, signal: AbortSignal): Promise<string | null> {
   const token = platform.randomBytes(TOKEN_LENGTH);
@@ -136,7 +139,7 @@ async function ownAddress(platform: NatPlatform, signal: AbortSignal): Promise<s
   return own;
 }
 
-/** Descriptions of gateways that answer. */
+/** Returns the description URLs of the UPnP gateways that answer a search. */
 async function search(
   platform: NatPlatform,
   { client, signal }: { readonly client: string; readonly signal: AbortSignal },
@@ -159,12 +162,26 @@ async function search(
   return [...found.values()];
 }
 
-/** Opens a socket, and takes what comes until somebody has heard enough or the time is over. */
-async function listen(
-  platform: NatPlatform,
-  how: { readonly host: string; readonly join: boolean; readonly ms: number; readonly signal: AbortSignal },
-  on: { opened(socket: UdpSocket): void; received(bytes: Bytes, from: PeerAddress): boolean },
-): Promise<void> {
+interface ListenOptions {
+  /** Local IPv4 address of the socket. */
+  readonly host: string;
+  /** Whether to join the SSDP multicast group. */
+  readonly join: boolean;
+  /** Milliseconds to listen for. */
+  readonly ms: number;
+  /** Cancels listening. */
+  readonly signal: AbortSignal;
+}
+
+interface ListenEvents {
+  /** The socket is open. */
+  opened(socket: UdpSocket): void;
+  /** A datagram has arrived. Returns `true` to stop listening. */
+  received(bytes: Bytes, from: PeerAddress): boolean;
+}
+
+/** Receives datagrams on a new socket until `received` returns `true` or the time is over. */
+async function listen(platform: NatPlatform, how: ListenOptions, on: ListenEvents): Promise<void> {
   if (how.signal.aborted) return;
   const socket = platform.net.openUdp({ host: how.host, port: 0, ...(how.join && { shared: true }) });
   const close = () => socket.close();

@@ -1,50 +1,50 @@
 /**
- * What every kind of gateway is to the rest of the house.
+ * The interface of all kinds of gateways.
  *
  * @module
  */
 
-/** A transport protocol that a gateway maps ports of. */
+/** Transport protocol of a mapped port. */
 export type PortProtocol = "tcp" | "udp";
 
-/** What is asked of a gateway. */
+/** A port mapping to request. */
 export interface MappingRequest {
-  /** Which kind of port. */
+  /** Transport protocol. */
   readonly protocol: PortProtocol;
-  /** The port on which we listen. */
+  /** Port on which we listen. */
   readonly internalPort: number;
-  /** The port that we would like to have outside. */
+  /** External port that we would like to have. */
   readonly externalPort: number;
-  /** Seconds for which it is to hold. */
+  /** Requested lifetime in seconds. */
   readonly lifetime: number;
 }
 
-/** What a gateway has granted. */
+/** A port mapping as granted. */
 export interface Mapping {
-  /** Our address outside, as the gateway says; `null` when it does not say. */
+  /** Our external address as the gateway reports it; `null` if unknown. */
   readonly externalAddress: string | null;
-  /** The port outside. */
+  /** External port. */
   readonly externalPort: number;
-  /** Seconds for which it holds; Infinity when it holds until it is removed. */
+  /** Granted lifetime in seconds; Infinity if the mapping is permanent. */
   readonly lifetime: number;
 }
 
-/** A device between us and the outside that was found. */
+/** A gateway between this machine and the internet. */
 export interface Gateway {
-  /** How one talks to it, for users: `UPnP`, `NAT-PMP` or `PCP`. */
+  /** Protocol of the gateway, as shown to users: `UPnP`, `NAT-PMP` or `PCP`. */
   readonly name: string;
-  /** Its address. */
+  /** Address of the gateway. */
   readonly host: string;
   /**
    * Maps a port, or renews the mapping.
    *
-   * @throws {PortMapError} If the gateway refuses or is silent.
+   * @throws {PortMapError} If the gateway refuses or does not answer.
    */
   map(request: MappingRequest, signal: AbortSignal): Promise<Mapping>;
   /**
-   * Removes what was mapped, or may have been by a request that was not answered; harmless when there is nothing.
+   * Removes a mapping, including one that an unanswered request may have created. Does nothing if there is no mapping.
    *
-   * @throws {PortMapError} If the gateway refuses or is silent.
+   * @throws {PortMapError} If the gateway refuses or does not answer.
    */
   unmap(request: MappingRequest, signal: AbortSignal): Promise<void>;
 }

@@ -1,9 +1,9 @@
 /**
- * What is said to and by a UPnP gateway over HTTP: its description, and actions of its service for connections (IGD:1 and
- * IGD:2, `WANIPConnection` and `WANPPPConnection`).
+ * Messages of the UPnP Internet Gateway Device protocol over HTTP: the device description, and the actions of the
+ * services `WANIPConnection` and `WANPPPConnection` (IGD:1 and IGD:2).
  *
- * Only a handful of elements are looked at, whose names are fixed and whose content is plain text, so that they are picked
- * out of the text rather than parsed with all of XML.
+ * Only a few elements are needed. Their names are fixed and their content is plain text, so they are extracted with a
+ * regular expression instead of an XML parser.
  *
  * @module
  */
@@ -13,18 +13,18 @@ import { MAX_GATEWAY_MESSAGE, MAX_GATEWAY_SERVICES } from "../base/defences.ts";
 import { PortMapError } from "./errors.ts";
 import type { MappingRequest } from "./gateway.ts";
 
-/** Services that map ports, best first. */
+/** Service types that map ports, best first. */
 const SERVICES = [
   "urn:schemas-upnp-org:service:WANIPConnection:2",
   "urn:schemas-upnp-org:service:WANIPConnection:1",
   "urn:schemas-upnp-org:service:WANPPPConnection:1",
 ];
 
-/** Error numbers of the service (section 2.5 of WANIPConnection:2) that one can do something about. */
+/** Error codes of the service that the client handles (WANIPConnection:2, section 2.5). */
 export const IGD_ERROR = {
-  /** The external port belongs to somebody else. */
+  /** The external port is mapped for another host. */
   conflict: 718,
-  /** A mapping has to be for good. */
+  /** The gateway supports permanent mappings only. */
   onlyPermanent: 725,
   /** There is no such mapping. */
   noSuchEntry: 714,
@@ -32,27 +32,25 @@ export const IGD_ERROR = {
 
 /** A service that maps ports. */
 export interface IgdService {
-  /** Its type. */
+  /** Service type. */
   readonly type: string;
-  /** Where its actions go. */
+  /** URL to which actions are posted. */
   readonly controlUrl: string;
 }
 
-/** An action: an HTTP `POST`. */
+/** An action as an HTTP `POST` request. */
 export interface IgdAction {
   /** Header fields. */
   readonly headers: Readonly<Record<string, string>>;
-  /** The envelope. */
+  /** SOAP envelope. */
   readonly body: string;
 }
 
 /**
- * Finds the service that maps ports.
+ * Finds the service that maps ports in a device description.
  *
- * @param xml The description.
- * @param location Where it was found.
- * @returns The best one.
- * @throws {PortMapError} If there is none, or its control URL is not on the host that described it.
+ * @returns The best service.
+ * @throws {PortMapError} If there is no such service, or its control URL is on another host.
  */
 export function parseDescription(xml: string, location: string): IgdService {
   const base = elementText(xml, "URLBase") || location;
@@ -77,14 +75,14 @@ export function parseDescription(xml: string, location: string): IgdService {
   return best;
 }
 
-/**
- * The action that maps a port, or renews the mapping.
- *
- * @param service The gateway's service.
- * @param mapping What to map; a lifetime of 0 is for good. `client`: our own address.
- * @returns The request.
- */
-export function addPortMapping(service: IgdService, mapping: MappingRequest & { readonly client: string }): IgdAction {
+/** A port mapping as a UPnP gateway takes it. A lifetime of 0 requests a permanent mapping. */
+export interface IgdMapping extends MappingRequest {
+  /** Our own address on the gateway's network. */
+  readonly client: string;
+}
+
+/** Creates the action that maps a port or renews a mapping. */
+export function addPortMapping(service: IgdService, mapping: IgdMapping): IgdAction {
   return action(service, "AddPortMapping", [
     ["NewRemoteHost", ""],
     ["NewExternalPort", mapping.externalPort],
@@ -97,13 +95,7 @@ export function addPortMapping(service: IgdService, mapping: MappingRequest & { 
   ]);
 }
 
-/**
- * The action that removes a mapping.
- *
- * @param service The gateway's service.
- * @param mapping Which one.
- * @returns The request.
- */
+/** Creates the action that removes a mapping. */
 export function deletePortMapping(
   service: IgdService,
   mapping: Pick<MappingRequest, "protocol" | "externalPort">,
@@ -115,21 +107,15 @@ export function deletePortMapping(
   ]);
 }
 
-/**
- * The action that asks for the address outside.
- *
- * @param service The gateway's service.
- * @returns The request.
- */
+/** Creates the action that asks for the external address. */
 export function getExternalAddress(service: IgdService): IgdAction {
   return action(service, "GetExternalIPAddress", []);
 }
 
 /**
- * Reads the answer to {@linkcode getExternalAddress}.
+ * Decodes the answer to {@linkcode getExternalAddress}.
  *
- * @param xml The envelope.
- * @returns A literal address, or `null` when the gateway has none.
+ * @returns A literal IP address, or `null` if the gateway has none.
  */
 export function parseExternalAddress(xml: string): string | null {
   const address = elementText(xml, "NewExternalIPAddress") ?? "";
@@ -137,11 +123,9 @@ export function parseExternalAddress(xml: string): string | null {
 }
 
 /**
- * Fails if an action has failed.
+ * Throws if an action has failed.
  *
- * @param status HTTP status.
- * @param xml The envelope.
- * @throws {PortMapError} With the number of the gateway's error as `code`, when it told one.
+ * @throws {PortMapError} If the status is not 200. `code` is the gateway's error code, if the envelope has one.
  */
 export function checkOutcome(status: number, xml: string): void {
   if (status === 200) return;
@@ -164,7 +148,7 @@ function action(service: IgdService, name: string, args: readonly (readonly [str
   };
 }
 
-/** The text of the first element of a name, whatever its prefix; `null` when there is none. Takes linear time. */
+/** Returns the text of the first element with a name, with any prefix, or `null`. Takes linear time. */
 function elementText(xml: string, name: string): string | null {
   const found = new RegExp(`<(?:[\\w.-]{1,32}:)?${name}(?:\\s[^<>]*)?>([^<]*)<`).exec(xml)?.[1];
   return found === undefined ? null : found.trim().replaceAll("&amp;", "&");

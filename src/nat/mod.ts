@@ -1,5 +1,5 @@
 /**
- * Gateways: has them let peers through to us (UPnP IGD, NAT-PMP, PCP). The front door of the room.
+ * Port mapping on gateways, so that peers can connect to us (UPnP IGD, NAT-PMP, PCP).
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * The messages of NAT-PMP (RFC 6886).
+ * Messages of NAT-PMP (RFC 6886).
  *
  * @module
  */
@@ -9,26 +9,26 @@ import type { Bytes } from "../base/bytes.ts";
 import { PortMapError } from "./errors.ts";
 import type { MappingRequest, PortProtocol } from "./gateway.ts";
 
-/** Where gateways listen, for NAT-PMP and PCP. */
+/** UDP port of NAT-PMP and PCP on the gateway. */
 export const GATEWAY_PORT = 5351;
 const VERSION = 0;
 const OP_ADDRESS = 0;
 const OP_UDP = 1;
 const OP_TCP = 2;
-/** Added to the operation in an answer. */
+/** Added to the opcode in an answer. */
 const ANSWER = 128;
 
-/** Section 3.5. */
+/** Texts of the result codes (section 3.5). */
 const RESULTS = [
   "success",
   "it does not speak this version",
-  "it is not allowed to",
+  "port mapping is not allowed",
   "it has no address itself",
   "it has no more room for mappings",
   "it does not know the operation",
 ];
 
-/** What a gateway answers. */
+/** A decoded answer. */
 export type NatPmpReply =
   | { readonly kind: "address"; readonly address: string }
   | {
@@ -36,25 +36,16 @@ export type NatPmpReply =
     readonly protocol: PortProtocol;
     readonly internalPort: number;
     readonly externalPort: number;
-    /** Seconds. */
+    /** Lifetime in seconds. */
     readonly lifetime: number;
   };
 
-/**
- * The question for the address outside (section 3.2).
- *
- * @returns A datagram.
- */
+/** Encodes the request for the external address (section 3.2). */
 export function encodeAddressRequest(): Bytes {
   return Uint8Array.of(VERSION, OP_ADDRESS);
 }
 
-/**
- * The request for a mapping (section 3.3); one with a lifetime of 0 removes it (section 3.4).
- *
- * @param request What is wanted.
- * @returns A datagram.
- */
+/** Encodes a mapping request (section 3.3). A lifetime of 0 removes the mapping (section 3.4). */
 export function encodeMappingRequest(request: MappingRequest): Bytes {
   const bytes = new Uint8Array(12);
   const view = new DataView(bytes.buffer);
@@ -66,11 +57,9 @@ export function encodeMappingRequest(request: MappingRequest): Bytes {
 }
 
 /**
- * Reads an answer.
+ * Decodes an answer.
  *
- * @param bytes A datagram from the gateway.
- * @returns What it says.
- * @throws {PortMapError} If it is none of NAT-PMP, or a refusal, whose number is the `code`.
+ * @throws {PortMapError} If the datagram is not NAT-PMP, or is a refusal; `code` is then the result code.
  */
 export function parseNatPmpReply(bytes: Uint8Array): NatPmpReply {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);

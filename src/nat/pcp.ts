@@ -1,5 +1,5 @@
 /**
- * The MAP messages of the Port Control Protocol (RFC 6887), for IPv4.
+ * MAP messages of the Port Control Protocol (RFC 6887), for IPv4.
  *
  * @module
  */
@@ -14,18 +14,18 @@ const OP_MAP = 1;
 const ANSWER = 0x80;
 const HEADER = 24;
 const MAP = 36;
-/** Longest message (section 7). */
+/** Maximum length of a message in bytes (section 7). */
 const MAX_LENGTH = 1100;
-/** Bytes of a nonce (section 11.1). */
+/** Length of a nonce in bytes (section 11.1). */
 export const NONCE_LENGTH = 12;
 const PROTOCOLS = { tcp: 6, udp: 17 } as const;
 const MAPPED = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
 
-/** Section 7.4. */
+/** Texts of the result codes (section 7.4). */
 const RESULTS = [
   "success",
   "it does not speak this version",
-  "it is not allowed to",
+  "port mapping is not allowed",
   "the request is malformed",
   "it does not know the operation",
   "it does not know the option",
@@ -39,31 +39,35 @@ const RESULTS = [
   "there are too many peers",
 ];
 
-/** What a gateway answers. */
+/** A decoded answer. */
 export interface PcpReply {
-  /** That of the request. */
+  /** Nonce of the request. */
   readonly nonce: Bytes;
   readonly protocol: PortProtocol;
   readonly internalPort: number;
   readonly externalPort: number;
-  /** A literal address. */
+  /** Literal IP address. */
   readonly externalAddress: string;
-  /** Seconds. */
+  /** Lifetime in seconds. */
   readonly lifetime: number;
 }
 
+/** Options for {@linkcode encodePcpMap}. */
+export interface PcpMapOptions {
+  /** 12 random bytes. Renewing or removing a mapping takes the nonce that created the mapping. */
+  readonly nonce: Bytes;
+  /** Our IPv4 address as the gateway sees it. */
+  readonly client: string;
+}
+
 /**
- * The request for a mapping (section 11.1); one with a lifetime of 0 removes it.
+ * Encodes a mapping request (section 11.1). A lifetime of 0 removes the mapping.
  *
- * @param request What is wanted.
- * @param options `nonce`: of 12 bytes, the same for as long as the mapping is to live. `client`: our IPv4 address, as the
- * gateway sees it.
- * @returns A datagram.
- * @throws {RangeError} If `client` is no IPv4 address.
+ * @throws {RangeError} If `client` is not an IPv4 address.
  */
 export function encodePcpMap(
   request: MappingRequest,
-  { nonce, client }: { readonly nonce: Bytes; readonly client: string },
+  { nonce, client }: PcpMapOptions,
 ): Bytes {
   const address = parseIp(client);
   if (address?.length !== 4) throw new RangeError(`"${client}" is not an IPv4 address`);
@@ -77,16 +81,14 @@ export function encodePcpMap(
   view.setUint8(HEADER + 12, PROTOCOLS[request.protocol]);
   view.setUint16(HEADER + 16, request.internalPort);
   view.setUint16(HEADER + 18, request.lifetime === 0 ? 0 : request.externalPort);
-  bytes.set(MAPPED, HEADER + 20); // any IPv4 address
+  bytes.set(MAPPED, HEADER + 20); // no preferred external address: any IPv4 address
   return bytes;
 }
 
 /**
- * Reads an answer.
+ * Decodes an answer.
  *
- * @param bytes A datagram from the gateway.
- * @returns What it says.
- * @throws {PortMapError} If it is none of PCP, or a refusal, whose number is the `code`.
+ * @throws {PortMapError} If the datagram is not PCP, or is a refusal; `code` is then the result code.
  */
 export function parsePcpReply(bytes: Uint8Array): PcpReply {
   if (bytes.length < HEADER || bytes.length > MAX_LENGTH) {
@@ -115,17 +117,19 @@ export function parsePcpReply(bytes: Uint8Array): PcpReply {
   };
 }
 
+/** A request that was sent to a gateway. */
+export interface SentPcpRequest {
+  /** The mapping that was requested. */
+  readonly request: MappingRequest;
+  /** The nonce that was sent with the request. */
+  readonly nonce: Bytes;
+}
+
 /**
- * Whether a reply is for a request: anybody can send a datagram, only the gateway has seen the nonce (section 18.1).
- *
- * @param reply What came.
- * @param options `request`: what was asked. `nonce`: with which nonce.
- * @returns Whether they belong together.
+ * Returns `true` if an answer belongs to a request. Any host can send a datagram, but only the gateway knows the nonce
+ * (section 18.1).
  */
-export function answersRequest(
-  reply: PcpReply,
-  { request, nonce }: { request: MappingRequest; nonce: Bytes },
-): boolean {
+export function answersRequest(reply: PcpReply, { request, nonce }: SentPcpRequest): boolean {
   return equalBytes(reply.nonce, nonce) && reply.protocol === request.protocol &&
     reply.internalPort === request.internalPort;
 }

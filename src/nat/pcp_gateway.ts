@@ -1,13 +1,13 @@
 /**
- * Gateways that speak PCP or NAT-PMP. Both have the same port and know each other's version, so one question tells which
- * it is (RFC 6887 section 9).
+ * Gateways that speak PCP or NAT-PMP. Both use the same port and answer the other's version, so one request tells them
+ * apart (RFC 6887, section 9).
  *
  * @module
  */
 
 import type { Bytes } from "../base/bytes.ts";
 import type { Platform } from "../platform/platform.ts";
-import { ask } from "./datagram_request.ts";
+import { sendRequest } from "./datagram_request.ts";
 import { PortMapError } from "./errors.ts";
 import type { Gateway, Mapping, MappingRequest } from "./gateway.ts";
 import {
@@ -20,32 +20,28 @@ import {
 import { answersRequest, encodePcpMap, NONCE_LENGTH, parsePcpReply } from "./pcp.ts";
 
 /**
- * Milliseconds between questions: the first of the schedule of RFC 6886 section 3.1, which goes on to 64 s. A gateway is one
- * hop away, and whoever is silent for 1.75 s has most likely never heard of it.
+ * Milliseconds between transmissions: the start of the schedule in RFC 6886, section 3.1, which goes on to 64 s. A
+ * gateway is one hop away, and one that has not answered within 1.75 s most likely does not speak the protocol.
  */
 const WAITS = [250, 500, 1000];
 
-/** Where a gateway is, and where we are. */
+/** Addresses of a gateway and of this machine. */
 export interface GatewayPlace {
-  /** The gateway's IPv4 address. */
+  /** IPv4 address of the gateway. */
   readonly gateway: string;
-  /** Our own IPv4 address on its network. */
+  /** Our own IPv4 address on the gateway's network. */
   readonly client: string;
 }
 
-/** A gateway that may speak either; which of them is found out by the first mapping. */
+/** A gateway that speaks PCP or NAT-PMP. The first mapping finds out which. */
 export class PcpGateway implements Gateway {
   readonly host: string;
   readonly #platform: Pick<Platform, "after" | "net" | "randomBytes">;
   readonly #client: string;
-  /** The same for as long as this lives, since a mapping can be renewed and removed only with its own. */
+  /** Nonce of all requests. Renewing or removing a mapping takes the nonce that created the mapping. */
   readonly #nonce: Bytes;
   #natPmp: boolean | null = null;
 
-  /**
-   * @param platform Sockets, time and chance.
-   * @param place Where it is.
-   */
   constructor(platform: Pick<Platform, "after" | "net" | "randomBytes">, place: GatewayPlace) {
     this.#platform = platform;
     this.host = place.gateway;
@@ -69,11 +65,11 @@ export class PcpGateway implements Gateway {
     await this.map({ ...request, lifetime: 0 }, signal);
   }
 
-  /** @returns The mapping, or `null` if it should be asked in NAT-PMP. */
+  /** Requests a mapping with PCP. Returns `null` if NAT-PMP should be tried. */
   async #mapPcp(request: MappingRequest, signal: AbortSignal): Promise<Mapping | null> {
     const nonce = this.#nonce;
     const reply = await this.#ask(encodePcpMap(request, { nonce, client: this.#client }), signal, (bytes) => {
-      // Version 0, "unsupported version": all that an old gateway says.
+      // An old gateway answers every PCP request with version 0, "unsupported version".
       if (bytes.length >= 4 && bytes[0] === 0) return "natPmp";
       const reply = sensible(() => parsePcpReply(bytes));
       return reply !== null && answersRequest(reply, { request, nonce }) ? reply : null;
@@ -102,7 +98,7 @@ export class PcpGateway implements Gateway {
   async #ask<T>(request: Bytes, signal: AbortSignal, read: (bytes: Uint8Array) => T | null): Promise<T | null> {
     try {
       const to = { host: this.host, port: GATEWAY_PORT };
-      return await ask(this.#platform, { host: this.#client, to, request, waits: WAITS, signal, read });
+      return await sendRequest(this.#platform, { host: this.#client, to, request, waits: WAITS, signal, read });
     } catch (error) {
       if (!(error instanceof PortMapError) || error.code === null) throw error;
       throw new PortMapError(error.why, { where: this.host, code: error.code });
@@ -114,7 +110,7 @@ export class PcpGateway implements Gateway {
   }
 }
 
-/** A refusal is an answer, and ends the question; nonsense is not, and the waiting goes on. */
+/** Decodes a datagram. A refusal is thrown and ends the request; an invalid datagram is ignored and returns `null`. */
 function sensible<T>(parse: () => T): T | null {
   try {
     return parse();

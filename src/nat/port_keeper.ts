@@ -1,5 +1,5 @@
 /**
- * Keeps the listening port mapped for as long as the session runs.
+ * Keeps the listening ports mapped while the session runs.
  *
  * @module
  */
@@ -11,40 +11,40 @@ import { PortMapError } from "./errors.ts";
 import { findGateway, type NatPlatform } from "./find_gateway.ts";
 import type { Gateway, Mapping, MappingRequest, PortProtocol } from "./gateway.ts";
 
-/** Seconds for which a mapping is asked: what a crash leaves behind is gone after an hour. */
+/** Requested lifetime in seconds. A mapping that a crash leaves behind is gone after an hour. */
 const LIFETIME = 3_600;
-/** Part of a mapping's lifetime after which it is renewed (RFC 6886 section 3.3). */
+/** Fraction of a mapping's lifetime after which it is renewed (RFC 6886, section 3.3). */
 const RENEW_AT = 0.5;
-/** Seconds between two renewals, at least and at most; a mapping for good is looked after, too, since gateways restart. */
+/** Minimum and maximum seconds between two renewals. Permanent mappings are renewed too, since gateways restart. */
 const MIN_RENEW = 60;
 const MAX_RENEW = LIFETIME;
-/** Seconds until the next try after so many failures in a row; the last one holds for all that follow. */
+/** Seconds until the next attempt, by number of consecutive failures. The last value applies to all later failures. */
 const RETRY = [60, 300, 900, 3_600];
 /** Milliseconds that removing the mappings may take. */
 const REMOVE_MS = 1_000;
 const PROTOCOLS: readonly PortProtocol[] = ["tcp", "udp"];
 
-/** What a {@linkcode PortKeeper} is to do. */
+/** Options for {@linkcode PortKeeper}. */
 export interface PortKeeperOptions {
-  /** The ports on which we listen. */
+  /** Listening port by protocol. */
   readonly ports: Readonly<Record<PortProtocol, number>>;
-  /** The one address on which we listen; absent for all. */
+  /** The only local address on which we listen. All when absent. */
   readonly bind?: string;
-  /** Is told what happens. */
+  /** Callbacks. */
   readonly events: PortKeeperEvents;
 }
 
-/** What happened. */
+/** Callbacks of a {@linkcode PortKeeper}. */
 export interface PortKeeperEvents {
-  /** A port is mapped, or is now another one than before. Renewals that change nothing are not told. */
+  /** A port has been mapped, or mapped differently. Not called for a renewal that changes nothing. */
   mapped(protocol: PortProtocol, mapping: Mapping, gateway: Gateway): void;
-  /** A port that was mapped is so no more: it couldn't be renewed before its time was over. */
+  /** A mapping has expired without being renewed, or is no longer needed. */
   lost(protocol: PortProtocol): void;
-  /** It does not work; told again only when the reason is another. */
+  /** Mapping has failed. Called again only when the reason changes. */
   failed(error: PortMapError): void;
 }
 
-/** Has the gateway send to us what comes to a port of its own, TCP and UDP. */
+/** Keeps the TCP and the UDP listening port mapped on the gateway. */
 export class PortKeeper {
   readonly #platform: NatPlatform;
   readonly #ports: Record<PortProtocol, number>;
@@ -54,9 +54,9 @@ export class PortKeeper {
   /** Gateways that may hold a mapping of ours, and for which protocols. */
   readonly #held = new Map<Gateway, Set<PortProtocol>>();
   readonly #told = new Map<PortProtocol, string>();
-  /** When what is mapped ends unless it is renewed, in milliseconds. */
+  /** Time when a mapping expires unless renewed, in milliseconds, by protocol. */
   readonly #until = new Map<PortProtocol, number>();
-  /** The ports outside that were granted last: asked for again, so that others find us where we were. */
+  /** External port granted last, by protocol. Requested again, so that peers find us at the same port. */
   readonly #granted = new Map<PortProtocol, number>();
   #gateway: Gateway | null = null;
   #failures = 0;
@@ -64,10 +64,6 @@ export class PortKeeper {
   #timer: Timer | null = null;
   #round: Promise<void> | null = null;
 
-  /**
-   * @param platform The outside.
-   * @param options What to do.
-   */
   constructor(platform: NatPlatform, options: PortKeeperOptions) {
     this.#platform = platform;
     this.#ports = { ...options.ports };
@@ -75,19 +71,14 @@ export class PortKeeper {
     this.#events = options.events;
   }
 
-  /** Begins, unless we listen on an address that no gateway could send to. Harmless when called again. */
+  /** Starts mapping, unless we listen on an address that no gateway can forward to. Does nothing if already started. */
   start(): void {
     if (this.#round !== null || this.#stop.signal.aborted) return;
     if (this.#bind !== undefined && !isPrivate(this.#bind)) return;
     this.#begin();
   }
 
-  /**
-   * We listen on another port than before: has that one mapped, and not the other one any more.
-   *
-   * @param protocol Which kind of port.
-   * @param port The new one.
-   */
+  /** Changes the listening port. Maps the new port and removes the mapping of the old one. */
   setPort(protocol: PortProtocol, port: number): void {
     if (this.#ports[protocol] === port) return;
     const before = this.#request(protocol);
@@ -97,7 +88,7 @@ export class PortKeeper {
       .catch((error) => this.#failed(error));
   }
 
-  /** Removes a mapping; what a gateway doesn't remove runs out. */
+  /** Removes a mapping. If the gateway fails to remove it, the mapping expires. */
   async #forget(request: MappingRequest): Promise<void> {
     this.#timer?.cancel();
     if (this.#until.has(request.protocol)) this.#until.set(request.protocol, this.#platform.now());
@@ -112,9 +103,9 @@ export class PortKeeper {
   }
 
   /**
-   * Removes what was mapped.
+   * Stops, and removes all mappings.
    *
-   * @returns Settles when it is removed or a second has passed. Never rejects.
+   * @returns Resolves when the mappings are removed or one second has passed. Never rejects.
    */
   async stop(): Promise<void> {
     this.#stop.abort();
@@ -154,7 +145,7 @@ export class PortKeeper {
             this.#hold(gateway, protocol);
           },
         }).finally(() => {
-          // Whoever was silent until now would be silent when it is to remove something, too.
+          // A gateway that did not answer now would not answer a removal either.
           if (!signal.aborted) { for (const gateway of tried) this.#held.delete(gateway); }
         });
         if (found === null) return this.#unneeded();
@@ -174,7 +165,7 @@ export class PortKeeper {
     this.#again(Math.min(MAX_RENEW, Math.max(MIN_RENEW, Math.min(...lifetimes) * RENEW_AT)));
   }
 
-  /** Nobody is between us and the outside, any more: what was mapped in another network leads nowhere. */
+  /** Called when our own address is public: a mapping made in another network no longer leads to us. */
   #unneeded(): void {
     this.#lose(() => true);
     this.#again(MAX_RENEW);
@@ -182,7 +173,7 @@ export class PortKeeper {
 
   #failed(error: unknown): void {
     if (this.#stop.signal.aborted) return;
-    // Another gateway may be there by then, or the same with another address.
+    // At the next attempt there may be another gateway, or the gateway may have another address.
     this.#gateway = null;
     const known = error instanceof PortMapError ? error : new PortMapError(messageOf(error), { cause: error });
     if (known.message !== this.#problem) this.#events.failed(known);
@@ -190,7 +181,7 @@ export class PortKeeper {
     const now = this.#platform.now();
     this.#lose((until) => until <= now);
     const retry = RETRY[Math.min(this.#failures++, RETRY.length - 1)]!;
-    // No later than when a mapping ends: nobody is to be told for an hour of a port that leads nowhere.
+    // Retry no later than a mapping expires, so that an expired port is not announced for up to an hour.
     this.#again(Math.min(retry, ...[...this.#until.values()].map((until) => Math.ceil((until - now) / 1000))));
   }
 
@@ -208,14 +199,14 @@ export class PortKeeper {
     this.#timer = this.#platform.after(seconds * 1000, () => this.#begin());
   }
 
-  /** From before the request on, since one that is not answered may have been granted. */
+  /** Notes a gateway before the request is sent, since a request without an answer may have been granted. */
   #hold(gateway: Gateway, protocol: PortProtocol): void {
     const held = this.#held.get(gateway) ?? new Set();
     this.#held.set(gateway, held.add(protocol));
   }
 
   #tell(protocol: PortProtocol, mapping: Mapping, gateway: Gateway): void {
-    // A gateway that was switched off forgets those that it made for good, too.
+    // A gateway that was switched off has lost its permanent mappings as well.
     this.#until.set(protocol, this.#platform.now() + Math.min(mapping.lifetime, MAX_RENEW) * 1000);
     this.#granted.set(protocol, mapping.externalPort);
     const key = `${gateway.name} ${mapping.externalAddress} ${mapping.externalPort}`;
@@ -226,7 +217,7 @@ export class PortKeeper {
 
   #request(protocol: PortProtocol): MappingRequest {
     const internalPort = this.#ports[protocol];
-    // The same port for both protocols where it can be, since many take them for one.
+    // Request the same external port for both protocols, since many clients assume that TCP and UDP share a port.
     const other = this.#ports.tcp === this.#ports.udp ? this.#granted.get("tcp") : undefined;
     const externalPort = this.#granted.get(protocol) ?? other ?? internalPort;
     return { protocol, internalPort, externalPort, lifetime: LIFETIME };

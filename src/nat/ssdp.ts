@@ -1,26 +1,26 @@
 /**
- * Searching for UPnP gateways (SSDP, UPnP Device Architecture 1.1 section 1.3).
+ * SSDP search for UPnP gateways (UPnP Device Architecture 1.1, section 1.3).
  *
  * @module
  */
 
 import { type Bytes, fromUtf8Lossy, utf8 } from "../base/bytes.ts";
 
-/** Where a search goes. */
+/** Multicast group of a search. */
 export const SSDP_GROUP = "239.255.255.250";
-/** To which port. */
+/** UDP port of a search. */
 export const SSDP_PORT = 1900;
-/** What is searched for. Gateways of version 2 answer for version 1, too; a few answer for their own alone. */
+/** Search targets. Gateways of version 2 should answer for version 1 as well, but a few answer for version 2 only. */
 export const SEARCH_TARGETS = [
   "urn:schemas-upnp-org:device:InternetGatewayDevice:1",
   "urn:schemas-upnp-org:device:InternetGatewayDevice:2",
 ] as const;
 
 /**
- * A search.
+ * Encodes a search.
  *
- * @param target What to search for.
- * @returns A datagram. Answers are due within a second.
+ * @param target One of {@linkcode SEARCH_TARGETS}.
+ * @returns The datagram. Answers arrive within one second.
  */
 export function encodeSearch(target: string): Bytes {
   return utf8([
@@ -34,12 +34,11 @@ export function encodeSearch(target: string): Bytes {
 }
 
 /**
- * Reads an answer to a search.
+ * Decodes an answer to a search.
  *
- * @param bytes A datagram.
- * @param from The IPv4 address that sent it.
- * @returns Where the gateway's description is; `null` if the datagram is no answer, or names a place that is not on the
- * host that sent it: nobody may send us to others.
+ * @param from IPv4 address of the sender.
+ * @returns URL of the device description, or `null` if the datagram is not an answer of a gateway. A URL on another
+ * host than the sender's is rejected, so that no sender can direct our requests at other hosts.
  */
 export function parseSearchReply(bytes: Uint8Array, from: string): URL | null {
   const [status = "", ...lines] = fromUtf8Lossy(bytes).split(/\r?\n/);

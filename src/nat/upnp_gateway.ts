@@ -1,5 +1,5 @@
 /**
- * Gateways that speak UPnP.
+ * Gateways that speak UPnP IGD.
  *
  * @module
  */
@@ -22,21 +22,31 @@ import {
   parseExternalAddress,
 } from "./igd.ts";
 
-/** Milliseconds for one answer. */
+/** Timeout of one HTTP request in milliseconds. */
 const TIMEOUT_MS = 3_000;
-/** Other ports that are tried when somebody else has the one that we would like. */
+/** Number of other external ports to try when the requested port is taken. */
 const OTHER_PORTS = 3;
-/** Ports that anybody may ask for (RFC 6335 section 6). */
+/** First dynamic port, which any program may use (RFC 6335, section 6). */
 const FIRST_DYNAMIC_PORT = 49_152;
 
-/** A gateway whose description was read. */
+/** Options for {@linkcode UpnpGateway.open}. */
+export interface OpenUpnpGatewayOptions {
+  /** URL of the gateway's device description. */
+  readonly location: string;
+  /** Our own address on the gateway's network. */
+  readonly client: string;
+  /** Cancels the request. */
+  readonly signal: AbortSignal;
+}
+
+/** A UPnP gateway whose device description has been read. */
 export class UpnpGateway implements Gateway {
   readonly name = "UPnP";
   readonly host: string;
   readonly #platform: Pick<Platform, "http" | "random">;
   readonly #service: IgdService;
   readonly #client: string;
-  /** The port outside that was asked for last. */
+  /** External port requested last, by protocol. */
   readonly #asked = new Map<PortProtocol, number>();
 
   private constructor(platform: Pick<Platform, "http" | "random">, options: { service: IgdService; client: string }) {
@@ -47,16 +57,13 @@ export class UpnpGateway implements Gateway {
   }
 
   /**
-   * Reads a gateway's description.
+   * Reads a gateway's device description.
    *
-   * @param platform HTTP and chance.
-   * @param options `location`: where the description is. `client`: our own address on its network. `signal`: gives up.
-   * @returns The gateway.
-   * @throws {PortMapError} If there is no description, or it makes no sense.
+   * @throws {PortMapError} If the description can't be fetched, or has no usable service.
    */
   static async open(
     platform: Pick<Platform, "http" | "random">,
-    options: { readonly location: string; readonly client: string; readonly signal: AbortSignal },
+    options: OpenUpnpGatewayOptions,
   ): Promise<UpnpGateway> {
     const { location, client, signal } = options;
     const { status, xml } = await request(platform, { url: location, bind: client, signal });
@@ -80,7 +87,7 @@ export class UpnpGateway implements Gateway {
         if (code === IGD_ERROR.onlyPermanent && lifetime !== 0) lifetime = 0;
         else if (code === IGD_ERROR.conflict && others++ < OTHER_PORTS) externalPort = this.#anyPort();
         else {
-          // It is not ours: nothing may be removed.
+          // A refused mapping is not ours and must not be removed.
           if (code !== null) this.#asked.delete(request.protocol);
           throw error;
         }

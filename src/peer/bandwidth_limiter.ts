@@ -1,10 +1,10 @@
 /**
- * A limit of how fast data comes, or goes: for all torrents together, and shared fairly among them and their peers. A torrent may
- * have a limit of its own besides.
+ * Rate limits for downloads and uploads. A limit applies to all torrents of a session together and is shared fairly
+ * among torrents and their peers. A torrent may also have a limit of its own.
  *
- * What counts are the bytes of blocks, as other clients count them: what comes from those whom we asked for blocks, with the
- * headers of these (one part in a thousand), and from web seeds; and the blocks that we send. Requests, haves, keep-alives
- * and metadata never wait for a limit, and neither does the talk with trackers and the DHT.
+ * A limit counts the bytes of blocks, as in other clients: downloads from peers with outstanding requests, with message
+ * headers (one part in a thousand), and from web seeds; and uploaded blocks. Requests, haves, keep-alives, metadata,
+ * trackers and the DHT never wait for a limit.
  *
  * @module
  */
@@ -12,11 +12,14 @@
 import { FairShare, type Party, type ShareClaim } from "../base/fair_share.ts";
 import type { Platform, Timer } from "../platform/platform.ts";
 
-/** Least that is asked for at a time, in bytes; less only where that takes more than a second. */
+/**
+ * Fewest bytes to wait for at a time. At lower rates, a connection waits for the bytes of one second, but at least
+ * {@linkcode TINY_PORTION}.
+ */
 const LEAST_PORTION = 256;
 const TINY_PORTION = 16;
 
-/** One limit. One timer serves all that wait for it. */
+/** A limit in one direction. A single timer serves all connections that wait for the limit. */
 export class BandwidthLimiter {
   readonly #platform: Pick<Platform, "now" | "after">;
   readonly #share: FairShare;
@@ -26,14 +29,14 @@ export class BandwidthLimiter {
 
   /**
    * @param platform Clock and timers.
-   * @param rate Bytes a second; `null` for no limit.
+   * @param rate Bytes per second; `null` for no limit.
    */
   constructor(platform: Pick<Platform, "now" | "after">, rate: number | null) {
     this.#platform = platform;
     this.#share = new FairShare(rate ?? Infinity, platform.now());
   }
 
-  /** Bytes a second; `null` when there is no limit. */
+  /** Bytes per second; `null` for no limit. */
   get rate(): number | null {
     return this.limited ? this.#share.rate : null;
   }
@@ -45,38 +48,42 @@ export class BandwidthLimiter {
     for (const claim of [...this.#waiting.keys()]) this.#through(claim, 0);
   }
 
-  /** For {@linkcode BandwidthParty}: another rate of a torrent. */
+  /** Changes the rate of a torrent. For {@linkcode BandwidthParty}. */
   setRateOf(party: Party, rate: number | null): void {
     this.#share.setRateOf(party, rate ?? Infinity, this.#platform.now());
     for (const claim of [...this.#waiting.keys()]) if (claim.party === party) this.#through(claim, 0);
     if (this.#waiting.size === 0) this.#rest();
   }
 
-  /** For {@linkcode Allowance}: another one with every change of the rate. */
+  /** Number of changes of the rate. For {@linkcode Allowance}. */
   get era(): number {
     return this.#era;
   }
 
-  /** Whether there is a limit for all torrents together. */
+  /** Whether the session has a limit. */
   get limited(): boolean {
     return this.#share.rate !== Infinity;
   }
 
   /**
-   * A torrent more, which will have as much as others, however many peers it has.
+   * Adds a torrent. Torrents get equal shares, whatever their numbers of peers.
    *
-   * @param rate Bytes a second that it may have at most; `null` for no limit of its own.
+   * @param rate Bytes per second that the torrent may have at most; `null` for no limit of its own.
    */
   party(rate: number | null = null): BandwidthParty {
     return new BandwidthParty(this, this.#share.party(this.#platform.now(), rate ?? Infinity));
   }
 
-  /** For {@linkcode Allowance}. */
+  /** The token bucket. For {@linkcode Allowance}. */
   get share(): FairShare {
     return this.#share;
   }
 
-  /** For {@linkcode Allowance}: some bytes, `least` or more; 0 when `go` will be told later how many they are. */
+  /**
+   * Asks for at least `least` bytes. For {@linkcode Allowance}.
+   *
+   * @returns The granted bytes; 0 if `go` will be called with the granted bytes later.
+   */
   ask(claim: ShareClaim, least: number, go: (bytes: number) => void): number {
     const bytes = this.#share.ask(claim, least, this.#platform.now());
     if (bytes > 0) return bytes;
@@ -85,7 +92,7 @@ export class BandwidthLimiter {
     return 0;
   }
 
-  /** For {@linkcode Allowance}: it wants nothing any more, and what it waits for settles. */
+  /** Removes a connection and resolves its wait. For {@linkcode Allowance}. */
   leave(claim: ShareClaim, unused: number): void {
     this.#share.leave(claim, unused);
     this.#through(claim, 0);
@@ -117,22 +124,22 @@ export class BandwidthLimiter {
   }
 }
 
-/** A torrent's part in a limit. */
+/** The share of a torrent in a limit. */
 export class BandwidthParty {
   readonly #limiter: BandwidthLimiter;
   readonly #party: Party;
   #era = 0;
 
   /**
-   * @param limiter The limit for all torrents.
-   * @param party The torrent's part in it.
+   * @param limiter The limit of the session.
+   * @param party The torrent's share.
    */
   constructor(limiter: BandwidthLimiter, party: Party) {
     this.#limiter = limiter;
     this.#party = party;
   }
 
-  /** Bytes a second that the torrent may have at most, within what all may have; `null` for no limit of its own. */
+  /** Bytes per second that the torrent may have within the session's limit; `null` for no limit of its own. */
   get rate(): number | null {
     return this.#party.own.rate === Infinity ? null : this.#party.own.rate;
   }
@@ -143,44 +150,44 @@ export class BandwidthParty {
     this.#limiter.setRateOf(this.#party, rate);
   }
 
-  /** For {@linkcode Allowance}: another one with every change of the torrent's own rate. */
+  /** Number of changes of the torrent's own rate. For {@linkcode Allowance}. */
   get era(): number {
     return this.#era;
   }
 
-  /** Whether there is a limit, its own or that of all. */
+  /** Whether the torrent or the session has a limit. */
   get limited(): boolean {
     return this.#party.own.rate !== Infinity || this.#limiter.limited;
   }
 
-  /** A connection more. */
+  /** Adds a connection. */
   join(): Allowance {
     return new Allowance(this.#limiter, this, this.#limiter.share.join(this.#party));
   }
 }
 
-/** What a torrent may take in and give out. */
+/** Shares of a torrent in the download limit and the upload limit. */
 export interface BandwidthParties {
   readonly down: BandwidthParty;
   readonly up: BandwidthParty;
 }
 
-/** What one connection may take in, or give out. */
+/** The share of a connection in a limit. */
 export class Allowance {
   readonly #limiter: BandwidthLimiter;
   readonly #party: BandwidthParty;
   readonly #claim: ShareClaim;
   #credit = 0;
   #waiting: Promise<void> | null = null;
-  /** Those of the limits for which the credit was given. */
+  /** Eras of the session's and the torrent's rate in which the credit was granted. */
   #era: number;
   #ownEra: number;
   #left = false;
 
   /**
-   * @param limiter The limit for all torrents.
-   * @param party The torrent's part in it.
-   * @param claim The connection's part in that.
+   * @param limiter The limit of the session.
+   * @param party The torrent's share.
+   * @param claim The connection's share.
    */
   constructor(limiter: BandwidthLimiter, party: BandwidthParty, claim: ShareClaim) {
     this.#limiter = limiter;
@@ -195,22 +202,23 @@ export class Allowance {
     return this.#party.limited;
   }
 
-  /** Bytes that it may take now; below 0 after it took more than it might. */
+  /** Bytes that the connection may transfer now; below 0 after it has transferred more than its credit. */
   get credit(): number {
     this.#forgetOld();
     return this.#credit;
   }
 
-  /** Bytes a second that it would have if all that want some go on doing so; Infinity without a limit. */
+  /** Bytes per second available to the connection if demand stays the same; Infinity without a limit. */
   get rate(): number {
     return this.#limiter.share.shareOf(this.#claim);
   }
 
   /**
-   * Asks for credit. Nothing is asked for while there is no limit.
+   * Waits for credit. Without a limit there is nothing to wait for.
    *
-   * @param least Bytes that it has to be; what is worth a read when absent.
-   * @returns Settles when it is there, or has to be asked for again, or everything is over; `null` when it is there.
+   * @param least Bytes that are needed (default: a portion worth reading).
+   * @returns `null` if there is enough credit. Otherwise a promise that resolves when credit was granted, when the rate
+   * has changed and the caller has to ask again, or when the connection has left.
    */
   wait(least?: number): Promise<void> | null {
     if (!this.limited || this.#left) return null;
@@ -230,24 +238,28 @@ export class Allowance {
   }
 
   /**
-   * Something was taken. It is no breach to take more than there was credit for: then more has to be waited for.
+   * Subtracts transferred bytes from the credit. A connection may transfer more than its credit, and then has to wait
+   * until the debt is covered.
    *
-   * @param bytes How many.
+   * @param bytes Transferred bytes.
    */
-  took(bytes: number): void {
+  consume(bytes: number): void {
     if (!this.limited) return;
     this.#forgetOld();
     this.#credit -= bytes;
   }
 
-  /** The connection is over: what it waits for settles, and what it hasn't used is for others. */
+  /** Called when the connection is over. Resolves its wait and returns unused credit. */
   leave(): void {
     if (this.#left) return;
     this.#left = true;
     this.#limiter.leave(this.#claim, this.credit);
   }
 
-  /** What it had at another rate may be far too much, or too little. Where only its torrent's changed, all have it back. */
+  /**
+   * Drops credit that was granted at another rate, which may be far too much or too little. If only the torrent's own
+   * rate has changed, the credit goes back to the session.
+   */
   #forgetOld(): void {
     const { era } = this.#limiter;
     if (this.#era === era && this.#ownEra === this.#party.era) return;

@@ -1,5 +1,5 @@
 /**
- * Blocks that were asked for, in order, in flat arrays: nothing is allocated per block.
+ * A queue of requested blocks in flat arrays, so that nothing is allocated per block.
  *
  * @module
  */
@@ -9,8 +9,9 @@ const INITIAL_CAPACITY = 16;
 const GONE = -1;
 
 /**
- * A queue of blocks (index, begin, length) with the time at which each was put in. Answers come nearly always in the
- * order of the requests, so that looking from the head finds an entry at once; removing from elsewhere costs a scan.
+ * A queue of blocks (index, begin, length) with the time at which each was added. Peers answer nearly always in the
+ * order of the requests, so that a search from the head finds an entry at once. Removing an entry elsewhere costs a
+ * scan.
  */
 export class BlockQueue {
   readonly #limit: number;
@@ -18,38 +19,36 @@ export class BlockQueue {
   #begin = new Int32Array(INITIAL_CAPACITY);
   #length = new Int32Array(INITIAL_CAPACITY);
   #time = new Float64Array(INITIAL_CAPACITY);
-  #head = 0; // grows without end; positions are taken modulo the capacity, a power of two
+  #head = 0; // only ever grows; positions are taken modulo the capacity, a power of two
   #tail = 0;
   #size = 0;
 
-  /**
-   * @param limit Most blocks that it holds.
-   */
+  /** @param limit Most blocks in the queue. */
   constructor(limit: number) {
     this.#limit = limit;
   }
 
-  /** How many blocks it holds. */
+  /** Number of blocks in the queue. */
   get size(): number {
     return this.#size;
   }
 
-  /** Piece of the first block; only when the queue isn't empty. */
+  /** Piece of the first block. The queue must not be empty. */
   get index(): number {
     return this.#index[this.#at(this.#head)]!;
   }
 
-  /** Offset in the piece of the first block; only when the queue isn't empty. */
+  /** Offset of the first block in its piece. The queue must not be empty. */
   get begin(): number {
     return this.#begin[this.#at(this.#head)]!;
   }
 
-  /** Length of the first block; only when the queue isn't empty. */
+  /** Length of the first block. The queue must not be empty. */
   get length(): number {
     return this.#length[this.#at(this.#head)]!;
   }
 
-  /** When the first block was put in; only when the queue isn't empty. */
+  /** Time at which the first block was added. The queue must not be empty. */
   get time(): number {
     return this.#time[this.#at(this.#head)]!;
   }
@@ -57,9 +56,8 @@ export class BlockQueue {
   /**
    * Adds a block at the end.
    *
-   * @param block Which.
-   * @param time When, on any clock.
-   * @returns `false` when the queue is full, and then nothing was added.
+   * @param time Current time, on any clock.
+   * @returns `false` if the queue is full and the block wasn't added.
    */
   push(index: number, begin: number, length: number, time: number): boolean {
     if (this.#size >= this.#limit) return false;
@@ -73,24 +71,22 @@ export class BlockQueue {
     return true;
   }
 
-  /** Removes the first block; only when the queue isn't empty. */
+  /** Removes the first block. The queue must not be empty. */
   shift(): void {
     this.#index[this.#at(this.#head)] = GONE;
     this.#size--;
     this.#skipGone();
   }
 
-  /**
-   * @returns Whether a block is in the queue.
-   */
+  /** Returns `true` if a block is in the queue. */
   has(index: number, begin: number, length: number): boolean {
     return this.#find(index, begin, length) >= 0;
   }
 
   /**
-   * Removes a block from wherever it is.
+   * Removes a block from any place in the queue.
    *
-   * @returns When it was put in, or -1 when it isn't there.
+   * @returns Time at which the block was added, or -1 if it isn't in the queue.
    */
   remove(index: number, begin: number, length: number): number {
     const at = this.#find(index, begin, length);
@@ -101,11 +97,7 @@ export class BlockQueue {
     return this.#time[at]!;
   }
 
-  /**
-   * Calls back for every block, first to last. The queue must not be changed meanwhile.
-   *
-   * @param visit Takes each block.
-   */
+  /** Calls `visit` for every block, first to last. The queue must not be changed meanwhile. */
   forEach(visit: (index: number, begin: number, length: number, time: number) => void): void {
     for (let i = this.#head; i < this.#tail; i++) {
       const at = this.#at(i);
@@ -113,12 +105,12 @@ export class BlockQueue {
     }
   }
 
-  /** Moves the times of all blocks: what passed meanwhile doesn't count. */
+  /** Adds to the times of all blocks, for time that doesn't count. */
   postpone(milliseconds: number): void {
     for (let i = this.#head; i < this.#tail; i++) this.#time[this.#at(i)]! += milliseconds;
   }
 
-  /** Removes every block. */
+  /** Removes all blocks. */
   clear(): void {
     this.#head = this.#tail = this.#size = 0;
   }
@@ -139,7 +131,7 @@ export class BlockQueue {
     while (this.#head < this.#tail && this.#index[this.#at(this.#head)] === GONE) this.#head++;
   }
 
-  /** Closes the gaps, and doubles the arrays when that isn't enough. */
+  /** Removes gaps, and doubles the arrays if that doesn't free enough space. */
   #makeRoom(): void {
     const capacity = this.#size > this.#index.length / 2 ? this.#index.length * 2 : this.#index.length;
     const index = new Int32Array(capacity);

@@ -1,10 +1,10 @@
 /**
- * Which program a peer runs, from its peer id (BEP 20).
+ * Names of BitTorrent clients, from their peer ids (BEP 20).
  *
  * @module
  */
 
-/** Two letters of the Azureus style `-XX1234-` to the client's name. */
+/** Client names by the two letters of an Azureus-style peer id, `-XX1234-`. */
 const AZUREUS: ReadonlyMap<string, string> = new Map(Object.entries({
   "7T": "aTorrent",
   AG: "Ares",
@@ -77,10 +77,10 @@ const AZUREUS: ReadonlyMap<string, string> = new Map(Object.entries({
 }));
 
 /**
- * The client that a peer id stands for.
+ * Returns the client that a peer id stands for.
  *
  * @param peerId 20 bytes.
- * @returns Name and version such as `Transmission 3.0.0`, or the empty string when the style is unknown.
+ * @returns Name and version such as `Transmission 3.0.0`, or the empty string if the style is unknown.
  */
 export function clientName(peerId: Uint8Array): string {
   const text = String.fromCharCode(...peerId.subarray(0, 8));
@@ -95,7 +95,7 @@ export function clientName(peerId: Uint8Array): string {
   return "";
 }
 
-/** 0 to 9, then A for 10 and so on; both cases are in use. */
+/** Decodes a digit: 0 to 9, then A for 10 and so on. Both cases are in use. */
 function versionDigit(digit: string): string {
   return String(parseInt(digit, 36));
 }

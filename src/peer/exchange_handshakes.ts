@@ -1,5 +1,5 @@
 /**
- * The exchange of handshakes on a fresh stream, either way.
+ * Exchanges handshakes on a new connection, outgoing or incoming (BEP 3).
  *
  * @module
  */
@@ -11,12 +11,12 @@ import { encodeHandshake, type Handshake, HANDSHAKE_LENGTH, parseHandshake } fro
 import { WireError } from "../wire/messages.ts";
 
 /**
- * Opens a stream that we dialled and that has said our handshake: waits for theirs.
+ * Reads the peer's handshake on an outgoing connection. Our handshake has been sent already.
  *
- * @param connection A fresh stream.
- * @param ours What we said.
- * @returns What the peer said, for the same torrent.
- * @throws {WireError} If it speaks another protocol, another torrent, or too little.
+ * @param connection A new connection.
+ * @param ours Our handshake.
+ * @returns The peer's handshake, for the same torrent.
+ * @throws {WireError} If the peer speaks another protocol, names another torrent, or closes the connection.
  */
 export async function handshakeOut(connection: PeerStream, ours: Handshake): Promise<Handshake> {
   const theirs = parseHandshake(await readExactly(connection, HANDSHAKE_LENGTH));
@@ -27,13 +27,13 @@ export async function handshakeOut(connection: PeerStream, ours: Handshake): Pro
 }
 
 /**
- * Opens a stream that was dialled to us: waits for their handshake, answers when we have the torrent.
+ * Reads the peer's handshake on an incoming connection and answers it if we have the torrent.
  *
- * @param connection A fresh stream.
- * @param answer Our handshake for a torrent, or `null` when we don't have it.
- * @returns What the peer said.
- * @throws {WireError} If it speaks another protocol, too little, or asks for a torrent that we don't have, or for another one
- * than the stream is for.
+ * @param connection A new connection.
+ * @param answer Returns our handshake for a torrent, or `null` if we don't have the torrent.
+ * @returns The peer's handshake.
+ * @throws {WireError} If the peer speaks another protocol, closes the connection, names a torrent that we don't have,
+ * or names another torrent than {@linkcode PeerStream.infoHash}.
  */
 export async function handshakeIn(
   connection: PeerStream,

@@ -1,5 +1,5 @@
 /**
- * The extension protocol on one connection (BEP 10): who speaks what, under which ids, and what was said of oneself.
+ * The extension protocol on one connection (BEP 10): extension handshakes, and messages of extensions.
  *
  * @module
  */
@@ -18,7 +18,7 @@ import {
 import type { Encryption } from "../transport/transport.ts";
 import type { FrameWriter } from "../wire/frame_writer.ts";
 
-/** What the extension protocol has to do with of a peer. */
+/** The parts of a peer that the extension protocol uses. */
 export interface ExtendedPeer {
   address: PeerAddress;
   readonly incoming: boolean;
@@ -31,37 +31,37 @@ export interface ExtendedPeer {
 
 /** An extension that the swarm offers to every peer. */
 export interface Extension<P> {
-  /** Its name, which stands for the id under which we take its messages. */
+  /** Name of the extension. Messages to us have the id that `EXTENSION_IDS` gives for the name. */
   readonly name: ExtensionName;
   /**
-   * A message came. Must not keep `payload`: it is a view of the receive buffer.
+   * Handles a message. Must not keep `payload`, which is a view of the receive buffer.
    *
-   * @throws {WireError} If the peer must be sent away for it.
+   * @throws {WireError} If the peer must be disconnected.
    */
   received(peer: P, payload: Bytes): void;
 }
 
-/** What the swarm offers. */
+/** The parts of the swarm that the extension protocol uses. */
 export interface ExtensionHost<P> {
-  /** Extensions beside `upload_only`, which every peer speaks. */
+  /** Extensions to offer besides `upload_only`, which is always offered. */
   readonly extensions: readonly Extension<P>[];
-  /** Bytes of the info dictionary, told to peers (BEP 9); 0 while it isn't known, or isn't given away. */
+  /** Bytes of the info dictionary to announce (BEP 9); 0 if it is unknown or not shared. */
   readonly metadataSize: number;
-  /** The peer told more about itself: client, port, upload-only, what it speaks. */
+  /** Called when a peer has announced properties: client, port, upload-only, extensions. */
   peerIntroduced(peer: P): void;
 }
 
-/** What is said when a connection opens. */
+/** What our extension handshake announces. */
 export interface OpeningWords {
-  /** Client name and version. */
+  /** Our client name and version. */
   readonly version: string;
-  /** Where we listen. */
+  /** Our listen port. */
   readonly port: number;
-  /** Whether we won't download anything (BEP 21). */
+  /** Whether we won't download any more (BEP 21). */
   readonly uploadOnly: boolean;
 }
 
-/** The extension protocol's side of a peer. */
+/** State of the extension protocol on one connection. */
 export class PeerExtensions<P extends ExtendedPeer> {
   readonly #peer: P;
   readonly #host: ExtensionHost<P>;
@@ -69,11 +69,11 @@ export class PeerExtensions<P extends ExtendedPeer> {
   #portKnown = false;
   #metadataSize = 0;
   #seenAs: string | null = null;
-  /** What was said when the connection opened; `null` before, and when it speaks no extensions. */
+  /** What our extension handshake announced; `null` before it was sent, and if the peer doesn't support extensions. */
   #words: OpeningWords | null = null;
 
   /**
-   * @param peer Whose.
+   * @param peer The peer.
    * @param host The swarm.
    */
   constructor(peer: P, host: ExtensionHost<P>) {
@@ -81,22 +81,22 @@ export class PeerExtensions<P extends ExtendedPeer> {
     this.#host = host;
   }
 
-  /** Whether it told on which port it listens. */
+  /** Whether the peer has announced its listen port. */
   get portKnown(): boolean {
     return this.#portKnown;
   }
 
-  /** Bytes of the info dictionary as it says (BEP 9); 0 when it said nothing. */
+  /** Bytes of the info dictionary, as announced by the peer (BEP 9); 0 if the peer announced none. */
   get metadataSize(): number {
     return this.#metadataSize;
   }
 
-  /** Our own address as it sees it, or `null` when it said nothing. */
-  get seenAs(): string | null {
+  /** Our address as the peer sees it (`yourip`); `null` if the peer announced none. */
+  get yourIp(): string | null {
     return this.#seenAs;
   }
 
-  /** Our extension handshake. */
+  /** Sends our extension handshake. */
   open(words: OpeningWords): void {
     this.#words = words;
     const { extensions, metadataSize } = this.#host;
@@ -116,26 +116,26 @@ export class PeerExtensions<P extends ExtendedPeer> {
   }
 
   /**
-   * We listen on another port than we said: introduces us again, all of it, since some forget what is left out. Does nothing
-   * before the first time.
+   * Sends our extension handshake again after our listen port has changed. All fields are repeated, since some clients
+   * forget fields that are left out. Does nothing before {@linkcode PeerExtensions.open}.
    *
-   * @param port The new one.
+   * @param port The new port.
    */
   announcePort(port: number): void {
     if (this.#words !== null && this.#words.port !== port) this.open({ ...this.#words, port });
   }
 
-  /** Whether it takes messages of an extension. */
+  /** Returns `true` if the peer accepts messages of an extension. */
   speaks(name: ExtensionName): boolean {
     return (this.#theirs.get(name) ?? 0) > 0;
   }
 
   /**
-   * Puts a message into the send buffer, if the peer takes messages of that kind.
+   * Sends a message of an extension if the peer accepts such messages.
    *
    * @param name The extension.
-   * @param payload What follows the id.
-   * @returns Whether it takes them.
+   * @param payload Payload after the message id.
+   * @returns Whether the message is sent.
    */
   send(name: ExtensionName, payload: Uint8Array): boolean {
     const id = this.#theirs.get(name) ?? 0;
@@ -145,11 +145,11 @@ export class PeerExtensions<P extends ExtendedPeer> {
   }
 
   /**
-   * A message came.
+   * Handles a message. Ignores extensions that we didn't offer.
    *
-   * @param id Its id: ours, or 0 for the handshake. What we never offered is skipped.
-   * @param payload What follows the id.
-   * @throws {WireError} If it is broken.
+   * @param id Our id of the extension, or 0 for the extension handshake.
+   * @param payload Payload after the message id.
+   * @throws {WireError} If the message is malformed.
    */
   received(id: number, payload: Bytes): void {
     if (id === EXTENSION_HANDSHAKE) return this.#introduced(parseExtensionHandshake(payload));
@@ -162,7 +162,10 @@ export class PeerExtensions<P extends ExtendedPeer> {
     }
   }
 
-  /** It may introduce itself again, to change what it said; what it leaves out stays (BEP 10). */
+  /**
+   * Handles the peer's extension handshake. A peer may send further ones to change properties; properties that are left
+   * out don't change (BEP 10).
+   */
   #introduced(said: ExtensionHandshake): void {
     const peer = this.#peer;
     if (said.version) peer.client = said.version;
@@ -171,7 +174,7 @@ export class PeerExtensions<P extends ExtendedPeer> {
     if (said.metadataSize !== undefined) this.#metadataSize = said.metadataSize;
     if (said.yourIp !== undefined) this.#seenAs = said.yourIp;
     for (const [name, id] of Object.entries(said.ids ?? {})) this.#theirs.set(name as ExtensionName, id);
-    // Said once and for all: whoever names a new port each time would fill our list of addresses.
+    // Only the first port counts: a peer that announces a new port each time would fill our list of addresses.
     if (peer.incoming && said.port !== undefined && !this.#portKnown) {
       this.#portKnown = true;
       peer.address = { host: peer.address.host, port: said.port };

@@ -1,5 +1,5 @@
 /**
- * How much a peer may say that brings nothing.
+ * Limits messages that bring no progress.
  *
  * @module
  */
@@ -8,14 +8,14 @@ import { ShoalError } from "../base/errors.ts";
 import { FLOOD_BURST, FLOOD_PER_BLOCK, FLOOD_PER_NEWS, FLOOD_PER_SECOND } from "../base/defences.ts";
 import { BLOCK_SIZE, MessageId, messageName } from "../wire/messages.ts";
 
-/** Points for a message, whatever it says; about what it costs us. */
+/** Points for any message, about what it costs us. */
 const MESSAGE = 1;
-/** Points for each KiB that has to be read, and for each read. */
+/** Points for each KiB read, and for each read. */
 const KIB = 1;
 const READ = 1;
-/** Points beyond that for messages that cost more: much is looked through, made or said because of them. */
+/** Additional points for messages that cause more work: searches, changes or messages of ours. */
 const DEAR: ReadonlyMap<number, number> = new Map([
-  // What was asked for has to be taken back, and everybody else asked for it.
+  // All requests to the peer have to be taken back and sent to other peers.
   [MessageId.choke, 50],
   [MessageId.unchoke, 50],
   [MessageId.interested, 2],
@@ -25,72 +25,69 @@ const DEAR: ReadonlyMap<number, number> = new Map([
   [MessageId.extended, 20],
 ]);
 
-/** A peer said too much. The protocol allows it, so that the connection has to end but nothing is held against the peer. */
+/** A peer sent too many messages. The protocol allows them, so the connection is closed but the peer is not banned. */
 export class FloodError extends ShoalError {
   override name = "FloodError";
 
-  /**
-   * @param last What it said at last, in the plural.
-   */
+  /** @param last Plural noun for the latest messages. */
   constructor(last: string) {
     super("peer", { what: "too much talk", why: `it says too much that brings nothing (${last} at last)` });
   }
 }
 
 /**
- * A purse of points. Everything that a peer says costs some, blocks and news bring more than they cost, and a steady trickle
- * comes with time: whoever talks without end and brings nothing is broke in the end, be the messages ever so legal one by one.
+ * A budget of points for a peer. Every message costs points. Blocks and announced pieces earn more points than they
+ * cost, and points also accrue slowly with time. A peer that keeps sending messages without progress runs out of
+ * points, even if each message is legal.
  */
 export class FloodLimit {
   readonly #now: () => number;
   #points = FLOOD_BURST;
   #since: number;
-  /** Points that were spent on reads since the last message. */
+  /** Points spent on reads since the last message. */
   #reads = 0;
 
-  /**
-   * @param now Milliseconds on the clock that never jumps.
-   */
+  /** @param now Returns the time in milliseconds on a monotonic clock. */
   constructor(now: () => number) {
     this.#now = now;
     this.#since = now();
   }
 
-  /** Blocks went to the peer. */
-  gave(bytes: number): void {
+  /** Called when blocks were sent to the peer. */
+  uploaded(bytes: number): void {
     this.#earn(FLOOD_PER_BLOCK * bytes / BLOCK_SIZE);
   }
 
   /**
-   * The peer sent a block. That pays for the reads that brought it too: how small they are is up to the line, and whoever
-   * sends what we asked for must not be the poorer for it.
+   * Called when the peer sent a block. The block also pays for the reads that brought it: their sizes depend on the
+   * network, and a peer that sends what we requested must not lose points.
    */
-  brought(bytes: number): void {
+  blockReceived(bytes: number): void {
     this.#earn(this.#reads + FLOOD_PER_BLOCK * bytes / BLOCK_SIZE);
     this.#reads = 0;
   }
 
-  /** The peer has a piece more, or was told of one of ours. */
-  news(): void {
+  /** Called when the peer announced a piece, or when we announced one to the peer. */
+  pieceAnnounced(): void {
     this.#earn(FLOOD_PER_NEWS);
   }
 
   /**
-   * A message came. Of a block this comes before {@linkcode FloodLimit.brought}.
+   * Called for every message; for a block, before {@linkcode FloodLimit.blockReceived}.
    *
-   * @param id Which; `null` for a keep-alive.
-   * @throws {FloodError} If that is too much.
+   * @param id Id of the message; `null` for a keep-alive.
+   * @throws {FloodError} If the budget is spent.
    */
-  heard(id: number | null): void {
+  messageReceived(id: number | null): void {
     if (id !== MessageId.piece) this.#reads = 0;
     this.#spend(MESSAGE + (id === null ? 0 : DEAR.get(id) ?? 0), id);
   }
 
   /**
-   * A read brought bytes, and the messages that ended in it were heard.
+   * Called for every read, after the messages that ended in it were handled.
    *
-   * @param bytes How many.
-   * @throws {FloodError} If that is too much.
+   * @param bytes Bytes of the read.
+   * @throws {FloodError} If the budget is spent.
    */
   read(bytes: number): void {
     const points = READ + KIB * bytes / 1024;

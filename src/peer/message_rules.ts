@@ -1,20 +1,20 @@
 /**
- * Which message may come when: the state machine of a connection's incoming side, as a table.
+ * Rules for the order of incoming messages: a state machine as a table.
  *
  * @module
  */
 
 import { MessageId, messageName, WireError } from "../wire/messages.ts";
 
-/** `opening` until the peer has said what it has, or has begun without saying it; then `open`. */
+/** `opening` until the peer has announced its pieces or has started without announcing any; then `open`. */
 export type Phase = "opening" | "open";
 
 interface Rule {
-  /** Phases in which the message may come. */
+  /** Phases in which the message is allowed. */
   readonly allowed: readonly Phase[];
-  /** The phase after it. */
+  /** Phase after the message. */
   readonly next: (phase: Phase) => Phase;
-  /** Only between ends that both speak the Fast extension (BEP 6). */
+  /** Whether the message requires the Fast extension (BEP 6). */
   readonly fast: boolean;
 }
 
@@ -22,12 +22,12 @@ const stay = (phase: Phase) => phase;
 const open = (): Phase => "open";
 const anytime: Rule = { allowed: ["opening", "open"], next: stay, fast: false };
 const working: Rule = { allowed: ["opening", "open"], next: open, fast: false };
-/** BEP 6: only as the first message. */
+/** BEP 6 allows the message only as the first one. */
 const first: Rule = { allowed: ["opening"], next: open, fast: true };
 
 /**
- * Choke, unchoke, port, extended and allowed-fast leave the phase alone: libtorrent, Transmission and others send some of
- * them before the bitfield.
+ * Choke, unchoke, port, extended and allowed-fast don't change the phase, since libtorrent, Transmission and others
+ * send some of them before the bitfield.
  */
 const RULES: ReadonlyMap<number, Rule> = new Map([
   [MessageId.choke, anytime],
@@ -35,7 +35,8 @@ const RULES: ReadonlyMap<number, Rule> = new Map([
   [MessageId.interested, working],
   [MessageId.notInterested, working],
   [MessageId.have, working],
-  // BEP 3 and 6 allow these two as the first message only, but aria2 sends them later in place of many haves.
+  // BEP 3 and 6 allow bitfield and have-all only as the first message, but aria2 sends them later in place of many
+  // haves.
   [MessageId.bitfield, working],
   [MessageId.haveAll, { ...working, fast: true }],
   [MessageId.request, working],
@@ -50,13 +51,13 @@ const RULES: ReadonlyMap<number, Rule> = new Map([
 ]);
 
 /**
- * One step of the state machine.
+ * Returns the phase after a message.
  *
- * @param phase Where the connection is.
- * @param id The message that came.
- * @param fast Whether both ends speak the Fast extension.
- * @returns Where the connection is now.
- * @throws {WireError} If the message may not come here.
+ * @param phase The current phase.
+ * @param id Id of the message.
+ * @param fast Whether both ends support the Fast extension.
+ * @returns The next phase.
+ * @throws {WireError} If the message is not allowed in this phase.
  */
 export function nextPhase(phase: Phase, id: number, fast: boolean): Phase {
   const rule = RULES.get(id);

@@ -1,6 +1,6 @@
 /**
- * One peer connection: handshake, state, pipeline. The front door of the room, with the words of the wire that those
- * above need.
+ * Peer connections: handshakes, state, request pipeline, rate limits. Also re-exports the parts of the wire protocol
+ * that the swarm uses.
  *
  * @module
  */

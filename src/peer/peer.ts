@@ -1,5 +1,5 @@
 /**
- * One peer connection without its socket: messages in, decisions and messages out.
+ * The state of one peer connection, without its socket: handles messages and queues messages to send.
  *
  * @module
  */
@@ -23,122 +23,159 @@ import { type ReceivedBlock, Requests } from "./requests.ts";
 import { nextPhase, type Phase } from "./message_rules.ts";
 import { Uploads } from "./uploads.ts";
 
-/** What a peer needs to know and tell. */
+/** The parts of the swarm that a peer uses. */
 export type PeerHost = SwarmOf<Peer>;
 
+/** Properties of a new connection. */
+export interface PeerInit {
+  /** Address of the peer. */
+  readonly address: PeerAddress;
+  /** Whether the peer connected to us. */
+  readonly incoming: boolean;
+  /** The peer's handshake. */
+  readonly handshake: Handshake;
+  /** See {@linkcode Peer.number}. */
+  readonly number: number;
+}
+
+/** Options for {@linkcode Peer.open}. */
+export interface PeerOpenOptions {
+  /** Whether the peer supports the extension protocol (BEP 10). */
+  readonly extended: boolean;
+  /** Our client name and version. */
+  readonly version: string;
+  /** Our listen port. */
+  readonly port: number;
+  /** Port of our DHT node, which is told to peers that have a node, too; absent without a node. */
+  readonly dhtPort?: number;
+  /** Whether we have all wanted pieces (default `false`). */
+  readonly done?: boolean;
+}
+
+/** Our ports for {@linkcode Peer.announcePorts}. */
+export interface AnnouncedPorts {
+  /** Our listen port. */
+  readonly port: number;
+  /** Port of our DHT node; absent without a node. */
+  readonly dhtPort?: number;
+}
+
 /**
- * State of one connection (BEP 3, 6, 10, 21). The fields that the swarm decides on are plain properties; what goes over
- * the wire goes through methods, so that state and messages can't differ.
+ * State of one connection (BEP 3, 6, 10, 21). State that the swarm only records is in plain properties. State that goes
+ * over the wire is changed by methods, so that state and messages can't differ.
  */
 export class Peer implements MessageHandler {
-  /** Where it is; the port is the one it listens on once that is known. */
+  /** Address of the peer. The port is the listen port once that is known. */
   address: PeerAddress;
-  /** It connected to us. */
+  /** Whether the peer connected to us. */
   readonly incoming: boolean;
-  /** Number of this connection, never used twice in a torrent. */
+  /** Number of the connection, unique within the torrent. */
   readonly number: number;
-  /** 20 bytes. */
+  /** Peer id, 20 bytes. */
   readonly peerId: Bytes;
-  /** Both ends speak the Fast extension (BEP 6). */
+  /** Whether both ends support the Fast extension (BEP 6). */
   readonly fast: boolean;
-  /** It would like to know where our node of the DHT is (BEP 5). */
+  /** Whether the peer has a DHT node and wants to know the port of ours (BEP 5). */
   readonly dht: boolean;
-  /** When the connection was made. */
+  /** Time of the connection, in milliseconds. */
   readonly connectedAt: number;
-  /** What stands for its address where limits and bans are concerned: see {@linkcode networkOf}. */
+  /** Network that limits and bans apply to; see {@linkcode networkOf}. */
   readonly network: string;
-  /** What it has; until it is known how many pieces there are, as many as it has named. */
+  /**
+   * Pieces that the peer has. Before the piece count is known, the bitfield is as long as the announced pieces require.
+   */
   pieces: Bitfield;
-  /** Name and version; empty when unknown. */
+  /** Name and version of the client; empty if unknown. */
   client: string;
-  /** It told us that it won't download (BEP 21). */
+  /** The peer has announced that it won't download (BEP 21). */
   uploadOnly = false;
-  /** It chokes us. */
+  /** The peer chokes us. */
   choking = true;
-  /** It is interested in what we have. */
+  /** The peer is interested in our pieces. */
   interested = false;
-  /** We choke it. */
+  /** We choke the peer. */
   amChoking = true;
-  /** We are interested in what it has. */
+  /** We are interested in the peer's pieces. */
   amInterested = false;
-  /** It holds an optimistic unchoke slot. */
+  /** The peer has an optimistic unchoke slot. */
   optimistic = false;
-  /** It took too long to answer. */
+  /** The peer took too long to answer requests. */
   snubbed = false;
-  /** What it sent was right so far; kept by the download. */
+  /** Data from the peer's network has passed hash checks and none has failed since. Set by the piece download. */
   proven = false;
-  /** It owes us blocks for some time; kept by the download. */
+  /** The peer has owed us blocks for some time. Set by the piece download. */
   quiet = false;
-  /** It had a part in several pieces that were wrong, so it isn't mixed with others; kept by the download. */
+  /**
+   * The peer's network had a part in several failed pieces, so that its blocks aren't mixed with those of other peers.
+   * Set by the piece download.
+   */
   onParole = false;
-  /** We don't read what it sends, since a limit is used up. */
-  held = false;
-  /** Bytes a second that the limit would let it send; Infinity without one. */
+  /** Reading from the peer is paused, because the download limit is used up. */
+  readPaused = false;
+  /** Bytes per second that the download limit allows the peer; Infinity without a limit. */
   allowed = Infinity;
-  /** Pieces that it has and we lack; kept by the swarm. */
+  /** Number of pieces that the peer has and we want. Set by the swarm. */
   wanted = 0;
-  /** When we last unchoked it. */
+  /** Time at which we last unchoked the peer, in milliseconds. */
   unchokedAt = -Infinity;
-  /** When the last read came; while it is parsed, the time that it is. */
+  /** Time of the last read, in milliseconds. While a read is parsed, the current time. */
   lastReceived: number;
-  /** When the last bytes went out. */
+  /** Time of the last write, in milliseconds. */
   lastSent: number;
-  /** When the last block that we asked for came, or the first request went out after a pause. */
+  /**
+   * Time at which the last requested block arrived or, if later, the first request was sent after a pause, in
+   * milliseconds.
+   */
   lastBlock = 0;
-  /** When payload last went either way. */
+  /** Time of the last payload in either direction, in milliseconds. */
   lastPayload: number;
-  /** Requests that it turned down although it doesn't choke us, since the last regular turn. */
+  /** Requests that the peer rejected without choking us, since the last periodic check. */
   turnedDown = 0;
-  /** Whether one request more than its share is to show if it has dropped the others; kept by the download. */
-  probed = false;
-  /** State of the picker in which it had nothing for us; kept by the download. */
-  fruitless = -1;
-  /** Blocks that we asked for. */
+  /**
+   * Whether to send one request beyond the pipeline depth, to find out whether the peer has dropped earlier requests.
+   * Set by the piece download.
+   */
+  probePending = false;
+  /** State of the picker in which the peer had no piece to pick; -1 for none. Set by the piece download. */
+  emptyPickState = -1;
+  /** Requests to the peer. */
   readonly requests: Requests;
-  /** Blocks that it asked for. */
+  /** Requests of the peer. */
   readonly uploads: Uploads;
-  /** Pieces that it sends although it chokes us (BEP 6). */
+  /** Pieces that the peer sends even while it chokes us (BEP 6). */
   readonly allowedFast = new Set<number>();
-  /** What it speaks beyond the basic protocol (BEP 10). */
+  /** State of the extension protocol (BEP 10). */
   readonly extensions: PeerExtensions<Peer>;
-  /** What it may still say. */
+  /** Limits messages of the peer that bring no progress. */
   readonly flood: FloodLimit;
-  /** Payload from it. */
+  /** Rate of payload from the peer. */
   readonly down = new RateMeter();
-  /** Payload to it. */
+  /** Rate of payload to the peer. */
   readonly up = new RateMeter();
-  /** `true` once the connection is over. */
+  /** Whether the connection is closed. */
   closed = false;
-  /** Bytes from the peer. */
+  /** Parses bytes from the peer. */
   readonly reader: FrameReader;
-  /** Bytes to the peer. */
+  /** Buffers bytes to the peer. */
   readonly writer = new FrameWriter();
-  /** The socket; set before the first message. */
+  /** The connection. Set before the first message. */
   output!: PeerOutput;
   readonly #host: PeerHost;
   readonly #block: ReceivedBlock = { index: 0, begin: 0, source: new Uint8Array(0), at: 0, length: 0, latency: 0 };
   #phase: Phase = "opening";
   #opened = false;
-  /** Where we said that our node of the DHT is. */
+  /** Port of our DHT node that was announced to the peer. */
   #dhtPort: number | null = null;
-  /** Bytes of the bitfield that it sent before it was known how many pieces there are; `null` when it sent none. */
+  /** Bytes of the bitfield that the peer sent before the piece count was known; `null` if it sent none. */
   #bitfieldBytes: number | null = null;
-  /** It said that it has everything before it was known how much that is. */
+  /** Whether the peer sent have-all before the piece count was known. */
   #hasAll = false;
 
   /**
    * @param host The swarm.
-   * @param options `address`: where it is. `incoming`: who connected. `handshake`: what it said. `number`: of this connection.
+   * @param options See {@linkcode PeerInit}.
    */
-  constructor(
-    host: PeerHost,
-    options: {
-      readonly address: PeerAddress;
-      readonly incoming: boolean;
-      readonly handshake: Handshake;
-      readonly number: number;
-    },
-  ) {
+  constructor(host: PeerHost, options: PeerInit) {
     this.#host = host;
     this.address = options.address;
     this.network = networkOf(options.address.host);
@@ -161,17 +198,17 @@ export class Peer implements MessageHandler {
         host.now();
   }
 
-  /** Whether {@linkcode Peer.address} is where it listens, not just where its connection comes from. */
+  /** Whether {@linkcode Peer.address} is the peer's listen address, not just the source address of its connection. */
   get listens(): boolean {
     return !this.incoming || this.extensions.portKnown;
   }
 
-  /** It has everything. */
+  /** Whether the peer has all pieces. */
   get isSeed(): boolean {
     return this.pieces.isFull && !this.#isBlind;
   }
 
-  /** The part of the torrent that it has, 0 to 1; 0 while nobody knows how many pieces there are. */
+  /** Fraction of the pieces that the peer has, 0 to 1; 0 before the piece count is known. */
   get progress(): number {
     return this.#isBlind ? 0 : this.pieces.count / this.pieces.length;
   }
@@ -186,22 +223,12 @@ export class Peer implements MessageHandler {
   }
 
   /**
-   * Our opening words after the handshake: extension handshake, then what we have.
+   * Sends our first messages after the handshake: our pieces, the port of our DHT node, the extension handshake.
    *
-   * @param have What we have; `null` for nothing, when it isn't known what there is.
-   * @param options `extended`: it speaks BEP 10. `version`: our name. `port`: where we listen. `dhtPort`: where our node of the
-   * DHT is, for a peer that has one, too. `done`: we want no more.
+   * @param have Our pieces; `null` before the metadata is known.
+   * @param options See {@linkcode PeerOpenOptions}.
    */
-  open(
-    have: Bitfield | null,
-    options: {
-      readonly extended: boolean;
-      readonly version: string;
-      readonly port: number;
-      readonly dhtPort?: number;
-      readonly done?: boolean;
-    },
-  ): void {
+  open(have: Bitfield | null, options: PeerOpenOptions): void {
     if (this.#opened) this.#openAgain(have);
     else if (this.fast && have?.isFull) this.writer.signal(MessageId.haveAll);
     else if (this.fast && (have === null || have.isEmpty)) this.writer.signal(MessageId.haveNone);
@@ -213,32 +240,33 @@ export class Peer implements MessageHandler {
   }
 
   /**
-   * It reaches us at other ports than we said: tells it, as far as it takes that.
+   * Announces our ports after they have changed, as far as the peer supports that.
    *
-   * @param ports `port`: where we listen. `dhtPort`: where our node of the DHT is.
+   * @param ports See {@linkcode AnnouncedPorts}.
    */
-  announcePorts({ port, dhtPort }: { readonly port: number; readonly dhtPort?: number }): void {
+  announcePorts({ port, dhtPort }: AnnouncedPorts): void {
     this.extensions.announcePort(port);
     if (this.#opened) this.#tellDhtPort(dhtPort);
     this.output.flush();
   }
 
-  /** Each port once, and to none that hasn't said in its handshake that it has a node (BEP 5). */
+  /** Announces the port of our DHT node once, and only to peers whose handshake says that they have a node (BEP 5). */
   #tellDhtPort(port: number | undefined): void {
     if (port === undefined || !this.dht || port === this.#dhtPort) return;
     this.#dhtPort = port;
     this.writer.port(port);
   }
 
-  /** It is too late for a bitfield (BEP 3). */
+  /** Announces pieces by haves, since a bitfield may only be the first message (BEP 3). */
   #openAgain(have: Bitfield | null): void {
     for (const index of have ?? []) this.have(index);
   }
 
   /**
-   * It is known now how many pieces there are. What it has said of them so far counts from here on. It has to be opened again.
+   * Called once the piece count is known. Keeps the pieces that the peer has announced so far. {@linkcode Peer.open}
+   * has to be called again.
    *
-   * @throws {WireError} If it has named pieces that aren't there.
+   * @throws {WireError} If the peer has announced pieces that don't exist.
    */
   learnPieceCount(): void {
     const { pieceCount } = this.#host;
@@ -246,7 +274,7 @@ export class Peer implements MessageHandler {
     this.pieces = new Bitfield(pieceCount);
     this.reader.setPieceCount(pieceCount);
     if (this.#bitfieldBytes !== null && this.#bitfieldBytes !== Math.ceil(pieceCount / 8)) {
-      throw new WireError(`the bitfield is none of ${pieceCount} pieces`);
+      throw new WireError(`the bitfield does not fit ${pieceCount} pieces`);
     }
     const pieces = named.resized(pieceCount);
     if (pieces === null) throw new WireError(`it has named pieces past the last of ${pieceCount}`);
@@ -254,7 +282,7 @@ export class Peer implements MessageHandler {
     if (this.#hasAll) pieces.setAll();
   }
 
-  /** Chokes it: what it asked for is dropped, and rejected where it speaks BEP 6. */
+  /** Chokes the peer. Its requests are dropped, and rejected if both ends support the Fast extension (BEP 6). */
   choke(): void {
     if (this.amChoking) return;
     this.amChoking = true;
@@ -263,7 +291,7 @@ export class Peer implements MessageHandler {
     this.uploads.rejectAll();
   }
 
-  /** Unchokes it. */
+  /** Unchokes the peer. */
   unchoke(): void {
     if (!this.amChoking) return;
     this.amChoking = false;
@@ -271,49 +299,52 @@ export class Peer implements MessageHandler {
     this.writer.signal(MessageId.unchoke);
   }
 
-  /** Tells it whether we are interested, when that changed. */
+  /** Tells the peer whether we are interested, if that has changed. */
   setInterested(interested: boolean): void {
     if (this.amInterested === interested) return;
     this.amInterested = interested;
     this.writer.signal(interested ? MessageId.interested : MessageId.notInterested);
   }
 
-  /** Whether it would answer a request for a piece now. */
+  /** Returns `true` if the peer would answer a request for a piece now. */
   wouldSend(index: number): boolean {
     return !this.choking || this.allowedFast.has(index);
   }
 
-  /** Asks for a block; `now`: milliseconds. */
+  /** Requests a block. `now` is in milliseconds. */
   request(index: number, begin: number, length: number, now: number): void {
     if (this.requests.size === 0) this.lastBlock = now;
     this.requests.ask(index, begin, length, now);
   }
 
-  /** Tells it that we have a piece. */
+  /** Announces a piece to the peer. */
   have(index: number): void {
     this.writer.pieceSignal(MessageId.have, index);
-    this.flood.news();
+    this.flood.pieceAnnounced();
   }
 
-  /** Tells it that we haven't a piece any more (BEP 54), if it wants to know; what it asked for of it isn't sent. */
+  /**
+   * Announces that we no longer have a piece (BEP 54), if the peer supports that, and drops the peer's requests for it.
+   */
   lost(index: number): void {
     this.extensions.send("lt_donthave", encodeDontHave(index));
     this.uploads.drop(index);
   }
 
   /**
-   * Tells it that we won't download anything more (BEP 21), if it wants to know.
+   * Announces that we won't download any more (BEP 21), if the peer supports that.
    *
-   * @param uploadOnly `false` when we do after all.
+   * @param uploadOnly `false` if we download again.
    */
   announceUploadOnly(uploadOnly = true): void {
     this.extensions.send("upload_only", Uint8Array.of(uploadOnly ? 1 : 0));
   }
 
   /**
-   * Moves blocks that it asked for into the send buffer, as far as there is room and the read cache has them.
+   * Moves requested blocks into the send buffer, as long as there is room and the read cache has them.
    *
-   * @param limit Bytes in the send buffer past which nothing is added; `payload`: most bytes of blocks in it.
+   * @param limit Size of the send buffer, in bytes, from which on no block is added.
+   * @param payload Most bytes of blocks in the send buffer (default: no limit).
    */
   fillUploads(limit: number, payload?: number): void {
     this.uploads.fill(limit, payload)?.then(
@@ -322,10 +353,10 @@ export class Peer implements MessageHandler {
     );
   }
 
-  // What follows is called by the frame reader.
+  // The following methods are called by the frame reader.
 
   onKeepAlive(): void {
-    this.flood.heard(null);
+    this.flood.messageReceived(null);
   }
 
   onSignal(id: number): void {
@@ -362,10 +393,10 @@ export class Peer implements MessageHandler {
     }
     if (id === MessageId.have) {
       if (!this.pieces.set(index)) return;
-      this.flood.news();
+      this.flood.pieceAnnounced();
       this.#host.peerHas(this, index);
     } else if (id === MessageId.allowedFast && this.allowedFast.size < MAX_ALLOWED_FAST) {
-      this.allowedFast.add(index); // what it is good for is asked for at the end of the read
+      this.allowedFast.add(index); // blocks of the piece are requested at the end of the read
     }
   }
 
@@ -405,9 +436,9 @@ export class Peer implements MessageHandler {
     if (index >= this.#host.pieceCount || begin + length > this.#host.pieceSize(index) || begin % BLOCK_SIZE !== 0) {
       throw new WireError(`a block lies outside the torrent (piece ${index}, ${begin}+${length})`);
     }
-    const now = this.lastReceived; // the clock is asked once a read, not once a block
+    const now = this.lastReceived; // read the clock once per read, not once per block
     this.down.add(length);
-    this.flood.brought(length);
+    this.flood.blockReceived(length);
     this.lastPayload = now;
     const block = this.#block;
     block.index = index;
@@ -434,7 +465,7 @@ export class Peer implements MessageHandler {
     this.#check(id);
   }
 
-  /** It has a piece, while nobody knows how many there are. */
+  /** Handles a have before the piece count is known. */
   #named(index: number): void {
     const most = 8 * MAX_UNKNOWN_BITFIELD;
     if (index >= most) throw new WireError(`have names piece ${index}, which is more than there can be`);
@@ -445,10 +476,13 @@ export class Peer implements MessageHandler {
   #rejected(index: number, begin: number): void {
     const before = this.turnedDown;
     this.#host.peerRejected(this, index, begin);
-    if (this.turnedDown > before) this.requests.turnedDown();
+    if (this.turnedDown > before) this.requests.rejectedWhileUnchoked();
   }
 
-  /** What is told later than at first (see message_rules.ts) is taken like as many haves: nobody loses pieces. */
+  /**
+   * Adds pieces of a bitfield or have-all. A later one (see message_rules.ts) is treated as haves, so that the peer
+   * loses no pieces.
+   */
   #hasAllOf(pieces: Bitfield): void {
     const told = !this.pieces.isEmpty;
     for (const index of this.pieces.addAll(pieces)) if (told) this.#host.peerHas(this, index);
@@ -456,7 +490,7 @@ export class Peer implements MessageHandler {
   }
 
   #check(id: number): void {
-    this.flood.heard(id);
+    this.flood.messageReceived(id);
     this.#phase = nextPhase(this.#phase, id, this.fast);
   }
 }

@@ -1,25 +1,25 @@
 /**
- * What a user is told of a connection, to a peer or to a web seed.
+ * The event that reports connections to peers and web seeds to the user.
  *
  * @module
  */
 
-/** A peer came, went or was banned. */
+/** A peer connected, disconnected, was refused or banned. */
 export interface PeerEvent {
-  /** Which event. */
+  /** Type of the event. */
   readonly event: "peer";
-  /** `null` for somebody who came to no torrent of ours. */
+  /** Info-hash of the torrent; `null` if the peer asked for no torrent of the session. */
   readonly infohash: string | null;
   /** `host:port`, or the URL of a web seed. */
   readonly address: string;
-  /** Name and version of the other program, safe to print; empty when unknown. */
+  /** Name and version of the peer's client, safe to print; empty if unknown. */
   readonly client: string;
-  /** What happened. */
+  /** Change of the connection. */
   readonly action: "connected" | "disconnected" | "banned" | "refused";
-  /** Why; empty for `connected`. */
+  /** Reason; empty for `connected`. */
   readonly message: string;
-  /** Payload bytes that came from it; only with `disconnected`. */
+  /** Payload bytes received from the peer; only with `disconnected`. */
   readonly downloaded?: number;
-  /** Payload bytes that went to it; only with `disconnected`. */
+  /** Payload bytes sent to the peer; only with `disconnected`. */
   readonly uploaded?: number;
 }

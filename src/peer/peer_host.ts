@@ -1,5 +1,5 @@
 /**
- * What surrounds a peer: the swarm on one side, the socket on the other.
+ * Interfaces between a peer and its surroundings, the swarm and the socket.
  *
  * @module
  */
@@ -9,34 +9,37 @@ import type { ExtensionHost } from "./extension_protocol.ts";
 import type { ReceivedBlock } from "./requests.ts";
 import type { UploadHost } from "./uploads.ts";
 
-/** What a peer needs to know and tell. Calls come while a read is parsed, so they must not take long. */
+/** The parts of the swarm that a peer uses. Methods are called while a read is parsed, so they must return quickly. */
 export interface SwarmOf<P> extends UploadHost, ExtensionHost<P> {
-  /** Pieces of the torrent; 0 while nobody knows, before the metadata is here. Then what peers say of pieces is passed by. */
+  /** Number of pieces; 0 before the metadata is known. Until then, piece messages of peers are not reported. */
   readonly pieceCount: number;
-  /** Milliseconds on the clock that never jumps. */
+  /** Returns the time in milliseconds on a monotonic clock. */
   now(): number;
-  /** The peer has one piece more. */
+  /** Called when a peer announces one more piece. */
   peerHas(peer: P, index: number): void;
-  /** The peer said what it has, all at once. */
+  /** Called when a peer announces all of its pieces at once. */
   peerPieces(peer: P): void;
-  /** The peer choked or unchoked us. */
+  /** Called when a peer chokes or unchokes us. */
   peerChoke(peer: P): void;
-  /** The peer became interested, or not. */
+  /** Called when a peer becomes interested or not interested. */
   peerInterest(peer: P): void;
-  /** A block came; `latency` in milliseconds since it was asked for, or -1 if it was not. */
+  /**
+   * Called when a block arrives. `block.latency` is the time since its request in milliseconds, or -1 if it was not
+   * requested.
+   */
   peerBlock(peer: P, block: ReceivedBlock): void;
-  /** The peer has a node of the DHT on its address, on that port. */
+  /** Called when a peer announces the port of its DHT node. */
   peerNode(peer: P, port: number): void;
-  /** The peer won't send a block that we asked for. */
+  /** Called when a peer rejects a request. */
   peerRejected(peer: P, index: number, begin: number): void;
 }
 
-/** The socket's side of a peer. */
+/** The parts of the connection that a peer uses. */
 export interface PeerOutput {
-  /** How much of it is encrypted; nothing when absent. */
+  /** Which part of the connection is encrypted (default: none). */
   readonly encryption?: Encryption;
-  /** Something waits in the writer. */
+  /** Sends what is in the writer. */
   flush(): void;
-  /** Ends the connection. */
+  /** Closes the connection. */
   close(reason: string): void;
 }

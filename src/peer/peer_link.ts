@@ -1,5 +1,5 @@
 /**
- * The thin shell round a {@linkcode Peer}: its socket, read and written.
+ * Connects a {@linkcode Peer} to its socket: reads, writes, and waits for rate limits.
  *
  * @module
  */
@@ -15,29 +15,52 @@ import type { ReadTurns } from "./read_turns.ts";
 import type { Allowance, BandwidthParties } from "./bandwidth_limiter.ts";
 
 /**
- * Blocks that are put into the send buffer before it is written: at most enough for one large write, at least two. What is
- * in the buffer can't be taken back by a cancel or a choke, and haves and chokes wait behind it, so a slow peer gets small
- * batches: halved when one took longer than it should, doubled when it went quickly. (Simulated: with large batches for all
- * an eighth of what slow uplinks carried came too late to be of use.)
+ * Blocks are put into the send buffer in batches, at most enough for one large write, at least two blocks. Blocks in
+ * the buffer can't be taken back by a cancel or a choke, and haves and chokes wait behind them, so that slow peers get
+ * small batches: the batch is halved after a slow write and doubled after a quick one. (Simulated: with large batches
+ * for all peers, an eighth of what slow uplinks carried came too late to be of use.)
  */
 const LARGEST_BATCH = 256 * 1024;
 const SMALLEST_BATCH = 32 * 1024;
 const QUICK_MS = 50;
 const SLOW_MS = 250;
-/** With a limit a read is for as much as there is credit for; for so much when nothing was asked for that credit is needed for. */
+/**
+ * With a limit, a read is as large as the credit. Without outstanding requests no credit is needed, and a read has at
+ * least this many bytes.
+ */
 const LEAST_READ = 256;
 
-/** What happens to a connection as a whole. */
+/** Why a connection has ended. */
+export interface LinkClosedOptions {
+  /** Whether the peer violated the protocol. */
+  readonly fault: boolean;
+}
+
+/** Events of a {@linkcode PeerLink}. */
 export interface LinkEvents {
-  /** A read was parsed; now is the time to ask for more. */
+  /** Called after a read was parsed, to send more requests. */
   batch(peer: Peer): void;
-  /** The connection is over; called once. `fault`: because the peer broke the protocol. */
-  closed(peer: Peer, reason: string, options: { readonly fault: boolean }): void;
+  /** Called once, when the connection has ended. */
+  closed(peer: Peer, reason: string, options: LinkClosedOptions): void;
+}
+
+/** Options for {@linkcode PeerLink}. */
+export interface PeerLinkOptions {
+  /** The connection, after the handshake. */
+  readonly connection: PeerStream;
+  /** Returns the time in milliseconds on a monotonic clock. */
+  readonly now: () => number;
+  /** Tells when to yield to the event loop; shared by all connections of a session. */
+  readonly reads: ReadTurns;
+  /** Rate limits of the torrent (default: none). */
+  readonly limits?: BandwidthParties | undefined;
+  /** Receives the events of the connection. */
+  readonly events: LinkEvents;
 }
 
 /**
- * Runs a connection: one read at a time into the peer's receive buffer, one write at a time of all that waits. Nothing
- * is read while the last read is being parsed, so a peer that sends faster than we can take it is slowed down by TCP.
+ * Runs a connection: one read at a time into the peer's receive buffer, one write at a time of everything queued.
+ * Nothing is read while a read is being parsed, so that TCP slows down a peer that sends faster than we can process.
  */
 export class PeerLink implements PeerOutput {
   readonly #peer: Peer;
@@ -47,32 +70,22 @@ export class PeerLink implements PeerOutput {
   readonly #reads: ReadTurns;
   readonly #down: Allowance | null;
   readonly #up: Allowance | null;
-  /** Whether blocks wait for the limit. */
+  /** Whether blocks wait for the upload limit. */
   #upHeld = false;
-  /** Whether it has a share of what is read. */
+  /** Whether the connection is counted in {@linkcode ReadTurns} as one with outstanding requests. */
   #sharing = false;
   #writing = false;
   #writingSince = 0;
   #batch = SMALLEST_BATCH;
-  /** When the message began that isn't here whole, or -1. */
+  /** Time at which the incomplete message in the receive buffer began, or -1. */
   #messageSince = -1;
   #frames = 0;
 
   /**
-   * @param peer The connection's state.
-   * @param options `connection`: its socket, after the handshake. `now`: the clock. `reads`: when to
-   * give way. `limits`: how fast it may be, with others. `events`: who wants to know.
+   * @param peer State of the connection.
+   * @param options See {@linkcode PeerLinkOptions}.
    */
-  constructor(
-    peer: Peer,
-    options: {
-      readonly connection: PeerStream;
-      readonly now: () => number;
-      readonly reads: ReadTurns;
-      readonly limits?: BandwidthParties | undefined;
-      readonly events: LinkEvents;
-    },
-  ) {
+  constructor(peer: Peer, options: PeerLinkOptions) {
     this.#peer = peer;
     this.#connection = options.connection;
     this.#now = options.now;
@@ -87,7 +100,7 @@ export class PeerLink implements PeerOutput {
     return this.#connection.encryption ?? "none";
   }
 
-  /** Reads until the connection is over. Never rejects. */
+  /** Reads until the connection ends. Never rejects. */
   async run(): Promise<void> {
     const peer = this.#peer;
     this.flush();
@@ -113,26 +126,28 @@ export class PeerLink implements PeerOutput {
         this.#events.batch(peer);
         this.flush();
         if (peer.writer.length > MAX_UNSENT) throw new WireError("it asks for more than it reads");
-        const turn = this.#reads.took(count);
+        const turn = this.#reads.onRead(count);
         if (turn !== null) await turn;
       }
     } catch (error) {
-      // Mere talk (a FloodError) has to end, too, but is no breach of the protocol.
+      // A FloodError ends the connection too, but is no protocol violation.
       this.#end(messageOf(error), { fault: error instanceof WireError });
     }
   }
 
-  /** Milliseconds that it has been silent. */
+  /** Milliseconds since the last read; 0 while reading is paused by the limit. */
   silent(now: number): number {
-    return this.#peer.held ? 0 : now - this.#peer.lastReceived;
+    return this.#peer.readPaused ? 0 : now - this.#peer.lastReceived;
   }
 
-  /** Milliseconds that the message which is coming in has taken so far, 0 when there is none. */
+  /**
+   * Milliseconds that the incomplete message has taken so far; 0 if there is none or reading is paused by the limit.
+   */
   receiving(now: number): number {
-    return this.#messageSince < 0 || this.#peer.held ? 0 : now - this.#messageSince;
+    return this.#messageSince < 0 || this.#peer.readPaused ? 0 : now - this.#messageSince;
   }
 
-  /** Milliseconds that the write under way has not made progress, 0 when there is none. */
+  /** Milliseconds since the current write last made progress; 0 if nothing is being written. */
   stalled(now: number): number {
     return this.#writing ? now - this.#writingSince : 0;
   }
@@ -163,18 +178,21 @@ export class PeerLink implements PeerOutput {
     else this.#reads.leave();
   }
 
-  /** Waits until the limit lets us read on; what the peer doesn't do meanwhile is not its fault. */
+  /**
+   * Waits until the download limit allows a read. Shifts the peer's timestamps by that time, so that the wait isn't
+   * counted against the peer.
+   */
   async #mayRead(down: Allowance): Promise<void> {
     const peer = this.#peer;
     const began = this.#now();
     while (!peer.closed && peer.requests.size > 0) {
       const wait = down.wait();
       if (wait === null) break;
-      peer.held = true;
+      peer.readPaused = true;
       await wait;
     }
-    if (!peer.held) return;
-    peer.held = false;
+    if (!peer.readPaused) return;
+    peer.readPaused = false;
     const passed = this.#now() - began;
     peer.lastReceived += passed;
     peer.lastBlock += passed;
@@ -195,11 +213,11 @@ export class PeerLink implements PeerOutput {
     const peer = this.#peer;
     peer.allowed = down.rate;
     if (!down.limited) return;
-    down.took(bytes);
+    down.consume(bytes);
     peer.down.begun(peer.reader.begun);
   }
 
-  /** Puts blocks into the send buffer, as many as the limit allows; goes on by itself when it allows more. */
+  /** Puts blocks into the send buffer, as many as the upload limit allows, and continues when the limit allows more. */
   #fill(): void {
     const peer = this.#peer;
     const up = this.#up;
@@ -242,9 +260,9 @@ export class PeerLink implements PeerOutput {
         if (bytes.length >= this.#batch && now - began < QUICK_MS) {
           this.#batch = Math.min(LARGEST_BATCH, 2 * this.#batch);
         } else if (now - began > SLOW_MS) this.#batch = Math.max(SMALLEST_BATCH, this.#batch / 2);
-        this.#up?.took(payload);
+        this.#up?.consume(payload);
         this.#peer.up.add(payload);
-        this.#peer.flood.gave(payload);
+        this.#peer.flood.uploaded(payload);
         if (payload > 0) this.#peer.lastPayload = now;
       }
     } finally {

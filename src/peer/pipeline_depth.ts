@@ -1,5 +1,5 @@
 /**
- * How many requests to keep outstanding with a peer.
+ * Decides how many requests to keep outstanding with a peer.
  *
  * @module
  */
@@ -7,64 +7,77 @@
 import { BLOCK_SIZE } from "../wire/messages.ts";
 
 /**
- * Requests to a peer of which nothing is known yet. It doubles with every window, so a fast peer is soon at its best; but
- * several seeds that send sixteen blocks each would fill a slow line for minutes, and most of it would come too late (simulated:
- * 57% of what came over a line of 6 KB/s was of no use).
+ * Initial depth for an unknown peer. The depth doubles with every window, so that a fast peer soon gets enough
+ * requests. A larger depth is bad on a slow line: several seeds that send sixteen blocks each would fill the line for
+ * minutes, and most blocks would come too late (simulated: 57% of what came over a line of 6 KB/s was of no use).
  */
 const INITIAL_DEPTH = 4;
-/** Fewest requests to a peer that answers, so that a slow one is never left without work. */
+/** Fewest requests to a peer that answers, so that a slow peer is never idle. */
 const LEAST_DEPTH = 4;
-/** Requests beyond the bandwidth-delay product: this many milliseconds of work for the peer ... */
+/**
+ * Requests beyond the bandwidth-delay product: work for the peer for this many milliseconds, but at most
+ * {@linkcode QUEUE_LIMIT} requests.
+ */
 const QUEUE_MS = 250;
 /**
- * ... but no more than this many: 8 MiB. With 128 a fast seed ran out of work whenever either end had to wait for a processor
- * (interleaved on two busy cores: 0.7 to 0.9 of the time of 128, a tenth more of it on processors).
+ * Most requests beyond the bandwidth-delay product: 8 MiB. With 128, a fast seed ran idle whenever either end had to
+ * wait for a processor (measured interleaved on two busy cores: with 512, downloads took 0.7 to 0.9 of the time with
+ * 128, at a tenth more processor time).
  */
 const QUEUE_LIMIT = 512;
-/** Milliseconds over which the rate is measured: at first, while the depth doubles, and then. */
+/** Milliseconds over which the rate is measured, at first while the depth doubles. */
 const FIRST_WINDOW_MS = 10;
+/** Milliseconds over which the rate is measured later. */
 const WINDOW_MS = 100;
-/** A smallest latency that was seen longer ago than this is measured anew, since routes change ... */
+/** The smallest latency is measured again when it was last seen this many milliseconds ago, since routes change. */
 const LATENCY_MEMORY_MS = 10_000;
-/** ... with a queue so short that nothing waits in it, for the time that the old queue takes to drain and a bit more. */
+/** Depth during that measurement, as a fraction of the bandwidth-delay product, so that no request waits in a queue. */
 const PROBE_SHARE = 0.75;
+/** Windows of that measurement: enough for the old queue to drain. Latencies count in the last one. */
 const PROBE_WINDOWS = 3;
 /**
- * Milliseconds after which a peer that was found to hold fewer requests than it says is tried with one more. Doubled each time
- * that it is found out again, so that what is asked in vain is little in a minute and next to nothing in an hour.
+ * Milliseconds after which a peer that was found to queue fewer requests than its `reqq` is tried with one more.
+ * Doubled each time that the peer drops a request again, up to {@linkcode MAX_REGROW_MS}, so that requests sent in vain
+ * are few in a minute and next to none in an hour.
  */
 const REGROW_MS = 1_000;
 const MAX_REGROW_MS = 5 * 60_000;
 
+/** Options for {@linkcode PipelineDepth.limitTo}. */
+export interface HoldsOptions {
+  /** Whether never to try more requests, because the peer disconnects then (default `false`). */
+  readonly certain?: boolean;
+}
+
 /**
- * Follows the bandwidth-delay product of a peer, as BBR does for TCP: the rate of blocks over the last window times the
- * smallest latency seen, half as much again, and a short queue on top. When the queue is what limits the rate the depth
- * grows by half every round trip; when the peer is, it stays. The smallest latency is looked for again every ten seconds
- * with a short queue: with a long one, the wait in that queue would be taken for latency, and the depth grow for ever.
+ * Follows the bandwidth-delay product of a peer, as BBR does for TCP: one and a half times the rate of blocks in the
+ * last window times the smallest latency seen, plus a short queue. If the depth limits the rate, it grows by half every
+ * round trip; if the peer limits the rate, the depth stays. The smallest latency is measured again every ten seconds
+ * with a short queue: with a long queue, waiting time in the queue would count as latency, and the depth would grow
+ * without end.
  */
 export class PipelineDepth {
-  /** What the peer says that it holds, or what is known to be safe. */
+  /** Requests that the peer can queue according to its `reqq`, or a number known to be safe. */
   #stated: number;
-  /** What it was found to hold; Infinity while it holds what it says. */
+  /** Requests that the peer was found to queue; Infinity if no limit below its `reqq` was found. */
   #found = Infinity;
+  /** Current interval between attempts with one more request, in milliseconds. */
   #regrowMs = REGROW_MS;
   #regrowAt = 0;
-  /** Whether more was tried since it was last found out. */
+  /** Whether one more request was tried since the peer last dropped one. */
   #regrown = false;
   #depth: number;
   #windowStart = -1;
   #windowBytes = 0;
   #latency = Infinity;
   #latencySeen = 0;
-  /** Whether it has doubled in every window until now. */
+  /** Whether the depth has doubled in every window so far. */
   #doubling = true;
-  /** Windows that are left of a probe. */
+  /** Windows left in the measurement of the smallest latency. */
   #probing = 0;
   #probeLatency = Infinity;
 
-  /**
-   * @param limit The peer's `reqq`, or what is known to be safe without one.
-   */
+  /** @param limit The peer's `reqq`, or a number known to be safe. */
   constructor(limit: number) {
     this.#stated = Math.max(1, limit);
     this.#depth = Math.min(INITIAL_DEPTH, this.#limit);
@@ -74,25 +87,25 @@ export class PipelineDepth {
     return Math.min(this.#stated, this.#found);
   }
 
-  /** Requests that it holds as it says; or what is known to be safe. */
+  /** Requests that the peer can queue according to its `reqq`, or a number known to be safe. */
   get stated(): number {
     return this.#stated;
   }
 
-  /** Requests that the peer was found to hold; Infinity while nothing was found. */
+  /** Requests that the peer was found to queue; Infinity if no limit below its `reqq` was found. */
   get found(): number {
     return this.#found;
   }
 
-  /** How many requests to keep outstanding. */
+  /** Number of requests to keep outstanding. */
   get depth(): number {
     return this.#depth;
   }
 
   /**
-   * The peer said how many requests it holds. What was measured so far stays.
+   * Sets the number of requests that the peer can queue. Keeps what was measured.
    *
-   * @param limit Its `reqq`.
+   * @param limit The peer's `reqq`.
    */
   setLimit(limit: number): void {
     this.#stated = Math.max(1, limit);
@@ -100,14 +113,13 @@ export class PipelineDepth {
   }
 
   /**
-   * The peer didn't answer all that was asked: it holds no more than so many requests, whatever it says. One more is tried
-   * later, and then another.
+   * Called when the peer has dropped requests. Limits the depth, and later tries one more request at a time.
    *
-   * @param count Requests.
+   * @param count Requests that the peer was found to queue.
    * @param now Milliseconds.
-   * @param options `certain`: one more must not be tried, since the peer hangs up then.
+   * @param options See {@linkcode HoldsOptions}.
    */
-  holds(count: number, now: number, { certain = false } = {}): void {
+  limitTo(count: number, now: number, { certain = false }: HoldsOptions = {}): void {
     if (this.#regrown) this.#regrowMs = Math.min(MAX_REGROW_MS, 2 * this.#regrowMs);
     this.#regrown = false;
     this.#found = Math.max(1, Math.min(count, this.#found));
@@ -116,11 +128,11 @@ export class PipelineDepth {
   }
 
   /**
-   * Takes note of a block.
+   * Called when a requested block arrives.
    *
-   * @param bytes Its length.
-   * @param latency Milliseconds from its request to its arrival.
-   * @param now Milliseconds on the clock that never jumps.
+   * @param bytes Length of the block.
+   * @param latency Milliseconds from the request to the arrival.
+   * @param now Milliseconds on a monotonic clock.
    */
   arrived(bytes: number, latency: number, now: number): void {
     if (this.#depth >= this.#found && now >= this.#regrowAt) {
@@ -142,7 +154,7 @@ export class PipelineDepth {
     this.#windowBytes = 0;
   }
 
-  /** The peer stopped answering: start over with a single request. */
+  /** Called when the peer has stopped answering. Starts again with a single request. */
   snubbed(): void {
     this.#depth = 1;
     this.#windowStart = -1;
@@ -150,7 +162,7 @@ export class PipelineDepth {
     this.#probing = 0;
   }
 
-  /** At the end of each window; the rate is in blocks a millisecond. */
+  /** Adjusts the depth at the end of a window. `rate` is in blocks per millisecond. */
   #adjust(rate: number, now: number): void {
     if (this.#probing > 0) {
       if (--this.#probing > 0) return;
@@ -164,7 +176,7 @@ export class PipelineDepth {
     }
     const queue = Math.min(QUEUE_LIMIT, Math.max(LEAST_DEPTH, rate * QUEUE_MS));
     const wanted = Math.ceil(1.5 * rate * this.#latency + queue);
-    // Never more than doubled in a window: one burst after a pause says little about the rate.
+    // The depth at most doubles in a window, since one burst after a pause says little about the rate.
     if (Math.min(wanted, this.#limit) < 2 * this.#depth) this.#doubling = false;
     this.#depth = Math.min(this.#limit, wanted, this.#depth * 2);
   }

@@ -1,44 +1,40 @@
 /**
- * How fast may be what a session, or a torrent of it, takes in and gives out.
+ * Rate limits of a session and of its torrents.
  *
  * @module
  */
 
 /**
- * How fast all torrents together may be, or one of them within that, in bytes a second; `null` for as fast as they can. Every
- * torrent has an equal share, and so has every peer of a torrent; what one doesn't use, or may not have, the others have. What
- * counts are the blocks of files, from peers and from web seeds; what is said besides (requests, haves, metadata, trackers, the
- * DHT) is little, and never waits.
+ * Rate limits of a session, or of a torrent within them, in bytes per second; `null` for no limit.
+ *
+ * Torrents get equal shares, and so do the peers of a torrent. A share that is not used, or exceeds a torrent's own
+ * limit, goes to the others. A limit counts blocks of files, from peers and web seeds. Other messages (requests, haves,
+ * metadata, trackers, the DHT) are small, and never wait.
  */
 export interface RateLimits {
-  /** For what comes. */
+  /** Download limit. */
   readonly down: number | null;
-  /** For what we send. */
+  /** Upload limit. */
   readonly up: number | null;
 }
 
-/** What has a rate each way: the session's limits, or a torrent's part in them. */
+/** An object with rates in both directions: the session's limits, or a torrent's share in them. */
 export interface Limited {
   readonly down: { rate: number | null };
   readonly up: { rate: number | null };
 }
 
-/**
- * Reads the limits.
- *
- * @param limited What has them.
- * @returns Bytes a second each way, `null` for no limit.
- */
+/** Returns the rate limits of a session or torrent. */
 export function ratesOf({ down, up }: Limited): RateLimits {
   return { down: down.rate, up: up.rate };
 }
 
 /**
- * Changes the limits, at once.
+ * Changes rate limits at once.
  *
- * @param limited What has them.
- * @param limits Bytes a second, `null` for no limit; what is absent stays as it is.
- * @throws {RangeError} If a rate isn't above 0; nothing has changed then.
+ * @param limited The session's limits, or a torrent's share in them.
+ * @param limits Bytes per second, `null` for no limit. An absent limit doesn't change.
+ * @throws {RangeError} If a rate isn't above 0. Nothing has changed then.
  */
 export function setRates(limited: Limited, limits: Partial<RateLimits>): void {
   const { down = limited.down.rate, up = limited.up.rate } = limits;
@@ -51,9 +47,9 @@ export function setRates(limited: Limited, limits: Partial<RateLimits>): void {
 /**
  * Checks a rate.
  *
- * @param rate Bytes a second; `null` for no limit.
+ * @param rate Bytes per second; `null` for no limit.
  * @returns The same rate.
- * @throws {RangeError} If it isn't above 0.
+ * @throws {RangeError} If the rate isn't above 0.
  */
 export function checkedRate(rate: number | null): number | null {
   if (rate === null || (rate > 0 && rate < Infinity)) return rate;

@@ -1,19 +1,19 @@
 /**
- * Bytes a second, lately.
+ * Measures a transfer rate.
  *
  * @module
  */
 
-/** Seconds after which a change of the rate shows for two thirds. */
+/** Time constant of the smoothing, in seconds: the time after which two thirds of a change show in the rate. */
 const SMOOTHING_SECONDS = 3;
 
-/** A smoothed rate, and the sum of all that was counted. */
+/** Counts bytes and measures a smoothed rate. */
 export class RateMeter {
   #total = 0;
   #pending = 0;
   #rate = 0;
   #age = 0;
-  /** Of what was counted for the rate, what isn't in the sum yet. */
+  /** Bytes counted in the rate but not yet in the total. */
   #begun = 0;
 
   /** Bytes counted so far. */
@@ -21,25 +21,22 @@ export class RateMeter {
     return this.#total;
   }
 
-  /** Bytes a second, lately. */
+  /** Smoothed rate in bytes per second. */
   get rate(): number {
     return this.#rate;
   }
 
-  /**
-   * Counts bytes.
-   *
-   * @param bytes How many.
-   */
+  /** Counts bytes. */
   add(bytes: number): void {
     this.#total += bytes;
     this.#pending += bytes;
   }
 
   /**
-   * Counts what is here of something that will be added when it is whole, so that the rate is even where that takes long.
+   * Counts an incomplete block in the rate, before {@linkcode RateMeter.add} counts the whole block, so that the rate
+   * is even on slow connections.
    *
-   * @param bytes Of it, all that has come; 0 when nothing has begun.
+   * @param bytes Received bytes of the incomplete block; 0 if there is none.
    */
   begun(bytes: number): void {
     this.#pending += bytes - this.#begun;
@@ -47,14 +44,14 @@ export class RateMeter {
   }
 
   /**
-   * Brings the rate up to date; called at regular intervals.
+   * Updates the rate. Called at regular intervals.
    *
-   * @param seconds Since the last call.
+   * @param seconds Seconds since the last call.
    */
   tick(seconds: number): void {
     if (seconds <= 0) return;
     this.#age += seconds;
-    // A young meter averages over its life, so that the first figures aren't too low.
+    // A new meter averages over its age, so that the first rates aren't too low.
     const span = Math.min(this.#age, SMOOTHING_SECONDS);
     const weight = Math.min(1, 1 - Math.exp(-seconds / span) + (this.#age <= seconds ? 1 : 0));
     this.#rate += weight * (this.#pending / seconds - this.#rate);

@@ -1,63 +1,64 @@
 /**
- * How much is read before others have their turn.
+ * Limits how much is read from peers before the event loop handles other work.
  *
  * @module
  */
 
 /**
- * Bytes that all peers together may bring before timers have their turn, and so redraws and new connections. Sockets that
- * always have more would keep the event loop for some 130 reads on end: tens of milliseconds.
+ * Bytes that all peers together may send before timers, and with them redraws and new connections, get a turn. Sockets
+ * that always have more data would otherwise keep the event loop busy for some 130 reads: tens of milliseconds.
  */
 const TURN_BYTES = 2 * 1024 * 1024;
-/** With fewer peers that are asked for something their sockets are soon empty, and giving way would cost more than it brings. */
+/** With fewer peers that owe us blocks, sockets are soon empty, and yielding would cost more than it brings. */
 const MANY = 8;
 
-/** Keeps the connections of a session from taking the event loop for themselves. */
+/** Keeps the peer connections of a session from monopolizing the event loop. */
 export class ReadTurns {
-  readonly #giveWay: () => Promise<void>;
+  readonly #yieldToEventLoop: () => Promise<void>;
   #senders = 0;
   #watchers = 0;
   #left = TURN_BYTES;
   #turn: Promise<void> | null = null;
 
-  /**
-   * @param giveWay Settles when everything else that waits has had its turn; see `Platform.giveWay`.
-   */
-  constructor(giveWay: () => Promise<void>) {
-    this.#giveWay = giveWay;
+  /** @param yieldToEventLoop Yields to the event loop; see `Platform.yieldToEventLoop`. */
+  constructor(yieldToEventLoop: () => Promise<void>) {
+    this.#yieldToEventLoop = yieldToEventLoop;
   }
 
-  /** A connection more has been asked for something. */
+  /** Called when a connection has outstanding requests. */
   join(): void {
     this.#senders++;
   }
 
-  /** A connection that had been asked owes nothing any more, or is over. */
+  /** Called when a connection has no outstanding requests any more, or has ended. */
   leave(): void {
     this.#senders--;
   }
 
-  /** Somebody reads what has come, and is to be served while more comes: there are always others that wait for a turn. */
+  /**
+   * Called when a reader of downloaded data opens. With readers, reads always yield, so that readers are served during
+   * the download.
+   */
   watch(): void {
     this.#watchers++;
   }
 
-  /** One of those has gone. */
+  /** Called when a reader closes. */
   unwatch(): void {
     this.#watchers--;
   }
 
   /**
-   * A read was taken in.
+   * Called after each read.
    *
-   * @param bytes What it brought.
-   * @returns When to go on reading; `null` for at once.
+   * @param bytes Bytes of the read.
+   * @returns A promise to wait for before the next read; `null` if there is no need to wait.
    */
-  took(bytes: number): Promise<void> | null {
+  onRead(bytes: number): Promise<void> | null {
     if (this.#senders < MANY && this.#watchers === 0) return this.#turn;
     this.#left -= bytes;
     if (this.#left > 0) return null;
-    this.#turn ??= this.#giveWay().then(() => {
+    this.#turn ??= this.#yieldToEventLoop().then(() => {
       this.#turn = null;
       this.#left = TURN_BYTES;
     });

@@ -1,25 +1,25 @@
 /**
- * What we asked a peer for: outstanding, answered, taken back.
+ * Requests to a peer: outstanding, answered, cancelled, rejected and dropped.
  *
  * @module
  */
 
 import type { Bytes } from "../base/bytes.ts";
-import { MAX_OUTSTANDING, MAX_TURNED_DOWN_IN_A_ROW, MAX_UNASKED_ANSWERS } from "../base/defences.ts";
+import { MAX_OUTSTANDING, MAX_REJECTS_IN_A_ROW, MAX_UNASKED_ANSWERS } from "../base/defences.ts";
 import type { FrameWriter } from "../wire/frame_writer.ts";
 import { BLOCK_SIZE, MessageId, WireError } from "../wire/messages.ts";
 import { BlockQueue } from "./block_queue.ts";
 import { PipelineDepth } from "./pipeline_depth.ts";
 
-/** Requests that a peer holds when it doesn't say. libtorrent assumes the same. */
+/** Requests that a peer without `reqq` is assumed to queue. libtorrent assumes the same. */
 const DEFAULT_PEER_QUEUE = 250;
 /**
- * Milliseconds, besides twice the time that the last answer took, after which a request counts as dropped if one that was made
- * later has been answered. Answers come in order, or nearly so.
+ * A request counts as dropped if a later one has been answered and this many milliseconds, plus twice the last latency,
+ * have passed. Peers answer in order, or nearly so.
  */
 const PASSED_MS = 1_000;
 
-/** A block in a receive buffer; one object is used again for every block, so nothing of it may be kept. */
+/** A block in the receive buffer. The object is reused for every block, so that no reference to it may be kept. */
 export interface ReceivedBlock {
   index: number;
   begin: number;
@@ -29,58 +29,82 @@ export interface ReceivedBlock {
   latency: number;
 }
 
-/** The asking half of a connection. */
+/** Options for {@linkcode Requests}. */
+export interface RequestsOptions {
+  /** Whether both ends support the Fast extension (BEP 6), so that the peer answers or rejects every request. */
+  readonly fast: boolean;
+  /** Buffer for messages to the peer. */
+  readonly writer: FrameWriter;
+}
+
+/** Options for {@linkcode Requests.beginWith}. */
+export interface BeginWithOptions {
+  /** Milliseconds. */
+  readonly now: number;
+  /** Whether never to try more requests. */
+  readonly certain: boolean;
+}
+
+/** Options for {@linkcode Requests.takeBack}. */
+export interface TakeBackOptions {
+  /** Whether to send cancels, because the peer doesn't know that the requests are void. */
+  readonly cancel: boolean;
+  /** Called for each request. */
+  readonly taken: (index: number, begin: number) => void;
+}
+
+/** Requests to one peer. */
 export class Requests {
   readonly #fast: boolean;
   readonly #writer: FrameWriter;
   readonly #queue = new BlockQueue(MAX_OUTSTANDING);
   readonly #pipeline = new PipelineDepth(DEFAULT_PEER_QUEUE);
-  /** Requests that were taken back and may still be answered. */
+  /** Requests that were withdrawn and may still be answered. */
   #late = 0;
-  /** Since when it owes us a block; Infinity while it doesn't. */
+  /** Time since when the peer owes us a block; Infinity if it owes none. */
   #owedSince = Infinity;
-  /** Requests that were cancelled and wait for their reject, by {@linkcode keyOf}; only with BEP 6. */
+  /** Requests that were cancelled and whose answer is still to come, by {@linkcode keyOf}; only with BEP 6. */
   readonly #cancelled = new Set<number>();
+  /** Answers that belong to no request. */
   #strikes = 0;
+  /** Requests that the peer has rejected in a row without choking us. */
   #turnedDown = 0;
-  /** When the latest of the requests was made that have been answered. */
+  /** Time of the latest request that has been answered. */
   #newestAnswered = -Infinity;
-  /** When the last request was made. */
+  /** Time of the last request. */
   #newest = -Infinity;
-  /** Milliseconds that the last answer took. */
+  /** Latency of the last answer, in milliseconds. */
   #lastLatency = 0;
-  /** Requests that were left when the peer turned down one, until it answers one of them; else 0. */
+  /** Outstanding requests after the peer rejected one without choking us, until it answers a request; otherwise 0. */
   #room = 0;
 
-  /**
-   * @param options `fast`: both ends speak BEP 6, so every request is answered, by a reject at least. `writer`: to the peer.
-   */
-  constructor(options: { readonly fast: boolean; readonly writer: FrameWriter }) {
+  /** @param options See {@linkcode RequestsOptions}. */
+  constructor(options: RequestsOptions) {
     this.#fast = options.fast;
     this.#writer = options.writer;
   }
 
-  /** How many are outstanding. */
+  /** Number of outstanding requests. */
   get size(): number {
     return this.#queue.size;
   }
 
-  /** How many should be. */
+  /** Number of requests to keep outstanding. */
   get depth(): number {
     return this.#room > 0 ? Math.min(this.#room, this.#pipeline.depth) : this.#pipeline.depth;
   }
 
-  /** The one that has been outstanding for longest; only when there is one. */
+  /** The oldest outstanding request. There must be one. */
   get first(): { readonly index: number; readonly begin: number; readonly length: number; readonly time: number } {
     return this.#queue;
   }
 
-  /** The peer said how many requests it holds (`reqq`, BEP 10). */
+  /** Sets the number of requests that the peer can queue (`reqq`, BEP 10). */
   setLimit(limit: number): void {
     this.#pipeline.setLimit(Math.min(limit, MAX_OUTSTANDING));
   }
 
-  /** We didn't look whether there are answers for so long. */
+  /** Shifts all times, for milliseconds in which we didn't read answers. */
   postpone(milliseconds: number): void {
     this.#newestAnswered += milliseconds;
     this.#newest += milliseconds;
@@ -88,56 +112,60 @@ export class Requests {
     this.#queue.postpone(milliseconds);
   }
 
-  /** Milliseconds without an answer after which it looks as if the peer had dropped what it was asked for. */
-  get patience(): number {
+  /** Milliseconds without an answer after which the peer may have dropped requests. */
+  get dropTimeout(): number {
     return PASSED_MS + 2 * this.#lastLatency;
   }
 
-  /** Whether the peer says that it holds no more. */
+  /** Whether as many requests are outstanding as the peer can queue according to its `reqq`. */
   get full(): boolean {
     return this.#queue.size >= this.#pipeline.stated;
   }
 
-  /** Since when it owes us a block, whether that was given to others meanwhile or not; Infinity while it doesn't. */
+  /**
+   * Time since when the peer owes us a block, even if other peers have been asked for it since; Infinity if it owes
+   * none.
+   */
   get owedSince(): number {
     return this.#owedSince;
   }
 
-  /** It chokes us: it owes nothing. */
-  forgive(): void {
+  /** Called when the peer chokes us and so owes nothing. */
+  clearOwed(): void {
     this.#owedSince = Infinity;
   }
 
-  /** When the last request was made. */
+  /** Time of the last request. */
   get newest(): number {
     return this.#newest;
   }
 
-  /** Requests that the peer was found to hold; Infinity while it holds as many as it says. */
+  /** Requests that the peer was found to queue; Infinity if no limit below its `reqq` was found. */
   get found(): number {
     return this.#pipeline.found;
   }
 
   /**
-   * Begins with fewer requests: with more the peer hung up.
+   * Limits the requests on a new connection, because the peer disconnected after more requests earlier.
    *
-   * @param count How many.
-   * @param options `now`: milliseconds. `certain`: more must not be tried.
+   * @param count Number of requests.
+   * @param options See {@linkcode BeginWithOptions}.
    */
-  beginWith(count: number, options: { readonly now: number; readonly certain: boolean }): void {
-    this.#pipeline.holds(count, options.now, options);
+  beginWith(count: number, options: BeginWithOptions): void {
+    this.#pipeline.limitTo(count, options.now, options);
   }
 
   /**
-   * Finds the requests that the peer has dropped without a word: it has long answered later ones. What it holds is what is left.
+   * Finds requests that the peer has dropped silently: requests made well before one that has been answered. Limits the
+   * depth to the number of requests that the peer has not dropped.
    *
    * @param now Milliseconds.
-   * @param isMissing Whether a block is still wanted; a request that we cancelled needs no answer.
-   * @returns When the last of them was made; `null` when there are none.
+   * @param isMissing Returns `true` if a block is still wanted.
+   * @returns Time of the last dropped request; `null` if no request was dropped.
    */
   findDropped(now: number, isMissing: (index: number, begin: number) => boolean): number | null {
     if (this.#queue.size === 0 || this.#queue.time >= this.#newestAnswered) return null;
-    const until = Math.min(this.#newestAnswered, now - this.patience);
+    const until = Math.min(this.#newestAnswered, now - this.dropTimeout);
     let count = 0;
     let last = -Infinity;
     this.#queue.forEach((index, begin, _length, time) => {
@@ -146,26 +174,26 @@ export class Requests {
       last = Math.max(last, time);
     });
     if (count === 0) return null;
-    this.#pipeline.holds(Math.max(this.#pipeline.depth, this.#queue.size) - count, now);
+    this.#pipeline.limitTo(Math.max(this.#pipeline.depth, this.#queue.size) - count, now);
     return last;
   }
 
-  /** The peer stopped answering. */
+  /** Called when the peer has stopped answering. */
   snubbed(): void {
     this.#pipeline.snubbed();
   }
 
-  /** Whether a block is outstanding. */
+  /** Returns `true` if a request is outstanding. */
   has(index: number, begin: number, length: number): boolean {
     return this.#queue.has(index, begin, length);
   }
 
-  /** Calls back for every outstanding request, first to last. */
+  /** Calls `visit` for every outstanding request, first to last. */
   forEach(visit: (index: number, begin: number, length: number, time: number) => void): void {
     this.#queue.forEach(visit);
   }
 
-  /** Asks for a block. */
+  /** Requests a block. */
   ask(index: number, begin: number, length: number, now: number): void {
     this.#queue.push(index, begin, length, now);
     this.#newest = now;
@@ -174,9 +202,9 @@ export class Requests {
   }
 
   /**
-   * A block came.
+   * Called when a block arrives.
    *
-   * @returns Milliseconds since it was asked for, or -1 if it isn't outstanding.
+   * @returns Milliseconds since the request, or -1 if the block isn't outstanding.
    */
   answered(index: number, begin: number, length: number, now: number): number {
     const asked = this.#queue.remove(index, begin, length);
@@ -184,11 +212,11 @@ export class Requests {
     if (asked < 0) return -1;
     if (this.#cancelled.size > 0) this.#cancelled.delete(keyOf(index, begin));
     this.#turnedDown = 0;
-    const latency = Math.max(0, now - asked); // it may have been asked for while the read that brought it was parsed
+    const latency = Math.max(0, now - asked); // the request may have been made while this read was parsed
     if (asked > this.#newestAnswered) this.#newestAnswered = asked;
     this.#lastLatency = latency;
     if (this.#room > 0) {
-      this.#pipeline.holds(this.#room, now);
+      this.#pipeline.limitTo(this.#room, now);
       this.#room = 0;
     }
     this.#pipeline.arrived(length, latency, now);
@@ -196,39 +224,44 @@ export class Requests {
   }
 
   /**
-   * A reject came.
+   * Called when a reject arrives.
    *
-   * @returns Whether the block was outstanding; one that was cancelled is not.
-   * @throws {WireError} If there have been too many answers to nothing.
+   * @returns Whether a request was outstanding and not cancelled.
+   * @throws {WireError} If there have been too many answers without a request.
    */
   rejected(index: number, begin: number, length: number): boolean {
     const outstanding = this.#queue.remove(index, begin, length) >= 0;
-    if (!outstanding) this.expectLate();
+    if (!outstanding) this.unexpectedAnswer();
     return outstanding && !this.#cancelled.delete(keyOf(index, begin));
   }
 
   /**
-   * The peer turned a request down for no reason that we know of: it may have as many as it holds.
+   * Called when the peer has rejected a request without choking us. The peer may queue no more requests than are
+   * outstanding now.
    *
-   * @throws {WireError} If it has turned down so many in a row.
+   * @throws {WireError} If the peer has rejected too many requests in a row.
    */
-  turnedDown(): void {
-    // It may only have answered our cancel of an earlier request for the same block.
+  rejectedWhileUnchoked(): void {
+    // The reject may answer a withdrawn request for the same block.
     if (this.#late === 0) this.#room = this.#queue.size;
-    if (++this.#turnedDown > MAX_TURNED_DOWN_IN_A_ROW) throw new WireError("it turns down all that it is asked for");
+    if (++this.#turnedDown > MAX_REJECTS_IN_A_ROW) throw new WireError("it turns down all that it is asked for");
   }
 
-  /** Cancels a request, if it is outstanding: the block came from elsewhere. */
+  /** Cancels a request, because the block came from another source. Does nothing if it isn't outstanding. */
   cancel(index: number, begin: number, length: number): void {
     if (!this.#queue.has(index, begin, length)) return;
-    // With BEP 6 the peer answers a cancel with a reject or the block, so the request stays until then. Without it the
-    // block comes only if it was on its way.
+    // With BEP 6 the peer answers a cancel with a reject or the block, so the request stays until then. Without it, a
+    // block comes only if it was already on its way.
     if (!this.#fast) this.#remove(index, begin, length);
     else this.#cancelled.add(keyOf(index, begin));
     this.#writer.blockSignal(MessageId.cancel, index, begin, length);
   }
 
-  /** Takes one request back, if it is outstanding: somebody else is to answer it. It may still be answered. */
+  /**
+   * Withdraws a request, so that another peer can be asked. The peer may still answer.
+   *
+   * @returns Whether the request was outstanding.
+   */
   withdraw(index: number, begin: number, length: number): boolean {
     if (!this.#queue.has(index, begin, length)) return false;
     this.#remove(index, begin, length);
@@ -237,15 +270,12 @@ export class Requests {
   }
 
   /**
-   * Takes requests back; what was sent already may still come.
+   * Withdraws requests. Blocks that were already sent may still come.
    *
-   * @param which Chooses among the outstanding requests.
-   * @param options `cancel`: tell the peer, which doesn't know. `taken`: is told of each.
+   * @param which Returns `true` for requests to withdraw.
+   * @param options See {@linkcode TakeBackOptions}.
    */
-  takeBack(
-    which: (index: number, time: number) => boolean,
-    options: { readonly cancel: boolean; readonly taken: (index: number, begin: number) => void },
-  ): void {
+  takeBack(which: (index: number, time: number) => boolean, options: TakeBackOptions): void {
     const chosen: [index: number, begin: number, length: number][] = [];
     this.#queue.forEach((index, begin, length, time) => {
       if (which(index, time)) chosen.push([index, begin, length]);
@@ -258,12 +288,12 @@ export class Requests {
   }
 
   /**
-   * An answer came that belongs to no outstanding request.
+   * Called when an answer belongs to no outstanding request.
    *
-   * @returns Whether it may be a late one, to a request that was taken back.
-   * @throws {WireError} If there have been too many that can't be.
+   * @returns Whether it may be the late answer to a withdrawn request.
+   * @throws {WireError} If there have been too many other such answers.
    */
-  expectLate(): boolean {
+  unexpectedAnswer(): boolean {
     if (this.#late > 0) {
       this.#late--;
       return true;
@@ -279,7 +309,7 @@ export class Requests {
   }
 }
 
-/** The key of a block: pieces have fewer than 65,536. */
+/** Returns the key of a block. A piece has fewer than 65,536 blocks. */
 function keyOf(index: number, begin: number): number {
   return index * 65_536 + begin / BLOCK_SIZE;
 }

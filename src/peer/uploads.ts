@@ -1,5 +1,5 @@
 /**
- * What a peer asked us for: held, served, or rejected.
+ * Requests of a peer: queued, served or rejected.
  *
  * @module
  */
@@ -12,57 +12,73 @@ import { BlockQueue } from "./block_queue.ts";
 
 /** A part of a piece. */
 export interface Block {
-  /** Which piece. */
+  /** Index of the piece. */
   readonly index: number;
   /** Offset in the piece, in bytes. */
   readonly begin: number;
-  /** Bytes. */
+  /** Length in bytes. */
   readonly length: number;
 }
 
-/** Where blocks come from. */
+/** The parts of the swarm that uploads use. */
 export interface UploadHost {
-  /** Bytes of a piece. */
+  /** Returns the length of a piece in bytes. */
   pieceSize(index: number): number;
-  /** Whether we have a piece and may serve it. */
+  /** Returns `true` if we have a piece and may serve it. */
   canServe(index: number): boolean;
-  /** Copies a block from the read cache, or returns `false` when it isn't there. */
+  /** Copies a block from the read cache. Returns `false` if the block isn't there. */
   readBlock(block: Block, into: Bytes, at: number): boolean;
-  /** Brings a block into the read cache. */
+  /** Loads a block into the read cache. */
   loadBlock(index: number, begin: number, length: number): Promise<void>;
 }
 
-/** The serving half of a connection. */
+/** Options for {@linkcode Uploads}. */
+export interface UploadsOptions {
+  /** Whether both ends support the Fast extension (BEP 6), so that requests that aren't served are rejected. */
+  readonly fast: boolean;
+  /** Buffer for messages to the peer. */
+  readonly writer: FrameWriter;
+}
+
+/** Options for {@linkcode Uploads.request}. */
+export interface UploadRequestOptions {
+  /** Whether we choke the peer. */
+  readonly choked: boolean;
+  /** Milliseconds. */
+  readonly now: number;
+}
+
+/** Requests of one peer. */
 export class Uploads {
   readonly #host: UploadHost;
   readonly #writer: FrameWriter;
   readonly #fast: boolean;
   readonly #queue = new BlockQueue(REQUEST_QUEUE_LIMIT);
-  /** Pieces that it may have while it is choked, with the bytes of each that it asked for meanwhile. */
+  /** Bytes requested of each allowed-fast piece while the peer was choked. */
   readonly #granted = new Map<number, number>();
   #loading = false;
 
   /**
-   * @param host Where blocks come from.
-   * @param options `fast`: both ends speak BEP 6, so what isn't served is rejected. `writer`: to the peer.
+   * @param host The swarm.
+   * @param options See {@linkcode UploadsOptions}.
    */
-  constructor(host: UploadHost, options: { readonly fast: boolean; readonly writer: FrameWriter }) {
+  constructor(host: UploadHost, options: UploadsOptions) {
     this.#host = host;
     this.#fast = options.fast;
     this.#writer = options.writer;
   }
 
-  /** Requests that wait. */
+  /** Number of queued requests. */
   get size(): number {
     return this.#queue.size;
   }
 
-  /** Bytes of the next block; 0 when none waits. */
+  /** Length of the next block in bytes; 0 if the queue is empty. */
   get next(): number {
     return this.#queue.size === 0 ? 0 : this.#queue.length;
   }
 
-  /** Lets the peer have pieces while it is choked (BEP 6). */
+  /** Allows the peer to request pieces while it is choked (allowed fast, BEP 6). */
   grant(indices: readonly number[]): void {
     for (const index of indices) {
       if (this.#granted.has(index)) continue;
@@ -72,25 +88,27 @@ export class Uploads {
   }
 
   /**
-   * The peer asks for a block.
+   * Queues or rejects a request.
    *
-   * @param block Which; inside the torrent.
-   * @param options `choked`: we choke it. `now`: milliseconds.
-   * @throws {WireError} If it asks for nothing, or for more than anybody serves.
+   * @param block A block inside the torrent.
+   * @param options See {@linkcode UploadRequestOptions}.
+   * @throws {WireError} If the length is 0 or longer than clients serve.
    */
-  request(block: Block, options: { readonly choked: boolean; readonly now: number }): void {
+  request(block: Block, options: UploadRequestOptions): void {
     const { index, begin, length } = block;
     if (length === 0 || length > MAX_REQUEST_LENGTH) throw new WireError(`a request asks for ${length} bytes`);
     const served = (!options.choked || this.#isGranted(index, length)) && this.#host.canServe(index);
     if (!served || !this.#queue.push(index, begin, length, options.now)) this.#reject(index, begin, length);
   }
 
-  /** The peer takes a request back. A block that is in the send buffer already goes out; otherwise BEP 6 wants a reject. */
+  /**
+   * Cancels a request. The request is answered with a reject (BEP 6), unless the block is in the send buffer already.
+   */
   cancel(index: number, begin: number, length: number): void {
     if (this.#queue.remove(index, begin, length) >= 0) this.#reject(index, begin, length);
   }
 
-  /** Nothing of a piece will be sent: we haven't got it any more. */
+  /** Drops all requests for a piece, which we no longer have. */
   drop(piece: number): void {
     const gone: Block[] = [];
     this.#queue.forEach((index, begin, length) => {
@@ -99,18 +117,18 @@ export class Uploads {
     for (const { index, begin, length } of gone) this.cancel(index, begin, length);
   }
 
-  /** Nothing of what waits will be sent. */
+  /** Drops all requests. */
   rejectAll(): void {
     this.#queue.forEach((index, begin, length) => this.#reject(index, begin, length));
     this.#queue.clear();
   }
 
   /**
-   * Moves blocks into the send buffer, as far as there is room and the read cache has them.
+   * Moves blocks into the send buffer, as long as there is room and the read cache has them.
    *
-   * @param limit Bytes in the send buffer past which nothing is added.
-   * @param payload Most bytes of blocks that may be in it.
-   * @returns When it is worth trying again, if the next block has to be read first.
+   * @param limit Size of the send buffer, in bytes, from which on no block is added.
+   * @param payload Most bytes of blocks in the send buffer (default: no limit).
+   * @returns A promise to wait for before the next call, if a block has to be loaded first; otherwise `null`.
    */
   fill(limit: number, payload = Infinity): Promise<void> | null {
     const queue = this.#queue;
@@ -126,7 +144,10 @@ export class Uploads {
     return null;
   }
 
-  /** A gift to begin with is given once, with some tolerance for repeated requests; it is no slot for ever. */
+  /**
+   * Returns `true` if a choked peer may request a block. Each allowed-fast piece is served about once (twice its size,
+   * for repeated requests), so that it doesn't replace an unchoke slot.
+   */
   #isGranted(index: number, length: number): boolean {
     const asked = this.#granted.get(index);
     if (asked === undefined || asked + length > 2 * this.#host.pieceSize(index)) return false;
@@ -138,7 +159,8 @@ export class Uploads {
     if (this.#loading) return null;
     this.#loading = true;
     return this.#host.loadBlock(index, begin, length).catch((error) => {
-      // Who would never hear that it isn't coming has to be left. Others get the rest.
+      // Without BEP 6 the peer can't be told that the block isn't coming, so the connection ends. With BEP 6 only this
+      // piece is dropped.
       if (!this.#fast) throw error;
       this.drop(index);
     }).finally(() => this.#loading = false);

@@ -1,5 +1,5 @@
 /**
- * What SQLite says, in words for a user.
+ * Turns errors of SQLite into messages for users.
  *
  * @module
  */
@@ -7,12 +7,18 @@
 import { messageOf, ShoalError } from "../base/errors.ts";
 
 /**
- * What went wrong with a database. `locked`: somebody else is writing, try again. `corrupt`: it is damaged, or no database.
- * `newer`: a later version of the program made it.
+ * Kind of database failure.
+ *
+ * - `locked`: another process is writing, and the call may be tried again.
+ * - `corrupt`: the file is damaged, or not a database.
+ * - `newer`: a later version of the program made the database.
  */
 export type DatabaseFault = "locked" | "corrupt" | "full" | "read-only" | "no-access" | "device" | "newer" | "other";
 
-/** The words for each fault, and what SQLite says. Its codes aren't there on every way that an error comes. */
+/**
+ * Faults with the text that SQLite reports for each, and our words. The text is matched because the runtime doesn't
+ * pass SQLite's error code on every path.
+ */
 const FAULTS: readonly (readonly [fault: DatabaseFault, says: RegExp, why: string])[] = [
   ["locked", /database (table )?is locked|database schema is locked/, "another process is using it"],
   ["corrupt", /malformed|corrupt/, "it is damaged"],
@@ -23,8 +29,24 @@ const FAULTS: readonly (readonly [fault: DatabaseFault, says: RegExp, why: strin
   ["device", /disk I\/O error/, "the device failed"],
 ];
 
+/** A database call that failed. */
+export interface FailedDatabaseCall {
+  /** Action in the error message, such as `cannot write the database`. */
+  readonly what: string;
+  /** Path of the database file. */
+  readonly path: string;
+}
+
+/** Parts of a {@linkcode DatabaseError}. */
+export interface DatabaseErrorParts extends FailedDatabaseCall {
+  /** Reason in the error message; by default the usual words for the fault. */
+  readonly why?: string;
+  /** Underlying error. */
+  readonly cause?: unknown;
+}
+
 /**
- * A database could not be used.
+ * Thrown when a database cannot be used.
  *
  * @example
  * ```ts
@@ -34,17 +56,14 @@ const FAULTS: readonly (readonly [fault: DatabaseFault, says: RegExp, why: strin
  */
 export class DatabaseError extends ShoalError {
   override name = "DatabaseError";
-  /** What went wrong, for code that wants to decide on it. */
+  /** Kind of failure, for code that has to tell failures apart. */
   readonly fault: DatabaseFault;
 
   /**
-   * @param fault What went wrong.
-   * @param parts `what`: what was tried. `path`: of the file. `why`: absent for the usual words. `cause`: the error underneath.
+   * @param fault Kind of failure.
+   * @param parts See {@linkcode DatabaseErrorParts}.
    */
-  constructor(
-    fault: DatabaseFault,
-    parts: { readonly what: string; readonly path: string; readonly why?: string; readonly cause?: unknown },
-  ) {
+  constructor(fault: DatabaseFault, parts: DatabaseErrorParts) {
     const usual = FAULTS.find(([name]) => name === fault)?.[2];
     super("storage", {
       what: parts.what,
@@ -57,29 +76,19 @@ export class DatabaseError extends ShoalError {
 }
 
 /**
- * Any failure of a database as a {@linkcode DatabaseError}.
+ * Converts a thrown value to a {@linkcode DatabaseError}. A `ShoalError` is returned unchanged.
  *
- * @param thrown What was thrown; a `ShoalError` is returned as it is.
- * @param parts `what`: what was tried. `path`: of the file.
- * @returns The typed error.
+ * @param thrown The thrown value.
+ * @param call See {@linkcode FailedDatabaseCall}.
  */
-export function toDatabaseError(
-  thrown: unknown,
-  { what, path }: { readonly what: string; readonly path: string },
-): ShoalError {
+export function toDatabaseError(thrown: unknown, { what, path }: FailedDatabaseCall): ShoalError {
   if (thrown instanceof ShoalError) return thrown;
   const says = messageOf(thrown);
   const known = FAULTS.find(([, pattern]) => pattern.test(says));
   return new DatabaseError(known?.[0] ?? "other", { what, path, ...(known && { why: known[2] }), cause: thrown });
 }
 
-/**
- * Whether a failure is a {@linkcode DatabaseError} of one kind.
- *
- * @param thrown What was thrown.
- * @param fault The kind.
- * @returns Whether it is.
- */
+/** Returns `true` if a thrown value is a {@linkcode DatabaseError} of one kind. */
 export function isDatabaseFault(thrown: unknown, fault: DatabaseFault): boolean {
   return thrown instanceof DatabaseError && thrown.fault === fault;
 }

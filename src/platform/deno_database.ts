@@ -1,9 +1,9 @@
 /**
- * SQLite on Deno. Loaded only by who opens a database.
+ * SQLite on Deno. This module is loaded only when a database is opened.
  *
- * The journal is a write-ahead log: a commit is one write and waits for no device, several processes may read while one writes,
- * and a process that is killed leaves what it had committed. When the power fails, the last commits may be lost, never a part of
- * one.
+ * The journal is a write-ahead log: a commit is one write and doesn't wait for the device, several processes may read
+ * while one writes, and commits survive a process that is killed. After a power failure the last commits may be lost,
+ * but never a part of one.
  *
  * @module
  */
@@ -13,26 +13,27 @@ import { toDatabaseError } from "./database_error.ts";
 import { toFileError } from "./file_errors.ts";
 import type { Database, SqlRow, SqlValue, Statement } from "./platform.ts";
 
-/** Path of a database that is in memory alone, and gone when it is closed. */
+/** Path of a database that exists only in memory, until it is closed. */
 export const IN_MEMORY = ":memory:";
 
-/** Milliseconds that a call waits for another process: the event loop stands still meanwhile. */
+/** Milliseconds that a call waits for another process. The event loop is blocked meanwhile. */
 const BUSY_MS = 20;
-/** Pages, of 4 KiB, after which the log goes to the file, which waits for the device. */
+/** Pages of 4 KiB after which the log is written to the database file, which waits for the device. */
 const CHECKPOINT_PAGES = 1000;
-/** Statements that are kept. */
+/** Prepared statements that are cached. */
 const MOST_STATEMENTS = 50;
 const isWindows = Deno.build.os === "windows";
+/** Mode of a file that only the user may read and write. */
 const SECRET_FILE = 0o600;
+/** Mode bits of all users but the owner. */
 const OTHERS = 0o077;
 
 /**
  * Opens a database; see `Platform.openDatabase`.
  *
- * @param path Of its file, or {@linkcode IN_MEMORY}.
- * @returns The database.
- * @throws {DatabaseError} If it can't be used, or is none.
- * @throws {FileError} If its file can't be made.
+ * @param path Path of the file, or {@linkcode IN_MEMORY}.
+ * @throws {DatabaseError} If the file can't be used, or is not a database.
+ * @throws {FileError} If the file can't be created.
  */
 export function openDatabase(path: string): Database {
   if (path !== IN_MEMORY) keepSecret(path);
@@ -40,7 +41,8 @@ export function openDatabase(path: string): Database {
   try {
     const database = new SqliteDatabase(inner, path);
     database.exec(`PRAGMA busy_timeout = ${BUSY_MS}; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON`);
-    // A file system that has no shared memory, as over a network, keeps the old kind of journal, which needs every sync.
+    // A file system without shared memory, such as a network file system, keeps the rollback journal, which needs full
+    // syncs.
     const mode = database.prepare("PRAGMA journal_mode = WAL").get()?.["journal_mode"];
     database.exec(`PRAGMA synchronous = ${mode === "wal" ? "NORMAL" : "FULL"}`);
     database.exec(`PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
@@ -52,8 +54,9 @@ export function openDatabase(path: string): Database {
 }
 
 /**
- * Makes the file for the user alone, and takes what is there from others. SQLite gives the files beside it the same mode. A file
- * that is there is not opened: closing it would take the locks of whoever has the database open in this process.
+ * Creates the file with access for the user alone, and removes the access of other users to an existing one. SQLite
+ * gives the files beside it the same mode. An existing file is not opened, since closing it would release the locks of
+ * a database that this process has open.
  */
 function keepSecret(path: string): void {
   try {
@@ -70,7 +73,7 @@ function keepSecret(path: string): void {
       const { mode, isFile } = Deno.lstatSync(name);
       if (isFile && ((mode ?? 0) & OTHERS) !== 0) Deno.chmodSync(name, SECRET_FILE);
     } catch (thrown) {
-      // It is not there, or somebody else's: if it can't be used, opening says so.
+      // The file is missing, or another user owns it. If it can't be used, opening the database fails and says why.
       if (!(thrown instanceof Error)) throw thrown;
     }
   }
@@ -79,7 +82,7 @@ function keepSecret(path: string): void {
 class SqliteDatabase implements Database {
   readonly #inner: DatabaseSync;
   readonly #path: string;
-  /** Those that were made ready, by their text: what SQLite holds for one is freed only when it is collected. */
+  /** Prepared statements by text. SQLite's memory for a statement is only freed at garbage collection. */
   readonly #statements = new Map<string, Statement>();
   #isOpen = true;
 
@@ -99,7 +102,7 @@ class SqliteDatabase implements Database {
       try {
         return this.#inner.prepare(sql);
       } catch (error) {
-        // Deno 2.4 doesn't say why it can't; asked what the statement would do, it does.
+        // Deno 2.4 doesn't report why it fails. EXPLAIN of the same statement throws an error with the reason.
         this.#inner.exec(`EXPLAIN ${sql}`);
         throw error;
       }
@@ -110,7 +113,7 @@ class SqliteDatabase implements Database {
   }
 
   transaction<T>(work: () => T): T {
-    // At once the one who writes: a lock that is asked for in the middle can't be waited for.
+    // Takes the write lock at once, because SQLite can't wait for a lock that is requested in mid-transaction.
     this.exec("BEGIN IMMEDIATE");
     try {
       const result = work();
@@ -120,7 +123,7 @@ class SqliteDatabase implements Database {
       try {
         this.exec("ROLLBACK");
       } catch (again) {
-        // SQLite has undone it already, as when the disk is full; the first failure is the one to tell.
+        // SQLite has rolled back already, for example when the disk is full. The first error is the one to report.
         if (!(again instanceof Error)) throw again;
       }
       throw error;

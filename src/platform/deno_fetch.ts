@@ -1,6 +1,6 @@
 /**
- * `fetch`, for proxies and for connections from a chosen address that can't be made otherwise; and what failures mean, in plain
- * words.
+ * HTTP requests with `fetch`, for proxies and for connections from a local address that can't be made otherwise, and
+ * plain words for connection errors.
  *
  * @module
  */
@@ -10,17 +10,25 @@ import { messageOf } from "../base/errors.ts";
 import type { Exchange, RequestLines } from "./http_reply.ts";
 import { HttpError } from "./platform.ts";
 
+/** How {@linkcode fetchBy} connects. */
+export interface FetchRoute {
+  /** Local address to connect from. */
+  readonly bind?: string | undefined;
+  /** URL of the proxy to go through. */
+  readonly proxy?: string | undefined;
+}
+
 /**
- * Sends a request with `fetch`, which looks the host up by itself.
+ * Sends a request with `fetch`, which resolves the host itself. Redirects are not followed.
  *
- * @param way `bind`: local address to connect from. `proxy`: URL of the proxy to go through.
- * @param request What is asked for.
- * @param signal Gives up.
- * @returns The answer, be it a redirect.
+ * @param route See {@linkcode FetchRoute}.
+ * @param request The request.
+ * @param signal Aborts the request.
+ * @returns The response.
  * @throws {Error} What `fetch` throws.
  */
 export async function fetchBy(
-  { bind, proxy }: { readonly bind?: string | undefined; readonly proxy?: string | undefined },
+  { bind, proxy }: FetchRoute,
   request: RequestLines,
   signal: AbortSignal,
 ): Promise<Exchange> {
@@ -49,7 +57,7 @@ export async function fetchBy(
         for (;;) {
           const part = await reader?.read() ?? { done: true as const, value: undefined };
           if (!part.done && part.value.length === 0) continue;
-          // A body that was cancelled ends like one that is complete.
+          // A cancelled body ends like a complete one.
           signal.throwIfAborted();
           if (!part.done) return part.value as Bytes;
           end();
@@ -59,7 +67,7 @@ export async function fetchBy(
       cancel() {
         if (over) return;
         end();
-        // Nobody reads on, so that a failure at the very end is of no interest.
+        // The body isn't read any more, so a late failure doesn't matter.
         reader?.cancel().catch(() => {});
       },
     };
@@ -69,7 +77,7 @@ export async function fetchBy(
   }
 }
 
-/** What the texts of sockets and of `fetch` mean. They differ between versions and systems, so a part of each must do. */
+/** Our words for parts of error texts of sockets and `fetch`, which differ between versions and systems. */
 const MEANINGS: readonly (readonly [RegExp, string | ((place: Place) => string)])[] = [
   [/localAddress|invalid address|bind|EADDRNOTAVAIL|Invalid IP address/i, ({ bind }) => `cannot connect from ${bind}`],
   [/connection refused|actively refused|ECONNREFUSED/i, "connection refused"],
@@ -90,22 +98,22 @@ const MEANINGS: readonly (readonly [RegExp, string | ((place: Place) => string)]
   [/are blocked/i, ({ url }) => `port ${new URL(url).port} is not allowed for HTTP`],
 ];
 
-/** What an error text can name. */
+/** Values that an error message can mention. */
 interface Place {
   readonly url: string;
   readonly bind: string | undefined;
 }
 
 /**
- * Says in plain words why there is no answer.
+ * Says in plain words why there is no response.
  *
- * @param error What a socket, `fetch`, or the reading of a body threw.
- * @param place `url`: what was asked. `bind`: from which address.
+ * @param error Thrown by a socket, by `fetch`, or while reading a body.
+ * @param place Values that the message can mention: the URL, and the local address.
  * @returns The error to throw.
  */
 export function explain(error: unknown, place: Place): HttpError {
   const text = error instanceof Error && error.cause ? messageOf(error.cause) : messageOf(error);
-  // the URL is in most texts, and could hold any of the words
+  // Most texts contain the URL, which could match any of the patterns.
   const plain = text.replaceAll(place.url, "").replace(/\([^()]*:\/\/[^()]*\)/g, "");
   const meaning = MEANINGS.find(([pattern]) => pattern.test(plain))?.[1];
   const message = meaning === undefined ? text : typeof meaning === "string" ? meaning : meaning(place);

@@ -1,5 +1,5 @@
 /**
- * Hashing files on all cores.
+ * Hashes files on all cores.
  *
  * @module
  */
@@ -8,12 +8,12 @@ import type { Bytes } from "../base/bytes.ts";
 import type { HashAnswer, HashOrder } from "./hash_worker.ts";
 import type { FileHashers, HashBatch } from "./platform.ts";
 
-/** Most threads: each takes some ten MiB, and a disk serves no more readers than that at a time. */
+/** Most threads. Each takes some ten MiB, and a disk doesn't serve more readers at a time. */
 const MOST_THREADS = 8;
-/** Batches that a thread is given at one time: it works on one while the answer for another is on its way. */
+/** Batches that a thread has at a time: one to work on while the answer for another is on its way. */
 const BATCHES_PER_THREAD = 2;
 
-/** One thread. When it fails, it is gone, and so is what it was working on. */
+/** One thread. A thread that fails ends, and its batches fail with it. */
 class HashThread {
   readonly #worker: Worker;
   readonly #waiting = new Map<number, PromiseWithResolvers<Bytes>>();
@@ -25,7 +25,7 @@ class HashThread {
     this.#worker.addEventListener("message", ({ data }: MessageEvent<HashAnswer>) => this.#answered(data));
     this.#worker.addEventListener("messageerror", () => this.end(new Error("the answer of a thread was lost")));
     this.#worker.addEventListener("error", (event) => {
-      event.preventDefault(); // its batches are hashed in another way, so the program goes on
+      event.preventDefault(); // the caller hashes the thread's batches in another way, so the program goes on
       this.end(new Error(event.message));
     });
   }
@@ -34,7 +34,7 @@ class HashThread {
     return this.#failure !== null;
   }
 
-  /** How many batches it has. */
+  /** Number of batches that the thread has. */
   get load(): number {
     return this.#waiting.size;
   }
@@ -67,7 +67,7 @@ class HashThread {
 class HashThreads {
   readonly #most: number;
   readonly #threads: HashThread[] = [];
-  /** How many have not closed it. */
+  /** Users that have not closed the threads. */
   users = 0;
 
   constructor(most: number) {
@@ -84,7 +84,7 @@ class HashThreads {
     for (const thread of this.#threads) thread.end(new Error("the threads were closed"));
   }
 
-  /** A new one while all others have something to do; one that has failed is not replaced. */
+  /** Returns the least busy thread, starting another while all are busy. A failed thread is not replaced. */
   #leastBusy(): HashThread | null {
     let best: HashThread | null = null;
     for (const thread of this.#threads) if (!thread.hasFailed && thread.load < (best?.load ?? Infinity)) best = thread;
@@ -98,9 +98,9 @@ class HashThreads {
 let shared: HashThreads | null = null;
 
 /**
- * Starts hashing files on other threads. However many use it, there are no more threads than cores, and eight at most.
+ * Starts hashing files on other threads. All callers share one thread per core, and at most eight.
  *
- * @returns Who does it, or `null` on a single core.
+ * @returns The hashers, or `null` on a single core.
  */
 export function startFileHashers(): FileHashers | null {
   const cores = Math.min(MOST_THREADS, navigator.hardwareConcurrency);

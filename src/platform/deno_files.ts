@@ -1,5 +1,5 @@
 /**
- * Files on Deno.
+ * The file system on Deno.
  *
  * @module
  */
@@ -12,20 +12,22 @@ import { DiskPace } from "./disk_pace.ts";
 import type { FileHandle, FileInfo, FileSystem, OpenMode, WriteFileOptions } from "./platform.ts";
 
 /**
- * Writes up to this many bytes count as quick while the file system is. A piece of this size is still in the processor's
- * cache when it is written straight after it was hashed, and its buffer is free for the next one at once.
+ * Writes of up to this many bytes are made on the main thread while the file system is fast. A piece of this size is
+ * still in the processor's cache when it is written straight after hashing, and its buffer can be reused at once.
  */
 const SMALL_WRITE = 1024 * 1024;
-/** How quickly the file system answers: one figure for all of it, since few people download to two at a time. */
+/** Speed of the file system. One value serves all file systems, since few users download to two at a time. */
 const pace = new DiskPace(() => performance.now());
 
 const isWindows = Deno.build.os === "windows";
-/** Modes of what is for the user alone, and the bits of all others. */
+/** Mode of a file that only the user may read and write. */
 const SECRET_FILE = 0o600;
+/** Mode of a folder that only the user may use. */
 const SECRET_FOLDER = 0o700;
+/** Mode bits of all users but the owner. */
 const OTHERS = 0o077;
 
-/** The {@linkcode FileSystem} of the machine. */
+/** {@linkcode FileSystem} of the machine. */
 export const denoFiles: FileSystem = {
   open(path, mode) {
     return openFile(path, mode);
@@ -33,10 +35,10 @@ export const denoFiles: FileSystem = {
 
   async stat(path) {
     try {
-      return toInfo(await pace.make({ here: () => Deno.lstatSync(path), there: () => Deno.lstat(path) }));
+      return toInfo(await pace.run({ here: () => Deno.lstatSync(path), there: () => Deno.lstat(path) }));
     } catch (thrown) {
       const error = toFileError(thrown, { what: "cannot look at", path });
-      // Below a file there is nothing either, nor under a name that the file system doesn't take.
+      // Nothing exists below a file either, nor under a name that the file system doesn't allow.
       if (error.fault === "missing" || error.fault === "not-a-folder" || error.fault === "name") return null;
       throw error;
     }
@@ -44,17 +46,17 @@ export const denoFiles: FileSystem = {
 
   rename(from, to) {
     const call = { here: () => Deno.renameSync(from, to), there: () => Deno.rename(from, to) };
-    return guard("cannot rename", to, () => pace.make(call));
+    return guard("cannot rename", to, () => pace.run(call));
   },
 
   makeFolder(path, { secret = false } = {}) {
     const options = { recursive: true, ...(secret ? { mode: SECRET_FOLDER } : {}) };
     const call = { here: () => Deno.mkdirSync(path, options), there: () => Deno.mkdir(path, options) };
-    return guard("cannot make the folder", path, () => pace.make(call));
+    return guard("cannot make the folder", path, () => pace.run(call));
   },
 
   link(target, path) {
-    return guard("cannot make the symbolic link", path, () => Deno.symlink(target, path)); // fails when something is there
+    return guard("cannot make the symbolic link", path, () => Deno.symlink(target, path)); // fails if the path exists
   },
 
   readLink(path) {
@@ -78,7 +80,7 @@ export const denoFiles: FileSystem = {
       return true;
     } catch (thrown) {
       const error = toFileError(thrown, { what: "cannot remove", path });
-      if (error.fault === "exists") return false; // something is in it
+      if (error.fault === "exists") return false; // the folder is not empty
       if (error.fault === "missing" || error.fault === "not-a-folder") return true;
       throw error;
     }
@@ -94,14 +96,14 @@ export const denoFiles: FileSystem = {
   },
 
   async readFile(path, maxBytes, { secret = false } = {}) {
-    // On a thread: what the user names may be anything, and a pipe that nobody writes to would hold the program for ever.
+    // Opened on a thread: the user may name a pipe without a writer, which would block the program.
     const file = await guard(
       "cannot open",
       path,
       async () => new DenoFileHandle(await withDescriptor(() => Deno.open(path)), path),
     );
     try {
-      // One byte more than allowed tells a file that is too large from one that just fits, even while it grows.
+      // One byte more than allowed tells a file that is too large from one that just fits, even if the file grows.
       const { size, mode } = await guard("cannot read", path, () => Deno.stat(path));
       if (secret && ((mode ?? 0) & OTHERS) !== 0) await hideFromOthers(path);
       const buffer = new Uint8Array(Math.min(size, maxBytes) + 1);
@@ -134,15 +136,15 @@ export const denoFiles: FileSystem = {
 };
 
 /**
- * Deno has no positioned read or write, so calls take turns: seek if the position isn't right already, then transfer.
- * The seek is always done on the spot, since it only sets a number in the kernel.
+ * Deno has no positioned read or write, so calls are queued: each seeks if the position isn't right already, then
+ * transfers. The seek is always synchronous, since it only sets a number in the kernel.
  */
 class DenoFileHandle implements FileHandle {
   readonly #file: Deno.FsFile;
   readonly #path: string;
-  /** Where the kernel's file position is; -1 when unknown. */
+  /** Position of the file in the kernel; -1 when unknown. */
   #position = 0;
-  /** Up to here something was written through this handle. */
+  /** End of the data written through this handle. */
   #reached = 0;
   #tail: Promise<void> = Promise.resolve();
   #underWay = 0;
@@ -173,10 +175,10 @@ class DenoFileHandle implements FileHandle {
       while (done < from.length) {
         this.#seek(position + done);
         const rest = done === 0 ? from : from.subarray(done);
-        // Some file systems fill up with zeros all that a write leaves out, which may take minutes.
+        // Some file systems fill a gap before the written data with zeros, which may take minutes.
         const part = rest.length > SMALL_WRITE || position + done > this.#reached + SMALL_WRITE
           ? await this.#file.write(rest)
-          : await pace.make({ here: () => this.#file.writeSync(rest), there: () => this.#file.write(rest) });
+          : await pace.run({ here: () => this.#file.writeSync(rest), there: () => this.#file.write(rest) });
         if (part === 0) throw new FileError("full", { what: "cannot write", path: this.#path });
         done += part;
         this.#position = position + done;
@@ -189,12 +191,12 @@ class DenoFileHandle implements FileHandle {
     const there = () => this.#file.truncate(size);
     const call = { here: () => this.#file.truncateSync(size), there };
     // Some file systems write zeros over the whole length.
-    return this.#turn("cannot set the size of", () => size > SMALL_WRITE ? there() : pace.make(call));
+    return this.#turn("cannot set the size of", () => size > SMALL_WRITE ? there() : pace.run(call));
   }
 
   stat(): Promise<FileInfo> {
     const call = { here: () => this.#file.statSync(), there: () => this.#file.stat() };
-    return this.#turn("cannot look at", async () => toInfo(await pace.make(call)));
+    return this.#turn("cannot look at", async () => toInfo(await pace.run(call)));
   }
 
   sync(): Promise<void> {
@@ -214,14 +216,14 @@ class DenoFileHandle implements FileHandle {
     this.#position = position;
   }
 
-  /** Runs `work` after all calls before it; at once when there are none. */
+  /** Runs `work` after all earlier calls, or at once if there are none. */
   #turn<T>(what: string, work: () => Promise<T>): Promise<T> {
     if (this.#closed) {
       const cause = new Error("the file is closed");
       return Promise.reject(new FileError("other", { what, path: this.#path, cause }));
     }
     const result = this.#underWay++ === 0 ? this.#run(what, work) : this.#tail.then(() => this.#run(what, work));
-    // What failed is told to its caller; whoever comes next only waits.
+    // The caller of a failed call gets its error. Later calls only wait for it.
     this.#tail = result.then(() => {}, () => {});
     return result;
   }
@@ -238,12 +240,12 @@ class DenoFileHandle implements FileHandle {
   }
 }
 
-/** Small files that are written at one time: a thousand torrents may want to save their state in the same second. */
+/** Small files that are written at a time. A thousand torrents may want to save their state in the same second. */
 const WRITERS = 16;
 let writers = 0;
 const line: (() => void)[] = [];
 
-/** Does something when few others do so. */
+/** Runs `work` when fewer than {@linkcode WRITERS} others run. */
 async function inLine<T>(work: () => Promise<T>): Promise<T> {
   if (writers < WRITERS) writers++;
   else await new Promise<void>((resolve) => line.push(resolve));
@@ -256,18 +258,18 @@ async function inLine<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-/** Does what `FileSystem.writeFile` promises. */
+/** Implements `FileSystem.writeFile`. */
 async function writeWhole(
   path: string,
   bytes: Bytes,
   { alone = false, secret = false }: WriteFileOptions,
 ): Promise<void> {
-  // Another process may be writing the same file at this moment.
+  // Another process may be writing the same file, so the draft has a random name unless the caller is `alone`.
   const draft = draftOf(path, alone ? ".new" : `.${crypto.randomUUID().slice(0, 8)}.new`);
   const file = await openFile(draft, alone ? "write" : "create", secret ? SECRET_FILE : undefined);
   try {
     try {
-      // A draft that a crash has left may be an older program's.
+      // An older program may have left the draft when it crashed.
       if (secret && alone) await hideFromOthers(draft);
       await file.truncate(0);
       await file.write(bytes, 0);
@@ -278,18 +280,18 @@ async function writeWhole(
     await denoFiles.rename(draft, path);
     await syncFolderOf(path);
   } catch (error) {
-    await denoFiles.remove(draft).catch(() => {}); // the first failure is the one to tell
+    await denoFiles.remove(draft).catch(() => {}); // the first error is the one to report
     throw error;
   }
 }
 
-/** Where a file is written before it has its name: beside it, its name cut where the suffix would make it too long. */
+/** Returns the path of a file's draft: beside the file, with the name cut if the suffix would make it too long. */
 function draftOf(path: string, suffix: string): string {
   const slash = path.lastIndexOf("/") + 1;
   return path.slice(0, slash) + cutUtf8(path.slice(slash), MAX_NAME_BYTES - suffix.length) + suffix;
 }
 
-/** Waits until the names in the folder of `path` are on the device, where the system can do that. */
+/** Waits until the directory entries of the folder of `path` are on the device, where the system supports that. */
 async function syncFolderOf(path: string): Promise<void> {
   if (isWindows) return; // folders can't be opened there
   const slash = path.lastIndexOf("/");
@@ -298,7 +300,7 @@ async function syncFolderOf(path: string): Promise<void> {
     using handle = await withDescriptor(() => Deno.open(folder));
     await handle.syncData();
   }).catch((error) => {
-    if (!isFileFault(error, "name")) throw error; // the system's EINVAL: this file system syncs no folders
+    if (!isFileFault(error, "name")) throw error; // EINVAL: this file system can't sync folders
   });
 }
 
@@ -312,17 +314,17 @@ function openFile(path: string, how: OpenMode, mode?: number): Promise<DenoFileH
       ...(mode === undefined || isWindows ? {} : { mode }),
     };
     const call = { here: () => Deno.openSync(path, options), there: () => Deno.open(path, options) };
-    return new DenoFileHandle(await withDescriptor(() => pace.make(call)), path);
+    return new DenoFileHandle(await withDescriptor(() => pace.run(call)), path);
   });
 }
 
-/** Takes a file from all but the user, where that can be done: it may be somebody else's, or have no modes. */
+/** Removes other users' access to a file where possible. Another user may own it, or there may be no modes. */
 async function hideFromOthers(path: string): Promise<void> {
   if (isWindows) return;
   try {
     await Deno.chmod(path, SECRET_FILE);
   } catch (thrown) {
-    // It can be used all the same.
+    // The file can be used nevertheless.
     if (!(thrown instanceof Error)) throw thrown;
   }
 }

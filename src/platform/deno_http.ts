@@ -1,5 +1,5 @@
 /**
- * HTTP on Deno.
+ * HTTP client and server on Deno.
  *
  * @module
  */
@@ -27,13 +27,14 @@ import {
 } from "./platform.ts";
 import { GrowingBytes } from "./read_limited.ts";
 
-/** {@linkcode Http} over a client and a server of our own. */
+/** {@linkcode Http} with our own client and server. */
 export const denoHttp: Http = makeHttp();
 
 /**
- * @param lookup Looks host names up; the system does, when absent.
- * @param variables Reads the environment, which may name proxies; that of the process, when absent.
- * @returns HTTP.
+ * Makes an {@linkcode Http}.
+ *
+ * @param lookup Resolves host names; the system does by default.
+ * @param variables Reads the environment, which may name proxies; that of the process by default.
  */
 export function makeHttp(lookup?: HostLookup, variables?: Variables): Http {
   return {
@@ -75,7 +76,7 @@ async function request(request: HttpRequest, outside: Outside): Promise<HttpResp
   }
 }
 
-/** Reads a body piece by piece, so that one that is too large is never held whole. */
+/** Reads a body in parts, so that one that is too large is never held whole. */
 async function readBody(
   exchange: Exchange,
   { maxBytes, hold, signal }: Pick<HttpRequest, "maxBytes" | "hold"> & { readonly signal: AbortSignal },

@@ -1,5 +1,5 @@
 /**
- * HTTP answers that come in parts, on Deno.
+ * HTTP responses on Deno whose body is read in parts.
  *
  * @module
  */
@@ -10,16 +10,15 @@ import type { Exchange } from "./http_reply.ts";
 import { follow, type FollowOptions } from "./http_client.ts";
 import { HttpError, type HttpStream, type HttpStreamRequest } from "./platform.ts";
 
-/** How names are looked up, and the environment read. */
+/** How host names are resolved and the environment is read. */
 export type Outside = Pick<FollowOptions, "lookup" | "variables">;
 
 /**
- * Sends a `GET` and gives the answer as soon as its head is there. See `Http.stream()`.
+ * Sends a `GET` and returns the response as soon as its head has arrived; see `Http.stream()`.
  *
- * @param request What is asked for.
- * @param outside What it knows of the machine.
- * @returns The answer.
- * @throws {HttpError} If there is none, or it comes too late.
+ * @param request The request.
+ * @param outside Resolver and environment; those of the process by default.
+ * @throws {HttpError} If there is no response in time.
  */
 export async function stream(request: HttpStreamRequest, outside: Outside = {}): Promise<HttpStream> {
   const stop = new AbortController();
@@ -47,13 +46,13 @@ export async function stream(request: HttpStreamRequest, outside: Outside = {}):
   }
 }
 
-/** What a stream needs from the request that began it. */
+/** Parts of the request that its stream needs. */
 interface StreamParts {
   readonly url: string;
   readonly stop: AbortController;
-  /** Lets everything go that the request holds. */
+  /** Releases all that the request holds. */
   readonly release: () => void;
-  /** What is thrown, in plain words. */
+  /** Converts a thrown value to an error in plain words. */
   readonly failure: (error: unknown) => unknown;
 }
 

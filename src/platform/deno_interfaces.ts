@@ -1,5 +1,5 @@
 /**
- * The network interfaces of this machine on Deno.
+ * Network interfaces of this machine on Deno.
  *
  * @module
  */
@@ -8,14 +8,12 @@ import { canonicalHost } from "../base/address.ts";
 import type { LocalAddress } from "./platform.ts";
 
 /**
- * As {@linkcode Network.localAddresses} has it. Without the permission `--allow-sys=networkInterfaces` there are none; the
- * user is not asked for it, since whoever needs them can do without.
- *
- * @returns The addresses.
+ * Implements {@linkcode Network.localAddresses}. Returns no addresses without the permission
+ * `--allow-sys=networkInterfaces`. The user is not prompted for it, since all callers can do without.
  */
 export function localAddresses(): LocalAddress[] {
   return interfaces().map(({ name, address, cidr, scopeid }) => ({
-    // Only addresses of a single link have a scope of their own.
+    // Only link-local addresses have a scope.
     host: canonicalHost(scopeid ? `${address}%${name}` : address),
     prefix: Number(cidr.split("/")[1]),
     name,
@@ -23,15 +21,14 @@ export function localAddresses(): LocalAddress[] {
 }
 
 /**
- * The number by which the system knows an interface.
+ * Returns the index by which the system knows an interface, or 0, which means any interface, if it is unknown.
  *
- * @param host One of its IPv6 addresses.
- * @returns The number; 0, which stands for any, when it isn't known.
+ * @param host An IPv6 address of the interface.
  */
 export function interfaceIndex(host: string): number {
   const all = interfaces();
   const owner = all.find(({ address }) => canonicalHost(address) === host)?.name;
-  // Its number is the scope of its address for the link, which every interface with IPv6 has.
+  // The index is the scope of the interface's link-local address, which every interface with IPv6 has.
   return all.find(({ name, scopeid }) => name === owner && scopeid)?.scopeid ?? 0;
 }
 

@@ -1,26 +1,32 @@
 /**
- * Keys from the real terminal.
+ * Keyboard input from the real terminal.
  *
  * @module
  */
 
 import type { Bytes } from "../base/bytes.ts";
 
-/** Most bytes that are read at once. */
+/** Bytes of one read. */
 const BUFFER = 1024;
-/** The code of a program that Ctrl-\ ends, as shells have it. */
+/** Exit code of a program that Ctrl-\ ends, as in shells. */
 const EXIT_QUIT = 131;
 
+/** Options for {@linkcode readKeys}. */
+export interface RawKeysOptions {
+  /** `true` on Windows, where Ctrl-C is read as a byte. */
+  readonly isWindows: boolean;
+}
+
 /**
- * See `Terminal.readKeys()`.
+ * Implements `Terminal.readKeys()`.
  *
- * @param listener Takes the bytes.
- * @param options `isWindows`: then Ctrl-C comes as a byte.
- * @returns Takes it back; `null` when standard input is no terminal.
+ * @param listener Called with the bytes of each read.
+ * @param options See {@linkcode RawKeysOptions}.
+ * @returns Stops reading and restores the terminal. `null` if standard input is not a terminal.
  */
 export function readKeys(
   listener: (bytes: Bytes) => void,
-  options: { readonly isWindows: boolean },
+  options: RawKeysOptions,
 ): (() => void) | null {
   const { isWindows } = options;
   if (!Deno.stdin.isTerminal()) return null;
@@ -30,23 +36,23 @@ export function readKeys(
     try {
       Deno.stdin.setRaw(false);
     } catch {
-      // The window is closed: there is nothing to be put right.
+      // The window is closed, so there is no terminal to restore.
     }
   };
   try {
     take();
   } catch {
-    return null; // a terminal that can't be set, as one that has just been closed
+    return null; // the mode can't be set, for example because the terminal was just closed
   }
-  // The shell has its own settings while the program is suspended, and puts them back when it goes on.
+  // The shell uses its own settings while the program is suspended, and restores them when the program continues.
   const again = (): void => {
     try {
       take();
     } catch {
-      // as above
+      // The window is closed, so there is no mode to set.
     }
   };
-  const quit = (): void => Deno.exit(EXIT_QUIT); // by way of `unload`
+  const quit = (): void => Deno.exit(EXIT_QUIT); // fires `unload`, which restores the terminal
   if (!isWindows) {
     Deno.addSignalListener("SIGCONT", again);
     Deno.addSignalListener("SIGQUIT", quit);
@@ -65,12 +71,12 @@ export function readKeys(
   };
 }
 
-/** A read that waits when it is over stays; it ends with the program, which doesn't wait for it. */
+/** Reads keys until stopped. The last read stays pending until the program ends, which doesn't wait for it. */
 async function readOn(isOpen: () => boolean, listener: (bytes: Bytes) => void): Promise<void> {
   const buffer = new Uint8Array(BUFFER);
   while (isOpen()) {
     const count = await Deno.stdin.read(buffer).catch(() => null);
-    if (count === null) return; // the window is closed; whoever listens for that is told
+    if (count === null) return; // the window is closed, which `Terminal.onLeaveRequest` reports
     if (isOpen()) listener(buffer.slice(0, count));
   }
 }

@@ -1,5 +1,5 @@
 /**
- * Locks on Deno: `flock`, or what Windows has for it, which the system takes back from a process that ends in any way.
+ * File locks on Deno: `flock`, or its equivalent on Windows. The system releases such a lock however the process ends.
  *
  * @module
  */
@@ -8,23 +8,23 @@ import { withDescriptor } from "./descriptors.ts";
 import { toFileError } from "./file_errors.ts";
 import type { FileLock } from "./platform.ts";
 
-/** Deno 2.4 can't ask for a lock without waiting for it. */
+/** Deno 2.4 has no `tryLock`, and can only wait for a lock. */
 type Lockable = Deno.FsFile & { tryLock?(exclusive: boolean): Promise<boolean> };
 
-/** Milliseconds between two tries. */
+/** Milliseconds between two attempts. */
 const RETRY_MS = 50;
-/** Milliseconds that even an old Deno may wait: a lock that is free comes at once, unless the machine is very busy. */
+/** Shortest wait where there is no `tryLock`. A free lock is granted at once unless the machine is very busy. */
 const SHORTEST_WAIT_MS = 2_000;
-/** What the system says where a file system knows no locks: ENOLCK, ENOSYS, ENOTSUP. Deno gives some of them no code. */
+/** Error texts of a file system without locks: ENOLCK, ENOSYS, ENOTSUP. Deno gives some of these errors no code. */
 const NO_LOCKS = /no locks available|not implemented|not supported/i;
 
 /**
  * Takes a lock; see `FileSystem.lock`.
  *
- * @param path Of its file, which is made.
- * @param patience Milliseconds to wait for it.
- * @returns The lock, or `null` when somebody else has it.
- * @throws {FileError} If the file can't be made.
+ * @param path Path of the lock file, which is created.
+ * @param patience Milliseconds to wait for the lock.
+ * @returns The lock, or `null` if another process holds it.
+ * @throws {FileError} If the file can't be created.
  */
 export async function lockFile(path: string, patience: number): Promise<FileLock | null> {
   const end = performance.now() + patience;
@@ -37,7 +37,7 @@ export async function lockFile(path: string, patience: number): Promise<FileLock
         await readableByAll(path);
         return lockOf(file, path);
       }
-      file.close(); // whoever had the lock has removed this file: the lock is another one by now
+      file.close(); // the previous holder has removed this file, so the lock is on another file by now
       if (there?.isSymlink) throw new Deno.errors.AlreadyExists("a symbolic link is in the place of the lock");
     }
   } catch (thrown) {
@@ -46,11 +46,12 @@ export async function lockFile(path: string, patience: number): Promise<FileLock
 }
 
 /**
- * Opens the file of a lock, be it one of another user that can only be read: locking needs no more on most file systems. What
- * another user of the folder has put there is not opened: a link may lead anywhere, and a pipe never end.
+ * Opens a lock file. A file of another user is opened for reading, which is enough for a lock on most file systems.
+ * Anything but a regular file is not opened, because another user of the folder may have put it there: a link may lead
+ * anywhere, and opening a pipe may never end.
  */
 async function openLock(path: string): Promise<Lockable> {
-  const there = await Deno.lstat(path).catch(() => null); // opening tells what is wrong
+  const there = await Deno.lstat(path).catch(() => null); // opening fails with the reason
   if (there !== null && !there.isFile) {
     throw new Deno.errors.AlreadyExists("something else is in the place of the lock");
   }
@@ -62,16 +63,12 @@ async function openLock(path: string): Promise<Lockable> {
   }
 }
 
-/**
- * Lets every user of the machine read a file, as far as the system knows of that.
- *
- * @param path The file.
- */
+/** Lets every user of the machine read a file, where the system has such modes. */
 export async function readableByAll(path: string): Promise<void> {
-  await Deno.chmod(path, 0o644).catch(() => {}); // it is another user's, or there are no such modes
+  await Deno.chmod(path, 0o644).catch(() => {}); // another user owns the file, or there are no modes
 }
 
-/** Locks an open file; closes it when that can't be. */
+/** Locks an open file. Closes the file if it can't be locked. */
 async function isLocked(file: Lockable, end: number): Promise<boolean> {
   try {
     if (file.tryLock === undefined) return await isLockedInTime(file, end);
@@ -84,7 +81,7 @@ async function isLocked(file: Lockable, end: number): Promise<boolean> {
     }
     return true;
   } catch (error) {
-    // Where there are no locks, nothing keeps two processes apart, as in most programs.
+    // Without locks nothing keeps two processes apart, as in most programs.
     if (error instanceof Error && NO_LOCKS.test(error.message)) return true;
     file.close();
     throw error;
@@ -99,7 +96,7 @@ async function isLockedInTime(file: Deno.FsFile, end: number): Promise<boolean> 
   });
   const inTime = await Promise.race([locked, late]);
   clearTimeout(timer);
-  // A lock that comes after all is given back.
+  // A lock that is granted too late is released.
   if (!inTime) locked.then(() => file.close(), () => file.close());
   return inTime;
 }
@@ -120,8 +117,8 @@ async function lookAt(
 function lockOf(file: Deno.FsFile, path: string): FileLock {
   return {
     async release() {
-      // While it is locked nobody else takes the file for theirs. One that stays does no harm: it is empty, and the lock
-      // counts, not the file.
+      // While the lock is held no other process takes the file for its own. A file that stays does no harm, as it is
+      // empty and only the lock on it counts.
       await Deno.remove(path).catch(() => {});
       file.close();
     },

@@ -1,5 +1,5 @@
 /**
- * TCP on Deno, and the door to UDP.
+ * TCP on Deno, name resolution, and access to UDP.
  *
  * @module
  */
@@ -23,7 +23,7 @@ export const denoNetwork: Network = {
         await Deno.connect({ hostname: address.host, port: address.port, signal: options.signal }),
       );
     } catch (error) {
-      if (isShortage(error)) makeRoom(); // whom we dial is worth more than who only keeps a connection open
+      if (isShortage(error)) makeRoom(); // a peer that we dial is worth more than an idle connection
       throw error;
     }
   },
@@ -47,15 +47,14 @@ export const denoNetwork: Network = {
  * Listens on one address.
  *
  * @param hostname Local address.
- * @param port 0 for any.
- * @returns The socket.
+ * @param port Port; 0 for any.
  * @throws {Error} What the runtime throws.
  */
 export function listenTcp(hostname: string, port: number): DenoListener {
   return new DenoListener(Deno.listen({ hostname, port }));
 }
 
-/** What the runtime throws for a connection that was lost before we could use it. */
+/** Errors of the runtime for a connection that was lost before we could use it. */
 const CONNECTION_GONE = [
   Deno.errors.ConnectionReset,
   Deno.errors.ConnectionAborted,
@@ -63,27 +62,27 @@ const CONNECTION_GONE = [
   Deno.errors.InvalidData,
 ];
 
-/** A listening socket of the runtime. */
+/** Listening socket of the runtime. */
 class DenoListener implements Listener {
-  /** Where it listens. */
+  /** Address that the socket listens on. */
   readonly address: PeerAddress;
   readonly #listener: Deno.TcpListener;
   #closed = false;
 
-  /** @param listener The runtime's. */
+  /** @param listener The runtime's socket. */
   constructor(listener: Deno.TcpListener) {
     this.#listener = listener;
     this.address = peerAddress(listener.addr);
   }
 
-  /** Waits for the next connection. @returns it, or `null` once the listener is closed. */
+  /** Waits for the next connection. Returns `null` once the listener is closed. */
   async accept(): Promise<DenoConnection | null> {
     for (;;) {
       try {
         return prepared(await this.#listener.accept());
       } catch (error) {
         if (this.#closed) return null;
-        // A connection that was reset while it waited in the backlog is no fault of the listener.
+        // The connection was reset while it waited in the backlog. The listener still works.
         if (CONNECTION_GONE.some((kind) => error instanceof kind)) continue;
         throw error;
       }
@@ -98,7 +97,7 @@ class DenoListener implements Listener {
   }
 }
 
-/** Requests are small and must not wait for company. A connection that was reset meanwhile refuses the setting. */
+/** Turns off Nagle's algorithm, since requests are small. Fails if the connection was reset meanwhile. */
 function prepared(connection: Deno.TcpConn): DenoConnection {
   try {
     connection.setNoDelay(true);
@@ -129,7 +128,7 @@ class DenoConnection implements Connection {
     return this.#connection.write(bytes);
   }
 
-  /** Says that nothing more is sent; what comes can still be read. */
+  /** Shuts down the sending direction. Data can still be read. */
   closeWrite(): Promise<void> {
     return this.#connection.closeWrite();
   }
@@ -147,12 +146,12 @@ function peerAddress(address: Deno.NetAddr): PeerAddress {
 
 const [MAJOR = 0, MINOR = 0] = Deno.version.deno.split(".").map(Number);
 
-/** Whether a socket can be connected from a chosen address: older runtimes connect from any, which shows only afterwards. */
+/** `true` if a Node socket can connect from a chosen address. Older runtimes silently connect from any address. */
 export const CHOOSES_SOURCE: boolean = MAJOR > 2 || (MAJOR === 2 && MINOR >= 9);
 
 /**
- * `Deno.connect` cannot choose the local address; Node's socket can, on runtimes that are new enough. The address is
- * checked afterwards: whoever binds to a tunnel must never be connected past it.
+ * Connects from a local address. `Deno.connect` can't choose it, but Node's socket can on new runtimes. The address is
+ * checked afterwards, because a connection must never bypass the tunnel that the user binds to.
  */
 function dialFrom(bind: string, address: PeerAddress, signal: AbortSignal): Promise<Connection> {
   return new Promise((resolve, reject) => {
@@ -164,7 +163,7 @@ function dialFrom(bind: string, address: PeerAddress, signal: AbortSignal): Prom
       reject(error);
     };
     const abort = () => {
-      // Old runtimes never close a socket that is destroyed while it connects: it has to get through first, or fail.
+      // Old runtimes never close a socket that is destroyed while it connects, so it has to connect or fail first.
       if (CHOOSES_SOURCE || !socket.connecting) fail(gaveUp());
       else reject(gaveUp());
     };
@@ -193,7 +192,7 @@ function cannotBind(bind: string): ShoalError {
 /** Bytes of one write to a Node socket. */
 const WRITE_PART = 32 * 1024;
 
-/** A Node socket read on demand: what has not been asked for stays in the kernel. */
+/** Node socket that is read on demand: data that has not been asked for stays in the kernel. */
 class NodeConnection implements Connection {
   readonly remote: PeerAddress;
   readonly local: PeerAddress;
@@ -240,7 +239,7 @@ class NodeConnection implements Connection {
   }
 
   write(bytes: Bytes): Promise<number> {
-    // A Node socket tells only when all is written; in small parts the progress with a slow reader shows.
+    // A Node socket reports a write only when it is complete. Small parts show the progress of a slow reader.
     const part = bytes.length > WRITE_PART ? bytes.subarray(0, WRITE_PART) : bytes;
     return new Promise((resolve, reject) => {
       this.#socket.write(part, (error) => error ? reject(error) : resolve(part.length));

@@ -1,5 +1,5 @@
 /**
- * The real outside.
+ * The {@linkcode Platform} of the running program.
  *
  * @module
  */
@@ -13,13 +13,13 @@ import { denoNetwork } from "./deno_net.ts";
 import type { Platform } from "./platform.ts";
 import { startDigest } from "./start_digest.ts";
 
-/** Most bytes that one call of `crypto.getRandomValues` gives. */
+/** Most bytes that one call of `crypto.getRandomValues` returns. */
 const RANDOM_LIMIT = 65_536;
 
-/** Milliseconds past which a timer would run at once: 25 days. */
+/** A timer of more than this many milliseconds, which are 25 days, would run at once. */
 const LONGEST_TIMER = 2 ** 31 - 1;
 
-/** The engine lends this to who starts it with `--expose-gc`. */
+/** V8 provides this function if it was started with `--expose-gc`. */
 const { gc } = globalThis as { readonly gc?: () => void };
 
 /** {@linkcode Platform} on Deno. */
@@ -31,7 +31,7 @@ export const denoPlatform: Platform = {
     return { cancel: () => clearTimeout(id) };
   },
   ...(gc !== undefined && { collectGarbage: () => gc() }),
-  giveWay: () => new Promise((resolve) => void setImmediate(resolve)),
+  yieldToEventLoop: () => new Promise((resolve) => void setImmediate(resolve)),
   randomBytes(length) {
     const bytes = new Uint8Array(length);
     for (let at = 0; at < length; at += RANDOM_LIMIT) crypto.getRandomValues(bytes.subarray(at, at + RANDOM_LIMIT));
@@ -47,7 +47,7 @@ export const denoPlatform: Platform = {
   http: denoHttp,
   files: denoFiles,
   async openDatabase(path) {
-    // Only who keeps something needs SQLite.
+    // Loaded on demand, as only sessions that keep state need SQLite.
     const { openDatabase } = await import("./deno_database.ts");
     return openDatabase(path);
   },

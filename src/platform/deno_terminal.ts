@@ -1,5 +1,5 @@
 /**
- * The real terminal.
+ * The {@linkcode Terminal} of the running program.
  *
  * @module
  */
@@ -14,15 +14,15 @@ import type { Disturbance, LeaveRequest, Loss, Output, Terminal, TerminalSize } 
 /** Milliseconds until a write is tried again on a terminal that another program made non-blocking. */
 const RETRY_MS = 10;
 
-/** What {@linkcode TextOutput} writes to: `Deno.stdout` or the like. */
+/** Destination of a {@linkcode TextOutput}, such as `Deno.stdout`. */
 export interface ByteSink {
-  /** Writes some bytes. @returns how many. */
+  /** Writes some bytes and returns how many. */
   write(bytes: Uint8Array): Promise<number>;
-  /** Whether it is a terminal. */
+  /** Returns `true` if the destination is a terminal. */
   isTerminal(): boolean;
 }
 
-/** {@linkcode Output} over a byte sink: in order, whole, and never failing for a reader that went away. */
+/** {@linkcode Output} to a byte sink. Writes are ordered and complete, and don't fail when the reader has gone. */
 export class TextOutput implements Output {
   readonly isTerminal: boolean;
   readonly #sink: ByteSink;
@@ -35,8 +35,8 @@ export class TextOutput implements Output {
   readonly #listeners = new Set<(loss: Loss) => void>();
 
   /**
-   * @param sink Where the bytes go.
-   * @param name What error lines call it: `standard output`.
+   * @param sink Destination of the bytes.
+   * @param name Name in error messages, such as `standard output`.
    */
   constructor(sink: ByteSink, name: string) {
     this.#sink = sink;
@@ -44,15 +44,12 @@ export class TextOutput implements Output {
     this.isTerminal = sink.isTerminal();
   }
 
-  /** Whether earlier text still waits for a slow reader. */
+  /** `true` while earlier text waits for a slow reader. */
   get busy(): boolean {
     return this.#waiting > 0;
   }
 
-  /**
-   * @param data What to write.
-   * @returns Settles when it is gone.
-   */
+  /** Writes data after all earlier writes. Settles when the data is written. */
   write(data: string | Bytes): Promise<void> {
     if (this.#closed) return Promise.resolve();
     this.#waiting++;
@@ -62,7 +59,7 @@ export class TextOutput implements Output {
     return this.#tail;
   }
 
-  /** Waits until everything is gone. */
+  /** Waits until everything is written. */
   async flush(): Promise<void> {
     await this.#tail;
     if (this.#failure === null) return;
@@ -92,7 +89,7 @@ export class TextOutput implements Output {
   #lose(error: unknown): void {
     this.#closed = true;
     const closedTerminal = this.isTerminal && error instanceof Error && "code" in error && error.code === "EIO";
-    // Whoever closes the reading end, as `head` does, has seen enough; anything else is told by flush().
+    // A reader that closes the pipe, as `head` does, has read enough. Any other failure is thrown by flush().
     const unread = closedTerminal || error instanceof Deno.errors.BrokenPipe;
     if (!unread) this.#failure = error;
     for (const listener of this.#listeners) listener(unread ? "unread" : "failed");
@@ -101,7 +98,7 @@ export class TextOutput implements Output {
 
 const isWindows = Deno.build.os === "windows";
 
-/** Signals that mean "leave", and which of them means what. {@linkcode outlivesWindow} decides about SIGHUP. */
+/** Signals that ask the program to leave, with their meaning. {@linkcode outlivesWindow} decides about SIGHUP. */
 const LEAVE_SIGNALS: readonly (readonly [Deno.Signal, LeaveRequest])[] = isWindows
   ? [["SIGINT", "key"], ["SIGBREAK", "terminate"]]
   : [["SIGINT", "key"], ["SIGTERM", "terminate"], ["SIGHUP", "hangup"]];
@@ -109,7 +106,7 @@ const DISTURBING_SIGNALS: readonly (readonly [Deno.Signal, Disturbance])[] = isW
   ? []
   : [["SIGWINCH", "resized"], ["SIGCONT", "continued"]];
 
-/** Whether standard input is for a torrent: then nobody types keys there. */
+/** `true` while standard input is read as a torrent, so that it brings no keys. */
 let stdinIsTaken = false;
 
 /** {@linkcode Terminal} on Deno. */
@@ -155,18 +152,19 @@ export const denoTerminal: Terminal = {
 };
 
 /**
- * The size of the window, from the first of three sources that knows.
+ * Returns the size of the window from the first of three sources that knows it: the system, the environment, and the
+ * default of 80 by 24.
  *
- * @param ask Asks the system; throws when no stream is a terminal.
+ * @param ask Asks the system. Throws if no stream is a terminal.
  * @param env Reads the environment.
- * @returns The size; each number at least 1.
+ * @returns The size. Each number is at least 1.
  */
 export function windowSize(ask: () => TerminalSize, env: (name: string) => string | undefined): TerminalSize {
   let known: TerminalSize = { columns: 0, rows: 0 };
   try {
     known = ask();
   } catch {
-    // No stream is a terminal, so nobody is asked: the environment or the custom of 80 by 24 decides.
+    // No stream is a terminal.
   }
   return {
     columns: known.columns || positive(env("COLUMNS")) || 80,
@@ -193,14 +191,14 @@ function onSignals<Meaning>(
   };
 }
 
-/** What Linux calls `/dev/null`: major number 1, minor number 3. */
+/** Device number of `/dev/null` on Linux: major 1, minor 3. */
 const LINUX_NULL = 0x103;
 
 /**
- * Returns `true` if the program was started by `nohup`, which has the system ignore SIGHUP. The runtime tells nobody which
- * signals are ignored, but `nohup` leaves other marks. It never leaves an output on a terminal. Standard input that was a
- * terminal becomes a `/dev/null` that can't be read. And bash, zsh and ksh put the path of the program that they start,
- * which is `nohup`, into the variable `_`.
+ * Returns `true` if the program was started by `nohup`, which has the system ignore SIGHUP. The runtime doesn't report
+ * which signals are ignored, but `nohup` leaves other marks. It never leaves an output on a terminal. Standard input
+ * that was a terminal becomes a `/dev/null` that can't be read. And bash, zsh and ksh put the path of the program that
+ * they start, which is `nohup`, into the variable `_`.
  */
 function outlivesWindow(): boolean {
   if (isWindows || [Deno.stdout, Deno.stderr].some((stream) => stream.isTerminal())) return false;
@@ -223,17 +221,16 @@ function removeNow(folder: string): void {
   try {
     Deno.removeSync(folder, { recursive: true });
   } catch {
-    // It may be gone already, or work that was under way has put something into it; nobody is left to be told.
+    // The folder may be gone, or work under way may have added a file. The program is ending, so the error is dropped.
   }
 }
 
 /**
- * A stream, whole.
+ * Reads a stream to its end.
  *
- * @param stream What to read.
+ * @param stream Stream to read.
  * @param maxBytes Most bytes to accept.
- * @returns Its bytes.
- * @throws {ShoalError} Of kind `usage` if it is longer.
+ * @throws {ShoalError} Of kind `usage` if the stream is longer.
  */
 export async function readWhole(stream: ReadableStream<Uint8Array>, maxBytes: number): Promise<Bytes> {
   const bytes = await readLimited(stream, maxBytes);

@@ -1,7 +1,7 @@
 /// <reference lib="deno.unstable" />
 
 /**
- * UDP on Deno.
+ * UDP sockets on Deno.
  *
  * @module
  */
@@ -13,21 +13,21 @@ import { onFamilies } from "./listen_error.ts";
 import type { UdpOptions, UdpSocket } from "./platform.ts";
 
 /**
- * Receives that may fail one after the other before a socket is given up. A datagram that came back as undeliverable (ICMP) makes
- * one of them fail on some systems, and a burst as many as it had datagrams; a socket whose network went away fails for ever.
+ * Failed receives in a row after which a socket is given up. On some systems a datagram that came back as undeliverable
+ * (ICMP) makes a receive fail, and a burst of datagrams makes as many fail. A socket whose network went away fails
+ * every time.
  */
 const MAX_FAILURES = 1_000;
-/** Bytes of a datagram for which there is room while it waits, see {@linkcode bothFamilies}; more than any protocol of ours has. */
+/** Buffer for a datagram in {@linkcode bothFamilies}, in bytes. None of our protocols has larger datagrams. */
 const WAITING_BYTES = 64 * 1024;
 
 type Received = { readonly length: number; readonly from: PeerAddress };
 
 /**
- * Opens a socket for datagrams over `Deno.listenDatagram`; Node's own loses most of them under load.
+ * Opens a UDP socket with `Deno.listenDatagram`. Node's UDP socket loses most datagrams under load.
  *
- * @param options As {@linkcode Network.openUdp} takes them.
- * @returns The socket.
- * @throws {ShoalError} Of kind `network` if the port is taken or may not be used.
+ * @param options See {@linkcode UdpOptions}.
+ * @throws {ShoalError} Of kind `network` if the port is taken or not permitted.
  */
 export function openUdp({ host, port, shared }: UdpOptions): UdpSocket {
   const sharing = shared ? { reuseAddress: true, loopback: true } : {};
@@ -36,10 +36,10 @@ export function openUdp({ host, port, shared }: UdpOptions): UdpSocket {
   const socket = onFamilies(host, (hostname) => open(hostname, port), port);
   if (socket.address.host !== "::" || shared) return socket;
   try {
-    // Windows, and Linux with `net.ipv6.bindv6only`, keep IPv4 out of a socket of IPv6: there the port is free in IPv4.
+    // Windows, and Linux with `net.ipv6.bindv6only`, have no dual-stack sockets. There the port is free in IPv4.
     return bothFamilies(socket, open("0.0.0.0", socket.address.port));
   } catch {
-    return socket; // the port is taken in IPv4, too: by that same socket
+    return socket; // the socket is dual-stack, so it holds the port in IPv4 too
   }
 }
 
@@ -57,7 +57,7 @@ class DenoUdp implements UdpSocket {
     try {
       await this.#socket.send(bytes, { transport: "udp", hostname: to.host, port: to.port });
     } catch {
-      // No route, no room, no permission: to the one who waits for an answer it is lost, as on the way.
+      // No route, no buffer space or no permission: the datagram counts as lost on the way.
     }
   }
 
@@ -67,7 +67,8 @@ class DenoUdp implements UdpSocket {
         const [bytes, from] = await this.#socket.receive(into);
         return { length: bytes.length, from: addressOf(from) };
       } catch (error) {
-        // An earlier datagram came back as undeliverable (ICMP), and the socket itself is well; or it is no more.
+        // Either an earlier datagram came back as undeliverable (ICMP), and the socket still works, or the socket is
+        // closed.
         if (error instanceof Deno.errors.BadResource) break;
       }
     }
@@ -88,11 +89,11 @@ class DenoUdp implements UdpSocket {
 }
 
 /**
- * Two sockets on the same port as one, where the system has no socket that takes both families.
+ * Combines two sockets on the same port into one, where the system has no dual-stack sockets.
  *
- * @param six The one for IPv6, whose address is that of both.
- * @param four The one for IPv4.
- * @returns Both. Dead when one of them is.
+ * @param six IPv6 socket, whose address the result has.
+ * @param four IPv4 socket.
+ * @returns The combined socket. It is closed as soon as one of the two is.
  */
 export function bothFamilies(six: UdpSocket, four: UdpSocket): UdpSocket {
   const ears = [six, four].map((socket) => ({ socket, buffer: new Uint8Array(WAITING_BYTES) }));
@@ -108,7 +109,7 @@ export function bothFamilies(six: UdpSocket, four: UdpSocket): UdpSocket {
       for (const ear of ears) if (!pending.has(ear)) pending.set(ear, listen(ear));
       const { ear, received } = await Promise.race(pending.values());
       pending.delete(ear);
-      // Whoever was heard comes last the next time, so that neither is kept from being heard by the other.
+      // The map keeps the order of insertion, so the socket that was just received from is last in the next race.
       if (received === null) {
         close();
         return null;

@@ -1,12 +1,12 @@
 /**
- * What the system says about files, in words for a user.
+ * Turns errors of the file system into messages for users.
  *
  * @module
  */
 
 import { messageOf, ShoalError } from "../base/errors.ts";
 
-/** What went wrong with a file. */
+/** Kind of file system failure. */
 export type FileFault =
   | "missing"
   | "denied"
@@ -23,7 +23,7 @@ export type FileFault =
   | "other-device"
   | "other";
 
-/** The words for one fault. */
+/** Message for one fault. */
 interface Words {
   readonly why: string;
   readonly hint?: string;
@@ -51,7 +51,7 @@ const WORDS: Readonly<Record<Exclude<FileFault, "other">, Words>> = {
   "too-many": { why: "too many files are open", hint: "allow more (ulimit -n) or download fewer torrents at a time" },
 };
 
-/** By the code of the system's error. */
+/** Fault for each system error code. */
 const BY_CODE: Readonly<Record<string, FileFault>> = {
   ENOENT: "missing",
   EACCES: "denied",
@@ -74,7 +74,7 @@ const BY_CODE: Readonly<Record<string, FileFault>> = {
   EXDEV: "other-device",
 };
 
-/** By the class of the runtime's error, for those that have no code. */
+/** Fault for each error class of the runtime, for errors without a code. */
 const BY_NAME: Readonly<Record<string, FileFault>> = {
   NotFound: "missing",
   PermissionDenied: "denied",
@@ -85,8 +85,22 @@ const BY_NAME: Readonly<Record<string, FileFault>> = {
   FilesystemLoop: "loop",
 };
 
+/** A file system call that failed. */
+export interface FailedFileCall {
+  /** Action in the error message, such as `cannot write`. */
+  readonly what: string;
+  /** Path of the file or folder. */
+  readonly path: string;
+}
+
+/** Parts of a {@linkcode FileError}. */
+export interface FileErrorParts extends FailedFileCall {
+  /** Underlying error, which provides the message when the fault is `other`. */
+  readonly cause?: unknown;
+}
+
 /**
- * A file or a folder could not be used.
+ * Thrown when a file or folder cannot be used.
  *
  * @example
  * ```ts
@@ -96,20 +110,16 @@ const BY_NAME: Readonly<Record<string, FileFault>> = {
  */
 export class FileError extends ShoalError {
   override name = "FileError";
-  /** What went wrong, for code that wants to decide on it. */
+  /** Kind of failure, for code that has to tell failures apart. */
   readonly fault: FileFault;
-  /** The path. */
+  /** Path of the file or folder. */
   readonly path: string;
 
   /**
-   * @param fault What went wrong.
-   * @param parts `what`: what was tried, such as `cannot write`. `path`: where. `cause`: the error underneath, which
-   * gives the words when `fault` is `other`.
+   * @param fault Kind of failure.
+   * @param parts See {@linkcode FileErrorParts}.
    */
-  constructor(
-    fault: FileFault,
-    parts: { readonly what: string; readonly path: string; readonly cause?: unknown },
-  ) {
+  constructor(fault: FileFault, parts: FileErrorParts) {
     const words: Words = fault === "other" ? { why: plain(messageOf(parts.cause ?? "unknown failure")) } : WORDS[fault];
     super("storage", { what: parts.what, where: parts.path, ...words, cause: parts.cause });
     this.fault = fault;
@@ -118,16 +128,12 @@ export class FileError extends ShoalError {
 }
 
 /**
- * Any failure of a file operation as a {@linkcode FileError}.
+ * Converts a thrown value to a {@linkcode FileError}. A `FileError` is returned unchanged.
  *
- * @param thrown What the system threw; a `FileError` is returned as it is.
- * @param parts `what`: what was tried, such as `cannot write`. `path`: where.
- * @returns The typed error.
+ * @param thrown The thrown value.
+ * @param parts See {@linkcode FailedFileCall}.
  */
-export function toFileError(
-  thrown: unknown,
-  parts: { readonly what: string; readonly path: string },
-): FileError {
+export function toFileError(thrown: unknown, parts: FailedFileCall): FileError {
   return thrown instanceof FileError ? thrown : new FileError(faultOf(thrown), { ...parts, cause: thrown });
 }
 
@@ -141,18 +147,12 @@ function faultOf(thrown: unknown): FileFault {
   return BY_NAME[thrown.name] ?? "other";
 }
 
-/** Without the path and the number that the runtime adds: the error line has the path already. */
+/** Removes the path and the number that the runtime adds, since the message has the path already. */
 function plain(message: string): string {
   return message.replace(/ \(os error \d+\).*$/s, "");
 }
 
-/**
- * Whether a failure is a {@linkcode FileError} of one kind.
- *
- * @param thrown What was thrown.
- * @param fault The kind.
- * @returns Whether it is.
- */
+/** Returns `true` if a thrown value is a {@linkcode FileError} of one kind. */
 export function isFileFault(thrown: unknown, fault: FileFault): boolean {
   return thrown instanceof FileError && thrown.fault === fault;
 }

@@ -1,5 +1,5 @@
 /**
- * What gzip made small, in full again.
+ * Decompresses gzip and deflate, with limits against decompression bombs.
  *
  * @module
  */
@@ -8,30 +8,29 @@ import { type Bytes, concatBytes, freeBytes } from "../base/bytes.ts";
 import { HttpError } from "./platform.ts";
 import { readLimited } from "./read_limited.ts";
 
-/** Packed bytes that are unpacked in one go, so that what comes of them, a thousand times as much at most, is counted early. */
+/** Compressed bytes per step, so that the result, at most a thousand times as large, is counted early. */
 const PACKED_PART = 1024;
-/** Line ends and spaces behind gzip that are passed over: scripts add them, and the runtime takes nothing behind the end. */
+/** Newlines and spaces skipped after gzip data. Scripts add them, and the runtime accepts nothing after the end. */
 const MOST_BLANK = 16;
-/** Packed bytes that may come beyond those that came of them: some have a name and a comment in them, none is made to stand for nothing. */
+/**
+ * Compressed bytes that may exceed the decompressed ones. A gzip header may contain a name and a comment, but no server
+ * sends gzip that decompresses to nothing.
+ */
 const PACKED_AHEAD = 128 * 1024;
 
-/**
- * Whether bytes claim to be gzip (RFC 1952).
- *
- * @param bytes Any bytes.
- * @returns Whether they begin as it does.
- */
+/** Returns `true` if bytes begin like gzip (RFC 1952). */
 export function isGzip(bytes: Uint8Array): boolean {
   return bytes[0] === 0x1f && bytes[1] === 0x8b;
 }
 
 /**
- * Unpacks gzip.
+ * Decompresses gzip.
  *
- * @param packed What was packed.
- * @param maxBytes Most bytes that may come of it: a kilobyte can stand for a megabyte, a hundred megabytes for all memory.
- * @returns All of it, or `null` when there is more than that.
- * @throws {TypeError} If it is not gzip, or broken.
+ * @param packed Compressed bytes.
+ * @param maxBytes Most bytes of the result. A kilobyte can decompress to a megabyte, and a hundred megabytes to all
+ * memory.
+ * @returns The decompressed bytes, or `null` if there are more than `maxBytes`.
+ * @throws {TypeError} If the data is not valid gzip.
  */
 export async function gunzip(packed: Bytes, maxBytes: number): Promise<Bytes | null> {
   let at = 0;
@@ -45,11 +44,12 @@ export async function gunzip(packed: Bytes, maxBytes: number): Promise<Bytes | n
 }
 
 /**
- * Unpacks an answer by what it is labelled as, unless it is stored as it is: servers label a file by its name, too.
+ * Decompresses a response by its `Content-Encoding`, unless its body isn't compressed: some servers label a file by its
+ * name.
  *
- * @param read Gives the next bytes, `null` at the end; they are used before the next call.
- * @param label The answer's `Content-Encoding`.
- * @returns The same for what it stands for.
+ * @param read Returns the next bytes, or `null` at the end. The bytes are used before the next call.
+ * @param label Value of `Content-Encoding`.
+ * @returns A function like `read` for the decompressed body.
  */
 export async function unpacked(read: () => Promise<Bytes | null>, label: string): Promise<() => Promise<Bytes | null>> {
   if (!/^\s*(?:x-)?(?:gzip|deflate)\s*$/i.test(label)) return read;
@@ -92,7 +92,8 @@ export async function unpacked(read: () => Promise<Bytes | null>, label: string)
   const reader = source.pipeThrough(new DecompressionStream(format)).getReader();
   let last: Bytes | null = null;
   return async () => {
-    // At once, not when memory is next looked through: a bomb makes a lot of them.
+    // Frees the memory at once instead of at the next garbage collection, as a decompression bomb makes many such
+    // buffers.
     if (last !== null) freeBytes(last);
     const { done, value } = await reader.read();
     ahead -= done ? 0 : value.length;
@@ -100,7 +101,7 @@ export async function unpacked(read: () => Promise<Bytes | null>, label: string)
   };
 }
 
-/** Where blanks at the end begin. Gzip itself ends with one only when it stands for more than a hundred megabytes. */
+/** Returns the offset of blanks at the end. Gzip itself ends with one only if it unpacks to more than 100 MB. */
 function blankFrom(part: Bytes): number {
   let from = part.length;
   while (from > 0 && part.length - from < MOST_BLANK && [0x0a, 0x0d, 0x20].includes(part[from - 1]!)) from--;
@@ -110,6 +111,6 @@ function blankFrom(part: Bytes): number {
 function formatOf(bytes: Uint8Array): CompressionFormat | null {
   if (isGzip(bytes)) return "gzip";
   const [method = 0, flags = 0] = bytes;
-  // RFC 1950: such two bytes begin no torrent and no reply of a tracker
+  // RFC 1950. No torrent and no tracker reply begins with two such bytes.
   return (method & 0x0f) === 8 && (method << 8 | flags) % 31 === 0 ? "deflate" : null;
 }

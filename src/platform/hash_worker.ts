@@ -1,6 +1,6 @@
 /**
- * A thread that reads files and hashes them. It opens the files itself: bytes that came from another thread would have
- * to be copied once more.
+ * Worker thread that reads files and hashes them. It opens the files itself, because bytes from another thread would
+ * have to be copied once more.
  *
  * @module
  */
@@ -13,23 +13,23 @@ import { PieceDigests } from "./piece_digests.ts";
 import type { FileSegment, HashBatch } from "./platform.ts";
 import { startDigest } from "./start_digest.ts";
 
-/** What the thread is asked. */
+/** Message to the worker. */
 export interface HashOrder {
-  /** Comes back in the answer. */
+  /** Number that the answer repeats. */
   readonly id: number;
-  /** What to hash. */
+  /** Batch to hash. */
   readonly batch: HashBatch;
 }
 
-/** What the thread answers. */
+/** Message from the worker. */
 export interface HashAnswer {
-  /** That of the order. */
+  /** Number of the order. */
   readonly id: number;
-  /** One digest a piece, or why there are none. */
+  /** One digest for each piece, or the error message. */
   readonly outcome: Bytes | string;
 }
 
-/** Bytes that are read at one time: few enough that they are still in the core's own cache when they are hashed. */
+/** Bytes of one read: few enough to be still in the core's own cache when they are hashed. */
 const READ_BYTES = 256 * 1024;
 
 const buffer = new Uint8Array(READ_BYTES);
@@ -64,7 +64,7 @@ function answer({ id, batch }: HashOrder): HashAnswer {
   try {
     return { id, outcome: hashBatch(batch) };
   } catch (thrown) {
-    // It is told, and whoever asked finds out by another way what is wrong with the file.
+    // The caller gets the message only, and opens the file to find out what is wrong with it.
     return { id, outcome: thrown instanceof Error ? thrown.message : String(thrown) };
   }
 }

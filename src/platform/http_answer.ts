@@ -1,5 +1,5 @@
 /**
- * What an HTTP server answers, as bytes.
+ * Encodes HTTP responses of our servers.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import { type Bytes, concatBytes } from "../base/bytes.ts";
 import type { HttpHead } from "./http_head.ts";
 import type { ShortHttpAnswer } from "./platform.ts";
 
-/** Turns that a body gets to show that it is there as a whole; one that is takes three. */
+/** Microtask turns in which a body can show that all of it is available. Such a body takes three. */
 const TURNS = 8;
 
 const REASONS: Readonly<Record<number, string>> = {
@@ -37,12 +37,12 @@ const REASONS: Readonly<Record<number, string>> = {
   505: "HTTP Version Not Supported",
 };
 
-/** Where a body is read from. */
+/** Reader of a body. */
 export type Reader = ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>>;
-/** Some bytes of a body, or its end. */
+/** Bytes of a body, or its end. */
 export type Chunk = Bytes | "end";
 
-/** The body of an answer, chunk by chunk, and the first ones together where they are there at once. */
+/** Reads the body of a response in chunks. Chunks that are available at once can be read together. */
 export class AnswerBody {
   readonly #reader: Reader;
   readonly #orGone: (work: Promise<Chunk>) => Promise<Chunk | null>;
@@ -54,7 +54,7 @@ export class AnswerBody {
     this.#orGone = orGone;
   }
 
-  /** All of it, if it is there without waiting and no longer than that. */
+  /** Returns the whole body if it is available without waiting and no longer than `atMost` bytes, otherwise `null`. */
   async whole(atMost: number): Promise<Bytes | null> {
     for (let length = 0; length <= atMost;) {
       const chunk = await this.#atOnce();
@@ -66,7 +66,7 @@ export class AnswerBody {
     return null;
   }
 
-  /** The next chunk; `null` when the client has gone. */
+  /** Returns the next chunk, or `null` if the client has gone away. */
   async next(): Promise<Chunk | null> {
     const first = this.#chunks.shift();
     if (first !== undefined) return first;
@@ -92,18 +92,25 @@ export class AnswerBody {
   }
 }
 
-/** Fields that say how the message is sent, which is our affair. */
+/** Header fields about the transport of the message, which the server sets itself. */
 const OURS = new Set(["connection", "keep-alive", "transfer-encoding", "date"]);
 
+/** Options for {@linkcode headOf}. */
+export interface ResponseHeadOptions {
+  /** Value of `content-length` to add; `null` if the handler has set one, or if there is none. */
+  readonly length: number | null;
+  /** `true` if the connection stays open. */
+  readonly keep: boolean;
+  /** Head of the request. */
+  readonly head: HttpHead;
+  /** `true` if the body is sent in chunks. */
+  readonly chunked: boolean;
+}
+
+/** Encodes the head of a response. */
 export function headOf(
   { status, headers }: Pick<ShortHttpAnswer, "status" | "headers">,
-  { length, keep, head, chunked }: {
-    /** To be told, where the handler hasn't. */
-    readonly length: number | null;
-    readonly keep: boolean;
-    readonly head: HttpHead;
-    readonly chunked: boolean;
-  },
+  { length, keep, head, chunked }: ResponseHeadOptions,
 ): Bytes {
   let text = `HTTP/1.1 ${status} ${REASONS[status] ?? ""}\r\n`;
   for (const [name, value] of headers) if (!OURS.has(name)) text += `${name}: ${value}\r\n`;
@@ -114,6 +121,7 @@ export function headOf(
   return asBytes(`${text}date: ${dateNow()}\r\n\r\n`);
 }
 
+/** Encodes a response with a line of text, after which the connection is closed. */
 export function plainAnswer(status: number, message: string): Bytes {
   const text = `${message}\n`;
   return asBytes(
@@ -124,7 +132,7 @@ export function plainAnswer(status: number, message: string): Bytes {
 
 const date = { second: 0, text: "" };
 
-/** The time of day, which is made once a second. */
+/** Returns the value of the `date` field, which is formatted once a second. */
 function dateNow(): string {
   const second = Math.floor(Date.now() / 1000);
   if (second !== date.second) {
@@ -134,7 +142,7 @@ function dateNow(): string {
   return date.text;
 }
 
-/** Header fields are bytes, each shown as a character. */
+/** Encodes characters as bytes of the same number, as in header fields. */
 function asBytes(text: string): Bytes {
   const bytes = new Uint8Array(text.length);
   for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);

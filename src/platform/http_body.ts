@@ -1,5 +1,5 @@
 /**
- * The body of a request, taken out of what comes over a connection. Decides only.
+ * Decodes the body of an HTTP request from the bytes of a connection. Contains no I/O.
  *
  * @module
  */
@@ -7,47 +7,48 @@
 import type { Bytes } from "../base/bytes.ts";
 import { HttpRefusal, latin1 } from "./http_head.ts";
 
-/** Bytes of a line between chunks: a size, and extensions that nobody uses. */
+/** Longest line between chunks, in bytes: a size, and extensions, which no client uses. */
 const MAX_CHUNK_LINE = 256;
-/** Bytes of the fields behind the last chunk, which are passed over. */
+/** Bytes of the trailer fields after the last chunk, which are skipped. */
 const MAX_TRAILER = 4096;
 const LF = 0x0a;
 const CR = 0x0d;
 
-/** What was found in some bytes. */
+/** Result of {@linkcode BodyDecoder.take}. */
 export interface BodyPart {
-  /** Bytes of the body; none when there are only lines between chunks. */
+  /** Bytes of the body; empty when only lines between chunks were found. */
   readonly data: Bytes;
-  /** How many of the bytes that were given are done with. */
+  /** Number of input bytes that were consumed. */
   readonly used: number;
 }
 
-/** Takes a body apart that has a length or comes in chunks (RFC 9112 section 7.1). */
+/** Decodes a body with a length, or in chunks (RFC 9112 section 7.1). */
 export class BodyDecoder {
   #state: "data" | "data-end" | "size" | "trailer" | "done";
-  /** Bytes that are to come of the body, or of the chunk. */
+  /** Bytes left of the body, or of the chunk. */
   #left: number;
   #trailer = 0;
   readonly #chunked: boolean;
 
-  /** @param body Bytes of it, or that it comes in chunks. */
+  /** @param body Length of the body in bytes, or `chunked`. */
   constructor(body: number | "chunked") {
     this.#chunked = body === "chunked";
     this.#left = body === "chunked" ? 0 : body;
     this.#state = body === "chunked" ? "size" : body === 0 ? "done" : "data";
   }
 
-  /** Whether all of it was there. */
+  /** `true` once the whole body was consumed. */
   get done(): boolean {
     return this.#state === "done";
   }
 
   /**
-   * Takes in what came.
+   * Decodes the next bytes.
    *
-   * @param bytes What came and isn't done with; what stays has to come again with more behind it.
-   * @returns What was found. `used` is 0 when more is needed.
-   * @throws {HttpRefusal} If it isn't what it should be.
+   * @param bytes Bytes that were not consumed yet. Bytes that are not consumed have to be passed again with more after
+   * them.
+   * @returns The decoded part. `used` is 0 if more bytes are needed.
+   * @throws {HttpRefusal} If the body is invalid.
    */
   take(bytes: Bytes): BodyPart {
     let at = 0;
@@ -82,7 +83,7 @@ export class BodyDecoder {
     }
   }
 
-  /** Lines between chunks end with CRLF and with nothing else: this is where requests are smuggled. */
+  /** Reads a line between chunks. It must end with CRLF, as laxness here allows request smuggling. */
   #line(bytes: Bytes, at: number): { readonly text: string; readonly next: number } | null {
     const end = bytes.indexOf(LF, at);
     if ((end < 0 ? bytes.length : end) - at > MAX_CHUNK_LINE) {

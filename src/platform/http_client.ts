@@ -1,5 +1,5 @@
 /**
- * HTTP requests with redirects followed by hand, over connections of our own.
+ * HTTP requests over our own connections, with redirects checked before they are followed.
  *
  * @module
  */
@@ -19,44 +19,43 @@ import { proxyFor, systemVariables, type Variables } from "./http_proxy.ts";
 import { HttpError, type HttpRequest, type HttpStreamRequest, type KeptConnection, type UrlTrust } from "./platform.ts";
 
 const REDIRECTS = [301, 302, 303, 307, 308];
-/** Header fields that belong to the host that the caller meant, and to no other. */
+/** Header fields that are meant for the original host only. */
 const CREDENTIALS = ["authorization", "cookie"];
 
-/** Where a request has ended. */
+/** Result of {@linkcode follow}. */
 export interface Followed {
-  /** The answer that is no redirect. */
+  /** Response that is not a followed redirect. */
   readonly exchange: Exchange;
-  /** The magnet link that it redirects to, or `null`. */
+  /** Magnet link that the response redirects to, or `null`. */
   readonly magnet: string | null;
-  /** Who answered. */
+  /** Location of the server. */
   readonly place: Located;
 }
 
-/** What is asked for. */
+/** Request for {@linkcode follow}. */
 type FollowRequest =
   & Pick<HttpRequest, "url" | "trust" | "method" | "headers" | "body" | "keepMethod" | "takesMagnet" | "bind">
   & Pick<HttpStreamRequest, "kept">;
 
-/** What {@linkcode follow} needs beside the request. */
+/** Options for {@linkcode follow}. */
 export interface FollowOptions {
-  /** Gives up; its reason is thrown. */
+  /** Aborts the request. Its reason is thrown. */
   readonly signal: AbortSignal;
-  /** Where the request stands; `url` is kept up to date. */
+  /** State of the request. `url` is updated with each redirect. */
   readonly progress: { url: string };
-  /** Looks names up; the system does, when absent. */
+  /** Resolves host names; the system does by default. */
   readonly lookup?: HostLookup | undefined;
-  /** Reads the environment, which may name proxies; that of the process, when absent. */
+  /** Reads the environment, which may name proxies; that of the process by default. */
   readonly variables?: Variables | undefined;
 }
 
 /**
- * Sends a request, and follows redirects to where it may go.
+ * Sends a request, and follows redirects as far as they are allowed.
  *
- * @param request What is asked for.
+ * @param request The request.
  * @param options See {@linkcode FollowOptions}.
- * @returns The answer.
- * @throws {HttpError} If it leads round in circles, to what isn't HTTP, or to where it may not go; what sockets throw comes as it
- * is.
+ * @throws {HttpError} If there are too many redirects, or one leads to another protocol or to a forbidden address.
+ * Errors of sockets are thrown unchanged.
  */
 export async function follow(request: FollowRequest, options: FollowOptions): Promise<Followed> {
   const { signal, progress } = options;
@@ -83,7 +82,7 @@ export async function follow(request: FollowRequest, options: FollowOptions): Pr
     exchange.cancel();
     if (hops === MAX_HTTP_REDIRECTS) throw new HttpError(`redirected more than ${MAX_HTTP_REDIRECTS} times`);
     const target = httpUrl(text, url);
-    // A password that a server puts there is its own, and not for others.
+    // A password in a server's redirect is not for another server.
     target.username = target.password = "";
     const next = await located(target, trust, options);
     checkRedirect(place, next, trust);
@@ -93,7 +92,7 @@ export async function follow(request: FollowRequest, options: FollowOptions): Pr
   }
 }
 
-/** Where a URL leads. Behind a proxy nobody else may know its name, so that only what is no name is known to be near. */
+/** Resolves the host of a URL. Behind a proxy, only a literal address can be known to be near. */
 async function located(url: URL, { by }: UrlTrust, options: FollowOptions): Promise<Located> {
   const proxy = by === "gateway" ? null : proxyFor(url, options.variables ?? systemVariables);
   if (proxy === null) return await locate(url, options.signal, options.lookup);
@@ -111,13 +110,13 @@ function httpUrl(text: string, base?: URL): URL {
   return url;
 }
 
-/** A stranger's text, in quotes and on one line. */
+/** Quotes text of a remote server on one line. */
 function shown(text: string): string {
   const line = text.replace(/[^\x20-\x7e]+/g, "?");
   return `"${line.length > MAX_HTTP_SHOWN ? `${line.slice(0, MAX_HTTP_SHOWN)}...` : line}"`;
 }
 
-/** The name and password of a URL, the way in which they are sent (RFC 7617). */
+/** Sends the user and password of a URL as basic authentication (RFC 7617). */
 function addPassword(headers: Headers, { username, password }: URL): void {
   if ((username === "" && password === "") || headers.has("authorization")) return;
   const text = utf8(`${unescaped(username)}:${unescaped(password)}`);
@@ -132,17 +131,17 @@ function unescaped(text: string): string {
   }
 }
 
-/** A connection that is kept. */
+/** Holds one connection between requests. */
 export class KeptRoom implements KeptConnection {
   #connection: DialledConnection | null = null;
   #closed = false;
 
-  /** Where the kept connection leads. */
+  /** Location of the kept connection. */
   get place(): Located | null {
     return this.#connection?.place ?? null;
   }
 
-  /** @returns The connection, which is the caller's now; `null` when there is none to that place. */
+  /** Hands the connection over to the caller. Returns `null` if there is none to the origin of the URL. */
   take(url: URL): DialledConnection | null {
     const connection = this.#connection;
     this.#connection = null;
@@ -151,7 +150,7 @@ export class KeptRoom implements KeptConnection {
     return null;
   }
 
-  /** Keeps a connection, unless it is too late for that. */
+  /** Keeps a connection, or closes it if the room is closed. */
   put(connection: DialledConnection): void {
     this.#connection?.close();
     this.#connection = connection;
@@ -170,7 +169,7 @@ function keptPlace(url: URL, kept: KeptConnection | undefined): Located | null {
   return place?.url.origin === url.origin ? { ...place, url } : null;
 }
 
-/** How a request is sent. */
+/** Options for {@linkcode send}. */
 interface SendOptions {
   readonly place: Located;
   readonly signal: AbortSignal;
@@ -179,7 +178,7 @@ interface SendOptions {
 
 async function send(lines: RequestLines, options: SendOptions): Promise<Exchange> {
   const { place, signal, request: { bind } } = options;
-  // The runtime speaks to all kinds of proxies.
+  // The runtime supports all kinds of proxies.
   if (place.proxy !== undefined) return await fetchBy({ bind, proxy: place.proxy }, lines, signal);
   const kept = options.request.kept instanceof KeptRoom ? options.request.kept : null;
   const old = kept?.take(place.url) ?? null;
@@ -187,11 +186,12 @@ async function send(lines: RequestLines, options: SendOptions): Promise<Exchange
     try {
       return await begin(lines, { connection: old, kept, signal });
     } catch (error) {
-      // A server may have ended it at any moment since; only if it has said something is it about this request.
+      // The server may have closed the kept connection at any time. The error concerns this request only if data was
+      // received.
       if (signal.aborted || old.end > 0) throw error;
     }
   }
-  // Deno can't speak TLS from a chosen address but with fetch(); older ones can't choose one in any other way.
+  // Deno can't use TLS from a chosen address except with fetch(), and older versions can't choose an address otherwise.
   if (bind !== undefined && (place.url.protocol === "https:" || !CHOOSES_SOURCE)) {
     return await fetchBy({ bind }, lines, signal);
   }
@@ -217,7 +217,7 @@ async function begin(lines: RequestLines, parts: ExchangeParts): Promise<Exchang
   }
 }
 
-/** An exchange over a connection of our own. */
+/** Exchange over a connection of our own. */
 class SocketExchange implements Exchange {
   readonly decoded = false;
   readonly #reader = new AnswerReader();
@@ -276,7 +276,7 @@ class SocketExchange implements Exchange {
       return await this.#connection.fill();
     } catch (error) {
       this.#signal.throwIfAborted();
-      // Servers that end TLS without saying so are common; whether something is missing shows in the answer.
+      // Many servers close TLS without a close_notify. The response shows whether anything is missing.
       if (error instanceof Deno.errors.UnexpectedEof) return false;
       throw error;
     }

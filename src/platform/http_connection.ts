@@ -1,5 +1,5 @@
 /**
- * One connection of an HTTP server: requests in, answers out, one after the other.
+ * One connection of an HTTP server: reads requests and writes responses, one after the other.
  *
  * @module
  */
@@ -24,36 +24,36 @@ import type { ConnectionState, LimitedConnection } from "./http_connection_limit
 import { beginsRequest, emptyLines, endOfHead, type HttpHead, HttpRefusal, parseHead } from "./http_head.ts";
 import type { Connection, HttpAnswer, HttpHandler, HttpServerRequest } from "./platform.ts";
 
-/** Bytes that are read at first; a request of a BitTorrent client has 300 to 500. */
+/** Initial size of the read buffer in bytes. A request of a BitTorrent client has 300 to 500. */
 const FIRST_READ = 1024;
-/** Milliseconds in which a client that is told to go takes what it was told. */
+/** Milliseconds for a client to receive an error response before its connection is closed. */
 const LINGER_MS = 2000;
-/** Bytes of its that are passed over meanwhile. */
+/** Bytes of the client that are discarded in that time. */
 const LINGER_BYTES = 256 * 1024;
 
-/** A connection from a client. */
+/** Connection from a client. */
 export interface HttpClientConnection extends Connection {
-  /** Says that nothing more is sent; what comes can still be read. */
+  /** Shuts down the sending direction. Data can still be read. */
   closeWrite(): Promise<void>;
 }
 
-/** What a connection works with. */
+/** Parts of a {@linkcode ServedConnection}. */
 export interface ServedConnectionParts {
-  /** Milliseconds on a clock that never jumps. */
+  /** Monotonic clock in milliseconds. */
   readonly now: () => number;
   /** Answers requests. */
   readonly handle: HttpHandler;
-  /** Bytes of the longest body of a request; {@linkcode MAX_HTTP_BODY} when absent. */
+  /** Largest body of a request in bytes; {@linkcode MAX_HTTP_BODY} by default. */
   readonly maxBody?: number;
-  /** Where the server listens. */
+  /** Address that the server listens on. */
   readonly local: PeerAddress;
-  /** Called when it is closed, once. */
+  /** Called once when the connection is closed. */
   readonly closed: () => void;
 }
 
 type Phase = "silent" | "head" | "body" | "busy" | "linger";
 
-/** One connection. */
+/** Serves one connection. */
 export class ServedConnection implements LimitedConnection {
   readonly host: string;
   readonly #connection: HttpClientConnection;
@@ -62,31 +62,31 @@ export class ServedConnection implements LimitedConnection {
   #closed = false;
   #finishing = false;
 
-  // What came and isn't done with: the bytes from #start to #end. While a read is under way nothing is moved.
+  // Received bytes that were not consumed yet: from #start to #end. While a read is under way nothing is moved.
   #bytes: Bytes = new Uint8Array(FIRST_READ);
   #start = 0;
   #end = 0;
   #reading: Promise<boolean> | null = null;
   #inputEnded = false;
-  /** Whether it is read while a request is answered, to see whether the client goes away. */
+  /** `true` while a request is answered and the connection is read to notice when the client goes away. */
   #watching = false;
 
   #phase: Phase = "silent";
   #since: number;
-  /** When a body has to be there. */
+  /** Time at which the body has to be complete. */
   #deadline = Infinity;
-  /** When bytes were last taken of what is being written; `null` while nothing is. */
+  /** Time of the last progress of a write; `null` while nothing is written. */
   #writingSince: number | null = null;
-  /** Whether the answer is one that can be taken at once. */
+  /** `true` if the response is small enough to be received at once. */
   #small = false;
   #answerBegan = 0;
-  /** Called when the client goes away while something is waited for. */
+  /** Called when the client goes away while a result is awaited. */
   #onGone: (() => void) | null = null;
   #request: ServedRequest | null = null;
 
   /**
    * @param connection The connection.
-   * @param parts What it works with.
+   * @param parts See {@linkcode ServedConnectionParts}.
    */
   constructor(connection: HttpClientConnection, parts: ServedConnectionParts) {
     this.#connection = connection;
@@ -95,7 +95,7 @@ export class ServedConnection implements LimitedConnection {
     this.#since = parts.now();
   }
 
-  /** Settles when all is over. */
+  /** Settles when the connection has ended. */
   get ended(): Promise<void> {
     return this.#ended.promise;
   }
@@ -112,19 +112,19 @@ export class ServedConnection implements LimitedConnection {
     return this.#writingSince ?? this.#since;
   }
 
-  /** Starts to answer. */
+  /** Starts to serve the connection. */
   run(): void {
     void this.#run();
   }
 
-  /** Says that there is no room, and closes. */
+  /** Answers that there are too many connections, and closes the connection. */
   turnAway(): void {
     if (this.#closed) return;
-    if (this.#phase === "busy" || this.#phase === "body") this.close(); // something may have been said already
+    if (this.#phase === "busy" || this.#phase === "body") this.close(); // a part of a response may have been sent
     else void this.#end503();
   }
 
-  /** Closes it at once; what is under way is given up. Harmless when closed. */
+  /** Closes the connection at once and aborts the current request. Harmless when closed. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -134,9 +134,9 @@ export class ServedConnection implements LimitedConnection {
   }
 
   /**
-   * Ends it when the request that is under way is answered, or now when there is none.
+   * Closes the connection after the current request is answered, or at once if there is none.
    *
-   * @returns Whether one is under way.
+   * @returns `true` if a request is being answered.
    */
   finish(): boolean {
     this.#finishing = true;
@@ -146,9 +146,9 @@ export class ServedConnection implements LimitedConnection {
   }
 
   /**
-   * Closes it if the client takes too long.
+   * Closes the connection if the client takes too long.
    *
-   * @param now Milliseconds.
+   * @param now Monotonic time in milliseconds.
    */
   closeIfLate(now: number): void {
     const age = now - this.#since;
@@ -172,7 +172,7 @@ export class ServedConnection implements LimitedConnection {
         if (head === null || !(await this.#answer(head))) break;
       }
     } catch (error) {
-      // The client is told what is wrong with what it sent. Anything else is a connection that broke, and nobody is there to be told.
+      // The client is told what is wrong with its request. Any other error means that the connection broke.
       if (error instanceof HttpRefusal && !this.#closed) await this.#refuse(error);
     } finally {
       this.#request = null;
@@ -213,7 +213,7 @@ export class ServedConnection implements LimitedConnection {
     }
   }
 
-  /** Waits for more. @returns whether there is some: not when the client has ended. */
+  /** Waits for more bytes. Returns `false` if the client has closed the connection. */
   #fill(): Promise<boolean> {
     if (this.#inputEnded || this.#closed) return Promise.resolve(false);
     return this.#reading ??= this.#read();
@@ -225,7 +225,7 @@ export class ServedConnection implements LimitedConnection {
     try {
       count = await this.#connection.read(this.#bytes.subarray(this.#end));
     } catch {
-      // It was reset, or we have closed it: there is nothing more to read, as at its end.
+      // The connection was reset, or we have closed it. There is nothing more to read, as at the end of the stream.
     }
     this.#reading = null;
     if (count === null) {
@@ -252,19 +252,19 @@ export class ServedConnection implements LimitedConnection {
     this.#start = 0;
   }
 
-  /** Reads on while a request is answered, but not more than one that follows at once. */
+  /** Reads on while a request is answered, but no more than one pipelined request. */
   #watch(): void {
     if (this.#watching && !this.#inputEnded && this.#end - this.#start < FIRST_READ) void this.#fill();
   }
 
-  /** The client has gone, at least as far as we can hear. An answer that is under way is still sent. */
+  /** Called when the client has closed its sending direction or gone away. A response under way is still sent. */
   #gone(): void {
     this.#onGone?.();
     this.#onGone = null;
     this.#request?.abort();
   }
 
-  /** What something comes to, or `null` when the client goes away before. */
+  /** Returns the result of `work`, or `null` if the client goes away first. */
   #orGone<T>(work: Promise<T>): Promise<T | null> {
     return new Promise((resolve, reject) => {
       if (this.#inputEnded || this.#closed) resolve(null);
@@ -273,7 +273,7 @@ export class ServedConnection implements LimitedConnection {
     });
   }
 
-  /** @returns Whether the connection goes on. */
+  /** Answers a request. Returns `true` if the connection stays open. */
   async #answer(head: HttpHead): Promise<boolean> {
     this.#enter("busy");
     const body = new BodyDecoder(head.body);
@@ -286,7 +286,7 @@ export class ServedConnection implements LimitedConnection {
     const request = this.#request = new ServedRequest(head, body.done ? null : () => this.#bodyOf(head, body));
     const response = await this.#handle(request);
     if (response === null) return false;
-    this.#passOver(body);
+    this.#discardBody(body);
     const keep = head.keepAlive && body.done && !this.#finishing;
     const complete = await this.#send(response, { head, keep });
     this.#watching = false;
@@ -304,7 +304,7 @@ export class ServedConnection implements LimitedConnection {
       answer = response;
       const settled = await this.#orGone(response);
       this.#onGone = null;
-      if (settled === null) { // nobody is there any more
+      if (settled === null) { // the client has gone away
         void answer.then((late) => late instanceof Response ? late.body?.cancel() : undefined).catch(() => {});
       }
       return settled;
@@ -346,8 +346,8 @@ export class ServedConnection implements LimitedConnection {
     }, { highWaterMark: 0 });
   }
 
-  /** What is here already of a body that nobody has read. */
-  #passOver(body: BodyDecoder): void {
+  /** Discards what has arrived of a body that the handler didn't read. */
+  #discardBody(body: BodyDecoder): void {
     while (!body.done) {
       const { used } = body.take(this.#have);
       this.#start += used;
@@ -355,7 +355,7 @@ export class ServedConnection implements LimitedConnection {
     }
   }
 
-  /** @returns Whether all was sent, so that another answer may follow. */
+  /** Sends a response. Returns `true` if it was sent completely, so that another one may follow. */
   async #send(
     response: HttpAnswer,
     { head, keep }: { readonly head: HttpHead; readonly keep: boolean },
@@ -411,7 +411,7 @@ export class ServedConnection implements LimitedConnection {
       return chunked || left === 0;
     } finally {
       this.#onGone = null;
-      // Harmless for a body that has ended; one that hasn't is wanted no more.
+      // Harmless for a body that has ended. Any other body isn't needed any more.
       void reader.cancel().catch(() => {});
     }
   }
@@ -447,7 +447,7 @@ export class ServedConnection implements LimitedConnection {
     this.close();
   }
 
-  /** A connection that is closed with bytes unread is reset, and takes what we sent with it. So they are read for a while. */
+  /** Reads on before closing. A connection closed with unread bytes is reset, and the response may be lost. */
   async #linger(): Promise<void> {
     this.#enter("linger");
     this.#watching = false;
@@ -467,7 +467,7 @@ function tooLong(maxBody: number): HttpRefusal {
   return new HttpRefusal(413, `a body may have ${maxBody} bytes`);
 }
 
-/** A request as the handler sees it. What nobody looks at isn't made. */
+/** Request as the handler sees it. Headers, body and signal are made on first use. */
 class ServedRequest implements HttpServerRequest {
   readonly method: string;
   readonly url: string;

@@ -1,5 +1,5 @@
 /**
- * How many connections an HTTP server has, and which of them makes room for another. Decides only.
+ * Decides how many connections an HTTP server keeps, and which one is closed to make room. Contains no I/O.
  *
  * @module
  */
@@ -7,73 +7,77 @@
 import { networkOf } from "../base/networks.ts";
 
 /**
- * What a connection is doing, the least worth keeping first. `silent`: it waits for a request. `asking`: some of one came.
- * `stalled`: nobody takes what it is sent. `busy`: anything else.
+ * What a connection is doing, the least worth keeping first.
+ *
+ * - `silent`: it waits for a request.
+ * - `asking`: a part of a request has arrived.
+ * - `stalled`: the client doesn't read the response.
+ * - `busy`: anything else.
  */
 export type ConnectionState = "silent" | "asking" | "stalled" | "busy";
 
-/** A connection, as far as it counts here. */
+/** Facts about a connection that the limit needs. */
 export interface LimitedConnection {
-  /** Where it comes from, in canonical form. */
+  /** Address of the client in canonical form. */
   readonly host: string;
-  /** What it is doing now. */
+  /** What the connection is doing now. */
   readonly state: ConnectionState;
-  /** Since when, in milliseconds. */
+  /** Time when that began, in milliseconds. */
   readonly since: number;
 }
 
-/** How many there may be. */
+/** Limits on the number of connections. */
 export interface ConnectionLimits {
-  /** In all. */
+  /** All connections. */
   readonly total: number;
-  /** Of one network, see {@linkcode networkOf}. */
+  /** Connections of one network, see {@linkcode networkOf}. */
   readonly perNetwork: number;
-  /** Of one that {@linkcode ConnectionLimits.isRoomy} knows. */
-  readonly perRoomyNetwork: number;
-  /** Whether many clients are behind an address: a proxy of ours, or this machine, where one may be. */
-  readonly isRoomy: (host: string) => boolean;
+  /** Connections of one network for which {@linkcode ConnectionLimits.hasManyClients} returns `true`. */
+  readonly perProxy: number;
+  /** Returns `true` if many clients are behind an address: a reverse proxy, or this machine, where one may run. */
+  readonly hasManyClients: (host: string) => boolean;
 }
 
 const ORDER: readonly ConnectionState[] = ["silent", "asking", "stalled"];
-/** The total is never lowered below this, so that there is always somebody who can be served. */
+/** The total never sinks below this, so that some clients can always be served. */
 const LEAST = 8;
 
-/** The connections of a server. */
+/** Keeps track of a server's connections. */
 export class ConnectionLimit<M extends LimitedConnection> {
   readonly #limits: ConnectionLimits;
-  /** By network, in the order in which they came. */
+  /** Connections by network, in the order of arrival. */
   readonly #networks = new Map<string, Set<M>>();
   #size = 0;
   #total: number;
 
-  /** @param limits How many there may be. */
+  /** @param limits See {@linkcode ConnectionLimits}. */
   constructor(limits: ConnectionLimits) {
     this.#limits = limits;
     this.#total = limits.total;
   }
 
-  /** How many there are. */
+  /** Number of connections. */
   get size(): number {
     return this.#size;
   }
 
-  /** How many there may be now. */
+  /** Most connections that are allowed now. */
   get total(): number {
     return this.#total;
   }
 
-  /** Them all. */
+  /** Iterates over all connections. */
   *[Symbol.iterator](): Generator<M> {
     for (const members of this.#networks.values()) yield* members;
   }
 
   /**
-   * A connection came.
+   * Adds a connection.
    *
-   * @param member Which.
-   * @returns Whether there are too many now, so that {@linkcode ConnectionLimit.surplus} has to go.
+   * @returns `true` if there are too many now, so that the one from {@linkcode ConnectionLimit.surplus} has to be
+   * closed.
    */
-  came(member: M): boolean {
+  add(member: M): boolean {
     const network = networkOf(member.host);
     const members = this.#networks.get(network) ?? new Set();
     this.#networks.set(network, members.add(member));
@@ -82,28 +86,24 @@ export class ConnectionLimit<M extends LimitedConnection> {
   }
 
   /**
-   * Who has to go.
+   * Chooses the connection to close.
    *
-   * @param newcomer The connection that came last.
-   * @returns Nobody (`null`) when there are not too many, another one, or the newcomer when all others are at work.
+   * @param newcomer The connection that was added last.
+   * @returns `null` if there are not too many, another connection, or the newcomer if all others are busy.
    */
   surplus(newcomer: M): M | null {
     if (this.#isFull(newcomer)) return leastWorth(this.#networks.get(networkOf(newcomer.host))!, newcomer) ?? newcomer;
     return this.#size > this.#total ? this.#anyOf(newcomer) ?? newcomer : null;
   }
 
-  /** Whether there are too many of the network of a connection. */
+  /** Returns `true` if the network of a connection has too many connections. */
   #isFull({ host }: M): boolean {
-    const { isRoomy, perRoomyNetwork, perNetwork } = this.#limits;
-    return (this.#networks.get(networkOf(host))?.size ?? 0) > (isRoomy(host) ? perRoomyNetwork : perNetwork);
+    const { hasManyClients, perProxy, perNetwork } = this.#limits;
+    return (this.#networks.get(networkOf(host))?.size ?? 0) > (hasManyClients(host) ? perProxy : perNetwork);
   }
 
-  /**
-   * A connection is closed.
-   *
-   * @param member Which; harmless when it was.
-   */
-  left(member: M): void {
+  /** Removes a connection. Harmless if it was removed before. */
+  remove(member: M): void {
     const network = networkOf(member.host);
     const members = this.#networks.get(network);
     if (!members?.delete(member)) return;
@@ -112,9 +112,9 @@ export class ConnectionLimit<M extends LimitedConnection> {
   }
 
   /**
-   * The system has no room: from now on there may be fewer than there are.
+   * Lowers the total below the present number, because the system has no room for more.
    *
-   * @returns Who has to go.
+   * @returns The connections to close.
    */
   shrink(): M[] {
     this.#total = Math.max(LEAST, Math.min(this.#total, Math.floor(this.#size * 3 / 4)));
@@ -122,18 +122,18 @@ export class ConnectionLimit<M extends LimitedConnection> {
     while (this.#size > this.#total) {
       const victim = this.#anyOf(null);
       if (victim === null) break;
-      this.left(victim);
+      this.remove(victim);
       gone.push(victim);
     }
     return gone;
   }
 
-  /** The system may have room again: there may be some more. */
+  /** Raises the total a little, as the system may have room again. */
   grow(): void {
     this.#total = Math.min(this.#limits.total, this.#total + Math.max(1, Math.floor(this.#total / 16)));
   }
 
-  /** Whoever has most of them gives one, if it has one to give; else anybody. */
+  /** Returns a connection of the network with the most of them, or else of any network. */
   #anyOf(newcomer: M | null): M | null {
     let crowd: Set<M> | null = null;
     for (const members of this.#networks.values()) if (members.size > (crowd?.size ?? 0)) crowd = members;

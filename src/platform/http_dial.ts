@@ -1,5 +1,5 @@
 /**
- * Connections for HTTP: made to addresses that were looked at before, over TLS where the URL asks for it.
+ * Connections for the HTTP client: made to addresses that were checked before, over TLS for `https:`.
  *
  * @module
  */
@@ -13,32 +13,32 @@ import { denoNetwork } from "./deno_net.ts";
 import type { RequestTarget } from "./http_guard.ts";
 import { HttpError } from "./platform.ts";
 
-/** Bytes of one read at most: a fast web seed fills them. */
+/** Bytes of one read. A fast web seed fills such a buffer. */
 const READ_SIZE = 256 * 1024;
-/** The same for an answer that is short: hundreds of torrents may ask their trackers at once. */
+/** Bytes of one read for short responses, as hundreds of torrents may ask their trackers at once. */
 const SMALL_READ_SIZE = 8 * 1024;
-/** Milliseconds after which the next address of a host is tried beside the one that doesn't answer (RFC 8305). */
+/** Milliseconds after which the next address of a host is tried in parallel (RFC 8305). */
 const STAGGER_MS = 250;
 
-/** A URL whose host was looked up. */
+/** URL whose host was resolved. */
 export interface Located extends RequestTarget {
-  /** Literal addresses, at least one; none where a proxy looks the host up. */
+  /** Literal addresses. Empty if a proxy resolves the host. */
   readonly addresses: readonly string[];
-  /** URL of the proxy that leads there. */
+  /** URL of the proxy to go through. */
   readonly proxy?: string;
 }
 
-/** Looks a host name up; throws if it isn't known. */
+/** Resolves a host name. Throws if the name is unknown. */
 export type HostLookup = (host: string) => Promise<readonly string[]>;
 
 /**
- * Looks the host of a URL up.
+ * Resolves the host of a URL.
  *
- * @param url Absolute.
- * @param signal Gives up.
- * @param find Looks names up; the system does, when absent.
- * @returns Where it leads. A host with a near address is near.
- * @throws {HttpError} If the name is not known.
+ * @param url Absolute URL.
+ * @param signal Aborts the lookup.
+ * @param find Resolves host names; the system does by default.
+ * @returns The addresses. The nearest address decides the nearness of the host.
+ * @throws {HttpError} If the name is unknown.
  */
 export async function locate(url: URL, signal: AbortSignal, find: HostLookup = systemLookup): Promise<Located> {
   const host = url.hostname.replace(/^\[|\]$/g, "");
@@ -60,7 +60,7 @@ async function named(host: string, find: HostLookup): Promise<string[]> {
   return addresses;
 }
 
-/** Not the one of `node:dns/promises`, which has old runtimes print a warning. */
+/** Resolves a name with `node:dns`, since old runtimes print a warning for `node:dns/promises`. */
 function systemLookup(host: string): Promise<string[]> {
   return new Promise((resolve, reject) => {
     lookup(host, { all: true }, (error, found) => {
@@ -70,7 +70,7 @@ function systemLookup(host: string): Promise<string[]> {
   });
 }
 
-/** What comes first: the outcome, or that nobody waits for it any more. */
+/** Returns the result of `work`, or throws as soon as the signal is aborted. */
 async function raced<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   const { promise, reject } = Promise.withResolvers<never>();
   const stop = () => reject(signal.reason);
@@ -83,22 +83,32 @@ async function raced<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   }
 }
 
-/** A stream of bytes in both directions. */
+/** Bidirectional stream of bytes. */
 interface ByteStream {
   read(into: Bytes): Promise<number | null>;
   write(bytes: Bytes): Promise<number>;
   close(): void;
 }
 
-/** A connection to a server, and what has come of it and not been looked at. */
+/** Options for {@linkcode DialledConnection.open}. */
+export interface DialledConnectionOptions {
+  /** Aborts the attempt. */
+  readonly signal: AbortSignal;
+  /** Local address to connect from, for `http:` only. */
+  readonly bind?: string | undefined;
+  /** `true` if large responses are expected. */
+  readonly large: boolean;
+}
+
+/** Connection to a server with its read buffer. */
 export class DialledConnection {
-  /** To whom it is. */
+  /** Location of the server. */
   readonly place: Located;
-  /** What came last. */
+  /** Bytes of the last read. */
   readonly buffer: Bytes;
-  /** First byte that was not looked at. */
+  /** Offset of the first byte that was not consumed. */
   at = 0;
-  /** The byte after the last one that came. */
+  /** Offset after the last byte that was read. */
   end = 0;
   readonly #stream: ByteStream;
   #closed = false;
@@ -112,18 +122,13 @@ export class DialledConnection {
   /**
    * Connects to the first address that answers.
    *
-   * @param place Where to.
-   * @param options `bind`: local address to connect from, for `http:` alone. `large`: whether it is to bring much.
-   * @returns The connection.
-   * @throws {Error} If there is none.
+   * @param place Location of the server.
+   * @param options See {@linkcode DialledConnectionOptions}.
+   * @throws {Error} If no address answers, or TLS fails.
    */
   static async open(
     place: Located,
-    { signal, bind, large }: {
-      readonly signal: AbortSignal;
-      readonly bind?: string | undefined;
-      readonly large: boolean;
-    },
+    { signal, bind, large }: DialledConnectionOptions,
   ): Promise<DialledConnection> {
     const secure = place.url.protocol === "https:";
     const port = Number(place.url.port) || (secure ? 443 : 80);
@@ -137,9 +142,9 @@ export class DialledConnection {
   }
 
   /**
-   * Reads on, once all was looked at.
+   * Reads more bytes after all were consumed.
    *
-   * @returns Whether something came; `false` at the end.
+   * @returns `false` at the end of the stream.
    */
   async fill(): Promise<boolean> {
     const length = await this.#stream.read(this.buffer);
@@ -148,12 +153,12 @@ export class DialledConnection {
     return length !== null;
   }
 
-  /** Writes all of it. */
+  /** Writes all bytes. */
   async write(bytes: Bytes): Promise<void> {
     for (let at = 0; at < bytes.length;) at += await this.#stream.write(bytes.subarray(at));
   }
 
-  /** Closes it; reads and writes that are under way fail. Harmless when closed. */
+  /** Closes the connection. Reads and writes under way fail. Harmless when closed. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -176,7 +181,10 @@ async function connect(
   return connection;
 }
 
-/** The first of them that answers; each is given a moment before the next one is tried, too. */
+/**
+ * Connects to the first address that answers. Each address is tried {@linkcode STAGGER_MS} after the one before it, or
+ * as soon as that fails.
+ */
 async function dialAny(
   addresses: readonly string[],
   dial: (host: string, signal: AbortSignal) => Promise<ByteStream>,

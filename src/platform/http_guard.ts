@@ -1,11 +1,12 @@
 /**
- * Where a request may go. URLs come from torrents, magnet links, trackers and routers, and so do redirects: nobody is to aim our
- * requests at what only this machine, or its network, can reach.
+ * Decides where HTTP requests may go. URLs and redirects come from torrents, magnet links, trackers and routers, which
+ * must not aim our requests at services that only this machine or its network can reach.
  *
- * The rules are libtorrent's (`ssrf_mitigation`), for all HTTP alike. Nobody may send us nearer to ourselves than they are. Who is
- * on the local network may serve files there and run trackers, but a URL that leads there and that the user didn't type has no
- * query of its own, since what can be done to a router or a service with a mere `GET` is done with one; or it has a path that is a
- * tracker's, and on this machine both. What is decided here is decided on addresses, and the connection is made to those very addresses.
+ * The rules are those of libtorrent's `ssrf_mitigation`, for all HTTP alike. A redirect must not lead nearer to us than
+ * the server that sent it. Hosts on the local network may serve files and run trackers. But a mere `GET` with a query
+ * can change a router or a service. So when a URL leads to the local network and the user didn't type it, the URL of a
+ * file must have no query of its own, and the URL of a tracker must have a tracker's path. The URL of a tracker on this
+ * machine must fulfil both. The rules are applied to addresses, and the connection is made to the same addresses.
  *
  * @module
  */
@@ -13,31 +14,29 @@
 import { isServicePort, NEARNESS, type Nearness } from "../base/networks.ts";
 import { HttpError, type UrlTrust } from "./platform.ts";
 
-/** A URL, and how near the nearest address of its host is. */
+/** URL with the nearness of its host. */
 export interface RequestTarget {
-  /** Absolute. */
+  /** Absolute URL. */
   readonly url: URL;
-  /** The nearest of its addresses. */
+  /** Nearness of the nearest address of the host. */
   readonly nearness: Nearness;
 }
 
 /**
- * More ports that browsers keep away from (Fetch, 2.9): a request there can be read as something else by whoever listens. A peer may
- * have chosen them by accident, a web server hasn't.
+ * More ports that browsers block (Fetch, 2.9), since a server there may interpret a request as another protocol. A peer
+ * may use such a port by accident, but a web server doesn't.
  */
 const OTHER_PORTS: ReadonlySet<number> = new Set([3659, 4045, 4190, 6566, 6665, 6666, 6668, 6669, 6679, 10080]);
 
-/**
- * Paths of trackers: `announce` or `scrape`, with `.php` or without, and a key before or after it.
- */
+/** Paths of trackers: `announce` or `scrape`, with or without `.php`, and with a key before or after. */
 const TRACKER_PATH = /^\/(?:[\w.~-]+\/)?(?:announce|scrape)(?:\.php)?(?:\/[\w.~-]*)?$/i;
 
 /**
- * Checks a URL before it is asked.
+ * Checks a URL before the request.
  *
- * @param place The URL and where it leads.
- * @param trust Who named it.
- * @throws {HttpError} If it may not be asked.
+ * @param place URL and nearness of its host.
+ * @param trust Who named the URL.
+ * @throws {HttpError} If the request is not allowed.
  */
 export function checkTarget({ url, nearness }: RequestTarget, trust: UrlTrust): void {
   if (trust.by === "user") return;
@@ -51,7 +50,8 @@ export function checkTarget({ url, nearness }: RequestTarget, trust: UrlTrust): 
   }
   if (nearness === "internet") return;
   const named = trust.by === "tracker" ? new URL(trust.named) : url;
-  // A private tracker of a network knows its users by a passkey or a password; nothing but a tracker has such a path.
+  // A private tracker on a local network identifies its users by a passkey or a password. Only trackers have such
+  // paths.
   if (trust.by === "tracker" && nearness !== "self" && TRACKER_PATH.test(url.pathname)) return;
   if (named.search !== "") throw new HttpError(`${url.host} is on the local network, where a URL may have no query`);
   if (url.username !== "" || url.password !== "") {
@@ -65,10 +65,10 @@ export function checkTarget({ url, nearness }: RequestTarget, trust: UrlTrust): 
 /**
  * Checks a redirect before it is followed.
  *
- * @param from Who sends us away.
- * @param to Where.
+ * @param from Server that sent the redirect.
+ * @param to Target of the redirect.
  * @param trust Who named the first URL.
- * @throws {HttpError} If it may not be followed.
+ * @throws {HttpError} If the redirect is not allowed.
  */
 export function checkRedirect(from: RequestTarget, to: RequestTarget, trust: UrlTrust): void {
   if (trust.by === "gateway") throw new HttpError("it redirects, which a gateway has no reason to");
@@ -79,9 +79,9 @@ export function checkRedirect(from: RequestTarget, to: RequestTarget, trust: Url
   }
   if (trust.by !== "tracker") return checkTarget(to, trust);
   const named = new URL(to.url);
-  // What we have added ourselves may be in it again.
+  // The query may be the one that we added ourselves.
   if (named.search === from.url.search) named.search = "";
-  // Where on itself a tracker answers is its own business.
+  // A tracker may redirect to any path on itself.
   if (to.url.origin === from.url.origin) return checkTarget({ ...to, url: named }, { by: "file" });
   checkTarget(to, { by: "tracker", named: named.href });
 }

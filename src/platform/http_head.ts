@@ -1,41 +1,41 @@
 /**
- * The head of a request of HTTP/1 (RFC 9112), read from bytes. Decides only.
+ * Parses the head of an HTTP/1 request (RFC 9112). Contains no I/O.
  *
- * What could be read in two ways is refused, so that nobody smuggles a request past a proxy in front of us (section 11.2).
+ * Ambiguous input is refused, to prevent request smuggling past a reverse proxy (section 11.2).
  *
  * @module
  */
 
 import { MAX_HTTP_FIELDS } from "../base/defences.ts";
 
-/** A request without its body. */
+/** Request without its body. */
 export interface HttpHead {
-  /** As it came: `GET`. */
+  /** Method as received, such as `GET`. */
   readonly method: string;
-  /** `http://host/path?query`; path and query as they came, bytes above 0x7F with percent signs. */
+  /** `http://host/path?query`, with path and query as received. Bytes above 0x7F are percent-encoded. */
   readonly url: string;
-  /** Header fields in their order, names in lower case, each byte a character. */
+  /** Header fields in order, with names in lower case and each byte as a character. */
   readonly fields: readonly (readonly [name: string, value: string])[];
-  /** Whether the client understands HTTP/1.1. */
+  /** `true` for HTTP/1.1, `false` for HTTP/1.0. */
   readonly modern: boolean;
-  /** Whether it would like to go on with the connection. */
+  /** `true` if the client wants to keep the connection open. */
   readonly keepAlive: boolean;
-  /** Bytes of the body, or that it comes in chunks. */
+  /** Length of the body in bytes, or `chunked`. */
   readonly body: number | "chunked";
-  /** Whether it waits for a word of ours before it sends the body. */
+  /** `true` if the client waits for `100 Continue` before it sends the body. */
   readonly awaitsContinue: boolean;
 }
 
-/** Why a request isn't answered by the handler. The connection ends after that. */
+/** Thrown for a request that is not passed to the handler. The connection is closed after the response. */
 export class HttpRefusal extends Error {
-  /** The name of the class, as errors show it. */
+  /** Name of the class, as shown with the error. */
   override name = "HttpRefusal";
-  /** Status code. */
+  /** Status code of the response. */
   readonly status: number;
 
   /**
-   * @param status Status code.
-   * @param why For whoever wrote the client.
+   * @param status Status code of the response.
+   * @param why Text of the response, for the author of the client.
    */
   constructor(status: number, why: string) {
     super(why);
@@ -47,12 +47,12 @@ const LF = 0x0a;
 const CR = 0x0d;
 
 /**
- * Looks for the end of a head: an empty line. Lines end with CRLF, or with a bare LF, which is taken for one as RFC 9112 section 2.2
- * allows and as other servers do.
+ * Finds the empty line at the end of a head. Lines end with CRLF, or with a bare LF, which RFC 9112 section 2.2 allows
+ * and other servers accept.
  *
- * @param bytes What came.
- * @param from Where to begin to look; what is before it was looked at.
- * @returns Where the body begins, or -1.
+ * @param bytes Received bytes.
+ * @param from Where to begin to search. Earlier bytes were searched before.
+ * @returns Offset of the body, or -1.
  */
 export function endOfHead(bytes: Uint8Array, from: number): number {
   // The empty line may have begun before `from`.
@@ -64,10 +64,10 @@ export function endOfHead(bytes: Uint8Array, from: number): number {
 }
 
 /**
- * How many bytes of empty lines are before a request. Clients of old sent one after a body (RFC 9112 section 2.2).
+ * Returns the number of bytes of empty lines before a request. Old clients sent an empty line after a body (RFC 9112
+ * section 2.2).
  *
- * @param bytes What came.
- * @returns Bytes to pass over.
+ * @param bytes Received bytes.
  */
 export function emptyLines(bytes: Uint8Array): number {
   let at = 0;
@@ -78,23 +78,17 @@ export function emptyLines(bytes: Uint8Array): number {
   }
 }
 
-/**
- * Whether something can be the beginning of a request: a method begins with a letter. What isn't is another protocol, such as TLS.
- *
- * @param byte The first one.
- * @returns Whether it can.
- */
+/** Returns `true` if a request can begin with a byte: methods begin with a letter, unlike TLS, for example. */
 export function beginsRequest(byte: number): boolean {
   return byte === CR || byte === LF || (byte >= 0x41 && byte <= 0x5a) || (byte >= 0x61 && byte <= 0x7a);
 }
 
 /**
- * Reads a head.
+ * Parses a head.
  *
- * @param bytes All of it, with the empty line.
- * @param local What stands in the URL when the client does not say which host it means.
- * @returns The request.
- * @throws {HttpRefusal} If it is none, or not one that can be answered.
+ * @param bytes The whole head with its empty line.
+ * @param local Host for the URL if the client doesn't send one.
+ * @throws {HttpRefusal} If the head is invalid or not supported.
  */
 export function parseHead(bytes: Uint8Array, local: string): HttpHead {
   const lines = latin1(bytes).split("\n");
@@ -133,7 +127,7 @@ function parseRequestLine(line: string): { readonly method: string; readonly tar
 function parseField(line: string): readonly [string, string] {
   const colon = line.indexOf(":");
   const name = line.slice(0, Math.max(0, colon));
-  // A line that begins with a space would go on with the one before; one with a space before its colon is read in two ways.
+  // A line that begins with a space would continue the line before, and a space before the colon is ambiguous.
   if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name)) throw new HttpRefusal(400, "a header field has no proper name");
   const value = line.slice(colon + 1).replace(/^[\t ]+|[\t ]+$/g, "");
   // deno-lint-ignore no-control-regex
@@ -141,7 +135,7 @@ function parseField(line: string): readonly [string, string] {
   return [name.toLowerCase(), value];
 }
 
-/** RFC 9112 section 3.2: `/path`, `http://host/path`, or `*` with `OPTIONS`. */
+/** Returns the URL of a request (RFC 9112 section 3.2): `/path`, `http://host/path`, or `*` with `OPTIONS`. */
 function urlOf(
   target: string,
   { method, fields, local }: {
@@ -156,7 +150,7 @@ function urlOf(
   let path = target;
   const absolute = /^https?:\/\/([^/?#]+)(.*)$/is.exec(target);
   if (absolute !== null) {
-    // The host of the target counts, whatever the field says (section 3.2.2).
+    // The host of the target overrides the field (section 3.2.2).
     const field = fields.findIndex(([name]) => name === "host");
     if (field >= 0) fields[field] = ["host", absolute[1]!];
     else fields.push(["host", absolute[1]!]);
@@ -169,7 +163,7 @@ function urlOf(
   return `http://${host}${ascii}`;
 }
 
-/** RFC 9112 section 6.3. */
+/** Returns the length of the body (RFC 9112 section 6.3). */
 function bodyOf(fields: readonly (readonly [string, string])[], modern: boolean): number | "chunked" {
   const lengths = new Set(values(fields, "content-length").flatMap((value) => value.split(/[\t ]*,[\t ]*/)));
   const codings = values(fields, "transfer-encoding");
@@ -197,10 +191,10 @@ function withoutReturn(line: string): string {
   return line.endsWith("\r") ? line.slice(0, -1) : line;
 }
 
-/** Characters that one call can take as arguments. */
+/** Most characters that one call of `String.fromCharCode` takes as arguments. */
 const PART = 4096;
 
-/** Each byte a character. */
+/** Decodes each byte as a character. */
 export function latin1(bytes: Uint8Array): string {
   let text = "";
   for (let at = 0; at < bytes.length; at += PART) text += String.fromCharCode(...bytes.subarray(at, at + PART));

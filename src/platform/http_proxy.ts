@@ -1,5 +1,5 @@
 /**
- * Which proxy a request goes through, by the variables of the environment that all programs share.
+ * Chooses the proxy for a request by the usual environment variables.
  *
  * @module
  */
@@ -7,14 +7,14 @@
 import { canonicalHost, parseIp } from "../base/address.ts";
 import { nearnessOf } from "../base/networks.ts";
 
-/** Reads a variable of the environment. */
+/** Reads an environment variable. */
 export type Variables = (name: string) => string | undefined;
 
 /**
- * Reads a variable of this process, if that is allowed.
+ * Reads an environment variable of this process, if that is permitted.
  *
- * @param name Its name.
- * @returns Its value; `undefined` when there is none, and when it may not be read.
+ * @param name Name of the variable.
+ * @returns The value. `undefined` if the variable is not set or may not be read.
  */
 export function systemVariables(name: string): string | undefined {
   const { state } = Deno.permissions.querySync({ name: "env", variable: name });
@@ -22,12 +22,12 @@ export function systemVariables(name: string): string | undefined {
 }
 
 /**
- * Chooses the proxy for a URL: what `HTTP_PROXY` or `HTTPS_PROXY` names, or else `ALL_PROXY`, unless the host is this machine or
- * in `NO_PROXY`. The names may also be written in small letters.
+ * Chooses the proxy for a URL: the one in `HTTP_PROXY` or `HTTPS_PROXY`, or else `ALL_PROXY`, unless the host is this
+ * machine or in `NO_PROXY`. The names may also be in lower case.
  *
- * @param url Absolute.
+ * @param url Absolute URL.
  * @param variable Reads the environment.
- * @returns The proxy's URL, or `null` for a connection of our own.
+ * @returns URL of the proxy, or `null` for a direct connection.
  */
 export function proxyFor(url: URL, variable: Variables): string | null {
   const either = (name: string) => variable(name) || variable(name.toLowerCase()) || null;
@@ -42,7 +42,7 @@ function isThisMachine(host: string): boolean {
   return /^(?:.+\.)?localhost$/.test(host) || (parseIp(host) !== null && nearnessOf(host) === "self");
 }
 
-/** A list of hosts, of domains, which stand for all below them, and `*`. */
+/** Matches a host against a list of hosts, of domains with all their subdomains, and `*`. */
 function isListed(host: string, list: string): boolean {
   return list.split(",").some((entry) => {
     const name = entry.trim().toLowerCase().replace(/^\*?\./, "");

@@ -1,8 +1,8 @@
 /**
- * HTTP/1.1 on the wire (RFC 9112): a request as bytes, and an answer taken apart as it comes.
+ * HTTP/1.1 on the client side (RFC 9112): encodes requests, and parses responses as they arrive.
  *
- * The runtime's own client can't be used for what strangers send: it decompresses whatever is labelled as compressed, also a
- * stored archive, and it takes interim answers and header fields for as long as somebody sends them.
+ * The runtime's own client is not used for untrusted servers: it decompresses all that is labelled as compressed, even
+ * a stored archive, and it accepts interim responses and header fields without end.
  *
  * @module
  */
@@ -11,38 +11,33 @@ import { type Bytes, concatBytes, fromUtf8, utf8 } from "../base/bytes.ts";
 import { MAX_REPLY_FIELDS, MAX_REPLY_OVERHEAD } from "../base/defences.ts";
 import { HttpError } from "./platform.ts";
 
-/** What a request says. */
+/** Request to encode. */
 export interface RequestLines {
   /** `GET` or `POST`. */
   readonly method: string;
-  /** Where to. */
+  /** Target. */
   readonly url: URL;
-  /** Header fields; `host` and the length of the body are added. */
+  /** Header fields. `host` and `content-length` are added. */
   readonly headers: Headers;
-  /** What is posted. */
+  /** Body of a `POST`. */
   readonly body?: string;
 }
 
-/** An answer whose head is here. */
+/** Response whose head has arrived. */
 export interface Exchange {
   /** Status code. */
   readonly status: number;
   /** Header fields. */
   readonly headers: Headers;
-  /** Whether the runtime has decoded the body by what it is labelled as. */
+  /** `true` if the runtime has decompressed the body. */
   readonly decoded: boolean;
-  /** Reads on. @returns at least one byte, to be used before the next call, or `null` at the end. */
+  /** Reads at least one byte, to be used before the next call. Returns `null` at the end. */
   read(): Promise<Bytes | null>;
-  /** Ends it early. Harmless when it has ended. */
+  /** Ends the exchange early. Harmless when it has ended. */
   cancel(): void;
 }
 
-/**
- * Encodes a request.
- *
- * @param request What it says.
- * @returns The bytes to send.
- */
+/** Encodes a request. */
 export function encodeRequest({ method, url, headers, body }: RequestLines): Bytes {
   const payload = body === undefined ? new Uint8Array() : utf8(body);
   const lines = [`${method} ${url.pathname}${url.search} HTTP/1.1`, `Host: ${url.host}`];
@@ -55,57 +50,57 @@ export function encodeRequest({ method, url, headers, body }: RequestLines): Byt
 const LF = 0x0a;
 const NOT_HTTP = "the answer is not HTTP";
 
-/** What comes next in an answer. */
+/** What comes next in a response. */
 type Part = "status" | "field" | "counted" | "chunk size" | "chunk" | "chunk end" | "trailer" | "rest" | "end";
 
 /**
- * Takes an answer apart. Bytes go in by {@linkcode AnswerReader.next}, which stops at the end of the head, after each stretch
- * of the body, and at the end.
+ * Parses a response. Bytes are passed to {@linkcode AnswerReader.next}, which stops at the end of the head, after each
+ * part of the body, and at the end.
  */
 export class AnswerReader {
-  /** Status code; 0 before the head is here. */
+  /** Status code; 0 before the head has arrived. */
   status = 0;
   /** Header fields. */
   headers = new Headers();
-  /** First byte of the stretch of the body that the last call found. */
+  /** Offset of the part of the body that the last call found. */
   from = 0;
-  /** The byte after it; equal to `from` when the last call found none. */
+  /** Offset after that part. Equal to `from` if the last call found none. */
   to = 0;
   #part: Part = "status";
-  /** The beginning of a line whose end hasn't come. */
+  /** Beginning of a line whose end has not arrived. */
   #line = "";
-  /** The field that the next line may go on with. */
+  /** Field that the next line may continue. */
   #field: { readonly name: string; value: string } | null = null;
   #fields = 0;
-  /** Bytes that may still come and be no payload. */
+  /** Bytes that may still arrive without being payload. */
   #overhead = MAX_REPLY_OVERHEAD;
-  /** Bytes that are left of the body, or of the chunk. */
+  /** Bytes left of the body, or of the chunk. */
   #left = 0;
   #persistent = true;
 
-  /** Whether the head is complete. */
+  /** `true` once the head is complete. */
   get hasHead(): boolean {
     return this.#part !== "status" && this.#part !== "field";
   }
 
-  /** Whether the whole answer is here. */
+  /** `true` once the response is complete. */
   get ended(): boolean {
     return this.#part === "end";
   }
 
-  /** Whether the connection may carry another request after this answer. */
+  /** `true` if the connection may carry another request after this response. */
   get persistent(): boolean {
     return this.ended && this.#persistent;
   }
 
   /**
-   * Takes bytes.
+   * Parses bytes.
    *
-   * @param buffer Where they are.
-   * @param at The first one.
-   * @param end The byte after the last one.
-   * @returns Up to where they were taken.
-   * @throws {HttpError} If it is no HTTP, or has more around its payload than anybody needs.
+   * @param buffer Buffer with the bytes.
+   * @param at Offset of the first byte.
+   * @param end Offset after the last byte.
+   * @returns Offset after the parsed bytes.
+   * @throws {HttpError} If the response is not HTTP, or has too many bytes besides its payload.
    */
   next(buffer: Bytes, at: number, end: number): number {
     this.from = this.to = 0;
@@ -128,7 +123,7 @@ export class AnswerReader {
       }
       this.#line += latin1(buffer.subarray(at, stop));
       at = stop;
-      // what speaks another protocol need not be waited for
+      // Another protocol is recognized without waiting for the end of a line.
       if (found < 0 && this.#part === "status" && !/^\s*(H|HT|HTT|HTTP.*)?$/s.test(this.#line.slice(0, 8))) {
         throw new HttpError(NOT_HTTP);
       }
@@ -143,9 +138,9 @@ export class AnswerReader {
   }
 
   /**
-   * The connection has ended.
+   * Called when the connection has ended.
    *
-   * @throws {HttpError} If something is missing.
+   * @throws {HttpError} If the response is incomplete.
    */
   close(): void {
     if (this.#part !== "rest" && this.#part !== "end") throw new HttpError("the connection was cut off");
@@ -157,7 +152,7 @@ export class AnswerReader {
   #takeLine(line: string): void {
     switch (this.#part) {
       case "status": {
-        if (line === "") return; // some servers send one too many after an earlier answer
+        if (line === "") return; // some servers send an extra one after an earlier response
         const [, minor, status] = /^HTTP\/1\.([01]) +(\d{3})(?: |$)/.exec(line) ?? [];
         if (status === undefined) throw new HttpError(NOT_HTTP);
         this.status = Number(status);
@@ -192,7 +187,7 @@ export class AnswerReader {
       try {
         this.headers.append(this.#field.name, this.#field.value);
       } catch (error) {
-        if (!(error instanceof TypeError)) throw error; // a name or a value that no field may have: nobody needs it
+        if (!(error instanceof TypeError)) throw error; // a field with an invalid name or value is skipped
       }
       this.#field = null;
     }
@@ -208,7 +203,7 @@ export class AnswerReader {
     const { status, headers } = this;
     if (status === 101) throw new HttpError("the answer wants to speak another protocol than HTTP");
     if (status < 200) {
-      // An interim answer (RFC 9110, 15.2): the real one follows. What all of them have is counted.
+      // An interim response (RFC 9110, 15.2). The final one follows, and the limits apply to all of them together.
       this.status = 0;
       this.headers = new Headers();
       this.#part = "status";
@@ -220,7 +215,7 @@ export class AnswerReader {
     if (status === 204 || status === 304) this.#part = "end";
     else if (coding !== undefined && coding !== "identity") {
       if (coding !== "chunked") throw new HttpError("the answer is sent in an unknown coding");
-      // Whoever says both is not to be trusted with where the next answer begins (RFC 9112, 6.3).
+      // With both fields it is unsafe to rely on where the next response begins (RFC 9112, 6.3).
       if (length !== null) this.#persistent = false;
       this.#part = "chunk size";
     } else if (length !== null) {
@@ -236,7 +231,7 @@ export class AnswerReader {
   }
 }
 
-/** Bytes as characters of the same number, which is how header fields are written. */
+/** Decodes each byte as a character, which is how header fields are encoded. */
 function latin1(bytes: Bytes): string {
   let text = "";
   for (let at = 0; at < bytes.length; at += 4096) text += String.fromCharCode(...bytes.subarray(at, at + 4096));
@@ -244,10 +239,10 @@ function latin1(bytes: Bytes): string {
 }
 
 /**
- * The text of a header field that was written in UTF-8, as some servers do with `Location`.
+ * Returns the text of a header field that may be in UTF-8, as some servers send `Location`.
  *
- * @param value The field, a character for each byte.
- * @returns The text; the same when it isn't UTF-8.
+ * @param value The field, with a character for each byte.
+ * @returns The decoded text, or `value` if it is not UTF-8.
  */
 export function fieldText(value: string): string {
   if (!/[\x80-\xff]/.test(value)) return value;

@@ -1,9 +1,10 @@
 /**
- * A server for HTTP/1.1 on a listening socket. What hostile clients can do costs them more than us: see the limits in
- * `src/base/defences.ts`.
+ * HTTP/1.1 server on a listening socket. With the limits in `src/base/defences.ts`, an attack costs the client more
+ * than the server.
  *
- * The runtime's own servers were tried first (Deno 2.4.2 and 2.9.6): `Deno.serve` ends for good when there is no file descriptor for a
- * connection, and closes none, however silent; `node:http` does the same on 2.4.2, and has no effect of its time-outs on 2.9.6.
+ * The runtime's own servers are not used (tried with Deno 2.4.2 and 2.9.6). `Deno.serve` ends for good when there is no
+ * file descriptor for a connection, and never closes a silent one. `node:http` does the same on 2.4.2, and its timeouts
+ * have no effect on 2.9.6.
  *
  * @module
  */
@@ -16,28 +17,28 @@ import { type HttpClientConnection, ServedConnection } from "./http_connection.t
 import { ConnectionLimit } from "./http_connection_limit.ts";
 import type { Clock, HttpHandler, HttpServeOptions, HttpServer, Platform, Timer } from "./platform.ts";
 
-/** Milliseconds between two looks at who is late. */
+/** Milliseconds between two searches for connections that take too long. */
 const SWEEP_MS = 1000;
-/** How long a server that closes lets answers that are under way finish. */
+/** Milliseconds for responses under way when the server closes. */
 const CLOSE_GRACE_MS = 250;
-/** Milliseconds in which connections that brought a request are heard before one is closed that brought none. */
+/** Milliseconds in which new connections can bring a request before a connection without one is closed. */
 const HEAR_MS = 2;
-/** Milliseconds without a shortage after which it is over. */
+/** Milliseconds without a shortage after which it counts as over. */
 const SHORTAGE_OVER_MS = 5000;
 
-/** A listening socket whose connections an HTTP server can use. */
+/** Listening socket for an HTTP server. */
 export interface HttpListener {
-  /** Where it listens. */
+  /** Address that the socket listens on. */
   readonly address: PeerAddress;
-  /** Waits for the next connection. @returns it, or `null` once the listener is closed. */
+  /** Waits for the next connection. Returns `null` once the listener is closed. */
   accept(): Promise<HttpClientConnection | null>;
   /** Stops listening. */
   close(): void;
 }
 
-/** What a {@linkcode ListeningHttpServer} works with. */
+/** Parts of a {@linkcode ListeningHttpServer}. */
 export interface HttpServerParts extends Omit<HttpServeOptions, "host" | "port"> {
-  /** The socket. */
+  /** Listening socket. */
   readonly listener: HttpListener;
   /** Clock and timers. */
   readonly clock: Pick<Clock, "now"> & Pick<Platform, "after">;
@@ -54,24 +55,24 @@ export class ListeningHttpServer implements HttpServer {
   readonly #accepting: Promise<void>;
   #closed = false;
   #sweep: Timer | null = null;
-  /** When there was no room last; `null` when that is over. */
+  /** Time of the last shortage in milliseconds; `null` when it is over. */
   #shortage: number | null = null;
 
-  /** @param parts What it works with. */
+  /** @param parts See {@linkcode HttpServerParts}. */
   constructor(parts: HttpServerParts) {
     this.#parts = parts;
     this.address = parts.listener.address;
     this.#limit = new ConnectionLimit({
       total: MAX_HTTP_CONNECTIONS,
       perNetwork: MAX_HTTP_PER_NETWORK,
-      perRoomyNetwork: MAX_HTTP_PER_PROXY,
-      isRoomy: parts.isRoomy ?? isLoopback,
+      perProxy: MAX_HTTP_PER_PROXY,
+      hasManyClients: parts.hasManyClients ?? isLoopback,
     });
     this.#forget = onShortage(() => this.#makeRoom());
     this.#accepting = this.#accept();
   }
 
-  /** Connections that are open. */
+  /** Number of open connections. */
   get connections(): number {
     return this.#limit.size;
   }
@@ -98,7 +99,7 @@ export class ListeningHttpServer implements HttpServer {
       try {
         connection = await listener.accept();
       } catch (error) {
-        // The listener is well (it gives null when closed), but the system is out of something.
+        // The listener still works, as it returns null when closed, but the system lacks a resource.
         if (isShortage(error)) makeRoom();
         else this.#short(`cannot take connections for now: ${messageOf(error)}`);
         await this.#pause(ACCEPT_PAUSE_MS);
@@ -117,20 +118,20 @@ export class ListeningHttpServer implements HttpServer {
       handle,
       ...(maxBody !== undefined && { maxBody }),
       local: this.address,
-      closed: () => this.#limit.left(served),
+      closed: () => this.#limit.remove(served),
     });
-    const tooMany = this.#limit.came(served);
+    const tooMany = this.#limit.add(served);
     served.run();
     this.#sweepLater();
     if (!tooMany) return;
-    // Those that came with a request are to be heard first: connections can be accepted faster than they are read from.
+    // Connections can be accepted faster than they are read from, and one that brings a request should not be closed.
     await this.#pause(HEAR_MS);
     const victim = this.#limit.surplus(served);
     if (victim === served) served.turnAway();
     else victim?.close();
   }
 
-  /** Closes who is late, now and then, as long as there is anybody. */
+  /** Closes connections that take too long, once every {@linkcode SWEEP_MS} while there are any. */
   #sweepLater(): void {
     if (this.#sweep !== null || this.#closed || (this.#limit.size === 0 && this.#shortage === null)) return;
     const { clock } = this.#parts;
@@ -152,7 +153,7 @@ export class ListeningHttpServer implements HttpServer {
     for (const connection of this.#limit.shrink()) connection.close();
   }
 
-  /** Says so, once for each time that it happens anew. */
+  /** Reports a shortage once until it is over. */
   #short(message: string): void {
     if (this.#shortage === null) this.#parts.warn?.(message);
     this.#shortage = this.#parts.clock.now();
@@ -171,7 +172,7 @@ export class ListeningHttpServer implements HttpServer {
   }
 }
 
-/** A proxy may be there, and whoever is here could take all there is in simpler ways. */
+/** Returns `true` for this machine, where a reverse proxy may run. A local attacker has simpler ways to harm us. */
 function isLoopback(host: string): boolean {
   return host === "::1" || host.startsWith("127.");
 }

@@ -1,5 +1,5 @@
 /**
- * Opening sockets on one family of addresses or both, and why a socket can't listen.
+ * Opens sockets for one or both address families, and explains why a socket can't listen.
  *
  * @module
  */
@@ -8,10 +8,10 @@ import { formatAddress, type PeerAddress } from "../base/address.ts";
 import { messageOf, ShoalError } from "../base/errors.ts";
 
 /**
- * Says in our words why a socket can't listen.
+ * Converts an error of a listening socket to one in plain words.
  *
- * @param error What the runtime threw.
- * @param address Where it was to listen.
+ * @param error Thrown by the runtime.
+ * @param address Address to listen on.
  * @returns An error of kind `network`.
  */
 export function listenError(error: unknown, address: PeerAddress): ShoalError {
@@ -39,13 +39,13 @@ export function listenError(error: unknown, address: PeerAddress): ShoalError {
 }
 
 /**
- * Opens a socket. `::` stands for both families; where the system has no IPv6, for IPv4 alone.
+ * Opens a socket. `::` stands for both families, or for IPv4 alone where the system has no IPv6.
  *
  * @param host Local address.
  * @param open Opens the socket on an address.
- * @param port For the error.
+ * @param port Port for the error message.
  * @returns The socket.
- * @throws {ShoalError} As {@linkcode listenError} has it.
+ * @throws {ShoalError} The error of {@linkcode listenError}.
  */
 export function onFamilies<S>(host: string, open: (host: string) => S, port: number): S {
   try {
@@ -56,7 +56,7 @@ export function onFamilies<S>(host: string, open: (host: string) => S, port: num
   }
 }
 
-/** Whether the fault lies with the port, which is no better in the other family. */
+/** Returns `true` if the port is the problem, which would be the same in the other family. */
 function isTaken(error: unknown): boolean {
   const { AddrInUse, PermissionDenied, NotCapable } = Deno.errors;
   return [AddrInUse, PermissionDenied, NotCapable].some((kind) => error instanceof kind);

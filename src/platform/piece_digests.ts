@@ -1,5 +1,5 @@
 /**
- * Digests of pieces whose bytes come in parts of any size.
+ * SHA-1 digests of consecutive pieces whose bytes arrive in parts of any size.
  *
  * @module
  */
@@ -7,27 +7,35 @@
 import type { Bytes } from "../base/bytes.ts";
 import type { Digest } from "./platform.ts";
 
-/** Bytes of a SHA-1 digest. */
+/** Length of a SHA-1 digest in bytes. */
 export const DIGEST_BYTES = 20;
 
-/** Takes the bytes of pieces that follow each other, and notes the SHA-1 digest of each at its end. */
+/** Options for {@linkcode PieceDigests}. */
+export interface PieceDigestsOptions {
+  /** Bytes of every piece but the last. */
+  readonly pieceLength: number;
+  /** Bytes of all pieces, at least 1. */
+  readonly total: number;
+}
+
+/** Hashes the bytes of consecutive pieces, and stores the digest of each piece at its end. */
 export class PieceDigests {
-  /** The digests so far, one behind the other; those that are to come are zeros. */
+  /** Digests one after the other. Those of pieces that are not complete are zeros. */
   readonly bytes: Bytes;
   readonly #start: () => Digest;
   readonly #pieceLength: number;
   #digest: Digest;
-  /** Bytes that the piece has still to get. */
+  /** Bytes that the current piece still needs. */
   #left: number;
-  /** Bytes that all pieces have still to get. */
+  /** Bytes that all pieces still need. */
   #leftInAll: number;
   #filled = 0;
 
   /**
    * @param start Starts a SHA-1 digest.
-   * @param options `pieceLength`: bytes in every piece but the last. `total`: bytes of all pieces, 1 or more.
+   * @param options See {@linkcode PieceDigestsOptions}.
    */
-  constructor(start: () => Digest, options: { readonly pieceLength: number; readonly total: number }) {
+  constructor(start: () => Digest, options: PieceDigestsOptions) {
     const { pieceLength, total } = options;
     this.#start = start;
     this.#pieceLength = pieceLength;
@@ -38,9 +46,9 @@ export class PieceDigests {
   }
 
   /**
-   * Takes the next bytes in.
+   * Hashes the next bytes.
    *
-   * @param bytes No more than all pieces have still to get.
+   * @param bytes No more than all pieces still need.
    */
   update(bytes: Bytes): void {
     for (let at = 0; at < bytes.length;) {

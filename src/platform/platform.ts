@@ -1,6 +1,6 @@
 /**
- * The only door to the outside: every clock, timer, random byte, socket and file that Shoal uses comes through a
- * {@linkcode Platform}. The real one is `deno_platform.ts`; tests and simulations bring their own.
+ * Interface to the outside: every clock, timer, random byte, socket and file that Shoal uses comes through a
+ * {@linkcode Platform}. The real one is in `deno_platform.ts`; tests and simulations have their own.
  *
  * @module
  */
@@ -9,30 +9,29 @@ import type { Bytes } from "../base/bytes.ts";
 import type { PeerAddress } from "../base/address.ts";
 import type { Reach } from "../base/networks.ts";
 
-/** Everything outside. */
+/** Access to everything outside the program. */
 export interface Platform extends Clock {
   /** Starts a one-shot timer. */
   after(milliseconds: number, run: () => void): Timer;
-  /** Settles when timers and sockets that are due have had their turn. */
-  giveWay(): Promise<void>;
+  /** Settles after due timers and socket events were handled. */
+  yieldToEventLoop(): Promise<void>;
   /**
-   * Frees what nobody uses any more, which takes tens of milliseconds: for after something large that was made of much that
-   * is over. Absent where the engine decides that alone, as it does unless it was started with `--expose-gc`.
+   * Collects garbage, which takes tens of milliseconds. Called after a large object was built from many temporary ones.
+   * Absent unless the engine was started with `--expose-gc`.
    */
   collectGarbage?(): void;
-  /** Fills an array with random bytes and returns it. */
+  /** Returns random bytes. */
   randomBytes(length: number): Bytes;
-  /** A random number, uniform in 0 (included) to 1 (excluded). */
+  /** Returns a uniform random number from 0 (included) to 1 (excluded). */
   random(): number;
-  /** The SHA-1 digest, computed away from the caller's thread. `data` must not change until the promise settles. */
+  /** Computes a SHA-1 digest on another thread. `data` must not change until the promise settles. */
   sha1(data: Bytes): Promise<Bytes>;
-  /** A digest of data that comes in parts, computed on the caller's thread. */
+  /** Starts a digest of data that arrives in parts, computed on the caller's thread. */
   digest(algorithm: "sha1" | "sha256"): Digest;
   /**
-   * Hashes files on as many threads as there are cores. Absent where everything happens on one thread, as in a
-   * simulation.
+   * Starts hashing files on one thread per core. Absent where everything runs on one thread, as in a simulation.
    *
-   * @returns Who does it, or `null` when a single core would gain nothing by it. Close it when there is no more to hash.
+   * @returns The hashers, which have to be closed, or `null` where a single core would gain nothing.
    */
   startFileHashers?(): FileHashers | null;
   /** TCP and UDP. */
@@ -42,258 +41,271 @@ export interface Platform extends Clock {
   /** Files. */
   readonly files: FileSystem;
   /**
-   * Opens a database in a file, which is made when it is missing and is for the user alone (mode 0600). Absent where there is
-   * none, and nothing is kept in one.
+   * Opens a database in a file, which is created if missing, for the user alone (mode 0600). Absent on a platform
+   * without databases, where nothing is kept in one.
    *
-   * @param path Of the file; what the database needs besides lies beside it.
-   * @returns The database; close it.
-   * @throws {DatabaseError} If it can't be used.
+   * @param path Path of the file. SQLite's other files lie beside it.
+   * @returns The database, which has to be closed.
+   * @throws {DatabaseError} If the database can't be used.
    */
   openDatabase?(path: string): Promise<Database>;
 }
 
-/** Two clocks. */
+/** Monotonic and wall clock. */
 export interface Clock {
-  /** Milliseconds on a clock that never jumps; its zero means nothing. */
+  /** Returns milliseconds on a monotonic clock, whose zero is arbitrary. */
   now(): number;
-  /** Milliseconds since 1970, on the clock that users set. */
+  /** Returns milliseconds since 1970 on the system clock, which may be set. */
   wallClock(): number;
 }
 
-/** A digest in the making. */
+/** Incremental digest. */
 export interface Digest {
-  /** Takes the next bytes in. */
+  /** Adds the next bytes. */
   update(bytes: Bytes): void;
-  /** The digest of it all; nothing may be taken in afterwards. */
+  /** Returns the digest. Nothing may be added afterwards. */
   digest(): Bytes;
 }
 
-/** Threads that read files and hash them; they start one by one as there is work for them. */
+/** Threads that read files and hash them. They are started one by one as needed. */
 export interface FileHashers {
-  /** How many batches should be under way, so that no thread ever waits for the next one. */
+  /** Batches that should be under way so that no thread ever waits for the next one. */
   readonly lanes: number;
   /**
-   * Reads pieces that follow each other and hashes them.
+   * Reads consecutive pieces and hashes them.
    *
-   * @returns Their SHA-1 digests, one behind the other.
-   * @throws {Error} If a file can't be read, a thread has failed, or this was closed. No more is told: whoever wants to
-   * know what is wrong with a file opens it.
+   * @returns SHA-1 digests of the pieces, one after the other.
+   * @throws {Error} If a file can't be read, a thread has failed, or the hashers were closed. The error has no details;
+   * opening the file gives the reason.
    */
   hash(batch: HashBatch): Promise<Bytes>;
-  /** Ends the threads, unless others use them too: then what was begun is finished. Harmless when called again. */
+  /** Ends the threads, or leaves them running while other users have not closed them. Harmless when closed. */
   close(): void;
 }
 
-/** Pieces that follow each other. */
+/** Consecutive pieces to hash. */
 export interface HashBatch {
-  /** Where their bytes are, in order. */
+  /** Parts of files with the data of the pieces, in order. */
   readonly segments: readonly FileSegment[];
-  /** Bytes in every piece but the last, which has the rest. */
+  /** Bytes of every piece but the last, which has the rest. */
   readonly pieceLength: number;
 }
 
-/** Bytes in one file. */
+/** Part of a file. */
 export interface FileSegment {
-  /** The file; `null` for zeros that are in none. */
+  /** Path of the file; `null` for zeros that are in no file. */
   readonly path: string | null;
-  /** First byte in the file. */
+  /** Offset of the first byte in the file. */
   readonly position: number;
   /** Bytes. */
   readonly length: number;
 }
 
-/** A timer that was started. */
+/** A started timer. */
 export interface Timer {
-  /** Stops it; harmless when it has run. */
+  /** Stops the timer. Harmless after it has run. */
   cancel(): void;
 }
 
-/** TCP and UDP, as peers, trackers and the DHT need them. */
+/** Options for {@linkcode Network.dial}. */
+export interface TcpDialOptions {
+  /** Local address to connect from; chosen by the system by default. */
+  readonly bind?: string;
+  /** Aborts the attempt. */
+  readonly signal: AbortSignal;
+}
+
+/** Options for {@linkcode Network.listen}. */
+export interface TcpListenOptions {
+  /** Local address. `::` listens on both families where the system has both. */
+  readonly host: string;
+  /** Port; 0 for any. */
+  readonly port: number;
+}
+
+/** TCP, UDP and name resolution. */
 export interface Network {
   /**
    * Connects to a peer.
    *
-   * @param address Where it listens.
-   * @param options `bind`: local address to connect from. `signal`: gives up.
+   * @param address Address of the peer.
+   * @param options See {@linkcode TcpDialOptions}.
    * @throws {Error} If the connection fails.
    * @throws {ShoalError} Of kind `network` if no connection can be made from `bind`.
    */
-  dial(address: PeerAddress, options: { readonly bind?: string; readonly signal: AbortSignal }): Promise<Connection>;
+  dial(address: PeerAddress, options: TcpDialOptions): Promise<Connection>;
   /**
    * Listens for peers.
    *
-   * @param options `host`: local address; `::` takes both families where the system has both. `port`: 0 for any.
-   * @throws {ShoalError} Of kind `network` if the port is taken or may not be used.
+   * @param options See {@linkcode TcpListenOptions}.
+   * @throws {ShoalError} Of kind `network` if the port is taken or not permitted.
    */
-  listen(options: { readonly host: string; readonly port: number }): Listener;
+  listen(options: TcpListenOptions): Listener;
   /**
-   * Opens a socket for datagrams.
+   * Opens a UDP socket.
    *
-   * @param options `host`: local address; `::` takes both families where the system has both. `port`: 0 for any.
-   * @throws {ShoalError} Of kind `network` if the port is taken or may not be used.
+   * @param options See {@linkcode UdpOptions}.
+   * @throws {ShoalError} Of kind `network` if the port is taken or not permitted.
    */
   openUdp(options: UdpOptions): UdpSocket;
-  /**
-   * The addresses of this machine, by which it is spoken to in each of its networks. Absent where there is but one network.
-   *
-   * @returns Them; none when the system doesn't let us know.
-   */
+  /** Returns this machine's address in each of its networks, or none without permission. Absent with one network. */
   localAddresses?(): readonly LocalAddress[];
   /**
-   * Looks up a host name.
+   * Resolves a host name.
    *
    * @param host A name, not a literal address.
    * @returns Literal IP addresses, at least one.
-   * @throws {Error} If the name is not known.
+   * @throws {Error} If the name is unknown.
    */
   resolve(host: string): Promise<string[]>;
 }
 
-/** An address of this machine. */
+/** Address of this machine. */
 export interface LocalAddress {
-  /** Literal address; one of a single link has its zone. */
+  /** Literal address. A link-local one has its zone. */
   readonly host: string;
-  /** Bits that name its network. */
+  /** Prefix length of its network in bits. */
   readonly prefix: number;
-  /** Name of the interface. */
+  /** Name of the network interface. */
   readonly name: string;
 }
 
-/** One TCP connection. Reads and writes may be under way at the same time, but only one of each. */
+/** TCP connection. One read and one write may be under way at the same time. */
 export interface Connection {
-  /** The other end. */
+  /** Address of the other end. */
   readonly remote: PeerAddress;
-  /** This end. */
+  /** Address of this end. */
   readonly local: PeerAddress;
-  /** Reads at least one byte. @returns how many bytes, or `null` at the end of the stream. */
+  /** Reads at least one byte. Returns the number of bytes, or `null` at the end of the stream. */
   read(into: Bytes): Promise<number | null>;
-  /** Writes some bytes. @returns how many. */
+  /** Writes some bytes and returns how many. */
   write(bytes: Bytes): Promise<number>;
-  /** Closes both directions; pending reads and writes fail. Harmless when closed. */
+  /** Closes both directions. Pending reads and writes fail. Harmless when closed. */
   close(): void;
 }
 
 /** A listening socket. */
 export interface Listener {
-  /** Where it listens. */
+  /** Address that the socket listens on. */
   readonly address: PeerAddress;
-  /** Waits for the next connection. @returns it, or `null` once the listener is closed. */
+  /** Waits for the next connection. Returns `null` once the listener is closed. */
   accept(): Promise<Connection | null>;
   /** Stops listening. */
   close(): void;
 }
 
-/** How a socket for datagrams is opened. */
+/** Options for {@linkcode Network.openUdp}. */
 export interface UdpOptions {
-  /** Local address. */
+  /** Local address. `::` binds to both families where the system has both. */
   readonly host: string;
-  /** 0 for any. */
+  /** Port; 0 for any. */
   readonly port: number;
-  /** Whether other programs may share the port, as those do that listen to a multicast group. */
+  /** Lets other programs use the same port, as needed for a multicast group. `false` by default. */
   readonly shared?: boolean;
 }
 
-/** A socket for datagrams. One receive at a time. */
+/** UDP socket. Only one receive may be under way at a time. */
 export interface UdpSocket {
-  /** Where it is bound. */
+  /** Address that the socket is bound to. */
   readonly address: PeerAddress;
   /**
-   * Sends a datagram. Nobody knows whether it arrives, so that one which the system refuses (no route, no room) counts as
-   * lost and is no error.
+   * Sends a datagram. A datagram that the system refuses (no route, no buffer space) counts as lost on the way and is
+   * not an error.
    *
-   * @param bytes What to send; must not change until the promise settles.
-   * @param to Where to.
+   * @param bytes Data, which must not change until the promise settles.
+   * @param to Receiver.
    */
   send(bytes: Bytes, to: PeerAddress): Promise<void>;
   /**
    * Waits for the next datagram.
    *
-   * @param into Where it goes; what doesn't fit is lost.
-   * @returns How many bytes came from whom, or `null` once the socket is closed.
+   * @param into Buffer for the data. What doesn't fit is lost.
+   * @returns Length and sender, or `null` once the socket is closed.
    */
   receive(into: Bytes): Promise<{ readonly length: number; readonly from: PeerAddress } | null>;
   /**
-   * Takes what is sent to a multicast group from now on.
+   * Joins a multicast group.
    *
-   * @param group Its address.
-   * @param local An address of this machine; the group is joined in its network. The system chooses one when absent.
-   * @throws {Error} If the system has no multicast of that family there.
+   * @param group Address of the group.
+   * @param local Address of this machine in the network where the group is joined; chosen by the system by default.
+   * @throws {Error} If the network has no multicast of that family.
    */
   join(group: string, local?: string): Promise<void>;
-  /** Closes it. Harmless when closed. */
+  /** Closes the socket. Harmless when closed. */
   close(): void;
 }
 
-/** HTTP as trackers and web seeds need it. */
+/** HTTP for trackers and web seeds, and HTTP servers. */
 export interface Http {
   /**
-   * One request, redirects followed, body decoded and read whole.
+   * Sends a request, follows redirects, and reads and decodes the whole body.
    *
-   * @throws {HttpError} If there is no answer, it comes too late, or the body is too large.
+   * @throws {HttpError} If there is no response in time, or the body is too large.
    */
   request(request: HttpRequest): Promise<HttpResponse>;
   /**
-   * One `GET`, redirects followed, whose body comes in parts as it is read: what isn't read stays with the server. The body is
-   * asked for without compression, and comes as it was sent, whatever it is labelled as.
+   * Sends a `GET`, follows redirects, and returns a response whose body is read in parts. Data that isn't read stays
+   * with the server. The request asks for no compression, and the body is not decoded, whatever its label.
    *
-   * @returns The answer, whatever its status. Read it to its end, or cancel it.
-   * @throws {HttpError} If there is no answer, or it comes too late.
+   * @returns The response with any status. It has to be read to its end or cancelled.
+   * @throws {HttpError} If there is no response in time.
    */
   stream(request: HttpStreamRequest): Promise<HttpStream>;
   /**
-   * Room for a connection that is kept from one {@linkcode Http.stream} to the next. Absent where connections cost nothing.
+   * Makes room for a connection that is kept from one {@linkcode Http.stream} to the next. Absent where connections
+   * cost nothing.
    *
-   * @returns The room; close it when no more is to be asked for.
+   * @returns The room, which has to be closed.
    */
   keep?(): KeptConnection;
   /**
-   * Serves HTTP/1.1 until closed, whatever clients do: connections that are silent, slow or too many are closed, and a shortage of
-   * file descriptors is waited out. An answer without `content-length` whose body isn't there at once goes out in chunks; bodies are
-   * asked for as the client takes them.
+   * Serves HTTP/1.1 until closed, whatever clients do: silent, slow and excess connections are closed, and a shortage
+   * of file descriptors is waited out. A response without `content-length` whose body is not available at once is sent
+   * in chunks. Bodies are read as fast as the client takes them.
    *
-   * @throws {ShoalError} Of kind `network` if the port is taken or may not be used.
+   * @throws {ShoalError} Of kind `network` if the port is taken or not permitted.
    */
   serve(options: HttpServeOptions, handle: HttpHandler): HttpServer;
 }
 
 /**
- * Answers a request. What it throws is answered with status 500.
+ * Answers a request. An exception is answered with status 500.
  *
  * @param request The request.
- * @param from Who made the connection.
+ * @param from Address of the client.
  */
 export type HttpHandler = (request: HttpServerRequest, from: PeerAddress) => HttpAnswer | Promise<HttpAnswer>;
 
-/** What a request is answered with. */
+/** Response of an {@linkcode HttpHandler}. */
 export type HttpAnswer = Response | ShortHttpAnswer;
 
-/** An answer that is here as bytes. It costs half as much as a `Response`, whose body is a stream. */
+/** A response whose body is available as bytes. It costs half as much as a `Response`, whose body is a stream. */
 export interface ShortHttpAnswer {
-  /** Status of HTTP. */
+  /** Status code. */
   readonly status: number;
-  /** Header fields; how long it is, is said by the server. */
+  /** Header fields without `content-length`, which the server adds. */
   readonly headers: Iterable<readonly [name: string, value: string]>;
-  /** The body. */
+  /** Body. */
   readonly content: Bytes;
 }
 
-/** How HTTP is served. */
+/** Options for {@linkcode Http.serve}. */
 export interface HttpServeOptions {
   /** Local address to listen on. */
   readonly host: string;
   /** Port to listen on; 0 for any. */
   readonly port: number;
-  /** Bytes of the longest body of a request that is taken; 1 MiB when absent. */
+  /** Largest body of a request in bytes; 1 MiB by default. */
   readonly maxBody?: number;
-  /** Whether many clients are behind an address, so that it may have more connections; this machine alone when absent. */
-  readonly isRoomy?: (host: string) => boolean;
-  /** Is told, for the user, when connections can't be taken for now, and when they are again. */
+  /** Returns `true` for addresses with many clients, which get more connections; by default only this machine. */
+  readonly hasManyClients?: (host: string) => boolean;
+  /** Called with a message for the user when no connections can be accepted for now, and when they can again. */
   readonly warn?: (message: string) => void;
 }
 
 /**
- * A request that came to us: what a `Request` has of it. The URL has path and query as they came. A body is read while it comes.
- * The signal fires when the client goes away.
+ * Request to one of our servers, like a `Request`. The URL has path and query as received. The body is read as it
+ * arrives. The signal fires when the client goes away.
  */
 export type HttpServerRequest =
   & Pick<
@@ -301,171 +313,180 @@ export type HttpServerRequest =
     "method" | "url" | "headers" | "body" | "signal" | "text" | "arrayBuffer"
   >
   & {
-    /** The body as JSON. */
+    /** Parses the body as JSON. */
     json(): Promise<unknown>;
   };
 
 /**
  * Who named a URL, which decides where a request may go; see `http_guard.ts`.
  *
- * - `user`: typed by the user; goes wherever it leads.
- * - `file`: from a torrent or a magnet link, and leads to a file.
- * - `tracker`: from a torrent or a magnet link, and leads to a tracker. `named`: the URL as it stands there, before anything was
- *   added to it.
- * - `gateway`: a router's own word; goes to a private network, and is redirected nowhere.
+ * - `user`: the user typed it, and it may lead anywhere.
+ * - `file`: a torrent or a magnet link names it as the URL of a file.
+ * - `tracker`: a torrent or a magnet link names it as a tracker. `named` is the URL as named, before anything was
+ *   added.
+ * - `gateway`: a router named it. It must lead to a private network, and redirects are refused.
  */
 export type UrlTrust =
   | { readonly by: "user" | "file" | "gateway" }
   | { readonly by: "tracker"; readonly named: string };
 
-/** A request. */
+/** Request for {@linkcode Http.request}. */
 export interface HttpRequest {
   /** Absolute `http:` or `https:` URL. */
   readonly url: string;
-  /** Who named it; `file` when absent. */
+  /** Who named the URL; `file` by default. */
   readonly trust?: UrlTrust;
-  /** `GET` when absent. */
+  /** `GET` by default. */
   readonly method?: "GET" | "POST";
   /** Header fields. */
   readonly headers?: Readonly<Record<string, string>>;
-  /** Sent with `POST`. */
+  /** Body of a `POST`. */
   readonly body?: string;
-  /** Gives a redirect that would make a `GET` of a `POST` (301, 302, 303) as the answer, instead of following it. */
+  /** Returns a redirect that makes a `GET` of a `POST` (301, 302, 303) instead of following it. `false` by default. */
   readonly keepMethod?: boolean;
-  /** Gives a redirect to a magnet link as the answer, in its `magnet`, instead of refusing it. */
+  /** Returns a redirect to a magnet link, in `magnet`, instead of refusing it. `false` by default. */
   readonly takesMagnet?: boolean;
-  /** Is told of bytes of the body, decoded, before they are held; may abort `signal`. */
+  /** Called with the number of decoded bytes of the body before they are held. May abort `signal`. */
   readonly hold?: (bytes: number) => void;
-  /** Milliseconds until the whole answer must be there. */
+  /** Milliseconds for the whole response. */
   readonly timeout: number;
-  /** Largest body accepted, in bytes after decoding. */
+  /** Largest body in bytes, after decoding. */
   readonly maxBytes: number;
-  /** Gives up early. */
+  /** Aborts the request. */
   readonly signal?: AbortSignal;
   /** Local address to connect from. */
   readonly bind?: string;
 }
 
-/** An answer. */
+/** Response of {@linkcode Http.request}. */
 export interface HttpResponse {
   /** Status code. */
   readonly status: number;
   /** Header fields. */
   readonly headers: Headers;
-  /** The body, decoded. */
+  /** Decoded body. */
   readonly body: Bytes;
-  /** The URL that answered, after redirects. */
+  /** URL of the response, after redirects. */
   readonly url: string;
-  /** How far the addresses reach to which the request was made; absent where a proxy has made it. */
+  /** Reach of the addresses that the request may have gone to. Absent if a proxy has made it. */
   readonly reach?: Reach;
-  /** The magnet link that it redirects to; there if it does. */
+  /** Magnet link that the response redirects to, if any. */
   readonly magnet?: string;
 }
 
-/** A connection that is kept between requests, for the next one to the same server. */
+/** Connection that is kept between requests to the same server. */
 export interface KeptConnection {
-  /** Ends it, if there is one. */
+  /** Closes the connection, if there is one. */
   close(): void;
 }
 
-/** A request whose answer may be long. */
+/** Request for {@linkcode Http.stream}. */
 export interface HttpStreamRequest {
   /** Absolute `http:` or `https:` URL. */
   readonly url: string;
-  /** Who named it; `file` when absent. */
+  /** Who named the URL; `file` by default. */
   readonly trust?: UrlTrust;
   /** Header fields. */
   readonly headers?: Readonly<Record<string, string>>;
-  /** Milliseconds until the answer must begin, redirects included; how long its body may take is up to the reader. */
+  /** Milliseconds until the response must begin, redirects included. The time for its body is up to the reader. */
   readonly timeout: number;
-  /** Gives up early, be it the request or the reading of its body. */
+  /** Aborts the request, or the reading of its body. */
   readonly signal?: AbortSignal;
   /** Local address to connect from. */
   readonly bind?: string;
-  /** Keeps the connection of an answer that was read to its end, and uses it again; see {@linkcode Http.keep}. */
+  /** Keeps the connection after the response was read to its end, and reuses it; see {@linkcode Http.keep}. */
   readonly kept?: KeptConnection;
 }
 
-/** An answer whose body comes in parts. */
+/** Response whose body is read in parts. */
 export interface HttpStream {
   /** Status code. */
   readonly status: number;
   /** Header fields. */
   readonly headers: Headers;
-  /** The URL that answered, after redirects. */
+  /** URL of the response, after redirects. */
   readonly url: string;
   /**
-   * Reads on.
+   * Reads the next bytes of the body.
    *
-   * @returns The next bytes of the body, at least one, to be used before the next call; `null` at its end.
-   * @throws {HttpError} If the connection is cut off, or the request was given up.
+   * @returns At least one byte, to be used before the next call; `null` at the end.
+   * @throws {HttpError} If the connection breaks, or the request was aborted.
    */
   read(): Promise<Bytes | null>;
-  /** Ends it early. Harmless when it has ended. */
+  /** Ends the response early. Harmless when it has ended. */
   cancel(): void;
 }
 
 /** A running HTTP server. */
 export interface HttpServer {
-  /** Where it listens. */
+  /** Address that the server listens on. */
   readonly address: PeerAddress;
-  /** Stops it; settles when it has stopped. */
+  /** Stops the server. Settles when it has stopped. */
   close(): Promise<void>;
 }
 
-/** Why an HTTP request came to nothing. */
+/** Thrown when an HTTP request fails. */
 export class HttpError extends Error {
-  /** The name of the class, as errors show it. */
+  /** Name of the class, as shown with the error. */
   override name = "HttpError";
 }
 
 /**
- * How a file is opened. `read`: to read, must be there. The others are to read and write: `write` makes the file when
- * it is missing, `create` makes it and fails when anything is there, even a link to nothing, and `update` never makes
- * it.
+ * How a file is opened.
+ *
+ * - `read`: for reading. The file must exist.
+ * - `write`: for reading and writing. A missing file is created.
+ * - `create`: for reading and writing. Fails if anything exists at the path, even a dangling link.
+ * - `update`: for reading and writing. The file must exist.
  */
 export type OpenMode = "read" | "write" | "create" | "update";
 
-/** Who may see a file or a folder. */
+/** Options for files and folders with private content. */
 export interface Secrecy {
   /**
-   * Whether it is for the user alone: it is made with the mode 0600, a folder 0700, and a file that was there and may be read
-   * by others gets that mode. `false` when absent. Windows has no such modes; there the rights of the folder above count.
+   * Gives access to the user alone: a new file gets mode 0600 and a folder 0700, and an existing file that others may
+   * read gets mode 0600. `false` by default. Windows has no such modes; there the rights of the parent folder apply.
    */
   readonly secret?: boolean;
 }
 
-/** How a small file is written. */
+/** Options for {@linkcode FileSystem.writeFile}. */
 export interface WriteFileOptions extends Secrecy {
-  /** Whether nobody else writes that file; then a draft of it that a crash has left is used again. `false` when absent. */
+  /** `true` if no other process writes the file. A draft left by a crash is then reused. `false` by default. */
   readonly alone?: boolean;
+}
+
+/** Options for {@linkcode FileSystem.lock}. */
+export interface LockOptions {
+  /** Milliseconds to wait for another holder. An old runtime may wait longer. */
+  readonly patience: number;
 }
 
 /** Files, by path. Every failure is a {@linkcode ShoalError} of kind `storage` that names the path. */
 export interface FileSystem {
   /** Opens a file; see {@linkcode OpenMode}. */
   open(path: string, mode: OpenMode): Promise<FileHandle>;
-  /** What is at a path, or `null` when nothing is. A symbolic link is not followed. */
+  /** Returns information about a path, or `null` if nothing exists there. A symbolic link is not followed. */
   stat(path: string): Promise<FileInfo | null>;
-  /** Moves a file; one that is at `to` is replaced. Fails with `other-device` when `to` is on another file system. */
+  /** Moves a file and replaces one at `to`. Fails with `other-device` if `to` is on another file system. */
   rename(from: string, to: string): Promise<void>;
-  /** Makes a folder and those above it; harmless when it is there, and then its rights stay as they are. */
+  /** Creates a folder and its parents. An existing folder keeps its rights. */
   makeFolder(path: string, options?: Secrecy): Promise<void>;
-  /** Makes a symbolic link with the text `target`; refuses to replace anything. */
+  /** Creates a symbolic link with the text `target`. Never replaces anything. */
   link(target: string, path: string): Promise<void>;
-  /** The text of a symbolic link. */
+  /** Returns the text of a symbolic link. */
   readLink(path: string): Promise<string>;
-  /** Removes a file or a folder with all it holds; harmless when it is not there. */
+  /** Removes a file, or a folder with its contents. Harmless if nothing exists. */
   remove(path: string): Promise<void>;
-  /** Removes a folder if it is empty; harmless when it isn't, or is not there. @returns whether it is gone. */
+  /** Removes a folder if it is empty. Returns `true` if the folder doesn't exist afterwards. */
   removeFolder(path: string): Promise<boolean>;
-  /** Names in a folder, sorted. */
+  /** Returns the names in a folder, sorted. */
   list(path: string): Promise<string[]>;
-  /** A small file, whole. Refuses one that is larger than `maxBytes`. */
+  /** Reads a small file whole. Refuses one that is larger than `maxBytes`. */
   readFile(path: string, maxBytes: number, options?: Secrecy): Promise<Bytes>;
   /**
-   * Writes a small file so that a reader, or a crash, sees the old or the new one, never a part. When it is done, the new
-   * one is on the device.
+   * Writes a small file atomically: a reader, or a crash, sees the old or the new content. Settles when the new content
+   * is on the device.
    *
    * @param options See {@linkcode WriteFileOptions}.
    */
@@ -473,84 +494,83 @@ export interface FileSystem {
   /** Writes a small file that every user of the machine may read. A crash may leave a part of it, or nothing. */
   writeNote(path: string, bytes: Bytes): Promise<void>;
   /**
-   * Takes a lock that nobody else can have meanwhile, in this process or another. It ends with the process, whatever ends
-   * that.
+   * Takes an exclusive lock, across processes and within this one. The lock is released however the process ends.
    *
-   * @param path Of a file that stands for it; made when it is missing.
-   * @param options `patience`: milliseconds to wait for somebody who has it; it may be more on an old runtime.
-   * @returns The lock, or `null` when somebody else has it.
+   * @param path Path of the lock file, which is created if missing.
+   * @param options See {@linkcode LockOptions}.
+   * @returns The lock, or `null` if it is held elsewhere.
    */
-  lock(path: string, options: { readonly patience: number }): Promise<FileLock | null>;
-  /** The absolute path with every symbolic link resolved, of something that exists. */
+  lock(path: string, options: LockOptions): Promise<FileLock | null>;
+  /** Returns the absolute path of an existing file, with all symbolic links resolved. */
   realPath(path: string): Promise<string>;
 }
 
-/** A lock that was taken. */
+/** A lock that is held. */
 export interface FileLock {
-  /** Gives it back, and removes its file. Never fails. */
+  /** Releases the lock and removes its file. Never fails. */
   release(): Promise<void>;
 }
 
-/** What is at a path. */
+/** Information about a path. */
 export interface FileInfo {
   /** Kind of entry. */
   readonly kind: "file" | "folder" | "link" | "other";
-  /** Bytes. */
+  /** Size in bytes. */
   readonly size: number;
   /** Last modification, milliseconds since 1970. */
   readonly modified: number;
-  /** Stays the same while the file is renamed, and differs for every other file there is; `null` when not known. */
+  /** Identity of the file: unique, and unchanged when the file is renamed; `null` if unknown. */
   readonly id: string | null;
 }
 
-/** An open file. Calls may overlap; they take effect in the order in which they were made. */
+/** An open file. Calls may overlap, and take effect in order. */
 export interface FileHandle {
-  /** Reads up to `into.length` bytes at `position`. @returns how many, less only at the end of the file. */
+  /** Reads up to `into.length` bytes at `position`. Returns how many, which is fewer only at the end of the file. */
   read(into: Bytes, position: number): Promise<number>;
   /** Writes all of `from` at `position`. */
   write(from: Bytes, position: number): Promise<void>;
-  /** Sets the size; what is new reads as zeros and takes no room. */
+  /** Sets the size. An added part reads as zeros and takes no space. */
   truncate(size: number): Promise<void>;
-  /** What is open here, whatever has come to its path since. */
+  /** Returns information about the open file, whatever is at its path now. */
   stat(): Promise<FileInfo>;
-  /** Waits until what was written is on the device. */
+  /** Waits until the written data is on the device. */
   sync(): Promise<void>;
-  /** Closes it after the calls that are under way. */
+  /** Closes the file after the calls under way. */
   close(): Promise<void>;
 }
 
-/** What a database holds in a field. */
+/** Value of a database field. */
 export type SqlValue = null | number | string | Uint8Array;
 
-/** A row, by the names of its columns. */
+/** A row by column name. */
 export type SqlRow = Readonly<Record<string, SqlValue>>;
 
 /**
- * A database of SQLite. Calls return when they are done, so they must be short; several processes may have the same file open.
- * Every failure is a {@linkcode ShoalError} of kind `storage`, a `DatabaseError`; one that is `locked` may be tried again.
+ * SQLite database. Calls are synchronous, so they must be short. Several processes may have the same file open. Every
+ * failure is a {@linkcode ShoalError} of kind `storage`, a `DatabaseError`; one that is `locked` may be tried again.
  */
 export interface Database {
-  /** Runs statements that give nothing back. */
+  /** Runs statements without a result. */
   exec(sql: string): void;
-  /** Makes a statement ready, to be used any number of times. */
+  /** Prepares a statement, which can be used any number of times. */
   prepare(sql: string): Statement;
   /**
-   * Runs something all of which is in the file afterwards, or nothing, whatever ends the process.
+   * Runs `work` in a transaction: all of its changes are stored, or none, however the process ends.
    *
-   * @param work What to run; what it throws undoes it all, and is thrown on.
-   * @returns What `work` returned.
+   * @param work Makes the changes. An exception undoes them, and is rethrown.
+   * @returns The result of `work`.
    */
   transaction<T>(work: () => T): T;
-  /** Closes it. Harmless when closed. */
+  /** Closes the database. Harmless when closed. */
   close(): void;
 }
 
-/** A statement of a {@linkcode Database}. `?` in it stand for values, in their order. */
+/** Prepared statement of a {@linkcode Database}. Each `?` in it stands for a value. */
 export interface Statement {
-  /** Runs it. @returns how many rows were changed. */
+  /** Runs the statement and returns the number of changed rows. */
   run(...values: readonly SqlValue[]): number;
-  /** Runs it. @returns the first row, or `null` when there is none. */
+  /** Runs the statement and returns the first row, or `null` if there is none. */
   get(...values: readonly SqlValue[]): SqlRow | null;
-  /** Runs it. @returns all rows. */
+  /** Runs the statement and returns all rows. */
   all(...values: readonly SqlValue[]): SqlRow[];
 }

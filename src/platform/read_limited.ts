@@ -1,17 +1,17 @@
 /**
- * Bytes from outside, read whole but never past a limit.
+ * Reads streams whole, but never beyond a limit.
  *
  * @module
  */
 
 import type { Bytes } from "../base/bytes.ts";
 
-/** Bytes that there is room for at first. */
+/** Initial capacity in bytes. */
 const FIRST_ROOM = 16 * 1024;
 
 /**
- * Bytes that come in parts, in one buffer that grows as they come. A buffer that is too small is let go of at once, not when
- * memory is next looked through, so that what is held is what has come, or half as much again while it moves.
+ * A buffer that grows as parts arrive. A buffer that has become too small is freed at once instead of at the next
+ * garbage collection. So the memory in use is the size of the data, or half as much again while it is moved.
  */
 export class GrowingBytes {
   readonly #maxBytes: number;
@@ -19,8 +19,8 @@ export class GrowingBytes {
   #length = 0;
 
   /**
-   * @param maxBytes Most bytes that are taken.
-   * @param expected How many are to come, if that is known; memory that isn't used costs nothing.
+   * @param maxBytes Most bytes that are accepted.
+   * @param expected Expected number of bytes, if known. Memory that isn't written to costs nothing.
    */
   constructor(maxBytes: number, expected = FIRST_ROOM) {
     this.#maxBytes = maxBytes;
@@ -28,10 +28,9 @@ export class GrowingBytes {
   }
 
   /**
-   * Takes bytes.
+   * Appends a copy of bytes.
    *
-   * @param bytes They are copied.
-   * @returns `false` if there are more than may be taken; then none of these are.
+   * @returns `false` if the limit would be exceeded. Then nothing is appended.
    */
   add(bytes: Uint8Array): boolean {
     const length = this.#length + bytes.length;
@@ -45,13 +44,13 @@ export class GrowingBytes {
     return true;
   }
 
-  /** Lets go of all of them at once. */
+  /** Frees the memory at once. */
   drop(): void {
     this.#buffer.transfer(0);
     this.#buffer = new ArrayBuffer(0);
   }
 
-  /** @returns All of them; nothing may be added afterwards. */
+  /** Returns all bytes. Nothing may be added afterwards. */
   done(): Bytes {
     if (this.#length * 2 < this.#buffer.byteLength) this.#buffer = this.#buffer.transfer(this.#length);
     return new Uint8Array(this.#buffer, 0, this.#length);
@@ -61,13 +60,13 @@ export class GrowingBytes {
 /**
  * Reads a stream to its end.
  *
- * @param stream Any bytes.
- * @param maxBytes Most bytes that are taken; no more than that is ever held.
- * @returns All of them, or `null` when there are more.
+ * @param stream Stream to read.
+ * @param maxBytes Most bytes that are accepted, and ever held.
+ * @returns All bytes, or `null` if there are more than `maxBytes`.
  */
 export async function readLimited(stream: ReadableStream<Uint8Array>, maxBytes: number): Promise<Bytes | null> {
   const bytes = new GrowingBytes(maxBytes);
-  // leaving the loop cancels the stream
+  // Leaving the loop cancels the stream.
   for await (const part of stream) if (!bytes.add(part)) return null;
   return bytes.done();
 }

@@ -1,6 +1,6 @@
 /**
- * The terminal's side of the door: standard input and output, the size of the window, the environment, signals.
- * The real one is `deno_terminal.ts`; tests bring their own.
+ * Interface to the terminal: standard input and output, window size, environment, signals. The real one is in
+ * `deno_terminal.ts`; tests have their own.
  *
  * @module
  */
@@ -8,70 +8,72 @@
 import type { Bytes } from "../base/bytes.ts";
 
 /**
- * How somebody asks the program to leave: by Ctrl-C (`key`), by what other programs and the system send (`terminate`),
- * or by closing the window (`hangup`).
+ * How the program is asked to leave: by Ctrl-C (`key`), by another program or the system (`terminate`), or by closing
+ * the window (`hangup`).
  */
 export type LeaveRequest = "key" | "terminate" | "hangup";
 
-/** What has become of what was drawn: the window has another size, or others wrote below it. */
+/**
+ * Why the live view on the screen may be damaged: the window was resized, or the program continues after a suspension,
+ * during which other programs wrote to it.
+ */
 export type Disturbance = "resized" | "continued";
 
-/** Where the user is. */
+/** The user's terminal. */
 export interface Terminal {
   /** Standard output. */
   readonly stdout: Output;
   /** Standard error. */
   readonly stderr: Output;
-  /** Whether standard input is a terminal, so that reading it would wait for typing. */
+  /** `true` if standard input is a terminal, so that reading it would wait for typing. */
   readonly stdinIsTerminal: boolean;
-  /** Whether this is Windows, which has other folders and signals. */
+  /** `true` on Windows, which has other folders and signals. */
   readonly isWindows: boolean;
-  /** The window as it is now; `COLUMNS` and `LINES`, then 80 by 24, where that is not known. */
+  /** Current size of the window; `COLUMNS` and `LINES`, or 80 by 24, where it is unknown. */
   size(): TerminalSize;
-  /** A variable of the environment, or `undefined` when it is not set. */
+  /** Returns an environment variable, or `undefined` if it is not set. */
   env(name: string): string | undefined;
   /**
-   * Calls `listener` whenever somebody asks the program to leave. Without a listener, the program ends at once, as the
-   * system does it. A closed window doesn't count for a program that `nohup` started, which is to outlive the window.
+   * Calls `listener` whenever the program is asked to leave. Without a listener, the system ends the program at once.
+   * Closing the window is ignored in a program started by `nohup`, which should outlive the window.
    *
-   * @returns Takes the listener away again.
+   * @returns Removes the listener.
    */
   onLeaveRequest(listener: (request: LeaveRequest) => void): () => void;
   /**
-   * Calls `listener` when the window has another size, or when the program goes on after it was suspended: what was drawn
-   * may not be where it was. Never on Windows.
+   * Calls `listener` when the window was resized, or when the program continues after a suspension. Never on Windows.
    *
-   * @returns Takes the listener away again.
+   * @returns Removes the listener.
    */
   onDisturbance(listener: (disturbance: Disturbance) => void): () => void;
   /**
-   * Calls `listener` with an error that nobody caught, in place of the runtime's own report.
+   * Calls `listener` with an uncaught error, instead of the runtime's own report.
    *
-   * @returns Takes the listener away again.
+   * @returns Removes the listener.
    */
   onCrash(listener: (thrown: unknown) => void): () => void;
   /**
-   * Removes a folder with all it holds when the program ends by any way that still runs code, {@linkcode Terminal.exit}
-   * included.
+   * Removes a folder with its contents when the program ends in any way that still runs code, such as
+   * {@linkcode Terminal.exit}.
    *
-   * @returns Takes that back.
+   * @returns Cancels the removal.
    */
   removeAtExit(folder: string): () => void;
   /**
-   * Hands over what is typed, byte by byte and unseen; Ctrl-C stays what it is. Until it is taken back, and however the program
-   * ends, the terminal is as it was afterwards, but for a program that is killed.
+   * Reads keys as bytes, without echo. Ctrl-C keeps its meaning. The terminal is restored when reading is stopped and
+   * when the program ends, unless it is killed.
    *
-   * @param listener Takes the bytes, as they are read.
-   * @returns Takes that back; `null` when standard input is no terminal.
+   * @param listener Called with the bytes of each read.
+   * @returns Stops reading. `null` if standard input is not a terminal.
    */
   readKeys(listener: (bytes: Bytes) => void): (() => void) | null;
   /**
-   * Standard input, whole.
+   * Reads standard input to its end.
    *
    * @throws {ShoalError} Of kind `usage` if it is longer than `maxBytes` or cannot be read.
    */
   readStdin(maxBytes: number): Promise<Bytes>;
-  /** Ends the program now. */
+  /** Ends the program at once. */
   exit(code: number): never;
 }
 
@@ -83,28 +85,28 @@ export interface TerminalSize {
   readonly rows: number;
 }
 
-/** How an output was lost: its reader or its terminal is gone, or it failed, as a full disk does. */
+/** Why an output was lost: its reader or terminal is gone (`unread`), or a write failed, for example on a full disk. */
 export type Loss = "unread" | "failed";
 
-/** One way out, for text most of the time. What is written after its loss goes nowhere. */
+/** An output stream, mostly for text. Writes after its loss are dropped. */
 export interface Output {
-  /** Whether it is a terminal, not a file or a pipe. */
+  /** `true` for a terminal, `false` for a file or a pipe. */
   readonly isTerminal: boolean;
-  /** Whether earlier text still waits for a slow reader. */
+  /** `true` while earlier text waits for a slow reader. */
   readonly busy: boolean;
-  /** Writes all of some text or bytes, after what was written before. Settles when it is gone; never fails. */
+  /** Writes data after all earlier writes. Settles when the data is written, and never fails. */
   write(data: string | Bytes): Promise<void>;
   /**
-   * Waits until everything is gone.
+   * Waits until everything is written.
    *
-   * @throws {ShoalError} Of kind `storage` if something could not be written, such as to a full disk. A reader that has
-   * gone away is no failure.
+   * @throws {ShoalError} Of kind `storage` if a write failed, for example on a full disk. A reader that has gone away
+   * is not a failure.
    */
   flush(): Promise<void>;
   /**
-   * Calls `listener`, once, when nothing more can be written.
+   * Calls `listener` once when nothing more can be written.
    *
-   * @returns Takes the listener away again.
+   * @returns Removes the listener.
    */
   onLoss(listener: (loss: Loss) => void): () => void;
 }

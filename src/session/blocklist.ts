@@ -1,5 +1,5 @@
 /**
- * Lists of addresses that nobody wants to have to do with, in the forms in which they are passed round.
+ * Parses IP blocklists in the formats in which they are published.
  *
  * @module
  */
@@ -13,25 +13,25 @@ import { FileError } from "../platform/file_errors.ts";
 import { gunzip, isGzip } from "../platform/gunzip.ts";
 import type { FileSystem } from "../platform/platform.ts";
 
-/** Highest level of access in a line of eMule's at which its addresses are blocked; above it they are let in. */
+/** eMule `.dat` entries with an access level up to this are blocked; entries above it are allowed. */
 const MAX_BLOCKED_ACCESS = 127;
-/** IPv4 addresses as IPv6 ones: `::ffff:0:0/96`. */
+/** The IPv4-mapped IPv6 range `::ffff:0:0/96`. */
 const MAPPED = 0xffffn << 32n;
 const MAPPED_LAST = MAPPED | 0xffff_ffffn;
-/** Characters of the longest address, all of IPv6's groups and a dotted quad. */
+/** Characters of the longest address: an IPv6 address that ends in a dotted quad. */
 const MAX_ADDRESS_LENGTH = 45;
 const MAYBE_ADDRESS = /^[\da-fA-F:.]+$/;
-/** A dotted quad with zeros in front of its figures. */
+/** Matches a dotted quad that has numbers with leading zeros. */
 const PADDED = /^(?=[\d.]*$)(?:\d+\.)*0\d/;
 const PADDING = /\b0+(?=\d)/g;
 
-/** A blocklist. */
+/** A parsed blocklist. */
 export interface Blocklist {
-  /** Whom it blocks. */
+  /** Blocked addresses. */
   readonly ranges: IpRanges;
-  /** Lines that make no sense. */
+  /** Number of lines that could not be parsed. */
   readonly bad: number;
-  /** The first of those, counted from 1; 0 when there is none. */
+  /** Number of the first line that could not be parsed, counted from 1; 0 if there is none. */
   readonly firstBad: number;
 }
 
@@ -46,15 +46,15 @@ interface Range {
 }
 
 /**
- * Reads a blocklist: lines of PeerGuardian's P2P text (`name:1.2.3.4-1.2.3.9`), of eMule's `.dat`
- * (`1.2.3.4 - 1.2.3.9 , 100 , name`), networks (`192.0.2.0/24`, `2001:db8::/32`), ranges and single addresses, mixed as they
- * come. What follows `#` or `;` is a comment, and so is a line that begins with `//`. In P2P text with IPv6 addresses, names hold no
+ * Parses a blocklist. Lines may be PeerGuardian P2P text (`name:1.2.3.4-1.2.3.9`), eMule `.dat` (`1.2.3.4 - 1.2.3.9 ,
+ * 100 , name`), networks (`192.0.2.0/24`, `2001:db8::/32`), ranges or single addresses, in any mix. Text after `#` or
+ * `;` is a comment, and so is a line that begins with `//`. In P2P text with IPv6 addresses, names can't contain a
  * colon.
  *
- * @param text The list.
- * @param source What it is called in errors.
- * @returns The addresses.
- * @throws {ShoalError} Of kind `usage` if it names no addresses, or too many.
+ * @param source Name of the list in error messages.
+ * @returns The blocked ranges, and the lines that could not be parsed.
+ * @throws {ShoalError} Of kind `usage` if the list has no addresses to block, or more than `MAX_BLOCKLIST_RANGES`
+ * ranges.
  */
 export function parseBlocklist(text: string, source: string): Blocklist {
   const v4: Ip4Range[] = [];
@@ -87,17 +87,15 @@ export function parseBlocklist(text: string, source: string): Blocklist {
 }
 
 /**
- * Reads a blocklist from a file, which may be packed with gzip.
+ * Reads a blocklist from a file, which may be compressed with gzip.
  *
- * @param path Where it is.
- * @param files The files.
- * @returns The addresses.
- * @throws {ShoalError} Of kind `usage` if there is no such file, it can't be unpacked, or {@linkcode parseBlocklist} can't use
- * it; of kind `storage` if it can't be read.
+ * @returns The blocked ranges, and the lines that could not be parsed.
+ * @throws {ShoalError} Of kind `usage` if the file doesn't exist, can't be unpacked, or {@linkcode parseBlocklist}
+ * refuses it; of kind `storage` if the file can't be read.
  */
 export async function readBlocklist(path: string, files: Pick<FileSystem, "readFile">): Promise<Blocklist> {
   const bytes = await read(path, files);
-  // Names may be in any encoding, addresses are in ASCII; and this one maps every byte.
+  // Names may be in any encoding and addresses are ASCII. Latin-1 decodes every byte.
   return parseBlocklist(new TextDecoder("latin1").decode(withoutMark(bytes)), path);
 }
 
@@ -126,12 +124,12 @@ function unusable(where: string, why: string): ShoalError {
   return new ShoalError("usage", { what: "cannot use the blocklist", where, why });
 }
 
-/** Without the mark that some editors put in front of UTF-8. */
+/** Removes the UTF-8 byte order mark that some editors write. */
 function withoutMark(bytes: Bytes): Bytes {
   return bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? bytes.subarray(3) : bytes;
 }
 
-/** What a line blocks; `"allowed"` if it is there to let somebody in. */
+/** Returns the range that a line blocks, `"allowed"` if it allows its range, or `null` if it is invalid. */
 function rangeIn(line: string): Range | "allowed" | null {
   const comma = line.indexOf(",");
   const listed = comma < 0 ? null : between(line.slice(0, comma), { named: false });
@@ -139,7 +137,7 @@ function rangeIn(line: string): Range | "allowed" | null {
   return between(line, { named: true }) ?? network(line);
 }
 
-/** `a-b` or, if it may be `named`, `name:a-b`; the name may hold dashes, and colons unless the addresses do. */
+/** Parses `a-b`, or `name:a-b` if `named`. The name may contain dashes, and colons unless the addresses are IPv6. */
 function between(text: string, { named }: { readonly named: boolean }): Range | null {
   const dash = text.lastIndexOf("-");
   const last = dash < 0 ? null : address(text.slice(dash + 1));
@@ -151,7 +149,7 @@ function between(text: string, { named }: { readonly named: boolean }): Range | 
   return colon < 0 ? null : rangeOf(address(left.slice(colon + 1)), last);
 }
 
-/** `a/bits` or `a` */
+/** Parses `a/bits` or `a`. */
 function network(text: string): Range | null {
   const slash = text.indexOf("/");
   const base = address(slash < 0 ? text : text.slice(0, slash));
@@ -171,10 +169,10 @@ function rangeOf(first: Address | null, last: Address | null): Range | null {
 
 function address(text: string): Address | null {
   const trimmed = text.trim();
-  // The library throws, which takes its time; most of what is no address can be told at a glance.
+  // The library throws on bad input, which is slow; this check rejects most bad input first.
   if (trimmed.length > MAX_ADDRESS_LENGTH || !MAYBE_ADDRESS.test(trimmed)) return null;
   try {
-    // eMule fills figures up with zeros, which the library takes for octal ones and refuses.
+    // eMule pads numbers with zeros, which the library reads as octal and refuses.
     return parse(PADDED.test(trimmed) ? trimmed.replaceAll(PADDING, "") : trimmed);
   } catch {
     return null;

@@ -1,5 +1,5 @@
 /**
- * Making a torrent of files on disk, without a session.
+ * Creates a torrent from files on disk, without a session.
  *
  * @module
  */
@@ -13,72 +13,82 @@ import { DIGEST_BYTES } from "../platform/piece_digests.ts";
 import type { Platform } from "../platform/platform.ts";
 import { type FileScan, hashFiles, scanFiles } from "../storage/mod.ts";
 
-/** Settings of {@linkcode createTorrent}. */
+/** Content that {@linkcode createTorrent} is about to hash. */
+export interface FoundContent {
+  /** Name of the torrent. */
+  readonly name: string;
+  /** Name of the file or folder that a client which downloads the torrent will write. */
+  readonly safeName: string;
+  /** Length of all files together in bytes. */
+  readonly size: number;
+  /** Number of files. */
+  readonly files: number;
+}
+
+/** Options for {@linkcode createTorrent}. */
 export interface CreateOptions extends
   Pick<
     TorrentParts,
     "trackers" | "webSeeds" | "private" | "comment" | "source" | "createdBy" | "createdAt"
   > {
-  /** The outside. */
+  /** System services: clock, files and hashing. */
   readonly platform: Pick<Platform, "now" | "files" | "digest" | "startFileHashers">;
-  /** What to call it; as the file or the folder when absent. */
+  /** Name of the torrent; the name of the file or folder when absent. */
   readonly name?: string | undefined;
-  /** Bytes of a piece, a power of two from 16 KiB on; chosen by the size of all files when absent. */
+  /** Piece length in bytes, a power of two of at least 16 KiB; chosen by the total size when absent. */
   readonly pieceLength?: number | undefined;
   /**
-   * What to leave out of a folder. A glob without a slash is held against names of files and folders, wherever they are; one
-   * with a slash against paths below the folder.
+   * Globs of files and folders to leave out of a folder. A glob without a slash is matched against the name of a file
+   * or folder at any depth, a glob with a slash against its path below the folder.
    */
   readonly exclude?: readonly string[] | undefined;
-  /** Told what will be hashed; that begins when it is done. What it throws ends everything. `safeName` is the name as
-   * those will have it who download it. */
-  onFound?(
-    found: { readonly name: string; readonly safeName: string; readonly size: number; readonly files: number },
-  ): Promise<void> | void;
-  /** Told how far the hashing has come, ten times a second at most: 0 to 1, and in bytes. */
+  /** Called with what will be hashed. Hashing waits for the returned promise, and doesn't start if it rejects. */
+  onFound?(found: FoundContent): Promise<void> | void;
+  /** Called with the hashing progress, at most ten times a second: as a fraction from 0 to 1, and in bytes. */
   onProgress?(fraction: number, bytes: number): void;
-  /** Ends it. */
+  /** Aborts the creation. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** A torrent that was made. */
+/** A torrent made by {@linkcode createTorrent}. */
 export interface CreatedTorrent {
-  /** The torrent file. */
+  /** Content of the torrent file. */
   readonly bytes: Bytes;
-  /** The same, parsed. */
+  /** The same torrent, parsed. */
   readonly meta: Metainfo;
-  /** Paths below the folder of what was left out because it is neither file nor folder: pipes, sockets, devices. */
+  /** Paths below the folder of entries that were left out, because they are pipes, sockets or devices. */
   readonly skipped: readonly string[];
-  /** What it was made of, in the order of the torrent's files, as it was before it was hashed. */
+  /** Files that the torrent was made of, in the torrent's order, as they were before hashing. */
   readonly files: readonly SourceFile[];
 }
 
 /** A file that a torrent was made of. */
 export interface SourceFile {
-  /** Where it was read from: an absolute path, no part of which is a symbolic link. */
+  /** Absolute path that was read, without symbolic links in it. */
   readonly source: string;
-  /** Bytes. */
+  /** Length in bytes. */
   readonly length: number;
   /** Last modification, milliseconds since 1970. */
   readonly modified: number;
-  /** Which file it is; `null` when not known. */
+  /** Identity of the file on its file system; `null` if unknown. */
   readonly id: string | null;
 }
 
 /**
- * Makes a v1 torrent (BEP 3) of a file or a folder. The same files and options always give the same bytes: files are sorted
- * by the bytes of their paths, and the time is in it only when it is given. Symbolic links are followed.
+ * Creates a v1 torrent (BEP 3) from a file or folder. The same files and options always give the same bytes: files are
+ * sorted by the bytes of their paths, and the creation time is included only if given. Symbolic links are followed.
  *
- * @param path The file or the folder.
- * @param options What goes into it, and with what to make it.
+ * @param path Path of the file or folder.
+ * @param options See {@linkcode CreateOptions}.
  * @returns The torrent.
- * @throws {ShoalError} Of kind `storage` if a file can't be read or changes meanwhile, of kind `usage` if the options don't fit
- * the files.
+ * @throws {ShoalError} Of kind `storage` if a file can't be read or changes while it is hashed, of kind `usage` if the
+ * options don't fit the files.
  * @throws The signal's reason, when it is aborted.
  *
  * @example
  * ```ts
- * const { bytes, meta } = await createTorrent("photos", { platform: denoPlatform, trackers: [["http://t.test/announce"]] });
+ * const trackers = [["http://t.test/announce"]];
+ * const { bytes, meta } = await createTorrent("photos", { platform: denoPlatform, trackers });
  * await Deno.writeFile(`${meta.name}.torrent`, bytes);
  * ```
  */
@@ -97,7 +107,7 @@ export async function createTorrent(path: string, options: CreateOptions): Promi
     const content = found.isFolder ? found.files : size;
     return encodeTorrent({ ...options, name, pieceLength, pieces, content });
   };
-  // Whatever is wrong with names or sizes shows before hours are spent on hashing.
+  // Bad names and sizes are reported here, before hours are spent on hashing.
   const draft = parse(encoded(new Uint8Array(Math.ceil(size / pieceLength) * DIGEST_BYTES)), path);
   await options.onFound?.({ name, safeName: draft.name, size, files: found.files.length });
   const onProgress = (fraction: number, bytes: number): void => options.onProgress?.(fraction, bytes);
@@ -105,7 +115,7 @@ export async function createTorrent(path: string, options: CreateOptions): Promi
   return { bytes, meta: parse(bytes, path), skipped: found.skipped, files: found.files };
 }
 
-/** As the one who reads it will see it. */
+/** Parses the created torrent the way that a client which downloads it does. */
 function parse(bytes: Bytes, path: string): Metainfo {
   if (bytes.length > MAX_TORRENT_SIZE) {
     throw new ShoalError("usage", {
@@ -118,9 +128,12 @@ function parse(bytes: Bytes, path: string): Metainfo {
   return parseMetainfo(bytes, { source: path, portable: false });
 }
 
-/** The last name of the path as it was written, which may be that of a link; what it stands for when it names nothing. */
+/**
+ * Returns the last name of the path as the user wrote it, even if that is a link. If the path has none, as `.`, returns
+ * the last name of the folder it resolves to.
+ */
 function nameOf(path: string, { root }: FileScan): string {
-  const isWindows = /^(?:[a-z]:|\\\\)/i.test(root); // elsewhere a backslash is a character like others
+  const isWindows = /^(?:[a-z]:|\\\\)/i.test(root); // elsewhere a backslash is an ordinary character
   const last = (text: string): string => {
     return (isWindows ? text.replaceAll("\\", "/") : text).replace(/\/+$/, "").split("/").at(-1)!;
   };
@@ -142,13 +155,13 @@ function checkPieceLength(length: number, { size, path }: { readonly size: numbe
   if (!isPower || length < MIN_CREATED_PIECE || length > MAX_PIECE_LENGTH) {
     refuse(`pieces have a power of two from 16 KiB to 512 MiB, not ${length} bytes`);
   }
-  // A row of digests that long would not fit a torrent, nor perhaps our memory.
+  // More digests than this would not fit into a torrent file, and perhaps not into memory.
   if (Math.ceil(size / length) * DIGEST_BYTES > MAX_TORRENT_SIZE) {
     refuse(`pieces of ${length} bytes would be too many for ${size} bytes; choose longer ones`);
   }
 }
 
-/** Whether a path below the folder is to be left out. */
+/** Returns a predicate for paths below the folder that are left out. */
 function leftOut(globs: readonly string[]): (path: readonly string[]) => boolean {
   const patterns = globs.map((glob) => {
     const trimmed = glob.replace(/(?<=.)\/$/, "");

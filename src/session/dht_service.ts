@@ -1,19 +1,20 @@
 /**
- * The session's place in the DHT: the table of the last run, and one look for each torrent, over the session's socket.
+ * Runs the session's DHT node on the session's UDP socket: keeps the routing table between runs, and makes an announcer
+ * for each torrent.
  *
  * @module
  */
 
-import type { HostPort, PeerAddress } from "../base/address.ts";
+import type { AddressFamily, HostPort, PeerAddress } from "../base/address.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { ShoalError } from "../base/errors.ts";
 import type { InfoHash } from "../base/info_hash.ts";
-import { Dht, type Family, LookupPace, MAX_SAVED_TABLE, TorrentAnnouncer } from "../dht/mod.ts";
+import { Dht, LookupPace, MAX_SAVED_TABLE, TorrentAnnouncer } from "../dht/mod.ts";
 import type { Platform, Timer } from "../platform/platform.ts";
 import type { DatagramSocket } from "../transport/datagram_socket.ts";
 import type { Reachability } from "./reachability.ts";
 
-/** Nodes that know others, run by the makers of other clients for everybody's use. */
+/** Public bootstrap routers, run by the makers of other clients. */
 export const DHT_ROUTERS: readonly HostPort[] = [
   { host: "dht.libtorrent.org", port: 25401 },
   { host: "router.bittorrent.com", port: 6881 },
@@ -21,40 +22,40 @@ export const DHT_ROUTERS: readonly HostPort[] = [
   { host: "router.utorrent.com", port: 6881 },
 ];
 
-/** Milliseconds between two saves of the table; what is lost with a crash is no more than that. */
+/** Milliseconds between saves of the routing table: the most that a crash loses. */
 const SAVE_MS = 10 * 60_000;
 
-/** What the service needs. */
+/** Options for {@linkcode DhtService.start}. */
 export interface DhtServiceOptions {
-  /** The outside. */
+  /** System services. */
   readonly platform: Platform;
-  /** The session's socket for datagrams. */
+  /** The session's UDP socket. */
   readonly socket: DatagramSocket;
-  /** The port on which the session listens for peers. */
+  /** TCP port on which the session listens for peers. */
   readonly port: number;
-  /** Knows at which port others reach us. */
+  /** Gives the external port under which peers reach us. */
   readonly reachability: Pick<Reachability, "isMapped" | "portFor">;
-  /** Nodes to start from. */
+  /** Bootstrap nodes. */
   readonly bootstrap: readonly HostPort[];
-  /** Folder in which the table is kept between runs; `null` to keep none. */
+  /** Folder in which the routing table is kept between runs; `null` to keep none. */
   readonly stateFolder: string | null;
-  /** A node says, and others agree, what our address is. */
+  /** Called with our external address when enough nodes agree on it (BEP 42). */
   onExternalAddress(host: string): void;
-  /** Something does not work that the session can do without. */
+  /** Called with problems that don't stop the session. */
   onWarning(error: ShoalError): void;
 }
 
-/** How one torrent is looked for. */
+/** A torrent that is announced in the DHT. */
 export interface DhtTorrent {
-  /** Which. */
+  /** Info-hash of the torrent. */
   readonly infoHash: InfoHash;
-  /** Whether we have everything. */
+  /** Returns `true` if we have the whole torrent. */
   isSeed(): boolean;
-  /** Takes peers as they are found. */
+  /** Called with peers as lookups find them. */
   onPeers(peers: readonly PeerAddress[]): void;
 }
 
-/** A node of the DHT that all torrents of a session share. */
+/** The DHT node that all torrents of a session share. */
 export class DhtService {
   readonly #options: DhtServiceOptions;
   readonly #dht: Dht;
@@ -80,10 +81,10 @@ export class DhtService {
   }
 
   /**
-   * Opens the socket, reads the table of the last run, and joins.
+   * Opens the socket, loads the routing table of the last run, and joins the DHT.
    *
-   * @param options What it needs.
-   * @returns The service, at work; `null` when there is no socket to be had. Trackers and peers that are named do without it.
+   * @param options See {@linkcode DhtServiceOptions}.
+   * @returns The running service, or `null` if the socket can't be opened: the session works without the DHT.
    */
   static async start(options: DhtServiceOptions): Promise<DhtService | null> {
     try {
@@ -99,31 +100,30 @@ export class DhtService {
     return service;
   }
 
-  /** The port on which it listens. */
+  /** The UDP port of the node. */
   get port(): number {
     return this.#options.socket.port;
   }
 
-  /** Nodes that it knows and that answer, by family. */
-  get nodes(): Readonly<Record<Family, number>> {
+  /** Number of responsive nodes in the routing table, by address family. */
+  get nodes(): Readonly<Record<AddressFamily, number>> {
     return this.#dht.nodes;
   }
 
-  /** A peer told where its node is (BEP 5, PORT message). */
+  /** Adds the DHT node of a peer (BEP 5, PORT message). */
   addNode(address: PeerAddress): void {
     this.#dht.addNode(address);
   }
 
-  /** A torrent names nodes (BEP 5). */
+  /** Adds the nodes that a torrent lists (BEP 5). */
   addHosts(nodes: readonly HostPort[]): void {
     for (const node of nodes) void this.#dht.addHost(node);
   }
 
   /**
-   * Looks for the peers of a torrent and announces it. Never for a private one (BEP 27).
+   * Makes the announcer of a torrent. Must not be called for a private torrent (BEP 27).
    *
-   * @param torrent Which, and who wants to know.
-   * @returns Who does it; has to be started, and stopped.
+   * @returns An announcer that the caller starts and stops.
    */
   announcer({ infoHash, isSeed, onPeers }: DhtTorrent): TorrentAnnouncer {
     const { platform, reachability, port } = this.#options;
@@ -134,7 +134,8 @@ export class DhtService {
       infoHash,
       announce: () => ({
         port: ({ host }) => reachability.portFor("tcp", host),
-        // Behind a NAT that isn't asked the port that others see is another one, and the same for both protocols as often as not.
+        // Behind a NAT without a port mapping our external port is a different one, and often the same for TCP and UDP.
+        // So nodes are told to take the source port of the datagram (BEP 5, `implied_port`).
         impliedPort: !reachability.isMapped("tcp") && port === this.port,
         seed: isSeed(),
       }),
@@ -142,7 +143,7 @@ export class DhtService {
     });
   }
 
-  /** Leaves; keeps the table for the next run. Never rejects. */
+  /** Leaves the DHT and saves the routing table. Never rejects. */
   stop(): Promise<void> {
     this.#stopping ??= this.#stop();
     return this.#stopping;

@@ -1,78 +1,72 @@
 /**
- * What our own address is to everybody else.
+ * Determines our external IP address by majority vote.
  *
  * @module
  */
 
-import { canonicalHost, parseIp } from "../base/address.ts";
+import { type AddressFamily, canonicalHost, parseIp } from "../base/address.ts";
 import { MAX_ADDRESS_VOTERS } from "../base/defences.ts";
 import { LruMap } from "../base/lru_map.ts";
 import { isPublic } from "../base/networks.ts";
 
-/**
- * Who says what our address is: a tracker (BEP 24), a node of the DHT (BEP 42), a peer (`yourip`, BEP 10), or the gateway
- * that maps our port.
- */
+/** Kind of host that reports our address: tracker (BEP 24), DHT node (BEP 42), peer (`yourip`, BEP 10) or gateway. */
 export type AddressSource = "tracker" | "dht" | "peer" | "gateway";
-/** A family of addresses: IPv4 or IPv6. */
-export type Family = 4 | 6;
 
 /**
- * Counts what others say our address is. Each host counts once, by what it said last, whatever it is to us; what more than
- * half of them say holds. When none has that much, it stays what it was: one stranger, or two, don't change it back and
- * forth.
+ * Counts the addresses that other hosts report for us. Each host has one vote, its latest, whatever its kind. An
+ * address that more than half of the hosts report becomes the current one. Without a majority the current address
+ * stays, so that one or two hosts can't flip it back and forth.
  */
 export class ExternalAddress {
-  /** By family: what each host says. */
+  /** Reported address by host, for each family. */
   readonly #votes = {
     4: new LruMap<string, string>(MAX_ADDRESS_VOTERS),
     6: new LruMap<string, string>(MAX_ADDRESS_VOTERS),
   };
-  readonly #current: Record<Family, string | null> = { 4: null, 6: null };
-  readonly #listeners = new Set<(family: Family, address: string) => void>();
+  readonly #current: Record<AddressFamily, string | null> = { 4: null, 6: null };
+  readonly #listeners = new Set<(family: AddressFamily, address: string) => void>();
 
   /**
-   * Takes a vote.
+   * Records what a host reports as our address.
    *
-   * @param source What the voter is to us. A gateway may have the address of a local network, nobody else: a peer next door
-   * sees us from the wrong side.
-   * @param voter Its host: a literal address, as in a URL or without brackets, or the name of a tracker. The nodes of the DHT agree among themselves first, and
-   * count as one under a name.
-   * @param address What it says; one that can't be seen from outside, or is none, does not count.
+   * @param source Kind of the host. Only a gateway may have a local address: a peer in the local network doesn't see
+   * our external address.
+   * @param voter The host: a literal address, with or without brackets, or the name of a tracker. DHT nodes agree among
+   * themselves first, and have one vote under a common name.
+   * @param address Reported address; ignored unless it is a valid public address.
    */
   vote(source: AddressSource, voter: string, address: string): void {
     const says = canonicalHost(address);
     const from = canonicalHost(voter.replace(/^\[(.*)\]$/, "$1"));
     const named = (source === "tracker" || source === "dht") && parseIp(from) === null;
     if (!isPublic(says) || !(source === "gateway" || named || isPublic(from))) return;
-    const family: Family = parseIp(says)!.length === 4 ? 4 : 6;
+    const family: AddressFamily = parseIp(says)!.length === 4 ? 4 : 6;
     this.#votes[family].set(from, says);
     this.#count(family, says);
   }
 
   /**
-   * Our address.
+   * Returns our external address.
    *
-   * @param family Which kind.
-   * @returns A literal address, or `null` while it is not known.
+   * @returns A literal address, or `null` while it is unknown.
    */
-  current(family: Family): string | null {
+  current(family: AddressFamily): string | null {
     return this.#current[family];
   }
 
   /**
-   * Tells a listener whenever the address is another.
+   * Subscribes to changes of the external address.
    *
-   * @param listener Is called at once with the family and the new address.
-   * @returns Ends the subscription.
+   * @param listener Called synchronously with the family and the new address.
+   * @returns A function that unsubscribes.
    */
-  onChange(listener: (family: Family, address: string) => void): () => void {
+  onChange(listener: (family: AddressFamily, address: string) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 
-  #count(family: Family, candidate: string): void {
-    // Only the address that was just named can have come to a majority.
+  #count(family: AddressFamily, candidate: string): void {
+    // Only the address that was just reported can have gained a majority.
     const votes = this.#votes[family];
     let count = 0;
     for (const says of votes.values()) if (says === candidate) count++;

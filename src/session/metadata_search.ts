@@ -1,6 +1,6 @@
 /**
- * From a magnet link to a torrent: kept from an earlier run, or else fetched from where the link says and asked of peers at the
- * same time, whoever is first.
+ * Gets the metadata of a magnet link: from an earlier run, or else from the link's exact sources (`xs`) and from peers
+ * at the same time, whichever is first.
  *
  * @module
  */
@@ -30,30 +30,30 @@ import type { Platform } from "../platform/platform.ts";
 import type { MetadataSearch } from "../swarm/mod.ts";
 import type { SessionStore } from "./session_store.ts";
 
-/** What is told of an answer that is no torrent. */
+/** Reported instead of the parser's message, which may quote the response. */
 const NO_TORRENT = "what the server sent is no torrent";
 
-/** What a {@linkcode MetadataSearch} needs. */
+/** Options for {@linkcode findMetadata}. */
 export interface MetadataSearchOptions extends MetadataSearch {
-  /** The outside. */
+  /** System services: HTTP and timers. */
   readonly platform: Pick<Platform, "http" | "after">;
-  /** Torrents of earlier runs. */
+  /** Torrent files of earlier runs. */
   readonly store: Pick<SessionStore, "load" | "save">;
-  /** Whether file names must be ones that Windows allows, too. */
+  /** `true` if file names must also be valid on Windows. */
   readonly portable: boolean;
-  /** Local address to connect from. */
+  /** Local address to connect from; any when absent. */
   readonly bind?: string;
-  /** Memory for what is fetched, of all torrents of the session. */
+  /** Memory for torrent files that are being fetched, shared by all torrents of the session. */
   readonly reads: ReadBudget;
 }
 
 /**
- * Finds out what a magnet link stands for.
+ * Gets the metadata of a magnet link.
  *
- * @param magnet The link.
- * @param options What is needed.
- * @returns The torrent, with the trackers and web seeds of the link added to its own. It has been kept for the next run.
- * @throws {MetainfoError} If the metadata is what the info-hash names, and no valid torrent all the same.
+ * @param options See {@linkcode MetadataSearchOptions}.
+ * @returns The torrent, with the trackers and web seeds of the link added to its own. It has been stored for the next
+ * run.
+ * @throws {MetainfoError} If the metadata has the right info-hash and is still not a valid torrent.
  */
 export async function findMetadata(magnet: Magnet, options: MetadataSearchOptions): Promise<Metainfo> {
   const kept = await fromStore(magnet, options);
@@ -77,8 +77,8 @@ export async function findMetadata(magnet: Magnet, options: MetadataSearchOption
 }
 
 /**
- * Fetches from several places at the same time, and from one more for each that is late. Settles only when one of them has it,
- * since peers may still give it.
+ * Fetches from several exact sources at the same time, and starts one more for each that is slow. Settles only if a
+ * fetch succeeds, since peers may still send the metadata.
  */
 function fromUrls(magnet: Magnet, options: MetadataSearchOptions): Promise<Metainfo> {
   const urls = magnet.exactSources.slice(0, MAX_EXACT_SOURCES).values();
@@ -125,7 +125,7 @@ async function fromUrl(
   try {
     const found = await reads.run((reading) => request(url, magnet, { ...options, reading }), signal);
     if (!("exactSources" in found)) return found;
-    // An indexer that has a magnet link only: it may name others who have the torrent.
+    // An indexer may redirect to a magnet link, which may name other exact sources.
     if (!found.infoHash.equals(magnet.infoHash)) throw new Error("it redirects to the magnet link of another torrent");
     if (hops === MAX_MAGNET_HOPS) throw new Error("it redirects from one magnet link to the next");
     const [next] = found.exactSources;
@@ -144,7 +144,7 @@ async function fromUrl(
   }
 }
 
-/** One attempt. Its answer isn't shown: whoever wrote the link may have meant a server that is none of their business. */
+/** Fetches an exact source. Its content is never shown, since the link's author may have named a private server. */
 async function request(
   url: string,
   wanted: Magnet,
@@ -171,7 +171,7 @@ async function request(
   }
 }
 
-/** Somebody else's torrent is of no use. */
+/** Returns the torrent if it has the info-hash of the magnet link. */
 function checked(meta: Metainfo, { infoHash }: Magnet): Metainfo {
   if (meta.infoHash.equals(infoHash)) return meta;
   throw new ShoalError("torrent", {
@@ -181,7 +181,7 @@ function checked(meta: Metainfo, { infoHash }: Magnet): Metainfo {
   });
 }
 
-/** The trackers of the link come first: they are the ones that the user has just been given. */
+/** Adds the trackers and web seeds of the link. Its trackers come first, since the user has just supplied them. */
 function withSources(meta: Metainfo, magnet: Magnet): Metainfo {
   return { ...meta, ...mergePlaces(magnet, meta) };
 }

@@ -1,6 +1,6 @@
 /**
- * Where the peers of one torrent come from, from its first start to its end: one presence with the trackers, whatever the torrent
- * is doing. Trackers may be other ones at any time.
+ * Finds peers for one torrent through trackers, the DHT and local service discovery, from the torrent's first start to
+ * its end. The torrent stays one client to its trackers through pauses, errors and changes of the tracker list.
  *
  * @module
  */
@@ -17,84 +17,82 @@ import { Announcer, FAREWELL_MS, type TrackerReport, type TrackerStatus } from "
 import type { UdpTrackers } from "../tracker/udp_trackers.ts";
 import type { DhtService } from "./dht_service.ts";
 
-/** What the sources need. */
+/** Options for {@linkcode PeerSources}. */
 export interface PeerSourcesOptions {
-  /** The outside. */
+  /** System services. */
   readonly platform: Platform;
-  /** Which torrent. */
+  /** Info-hash of the torrent. */
   readonly infoHash: InfoHash;
-  /** Our 20 bytes. */
+  /** Our peer id, 20 bytes. */
   readonly peerId: Bytes;
-  /** The port on which the session listens. */
+  /** TCP port on which the session listens. */
   readonly port: number;
-  /** The port at which a literal address reaches us, which is another one when a gateway maps it. */
+  /** Returns the port under which a literal address reaches us; the external port if a gateway maps it. */
   readonly portFor: (host: string) => number;
-  /** Local address to connect from. */
+  /** Local address to connect from; any when absent. */
   readonly bind?: string;
-  /** What trackers are told of our encryption. */
+  /** Encryption that we tell trackers to support or require. */
   readonly encryption?: TrackerEncryption;
-  /** The session's way to UDP trackers. */
+  /** Client for UDP trackers, shared by the session. */
   readonly udp: UdpTrackers;
-  /** Announce URLs in tiers, to begin with. */
+  /** Initial announce URLs in tiers. */
   readonly trackers: readonly (readonly string[])[];
-  /** Whether all of them are asked rather than one after the other; asked each time. */
+  /** Returns `true` if all trackers are announced to, rather than the first that works. Called often. */
   readonly askAllTrackers: () => boolean;
-  /** Whether it is known to be a private torrent: then trackers alone name peers (BEP 27). */
+  /** Returns `true` if the torrent is known to be private, so that only trackers may supply peers (BEP 27). */
   readonly isPrivate: () => boolean;
-  /** Our node of the DHT, when there is one. */
+  /** The session's DHT node; `null` if there is none. */
   readonly dht: DhtService | null;
-  /** Finds neighbours, when that is wanted. */
+  /** Local service discovery; `null` if it is off. */
   readonly local: LocalDiscovery | null;
-  /** How far we are, asked before each announce. */
+  /** Returns the progress of the torrent. Called before each announce. */
   progress(): AnnounceProgress;
-  /** How many more peers would be welcome; 0 for none. */
+  /** Returns how many more peers are wanted; 0 for none. */
   wantedPeers(): number;
-  /** Bytes that have come so far while more are wanted, else `null`. */
+  /** Returns the payload bytes received so far, or `null` if nothing more is wanted. */
   received(): number | null;
-  /** Takes the peers that were found. */
+  /** Called with peers that were found. */
   readonly onPeers: (addresses: readonly PeerAddress[], source: PeerSource) => void;
-  /** Is told of each announce. */
+  /** Called with the outcome of each announce. */
   onReport(report: TrackerReport): void;
 }
 
-/** What each way of finding peers has brought lately, and when it is tried next: plain data. */
+/** Recent results and next announce of each peer source, as plain data. */
 export interface SourceStatus {
-  /** Whether peers are looked for; not before the start, in a pause, or after the end. */
+  /** `true` while the sources look for peers: after the start, and neither paused nor stopped. */
   readonly active: boolean;
-  /** The trackers, in the order of their tiers. */
+  /** Trackers in the order of their tiers. */
   readonly trackers: readonly TrackerStatus[];
-  /** The DHT; `null` when it is off or the torrent is private. */
+  /** The DHT; `null` if it is off or the torrent is private. */
   readonly dht: DhtStatus | null;
-  /** Local service discovery; `null` when it is off or the torrent is private. */
+  /** Local service discovery; `null` if it is off or the torrent is private. */
   readonly lsd: LsdStatus | null;
 }
 
-/** How it goes with local service discovery. */
+/** State of local service discovery for one torrent. */
 export interface LsdStatus {
-  /** How often a neighbour was heard that is at work on the torrent. */
+  /** Number of announces heard from local peers of the torrent. */
   readonly heard: number;
-  /** Milliseconds until it is announced next; `null` while it isn't. */
+  /** Milliseconds until our next announce; `null` if none is due. */
   readonly nextIn: number | null;
 }
 
 /**
- * Finds peers for one torrent, and lets others find us, from its first start to its end; a pause is told to trackers, and the others are left.
+ * Finds peers for one torrent and announces it, from its first start to its end. A pause is announced to trackers; the
+ * DHT and local service discovery have no message for leaving, and just stop.
  */
 export class PeerSources implements PeerFinder {
   readonly #options: PeerSourcesOptions;
   readonly #announcer: Announcer;
   #dht: TorrentAnnouncer | null = null;
-  /** How often a neighbour was heard. */
   #heard = 0;
   #isStarted = false;
   #isPaused = false;
   #isStopped = false;
-  /** Whether trackers alone may know of it, as the torrent says or as it turned out. */
+  /** `true` once a magnet link's torrent turned out to be private. */
   #isPrivate = false;
 
-  /**
-   * @param options What it needs.
-   */
+  /** @param options See {@linkcode PeerSourcesOptions}. */
   constructor(options: PeerSourcesOptions) {
     this.#options = options;
     const { platform, infoHash, peerId, port, bind, encryption, udp, trackers } = options;
@@ -118,74 +116,74 @@ export class PeerSources implements PeerFinder {
     });
   }
 
-  /** Announce URLs in tiers, as they are now. */
+  /** Current announce URLs in tiers. */
   get trackers(): readonly (readonly string[])[] {
     return this.#announcer.tiers;
   }
 
   /**
-   * Takes other trackers from now on: those that are there already are left alone, those that are named no more are told that we
-   * leave, and new ones are asked at once, or when it is their turn if the torrent is private.
+   * Replaces the trackers. Trackers that stay are not announced to again, removed ones are sent `stopped`, and new ones
+   * are announced to at once, or in their turn if the torrent is private.
    *
-   * @param tiers Announce URLs in tiers. One that comes twice counts where it comes first.
+   * @param tiers Announce URLs in tiers. Of a URL that occurs twice, the first occurrence counts.
    */
   setTrackers(tiers: readonly (readonly string[])[]): void {
     this.#announcer.setTiers(tiers);
   }
 
-  /** Asks more trackers; those that are known already are left out. A torrent file may name others than the link to it. */
+  /** Adds trackers; known ones are ignored. A torrent file may list trackers that its magnet link lacks. */
   addTrackers(tiers: readonly (readonly string[])[]): void {
     this.#announcer.addTiers(tiers);
   }
 
-  /** Begins, after the pause if it is paused. Harmless when called again. */
+  /** Starts the sources, or while paused, lets {@linkcode PeerSources.resume} start them. May be called again. */
   start(): void {
     this.#isStarted = true;
     this.#goOn();
   }
 
-  /** Takes leave of trackers, and of the others without a word, until {@linkcode PeerSources.resume}. Harmless when called again. */
+  /** Sends `stopped` to the trackers, and stops the DHT and local announces, until resumed. May be called again. */
   pause(): void {
     this.#isPaused = true;
     this.#announcer.pause();
-    this.#leaveOthers();
+    this.#stopDhtAndLsd();
   }
 
-  /** Goes on after a pause; a tracker that is still being told of it hears of us after that. Harmless when called again. */
+  /** Resumes after a pause. A tracker that is still being sent `stopped` comes afterwards. May be called again. */
   resume(): void {
     this.#isPaused = false;
     this.#goOn();
   }
 
-  /** The torrent of a magnet link turned out to be private: nobody but its trackers hears of it any more. */
+  /** Called when a magnet link's torrent turns out to be private: only its trackers are used then (BEP 27). */
   keepPrivate(): void {
     this.#isPrivate = true;
-    this.#leaveOthers();
+    this.#stopDhtAndLsd();
   }
 
   /**
-   * The download is complete. Trackers are told the first time, and only if it wasn't complete when they were first asked: what was
-   * found by a check, or is complete since less is wanted, is no download. Not to be called for these, nor while bytes of the torrent are
-   * missing that nobody wants (BEP 21).
+   * Announces `completed` to the trackers, once, and only if the torrent was incomplete at its first start. Must not be
+   * called when a check found the data or fewer files are wanted, because nothing was downloaded then, nor while
+   * unwanted bytes are missing (BEP 21).
    */
   completed(): void {
     this.#announcer.completed();
   }
 
-  /** The port at which others reach us is another one. Neighbours are told the one on which we listen. */
-  moved(): void {
+  /** Called when our external port changes. Local service discovery is unaffected: it announces the listening port. */
+  externalPortChanged(): void {
     this.#announcer.moved();
     this.#dht?.needPeers();
   }
 
-  /** Asks for more peers as soon as that is allowed. */
+  /** Asks for more peers as soon as the sources' intervals allow. */
   needPeers(): void {
     if (!this.#isActive) return;
     this.#announcer.needPeers();
     this.#dht?.needPeers();
   }
 
-  /** How it goes with each of them. */
+  /** Returns the state of each source. */
   status(): SourceStatus {
     const { local, dht, infoHash } = this.#options;
     const others = !this.#trackersOnly;
@@ -198,14 +196,14 @@ export class PeerSources implements PeerFinder {
   }
 
   /**
-   * Takes leave for good.
+   * Stops the sources for good, and sends `stopped` to the trackers.
    *
-   * @param deadlineMs Milliseconds after which it settles whatever happens.
-   * @returns Settles when all is told or the time is over. Never rejects.
+   * @param deadlineMs Milliseconds after which the promise resolves in any case.
+   * @returns Resolves when all trackers have answered or the time is up. Never rejects.
    */
   stop(deadlineMs: number = FAREWELL_MS): Promise<void> {
     this.#isStopped = true;
-    this.#leaveOthers();
+    this.#stopDhtAndLsd();
     return this.#announcer.stop(deadlineMs);
   }
 
@@ -234,7 +232,7 @@ export class PeerSources implements PeerFinder {
     this.#dht?.start();
   }
 
-  #leaveOthers(): void {
+  #stopDhtAndLsd(): void {
     this.#dht?.stop();
     this.#options.local?.remove(this.#options.infoHash);
   }
@@ -244,5 +242,5 @@ export class PeerSources implements PeerFinder {
   }
 }
 
-/** The DHT before it was first asked for a torrent. */
+/** State of the DHT source before its first start. */
 const NEVER_ASKED: DhtStatus = { state: "stopped", last: null, answeredAgo: null, nextIn: null };

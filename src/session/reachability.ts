@@ -1,55 +1,56 @@
 /**
- * How others reach us: our address outside, and the ports there, which are others than ours when a gateway maps them so. All that
- * tells somebody where we are asks here: trackers, the DHT, the extension handshake (BEP 10), the priority of peers (BEP 40).
+ * Tracks our external address and ports, which differ from the local ones when a gateway maps them. Everything that
+ * tells other hosts where we are uses it: trackers, the DHT, the extension handshake (BEP 10), and peer priority (BEP
+ * 40).
  *
  * @module
  */
 
-import { canonicalHost, formatAddress, type PeerAddress } from "../base/address.ts";
+import { type AddressFamily, canonicalHost, formatAddress, type PeerAddress } from "../base/address.ts";
 import { isNear } from "../base/networks.ts";
 import { PortKeeper, type PortProtocol } from "../nat/mod.ts";
 import type { LocalAddress, Platform } from "../platform/platform.ts";
-import type { ExternalAddress, Family } from "./external_address.ts";
+import type { ExternalAddress } from "./external_address.ts";
 import type { PortMapEvent } from "./session_events.ts";
 
-/** What it needs. */
+/** Options for {@linkcode Reachability}. */
 export interface ReachabilityOptions {
-  /** The outside. */
+  /** System services. */
   readonly platform: Platform;
-  /** Where the session listens. */
+  /** Address on which the session listens. */
   readonly listen: PeerAddress;
-  /** Whether to have the ports mapped. */
+  /** `true` to have a gateway map the ports. */
   readonly portMap: boolean;
-  /** Takes what happens. */
+  /** Called with the events of the port mapping. */
   readonly emit: (event: PortMapEvent) => void;
-  /** The port at which others reach us is another one. */
+  /** Called when the external port of a protocol changes. */
   readonly moved?: (protocol: PortProtocol) => void;
 }
 
-/** Wildcards: everything that the computer has. */
+/** Listen addresses that stand for all of the computer's addresses. */
 const ANY = ["0.0.0.0", "::"];
-/** Milliseconds for which the addresses of this machine are believed: the system takes its time to list them. */
+/** Milliseconds for which this machine's addresses are cached, because the system is slow to list them. */
 const LOCAL_LIFE_MS = 10_000;
 
-/** Makes the session reachable, and knows where it is. */
+/** Keeps the session's ports mapped, and knows under which address and ports it can be reached. */
 export class Reachability {
-  /** Our address outside. */
+  /** Our external address. */
   readonly address: ExternalAddress;
   readonly #keeper: PortKeeper | null;
   readonly #platform: Platform;
   readonly #moved: (protocol: PortProtocol) => void;
-  /** Ports on which we listen. */
+  /** Local ports. */
   readonly #ports: Record<PortProtocol, number>;
-  /** Ports outside. */
+  /** External ports of mapped protocols. */
   readonly #mapped = new Map<PortProtocol, number>();
   #local: readonly LocalAddress[] = [];
   #localAt = -Infinity;
 
   /**
-   * Begins at once, and takes nobody's time.
+   * Starts mapping the ports in the background.
    *
-   * @param address Counts the votes.
-   * @param options What it needs.
+   * @param address Our external address, as the votes determine it.
+   * @param options See {@linkcode ReachabilityOptions}.
    */
   constructor(address: ExternalAddress, options: ReachabilityOptions) {
     const { platform, listen, portMap, emit, moved = () => {} } = options;
@@ -78,28 +79,28 @@ export class Reachability {
     this.#keeper?.start();
   }
 
-  /** Datagrams come to another port than before, or than the one on which the session listens. */
+  /** Called when the local UDP port changes, or differs from the TCP port. */
   setUdpPort(port: number): void {
     this.#change("udp", () => this.#ports.udp = port);
     this.#keeper?.setPort("udp", port);
   }
 
-  /** Whether a gateway forwards a port of its own to us. */
+  /** Returns `true` if a gateway forwards an external port to us. */
   isMapped(protocol: PortProtocol): boolean {
     return this.#mapped.has(protocol);
   }
 
-  /** The port at which whoever is outside of our networks reaches us over IPv4: the one that the gateway forwards, if it does. */
+  /** Returns the port for IPv4 hosts outside our networks: the external port if a gateway maps it. */
   portOutside(protocol: PortProtocol): number {
     return this.#mapped.get(protocol) ?? this.#ports[protocol];
   }
 
   /**
-   * The port at which somebody reaches us.
+   * Returns the port under which a host reaches us.
    *
-   * @param protocol Which kind of port.
-   * @param host A literal address; empty for anybody outside over IPv4. Who is in a network of ours doesn't come through the
-   * gateway, and who has an IPv6 address doesn't come to the port that the gateway has for IPv4.
+   * @param protocol TCP or UDP.
+   * @param host A literal address; empty for any IPv4 host outside our networks. Hosts in our own networks don't come
+   * through the gateway, and the gateway's port is for IPv4 only, so these and IPv6 hosts get the local port.
    */
   portFor(protocol: PortProtocol, host: string): number {
     const port = this.#ports[protocol];
@@ -110,12 +111,11 @@ export class Reachability {
   }
 
   /**
-   * Our own address to those outside.
+   * Returns our own external address.
    *
-   * @param family Of which kind.
-   * @returns Where they connect to, or `null` while the address is not known.
+   * @returns External address and TCP port, or `null` while the address is unknown.
    */
-  ownAddress(family: Family): PeerAddress | null {
+  ownAddress(family: AddressFamily): PeerAddress | null {
     const host = this.address.current(family);
     return host === null ? null : { host, port: family === 4 ? this.portOutside("tcp") : this.#ports.tcp };
   }
@@ -123,7 +123,7 @@ export class Reachability {
   /**
    * Removes the mappings.
    *
-   * @returns Settles within about a second. Never rejects.
+   * @returns Resolves within about a second. Never rejects.
    */
   async stop(): Promise<void> {
     await this.#keeper?.stop();

@@ -1,74 +1,54 @@
 /**
- * Many torrents behind one port: the library's public face.
+ * A session: any number of torrents behind one port, and the resources that they share.
  *
  * @module
  */
 
-import { formatAddress, type HostPort, type PeerAddress } from "../base/address.ts";
-import type { Bytes } from "../base/bytes.ts";
+import { formatAddress, type HostPort, parseIp, type PeerAddress } from "../base/address.ts";
 import { messageOf, ShoalError } from "../base/errors.ts";
 import type { InfoHash } from "../base/info_hash.ts";
 import type { IpRanges } from "../base/ip_ranges.ts";
 import { MAX_METAINFO_READS } from "../base/defences.ts";
-import { MemoryBudget } from "../base/memory_budget.ts";
 import { ReadBudget } from "../base/read_budget.ts";
 import { redact, secretsIn } from "../base/secrets.ts";
-import { VERSION } from "../base/version.ts";
 import { LocalDiscovery } from "../lsd/local_discovery.ts";
 import type { Magnet, Metainfo } from "../metainfo/mod.ts";
 import { onShortage } from "../platform/descriptors.ts";
-import type { Platform } from "../platform/platform.ts";
+import type { Network, Platform } from "../platform/platform.ts";
 import {
-  BandwidthLimiter,
-  checkedRate,
-  ConnectionQuota,
   type EventOptions,
   type EventStream,
-  MetadataBudget,
   type MetadataSearch,
-  OpeningQueue,
   type PeerFinder,
   type PeerFinderHost,
   PeerListener,
   ratesOf,
-  ReadTurns,
   setRates,
   type Shared,
   streamEvents,
-  Ticker,
-  Torrent as SwarmTorrent,
+  Torrent,
   type TorrentEvent,
+  type TorrentHandle,
 } from "../swarm/mod.ts";
 import type { TrackerReport } from "../tracker/announcer.ts";
-import { UdpTrackers } from "../tracker/udp_trackers.ts";
-import { DatagramSocket } from "../transport/datagram_socket.ts";
-import { type EncryptionMode, StreamEncryption } from "../transport/stream_encryption.ts";
-import { tcpTransport, type Transport } from "../transport/transport.ts";
+import type { EncryptionMode } from "../transport/stream_encryption.ts";
 import { DHT_ROUTERS, DhtService } from "./dht_service.ts";
 import { ExternalAddress } from "./external_address.ts";
 import type { AddOptions, DiscoveryOptions, RateLimits, RemoveOptions, SessionOptions } from "./session_options.ts";
 import { findMetadata } from "./metadata_search.ts";
-import { makePeerId } from "./peer_id.ts";
 import { PeerSources } from "./peer_sources.ts";
 import { Reachability } from "./reachability.ts";
-import { resolveAll } from "./resolve.ts";
-import type { TorrentHandle } from "./torrent_handle.ts";
+import { SharedResources } from "./shared_resources.ts";
 import { SessionStore, type Traffic } from "./session_store.ts";
 import { keptTorrent, restoreTorrents } from "./torrent_record.ts";
 import { type SessionEvent, withoutSecrets } from "./session_events.ts";
 
 export type { AddOptions, DiscoveryOptions, EncryptionMode, RateLimits, RemoveOptions, SessionOptions, TorrentHandle };
 
-/** Ports that are tried when none is asked for (BEP 3). */
+/** Ports that are tried in order when none is given (BEP 3). */
 const FIRST_PORT = 6881;
 const LAST_PORT = 6889;
-/** Connections of one torrent. */
-const DEFAULT_MAX_PEERS = 100;
-/** Connections of all torrents: as many as other clients make, and half of the 1,024 descriptors that many systems give. */
-const DEFAULT_MAX_CONNECTIONS = 500;
-/** Bytes for pieces in flight and for the read cache, of all torrents together. */
-const DEFAULT_CACHE = 64 * 1024 * 1024;
-/** Milliseconds that stopping may take. */
+/** Milliseconds that {@linkcode Session.stop} may take. */
 const STOP_MS = 3_000;
 
 /**
@@ -86,28 +66,16 @@ const STOP_MS = 3_000;
 export class Session {
   readonly #options: SessionOptions;
   readonly #platform: Platform;
-  readonly #peerId: Bytes;
-  readonly #ticker: Ticker;
-  readonly #budget: MemoryBudget;
-  readonly #connections: ConnectionQuota;
-  readonly #metadataMemory = new MetadataBudget();
-  readonly #reads: ReadTurns;
+  readonly #resources: SharedResources;
   readonly #metainfoReads = new ReadBudget(MAX_METAINFO_READS);
-  readonly #down: BandwidthLimiter;
-  readonly #up: BandwidthLimiter;
   readonly #store: SessionStore;
-  readonly #encryption: StreamEncryption;
-  readonly #transport: Transport;
-  /** For the DHT and UDP trackers; closed until one of them needs it. */
-  readonly #datagrams: DatagramSocket;
-  readonly #udpTrackers: UdpTrackers;
-  readonly #torrents = new Map<string, SwarmTorrent>();
-  /** Removals that are under way, by info-hash. */
+  readonly #torrents = new Map<string, Torrent>();
+  /** Removals in progress, by info-hash. */
   readonly #removing = new Map<string, Promise<void>>();
-  /** Those whose files are removed, too. */
-  readonly #discarded = new WeakSet<SwarmTorrent>();
+  /** Torrents whose files are being removed as well. */
+  readonly #discarded = new WeakSet<Torrent>();
   readonly #listeners = new Set<(event: SessionEvent) => void>();
-  /** What our address is to others, as far as they agree. */
+  /** The session's external address, as peers, trackers, DHT nodes and gateways report it. */
   readonly externalAddress = new ExternalAddress();
   #forgetShortage = () => {};
   #blocked: IpRanges | null = null;
@@ -115,109 +83,89 @@ export class Session {
   #reachability: Reachability | null = null;
   #dht: DhtService | null = null;
   #local: LocalDiscovery | null = null;
-  #lent: Shared | null = null;
   #stopped: Promise<void> | null = null;
   readonly #over = Promise.withResolvers<void>();
 
   /**
-   * Makes a session; nothing happens before {@linkcode Session.start}.
+   * Makes a session. It does nothing before {@linkcode Session.start}.
    *
-   * @param options Settings.
-   * @throws {RangeError} If a rate, the memory or the number of connections makes no sense.
+   * @param options See {@linkcode SessionOptions}.
+   * @throws {RangeError} If a rate, the cache size or the number of connections is out of range.
    */
   constructor(options: SessionOptions) {
     this.#options = options;
     this.#platform = options.platform;
-    this.#peerId = makePeerId(options.platform);
-    this.#ticker = new Ticker(this.#platform);
-    const { maxPeers = DEFAULT_MAX_PEERS } = options;
-    this.#connections = new ConnectionQuota(options.maxConnections ?? Math.max(maxPeers, DEFAULT_MAX_CONNECTIONS));
-    this.#reads = new ReadTurns(() => this.#platform.giveWay());
-    this.#down = new BandwidthLimiter(this.#platform, checkedRate(options.maxDown ?? null));
-    this.#up = new BandwidthLimiter(this.#platform, checkedRate(options.maxUp ?? null));
-    this.#budget = new MemoryBudget(options.cacheBytes ?? DEFAULT_CACHE);
+    this.#resources = new SharedResources(options, {
+      listenAddress: () => this.listenAddress,
+      udpOpened: (port) => this.#udpOpened(port),
+    });
     this.#store = new SessionStore({
       platform: options.platform,
       stateFolder: options.stateFolder ?? null,
       onWarning: (error) => this.#warn(error),
     });
-    const bind = options.bind === undefined ? {} : { bind: options.bind };
-    this.#encryption = new StreamEncryption(this.#platform, options.encryption ?? "prefer");
-    this.#transport = this.#encryption.over(tcpTransport(this.#platform.net, bind));
-    this.#datagrams = new DatagramSocket({
-      platform: this.#platform,
-      place: () => this.listenAddress,
-      moved: (port) => this.#datagramsMoved(port),
-    });
-    const udpTrackers = this.#udpTrackers = new UdpTrackers({ platform: this.#platform, socket: this.#datagrams });
-    this.#datagrams.register("tracker", (datagram, from) => udpTrackers.receive(datagram, from));
   }
 
-  /** Where the session listens. Only after {@linkcode Session.start}. */
+  /** The address on which the session listens. Only after {@linkcode Session.start}. */
   get listenAddress(): PeerAddress {
     if (!this.#listener) throw new Error("The session has not been started");
     return this.#listener.address;
   }
 
-  /** The port on which the session listens. */
+  /** The TCP port on which the session listens. */
   get port(): number {
     return this.listenAddress.port;
   }
 
-  /** Bytes that pieces in flight and the read cache take, of all torrents together, and how many they may. */
+  /** Bytes that the piece buffers and read caches of all torrents use, and their limit. */
   get memory(): { readonly used: number; readonly limit: number } {
-    return { used: this.#budget.used, limit: this.#budget.limit };
+    return { used: this.#resources.memory.used, limit: this.#resources.memory.limit };
   }
 
-  /** Connections of all torrents, those that are being made included, and how many they may have. */
+  /** Open and half-open connections of all torrents, and their limit. */
   get connections(): { readonly used: number; readonly limit: number } {
-    return { used: this.#connections.used, limit: this.#connections.limit };
+    return { used: this.#resources.connections.used, limit: this.#resources.connections.limit };
   }
 
   /**
-   * Changes how many connections all torrents together may have, at once. When there are too few, those that want some have
-   * equal parts, of which a seed counts for a third of a download; what one doesn't need the others have. When the system runs
-   * out of file descriptors there are fewer for a while, so that files and trackers have some.
+   * Changes the limit on connections of all torrents, at once. Torrents share scarce connections equally, except that a
+   * seeding torrent counts for a third of a downloading one; what one torrent doesn't need goes to the others. The
+   * limit drops for a while when the system runs out of file descriptors, so that files and trackers get some.
    *
-   * @param count Connections, those that are being made included. What is too many ends, those of the least use first.
-   * @throws {RangeError} If it isn't 1 or more.
+   * @param count Connections, half-open ones included. Surplus connections are closed, the least useful first.
+   * @throws {RangeError} If `count` isn't 1 or more.
    */
   setMaxConnections(count: number): void {
-    this.#connections.setLimit(count, this.#platform.now());
+    this.#resources.connections.setLimit(count, this.#platform.now());
   }
 
-  /** How fast all torrents together may be. */
+  /** Rate limits of all torrents together. */
   get limits(): RateLimits {
-    return ratesOf({ down: this.#down, up: this.#up });
+    return ratesOf(this.#resources);
   }
 
   /**
-   * Changes how fast all torrents together may be, at once.
+   * Changes the rate limits of all torrents together, at once.
    *
-   * @param limits Bytes a second, `null` for no limit; what is absent stays as it is.
+   * @param limits Bytes per second, `null` for no limit; a limit that is absent stays as it is.
    * @throws {RangeError} If a rate isn't above 0.
    */
   setLimits(limits: Partial<RateLimits>): void {
-    setRates({ down: this.#down, up: this.#up }, limits);
+    setRates(this.#resources, limits);
   }
 
-  /**
-   * Finds a torrent.
-   *
-   * @param infoHash Which.
-   * @returns The torrent, or `null` if it isn't in this session.
-   */
+  /** Returns the torrent with an info-hash, or `null` if the session has none. */
   get(infoHash: InfoHash): TorrentHandle | null {
     return this.#torrents.get(infoHash.hex) ?? null;
   }
 
   /**
-   * Stops a torrent, and forgets it: no later session has it.
+   * Stops a torrent and forgets it, so that no later session restores it.
    *
-   * @param torrent One of this session.
-   * @param options Whether its files are removed from the disk, too; they stay when absent.
-   * @throws {ShoalError} Of kind `usage` if it isn't in this session, of kind `storage` if something can't be removed: the torrent has
-   * left the session then all the same, and the rest of its files is gone.
+   * @param torrent A torrent of this session.
+   * @param options Whether to remove the files as well (default `false`).
+   * @throws {ShoalError} Of kind `usage` if the torrent isn't in this session. Of kind `storage` if a file can't be
+   * removed: the torrent has left the session all the same, and its other files are gone.
    */
   async remove(torrent: TorrentHandle, options: RemoveOptions = {}): Promise<void> {
     const { infoHash, name } = torrent;
@@ -231,13 +179,13 @@ export class Session {
     await done;
   }
 
-  async #remove(torrent: SwarmTorrent, { data = false }: RemoveOptions): Promise<void> {
+  async #remove(torrent: Torrent, { data = false }: RemoveOptions): Promise<void> {
     const { infoHash } = torrent;
     try {
       if (data) {
-        // Where this is interrupted, the next session goes on with it.
+        // If the process ends during the removal, the next session continues it.
         this.#discarded.add(torrent);
-        this.#store.changed(infoHash.hex);
+        this.#store.markDirty(infoHash.hex);
         await this.#store.flush();
       }
       await torrent.stop();
@@ -258,17 +206,18 @@ export class Session {
   /**
    * Starts listening. To be called once, before {@linkcode Session.stop}.
    *
-   * @throws {ShoalError} Of kind `network` if no port can be had, of kind `usage` or `storage` if the blocklist is of no use.
+   * @throws {ShoalError} Of kind `network` if no port is free. Of kind `usage` or `storage` if the blocklist can't be
+   * read.
    */
   async start(): Promise<void> {
     if (this.#listener || this.#stopped) throw new Error("A session is started once, before it is stopped");
     if (this.#options.blocklist !== undefined) this.#blocked = await this.#readBlocklist(this.#options.blocklist);
-    if (this.#stopped) return; // meanwhile
+    if (this.#stopped) return; // The session was stopped meanwhile.
     this.#listener = new PeerListener(this.#platform, {
       listener: this.#listen(),
       find: (infoHash) => this.#torrents.get(infoHash.hex)?.acceptor ?? null,
       blocks: (host) => this.#blocks(host),
-      open: (connection) => this.#encryption.receive(connection),
+      open: (connection) => this.#resources.encryption.receive(connection),
       refused: (address, message) =>
         this.#emit({
           event: "peer",
@@ -280,7 +229,7 @@ export class Session {
         }),
       warn: (message) => this.#emit({ event: "warning", infohash: null, message, where: "peers" }),
     });
-    this.#forgetShortage = onShortage(() => this.#connections.shortage(this.#platform.now()));
+    this.#forgetShortage = onShortage(() => this.#resources.connections.shortage(this.#platform.now()));
     const { dht, lsd, portMap = false } = this.#options.discovery ?? {};
     const reachability = this.#reachability = new Reachability(this.externalAddress, {
       platform: this.#platform,
@@ -299,7 +248,7 @@ export class Session {
   async #startDht(reachability: Reachability, bootstrap: readonly HostPort[]): Promise<void> {
     this.#dht = await DhtService.start({
       platform: this.#platform,
-      socket: this.#datagrams,
+      socket: this.#resources.datagrams,
       port: this.port,
       reachability,
       bootstrap,
@@ -308,11 +257,11 @@ export class Session {
       onWarning: ({ what, why }) =>
         this.#emit({ event: "dht", infohash: null, status: "error", message: `${what}: ${why}` }),
     });
-    if (this.#stopped) await this.#dht?.stop(); // it was stopped meanwhile
+    if (this.#stopped) await this.#dht?.stop(); // The session was stopped meanwhile.
   }
 
-  /** Whoever has opened a firewall for our port wants to know. */
-  #datagramsMoved(port: number): void {
+  /** Warns if the UDP port differs from the TCP port: the user may have opened a firewall for that one. */
+  #udpOpened(port: number): void {
     this.#reachability?.setUdpPort(port);
     if (port === this.port) return;
     const message = `the UDP port ${this.port} is taken, so the DHT and UDP trackers use ${port}`;
@@ -320,20 +269,21 @@ export class Session {
   }
 
   /**
-   * Adds a torrent and starts it. What is on disk is checked in the background; what a magnet link stands for is found out
-   * there, too.
+   * Adds a torrent and starts it. The check of the disk and the search for a magnet link's metadata run in the
+   * background.
    *
-   * A torrent that is there already takes what is new about the source: trackers, web seeds, peers, nodes of the DHT, and to a
-   * magnet link what it stands for. A private torrent (BEP 27) takes peers alone. How it was added stays.
+   * A torrent that the session has already takes what is new in the source: trackers, web seeds, peers, DHT nodes, and
+   * metadata. A private torrent (BEP 27) takes peers only. The options of the first call stay.
    *
-   * @param source What it holds, or a magnet link to it.
-   * @param options Where it goes, and how it starts.
-   * @returns The torrent, at work; the same one as before if it is there already.
-   * @throws {ShoalError} Of kind `usage` if it is there already, and goes to another folder or has other files chosen.
+   * @param source A parsed torrent file or magnet link.
+   * @param options See {@linkcode AddOptions}.
+   * @returns The torrent; the existing one if the session has it already.
+   * @throws {ShoalError} Of kind `usage` if the session has the torrent with another folder or another selection of
+   * files.
    */
   async add(source: Metainfo | Magnet, options: AddOptions): Promise<TorrentHandle> {
     const key = source.infoHash.hex;
-    if (!this.#torrents.has(key)) await this.#removing.get(key); // which would forget the new one
+    if (!this.#torrents.has(key)) await this.#removing.get(key); // The removal would forget the new torrent.
     if (this.#stopped) throw new Error("The session has been stopped");
     const there = this.#torrents.get(key);
     if (there !== undefined) {
@@ -341,11 +291,11 @@ export class Session {
       this.#resolvePeers(there, source);
       return there;
     }
-    const torrent = new SwarmTorrent({
+    const torrent = new Torrent({
       shared: this.#shared,
       source,
       add: options,
-      limits: { down: this.#down.party(), up: this.#up.party() },
+      limits: { down: this.#resources.down.party(), up: this.#resources.up.party() },
       findPeers: (host) => this.#findPeers(host),
       findMetadata: (magnet, search) => this.#findMetadata(magnet, search),
       emit: (event) => this.#emit(event),
@@ -354,11 +304,11 @@ export class Session {
       gone: () => {
         this.#torrents.delete(key);
         this.#store.leave(source.infoHash);
-        this.#encryption.remove(source.infoHash);
+        this.#resources.encryption.remove(source.infoHash);
       },
     });
     this.#torrents.set(key, torrent);
-    this.#encryption.add(source.infoHash);
+    this.#resources.encryption.add(source.infoHash);
     const origin = { source, add: options, oneOff: this.#options.oneOff ?? false };
     this.#store.add(keptTorrent(torrent, { ...origin, isRemoving: () => this.#discarded.has(torrent) }));
     torrent.start();
@@ -366,22 +316,22 @@ export class Session {
     return torrent;
   }
 
-  /** Peers that a magnet link names, some perhaps by the name of a host. */
-  #resolvePeers(torrent: SwarmTorrent, source: Metainfo | Magnet): void {
+  /** Resolves the host names of peers that a magnet link names, and adds the peers. */
+  #resolvePeers(torrent: Torrent, source: Metainfo | Magnet): void {
     if (!("peers" in source) || source.peers.length === 0) return;
     void resolveAll(source.peers, this.#platform.net).then((addresses) => torrent.namedPeers(addresses));
   }
 
   #findPeers(host: PeerFinderHost): PeerFinder {
     const { bind } = this.#options;
-    const { mode } = this.#encryption;
+    const { mode } = this.#resources.encryption;
     return new PeerSources({
       platform: this.#platform,
       infoHash: host.infoHash,
-      peerId: this.#peerId,
+      peerId: this.#resources.peerId,
       port: this.port,
       portFor: (to) => this.#reachability?.portFor("tcp", to) ?? this.port,
-      udp: this.#udpTrackers,
+      udp: this.#resources.udpTrackers,
       ...(bind !== undefined && { bind }),
       ...(mode !== "off" && { encryption: mode }),
       trackers: host.trackers,
@@ -402,7 +352,7 @@ export class Session {
     if (externalIp) this.externalAddress.vote("tracker", new URL(url).hostname, externalIp);
     if (seeders !== null) host.heardOfSeeds(seeders);
     const infohash = host.infoHash.hex;
-    // Trackers say which passkey they don't know.
+    // Trackers repeat the passkey that they reject.
     const words = redact(message, secretsIn(url));
     this.#emit({ event: "tracker", infohash, url, status, seeders, leechers, peers, message: words });
   }
@@ -420,9 +370,9 @@ export class Session {
   }
 
   /**
-   * Adds every torrent again that an earlier session with the same state folder had, as it was last: its folder, its chosen files,
-   * whether it is paused. To be called once, after {@linkcode Session.start}. What was added to a session with `oneOff` is left
-   * out, and so is what can't be added, with a warning. Where files of a torrent were being removed, that is gone on with.
+   * Adds the torrents of earlier sessions with the same state folder again, each as it was: folder, selected files,
+   * paused or not. To be called once, after {@linkcode Session.start}. Torrents of sessions with `oneOff` are left out.
+   * A torrent that can't be added is left out with a warning. An interrupted removal of files is continued.
    *
    * @returns The torrents, the oldest first.
    */
@@ -432,18 +382,18 @@ export class Session {
       portable: this.#options.portable ?? false,
       files: this.#platform.files,
       isOver: () => this.#stopped !== null,
-      giveWay: () => this.#platform.giveWay(),
+      yieldToEventLoop: () => this.#platform.yieldToEventLoop(),
       onWarning: (error, infohash) => this.#warn(error, infohash),
     });
   }
 
-  /** Payload bytes of all sessions with this state folder; what runs is in it after a few seconds. Zeros if nothing is kept. */
+  /** Payload bytes of all sessions with this state folder, up to date within seconds; zeros if no state is kept. */
   get totals(): Traffic {
     return this.#store.totals;
   }
 
   /**
-   * Tells a listener of everything that happens from now on. It is called at once and must not take long.
+   * Calls a listener, synchronously, with every event from now on. The listener must not take long.
    *
    * @param listener Takes the events.
    * @returns Ends the subscription.
@@ -454,11 +404,9 @@ export class Session {
   }
 
   /**
-   * Everything that happens from now on, with `progress` of every torrent, to be iterated over; ends when the session has
-   * stopped.
+   * Returns every event from now on, with `progress` of every torrent. The iteration ends when the session has stopped.
    *
-   * @param options How often to tell of progress.
-   * @returns The events.
+   * @param options How often to report progress.
    *
    * @example
    * ```ts
@@ -476,9 +424,10 @@ export class Session {
   }
 
   /**
-   * Stops every torrent and the listening: trackers are told, resume state is saved. Calling it again waits for the same.
+   * Stops listening and stops every torrent: trackers are told, resume state is saved. Further calls return the same
+   * promise.
    *
-   * @param deadlineMs Milliseconds that it may take (default 3,000); what isn't done by then is left.
+   * @param deadlineMs Milliseconds that it may take (default 3,000); what isn't done by then is abandoned.
    */
   stop(deadlineMs: number = STOP_MS): Promise<void> {
     return this.#stopped ??= this.#stop(deadlineMs);
@@ -498,39 +447,24 @@ export class Session {
       await Promise.race([done, expired]);
     } finally {
       timer.cancel();
-      this.#udpTrackers.close();
-      this.#datagrams.close();
+      this.#resources.close();
       await this.#store.close();
       this.#over.resolve();
     }
   }
 
-  /** What torrents borrow; complete once the session has been started. */
+  /** The resources that torrents borrow; complete once the session has been started. */
   get #shared(): Shared {
-    return this.#lent ??= {
-      platform: this.#platform,
-      peerId: this.#peerId,
-      version: `Shoal ${VERSION}`,
+    return this.#resources.lend(() => ({
       port: this.port,
-      bind: this.#options.bind,
-      transport: this.#transport,
       policy: {
-        maxPeers: this.#options.maxPeers ?? DEFAULT_MAX_PEERS,
-        quota: this.#connections,
         blocks: (host) => this.#blocks(host),
         ownAddress: (family) => this.#reachability?.ownAddress(family) ?? null,
         portFor: (protocol, host) => this.#reachability?.portFor(protocol, host) ?? this.port,
       },
-      ticker: this.#ticker,
-      openings: new OpeningQueue(this.#platform),
-      budget: this.#budget,
-      metadataMemory: this.#metadataMemory,
-      reads: this.#reads,
-      stateFolder: this.#options.stateFolder ?? null,
       dht: this.#dht,
-      pex: this.#options.discovery?.pex ?? false,
       seenAs: (source, voter, address) => this.externalAddress.vote(source, voter, address),
-    };
+    }));
   }
 
   #blocks(host: string): boolean {
@@ -538,7 +472,7 @@ export class Session {
   }
 
   async #readBlocklist(path: string): Promise<IpRanges> {
-    // Only who has a list needs what reads it.
+    // The parser is loaded only if there is a blocklist.
     const { readBlocklist } = await import("./blocklist.ts");
     const { ranges, bad, firstBad } = await readBlocklist(path, this.#platform.files);
     if (bad > 0) {
@@ -583,19 +517,28 @@ export class Session {
     this.#emit({ event: "warning", infohash, message: `${what}: ${why}`, where });
   }
 
-  /** The one way out of all events, so that none carries the passkey of a tracker or a password. */
+  /** The only place that emits events. It removes passkeys and passwords. */
   #emit(told: SessionEvent): void {
-    this.#store.heard(told);
+    this.#store.handleEvent(told);
     const event = withoutSecrets(told);
     for (const listener of this.#listeners) {
       try {
         listener(event);
       } catch (error) {
-        // The listener's fault is its owner's to see, and no reason for the engine to stumble.
+        // An error of a listener is its owner's and must not disturb the session.
         queueMicrotask(() => {
           throw error;
         });
       }
     }
   }
+}
+
+/** Resolves host names to all of their addresses. A name that does not resolve is left out. */
+async function resolveAll(hosts: readonly HostPort[], net: Network): Promise<PeerAddress[]> {
+  const found = await Promise.allSettled(hosts.map(async ({ host, port }) => {
+    if (parseIp(host) !== null) return [{ host, port }];
+    return (await net.resolve(host)).map((address) => ({ host: address, port }));
+  }));
+  return found.flatMap((result) => result.status === "fulfilled" ? result.value : []);
 }

@@ -1,5 +1,6 @@
 /**
- * What a session tells the outside: snapshots to draw from and events to react to.
+ * Types of torrents, snapshots and events for the rooms above the session. Unlike the session, this module loads next
+ * to nothing.
  *
  * @module
  */
@@ -8,44 +9,64 @@ import { redact } from "../base/secrets.ts";
 import type { TorrentEvent } from "../swarm/mod.ts";
 
 export type * from "../swarm/events.ts";
-export type { PeerSnapshot, TorrentSnapshot, TorrentState } from "../swarm/mod.ts";
+export { progressOf } from "../swarm/events.ts";
+export type {
+  AnyEvent,
+  EventOptions,
+  EventStream,
+  FilePriority,
+  FileSnapshot,
+  MissedEvent,
+  MoveProgress,
+  OpenFileOptions,
+  PeerSnapshot,
+  PieceCell,
+  PieceMap,
+  ReadableTorrent,
+  ReadOptions,
+  StreamedEvent,
+  TorrentFailure,
+  TorrentHandle,
+  TorrentReader,
+  TorrentSnapshot,
+  TorrentState,
+} from "../swarm/mod.ts";
 
-/** What happened. Field names are those of the JSON lines in the command-line contract. */
+/** An event of a session. Field names are those of the command line's JSON lines. */
 export type SessionEvent = TorrentEvent | PortMapEvent | DhtEvent;
 
-/** Something is wrong with the DHT. Trackers and peers may do without it. */
+/** A problem with the DHT. The session goes on with trackers and peers alone. */
 export interface DhtEvent {
-  /** Which event. */
+  /** Type of the event. */
   readonly event: "dht";
-  /** It is for all torrents. */
+  /** Always `null`: the event concerns all torrents. */
   readonly infohash: null;
-  /** It has no other. */
+  /** Always `error`: only problems are reported. */
   readonly status: "error";
-  /** What is wrong. */
+  /** Description of the problem. */
   readonly message: string;
 }
 
-/** The gateway lets others reach us by a port of its own, or it does not. No torrent needs it. */
+/** A gateway maps one of our ports, or can't. The session works without a mapping. */
 export interface PortMapEvent {
-  /** Which event. */
+  /** Type of the event. */
   readonly event: "port_map";
-  /** It is for all torrents. */
+  /** Always `null`: the event concerns all torrents. */
   readonly infohash: null;
-  /** Whether it does. */
+  /** `ok` if a port is mapped. */
   readonly status: "ok" | "error";
-  /** Which kind of port; `null` with `error`. */
+  /** Protocol of the mapped port; `null` with `error`. */
   readonly protocol: "tcp" | "udp" | null;
-  /** `host:port` outside, the host empty when it is not known; `null` with `error`. */
+  /** External `host:port`, with an empty host if the address is unknown; `null` with `error`. */
   readonly external: string | null;
-  /** Which gateway, or what is wrong. */
+  /** Name and address of the gateway, or a description of the problem. */
   readonly message: string;
 }
 
 /**
- * An event whose words and URLs can be shown to anybody.
+ * Removes passkeys and passwords from an event's messages and URLs, so that it can be shown to anyone.
  *
- * @param event What happened.
- * @returns A copy.
+ * @returns A copy without secrets.
  */
 export function withoutSecrets<Event extends SessionEvent>(event: Event): Event {
   const copy: Record<string, unknown> = { ...event };

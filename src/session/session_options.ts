@@ -1,5 +1,5 @@
 /**
- * What a user of the library may choose.
+ * Options of a session.
  *
  * @module
  */
@@ -10,61 +10,61 @@ import type { EncryptionMode } from "../transport/stream_encryption.ts";
 
 export type { AddOptions, RateLimits } from "../swarm/mod.ts";
 
-/** Settings of a session. */
+/** Options for {@linkcode Session}. */
 export interface SessionOptions {
-  /** The outside. */
+  /** System services: clock, files, network. */
   readonly platform: Platform;
-  /** TCP port; 0 for any; absent for the first free of 6881 to 6889. */
+  /** TCP port; 0 for any; the first free port from 6881 to 6889 when absent. */
   readonly port?: number;
-  /** Address to listen on and to connect from; absent for all. */
+  /** Address to listen on and to connect from; all addresses when absent. */
   readonly bind?: string;
-  /** Connections per torrent (default 100). */
+  /** Maximum connections per torrent (default 100). */
   readonly maxPeers?: number;
   /**
-   * Connections of all torrents together, those that are being made included (default 500, or `maxPeers` if that is more); see
-   * {@linkcode Session.setMaxConnections}.
+   * Maximum connections of all torrents together, half-open ones included (default 500, or `maxPeers` if that is more);
+   * see {@linkcode Session.setMaxConnections}.
    */
   readonly maxConnections?: number;
   /**
-   * Path of a list of addresses that are neither dialled nor heard, packed with gzip or not; see `parseBlocklist()` for the
-   * forms. Trackers, web seeds and nodes of the DHT aren't concerned.
+   * Path of a list of addresses to and from which no peer connections are made, plain or compressed with gzip; see
+   * `parseBlocklist()` for the formats. It doesn't apply to trackers, web seeds and DHT nodes.
    */
   readonly blocklist?: string;
-  /** Bytes a second that all torrents together download at most; see {@linkcode RateLimits}. */
+  /** Download limit of all torrents together, in bytes per second; see {@linkcode RateLimits}. */
   readonly maxDown?: number | null;
-  /** Bytes a second that all torrents together upload at most. */
+  /** Upload limit of all torrents together, in bytes per second. */
   readonly maxUp?: number | null;
   /**
-   * How connections to peers are encrypted (default `prefer`). It keeps those out who slow BitTorrent down wherever they
-   * recognise it, and is no secrecy: whoever knows the info-hash can take part in the handshake.
+   * Encryption of peer connections (default `prefer`). It defeats traffic shapers that recognise BitTorrent, but gives
+   * no secrecy: everyone who knows the info-hash can take part in the handshake.
    */
   readonly encryption?: EncryptionMode;
-  /** Memory for pieces in flight and for reading, in bytes (default 64 MiB). */
+  /** Memory for pieces in flight and for the read cache, in bytes (default 64 MiB). */
   readonly cacheBytes?: number;
   /**
-   * Folder for what is kept between runs: resume state, the torrents with their settings, and what magnet links stand for;
-   * `null` or absent keeps nothing. Several sessions may have the same one, also in different processes.
+   * Folder for state that is kept between runs: resume data, torrents with their settings, and metadata of magnet
+   * links; `null` or absent to keep nothing. Several sessions can share a folder, also in different processes.
    */
   readonly stateFolder?: string | null;
   /**
-   * Whether torrents are added for this run alone (default `false`): `Session.restore()` doesn't add them again, and 30 days
-   * after the last run that had it a torrent is forgotten.
+   * `true` to add torrents for this run only (default `false`): `Session.restore()` doesn't add them again, and a
+   * torrent's state is deleted 30 days after the last run that had it.
    */
   readonly oneOff?: boolean;
-  /** Whether files that a magnet link stands for get names that Windows allows, too; see `parseMetainfo()`. */
+  /** `true` if the files of a magnet link get names that are also valid on Windows; see `parseMetainfo()`. */
   readonly portable?: boolean;
-  /** How to find others and be found. */
+  /** Ways to find peers besides trackers. */
   readonly discovery?: DiscoveryOptions;
 }
 
-/** How to find others and be found, besides trackers. What is absent is off. */
+/** Ways to find peers, and to be found, besides trackers. Absent ones are off. */
 export interface DiscoveryOptions {
-  /** Take part in the DHT. */
+  /** Take part in the DHT (BEP 5). */
   readonly dht?: {
-    /** Nodes to start from; the public routers when absent. */
+    /** Bootstrap nodes; the public routers when absent. */
     readonly bootstrap?: readonly HostPort[];
   };
-  /** Have the gateway between us and the outside let others through to our port, TCP and UDP (UPnP, NAT-PMP, PCP). */
+  /** Map our TCP and UDP port on the gateway (UPnP, NAT-PMP, PCP). */
   readonly portMap?: boolean;
   /** Local service discovery (BEP 14); never for a private torrent (BEP 27). */
   readonly lsd?: boolean;
@@ -72,8 +72,8 @@ export interface DiscoveryOptions {
   readonly pex?: boolean;
 }
 
-/** How a torrent is removed. */
+/** Options for removing a torrent. */
 export interface RemoveOptions {
-  /** Whether its files are removed from the disk (default `false`). */
+  /** `true` to delete the torrent's files from the disk (default `false`). */
   readonly data?: boolean;
 }

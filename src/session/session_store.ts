@@ -1,10 +1,10 @@
 /**
- * What a session keeps between runs: its torrents, their torrent files, and sums of traffic, in one database in the state folder.
- * Resume files and the table of the DHT lie beside it.
+ * Stores what a session keeps between runs: its torrents, their torrent files, and traffic totals, in one database in
+ * the state folder. Resume files and the DHT's routing table are separate files in the same folder.
  *
- * Several processes share the database. So everything is written in short transactions, sums are added to what is there, and a
- * process that finds it locked tries again later. Nothing depends on it while a session runs: what is wrong with it is told once, and the
- * session goes on without.
+ * Several processes can share the database. Transactions are short, traffic is added to the stored totals, and a locked
+ * database is tried again later. The running session doesn't depend on the database: the first failure is reported, and
+ * the session goes on without it.
  *
  * @module
  */
@@ -15,105 +15,106 @@ import type { InfoHash } from "../base/info_hash.ts";
 import { isDatabaseFault } from "../platform/database_error.ts";
 import type { Database, Platform, SqlValue, Timer } from "../platform/platform.ts";
 import { importTorrents, sweepFiles } from "./state_files.ts";
-import { openSound, patiently } from "./store_opening.ts";
+import { openOrReplaceDatabase, retryWhileLocked } from "./store_opening.ts";
 import { PUT_TORRENT, type StoredTorrent, torrentOf, type TorrentRecord, valuesOf } from "./store_schema.ts";
 
 export type { StoredTorrent, TorrentRecord };
 
 /** Name of the database in the state folder. */
 const DATABASE_NAME = "session.db";
-/** Milliseconds between a change and its transaction, so that what changes together is written together. */
+/** Milliseconds between a change and its transaction, so that changes made together are written together. */
 const SOON_MS = 20;
-/** Milliseconds between two transactions while there is always something new. */
+/** Milliseconds between transactions while changes keep coming. */
 const WRITE_INTERVAL_MS = 1_000;
-/** Milliseconds between two looks at the traffic of all torrents. */
+/** Milliseconds between checks of the torrents' traffic counters. */
 const TRAFFIC_INTERVAL_MS = 5_000;
-/** Milliseconds until something that can't be written is tried again, unless it is only locked. */
+/** Milliseconds until a failed write is tried again, unless the database was only locked. */
 const FAILED_INTERVAL_MS = 30_000;
-/** Times that a damaged database is replaced in one run: a device that damages every one is no place to keep something. */
+/** Damaged databases replaced in one run. A device that damages each of them is not fit to store anything. */
 const MAX_REPAIRS = 2;
-/** Torrents, and bytes of torrent files, that are written in one transaction: the event loop stands still meanwhile. */
+/** Torrents written in one transaction. The event loop is blocked during a transaction. */
 const BATCH_TORRENTS = 100;
+/** Bytes of torrent files after which a transaction takes no more. */
 const BATCH_BYTES = 1024 * 1024;
-/** Milliseconds after which a torrent that is at work is marked so again, and the state folder looked through. */
+/** Interval of refreshing an active torrent's `touched_at`, and of sweeping the state folder. */
 const DAY_MS = 24 * 60 * 60 * 1000;
-/** Milliseconds after which goes what belongs to no torrent, and a torrent of one run. */
+/** Milliseconds without use after which one-off torrents, and data that belongs to no torrent, are deleted. */
 export const FORGET_MS = 30 * DAY_MS;
 
-/** Events after which a torrent is to be kept as it was before. */
+/** Events that don't change a torrent's record. */
 const PASSING: ReadonlySet<string> = new Set(["peer", "tracker", "checking", "hash_failed", "warning"]);
 
-/** A torrent of the session, as the store asks it. */
+/** A torrent of the session, as the store sees it. */
 export interface KeptTorrent {
-  /** Which torrent. */
+  /** Info-hash of the torrent. */
   readonly infoHash: InfoHash;
-  /** What is to be kept of it now; `null` for none of it. */
+  /** Returns the record to store; `null` to store none. */
   record(): TorrentRecord | null;
-  /** Its torrent file; `null` while nobody knows what it holds. */
+  /** Returns the torrent file; `null` while the metadata is unknown. */
   torrentFile(): Bytes | null;
-  /** Payload bytes since it was added to the session. */
+  /** Payload bytes since the torrent was added to the session. */
   readonly traffic: Traffic;
 }
 
-/** Payload bytes. */
+/** Payload traffic in bytes. */
 export interface Traffic {
-  /** That came. */
+  /** Bytes received. */
   readonly downloaded: number;
-  /** That were sent. */
+  /** Bytes sent. */
   readonly uploaded: number;
 }
 
-/** What is looked at of an event. */
+/** Fields of an event that the store uses. */
 interface HeardEvent {
   readonly event: string;
   readonly infohash: string | null;
   readonly what?: string;
 }
 
-/** What a {@linkcode SessionStore} works with. */
+/** Options for {@linkcode SessionStore}. */
 export interface SessionStoreOptions {
-  /** The outside. */
-  readonly platform: Pick<Platform, "files" | "openDatabase" | "now" | "wallClock" | "after" | "giveWay">;
-  /** Where the session keeps what it remembers; `null` to keep nothing. */
+  /** System services: files, database, clocks and timers. */
+  readonly platform: Pick<Platform, "files" | "openDatabase" | "now" | "wallClock" | "after" | "yieldToEventLoop">;
+  /** State folder of the session; `null` to keep nothing. */
   readonly stateFolder: string | null;
-  /** Told once when something can't be kept, and of what is wrong with what was kept. */
+  /** Called once when the store can't be written, and with damage found in stored data. */
   onWarning(error: ShoalError): void;
 }
 
-/** A torrent that is in the session. */
+/** Store's state of a torrent in the session. */
 interface Entry {
   readonly torrent: KeptTorrent;
   readonly addedAt: number;
-  /** Whether the row is a lasting one, and this torrent there for one run: then only traffic is written. */
+  /** `true` if the row is of a permanent torrent, added as one-off in this session: only its traffic is written. */
   readonly isGuest: boolean;
   doneAt: number | null;
-  /** What the row holds, as JSON; `null` while that isn't known. */
+  /** Values of the row as JSON; `null` while unknown. */
   written: string | null;
-  /** Whether its torrent file is in the database. */
+  /** `true` if the torrent file is in the database. */
   hasFile: boolean;
   touchedAt: number;
-  /** Traffic that is in the sums already. */
+  /** Traffic that is already in the stored totals. */
   counted: Traffic;
-  /** The torrent has left the session: written once more, it is forgotten here. */
+  /** `true` if the torrent has left the session: after one more write the entry is deleted. */
   isGone: boolean;
 }
 
-/** Torrents that are written together, with what is to be kept of them; `null` for their traffic alone. */
+/** Torrents written in one transaction, each with its record, or `null` to write its traffic only. */
 type Batch = readonly (readonly [entry: Entry, record: TorrentRecord | null])[];
 
-/** The database of a session. */
+/** The session's database. */
 export class SessionStore {
   readonly #options: SessionStoreOptions;
   readonly #platform: SessionStoreOptions["platform"];
   readonly #path: string;
   #database: Database | null = null;
-  /** The folder that relative paths start from; the next run may start elsewhere. */
+  /** Folder of relative paths, which are stored absolute because the next run may start in another folder. */
   #here: string | null = null;
   readonly #entries = new Map<string, Entry>();
   readonly #dirty = new Set<Entry>();
-  /** Torrent files that wait to be written, of torrents that may not be in the session. */
+  /** Torrent files to be written, possibly of torrents that are not in the session. */
   readonly #files = new Map<string, { readonly infoHash: InfoHash; readonly bytes: Bytes }>();
-  /** Torrents that wait to be removed. */
+  /** Torrents to be deleted from the database. */
   readonly #removed = new Map<string, InfoHash>();
   #timer: Timer | null = null;
   #trafficTimer: Timer | null = null;
@@ -121,26 +122,26 @@ export class SessionStore {
   #writing: Promise<void> | null = null;
   #hasFailed = false;
   #isClosed = false;
-  /** Whether something in the database was found damaged. */
+  /** `true` if a read or write found the database damaged. */
   #isBroken = false;
   #repairs = 0;
-  /** Settles when what older versions left is in the database. */
+  /** Resolves when the torrent files of older versions have been imported. */
   #imported: Promise<void> = Promise.resolve();
   #swept: Promise<void> = Promise.resolve();
 
-  /** @param options What to work with. */
+  /** @param options See {@linkcode SessionStoreOptions}. */
   constructor(options: SessionStoreOptions) {
     this.#options = options;
     this.#platform = options.platform;
     this.#path = `${options.stateFolder}/${DATABASE_NAME}`;
   }
 
-  /** Whether anything is kept. */
+  /** Returns `true` if the database is open. */
   get isOpen(): boolean {
     return this.#database !== null;
   }
 
-  /** Opens the database. Never fails: a session that can't keep anything goes on without. */
+  /** Opens the database. Never rejects: the session goes on without a store. */
   async open(): Promise<void> {
     const { stateFolder } = this.#options;
     if (stateFolder === null || this.#platform.openDatabase === undefined) return;
@@ -150,12 +151,12 @@ export class SessionStore {
     } catch (error) {
       return this.#warn(error);
     }
-    if (this.#isClosed) return this.#shut(); // meanwhile
+    if (this.#isClosed) return this.#shut(); // closed in the meantime
     this.#imported = this.#import(stateFolder);
     this.#swept = this.#sweep(stateFolder);
   }
 
-  /** Every torrent that is kept, the oldest first. */
+  /** Returns all stored torrents, oldest first. */
   torrents(): StoredTorrent[] {
     const rows = this.#read((database) => database.prepare("SELECT * FROM torrents ORDER BY added_at, rowid").all());
     const torrents = (rows ?? []).map(torrentOf);
@@ -164,22 +165,18 @@ export class SessionStore {
     return torrents.filter((torrent) => torrent !== null);
   }
 
-  /** Payload bytes of all sessions so far; what runs is in it after a few seconds. */
+  /** Payload traffic of all sessions so far. The traffic of running torrents is added every few seconds. */
   get totals(): Traffic {
     const row = this.#read((database) => database.prepare("SELECT downloaded, uploaded FROM session").get());
     return { downloaded: Number(row?.["downloaded"] ?? 0), uploaded: Number(row?.["uploaded"] ?? 0) };
   }
 
-  /**
-   * Keeps a torrent from now on.
-   *
-   * @param torrent The torrent, in the session.
-   */
+  /** Starts storing a torrent of the session. */
   add(torrent: KeptTorrent): void {
     if (this.#database === null || this.#isClosed) return;
     const there = this.#stored(torrent.infoHash);
     const now = this.#platform.wallClock();
-    // One whose files were to be removed is wanted again.
+    // A torrent that is being removed with its files counts as new when it is added again.
     const isLasting = there !== null && !there.oneOff && there.state !== "removing";
     const entry: Entry = {
       torrent,
@@ -194,37 +191,29 @@ export class SessionStore {
     };
     this.#removed.delete(torrent.infoHash.hex);
     this.#entries.set(torrent.infoHash.hex, entry);
-    this.#trafficTimer ??= this.#platform.after(TRAFFIC_INTERVAL_MS, () => this.#lookAtTraffic());
+    this.#trafficTimer ??= this.#platform.after(TRAFFIC_INTERVAL_MS, () => this.#pollTraffic());
     this.#touch(entry);
   }
 
   /**
-   * Something about a torrent is another than before. Cheap; what is to be kept of it is asked for when it is written.
+   * Called when a torrent has changed. This is cheap: the record is read when it is written.
    *
-   * @param infoHash Which torrent; one that isn't kept is passed over.
+   * @param infoHash Info-hash in hex; ignored if the torrent isn't stored.
    */
-  changed(infoHash: string): void {
+  markDirty(infoHash: string): void {
     const entry = this.#entries.get(infoHash);
     if (entry) this.#touch(entry);
   }
 
-  /**
-   * Takes note of what happened to a torrent, after which it may be another than before.
-   *
-   * @param event What the session tells.
-   */
-  heard(event: HeardEvent): void {
+  /** Handles an event of the session, which may mean that a torrent has changed. */
+  handleEvent(event: HeardEvent): void {
     if (event.infohash === null || PASSING.has(event.event)) return;
-    this.changed(event.infohash);
-    // Now, not soon: from the next second on the old folder counts for nothing.
+    this.markDirty(event.infohash);
+    // Written at once: after the move, the stored folder is wrong.
     if (event.event === "changed" && event.what === "folder") void this.flush();
   }
 
-  /**
-   * A torrent has left the session. It is kept, as it was last.
-   *
-   * @param infoHash Which torrent.
-   */
+  /** Called when a torrent leaves the session. Its last state stays stored. */
   leave(infoHash: InfoHash): void {
     const entry = this.#entries.get(infoHash.hex);
     if (!entry) return;
@@ -232,11 +221,7 @@ export class SessionStore {
     this.#touch(entry);
   }
 
-  /**
-   * Keeps a torrent no longer.
-   *
-   * @param infoHash Which torrent.
-   */
+  /** Deletes a torrent from the store. */
   remove(infoHash: InfoHash): void {
     if (this.#database === null) return;
     const entry = this.#entries.get(infoHash.hex);
@@ -248,8 +233,9 @@ export class SessionStore {
   }
 
   /**
-   * @param infoHash Which torrent.
-   * @returns The torrent file as it was kept, or `null` when there is none. It may have been tampered with since.
+   * Loads a stored torrent file.
+   *
+   * @returns The torrent file, unchecked, or `null` if there is none.
    */
   async load(infoHash: InfoHash): Promise<Bytes | null> {
     await this.#imported;
@@ -261,34 +247,29 @@ export class SessionStore {
     if (!(bytes instanceof Uint8Array)) return null;
     const now = this.#platform.wallClock();
     if (Math.abs(now - Number(row?.["used_at"])) > DAY_MS) {
-      this.#files.set(infoHash.hex, { infoHash, bytes: bytes as Bytes }); // which says that it is still used
+      this.#files.set(infoHash.hex, { infoHash, bytes: bytes as Bytes }); // writing it again updates `used_at`
       this.#schedule(SOON_MS);
     }
     return bytes as Bytes;
   }
 
-  /**
-   * Keeps the torrent file of a magnet link, whether or not that is in the session.
-   *
-   * @param infoHash Which torrent.
-   * @param bytes The torrent file.
-   */
+  /** Stores the torrent file of a magnet link, whether or not the torrent is in the session. */
   save(infoHash: InfoHash, bytes: Bytes): void {
     if (this.#database === null || this.#isClosed) return;
     this.#files.set(infoHash.hex, { infoHash, bytes });
     this.#schedule(SOON_MS);
   }
 
-  /** Waits until all that has changed so far is written, or can't be. Never fails. */
+  /** Writes all changes so far. Never rejects, even if the write fails. */
   async flush(): Promise<void> {
     try {
-      await patiently(this.#platform, () => this.#writeAll());
+      await retryWhileLocked(this.#platform, () => this.#writeAll());
     } catch (error) {
       this.#warn(error);
     }
   }
 
-  /** Writes what has changed, and closes the database. Never fails; calling it again does nothing. */
+  /** Writes all changes and closes the database. Never rejects; calling it again has no effect. */
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
@@ -301,7 +282,7 @@ export class SessionStore {
   }
 
   #open(isSuspect: boolean): Promise<Database> {
-    return openSound({
+    return openOrReplaceDatabase({
       platform: this.#platform,
       path: this.#path,
       isSuspect,
@@ -315,7 +296,7 @@ export class SessionStore {
     this.#schedule(SOON_MS);
   }
 
-  /** Sees to it that what waits is written, at once if nothing was for a while. */
+  /** Schedules a write, after the given time and no sooner than the minimum interval since the last write. */
   #schedule(milliseconds: number): void {
     if (this.#timer !== null || this.#isClosed || this.#database === null) return;
     const wait = Math.max(milliseconds, this.#writtenAt + WRITE_INTERVAL_MS - this.#platform.now());
@@ -338,7 +319,7 @@ export class SessionStore {
     return this.#dirty.size > 0 || this.#files.size > 0 || this.#removed.size > 0;
   }
 
-  #lookAtTraffic(): void {
+  #pollTraffic(): void {
     this.#trafficTimer = null;
     if (this.#isClosed || this.#entries.size === 0) return;
     const now = this.#platform.wallClock();
@@ -347,16 +328,16 @@ export class SessionStore {
       const hasMoved = downloaded !== entry.counted.downloaded || uploaded !== entry.counted.uploaded;
       if (hasMoved || now - entry.touchedAt > DAY_MS) this.#touch(entry);
     }
-    this.#trafficTimer = this.#platform.after(TRAFFIC_INTERVAL_MS, () => this.#lookAtTraffic());
+    this.#trafficTimer = this.#platform.after(TRAFFIC_INTERVAL_MS, () => this.#pollTraffic());
   }
 
   /**
-   * Writes all that waits; one call after the other.
+   * Writes all changes. Concurrent calls run one after the other.
    *
-   * @throws {DatabaseError} If that fails; with the fault `locked` if it is worth another try.
+   * @throws {DatabaseError} If the write fails; with the fault `locked` if a retry may succeed.
    */
   async #writeAll(): Promise<void> {
-    while (this.#writing !== null) await this.#writing.catch(() => {}); // whoever began it is told
+    while (this.#writing !== null) await this.#writing.catch(() => {}); // the call that started it gets the error
     this.#writing = this.#write();
     try {
       await this.#writing;
@@ -377,7 +358,7 @@ export class SessionStore {
         const batch = this.#nextBatch();
         if (this.#here === null && batch.some(([, record]) => record && !isAbsolute(record.folder))) {
           this.#here = await this.#platform.files.realPath(".");
-          continue; // meanwhile there may be something new
+          continue; // something may have changed in the meantime
         }
         this.#writeBatch(this.#database, batch);
       } catch (error) {
@@ -385,15 +366,15 @@ export class SessionStore {
           this.#isBroken = true;
           continue;
         }
-        // They can be had again; memory is for what is needed.
+        // These torrent files can be fetched again, and must not pile up in memory.
         if (!isDatabaseFault(error, "locked")) this.#files.clear();
         throw error;
       }
-      if (this.#hasWork) await this.#platform.giveWay();
+      if (this.#hasWork) await this.#platform.yieldToEventLoop();
     }
   }
 
-  /** Begins the database anew, with all that is in the session, if it is damaged. */
+  /** Replaces a damaged database with a new one, and writes all torrents of the session to it. */
   async #repair(): Promise<void> {
     this.#shut();
     this.#isBroken = false;
@@ -413,7 +394,7 @@ export class SessionStore {
     return entries.map((entry) => [entry, entry.isGuest ? null : entry.torrent.record()] as const).toArray();
   }
 
-  /** One transaction of bounded length. What it writes is no longer dirty when it is in the file. */
+  /** Writes one transaction of bounded length. What it wrote is marked clean after the commit. */
   #writeBatch(database: Database, batch: Batch): void {
     const now = this.#platform.wallClock();
     const done: (() => void)[] = [];
@@ -439,7 +420,7 @@ export class SessionStore {
     for (const settle of done) settle();
   }
 
-  /** @returns Bytes of the torrent file that were written. */
+  /** Returns the number of bytes of the torrent file written. */
   #writeFile(database: Database, entry: Entry, now: number): number {
     if (entry.hasFile || entry.isGuest) return 0;
     const { infoHash } = entry.torrent;
@@ -488,7 +469,7 @@ export class SessionStore {
     return row && torrentOf(row);
   }
 
-  /** Reads something; what can't be read isn't there. */
+  /** Runs a query; returns `null` if the database can't be read. */
   #read<T>(work: (database: Database) => T): T | null {
     if (this.#database === null) return null;
     try {
@@ -513,13 +494,13 @@ export class SessionStore {
         },
       });
     } catch (error) {
-      // The rest is for the next run.
+      // The next run imports the rest.
       if (!(error instanceof ShoalError)) throw error;
       this.#options.onWarning(error);
     }
   }
 
-  /** Once a day, by whichever process comes first, what nobody has needed for a while goes. */
+  /** Deletes unused data, once a day, in whichever process comes first. */
   async #sweep(folder: string): Promise<void> {
     await this.#imported;
     const now = this.#platform.wallClock();
@@ -527,7 +508,7 @@ export class SessionStore {
     try {
       const isDue = await this.#patiently((database) =>
         database.transaction(() => {
-          // A clock that was wrong must not keep things for ever.
+          // The third condition is for a clock that was set too far ahead once, which would prevent all sweeps.
           const due = "UPDATE session SET swept_at = ? WHERE swept_at < ? OR swept_at > ?";
           if (database.prepare(due).run(now, now - DAY_MS, now + DAY_MS) === 0) return false;
           database.prepare("DELETE FROM torrents WHERE one_off = 1 AND touched_at < ?").run(end);
@@ -543,14 +524,14 @@ export class SessionStore {
         isOver: () => this.#isClosed,
       });
     } catch (error) {
-      // What can't be removed today may be tomorrow, and is in nobody's way.
+      // What can't be deleted today may be deleted tomorrow, and does no harm.
       if (!(error instanceof ShoalError)) throw error;
     }
   }
 
-  /** Writes something when no other process does. @returns What `work` returned; `null` if nothing is kept. */
+  /** Writes to the database, and waits while another process has locked it. Returns `null` if there is no database. */
   #patiently<T>(work: (database: Database) => T): Promise<T | null> {
-    return patiently(this.#platform, () => this.#database && work(this.#database));
+    return retryWhileLocked(this.#platform, () => this.#database && work(this.#database));
   }
 
   #shut(): void {

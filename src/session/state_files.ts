@@ -1,6 +1,6 @@
 /**
- * The files of the state folder, besides the database: what older versions kept, and what nobody needs any more. Only names that
- * Shoal gives are ever touched.
+ * Imports and cleans up files of the state folder other than the database. Only files with names that Shoal gives are
+ * touched.
  *
  * @module
  */
@@ -11,37 +11,40 @@ import { MAX_TORRENT_SIZE } from "../metainfo/mod.ts";
 import { isFileFault } from "../platform/file_errors.ts";
 import type { FileSystem } from "../platform/platform.ts";
 
-/** Resume state of a torrent, by info-hash and a hash of the folder, and drafts of it. */
+/** Resume files, named after the info-hash and a hash of the folder, and their temporary files. */
 const RESUME = /^([0-9a-f]{40})-[0-9a-f]{8}\.resume(?:(?:\.[0-9a-f]{8})?\.new)?$/;
-/** Drafts of the DHT's table, locks of processes that were killed, and databases that were put aside, with what belongs to them. */
+/** Temporary files of the routing table, stale locks, and renamed damaged databases with their journals. */
 const LEFTOVER = /^(?:dht(?:\.[0-9a-f]{8})?\.new|session\.db\.lock|session\.db\.broken-\d+(?:-wal|-shm)?)$/;
-/** A torrent that older versions kept, and drafts of it. */
+/** Torrent files of older versions. */
 const TORRENT = /^([0-9a-f]{40})\.torrent$/;
+/** Temporary files of torrent files of older versions. */
 const TORRENT_DRAFT = /^[0-9a-f]{40}\.torrent(?:\.[0-9a-f]{8})?\.new$/;
 
-/** A torrent that an older version kept. */
+/** A torrent file stored by an older version. */
 export interface OldTorrent {
-  /** Which torrent its name says that it is. */
+  /** Info-hash according to the file's name. */
   readonly infoHash: InfoHash;
-  /** When it was written, milliseconds since 1970. */
+  /** Last modification, milliseconds since 1970. */
   readonly modified: number;
-  /** The torrent file, unchecked. */
+  /** Content of the torrent file, unchecked. */
   readonly bytes: Bytes;
 }
 
+/** Options for {@linkcode importTorrents}. */
+export interface ImportOptions {
+  /** Stores a torrent file. The file in the folder is deleted when the promise resolves. */
+  take(torrent: OldTorrent): Promise<void>;
+  /** Returns `true` if the remaining files are to be left for the next run. */
+  isOver(): boolean;
+}
+
 /**
- * Takes over the torrents of magnet links, which older versions kept as files in the folder `torrents`, and removes the files.
+ * Imports the torrent files of magnet links that older versions stored in the folder `torrents`, and deletes the files.
  *
- * @param files The file system.
- * @param folder The state folder.
- * @param options `take`: keeps one; it is removed when that is done. `isOver`: whether to leave the rest for the next run.
- * @throws {ShoalError} Of kind `storage` if a file can't be read or removed.
+ * @param options See {@linkcode ImportOptions}.
+ * @throws {ShoalError} Of kind `storage` if a file can't be read or deleted.
  */
-export async function importTorrents(
-  files: FileSystem,
-  folder: string,
-  options: { take(torrent: OldTorrent): Promise<void>; isOver(): boolean },
-): Promise<void> {
+export async function importTorrents(files: FileSystem, folder: string, options: ImportOptions): Promise<void> {
   const old = `${folder}/torrents`;
   if ((await files.stat(old))?.kind !== "folder") return;
   for (const name of await files.list(old)) {
@@ -50,7 +53,7 @@ export async function importTorrents(
     const infoHash = infoHashIn(name, TORRENT);
     if (infoHash === null && !TORRENT_DRAFT.test(name)) continue;
     const info = await files.stat(path);
-    if (info?.kind !== "file") continue; // another process was quicker, or it is none of ours
+    if (info?.kind !== "file") continue; // already imported by another process, or not ours
     if (infoHash !== null && info.size <= MAX_TORRENT_SIZE) {
       const bytes = await readIfThere(files, path);
       if (bytes === null) continue;
@@ -62,7 +65,7 @@ export async function importTorrents(
   if (isEmpty) await files.remove(old);
 }
 
-/** Another process may take over the same files. */
+/** Returns `null` if the file is gone: another process may be importing the same files. */
 async function readIfThere(files: FileSystem, path: string): Promise<Bytes | null> {
   try {
     return await files.readFile(path, MAX_TORRENT_SIZE, { secret: true });
@@ -72,20 +75,23 @@ async function readIfThere(files: FileSystem, path: string): Promise<Bytes | nul
   }
 }
 
+/** Options for {@linkcode sweepFiles}. */
+export interface SweepOptions {
+  /** Only files last written before this time are deleted, in milliseconds since 1970. */
+  readonly before: number;
+  /** Returns `true` if the database has the torrent. */
+  isKept(infoHash: InfoHash): boolean;
+  /** Returns `true` if the remaining files are to be left for the next sweep. */
+  isOver(): boolean;
+}
+
 /**
- * Removes files that belong to no torrent and that nobody has written for a while.
+ * Deletes stale files that belong to no torrent.
  *
- * @param files The file system.
- * @param folder The state folder.
- * @param options `before`: what was written before that time goes, in milliseconds since 1970. `isKept`: whether a torrent is
- * still known. `isOver`: whether to leave the rest for the next time.
- * @throws {ShoalError} Of kind `storage` if something can't be removed.
+ * @param options See {@linkcode SweepOptions}.
+ * @throws {ShoalError} Of kind `storage` if a file can't be deleted.
  */
-export async function sweepFiles(
-  files: FileSystem,
-  folder: string,
-  options: { readonly before: number; isKept(infoHash: InfoHash): boolean; isOver(): boolean },
-): Promise<void> {
+export async function sweepFiles(files: FileSystem, folder: string, options: SweepOptions): Promise<void> {
   for (const name of await files.list(folder)) {
     if (options.isOver()) return;
     const infoHash = infoHashIn(name, RESUME);

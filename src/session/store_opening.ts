@@ -1,5 +1,5 @@
 /**
- * How the session's database is opened: with patience while other processes hold it, and anew when it is damaged.
+ * Opens the session's database: waits while other processes have it locked, and replaces it if it is damaged.
  *
  * @module
  */
@@ -9,31 +9,32 @@ import { isDatabaseFault } from "../platform/database_error.ts";
 import type { Database, Platform } from "../platform/platform.ts";
 import { checkAll, migrate } from "./store_schema.ts";
 
-/** What a database is opened with. */
+/** Options for {@linkcode openOrReplaceDatabase}. */
 export interface OpeningOptions {
-  /** The outside. */
+  /** System services: files, database, clock and timers. */
   readonly platform: Pick<Platform, "files" | "openDatabase" | "wallClock" | "after">;
-  /** Of the database's file. */
+  /** Path of the database. */
   readonly path: string;
-  /** Whether something in it is known to be damaged, so that all of it is looked at. */
+  /** `true` if damage is suspected, so that the whole database is checked. */
   readonly isSuspect: boolean;
-  /** Told when it was put aside: why, and under which name. */
+  /** Called when a damaged database was renamed, with the reason and the new name. */
   putAside(why: string, name: string): void;
 }
 
-/** Milliseconds between two tries when another process is writing, and how many there are. */
+/** Milliseconds between tries while another process has the database locked. */
 const LOCKED_MS = 50;
+/** Number of tries. */
 const LOCKED_TRIES = 20;
 
 /**
- * Does something with a database, and again while another process holds it, for a second.
+ * Runs a database operation, and repeats it for about a second while another process has the database locked.
  *
  * @param platform Timers.
- * @param work What to do.
- * @returns What `work` returned.
- * @throws {DatabaseError} If it fails otherwise, or for too long.
+ * @param work The operation.
+ * @returns The result of `work`.
+ * @throws {DatabaseError} If the operation fails for another reason, or the database stays locked.
  */
-export async function patiently<T>(platform: Pick<Platform, "after">, work: () => T | Promise<T>): Promise<T> {
+export async function retryWhileLocked<T>(platform: Pick<Platform, "after">, work: () => T | Promise<T>): Promise<T> {
   for (let tries = 1;; tries++) {
     try {
       return await work();
@@ -45,23 +46,23 @@ export async function patiently<T>(platform: Pick<Platform, "after">, work: () =
 }
 
 /**
- * Opens the database. One that is damaged is put aside, and a new one begun.
+ * Opens the database. A damaged one is renamed and replaced with a new one.
  *
- * @param options What to open.
- * @returns The database, with the newest tables.
- * @throws {ShoalError} Of kind `storage` if it can't be used.
+ * @param options See {@linkcode OpeningOptions}.
+ * @returns The database, migrated to the current schema.
+ * @throws {ShoalError} Of kind `storage` if the database can't be used.
  */
-export async function openSound(options: OpeningOptions): Promise<Database> {
+export async function openOrReplaceDatabase(options: OpeningOptions): Promise<Database> {
   const { platform, path, isSuspect } = options;
   try {
-    return await patiently(platform, () => tryOpen(options, isSuspect));
+    return await retryWhileLocked(platform, () => tryOpen(options, isSuspect));
   } catch (error) {
     if (!isDatabaseFault(error, "corrupt")) throw error;
   }
-  // Another process may be about to do the same, and must not put away the new one.
+  // The lock keeps two processes from replacing the database at the same time, which would rename the new one.
   const lock = await platform.files.lock(`${path}.lock`, { patience: LOCKED_MS * LOCKED_TRIES });
   try {
-    return await patiently(platform, () => tryOpen(options, true));
+    return await retryWhileLocked(platform, () => tryOpen(options, true));
   } catch (error) {
     if (!(error instanceof ShoalError) || !isDatabaseFault(error, "corrupt") || lock === null) throw error;
     const aside = `${path}.broken-${platform.wallClock()}`;
@@ -69,7 +70,7 @@ export async function openSound(options: OpeningOptions): Promise<Database> {
       if (await platform.files.stat(path + suffix)) await platform.files.rename(path + suffix, aside + suffix);
     }
     options.putAside(error.why, aside.slice(aside.lastIndexOf("/") + 1));
-    return await patiently(platform, () => tryOpen(options, false));
+    return await retryWhileLocked(platform, () => tryOpen(options, false));
   } finally {
     await lock?.release();
   }

@@ -1,7 +1,7 @@
 /**
- * The tables of the session's database, and torrents as their rows.
+ * Schema of the session's database, and conversion of torrents to and from rows.
  *
- * A change of the tables is a new entry at the end of {@linkcode MIGRATIONS}; what was released stays as it is.
+ * To change the schema, append to {@linkcode MIGRATIONS}. Released entries must not be changed.
  *
  * @module
  */
@@ -11,60 +11,60 @@ import { DatabaseError } from "../platform/database_error.ts";
 import { FILE_PRIORITIES, type FilePriority } from "../swarm/mod.ts";
 import type { Database, SqlRow, SqlValue } from "../platform/platform.ts";
 
-/** What the user wants a torrent to do; `removing`: to be gone, with its files. */
+/** What the user wants a torrent to do; `removing` means to be removed with its files. */
 export type WantedState = "running" | "paused" | "queued" | "removing";
 
 const STATES: readonly string[] = ["running", "paused", "queued", "removing"] satisfies readonly WantedState[];
 
-/** What is kept of a torrent as it is now. */
+/** Stored state of a torrent. */
 export interface TorrentRecord {
-  /** Its name, safe to print. */
+  /** Name, safe to print. */
   readonly name: string;
-  /** The magnet link by which it was added; `null` for a torrent file. */
+  /** Magnet link that the torrent was added with; `null` for a torrent file. */
   readonly magnet: string | null;
-  /** Folder that its files, or its own folder, are in. */
+  /** Folder that contains the torrent's file or folder. */
   readonly folder: string;
-  /** Whether nothing is ever written. */
+  /** `true` if nothing is ever written to the files. */
   readonly seedOnly: boolean;
-  /** Whether pieces are fetched in order. */
+  /** `true` if pieces are downloaded in order. */
   readonly sequential: boolean;
-  /** Indexes of the files that are wanted, in `meta.files`; `null` for all, or those that the magnet link names. */
+  /** Indexes of the wanted files in `meta.files`; `null` for all, or those that the magnet link selects. */
   readonly files: readonly number[] | null;
-  /** Priorities of files by their indexes, but for normal ones. */
+  /** Priorities by file index; files with normal priority are left out. */
   readonly priorities: readonly (readonly [index: number, priority: FilePriority])[];
-  /** Bytes a second that it downloads at most; `null` for no limit of its own. */
+  /** Download limit of the torrent in bytes per second; `null` for none. */
   readonly maxDown: number | null;
-  /** Bytes a second that it uploads at most; `null` for no limit of its own. */
+  /** Upload limit of the torrent in bytes per second; `null` for none. */
   readonly maxUp: number | null;
   /** Announce URLs in tiers. */
   readonly trackers: readonly (readonly string[])[];
-  /** What the user wants it to do. */
+  /** What the user wants the torrent to do. */
   readonly state: WantedState;
-  /** Why it can't do that; `null` if it can. */
+  /** Error that stops the torrent; `null` if there is none. */
   readonly error: string | null;
-  /** Whether every wanted byte is here; `null` while that isn't known, and it stays as it was. */
+  /** `true` if all wanted bytes are on disk; `null` if unknown, which leaves the stored value as it is. */
   readonly done: boolean | null;
-  /** Whether it was added for one run, and isn't the session's to restore. */
+  /** `true` if the torrent was added for one run, and must not be restored. */
   readonly oneOff: boolean;
 }
 
-/** A torrent as it is in the database. */
+/** A torrent as read from the database. */
 export interface StoredTorrent extends Omit<TorrentRecord, "done"> {
-  /** Which torrent. */
+  /** Info-hash of the torrent. */
   readonly infoHash: InfoHash;
-  /** When it was added first, milliseconds since 1970. */
+  /** When the torrent was first added, milliseconds since 1970. */
   readonly addedAt: number;
-  /** When every wanted byte was here, milliseconds since 1970; `null` if one is missing. */
+  /** When all wanted bytes were on disk, milliseconds since 1970; `null` if the torrent is incomplete. */
   readonly doneAt: number | null;
-  /** When it was last known to be at work, milliseconds since 1970. */
+  /** When the torrent was last known to be in a session, milliseconds since 1970. */
   readonly touchedAt: number;
-  /** Payload bytes that ever came, wasted ones included. */
+  /** Payload bytes ever received, wasted ones included. */
   readonly downloaded: number;
-  /** Payload bytes that were ever sent. */
+  /** Payload bytes ever sent. */
   readonly uploaded: number;
 }
 
-/** By version, from 0 on: what makes the next one of it. */
+/** SQL that brings the database from the version of its index to the next. */
 export const MIGRATIONS: readonly string[] = [
   `CREATE TABLE torrents (
      info_hash BLOB PRIMARY KEY,
@@ -103,16 +103,16 @@ export const MIGRATIONS: readonly string[] = [
 ];
 
 /**
- * Brings a database to the newest version of the tables, and looks whether it is sound as far as that is quick.
+ * Migrates a database to the current schema, and does the quick part of the integrity check.
  *
- * @param database What was opened; an empty one is begun.
- * @param path Of its file, for errors.
- * @throws {DatabaseError} With the fault `newer` if a later program has made it, `corrupt` if it is damaged.
+ * @param database The database; may be empty.
+ * @param path Path of the database, for errors.
+ * @throws {DatabaseError} With the fault `newer` if a newer version of Shoal wrote it, `corrupt` if it is damaged.
  */
 export function migrate(database: Database, path: string): void {
   if (versionOf(database) !== MIGRATIONS.length) {
     database.transaction(() => {
-      const version = versionOf(database); // another process may have been quicker
+      const version = versionOf(database); // another process may have migrated it
       if (version > MIGRATIONS.length) {
         const why = `a newer version of Shoal made it (version ${version}, this one knows ${MIGRATIONS.length})`;
         throw new DatabaseError("newer", { what: "cannot use the database", path, why });
@@ -126,10 +126,10 @@ export function migrate(database: Database, path: string): void {
 }
 
 /**
- * Looks whether all of a database is sound.
+ * Checks the integrity of the whole database.
  *
- * @param database What was opened.
- * @param path Of its file, for errors.
+ * @param database The database.
+ * @param path Path of the database, for errors.
  * @throws {DatabaseError} With the fault `corrupt` if it is damaged.
  */
 export function checkAll(database: Database, path: string): void {
@@ -147,7 +147,7 @@ function versionOf(database: Database): number {
   return Number(database.prepare("PRAGMA user_version").get()?.["user_version"] ?? 0);
 }
 
-/** Columns that follow from a {@linkcode TorrentRecord}, in the order of {@linkcode valuesOf}. */
+/** Columns of a {@linkcode TorrentRecord}, in the order of {@linkcode valuesOf}. */
 const RECORD_COLUMNS: readonly string[] = [
   "name",
   "magnet",
@@ -164,11 +164,15 @@ const RECORD_COLUMNS: readonly string[] = [
   "one_off",
 ];
 
-/** Inserts a row or makes it anew, but for its sums: info-hash, times of adding, completion and work, then {@linkcode valuesOf}. */
+/**
+ * Inserts or updates a torrent's row, except its traffic totals. Values: info-hash, `added_at`, `done_at`,
+ * `touched_at`, then those of {@linkcode valuesOf}.
+ */
 export const PUT_TORRENT = putStatement(["info_hash", "added_at", "done_at", "touched_at", ...RECORD_COLUMNS]);
 
 function putStatement(columns: readonly string[]): string {
-  // What a link stands for is added again as such, but may be lost.
+  // A restored torrent is added from its torrent file and has no magnet link. The stored link stays, in case the
+  // torrent file is lost.
   const better = (column: string) => column === "magnet" ? "COALESCE(excluded.magnet, magnet)" : `excluded.${column}`;
   const changes = columns.slice(1).map((column) => `${column} = ${better(column)}`);
   return `INSERT INTO torrents (${columns.join(", ")}) VALUES (${columns.map(() => "?").join(", ")})
@@ -176,10 +180,9 @@ function putStatement(columns: readonly string[]): string {
 }
 
 /**
- * A record as the values of its columns.
+ * Converts a record to column values.
  *
- * @param record What is to be kept.
- * @returns A value for each column.
+ * @returns One value for each of the record's columns.
  */
 export function valuesOf(record: TorrentRecord): SqlValue[] {
   const json = (value: unknown) => value === null ? null : JSON.stringify(value);
@@ -201,10 +204,10 @@ export function valuesOf(record: TorrentRecord): SqlValue[] {
 }
 
 /**
- * A row of the table of torrents. The file may have been changed by anybody who may change the user's files.
+ * Converts a row to a torrent. The row is validated, since other programs can write to the database.
  *
- * @param row The row, all columns.
- * @returns The torrent, or `null` if the row makes no sense.
+ * @param row A row of `torrents`, with all columns.
+ * @returns The torrent, or `null` if the row is invalid.
  */
 export function torrentOf(row: SqlRow): StoredTorrent | null {
   const { info_hash: hash, name, magnet, folder, state, error, done_at: doneAt } = row;
@@ -257,7 +260,7 @@ function isUrl(value: unknown): boolean {
   return typeof value === "string" && URL.canParse(value);
 }
 
-/** A list that is kept as JSON; `undefined` when it is none. */
+/** Parses a JSON list; returns `undefined` if it is invalid. */
 function listOf(
   value: SqlValue | undefined,
   isItem: (item: unknown) => boolean,

@@ -1,5 +1,5 @@
 /**
- * A torrent of a session as what is kept of it, and back.
+ * Converts a session's torrents to stored records, and adds stored torrents to a session again.
  *
  * @module
  */
@@ -16,70 +16,67 @@ import {
   parseMetainfo,
   torrentFile,
 } from "../metainfo/mod.ts";
-import type { FilePriority, TorrentState } from "../swarm/mod.ts";
+import type { FilePriority, TorrentHandle, TorrentState } from "../swarm/mod.ts";
 import { isMagnet } from "../swarm/file_selection.ts";
 import type { AddOptions, RateLimits, RemoveOptions } from "./session_options.ts";
 import type { FileSystem } from "../platform/platform.ts";
 import type { KeptTorrent, SessionStore } from "./session_store.ts";
 import type { StoredTorrent } from "./store_schema.ts";
-import type { TorrentHandle } from "./torrent_handle.ts";
 
-/** What has to be known of a torrent to keep it. */
+/** State of a torrent that goes into its record. */
 export interface Recordable {
-  /** Which torrent. */
+  /** Info-hash of the torrent. */
   readonly infoHash: InfoHash;
-  /** Its name, safe to print. */
+  /** Name, safe to print. */
   readonly name: string;
-  /** What it holds; `null` while nobody knows. */
+  /** Metadata; `null` while unknown. */
   readonly meta: Metainfo | null;
-  /** What it is doing. */
+  /** Current state. */
   readonly state: TorrentState;
-  /** Whether the user has it wait. */
+  /** `true` if the user has paused the torrent. */
   readonly paused: boolean;
-  /** Why it can't go on; `null` if it can. */
+  /** Error that stops the torrent; `null` if there is none. */
   readonly error: { readonly message: string; readonly where: string } | null;
-  /** Folder that its files, or its own folder, are in. */
+  /** Folder that contains the torrent's file or folder. */
   readonly folder: string;
-  /** Whether pieces are fetched in order. */
+  /** `true` if pieces are downloaded in order. */
   readonly sequential: boolean;
-  /** Indexes of the files that are wanted. */
+  /** Indexes of the wanted files. */
   readonly wantedFiles: readonly number[];
-  /** Those that are to be when it is known what it holds; `null` if all are, or it isn't said by indexes. */
+  /** Indexes of the files to download once the metadata is known; `null` for all, or if not chosen by index. */
   readonly askedFiles: readonly number[] | null;
-  /** Priorities of files, by index; one that is missing is normal. */
+  /** Priorities by file index; absent files have normal priority. */
   readonly priorities: ReadonlyMap<number, FilePriority>;
   /** Announce URLs in tiers. */
   readonly trackers: readonly (readonly string[])[];
-  /** Limits of its own. */
+  /** Rate limits of the torrent. */
   readonly limits: RateLimits;
-  /** Whether it is known what is on disk. */
+  /** `true` once the files on disk have been checked. */
   readonly attached: boolean;
-  /** Whether every wanted piece is verified and written. */
+  /** `true` if all wanted pieces are verified and written. */
   readonly complete: boolean;
-  /** Payload bytes that came since its start. */
+  /** Payload bytes received since the torrent was added. */
   readonly downloaded: number;
-  /** Payload bytes that were sent since its start. */
+  /** Payload bytes sent since the torrent was added. */
   readonly uploaded: number;
 }
 
-/** How a torrent came into the session. */
+/** How a torrent was added to the session. */
 export interface Origin {
-  /** What it holds, or a link to that. */
+  /** Metadata or magnet link that the torrent was added with. */
   readonly source: Metainfo | Magnet;
-  /** How it was added. */
+  /** Options that the torrent was added with. */
   readonly add: AddOptions;
-  /** Whether it is there for one run. */
+  /** `true` if the torrent was added for one run only. */
   readonly oneOff: boolean;
-  /** Whether its files are being removed. */
+  /** Returns `true` if the torrent is being removed with its files. */
   isRemoving(): boolean;
 }
 
 /**
- * A torrent as the store asks it.
+ * Makes the view of a torrent that the store reads.
  *
- * @param torrent The torrent.
- * @param origin How it came into the session.
- * @returns What the store keeps.
+ * @param origin See {@linkcode Origin}.
  */
 export function keptTorrent(torrent: Recordable, { source, add, oneOff, isRemoving }: Origin): KeptTorrent {
   const magnet = isMagnet(source) ? formatMagnet(source) : null;
@@ -110,7 +107,7 @@ export function keptTorrent(torrent: Recordable, { source, add, oneOff, isRemovi
   };
 }
 
-/** A rate may be any number above 0; what is kept of it is a whole one. */
+/** Rounds a rate, which may be any number above 0, to an integer for the database. */
 function wholeRate(rate: number | null): number | null {
   return rate === null ? null : Math.max(1, Math.round(rate));
 }
@@ -120,33 +117,32 @@ function filesOf({ meta, wantedFiles, askedFiles }: Recordable): readonly number
   return wantedFiles.length === numberedFiles(meta.files).length ? null : wantedFiles;
 }
 
-/** What {@linkcode restoreTorrents} works with. */
+/** Options for {@linkcode restoreTorrents}. */
 export interface RestoreOptions {
-  /** Where torrents are added. */
+  /** Session to which torrents are added. */
   readonly session: {
     get(infoHash: InfoHash): TorrentHandle | null;
     add(source: Metainfo | Magnet, options: AddOptions): Promise<TorrentHandle>;
     remove(torrent: TorrentHandle, options: RemoveOptions): Promise<void>;
   };
-  /** Whether file names must be ones that Windows allows, too. */
+  /** `true` if file names must also be valid on Windows. */
   readonly portable: boolean;
-  /** Knows whether a folder is there. */
+  /** File system, to check whether folders exist. */
   readonly files: Pick<FileSystem, "stat">;
-  /** Whether to leave out the rest. */
+  /** Returns `true` if the remaining torrents are not to be added, because the session has stopped. */
   isOver(): boolean;
-  /** Gives others a turn. */
-  giveWay(): Promise<void>;
-  /** Told what is wrong with a torrent. */
+  /** Yields to other work. */
+  yieldToEventLoop(): Promise<void>;
+  /** Called with problems of a torrent. */
   onWarning(error: ShoalError, infohash: string): void;
 }
 
 /**
- * Adds the torrents again that are kept, one after the other, but for those that were there for one run or are there already; goes
- * on with removing those whose files were being removed.
+ * Adds the stored torrents to a session again, one after the other, except one-off torrents and those already in it.
+ * Also finishes interrupted removals of torrents with their files.
  *
- * @param store What is kept.
- * @param options Where to add them.
- * @returns What was added.
+ * @param options See {@linkcode RestoreOptions}.
+ * @returns The torrents that were added.
  */
 export async function restoreTorrents(
   store: Pick<SessionStore, "torrents" | "load">,
@@ -157,7 +153,7 @@ export async function restoreTorrents(
   for (const kept of store.torrents()) {
     if ((kept.oneOff && kept.state !== "removing") || session.get(kept.infoHash) !== null) continue;
     const file = await store.load(kept.infoHash);
-    await options.giveWay();
+    await options.yieldToEventLoop();
     if (options.isOver()) break;
     try {
       const { folder, seedOnly, sequential, files, trackers } = kept;
@@ -176,7 +172,7 @@ export async function restoreTorrents(
       torrents.push(torrent);
       adjust(torrent, kept);
       if (gone) {
-        // A disk that isn't mounted, perhaps: all of it would be downloaded again, to where it was mounted.
+        // The disk may not be mounted. Resuming would download everything again, into the mount point.
         torrent.pause();
         const why = "its folder isn't there; it is paused, and fetched again when it is resumed";
         options.onWarning(
@@ -192,7 +188,7 @@ export async function restoreTorrents(
   return torrents;
 }
 
-/** Whether a folder isn't there. Where that can't be found out, whoever opens it tells what is wrong. */
+/** Returns `true` if a folder doesn't exist; `false` if unknown, since opening the files reports errors. */
 async function isGone(folder: string, files: Pick<FileSystem, "stat">): Promise<boolean> {
   try {
     return await files.stat(folder) === null;
@@ -202,7 +198,7 @@ async function isGone(folder: string, files: Pick<FileSystem, "stat">): Promise<
   }
 }
 
-/** Sets what a torrent isn't added with. */
+/** Applies the settings that `add()` doesn't take. */
 function adjust(torrent: TorrentHandle, { priorities, maxDown, maxUp, state }: StoredTorrent): void {
   if (state === "paused") torrent.pause();
   if (maxDown !== null || maxUp !== null) torrent.setLimits({ down: maxDown, up: maxUp });
@@ -212,7 +208,7 @@ function adjust(torrent: TorrentHandle, { priorities, maxDown, maxUp, state }: S
   }
 }
 
-/** What a torrent holds; `null` if its file is lost, or of no use. */
+/** Parses a stored torrent file; returns `null` if it is missing or unusable. */
 function parsed(
   { infoHash }: StoredTorrent,
   file: Bytes | null,
@@ -232,7 +228,7 @@ function parsed(
   }
 }
 
-/** Peers may still know what it holds. */
+/** Makes a magnet link for a torrent whose torrent file is lost: peers may still have the metadata. */
 function linkTo({ infoHash, name, magnet }: StoredTorrent): Magnet {
   const link = parseMagnet(magnet ?? infoHash.hex);
   return link.infoHash.equals(infoHash) ? link : { ...parseMagnet(infoHash.hex), displayName: name };

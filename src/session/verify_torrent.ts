@@ -1,5 +1,5 @@
 /**
- * Comparing data on disk with a torrent, without a session.
+ * Verifies files on disk against a torrent, without a session.
  *
  * @module
  */
@@ -10,25 +10,28 @@ import { type Verification, verifyFiles } from "../storage/mod.ts";
 
 export type { FileVerdict, Verification, VerifiedFile } from "../storage/mod.ts";
 
-/** Settings of {@linkcode verify}. */
+/** Options for {@linkcode verify}. */
 export interface VerifyOptions {
-  /** The outside. */
+  /** System services: clock, files and hashing. */
   readonly platform: Pick<Platform, "now" | "files" | "digest" | "startFileHashers">;
-  /** The folder that holds the torrent's file or folder. Links in it are followed. */
+  /** Folder that contains the torrent's file or folder. Symbolic links in it are followed. */
   readonly folder: string;
-  /** Told how far it has come, ten times a second at most: 0 to 1, and in bytes. Not called with nothing to hash. */
+  /**
+   * Called with the progress, at most ten times a second: as a fraction from 0 to 1, and in bytes. Not called if there
+   * is nothing to hash.
+   */
   onProgress?(fraction: number, bytes: number): void;
-  /** Ends it. */
+  /** Aborts the verification. */
   readonly signal?: AbortSignal | undefined;
 }
 
 /**
- * Hashes what is there of a torrent, on all cores. Changes nothing; links are followed.
+ * Hashes a torrent's files on all cores, without changing them. Symbolic links are followed.
  *
  * @param meta The torrent.
  * @param options See {@linkcode VerifyOptions}.
- * @returns What is right and what isn't.
- * @throws {ShoalError} Of kind `storage` if the folder isn't there, or a file in it can't be read.
+ * @returns The verdict on each file, and the number of valid pieces.
+ * @throws {ShoalError} Of kind `storage` if the folder doesn't exist, or a file in it can't be read.
  * @throws The signal's reason, when it is aborted.
  *
  * @example

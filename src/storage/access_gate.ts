@@ -1,26 +1,26 @@
 /**
- * Who may use the files when: a fence between everyday work and what must have them alone, and turns for the latter.
+ * Two small locks for the files of a torrent: a gate that operations close to have the files to themselves, and a queue
+ * that runs operations one at a time.
  *
  * @module
  */
 
-/** Lets work pass, much of it at a time, until it is raised; what comes then waits, in order, until it is lowered. */
+/** Lets any number of jobs run at once while the gate is lowered. While the gate is raised, new jobs wait, in order. */
 export class AccessGate {
   #passing = 0;
   #raised = false;
   #waiting: (() => void)[] = [];
   #whenQuiet: (() => void)[] = [];
 
-  /** Whether work has to wait. */
-  get isRaised(): boolean {
+  /** Whether new jobs have to wait. */
+  get isClosed(): boolean {
     return this.#raised;
   }
 
   /**
-   * Does something once the fence is down; at once if it is.
+   * Runs a job as soon as the gate is down.
    *
-   * @param work What to do.
-   * @returns What `work` returns.
+   * @returns Result of `work`.
    */
   run<T>(work: () => Promise<T>): Promise<T> {
     if (!this.#raised) return this.#pass(work);
@@ -29,14 +29,14 @@ export class AccessGate {
     });
   }
 
-  /** Holds back what comes, and waits for what is under way. */
-  async raise(): Promise<void> {
+  /** Raises the gate: new jobs wait from now on. Resolves when the running jobs are over. */
+  async close(): Promise<void> {
     this.#raised = true;
     while (this.#passing > 0) await new Promise<void>((resolve) => this.#whenQuiet.push(resolve));
   }
 
-  /** Begins at once all that was held back. */
-  lower(): void {
+  /** Lowers the gate and starts all jobs that were waiting. */
+  open(): void {
     this.#raised = false;
     for (const go of this.#waiting.splice(0)) go();
   }
@@ -51,18 +51,17 @@ export class AccessGate {
   }
 }
 
-/** Does one thing after the other. */
+/** Runs jobs one at a time, in the order in which they were added. */
 export class SerialQueue {
-  /** Settles with the last of them, and never fails; `null` when there is none. */
+  /** Settles with the last job, and never rejects; `null` when no job is queued or running. */
   #last: Promise<void> | null = null;
 
   /**
-   * Does something after all that was asked for before; at once if there is nothing.
+   * Runs a job after all jobs that were added before.
    *
-   * @param work What to do.
-   * @returns What `work` returns.
+   * @returns Result of `work`.
    */
-  take<T>(work: () => Promise<T>): Promise<T> {
+  run<T>(work: () => Promise<T>): Promise<T> {
     const result = this.#last === null ? work() : this.#last.then(work);
     const done = (): void => {
       if (this.#last === last) this.#last = null;
@@ -71,7 +70,7 @@ export class SerialQueue {
     return result;
   }
 
-  /** Waits until nothing is under way. Never fails. */
+  /** Waits until no job is queued or running. Never rejects. */
   async idle(): Promise<void> {
     while (this.#last !== null) await this.#last;
   }

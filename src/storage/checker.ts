@@ -1,5 +1,5 @@
 /**
- * Hashes what is on disk.
+ * Hashes pieces that are on disk, on all cores where that pays, and compares them with the torrent's digests.
  *
  * @module
  */
@@ -11,55 +11,55 @@ import type { FileHashers, FileSegment, Platform } from "../platform/platform.ts
 import type { DiskFiles } from "./disk_files.ts";
 import type { FileMap } from "./layout.ts";
 
-/** What both {@linkcode checkPieces} and {@linkcode hashPieces} work with. */
+/** Options that {@linkcode checkPieces} and {@linkcode hashPieces} share. */
 interface CommonOptions {
-  /** The files. */
+  /** Files of the torrent. */
   readonly disk: Pick<DiskFiles, "read" | "pathOf">;
-  /** The outside. */
+  /** Clock, SHA-1 and hashing threads. */
   readonly platform: Pick<Platform, "now" | "digest" | "startFileHashers">;
-  /** Told how far it has come, 0 to 1, ten times a second at most and once at the end. */
+  /** Called with the progress from 0 to 1, at most ten times a second and once at the end. */
   onProgress(fraction: number): void;
-  /** Ends it. */
+  /** Aborts the hashing. */
   readonly signal?: AbortSignal | undefined;
-  /** Bytes from which on other threads are worth their start; 64 MiB when absent. */
+  /** Number of bytes from which on hashing threads are worth starting. Default: 64 MiB. */
   readonly threadsFrom?: number;
 }
 
-/** What {@linkcode checkPieces} works with. */
+/** Options for {@linkcode checkPieces}. */
 export interface CheckOptions extends CommonOptions {
-  /** The digest that a piece must have. */
+  /** Returns the expected SHA-1 digest of a piece. */
   pieceHash(index: number): Uint8Array;
 }
 
-/** What {@linkcode hashPieces} works with. */
+/** Options for {@linkcode hashPieces}. */
 export interface HashOptions extends CommonOptions {
-  /** Takes the digest of a piece; they come in any order. */
+  /** Called with the digest of each piece, in any order. */
   take(index: number, digest: Bytes): void;
 }
 
-/** Pieces that follow each other. */
+/** Consecutive pieces. */
 interface Run {
   readonly first: number;
   readonly count: number;
 }
 
-/** Small pieces are hashed together, up to this many bytes: enough that a thread has a few milliseconds of work. */
+/** Small pieces are hashed in batches of up to this many bytes, so that a thread has a few milliseconds of work. */
 const BATCH_BYTES = 4 * 1024 * 1024;
-/** Files in a batch, where they are small; all their names are told to the thread. */
+/** Largest number of files in a batch of small files, since the batch sent to a thread holds all their paths. */
 const BATCH_FILES = 1000;
-/** Bytes below which other threads are not worth their start. */
+/** Below this many bytes, hashing threads are not worth starting. */
 const THREADS_FROM = 64 * 1024 * 1024;
-/** Bytes that are read at one time on this thread, which can do something else before the next ones. */
+/** Bytes read at a time on this thread, which can do other work between two reads. */
 const READ_BYTES = 1024 * 1024;
-/** Milliseconds between two reports. */
+/** Milliseconds between two progress reports. */
 const REPORT_INTERVAL = 100;
 
 /**
- * Reads pieces in order, each file once, and hashes them: much of it on all cores, little of it on this thread.
+ * Reads pieces in order and hashes them, each file once: on all cores if there is much to hash, else on this thread.
  *
- * @param map The torrent.
- * @param wanted The pieces to check; their data must be there.
- * @param options What to work with.
+ * @param map Layout of the torrent.
+ * @param wanted Pieces to check. Their data must exist on disk.
+ * @param options See {@linkcode CheckOptions}.
  * @returns The pieces that have the right digest.
  * @throws {ShoalError} If a file can't be read.
  * @throws The signal's reason, when it is aborted.
@@ -76,11 +76,11 @@ export async function checkPieces(map: FileMap, wanted: Bitfield, options: Check
 }
 
 /**
- * Does the reading and hashing of {@linkcode checkPieces}, and leaves to somebody else what comes of it.
+ * Reads and hashes pieces as {@linkcode checkPieces} does, and hands each digest to the caller.
  *
- * @param map The torrent.
- * @param wanted The pieces to hash; their data must be there.
- * @param options What to work with.
+ * @param map Layout of the torrent.
+ * @param wanted Pieces to hash. Their data must exist on disk.
+ * @param options See {@linkcode HashOptions}.
  * @throws {ShoalError} If a file can't be read.
  * @throws The signal's reason, when it is aborted.
  */
@@ -94,65 +94,67 @@ export async function hashPieces(map: FileMap, wanted: Bitfield, options: HashOp
   }
 }
 
-/** By platform: a test has its own. */
-const TURNS = new WeakMap<object, HashTurns>();
+/** Queues by platform, because each test has a platform of its own. */
+const TURNS = new WeakMap<object, HashQueue>();
 
-/** Lets those who hash on this thread read one after the other, so that one buffer is enough for all torrents. */
-class HashTurns {
+/**
+ * Queue for hashing on this thread. Torrents read one after the other, so that one buffer is enough for all of them.
+ */
+class HashQueue {
   #last: Promise<void> = Promise.resolve();
   #users = 0;
   #buffer: Bytes | null = null;
 
-  /** @returns The turns of all who use a platform. */
-  static of(platform: object): HashTurns {
-    const turns = TURNS.get(platform) ?? new HashTurns();
+  /** Returns the queue that all users of a platform share. */
+  static of(platform: object): HashQueue {
+    const turns = TURNS.get(platform) ?? new HashQueue();
     TURNS.set(platform, turns);
     return turns;
   }
 
-  /** Somebody may take turns from now on. */
+  /** Registers a user of the queue. */
   enter(): void {
     this.#users++;
   }
 
-  /** Somebody takes no more turns; nobody keeps the buffer after the last one. */
+  /** Removes a user of the queue. The buffer is freed with the last user. */
   leave(): void {
     if (--this.#users === 0) this.#buffer = null;
   }
 
-  /** Waits for those who came before, then lends the buffer out until `work` has settled. */
+  /** Waits for earlier jobs, then lends the buffer to `work` until its promise settles. */
   take<T>(work: (buffer: Bytes) => Promise<T>): Promise<T> {
     const done = this.#last.then(() => work(this.#buffer ??= new Uint8Array(READ_BYTES)));
-    this.#last = done.then(() => {}, () => {}); // who asked for it is told
+    this.#last = done.then(() => {}, () => {}); // the caller of `take` gets the error
     return done;
   }
 }
 
-/** What a {@linkcode Hashing} works with. */
+/** Options for {@linkcode Hashing}. */
 interface Parts extends HashOptions {
   readonly wanted: Bitfield;
   readonly hashers: FileHashers | null;
 }
 
-/** Pieces that are being hashed. */
+/** One run of {@linkcode hashPieces}. */
 class Hashing {
   readonly #map: FileMap;
   readonly #parts: Parts;
-  readonly #turns: HashTurns;
-  /** Batches under way. */
+  readonly #turns: HashQueue;
+  /** Number of batches under way. */
   #running = 0;
-  /** Settles when what this thread reads for it is over. Never fails. */
+  /** Settles when this thread has finished reading for this run. Never rejects. */
   #here: Promise<void> = Promise.resolve();
   #done = 0;
   #reported = -Infinity;
-  /** Why it ends early, if it does: nothing is begun or told any more. */
+  /** Why the run ends early, if it does. From then on no batch is started and no digest is reported. */
   #failure: { readonly thrown: unknown } | null = null;
   #wake = () => {};
 
   constructor(map: FileMap, parts: Parts) {
     this.#map = map;
     this.#parts = parts;
-    this.#turns = HashTurns.of(parts.platform);
+    this.#turns = HashQueue.of(parts.platform);
   }
 
   async run(): Promise<void> {
@@ -163,7 +165,7 @@ class Hashing {
     signal?.addEventListener("abort", abort);
     this.#turns.enter();
     try {
-      for (const run of runs(wanted, this.#together())) {
+      for (const run of runs(wanted, this.#batchSize())) {
         this.#start(run);
         while (this.#running >= lanes) await this.#change();
       }
@@ -171,14 +173,14 @@ class Hashing {
       signal?.throwIfAborted();
     } finally {
       signal?.removeEventListener("abort", abort);
-      // Nobody waits for other threads, but what this one reads must be over before the files are closed.
+      // The run doesn't wait for other threads, but this thread's reads must be over before the files are closed.
       await this.#here;
       this.#turns.leave();
     }
   }
 
-  /** How many pieces are hashed together. */
-  #together(): number {
+  /** Returns the number of pieces in a batch. */
+  #batchSize(): number {
     const { pieceLength, pieceCount, files } = this.#map.layout;
     return Math.max(1, Math.floor(Math.min(BATCH_BYTES / pieceLength, BATCH_FILES * pieceCount / files.length)));
   }
@@ -204,7 +206,7 @@ class Hashing {
 
   async #check(run: Run): Promise<void> {
     const { take, wanted, platform, onProgress } = this.#parts;
-    const digests = await this.#elsewhere(run) ?? await this.#inTurn(run);
+    const digests = await this.#hashOnThreads(run) ?? await this.#inTurn(run);
     if (this.#failure !== null) return;
     for (let i = 0; i < run.count; i++) {
       take(run.first + i, digests.subarray(i * DIGEST_BYTES, (i + 1) * DIGEST_BYTES));
@@ -216,15 +218,15 @@ class Hashing {
     onProgress(this.#done / wanted.count);
   }
 
-  /** The digests from another thread; `null` when they are to be computed here. */
-  async #elsewhere(run: Run): Promise<Bytes | null> {
+  /** Returns the digests computed by a hashing thread, or `null` when they must be computed on this thread. */
+  async #hashOnThreads(run: Run): Promise<Bytes | null> {
     const { hashers, disk } = this.#parts;
     if (hashers === null) return null;
     const segments = segmentsOf(this.#map, { run, pathOf: (file) => disk.pathOf(file) });
     try {
       return await hashers.hash({ segments, pieceLength: this.#map.layout.pieceLength });
     } catch {
-      return null; // a lost thread loses nothing, and what is wrong with a file shows when it is read here
+      return null; // a crashed thread loses no data, and a broken file is reported when it is read here
     }
   }
 
@@ -232,12 +234,12 @@ class Hashing {
     return this.#turns.take((buffer) => {
       if (this.#failure !== null) throw this.#failure.thrown;
       const digests = this.#hash(run, buffer);
-      this.#here = digests.then(() => {}, () => {}); // who asked for it is told
+      this.#here = digests.then(() => {}, () => {}); // the caller of `take` gets the error
       return digests;
     });
   }
 
-  /** The digests, computed on this thread. */
+  /** Computes the digests on this thread. */
   async #hash(run: Run, buffer: Bytes): Promise<Bytes> {
     const { disk, platform } = this.#parts;
     const { pieceLength } = this.#map.layout;
@@ -252,12 +254,12 @@ class Hashing {
   }
 }
 
-/** How many bytes some pieces have together. */
+/** Returns the total size of some pieces in bytes. */
 function sizeOf(map: FileMap, { first, count }: Run): number {
   return (count - 1) * map.layout.pieceLength + map.pieceSize(first + count - 1);
 }
 
-/** Where the bytes of pieces are. */
+/** Returns where the bytes of some pieces are stored. */
 function segmentsOf(
   map: FileMap,
   { run, pathOf }: { readonly run: Run; readonly pathOf: (file: number) => string },
@@ -277,7 +279,7 @@ function segmentsOf(
   return segments;
 }
 
-/** Runs of wanted pieces that follow each other, none longer than `limit`. */
+/** Yields runs of consecutive wanted pieces, none longer than `limit`. */
 function* runs(wanted: Bitfield, limit: number): Generator<Run> {
   let first = -1;
   let count = 0;

@@ -1,5 +1,5 @@
 /**
- * Copying a file.
+ * Copies a file.
  *
  * @module
  */
@@ -8,28 +8,29 @@ import type { FileInfo, FileSystem } from "../platform/platform.ts";
 import { changedByOthers, endsEarly } from "./errors.ts";
 import { closingAfter } from "./handles.ts";
 
-/** How {@linkcode copyFile} works. */
+/** Options for {@linkcode copyFile}. */
 export interface CopyFileOptions {
-  /** The file system. */
+  /** File system. */
   readonly fs: FileSystem;
-  /** Told how many bytes more have been copied. */
+  /** Called with the number of bytes copied since the last call. */
   onCopied?(bytes: number): void;
-  /** Ends it. */
+  /** Aborts the copying. */
   readonly signal?: AbortSignal;
 }
 
-/** Bytes that are copied in one go. */
+/** Bytes that are copied at a time. */
 const COPY_BYTES = 1024 * 1024;
 
 /**
- * Copies a file to a path where there is none, and syncs it. What is nothing but zeros takes no room in the copy.
+ * Copies a file to a path that doesn't exist yet, and syncs the copy. Blocks of zeros are not written, so that they
+ * take no space in the copy.
  *
- * @param from The file.
- * @param to Where to.
- * @param options With what.
- * @returns What is there then.
- * @throws {ShoalError} If that can't be done; a part of the copy may be there then.
- * @throws The signal's reason, when it is aborted.
+ * @param from Path of the file.
+ * @param to Path of the copy.
+ * @param options See {@linkcode CopyFileOptions}.
+ * @returns Status of the copy.
+ * @throws {ShoalError} If the file can't be copied. A part of the copy may exist then.
+ * @throws The signal's reason, when it is aborted. A part of the copy may exist then.
  */
 export async function copyFile(
   from: string,

@@ -1,8 +1,8 @@
 /**
- * The files of one torrent on disk: finding, making, reading, syncing and naming them.
+ * The files of one torrent on disk: finds, creates, reads, syncs, renames and closes them.
  *
- * Everything that is made here is made below the download folder, and never through a symbolic link below it: a torrent
- * that was downloaded before may have left one.
+ * Files are created below the download folder only, and never through a symbolic link below it: a torrent that was
+ * downloaded earlier may have created that link.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import { isFileFault } from "../platform/file_errors.ts";
 import type { FileHandle, FileInfo, FileSystem } from "../platform/platform.ts";
 import { PathLocks } from "./path_locks.ts";
 import { changedByOthers, closedError, otherFile, pathConflict, type StorageError } from "./errors.ts";
-import { type DiskFile, findPartFile, isSameFile, NOTHING, wholeTime } from "./find_file.ts";
+import { ABSENT_FILE, type DiskFile, findPartFile, isSameFile, wholeTime } from "./find_file.ts";
 import { FileLocator } from "./locate_files.ts";
 import { Folders, wordsFor } from "./folders.ts";
 import { compareFiles, isBlank, readRanges } from "./file_io.ts";
@@ -24,51 +24,55 @@ import { nameFiles } from "./names.ts";
 import { HandleBudget, OpenFiles } from "./open_files.ts";
 import type { FilePlace, FileRecord } from "./resume_state.ts";
 
-/** Settings of {@linkcode DiskFiles}. */
+/** Options for {@linkcode DiskFiles}. */
 export interface DiskFilesOptions {
-  /** The file system. */
+  /** File system. */
   readonly files: FileSystem;
-  /** The download folder. */
+  /** Download folder. */
   readonly folder: string;
-  /** How many files may be open at one time. */
+  /** Largest number of files that are open at one time. */
   readonly maxOpenFiles: number;
-  /** Whether nothing may be changed: only final names count, and symbolic links are followed. */
+  /** Whether nothing may be changed. Then only final names count, and symbolic links are followed. */
   readonly readOnly: boolean;
-  /** Name of the partfile; none when absent. Not looked at when nothing may be changed. */
+  /** Name of the partfile; no partfile when absent. Ignored when nothing may be changed. */
   readonly partName?: string;
   /**
-   * All paths at which a file may lie already, the likeliest first; that of the layout is one of them. Just that one when absent.
-   * Not asked on Windows, where a name that isn't safe may mean something else.
+   * Returns all paths at which a file may already be, the likeliest first; the path in the layout is one of them. Only
+   * that path is used when absent. Not called on Windows, where an unsafe name may mean another path.
    */
   pathsOf?(index: number): readonly (readonly string[])[];
 }
 
-/** Bytes of a file that is synced through the handle that everybody uses; of a larger one, others would wait for long. */
+/** Options for {@linkcode DiskFiles.unfinish}. */
+export interface UnfinishOptions {
+  /** Whether the file counts as ours even if it was modified, because it holds a verified piece. */
+  readonly isOurs: boolean;
+}
+
+/**
+ * Files up to this size are synced through the shared handle. Reads of a larger file would wait too long for the sync.
+ */
 const QUICKLY_SYNCED = 16 * 1024 * 1024;
-/** How many calls to look at files are under way at one time. */
+/** Largest number of file status calls under way at one time. */
 const LOOKS = 16;
 
-/** The files of one torrent. */
+/** Files of one torrent. */
 export class DiskFiles {
-  /** The files that are open. */
+  /** Open files. */
   readonly open: OpenFiles;
   readonly #map: FileMap;
   readonly #fs: FileSystem;
   readonly #options: DiskFilesOptions;
   readonly #files: readonly DiskFile[];
-  /** Whether files may be made and changed; not before it is clear that none of them is somebody else's. */
+  /** Whether files may be created and changed: only once it is certain that all of them are ours. */
   #writable = false;
   #closed = false;
-  /** Unfinished files that were changed since their times were looked at. */
+  /** Unfinished files that were written since their modification times were recorded. */
   readonly #touched = new Set<number>();
   #folders: Folders;
   readonly #locks: PathLocks;
 
-  /**
-   * @param map The torrent.
-   * @param options Where and how.
-   * @throws {StorageError} If a path of the torrent could lead out of the folder.
-   */
+  /** @throws {StorageError} If a path of the torrent could lead out of the folder. */
   constructor(map: FileMap, options: DiskFilesOptions) {
     this.#map = map;
     this.#fs = options.files;
@@ -76,34 +80,37 @@ export class DiskFiles {
     this.#folders = new Folders(options.files);
     this.#locks = new PathLocks(options.files);
     const partFile = { folder: null, final: "", part: options.partName ?? "" };
-    this.#files = [...nameFiles(map.layout), partFile].map((names) => ({ names, ...NOTHING }));
+    this.#files = [...nameFiles(map.layout), partFile].map((names) => ({ names, ...ABSENT_FILE }));
     const limit = Math.max(1, options.maxOpenFiles);
     this.open = new OpenFiles((index) => this.#openFile(index), limit, HandleBudget.of(options.files));
   }
 
-  /** Absolute path of the download folder, once {@linkcode DiskFiles.scan} has run. */
+  /**
+   * Absolute path of the download folder; empty until {@linkcode DiskFiles.findRoot} or {@linkcode DiskFiles.scan} has
+   * run.
+   */
   get root(): string {
     return this.#folders.root;
   }
 
-  /** @returns What is known of the files, in the order of the torrent, and of the partfile at the end. */
+  /**
+   * Returns the status of the files, in the torrent's order, followed by the partfile. Files that are not ours count as
+   * absent.
+   */
   records(): FileRecord[] {
-    return this.#files.map(({ place, size, modified, foreign }) => foreign ? NOTHING : { place, size, modified });
+    return this.#files.map(({ place, size, modified, foreign }) => foreign ? ABSENT_FILE : { place, size, modified });
   }
 
-  /**
-   * @param index A file.
-   * @returns Where it is.
-   */
+  /** Returns where the data of a file is. */
   placeOf(index: number): FilePlace {
     return this.#files[index]!.place;
   }
 
   /**
-   * Finds the download folder, and makes it if need be.
+   * Finds the download folder, and creates the folder if it is missing and may be created.
    *
-   * @returns Its absolute path, without links.
-   * @throws {ShoalError} If that can't be done.
+   * @returns Absolute path of the folder, without links.
+   * @throws {ShoalError} If the folder can't be created or found.
    */
   async findRoot(): Promise<string> {
     if (!this.#options.readOnly) await this.#fs.makeFolder(this.#options.folder);
@@ -112,7 +119,7 @@ export class DiskFiles {
   }
 
   /**
-   * Looks at all places where files of the torrent are or will be. Makes the download folder itself, nothing else.
+   * Looks at all places where files of the torrent are or will be. Creates the download folder, and nothing else.
    *
    * @throws {ShoalError} If something else is in the place of a file or a folder.
    */
@@ -129,9 +136,9 @@ export class DiskFiles {
   }
 
   /**
-   * From here on files may be made and changed. Closes those that were open for reading.
+   * Allows files to be created and changed from now on. Closes the files that were open for reading.
    *
-   * @throws {StorageError} If another torrent of this process is writing one of them.
+   * @throws {StorageError} If another torrent of this process is writing one of the files.
    */
   async allowWrites(): Promise<void> {
     await this.open.closeAll();
@@ -141,12 +148,12 @@ export class DiskFiles {
   }
 
   /**
-   * Closes every file, and leaves them to others.
+   * Closes all files and releases their locks.
    *
-   * @throws {ShoalError} The first failure; the other files are closed all the same.
+   * @throws {ShoalError} The first failure, after the other files were closed.
    */
   async close(): Promise<void> {
-    // A read across several files may be at any of them: it gets no further.
+    // A read that runs across several files may be at any of them; the flag keeps the read from opening the next file.
     this.#closed = true;
     try {
       await this.open.closeAll();
@@ -156,12 +163,12 @@ export class DiskFiles {
   }
 
   /**
-   * To be called before the last byte of a file is written. A file that was cut short by somebody would get its size
-   * back by that, with a hole in it.
+   * Called before the last byte of a file is written. If another program has truncated the file, that write would
+   * restore its size and leave a hole.
    *
-   * @param index The file.
-   * @param handle It, open.
-   * @throws {StorageError} If it doesn't have its size any more.
+   * @param index Index of the file.
+   * @param handle Open handle of the file.
+   * @throws {StorageError} If the file no longer has its full size.
    */
   async checkSize(index: number, handle: FileHandle): Promise<void> {
     const { size } = await handle.stat();
@@ -169,35 +176,31 @@ export class DiskFiles {
   }
 
   /**
-   * Reads bytes of the torrent; padding reads as zeros.
+   * Reads bytes of the torrent. Padding reads as zeros.
    *
-   * @param offset First byte, counted over the whole torrent.
-   * @param into Where to; filled whole.
+   * @param offset Offset of the first byte in the torrent.
+   * @param into Buffer to fill completely.
    * @throws {ShoalError} If a file can't be read or ends too early.
    */
   read(offset: number, into: Bytes): Promise<void> {
     return readRanges(this, { ranges: this.#map.ranges(offset, into.length), into });
   }
 
-  /**
-   * Notes that bytes of a file were written.
-   *
-   * @param index The file.
-   */
+  /** Records that bytes of a file were written. */
   wrote(index: number): void {
     this.#touched.add(index);
   }
 
-  /** Notes the times of the unfinished files that were changed since the last call. */
+  /** Records the modification times of the unfinished files that were written since the last call. */
   async noteTimes(): Promise<void> {
     const touched = [...this.#touched];
-    this.#touched.clear(); // what is written meanwhile is for the next time
+    this.#touched.clear(); // later writes are left to the next call
     await forEachLimited(touched, LOOKS, async (index) => {
       const file = this.#files[index]!;
       if (file.place !== "part") return;
       try {
         const info = await this.#fs.stat(this.pathOf(index));
-        // A file that isn't the one that was written must not be believed.
+        // A file that was replaced by another one must not be trusted at the next start.
         const modified = info === null || !this.#isSame(index, info) ? 0 : wholeTime(info.modified);
         if (file.place === "part") file.modified = modified;
       } catch (error) {
@@ -207,7 +210,7 @@ export class DiskFiles {
     });
   }
 
-  /** Makes the empty files that are wanted, which are whole from the start. */
+  /** Creates the wanted files of length 0, which are complete at once. */
   async makeEmptyFiles(): Promise<void> {
     await forEachLimited(this.#map.layout.files, LOOKS, async (layout, index) => {
       const file = this.#files[index]!;
@@ -218,21 +221,17 @@ export class DiskFiles {
     });
   }
 
-  /**
-   * Notes that a file is somebody else's. No resume state tells of it, and it is read at most.
-   *
-   * @param index The file.
-   */
-  leave(index: number): void {
+  /** Marks a file as not ours. It is left out of the resume state, and is at most read. */
+  markForeign(index: number): void {
     const file = this.#files[index]!;
-    if (file.place === "part") Object.assign(file, NOTHING);
+    if (file.place === "part") Object.assign(file, ABSENT_FILE);
     else file.foreign = true;
   }
 
   /**
-   * Removes the partfile, if it is there.
+   * Removes the partfile, if it exists.
    *
-   * @throws {ShoalError} If it can't be removed.
+   * @throws {ShoalError} If the partfile can't be removed.
    */
   async removePartFile(): Promise<void> {
     const file = this.#files.at(-1)!;
@@ -241,16 +240,16 @@ export class DiskFiles {
       const path = this.pathOf(this.#map.partFile);
       await this.#fs.remove(path);
       this.#locks.drop(path);
-      Object.assign(file, NOTHING);
+      Object.assign(file, ABSENT_FILE);
     });
   }
 
   /**
-   * Gives a file that was there under its final name the name of an unfinished one.
+   * Renames a file that was found under its final name to its `.part` name.
    *
-   * @param index The file.
+   * @throws {ShoalError} If the `.part` name is taken, or the file can't be renamed.
    */
-  async adopt(index: number): Promise<void> {
+  async renameToPart(index: number): Promise<void> {
     const file = this.#files[index]!;
     await this.open.exclusive(index, () => this.#adopt(file));
   }
@@ -264,20 +263,18 @@ export class DiskFiles {
   }
 
   /**
-   * Gives a file under its final name that has lost a piece the name of an unfinished one, if it is there at all.
+   * Renames a file that has lost a piece from its final name to its `.part` name, if the file exists and is ours.
    *
-   * @param index The file.
-   * @param options `isOurs`: whether it is ours even if it was changed, because something in it is right.
-   * @returns Its size now.
-   * @throws {ShoalError} If it is another file now, or that can't be done.
+   * @returns Current size of the file in bytes.
+   * @throws {ShoalError} If the file was replaced by another one, or can't be renamed.
    */
-  async unfinish(index: number, { isOurs }: { readonly isOurs: boolean }): Promise<number> {
+  async unfinish(index: number, { isOurs }: UnfinishOptions): Promise<number> {
     const file = this.#files[index]!;
     if (file.place !== "final" || file.foreign) return file.size;
     return await this.open.exclusive(index, async () => {
       const info = await this.#fs.stat(this.pathOf(index));
       if (info === null) {
-        Object.assign(file, NOTHING);
+        Object.assign(file, ABSENT_FILE);
         return 0;
       }
       const isAsLeft = info.size === file.size && wholeTime(info.modified) === file.modified;
@@ -291,21 +288,20 @@ export class DiskFiles {
   }
 
   /**
-   * Whether a file under its final name, of which no piece was found to be right, may be right nevertheless, or be a part of what
-   * is right: it has nothing but zeros wherever it could have been proven right.
+   * Returns `true` if a file under its final name may be correct or partly correct although none of its pieces was
+   * verified: the part that could have been verified, because it lies in pieces of this file alone, is all zeros.
    *
-   * @param index The file.
-   * @throws {ShoalError} If it can't be read.
+   * @throws {ShoalError} If the file can't be read.
    */
   async mayBeRight(index: number): Promise<boolean> {
-    return await isBlank(this.pathOf(index), { fs: this.#fs, ...this.#map.ownStretch(index) });
+    return await isBlank(this.pathOf(index), { fs: this.#fs, ...this.#map.ownRange(index) });
   }
 
   /**
-   * Leaves a file under its final name as it is until it is known what belongs there: that is made beside it.
+   * Leaves a file under its final name untouched until the torrent's data for it is known. That data is downloaded to
+   * the `.part` file beside it.
    *
-   * @param index The file.
-   * @throws {ShoalError} If that can't be done.
+   * @throws {ShoalError} If something else is in the place of the `.part` file.
    */
   async setAside(index: number): Promise<void> {
     const file = this.#files[index]!;
@@ -313,7 +309,7 @@ export class DiskFiles {
     await this.open.exclusive(index, async () => {
       const part = await this.#fs.stat(path);
       if (part !== null && part.kind !== "file") throw pathConflict(path, wordsFor(part.kind));
-      Object.assign(file, NOTHING, { aside: true });
+      Object.assign(file, ABSENT_FILE, { aside: true });
       if (part === null) return;
       this.#note(file, part);
       file.id = part.id;
@@ -322,13 +318,13 @@ export class DiskFiles {
   }
 
   /**
-   * Removes an unfinished file beside a whole one, if it is ours.
+   * Removes the `.part` file beside a file under its final name, if the `.part` file is empty or ours.
    *
-   * @param index The file.
-   * @param isOurs Judges it.
-   * @throws {ShoalError} If that can't be done.
+   * @param index Index of the file.
+   * @param isOurs Returns `true` if the `.part` file is ours.
+   * @throws {ShoalError} If the `.part` file can't be removed.
    */
-  async removeSpare(index: number, isOurs: (spare: FileRecord) => boolean): Promise<void> {
+  async removeOwnPart(index: number, isOurs: (spare: FileRecord) => boolean): Promise<void> {
     const file = this.#files[index]!;
     const path = `${this.#folders.root}/${file.names.part}`;
     const info = file.doubled && file.place === "final" ? await this.#fs.stat(path) : null;
@@ -340,11 +336,10 @@ export class DiskFiles {
   }
 
   /**
-   * Waits until an unfinished file's data is on the device. Uses a handle of its own, so that writing can go on
+   * Waits until the data of an unfinished file is on the device. Uses a handle of its own, so that writing can go on
    * meanwhile.
    *
-   * @param index The file.
-   * @throws {ShoalError} If somebody else has changed it, or a call fails.
+   * @throws {ShoalError} If another program has changed the file, or a call fails.
    */
   async sync(index: number): Promise<void> {
     const file = this.#files[index]!;
@@ -352,7 +347,7 @@ export class DiskFiles {
     const handle = await this.#openAgain(index);
     await closingAfter(handle, async () => {
       const { length } = this.#map.file(index);
-      if (file.size !== length) { // it was like that when it was found, and nothing had to be written
+      if (file.size !== length) { // the file was found with another size, and nothing had to be written to it
         this.#touched.add(index);
         await handle.truncate(length);
         file.size = length;
@@ -362,12 +357,14 @@ export class DiskFiles {
   }
 
   /**
-   * Gives a file whose pieces are all verified and written its final name. Its data is on the device before. A file that is there
-   * already stays if it has the same bytes, and is replaced if it has a part of them and nothing else.
+   * Gives an unfinished file its final name. All its pieces are verified and written; this call syncs the file first.
+   * An existing file under the final name is kept if it has the same bytes, and replaced if it holds a part of them and
+   * nothing else.
    *
-   * @param index The file.
-   * @returns Why the file has to stay as it is, if another one has been in its place from the beginning; else `null`.
-   * @throws {ShoalError} If something has come into its place, somebody else has changed it, or a call fails.
+   * @returns An error if a different file has been under the final name from the beginning, so that both files stay;
+   * else `null`.
+   * @throws {ShoalError} If a different file has appeared under the final name, another program has changed the file,
+   * or a call fails.
    */
   async finish(index: number): Promise<StorageError | null> {
     const file = this.#files[index]!;
@@ -395,45 +392,50 @@ export class DiskFiles {
       }
       this.#locks.drop(part);
       this.#note(file, info);
-      file.place = "final"; // together with the time, so that no resume state has one without the other
+      file.place = "final"; // set together with the time, so that no resume state holds only one of the two
       return null;
     });
   }
 
   /**
-   * Makes the symbolic links (BEP 47) that are wanted. A link that leads to nothing in the folder is left out, as is one that leads
-   * outside.
+   * Creates the wanted symbolic links (BEP 47). Skips a link whose target does not exist or lies outside the folder.
+   *
+   * @throws {ShoalError} If something else is in the place of a link, or a link can't be created.
    */
   async makeLinks(): Promise<void> {
     const wanted = this.#map.layout.files.filter((_, index) => this.#map.isWanted(index));
     await makeLinks(wanted, { fs: this.#fs, folders: this.#folders });
   }
 
-  /** @returns The first file that is there twice, under both names, among `indexes`; `null` when there is none. */
-  doubled(indexes: readonly number[]): string | null {
+  /**
+   * Returns the path of the first file that exists under both its names, or `null` if there is none.
+   *
+   * @param indexes Indexes of the files to look at.
+   */
+  firstDuplicate(indexes: readonly number[]): string | null {
     const index = indexes.find((index) => this.#files[index]!.doubled);
     return index === undefined ? null : this.pathOf(index);
   }
 
-  /** @returns The path of the file of that `index`, for an error line. */
+  /** Returns the path of a file, for example for an error message. */
   pathOf(index: number): string {
     const file = this.#files[index]!;
     if (file.source !== "") return file.source;
     return `${this.#rootOf(file)}/${this.#nameOf(file)}`;
   }
 
-  /** @returns All files with their names below the download folder, there or not, and the partfile at the end. */
+  /** All files of the torrent, whether or not they exist, followed by the partfile. */
   get all(): readonly Readonly<DiskFile>[] {
     return this.#files;
   }
 
   /**
-   * Moves a file to another folder while nobody has it open. From then on it is used there.
+   * Moves a file to another folder while no handle of it is open, and uses it there from then on.
    *
-   * @param index The file; it is there.
+   * @param index Index of a file that exists.
    * @param root Absolute path of the folder, without links.
-   * @param move Does it, from one path to the other.
-   * @throws {ShoalError} If that can't be done.
+   * @param move Moves the file from the first path to the second.
+   * @throws {ShoalError} If the file can't be moved.
    */
   async relocate(index: number, root: string, move: (from: string, to: string) => Promise<void>): Promise<void> {
     const file = this.#files[index]!;
@@ -458,16 +460,16 @@ export class DiskFiles {
   }
 
   /**
-   * From here on another folder is the download folder. What was not moved there is read where it is.
+   * Makes another folder the download folder. Files that were not moved there are still read from the old folder.
    *
-   * @param root Its absolute path, without links.
+   * @param root Absolute path of the folder, without links.
    */
   moveTo(root: string): void {
     const before = this.#folders.root;
     this.#folders = new Folders(this.#fs);
     this.#folders.root = root;
     for (const file of this.#files) {
-      file.aside = false; // what is in the place of a file stays behind
+      file.aside = false; // a file that was in the way stays in the old folder
       if (file.root === root) delete file.root;
       else if (file.place !== "absent") file.root ??= before;
     }
@@ -486,7 +488,10 @@ export class DiskFiles {
     file.modified = wholeTime(info?.modified ?? 0);
   }
 
-  /** As {@linkcode DiskFiles.sync}, for a file to which nothing will be written any more. Reads of a small one can wait. */
+  /**
+   * Syncs a file that will not be written any more, as {@linkcode DiskFiles.sync} does. A small file is synced through
+   * its shared handle, because reads of it can wait that long.
+   */
   async #syncLast(index: number): Promise<void> {
     const handle = this.#map.file(index).length <= QUICKLY_SYNCED ? this.open.tryAcquire(index) : null;
     if (handle === null) return await this.sync(index);
@@ -503,14 +508,14 @@ export class DiskFiles {
     if (!this.#writable || file.place === "final") return await this.#fs.open(this.pathOf(index), "read");
     const handle = file.place === "absent" ? await this.#make(index) : await this.#openAgain(index);
     const { length } = this.#map.file(index);
-    // The full size at once: what isn't written yet takes no room, and pieces may come in any order.
+    // The file gets its full size at once: unwritten parts take no space, and pieces arrive in any order.
     this.#touched.add(index);
     if (file.size !== length) await closingOnFailure(handle, () => handle.truncate(length));
     file.size = length;
     return handle;
   }
 
-  /** Makes an unfinished file that isn't there. */
+  /** Creates an unfinished file. */
   async #make(index: number): Promise<FileHandle> {
     const file = this.#files[index]!;
     await this.#folders.make(file.names.folder);
@@ -523,14 +528,14 @@ export class DiskFiles {
       const there = isFileFault(error, "exists") ? await this.#fs.stat(path) : null;
       throw there === null ? error : pathConflict(path, wordsFor(there.kind));
     }
-    // From here on it is there, whatever fails.
+    // The file exists from here on, even if a later call fails.
     file.place = "part";
     file.size = 0;
     file.id = (await closingOnFailure(handle, () => handle.stat())).id;
     return handle;
   }
 
-  /** Opens an unfinished file that has been there before, to write. */
+  /** Opens an existing unfinished file for writing. */
   async #openAgain(index: number): Promise<FileHandle> {
     let handle;
     try {
@@ -542,7 +547,7 @@ export class DiskFiles {
     return handle;
   }
 
-  /** Complains when an unfinished file isn't the one that was found or made. */
+  /** Throws if an unfinished file is not the one that was found or created. */
   #checkSame(index: number, info: FileInfo | null): void {
     if (info === null || !this.#isSame(index, info)) throw changedByOthers(this.pathOf(index));
   }
@@ -551,7 +556,7 @@ export class DiskFiles {
     return isSameFile(info, this.#files[index]!, this.#map.file(index));
   }
 
-  /** Claims an unfinished file. @returns its path. */
+  /** Locks the path of an unfinished file against other torrents of this process, and returns the path. */
   #claim(file: DiskFile): string {
     const path = `${this.#rootOf(file)}/${file.names.part}`;
     if (this.#locks.take(path)) return path;

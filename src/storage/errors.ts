@@ -1,36 +1,35 @@
 /**
- * What storage itself has to complain about. Failures of the file system come as `FileError`.
+ * The errors of storage. Failures of the file system are reported as `FileError`.
  *
  * @module
  */
 
 import { type ErrorParts, messageOf, ShoalError } from "../base/errors.ts";
 
-/** The files on disk and the torrent do not go together. */
+/** The files on disk and the torrent do not fit together. */
 export class StorageError extends ShoalError {
   override name = "StorageError";
 
-  /** @param parts The words of the error line. */
+  /** @param parts Parts of the error message. */
   constructor(parts: ErrorParts) {
     super("storage", parts);
   }
 }
 
-/** Resume state that can't be used. */
+/** Resume state is unusable. */
 export class ResumeStateError extends StorageError {
   override name = "ResumeStateError";
 
-  /** @param why What is wrong with it, in a plain sentence. */
+  /** @param why What is wrong with the state, in a plain sentence. */
   constructor(why: string) {
     super({ what: "not resume state", why });
   }
 }
 
 /**
- * A file that is being downloaded isn't any more what was written to it.
+ * Returns an error for a file that another program has changed during the download.
  *
- * @param path The file.
- * @returns The error to throw.
+ * @param path Path of the file.
  */
 export function changedByOthers(path: string): StorageError {
   return new StorageError({
@@ -42,11 +41,10 @@ export function changedByOthers(path: string): StorageError {
 }
 
 /**
- * Something of the user's is in the place of one of the torrent's files.
+ * Returns an error for a file of the user's in the place of one of the torrent's files.
  *
- * @param path The place.
- * @param why What is there.
- * @returns The error to throw.
+ * @param path Path of the conflict.
+ * @param why Description of the obstacle.
  */
 export function pathConflict(path: string, why: string): StorageError {
   return new StorageError({
@@ -58,11 +56,10 @@ export function pathConflict(path: string, why: string): StorageError {
 }
 
 /**
- * A file in the place of one of the torrent's turned out to be another one.
+ * Returns an error for a file that turned out to differ from the torrent's file in whose place it is.
  *
- * @param path The file.
- * @param part Where the torrent's is.
- * @returns The error to throw.
+ * @param path Path of the file.
+ * @param part Path under which the torrent's file is kept.
  */
 export function otherFile(path: string, part: string): StorageError {
   return new StorageError({
@@ -74,10 +71,9 @@ export function otherFile(path: string, part: string): StorageError {
 }
 
 /**
- * A file in the place of one of the torrent's holds none of its data, as far as can be told.
+ * Returns an error for a file in the place of one of the torrent's files in which no data of the torrent was found.
  *
- * @param path The file.
- * @returns The error to throw.
+ * @param path Path of the file.
  */
 export function notOurs(path: string): StorageError {
   return new StorageError({
@@ -89,21 +85,19 @@ export function notOurs(path: string): StorageError {
 }
 
 /**
- * A file has become shorter than what was read from it before.
+ * Returns an error for a file that ends before bytes that it had earlier.
  *
- * @param path The file.
- * @param size Its size in bytes.
- * @returns The error to throw.
+ * @param path Path of the file.
+ * @param size Size of the file in bytes.
  */
 export function endsEarly(path: string, size: number): StorageError {
   return new StorageError({ what: "cannot read", where: path, why: `it ends at byte ${size}, but has had more` });
 }
 
 /**
- * Somebody else downloads the same torrent to the same folder.
+ * Returns an error for a torrent that another torrent or process is downloading to the same folder.
  *
- * @param folder The folder.
- * @returns The error to throw.
+ * @param folder Download folder.
  */
 export function inUse(folder: string): StorageError {
   return new StorageError({
@@ -115,11 +109,11 @@ export function inUse(folder: string): StorageError {
 }
 
 /**
- * Nothing keeps others from downloading the same torrent to the same folder.
+ * Returns a warning that the torrent could not be locked, so that nothing keeps another process from downloading it to
+ * the same folder.
  *
- * @param folder The folder.
- * @param cause What failed.
- * @returns A warning.
+ * @param folder Download folder.
+ * @param cause Error of the lock.
  */
 export function noClaim(folder: string, cause: unknown): StorageError {
   return new StorageError({
@@ -132,23 +126,21 @@ export function noClaim(folder: string, cause: unknown): StorageError {
 }
 
 /**
- * The files of a torrent can't be moved.
+ * Returns an error for files that can't be moved.
  *
- * @param folder Where to.
- * @param why What is against it.
- * @param cause What failed, if anything did.
- * @returns The error to throw.
+ * @param folder Target folder.
+ * @param why Reason why not.
+ * @param cause Error behind it, if there is one.
  */
 export function cannotMove(folder: string, why: string, cause?: unknown): StorageError {
   return new StorageError({ what: "cannot move", where: folder, why, ...(cause !== undefined && { cause }) });
 }
 
 /**
- * What was left behind by a move stays.
+ * Returns a warning that something could not be removed after a move. All of the torrent's files are in the new folder.
  *
- * @param folder Where it is.
- * @param cause What failed.
- * @returns A warning: all that belongs to the torrent is in the other folder.
+ * @param folder Old folder.
+ * @param cause Error of the removal.
  */
 export function leftBehind(folder: string, cause: unknown): StorageError {
   return new StorageError({
@@ -161,31 +153,29 @@ export function leftBehind(folder: string, cause: unknown): StorageError {
 }
 
 /**
- * Somebody came too late.
+ * Returns an error for a call that came after the files were closed.
  *
- * @param folder The download folder.
- * @returns The error to throw.
+ * @param folder Download folder.
  */
 export function closedError(folder: string): StorageError {
   return new StorageError({ what: "cannot use the files", where: folder, why: "they were closed" });
 }
 
-/** A piece has no place any more: it belongs to files that aren't wanted. */
+/** A piece can't be stored any more, because it belongs only to files that are no longer wanted. */
 export class NotWantedError extends StorageError {
   override name = "NotWantedError";
 
-  /** @param piece Its index. */
   constructor(piece: number) {
     super({ what: "cannot write", where: `piece ${piece}`, why: "it belongs to files that are not wanted any more" });
   }
 }
 
 /**
- * Resume state can't be kept.
+ * Returns a warning that resume state can't be read or written. Nothing is lost but the time of a check at the next
+ * start.
  *
- * @param path Its file.
- * @param cause What failed.
- * @returns A warning: nothing depends on it but the time that the next start takes.
+ * @param path Path of the resume file.
+ * @param cause Error behind it.
  */
 export function noResumeState(path: string, cause: unknown): StorageError {
   return new StorageError({
@@ -198,10 +188,9 @@ export function noResumeState(path: string, cause: unknown): StorageError {
 }
 
 /**
- * A file isn't any more what it was when a torrent began to be made of it.
+ * Returns an error for a file that changed while a torrent was being made of it.
  *
- * @param path The file.
- * @returns The error to throw.
+ * @param path Path of the file.
  */
 export function changedMeanwhile(path: string): StorageError {
   return new StorageError({
@@ -213,14 +202,15 @@ export function changedMeanwhile(path: string): StorageError {
 }
 
 /**
- * @param thrown What was thrown.
- * @returns What was thrown if it is an error, else an error that says it.
+ * Returns a thrown value if it is an error, else an error with the value as its message.
+ *
+ * @param thrown Thrown value.
  */
 export function asError(thrown: unknown): Error {
   return thrown instanceof Error ? thrown : new Error(String(thrown));
 }
 
-/** Why something failed, without what and where: whoever says it names them. */
+/** Returns why a call failed, without what and where, which the new error names itself. */
 function whyOf(cause: unknown): string {
   return cause instanceof ShoalError ? cause.why : messageOf(cause);
 }

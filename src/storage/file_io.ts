@@ -1,5 +1,5 @@
 /**
- * Reading and writing parts of files that are shared by all who use them.
+ * Reads, writes, copies and compares parts of files, most of them through handles that all users of a file share.
  *
  * @module
  */
@@ -11,24 +11,38 @@ import { closingAfter } from "./handles.ts";
 import type { FileRange } from "./layout.ts";
 import type { OpenFiles } from "./open_files.ts";
 
-/** Files, by their numbers. */
+/** Files of a torrent by index. */
 export interface FileAccess {
-  /** The files that are open. */
+  /** Open files. */
   readonly open: OpenFiles;
-  /** The path of a file, for an error line. */
+  /** Returns the path of a file for an error message. */
   pathOf(file: number): string;
+}
+
+/** A position in a file. */
+export interface FilePosition {
+  /** Index of the file. */
+  readonly file: number;
+  /** Offset in the file, in bytes. */
+  readonly position: number;
+}
+
+/** Options for {@linkcode readFile}. */
+interface ReadFileOptions extends FilePosition {
+  /** Buffer to fill completely. */
+  readonly into: Bytes;
 }
 
 /**
  * Reads bytes of a file.
  *
- * @param files The files.
- * @param part Which file, from which byte on, and where to; filled whole.
- * @throws {ShoalError} If it can't be read or ends too early.
+ * @param files Files to read from.
+ * @param part See {@linkcode ReadFileOptions}.
+ * @throws {ShoalError} If the file can't be read or ends too early.
  */
 async function readFile(
   files: FileAccess,
-  part: { readonly file: number; readonly position: number; readonly into: Bytes },
+  part: ReadFileOptions,
 ): Promise<void> {
   const { file, position, into } = part;
   const handle = files.open.tryAcquire(file) ?? await files.open.acquire(file);
@@ -40,16 +54,24 @@ async function readFile(
   }
 }
 
+/** Options for {@linkcode readRanges}. */
+export interface ReadRangesOptions {
+  /** Where the bytes are stored, in order. */
+  readonly ranges: readonly FileRange[];
+  /** Buffer to fill completely. */
+  readonly into: Bytes;
+}
+
 /**
- * Reads bytes that lie in several files; what lies in none reads as zeros.
+ * Reads bytes that are stored in several files. Bytes that are stored in none of them read as zeros.
  *
- * @param files The files.
- * @param options `ranges`: where the bytes are, in order. `into`: where to; filled whole.
+ * @param files Files to read from.
+ * @param options See {@linkcode ReadRangesOptions}.
  * @throws {ShoalError} If a file can't be read or ends too early.
  */
 export async function readRanges(
   files: FileAccess,
-  { ranges, into }: { readonly ranges: readonly FileRange[]; readonly into: Bytes },
+  { ranges, into }: ReadRangesOptions,
 ): Promise<void> {
   let filled = 0;
   for (const { file, position, at, length } of ranges) {
@@ -60,23 +82,29 @@ export async function readRanges(
   into.fill(0, filled);
 }
 
-/** Bytes that are copied in one go. */
+/** Bytes that are copied or compared at a time. */
 const COPY_BYTES = 256 * 1024;
 
+/** Options for {@linkcode copyBytes}. */
+export interface CopyBytesOptions {
+  /** First byte to read. */
+  readonly from: FilePosition;
+  /** Where the first byte is written. */
+  readonly to: FilePosition;
+  /** Number of bytes. */
+  readonly length: number;
+}
+
 /**
- * Copies bytes from one file to another. Holds one of them at a time, as all must who use {@linkcode OpenFiles}.
+ * Copies bytes from one file to another. Holds one file at a time, as every user of {@linkcode OpenFiles} must.
  *
- * @param files The files.
- * @param part From which file and byte on, to which, and how many.
- * @throws {ShoalError} If one can't be read, or the other can't be written.
+ * @param files Both files.
+ * @param part See {@linkcode CopyBytesOptions}.
+ * @throws {ShoalError} If the source can't be read, or the target can't be written.
  */
 export async function copyBytes(
   files: FileAccess,
-  part: {
-    readonly from: { readonly file: number; readonly position: number };
-    readonly to: { readonly file: number; readonly position: number };
-    readonly length: number;
-  },
+  part: CopyBytesOptions,
 ): Promise<void> {
   const { from, to, length } = part;
   const buffer = new Uint8Array(Math.min(length, COPY_BYTES));
@@ -92,17 +120,25 @@ export async function copyBytes(
   }
 }
 
+/** The two paths that {@linkcode compareFiles} compares. */
+export interface ComparedPaths {
+  /** File that is known to be correct. */
+  readonly right: string;
+  /** File to judge. */
+  readonly other: string;
+}
+
 /**
- * Compares a file with one that is known to be right.
+ * Compares a file with one that is known to be correct.
  *
- * @param paths `right`: the one that is known. `other`: the other.
- * @param fs The file system.
- * @returns `same` when they have the same bytes; `part` when the other has nothing but bytes of the right one in their places, and
- * zeros where others would be, as a download that was not finished leaves; else `different`.
- * @throws {ShoalError} If one can't be read.
+ * @param paths See {@linkcode ComparedPaths}.
+ * @param fs File system.
+ * @returns `same` if both have the same bytes. `part` if the other file has only bytes of the correct one, in their
+ * places, and zeros or nothing elsewhere, as an unfinished download has. Else `different`.
+ * @throws {ShoalError} If a file can't be read.
  */
 export async function compareFiles(
-  paths: { readonly right: string; readonly other: string },
+  paths: ComparedPaths,
   fs: FileSystem,
 ): Promise<"same" | "part" | "different"> {
   const right = await fs.open(paths.right, "read");
@@ -126,17 +162,26 @@ export async function compareFiles(
   });
 }
 
+/** Options for {@linkcode isBlank}. */
+export interface IsBlankOptions {
+  /** File system. */
+  readonly fs: FileSystem;
+  /** Offset of the first byte to look at. */
+  readonly from: number;
+  /** Offset just past the last byte to look at. */
+  readonly end: number;
+}
+
 /**
- * Whether a stretch of a file, as far as the file goes, is nothing but zeros.
+ * Returns `true` if a range of a file, as far as the file reaches, holds only zeros. An empty range does.
  *
- * @param path The file.
- * @param options `fs`: the file system. `from`, `end`: the stretch.
- * @returns Whether it is; also of an empty stretch.
- * @throws {ShoalError} If it can't be read.
+ * @param path Path of the file.
+ * @param options See {@linkcode IsBlankOptions}.
+ * @throws {ShoalError} If the file can't be read.
  */
 export async function isBlank(
   path: string,
-  { fs, from, end }: { readonly fs: FileSystem; readonly from: number; readonly end: number },
+  { fs, from, end }: IsBlankOptions,
 ): Promise<boolean> {
   if (from >= end) return true;
   const handle = await fs.open(path, "read");

@@ -1,5 +1,5 @@
 /**
- * Finding the files that a torrent is to be made of.
+ * Finds the files that a new torrent is made of.
  *
  * @module
  */
@@ -13,56 +13,57 @@ import { isOwnName } from "./folder_locks.ts";
 
 /** A file that was found. */
 export interface ScannedFile {
-  /** Where it is below the folder, names from the top down; empty for a file that stands alone. */
+  /** Path below the folder, from the outermost name to the file's own; empty for a single file. */
   readonly path: readonly string[];
-  /** Where it is read from: no part of that is a symbolic link. */
+  /** Path to read the file from, without symbolic links. */
   readonly source: string;
-  /** Bytes. */
+  /** Size in bytes. */
   readonly length: number;
-  /** Last modification, milliseconds since 1970. */
+  /** Last modification, in milliseconds since 1970. */
   readonly modified: number;
-  /** Which file it is; `null` when not known. */
+  /** Identity of the file in the file system; `null` when unknown. */
   readonly id: string | null;
 }
 
-/** What was found. */
+/** Result of {@linkcode scanFiles}. */
 export interface FileScan {
   /** Absolute path, links resolved. */
   readonly root: string;
-  /** Whether it is a folder. */
+  /** Whether the path is a folder. */
   readonly isFolder: boolean;
-  /** The files, sorted by the bytes of their whole paths, as mktorrent does it. */
+  /** Files, sorted by the bytes of their whole paths, as mktorrent sorts them. */
   readonly files: readonly ScannedFile[];
-  /** Paths below the folder of what is neither file nor folder: pipes, sockets, devices. */
+  /** Paths below the folder of pipes, sockets and devices, which are skipped. */
   readonly skipped: readonly string[];
 }
 
-/** How files are looked for. */
+/** Options for {@linkcode scanFiles}. */
 export interface FileScanOptions {
-  /** The file system. */
+  /** File system. */
   readonly files: FileSystem;
-  /** Whether a file, or a folder with all it holds, is left out; told its path below the folder. */
+  /**
+   * Returns `true` if a file, or a folder with everything in it, is left out. Called with the path below the folder.
+   */
   isLeftOut?(path: readonly string[]): boolean;
-  /** Ends it. */
+  /** Aborts the search. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** A folder that is being looked through. */
+/** A folder to search. */
 interface Folder {
   readonly path: readonly string[];
-  /** Without links, and those of the folders that led here: a link to one of them would go round in a circle. */
+  /** Real paths of this folder and of the folders that led to it. A link to one of them would be a circle. */
   readonly trail: readonly string[];
 }
 
 /**
- * Finds all files at a path. Symbolic links are followed, to files and to folders, and count as what they lead to. Names
- * that begin with a dot are names like others.
+ * Finds all files at a path. Symbolic links to files and folders are followed and count as their targets. Names that
+ * begin with a dot are not special.
  *
  * @param path A file or a folder.
- * @param options How to look.
- * @returns What is there.
- * @throws {ShoalError} Of kind `storage` if something can't be looked at, or a link leads to nothing or in a circle; it names the
- * path. Of kind `usage` if names are not valid UTF-8; it names them.
+ * @param options See {@linkcode FileScanOptions}.
+ * @throws {ShoalError} Of kind `storage` if something can't be looked at, or a link is dangling or leads in a circle;
+ * the error names the path. Of kind `usage` if names are not valid UTF-8; the error names them.
  * @throws The signal's reason, when it is aborted.
  */
 export async function scanFiles(path: string, options: FileScanOptions): Promise<FileScan> {
@@ -86,10 +87,11 @@ export async function scanFiles(path: string, options: FileScanOptions): Promise
     let before = "";
     for (const name of await fs.list(real)) {
       options.signal?.throwIfAborted();
-      if (isOwnName(name)) continue; // a download goes on here, or was interrupted
+      if (isOwnName(name)) continue; // a download to this folder is going on, or was interrupted
       const below = [...folder.path, name];
       if (options.isLeftOut?.(below)) continue;
-      // The runtime puts U+FFFD in the place of bytes that are no UTF-8: such a name can't be opened, but may be that of another file.
+      // The runtime replaces bytes that are not UTF-8 with U+FFFD. Such a name can't be opened, unless another file
+      // really has that name.
       const isTwice = name === before;
       before = name;
       const found = isTwice ? null : await look(joined(real, name), fs);
@@ -105,7 +107,7 @@ export async function scanFiles(path: string, options: FileScanOptions): Promise
   return { root, isFolder: true, files: sorted(files), skipped: skipped.sort() };
 }
 
-/** What is at a path, or where the link there leads; `null` if its name is no UTF-8. */
+/** Returns the status of a path, links followed, or `null` if its name is not UTF-8. */
 async function look(
   path: string,
   fs: FileSystem,
@@ -123,9 +125,9 @@ async function look(
   throw new FileError("missing", { what: "cannot look at", path });
 }
 
-/** What the runtime puts in the place of bytes that are no UTF-8. */
+/** Character that the runtime puts in the place of bytes that are not UTF-8. */
 const BROKEN = "\ufffd";
-/** Names that are told. */
+/** Largest number of names in an error message. */
 const NAMES_TOLD = 5;
 
 function notUtf8(path: string, names: readonly string[]): ShoalError {
@@ -157,7 +159,7 @@ function joined(folder: string, name: string): string {
   return folder.endsWith("/") ? `${folder}${name}` : `${folder}/${name}`;
 }
 
-/** By bytes: UTF-16, in which strings compare, has another order, and every language one of its own. */
+/** Sorts by bytes. Strings compare by UTF-16 code units, which is a different order, and locales have their own. */
 function sorted(files: readonly ScannedFile[]): ScannedFile[] {
   return files
     .map((file) => ({ file, key: utf8(file.path.join("/")) }))

@@ -1,5 +1,5 @@
 /**
- * Finding out what of a file is on disk.
+ * Finds one file of a torrent on disk, under its final name or its `.part` name.
  *
  * @module
  */
@@ -13,36 +13,38 @@ import { checkLink } from "./links.ts";
 import type { FileNames } from "./names.ts";
 import type { FilePlace } from "./resume_state.ts";
 
-/** What is known of a file on disk. */
+/** Status of a file on disk. */
 export interface FoundFile {
-  /** Where its data is. */
+  /** Where the data is. */
   place: FilePlace;
-  /** Bytes; 0 when absent. */
+  /** Size in bytes; 0 when absent. */
   size: number;
-  /** Last modification, whole milliseconds since 1970; 0 when absent. */
+  /** Last modification, in whole milliseconds since 1970; 0 when absent. */
   modified: number;
-  /** Which file it is; `null` when not known. */
+  /** Identity of the file in the file system; `null` when unknown. */
   id: string | null;
-  /** Where it is read from, if that is not below the download folder because a link is followed; else empty. */
+  /** Path to read the file from if a link leads elsewhere; empty otherwise. */
   source: string;
-  /** Whether there is a `.part` file beside the final one. */
+  /** Whether a `.part` file exists beside the file under its final name. */
   doubled: boolean;
 }
 
-/** One file of a torrent, and what is known of it on disk. */
+/** One file of a torrent, and its status on disk. */
 export interface DiskFile extends FoundFile {
-  /** What it is called. */
+  /** Names of the file. */
   names: FileNames;
-  /** Whether it is somebody else's. */
+  /** Whether the file on disk is not ours, so that it must not be changed. */
   foreign?: boolean;
-  /** Whether a file that may be the right one is under its final name, while this one is made beside it. */
+  /**
+   * Whether a file that may be correct is kept under the final name, while the torrent's data goes to the `.part` file.
+   */
   aside?: boolean;
-  /** The folder below which it is, if that is another than the download folder: files are being moved. */
+  /** Folder below which the file is, if that is not the download folder because files are being moved. */
   root?: string;
 }
 
-/** Of a file that isn't there. */
-export const NOTHING: Readonly<FoundFile> = {
+/** Values for a file that doesn't exist. */
+export const ABSENT_FILE: Readonly<FoundFile> = {
   place: "absent",
   size: 0,
   modified: 0,
@@ -51,28 +53,28 @@ export const NOTHING: Readonly<FoundFile> = {
   doubled: false,
 };
 
-/** Where to look. */
+/** Where to look for a file. */
 export interface FindOptions {
-  /** The file system. */
+  /** File system. */
   readonly fs: FileSystem;
   /** Absolute path of the download folder. */
   readonly root: string;
-  /** The file's names below it. */
+  /** Names of the file below that folder. */
   readonly names: FileNames;
 }
 
 /**
  * Finds a file that will be written.
  *
- * @param layout The file.
- * @param options Where to look.
- * @returns What is there.
- * @throws {ShoalError} If something else is in its place.
+ * @param layout The file in the torrent.
+ * @param options See {@linkcode FindOptions}.
+ * @returns Status of the file on disk.
+ * @throws {ShoalError} If something else is in the place of the file.
  */
 export async function findToWrite(layout: StorageFile, { fs, root, names }: FindOptions): Promise<FoundFile> {
   if (layout.symlink !== null) {
     await checkLink(layout, { fs, root });
-    return { ...NOTHING };
+    return { ...ABSENT_FILE };
   }
   const final = `${root}/${names.final}`;
   const there = await fs.stat(final);
@@ -84,7 +86,7 @@ export async function findToWrite(layout: StorageFile, { fs, root, names }: Find
   const part = names.part === "" ? null : await fs.stat(path);
   if (part !== null && part.kind !== "file") throw pathConflict(path, wordsFor(part.kind));
   const info = there ?? part;
-  if (info === null) return { ...NOTHING };
+  if (info === null) return { ...ABSENT_FILE };
   return {
     place: there ? "final" : "part",
     size: info.size,
@@ -95,32 +97,40 @@ export async function findToWrite(layout: StorageFile, { fs, root, names }: Find
   };
 }
 
-/**
- * Finds the partfile. Nobody else has reason to make a file of that name, so that whatever is in it is ours, and hashed.
- *
- * @param path Its absolute path.
- * @param options `fs`: the file system. `length`: bytes that it may have.
- * @returns What is there.
- * @throws {ShoalError} If something else is in its place.
- */
-export async function findPartFile(
-  path: string,
-  { fs, length }: { readonly fs: FileSystem; readonly length: number },
-): Promise<FoundFile> {
-  const info = await fs.stat(path);
-  if (info === null) return NOTHING;
-  if (info.kind !== "file") throw pathConflict(path, wordsFor(info.kind));
-  if (info.size > length) throw pathConflict(path, "it is larger than Shoal makes it");
-  const { size, modified, id } = info;
-  return { ...NOTHING, place: "part", size, modified: wholeTime(modified), id };
+/** Options for {@linkcode findPartFile}. */
+export interface FindPartFileOptions {
+  /** File system. */
+  readonly fs: FileSystem;
+  /** Largest size in bytes that Shoal would have given the partfile. */
+  readonly length: number;
 }
 
 /**
- * Finds a file that is only read: a link is followed, and only the final name counts.
+ * Finds the partfile. No other program makes a file of that name, so its content counts as ours, and is hashed.
  *
- * @param options Where to look.
- * @returns What is there.
- * @throws {ShoalError} If that can't be found out.
+ * @param path Absolute path of the partfile.
+ * @param options See {@linkcode FindPartFileOptions}.
+ * @returns Status of the file on disk.
+ * @throws {ShoalError} If something else is in the place of the partfile.
+ */
+export async function findPartFile(
+  path: string,
+  { fs, length }: FindPartFileOptions,
+): Promise<FoundFile> {
+  const info = await fs.stat(path);
+  if (info === null) return ABSENT_FILE;
+  if (info.kind !== "file") throw pathConflict(path, wordsFor(info.kind));
+  if (info.size > length) throw pathConflict(path, "it is larger than Shoal makes it");
+  const { size, modified, id } = info;
+  return { ...ABSENT_FILE, place: "part", size, modified: wholeTime(modified), id };
+}
+
+/**
+ * Finds a file that is only read. Links are followed, and only the final name counts.
+ *
+ * @param options See {@linkcode FindOptions}.
+ * @returns Status of the file on disk.
+ * @throws {ShoalError} If the file can't be looked at.
  */
 export async function findToRead({ fs, root, names }: FindOptions): Promise<FoundFile> {
   const final = `${root}/${names.final}`;
@@ -130,23 +140,24 @@ export async function findToRead({ fs, root, names }: FindOptions): Promise<Foun
     try {
       source = await fs.realPath(final);
     } catch (error) {
-      if (isFileFault(error, "missing")) return NOTHING; // the link leads to nothing
+      if (isFileFault(error, "missing")) return ABSENT_FILE; // a dangling link
       throw error;
     }
     info = await fs.stat(source);
   }
-  if (info?.kind !== "file") return { ...NOTHING, source };
+  if (info?.kind !== "file") return { ...ABSENT_FILE, source };
   const { size, modified, id } = info;
-  return { ...NOTHING, place: "final", size, modified: wholeTime(modified), id, source };
+  return { ...ABSENT_FILE, place: "final", size, modified: wholeTime(modified), id, source };
 }
 
 /**
- * Finds a file that may be written at a path where we would not make it: only one that has the right size counts.
+ * Finds a file that may be written, at a path other than the one Shoal would choose. Only a file of the right size
+ * counts.
  *
- * @param layout The file.
- * @param options Where to look.
- * @returns What is there, or `null`.
- * @throws {ShoalError} If that can't be found out.
+ * @param layout The file in the torrent.
+ * @param options See {@linkcode FindOptions}.
+ * @returns Status of the file on disk, or `null` if no file fits.
+ * @throws {ShoalError} If the file can't be looked at.
  */
 export async function findWhole(layout: StorageFile, { fs, root, names }: FindOptions): Promise<FoundFile | null> {
   const fits = (info: FileInfo | null) => info?.kind === "file" && info.size === layout.length;
@@ -161,12 +172,12 @@ export async function findWhole(layout: StorageFile, { fs, root, names }: FindOp
 }
 
 /**
- * Whether an unfinished file is still the one that was found or made, with the size it had.
+ * Returns `true` if an unfinished file is still the one that was found or created, with the size it had.
  *
- * @param info What is there now.
- * @param known What was found or made.
- * @param layout The file; it gets its size from there when it is opened to be written, which may be going on.
- * @returns Whether it is.
+ * @param info Current status of the file.
+ * @param known Status when the file was found or created.
+ * @param layout The file in the torrent. Opening the file for writing, which may be going on, extends it to this
+ * length.
  */
 export function isSameFile(info: FileInfo, known: FoundFile, layout: StorageFile): boolean {
   return info.kind === "file" && (info.size === known.size || info.size === layout.length) &&
@@ -174,10 +185,10 @@ export function isSameFile(info: FileInfo, known: FoundFile, layout: StorageFile
 }
 
 /**
- * A time as resume state can hold it: times before 1970, and parts of a millisecond, would not survive there.
+ * Rounds a time down to what resume state can hold, which has no times before 1970 and no fractions of a millisecond.
  *
- * @param milliseconds Since 1970.
- * @returns The same, whole and not negative.
+ * @param milliseconds Milliseconds since 1970.
+ * @returns The time in whole milliseconds, 0 or later.
  */
 export function wholeTime(milliseconds: number): number {
   return Math.max(0, Math.floor(milliseconds));

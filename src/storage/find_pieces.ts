@@ -1,5 +1,5 @@
 /**
- * Finds out what of a torrent is on disk, and brings each byte to where it belongs.
+ * Finds out which pieces of a torrent are on disk, which files are ours, and moves wanted data out of the partfile.
  *
  * @module
  */
@@ -13,43 +13,51 @@ import { forEachLimited } from "./limited.ts";
 import { isKnown, isThere, judgeFiles, judgeUnwanted, planStart, type StartMode } from "./resume_plan.ts";
 import type { ResumeState } from "./resume_state.ts";
 
-/** What {@linkcode findPieces} works with. */
+/** Options for {@linkcode findPieces}. */
 export interface StartOptions {
-  /** The files, scanned. */
+  /** Files of the torrent, already scanned. */
   readonly disk: DiskFiles;
-  /** How. */
+  /** How the pieces are found. */
   readonly mode: StartMode;
-  /** Resume state of this torrent in this folder, if there is any. */
+  /** Resume state of this torrent in this folder, or `null` if there is none. */
   readonly state: ResumeState | null;
-  /** Whether nothing may be changed. */
+  /** Whether nothing may be changed on disk. */
   readonly readOnly: boolean;
-  /** Whether every `.part` file of the right size counts as ours; asked when the check is over. */
+  /** Returns `true` if every `.part` file of the right size counts as ours. Called after the check. */
   takeParts(): boolean;
-  /** Hashes pieces; gives those that are right. */
+  /** Hashes pieces, and returns those that are right. */
   check(pieces: Bitfield): Promise<Bitfield>;
-  /** Called once it is known what to do, before anything is changed on disk or can be written. */
+  /** Called when the plan is final, before anything is changed on disk or can be written. */
   beforeChanges?(): Promise<void>;
 }
 
-/** Files that are brought home at one time; a device takes several together better than one by one. */
+/** Result of {@linkcode findPieces}. */
+export interface FoundPieces {
+  /** Pieces that are verified. */
+  readonly have: Bitfield;
+  /** Pieces of `have` that are certain to be on the device. */
+  readonly believed: Bitfield;
+  /** Indexes of the unwanted files that stay as they are. */
+  readonly left: readonly number[];
+}
+
+/** Files that are filled from the partfile at one time. A device handles several together faster than one by one. */
 const PARALLEL = 8;
 
 /**
- * Finds out which pieces are there. From then on each file may be written, if it isn't somebody else's.
+ * Finds out which pieces are on disk. Afterwards every file that is ours may be written.
  *
- * What isn't there as a file may be in the partfile: {@linkcode bringHome} moves from there what is wanted. A file that isn't wanted and is there stays; what is right in it is used, and nothing is
- * written to it unless we have made it.
+ * The bytes of a file that doesn't exist may be in the partfile; {@linkcode fillFromPartFile} moves the wanted ones to
+ * the file. An unwanted file that exists stays: its verified data is used, and it is written only if Shoal created it.
  *
- * @param map The torrent.
- * @param options What to work with.
- * @returns `have`: the pieces that are right. `believed`: those of them that are on the device for certain. `left`: files
- * that aren't wanted and stay as they are.
+ * @param map Layout of the torrent.
+ * @param options See {@linkcode StartOptions}.
  * @throws {ShoalError} If something else is in the place of a wanted file, or a file can't be used.
  */
 export async function findPieces(
   map: FileMap,
   options: StartOptions,
-): Promise<{ readonly have: Bitfield; readonly believed: Bitfield; readonly left: readonly number[] }> {
+): Promise<FoundPieces> {
   const { disk, mode, state, readOnly } = options;
   if (!readOnly) divertAbsent(map, disk);
   const found = disk.records();
@@ -59,27 +67,28 @@ export async function findPieces(
   let left: readonly number[] = [];
   const outcome = { plan, have, takeParts: options.takeParts() };
   if (!readOnly) {
-    await lookForUnfilled(map, { ...options, have });
+    await checkUnfilledFiles(map, { ...options, have });
     const unwanted = judgeUnwanted(map, found, outcome);
     left = [...unwanted.adopt, ...unwanted.foreign];
-    for (const file of unwanted.foreign) disk.leave(file);
+    for (const file of unwanted.foreign) disk.markForeign(file);
     const aside = await setAside(map, { disk, files: judgeFiles(map, found, outcome).foreign });
-    await lookAgain(map, { ...options, left, aside, have });
+    await checkPartFileAgain(map, { ...options, left, aside, have });
     const foundNow = disk.records();
     for (const index of aside) plan.ours[index] = isKnown(map, foundNow[index]!, { index, state });
     const { adopt, foreign } = judgeFiles(map, foundNow, outcome);
     if (foreign.length > 0) throw notOurs(disk.pathOf(foreign[0]!));
     await options.beforeChanges?.();
-    // One that was set aside when the last run ended may be known for right by now, and what was fetched to compare it with is ours.
+    // A file that was set aside in the last run may turn out to be ours by now. Then the `.part` file that was
+    // downloaded to compare it with is ours, too.
     for (const index of adopt) {
-      const { from, end } = map.ownStretch(index);
-      // What has pieces of its own would be much to fetch again.
-      if (from === end) await disk.removeSpare(index, (spare) => isKnown(map, spare, { index, state }));
+      const { from, end } = map.ownRange(index);
+      // A `.part` file with whole pieces of its own would be expensive to download again.
+      if (from === end) await disk.removeOwnPart(index, (spare) => isKnown(map, spare, { index, state }));
     }
-    const doubled = disk.doubled(adopt);
+    const doubled = disk.firstDuplicate(adopt);
     if (doubled !== null) throw pathConflict(doubled, "the file is not whole, and its .part file is there too");
     await disk.allowWrites();
-    for (const file of adopt) await disk.adopt(file);
+    for (const file of adopt) await disk.renameToPart(file);
     await disk.makeEmptyFiles();
     await removeSpares(map, { disk, have, state });
   } else {
@@ -89,7 +98,9 @@ export async function findPieces(
   return { have, believed: plan.believed, left };
 }
 
-/** Files that aren't there are looked for in the partfile: those that aren't wanted, and all where there is one. */
+/**
+ * Looks in the partfile for files that don't exist: for all of them if there is a partfile, else for the unwanted ones.
+ */
 function divertAbsent(map: FileMap, disk: DiskFiles): void {
   const hasPart = disk.placeOf(map.partFile) !== "absent";
   for (const [index, file] of map.layout.files.entries()) {
@@ -99,8 +110,11 @@ function divertAbsent(map: FileMap, disk: DiskFiles): void {
 }
 
 /**
- * Files that nothing is known of yet may be right nevertheless: small ones without a whole piece of their own, whose neighbours
- * aren't here, as a selective download leaves them. They stay untouched until what belongs there has come.
+ * Sets aside files that no piece or record proves ours but that may be correct: small files without a whole piece of
+ * their own whose neighbours are missing, as a selective download leaves them. They stay untouched until the torrent's
+ * data for them has arrived.
+ *
+ * @returns Indexes of the files that were set aside.
  */
 async function setAside(
   map: FileMap,
@@ -117,7 +131,10 @@ async function setAside(
   return aside;
 }
 
-/** An unfinished file of ours is left beside a whole one when a start was interrupted, or the whole one is proven right now. */
+/**
+ * Removes our unfinished file beside a complete one. Such a file is left when a start was interrupted, or when the
+ * complete file has only now been verified.
+ */
 async function removeSpares(
   map: FileMap,
   { disk, have, state }: Pick<StartOptions, "disk" | "state"> & { readonly have: Bitfield },
@@ -128,15 +145,15 @@ async function removeSpares(
     const { first, end } = map.piecesOfFile(index);
     let isWhole = true;
     for (let piece = first; piece < end && isWhole; piece++) isWhole = have.has(piece);
-    if (isWhole) await disk.removeSpare(index, (spare) => isKnown(map, spare, { index, state }));
+    if (isWhole) await disk.removeOwnPart(index, (spare) => isKnown(map, spare, { index, state }));
   }
 }
 
 /**
- * What is wrong in files that were made since the state was saved may be right in the partfile: they were made to be filled
- * from there, perhaps. The other files of a piece are taken as they are.
+ * Looks in the partfile for the missing pieces of files that were created since the state was saved: an interrupted run
+ * may have created them to fill them from there. The other files of a piece are read as they are.
  */
-async function lookForUnfilled(map: FileMap, options: StartOptions & { readonly have: Bitfield }): Promise<void> {
+async function checkUnfilledFiles(map: FileMap, options: StartOptions & { readonly have: Bitfield }): Promise<void> {
   const { disk, state, have } = options;
   if (disk.placeOf(map.partFile) === "absent") return;
   const isNew = (file: number) => disk.placeOf(file) === "part" && state?.files[file]?.place === "absent";
@@ -151,8 +168,8 @@ async function lookForUnfilled(map: FileMap, options: StartOptions & { readonly 
   if (!again.isEmpty) have.addAll(await options.check(again));
 }
 
-/** What is wrong in files that are to be left as they are may be right in the partfile. */
-async function lookAgain(
+/** Looks in the partfile for the missing pieces of files that stay as they are, and of files that were set aside. */
+async function checkPartFileAgain(
   map: FileMap,
   options: StartOptions & {
     readonly left: readonly number[];
@@ -180,25 +197,33 @@ async function lookAgain(
   if (!again.isEmpty) have.addAll(await options.check(again));
 }
 
+/** Options for {@linkcode fillFromPartFile}. */
+export interface BringHomeOptions {
+  /** Files of the torrent. */
+  readonly disk: DiskFiles;
+  /** Verified pieces. */
+  readonly have: Bitfield;
+}
+
 /**
- * Moves what is wanted from the partfile into files; it is on the device then. Resume state must have been saved before:
- * by that a file that is made here and not filled yet is known for ours.
+ * Moves wanted data from the partfile into files, and syncs these. The resume state must be saved before: a file that
+ * is created here and not yet filled is known as ours by that state.
  *
- * @param map The torrent.
- * @param options `disk`: its files. `have`: the pieces that are right.
- * @returns Whether anything was moved.
- * @throws {ShoalError} If that can't be done.
+ * @param map Layout of the torrent.
+ * @param options See {@linkcode BringHomeOptions}.
+ * @returns Whether any data was moved.
+ * @throws {ShoalError} If the data can't be moved.
  */
-export async function bringHome(
+export async function fillFromPartFile(
   map: FileMap,
-  { disk, have }: { readonly disk: DiskFiles; readonly have: Bitfield },
+  { disk, have }: BringHomeOptions,
 ): Promise<boolean> {
   let moved = false;
   const isMoved = (file: number) => map.isDiverted(file) && (map.isWanted(file) || disk.placeOf(file) === "part");
   const files = [...map.layout.files.keys()].filter(isMoved);
   await forEachLimited(files, PARALLEL, async (file) => {
     const slots = map.slotsOfFile(file).filter(({ piece }) => have.has(piece) && map.isDiverted(file, piece));
-    map.bringHome(file);
+    map.storeInFile(file);
     for (const { from, to, length } of slots) {
       const [source, target] = [{ file: map.partFile, position: from }, { file, position: to }];
       await copyBytes(disk, { from: source, to: target, length });

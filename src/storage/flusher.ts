@@ -1,5 +1,5 @@
 /**
- * Brings what was written to safety, in the background: syncs files and gives whole ones their final names.
+ * Makes written data durable in the background: syncs files, and renames complete files to their final names.
  *
  * @module
  */
@@ -10,34 +10,38 @@ import type { StorageError } from "./errors.ts";
 import { type FileMap, holdsData } from "./layout.ts";
 import { forEachLimited } from "./limited.ts";
 
-/** Files that are synced at one time; a device takes several together better than one by one. */
+/** Files that are synced at one time. A device handles several together faster than one by one. */
 const PARALLEL = 8;
 
-/** One thing at a time, so that nothing is synced while it gets another name. */
+/** Options for {@linkcode Flusher}. */
+export interface FlusherOptions {
+  /** Files of the torrent. */
+  readonly disk: DiskFiles;
+  /** Called when more data is on the device than before. */
+  readonly onChange: () => void;
+}
+
+/** Does one thing at a time, so that no file is synced while it is being renamed. */
 export class Flusher {
-  /** Verified pieces that the device holds. */
+  /** Verified pieces that are on the device. */
   readonly durable: Bitfield;
-  /** Verified pieces that were written and may not be on the device yet. */
+  /** Verified pieces that were written but may not be on the device yet. */
   readonly unsynced: Bitfield;
   readonly #map: FileMap;
   readonly #disk: DiskFiles;
   readonly #onChange: () => void;
-  /** Files that were written since they were synced last. */
+  /** Files that were written since their last sync. */
   readonly #dirty = new Set<number>();
   #finishing: number[] = [];
   #syncWanted = false;
-  /** Files that are wanted and don't have their final name. */
+  /** Number of wanted files without their final name. */
   #unfinished = 0;
   #linked = false;
   #running: Promise<void> | null = null;
   #failure: { readonly thrown: unknown } | null = null;
   #refusal: StorageError | null = null;
 
-  /**
-   * @param map The torrent.
-   * @param options `disk`: its files. `onChange`: told when more is safe than before.
-   */
-  constructor(map: FileMap, options: { readonly disk: DiskFiles; readonly onChange: () => void }) {
+  constructor(map: FileMap, options: FlusherOptions) {
     this.#map = map;
     this.#disk = options.disk;
     this.#onChange = options.onChange;
@@ -45,22 +49,25 @@ export class Flusher {
     this.unsynced = new Bitfield(map.layout.pieceCount);
   }
 
-  /** Why the work ended early, or `null` while nothing is wrong. */
+  /** Error that has stopped the flusher, or `null` if none has. */
   get failure(): { readonly thrown: unknown } | null {
     return this.#failure;
   }
 
-  /** Why the first of the files could not have its final name that had another one in its place; the others go on. */
+  /** Error of the first file whose final name was taken by a different file. The other files are still finished. */
   get refusal(): StorageError | null {
     return this.#refusal;
   }
 
-  /** Whether something waits to be synced. */
+  /** Whether a file waits to be synced. */
   get isDirty(): boolean {
     return this.#dirty.size > 0;
   }
 
-  /** Begins, once it is known where each file is: with every one whole already, only the links are to be made. */
+  /**
+   * Starts the work, once it is known where every file is. If all wanted files are complete, only the links are
+   * created.
+   */
   start(): void {
     this.#unfinished =
       this.#map.layout.files.filter((file, index) =>
@@ -69,44 +76,32 @@ export class Flusher {
     if (this.#unfinished === 0) this.#kick();
   }
 
-  /**
-   * Notes that a file was written to.
-   *
-   * @param file Its index.
-   */
+  /** Records that a file was written. */
   wrote(file: number): void {
     this.#dirty.add(file);
   }
 
-  /**
-   * Notes that a file lacks pieces again, and has lost its final name by that.
-   *
-   * @param file Its index.
-   */
+  /** Records that a file lost pieces, and with them its final name. */
   reopened(file: number): void {
     if (this.#map.isWanted(file)) this.#unfinished++;
   }
 
-  /**
-   * Syncs a file whose pieces are all verified and written, and gives it its final name.
-   *
-   * @param file Its index.
-   */
+  /** Syncs a file whose pieces are all verified and written, and gives it its final name. */
   finish(file: number): void {
     this.#finishing.push(file);
     this.#kick();
   }
 
-  /** Syncs what was written. */
+  /** Syncs all files that were written. */
   sync(): void {
     this.#syncWanted = true;
     this.#kick();
   }
 
   /**
-   * Waits until all that was asked for is done.
+   * Waits until all requested work is done.
    *
-   * @throws {ShoalError} Why it can't be.
+   * @throws {ShoalError} The error that has stopped the flusher.
    */
   async idle(): Promise<void> {
     while (this.#running !== null) await this.#running;
@@ -129,7 +124,7 @@ export class Flusher {
     this.#running = null;
   }
 
-  /** Begins the next thing; `null` when there is none. */
+  /** Starts the next job, or returns `null` if there is none. */
   #next(): Promise<void> | null {
     if (this.#finishing.length > 0) {
       return this.#finishSome(this.#finishing.splice(0, PARALLEL));
@@ -144,8 +139,8 @@ export class Flusher {
   }
 
   async #finishSome(files: readonly number[]): Promise<void> {
-    // A file under its final name is known for ours by its pieces, so those on its borders must be safe in the files
-    // beside it, too, before it gets that name.
+    // A file under its final name is known as ours by its pieces. So the parts of its border pieces that lie in
+    // neighbouring files must be on the device before the file gets that name.
     const beside = new Set<number>();
     for (const file of files) {
       const { first, end } = this.#map.piecesOfFile(file);
@@ -166,7 +161,7 @@ export class Flusher {
     const { first, end } = this.#map.piecesOfFile(file);
     for (let piece = first; piece < end; piece++) {
       if (!this.unsynced.has(piece)) continue;
-      // A piece on the border is safe when its other files are, too.
+      // A border piece is durable when its other files are synced, too.
       const safe = piece > first && piece < end - 1 ||
         this.#map.rangesOfPiece(piece).every((range) => !this.#dirty.has(range.file));
       if (safe) this.#keep(piece);
@@ -174,13 +169,13 @@ export class Flusher {
   }
 
   async #syncAll(): Promise<void> {
-    const pieces = this.unsynced.clone(); // what is written while the device works isn't covered
+    const pieces = this.unsynced.clone(); // pieces written during the sync are not covered by it
     await this.#syncFiles([...this.#dirty]);
     for (const piece of pieces) if (this.unsynced.has(piece)) this.#keep(piece);
   }
 
   async #syncFiles(files: readonly number[]): Promise<void> {
-    for (const file of files) this.#dirty.delete(file); // what is written meanwhile makes it dirty again
+    for (const file of files) this.#dirty.delete(file); // a write during the sync makes the file dirty again
     try {
       await forEachLimited(files, PARALLEL, (file) => this.#disk.sync(file));
     } catch (error) {

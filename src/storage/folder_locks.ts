@@ -1,11 +1,12 @@
 /**
- * Keeps two programs from downloading the same torrent to the same folder, whoever runs them and wherever they keep their state:
- * what says so lies beside the data.
+ * Keeps two processes from downloading the same torrent to the same folder, whichever users run them and wherever they
+ * keep their state: the locks lie beside the data.
  *
- * A process holds one lock in each folder that it downloads to, `.shoal-sSTAMP.lock`; it is the system's, and ends with the process,
- * however that ends. A claim to a torrent is a small file that names that lock, `.shoal-INFOHASH.lock`, and costs no descriptor. A
- * claim whose lock nobody holds counts for nothing. Claims are read and written under a third lock, `.shoal.lock`, which is held
- * for moments. All of these files go when they have served.
+ * A process holds one lock in each folder that it downloads to, `.shoal-sSTAMP.lock`. It is a lock of the operating
+ * system, which ends with the process, however the process ends. A claim to a torrent is a small file that names that
+ * lock, `.shoal-INFOHASH.lock`, and costs no descriptor. A claim is void when no process holds its lock. Claims are
+ * read and written under a third lock, `.shoal.lock`, which is held for moments. All these files are removed when they
+ * are no longer needed.
  *
  * @module
  */
@@ -15,21 +16,24 @@ import type { InfoHash } from "../base/info_hash.ts";
 import { isFileFault } from "../platform/file_errors.ts";
 import type { FileLock, FileSystem } from "../platform/platform.ts";
 
-/** Milliseconds that another process has to let go of the torrent: one that was interrupted leaves within three seconds. */
+/**
+ * Milliseconds to wait for another process to release the torrent. An interrupted process exits within three seconds.
+ */
 const LOCK_PATIENCE = 4000;
 /**
- * Folders in which a lock is held at one time, as each costs a descriptor. Claims in further folders name the lock of another one,
- * which other users can perhaps not look at: they are kept out then.
+ * Largest number of folders in which this process holds a lock, since each lock costs a descriptor. Claims in further
+ * folders name the lock of another folder. Users who have no access to that other folder can't examine the lock, and
+ * are kept out.
  */
 const MOST_LOCKS = 16;
-/** Bytes of a claim that are looked at: a path. */
+/** Largest size of a claim in bytes; it holds a path. */
 const MAX_CLAIM_BYTES = 8192;
-/** What the lock of a process is called; nothing else that a claim names is ever opened. */
+/** Matches the name of a process's lock. No other file that a claim names is ever opened. */
 const LOCK_NAME = /(?:^|[/\\])\.shoal-s[0-9a-z]+\.lock$/;
-/** What is called so belongs to a download that goes on, and is no data. */
+/** Matches the names of files that belong to a download in progress and are not data. */
 const OWN_NAME = /^\.shoal(?:-(?:s[0-9a-z]+|[0-9a-f]{40}))?\.lock$|^\.shoal-[0-9a-f]{40}\.(?:part|moving)$/;
 
-/** Of a claim of somebody who lets nobody read it. */
+/** Result of reading a claim that this user has no permission to read. */
 const UNREADABLE = Symbol("unreadable");
 
 /** A lock that this process holds. */
@@ -37,30 +41,49 @@ interface HeldLock {
   readonly root: string;
   readonly path: string;
   readonly lock: FileLock;
-  /** Claims that name it. */
+  /** Number of claims that name the lock. */
   claims: number;
 }
 
-/** What is to be done in one folder, in turn; never fails. */
+/** A job in one folder; the jobs of a folder run one at a time. Both methods never throw. */
 interface Task {
   run(isGateOurs: boolean): Promise<void>;
   fail(thrown: unknown): void;
 }
 
-/** A torrent in a folder that nobody else may download to it. */
+/** Options for {@linkcode FolderLocks.take}. */
+export interface TakeLockOptions {
+  /** Info-hash of the torrent. */
+  readonly infoHash: InfoHash;
+  /** Current time in milliseconds since 1970; it becomes the stamp in the name of the lock. */
+  readonly now: number;
+}
+
+/** Parameters of one attempt to claim a torrent. */
+interface ClaimAttempt {
+  /** Absolute path of the download folder, without links. */
+  readonly root: string;
+  /** Path of the claim. */
+  readonly path: string;
+  /** Current time in milliseconds since 1970. */
+  readonly now: number;
+  /** Whether this process holds the folder's `.shoal.lock`. */
+  readonly isGateOurs: boolean;
+}
+
+/** A torrent that no other process may download to the folder. */
 export interface Claim {
-  /** Gives it up. Never fails: what stays counts for nothing once this process has ended. */
+  /** Gives the claim up. Never fails: a claim file that can't be removed is void once this process has ended. */
   release(): Promise<void>;
 }
 
-/** By file system, since that is what paths belong to. */
+/** Locks by file system, since paths belong to a file system. */
 const LOCKS = new WeakMap<FileSystem, FolderLocks>();
 
 /**
- * Whether a name in a download folder is that of a file that a download keeps beside the data.
+ * Returns `true` if a name in a download folder is that of a file that a download keeps beside the data.
  *
- * @param name A name without folders.
- * @returns Whether it is.
+ * @param name A file name without folders.
  */
 export function isOwnName(name: string): boolean {
   return OWN_NAME.test(name);
@@ -69,23 +92,19 @@ export function isOwnName(name: string): boolean {
 /** The claims of all torrents of this process. */
 export class FolderLocks {
   readonly #fs: FileSystem;
-  /** By folder. */
+  /** Locks by folder. */
   readonly #held = new Map<string, HeldLock>();
-  /** Locks that are being taken. */
-  #coming = 0;
-  /** Paths of claims. */
+  /** Number of locks that are being taken. */
+  #pendingLocks = 0;
+  /** Paths of the claims that this process has. */
   readonly #claimed = new Set<string>();
   readonly #tasks = new Map<string, Task[]>();
 
-  /** @param fs The file system. */
   constructor(fs: FileSystem) {
     this.#fs = fs;
   }
 
-  /**
-   * @param fs A file system.
-   * @returns The claims in it.
-   */
+  /** Returns the locks that all torrents on a file system share. */
   static of(fs: FileSystem): FolderLocks {
     const locks = LOCKS.get(fs) ?? new FolderLocks(fs);
     LOCKS.set(fs, locks);
@@ -93,16 +112,16 @@ export class FolderLocks {
   }
 
   /**
-   * Claims a torrent in a folder. Waits a few seconds for another process that is about to leave.
+   * Claims a torrent in a folder. Waits a few seconds for another process that may be about to exit.
    *
    * @param root Absolute path of the folder, without links.
-   * @param options `infoHash`: the torrent. `now`: milliseconds since 1970, which name the lock.
-   * @returns The claim, or `null` when somebody else has it.
-   * @throws {ShoalError} If nothing can be written there.
+   * @param options See {@linkcode TakeLockOptions}.
+   * @returns The claim, or `null` if another torrent or process has the torrent.
+   * @throws {ShoalError} If the claim or its lock can't be written.
    */
   async take(
     root: string,
-    { infoHash, now }: { readonly infoHash: InfoHash; readonly now: number },
+    { infoHash, now }: TakeLockOptions,
   ): Promise<Claim | null> {
     const path = `${root}/.shoal-${infoHash.hex}.lock`;
     let waited = false;
@@ -111,7 +130,8 @@ export class FolderLocks {
       if (outcome === null || typeof outcome !== "string") return outcome;
       if (waited) return null;
       waited = true;
-      // Who leaves gives back its lock; if that is free, and was not given back, whoever had it was killed.
+      // Waits for the other process to release its lock. A lock that is free but was not released belonged to a process
+      // that was killed.
       try {
         const lock = await this.#fs.lock(outcome, { patience: LOCK_PATIENCE });
         await lock?.release();
@@ -121,20 +141,25 @@ export class FolderLocks {
     }
   }
 
-  /** Claims a torrent if nobody has it. @returns the claim, or the path of the lock of whoever has it; `null` if that isn't known. */
+  /**
+   * Tries once to claim a torrent.
+   *
+   * @returns The claim; or the path of the lock behind the existing claim; or `null` if the torrent is taken and that
+   * lock is unknown.
+   */
   async #try(
-    parts: { readonly root: string; readonly path: string; readonly now: number; readonly isGateOurs: boolean },
+    parts: ClaimAttempt,
   ): Promise<Claim | string | null> {
     const { root, path, isGateOurs } = parts;
     if (!isGateOurs || this.#claimed.has(path)) return null;
     const there = await this.#fs.stat(path);
-    if (there?.kind === "folder") return null; // nobody's claim, and perhaps somebody's data
+    if (there?.kind === "folder") return null; // not a claim, and maybe the user's data
     if (there !== null) {
-      // A pipe would never end, and a link lead anywhere.
+      // Reading a pipe would never end, and a link may lead anywhere.
       const holder = there.kind === "file" ? await this.#holderOf(path, root) : null;
       if (holder === UNREADABLE) return null;
       if (holder !== null && await this.#isHeld(holder)) return holder;
-      await this.#fs.remove(path); // it may be another user's, so that it can't be written to
+      await this.#fs.remove(path); // the claim may be another user's, which this user can't overwrite
     }
     const held = this.#share(root) ?? await this.#newLock(parts);
     try {
@@ -154,7 +179,10 @@ export class FolderLocks {
     };
   }
 
-  /** The lock that a claim names; `null` when it names none, as one does that was being written when the power failed. */
+  /**
+   * Returns the path of the lock that a claim names, or `null` if it names none, as a claim that was being written when
+   * the power failed.
+   */
   async #holderOf(path: string, root: string): Promise<string | typeof UNREADABLE | null> {
     let bytes;
     try {
@@ -177,24 +205,30 @@ export class FolderLocks {
       await lock?.release();
       return lock === null;
     } catch (error) {
-      if (isFileFault(error, "denied")) return true; // nobody else can tell
+      if (isFileFault(error, "denied")) return true; // another user's lock: whether it is held can't be tested
       throw error;
     }
   }
 
-  /** A lock that is held already and that a claim in a folder may name; that claim is counted. */
+  /**
+   * Returns a held lock that a claim in a folder may name, and counts that claim; `undefined` if a new lock has to be
+   * taken.
+   */
   #share(root: string): HeldLock | undefined {
-    const isFull = this.#held.size + this.#coming >= MOST_LOCKS;
+    const isFull = this.#held.size + this.#pendingLocks >= MOST_LOCKS;
     const held = this.#held.get(root) ?? (isFull ? [...this.#held.values()][0] : undefined);
     if (held !== undefined) held.claims++;
     return held;
   }
 
-  /** Takes a lock for a folder. The claim that names it is there before it, so that the one leads to the other after a crash. */
+  /**
+   * Takes a new lock for a folder. The claim that names the lock is written first, so that after a crash the claim
+   * leads to the lock file.
+   */
   async #newLock(
-    { root, path: claim, now }: { readonly root: string; readonly path: string; readonly now: number },
+    { root, path: claim, now }: Omit<ClaimAttempt, "isGateOurs">,
   ): Promise<HeldLock> {
-    this.#coming++;
+    this.#pendingLocks++;
     try {
       for (let stamp = Math.max(0, Math.floor(now));; stamp++) {
         const path = `${root}/.shoal-s${stamp.toString(36)}.lock`;
@@ -210,7 +244,7 @@ export class FolderLocks {
       await this.#discard(claim);
       throw error;
     } finally {
-      this.#coming--;
+      this.#pendingLocks--;
     }
   }
 
@@ -220,7 +254,7 @@ export class FolderLocks {
   }
 
   async #discard(claim: string): Promise<void> {
-    await this.#fs.remove(claim).catch(() => {}); // without its lock it counts for nothing
+    await this.#fs.remove(claim).catch(() => {}); // a claim without its lock is void
   }
 
   async #letGo(held: HeldLock): Promise<void> {
@@ -229,7 +263,7 @@ export class FolderLocks {
     await held.lock.release();
   }
 
-  /** Does what others in this process don't do in the same folder meanwhile; those of other processes are kept out by the gate. */
+  /** Runs a job while no other job of this process runs in the same folder. `.shoal.lock` keeps other processes out. */
   #inTurn<T>(root: string, work: (isGateOurs: boolean) => Promise<T>): Promise<T> {
     const { promise, resolve, reject } = Promise.withResolvers<T>();
     const task: Task = { run: (isGateOurs) => work(isGateOurs).then(resolve, reject), fail: reject };
@@ -242,7 +276,7 @@ export class FolderLocks {
     return promise;
   }
 
-  /** Does all that is to be done in a folder, and opens and closes the gate but once for it. Never fails. */
+  /** Runs all jobs of a folder, and takes `.shoal.lock` once for all of them. Never rejects. */
   async #work(root: string): Promise<void> {
     const tasks = this.#tasks.get(root)!;
     let gate: FileLock | null = null;

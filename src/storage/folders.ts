@@ -1,5 +1,5 @@
 /**
- * Folders of a torrent: found and made below the download folder, never through a symbolic link.
+ * Finds and creates the folders of a torrent below the download folder, never through a symbolic link.
  *
  * @module
  */
@@ -8,25 +8,24 @@ import type { FileInfo, FileSystem } from "../platform/platform.ts";
 import { pathConflict } from "./errors.ts";
 import type { FolderName } from "./names.ts";
 
-/** The download folder and those below it. */
+/** The download folder and the folders below it. */
 export class Folders {
   /** Absolute path of the download folder; empty until it is set. */
   root = "";
   readonly #fs: FileSystem;
-  /** Folders that are known to be real folders. */
+  /** Folders that are known to exist and not to be links. */
   readonly #known = new WeakSet<FolderName>();
 
-  /** @param fs The file system. */
   constructor(fs: FileSystem) {
     this.#fs = fs;
   }
 
   /**
-   * Whether a folder is there, and those above it. Looks at each only once.
+   * Returns `true` if a folder and all folders above it exist. Looks at each folder only once.
    *
    * @param folder The folder; `null` for the download folder.
-   * @param seen What was found out so far.
-   * @throws {StorageError} If something else is in the place of one.
+   * @param seen Results of earlier calls, to which this call adds its own.
+   * @throws {StorageError} If something else is in the place of a folder.
    */
   async isThere(folder: FolderName | null, seen: Map<FolderName, Promise<boolean>>): Promise<boolean> {
     for (const one of this.#unknown(folder)) {
@@ -38,10 +37,11 @@ export class Folders {
   }
 
   /**
-   * Whether a real folder is there, and those above it; does not mind what else may be in the place of one.
+   * Returns `true` if a folder and all folders above it exist and are not links. Anything else in the place of a folder
+   * is not an error.
    *
    * @param folder The folder; `null` for the download folder.
-   * @throws {ShoalError} If that can't be found out.
+   * @throws {ShoalError} If a path can't be looked at.
    */
   async isReal(folder: FolderName | null): Promise<boolean> {
     for (const one of this.#unknown(folder)) {
@@ -52,10 +52,10 @@ export class Folders {
   }
 
   /**
-   * Makes a folder, and those above it, where they are missing.
+   * Creates a folder and the folders above it where they are missing.
    *
    * @param folder The folder; `null` for the download folder.
-   * @throws {ShoalError} If something else is in the place of one, or it can't be made.
+   * @throws {ShoalError} If something else is in the place of a folder, or a folder can't be created.
    */
   async make(folder: FolderName | null): Promise<void> {
     for (const one of this.#unknown(folder)) {
@@ -65,7 +65,7 @@ export class Folders {
     }
   }
 
-  /** Of a folder and those above it the ones that aren't known yet, outermost first. */
+  /** Returns a folder and those above it that are not known yet, outermost first. */
   #unknown(folder: FolderName | null): FolderName[] {
     const unknown: FolderName[] = [];
     for (let one = folder; one !== null && !this.#known.has(one); one = one.parent) unknown.push(one);
@@ -84,11 +84,10 @@ export class Folders {
 }
 
 /**
- * Says what is in the place of a file or a folder.
+ * Returns the words of an error message for something in the place of a file, folder or link of the torrent.
  *
- * @param kind What is there.
- * @param place What should be there.
- * @returns Words for an error line.
+ * @param kind Kind of what is there.
+ * @param place Kind of what the torrent has there.
  */
 export function wordsFor(kind: FileInfo["kind"], place: "file" | "folder" | "link" = "file"): string {
   const what = { file: "a file", folder: "a folder", link: "a symbolic link", other: "a device or the like" }[kind];

@@ -1,5 +1,5 @@
 /**
- * Closing files when something has gone wrong with them.
+ * Closes file handles when an operation fails or ends.
  *
  * @module
  */
@@ -7,27 +7,27 @@
 import type { FileHandle } from "../platform/platform.ts";
 
 /**
- * Does something with an open file that others go on using when it succeeds.
+ * Runs an operation on an open file, and closes the file if the operation fails.
  *
- * @param handle The file. Closed if `work` fails, whose failure is the one to tell.
- * @param work What to do.
- * @returns What `work` returns.
+ * @param handle Open file.
+ * @param work Operation to run. Its error is thrown, not an error of closing.
+ * @returns Result of `work`.
  */
 export async function closingOnFailure<T>(handle: FileHandle, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    await handle.close().catch(() => {}); // what is wrong with the file has been found out already
+    await handle.close().catch(() => {}); // the error of `work` is the one to report
     throw error;
   }
 }
 
 /**
- * Does something with an open file, then closes it.
+ * Runs an operation on an open file, then closes the file.
  *
- * @param handle The file.
- * @param work What to do. If it fails, its failure is the one to tell, not that of closing.
- * @returns What `work` returns.
+ * @param handle Open file.
+ * @param work Operation to run. If it fails, its error is thrown, not an error of closing.
+ * @returns Result of `work`.
  */
 export async function closingAfter<T>(handle: FileHandle, work: () => Promise<T>): Promise<T> {
   const result = await closingOnFailure(handle, work);

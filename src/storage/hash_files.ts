@@ -1,5 +1,5 @@
 /**
- * Hashes files that a torrent is to be made of.
+ * Hashes the files that a new torrent is made of.
  *
  * @module
  */
@@ -16,30 +16,30 @@ import { FileMap, type StorageFile } from "./layout.ts";
 import { forEachLimited } from "./limited.ts";
 import { OpenFiles } from "./open_files.ts";
 
-/** Settings of {@linkcode hashFiles}. */
+/** Options for {@linkcode hashFiles}. */
 export interface HashFilesOptions {
-  /** The outside. */
+  /** Clock, files, SHA-1 and hashing threads. */
   readonly platform: Pick<Platform, "now" | "files" | "digest" | "startFileHashers">;
-  /** Bytes in every piece but the last. */
+  /** Piece length in bytes. */
   readonly pieceLength: number;
-  /** Told how far it has come, ten times a second at most: 0 to 1, and in bytes. */
+  /** Called with the progress, from 0 to 1 and in bytes, at most ten times a second. */
   onProgress(fraction: number, bytes: number): void;
-  /** Ends it. */
+  /** Aborts the hashing. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Files open at one time on this thread. */
+/** Largest number of files that are open at one time on this thread. */
 const MAX_OPEN_FILES = 16;
-/** How many calls to look at files are under way at one time. */
+/** Largest number of file status calls under way at one time. */
 const LOOKS = 16;
 
 /**
- * Hashes files as one stream of pieces, on all cores.
+ * Hashes files as one stream of pieces, on all cores if there is much to hash.
  *
- * @param files The files, in order.
- * @param options With what.
- * @returns The SHA-1 digests of all pieces, one behind the other; none of nothing.
- * @throws {ShoalError} Of kind `storage` if a file can't be read, or isn't any more what it was when it was found.
+ * @param files Files in the order of the torrent.
+ * @param options See {@linkcode HashFilesOptions}.
+ * @returns The SHA-1 digests of all pieces, concatenated; empty if there are no bytes.
+ * @throws {ShoalError} Of kind `storage` if a file can't be read, or has changed since it was found.
  * @throws The signal's reason, when it is aborted.
  */
 export async function hashFiles(files: readonly ScannedFile[], options: HashFilesOptions): Promise<Bytes> {
@@ -64,7 +64,7 @@ export async function hashFiles(files: readonly ScannedFile[], options: HashFile
       signal,
     });
   } catch (error) {
-    // What can't be read because it was cut or removed is better told so.
+    // If the read failed because a file was truncated or removed, reporting that change is more helpful.
     signal?.throwIfAborted();
     await checkUnchanged(files, { fs });
     throw error;
@@ -85,7 +85,7 @@ function layoutOf(files: readonly ScannedFile[], pieceLength: number) {
   return { pieceLength, pieceCount: Math.ceil(totalLength / pieceLength), totalLength, files: placed };
 }
 
-/** Whoever writes to a file leaves a trace in its size or its time of modification. */
+/** Throws if a file has changed. Every write shows in the file's size or modification time. */
 async function checkUnchanged(
   files: readonly ScannedFile[],
   { fs }: { readonly fs: Platform["files"] },

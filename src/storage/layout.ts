@@ -1,61 +1,72 @@
 /**
- * Which bytes of a torrent live where in which file.
+ * Maps the bytes of a torrent to positions in its files and in the partfile.
  *
- * Bytes of files that nobody asked for come along with pieces that cover wanted files, too. They go to one file of the
- * torrent's own, the partfile. It has a slot for each piece that covers several files, in order, so that the place of a
- * byte doesn't depend on what is wanted: the next run, which may want other files, finds it. What isn't written takes no
- * room.
+ * Pieces that cover wanted files also bring bytes of unwanted files. These bytes go to one extra file of the torrent,
+ * the partfile. It has a slot for each piece that covers several files, in the order of the pieces, so that the
+ * position of a byte doesn't depend on which files are wanted: the next run, which may want other files, finds it.
+ * Slots that are not written take no space.
  *
  * @module
  */
 
 import type { Bitfield } from "../base/bitfield.ts";
 
-/** A torrent as storage sees it. The objects of `metainfo/` fit. */
+/** A torrent as storage sees it. The objects of `metainfo/` have this shape. */
 export interface StorageLayout {
-  /** Bytes in every piece but the last. */
+  /** Piece length in bytes. */
   readonly pieceLength: number;
-  /** How many pieces. */
+  /** Number of pieces. */
   readonly pieceCount: number;
-  /** Bytes in all. */
+  /** Total size in bytes. */
   readonly totalLength: number;
-  /** The files, in the order of their bytes. */
+  /** Files, in the order of their bytes. */
   readonly files: readonly StorageFile[];
 }
 
 /** One file of a torrent. */
 export interface StorageFile {
-  /** Where it goes, below the download folder: folders, then the name. */
+  /** Path below the download folder: folders, then the file name. */
   readonly path: readonly string[];
-  /** Bytes. */
+  /** Size in bytes. */
   readonly length: number;
-  /** Where its first byte is among the bytes of the torrent. */
+  /** Offset of the first byte in the torrent. */
   readonly offset: number;
-  /** Whether it is padding (BEP 47): zeros that are never written to disk. */
+  /** Whether the file is padding (BEP 47): zeros that are never written to disk. */
   readonly pad: boolean;
-  /** Where a symbolic link (BEP 47) leads, below the download folder, or `null` when it is none. */
+  /** Target of a symbolic link (BEP 47), as a path below the download folder; `null` if the file is no link. */
   readonly symlink: readonly string[] | null;
-  /** Whether it is a program (BEP 47). */
+  /** Whether the file is executable (BEP 47). */
   readonly executable: boolean;
 }
 
-/** A run of bytes that lies in one file. */
+/** A run of bytes that is stored in one file. */
 export interface FileRange {
   /** Index of the file. */
   readonly file: number;
-  /** First byte in the file. */
+  /** Offset of the first byte in the file. */
   readonly position: number;
-  /** First byte in the run that was asked for. */
+  /** Offset of the first byte in the range that was asked for. */
   readonly at: number;
-  /** Bytes. */
+  /** Number of bytes. */
   readonly length: number;
 }
 
+/** A run of bytes of a file that has a place in the partfile. */
+export interface PartFileSlot {
+  /** Index of the piece that holds the bytes. */
+  readonly piece: number;
+  /** Offset of the first byte in the partfile. */
+  readonly from: number;
+  /** Offset of the first byte in the file. */
+  readonly to: number;
+  /** Number of bytes. */
+  length: number;
+}
+
 /**
- * Whether a file holds bytes on disk: not padding, not a link, not empty.
+ * Returns `true` if a file holds bytes on disk: it is not padding, not a link and not empty.
  *
- * @param file One file of a layout.
- * @returns Whether bytes are stored in it.
+ * @param file A file of a layout.
  */
 export function holdsData(file: StorageFile): boolean {
   return file.length > 0 && !file.pad && file.symlink === null;
@@ -63,22 +74,25 @@ export function holdsData(file: StorageFile): boolean {
 
 const PLAIN = { pad: false, symlink: null, executable: false } as const;
 
-/** Finds the files of a piece and the pieces of a file. */
+/** Maps pieces to files, and files to pieces. */
 export class FileMap {
-  /** The torrent. */
+  /** Layout of the torrent. */
   readonly layout: StorageLayout;
   /** Indexes of the files that aren't empty, in the order of their bytes. */
   readonly #filled: readonly number[];
   readonly #wanted: ReadonlySet<number> | null;
-  /** Files whose bytes are in the partfile, but for those of some pieces perhaps. */
+  /**
+   * Files whose bytes are in the partfile, each with the pieces whose bytes are in the file itself nevertheless, or
+   * `null` for none.
+   */
   readonly #diverted = new Map<number, Bitfield | null>();
-  /** Where the slot of a piece begins in the partfile; made when it is needed. */
+  /** Offsets of the slots in the partfile by piece; computed on first use. */
   #slots: ReadonlyMap<number, number> | null = null;
 
   /**
-   * @param layout The torrent.
-   * @param wanted Indexes of the files that are wanted; all when absent.
-   * @throws {RangeError} If its numbers contradict each other.
+   * @param layout Layout of the torrent.
+   * @param wanted Indexes of the wanted files; all when absent.
+   * @throws {RangeError} If the numbers of the layout contradict each other.
    */
   constructor(layout: StorageLayout, wanted: ReadonlySet<number> | null = null) {
     const { pieceLength, pieceCount, totalLength, files } = layout;
@@ -96,7 +110,7 @@ export class FileMap {
     this.#filled = [...files.keys()].filter((index) => files[index]!.length > 0);
   }
 
-  /** The number that stands for the partfile where files have their indexes. */
+  /** Index that stands for the partfile wherever file indexes are used. */
   get partFile(): number {
     return this.layout.files.length;
   }
@@ -107,26 +121,25 @@ export class FileMap {
   }
 
   /**
-   * @param index A file, or the partfile.
-   * @returns What is known of it; the partfile has no path and no offset.
+   * Returns a file of the layout, or a substitute for the partfile, which has no path and no offset.
+   *
+   * @param index Index of a file, or of the partfile.
    */
   file(index: number): StorageFile {
     return this.layout.files[index] ??
       { path: [], length: this.#slotOf.size * this.layout.pieceLength, offset: 0, ...PLAIN };
   }
 
-  /**
-   * @param file Index of a file.
-   * @returns Whether it is wanted.
-   */
+  /** Returns `true` if a file is wanted. */
   isWanted(file: number): boolean {
     return this.#wanted === null || this.#wanted.has(file);
   }
 
   /**
-   * @param file Index of a file.
-   * @param piece A piece; any when absent.
-   * @returns Whether its bytes in that piece are in the partfile.
+   * Returns `true` if the bytes of a file are in the partfile.
+   *
+   * @param file Index of the file.
+   * @param piece Index of a piece, to ask only about the bytes in that piece.
    */
   isDiverted(file: number, piece?: number): boolean {
     const atHome = this.#diverted.get(file);
@@ -134,28 +147,23 @@ export class FileMap {
   }
 
   /**
-   * From here on the bytes of a file are in the partfile.
+   * Stores the bytes of a file in the partfile from now on.
    *
-   * @param file Its index.
+   * @param file Index of the file.
    * @param atHome Pieces whose bytes are in the file itself nevertheless; none when absent.
    */
   divert(file: number, atHome: Bitfield | null = null): void {
     this.#diverted.set(file, atHome);
   }
 
-  /**
-   * From here on the bytes of a file are in the file itself.
-   *
-   * @param file Its index.
-   */
-  bringHome(file: number): void {
+  /** Stores the bytes of a file in the file itself from now on. */
+  storeInFile(file: number): void {
     this.#diverted.delete(file);
   }
 
   /**
-   * @param piece A piece.
-   * @returns Whether there is a place for all of its bytes: for those of a file that isn't wanted there is none, unless
-   * the piece covers another file, too.
+   * Returns `true` if all bytes of a piece can be stored. Bytes of a file in the partfile can be stored only if their
+   * piece covers another file, too.
    */
   hasPlace(piece: number): boolean {
     if (this.#diverted.size === 0 || this.#slotOf.has(piece)) return true;
@@ -166,16 +174,12 @@ export class FileMap {
     return true;
   }
 
-  /**
-   * @param file Index of a file.
-   * @returns What of it has a place in the partfile: which piece, from which byte in the partfile to which in the file,
-   * and how many.
-   */
-  slotsOfFile(file: number): { readonly piece: number; readonly from: number; readonly to: number; length: number }[] {
+  /** Returns the runs of a file that have a place in the partfile. */
+  slotsOfFile(file: number): PartFileSlot[] {
     const { offset, length } = this.layout.files[file]!;
     const { first, end } = this.piecesOfFile(file);
     const found = [];
-    // Only those at its ends can cover another file.
+    // Only the first and the last piece of a file can cover another file.
     for (const piece of first < end - 1 ? [first, end - 1] : [first]) {
       const slot = this.#slotOf.get(piece);
       if (slot === undefined) continue;
@@ -187,35 +191,27 @@ export class FileMap {
     return found;
   }
 
-  /**
-   * @param index A piece.
-   * @returns How many bytes it has.
-   */
+  /** Returns the size of a piece in bytes. */
   pieceSize(index: number): number {
     const { pieceLength, totalLength } = this.layout;
     return Math.min(pieceLength, totalLength - index * pieceLength);
   }
 
-  /**
-   * @param index A piece.
-   * @returns Where it is stored; padding is left out.
-   */
+  /** Returns where a piece is stored, padding left out. */
   rangesOfPiece(index: number): FileRange[] {
     return this.ranges(index * this.layout.pieceLength, this.pieceSize(index));
   }
 
-  /**
-   * @param index A piece.
-   * @returns Where it is stored, in words by which two answers can be compared.
-   */
+  /** Returns a string that stands for where a piece is stored. Two strings are equal if the places are. */
   placeOf(index: number): string {
     return this.rangesOfPiece(index).map(({ file, position }) => `${file}+${position}`).join();
   }
 
   /**
-   * @param offset First byte, counted over the whole torrent.
-   * @param length Bytes.
-   * @returns Where they are stored, in order; padding is left out.
+   * Returns where bytes of the torrent are stored, in order, padding left out.
+   *
+   * @param offset Offset of the first byte in the torrent.
+   * @param length Number of bytes.
    */
   ranges(offset: number, length: number): FileRange[] {
     const found: FileRange[] = [];
@@ -227,10 +223,7 @@ export class FileMap {
     return found;
   }
 
-  /**
-   * @param file Index of a file.
-   * @returns Its first piece, and the one after its last; equal when it is empty.
-   */
+  /** Returns the first piece of a file and the piece after its last one. The two are equal if the file is empty. */
   piecesOfFile(file: number): { readonly first: number; readonly end: number } {
     const { offset, length } = this.layout.files[file]!;
     const first = Math.floor(offset / this.layout.pieceLength);
@@ -238,11 +231,10 @@ export class FileMap {
   }
 
   /**
-   * @param file Index of a file.
-   * @returns What of it lies in pieces that hold no byte of another file: from which of its bytes to which. Empty where it has no
-   * such piece.
+   * Returns the range of a file, in bytes from its start, that lies in pieces without bytes of another file. The range
+   * is empty if the file has no such piece.
    */
-  ownStretch(file: number): { readonly from: number; readonly end: number } {
+  ownRange(file: number): { readonly from: number; readonly end: number } {
     const { offset, length } = this.layout.files[file]!;
     const { first, end } = this.piecesOfFile(file);
     const isOwn = (piece: number) => this.rangesOfPiece(piece).every((range) => range.file === file);
@@ -260,7 +252,7 @@ export class FileMap {
     return this.#slots ??= slotsOf(this);
   }
 
-  /** What of a diverted file lies in a stretch, piece by piece. */
+  /** Adds the ranges that store a part of a diverted file, piece by piece. */
   #addSlots(found: FileRange[], part: { file: number; from: number; to: number; offset: number }): void {
     const { file, to, offset } = part;
     const { pieceLength } = this.layout;
@@ -277,7 +269,7 @@ export class FileMap {
     }
   }
 
-  /** The files with bytes from one byte of the torrent to another, padding left out, and what of them lies there. */
+  /** Yields the files, padding left out, that have bytes in a range of the torrent, each with its part of the range. */
   *#filesIn(offset: number, end: number): Generator<{ readonly file: number; readonly from: number; to: number }> {
     const { files } = this.layout;
     for (let i = this.#find(offset); i < this.#filled.length; i++) {
@@ -289,7 +281,7 @@ export class FileMap {
     }
   }
 
-  /** Where in `#filled` the first file is that ends after `offset`. */
+  /** Returns the index in `#filled` of the first file that ends after `offset`. */
   #find(offset: number): number {
     let low = 0;
     let high = this.#filled.length;
@@ -303,7 +295,7 @@ export class FileMap {
   }
 }
 
-/** Slots in the partfile: one for each piece that covers several files. */
+/** Returns the offsets of the slots in the partfile, one for each piece that covers several files. */
 function slotsOf(map: FileMap): Map<number, number> {
   const slots = new Map<number, number>();
   let last = -1;

@@ -1,5 +1,5 @@
 /**
- * Files of a torrent without bytes of their own: empty ones and symbolic links (BEP 47).
+ * Creates the files of a torrent that have no bytes of their own: empty files and symbolic links (BEP 47).
  *
  * @module
  */
@@ -11,17 +11,33 @@ import { type Folders, wordsFor } from "./folders.ts";
 import type { StorageFile } from "./layout.ts";
 import { checkComponents, type FileNames, folderOf } from "./names.ts";
 
+/** Options for {@linkcode makeEmptyFile} and {@linkcode makeLinks}. */
+export interface MakeOptions {
+  /** File system. */
+  readonly fs: FileSystem;
+  /** Download folder below which files and links are made. */
+  readonly folders: Folders;
+}
+
+/** Options for {@linkcode checkLink}. */
+export interface CheckLinkOptions {
+  /** File system. */
+  readonly fs: FileSystem;
+  /** Absolute path of the download folder. */
+  readonly root: string;
+}
+
 /**
- * Makes an empty file, or finds it.
+ * Creates an empty file, or accepts one that exists.
  *
- * @param names Its names.
- * @param options The file system, and the folders below which it is made.
- * @returns What is there now.
- * @throws {ShoalError} If something else is in its place, or it can't be made.
+ * @param names Names of the file.
+ * @param options See {@linkcode MakeOptions}.
+ * @returns Status of the file.
+ * @throws {ShoalError} If something else is in the place of the file, or the file can't be created.
  */
 export async function makeEmptyFile(
   names: FileNames,
-  { fs, folders }: { readonly fs: FileSystem; readonly folders: Folders },
+  { fs, folders }: MakeOptions,
 ): Promise<FileInfo | null> {
   await folders.make(names.folder);
   const path = `${folders.root}/${names.final}`;
@@ -37,18 +53,18 @@ export async function makeEmptyFile(
 }
 
 /**
- * Makes the links. A link that leads to nothing in the folder is left out, as is one that leads outside.
+ * Creates the symbolic links. Skips a link whose target does not exist or lies outside the folder.
  *
- * @param files The files of the torrent.
- * @param options The file system, and the folders below which links are made.
- * @throws {ShoalError} If something is in the place of one, or it can't be made.
+ * @param files Files of the torrent.
+ * @param options See {@linkcode MakeOptions}.
+ * @throws {ShoalError} If something else is in the place of a link, or a link can't be created.
  */
 export async function makeLinks(
   files: readonly StorageFile[],
-  options: { readonly fs: FileSystem; readonly folders: Folders },
+  options: MakeOptions,
 ): Promise<void> {
   let todo = files.filter((file) => file.symlink !== null);
-  // A link may lead to another link, which must be there first.
+  // A link may lead to another link, which must exist first.
   for (let before = -1; todo.length > 0 && todo.length !== before;) {
     before = todo.length;
     const left: StorageFile[] = [];
@@ -59,7 +75,7 @@ export async function makeLinks(
 
 async function makeLink(
   { path, symlink }: StorageFile,
-  { fs, folders }: { readonly fs: FileSystem; readonly folders: Folders },
+  { fs, folders }: MakeOptions,
 ): Promise<boolean> {
   checkComponents(path);
   checkComponents(symlink!);
@@ -78,28 +94,28 @@ async function makeLink(
 }
 
 /**
- * Makes sure that what is in the place of a link, if anything is, is that link: made by an earlier run, by another program
- * or by hand. One that leads elsewhere belongs to the user.
+ * Checks that whatever is in the place of a link is that link, created by an earlier run, by another program or by
+ * hand. A link that leads elsewhere belongs to the user.
  *
- * @param file The link, as the torrent has it.
- * @param options The file system, and the absolute path of the download folder.
+ * @param file The link in the torrent.
+ * @param options See {@linkcode CheckLinkOptions}.
  * @throws {ShoalError} If something else is there.
  */
 export async function checkLink(
   file: Pick<StorageFile, "path" | "symlink">,
-  { fs, root }: { readonly fs: FileSystem; readonly root: string },
+  { fs, root }: CheckLinkOptions,
 ): Promise<void> {
   const place = `${root}/${file.path.join("/")}`;
   const there = await fs.stat(place);
   if (there === null) return;
   if (there.kind !== "link") throw pathConflict(place, wordsFor(there.kind, "link"));
   const target = `${root}/${file.symlink!.join("/")}`;
-  // The same in other words will do, be it that nothing is there yet.
+  // The link may spell the same target in another way, even if the target does not exist yet.
   if (await isSamePlace([endOf(place, await fs.readLink(place)), target], fs)) return;
   throw pathConflict(place, "a symbolic link that leads elsewhere is in the place of a link of the torrent");
 }
 
-/** Where a link leads by its text, if no part of the way is a link. */
+/** Returns where a link leads according to its text, as if no folder on the way were a link. */
 function endOf(place: string, text: string): string {
   const path: string[] = text.startsWith("/") ? [] : place.split("/").slice(0, -1);
   for (const part of text.split("/")) {
@@ -109,7 +125,7 @@ function endOf(place: string, text: string): string {
   return path.join("/");
 }
 
-/** Whether two paths lead to the same file or folder, which need not be there; the folder that it is in must. */
+/** Returns `true` if two paths lead to the same file or folder, which need not exist. The folder that holds it must. */
 async function isSamePlace([a, b]: readonly [string, string], fs: FileSystem): Promise<boolean> {
   if (a === b) return true;
   const [cutA, cutB] = [a.lastIndexOf("/"), b.lastIndexOf("/")];
@@ -124,7 +140,7 @@ async function isSamePlace([a, b]: readonly [string, string], fs: FileSystem): P
   }
 }
 
-/** What a link says: the way from its folder to its target. */
+/** Returns the text of a link: the relative path from its folder to its target. */
 function linkText({ path, symlink }: Pick<StorageFile, "path" | "symlink">): string {
   return `${"../".repeat(path.length - 1)}${symlink!.join("/")}`;
 }

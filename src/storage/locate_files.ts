@@ -1,5 +1,5 @@
 /**
- * Finding the files of a torrent on disk, each at one of the paths at which it may lie.
+ * Finds the files of a torrent on disk, each at one of the paths at which it may be.
  *
  * @module
  */
@@ -11,41 +11,39 @@ import type { FileMap, StorageFile } from "./layout.ts";
 import { forEachLimited } from "./limited.ts";
 import { type FileNames, type FolderName, nameElsewhere } from "./names.ts";
 
-/** What {@linkcode FileLocator} works with. */
+/** Options for {@linkcode FileLocator}. */
 export interface FileLocatorOptions {
-  /** The file system. */
+  /** File system. */
   readonly fs: FileSystem;
-  /** The files in the order of the torrent; what is found is noted there. */
+  /** Files in the torrent's order. The results are stored in these objects. */
   readonly files: readonly DiskFile[];
-  /** The download folder. */
+  /** Download folder. */
   readonly folders: Folders;
-  /** Whether nothing is to be written. */
+  /** Whether nothing is written. */
   readonly readOnly: boolean;
-  /** All paths at which a file may lie, the likeliest first; none or one when it has no other than its own. */
+  /**
+   * Returns all paths at which a file may be, the likeliest first; at most one if the file can only be at its own path.
+   */
   pathsOf(index: number): readonly (readonly string[])[];
 }
 
-/** How many calls to look at files are under way at one time. */
+/** Largest number of file status calls under way at one time. */
 const LOOKS = 16;
 
 /** Looks once at all places where files of a torrent are or will be. */
 export class FileLocator {
   readonly #map: FileMap;
   readonly #options: FileLocatorOptions;
-  /** What is known of folders. */
+  /** What is known about folders. */
   readonly #seen = new Map<FolderName, Promise<boolean>>();
 
-  /**
-   * @param map The torrent.
-   * @param options What to work with.
-   */
   constructor(map: FileMap, options: FileLocatorOptions) {
     this.#map = map;
     this.#options = options;
   }
 
   /**
-   * Looks.
+   * Finds all files.
    *
    * @throws {ShoalError} If something else is in the place of a file or a folder.
    */
@@ -61,11 +59,11 @@ export class FileLocator {
     if (elsewhere.length > 0) await this.#findElsewhere(elsewhere);
   }
 
-  /** Finds a file at one path; whatever else is there is in its way if it is to be written. */
+  /** Finds a file at one path. If the file is to be written, anything else at that path is an error. */
   async #findAt(index: number, names: FileNames): Promise<void> {
     const file = this.#options.files[index]!;
     const where = { fs: this.#options.fs, root: this.#options.folders.root, names };
-    // To read, links are followed, and a folder that is missing shows with the file.
+    // When files are only read, links are followed, and a missing folder shows as a missing file.
     if (this.#options.readOnly) Object.assign(file, await findToRead(where), { names });
     else if (await this.#options.folders.isThere(names.folder, this.#seen)) {
       Object.assign(file, await findToWrite(this.#map.layout.files[index]!, where), { names });
@@ -73,8 +71,9 @@ export class FileLocator {
   }
 
   /**
-   * Finds files that may lie at several paths. No two of them are the same file on disk. The right size counts, at the likeliest
-   * path first for all of them: by that a file whose name had to be changed is not taken for the one whose name it got.
+   * Finds files that may be at several paths, each a different file on disk. A file must have the right size, and the
+   * likeliest path of every file is tried first: this way a file whose name had to be changed is not taken for the file
+   * whose name it got.
    */
   async #findElsewhere(indexes: readonly number[]): Promise<void> {
     const left = new Set(indexes);
@@ -87,7 +86,7 @@ export class FileLocator {
     }
     ids.delete(null);
     taken.delete("");
-    // A file may lie under the name that another one would have until it is whole.
+    // An unfinished file must not get a name that is the final name of another file.
     const finals = new Set(indexes.map((index) => this.#options.pathsOf(index)[0]!.join("/")));
     const isTaken = (path: string) => taken.has(path) || finals.has(path);
     const take = async (index: number, paths: readonly (readonly string[])[]): Promise<void> => {
@@ -109,7 +108,7 @@ export class FileLocator {
     await forEachLimited([...left], LOOKS, (index) => take(index, this.#options.pathsOf(index).slice(1)));
     await forEachLimited([...left], LOOKS, async (index) => {
       const own = this.#options.files[index]!.names;
-      // What has another size tells more when it is read than that nothing is there.
+      // A file of the wrong size is more informative for a reader than a missing file.
       for (const path of this.#options.readOnly ? this.#options.pathsOf(index) : []) {
         const names = nameElsewhere(path, { layout: this.#map.layout.files[index]!, isTaken });
         if (names === null || taken.has(names.final)) continue;

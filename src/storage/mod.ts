@@ -1,5 +1,5 @@
 /**
- * Storage: verifies, writes and reads the data of a torrent, and remembers what is there.
+ * Storage: verifies, writes and reads the data of a torrent, and keeps its resume state.
  *
  * @module
  */

@@ -1,20 +1,21 @@
 /**
- * Moving the files of a torrent to another download folder while they are used.
+ * Moves the files of a torrent to another download folder while the torrent is in use.
  *
- * Where both folders are on one file system, every file is renamed, which takes moments. Where they aren't, files are
- * copied into a folder of their own at the target first, `.shoal-INFOHASH.moving`, and synced; those under their final
- * names while pieces go on being written. When all copies are there, they are renamed into their places, and only when
- * that is safe the sources are removed. Until a file is in its new place it is served from the old one.
+ * If both folders are on one file system, every file is renamed, which takes moments. If not, files are first copied to
+ * a staging folder at the target, `.shoal-INFOHASH.moving`, and synced; those under their final names while pieces are
+ * still being written. When all copies exist, they are renamed to their places, and only when that is durable the
+ * sources are removed. A file is served from its old place until it is in its new one.
  *
- * If the process ends in between, it doesn't matter with which of the two folders the torrent is opened next: the resume
- * states of both name the other one while files may be in both, and opening brings them together in the one it is asked
- * for ({@linkcode joinFolders}). A state that isn't named by the other one in turn counts for nothing. In this order:
+ * If the process ends in between, the torrent may be opened in either folder next. While files may be in both folders,
+ * the resume state of each names the other folder, and opening the torrent brings all files to the folder in which it
+ * is opened (see `resume_move.ts`). A state counts only if the other folder's state names its folder, too. The order
+ * is:
  *
- * 1. the old state names the new folder; copies are made;
- * 2. the new state names the old folder; files come to their new places, and are synced there;
- * 3. sources and empty folders are removed;
- * 4. about a second after the move is over, when whoever asked for it has noted the new folder, the new state stands
- *    alone, and the old one is removed.
+ * 1. The old state names the new folder. Copies are made.
+ * 2. The new state names the old folder. Files get their new places, and are synced there.
+ * 3. Sources and empty folders are removed.
+ * 4. About a second after the move, when the caller has recorded the new folder, the new state drops the name of the
+ *    old folder, and the old state is removed.
  *
  * @module
  */
@@ -33,35 +34,38 @@ import { forEachLimited } from "./limited.ts";
 import { checkLink, makeLinks } from "./links.ts";
 import { type FolderName, stagingName } from "./names.ts";
 
-/** What {@linkcode Move} works with. */
+/** Options for {@linkcode Move}. */
 export interface MoveOptions {
-  /** The files. */
+  /** Files of the torrent. */
   readonly disk: DiskFiles;
-  /** The file system. */
+  /** File system. */
   readonly fs: FileSystem;
-  /** Which torrent. */
+  /** Info-hash of the torrent. */
   readonly infoHash: InfoHash;
-  /** Absolute path of the folder to move to, without links; another one than the download folder. */
+  /** Absolute path of the target folder, without links. It is not the download folder. */
   readonly target: string;
-  /** Told how many bytes more have been copied. */
+  /** Called with the number of bytes copied since the last call. */
   onCopied(bytes: number): void;
-  /** Ends the copying. */
+  /** Aborts the copying. */
   readonly signal: AbortSignal;
 }
 
-/** A copy that waits to get its place. */
+/** A copy in the staging folder. */
 interface Copy {
   readonly path: string;
   readonly source: string;
   readonly info: FileInfo;
 }
 
-/** How many calls to look at files are under way at one time. */
+/** Largest number of file status calls under way at one time. */
 const LOOKS = 16;
-/** Files that are synced at one time; a device takes several together better than one by one. */
+/** Files that are synced at one time. A device handles several together faster than one by one. */
 const PARALLEL = 8;
 
-/** One move; its parts are done in the order in which they are here, {@linkcode Move.copy} when it has to be. */
+/**
+ * One move. Its methods are called in the order in which they are declared; {@linkcode Move.copy} only if files have to
+ * be copied.
+ */
 export class Move {
   readonly #map: FileMap;
   readonly #options: MoveOptions;
@@ -69,13 +73,9 @@ export class Move {
   readonly #to: Folders;
   readonly #staging: string;
   readonly #copies = new Map<number, Copy>();
-  /** Indexes of the links that were made anew. */
+  /** Indexes of the links that were created again at the target. */
   #links: readonly number[] = [];
 
-  /**
-   * @param map The torrent.
-   * @param options What to work with.
-   */
   constructor(map: FileMap, options: MoveOptions) {
     this.#map = map;
     this.#options = options;
@@ -84,20 +84,20 @@ export class Move {
     this.#staging = `${options.target}/${stagingName(options.infoHash)}`;
   }
 
-  /** Bytes of all files that are moved. */
+  /** Total size of the files to move in bytes. */
   get bytes(): number {
     return this.#indexes().reduce((sum, index) => sum + this.#options.disk.all[index]!.size, 0);
   }
 
-  /** The times of modification that copies have got. */
+  /** Modification times of the copies by file index, in milliseconds since 1970. */
   get times(): ReadonlyMap<number, number> {
     return new Map([...this.#copies].map(([index, { info }]) => [index, wholeTime(info.modified)]));
   }
 
   /**
-   * Makes sure that nothing is in the way at the target.
+   * Checks that nothing is in the way at the target.
    *
-   * @throws {StorageError} If something is.
+   * @throws {StorageError} If something is in the way.
    */
   async check(): Promise<void> {
     const { disk, fs, target } = this.#options;
@@ -109,13 +109,14 @@ export class Move {
         if (there !== null) throw pathConflict(`${target}/${name}`, wordsFor(there.kind));
       }
     });
-    await fs.remove(this.#staging); // of a move that was interrupted
+    await fs.remove(this.#staging); // left by an interrupted move
   }
 
   /**
-   * Copies files to the target, but not to their places yet.
+   * Copies files to the staging folder at the target.
    *
-   * @param files Which: those under their `final` names, which don't change, or all that weren't copied yet.
+   * @param files `final`: the files under their final names, which don't change. `all`: every file that was not copied
+   * yet.
    * @throws {ShoalError} If a file can't be copied.
    * @throws The signal's reason, when it is aborted.
    */
@@ -131,10 +132,11 @@ export class Move {
   }
 
   /**
-   * Gives every file its place at the target, which is the download folder from then on. Nothing is being written.
+   * Moves every file to its place at the target, which becomes the download folder. No piece may be written meanwhile.
    *
-   * @throws {ShoalError} If that can't be done. All files are where they were then; with the fault `other-device` when they
-   * have to be copied first.
+   * @throws {FileError} With the fault `other-device` if the files have to be copied first.
+   * @throws {ShoalError} If a file can't be moved. All files are in their old places then, unless {@linkcode
+   * Move.isTorn} is set.
    */
   async switchOver(): Promise<void> {
     const { disk, fs, target } = this.#options;
@@ -154,14 +156,14 @@ export class Move {
     disk.moveTo(target);
   }
 
-  /** Whether files are in both folders, because one of them could be moved neither on nor back. */
-  get isTorn(): boolean {
+  /** Whether files are in both folders, because a file could be moved neither on nor back. */
+  get isSplit(): boolean {
     return this.#options.disk.all.some(({ root }) => root === this.#options.target);
   }
 
   /**
-   * Removes the unfinished files that were copied from the old folder, before anything is written to the copies: of two
-   * that differ nothing would tell which one is newer. Never fails: {@linkcode Move.removeSources} tries again.
+   * Removes the originals of the unfinished files that were copied, before the copies are written to. If both existed
+   * and differed, nothing would tell which is newer. Never fails: {@linkcode Move.removeSources} tries again.
    */
   async removeUnfinished(): Promise<void> {
     const { disk } = this.#options;
@@ -171,7 +173,7 @@ export class Move {
   }
 
   /**
-   * Removes what was left in the old folder: what was copied, links, and folders that are empty.
+   * Removes what was left in the old folder: originals of copies, links, and empty folders.
    *
    * @throws {ShoalError} If something can't be removed.
    */
@@ -183,7 +185,7 @@ export class Move {
     await removeEmptyFolders(disk.all.map(({ names }) => names.folder), { fs, root: this.#from.root });
   }
 
-  /** Removes what was made at the target. Never fails: it is removed with the next move at the latest. */
+  /** Removes what was created at the target. Never fails: leftovers are removed by the next move. */
   async discard(): Promise<void> {
     const { disk, fs, target } = this.#options;
     await fs.remove(this.#staging).catch(() => {});
@@ -197,13 +199,13 @@ export class Move {
     if (info?.kind === "file" && info.size === copy.size) await fs.remove(source);
   }
 
-  /** Indexes of the files that are ours and there. */
+  /** Returns the indexes of the files that exist and are ours. */
   #indexes(): number[] {
     const { all } = this.#options.disk;
     return [...all.keys()].filter((index) => all[index]!.place !== "absent" && !all[index]!.foreign);
   }
 
-  /** The links that are there, and ours. */
+  /** Returns the indexes of the links that exist and are ours. */
   async #findLinks(): Promise<number[]> {
     const { fs } = this.#options;
     const { root } = this.#from;
@@ -224,7 +226,7 @@ export class Move {
     }
   }
 
-  /** Never fails: a file that can't be moved back stays where it is. */
+  /** Moves files back to the old folder. Never fails: a file that can't be moved back stays where it is. */
   async #switchBack(): Promise<void> {
     const { disk, fs, target } = this.#options;
     await this.#removeLinks(target).catch(() => {});
@@ -239,47 +241,56 @@ export class Move {
 }
 
 /**
- * Makes sure that the new name of a file outlives a loss of power.
+ * Makes the new name of a file durable, so that it survives a loss of power.
  *
- * @param path The file.
- * @param fs The file system.
- * @throws {ShoalError} If that can't be done.
+ * @param path Path of the file.
+ * @param fs File system.
+ * @throws {ShoalError} If the file can't be synced.
  */
 export async function syncName(path: string, fs: FileSystem): Promise<void> {
   try {
     const handle = await fs.open(path, "update");
     await closingAfter(handle, () => handle.sync());
   } catch (error) {
-    if (!isFileFault(error, "denied")) throw error; // nothing can be written to it, nor was since it was safe
+    if (!isFileFault(error, "denied")) throw error; // a read-only file, already durable
   }
 }
 
+/** Options for {@linkcode removeEmptyFolders}. */
+export interface RemoveFoldersOptions {
+  /** File system. */
+  readonly fs: FileSystem;
+  /** Absolute path of the download folder. */
+  readonly root: string;
+}
+
 /**
- * Removes folders of a torrent that are empty, and those above them that are by that; not the download folder.
+ * Removes empty folders of a torrent, and the folders above them that become empty; not the download folder itself.
  *
- * @param folders The folders.
- * @param options The file system, and the absolute path of the download folder.
- * @throws {ShoalError} If one can't be removed.
+ * @param folders Folders to remove.
+ * @param options See {@linkcode RemoveFoldersOptions}.
+ * @throws {ShoalError} If a folder can't be removed.
  */
 export async function removeEmptyFolders(
   folders: Iterable<FolderName | null>,
-  { fs, root }: { readonly fs: FileSystem; readonly root: string },
+  { fs, root }: RemoveFoldersOptions,
 ): Promise<void> {
   const paths = new Map<string, FolderName>();
   for (const folder of folders) {
     for (let one = folder; one !== null && !paths.has(one.path); one = one.parent) paths.set(one.path, one);
   }
   const real = foldersAt(root, fs);
-  // The deepest first: their paths are longer than those of the ones that they are in.
+  // Deepest folders first: a folder's path is longer than those of the folders above it.
   for (const folder of [...paths.values()].sort((a, b) => b.path.length - a.path.length)) {
     if (await real.isReal(folder)) await fs.removeFolder(`${root}/${folder.path}`);
   }
 }
 
 /**
- * @param root Absolute path of a download folder, without links.
- * @param fs The file system.
- * @returns The folders below it.
+ * Returns a download folder as {@linkcode Folders}.
+ *
+ * @param root Absolute path of the download folder, without links.
+ * @param fs File system.
  */
 export function foldersAt(root: string, fs: FileSystem): Folders {
   const folders = new Folders(fs);

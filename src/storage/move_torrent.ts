@@ -1,5 +1,6 @@
 /**
- * The course of a move; see `move_files.ts` for what happens to the files, and in which order what is remembered.
+ * Controls a move of a torrent to another folder, and finishes one that was interrupted. `move_files.ts` describes what
+ * happens to the files and resume states, and in which order.
  *
  * @module
  */
@@ -15,45 +16,47 @@ import type { FileRecord, ResumeState } from "./resume_state.ts";
 import type { StorageOptions } from "./storage_options.ts";
 import { TorrentLock } from "./torrent_lock.ts";
 
-/** Settings of `Storage.move()`. */
+/** Options for `Storage.move()`. */
 export interface MoveProgress {
-  /** Told how far the copying has come, 0 to 1, ten times a second at most and once at the end. */
+  /** Called with the progress of the copying from 0 to 1, at most ten times a second and once at the end. */
   onProgress?(fraction: number): void;
-  /** Ends the move while files are being copied; afterwards it is too late. */
+  /** Aborts the move while files are being copied. Later it has no effect. */
   readonly signal?: AbortSignal;
 }
 
-/** What {@linkcode moveTorrent} works with. */
+/** What {@linkcode moveTorrent} needs of the storage. */
 export interface MoveHost {
-  /** Settings of the storage. */
+  /** Options of the storage. */
   readonly options: Pick<StorageOptions, "platform" | "infoHash" | "onWarning">;
-  /** The files. */
+  /** Files of the torrent. */
   readonly files: SelectedFiles;
-  /** Keeps others out of the folder in which the files are. */
+  /** Lock of the torrent in the current folder. */
   readonly claim: TorrentLock;
-  /** Where resume state is kept, if it is. */
+  /** Keeps the resume state; `null` if none is kept. */
   readonly keeper: ResumeKeeper | null;
-  /** Ends the copying. */
+  /** Aborts the copying. */
   readonly signal: AbortSignal;
-  /** Does something while nothing is being written, and everything that was written is safe. */
+  /** Runs a job while no piece is being written and everything written is durable. */
   hold(work: () => Promise<void>): Promise<void>;
-  /** What is to be remembered now. */
+  /** Returns the current resume state. */
   snapshot(): ResumeState;
-  /** Names the other folder in all that is remembered from now on; `null` for none. */
+  /** Names the other folder in every resume state that is saved from now on; none when `null`. */
   setOther(folder: string | null): void;
 }
 
-/** Milliseconds between two reports. */
+/** Milliseconds between two progress reports. */
 const REPORT_INTERVAL = 100;
 
 /**
  * Moves the files of a torrent to another download folder.
  *
- * @param folder Where to; made if it is missing.
- * @param host Whose files.
- * @param onProgress Told how far it has come.
- * @returns What keeps others out of the new folder (both resume states go on naming the other folder), or `null` when it is the one in which the files are.
- * @throws {ShoalError} If that can't be done. All is as before then.
+ * @param folder Target folder; created if it is missing.
+ * @param host See {@linkcode MoveHost}.
+ * @param onProgress Called with the progress from 0 to 1.
+ * @returns The lock of the torrent in the new folder, or `null` if that is the folder in which the files are already.
+ * Both resume states go on naming the other folder.
+ * @throws {ShoalError} If the files can't be moved. They are all in the old folder then, unless they could not be moved
+ * back.
  * @throws The signal's reason, when it is aborted.
  */
 export async function moveTorrent(
@@ -68,7 +71,7 @@ export async function moveTorrent(
   const isNew = await fs.stat(folder) === null;
   await fs.makeFolder(folder);
   const unmake = async (): Promise<void> => {
-    if (isNew) await fs.removeFolder(folder).catch(() => {}); // the first failure is the one to tell
+    if (isNew) await fs.removeFolder(folder).catch(() => {}); // the first error is the one to report
   };
   const target = await fs.realPath(folder).then((path) => path.replace(/[/\\]$/, ""), async (error) => {
     await unmake();
@@ -100,8 +103,8 @@ export async function moveTorrent(
     if (disk.all.some(({ names }) => isIn(target, names.folder && `${from}/${names.folder.path}`))) {
       throw cannotMove(target, "it is in a folder of the torrent itself");
     }
-    await claim.need(target);
-    await host.claim.need(from);
+    await claim.takeOrThrow(target);
+    await host.claim.takeOrThrow(from);
     await move.check();
     host.setOther(target);
     await keeper?.put(host.snapshot());
@@ -117,10 +120,11 @@ export async function moveTorrent(
     }
   } catch (error) {
     await move.discard();
-    if (!move.isTorn) {
+    if (!move.isSplit) {
       host.setOther(null);
       await keeper?.save();
-      // The old state doesn't name it any more: it counts for nothing. Before, it may be that of another download.
+      // The old state no longer names the target, so the target's state is void. If this move has not written that
+      // state, it may belong to another download.
       if (isNoted) await keeper?.remove(target).catch(() => {});
     }
     await claim.release();
@@ -140,29 +144,32 @@ export async function moveTorrent(
   return claim;
 }
 
-/** What {@linkcode endMove} has found. */
+/** What {@linkcode endMove} needs of the storage. */
+export interface EndMoveHost extends Pick<MoveHost, "files" | "keeper"> {
+  /** Options of the storage. */
+  readonly options: Pick<StorageOptions, "platform" | "infoHash" | "onWarning" | "pathsOf">;
+}
+
+/** Result of {@linkcode endMove}. */
 export interface EndOfMove {
-  /** The state to go on with. */
+  /** Resume state to go on with. */
   readonly state: ResumeState;
-  /** Whether everything is in one folder. */
+  /** Whether all files are in one folder. */
   readonly isOver: boolean;
-  /** The folder whose state isn't needed any more once that of the other one is saved; `null` for none. */
+  /** Folder whose state can be removed once the state of the other folder is saved; `null` for none. */
   readonly obsolete: string | null;
 }
 
 /**
- * Ends a move that was interrupted: brings everything to the folder in which the torrent is opened.
+ * Finishes a move that was interrupted: brings all files to the folder in which the torrent is opened.
  *
- * @param state The resume state of that folder, which names another one.
- * @param host Whose files.
- * @returns What to go on with.
- * @throws {ShoalError} If that can't be done.
+ * @param state Resume state of that folder, which names another folder.
+ * @param host See {@linkcode EndMoveHost}.
+ * @throws {ShoalError} If the files can't be brought together.
  */
 export async function endMove(
   state: ResumeState,
-  host: Pick<MoveHost, "files" | "keeper"> & {
-    readonly options: Pick<StorageOptions, "platform" | "infoHash" | "onWarning" | "pathsOf">;
-  },
+  host: EndMoveHost,
 ): Promise<EndOfMove> {
   const { options, keeper, files: { map } } = host;
   const { platform: { files: fs }, infoHash } = options;
@@ -178,7 +185,7 @@ export async function endMove(
   }
   const claim = new TorrentLock(options);
   try {
-    await claim.need(other);
+    await claim.takeOrThrow(other);
     if (isMutual) {
       const pathsOf = (index: number) => options.pathsOf?.(index) ?? [];
       await joinFolders(map, { fs, infoHash, root, other, states: [state, theirs], pathsOf });
@@ -186,7 +193,7 @@ export async function endMove(
     for (const folder of [root, other]) await fs.remove(`${folder}/${stagingName(infoHash)}`);
   } catch (error) {
     if (isMutual) throw error;
-    options.onWarning?.(leftBehind(other, error)); // copies that weren't needed any more
+    options.onWarning?.(leftBehind(other, error)); // only unneeded copies could not be removed
   } finally {
     await claim.release();
   }
@@ -194,14 +201,20 @@ export async function endMove(
   return { state: later, isOver: true, obsolete: isMutual ? other : null };
 }
 
-/** What the state of the new folder says while files come there. */
+/** Options for {@linkcode stateAt}. */
+interface StateAtOptions {
+  /** Absolute path of the folder that files are moved to. */
+  readonly target: string;
+  /** Absolute path of the folder that files are moved from. */
+  readonly from: string;
+  /** Modification times of copied files by index, in milliseconds since 1970. */
+  readonly times: ReadonlyMap<number, number>;
+}
+
+/** Returns the resume state of the new folder for the time in which files arrive there. */
 function stateAt(
   state: ResumeState,
-  { target, from, times }: {
-    readonly target: string;
-    readonly from: string;
-    readonly times: ReadonlyMap<number, number>;
-  },
+  { target, from, times }: StateAtOptions,
 ): ResumeState {
   const moved = (record: FileRecord, index: number) => ({ ...record, modified: times.get(index) ?? record.modified });
   const partFile = state.partFile && moved(state.partFile, state.files.length);
@@ -209,7 +222,8 @@ function stateAt(
 }
 
 function isIn(path: string, folder: string | null): boolean {
-  const [inner, outer] = [path, folder ?? ""].map((text) => `${text.replaceAll("\\", "/")}/`); // as Windows has them
+  // Paths of Windows have backslashes.
+  const [inner, outer] = [path, folder ?? ""].map((text) => `${text.replaceAll("\\", "/")}/`);
   return folder !== null && inner!.startsWith(outer!);
 }
 

@@ -1,5 +1,5 @@
 /**
- * The names of a torrent's files on disk.
+ * Chooses the names of a torrent's files on disk.
  *
  * @module
  */
@@ -9,32 +9,35 @@ import type { InfoHash } from "../base/info_hash.ts";
 import { StorageError } from "./errors.ts";
 import { holdsData, type StorageFile, type StorageLayout } from "./layout.ts";
 
-/** A folder of a torrent. Files and folders in it refer to it, so that a torrent of deep folders takes no more than it says. */
+/**
+ * A folder of a torrent. Files and folders in it refer to it, so that the paths of deeply nested folders are not stored
+ * again for each file.
+ */
 export interface FolderName {
-  /** The folder that it is in; `null` for one that is in the download folder. */
+  /** Parent folder; `null` for a folder directly in the download folder. */
   readonly parent: FolderName | null;
-  /** Path below the download folder with forward slashes: `a/b`. */
+  /** Path below the download folder, with forward slashes: `a/b`. */
   readonly path: string;
 }
 
 /** Names of one file, each a path below the download folder with forward slashes. */
 export interface FileNames {
-  /** The folder that it is in; `null` for the download folder. */
+  /** Folder that holds the file; `null` for the download folder. */
   readonly folder: FolderName | null;
-  /** The name under which everything is verified. */
+  /** Name of the complete file, whose pieces are all verified. */
   readonly final: string;
-  /** The name until then; empty for a file that holds no data on disk. */
+  /** Name of the unfinished file; empty for a file that holds no data on disk. */
   readonly part: string;
 }
 
 /**
- * The names of all files. The name of an unfinished file is `NAME.part`; where another file of the torrent has that
- * name already it is `NAME.1.part` and so on, and a long name is cut. The same torrent always gives the same names.
+ * Chooses the names of all files. An unfinished file is called `NAME.part`; if another file of the torrent has that
+ * name, `NAME.1.part` and so on. Long names are cut. The same torrent always gets the same names.
  *
- * @param layout The torrent.
- * @returns The names, in the order of the files.
- * @throws {StorageError} If a path could lead out of the folder. `metainfo/` never makes such a path; this is the last
- * door.
+ * @param layout Layout of the torrent.
+ * @returns Names in the order of the files.
+ * @throws {StorageError} If a path could lead out of the folder. `metainfo/` never makes such a path; this check is the
+ * last defence.
  */
 export function nameFiles(layout: StorageLayout): FileNames[] {
   const names = new Names();
@@ -54,10 +57,9 @@ export function nameFiles(layout: StorageLayout): FileNames[] {
 }
 
 /**
- * The folders above a file.
+ * Returns the folder that holds a file, with the folders above it; `null` for the download folder.
  *
  * @param path Components of the file's path.
- * @returns The folder that it is in; `null` for the download folder.
  */
 export function folderOf(path: readonly string[]): FolderName | null {
   let folder: FolderName | null = null;
@@ -65,21 +67,23 @@ export function folderOf(path: readonly string[]): FolderName | null {
   return folder;
 }
 
-/** A file at another path than the one that we would give it. */
+/** Options for {@linkcode nameElsewhere}. */
 export interface ElsewhereOptions {
-  /** The file. */
+  /** The file in the torrent. */
   readonly layout: StorageFile;
-  /** Tells whether a path below the download folder is another file's of the torrent, so that no unfinished file is called that. */
+  /**
+   * Returns `true` if a path below the download folder belongs to another file of the torrent, so that no unfinished
+   * file may get that path.
+   */
   isTaken(path: string): boolean;
 }
 
 /**
- * The names of a file that lies, or may lie, at another path than the one that we would give it. What only Windows takes for a
- * separator may be in them.
+ * Returns the names of a file at a path other than the one Shoal would choose, or `null` if the path could lead out of
+ * the folder. The names may hold characters that only Windows takes for separators.
  *
- * @param path Components.
- * @param options The file, and what others are called.
- * @returns The names, or `null` when the path could lead out of the folder.
+ * @param path Components of the path.
+ * @param options See {@linkcode ElsewhereOptions}.
  */
 export function nameElsewhere(path: readonly string[], { layout, isTaken }: ElsewhereOptions): FileNames | null {
   if (path.length === 0 || path.some((name) => /^\.{0,2}$|[/\0]/.test(name))) return null;
@@ -93,33 +97,40 @@ export function nameElsewhere(path: readonly string[], { layout, isTaken }: Else
   }
 }
 
-/** A folder, and what it is called where case and Unicode form don't count. */
+/**
+ * A folder with the numbers by which its entries are looked up, since some file systems ignore case and Unicode form.
+ */
 interface Folder extends FolderName {
   readonly parent: Folder | null;
   readonly name: string;
-  /** Its own number. */
+  /** Unique number of the folder. */
   readonly number: number;
-  /** The number of the first folder that some file systems hold for the same. */
+  /** Number of the first folder that some file systems take for the same folder. */
   readonly id: number;
 }
 
-/** The number of the download folder. */
+/** Number of the download folder. */
 const ROOT = 0;
-/** In the place of a folder's number: a file. */
+/** Marks a name that belongs to a file, where a folder has its object. */
 const FILE = -1;
 
-/** The names that are taken. Folders have numbers: a name is looked up by that of its folder, not by its whole path. */
+/**
+ * The names that are taken. Names are looked up by the number of their folder, which is cheaper than by their whole
+ * path.
+ */
 class Names {
-  /** By folder and name as some file systems see it: the folder that has it, or `FILE`. */
+  /**
+   * The folder that has a name, or `FILE`, by folder number and name in the form that is equal on some file systems.
+   */
   readonly #taken = new Map<string, Folder | typeof FILE>();
-  /** Folders that differ from one in `#taken` by case or Unicode form alone, by the number of their folder and exact name. */
+  /** Folders that differ from one in `#taken` only in case or Unicode form, by number of the parent and exact name. */
   readonly #variants = new Map<string, Folder>();
   #count = ROOT;
-  /** The path of the file that was looked at last, and the folders above it: the next one often begins alike. */
+  /** Path of the previous file, and the folders above it: consecutive files often share their folders. */
   #latest: readonly string[] = [];
   #above: Folder[] = [];
 
-  /** The folder that a file is in. */
+  /** Returns the folder that holds a file. */
   folderOf(path: readonly string[]): Folder | null {
     let depth = 0;
     const shared = Math.min(path.length, this.#latest.length) - 1;
@@ -136,7 +147,7 @@ class Names {
     if (!this.#taken.has(key)) this.#taken.set(key, FILE);
   }
 
-  /** The name of an unfinished file. */
+  /** Chooses and takes the name of an unfinished file. */
   partName(folder: Folder | null, name: string): string {
     for (let count = 0;; count++) {
       const part = partOf(name, count);
@@ -178,22 +189,21 @@ function below(folder: FolderName | null, name: string): string {
 }
 
 /**
- * The name of the partfile (see `layout.ts`). It lies in the download folder: there is room, and it stays with the files
- * that it belongs to. The whole info-hash is in it, which no torrent can have in its own paths; and it isn't the name
- * that libtorrent gives a file of another form for the same purpose.
+ * Returns the name of the partfile (see `layout.ts`), a hidden file in the download folder: there is space, and it
+ * stays with the files it belongs to. The name holds the whole info-hash, so that no torrent can have it in its own
+ * paths, and differs from the name that libtorrent gives its partfile, which has another format.
  *
- * @param infoHash Which torrent.
- * @returns A hidden name.
+ * @param infoHash Info-hash of the torrent.
  */
 export function partFileName(infoHash: InfoHash): string {
   return `.shoal-${infoHash.hex}.part`;
 }
 
 /**
- * The name of the folder into which files are copied before they get their places in another download folder.
+ * Returns the name of the hidden folder that holds copies during a move, until they get their places in the new
+ * download folder.
  *
- * @param infoHash Which torrent.
- * @returns A hidden name.
+ * @param infoHash Info-hash of the torrent.
  */
 export function stagingName(infoHash: InfoHash): string {
   return `.shoal-${infoHash.hex}.moving`;
@@ -202,8 +212,8 @@ export function stagingName(infoHash: InfoHash): string {
 /**
  * Refuses path components that could lead out of the folder.
  *
- * @param path Components.
- * @throws {StorageError} If there is none, or one is empty, `.`, `..`, or holds a separator or NUL.
+ * @param path Components of the path.
+ * @throws {StorageError} If there is no component, or one is empty, `.`, `..`, or holds a separator or NUL.
  */
 export function checkComponents(path: readonly string[]): void {
   const isBad = (name: string) => name === "" || name === "." || name === ".." || /[/\\\0]/.test(name);
@@ -213,7 +223,7 @@ export function checkComponents(path: readonly string[]): void {
   throw new StorageError({ what: "unsafe path", where: path.join("/"), why });
 }
 
-/** Equal for names in one folder that some file systems hold for the same. */
+/** Returns a key that is equal for names in one folder that some file systems take for the same. */
 function keyOf(folder: Folder | null, name: string): string {
   return `${folder?.id ?? ROOT}/${name.normalize("NFC").toLowerCase()}`;
 }

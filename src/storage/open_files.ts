@@ -1,5 +1,5 @@
 /**
- * A limited number of open files.
+ * Shares open file handles, and limits their number per torrent and in total.
  *
  * @module
  */
@@ -8,50 +8,46 @@ import { onShortage } from "../platform/descriptors.ts";
 import type { FileHandle, FileSystem } from "../platform/platform.ts";
 
 /**
- * Handles that all torrents together keep open, in use or not: a quarter of the 1,024 descriptors that a process has by default,
- * the rest is for connections.
+ * Largest number of file handles that all torrents together keep open, in use or not: a quarter of the 1,024
+ * descriptors that a process has by default. The rest is for connections.
  */
 const MOST_HANDLES = 256;
-/** What is left of that when descriptors are short: enough to write with. */
+/** Lower bound of that limit when descriptors run out: enough to write with. */
 const LEAST_HANDLES = 16;
 
-/** By file system: descriptors are the process's, but a test has files of its own. */
+/** Budgets by file system. Descriptors belong to the process, but each test has a file system of its own. */
 const BUDGETS = new WeakMap<FileSystem, HandleBudget>();
 
-/** How many files all torrents together may have open; whoever needs one more has one closed that nobody uses. */
+/**
+ * Limits the number of files that all torrents together have open. When a torrent needs another file, an unused one is
+ * closed.
+ */
 export class HandleBudget {
   #limit: number;
   #open = 0;
-  /** Who has files open, and how many; who opened one last comes last. */
+  /** Number of open files by owner. The owner that opened a file last comes last. */
   readonly #members = new Map<OpenFiles, number>();
   #waiting: (() => void)[] = [];
   #forget: (() => void) | null = null;
 
-  /** @param limit How many. */
+  /** @param limit Largest number of open files. */
   constructor(limit: number = MOST_HANDLES) {
     this.#limit = limit;
   }
 
-  /**
-   * @param fs A file system.
-   * @returns The budget of all who use it.
-   */
+  /** Returns the budget that all users of a file system share. */
   static of(fs: FileSystem): HandleBudget {
     const budget = BUDGETS.get(fs) ?? new HandleBudget();
     BUDGETS.set(fs, budget);
     return budget;
   }
 
-  /** How many are open. */
+  /** Number of open files. */
   get open(): number {
     return this.#open;
   }
 
-  /**
-   * Waits until one more may be opened, and counts it.
-   *
-   * @param member Who opens it.
-   */
+  /** Waits until another file may be opened, and counts it. */
   async enter(member: OpenFiles): Promise<void> {
     while (this.#open >= this.#limit) {
       if (!await this.#closeOne()) await new Promise<void>((resolve) => this.#waiting.push(resolve));
@@ -60,13 +56,13 @@ export class HandleBudget {
     const count = this.#members.get(member) ?? 0;
     this.#members.delete(member);
     this.#members.set(member, count + 1);
-    this.#forget ??= onShortage(() => void this.giveBack());
+    this.#forget ??= onShortage(() => void this.reduce());
   }
 
   /**
-   * One that was counted is closed.
+   * Discounts a file that was closed.
    *
-   * @param member Who had it open; forgotten when that was its last.
+   * @param member Owner of the file. The budget forgets the owner with its last file.
    */
   leave(member: OpenFiles): void {
     const left = this.#members.get(member)! - 1;
@@ -79,19 +75,22 @@ export class HandleBudget {
     this.changed();
   }
 
-  /** Somebody has done with a file. */
+  /** Called when a file has become unused. Lets waiting callers try again. */
   changed(): void {
     if (this.#waiting.length === 0) return;
     for (const go of this.#waiting.splice(0)) go();
   }
 
-  /** There are no descriptors left: half of the files are closed as soon as nobody uses them, and no more are kept from now on. */
-  async giveBack(): Promise<void> {
+  /**
+   * Called when no descriptors are left. Lowers the limit to half of the open files for good, and closes unused files
+   * until the limit is met or all files are in use.
+   */
+  async reduce(): Promise<void> {
     this.#limit = Math.max(LEAST_HANDLES, Math.min(this.#limit, this.#open >> 1));
     while (this.#open > this.#limit && await this.#closeOne());
   }
 
-  /** Closes a file that nobody uses. @returns whether there was one. */
+  /** Closes an unused file. Returns `true` if there was one. */
   async #closeOne(): Promise<boolean> {
     for (const member of this.#members.keys()) if (await member.closeIdle()) return true;
     return false;
@@ -101,26 +100,26 @@ export class HandleBudget {
 interface Entry {
   handle: FileHandle | null;
   users: number;
-  /** Settles when the file is neither being opened, nor being closed, nor held by `exclusive()`; never fails. */
+  /** Settles when the file is neither being opened, nor being closed, nor held by `exclusive()`. Never rejects. */
   busy: Promise<void> | null;
 }
 
 /**
- * Shares one handle a file among all who use it, and closes the one that was left alone for longest when there are too
- * many. Whoever uses files holds one at a time, so nobody waits for ever.
+ * Shares one handle per file among all its users, and closes the least recently used handle when too many are open.
+ * Every user must hold at most one file at a time, so that no two users wait for each other.
  */
 export class OpenFiles {
   readonly #open: (file: number) => Promise<FileHandle>;
   readonly #limit: number;
   readonly #budget: HandleBudget | null;
-  /** Least recently used first. */
+  /** Files by index, least recently used first. */
   readonly #entries = new Map<number, Entry>();
   #waiting: (() => void)[] = [];
 
   /**
    * @param open Opens a file by its index.
-   * @param limit How many may be open at one time, 1 or more.
-   * @param budget What is shared with others.
+   * @param limit Largest number of files that are open at one time, at least 1.
+   * @param budget Budget that is shared with other torrents; none when absent.
    */
   constructor(open: (file: number) => Promise<FileHandle>, limit: number, budget: HandleBudget | null = null) {
     this.#open = open;
@@ -129,10 +128,8 @@ export class OpenFiles {
   }
 
   /**
-   * Uses a file that is open already. Give it back with {@linkcode OpenFiles.release}.
-   *
-   * @param file Its index.
-   * @returns The handle, or `null` when {@linkcode OpenFiles.acquire} is needed.
+   * Returns the handle of a file that is already open, or `null` if {@linkcode OpenFiles.acquire} is needed. Give a
+   * handle back with {@linkcode OpenFiles.release}.
    */
   tryAcquire(file: number): FileHandle | null {
     const entry = this.#entries.get(file);
@@ -144,11 +141,9 @@ export class OpenFiles {
   }
 
   /**
-   * Uses a file; opens it if need be. Give it back with {@linkcode OpenFiles.release}.
+   * Returns the handle of a file, and opens the file if necessary. Give it back with {@linkcode OpenFiles.release}.
    *
-   * @param file Its index.
-   * @returns The handle.
-   * @throws {ShoalError} If it can't be opened.
+   * @throws {ShoalError} If the file can't be opened.
    */
   async acquire(file: number): Promise<FileHandle> {
     for (;;) {
@@ -161,11 +156,7 @@ export class OpenFiles {
     }
   }
 
-  /**
-   * Gives back a file.
-   *
-   * @param file Its index.
-   */
+  /** Gives back the handle of a file. */
   release(file: number): void {
     const entry = this.#entries.get(file);
     if (entry === undefined || --entry.users > 0) return;
@@ -174,11 +165,10 @@ export class OpenFiles {
   }
 
   /**
-   * Does something while nobody has the file open, such as renaming it: waits for its users, keeps new ones out.
+   * Runs a job, such as renaming, while the file is not open: waits for its users to finish, and keeps new ones
+   * waiting.
    *
-   * @param file Its index.
-   * @param work What to do.
-   * @returns What `work` returns.
+   * @returns Result of `work`.
    */
   async exclusive<T>(file: number, work: () => Promise<T>): Promise<T> {
     let entry = this.#entries.get(file);
@@ -200,9 +190,9 @@ export class OpenFiles {
   }
 
   /**
-   * Closes every file, once its users are done.
+   * Closes every file as soon as its users are done.
    *
-   * @throws {ShoalError} The first failure; the other files are closed all the same.
+   * @throws {ShoalError} The first failure, after the other files were closed.
    */
   async closeAll(): Promise<void> {
     const closing = [...this.#entries.keys()].map((file) => this.exclusive(file, () => Promise.resolve()));
@@ -211,9 +201,10 @@ export class OpenFiles {
   }
 
   /**
-   * Closes the file that was used least recently, of those that nobody uses.
+   * Closes the least recently used file that is not in use. Errors of closing are ignored, since they don't matter to a
+   * caller who needs a descriptor.
    *
-   * @returns Whether there was one. A failure to close it is not told: it is of no consequence to who needs room.
+   * @returns Whether there was such a file.
    */
   async closeIdle(): Promise<boolean> {
     for (const [file, entry] of this.#entries) {

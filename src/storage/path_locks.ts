@@ -1,20 +1,19 @@
 /**
- * Which unfinished files are being written by somebody in this process.
+ * Records which unfinished files the torrents of this process are writing, so that no two write to the same file.
  *
  * @module
  */
 
 import type { FileSystem } from "../platform/platform.ts";
 
-/** By file system, since that is what paths belong to. */
+/** Locked paths by file system, since paths belong to a file system. */
 const CLAIMED = new WeakMap<FileSystem, Set<string>>();
 
-/** The unfinished files of one torrent: no other torrent of the process may write them meanwhile. */
+/** The unfinished files of one torrent, which no other torrent of the process may write. */
 export class PathLocks {
   readonly #all: Set<string>;
   readonly #own = new Set<string>();
 
-  /** @param files The file system. */
   constructor(files: FileSystem) {
     const all = CLAIMED.get(files) ?? new Set();
     CLAIMED.set(files, all);
@@ -22,10 +21,10 @@ export class PathLocks {
   }
 
   /**
-   * Claims a file.
+   * Locks a file.
    *
-   * @param path Its absolute path, without links.
-   * @returns Whether it is claimed for this torrent now; if not, it belongs to another.
+   * @param path Absolute path of the file, without links.
+   * @returns Whether this torrent has the lock now; `false` if another torrent has it.
    */
   take(path: string): boolean {
     if (this.#own.has(path)) return true;
@@ -35,16 +34,12 @@ export class PathLocks {
     return true;
   }
 
-  /**
-   * Gives up the claim to a file.
-   *
-   * @param path Its absolute path.
-   */
+  /** Releases the lock of a file. */
   drop(path: string): void {
     if (this.#own.delete(path)) this.#all.delete(path);
   }
 
-  /** Gives up every claim. */
+  /** Releases all locks of this torrent. */
   dropAll(): void {
     for (const path of [...this.#own]) this.drop(path);
   }

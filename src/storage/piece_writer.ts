@@ -1,5 +1,5 @@
 /**
- * Writes pieces: in turn within a file, several files at a time.
+ * Writes pieces to files: one write at a time per file, several files at a time, neighbouring writes merged.
  *
  * @module
  */
@@ -9,24 +9,27 @@ import type { FileHandle } from "../platform/platform.ts";
 import type { FileMap, FileRange } from "./layout.ts";
 import type { OpenFiles } from "./open_files.ts";
 
-/** What {@linkcode PieceWriter} works with. */
+/** Options for {@linkcode PieceWriter}. */
 export interface PieceWriterOptions {
-  /** The files. */
+  /** Files of the torrent. */
   readonly open: OpenFiles;
-  /** Called before the last byte of a file is written; what it throws is why that is not done. */
+  /**
+   * Called before the last byte of a file is written. If it rejects, the byte is not written, and the write fails with
+   * that error.
+   */
   beforeEnd(file: number, handle: FileHandle): Promise<void>;
-  /** Told that bytes of a file were written. */
+  /** Called when bytes of a file were written. */
   onWrote(file: number): void;
-  /** Told that all of a piece was written. */
+  /** Called when all bytes of a piece were written. */
   onPiece(index: number): void;
 }
 
-/** One piece, or a part of one, on its way. */
+/** A piece, or a part of a piece, that is being written. */
 interface Job {
-  /** Which piece; `null` for a part. */
+  /** Index of the piece; `null` for a part. */
   readonly index: number | null;
   readonly bytes: number;
-  /** Ranges that aren't done. */
+  /** Number of ranges that are not written yet. */
   left: number;
   failure: { readonly thrown: unknown } | null;
   readonly resolve: () => void;
@@ -40,21 +43,21 @@ interface Write {
   readonly data: Bytes;
 }
 
-/** What waits for one file. */
+/** The writes that wait for one file. */
 interface FileQueue {
   readonly file: number;
   writes: Write[];
-  /** Whether it is being written or in line for that. */
+  /** Whether the file is being written or in line. */
   scheduled: boolean;
 }
 
 /** Files that are written at one time. */
 const PARALLEL = 4;
-/** Neighbours up to this size together are written in one go. */
+/** Neighbouring writes of up to this many bytes together are merged into one. */
 const MERGE_BYTES = 1024 * 1024;
-/** Copying a write that is larger than this to merge it costs more than it saves. */
+/** Merging copies the data. For a write larger than this the copy costs more than it saves. */
 const MERGE_LARGEST = 256 * 1024;
-/** Buffers to merge in, for all torrents together; where there is none free, nothing is merged. */
+/** Free merge buffers, shared by all torrents. If none is free, writes are not merged. */
 const MERGE_BUFFERS: Bytes[] = [];
 let mergeBuffersLeft = 4;
 
@@ -69,21 +72,17 @@ export class PieceWriter {
   #bytesWaiting = 0;
   #idle: (() => void)[] = [];
 
-  /**
-   * @param map The torrent.
-   * @param options Where to write and whom to tell.
-   */
   constructor(map: FileMap, options: PieceWriterOptions) {
     this.#map = map;
     this.#options = options;
   }
 
   /**
-   * Writes a piece. One that is being written already isn't written twice.
+   * Writes a piece. If the piece is already being written, returns the promise of that write.
    *
-   * @param index Which.
-   * @param data All of it; must not change until the promise settles.
-   * @throws {ShoalError} If a file can't be written; some of the piece may be on disk then.
+   * @param index Index of the piece.
+   * @param data All bytes of the piece. They must not change until the promise settles.
+   * @throws {ShoalError} If a file can't be written. A part of the piece may be on disk then.
    */
   write(index: number, data: Bytes): Promise<void> {
     const underWay = this.#jobs.get(index);
@@ -95,10 +94,10 @@ export class PieceWriter {
   }
 
   /**
-   * Writes bytes of a piece that isn't verified. What is given for the same bytes later is written later.
+   * Writes bytes of a piece that is not verified. Bytes that a later call passes for the same place are written later.
    *
-   * @param offset First byte, counted over the whole torrent.
-   * @param data The bytes; must not change until the promise settles.
+   * @param offset Offset of the first byte in the torrent.
+   * @param data Bytes to write. They must not change until the promise settles.
    * @throws {ShoalError} If a file can't be written.
    */
   writePart(offset: number, data: Bytes): Promise<void> {
@@ -113,7 +112,7 @@ export class PieceWriter {
     data: Bytes,
   ): { readonly job: Job; readonly promise: Promise<void> } {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    // One more than there are ranges: what is nothing but padding has none.
+    // One more than there are ranges, because a piece that is only padding has no range.
     const job: Job = { index, bytes: data.length, left: ranges.length + 1, failure: null, resolve, reject };
     this.#bytesWaiting += data.length;
     for (const range of ranges) {
@@ -123,7 +122,7 @@ export class PieceWriter {
     return { job, promise };
   }
 
-  /** Waits until nothing is waiting. Never fails. */
+  /** Waits until no write is queued or running. Never rejects. */
   idle(): Promise<void> {
     if (this.#bytesWaiting === 0) return Promise.resolve();
     return new Promise((resolve) => this.#idle.push(resolve));
@@ -139,7 +138,7 @@ export class PieceWriter {
     if (this.#active < PARALLEL) void this.#work();
   }
 
-  /** Takes files from the line until it is empty. Never fails: what goes wrong goes to the jobs. */
+  /** Writes files from the line until it is empty. Never rejects: errors go to the jobs. */
   async #work(): Promise<void> {
     this.#active++;
     for (let queue = this.#line.shift(); queue !== undefined; queue = this.#line.shift()) {
@@ -147,7 +146,7 @@ export class PieceWriter {
       queue.writes = [];
       await this.#writeAll(queue.file, writes);
       if (queue.writes.length > 0) {
-        this.#line.push(queue); // at the end, so that every file gets its turn
+        this.#line.push(queue); // to the end, so that every file gets its turn
       } else {
         queue.scheduled = false;
         this.#queues.delete(queue.file);
@@ -182,14 +181,14 @@ export class PieceWriter {
         failure = { thrown };
       }
       if (buffer !== null) MERGE_BUFFERS.push(buffer);
-      // Even a write that failed may have written something.
+      // A failed write may have written some bytes, too.
       this.#options.onWrote(file);
       for (let i = from; i < to; i++) this.#done(writes[i]!.job, failure);
     }
     open.release(file);
   }
 
-  /** One range is done. The job settles with its last range: until then its data may still be in use. */
+  /** Counts a range as done. The job settles with its last range, because its data may be in use until then. */
   #done(job: Job, failure: Job["failure"]): void {
     job.failure ??= failure;
     if (--job.left > 0) return;
@@ -213,7 +212,7 @@ function takeMergeBuffer(): Bytes | null {
   return new Uint8Array(MERGE_BYTES);
 }
 
-/** Where the run of neighbours that begins at `from` ends. */
+/** Returns the end of the run of adjacent writes that begins at `from`. */
 function endOfRun(writes: readonly Write[], from: number): number {
   let { position, data } = writes[from]!;
   let bytes = data.length;

@@ -1,5 +1,5 @@
 /**
- * Keeps what peers ask for in memory.
+ * Caches the data that peers request in memory.
  *
  * @module
  */
@@ -9,27 +9,30 @@ import type { Extent, MemoryBudget } from "../base/memory_budget.ts";
 import type { Timer } from "../platform/platform.ts";
 import type { StorageLayout } from "./layout.ts";
 
-/** What {@linkcode ReadCache} works with. */
+/** Options for {@linkcode ReadCache}. */
 export interface ReadCacheOptions {
-  /** Where its memory comes from; shared with the pieces in flight and the caches of all torrents. */
+  /** Memory for the cache, shared with the pieces in flight and the caches of all torrents. */
   readonly memory: MemoryBudget;
   /** Reads bytes of the torrent. */
   read(offset: number, into: Bytes): Promise<void>;
-  /** Starts a timer, by which what nobody reads from is given back; what is cached stays until it is needed when absent. */
+  /**
+   * Starts the timer that frees the cache of an idle torrent. When absent, cached data stays until the memory is
+   * needed.
+   */
   after?(milliseconds: number, run: () => void): Timer;
 }
 
-/** Pieces up to this size are kept whole. */
+/** Pieces up to this size are cached whole. */
 const WHOLE_PIECE = 1024 * 1024;
-/** The size of an extent in larger pieces, and of several small pieces together. */
+/** Size of an extent in larger pieces, and of a group of small pieces. */
 const EXTENT = 512 * 1024;
-/** Milliseconds without a read after which a torrent gives back what it has cached, within as many again. */
+/** A torrent frees its cache when nothing was read for this many milliseconds, at the latest after twice as many. */
 const IDLE_MS = 30_000;
 
 /**
- * Reads ahead in extents. The one that was left alone for longest, of all torrents, is dropped when there is no memory left; it
- * has none before something is read, and none when nobody reads. An extent lies inside one piece, so that it never holds
- * what isn't verified yet; once the torrent is complete, small pieces are kept several to an extent.
+ * Reads ahead in extents. When memory is short, the least recently used extent of all torrents is dropped. The cache
+ * uses no memory before the first read, and frees its memory when reads stop. An extent lies inside one piece, so that
+ * it never holds unverified data; once the torrent is complete, an extent holds several small pieces.
  */
 export class ReadCache {
   readonly #layout: StorageLayout;
@@ -37,21 +40,17 @@ export class ReadCache {
   readonly #memory: MemoryBudget;
   readonly #extents = new Map<number, Extent>();
   readonly #loading = new Map<number, Promise<void>>();
-  /** Runs while something is cached. */
+  /** Runs while anything is cached. */
   #timer: Timer | null = null;
-  /** Whether something was read since it was started. */
+  /** Whether anything was read since the timer was started. */
   #read = false;
   #length = 0;
-  /** Pieces in a group; extents lie inside groups. */
+  /** Number of pieces in a group; extents lie inside groups. */
   #grouped = 1;
   #perGroup = 1;
-  /** Goes up when extents change their shape; what was begun before is thrown away. */
+  /** Increases when the cache is cleared. Loads that began before are discarded. */
   #generation = 0;
 
-  /**
-   * @param layout The torrent.
-   * @param options How to read and how much to keep.
-   */
   constructor(layout: StorageLayout, options: ReadCacheOptions) {
     this.#layout = layout;
     this.#options = options;
@@ -59,7 +58,10 @@ export class ReadCache {
     this.#shape();
   }
 
-  /** From here on every piece is verified, so that extents may run across pieces. Forgets what is cached. */
+  /**
+   * Called when every piece is verified, so that an extent may hold several pieces. Clears the cache if that changes
+   * the extents.
+   */
   complete(): void {
     const { pieceLength } = this.#layout;
     const grouped = Math.floor(Math.min(EXTENT, this.#memory.largestExtent) / pieceLength);
@@ -70,14 +72,14 @@ export class ReadCache {
     this.#length = grouped * pieceLength;
   }
 
-  /** Forgets what is cached; extents lie inside pieces again, as some aren't verified any more. */
+  /** Called when some pieces are no longer verified. Clears the cache, and keeps extents inside pieces again. */
   reset(): void {
     this.clear();
     this.#grouped = 1;
     this.#shape();
   }
 
-  /** Sets the size of extents inside pieces. */
+  /** Sets the size of extents that lie inside pieces. */
   #shape(): void {
     const { pieceLength } = this.#layout;
     const wish = pieceLength <= WHOLE_PIECE ? pieceLength : EXTENT;
@@ -85,7 +87,7 @@ export class ReadCache {
     this.#perGroup = Math.ceil(pieceLength / this.#length);
   }
 
-  /** Gives its memory back. What is being read is thrown away when it is here. */
+  /** Frees the memory. Loads under way are discarded when they arrive. */
   clear(): void {
     this.#generation++;
     for (const extent of this.#extents.values()) this.#memory.drop(extent);
@@ -96,14 +98,14 @@ export class ReadCache {
   }
 
   /**
-   * Copies bytes of a piece, if all of them are in memory.
+   * Copies bytes of a piece if all of them are cached.
    *
-   * @param index The piece.
-   * @param begin First byte in the piece.
-   * @param length Bytes.
-   * @param into Where to.
-   * @param at First byte there.
-   * @returns Whether they were.
+   * @param index Index of the piece.
+   * @param begin Offset of the first byte in the piece.
+   * @param length Number of bytes.
+   * @param into Buffer to copy to.
+   * @param at Offset of the first byte in the buffer.
+   * @returns Whether the bytes were cached.
    */
   copy(index: number, begin: number, length: number, into: Bytes, at: number): boolean {
     const base = Math.floor(index / this.#grouped) * this.#perGroup;
@@ -125,12 +127,12 @@ export class ReadCache {
   }
 
   /**
-   * Brings bytes of a piece into memory, with what lies around them. Copy them straight after, and load again if that
-   * fails: they may have been dropped already to make room for others.
+   * Loads bytes of a piece, and the rest of their extents, into the cache. Copy the bytes right afterwards, and load
+   * again if that fails, because other reads may have displaced them already.
    *
-   * @param index The piece.
-   * @param begin First byte in the piece.
-   * @param length Bytes.
+   * @param index Index of the piece.
+   * @param begin Offset of the first byte in the piece.
+   * @param length Number of bytes.
    * @throws {ShoalError} If a file can't be read.
    */
   async load(index: number, begin: number, length: number): Promise<void> {
@@ -160,11 +162,11 @@ export class ReadCache {
     const offset = groupStart + (key % this.#perGroup) * this.#length;
     const end = Math.min(offset + this.#length, groupStart + groupLength, totalLength);
     const generation = this.#generation;
-    // All have the same length, so that buffers can be used again.
+    // All buffers have the same length, so that they can be reused.
     const buffer = this.#memory.tryToRead(this.#length) ?? await this.#memory.toRead(this.#length);
     let loaded = false;
     try {
-      // Extents may have changed their shape since, and nobody waits for this one any more.
+      // If the cache was cleared meanwhile, the extent may have the wrong shape, and no read uses it.
       if (generation !== this.#generation) return;
       await this.#options.read(offset, buffer.subarray(0, end - offset));
       loaded = generation === this.#generation;
@@ -188,7 +190,7 @@ export class ReadCache {
     this.#timer ??= this.#options.after?.(IDLE_MS, () => this.#idle()) ?? null;
   }
 
-  /** Gives back what nobody has read from since the timer was started; else looks again. */
+  /** Frees the cache if nothing was read since the timer was started; otherwise starts the timer again. */
   #idle(): void {
     this.#timer = null;
     if (!this.#read) return this.clear();

@@ -1,5 +1,5 @@
 /**
- * Removing what a torrent has on disk, and nothing else.
+ * Removes the files of a torrent from disk, and nothing else.
  *
  * @module
  */
@@ -13,32 +13,32 @@ import { foldersAt, removeEmptyFolders } from "./move_files.ts";
 import { type FileNames, nameElsewhere, nameFiles, partFileName, stagingName } from "./names.ts";
 import type { FileRecord } from "./resume_state.ts";
 
-/** What {@linkcode removeFiles} works with. */
+/** Options for {@linkcode removeFiles}. */
 export interface RemoveFilesOptions {
-  /** The file system. */
+  /** File system. */
   readonly fs: FileSystem;
-  /** Which torrent. */
+  /** Info-hash of the torrent. */
   readonly infoHash: InfoHash;
   /** Absolute path of the download folder, without links. */
   readonly root: string;
-  /** What is known of the files in the order of the torrent, if anything is. */
+  /** What is known about the files in the torrent's order; `null` if nothing is. */
   readonly records: readonly FileRecord[] | null;
-  /** Whether a file that is there is somebody else's. */
+  /** Returns `true` if a file on disk is not ours. */
   isForeign(index: number): boolean;
-  /** All paths at which a file may lie, if there are several. */
+  /** Returns all paths at which a file may be, if there are several. */
   pathsOf(index: number): readonly (readonly string[])[];
 }
 
-/** How many files are removed at one time. */
+/** Files that are removed at one time. */
 const PARALLEL = 16;
 
 /**
- * Removes the files of a torrent under all their names, its links, its partfile, and the folders that are empty then. A file
- * is the torrent's if it has the right size, or is known by the records. No link is followed.
+ * Removes the files of a torrent under all their names, its links, its partfile, and the folders that become empty. A
+ * file counts as the torrent's if it has the right size, or if the records know it. Links are not followed.
  *
- * @param map The torrent.
- * @param options Where.
- * @throws {ShoalError} If something can't be removed; all else is removed nevertheless.
+ * @param map Layout of the torrent.
+ * @param options See {@linkcode RemoveFilesOptions}.
+ * @throws {ShoalError} If something can't be removed. Everything else is removed nevertheless.
  */
 export async function removeFiles(map: FileMap, options: RemoveFilesOptions): Promise<void> {
   const { fs, infoHash, root, records, isForeign, pathsOf } = options;

@@ -16,32 +16,38 @@ import {
   type ResumeState,
 } from "./resume_state.ts";
 
-/** What {@linkcode ResumeKeeper} works with. */
+/** Options for {@linkcode ResumeKeeper}. */
 export interface ResumeKeeperOptions {
   /** Timers, files and SHA-1. */
   readonly platform: Pick<Platform, "after" | "files" | "sha1">;
-  /** Where resume files are kept. */
+  /** Folder of the resume files. */
   readonly stateFolder: string;
-  /** Which torrent. */
+  /** Info-hash of the torrent. */
   readonly infoHash: InfoHash;
-  /** Whether nobody else downloads the torrent to the same folder. */
+  /** Returns `true` if no other process downloads the torrent to the same folder. */
   isAlone(): boolean;
   /** Called before each snapshot. */
   prepare(): Promise<void>;
-  /** What is to be remembered at this moment. */
+  /** Returns the state to save. */
   snapshot(): ResumeState;
-  /** Told before each save that the timer starts. */
+  /** Called before each save that the timer starts. */
   onTick(): void;
-  /** Told once, when resume state can't be read or written. */
+  /** Called once, when resume state can't be read or written. */
   onWarning(error: StorageError): void;
 }
 
-/** Milliseconds between a change and the save that holds it. */
+/** Options for {@linkcode ResumeKeeper.load} and {@linkcode ResumeKeeper.peek}. */
+export interface LoadStateOptions {
+  /** Absolute path of the download folder, without links. The same torrent may be in several folders. */
+  readonly folder: string;
+}
+
+/** Milliseconds between a change and the save that includes it. */
 const SAVE_INTERVAL = 1000;
 
 /**
- * Saves about once a second while there are changes, one save at a time. Nothing depends on resume state but the time
- * that the next start takes, so that a failure is told once and stops nothing.
+ * Saves about once a second while there are changes, one save at a time. A failed save costs only time at the next
+ * start, so it is reported once and stops nothing.
  */
 export class ResumeKeeper {
   readonly #options: ResumeKeeperOptions;
@@ -52,7 +58,6 @@ export class ResumeKeeper {
   #stopped = false;
   #hasFailed = false;
 
-  /** @param options What to work with. */
   constructor(options: ResumeKeeperOptions) {
     this.#options = options;
   }
@@ -63,15 +68,13 @@ export class ResumeKeeper {
   }
 
   /**
-   * Loads what was remembered. To be called once, before anything is saved.
+   * Loads the resume state. Called once, before anything is saved.
    *
-   * @param shape The torrent.
-   * @param options `folder`: absolute path of the download folder, without links; the same torrent may be in several.
-   * @returns The state, or `null` when there is none that can be used: then the data itself is looked at.
+   * @returns The state, or `null` if there is none that can be used, so that the data itself has to be checked.
    */
   async load(
     shape: ResumeShape,
-    { folder }: { readonly folder: string },
+    { folder }: LoadStateOptions,
   ): Promise<ResumeState | null> {
     await this.moveTo(folder);
     try {
@@ -83,9 +86,9 @@ export class ResumeKeeper {
   }
 
   /**
-   * From here on the state of another folder is kept. That of the one before stays.
+   * Keeps the state of another folder from now on. The state of the previous folder stays on disk.
    *
-   * @param folder Its absolute path, without links.
+   * @param folder Absolute path of the other folder, without links.
    */
   async moveTo(folder: string): Promise<void> {
     const path = await this.#pathOf(folder);
@@ -94,22 +97,19 @@ export class ResumeKeeper {
   }
 
   /**
-   * Loads what is remembered of another folder.
+   * Loads the resume state of any folder.
    *
-   * @param shape The torrent.
-   * @param options `folder`: its absolute path, without links.
-   * @returns The state, or `null` when there is none that can be used.
-   * @throws {FileError} If it can't be read.
+   * @returns The state, or `null` if there is none that can be used.
+   * @throws {FileError} If the state can't be read.
    */
-  async peek(shape: ResumeShape, { folder }: { readonly folder: string }): Promise<ResumeState | null> {
+  async peek(shape: ResumeShape, { folder }: LoadStateOptions): Promise<ResumeState | null> {
     return await this.#read(await this.#pathOf(folder), shape);
   }
 
   /**
-   * Saves a state in the folder that it names, now.
+   * Saves a state at once, as that of the folder that it names.
    *
-   * @param state What is to be remembered.
-   * @throws {FileError} If it can't be saved.
+   * @throws {FileError} If the state can't be saved.
    */
   async put(state: ResumeState): Promise<void> {
     await this.#makeFolder();
@@ -118,10 +118,10 @@ export class ResumeKeeper {
   }
 
   /**
-   * Removes what is remembered of a folder.
+   * Removes the resume state of a folder.
    *
-   * @param folder Its absolute path, without links.
-   * @throws {FileError} If it can't be removed.
+   * @param folder Absolute path of the folder, without links.
+   * @throws {FileError} If the state can't be removed.
    */
   async remove(folder: string): Promise<void> {
     await this.idle();
@@ -134,7 +134,7 @@ export class ResumeKeeper {
     return `${stateFolder}/${infoHash.hex}-${toHex(hash).slice(0, 8)}.resume`;
   }
 
-  /** Waits until nothing is being saved. Never fails. */
+  /** Waits until no save is under way. Never rejects. */
   async idle(): Promise<void> {
     while (this.#saving !== null) await this.#saving;
   }
@@ -147,19 +147,19 @@ export class ResumeKeeper {
     try {
       return parseResumeState(await files.readFile(path, maxBytes, { secret: true }), shape);
     } catch (error) {
-      // Damaged, or of another version of the program: nothing is lost but time.
+      // A damaged file, or one of another version of the program, costs only the time of a check.
       if (error instanceof ResumeStateError) return null;
       throw error;
     }
   }
 
-  /** Notes that there is something new, which will be saved soon. */
+  /** Schedules a save, if none is scheduled. */
   touch(): void {
     if (this.#stopped || this.#timer !== null) return;
     this.#timer = this.#options.platform.after(SAVE_INTERVAL, () => void this.#tick());
   }
 
-  /** Saves the state as it is now. Never fails. */
+  /** Saves the current state. Never rejects. */
   async save(): Promise<void> {
     while (this.#saving !== null) await this.#saving;
     this.#saving = this.#write().catch((thrown) => this.#warn(thrown));
@@ -167,7 +167,7 @@ export class ResumeKeeper {
     this.#saving = null;
   }
 
-  /** Stops the timer. What is being saved goes on; {@linkcode ResumeKeeper.save} waits for it. */
+  /** Stops the timer. A save under way goes on; {@linkcode ResumeKeeper.idle} waits for it. */
   stop(): void {
     this.#stopped = true;
     this.#timer?.cancel();

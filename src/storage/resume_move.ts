@@ -1,5 +1,5 @@
 /**
- * What becomes of a move that was interrupted: see `move_files.ts`.
+ * Brings the files of an interrupted move together in one folder; see `move_files.ts`.
  *
  * @module
  */
@@ -16,29 +16,29 @@ import { foldersAt, removeEmptyFolders, syncName } from "./move_files.ts";
 import { type FileNames, nameElsewhere, nameFiles, partFileName, stagingName } from "./names.ts";
 import type { FileRecord, ResumeState } from "./resume_state.ts";
 
-/** What {@linkcode joinFolders} works with. */
+/** Options for {@linkcode joinFolders}. */
 export interface JoinOptions {
-  /** The file system. */
+  /** File system. */
   readonly fs: FileSystem;
-  /** Which torrent. */
+  /** Info-hash of the torrent. */
   readonly infoHash: InfoHash;
-  /** Absolute path of the folder in which everything shall be, without links. */
+  /** Absolute path of the folder that gets all files, without links. */
   readonly root: string;
-  /** That of the other folder. */
+  /** Absolute path of the other folder, without links. */
   readonly other: string;
-  /** The resume states of both, which say what is ours. */
+  /** Resume states of both folders, which tell which files are ours. */
   readonly states: readonly ResumeState[];
-  /** All paths at which a file may lie, if there are several. */
+  /** Returns all paths at which a file may be, if there are several. */
   pathsOf(index: number): readonly (readonly string[])[];
 }
 
 /**
- * Brings the files of a torrent together in one folder. One that is in both, since it was copied, is removed from the other
- * one if it is the same, byte by byte.
+ * Brings the files of a torrent together in one folder. A file that is in both folders, because it was copied, is
+ * removed from the other folder if both copies are equal, byte by byte.
  *
- * @param map The torrent.
- * @param options Where.
- * @throws {ShoalError} If that can't be done; it can be tried again.
+ * @param map Layout of the torrent.
+ * @param options See {@linkcode JoinOptions}.
+ * @throws {ShoalError} If the files can't be brought together. The call can be repeated.
  */
 export async function joinFolders(map: FileMap, options: JoinOptions): Promise<void> {
   const { fs, infoHash, root, other, states, pathsOf } = options;
@@ -62,16 +62,16 @@ export async function joinFolders(map: FileMap, options: JoinOptions): Promise<v
   await removeEmptyFolders(folders, { fs, root: other });
 }
 
-/** What {@linkcode Joining} works with. */
+/** Options for {@linkcode Joining}. */
 interface Parts {
   readonly fs: FileSystem;
   readonly here: Folders;
   readonly there: Folders;
-  /** Name of the folder in which copies are made. */
+  /** Name of the folder for copies. */
   readonly staging: string;
 }
 
-/** Two folders that become one. */
+/** One run of {@linkcode joinFolders}. */
 class Joining {
   readonly #options: Parts;
   #copies = 0;
@@ -80,7 +80,7 @@ class Joining {
     this.#options = options;
   }
 
-  /** Brings a file, under whichever name, if it is ours. */
+  /** Moves a file that is ours to the folder, under the name that it has. */
   async bring(
     names: FileNames,
     { length, records }: { readonly length: number; readonly records: readonly FileRecord[] },
@@ -92,7 +92,7 @@ class Joining {
     if (names.final !== "" && isKnown) await this.#bring(names, names.final, (size) => size <= length);
   }
 
-  /** Removes a link of the torrent; it is made again when all files that are wanted are whole. */
+  /** Removes a link of the torrent. It is created again when all wanted files are complete. */
   async removeLink(file: Parameters<typeof checkLink>[0]): Promise<void> {
     const { fs, there } = this.#options;
     const path = `${there.root}/${file.path.join("/")}`;
@@ -127,7 +127,7 @@ class Joining {
     const { fs, here, staging } = this.#options;
     await fs.makeFolder(`${here.root}/${staging}`);
     const copy = `${here.root}/${staging}/${this.#copies++}`;
-    await fs.remove(copy); // of a start that was interrupted
+    await fs.remove(copy); // left by an interrupted start
     await copyFile(from, copy, { fs });
     await fs.rename(copy, to);
     await syncName(to, fs);

@@ -1,5 +1,6 @@
 /**
- * Decides what to believe of resume state, what to hash again, and what to do with files that were there before. Pure.
+ * Decides which resume state to trust, which pieces to hash, and whether files found on disk are ours. Makes no calls
+ * to the outside.
  *
  * @module
  */
@@ -9,43 +10,52 @@ import { type FileMap, holdsData } from "./layout.ts";
 import type { FileRecord, ResumeState } from "./resume_state.ts";
 
 /**
- * How the pieces are found out: `resume` believes resume state where the files are as it says, `check` hashes
- * everything,
- * `trust` believes every file that is there under its final name with the right size.
+ * How the pieces on disk are found. `resume` trusts the resume state where the files are as it says, `check` hashes
+ * everything, `trust` accepts every file that has its final name and the right size.
  */
 export type StartMode = "resume" | "check" | "trust";
 
 /** What to do with each piece at the start. */
 export interface StartPlan {
-  /** Pieces that are taken to be there. */
+  /** Pieces that count as present without a check. */
   readonly believed: Bitfield;
-  /** Pieces whose data may be there and must be hashed. */
+  /** Pieces whose data may be present and must be hashed. */
   readonly check: Bitfield;
-  /** For each file, whether the resume state knows it as ours, be its data as it was or not. */
+  /** For each file, whether the resume state knows it as ours. Its data may have changed since. */
   readonly ours: boolean[];
 }
 
+/** Options for {@linkcode planStart}. */
+export interface PlanStartOptions {
+  /** How the pieces are found. */
+  readonly mode: StartMode;
+  /**
+   * Resume state of this torrent in this folder, or `null` if there is none. In a mode other than `resume` the state
+   * only tells which files are ours.
+   */
+  readonly state: ResumeState | null;
+}
+
 /**
- * Plans the start. A piece counts as there only when all files that it runs through are there and long enough.
+ * Plans the start. A piece counts as present only if all files that it covers exist and are long enough.
  *
- * @param map The torrent.
- * @param found What is on disk, in the order of the files.
- * @param options `mode`: see {@linkcode StartMode}. `state`: resume state of this torrent in this folder, if there is
- * any; in another mode than `resume` it only tells whose the files are.
- * @returns What to do.
+ * @param map Layout of the torrent.
+ * @param found Status of the files on disk, in the order of the files.
+ * @param options See {@linkcode PlanStartOptions}.
+ * @returns What to do with each piece.
  */
 export function planStart(
   map: FileMap,
   found: readonly FileRecord[],
-  options: { readonly mode: StartMode; readonly state: ResumeState | null },
+  options: PlanStartOptions,
 ): StartPlan {
   const { pieceCount, files } = map.layout;
   const { mode } = options;
   const state = mode === "resume" ? options.state : null;
   const believed = new Bitfield(pieceCount);
   const check = new Bitfield(pieceCount);
-  // A file that was changed after the save is hashed, be it by the process that was killed then or by somebody else:
-  // nothing tells the one from the other.
+  // A file that changed after the save is hashed. Either the process that was killed or another program changed it, and
+  // nothing tells which.
   const known = found.map((file, index) => state !== null && isAsLeft(file, recordOf(state, index)));
   const ours = files.map((_, index) => isKnown(map, found[index]!, { index, state: options.state }));
   const moved = state === null ? new Bitfield(pieceCount) : piecesMoved(map, state);
@@ -68,30 +78,36 @@ export function planStart(
   return { believed, check, ours };
 }
 
+/** Options for {@linkcode isKnown}. */
+export interface IsKnownOptions {
+  /** Index of the file. */
+  readonly index: number;
+  /** Resume state, or `null` if there is none. */
+  readonly state: ResumeState | null;
+}
+
 /**
- * Whether the resume state knows a file as ours, be its data as it was or not.
+ * Returns `true` if the resume state knows a file as ours. The file's data may have changed since.
  *
- * @param map The torrent.
- * @param found What is on disk.
- * @param of `index`: the file. `state`: the resume state, if there is any.
- * @returns Whether it does.
+ * @param map Layout of the torrent.
+ * @param found Status of the file on disk.
+ * @param options See {@linkcode IsKnownOptions}.
  */
 export function isKnown(
   map: FileMap,
   found: FileRecord,
-  { index, state }: { readonly index: number; readonly state: ResumeState | null },
+  { index, state }: IsKnownOptions,
 ): boolean {
   if (state === null) return false;
   return isOurs(found, { record: state.files[index]!, clean: state.clean, length: map.file(index).length });
 }
 
 /**
- * Whether all bytes of a piece may be there: the files that they would be in are long enough.
+ * Returns `true` if all bytes of a piece may be present, because the files that would hold them are long enough.
  *
- * @param map The torrent.
- * @param found What is on disk, in the order of the files, and the partfile.
- * @param piece Which.
- * @returns Whether it can be hashed.
+ * @param map Layout of the torrent.
+ * @param found Status of the files on disk, in the order of the files, followed by the partfile.
+ * @param piece Index of the piece.
  */
 export function isThere(map: FileMap, found: readonly FileRecord[], piece: number): boolean {
   return map.hasPlace(piece) &&
@@ -100,7 +116,7 @@ export function isThere(map: FileMap, found: readonly FileRecord[], piece: numbe
     );
 }
 
-/** The pieces with bytes in the partfile of a file that was there in itself when the state was saved. */
+/** Returns the pieces whose bytes are now looked for in the partfile but were in a file when the state was saved. */
 function piecesMoved(map: FileMap, state: ResumeState): Bitfield {
   const moved = new Bitfield(map.layout.pieceCount);
   for (const [index, { place }] of state.files.entries()) {
@@ -114,53 +130,55 @@ function recordOf(state: ResumeState, index: number): FileRecord {
   return state.files[index] ?? state.partFile ?? { place: "absent", size: 0, modified: 0 };
 }
 
-/** What happens to the files that aren't whole. */
+/** What becomes of files that are not complete. */
 export interface Ownership {
   /** Files under their final names that go on as unfinished files. */
   readonly adopt: readonly number[];
-  /** Files under either name that are somebody else's. */
+  /** Files under either name that are not ours. */
   readonly foreign: readonly number[];
 }
 
+/** What files are judged by. */
+export interface CheckOutcome {
+  /** Plan that was carried out. */
+  readonly plan: StartPlan;
+  /** Verified pieces. */
+  readonly have: Bitfield;
+  /** Whether every `.part` file of the right size counts as ours, because no resume state could tell. */
+  readonly takeParts: boolean;
+}
+
 /**
- * Finds the files that nobody asked for and that aren't what we would have made of them: not whole under their final
- * names, or somebody else's unfinished ones. They stay as they are.
+ * Finds the unwanted files that are not what Shoal would have made of them: incomplete files under their final names,
+ * and unfinished files of another program or the user. They all stay as they are.
  *
- * @param map The torrent.
- * @param found What is on disk, in the order of the files.
- * @param outcome As {@linkcode judgeFiles} takes it.
- * @returns The indexes of both.
+ * @param map Layout of the torrent.
+ * @param found Status of the files on disk, in the order of the files.
+ * @param outcome See {@linkcode CheckOutcome}.
+ * @returns Indexes of both kinds.
  */
-export function judgeUnwanted(map: FileMap, found: readonly FileRecord[], outcome: Outcome): Ownership {
+export function judgeUnwanted(map: FileMap, found: readonly FileRecord[], outcome: CheckOutcome): Ownership {
   const isUnwanted = (index: number) => !map.isWanted(index) && !map.isDiverted(index);
   return judge(map, found, { ...outcome, isJudged: isUnwanted });
 }
 
 /**
- * Judges the files that are wanted, there and not whole. One is ours when a piece of it is right, when resume state knows
- * it, or when there is nothing in it.
+ * Judges the wanted files that exist and are not complete. A file is ours if a piece of it is verified, if the resume
+ * state knows it, or if it is empty.
  *
- * @param map The torrent.
- * @param found What is on disk, in the order of the files.
- * @param outcome The plan; `have`: the pieces that are there; `takeParts`: whether every `.part` file of the right size
- * counts as ours, because there is no resume state that could know it.
- * @returns Which go on as unfinished files and which are somebody else's.
+ * @param map Layout of the torrent.
+ * @param found Status of the files on disk, in the order of the files.
+ * @param outcome See {@linkcode CheckOutcome}.
+ * @returns Indexes of the files that go on as unfinished files, and of those that are not ours.
  */
-export function judgeFiles(map: FileMap, found: readonly FileRecord[], outcome: Outcome): Ownership {
+export function judgeFiles(map: FileMap, found: readonly FileRecord[], outcome: CheckOutcome): Ownership {
   return judge(map, found, { ...outcome, isJudged: (index) => map.isWanted(index) });
-}
-
-/** What files are judged by. */
-interface Outcome {
-  readonly plan: StartPlan;
-  readonly have: Bitfield;
-  readonly takeParts: boolean;
 }
 
 function judge(
   map: FileMap,
   found: readonly FileRecord[],
-  outcome: Outcome & { isJudged(index: number): boolean },
+  outcome: CheckOutcome & { isJudged(index: number): boolean },
 ): Ownership {
   const adopt: number[] = [];
   const foreign: number[] = [];
@@ -179,19 +197,19 @@ function judge(
   return { adopt, foreign };
 }
 
-/** Whether a file is just as the resume state has it. */
+/** Returns `true` if a file is exactly as the resume state describes it. */
 function isAsLeft(found: FileRecord, record: FileRecord): boolean {
   return found.place === record.place && found.size === record.size && found.modified === record.modified;
 }
 
 /**
- * Whether a file is one that Shoal made, by the resume state, though its data may have been changed since. State is
- * saved before anything is written, so a process that was killed can have made any file that was absent then: an
- * unfinished file, which gets its full size as soon as it is made.
+ * Returns `true` if Shoal made a file according to the resume state, even if its data has changed since. State is saved
+ * before anything is written, so a process that was killed may have created any file that was absent then. It creates a
+ * file as an unfinished one, at its full size.
  */
 function isOurs(found: FileRecord, { record, clean, length }: { record: FileRecord; clean: boolean; length: number }) {
   if (found.place !== "part") return isAsLeft(found, record);
   if (record.place === "part") return found.size <= Math.max(length, record.size);
   if (record.place === "absent") return !clean && found.size === length;
-  return found.size === record.size && found.modified === record.modified; // killed after it was adopted
+  return found.size === record.size && found.modified === record.modified; // killed after it had renamed the file
 }

@@ -1,5 +1,5 @@
 /**
- * Resume state as a file: what was known to be on disk when it was written.
+ * Reads and writes resume state: what was known to be on disk when it was saved, as a bencoded dictionary.
  *
  * @module
  */
@@ -10,71 +10,72 @@ import { InfoHash } from "../base/info_hash.ts";
 import { type BencodeDict, BencodeError, decodeDict, encode } from "../bencode/mod.ts";
 import { ResumeStateError } from "./errors.ts";
 
-/** Where a file's data is: nowhere, under its `.part` name, or under its final name. */
+/** Where the data of a file is: nowhere, under its `.part` name, or under its final name. */
 export type FilePlace = "absent" | "part" | "final";
 
-/** One file as it was on disk. */
+/** A file as it was on disk. */
 export interface FileRecord {
-  /** Where its data is. */
+  /** Where the data is. */
   readonly place: FilePlace;
-  /** Bytes on disk; 0 when absent. */
+  /** Size on disk in bytes; 0 when absent. */
   readonly size: number;
-  /** Last modification, milliseconds since 1970; 0 when absent. */
+  /** Last modification, in milliseconds since 1970; 0 when absent. */
   readonly modified: number;
 }
 
 /** Everything that is remembered about one torrent in one folder. */
 export interface ResumeState {
-  /** Which torrent. */
+  /** Info-hash of the torrent. */
   readonly infoHash: InfoHash;
   /** Absolute path of the download folder. */
   readonly folder: string;
-  /** When it was saved, milliseconds since 1970. */
+  /** Time of the save, in milliseconds since 1970. */
   readonly saved: number;
-  /** Whether it was saved at the end of a session, with nothing written after it. */
+  /** Whether the state was saved at the end of a session, with nothing written afterwards. */
   readonly clean: boolean;
-  /** Verified pieces that the device holds: written, and synced after that. */
+  /** Verified pieces that are on the device: written, and synced after that. */
   readonly pieces: Bitfield;
-  /** Verified pieces that were written, but may be lost when the power fails. None of them is in `pieces`. */
+  /** Verified pieces that were written but may be lost when the power fails. None of them is in `pieces`. */
   readonly unsynced: Bitfield;
-  /** The files, in the order of the torrent. */
+  /** Files, in the order of the torrent. */
   readonly files: readonly FileRecord[];
-  /** The partfile, where there is one. */
+  /** The partfile, if it exists. */
   readonly partFile?: FileRecord;
-  /** The other folder while files are being moved: some of them may be there. Its state names this folder then. */
+  /**
+   * The other folder while files are being moved, which may hold some of them. Its state names this folder meanwhile.
+   */
   readonly otherFolder?: string;
 }
 
-/** How large the parts of a state must be. */
+/** Numbers that the parts of a state must match. */
 export interface ResumeShape {
-  /** Pieces of the torrent. */
+  /** Number of pieces of the torrent. */
   readonly pieceCount: number;
-  /** Files of the torrent. */
+  /** Number of files of the torrent. */
   readonly fileCount: number;
 }
 
 const FORMAT = "shoal resume";
 const VERSION = 1;
-/** A file's record: its place, then size and time as IEEE 754 doubles. */
+/** Bytes of a file's record: place, then size and time as IEEE 754 doubles. */
 const RECORD_BYTES = 17;
 const PLACES: readonly FilePlace[] = ["absent", "part", "final"];
 const MAX_FOLDER_BYTES = 32768;
 
 /**
- * The largest resume file that {@linkcode parseResumeState} looks at.
+ * Returns the largest size in bytes of a resume file that {@linkcode parseResumeState} accepts.
  *
- * @param shape The torrent.
- * @returns Bytes.
+ * @param shape Size of the torrent.
  */
 export function maxResumeBytes(shape: ResumeShape): number {
   return Math.ceil(shape.pieceCount / 4) + shape.fileCount * RECORD_BYTES + 2 * MAX_FOLDER_BYTES + 1024;
 }
 
 /**
- * Resume state as bytes.
+ * Encodes resume state as a bencoded dictionary.
  *
- * @param state What to remember.
- * @returns A bencoded dictionary.
+ * @param state State to encode.
+ * @returns The content of a resume file.
  */
 export function encodeResumeState(state: ResumeState): Bytes {
   return encode({
@@ -93,12 +94,12 @@ export function encodeResumeState(state: ResumeState): Bytes {
 }
 
 /**
- * Reads resume state.
+ * Parses resume state.
  *
- * @param bytes A resume file.
- * @param shape The torrent that it must fit.
- * @returns What was remembered.
- * @throws {ResumeStateError} If it isn't resume state, is of another version, or doesn't fit the torrent.
+ * @param bytes Content of a resume file.
+ * @param shape Size of the torrent that the state must fit.
+ * @returns The state.
+ * @throws {ResumeStateError} If the bytes are not resume state, are of another version, or don't fit the torrent.
  */
 export function parseResumeState(bytes: Uint8Array, shape: ResumeShape): ResumeState {
   if (bytes.length > maxResumeBytes(shape)) {

@@ -1,5 +1,5 @@
 /**
- * The files of a torrent as they are worked with while the same ones are wanted.
+ * The files of a torrent and the state of its pieces, for as long as the same files are wanted.
  *
  * @module
  */
@@ -8,68 +8,69 @@ import { Bitfield } from "../base/bitfield.ts";
 import type { InfoHash } from "../base/info_hash.ts";
 import type { Platform } from "../platform/platform.ts";
 import { DiskFiles } from "./disk_files.ts";
-import { NOTHING } from "./find_file.ts";
+import { ABSENT_FILE } from "./find_file.ts";
 import { FileMap, holdsData, type StorageLayout } from "./layout.ts";
 import { partFileName } from "./names.ts";
 import { PieceWriter } from "./piece_writer.ts";
 import type { ResumeState } from "./resume_state.ts";
 import { Flusher } from "./flusher.ts";
-import { bringHome, findPieces, type StartOptions } from "./find_pieces.ts";
+import { fillFromPartFile, findPieces, type StartOptions } from "./find_pieces.ts";
 
-/** Settings of an {@linkcode SelectedFiles}. */
+/** Options for {@linkcode SelectedFiles}. */
 export interface SelectedFilesOptions {
   /** Clocks and files. */
   readonly platform: Pick<Platform, "now" | "wallClock" | "files">;
-  /** The download folder. */
+  /** Download folder. */
   readonly folder: string;
-  /** Which torrent. */
+  /** Info-hash of the torrent. */
   readonly infoHash: InfoHash;
-  /** How many files may be open at one time. */
+  /** Largest number of files that are open at one time. */
   readonly maxOpenFiles: number;
   /** Whether nothing is written to the folder. */
   readonly readOnly: boolean;
-  /** All paths at which a file may lie already; see `StorageOptions`. */
+  /** Returns all paths at which a file may already be; see `StorageOptions`. */
   pathsOf?(index: number): readonly (readonly string[])[];
-  /** Told when there is something new to remember. */
+  /** Called when the resume state has changed. */
   onChange(): void;
-  /** Told when the last piece of all was written. */
+  /** Called when the last missing piece of the torrent was written. */
   onComplete(): void;
 }
 
-/** How {@linkcode SelectedFiles.find} finds out what is there. */
+/** Options for {@linkcode SelectedFiles.find}. */
 export type FindPiecesOptions = Omit<StartOptions, "disk" | "readOnly">;
 
-/** Milliseconds between two rounds of syncing. */
+/** Milliseconds between two syncs. */
 const SYNC_INTERVAL = 5000;
 
 /**
- * Knows which pieces are there, which of them are safe, and what each file lacks. When other files are wanted, or what is
- * on disk is to be looked at again, another arrangement takes the place of this one; until then it goes on serving.
+ * Knows which pieces are present, which of them are durable, and how many pieces each file lacks. When other files are
+ * wanted, or the data on disk is checked again, a new object takes the place of this one, which goes on serving until
+ * then.
  */
 export class SelectedFiles {
-  /** Which bytes live where. */
+  /** Maps pieces to files. */
   readonly map: FileMap;
-  /** The files on disk. */
+  /** Files on disk. */
   readonly disk: DiskFiles;
   /** Writes pieces. */
   readonly writer: PieceWriter;
-  /** Syncs and names files. */
+  /** Syncs files and gives them their final names. */
   readonly flusher: Flusher;
-  /** Indexes of the files that are wanted; all when absent. */
+  /** Indexes of the wanted files; all when absent. */
   readonly wanted: ReadonlySet<number> | undefined;
-  /** The verified pieces. */
+  /** Verified pieces. */
   readonly have: Bitfield;
   readonly #options: SelectedFilesOptions;
-  /** For each file, how many of its pieces aren't there. */
+  /** Number of missing pieces by file. */
   readonly #missing: Uint32Array;
-  /** Pieces with bytes in the partfile although there is a file for them. */
+  /** Pieces with bytes in the partfile although the file itself exists. */
   readonly #split: Bitfield;
   #lastSync = 0;
 
   /**
-   * @param layout The torrent; the objects of `metainfo/` fit.
-   * @param options Where, and with what.
-   * @param wanted Indexes of the files that are wanted; all when absent.
+   * @param layout Layout of the torrent; the objects of `metainfo/` have this shape.
+   * @param options See {@linkcode SelectedFilesOptions}.
+   * @param wanted Indexes of the wanted files; all when absent.
    * @throws {StorageError} If a path could lead out of the folder.
    */
   constructor(layout: StorageLayout, options: SelectedFilesOptions, wanted?: ReadonlySet<number>) {
@@ -100,10 +101,9 @@ export class SelectedFiles {
   }
 
   /**
-   * Finds out what is there; the folder has been scanned. Nothing is written before it is clear that nothing of the
-   * user's is in the way.
+   * Finds the pieces on disk, after the folder has been scanned. Nothing is written until it is certain that no file of
+   * the user's is in the way.
    *
-   * @param options How.
    * @throws {ShoalError} If something else is in the place of a file, or a file can't be used.
    */
   async find(options: FindPiecesOptions): Promise<void> {
@@ -126,18 +126,19 @@ export class SelectedFiles {
   }
 
   /**
-   * Moves what is wanted out of the partfile, which goes when nothing needs it. Resume state must have been saved before.
+   * Moves wanted data out of the partfile, and removes the partfile when it is no longer needed. The resume state must
+   * be saved before.
    *
-   * @param save Saves it again, once everything that was moved is safe.
-   * @throws {ShoalError} If that can't be done.
+   * @param save Saves the resume state again, once the moved data is durable.
+   * @throws {ShoalError} If the data can't be moved, or the partfile can't be removed.
    */
   async bringHome(save: () => Promise<void>): Promise<void> {
-    if (await bringHome(this.map, { disk: this.disk, have: this.have })) await save();
+    if (await fillFromPartFile(this.map, { disk: this.disk, have: this.have })) await save();
     if (!this.map.usesPartFile) await this.disk.removePartFile();
   }
 
-  /** Counts what is missing, and finishes what is whole. */
-  startSettling(): void {
+  /** Counts the missing pieces of each file, and starts to finish the complete files. */
+  startFinishing(): void {
     this.flusher.start();
     for (const [index, file] of this.map.layout.files.entries()) {
       if (!holdsData(file) || !this.#isCounted(index)) continue;
@@ -148,7 +149,7 @@ export class SelectedFiles {
     if (this.flusher.isDirty) this.#options.onChange();
   }
 
-  /** Syncs what was written, if that is due. */
+  /** Syncs the written files, if the last sync is long enough ago. */
   syncIfDue(): void {
     const now = this.#options.platform.now();
     if (!this.flusher.isDirty || this.flusher.failure !== null) return;
@@ -161,20 +162,19 @@ export class SelectedFiles {
   }
 
   /**
-   * What is to be remembered at this moment.
+   * Returns the resume state as of now.
    *
-   * @param clean Whether nothing will be written after this.
-   * @returns Resume state.
+   * @param clean Whether nothing will be written afterwards.
    */
   snapshot(clean: boolean): ResumeState {
-    // A file that wasn't filled yet from the partfile when the last process ended will be: until then it counts as one
-    // that isn't there, and the next start looks for its bytes in the partfile again.
+    // A file that is not yet filled from the partfile counts as absent, so that a start after a kill looks for its
+    // bytes in the partfile again.
     const isUnfilled = (index: number) => this.map.isDiverted(index) && this.disk.placeOf(index) === "part";
-    const records = this.disk.records().map((record, index) => isUnfilled(index) ? NOTHING : record);
+    const records = this.disk.records().map((record, index) => isUnfilled(index) ? ABSENT_FILE : record);
     const partFile = records.pop()!;
     const { durable, unsynced } = this.flusher;
     const [pieces, toCheck] = this.#split.isEmpty ? [durable, unsynced] : [durable.clone(), unsynced.clone()];
-    // The next start finds a file in the place of what the partfile has, and must not believe that it is the same.
+    // The next start will find the file itself in the place of the bytes in the partfile, so it must hash these pieces.
     for (const piece of this.#split) if (pieces.clear(piece)) toCheck.set(piece);
     return {
       infoHash: this.#options.infoHash,
@@ -188,12 +188,8 @@ export class SelectedFiles {
     };
   }
 
-  /**
-   * Pieces aren't there any more. What is under a final name keeps it; see {@linkcode SelectedFiles.unfinish}.
-   *
-   * @param pieces Which.
-   */
-  disclaim(pieces: Iterable<number>): void {
+  /** Marks pieces as missing. The files keep their final names until {@linkcode SelectedFiles.unfinish} is called. */
+  markMissing(pieces: Iterable<number>): void {
     for (const piece of pieces) {
       if (!this.have.clear(piece)) continue;
       this.flusher.durable.clear(piece);
@@ -203,14 +199,14 @@ export class SelectedFiles {
   }
 
   /**
-   * Takes the final names of the files that lack pieces which were lost. What has gone with them, because a file is gone
-   * or has become shorter, isn't claimed any more either.
+   * Takes the final names from the files that lack lost pieces. Marks the pieces as missing that were lost with them
+   * because a file is gone or has become shorter.
    *
-   * @param lost The pieces; they aren't claimed any more.
-   * @throws {StorageError} If a file isn't ours any more, or can't be renamed; the others are renamed all the same.
+   * @param lost Indexes of the lost pieces, which are already marked as missing.
+   * @throws {StorageError} If a file is no longer ours or can't be renamed. The other files are renamed nevertheless.
    */
   async unfinish(lost: readonly number[]): Promise<void> {
-    const files = new Set<number>(); // grows with the pieces that are found to be lost
+    const files = new Set<number>(); // grows with the pieces that turn out to be lost
     const addFiles = (pieces: readonly number[]): void => {
       for (const piece of pieces) {
         for (const { file } of this.map.rangesOfPiece(piece)) if (this.disk.placeOf(file) === "final") files.add(file);
@@ -226,7 +222,7 @@ export class SelectedFiles {
         const isCut = (piece: number) =>
           this.map.rangesOfPiece(piece).some((range) => range.file === file && range.position + range.length > size);
         const cut = pieces.filter((piece) => this.have.has(piece) && isCut(piece));
-        this.disclaim(cut);
+        this.markMissing(cut);
         addFiles(cut);
         if (this.disk.placeOf(file) !== "final") this.flusher.reopened(file);
       } catch (thrown) {
@@ -236,14 +232,10 @@ export class SelectedFiles {
     if (failure !== null) throw failure.thrown;
   }
 
-  /**
-   * A piece is there that was written in parts.
-   *
-   * @param index Which.
-   */
-  claim(index: number): void {
+  /** Marks a piece as present that was written in parts. */
+  markPresent(index: number): void {
     if (this.have.has(index)) return;
-    // A sync between the last part and now doesn't count: the piece is safe after the next one.
+    // A sync between the last part and now doesn't count: the piece is durable after the next one.
     for (const { file } of this.map.rangesOfPiece(index)) this.flusher.wrote(file);
     this.#onPiece(index);
   }
@@ -258,16 +250,20 @@ export class SelectedFiles {
     this.#options.onChange();
   }
 
-  /** Whether it is counted what a file lacks; of the partfile it isn't, nor of a file whose bytes are there. */
+  /**
+   * Returns `true` if missing pieces of a file are counted. They are not for the partfile, nor for a file whose bytes
+   * are in it.
+   */
   #isCounted(file: number): boolean {
     return file !== this.map.partFile && !this.map.isDiverted(file);
   }
 }
 
 /**
- * @param whole Pieces.
- * @param part Others.
- * @returns Whether all of `part` are in `whole`.
+ * Returns `true` if `whole` holds all pieces of `part`.
+ *
+ * @param whole Pieces to search.
+ * @param part Pieces to look for.
  */
 export function isSuperset(whole: Bitfield, part: Bitfield): boolean {
   for (const index of part) if (!whole.has(index)) return false;

@@ -1,5 +1,5 @@
 /**
- * The data of one torrent on disk: the room's front door.
+ * The data of one torrent on disk: the entry point of this folder.
  *
  * @module
  */
@@ -18,15 +18,15 @@ import { WorkingFiles } from "./working_files.ts";
 export type { MoveProgress, OpenOptions, StorageOptions };
 
 /**
- * Keeps the data of one torrent. Open it first; then write pieces as they are verified, and read what peers ask for.
+ * Keeps the data of one torrent. Open it first; then write pieces as they are verified, and read what peers request.
  *
  * A file is called `NAME.part` until every piece that covers it is verified and written. Then it is synced, and only
- * then renamed, so that whatever is under its final name is right, even after the power failed. Resume state is saved
- * about every second; files are synced about every five.
+ * then renamed, so that data under a final name is right even after a power failure. Resume state is saved about every
+ * second; files are synced about every five.
  *
- * While it is open, other files can be chosen, what is on disk can be checked again, and all of it can be moved to another
- * folder. Such operations take turns. Pieces that are handed over meanwhile are written afterwards; reads wait for
- * moments only.
+ * While the storage is open, other files can be selected, the data on disk can be checked again, and all files can be
+ * moved to another folder. Such operations run one at a time. Pieces that arrive meanwhile are written afterwards;
+ * reads wait for moments only.
  *
  * @example
  * ```ts
@@ -42,20 +42,19 @@ export class Storage {
   readonly #layout: StorageLayout;
   readonly #options: StorageOptions;
   readonly #readOnly: boolean;
-  /** Everything on disk. */
+  /** Files of the torrent and their resume state. */
   readonly #working: WorkingFiles;
   readonly #cache: ReadCache;
   #closing: Promise<void> | null = null;
-  /** Ends the operation that is under way when the files are closed. */
+  /** Aborts the running operation when the files are closed. */
   readonly #abort = new AbortController();
   readonly #turns = new SerialQueue();
-  /** Holds back writes while an operation is under way. */
+  /** Holds back writes during an operation. */
   readonly #writes = new AccessGate();
-  /** Bytes of the pieces that are held back. */
 
   /**
-   * @param layout The torrent; the objects of `metainfo/` fit.
-   * @param options Where, and with what.
+   * @param layout Layout of the torrent; the objects of `metainfo/` have this shape.
+   * @param options See {@linkcode StorageOptions}.
    * @throws {StorageError} If a path could lead out of the folder.
    */
   constructor(layout: StorageLayout, options: StorageOptions) {
@@ -72,29 +71,29 @@ export class Storage {
       options,
       cache: this.#cache,
       closing: this.#abort.signal,
-      mayWrite: () => !this.#writes.isRaised,
+      mayWrite: () => !this.#writes.isClosed,
     });
   }
 
   /**
-   * What stops all writing, and perhaps reading: something in the background, or an operation that could neither be ended nor undone.
-   * `null` while nothing does.
+   * What stops all writing, and perhaps reading: an error in the background, or an operation that could be neither
+   * finished nor undone. `null` if nothing does.
    */
   get failure(): { readonly thrown: unknown } | null {
     return this.#working.failure ?? this.#working.now.flusher.failure;
   }
 
-  /** The pieces that are there: a copy. */
+  /** Copy of the set of verified pieces. */
   get have(): Bitfield {
     return this.#working.now.have.clone();
   }
 
   /**
-   * Finds out what is there. To be called once, before anything else. Nothing is written before it is clear that
-   * nothing of the user's is in the way.
+   * Finds the pieces on disk. Called once, before anything else. Nothing is written until it is certain that no file of
+   * the user's is in the way.
    *
-   * @param mode How.
-   * @param options Whom to tell, and when to give up.
+   * @param mode How the pieces are found.
+   * @param options See {@linkcode OpenOptions}.
    * @returns The verified pieces.
    * @throws {ShoalError} If something else is in the place of a file, or a file can't be used.
    * @throws The signal's reason, when it is aborted.
@@ -104,53 +103,51 @@ export class Storage {
   }
 
   /**
-   * Other files are wanted from now on. What is there of a file that isn't wanted any more stays and is served; it is
-   * finished only if it becomes whole. Of a file that is wanted now, what came along with others is brought home from
-   * the partfile. It is all as if these files had been wanted when the storage was opened. Waits until what was handed
-   * over before is written and safe; a piece that is handed over meanwhile, and has no place afterwards, is refused.
+   * Changes the wanted files, with the same result as if the storage had been opened with them. Data of a file that is
+   * no longer wanted stays and is served; the file is finished only if it becomes complete. Data of a newly wanted file
+   * that came along with other files is moved out of the partfile. The call waits until earlier writes are durable; a
+   * piece that is passed meanwhile and has no place afterwards is refused.
    *
-   * @param files Indexes of the files that are wanted; all when `undefined`.
-   * @returns The pieces that are there now.
-   * @throws {ShoalError} If something else is in the place of a file, or a file can't be used: then the same files are
-   * wanted as before.
+   * @param files Indexes of the wanted files; all when `undefined`.
+   * @returns The verified pieces.
+   * @throws {ShoalError} If something else is in the place of a file, or a file can't be used. The wanted files are the
+   * same as before then.
    */
   select(files: ReadonlySet<number> | undefined): Promise<Bitfield> {
     return this.#operate(async () => {
       if (!await this.#working.settle()) {
         throw this.#working.now.flusher.failure?.thrown ?? this.#working.failure?.thrown;
       }
-      await this.#working.keepOthersOut();
-      await this.#working.rearrange({ mode: "resume", clean: true, wanted: files && new Set(files) });
+      await this.#working.lock();
+      await this.#working.reload({ mode: "resume", clean: true, wanted: files && new Set(files) });
     });
   }
 
   /**
-   * Checks what is on disk again and believes nothing. Goes on serving what was there before until that is done. Files
-   * that turn out not to be whole are unfinished ones afterwards, where they are ours.
+   * Hashes the data on disk again, and trusts nothing. Serves the pieces known before until the check is over. Files
+   * that turn out to be incomplete become unfinished files if they are ours.
    *
-   * @param options Whom to tell, and when to give up.
-   * @returns The pieces that are there.
-   * @throws {ShoalError} If a file can't be used, or is another one now. Pieces that were found to be wrong are not
-   * claimed any more then.
-   * @throws The signal's reason, when it is aborted. Then all is as before.
+   * @returns The verified pieces.
+   * @throws {ShoalError} If a file can't be used, or was replaced by another one. Pieces that were found to be wrong
+   * count as missing then.
+   * @throws The signal's reason, when it is aborted. Nothing has changed then.
    */
   recheck(options: OpenOptions): Promise<Bitfield> {
     return this.#operate(async () => {
       options.signal?.throwIfAborted();
       const clean = await this.#working.settle();
-      await this.#working.keepOthersOut();
-      await this.#working.rearrange({ ...options, mode: "check", clean, wanted: this.#working.now.wanted });
+      await this.#working.lock();
+      await this.#working.reload({ ...options, mode: "check", clean, wanted: this.#working.now.wanted });
     });
   }
 
   /**
-   * Pieces can't be read, or aren't right any more. They are no longer claimed, nor is what is gone with them when a
-   * file is gone or has become shorter. A file that lacks a piece gets the name of an unfinished one, unless nothing may
-   * be changed; when the pieces are written again, it is finished again.
+   * Marks pieces as missing because they can't be read or are no longer right, together with pieces that were lost
+   * because a file is gone or has become shorter. A file that lacks a piece gets its `.part` name, unless nothing may
+   * be changed; when the pieces are written again, it gets its final name back.
    *
-   * @param pieces Which.
-   * @returns The pieces that are there now.
-   * @throws {ShoalError} If a file isn't ours any more, or can't be renamed. The pieces are no longer claimed then, either.
+   * @returns The verified pieces.
+   * @throws {ShoalError} If a file is no longer ours or can't be renamed. The pieces count as missing nevertheless.
    */
   forget(pieces: Iterable<number>): Promise<Bitfield> {
     const lost = [...pieces].filter((piece) => this.#isPiece(piece));
@@ -161,15 +158,16 @@ export class Storage {
   }
 
   /**
-   * Moves all files to another download folder, on the same file system or another. They are read meanwhile; pieces are
-   * written meanwhile, too, until the unfinished files get their turn. If the process ends before this settles, the
-   * torrent may be opened in either folder: that brings everything together there. Note the new folder as soon as this
-   * settles; a second later the old one isn't remembered any more.
+   * Moves all files to another download folder, on the same file system or another one. Reads go on meanwhile; writes
+   * go on until the unfinished files are moved. If the process ends before the promise settles, the torrent may be
+   * opened in either folder, which brings all files to that folder. Record the new folder as soon as the promise
+   * resolves; a second later the resume state of the old folder is removed.
    *
-   * @param folder The other folder; made if it is missing.
-   * @param options Whom to tell, and when to give up.
-   * @throws {ShoalError} If something is in the way there, the folder is in one of the torrent's own, somebody downloads the
-   * torrent there, or a file can't be moved. All is as before then.
+   * @param folder The other folder; created if it is missing.
+   * @param options See {@linkcode MoveProgress}.
+   * @throws {ShoalError} If something is in the way in the other folder, the other folder is inside a folder of the
+   * torrent, another process downloads the torrent there, or a file can't be moved. Nothing has changed then, unless
+   * {@linkcode Storage.failure} says that files could not be moved back.
    * @throws The signal's reason, when it is aborted.
    */
   move(folder: string, options: MoveProgress = {}): Promise<void> {
@@ -199,26 +197,28 @@ export class Storage {
         this.#working.hasMoved = true;
         this.#working.keeper?.touch();
       } catch (thrown) {
-        // Files are in both folders, and could not be brought back.
+        // Files are in both folders, and could not be moved back.
         if (this.#working.otherFolder !== null) this.#working.failure = { thrown };
         throw thrown;
       }
     });
   }
 
-  /** Whether a piece could be written: it is wanted, or there is a place for all of it nevertheless. */
+  /**
+   * Returns `true` if a piece can be stored, because it is wanted or the partfile has a place for the unwanted part.
+   */
   hasPlace(index: number): boolean {
     return this.#working.now.map.hasPlace(index);
   }
 
   /**
-   * Writes a verified piece. Several may be under way.
+   * Writes a verified piece. Several pieces may be written at the same time.
    *
-   * @param index Which.
-   * @param data All of it; must not change until the promise settles.
-   * @returns Settles when it is in the file, though perhaps not on the device.
-   * @throws {ShoalError} If it can't be written, or something went wrong in the background. The piece isn't claimed
-   * then.
+   * @param index Index of the piece.
+   * @param data All bytes of the piece. They must not change until the promise settles.
+   * @returns Resolves when the piece is in its files, though perhaps not on the device.
+   * @throws {ShoalError} If the piece can't be written, or an error in the background has stopped writing. The piece
+   * counts as missing then.
    */
   writePiece(index: number, data: Bytes): Promise<void> {
     const refusal = this.#closing === null ? this.#refusal(index) : closedError(this.#working.folder);
@@ -227,9 +227,9 @@ export class Storage {
     if (data.length !== size) {
       return Promise.reject(new RangeError(`Piece ${index} has ${size} bytes, got ${data.length}`));
     }
-    if (!this.#writes.isRaised) return this.#writes.run(() => this.#write(index, data));
+    if (!this.#writes.isClosed) return this.#writes.run(() => this.#write(index, data));
     return this.#writes.run(() => {
-      // Much may have changed.
+      // The operation that held back this write may have changed which pieces can be written.
       const refusal = this.#refusal(index);
       return refusal === null ? this.#write(index, data) : Promise.reject(refusal);
     });
@@ -240,13 +240,13 @@ export class Storage {
   }
 
   /**
-   * Writes bytes of a piece that isn't verified yet to where they belong, never under a final name. After a kill they count for
-   * nothing. Of writes of the same bytes, the next is to be given when the last is done.
+   * Writes bytes of a piece that is not verified yet to their place, never under a final name. After a kill they count
+   * as missing. Bytes for the same place may be written again only after the first write is done.
    *
-   * @param index Which piece; nothing is written of one that is there.
-   * @param begin First byte in the piece.
-   * @param data They; must not change until the promise settles.
-   * @throws {ShoalError} If they can't be written, or something went wrong in the background.
+   * @param index Index of the piece. Nothing is written if the piece is already verified.
+   * @param begin Offset of the first byte in the piece.
+   * @param data Bytes to write. They must not change until the promise settles.
+   * @throws {ShoalError} If the bytes can't be written, or an error in the background has stopped writing.
    */
   writePart(index: number, begin: number, data: Bytes): Promise<void> {
     return this.#writes.run(() => {
@@ -260,10 +260,10 @@ export class Storage {
   /**
    * Reads bytes of a piece, verified or not. Padding reads as zeros.
    *
-   * @param index Which piece.
-   * @param begin First byte in the piece.
-   * @param into Where to; filled whole.
-   * @throws {ShoalError} If they can't be read.
+   * @param index Index of the piece.
+   * @param begin Offset of the first byte in the piece.
+   * @param into Buffer to fill completely.
+   * @throws {ShoalError} If the bytes can't be read.
    */
   readPart(index: number, begin: number, into: Bytes): Promise<void> {
     return this.#working.whileStill(() => {
@@ -274,51 +274,55 @@ export class Storage {
   }
 
   /**
-   * A piece is verified that was written in parts, all of them done.
+   * Marks a piece as present that was written in parts and is verified now. All its writes must be done.
    *
-   * @param index Which.
-   * @param place Where it was when it was begun.
-   * @returns Whether it still is there; if not, it isn't claimed.
-   * @throws {ShoalError} If something went wrong in the background. The piece isn't claimed then.
+   * @param index Index of the piece.
+   * @param place Result of {@linkcode Storage.placeOf} when the first part was written.
+   * @returns Whether the piece still is at that place. Otherwise it counts as missing.
+   * @throws {ShoalError} If an error in the background has stopped writing. The piece counts as missing then.
    */
   claimPiece(index: number, place: string): Promise<boolean> {
     return this.#writes.run(() => {
       const isThere = place === this.placeOf(index);
       const refusal = isThere ? this.#refusalOfPart(index, 0, 0) : null;
       if (refusal !== null) return Promise.reject(refusal);
-      if (isThere) this.#working.now.claim(index);
+      if (isThere) this.#working.now.markPresent(index);
       return Promise.resolve(isThere);
     });
   }
 
-  /** Where a piece is on disk, in words by which two answers can be compared: what was written is lost where they differ. */
+  /**
+   * Returns a string that stands for where a piece is on disk. If it has changed, the unverified data of the piece is
+   * lost.
+   */
   placeOf(index: number): string {
-    return `${this.#working.looks}: ${this.#working.now.map.placeOf(index)}`;
+    return `${this.#working.generation}: ${this.#working.now.map.placeOf(index)}`;
   }
 
   /**
-   * Copies bytes of a piece, if the read cache has all of them.
+   * Copies bytes of a piece if the read cache has all of them.
    *
-   * @param index The piece.
-   * @param begin First byte in the piece.
-   * @param length Bytes.
-   * @param into Where to.
-   * @param at First byte there.
-   * @returns Whether it has; if not, {@linkcode Storage.load} them.
+   * @param index Index of the piece.
+   * @param begin Offset of the first byte in the piece.
+   * @param length Number of bytes.
+   * @param into Buffer to copy to.
+   * @param at Offset of the first byte in the buffer.
+   * @returns Whether the cache has the bytes; otherwise call {@linkcode Storage.load}.
    */
   readCached(index: number, begin: number, length: number, into: Bytes, at: number): boolean {
     return this.#working.now.have.has(index) && this.#cache.copy(index, begin, length, into, at);
   }
 
   /**
-   * Brings bytes of a piece into the read cache, with what lies around them. Loads of the same stretch are done once.
-   * Read them straight after, and load again if that fails: they may have been dropped already to make room for others.
+   * Loads bytes of a piece, and the bytes around them, into the read cache. Concurrent loads of the same range share
+   * one read. Read the bytes right afterwards, and load again if that fails, because other reads may have displaced
+   * them already.
    *
-   * @param index The piece.
-   * @param begin First byte in the piece.
-   * @param length Bytes.
+   * @param index Index of the piece.
+   * @param begin Offset of the first byte in the piece.
+   * @param length Number of bytes.
    * @throws {ShoalError} If a file can't be read.
-   * @throws {RangeError} If the piece isn't there, or the bytes aren't in it.
+   * @throws {RangeError} If the piece is missing, or the bytes are not in it.
    */
   load(index: number, begin: number, length: number): Promise<void> {
     if (this.#closing !== null) return Promise.reject(closedError(this.#working.folder));
@@ -333,10 +337,11 @@ export class Storage {
   }
 
   /**
-   * Waits until everything that was written is on the device and every whole file has its final name. When that is all
-   * there is, in files of its own, others may open the folder to write, too: they find nothing to do.
+   * Waits until all written data is on the device and every complete file has its final name. If that is the whole
+   * torrent, all of it outside the partfile, the lock is released, because another process that opens the folder finds
+   * nothing to write.
    *
-   * @throws {ShoalError} If that can't be.
+   * @throws {ShoalError} If the data can't be synced, or a file can't get its final name.
    */
   flush(): Promise<void> {
     return this.#inTurn(async () => {
@@ -347,20 +352,20 @@ export class Storage {
       await flusher.idle();
       await this.saveState();
       if (flusher.refusal !== null) throw flusher.refusal;
-      if (have.isFull && !map.usesPartFile) await this.#working.letGo();
+      if (have.isFull && !map.usesPartFile) await this.#working.unlock();
     });
   }
 
-  /** Saves resume state now. It is saved by itself about every second while there are changes. Never fails. */
+  /** Saves the resume state now. While there are changes, it is also saved about every second. Never rejects. */
   async saveState(): Promise<void> {
     await this.#working.keeper?.save();
   }
 
   /**
-   * Ends what is under way, finishes the writes, syncs, saves resume state and closes the files. Does as much of it as it
-   * can when something fails: others can use the folder afterwards in any case.
+   * Aborts the running operation, finishes the writes, syncs, saves the resume state and closes the files. If a step
+   * fails, the other steps are done nevertheless, so that another process can use the folder in any case.
    *
-   * @throws {ShoalError} The first failure, be it new or one that has stopped the background work before.
+   * @throws {ShoalError} The first failure, which may be the one that has stopped the background work before.
    */
   close(): Promise<void> {
     return this.#closing ??= this.#close();
@@ -389,29 +394,29 @@ export class Storage {
     this.#working.clean = failures.length === 0;
     await this.#working.noteMove();
     if (this.#working.opened) await this.saveState();
-    await this.#working.letGo();
+    await this.#working.unlock();
     if (failures.length > 0) throw failures[0];
   }
 
   /**
-   * Removes what the torrent has on disk: its files under whichever name, links, resume state, and the folders that are empty
-   * then; nothing else. Closes the files before, if that hasn't been done; nothing can be done with them afterwards.
+   * Removes the files of the torrent under all their names, its links, its resume state, and the folders that become
+   * empty; nothing else. Closes the files first. The storage can't be used afterwards.
    *
-   * @throws {ShoalError} If somebody else downloads the torrent to the folder, or something can't be removed.
+   * @throws {ShoalError} If another process downloads the torrent to the folder, or something can't be removed.
    */
   async removeData(): Promise<void> {
-    await this.close().catch(() => {}); // what couldn't be written isn't needed any more
-    await this.#turns.take(() => this.#working.remove());
+    await this.close().catch(() => {}); // unwritten data is not needed any more
+    await this.#turns.run(() => this.#working.remove());
   }
 
-  /** Does one thing after the other. */
+  /** Runs an operation after all earlier ones, unless the files are closed. */
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
     const refuse = () => Promise.reject(closedError(this.#working.folder));
     if (this.#closing !== null) return refuse();
-    return this.#turns.take(() => this.#closing === null ? work() : refuse());
+    return this.#turns.run(() => this.#closing === null ? work() : refuse());
   }
 
-  /** Does something in turn while no piece is being written. */
+  /** Runs an operation in turn while no piece is being written, and returns the verified pieces. */
   #operate(work: () => Promise<void>): Promise<Bitfield> {
     return this.#inTurn(async () => {
       if (!this.#working.opened) throw new Error("This storage is not open");
@@ -420,20 +425,20 @@ export class Storage {
         await this.#hold(work);
       } finally {
         const { have, map } = this.#working.now;
-        if (!wasHeld && have.isFull && !map.usesPartFile) await this.#working.letGo();
+        if (!wasHeld && have.isFull && !map.usesPartFile) await this.#working.unlock();
       }
       return this.have;
     });
   }
 
-  /** Does something while no piece is being written. */
+  /** Runs a job while no piece is being written. */
   async #hold(work: () => Promise<void>): Promise<void> {
-    await this.#writes.raise();
+    await this.#writes.close();
     try {
       await this.#working.now.writer.idle();
       await work();
     } finally {
-      this.#writes.lower();
+      this.#writes.open();
       this.#working.keeper?.touch();
     }
   }
@@ -448,10 +453,10 @@ export class Storage {
     return refusal ?? (isInside ? null : new RangeError(`Piece ${index} has no ${length} bytes at ${begin}`));
   }
 
-  /** Why a piece can't be written, or `null`. */
+  /** Returns why a piece can't be written, or `null` if it can. */
   #refusal(index: number): Error | null {
     if (!this.#isPiece(index)) return new RangeError(`There is no piece ${index}`);
-    // Other files may have been chosen a moment ago, while the piece was being checked.
+    // Other files may have been selected while the piece was being verified.
     if (!this.#working.now.map.hasPlace(index)) return new NotWantedError(index);
     if (!this.#working.opened || this.#readOnly) return new Error("This storage is not open for writing");
     const failure = this.#working.failure ?? this.#working.now.flusher.failure;

@@ -1,5 +1,5 @@
 /**
- * What a storage is opened with.
+ * Options of a storage.
  *
  * @module
  */
@@ -10,55 +10,65 @@ import type { MemoryBudget } from "../base/memory_budget.ts";
 import type { Platform } from "../platform/platform.ts";
 import type { StorageError } from "./errors.ts";
 
-/** Files that a storage keeps open at one time, when it isn't told otherwise. */
+/** Default for the number of files that a storage keeps open at one time. */
 export const MAX_OPEN_FILES = 128;
 
-/** Settings of a `Storage`. */
+/** Options for `Storage`. */
 export interface StorageOptions {
-  /** The outside. */
+  /** Clocks, timers, files, SHA-1 and hashing threads. */
   readonly platform: Pick<
     Platform,
     "now" | "wallClock" | "after" | "files" | "sha1" | "digest" | "startFileHashers"
   >;
-  /** The download folder; made if it is missing, unless `readOnly` is set. */
+  /** Download folder; created if it is missing, unless `readOnly` is set. */
   readonly folder: string;
-  /** The SHA-1 digest that a piece must have. */
+  /** Returns the expected SHA-1 digest of a piece. */
   pieceHash(index: number): Uint8Array;
-  /** Which torrent; names the resume file. */
+  /** Info-hash of the torrent, which also names the resume file. */
   readonly infoHash: InfoHash;
-  /** All paths at which a file may lie already, the likeliest first; that of the layout when absent. */
+  /**
+   * Returns all paths at which a file may already be, the likeliest first. Only the path in the layout is used when
+   * absent.
+   */
   pathsOf?(index: number): readonly (readonly string[])[];
-  /** Indexes of the files that are wanted; all when absent. */
+  /** Indexes of the wanted files; all when absent. */
   readonly files?: ReadonlySet<number>;
   /**
-   * Where resume state is kept; `null` for none. Then nothing tells whose a `.part` file is in which no piece is right,
-   * and it is taken for ours when it has the size that we give such a file.
+   * Folder of the resume files; `null` to keep no resume state. Without it nothing tells whose a `.part` file is if
+   * none of its pieces is right; such a file counts as ours if it has the size that Shoal gives it.
    */
   readonly stateFolder: string | null;
-  /** Where the memory comes from in which pieces are kept for peers that ask for them. */
+  /** Memory for the read cache. */
   readonly memory: MemoryBudget;
-  /** How many files may be open at one time; 128 when absent. */
+  /** Largest number of files that are open at one time. Default: 128. */
   readonly maxOpenFiles?: number;
-  /** Whether the data is only read: nothing is written to the folder, and only final names count. */
+  /**
+   * Whether the data is only read. Then nothing is written to the folder, and only final names count. Default: `false`.
+   */
   readonly readOnly?: boolean;
-  /** Told of trouble that stops nothing: once, when resume state can't be read or written. */
+  /**
+   * Called on problems that stop nothing, such as resume state that can't be read or written, which is reported once.
+   */
   onWarning?(error: StorageError): void;
 }
 
-/** Settings of `Storage.open()` and `Storage.recheck()`. */
+/** Options for `Storage.open()` and `Storage.recheck()`. */
 export interface OpenOptions {
-  /** Told how far the check has come, 0 to 1, ten times a second at most. Not called when there is nothing to check. */
+  /**
+   * Called with the progress of the check from 0 to 1, at most ten times a second. Not called if there is nothing to
+   * check.
+   */
   onProgress(fraction: number): void;
-  /** Ends the check. */
+  /** Aborts the check. */
   readonly signal?: AbortSignal;
 }
 
-/** How {@linkcode Storage} looks at its files again. */
-export interface Rearrangement extends Partial<OpenOptions> {
-  /** How. */
+/** Options for `WorkingFiles.rearrange()`. */
+export interface ReloadOptions extends Partial<OpenOptions> {
+  /** How the pieces are found. */
   readonly mode: StartMode;
-  /** Whether everything that was written is safe. */
+  /** Whether everything that was written is durable. */
   readonly clean: boolean;
-  /** Indexes of the files that are wanted; all when `undefined`. */
+  /** Indexes of the wanted files; all when `undefined`. */
   readonly wanted: ReadonlySet<number> | undefined;
 }

@@ -1,5 +1,5 @@
 /**
- * Compares what is on disk with a torrent, and changes nothing.
+ * Compares the data on disk with a torrent, and changes nothing.
  *
  * @module
  */
@@ -13,64 +13,67 @@ import { planStart } from "./resume_plan.ts";
 import type { FileRecord } from "./resume_state.ts";
 
 /**
- * What a file is like: `right`; not there; `short`, as it ends too early; `long`, as it goes on after its end; `wrong`,
- * as there are other bytes in it; `unproven`, as nothing is known to be wrong with it, but the pieces at its ends run on
- * into files that are missing or short.
+ * Result for a file. `right`: all of its pieces are right. `missing`: it does not exist. `short`: it is too short.
+ * `long`: it is too long. `wrong`: it holds other bytes. `unproven`: nothing is known to be wrong, but pieces at its
+ * ends run on into files that are missing or short.
  */
 export type FileVerdict = "right" | "missing" | "short" | "long" | "wrong" | "unproven";
 
-/** One file. */
+/** Result for one file. */
 export interface VerifiedFile {
-  /** Its path below the folder, with forward slashes. */
+  /** Path below the folder, with forward slashes. */
   readonly path: string;
-  /** Bytes that it should have. */
+  /** Expected size in bytes. */
   readonly length: number;
-  /** Pieces that it has a part in. */
+  /** Number of pieces that cover the file. */
   readonly pieces: number;
-  /** How many of these are right. */
+  /** Number of these pieces that are right. */
   readonly valid: number;
-  /** What it is like. */
+  /** Result for the file. */
   readonly verdict: FileVerdict;
 }
 
-/** How the data compares with the torrent. */
+/** Result of {@linkcode verifyFiles}. */
 export interface Verification {
-  /** How many pieces the torrent has. */
+  /** Number of pieces of the torrent. */
   readonly pieces: number;
-  /** How many of them are right. */
+  /** Number of pieces that are right. */
   readonly valid: number;
   /** Bytes that were hashed, padding included. */
   readonly bytes: number;
-  /** The files in the order of the torrent, padding and links left out. */
+  /** Files in the order of the torrent, padding and links left out. */
   readonly files: readonly VerifiedFile[];
 }
 
-/** Settings of {@linkcode verifyFiles}. */
+/** Options for {@linkcode verifyFiles}. */
 export interface VerifyFilesOptions {
-  /** The outside. */
+  /** Clock, files, SHA-1 and hashing threads. */
   readonly platform: Pick<Platform, "now" | "files" | "digest" | "startFileHashers">;
-  /** The folder that holds the torrent's file or folder. Links in it are followed. */
+  /** Folder that holds the torrent's file or folder. Links in it are followed. */
   readonly folder: string;
-  /** All paths at which a file may lie, the likeliest first; that of the layout when absent. */
+  /** Returns all paths at which a file may be, the likeliest first. Only the path in the layout is used when absent. */
   pathsOf?(index: number): readonly (readonly string[])[];
-  /** The SHA-1 digest that a piece must have. */
+  /** Returns the expected SHA-1 digest of a piece. */
   pieceHash(index: number): Uint8Array;
-  /** Told how far it has come, ten times a second at most: 0 to 1, and in bytes. Not called with nothing to hash. */
+  /**
+   * Called with the progress, from 0 to 1 and in bytes, at most ten times a second. Not called if there is nothing to
+   * hash.
+   */
   onProgress(fraction: number, bytes: number): void;
-  /** Ends it. */
+  /** Aborts the hashing. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Files open at one time on this thread. */
+/** Largest number of files that are open at one time on this thread. */
 const MAX_OPEN_FILES = 16;
 
 /**
- * Hashes all data that is there.
+ * Hashes all data that is present.
  *
- * @param layout The torrent; the objects of `metainfo/` fit.
- * @param options Where, and with what.
- * @returns What is right and what isn't.
- * @throws {ShoalError} Of kind `storage` if the folder isn't there, or a file in it can't be read.
+ * @param layout Layout of the torrent; the objects of `metainfo/` have this shape.
+ * @param options See {@linkcode VerifyFilesOptions}.
+ * @returns What is right and what is not.
+ * @throws {ShoalError} Of kind `storage` if the folder doesn't exist, or a file in it can't be read.
  * @throws The signal's reason, when it is aborted.
  */
 export async function verifyFiles(layout: StorageLayout, options: VerifyFilesOptions): Promise<Verification> {
@@ -108,7 +111,7 @@ export async function verifyFiles(layout: StorageLayout, options: VerifyFilesOpt
   }
 }
 
-/** What was found out. */
+/** What the scan and the check have found. */
 interface Findings {
   readonly found: readonly FileRecord[];
   readonly checked: Bitfield;

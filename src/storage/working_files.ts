@@ -1,5 +1,6 @@
 /**
- * What a storage works with: the files, what is remembered of them, and who is kept out.
+ * The state behind a `Storage`: the selected files, their resume state and the lock of the torrent, and the operations
+ * that open, check, forget and remove files.
  *
  * @module
  */
@@ -17,59 +18,58 @@ import { removeFiles } from "./remove_files.ts";
 import { ResumeKeeper } from "./resume_keeper.ts";
 import type { StartMode } from "./resume_plan.ts";
 import type { ResumeShape, ResumeState } from "./resume_state.ts";
-import { MAX_OPEN_FILES, type OpenOptions, type Rearrangement, type StorageOptions } from "./storage_options.ts";
+import { MAX_OPEN_FILES, type OpenOptions, type ReloadOptions, type StorageOptions } from "./storage_options.ts";
 import { TorrentLock } from "./torrent_lock.ts";
 
-/** What {@linkcode WorkingFiles} works with. */
+/** Options for {@linkcode WorkingFiles}. */
 export interface WorkingFilesOptions {
-  /** Settings of the storage. */
+  /** Options of the storage. */
   readonly options: StorageOptions;
-  /** What was read of the files. */
+  /** Cache of data read from the files. */
   readonly cache: ReadCache;
-  /** Ends a check when the files are to be closed. */
+  /** Aborts a check when the files are being closed. */
   readonly closing: AbortSignal;
-  /** Whether files may be written at this moment. */
+  /** Returns `true` if files may be written at this moment. */
   mayWrite(): boolean;
 }
 
-/** The files of one torrent in the place where they are, as they are worked with now, and the way from there to another state. */
+/** The files of one torrent and all that is known about them. `Storage` decides when to run which operation. */
 export class WorkingFiles {
-  /** The files while the same ones are wanted. */
+  /** Files that are in use, until other files are wanted. */
   now: SelectedFiles;
-  /** The download folder. */
+  /** Download folder. */
   folder: string;
-  /** The other folder while files may be in two, and for a moment after that. */
+  /** The other folder while files may be in two folders, and for a moment afterwards. */
   otherFolder: string | null = null;
-  /** Whether they were moved, and are all in one. */
+  /**
+   * Whether a move is complete, so that all files are in one folder, but not yet recorded by {@linkcode
+   * WorkingFiles.noteMove}.
+   */
   hasMoved = false;
-  /** How often the files were looked at again: what they had of pieces that weren't there may be gone since. */
-  looks = 0;
-  /** Whether it is known what is there. */
+  /** How often the files were looked at again. Unverified data of a piece may be gone after that. */
+  generation = 0;
+  /** Whether the pieces on disk are known. */
   opened = false;
-  /** Whether everything is safe, and nothing will be written any more. */
+  /** Whether all data is durable and nothing will be written any more. */
   clean = false;
-  /** Keeps others from downloading the torrent to the folder. */
+  /** Lock of the torrent in the download folder. */
   claim: TorrentLock;
-  /** Why the files can't be used since an operation failed halfway, if one did. */
+  /** Why the files can't be used, if an operation failed halfway. */
   failure: { readonly thrown: unknown } | null = null;
-  /** Where resume state is kept, if it is. */
+  /** Keeps the resume state; `null` if none is kept. */
   readonly keeper: ResumeKeeper | null;
   readonly #layout: StorageLayout;
   readonly #options: StorageOptions;
   readonly #readOnly: boolean;
   readonly #cache: ReadCache;
   readonly #closing: AbortSignal;
-  /** Holds back reads while files change their places. */
+  /** Holds back reads while files are replaced or renamed. */
   readonly #reads = new AccessGate();
   #noting: Promise<void> | null = null;
-  /** What is remembered while files change their places, until it is certain where everything is. */
+  /** State to save while files are replaced, until it is certain where all data is. */
   #frozen: ResumeState | null = null;
 
-  /**
-   * @param layout The torrent.
-   * @param parts What to work with.
-   * @throws {StorageError} If a path could lead out of the folder.
-   */
+  /** @throws {StorageError} If a path could lead out of the folder. */
   constructor(layout: StorageLayout, { options, cache, closing, mayWrite }: WorkingFilesOptions) {
     const { platform, stateFolder, infoHash } = options;
     this.#layout = layout;
@@ -96,10 +96,10 @@ export class WorkingFiles {
   }
 
   /**
-   * Reads bytes of the torrent, once no file is changing its place.
+   * Reads bytes of the torrent while no file is being replaced or renamed.
    *
-   * @param offset First byte, counted over the whole torrent.
-   * @param into Where to; filled whole.
+   * @param offset Offset of the first byte in the torrent.
+   * @param into Buffer to fill completely.
    * @throws {ShoalError} If a file can't be read.
    */
   read(offset: number, into: Bytes): Promise<void> {
@@ -107,56 +107,55 @@ export class WorkingFiles {
   }
 
   /**
-   * Does something once no file is changing its place.
+   * Runs a job while no file is being replaced or renamed.
    *
-   * @param work What to do.
-   * @returns What `work` returns.
+   * @returns Result of `work`.
    */
   whileStill<T>(work: () => Promise<T>): Promise<T> {
     return this.#reads.run(work);
   }
 
   /**
-   * Pieces are not there any more; see `Storage.forget()`.
+   * Marks pieces as missing; see `Storage.forget()`.
    *
-   * @param pieces Which.
-   * @throws {ShoalError} If a file isn't ours any more, or can't be renamed, or somebody else downloads to the folder.
+   * @throws {ShoalError} If a file is no longer ours or can't be renamed, or another process downloads the torrent to
+   * the folder.
    */
   async forget(pieces: readonly number[]): Promise<void> {
-    await this.#reads.raise();
+    await this.#reads.close();
     try {
-      this.now.disclaim(pieces);
+      this.now.markMissing(pieces);
       this.#cache.reset();
       if (this.#readOnly) return;
-      // Saved before the names change: a start after a kill then knows what the names say.
+      // The state is saved before the names change, so that it explains the names after a kill.
       await this.save();
-      await this.keepOthersOut();
+      await this.lock();
       await this.now.unfinish(pieces);
     } finally {
-      this.#reads.lower();
+      this.#reads.open();
       await this.save();
     }
   }
 
   /**
-   * Keeps others from downloading the torrent to the folder again, if they may do so because everything was there.
+   * Takes the lock of the torrent again if it was released because the torrent was complete.
    *
-   * @throws {StorageError} If somebody does.
+   * @throws {StorageError} If another process downloads the torrent to the folder.
    */
-  async keepOthersOut(): Promise<void> {
+  async lock(): Promise<void> {
     if (!this.#readOnly && !this.claim.isHeld) await this.claim.take(this.now.disk.root);
   }
 
-  /** Saves resume state now. Never fails. */
+  /** Saves the resume state now. Never rejects. */
   async save(): Promise<void> {
     await this.keeper?.save();
   }
 
   /**
-   * Finds out what is there; see `Storage.open()`.
+   * Finds the pieces on disk; see `Storage.open()`.
    *
-   * @param mode How.
-   * @param options Whom to tell, and when to give up.
+   * @param mode How the pieces are found.
+   * @param options See {@linkcode OpenOptions}.
    * @returns The verified pieces.
    * @throws {ShoalError} If something else is in the place of a file, or a file can't be used.
    * @throws The signal's reason, when it is aborted.
@@ -164,7 +163,7 @@ export class WorkingFiles {
   async open(mode: StartMode, options: OpenOptions): Promise<Bitfield> {
     const { disk } = this.now;
     try {
-      // Whoever has it now may finish files and rename them meanwhile: what is there is looked at after that.
+      // The folder is scanned only under the lock, because the process that has the lock may finish and rename files.
       if (!this.#readOnly) await this.claim.take(await disk.findRoot());
       else await disk.findRoot();
       const loaded = await this.#loadState();
@@ -183,19 +182,23 @@ export class WorkingFiles {
       return this.now.have.clone();
     } catch (error) {
       this.keeper?.stop();
-      await disk.close().catch(() => {}); // the first failure is the one to tell
-      await this.letGo();
+      await disk.close().catch(() => {}); // the first error is the one to report
+      await this.unlock();
       throw error;
     }
   }
 
-  /** Waits until all that was written is safe, and remembered. @returns whether it is. */
+  /**
+   * Waits until all written data is durable and the resume state is saved.
+   *
+   * @returns Whether all data is durable.
+   */
   async settle(): Promise<boolean> {
     if (this.failure !== null) return false;
     const { flusher, disk } = this.now;
     if (!this.#readOnly) flusher.sync();
-    await flusher.idle().catch(() => {}); // it says so itself
-    await disk.noteTimes().catch(() => {}); // a file whose time isn't known is hashed again
+    await flusher.idle().catch(() => {}); // the flusher keeps its error
+    await disk.noteTimes().catch(() => {}); // a file of unknown modification time is hashed at the next start
     await this.save();
     return flusher.failure === null;
   }
@@ -215,10 +218,10 @@ export class WorkingFiles {
     return new SelectedFiles(this.#layout, options, wanted);
   }
 
-  /** Goes to work with what was found. */
+  /** Starts work on the pieces that were found. */
   async #begin(): Promise<void> {
     if (this.now.have.isFull) this.#cache.complete();
-    // A file that is made and not filled yet must not be taken for one that has all that the partfile has.
+    // A file that is created but not yet filled must not be saved as one that holds the bytes in the partfile.
     this.#frozen = this.snapshot();
     await this.save();
     const isHome = (): Promise<void> => {
@@ -227,16 +230,16 @@ export class WorkingFiles {
     };
     if (!this.#readOnly) await this.now.bringHome(isHome);
     this.#frozen = null;
-    if (!this.#readOnly) this.now.startSettling();
+    if (!this.#readOnly) this.now.startFinishing();
   }
 
-  /** @returns What is to be remembered now. */
+  /** Returns the resume state as of now. */
   snapshot(): ResumeState {
     const state = this.#frozen ?? this.now.snapshot(this.clean);
     return this.otherFolder === null ? state : { ...state, otherFolder: this.otherFolder };
   }
 
-  /** Brings the files together after a move that was interrupted. */
+  /** Brings the files together after an interrupted move. */
   async #endMove(state: ResumeState | null): Promise<{ readonly state: ResumeState | null; obsolete: string | null }> {
     if (state?.otherFolder === undefined || this.#readOnly) return { state, obsolete: null };
     const end = await endMove(state, { options: this.#options, files: this.now, keeper: this.keeper });
@@ -244,7 +247,10 @@ export class WorkingFiles {
     return end;
   }
 
-  /** All is in one folder, and it is known in which: the other one isn't remembered any more. Never fails. */
+  /**
+   * Ends the record of a move: all files are in one folder, and the caller has recorded which, so the state of the
+   * other folder is removed. Never rejects.
+   */
   async noteMove(): Promise<void> {
     this.#noting ??= this.#noteMove().finally(() => this.#noting = null);
     await this.#noting;
@@ -260,20 +266,19 @@ export class WorkingFiles {
   }
 
   async #forgetFolder(folder: string): Promise<void> {
-    await this.keeper?.remove(folder).catch(() => {}); // nothing names it any more: it counts for nothing
+    await this.keeper?.remove(folder).catch(() => {}); // no state names that folder any more, so its state is void
   }
 
   /**
-   * Puts another arrangement in the place of the one there is; that goes on if the other one can't.
+   * Replaces the current files by newly found ones. If that fails, the current files stay in use.
    *
-   * @param how How to look at the files.
    * @throws {ShoalError} If something else is in the place of a file, or a file can't be used.
    * @throws The signal's reason, when it is aborted.
    */
-  async rearrange(how: Rearrangement): Promise<void> {
+  async reload(how: ReloadOptions): Promise<void> {
     const before = this.now;
     const next = this.#arrange(how.wanted);
-    /** What a check has found to be right, once it is through. */
+    /** Pieces that the check found to be right, once it is over. */
     let right: Bitfield | null = null;
     let isOver = false;
     let state: ResumeState | null = this.#frozen ??= before.snapshot(how.clean);
@@ -289,7 +294,7 @@ export class WorkingFiles {
       await next.find({
         mode: how.mode,
         state,
-        takeParts: () => false, // what is ours is known
+        takeParts: () => false, // the state tells which files are ours
         check: async (pieces) => {
           const sum = right ?? new Bitfield(pieces.length);
           right = null;
@@ -300,19 +305,19 @@ export class WorkingFiles {
         },
         beforeChanges: async () => {
           isOver = true;
-          await this.#reads.raise();
-          await before.disk.close().catch(() => {}); // nothing is written to them any more
+          await this.#reads.close();
+          await before.disk.close().catch(() => {}); // the replaced files are not written any more
         },
       });
       this.now = next;
-      if (how.wanted === before.wanted) this.looks++; // otherwise the files are the same
+      if (how.wanted === before.wanted) this.generation++; // with another selection, the files on disk are the same
       this.#frozen = null;
       this.failure = null;
       if (!isSuperset(next.have, before.have)) this.#cache.reset();
       await this.#begin();
       if (obsolete !== null) await this.#forgetFolder(obsolete);
     } catch (error) {
-      await next.disk.close().catch(() => {}); // the first failure is the one to tell
+      await next.disk.close().catch(() => {}); // the first error is the one to report
       if (isOver) await this.#goBack(before.wanted, error);
       else {
         if (this.failure === null) this.#frozen = null;
@@ -320,11 +325,14 @@ export class WorkingFiles {
       }
       throw error;
     } finally {
-      this.#reads.lower();
+      this.#reads.open();
     }
   }
 
-  /** After a change that failed halfway: looks at the files as a new start would, with the same ones wanted as before it. */
+  /**
+   * Recovers from a change that failed halfway: looks at the files as a new start would, with the same wanted files as
+   * before.
+   */
   async #goBack(wanted: ReadonlySet<number> | undefined, cause: unknown): Promise<void> {
     const again = this.#arrange(wanted);
     try {
@@ -337,25 +345,26 @@ export class WorkingFiles {
       });
       if (!isSuperset(again.have, this.now.have)) this.#cache.reset();
       this.now = again;
-      this.looks++;
+      this.generation++;
       this.#frozen = null;
       await this.#begin();
       this.failure = null;
     } catch {
       await again.disk.close().catch(() => {});
-      this.failure = { thrown: cause }; // the first failure is the one to tell
+      this.failure = { thrown: cause }; // the first error is the one to report
     }
   }
 
-  /** Claims no piece that is wrong. */
+  /** Marks all pieces as missing that are not right. */
   async #keepOnly(right: Bitfield): Promise<void> {
     const { have } = this.now;
-    this.now.disclaim([...have].filter((piece) => !right.has(piece)));
+    this.now.markMissing([...have].filter((piece) => !right.has(piece)));
     this.#cache.reset();
     await this.save();
   }
-  /** Lets others download the torrent to the folder. */
-  async letGo(): Promise<void> {
+
+  /** Releases the lock of the torrent. */
+  async unlock(): Promise<void> {
     await this.keeper?.idle();
     await this.claim.release();
   }
@@ -376,17 +385,18 @@ export class WorkingFiles {
   }
 
   /**
-   * @param signal What ends something.
-   * @returns What ends it, also when the files are closed.
+   * Returns a signal that is aborted when the files are closed or the given signal is aborted.
+   *
+   * @param signal Signal of the caller, if there is one.
    */
   endingBy(signal: AbortSignal | undefined): AbortSignal {
     return signal === undefined ? this.#closing : AbortSignal.any([signal, this.#closing]);
   }
 
   /**
-   * Removes what the torrent has on disk, after everything was closed; see `Storage.removeData()`.
+   * Removes the torrent's files, after all of them were closed; see `Storage.removeData()`.
    *
-   * @throws {ShoalError} If somebody else downloads the torrent to the folder, or something can't be removed.
+   * @throws {ShoalError} If another process downloads the torrent to the folder, or something can't be removed.
    */
   async remove(): Promise<void> {
     const { platform: { files: fs }, infoHash, pathsOf } = this.#options;
@@ -397,9 +407,9 @@ export class WorkingFiles {
       const root = await fs.realPath(folder);
       const state = this.opened ? null : await this.#loadState(root);
       const other = state?.otherFolder;
-      // A move was interrupted, if the other one says so, too.
+      // A move was interrupted only if the other folder's state names this folder, too.
       if (other !== undefined && (await this.#peek(other))?.otherFolder === root) folders.add(other);
-      await this.claim.need(root);
+      await this.claim.takeOrThrow(root);
       try {
         await removeFiles(this.now.map, {
           fs,

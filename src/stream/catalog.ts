@@ -1,50 +1,50 @@
 /**
- * What there is to be served, by the paths of URLs.
+ * Torrents and files that the stream server serves, by URL path.
  *
  * @module
  */
 
 import type { Metainfo } from "../metainfo/mod.ts";
 
-/** A file that is served. */
+/** A served file. */
 export interface ServedFile {
-  /** Index into the torrent's files. */
+  /** Index in the torrent's files. */
   readonly index: number;
-  /** Folders, then the name; safe ones. */
+  /** Safe path: folders, then the file name. */
   readonly path: readonly string[];
-  /** Bytes. */
+  /** Size in bytes. */
   readonly length: number;
 }
 
-/** A torrent that is served. */
+/** A served torrent. */
 export interface ServedTorrent {
-  /** 40 hexadecimal digits. */
+  /** Info-hash, 40 hexadecimal digits. */
   readonly infohash: string;
-  /** Its name. */
+  /** Name of the torrent. */
   readonly name: string;
-  /** Its files, in its order. */
+  /** Served files, in the order of the torrent. */
   readonly files: readonly ServedFile[];
 }
 
-/** What a path stands for. */
+/** What a path refers to. */
 export type Target =
   | { readonly kind: "index" }
   | { readonly kind: "torrent"; readonly torrent: ServedTorrent }
   | { readonly kind: "playlist"; readonly torrent: ServedTorrent }
   | { readonly kind: "file"; readonly torrent: ServedTorrent; readonly file: ServedFile };
 
-/** A torrent, and its files by their paths. */
+/** A torrent, and its files by path. */
 interface Entry {
   readonly torrent: ServedTorrent;
   readonly byPath: ReadonlyMap<string, ServedFile>;
 }
 
 /**
- * Torrents and their files:
+ * Maps paths to torrents and files:
  *
  * - `/`: all torrents;
- * - `/INFOHASH/`: the files of one;
- * - `/INFOHASH.m3u`: what a player can play of it;
+ * - `/INFOHASH/`: the files of a torrent;
+ * - `/INFOHASH.m3u`: a playlist of the torrent's media files;
  * - `/INFOHASH/path/of/file`: a file.
  *
  * Paths are looked up in the torrents, never on disk.
@@ -52,17 +52,17 @@ interface Entry {
 export class Catalog {
   readonly #entries = new Map<string, Entry>();
 
-  /** The torrents, in the order in which they were added. */
+  /** Served torrents, in the order in which they were added. */
   get torrents(): ServedTorrent[] {
     return Array.from(this.#entries.values(), ({ torrent }) => torrent);
   }
 
   /**
-   * Adds a torrent. Padding and symbolic links are left out.
+   * Adds a torrent. Padding files and symbolic links are not served.
    *
-   * @param meta What it holds.
+   * @param meta The torrent.
    * @param wanted Indexes of the files that are downloaded.
-   * @returns What is served of it.
+   * @returns The served torrent.
    */
   add(meta: Pick<Metainfo, "infoHash" | "name" | "files">, wanted: readonly number[]): ServedTorrent {
     const files: ServedFile[] = [];
@@ -77,9 +77,9 @@ export class Catalog {
   }
 
   /**
-   * Removes a torrent.
+   * Removes a torrent. Does nothing if the torrent isn't served.
    *
-   * @param infohash 40 hexadecimal digits; harmless when there is none.
+   * @param infohash Info-hash, 40 hexadecimal digits.
    */
   remove(infohash: string): void {
     this.#entries.delete(infohash);
@@ -88,8 +88,8 @@ export class Catalog {
   /**
    * Looks up a path.
    *
-   * @param path As it stands in the request, with its percent signs.
-   * @returns What it stands for, or `null`.
+   * @param path Path of the request, percent-encoded.
+   * @returns What the path refers to, or `null`.
    */
   find(path: string): Target | null {
     if (path === "/") return { kind: "index" };
@@ -105,38 +105,25 @@ export class Catalog {
   }
 }
 
-/**
- * The path of a torrent's page.
- *
- * @param torrent The torrent.
- * @returns It, with its slashes.
- */
+/** Returns the path of a torrent's page, with slashes at both ends. */
 export function torrentPath(torrent: Pick<ServedTorrent, "infohash">): string {
   return `/${torrent.infohash}/`;
 }
 
-/**
- * The path of a torrent's playlist.
- *
- * @param torrent The torrent.
- * @returns It, with its slash.
- */
+/** Returns the path of a torrent's playlist, with a leading slash. */
 export function playlistPath(torrent: Pick<ServedTorrent, "infohash">): string {
   return `/${torrent.infohash}.m3u`;
 }
 
-/**
- * The path of a file, escaped.
- *
- * @param torrent Its torrent.
- * @param file The file.
- * @returns It, fit for a URL and for an attribute of HTML.
- */
+/** Returns the path of a file, escaped for a URL and for an HTML attribute. */
 export function filePath(torrent: Pick<ServedTorrent, "infohash">, file: Pick<ServedFile, "path">): string {
   return torrentPath(torrent) + file.path.map(escapeName).join("/");
 }
 
-/** All but letters, digits and `-_.~` is escaped: what else `encodeURIComponent` leaves has a meaning in HTML, or in a shell. */
+/**
+ * Escapes all characters but letters, digits and `-_.~`. `encodeURIComponent` leaves others that have a meaning in HTML
+ * or in a shell.
+ */
 function escapeName(name: string): string {
   return encodeURIComponent(name.toWellFormed())
     .replace(/[!'()*]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`);
@@ -147,6 +134,6 @@ function decode(path: string): string[] | null {
     const names = path.split("/").map(decodeURIComponent);
     return names.some((name) => name.includes("/")) ? null : names;
   } catch {
-    return null; // a percent sign with no byte behind it
+    return null; // malformed percent-encoding
   }
 }

@@ -1,33 +1,34 @@
 /**
- * What a file is, by its name.
+ * Media types of files, by file name.
  *
  * @module
  */
 
 import { typeByExtension } from "npm:deno-std@1.4.0/media_types/type_by_extension.js";
 
-/** Of what can't be told. */
+/** Media type of a file with an unknown extension. */
 const UNKNOWN = "application/octet-stream";
 
 /**
- * The media type of a file.
+ * Returns the media type of a file.
  *
- * @param name Its name.
- * @returns As `video/mp4`; `application/octet-stream` when the extension says nothing.
+ * @param name Name of the file.
+ * @returns A type such as `video/mp4`; `application/octet-stream` if the extension is unknown.
  */
 export function contentType(name: string): string {
   const dot = name.lastIndexOf(".");
   return (dot > 0 ? typeByExtension(name.slice(dot + 1)) : undefined) ?? UNKNOWN;
 }
 
-/** Whether a player would play it. */
+/** Returns `true` if a player can play files of a media type. */
 export function isMedia(type: string): boolean {
   return /^(?:video|audio)\//.test(type);
 }
 
 /**
- * Whether a browser that shows it should run nothing of what is in it: a page out of a torrent could read everything else that we
- * serve, since it comes from the same place. What a browser plays, or shows in a viewer of its own, needs no such care.
+ * Returns `true` if files of a media type must be sandboxed in a browser. A page from a torrent could run scripts that
+ * read all other served files, which have the same origin. Media and PDF files are safe, since the browser plays them
+ * or shows them in its own viewer.
  */
 export function isActiveContent(type: string): boolean {
   return !isMedia(type) && type !== "application/pdf";

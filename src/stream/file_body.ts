@@ -1,61 +1,65 @@
 /**
- * The body of an answer: bytes of a file, as they are verified and as the client takes them.
+ * The body of a response with bytes of a file. Bytes are sent as they are verified and as the client takes them.
  *
  * @module
  */
 
-import type { TorrentReader } from "../session/torrent_handle.ts";
+import type { TorrentReader } from "../session/session_events.ts";
 
 /**
- * Bytes that are read at a time. Each takes some turns of the event loop, which come seldom while a fast download keeps the processor
- * busy.
+ * Bytes per read. Large, since each read takes several turns of the event loop, which are rare while a fast download
+ * keeps the processor busy.
  */
 const READ = 512 * 1024;
 
-/** Bytes of a file on their way to a client. */
+/** Options for {@linkcode FileBody}. */
+export interface FileBodyOptions {
+  /** Offset of the first byte. */
+  readonly begin: number;
+  /** Offset after the last byte. */
+  readonly end: number;
+  /** Called once, when the body has ended. */
+  readonly closed: () => void;
+  /** Returns the time in milliseconds. */
+  readonly now: () => number;
+}
+
+/** Bytes of a file that are sent to a client. */
 export class FileBody {
-  /** To be sent. Ends early when the bytes can't be had, which the client sees by the length. */
+  /** Stream to send. Ends early if bytes can't be read, which the client notices by the content length. */
   readonly stream: ReadableStream<Uint8Array<ArrayBuffer>>;
   readonly #reader: TorrentReader;
   readonly #end: number;
   readonly #closed: () => void;
   readonly #now: () => number;
-  /** When bytes were last ready for the client; `null` while they are fetched for it. */
+  /** Time at which bytes became ready for the client; `null` while bytes are read. */
   #readySince: number | null = null;
   readonly #abort = new AbortController();
   #at: number;
 
   /**
-   * @param reader Of the file; closed at the end.
-   * @param options `begin`, `end`: which bytes. `closed`: called at the end, once. `now`: milliseconds.
+   * @param reader Reader of the file. Closed at the end.
+   * @param options See {@linkcode FileBodyOptions}.
    */
-  constructor(
-    reader: TorrentReader,
-    options: {
-      readonly begin: number;
-      readonly end: number;
-      readonly closed: () => void;
-      readonly now: () => number;
-    },
-  ) {
+  constructor(reader: TorrentReader, options: FileBodyOptions) {
     this.#reader = reader;
     this.#at = options.begin;
     this.#end = options.end;
     this.#closed = options.closed;
     this.#now = options.now;
-    // One read ahead of the client, so that it and the disk needn't wait for each other; more would be memory for nothing.
+    // One read ahead, so that neither the client nor the disk waits for the other. More would only use memory.
     this.stream = new ReadableStream({
       pull: (controller) => this.#pull(controller),
       cancel: () => this.close(),
     }, { highWaterMark: 1 });
   }
 
-  /** For how many milliseconds the client has taken nothing of what is ready for it. */
+  /** Milliseconds since bytes became ready that the client has not taken; 0 while bytes are read. */
   get stalled(): number {
     return this.#readySince === null ? 0 : this.#now() - this.#readySince;
   }
 
-  /** Ends it: the client has gone, or we have to. Harmless when it has ended. */
+  /** Ends the body, because the client is gone or the server needs the slot. Does nothing if the body has ended. */
   close(): void {
     if (this.#abort.signal.aborted) return;
     this.#abort.abort();
@@ -77,14 +81,14 @@ export class FileBody {
         if (this.#at < this.#end) return;
       }
     } catch {
-      // Whoever owns the torrent is told what is wrong with it. The client sees that bytes are missing: the status is sent already.
+      // The session reports errors of the torrent. The status is sent already, so the client only sees missing bytes.
     }
     endQuietly(controller);
     this.close();
   }
 }
 
-/** A stream that was cancelled can't be closed, and one that we gave up has to be. */
+/** Closes a stream. close() throws if the client has cancelled the stream. */
 function endQuietly(controller: ReadableStreamDefaultController): void {
   try {
     controller.close();

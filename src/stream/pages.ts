@@ -1,5 +1,5 @@
 /**
- * What there is, for people and for players.
+ * HTML pages and playlists of the stream server.
  *
  * @module
  */
@@ -12,10 +12,10 @@ const STYLE = "body{font:1rem/1.5 system-ui,sans-serif;max-width:60rem;margin:2r
   "color-scheme:light dark}li{overflow-wrap:anywhere}small{opacity:.7;white-space:nowrap}";
 
 /**
- * A page with links to torrents' files.
+ * Renders a page with links to the files of torrents.
  *
- * @param torrents Them.
- * @param title What the page is called.
+ * @param torrents The torrents.
+ * @param title Title of the page.
  * @returns HTML.
  */
 export function listPage(torrents: readonly ServedTorrent[], title: string): string {
@@ -27,7 +27,7 @@ export function listPage(torrents: readonly ServedTorrent[], title: string): str
     const heading = `<h2><a href="${torrentPath(torrent)}">${escapeHtml(name)}</a></h2>`;
     return `${heading}\n${playlist}<ul>\n${items.join("\n")}\n</ul>`;
   });
-  const body = parts.length > 0 ? parts.join("\n") : "<p>Nothing yet: it isn't known what the torrents hold.</p>";
+  const body = parts.length > 0 ? parts.join("\n") : "<p>Nothing yet: the metadata of the torrents is not known.</p>";
   return `<!DOCTYPE html>
 <html lang="en">
 <meta charset="utf-8">
@@ -41,11 +41,11 @@ ${body}
 }
 
 /**
- * A playlist with what can be played of a torrent.
+ * Renders a playlist of the media files of a torrent.
  *
  * @param torrent The torrent.
- * @param base `http://host:port`, without a slash at the end.
- * @returns M3U, UTF-8.
+ * @param base `http://host:port`, without a trailing slash.
+ * @returns M3U in UTF-8.
  */
 export function playlist(torrent: ServedTorrent, base: string): string {
   const lines = playable(torrent).slice(0, MAX_LISTED_FILES).flatMap((file) => [
@@ -55,18 +55,13 @@ export function playlist(torrent: ServedTorrent, base: string): string {
   return ["#EXTM3U", ...lines, ""].join("\n");
 }
 
-/**
- * Text for HTML, in an element or an attribute.
- *
- * @param text Any.
- * @returns It, escaped.
- */
+/** Escapes text for an HTML element or attribute. */
 function escapeHtml(text: string): string {
   return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
 }
 
 function fileItem(torrent: ServedTorrent, file: ServedFile): string {
-  // The first name is the torrent's, which stands above the list.
+  // The first name is the torrent's, which is the heading of the list.
   const name = (file.path.length > 1 ? file.path.slice(1) : file.path).join("/");
   const size = `${file.length.toLocaleString("en")} bytes`;
   return `<li><a href="${filePath(torrent, file)}">${escapeHtml(name)}</a> <small>${size}</small></li>`;

@@ -1,15 +1,16 @@
 /**
- * Which bytes a request asks for (RFC 9110 section 14).
+ * Interprets header fields of requests to the stream server: ranges, conditions and host (RFC 9110 sections 14, 13 and
+ * 7.2).
  *
  * @module
  */
 
 import { formatIp, parseIp } from "../base/address.ts";
 
-/** Characters of a header field that is looked at; a range is short, and a longer field is several of them. */
+/** Longest `Range` field to parse, in characters. A single range is short; a longer field contains several ranges. */
 const MAX_LENGTH = 200;
 
-/** What to send: everything, a part, or nothing, since the file has none of it. */
+/** What to send: the whole file, a part, or nothing if the file has none of the bytes. */
 export type Range =
   | { readonly kind: "whole" }
   | { readonly kind: "part"; readonly begin: number; readonly end: number }
@@ -18,12 +19,12 @@ export type Range =
 const WHOLE: Range = { kind: "whole" };
 
 /**
- * Reads a `Range` field. One range of bytes is honoured; what is something else (several ranges, another unit, no sense) is passed
- * over, as the RFC allows: the answer is the whole file then.
+ * Parses a `Range` field. A single byte range is honoured. Several ranges, other units and invalid fields are ignored,
+ * as the RFC allows, and the response is the whole file.
  *
- * @param field Its value; `null` when there is none.
+ * @param field Value of the field; `null` if the request has none.
  * @param size Bytes of the file.
- * @returns What to send; `end` is the byte after the last.
+ * @returns What to send; `end` is the offset after the last byte.
  *
  * @example
  * ```ts
@@ -48,23 +49,28 @@ export function parseRange(field: string | null, size: number): Range {
   return begin >= size ? { kind: "unsatisfiable" } : { kind: "part", begin, end };
 }
 
-/** The fields of a request. */
+/** Header fields of a request. */
 export interface Fields {
-  /** Value of a field, by its name in lower case; `null` when it isn't there. */
+  /** Returns the value of a field by lower-case name; `null` if the request has none. */
   get(name: string): string | null;
 }
 
+/** Result of {@linkcode judgeConditions}. */
+export interface ConditionResult {
+  /** Status to respond with; `null` if the conditions hold and the request is to be answered. */
+  readonly status: 304 | 412 | null;
+  /** Whether to honour the `Range` field. */
+  readonly rangeCounts: boolean;
+}
+
 /**
- * What the conditions of a request come to.
+ * Evaluates the conditions of a request.
  *
- * @param fields Of the request.
- * @param tag Of the file, with its quotes.
- * @returns 412 or 304 when that is the answer, `null` when the request is to be answered; and whether its range counts.
+ * @param fields Header fields of the request.
+ * @param tag Entity tag of the file, with its quotes.
+ * @returns See {@linkcode ConditionResult}.
  */
-export function judgeConditions(
-  fields: Fields,
-  tag: string,
-): { readonly status: 304 | 412 | null; readonly rangeCounts: boolean } {
+export function judgeConditions(fields: Fields, tag: string): ConditionResult {
   const match = fields.get("if-match");
   if (match !== null && !names(match, tag, { weak: false })) return { status: 412, rangeCounts: false };
   const noneMatch = fields.get("if-none-match");
@@ -73,7 +79,7 @@ export function judgeConditions(
   return { status: null, rangeCounts: range === null || range.trim() === tag };
 }
 
-/** Whether a list of tags has one in it. A tag of ours has no comma in it. */
+/** Returns `true` if a list of entity tags contains a tag. The list is split at commas, since our tags contain none. */
 function names(field: string, tag: string, { weak }: { readonly weak: boolean }): boolean {
   return field.split(",").some((item) => {
     const text = item.trim();
@@ -81,17 +87,17 @@ function names(field: string, tag: string, { weak }: { readonly weak: boolean })
   });
 }
 
-/** Names that lead to this machine and nowhere else (RFC 6761 section 6.3), and its addresses. */
+/** Hosts that always mean this machine (`localhost`: RFC 6761 section 6.3). */
 const LOCAL = ["localhost", "127.0.0.1", "::1"];
 
 /**
- * Whether a `Host` field may be answered. A page of somebody's whose name leads to our address (DNS rebinding) could read all that
- * we serve, as if it were its own; but its requests bear that name.
+ * Returns `true` if a request with a `Host` field may be answered. With DNS rebinding, a web site whose name resolves
+ * to our address could read all that we serve as its own origin, but its requests carry that name.
  *
- * @param field The field; `null` when there is none.
- * @param bound The address that we listen on.
- * @returns Whether it names this machine by `localhost`, or the address that we listen on; when we listen on all, any address will do,
- * but no name.
+ * @param field Value of the field; `null` if the request has none.
+ * @param bound Address that the server listens on.
+ * @returns `true` if the field names this machine by `localhost`, a loopback address or the address that the server
+ * listens on. A server on all addresses accepts any address, but no other name.
  */
 export function isOurHost(field: string | null, bound: string): boolean {
   const match = /^(?:\[([^\]]+)\]|([^:[\]]+))(?::\d{1,5})?$/.exec(field ?? "");

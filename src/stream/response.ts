@@ -1,5 +1,5 @@
 /**
- * What a request is answered with. Decides only.
+ * Decides how to respond to a request to the stream server. Free of I/O.
  *
  * @module
  */
@@ -10,49 +10,50 @@ import { type Fields, isOurHost, judgeConditions, parseRange } from "./request_f
 import { contentType, isActiveContent } from "./content_type.ts";
 import { listPage, playlist } from "./pages.ts";
 
-/** What of a request counts. */
+/** The relevant parts of a request. */
 export interface StreamRequest {
-  /** `GET`, `HEAD` or something that isn't understood. */
+  /** `GET`, `HEAD` or an unsupported method. */
   readonly method: string;
-  /** As it came: with percent signs, without the query. */
+  /** Percent-encoded path, without the query. */
   readonly path: string;
   /** Header fields. */
   readonly fields: Fields;
 }
 
-/** An answer. */
+/** A response. */
 export interface StreamResponse {
   /** Status code. */
   readonly status: number;
-  /** Header fields; the length of the body is among them. */
+  /** Header fields, including the content length. */
   readonly headers: Readonly<Record<string, string>>;
-  /** What is sent; `null` for nothing, as with `HEAD`. */
+  /** The body; `null` for none, as for `HEAD`. */
   readonly body: string | FilePart | null;
 }
 
-/** Bytes of a file. */
+/** A part of a file. */
 export interface FilePart {
   readonly torrent: ServedTorrent;
   readonly file: ServedFile;
-  /** The first. */
+  /** Offset of the first byte. */
   readonly begin: number;
-  /** The one after the last. */
+  /** Offset after the last byte. */
   readonly end: number;
 }
 
-/** What an answer is made from. */
+/** State of the server that responses depend on. */
 export interface AnswerContext {
-  /** What there is. */
+  /** Served torrents. */
   readonly catalog: Catalog;
-  /** The address that we listen on. */
+  /** Address that the server listens on. */
   readonly bound: string;
   /** `http://host:port`. */
   readonly base: string;
 }
 
 /**
- * With every answer. Nothing is kept by the browser, which would fill its cache with films and leave traces on disk; nothing is
- * compressed on the way, which would change the length; no other site may embed what we serve, and no type is guessed.
+ * Header fields of every response. The browser must not cache files, which would fill its cache with films and leave
+ * traces on disk; proxies must not compress them, which would change the length; other sites must not embed them;
+ * browsers must not guess their types.
  */
 const ALWAYS: Readonly<Record<string, string>> = {
   "cache-control": "no-store, no-transform",
@@ -63,11 +64,11 @@ const ALWAYS: Readonly<Record<string, string>> = {
 const PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'";
 
 /**
- * Answers a request: with a page or a playlist, with a file or a part of it (RFC 9110), or with what is wrong.
+ * Responds to a request with a page, a playlist, a file or a part of it (RFC 9110), or an error.
  *
  * @param question The request.
- * @param context What there is.
- * @returns The answer.
+ * @param context State of the server.
+ * @returns The response.
  */
 export function answerTo(question: StreamRequest, context: AnswerContext): StreamResponse {
   const { method, path, fields } = question;

@@ -1,5 +1,5 @@
 /**
- * Serves the files of torrents over HTTP while they are being downloaded: for players, for browsers, for `curl`.
+ * Serves the files of torrents over HTTP while they are downloaded, for players, browsers and tools such as `curl`.
  *
  * @module
  */
@@ -10,48 +10,49 @@ import { HTTP_STALL_MS, MAX_STREAM_REQUESTS } from "../base/defences.ts";
 import type { InfoHash } from "../base/info_hash.ts";
 import type { Metainfo } from "../metainfo/mod.ts";
 import type { HttpServer, HttpServerRequest, Platform } from "../platform/platform.ts";
-import type { ReadableTorrent } from "../session/torrent_handle.ts";
+import type { ReadableTorrent } from "../session/session_events.ts";
 import { answerTo, type FilePart, type StreamResponse } from "./response.ts";
 import { Catalog, filePath, type ServedTorrent, torrentPath } from "./catalog.ts";
 import { FileBody } from "./file_body.ts";
 
-/** What is served: a torrent of a session. */
+/** A torrent of a session that can be served. */
 export interface StreamableTorrent extends ReadableTorrent {
-  /** Resolves when it is known what it holds. */
+  /** Resolves once the metadata is known. */
   readonly metadata: Promise<Metainfo>;
 }
 
-/** What a {@linkcode StreamServer} needs from the outside. */
+/** The parts of the platform that a {@linkcode StreamServer} uses. */
 export type StreamPlatform = Pick<Platform, "http" | "now">;
 
-/** How a {@linkcode StreamServer} works. */
+/** Options for {@linkcode StreamServer.start}. */
 export interface StreamServerOptions {
   /**
-   * Local address to listen on (default `127.0.0.1`). On any other one everybody who can reach it can read what is downloaded: there
-   * is no password.
+   * Local address to listen on (default `127.0.0.1`). On any other address, every host that reaches the server can read
+   * the files: there is no password.
    */
   readonly host?: string;
   /** Port to listen on; 0 for any. */
   readonly port: number;
-  /** Is told, for the user, when requests can't be taken for now, and when they are again. */
+  /** Called with a message for the user when the server can't accept requests, and when it can again. */
   readonly warn?: (message: string) => void;
 }
 
-/** Where a torrent is served. */
+/** URLs of a served torrent. */
 export interface StreamUrls {
-  /** Page with links to its files; ends with a slash. */
+  /** URL of the page with links to the files; ends with a slash. */
   readonly url: string;
-  /** Its largest file; `null` when there is none. */
+  /** URL of the largest file; `null` if there are no files. */
   readonly largest: string | null;
-  /** How many files there are. */
+  /** Number of files. */
   readonly files: number;
 }
 
 /**
- * An HTTP server for torrents: `GET` and `HEAD`, one range a request (RFC 9110), a page with links, a playlist. What is asked for is
- * fetched first.
+ * An HTTP server for the files of torrents. Supports `GET`, `HEAD` and single ranges (RFC 9110), and offers a page with
+ * links and playlists. Requested parts of files are downloaded first.
  *
- * Requests must name this machine by `localhost` or by the address that it listens on, so that no web site can read along.
+ * Requests must name this machine by `localhost` or by the address that the server listens on, so that web sites can't
+ * read the files.
  *
  * @example
  * ```ts
@@ -76,36 +77,36 @@ export class StreamServer {
   /**
    * Starts a server.
    *
-   * @param platform The outside.
-   * @param options Where it listens.
-   * @returns The server, listening, with nothing to serve yet.
-   * @throws {ShoalError} Of kind `network` if the port is taken or may not be used.
+   * @param platform Clock and network.
+   * @param options See {@linkcode StreamServerOptions}.
+   * @returns The server, listening, without torrents.
+   * @throws {ShoalError} Of kind `network` if the port is taken or not permitted.
    */
   static start(platform: StreamPlatform, options: StreamServerOptions): StreamServer {
     return new StreamServer(platform, options);
   }
 
-  /** Where it listens. */
+  /** Address that the server listens on. */
   get address(): PeerAddress {
     return this.#server.address;
   }
 
-  /** Its page with links to all torrents; ends with a slash. */
+  /** URL of the page with links to all torrents; ends with a slash. */
   get url(): string {
     return `${this.#base}/`;
   }
 
-  /** Answers that are under way. */
+  /** Number of file responses in progress. */
   get requests(): number {
     return this.#bodies.size;
   }
 
   /**
-   * Serves a torrent, as soon as it is known what it holds; of its files those that are downloaded.
+   * Serves the downloaded files of a torrent once the metadata is known.
    *
    * @param torrent The torrent.
-   * @returns Where.
-   * @throws What ended the torrent before its metadata was known.
+   * @returns URLs of the torrent.
+   * @throws The error that ended the torrent before its metadata was known.
    */
   async add(torrent: StreamableTorrent): Promise<StreamUrls> {
     const meta = await torrent.metadata;
@@ -119,16 +120,16 @@ export class StreamServer {
   }
 
   /**
-   * Serves a torrent no more. Answers that are under way go on.
+   * Stops serving a torrent. Responses in progress continue. Does nothing if the torrent isn't served.
    *
-   * @param infoHash Which; harmless when it isn't served.
+   * @param infoHash Info-hash of the torrent.
    */
   remove(infoHash: InfoHash): void {
     this.#catalog.remove(infoHash.hex);
     this.#torrents.delete(infoHash.hex);
   }
 
-  /** Ends all answers and stops listening; settles when that is done. */
+  /** Ends all responses and stops listening. */
   async close(): Promise<void> {
     this.#closed = true;
     for (const body of [...this.#bodies]) body.close();
@@ -157,7 +158,10 @@ export class StreamServer {
     return this.#send(answer, body);
   }
 
-  /** Who has taken nothing for long gives its place up; a player that had paused asks again where it was. */
+  /**
+   * Returns `true` if another file can be sent. If all slots are taken, ends the response that has been stalled
+   * longest, if that is at least {@linkcode HTTP_STALL_MS}. A player that was paused requests the rest again.
+   */
   #makeRoom(): boolean {
     if (this.#bodies.size < MAX_STREAM_REQUESTS) return true;
     const idle = [...this.#bodies].reduce((worst, body) => body.stalled > worst.stalled ? body : worst);
@@ -190,7 +194,7 @@ function busy(why: string): Response {
   return new Response(why, { status: 503, headers: { "content-type": "text/plain", "retry-after": "1" } });
 }
 
-/** The path of a URL, as it came over the wire. */
+/** Returns the path of a URL without decoding it. */
 function pathOf(url: string): string {
   return /^[^:]+:\/\/[^/?#]*([^?#]*)/.exec(url)?.[1] || "/";
 }

@@ -1,6 +1,6 @@
 /**
- * What a torrent holds: its pieces on disk, those on their way, and the web seeds that have them. A magnet link's torrent has none
- * before the metadata is here.
+ * The content of a torrent: its pieces on disk and in flight, and its web seeds. The torrent of a magnet link has no
+ * content before the metadata has been found.
  *
  * @module
  */
@@ -27,68 +27,68 @@ import {
 } from "./wanted_pieces.ts";
 import { WebSeeds } from "./web_seeds/web_seeds.ts";
 
-/** What {@linkcode Content} needs of the torrent. */
+/** What {@linkcode Content} needs from the torrent. */
 export interface ContentHost {
-  /** Every connected peer. */
+  /** Returns every connected peer. */
   peers(): Iterable<Peer>;
-  /** The address of a connection, by its number. */
+  /** Returns the address of a connection, given its number. */
   hostOf(connection: number): string;
-  /** Shuts an address out, for good. */
+  /** Bans an address for good. */
   ban(host: string, reason: string): void;
-  /** A piece is verified and written. */
+  /** Called when a piece has been verified and written. */
   pieceDone(index: number): void;
-  /** Every wanted piece is verified and written. */
+  /** Called when every wanted piece has been verified and written. */
   allDone(): void;
-  /** A block of a verified piece can't be read. */
+  /** Called when a block of a verified piece can't be read. */
   unreadable(block: Block): void;
-  /** The torrent can't go on. */
+  /** Called when an error stops the torrent. */
   failed(error: unknown): void;
-  /** Takes what happens. */
+  /** Emits an event of the torrent. */
   tell(event: UnnamedEvent): void;
 }
 
-/** What {@linkcode Content} is made of. */
+/** Options for {@linkcode Content}. */
 export interface ContentOptions {
-  /** The outside. */
+  /** Clock, file system, network and hash functions. */
   readonly platform: Platform;
-  /** What the torrent holds. */
+  /** The torrent. */
   readonly meta: Metainfo;
-  /** Folder that its files, or its own folder, go into. */
+  /** Folder for the torrent's files, or for its own folder. */
   readonly folder: string;
-  /** Indexes of the files that are wanted; all when absent. */
+  /** Indexes of the wanted files; all when `undefined`. */
   readonly files: ReadonlySet<number> | undefined;
   /** Whether pieces are fetched in order. */
   readonly sequential: boolean;
-  /** Priorities of files, by index; one that is missing is normal. */
+  /** Priorities of files by index. A file that is missing has normal priority. */
   readonly priorities: ReadonlyMap<number, FilePriority>;
-  /** Whether nothing is ever written. */
+  /** Whether files are never written. */
   readonly readOnly: boolean;
   /** Folder for resume state; `null` for none. */
   readonly stateFolder: string | null;
-  /** Memory for pieces in flight and for reading, of all torrents. */
+  /** Memory for pieces in flight and for reading, shared by all torrents. */
   readonly budget: MemoryBudget;
-  /** When it may look at its files, among all torrents. */
+  /** Queue in which the torrents of a session wait to open their files. */
   readonly openings: OpeningQueue;
-  /** How fast it may be, with the other torrents. */
+  /** Rate limits, shared with the other torrents. */
   readonly limits: BandwidthParties;
-  /** Local address for web seeds, when one was chosen. */
+  /** Local address for web seeds, if one was chosen. */
   readonly bind: string | undefined;
   /** Web seeds besides those that the torrent names. */
   readonly webSeeds: readonly string[];
-  /** Told of trouble that stops nothing. */
+  /** Called with errors that don't stop the torrent. */
   onWarning(error: unknown): void;
 }
 
-/** Bytes left to hash of which others needn't wait for the end: the next one may look at its files then. */
+/** While more bytes than this are left to hash, the next torrent may open its files. */
 const MUCH_TO_CHECK = 64 * 1024 * 1024;
 
-/** The pieces of one torrent. Open it once; when it has failed or is to be checked anew, another one takes its place. */
+/** The pieces of one torrent. May be opened once; after an error another one takes its place. */
 export class Content {
-  /** What the torrent holds. */
+  /** The torrent. */
   readonly meta: Metainfo;
-  /** Its web seeds; `null` while there is nothing to fetch from them. */
+  /** The web seeds; `null` while there has been nothing to fetch from them. */
   webSeeds: WebSeeds | null = null;
-  /** While we are a seed that knows of no other, and pieces are missing in the swarm. */
+  /** Super-seeding; `null` unless the torrent was complete when it was opened. */
   superSeeding: SuperSeeding<Peer> | null = null;
   readonly #host: ContentHost;
   readonly #options: ContentOptions;
@@ -98,7 +98,7 @@ export class Content {
   #priorities: ReadonlyMap<number, FilePriority>;
   #sequential: boolean;
   #wanted: WantedPieces;
-  /** What there is, wanted or not. */
+  /** All pieces, wanted or not. */
   #whole: WantedPieces;
   readonly #moreWebSeeds: string[];
   #download: PieceDownload;
@@ -109,11 +109,7 @@ export class Content {
   #paused = true;
   #closing: Promise<void> | null = null;
 
-  /**
-   * @param host The torrent.
-   * @param options Its parts.
-   * @throws {ShoalError} Of kind `storage` if a path could lead out of the folder.
-   */
+  /** @throws {ShoalError} Of kind `storage` if a path could lead out of the folder. */
   constructor(host: ContentHost, options: ContentOptions) {
     const { meta, platform, folder, files } = options;
     this.#host = host;
@@ -141,42 +137,42 @@ export class Content {
     this.#download = this.#newDownload(new Bitfield(meta.pieceCount));
   }
 
-  /** Pieces that are verified and written. */
+  /** Pieces that have been verified and written. */
   get have(): Bitfield {
     return this.#download.have;
   }
 
-  /** Fetches what is missing. */
+  /** The download of missing pieces. */
   get download(): PieceDownload {
     return this.#download;
   }
 
-  /** Whether every wanted piece is verified and written. */
+  /** Whether every wanted piece has been verified and written. */
   get complete(): boolean {
     return this.#download.complete;
   }
 
-  /** Bytes that are wanted, padding left out. */
+  /** Bytes of the wanted files, without padding. */
   get size(): number {
     return this.#wanted.size;
   }
 
-  /** Wanted bytes that are verified, padding left out. */
+  /** Wanted bytes that have been verified, without padding. */
   get verified(): number {
     return this.#verified;
   }
 
-  /** Bytes of the torrent that aren't here, wanted or not, padding left out. */
+  /** Bytes of the torrent that are missing, wanted or not, without padding. */
   get left(): number {
     return this.#whole.size - this.#verifiedOfWhole;
   }
 
-  /** How far the check of what is on disk has come, 0 to 1. */
+  /** Progress of the check of the data on disk, 0 to 1. */
   get checked(): number {
     return this.#checked;
   }
 
-  /** Its pieces, for those who draw them: which are wanted, which are there, started, common. */
+  /** The pieces to draw. */
   get pieces(): DrawnPieces {
     return { wanted: this.#wanted.pieces, started: this.#download.started };
   }
@@ -187,10 +183,10 @@ export class Content {
   }
 
   /**
-   * Finds out what is on disk, when it is its turn among all torrents.
+   * Checks what is on disk, when it is the torrent's turn in the queue.
    *
-   * @param mode As {@linkcode Storage.open} takes it.
-   * @param signal Ends it.
+   * @param mode See {@linkcode Storage.open}.
+   * @param signal Aborts the check.
    * @throws {ShoalError} Of kind `storage` if the data can't be read, or something else is in its place.
    * @throws The signal's reason, when it is aborted.
    */
@@ -216,9 +212,9 @@ export class Content {
   }
 
   /**
-   * Lets web seeds be asked, or not. They aren't at first.
+   * Pauses or resumes web seeds, which are paused at first.
    *
-   * @param paused Whether nobody is to be asked.
+   * @param paused Whether web seeds are paused.
    */
   setPaused(paused: boolean): void {
     this.#paused = paused;
@@ -226,7 +222,7 @@ export class Content {
     this.webSeeds?.setPaused(paused);
   }
 
-  /** Web seeds are asked as soon as something is missing. */
+  /** Creates the web seeds when something is missing. */
   #seekWebSeeds(): void {
     if (this.#paused || this.complete || this.webSeeds !== null) return;
     this.webSeeds = new WebSeeds({ ...this.#options, tell: (event) => this.#host.tell(event) }, {
@@ -238,10 +234,12 @@ export class Content {
   }
 
   /**
-   * Wants other files from now on. What is here of others stays; what is here of those already isn't fetched again.
+   * Changes the wanted files. Data of other files stays on disk, and data of the wanted files that is on disk isn't
+   * fetched again.
    *
-   * @param files Their indexes; all when `undefined`.
-   * @throws {ShoalError} Of kind `storage` if something else is in the place of a file. The same files are wanted as before then.
+   * @param files Indexes of the files; all when `undefined`.
+   * @throws {ShoalError} Of kind `storage` if something else is in the place of a file. The selection is unchanged
+   * then.
    */
   async select(files: ReadonlySet<number> | undefined): Promise<void> {
     await this.#storage.select(files);
@@ -249,7 +247,7 @@ export class Content {
     this.#files = files;
     this.#wanted = wantedPiecesOf(this.meta, files);
     this.#whole = files === undefined ? this.#wanted : wantedPiecesOf(this.meta);
-    // With what was written meanwhile, and without what has been found to be gone.
+    // Storage may have written pieces meanwhile, or found that pieces are gone.
     const found = this.#storage.have;
     const shared = found.countShared(this.have);
     if (found.count > shared || this.have.count > shared) this.#download.reset(found);
@@ -258,9 +256,9 @@ export class Content {
   }
 
   /**
-   * Hashes everything that is on disk.
+   * Hashes everything on disk.
    *
-   * @param signal Ends it; then all is as before.
+   * @param signal Aborts the check, which changes nothing then.
    * @throws {ShoalError} Of kind `storage` if a file can't be used.
    * @throws The signal's reason, when it is aborted.
    */
@@ -272,9 +270,9 @@ export class Content {
   }
 
   /**
-   * Pieces can't be read any more, and aren't claimed from here on. Where nothing may be written, nobody fetches them again.
+   * Marks pieces that can't be read any more as missing. They are fetched again unless the torrent is read-only.
    *
-   * @param pieces Which.
+   * @param pieces Piece indexes.
    * @throws {ShoalError} Of kind `storage` if a file isn't ours any more, or can't be renamed.
    */
   async forget(pieces: readonly number[]): Promise<void> {
@@ -282,7 +280,7 @@ export class Content {
     const lost = new Set(pieces);
     try {
       const have = await this.#storage.forget(pieces);
-      // Of a file that has become shorter more is gone than somebody has tried to read.
+      // A file that has become shorter lacks more pieces than those that were read.
       for (const index of before) if (!have.has(index)) lost.add(index);
     } finally {
       this.#download.lost(lost);
@@ -291,7 +289,7 @@ export class Content {
   }
 
   /**
-   * Moves the files to another folder; see {@linkcode Storage.move}.
+   * Moves the files to another folder. See {@linkcode Storage.move}.
    *
    * @throws {ShoalError} Of kind `storage` if they can't be moved.
    */
@@ -300,7 +298,7 @@ export class Content {
   }
 
   /**
-   * Removes the files, and what is remembered of them; see {@linkcode Storage.removeData}.
+   * Removes the files and the resume state. See {@linkcode Storage.removeData}.
    *
    * @throws {ShoalError} Of kind `storage` if something can't be removed.
    */
@@ -308,30 +306,30 @@ export class Content {
     return this.#storage.removeData();
   }
 
-  /** Fetches pieces in order from now on, or the rarest first. */
+  /** Chooses between fetching pieces in order and rarest first. */
   setSequential(sequential: boolean): void {
     this.#sequential = sequential;
     this.#arrange();
   }
 
-  /** Fetches the pieces of some files before others. */
+  /** Changes the priorities of files. */
   setPriorities(priorities: ReadonlyMap<number, FilePriority>): void {
     this.#priorities = priorities;
     this.#arrange();
   }
 
-  /** In which order pieces are fetched. */
+  /** Applies the order in which pieces are fetched. */
   #arrange(): void {
     this.#download.setSequential(this.#sequential);
     this.#download.setPriorities(piecePriorities(this.meta, this.#priorities, this.#files));
   }
 
-  /** What is wanted and can come: where nothing may be written, nothing does. */
+  /** Wanted pieces that can be downloaded: none but those on disk if the torrent is read-only. */
   get #obtainable(): Bitfield {
     return this.#options.readOnly ? this.have : this.#wanted.pieces;
   }
 
-  /** Other pieces are wanted, or here, than before. */
+  /** Applies a change of the wanted pieces or of the pieces on disk. */
   #want(pieces: Bitfield): void {
     this.#count();
     this.#download.setWanted(pieces);
@@ -345,7 +343,7 @@ export class Content {
     this.#settled = this.complete;
   }
 
-  /** Whether every wanted byte is verified and under its final name. */
+  /** Whether every wanted byte has been verified and is under its final name. */
   get settled(): boolean {
     return this.#settled && this.complete;
   }
@@ -355,13 +353,13 @@ export class Content {
     return this.#storage.failure !== null;
   }
 
-  /** Whether it is closed, or is being closed. */
+  /** Whether the content is closed or being closed. */
   get closed(): boolean {
     return this.#closing !== null;
   }
 
   /**
-   * Takes note of web seeds that the torrent itself doesn't name.
+   * Adds web seeds that the torrent doesn't name.
    *
    * @param urls See `WebSeeds.add()`.
    */
@@ -371,10 +369,10 @@ export class Content {
   }
 
   /**
-   * Ends what is under way: pieces that came are written, resume state is saved, the files are closed. Calling it again waits for
-   * the same.
+   * Stops the download, writes the complete pieces, saves the resume state and closes the files. A further call waits
+   * for the same.
    *
-   * @param why For those who are told that web seeds are left.
+   * @param why Reason for disconnecting web seeds, for the user.
    * @throws {ShoalError} Of kind `storage` if something can't be written.
    */
   close(why: string): Promise<void> {
@@ -395,29 +393,29 @@ export class Content {
   }
 
   /**
-   * Whether there is no regular work as long as there are no peers.
+   * Returns `true` if there is no regular work while there are no peers.
    *
-   * @param runs Whether anything is fetched; if not, memory of pieces that were begun may have to be given back at any time.
+   * @param runs Whether the torrent is active. If it isn't, memory of started pieces may have to be freed at any time.
    */
   rests(runs: boolean): boolean {
     if (!runs) return this.#download.started.active.size === 0;
-    return this.complete || this.webSeeds?.rests !== false;
+    return this.complete || this.webSeeds?.idle !== false;
   }
 
-  /** Whether we have a piece. */
+  /** Returns `true` if we have a piece. */
   canServe(index: number): boolean {
     return this.have.has(index);
   }
 
-  /** Copies a block from the read cache, or returns `false` when it isn't there. */
+  /** Copies a block from the read cache. Returns `false` if the cache doesn't have it. */
   readBlock(block: Block, into: Bytes, at: number): boolean {
     return this.#storage.readCached(block.index, block.begin, block.length, into, at);
   }
 
   /**
-   * Brings a block into the read cache.
+   * Loads a block into the read cache.
    *
-   * @throws {ShoalError} If it can't be read.
+   * @throws {ShoalError} If the block can't be read.
    */
   async loadBlock(index: number, begin: number, length: number): Promise<void> {
     try {
@@ -429,10 +427,10 @@ export class Content {
   }
 
   /**
-   * Tries to read blocks that couldn't be read once more: it may have been a want of file descriptors, or a cable.
+   * Tries once more to read blocks, since the error may have been a lack of file descriptors or a loose cable.
    *
-   * @param blocks At most one a piece.
-   * @returns Those pieces that can't be read now, either, and why the last one can't.
+   * @param blocks Blocks that couldn't be read, at most one per piece.
+   * @returns The pieces that still can't be read, and the last error.
    */
   async readAgain(blocks: Iterable<Block>): Promise<{ readonly pieces: number[]; readonly error: unknown }> {
     const pieces: number[] = [];
@@ -470,9 +468,9 @@ export class Content {
       pieceDone: (index) => this.#pieceDone(index),
       pieceForgotten: () => this.#finishIfDone(),
       pieceFailed: (piece, peers) => host.tell({ event: "hash_failed", piece, peers }),
-      lied: (liar, index) =>
+      sentWrongData: (liar, index) =>
         (this.webSeeds?.knows(liar) ? this.webSeeds : host).ban(liar, `it sent wrong data for piece ${index}`),
-      broke: (error) => host.failed(error),
+      diskFailed: (error) => host.failed(error),
     }, { have, wanted: this.#wanted.pieces, pool: this.#pool, platform });
   }
 
@@ -490,7 +488,7 @@ export class Content {
     this.#host.allDone();
   }
 
-  /** Adds up what is verified. */
+  /** Recounts the verified bytes. */
   #count(): void {
     this.#verified = verifiedBytes(this.#wanted, this.have);
     this.#verifiedOfWhole = this.#whole === this.#wanted ? this.#verified : verifiedBytes(this.#whole, this.have);

@@ -1,40 +1,44 @@
 /**
- * What a swarm has to do with the DHT.
+ * What a swarm needs to know about the DHT.
  *
  * @module
  */
 
 import type { PeerAddress } from "../base/address.ts";
 
-/** Our node: told to peers, and told of theirs (BEP 5). */
+/** Our DHT node: peers are told its port, and it is told of theirs (BEP 5). */
 export interface DhtContact {
-  /** The UDP port of our node. */
+  /** UDP port of our node. */
   readonly port: number;
-  /** A peer has a node there. */
+  /** Called when a peer tells the address of its node. */
   addNode(address: PeerAddress): void;
 }
 
-/** Where peers reach us. */
+/** Ports at which peers reach us. */
 export interface Ports {
-  /** The TCP port. */
+  /** TCP port. */
   readonly port: number;
-  /** The UDP port of our node, if we have one. */
+  /** UDP port of our node; absent if we have none. */
   readonly dhtPort?: number;
 }
 
+/** Options for {@linkcode portsFor}. */
+export interface PortsForOptions {
+  /** Our DHT node; `null` for none. */
+  readonly dht: DhtContact | null;
+  /** TCP port on which we listen. */
+  readonly port: number;
+  /** Returns the port at which a host reaches us. See `ConnectionPolicy`. */
+  readonly portFor?: ((protocol: "tcp" | "udp", host: string) => number) | undefined;
+}
+
 /**
- * The ports that a peer is told.
+ * Returns the ports that a peer is told, at which it reaches us. They differ from our own if a gateway maps them.
  *
- * @param parts `dht`: our node. `port`: the one on which we listen. `portFor`: see `ConnectionPolicy`.
- * @param host The peer's address.
- * @returns Those at which it reaches us, which are others than ours when a gateway maps them so.
+ * @param host Address of the peer.
  */
 export function portsFor(
-  { dht, port, portFor }: {
-    readonly dht: DhtContact | null;
-    readonly port: number;
-    readonly portFor?: ((protocol: "tcp" | "udp", host: string) => number) | undefined;
-  },
+  { dht, port, portFor }: PortsForOptions,
   host: string,
 ): Ports {
   return {

@@ -1,5 +1,5 @@
 /**
- * Whether a torrent that is there already can be what it is to be once more.
+ * Decides whether a torrent that exists already satisfies a second request to add it.
  *
  * @module
  */
@@ -9,30 +9,30 @@ import type { Magnet, Metainfo } from "../metainfo/mod.ts";
 import { type FileSelection, isMagnet, selectionOf } from "./file_selection.ts";
 import type { AddOptions } from "./torrent_options.ts";
 
-/** A source of a torrent, and how it is added. */
+/** The source of a torrent, and the options with which it is added. */
 interface Wish {
   readonly add: AddOptions;
   readonly source: Metainfo | Magnet;
 }
 
-/** What is there. */
+/** An existing torrent. */
 interface There {
   readonly first: Wish;
-  /** What it holds; `null` while nobody knows. */
+  /** The metadata; `null` while unknown. */
   readonly meta: Metainfo | null;
-  /** Which files are wanted; `null` while nobody knows. */
+  /** The wanted files; `null` while unknown. */
   readonly choice: FileSelection | null;
 }
 
 /**
- * Finds out why a torrent can't be added once more.
+ * Returns why a torrent can't be added once more, as a sentence for the user; `null` if it can. It can't if the second
+ * request has more files than the first.
  *
- * @param there What is there.
- * @param second How it is to be added.
- * @returns The reason, in a plain sentence, or `null` when it can. More files than are wanted already can't be had.
- * @throws {SelectionError} If a file that is asked for isn't there.
+ * @param there The existing torrent.
+ * @param second The second request.
+ * @throws {SelectionError} If a selected file doesn't exist.
  */
-export function whyNotAgain({ first, meta, choice }: There, second: Wish): string | null {
+export function reasonAgainstDuplicate({ first, meta, choice }: There, second: Wish): string | null {
   const { add } = first;
   if (second.add.folder !== add.folder) {
     return `it goes to ${add.folder} already, and can't go to ${second.add.folder} as well`;
@@ -46,23 +46,23 @@ export function whyNotAgain({ first, meta, choice }: There, second: Wish): strin
 }
 
 /**
- * The error for it.
+ * Creates the error for a torrent that can't be added once more.
  *
- * @param where The torrent's name.
+ * @param where Name of the torrent.
  * @param why The reason.
- * @returns The error, of kind `usage`.
+ * @returns An error of kind `usage`.
  */
 export function duplicateError(where: string, why: string): ShoalError {
   return new ShoalError("usage", { what: "the same torrent twice", where, why });
 }
 
-/** Whether a choice has files that another has not. */
+/** Returns `true` if a selection has files that another one doesn't have. */
 function wantsMore(choice: FileSelection, other: FileSelection): boolean {
   if (other.files === undefined) return false;
   return choice.files === undefined || !choice.files.isSubsetOf(other.files);
 }
 
-/** What says which files are wanted; `null` when all are. */
+/** Returns what selects the files of a request; `null` if it is for all files. */
 function wantOf({ add, source }: Wish): unknown {
   return add.files ?? (isMagnet(source) ? source.selectOnly : null);
 }

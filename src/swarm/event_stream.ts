@@ -1,5 +1,5 @@
 /**
- * Events to be iterated over, with a memory that has an end.
+ * Events as an async iterator with a bounded queue.
  *
  * @module
  */
@@ -8,79 +8,79 @@ import type { Platform, Timer } from "../platform/platform.ts";
 import { type ProgressEvent, progressOf, type TorrentEvent } from "./events.ts";
 import type { TorrentSnapshot } from "./snapshot.ts";
 
-/** Events that wait for a slow reader, of those that may be left out. */
+/** Events that wait for a slow reader, apart from {@linkcode MILESTONES}. */
 const MAX_WAITING = 1000;
 /** Milliseconds between two `progress` events. */
 const PROGRESS_MS = 1000;
-/** Events of which only the latest says anything. */
+/** Events of which only the latest one counts. */
 const OVERTAKEN: readonly string[] = ["progress", "checking"];
 /** Events that a reader must not miss. A torrent has few of them, so that they need no limit. */
 const MILESTONES: readonly string[] = ["added", "metadata", "completed", "error", "stopped", ...OVERTAKEN];
 
-/** The reader was slower than what happened. */
+/** Says that events were dropped because the reader was too slow. */
 export interface MissedEvent {
-  /** Which event. */
+  /** Name of the event. */
   readonly event: "missed";
-  /** No torrent in particular. */
+  /** Always `null`, since the event isn't about a torrent. */
   readonly infohash: null;
-  /** How many events, older than those that come now, were left out. */
+  /** Number of dropped events, all older than the events that follow. */
   readonly count: number;
 }
 
-/** An event of whatever kind. */
+/** An event of any kind. */
 export interface AnyEvent {
-  /** Which event. */
+  /** Name of the event. */
   readonly event: string;
-  /** Which torrent, in hexadecimal; `null` for none in particular. */
+  /** Info-hash of the torrent in hexadecimal; `null` if the event isn't about a torrent. */
   readonly infohash: string | null;
 }
 
-/** What an {@linkcode EventStream} gives. */
+/** The events of an {@linkcode EventStream}. */
 export type StreamedEvent<Event extends AnyEvent = TorrentEvent> = Event | ProgressEvent | MissedEvent;
 
-/** Settings of `events()`. */
+/** Options for `events()`. */
 export interface EventOptions {
-  /** Milliseconds between two `progress` events of a torrent (default 1,000); 0 for none at all. */
+  /** Milliseconds between two `progress` events of a torrent (default 1,000); 0 for no such events. */
   readonly progressMs?: number;
 }
 
 /**
- * Events from the moment on when it was made. Leaving the loop ends it.
+ * The events since the stream was created. Leaving the loop ends the stream.
  *
- * A reader may take its time: of `progress` and `checking` only the latest of each torrent waits for it, and when more than
- * 1,000 others wait, the oldest of `peer`, `tracker`, `warning` and the like are left out, which a `missed` event says.
- * `added`, `metadata`, `completed`, `error` and `stopped` are never left out.
+ * A slow reader misses little: of `progress` and `checking` only the latest of each torrent waits for the reader, and
+ * when more than 1,000 other events wait, the oldest `peer`, `tracker`, `warning` and similar events are dropped, which
+ * a `missed` event reports. `added`, `metadata`, `completed`, `error` and `stopped` are never dropped.
  */
 export interface EventStream<Event extends AnyEvent = TorrentEvent>
   extends AsyncIterableIterator<StreamedEvent<Event>, undefined>, AsyncDisposable {
-  /** Waits for the next event, or for the end. */
+  /** Waits for the next event or for the end of the stream. */
   next(): Promise<IteratorResult<StreamedEvent<Event>, undefined>>;
-  /** Ends it; what waits is forgotten. A `for await` loop does it when it is left. */
+  /** Ends the stream and drops waiting events. A `for await` loop calls this when it is left. */
   return(): Promise<IteratorResult<StreamedEvent<Event>, undefined>>;
-  /** It is its own iterator. */
+  /** Returns the stream itself. */
   [Symbol.asyncIterator](): EventStream<Event>;
 }
 
-/** Where the events of a stream come from. */
+/** The source of a stream's events. */
 export interface StreamSource<Event extends AnyEvent> {
-  /** For `progress`. */
+  /** Timers for `progress` events. */
   readonly platform: Pick<Platform, "after">;
-  /** Tells of every event of the session; gives back what ends that. */
+  /** Subscribes to all events of the session. Returns a function that unsubscribes. */
   subscribe(listener: (event: Event) => void): () => void;
-  /** The one torrent that matters; `null` for all. */
+  /** Info-hash of the torrent whose events are streamed; `null` for all torrents. */
   readonly infohash: string | null;
-  /** The torrents that matter. */
+  /** Returns snapshots of these torrents. */
   snapshots(): readonly TorrentSnapshot[];
-  /** Settles when nothing more comes. */
+  /** Settles when there will be no more events. */
   readonly over: Promise<void>;
 }
 
 /**
- * Makes a stream.
+ * Creates a stream.
  *
- * @param source Where its events come from.
+ * @param source See {@linkcode StreamSource}.
  * @param options See {@linkcode EventOptions}.
- * @returns The stream; it collects from now on.
+ * @returns The stream, which collects events from now on.
  */
 export function streamEvents<Event extends AnyEvent>(
   source: StreamSource<Event>,
@@ -139,7 +139,7 @@ class Stream<Event extends AnyEvent> implements EventStream<Event> {
   #take(event: Event): void {
     const { infohash } = this.#source;
     if (infohash !== null && event.infohash !== infohash) return;
-    // Nobody should have to wait for a last one that says that all is there.
+    // A reader shouldn't have to wait for the last `progress` event.
     if (event.event === "completed") this.#tellProgress(event.infohash);
     this.#put(event);
     if (infohash !== null && event.event === "stopped") this.end();
@@ -176,7 +176,7 @@ class Stream<Event extends AnyEvent> implements EventStream<Event> {
     }
   }
 
-  /** Nothing more comes. */
+  /** Ends the stream. */
   end(): void {
     if (this.#ended) return;
     this.#ended = true;
@@ -186,7 +186,7 @@ class Stream<Event extends AnyEvent> implements EventStream<Event> {
   }
 }
 
-/** A session may live for years: that one waits for its end must not keep a stream that has long been left, and its torrent. */
+/** Ends a stream with its source. The weak reference lets an abandoned stream be collected before its session ends. */
 function endWhen(over: Promise<void>, stream: WeakRef<{ end(): void }>): void {
   void over.then(() => stream.deref()?.end());
 }

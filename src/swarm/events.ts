@@ -1,5 +1,5 @@
 /**
- * What torrents tell.
+ * Events of a torrent.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import type { TorrentState } from "./torrent_state.ts";
 
 export type { PeerEvent };
 
-/** Something happened in a torrent. Field names are those of the JSON lines in the command-line contract. */
+/** An event of a torrent. The field names are those of the JSON lines in the command-line contract. */
 export type TorrentEvent =
   | AddedEvent
   | MetadataEvent
@@ -26,193 +26,192 @@ export type TorrentEvent =
   | StoppedEvent
   | RemovedEvent;
 
-/** A torrent does something else from now on. */
+/** The state of a torrent changed. */
 export interface StateEvent {
-  /** Which event. */
+  /** Name of the event. */
   readonly event: "state";
-  /** Which torrent, in hexadecimal. */
+  /** Info-hash of the torrent in hexadecimal. */
   readonly infohash: string;
-  /** What it does. */
+  /** New state. */
   readonly state: TorrentState;
-  /** What it did before. */
+  /** Previous state. */
   readonly previous: TorrentState;
 }
 
-/** Something about a torrent was changed while it runs. */
+/** A setting of a running torrent was changed. */
 export interface ChangedEvent {
-  /** Which event. */
+  /** Name of the event. */
   readonly event: "changed";
-  /** Which torrent, in hexadecimal. */
+  /** Info-hash of the torrent in hexadecimal. */
   readonly infohash: string;
-  /** What is another one now; with `peers` some were named, with `folder` everything lies there. */
+  /** The setting. `peers` means that peers were added, `folder` that all files have been moved to the new folder. */
   readonly what: "files" | "priority" | "trackers" | "peers" | "limits" | "sequential" | "folder";
 }
 
 /** A torrent was added. */
 export interface AddedEvent {
-  /** Which event. */
+  /** Name of the event. */
   readonly event: "added";
-  /** Which torrent, in hexadecimal. */
+  /** Info-hash of the torrent in hexadecimal. */
   readonly infohash: string;
-  /** Its name, safe to print. */
+  /** Name of the torrent, safe to print. */
   readonly name: string;
-  /** Bytes of the wanted files; `null` while nobody knows, for a magnet link. */
+  /** Bytes of the wanted files; `null` while unknown for a magnet link. */
   readonly size: number | null;
-  /** How many files are wanted, padding left out; `null` while nobody knows. */
+  /** Number of wanted files, without padding; `null` while unknown. */
   readonly files: number | null;
 }
 
-/** It is known now what a magnet link stands for. */
+/** The metadata of a magnet link was found. */
 export interface MetadataEvent {
-  /** Which event. */
+  /** Name of the event. */
   readonly event: "metadata";
-  /** Which torrent, in hexadecimal. */
+  /** Info-hash of the torrent in hexadecimal. */
   readonly infohash: string;
-  /** Its name, safe to print. */
+  /** Name of the torrent, safe to print. */
   readonly name: string;
   /** Bytes of the wanted files. */
   readonly size: number;
-  /** How many files are wanted, padding left out. */
+  /** Number of wanted files, without padding. */
   readonly files: number;
 }
 
-/** The check of data on disk has come this far. */
+/** The check of data on disk made progress. */
 export interface CheckingEvent {
-  /** Which event. */
+  /** Name of the event. */
   readonly event: "checking";
-  /** Which torrent, in hexadecimal. */
+  /** Info-hash of the torrent in hexadecimal. */
   readonly infohash: string;
-  /** 0 to 1. */
+  /** Progress of the check, 0 to 1. */
   readonly progress: number;
 }
 
-/** A tracker answered, or did not. */
+/** A tracker answered, or failed to. */
 export interface TrackerEvent {
-  /** Which event. */
+  /** Name of the event. */
   readonly event: "tracker";
-  /** Which torrent, in hexadecimal. */
+  /** Info-hash of the torrent in hexadecimal. */
   readonly infohash: string;
-  /** Announce URL without its secrets: of passkeys only the first characters are there, and three asterisks. */
+  /** Announce URL without its secrets: a passkey is cut to its first characters and three asterisks. */
   readonly url: string;
-  /** Whether it answered; with `warning` it did, and has something to say. */
+  /** Whether the tracker answered; `warning` means that it answered with a warning. */
   readonly status: "ok" | "warning" | "error";
-  /** As the tracker says, or `null`. */
+  /** Number of seeders according to the tracker, or `null`. */
   readonly seeders: number | null;
-  /** As the tracker says, or `null`. */
+  /** Number of leechers according to the tracker, or `null`. */
   readonly leechers: number | null;
-  /** How many peers were in the answer. */
+  /** Number of peers in the answer. */
   readonly peers: number;
-  /** Failure or warning; empty when there is none. */
+  /** Failure or warning; empty if there is none. */
   readonly message: string;
 }
 
-/** A piece failed its hash. */
+/** A piece failed its hash check. */
 export interface HashFailedEvent {
-  /** Which event. */
+  /** Name of the event. */
   readonly event: "hash_failed";
-  /** Which torrent, in hexadecimal. */
+  /** Info-hash of the torrent in hexadecimal. */
   readonly infohash: string;
-  /** Its number, from 0 on. */
+  /** Index of the piece. */
   readonly piece: number;
-  /** IP addresses, without ports, of the peers that sent blocks of it; URLs of web seeds. */
+  /** IP addresses, without ports, of the peers that sent blocks of the piece, and URLs of web seeds. */
   readonly peers: readonly string[];
 }
 
-/** Something does not work that one can do without. */
+/** Something failed that the torrent or the session can do without. */
 export interface WarningEvent {
-  /** Which event. */
+  /** Name of the event. */
   readonly event: "warning";
-  /** `null` for what all torrents have to do without. */
+  /** Info-hash of the torrent in hexadecimal; `null` if the warning is about all torrents. */
   readonly infohash: string | null;
   /** What is wrong. */
   readonly message: string;
-  /** What it is about: a file, a URL; may be empty. */
+  /** The file or URL that the warning is about; may be empty. */
   readonly where: string;
 }
 
-/** Every wanted byte is verified and under its final name. */
+/** Every wanted byte has been verified and is under its final name. */
 export interface CompletedEvent {
-  /** Which event. */
+  /** Name of the event. */
   readonly event: "completed";
-  /** Which torrent, in hexadecimal. */
+  /** Info-hash of the torrent in hexadecimal. */
   readonly infohash: string;
-  /** Its name, safe to print. */
+  /** Name of the torrent, safe to print. */
   readonly name: string;
-  /** From start to completion. */
+  /** Seconds from start to completion. */
   readonly seconds: number;
-  /** Payload bytes that were fetched this time. */
+  /** Payload bytes downloaded in that time. */
   readonly bytes: number;
   /** `bytes / seconds`. */
   readonly rate: number;
 }
 
-/** A torrent cannot go on. */
+/** A torrent can't continue. */
 export interface FailedEvent {
-  /** Which event. */
+  /** Name of the event. */
   readonly event: "error";
-  /** Which torrent, in hexadecimal. */
+  /** Info-hash of the torrent in hexadecimal. */
   readonly infohash: string;
-  /** Kind of failure: `storage`, `network`, `torrent` ... */
+  /** Kind of failure: `storage`, `network`, `torrent` and others. */
   readonly code: string;
   /** What is wrong. */
   readonly message: string;
-  /** What it is about: a file, a URL; may be empty. */
+  /** The file or URL that the failure is about; may be empty. */
   readonly where: string;
 }
 
 /** A torrent was stopped in good order. */
 export interface StoppedEvent {
-  /** Which event. */
+  /** Name of the event. */
   readonly event: "stopped";
-  /** Which torrent, in hexadecimal. */
+  /** Info-hash of the torrent in hexadecimal. */
   readonly infohash: string;
-  /** Payload bytes. */
+  /** Payload bytes downloaded. */
   readonly downloaded: number;
-  /** Payload bytes. */
+  /** Payload bytes uploaded. */
   readonly uploaded: number;
 }
 
-/** A torrent was removed from its session, after it was stopped; no later session has it. */
+/** A torrent was stopped and removed from its session. Later sessions don't have it either. */
 export interface RemovedEvent {
-  /** Which event. */
+  /** Name of the event. */
   readonly event: "removed";
-  /** Which torrent, in hexadecimal. */
+  /** Info-hash of the torrent in hexadecimal. */
   readonly infohash: string;
-  /** Whether its files were removed from the disk. */
+  /** Whether the files were removed from the disk. */
   readonly data: boolean;
 }
 
-/** How far a torrent is. */
+/** The progress of a torrent. */
 export interface ProgressEvent {
-  /** Which event. */
+  /** Name of the event. */
   readonly event: "progress";
-  /** Which torrent, in hexadecimal. */
+  /** Info-hash of the torrent in hexadecimal. */
   readonly infohash: string;
-  /** Bytes that are verified, so that `downloaded / size` is `progress`. */
+  /** Verified bytes, so that `downloaded / size` is `progress`. */
   readonly downloaded: number;
-  /** Bytes of the wanted files; `null` while nobody knows. */
+  /** Bytes of the wanted files; `null` while unknown. */
   readonly size: number | null;
-  /** Part that is verified, 0 to 1; of a magnet link first the part of its metadata. */
+  /** Verified part of the wanted files, 0 to 1; for a magnet link first the received part of the metadata. */
   readonly progress: number;
-  /** Payload bytes a second from peers, lately. */
+  /** Present download rate in payload bytes per second. */
   readonly rate_down: number;
-  /** Payload bytes a second to peers, lately. */
+  /** Present upload rate in payload bytes per second. */
   readonly rate_up: number;
-  /** Payload bytes sent since the start. */
+  /** Payload bytes uploaded since the start. */
   readonly uploaded: number;
-  /** Connected peers, seeds and web seeds included. */
+  /** Number of connected peers, including seeds and web seeds. */
   readonly peers: number;
-  /** Those of them that have everything. */
+  /** Number of those that have everything. */
   readonly seeds: number;
-  /** Seconds until it is complete; `null` when that can't be told. */
+  /** Seconds until completion; `null` if unknown. */
   readonly eta: number | null;
 }
 
 /**
- * Makes the event.
+ * Creates a `progress` event. Rates and seconds are rounded to whole numbers.
  *
- * @param torrent What the torrent looks like.
- * @returns The event; rates and seconds are whole numbers.
+ * @param torrent Snapshot of the torrent.
  */
 export function progressOf(torrent: TorrentSnapshot): ProgressEvent {
   return {

@@ -1,5 +1,5 @@
 /**
- * What a torrent offers to peers beyond the basic protocol (BEP 10).
+ * The protocol extensions that a torrent offers to peers (BEP 10).
  *
  * @module
  */
@@ -11,24 +11,23 @@ import type { MetadataFetch } from "./metadata/metadata_fetch.ts";
 import { MetadataServer } from "./metadata/metadata_server.ts";
 import { type ExchangeHost, PeerExchange } from "./peers/peer_exchange.ts";
 
-/** Extensions, and what is told of them. */
+/** The offered extensions, and what the extension handshake says about them. */
 export interface OfferedExtensions {
-  /** Every extension. */
+  /** All extensions. */
   readonly extensions: readonly Extension<Peer>[];
-  /** Bytes of the info dictionary; 0 when it isn't known, or isn't given away. */
+  /** Bytes of the info dictionary; 0 if it isn't known or isn't shared. */
   readonly metadataSize: number;
-  /** The one that has something to say from time to time; `null` when peers aren't exchanged. */
+  /** Peer exchange, which has messages to send regularly; `null` if it is off. */
   readonly exchange: PeerExchange | null;
 }
 
-/** Nothing is offered. */
+/** No extensions. */
 export const NO_EXTENSIONS: OfferedExtensions = { extensions: [], metadataSize: 0, exchange: null };
 
 /**
- * What is offered while nobody knows what the torrent holds: to take the metadata.
+ * Returns the extensions to offer before the metadata is known: receiving metadata.
  *
- * @param fetch Who asks for it.
- * @returns What is offered.
+ * @param fetch The search for the metadata.
  */
 export function extensionsForMetadata(fetch: MetadataFetch): OfferedExtensions {
   const extension: Extension<Peer> = {
@@ -38,17 +37,21 @@ export function extensionsForMetadata(fetch: MetadataFetch): OfferedExtensions {
   return { ...NO_EXTENSIONS, extensions: [extension] };
 }
 
+/** Options for {@linkcode extensionsOf}. */
+export interface TorrentExtensionsOptions {
+  /** The torrent. */
+  readonly meta: Metainfo;
+  /** Whether peers are told of each other (BEP 11). */
+  readonly pex: boolean;
+}
+
 /**
- * What is offered once it is known what the torrent holds. Of a private torrent neither peers nor metadata are: whom its tracker
- * doesn't name has no business with it (BEP 27), and other clients don't give the metadata away either.
- *
- * @param host The torrent.
- * @param options `meta`: what it holds. `pex`: whether peers are told of each other (BEP 11).
- * @returns What is offered.
+ * Returns the extensions to offer once the metadata is known. A private torrent shares neither peers nor metadata: only
+ * peers that its tracker names may join (BEP 27), and other clients don't share the metadata either.
  */
 export function extensionsOf(
   host: ExchangeHost & DontHaveHost,
-  { meta, pex }: { readonly meta: Metainfo; readonly pex: boolean },
+  { meta, pex }: TorrentExtensionsOptions,
 ): OfferedExtensions {
   const dontHave = new DontHave(host);
   if (meta.private) return { ...NO_EXTENSIONS, extensions: [dontHave] };
@@ -57,20 +60,19 @@ export function extensionsOf(
   return { extensions, metadataSize: meta.info.length, exchange };
 }
 
-/** What is done about pieces that peers lose. */
+/** What {@linkcode DontHave} needs from the torrent. */
 export interface DontHaveHost {
   /** Pieces of the torrent. */
   readonly pieceCount: number;
-  /** A peer hasn't a piece any more, and had it before. */
+  /** Called when a peer no longer has a piece that it had. */
   peerLost(peer: Peer, index: number): void;
 }
 
-/** Takes note of what peers lose. */
+/** Handles the messages of peers that lose pieces (BEP 54). */
 export class DontHave implements Extension<Peer> {
   readonly name = "lt_donthave";
   readonly #host: DontHaveHost;
 
-  /** @param host The torrent. */
   constructor(host: DontHaveHost) {
     this.#host = host;
   }

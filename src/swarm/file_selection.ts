@@ -1,5 +1,5 @@
 /**
- * Which files of a torrent are wanted.
+ * Selects the wanted files of a torrent.
  *
  * @module
  */
@@ -10,25 +10,32 @@ import type { AddOptions } from "./torrent_options.ts";
 
 /** The wanted files of a torrent. */
 export interface FileSelection {
-  /** Their indexes in `meta.files`; not there when all are wanted. */
+  /** Their indexes in `meta.files`; absent if all files are wanted. */
   readonly files?: ReadonlySet<number>;
-  /** Their bytes. */
+  /** Their size in bytes. */
   readonly size: number;
-  /** How many they are. */
+  /** Their number. */
   readonly count: number;
 }
 
+/** What selects the files of a torrent. */
+export interface SelectionSource {
+  /** Options with which the torrent was added. */
+  readonly add: AddOptions;
+  /** The torrent or magnet link that was added. */
+  readonly source: Metainfo | Magnet;
+}
+
 /**
- * Finds out which files are wanted: those that were asked for; else those that the magnet link names (`so`, BEP 53); else all.
+ * Returns the wanted files, without padding: those in the options; otherwise those that the magnet link selects (`so`,
+ * BEP 53); otherwise all.
  *
  * @param meta The torrent.
- * @param how `add`: how it was added. `source`: what was added.
- * @returns The files, padding left out.
- * @throws {SelectionError} If a file that is asked for isn't there.
+ * @throws {SelectionError} If a selected file doesn't exist.
  */
 export function selectionOf(
   meta: Metainfo,
-  { add, source }: { readonly add: AddOptions; readonly source: Metainfo | Magnet },
+  { add, source }: SelectionSource,
 ): FileSelection {
   const numbered = numberedFiles(meta.files);
   const files = typeof add.files === "function" ? add.files(meta) : add.files ?? named(meta, source);
@@ -44,17 +51,17 @@ function named(meta: Metainfo, source: Metainfo | Magnet): ReadonlySet<number> |
   return selectFiles(meta, [parseSelectOnly(source.selectOnly)]);
 }
 
-/** Whether it isn't known yet what a source holds. */
+/** Returns `true` if the source is a magnet link. */
 export function isMagnet(source: Metainfo | Magnet): source is Magnet {
   return !("pieces" in source);
 }
 
 /**
- * Makes sure that files are there.
+ * Checks that files exist.
  *
- * @param meta The torrent; `null` while nobody knows which it has: then nothing is wrong yet.
- * @param files Indexes.
- * @throws {ShoalError} Of kind `usage` if one isn't there, or is padding.
+ * @param meta The torrent; `null` while its files are unknown, when every index from 0 is accepted.
+ * @param files Indexes of the files.
+ * @throws {ShoalError} Of kind `usage` if a file doesn't exist or is padding.
  */
 export function checkFiles(meta: Metainfo | null, files: Iterable<number>): void {
   for (const index of files) {
@@ -68,11 +75,11 @@ export function checkFiles(meta: Metainfo | null, files: Iterable<number>): void
 }
 
 /**
- * Makes sure that files can be chosen.
+ * Checks that files can be selected.
  *
- * @param meta The torrent; `null` while nobody knows which it has.
- * @param files Their indexes.
- * @throws {ShoalError} Of kind `usage` if one isn't there, or there are none.
+ * @param meta The torrent; `null` while its files are unknown.
+ * @param files Indexes of the files.
+ * @throws {ShoalError} Of kind `usage` if a file doesn't exist, or if there are none.
  */
 export function checkSelection(meta: Metainfo | null, files: ReadonlySet<number>): void {
   checkFiles(meta, files);
@@ -81,11 +88,10 @@ export function checkSelection(meta: Metainfo | null, files: ReadonlySet<number>
 }
 
 /**
- * How a torrent would have been added with other files chosen.
+ * Returns options with another selection of files.
  *
- * @param add How it was added.
+ * @param add The options.
  * @param files Indexes of the files; `null` for all.
- * @returns How it is to be added.
  */
 export function withFiles(add: AddOptions, files: ReadonlySet<number> | null): AddOptions {
   return { ...add, files: files ?? ((meta: Metainfo) => new Set(numberedFiles(meta.files))) };

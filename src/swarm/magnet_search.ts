@@ -1,6 +1,6 @@
 /**
- * Finds out what a magnet link stands for: from peers (BEP 9), from where the link says, from the last run, or from the user after
- * all, whoever is first.
+ * Finds the metadata of a magnet link: from peers (BEP 9), from the sources in the link, from an earlier run, or from
+ * the user, whichever is first.
  *
  * @module
  */
@@ -11,35 +11,34 @@ import { MetadataFetch } from "./metadata/metadata_fetch.ts";
 import type { Swarm } from "./swarm.ts";
 import type { Shared, TorrentOptions } from "./torrent_options.ts";
 
-/** What a {@linkcode MagnetSearch} works with. */
+/** Options for {@linkcode MagnetSearch}. */
 export interface MagnetSearchOptions {
-  /** The link. */
+  /** The magnet link. */
   readonly magnet: Magnet;
   /** What the session shares. */
   readonly shared: Shared;
   /** Peers to ask. */
   readonly swarm: Swarm;
-  /** Looks everywhere else. */
+  /** Searches all other sources. */
   readonly findMetadata: TorrentOptions["findMetadata"];
-  /** Peers are going to be asked, and may be connected to. */
+  /** Called before peers are asked, so that connections are made. */
   asking(): void;
-  /** Told what does not work and is not needed. */
+  /** Called with errors that don't end the search. */
   onWarning(error: unknown): void;
 }
 
-/** The search for one torrent's metadata; may be run again when it has failed. */
+/** The search for one torrent's metadata. May be run again after a failure. */
 export class MagnetSearch {
   readonly #options: MagnetSearchOptions;
   readonly #given = Promise.withResolvers<Metainfo>();
   #isGiven = false;
   #fetch: MetadataFetch | null = null;
 
-  /** @param options What it works with. */
   constructor(options: MagnetSearchOptions) {
     this.#options = options;
   }
 
-  /** Part of the metadata that peers have sent, 0 to 1. */
+  /** The part of the metadata that peers have sent, 0 to 1. */
   get progress(): number {
     return this.#fetch?.progress ?? 0;
   }
@@ -49,24 +48,24 @@ export class MagnetSearch {
     return this.#fetch !== null;
   }
 
-  /** The user has the torrent's file. */
+  /** Ends the search with a torrent file from the user. */
   give(meta: Metainfo): void {
     this.#isGiven = true;
     this.stop();
     this.#given.resolve(meta);
   }
 
-  /** Asks peers no more; memory is given back. */
+  /** Stops asking peers and frees the memory. */
   stop(): void {
     this.#fetch?.stop();
   }
 
   /**
-   * Searches.
+   * Runs the search.
    *
-   * @param signal Gives up.
+   * @param signal Aborts the search.
    * @returns The torrent.
-   * @throws {MetainfoError} If the metadata is what the info-hash names, and no valid torrent all the same.
+   * @throws {MetainfoError} If the metadata matches the info-hash but isn't a valid torrent.
    * @throws The signal's reason, when it is aborted.
    */
   async run(signal: AbortSignal): Promise<Metainfo> {

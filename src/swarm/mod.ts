@@ -1,5 +1,5 @@
 /**
- * Torrents at work: the front door of the room.
+ * Torrents and their swarms: what other folders use of this one.
  *
  * @module
  */
@@ -37,6 +37,7 @@ export type { AddOptions } from "./torrent_options.ts";
 export type { FileSnapshot, PieceCell, PieceMap } from "./piece_map.ts";
 export type { PeerSnapshot, TorrentSnapshot } from "./snapshot.ts";
 export { Torrent } from "./torrent.ts";
+export type { TorrentHandle } from "./torrent_handle.ts";
 export type { OpenFileOptions, ReadableTorrent, ReadOptions, TorrentReader } from "./torrent_reader.ts";
 export type { MetadataSearch, PeerFinder, PeerFinderHost, Shared, TorrentOptions } from "./torrent_options.ts";
 export { OpeningQueue } from "./opening_queue.ts";

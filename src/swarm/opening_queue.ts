@@ -1,6 +1,7 @@
 /**
- * A session may have thousands of torrents when it starts. If all of them look at their files at the same time, none is ready soon,
- * and what that takes of memory is never given back.
+ * Opens a few torrents at a time. A session may have thousands of torrents when it starts: if all of them checked their
+ * files at the same time, none would be ready soon, and the memory that this takes would never be returned to the
+ * system.
  *
  * @module
  */
@@ -8,27 +9,27 @@
 import type { Platform } from "../platform/platform.ts";
 
 /**
- * Torrents that are opened at a time: one has the disk read while the other hashes. With four, 300 torrents take 20 MiB more where
- * nobody collects the garbage.
+ * Torrents that are opened at the same time: one reads from disk while the other hashes. With four, 300 torrents take
+ * 20 MiB more if garbage isn't collected.
  */
 const AT_A_TIME = 2;
-/** Milliseconds after which the next one gets its turn although this one isn't done: its disk sleeps, perhaps, or hangs. */
+/** Milliseconds after which the next torrent gets a turn anyway: the disk of this one may be asleep or hang. */
 const PATIENCE_MS = 1_000;
 /**
- * Turns after which garbage is collected. What opening leaves behind is largely outside of the heap, so that the engine doesn't
- * see how much there is: 300 torrents took 10 to 13 MiB less at rest, and 27 to 30 less at the most.
+ * Turns after which garbage is collected. Most of the garbage is outside the heap, so that the engine doesn't notice
+ * it: 300 torrents took 10 to 13 MiB less at rest, and 27 to 30 MiB less at the peak.
  */
 const COLLECT_EVERY = 64;
 
-/** Lets a few torrents look at their files at a time, in the order in which they have asked. */
+/** Opens a few torrents at a time, in the order of their requests. */
 export class OpeningQueue {
   readonly #platform: Pick<Platform, "after" | "collectGarbage">;
   #underWay = 0;
   #over = 0;
-  /** Those that wait for their turn, who came first first. */
+  /** Waiting torrents, in the order of their requests. */
   readonly #waiting = new Set<() => void>();
 
-  /** @param platform Timers, and who collects garbage. */
+  /** @param platform Timers and garbage collection. */
   constructor(platform: Pick<Platform, "after" | "collectGarbage">) {
     this.#platform = platform;
   }
@@ -36,11 +37,12 @@ export class OpeningQueue {
   /**
    * Opens a torrent when it is its turn.
    *
-   * @param open Opens it. It calls `passOn` when it turns out to have much to do, which others needn't wait for; harmless when called again.
-   * @param signal Gives up.
-   * @returns What `open` gives.
-   * @throws What `open` throws.
-   * @throws The signal's reason, when it is aborted before its turn.
+   * @param open Opens the torrent. May call `passOn`, even repeatedly, to let the next torrent begin when much is left
+   * to do.
+   * @param signal Aborts the wait.
+   * @returns The result of `open`.
+   * @throws The error of `open`.
+   * @throws The signal's reason, when it is aborted before the turn.
    */
   async take<T>(open: (passOn: () => void) => Promise<T>, signal: AbortSignal): Promise<T> {
     signal.throwIfAborted();
@@ -61,7 +63,7 @@ export class OpeningQueue {
     }
   }
 
-  /** Settles when it counts as being under way. */
+  /** Resolves when it is the torrent's turn. */
   #wait(signal: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       const go = (): void => {
@@ -77,7 +79,7 @@ export class OpeningQueue {
     });
   }
 
-  /** Somebody's turn is over: the next one has it, if there is one. */
+  /** Ends a turn and begins the next one. */
   #passOn(): void {
     if (++this.#over % COLLECT_EVERY === 0) this.#platform.collectGarbage?.();
     const [next] = this.#waiting;

@@ -1,5 +1,5 @@
 /**
- * The pieces and files of a torrent, summed up for those who draw them.
+ * Summaries of a torrent's pieces and files for display.
  *
  * @module
  */
@@ -9,68 +9,78 @@ import type { Bitfield } from "../base/bitfield.ts";
 import type { Peer } from "../peer/mod.ts";
 import type { PartialPieces } from "./pieces/partial_pieces.ts";
 
-/** All pieces in a row, cut into cells of as many pieces each, as far as that goes. */
+/** All pieces in order, divided into cells of roughly equal size. */
 export interface PieceMap {
   /** Pieces of the torrent. */
   readonly pieces: number;
-  /** Pieces that are verified and written. */
+  /** Pieces that have been verified and written. */
   readonly have: number;
-  /** Wanted pieces that aren't. */
+  /** Wanted pieces that are missing. */
   readonly missing: number;
-  /** Pieces of which a part is here or asked for. */
+  /** Pieces of which blocks have been received or requested. */
   readonly started: number;
-  /** The cells; fewer than were asked for when there are fewer pieces. */
+  /** The cells; fewer than requested if there are fewer pieces. */
   readonly cells: readonly PieceCell[];
 }
 
-/** Some pieces next to each other. */
+/** A cell of neighbouring pieces. */
 export interface PieceCell {
-  /** Part of the wanted bytes that is here, verified or not: 0 to 1. It is 1 only when all is verified; 0 when nothing is wanted. */
+  /** Received part of the wanted pieces, verified or not, 0 to 1: 1 only if all are verified, 0 if none is wanted. */
   readonly done: number;
-  /** Whether a piece of it is being fetched. */
+  /** Whether a piece of the cell is being fetched. */
   readonly active: boolean;
-  /** Whether any piece of it is wanted or here. */
+  /** Whether a piece of the cell is wanted or on disk. */
   readonly wanted: boolean;
-  /** How many connected peers have its rarest missing piece; `null` when none is missing. */
+  /** Number of connected peers that have the rarest missing piece; `null` if no piece is missing. */
   readonly rarest: number | null;
 }
 
 /** A file of a torrent at one moment. */
 export interface FileSnapshot {
-  /** Its path inside the torrent's folder, or its name. Not made safe to print. */
+  /** Path inside the torrent's folder, or name. Not safe to print. */
   readonly path: string;
-  /** Bytes. */
+  /** Size in bytes. */
   readonly size: number;
-  /** Bytes of it that are verified. */
+  /** Verified bytes. */
   readonly verified: number;
-  /** Whether it was chosen. */
+  /** Whether the file is wanted. */
   readonly wanted: boolean;
 }
 
-/** The pieces of a torrent, for those who draw them. */
+/** The pieces of a torrent that are drawn. */
 export interface DrawnPieces {
-  /** Those that are to be there in the end. */
+  /** Wanted pieces. */
   readonly wanted: Bitfield;
-  /** Those that are there, are being fetched, or are common. */
+  /** Pieces on disk, started pieces, and the availability of the others. */
   readonly started: PartialPieces;
 }
 
-/** Most of a cell that isn't complete. */
+/** Largest {@linkcode PieceCell.done} of a cell that isn't complete. */
 const ALMOST = 0.999;
 
-/**
- * Sums up the pieces of a torrent. Costs one pass over them.
- *
- * @param torrent The torrent.
- * @param options `pieces`: its pieces. `cells`: how many cells there is room for, at least 1.
- * @returns The map.
- */
+/** The peers and web seeds that {@linkcode pieceMapOf} counts. */
+export interface PieceMapSource {
+  /** Web seeds that answer. */
+  readonly webSeeds: readonly unknown[];
+  /** Returns every connected peer. */
+  peers(): Iterable<Peer>;
+}
+
+/** Options for {@linkcode pieceMapOf}. */
+export interface PieceMapOptions {
+  /** Pieces of the torrent. */
+  readonly pieces: DrawnPieces;
+  /** Number of cells at most; values below 1 count as 1. */
+  readonly cells: number;
+}
+
+/** Summarises the pieces of a torrent. Takes one pass over them. */
 export function pieceMapOf(
-  torrent: { readonly webSeeds: readonly unknown[]; peers(): Iterable<Peer> },
-  options: { readonly pieces: DrawnPieces; readonly cells: number },
+  torrent: PieceMapSource,
+  options: PieceMapOptions,
 ): PieceMap {
   const { pieces: { wanted, started: { have, active, picker } }, cells } = options;
-  let everywhere = torrent.webSeeds.length; // the picker doesn't count those who have everything
+  let everywhere = torrent.webSeeds.length; // the picker doesn't count peers that have everything
   for (const peer of torrent.peers()) if (peer.isSeed) everywhere++;
   const pieces = have.length;
   const count = Math.min(Math.max(1, Math.floor(cells)), pieces);
@@ -107,16 +117,23 @@ export function pieceMapOf(
   }
 }
 
+/** Options for {@linkcode filesOf}. */
+export interface FilesOfOptions {
+  /** The torrent. */
+  readonly meta: Metainfo;
+  /** Indexes of the wanted files; all when absent. */
+  readonly wanted?: ReadonlySet<number> | undefined;
+}
+
 /**
- * How much is here of each file. Costs one pass over the pieces.
+ * Returns the files of a torrent in order, without padding, each with its verified bytes. Takes one pass over the
+ * pieces.
  *
- * @param torrent The torrent.
- * @param options `meta`: what it holds. `wanted`: indexes of the chosen files; all when absent.
- * @returns The files in their order, padding left out.
+ * @param torrent The pieces on disk.
  */
 export function filesOf(
   torrent: { readonly have: Bitfield },
-  options: { readonly meta: Metainfo; readonly wanted?: ReadonlySet<number> | undefined },
+  options: FilesOfOptions,
 ): FileSnapshot[] {
   const { meta, wanted } = options;
   const { have } = torrent;

@@ -1,5 +1,5 @@
 /**
- * What a torrent looks like at one moment, for those who draw it.
+ * The state of a torrent at one moment, for display.
  *
  * @module
  */
@@ -9,86 +9,81 @@ import type { Peer } from "../peer/mod.ts";
 import type { TorrentState } from "./torrent_state.ts";
 import type { WebSeed } from "./web_seeds/web_seed.ts";
 
-/** One torrent at one moment; cheap to make, safe to keep. */
+/** A torrent at one moment. Cheap to create, and never changes. */
 export interface TorrentSnapshot {
-  /** Which torrent. */
+  /** Info-hash of the torrent. */
   readonly infoHash: InfoHash;
-  /** Its name, safe to print. */
+  /** Name of the torrent, safe to print. */
   readonly name: string;
-  /** What it is doing. */
+  /** State of the torrent. */
   readonly state: TorrentState;
-  /** Why it can't go on while `state` is `error`, else `null`. */
+  /** Why the torrent can't continue while `state` is `error`; otherwise `null`. */
   readonly error: string | null;
   /** Bytes of the wanted files; 0 while `state` is `metadata`. */
   readonly size: number;
-  /** Bytes that are verified, padding left out. */
+  /** Verified bytes, without padding. */
   readonly verified: number;
-  /** 0 to 1: how far the check has come while `state` is `checking`, the metadata while it is that, else `verified / size`. */
+  /** Progress, 0 to 1: of the check in state `checking`, of the metadata in `metadata`, else `verified / size`. */
   readonly progress: number;
-  /** Payload bytes received from peers and web seeds since the start, wasted ones included. */
+  /** Payload bytes received from peers and web seeds since the start, including wasted ones. */
   readonly downloaded: number;
   /** Payload bytes sent to peers since the start. */
   readonly uploaded: number;
-  /** Payload bytes a second, lately. */
+  /** Present download rate in payload bytes per second. */
   readonly rateDown: number;
-  /** Payload bytes a second, lately. */
+  /** Present upload rate in payload bytes per second. */
   readonly rateUp: number;
-  /** Seconds until complete, or `null` when unknown. */
+  /** Seconds until completion; `null` if unknown. */
   readonly eta: number | null;
-  /** Connected peers, seeds included, web seeds too. */
+  /** Number of connected peers, including seeds and web seeds. */
   readonly peerCount: number;
-  /** Connected peers that have everything. */
+  /** Number of connected peers and web seeds that have everything. */
   readonly seedCount: number;
-  /** Every connected peer, in no order. */
+  /** Connected peers and web seeds, in no particular order. */
   readonly peers: readonly PeerSnapshot[];
 }
 
-/** One connected peer, or a web seed that answers, at one moment. */
+/** A connected peer, or a web seed that answers, at one moment. */
 export interface PeerSnapshot {
   /** `host:port`. */
   readonly address: string;
-  /** Client name and version, safe to print; empty when unknown. */
+  /** Client name and version, safe to print; empty if unknown. */
   readonly client: string;
   /**
-   * Letters, as other clients show them: `D` we download from it, `d` we want to but it chokes us, `U` we upload to it,
-   * `u` it wants to but we choke it, `O` optimistic unchoke, `S` snubbed, `I` it connected to us, `F` fast extension, `E` everything
-   * is encrypted, `e` only the handshake was, `W` web seed.
+   * Letters as in other clients: `D` we download from the peer, `d` we want to but the peer chokes us, `U` we upload to
+   * the peer, `u` the peer wants to download but we choke it, `O` optimistic unchoke, `S` snubbed, `I` incoming
+   * connection, `F` fast extension, `E` everything is encrypted, `e` only the handshake was, `W` web seed.
    */
   readonly flags: string;
-  /** Part of the torrent that it has, 0 to 1. */
+  /** Part of the torrent that the peer has, 0 to 1. */
   readonly progress: number;
-  /** Payload bytes a second from it. */
+  /** Present download rate from the peer in payload bytes per second. */
   readonly rateDown: number;
-  /** Payload bytes a second to it. */
+  /** Present upload rate to the peer in payload bytes per second. */
   readonly rateUp: number;
-  /** Payload bytes from it. */
+  /** Payload bytes received from the peer. */
   readonly downloaded: number;
-  /** Payload bytes to it. */
+  /** Payload bytes sent to the peer. */
   readonly uploaded: number;
 }
 
-/** What a snapshot is taken of. */
+/** What a snapshot is made from. */
 export interface SnapshotSource extends
   Pick<
     TorrentSnapshot,
     "infoHash" | "name" | "state" | "size" | "verified" | "progress" | "downloaded" | "uploaded"
   > {
-  /** What it holds; `null` while nobody knows. */
+  /** The metadata; `null` while unknown. */
   readonly meta: object | null;
-  /** Why it can't go on. */
+  /** The error that stopped the torrent; `null` if there is none. */
   readonly error: { readonly message: string } | null;
-  /** Every open connection. */
+  /** Returns every connected peer. */
   peers(): Iterable<Peer>;
   /** Web seeds that answer. */
   readonly webSeeds: readonly WebSeed[];
 }
 
-/**
- * Takes a snapshot.
- *
- * @param torrent The torrent.
- * @returns Plain values only.
- */
+/** Creates a snapshot, which contains plain values only. */
 export function snapshotOf(torrent: SnapshotSource): TorrentSnapshot {
   const peers = [...Array.from(torrent.peers(), peerSnapshot), ...torrent.webSeeds.map(webSeedSnapshot)];
   const rateDown = sum(peers, (peer) => peer.rateDown);
@@ -139,7 +134,7 @@ function webSeedSnapshot(seed: WebSeed): PeerSnapshot {
   };
 }
 
-/** The letters that {@linkcode PeerSnapshot.flags} explains. */
+/** Returns the letters for {@linkcode PeerSnapshot.flags}. */
 function flagsOf(peer: Peer): string {
   let flags = "";
   if (peer.amInterested) flags += peer.choking ? "d" : "D";

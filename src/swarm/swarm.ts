@@ -1,7 +1,7 @@
 /**
- * The peers of a torrent, and what is said to them and heard from them: one set of connections from the moment that the torrent is
- * added until it leaves. Before it is known what the torrent holds, peers are asked for that ({@linkcode MetadataFetch}); then
- * {@linkcode Content} is attached, and pieces come and go.
+ * The peers of a torrent, and the messages from and to them: one set of connections while the torrent is in the
+ * session. At first peers of a magnet link are asked for the metadata ({@linkcode MetadataFetch}); then
+ * {@linkcode Content} is attached, and pieces are downloaded and uploaded.
  *
  * @module
  */
@@ -34,48 +34,48 @@ import { PeerSet, type PeerSetEvent, type Prospects, USELESS } from "./peers/pee
 import type { Shared } from "./torrent_options.ts";
 import { UploadSlots } from "./choking/upload_slots.ts";
 
-/** With fewer peers than this others are looked for as soon as that is allowed. */
+/** With fewer peers than this, more are looked for as soon as that is allowed. */
 const FEW_PEERS = 10;
-/** Peers to ask a tracker for without room for any: the connected ones may be of no use, and have to be replaced then. */
+/** Peers that an incomplete torrent without room asks trackers for: useless peers may have to be replaced. */
 const SPARE_PEERS = 10;
 /**
- * A seed with so many connections needn't look for others: those that want something come to it. With fewer it does, since
- * nobody can come through a NAT that lets nobody in.
+ * A seed with this many connections doesn't look for peers, since interested peers connect to it. With fewer it does,
+ * since no peer can connect through a NAT that lets no connections in.
  */
 const ENOUGH_FOR_SEED = 30;
 /**
- * Milliseconds that news of a piece waits for something to go along with. A write of its own to every peer for every piece
- * would cost more than the piece when there are hundreds of peers.
+ * Milliseconds that have messages wait to be sent together with other messages. With hundreds of peers, one write to
+ * each of them for each piece would cost more than the piece.
  */
 const NEWS_MS = 50;
 
-/** What a {@linkcode Swarm} tells the torrent. */
+/** Calls from a {@linkcode Swarm} to its torrent. */
 export interface SwarmEvents {
-  /** There are few peers. */
+  /** Called when there are few peers. */
   needPeers(): void;
-  /** Regular work may be due: somebody came, or can be connected to. */
+  /** Called when regular work may be due: a peer has connected, or there are addresses to dial. */
   wake(): void;
-  /** The torrent can't go on. */
+  /** Called when an error stops the torrent. */
   failed(error: unknown): void;
-  /** For the user. */
+  /** Emits an event for the user. */
   tell(event: PeerSetEvent): void;
 }
 
-/** What a {@linkcode Swarm} is made of. */
+/** Options for {@linkcode Swarm}. */
 export interface SwarmOptions {
   /** What the session shares. */
   readonly shared: Shared;
-  /** Which torrent. */
+  /** Info-hash of the torrent. */
   readonly infoHash: InfoHash;
-  /** How fast all peers may be. */
+  /** Rate limits of all peers. */
   readonly limits: BandwidthParties;
   /** The torrent. */
   readonly events: SwarmEvents;
 }
 
-/** The peers of one torrent. Shut at first: nobody is dialled or let in before {@linkcode Swarm.open}. */
+/** The peers of one torrent. Peers are dialled and accepted only after {@linkcode Swarm.open}. */
 export class Swarm implements PeerHost {
-  /** Pieces of the torrent; 0 while it isn't known what is on disk. */
+  /** Pieces of the torrent; 0 before the content is attached. */
   pieceCount = 0;
   readonly #options: SwarmOptions;
   readonly #peers: PeerSet;
@@ -87,7 +87,6 @@ export class Swarm implements PeerHost {
   #news: Timer | null = null;
   #stopped = false;
 
-  /** @param options Its parts. */
   constructor(options: SwarmOptions) {
     const { shared: { platform, transport, reads, policy }, limits, events } = options;
     this.#options = options;
@@ -113,102 +112,102 @@ export class Swarm implements PeerHost {
     this.#peers.shut("the torrent is not at work");
   }
 
-  /** Every open connection. */
+  /** Every connected peer. */
   get peers(): Iterable<Peer> {
     return this.#peers.all;
   }
 
-  /** Payload bytes from peers. */
+  /** Payload bytes received from peers. */
   get downloaded(): number {
     return this.#peers.downloaded;
   }
 
-  /** Payload bytes to peers. */
+  /** Payload bytes sent to peers. */
   get uploaded(): number {
     return this.#peers.uploaded;
   }
 
-  /** The address of a connection, by its number. */
+  /** Returns the address of a connection, given its number. */
   hostOf(connection: number): string {
     return this.#peers.hostOf(connection);
   }
 
-  /** Shuts an address out, for good. */
+  /** Bans an address for good. */
   ban(host: string, reason: string): void {
     this.#peers.ban(host, reason);
   }
 
-  /** How many more peers would be welcome. */
+  /** Number of additional peers that would be useful. */
   get wantedPeers(): number {
     if (!this.#content) return this.#peers.room;
     if (!this.#content.complete) return Math.max(this.#peers.room, SPARE_PEERS);
     return this.#peers.size < ENOUGH_FOR_SEED ? Math.min(this.#peers.room, ENOUGH_FOR_SEED) : 0;
   }
 
-  /** What we say when a connection opens. */
+  /** Our handshake. */
   get handshake(): Handshake {
     const { infoHash, shared: { peerId } } = this.#options;
     return { infoHash, peerId, fast: true, extended: true, dht: this.#dht !== null };
   }
 
-  /** Our node of the DHT; of a private torrent nobody hears of it (BEP 27). */
+  /** Our DHT node; `null` for a private torrent, whose peers aren't told of it (BEP 27). */
   get #dht(): Shared["dht"] {
     return this.#isPrivate ? null : this.#options.shared.dht;
   }
 
-  /** Takes note of peers that somebody named. */
+  /** Adds addresses of peers. */
   add(addresses: Iterable<PeerAddress>, source?: PeerSource): void {
     this.#peers.add(addresses, source);
     this.#options.events.wake();
   }
 
-  /** Why a peer at this address would not be accepted, or `null`. */
+  /** Returns why a peer at an address would not be accepted, or `null`. */
   refuses(host: string): string | null {
     return this.#peers.refuses(host);
   }
 
-  /** Takes over a connection that was made to us, after its handshake. */
+  /** Accepts an incoming connection after its handshake. */
   accept(connection: PeerStream, theirs: Handshake): void {
     this.#peers.accept(connection, theirs);
     this.#options.events.wake();
   }
 
-  /** Dials peers, and lets them in. */
+  /** Starts to dial and accept peers. */
   open(): void {
     this.#peers.open();
     this.#options.events.wake();
   }
 
-  /** Leaves everybody and lets nobody in; `why` is what they are told. What is known of peers stays. */
+  /** Disconnects all peers, with `why` as the reason, and lets none connect. What is known about peers is kept. */
   shut(why: string): void {
     this.#peers.shut(why);
   }
 
-  /** Leaves everybody for good. */
+  /** Disconnects all peers for good. */
   stop(): void {
     this.#stopped = true;
     this.#news?.cancel();
     this.#peers.stop();
   }
 
-  /** A port at which others reach us is another one: tells peers. */
+  /** Called when a port at which we can be reached has changed; tells peers. */
   moved(): void {
     for (const peer of this.#peers.all) peer.announcePorts(this.#portsFor(peer));
   }
 
-  /** The torrent is private (BEP 27): only those whom its trackers or the user have named may know of it. */
+  /** Marks the torrent as private (BEP 27): only peers named by its trackers or by the user may join. */
   keepPrivate(): void {
     this.#isPrivate = true;
     this.#peers.keepPrivate();
   }
 
-  /** From here on peers are asked for what the torrent holds. */
+  /** Starts to ask peers for the metadata. */
   seekMetadata(fetch: MetadataFetch): void {
     this.#fetch = fetch;
     this.#extensions = extensionsForMetadata(fetch);
   }
 
-  /** From here on pieces are fetched and served; connections that were made for the metadata stay. */
+  /** Starts to download and upload pieces. Connections that were made for the metadata stay open. */
   attach(content: Content): void {
     this.#fetch = null;
     this.#content = content;
@@ -230,21 +229,21 @@ export class Swarm implements PeerHost {
         peer.output.close(messageOf(error));
         continue;
       }
-      this.#joined(peer, true); // whoever doesn't speak BEP 10 was of no use so far
+      this.#joined(peer, true); // peers without BEP 10 have been disconnected already
       if (!peer.pieces.isEmpty) this.peerPieces(peer);
       if (peer.interested) this.peerInterest(peer);
       peer.output.flush();
     }
   }
 
-  /** From here on no piece is fetched or served; everybody has been left before. */
+  /** Stops downloading and uploading pieces. All peers must have been disconnected before. */
   detach(): void {
     this.#content = null;
     this.#extensions = NO_EXTENSIONS;
     this.pieceCount = 0;
   }
 
-  /** A piece is verified and written: tells everybody. */
+  /** Tells peers of a piece that has been verified and written. */
   pieceDone(index: number): void {
     for (const peer of this.#peers.all) {
       if (peer.pieces.has(index)) peer.wanted--;
@@ -257,13 +256,13 @@ export class Swarm implements PeerHost {
     });
   }
 
-  /** Pieces are wanted again, after all were here: those that were left because neither needed the other are dialled again. */
+  /** Called when pieces are wanted again after completion. Peers that were dropped as useless are dialled again. */
   wantsMore(): void {
     this.#peers.reconsider();
     this.#options.events.wake();
   }
 
-  /** Every wanted piece is here: tells everybody, and leaves those who have no use for us, nor we for them. */
+  /** Called when the download is complete. Tells peers, and disconnects those that are useless now. */
   complete(): void {
     for (const peer of [...this.#peers.all]) {
       peer.announceUploadOnly();
@@ -275,7 +274,7 @@ export class Swarm implements PeerHost {
   /**
    * Regular work, `seconds` after the last.
    *
-   * @returns Milliseconds until there is more, unless something happens.
+   * @returns Milliseconds until the next regular work, unless something happens before.
    */
   tick(now: number, seconds: number): number {
     const content = this.#content;
@@ -312,7 +311,7 @@ export class Swarm implements PeerHost {
     return portsFor({ dht: this.#dht, port, portFor }, host);
   }
 
-  /** A read of a peer has been parsed. */
+  /** Called when a read from a peer has been parsed. */
   #parsed(peer: Peer): void {
     if (this.#content === null) return void this.#fetch?.ask(peer);
     this.#content.download.parsed(peer);
@@ -333,21 +332,21 @@ export class Swarm implements PeerHost {
 
   #prospectsOf(peer: Peer): Prospects {
     if (this.#isUseless(peer)) return "none";
-    // Another seed has often left before we hear that it is one.
+    // Another seed often disconnects before it has told us that it is a seed.
     return this.#content?.complete && !peer.interested && peer.up.total === 0 ? "poor" : "good";
   }
 
-  /** Two ends that want nothing from each other are a waste of a connection. */
+  /** Disconnects a peer if neither side wants anything from the other. */
   #dropUseless(peer: Peer): void {
     if (this.#isUseless(peer)) peer.output.close(USELESS);
   }
 
-  /** Whether neither end will ever want anything; who wants something after all may say that it only uploads (BEP 21). */
+  /** Returns `true` if neither side will ever want anything. An upload-only peer (BEP 21) may still be interested. */
   #isUseless(peer: Peer): boolean {
     return this.#content?.complete === true && (peer.isSeed || (peer.uploadOnly && !peer.interested));
   }
 
-  // The peer's side: PeerHost. Of pieces peers tell only when it is known what is on disk.
+  // The {@linkcode PeerHost} methods. Peers call those about pieces only while content is attached.
 
   get extensions(): readonly Extension<Peer>[] {
     return this.#extensions.extensions;
@@ -398,14 +397,14 @@ export class Swarm implements PeerHost {
 
   peerIntroduced(peer: Peer): void {
     this.#peers.introduced(peer);
-    const { seenAs } = peer.extensions;
+    const { yourIp } = peer.extensions;
     if (this.#content === null) this.#fetch?.introduced(peer);
-    else if (seenAs !== null) this.#options.shared.seenAs("peer", peer.address.host, seenAs);
+    else if (yourIp !== null) this.#options.shared.seenAs("peer", peer.address.host, yourIp);
     this.#dropUseless(peer);
   }
 
   peerInterest(peer: Peer): void {
-    // Whoever is no longer interested keeps its slot until the next round.
+    // A peer that is no longer interested keeps its slot until the next round.
     if (this.#content !== null && peer.interested) this.#slots.giveFree(this.#peers.all);
   }
 

@@ -1,49 +1,49 @@
 /**
- * One timer for the regular work of all torrents of a session. Whoever has something to do at every tick gets a turn at every
- * tick. Whoever has not is left in peace until the time that it named, or until it is woken, so that a session with thousands of
- * idle torrents sleeps, too.
+ * One timer for the regular work of all torrents of a session. A busy torrent gets a turn at every tick. An idle
+ * torrent gets none before the time that it named, or before it is woken, so that a session with thousands of idle
+ * torrents sleeps, too.
  *
  * @module
  */
 
 import type { Platform, Timer } from "../platform/platform.ts";
 
-/** Milliseconds from one tick to the next, at the least. */
+/** Fewest milliseconds between two ticks. */
 export const TICK_MS = 500;
-/** Milliseconds between being woken and the turn, at the least: rates that are measured over less than that jump. */
+/** Fewest milliseconds between waking a torrent and its turn: rates measured over a shorter time fluctuate. */
 const WAKE_MS = TICK_MS / 2;
 
-/** Regular work of one torrent. */
+/** The regular work of one torrent. */
 export interface TickerWork {
   /**
-   * Does what is due. It may call its own seat and those of others.
+   * Does what is due. May use its own seat and those of other torrents.
    *
-   * @param now Milliseconds, on the clock that never jumps.
-   * @param seconds Since the turn before, or since it was woken if it had been left in peace. After the machine was suspended
-   * it may be any number.
-   * @returns Milliseconds until the next turn is wanted: {@linkcode TICK_MS} or less for the next tick, Infinity to be left in
-   * peace until it is woken. The turn comes at the first tick after that time, never sooner.
+   * @param now Current time on the monotonic clock in milliseconds.
+   * @param seconds Seconds since the last turn, or since the torrent was woken if it had been idle. May be any number
+   * after the machine was suspended.
+   * @returns Milliseconds until the next turn: {@linkcode TICK_MS} or less for the next tick, `Infinity` for none until
+   * the torrent is woken. The turn comes at the first tick after that time, never sooner.
    */
   turn(now: number, seconds: number): number;
 }
 
-/** A place at the {@linkcode Ticker}. */
+/** A torrent's registration at a {@linkcode Ticker}. */
 export interface TickerSeat {
-  /** Something has happened that needs regular work: it gets a turn soon. Costs nothing if it gets one anyway. */
+  /** Wakes the torrent, which gets a turn soon. Does nothing if it gets one anyway. */
   wake(): void;
-  /** Ends it: it gets no turn any more. Harmless when called again. */
+  /** Ends the registration; there are no more turns. May be called again. */
   leave(): void;
 }
 
-/** Gives turns to all torrents of a session, by one timer. */
+/** Gives turns to all torrents of a session, with one timer. */
 export class Ticker {
   readonly #platform: Pick<Platform, "now" | "after">;
   readonly #seats = new Set<Seat>();
   #lastTick = -Infinity;
   #timer: Timer | null = null;
-  /** When the timer fires; Infinity when it isn't set. */
+  /** When the timer fires, in milliseconds; `Infinity` while it isn't set. */
   #timerDue = Infinity;
-  /** What seats need of it. */
+  /** What seats need from the ticker. */
   readonly #host: SeatHost = {
     now: () => this.#platform.now(),
     woken: (seat) => {
@@ -60,10 +60,10 @@ export class Ticker {
   }
 
   /**
-   * Takes on regular work; it begins awake.
+   * Registers regular work, which begins awake.
    *
-   * @param work What is to be done.
-   * @returns Its seat.
+   * @param work The regular work.
+   * @returns The seat of the work.
    */
   join(work: TickerWork): TickerSeat {
     const seat = new Seat(work, this.#host);
@@ -79,7 +79,7 @@ export class Ticker {
     try {
       for (const seat of this.#seats) if (seat.due <= now) seat.turn(now);
     } finally {
-      this.#arm(); // that the turn of one has failed is no reason for the others to get none
+      this.#arm(); // an error in one torrent's turn must not stop the others
     }
   }
 
@@ -92,13 +92,13 @@ export class Ticker {
     this.#armFor(first);
   }
 
-  /** Sees to it that the timer fires by then, though not before the next tick. */
+  /** Sets the timer to fire at a time if it would fire later, but not before the next tick. */
   #armFor(due: number): void {
     const at = Math.max(due, this.#lastTick + TICK_MS);
     if (at >= this.#timerDue) return;
     this.#timer?.cancel();
     this.#timerDue = at;
-    // Rounded up, since a timer that fires a moment too soon finds that nothing is due.
+    // Rounded up: a timer that fires a moment too soon would find nothing due.
     this.#timer = this.#platform.after(Math.max(0, Math.ceil(at - this.#platform.now())), () => this.#tick());
   }
 }
@@ -109,13 +109,13 @@ interface SeatHost {
   left(seat: Seat): void;
 }
 
-/** {@linkcode TickerSeat}, as the ticker sees it. */
+/** A {@linkcode TickerSeat} as the ticker sees it. */
 class Seat implements TickerSeat {
-  /** When it gets a turn. */
+  /** When the next turn is due, in milliseconds. */
   due = Infinity;
   readonly #work: TickerWork;
   readonly #host: SeatHost;
-  /** When the last turn was, or when it was woken. */
+  /** When the last turn was, or when the torrent was woken, in milliseconds. */
   #last: number;
 
   constructor(work: TickerWork, host: SeatHost) {
@@ -127,7 +127,7 @@ class Seat implements TickerSeat {
   wake(): void {
     const now = this.#host.now();
     if (this.due <= now + WAKE_MS) return;
-    if (this.due > now + TICK_MS) this.#last = now; // nothing went on that would have to be measured
+    if (this.due > now + TICK_MS) this.#last = now; // there is nothing to measure in the idle time
     this.due = now + WAKE_MS;
     this.#host.woken(this);
   }
@@ -139,8 +139,8 @@ class Seat implements TickerSeat {
   turn(now: number): void {
     const seconds = (now - this.#last) / 1000;
     this.#last = now;
-    this.due = Infinity; // it may be woken during its own turn
-    let wait = 0; // until the next tick, should this one fail
+    this.due = Infinity; // the torrent may be woken during its own turn
+    let wait = 0; // the next tick, if the turn throws
     try {
       wait = this.#work.turn(now, seconds);
     } finally {

@@ -1,10 +1,10 @@
 /**
- * One torrent, from the moment that it is added until it is removed.
+ * The state machine of one torrent, from `add()` to `remove()`.
  *
- * Its life is one value, {@linkcode Torrent.state}; the table in `torrent_state.ts` says what may follow what. It has one set of
- * peers all that time. What a magnet link stands for is asked of them first ({@linkcode MetadataFetch}); then {@linkcode Content}
- * is attached: the pieces, and where they lie. What can take long (finding the metadata, checking, closing, what the user asks
- * for meanwhile) is done one after the other, in the order of {@linkcode Torrent.#inTurn}.
+ * {@linkcode Torrent.state} is the only state; `torrent_state.ts` lists the transitions. A torrent keeps one set of
+ * peers for life. A magnet link's torrent asks those peers for the metadata first ({@linkcode MetadataFetch}). Once the
+ * metadata is known, {@linkcode Content} (the pieces and their files) is attached. Slow work (finding the metadata,
+ * checking, moving, closing) runs one task at a time, in the order of {@linkcode Torrent.#inTurn}.
  *
  * @module
  */
@@ -18,7 +18,7 @@ import type { MoveProgress, StartMode } from "../storage/mod.ts";
 import type { AddOptions, PeerFinder, TorrentOptions, UnnamedEvent } from "./torrent_options.ts";
 import type { PeerSource } from "./peers/candidates.ts";
 import { checkFiles, checkSelection, type FileSelection, isMagnet, selectionOf, withFiles } from "./file_selection.ts";
-import { duplicateError, whyNotAgain } from "./duplicate_add.ts";
+import { duplicateError, reasonAgainstDuplicate } from "./duplicate_add.ts";
 import { Content } from "./content.ts";
 import { type EventOptions, type EventStream, streamEvents } from "./event_stream.ts";
 import type { ChangedEvent, TorrentEvent } from "./events.ts";
@@ -33,16 +33,17 @@ import { failureOf, incompleteData, reasonToRefuse, stoppedError, type TorrentFa
 import { isActive, isOver, mayFollow, type TorrentState } from "./torrent_state.ts";
 import { FILE_PRIORITIES, type FilePriority } from "./wanted_pieces.ts";
 import type { WebSeed } from "./web_seeds/web_seed.ts";
+import type { TorrentHandle } from "./torrent_handle.ts";
 
-/** Bytes that are said to be missing while nobody knows how many are: not 0, which would make us a seed. */
+/** Bytes reported as missing to trackers while the size is unknown. Reporting 0 would make us a seed. */
 const UNKNOWN_LEFT = 16 * 1024;
-/** Milliseconds for telling trackers that we leave. */
+/** Milliseconds for telling trackers that we stop. */
 const FAREWELL_MS = 2_000;
-/** What the user wants of a torrent, as far as it can go on. */
+/** What the user wants the torrent to do. The state follows as soon as it can. */
 type Wish = "run" | "paused" | "queued";
 
-/** One torrent. */
-export class Torrent {
+/** A torrent of a session. See {@linkcode TorrentHandle} for what users do with it. */
+export class Torrent implements TorrentHandle {
   /** Which torrent. */
   readonly infoHash: InfoHash;
   readonly #reading: ReadSource;
@@ -50,9 +51,9 @@ export class Torrent {
   readonly #swarm: Swarm;
   readonly #finder: PeerFinder;
   readonly #startedAt: number;
-  /** Aborted when it is stopped. */
+  /** Aborted when the torrent is stopped. */
   readonly #abort = new AbortController();
-  /** Aborted when it is stopped, too, or runs into an error: what was begun before is of no interest then. */
+  /** Aborted when the torrent is stopped or fails. Work that was begun before is then ignored. */
   #attempt = new AbortController();
   #metadata = Promise.withResolvers<Metainfo>();
   #finish = Promise.withResolvers<void>();
@@ -61,34 +62,34 @@ export class Torrent {
   #wish: Wish = "run";
   #error: unknown = null;
   #meta: Metainfo | null = null;
-  /** How it was added, with what has been changed since. */
+  /** How the torrent was added, with every later change. */
   #add: AddOptions;
-  #choice: FileSelection | null = null;
-  /** Of files, by index; one that is missing is normal. */
+  #selection: FileSelection | null = null;
+  /** By file index; files without an entry have normal priority. */
   readonly #priorities = new Map<number, FilePriority>();
-  /** Finds out what a magnet link stands for; `null` where a torrent file was added. */
+  /** Finds the metadata of a magnet link; `null` if a torrent file was added. */
   readonly #search: MagnetSearch | null;
   #content: Content | null = null;
-  /** Whether it is known what is on disk: from then on pieces are fetched and served. */
+  /** `true` once the state on disk is known: from then on pieces are fetched and served. */
   #attached = false;
-  /** Web seeds of the magnet link and of other sources. */
+  /** Web seeds of the magnet link and of sources that were merged later. */
   readonly #moreWebSeeds: string[] = [];
-  /** Whether the user has chosen its trackers: others of the link don't come back with the metadata. */
+  /** `true` if the user has set the trackers. Those of the source are then not added when the metadata arrives. */
   #hasOwnTrackers = false;
-  /** Bytes from web seeds of contents that were replaced. */
-  #goneDown = 0;
-  /** Blocks that couldn't be read, at most one a piece, of which that isn't noted yet. */
+  /** Bytes that web seeds sent to contents that have been replaced. */
+  #replacedDownloaded = 0;
+  /** Blocks that could not be read and are still to be handled, at most one per piece. */
   readonly #lost = new Map<number, Block>();
-  /** Whether it was told that everything wanted is here. */
+  /** `true` if the completion of the wanted files has been reported. */
   #isFinished = false;
   #seat: TickerSeat | null = null;
   #lastWork: Promise<void> = Promise.resolve();
   #stopping: Promise<void> | null = null;
 
   /**
-   * @param options Its parts.
-   * @throws {SelectionError} If a file that is to be downloaded isn't there.
-   * @throws {ShoalError} Of kind `storage` if a path could lead out of the folder.
+   * @param options See {@linkcode TorrentOptions}.
+   * @throws {SelectionError} If a selected file does not exist.
+   * @throws {ShoalError} Of kind `storage` if a path could lead out of the download folder.
    */
   constructor(options: TorrentOptions) {
     const { source, shared } = options;
@@ -110,7 +111,7 @@ export class Torrent {
     this.#finder = options.findPeers({
       infoHash: this.infoHash,
       trackers: source.trackers,
-      // A link has no tiers. A private torrent's trackers are asked one after the other all the same (BEP 27).
+      // A magnet link has no tiers. A private torrent's trackers are asked in order all the same (BEP 27).
       asksAllTrackers: () => isMagnet(source) && !this.#meta?.private,
       isPrivate: () => this.#meta?.private ?? false,
       progress: () => this.#progress(),
@@ -122,7 +123,7 @@ export class Torrent {
       },
     });
     this.#reading = new ReadSource({ shared, content: () => this.#content });
-    this.#quieten();
+    this.#ignoreRejections();
     this.#search = !isMagnet(source) ? null : new MagnetSearch({
       magnet: source,
       shared,
@@ -137,50 +138,42 @@ export class Torrent {
     } else {
       this.#state = "checking";
       this.#name = source.name;
-      this.#learn(source);
+      this.#setMetadata(source);
       this.#metadata.resolve(source);
     }
     this.#swarm.add(options.add.peers ?? [], "user");
   }
 
-  // What it is.
-
-  /** Its name, safe to print; of a magnet link first what that says, or the info-hash. */
   get name(): string {
     return this.#name;
   }
 
-  /** What it is doing. */
   get state(): TorrentState {
     return this.#state;
   }
 
-  /** Why it can't go on, while its state is `error`. */
   get error(): TorrentFailure | null {
     return this.#state === "error" ? failureOf(this.#error) : null;
   }
 
-  /** Resolves when it is known what it holds; rejects with the error that it has run into before. */
   get metadata(): Promise<Metainfo> {
     return this.#metadata.promise;
   }
 
-  /** Resolves when every wanted byte is verified and under its final name; rejects with the error that it runs into before. */
   get finished(): Promise<void> {
     return this.#finish.promise;
   }
 
-  /** What it holds; `null` while nobody knows. */
+  /** The metadata; `null` until it is known. */
   get meta(): Metainfo | null {
     return this.#meta;
   }
 
-  /** Whether the user wants it to wait. */
   get paused(): boolean {
     return this.#wish === "paused";
   }
 
-  /** Whether it is known what is on disk, so that pieces can be fetched and served. */
+  /** `true` once the state on disk is known, so that pieces can be fetched and served. */
   get attached(): boolean {
     return this.#attached;
   }
@@ -190,44 +183,44 @@ export class Torrent {
     return this.#content?.have ?? NO_PIECES;
   }
 
-  /** Whether every wanted piece is verified and written. */
+  /** `true` if every wanted piece is verified and written. */
   get complete(): boolean {
     return this.#attached && this.#content!.complete;
   }
 
-  /** Bytes that are wanted, padding left out; 0 while nobody knows. */
+  /** Bytes of the wanted files without padding; 0 until the metadata is known. */
   get size(): number {
     return this.#content?.size ?? 0;
   }
 
-  /** Wanted bytes that are verified, padding left out. */
+  /** Verified bytes of the wanted files, without padding. */
   get verified(): number {
     return this.#content?.verified ?? 0;
   }
 
-  /** 0 to 1: how far the search for metadata or the check has come while it does that, else how much is verified. */
+  /** From 0 to 1: the progress of the metadata search or of the check while one runs, else the verified share. */
   get progress(): number {
     if (!this.#content) return this.#search?.progress ?? 0;
     if (this.#state === "checking") return this.#content.checked;
     return this.size === 0 ? 1 : this.verified / this.size;
   }
 
-  /** Payload bytes from peers and web seeds. */
+  /** Payload bytes received from peers and web seeds. */
   get downloaded(): number {
-    return this.#swarm.downloaded + this.#goneDown + (this.#content?.downloaded ?? 0);
+    return this.#swarm.downloaded + this.#replacedDownloaded + (this.#content?.downloaded ?? 0);
   }
 
-  /** Payload bytes to peers. */
+  /** Payload bytes sent to peers. */
   get uploaded(): number {
     return this.#swarm.uploaded;
   }
 
-  /** Payload bytes since it was added, both ways. */
+  /** Payload bytes in both directions since the torrent was added. */
   get traffic(): { readonly downloaded: number; readonly uploaded: number } {
     return { downloaded: this.downloaded, uploaded: this.uploaded };
   }
 
-  /** Its pieces, for those who draw them; `null` while nobody knows what it holds. */
+  /** The state of each piece, for drawing; `null` until the metadata is known. */
   get pieces(): DrawnPieces | null {
     return this.#content?.pieces ?? null;
   }
@@ -237,62 +230,49 @@ export class Torrent {
     return this.#swarm.peers;
   }
 
-  /** Web seeds that answer. */
+  /** Web seeds that respond. */
   get webSeeds(): readonly WebSeed[] {
     return this.#content?.webSeeds?.connected ?? [];
   }
 
-  /** Folder that its files, or its own folder, go into. */
   get folder(): string {
     return this.#add.folder;
   }
 
-  /** Whether pieces are fetched in order instead of the rarest first. */
   get sequential(): boolean {
     return this.#add.sequential ?? false;
   }
 
-  /** Announce URLs in tiers, as they are now. */
   get trackers(): readonly (readonly string[])[] {
     return this.#finder.trackers;
   }
 
-  /** Priorities of files, by index into `meta.files`; one that is missing is normal. */
   get priorities(): ReadonlyMap<number, FilePriority> {
     return this.#priorities;
   }
 
-  /** What it looks like now. */
   snapshot(): TorrentSnapshot {
     return snapshotOf(this);
   }
 
-  /**
-   * Its pieces in a row of cells, to be drawn; `null` while nobody knows what it holds.
-   *
-   * @param cells How many there is room for.
-   */
   pieceMap(cells: number): PieceMap | null {
     return this.pieces && pieceMapOf(this, { pieces: this.pieces, cells });
   }
 
-  /** Its files, padding left out, and how much is here of each; none while nobody knows what it holds. */
   files(): readonly FileSnapshot[] {
-    return this.#meta === null ? [] : filesOf(this, { meta: this.#meta, wanted: this.#choice?.files });
+    return this.#meta === null ? [] : filesOf(this, { meta: this.#meta, wanted: this.#selection?.files });
   }
 
-  /** Indexes of the files that are to be downloaded as soon as it is known what it holds; `null` if that isn't said by indexes. */
+  /** Indexes of the files that the user selected; `null` if all files, or a function, were given. */
   get askedFiles(): readonly number[] | null {
     const { files } = this.#add;
     return files instanceof Set ? [...files] : null;
   }
 
-  /** Indexes of the files that are downloaded; see {@linkcode ReadableTorrent}. */
   get wantedFiles(): readonly number[] {
-    return wantedFilesOf({ meta: this.#meta, choice: this.#choice });
+    return wantedFilesOf({ meta: this.#meta, choice: this.#selection });
   }
 
-  /** What happens to it from now on, with `progress` every second; ends when it has left the session. */
   events(options: EventOptions = {}): EventStream {
     const { shared: { platform }, subscribe, over } = this.#options;
     return streamEvents<TorrentEvent>({
@@ -304,46 +284,32 @@ export class Torrent {
     }, options);
   }
 
-  /** Opens a file for reading; see {@linkcode ReadableTorrent.open}. */
   open(file: number, options: OpenFileOptions = {}): TorrentReader {
-    return openFile(file, { source: this.#reading, meta: this.#meta, choice: this.#choice, options });
+    return openFile(file, { source: this.#reading, meta: this.#meta, choice: this.#selection, options });
   }
 
-  // What the user has it do.
+  // What users and the session ask of it.
 
-  /** Goes to work. To be called once. */
+  /** Starts the torrent. To be called once. */
   start(): void {
-    const { size = null, count: files = null } = this.#choice ?? {};
+    const { size = null, count: files = null } = this.#selection ?? {};
     this.#tell({ event: "added", name: this.#name, size, files });
     this.#seat = this.#options.shared.ticker.join({ turn: (now, seconds) => this.#turn(now, seconds) });
     const { source, add } = this.#options;
-    if (!isMagnet(source)) this.#warnOf(source);
+    if (!isMagnet(source)) this.#warnOfFaults(source);
     void this.#begin(add.trust ? "trust" : add.check ? "check" : "resume");
   }
 
-  /** How fast it may be, within what all torrents together may. */
   get limits(): RateLimits {
     return ratesOf(this.#options.limits);
   }
 
-  /**
-   * Changes how fast it may be, at once.
-   *
-   * @param limits Bytes a second, `null` for no limit of its own; what is absent stays as it is.
-   * @throws {RangeError} If a rate isn't above 0; nothing has changed then.
-   */
   setLimits(limits: Partial<RateLimits>): void {
     this.#refuseIfOver();
     setRates(this.#options.limits, limits);
     this.#changed("limits");
   }
 
-  /**
-   * Takes other trackers from now on. Those that are there already are left alone, those that are named no more are told that we
-   * leave, and new ones are asked.
-   *
-   * @param tiers Announce URLs in tiers (BEP 12); none at all for no trackers.
-   */
   setTrackers(tiers: readonly (readonly string[])[]): void {
     this.#refuseIfOver();
     this.#hasOwnTrackers = true;
@@ -351,22 +317,12 @@ export class Torrent {
     this.#changed("trackers");
   }
 
-  /**
-   * Tries peers besides those that are found.
-   *
-   * @param addresses Where they listen.
-   */
   addPeers(addresses: readonly PeerAddress[]): void {
     this.#refuseIfOver();
     this.#foundPeers(addresses, "user");
     this.#changed("peers");
   }
 
-  /**
-   * Fetches pieces in order from now on, or the rarest first.
-   *
-   * @param sequential Whether in order.
-   */
   setSequential(sequential: boolean): void {
     this.#refuseIfOver();
     this.#add = { ...this.#add, sequential };
@@ -374,14 +330,6 @@ export class Torrent {
     this.#changed("sequential");
   }
 
-  /**
-   * Fetches some files before others from now on. Where pieces cover several files, the highest priority counts.
-   *
-   * @param files Indexes into `meta.files`; others keep theirs.
-   * @param priority The priority.
-   * @throws {ShoalError} Of kind `usage` if there is no such file, as far as that is known; nothing has changed then.
-   * @throws {RangeError} If there is no such priority.
-   */
   setPriority(files: Iterable<number>, priority: FilePriority): void {
     this.#refuseIfOver();
     if (!FILE_PRIORITIES.includes(priority)) throw new RangeError(`There is no priority "${priority}"`);
@@ -392,26 +340,16 @@ export class Torrent {
     this.#changed("priority");
   }
 
-  /**
-   * Wants other files from now on. What is here of those that aren't wanted any more stays, and is served; what has been fetched
-   * of those that are wanted now isn't fetched again.
-   *
-   * @param files Indexes into `meta.files`; `null` for all.
-   * @returns Settles when it is done.
-   * @throws {ShoalError} Of kind `usage` if there is no such file or none is left, of kind `storage` if something else is in the
-   * place of a file. The choice is the one of before then. While nobody knows what it holds nothing is wrong; what isn't there is the
-   * torrent's error as soon as that is known.
-   */
   async setFiles(files: ReadonlySet<number> | null): Promise<void> {
     if (files !== null) checkSelection(this.#meta, files);
     await this.#inTurn(async () => {
       const add = withFiles(this.#add, files);
       const { source } = this.#options;
       if (this.#meta !== null) {
-        if (files !== null) checkSelection(this.#meta, files); // nobody knew when it was asked
+        if (files !== null) checkSelection(this.#meta, files); // the metadata may have arrived since the call
         const choice = selectionOf(this.#meta, { add, source });
         if (this.#attached) await this.#operate((content) => content.select(choice.files));
-        this.#choice = choice;
+        this.#selection = choice;
       }
       this.#add = add;
       if (this.#attached) await this.#settle();
@@ -419,15 +357,10 @@ export class Torrent {
     });
   }
 
-  /**
-   * Hashes everything that is on disk, whatever is believed to be there. Nothing is fetched or served meanwhile.
-   *
-   * @returns Settles when it is done, or can't be: then the torrent's state is `error`, which says why.
-   */
   recheck(): Promise<void> {
     if (this.#state === "error") return this.#tryAgain("check");
     return this.#doInTurn(async (signal) => {
-      if (!this.#attached) return; // it isn't known yet what it holds, or it has just failed
+      if (!this.#attached) return; // the metadata is unknown, or the torrent has just failed
       this.#enter("checking");
       this.#swarm.shut(reasonToRefuse("checking"));
       const content = this.#content!;
@@ -440,15 +373,6 @@ export class Torrent {
     });
   }
 
-  /**
-   * Moves its files to another folder, on the same file system or another one. It is served and downloaded meanwhile.
-   *
-   * @param folder The folder; made if need be.
-   * @param options Whom to tell how far it has come, and when to give up.
-   * @returns Settles when everything is there.
-   * @throws {ShoalError} Of kind `storage` if it can't be moved, of kind `usage` if it is stopped. Everything is where it was then.
-   * @throws The signal's reason, when it is aborted.
-   */
   move(folder: string, options: MoveProgress = {}): Promise<void> {
     const { signal } = this.#abort;
     const ends = options.signal === undefined ? signal : AbortSignal.any([signal, options.signal]);
@@ -456,7 +380,7 @@ export class Torrent {
       if (folder === this.#add.folder) return;
       const content = this.#content;
       if (content !== null) {
-        // One that has run into an error is closed: perhaps because that folder is full.
+        // A torrent that has failed is closed. It may have failed because the old folder is full.
         const reopened = content.closed ? this.#newContent(content.meta) : null;
         await reopened?.open("resume", ends);
         try {
@@ -471,19 +395,17 @@ export class Torrent {
     });
   }
 
-  /** Has it wait in the queue until it is resumed. */
+  /** Makes the torrent wait in the queue until it is resumed. */
   queue(): void {
-    this.#want("queued");
+    this.#setWish("queued");
   }
 
-  /** Leaves the swarm until it is resumed: trackers are told, every connection is closed. A check goes on. What is here stays. */
   pause(): void {
-    this.#want("paused");
+    this.#setWish("paused");
   }
 
-  /** Goes on after a pause; after an error, tries again. */
   resume(): void {
-    this.#want("run");
+    this.#setWish("run");
     if (this.#state === "error") void this.#tryAgain("resume");
   }
 
@@ -491,29 +413,29 @@ export class Torrent {
     this.#error = null;
     this.#attempt = new AbortController();
     this.#metadata = this.#meta === null ? Promise.withResolvers() : this.#metadata;
-    this.#waitAnew();
+    this.#renewFinished();
     const done = this.#begin(mode);
     this.#enter(this.#meta !== null ? "checking" : this.#wish === "run" ? "metadata" : this.#wish);
     return done;
   }
 
   /**
-   * Takes what another source of the same torrent says.
+   * Adds what another source of the same torrent names: trackers, web seeds, peers and metadata.
    *
    * @param source The other source.
-   * @param add How it would have been added.
-   * @throws {ShoalError} Of kind `usage` if it can't be both.
+   * @param add How the source was to be added.
+   * @throws {ShoalError} Of kind `usage` if `add` contradicts how the torrent was added.
    */
   merge(source: Metainfo | Magnet, add: AddOptions): void {
     if (isOver(this.#state)) throw duplicateError(this.#name, "it is being stopped");
-    const why = whyNotAgain({
+    const why = reasonAgainstDuplicate({
       first: { source: this.#options.source, add: this.#add },
-      choice: this.#choice,
+      choice: this.#selection,
       meta: this.#meta,
     }, { add, source });
     if (why !== null) throw duplicateError(this.#name, why);
     this.#foundPeers(add.peers ?? [], "user");
-    if (this.#meta?.private) return this.#leaveOut(source, this.#meta);
+    if (this.#meta?.private) return this.#warnLeftOut(source, this.#meta);
     const { trackers, webSeeds } = source;
     this.#finder.addTrackers(trackers);
     this.#moreWebSeeds.push(...webSeeds);
@@ -524,15 +446,14 @@ export class Torrent {
     this.#search?.give(source);
   }
 
-  /** Stops it in good order, and leaves the session. Never rejects because of peers or trackers. */
   stop(): Promise<void> {
     return this.#stopping ??= this.#stop();
   }
 
   /**
-   * Stops it, and removes its files from the disk, and what is remembered of them.
+   * Stops the torrent and removes its files and resume state from the disk.
    *
-   * @throws {ShoalError} Of kind `storage` if something can't be removed; the rest is gone.
+   * @throws {ShoalError} Of kind `storage` if a file can't be removed. All other files are removed.
    */
   async removeData(): Promise<void> {
     await this.stop();
@@ -541,25 +462,27 @@ export class Torrent {
 
   // What the session tells it.
 
-  /** Who takes connections that ask for this torrent. */
+  /** Accepts incoming connections for this torrent. */
   get acceptor(): Acceptor {
     return this.#swarm;
   }
 
-  /** Takes note of peers that the magnet link has named. */
+  /** Adds peers that the magnet link names, once their host names are resolved. */
   namedPeers(addresses: readonly PeerAddress[]): void {
     this.#foundPeers(addresses, "user");
   }
 
-  /** A port at which others reach us is another one: tells trackers, which are told the TCP port alone, and peers. */
+  /** Tells trackers (which know the TCP port only) and peers that the external port has changed. */
   moved(protocol: "tcp" | "udp"): void {
-    if (protocol === "tcp") this.#finder.moved();
+    if (protocol === "tcp") this.#finder.externalPortChanged();
     this.#swarm.moved();
   }
 
   // Its life.
 
-  /** Does what can take long, when what was begun before is done. What it throws is the caller's to deal with. */
+  /**
+   * Runs slow work after the work that was queued before. Rejects with the error of `work`; the torrent doesn't fail.
+   */
   #inTurn(work: () => Promise<void>): Promise<void> {
     const done = this.#lastWork.then(async () => {
       this.#refuseIfOver();
@@ -570,8 +493,8 @@ export class Torrent {
   }
 
   /**
-   * The same for what is the torrent's own business: what it throws is an error of the torrent, unless it is being stopped, or has
-   * run into another one meanwhile, which aborts the signal.
+   * Like {@linkcode Torrent.#inTurn}, for the torrent's own work: an error makes the torrent fail, unless the signal is
+   * aborted because the torrent was stopped or has failed meanwhile.
    */
   #doInTurn(work: (signal: AbortSignal) => Promise<void>): Promise<void> {
     let { signal } = this.#attempt;
@@ -584,8 +507,8 @@ export class Torrent {
   }
 
   /**
-   * Does something with the files. Its failure is for who has asked for it to deal with; but if it has left things half done, the torrent
-   * can't go on either, and may be tried again.
+   * Runs an operation on the files. An error goes to the caller. If the operation has left the files half changed, the
+   * torrent fails as well and can be resumed.
    */
   async #operate(work: (content: Content) => Promise<void>): Promise<void> {
     const { signal } = this.#attempt;
@@ -598,17 +521,17 @@ export class Torrent {
     }
   }
 
-  /** @throws {ShoalError} Of kind `usage` if it has been stopped. */
+  /** @throws {ShoalError} Of kind `usage` if the torrent has been stopped. */
   #refuseIfOver(): void {
     if (isOver(this.#state)) throw stoppedError(this.#name);
   }
 
-  /** From a source to work: finds the metadata if need be, looks at the disk, and connects. */
+  /** Finds the metadata if it is unknown, checks the disk and connects. */
   async #begin(mode: StartMode): Promise<void> {
     const { signal } = this.#attempt;
     if (this.#meta !== null || this.#search === null) return this.#doInTurn((signal) => this.#check(mode, signal));
     try {
-      // Out of turn: it may take for ever, and what the user asks for meanwhile needn't wait for it.
+      // The search runs outside the queue: it may never end, and changes by the user must not wait for it.
       const meta = await this.#search.run(signal);
       await this.#doInTurn((signal) => this.#found(meta, mode, signal));
     } catch (error) {
@@ -616,17 +539,17 @@ export class Torrent {
     }
   }
 
-  /** The metadata of a magnet link is here. */
+  /** Called when the metadata of a magnet link is found. */
   async #found(meta: Metainfo, mode: StartMode, signal: AbortSignal): Promise<void> {
     const add = this.#add;
     this.#name = meta.name;
     if (!add.metadataOnly) {
       if (add.files instanceof Set) checkSelection(meta, add.files);
-      this.#learn(meta);
+      this.#setMetadata(meta);
     }
-    const { size, count: files } = this.#choice ?? { size: meta.size, count: numberedFiles(meta.files).length };
+    const { size, count: files } = this.#selection ?? { size: meta.size, count: numberedFiles(meta.files).length };
     this.#tell({ event: "metadata", name: meta.name, size, files });
-    this.#warnOf(meta);
+    this.#warnOfFaults(meta);
     this.#metadata.resolve(meta);
     if (add.metadataOnly) {
       this.#finish.resolve();
@@ -636,12 +559,12 @@ export class Torrent {
     await this.#check(mode, signal);
   }
 
-  /** It is known now what it holds. */
-  #learn(meta: Metainfo): void {
+  /** Creates the content once the metadata is known. */
+  #setMetadata(meta: Metainfo): void {
     const { shared, source } = this.#options;
-    this.#choice = selectionOf(meta, { add: this.#add, source });
+    this.#selection = selectionOf(meta, { add: this.#add, source });
     this.#meta = meta;
-    // Nobody knew which files it has when these were named.
+    // Priorities may have been set for files that the torrent doesn't have.
     for (const index of this.#priorities.keys()) if (meta.files[index]?.pad !== false) this.#priorities.delete(index);
     this.#content = this.#newContent(meta);
     if (meta.private) {
@@ -654,7 +577,7 @@ export class Torrent {
   #newContent(meta: Metainfo): Content {
     const { shared, limits } = this.#options;
     const add = this.#add;
-    // One that has been replaced, or only moves files, has no say.
+    // Events of a content that was replaced, or that only moves files, are ignored.
     const isOurs = () => this.#attached && this.#content === content;
     const content: Content = new Content({
       peers: () => this.#swarm.peers,
@@ -680,7 +603,7 @@ export class Torrent {
       meta,
       limits,
       folder: add.folder,
-      files: this.#choice?.files,
+      files: this.#selection?.files,
       sequential: add.sequential ?? false,
       priorities: this.#priorities,
       readOnly: add.seedOnly ?? false,
@@ -690,10 +613,10 @@ export class Torrent {
     return content;
   }
 
-  /** Finds out what is on disk, and goes to work. */
+  /** Checks the disk, attaches the content and goes to work. */
   async #check(mode: StartMode, signal: AbortSignal): Promise<void> {
     if (this.#state !== "checking") this.#enter("checking");
-    // One that has failed is closed; its files are looked at anew.
+    // The content of a torrent that failed is closed; a new one opens the same files.
     if (this.#content!.closed) this.#replaceContent(this.#content!);
     const content = this.#content!;
     await content.open(mode, signal);
@@ -705,13 +628,13 @@ export class Torrent {
     await this.#checked(signal);
   }
 
-  /** What may only be seeded has to be there. */
+  /** @throws {ShoalError} If the torrent may only be seeded and pieces are missing. */
   #refuseIncomplete({ have, meta }: Content): void {
     const { seedOnly, folder } = this.#add;
     if (seedOnly && !have.isFull) throw incompleteData(have, `${meta.name} in ${folder}`);
   }
 
-  /** It is known what is on disk. */
+  /** Called when the state on disk is known. */
   async #checked(signal: AbortSignal): Promise<void> {
     if (this.#content!.complete) {
       await this.#content!.flush();
@@ -719,22 +642,22 @@ export class Torrent {
       return this.#completed();
     }
     this.#isUnfinished();
-    this.#work();
+    this.#enterWanted();
   }
 
-  /** Goes on as the user wants it to. */
-  #work(): void {
-    if (isOver(this.#state)) return; // it was stopped meanwhile
+  /** Enters the state that the user wants. */
+  #enterWanted(): void {
+    if (isOver(this.#state)) return; // the torrent was stopped meanwhile
     const next = this.#wish !== "run" ? this.#wish : this.#content!.settled ? "seeding" : "downloading";
     if (this.#state !== next) this.#enter(next);
     if (this.#wish === "run") this.#connect();
     else this.#disconnect();
   }
 
-  /** Every wanted byte is verified and under its final name. */
+  /** Called when every wanted byte is verified and under its final name. */
   #completed(): void {
     if (this.#state === "error" || isOver(this.#state)) return;
-    this.#work();
+    this.#enterWanted();
     if (this.#isFinished) return;
     this.#isFinished = true;
     const seconds = (this.#options.shared.platform.now() - this.#startedAt) / 1000;
@@ -744,7 +667,7 @@ export class Torrent {
     this.#finish.resolve();
   }
 
-  /** More or less is wanted than before, or here. */
+  /** Called when the wanted pieces or the pieces on disk have changed. */
   async #settle(): Promise<void> {
     const { complete, settled } = this.#content!;
     this.#reading.readers.checked();
@@ -752,26 +675,25 @@ export class Torrent {
     else if (!this.#isFinished) this.#swarm.complete();
     if (this.#state === "checking" || this.#state === "error") return;
     if (complete && !settled) await this.#finishFiles();
-    else this.#work();
+    else this.#enterWanted();
   }
 
-  /** Something is missing again: who waits for the end waits for another one. */
+  /** Called when pieces are missing again: `finished` becomes a new promise. */
   #isUnfinished(): void {
-    // Be it that the last file is still on its way to the disk: peers of no use have been left already.
+    // Useless peers were dropped at completion even if the last file was still being flushed.
     this.#swarm.wantsMore();
     if (!this.#isFinished) return;
-    this.#waitAnew();
+    this.#renewFinished();
     this.#finder.needPeers();
   }
 
-  /** Who waits for the end from now on waits for another one. */
-  #waitAnew(): void {
+  #renewFinished(): void {
     this.#isFinished = false;
     this.#finish = Promise.withResolvers();
-    this.#quieten();
+    this.#ignoreRejections();
   }
 
-  /** Verified pieces that can't be read any more count as missing; the rest is served. */
+  /** Counts verified pieces that can't be read any more as missing. All other pieces are still served. */
   #unreadable(block: Block): void {
     const isFirst = this.#lost.size === 0;
     this.#lost.set(block.index, block);
@@ -788,25 +710,25 @@ export class Torrent {
       this.#tell({ event: "warning", message: `${which} can't be read and counts as missing: ${message}`, where });
       await this.#content!.forget(pieces);
       signal.throwIfAborted();
-      // There may be a disk that isn't mounted any more; nothing is to be served without it.
+      // The disk may be unmounted: nothing can be served without it.
       if (this.#add.seedOnly && this.have.isEmpty) throw error;
       await this.#settle();
     });
   }
 
-  #want(wish: Wish): void {
+  #setWish(wish: Wish): void {
     if (isOver(this.#state) || this.#wish === wish) return;
     this.#wish = wish;
     if (this.#state === "error") return;
-    // A check goes on, and what is wanted comes after it; but peers and trackers are left at once.
+    // A check runs on, and the new state follows it; peers and trackers are left at once.
     if (this.#state === "checking") return wish === "run" ? undefined : this.#disconnect();
-    if (this.#attached) return this.#work();
+    if (this.#attached) return this.#enterWanted();
     this.#enter(wish === "run" ? "metadata" : wish);
     if (wish === "run") this.#connect();
     else this.#disconnect();
   }
 
-  /** Opens the doors, once there is something to ask peers for. */
+  /** Opens connections, once the metadata or pieces can be requested. */
   #connect(): void {
     if (!isActive(this.#state) || (!this.#attached && this.#search?.asks !== true)) return;
     this.#swarm.open();
@@ -816,9 +738,9 @@ export class Torrent {
     this.#seat?.wake();
   }
 
-  /** Closes the doors. */
+  /** Closes all connections and stops announcing. */
   #disconnect(state: TorrentState = this.#state): void {
-    this.#finder.pause(); // first, so that nobody looks for others because we leave those that are here
+    this.#finder.pause(); // the finder pauses first: it must not look for replacements of the peers that are dropped
     this.#swarm.shut(reasonToRefuse(state));
     this.#content?.setPaused(true);
   }
@@ -830,37 +752,39 @@ export class Torrent {
     this.#tell({ event: "state", state, previous });
   }
 
-  /** It can't go on: it says why, is quiet, and waits to be resumed. */
+  /** Enters the state `error`: the files and connections are closed until the torrent is resumed. */
   #fail(error: unknown): void {
-    if (this.#attempt.signal.aborted) return; // it is over, or has failed: what goes wrong because of that is no news
-    // All of it is done before anybody is told, who may have it try again at once.
+    // The torrent has been stopped, or has failed already: errors that follow from that are not reported.
+    if (this.#attempt.signal.aborted) return;
+    // Everything is done before the event, whose listener may resume the torrent at once.
     const content = this.#content;
     this.#attempt.abort();
-    // The disk has failed already: what else goes wrong with it says no more.
+    // The disk has failed already, so a second error from closing the files adds nothing.
     void this.#inTurn(() => content?.close("the torrent has failed") ?? Promise.resolve()).catch(() => {});
     this.#disconnect("error");
     this.#attached = false;
     this.#swarm.detach();
     this.#rejectWith(error);
-    if (!isOver(this.#state)) this.#enter("error"); // somebody may have stopped it because peers left
+    // A listener may have stopped the torrent when its peers were dropped.
+    if (!isOver(this.#state)) this.#enter("error");
     this.#tell({ event: "error", ...failureOf(error) });
   }
 
   #replaceContent(old: Content): void {
-    this.#goneDown += old.downloaded;
+    this.#replacedDownloaded += old.downloaded;
     this.#content = this.#newContent(old.meta);
   }
 
   #rejectWith(error: unknown): void {
     this.#error = error;
-    if (this.#isFinished) this.#waitAnew();
+    if (this.#isFinished) this.#renewFinished();
     this.#metadata.reject(error);
     this.#finish.reject(error);
   }
 
-  /** Every wanted piece is here; the last of them may still be on their way to the device. */
+  /** Called when every wanted piece is verified. The last of them may not be flushed yet. */
   #allDone(): void {
-    // That a part is all we want is no completion (BEP 21); trackers hear of it as soon as they may be asked again.
+    // A partial download is no completion (BEP 21). Trackers hear of it with the next announce.
     if (this.have.isFull) this.#finder.completed();
     else this.#finder.needPeers();
     this.#swarm.complete();
@@ -871,7 +795,7 @@ export class Torrent {
     const content = this.#content!;
     const { signal } = this.#attempt;
     return content.flush().then(() => {
-      // A check that has begun meanwhile sees to it.
+      // A check that has begun meanwhile reports the completion itself.
       if (!signal.aborted && this.#state !== "checking" && content.settled) this.#completed();
     }, (error) => {
       if (!signal.aborted) this.#fail(error);
@@ -879,7 +803,7 @@ export class Torrent {
   }
 
   async #stop(): Promise<void> {
-    const hasFailed = this.#state === "error"; // and has said so
+    const hasFailed = this.#state === "error"; // the error was reported when the torrent failed
     this.#enter("stopping");
     this.#abort.abort(stoppedError(this.#name));
     this.#attempt.abort();
@@ -887,7 +811,7 @@ export class Torrent {
     this.#swarm.stop();
     this.#reading.readers.end();
     try {
-      // A disk that fails is no reason to go without taking leave.
+      // Trackers are told even if closing the files fails.
       const closed = this.#lastWork.then(() => this.#content?.close("we are stopping"));
       await Promise.allSettled([this.#finder.stop(FAREWELL_MS), closed]);
       await closed;
@@ -907,7 +831,7 @@ export class Torrent {
     if (!isOver(this.#state)) this.#swarm.add(addresses, source);
   }
 
-  /** Regular work. @returns Milliseconds until there is more, unless something happens. */
+  /** Regular work. Returns the milliseconds until the next call, unless the torrent is woken before. */
   #turn(now: number, seconds: number): number {
     const rest = this.#swarm.tick(now, seconds);
     if (!this.#attached) return rest;
@@ -924,9 +848,9 @@ export class Torrent {
     return { uploaded, downloaded, left, partialSeed: complete && !have.isFull };
   }
 
-  // Words.
+  // Events.
 
-  /** The one way out of what happens. */
+  /** The only place that emits events. */
   #tell(event: UnnamedEvent): void {
     this.#options.emit({ ...event, infohash: this.infoHash.hex } as TorrentEvent);
   }
@@ -940,21 +864,21 @@ export class Torrent {
     this.#tell({ event: "warning", message, where });
   }
 
-  /** What is wrong with a torrent and was passed over. */
-  #warnOf({ name, warnings }: Metainfo): void {
+  /** Reports faults of a torrent file that were tolerated. */
+  #warnOfFaults({ name, warnings }: Metainfo): void {
     for (const message of warnings) this.#tell({ event: "warning", message, where: name });
   }
 
-  /** Nobody but its own trackers is to know of a private torrent. */
-  #leaveOut({ trackers, webSeeds }: Metainfo | Magnet, meta: Metainfo): void {
+  /** Warns that trackers and web seeds of other sources are not added to a private torrent (BEP 27). */
+  #warnLeftOut({ trackers, webSeeds }: Metainfo | Magnet, meta: Metainfo): void {
     const own = new Set([...meta.trackers.flat(), ...meta.webSeeds]);
     if ([...trackers.flat(), ...webSeeds].every((url) => own.has(url))) return;
     const message = "other trackers and web seeds are left out, since the torrent is private";
     this.#tell({ event: "warning", message, where: meta.name });
   }
 
-  /** Whoever doesn't wait for the end is told by the event; it must not end the program as an unhandled rejection. */
-  #quieten(): void {
+  /** Events report failures, so a promise that nobody awaits must not end the program as an unhandled rejection. */
+  #ignoreRejections(): void {
     this.#metadata.promise.catch(() => {});
     this.#finish.promise.catch(() => {});
   }

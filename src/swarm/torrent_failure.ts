@@ -1,5 +1,5 @@
 /**
- * What is said of a torrent that doesn't do what it should.
+ * Errors of torrents, and reasons for the user.
  *
  * @module
  */
@@ -8,33 +8,28 @@ import type { Bitfield } from "../base/bitfield.ts";
 import { messageOf, ShoalError } from "../base/errors.ts";
 import type { TorrentState } from "./torrent_state.ts";
 
-/** Why a torrent can't go on. */
+/** Why a torrent can't continue. */
 export interface TorrentFailure {
-  /** Kind of failure: `storage`, `network`, `torrent` ... */
+  /** Kind of failure: `storage`, `network`, `torrent` and others. */
   readonly code: string;
   /** What is wrong. */
   readonly message: string;
-  /** What it is about: a file, a URL; may be empty. */
+  /** The file or URL that the failure is about; may be empty. */
   readonly where: string;
 }
 
-/**
- * An error in words.
- *
- * @param error Whatever was thrown.
- * @returns What events and snapshots say of it.
- */
+/** Describes an error for events and snapshots. */
 export function failureOf(error: unknown): TorrentFailure {
   if (!(error instanceof ShoalError)) return { code: "unexpected", message: messageOf(error), where: "" };
   return { code: error.kind, message: `${error.what}: ${error.why}`, where: error.where };
 }
 
 /**
- * The error of a torrent that may only be seeded, and isn't complete.
+ * Creates the error of a torrent that may only be seeded and isn't complete.
  *
- * @param have Pieces that are there.
- * @param where Its name and folder.
- * @returns The error, of kind `torrent`.
+ * @param have Pieces on disk.
+ * @param where Name and folder of the torrent.
+ * @returns An error of kind `torrent`.
  */
 export function incompleteData(have: Bitfield, where: string): ShoalError {
   return new ShoalError("torrent", {
@@ -46,20 +41,19 @@ export function incompleteData(have: Bitfield, where: string): ShoalError {
 }
 
 /**
- * The error of what is asked of a torrent that has left its session, or is about to.
+ * Creates the error of a call on a torrent that has left its session or is about to.
  *
- * @param where Its name.
- * @returns The error, of kind `usage`.
+ * @param where Name of the torrent.
+ * @returns An error of kind `usage`.
  */
 export function stoppedError(where: string): ShoalError {
   return new ShoalError("usage", { what: "cannot change the torrent", where, why: "it has been stopped" });
 }
 
 /**
- * Why a torrent lets nobody in.
+ * Returns why a torrent doesn't accept peers, as a sentence for events.
  *
- * @param state What it is doing instead.
- * @returns A sentence for peers' events.
+ * @param state State of the torrent.
  */
 export function reasonToRefuse(state: TorrentState): string {
   switch (state) {

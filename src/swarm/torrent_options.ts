@@ -1,5 +1,5 @@
 /**
- * What a torrent is made of: what the session shares among all of them, and what is its own.
+ * What a torrent is made of: what all torrents of a session share, and what is its own.
  *
  * @module
  */
@@ -19,157 +19,157 @@ import type { PeerSource } from "./peers/candidates.ts";
 import type { ConnectionPolicy } from "./peers/connection_manager.ts";
 import type { Ticker } from "./ticker.ts";
 
-/** How a torrent is added. */
+/** Options for adding a torrent. */
 export interface AddOptions {
-  /** Folder that its files, or its own folder, go into. */
+  /** Folder for the torrent's files, or for its own folder. */
   readonly folder: string;
-  /** Peers to try besides those that the tracker names. */
+  /** Peers to try besides those that are found. */
   readonly peers?: readonly PeerAddress[];
   /**
-   * Indexes into `meta.files` of those that are wanted, as `selectFiles()` gives them, or what finds them when the metadata
-   * of a magnet link is here. When absent what the magnet link says, or all.
+   * Indexes of the wanted files in `meta.files`, as returned by `selectFiles()`, or a function that selects them when
+   * the metadata of a magnet link is known. When absent, those that the magnet link selects, or all.
    */
   readonly files?: ReadonlySet<number> | ((meta: Metainfo) => ReadonlySet<number>);
-  /** Fetch pieces in order instead of the rarest first. */
+  /** Fetch pieces in order instead of rarest first. */
   readonly sequential?: boolean;
-  /** Hash what is there instead of believing the resume state. */
+  /** Hash the data on disk instead of trusting the resume state. */
   readonly check?: boolean;
-  /** Believe that everything is there. */
+  /** Trust that all data is on disk. */
   readonly trust?: boolean;
-  /** Find out what a magnet link stands for, and no more. */
+  /** Only find the metadata of a magnet link. */
   readonly metadataOnly?: boolean;
-  /** Never write: the data must be there. */
+  /** Never write files: the data must be on disk. */
   readonly seedOnly?: boolean;
 }
 
-/** A {@linkcode TorrentEvent} that doesn't say yet of which torrent it is. */
+/** A {@linkcode TorrentEvent} without the info-hash. */
 export type UnnamedEvent = WithoutName<TorrentEvent>;
 type WithoutName<Event> = Event extends unknown ? Omit<Event, "infohash"> : never;
 
-/** What the torrents of a session borrow from it. */
+/** What all torrents of a session share. */
 export interface Shared {
-  /** The outside. */
+  /** Clock, file system, network and hash functions. */
   readonly platform: Platform;
-  /** 20 bytes that name this run. */
+  /** Our peer id, 20 bytes, new for each session. */
   readonly peerId: Bytes;
-  /** Client name and version, told to peers. */
+  /** Client name and version that peers are told. */
   readonly version: string;
   /** TCP port on which the session listens. */
   readonly port: number;
-  /** Local address to connect from, when one was chosen. */
+  /** Local address to connect from, if one was chosen. */
   readonly bind: string | undefined;
-  /** How to reach peers. */
+  /** Connects to peers. */
   readonly transport: Transport;
-  /** Whom torrents may connect to, and as whom. */
+  /** Which peers may be connected to, and how. */
   readonly policy: ConnectionPolicy;
   /** Gives each torrent its turns. */
   readonly ticker: Ticker;
-  /** Lets a few torrents look at their files at a time. */
+  /** Opens a few torrents at a time. */
   readonly openings: OpeningQueue;
   /** Memory for pieces in flight and for reading. */
   readonly budget: MemoryBudget;
   /** Memory for metadata in flight. */
   readonly metadataMemory: MetadataBudget;
-  /** When to give way to others than peers. */
+  /** Decides when reading from peers yields to other work. */
   readonly reads: ReadTurns;
   /** Folder for resume state; `null` for none. */
   readonly stateFolder: string | null;
-  /** Our node of the DHT; `null` when there is none. */
+  /** Our DHT node; `null` for none. */
   readonly dht: (DhtContact & { addHosts(nodes: Metainfo["nodes"]): void }) | null;
   /** Whether peers are asked for other peers, and told of them (BEP 11). */
   readonly pex: boolean;
-  /** Is told which address of ours somebody sees. */
+  /** Called when a peer or tracker tells which address of ours it sees. */
   seenAs(source: "peer" | "tracker", voter: string, address: string): void;
 }
 
-/** What a torrent asks of those who find peers for it; they come through {@linkcode PeerFinderHost.onPeers}. */
+/** Finds peers for a torrent and passes them to {@linkcode PeerFinderHost.onPeers}. */
 export interface PeerFinder {
-  /** Begins, after the pause if it is paused. Harmless when called again. */
+  /** Starts, after the pause if it is paused. May be called again. */
   start(): void;
-  /** Takes leave until it is resumed. Harmless when called again. */
+  /** Stops announcing until it is resumed, after telling trackers that we leave. May be called again. */
   pause(): void;
-  /** Goes on after a pause; a tracker that is still being told of it hears of us after that. Harmless when called again. */
+  /** Resumes. A tracker that is still being told that we leave is announced to after that. May be called again. */
   resume(): void;
   /**
-   * Takes leave for good.
+   * Tells trackers that we leave, for good.
    *
-   * @param deadlineMs Milliseconds after which it settles whatever happens.
+   * @param deadlineMs Milliseconds after which the promise settles in any case.
    */
   stop(deadlineMs: number): Promise<void>;
-  /** Takes other trackers from now on; those that are named no more are told that we leave. */
+  /** Replaces the trackers. Those that are no longer named are told that we leave. */
   setTrackers(tiers: readonly (readonly string[])[]): void;
-  /** Announce URLs in tiers, as they are now. */
+  /** Current announce URLs in tiers. */
   readonly trackers: readonly (readonly string[])[];
-  /** Asks more trackers; those that are known already are left out. */
+  /** Adds trackers; known ones are ignored. */
   addTrackers(tiers: readonly (readonly string[])[]): void;
-  /** The download is complete. */
+  /** Called when the download is complete. */
   completed(): void;
-  /** There are few peers, or trackers are to hear soon how things stand. */
+  /** Called when there are few peers, or when trackers should hear of our progress soon. */
   needPeers(): void;
-  /** The torrent turned out to be private: nobody but its trackers hears of it any more (BEP 27). */
+  /** Called when the torrent turns out to be private: only its trackers hear of it from now on (BEP 27). */
   keepPrivate(): void;
-  /** The port at which others reach us is another one. */
-  moved(): void;
+  /** Called when the port at which we can be reached has changed. */
+  externalPortChanged(): void;
 }
 
-/** What those who find peers need of the torrent. */
+/** What a {@linkcode PeerFinder} needs from the torrent. */
 export interface PeerFinderHost {
-  /** Which torrent. */
+  /** Info-hash of the torrent. */
   readonly infoHash: InfoHash;
   /** Announce URLs in tiers. */
   readonly trackers: readonly (readonly string[])[];
-  /** Whether all trackers are asked rather than one after the other; asked each time. */
+  /** Returns `true` if all trackers are asked instead of one after the other. Called each time. */
   asksAllTrackers(): boolean;
-  /** Whether it is known to be a private torrent. */
+  /** Returns `true` if the torrent is known to be private. */
   isPrivate(): boolean;
-  /** How far we are, in bytes. */
+  /** Returns our progress in bytes. */
   progress(): { uploaded: number; downloaded: number; left: number; partialSeed?: boolean };
-  /** How many more peers would be welcome; 0 for none. */
+  /** Returns how many more peers would be useful; 0 for none. */
   wantedPeers(): number;
-  /** Bytes that have come so far while more are wanted, else `null`. */
+  /** Returns the bytes received so far while more are wanted; otherwise `null`. */
   received(): number | null;
-  /** Takes the peers that were found. */
+  /** Called with peers that were found. */
   onPeers(addresses: readonly PeerAddress[], source: PeerSource): void;
-  /** Somebody says how many seeds there are, us perhaps among them. */
+  /** Called when a tracker tells how many seeds there are, which may include us. */
   heardOfSeeds(count: number): void;
 }
 
-/** How a magnet link's torrent file is looked for besides asking peers. */
+/** A search for the torrent file of a magnet link. */
 export interface MetadataSearch {
-  /** Gives up. */
+  /** Aborts the search. */
   readonly signal: AbortSignal;
-  /** Asks peers for the info dictionary; never settles when nobody gives it. Called when nothing is remembered. */
+  /** Asks peers for the info dictionary; may never settle. Called when no torrent file is remembered. */
   askPeers(): Promise<Bytes>;
-  /** Resolves with the torrent when the user has it after all; never settles otherwise. */
+  /** Resolves with the torrent if the user adds its file; never settles otherwise. */
   readonly given: Promise<Metainfo>;
-  /** Is told what does not work and is not needed. */
+  /** Called with errors that don't end the search. */
   onWarning(error: unknown): void;
 }
 
-/** What is a torrent's own. */
+/** Options for `Torrent`. */
 export interface TorrentOptions {
   /** What the session shares. */
   readonly shared: Shared;
-  /** What it holds, or where to find that out. */
+  /** The torrent or magnet link. */
   readonly source: Metainfo | Magnet;
-  /** How it was added. */
+  /** How the torrent was added. */
   readonly add: AddOptions;
-  /** How fast it may be, with the other torrents. */
+  /** Rate limits, shared with the other torrents. */
   readonly limits: BandwidthParties;
-  /** Makes what finds peers for it. */
+  /** Creates the torrent's peer finder. */
   findPeers(host: PeerFinderHost): PeerFinder;
   /**
-   * Finds out what a magnet link stands for.
+   * Finds the metadata of a magnet link.
    *
-   * @throws {MetainfoError} If the metadata is what the info-hash names, and no valid torrent all the same.
+   * @throws {MetainfoError} If the metadata matches the info-hash but isn't a valid torrent.
    */
   findMetadata(magnet: Magnet, search: MetadataSearch): Promise<Metainfo>;
-  /** Takes what happens. */
+  /** Emits an event. */
   emit(event: TorrentEvent): void;
-  /** Tells a listener of what happens in all torrents of the session; gives back what ends that. */
+  /** Subscribes to the events of all torrents of the session. Returns a function that unsubscribes. */
   subscribe(listener: (event: TorrentEvent) => void): () => void;
-  /** Settles when the session is over. */
+  /** Settles when the session has ended. */
   readonly over: Promise<void>;
-  /** It has left the session. */
+  /** Called when the torrent has left the session. */
   gone(): void;
 }

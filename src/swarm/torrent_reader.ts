@@ -1,5 +1,5 @@
 /**
- * Reading a file of a torrent while it is being downloaded.
+ * Reads a file of a torrent while it is being downloaded.
  *
  * @module
  */
@@ -14,28 +14,29 @@ import type { FileSelection } from "./file_selection.ts";
 import { type PieceReader, Readers } from "./pieces/time_critical.ts";
 import type { Shared } from "./torrent_options.ts";
 
-/** Bytes of a read that doesn't say how many it wants. */
+/** Bytes that a read returns at most if it doesn't say how many. */
 const DEFAULT_LENGTH = 256 * 1024;
-/** Bytes that are copied from the read cache at a time. */
+/** Bytes that are copied from the read cache at once. */
 const COPY = 64 * 1024;
 
-/** How {@linkcode TorrentReader.read} reads. */
+/** Options for {@linkcode TorrentReader.read}. */
 export interface ReadOptions {
   /** Most bytes to return (default 256 KiB). */
   readonly length?: number;
-  /** Gives up waiting. */
+  /** Aborts the wait. */
   readonly signal?: AbortSignal;
 }
 
-/** How a file is opened for reading. */
+/** Options for opening a file for reading. */
 export interface OpenFileOptions {
-  /** The byte after the last that will be read (default: the file's end): nothing is fetched ahead past it. */
+  /** Position after the last byte that will be read (default: the file's end). Nothing after it is fetched ahead. */
   readonly end?: number;
 }
 
 /**
- * Reads one file of a torrent while it is being downloaded: what is read, and some seconds of what follows, is fetched before all
- * else. Several may be open at the same time, of one file, too; each has its share.
+ * Reads one file of a torrent while it is being downloaded. The data that is read, and the data of the following
+ * seconds, is fetched before all other data. Several readers may be open at the same time, even of one file; they share
+ * the download.
  *
  * @example
  * ```ts
@@ -46,24 +47,33 @@ export interface OpenFileOptions {
  * ```
  */
 export interface TorrentReader {
-  /** Which file. */
+  /** The file. */
   readonly file: MetainfoFile;
   /**
-   * Reads bytes, as a file does: at least one, and no more than are there without waiting for another piece. Only verified data
-   * is read.
+   * Reads verified bytes: at least one, and no more than are available without waiting for another piece.
    *
-   * @param position Where the first is in the file.
-   * @param options How many, and when to give up.
-   * @returns Them; none at the file's end.
+   * @param position Position of the first byte in the file.
+   * @param options See {@linkcode ReadOptions}.
+   * @returns The bytes; none at the file's end.
    * @throws {ShoalError} Of kind `storage` if the file can't be read, or the torrent has ended.
    * @throws The signal's reason, when it is aborted.
    */
   read(position: number, options?: ReadOptions): Promise<Bytes>;
-  /** Wants nothing any more: what it would have read next is urgent no more. Reads that wait fail. Harmless when closed. */
+  /** Closes the reader. Waiting reads fail, and nothing is fetched ahead any more. May be called again. */
   close(): void;
 }
 
-/** {@linkcode TorrentReader} over a torrent. */
+/** Options for {@linkcode FileReader}. */
+export interface FileReaderOptions {
+  /** The torrent. */
+  readonly meta: Metainfo;
+  /** The file. */
+  readonly file: MetainfoFile;
+  /** Options of the caller. */
+  readonly options: OpenFileOptions;
+}
+
+/** The {@linkcode TorrentReader} of a file. */
 class FileReader implements TorrentReader {
   readonly file: MetainfoFile;
   readonly #source: ReadSource;
@@ -73,17 +83,10 @@ class FileReader implements TorrentReader {
   readonly #ahead: ReadAhead;
   #closed = false;
 
-  /**
-   * @param source Where the bytes come from.
-   * @param parts `meta`: what the torrent holds. `file`: which of it. `options`: how it is opened.
-   */
+  /** @param source Source of the bytes. */
   constructor(
     source: ReadSource,
-    parts: {
-      readonly meta: Metainfo;
-      readonly file: MetainfoFile;
-      readonly options: OpenFileOptions;
-    },
+    parts: FileReaderOptions,
   ) {
     this.#source = source;
     this.#meta = parts.meta;
@@ -119,14 +122,14 @@ class FileReader implements TorrentReader {
     this.#pieces.close();
   }
 
-  /** Where the row of verified pieces that begins with one ends, or `end` when that comes first. */
+  /** Returns the offset where the verified pieces from a piece on end, or `end` or more if that comes first. */
   #verifiedFrom(index: number, end: number): number {
     const { pieceLength } = this.#meta;
     while (index * pieceLength < end && this.#source.have.has(index)) index++;
     return index * pieceLength;
   }
 
-  /** Brings verified bytes of the torrent from disk or cache. */
+  /** Loads verified bytes of the torrent from the cache or the disk. */
   async #load(begin: number, end: number, signal: AbortSignal | undefined): Promise<Bytes> {
     const { pieceLength } = this.#meta;
     const bytes = new Uint8Array(end - begin);
@@ -146,51 +149,50 @@ class FileReader implements TorrentReader {
 
 /** A torrent whose files can be read while they are being downloaded. */
 export interface ReadableTorrent {
-  /**
-   * Indexes into `meta.files` of those that are downloaded, padding left out; none while it isn't known what the torrent holds.
-   */
+  /** Indexes in `meta.files` of the files that are downloaded, without padding; none while the metadata is unknown. */
   readonly wantedFiles: readonly number[];
   /**
-   * Opens one of its files for reading, whatever of it is here. Close the reader when it isn't needed any more.
+   * Opens a file for reading, whether its data has been downloaded or not. The caller closes the reader.
    *
-   * @param file Index into `meta.files`, of one that is downloaded.
-   * @param options How much of it is going to be read.
+   * @param file Index in `meta.files` of a file that is downloaded.
+   * @param options See {@linkcode OpenFileOptions}.
    * @returns The reader.
    * @throws {ShoalError} Of kind `usage` if there is no such file, or it isn't downloaded.
-   * @throws {Error} While it isn't known what the torrent holds: wait for `metadata` first.
+   * @throws {Error} While the metadata is unknown: wait for `metadata` first.
    */
   open(file: number, options?: OpenFileOptions): TorrentReader;
 }
 
-/** What is known of a torrent, as far as reading goes. */
+/** What reading needs to know about a torrent. */
 interface Known {
+  /** Source of the bytes. */
   readonly source: ReadSource;
+  /** The metadata; `null` while unknown. */
   readonly meta: Metainfo | null;
+  /** The wanted files; `null` while unknown. */
   readonly choice: FileSelection | null;
 }
 
-/**
- * What {@linkcode ReadableTorrent.wantedFiles} is.
- *
- * @param known `meta`: what the torrent holds. `choice`: which of it is wanted.
- * @returns Indexes.
- */
+/** Options for {@linkcode openFile}. */
+export interface OpenFileParts extends Known {
+  /** Options of the caller. */
+  readonly options: OpenFileOptions;
+}
+
+/** Implements {@linkcode ReadableTorrent.wantedFiles}. */
 export function wantedFilesOf({ meta, choice }: Pick<Known, "meta" | "choice">): readonly number[] {
   if (meta === null) return [];
   return numberedFiles(meta.files).filter((index) => choice?.files?.has(index) ?? true);
 }
 
 /**
- * Does {@linkcode ReadableTorrent.open}.
+ * Implements {@linkcode ReadableTorrent.open}.
  *
- * @param file Index into `meta.files`.
- * @param known `source`: where the bytes come from. `meta`: what the torrent holds. `choice`: which of it is wanted. `options`: how it
- * is opened.
- * @returns The reader.
+ * @param file Index in `meta.files`.
  * @throws {ShoalError} Of kind `usage` if there is no such file, or it isn't downloaded.
- * @throws {Error} While it isn't known what the torrent holds.
+ * @throws {Error} While the metadata is unknown.
  */
-export function openFile(file: number, known: Known & { readonly options: OpenFileOptions }): TorrentReader {
+export function openFile(file: number, known: OpenFileParts): TorrentReader {
   const { source, meta, choice, options } = known;
   if (meta === null) throw new Error("The torrent has no metadata yet");
   const found = meta.files[file];
@@ -204,30 +206,30 @@ export function openFile(file: number, known: Known & { readonly options: OpenFi
   });
 }
 
-/** Seconds of reading, at the pace of the last seconds, that should be here before they are read ... */
+/** Seconds of reading, at the rate of the last seconds, for which data is fetched ahead. */
 const AHEAD_SECONDS = 20;
-/** ... but no fewer bytes than this, that being the pace of a film, and nothing known yet ... */
+/** Fewest bytes that are fetched ahead, for a reader whose rate is unknown or that of a film. */
 const LEAST_AHEAD = 4 * 1024 * 1024;
-/** ... and no more than this: who reads as fast as the data comes would have everything else wait. */
+/** Most bytes that are fetched ahead: a reader that reads as fast as data arrives would make everything else wait. */
 const MOST_AHEAD = 32 * 1024 * 1024;
-/** Milliseconds over which the pace is measured; what lies further back counts half, and half again. */
+/** Milliseconds over which the rate is measured. Older bytes count half, and half again after the same time. */
 const MEMORY_MS = 5_000;
 
-/** Measures a reader's pace. */
+/** Measures a reader's rate. */
 export class ReadAhead {
   #bytes = 0;
   #since: number;
 
-  /** @param now Milliseconds. */
+  /** @param now Current time in milliseconds. */
   constructor(now: number) {
     this.#since = now;
   }
 
   /**
-   * Takes note of what was read.
+   * Notes a read.
    *
-   * @param bytes How many.
-   * @param now Milliseconds.
+   * @param bytes Number of bytes.
+   * @param now Current time in milliseconds.
    */
   read(bytes: number, now: number): void {
     this.#bytes += bytes;
@@ -239,72 +241,85 @@ export class ReadAhead {
   }
 
   /**
-   * @param now Milliseconds.
-   * @returns Bytes that should be here beyond those that are read next.
+   * Returns the number of bytes to fetch ahead of the next read.
+   *
+   * @param now Current time in milliseconds.
    */
   ahead(now: number): number {
-    // What came in less than a second says little about the pace.
+    // Less than a second says little about the rate.
     const rate = this.#bytes / Math.max(1, (now - this.#since) / 1000);
     return Math.min(MOST_AHEAD, Math.max(LEAST_AHEAD, Math.ceil(AHEAD_SECONDS * rate)));
   }
 }
 
+/** A range of bytes that a reader wants, as offsets in the torrent. */
+export interface WantedBytes {
+  /** Offset of the first byte that is read next. */
+  readonly begin: number;
+  /** Offset after the last byte that is wanted soon. */
+  readonly end: number;
+}
+
 /**
- * The pieces that a reader wants.
+ * Returns the pieces that contain a range of bytes: the first, and the one after the last.
  *
- * @param layout `pieceLength`: bytes of a piece.
- * @param bytes `begin`: the first that is read next. `end`: the one after the last that is wanted soon; both counted over the
- * torrent.
- * @returns From the one with the first byte to the one after that with the last; none when there are no bytes.
+ * @param layout Piece length of the torrent.
  */
 export function piecesOf(
-  { pieceLength }: { readonly pieceLength: number },
-  { begin, end }: { readonly begin: number; readonly end: number },
+  { pieceLength }: Pick<Metainfo, "pieceLength">,
+  { begin, end }: WantedBytes,
 ): { readonly first: number; readonly end: number } {
   const first = Math.floor(begin / pieceLength);
   return { first, end: Math.max(first, Math.ceil(end / pieceLength)) };
 }
 
-/** What nobody has found out yet. */
+/** Stands for the download while there is no content. */
 const NOTHING = { have: new Bitfield(0), wants: () => true, prioritise() {} };
 
-/** The reading side of one torrent; outlives its {@linkcode Content}, which is another one after an error or a re-check. */
+/** Options for {@linkcode ReadSource}. */
+export interface ReadSourceOptions {
+  /** What the session shares. */
+  readonly shared: Pick<Shared, "platform" | "reads">;
+  /** Returns the present content; `null` while there is none. */
+  readonly content: () => Content | null;
+}
+
+/** The reading side of one torrent, which outlives its {@linkcode Content}: an error replaces that. */
 export class ReadSource {
-  /** Who reads. */
+  /** All readers of the torrent. */
   readonly readers = new Readers(() => this.#content()?.download ?? NOTHING);
   readonly #shared: Pick<Shared, "platform" | "reads">;
   readonly #content: () => Content | null;
 
-  /** @param parts `shared`: what the session shares. `content`: gives what the torrent holds; `null` while nobody knows. */
-  constructor(parts: { readonly shared: Pick<Shared, "platform" | "reads">; readonly content: () => Content | null }) {
+  constructor(parts: ReadSourceOptions) {
     this.#shared = parts.shared;
     this.#content = parts.content;
   }
 
-  /** Lets others have a turn while peers send. */
+  /** Makes reading from peers yield to readers. */
   get reads(): ReadTurns {
     return this.#shared.reads;
   }
 
-  /** Pieces that are verified and written. */
+  /** Pieces that have been verified and written. */
   get have(): Bitfield {
     return this.#content()?.have ?? NOTHING.have;
   }
 
-  /** Milliseconds on the clock that never jumps. */
+  /** Returns the current time on the monotonic clock in milliseconds. */
   now(): number {
     return this.#shared.platform.now();
   }
 
-  /** Copies a block from the read cache, or returns `false` when it isn't there. */
+  /** Copies a block from the read cache. Returns `false` if the cache doesn't have it. */
   readBlock(block: Block, into: Bytes, at: number): boolean {
     return this.#content()?.readBlock(block, into, at) ?? false;
   }
 
   /**
-   * Brings a block into the read cache.
+   * Loads a block into the read cache.
    *
-   * @throws {ShoalError} If it can't be read.
+   * @throws {ShoalError} If the block can't be read.
    */
   async loadBlock(index: number, begin: number, length: number): Promise<void> {
     await this.#content()?.loadBlock(index, begin, length);

@@ -1,19 +1,19 @@
 /**
- * What a torrent is doing, and what it may do next.
+ * The states of a torrent, and the transitions between them.
  *
  * @module
  */
 
 /**
- * What a torrent is doing, as one value:
+ * The state of a torrent:
  *
- * - `metadata`: it looks for what its magnet link stands for.
- * - `checking`: it finds out what is on disk.
- * - `downloading`: wanted pieces are missing, or the last of them is on its way to the disk.
- * - `seeding`: every wanted byte is verified and under its final name.
- * - `paused`: the user has it wait. `queued`: the queue has it wait.
- * - `error`: it can't go on and says why; resuming it tries again.
- * - `stopping`, `stopped`: it leaves the session, or has left it.
+ * - `metadata`: it searches for the metadata of its magnet link.
+ * - `checking`: it checks the data on disk.
+ * - `downloading`: wanted pieces are missing, or the last of them is being written to disk.
+ * - `seeding`: every wanted byte has been verified and is under its final name.
+ * - `paused`: the user has paused it. `queued`: it waits in the queue.
+ * - `error`: it can't continue and says why; resuming it tries again.
+ * - `stopping`, `stopped`: it is leaving the session, or has left it.
  */
 export type TorrentState =
   | "metadata"
@@ -26,10 +26,10 @@ export type TorrentState =
   | "stopping"
   | "stopped";
 
-/** What a torrent that exists may do at any time. */
+/** States that may follow any state except `stopping` and `stopped`. */
 const ALWAYS: readonly TorrentState[] = ["paused", "queued", "error", "stopping"];
 
-/** What may follow each state. */
+/** States that may follow each state. */
 const NEXT: Readonly<Record<TorrentState, readonly TorrentState[]>> = {
   metadata: ["checking", ...ALWAYS],
   checking: ["downloading", "seeding", ...ALWAYS],
@@ -45,14 +45,14 @@ const NEXT: Readonly<Record<TorrentState, readonly TorrentState[]>> = {
 /**
  * Returns `true` if a torrent may go from one state to another.
  *
- * @param from What it is doing.
- * @param to What it is to do, something else.
+ * @param from Present state.
+ * @param to Next state, which is a different one.
  */
 export function mayFollow(from: TorrentState, to: TorrentState): boolean {
   return from !== to && NEXT[from].includes(to);
 }
 
-/** Returns `true` if a torrent in this state connects to peers and takes connections. */
+/** Returns `true` if a torrent in this state connects to peers and accepts connections. */
 export function isActive(state: TorrentState): boolean {
   return state === "metadata" || state === "downloading" || state === "seeding";
 }

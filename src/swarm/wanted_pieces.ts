@@ -1,5 +1,5 @@
 /**
- * What of a torrent is wanted, piece by piece.
+ * The wanted pieces of a torrent, and the priorities of pieces.
  *
  * @module
  */
@@ -8,18 +8,19 @@ import { Bitfield } from "../base/bitfield.ts";
 import { type Metainfo, pieceSize } from "../metainfo/mod.ts";
 import { PieceLevel } from "./pieces/piece_picker.ts";
 
-/** Pieces and bytes that are to be fetched. */
+/** Pieces and bytes that are wanted. */
 export interface WantedPieces {
-  /** Pieces that cover a wanted file. */
+  /** Pieces that contain bytes of a wanted file. */
   readonly pieces: Bitfield;
   /** Bytes of the wanted files. */
   readonly size: number;
-  /** How many bytes of wanted files are in a piece. */
+  /** Returns the number of bytes of wanted files in a piece. */
   bytesOf(index: number): number;
 }
 
 /**
- * What is wanted. Padding (BEP 47) doesn't count as bytes, so that what is shown adds up to what lies in the folder.
+ * Returns the wanted pieces and bytes. Padding (BEP 47) isn't counted, so that the numbers add up to what is in the
+ * folder.
  *
  * @param meta The torrent.
  * @param files Indexes of the wanted files; all when absent.
@@ -41,10 +42,10 @@ export function wantedPiecesOf(meta: Metainfo, files?: ReadonlySet<number>): Wan
 }
 
 /**
- * How many bytes of what is wanted are there, padding left out.
+ * Returns the number of wanted bytes on disk, without padding.
  *
- * @param wanted What is wanted.
- * @param have What is there, wanted or not.
+ * @param wanted The wanted pieces.
+ * @param have Pieces on disk, wanted or not.
  */
 export function verifiedBytes(wanted: WantedPieces, have: Iterable<number>): number {
   let bytes = 0;
@@ -52,19 +53,19 @@ export function verifiedBytes(wanted: WantedPieces, have: Iterable<number>): num
   return bytes;
 }
 
-/** When a file is fetched: before the others, with them, or after them. */
+/** Whether a file is fetched before the other files, with them, or after them. */
 export type FilePriority = "high" | "normal" | "low";
 
-/** Every priority that there is. */
+/** All priorities. */
 export const FILE_PRIORITIES: readonly unknown[] = ["high", "normal", "low"] satisfies readonly FilePriority[];
 
 /**
- * The levels of pieces, from the priorities of files: each has that of the file that comes first of the wanted ones that it is a part of.
+ * Returns a function from a piece to its {@linkcode PieceLevel}. A piece has the highest priority of the wanted files
+ * that it contains; without any it is normal.
  *
  * @param meta The torrent.
- * @param priorities Of files, by index; one that is missing is normal.
+ * @param priorities Priorities of files by index. A file that is missing has normal priority.
  * @param files Indexes of the wanted files; all when absent.
- * @returns Gives the {@linkcode PieceLevel} of a piece; normal for one of which nothing is wanted.
  */
 export function piecePriorities(
   meta: Metainfo,
@@ -84,7 +85,7 @@ export function piecePriorities(
   return (index) => levels[index] === none ? PieceLevel.normal : levels[index]!;
 }
 
-/** How many bytes of some files are in each piece that has any. */
+/** Returns the number of bytes of some files in each piece that has any. */
 function bytesByPiece(meta: Metainfo, isCounted: (file: number) => boolean): Map<number, number> {
   const bytes = new Map<number, number>();
   for (const [number, { offset, length }] of meta.files.entries()) {

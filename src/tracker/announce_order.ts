@@ -1,50 +1,62 @@
 /**
- * Whom to ask next: the order of BEP 12, in which nobody who is silent or knows no peers holds up the others.
+ * Decides which trackers to announce to next. The order is that of BEP 12, but a tracker that is silent or knows no
+ * peers does not hold up the ones after it.
  *
  * @module
  */
 
-/** How the last announce to a tracker went. `peers`: it named some, or was asked for none. `empty`: it knows nobody but us. */
-export type Outcome = "none" | "peers" | "empty" | "failed";
+/**
+ * Outcome of the last announce to a tracker. `peers`: the tracker named peers, or none were asked for. `empty`: it
+ * knows no peer but us.
+ */
+export type AnnounceOutcome = "none" | "peers" | "empty" | "failed";
 
-/** What decides whether it is a tracker's turn. Times are milliseconds of one clock. */
+/** State of a tracker that decides when to announce to it. Times are milliseconds of one clock. */
 export interface TurnState {
-  /** When it was asked what it hasn't answered yet; `null` while it isn't being asked. */
+  /** When the unanswered announce was sent; `null` if there is none. */
   readonly askedAt: number | null;
-  /** Milliseconds for which others wait for its answer; after that it may still answer. */
+  /** Milliseconds for which later trackers wait for the answer. The tracker may still answer afterwards. */
   readonly holdsUp: number;
-  /** How the last announce went. */
-  readonly outcome: Outcome;
-  /** When it may, or is to be asked again; `Infinity` for never. */
+  /** Outcome of the last announce. */
+  readonly outcome: AnnounceOutcome;
+  /** When the next announce is due; `Infinity` for never. */
   readonly due: number;
-  /** Whether it is asked at once, whoever's turn it is: it knows us and is to be told that we are complete, or it is a new one. */
+  /** `true` to announce at once, out of order: the tracker is new, or knows us and must be sent `completed`. */
   readonly urgent: boolean;
 }
 
-/** Milliseconds for which one of many without an order keeps its place: most of those that work answer by then. */
+/** Milliseconds for which a silent tracker takes a place in `atOnce`. Most working trackers answer sooner. */
 const PLACE_MS = 2_000;
 
-/** Whose turn it is, and when to look again. */
+/** Result of {@linkcode announceOrder}. */
 export interface AnnounceOrder<T> {
-  /** To be asked now. */
+  /** Trackers to announce to now. */
   readonly ask: readonly T[];
-  /** When it may be somebody else's turn although nobody answers; `Infinity` for never. */
+  /** When to call {@linkcode announceOrder} again even if no tracker answers; `Infinity` for never. */
   readonly wakeAt: number;
 }
 
+/** Options for {@linkcode announceOrder}. */
+export interface AnnounceOrderOptions {
+  /** Current time in milliseconds. */
+  readonly now: number;
+  /** `true` if no tracker waits for another, because they have no order (those of a magnet link). */
+  readonly all: boolean;
+  /** Number of trackers announced to at the same time, not counting those that have been silent for too long. */
+  readonly atOnce: number;
+}
+
 /**
- * Goes through the trackers in order. One that is being asked holds up those after it, but only for so long; one that failed or
- * knows nobody passes the turn on; one that named peers is the last that is needed. Those that failed are tried again when that
- * one is due, or by themselves while there is none.
+ * Goes through the trackers in order. A tracker with an unanswered announce holds up the next for a limited time. One
+ * that failed or knows no peers doesn't hold up the next, and none is needed after one that named peers. Failed
+ * trackers are tried again when the tracker that named peers is due, or after their own back-off if there is none.
  *
- * @param order Every tracker, the first first.
- * @param options `now`. `all`: nobody waits for anybody, since they have no order (a magnet link's). `atOnce`: how many are asked
- * at the same time, those left out that have been silent for too long.
- * @returns Whose turn it is.
+ * @param order All trackers, in the order of BEP 12.
+ * @param options See {@linkcode AnnounceOrderOptions}.
  */
 export function announceOrder<T extends TurnState>(
   order: readonly T[],
-  { now, all, atOnce }: { readonly now: number; readonly all: boolean; readonly atOnce: number },
+  { now, all, atOnce }: AnnounceOrderOptions,
 ): AnnounceOrder<T> {
   const ask: T[] = [];
   let wakeAt = Infinity;
@@ -84,11 +96,12 @@ export function announceOrder<T extends TurnState>(
 }
 
 /**
- * When each tracker is asked next, if everything goes on as it is.
+ * Returns when the next announce to each tracker is due, if nothing changes until then.
  *
- * @param order Every tracker, the first first.
- * @param all Whether nobody waits for anybody.
- * @returns Milliseconds of the clock in the same order; `Infinity` for one that is being asked, or only if others fail.
+ * @param order All trackers, in the order of BEP 12.
+ * @param all `true` if no tracker waits for another.
+ * @returns Milliseconds of the clock, in the same order; `Infinity` for a tracker with an unanswered announce, or one
+ * that is needed only if others fail.
  */
 export function nextTurns<T extends TurnState>(order: readonly T[], all: boolean): readonly number[] {
   const covered = coveredUntil(order, all);
@@ -100,7 +113,7 @@ export function nextTurns<T extends TurnState>(order: readonly T[], all: boolean
   });
 }
 
-/** When the tracker is due that names peers, so that those that failed needn't be tried before; `-Infinity` without one. */
+/** Returns when the tracker that names peers is due, before which failed ones aren't tried, or `-Infinity`. */
 function coveredUntil<T extends TurnState>(order: readonly T[], all: boolean): number {
   const helpful = order.filter(({ outcome }) => outcome === "peers").map(({ due }) => due);
   return helpful.length === 0 ? -Infinity : all ? Math.min(...helpful) : helpful[0]!;

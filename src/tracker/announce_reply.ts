@@ -1,5 +1,5 @@
 /**
- * What a tracker answers to an announce (BEP 3, 7, 23, 24, 31).
+ * Parses announce replies of HTTP trackers (BEP 3, 7, 23, 24, 31).
  *
  * @module
  */
@@ -17,39 +17,36 @@ import {
 import { BencodeDict, BencodeError, type BencodeList, decodeDict } from "../bencode/mod.ts";
 import { TrackerError } from "./errors.ts";
 
-/** A successful answer. */
+/** Reply to a successful announce. */
 export interface AnnounceReply {
-  /** Milliseconds until the next announce is due, as the tracker says, or `null`. */
+  /** Milliseconds until the next regular announce, or `null`. */
   readonly interval: number | null;
-  /** Milliseconds before which the tracker wants no other announce, or `null`. */
+  /** Milliseconds before which no other announce is allowed, or `null`. */
   readonly minInterval: number | null;
-  /** To be sent back with the next announce, or `null`. */
+  /** Tracker id to send with the next announce, or `null`. */
   readonly trackerId: Bytes | null;
-  /** Seeds in the swarm, or `null` when the tracker does not say. */
+  /** Number of seeds in the swarm, or `null` if the tracker doesn't say. */
   readonly seeders: number | null;
-  /** Other peers in the swarm, or `null` when the tracker does not say. */
+  /** Number of other peers in the swarm, or `null` if the tracker doesn't say. */
   readonly leechers: number | null;
-  /** Our address as the tracker sees it, or `null` (BEP 24). */
+  /** Our external address as the tracker sees it, or `null` (BEP 24). */
   readonly externalIp: string | null;
-  /** Where peers listen; each once. */
+  /** Listen addresses of peers, without duplicates. */
   readonly peers: PeerAddress[];
-  /** Peers that are named instead, as BEP 3 allows; few of them. Absent for none. */
+  /** Peers given by host name, which BEP 3 allows; only the first few. Absent for none. */
   readonly names?: readonly HostPort[];
-  /** A warning for the user, safe to print; empty when there is none. */
+  /** Warning for the user, safe to print; empty if there is none. */
   readonly warning: string;
 }
 
 /**
- * Reads an answer. What is odd is passed over as long as the rest makes sense: a peer without a literal address, a
- * negative count.
+ * Parses an announce reply. Invalid parts, such as a peer without an address or a negative count, are ignored.
  *
- * @param body What the tracker sent.
- * @returns What it means.
- * @throws {TrackerError} If it is no answer of a tracker, or one that says no.
+ * @throws {TrackerError} If the body is no tracker reply, or the reply has a failure reason.
  */
 export function parseAnnounceReply(body: Uint8Array): AnnounceReply {
   const reply = decodeReply(body);
-  const failure = failureOf(reply);
+  const failure = failureIn(reply);
   if (failure) throw failure;
   const list = reply.getList("peers");
   const trackerId = reply.getBytes("tracker id");
@@ -68,14 +65,13 @@ export function parseAnnounceReply(body: Uint8Array): AnnounceReply {
 }
 
 /**
- * The reason that a tracker gives for saying no. Some send it with an HTTP status other than 200.
+ * Finds the failure reason in a response body. Some trackers send one with an HTTP status other than 200.
  *
- * @param body What the tracker sent.
- * @returns The reason as an error, or `null` when there is none in it.
+ * @returns The failure as an error, or `null` if the body has none.
  */
 export function findFailure(body: Uint8Array): TrackerError | null {
   try {
-    return failureOf(decodeReply(body));
+    return failureIn(decodeReply(body));
   } catch (error) {
     if (error instanceof TrackerError) return null;
     throw error;
@@ -83,31 +79,29 @@ export function findFailure(body: Uint8Array): TrackerError | null {
 }
 
 /**
- * Whether an answer says no.
+ * Checks a reply for a failure reason.
  *
- * @param reply Any answer of a tracker.
- * @returns Why, or `null`.
+ * @returns The failure as an error, or `null` if there is none.
  */
-export function failureOf(reply: BencodeDict): TrackerError | null {
+export function failureIn(reply: BencodeDict): TrackerError | null {
   const reason = reply.getText("failure reason");
   if (reason === undefined) return null;
   return new TrackerError(printableMessage(reason) || "no reason given", { retryIn: retryIn(reply) });
 }
 
 /**
- * Reads any answer.
+ * Decodes a reply.
  *
- * @param body What the tracker sent.
- * @returns The dictionary in it.
- * @throws {TrackerError} If there is none.
+ * @returns The reply's dictionary.
+ * @throws {TrackerError} If the body is not a bencoded dictionary.
  */
 export function decodeReply(body: Uint8Array): BencodeDict {
   try {
-    // Scripts behind a web server end their answers with a newline, or worse; every client passes over it.
+    // Tracker scripts often append a newline or more to the reply. All clients ignore that.
     return decodeDict(body, { maxDepth: MAX_TRACKER_DEPTH, allowTrailing: true });
   } catch (error) {
     if (!(error instanceof BencodeError)) throw error;
-    // What it says isn't shown: a torrent can name a server that is none of its business.
+    // The content isn't shown: a torrent may name a private server as its tracker.
     const why = body.length === 0
       ? "the answer is empty"
       : `the answer is not that of a tracker but ${contentKind(body)}`;
@@ -115,7 +109,7 @@ export function decodeReply(body: Uint8Array): BencodeDict {
   }
 }
 
-/** BEP 31 has minutes as a string or "never"; an integer is understood too. */
+/** Parses `retry in`, which BEP 31 defines as a string of minutes or "never". An integer is accepted as well. */
 function retryIn(reply: BencodeDict): number | null {
   const value = reply.getInt("retry in") ?? reply.getText("retry in");
   if (value === "never") return Infinity;
@@ -123,7 +117,7 @@ function retryIn(reply: BencodeDict): number | null {
   return typeof minutes === "number" && minutes > 0 ? minutes * 60_000 : null;
 }
 
-/** Looks at no more of a list than is taken from it, since a long one of nonsense would cost as much as a good one. */
+/** Collects the peers. No more entries are read than are kept, since invalid ones take as long as valid ones. */
 function allPeers(reply: BencodeDict): PeerAddress[] {
   const peers = new Map<string, PeerAddress>();
   const add = (found: Iterable<PeerAddress>) => {
@@ -149,7 +143,7 @@ function* listedPeers(list: BencodeList): Generator<PeerAddress> {
   }
 }
 
-/** A list of names would make us ask a name server for each on a stranger's word, so that few are taken. */
+/** Collects peers with a host name. Each name costs a DNS lookup on the tracker's word, so only a few are taken. */
 function namedPeers(list: BencodeList): HostPort[] {
   const names: HostPort[] = [];
   let left = MAX_TRACKER_PEERS;
@@ -163,7 +157,7 @@ function namedPeers(list: BencodeList): HostPort[] {
   return names;
 }
 
-/** Parts of letters, digits and hyphens, the last no number: else it is meant to be an address and isn't a good one. */
+/** Matches a host name. The last label must begin with a letter: otherwise the name is a malformed address. */
 const HOST_NAME = /^(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z]([a-z0-9-]{0,61}[a-z0-9])?$/i;
 
 function milliseconds(seconds: number | undefined): number | null {
@@ -171,21 +165,15 @@ function milliseconds(seconds: number | undefined): number | null {
 }
 
 /**
- * A count that makes sense.
+ * Validates a count.
  *
- * @param value What the tracker says, if anything.
- * @returns It, or `null`.
+ * @returns The count, or `null` if it is absent or negative.
  */
 export function count(value: number | undefined): number | null {
   return value !== undefined && value >= 0 ? value : null;
 }
 
-/**
- * A stranger's text as one line without control characters.
- *
- * @param text What a tracker says.
- * @returns What can be shown of it.
- */
+/** Makes a tracker's text printable: one line, without control characters, of limited length. */
 export function printableMessage(text: string): string {
   const line = text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\s]+/gu, " ").trim();
   return line.length > MAX_TRACKER_MESSAGE ? `${line.slice(0, MAX_TRACKER_MESSAGE)}...` : line;

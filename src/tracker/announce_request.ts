@@ -1,5 +1,5 @@
 /**
- * What an announce asks, as a URL (BEP 3, 7, 21, 23).
+ * Builds announce URLs for HTTP trackers (BEP 3, 7, 21, 23).
  *
  * @module
  */
@@ -8,51 +8,51 @@ import type { InfoHash } from "../base/info_hash.ts";
 
 const UNRESERVED = /[A-Za-z0-9._~-]/;
 
-/** Why an announce is sent; `null` for one that is merely due. `paused` marks a partial seed (BEP 21). */
+/** Event of an announce; `null` for a regular one. `paused` is sent by partial seeds (BEP 21). */
 export type AnnounceEvent = "started" | "completed" | "stopped" | "paused" | null;
 
 /** Byte counts of a torrent. */
 export interface AnnounceProgress {
-  /** Payload bytes sent to peers since the start. */
+  /** Payload bytes sent to peers since `started`. */
   readonly uploaded: number;
-  /** Payload bytes received from peers since the start. */
+  /** Payload bytes received from peers since `started`. */
   readonly downloaded: number;
-  /** Bytes of the whole torrent that are missing, wanted or not; 0 for a seed alone (BEP 21). */
+  /** Missing bytes of the whole torrent, wanted or not; 0 only for a seed (BEP 21). */
   readonly left: number;
-  /** Whether nothing more is wanted although bytes are missing (BEP 21). */
+  /** `true` if all wanted bytes are here but the torrent is incomplete (BEP 21). */
   readonly partialSeed?: boolean;
 }
 
-/** What a tracker is told of our encryption, so that it can name peers that fit. */
+/** Encryption that we tell trackers to support or require, so that they can choose peers. */
 export type TrackerEncryption = "prefer" | "require";
 
-/** One announce. */
+/** Content of an announce. */
 export interface AnnounceRequest {
-  /** Which torrent. */
+  /** Info-hash of the torrent. */
   readonly infoHash: InfoHash;
-  /** Our 20 bytes. */
+  /** Our peer id, 20 bytes. */
   readonly peerId: Uint8Array;
-  /** The port that we listen on. */
+  /** Port under which peers reach us. */
   readonly port: number;
-  /** How far we are. */
+  /** Progress of the torrent. */
   readonly progress: AnnounceProgress;
-  /** Why we announce. */
+  /** Event of the announce. */
   readonly event: AnnounceEvent;
-  /** How many peers we would like. */
+  /** Number of peers wanted. */
   readonly numwant: number;
-  /** Tells the tracker that we are who we were, should our address change (BEP 7); shown to nobody else. */
+  /** Random key by which the tracker recognises us if our address changes (BEP 7). Peers never see it. */
   readonly key: string;
-  /** Whether our connections are encrypted if that can be, or always; absent for never. */
+  /** Encryption of our peer connections; absent if it is off. */
   readonly encryption?: TrackerEncryption;
-  /** What this tracker asked us to send back. */
+  /** Tracker id of an earlier reply, or `null`. */
   readonly trackerId: Uint8Array | null;
 }
 
 /**
- * The URL of an announce. What the announce URL of the torrent has in its query, such as a passkey, stays in front.
+ * Builds the URL of an announce. The query of the tracker's URL, such as a passkey, is kept in front.
  *
- * @param announceUrl The tracker's URL from the torrent.
- * @param request What to say.
+ * @param announceUrl Announce URL of the tracker.
+ * @param request Content of the announce.
  * @returns An absolute URL.
  *
  * @example
@@ -83,9 +83,8 @@ export function buildAnnounceUrl(announceUrl: string, request: AnnounceRequest):
 }
 
 /**
- * Bytes as they stand in a URL: all but the unreserved characters of RFC 3986 as `%XX`.
+ * Percent-encodes all bytes except the unreserved characters of RFC 3986.
  *
- * @param bytes Any bytes.
  * @returns ASCII text.
  */
 export function percentEncode(bytes: Uint8Array): string {

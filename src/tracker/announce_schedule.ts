@@ -1,5 +1,5 @@
 /**
- * When the next announce is due.
+ * Computes the intervals between announces, retries and retransmissions.
  *
  * @module
  */
@@ -7,45 +7,45 @@
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
 
-/** When a tracker does not say: what most of them do. */
+/** Interval if the tracker gives none; most trackers use this. */
 export const DEFAULT_INTERVAL = 30 * MINUTE;
-/** A tracker that wants to be asked more often than this is broken, or wants us to hammer somebody. */
+/** Shortest interval accepted. A tracker that asks for less is broken, or wants to use us for a flood. */
 export const SHORTEST_INTERVAL = 5 * SECOND;
-/** A tracker that wants to be asked less often than this would have forgotten us. */
+/** Longest interval accepted. After this time a tracker would have forgotten us. */
 export const LONGEST_INTERVAL = 24 * 60 * MINUTE;
-/** Between announces that we would like, where the tracker sets no other limit. */
+/** Minimum interval that we keep when more peers are needed and the tracker sets none. */
 export const DEFAULT_MIN_INTERVAL = 2 * MINUTE;
 
-/** BEP 15, "Time outs": the first retransmission, and how often the wait doubles. */
+/** First retransmission delay of BEP 15, "Time outs". */
 const FIRST_RETRANSMISSION = 15 * SECOND;
+/** Number of times that BEP 15 doubles the delay. */
 const MOST_DOUBLINGS = 8;
-/** So many times the first wait, a request over UDP may take: it is sent three times within it, after 0, 1 and 3 waits. */
+/** A UDP request times out after this many first delays. It is sent three times by then, after 0, 1 and 3 of them. */
 const WAITS_IN_TIMEOUT = 6;
 
 const FIRST_RETRY = 10 * SECOND;
 const LONGEST_RETRY = 30 * MINUTE;
 
-/** What a tracker said about time, in milliseconds; `null` where it said nothing. */
+/** Intervals from an announce reply in milliseconds; `null` if absent. */
 export interface AnnouncedTimes {
-  /** Until the next announce is due. */
+  /** Interval between regular announces. */
   readonly interval: number | null;
-  /** Before which there must be none. */
+  /** Shortest interval between announces. */
   readonly minInterval: number | null;
 }
 
 /** Milliseconds from one announce to the next. */
 export interface Spacing {
-  /** When nothing special happens. */
+  /** Until the next regular announce. */
   readonly regular: number;
-  /** When more peers are needed; never more than `regular`. */
+  /** Until the earliest announce that is allowed when more peers are needed; never more than `regular`. */
   readonly earliest: number;
 }
 
 /**
- * How long to wait after a successful announce.
+ * Returns the intervals after a successful announce, within sane limits.
  *
- * @param times What the tracker said.
- * @returns Sane waiting times.
+ * @param times Intervals from the reply.
  */
 export function spacingAfter(times: AnnouncedTimes): Spacing {
   const floor = clamp(times.minInterval ?? 0, SHORTEST_INTERVAL, LONGEST_INTERVAL);
@@ -55,11 +55,11 @@ export function spacingAfter(times: AnnouncedTimes): Spacing {
 }
 
 /**
- * How long to wait when no tracker answered: twice as long each time, up to half an hour. Half of it is left to chance,
- * so that all who lost a tracker together don't come back together.
+ * Returns the back-off after failed announces: doubled each time, up to 30 minutes. Half of it is random, so that
+ * clients which lost a tracker together don't come back together.
  *
- * @param failures How many rounds have failed in a row, 1 or more.
- * @param random Uniform in 0 (included) to 1 (excluded).
+ * @param failures Failures in a row, 1 or more.
+ * @param random Uniform random number from 0 (inclusive) to 1 (exclusive).
  * @returns Milliseconds.
  */
 export function retryDelay(failures: number, random: number): number {
@@ -68,12 +68,12 @@ export function retryDelay(failures: number, random: number): number {
 }
 
 /**
- * How long to wait for an answer to a datagram before it is sent again: 15 * 2 ^ n seconds (BEP 15). That alone would take
- * an hour to find out that a tracker is dead, while others wait to be asked; so where there is less time, all of it shrinks
- * until three attempts fit.
+ * Returns how long to wait for a reply before retransmitting a datagram. BEP 15 says 15 * 2 ^ n seconds, by which it
+ * takes an hour to find a tracker dead, while other trackers wait. So with less time, the delays shrink until three
+ * transmissions fit.
  *
- * @param sent How often it has been sent, 1 or more.
- * @param timeout Milliseconds for the whole conversation.
+ * @param sent Transmissions so far, 1 or more.
+ * @param timeout Milliseconds for the whole request.
  * @returns Milliseconds.
  */
 export function retransmitDelay(sent: number, timeout: number): number {

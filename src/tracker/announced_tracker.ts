@@ -1,5 +1,5 @@
 /**
- * A tracker of one torrent, and how it went with it.
+ * Announce state of one tracker for one torrent: outcome, back-off, pending `completed` and `stopped`.
  *
  * @module
  */
@@ -9,95 +9,104 @@ import type { AnnounceReply } from "./announce_reply.ts";
 import type { AnnounceProgress } from "./announce_request.ts";
 import { retryDelay, SHORTEST_INTERVAL, spacingAfter } from "./announce_schedule.ts";
 import type { SwarmCounts, Tracker } from "./tracker.ts";
-import type { Outcome, TurnState } from "./announce_order.ts";
+import type { AnnounceOutcome, TurnState } from "./announce_order.ts";
 
-/** What a tracker answered, and whether it named anybody. */
+/** A tracker's successful answer. */
 export interface TrackerAnswer {
-  /** The answer. */
+  /** The reply. */
   readonly reply: AnnounceReply;
-  /** Whether it named somebody but us, or was asked for nobody. */
+  /** `true` if the reply names a peer other than us, or no peers were asked for. */
   readonly helps: boolean;
 }
 
-/** A tracker as it looks at one moment. */
+/** Snapshot of a tracker's announce state. */
 export interface TrackerStatus {
-  /** Announce URL without its secrets: of passkeys only the first characters are there, and three asterisks. */
+  /** Announce URL without secrets: of a passkey only the first characters are left, followed by three asterisks. */
   readonly url: string;
-  /** Which tier it is in, from 0 on. */
+  /** Index of the tier, from 0. */
   readonly tier: number;
   /**
-   * `announcing`: it is being asked. `leaving`: it is being told that we leave. `waiting`: it is asked again by itself. `idle`: it is
-   * asked only if others fail, or never.
+   * `announcing`: an announce is under way. `leaving`: `stopped` is being sent. `waiting`: the next announce is
+   * scheduled. `idle`: the tracker is used only if others fail, or never.
    */
   readonly state: "announcing" | "leaving" | "waiting" | "idle";
-  /** How the last announce went; `null` before there was an answer. With `warning` it has something to say. */
+  /** Outcome of the last announce; `null` before the first. `warning` is a success with a message. */
   readonly status: "ok" | "warning" | "error" | null;
-  /** Failure or warning, safe to print; empty when there is none. */
+  /** Failure reason or warning, safe to print; empty if there is none. */
   readonly message: string;
-  /** Seeds in the swarm as it said last; `null` when it didn't. */
+  /** Number of seeds in the swarm, by the last reply that had it; `null` if unknown. */
   readonly seeders: number | null;
-  /** Other peers in the swarm as it said last; `null` when it didn't. */
+  /** Number of other peers in the swarm, by the last reply that had it; `null` if unknown. */
   readonly leechers: number | null;
-  /** How many peers it named the last time; `null` before it answered. */
+  /** Number of peers in the last reply; `null` before the first, and after a failure. */
   readonly peers: number | null;
-  /** Milliseconds since its last answer, or since it was known that there is none; `null` before. */
+  /** Milliseconds since the last answer or failure; `null` before the first. */
   readonly answeredAgo: number | null;
-  /** Milliseconds until it is asked next; `null` unless `state` is `waiting`. */
+  /** Milliseconds until the next announce; `null` unless `state` is `waiting`. */
   readonly nextIn: number | null;
-  /** Announces in a row that failed. */
+  /** Failures in a row. */
   readonly failures: number;
 }
 
-/** Until when somebody whom a tracker named has to have sent us something, and what we had before. */
+/** What {@linkcode AnnouncedTracker.status} has to know from its caller. */
+export interface TrackerPlacement {
+  /** Index of the tier, from 0. */
+  readonly tier: number;
+  /** When the next announce is due, in milliseconds; `Infinity` if unknown. */
+  readonly next: number;
+}
+
+/** Deadline by which payload must arrive after a reply with peers, and the bytes received before it. */
 interface Trial {
   readonly until: number;
   readonly received: number;
 }
 
-/** A tracker, and how it went with it. */
+/** A tracker, with its announce state for one torrent. */
 export class AnnouncedTracker implements TurnState {
-  /** The tracker. */
+  /** The tracker itself. */
   readonly tracker: Tracker;
   readonly holdsUp: number;
-  outcome: Outcome = "none";
-  /** What the peers of its last answer have yet to show; `null` when that is over. */
+  outcome: AnnounceOutcome = "none";
+  /** Test whether the peers of the last reply send payload; `null` if none is running. */
   trial: Trial | null = null;
   due = -Infinity;
-  /** When `needPeers()` may bring the next announce forward to. */
+  /** Earliest time to which `needPeers()` may bring the next announce forward. */
   earliest = -Infinity;
-  /** Whether it has accepted an announce, so that `started` is done and `stopped` is owed. */
+  /** `true` if the tracker has accepted an announce: `started` is done, and `stopped` must be sent when we leave. */
   knowsUs = false;
-  /** Whether it is to be told that we are complete. */
+  /** State of the `completed` event. */
   completion: "none" | "owed" | "told" = "none";
-  /** Whether it was added while others were at work, and is yet to be asked. */
+  /** `true` if the tracker was added to a running torrent and hasn't been announced to yet. */
   isNew = false;
-  /** What it is being told as we leave; `null` when it isn't. While it is, it can't be told that we are back. */
+  /** Settles when `stopped` was sent or timed out, before which `started` can't be sent; `null` if not leaving. */
   farewell: Promise<void> | null = null;
-  /** The conversation that is under way, and what ends it early. */
+  /** The announce that is under way. */
   run: Promise<void> = Promise.resolve();
+  /** Aborts that announce. */
   giveUp = new AbortController();
   #talkingSince: number | null = null;
   #leavingSince: number | null = null;
-  /** What had been transferred when it was first told that we started. */
+  /** Byte counts at the first announce, which are subtracted from those that the tracker is told. */
   #base: Pick<AnnounceProgress, "uploaded" | "downloaded"> | null = null;
   #failures = 0;
   #last: Pick<TrackerStatus, "status" | "message" | "peers"> | null = null;
   #counts: SwarmCounts = { seeders: null, leechers: null };
   #answeredAt = 0;
-  /** Whether our port changed while it was being asked. */
+  /** `true` if our port changed during the announce that is under way. */
   #moved = false;
-  /** When it accepted an announce last. */
+  /** When the tracker last accepted an announce. */
   #acceptedAt = -Infinity;
-  /** Until then it isn't asked once more out of turn. */
+  /** Until this time, no further announce is sent before the tracker's minimum interval is over. */
   #patientUntil = -Infinity;
 
   /**
    * @param tracker The tracker.
-   * @param timeout Milliseconds that it has to answer, when that isn't its own.
+   * @param timeout Milliseconds for a reply, if not the tracker's own timeout.
    */
   constructor(tracker: Tracker, timeout: number = Infinity) {
     this.tracker = tracker;
-    this.holdsUp = Math.min(tracker.holdsUp, timeout);
+    this.holdsUp = Math.min(tracker.failoverDelay, timeout);
   }
 
   get askedAt(): number | null {
@@ -108,17 +117,19 @@ export class AnnouncedTracker implements TurnState {
     return this.isNew || (this.completion === "owed" && this.knowsUs);
   }
 
-  /** Whether a conversation is under way, the end of which is to be waited for before it is told that we leave. */
+  /** Returns `true` while an announce is under way, which must end before `stopped` is sent. */
   get isTalking(): boolean {
     return this.#talkingSince !== null;
   }
 
   /**
-   * Peers from whom nothing came are worth as much as none, so that it isn't the last tracker that is asked.
+   * Treats the last reply as empty if none of its peers has sent payload in time, so that the next tracker is asked.
    *
-   * @returns When to look at them; `Infinity` when that is over.
+   * @param now Milliseconds.
+   * @param received Returns the payload bytes received so far, or `null` if nothing more is wanted.
+   * @returns When to call this again; `Infinity` if nothing is left to test.
    */
-  prove(now: number, received: () => number | null): number {
+  checkTrial(now: number, received: () => number | null): number {
     if (this.trial === null) return Infinity;
     if (now < this.trial.until) return this.trial.until;
     if (this.outcome === "peers" && received() === this.trial.received) this.outcome = "empty";
@@ -126,7 +137,7 @@ export class AnnouncedTracker implements TurnState {
     return Infinity;
   }
 
-  /** A conversation begins. */
+  /** Called when an announce begins. */
   begin(now: number): void {
     this.trial = null;
     this.isNew = false;
@@ -134,12 +145,12 @@ export class AnnouncedTracker implements TurnState {
     this.giveUp = new AbortController();
   }
 
-  /** The conversation is over. */
+  /** Called when an announce ends. */
   end(): void {
     this.#talkingSince = null;
   }
 
-  /** It answered. */
+  /** Called with a successful answer. */
   answered(now: number, { reply, helps }: TrackerAnswer): void {
     const { regular, earliest } = spacingAfter(reply);
     this.knowsUs = true;
@@ -152,15 +163,18 @@ export class AnnouncedTracker implements TurnState {
     this.#moved = false;
   }
 
-  /** Our port is another one: brings the next announce forward, unless it is left to its back-off, or its first is yet to come. */
+  /**
+   * Called when our external port changes. Brings the next announce forward, except during the back-off after a failure
+   * and before the first announce.
+   */
   move(now: number): void {
     if (this.isTalking) this.#moved = true;
     else if (this.outcome === "peers" || this.outcome === "empty") this.#hurry(now);
   }
 
   /**
-   * That may be before the tracker's minimal interval is over, as with any other event, but only once within one: a router is not
-   * to have us hammer trackers.
+   * Brings the next announce forward, even before the tracker's minimum interval is over, as other events do. This
+   * happens only once in an interval, so that a router which keeps changing ports doesn't make us flood the tracker.
    */
   #hurry(now: number): void {
     const soon = now < this.#patientUntil ? this.earliest : this.#acceptedAt + SHORTEST_INTERVAL;
@@ -168,30 +182,30 @@ export class AnnouncedTracker implements TurnState {
     this.due = Math.min(this.due, Math.max(now, soon));
   }
 
-  /** It didn't answer, or said no. */
+  /** Called when an announce has failed. */
   failed(now: number, random: number): void {
     this.outcome = "failed";
     this.due = Math.max(now + retryDelay(++this.#failures, random), this.tracker.retryAt);
   }
 
-  /** Takes note of what an announce brought, for those who want to see it. */
+  /** Records the outcome of an announce for {@linkcode AnnouncedTracker.status}. */
   note(now: number, last: Pick<TrackerStatus, "status" | "message" | "peers">, counts?: SwarmCounts): void {
     this.#last = last;
     this.#answeredAt = now;
     if (counts) this.#counts = counts;
   }
 
-  /** It told by a scrape how many peers there are. */
+  /** Records the counts of a scrape. */
   counted(counts: SwarmCounts): void {
     this.#counts = counts;
   }
 
   /**
-   * Sums as it is to hear them: since it was first told that we started (BEP 3).
+   * Returns the byte counts to announce, which start at the first `started` (BEP 3).
    *
-   * @param progress Those of the torrent.
+   * @param progress Byte counts of the torrent.
    */
-  sums(progress: AnnounceProgress): AnnounceProgress {
+  progressSinceStart(progress: AnnounceProgress): AnnounceProgress {
     this.#base ??= { uploaded: progress.uploaded, downloaded: progress.downloaded };
     return {
       ...progress,
@@ -201,18 +215,21 @@ export class AnnouncedTracker implements TurnState {
   }
 
   /**
-   * We leave it.
+   * Called when we begin to leave the tracker.
    *
    * @param now Milliseconds.
-   * @param farewell What it is being told; never rejects.
+   * @param farewell Settles when `stopped` has been sent or time is up; never rejects.
    */
   leave(now: number, farewell: Promise<void>): void {
     this.#leavingSince = now;
     this.farewell = farewell;
   }
 
-  /** It has been told that we left, or given time for it: should we come back, we are somebody new, who may ask at once. */
-  left(): void {
+  /**
+   * Called when `stopped` has been sent or the time for it is up. If the torrent is started again, the tracker sees a
+   * new client, which may announce at once.
+   */
+  reset(): void {
     this.giveUp.abort();
     this.#leavingSince =
       this.#talkingSince =
@@ -228,12 +245,12 @@ export class AnnouncedTracker implements TurnState {
   }
 
   /**
-   * What it looks like.
+   * Returns a snapshot of the state.
    *
    * @param now Milliseconds.
-   * @param place `tier`: where it is. `next`: when it is asked next; `Infinity` when that isn't known.
+   * @param placement See {@linkcode TrackerPlacement}.
    */
-  status(now: number, { tier, next }: { readonly tier: number; readonly next: number }): TrackerStatus {
+  status(now: number, { tier, next }: TrackerPlacement): TrackerStatus {
     const { url } = this.tracker;
     const { status, message, peers } = this.#last ?? { status: null, message: "", peers: null };
     const state = this.#leavingSince !== null
@@ -248,7 +265,7 @@ export class AnnouncedTracker implements TurnState {
       tier,
       state,
       status,
-      message: redact(message, secretsIn(url)), // trackers say which passkey they don't know
+      message: redact(message, secretsIn(url)), // trackers quote an unknown passkey
       ...this.#counts,
       peers,
       answeredAgo: this.#last && now - this.#answeredAt,

@@ -1,15 +1,15 @@
 /**
- * Keeps one torrent announced.
+ * Announces one torrent to its trackers.
  *
- * Trackers are asked in the order of BEP 12, one after the other, until one names peers from whom anything comes; see
- * {@linkcode announceOrder} for how long one that is silent holds up the next. Those that have no order, as the trackers of a magnet link,
- * are all asked. Each has its own interval, and its own back-off when it fails. What a slow one answers after others were asked is
- * used all the same.
+ * Trackers are tried in the order of BEP 12, one after the other, until one names peers that send payload;
+ * {@linkcode announceOrder} says how long a silent tracker holds up the next. If the trackers have no order, as those
+ * of a magnet link, all are announced to. Each tracker has its own interval and its own back-off. A late reply counts
+ * even if the next tracker has been tried meanwhile.
  *
- * Life of an announcer: `start()` gives the first their turn; every answer and every timer gives the next. `completed()` is
- * told to all that know us. `pause()` and `stop()` let the announces under way finish, then take leave of every tracker that knows
- * us, and so does `setTiers()` of those that are no longer named. No tracker hears that we start before it has been told that we
- * left, or given time for that.
+ * `start()` announces to the first tracker; each reply and each timer leads to the next. `completed()` goes to all
+ * trackers that know us. `pause()` and `stop()` let running announces finish, then send `stopped` to every tracker that
+ * knows us; `setTiers()` does the same for removed trackers. A tracker is not sent `started` again before `stopped` has
+ * been answered or has timed out.
  *
  * @module
  */
@@ -36,68 +36,74 @@ import type { UdpTrackers } from "./udp_trackers.ts";
 
 export type { TrackerStatus } from "./announced_tracker.ts";
 
-/** How an announce went. */
+/** Outcome of an announce. */
 export interface TrackerReport {
-  /** The tracker. */
+  /** Announce URL of the tracker. */
   readonly url: string;
-  /** `warning`: it answered, but has something to say to the user. */
+  /** `warning` is a success with a message for the user. */
   readonly status: "ok" | "warning" | "error";
-  /** As the tracker says, or `null`. */
+  /** Number of seeds in the swarm, or `null` if the tracker doesn't say. */
   readonly seeders: number | null;
-  /** As the tracker says, or `null`. */
+  /** Number of other peers in the swarm, or `null` if the tracker doesn't say. */
   readonly leechers: number | null;
-  /** How many peers were in the answer. */
+  /** Number of peers in the reply. */
   readonly peers: number;
-  /** Failure or warning, safe to print; empty when there is none. */
+  /** Failure reason or warning, safe to print; empty if there is none. */
   readonly message: string;
-  /** Our own address as the tracker sees it (BEP 24); absent when it doesn't say. */
+  /** Our external address as the tracker sees it (BEP 24); absent if the tracker doesn't say. */
   readonly externalIp?: string;
 }
 
-/** What an {@linkcode Announcer} needs. */
+/** Options for {@linkcode Announcer}. */
 export interface AnnouncerOptions {
-  /** Time, chance and the way out. */
+  /** System services: clock, timers, random numbers and HTTP. */
   readonly platform: Pick<Platform, "now" | "after" | "random" | "randomBytes" | "http"> & {
-    /** Knows where trackers with a name are, which decides whom they may name; by its look when absent. */
+    /** Resolves trackers' host names, which decides what peers they may name; by the name's form when absent. */
     readonly net?: Pick<Platform["net"], "resolve">;
   };
-  /** Announce URLs in tiers, as the torrent has them. */
+  /** Announce URLs in tiers. */
   readonly tiers: readonly (readonly string[])[];
-  /** Whether all are asked rather than one after the other, since they have no order; asked each time. `false` when absent. */
+  /** Returns `true` if all trackers are announced to, because they have no order. Called often; `false` when absent. */
   readonly askAll?: () => boolean;
-  /** Whether the torrent is known to be private; asked each time. `false` when absent. */
+  /** Returns `true` if the torrent is known to be private. Called often; `false` when absent. */
   readonly isPrivate?: () => boolean;
-  /** Which torrent. */
+  /** Info-hash of the torrent. */
   readonly infoHash: InfoHash;
-  /** Our 20 bytes. */
+  /** Our peer id, 20 bytes. */
   readonly peerId: Uint8Array;
-  /** The port that we listen on. */
+  /** TCP port on which we listen. */
   readonly port: number;
-  /** The port at which a literal address reaches us, when a gateway maps another; asked each time. `port` when absent. */
+  /**
+   * Returns the port under which a literal address, or any outside host for an empty string, reaches us: not `port` if
+   * a gateway maps it. `port` when absent.
+   */
   readonly portFor?: (host: string) => number;
-  /** Local address to connect from. */
+  /** Local address to connect from; any when absent. */
   readonly bind?: string;
-  /** What trackers are told of our encryption. */
+  /** Encryption that we tell trackers to support or require. */
   readonly encryption?: TrackerEncryption;
-  /** Milliseconds that a tracker has to answer; 30,000 over HTTP and 15,000 over UDP when absent. */
+  /** Milliseconds for a reply; 30,000 over HTTP and 15,000 over UDP when absent. */
   readonly timeout?: number;
-  /** The way to UDP trackers, which all torrents share; without it they can't be used. */
+  /** Client for UDP trackers, shared by all torrents; when absent, UDP trackers are not used. */
   readonly udp?: UdpTrackers;
-  /** How far we are, asked before each announce. */
+  /** Returns the progress of the torrent. Called before each announce. */
   progress(): AnnounceProgress;
-  /** Takes the peers of an answer; not called without any, nor after `pause()` or `stop()`. */
+  /** Called with the peers of a reply, unless there are none; not called after `pause()` or `stop()`. */
   onPeers(peers: PeerAddress[], url: string): void;
-  /** Is told of each announce; not called after `pause()` or `stop()`. */
+  /** Called with the outcome of each announce; not called after `pause()` or `stop()`. */
   onReport(report: TrackerReport): void;
-  /** How many more peers would be welcome; 0 for none. */
+  /** Returns how many more peers are wanted; 0 for none. */
   wantedPeers(): number;
-  /** Bytes that have come so far while more are wanted, else `null`. When absent, peers that trackers name are taken for good. */
+  /**
+   * Returns the payload bytes received so far, or `null` if nothing more is wanted. When absent, it isn't tested
+   * whether the peers of a reply send payload.
+   */
   received?(): number | null;
 }
 
-/** Milliseconds for telling trackers that we leave. */
+/** Milliseconds for sending `stopped` to the trackers. */
 export const FAREWELL_MS = 2_000;
-/** More peers at once are of no use to anyone, and some trackers refuse to give more. */
+/** We can't use more peers at once, and some trackers refuse to give more. */
 const MAX_NUMWANT = 200;
 
 /**
@@ -107,9 +113,9 @@ const MAX_NUMWANT = 200;
  * ```ts
  * const announcer = new Announcer({ platform, tiers, infoHash, peerId, port, progress, onPeers, onReport, wantedPeers });
  * announcer.start();
- * // ... when the last piece is verified
+ * // when the last piece is verified
  * announcer.completed();
- * // ... at the end
+ * // at the end
  * await announcer.stop();
  * ```
  */
@@ -117,25 +123,25 @@ export class Announcer {
   readonly #options: AnnouncerOptions;
   readonly #self: Announcing;
   readonly #tiers: TierList;
-  /** Those of the tiers that can be used. */
-  readonly #asked = new Map<string, AnnouncedTracker>();
-  /** Those that are being told that we leave and aren't in the tiers any more. */
+  /** Usable trackers of the tiers, by URL. */
+  readonly #trackers = new Map<string, AnnouncedTracker>();
+  /** Trackers that are no longer in the tiers, but are still being sent `stopped`. */
   readonly #removed = new Map<string, AnnouncedTracker>();
-  /** URLs that can't be used, with the reason. */
+  /** Unusable URLs of the tiers, with the reason. */
   readonly #unusable = new Map<string, string>();
-  /** Those of them that were reported. */
+  /** Unusable URLs that were reported. */
   readonly #reported = new Set<string>();
-  /** What ends each farewell that is under way. */
+  /** Functions that cut short the `stopped` announces under way. */
   readonly #farewells = new Set<() => void>();
-  /** Gives up scrapes at the end. */
+  /** Aborts scrapes at the end. */
   readonly #impatience = new AbortController();
   #state: "new" | "running" | "paused" | "stopped" = "new";
-  /** Whether the torrent is complete or was when it began, so that there is no other completion to tell. */
+  /** `true` if the torrent is complete, or was at the start, so that no `completed` is to be sent. */
   #isComplete = false;
   #timer: Timer | null = null;
   #stopping: Promise<void> | null = null;
 
-  /** @param options What it needs. */
+  /** @param options See {@linkcode AnnouncerOptions}. */
   constructor(options: AnnouncerOptions) {
     const { platform, infoHash, peerId, bind, encryption } = options;
     this.#options = options;
@@ -155,46 +161,47 @@ export class Announcer {
     for (const url of this.#tiers.order()) this.#add(url);
   }
 
-  /** The tiers of trackers as they were given last, without what can't be there twice. */
+  /** Current tiers of announce URLs, without duplicates. */
   get tiers(): readonly (readonly string[])[] {
     return this.#tiers.tiers;
   }
 
   /**
-   * Sends the first announce, or goes on after {@linkcode Announcer.pause}; it is on its way when this returns, but for trackers
-   * that are still being told of the pause. Harmless when called again.
+   * Sends the first announce, or resumes after {@linkcode Announcer.pause}. The announce is sent before this returns,
+   * except to trackers that are still being sent `stopped`. Calling it again has no effect.
    */
   start(): void {
     if (this.#state !== "new" && this.#state !== "paused") return;
     if (this.#state === "new" && this.#options.progress().left === 0) this.#isComplete = true;
     this.#state = "running";
-    this.#turn();
+    this.#announceNext();
   }
 
   /**
-   * Takes leave of every tracker that knows us, as {@linkcode Announcer.stop} does, until {@linkcode Announcer.start}.
+   * Sends `stopped` to every tracker that knows us, as {@linkcode Announcer.stop} does, until
+   * {@linkcode Announcer.start}.
    *
-   * @param deadlineMs Milliseconds that they have to answer; 2,000 when absent.
+   * @param deadlineMs Milliseconds for all replies (default 2,000).
    */
   pause(deadlineMs: number = FAREWELL_MS): void {
     if (this.#state !== "running") return;
     this.#state = "paused";
     this.#rest();
-    void this.#takeLeave(this.#asked.values(), deadlineMs);
+    void this.#sendStopped(this.#trackers.values(), deadlineMs);
   }
 
   /**
-   * Takes other trackers from now on. Those that are there already are left alone. Those that are named no more are told that
-   * we leave; those that are new are asked at once, one after the other if the torrent is private (BEP 27).
+   * Replaces the trackers. Trackers that stay are not announced to again, and removed ones are sent `stopped`. New ones
+   * are announced to at once, or one after the other if the torrent is private (BEP 27).
    *
-   * @param tiers Announce URLs in tiers. One that comes twice counts where it comes first.
+   * @param tiers Announce URLs in tiers. Of a URL that occurs twice, the first occurrence counts.
    */
   setTiers(tiers: readonly (readonly string[])[]): void {
     this.#replace(tiers, { atOnce: this.#state !== "new" });
   }
 
   /**
-   * Takes more trackers, each tier after those that are there already. They are asked at once, be it before the first.
+   * Adds trackers, each tier after the existing ones. They are announced to at once, even before the existing ones.
    *
    * @param tiers As for {@linkcode Announcer.setTiers}.
    */
@@ -203,47 +210,47 @@ export class Announcer {
   }
 
   /**
-   * Tells the trackers that know us, once, that the download is complete: at once, or right after the announce that is under
-   * way. While none knows us, the first that does is told. Nobody is told of a torrent that was complete when it began, or of
-   * a second time: it is the download that is counted (BEP 3).
+   * Sends `completed`, once, to the trackers that know us: at once, or after the announce that is under way. If no
+   * tracker knows us yet, it goes to the first that does. It is never sent for a torrent that was complete at the
+   * start, or for a second completion, because trackers count downloads by it (BEP 3).
    */
   completed(): void {
     if (this.#isComplete) return;
     this.#isComplete = true;
-    const all = [...this.#asked.values()];
+    const all = [...this.#trackers.values()];
     const told = all.filter((asked) => asked.farewell === null && (asked.knowsUs || asked.isTalking));
     for (const asked of told.length > 0 ? told : all) asked.completion = "owed";
-    this.#turn();
+    this.#announceNext();
   }
 
   /**
-   * Announces as soon as each tracker allows it instead of when it is due. Those that fail are left to their back-off, and those
-   * that are being asked are not asked again.
+   * Announces as soon as each tracker's minimum interval allows, instead of at the regular interval. Trackers that
+   * failed keep their back-off, and trackers with a running announce are not announced to again.
    */
   needPeers(): void {
     let isSooner = false;
-    for (const asked of this.#asked.values()) {
+    for (const asked of this.#trackers.values()) {
       if (asked.askedAt !== null || asked.outcome === "failed" || asked.due <= asked.earliest) continue;
       asked.due = asked.earliest;
       isSooner = true;
     }
-    if (isSooner) this.#turn();
+    if (isSooner) this.#announceNext();
   }
 
   /**
-   * The port at which others reach us is another one: announces it within seconds, since until then nobody finds us. One that is
-   * being asked may have been told the old one.
+   * Called when our external port changes. Announces the new port within seconds, since peers can't reach us until
+   * then. A tracker with a running announce may have been told the old port, and is announced to again.
    */
   moved(): void {
     const now = this.#options.platform.now();
-    for (const asked of this.#asked.values()) asked.move(now);
-    this.#turn();
+    for (const asked of this.#trackers.values()) asked.move(now);
+    this.#announceNext();
   }
 
   /**
-   * What every tracker said last, and when it is asked next.
+   * Returns the state of each tracker.
    *
-   * @returns In the order of the tiers as they were given.
+   * @returns Snapshots, in the order of the given tiers.
    */
   status(): TrackerStatus[] {
     const now = this.#options.platform.now();
@@ -252,7 +259,7 @@ export class Announcer {
     const next = new Map(order.map((asked, i) => [asked, times[i] ?? Infinity]));
     return this.tiers.flatMap((urls, tier) =>
       urls.map((url) => {
-        const asked = this.#asked.get(url);
+        const asked = this.#trackers.get(url);
         return asked?.status(now, { tier, next: next.get(asked)! }) ??
           unusableStatus(url, { tier, message: this.#unusable.get(url)! });
       })
@@ -260,10 +267,10 @@ export class Announcer {
   }
 
   /**
-   * Takes leave: lets the announces that are under way finish, then tells every tracker that knows us that we are gone.
+   * Lets running announces finish, then sends `stopped` to every tracker that knows us.
    *
-   * @param deadlineMs Milliseconds after which it settles whatever happens; 2,000 when absent.
-   * @returns Settles when all is told or the time is over. Never rejects.
+   * @param deadlineMs Milliseconds after which the promise resolves in any case (default 2,000).
+   * @returns Resolves when all trackers have answered or the time is up. Never rejects.
    */
   stop(deadlineMs: number = FAREWELL_MS): Promise<void> {
     this.#stopping ??= this.#stop(deadlineMs);
@@ -276,17 +283,20 @@ export class Announcer {
     const earlier = Promise.all(this.#farewellsUnderWay());
     const over = Promise.withResolvers<void>();
     const timer = this.#farewells.size > 0 ? this.#options.platform.after(deadlineMs, over.resolve) : null;
-    await Promise.all([this.#takeLeave(this.#asked.values(), deadlineMs), Promise.race([earlier, over.promise])]);
+    await Promise.all([this.#sendStopped(this.#trackers.values(), deadlineMs), Promise.race([earlier, over.promise])]);
     timer?.cancel();
     for (const end of this.#farewells) end();
     this.#impatience.abort();
   }
 
   #farewellsUnderWay(): Promise<void>[] {
-    return [...this.#asked.values(), ...this.#removed.values()].flatMap(({ farewell }) => farewell ?? []);
+    return [...this.#trackers.values(), ...this.#removed.values()].flatMap(({ farewell }) => farewell ?? []);
   }
 
-  /** A name is looked up only if that matters; one that isn't found is most likely that of somebody outside. */
+  /**
+   * Returns the port under which a tracker's host reaches us. A name is resolved only if a gateway maps the port; a
+   * name that can't be resolved is most likely that of a host outside our networks.
+   */
   #portFor(host: string, resolve?: (name: string) => Promise<readonly string[]>): number | Promise<number> {
     const { platform, port, portFor = () => port } = this.#options;
     const outside = portFor("");
@@ -298,7 +308,7 @@ export class Announcer {
   }
 
   get #order(): AnnouncedTracker[] {
-    return this.#tiers.order().flatMap((url) => this.#asked.get(url) ?? []);
+    return this.#tiers.order().flatMap((url) => this.#trackers.get(url) ?? []);
   }
 
   get #askAll(): boolean {
@@ -314,22 +324,22 @@ export class Announcer {
     if (this.#state === "stopped") return;
     this.#tiers.replace(tiers);
     const named = new Set(this.#tiers.order());
-    const gone = [...this.#asked].filter(([url]) => !named.has(url));
+    const gone = [...this.#trackers].filter(([url]) => !named.has(url));
     for (const [url, asked] of gone) {
-      this.#asked.delete(url);
+      this.#trackers.delete(url);
       this.#removed.set(url, asked);
     }
     for (const url of this.#unusable.keys()) if (!named.has(url)) this.#unusable.delete(url);
     for (const url of named) {
-      if (this.#asked.has(url) || this.#unusable.has(url)) continue;
+      if (this.#trackers.has(url) || this.#unusable.has(url)) continue;
       const asked = this.#add(url);
       if (asked) asked.isNew = atOnce;
     }
-    void this.#takeLeave(gone.map(([, asked]) => asked), FAREWELL_MS);
-    this.#turn();
+    void this.#sendStopped(gone.map(([, asked]) => asked), FAREWELL_MS);
+    this.#announceNext();
   }
 
-  /** One that was removed a moment ago and is still being told so is the same. */
+  /** Adds a tracker, or returns `null` if its URL is unusable. Reuses one that is still being sent `stopped`. */
   #add(url: string): AnnouncedTracker | null {
     const { platform: { http }, udp, timeout } = this.#options;
     let asked = this.#removed.get(url);
@@ -342,31 +352,31 @@ export class Announcer {
       }
       asked = new AnnouncedTracker(tracker, timeout);
     }
-    this.#asked.set(url, asked);
+    this.#trackers.set(url, asked);
     return asked;
   }
 
-  /** Asks those whose turn it is, and sees to it that the next have theirs. */
-  #turn(): void {
+  /** Announces to the trackers whose turn it is, and sets the timer for the next turn. */
+  #announceNext(): void {
     if (this.#state !== "running") return;
     const { platform } = this.#options;
     const now = platform.now();
     const order = this.#order;
     if (this.#self.isPrivate()) { for (const asked of order) asked.isNew = false; }
-    const provenAt = Math.min(...order.map((asked) => asked.prove(now, () => this.#received)));
+    const provenAt = Math.min(...order.map((asked) => asked.checkTrial(now, () => this.#received)));
     const turns = announceOrder(order, { now, all: this.#askAll, atOnce: MAX_TRACKERS_AT_ONCE });
     const { ask } = turns;
     const wakeAt = Math.min(turns.wakeAt, provenAt);
     this.#rest();
     if (wakeAt < Infinity) {
-      // a timer of more than 24 days would run at once
-      this.#timer = platform.after(Math.min(Math.max(wakeAt - now, 0), LONGEST_INTERVAL), () => this.#turn());
+      // JavaScript timers of more than 24 days fire at once.
+      this.#timer = platform.after(Math.min(Math.max(wakeAt - now, 0), LONGEST_INTERVAL), () => this.#announceNext());
     }
     for (const asked of ask) asked.run = this.#ask(asked);
     if (order.every(({ askedAt, outcome }) => askedAt === null && outcome === "failed")) this.#reportUnusable();
   }
 
-  /** Tells one tracker all there is to tell, then gives the next its turn. */
+  /** Announces to a tracker until nothing is pending for it, then gives the next tracker its turn. */
   async #ask(asked: AnnouncedTracker): Promise<void> {
     const { platform } = this.#options;
     const { tracker } = asked;
@@ -375,7 +385,7 @@ export class Announcer {
     for (;;) {
       const event = this.#eventFor(asked);
       const answer = await this.#announce(asked, event);
-      if (signal.aborted) return; // we have left it meanwhile, and may even be back
+      if (signal.aborted) return; // We have left the tracker meanwhile, and may have been started again.
       const now = platform.now();
       if (answer === null) {
         asked.failed(now, platform.random());
@@ -386,10 +396,10 @@ export class Announcer {
       asked.answered(now, answer);
       const received = this.#received;
       if (asked.outcome === "peers" && received !== null) asked.trial = { until: now + PEERS_PROVE_MS, received };
-      if (asked.completion !== "owed") break; // else it came in the last moment
+      if (asked.completion !== "owed") break; // else the download completed during this announce
     }
     asked.end();
-    this.#turn();
+    this.#announceNext();
   }
 
   get #received(): number | null {
@@ -398,14 +408,17 @@ export class Announcer {
 
   #eventFor({ knowsUs, completion }: AnnouncedTracker): AnnounceEvent {
     if (knowsUs && completion === "owed") return "completed";
-    // In every announce (BEP 21), the first included, as libtorrent has it.
+    // A partial seed sends `paused` in every announce (BEP 21), including the first, as libtorrent does.
     if (this.#options.progress().partialSeed) return "paused";
     return knowsUs ? null : "started";
   }
 
-  /** Who hears of us only now is no longer told: it would count a download that it wasn't there for. */
+  /**
+   * Called when a tracker was sent `completed`. Trackers that don't know us yet are not sent it later: they would count
+   * a download that they never saw start.
+   */
   #toldCompletion(asked: AnnouncedTracker): void {
-    for (const other of this.#asked.values()) {
+    for (const other of this.#trackers.values()) {
       if (!other.knowsUs && !other.isTalking) other.completion = "told";
     }
     asked.completion = "told";
@@ -420,7 +433,7 @@ export class Announcer {
     try {
       const reply = await tracker.announce({
         event,
-        progress: asked.sums(this.#options.progress()),
+        progress: asked.progressSinceStart(this.#options.progress()),
         numwant,
         timeout: this.#options.timeout ?? tracker.patience,
         signal,
@@ -430,26 +443,26 @@ export class Announcer {
       const { seeders, leechers, peers, warning, externalIp } = reply;
       const status = warning === "" ? "ok" : "warning";
       asked.note(platform.now(), { status, message: warning, peers: peers.length }, { seeders, leechers });
-      if (this.#isDeaf(asked)) return answer;
+      if (this.#ignoresReplies(asked)) return answer;
       const seen = externalIp === null ? {} : { externalIp };
       const report = { url, status, seeders, leechers, peers: peers.length, message: warning, ...seen } as const;
       if (seeders === null && leechers === null && tracker.scrape) void this.#scrape(asked, report);
       else this.#options.onReport(report);
-      if (peers.length > 0 && !this.#isDeaf(asked)) this.#options.onPeers(peers, url);
+      if (peers.length > 0 && !this.#ignoresReplies(asked)) this.#options.onPeers(peers, url);
       return answer;
     } catch (error) {
       if (!(error instanceof TrackerError)) throw error;
       if (signal.aborted) return null;
       if (error.retryIn !== null) tracker.retryAt = platform.now() + error.retryIn;
       asked.note(platform.now(), { status: "error", message: error.why, peers: null });
-      if (!this.#isDeaf(asked)) this.#reportError(url, error.why);
+      if (!this.#ignoresReplies(asked)) this.#reportError(url, error.why);
       return null;
     }
   }
 
   /**
-   * Whether anybody but us is in an answer. Who is alone there and has our port is most likely ourselves; that it is somebody
-   * else after all costs no more than that another tracker is asked, too.
+   * Returns `true` if a reply names a peer other than us. A single peer with our port is most likely ourselves; if not,
+   * all that happens is that another tracker is asked as well.
    */
   #namesOthers({ peers, seeders, leechers }: AnnounceReply): boolean {
     if (peers.length > 2 || (seeders ?? 0) + (leechers ?? 0) > 1) return peers.length > 0;
@@ -457,7 +470,7 @@ export class Announcer {
     return peers.some(({ port }) => port !== own && port !== portFor?.(""));
   }
 
-  /** Completes a report with the counts that the answer lacked. Nobody waits for it but who is told. */
+  /** Completes a report with the counts that the reply lacked. Only the report waits for the scrape. */
   async #scrape(asked: AnnouncedTracker, report: TrackerReport): Promise<void> {
     const { tracker } = asked;
     let counts: SwarmCounts = { seeders: null, leechers: null };
@@ -467,12 +480,12 @@ export class Announcer {
       asked.counted(counts);
     } catch (error) {
       if (!(error instanceof TrackerError)) throw error;
-      // The announce went well, and that is what the report is about.
+      // A failed scrape isn't reported, since the announce succeeded.
     }
-    if (!this.#isDeaf(asked)) this.#options.onReport({ ...report, ...counts });
+    if (!this.#ignoresReplies(asked)) this.#options.onReport({ ...report, ...counts });
   }
 
-  /** Unusable trackers are worth a word only where no other works, and only once. */
+  /** Reports unusable URLs, each once. Called only if no other tracker works. */
   #reportUnusable(): void {
     for (const [url, fault] of this.#unusable) {
       if (this.#reported.has(url)) continue;
@@ -485,13 +498,13 @@ export class Announcer {
     this.#options.onReport({ url, status: "error", seeders: null, leechers: null, peers: 0, message });
   }
 
-  /** Whether what a tracker says is no longer of interest. */
-  #isDeaf(asked: AnnouncedTracker): boolean {
+  /** Returns `true` if replies of a tracker are not reported any more. */
+  #ignoresReplies(asked: AnnouncedTracker): boolean {
     return this.#state !== "running" || asked.farewell !== null;
   }
 
-  /** Tells some trackers that we leave, those that know us. Settles when all is told or the time is over; never rejects. */
-  async #takeLeave(all: Iterable<AnnouncedTracker>, deadline: number): Promise<void> {
+  /** Sends `stopped` to the trackers that know us. Resolves when all have answered or time is up; never rejects. */
+  async #sendStopped(all: Iterable<AnnouncedTracker>, deadline: number): Promise<void> {
     const { platform } = this.#options;
     const now = platform.now();
     const over = new AbortController();
@@ -505,7 +518,7 @@ export class Announcer {
       }
       const ended = this.#farewell(asked, farewell).then(() => {
         this.#left(asked);
-        this.#turn();
+        this.#announceNext();
       });
       asked.leave(now, ended);
       told.push(ended);
@@ -525,13 +538,14 @@ export class Announcer {
 
   #left(asked: AnnouncedTracker): void {
     const { url } = asked.tracker;
-    asked.left();
+    asked.reset();
     if (this.#removed.get(url) === asked) this.#removed.delete(url);
   }
 
   /**
-   * A tracker that is being asked right now gets half of the time to answer, so that `stopped` doesn't overtake what is under
-   * way; then it is told all the same, since it may well have heard us. One that can't have is left at once.
+   * Leaves one tracker. A running announce gets half of the time to finish, so that `stopped` doesn't overtake it.
+   * After that `stopped` is sent in any case, since the tracker may have received the announce. If it can't have,
+   * nothing is sent.
    */
   async #farewell(asked: AnnouncedTracker, farewell: Farewell): Promise<void> {
     const { tracker, giveUp } = asked;
@@ -551,24 +565,24 @@ export class Announcer {
   }
 
   async #tellStopped(asked: AnnouncedTracker, { deadline, signal }: Farewell): Promise<void> {
-    const progress = asked.sums(this.#options.progress());
+    const progress = asked.progressSinceStart(this.#options.progress());
     try {
       await asked.tracker.announce({ event: "stopped", progress, numwant: 0, timeout: deadline, signal });
     } catch (error) {
-      if (!(error instanceof TrackerError)) throw error; // nobody is left whom it would help to know
+      if (!(error instanceof TrackerError)) throw error; // nobody needs to know that `stopped` failed
     }
   }
 }
 
-/** The limits of a farewell. */
+/** Limits of the `stopped` announces of one call. */
 interface Farewell {
   readonly deadline: number;
   readonly signal: AbortSignal;
-  /** Resolves when the time is over. */
+  /** Resolves when the time is up. */
   readonly over: PromiseWithResolvers<void>;
 }
 
-/** What there is to see of a tracker that can't be used. */
+/** Returns the status of a tracker with an unusable URL. */
 function unusableStatus(
   url: string,
   { tier, message }: { readonly tier: number; readonly message: string },
@@ -577,7 +591,7 @@ function unusableStatus(
   return { url: redact(url), tier, state: "idle", status: "error", message, ...nothing };
 }
 
-/** The tracker behind a URL, or why it can't be announced to. */
+/** Makes the tracker of a URL, or returns why the URL is unusable. */
 function trackerFor(
   url: string,
   ways: { readonly http: Platform["http"]; readonly self: Announcing; readonly udp?: UdpTrackers },

@@ -1,66 +1,74 @@
 /**
- * Which of a tracker's peers are believed: the same that peers and nodes of the DHT may name.
+ * Filters the peers that a tracker names, by the networks that it can know of. The DHT and peer exchange use the same
+ * rule.
  *
  * @module
  */
 
 import { parseIp, type PeerAddress } from "../base/address.ts";
-import { farthestReach, mayName, type Reach, reachOf } from "../base/networks.ts";
+import { farthestReach, mayReportAddress, type Reach, reachOf } from "../base/networks.ts";
 import type { Platform } from "../platform/platform.ts";
 import type { AnnounceReply } from "./announce_reply.ts";
 
-/** Milliseconds for finding out where a tracker is, when it names peers of a local network. */
+/** Milliseconds for resolving a tracker's host name, which is needed when it names peers in local networks. */
 const RESOLVE_MS = 5_000;
 
-/** An answer as far as it is believed, and why there is nothing left of it. */
-export function believe(reply: AnnounceReply, peers: PeerAddress[]): AnnounceReply {
+/** Replaces the peers of a reply with the credible ones. Adds a warning if none of its peers is credible. */
+export function withCrediblePeers(reply: AnnounceReply, peers: PeerAddress[]): AnnounceReply {
   if (peers.length > 0 || reply.peers.length === 0) return { ...reply, peers };
   const why = `it names ${reply.peers.length} addresses that lead nowhere, or into networks that it is not in`;
   return { ...reply, peers, warning: reply.warning === "" ? why : `${reply.warning}; ${why}` };
 }
 
-/**
- * Leaves out whom a tracker has no business to name. The tracker of a private torrent is believed about local networks wherever
- * it is, since an organisation's own may well be outside of the network in which its members are; but about this machine, only
- * one that is here.
- *
- * @param peers What it names.
- * @param options `reach`: how far its own address reaches. `isPrivate`: whether the torrent is.
- * @returns Those that are believed.
- */
-export function credible(
-  peers: readonly PeerAddress[],
-  { reach, isPrivate }: { readonly reach: Reach; readonly isPrivate: boolean },
-): PeerAddress[] {
-  const teller = isPrivate && reach !== "machine" ? "network" : reach;
-  return peers.filter(({ host }) => mayName(teller, reachOf(host)));
+/** Options for {@linkcode filterCrediblePeers}. */
+export interface CredibilityOptions {
+  /** How far the tracker's own address reaches. */
+  readonly reach: Reach;
+  /** `true` if the torrent is private. */
+  readonly isPrivate: boolean;
 }
 
 /**
- * Whether it matters where a tracker is.
+ * Removes peers in networks that a tracker can't know of. The tracker of a private torrent may name peers in local
+ * networks wherever it is, since an organisation's tracker may be outside its members' network. Only a tracker on this
+ * machine may name loopback addresses.
  *
- * @param peers What it names.
- * @returns `false` if anybody may name them.
+ * @param peers Peers that the tracker names.
+ * @param options See {@linkcode CredibilityOptions}.
+ */
+export function filterCrediblePeers(
+  peers: readonly PeerAddress[],
+  { reach, isPrivate }: CredibilityOptions,
+): PeerAddress[] {
+  const teller = isPrivate && reach !== "machine" ? "network" : reach;
+  return peers.filter(({ host }) => mayReportAddress(teller, reachOf(host)));
+}
+
+/**
+ * Returns `false` if all peers are on the internet, so that it doesn't matter where the tracker is.
+ *
+ * @param peers Peers that the tracker names.
  */
 export function namesLocal(peers: readonly PeerAddress[]): boolean {
   return peers.some(({ host }) => reachOf(host) !== "internet");
 }
 
+/** How names are resolved. */
+export interface NameLookup {
+  /** Timers. */
+  readonly platform: Pick<Platform, "after">;
+  /** Resolves a name to addresses. When absent, names have none. */
+  readonly resolve?: ((name: string) => Promise<readonly string[]>) | undefined;
+}
+
 /**
- * How far the host of a URL reaches. A name is as public as the most public of its addresses, or what it looks like when none is
- * known (a proxy may know it).
+ * Returns how far the host of a URL reaches. A name reaches as far as the farthest of its addresses. If no address is
+ * known, the form of the name decides, since a proxy may be able to resolve it.
  *
- * @param host A literal address, IPv6 in brackets or not, or a name.
- * @param options `platform`: timers. `resolve`: finds the addresses of a name; absent when nobody can.
- * @returns How far.
+ * @param host A literal address, IPv6 with or without brackets, or a name.
+ * @param lookup See {@linkcode NameLookup}.
  */
-export async function reachOfHost(
-  host: string,
-  { platform, resolve }: {
-    readonly platform: Pick<Platform, "after">;
-    readonly resolve?: ((name: string) => Promise<readonly string[]>) | undefined;
-  },
-): Promise<Reach> {
+export async function reachOfHost(host: string, { platform, resolve }: NameLookup): Promise<Reach> {
   const literal = literalOf(host);
   if (literal !== null) return reachOf(literal);
   const name = host.replace(/\.$/, "").toLowerCase();
@@ -72,7 +80,7 @@ export async function reachOfHost(
 
 /**
  * @param host The host of a URL.
- * @returns The host as a literal address without brackets, or `null` if it is a name.
+ * @returns The literal address without brackets, or `null` if the host is a name.
  */
 export function literalOf(host: string): string | null {
   const bare = host.replace(/^\[(.*)\]$/, "$1");
@@ -80,23 +88,17 @@ export function literalOf(host: string): string | null {
 }
 
 /**
- * Looks a name up, but not for long.
+ * Resolves a name, within a short time.
  *
  * @param name A host name.
- * @param options As in {@linkcode reachOfHost}.
- * @returns Its addresses; none when it isn't known, or not in time.
+ * @param lookup See {@linkcode NameLookup}.
+ * @returns Addresses of the name; none if it is unknown, or not resolved in time.
  */
-export async function addressesOf(
-  name: string,
-  { platform, resolve }: {
-    readonly platform: Pick<Platform, "after">;
-    readonly resolve?: ((name: string) => Promise<readonly string[]>) | undefined;
-  },
-): Promise<readonly string[]> {
+export async function addressesOf(name: string, { platform, resolve }: NameLookup): Promise<readonly string[]> {
   return resolve ? await inTime(resolve(name), platform) : [];
 }
 
-/** Names that the public name servers do not have (RFC 6761, 6762, 8375, and what routers use). */
+/** Names that aren't in public DNS (RFC 6761, 6762, 8375, and names that routers use). */
 const LOCAL_NAME = /\.(local|lan|home|internal|test|home\.arpa)$/;
 
 function inTime(found: Promise<readonly string[]>, platform: Pick<Platform, "after">): Promise<readonly string[]> {

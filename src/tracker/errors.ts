@@ -1,22 +1,30 @@
 /**
- * Errors of the tracker room.
+ * Errors of the tracker client.
  *
  * @module
  */
 
 import { ShoalError } from "../base/errors.ts";
 
-/** Why an announce came to nothing although the tracker answered. */
+/** Options for {@linkcode TrackerError}. */
+export interface TrackerErrorOptions {
+  /** See {@linkcode TrackerError.retryIn}; `null` when absent. */
+  readonly retryIn?: number | null;
+  /** The underlying error. */
+  readonly cause?: unknown;
+}
+
+/** Thrown when an announce fails, for instance because the tracker refuses it. */
 export class TrackerError extends ShoalError {
   override name = "TrackerError";
-  /** Milliseconds that the tracker wants to be left alone; `Infinity` for ever; `null` when it does not say (BEP 31). */
+  /** Milliseconds until the next announce; `Infinity` for never; `null` if the tracker doesn't say (BEP 31). */
   readonly retryIn: number | null;
 
   /**
-   * @param why In plain words.
-   * @param options `retryIn`: see {@linkcode TrackerError.retryIn}. `cause`: the error underneath.
+   * @param why Reason in plain words.
+   * @param options See {@linkcode TrackerErrorOptions}.
    */
-  constructor(why: string, options: { readonly retryIn?: number | null; readonly cause?: unknown } = {}) {
+  constructor(why: string, options: TrackerErrorOptions = {}) {
     super("network", { what: "the tracker refused", why, cause: options.cause });
     this.retryIn = options.retryIn ?? null;
   }

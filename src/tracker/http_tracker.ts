@@ -1,5 +1,5 @@
 /**
- * One HTTP tracker: sends announces, remembers what has to be remembered between them.
+ * Announces one torrent to one HTTP tracker.
  *
  * @module
  */
@@ -10,39 +10,47 @@ import { MAX_TRACKER_REPLY } from "../base/defences.ts";
 import { type Http, HttpError, type HttpRequest, type HttpResponse } from "../platform/platform.ts";
 import { type AnnounceReply, findFailure, parseAnnounceReply } from "./announce_reply.ts";
 import { buildAnnounceUrl } from "./announce_request.ts";
-import { believe, credible, namesLocal } from "./credible_peers.ts";
+import { filterCrediblePeers, namesLocal, withCrediblePeers } from "./credible_peers.ts";
 import { TrackerError } from "./errors.ts";
 import { RequestQueue } from "./request_queue.ts";
 import { buildScrapeUrl, parseScrapeReply } from "./scrape.ts";
 import type { Announcement, Announcing, SwarmCounts, Tracker } from "./tracker.ts";
 
-/** Milliseconds that an HTTP tracker has to answer. */
+/** Milliseconds for the reply of an HTTP tracker. */
 const PATIENCE_MS = 30_000;
-/** Milliseconds after which the next tracker is asked, too: most of those that work answer in one or two seconds. */
+/** Milliseconds after which the next tracker is tried as well: most working trackers reply in one or two seconds. */
 const HOLDS_UP_MS = 10_000;
 
-/** A good answer. */
+/** Parts of a successful response. */
 type Answer = Pick<HttpResponse, "body" | "url" | "reach">;
 
-/** A tracker that is spoken to over HTTP or HTTPS. */
+/** Options for {@linkcode HttpTracker}. */
+export interface HttpTrackerOptions {
+  /** HTTP client. */
+  readonly http: Http;
+  /** What is the same in all announces. */
+  readonly self: Announcing;
+}
+
+/** A tracker with an HTTP or HTTPS URL. */
 export class HttpTracker implements Tracker {
   readonly url: string;
   readonly patience: number = PATIENCE_MS;
-  readonly holdsUp: number = HOLDS_UP_MS;
-  /** The system doesn't tell how far a request has come. */
+  readonly failoverDelay: number = HOLDS_UP_MS;
+  /** Always `true`: the HTTP client doesn't tell how far a request got. */
   readonly mayHaveHeard = true;
   retryAt = -Infinity;
-  /** Absent where the URL has no counterpart for scrapes (BEP 48). */
+  /** Absent if the URL has no scrape convention (BEP 48). */
   readonly scrape?: NonNullable<Tracker["scrape"]>;
   readonly #http: Http;
   readonly #self: Announcing;
   #trackerId: Uint8Array | null = null;
 
   /**
-   * @param url The announce URL.
-   * @param options `http`: the way out. `self`: who announces.
+   * @param url Announce URL.
+   * @param options See {@linkcode HttpTrackerOptions}.
    */
-  constructor(url: string, options: { readonly http: Http; readonly self: Announcing }) {
+  constructor(url: string, options: HttpTrackerOptions) {
     this.url = url;
     this.#http = options.http;
     this.#self = options.self;
@@ -52,18 +60,18 @@ export class HttpTracker implements Tracker {
 
   async announce(announcement: Announcement): Promise<AnnounceReply> {
     const { event, progress, numwant, timeout, signal } = announcement;
-    // Not a turn later than need be: most often it is known.
+    // Awaited only if it is a promise, so that the request is sent before this returns in most cases.
     const found = this.#self.portFor(new URL(this.url).hostname);
     const port = typeof found === "number" ? found : await found;
     const words = { ...this.#self, port, progress, event, numwant, trackerId: this.#trackerId };
     const url = buildAnnounceUrl(this.url, words);
     const request = () => this.#get({ url, timeout, maxBytes: MAX_TRACKER_REPLY, signal });
-    // Who takes leave has no time to wait.
+    // `stopped` doesn't queue: there is too little time.
     const answer = event === "stopped" ? await request() : await this.#inTurn(request, signal);
     const reply = parseAnnounceReply(answer.body);
     this.#trackerId = reply.trackerId ?? this.#trackerId;
     const peers = reply.names?.length ? [...reply.peers, ...await this.#lookUp(reply.names)] : reply.peers;
-    return namesLocal(peers) ? believe(reply, await this.#credible(peers, answer)) : { ...reply, peers };
+    return namesLocal(peers) ? withCrediblePeers(reply, await this.#credible(peers, answer)) : { ...reply, peers };
   }
 
   async #lookUp(names: readonly HostPort[]): Promise<PeerAddress[]> {
@@ -73,10 +81,10 @@ export class HttpTracker implements Tracker {
     return found.flat();
   }
 
-  /** What counts is where the request went: a name may lead elsewhere when it is looked up again. */
+  /** Filters the peers by the address that the request went to; a second lookup may give a different one. */
   async #credible(peers: readonly PeerAddress[], { url, reach }: Answer): Promise<PeerAddress[]> {
     const { isPrivate, reachOf } = this.#self;
-    return credible(peers, { reach: reach ?? await reachOf(new URL(url).hostname), isPrivate: isPrivate() });
+    return filterCrediblePeers(peers, { reach: reach ?? await reachOf(new URL(url).hostname), isPrivate: isPrivate() });
   }
 
   async #scrape(url: string, { timeout, signal }: Pick<Announcement, "timeout" | "signal">): Promise<SwarmCounts> {
@@ -89,7 +97,7 @@ export class HttpTracker implements Tracker {
     return RequestQueue.of(this.#http).take(new URL(this.url).host, request, signal);
   }
 
-  /** A good answer. */
+  /** Sends a request; throws unless the response is successful. */
   async #get(request: HttpRequest): Promise<Answer> {
     const { bind } = this.#self;
     const trust = { by: "tracker", named: this.url } as const;

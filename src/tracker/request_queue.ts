@@ -1,6 +1,6 @@
 /**
- * Hundreds of torrents may have the same tracker, and all of them ask it when the program starts: a few at a time is kinder to it,
- * and to our memory.
+ * Limits the concurrent requests to each HTTP tracker. Hundreds of torrents may have the same tracker, and all of them
+ * announce when the program starts, which would burden the tracker and take memory.
  *
  * @module
  */
@@ -10,21 +10,18 @@ import { MAX_REQUESTS_PER_TRACKER } from "../base/defences.ts";
 /** Requests to one server. */
 interface Server {
   underWay: number;
-  /** Those that wait for their turn, who came first first. */
+  /** Callbacks of waiting requests, first come, first served. */
   readonly waiting: Set<() => void>;
 }
 
-/** By the way out: all torrents of a program have the same, and a test has its own. */
+/** Queues by HTTP client: all torrents of a program share one, and each test has its own. */
 const TURNS = new WeakMap<object, RequestQueue>();
 
-/** Lets no more than {@linkcode MAX_REQUESTS_PER_TRACKER} requests go to one server at a time. */
+/** Sends at most {@linkcode MAX_REQUESTS_PER_TRACKER} requests to a server at a time. */
 export class RequestQueue {
   readonly #servers = new Map<string, Server>();
 
-  /**
-   * @param http The way out.
-   * @returns The turns of all who use it.
-   */
+  /** Returns the queue of an HTTP client. */
   static of(http: object): RequestQueue {
     const turns = TURNS.get(http) ?? new RequestQueue();
     TURNS.set(http, turns);
@@ -32,12 +29,12 @@ export class RequestQueue {
   }
 
   /**
-   * Sends a request when it is its turn.
+   * Sends a request in its turn.
    *
-   * @param place The server, as host and port.
-   * @param request Sends it. If `signal` is aborted before its turn it is sent at once, to find that out.
-   * @param signal Gives up.
-   * @returns What `request` gives.
+   * @param place Host and port of the server.
+   * @param request Sends the request. Called at once if `signal` is aborted, so that the request rejects.
+   * @param signal Aborts the request.
+   * @returns The result of `request`.
    */
   async take<T>(place: string, request: () => Promise<T>, signal: AbortSignal): Promise<T> {
     const server = this.#servers.get(place) ?? { underWay: 0, waiting: new Set() };
@@ -54,7 +51,7 @@ export class RequestQueue {
     }
   }
 
-  /** Settles when it counts as being under way. */
+  /** Resolves when the request may be sent, and counts it as sent. */
   #wait(server: Server, signal: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
       const go = (): void => {

@@ -1,22 +1,22 @@
 /**
- * Counts of a swarm from an HTTP tracker (BEP 48).
+ * Scrapes of HTTP trackers (BEP 48).
  *
  * @module
  */
 
 import type { InfoHash } from "../base/info_hash.ts";
 import { keyOf } from "../bencode/mod.ts";
-import { count, decodeReply, failureOf } from "./announce_reply.ts";
+import { count, decodeReply, failureIn } from "./announce_reply.ts";
 import { percentEncode } from "./announce_request.ts";
 import type { SwarmCounts } from "./tracker.ts";
 
 /**
- * The URL of a scrape. By the convention that BEP 48 tells of, the last part of the announce URL's path begins with
- * `announce`, and has `scrape` in its place.
+ * Builds the URL of a scrape. By the convention in BEP 48, the last part of the announce URL's path begins with
+ * `announce`, which is replaced with `scrape`.
  *
- * @param announceUrl The tracker's URL from the torrent.
- * @param infoHash Which torrent.
- * @returns An absolute URL, or `null` for a tracker that does not follow the convention.
+ * @param announceUrl Announce URL of the tracker.
+ * @param infoHash Info-hash of the torrent.
+ * @returns An absolute URL, or `null` if the announce URL doesn't follow the convention.
  *
  * @example
  * ```ts
@@ -33,16 +33,14 @@ export function buildScrapeUrl(announceUrl: string, infoHash: InfoHash): string 
 }
 
 /**
- * Reads the answer to a scrape.
+ * Parses the reply to a scrape.
  *
- * @param body What the tracker sent.
- * @param infoHash Which torrent was asked for.
- * @returns Its counts, `null` where the answer has none.
- * @throws {TrackerError} If it is no answer of a tracker, or one that says no.
+ * @returns Counts of the swarm, `null` where the reply has none.
+ * @throws {TrackerError} If the body is no tracker reply, or the reply has a failure reason.
  */
 export function parseScrapeReply(body: Uint8Array, infoHash: InfoHash): SwarmCounts {
   const reply = decodeReply(body);
-  const failure = failureOf(reply);
+  const failure = failureIn(reply);
   if (failure) throw failure;
   const swarm = reply.getDict("files")?.getDict(keyOf(infoHash.bytes));
   return { seeders: count(swarm?.getInt("complete")), leechers: count(swarm?.getInt("incomplete")) };

@@ -1,14 +1,15 @@
 /**
- * In which order trackers are asked (BEP 12).
+ * Keeps the order in which trackers are tried (BEP 12).
  *
  * @module
  */
 
-/** More trackers than any honest torrent has; a longer list would make us a tool against those who are on it. */
+/** Maximum number of trackers. Real torrents have fewer; a longer list could use us to attack the hosts on it. */
 const MAX_TRACKERS = 256;
 
 /**
- * Tiers of trackers. Each announce goes through {@linkcode TierList.order} until one works, which is then promoted.
+ * Tiers of trackers. An announce tries the trackers in {@linkcode TierList.order} until one works, which is then
+ * promoted.
  *
  * @example
  * ```ts
@@ -20,26 +21,26 @@ const MAX_TRACKERS = 256;
 export class TierList {
   readonly #random: () => number;
   #given: string[][] = [];
-  /** In the order in which to try them. */
+  /** The tiers in the order in which trackers are tried. */
   #tiers: string[][] = [];
 
   /**
-   * @param tiers As the torrent has them. A URL that comes twice counts where it comes first; what is past 256 is left
+   * @param tiers Tiers of the torrent. Of a URL that occurs twice, the first occurrence counts; URLs past 256 are left
    * out.
-   * @param random Shuffles each tier: uniform in 0 (included) to 1 (excluded).
+   * @param random Shuffles each tier: uniform from 0 (inclusive) to 1 (exclusive).
    */
   constructor(tiers: readonly (readonly string[])[], random: () => number) {
     this.#random = random;
     this.replace(tiers);
   }
 
-  /** The tiers as they were given, without what was left out. */
+  /** The tiers as they were given, without the URLs that were left out. */
   get tiers(): readonly (readonly string[])[] {
     return this.#given;
   }
 
   /**
-   * Takes other tiers. Trackers that were there before keep their order, and come first in their tier.
+   * Replaces the tiers. Trackers that stay keep their order, and come first in their tier.
    *
    * @param tiers As for the constructor.
    */
@@ -52,7 +53,7 @@ export class TierList {
     });
   }
 
-  /** @returns Every tracker, in the order in which to try them. */
+  /** Returns all trackers in the order in which they are tried. */
   order(): string[] {
     return this.#tiers.flat();
   }
@@ -60,7 +61,7 @@ export class TierList {
   /**
    * Moves a tracker that answered to the front of its tier.
    *
-   * @param url The tracker.
+   * @param url Announce URL of the tracker.
    */
   promote(url: string): void {
     for (const tier of this.#tiers) {
@@ -84,7 +85,7 @@ function withoutDuplicates(tiers: readonly (readonly string[])[]): string[][] {
   return kept.filter(({ length }) => length > 0);
 }
 
-/** Fisher and Yates, in place. */
+/** Fisher-Yates shuffle, in place. */
 function shuffle<T>(items: T[], random: () => number): T[] {
   for (let last = items.length - 1; last > 0; last--) {
     const other = Math.floor(random() * (last + 1));

@@ -1,5 +1,5 @@
 /**
- * A tracker as the announcer sees it, whatever it is spoken to over.
+ * A tracker as the announcer sees it, for HTTP and UDP alike.
  *
  * @module
  */
@@ -9,77 +9,74 @@ import type { Reach } from "../base/networks.ts";
 import type { AnnounceReply } from "./announce_reply.ts";
 import type { AnnounceEvent, AnnounceProgress, TrackerEncryption } from "./announce_request.ts";
 
-/** Who announces. */
+/** What is the same in all announces of a torrent. */
 export interface Announcing {
-  /** Which torrent. */
+  /** Info-hash of the torrent. */
   readonly infoHash: InfoHash;
-  /** Our 20 bytes. */
+  /** Our peer id, 20 bytes. */
   readonly peerId: Uint8Array;
-  /** The port at which a tracker's host, by name or address, and those whom it tells of us reach us. */
+  /** Returns the port under which a tracker's host, and the peers that it tells of us, reach us. */
   readonly portFor: (host: string) => number | Promise<number>;
   /** See `key` of `AnnounceRequest`. */
   readonly key: string;
-  /** See `AnnounceRequest`; UDP trackers can't be told. */
+  /** See `AnnounceRequest`; the UDP protocol has no field for it. */
   readonly encryption?: TrackerEncryption;
-  /** Local address to connect from. */
+  /** Local address to connect from; any when absent. */
   readonly bind?: string;
-  /** Whether the torrent is private (BEP 27), asked for each answer. */
+  /** Returns `true` if the torrent is private (BEP 27). Called for each reply. */
   readonly isPrivate: () => boolean;
-  /** The addresses of a name; none when it isn't known, or not soon. */
+  /** Resolves a name; none if the name is unknown, or not resolved in time. */
   readonly addressesOf: (name: string) => Promise<readonly string[]>;
-  /** How far the host of a URL reaches. */
+  /** Returns how far the host of a URL reaches. */
   readonly reachOf: (host: string) => Promise<Reach>;
 }
 
-/** What one announce says. */
+/** Content and limits of one announce. */
 export interface Announcement {
-  /** Why it is sent. */
+  /** Event of the announce. */
   readonly event: AnnounceEvent;
-  /** How far we are. */
+  /** Progress of the torrent. */
   readonly progress: AnnounceProgress;
-  /** How many peers we would like. */
+  /** Number of peers wanted. */
   readonly numwant: number;
-  /** Milliseconds until the whole answer must be there. */
+  /** Milliseconds for the complete reply. */
   readonly timeout: number;
-  /** Gives up early. */
+  /** Aborts the announce. */
   readonly signal: AbortSignal;
 }
 
-/** How many peers a swarm has. */
+/** Number of peers in a swarm. */
 export interface SwarmCounts {
-  /** Seeds, or `null` when the tracker does not say. */
+  /** Number of seeds, or `null` if the tracker doesn't say. */
   readonly seeders: number | null;
-  /** Other peers, or `null` when the tracker does not say. */
+  /** Number of other peers, or `null` if the tracker doesn't say. */
   readonly leechers: number | null;
 }
 
-/** One tracker of one torrent: sends announces, remembers what has to be remembered between them. */
+/** One tracker of one torrent. Sends announces, and keeps the state between them. */
 export interface Tracker {
-  /** The announce URL. */
+  /** Announce URL. */
   readonly url: string;
-  /** Milliseconds that it has to answer, unless somebody says otherwise. */
+  /** Default timeout of an announce in milliseconds. */
   readonly patience: number;
-  /** Milliseconds for which others wait for its answer before they are asked, too. */
-  readonly holdsUp: number;
-  /** Whether it may have heard of us from the announce that is under way, so that it may have to be told that we leave. */
+  /** Milliseconds after which the next tracker is tried as well, while the announce is unanswered. */
+  readonly failoverDelay: number;
+  /** `true` if the tracker may have received the running announce, so that `stopped` may have to be sent. */
   readonly mayHaveHeard: boolean;
-  /** Not to be asked before this moment of the platform's clock; `Infinity` for never again (BEP 31). */
+  /** No announce is sent before this time of the platform's clock; `Infinity` for never again (BEP 31). */
   retryAt: number;
 
   /**
-   * Sends one announce.
+   * Sends an announce.
    *
-   * @param announcement What it says.
-   * @returns The answer.
-   * @throws {TrackerError} If there is no answer in time, it is no tracker's answer, or the tracker says no.
+   * @throws {TrackerError} If there is no reply in time, it is no tracker reply, or it has a failure reason.
    */
   announce(announcement: Announcement): Promise<AnnounceReply>;
 
   /**
-   * Asks for the counts that its answers to announces lack. Absent where that can't be done.
+   * Gets the counts that announce replies lack. Absent if the tracker can't be scraped.
    *
    * @param limits As in {@linkcode Announcement}.
-   * @returns The counts.
    * @throws {TrackerError} As `announce` does.
    */
   scrape?(limits: Pick<Announcement, "timeout" | "signal">): Promise<SwarmCounts>;

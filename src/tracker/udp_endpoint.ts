@@ -1,10 +1,8 @@
 /**
- * One address at which a UDP tracker listens, shared by all torrents that announce there (BEP 15).
+ * Requests to one address of a UDP tracker, shared by all torrents that announce there (BEP 15).
  *
- * Life of a conversation: it needs a connection id; where there is none that is younger than a minute, one is asked for,
- * once for all who wait. Then its question is sent, and sent again until there is an answer or the time is over.
- *
- * Nothing here waits: datagrams and timers go in, datagrams and settled promises come out.
+ * A request needs a connection id. If there is none younger than a minute, one connect request is sent for all requests
+ * that wait. Then the request is sent, and retransmitted until it is answered or times out.
  *
  * @module
  */
@@ -13,87 +11,85 @@ import type { Bytes } from "../base/bytes.ts";
 import type { Clock, Platform, Timer } from "../platform/platform.ts";
 import { TrackerError } from "./errors.ts";
 import { retransmitDelay } from "./announce_schedule.ts";
-import { ACTION, encodeConnect, parseConnectReply, parseReplyHeader } from "./udp_messages.ts";
+import { ACTION, encodeConnect, parseConnectReply, parseReplyHeader, type UdpRequestIds } from "./udp_messages.ts";
 
-/** Milliseconds for which a connection id may be used (BEP 15). */
+/** Milliseconds for which a connection id is valid (BEP 15). */
 const CONNECTION_ID_LIFE_MS = 60_000;
-/** Milliseconds between two requests for a connection id, however many conversations wait for one. */
+/** Milliseconds between connect requests, however many requests wait for a connection id. */
 const CONNECT_SPACING_MS = 200;
 
-/** Something to ask a tracker. */
+/** A request to a tracker. */
 export interface UdpQuery<T> {
-  /** @returns The datagram. */
-  encode(ids: { readonly connectionId: Uint8Array; readonly transactionId: number }): Bytes;
+  /** Returns the datagram of the request. */
+  encode(ids: UdpRequestIds): Bytes;
   /**
-   * Reads the answer.
+   * Parses the reply.
    *
-   * @param bytes A datagram with the right transaction id; good until this returns.
-   * @throws {TrackerError} If it is no answer, or the tracker says no.
+   * @param bytes A datagram with the right transaction id; valid only during the call.
+   * @throws {TrackerError} If it is no reply to the request, or an error.
    */
   decode(bytes: Uint8Array): T;
-  /** The question has been sent, so that the tracker may know of it whether or not it answers. */
+  /** Called when the request is sent. From now on the tracker may know of it, whether or not it answers. */
   asked(): void;
 }
 
-/** How long a conversation may take. */
+/** Limits of a request. */
 export interface Limits {
-  /** Milliseconds until the answer must be there. */
+  /** Milliseconds for the reply. */
   readonly timeout: number;
-  /** Gives up early. */
+  /** Aborts the request. */
   readonly signal: AbortSignal;
 }
 
-/** What an {@linkcode UdpEndpoint} needs. */
+/** Options for {@linkcode UdpEndpoint}. */
 export interface UdpEndpointOptions {
-  /** Time and chance. */
+  /** System services: clock, timers and random numbers. */
   readonly platform: Pick<Clock, "now"> & Pick<Platform, "after" | "randomBytes">;
-  /** Sends a datagram there; it may be lost. */
+  /** Sends a datagram to the endpoint's address; it may be lost. */
   readonly send: (bytes: Bytes) => void;
 }
 
-/** A conversation that is under way. */
+/** State of a request. */
 interface Conversation {
   readonly question: UdpQuery<unknown>;
   readonly startedAt: number;
   readonly timeout: number;
-  /** Its own for as long as it lasts, so that late answers count. */
+  /** Stays the same for all transmissions, so that late replies count. */
   readonly transactionId: number;
-  /** How often what is waited for now has been sent. */
+  /** Number of transmissions of what is waited for now: the connection id or the reply. */
   sent: number;
-  /** Waits for an answer to its question, and not for a connection id. */
+  /** `true` while waiting for the reply, `false` while waiting for a connection id. */
   asking: boolean;
-  /** Its question has been sent, so that there may be an answer, even while it waits for another connection id. */
+  /** `true` once the request was sent: a reply may come even while waiting for another connection id. */
   asked: boolean;
   timer: Timer | null;
   readonly resolve: (answer: unknown) => void;
   readonly reject: (error: TrackerError) => void;
 }
 
-/** See the head of this file. */
+/** One address of a UDP tracker. */
 export class UdpEndpoint {
   readonly #options: UdpEndpointOptions;
   readonly #conversations = new Map<number, Conversation>();
   #connection: { readonly id: Bytes; readonly since: number } | null = null;
-  /** The request for a connection id that has not been answered. */
+  /** The unanswered connect request. */
   #connecting: { readonly transactionId: number; sentAt: number } | null = null;
 
-  /** @param options What it needs. */
+  /** @param options See {@linkcode UdpEndpointOptions}. */
   constructor(options: UdpEndpointOptions) {
     this.#options = options;
   }
 
-  /** Whether no conversation is under way. */
+  /** Returns `true` if no request is under way. */
   get isIdle(): boolean {
     return this.#conversations.size === 0;
   }
 
   /**
-   * Asks the tracker something. The first datagram is on its way when this returns.
+   * Sends a request. The first datagram is sent before this returns.
    *
-   * @param question What to ask.
-   * @param limits How long it may take.
-   * @returns The answer.
-   * @throws {TrackerError} If there is none in time, it makes no sense, or the tracker says no.
+   * @returns The parsed reply.
+   * @throws {TrackerError} If there is no reply in time, it can't be parsed, or it is an error.
    */
   ask<T>(question: UdpQuery<T>, { timeout, signal }: Limits): Promise<T> {
     const { promise, resolve, reject } = Promise.withResolvers<T>();
@@ -126,9 +122,10 @@ export class UdpEndpoint {
   }
 
   /**
-   * Takes a datagram that came from this address. What answers nothing is left alone: anybody can write a sender's address.
+   * Handles a datagram from this address. Datagrams that answer no request are ignored, since source addresses can be
+   * forged.
    *
-   * @param bytes Good until this returns.
+   * @param bytes Datagram; valid only during the call.
    */
   receive(bytes: Uint8Array): void {
     const header = parseReplyHeader(bytes);
@@ -140,14 +137,14 @@ export class UdpEndpoint {
     this.#settle(conversation, (question) => question.decode(bytes));
   }
 
-  /** Ends all conversations. */
+  /** Fails all requests. */
   close(): void {
     for (const conversation of [...this.#conversations.values()]) {
       this.#fail(conversation, new TrackerError("the session has been stopped"));
     }
   }
 
-  /** Sends what is next, and sees to it that it is sent again. */
+  /** Sends the connect request or the request, and sets the retransmission timer. */
   #advance(conversation: Conversation): void {
     const { platform } = this.#options;
     const id = this.#connectionId();
@@ -156,7 +153,7 @@ export class UdpEndpoint {
     const delay = retransmitDelay(conversation.sent, conversation.timeout);
     conversation.timer?.cancel();
     conversation.timer = platform.after(delay, () => {
-      // A tracker that was started anew knows no id of before, and may not say so.
+      // A tracker that was restarted doesn't know older connection ids, and may not send an error.
       if (conversation.asking) this.#forgetOldId(conversation);
       this.#advance(conversation);
     });
@@ -196,16 +193,16 @@ export class UdpEndpoint {
     }
   }
 
-  /** Tries again with a new connection id if the old one may be why the tracker says no. @returns whether it does. */
+  /** Repeats a request with a new connection id, if the old id may have caused an error. Returns `true` if so. */
   #renew(conversation: Conversation): boolean {
-    if (!conversation.asking) return true; // it has been given up already, for being silent
+    if (!conversation.asking) return true; // the old id was already dropped because the tracker was silent
     if (!this.#forgetOldId(conversation)) return false;
     conversation.sent = 0;
     this.#advance(conversation);
     return true;
   }
 
-  /** Forgets a connection id that is older than a conversation. @returns whether it was. */
+  /** Drops the connection id if it is older than a request. Returns `true` if so. */
   #forgetOldId(conversation: Conversation): boolean {
     if (this.#connection === null || this.#connection.since >= conversation.startedAt) return false;
     this.#connection = null;
@@ -233,7 +230,7 @@ export class UdpEndpoint {
     this.#conversations.delete(conversation.transactionId);
   }
 
-  /** Can't be guessed, and is nobody else's. */
+  /** Returns an unused transaction id that can't be guessed. */
   #newTransactionId(): number {
     for (;;) {
       const bytes = this.#options.platform.randomBytes(4);

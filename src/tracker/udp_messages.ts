@@ -1,5 +1,5 @@
 /**
- * Datagrams between a client and a tracker, as the client writes and reads them (BEP 15, 41).
+ * Encodes and parses the datagrams of the UDP tracker protocol, for the client (BEP 15, 41).
  *
  * @module
  */
@@ -11,33 +11,33 @@ import { type AnnounceReply, printableMessage } from "./announce_reply.ts";
 import type { AnnounceEvent, AnnounceRequest } from "./announce_request.ts";
 import { TrackerError } from "./errors.ts";
 
-/** What stands in front of a connect request, so that a tracker can tell it from other datagrams. */
+/** Magic constant at the start of a connect request (BEP 15). */
 export const PROTOCOL_ID = 0x41727101980n;
 
-/** What a datagram is about. */
+/** Action codes. */
 export const ACTION = { connect: 0, announce: 1, scrape: 2, error: 3 } as const;
 
-/** Bytes of a connection id. */
+/** Length of a connection id in bytes. */
 export const CONNECTION_ID_LENGTH = 8;
-/** Bytes of an announce request before its options. */
+/** Length of an announce request without its options, in bytes. */
 export const ANNOUNCE_LENGTH = 98;
-/** BEP 15 has no number for `paused` (BEP 21): that bytes are left and none are loaded has to do. */
+/** Event codes. BEP 15 has none for `paused` (BEP 21), so `left` alone shows a partial seed's state. */
 const EVENTS: Readonly<Record<NonNullable<AnnounceEvent>, number>> = {
   paused: 0,
   completed: 1,
   started: 2,
   stopped: 3,
 };
-/** Kinds of options (BEP 41). */
+/** Option types (BEP 41). */
 const OPTION = { end: 0, urlData: 2 } as const;
 const MAX_OPTION_LENGTH = 255;
-/** What 64 bits with a sign hold. */
+/** Largest signed 64-bit integer. */
 const MAX_INT64 = 2n ** 63n - 1n;
 
 /**
- * Asks for a connection id.
+ * Encodes a connect request.
  *
- * @param transactionId 32 bits, to be found in the answer.
+ * @param transactionId 32 bits, which the reply repeats.
  * @returns 16 bytes.
  */
 export function encodeConnect(transactionId: number): Bytes {
@@ -49,23 +49,28 @@ export function encodeConnect(transactionId: number): Bytes {
   return bytes;
 }
 
-/** What an announce over UDP says. */
+/** Content of a UDP announce. */
 export type UdpAnnounce = Omit<AnnounceRequest, "trackerId"> & {
   /** Path and query of the announce URL (BEP 41); empty for none. */
   readonly urlData: string;
 };
 
+/** Ids of a request to a UDP tracker. */
+export interface UdpRequestIds {
+  /** 8 bytes that the tracker sent in its connect reply. */
+  readonly connectionId: Uint8Array;
+  /** 32 bits, which the reply repeats. */
+  readonly transactionId: number;
+}
+
 /**
- * Announces.
+ * Encodes an announce request.
  *
- * @param announce What to say.
- * @param ids `connectionId`: 8 bytes from the tracker. `transactionId`: 32 bits, to be found in the answer.
- * @returns 98 bytes, and the options.
+ * @param announce Content of the announce.
+ * @param ids See {@linkcode UdpRequestIds}.
+ * @returns 98 bytes and the options.
  */
-export function encodeAnnounce(
-  announce: UdpAnnounce,
-  ids: { readonly connectionId: Uint8Array; readonly transactionId: number },
-): Bytes {
+export function encodeAnnounce(announce: UdpAnnounce, ids: UdpRequestIds): Bytes {
   const { infoHash, peerId, port, progress, event, numwant, key, urlData } = announce;
   const bytes = new Uint8Array(ANNOUNCE_LENGTH);
   const view = new DataView(bytes.buffer);
@@ -78,19 +83,19 @@ export function encodeAnnounce(
   view.setBigInt64(64, int64(progress.left));
   view.setBigInt64(72, int64(progress.uploaded));
   view.setUint32(80, event === null ? 0 : EVENTS[event]);
-  view.setUint32(84, 0); // our address: the one that this comes from
+  view.setUint32(84, 0); // 0: the tracker takes the source address
   view.setUint32(88, parseInt(key, 16));
   view.setInt32(92, numwant);
   view.setUint16(96, port);
   return concatBytes([bytes, encodeUrlData(urlData)]);
 }
 
-/** Whole, not negative, and no more than fits; what is not known (`Infinity`) is as much as fits. */
+/** Converts to a non-negative integer that fits; `Infinity`, for unknown, becomes the largest one. */
 function int64(value: number): bigint {
   return Number.isFinite(value) ? BigInt(Math.max(0, Math.trunc(value))) : MAX_INT64;
 }
 
-/** A long text takes several options, which the tracker puts together again. */
+/** Encodes URL data. Text longer than 255 bytes takes several options, which the tracker joins. */
 function encodeUrlData(urlData: string): Bytes {
   const bytes = utf8(urlData);
   if (bytes.length === 0) return bytes;
@@ -102,23 +107,23 @@ function encodeUrlData(urlData: string): Bytes {
   return concatBytes([...parts, Uint8Array.of(OPTION.end)]);
 }
 
-/** What the announce URL of a UDP tracker says. */
-export interface UdpPlace {
-  /** A name or a literal address, without brackets. */
+/** Parts of a UDP tracker's announce URL. */
+export interface UdpTrackerUrl {
+  /** Name or literal address, without brackets. */
   readonly host: string;
-  /** 1 to 65535. */
+  /** From 1 to 65535. */
   readonly port: number;
-  /** Path and query, to be told with each announce (BEP 41); may be empty. */
+  /** Path and query, sent with each announce (BEP 41); may be empty. */
   readonly urlData: string;
 }
 
 /**
- * Reads the announce URL of a UDP tracker.
+ * Parses the announce URL of a UDP tracker.
  *
  * @param url A `udp:` URL.
- * @returns What it says, or what is wrong with it, in plain words.
+ * @returns Parts of the URL, or why it is unusable, in plain words.
  */
-export function parseUdpUrl(url: string): UdpPlace | { readonly fault: string } {
+export function parseUdpUrl(url: string): UdpTrackerUrl | { readonly fault: string } {
   const parsed = URL.parse(url);
   if (parsed?.protocol !== "udp:" || parsed.hostname === "") return { fault: "not a valid URL" };
   const port = Number(parsed.port);
@@ -128,19 +133,18 @@ export function parseUdpUrl(url: string): UdpPlace | { readonly fault: string } 
   return { host: parsed.hostname.replace(/^\[(.*)\]$/, "$1"), port, urlData };
 }
 
-/** The beginning of an answer; the rest is read by who knows what was asked. */
+/** The fields that all replies begin with. */
 export interface UdpReplyHeader {
-  /** One of {@linkcode ACTION}, if the tracker is sane. */
+  /** One of {@linkcode ACTION}, or an invalid value. */
   readonly action: number;
-  /** What it answers. */
+  /** Transaction id of the request. */
   readonly transactionId: number;
 }
 
 /**
- * Reads the beginning of an answer.
+ * Parses the start of a reply.
  *
- * @param bytes A datagram.
- * @returns What it is, or `null` if it is too short to be anything.
+ * @returns The header, or `null` if the datagram is too short.
  */
 export function parseReplyHeader(bytes: Uint8Array): UdpReplyHeader | null {
   if (bytes.length < 8) return null;
@@ -149,11 +153,11 @@ export function parseReplyHeader(bytes: Uint8Array): UdpReplyHeader | null {
 }
 
 /**
- * Reads the answer to {@linkcode encodeConnect}.
+ * Parses the reply to {@linkcode encodeConnect}.
  *
  * @param bytes A datagram with the right transaction id.
  * @returns The connection id, 8 bytes.
- * @throws {TrackerError} If it is something else, or the tracker says no.
+ * @throws {TrackerError} If it is not a connect reply, or an error.
  */
 export function parseConnectReply(bytes: Uint8Array): Bytes {
   expectAction(bytes, { action: ACTION.connect, length: 16 });
@@ -161,12 +165,11 @@ export function parseConnectReply(bytes: Uint8Array): Bytes {
 }
 
 /**
- * Reads the answer to {@linkcode encodeAnnounce}.
+ * Parses the reply to {@linkcode encodeAnnounce}.
  *
  * @param bytes A datagram with the right transaction id.
- * @param family Of the addresses that it came over: 18 bytes for each peer over IPv6.
- * @returns What it means.
- * @throws {TrackerError} If it is something else, or the tracker says no.
+ * @param family Address family over which it came: over IPv6, each peer has 18 bytes.
+ * @throws {TrackerError} If it is not an announce reply, or an error.
  */
 export function parseUdpAnnounceReply(bytes: Uint8Array, family: 4 | 6): AnnounceReply {
   expectAction(bytes, { action: ACTION.announce, length: 20 });

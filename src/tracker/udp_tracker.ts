@@ -1,71 +1,78 @@
 /**
- * One UDP tracker of one torrent (BEP 15). A tracker that has addresses of both families is told of us over both, so that
- * peers of both find us (BEP 7).
+ * Announces one torrent to one UDP tracker (BEP 15). If the tracker has IPv4 and IPv6 addresses, we announce over both,
+ * so that peers of both families find us (BEP 7).
  *
  * @module
  */
 
-import type { PeerAddress } from "../base/address.ts";
+import { type AddressFamily, familyOf, type PeerAddress } from "../base/address.ts";
 import { MAX_TRACKER_PEERS } from "../base/defences.ts";
 import { reachOf } from "../base/networks.ts";
 import type { Timer } from "../platform/platform.ts";
 import type { AnnounceReply } from "./announce_reply.ts";
 import type { AnnounceEvent } from "./announce_request.ts";
-import { believe, credible } from "./credible_peers.ts";
+import { filterCrediblePeers, withCrediblePeers } from "./credible_peers.ts";
 import { TrackerError } from "./errors.ts";
 import type { Announcement, Announcing, Tracker } from "./tracker.ts";
-import { encodeAnnounce, parseUdpAnnounceReply, type UdpPlace } from "./udp_messages.ts";
-import { type Family, familyOf, type UdpTrackers } from "./udp_trackers.ts";
+import { encodeAnnounce, parseUdpAnnounceReply, type UdpTrackerUrl } from "./udp_messages.ts";
+import { type UdpTrackers } from "./udp_trackers.ts";
 
-/** Milliseconds that a UDP tracker has to answer. Many torrents name a dozen, most of them dead. */
+/** Milliseconds for the reply of a UDP tracker. Many torrents name a dozen, most of them dead. */
 const PATIENCE_MS = 15_000;
-/** Milliseconds after which the next tracker is asked, too: the first datagram has been repeated by then. */
+/** Milliseconds after which the next tracker is tried as well: the first datagram has been retransmitted by then. */
 const HOLDS_UP_MS = 5_000;
-/** Milliseconds for which the answer over one family is held back for that over the other. */
+/** Milliseconds for which a reply over one family waits for the reply over the other. */
 const GRACE_MS = 1_000;
 
-/** What is known of a tracker's addresses of one family. */
+/** State of a tracker for one address family. */
 interface Side {
-  readonly family: Family;
-  /** Which of the addresses is asked; another one after each failure. */
+  readonly family: AddressFamily;
+  /** Index of the address to use, increased after each failure. */
   turn: number;
-  /** Where an announce has been sent to, so that `stopped` may be owed. */
+  /** Address that an announce was sent to, which must be sent `stopped`. */
   told: PeerAddress | null;
-  /** Whether it has accepted an announce. */
+  /** `true` if the tracker has accepted an announce over this family. */
   knowsUs: boolean;
-  /** Whether there was no answer the last time, so that others needn't wait for it. */
+  /** `true` if the last announce failed, so that the other family doesn't wait for this one. */
   silent: boolean;
 }
 
-/** A tracker that is spoken to over UDP. */
+/** Options for {@linkcode UdpTracker}. */
+export interface UdpTrackerOptions {
+  /** Parts of the announce URL. */
+  readonly place: UdpTrackerUrl;
+  /** Client for UDP trackers. */
+  readonly udp: UdpTrackers;
+  /** What is the same in all announces. */
+  readonly self: Announcing;
+}
+
+/** A tracker with a UDP URL. */
 export class UdpTracker implements Tracker {
   readonly url: string;
   readonly patience: number = PATIENCE_MS;
-  readonly holdsUp: number = HOLDS_UP_MS;
+  readonly failoverDelay: number = HOLDS_UP_MS;
   retryAt = -Infinity;
   readonly #udp: UdpTrackers;
   readonly #self: Announcing;
-  readonly #place: UdpPlace;
-  // IPv6 first, since that is where nobody has to be behind a NAT.
+  readonly #place: UdpTrackerUrl;
+  // IPv6 first, since IPv6 hosts are not behind a NAT.
   readonly #sides: readonly Side[] = ([6, 4] as const).map((family) => {
     return { family, turn: 0, told: null, knowsUs: false, silent: false };
   });
 
   /**
-   * @param url The announce URL.
-   * @param options `place`: what the URL says. `udp`: the way out. `self`: who announces.
+   * @param url Announce URL.
+   * @param options See {@linkcode UdpTrackerOptions}.
    */
-  constructor(
-    url: string,
-    options: { readonly place: UdpPlace; readonly udp: UdpTrackers; readonly self: Announcing },
-  ) {
+  constructor(url: string, options: UdpTrackerOptions) {
     this.url = url;
     this.#place = options.place;
     this.#udp = options.udp;
     this.#self = options.self;
   }
 
-  /** One that has given no connection id was told nothing. */
+  /** Returns `true` if an announce was sent. A tracker that gave no connection id was sent none. */
   get mayHaveHeard(): boolean {
     return this.#sides.some(({ told }) => told !== null);
   }
@@ -84,7 +91,7 @@ export class UdpTracker implements Tracker {
     return await this.#gather(attempts);
   }
 
-  /** Looks the host up, within the limits of an announce. */
+  /** Resolves the host name, within the limits of the announce. */
   async #resolve({ timeout, signal }: Announcement): Promise<readonly string[]> {
     const end = Promise.withResolvers<never>();
     const giveUp = () => end.reject(new TrackerError("the request was given up"));
@@ -111,7 +118,7 @@ export class UdpTracker implements Tracker {
       side.knowsUs = true;
       side.silent = false;
       const reach = reachOf(address.host);
-      return believe(reply, credible(reply.peers, { reach, isPrivate: this.#self.isPrivate() }));
+      return withCrediblePeers(reply, filterCrediblePeers(reply.peers, { reach, isPrivate: this.#self.isPrivate() }));
     } catch (error) {
       side.silent = true;
       side.turn++;
@@ -137,11 +144,11 @@ export class UdpTracker implements Tracker {
     }, { timeout, signal });
   }
 
-  /** Tells every address that has been told of us; that of a family which never answered to a connect has not. */
+  /** Sends `stopped` to each address that was sent an announce, which those that didn't answer a connect were not. */
   async #takeLeave(announcement: Announcement): Promise<AnnounceReply> {
     const attempts = this.#sides.flatMap((side) => {
       const address = side.told;
-      // Should we come back we are somebody new.
+      // If the torrent is started again, the tracker sees a new client.
       side.told = null;
       side.knowsUs = false;
       return address === null ? [] : [this.#ask(side, { address, announcement })];
@@ -152,11 +159,11 @@ export class UdpTracker implements Tracker {
     return merge(outcomes.flatMap((outcome) => outcome.status === "fulfilled" ? [outcome.value] : []));
   }
 
-  /** The answers over both families as one, or of one family where the other takes much longer. */
+  /** Merges the replies of both families. A family that is much slower is not waited for. */
   #gather(attempts: ReadonlyMap<Side, Promise<AnnounceReply>>): Promise<AnnounceReply> {
     const { promise, resolve, reject } = Promise.withResolvers<AnnounceReply>();
     const open = new Set(attempts.keys());
-    // Those that were silent the last time are given a chance, but nobody waits for them.
+    // Families that failed last time are tried again, but not waited for.
     const silent = new Set([...open].filter((side) => side.silent));
     const replies: AnnounceReply[] = [];
     const errors: unknown[] = [];
@@ -174,7 +181,7 @@ export class UdpTracker implements Tracker {
     };
     for (const [side, attempt] of attempts) {
       attempt.then((reply) => replies.push(reply), (error) => {
-        if (!(error instanceof TrackerError)) reject(error); // a fault of ours must not go under beside a good answer
+        if (!(error instanceof TrackerError)) reject(error); // a bug must not be hidden by the other family's reply
         errors.push(error);
       }).then(() => {
         open.delete(side);
@@ -185,7 +192,7 @@ export class UdpTracker implements Tracker {
   }
 }
 
-/** A tracker that doesn't know us over a family has to be told that we have started, whatever it knows over the other. */
+/** Returns the event for a family over which the tracker doesn't know us, which is at least `started`. */
 function firstEvent(event: AnnounceEvent): AnnounceEvent {
   return event === null || event === "paused" ? "started" : event;
 }
@@ -199,7 +206,7 @@ function merge(replies: readonly AnnounceReply[]): AnnounceReply {
     interval: largest((reply) => reply.interval),
     minInterval: null,
     trackerId: null,
-    // Some trackers count the two families apart and some together, so that a sum may count peers twice.
+    // Some trackers count the families separately and some together, so a sum could count peers twice.
     seeders: largest((reply) => reply.seeders),
     leechers: largest((reply) => reply.leechers),
     externalIp: null,

@@ -1,10 +1,10 @@
 /**
- * The way to all UDP trackers of a session, over the session's socket, and what is known of each tracker's address.
+ * Sends the requests to all UDP trackers of a session over its socket, and caches their addresses.
  *
  * @module
  */
 
-import { canonicalHost, parseIp, type PeerAddress } from "../base/address.ts";
+import { type AddressFamily, canonicalHost, familyOf, parseIp, type PeerAddress } from "../base/address.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { messageOf, ShoalError } from "../base/errors.ts";
 import { MAX_RESOLVED_TRACKERS, MAX_UDP_ENDPOINTS } from "../base/defences.ts";
@@ -13,80 +13,77 @@ import type { Network, Platform } from "../platform/platform.ts";
 import { TrackerError } from "./errors.ts";
 import { UdpEndpoint } from "./udp_endpoint.ts";
 
-/** IPv4 or IPv6. */
-export type Family = 4 | 6;
-
-/** What {@linkcode UdpTrackers} needs of the outside. */
+/** System services that {@linkcode UdpTrackers} needs. */
 export type UdpPlatform = Pick<Platform, "now" | "after" | "randomBytes"> & {
   readonly net: Pick<Network, "resolve">;
 };
 
-/** The socket that trackers are asked over; others use it, too. */
+/** The socket for tracker requests, which is shared with other protocols. */
 export interface TrackerSocket {
-  /** The local address that it sends from; `::` stands for all of them. */
+  /** Local address of the socket; `::` for all addresses. */
   readonly host: string;
-  /** Families of addresses that it sends to. */
-  readonly families: readonly Family[];
+  /** Address families that the socket can send to. */
+  readonly families: readonly AddressFamily[];
   /**
-   * Opens it. Harmless when it is open.
+   * Opens the socket. No effect if it is open.
    *
-   * @throws {ShoalError} If the system has no socket for us.
+   * @throws {ShoalError} If the system can't open a socket.
    */
   open(): void;
-  /** Sends a datagram; it may be lost. `bytes` isn't used again. */
+  /** Sends a datagram, which may be lost. The caller doesn't use `bytes` afterwards. */
   send(bytes: Bytes, to: PeerAddress): void;
 }
 
-/** What a name server said. */
+/** Addresses of a host name. */
 interface ResolvedHost {
-  /** When it was asked, in milliseconds. */
+  /** Time of the lookup in milliseconds. */
   readonly at: number;
   readonly hosts: Promise<readonly string[]>;
 }
 
-/** What {@linkcode UdpTrackers} needs. */
+/** Options for {@linkcode UdpTrackers}. */
 export interface UdpTrackersOptions {
-  /** The outside. */
+  /** System services. */
   readonly platform: UdpPlatform;
-  /** The way out. Who owns it gives what comes from trackers to {@linkcode UdpTrackers.receive}. */
+  /** The socket. Its owner passes datagrams from trackers to {@linkcode UdpTrackers.receive}. */
   readonly socket: TrackerSocket;
 }
 
-/** Milliseconds for which a name's addresses are believed: a tracker that moves is found again soon enough. */
+/** Milliseconds for which the addresses of a name are cached: the time to find a tracker that has moved. */
 const RESOLVED_LIFE_MS = 5 * 60_000;
 
 /**
- * Shared by all torrents of a session.
+ * Client for all UDP trackers of a session.
  *
  * @example
  * ```ts
  * const udp = new UdpTrackers({ platform, socket });
  * socket.register("tracker", (bytes, from) => udp.receive(bytes, from));
  * const announcer = new Announcer({ ...options, udp });
- * // ... at the end, when the announcers have stopped
+ * // at the end, when the announcers have stopped
  * udp.close();
  * ```
  */
 export class UdpTrackers {
-  /** Time and chance. */
+  /** System services. */
   readonly platform: UdpPlatform;
   readonly #socket: TrackerSocket;
-  /** By address; in the order of use, the latest at the end. */
+  /** Endpoints by address, the most recently used last. */
   readonly #endpoints = new Map<string, UdpEndpoint>();
   readonly #resolved = new LruMap<string, ResolvedHost>(MAX_RESOLVED_TRACKERS);
   #closed = false;
 
-  /** @param options What it needs. */
+  /** @param options See {@linkcode UdpTrackersOptions}. */
   constructor({ platform, socket }: UdpTrackersOptions) {
     this.platform = platform;
     this.#socket = socket;
   }
 
   /**
-   * Finds a tracker's addresses.
+   * Resolves a tracker's host.
    *
-   * @param host A name or a literal address.
-   * @returns Literal addresses of the families that we may send from.
+   * @param host A name or literal address.
+   * @returns Literal addresses of the families that the socket can send to.
    * @throws {TrackerError} If there are none.
    */
   async resolve(host: string): Promise<readonly string[]> {
@@ -98,11 +95,10 @@ export class UdpTrackers {
   }
 
   /**
-   * The one place for what is said to an address. Opens the socket if need be.
+   * Returns the endpoint of an address. Opens the socket if need be.
    *
-   * @param address A literal address, in its usual form, and a port.
-   * @returns Where to ask.
-   * @throws {TrackerError} If the system gives us no socket for it, or this was closed.
+   * @param address A literal address in canonical form, and a port.
+   * @throws {TrackerError} If the socket can't be opened, this was closed, or too many endpoints are busy.
    */
   endpoint(address: PeerAddress): UdpEndpoint {
     this.#open();
@@ -119,16 +115,16 @@ export class UdpTrackers {
   }
 
   /**
-   * Takes a datagram that looks as if it came from a tracker; it counts if we have asked something at that address.
+   * Handles a datagram that may be from a tracker; ignored unless a request was sent to the sender.
    *
-   * @param bytes Good until this returns.
-   * @param from The sender.
+   * @param bytes Datagram; valid only during the call.
+   * @param from Sender.
    */
   receive(bytes: Uint8Array, from: PeerAddress): void {
     this.#endpoints.get(keyOf(from))?.receive(bytes);
   }
 
-  /** Ends all conversations; the socket stays. Harmless when closed. */
+  /** Fails all requests; the socket stays open. Calling it again has no effect. */
   close(): void {
     this.#closed = true;
     for (const endpoint of this.#endpoints.values()) endpoint.close();
@@ -169,16 +165,6 @@ export class UdpTrackers {
     }
     throw new TrackerError("too many UDP trackers are being asked at the same time");
   }
-}
-
-/**
- * The family of a literal address.
- *
- * @param host In its usual form, in which an IPv4-mapped address is IPv4.
- * @returns Its family.
- */
-export function familyOf(host: string): Family {
-  return host.includes(":") ? 6 : 4;
 }
 
 function keyOf({ host, port }: PeerAddress): string {

@@ -1,30 +1,24 @@
 /**
- * How much of a tracker's memory each address takes.
+ * Counts how many entries of the tracker's memory each network takes.
  *
  * @module
  */
 
-/** Counts by network, as `networkOf()` names it: an IPv4 address, or the first 64 bits of an IPv6 one. */
+/** Counts by network as returned by `networkOf()`: an IPv4 address, or the first 64 bits of an IPv6 address. */
 export class AddressQuota {
   readonly #counts = new Map<string, number>();
 
-  /** How many networks there are. */
+  /** Number of networks with a count above 0. */
   get size(): number {
     return this.#counts.size;
   }
 
-  /**
-   * @param network Which.
-   * @returns How many there are of it.
-   */
+  /** Returns the count of a network. */
   of(network: string): number {
     return this.#counts.get(network) ?? 0;
   }
 
-  /**
-   * @param network Which.
-   * @param change 1 for one more, -1 for one less.
-   */
+  /** Changes the count of a network by one. */
   add(network: string, change: 1 | -1): void {
     const count = this.of(network) + change;
     if (count === 0) this.#counts.delete(network);
@@ -33,11 +27,10 @@ export class AddressQuota {
 }
 
 /**
- * Whether an address is this machine's own. No limit is for it: whoever is here could take all there is in simpler ways.
+ * Returns `true` for loopback addresses, to which no limits apply: local users could take up memory in simpler ways.
  *
- * @param host A literal address in its canonical form.
- * @returns Whether it is.
+ * @param host A literal address in canonical form.
  */
-export function isHere(host: string): boolean {
+export function isLoopback(host: string): boolean {
   return host === "::1" || host.startsWith("127.");
 }

@@ -1,5 +1,6 @@
 /**
- * Who is believed what it says of addresses. Whoever can name any address points a swarm at a victim.
+ * Decides which claims about addresses the tracker believes. A client that could name any address could aim a swarm at
+ * a victim.
  *
  * @module
  */
@@ -8,43 +9,43 @@ import { canonicalHost, parseHostPort, parseIp, type PeerAddress } from "../base
 import type { IpRanges } from "../base/ip_ranges.ts";
 import { isDialable } from "../base/networks.ts";
 
-/** Addresses and networks that are believed; nobody when absent. */
+/** Hosts whose claims about addresses are believed; none when absent. */
 export interface TrustOptions {
-  /** Reverse proxies: who sent a request is what they say in `X-Forwarded-For`. */
+  /** Reverse proxies, whose `X-Forwarded-For` header gives the client's address. */
   readonly proxies?: IpRanges;
-  /** Clients that may say where they listen: by `ip=` (BEP 3), or by the address in an announce over UDP (BEP 15). */
+  /** Clients that may name their listen address: by `ip=` (BEP 3), or in the UDP announce (BEP 15). */
   readonly clients?: IpRanges;
 }
 
-/** Hops that are looked at; what is farther away was not written by a proxy of ours. */
+/** Hops of `X-Forwarded-For` that are read. Hops further away were not written by our proxies. */
 const MAX_HOPS = 16;
 
-/** Decides whom to believe. */
+/** Applies {@linkcode TrustOptions}. */
 export class Trust {
   readonly #proxies: IpRanges | null;
   readonly #clients: IpRanges | null;
 
-  /** @param options Who is believed. */
+  /** @param options See {@linkcode TrustOptions}. */
   constructor({ proxies, clients }: TrustOptions = {}) {
     this.#proxies = proxies ?? null;
     this.#clients = clients ?? null;
   }
 
   /**
+   * Returns `true` if a host is one of our reverse proxies.
+   *
    * @param host A literal address.
-   * @returns Whether a reverse proxy of ours is there.
    */
   isProxy(host: string): boolean {
     return this.#proxies?.has(host) ?? false;
   }
 
   /**
-   * Who sent a request. A proxy puts whom it heard behind what it was told, so that the last address that is not a proxy of ours is the
-   * client; anybody could have written what stands before it.
+   * Returns the client that sent a request. Each proxy appends the address of its peer to the header, so the last
+   * address that is not one of our proxies is the client; addresses before it can be forged.
    *
-   * @param from Who made the connection.
-   * @param forwarded `X-Forwarded-For`, all of it; `null` when it isn't there.
-   * @returns The client; its port is the connection's.
+   * @param forwarded Returns the `X-Forwarded-For` header, or `null` if there is none.
+   * @returns The client's address, with the port of the connection.
    */
   clientOf(from: PeerAddress, forwarded: () => string | null): PeerAddress {
     if (!this.isProxy(from.host)) return from;
@@ -52,7 +53,7 @@ export class Trust {
     const hops = (forwarded() ?? "").split(",");
     for (const hop of hops.reverse().slice(0, MAX_HOPS)) {
       const next = addressIn(hop.trim());
-      if (next === null) break; // no address, such as "unknown": who that was nobody knows but the proxy
+      if (next === null) break; // not an address, such as "unknown"
       host = next;
       if (!this.isProxy(host)) break;
     }
@@ -60,11 +61,11 @@ export class Trust {
   }
 
   /**
-   * Where a peer listens.
+   * Returns the address on which a client listens.
    *
-   * @param client Who announces.
-   * @param claimed The address that it names; anything else when it names none.
-   * @returns Its host.
+   * @param client Address of the client.
+   * @param claimed Address that the client names, if any.
+   * @returns The claimed address if it is valid and the client is trusted, else the client's own.
    */
   hostOf(client: string, claimed: string): string {
     if (claimed === "" || !this.#clients?.has(client)) return client;
@@ -73,7 +74,7 @@ export class Trust {
   }
 }
 
-/** An address as proxies write it: alone, in brackets, or with a port. */
+/** Parses an address as proxies write it: plain, in brackets, or with a port. */
 function addressIn(text: string): string | null {
   const host = parseIp(text) !== null ? text : parseHostPort(text)?.host ?? /^\[([^\]]*)\]$/.exec(text)?.[1] ?? "";
   return parseIp(host) === null ? null : canonicalHost(host);

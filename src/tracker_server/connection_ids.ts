@@ -1,6 +1,6 @@
 /**
- * Connection ids that need not be remembered (BEP 15): whoever can send one back has received it, so that nobody can
- * announce in the name of another address.
+ * Stateless connection ids (BEP 15). A client that returns an id has received it, so clients can't forge their source
+ * address.
  *
  * @module
  */
@@ -9,12 +9,20 @@ import { type Bytes, concatBytes, equalBytes, utf8 } from "../base/bytes.ts";
 import type { Platform } from "../platform/platform.ts";
 import { CONNECTION_ID_LENGTH } from "../tracker/udp_messages.ts";
 
-/** Milliseconds after which ids change. The last ones still count, so that each is good for two minutes at least. */
+/** Milliseconds after which ids change. Ids of the last period are accepted too, so each lasts at least as long. */
 const PERIOD_MS = 120_000;
 const SECRET_LENGTH = 32;
 
+/** The request that a connection id comes with. */
+export interface IdentifiedRequest {
+  /** Address of the client. */
+  readonly host: string;
+  /** Milliseconds of the clock of {@linkcode ConnectionIds.issue}. */
+  readonly now: number;
+}
+
 /**
- * Issues connection ids, and knows them again: each is a digest of a secret, the client's address and the time.
+ * Issues and checks connection ids. An id is a digest of a secret, the client's address and the current period.
  *
  * @example
  * ```ts
@@ -27,15 +35,17 @@ export class ConnectionIds {
   readonly #secret: Bytes;
   readonly #digest: Platform["digest"];
 
-  /** @param platform Chance and digests. */
+  /** @param platform Random numbers and digests. */
   constructor(platform: Pick<Platform, "randomBytes" | "digest">) {
     this.#secret = platform.randomBytes(SECRET_LENGTH);
     this.#digest = (algorithm) => platform.digest(algorithm);
   }
 
   /**
-   * @param host The client's address. Its port doesn't matter: some clients, and some NATs, change it.
-   * @param now Milliseconds on a clock that never jumps.
+   * Issues a connection id.
+   *
+   * @param host Address of the client. The port is ignored, because some clients and NATs change it.
+   * @param now Milliseconds of a monotonic clock.
    * @returns 8 bytes.
    */
   issue(host: string, now: number): Bytes {
@@ -43,11 +53,12 @@ export class ConnectionIds {
   }
 
   /**
-   * @param id What a client sends as its id.
-   * @param options `host`: its address. `now`: as in {@linkcode ConnectionIds.issue}.
-   * @returns Whether it has that id from us, and not for too long.
+   * Returns `true` if a connection id was issued to a client and hasn't expired.
+   *
+   * @param id Connection id from a request.
+   * @param request See {@linkcode IdentifiedRequest}.
    */
-  accepts(id: Uint8Array, { host, now }: { readonly host: string; readonly now: number }): boolean {
+  accepts(id: Uint8Array, { host, now }: IdentifiedRequest): boolean {
     const period = Math.floor(now / PERIOD_MS);
     return equalBytes(id, this.#idOf(host, period)) || equalBytes(id, this.#idOf(host, period - 1));
   }

@@ -1,5 +1,5 @@
 /**
- * The peers of one torrent as a tracker knows them.
+ * The peers of one torrent, as a tracker stores them.
  *
  * @module
  */
@@ -9,48 +9,49 @@ import { networkOf } from "../base/networks.ts";
 import { Queue, type Queued } from "../base/queue.ts";
 import { AddressQuota } from "./address_quota.ts";
 
-/** One peer. */
+/** A peer of a torrent. */
 export interface KnownPeer {
-  /** Where it listens. */
+  /** Address on which the peer listens. */
   readonly address: PeerAddress;
-  /** Its 20 bytes as hexadecimal. */
+  /** Peer id in hex. */
   readonly peerId: string;
-  /** Whether it has everything. */
+  /** `true` if the peer has the whole torrent. */
   readonly seed: boolean;
-  /** Whether it wants more; neither a seed nor a partial seed does (BEP 21). */
+  /** `true` if the peer wants to download more, as neither seeds nor partial seeds do (BEP 21). */
   readonly downloading: boolean;
-  /** Whether its completion has been counted. */
+  /** `true` if the peer's completion has been counted, or it was a seed from the start. */
   readonly counted: boolean;
-  /** When it last announced, in milliseconds. */
+  /** Time of the last announce in milliseconds. */
   readonly seen: number;
-  /** Its address as {@linkcode compactText} gives it, where that is remembered. */
+  /** Cached result of {@linkcode compactText}. */
   readonly compact?: string;
 }
 
 /**
- * The compact form of an address (BEP 23, 7), each byte a character: a string takes a quarter of the memory of an array.
+ * Encodes an address in compact form (BEP 23, 7) as a string with one character per byte, which takes a quarter of the
+ * memory of an array.
  *
- * @param address Where a peer listens.
- * @returns 6 or 18 characters; none when the host is no literal address.
+ * @param address Address on which a peer listens.
+ * @returns 6 or 18 characters; empty if the host is not a literal address.
  */
 export function compactText(address: PeerAddress): string {
   return String.fromCharCode(...encodeCompactPeer(address) ?? []);
 }
 
-/** What a peer wants: more, no more although it hasn't all (BEP 21), or nothing since it has all. */
+/** Kind of peer; `partial` is a partial seed (BEP 21). */
 export type PeerKind = "downloading" | "partial" | "seed";
 
 const KINDS: readonly PeerKind[] = ["downloading", "partial", "seed"];
 
-/** Peers that may be looked at in vain when some are drawn: whoever asks is one, under several addresses perhaps. */
+/** Sampled peers that may be rejected: the peer that announces is among them, perhaps under several addresses. */
 const MAX_VAIN = 16;
 
-/** A member of a pool. Of 200,000 of them each field counts. */
+/** A peer in a pool. There may be 200,000, so the number of fields matters. */
 class Member implements KnownPeer, Queued<Member> {
   readonly pool: PeerPool;
   readonly key: string;
   readonly address: PeerAddress;
-  /** What its address counts under. */
+  /** Key of the peer's address in the quotas. */
   readonly network: string;
   peerId: string;
   seed: boolean;
@@ -58,7 +59,7 @@ class Member implements KnownPeer, Queued<Member> {
   counted: boolean;
   seen: number;
   #compact: string | null = null;
-  /** Where it is in its row. */
+  /** Index in the peer's row. */
   place = 0;
   before: Member | null = null;
   after: Member | null = null;
@@ -79,7 +80,7 @@ class Member implements KnownPeer, Queued<Member> {
     return this.#compact ??= compactText(this.address);
   }
 
-  /** Which row it is in: those of a kind and a family are together. */
+  /** Index of the row for the peer's kind and address family. */
   get row(): number {
     return rowOf(this.seed ? "seed" : this.downloading ? "downloading" : "partial", this.address.host.includes(":"));
   }
@@ -89,25 +90,33 @@ function rowOf(kind: PeerKind, six: boolean): number {
   return 2 * KINDS.indexOf(kind) + Number(six);
 }
 
-/** What all pools of a tracker have in common. */
+/** Options for {@linkcode Pools.expire}. */
+export interface ExpireOptions {
+  /** Maximum number of peers to remove. */
+  readonly most: number;
+  /** Called with each pool that has no peers left. */
+  readonly emptied: (pool: PeerPool) => void;
+}
+
+/** State shared by all pools of a tracker. */
 export class Pools {
-  /** Peers by network. */
+  /** Number of peers by network. */
   readonly quota = new AddressQuota();
   readonly #queue = new Queue<Member>();
   #peers = 0;
   #seeds = 0;
 
-  /** How many peers there are. */
+  /** Number of peers. */
   get peers(): number {
     return this.#peers;
   }
 
-  /** How many of them have everything. */
+  /** Number of seeds. */
   get seeds(): number {
     return this.#seeds;
   }
 
-  /** A peer came, or goes. A pool calls it. */
+  /** Called by a pool when it adds or removes a peer. */
   count(member: Member, change: 1 | -1): void {
     this.#peers += change;
     if (member.seed) this.#seeds += change;
@@ -116,23 +125,20 @@ export class Pools {
     else this.#queue.remove(member);
   }
 
-  /** A peer announced. A pool calls it. */
+  /** Called by a pool when a peer announces. */
   touch(member: Member): void {
     this.#queue.remove(member);
     this.#queue.push(member);
   }
 
   /**
-   * Forgets peers that have not announced for a while.
+   * Removes peers that have stopped announcing.
    *
-   * @param before A moment; who announced last before it goes.
-   * @param options `most`: how many may go now. `emptied`: is told of each pool that has no peer any more.
-   * @returns Whether there are more to go.
+   * @param before Peers that announced last before this time, in milliseconds, are removed.
+   * @param options See {@linkcode ExpireOptions}.
+   * @returns `true` if there are more peers to remove.
    */
-  expire(
-    before: number,
-    { most, emptied }: { readonly most: number; readonly emptied: (pool: PeerPool) => void },
-  ): boolean {
+  expire(before: number, { most, emptied }: ExpireOptions): boolean {
     for (let count = 0;; count++) {
       const member = this.#queue.first;
       if (member === null || member.seen >= before) return false;
@@ -143,70 +149,82 @@ export class Pools {
   }
 }
 
-/**
- * The peers of a torrent by address. Adding, removing, counting and drawing at random take the same time however many there are.
- */
+/** Options for {@linkcode PeerPool.sample}. */
+export interface SampleOptions {
+  /** Kinds of peers to choose from. */
+  readonly kinds: readonly PeerKind[];
+  /** Address family to choose from; both when absent. */
+  readonly family?: 4 | 6 | undefined;
+  /** Returns `false` to reject a peer. */
+  readonly accept: (peer: KnownPeer) => boolean;
+  /** Random numbers, uniform from 0 (inclusive) to 1 (exclusive). */
+  readonly random: () => number;
+}
+
+/** The peers of a torrent by address. Adding, removing, counting and sampling don't depend on the number of peers. */
 export class PeerPool {
-  /** Completed downloads. */
+  /** Number of completed downloads. */
   completions = 0;
-  /** The torrent's info-hash, or what else it is known by. */
+  /** Info-hash of the torrent, or another name. */
   readonly name: string;
   readonly #members = new Map<string, Member>();
-  /** See {@linkcode Member.row}; made when there is somebody in it. */
+  /** Peers by {@linkcode Member.row}, so that each kind can be sampled. Rows are created when first used. */
   readonly #rows: (Member[] | undefined)[] = [];
-  /** Peers of this pool by network. */
+  /** Number of peers in this pool by network. */
   readonly #here = new AddressQuota();
   readonly #pools: Pools;
 
   /**
-   * @param pools Counts the peers of all pools.
-   * @param name What it is known by.
+   * @param pools State shared with other pools.
+   * @param name Name of the pool.
    */
   constructor(pools: Pools = new Pools(), name = "") {
     this.#pools = pools;
     this.name = name;
   }
 
-  /** How many peers there are. */
+  /** Number of peers. */
   get size(): number {
     return this.#members.size;
   }
 
-  /** How many of them have everything. */
+  /** Number of seeds. */
   get seeders(): number {
     return this.#countOf("seed");
   }
 
-  /** How many of them have not, partial seeds included (BEP 21). */
+  /** Number of peers that are not seeds, including partial seeds (BEP 21). */
   get leechers(): number {
     return this.size - this.seeders;
   }
 
-  /** How many want more, partial seeds left out. */
+  /** Number of peers that want to download more. */
   get downloaders(): number {
     return this.#countOf("downloading");
   }
 
   /**
-   * @param network As {@linkcode networkOf} gives it.
-   * @returns How many peers there are of it.
+   * Returns the number of peers in a network.
+   *
+   * @param network Network as returned by {@linkcode networkOf}.
    */
   countOf(network: string): number {
     return this.#here.of(network);
   }
 
   /**
-   * @param key The peer's address as text.
-   * @returns The peer, or `undefined`.
+   * Returns a peer.
+   *
+   * @param key Address of the peer as text.
    */
   get(key: string): KnownPeer | undefined {
     return this.#members.get(key);
   }
 
   /**
-   * Takes note that a peer is there still.
+   * Records that a peer is still there. No effect if the peer is unknown.
    *
-   * @param key Its address as text; harmless when it isn't known.
+   * @param key Address of the peer as text.
    * @param now Milliseconds.
    */
   touch(key: string, now: number): void {
@@ -217,10 +235,9 @@ export class PeerPool {
   }
 
   /**
-   * Adds a peer or renews what is known of it.
+   * Adds or updates a peer.
    *
-   * @param key Its address as text.
-   * @param peer What is known now.
+   * @param key Address of the peer as text.
    */
   put(key: string, peer: KnownPeer): void {
     const known = this.#members.get(key);
@@ -240,8 +257,10 @@ export class PeerPool {
   }
 
   /**
-   * @param key The address of a peer to forget, as text.
-   * @returns Whether it was known.
+   * Removes a peer.
+   *
+   * @param key Address of the peer as text.
+   * @returns `true` if the peer was in the pool.
    */
   remove(key: string): boolean {
     const member = this.#members.get(key);
@@ -259,22 +278,12 @@ export class PeerPool {
   }
 
   /**
-   * Draws peers at random, each at most once.
+   * Returns random peers, without duplicates.
    *
-   * @param count How many at most. There may be fewer although there are more, when many won't do.
-   * @param options `kinds`: which kinds are wanted. `family`: the only one that is; both when absent. `accept`: which peers will do.
-   * `random`: uniform in 0 (included) to 1 (excluded).
-   * @returns The peers.
+   * @param count Maximum number of peers. Fewer may be returned if many are rejected, even though the pool has more.
+   * @param options See {@linkcode SampleOptions}.
    */
-  sample(
-    count: number,
-    { kinds, family, accept, random }: {
-      readonly kinds: readonly PeerKind[];
-      readonly family?: 4 | 6 | undefined;
-      readonly accept: (peer: KnownPeer) => boolean;
-      readonly random: () => number;
-    },
-  ): KnownPeer[] {
+  sample(count: number, { kinds, family, accept, random }: SampleOptions): KnownPeer[] {
     const drawn: KnownPeer[] = [];
     if (count <= 0) return drawn;
     const rows: Member[][] = [];
@@ -297,7 +306,7 @@ export class PeerPool {
   }
 }
 
-/** The peer with a number when rows are put behind each other. */
+/** Returns the peer at an index of the concatenated rows. */
 function memberAt(rows: readonly Member[][], index: number): Member {
   for (const row of rows) {
     if (index < row.length) return row[index]!;
@@ -306,7 +315,7 @@ function memberAt(rows: readonly Member[][], index: number): Member {
   throw new RangeError("There are not so many peers");
 }
 
-/** The numbers below `total` in random order, made as they are asked for: a shuffle that only remembers what it moved. */
+/** Yields the indexes below `total` in random order: a lazy Fisher-Yates shuffle that stores only moved indexes. */
 function* shuffledIndices(total: number, random: () => number): Generator<number> {
   const moved = new Map<number, number>();
   for (let at = 0; at < total; at++) {

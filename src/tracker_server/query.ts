@@ -1,7 +1,6 @@
 /**
- * The query of an announce or scrape URL.
- *
- * `URLSearchParams` can't be used: it takes everything for UTF-8, and an info-hash is no text.
+ * Parses the queries of announce and scrape URLs. `URLSearchParams` can't be used, because it decodes values as UTF-8
+ * and an info-hash is binary.
  *
  * @module
  */
@@ -12,30 +11,30 @@ import { InfoHash } from "../base/info_hash.ts";
 import type { AnnounceQuery } from "./swarm_store.ts";
 import { Trust } from "./address_trust.ts";
 
-/** What a client asked for, or why it can't be answered. */
+/** A parsed query, or why it is refused. */
 export type Parsed<T> = { readonly query: T } | { readonly refusal: string };
 
-/** An announce with the form in which the answer is wanted. */
+/** An announce, and the form in which the reply is wanted. */
 export interface AnnounceForm extends AnnounceQuery {
-  /** Whether peers go into a byte string (BEP 23). */
+  /** `true` if peers are returned in compact form (BEP 23). */
   readonly compact: boolean;
-  /** Whether peer ids are left out of the long form. */
+  /** `true` if peer ids are omitted from the long form. */
   readonly withoutPeerIds: boolean;
 }
 
-/** Far beyond any announce; a scrape that asks for 64 torrents fits. */
+/** Maximum length of a query, far more than an announce needs; a scrape of 64 torrents fits. */
 const MAX_QUERY = 8192;
-/** Far more parameters than an announce or a scrape has. */
+/** Maximum number of parameters, far more than an announce needs; a scrape of 64 torrents fits. */
 const MAX_PARAMETERS = 100;
 const MAX_SCRAPE = 64;
 const PEER_ID_LENGTH = 20;
 const NOBODY = new Trust();
 
 /**
- * Splits a query and decodes it to bytes.
+ * Splits a query into parameters, and decodes the values to bytes.
  *
- * @param query What follows the `?`.
- * @returns For each key all its values, in order. What comes after the first 100 parameters is left out.
+ * @param query Text after the `?`.
+ * @returns All values of each key, in order. Parameters after the first 100 are ignored.
  */
 export function parseQuery(query: string): Map<string, Bytes[]> {
   const parameters = new Map<string, Bytes[]>();
@@ -52,12 +51,12 @@ export function parseQuery(query: string): Map<string, Bytes[]> {
 }
 
 /**
- * Reads an announce.
+ * Parses an announce.
  *
- * @param query What follows the `?`.
- * @param from Where the request comes from.
- * @param trust Who may name another address than its own; nobody when absent.
- * @returns The announce, or why it can't be answered.
+ * @param query Text after the `?`.
+ * @param from Address of the client.
+ * @param trust Clients that may name another address than their own; none when absent.
+ * @returns The announce, or why it is refused.
  */
 export function parseAnnounceQuery(query: string, from: PeerAddress, trust = NOBODY): Parsed<AnnounceForm> {
   if (query.length > MAX_QUERY) return { refusal: "the request is too long" };
@@ -77,7 +76,7 @@ export function parseAnnounceQuery(query: string, from: PeerAddress, trust = NOB
       infoHash: new InfoHash(infoHash),
       peerId,
       address: { host: trust.hostOf(from.host, text("ip")), port },
-      left: left ?? Infinity, // clients that only know the info-hash can't say
+      left: left ?? Infinity, // a magnet client doesn't know yet
       event: text("event"),
       numwant: parseCount(text("numwant")),
       compact: text("compact") !== "0",
@@ -87,10 +86,10 @@ export function parseAnnounceQuery(query: string, from: PeerAddress, trust = NOB
 }
 
 /**
- * Reads a scrape.
+ * Parses a scrape.
  *
- * @param query What follows the `?`.
- * @returns The torrents that it asks for, or why it can't be answered.
+ * @param query Text after the `?`.
+ * @returns Info-hashes of the requested torrents, or why the scrape is refused.
  */
 export function parseScrapeQuery(query: string): Parsed<InfoHash[]> {
   if (query.length > MAX_QUERY) return { refusal: "the request is too long" };
@@ -125,7 +124,7 @@ function percentDecode(text: string): Bytes {
   return out.subarray(0, length);
 }
 
-/** What a hexadecimal digit counts, or -1. */
+/** Returns the value of a hex digit, or -1. */
 function hexDigit(byte: number | undefined): number {
   if (byte === undefined) return -1;
   if (byte >= 0x30 && byte <= 0x39) return byte - 0x30;

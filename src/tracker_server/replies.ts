@@ -1,5 +1,5 @@
 /**
- * A tracker's answers as bytes (BEP 3, 7, 21, 23, 24, 48).
+ * Encodes the replies of an HTTP tracker (BEP 3, 7, 21, 23, 24, 48).
  *
  * @module
  */
@@ -11,26 +11,26 @@ import { type Encodable, encode } from "../bencode/mod.ts";
 import { compactText, type KnownPeer } from "./peer_pool.ts";
 import type { AnnounceAnswer, ScrapeAnswer } from "./swarm_store.ts";
 
-/** Seconds between announces of a peer that looks for others, at most. */
+/** Minimum interval in seconds between announces of a peer that needs more peers. */
 const MIN_INTERVAL = 60;
 
-/** What an announce is answered beside the swarm. */
+/** Options for {@linkcode encodeAnnounceReply}. */
 export interface AnnounceReplyOptions {
   /** Seconds between announces. */
   readonly interval: number;
-  /** Where the client's request came from. */
+  /** Address of the client. */
   readonly from: PeerAddress;
-  /** Whether peers go into a byte string. */
+  /** `true` to encode peers in compact form. */
   readonly compact: boolean;
-  /** Whether peer ids are left out of the long form. */
+  /** `true` to omit peer ids from the long form. */
   readonly withoutPeerIds: boolean;
 }
 
 /**
- * The answer to an announce.
+ * Encodes the reply to an announce.
  *
- * @param answer What the tracker knows.
- * @param options How to say it.
+ * @param answer Answer of the store.
+ * @param options See {@linkcode AnnounceReplyOptions}.
  * @returns A bencoded dictionary.
  */
 export function encodeAnnounceReply(answer: AnnounceAnswer, options: AnnounceReplyOptions): Bytes {
@@ -46,9 +46,9 @@ export function encodeAnnounceReply(answer: AnnounceAnswer, options: AnnounceRep
 }
 
 /**
- * The answer to a scrape.
+ * Encodes the reply to a scrape.
  *
- * @param swarms The torrents that were asked for.
+ * @param swarms Info-hashes and counts of the requested torrents.
  * @returns A bencoded dictionary.
  */
 export function encodeScrapeReply(swarms: readonly (readonly [InfoHash, ScrapeAnswer])[]): Bytes {
@@ -59,10 +59,10 @@ export function encodeScrapeReply(swarms: readonly (readonly [InfoHash, ScrapeAn
 }
 
 /**
- * The answer to what can't be answered.
+ * Encodes a failure.
  *
- * @param reason For the client's user.
- * @param retryMinutes When it may ask again (BEP 31); not said when absent.
+ * @param reason Reason, which clients show to the user.
+ * @param retryMinutes Minutes until the client may try again (BEP 31); omitted when absent.
  * @returns A bencoded dictionary.
  */
 export function encodeFailure(reason: string, retryMinutes?: number): Bytes {
@@ -75,11 +75,10 @@ function compactPeers(peers: readonly KnownPeer[]): { readonly [key: string]: En
 }
 
 /**
- * Peers of a family behind each other (BEP 23, 7).
+ * Encodes the peers of one address family in compact form (BEP 23, 7).
  *
  * @param peers Peers of any family.
- * @param family Which.
- * @returns 6 bytes each, or 18.
+ * @returns 6 or 18 bytes for each peer.
  */
 export function compactList(peers: readonly KnownPeer[], family: 4 | 6): Bytes {
   const size = family === 4 ? 6 : 18;

@@ -1,5 +1,5 @@
 /**
- * A tracker of our own, over HTTP and UDP: for `demo`, and for whoever wants to share without finding a tracker first.
+ * A tracker over HTTP and UDP, for `demo` and for sharing without another tracker.
  *
  * @module
  */
@@ -21,65 +21,73 @@ import type {
 import { parseAnnounceQuery, parseScrapeQuery } from "./query.ts";
 import { encodeAnnounceReply, encodeFailure, encodeScrapeReply } from "./replies.ts";
 import { SwarmStore } from "./swarm_store.ts";
-import { isHere } from "./address_quota.ts";
+import { isLoopback } from "./address_quota.ts";
 import { Trust, type TrustOptions } from "./address_trust.ts";
 import { UdpServer, type UdpServerPlatform } from "./udp_server.ts";
 
-/** What a {@linkcode TrackerServer} needs from the outside. */
+/** System services that {@linkcode TrackerServer} needs. */
 export type TrackerPlatform = Pick<Platform, "now" | "after" | "random" | "http">;
 
-/** How a {@linkcode TrackerServer} works. */
+/** Options for {@linkcode TrackerServer}. */
 export interface TrackerServerOptions {
   /** Local address to listen on. */
   readonly host: string;
   /** Port to listen on; 0 for any. */
   readonly port: number;
-  /** Seconds between the announces of a peer; 1,800 when absent. */
+  /** Seconds between announces of a peer (default 1,800). */
   readonly interval?: number;
-  /** The only torrents that are served; all when absent. */
+  /** Torrents that are served; all when absent. */
   readonly allow?: readonly InfoHash[];
-  /** Most torrents at a time; 10,000 when absent. */
+  /** Maximum number of torrents (default 10,000). */
   readonly maxTorrents?: number;
-  /** Most peers at a time, of all torrents together; 200,000 when absent. */
+  /** Maximum number of peers of all torrents together (default 200,000). */
   readonly maxPeers?: number;
-  /** The way to UDP, on the same port; HTTP alone when absent. */
+  /** System services for UDP on the same port; HTTP only when absent. */
   readonly udp?: UdpServerPlatform;
-  /** Reverse proxies and clients that are believed what they say of addresses; nobody when absent. */
+  /** Reverse proxies and clients whose claims about addresses are believed; none when absent. */
   readonly trust?: TrustOptions;
-  /** Requests a second that one address is answered in the long run; 20 when absent. In a row it may be 50 times as many. */
+  /** Requests per second that each address is answered in the long run (default 20). Bursts may be 50 times that. */
   readonly rate?: number;
-  /** Is told, for the user, when requests can't be taken for now, and when they are again. */
+  /** Called with messages for the user, when requests can't be accepted for now and when they can be again. */
   readonly warn?: (message: string) => void;
 }
 
-/** What a {@linkcode TrackerServer} has done, and what it knows. */
+/** A seed that is added with {@linkcode TrackerServer.name}. */
+export interface NamedSeed {
+  /** Peer id, 20 bytes. */
+  readonly peerId: Uint8Array;
+  /** Addresses under which other peers reach the seed. */
+  readonly addresses: readonly PeerAddress[];
+}
+
+/** Counters and current state of a {@linkcode TrackerServer}. */
 export interface TrackerStatistics {
-  /** Torrents with peers. */
+  /** Torrents that have peers. */
   readonly torrents: number;
   /** Peers of all torrents together. */
   readonly peers: number;
-  /** Those of them that have everything. */
+  /** Seeds among the peers. */
   readonly seeders: number;
-  /** Announces that were answered with peers. */
+  /** Successful announces. */
   readonly announces: { readonly http: number; readonly udp: number };
-  /** Scrapes that were answered. */
+  /** Successful scrapes. */
   readonly scrapes: number;
-  /** Requests that were refused with a reason, or that came from an address that asks too often. */
+  /** Requests refused for a reason, or because of the rate limit. */
   readonly refused: number;
-  /** Networks (an IPv4 address, an IPv6 /64) that peers are known of. */
+  /** Networks of the peers: IPv4 addresses and IPv6 /64s. */
   readonly networks: number;
 }
 
 const DEFAULT_INTERVAL = 1800;
-/** Late peers that are forgotten in one go, which takes a few milliseconds. */
+/** Late peers removed in one go, which takes a few milliseconds. */
 const FORGOTTEN_AT_ONCE = 5_000;
-/** Milliseconds until more late peers are forgotten. */
+/** Milliseconds until the next late peers are removed. */
 const FORGET_ON_MS = 50;
-/** When somebody who asks too often may ask again. */
+/** Minutes after which a client that exceeded the rate limit may try again. */
 const RETRY_MINUTES = 1;
 const TOO_OFTEN = "too many requests from your address";
 
-/** A seed that needs not announce itself. */
+/** A seed that doesn't announce, because it runs beside this tracker. */
 interface Resident {
   readonly infoHash: InfoHash;
   readonly peerId: Uint8Array;
@@ -124,8 +132,8 @@ export class TrackerServer {
       ...(maxTorrents !== undefined && { maxTorrents }),
       ...(maxPeers !== undefined && { maxPeers }),
     });
-    const isRoomy = (host: string) => isHere(host) || this.#trust.isProxy(host);
-    const serving = { host, port, isRoomy, ...(warn !== undefined && { warn }) };
+    const hasManyClients = (host: string) => isLoopback(host) || this.#trust.isProxy(host);
+    const serving = { host, port, hasManyClients, ...(warn !== undefined && { warn }) };
     this.#server = platform.http.serve(serving, (request, from) => this.#handle(request, from));
     this.#udp = options.udp === undefined ? null : this.#openUdp(options.udp, host);
     this.#timer = this.#expireLater();
@@ -134,31 +142,31 @@ export class TrackerServer {
   /**
    * Starts a tracker.
    *
-   * @param platform The outside.
-   * @param options How it works.
+   * @param platform System services.
+   * @param options See {@linkcode TrackerServerOptions}.
    * @returns The tracker, listening.
-   * @throws {ShoalError} Of kind `network` if the port is taken or may not be used.
+   * @throws {ShoalError} Of kind `network` if the port is taken or not permitted.
    */
   static start(platform: TrackerPlatform, options: TrackerServerOptions): TrackerServer {
     return new TrackerServer(platform, options);
   }
 
-  /** Where it listens. */
+  /** Address on which the tracker listens. */
   get address(): PeerAddress {
     return this.#server.address;
   }
 
-  /** The announce URL for torrents; good for others only if it listens on an address that they can reach. */
+  /** HTTP announce URL. Other hosts can use it only if the tracker listens on an address that they can reach. */
   get url(): string {
     return `http://${formatAddress(this.address)}/announce`;
   }
 
-  /** The announce URL over UDP, or `null` without UDP. */
+  /** UDP announce URL, or `null` without UDP. */
   get udpUrl(): string | null {
     return this.#udp === null ? null : `udp://${formatAddress(this.#udp.address)}/announce`;
   }
 
-  /** What it has done, and what it knows. */
+  /** Current statistics. */
   get statistics(): TrackerStatistics {
     const { http, udp, scrapes, refused } = this.#answered;
     const { torrentCount, peerCount, seederCount, networkCount } = this.#store;
@@ -166,25 +174,22 @@ export class TrackerServer {
     return { ...known, announces: { http, udp }, scrapes, refused, networks: networkCount };
   }
 
-  /** How many peers it knows, of all torrents together. */
+  /** Number of peers of all torrents together. */
   get peerCount(): number {
     return this.#store.peerCount;
   }
 
   /**
-   * Names a seed that announces nothing here, since it runs beside this tracker, for as long as that is open. If only some
-   * torrents are served, this becomes one of them.
-   *
-   * @param infoHash Which torrent.
-   * @param seed `peerId`: 20 bytes. `addresses`: where it listens, as others reach it.
+   * Adds a seed that doesn't announce itself, because it runs beside this tracker, until the tracker is closed. If only
+   * some torrents are served, this torrent is served too.
    */
-  name(infoHash: InfoHash, seed: { readonly peerId: Uint8Array; readonly addresses: readonly PeerAddress[] }): void {
+  name(infoHash: InfoHash, seed: NamedSeed): void {
     this.#store.allow(infoHash);
     this.#residents.push(...seed.addresses.map((address) => ({ infoHash, peerId: seed.peerId, address })));
     this.#renewResidents();
   }
 
-  /** Stops it; settles when it has stopped. */
+  /** Stops the tracker. */
   async close(): Promise<void> {
     this.#timer.cancel();
     this.#udp?.close();
@@ -218,15 +223,18 @@ export class TrackerServer {
     });
   }
 
-  /** A part at a time, so that requests needn't wait while a hundred thousand go. */
+  /** Removes late peers in parts, so that requests don't wait while a hundred thousand are removed. */
   #expire(): void {
     const more = this.#store.expire(this.#platform.now(), FORGOTTEN_AT_ONCE);
     this.#timer = more ? this.#platform.after(FORGET_ON_MS, () => this.#expire()) : this.#expireLater();
   }
 
-  /** Only who has shown that an address is its own is counted under it: nobody can use up the share of another. */
+  /**
+   * Returns `true` if an address is within its rate limit, and counts the request. Called only for verified addresses,
+   * so that nobody can use up another client's limit.
+   */
   #admits(host: string): boolean {
-    return isHere(host) || this.#rates.take(networkOf(host), this.#platform.now());
+    return isLoopback(host) || this.#rates.take(networkOf(host), this.#platform.now());
   }
 
   #renewResidents(): void {
@@ -270,7 +278,7 @@ export class TrackerServer {
   }
 }
 
-/** Path and query of a URL, as they came over the wire. */
+/** Returns path and query of a URL as they were received. */
 function splitUrl(url: string): string[] {
   return /^[^:]+:\/\/[^/?#]*([^?#]*)\??([^#]*)/.exec(url)?.slice(1) ?? [];
 }

@@ -1,6 +1,6 @@
 /**
- * What a tracker knows: which peers are in which swarm. Plain memory and plain decisions; time and chance come from
- * outside.
+ * Stores which peers are in which swarm, and answers announces and scrapes. Time and random numbers are supplied by the
+ * caller.
  *
  * @module
  */
@@ -11,59 +11,59 @@ import type { InfoHash } from "../base/info_hash.ts";
 import { MAX_TRACKED_PER_NETWORK, MAX_TRACKED_PER_SWARM, MAX_UDP_PEERS6 } from "../base/defences.ts";
 import { networkOf } from "../base/networks.ts";
 import { type KnownPeer, type PeerKind, PeerPool, Pools } from "./peer_pool.ts";
-import { isHere } from "./address_quota.ts";
+import { isLoopback } from "./address_quota.ts";
 
-/** An announce as the tracker sees it. */
+/** An announce, for HTTP and UDP alike. */
 export interface AnnounceQuery {
-  /** Which torrent. */
+  /** Info-hash of the torrent. */
   readonly infoHash: InfoHash;
-  /** The peer's 20 bytes. */
+  /** Peer id, 20 bytes. */
   readonly peerId: Uint8Array;
-  /** Where the peer listens. */
+  /** Address on which the peer listens. */
   readonly address: PeerAddress;
-  /** Bytes that it is missing; `Infinity` when it does not say. */
+  /** Missing bytes; `Infinity` if unknown. */
   readonly left: number;
-  /** Why it announces; anything but `completed`, `stopped` and `paused` counts as regular. */
+  /** Event; anything but `completed`, `stopped` and `paused` counts as a regular announce. */
   readonly event: string;
-  /** How many peers it would like, or `null` when it does not say. */
+  /** Number of peers wanted, or `null` if not given. */
   readonly numwant: number | null;
-  /** The only family of which it can be told peers; both when absent. */
+  /** Only address family of peers that can be returned; both when absent. */
   readonly family?: 4 | 6;
 }
 
-/** The answer to an announce. */
+/** Answer to an announce. */
 export interface AnnounceAnswer {
-  /** Seeds in the swarm. */
+  /** Number of seeds in the swarm. */
   readonly seeders: number;
-  /** Other peers in the swarm. */
+  /** Number of other peers in the swarm. */
   readonly leechers: number;
-  /** Some of them, never the one who asks. */
+  /** Some of the peers, without the announcing peer. */
   readonly peers: readonly KnownPeer[];
 }
 
-/** The answer to a scrape, for one torrent (BEP 48, 21). */
+/** Answer to a scrape of one torrent (BEP 48, 21). */
 export interface ScrapeAnswer {
-  /** Seeds. */
+  /** Number of seeds. */
   readonly complete: number;
-  /** Peers that are not seeds. */
+  /** Number of peers that are not seeds. */
   readonly incomplete: number;
-  /** How often the download was completed, as long as the swarm has been known. */
+  /** Number of completed downloads, for as long as the swarm has been known. */
   readonly downloaded: number;
-  /** Peers that want more: `incomplete` without partial seeds. */
+  /** Number of peers that want to download more: `incomplete` without partial seeds. */
   readonly downloaders: number;
 }
 
-/** How a {@linkcode SwarmStore} works. */
+/** Options for {@linkcode SwarmStore}. */
 export interface SwarmStoreOptions {
-  /** Milliseconds between announces; a peer is forgotten when it has missed one and is late for the next. */
+  /** Milliseconds between announces. A peer is removed after 2.5 intervals without one. */
   readonly interval: number;
-  /** Picks peers: uniform in 0 (included) to 1 (excluded). */
+  /** Random numbers to choose peers: uniform from 0 (inclusive) to 1 (exclusive). */
   readonly random: () => number;
-  /** The only torrents that are served; all when absent. */
+  /** Torrents that are served; all when absent. */
   readonly allow?: readonly InfoHash[];
-  /** Most torrents at a time; 10,000 when absent. */
+  /** Maximum number of torrents (default 10,000). */
   readonly maxTorrents?: number;
-  /** Most peers at a time, of all torrents together; 200,000 when absent. */
+  /** Maximum number of peers of all torrents together (default 200,000). */
   readonly maxPeers?: number;
 }
 
@@ -71,68 +71,63 @@ const DEFAULT_MAX_TORRENTS = 10_000;
 const DEFAULT_MAX_PEERS = 200_000;
 const DEFAULT_NUMWANT = 50;
 const MAX_NUMWANT = 200;
-/** Seeds that a seed is told of when there are no others. */
+/** Number of seeds returned to a seed, if there are no other peers. */
 const FEW_SEEDS = 10;
 const FULL = "this tracker is full";
-/** In intervals: one announce may be lost. */
+/** Lifetime of a peer in intervals, so that one announce may be lost. */
 const LIFETIME = 2.5;
-/** Late peers that are forgotten with each announce, which brings one at the most. */
+/** Late peers removed with each announce, which adds at most one. */
 const FORGOTTEN_EACH = 8;
-/** The kinds of peers that a peer is told of which wants more. */
+/** Kinds of peers returned to a peer that wants to download more. */
 const ANYBODY: readonly PeerKind[] = ["downloading", "partial", "seed"];
-/** The kinds that a peer is told of which wants no more: those who want something. */
+/** Kinds of peers returned to a peer that doesn't. */
 const WHO_WANTS_MORE: readonly PeerKind[] = ["downloading"];
-/** The kinds that such a peer is told a few of where nobody wants anything. */
+/** Kinds of which such a peer gets a few if no peer wants to download. */
 const WHO_WANTS_NO_MORE: readonly PeerKind[] = ["seed", "partial"];
 
-/** The swarms of a tracker. A swarm is forgotten with its last peer. */
+/** The swarms of a tracker. A swarm is removed with its last peer. */
 export class SwarmStore {
   readonly #options: SwarmStoreOptions;
   readonly #allowed: Set<string> | null;
   readonly #swarms = new Map<string, PeerPool>();
   readonly #pools = new Pools();
 
-  /** @param options How it works. */
+  /** @param options See {@linkcode SwarmStoreOptions}. */
   constructor(options: SwarmStoreOptions) {
     this.#options = options;
     this.#allowed = options.allow ? new Set(options.allow.map((hash) => hash.hex)) : null;
   }
 
-  /** How many torrents have peers. */
+  /** Number of torrents that have peers. */
   get torrentCount(): number {
     return this.#swarms.size;
   }
 
-  /** How many peers there are, of all torrents together. */
+  /** Number of peers of all torrents together. */
   get peerCount(): number {
     return this.#pools.peers;
   }
 
-  /** How many networks they come from. */
+  /** Number of networks of the peers. */
   get networkCount(): number {
     return this.#pools.quota.size;
   }
 
-  /** How many peers have everything, of all torrents together. */
+  /** Number of seeds of all torrents together. */
   get seederCount(): number {
     return this.#pools.seeds;
   }
 
-  /**
-   * Serves a torrent from now on, besides those that it was told to.
-   *
-   * @param infoHash Which torrent.
-   */
+  /** Adds a torrent to those that are served. */
   allow(infoHash: InfoHash): void {
     this.#allowed?.add(infoHash.hex);
   }
 
   /**
-   * Takes an announce.
+   * Handles an announce.
    *
-   * @param query Who announces what.
-   * @param now Milliseconds on a clock that never jumps.
-   * @returns The answer, or why there is none, in words for the client's user.
+   * @param now Milliseconds of a monotonic clock.
+   * @returns The answer, or why the announce is refused, in words for the client's user.
    */
   announce(query: AnnounceQuery, now: number): AnnounceAnswer | { readonly refusal: string } {
     const { infoHash, event } = query;
@@ -144,13 +139,13 @@ export class SwarmStore {
       this.#forget(infoHash.hex, key);
       return this.#answer(query, 0);
     }
-    this.#swarms.get(infoHash.hex)?.touch(key, now); // who announces isn't late
+    this.#swarms.get(infoHash.hex)?.touch(key, now); // before late peers are removed
     this.expire(now, FORGOTTEN_EACH);
     const room = this.#makeRoom(query, key);
     if (typeof room === "string") return { refusal: room };
     const before = room.get(key);
     const counted = before?.counted ?? false;
-    // a seed that was there before us has not completed anything here
+    // A peer that was a seed at its first announce hasn't completed a download here.
     const completes = event === "completed" && !counted;
     if (completes) room.completions++;
     const seed = query.left === 0;
@@ -167,10 +162,9 @@ export class SwarmStore {
   }
 
   /**
-   * Takes a scrape.
+   * Answers a scrape.
    *
-   * @param infoHash Which torrent.
-   * @returns Its counts, all zero when it is not known.
+   * @returns Counts of the torrent, all 0 if it is unknown.
    */
   scrape(infoHash: InfoHash): ScrapeAnswer {
     const pool = this.#swarms.get(infoHash.hex);
@@ -183,23 +177,23 @@ export class SwarmStore {
   }
 
   /**
-   * Forgets peers that have gone without a word. Call it now and then.
+   * Removes peers that have stopped announcing. Must be called from time to time.
    *
-   * @param now Milliseconds on the clock of {@linkcode SwarmStore.announce}.
-   * @param most How many are forgotten at the most; all who are late when absent.
-   * @returns Whether there are more.
+   * @param now Milliseconds of the clock of {@linkcode SwarmStore.announce}.
+   * @param most Maximum number of peers to remove; no limit when absent.
+   * @returns `true` if there are more to remove.
    */
   expire(now: number, most = Infinity): boolean {
     const emptied = ({ name }: PeerPool) => void this.#swarms.delete(name);
     return this.#pools.expire(now - this.#options.interval * LIFETIME, { most, emptied });
   }
 
-  /** The pool that a peer may be put into, or why there is no room for it. */
+  /** Returns the pool for a peer, or why there is no room for the peer. */
   #makeRoom({ infoHash: { hex: hash }, address }: AnnounceQuery, key: string): PeerPool | string {
     const { maxTorrents = DEFAULT_MAX_TORRENTS, maxPeers = DEFAULT_MAX_PEERS } = this.#options;
     const pool = this.#swarms.get(hash);
     const network = networkOf(address.host);
-    const isLimited = !isHere(address.host) && pool?.get(key) === undefined;
+    const isLimited = !isLoopback(address.host) && pool?.get(key) === undefined;
     if (isLimited && this.#pools.quota.of(network) >= MAX_TRACKED_PER_NETWORK) {
       return "too many peers from your address";
     }
@@ -232,7 +226,7 @@ export class SwarmStore {
     const { random } = this.#options;
     const wantsMore = left > 0 && event !== "paused";
     const peers = pool.sample(wanted, { kinds: wantsMore ? ANYBODY : WHO_WANTS_MORE, family, accept, random });
-    // Seeds have nothing to say to each other, but aria2 says that it is one while it has nothing but a magnet link.
+    // Seeds are of no use to each other, but aria2 announces itself as a seed while it has only a magnet link.
     const few = Math.min(wanted, FEW_SEEDS) - peers.length;
     if (!wantsMore && few > 0) {
       peers.push(...pool.sample(few, { kinds: WHO_WANTS_NO_MORE, family, accept, random }));

@@ -1,5 +1,5 @@
 /**
- * Datagrams between a client and a tracker, as the tracker reads and writes them (BEP 15).
+ * Parses and encodes the datagrams of the UDP tracker protocol, for the tracker (BEP 15).
  *
  * @module
  */
@@ -15,31 +15,30 @@ import { Trust } from "./address_trust.ts";
 
 const REQUEST_HEADER = 16;
 const NOBODY = new Trust();
-/** BEP 15 has the first four; libtorrent tells by the fifth that it is a partial seed (BEP 21). */
+/** The first four are from BEP 15. libtorrent sends the fifth for a partial seed (BEP 21). */
 const EVENTS = ["", "completed", "started", "stopped", "paused"];
 
-/** What a client wants. */
+/** A request of a client. */
 export type UdpRequest =
   | { readonly kind: "connect"; readonly transactionId: number }
   | (Identified & { readonly kind: "announce"; readonly query: AnnounceQuery })
   | (Identified & { readonly kind: "scrape"; readonly infoHashes: readonly InfoHash[] })
-  /** It is told why not, if its connection id is right. */
+  /** A request that is answered with an error, if its connection id is valid. */
   | (Identified & { readonly kind: "refused"; readonly why: string });
 
-/** What every request but the first has. */
+/** Fields of all requests except connect. */
 interface Identified {
   readonly transactionId: number;
-  /** 8 bytes that the client has from us, as it says. */
+  /** Connection id as sent by the client, 8 bytes. */
   readonly connectionId: Uint8Array;
 }
 
 /**
- * Reads a request. Options behind an announce (BEP 41) are for trackers with more than one path.
+ * Parses a request. The options after an announce (BEP 41) are ignored: this tracker has only one path.
  *
- * @param bytes A datagram.
- * @param from Where it comes from.
- * @param trust Who may name another address than its own; nobody when absent.
- * @returns What it asks for, or `null` for what is no request at all.
+ * @param from Source address.
+ * @param trust Clients that may name another address than their own; none when absent.
+ * @returns The request, or `null` if the datagram is none.
  */
 export function parseUdpRequest(bytes: Uint8Array, from: PeerAddress, trust = NOBODY): UdpRequest | null {
   if (bytes.length < REQUEST_HEADER) return null;
@@ -82,7 +81,7 @@ function parseAnnounce(
       left: left < 0n ? Infinity : Number(left),
       event: EVENTS[view.getUint32(80)] ?? "",
       numwant: numwant < 0 ? null : numwant,
-      // Whoever asks over one family can be told of no other.
+      // The reply has room for peers of one family only: that of the source address.
       family: from.host.includes(":") ? 6 : 4,
     },
   };
@@ -102,39 +101,42 @@ function parseScrape(bytes: Uint8Array, identified: Identified): UdpRequest {
 }
 
 /**
- * The answer to a connect.
+ * Encodes the reply to a connect.
  *
- * @param transactionId The client's.
+ * @param transactionId Transaction id of the request.
  * @param connectionId 8 bytes.
- * @returns 16 bytes, no more than the request: nobody can make us shout at a third party.
+ * @returns 16 bytes, no more than the request, so that forged requests gain no amplification.
  */
 export function encodeConnectReply(transactionId: number, connectionId: Uint8Array): Bytes {
   return concatBytes([header(ACTION.connect, transactionId), connectionId]);
 }
 
+/** Options for {@linkcode encodeUdpAnnounceReply}. */
+export interface UdpAnnounceReplyOptions {
+  /** Transaction id of the request. */
+  readonly transactionId: number;
+  /** Seconds between announces. */
+  readonly interval: number;
+}
+
 /**
- * The answer to an announce.
+ * Encodes the reply to an announce.
  *
- * @param answer What the tracker knows; peers of the client's family alone.
- * @param options `transactionId`: the client's. `interval`: seconds between announces.
- * @returns The datagram.
+ * @param answer Answer of the store, with peers of the client's family only.
+ * @param options See {@linkcode UdpAnnounceReplyOptions}.
  */
-export function encodeUdpAnnounceReply(
-  answer: AnnounceAnswer,
-  options: { readonly transactionId: number; readonly interval: number },
-): Bytes {
+export function encodeUdpAnnounceReply(answer: AnnounceAnswer, options: UdpAnnounceReplyOptions): Bytes {
   const counts = words([options.interval, answer.leechers, answer.seeders]);
-  // They are of one family, so that one of the lists is empty.
+  // All peers are of one family, so one of the lists is empty.
   const peers = [compactList(answer.peers, 4), compactList(answer.peers, 6)];
   return concatBytes([header(ACTION.announce, options.transactionId), counts, ...peers]);
 }
 
 /**
- * The answer to a scrape.
+ * Encodes the reply to a scrape.
  *
- * @param transactionId The client's.
- * @param swarms The torrents that were asked for, in that order.
- * @returns The datagram.
+ * @param transactionId Transaction id of the request.
+ * @param swarms Counts of the requested torrents, in the order of the request.
  */
 export function encodeUdpScrapeReply(transactionId: number, swarms: readonly ScrapeAnswer[]): Bytes {
   const counts = swarms.flatMap(({ complete, downloaded, incomplete }) => [complete, downloaded, incomplete]);
@@ -142,11 +144,10 @@ export function encodeUdpScrapeReply(transactionId: number, swarms: readonly Scr
 }
 
 /**
- * The answer to what can't be answered.
+ * Encodes an error.
  *
- * @param transactionId The client's.
- * @param why For the client's user.
- * @returns The datagram.
+ * @param transactionId Transaction id of the request.
+ * @param why Reason, which clients show to the user.
  */
 export function encodeUdpError(transactionId: number, why: string): Bytes {
   return concatBytes([header(ACTION.error, transactionId), utf8(why)]);

@@ -1,5 +1,5 @@
 /**
- * The UDP side of a tracker of our own (BEP 15).
+ * The UDP part of the tracker (BEP 15).
  *
  * @module
  */
@@ -19,30 +19,30 @@ import {
   type UdpRequest,
 } from "./udp_requests.ts";
 
-/** What the UDP side needs of the outside. */
+/** System services that {@linkcode UdpServer} needs. */
 export type UdpServerPlatform = Pick<Platform, "now" | "randomBytes" | "digest"> & {
   readonly net: Pick<Network, "openUdp">;
 };
 
-/** How it works. */
+/** Options for {@linkcode UdpServer}. */
 export interface UdpServerOptions {
   /** Local address to listen on. */
   readonly host: string;
   /** Port to listen on; 0 for any. */
   readonly port: number;
-  /** Seconds between the announces of a peer. */
+  /** Seconds between announces of a peer. */
   readonly interval: number;
-  /** What the tracker knows. */
+  /** Store of the tracker. */
   readonly store: SwarmStore;
-  /** Who may name another address than its own; nobody when absent. */
+  /** Clients that may name another address than their own; none when absent. */
   readonly trust?: Trust;
-  /** Whether an address may ask now; then it counts. All may when absent. */
+  /** Returns `true` if an address is within its rate limit, and counts the request. No limit when absent. */
   readonly admits?: (host: string) => boolean;
-  /** Is told of each request that was answered. */
+  /** Called for each request that was answered. */
   readonly answered: (kind: UdpRequest["kind"]) => void;
 }
 
-/** The longest request that is read whole: an announce with a long URL, or a scrape of 74 torrents. */
+/** Maximum length of a request in bytes: an announce with a long URL, or a scrape of 74 torrents. */
 const MAX_REQUEST = 2048;
 
 /** Answers datagrams until it is closed. */
@@ -53,9 +53,9 @@ export class UdpServer {
   readonly #socket: UdpSocket;
 
   /**
-   * @param platform The outside.
-   * @param options How it works.
-   * @throws {ShoalError} Of kind `network` if the port is taken or may not be used.
+   * @param platform System services.
+   * @param options See {@linkcode UdpServerOptions}.
+   * @throws {ShoalError} Of kind `network` if the port is taken or not permitted.
    */
   constructor(platform: UdpServerPlatform, options: UdpServerOptions) {
     this.#platform = platform;
@@ -65,12 +65,12 @@ export class UdpServer {
     void this.#serve();
   }
 
-  /** Where it listens. */
+  /** Address on which the server listens. */
   get address(): PeerAddress {
     return this.#socket.address;
   }
 
-  /** Stops it. Harmless when stopped. */
+  /** Stops the server. Calling it again has no effect. */
   close(): void {
     this.#socket.close();
   }
@@ -81,12 +81,12 @@ export class UdpServer {
       const datagram = await this.#socket.receive(buffer);
       if (datagram === null) return;
       const answer = this.#answer(buffer.subarray(0, datagram.length), datagram.from);
-      // The next one waits until this is out: no queue can grow but that of the system, which has a limit.
+      // The next datagram is read after this one is sent: only the system's queue can grow, which is limited.
       if (answer !== null) await this.#socket.send(answer, datagram.from);
     }
   }
 
-  /** Who has no connection id of ours gets no answer to anything but a connect: the address may be a victim's. */
+  /** Requests without a valid connection id are not answered, except connect: their source address may be forged. */
   #answer(bytes: Uint8Array, from: PeerAddress): Bytes | null {
     const now = this.#platform.now();
     const request = parseUdpRequest(bytes, from, this.#options.trust);
@@ -98,7 +98,7 @@ export class UdpServer {
       answered("refused");
       return encodeUdpError(transactionId, why);
     };
-    // Of a connect nobody knows whom it is from, so that it counts for nobody.
+    // A connect request isn't counted for its source address, which may be forged.
     if (request.kind === "connect") {
       answered("connect");
       return encodeConnectReply(transactionId, this.#ids.issue(from.host, now));

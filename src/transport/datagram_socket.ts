@@ -1,6 +1,6 @@
 /**
- * The session's one socket for datagrams: the DHT, UDP trackers and (later) uTP share a port, and are told apart by the first
- * bytes of what comes.
+ * The UDP socket of a session. The DHT, UDP trackers and (later) uTP share its port, and are told apart by the first
+ * bytes of a datagram.
  *
  * @module
  */
@@ -11,43 +11,45 @@ import { ShoalError } from "../base/errors.ts";
 import { MAX_DATAGRAM } from "../base/defences.ts";
 import type { Network, Platform, Timer, UdpSocket } from "../platform/platform.ts";
 
-/** What is spoken in datagrams. */
+/** Protocols that share the socket. */
 export type DatagramProtocol = "dht" | "tracker" | "utp";
 
 /**
- * Takes a datagram.
+ * Handles a datagram.
  *
- * @param bytes The datagram; good until this returns.
- * @param from Who sent it, as far as that can be believed; IPv4 in its own form.
+ * @param bytes The datagram, valid only until the receiver returns.
+ * @param from Sender, which may be spoofed. An IPv4 address is not written as a mapped IPv6 address.
  */
 export type DatagramReceiver = (bytes: Bytes, from: PeerAddress) => void;
 
-/** What a {@linkcode DatagramSocket} needs. */
+/** Options for {@linkcode DatagramSocket}. */
 export interface DatagramSocketOptions {
-  /** Sockets and time. */
+  /** Sockets and timers. */
   readonly platform: Pick<Platform, "now" | "after"> & { readonly net: Pick<Network, "openUdp"> };
-  /** Where it is to be bound, asked at the first opening; another port is taken when that one isn't free. */
+  /** Returns the address to bind, before the first bind. If the port is taken, the system chooses another port. */
   readonly place: () => PeerAddress;
-  /** Its port is known now, or is another one than before. */
+  /** Called when the port becomes known, and when it changes. */
   readonly moved?: (port: number) => void;
 }
 
-/** Bytes of the header of uTP (BEP 29), and of the shortest answer of a tracker (BEP 15). */
+/** Length of a uTP header (BEP 29) and of the shortest answer of a UDP tracker (BEP 15) in bytes. */
 const UTP_HEADER = 20;
 const TRACKER_HEADER = 8;
-/** The last of the message types of uTP, `ST_SYN`, and of the actions of a tracker, `error`. */
+/** Last message type of uTP, `ST_SYN`, and last action of a UDP tracker, `error`. */
 const LAST_UTP_TYPE = 4;
 const LAST_TRACKER_ACTION = 3;
-/** Milliseconds until a socket that died is opened again: the first time at once, then after this, and twice as long each time. */
+/**
+ * Delay before a socket is opened again in milliseconds. The first attempt is immediate; then the delay doubles each
+ * time.
+ */
 const REOPEN_MS = 1_000;
 const MAX_REOPEN_MS = 60_000;
 
 /**
- * Tells what a datagram is from its first bytes. No datagram can be two of them: the first byte is `d` in the DHT, 0 from
- * trackers, and 1 in its lower half in uTP.
+ * Identifies the protocol of a datagram by its first bytes. The protocols never overlap: the first byte is `d` in the
+ * DHT, 0 from trackers, and has 1 in its lower half in uTP.
  *
- * @param bytes A datagram.
- * @returns The protocol whose messages begin like that, or `null` when there is none.
+ * @returns The protocol, or `null` if unknown.
  *
  * @example
  * ```ts
@@ -66,7 +68,7 @@ export function protocolOf(bytes: Uint8Array): DatagramProtocol | null {
 }
 
 /**
- * One UDP socket for several protocols. It is opened when somebody needs it first, and again when it dies.
+ * One UDP socket for several protocols. If the system closes the socket, it is opened again.
  *
  * @example
  * ```ts
@@ -81,33 +83,33 @@ export function protocolOf(bytes: Uint8Array): DatagramProtocol | null {
 export class DatagramSocket {
   readonly #options: DatagramSocketOptions;
   readonly #receivers = new Map<DatagramProtocol, DatagramReceiver>();
-  /** What comes is read into this, and is gone when the next datagram comes. */
+  /** Receive buffer, overwritten by the next datagram. */
   readonly #buffer: Bytes = new Uint8Array(MAX_DATAGRAM);
   #socket: UdpSocket | null = null;
   #openedAt = -Infinity;
-  /** Times that it died soon after it was opened, or couldn't be opened again, in a row. */
+  /** Number of consecutive times that the socket failed soon after it was opened, or could not be opened again. */
   #failures = 0;
   #timer: Timer | null = null;
-  /** The port that it has, or had last; `null` before. */
+  /** Current or last port; `null` before the first bind. */
   #port: number | null = null;
   #closed = false;
 
-  /** @param options What it needs; nothing is opened yet. */
+  /** @param options See {@linkcode DatagramSocketOptions}. The socket is opened by {@linkcode open}. */
   constructor(options: DatagramSocketOptions) {
     this.#options = options;
   }
 
-  /** The port that it has, or would like to have before it is opened. */
+  /** Current port, or the requested port before the socket is open. */
   get port(): number {
     return this.#port ?? this.#options.place().port;
   }
 
-  /** The local address that it has, or is to have: `::` stands for all of them. */
+  /** Local address, bound or requested. `::` stands for all addresses. */
   get host(): string {
     return canonicalHost((this.#socket?.address ?? this.#options.place()).host);
   }
 
-  /** The families of addresses that it sends to and receives from. */
+  /** Address families that the socket sends to and receives from. */
   get families(): readonly (4 | 6)[] {
     const { host } = this;
     if (host === "::") return [4, 6];
@@ -115,9 +117,9 @@ export class DatagramSocket {
   }
 
   /**
-   * Opens it. Harmless when it is open.
+   * Opens the socket. Does nothing if it is open.
    *
-   * @throws {ShoalError} Of kind `network` if the system has no socket for us, or this was closed.
+   * @throws {ShoalError} Of kind `network`, if the socket can't be opened or was closed by {@linkcode close}.
    */
   open(): void {
     if (this.#socket !== null) return;
@@ -136,29 +138,29 @@ export class DatagramSocket {
   }
 
   /**
-   * Gives what comes in a protocol to somebody.
+   * Registers the receiver of a protocol.
    *
-   * @param protocol Which; it has one receiver at most.
-   * @param receiver Who takes it.
-   * @returns Ends that.
+   * @param protocol Protocol without a receiver.
+   * @param receiver Called with each datagram of the protocol.
+   * @returns Function that removes the receiver.
+   * @throws {Error} If the protocol has a receiver already.
    */
   register(protocol: DatagramProtocol, receiver: DatagramReceiver): () => void {
-    if (this.#receivers.has(protocol)) throw new Error(`Somebody receives "${protocol}" already`);
+    if (this.#receivers.has(protocol)) throw new Error(`"${protocol}" has a receiver already`);
     this.#receivers.set(protocol, receiver);
     return () => void (this.#receivers.get(protocol) === receiver && this.#receivers.delete(protocol));
   }
 
   /**
-   * Sends a datagram; it may be lost, and is while the socket isn't open.
+   * Sends a datagram. Datagrams may be lost, and are dropped while the socket is not open.
    *
-   * @param bytes What to send; belongs to the socket from now on.
-   * @param to Where to.
+   * @param bytes The datagram. The caller must not use it afterwards.
    */
   send(bytes: Bytes, to: PeerAddress): void {
-    void this.#socket?.send(bytes, to); // resolves even if it is lost
+    void this.#socket?.send(bytes, to); // resolves even if the datagram is lost
   }
 
-  /** Closes it for good. Harmless when closed. */
+  /** Closes the socket for good. Does nothing if it is closed. */
   close(): void {
     this.#closed = true;
     this.#timer?.cancel();
@@ -167,7 +169,7 @@ export class DatagramSocket {
     this.#receivers.clear();
   }
 
-  /** The port that we had, or are to have; any other when somebody else has that one. */
+  /** Binds the last or requested port, or a port that the system chooses if that port is taken. */
   #bind(): UdpSocket {
     const { platform: { net }, place } = this.#options;
     const { host } = place();
@@ -184,7 +186,7 @@ export class DatagramSocket {
     for (;;) {
       const datagram = await socket.receive(buffer);
       if (datagram === null) break;
-      // What was on its way to the receive when the socket was closed has nobody who waits for it.
+      // A datagram that was already on its way when the socket was closed has no receiver any more.
       if (this.#socket !== socket) return;
       const bytes = buffer.subarray(0, datagram.length);
       const protocol = protocolOf(bytes);
@@ -193,7 +195,7 @@ export class DatagramSocket {
     if (this.#socket === socket) this.#died();
   }
 
-  /** Nobody has closed it, but it is of no more use. */
+  /** Called when the system has closed the socket. */
   #died(): void {
     const { platform } = this.#options;
     this.#socket = null;

@@ -1,14 +1,14 @@
 /**
- * The exchange of keys of message stream encryption: Diffie-Hellman with a prime of 768 bits.
+ * Diffie-Hellman key exchange of message stream encryption, with a 768-bit prime.
  *
  * @module
  */
 
 import { type Bytes, fromHex, toHex } from "../base/bytes.ts";
 
-/** Bytes of a public key, and of the secret that both ends come to. */
+/** Length of a public key and of the shared secret in bytes. */
 export const KEY_LENGTH = 96;
-/** Bytes of a private key: more of them would make nothing harder to guess. */
+/** Length of a private key in bytes. A longer key would not be harder to guess. */
 const PRIVATE_LENGTH = 20;
 
 const PRIME = BigInt(
@@ -17,25 +17,23 @@ const PRIME = BigInt(
 );
 const GENERATOR = 2n;
 
-/** One end's keys, for one connection. */
+/** Key pair of one end of a connection. */
 export class KeyPair {
-  /** What the other end is told: {@linkcode KEY_LENGTH} bytes. */
+  /** Public key, {@linkcode KEY_LENGTH} bytes. */
   readonly publicKey: Bytes;
   readonly #exponent: bigint;
 
-  /**
-   * @param randomBytes Makes the private key.
-   */
+  /** @param randomBytes Creates the private key. */
   constructor(randomBytes: (length: number) => Uint8Array) {
     this.#exponent = toInteger(randomBytes(PRIVATE_LENGTH));
     this.publicKey = toBytes(power(GENERATOR, this.#exponent));
   }
 
   /**
-   * The secret that both ends have in common.
+   * Computes the shared secret.
    *
-   * @param theirs The other end's public key, {@linkcode KEY_LENGTH} bytes.
-   * @returns As many bytes, or `null` for a key that nobody comes by honestly: its secret would be known to all.
+   * @param theirs Public key of the other end, {@linkcode KEY_LENGTH} bytes.
+   * @returns {@linkcode KEY_LENGTH} bytes, or `null` for a degenerate public key, whose secret anyone could compute.
    */
   secretWith(theirs: Uint8Array): Bytes | null {
     const key = toInteger(theirs);
@@ -44,7 +42,7 @@ export class KeyPair {
   }
 }
 
-/** `base ** exponent % PRIME`, four bits of the exponent at a time. */
+/** Computes `base ** exponent % PRIME`, four bits of the exponent at a time. */
 function power(base: bigint, exponent: bigint): bigint {
   const powers = [1n];
   for (let i = 1; i < 16; i++) powers.push(powers[i - 1]! * base % PRIME);

@@ -1,14 +1,14 @@
 /**
- * Message stream encryption (MSE, also "protocol encryption"): what both ends of its handshake have in common. It was
- * specified by the makers of Azureus and uTorrent, and is no BEP.
+ * Common parts of both ends of the message stream encryption handshake (MSE, also "protocol encryption"). MSE was
+ * specified by the makers of Azureus and uTorrent, and is not a BEP.
  *
  *     1  A->B  public key, 0 to 512 bytes of padding
  *     2  B->A  public key, 0 to 512 bytes of padding
  *     3  A->B  SHA-1("req1", S), SHA-1("req2", info-hash) xor SHA-1("req3", S),
- *             RC4(8 zeros, what A offers, length of padding, padding, length of the first payload), RC4(first payload)
- *     4  B->A  RC4(8 zeros, what B chose, length of padding, padding)
+ *             RC4(8 zeros, crypto_provide, length of padding, padding, length of initial payload), RC4(initial payload)
+ *     4  B->A  RC4(8 zeros, crypto_select, length of padding, padding)
  *
- * S is the secret that Diffie-Hellman gives. After that the payload, in what B chose.
+ * A is the initiator, B the responder, S the Diffie-Hellman secret. The payload follows, encrypted as B selected.
  *
  * @module
  */
@@ -18,61 +18,59 @@ import type { InfoHash } from "../base/info_hash.ts";
 import type { Platform } from "../platform/platform.ts";
 import { Rc4 } from "./rc4.ts";
 
-/** What the payload is wrapped in after the handshake; the bits of `crypto_provide` and `crypto_select`. */
+/** Encryption of the payload after the handshake, as bits of `crypto_provide` and `crypto_select`. */
 export const Method = { plain: 1, rc4: 2 } as const;
 
-/** What a handshake needs of the outside. */
+/** Random numbers and digests for a handshake. */
 export type MseTools = Pick<Platform, "randomBytes" | "digest">;
 
-/** What a handshake came to. */
+/** Result of a handshake. */
 export interface MseResult {
-  /** The torrent that the stream is for. */
+  /** Info-hash of the torrent. */
   readonly infoHash: InfoHash;
-  /** For what comes from the other end; `null` if the payload is plain. */
+  /** Decrypts received payload; `null` if the payload is plain. */
   readonly incoming: Rc4 | null;
-  /** For what goes to the other end; `null` if the payload is plain. */
+  /** Encrypts sent payload; `null` if the payload is plain. */
   readonly outgoing: Rc4 | null;
-  /** The first bytes of payload, as they were before they were encrypted. */
+  /** First bytes of received payload, decrypted. */
   readonly first: Bytes;
 }
 
-/** One end of a handshake: bytes in, bytes out. */
+/** One end of a handshake, as a state machine without I/O. */
 export interface MseMachine {
-  /** Whether the other end's public key came, so that it seems to know what this is. */
-  readonly keyed: boolean;
-  /** What it came to; `null` until it is over. */
+  /** Whether the other end has sent its public key, so that it appears to support encryption. */
+  readonly hasPeerKey: boolean;
+  /** Result of the handshake; `null` until the handshake is complete. */
   readonly result: MseResult | null;
   /**
-   * Takes what the other end says. Not to be called when there is a result, or after an error.
+   * Handles received bytes. Must not be called once there is a result, or after an error.
    *
-   * @param bytes Any number.
-   * @returns What to answer; `null` for nothing.
-   * @throws {MseError} If it isn't the handshake of message stream encryption.
+   * @returns Bytes to send, or `null`.
+   * @throws {MseError} If the other end violates the handshake.
    */
   received(bytes: Uint8Array): Bytes | null;
 }
 
-/** The other end does not shake hands as it should. */
+/** The other end violates the encrypted handshake. */
 export class MseError extends Error {
   override readonly name = "MseError";
 }
 
-/** Bytes of zeros by which an end finds where the other one begins to encrypt. */
+/** Length of the verification constant, zeros by which an end finds where the other end starts to encrypt, in bytes. */
 export const VC_LENGTH = 8;
-/** Most bytes of each padding. */
+/** Maximum length of each padding in bytes. */
 export const MAX_PADDING = 512;
-/** Bytes of a SHA-1 digest. */
+/** Length of a SHA-1 digest in bytes. */
 export const HASH_LENGTH = 20;
 
-/** Bytes of the key stream that nobody uses: they tell too much about the key. */
+/** Number of bytes discarded from the start of the RC4 key stream, since they reveal too much about the key. */
 const SKIPPED = 1024;
 
 /**
- * A digest of several parts.
+ * Computes a SHA-1 digest of a label and further parts.
  *
- * @param tools Know SHA-1.
- * @param label What it is for: four letters.
- * @param parts What is hashed after that.
+ * @param label Purpose of the digest, four letters.
+ * @param parts Bytes that follow the label.
  * @returns {@linkcode HASH_LENGTH} bytes.
  */
 export function hashOf(tools: Pick<MseTools, "digest">, label: string, ...parts: readonly Uint8Array[]): Bytes {
@@ -81,27 +79,27 @@ export function hashOf(tools: Pick<MseTools, "digest">, label: string, ...parts:
   return digest.digest();
 }
 
+/** The two RC4 streams of a connection. */
+export interface MseCiphers {
+  /** Encrypts what the initiator sends. */
+  readonly A: Rc4;
+  /** Encrypts what the responder sends. */
+  readonly B: Rc4;
+}
+
 /**
- * The ciphers of a connection.
+ * Creates the RC4 streams of a connection.
  *
- * @param tools Know SHA-1.
- * @param secret What Diffie-Hellman gave.
- * @param infoHash The torrent.
- * @returns `A`: for what the end that dialled says. `B`: for what the other says.
+ * @returns The stream of each end.
  */
-export function ciphers(
-  tools: Pick<MseTools, "digest">,
-  secret: Bytes,
-  infoHash: InfoHash,
-): { readonly A: Rc4; readonly B: Rc4 } {
+export function ciphers(tools: Pick<MseTools, "digest">, secret: Bytes, infoHash: InfoHash): MseCiphers {
   const cipher = (label: string) => new Rc4(hashOf(tools, label, secret, infoHash.bytes), { skip: SKIPPED });
   return { A: cipher("keyA"), B: cipher("keyB") };
 }
 
 /**
- * Padding of a random length.
+ * Creates padding of a random length.
  *
- * @param tools Make random bytes.
  * @returns 0 to {@linkcode MAX_PADDING} random bytes.
  */
 export function padding(tools: Pick<MseTools, "randomBytes">): Bytes {
@@ -109,28 +107,28 @@ export function padding(tools: Pick<MseTools, "randomBytes">): Bytes {
   return tools.randomBytes((high * 256 + low) % (MAX_PADDING + 1));
 }
 
-/** A number of two bytes, as it goes over the wire. */
+/** Encodes a 16-bit number in network order. */
 export function twoBytes(value: number): Bytes {
   return Uint8Array.of(value >> 8, value & 255);
 }
 
-/** Both, bit by bit; of the same length. */
+/** Combines two byte arrays of the same length with a bitwise exclusive or. */
 export function xor(a: Uint8Array, b: Uint8Array): Bytes {
   return Uint8Array.from(a, (byte, i) => byte ^ b[i]!);
 }
 
-/** What came and was not looked at yet. */
+/** Buffer of received bytes that have not been processed yet. */
 export class Inbox {
   #bytes: Bytes = new Uint8Array(1024);
   #from = 0;
   #to = 0;
 
-  /** How many bytes there are. */
+  /** Number of bytes in the buffer. */
   get length(): number {
     return this.#to - this.#from;
   }
 
-  /** Adds bytes at the end. */
+  /** Appends bytes. */
   add(bytes: Uint8Array): void {
     if (this.#to + bytes.length > this.#bytes.length) {
       const larger = new Uint8Array(2 * (this.length + bytes.length));
@@ -144,10 +142,9 @@ export class Inbox {
   }
 
   /**
-   * Takes bytes from the front.
+   * Removes bytes from the start.
    *
-   * @param count How many; as many have to be there.
-   * @returns A view of them.
+   * @param count Number of bytes. The buffer must contain as many.
    */
   take(count: number): Bytes {
     const taken = this.#bytes.subarray(this.#from, this.#from + count);
@@ -156,10 +153,9 @@ export class Inbox {
   }
 
   /**
-   * Whether certain bytes come first.
+   * Checks whether the buffer starts with certain bytes.
    *
-   * @param bytes Which.
-   * @returns `null` while that can't be known.
+   * @returns `null` if too few bytes have been received to decide.
    */
   startsWith(bytes: Uint8Array): boolean | null {
     const known = Math.min(bytes.length, this.length);
@@ -168,12 +164,11 @@ export class Inbox {
   }
 
   /**
-   * Throws away everything in front of certain bytes, and those, too.
+   * Removes everything up to and including certain bytes.
    *
-   * @param mark Which.
-   * @param most Bytes that may be in front of them.
-   * @returns Whether they were found; `false` as long as they may still come.
-   * @throws {MseError} If they can't come any more.
+   * @param most Maximum number of bytes in front of `mark`.
+   * @returns `false` if `mark` has not been received yet.
+   * @throws {MseError} If `mark` does not follow within `most` bytes.
    */
   skipPast(mark: Uint8Array, most: number): boolean {
     const last = Math.min(most, this.length - mark.length);
@@ -185,6 +180,6 @@ export class Inbox {
       return true;
     }
     if (last < most) return false;
-    throw new MseError("it does not encrypt its handshake as it should");
+    throw new MseError("its encrypted handshake is invalid");
   }
 }

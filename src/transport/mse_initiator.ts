@@ -1,5 +1,5 @@
 /**
- * The handshake of message stream encryption, as the end does it that dialled.
+ * Message stream encryption handshake of the end that opened the connection.
  *
  * @module
  */
@@ -14,6 +14,7 @@ import {
   Inbox,
   MAX_PADDING,
   Method,
+  type MseCiphers,
   MseError,
   type MseMachine,
   type MseResult,
@@ -23,38 +24,33 @@ import {
   VC_LENGTH,
   xor,
 } from "./mse.ts";
-import type { Rc4 } from "./rc4.ts";
 
-/** What an initiator says. */
+/** Options for {@linkcode MseInitiator}. */
 export interface InitiatorOptions {
-  /** The torrent. */
+  /** Info-hash of the torrent. */
   readonly infoHash: InfoHash;
-  /** Bits of {@linkcode Method} that it offers. */
+  /** Offered encryption, as bits of {@linkcode Method} (`crypto_provide`). */
   readonly provide: number;
-  /** The first bytes of its payload: they go out with the handshake and save a round trip. */
+  /** Initial payload, sent with the handshake to save a round trip. */
   readonly first: Bytes;
 }
 
-/** The end that dialled. */
+/** The end that opened the connection. */
 export class MseInitiator implements MseMachine {
-  /** What to say first. */
+  /** First bytes to send. */
   readonly opening: Bytes;
   readonly #tools: MseTools;
   readonly #options: InitiatorOptions;
   readonly #keys: KeyPair;
   readonly #inbox = new Inbox();
   #step: "key" | "mark" | "choice" | "padding" | "done" = "key";
-  #ciphers: { readonly A: Rc4; readonly B: Rc4 } | null = null;
-  /** The zeros as the other end will have encrypted them. */
+  #ciphers: MseCiphers | null = null;
+  /** Verification constant as encrypted by the other end. */
   readonly #mark: Bytes = new Uint8Array(VC_LENGTH);
   #method = 0;
   #padding = 0;
   #result: MseResult | null = null;
 
-  /**
-   * @param tools Randomness and SHA-1.
-   * @param options What to say.
-   */
   constructor(tools: MseTools, options: InitiatorOptions) {
     this.#tools = tools;
     this.#options = options;
@@ -62,7 +58,7 @@ export class MseInitiator implements MseMachine {
     this.opening = concatBytes([this.#keys.publicKey, padding(tools)]);
   }
 
-  get keyed(): boolean {
+  get hasPeerKey(): boolean {
     return this.#step !== "key";
   }
 
@@ -99,7 +95,7 @@ export class MseInitiator implements MseMachine {
     const tools = this.#tools;
     const { infoHash, provide, first } = this.#options;
     const secret = this.#keys.secretWith(theirKey);
-    if (secret === null) throw new MseError("its key is none that anybody comes by honestly");
+    if (secret === null) throw new MseError("its public key is invalid");
     const { A, B } = this.#ciphers = ciphers(tools, secret, infoHash);
     B.apply(this.#mark);
     const pad = padding(tools);

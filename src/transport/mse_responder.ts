@@ -1,5 +1,5 @@
 /**
- * The handshake of message stream encryption, as the end does it that was dialled.
+ * Message stream encryption handshake of the end that accepted the connection.
  *
  * @module
  */
@@ -15,6 +15,7 @@ import {
   Inbox,
   MAX_PADDING,
   Method,
+  type MseCiphers,
   MseError,
   type MseMachine,
   type MseResult,
@@ -24,27 +25,26 @@ import {
   VC_LENGTH,
   xor,
 } from "./mse.ts";
-import type { Rc4 } from "./rc4.ts";
 
-/** What a responder knows and wants. */
+/** Options for {@linkcode MseResponder}. */
 export interface MseResponderOptions {
   /**
-   * Which torrent the other end means.
+   * Finds the torrent that the other end asks for.
    *
-   * @param mark SHA-1("req2", info-hash); see {@linkcode MarkedTorrents}.
-   * @returns It, or `null` if it isn't here.
+   * @param mark SHA-1("req2", info-hash).
+   * @returns Info-hash of the torrent, or `null` if the session does not have it.
    */
   find(mark: Bytes): InfoHash | null;
   /**
-   * What to use of what the other end offers.
+   * Chooses the encryption of the payload.
    *
-   * @param offered Bits of {@linkcode Method}.
-   * @returns One of them, or 0 for none.
+   * @param offered Bits of {@linkcode Method} (`crypto_provide`).
+   * @returns One of the offered bits, or 0 if none is acceptable (`crypto_select`).
    */
   choose(offered: number): number;
 }
 
-/** The end that was dialled. */
+/** The end that accepted the connection. */
 export class MseResponder implements MseMachine {
   readonly #tools: MseTools;
   readonly #options: MseResponderOptions;
@@ -53,22 +53,18 @@ export class MseResponder implements MseMachine {
   #secret: Bytes = new Uint8Array();
   #mark: Bytes = new Uint8Array();
   #infoHash: InfoHash | null = null;
-  #ciphers: { readonly A: Rc4; readonly B: Rc4 } | null = null;
+  #ciphers: MseCiphers | null = null;
   #method = 0;
-  /** Bytes that the next part has. */
+  /** Length of the next part in bytes. */
   #wanted = 0;
   #result: MseResult | null = null;
 
-  /**
-   * @param tools Randomness and SHA-1.
-   * @param options The torrents that are here, and what to choose.
-   */
   constructor(tools: MseTools, options: MseResponderOptions) {
     this.#tools = tools;
     this.#options = options;
   }
 
-  get keyed(): boolean {
+  get hasPeerKey(): boolean {
     return this.#step !== "key";
   }
 
@@ -85,7 +81,7 @@ export class MseResponder implements MseMachine {
       if (inbox.length < KEY_LENGTH) return null;
       const keys = new KeyPair((length) => tools.randomBytes(length));
       const secret = keys.secretWith(inbox.take(KEY_LENGTH));
-      if (secret === null) throw new MseError("its key is none that anybody comes by honestly");
+      if (secret === null) throw new MseError("its public key is invalid");
       this.#secret = secret;
       this.#mark = hashOf(tools, "req1", secret);
       answer = concatBytes([keys.publicKey, padding(tools)]);
@@ -145,7 +141,7 @@ export class MseResponder implements MseMachine {
     this.#step = "done";
     const pad = padding(this.#tools);
     const answer = concatBytes([
-      new Uint8Array(VC_LENGTH + 3), // the choice has four bytes
+      new Uint8Array(VC_LENGTH + 3), // the selected method has four bytes
       Uint8Array.of(this.#method),
       twoBytes(pad.length),
       pad,

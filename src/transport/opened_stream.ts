@@ -1,5 +1,5 @@
 /**
- * A connection of which the first bytes have been read already, and that may be encrypted.
+ * A connection whose first bytes have been read already, and that may be encrypted.
  *
  * @module
  */
@@ -12,15 +12,15 @@ import type { MseResult } from "./mse.ts";
 import type { Rc4 } from "./rc4.ts";
 import type { Encryption, PeerStream } from "./transport.ts";
 
-/** What is known of a connection. */
+/** What has been read and negotiated on a connection. */
 export interface Opening {
-  /** The first bytes of payload. */
+  /** First bytes of payload, decrypted. */
   readonly first: Bytes;
-  /** What its encrypted handshake came to, if it had one. */
+  /** Result of the encrypted handshake, if there was one. */
   readonly handshake?: MseResult;
 }
 
-/** A stream that begins with bytes which were read before. Decrypts what is read, encrypts what is written, in place. */
+/** A stream that returns the bytes read earlier first. Decrypts after reading and encrypts before writing, in place. */
 export class OpenedStream implements PeerStream {
   readonly encryption: Encryption;
   readonly infoHash?: InfoHash;
@@ -30,13 +30,9 @@ export class OpenedStream implements PeerStream {
   readonly #incoming: Rc4 | null;
   readonly #outgoing: Rc4 | null;
   #first: Bytes;
-  /** Bytes that were encrypted by the last write and not written; the next one begins with them. */
+  /** Number of bytes that the last write has encrypted but not written. The next write starts with these bytes. */
   #encrypted = 0;
 
-  /**
-   * @param connection The connection.
-   * @param opening What is known of it.
-   */
   constructor(connection: Connection, { first, handshake }: Opening) {
     this.#connection = connection;
     this.remote = connection.remote;
@@ -64,7 +60,7 @@ export class OpenedStream implements PeerStream {
   #readFirst(into: Bytes): number {
     const taken = this.#first.subarray(0, into.length);
     into.set(taken);
-    // Once it is used up the buffer behind it is let go.
+    // Release the buffer once all of its bytes have been returned.
     this.#first = taken.length < this.#first.length ? this.#first.subarray(taken.length) : new Uint8Array();
     return taken.length;
   }

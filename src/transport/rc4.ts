@@ -1,14 +1,20 @@
 /**
- * The RC4 stream cipher. It is broken as encryption goes; message stream encryption uses it to be told apart from noise
- * by nobody who only looks, and promises no more.
+ * The RC4 stream cipher. RC4 is broken as encryption. Message stream encryption uses it only to make the stream look
+ * like noise to passive observers, and promises no more.
  *
  * @module
  */
 
 import type { Bytes } from "../base/bytes.ts";
 
+/** Options for {@linkcode Rc4}. */
+export interface Rc4Options {
+  /** Number of bytes to discard from the start of the key stream. Default: 0. */
+  readonly skip?: number;
+}
+
 /**
- * One direction of a stream.
+ * An RC4 stream for one direction of a connection.
  *
  * @example
  * ```ts
@@ -22,11 +28,8 @@ export class Rc4 {
   #i = 0;
   #j = 0;
 
-  /**
-   * @param key 1 to 256 bytes.
-   * @param options `skip`: how many bytes of the key stream nobody sees.
-   */
-  constructor(key: Uint8Array, options: { readonly skip?: number } = {}) {
+  /** @param key 1 to 256 bytes. */
+  constructor(key: Uint8Array, options: Rc4Options = {}) {
     const state = this.#state;
     for (let i = 0; i < 256; i++) state[i] = i;
     for (let i = 0, j = 0; i < 256; i++) {
@@ -39,11 +42,10 @@ export class Rc4 {
   }
 
   /**
-   * Encrypts or decrypts the next bytes of the stream, in place.
+   * Encrypts or decrypts the next bytes of the stream in place.
    *
-   * @param bytes The bytes.
-   * @param from The first one.
-   * @param to The one after the last.
+   * @param from Index of the first byte.
+   * @param to Index after the last byte.
    */
   apply(bytes: Bytes, from: number = 0, to: number = bytes.length): void {
     const state = this.#state;

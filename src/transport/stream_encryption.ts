@@ -1,5 +1,5 @@
 /**
- * Message stream encryption on real connections: who is spoken to encrypted, and who may speak without.
+ * Message stream encryption (MSE) on connections: which connections are encrypted, and which may be plain.
  *
  * @module
  */
@@ -15,59 +15,55 @@ import { hashOf, Inbox, Method, MseError, type MseMachine } from "./mse.ts";
 import { MseInitiator } from "./mse_initiator.ts";
 import { MseResponder } from "./mse_responder.ts";
 import { OpenedStream } from "./opened_stream.ts";
-import { type DialOptions, orClose, type PeerStream, type Transport, writeAll } from "./transport.ts";
+import { closeOnFailure, type DialOptions, type PeerStream, type Transport, writeAll } from "./transport.ts";
 
 /**
  * How connections to peers are encrypted.
  *
- * - `off`: not at all; nobody who encrypts is understood.
- * - `prefer`: peers are dialled with an encrypted handshake, and without one when they don't understand it. Where both ends
- *   can do without, what follows the handshake is plain, which costs nothing. Who dials us may do as it likes.
- * - `require`: everything is encrypted with RC4, and nobody who doesn't is spoken to.
+ * - `off`: no encryption. Encrypted handshakes are not understood.
+ * - `prefer`: outgoing connections use an encrypted handshake, and a plain handshake if the peer does not understand
+ *   it. The payload is plain if both ends allow it, which costs nothing. Incoming connections may be encrypted or
+ *   plain.
+ * - `require`: everything is encrypted with RC4. Peers without encryption are rejected.
  */
 export type EncryptionMode = "off" | "prefer" | "require";
 
-/** Bytes that are read at a time: more than a handshake has. */
+/** Bytes per read, more than a handshake has. */
 const READ_SIZE = 2048;
 
 const NOTHING = new Uint8Array(0);
 
 const LATE = `it takes more than ${ENCRYPTED_HANDSHAKE_MS / 1000} s for the encrypted handshake`;
 
-/** The encryption of a session. */
+/** The encryption of a session's connections. */
 export class StreamEncryption {
   readonly #platform: Pick<Platform, "after" | "randomBytes" | "digest">;
-  /** How. */
+  /** The encryption mode. */
   readonly mode: EncryptionMode;
-  /** By SHA-1("req2", info-hash), in hexadecimal: how a peer names the torrent that it asks for. */
+  /** Info-hashes by SHA-1("req2", info-hash) in hexadecimal, by which a peer names the torrent. */
   readonly #torrents = new Map<string, InfoHash>();
-  /** Those that we dial and that speak without encryption only. */
+  /** Addresses that we dial without encryption, since the encrypted handshake has failed there. */
   readonly #plain = new LruMap<string, true>(MAX_REMEMBERED_HOSTS);
 
-  /**
-   * @param platform Randomness, SHA-1 and timers.
-   * @param mode How.
-   */
   constructor(platform: Pick<Platform, "after" | "randomBytes" | "digest">, mode: EncryptionMode) {
     this.#platform = platform;
     this.mode = mode;
   }
 
-  /** A torrent is here from now on: a peer can't say which one it wants without our knowing it. */
+  /** Adds a torrent. Encrypted incoming connections are accepted only for known torrents. */
   add(infoHash: InfoHash): void {
     this.#torrents.set(this.#markOf(infoHash), infoHash);
   }
 
-  /** A torrent is not here any more. */
+  /** Removes a torrent. */
   remove(infoHash: InfoHash): void {
     this.#torrents.delete(this.#markOf(infoHash));
   }
 
   /**
-   * A way to reach peers that encrypts.
+   * Adds encryption to a transport.
    *
-   * @param below The way itself.
-   * @returns It, with encryption; as it is when that is off.
+   * @returns A transport with encryption, or `below` itself if encryption is off.
    */
   over(below: Transport): Transport {
     if (this.mode === "off") return below;
@@ -75,11 +71,10 @@ export class StreamEncryption {
   }
 
   /**
-   * Finds out how somebody who connected to us speaks, and shakes hands if that is encrypted.
+   * Detects whether an incoming connection is encrypted, and performs the encrypted handshake if so.
    *
-   * @param connection A fresh one.
-   * @returns The stream, from the first byte of the handshake of BEP 3 on.
-   * @throws {MseError} If it is not as it has to be. Nothing is closed.
+   * @returns The stream, starting with the handshake of BEP 3.
+   * @throws {MseError} If the handshake fails, or is plain where encryption is required. The connection stays open.
    */
   async receive(connection: Connection): Promise<PeerStream> {
     if (this.mode === "off") return connection;
@@ -88,12 +83,12 @@ export class StreamEncryption {
     let plain: boolean | null;
     while ((plain = inbox.startsWith(PROTOCOL)) === null) {
       const count = await connection.read(buffer);
-      // Whoever reads on finds the end and says what is missing.
+      // The reader of the stream finds the end of the connection and reports what is missing.
       if (count === null) return new OpenedStream(connection, { first: inbox.take(inbox.length) });
       inbox.add(buffer.subarray(0, count));
     }
     const said = inbox.take(inbox.length);
-    if (!plain) return await shake(connection, { machine: this.#responder(), said });
+    if (!plain) return await performHandshake(connection, { machine: this.#responder(), said });
     if (this.mode === "require") throw new MseError("it does not encrypt, which is required here");
     return new OpenedStream(connection, { first: said });
   }
@@ -113,8 +108,8 @@ export class StreamEncryption {
     if (this.#plain.has(key)) return await this.#dialPlain(below, address, options);
     const { infoHash, first, signal } = options;
     const provide = this.mode === "require" ? Method.rc4 : Method.plain | Method.rc4;
-    // Transmission that prefers plain payload chooses it and then can't read first words that came encrypted with the
-    // handshake: only where there is nothing to choose do they save a round trip.
+    // Transmission, when it prefers plain payload, selects plain and then can't read initial payload that came
+    // encrypted with the handshake. So initial payload saves a round trip only where there is nothing to select.
     const isSettled = this.mode === "require";
     const machine = new MseInitiator(this.#platform, { infoHash, provide, first: isSettled ? first : NOTHING });
     const connection = await below.dial(address, { ...options, first: machine.opening });
@@ -124,25 +119,28 @@ export class StreamEncryption {
       connection.close();
     });
     try {
-      const stream = await orClose(connection, { signal, work: shake(connection, { machine }) });
-      if (!isSettled) await orClose(connection, { signal, work: writeAll(stream, first.slice()) });
+      const stream = await closeOnFailure(connection, { signal, work: performHandshake(connection, { machine }) });
+      if (!isSettled) await closeOnFailure(connection, { signal, work: writeAll(stream, first.slice()) });
       return stream;
     } catch (error) {
-      // Who answered with a key has understood, and doesn't want us for another reason.
-      if (this.mode === "require" || machine.keyed || signal.aborted) throw late ? new MseError(LATE) : error;
+      // A peer that answered with a key supports encryption, and rejects us for another reason.
+      if (this.mode === "require" || machine.hasPeerKey || signal.aborted) throw late ? new MseError(LATE) : error;
     } finally {
       timer.cancel();
     }
     return await this.#dialPlain(below, address, options);
   }
 
-  /** Remembers those that answer; and forgets them when they don't, since they may have learnt to encrypt, or require it. */
+  /**
+   * Dials without encryption. Remembers a peer that answers, and forgets one that doesn't, since the peer may have
+   * learnt to encrypt, or may now require encryption.
+   */
   async #dialPlain(below: Transport, address: PeerAddress, options: DialOptions): Promise<PeerStream> {
     const key = formatAddress(address);
     this.#plain.delete(key);
     const connection = await below.dial(address, options);
     const buffer = new Uint8Array(READ_SIZE);
-    const count = await orClose(connection, { signal: options.signal, work: connection.read(buffer) });
+    const count = await closeOnFailure(connection, { signal: options.signal, work: connection.read(buffer) });
     if (count !== null) this.#plain.set(key, true);
     return new OpenedStream(connection, { first: buffer.subarray(0, count ?? 0) });
   }
@@ -152,11 +150,15 @@ export class StreamEncryption {
   }
 }
 
-/** Runs one end of a handshake. `said`: what the other end has said already. */
-async function shake(
-  connection: Connection,
-  { machine, said = null }: { readonly machine: MseMachine; readonly said?: Bytes | null },
-): Promise<PeerStream> {
+interface ShakeOptions {
+  /** Our end of the handshake. */
+  readonly machine: MseMachine;
+  /** Bytes that were already read from the connection. */
+  readonly said?: Bytes | null;
+}
+
+/** Performs one end of the encrypted handshake. */
+async function performHandshake(connection: Connection, { machine, said = null }: ShakeOptions): Promise<PeerStream> {
   const buffer = new Uint8Array(READ_SIZE);
   let heard = said;
   for (;;) {

@@ -1,5 +1,5 @@
 /**
- * Byte streams to peers. TCP is the first kind; others plug in here and nothing above notices.
+ * Byte streams to peers. TCP is one transport; others can be added without changes to their users.
  *
  * @module
  */
@@ -13,70 +13,70 @@ import type { Connection, Network } from "../platform/platform.ts";
 export type Encryption = "none" | "handshake" | "rc4";
 
 /**
- * A stream to a peer. What is written may be changed by that: whoever writes gives the bytes away. After a write that took
- * a part of them, the next one has to begin with the rest.
+ * A stream to a peer. `write` may change the bytes it is given, so the caller must not use them afterwards. If a write
+ * takes only part of the bytes, the next write must start with the rest.
  */
 export interface PeerStream extends Connection {
-  /** How much of it is encrypted; nothing when absent. */
+  /** How much of the stream is encrypted. `none` when absent. */
   readonly encryption?: Encryption;
-  /** The torrent that it can be for and no other; absent when that isn't known before the handshake of BEP 3. */
+  /** The only torrent that the stream can be for. Absent if unknown before the handshake of BEP 3. */
   readonly infoHash?: InfoHash;
 }
 
-/** How a stream is opened. */
+/** Options for {@linkcode Transport.dial}. */
 export interface DialOptions {
-  /** Gives up. */
+  /** Cancels the dial. */
   readonly signal: AbortSignal;
-  /** The torrent that it is for. */
+  /** Info-hash of the torrent. */
   readonly infoHash: InfoHash;
-  /** Our first words; they may be said several times, on several connections. */
+  /** First bytes to send. They may be sent several times, on several connections. */
   readonly first: Bytes;
 }
 
 /** A way to reach peers. */
 export interface Transport {
-  /** Short name for logs and flags. */
+  /** Short name for logs and options. */
   readonly name: string;
   /**
-   * Opens a stream to a peer and says our first words.
+   * Opens a stream to a peer and sends the first bytes.
    *
-   * @param address Where it listens.
-   * @param options For what, and how.
-   * @throws {Error} If there is no connection.
+   * @throws {Error} If the connection fails.
    */
   dial(address: PeerAddress, options: DialOptions): Promise<PeerStream>;
 }
 
-/**
- * Plain TCP.
- *
- * @param net The outside.
- * @param options `bind`: local address to connect from.
- * @returns The transport.
- */
-export function tcpTransport(net: Network, options: { readonly bind?: string } = {}): Transport {
+/** Options for {@linkcode tcpTransport}. */
+export interface TcpTransportOptions {
+  /** Local address to connect from. The system chooses when absent. */
+  readonly bind?: string;
+}
+
+/** Creates the transport for plain TCP. */
+export function tcpTransport(net: Network, options: TcpTransportOptions = {}): Transport {
   return {
     name: "tcp",
     async dial(address, { signal, first }) {
       const connection = await net.dial(address, { signal, ...options });
-      await orClose(connection, { signal, work: writeAll(connection, first) });
+      await closeOnFailure(connection, { signal, work: writeAll(connection, first) });
       return connection;
     },
   };
 }
 
+/** Options for {@linkcode closeOnFailure}. */
+export interface OrCloseOptions<T> {
+  /** Closes the connection, which ends the work. */
+  readonly signal: AbortSignal;
+  /** The operation on the connection. */
+  readonly work: Promise<T>;
+}
+
 /**
- * Waits for something that is done with a connection, which is closed if that fails or somebody gives up.
+ * Waits for an operation on a connection. Closes the connection if the operation fails or is cancelled.
  *
- * @param connection The connection.
- * @param options `signal`: gives up. `work`: what to wait for.
- * @returns What came of it.
- * @throws {Error} What went wrong.
+ * @throws {Error} Whatever the operation throws.
  */
-export async function orClose<T>(
-  connection: Connection,
-  { signal, work }: { readonly signal: AbortSignal; readonly work: Promise<T> },
-): Promise<T> {
+export async function closeOnFailure<T>(connection: Connection, { signal, work }: OrCloseOptions<T>): Promise<T> {
   const abort = () => connection.close();
   signal.addEventListener("abort", abort, { once: true });
   if (signal.aborted) abort();
@@ -91,10 +91,9 @@ export async function orClose<T>(
 }
 
 /**
- * Writes to the last byte.
+ * Writes all bytes.
  *
- * @param connection Where to.
- * @param bytes What.
+ * @param bytes The bytes, which the write may change.
  */
 export async function writeAll(connection: Connection, bytes: Bytes): Promise<void> {
   for (let at = 0; at < bytes.length;) at += await connection.write(bytes.subarray(at));

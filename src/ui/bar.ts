@@ -1,29 +1,36 @@
 /**
- * The progress bar.
+ * Draws a progress bar.
  *
  * @module
  */
 
 import { type Paint, painted, type Style } from "./style.ts";
 
-/** Left one-eighth block to left seven-eighths block. */
+/** Partial blocks, from one eighth to seven eighths of a cell. */
 const EIGHTHS = ["", "\u258f", "\u258e", "\u258d", "\u258c", "\u258b", "\u258a", "\u2589"];
 const FULL = "\u2588";
-/** Thin walls that touch the inside: right one-eighth block and left one-eighth block. */
+/** Thin ends of the bar that touch its inside: right one-eighth block and left one-eighth block. */
 const LEFT_WALL = "\u2595";
 const RIGHT_WALL = "\u258f";
 
+/** Options for {@linkcode renderBar}. */
+export interface BarOptions {
+  /** Cells of the whole bar, at least 3. */
+  readonly width: number;
+  /** Colour of the completed part. */
+  readonly paint: Paint;
+  /** What the terminal can show. */
+  readonly style: Style;
+}
+
 /**
- * A progress bar, smooth to an eighth of a cell. It is full only when `progress` is 1.
+ * Draws a progress bar with a resolution of an eighth of a cell. The bar is full only if `progress` is 1.
  *
- * @param progress 0 to 1; anything else counts as the nearer end.
- * @param options `width`: cells in all, at least 3. `paint`: colour of what is done. `style`: what the terminal can show.
+ * @param progress 0 to 1; clamped to that range.
+ * @param options See {@linkcode BarOptions}.
  * @returns Text of `width` cells.
  */
-export function renderBar(
-  progress: number,
-  options: { readonly width: number; readonly paint: Paint; readonly style: Style },
-): string {
+export function renderBar(progress: number, options: BarOptions): string {
   const { paint, style } = options;
   const inside = options.width - 2;
   const part = Math.min(1, Math.max(0, progress));

@@ -1,5 +1,5 @@
 /**
- * How far a check of data has come: a bar on a terminal, a line now and then elsewhere.
+ * Shows the progress of a hash check: a bar on a terminal, otherwise a line every few seconds.
  *
  * @module
  */
@@ -12,71 +12,76 @@ import { LiveRegion } from "./live_region.ts";
 import { painted, shown, type Style, styleFor } from "./style.ts";
 import { clip } from "./text.ts";
 
-/** What a view of a check draws from and on. */
+/** Options for a {@linkcode CheckView}. */
 export interface CheckViewOptions {
   /** Clock and timers. */
   readonly platform: Pick<Platform, "now" | "after">;
-  /** Where it draws. */
+  /** Terminal to draw on. */
   readonly terminal: Terminal;
-  /** Name of what is checked. */
+  /** Name of the checked torrent or folder. */
   readonly name: string;
-  /** What is being done to it; `checking` when absent. */
+  /** Verb for the work (default `checking`). */
   readonly verb?: string;
 }
 
-/** Shows how far a check has come. */
+/** Shows the progress of a check. */
 export interface CheckView {
-  /** Starts showing. */
+  /** Starts to draw. */
   start(): void;
-  /** Takes note of how far it has come: 0 to 1, and in bytes. */
+  /** Updates the progress: a fraction from 0 to 1, and the checked bytes. */
   progress(fraction: number, bytes: number): void;
-  /** Stops showing. Harmless when called again. */
+  /** Stops drawing. Does nothing when called again. */
   close(): Promise<void>;
 }
 
-/** Milliseconds between two frames: ten a second. */
+/** Milliseconds between two frames. */
 const FRAME_MS = 100;
-/** Milliseconds between two lines where there is no terminal. */
+/** Milliseconds between two lines where the output is not a terminal. */
 const LINE_MS = 5000;
 /** Milliseconds without a frame after which the program may have been suspended. */
 const LATE_MS = 4 * FRAME_MS;
 const MAX_WIDTH = 120;
-/** Fewest cells of a bar that says something. */
+/** Shortest useful bar, in cells. */
 const MIN_BAR = 10;
 const PLAIN: Style = { color: false, unicode: true };
 
-/** How a check stands. */
+/** Progress of a check. */
 export interface CheckState {
-  /** What is being done: `checking`. */
+  /** Verb for the work, such as `checking`. */
   readonly verb: string;
-  /** Name of what is checked. */
+  /** Name of the checked torrent or folder. */
   readonly name: string;
   /** 0 to 1. */
   readonly fraction: number;
-  /** Bytes that were checked. */
+  /** Checked bytes. */
   readonly bytes: number;
   /** Seconds since the start. */
   readonly seconds: number;
 }
 
+/** Options for {@linkcode renderCheck}. */
+export interface RenderCheckOptions {
+  /** Width of the window, in cells. */
+  readonly columns: number;
+  /** What the terminal can show. */
+  readonly style: Style;
+}
+
 /**
- * Draws how a check stands. Pure.
+ * Draws the progress of a check. A pure function.
  *
- * @param state How it stands.
- * @param options `columns`: width of the window. `style`: what the terminal can show.
- * @returns Two lines, none wider than the window: what is checked; bar, percent, rate and the time that is left.
+ * @param state The progress.
+ * @param options See {@linkcode RenderCheckOptions}.
+ * @returns Two lines, at most as wide as the window: the name; bar, percentage, rate and remaining time.
  */
-export function renderCheck(
-  state: CheckState,
-  { columns, style }: { readonly columns: number; readonly style: Style },
-): string[] {
+export function renderCheck(state: CheckState, { columns, style }: RenderCheckOptions): string[] {
   const width = Math.min(MAX_WIDTH, columns);
   const head = state.verb;
   const name = clip(state.name, { width: Math.max(0, width - head.length - 2), style });
   const percent = formatPercent(state.fraction).padStart(6);
   const { rate, eta } = speedOf(state);
   const fields = [percent, `${formatRate(rate).padStart(10)}`, `ETA ${formatDuration(eta).padEnd(7)}`];
-  // the less important ones go first in a narrow window
+  // Drop the less important fields in a narrow window.
   while (fields.length > 1 && MIN_BAR + fields.join("  ").length + 2 > width) fields.pop();
   const text = fields.join("  ");
   const cells = width - text.length - 2;
@@ -84,7 +89,7 @@ export function renderCheck(
   return [`${painted(head, "cyan", style)}  ${painted(name, "bold", style)}`, bar + text.slice(0, width)];
 }
 
-/** Bytes a second so far, and the seconds that are left at that rate. */
+/** Returns the average rate in bytes per second, and the remaining seconds at that rate. */
 function speedOf({ fraction, bytes, seconds }: CheckState): { readonly rate: number; readonly eta: number | null } {
   return {
     rate: seconds > 0 ? bytes / seconds : 0,
@@ -92,7 +97,7 @@ function speedOf({ fraction, bytes, seconds }: CheckState): { readonly rate: num
   };
 }
 
-/** What both views do. */
+/** Base class of both views: tracks the progress and calls `tick()` periodically. */
 abstract class Ticking implements CheckView {
   protected readonly options: CheckViewOptions;
   readonly #interval: number;
@@ -141,7 +146,7 @@ abstract class Ticking implements CheckView {
   }
 }
 
-/** {@linkcode CheckView} on a terminal. A frame that the terminal is not ready for is left out. */
+/** A {@linkcode CheckView} on a terminal. Skips frames that the terminal is not ready for. */
 export class LiveCheckView extends Ticking {
   readonly #region = new LiveRegion();
   readonly #style: Style;
@@ -149,7 +154,7 @@ export class LiveCheckView extends Ticking {
   #redrawAll = false;
   #forget = () => {};
 
-  /** @param options What to draw from and on. */
+  /** @param options See {@linkcode CheckViewOptions}. */
   constructor(options: CheckViewOptions) {
     super(options, FRAME_MS);
     this.#style = styleFor((name) => options.terminal.env(name));
@@ -168,7 +173,7 @@ export class LiveCheckView extends Ticking {
     const now = platform.now();
     const late = now - this.#lastTick > LATE_MS;
     this.#lastTick = now;
-    // After a pause, the signal that says why comes before the next frame, and may come after this one.
+    // After a suspension, the signal that reports it may come only after this frame, so skip the frame.
     if (late || terminal.stdout.busy) return;
     const { columns } = terminal.size();
     const lines = renderCheck(this.state, { columns, style: this.#style });
@@ -189,9 +194,9 @@ export class LiveCheckView extends Ticking {
   }
 }
 
-/** {@linkcode CheckView} for whatever is not a terminal. */
+/** A {@linkcode CheckView} for output that is not a terminal. */
 export class PlainCheckView extends Ticking {
-  /** @param options What to draw from and on. */
+  /** @param options See {@linkcode CheckViewOptions}. */
   constructor(options: CheckViewOptions) {
     super(options, LINE_MS);
   }

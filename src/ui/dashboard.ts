@@ -1,11 +1,11 @@
 /**
- * The live view as lines: torrents, the last minute, the pieces, the peers, the latest messages, the keys.
+ * Draws the live view as lines: torrents, rates of the last minute, pieces, peers, latest messages, keys.
  *
  * @module
  */
 
 import cliTruncate from "cli-truncate";
-import type { FileSnapshot, PieceMap } from "../session/torrent_handle.ts";
+import type { FileSnapshot, PieceMap } from "../session/session_events.ts";
 import type { TorrentSnapshot } from "../session/session_events.ts";
 import { renderFiles } from "./file_lines.ts";
 import { formatRate } from "./format.ts";
@@ -16,53 +16,57 @@ import { painted, type Style } from "./style.ts";
 import { renderList, renderPeers, renderTorrent } from "./table.ts";
 import { widthOf } from "./text.ts";
 
-/** What is drawn. */
+/** Contents of the live view. */
 export interface Picture {
-  /** The torrents, in the order in which to show them. */
+  /** Torrents in display order. */
   readonly torrents: readonly TorrentSnapshot[];
-  /** What the user has chosen. */
+  /** Selections of the user. */
   readonly state: LiveState;
-  /** Rates of the last minute of the selected torrent. */
+  /** Rates of the selected torrent in the last minute. */
   readonly rates: { readonly down: RateHistory; readonly up: RateHistory };
-  /** Pieces of the selected torrent, in as many cells as asked for; `null` while they aren't known. */
+  /**
+   * Returns the piece map of the selected torrent with at most the given number of cells; `null` before the metadata is
+   * known.
+   */
   readonly pieces: (cells: number) => PieceMap | null;
-  /** Files of the selected torrent. Asked only when they are shown. */
+  /** Returns the files of the selected torrent. Called only if the files are shown. */
   readonly files: () => readonly FileSnapshot[];
-  /** The latest messages, painted, the newest last. */
+  /** Latest messages, coloured, the newest last. */
   readonly log: readonly string[];
-  /** Most peers that have been shown so far: room for them is kept, so that nothing jumps when one leaves. */
+  /** Most peers shown so far. Rows for that many peers are kept, so that the layout is stable when a peer leaves. */
   readonly peerRows: number;
-  /** How fast all torrents together may be, in bytes a second; `null` for no limit. */
+  /** Rate limits of the session, in bytes per second; `null` for no limit. */
   readonly limits: { readonly down: number | null; readonly up: number | null };
 }
 
-/** The window and what it can show. */
+/** Size and capabilities of the window. */
 export interface Window {
-  /** Cells in a line. */
+  /** Width in cells. */
   readonly columns: number;
-  /** Lines; one is left free, so that the cursor has a place. */
+  /** Height in lines. The last line is kept free for the cursor. */
   readonly rows: number;
   /** What the terminal can show. */
   readonly style: Style;
 }
 
-/** From this width on, what comes and what goes share a line. */
+/** Smallest width, in cells, at which both sparklines share a line. */
 const BOTH_RATES_WIDTH = 78;
-/** Arrow, spaces, the word, a rate. */
+/** Cells of a sparkline besides its bars: arrow, spaces, the word `peak`, a rate. */
 const SPARK_EXTRA = 2 + 1 + 5 + 10;
 const SPARK_GAP = 3;
 const MAX_SPARK = 60;
-/** With less room than this, the keys aren't named. */
+/** Fewest lines in which the key line is shown. */
 const KEYS_ROOM = 6;
 
 /**
- * Where things go, by the size of the window alone: what is there doesn't make the rest jump.
+ * Divides the window among the parts of the view. The layout depends only on the size of the window and the number of
+ * torrents, so that it is stable while contents change.
  *
  * @param window The window.
- * @param torrents How many torrents there are.
- * @returns Lines for each part, blank ones included; 0 for what has no room.
+ * @param torrents Number of torrents.
+ * @returns Lines of each part including blank lines; 0 for a part that doesn't fit.
  */
-export function shareOut(
+export function layout(
   window: Pick<Window, "columns" | "rows">,
   torrents: number,
 ): { list: number; torrent: number; spark: number; map: number; peers: number; log: number; keys: number } {
@@ -79,23 +83,23 @@ export function shareOut(
   const keys = left >= KEYS_ROOM - height ? take(1) : 0;
   const map = take(1 + (left < 12 ? 1 : left < 22 ? 2 : left < 36 ? 3 : 4), 5);
   const spark = left >= 4 ? take(1) : 0;
-  const log = left >= 8 ? take(left < 12 ? 2 : left < 20 ? 4 : 6) : 0; // one of them blank
+  const log = left >= 8 ? take(left < 12 ? 2 : left < 20 ? 4 : 6) : 0; // includes a blank line
   const peers = take(left, 3);
   return { list, torrent, spark, map, peers, log, keys };
 }
 
 /**
- * Draws the live view. Pure: the same picture gives the same lines.
+ * Draws the live view. A pure function.
  *
- * @param picture What to draw.
- * @param window Where.
- * @returns Lines, none wider than `columns`, at most `rows - 1`.
+ * @param picture Contents of the view.
+ * @param window The window.
+ * @returns At most `rows - 1` lines, none wider than `columns`.
  */
 export function renderDashboard(picture: Picture, window: Window): string[] {
   const { torrents, state } = picture;
   const { columns: width, style } = window;
   const room = Math.max(1, window.rows - 1);
-  const share = shareOut(window, torrents.length);
+  const share = layout(window, torrents.length);
   const selected = torrents[state.selected];
   if (!selected) return [];
   const lines: string[] = [];
@@ -114,13 +118,13 @@ export function renderDashboard(picture: Picture, window: Window): string[] {
   return [...lines, ...panel.slice(0, below), ...keys].slice(0, room).map((line) => cut(line, window));
 }
 
-/** Lines of files that {@linkcode renderDashboard} shows at once. */
+/** Returns the number of files that {@linkcode renderDashboard} shows at once. */
 export function filePage(window: Pick<Window, "columns" | "rows">, torrents: number): number {
-  const { list, torrent, keys } = shareOut(window, torrents);
+  const { list, torrent, keys } = layout(window, torrents);
   return Math.max(1, window.rows - 1 - list - torrent - keys - 1);
 }
 
-function overview(picture: Picture, window: Window & { readonly share: ReturnType<typeof shareOut> }): string[] {
+function overview(picture: Picture, window: Window & { readonly share: ReturnType<typeof layout> }): string[] {
   const { columns: width, style, share } = window;
   const { state, torrents, log } = picture;
   const lines: string[] = [];
@@ -139,9 +143,9 @@ function overview(picture: Picture, window: Window & { readonly share: ReturnTyp
   return lines;
 }
 
-/** Lines of messages that {@linkcode renderDashboard} shows. */
+/** Returns the number of messages that {@linkcode renderDashboard} shows. */
 export function logRows(window: Pick<Window, "columns" | "rows">, torrents: number): number {
-  return Math.max(0, shareOut(window, torrents).log - 1);
+  return Math.max(0, layout(window, torrents).log - 1);
 }
 
 function sparkLine({ rates, torrents, state }: Picture, { columns: width, style }: Window): string {
@@ -158,7 +162,7 @@ function sparkLine({ rates, torrents, state }: Picture, { columns: width, style 
   return `${one(rates.down, down, cells)}${" ".repeat(SPARK_GAP)}${one(rates.up, up, cells)}`;
 }
 
-/** The keys, as far as they fit; or what is being typed. */
+/** Draws the prompt if the user is typing, otherwise as many keys as fit. */
 function keyLine({ state, torrents, limits }: Picture, { columns: width, style }: Window): string {
   if (state.prompt !== null) {
     const asked = `limits, down up: ${state.prompt}_`;
@@ -214,7 +218,7 @@ function helpLines(style: Style): string[] {
   return ["", ...keys, "", ...FLAGS.map((line) => painted(line, "dim", style)), ""];
 }
 
-/** Whatever was put together has an end where the window has one. */
+/** Cuts a line to the width of the window. */
 function cut(line: string, { columns, style }: Window): string {
   if (widthOf(line) <= columns) return line;
   return cliTruncate(line, columns, { truncationCharacter: style.unicode ? "\u2026" : "~" });

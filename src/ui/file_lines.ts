@@ -1,34 +1,42 @@
 /**
- * The files of a torrent, and how much is here of each.
+ * Draws the files of a torrent with their progress.
  *
  * @module
  */
 
-import type { FileSnapshot } from "../session/torrent_handle.ts";
+import type { FileSnapshot } from "../session/session_events.ts";
 import { formatPercent, formatSize } from "./format.ts";
 import { painted, type Style } from "./style.ts";
 import { clip } from "./text.ts";
 
 const NUMBERS_WIDTH = 6 + 2 + 8 + 2;
 
+/** Options for {@linkcode renderFiles}. */
+export interface RenderFilesOptions {
+  /** Width in cells. */
+  readonly width: number;
+  /** Most lines. */
+  readonly room: number;
+  /** Index of the first file to show. */
+  readonly scroll: number;
+  /** What the terminal can show. */
+  readonly style: Style;
+}
+
 /**
  * Draws files.
  *
- * @param files All of them.
- * @param place `width`: cells in a line. `room`: most lines. `scroll`: the first file that is shown. `style`: what the
- * terminal can show.
- * @returns A heading, and a line for each file that there is room for.
+ * @param files All files of the torrent.
+ * @param place See {@linkcode RenderFilesOptions}.
+ * @returns A heading, and a line for each file that fits.
  */
-export function renderFiles(
-  files: readonly FileSnapshot[],
-  place: { readonly width: number; readonly room: number; readonly scroll: number; readonly style: Style },
-): string[] {
+export function renderFiles(files: readonly FileSnapshot[], place: RenderFilesOptions): string[] {
   const { width, style } = place;
   const rows = Math.max(0, place.room - 1);
   const first = Math.max(0, Math.min(place.scroll, files.length - rows));
   const shown = files.slice(first, first + rows);
   const range = shown.length === files.length ? "" : `, ${first + 1} to ${first + shown.length}; arrows move`;
-  const heading = files.length === 0 ? "Nobody knows yet what it holds" : `Files: ${files.length}${range}`;
+  const heading = files.length === 0 ? "The files are not known yet" : `Files: ${files.length}${range}`;
   return [painted(clip(heading, { width, style }), "dim", style), ...shown.map((file) => fileLine(file, width, style))];
 }
 

@@ -1,5 +1,5 @@
 /**
- * Numbers as people read them: sizes, rates, times, parts.
+ * Formats numbers for people: sizes, rates, durations, percentages.
  *
  * @module
  */
@@ -8,25 +8,26 @@ import prettyBytes from "pretty-bytes";
 import prettyMs from "pretty-ms";
 import type { TorrentSnapshot } from "../session/session_events.ts";
 
-/** What stands for a number that is not known. */
+/** Placeholder for an unknown number. */
 export const UNKNOWN = "-";
 
 /**
- * A size, 1024-based, to three digits.
+ * Formats a size with 1024-based units and three digits.
  *
- * @param bytes How many; below 0 counts as 0.
- * @returns Like `512 B`, `1.5 GiB` or `700 MiB`; at most 8 characters. {@linkcode UNKNOWN} for what is not finite.
+ * @param bytes Bytes; a negative number counts as 0.
+ * @returns Text such as `512 B`, `1.5 GiB` or `700 MiB`, at most 8 characters; {@linkcode UNKNOWN} for a number that is
+ * not finite.
  */
 export function formatSize(bytes: number): string {
   return Number.isFinite(bytes) ? prettyBytes(Math.max(0, Math.round(bytes)), { binary: true }) : UNKNOWN;
 }
 
 /**
- * A part of a size, in the unit of the whole, so that its width hardly changes while it grows.
+ * Formats a part of a size in the unit of the whole, so that the width hardly changes while the part grows.
  *
- * @param done Bytes that are there.
- * @param size Bytes in all.
- * @returns Like `0.7 / 1.5 GiB`; at most 15 characters.
+ * @param done Bytes of the part.
+ * @param size Bytes of the whole.
+ * @returns Text such as `0.7 / 1.5 GiB`, at most 15 characters.
  */
 export function formatPart(done: number, size: number): string {
   const whole = formatSize(size);
@@ -36,16 +37,16 @@ export function formatPart(done: number, size: number): string {
 }
 
 /**
- * A rate.
+ * Formats a rate.
  *
- * @param bytes Bytes a second.
- * @returns Like `1.5 MiB/s`; at most 10 characters.
+ * @param bytes Bytes per second.
+ * @returns Text such as `1.5 MiB/s`, at most 10 characters.
  */
 export function formatRate(bytes: number): string {
   return `${formatSize(bytes)}/s`;
 }
 
-/** Made when the first number is shown: the first of them takes the runtime a tenth of the time that a start may take. */
+/** Created on first use: the first `Intl.NumberFormat` takes a tenth of the time that the program may take to start. */
 let percentFormats: readonly Intl.NumberFormat[] | null = null;
 let countFormat: Intl.NumberFormat | null = null;
 
@@ -61,11 +62,11 @@ function makePercentFormats(): readonly Intl.NumberFormat[] {
 }
 
 /**
- * A part of the whole in percent, cut and not rounded: what is not complete never shows as 100.
+ * Formats a fraction as a percentage. Rounds down, so that an incomplete torrent never shows as 100%.
  *
- * @param part 0 to 1; anything else counts as the nearer end.
- * @param decimals Digits after the point; 1 when absent.
- * @returns Like `46.2%`.
+ * @param part 0 to 1; clamped to that range.
+ * @param decimals Digits after the decimal point (default 1).
+ * @returns Text such as `46.2%`.
  */
 export function formatPercent(part: number, decimals: 0 | 1 = 1): string {
   percentFormats ??= makePercentFormats();
@@ -73,35 +74,35 @@ export function formatPercent(part: number, decimals: 0 | 1 = 1): string {
 }
 
 /**
- * A span of time in its two largest units.
+ * Formats a duration in its two largest units.
  *
- * @param seconds How long, or `null` when that is not known; below 1 counts as 1.
- * @returns Like `45s`, `2m 5s`, `3h 10m` or `4d 6h`; {@linkcode UNKNOWN} for `null` and for 100 days and more. At most
- * 7 characters.
+ * @param seconds Seconds, rounded up to 1; `null` if unknown.
+ * @returns Text such as `45s`, `2m 5s`, `3h 10m` or `4d 6h`, at most 7 characters; {@linkcode UNKNOWN} for `null` and
+ * for 100 days or more.
  */
 export function formatDuration(seconds: number | null): string {
   if (seconds === null || !(seconds < 100 * 86400)) return UNKNOWN;
   const whole = Math.max(1, Math.round(seconds));
-  // Zeros are left out: uncut, three hours and five seconds would be "3h 5s".
+  // prettyMs() leaves out zeros: without rounding, three hours and five seconds would be "3h 5s".
   const unit = whole < 3600 ? 1 : whole < 86400 ? 60 : 3600;
   return prettyMs((whole - whole % unit) * 1000);
 }
 
 /**
- * How long something took, finer than {@linkcode formatDuration} below ten seconds.
+ * Formats an elapsed time, below ten seconds more precisely than {@linkcode formatDuration}.
  *
- * @param seconds How long.
- * @returns Like `840ms`, `1.5s` or `2m 5s`.
+ * @param seconds Seconds.
+ * @returns Text such as `840ms`, `1.5s` or `2m 5s`.
  */
 export function formatElapsed(seconds: number): string {
   return seconds < 10 ? prettyMs(Math.max(0, seconds) * 1000) : formatDuration(seconds);
 }
 
 /**
- * A whole number with its digits in threes.
+ * Formats a whole number with thousands separators.
  *
- * @param value Any whole number.
- * @returns Like `1,234,567`.
+ * @param value A whole number.
+ * @returns Text such as `1,234,567`.
  */
 export function formatCount(value: number): string {
   countFormat ??= new Intl.NumberFormat("en-US");
@@ -109,21 +110,22 @@ export function formatCount(value: number): string {
 }
 
 /**
- * A number of things.
+ * Formats a count with its noun.
  *
- * @param count How many.
- * @param noun What, in the singular; its plural ends in `s`.
- * @returns Like `1 peer` or `12 peers`.
+ * @param count The count.
+ * @param noun Singular of a noun with a plural in `s`.
+ * @returns Text such as `1 peer` or `12 peers`.
  */
 export function formatPlural(count: number, noun: string): string {
   return `${formatCount(count)} ${noun}${count === 1 ? "" : "s"}`;
 }
 
 /**
- * What was given back for what is there: whether it was fetched in this run or before doesn't count, nor what was fetched twice.
+ * Returns the share ratio: uploaded bytes divided by verified bytes of wanted files. Verified bytes count whether they
+ * were downloaded in this run or earlier; bytes that were downloaded twice count once.
  *
- * @param torrent Payload bytes uploaded since the start, and those of wanted files that are verified.
- * @returns Uploaded bytes for each verified one; 0 while there is none.
+ * @param torrent Payload bytes uploaded since the start, and verified bytes of wanted files.
+ * @returns The ratio; 0 if nothing is verified.
  */
 export function ratioOf({ uploaded, verified }: Pick<TorrentSnapshot, "uploaded" | "verified">): number {
   return verified === 0 ? 0 : uploaded / verified;

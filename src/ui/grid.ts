@@ -1,5 +1,5 @@
 /**
- * Rows in columns that fit the window: the less important columns go first when it is narrow.
+ * Draws rows in columns. Drops the less important columns in a narrow window.
  *
  * @module
  */
@@ -7,31 +7,31 @@
 import { type Paint, painted, shown, type Style } from "./style.ts";
 import { clip } from "./text.ts";
 
-/** One column of rows of type `Row`. */
+/** A column of rows of type `Row`. */
 export interface Column<Row> {
-  /** Above the column. */
+  /** Heading of the column. */
   readonly header: string;
-  /** Which side the cells keep to; left when absent. */
+  /** Alignment of the cells (default `left`). */
   readonly align?: "left" | "right";
-  /** Fewest cells with which it makes sense. */
+  /** Smallest width, in character cells. The column is dropped if it doesn't fit. */
   readonly min: number;
-  /** Most cells that it can use. */
+  /** Largest width, in character cells. */
   readonly max: number;
-  /** The lower, the longer it stays. */
+  /** Columns with a higher number are dropped first. */
   readonly priority: number;
-  /** Text of a cell. Only the last column shows other characters than ASCII. */
+  /** Returns the text of a cell. Only the last column shows non-ASCII characters. */
   readonly text: (row: Row) => string;
-  /** Colour of a cell; plain when absent. */
+  /** Returns the colour of a cell (default `plain`). */
   readonly paint?: (row: Row) => Paint;
-  /** Colour of its header; dim when absent. */
+  /** Colour of the heading (default `dim`). */
   readonly headPaint?: Paint;
 }
 
-/** A column that has its place. */
+/** A column and the width that it got. */
 export interface Placed<Row> {
-  /** Which column. */
+  /** The column. */
   readonly column: Column<Row>;
-  /** Its width in cells. */
+  /** Width in character cells. */
   readonly width: number;
 }
 
@@ -39,11 +39,11 @@ const GAP = "  ";
 const ASCII: Style = { color: false, unicode: false };
 
 /**
- * Chooses the columns for a window and shares out its width.
+ * Chooses the columns that fit the window, and divides the width among them.
  *
- * @param columns All columns in their order.
- * @param width Cells of the window.
- * @returns The columns that fit, in the same order.
+ * @param columns All columns in display order.
+ * @param width Width of the window, in cells.
+ * @returns The columns that fit, in display order.
  */
 export function placeColumns<Row>(columns: readonly Column<Row>[], width: number): Placed<Row>[] {
   const byPriority = columns.toSorted((a, b) => a.priority - b.priority);
@@ -65,13 +65,13 @@ export function placeColumns<Row>(columns: readonly Column<Row>[], width: number
   });
 }
 
-/** How to draw rows. */
+/** Options for {@linkcode renderGrid}. */
 export interface GridOptions<Row> {
-  /** All columns in their order, the one with text from outside last. */
+  /** All columns in display order. The column with text from outside is the last one. */
   readonly columns: readonly Column<Row>[];
-  /** Cells of the window. */
+  /** Width of the window, in cells. */
   readonly width: number;
-  /** Whether a line of headers comes first. */
+  /** Whether to draw a line of headings. */
   readonly head: boolean;
   /** What the terminal can show. */
   readonly style: Style;
@@ -80,9 +80,9 @@ export interface GridOptions<Row> {
 /**
  * Draws rows in columns.
  *
- * @param rows What they show, at least one.
- * @param options The columns and the window.
- * @returns One line a row and one for the headers, none wider than the window.
+ * @param rows The rows, at least one.
+ * @param options See {@linkcode GridOptions}.
+ * @returns A line for each row and one for the headings, none wider than the window.
  */
 export function renderGrid<Row>(rows: readonly Row[], options: GridOptions<Row>): string[] {
   const { columns, width, head, style } = options;
@@ -94,7 +94,7 @@ export function renderGrid<Row>(rows: readonly Row[], options: GridOptions<Row>)
       const text = row === null ? column.header : column.text(row);
       const cell = clip(isLast ? text : shown(text, ASCII), { width, style });
       const paint = row === null ? column.headPaint ?? "dim" : column.paint?.(row) ?? "plain";
-      // All but the last column are ASCII, so that their cells are their characters.
+      // Cells of all but the last column are ASCII, so that their width is their length.
       const full = isLast ? cell : column.align === "right" ? cell.padStart(width) : cell.padEnd(width);
       return painted(column === placed.at(-1)?.column ? full.trimEnd() : full, paint, style);
     }).join(GAP).trimEnd();

@@ -1,15 +1,15 @@
 /**
- * Events as objects for scripts: the field names of the command-line contract and no others.
+ * Converts events to JSON objects with the field names of the command-line contract.
  *
  * @module
  */
 
 import type { ShoalError } from "../base/errors.ts";
-import { progressOf } from "../session/torrent_handle.ts";
+import { progressOf } from "../session/session_events.ts";
 import type { TorrentSnapshot } from "../session/session_events.ts";
 import type { ViewEvent } from "./view.ts";
 
-/** A JSON object; `event` and `time` come first. */
+/** A JSON object. `event` and `time` come first. */
 export interface JsonLine {
   readonly event: string;
   /** ISO 8601, UTC. */
@@ -18,10 +18,10 @@ export interface JsonLine {
 }
 
 /**
- * An event.
+ * Converts an event.
  *
- * @param event What happened.
- * @param time When, in milliseconds since 1970.
+ * @param event The event.
+ * @param time Time of the event, in milliseconds since 1970.
  * @returns The object to print.
  */
 export function eventLine(event: ViewEvent, time: number): JsonLine {
@@ -70,17 +70,17 @@ export function eventLine(event: ViewEvent, time: number): JsonLine {
   }
 }
 
-/** Seconds, to a thousandth. */
+/** Rounds seconds to milliseconds. */
 function toThousandths(seconds: number): number {
   return Math.round(seconds * 1000) / 1000;
 }
 
 /**
- * How far a torrent is.
+ * Makes a `progress` object.
  *
  * @param torrent The torrent.
- * @param time When, in milliseconds since 1970.
- * @returns The object to print: `downloaded` counts verified bytes, so that `downloaded / size` is `progress`.
+ * @param time Time of the snapshot, in milliseconds since 1970.
+ * @returns The object to print. `downloaded` counts verified bytes, so that `downloaded / size` is `progress`.
  */
 export function progressLine(torrent: TorrentSnapshot, time: number): JsonLine {
   const { event, ...rest } = progressOf(torrent);
@@ -88,10 +88,10 @@ export function progressLine(torrent: TorrentSnapshot, time: number): JsonLine {
 }
 
 /**
- * A failure that is not a torrent's.
+ * Makes an `error` object for a failure that doesn't concern a torrent.
  *
- * @param error What went wrong.
- * @param time When, in milliseconds since 1970.
+ * @param error The error.
+ * @param time Time of the failure, in milliseconds since 1970.
  * @returns The object to print.
  */
 export function failureLine(error: ShoalError, time: number): JsonLine {

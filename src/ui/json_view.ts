@@ -1,5 +1,5 @@
 /**
- * The view for scripts: one JSON object a line.
+ * The view for scripts: one JSON object per line.
  *
  * @module
  */
@@ -10,38 +10,38 @@ import { eventLine, failureLine, type JsonLine, progressLine } from "./json_line
 import type { View, ViewEvent, ViewOptions } from "./view.ts";
 import { jsonText } from "./json_text.ts";
 
-/** Milliseconds between two `progress` lines. */
+/** Milliseconds between two `progress` events. */
 const PROGRESS_MS = 1000;
 
-/** Events that are many, or that few want to know of. */
+/** Events that are printed only with `-v`, since they are frequent or of interest to few users. */
 const ONLY_VERBOSE: readonly string[] = ["peer", "port_map", "dht"];
 
-/** {@linkcode View} as JSON lines on standard output. */
+/** A {@linkcode View} that prints JSON lines on standard output. */
 export class JsonView implements View {
   readonly #options: ViewOptions;
   #timer: Timer | null = null;
   #open = false;
 
-  /** @param options What to draw from and on. */
+  /** @param options See {@linkcode ViewOptions}. */
   constructor(options: ViewOptions) {
     this.#options = options;
   }
 
-  /** Starts the clock for `progress`. */
+  /** Starts to print `progress` events. */
   start(): void {
     this.#open = true;
     this.#wait();
   }
 
-  /** @param event Printed at once; `peer`, `port_map` and `dht` events only with `-v`. */
+  /** @param event Printed at once. `peer`, `port_map` and `dht` events are printed only with `-v`. */
   event(event: ViewEvent): void {
     if (ONLY_VERBOSE.includes(event.event) && this.#options.verbosity === 0) return;
-    // Nobody should have to wait for a last line that says that all is there.
+    // Print the final progress before `completed`, so that a script needn't wait for it.
     if (event.event === "completed") this.#progress(event.infohash);
     this.#print(eventLine(event, this.#options.platform.wallClock()));
   }
 
-  /** Sentences are for people. */
+  /** Notes are for people and not printed. */
   note(): void {}
 
   /** @param error Printed as an `error` event. */
@@ -60,7 +60,7 @@ export class JsonView implements View {
   #wait(): void {
     this.#timer = this.#options.platform.after(PROGRESS_MS, () => {
       this.#wait();
-      // A reader that is behind gets the next one; events are never left out.
+      // Skip a `progress` event if the reader is behind. Other events are never skipped.
       if (!this.#options.terminal.stdout.busy) this.#progress();
     });
   }

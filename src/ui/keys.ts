@@ -1,17 +1,17 @@
 /**
- * What a terminal sends when keys are pressed, as keys. Pure: bytes in, keys out.
+ * Parses the bytes that a terminal sends into keys. Free of I/O.
  *
  * @module
  */
 
 import type { Bytes } from "../base/bytes.ts";
 
-/** A key: a character that can be seen, or a name. */
+/** A key: a printable character or a named key. */
 export type Key =
   | { readonly kind: "character"; readonly character: string }
   | { readonly kind: "named"; readonly name: NamedKey };
 
-/** Keys that have names. */
+/** Names of keys. */
 export type NamedKey =
   | "up"
   | "down"
@@ -28,7 +28,7 @@ export type NamedKey =
   | "backspace"
   | "interrupt";
 
-/** More bytes at once than fingers send: something was pasted. */
+/** More bytes than this in one read are pasted text, not typed keys. */
 const PASTE_BYTES = 24;
 const ESC = 0x1b;
 
@@ -41,7 +41,7 @@ const CONTROLS: Readonly<Record<number, NamedKey>> = {
   0x7f: "backspace",
 };
 
-/** By the last byte of a sequence that begins with `ESC [` or `ESC O`. */
+/** Keys by the last byte of a sequence that starts with `ESC [` or `ESC O`. */
 const FINALS: Readonly<Record<string, NamedKey>> = {
   A: "up",
   B: "down",
@@ -52,7 +52,7 @@ const FINALS: Readonly<Record<string, NamedKey>> = {
   Z: "back-tab",
 };
 
-/** By the number in `ESC [ n ~`. */
+/** Keys by the number in `ESC [ n ~`. */
 const NUMBERED: Readonly<Record<string, NamedKey>> = {
   1: "home",
   4: "end",
@@ -62,24 +62,32 @@ const NUMBERED: Readonly<Record<string, NamedKey>> = {
   8: "end",
 };
 
+/** Options for {@linkcode KeyReader.read}. */
+export interface ReadKeysOptions {
+  /** Whether the user is typing text, which may be pasted (default `false`). */
+  readonly typing?: boolean;
+}
+
 /**
- * Tells keys from bytes, over any cut between them. Whatever isn't a key that is known counts for nothing: other escape
- * sequences, characters beyond ASCII, text that was pasted.
+ * Parses keys from bytes that may be split anywhere. Ignores unknown escape sequences, non-ASCII characters and pasted
+ * text.
  */
 export class KeyReader {
   #state: "ground" | "escape" | "sequence" = "ground";
-  /** Parameters of the sequence so far, cut short: what is longer is no key. */
+  /** Parameters of the current sequence, limited in length. No known key has longer parameters. */
   #parameters = "";
 
   /**
-   * @param bytes What was read at once.
-   * @param options `typing`: whether text is asked for, so that it may be pasted.
-   * @returns The keys that were pressed.
+   * Parses the bytes of one read.
+   *
+   * @param bytes The bytes.
+   * @param options See {@linkcode ReadKeysOptions}.
+   * @returns The pressed keys.
    */
-  read(bytes: Bytes, options: { readonly typing?: boolean } = {}): Key[] {
+  read(bytes: Bytes, options: ReadKeysOptions = {}): Key[] {
     const keys: Key[] = [];
     for (const byte of bytes) this.#byte(byte, keys);
-    // Nothing follows at once: that is the key itself, and no sequence.
+    // An ESC at the end of a read is the Escape key, not the start of a sequence.
     if (this.#state === "escape") {
       this.#state = "ground";
       keys.push({ kind: "named", name: "escape" });
@@ -115,7 +123,7 @@ export class KeyReader {
   }
 }
 
-/** Whether characters came at once, as nobody presses them. */
+/** Returns `true` if several characters came in one read, which no typist achieves. */
 function isText(keys: readonly Key[]): boolean {
   return keys.filter(({ kind }) => kind === "character").length > 1;
 }

@@ -1,24 +1,23 @@
 /**
- * Limits as they are typed in the live view.
+ * Parses rate limits that the user types in the live view.
  *
  * @module
  */
 
-/** Bytes of each unit. */
+/** Bytes per unit. */
 const UNITS: Readonly<Record<string, number>> = { "": 1, K: 1024, M: 1024 ** 2, G: 1024 ** 3 };
 
-/** Limits in bytes a second: `null` for none, absent for what stays as it is. */
+/** Rate limits in bytes per second; `null` for no limit, absent for no change. */
 export interface TypedLimits {
   readonly down?: number | null;
   readonly up?: number | null;
 }
 
 /**
- * Reads what was typed: the limit for what comes, then the one for what goes, if it is to change. `0` and `none` are none,
- * `-` leaves it as it is.
+ * Parses a download limit, optionally followed by an upload limit. `0` and `none` mean no limit, `-` means no change.
  *
- * @param text Like `5M`, `5M 500K`, `- 500K` or `none none`.
- * @returns The limits, or `null` if that makes no sense.
+ * @param text Text such as `5M`, `5M 500K`, `- 500K` or `none none`.
+ * @returns The limits, or `null` if the text is invalid.
  */
 export function parseLimits(text: string): TypedLimits | null {
   const words = text.trim().split(/[\s,/]+/);

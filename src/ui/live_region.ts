@@ -1,7 +1,7 @@
 /**
- * A part of the terminal that is drawn over and over, as text for the terminal. It is not log-update's job, because that
- * goes up by as many lines as it wrote: after the window became narrower, wrapped remains of each frame would stay on the
- * screen. It also looks at the process's own output when it is loaded, past the `Terminal` that is handed in.
+ * Redraws a region at the bottom of the terminal by generating escape sequences. log-update doesn't fit: it moves up by
+ * the number of lines it wrote, so that wrapped remains of each frame stay on the screen after the window became
+ * narrower. It also reads the process's own output when loaded, bypassing the `Terminal` interface.
  *
  * @module
  */
@@ -9,37 +9,57 @@
 import { widthOf } from "./text.ts";
 
 const ESC = "\x1b[";
-/** Synchronized output: terminals that know it show what is between all at once, others ignore it. */
+/**
+ * Synchronized output: terminals that support it show everything between the two sequences at once; others ignore it.
+ */
 const BEGIN = `${ESC}?2026h`;
 const END = `${ESC}?2026l`;
-/** The cursor is hidden only while a frame is drawn: whatever stops the program between two frames leaves it visible. */
+/**
+ * The cursor is hidden only while a frame is drawn, so that it stays visible if the program stops between two frames.
+ */
 const SHOW_CURSOR = `${ESC}?25h`;
 const HIDE_CURSOR = `${ESC}?25l`;
 const ERASE_LINE_END = `${ESC}K`;
 const ERASE_BELOW = `${ESC}J`;
 
-/** Lines at the bottom of the output that replace themselves. Keeps what it drew last; the cursor rests below it. */
+/** Options for {@linkcode LiveRegion.draw}. */
+export interface DrawRegionOptions {
+  /** Current width of the window, in cells. */
+  readonly columns: number;
+  /** Lines to print once above the region, where they scroll away (default none). */
+  readonly above?: readonly string[];
+  /** Whether to redraw unchanged lines, too (default `false`). */
+  readonly force?: boolean;
+}
+
+/** Options for {@linkcode LiveRegion.end}. */
+export interface EndRegionOptions {
+  /** Current width of the window, in cells. */
+  readonly columns: number;
+  /** Lines to print in place of the region. */
+  readonly left: readonly string[];
+}
+
+/** Lines at the bottom of the terminal that are redrawn in place. The cursor rests below the region. */
 export class LiveRegion {
   #drawn: readonly string[] = [];
   #columns = 0;
 
   /**
-   * The next picture.
+   * Draws a frame.
    *
-   * @param lines What to show, none wider than the window.
-   * @param options `columns`: width of the window now. `above`: lines that scroll away above the region, once.
-   * @returns Text for the terminal; empty when there is nothing new to show.
+   * @param lines Lines of the region, none wider than the window.
+   * @param options See {@linkcode DrawRegionOptions}.
+   * @returns Text for the terminal; empty if nothing has changed.
    */
-  draw(
-    lines: readonly string[],
-    options: { readonly columns: number; readonly above?: readonly string[]; readonly force?: boolean },
-  ): string {
+  draw(lines: readonly string[], options: DrawRegionOptions): string {
     const { columns, above = [], force = false } = options;
     if (!force && above.length === 0 && columns === this.#columns && sameLines(lines, this.#drawn)) return "";
     const start = this.#toStart(columns);
-    // Lines are replaced in place, for what is erased first can flicker; lines above may wrap, so they need the room.
+    // Lines are overwritten, not erased first, which would flicker. Only for lines above the region everything is
+    // erased, since those lines may wrap.
     const fixed = above.length === 0 ? "" : `${ERASE_BELOW}${above.map((line) => `${line}\n`).join("")}`;
-    // What is there already is passed over.
+    // Unchanged lines are skipped.
     const stays = !force && above.length === 0 && columns === this.#columns ? this.#drawn : [];
     const region = lines.map((line, i) =>
       line === stays[i] ? "\n" : `${line}${widthOf(line) < columns ? ERASE_LINE_END : ""}\n`
@@ -50,24 +70,27 @@ export class LiveRegion {
   }
 
   /**
-   * Takes the region away.
+   * Removes the region.
    *
-   * @param options `columns`: width of the window now. `left`: lines that stay in its place.
+   * @param options See {@linkcode EndRegionOptions}.
    * @returns Text for the terminal.
    */
-  end(options: { readonly columns: number; readonly left: readonly string[] }): string {
+  end(options: EndRegionOptions): string {
     const start = this.#toStart(options.columns);
     this.#drawn = [];
     return `${BEGIN}${start}${ERASE_BELOW}${options.left.map((line) => `${line}\n`).join("")}${END}`;
   }
 
-  /** Others have written below the region: it stays as it is, and the next one is drawn where the cursor is then. */
+  /**
+   * Called when another program has written below the region. The region stays as it is, and the next frame is drawn at
+   * the cursor.
+   */
   leave(): void {
     this.#drawn = [];
     this.#columns = 0;
   }
 
-  /** Moves the cursor to the first cell of what was drawn; lines wrap anew when the window became narrower. */
+  /** Moves the cursor to the first cell of the region. Drawn lines have wrapped if the window became narrower. */
   #toStart(columns: number): string {
     const rows = columns >= this.#columns
       ? this.#drawn.length

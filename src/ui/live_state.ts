@@ -1,5 +1,5 @@
 /**
- * What the user has chosen to see, and what keys do to it. Pure: a state and a key in, a state and a deed out.
+ * Selections of the user in the live view, and how keys change them. Free of I/O.
  *
  * @module
  */
@@ -8,39 +8,39 @@ import type { Key } from "./keys.ts";
 import { parseLimits } from "./limit_prompt.ts";
 import { PEER_ORDERS, type PeerOrder } from "./table.ts";
 
-/** What the live view shows, as far as the user decides. */
+/** What the live view shows, as selected by the user. */
 export interface LiveState {
-  /** Which torrent is looked at. */
+  /** Index of the selected torrent. */
   readonly selected: number;
-  /** What peers are sorted by. */
+  /** Sort order of the peers. */
   readonly order: PeerOrder;
-  /** What stands below the torrent. */
+  /** Panel below the torrent. */
   readonly panel: "overview" | "files" | "help";
-  /** The first line of the files that is shown. */
+  /** Index of the first file to show. */
   readonly scroll: number;
-  /** What is typed so far where limits are asked for; `null` when they aren't. */
+  /** Text typed in the limit prompt; `null` if the prompt is closed. */
   readonly prompt: string | null;
-  /** What is wrong with what was typed; empty when nothing is. */
+  /** Error about the typed text; empty if there is none. */
   readonly complaint: string;
 }
 
-/** What a key asks for besides another picture. */
+/** Action of a key besides a change of the view. */
 export type KeyAction =
   | { readonly kind: "quit" }
   | { readonly kind: "pause"; readonly all: boolean }
   | { readonly kind: "limits"; readonly down?: number | null; readonly up?: number | null };
 
-/** What the state is about. */
+/** Counts that limit selection and scrolling. */
 export interface LiveContext {
-  /** How many torrents there are. */
+  /** Number of torrents. */
   readonly torrents: number;
-  /** How many files the selected one has. */
+  /** Number of files of the selected torrent. */
   readonly files: number;
-  /** How many lines a page has. */
+  /** Lines per page. */
   readonly page: number;
 }
 
-/** What is shown first. */
+/** Initial state. */
 export const FIRST_STATE: LiveState = {
   selected: 0,
   order: "activity",
@@ -50,35 +50,48 @@ export const FIRST_STATE: LiveState = {
   complaint: "",
 };
 
-/** Longest line that may be typed. */
+/** Longest text that can be typed. */
 const MAX_PROMPT = 32;
 
+/** Options for {@linkcode handleKey}. */
+export interface PressedOptions {
+  /** The pressed key. */
+  readonly key: Key;
+  /** Numbers of torrents, files and lines. */
+  readonly around: LiveContext;
+}
+
+/** Result of {@linkcode handleKey}. */
+export interface PressedResult {
+  /** The new state. */
+  readonly state: LiveState;
+  /** Action to take; `null` for none. */
+  readonly action: KeyAction | null;
+}
+
 /**
- * What a key does.
+ * Handles a key.
  *
- * @param state What is shown.
- * @param options `key`: which was pressed. `around`: what the state is about.
- * @returns What is to be shown, and what is to be done, if anything.
+ * @param state The current state.
+ * @param options See {@linkcode PressedOptions}.
+ * @returns The new state and the action to take.
  */
-export function pressed(
-  state: LiveState,
-  options: { readonly key: Key; readonly around: LiveContext },
-): { readonly state: LiveState; readonly deed: KeyAction | null } {
+export function handleKey(state: LiveState, options: PressedOptions): PressedResult {
   const { key, around } = options;
-  if (key.kind === "named" && key.name === "interrupt") return { state, deed: { kind: "quit" } };
+  if (key.kind === "named" && key.name === "interrupt") return { state, action: { kind: "quit" } };
   if (state.prompt !== null) return typed(state, state.prompt, key);
   const name = key.kind === "named" ? key.name : key.character;
-  const only = (change: Partial<LiveState>) => ({ state: { ...state, ...change }, deed: null });
+  const only = (change: Partial<LiveState>) => ({ state: { ...state, ...change }, action: null });
   const step = STEPS[name];
   if (step !== undefined && state.panel === "files") return only({ scroll: scrolled(state, step, around) });
   switch (name) {
     case "q":
-      return { state, deed: { kind: "quit" } };
+      return { state, action: { kind: "quit" } };
     case "p":
     case " ":
-      return { state, deed: { kind: "pause", all: false } };
+      return { state, action: { kind: "pause", all: false } };
     case "P":
-      return { state, deed: { kind: "pause", all: true } };
+      return { state, action: { kind: "pause", all: true } };
     case "s":
       return only({ order: PEER_ORDERS[(PEER_ORDERS.indexOf(state.order) + 1) % PEER_ORDERS.length]! });
     case "f":
@@ -97,11 +110,11 @@ export function pressed(
     case "tab":
       return only(selected(state, 1, around));
     default:
-      return { state, deed: null };
+      return { state, action: null };
   }
 }
 
-/** Keys that move through the files: lines, or pages. */
+/** Keys that scroll the list of files, by lines or pages. */
 const STEPS: Readonly<Record<string, readonly [number, "lines" | "pages"]>> = {
   "up": [-1, "lines"],
   "down": [1, "lines"],
@@ -121,8 +134,8 @@ function selected(state: LiveState, by: number, { torrents }: LiveContext): Part
   return { selected: (state.selected + by + torrents) % torrents, scroll: 0 };
 }
 
-function typed(state: LiveState, prompt: string, key: Key): { state: LiveState; deed: KeyAction | null } {
-  const only = (change: Partial<LiveState>) => ({ state: { ...state, complaint: "", ...change }, deed: null });
+function typed(state: LiveState, prompt: string, key: Key): { state: LiveState; action: KeyAction | null } {
+  const only = (change: Partial<LiveState>) => ({ state: { ...state, complaint: "", ...change }, action: null });
   if (key.kind === "character") return only({ prompt: (prompt + key.character).slice(0, MAX_PROMPT) });
   switch (key.name) {
     case "backspace":
@@ -133,7 +146,7 @@ function typed(state: LiveState, prompt: string, key: Key): { state: LiveState; 
       if (prompt.trim() === "") return only({ prompt: null });
       const limits = parseLimits(prompt);
       if (limits === null) return only({ complaint: "not understood" });
-      return { state: { ...state, complaint: "", prompt: null }, deed: { kind: "limits", ...limits } };
+      return { state: { ...state, complaint: "", prompt: null }, action: { kind: "limits", ...limits } };
     }
     default:
       return only({});

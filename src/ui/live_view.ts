@@ -1,5 +1,5 @@
 /**
- * The view for people: a picture that redraws itself and listens to keys, with messages in it and above it.
+ * The view for people: a picture on the terminal that is redrawn periodically, shows messages, and responds to keys.
  *
  * @module
  */
@@ -14,20 +14,20 @@ import { type Style, styleFor } from "./style.ts";
 import { Summary } from "./summary.ts";
 import { filePage, logRows, renderDashboard } from "./dashboard.ts";
 import { KeyReader } from "./keys.ts";
-import { FIRST_STATE, type KeyAction, type LiveState, pressed } from "./live_state.ts";
+import { FIRST_STATE, handleKey, type KeyAction, type LiveState } from "./live_state.ts";
 import { RateHistory } from "./spark.ts";
 import type { View, ViewEvent, ViewOptions } from "./view.ts";
 
-/** Milliseconds between two frames: five a second. */
+/** Milliseconds between two frames. */
 const FRAME_MS = 200;
-/** Milliseconds that a terminal that takes nothing may hold up the end. */
+/** Milliseconds that close() waits for a terminal that takes no output. */
 const LAST_WRITE_MS = 500;
 /** Milliseconds without a frame after which the program may have been suspended. */
 const LATE_MS = 2 * FRAME_MS;
-/** Most messages kept for the next frame; a terminal that is held up gets the latest ones. */
+/** Most messages to keep for the next frame. The oldest are dropped if the terminal is blocked. */
 const MAX_WAITING = 200;
 
-/** {@linkcode View} on a terminal. A frame that the terminal is not ready for is left out, never queued. */
+/** A {@linkcode View} on a terminal. Skips frames that the terminal is not ready for. */
 export class LiveView implements View {
   readonly #options: ViewOptions;
   readonly #style: Style;
@@ -38,11 +38,11 @@ export class LiveView implements View {
   readonly #rates = new Map<string, { readonly down: RateHistory; readonly up: RateHistory }>();
   #state: LiveState = FIRST_STATE;
   #torrents: readonly TorrentSnapshot[] = [];
-  /** Most peers that were shown since the window changed. */
+  /** Most peers shown since the window or the selected torrent changed. */
   #peerRows = 0;
-  /** Messages that are part of the picture. */
+  /** Messages shown in the picture. */
   readonly #pane: string[] = [];
-  /** Messages that go above it with the next frame. */
+  /** Messages to print above the picture with the next frame. */
   #waiting: string[] = [];
   #lost = 0;
   #timer: Timer | null = null;
@@ -50,10 +50,10 @@ export class LiveView implements View {
   #open = false;
   #forget = () => {};
   #stopKeys: (() => void) | null = null;
-  /** When the last frame was due. */
+  /** Time of the last tick, in milliseconds. */
   #lastTick = 0;
 
-  /** @param options What to draw from and on. */
+  /** @param options See {@linkcode ViewOptions}. */
   constructor(options: ViewOptions) {
     this.#options = options;
     this.#summary = new Summary(options.snapshots);
@@ -71,7 +71,7 @@ export class LiveView implements View {
     this.#tick();
   }
 
-  /** @param event Shown by and by; what is to be said about it appears among the messages. */
+  /** @param event Shown with the next frame, with a message if it warrants one. */
   event(event: ViewEvent): void {
     this.#summary.event(event);
     const line = this.#log.of(event);
@@ -83,7 +83,7 @@ export class LiveView implements View {
     this.#say({ level: "note", text });
   }
 
-  /** The error line is enough. */
+  /** Failures are reported by the error line. */
   failed(): void {}
 
   /** Replaces the picture by the summary. */
@@ -117,7 +117,7 @@ export class LiveView implements View {
       down.note(now, torrent.rateDown);
       up.note(now, torrent.rateUp);
     }
-    // After a pause, the signal that says why comes before the next frame, and may come after this one.
+    // After a suspension, the signal that reports it may come only after this frame, so skip the frame.
     if (!late) this.#draw();
   }
 
@@ -159,10 +159,10 @@ export class LiveView implements View {
       const count = this.#torrents.length;
       const files = this.#state.panel === "files" ? this.#options.controls.files(this.#selectedHash).length : 0;
       const around = { torrents: count, files, page: filePage(window, count) };
-      const { state, deed } = pressed(this.#state, { key, around });
+      const { state, action } = handleKey(this.#state, { key, around });
       if (state.selected !== this.#state.selected) this.#peerRows = 0;
       this.#state = state;
-      if (deed) this.#do(deed);
+      if (action) this.#do(action);
     }
     this.#torrents = this.#summary.observe();
     this.#draw();
@@ -181,7 +181,7 @@ export class LiveView implements View {
     }
   }
 
-  /** After `continued`, what the shell wrote stands below the table; a new one is drawn below that. */
+  /** After `continued`, the shell's output follows the picture, so a new picture is drawn below. */
   #disturbed(disturbance: Disturbance): void {
     if (disturbance === "continued") this.#region.leave();
     this.#redrawAll = true;
@@ -190,7 +190,7 @@ export class LiveView implements View {
 
   #say(line: LogLine): void {
     const { terminal } = this.#options;
-    // Whoever sends standard error elsewhere wants the messages there.
+    // Messages go to standard error if it is redirected.
     if (!this.#open || !terminal.stderr.isTerminal) return void terminal.stderr.write(plainLogLine(line));
     this.#pane.push(styledLogLine(line, this.#style));
     if (this.#pane.length + this.#waiting.length <= MAX_WAITING) return;

@@ -1,5 +1,5 @@
 /**
- * Events of a session as sentences.
+ * Describes the events of a session in sentences.
  *
  * @module
  */
@@ -9,38 +9,43 @@ import { formatPlural } from "./format.ts";
 import { painted, shown, type Style } from "./style.ts";
 import type { StreamEvent, ViewEvent } from "./view.ts";
 
-/** One sentence for the user. */
+/** A message for the user. */
 export interface LogLine {
-  /** A warning matters to everybody, a note to who asked for it. */
+  /** A `warning` matters to every user, a `note` to users who ask for messages. */
   readonly level: "note" | "warning";
   /** Printable text on one line. */
   readonly text: string;
 }
 
-/** Only the environment's words count, so no colour here. */
+/** Messages are coloured later, if at all. */
 const PLAIN: Style = { color: false, unicode: true };
 
-/** Turns events into sentences; remembers enough not to say the same thing twice. */
+/** Describes events. Remembers the last message of each tracker to avoid repetition. */
 export class LogLines {
   readonly #verbosity: number;
   readonly #names = new Map<string, string>();
-  /** Last words of each tracker, by info-hash and URL. */
+  /** Last status and message of each tracker, by info-hash and URL. */
   readonly #trackers = new Map<string, string>();
 
-  /** @param verbosity 0: what matters to everybody; 1: why peers went, what trackers say; 2: every peer. */
+  /**
+   * @param verbosity 0: warnings and URLs; 1: also disconnected peers, tracker answers, port mappings and DHT problems;
+   * 2: also connected and refused peers.
+   */
   constructor(verbosity: number) {
     this.#verbosity = verbosity;
   }
 
   /**
-   * @param event What happened.
-   * @returns What to say about it, or `null` for nothing.
+   * Describes an event.
+   *
+   * @param event The event.
+   * @returns The message; `null` if there is nothing to say.
    */
   of(event: ViewEvent): LogLine | null {
     if (event.event === "added" || event.event === "metadata") this.#names.set(event.infohash, event.name);
     const line = this.#describe(event);
     if (line === null) return null;
-    // with one torrent, everybody knows which one is meant
+    // The name of the torrent is left out if there is only one torrent.
     const named = this.#names.size > 1 && event.infohash !== null;
     const name = named ? this.#names.get(event.infohash) : undefined;
     return { level: line.level, text: shown(name === undefined ? line.text : `${name}: ${line.text}`, PLAIN) };
@@ -114,21 +119,21 @@ function portMapText({ status, protocol, external, message }: PortMapEvent): str
 }
 
 /**
- * A sentence as one line for standard error.
+ * Formats a message as a line for standard error.
  *
- * @param line What to say.
- * @returns The line with its end.
+ * @param line The message.
+ * @returns The line with a line end.
  */
 export function plainLogLine(line: LogLine): string {
   return line.level === "warning" ? `shoal: warning: ${line.text}\n` : `shoal: ${line.text}\n`;
 }
 
 /**
- * A sentence for a place above the live table.
+ * Formats a message for the live view.
  *
- * @param line What to say.
+ * @param line The message.
  * @param style What the terminal can show.
- * @returns The line without its end.
+ * @returns The line without a line end.
  */
 export function styledLogLine(line: LogLine, style: Style): string {
   const text = shown(line.text, style);

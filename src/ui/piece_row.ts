@@ -1,55 +1,55 @@
 /**
- * The piece map: a cell for many pieces, shaded by how much of them is here.
+ * Draws the piece map. A cell stands for one or more pieces, shaded by how much of them is complete.
  *
  * @module
  */
 
-import type { PieceCell, PieceMap } from "../session/torrent_handle.ts";
+import type { PieceCell, PieceMap } from "../session/session_events.ts";
 import { formatCount } from "./format.ts";
 import { type Paint, painted, type Style, tinted } from "./style.ts";
 import { clip } from "./text.ts";
 
-/** Missing, three shades, all here. */
+/** Cells from missing to complete. */
 const SHADES = "\u00b7\u2591\u2592\u2593\u2588";
 const ASCII_SHADES = ".:=%#";
 const ACTIVE = "+";
 const RARE = "!";
 const UNWANTED = "-";
 
-/** Colour of pieces that are here, from few to all, where there are more than sixteen colours. */
+/** RGB colours of a cell, from a few pieces complete to all, for terminals with more than sixteen colours. */
 const FROM = [38, 92, 110] as const;
 const TO = [64, 214, 190] as const;
 
-/** Room for a map. */
+/** Space for a piece map. */
 export interface MapPlace {
-  /** Cells in a line. */
+  /** Width in cells. */
   readonly width: number;
-  /** Lines, without the heading. */
+  /** Lines without the heading. */
   readonly rows: number;
   /** What the terminal can show. */
   readonly style: Style;
 }
 
-/** What a cell looks like; cells that look alike are written together. */
+/** Appearance of a cell. Adjacent cells with equal paint and shade are written together. */
 interface Look {
   readonly character: string;
   readonly paint: Paint;
-  /** 0 to 1 for a shade of what is here; -1 for the plain colour. */
+  /** Fraction that is complete, as a shade from 0 to 1; -1 for a colour without shades. */
   readonly shade: number;
 }
 
 /**
  * Draws the pieces of a torrent.
  *
- * @param map Cells of the torrent, at most as many as there is room for.
- * @param place The room.
+ * @param map The piece map, with at most as many cells as fit.
+ * @param place The space.
  * @returns A heading, and lines of at most `width` cells.
  */
 export function renderPieces(map: PieceMap, place: MapPlace): string[] {
   const { width, style } = place;
   const common = map.cells.reduce((most, { rarest }) => Math.max(most, rarest ?? 0), 0);
   const looks = map.cells.map((cell) => lookOf(cell, common, style));
-  // Few pieces take several cells each, so that something is to be seen.
+  // A piece takes several cells if there are few pieces.
   const times = Math.max(1, Math.floor(width / Math.max(1, looks.length)));
   const wide = times === 1 ? looks : looks.flatMap((look) => Array<Look>(times).fill(look));
   const lines: string[] = [];
@@ -72,7 +72,7 @@ function lookOf(cell: PieceCell, common: number, style: Style): Look {
   return { character: shades[level]!, paint: "cyan", shade: Math.round(cell.done * 8) / 8 };
 }
 
-/** One peer at most has it, while others are had by more. */
+/** Returns `true` if at most one peer has a piece of the cell, while other pieces are more common. */
 function isRare({ rarest }: PieceCell, common: number): boolean {
   return rarest !== null && rarest <= 1 && common >= (rarest === 0 ? 1 : 3);
 }

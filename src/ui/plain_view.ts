@@ -1,5 +1,5 @@
 /**
- * The view for files and pipes: a line every few seconds, messages on standard error.
+ * The view for files and pipes: a line of progress every few seconds, messages on standard error.
  *
  * @module
  */
@@ -12,38 +12,38 @@ import { shown, type Style } from "./style.ts";
 import { Summary } from "./summary.ts";
 import type { View, ViewEvent, ViewOptions } from "./view.ts";
 
-/** Milliseconds between two looks at the peers. */
+/** Milliseconds between two looks at the torrents and their peers. */
 const LOOK_MS = 1000;
-/** Looks for each line. */
+/** Looks per line of progress. */
 const LOOKS_PER_LINE = 5;
-/** Files keep every character, but no colours. */
+/** Output keeps non-ASCII characters but has no colours. */
 const STYLE: Style = { color: false, unicode: true };
 
-/** {@linkcode View} for whatever is not a terminal. */
+/** A {@linkcode View} for output that is not a terminal. */
 export class PlainView implements View {
   readonly #options: ViewOptions;
   readonly #summary: Summary;
   readonly #log: LogLines;
-  /** The last line of each torrent, by info-hash, for what stands still needs no second line. */
+  /** Last line of each torrent, by info-hash. An unchanged line is not repeated. */
   readonly #said = new Map<string, string>();
   #looks = 0;
   #timer: Timer | null = null;
   #open = false;
 
-  /** @param options What to draw from and on. */
+  /** @param options See {@linkcode ViewOptions}. */
   constructor(options: ViewOptions) {
     this.#options = options;
     this.#summary = new Summary(options.snapshots);
     this.#log = new LogLines(options.verbosity);
   }
 
-  /** Starts the clock; the first line comes with the first event or after some seconds. */
+  /** Starts the timer. The first line comes with the first event or after some seconds. */
   start(): void {
     this.#open = true;
     this.#wait();
   }
 
-  /** @param event Said at once if it matters. */
+  /** @param event Printed at once if it warrants a message. */
   event(event: ViewEvent): void {
     this.#summary.event(event);
     if (event.event === "added" || event.event === "metadata") {
@@ -57,15 +57,15 @@ export class PlainView implements View {
     if (line !== null) this.#say(line);
   }
 
-  /** @param text Said on standard error. */
+  /** @param text Printed on standard error. */
   note(text: string): void {
     this.#say({ level: "note", text });
   }
 
-  /** The error line is enough. */
+  /** Failures are reported by the error line. */
   failed(): void {}
 
-  /** Sums up. */
+  /** Prints the summary. */
   async close(): Promise<void> {
     if (!this.#open) return;
     this.#open = false;
@@ -102,10 +102,10 @@ export class PlainView implements View {
 }
 
 /**
- * How a torrent stands, in one line.
+ * Describes the progress of a torrent in one line.
  *
  * @param torrent The torrent.
- * @returns The line without its end.
+ * @returns The line without a line end.
  */
 function plainLine(torrent: TorrentSnapshot): string {
   return `${shown(torrent.name, STYLE)}: ${describe(torrent)}`;

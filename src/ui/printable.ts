@@ -1,5 +1,5 @@
 /**
- * Text from outside, made harmless.
+ * Makes text from outside safe to print.
  *
  * @module
  */
@@ -7,16 +7,19 @@
 const PRINTABLE_ASCII = /^[\x20-\x7e]*$/;
 const BREAKS = /[\t\n\v\f\r\x85\u2028\u2029]+/g;
 const CONTROLS = /[\p{Cc}\p{Cs}]/gu;
-/** Format characters turn the direction of text, join letters or show nothing; terminals disagree about all of them. */
+/**
+ * Format characters change the text direction, join letters or are invisible, and terminals disagree about their
+ * widths.
+ */
 const INVISIBLE = /[\p{Cf}\u{fe00}-\u{fe0f}\u{e0100}-\u{e01ef}\u115f\u1160\u3164\uffa0]/gu;
 const TOO_MANY_MARKS = /(\p{M}{3})\p{M}+/gu;
 
 /**
- * Text from outside, fit for a terminal: no control, escape or bidirectional characters, nothing invisible, no piles of
- * accents, all on one line.
+ * Makes text safe for a terminal: removes control, escape, bidirectional and invisible characters and excess combining
+ * marks, and joins lines.
  *
- * @param text A name, a client's version, a tracker's message: anything.
- * @returns Text that takes the width it shows.
+ * @param text Text from outside, such as a file name, a client's version or a tracker's message.
+ * @returns Text on one line that takes as much width as it shows.
  */
 export function printable(text: string): string {
   if (PRINTABLE_ASCII.test(text)) return text;

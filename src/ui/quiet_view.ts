@@ -1,5 +1,5 @@
 /**
- * The view for who wants none: no progress, messages only when asked for with -v.
+ * The view without progress (`--quiet`). Messages are printed only with `-v`.
  *
  * @module
  */
@@ -7,12 +7,12 @@
 import { LogLines, plainLogLine } from "./log_lines.ts";
 import type { View, ViewEvent, ViewOptions } from "./view.ts";
 
-/** {@linkcode View} that shows nothing by itself. */
+/** A {@linkcode View} that prints nothing but messages with `-v`. */
 export class QuietView implements View {
   readonly #options: ViewOptions;
   readonly #log: LogLines;
 
-  /** @param options Where messages go, if any. */
+  /** @param options See {@linkcode ViewOptions}. */
   constructor(options: ViewOptions) {
     this.#options = options;
     this.#log = new LogLines(options.verbosity);
@@ -21,23 +21,23 @@ export class QuietView implements View {
   /** Nothing to start. */
   start(): void {}
 
-  /** @param event Said on standard error with `-v`. */
+  /** @param event Printed on standard error with `-v`. */
   event(event: ViewEvent): void {
     if (this.#options.verbosity === 0) return;
     const line = this.#log.of(event);
     if (line !== null) void this.#options.terminal.stderr.write(plainLogLine(line));
   }
 
-  /** @param text Said on standard error with `-v`. */
+  /** @param text Printed on standard error with `-v`. */
   note(text: string): void {
     if (this.#options.verbosity === 0) return;
     void this.#options.terminal.stderr.write(plainLogLine({ level: "note", text }));
   }
 
-  /** The error line is enough. */
+  /** Failures are reported by the error line. */
   failed(): void {}
 
-  /** Nothing to end. */
+  /** Nothing to close. */
   close(): Promise<void> {
     return Promise.resolve();
   }

@@ -1,29 +1,29 @@
 /**
- * The rates of the last minute: kept a second at a time, drawn as a line of bars.
+ * Keeps the rates of the last minute, one per second, and draws them as a sparkline.
  *
  * @module
  */
 
 import { painted, type Style } from "./style.ts";
 
-/** Seconds that are drawn. */
+/** Seconds to draw. */
 const MINUTE = 60;
-/** Seconds that are kept: what is drawn is cut where the clock says, so that a minute may begin anywhere in its first step. */
+/** Seconds to keep. Bars are aligned to the clock, so that the first bar may start before the minute. */
 const KEPT = 2 * MINUTE;
 const BARS = "\u2581\u2582\u2583\u2584\u2585\u2586\u2587\u2588";
 const ASCII_BARS = "_.-:=+*#";
 
-/** One rate over the last minute. */
+/** History of a rate over the last minute. */
 export class RateHistory {
   readonly #rates: number[] = [];
-  /** Number of the second that the last rate is of. */
+  /** Second of the last rate, on the clock of `note()`. */
   #last = -1;
 
   /**
-   * Takes note of a rate. Of several in one second the last counts; seconds that were missed count as that one.
+   * Adds a rate. The last rate within a second counts. Missed seconds get the same rate.
    *
    * @param now Milliseconds.
-   * @param rate Bytes a second.
+   * @param rate Bytes per second.
    */
   note(now: number, rate: number): void {
     const second = Math.floor(now / 1000);
@@ -34,20 +34,20 @@ export class RateHistory {
     this.#last = second;
   }
 
-  /** The largest of the last minute. */
+  /** Largest rate of the last minute. */
   get peak(): number {
     return this.#rates.slice(-MINUTE).reduce((most, rate) => Math.max(most, rate), 0);
   }
 
   /**
-   * The rates, in as many steps as there is room for.
+   * Divides the last minute into steps.
    *
-   * @param width How many steps, at least 1.
-   * @returns Means, the latest last; fewer while there is less than a minute.
+   * @param width Number of steps, at least 1.
+   * @returns Mean rate of each step, the latest last; fewer than `width` during the first minute.
    */
   steps(width: number): number[] {
     const each = Math.ceil(MINUTE / Math.min(width, MINUTE));
-    // Cut where the clock says, so that what is past stays as it was drawn.
+    // Steps are aligned to the clock, so that bars of the past don't change.
     const first = this.#last - this.#rates.length + 1;
     const groups = new Map<number, number[]>();
     for (const [i, rate] of this.#rates.entries()) {
@@ -62,17 +62,22 @@ export class RateHistory {
   }
 }
 
+/** Options for {@linkcode renderSpark}. */
+export interface SparkOptions {
+  /** Width in cells, at least 1. */
+  readonly width: number;
+  /** What the terminal can show. */
+  readonly style: Style;
+}
+
 /**
  * Draws rates as bars.
  *
  * @param history The rates.
- * @param options `width`: cells, at least 1. `style`: what the terminal can show.
- * @returns Text of `width` cells, the latest on the right.
+ * @param options See {@linkcode SparkOptions}.
+ * @returns Text of `width` cells, the latest rate on the right.
  */
-export function renderSpark(
-  history: RateHistory,
-  options: { readonly width: number; readonly style: Style },
-): string {
+export function renderSpark(history: RateHistory, options: SparkOptions): string {
   const { width, style } = options;
   const bars = style.unicode ? BARS : ASCII_BARS;
   const { peak } = history;

@@ -1,5 +1,5 @@
 /**
- * What the terminal can show: colours, and characters beyond ASCII.
+ * Colours and character sets that the terminal supports.
  *
  * @module
  */
@@ -7,24 +7,25 @@
 import styles from "ansi-styles";
 import { printable } from "./printable.ts";
 
-/** How to draw. */
+/** What the terminal can show. */
 export interface Style {
-  /** Whether colours and weights may be used. */
+  /** Whether to use colours and weights. */
   readonly color: boolean;
-  /** Whether characters beyond ASCII may be used. */
+  /** Whether to use non-ASCII characters. */
   readonly unicode: boolean;
-  /** How many colours there are: 16 when absent, 256, or all of them. */
+  /** Number of colours: 256 or all (default 16). */
   readonly depth?: 256 | "all";
 }
 
-/** A colour or weight; each is one of the terminal's own sixteen, so that the user's theme decides. */
+/** A colour or weight. Colours are from the terminal's sixteen, so that the user's theme applies. */
 export type Paint = "plain" | "bold" | "dim" | "red" | "green" | "yellow" | "cyan";
 
 /**
- * The style that the environment asks for.
+ * Detects the style from the environment.
  *
- * @param env Reads a variable of the environment.
- * @returns No colour with `NO_COLOR` or on a dumb terminal; ASCII alone where the locale says that there is no more.
+ * @param env Returns an environment variable.
+ * @returns No colour with `NO_COLOR` or on a dumb terminal; only ASCII on a dumb terminal, on the Linux console, or in
+ * a locale without UTF-8.
  */
 export function styleFor(env: (name: string) => string | undefined): Style {
   const terminal = env("TERM");
@@ -38,12 +39,12 @@ export function styleFor(env: (name: string) => string | undefined): Style {
 }
 
 /**
- * Text in a colour.
+ * Colours text.
  *
  * @param text Printable text.
- * @param paint Which colour or weight.
+ * @param paint The colour or weight.
  * @param style What the terminal can show.
- * @returns The text with escape sequences round it, or as it is.
+ * @returns The text, with escape sequences around it if the style has colours.
  */
 export function painted(text: string, paint: Paint, style: Style): string {
   if (!style.color || paint === "plain" || text === "") return text;
@@ -51,18 +52,24 @@ export function painted(text: string, paint: Paint, style: Style): string {
   return open + text + close;
 }
 
+/** Options for {@linkcode tinted}. */
+export interface TintOptions {
+  /** Red, green and blue, each 0 to 255. */
+  readonly rgb: readonly [number, number, number];
+  /** Colour for terminals with sixteen colours. */
+  readonly otherwise: Paint;
+  /** What the terminal can show. */
+  readonly style: Style;
+}
+
 /**
- * Text in a colour that the sixteen don't have.
+ * Colours text in any colour.
  *
  * @param text Printable text.
- * @param options `rgb`: the colour, each part 0 to 255. `otherwise`: what to use where there are sixteen. `style`: what the
- * terminal can show.
- * @returns The text with escape sequences round it, or as it is.
+ * @param options See {@linkcode TintOptions}.
+ * @returns The text, with escape sequences around it if the style has colours.
  */
-export function tinted(
-  text: string,
-  options: { readonly rgb: readonly [number, number, number]; readonly otherwise: Paint; readonly style: Style },
-): string {
+export function tinted(text: string, options: TintOptions): string {
   const { rgb, otherwise, style } = options;
   if (!style.color || style.depth === undefined) return painted(text, otherwise, style);
   const { color } = styles;
@@ -71,11 +78,11 @@ export function tinted(
 }
 
 /**
- * Text from outside as this terminal can show it.
+ * Makes text from outside safe to print on a terminal.
  *
- * @param text Anything.
+ * @param text Text from outside.
  * @param style What the terminal can show.
- * @returns Printable text, with `?` for each character that is missing there.
+ * @returns Printable text, with `?` for each character that the terminal can't show.
  */
 export function shown(text: string, style: Style): string {
   const safe = printable(text);

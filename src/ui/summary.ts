@@ -1,5 +1,5 @@
 /**
- * What a session came to, in a few words.
+ * Summarizes a session at its end.
  *
  * @module
  */
@@ -12,38 +12,38 @@ import { clip } from "./text.ts";
 import type { ViewEvent } from "./view.ts";
 
 interface Account {
-  /** How it stood when it was last looked at; `null` before the first look. */
+  /** Last snapshot; `null` before the first one. */
   last: TorrentSnapshot | null;
-  /** Addresses of the peers that gave something. */
-  readonly givers: Set<string>;
+  /** Addresses of the peers that sent payload. */
+  readonly senders: Set<string>;
   completed: { readonly seconds: number; readonly bytes: number; readonly rate: number } | null;
   failed: boolean;
 }
 
-/** How to sum up. */
+/** Options for {@linkcode Summary.lines}. */
 export interface SummaryOptions {
-  /** Folder of a torrent's data by info-hash; `null` when nobody wants to know. */
+  /** Returns the folder of a torrent's data by info-hash; `null` if the folder shall not be shown. */
   readonly savedIn: (infohash: string) => string | null;
-  /** Whether the same command goes on where this run was stopped. */
+  /** Whether the same command resumes the download. */
   readonly resumable: boolean;
   /** What the terminal can show. */
   readonly style: Style;
-  /** Where to break lines; absent for one line a torrent. */
+  /** Width at which to break lines; one line per torrent when absent. */
   readonly columns?: number;
 }
 
-/** Watches torrents from the start, and sums up in the end. */
+/** Follows torrents from the start of a session and summarizes them at its end. */
 export class Summary {
   readonly #accounts = new Map<string, Account>();
   readonly #snapshots: () => readonly TorrentSnapshot[];
 
-  /** @param snapshots Takes snapshots of all torrents. */
+  /** @param snapshots Returns snapshots of all torrents. */
   constructor(snapshots: () => readonly TorrentSnapshot[]) {
     this.#snapshots = snapshots;
   }
 
   /**
-   * Takes note of how things stand.
+   * Takes and records snapshots.
    *
    * @returns Snapshots of all torrents.
    */
@@ -52,32 +52,34 @@ export class Summary {
     for (const torrent of torrents) {
       const account = this.#account(torrent.infoHash.hex);
       account.last = torrent;
-      for (const peer of torrent.peers) if (peer.downloaded > 0) account.givers.add(peer.address);
+      for (const peer of torrent.peers) if (peer.downloaded > 0) account.senders.add(peer.address);
     }
     return torrents;
   }
 
   /**
-   * Takes note of an event: a peer may come and go between two looks at how things stand.
+   * Records an event. Events show peers that come and go between two snapshots.
    *
-   * @param event What happened.
+   * @param event The event.
    */
   event(event: ViewEvent): void {
     if (event.infohash === null) return;
     const account = this.#account(event.infohash);
     if (event.event === "completed") {
-      this.observe(); // a download can be over between two looks: what it came to must not be missed
+      this.observe(); // a download can be over between two snapshots
       account.completed = event;
     }
     if (event.event === "error") account.failed = true;
     if (event.event === "peer" && event.action === "disconnected" && (event.downloaded ?? 0) > 0) {
-      account.givers.add(event.address);
+      account.senders.add(event.address);
     }
   }
 
   /**
+   * Returns the summary.
+   *
    * @param options See {@linkcode SummaryOptions}.
-   * @returns Lines, each without its end; none for a torrent that failed, since its error line says it all.
+   * @returns Lines without line ends. A failed torrent has no lines, since its error line is enough.
    */
   lines(options: SummaryOptions): string[] {
     return [...this.#accounts.values()].flatMap(({ last, failed, ...rest }) =>
@@ -88,13 +90,13 @@ export class Summary {
   #account(infohash: string): Account {
     const known = this.#accounts.get(infohash);
     if (known !== undefined) return known;
-    const made = { last: null, givers: new Set<string>(), completed: null, failed: false };
+    const made = { last: null, senders: new Set<string>(), completed: null, failed: false };
     this.#accounts.set(infohash, made);
     return made;
   }
 }
 
-type Outcome = Pick<Account, "givers" | "completed"> & { readonly last: TorrentSnapshot };
+type Outcome = Pick<Account, "senders" | "completed"> & { readonly last: TorrentSnapshot };
 
 function render(outcome: Outcome, options: SummaryOptions): string[] {
   const { savedIn, style, columns = Infinity } = options;
@@ -108,7 +110,9 @@ function render(outcome: Outcome, options: SummaryOptions): string[] {
   return [painted(clip(name, { width: columns, style }), "bold", style), ...packed(phrases, columns)];
 }
 
-/** Phrases on as few lines as they need; one that is too long has a line of its own and is left whole. */
+/**
+ * Distributes phrases over as few lines as possible. A phrase that is too long has a line of its own and is not cut.
+ */
 function packed(phrases: readonly string[], columns: number): string[] {
   const lines: string[] = [];
   for (const [i, phrase] of phrases.entries()) {
@@ -121,11 +125,11 @@ function packed(phrases: readonly string[], columns: number): string[] {
   return lines;
 }
 
-function describe({ last, givers, completed }: Outcome, { resumable }: SummaryOptions): string[] {
+function describe({ last, senders, completed }: Outcome, { resumable }: SummaryOptions): string[] {
   const gave = last.uploaded === 0
     ? "gave nothing back"
     : `gave back ${formatSize(last.uploaded)} (ratio ${ratioOf(last).toFixed(2)})`;
-  if (last.size === 0) return ["stopped before anybody said what it holds"];
+  if (last.size === 0) return ["stopped before the metadata arrived"];
   if (!isComplete({ last, completed })) {
     const part = last.size === 0 ? 0 : last.verified / last.size;
     const stopped = `stopped at ${formatPercent(part)} (${formatPart(last.verified, last.size)})`;
@@ -133,7 +137,7 @@ function describe({ last, givers, completed }: Outcome, { resumable }: SummaryOp
   }
   if (completed === null || completed.bytes === 0) return [formatSize(last.size), "was complete already", gave];
   const got = `${formatSize(last.size)} in ${formatElapsed(completed.seconds)} (${formatRate(completed.rate)})`;
-  return [got, `from ${formatPlural(givers.size, "peer")}`, gave];
+  return [got, `from ${formatPlural(senders.size, "peer")}`, gave];
 }
 
 function isComplete({ last, completed }: Pick<Outcome, "last" | "completed">): boolean {

@@ -1,5 +1,5 @@
 /**
- * Parts of the live view: torrents with their progress, and their peers.
+ * Draws torrents with their progress, and tables of torrents and peers, for the live view.
  *
  * @module
  */
@@ -21,17 +21,17 @@ import { type Column, renderGrid } from "./grid.ts";
 import { type Paint, painted, type Style } from "./style.ts";
 import { clip } from "./text.ts";
 
-/** Past this width, more room makes a table harder to read. */
+/** Largest width of a table, in cells. A wider table is harder to read. */
 const MAX_WIDTH = 120;
 const MIN_WIDTH = 40;
 const MAX_PEERS = 20;
-/** The longest IPv6 address with its brackets and port. */
+/** Length of the longest IPv6 address with brackets and port. */
 const MAX_ADDRESS = 47;
-/** From this width on, bar and numbers share a line. */
+/** Smallest width at which bar and numbers share a line. */
 const ONE_LINE_WIDTH = 78;
-/** From this width on, the time that is left has a label. */
+/** Smallest width at which the remaining time has a label. */
 const LABEL_WIDTH = 60;
-/** The longest state word. */
+/** Length of the longest state. */
 const STATE_WIDTH = 11;
 const PERCENT_WIDTH = 6;
 const RATE_WIDTH = 10;
@@ -50,19 +50,19 @@ const STATE_PAINT: Readonly<Record<TorrentState, Paint>> = {
   error: "red",
 };
 
-/** Where something is drawn. */
+/** Space to draw in. */
 export interface DrawingSpace {
-  /** Cells in a line. */
+  /** Width in cells, at least 1. */
   readonly width: number;
   /** What the terminal can show. */
   readonly style: Style;
 }
 
 /**
- * Draws a torrent: its name, a bar, its numbers.
+ * Draws the name, progress bar and numbers of a torrent.
  *
  * @param torrent The torrent.
- * @param place `width`: cells of the window, at least 1. `style`: what the terminal can show.
+ * @param place The space.
  * @returns Two lines, or three in a narrow window.
  */
 export function renderTorrent(torrent: TorrentSnapshot, place: DrawingSpace): string[] {
@@ -85,7 +85,7 @@ export function renderTorrent(torrent: TorrentSnapshot, place: DrawingSpace): st
   return [title, `${bar(width - taken)} ${percent}  ${joinFields(fields, width)}`];
 }
 
-/** What matters most, where there is hardly any room. */
+/** Draws a torrent in a very narrow window. */
 function renderNarrow(torrent: TorrentSnapshot, { width, style }: DrawingSpace): string[] {
   const percent = formatPercent(torrent.progress).padStart(PERCENT_WIDTH);
   const paint = STATE_PAINT[torrent.state];
@@ -108,7 +108,7 @@ function renderTitle(torrent: TorrentSnapshot, { width, style }: DrawingSpace): 
   return `${state}  ${painted(name, "bold", style)}${space}${painted(peers, "dim", style)}`;
 }
 
-/** A piece of a line whose width is known without looking through its colours. */
+/** A part of a line. Its width is stored, since its text contains escape sequences. */
 interface Field {
   readonly text: string;
   readonly width: number;
@@ -122,7 +122,7 @@ function torrentFields(torrent: TorrentSnapshot, { width, style }: DrawingSpace)
   const seeding = torrent.state === "seeding";
   const label = width < LABEL_WIDTH ? "" : "ETA ";
   const remaining = seeding ? `ratio ${formatRatio(torrent)}` : label + formatDuration(torrent.eta).padEnd(TIME_WIDTH);
-  // one unit for both numbers, so four characters are enough for the first
+  // Both numbers share a unit, so four characters are enough for the first.
   const partWidth = formatSize(torrent.size).length + 7;
   const part = { text: formatPart(torrent.verified, torrent.size).padStart(partWidth), width: partWidth, priority: 3 };
   return [
@@ -148,17 +148,22 @@ function formatRatio(torrent: TorrentSnapshot): string {
   return ratio < 100 ? ratio.toFixed(2) : ratio.toFixed(0);
 }
 
+/** Options for {@linkcode renderList}. */
+export interface RenderListOptions extends DrawingSpace {
+  /** Index of the selected torrent; `null` for none. */
+  readonly selected: number | null;
+  /** Most lines, at least 1. */
+  readonly room: number;
+}
+
 /**
  * Draws a line for each torrent.
  *
  * @param torrents The torrents, at least one.
- * @param place `selected`: which of them is looked at; `null` for none. `room`: most lines, at least 1.
- * @returns The lines; of more torrents than there is room for those round the selected one, and a sum of all.
+ * @param place See {@linkcode RenderListOptions}.
+ * @returns The lines. If not all torrents fit, the torrents around the selected one, and a line with totals.
  */
-export function renderList(
-  torrents: readonly TorrentSnapshot[],
-  place: DrawingSpace & { readonly selected: number | null; readonly room: number },
-): string[] {
+export function renderList(torrents: readonly TorrentSnapshot[], place: RenderListOptions): string[] {
   const { width, room, style, selected } = place;
   const count = torrents.length <= room ? torrents.length : Math.max(1, room - 1);
   const first = Math.max(0, Math.min(torrents.length - count, (selected ?? 0) - Math.floor(count / 2)));
@@ -209,7 +214,7 @@ const SHORT_COLUMNS: readonly Column<TorrentSnapshot>[] = [
   { header: "NAME", min: 18, max: MAX_WIDTH, priority: 2, text: (torrent) => torrent.name },
 ];
 
-/** Takes any IPv4 address; IPv6 addresses widen it where there is room. */
+/** Wide enough for any IPv4 address. Widened for IPv6 addresses if there is space. */
 const ADDRESS: Column<PeerSnapshot> = {
   header: "PEER",
   min: 21,
@@ -238,15 +243,19 @@ const PEER_COLUMNS: readonly Column<PeerSnapshot>[] = [
   { header: "CLIENT", min: 12, max: 40, priority: 5, text: (peer) => peer.client || UNKNOWN, paint: activity },
 ];
 
-function numberColumn<Row>(
-  header: string,
-  options: {
-    readonly width: number;
-    readonly priority: number;
-    readonly value: (row: Row) => number;
-    readonly format: (value: number) => string;
-  },
-): Column<Row> {
+/** Options for {@linkcode numberColumn}. */
+interface NumberColumnOptions<Row> {
+  /** Width in cells. */
+  readonly width: number;
+  /** See {@linkcode Column.priority}. */
+  readonly priority: number;
+  /** Returns the number of a row. */
+  readonly value: (row: Row) => number;
+  /** Formats a number above 0. */
+  readonly format: (value: number) => string;
+}
+
+function numberColumn<Row>(header: string, options: NumberColumnOptions<Row>): Column<Row> {
   const { width, priority, value, format } = options;
   return {
     header,
@@ -263,12 +272,12 @@ function activity(peer: PeerSnapshot): Paint {
   return peer.rateDown > 0 || peer.rateUp > 0 ? "plain" : "dim";
 }
 
-/** What the table of peers can be sorted by, in the order in which a key goes through them. */
+/** Sort orders of the peer table, in the order in which the key cycles through them. */
 export const PEER_ORDERS = ["activity", "down", "up", "got", "gave", "has", "client", "address"] as const;
-/** What the table of peers is sorted by. */
+/** A sort order of the peer table. */
 export type PeerOrder = (typeof PEER_ORDERS)[number];
 
-/** The header of the column that shows what is sorted by. */
+/** Heading of the column to highlight for each sort order. */
 const HEADERS: Readonly<Partial<Record<PeerOrder, string>>> = {
   down: "DOWN",
   up: "UP",
@@ -279,17 +288,22 @@ const HEADERS: Readonly<Partial<Record<PeerOrder, string>>> = {
   address: "PEER",
 };
 
+/** Options for {@linkcode renderPeers}. */
+export interface RenderPeersOptions extends DrawingSpace {
+  /** Sort order. */
+  readonly order: PeerOrder;
+  /** Most lines, at least 2. */
+  readonly room: number;
+}
+
 /**
  * Draws a table of peers.
  *
  * @param peers The peers.
- * @param place `order`: what to sort by. `room`: most lines, at least 2.
- * @returns A line of headers and one for each of the first peers; nothing when there is none.
+ * @param place See {@linkcode RenderPeersOptions}.
+ * @returns A line of headings and a line for each of the first peers; no lines if there are no peers.
  */
-export function renderPeers(
-  peers: readonly PeerSnapshot[],
-  place: DrawingSpace & { readonly order: PeerOrder; readonly room: number },
-): string[] {
+export function renderPeers(peers: readonly PeerSnapshot[], place: RenderPeersOptions): string[] {
   const { style, order, room } = place;
   const rows = sorted(peers, order).slice(0, Math.min(MAX_PEERS, room - 1));
   if (rows.length === 0) return [];
@@ -304,7 +318,7 @@ export function renderPeers(
 
 type Compare = (a: PeerSnapshot, b: PeerSnapshot) => number;
 
-/** Rates and sizes count in powers of two, so that rows don't jump about with every little change. */
+/** Compares rates and sizes by their power of two, so that small changes don't reorder the rows. */
 const COMPARE: Readonly<Record<PeerOrder, Compare>> = {
   activity: (a, b) =>
     most((peer) => peer.rateDown + peer.rateUp)(a, b) || most((peer) => peer.downloaded + peer.uploaded)(a, b),

@@ -1,5 +1,5 @@
 /**
- * Text from outside, cut to a width in character cells.
+ * Measures text, and cuts text to a width, in character cells.
  *
  * @module
  */
@@ -10,29 +10,37 @@ import { shown, type Style } from "./style.ts";
 
 const PRINTABLE_ASCII = /^[\x20-\x7e]*$/;
 
+/** Options for {@linkcode clip}. */
+export interface ClipOptions {
+  /** Most cells, 0 or more. A wide character takes two. */
+  readonly width: number;
+  /** What the terminal can show. */
+  readonly style: Style;
+}
+
 /**
- * Text from outside, cut to a width.
+ * Makes text from outside printable and cuts it to a width.
  *
- * @param text Anything.
- * @param options `width`: most cells, 0 or more; a wide character takes two. `style`: what the terminal can show.
- * @returns Printable text of at most `width` cells; its last one says so when something was cut off.
+ * @param text Text from outside.
+ * @param options See {@linkcode ClipOptions}.
+ * @returns Printable text of at most `width` cells, with an ellipsis in the last cell if it was cut.
  */
-export function clip(text: string, { width, style }: { readonly width: number; readonly style: Style }): string {
+export function clip(text: string, { width, style }: ClipOptions): string {
   const safe = shown(text, style);
-  // A character is a cell there, and measuring costs more than all else in a frame.
+  // Each ASCII character takes one cell. Measuring the width of other text is the most expensive part of a frame.
   if (safe.length <= width && PRINTABLE_ASCII.test(safe)) return safe;
   return cliTruncate(safe, width, { truncationCharacter: style.unicode ? "\u2026" : "~" });
 }
 
 // deno-lint-ignore no-control-regex
 const PAINT = /\x1b\[[\d;]*m/g;
-/** What frames are made of for the most part: ASCII, blocks, arrows and dots, a cell each. */
+/** Characters that frames mostly consist of, each one cell wide: ASCII, blocks, arrows and dots. */
 const NARROW = /^[\x20-\x7e\u00b7\u2026\u2191\u2193\u2580-\u259f\u25b8]*$/;
 
 /**
- * How wide text is, like string-width says, but quickly for what frames are made of.
+ * Measures the width of text. Gives the same result as string-width, but faster for text of frames.
  *
- * @param text Printable text, painted or not.
+ * @param text Printable text, with or without colours.
  * @returns Cells.
  */
 export function widthOf(text: string): number {

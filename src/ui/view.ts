@@ -1,5 +1,5 @@
 /**
- * What every way of showing a session has in common.
+ * Interfaces shared by all views of a session.
  *
  * @module
  */
@@ -7,7 +7,7 @@
 import type { ShoalError } from "../base/errors.ts";
 import type { Platform } from "../platform/platform.ts";
 import type { Terminal } from "../platform/terminal.ts";
-import type { FileSnapshot, PieceMap } from "../session/torrent_handle.ts";
+import type { FileSnapshot, PieceMap } from "../session/session_events.ts";
 import type {
   ChangedEvent,
   RemovedEvent,
@@ -16,72 +16,72 @@ import type {
   TorrentSnapshot,
 } from "../session/session_events.ts";
 
-/** A torrent is served over HTTP. */
+/** A torrent is now served over HTTP. */
 export interface StreamEvent {
   readonly event: "stream";
   readonly infohash: string;
-  /** The torrent's. */
+  /** Name of the torrent. */
   readonly name: string;
-  /** Page with links to the files; ends with a slash. */
+  /** URL of the page with links to the files; ends with a slash. */
   readonly url: string;
-  /** The largest file; `null` when there is none. */
+  /** URL of the largest file; `null` if there are no files. */
   readonly largest: string | null;
-  /** How many files there are. */
+  /** Number of files. */
   readonly files: number;
 }
 
-/** What a view is told; what a torrent does is seen in its snapshots. */
+/** An event for a view. Views take the state of torrents from snapshots, so that they need no `state` events. */
 export type ViewEvent = Exclude<SessionEvent, StateEvent | ChangedEvent | RemovedEvent> | StreamEvent;
 
-/** Whether a view is told of an event. */
+/** Returns `true` if an event is passed to views. */
 export function isShown(event: SessionEvent): event is Exclude<ViewEvent, StreamEvent> {
   return event.event !== "state" && event.event !== "changed" && event.event !== "removed";
 }
 
-/** Shows what a session does. */
+/** Shows the progress of a session. */
 export interface View {
-  /** Starts showing. */
+  /** Starts to show progress. */
   start(): void;
-  /** Takes note of an event of the session, or of the program's own; never throws, never waits. */
+  /** Shows an event of the session or the program. Must neither throw nor wait. */
   event(event: ViewEvent): void;
-  /** Says a sentence of the program's own. */
+  /** Shows a message of the program. */
   note(text: string): void;
-  /** Takes note of a failure that is not a torrent's; its error line on standard error is not the view's business. */
+  /** Shows a failure that doesn't concern a torrent. Its error line on standard error is written by the caller. */
   failed(error: ShoalError): void;
-  /** Stops showing, sums up, and leaves the terminal as it was. Harmless when called again. */
+  /** Stops, prints a summary and restores the terminal. Does nothing when called again. */
   close(): Promise<void>;
 }
 
-/** What keys do, and what is drawn only where there is room for it; torrents are named by their info-hash. */
+/** Actions of the live view, and data that is requested only if it is shown. Torrents are named by info-hash. */
 export interface LiveControls {
-  /** The pieces of a torrent, as `Torrent.pieceMap()` gives them. */
+  /** Returns the pieces of a torrent, as `Torrent.pieceMap()`. */
   pieceMap(infohash: string, cells: number): PieceMap | null;
-  /** The files of a torrent. */
+  /** Returns the files of a torrent. */
   files(infohash: string): readonly FileSnapshot[];
-  /** Pauses torrents, or lets them go on when all of them are paused. */
+  /** Pauses torrents, or resumes them if all of them are paused. */
   togglePause(infohashes: readonly string[]): void;
-  /** How fast all torrents together may be, in bytes a second; `null` for as fast as they can. */
+  /** Returns the rate limits of the session, in bytes per second; `null` for no limit. */
   limits(): { readonly down: number | null; readonly up: number | null };
-  /** Changes that; what is absent stays as it is. */
+  /** Changes the rate limits. An absent limit doesn't change. */
   setLimits(limits: { readonly down?: number | null; readonly up?: number | null }): void;
-  /** Stops in good order, as Ctrl-C does. */
+  /** Stops the program in good order, as Ctrl-C does. */
   quit(): void;
 }
 
-/** What a view draws from and draws on. */
+/** Options for a {@linkcode View}. */
 export interface ViewOptions {
   /** Clocks and timers. */
   readonly platform: Pick<Platform, "now" | "wallClock" | "after">;
-  /** Where it draws. */
+  /** Terminal to draw on. */
   readonly terminal: Terminal;
-  /** The torrents as they are now. */
+  /** Returns snapshots of all torrents. */
   readonly snapshots: () => readonly TorrentSnapshot[];
-  /** How often `-v` was given. */
+  /** Number of `-v` options. */
   readonly verbosity: number;
-  /** The folder in which a torrent's data is saved, by info-hash; `null` when nobody wants to know. */
+  /** Returns the folder of a torrent's data by info-hash; `null` if the folder shall not be shown. */
   readonly savedIn: (infohash: string) => string | null;
-  /** What a view for people can ask for besides. */
+  /** Controls for the live view. */
   readonly controls: LiveControls;
-  /** Whether the same command goes on where this run was stopped. */
+  /** Whether the same command resumes the download. */
   readonly resumable: boolean;
 }

@@ -1,5 +1,5 @@
 /**
- * The message that says that a piece is lost (BEP 54, `lt_donthave`).
+ * The message that says that a piece was lost (BEP 54, `lt_donthave`).
  *
  * @module
  */
@@ -8,8 +8,10 @@ import type { Bytes } from "../base/bytes.ts";
 import { WireError } from "./messages.ts";
 
 /**
- * @param index The piece that we haven't got any more.
- * @returns What follows the extension's id.
+ * Encodes the payload of an `lt_donthave` message.
+ *
+ * @param index Index of the piece that we lost.
+ * @returns The bytes after the extension message id.
  */
 export function encodeDontHave(index: number): Bytes {
   const payload = new Uint8Array(4);
@@ -18,10 +20,12 @@ export function encodeDontHave(index: number): Bytes {
 }
 
 /**
- * @param payload What follows the extension's id.
- * @param pieceCount Pieces of the torrent.
- * @returns The piece that the peer hasn't got any more.
- * @throws {WireError} If the message isn't four bytes long, or names a piece that the torrent hasn't.
+ * Parses the payload of an `lt_donthave` message.
+ *
+ * @param payload The bytes after the extension message id.
+ * @param pieceCount Number of pieces of the torrent.
+ * @returns Index of the piece that the peer lost.
+ * @throws {WireError} If the payload is not four bytes long, or the index is out of range.
  */
 export function parseDontHave(payload: Uint8Array, pieceCount: number): number {
   if (payload.length !== 4) throw new WireError(`lt_donthave has ${payload.length} bytes, not 4`);

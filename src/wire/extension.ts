@@ -12,46 +12,55 @@ import { MAX_CLIENT_NAME, MAX_EXTENSION_DEPTH, MAX_EXTENSION_HANDSHAKE, MAX_META
 import { type BencodeDict, BencodeError, decodeDict, type Encodable, encode } from "../bencode/mod.ts";
 import { WireError } from "./messages.ts";
 
-/** Extension message id of the handshake itself. */
+/** Extension message id of the handshake. */
 export const EXTENSION_HANDSHAKE = 0;
 /**
- * The extensions that we speak, with the ids under which we take their messages: peer exchange (BEP 11), metadata (BEP 9),
- * upload-only (BEP 21), pieces that are lost (BEP 54).
+ * The extensions that we support, with the ids under which we accept their messages: peer exchange (BEP 11), metadata
+ * (BEP 9), upload-only (BEP 21), lost pieces (BEP 54).
  */
 export const EXTENSION_IDS = { ut_pex: 1, ut_metadata: 2, upload_only: 3, lt_donthave: 4 } as const;
-/** The name of an extension that we speak. */
+/** Name of an extension that we support. */
 export type ExtensionName = keyof typeof EXTENSION_IDS;
 
-/** What one end says in its extension handshake. Absent means that it didn't say. */
+/** Content of an extension handshake. A field is absent if the sender left it out. */
 export interface ExtensionHandshake {
   /** Name and version of the client (`v`). */
   readonly version?: string;
-  /** Outstanding requests that it holds without dropping any (`reqq`). */
+  /** Number of outstanding requests that the sender queues without dropping any (`reqq`). */
   readonly requestQueue?: number;
-  /** It would rather be spoken to encrypted (`e`). Ours say so where the connection is; what others say is not needed. */
+  /**
+   * Whether the sender prefers encrypted connections (`e`). We say so on encrypted connections, and ignore what the
+   * peer says.
+   */
   readonly encrypts?: boolean;
-  /** TCP port on which it listens (`p`). */
+  /** TCP port on which the sender listens (`p`). */
   readonly port?: number;
-  /** It won't download anything more (BEP 21). */
+  /** Whether the sender downloads nothing more (BEP 21). */
   readonly uploadOnly?: boolean;
-  /** The ids under which it takes the messages of extensions (`m`); 0 for one that it doesn't take any more. */
+  /** Ids under which the sender accepts extension messages (`m`); 0 for an extension that it has disabled. */
   readonly ids?: Readonly<Partial<Record<ExtensionName, number>>>;
-  /** Bytes of the info dictionary (`metadata_size`, BEP 9). */
+  /** Size of the info dictionary in bytes (`metadata_size`, BEP 9). */
   readonly metadataSize?: number;
-  /** Our own address as it sees it (`yourip`). */
+  /** The receiver's IP address as the sender sees it (`yourip`). */
   readonly yourIp?: string;
 }
 
+/** Options for {@linkcode encodeExtensionHandshake}. */
+export interface ExtensionHandshakeOptions {
+  /** IP address of the peer as we see it, sent as `yourip`. */
+  readonly remoteHost: string;
+}
+
 /**
- * Our extension handshake.
+ * Encodes our extension handshake.
  *
- * @param handshake What to say.
- * @param options `remoteHost`: the other end's address as we see it, told as `yourip`.
+ * @param handshake Content of the handshake.
+ * @param options See {@linkcode ExtensionHandshakeOptions}.
  * @returns The payload of an extended message with id {@linkcode EXTENSION_HANDSHAKE}.
  */
 export function encodeExtensionHandshake(
   handshake: ExtensionHandshake,
-  options: { readonly remoteHost: string },
+  options: ExtensionHandshakeOptions,
 ): Bytes {
   const dict: Record<string, Encodable> = { m: { ...handshake.ids } };
   if (handshake.version !== undefined) dict.v = utf8(handshake.version);
@@ -66,11 +75,11 @@ export function encodeExtensionHandshake(
 }
 
 /**
- * Reads a peer's extension handshake. Fields of the wrong type count as absent, since clients differ.
+ * Parses a peer's extension handshake. Fields of the wrong type count as absent, since clients differ.
  *
- * @param payload Of the extended message.
- * @returns What it said.
- * @throws {WireError} If it isn't a bencoded dictionary, or is far too long.
+ * @param payload Payload of the extended message.
+ * @returns Content of the handshake.
+ * @throws {WireError} If the payload is not a bencoded dictionary, or is too long.
  */
 export function parseExtensionHandshake(payload: Uint8Array): ExtensionHandshake {
   if (payload.length > MAX_EXTENSION_HANDSHAKE) {
@@ -100,7 +109,7 @@ export function parseExtensionHandshake(payload: Uint8Array): ExtensionHandshake
   }
 }
 
-/** Extensions that we don't speak are left out; so is nonsense. */
+/** Returns the ids of the extensions that we support, without invalid ids. */
 function readIds(dict: BencodeDict | undefined): Partial<Record<ExtensionName, number>> | null {
   const ids: Partial<Record<ExtensionName, number>> = {};
   for (const name of Object.keys(EXTENSION_IDS) as ExtensionName[]) {

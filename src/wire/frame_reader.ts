@@ -1,5 +1,5 @@
 /**
- * Bytes from a peer to messages, parsed in place.
+ * Parses the bytes from a peer into messages, in place.
  *
  * @module
  */
@@ -8,38 +8,44 @@ import type { Bytes } from "../base/bytes.ts";
 import { MAX_EXTENDED, MAX_RECEIVE_BUFFER, MAX_UNKNOWN, MAX_UNKNOWN_BITFIELD } from "../base/defences.ts";
 import { BLOCK_SIZE, FIXED_LENGTH, MessageId, messageName, PIECE_HEADER, WireError } from "./messages.ts";
 
-/** Takes messages as they are parsed. Views of the buffer are good only during the call. */
+/** Receives messages as they are parsed. Views of the buffer are valid only during the call. */
 export interface MessageHandler {
-  /** `true` once no more messages are wanted; what is left in the buffer is then not parsed. */
+  /** `true` once no more messages are wanted. The rest of the buffer is not parsed then. */
   readonly closed: boolean;
   /** A keep-alive: a frame of length 0. */
   onKeepAlive(): void;
-  /** Any message of one byte: choke, unchoke, interested, not interested, have all, have none. */
+  /** A message without payload: choke, unchoke, interested, not interested, have all, have none. */
   onSignal(id: number): void;
-  /** Any message that names a piece: have, suggest, allowed fast. */
+  /** A message that names a piece: have, suggest, allowed fast. */
   onPieceSignal(id: number, index: number): void;
-  /** Any message that names a block: request, cancel, reject. */
+  /** A message that names a block: request, cancel, reject. */
   onBlockSignal(id: number, index: number, begin: number, length: number): void;
   /** The pieces that the peer has. */
   onBitfield(bits: Bytes): void;
-  /** A block: `length` bytes of `source` from `at`. */
+  /** A block: `length` bytes of `source` from offset `at`. */
   onBlock(index: number, begin: number, source: Bytes, at: number, length: number): void;
-  /** The UDP port of the peer's DHT node. */
+  /** UDP port of the peer's DHT node (BEP 5). */
   onPort(port: number): void;
   /** An extension message (BEP 10). */
   onExtended(id: number, payload: Bytes): void;
-  /** A message that we don't know, to be ignored. */
+  /** An unknown message, to be ignored. */
   onUnknown(id: number): void;
 }
 
-/** Receive buffer of a peer that has not sent much. */
+/** Options for {@linkcode FrameReader}. */
+export interface FrameReaderOptions {
+  /** Number of pieces of the torrent, which fixes the length of a bitfield; 0 while unknown. */
+  readonly pieceCount: number;
+}
+
+/** Initial receive buffer in bytes, for a peer that sends little. */
 const SMALL_BUFFER = 4 * 1024;
 
 /**
- * A receive buffer that cuts a stream into messages.
+ * A receive buffer that splits a stream into messages.
  *
- * Call {@linkcode FrameReader.space} for room, read into it, and report how much came with
- * {@linkcode FrameReader.received}. The buffer grows when reads fill it and frames need it, never past the limits.
+ * Read into {@linkcode FrameReader.space}, then call {@linkcode FrameReader.received} with the number of bytes. The
+ * buffer grows when reads fill it or a frame needs more room, never past the limits.
  */
 export class FrameReader {
   readonly #handler: MessageHandler;
@@ -50,46 +56,43 @@ export class FrameReader {
   #end = 0;
   #frames = 0;
 
-  /**
-   * @param handler Takes the messages.
-   * @param options `pieceCount`: pieces of the torrent, which fixes the length of a bitfield; 0 while nobody knows.
-   */
-  constructor(handler: MessageHandler, options: { readonly pieceCount: number }) {
+  constructor(handler: MessageHandler, options: FrameReaderOptions) {
     this.#handler = handler;
     this.setPieceCount(options.pieceCount);
   }
 
-  /** How many pieces there are, once that is known. */
+  /** Sets the number of pieces, once it is known. */
   setPieceCount(pieceCount: number): void {
     this.#bitfieldLength = Math.ceil(pieceCount / 8);
   }
 
-  /** Frames that have been parsed. */
+  /** Number of frames that were parsed. */
   get frames(): number {
     return this.#frames;
   }
 
-  /** Whether a frame has begun and isn't here whole. */
+  /** Whether a frame has begun and is not complete. */
   get partial(): boolean {
     return this.#end > this.#start;
   }
 
-  /** Bytes of a block that has begun and isn't here whole. */
+  /** Bytes received of a block that is not complete. */
   get begun(): number {
     const bytes = this.#end - this.#start - PIECE_HEADER;
     return bytes > 0 && this.#buffer[this.#start + 4] === MessageId.piece ? bytes : 0;
   }
 
-  /** Room for the next read; never empty. Good until the next call of {@linkcode FrameReader.received}. */
+  /** Room for the next read; never empty. Valid until the next call of {@linkcode FrameReader.received}. */
   get space(): Bytes {
     return this.#buffer.subarray(this.#end);
   }
 
   /**
-   * Parses what a read brought.
+   * Parses the bytes of a read.
    *
-   * @param count How many bytes were put into {@linkcode FrameReader.space}.
-   * @throws {WireError} If a frame is too long or has the wrong length for its kind, and what the handler throws.
+   * @param count Number of bytes that were read into {@linkcode FrameReader.space}.
+   * @throws {WireError} If a frame is too long or has the wrong length for its message id.
+   * @throws Whatever the handler throws.
    */
   received(count: number): void {
     const filled = this.#end + count === this.#buffer.length;
@@ -100,7 +103,7 @@ export class FrameReader {
       if (length > 0 && this.#end - this.#start > 4) this.#checkLength(this.#buffer[this.#start + 4]!, length);
       needed = 4 + length;
       if (this.#end - this.#start < needed) {
-        // The id byte may not be here yet: until it is, only room for it is made.
+        // The id byte has not arrived yet. Until it has, only room for it is made.
         if (this.#end - this.#start === 4) needed = 5;
         break;
       }
@@ -134,7 +137,7 @@ export class FrameReader {
         if (this.#bitfieldLength === 0) return [2, 1 + MAX_UNKNOWN_BITFIELD];
         return [1 + this.#bitfieldLength, 1 + this.#bitfieldLength];
       case MessageId.piece:
-        // We never ask for more than one block, so nothing longer can be an answer.
+        // We never request more than one block, so no longer message can be an answer.
         return [PIECE_HEADER - 4, PIECE_HEADER - 4 + BLOCK_SIZE];
       case MessageId.extended:
         return [2, MAX_EXTENDED];
@@ -186,12 +189,12 @@ export class FrameReader {
     }
   }
 
-  /** Moves what is left to the front, and makes the buffer larger when reads fill it or a frame needs it. */
+  /** Moves the rest to the front, and enlarges the buffer if reads fill it or a frame needs it. */
   #compact(needed: number, filled: boolean): void {
     const left = this.#end - this.#start;
     let size = this.#buffer.length;
     if (filled && size < MAX_RECEIVE_BUFFER) size = Math.min(size * 4, MAX_RECEIVE_BUFFER);
-    // A long message takes memory only as fast as it arrives: a peer that claims a megabyte has to send it first.
+    // The buffer grows only as fast as a long message arrives: a peer that announces a megabyte has to send it first.
     if (needed > size && left === size) size = Math.min(size * 2, needed);
     if (size !== this.#buffer.length) {
       const larger = new Uint8Array(size);

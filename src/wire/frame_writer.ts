@@ -1,5 +1,5 @@
 /**
- * Messages to a peer, gathered so that many go out in one write.
+ * Collects messages to a peer, so that many go out in one write.
  *
  * @module
  */
@@ -7,14 +7,17 @@
 import type { Bytes } from "../base/bytes.ts";
 import { MessageId, PIECE_HEADER } from "./messages.ts";
 
-/** Send buffer of a peer that we don't upload to. */
+/** Initial send buffer in bytes, for a peer that we don't upload to. */
 const SMALL_BUFFER = 1024;
-/** Buffers beyond this are let go once they are empty, so that a peer costs little when its upload is over. */
+/**
+ * Buffers larger than this many bytes are freed once they are empty, so that a peer costs little when its upload is
+ * over.
+ */
 const KEEP_BUFFER = 512 * 1024;
 
 /**
- * A send buffer. Messages are appended; {@linkcode FrameWriter.take} hands over everything that is waiting and starts
- * a second buffer, so that messages can be appended while the first is being written.
+ * A send buffer. {@linkcode FrameWriter.take} hands over all waiting messages and starts a second buffer, so that
+ * messages can be appended while the first buffer is being written.
  */
 export class FrameWriter {
   #buffer: Bytes = new Uint8Array(SMALL_BUFFER);
@@ -33,15 +36,15 @@ export class FrameWriter {
     return this.#payload;
   }
 
-  /** Where {@linkcode FrameWriter.reserveBlock} made room. */
+  /** Buffer in which {@linkcode FrameWriter.reserveBlock} made room. */
   get buffer(): Bytes {
     return this.#buffer;
   }
 
   /**
-   * Hands over all that is waiting.
+   * Hands over all waiting bytes.
    *
-   * @returns A view that stays good until the next call but one.
+   * @returns A view that is valid until the next call but one.
    */
   take(): Bytes {
     const full = this.#buffer;
@@ -66,7 +69,7 @@ export class FrameWriter {
     this.#view.setUint32(at, 0);
   }
 
-  /** Appends a message of one byte. */
+  /** Appends a message without payload. */
   signal(id: number): void {
     const at = this.#room(5);
     this.#view.setUint32(at, 1);
@@ -81,7 +84,7 @@ export class FrameWriter {
     this.#view.setUint32(at + 5, index);
   }
 
-  /** Appends where our node of the DHT is (BEP 5). */
+  /** Appends the UDP port of our DHT node (BEP 5). */
   port(port: number): void {
     const at = this.#room(7);
     this.#view.setUint32(at, 3);
@@ -117,12 +120,12 @@ export class FrameWriter {
   }
 
   /**
-   * Appends the header of a block and room for the block itself.
+   * Appends the header of a block, and room for the block itself.
    *
-   * @param index Piece.
-   * @param begin Offset in the piece.
-   * @param length Bytes of the block.
-   * @returns Where in {@linkcode FrameWriter.buffer} the block is to be put.
+   * @param index Index of the piece.
+   * @param begin Offset of the block in the piece.
+   * @param length Size of the block in bytes.
+   * @returns Offset in {@linkcode FrameWriter.buffer} at which the caller puts the block.
    */
   reserveBlock(index: number, begin: number, length: number): number {
     const at = this.#room(PIECE_HEADER + length);
@@ -134,13 +137,13 @@ export class FrameWriter {
     return at + PIECE_HEADER;
   }
 
-  /** Takes the last reserved block back; `length` as it was reserved. */
+  /** Removes the block that was reserved last, with the `length` that was reserved. */
   unreserveBlock(length: number): void {
     this.#length -= PIECE_HEADER + length;
     this.#payload -= length;
   }
 
-  /** Makes room; the buffer and its view may be others afterwards. */
+  /** Makes room, which may replace the buffer and its view, and returns its offset. */
   #room(bytes: number): number {
     const at = this.#length;
     if (at + bytes > this.#buffer.length) {

@@ -16,24 +16,24 @@ const RESERVED_AT = PROTOCOL.length;
 const INFO_HASH_AT = RESERVED_AT + 8;
 const PEER_ID_AT = INFO_HASH_AT + InfoHash.LENGTH;
 
-/** Both ends' opening words. */
+/** Content of a handshake. */
 export interface Handshake {
-  /** Which torrent. */
+  /** Info-hash of the torrent. */
   readonly infoHash: InfoHash;
-  /** 20 bytes that name this run of the client. */
+  /** Peer id of the sender, 20 bytes. */
   readonly peerId: Bytes;
-  /** It speaks the Fast extension (BEP 6). */
+  /** Whether the sender supports the Fast extension (BEP 6). */
   readonly fast: boolean;
-  /** It speaks the extension protocol (BEP 10). */
+  /** Whether the sender supports the extension protocol (BEP 10). */
   readonly extended: boolean;
-  /** It has a node in the DHT, and would like to hear where ours is (BEP 5). */
+  /** Whether the sender has a DHT node and wants to be told the port of the receiver's (BEP 5). */
   readonly dht?: boolean;
 }
 
 /**
- * A handshake as bytes.
+ * Encodes a handshake.
  *
- * @param handshake What to say.
+ * @param handshake Content of the handshake.
  * @returns 68 bytes.
  */
 export function encodeHandshake(handshake: Handshake): Bytes {
@@ -48,11 +48,11 @@ export function encodeHandshake(handshake: Handshake): Bytes {
 }
 
 /**
- * Reads a handshake.
+ * Parses a handshake.
  *
  * @param bytes 68 bytes.
- * @returns What the other end said.
- * @throws {WireError} If it isn't the BitTorrent protocol.
+ * @returns Content of the handshake.
+ * @throws {WireError} If the bytes are not a handshake of the BitTorrent protocol.
  */
 export function parseHandshake(bytes: Uint8Array): Handshake {
   if (bytes.length !== HANDSHAKE_LENGTH) throw new WireError(`the handshake has ${bytes.length} bytes, not 68`);

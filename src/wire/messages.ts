@@ -1,24 +1,22 @@
 /**
- * The vocabulary of the peer wire protocol.
+ * Message ids, lengths and names of the peer wire protocol, and its error.
  *
  * @module
  */
 
 import { ShoalError } from "../base/errors.ts";
 
-/** A peer broke the protocol. */
+/** A peer violated the protocol. */
 export class WireError extends ShoalError {
   override name = "WireError";
 
-  /**
-   * @param why What it did, in a plain sentence that names the bad value.
-   */
+  /** @param why What the peer did, in a plain sentence that names the bad value. */
   constructor(why: string) {
     super("peer", { what: "protocol error", why });
   }
 }
 
-/** Bytes in a block, the unit that peers ask each other for. The last block of a piece may be shorter. */
+/** Size of a block in bytes, the unit of requests. The last block of a piece may be shorter. */
 export const BLOCK_SIZE = 16 * 1024;
 
 /** Message ids: BEP 3, BEP 5 (port), BEP 6 (suggest to allowed fast), BEP 10 (extended). */
@@ -42,8 +40,7 @@ export const MessageId = {
 } as const;
 
 /**
- * Length of each message of fixed length, its id byte included. Those that are missing have a variable length or are
- * unknown.
+ * Length of each message of fixed length in bytes, including its id. The length of other messages varies or is unknown.
  */
 export const FIXED_LENGTH: ReadonlyMap<number, number> = new Map([
   [MessageId.choke, 1],
@@ -64,14 +61,14 @@ export const FIXED_LENGTH: ReadonlyMap<number, number> = new Map([
 const NAMES = new Map<number, string>(Object.entries(MessageId).map(([name, id]) => [id, name]));
 
 /**
- * The name of a message, for people.
+ * Returns the name of a message for an error message.
  *
- * @param id A message id.
- * @returns Its name, or its number when it is unknown.
+ * @param id Message id.
+ * @returns The name, or the number if the id is unknown.
  */
 export function messageName(id: number): string {
   return NAMES.get(id) ?? `message ${id}`;
 }
 
-/** Bytes of a frame that carries a block, beyond the block itself: length, id, index, begin. */
+/** Bytes of a frame with a block before the block itself: length prefix, id, index and begin. */
 export const PIECE_HEADER = 13;

@@ -10,34 +10,37 @@ import { MAX_EXTENSION_DEPTH } from "../base/defences.ts";
 import { BencodeError, decodeDict, encode } from "../bencode/mod.ts";
 import { WireError } from "./messages.ts";
 
-/** Bytes of a part; the last one may be shorter. */
+/** Size of a part in bytes. The last part may be shorter. */
 export const METADATA_PART = 16 * 1024;
 
-/** One message. Of a kind that BEP 9 doesn't know: `unknown`, to be ignored. */
+/** A metadata message. The type is `unknown` if BEP 9 does not define it; such a message is ignored. */
 export type MetadataMessage =
   | { readonly type: "request"; readonly part: number }
   | {
     readonly type: "data";
     readonly part: number;
-    /** Bytes of all parts, when the sender says so. */
+    /** Total size of the info dictionary in bytes, if the sender says so. */
     readonly totalSize: number | null;
-    /** The part; a view of the message. */
+    /** Bytes of the part; a view of the message. */
     readonly data: Bytes;
   }
   | { readonly type: "reject"; readonly part: number }
   | { readonly type: "unknown" };
 
 /**
- * @param totalSize Bytes of the info dictionary.
- * @param part Which part, from 0.
- * @returns Bytes of that part; 0 or less when there is none.
+ * Returns the size of a part in bytes; 0 or less if the part does not exist.
+ *
+ * @param totalSize Size of the info dictionary in bytes.
+ * @param part Index of the part.
  */
 export function metadataPartLength(totalSize: number, part: number): number {
   return Math.min(METADATA_PART, totalSize - part * METADATA_PART);
 }
 
 /**
- * @param part Which part is wanted, from 0.
+ * Encodes a request for a part.
+ *
+ * @param part Index of the part.
  * @returns The payload of an extended message.
  */
 export function encodeMetadataRequest(part: number): Bytes {
@@ -45,9 +48,11 @@ export function encodeMetadataRequest(part: number): Bytes {
 }
 
 /**
- * @param part Which part, from 0.
+ * Encodes an answer with a part: a dictionary, followed by the bytes of the part.
+ *
+ * @param part Index of the part.
  * @param info The whole info dictionary.
- * @returns The payload of an extended message: a dictionary, and the part behind it.
+ * @returns The payload of an extended message.
  */
 export function encodeMetadataData(part: number, info: Uint8Array): Bytes {
   const at = part * METADATA_PART;
@@ -58,7 +63,9 @@ export function encodeMetadataData(part: number, info: Uint8Array): Bytes {
 }
 
 /**
- * @param part Which part can't be had, from 0.
+ * Encodes the refusal of a part.
+ *
+ * @param part Index of the part.
  * @returns The payload of an extended message.
  */
 export function encodeMetadataReject(part: number): Bytes {
@@ -66,11 +73,11 @@ export function encodeMetadataReject(part: number): Bytes {
 }
 
 /**
- * Reads a message.
+ * Parses a metadata message.
  *
- * @param payload Of the extended message.
- * @returns What it says.
- * @throws {WireError} If it isn't a bencoded dictionary that names a part.
+ * @param payload Payload of the extended message.
+ * @returns The message.
+ * @throws {WireError} If the payload is not a bencoded dictionary, has no type, or names no part.
  */
 export function parseMetadataMessage(payload: Uint8Array): MetadataMessage {
   try {

@@ -1,5 +1,5 @@
 /**
- * Messages of peer exchange (BEP 11): who is connected to the sender, and who isn't any more.
+ * Messages of peer exchange (BEP 11): the peers that the sender has connected to and disconnected from.
  *
  * @module
  */
@@ -11,27 +11,27 @@ import { MAX_EXTENSION_DEPTH, MAX_PEX_TAKEN } from "../base/defences.ts";
 import { type BencodeDict, BencodeError, decodeDict, type Encodable, encode } from "../bencode/mod.ts";
 import { WireError } from "./messages.ts";
 
-/** What may be said of a peer, in one byte. */
+/** Flags of a peer, in one byte. */
 export const PexFlag = { encryption: 0x01, uploadOnly: 0x02, utp: 0x04, holepunch: 0x08, reachable: 0x10 } as const;
 
 /** A peer that the sender is connected to. */
 export interface PexPeer extends PeerAddress {
-  /** Of {@linkcode PexFlag}. */
+  /** Bits of {@linkcode PexFlag}. */
   readonly flags: number;
 }
 
-/** What has changed since the last message. */
+/** Changes since the last message. */
 export interface PexMessage {
   /** New connections. */
   readonly added: readonly PexPeer[];
-  /** Connections that are over. */
+  /** Closed connections. */
   readonly dropped: readonly PeerAddress[];
 }
 
 /**
- * A message.
+ * Encodes a peer exchange message.
  *
- * @param message What it says. Hosts are literal addresses without a zone.
+ * @param message Content of the message. Hosts are literal addresses without a zone.
  * @returns The payload of an extended message.
  */
 export function encodePex({ added, dropped }: PexMessage): Bytes {
@@ -49,11 +49,11 @@ export function encodePex({ added, dropped }: PexMessage): Bytes {
 }
 
 /**
- * Reads a message; of each list no more than {@linkcode MAX_PEX_TAKEN}. Flags that are missing count as none.
+ * Parses a peer exchange message. Takes at most {@linkcode MAX_PEX_TAKEN} peers of each list. Missing flags count as 0.
  *
- * @param payload Of the extended message.
- * @returns What it says.
- * @throws {WireError} If it isn't a bencoded dictionary.
+ * @param payload Payload of the extended message.
+ * @returns The message.
+ * @throws {WireError} If the payload is not a bencoded dictionary.
  */
 export function parsePex(payload: Uint8Array): PexMessage {
   try {
@@ -75,7 +75,7 @@ function addedIn(dict: BencodeDict, family: 4 | 6): PexPeer[] {
   const list = dict.getBytes(key) ?? new Uint8Array();
   const peers: PexPeer[] = [];
   for (let i = 0; i < MAX_PEX_TAKEN && (i + 1) * size <= list.length; i++) {
-    // One by one: an address that is left out must not shift the flags.
+    // Addresses are parsed one at a time, because an address that is left out must not shift the flags.
     const address = parseCompactPeer(list.subarray(i * size, (i + 1) * size));
     if (address) peers.push({ ...address, flags: flags?.[i] ?? 0 });
   }

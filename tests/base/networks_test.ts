@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { farthestReach, groupOf, isPeerPort, mayName, type Reach, reachOf } from "../../src/base/networks.ts";
+import { farthestReach, isPeerPort, mayReportAddress, type Reach, reachOf, subnetOf } from "../../src/base/networks.ts";
 
 const ADDRESSES: Readonly<Record<Reach, readonly string[]>> = {
   machine: ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::1", "::127.0.0.1"],
@@ -19,7 +19,7 @@ for (const [reach, hosts] of Object.entries(ADDRESSES)) {
 
 Deno.test("mayName() lets everybody name what all can reach, and of networks only who is in one", () => {
   const all = ["machine", "network", "internet", "nowhere"] as const;
-  const told = Object.fromEntries(all.map((teller) => [teller, all.filter((one) => mayName(teller, one))]));
+  const told = Object.fromEntries(all.map((teller) => [teller, all.filter((one) => mayReportAddress(teller, one))]));
   assertEquals(told, {
     machine: ["machine", "network", "internet"],
     network: ["network", "internet"],
@@ -29,10 +29,10 @@ Deno.test("mayName() lets everybody name what all can reach, and of networks onl
 });
 
 Deno.test("groupOf() takes a /24 and an IPv6 /48 for one", () => {
-  assertEquals(groupOf("1.2.3.4"), groupOf("1.2.3.200"));
-  assertEquals(groupOf("1.2.3.4") === groupOf("1.2.4.4"), false);
-  assertEquals(groupOf("2001:db8:1:2::3"), groupOf("2001:db8:1:9::7"));
-  assertEquals(groupOf("2001:db8:1:2::3") === groupOf("2001:db8:2:2::3"), false);
+  assertEquals(subnetOf("1.2.3.4"), subnetOf("1.2.3.200"));
+  assertEquals(subnetOf("1.2.3.4") === subnetOf("1.2.4.4"), false);
+  assertEquals(subnetOf("2001:db8:1:2::3"), subnetOf("2001:db8:1:9::7"));
+  assertEquals(subnetOf("2001:db8:1:2::3") === subnetOf("2001:db8:2:2::3"), false);
 });
 
 Deno.test("isPeerPort() refuses ports of services, and takes what clients use", () => {

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { crowdTable, formatTable, median, type Turn, turnLines, turnTable } from "../../bench/swarm_table.ts";
+import { formatTable, median, swarmTable, type Turn, turnLines, turnTable } from "../../bench/swarm_table.ts";
 
 const GIB = 2 ** 30;
 const MIB = 2 ** 20;
@@ -51,7 +51,7 @@ Deno.test("turnTable() counts who failed, and has no figures of them", () => {
 
 Deno.test("crowdTable() sets the first, the median and the last of a crowd against the bound", () => {
   const rows = [{ name: "shoal", turns: [turn([10, 12, 16]), turn([12, 12, 12]), turn([14, 12, 13])] }];
-  assertEquals(cellsOf(crowdTable(rows, { size: GIB, bound: 10 })), [
+  assertEquals(cellsOf(swarmTable(rows, { size: GIB, bound: 10 })), [
     ["shoal", "9/9", "10.00", "12.00", "1.20", "12.00", "1.20", "14.00", "1.40", "6.00", "160", "0.75"],
   ]);
 });

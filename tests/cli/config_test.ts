@@ -57,7 +57,7 @@ blocklist = "~/level1"
   const { session, torrent, stderr } = await settings(config, "a.torrent");
   assertEquals([session.maxPeers, session.cacheBytes, torrent.folder], [7, 8 * 1024 ** 2, "/home/test/Downloads"]);
   const dht = { bootstrap: [{ host: "10.0.0.9", port: 5 }] };
-  assertEquals(session.discovery, { lsd: false, pex: true, portMap: true, dht });
+  assertEquals(session.discovery, { lsd: false, pex: false, portMap: true, dht });
   assertEquals(torrent.peers, [{ host: "10.0.0.1", port: 1 }, { host: "::1", port: 2 }]);
   assertEquals([torrent.sequential, session.blocklist, stderr], [true, "/home/test/level1", ""]);
 });

@@ -182,7 +182,7 @@ Deno.test("a table that was saved is enough to begin with", async () => {
 Deno.test("a saved table that is broken is said and passed over", () => {
   const lab = new Lab();
   lab.node(at("10.0.0.1"), { saved: utf8("d7:versioni2ee") }).stop();
-  assertEquals(lab.warnings, ["The saved DHT table is of no use: not a saved DHT table: version 2 is not known"]);
+  assertEquals(lab.warnings, ["The saved DHT table cannot be used: not a saved DHT table: version 2 is not known"]);
 });
 
 Deno.test("nodes to begin with may have names; one that nobody knows is said once, and asked for again", async () => {
@@ -191,7 +191,7 @@ Deno.test("nodes to begin with may have names; one that nobody knows is said onc
   const bootstrap = [{ host: "router.example", port: 6881 }];
   const dht = lab.node(at("10.0.0.3"), { bootstrap });
   await lab.network.pass(60_000);
-  assertEquals(lab.warnings, ["No bootstrap node of the DHT has an address that is known: router.example"]);
+  assertEquals(lab.warnings, ["No DHT bootstrap node could be resolved: router.example"]);
   assertEquals(dht.isJoined, false);
   lab.platform.names.set("router.example", ["2001:db8::1", "10.0.0.1"]);
   await lab.network.pass(120_000);

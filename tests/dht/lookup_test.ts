@@ -4,7 +4,7 @@ import { formatAddress } from "../../src/base/address.ts";
 import { type Bytes, toHex } from "../../src/base/bytes.ts";
 import { MAX_DHT_ASKED, MAX_DHT_CANDIDATES_PER_HOST } from "../../src/base/defences.ts";
 import { factsOf } from "../../src/dht/hosts.ts";
-import { ALPHA, Lookup, type LookupNode, type Told } from "../../src/dht/lookup.ts";
+import { ALPHA, Lookup, type LookupNode, type ReportedNode } from "../../src/dht/lookup.ts";
 import { compareDistance, idForAddress, idSharing } from "../../src/dht/node_id.ts";
 import { K } from "../../src/dht/routing_table.ts";
 import { at, idOf, TestPlatform } from "./support.ts";
@@ -14,11 +14,14 @@ const TARGET = idOf("00");
 const clock = new TestPlatform();
 const random = () => clock.randomBytes(20);
 /** On a private network, so that any id fits. */
-const local = (i: number): Told => ({
+const local = (i: number): ReportedNode => ({
   id: idOf((i + 1).toString(16).padStart(4, "0")),
   address: at(`10.0.${i >> 8}.${i & 255}`),
 });
-const fitting = (host: string): Told => ({ id: idForAddress(factsOf(host)!.bytes, random()), address: at(host) });
+const fitting = (host: string): ReportedNode => ({
+  id: idForAddress(factsOf(host)!.bytes, random()),
+  address: at(host),
+});
 const nothing = { nodes: [], token: null };
 
 function take(lookup: Lookup, count = Infinity): LookupNode[] {
@@ -31,7 +34,7 @@ function take(lookup: Lookup, count = Infinity): LookupNode[] {
   return taken;
 }
 
-function lookupOf(nodes: readonly Told[]): Lookup {
+function lookupOf(nodes: readonly ReportedNode[]): Lookup {
   const lookup = new Lookup(TARGET, { self: SELF });
   nodes.forEach((node) => lookup.start(node));
   return lookup;

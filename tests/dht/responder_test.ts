@@ -1,9 +1,8 @@
 import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
 import fc from "fast-check";
-import type { PeerAddress } from "../../src/base/address.ts";
+import type { AddressFamily, PeerAddress } from "../../src/base/address.ts";
 import { type Bytes, utf8 } from "../../src/base/bytes.ts";
 import { MAX_DHT_REPLY } from "../../src/base/defences.ts";
-import type { Family } from "../../src/dht/hosts.ts";
 import { type Arguments, decodeMessage, type Message } from "../../src/dht/krpc.ts";
 import { BloomFilter } from "../../src/dht/bloom_filter.ts";
 import { Responder } from "../../src/dht/responder.ts";
@@ -18,7 +17,7 @@ class Lab {
   readonly platform = new TestPlatform();
   readonly responder: Responder;
 
-  constructor(family: Family = 4) {
+  constructor(family: AddressFamily = 4) {
     this.responder = new Responder({
       platform: this.platform,
       family,

@@ -74,7 +74,7 @@ Deno.test("RoutingTable prefers nodes whose ids fit their addresses (BEP 42)", (
     assert(table.isWelcome({ id, address: open(i) }));
     table.answered({ id, address: open(i), at: 1 });
   }
-  assertEquals([...table].map(({ fits }) => fits), new Array(K + 1).fill(true));
+  assertEquals([...table].map(({ hasValidId }) => hasValidId), new Array(K + 1).fill(true));
   assertEquals(table.isWelcome({ id: inBucket(0), address: open(99) }), false);
 });
 
@@ -145,7 +145,7 @@ Deno.test("a query keeps a node good, but brings nobody in", () => {
 Deno.test("RoutingTable names buckets that are stale or hollow", () => {
   const table = new RoutingTable(SELF, 0);
   for (let i = 0; i <= K; i++) table.answered({ id: inBucket(i < 3 ? 0 : 1), address: local(i), at: 0 });
-  assertEquals(table.hollow(), [0]);
+  assertEquals(table.incompleteBuckets(), [0]);
   assertEquals(table.stale(QUESTIONABLE_MS - 1), null);
   assertEquals([table.stale(QUESTIONABLE_MS), table.stale(QUESTIONABLE_MS), table.stale(QUESTIONABLE_MS)], [
     0,

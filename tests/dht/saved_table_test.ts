@@ -1,11 +1,11 @@
 import { assertEquals, assertLessOrEqual, assertThrows } from "@std/assert";
 import fc from "fast-check";
-import { formatIp } from "../../src/base/address.ts";
+import { familyOf, formatIp } from "../../src/base/address.ts";
 import { utf8 } from "../../src/base/bytes.ts";
 import { MAX_DHT_SAVED_NODES } from "../../src/base/defences.ts";
 import { encode } from "../../src/bencode/mod.ts";
 import { SavedTableError } from "../../src/dht/errors.ts";
-import { factsOf, familyOf } from "../../src/dht/hosts.ts";
+import { factsOf } from "../../src/dht/hosts.ts";
 import { decodeSavedTable, encodeSavedTable, MAX_SAVED_TABLE } from "../../src/dht/saved_table.ts";
 import { idOf } from "./support.ts";
 

@@ -3,7 +3,7 @@ import type { PeerAddress } from "../../src/base/address.ts";
 import { InfoHash } from "../../src/base/info_hash.ts";
 import { type LookupOptions, LookupPace, type LookupReport, TorrentAnnouncer } from "../../src/dht/mod.ts";
 import { PEER_LIFETIME_MS } from "../../src/dht/peer_store.ts";
-import { ANNOUNCE_MS, HURRY_MS, SEED_ANNOUNCE_MS } from "../../src/dht/torrent_announcer.ts";
+import { ANNOUNCE_MS, MIN_LOOKUP_INTERVAL_MS, SEED_ANNOUNCE_MS } from "../../src/dht/torrent_announcer.ts";
 import type { NodeContact } from "../../src/dht/compact.ts";
 import { at, idOf, TestPlatform } from "./support.ts";
 
@@ -174,7 +174,7 @@ Deno.test("TorrentAnnouncer looks sooner when peers are needed, and ever more se
     lab.announcer.needPeers();
     await lab.platform.play(10_000);
   }
-  const minutes = lab.pauses.map((pause) => Math.round(pause / HURRY_MS));
+  const minutes = lab.pauses.map((pause) => Math.round(pause / MIN_LOOKUP_INTERVAL_MS));
   assertEquals(minutes.slice(0, 4), [1, 2, 4, 8]);
 });
 
@@ -209,7 +209,7 @@ Deno.test("TorrentAnnouncer goes on after a stop, though not at once after the l
   lab.announcer.start();
   lab.announcer.start();
   assertEquals(lab.listeners, 1);
-  await lab.platform.play(HURRY_MS - 1001);
+  await lab.platform.play(MIN_LOOKUP_INTERVAL_MS - 1001);
   assertEquals([lab.lookups.length, lab.announcer.status().last], [1, null]);
   await lab.platform.play(1);
   assertEquals(lab.lookups.length, 2);

@@ -134,5 +134,5 @@ Deno.test("what a magnet link names besides peers and doesn't answer is told whe
   for (const peer of peers) peer[Symbol.dispose]();
   await server.shutdown();
   assertEquals(code, 5);
-  assertStringIncludes(stderr.join("\n"), `nobody gave the metadata within 3s; ${url}: cannot fetch the torrent: `);
+  assertStringIncludes(stderr.join("\n"), `no peer sent the metadata within 3s; ${url}: cannot fetch the torrent: `);
 });

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { isNeighbour, speakingAddresses } from "../../src/lsd/local_networks.ts";
+import { isNeighbour, sendingAddresses } from "../../src/lsd/local_networks.ts";
 
 const own = [
   { host: "127.0.0.1", prefix: 8, name: "lo" },
@@ -20,11 +20,11 @@ Deno.test("isNeighbour() believes private addresses, and those of the machine's 
 
 Deno.test("speakingAddresses() leaves the machine's own network out, unless there is no other", () => {
   const hosts = (family: 4 | 6, bind?: string) =>
-    speakingAddresses(own, { family, most: 9, ...(bind !== undefined && { bind }) }).map(({ host }) => host);
+    sendingAddresses(own, { family, most: 9, ...(bind !== undefined && { bind }) }).map(({ host }) => host);
   assertEquals(hosts(4), ["203.0.113.20"]);
   assertEquals(hosts(6), ["2001:db8:0:5::7"]);
   assertEquals(hosts(4, "127.0.0.1"), ["127.0.0.1"]);
-  assertEquals(speakingAddresses(own.slice(0, 1), { family: 4, most: 9 }).map(({ host }) => host), ["127.0.0.1"]);
+  assertEquals(sendingAddresses(own.slice(0, 1), { family: 4, most: 9 }).map(({ host }) => host), ["127.0.0.1"]);
   const many = [1, 2, 3].map((n) => ({ host: `10.0.0.${n}`, prefix: 24, name: "eth0" }));
-  assertEquals(speakingAddresses(many, { family: 4, most: 2 }).length, 2);
+  assertEquals(sendingAddresses(many, { family: 4, most: 2 }).length, 2);
 });

@@ -56,7 +56,7 @@ Deno.test("parseNatPmpReply() and parsePcpReply() throw nothing but PortMapError
 
 Deno.test("parseNatPmpReply() tells a refusal from nonsense", () => {
   const refusal = assertThrows(() => parseNatPmpReply(Uint8Array.of(0, 130, 0, 2, 0, 0, 0, 1)), PortMapError);
-  assertEquals([refusal.code, refusal.why], [2, "the gateway says that it is not allowed to"]);
+  assertEquals([refusal.code, refusal.why], [2, "the gateway says that port mapping is not allowed"]);
   for (const bytes of [[], [0], [0, 130, 0, 0, 0, 0, 0, 1], [2, 130, 0, 0, 0, 0, 0, 1], [0, 2, 0, 0, 0, 0, 0, 1]]) {
     assertEquals(assertThrows(() => parseNatPmpReply(Uint8Array.from(bytes)), PortMapError).code, null);
   }

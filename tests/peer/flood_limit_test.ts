@@ -24,7 +24,7 @@ function untilRefused(act: () => void, limit = 100_000): number {
 Deno.test("FloodLimit has an end for every kind of message, and a sooner one for those that cost more", () => {
   const counts = [null, 99, ...Object.values(MessageId)].map((id) => {
     const { flood } = make();
-    return untilRefused(() => flood.heard(id));
+    return untilRefused(() => flood.messageReceived(id));
   });
   assertEquals([Math.max(...counts), Math.min(...counts)], [5000, 98]);
 });
@@ -32,7 +32,7 @@ Deno.test("FloodLimit has an end for every kind of message, and a sooner one for
 Deno.test("FloodLimit says what it was that was too much", () => {
   const heard = (id: number | null) => {
     const { flood } = make();
-    return () => untilRefused(() => flood.heard(id)) && flood.heard(id);
+    return () => untilRefused(() => flood.messageReceived(id)) && flood.messageReceived(id);
   };
   assertThrows(heard(MessageId.have), FloodError, "it says too much that brings nothing (have messages at last)");
   assertThrows(heard(99), FloodError, "(message 99 messages at last)");
@@ -44,10 +44,10 @@ Deno.test("FloodLimit says what it was that was too much", () => {
 Deno.test("FloodLimit bears two hundred words a second for ever", () => {
   const { clock, flood } = make();
   for (let i = 0; i < 100_000; i++) {
-    flood.heard(MessageId.have);
+    flood.messageReceived(MessageId.have);
     clock.advance(5);
   }
-  assert(untilRefused(() => flood.heard(MessageId.have)) <= 5000);
+  assert(untilRefused(() => flood.messageReceived(MessageId.have)) <= 5000);
 });
 
 Deno.test("FloodLimit counts bytes that come in unknown messages, and reads of next to nothing", () => {
@@ -61,9 +61,9 @@ Deno.test("FloodLimit never minds a peer that trades, however it splits its pack
   const { flood } = make();
   const act = () => {
     for (let read = 0; read < 12; read++) flood.read(1400); // one block, as a slow line brings it
-    flood.heard(MessageId.piece);
-    flood.brought(16 * 1024);
-    for (let i = 0; i < 3; i++) flood.heard(MessageId.have);
+    flood.messageReceived(MessageId.piece);
+    flood.blockReceived(16 * 1024);
+    for (let i = 0; i < 3; i++) flood.messageReceived(MessageId.have);
   };
   assertEquals(untilRefused(act), Infinity);
 });
@@ -71,9 +71,9 @@ Deno.test("FloodLimit never minds a peer that trades, however it splits its pack
 /** One block of 16 KiB and the haves around it, in reads of so many bytes. */
 function bring(flood: FloodLimit, size: number): void {
   for (let left = 16 * 1024; left > 0; left -= size) flood.read(Math.min(size, left));
-  flood.heard(MessageId.piece);
-  flood.brought(16 * 1024);
-  for (let i = 0; i < 20; i++) flood.heard(MessageId.have);
+  flood.messageReceived(MessageId.piece);
+  flood.blockReceived(16 * 1024);
+  for (let i = 0; i < 20; i++) flood.messageReceived(MessageId.have);
 }
 
 Deno.test("FloodLimit lets a block pay for the reads that brought it, be they as small as the smallest packets", () => {
@@ -87,14 +87,14 @@ Deno.test("FloodLimit lets no block pay for reads that brought something else", 
   const { flood } = make();
   const act = () => {
     for (let i = 0; i < 100; i++) flood.read(1);
-    flood.heard(99);
+    flood.messageReceived(99);
     bring(flood, 536);
   };
   assert(untilRefused(act) < 100);
   const other = make();
   const give = () => {
     for (let i = 0; i < 100; i++) other.flood.read(1);
-    other.flood.gave(16 * 1024);
+    other.flood.uploaded(16 * 1024);
   };
   assert(untilRefused(give) < 100);
 });
@@ -102,10 +102,10 @@ Deno.test("FloodLimit lets no block pay for reads that brought something else", 
 Deno.test("FloodLimit lets interest change with every piece that either end gets", () => {
   const { flood } = make();
   const act = () => {
-    flood.news();
+    flood.pieceAnnounced();
     flood.read(14);
-    flood.heard(MessageId.have);
-    flood.heard(MessageId.interested);
+    flood.messageReceived(MessageId.have);
+    flood.messageReceived(MessageId.interested);
   };
   assertEquals(untilRefused(act), Infinity);
 });

@@ -5,7 +5,7 @@ import { InfoHash } from "../../src/base/info_hash.ts";
 import { encode } from "../../src/bencode/mod.ts";
 import { FloodError } from "../../src/peer/flood_limit.ts";
 import { Peer, type PeerHost } from "../../src/peer/peer.ts";
-import { MAX_TURNED_DOWN_IN_A_ROW, MAX_UNKNOWN_BITFIELD, REQUEST_QUEUE_LIMIT } from "../../src/base/defences.ts";
+import { MAX_REJECTS_IN_A_ROW, MAX_UNKNOWN_BITFIELD, REQUEST_QUEUE_LIMIT } from "../../src/base/defences.ts";
 import { FrameReader } from "../../src/wire/frame_reader.ts";
 import { MessageId, WireError } from "../../src/wire/messages.ts";
 import { settle } from "../support/virtual_clock.ts";
@@ -388,7 +388,7 @@ Deno.test("Peer sends away who turns down all that it is asked for, but not who 
       if (!who.choking) who.turnedDown++;
     };
     if (!choking) say(peer, frame(MessageId.unchoke));
-    for (let i = 0; i <= MAX_TURNED_DOWN_IN_A_ROW; i++) {
+    for (let i = 0; i <= MAX_REJECTS_IN_A_ROW; i++) {
       peer.request(1, 0, BLOCK, 0);
       say(peer, block(MessageId.reject, 1, 0));
     }
@@ -401,11 +401,11 @@ Deno.test("Peer forgets what was turned down once a block comes", () => {
   const { host, peer } = make();
   host.peerRejected = (who) => void who.turnedDown++;
   say(peer, frame(MessageId.unchoke));
-  for (let i = 0; i <= 2 * MAX_TURNED_DOWN_IN_A_ROW; i++) {
+  for (let i = 0; i <= 2 * MAX_REJECTS_IN_A_ROW; i++) {
     peer.request(1, 0, BLOCK, 0);
     say(peer, i % 100 === 0 ? piece(1, 0) : block(MessageId.reject, 1, 0));
   }
-  assert(peer.turnedDown > MAX_TURNED_DOWN_IN_A_ROW, `${peer.turnedDown} in all`);
+  assert(peer.turnedDown > MAX_REJECTS_IN_A_ROW, `${peer.turnedDown} in all`);
 });
 
 Deno.test("Peer has enough of choke flapping soon, and of everything else in the end", () => {
@@ -444,8 +444,8 @@ Deno.test("Peer.learnPieceCount() keeps what a peer said before anybody knew how
   const bits = frame(MessageId.bitfield, 0b1010_0000, 0);
   assertEquals(said([], 9), []);
   assertEquals(said([bits, have(8)], 9), [0, 2, 8]);
-  assertThrows(() => said([bits], 8), WireError, "the bitfield is none of 8 pieces");
-  assertThrows(() => said([bits], 17), WireError, "the bitfield is none of 17 pieces");
+  assertThrows(() => said([bits], 8), WireError, "the bitfield does not fit 8 pieces");
+  assertThrows(() => said([bits], 17), WireError, "the bitfield does not fit 17 pieces");
   assertThrows(() => said([frame(MessageId.bitfield, 0, 1)], 15), WireError, "past the last of 15");
   assertEquals(said([frame(MessageId.haveAll)], 3), [0, 1, 2]);
   assertThrows(() => said([have(3)], 3), WireError, "past the last of 3");

@@ -58,14 +58,14 @@ Deno.test("PipelineDepth.holds() bounds the depth, and one more is tried again a
   play(depth, { rate: 10e6, roundTrip: 50, seconds: 5 });
   assert(depth.depth > 16, `${depth.depth}`);
   const tries: number[] = [];
-  depth.holds(4, 5_000);
+  depth.limitTo(4, 5_000);
   assertEquals(depth.depth, 4);
   for (let now = 5_000; now < 605_000; now += 10) {
     depth.arrived(BLOCK, 40, now);
     assert(depth.depth <= 5, `${depth.depth} requests at ${now}`);
     if (depth.depth < 5) continue;
     tries.push(now);
-    depth.holds(4, now);
+    depth.limitTo(4, now);
   }
   assert(tries.length >= 5 && tries.length <= 12, `tried ${tries.length} times in ten minutes`);
 });
@@ -73,10 +73,10 @@ Deno.test("PipelineDepth.holds() bounds the depth, and one more is tried again a
 Deno.test("PipelineDepth grows past what the peer was found to hold when it holds more by now", () => {
   const depth = new PipelineDepth(500);
   play(depth, { rate: 10e6, roundTrip: 50, seconds: 5 });
-  depth.holds(4, 5_000);
+  depth.limitTo(4, 5_000);
   play(depth, { rate: 10e6, roundTrip: 50, seconds: 60, from: 5 });
   assert(depth.depth > 30, `${depth.depth}`);
-  depth.holds(3, 65_000, { certain: true });
+  depth.limitTo(3, 65_000, { certain: true });
   play(depth, { rate: 10e6, roundTrip: 50, seconds: 60, from: 65 });
   assertEquals(depth.depth, 3);
 });

@@ -1,7 +1,7 @@
 import { assert } from "@std/assert";
 import { denoPlatform } from "../../src/platform/deno_platform.ts";
 
-Deno.test("denoPlatform.giveWay() lets timers have their turn, which waiting for a promise does not", async () => {
+Deno.test("denoPlatform.yieldToEventLoop() lets timers have their turn, which waiting for a promise does not", async () => {
   const { now } = denoPlatform;
   let ran = false;
   denoPlatform.after(1, () => ran = true);
@@ -9,6 +9,6 @@ Deno.test("denoPlatform.giveWay() lets timers have their turn, which waiting for
   while (now() < due) await Promise.resolve();
   assert(!ran);
   const end = now() + 10_000; // only to fail rather than to hang
-  while (!ran && now() < end) await denoPlatform.giveWay();
+  while (!ran && now() < end) await denoPlatform.yieldToEventLoop();
   assert(ran);
 });

@@ -13,7 +13,7 @@ function slow() {
   };
   const made = async (count: number): Promise<string> => {
     where.length = 0;
-    for (let i = 0; i < count; i++) assertEquals(await pace.make(call), 1);
+    for (let i = 0; i < count; i++) assertEquals(await pace.run(call), 1);
     return where.map((place) => place[0]).join("");
   };
   return { system, made, pass: (milliseconds: number) => void (time += milliseconds), pace };
@@ -62,6 +62,6 @@ Deno.test("DiskPace.make() notes how long a call took that failed, and throws wh
     pass(100);
     throw new Error("no");
   };
-  await assertRejects(() => pace.make({ here: fails, there: () => Promise.resolve() }), Error, "no");
+  await assertRejects(() => pace.run({ here: fails, there: () => Promise.resolve() }), Error, "no");
   assertEquals(await made(1), "t");
 });

@@ -165,27 +165,27 @@ Deno.test("ConnectionLimit has the least worth make room: of the same network wh
   const crowd = new ConnectionLimit<Member>({
     total: 5,
     perNetwork: 3,
-    perRoomyNetwork: 4,
-    isRoomy: (host) => host === "proxy",
+    perProxy: 4,
+    hasManyClients: (host) => host === "proxy",
   });
   const member = (host: string, state: Member["state"], since: number): Member => ({ host, state, since });
-  const came = (one: Member) => crowd.came(one) ? crowd.surplus(one) : null;
+  const came = (one: Member) => crowd.add(one) ? crowd.surplus(one) : null;
   const stalled = member("a", "stalled", 1);
   const asking = member("a", "asking", 2);
   const silent = member("a", "silent", 3);
   for (const one of [stalled, asking, silent]) assertEquals(came(one), null);
   const fourth = member("a", "silent", 4);
   assertEquals(came(fourth), silent);
-  crowd.left(silent);
+  crowd.remove(silent);
   assertEquals(crowd.size, 3);
   fourth.state = "busy";
   const fifth = member("a", "silent", 5);
   assertEquals(came(fifth), asking, "not the newcomer");
-  crowd.left(asking);
+  crowd.remove(asking);
   stalled.state = fifth.state = "busy";
   const sixth = member("a", "silent", 6);
   assertEquals(came(sixth), sixth, "all others are at work");
-  crowd.left(sixth);
+  crowd.remove(sixth);
 
   // Others have room still, and past the total whoever has most gives way.
   const others = [member("b", "silent", 0), member("proxy", "silent", 7)];
@@ -195,8 +195,8 @@ Deno.test("ConnectionLimit has the least worth make room: of the same network wh
 });
 
 Deno.test("ConnectionLimit shrinks when the system has no room, and grows again", () => {
-  const crowd = new ConnectionLimit<Member>({ total: 40, perNetwork: 40, perRoomyNetwork: 40, isRoomy: () => false });
-  for (let i = 0; i < 40; i++) crowd.came({ host: "a", state: i < 12 ? "busy" : "silent", since: i });
+  const crowd = new ConnectionLimit<Member>({ total: 40, perNetwork: 40, perProxy: 40, hasManyClients: () => false });
+  for (let i = 0; i < 40; i++) crowd.add({ host: "a", state: i < 12 ? "busy" : "silent", since: i });
   assertEquals(crowd.shrink().map(({ since }) => since), [12, 13, 14, 15, 16, 17, 18, 19, 20, 21]);
   assertEquals([crowd.size, crowd.total], [30, 30]);
   for (let i = 0; i < 20; i++) crowd.shrink();

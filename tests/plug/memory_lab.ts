@@ -159,7 +159,7 @@ export function platformOf(clock: VirtualClock, net: MemoryNetwork, files: FileS
     now: () => clock.now(),
     wallClock: () => clock.wallClock(),
     after: (milliseconds, then) => clock.after(milliseconds, then),
-    giveWay: () => Promise.resolve(),
+    yieldToEventLoop: () => Promise.resolve(),
     random: () => clock.random(),
     randomBytes: (length) => clock.randomBytes(length),
     sha1: (data) => Promise.resolve(sha1(data)),

@@ -14,7 +14,7 @@ import { parseMagnet, parseMetainfo } from "../../src/metainfo/mod.ts";
 import { DatabaseError } from "../../src/platform/database_error.ts";
 import type { Platform } from "../../src/platform/platform.ts";
 import type { StoredTorrent } from "../../src/session/store_schema.ts";
-import type { TorrentHandle as SessionTorrent } from "../../src/session/torrent_handle.ts";
+import type { TorrentHandle as SessionTorrent } from "../../src/swarm/torrent_handle.ts";
 import { restoreTorrents } from "../../src/session/torrent_record.ts";
 import { readBlocklist } from "../../src/session/blocklist.ts";
 import { createTorrent } from "../../src/session/create_torrent.ts";
@@ -96,7 +96,7 @@ const restoreChore: Chore = async (files) => {
     portable: false,
     files,
     isOver: () => false,
-    giveWay: () => Promise.resolve(),
+    yieldToEventLoop: () => Promise.resolve(),
     onWarning: (error) => void warnings.push(error),
   });
   assertEquals([restored, isPaused], [[torrent], warnings.length === 1]);

@@ -57,7 +57,7 @@ if (import.meta.main) {
   for (;;) {
     change++;
     traffic.downloaded += TRAFFIC;
-    for (const { infoHash } of torrents) store.changed(infoHash.hex);
+    for (const { infoHash } of torrents) store.markDirty(infoHash.hex);
     await store.flush();
     say(`${change}`);
   }

@@ -52,13 +52,13 @@ class World {
 
   platform(
     program: Mortal = this.#program,
-  ): Pick<Platform, "files" | "openDatabase" | "now" | "wallClock" | "after" | "giveWay"> {
+  ): Pick<Platform, "files" | "openDatabase" | "now" | "wallClock" | "after" | "yieldToEventLoop"> {
     return {
       files: this.files,
       now: () => this.clock.now(),
       wallClock: () => this.clock.wallClock(),
       after: (milliseconds, run) => this.clock.after(milliseconds, () => program.dead || run()),
-      giveWay: () => Promise.resolve(),
+      yieldToEventLoop: () => Promise.resolve(),
       openDatabase: (path) => Promise.resolve(this.databases.open(path, program)),
     };
   }
@@ -127,7 +127,7 @@ Deno.test("SessionStore writes a change at once, then once a second at most, and
   assertEquals(name(), "a.bin");
   for (let i = 1; i <= 20; i++) {
     torrent.now = { ...RECORD, name: `name ${i}` };
-    store.changed(torrent.infoHash.hex);
+    store.markDirty(torrent.infoHash.hex);
     await world.clock.play(10);
   }
   assertEquals(name(), "a.bin");
@@ -303,7 +303,7 @@ Deno.test("SessionStore that can't write says so once, holds nothing up, and wri
   const torrent = new FakeTorrent(1);
   store.add(torrent);
   for (let i = 0; i < 5; i++) {
-    store.changed(torrent.infoHash.hex);
+    store.markDirty(torrent.infoHash.hex);
     await world.clock.play(20_000);
   }
   const what = "torrents and their settings can't be kept for the next run";
@@ -328,7 +328,7 @@ Deno.test("SessionStore without a folder, or without a database, keeps nothing a
     const torrent = new FakeTorrent(1);
     store.add(torrent);
     store.save(torrent.infoHash, utf8("x"));
-    store.changed(torrent.infoHash.hex);
+    store.markDirty(torrent.infoHash.hex);
     assertEquals([store.torrents(), await store.load(torrent.infoHash), store.isOpen], [[], null, false]);
     store.remove(torrent.infoHash);
     await store.close();

@@ -61,7 +61,7 @@ class Suspendable {
         const timer = clock.after(milliseconds, () => this.#when(() => cancelled || run()));
         return { cancel: () => (cancelled = true, timer.cancel()) };
       },
-      giveWay: () => Promise.resolve(),
+      yieldToEventLoop: () => Promise.resolve(),
       random: () => clock.random(),
       randomBytes: (length) => clock.randomBytes(length),
       sha1: (data) => Promise.resolve(sha1(data)),

@@ -312,7 +312,7 @@ export class SimHost {
       now: () => clock.now(),
       wallClock: () => clock.wallClock() + this.wallOffset,
       after: (milliseconds, run) => process.after(milliseconds, run, this),
-      giveWay: () => Promise.resolve(),
+      yieldToEventLoop: () => Promise.resolve(),
       random: this.random,
       randomBytes: (length) => Uint8Array.from({ length }, () => Math.floor(this.random() * 256)),
       sha1: (data) => this.#sha1(data),

@@ -306,6 +306,6 @@ async function ruleBrokenIn(name: string): Promise<string> {
 }
 
 Deno.test("changes that aren't kept are found", async () => {
-  using _ = plant(SessionStore.prototype, "changed", () => {});
+  using _ = plant(SessionStore.prototype, "markDirty", () => {});
   assertEquals(await ruleBrokenIn("sessions"), "changes kept");
 });

@@ -33,7 +33,7 @@ export const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "metainfo",
   ],
   "swarm/choking": ["swarm/pieces"],
-  "swarm/metadata": ["swarm/peers"],
+  "swarm/metadata": [],
   "swarm/peers": [],
   "swarm/pieces": [],
   "swarm/web_seeds": ["swarm/pieces"],

@@ -99,15 +99,20 @@ export class BlockLab {
       pieceDone: () => {},
       pieceForgotten: () => {},
       pieceFailed: (index) => fail(`piece ${index} is wrong`),
-      lied: (_, index) => fail(`piece ${index} is wrong`),
-      broke: (error) => {
+      sentWrongData: (_, index) => fail(`piece ${index} is wrong`),
+      diskFailed: (error) => {
         throw error;
       },
     }, {
       have: new Bitfield(pieceCount),
       wanted,
       pool: new BufferPool(new MemoryBudget(64 << 20, { reading: 0 }), pieceLength),
-      platform: { now, random: () => 0.5, digest: options.digest ?? (() => counted), giveWay: () => Promise.resolve() },
+      platform: {
+        now,
+        random: () => 0.5,
+        digest: options.digest ?? (() => counted),
+        yieldToEventLoop: () => Promise.resolve(),
+      },
     });
     const host = idleHost({
       pieceCount,

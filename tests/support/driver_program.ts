@@ -9,7 +9,7 @@ import { messageOf, ShoalError } from "../../src/base/errors.ts";
 import { parseMetainfo } from "../../src/metainfo/mod.ts";
 import { denoPlatform } from "../../src/platform/deno_platform.ts";
 import { Session, type TorrentHandle } from "../../src/session/session.ts";
-import type { FilePriority } from "../../src/session/torrent_handle.ts";
+import type { FilePriority } from "../../src/swarm/mod.ts";
 import type { TorrentState } from "../../src/session/session_events.ts";
 
 /** What the program is told to do with its torrent. */

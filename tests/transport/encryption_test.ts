@@ -210,7 +210,7 @@ Deno.test("MSE: what one end can't accept ends the handshake", () => {
   const last = prime.slice();
   last[95]!--;
   for (const key of [new Uint8Array(96), one, prime, last, new Uint8Array(96).fill(255)]) {
-    assertThrows(() => ends().responder.received(key), MseError, "honestly");
+    assertThrows(() => ends().responder.received(key), MseError, "its public key is invalid");
     assertEquals(new KeyPair(tools(1).randomBytes).secretWith(key), null);
   }
 });

@@ -4,10 +4,10 @@ import stringWidth from "string-width";
 import { utf8 } from "../../src/base/bytes.ts";
 import type { PieceCell, PieceMap } from "../../src/swarm/piece_map.ts";
 import type { TorrentState } from "../../src/session/session_events.ts";
-import { type Picture, renderDashboard, shareOut } from "../../src/ui/dashboard.ts";
+import { layout, type Picture, renderDashboard } from "../../src/ui/dashboard.ts";
 import { type Key, KeyReader } from "../../src/ui/keys.ts";
 import { parseLimits } from "../../src/ui/limit_prompt.ts";
-import { FIRST_STATE, type LiveState, pressed } from "../../src/ui/live_state.ts";
+import { FIRST_STATE, handleKey, type LiveState } from "../../src/ui/live_state.ts";
 import { renderPieces } from "../../src/ui/piece_row.ts";
 import { RateHistory, renderSpark } from "../../src/ui/spark.ts";
 import type { Style } from "../../src/ui/style.ts";
@@ -193,7 +193,7 @@ Deno.test("renderDashboard() never draws past the window, whatever it is given",
 
 Deno.test("shareOut() gives each part its place by the size of the window, the torrent first", () => {
   const parts = (rows: number) => {
-    const share = shareOut({ columns: 80, rows }, 1);
+    const share = layout({ columns: 80, rows }, 1);
     return Object.entries(share).filter(([, lines]) => lines > 0).map(([name]) => name).join(" ");
   };
   assertEquals(parts(2), "list");
@@ -201,7 +201,7 @@ Deno.test("shareOut() gives each part its place by the size of the window, the t
   assertEquals(parts(8), "torrent spark peers keys");
   assertEquals(parts(24), "torrent spark map peers log keys");
   for (let rows = 1; rows < 80; rows++) {
-    const total = Object.values(shareOut({ columns: 80, rows }, 3)).reduce((a, b) => a + b, 0);
+    const total = Object.values(layout({ columns: 80, rows }, 3)).reduce((a, b) => a + b, 0);
     assertLessOrEqual(total, Math.max(1, rows - 1), `${rows}`);
   }
 });
@@ -291,7 +291,7 @@ Deno.test("whatever is typed, the state stays one that can be drawn", () => {
     let state = FIRST_STATE;
     for (const bytes of chunks) {
       const keys: Key[] = reader.read(Uint8Array.from(bytes), { typing: state.prompt !== null });
-      for (const key of keys) state = pressed(state, { key, around }).state;
+      for (const key of keys) state = handleKey(state, { key, around }).state;
       assert(state.selected >= 0 && state.selected < 3);
       assert(state.scroll >= 0 && state.scroll <= 5);
       assert((state.prompt ?? "").length <= 32);
@@ -306,9 +306,9 @@ Deno.test("pressed() selects, sorts, scrolls, pauses and asks for limits", () =>
     const deeds: unknown[] = [];
     for (const name of names) {
       const key = name.length === 1 ? { kind: "character", character: name } : { kind: "named", name };
-      const step = pressed(state, { key: key as Key, around });
+      const step = handleKey(state, { key: key as Key, around });
       state = step.state;
-      if (step.deed) deeds.push(step.deed);
+      if (step.action) deeds.push(step.action);
     }
     return { state, deeds };
   };

@@ -216,7 +216,7 @@ Deno.test("LiveView does what keys ask for, and gives the keyboard back", async 
   terminal.type("\x1b");
   assertStringIncludes(drawn(), "by down");
   terminal.type("f");
-  assertStringIncludes(drawn(), "Nobody knows yet what it holds");
+  assertStringIncludes(drawn(), "The files are not known yet");
   for (const noise of ["x", "\x1b[200~qqq", "\xff\x00", "qp".repeat(500), "quit p"]) terminal.type(noise);
   assertEquals(scene.done, []);
   terminal.type("p");

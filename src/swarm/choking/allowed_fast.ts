@@ -1,5 +1,6 @@
 /**
- * A few pieces for a peer that has none, so that it soon has something to trade (BEP 6, "Allowed Fast").
+ * Lets a peer that has just connected download a few pieces while it is choked, so that it soon has something to trade
+ * (BEP 6, "Allowed Fast").
  *
  * @module
  */
@@ -11,30 +12,35 @@ import type { InfoHash } from "../../base/info_hash.ts";
 import type { Peer } from "../../peer/mod.ts";
 import type { Platform } from "../../platform/platform.ts";
 
+/** Options for {@linkcode allowedFastSet}. */
+export interface AllowedFastSetOptions {
+  /** Pieces of the torrent. */
+  readonly pieceCount: number;
+  /** Pieces to choose. */
+  readonly size: number;
+  /** Computes a SHA-1 hash. */
+  readonly sha1: (data: Bytes) => Promise<Bytes>;
+}
+
 /**
- * The allowed-fast set of a peer. Whoever computes it for the same peer and torrent gets the same pieces, so a peer
- * gains nothing by reconnecting.
+ * Computes the allowed fast set of a peer. Every client computes the same set for the same peer and torrent, so that a
+ * peer gains nothing by reconnecting.
  *
- * @param host The peer's IPv4 address. Others get an empty set: the BEP defines none.
- * @param infoHash Which torrent.
- * @param options `pieceCount`: pieces of the torrent. `size`: how many to choose. `sha1`: the hash function.
- * @returns Piece indices, in the order of the BEP.
+ * @param host The peer's IPv4 address. The set is empty for any other address, since the BEP defines none.
+ * @param infoHash Info-hash of the torrent.
+ * @returns Piece indexes in the order of the BEP.
  */
 export async function allowedFastSet(
   host: string,
   infoHash: InfoHash,
-  options: {
-    readonly pieceCount: number;
-    readonly size: number;
-    readonly sha1: (data: Bytes) => Promise<Bytes>;
-  },
+  options: AllowedFastSetOptions,
 ): Promise<number[]> {
   const ip = parseIp(host);
   if (ip?.length !== 4) return [];
   const size = Math.min(options.size, options.pieceCount);
   const chosen = new Set<number>();
   let x: Bytes = new Uint8Array(24);
-  x.set(ip.subarray(0, 3), 0); // the last byte is masked: neighbours share a set
+  x.set(ip.subarray(0, 3), 0); // the last byte is masked, so that peers of one network share a set
   x.set(infoHash.bytes, 4);
   while (chosen.size < size) {
     x = await options.sha1(x);
@@ -44,20 +50,29 @@ export async function allowedFastSet(
   return [...chosen];
 }
 
-/** Pieces that a peer may have while it is choked; BEP 6 suggests ten. Who has as many needs no help to begin. */
+/** Pieces that a peer may download while it is choked; BEP 6 suggests ten. A peer that has more needs none. */
 const HEAD_START = 10;
 
+/** Options for {@linkcode grantAllowedFast}. */
+export interface GrantAllowedFastOptions {
+  /** Pieces that we have. */
+  readonly have: Bitfield;
+  /** Info-hash of the torrent. */
+  readonly infoHash: InfoHash;
+  /** Hash function. */
+  readonly platform: Pick<Platform, "sha1">;
+}
+
 /**
- * Lets a peer that has just connected have some pieces while it is choked. A seed doesn't: it serves everybody in turn anyway,
- * and neighbours are all allowed the same pieces. (Simulated: a seed with 100 leechers sent the same ten pieces to each of
- * them before it sent another.)
+ * Sends a peer that has just connected its allowed fast set. A seed doesn't: it serves all peers in turn anyway, and
+ * peers of one network are allowed the same pieces. (Simulated: a seed with 100 leechers sent the same ten pieces to
+ * each of them before it sent another piece.)
  *
- * @param peer Who; told what we have.
- * @param options `have`: what we have. `infoHash`: which torrent. `platform`: the hash function.
+ * @param peer A peer that has been told which pieces we have.
  */
 export async function grantAllowedFast(
   peer: Peer,
-  options: { readonly have: Bitfield; readonly infoHash: InfoHash; readonly platform: Pick<Platform, "sha1"> },
+  options: GrantAllowedFastOptions,
 ): Promise<void> {
   const { have, infoHash, platform } = options;
   if (!peer.fast || have.isEmpty || have.isFull) return;

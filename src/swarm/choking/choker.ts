@@ -1,67 +1,71 @@
 /**
- * Who is served: tit-for-tat while downloading, turns while seeding (BEP 3, "choking"; the optimistic unchoke is there
- * too). Knows nothing of sockets.
+ * Chooses the peers to unchoke: by tit-for-tat while downloading, by turns while seeding, and one more as the
+ * optimistic unchoke (BEP 3, "choking").
  *
  * @module
  */
 
-/** What the choker looks at. */
+/** The state of a peer that the choker uses. */
 export interface ChokerPeer {
-  /** It wants data from us. */
+  /** Whether the peer is interested in our pieces. */
   readonly interested: boolean;
-  /** We choke it. */
+  /** Whether we choke the peer. */
   readonly amChoking: boolean;
-  /** It owes us an answer for too long. */
+  /** Whether the peer hasn't answered our requests for too long. */
   readonly snubbed: boolean;
-  /** When we last unchoked it, milliseconds; -Infinity for never. */
+  /** When we last unchoked the peer, in milliseconds; `-Infinity` if never. */
   readonly unchokedAt: number;
-  /** When it connected, milliseconds. */
+  /** When the peer connected, in milliseconds. */
   readonly connectedAt: number;
-  /** It holds an optimistic slot; set by the choker. */
+  /** Whether the peer holds the optimistic slot; set by the choker. */
   optimistic: boolean;
 }
 
-/** Peers that are served at the same time, the optimistic one left out. Each costs a read-ahead and a send buffer. */
+/** Peers that are unchoked at the same time, without the optimistic one. Each takes memory for reads and sends. */
 export const UPLOAD_SLOTS = 8;
 /** Milliseconds between two rounds (BEP 3). */
 export const ROUND_MS = 10_000;
 /** Milliseconds that an optimistic unchoke lasts (BEP 3). */
 const OPTIMISTIC_MS = 30_000;
-/** A peer that connected less than this many milliseconds ago is three times as likely to be tried (BEP 3). */
+/** A peer that connected less than this many milliseconds ago counts as new. */
 const NEW_MS = 60_000;
+/** A new peer is this many times as likely to be unchoked optimistically (BEP 3). */
 const NEW_WEIGHT = 3;
-/** Milliseconds that a seed serves a peer before the next has its turn, if others wait. */
+/** Milliseconds for which a seed serves a peer before a waiting peer gets the slot. */
 const TURN_MS = 30_000;
 
-/** Decides, round by round, who is unchoked. */
+/** Options for {@linkcode Choker.round}. */
+export interface RoundOptions<P> {
+  /** Current time in milliseconds. */
+  readonly now: number;
+  /** Whether we have every piece. */
+  readonly seeding: boolean;
+  /** Returns the bytes that a peer has sent us since the last round. Isn't called while seeding. */
+  readonly worth: (peer: P) => number;
+  /** Peers to unchoke, without the optimistic one; {@linkcode UPLOAD_SLOTS} when absent. */
+  readonly slots?: number;
+}
+
+/** Chooses the peers to unchoke, round by round. */
 export class Choker<P extends ChokerPeer> {
   readonly #random: () => number;
   #optimistic: P | null = null;
   #optimisticSince = -Infinity;
 
-  /**
-   * @param random Uniform in 0 to 1.
-   */
+  /** @param random Returns a number from 0 to 1, uniformly distributed. */
   constructor(random: () => number) {
     this.#random = random;
   }
 
   /**
-   * One round.
+   * Holds a round.
    *
    * @param peers Every connected peer.
-   * @param options `now`: milliseconds. `seeding`: we have everything. `worth`: bytes that a peer sent us since the last
-   * round; not asked for while seeding. `slots`: how many to serve.
-   * @returns The peers to be served; all others are to be choked.
+   * @returns The peers to unchoke. All other peers should be choked.
    */
   round(
     peers: readonly P[],
-    options: {
-      readonly now: number;
-      readonly seeding: boolean;
-      readonly worth: (peer: P) => number;
-      readonly slots?: number;
-    },
+    options: RoundOptions<P>,
   ): Set<P> {
     const { now, seeding, slots = UPLOAD_SLOTS } = options;
     const waiting = peers.filter((peer) => peer.interested);
@@ -76,7 +80,7 @@ export class Choker<P extends ChokerPeer> {
     const current = this.#optimistic;
     const stays = current !== null && now - this.#optimisticSince < OPTIMISTIC_MS && peers.includes(current) &&
       current.interested;
-    // One that earned a regular slot leaves the optimistic one to somebody else.
+    // A peer that has earned a regular slot leaves the optimistic slot to another peer.
     if (stays && rest.includes(current)) return current;
     if (current) current.optimistic = false;
     this.#optimistic = null;
@@ -92,15 +96,15 @@ export class Choker<P extends ChokerPeer> {
   }
 }
 
-/** Tit-for-tat: who sends us most is served first; who keeps us waiting last. */
+/** Tit-for-tat: the peers that send us most come first, and snubbed peers last. */
 function byWorth<P extends ChokerPeer>(peers: readonly P[], worth: (peer: P) => number): P[] {
   const worths = new Map(peers.map((peer) => [peer, peer.snubbed ? -1 : worth(peer)]));
   return [...peers].sort((a, b) => worths.get(b)! - worths.get(a)! || a.connectedAt - b.connectedAt);
 }
 
 /**
- * Turns: who is being served keeps the slot for a while, then those that wait come first, the longest since its last turn
- * before the others, and who has had its turn goes on only when a slot is left.
+ * Turns: an unchoked peer keeps its slot for a while. The choked peers come next, the one first that has been choked
+ * for longest. A peer whose turn is over goes on only if a slot is left.
  */
 function byTurn<P extends ChokerPeer>(peers: readonly P[], now: number): P[] {
   const rank = (peer: P) => peer.amChoking ? 1 : !peer.optimistic && now - peer.unchokedAt < TURN_MS ? 0 : 2;
@@ -109,7 +113,7 @@ function byTurn<P extends ChokerPeer>(peers: readonly P[], now: number): P[] {
   );
 }
 
-/** Unlike a difference, right for two infinities. */
+/** Compares two numbers, which a difference can't do for two infinities. */
 function compare(a: number, b: number): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }

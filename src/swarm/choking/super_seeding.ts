@@ -1,96 +1,116 @@
 /**
- * Super-seeding (BEP 16): a seed that is alone doesn't say what it has, but offers each peer other pieces, so that every
- * piece is soon in the swarm once instead of some of them many times.
+ * Super-seeding (BEP 16): the only seed of a torrent doesn't tell peers what it has but offers different pieces to each
+ * of them, so that every piece is soon in the swarm once instead of some pieces many times.
  *
  * @module
  */
 
 import type { PieceSet } from "../pieces/piece_picker.ts";
 
-/** What super-seeding looks at and talks to. */
+/** What super-seeding uses of a peer. */
 export interface SeededPeer {
-  /** What it has. */
+  /** Pieces that the peer has. */
   readonly pieces: PieceSet;
-  /** It has everything. */
+  /** Whether the peer has every piece. */
   readonly isSeed: boolean;
-  /** It wants nothing more. */
+  /** Whether the peer doesn't download (BEP 21). */
   readonly uploadOnly: boolean;
-  /** It is interested in what it knows of. */
+  /** Whether the peer is interested in the pieces that it was offered. */
   readonly interested: boolean;
-  /** We choke it. */
+  /** Whether we choke the peer. */
   readonly amChoking: boolean;
-  /** Payload to it. */
+  /** Payload sent to the peer. */
   readonly up: { readonly rate: number };
-  /** When we last unchoked it, milliseconds. */
+  /** When we last unchoked the peer, in milliseconds. */
   readonly unchokedAt: number;
-  /** What waits to be sent to it. */
+  /** Bytes that wait to be sent to the peer. */
   readonly writer: { readonly length: number };
-  /** Tells it that we have a piece. */
+  /** Tells the peer that we have a piece. */
   have(index: number): void;
-  /** Tells it that we want nothing. */
+  /** Tells the peer that we don't download (BEP 21). */
   announceUploadOnly(): void;
-  /** Sends what it was told. */
+  /** Sends what waits to be sent. */
   readonly output: { flush(): void };
 }
 
-/** With fewer other incomplete peers than this there is nobody to spread pieces to, and hiding them would only cost time. */
+/** Fewest other incomplete peers with which pieces are hidden. With fewer there is no peer to spread pieces to. */
 const LEAST_AUDIENCE = 1;
-/** Pieces that a peer is offered at least while we serve it, ... */
+/** Fewest pieces that an unchoked peer is offered. */
 const LEAST_OFFERS = 2;
-/** ... and enough for this many seconds at the speed at which it is served. */
+/** An unchoked peer is offered more pieces, enough for this many seconds at its upload rate. */
 const AHEAD_SECONDS = 3;
-/** Milliseconds after which a piece that was offered to one peer, and got nowhere, may be offered to another one. */
+/** Milliseconds after which a piece that one peer was offered, but hasn't got, may be offered to another peer. */
 const STALE_MS = 15_000;
-/** A peer that is served this many times as fast as another may be offered what was offered to that one, at the end. */
+/** At the end an unchoked peer may also be offered the pieces of peers that are served this many times slower. */
 const MUCH_FASTER = 2;
-/** Milliseconds after which a peer that wants nothing of what it was offered is told everything: it wants certain files only. */
+/** Milliseconds after which a peer that isn't interested in its offers, since it wants certain files, is told all. */
 const INDIFFERENT_MS = 5_000;
-/** Milliseconds after which what is missing in the swarm is counted anew: who leaves takes pieces along. */
+/** Milliseconds between two counts of the pieces missing in the swarm: peers that leave take pieces with them. */
 const COUNT_MS = 5_000;
-/** Pieces that a peer is told of in one turn, when it is told everything, and bytes that may wait for it then. */
+/** Pieces that a peer is told of per turn while it is told all our pieces. */
 const PORTION = 4_000;
+/** A peer with this many bytes waiting to be sent isn't told of more pieces. */
 const MAX_WAITING = 64 * 1024;
 
-/** What a peer was offered that we hide from. */
+/** What a peer from which we hide pieces was offered. */
 interface Offers {
-  /** By piece: when. */
+  /** When each piece was offered, in milliseconds. */
   readonly pieces: Map<number, number>;
-  /** When it last was interested, or had all that it was offered. */
+  /** When the peer was last interested, or last had all its offers, in milliseconds. */
   wantedAt: number;
 }
 
-/** Decides whom a lone seed offers which piece. */
+/** Size of the torrent that {@linkcode SuperSeeding} spreads. */
+export interface SeededTorrent {
+  /** Pieces of the torrent. */
+  readonly pieceCount: number;
+  /** Bytes of a piece. */
+  readonly pieceLength: number;
+}
+
+/** Options for {@linkcode SuperSeeding}. */
+export interface SuperSeedingOptions {
+  /** Our pieces, which are all at first. */
+  readonly have: PieceSet & { readonly isFull: boolean };
+  /** Returns how many peers have a piece. Peers that have everything needn't be counted. */
+  readonly availability: (index: number) => number;
+  /** Returns a number from 0 to 1, uniformly distributed. */
+  readonly random: () => number;
+}
+
+/** Options for {@linkcode SuperSeeding.joined}. */
+export interface SuperSeedingPeers<P> {
+  /** Every connected peer, the new one included. */
+  readonly peers: Iterable<P>;
+  /** Current time in milliseconds. */
+  readonly now: number;
+}
+
+/** Decides which piece the only seed offers to which peer. */
 export class SuperSeeding<P extends SeededPeer> {
   readonly #pieceCount: number;
   readonly #pieceLength: number;
-  /** What we have. */
+  /** Our pieces. */
   readonly #have: PieceSet & { readonly isFull: boolean };
   readonly #random: () => number;
-  /** How many peers have a piece. */
+  /** Returns how many peers have a piece. */
   readonly #availability: (index: number) => number;
   readonly #hidden = new Map<P, Offers>();
-  /** Those of them that are new, or have got something. */
+  /** Peers from which we hide pieces that are new or have got a piece since the last offer. */
   readonly #due = new Set<P>();
-  /** Peers that are being told everything, with what they know and the next piece to tell. */
+  /** Peers that are being told all our pieces, each with the pieces that it knows of and the next one to tell. */
   readonly #told = new Map<P, { readonly known: ReadonlyMap<number, number>; next: number }>();
-  /** Pieces that nobody has, as far as we know; where each of them is in that list. */
+  /** Pieces that no peer has, as far as we know. */
   #unseen: number[] = [];
+  /** Position of each piece in `#unseen`. */
   readonly #place = new Map<number, number>();
   #counted = -Infinity;
   #over = false;
 
-  /**
-   * @param torrent Its size.
-   * @param options `have`: what we have, which is everything at first. `availability`: how many peers have a piece; those that have everything needn't be counted. `random`:
-   * uniform in 0 to 1.
-   */
+  /** @param torrent Size of the torrent. */
   constructor(
-    torrent: { readonly pieceCount: number; readonly pieceLength: number },
-    options: {
-      readonly have: PieceSet & { readonly isFull: boolean };
-      readonly availability: (index: number) => number;
-      readonly random: () => number;
-    },
+    torrent: SeededTorrent,
+    options: SuperSeedingOptions,
   ) {
     this.#pieceCount = torrent.pieceCount;
     this.#pieceLength = torrent.pieceLength;
@@ -100,27 +120,25 @@ export class SuperSeeding<P extends SeededPeer> {
   }
 
   /**
-   * A peer has connected, and was told nothing yet.
+   * Adds a peer that has connected and hasn't been told of any piece.
    *
-   * @param peer Which.
-   * @param options `peers`: every connected peer, this one included. `now`: milliseconds.
-   * @returns Whether it is to be told that we have nothing, and then to be offered something.
+   * @returns `true` if the peer should be told that we have nothing, and be offered pieces afterwards.
    */
-  joined(peer: P, options: { readonly peers: Iterable<P>; readonly now: number }): boolean {
+  joined(peer: P, options: SuperSeedingPeers<P>): boolean {
     if (this.#over || audienceOf(peer, options.peers) < LEAST_AUDIENCE) return false;
     this.#hidden.set(peer, { pieces: new Map(), wantedAt: options.now });
     this.#due.add(peer);
     return true;
   }
 
-  /** A peer is gone. */
+  /** Removes a peer that has left. */
   left(peer: P): void {
     this.#hidden.delete(peer);
     this.#told.delete(peer);
     this.#due.delete(peer);
   }
 
-  /** A peer has a piece now. */
+  /** Notes that a peer has a piece. */
   seen(peer: P, index: number): void {
     if (this.#hidden.has(peer)) this.#due.add(peer);
     const place = this.#place.get(index);
@@ -134,9 +152,9 @@ export class SuperSeeding<P extends SeededPeer> {
   }
 
   /**
-   * Regular work: offers what is due, and tells everything to whom hiding it does no good.
+   * Makes the regular offers, and tells all our pieces to peers from which it is useless to hide them.
    *
-   * @param now Milliseconds.
+   * @param now Current time in milliseconds.
    * @param peers Every connected peer.
    */
   turn(now: number, peers: Iterable<P>): void {
@@ -156,10 +174,9 @@ export class SuperSeeding<P extends SeededPeer> {
   }
 
   /**
-   * Offers one peer what is due, if it is new or has got something since the last time.
+   * Offers pieces to a peer that is new or has got a piece since the last offer.
    *
-   * @param peer Which.
-   * @param now Milliseconds.
+   * @param now Current time in milliseconds.
    */
   offer(peer: P, now: number): void {
     const offers = this.#hidden.get(peer);
@@ -168,7 +185,7 @@ export class SuperSeeding<P extends SeededPeer> {
     this.#offer(peer, { offers, taken: this.#taken(now), now });
   }
 
-  /** There is no need any more: every piece is in the swarm, there is another seed, or we are none. Everybody is told what we have. */
+  /** Ends super-seeding: every piece is in the swarm, there is another seed, or we are none. Tells all our pieces. */
   end(): void {
     this.#over = true;
     for (const [peer, offers] of [...this.#hidden]) this.#reveal(peer, offers);
@@ -184,7 +201,7 @@ export class SuperSeeding<P extends SeededPeer> {
     for (const peer of [...this.#told.keys()]) if (peer.writer.length < MAX_WAITING) this.#tell(peer);
   }
 
-  /** Tells a peer of the next pieces: not of all at once, so that blocks needn't wait behind megabytes of haves. */
+  /** Tells a peer of the next pieces; not of all at once, so that blocks don't wait behind megabytes of haves. */
   #tell(peer: P): void {
     const state = this.#told.get(peer)!;
     const end = Math.min(this.#pieceCount, state.next + PORTION);
@@ -208,11 +225,11 @@ export class SuperSeeding<P extends SeededPeer> {
       if (!peer.pieces.has(index) && this.#place.has(index) && !isStale(peer, since, now)) open++;
     }
     const ahead = Math.ceil(AHEAD_SECONDS * peer.up.rate / this.#pieceLength);
-    // One is enough to make a peer interested, so that it gets its turn.
+    // One offer is enough to make a choked peer interested, so that it gets its turn.
     for (const want = peer.amChoking ? 1 : LEAST_OFFERS + ahead; open < want; open++) {
       const isNew = (piece: number) => !pieces.has(piece) && !peer.pieces.has(piece) && this.#have.has(piece);
       let index = this.#choose((piece) => isNew(piece) && !taken.has(piece));
-      // Nobody is to wait for a piece that crawls to somebody else, or to have nothing to fetch.
+      // A peer shouldn't wait for a piece that another peer downloads very slowly, or have nothing to fetch.
       if (index < 0 && !peer.amChoking) {
         const mayTake = (speed: number) => open === 0 || MUCH_FASTER * speed < peer.up.rate;
         index = this.#choose((piece) => isNew(piece) && mayTake(taken.get(piece) ?? 0));
@@ -225,10 +242,7 @@ export class SuperSeeding<P extends SeededPeer> {
     peer.output.flush();
   }
 
-  /**
-   * Pieces that are offered to peers which may fetch them now, and lately enough to believe that they do, with the speed at
-   * which the fastest of those is served.
-   */
+  /** Returns the pieces recently offered to unchoked peers, each with the highest upload rate of these peers. */
   #taken(now: number): Map<number, number> {
     const taken = new Map<number, number>();
     for (const [peer, { pieces }] of this.#hidden) {
@@ -242,7 +256,7 @@ export class SuperSeeding<P extends SeededPeer> {
     return taken;
   }
 
-  /** One of the pieces that nobody has, by chance. */
+  /** Returns a random piece that no peer has and that passes a test, or -1. */
   #choose(fits: (index: number) => boolean): number {
     const { length } = this.#unseen;
     const start = Math.floor(this.#random() * length);
@@ -263,7 +277,7 @@ export class SuperSeeding<P extends SeededPeer> {
   }
 }
 
-/** How many peers besides one still want something. */
+/** Returns how many other peers still download. */
 function audienceOf<P extends SeededPeer>(peer: P, peers: Iterable<P>): number {
   let others = 0;
   for (const other of peers) if (other !== peer && !other.isSeed && !other.uploadOnly) others++;

@@ -1,5 +1,5 @@
 /**
- * Carries out what the choker decides.
+ * Chokes and unchokes the peers of a torrent as the choker decides.
  *
  * @module
  */
@@ -7,21 +7,27 @@
 import type { Peer } from "../../peer/mod.ts";
 import { Choker, ROUND_MS, UPLOAD_SLOTS } from "./choker.ts";
 
+/** Options for {@linkcode UploadSlots.tick}. */
+export interface UploadTickOptions {
+  /** Current time in milliseconds. */
+  readonly now: number;
+  /** Whether we have every piece. */
+  readonly seeding: boolean;
+}
+
 /** The upload slots of a torrent. */
 export class UploadSlots {
   readonly #choker: Choker<Peer>;
-  /** Bytes from each peer when the last round was held. */
+  /** Bytes received from each peer until the last round. */
   readonly #before = new WeakMap<Peer, number>();
   #lastRound = -Infinity;
 
-  /**
-   * @param random Uniform in 0 to 1.
-   */
+  /** @param random Returns a number from 0 to 1, uniformly distributed. */
   constructor(random: () => number) {
     this.#choker = new Choker(random);
   }
 
-  /** Slots that are free, or held by peers that want nothing more, go to whoever waits, without waiting for a round. */
+  /** Unchokes waiting peers in slots that are free or held by uninterested peers, without waiting for a round. */
   giveFree(peers: Iterable<Peer>): void {
     const open = [...peers].filter((peer) => !peer.closed);
     const unchoked = open.filter((peer) => !peer.amChoking);
@@ -40,12 +46,11 @@ export class UploadSlots {
   }
 
   /**
-   * Holds a round when it is time for one.
+   * Holds a round when it is due.
    *
    * @param peers Every connected peer.
-   * @param options `now`: milliseconds. `seeding`: we have everything.
    */
-  tick(peers: readonly Peer[], options: { readonly now: number; readonly seeding: boolean }): void {
+  tick(peers: readonly Peer[], options: UploadTickOptions): void {
     if (options.now - this.#lastRound < ROUND_MS) return;
     this.#lastRound = options.now;
     const worth = (peer: Peer) => peer.down.total - (this.#before.get(peer) ?? 0);

@@ -1,5 +1,6 @@
 /**
- * One try at an info dictionary of a certain size: the parts that are here, who was asked for the others, and how it gets on.
+ * One attempt at downloading an info dictionary of a certain size: the parts that have been received, the requests for
+ * the others, and the attempt's speed.
  *
  * @module
  */
@@ -11,75 +12,88 @@ import type { MetadataBudget, MetadataHolder } from "./metadata_budget.ts";
 
 /** Milliseconds over which the speed of an attempt is measured. */
 const PACE_MS = 5_000;
-/** Nobody is taken for quicker than a part in so many milliseconds. */
+/** Fewest milliseconds that a speed is computed from, so that the first part doesn't make an attempt look too fast. */
 const LEAST_MS = 20;
-/** Bytes a millisecond that are assumed at the least, so that what has come to a halt can still be compared. */
+/** Lower bound for the speed in bytes per millisecond, so that stalled attempts can still be compared. */
 const LEAST_PACE = 0.1;
-/** How many times an attempt that comes to a halt and loses its memory waits twice as long as the time before. */
+/** How many times the wait of an attempt that stalls and loses its memory is doubled. */
 const MAX_DOUBLINGS = 4;
 
-/** A part that is here. */
+/** A part that has been received. */
 interface Part {
   readonly buffer: Bytes;
-  /** Who sent it, as {@linkcode MetadataAttempt} is told. */
+  /** Name of the sender, as passed to {@linkcode MetadataAttempt.add}. */
   readonly from: string;
 }
 
-/** A torrent. */
+/** The torrent of an attempt. */
 export interface MetadataOwner {
-  /** How many of its attempts came to a halt and lost their memory. */
+  /** Number of the torrent's attempts that stalled and lost their memory. */
   failures: number;
 }
 
-/** One try. */
+/** Options for {@linkcode MetadataAttempt}. */
+export interface MetadataAttemptOptions {
+  /** The torrent. */
+  readonly owner: MetadataOwner;
+  /** Initial value of {@linkcode MetadataAttempt.failures}. */
+  readonly failures: number;
+  /** Source of memory. */
+  readonly budget: MetadataBudget;
+  /** Name of the only peer that may send parts; `null` if any peer may. */
+  readonly alone: string | null;
+  /** Network of that peer, or `null`. */
+  readonly network: string | null;
+}
+
+/** Options for {@linkcode MetadataAttempt.add}. */
+export interface AddPartOptions {
+  /** Name of the sender. */
+  readonly from: string;
+  /** Current time in milliseconds. */
+  readonly now: number;
+}
+
+/** One attempt at downloading an info dictionary. */
 export class MetadataAttempt implements MetadataHolder {
   readonly owner: MetadataOwner;
-  /** Times that it, or those that named its size, came to a halt and lost its memory. */
+  /** Number of times that the attempt, or its peers' earlier attempts, stalled and lost the memory. */
   failures: number;
-  /** Bytes of the dictionary, as it is claimed. */
+  /** Size of the dictionary in bytes, as the peers claim. */
   readonly size: number;
-  /** Parts of the dictionary. */
+  /** Number of parts. */
   readonly count: number;
-  /** The only one that has a hand in it; `null` if all that claim this size have. */
+  /** Name of the only peer that may send parts; `null` if every peer that claims this size may. */
   readonly alone: string | null;
-  /** What stands for the address of `alone` where limits are concerned. */
+  /** Network of that peer, for limits; `null` without one. */
   readonly network: string | null;
-  /** Parts that were asked for: of how many, when first and last, and when last of somebody who has given parts before. */
+  /** Requests for each part: their number, when the first and last were made, and the last to a proven peer. */
   readonly asks = new Map<number, { count: number; readonly first: number; last: number; lastProven: number }>();
-  /** How many peers work on it. */
+  /** Number of peers that work on the attempt. */
   helpers = 0;
-  /** When the last of them left. */
+  /** When the last of these peers left, in milliseconds. */
   orphanedAt = 0;
-  /** Nobody is asked before. */
+  /** No peer is asked before this time in milliseconds. */
   notBefore = -Infinity;
   readonly #budget: MetadataBudget;
   readonly #parts = new Map<number, Part>();
-  /** The lowest part that is missing. */
+  /** No part below this one is missing. */
   #low = 0;
-  /** What came lately, in bytes that fade with time. */
+  /** Bytes received recently; decays with time. */
   #recent = 0;
   #recentAt = 0;
-  /** When somebody was asked for the first time. */
+  /** When the first part was requested, in milliseconds. */
   #began: number | null = null;
   #lastPart = 0;
-  /** Milliseconds for which others had its place, and since when they have. */
+  /** Milliseconds for which the attempt was parked. */
   #parked = 0;
+  /** When the attempt was parked; `null` while it isn't. */
   #parkedAt: number | null = null;
 
-  /**
-   * @param size Bytes of the dictionary.
-   * @param options `owner`: the torrent. `failures`: what it begins with. `budget`: where memory comes from. `alone`: who has to deliver all of it; `null` for
-   * everybody. `network`: where that one is.
-   */
+  /** @param size Bytes of the dictionary. */
   constructor(
     size: number,
-    options: {
-      readonly owner: MetadataOwner;
-      readonly failures: number;
-      readonly budget: MetadataBudget;
-      readonly alone: string | null;
-      readonly network: string | null;
-    },
+    options: MetadataAttemptOptions,
   ) {
     this.size = size;
     this.count = Math.ceil(size / METADATA_PART);
@@ -90,17 +104,17 @@ export class MetadataAttempt implements MetadataHolder {
     this.network = options.network;
   }
 
-  /** Bytes of memory. */
+  /** Bytes of memory in use. */
   get held(): number {
     return this.#parts.size * METADATA_PART;
   }
 
-  /** Parts that are here. */
+  /** Number of parts that have been received. */
   get here(): number {
     return this.#parts.size;
   }
 
-  /** Whether everything is here. */
+  /** Whether every part has been received. */
   get isComplete(): boolean {
     return this.#parts.size === this.count;
   }
@@ -111,7 +125,7 @@ export class MetadataAttempt implements MetadataHolder {
     return this.#low;
   }
 
-  /** Those who sent what is here. */
+  /** Names of the senders of the received parts. */
   get senders(): Set<string> {
     return new Set([...this.#parts.values()].map(({ from }) => from));
   }
@@ -120,27 +134,26 @@ export class MetadataAttempt implements MetadataHolder {
     return this.#parts.has(part);
   }
 
-  /** The parts in order; complete attempts only. */
+  /** Yields the parts in order. The attempt must be complete. */
   *bytes(): Generator<Bytes, void> {
     for (let part = 0; part < this.count; part++) {
       yield this.#parts.get(part)!.buffer.subarray(0, metadataPartLength(this.size, part));
     }
   }
 
-  /** Somebody is asked for a part. */
+  /** Notes that a part is requested. */
   begin(now: number): void {
     this.#began ??= this.#work(now);
   }
 
   /**
-   * A part came.
+   * Adds a part that has been received.
    *
-   * @param part Which, from 0.
-   * @param data Its bytes; copied.
-   * @param options `from`: who sent it. `now`: milliseconds.
-   * @returns `false` if there was no memory for it.
+   * @param part Part number, from 0.
+   * @param data Bytes of the part; copied.
+   * @returns `false` if there was no memory for the part.
    */
-  add(part: number, data: Uint8Array, options: { readonly from: string; readonly now: number }): boolean {
+  add(part: number, data: Uint8Array, options: AddPartOptions): boolean {
     const { from, now } = options;
     this.#note(data.length, now);
     const buffer = this.#budget.take(this, now);
@@ -153,7 +166,7 @@ export class MetadataAttempt implements MetadataHolder {
     return true;
   }
 
-  /** Takes over what one peer sent to another attempt. */
+  /** Takes over the parts that a peer sent for another attempt. */
   takeFrom(other: MetadataAttempt, from: string, now: number): void {
     for (const [number, part] of other.#parts) {
       if (part.from !== from || this.#parts.has(number)) continue;
@@ -166,7 +179,7 @@ export class MetadataAttempt implements MetadataHolder {
     this.#budget.move(other, this);
   }
 
-  /** Forgets what one peer sent. */
+  /** Drops the parts that a peer sent. */
   remove(from: string): void {
     const buffers: Bytes[] = [];
     for (const [number, part] of this.#parts) {
@@ -178,7 +191,7 @@ export class MetadataAttempt implements MetadataHolder {
     this.#budget.give(this, buffers);
   }
 
-  /** Gives back all that it holds. */
+  /** Frees all memory. */
   clear(): void {
     const buffers = [...this.#parts.values()].map(({ buffer }) => buffer);
     this.#parts.clear();
@@ -206,22 +219,22 @@ export class MetadataAttempt implements MetadataHolder {
   }
 
   /**
-   * What counts when attempts are compared, the less the better: what will be complete first comes first, but who had to wait for
-   * others comes to the front in the end.
+   * Score by which attempts are compared, lower is better. The attempt that will be complete first comes first, but one
+   * that has had to wait for others gets to the front in time.
    */
   score(now: number): number {
     const expected = 1 + this.expected(now);
     return expected * expected / (expected + now - this.#work(now));
   }
 
-  /** Others have its place from now on, or no longer. */
+  /** Parks the attempt while other attempts have its place, or ends that. */
   park(parked: boolean, now: number): void {
     if (parked === (this.#parkedAt !== null)) return;
     if (this.#parkedAt !== null) this.#parked += now - this.#parkedAt;
     this.#parkedAt = parked ? now : null;
   }
 
-  /** The time, without that for which others had its place. */
+  /** Returns the time without the time for which the attempt was parked, in milliseconds. */
   #work(now: number): number {
     return (this.#parkedAt ?? now) - this.#parked;
   }
@@ -236,7 +249,7 @@ export class MetadataAttempt implements MetadataHolder {
     return this.#recent * Math.exp((this.#recentAt - work) / PACE_MS);
   }
 
-  /** Bytes a millisecond. */
+  /** Returns the speed in bytes per millisecond. */
   #pace(now: number): number {
     if (this.#began === null) return LEAST_PACE;
     const work = this.#work(now);

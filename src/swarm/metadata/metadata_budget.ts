@@ -1,13 +1,14 @@
 /**
- * Memory for the info dictionaries that are being fetched: one budget for all torrents of a session. Decides only.
+ * Memory for the info dictionaries that are being downloaded: one budget for all torrents of a session.
  *
- * Nobody knows whether a dictionary is right before all of it is here, so that whoever promises one can make us hold up to
- * {@linkcode MAX_METADATA} bytes. Memory is lent part by part as parts come, whatever size was claimed.
+ * A dictionary can be verified only when all of it has been received, so that a peer that promises one can make us hold
+ * up to {@linkcode MAX_METADATA} bytes. Memory is lent part by part as parts arrive, whatever size a peer claims.
  *
- * One half of the memory is for all: real dictionaries have a hundred KiB, and many fit. When it is full, those give theirs back
- * that have come to a halt, then those of torrents that hold more than their share. The other half is for one large dictionary
- * at a time. Who comes to a halt there, or is slow while others wait, loses all that it has, and comes behind those who haven't
- * had a turn: each liar has one. Torrents take turns, too.
+ * The first half of the memory is for all attempts: real dictionaries have a hundred KiB, and many fit. When it is
+ * full, stalled attempts lose their memory, then attempts of torrents that hold more than their share. The second half
+ * is for one large dictionary at a time. An attempt that stalls there, or is slow while others wait, loses all its
+ * memory and comes after the attempts that haven't had a turn, so that each lying peer gets one turn only. Torrents
+ * take turns, too.
  *
  * @module
  */
@@ -16,42 +17,43 @@ import type { Bytes } from "../../base/bytes.ts";
 import { LEAST_METADATA_SHARE, MAX_METADATA_MEMORY, METADATA_TURN_MS } from "../../base/defences.ts";
 import { METADATA_PART } from "../../peer/mod.ts";
 
-/** Somebody who holds parts. */
+/** An attempt that holds parts. */
 export interface MetadataHolder {
-  /** The torrent, and how many of its attempts came to a halt and lost their memory. */
+  /** The torrent, and the number of its attempts that stalled and lost their memory. */
   readonly owner: { readonly failures: number };
-  /** Bytes that it holds. */
+  /** Bytes of memory in use. */
   readonly held: number;
-  /** Times that it, or who is behind it, came to a halt and lost its memory. */
+  /** Number of times that the attempt, or its peers' earlier attempts, stalled and lost the memory. */
   readonly failures: number;
-  /** Returns `true` if no part has come for long. */
+  /** Returns `true` if no part has arrived for long. */
   isStalled(now: number): boolean;
-  /** Milliseconds until it is complete, if it goes on as it does. */
+  /** Returns the milliseconds until the attempt is complete at its present speed. */
   expected(now: number): number;
-  /** Gives back all that it holds, at once: it has come to a halt, is slow, or is one of too many. */
+  /** Frees all memory at once: the attempt has stalled, is slow, or is one of too many. */
   drop(now: number): void;
 }
 
-/** How much longer another attempt at the same dictionary must be expected to take, to have to make room. */
+/** An attempt gives its memory to another one at the same dictionary if it would take this many times longer. */
 const FAR_WORSE = 4;
-/** Milliseconds for which an attempt that was refused memory counts as waiting for it. */
+/** Milliseconds for which an attempt that was refused memory counts as waiting. */
 const WAITS_MS = 5_000;
 
 /** The memory that all torrents without metadata share. */
 export class MetadataBudget {
-  /** Bytes in all. */
+  /** Total number of bytes. */
   readonly limit: number;
   readonly #holders = new Set<MetadataHolder>();
-  /** The large dictionary that has the second half, and since when. */
+  /** The attempt that has the second half. */
   #large: MetadataHolder | null = null;
+  /** When that attempt got the second half, in milliseconds. */
   #largeSince = 0;
-  /** Those that were refused memory, and when. */
+  /** When attempts were refused memory, in milliseconds. */
   readonly #waiting = new Map<MetadataHolder, number>();
-  /** Buffers that were used, for the next part. */
+  /** Buffers to be reused. */
   #free: Bytes[] = [];
   #lent = 0;
 
-  /** @param limit Bytes in all. */
+  /** @param limit Total number of bytes. */
   constructor(limit: number = MAX_METADATA_MEMORY) {
     this.limit = limit;
   }
@@ -62,11 +64,12 @@ export class MetadataBudget {
   }
 
   /**
-   * Lends memory for a part, and takes it from somebody else if need be.
+   * Lends memory for a part, and takes it from another attempt if necessary.
    *
-   * @param holder Who wants it.
-   * @param now Milliseconds.
-   * @returns A buffer of {@linkcode METADATA_PART} bytes with anything in it, or `null` if all others are of more promise.
+   * @param holder The attempt that needs it.
+   * @param now Current time in milliseconds.
+   * @returns A buffer of {@linkcode METADATA_PART} bytes with arbitrary contents, or `null` if all other attempts are
+   * more promising.
    */
   take(holder: MetadataHolder, now: number): Bytes | null {
     if (!this.#mayTake(holder, now)) {
@@ -80,10 +83,10 @@ export class MetadataBudget {
   }
 
   /**
-   * Takes memory back.
+   * Takes back memory.
    *
-   * @param holder Who had it.
-   * @param buffers What it had.
+   * @param holder The attempt that had it.
+   * @param buffers The buffers.
    */
   give(holder: MetadataHolder, buffers: Iterable<Bytes>): void {
     for (const buffer of buffers) {
@@ -94,7 +97,7 @@ export class MetadataBudget {
     if (this.#lent === 0) this.#free = [];
   }
 
-  /** Hands memory over from one holder to another of the same torrent. */
+  /** Moves memory from one attempt to another of the same torrent. */
   move(from: MetadataHolder, to: MetadataHolder): void {
     this.#forget(from);
     if (to.held > 0) this.#holders.add(to);
@@ -117,7 +120,7 @@ export class MetadataBudget {
     return this.used + METADATA_PART <= this.limit && half + METADATA_PART <= this.limit / 2;
   }
 
-  /** Takes everything from somebody in the first half, if there is somebody who should give way to who asks. */
+  /** Takes all memory from an attempt in the first half, if there is one that is worse than the asking attempt. */
   #dropOther(asking: MetadataHolder, now: number): boolean {
     const others = [...this.#holders].filter((one) => one !== asking && one !== this.#large);
     const victim = others.filter((one) => one.isStalled(now)).sort((a, b) => b.held - a.held)[0] ??
@@ -127,7 +130,7 @@ export class MetadataBudget {
     return victim !== undefined;
   }
 
-  /** The worst of the torrents that hold more than their share, if the one that asks holds less. */
+  /** Returns the worst attempt of the torrents that exceed their share, if the asking torrent is below its share. */
   #overShare(asking: MetadataHolder, others: readonly MetadataHolder[], now: number): MetadataHolder | undefined {
     const heldBy = new Map<object, number>([[asking.owner, 0]]);
     for (const { owner, held } of [...others, asking]) heldBy.set(owner, (heldBy.get(owner) ?? 0) + held);
@@ -136,7 +139,7 @@ export class MetadataBudget {
     return others.filter(({ owner }) => heldBy.get(owner)! > share).sort((a, b) => compare(a, b, now)).at(-1);
   }
 
-  /** Lets an attempt have the second half, if nobody has it any more who should, and nobody waits who should have it first. */
+  /** Gives the second half to an attempt, unless it is in good use or another waiting attempt should get it first. */
   #becomesLarge(asking: MetadataHolder, now: number): boolean {
     for (const [holder, since] of this.#waiting) if (now - since > WAITS_MS) this.#waiting.delete(holder);
     const large = this.#large;
@@ -153,7 +156,7 @@ export class MetadataBudget {
   }
 }
 
-/** Below 0 if the first is of more promise. */
+/** Returns a number below 0 if the first attempt is more promising. */
 function compare(a: MetadataHolder, b: MetadataHolder, now: number): number {
   return a.failures - b.failures || a.owner.failures - b.owner.failures || a.expected(now) - b.expected(now);
 }

@@ -1,15 +1,19 @@
 /**
- * Gets the info dictionary of a torrent from several peers at the same time (BEP 9). Decides only: who is asked for which part,
- * and whom to believe.
+ * Downloads the info dictionary of a torrent from several peers at the same time (BEP 9). This module decides which
+ * peer is asked for which part, and which peers are believed.
  *
- * Nobody knows how large it is but the peers, and any of them may lie, about the size and about every part, or say nothing.
+ * Only the peers know how large the dictionary is, and any of them may lie about the size and about each part, or say
+ * nothing.
  *
- * - A part that was asked for {@linkcode METADATA_HEDGE_MS} ago is asked of one peer more, again and again; the first answer
- *   counts. Who keeps us waiting isn't asked for anything else until it answers, but once in a while.
- * - Peers that name the same size work on one attempt. Attempts for different sizes go on side by side. Each newcomer is asked
- *   for something at once; then those go on that will be complete first at the speed that they have shown.
- * - When the parts of an attempt don't have the right hash together, nobody can tell whose was wrong. From then on every peer
- *   that names this size has an attempt of its own, and is a liar when that is wrong. What it has sent already counts for it.
+ * - A part that hasn't arrived {@linkcode METADATA_HEDGE_MS} after its request is requested from one more peer, again
+ *   and again; the first answer counts. A peer that keeps us waiting isn't asked for anything else until it answers,
+ *   except once in a while.
+ * - Peers that name the same size work on one attempt. Attempts for different sizes run side by side. Each new peer is
+ *   asked for something at once; after that the attempts go on that will be complete first at the speed that they have
+ *   shown.
+ * - If the parts of an attempt don't have the right hash together, it is unknown whose part was wrong. From then on
+ *   every peer that names this size has an attempt of its own, and is a liar if that one is wrong. The parts that it
+ *   has sent already count.
  *
  * @module
  */
@@ -17,8 +21,8 @@
 import { type Bytes, concatBytes } from "../../base/bytes.ts";
 import {
   MAX_METADATA_ATTEMPTS,
-  MAX_METADATA_LIES,
   MAX_METADATA_WINDOW,
+  MAX_WRONG_METADATA,
   METADATA_AGAIN_MS,
   METADATA_EARLY_MS,
   METADATA_FORGET_MS,
@@ -31,61 +35,79 @@ import { metadataPartLength } from "../../peer/mod.ts";
 import { MetadataAttempt } from "./metadata_attempt.ts";
 import type { MetadataBudget } from "./metadata_budget.ts";
 
-/** Parts that a peer is asked for at the same time at first: some clients drop what comes in a burst. */
+/** Parts that are requested from a peer at once at first. Some clients drop requests that arrive in a burst. */
 const FIRST_WINDOW = 2;
-/** A part that came within so many milliseconds shows that the peer can take more requests at the same time. */
+/** A peer that sends a part within this many milliseconds can take more requests at the same time. */
 const QUICK_MS = 1_000;
-/** Most milliseconds between two requests to a peer that doesn't answer, and between two to one that turns them down. */
+/** Longest time in milliseconds between two requests to a peer that doesn't answer or rejects its requests. */
 const LONGEST_WAIT_MS = 60_000;
-/** Newcomers that are asked for the same part at once, when nobody has given one so far. */
+/** New peers that are asked for the same part at once while no peer has sent one. */
 const SIMULTANEOUS = 3;
 /** Sizes that were lied about, and addresses of liars, that are remembered; the oldest is forgotten first. */
 const MAX_REMEMBERED = 1_000;
 
-/** A peer of which {@linkcode MetadataDownload} knows nothing but where it is. */
+/** A peer, of which {@linkcode MetadataDownload} needs only the address. */
 export interface MetadataPeer {
   readonly address: { readonly host: string; readonly port: number };
 }
 
-/** What came of a part. */
+/** Result of a part. */
 export type MetadataProgress<P> =
-  /** It was asked for, perhaps long ago. */
+  /** The part had been requested, perhaps long ago. */
   | { readonly kind: "more" }
-  /** It was not asked for. */
+  /** The part had not been requested. */
   | { readonly kind: "unwanted" }
   | { readonly kind: "done"; readonly info: Bytes }
-  /** The parts of several peers were wrong together: everybody should be asked anew. */
+  /** The parts of several peers were wrong together. All peers should be asked again. */
   | { readonly kind: "distrust" }
-  /** `ban`: nobody is to be heard any more from that address; else others there may be honest. */
+  /** The peer sent wrong data. Without `ban`, other peers at the address may be honest, so that it isn't banned. */
   | { readonly kind: "lie"; readonly liar: P; readonly ban: boolean };
 
-/** What is known of a peer. */
+/** What is known about a peer. */
 interface Helper<P> {
   readonly peer: P;
   readonly key: string;
   readonly network: string;
   readonly size: number;
   attempt: MetadataAttempt;
-  /** Parts that it was asked for and nobody gave so far, and when. */
+  /** When parts were requested from the peer that no peer has sent so far, in milliseconds. */
   readonly asked: Map<number, number>;
-  /** Parts that it was asked for and others gave. */
+  /** Parts that were requested from the peer and that other peers have sent. */
   readonly stale: Set<number>;
-  /** Answers that may still come to what it was asked before it named another size. */
+  /** Answers that may still come to requests that were made before the peer named another size. */
   forgiven: number;
-  /** Parts that it may be asked for at the same time. */
+  /** Parts that may be requested at the same time. */
   window: number;
-  /** It has given a part. */
+  /** Whether the peer has sent a part. */
   proven: boolean;
-  /** Since when an answer is due; `null` while none is. */
+  /** Since when an answer is due, in milliseconds; `null` while none is. */
   waitingSince: number | null;
-  /** When it was asked last. */
+  /** When the last request was made, in milliseconds. */
   lastAsk: number;
-  /** Milliseconds after which it is asked again if it doesn't answer. */
+  /** Milliseconds after which the peer is asked again if it doesn't answer. */
   patience: number;
-  /** Not to be asked before. */
+  /** The peer isn't asked before this time in milliseconds. */
   notBefore: number;
-  /** Times in a row that it turned us down. */
+  /** Number of rejects in a row. */
   refusals: number;
+}
+
+/** Options for {@linkcode MetadataDownload}. */
+export interface MetadataDownloadOptions {
+  /** Returns `true` if a dictionary, given in parts, has the right hash. */
+  readonly isRight: (parts: Iterable<Bytes>) => boolean;
+  /** Source of memory. */
+  readonly budget: MetadataBudget;
+}
+
+/** Options for {@linkcode MetadataDownload.received}. */
+export interface ReceivedPartOptions {
+  /** Bytes of the part; copied. */
+  readonly data: Uint8Array;
+  /** Bytes of the dictionary as stated with the part; `null` if the peer didn't say. */
+  readonly totalSize: number | null;
+  /** Current time in milliseconds. */
+  readonly now: number;
 }
 
 /** The download of one info dictionary. */
@@ -94,26 +116,22 @@ export class MetadataDownload<P extends MetadataPeer> {
   readonly #budget: MetadataBudget;
   readonly #helpers = new Map<P, Helper<P>>();
   readonly #attempts = new Map<string, MetadataAttempt>();
-  /** Sizes for which parts of several peers were wrong together. */
+  /** Sizes for which the parts of several peers were wrong together. */
   readonly #distrusted = new LruMap<number, true>(MAX_REMEMBERED);
   readonly #liars = new LruMap<string, true>(MAX_REMEMBERED);
   readonly #lies = new LruMap<string, number>(MAX_REMEMBERED);
-  /** Times that attempts came to a halt and lost their memory; in all, and of those that were behind them, by network. */
+  /** Number of attempts that stalled and lost their memory. */
   failures = 0;
+  /** The failures of the attempts that a network's peers worked on. */
   readonly #failures = new LruMap<string, number>(MAX_REMEMBERED);
   #over = false;
 
-  /**
-   * @param options `isRight`: whether a dictionary, in parts, has the hash that it must have. `budget`: where memory comes from.
-   */
-  constructor(
-    options: { readonly isRight: (parts: Iterable<Bytes>) => boolean; readonly budget: MetadataBudget },
-  ) {
+  constructor(options: MetadataDownloadOptions) {
     this.#isRight = options.isRight;
     this.#budget = options.budget;
   }
 
-  /** Part of the dictionary that is here, 0 to 1, of the attempt that is furthest. */
+  /** The part of the dictionary that has been received, 0 to 1, of the most advanced attempt. */
   get progress(): number {
     let best = 0;
     for (const { here, count } of this.#attempts.values()) best = Math.max(best, here / count);
@@ -121,11 +139,10 @@ export class MetadataDownload<P extends MetadataPeer> {
   }
 
   /**
-   * A peer has the dictionary, and says how large it is.
+   * Adds a peer that has the dictionary and says how large it is.
    *
-   * @param peer Which.
-   * @param size Bytes, 1 to {@linkcode MAX_METADATA}.
-   * @param now Milliseconds.
+   * @param size Bytes of the dictionary, 1 to {@linkcode MAX_METADATA}.
+   * @param now Current time in milliseconds.
    */
   offered(peer: P, size: number, now: number): void {
     const before = this.#helpers.get(peer);
@@ -154,7 +171,7 @@ export class MetadataDownload<P extends MetadataPeer> {
     });
   }
 
-  /** A peer is gone. What it sent is kept for a while: it, or others that name the same size, may come back. */
+  /** Removes a peer. Its parts are kept for a while: it, or peers that name the same size, may come back. */
   left(peer: P, now: number): void {
     const helper = this.#helpers.get(peer);
     if (!helper) return;
@@ -167,14 +184,14 @@ export class MetadataDownload<P extends MetadataPeer> {
     if (attempt.here === 0) this.#attempts.delete(keyOf(attempt.size, attempt.alone));
   }
 
-  /** Everybody that could give something, in the order in which they should be asked: those first that have given before. */
+  /** Returns the peers in the order in which they should be asked; the ones that have sent parts come first. */
   order(now: number): P[] {
     this.#forget(now);
     const rank = (helper: Helper<P>) => isLate(helper, now) ? 3 : helper.proven ? 0 : isNew(helper) ? 1 : 2;
     return [...this.#helpers.values()].sort((a, b) => rank(a) - rank(b)).map(({ peer }) => peer);
   }
 
-  /** Those that have let us wait for so long that others should have their places, if others are there. */
+  /** Yields the peers that have kept us waiting for so long that other peers should get their places. */
   *silent(now: number): Generator<P, void> {
     for (const { peer, waitingSince } of this.#helpers.values()) {
       if (waitingSince !== null && now - waitingSince >= METADATA_AGAIN_MS) yield peer;
@@ -182,11 +199,10 @@ export class MetadataDownload<P extends MetadataPeer> {
   }
 
   /**
-   * What a peer should be asked for now; it counts as asked.
+   * Returns the parts to request from a peer now, which count as requested; none if the peer has enough to do or other
+   * peers are more promising.
    *
-   * @param peer Which.
-   * @param now Milliseconds.
-   * @returns Parts, from 0; none when it has enough to do, or others are of more promise.
+   * @param now Current time in milliseconds.
    */
   ask(peer: P, now: number): number[] {
     const helper = this.#helpers.get(peer);
@@ -216,17 +232,15 @@ export class MetadataDownload<P extends MetadataPeer> {
   }
 
   /**
-   * A part came.
+   * Handles a part.
    *
-   * @param peer From whom.
-   * @param part Which, from 0.
-   * @param options `data`: its bytes; copied. `totalSize`: bytes of the dictionary, if the peer said so again. `now`:
-   * milliseconds.
+   * @param peer The sender.
+   * @param part Part number, from 0.
    */
   received(
     peer: P,
     part: number,
-    options: { readonly data: Uint8Array; readonly totalSize: number | null; readonly now: number },
+    options: ReceivedPartOptions,
   ): MetadataProgress<P> {
     const { data, totalSize, now } = options;
     const helper = this.#helpers.get(peer);
@@ -258,11 +272,11 @@ export class MetadataDownload<P extends MetadataPeer> {
   }
 
   /**
-   * A peer doesn't give a part.
+   * Handles the reject of a part.
    *
-   * @param peer Which.
-   * @param part Which, from 0.
-   * @param now Milliseconds.
+   * @param peer The sender.
+   * @param part Part number, from 0.
+   * @param now Current time in milliseconds.
    */
   rejected(peer: P, part: number, now: number): void {
     const helper = this.#helpers.get(peer);
@@ -274,7 +288,7 @@ export class MetadataDownload<P extends MetadataPeer> {
     helper.notBefore = now + Math.min(LONGEST_WAIT_MS, METADATA_REFUSAL_MS * 2 ** Math.min(10, helper.refusals++));
   }
 
-  /** Nothing is needed any more: gives all memory back. */
+  /** Ends the download and frees all memory. */
   stop(): void {
     this.#over = true;
     for (const attempt of this.#attempts.values()) attempt.clear();
@@ -297,7 +311,7 @@ export class MetadataDownload<P extends MetadataPeer> {
     return attempt;
   }
 
-  /** Who doesn't answer may have lost the request: it is asked for one part, now and then, unless somebody else could give it. */
+  /** Repeats a request, now and then, to a peer that may have lost it, unless another peer could send the part. */
   #askAgain(helper: Helper<P>, now: number): number[] {
     if (now - helper.lastAsk < helper.patience) return [];
     const { attempt } = helper;
@@ -326,7 +340,7 @@ export class MetadataDownload<P extends MetadataPeer> {
     helper.waitingSince ??= now;
   }
 
-  /** Quick answers let a peer have more to do, late ones less. */
+  /** Notes an answer. A quick one lets the peer have more requests, a late one fewer. */
   #answered(helper: Helper<P>, part: number, now: number): void {
     const asked = helper.asked.get(part) ?? helper.waitingSince ?? now;
     if (helper.asked.delete(part)) takeBack(helper.attempt, part);
@@ -340,7 +354,7 @@ export class MetadataDownload<P extends MetadataPeer> {
     helper.refusals = 0;
   }
 
-  /** A part is here: others that were asked for it may still send it, which is no fault of theirs. */
+  /** Forgets the requests for a part that has been received. Other peers may still send it without blame. */
   #takeFromOthers(attempt: MetadataAttempt, part: number): void {
     if (!attempt.asks.has(part)) return;
     attempt.asks.delete(part);
@@ -349,7 +363,7 @@ export class MetadataDownload<P extends MetadataPeer> {
     }
   }
 
-  /** From now on each of those that name this size has to deliver all of it alone. */
+  /** Gives each peer that names this size an attempt of its own. */
   #distrust(attempt: MetadataAttempt, now: number): void {
     this.#distrusted.set(attempt.size, true);
     for (const helper of this.#helpers.values()) {
@@ -373,14 +387,15 @@ export class MetadataDownload<P extends MetadataPeer> {
     const lies = (this.#lies.peek(network) ?? 0) + 1;
     this.#lies.set(network, lies);
     const neighbours = [...this.#helpers.values()].some((other) => other.network === network);
-    // Programs on this machine share one address.
-    const many = lies >= MAX_METADATA_LIES && !network.startsWith("127.") && network !== "::1";
+    // All programs on this machine share one address.
+    const many = lies >= MAX_WRONG_METADATA && !network.startsWith("127.") && network !== "::1";
     return { kind: "lie", liar: peer, ban: !neighbours || many };
   }
 
   /**
-   * What an attempt may do: only so many go on at the same time, since all but one are in vain. Those that have shown nothing
-   * so far get their try beyond that. Those of one address count once: others come before their second.
+   * Returns what an attempt may do. Only a few attempts run at the same time, since all but one are in vain; an attempt
+   * without a part yet gets a trial beyond that. The attempts of one network count once: other networks come before its
+   * second attempt.
    */
   #placeOf(attempt: MetadataAttempt, now: number): "work" | "trial" | "none" {
     if (this.#attempts.size <= MAX_METADATA_ATTEMPTS) return "work";
@@ -398,7 +413,7 @@ export class MetadataDownload<P extends MetadataPeer> {
     return [...firsts, ...rest].indexOf(attempt) < MAX_METADATA_ATTEMPTS ? "work" : "none";
   }
 
-  /** What nobody works on is not kept for ever. */
+  /** Drops attempts that no peer has worked on for a while. */
   #forget(now: number): void {
     for (const [key, attempt] of this.#attempts) {
       if (attempt.helpers > 0 || now - attempt.orphanedAt < METADATA_FORGET_MS) continue;
@@ -412,19 +427,19 @@ function keyOf(size: number, alone: string | null): string {
   return alone === null ? `${size}` : `${size} ${alone}`;
 }
 
-/** Whether a peer keeps us waiting. */
+/** Returns `true` if a peer keeps us waiting. */
 function isLate<P>({ waitingSince }: Helper<P>, now: number): boolean {
   return waitingSince !== null && now - waitingSince >= METADATA_HEDGE_MS;
 }
 
-/** Whether a peer was never asked for anything. */
+/** Returns `true` if nothing has been requested from a peer. */
 function isNew<P>({ lastAsk }: Helper<P>): boolean {
   return lastAsk === -Infinity;
 }
 
 /**
- * What a newcomer is asked for when others were asked for everything, none of whom has given anything so far. It may be the only
- * one that would: the more time has passed, the more are asked at the same time.
+ * Returns a part for a new peer when every part has been requested from others and none of them has sent any. The new
+ * peer may be the only one that would; the longer it takes, the more peers are asked at the same time.
  */
 function leastAsked(attempt: MetadataAttempt, now: number): number | null {
   let best: number | null = null;
@@ -437,7 +452,7 @@ function leastAsked(attempt: MetadataAttempt, now: number): number | null {
   return best;
 }
 
-/** Somebody won't give a part after all. */
+/** Notes that a peer won't send a part that was requested from it. */
 function takeBack(attempt: MetadataAttempt, part: number): void {
   const ask = attempt.asks.get(part);
   if (ask && --ask.count <= 0) attempt.asks.delete(part);
@@ -445,12 +460,15 @@ function takeBack(attempt: MetadataAttempt, part: number): void {
 
 type Asking = { readonly now: number; readonly proven: boolean };
 
-/** Nobody has been asked for a part. */
+/** Returns `true` if a part hasn't been requested. */
 function isFresh(attempt: MetadataAttempt, part: number): boolean {
   return !attempt.asks.has(part);
 }
 
-/** Those who were asked for a part let us wait. Who has given parts before is sooner asked for what others were asked. */
+/**
+ * Returns `true` if the peers that were asked for a part keep us waiting. A peer that has sent parts before may sooner
+ * be asked for parts that were requested from others.
+ */
 function isOverdue(attempt: MetadataAttempt, part: number, { now, proven }: Asking): boolean {
   const ask = attempt.asks.get(part);
   if (!ask) return true;

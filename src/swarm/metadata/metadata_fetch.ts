@@ -1,42 +1,41 @@
 /**
- * Asks peers for what a magnet link stands for (BEP 9). The connections are the torrent's; what peers say of pieces meanwhile is
- * kept by each {@linkcode Peer}.
+ * Fetches the metadata of a magnet link from the torrent's peers (BEP 9). Meanwhile each {@linkcode Peer} keeps what it
+ * says about its pieces.
  *
  * @module
  */
 
 import { type Bytes, equalBytes } from "../../base/bytes.ts";
 import type { InfoHash } from "../../base/info_hash.ts";
-import { MUTE_MS } from "../../base/defences.ts";
+import { NOT_INTERESTED_MS } from "../../base/defences.ts";
 import { encodeMetadataReject, encodeMetadataRequest, parseMetadataMessage, type Peer } from "../../peer/mod.ts";
 import type { Platform } from "../../platform/platform.ts";
 import type { MetadataBudget } from "./metadata_budget.ts";
 import { MetadataDownload } from "./metadata_download.ts";
 
-/** Why a liar is sent away. */
+/** Reason shown when a peer that sent wrong metadata is dropped. */
 const LIED = "it sent wrong metadata";
 
-/** What a {@linkcode MetadataFetch} works with. */
+/** Options for {@linkcode MetadataFetch}. */
 export interface MetadataFetchOptions {
   /** Clock and hash function. */
   readonly platform: Pick<Platform, "now" | "digest">;
-  /** Which torrent. */
+  /** Info-hash of the torrent. */
   readonly infoHash: InfoHash;
-  /** Memory for what peers send, of all torrents. */
+  /** Memory for the metadata of all torrents. */
   readonly memory: MetadataBudget;
-  /** Shuts an address out, for good. */
+  /** Bans an address for good. */
   ban(host: string, reason: string): void;
-  /** Takes the info dictionary, once; its hash is right. */
+  /** Called once with the info dictionary, whose hash is right. */
   found(info: Bytes): void;
 }
 
-/** One search for the info dictionary. */
+/** The search for one info dictionary. */
 export class MetadataFetch {
   readonly #options: MetadataFetchOptions;
   readonly #download: MetadataDownload<Peer>;
   #over = false;
 
-  /** @param options What it works with. */
   constructor(options: MetadataFetchOptions) {
     const { platform, infoHash } = options;
     this.#options = options;
@@ -50,23 +49,23 @@ export class MetadataFetch {
     });
   }
 
-  /** Part of the metadata that is here, 0 to 1. */
+  /** The part of the metadata that has been received, 0 to 1. */
   get progress(): number {
     return this.#download.progress;
   }
 
-  /** Whether nobody is asked any more: the metadata is here, or the search has been given up. */
+  /** Whether the search has ended: the metadata has been found, or the search was stopped. */
   get over(): boolean {
     return this.#over;
   }
 
-  /** Ends the search: the metadata came from elsewhere, or isn't needed. Memory is given back. */
+  /** Ends the search and frees its memory: the metadata came from elsewhere, or isn't needed. */
   stop(): void {
     this.#over = true;
     this.#download.stop();
   }
 
-  /** A peer said how long the metadata is, and whether it gives it away. */
+  /** Called when a peer's extension handshake has told the size of the metadata and whether the peer shares it. */
   introduced(peer: Peer): void {
     const { metadataSize } = peer.extensions;
     if (metadataSize > 0 && peer.extensions.speaks("ut_metadata")) {
@@ -74,16 +73,16 @@ export class MetadataFetch {
     }
   }
 
-  /** A connection is over: what it was asked for goes to others. */
+  /** Called when a connection is closed. The parts that were requested from the peer are requested from others. */
   left(peer: Peer): void {
     this.#download.left(peer, this.#options.platform.now());
     if (!this.#over) this.#askAll();
   }
 
   /**
-   * Asks a peer for as many parts as it should be working on. The requests wait in its send buffer.
+   * Requests as many parts from a peer as it should be working on. The requests wait in the peer's send buffer.
    *
-   * @returns Whether there was something to ask for.
+   * @returns `true` if a part was requested.
    */
   ask(peer: Peer): boolean {
     const parts = this.#over ? [] : this.#download.ask(peer, this.#options.platform.now());
@@ -92,9 +91,9 @@ export class MetadataFetch {
   }
 
   /**
-   * A message of `ut_metadata` came.
+   * Handles a `ut_metadata` message.
    *
-   * @throws {WireError} If it is broken.
+   * @throws {WireError} If the message is malformed.
    */
   received(peer: Peer, payload: Bytes): void {
     const message = parseMetadataMessage(payload);
@@ -107,7 +106,7 @@ export class MetadataFetch {
     if (message.type !== "data") return;
     const progress = this.#download.received(peer, message.part, { ...message, now });
     if (progress.kind !== "unwanted") {
-      peer.flood.brought(payload.length);
+      peer.flood.blockReceived(payload.length);
       peer.lastPayload = now;
     }
     if (progress.kind === "done") {
@@ -118,10 +117,12 @@ export class MetadataFetch {
     if (progress.kind === "lie" || progress.kind === "distrust") this.#askAll();
   }
 
-  /** Regular work: whoever doesn't answer has to make room as soon as others wait, and what is late goes to others. */
+  /** Regular work: silent peers lose their places when others wait, and late parts are requested elsewhere. */
   tick(now: number): void {
     if (this.#over) return;
-    for (const peer of this.#download.silent(now)) peer.lastPayload = Math.min(peer.lastPayload, now - MUTE_MS - 1);
+    for (const peer of this.#download.silent(now)) {
+      peer.lastPayload = Math.min(peer.lastPayload, now - NOT_INTERESTED_MS - 1);
+    }
     this.#askAll();
   }
 
@@ -129,7 +130,7 @@ export class MetadataFetch {
     for (const peer of this.#download.order(this.#options.platform.now())) if (this.ask(peer)) peer.output.flush();
   }
 
-  /** Somebody else at the same address may be honest. */
+  /** Drops a peer that sent wrong metadata; without `ban`, another peer at the same address may be honest. */
   #punish({ liar, ban }: { readonly liar: Peer; readonly ban: boolean }): void {
     if (ban) this.#options.ban(liar.address.host, LIED);
     else liar.output.close(LIED);

@@ -1,5 +1,5 @@
 /**
- * Gives the info dictionary to peers that have only a magnet link (BEP 9).
+ * Sends the info dictionary to peers that have only a magnet link (BEP 9).
  *
  * @module
  */
@@ -15,33 +15,33 @@ import {
   type Peer,
 } from "../../peer/mod.ts";
 
-/** Copies of the dictionary that a connection gets for nothing; whoever asks for more pays for it as for other talk. */
+/** Copies of the dictionary that a connection gets for free. Further copies count against the flood limit. */
 const FREE_COPIES = 2;
 
-/** Serves the metadata of one torrent. Who asks again and again is broke in the end (see {@linkcode Peer.flood}). */
+/**
+ * Serves the metadata of one torrent. Repeated requests exceed the flood limit in the end (see {@linkcode Peer.flood}).
+ */
 export class MetadataServer implements Extension<Peer> {
   readonly name = "ut_metadata";
   readonly #info: Bytes;
-  /** Bytes that each connection was given. */
+  /** Bytes that each connection has been sent. */
   readonly #given = new WeakMap<Peer, number>();
 
-  /**
-   * @param info The info dictionary, as it stands in the torrent.
-   */
+  /** @param info The info dictionary, exactly as in the torrent. */
   constructor(info: Bytes) {
     this.#info = info;
   }
 
   received(peer: Peer, payload: Bytes): void {
     const message = parseMetadataMessage(payload);
-    if (message.type !== "request") return; // an answer to what we asked before we had it
+    if (message.type !== "request") return; // an answer to a request that we made before we had the metadata
     const { part } = message;
     const length = metadataPartLength(this.#info.length, part);
     const here = length > 0;
     const given = this.#given.get(peer) ?? 0;
     if (here && given < FREE_COPIES * this.#info.length) {
       this.#given.set(peer, given + length);
-      peer.flood.gave(METADATA_PART);
+      peer.flood.uploaded(METADATA_PART);
     }
     peer.extensions.send("ut_metadata", here ? encodeMetadataData(part, this.#info) : encodeMetadataReject(part));
   }

@@ -1,6 +1,6 @@
 /**
- * The addresses of a torrent's peers that are remembered. When there are too many, the least promising of whoever named more than
- * its share goes, so that nobody who floods us with addresses keeps those out that others name.
+ * Known peer addresses of a torrent. If there are too many, the source that exceeds its share the most loses its least
+ * promising address, so that a source which floods us with addresses can't displace those of other sources.
  *
  * @module
  */
@@ -12,113 +12,122 @@ import {
   MAX_PORTS_OF_THIS_MACHINE,
   MAX_PORTS_PER_HOST,
 } from "../../base/defences.ts";
-import { groupOf, networkOf, reachOf } from "../../base/networks.ts";
+import { networkOf, reachOf, subnetOf } from "../../base/networks.ts";
 
-/** Who told us of a peer. */
+/** Where a peer's address comes from. */
 export type PeerSource = "user" | "tracker" | "lsd" | "dht" | "pex" | "incoming";
 
 /**
- * What that is worth, the least first: the user knows best, trackers and neighbours know who is there now, anybody may put
- * anybody into the DHT, a peer may name anybody, and who connected to us may not be reachable at all.
+ * Preference of sources, the lower the better. The user knows best, and trackers and local peers know which peers are
+ * there now. In the DHT and by PEX anybody can name any address, and a peer that connected to us may not accept
+ * connections.
  */
-export const WORTH: Readonly<Record<PeerSource, number>> = { user: 0, tracker: 1, lsd: 1, dht: 2, pex: 3, incoming: 4 };
+export const SOURCE_RANK: Readonly<Record<PeerSource, number>> = {
+  user: 0,
+  tracker: 1,
+  lsd: 1,
+  dht: 2,
+  pex: 3,
+  incoming: 4,
+};
 
-/** What is taken for the priority of somebody whose own is not known: neither preferred to the others nor passed over. */
+/** Priority of peers whose own is unknown: neither preferred nor avoided. */
 export const MIDDLE_RANK = 2 ** 31;
 
-/** How many of those of one source are looked at to find the least promising: sorting them all would cost more than a flood. */
+/** Candidates sampled to find the least promising of a source. Sorting all would cost more than a flood. */
 const SAMPLE = 16;
-/** How often somebody is looked for that isn't busy; few are, so that this is more than enough. */
+/** Attempts to sample idle candidates. Few candidates are not idle, so this is more than enough. */
 const MAX_LOOKS = 8 * SAMPLE;
-/** A port of a host is given up for another that somebody names, after so many failures. */
+/** Failures after which an address gives way to another port of the same host. */
 const MAX_PORT_FAILURES = 2;
-/** What a failed dial, and what having been of use, weighs against one more address of the same neighbourhood. */
+/** Weight of a failed dial in the eviction score, compared with one more address of the same neighbourhood. */
 const FAILURE_WEIGHT = 3;
+/** Weight of an earlier connection that lasted. */
 const USE_WEIGHT = 30;
 
-/** What is going on with a candidate. */
+/** State of a candidate. */
 export type CandidateState = "idle" | "dialling" | "connected";
 
-/** The candidates of one network, as {@linkcode networkOf} has it. */
+/** All candidates of a network, as returned by {@linkcode networkOf}. */
 export interface CandidateHost {
   readonly members: Set<Candidate>;
-  /** How many of them are connected or being dialled. */
+  /** Number of members that are connected or being dialled. */
   busy: number;
-  /** How many of them are being dialled. */
+  /** Number of members that are being dialled. */
   dialled: number;
 }
 
-/** What is known of an address. */
+/** State of an address. */
 export interface Candidate {
   readonly address: PeerAddress;
-  /** As {@linkcode networkOf} has it. */
+  /** Network of the address, as returned by {@linkcode networkOf}. */
   readonly network: string;
-  /** All of its network, itself included; `null` once it is forgotten. */
+  /** Candidates of the same network, including this one; `null` after removal. */
   host: CandidateHost | null;
-  /** Its neighbourhood, in which whoever has one address may have all. */
+  /** Neighbourhood of the address: a network so small that one person may own all of it. */
   readonly group: string;
-  /** Its priority, and for which address of ours that holds. */
+  /** Cached priority (BEP 40), and our own address for which it holds. */
   rank: number;
   rankedFor: PeerAddress | null;
-  /** The best of those who named it; `incoming` if it is only known because it connected to us. */
+  /** Best source that has named the address; `incoming` if it is only known from a connection to us. */
   source: PeerSource;
-  /** How many rounds of dials those take who came before it in the same list; the fewest when several lists have it. */
+  /** Rounds of dials that the addresses before it in the same list take; the lowest if several lists have it. */
   round: number;
   failures: number;
   nextTry: number;
-  /** It was left because neither end needed the other, which may be another matter when more is wanted. */
+  /** `true` if we disconnected because neither side needed the other, which changes when more files are wanted. */
   unneeded: boolean;
-  /** Changed by {@linkcode CandidateTable.setState} alone. */
+  /** Changed only by {@linkcode CandidateTable.setState}. */
   state: CandidateState;
-  /** It was connected when everybody was sent away: it comes first when others are let in again. */
+  /** `true` if the peer was connected when all peers were disconnected, so that it is dialled first later. */
   returning: boolean;
-  /** Decides among equals. */
+  /** Random number that decides between equals. */
   lot: number;
-  /** It has a connection to us that it made. */
+  /** `true` if the peer has connected to us. */
   incoming: boolean;
-  /** A connection to it lasted. */
+  /** `true` if a connection to the peer has lasted. */
   good: boolean;
-  /** Where it stands among those of its source. */
+  /** Index among the candidates of its source. */
   place: number;
-  /** How many there are of its neighbourhood and source, itself included; shared by all of them. */
+  /** Number of candidates of the same neighbourhood and source, including this one; shared by all of them. */
   neighbours: { count: number };
 }
 
-/** Candidates by address, by host and by source. */
+/** Candidates by address, network and source. */
 export class CandidateTable {
   readonly #random: () => number;
   readonly #byKey = new Map<string, Candidate>();
   readonly #hosts = new Map<string, CandidateHost>();
   readonly #rows: Record<PeerSource, Candidate[]> = { user: [], tracker: [], lsd: [], dht: [], pex: [], incoming: [] };
-  /** How many there are of a neighbourhood, by source and neighbourhood. */
+  /** Number of candidates by source and neighbourhood. */
   readonly #groups = new Map<string, { count: number }>();
 
-  /** @param random Uniform in 0 (included) to 1 (excluded). */
+  /** @param random Uniform from 0 (inclusive) to 1 (exclusive). */
   constructor(random: () => number) {
     this.#random = random;
   }
 
-  /** How many there are. */
+  /** Number of candidates. */
   get size(): number {
     return this.#byKey.size;
   }
 
-  /** All of them. */
+  /** Returns all candidates. */
   values(): IterableIterator<Candidate> {
     return this.#byKey.values();
   }
 
-  /** The one of an address, as {@linkcode formatAddress} writes it. */
+  /** Returns the candidate of an address in the form of {@linkcode formatAddress}. */
   get(key: string): Candidate | undefined {
     return this.#byKey.get(key);
   }
 
-  /** Those of one network, as {@linkcode networkOf} has it. */
+  /** Returns the candidates of a network as returned by {@linkcode networkOf}. */
   of(network: string): readonly Candidate[] {
     return [...this.#hosts.get(network)?.members ?? []];
   }
 
-  /** Something else is going on with a candidate from now on. */
+  /** Changes the state of a candidate. */
   setState(candidate: Candidate, state: CandidateState): void {
     const { host } = candidate;
     if (host !== null) {
@@ -129,17 +138,17 @@ export class CandidateTable {
   }
 
   /**
-   * Somebody named an address. Another one may have to go for it.
+   * Adds an address, for which another one may be dropped.
    *
-   * @param address Where it is, in its canonical form.
-   * @param source Who named it.
+   * @param address Address in canonical form.
+   * @param source Source of the address.
    * @param round See {@linkcode Candidate.round}.
-   * @returns Whether that was news, be it that the address is known but comes sooner now.
+   * @returns `true` if the address is new, or will be dialled sooner than before.
    */
   name(address: PeerAddress, source: PeerSource, round = 0): boolean {
     const known = this.#byKey.get(formatAddress(address));
     if (known) {
-      const better = WORTH[source] < WORTH[known.source];
+      const better = SOURCE_RANK[source] < SOURCE_RANK[known.source];
       if (!better && round >= known.round) return false;
       known.round = Math.min(known.round, round);
       if (better) this.#move(known, source);
@@ -153,12 +162,12 @@ export class CandidateTable {
   }
 
   /**
-   * Remembers a peer that is connected to us, whether there is room or not: there are no more of those than connections.
+   * Adds a connected peer, even if the table is full: the number of connections is limited.
    *
-   * @param address Where it listens.
-   * @returns What is known of it.
+   * @param address Address on which the peer listens.
+   * @returns The new or known candidate.
    */
-  meet(address: PeerAddress): Candidate {
+  addConnected(address: PeerAddress): Candidate {
     const known = this.#byKey.get(formatAddress(address));
     if (known) return known;
     const candidate = newCandidate(address, "incoming");
@@ -166,7 +175,7 @@ export class CandidateTable {
     return candidate;
   }
 
-  /** Forgets one. */
+  /** Removes a candidate. */
   remove(candidate: Candidate): void {
     const { address, network, host } = candidate;
     if (host === null) return;
@@ -214,21 +223,21 @@ export class CandidateTable {
     if (--candidate.neighbours.count === 0) this.#groups.delete(groupKey(candidate));
   }
 
-  /** Of one host a few ports are enough: a list of hundreds is aimed at that host. */
+  /** Returns `true` if the host has room for one more port. A list of hundreds of ports is an attack on the host. */
   #fitsHost({ address, network, source }: Candidate): boolean {
     const host = this.#hosts.get(network);
     const most = reachOf(address.host) === "machine" ? MAX_PORTS_OF_THIS_MACHINE : MAX_PORTS_PER_HOST;
     if (!host || host.members.size < most) return true;
     let worst: Candidate | null = null;
     for (const one of host.members) {
-      const replaceable = one.failures >= MAX_PORT_FAILURES || WORTH[source] < WORTH[one.source];
+      const replaceable = one.failures >= MAX_PORT_FAILURES || SOURCE_RANK[source] < SOURCE_RANK[one.source];
       if (one.state === "idle" && replaceable && (!worst || one.failures > worst.failures)) worst = one;
     }
     if (worst) this.remove(worst);
     return worst !== null;
   }
 
-  /** Makes room for one by dropping another. @returns whether it is worth that. */
+  /** Drops a candidate to make room for another; returns `false` if none is less promising than the newcomer. */
   #makeRoom(newcomer: Candidate): boolean {
     const source = this.#mostOverShare(newcomer.source);
     const row = this.#rows[source];
@@ -249,7 +258,7 @@ export class CandidateTable {
     return true;
   }
 
-  /** The source that is the farthest above its share; with one more of a source that counts, too. */
+  /** Returns the source that exceeds its share the most, counting the newcomer. */
   #mostOverShare(newcomer: PeerSource): PeerSource {
     let most: PeerSource = newcomer;
     const over = (source: PeerSource) =>
@@ -258,9 +267,9 @@ export class CandidateTable {
     return most;
   }
 
-  /** The larger, the less promising. */
+  /** Returns the eviction score: the higher, the less promising. */
   #score(candidate: Candidate): number {
-    if (candidate.nextTry === Infinity) return Infinity; // neither needs the other
+    if (candidate.nextTry === Infinity) return Infinity; // neither side needs the other
     const { failures, good, neighbours } = candidate;
     return neighbours.count + failures * FAILURE_WEIGHT - (good ? USE_WEIGHT : 0);
   }
@@ -270,7 +279,7 @@ function newCandidate(address: PeerAddress, source: PeerSource, round = 0): Cand
   return {
     address,
     network: networkOf(address.host),
-    group: groupOf(address.host),
+    group: subnetOf(address.host),
     source,
     round,
     rank: MIDDLE_RANK,

@@ -1,5 +1,6 @@
 /**
- * Whom to connect to, and whom not: candidates, back-off, limits, bans. Decides only; the sockets are elsewhere.
+ * Decides which peers a torrent connects to, and which it refuses: candidates, back-off, limits and bans. Opens no
+ * sockets.
  *
  * @module
  */
@@ -22,73 +23,109 @@ import {
   CandidateTable,
   MIDDLE_RANK,
   type PeerSource,
-  WORTH,
+  SOURCE_RANK,
 } from "./candidates.ts";
 import type { ConnectionQuota } from "./connection_quota.ts";
 import { peerPriority } from "./peer_priority.ts";
 
-/** Milliseconds until a peer that failed is tried again; doubled with each failure. */
+/** Back-off in milliseconds after the first failure, doubled with each further one. */
 const RETRY_MS = 5_000;
 const MAX_RETRY_MS = 30 * 60_000;
-/** A candidate that failed this often is forgotten; the tracker may name it again. */
+/** Failures after which a candidate is dropped. The tracker may name it again. */
 const MAX_FAILURES = 10;
-/** Milliseconds after which somebody who need no longer wait is compared with those that were found to come first. */
+/** Milliseconds until a candidate whose back-off has ended is compared with those already chosen. */
 const LOOK_AGAIN_MS = 1_000;
-/** A connection that lasted this many milliseconds was no failure. */
+/** Milliseconds after which a connection counts as a success. */
 const GOOD_CONNECTION_MS = 30_000;
 
-/** Why somebody on the user's blocklist is refused. */
+/** Reason for refusing a peer on the user's blocklist. */
 export const ON_BLOCKLIST = "it is on the blocklist";
 
-/** Whom the session lets a torrent connect to. */
+/** What the session allows its torrents. */
 export interface ConnectionPolicy {
-  /** Connections of the torrent at the same time. */
+  /** Maximum number of connections of the torrent. */
   readonly maxPeers: number;
-  /** Connections of all torrents together; without limit when absent. */
+  /** Limit on the connections of all torrents together; no limit when absent. */
   readonly quota?: ConnectionQuota | undefined;
-  /** Whom the user wants to have nothing to do with. */
+  /** Returns `true` if an address is on the user's blocklist. */
   readonly blocks?: ((host: string) => boolean) | undefined;
-  /** Our own address as others see it, by family; `null` while it is not known. */
+  /** Returns our external address in a family; `null` while unknown. */
   readonly ownAddress?: ((family: 4 | 6) => PeerAddress | null) | undefined;
-  /** The port at which a literal address reaches us, when a gateway maps another than we listen on. */
+  /** Returns the port under which a literal address reaches us: not the listening port if a gateway maps it. */
   readonly portFor?: ((protocol: "tcp" | "udp", host: string) => number) | undefined;
 }
 
-/** The addresses of a torrent's peers and what is known of each. */
+/** Options for {@linkcode ConnectionManager}. */
+export interface ConnectionManagerOptions extends ConnectionPolicy {
+  /** Random numbers, uniform from 0 (inclusive) to 1 (exclusive). */
+  readonly random: () => number;
+}
+
+/** Options for {@linkcode ConnectionManager.failed}. */
+export interface DialFailure {
+  /** `true` if we gave up for reasons that have nothing to do with the peer (default `false`). */
+  readonly ours?: boolean;
+}
+
+/** Which end made a connection. */
+export interface ConnectionDirection {
+  /** `true` if the peer connected to us (default `false`). */
+  readonly incoming?: boolean;
+}
+
+/** Options for {@linkcode ConnectionManager.refuses}. */
+export interface RefusalOptions {
+  /** Number of connections with the same network. */
+  readonly connections: number;
+  /** Current time in milliseconds. */
+  readonly now: number;
+}
+
+/** How a connection ended. */
+export interface Disconnection extends ConnectionDirection {
+  /** Current time in milliseconds. */
+  readonly now: number;
+  /** Milliseconds for which the connection lasted. */
+  readonly lasted: number;
+  /** What another connection would be good for (default `good`). */
+  readonly prospects?: "good" | "poor" | "none";
+  /** `true` if all peers were disconnected; see {@linkcode ConnectionManager.shut}. */
+  readonly shut?: boolean;
+}
+
+/** Candidates, limits and bans of a torrent. */
 export class ConnectionManager {
-  /** What all torrents share. */
+  /** Connection quota shared by all torrents. */
   readonly quota: ConnectionQuota | null;
   readonly #maxPeers: number;
   readonly #random: () => number;
   readonly #blocks: (host: string) => boolean;
   readonly #ownAddress: (family: 4 | 6) => PeerAddress | null;
   readonly #candidates: CandidateTable;
-  /** As {@linkcode networkOf} has them, like those of the offences. */
+  /** Banned networks, as returned by {@linkcode networkOf}. */
   readonly #banned = new Set<string>();
   readonly #ownAddresses = new Set<string>();
-  /** How often an address broke the protocol, and when it did last. */
+  /** Protocol violations by network, with the time of the last one. */
   readonly #offences = new LruMap<string, { count: number; last: number }>(MAX_REMEMBERED_HOSTS);
   #dialling = 0;
-  /** When the latest dials began, the last {@linkcode MAX_HALF_OPEN} of them. */
+  /** Start times of the last {@linkcode MAX_HALF_OPEN} dials. */
   readonly #lastDials: number[] = [];
   #connected = 0;
   #incoming = 0;
-  /** Whom to dial first, in order, as of the last look through all candidates; there may be thousands of those. */
+  /** The best candidates in dial order, as of the last scan. Scans are rare: there may be thousands of candidates. */
   #first: Candidate[] = [];
   #lookedAt = -Infinity;
-  /** Whether others were left over then. */
+  /** `true` if that scan found more candidates than fit. */
   #hasMore = false;
-  /** When somebody who backs off or is shut out may be dialled. */
+  /** Earliest time at which a candidate's back-off or shut-out ends. */
   #nextReady = Infinity;
-  /** Whether that look is of no use any more: somebody was named, or need no longer stay behind others of its network. */
+  /** `true` if the list is out of date: an address was added, or a candidate need not wait for its network any more. */
   #stale = false;
-  /** Our address as of then, in IPv4 and in IPv6: it decides on priorities. */
+  /** Our IPv4 and IPv6 address at the last scan, which determine the priorities. */
   #own: readonly (PeerAddress | null)[] = [null, null];
 
-  /**
-   * @param options What the session lets it do. `random`: uniform in 0 to 1.
-   */
-  constructor(options: ConnectionPolicy & { readonly random: () => number }) {
+  /** @param options See {@linkcode ConnectionManagerOptions}. */
+  constructor(options: ConnectionManagerOptions) {
     this.quota = options.quota ?? null;
     this.#maxPeers = options.maxPeers;
     this.#random = options.random;
@@ -97,22 +134,22 @@ export class ConnectionManager {
     this.#ownAddress = options.ownAddress ?? (() => null);
   }
 
-  /** How many peers more could be used: what a tracker may be asked for. */
+  /** Number of peers that can be added, which is what trackers are asked for. */
   get room(): number {
     return Math.max(0, this.#maxPeers - this.#connected - this.#dialling);
   }
 
-  /** Whether one more may be dialled, as far as it depends on the limits of the torrent. */
+  /** Returns `true` if the torrent's limits allow another dial. */
   mayDial(now: number): boolean {
     return this.room > 0 && (this.#dialling < MAX_HALF_OPEN || now - this.#lastDials[0]! >= HALF_OPEN_MS);
   }
 
-  /** Whether a candidate waits that {@linkcode ConnectionManager.next} would give if there were room. */
+  /** Returns `true` if {@linkcode ConnectionManager.next} has a candidate, ignoring the limits. */
   isWaiting(now: number): boolean {
     return this.#best(now) !== null;
   }
 
-  /** Takes note of peers that somebody named, in one list. */
+  /** Adds the peers of one list. */
   add(addresses: Iterable<PeerAddress>, source: PeerSource = "tracker"): void {
     let count = 0;
     for (const { host, port } of addresses) {
@@ -124,12 +161,12 @@ export class ConnectionManager {
   }
 
   /**
-   * The next peer to connect to; it counts as being dialled from now on. Who failed least comes first, then whom the
-   * best source named, then who was among the first of a list, so that a long one of peers that are gone doesn't hold up a
-   * short one, then who has the highest priority (BEP 40); among equals chance decides.
+   * Returns the next peer to dial, and counts the dial. Candidates are ordered by failures, then by source, then by
+   * position in their list, so that a long list of dead peers doesn't hold up a short one, then by priority (BEP 40),
+   * then at random.
    *
    * @param now Milliseconds.
-   * @returns Where it is, or `null` when there is none or the limits are reached.
+   * @returns Address of the peer, or `null` if there is none or a limit is reached.
    */
   next(now: number): PeerAddress | null {
     const best = this.mayDial(now) ? this.#best(now) : null;
@@ -143,17 +180,17 @@ export class ConnectionManager {
   }
 
   /**
-   * The priority of a peer for us (BEP 40).
+   * Returns the priority of a peer (BEP 40).
    *
-   * @param address Where it listens, or comes from.
-   * @returns 0 to 2^32 - 1, the larger the better; the middle of that for all whose own is not known.
+   * @param address Address of the peer: where it listens, or the source of its connection.
+   * @returns 0 to 2^32 - 1, higher is better; the middle of that range if the priority is unknown.
    */
   rank(address: PeerAddress): number {
     const own = this.#ownAddress(address.host.includes(":") ? 6 : 4);
     return own ? peerPriority(own, address) ?? MIDDLE_RANK : MIDDLE_RANK;
   }
 
-  /** When {@linkcode ConnectionManager.next} could first give a candidate that is now backing off; Infinity for never. */
+  /** Time when {@linkcode ConnectionManager.next} may return a candidate that is backing off; `Infinity` for never. */
   get nextTry(): number {
     let first = Infinity;
     for (const candidate of this.#candidates.values()) {
@@ -163,25 +200,25 @@ export class ConnectionManager {
   }
 
   /**
-   * A dial, or the handshake after it, came to nothing.
+   * Called when a dial, or the handshake after it, has failed.
    *
-   * @param address Whom it went to.
+   * @param address Address that was dialled.
    * @param now Milliseconds.
-   * @param options `ours`: it is we who gave up, for reasons that have nothing to do with the peer.
+   * @param options See {@linkcode DialFailure}.
    */
-  failed(address: PeerAddress, now: number, options: { readonly ours?: boolean } = {}): void {
+  failed(address: PeerAddress, now: number, options: DialFailure = {}): void {
     const candidate = this.#candidates.get(formatAddress(address));
     if (candidate?.state !== "dialling") return;
     this.#dialling--;
-    // It may have connected to us meanwhile: then that is why, and it needn't be dialled again.
+    // The peer connected to us meanwhile, which may be why it refused our connection. It need not be dialled again.
     if (candidate.incoming) this.#setState(candidate, "connected");
     else if (options.ours) this.#setIdle(candidate);
-    // Who connected to us once and can't be reached would be dialled in vain for ever.
+    // A peer that is only known from its own connection and can't be dialled would be dialled in vain again and again.
     else if (candidate.source === "incoming") this.#remove(candidate);
     else this.#backOff(candidate, now);
   }
 
-  /** Everybody is about to be sent away, and is to be dialled first when others are let in again. */
+  /** Called before all peers are disconnected. They are dialled first when peers are admitted again. */
   shut(): void {
     this.#stale = true;
     for (const candidate of this.#candidates.values()) {
@@ -191,8 +228,13 @@ export class ConnectionManager {
     }
   }
 
-  /** There is a connection; `address` is what was dialled, or with `incoming` where it comes from. */
-  connected(address: PeerAddress, options: { readonly incoming?: boolean } = {}): void {
+  /**
+   * Called when a connection is established.
+   *
+   * @param address Address that was dialled, or the source of an incoming connection.
+   * @param options See {@linkcode ConnectionDirection}.
+   */
+  connected(address: PeerAddress, options: ConnectionDirection = {}): void {
     if (options.incoming) this.#incoming++;
     const candidate = this.#candidates.get(formatAddress(address));
     if (candidate?.state === "dialling") {
@@ -203,13 +245,12 @@ export class ConnectionManager {
   }
 
   /**
-   * Whether an address is welcome, as long as there is room.
+   * Returns why connections with a host are refused, or `null` if they aren't. Doesn't check whether there is room.
    *
-   * @param host The address.
-   * @param options `connections`: how many connections to that address there are. `now`: milliseconds.
-   * @returns Why not, or `null` when it is.
+   * @param host Address of the peer.
+   * @param options See {@linkcode RefusalOptions}.
    */
-  refuses(host: string, options: { readonly connections: number; readonly now: number }): string | null {
+  refuses(host: string, options: RefusalOptions): string | null {
     const { connections, now } = options;
     if (this.#isBanned(host)) return "it is banned";
     if (this.#blocks(host)) return ON_BLOCKLIST;
@@ -218,23 +259,25 @@ export class ConnectionManager {
   }
 
   /**
-   * Whether one connection more is too much. Those that others make leave some room to those that we want to make.
+   * Returns `true` if there is no room for another connection. Some room is reserved for dials, so that incoming
+   * connections can't take all of it.
    *
    * @param now Milliseconds.
-   * @param options `incoming`: it was made by the other end.
+   * @param options See {@linkcode ConnectionDirection}.
    */
-  isFull(now: number, options: { readonly incoming: boolean }): boolean {
+  isFull(now: number, options: Required<ConnectionDirection>): boolean {
     if (this.#connected >= this.#maxPeers) return true;
     const most = Math.ceil(this.#maxPeers * (1 - DIALLED_SHARE));
     return options.incoming && this.#incoming >= most && this.isWaiting(now);
   }
 
   /**
-   * A peer broke the protocol. Once may be a mistake; who does it again and again is shut out for a while.
+   * Called when a peer has violated the protocol. Once may be a mistake; repeated violations shut the peer out for a
+   * while.
    *
-   * @param host Its address.
+   * @param host Address of the peer.
    * @param now Milliseconds.
-   * @returns Whether it is shut out from now on.
+   * @returns `true` if the peer is shut out by this violation.
    */
   offended(host: string, now: number): boolean {
     const network = networkOf(host);
@@ -246,30 +289,20 @@ export class ConnectionManager {
     return count === MAX_OFFENCES;
   }
 
-  /** A peer that connected to us said where it listens: it needn't be dialled. */
+  /** Called when a peer that connected to us says where it listens, so that it isn't dialled. */
   introduced(address: PeerAddress): void {
-    const candidate = this.#candidates.meet(address);
+    const candidate = this.#candidates.addConnected(address);
     candidate.incoming = true;
     if (candidate.state === "idle") this.#setState(candidate, "connected");
   }
 
   /**
-   * A connection of either direction is over.
+   * Called when a connection is closed.
    *
-   * @param address Where the peer listens, as far as is known.
-   * @param options `now`: milliseconds. `lasted`: milliseconds. `prospects`: what another would be good for; good when absent.
-   * `shut`: everybody was sent away, see {@linkcode ConnectionManager.shut}. `incoming`: the other end had made it.
+   * @param address Address on which the peer listens, or the source of its connection if unknown.
+   * @param options See {@linkcode Disconnection}.
    */
-  disconnected(
-    address: PeerAddress,
-    options: {
-      readonly now: number;
-      readonly lasted: number;
-      readonly prospects?: "good" | "poor" | "none";
-      readonly shut?: boolean;
-      readonly incoming?: boolean;
-    },
-  ): void {
+  disconnected(address: PeerAddress, options: Disconnection): void {
     this.#connected--;
     if (options.incoming) this.#incoming--;
     const candidate = this.#candidates.get(formatAddress(address));
@@ -285,7 +318,7 @@ export class ConnectionManager {
       candidate.nextTry = options.now;
       return this.#setIdle(candidate);
     }
-    // Who connected to us and was never named may not be reachable at all; it will come back by itself.
+    // A peer that no source has named may not accept connections. It can connect to us again.
     if (candidate.source === "incoming") return this.#remove(candidate);
     this.#backOff(candidate, options.now);
     candidate.unneeded = options.prospects === "poor" || options.prospects === "none";
@@ -293,7 +326,7 @@ export class ConnectionManager {
     if (options.prospects === "none") candidate.nextTry = Infinity;
   }
 
-  /** An address turned out to be ourselves. */
+  /** Called when an address turned out to be our own. */
   isSelf(address: PeerAddress): void {
     const key = formatAddress(address);
     this.#ownAddresses.add(key);
@@ -304,10 +337,10 @@ export class ConnectionManager {
   }
 
   /**
-   * Shuts an address out for good.
+   * Bans an address for good.
    *
-   * @param host Its address.
-   * @returns `false` when it was shut out already.
+   * @param host Address to ban.
+   * @returns `false` if it was banned already.
    */
   ban(host: string): boolean {
     if (this.#isBanned(host)) return false;
@@ -316,7 +349,7 @@ export class ConnectionManager {
     return true;
   }
 
-  /** The first of those that may be dialled, as far as it depends on them and not on whether there is room. */
+  /** Returns the best candidate that may be dialled now, ignoring the limits. */
   #best(now: number): Candidate | null {
     while (this.#first.length > 0 && !this.#isDialable(this.#first[0]!, now)) this.#first.shift();
     const own = [this.#ownAddress(4), this.#ownAddress(6)];
@@ -330,7 +363,7 @@ export class ConnectionManager {
     return this.#first[0] ?? null;
   }
 
-  /** Looks through all candidates, for some dials at once. */
+  /** Scans all candidates for the next dials. */
   #lookThrough(now: number): void {
     this.#stale = this.#hasMore = false;
     this.#nextReady = Infinity;
@@ -341,7 +374,7 @@ export class ConnectionManager {
       const ready = this.#readyAt(candidate, now);
       if (ready > now) this.#nextReady = Math.min(this.#nextReady, ready);
       else if (!mustWait(candidate)) {
-        // Every one of the equals is chosen with the same probability.
+        // Random, so that equals are chosen with equal probability.
         candidate.lot = this.#random();
         let at = first.length;
         while (at > 0 && this.#compare(candidate, first[at - 1]!) < 0) at--;
@@ -359,13 +392,13 @@ export class ConnectionManager {
       !mustWait(candidate);
   }
 
-  /** When somebody may be dialled; not after `now` if at once. */
+  /** Returns when a candidate may be dialled; a time in the past for now. */
   #readyAt({ nextTry, network }: Candidate, now: number): number {
     const shutOut = this.#offences.size > 0 ? this.#shutOutUntil(network) : -Infinity;
     return Math.max(nextTry, shutOut > now ? shutOut : -Infinity);
   }
 
-  /** A candidate may be dialled at once. */
+  /** Makes a candidate idle, which may be dialled at once. */
   #setIdle(candidate: Candidate): void {
     this.#setState(candidate, "idle");
     this.#stale = true;
@@ -374,17 +407,18 @@ export class ConnectionManager {
   #setState(candidate: Candidate, state: CandidateState): void {
     this.#candidates.setState(candidate, state);
     if (state === "idle") this.#nextReady = Math.min(this.#nextReady, candidate.nextTry);
-    // Others of its network may no longer have to wait for it.
+    // Other candidates of the network may not have to wait for this one any more.
     if (state !== "dialling" && (candidate.host?.members.size ?? 0) > 1) this.#stale = true;
   }
 
-  /** Below 0 if the first is to be dialled first. */
+  /** Compares two candidates; negative if the first is dialled first. */
   #compare(a: Candidate, b: Candidate): number {
-    return Number(b.returning) - Number(a.returning) || a.failures - b.failures || WORTH[a.source] - WORTH[b.source] ||
+    return Number(b.returning) - Number(a.returning) || a.failures - b.failures ||
+      SOURCE_RANK[a.source] - SOURCE_RANK[b.source] ||
       a.round - b.round || this.#rankOf(b) - this.#rankOf(a) || a.lot - b.lot;
   }
 
-  /** Kept, since there may be thousands of candidates. */
+  /** Returns the cached priority of a candidate, since there may be thousands. */
   #rankOf(candidate: Candidate): number {
     const { address, rankedFor } = candidate;
     const own = this.#own[address.host.includes(":") ? 1 : 0] ?? null;
@@ -395,18 +429,18 @@ export class ConnectionManager {
     return candidate.rank;
   }
 
-  /** Whom we had no use for any more may be dialled again at once. */
+  /** Makes candidates that were of no use available again at once, because more is wanted now. */
   reconsider(): void {
     for (const candidate of this.#candidates.values()) {
       if (candidate.state !== "idle" || !candidate.unneeded) continue;
       candidate.unneeded = false;
-      candidate.failures = 0; // that it was left so soon was no fault of its own
+      candidate.failures = 0; // short connections that were of no use counted as failures
       candidate.nextTry = 0;
       this.#stale = true;
     }
   }
 
-  /** Forgets all that neither trackers nor the user have named (BEP 27). */
+  /** Drops all candidates that neither trackers nor the user have named (BEP 27). */
   keepPrivate(): void {
     for (const candidate of [...this.#candidates.values()]) {
       const { source, state } = candidate;
@@ -416,7 +450,7 @@ export class ConnectionManager {
     }
   }
 
-  /** An address is no candidate any more, on any port. */
+  /** Drops the candidates of a network. */
   #forget(host: string): void {
     for (const candidate of this.#candidates.of(networkOf(host))) {
       if (candidate.state === "dialling") this.#dialling--;
@@ -424,7 +458,7 @@ export class ConnectionManager {
     }
   }
 
-  /** Whether an address turned out to be ours, or is what others say that ours is. */
+  /** Returns `true` if an address turned out to be our own, or is our external address. */
   #isOwn(address: PeerAddress): boolean {
     if (this.#ownAddresses.has(formatAddress(address))) return true;
     const own = this.#ownAddress(address.host.includes(":") ? 6 : 4);
@@ -457,10 +491,10 @@ export class ConnectionManager {
   }
 }
 
-/** Whether somebody has to wait for others of its network. */
+/** Returns `true` if a candidate has to wait for others of its network. */
 function mustWait({ address: { host }, source, host: all }: Candidate): boolean {
   const { busy, dialled } = all!;
-  // On several ports of a host that others name there may be nobody; so we look at one after the other.
+  // There may be no peer on any of a host's ports, so they are dialled one after the other unless the user named them.
   if (source !== "user" && dialled > 0 && !isThisMachine(host)) return true;
   return tooMany(host, busy);
 }

@@ -1,61 +1,64 @@
 /**
- * So many connections for all torrents of a session, shared out among those that want some. Decides only; the sockets are
- * elsewhere.
+ * Shares a session's connections among its torrents. Opens no sockets.
  *
- * A torrent has a {@linkcode ConnectionSlot} for each connection and each dial, and gives it back when that is over. Whoever finds none
- * waits, and is given the next that is free. Shares are fair as they are for bandwidth (max-min): a torrent that needs few
- * connections has them, and what it doesn't need the others have in equal parts, of which a seed counts for less. When all
- * are taken, a torrent that has much less than another gets some of the other's, those of the least use first.
+ * A torrent needs a {@linkcode ConnectionSlot} for each connection and each dial, and gives the slot back afterwards.
+ * If all are taken, torrents wait for the next free one. The shares are max-min fair, as for bandwidth: a torrent that
+ * needs few connections gets them, and the rest is divided equally among the others, where a seed has a lower weight.
+ * When all slots are taken, a torrent with much less than its share gets slots from one with more, starting with the
+ * least useful connections.
  *
  * @module
  */
 
 import { HALF_OPEN_MS, MAX_HALF_OPEN_IN_ALL } from "../../base/defences.ts";
 
-/** How many connections a download has for each of a seed, when there aren't enough: most peers of a seed wait for their turn. */
+/** Weight of a downloading torrent, where a seed has 1: most peers of a seed are choked and wait anyway. */
 const DOWNLOAD_WEIGHT = 3;
-/** So much more than the other a torrent has to have to give up a connection that is of some use, so that none go to and fro. */
+/** Factor by which another torrent's level must be higher to take a slot in use, so that slots don't oscillate. */
 const UNFAIR = 5 / 4;
-/** Milliseconds between two times that connections are taken from torrents that have more than others. */
+/** Milliseconds between redistributions of slots. */
 const SHARE_OUT_MS = 1000;
-/** How many connections change hands in that time, at most. */
+/** Maximum number of slots moved in one redistribution. */
 const MAX_SHARED_OUT = 10;
-/** Milliseconds between two connections of any use that are given up for torrents that have none. */
+/** Milliseconds between useful connections that are given up for torrents without any. */
 const STARVED_MS = 10_000;
-/** Milliseconds after the system had no room for more until one connection more a second is tried; doubled each time. */
+/**
+ * Milliseconds after a shortage of file descriptors until the limit is raised again, by one connection a second.
+ * Doubled with each further shortage.
+ */
 const SHORTAGE_MS = 60_000;
 const MAX_SHORTAGE_MS = 30 * 60_000;
-/** So many connections are kept however little room the system has. */
+/** Connections that are kept in any shortage. */
 const FEWEST_CONNECTIONS = 20;
 
 /**
- * How badly a connection is needed elsewhere: `spare`, one may go that is of no use; `fair`, one may go that is of no use just
- * now, since another torrent has far fewer; `forced`, one has to go.
+ * What a torrent may be made to give up. `spare`: a useless connection. `fair`: also one that is idle just now, because
+ * another torrent has far fewer. `forced`: any connection.
  */
 export type Pressure = "spare" | "fair" | "forced";
 
-/** What the quota asks of a torrent. */
+/** A torrent, as the quota sees it. */
 export interface ConnectionBorrower {
-  /** Whether the torrent has all that it wants. */
+  /** `true` if the torrent has all wanted pieces. */
   readonly seeding: boolean;
-  /** Whether there is somebody whom it would dial if it had a place. Asked often. */
+  /** Returns `true` if there is a candidate to dial. Called often. */
   isWaiting(now: number): boolean;
   /**
-   * Dials somebody.
+   * Dials a candidate.
    *
-   * @param place For that; to be given back when the dial, or the connection that it leads to, is over.
+   * @param place Slot, to be given back when the dial, or the resulting connection, is over.
    * @param now Milliseconds.
-   * @returns `false` when there is nobody to dial: the place is not taken, and the torrent waits no more.
+   * @returns `false` if there is no candidate: the slot is not used, and the torrent stops waiting.
    */
   dial(place: ConnectionSlot, now: number): boolean;
-  /** Whether {@linkcode ConnectionBorrower.giveUp} would end a connection. */
+  /** Returns `true` if {@linkcode ConnectionBorrower.closeLeastUseful} would close a connection. */
   canGiveUp(now: number, pressure: Pressure): boolean;
   /**
-   * Ends the connection, or the dial, that is of the least use, and gives its place back.
+   * Closes the least useful connection or dial, and gives its slot back.
    *
-   * @returns Whether there was one that may go.
+   * @returns `true` if one was closed.
    */
-  giveUp(now: number, pressure: Pressure): boolean;
+  closeLeastUseful(now: number, pressure: Pressure): boolean;
 }
 
 /** What a {@linkcode ConnectionSlot} is used for. */
@@ -67,19 +70,19 @@ export class ConnectionSlot {
   readonly #changed: PlaceChanged;
   #use: Use = "nothing";
 
-  /** Places are made by their {@linkcode ConnectionQuota}, which hears of all that becomes of them. */
+  /** Slots are made by the {@linkcode ConnectionQuota}, which is told of each change. */
   constructor(share: ConnectionShare, use: "dial" | "connection", changed: PlaceChanged) {
     this.#share = share;
     this.#changed = changed;
     this.#becomes(use, 0);
   }
 
-  /** The dial has led to a connection. */
+  /** Called when the dial has become a connection. */
   opened(now: number): void {
     if (this.#use === "dial") this.#becomes("connection", now);
   }
 
-  /** The dial or the connection is over; harmless when said again. */
+  /** Called when the dial or connection is over. Calling it again has no effect. */
   giveBack(now: number): void {
     if (this.#use !== "nothing") this.#becomes("nothing", now);
   }
@@ -96,17 +99,17 @@ type PlaceChanged = (
   change: { readonly before: Use; readonly after: Use; readonly now: number },
 ) => void;
 
-/** What one torrent has of the connections. */
+/** Share of one torrent in the connections. */
 export class ConnectionShare {
   /** The torrent. */
   readonly borrower: ConnectionBorrower;
-  /** Places that it has, those for dials included. */
+  /** Slots in use, including dials. */
   used = 0;
-  /** Places that it has for dials. */
+  /** Slots in use for dials. */
   dialling = 0;
-  /** When it was its turn to dial, in turns. */
+  /** Number of the turn in which the torrent last dialled. */
   lastTurn = 0;
-  /** When it may be asked again to give up a connection that is of no use: it had none. */
+  /** Earliest time to ask for a connection again, after the torrent had none to give up. */
   askAgain = -Infinity;
   readonly #quota: ConnectionQuota;
 
@@ -116,92 +119,99 @@ export class ConnectionShare {
     this.borrower = borrower;
   }
 
-  /** What it counts for. */
+  /** Weight of the torrent. */
   get weight(): number {
     return this.borrower.seeding ? 1 : DOWNLOAD_WEIGHT;
   }
 
-  /** There may be somebody to dial: does so as soon as it is its turn, at once if there is room. */
+  /** Called when there may be a candidate to dial. The torrent dials in its turn, which is at once if there is room. */
   wants(now: number): void {
     this.#quota.wants(this, now);
   }
 
-  /** It wants to dial nobody any more. */
+  /** Called when there is no candidate to dial any more. */
   wantsNone(): void {
     this.#quota.wantsNone(this);
   }
 
   /**
-   * A place for a connection that somebody made to us. When all are taken, another torrent or this one has to give one up.
+   * Takes a slot for an incoming connection. If all are taken, a connection of another torrent or this one may be
+   * closed.
    *
    * @param now Milliseconds.
-   * @param first Done before; what it gives back is for this connection.
-   * @returns `null` when none does.
+   * @param first Called first. Slots that it gives back are reserved for this connection.
+   * @returns The slot, or `null` if there is none.
    */
   accept(now: number, first: () => void = () => {}): ConnectionSlot | null {
     return this.#quota.accept(this, now, first);
   }
 
-  /** Whether {@linkcode ConnectionShare.accept} would give a place. */
+  /** Returns `true` if {@linkcode ConnectionShare.accept} would return a slot. */
   mayAccept(now: number): boolean {
     return this.#quota.mayAccept(this, now);
   }
 
-  /** A dial has failed since the system had no room for it; see {@linkcode ConnectionQuota.shortage}. */
+  /** Called when a dial failed for lack of file descriptors; see {@linkcode ConnectionQuota.shortage}. */
   shortage(now: number): void {
     this.#quota.shortage(now, { dial: true });
   }
 
-  /** Whether all places of all torrents are taken. */
+  /** Returns `true` if all slots of all torrents are taken. */
   isFull(now: number): boolean {
     return this.#quota.isFull(now);
   }
 
-  /** Time has passed: somebody who waits may have to be given something. */
+  /** Called regularly, to redistribute slots. */
   tick(now: number): void {
     this.#quota.tick(now);
   }
 }
 
-/** When the system had no room for more connections. */
+/** A shortage of file descriptors. */
 interface Shortage {
-  /** How many there were. */
+  /** Number of connections at that time. */
   had: number;
-  /** How many there may be. */
+  /** Reduced limit. */
   most: number;
-  /** When that was. */
+  /** Time of the shortage in milliseconds. */
   readonly at: number;
-  /** For how many milliseconds that holds. */
+  /** Milliseconds until the limit is raised again. */
   readonly lasts: number;
+}
+
+/** Options for {@linkcode ConnectionQuota.shortage}. */
+export interface ShortageOptions {
+  /** `true` if a dial failed, which has no descriptor itself (default `false`). */
+  readonly dial?: boolean;
 }
 
 /** The connections of a session. */
 export class ConnectionQuota {
   #limit: number;
-  /** Since the system had no room for more. */
+  /** The current shortage; `null` if there is none. */
   #shortage: Shortage | null = null;
   #used = 0;
   #dialling = 0;
   #turns = 0;
-  /** When the latest dials began, the last {@linkcode MAX_HALF_OPEN_IN_ALL} of them. */
+  /** Start times of the last {@linkcode MAX_HALF_OPEN_IN_ALL} dials. */
   readonly #lastDials: number[] = [];
-  /** Who has places or waits for one. */
+  /** Torrents that have slots or wait for one. */
   readonly #active = new Set<ConnectionShare>();
   readonly #waiting = new Set<ConnectionShare>();
-  /** Above 0 while what is given back is meant for somebody, or somebody is being served. */
+  /** Above 0 while freed slots are reserved, or slots are being handed out. */
   #held = 0;
   #lastSharedOut = -Infinity;
   #lastForced = -Infinity;
 
   /**
-   * @param limit Connections of all torrents together.
-   * @throws {RangeError} If that isn't a number of 1 or more.
+   * @param limit Maximum number of connections of all torrents together.
+   * @throws {RangeError} If the limit isn't 1 or more.
    */
   constructor(limit: number) {
     this.#limit = checkedLimit(limit);
   }
 
-  /** Connections that all torrents together may have, as was wished. */
+  /** Maximum number of connections of all torrents together, as configured. */
   get limit(): number {
     return this.#limit;
   }
@@ -216,22 +226,22 @@ export class ConnectionQuota {
     return this.#dialling;
   }
 
-  /** How many torrents wait for their turn to dial. */
+  /** Number of torrents that wait to dial. */
   get waiting(): number {
     return this.#waiting.size;
   }
 
-  /** A torrent that may want connections; nothing is kept of it while it has none and wants none. */
+  /** Adds a torrent. It takes no memory in the quota while it has no slots and wants none. */
   join(borrower: ConnectionBorrower): ConnectionShare {
     return new ConnectionShare(this, borrower);
   }
 
   /**
-   * Another limit from now on. What is too many ends, those of the least use first.
+   * Changes the limit, and closes connections above it, the least useful ones first.
    *
-   * @param limit Connections of all torrents together.
+   * @param limit Maximum number of connections of all torrents together.
    * @param now Milliseconds.
-   * @throws {RangeError} If that isn't a number of 1 or more.
+   * @throws {RangeError} If the limit isn't 1 or more.
    */
   setLimit(limit: number, now: number): void {
     this.#limit = checkedLimit(limit);
@@ -240,15 +250,15 @@ export class ConnectionQuota {
   }
 
   /**
-   * The system has no room for more: files, trackers and the listener need some, so connections make do with fewer for a while.
-   * Nobody is dialled for a moment, until those that are closed now have given their descriptors back.
+   * Called when the system is out of file descriptors. Lowers the limit for a while, because files, trackers and the
+   * listener need descriptors as well, and stops dials until the connections that are closed now have freed theirs.
    *
    * @param now Milliseconds.
-   * @param options `dial`: it is a dial that has failed for that, and so had no descriptor itself.
+   * @param options See {@linkcode ShortageOptions}.
    */
-  shortage(now: number, options: { readonly dial?: boolean } = {}): void {
+  shortage(now: number, options: ShortageOptions = {}): void {
     let shortage = this.#shortage;
-    // Everything that was under way fails at the same moment.
+    // Everything under way fails at the same moment, which counts as one shortage.
     if (shortage === null || now - shortage.at >= SHARE_OUT_MS) {
       const lasts = Math.min(MAX_SHORTAGE_MS, shortage === null ? SHORTAGE_MS : 2 * shortage.lasts);
       shortage = this.#shortage = { had: this.#used, most: Infinity, at: now, lasts };
@@ -258,7 +268,7 @@ export class ConnectionQuota {
     this.#shrink(now);
   }
 
-  /** Whether all places are taken. */
+  /** Returns `true` if all slots are taken. */
   isFull(now: number): boolean {
     return this.#used >= this.#limitAt(now);
   }
@@ -304,7 +314,7 @@ export class ConnectionQuota {
     this.#serve(now);
     for (let moved = 0; moved < MAX_SHARED_OUT && this.#used === this.#limitAt(now) && this.#mayDial(now); moved++) {
       const taker = this.#next(now, { certain: true });
-      // Who comes next has the least; when there is nothing for it, there is nothing for anybody.
+      // The next torrent has the lowest level. If no torrent gives up a slot for it, none does for the others.
       if (!taker || !this.#makeRoom(taker, now)) return;
     }
   }
@@ -339,7 +349,7 @@ export class ConnectionQuota {
     return this.#dialling < MAX_HALF_OPEN_IN_ALL || now - this.#lastDials[0]! >= HALF_OPEN_MS;
   }
 
-  /** Lets those that wait dial, each in its turn, as long as there is room. */
+  /** Lets waiting torrents dial in their turn, as long as there is room. */
   #serve(now: number): void {
     if (this.#held > 0) return;
     this.#held++;
@@ -367,7 +377,7 @@ export class ConnectionQuota {
     }
   }
 
-  /** Does something with what is given back meanwhile, before others may have it. */
+  /** Runs `work` while slots that are given back are reserved for it. */
   #holding<Result>(now: number, work: () => Result): Result {
     this.#held++;
     try {
@@ -379,8 +389,8 @@ export class ConnectionQuota {
   }
 
   /**
-   * Whose turn it is. Those that have less than an equal part of all places come first, those with the fewest dials before the
-   * others, so that nobody's long list of dead addresses holds them up; then who has the fewest places.
+   * Returns the torrent whose turn it is to dial. Torrents below their fair share come first, ordered by dials under
+   * way, so that a torrent's long list of dead addresses doesn't hold up the others; then those with the lowest level.
    */
   #next(now: number, { certain = false } = {}): ConnectionShare | null {
     let weights = 0;
@@ -404,10 +414,10 @@ export class ConnectionQuota {
     return first;
   }
 
-  /** Has somebody give up a connection for another torrent, or with `forItself` for another of its own. */
+  /** Makes a torrent give up a connection for another, or with `forItself` for another one of its own. */
   #makeRoom(taker: ConnectionShare, now: number, options: { readonly forItself?: boolean } = {}): boolean {
     for (const [giver, pressure] of this.#givers(taker, now, options)) {
-      if (giver.borrower.giveUp(now, pressure)) {
+      if (giver.borrower.closeLeastUseful(now, pressure)) {
         if (pressure === "forced") this.#lastForced = now;
         return true;
       }
@@ -416,7 +426,7 @@ export class ConnectionQuota {
     return false;
   }
 
-  /** Who has to give up a connection for another torrent, in order, and how badly that needs it. */
+  /** Yields the torrents that may have to give up a connection for another, in order, with the pressure on each. */
   *#givers(
     taker: ConnectionShare,
     now: number,
@@ -431,13 +441,13 @@ export class ConnectionQuota {
         yield [giver, levelOf(giver) >= UNFAIR * after ? "fair" : "spare"];
       }
     }
-    // Nobody starves for the sake of somebody who has plenty.
+    // A torrent without any connection gets a useful one from the torrent with the most.
     const [richest] = byLevel;
     if (taker.used > 0 || richest === undefined || (richest.used - 1) / richest.weight < UNFAIR * after) return;
     if (now - this.#lastForced >= STARVED_MS) yield [richest, "forced"];
   }
 
-  /** Ends what is too many. */
+  /** Closes connections above the limit. */
   #shrink(now: number): void {
     const limit = this.#limitAt(now);
     if (this.#used <= limit) return;
@@ -446,7 +456,7 @@ export class ConnectionQuota {
       const left = new Set(this.#active);
       while (this.#used > limit && left.size > 0) {
         const richest = [...left].reduce((a, b) => levelOf(b) > levelOf(a) ? b : a);
-        if (!richest.borrower.giveUp(now, "forced")) left.delete(richest);
+        if (!richest.borrower.closeLeastUseful(now, "forced")) left.delete(richest);
       }
     } finally {
       this.#held--;
@@ -454,7 +464,7 @@ export class ConnectionQuota {
   }
 }
 
-/** How much a torrent has for what it counts. */
+/** Returns the slots of a torrent in relation to its weight. */
 function levelOf({ used, weight }: ConnectionShare): number {
   return used / weight;
 }

@@ -1,5 +1,5 @@
 /**
- * Who may connect to us, before it has said who it is. Decides only; the sockets are elsewhere.
+ * Limits incoming connections before their handshake. Opens no sockets.
  *
  * @module
  */
@@ -18,38 +18,46 @@ import {
 import { LruMap } from "../../base/lru_map.ts";
 import { networkOf } from "../../base/networks.ts";
 
-/** What is known of an address. */
+/** State of a network. */
 interface Caller {
-  /** Connections that it may still make in a row, at the time `seen`. */
+  /** Connections that may still be made in a burst, as of `seen`. */
   credit: number;
   seen: number;
-  /** When the user was last told of it, and how often there would have been something to tell since. */
+  /** When the user was last told about the network, and how many messages were suppressed since. */
   told: number;
   untold: number;
 }
 
 /** A connection without a handshake. */
 export interface PendingConnection {
-  /** Where it comes from. */
+  /** Source address. */
   readonly host: string;
 }
 
-/** The limits on connections that have not said what they want. */
+/** A message about a network. */
+export interface Notice {
+  /** Text of the message. */
+  readonly message: string;
+  /** Current time in milliseconds. */
+  readonly now: number;
+}
+
+/** Limits on connections without a handshake. */
 export class IncomingLimits<C extends PendingConnection> {
-  /** In the order in which they came. */
+  /** Connections, oldest first. */
   readonly #pending = new Set<C>();
-  /** By what {@linkcode networkOf} says. */
+  /** State by {@linkcode networkOf}. */
   readonly #known = new LruMap<string, Caller>(MAX_REMEMBERED_HOSTS);
   #accepts = ACCEPT_BURST;
   #acceptedAt = -Infinity;
 
-  /** Connections that have not said what they want. */
+  /** Connections without a handshake, oldest first. */
   get pending(): Iterable<C> {
     return this.#pending;
   }
 
   /**
-   * Milliseconds to wait before the next connection is accepted; counts one that was.
+   * Counts an accepted connection, and returns the milliseconds to wait before the next one is accepted.
    *
    * @param now Milliseconds.
    */
@@ -61,13 +69,12 @@ export class IncomingLimits<C extends PendingConnection> {
   }
 
   /**
-   * A connection came.
+   * Called with each new connection.
    *
-   * @param connection Which.
    * @param now Milliseconds.
-   * @returns Why it isn't heard, or `null` when it may speak.
+   * @returns Why the connection is refused, or `null` if it isn't.
    */
-  came(connection: C, now: number): string | null {
+  admit(connection: C, now: number): string | null {
     const caller = this.#meet(connection.host, now);
     if (caller.credit < 1) return "it connects too often";
     caller.credit--;
@@ -75,7 +82,7 @@ export class IncomingLimits<C extends PendingConnection> {
     return null;
   }
 
-  /** The connection that has to make room, if one has to: the oldest of an address that has too many. */
+  /** The connection to close, if there are too many: the oldest of the network with the most. */
   get surplus(): C | null {
     const counts = new Map<string, number>();
     let crowd = "";
@@ -88,25 +95,24 @@ export class IncomingLimits<C extends PendingConnection> {
     return this.#oldestOf(crowd);
   }
 
-  /** The oldest of all, if there is any: for when the system has no room for more. */
+  /** The oldest connection, to be closed when the system is out of file descriptors. */
   get oldest(): C | null {
     const [first] = this.#pending;
     return first ?? null;
   }
 
-  /** A connection has said what it wants, or is closed. */
+  /** Called when a handshake is complete, or the connection is closed. */
   done(connection: C): void {
     this.#pending.delete(connection);
   }
 
   /**
-   * Whether the user should be told about an address: not of each of a thousand knocks.
+   * Limits messages to the user about a network.
    *
-   * @param host The address.
-   * @param options `message`: what there is to tell. `now`: milliseconds.
-   * @returns What to tell, or `null`.
+   * @param options See {@linkcode Notice}.
+   * @returns The message to show, or `null` for none.
    */
-  tell(host: string, options: { readonly message: string; readonly now: number }): string | null {
+  tell(host: string, options: Notice): string | null {
     const caller = this.#meet(host, options.now);
     if (options.now - caller.told < TELL_AGAIN_MS) {
       caller.untold++;
@@ -133,18 +139,22 @@ export class IncomingLimits<C extends PendingConnection> {
   }
 }
 
-/** A bucket that leaks: counts those that came lately. */
+/** Rate of recent connections, as a leaky bucket. */
 export class ArrivalRate {
   #count = 0;
   #seen = 0;
 
-  /** One more came, at a time in milliseconds. */
+  /**
+   * Counts a connection.
+   *
+   * @param now Milliseconds.
+   */
   came(now: number): void {
     this.#count = Math.min(2 * ARRIVALS_PER_SECOND, this.#left(now) + 1);
     this.#seen = now;
   }
 
-  /** Whether more come than can be looked at one by one. */
+  /** Returns `true` while connections arrive at a rate above {@linkcode ARRIVALS_PER_SECOND}. */
   isCrowded(now: number): boolean {
     return this.#left(now) > ARRIVALS_PER_SECOND;
   }

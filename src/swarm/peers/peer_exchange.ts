@@ -1,5 +1,5 @@
 /**
- * Peer exchange (BEP 11): tells peers whom we are connected to, and hears from them who else there is.
+ * Peer exchange (BEP 11): tells peers which peers we are connected to, and learns of other peers from them.
  *
  * @module
  */
@@ -7,41 +7,39 @@
 import { formatAddress, parseIp, type PeerAddress } from "../../base/address.ts";
 import type { Bytes } from "../../base/bytes.ts";
 import { MAX_PEX_FROM_ONE, MAX_PEX_SENT, PEX_HEARD_GAP_MS } from "../../base/defences.ts";
-import { isDialable, mayName, networkOf, reachOf } from "../../base/networks.ts";
+import { isDialable, mayReportAddress, networkOf, reachOf } from "../../base/networks.ts";
 import { encodePex, type Extension, parsePex, type Peer, PexFlag, type PexPeer } from "../../peer/mod.ts";
 
-/** Milliseconds between two messages to a peer. */
+/** Milliseconds between messages to a peer. */
 const GAP_MS = 60_000;
 
-/** What was said to a peer and by it. */
+/** State of the exchange with one peer. */
 interface Talk {
-  /** Whom it was told of and still believes to be there, by address. */
+  /** Peers that it was told of and not yet told to drop, by address. */
   readonly told: Map<string, PeerAddress>;
   lastSent: number;
   lastHeard: number;
-  /** Addresses that were taken from it. */
+  /** Number of addresses taken from it. */
   taken: number;
 }
 
-/** What an exchange needs of its torrent. */
+/** The torrent, as the exchange sees it. */
 export interface ExchangeHost {
-  /** Milliseconds on the clock that never jumps. */
+  /** Returns milliseconds of a monotonic clock. */
   now(): number;
-  /** Takes peers that were named. */
+  /** Called with the peers of a message. */
   addPeers(addresses: readonly PeerAddress[], source: "pex"): void;
-  /** What we have. */
+  /** The pieces that we have. */
   readonly have: { readonly isFull: boolean };
 }
 
-/** The exchange of one torrent; never of a private one (BEP 27). */
+/** Peer exchange of one torrent; never of a private one (BEP 27). */
 export class PeerExchange implements Extension<Peer> {
   readonly name = "ut_pex";
   readonly #host: ExchangeHost;
   readonly #talks = new WeakMap<Peer, Talk>();
 
-  /**
-   * @param host The torrent.
-   */
+  /** @param host The torrent. */
   constructor(host: ExchangeHost) {
     this.#host = host;
   }
@@ -49,7 +47,7 @@ export class PeerExchange implements Extension<Peer> {
   received(peer: Peer, payload: Bytes): void {
     const talk = this.#talkOf(peer);
     const now = this.#host.now();
-    // Whoever says more than it may isn't listened to; that it costs us time is charged by its flood.
+    // Messages that come too often are ignored. The flood limit charges the peer for the time they take.
     if (now - talk.lastHeard < PEX_HEARD_GAP_MS) return;
     talk.lastHeard = now;
     const { added } = parsePex(payload);
@@ -59,10 +57,10 @@ export class PeerExchange implements Extension<Peer> {
   }
 
   /**
-   * Tells each peer what it doesn't know yet, when a minute has passed since it was last told.
+   * Tells each peer of changes, if a minute has passed since the last message to it.
    *
    * @param now Milliseconds.
-   * @param peers Every connection.
+   * @param peers All connected peers.
    */
   tick(now: number, peers: Iterable<Peer>): void {
     let listed: readonly (readonly [key: string, peer: Peer])[] | null = null;
@@ -70,7 +68,8 @@ export class PeerExchange implements Extension<Peer> {
       if (!peer.extensions.speaks("ut_pex")) continue;
       const talk = this.#talkOf(peer);
       if (now - talk.lastSent < GAP_MS) continue;
-      // Of somebody who connected to us only that counts where it listens: its connection comes from elsewhere.
+      // Peers that connected to us are included only if we know where they listen: the connection comes from another
+      // port.
       listed ??= [...peers].filter((one) => one.listens && parseIp(one.address.host))
         .map((one) => [formatAddress(one.address), one] as const);
       this.#tell(peer, { talk, listed, now });
@@ -106,8 +105,8 @@ export class PeerExchange implements Extension<Peer> {
   }
 
   /**
-   * Of an address on several ports one is enough, since such lists can be aimed at somebody; only neighbours can know
-   * neighbours; and two that are complete have no use for each other.
+   * Selects the useful addresses of a message. Of the ports of one host, one is kept, since a list of ports may be an
+   * attack on the host; addresses in local networks count only from local peers; and seeds are of no use to a seed.
    */
   #usefulOf(added: readonly PexPeer[], from: Peer): PeerAddress[] {
     const complete = this.#host.have.isFull;
@@ -132,9 +131,9 @@ export class PeerExchange implements Extension<Peer> {
   }
 }
 
-/** Whether an address means the same to a peer as to us. */
+/** Returns `true` if an address means the same to the peer as to us, which local addresses do only within a network. */
 function mayKnow(peer: Peer, address: PeerAddress): boolean {
-  return mayName(reachOf(peer.address.host), reachOf(address.host));
+  return mayReportAddress(reachOf(peer.address.host), reachOf(address.host));
 }
 
 function flagsOf(peer: Peer): number {

@@ -1,5 +1,5 @@
 /**
- * Peers that connect to us: accepted, heard, handed to the torrent that they ask for.
+ * Accepts incoming peer connections, and passes each to the torrent that its handshake names.
  *
  * @module
  */
@@ -14,24 +14,40 @@ import type { Connection, Listener, Platform } from "../../platform/platform.ts"
 import { ON_BLOCKLIST } from "./connection_manager.ts";
 import { IncomingLimits, type PendingConnection } from "./incoming_limits.ts";
 
-/** Milliseconds without such trouble after which it is over. */
+/** Milliseconds after the last failed accept at which the problem counts as solved. */
 const TROUBLE_OVER_MS = 5000;
 
-/** Who takes connections for one torrent. */
+/** A torrent, as the listener sees it. */
 export interface Acceptor {
-  /** What we say when a connection opens. */
+  /** Our handshake for the torrent. */
   readonly handshake: Handshake;
-  /** Why a peer at this address would not be accepted, or `null`. */
+  /** Returns why a peer at an address is refused, or `null` if it isn't. */
   refuses(host: string): string | null;
-  /** Takes over a connection that was made to us, after its handshake. */
+  /** Takes over an incoming connection after its handshake. */
   accept(connection: PeerStream, theirs: Handshake): void;
 }
 
-/** A connection that has not said what it wants. */
+/** Options for {@linkcode PeerListener}. */
+export interface PeerListenerOptions {
+  /** Listening socket. */
+  readonly listener: Listener;
+  /** Returns the torrent with an info-hash, or `null` if the session has none. */
+  readonly find: (infoHash: InfoHash) => Acceptor | null;
+  /** Returns `true` if connections from an address are refused before their handshake. None are when absent. */
+  readonly blocks?: (host: string) => boolean;
+  /** Detects whether a connection is encrypted. All are plain when absent. */
+  readonly open?: (connection: Connection) => Promise<PeerStream>;
+  /** Called with connections that were refused; for many of one network, only with some. */
+  readonly refused: (address: PeerAddress, message: string) => void;
+  /** Called with a message when no connections can be accepted for now, and when they can be again. */
+  readonly warn?: (message: string) => void;
+}
+
+/** A connection without a handshake. */
 class PendingPeer implements PendingConnection {
   readonly connection: Connection;
   readonly host: string;
-  /** Why we closed it; `null` while we haven't. */
+  /** Why we closed the connection; `null` while it is open. */
   dismissed: string | null = null;
 
   constructor(connection: Connection) {
@@ -45,7 +61,7 @@ class PendingPeer implements PendingConnection {
   }
 }
 
-/** The accepting end of a session. */
+/** Listener for incoming peer connections of a session. */
 export class PeerListener {
   readonly #platform: Pick<Platform, "after" | "now">;
   readonly #listener: Listener;
@@ -55,30 +71,17 @@ export class PeerListener {
   readonly #refused: (address: PeerAddress, message: string) => void;
   readonly #warn: (message: string) => void;
   readonly #limits = new IncomingLimits<PendingPeer>();
-  /** When a connection couldn't be taken last; `null` when that is over. */
+  /** When the last accept failed; `null` if there is no problem. */
   #trouble: number | null = null;
   #closed = false;
 
   /**
-   * Starts to accept.
+   * Starts to accept connections.
    *
    * @param platform Clock and timers.
-   * @param options `listener`: the socket. `find`: the torrent that a peer asks for. `blocks`: who isn't heard at all.
-   * `open`: finds out whether what comes is encrypted; nothing is when absent.
-   * `refused`: is told of those that came to no torrent, but not of each when they are many. `warn`: is told when none can be taken
-   * for now, and when they are again.
+   * @param options See {@linkcode PeerListenerOptions}.
    */
-  constructor(
-    platform: Pick<Platform, "after" | "now">,
-    options: {
-      readonly listener: Listener;
-      readonly find: (infoHash: InfoHash) => Acceptor | null;
-      readonly blocks?: (host: string) => boolean;
-      readonly open?: (connection: Connection) => Promise<PeerStream>;
-      readonly refused: (address: PeerAddress, message: string) => void;
-      readonly warn?: (message: string) => void;
-    },
-  ) {
+  constructor(platform: Pick<Platform, "after" | "now">, options: PeerListenerOptions) {
     this.#platform = platform;
     this.#listener = options.listener;
     this.#find = options.find;
@@ -89,12 +92,12 @@ export class PeerListener {
     this.#run();
   }
 
-  /** Where it listens. */
+  /** Address on which the session listens. */
   get address(): PeerAddress {
     return this.#listener.address;
   }
 
-  /** Stops accepting, and forgets those that have not said what they want. */
+  /** Stops accepting, and closes connections without a handshake. */
   close(): void {
     this.#closed = true;
     this.#listener.close();
@@ -107,7 +110,8 @@ export class PeerListener {
       try {
         connection = await this.#listener.accept();
       } catch (error) {
-        // The listener is well (it gives null when closed) but the system is out of something: make room and try again.
+        // The listener still works (it returns `null` when closed), but the system is out of resources: make room and
+        // try again.
         this.#limits.oldest?.dismiss("there was no room for more connections");
         this.#inTrouble(error);
         await this.#pause(ACCEPT_PAUSE_MS);
@@ -121,7 +125,7 @@ export class PeerListener {
     }
   }
 
-  /** Says so, once for each time that it happens anew. */
+  /** Warns the user, once for each time that the problem begins. */
   #inTrouble(error: unknown): void {
     if (isShortage(error)) makeRoom();
     if (this.#trouble === null && !this.#closed) {
@@ -141,21 +145,21 @@ export class PeerListener {
   }
 
   #meet(caller: PendingPeer): void {
-    const refused = this.#blocks(caller.host) ? ON_BLOCKLIST : this.#limits.came(caller, this.#platform.now());
+    const refused = this.#blocks(caller.host) ? ON_BLOCKLIST : this.#limits.admit(caller, this.#platform.now());
     if (refused !== null) {
       caller.dismiss(refused);
       return this.#tell(caller, refused);
     }
-    this.#greet(caller);
+    this.#receiveHandshake(caller);
     this.#limits.surplus?.dismiss("too many connections wait for their handshake");
   }
 
-  async #greet(caller: PendingPeer): Promise<void> {
+  async #receiveHandshake(caller: PendingPeer): Promise<void> {
     const { connection, host } = caller;
     const late = `no handshake within ${HANDSHAKE_MS / 1000} s`;
     const timer = this.#platform.after(HANDSHAKE_MS, () => caller.dismiss(late));
     try {
-      // Whoever is not welcome hears nothing. Its torrent alone knows, and it has to say which that is first.
+      // A refused peer gets no handshake. Only its torrent can refuse it, so the peer has to send the info-hash first.
       let unwelcome: string | null = null;
       const answer = (infoHash: InfoHash) => {
         const torrent = this.#find(infoHash);
@@ -171,7 +175,7 @@ export class PeerListener {
       torrent.accept(stream, theirs);
     } catch (error) {
       connection.close();
-      // A port scan looks the same; it is told like everything else, and once.
+      // Port scans end here as well. They are reported like other failures, and limited in the same way.
       this.#tell(caller, caller.dismissed ?? messageOf(error));
     } finally {
       timer.cancel();

@@ -1,6 +1,6 @@
 /**
- * Canonical peer priority (BEP 40): an order of peers that no end can choose and both ends agree on, so that a swarm's
- * connections spread evenly and whoever is new finds somebody with room.
+ * Canonical peer priority (BEP 40). Neither end of a connection can choose the priority and both compute the same, so
+ * the connections of a swarm spread evenly, and new peers find peers with room.
  *
  * @module
  */
@@ -8,17 +8,17 @@
 import { parseIp, type PeerAddress } from "../../base/address.ts";
 import { crc32c } from "../../base/crc32c.ts";
 
-/** Leading bytes of an address that always count in full: a /16, of IPv6 a /48. */
+/** Leading bytes of an address that count in full: a /16 of IPv4, a /48 of IPv6. */
 const WHOLE = { 4: 2, 16: 6 } as const;
-/** What counts of the others: every second bit, so that a whole network is not worth more than some of its addresses. */
+/** Mask for the other bytes: every second bit, so that a whole network is not worth more than a few addresses. */
 const SPARSE = 0x55;
 
 /**
- * How much two peers should want a connection with each other, compared with others.
+ * Returns the priority of a connection between two peers.
  *
- * @param ours An end of the connection, as the other one sees it.
- * @param theirs The other end. The result is the same when both are swapped.
- * @returns 0 to 2^32 - 1, the larger the better; `null` if the two are not of one family or no literal addresses.
+ * @param ours One end of the connection, as the other end sees it.
+ * @param theirs The other end. Swapping both gives the same result.
+ * @returns 0 to 2^32 - 1, higher is better; `null` if the addresses are of different families, or not literal.
  */
 export function peerPriority(ours: PeerAddress, theirs: PeerAddress): number | null {
   const a = parseIp(ours.host);
@@ -30,7 +30,7 @@ export function peerPriority(ours: PeerAddress, theirs: PeerAddress): number | n
     const [low, high] = ours.port < theirs.port ? [ours.port, theirs.port] : [theirs.port, ours.port];
     return crc32c(Uint8Array.of(low >> 8, low, high >> 8, high));
   }
-  // The byte in which they differ counts in full, so that it decides about the order, masked or not.
+  // The first byte that differs counts in full, so that the order of the two is the same with and without mask.
   const whole = Math.max(WHOLE[a.length as 4 | 16], shared + 1);
   const [first, second] = a[shared]! < b[shared]! ? [a, b] : [b, a];
   const mixed = new Uint8Array(2 * a.length);

@@ -1,5 +1,5 @@
 /**
- * The connections of a torrent: dialling, accepting, closing, and who may not come back.
+ * The connections of a torrent: dials, incoming connections, regular checks, and closing.
  *
  * @module
  */
@@ -44,45 +44,71 @@ import {
   type Pressure,
 } from "./connection_quota.ts";
 import { ArrivalRate } from "./incoming_limits.ts";
-import { isMute, leastUseful, pickForTurnover } from "./turnover.ts";
+import { hasNoInterest, leastUseful, pickForTurnover } from "./turnover.ts";
 
-/** Milliseconds without having sent anything after which we send a keep-alive (BEP 3). */
+/** Milliseconds without sending after which a keep-alive is sent (BEP 3). */
 const KEEP_ALIVE_MS = 100_000;
 
 /** What another connection to a peer would be good for. */
 export type Prospects = "good" | "poor" | "none";
 
-/** What a set of peers tells the torrent. */
+/** Events and queries of a {@linkcode PeerSet}. */
 export interface PeerSetEvents {
-  /** A connection is there; `extended` says whether it speaks BEP 10. */
+  /** Called when a connection is established; `extended` is `true` if the peer supports BEP 10. */
   joined(peer: Peer, extended: boolean): void;
-  /** A read was parsed. */
+  /** Called when the messages of a read have been parsed. */
   batch(peer: Peer): void;
-  /** A connection is over. */
+  /** Called when a connection is closed. */
   left(peer: Peer): void;
   /**
-   * What another connection to a peer would be good for: nothing, if neither end will ever want anything of the other. It may be
-   * the other end that knows, and hangs up before we do: then that is likely.
+   * Returns what another connection to a peer would be good for: `none` if neither end will ever need the other, `poor`
+   * if that is likely, because the peer may know better and hang up before we do.
    */
   prospects(peer: Peer): Prospects;
-  /** Whether the torrent has all that it wants; it hasn't when absent. */
+  /** Returns `true` if the torrent has all wanted pieces; `false` when absent. */
   readonly seeding?: () => boolean;
-  /** What is wrong with our own set-up is wrong for every peer. */
+  /** Called with errors of our own network set-up, which affect all peers. */
   failed(error: ShoalError): void;
-  /** For the user. */
+  /** Called with events for the user. */
   emit(event: PeerSetEvent): void;
 }
 
-/** What a set of peers tells the user; the torrent adds which it is. */
+/** An event for the user, to which the torrent adds its info-hash. */
 export type PeerSetEvent = Omit<PeerEvent, "infohash">;
 
-/** A connection that is being made. */
+/** Options for {@linkcode PeerSet}. */
+export interface PeerSetOptions {
+  /** Clock and timers. */
+  readonly platform: Pick<Platform, "now" | "after">;
+  /** Connects to peers. */
+  readonly transport: Transport;
+  /** Limits how long parsing keeps the event loop busy. */
+  readonly reads: ReadTurns;
+  /** Rate limits of the torrent; none when absent. */
+  readonly limits?: BandwidthParties | undefined;
+  /** The torrent, as its peers see it. */
+  readonly host: PeerHost;
+  /** The torrent, as this set sees it. */
+  readonly events: PeerSetEvents;
+  /** Returns our handshake. */
+  readonly handshake: () => Handshake;
+  /** Chooses the peers to connect to. */
+  readonly manager: ConnectionManager;
+}
+
+/** Options for {@linkcode PeerSet.tick}. */
+export interface PeerSetTickOptions {
+  /** `true` if the torrent needs no more peers, so that none are dialled (default `false`). */
+  readonly settled?: boolean;
+}
+
+/** A dial that is under way. */
 class Dial {
   readonly address: PeerAddress;
   readonly place: ConnectionSlot;
   readonly since: number;
   readonly abort = new AbortController();
-  /** It is of no interest any more what becomes of it. */
+  /** `true` if the dial was given up, so that its outcome is ignored. */
   over = false;
 
   constructor(address: PeerAddress, place: ConnectionSlot, since: number) {
@@ -92,7 +118,7 @@ class Dial {
   }
 }
 
-/** Every connection of one torrent. */
+/** All connections of one torrent. */
 export class PeerSet implements ConnectionBorrower {
   readonly #platform: Pick<Platform, "now" | "after">;
   readonly #transport: Transport;
@@ -103,37 +129,23 @@ export class PeerSet implements ConnectionBorrower {
   readonly #handshake: () => Handshake;
   readonly #manager: ConnectionManager;
   readonly #links = new Map<Peer, PeerLink>();
-  /** Addresses by number of connection, of those that are open and of those that sent something; the numbers begin at 1. */
+  /** Address by connection number, from 1, of open connections and those that sent payload. */
   readonly #hosts = new Map<number, string>();
   #lastNumber = 0;
   readonly #share: ConnectionShare;
   readonly #places = new Map<Peer, ConnectionSlot>();
-  /** In the order in which they began. */
+  /** Dials that are under way, oldest first. */
   readonly #dials = new Set<Dial>();
   #goneDown = 0;
   #goneUp = 0;
   #lastTurnover = 0;
   #lastFairTurnover = -Infinity;
   readonly #arrivals = new ArrivalRate();
-  /** Why nobody is let in; `null` while they are. */
+  /** Why no peers are admitted; `null` if they are. */
   #shut: string | null = null;
 
-  /**
-   * @param options `platform`: clock and timers. `transport`: how to reach peers. `reads`: when to give way. `limits`: how
-   * fast all may be. `host` and `events`: the torrent. `handshake`: gives ours. `manager`: whom to connect to.
-   */
-  constructor(
-    options: {
-      readonly platform: Pick<Platform, "now" | "after">;
-      readonly transport: Transport;
-      readonly reads: ReadTurns;
-      readonly limits?: BandwidthParties | undefined;
-      readonly host: PeerHost;
-      readonly events: PeerSetEvents;
-      readonly handshake: () => Handshake;
-      readonly manager: ConnectionManager;
-    },
-  ) {
+  /** @param options See {@linkcode PeerSetOptions}. */
+  constructor(options: PeerSetOptions) {
     this.#platform = options.platform;
     this.#transport = options.transport;
     this.#reads = options.reads;
@@ -145,56 +157,55 @@ export class PeerSet implements ConnectionBorrower {
     this.#share = (options.manager.quota ?? new ConnectionQuota(Infinity)).join(this);
   }
 
-  /** Every open connection. */
+  /** All connected peers. */
   get all(): IterableIterator<Peer> {
     return this.#links.keys();
   }
 
-  /** How many connections there are. */
+  /** Number of connections. */
   get size(): number {
     return this.#links.size;
   }
 
-  /** How many peers more could be used. */
+  /** Number of peers that can be added. */
   get room(): number {
     return this.#shut !== null ? 0 : this.#manager.room;
   }
 
-  /** Payload bytes from peers, gone ones included. */
+  /** Payload bytes received, including from peers that have disconnected. */
   get downloaded(): number {
     let sum = this.#goneDown;
     for (const peer of this.#links.keys()) sum += peer.down.total;
     return sum;
   }
 
-  /** Payload bytes to peers, gone ones included. */
+  /** Payload bytes sent, including to peers that have disconnected. */
   get uploaded(): number {
     let sum = this.#goneUp;
     for (const peer of this.#links.keys()) sum += peer.up.total;
     return sum;
   }
 
-  /** The address of a connection, by its number. */
+  /** Returns the address of a connection by its number. */
   hostOf(connection: number): string {
     return this.#hosts.get(connection) ?? "";
   }
 
-  /** Takes note of peers that somebody named, and connects to some. */
+  /** Adds candidates, and dials if the limits allow. */
   add(addresses: Iterable<PeerAddress>, source?: PeerSource): void {
     this.#manager.add(addresses, source);
     this.dialMore();
   }
 
-  /** Connects to as many candidates as the limits allow, and to others as soon as they do. */
+  /** Dials as many candidates as the limits allow, and more when they allow more. */
   dialMore(): void {
     if (this.#shut === null) this.#share.wants(this.#platform.now());
   }
 
   /**
-   * Takes over a connection that was made to us, after its handshake.
+   * Takes over an incoming connection after its handshake.
    *
-   * @param connection The stream.
-   * @param theirs What the peer said.
+   * @param theirs Handshake of the peer.
    */
   accept(connection: PeerStream, theirs: Handshake): void {
     const refused = this.#turnsDown(connection.remote.host, { first: false }) ??
@@ -213,20 +224,17 @@ export class PeerSet implements ConnectionBorrower {
     }
   }
 
-  /**
-   * Why a peer at this address would not be accepted, or `null`; asked once for each that comes, before any work is spent
-   * on its handshake.
-   */
+  /** Returns why an address is refused, or `null`. Called once for each incoming connection, before its handshake. */
   refuses(host: string): string | null {
     return this.#turnsDown(host, { first: true });
   }
 
-  /** A peer that connected to us said where it listens. */
+  /** Called when a peer that connected to us says where it listens. */
   introduced(peer: Peer): void {
     if (peer.incoming && peer.listens) this.#manager.introduced(peer.address);
   }
 
-  /** Shuts out every connection from an address, for good. */
+  /** Bans an address for good, and closes its connections. */
   ban(host: string, reason: string): void {
     if (!this.#manager.ban(host)) return;
     const banned = [...this.#links.keys()].filter((peer) => peer.network === networkOf(host));
@@ -235,7 +243,7 @@ export class PeerSet implements ConnectionBorrower {
     for (const peer of banned) peer.output.close(`banned: ${reason}`);
   }
 
-  /** Brings every peer's rates up to date, `seconds` after the last time. */
+  /** Updates the rates of all peers, `seconds` after the last update. */
   measure(seconds: number): void {
     for (const { down, up } of this.#links.keys()) {
       down.tick(seconds);
@@ -243,8 +251,13 @@ export class PeerSet implements ConnectionBorrower {
     }
   }
 
-  /** Regular work: closes the dead, keeps the living alive, dials; not when things are `settled`, and no one else is needed. */
-  tick(now: number, { settled = false } = {}): void {
+  /**
+   * Regular work: closes dead connections, sends keep-alives, and dials.
+   *
+   * @param now Milliseconds.
+   * @param options See {@linkcode PeerSetTickOptions}.
+   */
+  tick(now: number, { settled = false }: PeerSetTickOptions = {}): void {
     for (const [peer, link] of this.#links) {
       if (link.silent(now) > SILENCE_MS) link.close("it has been silent for too long");
       else if (link.stalled(now) > STALLED_MS) link.close("it does not read what we send");
@@ -265,10 +278,10 @@ export class PeerSet implements ConnectionBorrower {
   }
 
   /**
-   * How long no regular work will be needed, as far as can be known.
+   * Returns for how long no regular work will be needed.
    *
    * @param now Milliseconds.
-   * @returns Milliseconds; 0 while there are connections, or could be; Infinity while nobody is there to be dialled.
+   * @returns Milliseconds; 0 while there are connections or candidates to dial, `Infinity` without candidates.
    */
   rest(now: number): number {
     if (this.#links.size > 0 || this.#dials.size > 0) return 0;
@@ -276,10 +289,10 @@ export class PeerSet implements ConnectionBorrower {
   }
 
   /**
-   * Leaves everybody, gives up what is being dialled, and lets nobody in until {@linkcode PeerSet.open}. What is known of peers
-   * stays. It may be shut for another reason when it is shut already.
+   * Closes all connections and dials, and admits no peers until {@linkcode PeerSet.open}. Candidates are kept. If peers
+   * are shut out already, this changes the reason.
    *
-   * @param why What peers and the user are told, as in "the torrent is paused".
+   * @param why Reason shown to the user, as in "the torrent is paused".
    */
   shut(why: string): void {
     const before = this.#shut;
@@ -291,27 +304,27 @@ export class PeerSet implements ConnectionBorrower {
     for (const link of [...this.#links.values()]) link.close(why);
   }
 
-  /** Lets peers in again, and dials some, first those that were here when it was shut. */
+  /** Admits peers again, and dials, first those that were connected when they were shut out. */
   open(): void {
     if (this.#shut === STOPPING) return;
     this.#shut = null;
     this.dialMore();
   }
 
-  /** Leaves everybody for good. */
+  /** Closes all connections for good. */
   stop(): void {
     this.shut(STOPPING);
   }
 
-  /** Whoever was of no use may be of some now. */
+  /** Makes peers that were of no use available again, because more is wanted now. */
   reconsider(): void {
     this.#manager.reconsider();
     this.dialMore();
   }
 
   /**
-   * The torrent turned out to be private (BEP 27): leaves everybody, and forgets those whom neither its trackers nor the user have
-   * named.
+   * Called when the torrent turns out to be private (BEP 27): closes all connections, and drops candidates that neither
+   * trackers nor the user have named.
    */
   keepPrivate(): void {
     const shut = this.#shut;
@@ -321,7 +334,7 @@ export class PeerSet implements ConnectionBorrower {
     else this.#shut = shut;
   }
 
-  // What the quota of connections asks: Borrower.
+  // Implementation of ConnectionBorrower.
 
   get seeding(): boolean {
     return this.#events.seeding?.() ?? false;
@@ -342,7 +355,7 @@ export class PeerSet implements ConnectionBorrower {
     return this.#staleDial(now, pressure) !== null || this.#dispensable(now, pressure) !== null;
   }
 
-  giveUp(now: number, pressure: Pressure): boolean {
+  closeLeastUseful(now: number, pressure: Pressure): boolean {
     const dial = this.#staleDial(now, pressure);
     const peer = dial === null ? this.#dispensable(now, pressure) : null;
     const why = pressure === "forced" ? FEWER : OTHERS_NEED_IT;
@@ -355,7 +368,7 @@ export class PeerSet implements ConnectionBorrower {
     return true;
   }
 
-  /** A dial to where nobody seems to answer, the oldest one; any, if one has to go. */
+  /** Returns the oldest dial if it seems to get no answer, or if pressure is `forced`. */
   #staleDial(now: number, pressure: Pressure): Dial | null {
     const [oldest] = this.#dials;
     return oldest && (pressure === "forced" || now - oldest.since >= HALF_OPEN_MS) ? oldest : null;
@@ -392,11 +405,11 @@ export class PeerSet implements ConnectionBorrower {
       connection?.close();
       if (isShortage(error)) this.#share.shortage(this.#platform.now());
       if (dial.over) return;
-      // That there are no descriptors left is no fault of the peer.
+      // The peer isn't to blame for a shortage of file descriptors.
       this.#end(dial, { ours: isShortage(error) });
       const message = signal.aborted ? `no answer within ${HANDSHAKE_MS / 1000} s` : messageOf(error);
       if (error instanceof ShoalError && error.kind === "network") return this.#events.failed(error);
-      if (message === SELF) return this.#manager.isSelf(address); // trackers name everybody, us too
+      if (message === SELF) return this.#manager.isSelf(address); // trackers name us as well
       this.#events.emit({ event: "peer", address: formatAddress(address), client: "", action: "refused", message });
     } finally {
       timer.cancel();
@@ -404,7 +417,7 @@ export class PeerSet implements ConnectionBorrower {
     }
   }
 
-  /** Gives a dial up at once, whatever may come of it later. `ours`: the peer isn't to blame. */
+  /** Gives up a dial at once and ignores its outcome. `ours` is `true` if the peer isn't to blame. */
   #abandon(dial: Dial, options: { readonly ours: boolean }): void {
     this.#end(dial, options);
     dial.abort.abort();
@@ -418,7 +431,7 @@ export class PeerSet implements ConnectionBorrower {
     dial.place.giveBack(now);
   }
 
-  /** Why an address may not connect; `first`: whether that is asked for the first time, so that the caller is to be counted. */
+  /** Returns why an address is refused, or `null`. The first check of a connection is counted as an arrival. */
   #turnsDown(host: string, { first }: { readonly first: boolean }): string | null {
     const now = this.#platform.now();
     const refused = this.#refusesHost(host);
@@ -440,14 +453,14 @@ export class PeerSet implements ConnectionBorrower {
     return this.#manager.refuses(host, { connections, now: this.#platform.now() });
   }
 
-  /** There is no room and others wait: the peer that is of the least use has to go, if there is one of none. */
+  /** Closes the least useful connection, if one is useless, because there is no room and other peers wait. */
   #makeRoom(now: number): void {
     const peer = this.#turnoverVictim(now);
     if (peer) this.#dismiss(peer, now, "it has been of no use for long, and others wait");
   }
 
   #dismiss(peer: Peer, now: number, why: string): void {
-    if (!isMute(peer)) this.#lastTurnover = this.#lastFairTurnover = now;
+    if (!hasNoInterest(peer)) this.#lastTurnover = this.#lastFairTurnover = now;
     peer.output.close(why);
   }
 
@@ -458,9 +471,9 @@ export class PeerSet implements ConnectionBorrower {
   }
 
   /**
-   * Ourselves and doubles. When two peers dial each other at once both connections would be doubles: the one that the
-   * end with the larger peer id dialled stays, so that both ends keep the same. Somebody else with the same peer id is
-   * no double: ids are no secret, and who takes another's must not keep that one out.
+   * Returns why a handshake is refused: it is from ourselves, or a duplicate. If two peers dial each other at the same
+   * time, the connection that was dialled by the larger peer id stays, so that both ends keep the same one. A peer id
+   * from another address is no duplicate: peer ids are public, and a peer that copies one must not keep out its owner.
    */
   #refuses(
     theirs: Handshake,
@@ -515,7 +528,7 @@ export class PeerSet implements ConnectionBorrower {
 
   #closed(peer: Peer, reason: string, fault: boolean): void {
     this.#links.delete(peer);
-    // Who sent nothing can't have lied, and there may be millions of those.
+    // A peer that sent nothing can't have sent wrong data, and there may be millions of such peers.
     if (peer.down.total === 0) this.#hosts.delete(peer.number);
     this.#goneDown += peer.down.total;
     this.#goneUp += peer.up.total;
@@ -555,5 +568,5 @@ const STOPPING = "we are stopping";
 const OTHERS_NEED_IT = "another torrent needs its place more";
 const FEWER = "there is room for fewer connections now";
 const FULL = "there is no room for more connections";
-/** Two ends that have everything have met. */
+/** Reason for closing a connection between two peers that both have everything. */
 export const USELESS = "neither side needs anything";

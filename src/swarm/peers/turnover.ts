@@ -1,50 +1,68 @@
 /**
- * Which connection has to go when there is no room and somebody else waits. Decides only.
+ * Selects the connection to close when there is no room and other peers wait. Closes nothing itself.
  *
  * @module
  */
 
-import { ARRIVALS_MUTE_DIALLED_MS, ARRIVALS_MUTE_MS, MUTE_MS, USELESS_MS } from "../../base/defences.ts";
+import {
+  ARRIVALS_MUTE_DIALLED_MS,
+  ARRIVALS_NOT_INTERESTED_MS,
+  NOT_INTERESTED_MS,
+  USELESS_MS,
+} from "../../base/defences.ts";
 import type { Peer } from "../../peer/mod.ts";
 
-/** What counts of a peer. */
+/** What the selection reads of a peer. */
 export type TurnoverPeer = Pick<
   Peer,
   "network" | "lastPayload" | "incoming" | "interested" | "amInterested" | "address"
 >;
 
-/**
- * Neither end wants anything from the other.
- *
- * @param peer The peer.
- * @returns Whether it is so.
- */
-export function isMute(peer: Pick<Peer, "interested" | "amInterested">): boolean {
+/** Options for {@linkcode pickForTurnover}. */
+export interface TurnoverOptions<P extends TurnoverPeer> {
+  /** Current time in milliseconds. */
+  readonly now: number;
+  /** `true` if many peers wait, which shortens the time before a peer without interest may be closed. */
+  readonly crowded: boolean;
+  /** `true` if a peer that has waited in vain for payload may be closed. */
+  readonly due: boolean;
+  /** Returns the priority of a peer. */
+  readonly rank: (address: P["address"]) => number;
+}
+
+/** Options for {@linkcode leastUseful}. */
+export interface LeastUsefulOptions<P extends TurnoverPeer> {
+  /** Current time in milliseconds. */
+  readonly now: number;
+  /** Peers with payload in the last `quiet` milliseconds have to stay. */
+  readonly quiet: number;
+  /** Returns the priority of a peer. */
+  readonly rank: (address: P["address"]) => number;
+}
+
+/** Returns `true` if neither end is interested in the other. */
+export function hasNoInterest(peer: Pick<Peer, "interested" | "amInterested">): boolean {
   return !peer.interested && !peer.amInterested;
 }
 
 /**
- * The peer that is of the least use. One that nobody wants anything from comes first, of the address that has most of them;
- * then one that waits in vain. Among equals it is the one of the lowest priority (BEP 40), then who was silent for longest.
+ * Selects the least useful peer: one with no interest on either side, from the network with the most connections; else
+ * one that has waited in vain for payload. Ties go to the lowest priority (BEP 40), then to the longest without
+ * payload.
  *
- * @param peers All.
- * @param options `now`: milliseconds. `crowded`: many wait, so that there is less patience. `due`: one that waits in vain may
- * go. `rank`: the priority of a peer.
- * @returns The peer, or `null` when all are of use.
+ * @param peers All connected peers.
+ * @param options See {@linkcode TurnoverOptions}.
+ * @returns The peer, or `null` if all are useful.
  */
 export function pickForTurnover<P extends TurnoverPeer>(
   peers: Iterable<P>,
-  options: {
-    readonly now: number;
-    readonly crowded: boolean;
-    readonly due: boolean;
-    readonly rank: (address: P["address"]) => number;
-  },
+  options: TurnoverOptions<P>,
 ): P | null {
   const { now, crowded, due, rank } = options;
   const all = [...peers].sort((a, b) => a.lastPayload - b.lastPayload);
-  const patience = ({ incoming }: P) => !crowded ? MUTE_MS : incoming ? ARRIVALS_MUTE_MS : ARRIVALS_MUTE_DIALLED_MS;
-  const mute = all.filter((peer) => isMute(peer) && now - peer.lastPayload > patience(peer));
+  const patience = ({ incoming }: P) =>
+    !crowded ? NOT_INTERESTED_MS : incoming ? ARRIVALS_NOT_INTERESTED_MS : ARRIVALS_MUTE_DIALLED_MS;
+  const mute = all.filter((peer) => hasNoInterest(peer) && now - peer.lastPayload > patience(peer));
   if (mute.length > 0) {
     const counts = new Map<string, number>();
     for (const { network } of all) counts.set(network, (counts.get(network) ?? 0) + 1);
@@ -55,24 +73,23 @@ export function pickForTurnover<P extends TurnoverPeer>(
 }
 
 /**
- * The peer that does the least just now, when some have to go although they may be of use again: one that nobody wants
- * anything from, of the lowest priority; then who brought or took nothing for longest.
+ * Selects the peer that does the least just now, when one has to go although it may be useful again: one with no
+ * interest on either side, of the lowest priority; else the one with the longest time without payload.
  *
- * @param peers All.
- * @param options `now`: milliseconds. `quiet`: those that brought or took something within so many milliseconds stay. `rank`: the
- * priority of a peer.
- * @returns The peer, or `null` when all stay.
+ * @param peers All connected peers.
+ * @param options See {@linkcode LeastUsefulOptions}.
+ * @returns The peer, or `null` if all have to stay.
  */
 export function leastUseful<P extends TurnoverPeer>(
   peers: Iterable<P>,
-  options: { readonly now: number; readonly quiet: number; readonly rank: (address: P["address"]) => number },
+  options: LeastUsefulOptions<P>,
 ): P | null {
   const all = [...peers].filter(({ lastPayload }) => options.now - lastPayload >= options.quiet)
     .sort((a, b) => a.lastPayload - b.lastPayload);
-  return lowest(all.filter(isMute), options.rank) ?? all[0] ?? null;
+  return lowest(all.filter(hasNoInterest), options.rank) ?? all[0] ?? null;
 }
 
-/** The first of those of the lowest rank. */
+/** Returns the first peer with the lowest rank. */
 function lowest<P extends TurnoverPeer>(peers: readonly P[], rank: (address: P["address"]) => number): P | null {
   let worst: { readonly peer: P; readonly rank: number } | null = null;
   for (const peer of peers) {

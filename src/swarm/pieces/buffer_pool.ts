@@ -1,5 +1,5 @@
 /**
- * What one torrent borrows of the session's memory for pieces in flight.
+ * Piece buffers of one torrent, borrowed from the session's memory budget.
  *
  * @module
  */
@@ -8,58 +8,61 @@ import type { Bytes } from "../../base/bytes.ts";
 import type { MemoryBorrower, MemoryBudget } from "../../base/memory_budget.ts";
 import { BLOCK_SIZE } from "../../peer/mod.ts";
 
-/** Pieces up to this size are never taken to disk in parts, unless there is no memory for one at all. */
+/** A piece of up to this many bytes is held in one buffer, unless it is the first and doesn't fit into the budget. */
 const ALWAYS_WHOLE = 256 * 1024;
-/** Larger ones are held whole if so many would fit into the torrent's share of the memory, and so many into the budget. */
+/** A larger piece is held in one buffer only if this many pieces fit into the torrent's share of the budget. */
 const WHOLE_IN_SHARE = 2;
+/** A larger piece is held in one buffer only if this many pieces fit into the whole budget. */
 const WHOLE_IN_BUDGET = 8;
 /**
- * Parts that would fit into the budget, and that have to fit into the torrent's share of it. Nearly always all parts have one
- * length, so that their buffers are used again and again: what is thrown away is the collector's for a while, beyond the budget.
+ * A part is so small that this many fit into the budget. Nearly always all parts have the same length, so that their
+ * buffers are reused: a buffer that is thrown away takes memory beyond the budget until it is garbage-collected.
  */
 const PARTS_IN_BUDGET = 256;
+/** A part is so small that this many fit into the torrent's share of the budget. */
 const PARTS_IN_SHARE = 8;
+/** Bytes of the largest part. */
 const MOST_PART = 512 * 1024;
 
-/** Pieces that a torrent is counted as having memory for, at the least, when they are shared out among those who send. */
+/** Lower bound for {@linkcode BufferPool.capacity}, by which the pieces are divided among the peers. */
 const LEAST_PIECES = 2;
 
-/** Buffers of one torrent for pieces, or for parts of pieces that are too large. */
+/** Buffers of one torrent for whole pieces, or for parts of pieces that are too large to be held whole. */
 export class BufferPool implements MemoryBorrower {
-  /** Called when there may be memory, after {@linkcode BufferPool.wants}. */
-  fed: () => void = () => {};
-  /** Called when another torrent waits for memory that has less. */
-  pressed: () => void = () => {};
+  /** Called when memory may have become available, after {@linkcode BufferPool.waitForMemory}. */
+  memoryAvailable: () => void = () => {};
+  /** Called when another torrent that has less memory waits for some. */
+  memoryWanted: () => void = () => {};
   readonly #budget: MemoryBudget;
   readonly #size: number;
   #used = 0;
   #lent = 0;
 
   /**
-   * @param budget Where the memory comes from.
-   * @param size Bytes of a whole piece: the torrent's piece length, or its total length when that is less.
+   * @param budget The session's memory budget.
+   * @param size Bytes of a whole piece: the torrent's piece length, or its total length if that is less.
    */
   constructor(budget: MemoryBudget, size: number) {
     this.#budget = budget;
     this.#size = size;
   }
 
-  /** Pieces that it could have memory for at best, with nobody else. */
+  /** Pieces that fit into the budget if no other torrent uses it, at least 2. */
   get capacity(): number {
     return Math.max(LEAST_PIECES, Math.floor(this.#budget.forPieces / this.#size));
   }
 
-  /** Buffers that are in use. */
+  /** Number of buffers in use. */
   get lent(): number {
     return this.#lent;
   }
 
-  /** Bytes of them. */
+  /** Bytes of the buffers in use. */
   get used(): number {
     return this.#used;
   }
 
-  /** Bytes of the buffers for a piece that is started now: as long as a piece, or as a part of one. */
+  /** Bytes of each buffer for a piece that is started now: the length of a piece, or of a part of a piece. */
   get unit(): number {
     const share = this.#budget.shareOf(this);
     const whole = Math.max(ALWAYS_WHOLE, Math.min(this.#budget.limit / WHOLE_IN_BUDGET, share / WHOLE_IN_SHARE));
@@ -69,16 +72,16 @@ export class BufferPool implements MemoryBorrower {
     return Math.min(this.#size, Math.max(BLOCK_SIZE, 2 ** Math.floor(Math.log2(part))));
   }
 
-  /** Whether a piece could be started. It always can while the torrent has no buffer, so that no download stands still. */
+  /** Whether a piece can be started. A torrent without a buffer can always start one, so that no download stalls. */
   get available(): boolean {
     return this.#used === 0 || this.#budget.has(this, this.unit);
   }
 
   /**
-   * Takes a buffer. The first one it always gets.
+   * Takes a buffer. The torrent's first buffer is granted even if the budget is used up.
    *
-   * @param length Its bytes.
-   * @returns One with anything in it, or `null` when the budget, or the torrent's share of it, is used up.
+   * @param length Length of the buffer in bytes.
+   * @returns A buffer with arbitrary contents, or `null` if the budget or the torrent's share of it is used up.
    */
   take(length: number): Bytes | null {
     const buffer = this.#budget.take(this, length, { force: this.#used === 0 });
@@ -89,10 +92,10 @@ export class BufferPool implements MemoryBorrower {
   }
 
   /**
-   * Takes a buffer for a moment.
+   * Takes a buffer for a short time, even if the budget is used up.
    *
-   * @param length Its bytes; few.
-   * @returns One with anything in it, even if the budget is used up.
+   * @param length Length of the buffer in bytes, which should be small.
+   * @returns A buffer with arbitrary contents.
    */
   takeAnyway(length: number): Bytes {
     const buffer = this.#budget.take(this, length, { force: true })!;
@@ -101,24 +104,27 @@ export class BufferPool implements MemoryBorrower {
     return buffer;
   }
 
-  /** Takes a buffer back. */
+  /** Returns a buffer to the budget. */
   give(buffer: Bytes): void {
     this.#lent--;
     this.#used -= buffer.length;
-    this.#budget.give(this, buffer);
+    this.#budget.giveBack(this, buffer);
   }
 
-  /** The torrent waits for memory: {@linkcode BufferPool.fed} is called when there may be some. */
+  /**
+   * Registers the torrent as waiting for memory. {@linkcode BufferPool.memoryAvailable} is called when there may be
+   * some.
+   */
   wants(): void {
-    this.#budget.wants(this);
+    this.#budget.waitForMemory(this);
   }
 
-  /** The torrent waits for memory no more. */
-  sated(): void {
-    this.#budget.sated(this);
+  /** Takes back {@linkcode BufferPool.waitForMemory}. */
+  cancelWait(): void {
+    this.#budget.stopWaiting(this);
   }
 
-  /** Keeps nothing any more: the torrent is complete or stopped. Buffers that are in use may still be given back. */
+  /** Releases all memory kept for reuse when the torrent is complete or stopped. Buffers may still be returned. */
   close(): void {
     this.#budget.leave(this, this.#size);
   }

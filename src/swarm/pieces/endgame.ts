@@ -1,5 +1,5 @@
 /**
- * Asking for a block twice, and taking that back (BEP 3, "end game").
+ * Requests a block from more than one peer, and cancels the requests that are no longer needed (BEP 3, "end game").
  *
  * @module
  */
@@ -9,61 +9,67 @@ import type { PartialPiece } from "./partial_piece.ts";
 import { speedOf } from "./expected_speed.ts";
 import { isQuiet } from "./request_timeouts.ts";
 
-/** Peers that one block is asked from at the same time, and when those have been silent for long. */
+/** Peers that a block is requested from at the same time. */
 const COPIES = 2;
+/** Peers that a block of a slow piece is requested from at the same time. */
 const DESPERATE_COPIES = 5;
-/** Blocks that a peer is asked for although others were asked before. */
+/** A peer with this many outstanding requests isn't asked for other peers' blocks, unless they are urgent. */
 const DEPTH = 8;
-/** Milliseconds without a block after which a piece, or a peer, counts as slow ... */
+/** A piece, or a peer with outstanding requests, counts as slow after this many milliseconds without a block. */
 const SLOW_MS = 3_000;
-/** ... unless the peer's blocks come that far apart anyway: so many times that. */
+/** A peer doesn't count as slow before this many times the usual interval between its blocks has passed. */
 const SLOW_BLOCKS = 3;
-/** A peer whose speed isn't known yet is taken to need this many milliseconds for a block. */
+/** Milliseconds that a peer of unknown speed is assumed to need for a block. */
 const UNKNOWN_MS = 1_000;
 /**
- * A second copy is worth its price, which others in the swarm pay, when it would be there in less than this part of the time
- * that the first one takes. With peers of the same speed nothing is fetched twice.
+ * A block is requested a second time only if the second peer is expected to send it in less than this part of the time
+ * that the first one needs, since a duplicate block wastes the swarm's upload. Between peers of equal speed nothing is
+ * fetched twice.
  */
 const WORTHWHILE = 0.5;
-/** Milliseconds for which an estimate of all that is good enough. */
+/** Milliseconds for which the estimates of {@linkcode Waits} are reused. */
 const ESTIMATE_MS = 100;
-/** Long before the end only what would take more milliseconds than this is asked for again. */
+/** Before the endgame, a block of a slow piece is requested again only if it is expected to take longer than this. */
 const LONG_MS = 10_000;
 
+/** Options for {@linkcode askAgain}. */
+export interface AskAgainOptions {
+  /** Pieces that have been started. */
+  readonly active: Iterable<PartialPiece>;
+  /** Returns every connected peer. */
+  readonly peers: () => Iterable<Peer>;
+  /** Estimates of when the outstanding blocks will arrive. */
+  readonly waits: Waits;
+  /** Whether every missing block has been requested. */
+  readonly ending: boolean;
+  /** Whether there is no memory to start another piece; `false` when absent. */
+  readonly stuck?: boolean;
+  /** Requests that the peer should have outstanding. */
+  readonly depth: number;
+  /** Whether a reader waits for the pieces, so that a busy peer is asked as well; `false` when absent. */
+  readonly urgent?: boolean;
+  /** Current time in milliseconds. */
+  readonly now: number;
+}
+
 /**
- * Asks a peer that has next to nothing to do for blocks that others were asked for and that it would send much sooner:
- * in the endgame those of any piece, as well; before it those of slow pieces, instead.
+ * Sends an idle peer requests for blocks that were requested from other peers and that this peer is expected to send
+ * much sooner. In the endgame that may be a block of any piece, and the earlier requests stand. Before it, only blocks
+ * of slow pieces are requested, or blocks of silent peers if there is no memory for other pieces, and the earlier
+ * requests are cancelled.
  *
- * @param peer One that could do more.
- * @param options `active`: pieces that have been started. `peers`: every connected peer. `waits`: how long blocks will
- * take that others were asked for. `ending`: every missing block has been asked for. `stuck`: there is no memory for other pieces. `maySend`: which
- * pieces the peer may send a part of. `depth`: requests that the peer
- * takes. `urgent`: somebody waits for these pieces, so that the peer is asked although it has something to do. `now`:
- * milliseconds.
+ * @param peer A peer that takes more requests.
  */
-export function askAgain(
-  peer: Peer,
-  options: {
-    readonly active: Iterable<PartialPiece>;
-    readonly peers: () => Iterable<Peer>;
-    readonly waits: Waits;
-    readonly ending: boolean;
-    readonly stuck?: boolean;
-    readonly maySend: (piece: PartialPiece) => boolean;
-    readonly depth: number;
-    readonly urgent?: boolean;
-    readonly now: number;
-  },
-): void {
+export function askAgain(peer: Peer, options: AskAgainOptions): void {
   const { now, depth, urgent = false, stuck = false } = options;
   let want = (urgent ? depth : Math.min(depth, DEPTH)) - peer.requests.size;
   if (want <= 0) return;
   for (const piece of options.active) {
-    // First, since it is all that is looked at when hundreds of peers ask in vain each time that memory becomes free.
-    const slow = now - piece.touched >= SLOW_MS;
+    // The cheapest test comes first: hundreds of peers may get no further each time that memory becomes free.
+    const slow = now - piece.lastBlockAt >= SLOW_MS;
     if (!slow && !options.ending && !stuck) continue;
     if (
-      piece.owner !== null || peer.onParole || (piece.guarded && !peer.proven) || !peer.pieces.has(piece.index) ||
+      piece.owner !== null || peer.onParole || (piece.provenOnly && !peer.proven) || !peer.pieces.has(piece.index) ||
       !peer.wouldSend(piece.index)
     ) continue;
     for (let block = 0; block < piece.blockCount; block++) {
@@ -72,10 +78,10 @@ export function askAgain(
       const begin = block * BLOCK_SIZE;
       const length = piece.blockLength(block);
       if (peer.requests.has(piece.index, begin, length)) continue;
-      // What isn't known yet was asked for a moment ago.
-      const wait = options.waits.at(now, options.peers).get(keyOf(piece.index, block)) ?? 0;
-      // Those who have gone quiet don't count, and for a proven peer nobody counts who isn't: however many liars there are,
-      // they are to keep nobody from being asked.
+      // A block without an estimate was requested a moment ago.
+      const wait = options.waits.at(now, options.peers).get(blockKey(piece.index, block)) ?? 0;
+      // Silent peers don't count towards the limit, and for a proven peer unproven ones don't count either: otherwise
+      // any number of peers that send wrong data or nothing could keep the block from being requested from a good peer.
       if (asked >= (slow ? DESPERATE_COPIES : COPIES) && wait < Infinity) {
         if (!peer.proven || isAskedOfProven(piece, block, options.peers())) continue;
       }
@@ -83,7 +89,7 @@ export function askAgain(
       const own = waitOf(peer, now, peer.requests.size + 1);
       if (own === Infinity) return;
       if (own > WORTHWHILE * wait) continue;
-      piece.ask(block); // first, so that its memory is kept
+      piece.ask(block); // before the memory for the block is released
       if (!options.ending) withdraw(piece, block, options.peers());
       peer.request(piece.index, begin, length, now);
       options.waits.expect(piece.index, block, own);
@@ -101,7 +107,7 @@ function isAskedOfProven(piece: PartialPiece, block: number, peers: Iterable<Pee
   return false;
 }
 
-/** Long before the end a block is moved to the faster peer rather than fetched twice. */
+/** Before the endgame a block is moved to the faster peer instead of being fetched twice. */
 function withdraw(piece: PartialPiece, block: number, peers: Iterable<Peer>): void {
   for (const peer of peers) {
     if (peer.closed || !peer.requests.withdraw(piece.index, block * BLOCK_SIZE, piece.blockLength(block))) continue;
@@ -110,41 +116,45 @@ function withdraw(piece: PartialPiece, block: number, peers: Iterable<Peer>): vo
   }
 }
 
-/** Milliseconds that a peer needs for a number of blocks, as far as can be told; Infinity for one that has gone quiet. */
+/** Estimates how many milliseconds a peer needs for a number of blocks; `Infinity` for a peer that has gone quiet. */
 function waitOf(peer: Peer, now: number, blocks: number): number {
-  // One block says little about those that follow it.
+  // The rate after a single block says little about the blocks that follow.
   const rate = peer.down.total > BLOCK_SIZE ? speedOf(peer) : 0;
   const perBlock = rate > 0 ? 1000 * BLOCK_SIZE / rate : Math.max(UNKNOWN_MS, 1000 * BLOCK_SIZE / peer.allowed);
-  const quiet = isQuiet(peer, now) || peer.requests.size > 0 && !peer.held &&
+  const quiet = isQuiet(peer, now) || peer.requests.size > 0 && !peer.readPaused &&
       now - peer.lastBlock > Math.max(SLOW_MS, SLOW_BLOCKS * perBlock);
   return quiet ? Infinity : blocks * perBlock;
 }
 
-/** How long each block that was asked for will take: an estimate, since making it costs a pass over all requests. */
+/** Estimates how long each requested block will take. Cached, since computing it takes a pass over all requests. */
 export class Waits {
-  /** Those who were asked and are no peers: each tells how many milliseconds it needs for which block. */
+  /**
+   * Functions that report the outstanding blocks of sources that aren't peers (web seeds). Each calls `tell` with the
+   * milliseconds that a block will take.
+   */
   readonly others: ((tell: (index: number, block: number, wait: number) => void, now: number) => void)[] = [];
   #waits = new Map<number, number>();
   #since = -Infinity;
 
   /**
-   * @param now Milliseconds.
-   * @param peers Gives every connected peer.
-   * @returns Milliseconds for the fastest of those who were asked, by a key for each block.
+   * Returns the milliseconds until the fastest source sends each block, by {@linkcode blockKey} of the block.
+   *
+   * @param now Current time in milliseconds.
+   * @param peers Returns every connected peer.
    */
   at(now: number, peers: () => Iterable<Peer>): ReadonlyMap<number, number> {
     if (now - this.#since >= ESTIMATE_MS) {
       const waits = waitsFor(peers(), now);
-      for (const other of this.others) other((index, block, wait) => least(waits, keyOf(index, block), wait), now);
+      for (const other of this.others) other((index, block, wait) => least(waits, blockKey(index, block), wait), now);
       this.#waits = waits;
       this.#since = now;
     }
     return this.#waits;
   }
 
-  /** A block will be here sooner than was thought: else the next one who has time would be asked for it, too, at the same moment. */
+  /** Shortens the estimate for a block, so that the next idle peer isn't asked for the same block at once. */
   expect(index: number, block: number, wait: number): void {
-    this.#waits.set(keyOf(index, block), wait);
+    this.#waits.set(blockKey(index, block), wait);
   }
 }
 
@@ -155,7 +165,7 @@ function waitsFor(peers: Iterable<Peer>, now: number): Map<number, number> {
     let place = 0;
     const perBlock = waitOf(peer, now, 1);
     peer.requests.forEach((index, begin) => {
-      const key = keyOf(index, begin / BLOCK_SIZE);
+      const key = blockKey(index, begin / BLOCK_SIZE);
       least(waits, key, ++place * perBlock);
     });
   }
@@ -168,27 +178,32 @@ function least(waits: Map<number, number>, key: number, wait: number): void {
 }
 
 /**
- * The key of a block in {@linkcode Waits}. Pieces have 32,768 blocks at most (512 MiB).
+ * Returns the key of a block in {@linkcode Waits}. A piece has at most 32,768 blocks (512 MiB).
  *
- * @param index Which piece.
- * @param block Which block of it.
- * @returns A number that no other block has.
+ * @param block Block number in the piece.
  */
-export function keyOf(index: number, block: number): number {
+export function blockKey(index: number, block: number): number {
   return index * 65_536 + block;
 }
 
+/** Options for {@linkcode cancelElsewhere}. */
+export interface CancelElsewhereOptions {
+  /** Every connected peer. */
+  readonly peers: Iterable<Peer>;
+  /** The peer that sent the block, or `null` if a web seed did. */
+  readonly sender: Peer | null;
+}
+
 /**
- * Takes a request back from everybody else: the block is here.
+ * Cancels a received block at all other peers that it was requested from.
  *
  * @param piece The block's piece.
- * @param block Which block.
- * @param options `peers`: every connected peer. `sender`: who sent it, or `null` for none of them.
+ * @param block Block number in the piece.
  */
 export function cancelElsewhere(
   piece: PartialPiece,
   block: number,
-  options: { readonly peers: Iterable<Peer>; readonly sender: Peer | null },
+  options: CancelElsewhereOptions,
 ): void {
   const begin = block * BLOCK_SIZE;
   const length = piece.blockLength(block);

@@ -1,6 +1,6 @@
 /**
- * Pieces that one source alone may send: those of whoever isn't proven yet, and those that have failed their hash, so that a
- * failure has one culprit.
+ * Pieces that are requested from one source only, their owner: the first pieces of a source that isn't proven, and
+ * pieces that failed their hash check. A further failure then identifies the source of the wrong data (parole mode).
  *
  * @module
  */
@@ -8,7 +8,7 @@
 import {
   HOLD_MS,
   IDLE_HOLD_MS,
-  MOST_OWNED,
+  MAX_EXCLUSIVE_PIECES,
   PROVEN_MS,
   SMALL_BLOCKS,
   TRIAL_BLOCKS,
@@ -19,59 +19,74 @@ import type { PartialPiece } from "./partial_piece.ts";
 import { isQuiet } from "./request_timeouts.ts";
 import type { SourceTrust } from "./source_trust.ts";
 
-/** Milliseconds after which a piece that failed goes to somebody else when its owner, a proven one, sends nothing of it. */
+/** A failed piece is taken from a proven owner that has sent no block of it for this many milliseconds. */
 const OWNER_MS = 20_000;
-/** Somebody who has sent so many times as much as another one is preferred to it although its rank is worse by up to `MOST_DOUBT`. */
+/** A peer is preferred to one this many times slower although its rank is worse by up to {@linkcode MOST_DOUBT}. */
 const MUCH_FASTER = 10;
-/** The doubt about somebody who was right before, and had a part in several failures since. */
+/** Rank difference that speed can outweigh: that of a source that was right before and failed several times since. */
 const MOST_DOUBT = 1.5;
-/** The rank of the last resort. */
+/** Rank of a source that is used only as a last resort. */
 const LAST = 100;
-/** Sources that wait for the verdict on their first blocks, past which those that have waited long enough are forgotten. */
+/** At this many waiting sources, those that have waited long enough for the verdict on their blocks are forgotten. */
 const MANY_TRIALS = 256;
 
-/** No pieces. */
 const NONE: readonly PartialPiece[] = [];
 
 const isProven = ({ proven }: Peer) => proven;
 
-/** Somebody who may own a piece. */
+/** A source that may own a piece. */
 export interface Owner {
-  /** Number of the connection; below 0 for web seeds. */
+  /** Number of the connection; negative for web seeds. */
   readonly number: number;
-  /** What it is known by: see {@linkcode SourceTrust}. */
+  /** Name of the source in {@linkcode SourceTrust}. */
   readonly source: string;
-  /** The connection, where it is one. */
+  /** The connection; absent for web seeds. */
   readonly peer?: Peer;
 }
 
-/** Who owns which piece, and who has had a turn. */
+/** The connected peers at a moment. */
+export interface ConnectedPeers {
+  /** Every connected peer. */
+  readonly peers: Iterable<Peer>;
+  /** Current time in milliseconds. */
+  readonly now: number;
+}
+
+/** Options for {@linkcode Parole.overduePieces}. */
+export interface LatePiecesOptions {
+  /** Returns every connected peer. */
+  readonly peers: () => Iterable<Peer>;
+  /** Current time in milliseconds. */
+  readonly now: number;
+}
+
+/** Keeps track of which source owns which piece, and which sources have had a turn at a failed piece. */
 export class Parole {
   readonly #trust: SourceTrust;
   readonly #owned = new Set<PartialPiece>();
-  /** When an owner got its piece, and who that is. */
+  /** The owner of each piece, and when it got the piece in milliseconds. */
   readonly #owners = new Map<PartialPiece, Owner & { readonly since: number }>();
-  /** By piece that failed: who owned it and didn't finish it, and how often. */
+  /** For each failed piece, how many times each source owned the piece without finishing it. */
   readonly #turns = new Map<number, Map<string, number>>();
-  /** Until when a source waits for the verdict on the blocks that it was tried with. */
+  /** Until when each source waits for the verdict on its first blocks, in milliseconds. */
   readonly #trials = new Map<string, number>();
 
-  /** @param trust What is known of whom. */
+  /** @param trust What is known about each source. */
   constructor(trust: SourceTrust) {
     this.#trust = trust;
   }
 
-  /** How many pieces have an owner. */
+  /** Number of pieces that have an owner. */
   get size(): number {
     return this.#owned.size;
   }
 
   /**
-   * Makes somebody the owner of a new piece.
+   * Makes an unproven source the owner of a new piece.
    *
-   * @param piece One that nobody was asked for.
-   * @param owner Who isn't proven.
-   * @param now Milliseconds.
+   * @param piece A piece of which no block has been requested.
+   * @param owner The source.
+   * @param now Current time in milliseconds.
    */
   hold(piece: PartialPiece, owner: Owner, now: number): void {
     piece.owner = owner.number;
@@ -79,12 +94,8 @@ export class Parole {
     this.#owners.set(piece, { ...owner, since: now });
   }
 
-  /**
-   * Whether somebody who isn't proven may have one piece more of its own.
-   *
-   * @param peer Who.
-   */
-  mayHold(peer: Peer): boolean {
+  /** Returns `true` if an unproven peer may own one more piece. */
+  mayOwnNewPiece(peer: Peer): boolean {
     let blocks = 0;
     let count = 0;
     for (const piece of this.#owned) {
@@ -93,70 +104,65 @@ export class Parole {
       blocks += piece.blockCount;
     }
     if (this.#trust.failures(peer.network) > 0) return count === 0;
-    return count < MOST_OWNED || blocks < SMALL_BLOCKS;
+    return count < MAX_EXCLUSIVE_PIECES || blocks < SMALL_BLOCKS;
   }
 
   /**
-   * Whether somebody may own a piece that failed: only who is proven, as long as such a one has the piece; and among equals
-   * whoever had fewer turns.
-   *
-   * @param index Which piece.
-   * @param who Who would send it.
-   * @param options `peers`: every connected peer. `now`: milliseconds.
+   * Returns `true` if a source may own a failed piece, which is the case if no connected peer would be a better owner.
+   * While a proven peer has the piece, only proven sources may own it. Among equal sources the one that had fewer turns
+   * is better.
    */
-  mayOwn(index: number, who: Owner, options: { readonly peers: Iterable<Peer>; readonly now: number }): boolean {
+  mayOwn(index: number, who: Owner, options: ConnectedPeers): boolean {
     return !this.#isBeaten(index, { ...who, rank: this.#rankOf(index, who, options.now) }, options);
   }
 
   /**
-   * Makes somebody the owner of a piece that failed, if it may be.
+   * Makes a source the owner of a failed piece if {@linkcode Parole.mayOwn} allows it, or if the piece has had no block
+   * for a second.
    *
-   * @param piece One of which nothing is here, without an owner.
-   * @param who Who would send it.
-   * @param options `peers`: every connected peer. `now`: milliseconds.
-   * @returns Whether the piece is its own now.
+   * @param piece A failed piece without an owner and without blocks.
+   * @returns `true` if the source owns the piece now.
    */
-  take(piece: PartialPiece, who: Owner, options: { readonly peers: Iterable<Peer>; readonly now: number }): boolean {
-    const ownerless = options.now - piece.touched > IDLE_HOLD_MS;
+  take(piece: PartialPiece, who: Owner, options: ConnectedPeers): boolean {
+    const ownerless = options.now - piece.lastBlockAt > IDLE_HOLD_MS;
     if (!ownerless && !this.mayOwn(piece.index, who, options)) return false;
     this.hold(piece, who, options.now);
     return true;
   }
 
   /**
-   * How many blocks more whoever isn't proven may be asked for of its own piece. It is tried with a few, once, while somebody
-   * proven can send the rest, or its first piece isn't known to be right.
+   * Returns how many more blocks of its piece an unproven owner may be asked for; `Infinity` without a bound. It is
+   * tried once with a few blocks, while a proven peer can send the rest of the piece or the owner's earlier piece
+   * hasn't been checked.
    *
-   * @param piece One that it owns.
-   * @param options `peers`: every connected peer. `now`: milliseconds.
-   * @returns Blocks; Infinity when there is no such bound.
+   * @param piece A piece that the source owns.
    */
-  trial(piece: PartialPiece, options: { readonly peers: Iterable<Peer>; readonly now: number }): number {
-    if (piece.failed || piece.tried || piece.blockCount <= 2 * TRIAL_BLOCKS) return Infinity;
+  trial(piece: PartialPiece, options: ConnectedPeers): number {
+    if (piece.failed || piece.trialOver || piece.blockCount <= 2 * TRIAL_BLOCKS) return Infinity;
     const { now } = options;
     const asked = piece.blockCount - piece.free;
     if (asked > TRIAL_BLOCKS || this.#trials.has(this.#owners.get(piece)!.source)) return Infinity;
     if (this.#isFirst(piece) && !wouldAnySend(piece.index, { ...options, isOfKind: isProven })) return Infinity;
-    // It has sent them all, and the rest doesn't come.
-    if (piece.received === TRIAL_BLOCKS && now - piece.touched >= TRIAL_MS) {
-      piece.tried = true;
+    // The owner has sent its trial blocks, and no proven peer sends the rest.
+    if (piece.received === TRIAL_BLOCKS && now - piece.lastBlockAt >= TRIAL_MS) {
+      piece.trialOver = true;
       return Infinity;
     }
     return TRIAL_BLOCKS - asked;
   }
 
-  /** Whether its owner has no other since before. */
+  /** Returns `true` if the piece is the oldest one of its owner. */
   #isFirst(piece: PartialPiece): boolean {
     for (const other of this.#owned) if (other.owner === piece.owner) return other === piece;
     return false;
   }
 
-  /** Pieces of which those who aren't proven have sent as much as they are tried with: the proven are to send the rest. */
+  /** Pieces of which an unproven owner has sent its trial blocks. Proven peers should send the rest. */
   tried(): readonly PartialPiece[] {
     return this.#owned.size === 0 ? NONE : [...this.#owned].filter(isTried);
   }
 
-  /** The rest of a piece comes from the proven now: whoever owned it, and was tried with it, waits for what that shows. */
+  /** Starts the owner's wait for the verdict on its trial blocks, when a proven peer begins to send the rest. */
   judge(piece: PartialPiece, now: number): void {
     if (!isTried(piece)) return;
     if (this.#trials.size >= MANY_TRIALS) {
@@ -165,11 +171,11 @@ export class Parole {
     this.#trials.set(this.#owners.get(piece)!.source, now + TRIAL_MS);
   }
 
-  /** Whether somebody who isn't proven waits for what its first blocks will show. */
+  /** Returns `true` while an unproven source waits for the verdict on its trial blocks. */
   awaits(source: string, now: number): boolean {
     const until = this.#trials.get(source);
     if (until === undefined) return false;
-    // What failed is soon repaired, and then it is known whose fault it was.
+    // A failed piece is soon repaired, which shows which source sent the wrong data.
     return now < (this.#trust.failures(source) > 0 ? until + TRIAL_MS : until);
   }
 
@@ -180,10 +186,10 @@ export class Parole {
   }
 
   /**
-   * Pieces that somebody who has nothing else to do may send a part of, although they are another one's.
+   * Pieces of other owners that an idle peer may send blocks of.
    *
-   * @param peer Who.
-   * @param now Milliseconds.
+   * @param peer The idle peer.
+   * @param now Current time in milliseconds.
    */
   joinable(peer: Peer, now: number): PartialPiece[] {
     if (this.#owned.size === 0 || peer.onParole) return [];
@@ -193,10 +199,11 @@ export class Parole {
   }
 
   /**
-   * Pieces that were one's own for long enough: others may send a part of them.
+   * Returns the pieces whose owners have had them for long enough, so that other peers may send blocks of them. Pieces
+   * of sources on parole aren't among them: such a piece is joined only by idle peers. An owner that has sent nothing
+   * is noted as stalled.
    *
-   * @param now Milliseconds.
-   * @returns Those pieces, without the ones of peers on parole: such a piece is joined only by peers that have nothing else to do.
+   * @param now Current time in milliseconds.
    */
   open(now: number): PartialPiece[] {
     const due = [...this.#owned].filter((piece) => {
@@ -209,31 +216,27 @@ export class Parole {
     return due;
   }
 
-  /** A piece is no longer one's own. */
+  /** Ends the ownership of a piece, so that any peer may send its blocks. */
   share(piece: PartialPiece): void {
     piece.owner = null;
     this.#owned.delete(piece);
     this.#owners.delete(piece);
   }
 
-  /**
-   * Pieces that failed and whose owners take too long, as far as somebody else would be better.
-   *
-   * @param options `peers`: every connected peer. `now`: milliseconds.
-   */
-  late(options: { readonly peers: () => Iterable<Peer>; readonly now: number }): PartialPiece[] {
+  /** Failed pieces whose owners take too long and for which there is a better owner. */
+  overduePieces(options: LatePiecesOptions): PartialPiece[] {
     const { now } = options;
     return [...this.#owned].filter((piece) => {
       if (!piece.failed) return false;
       const { source, since, peer } = this.#owners.get(piece)!;
       const turns = this.#turns.get(piece.index)?.get(source) ?? 0;
-      const idle = now - piece.touched;
+      const idle = now - piece.lastBlockAt;
       const quiet = peer === undefined ? idle > HOLD_MS : isQuiet(peer, now);
       if (this.#trust.proven(source)) {
         if (idle > OWNER_MS) return true;
         if ((!quiet || idle < HOLD_MS) && now - since < OWNER_MS * 2 ** turns) return false;
       } else if (now - since < HOLD_MS * 2 ** turns) {
-        // Each turn is longer than the last, so that somebody slow comes to its end some time.
+        // Each turn is longer than the last, so that a slow source finishes the piece in the end.
         return false;
       }
       const rank = this.#trust.proven(source) ? LAST : (quiet ? LAST : 2) + turns + 1;
@@ -241,7 +244,7 @@ export class Parole {
     });
   }
 
-  /** A piece is no longer in the works: complete, or to be started anew by somebody else. */
+  /** Removes a piece that is complete, or that is to be started again with another source. */
   release(piece: PartialPiece, options: { readonly complete: boolean }): void {
     const owner = this.#owners.get(piece);
     this.#owned.delete(piece);
@@ -253,7 +256,7 @@ export class Parole {
     this.#turns.set(piece.index, turns);
   }
 
-  /** The lower the better: proven, right before, not known, quiet; each turn at the piece that came to nothing counts. */
+  /** Rank of a source, lower is better: proven, right before, unknown, quiet. An unfinished turn adds 1. */
   #rankOf(index: number, who: Owner, now: number): number {
     const turns = this.#turns.get(index)?.get(who.source) ?? 0;
     const { peer } = who;
@@ -263,15 +266,15 @@ export class Parole {
     return known + (this.#trust.failures(who.source) > 1 ? 0.5 : 0) + turns;
   }
 
-  /** Whether another peer is better that has a piece, would send it, and isn't busy with one that failed. */
+  /** Returns `true` if a connected peer that would send the piece, and may own one, is better than a source. */
   #isBeaten(
     index: number,
     who: Owner & { readonly rank: number },
-    { peers, now }: { readonly peers: Iterable<Peer>; readonly now: number },
+    { peers, now }: ConnectedPeers,
   ): boolean {
     for (const peer of peers) {
       if (peer.closed || peer.snubbed || peer.number === who.number || !peer.amInterested) continue;
-      if (!peer.pieces.has(index) || !peer.wouldSend(index) || !(peer.proven || this.mayHold(peer))) continue;
+      if (!peer.pieces.has(index) || !peer.wouldSend(index) || !(peer.proven || this.mayOwnNewPiece(peer))) continue;
       const rank = this.#rankOf(index, { number: peer.number, source: peer.network, peer }, now);
       if (beats({ peer, rank }, who, now)) return true;
     }
@@ -280,8 +283,8 @@ export class Parole {
 }
 
 /**
- * Whether a peer is to own a piece rather than another one. Whoever drips isn't to hold up a piece that somebody else, be it under
- * some doubt, would send in a moment.
+ * Returns `true` if peer `a` should own a piece rather than source `b`. A very slow peer mustn't hold up a piece that a
+ * much faster one would send in a moment, even if there is some doubt about the faster one.
  */
 function beats(
   a: { readonly peer: Peer; readonly rank: number },
@@ -293,40 +296,37 @@ function beats(
   return a.rank < b.rank && !(isClose && isMuchFaster(b.peer!, a.peer, now));
 }
 
-/** Whether a peer has sent much more than another one, for the time that each is here. */
+/** Returns `true` if a peer has sent much more than another one for the time that each has been connected. */
 function isMuchFaster(peer: Peer, other: Peer, now: number): boolean {
   const rateOf = ({ down, connectedAt }: Peer) => down.total / Math.max(1, now - connectedAt);
   return other.down.total > 0 && rateOf(peer) > MUCH_FASTER * rateOf(other);
 }
 
-/** Whether its owner was asked for as much of a piece as somebody is tried with, and has sent it. */
+/** Returns `true` if the owner was asked for exactly the trial blocks of a piece and has sent all of them. */
 function isTried({ failed, blockCount, received, free }: PartialPiece): boolean {
   return !failed && blockCount > 2 * TRIAL_BLOCKS && received === TRIAL_BLOCKS && free === blockCount - TRIAL_BLOCKS;
 }
 
-/**
- * A peer as somebody who may own pieces.
- *
- * @param peer Who.
- */
+/** Returns a peer as a possible owner of pieces. */
 export function ownerOf(peer: Peer): Owner {
   return { number: peer.number, source: peer.network, peer };
 }
 
-/**
- * Whether somebody of a kind would send a piece, who hasn't gone quiet.
- *
- * @param index Which piece.
- * @param options `peers`: every connected peer. `now`: milliseconds. `isOfKind`: who counts.
- */
+/** Options for {@linkcode wouldAnySend}. */
+export interface WouldAnySendOptions extends ConnectedPeers {
+  /** Returns `true` if a peer counts. */
+  readonly isOfKind: (peer: Peer) => boolean;
+}
+
+/** Returns `true` if a peer of a kind that hasn't gone quiet would send a piece. */
 export function wouldAnySend(
   index: number,
-  options: { readonly peers: Iterable<Peer>; readonly now: number; readonly isOfKind: (peer: Peer) => boolean },
+  options: WouldAnySendOptions,
 ): boolean {
   const { now, isOfKind } = options;
   for (const peer of options.peers) {
     if (!isOfKind(peer) || peer.closed || peer.snubbed || !peer.pieces.has(index) || !peer.wouldSend(index)) continue;
-    const isSilent = peer.requests.size === 0 ? peer.quiet : !peer.held && now - peer.lastBlock >= PROVEN_MS;
+    const isSilent = peer.requests.size === 0 ? peer.quiet : !peer.readPaused && now - peer.lastBlock >= PROVEN_MS;
     if (!isSilent) return true;
   }
   return false;

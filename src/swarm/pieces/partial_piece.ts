@@ -9,75 +9,96 @@ import { BLOCK_SIZE } from "../../peer/mod.ts";
 import type { Digest } from "../../platform/platform.ts";
 import { type PartMemory, PieceParts, type Stretch } from "./piece_parts.ts";
 
-/** Nobody. Numbers of connections begin at 1. */
+/** Sender of a block that hasn't been received. Connection numbers begin at 1. */
 const NOBODY = 0;
-/** Bytes that are hashed in one go: few enough to be in the processor's cache still, enough that the calls cost nothing. */
+/** Bytes after which data is hashed: few enough to be in the processor's cache, enough that calls cost nothing. */
 const HASH_STEP = 128 * 1024;
-/** Most bytes that are hashed in one go: others have to wait meanwhile. */
+/** Bytes that are hashed without a break, at most, since other work waits meanwhile. */
 const HASH_MOST = 1024 * 1024;
 
-/** What an {@linkcode PartialPiece} works with. */
+/** Options for {@linkcode PartialPiece}. */
 export interface PartialPieceOptions {
   /** Length of the piece in bytes. */
   readonly size: number;
-  /** Where its blocks go, at least as long as the piece; or where it gets buffers for parts of it, when it is too large for that. */
+  /** A buffer for the whole piece, or the source of buffers for its parts if the piece is too large for one. */
   readonly memory: Bytes | PartMemory;
-  /** What hashes it. */
+  /** SHA-1 digest that hashes the piece. */
   readonly digest: Digest;
-  /** When it is started. */
+  /** Current time in milliseconds. */
   readonly now: number;
 }
 
-/** Bytes of a piece that are on disk and come next for its hash. */
+/** The next bytes for the hash of a piece, which are on disk. */
 export interface StoredStretch extends Stretch {
-  /** What they are hashed with; another one when the piece has been begun anew since. */
+  /** The digest that hashes the bytes; the piece has another one after it has been restarted. */
   readonly digest: Digest;
 }
 
+/** Options for {@linkcode PartialPiece.hold}. */
+export interface HoldBlockOptions {
+  /** Takes memory even if the budget is used up; `false` when absent. */
+  readonly force?: boolean;
+}
+
+/** Options for {@linkcode PartialPiece.receive}. */
+export interface ReceiveBlockOptions {
+  /** Number of the connection that sent the block. */
+  readonly sender: number;
+  /** Whether the block was requested from that connection. */
+  readonly asked: boolean;
+  /** Current time in milliseconds. */
+  readonly now: number;
+}
+
+/** Options for {@linkcode PartialPiece.restart}. */
+export interface ReopenOptions {
+  /** A new SHA-1 digest for the piece. */
+  readonly digest: Digest;
+  /** Current time in milliseconds. */
+  readonly now: number;
+}
+
 /**
- * Blocks of one piece that are free, asked for, or here. The piece is hashed while it comes, from its beginning as far as
- * there is no gap. One that is too large to be held whole goes to disk in parts; of those, what wasn't hashed before is read back.
+ * The blocks of one piece: free, requested, or received. The piece is hashed while it arrives, from its beginning up to
+ * the first gap. A piece that is too large to be held whole is written to disk in parts, and what wasn't hashed before
+ * is read back.
  */
 export class PartialPiece {
-  /** Which piece. */
+  /** Piece index. */
   readonly index: number;
-  /** Its length in bytes. */
+  /** Length in bytes. */
   readonly size: number;
-  /** How many blocks it has. */
+  /** Number of blocks. */
   readonly blockCount: number;
-  /** Where its parts are; `null` when it is held whole. */
+  /** The parts in memory and on disk; `null` if the piece is held whole. */
   readonly parts: PieceParts | null;
-  /** Where the blocks go when it is held whole; may be longer than the piece. */
+  /** The buffer of a piece that is held whole, which may be longer than the piece. */
   readonly #whole: Bytes | null;
-  /** The one source that may send it, if only one may, so that a failure has one culprit. */
+  /** Number of the only source that may send the piece, its owner; `null` if any source may. See {@linkcode Parole}. */
   owner: number | null = null;
-  /** Whether its owner has waited long enough for others to send the rest of it. */
-  tried = false;
-  /** Whether it has failed its hash before. */
+  /** Whether the owner has waited long enough for proven peers to send the rest of the piece. */
+  trialOver = false;
+  /** Whether the piece has failed its hash check before. */
   failed = false;
-  /** Whether only proven sources may send it: what is left of it after a failure came from such. */
-  guarded = false;
-  /** When it was started, or begun anew. */
+  /** Whether only proven sources may send the piece: the blocks kept after a failed hash check came from such. */
+  provenOnly = false;
+  /** When the piece was started or restarted, in milliseconds. */
   startedAt: number;
-  /** When the last block came, or the piece was started. */
-  touched: number;
-  /** Connection that sent each block. */
+  /** When the last block arrived or the piece was started, in milliseconds. */
+  lastBlockAt: number;
+  /** Number of the connection that sent each block; 0 if the block hasn't been received. */
   readonly senders: Int32Array;
   readonly #asked: Uint8Array;
   #free: number;
   #missing: number;
   #firstFree = 0;
   #digest: Digest;
-  /** Blocks from the beginning that are here without a gap. */
+  /** Number of blocks in memory, or hashed already, from the beginning of the piece up to the first gap. */
   #prefix = 0;
-  /** Bytes from the beginning that are hashed. */
+  /** Number of bytes that have been hashed, from the beginning of the piece. */
   #hashed = 0;
   #closed = false;
 
-  /**
-   * @param index Which piece.
-   * @param options See {@linkcode PartialPieceOptions}.
-   */
   constructor(index: number, options: PartialPieceOptions) {
     this.index = index;
     this.startedAt = options.now;
@@ -86,34 +107,34 @@ export class PartialPiece {
     this.#whole = memory instanceof Uint8Array ? memory : null;
     this.parts = memory instanceof Uint8Array ? null : new PieceParts(options.size, memory);
     this.#digest = options.digest;
-    this.touched = options.now;
+    this.lastBlockAt = options.now;
     this.blockCount = Math.ceil(options.size / BLOCK_SIZE);
     this.senders = new Int32Array(this.blockCount);
     this.#asked = new Uint8Array(this.blockCount);
     this.#free = this.#missing = this.blockCount;
   }
 
-  /** Blocks that are neither here nor asked for. */
+  /** Number of blocks that are neither received nor requested. */
   get free(): number {
     return this.#free;
   }
 
-  /** Whether every block is here. */
+  /** Whether every block has been received. */
   get complete(): boolean {
     return this.#missing === 0;
   }
 
-  /** Blocks that are here. */
+  /** Number of blocks that have been received. */
   get received(): number {
     return this.blockCount - this.#missing;
   }
 
-  /** The buffer of a piece that is held whole; `null` when it goes to disk in parts. */
+  /** The buffer of a piece that is held whole; `null` if the piece is written to disk in parts. */
   get buffer(): Bytes | null {
     return this.#whole;
   }
 
-  /** Whether it has memory that others could use. */
+  /** Whether the piece holds memory that could be freed. */
   get inMemory(): boolean {
     return this.parts?.inMemory ?? true;
   }
@@ -125,21 +146,20 @@ export class PartialPiece {
   }
 
   /**
-   * Makes sure that there is memory for a block that isn't here.
+   * Takes memory for a block that hasn't been received, if there is none yet.
    *
-   * @param block Which.
-   * @param options `force`: even if the budget is used up.
-   * @returns Whether there is.
+   * @param block Block number.
+   * @returns `true` if there is memory for the block.
    */
-  hold(block: number, options: { readonly force?: boolean } = {}): boolean {
+  hold(block: number, options: HoldBlockOptions = {}): boolean {
     return this.parts === null || this.parts.hold(block, options.force ?? false);
   }
 
   /**
-   * Takes bytes of a block that isn't here; there must be memory for it.
+   * Stores bytes of a block that hasn't been received and has memory.
    *
-   * @param bytes What came.
-   * @param begin Where in the piece it begins.
+   * @param bytes The bytes.
+   * @param begin Offset in the piece.
    */
   put(bytes: Bytes, begin: number): void {
     if (this.#whole !== null) this.#whole.set(bytes, begin);
@@ -147,36 +167,40 @@ export class PartialPiece {
   }
 
   /**
-   * Hashes a part of what isn't hashed, when the piece is complete.
+   * Hashes some of the remaining bytes of a complete piece.
    *
-   * @returns Whether all of it is hashed now.
+   * @returns `true` if the whole piece is hashed now.
    */
   hashMore(): boolean {
     this.#hash();
     return this.#hashed === this.size;
   }
 
-  /** The digest of the piece; to be asked for once, when all of it is hashed. */
+  /** The digest of the piece. May be read only once, after the whole piece has been hashed. */
   get digest(): Bytes {
     return this.#digest.digest();
   }
 
-  /** Length of a block in bytes. */
+  /** Returns the length of a block in bytes. */
   blockLength(block: number): number {
     return Math.min(BLOCK_SIZE, this.size - block * BLOCK_SIZE);
   }
 
-  /** Whether a block is here. */
+  /** Returns `true` if a block has been received. */
   has(block: number): boolean {
     return this.senders[block] !== NOBODY;
   }
 
-  /** How many peers have been asked for a block that isn't here. */
+  /** Returns how many peers a block is requested from. */
   asked(block: number): number {
     return this.#asked[block]!;
   }
 
-  /** @returns The first free block that there is memory for, now asked for; or -1 when there is none. */
+  /**
+   * Marks the first free block that has memory as requested.
+   *
+   * @returns The block number, or -1 if there is no such block.
+   */
   takeFree(): number {
     if (this.#free === 0) return -1;
     while (!this.#isFree(this.#firstFree)) this.#firstFree++;
@@ -190,14 +214,14 @@ export class PartialPiece {
     return this.#asked[block] === 0 && this.senders[block] === NOBODY;
   }
 
-  /** One peer more has been asked for a block. */
+  /** Notes that a block has been requested from one more peer. */
   ask(block: number): void {
     if (this.#asked[block]!++ > 0 || this.has(block)) return;
     this.#free--;
     this.parts?.began(block);
   }
 
-  /** A peer that was asked for a block won't send it. */
+  /** Notes that a peer which was asked for a block won't send it. */
   release(block: number): void {
     if (this.#asked[block] === 0) return;
     if (--this.#asked[block]! > 0 || this.has(block)) return;
@@ -207,14 +231,13 @@ export class PartialPiece {
   }
 
   /**
-   * Takes a block in, whose bytes were put.
+   * Marks a block as received, after its bytes have been stored with {@linkcode PartialPiece.put}.
    *
-   * @param block Which; not here yet.
-   * @param options `sender`: number of the connection that sent it. `asked`: whether that one had been asked. `now`: when.
+   * @param block Number of a block that hasn't been received.
    */
   receive(
     block: number,
-    options: { readonly sender: number; readonly asked: boolean; readonly now: number },
+    options: ReceiveBlockOptions,
   ): void {
     if (this.#asked[block] === 0) {
       this.#free--;
@@ -222,19 +245,19 @@ export class PartialPiece {
     } else if (options.asked) this.#asked[block]!--;
     this.senders[block] = options.sender;
     this.#missing--;
-    this.touched = options.now;
+    this.lastBlockAt = options.now;
     this.#advance();
     if (this.parts === null || !this.parts.arrived(block)) return this.#hash();
-    // What is hashed now needn't be read back.
+    // What is hashed now doesn't have to be read back.
     this.#hash(true);
     this.parts.leave(block);
   }
 
   /**
-   * The next bytes for the hash, if they are on disk.
+   * Returns the position of the next bytes for the hash, to be read and passed to {@linkcode PartialPiece.hashStored};
+   * `null` if they are in memory or haven't been received.
    *
-   * @param most How many at most.
-   * @returns Where they are, to be read and handed to {@linkcode PartialPiece.hashStored}; `null` when they are in memory or not here.
+   * @param most Number of bytes at most, rounded up to whole blocks.
    */
   nextStored(most: number): StoredStretch | null {
     if (this.#closed) return null;
@@ -248,7 +271,7 @@ export class PartialPiece {
     return end > begin ? { begin, end, digest: this.#digest } : null;
   }
 
-  /** Hashes bytes that were read back; not if the piece has been begun anew meanwhile. */
+  /** Hashes bytes that were read back, unless the piece has been restarted meanwhile. */
   hashStored({ begin, end, digest }: StoredStretch, bytes: Bytes): void {
     if (digest !== this.#digest || begin !== this.#hashed) return;
     digest.update(bytes);
@@ -258,14 +281,14 @@ export class PartialPiece {
     this.#hash();
   }
 
-  /** It is done with: gives back the memory of its parts. */
+  /** Frees the memory of the parts. */
   close(): void {
     this.#closed = true;
     this.parts?.close();
   }
 
-  /** What of it is in memory goes to disk, and nothing is asked for any more: others need the memory. */
-  shed(): void {
+  /** Writes the blocks in memory to disk and makes all missing blocks free, since the memory is needed elsewhere. */
+  releaseMemory(): void {
     this.#asked.fill(0);
     this.#free = this.#missing;
     this.#firstFree = 0;
@@ -274,15 +297,15 @@ export class PartialPiece {
   }
 
   /**
-   * Takes out what some sent of a piece that was wrong: it is to be asked for anew, and all that isn't here, too. The rest stays.
+   * Restarts a piece that failed its hash check: removes the blocks of suspected connections and makes all missing
+   * blocks free.
    *
-   * @param isSuspect Chooses among the connections.
-   * @param options `digest`: what hashes it all over again. `now`: milliseconds.
-   * @returns Bytes that were taken out.
+   * @param isSuspect Returns `true` if the blocks of a connection are removed.
+   * @returns Bytes that were removed.
    */
-  reopen(
+  restart(
     isSuspect: (sender: number) => boolean,
-    options: { readonly digest: Digest; readonly now: number },
+    options: ReopenOptions,
   ): number {
     let bytes = 0;
     this.#asked.fill(0);
@@ -297,13 +320,13 @@ export class PartialPiece {
     this.parts?.reset((block) => this.has(block));
     this.#advance();
     this.#digest = options.digest;
-    this.startedAt = this.touched = options.now;
+    this.startedAt = this.lastBlockAt = options.now;
     this.owner = null;
     this.failed = true;
     return bytes;
   }
 
-  /** Goes on to the first block that is not in memory. */
+  /** Moves the prefix on to the first block that isn't in memory. */
   #advance(): void {
     const { parts } = this;
     while (
@@ -311,7 +334,7 @@ export class PartialPiece {
     ) this.#prefix++;
   }
 
-  /** Hashes what is in memory; `now`: even if it is little. */
+  /** Hashes what is in memory; with `now` set, even a small amount. */
   #hash(now = false): void {
     const begin = this.#hashed;
     let end = Math.min(this.#prefix * BLOCK_SIZE, begin + HASH_MOST, this.size);

@@ -1,5 +1,6 @@
 /**
- * Pieces from the first block to the disk, whoever sends them: which are started, which are being checked, and which are left.
+ * Pieces from their first block to the disk, whether peers or web seeds send them: the started pieces, the complete
+ * pieces that are being checked, and the pieces that are left.
  *
  * @module
  */
@@ -19,98 +20,94 @@ import { PiecePicker } from "./piece_picker.ts";
 import { SourceTrust } from "./source_trust.ts";
 import { SmartBan, type SmartBanHost } from "./smart_ban.ts";
 
-/** What started pieces need from the torrent. */
+/** What {@linkcode PartialPieces} needs from the torrent. */
 export interface PartialPiecesHost extends SmartBanHost, PartsHost {
-  /** Bytes of a piece. */
+  /** Returns the size of a piece in bytes. */
   pieceSize(index: number): number;
-  /** Writes a verified piece; resolves when it can be read back. */
+  /** Writes a verified piece. Resolves when the piece can be read back. */
   writePiece(index: number, data: Bytes): Promise<void>;
-  /** Whether a piece that isn't wanted can be written nevertheless; all can when absent. */
+  /** Returns `true` if a piece that isn't wanted can be written nevertheless. Every piece can be when absent. */
   hasPlace?(index: number): boolean;
-  /** A piece is verified and written. */
+  /** Called when a piece has been verified and written. */
   pieceDone(index: number): void;
-  /** A piece that was to be finished although it isn't wanted any more was given up: all that is wanted may be there now. */
+  /** Called when an unwanted piece that was to be finished was given up, which may complete the download. */
   pieceForgotten(index: number): void;
-  /** The disk failed: the download cannot go on. */
-  broke(error: unknown): void;
+  /** Called when the disk failed, so that the download cannot go on. */
+  diskFailed(error: unknown): void;
 }
 
-/** What started pieces work with. */
+/** Options for {@linkcode PartialPieces}. */
 export interface PartialPiecesOptions {
-  /** What is on disk; changed as pieces are finished. */
+  /** Pieces on disk; updated as pieces are finished. */
   readonly have: Bitfield;
-  /** The pieces that are to be there in the end. */
+  /** Pieces to download. */
   readonly wanted: Bitfield;
   /** Buffers for pieces. */
   readonly pool: BufferPool;
-  /** The outside. */
-  readonly platform: Pick<Platform, "now" | "random" | "digest" | "giveWay">;
+  /** Clock, random numbers, digests and yielding to other work. */
+  readonly platform: Pick<Platform, "now" | "random" | "digest" | "yieldToEventLoop">;
 }
 
-/** What was found out about a complete piece: it is right, wrong and dropped, or wrong and fetched anew in part or whole. */
+/** Verdict on a complete piece: right, wrong and dropped, or wrong and restarted in part or whole. */
 type Result = "right" | "wrong" | "reopened";
 
-/** What has become of a complete piece: it was right and has been written, it was right and isn't needed, or it was wrong. */
+/** What happened to a complete piece: right and written, right but not needed, or wrong. */
 type Found = "written" | "unwelcome" | "wrong";
 
-/** What those who fetch blocks have in common. */
+/** The pieces of one torrent, shared by all that fetch blocks: peers and web seeds. */
 export class PartialPieces {
-  /** Pieces that are verified and written. */
+  /** Pieces that have been verified and written. */
   readonly have: Bitfield;
-  /** Pieces that are to come: those that are wanted and not there, and those that are finished since something of them is here. */
+  /** Pieces to come: wanted ones that aren't on disk, and unwanted ones that are finished as blocks have arrived. */
   readonly missing: Bitfield;
-  /** Pieces that somebody will start who has them to himself: out of the order. */
+  /** Pieces that a web seed will start, which the picker therefore doesn't offer. */
   readonly reserved = new Set<number>();
-  /** Payload that came and was of no use, in bytes. */
+  /** Bytes of payload that were received in vain. */
   wasted = 0;
   /** Started pieces that aren't complete, by index. */
   readonly active = new Map<number, PartialPiece>();
-  /** Those of them that have free blocks, in the order in which they were started. */
+  /** Started pieces that have free blocks, in the order in which they were started. */
   readonly open = new Set<PartialPiece>();
-  /** What is known of those who send. */
+  /** What is known about each source of blocks. */
   readonly trust = new SourceTrust();
-  /** Those that one source alone may send. */
+  /** Pieces that only one source may send. */
   readonly parole = new Parole(this.trust);
-  /** Pieces that nobody has started. */
+  /** Pieces that haven't been started. */
   readonly picker: PiecePicker;
-  /** Buffers. */
+  /** Buffers for pieces. */
   readonly pool: BufferPool;
-  /** Grows with every piece that comes back into the order; tells when looking again is worthwhile. */
+  /** Counts pieces that return to the picker. A vain search is worth repeating only when the count has grown. */
   returned = 0;
-  /** Called when a piece was found right or wrong, and its memory is free. */
-  readonly settled: ((right: boolean) => void)[] = [];
-  /** Called when other torrents have given back memory that was waited for. */
-  readonly fed: (() => void)[] = [];
-  /** Called when a piece is not to come any more, though it hasn't come. */
-  forgotten: (index: number) => void = () => {};
+  /** Called when a piece has been found right or wrong and its memory is free. */
+  readonly pieceVerified: ((right: boolean) => void)[] = [];
+  /** Called when memory that was waited for may be available. */
+  readonly memoryAvailable: (() => void)[] = [];
+  /** Called when a piece that hasn't been downloaded is no longer to come. */
+  pieceAbandoned: (index: number) => void = () => {};
   #wanted: Bitfield;
   readonly #host: PartialPiecesHost;
-  readonly #platform: Pick<Platform, "now" | "digest" | "giveWay">;
+  readonly #platform: Pick<Platform, "now" | "digest" | "yieldToEventLoop">;
   readonly #smartBan: SmartBan;
-  /** Complete pieces that are being checked or written, with when that is over. */
+  /** Complete pieces that are being checked or written, each with a promise that settles when that is over. */
   readonly #verifying = new Map<PartialPiece, Promise<void>>();
-  /** Those that are too large to be held whole. */
+  /** Pieces that are too large to be held whole. */
   readonly #onDisk: PartsOnDisk;
-  /** Indexes of those, and of pieces that were given up while parts of them were being written. */
+  /** Indexes of the pieces in `#verifying`, and of dropped pieces whose parts are still being written. */
   readonly #checking = new Set<number>();
   #stopped = false;
 
-  /**
-   * @param host The torrent.
-   * @param options What they work with.
-   */
   constructor(host: PartialPiecesHost, options: PartialPiecesOptions) {
     this.#host = host;
     this.have = options.have;
     this.pool = options.pool;
-    this.pool.fed = () => this.fed.forEach((tell) => tell());
+    this.pool.memoryAvailable = () => this.memoryAvailable.forEach((tell) => tell());
     this.#platform = options.platform;
     this.#onDisk = new PartsOnDisk(host, {
       pool: options.pool,
       failed: (piece, thrown) => {
-        // One that is complete fails when it is checked, and of one that was given up nothing is needed.
+        // A complete piece fails when it is checked, and a dropped piece needs nothing from the disk.
         if (this.active.get(piece.index) !== piece) return;
-        host.broke(thrown);
+        host.diskFailed(thrown);
         this.drop(piece);
       },
     });
@@ -118,74 +115,75 @@ export class PartialPieces {
     this.#wanted = options.wanted;
     this.picker = new PiecePicker(this.have.length, () => options.platform.random());
     this.missing = new Bitfield(this.have.length);
-    this.#takeStock();
+    this.#recomputeMissing();
   }
 
-  /** Whether every piece is there that is to come. */
+  /** Whether every piece that was to come has been verified and written. */
   get complete(): boolean {
     return this.missing.isEmpty;
   }
 
-  /** Whether a piece is to come: it is wanted and not there, or something of it is here. */
+  /** Returns `true` if a piece is to come: it is wanted and not on disk, or blocks of it have been received. */
   wants(index: number): boolean {
     return this.missing.has(index);
   }
 
-  /** Whether a piece is one of those that are to be there in the end. */
+  /** Returns `true` if the user wants a piece, whether it is on disk or not. */
   isWanted(index: number): boolean {
     return this.#wanted.has(index);
   }
 
-  /** How many pieces are being checked or written; none of them is among those that are started. */
+  /** Number of pieces that are being checked or written. None of them is in {@linkcode PartialPieces.active}. */
   get verifying(): number {
     return this.#verifying.size;
   }
 
-  /** Whether a piece has failed and not been right since: it should come from one source alone. */
+  /** Returns `true` if a piece has failed its hash check and not passed since. It should come from one source alone. */
   suspects(index: number): boolean {
     return this.#smartBan.suspects(index);
   }
 
-  /** What a connection, or a web seed, is known by in {@linkcode PartialPieces.trust}. */
+  /** Returns the name of a connection or web seed in {@linkcode PartialPieces.trust}. */
   sourceOf(sender: number): string {
     return networkOf(this.#host.hostOf(sender));
   }
 
-  /** Pieces that have failed and not been right since. */
+  /** Pieces that have failed their hash check and not passed since. */
   get failed(): { readonly pieces: Iterable<number>; readonly size: number } {
     return this.#smartBan.failed;
   }
 
   /**
-   * Other pieces are to be there in the end. Those that are started are finished all the same, if something of them is here and
-   * can be written; so are those that are being checked.
+   * Changes the wanted pieces. Started pieces of which blocks have been received are finished nevertheless if they can
+   * be written, and so are pieces that are being checked.
    *
-   * @param wanted All of them; copied.
-   * @returns Pieces that were given up: whoever was asked for them needn't send them.
+   * @param wanted The wanted pieces; copied.
+   * @returns Started pieces that were given up, so that the requests for their blocks can be cancelled.
    */
   setWanted(wanted: Bitfield): PartialPiece[] {
     this.#wanted = wanted.clone();
-    return this.#takeStock();
+    return this.#recomputeMissing();
   }
 
   /**
-   * What is there is something else than was thought.
+   * Replaces the set of pieces on disk.
    *
-   * @param have What is there; copied.
-   * @returns Pieces that were given up, since they are there: whoever was asked for them needn't send them.
+   * @param have The pieces on disk; copied.
+   * @returns Started pieces that were given up because they are on disk, so that the requests for their blocks can be
+   * cancelled.
    */
   reset(have: Bitfield): PartialPiece[] {
     const found = have.clone();
     this.have.clearAll();
     this.have.addAll(found);
-    return this.#takeStock();
+    return this.#recomputeMissing();
   }
 
   /**
-   * Pieces aren't there any more.
+   * Notes that pieces are no longer on disk.
    *
-   * @param pieces Which; one that isn't there is passed over.
-   * @returns Those that were there.
+   * @param pieces Piece indexes; pieces that aren't on disk are ignored.
+   * @returns The pieces that were on disk.
    */
   lost(pieces: Iterable<number>): number[] {
     const lost = Array.from(pieces).filter((index) => this.have.clear(index));
@@ -198,11 +196,11 @@ export class PartialPieces {
   }
 
   /**
-   * Starts a piece; there must be memory for it.
+   * Starts a piece for which the pool has memory.
    *
-   * @param index Which; in the order or reserved.
-   * @param now Milliseconds.
-   * @returns The piece, all of it free.
+   * @param index Index of a piece that is in the picker or reserved.
+   * @param now Current time in milliseconds.
+   * @returns The piece, with every block free.
    */
   start(index: number, now: number): PartialPiece {
     const size = this.#host.pieceSize(index);
@@ -217,7 +215,7 @@ export class PartialPieces {
     return piece;
   }
 
-  /** Memory for a piece: all of it at once, or as its parts come. */
+  /** Takes the buffer of a whole piece, or returns the source of buffers for its parts. */
   #memoryFor(size: number, leave: PartMemory["leave"]): Bytes | PartMemory {
     const { pool } = this;
     const length = pool.unit;
@@ -230,25 +228,25 @@ export class PartialPieces {
     return buffer;
   }
 
-  /** A piece is no longer one's own: all may send it. */
+  /** Ends the ownership of a piece, so that any source may send its blocks. */
   share(piece: PartialPiece): void {
     this.parole.share(piece);
     if (piece.free > 0) this.open.add(piece);
   }
 
-  /** Somebody who was asked for a block won't send it. */
+  /** Notes that a source which was asked for a block won't send it. */
   release(piece: PartialPiece, block: number): void {
     piece.release(block);
     if (piece.free > 0) this.open.add(piece);
   }
 
-  /** Takes a piece out of the order, for whoever will start it. */
+  /** Takes a piece out of the picker for a web seed that will start it. */
   reserve(index: number): void {
     this.picker.remove(index);
     this.reserved.add(index);
   }
 
-  /** A piece that nobody fetches goes back into the order, if it is wanted. */
+  /** Returns a piece that no source fetches to the picker if it is wanted. */
   putBack(index: number): void {
     this.reserved.delete(index);
     if (this.have.has(index) || this.#isUnderWay(index)) return;
@@ -257,50 +255,51 @@ export class PartialPieces {
       this.returned++;
     } else if (this.missing.clear(index)) {
       this.#closePool();
-      this.forgotten(index);
+      this.pieceAbandoned(index);
     }
   }
 
-  /** What is here of a piece is dropped, for it to be started anew some other time. */
+  /** Drops the blocks of a started piece, which is started again later. */
   drop(piece: PartialPiece): void {
     this.#discard(piece);
     this.putBack(piece.index);
   }
 
   /**
-   * Others need the memory of a piece: what is here of it goes to disk, and nothing of it is asked for any more.
+   * Writes the received blocks of a piece to disk and frees its memory and its requested blocks.
    *
-   * @returns Whether it does; if not, since the piece is held whole or nothing of it is here, it may be dropped.
+   * @returns `false` if the piece is held whole or no block of it has been received, so that it has to be dropped
+   * instead.
    */
-  shed(piece: PartialPiece): boolean {
+  releaseMemory(piece: PartialPiece): boolean {
     if (piece.parts === null || piece.received === 0) return false;
     if (!piece.failed) this.parole.share(piece);
-    piece.shed();
+    piece.releaseMemory();
     this.open.add(piece);
     return true;
   }
 
   /**
-   * What some have sent of a piece is to be asked for anew; it keeps its memory.
+   * Restarts a failed piece without the blocks of suspected connections. The piece keeps its memory.
    *
-   * @param piece One that has failed.
-   * @param isSuspect Chooses among the connections.
+   * @param piece A piece that failed its hash check.
+   * @param isSuspect Returns `true` if the blocks of a connection are requested again.
    */
-  beginAnew(piece: PartialPiece, isSuspect: (sender: number) => boolean): void {
+  restartPiece(piece: PartialPiece, isSuspect: (sender: number) => boolean): void {
     this.parole.release(piece, { complete: false });
-    this.wasted += piece.reopen(isSuspect, { digest: this.#platform.digest("sha1"), now: this.#platform.now() });
-    piece.guarded = false;
+    this.wasted += piece.restart(isSuspect, { digest: this.#platform.digest("sha1"), now: this.#platform.now() });
+    piece.provenOnly = false;
     this.open.add(piece);
   }
 
-  /** A complete piece is checked and written. */
+  /** Checks and writes a complete piece. */
   finish(piece: PartialPiece): void {
     this.#close(piece, { complete: true });
     this.#checking.add(piece.index);
     this.#verifying.set(piece, this.#verify(piece));
   }
 
-  /** Drops all that isn't complete. Settles when the pieces that were complete are checked and written. */
+  /** Drops the incomplete pieces. Resolves when the complete ones have been checked and written. */
   async stop(): Promise<void> {
     this.#stopped = true;
     for (const piece of this.active.values()) this.#giveBack(piece);
@@ -311,17 +310,16 @@ export class PartialPieces {
     await this.#onDisk.idle();
   }
 
-  /** Whether a piece is started, or complete and not written. */
+  /** Returns `true` if a piece is started, or complete and not yet written. */
   #isUnderWay(index: number): boolean {
     return this.active.has(index) || this.#checking.has(index);
   }
 
   /**
-   * Finds out anew what is to come and what of that nobody fetches.
-   *
-   * @returns Started pieces that aren't to come, and are given up.
+   * Recomputes the missing pieces and the picker's pieces. Returns started pieces that are no longer to come and were
+   * given up.
    */
-  #takeStock(): PartialPiece[] {
+  #recomputeMissing(): PartialPiece[] {
     const given = [...this.active.values()].filter((piece) => !this.#isToCome(piece) || this.#onDisk.isMoved(piece));
     for (const piece of given) this.#discard(piece);
     for (let index = 0; index < this.have.length; index++) {
@@ -358,7 +356,7 @@ export class PartialPieces {
     this.#close(piece, { complete: false });
     this.#giveBack(piece);
     if (!this.#onDisk.isBusy(piece)) return;
-    // Whoever starts it anew must not be overtaken by what was written before.
+    // The piece must not be started again before the earlier writes are over, which would overwrite its new blocks.
     this.#checking.add(piece.index);
     void this.#onDisk.idle(piece).then(() => {
       this.#checking.delete(piece.index);
@@ -386,14 +384,14 @@ export class PartialPieces {
     } catch (error) {
       this.#broke(piece, error);
     }
-    // In the same turn as what came of it: a piece is never among those being checked and the started ones at once.
+    // Must happen in the same turn as the verdict: a piece is never in `#verifying` and `active` at the same time.
     this.#verifying.delete(piece);
     if (result !== "reopened") this.#giveBack(piece);
     this.#closePool();
-    for (const tell of this.settled) tell(result === "right");
+    for (const tell of this.pieceVerified) tell(result === "right");
   }
 
-  /** Checks a complete piece and writes it, if it is right and there is a place for it. */
+  /** Checks a complete piece, and writes it if it is right and can be stored. */
   async #store(piece: PartialPiece, sources: ReadonlySet<string>): Promise<Found> {
     const { index } = piece;
     const isRight = await this.#smartBan.check(piece);
@@ -405,7 +403,7 @@ export class PartialPieces {
     return isWelcome ? "written" : "unwelcome";
   }
 
-  /** A piece is right. */
+  /** Handles a right piece. */
   #keep({ index, size }: PartialPiece, found: "written" | "unwelcome"): Result {
     this.#checking.delete(index);
     if (found === "unwelcome") {
@@ -418,27 +416,30 @@ export class PartialPieces {
     return "right";
   }
 
-  /** A piece is wrong. What comes from suspects is fetched anew from those who are proven; when that tells nobody apart, all of it from one. */
+  /**
+   * Handles a wrong piece. The blocks of suspects are fetched again from proven sources. If no source is more suspect
+   * than another, the whole piece is fetched again from one source.
+   */
   #retry(piece: PartialPiece, sources: ReadonlySet<string>): Result {
     const { index } = piece;
     this.#checking.delete(index);
-    const suspects = piece.guarded ? sources : this.trust.suspects(sources);
+    const suspects = piece.provenOnly ? sources : this.trust.suspects(sources);
     this.trust.failed(index, suspects);
     if (this.#stopped || sources.size === 1 || !this.#wanted.has(index) || this.have.has(index)) {
       this.wasted += piece.size;
       this.putBack(index);
       return "wrong";
     }
-    this.beginAnew(piece, (sender) => suspects.has(this.sourceOf(sender)));
-    piece.guarded = suspects.size < sources.size;
+    this.restartPiece(piece, (sender) => suspects.has(this.sourceOf(sender)));
+    piece.provenOnly = suspects.size < sources.size;
     this.active.set(index, piece);
     return "reopened";
   }
 
-  /** The disk failed, or the piece has lost its place just now: it is to be fetched anew, should it be wanted and the download go on. */
+  /** Handles a disk failure, or a piece whose files were just deselected. The piece is fetched again if wanted. */
   #broke({ index, size }: PartialPiece, error: unknown): void {
     if (error instanceof NotWantedError) this.wasted += size;
-    else this.#host.broke(error);
+    else this.#host.diskFailed(error);
     this.#checking.delete(index);
     this.putBack(index);
   }

@@ -1,5 +1,5 @@
 /**
- * Takes pieces to disk in parts, before anybody knows whether they are right, and reads them back for their hash.
+ * Writes pieces to disk in parts, before they can be verified, and reads them back for their hash.
  *
  * @module
  */
@@ -10,72 +10,79 @@ import type { PartialPiece } from "./partial_piece.ts";
 import type { BufferPool } from "./buffer_pool.ts";
 import type { LeavingPart } from "./piece_parts.ts";
 
-/** Bytes that are read back in one go. */
+/** Bytes that are read back at once. */
 const READ_BACK = 128 * 1024;
 
 /** What {@linkcode PartsOnDisk} needs from the torrent. */
 export interface PartsHost {
-  /** Writes bytes of a piece that isn't verified; resolves when they can be read back. */
+  /** Writes bytes of a piece that isn't verified. Resolves when they can be read back. */
   writePart(index: number, begin: number, data: Bytes): Promise<void>;
-  /** Reads such bytes. */
+  /** Reads bytes that were written with {@linkcode PartsHost.writePart}. */
   readPart(index: number, begin: number, into: Bytes): Promise<void>;
-  /** A piece is verified; resolves when it can be read, with `false` when it isn't any more where it was written. */
+  /** Marks a verified piece as readable. Resolves with `false` if the piece is no longer where it was written. */
   claimPiece(index: number, place: string): Promise<boolean>;
-  /** In which files, and where in them, a piece is; by that it is told whether what was written is still where it would be read. */
+  /** Names the files and offsets where a piece is stored. The piece has moved if the name has changed. */
   placeOf(index: number): string;
 }
 
-/** The pieces of one torrent that go to disk in parts. What is there of them counts for nothing until they are verified. */
+/** Options for {@linkcode PartsOnDisk}. */
+export interface PartsOnDiskOptions {
+  /** Source of the memory for reading back. */
+  readonly pool: BufferPool;
+  /** Called when bytes of a piece couldn't be written or read back. */
+  readonly failed: (piece: PartialPiece, thrown: unknown) => void;
+}
+
+/** The pieces of one torrent that are written in parts. What is on disk counts only when the piece is verified. */
 export class PartsOnDisk {
   readonly #host: PartsHost;
   readonly #pool: BufferPool;
-  /** Called when something of a piece couldn't be written or read back. */
+  /** Called when bytes of a piece couldn't be written or read back. */
   readonly #failed: (piece: PartialPiece, thrown: unknown) => void;
-  /** What is under way for each piece. */
+  /** Writes and reads in progress, by piece. */
   readonly #work = new Map<PartialPiece, Promise<void>>();
-  /** Where each of them was when it was begun. */
+  /** Where each piece was stored when it was started. */
   readonly #places = new WeakMap<PartialPiece, string>();
-  /** Pieces of which something couldn't be written or read, and why. */
+  /** Why bytes of a piece couldn't be written or read. */
   readonly #failures = new WeakMap<PartialPiece, { readonly thrown: unknown }>();
-  /** The last to read something back; one at a time does, so that the memory for it is bounded. */
+  /** The last read in the queue. Only one piece is read back at a time, which bounds the memory for it. */
   #reading: Promise<void> = Promise.resolve();
 
-  /**
-   * @param host The torrent.
-   * @param options `pool`: where memory to read back comes from. `failed`: called when something of a piece couldn't be written or
-   * read back.
-   */
   constructor(
     host: PartsHost,
-    options: { readonly pool: BufferPool; readonly failed: (piece: PartialPiece, thrown: unknown) => void },
+    options: PartsOnDiskOptions,
   ) {
     this.#host = host;
     this.#pool = options.pool;
     this.#failed = options.failed;
   }
 
-  /** A piece that goes to disk in parts is begun. */
+  /** Notes where a piece is stored when it is started. */
   begin(piece: PartialPiece): void {
     this.#places.set(piece, this.#host.placeOf(piece.index));
   }
 
-  /** Whether other files are wanted since a piece was begun, so that it is elsewhere now: what is here of it is lost. */
+  /** Returns `true` if a new selection of files has moved a piece elsewhere, so that its received data is lost. */
   isMoved(piece: PartialPiece): boolean {
     const place = this.#places.get(piece);
     return place !== undefined && place !== this.#host.placeOf(piece.index);
   }
 
-  /** A piece is verified. @returns Whether it is there now; if not, it has to be fetched anew. */
+  /**
+   * Marks a verified piece as readable.
+   *
+   * @returns `false` if the piece isn't where it was written and has to be fetched again.
+   */
   async claim(piece: PartialPiece): Promise<boolean> {
     return await this.#host.claimPiece(piece.index, this.#places.get(piece)!);
   }
 
-  /** Whether something is being written or read for a piece. */
+  /** Returns `true` while bytes of a piece are being written or read. */
   isBusy(piece: PartialPiece): boolean {
     return this.#work.has(piece);
   }
 
-  /** Writes a part of a piece, gives its memory back, and hashes what can be hashed then. */
+  /** Writes a part of a piece, frees its memory, and hashes the bytes that come next. */
   leave(piece: PartialPiece, leaving: LeavingPart): void {
     this.#add(piece, this.#write(piece, leaving));
   }
@@ -83,7 +90,7 @@ export class PartsOnDisk {
   /**
    * Waits until a complete piece is on disk and hashed.
    *
-   * @throws Why something of it couldn't be written or read.
+   * @throws The reason why bytes of the piece couldn't be written or read.
    */
   async hashed(piece: PartialPiece): Promise<void> {
     await this.idle(piece);
@@ -92,18 +99,18 @@ export class PartsOnDisk {
     if (failure !== undefined) throw failure.thrown;
   }
 
-  /** Waits until nothing is being written or read for a piece, or for any. Never fails. */
+  /** Waits until no bytes of a piece, or of any piece when absent, are being written or read. Never rejects. */
   async idle(piece?: PartialPiece): Promise<void> {
     const work = () => piece === undefined ? this.#work.values().next().value : this.#work.get(piece);
     for (let next = work(); next !== undefined; next = work()) await next;
   }
 
   /**
-   * Reads a block of a piece that is on disk.
+   * Reads a block that is on disk.
    *
-   * @param piece Which.
-   * @param block Which block of it.
-   * @param into Where to; as long as the block.
+   * @param piece The block's piece.
+   * @param block Block number.
+   * @param into Destination, as long as the block.
    */
   async read(piece: PartialPiece, block: number, into: Bytes): Promise<void> {
     await this.#host.readPart(piece.index, block * BLOCK_SIZE, into);
@@ -131,7 +138,7 @@ export class PartsOnDisk {
           : buffer.subarray(begin - start, end - start);
         return this.#host.writePart(piece.index, begin, data);
       });
-      // None of them may use the buffer any more, whatever becomes of the others.
+      // The buffer can be freed only when every write has settled, even if one of them fails early.
       const failed = (await Promise.allSettled(writes)).find(({ status }) => status === "rejected");
       if (failed?.status === "rejected") throw failed.reason;
       piece.parts!.written(part);
@@ -141,11 +148,11 @@ export class PartsOnDisk {
     await this.#readOn(piece);
   }
 
-  /** Hashes what comes next in a piece, as far as it is on disk. */
+  /** Hashes the next bytes of a piece that are on disk. */
   #readOn(piece: PartialPiece): Promise<void> {
     if (piece.nextStored(1) === null) return Promise.resolve();
     const reading = this.#reading.then(() => this.#readBack(piece));
-    this.#reading = reading.catch(() => {}); // told to whoever waits for this piece
+    this.#reading = reading.catch(() => {}); // reported to the caller that waits for this piece
     return reading;
   }
 

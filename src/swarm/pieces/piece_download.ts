@@ -1,5 +1,6 @@
 /**
- * From blocks to verified pieces: what to do with a block that comes or doesn't, and when others are asked for it.
+ * Downloads the pieces of a torrent from its peers: takes blocks as they arrive, passes late or rejected requests to
+ * other peers, and counts which peers have which pieces. It wires the decisions of the other files in this folder.
  *
  * @module
  */
@@ -12,47 +13,50 @@ import type { BufferPool } from "./buffer_pool.ts";
 import { cancelElsewhere, type Waits } from "./endgame.ts";
 import type { PartialPiece } from "./partial_piece.ts";
 import { PartialPieces, type PartialPiecesHost, type PartialPiecesOptions } from "./partial_pieces.ts";
-import { heldInVain, leastDeserving } from "./piece_eviction.ts";
+import { leastDeserving, stalledPieces } from "./piece_eviction.ts";
 import type { PiecePicker } from "./piece_picker.ts";
 import { QueueOverflow } from "./queue_overflow.ts";
 import { RequestStrategy } from "./request_strategy.ts";
 import { isQuiet, mayHaveDropped, takeBackOverdue, type TakingBack } from "./request_timeouts.ts";
-import { busyWithOthers, leastNeeded, type Urgency } from "./time_critical.ts";
+import { busyWithOthers, evictionCandidate, type Urgency } from "./time_critical.ts";
 
-/** What a download needs from the torrent. */
+/** What a {@linkcode PieceDownload} needs of its torrent. */
 export interface PieceDownloadHost extends PartialPiecesHost {
   /** Every connected peer. */
   peers(): Iterable<Peer>;
 }
 
-/** What a download works with. */
+/** Options for {@linkcode PieceDownload}. */
 export interface PieceDownloadOptions extends PartialPiecesOptions {
-  /** The outside. */
-  readonly platform: Pick<Platform, "now" | "random" | "digest" | "giveWay">;
+  /** Clock, randomness and digests. */
+  readonly platform: Pick<Platform, "now" | "random" | "digest" | "yieldToEventLoop">;
 }
 
-/** Milliseconds without a block after which a piece that isn't wanted any more is given up. */
+/** A piece that is no longer wanted is given up after this many milliseconds without a block. */
 const UNWANTED_MS = 60_000;
 
-/** Pieces, lost and found, that peers are told of one by one: each message costs them something, and some send away who says much. */
-const MOST_NEWS = 200;
+/**
+ * Gained or lost pieces that peers are told of one by one. Above this number the peers are disconnected instead: some
+ * clients drop a peer that sends many messages in a row.
+ */
+const MAX_CHANGES_TOLD = 200;
 
-/** What is another thing than before. */
+/** Pieces whose state has changed other than by a download. */
 interface Change {
-  /** Started pieces that were given up. */
+  /** Partial pieces that were given up. */
   readonly given?: readonly PartialPiece[];
-  /** Pieces that aren't there any more. */
+  /** Pieces that are no longer on disk. */
   readonly lost?: readonly number[];
-  /** Pieces that are there though they didn't come. */
+  /** Pieces that were found on disk. */
   readonly found?: readonly number[];
 }
 
-/** Milliseconds between two looks at what other torrents could have. */
+/** Milliseconds between two attempts to give memory to other torrents. */
 const YIELD_MS = 1_000;
 
 /** The downloading half of a torrent. */
 export class PieceDownload {
-  /** What is fetched, by this and by others. */
+  /** Pieces in progress, whether peers or web seeds send them. */
   readonly started: PartialPieces;
   readonly #platform: PieceDownloadOptions["platform"];
   readonly #host: PieceDownloadHost;
@@ -61,22 +65,22 @@ export class PieceDownload {
   readonly #picker: PiecePicker;
   readonly #pool: BufferPool;
   readonly #strategy: RequestStrategy;
-  /** Whether blocks that a peer was asked for have become free for others. */
+  /** `true` if blocks that were requested from a peer have become available to others. */
   #freed = false;
-  /** Called when somebody waits for something else, for those who fetch what peers don't. */
-  hurried: () => void = () => {};
-  /** Called when other pieces are wanted, for the same. */
-  changed: () => void = () => {};
+  /** Called when a reader waits for other pieces, so that web seeds can change their plans. */
+  urgencyChanged: () => void = () => {};
+  /** Called when other pieces are wanted, for web seeds as well. */
+  wantedChanged: () => void = () => {};
   #stopped = false;
-  /** When it was last looked what could be given to other torrents. */
+  /** Time of the last attempt to give memory to other torrents. */
   #yieldedAt = -Infinity;
   readonly #overflow = new QueueOverflow();
-  /** Peers that had everything, and lost some of it. */
+  /** Peers that had every piece and have lost some (BEP 54). */
   readonly #reneged = new WeakSet<Peer>();
 
   /**
    * @param host The torrent.
-   * @param options What it works with.
+   * @param options See {@linkcode PieceDownloadOptions}.
    */
   constructor(host: PieceDownloadHost, options: PieceDownloadOptions) {
     this.#host = host;
@@ -87,36 +91,39 @@ export class PieceDownload {
     this.#picker = this.started.picker;
     this.#pool = options.pool;
     this.#strategy = new RequestStrategy(host, this.started, () => options.platform.now());
-    this.started.trust.changed = () => this.#judgeAll();
-    this.started.forgotten = (index) => this.#forgotten(index);
-    this.started.settled.push((right) => {
+    this.started.trust.changed = () => this.#trustChanged();
+    this.started.pieceAbandoned = (index) => this.#pieceAbandoned(index);
+    this.started.pieceVerified.push((right) => {
       if ((this.#strategy.starved || !right) && !this.#stopped) this.fillAll();
     });
-    this.started.fed.push(() => {
+    this.started.memoryAvailable.push(() => {
       if (!this.#stopped) this.fillAll();
     });
-    this.#pool.pressed = () => this.#yieldMemory();
+    this.#pool.memoryWanted = () => this.#yieldMemory();
   }
 
-  /** What is known of its address counts for a connection. */
-  #judge(peer: Peer): void {
+  /** Sets the trust in a peer by the record of its network. */
+  #setTrust(peer: Peer): void {
     const { trust } = this.started;
     peer.proven = trust.proven(peer.network);
     peer.onParole = trust.onParole(peer.network);
   }
 
-  /** Somebody is proven, or suspect: what those on parole have together with others goes to the others. */
-  #judgeAll(): void {
+  /**
+   * Called when the trust in a source has changed. A peer on parole loses the requests in pieces that it shares with
+   * other peers.
+   */
+  #trustChanged(): void {
     for (const peer of [...this.#host.peers()]) {
       if (peer.closed) continue;
       const { proven, onParole } = peer;
-      this.#judge(peer);
+      this.#setTrust(peer);
       if (peer.onParole && !onParole && peer.requests.size > 0) {
         const isShared = (index: number) => this.#active.get(index)?.owner !== peer.number;
         this.takeBack(peer, { cancel: true, which: isShared, keeps: () => true });
         peer.output.flush();
       }
-      // It waited for that.
+      // A peer that was held back until it is trusted gets requests at once.
       if (peer.proven && !proven) this.#fillNow(peer);
     }
   }
@@ -132,80 +139,80 @@ export class PieceDownload {
     return this.started.have;
   }
 
-  /** Payload that came and was of no use, in bytes. */
+  /** Payload bytes that were received and could not be used. */
   get wasted(): number {
     return this.started.wasted;
   }
 
-  /** Whether every piece is there that is to come: all that are wanted, and those that are finished since something of them is here. */
+  /** `true` if every wanted piece is verified and written, and no unwanted piece is still to be finished. */
   get complete(): boolean {
     return this.started.complete;
   }
 
-  /** Whether a piece is to come: it is wanted and not there, or it is finished since something of it is here. */
+  /** Returns `true` if a piece is to be downloaded: it is missing and wanted, or missing and worth finishing. */
   wants(index: number): boolean {
     return this.started.wants(index);
   }
 
-  /** How long blocks will take that others were asked for. */
+  /** Estimates how long outstanding requests to other peers will take. */
   get waits(): Waits {
     return this.#strategy.waits;
   }
 
-  /** Pieces that come before all others, as far as they are wanted. */
+  /** Time-critical pieces. They come before all others, as far as they are wanted. */
   get urgency(): Urgency {
     return this.#strategy.urgency;
   }
 
   /**
-   * Fetches some pieces before all others, the first first; those of the last call no more. One that is waited for isn't to wait
-   * behind what peers were asked for without need. Those that are here or aren't wanted are passed over.
+   * Replaces the time-critical pieces, the most urgent first. Requests for other pieces are taken back for a piece that
+   * a reader waits for. Pieces that are here or aren't wanted are ignored.
    */
   prioritise(urgency: Urgency): void {
     this.#strategy.urgency = urgency;
     if (this.#stopped) return;
     for (const index of urgency.awaited) {
-      // Blocks that nobody was asked for.
+      // Blocks of the piece that no peer was asked for can be requested now.
       const piece = this.#active.get(index);
       if (piece && piece.owner !== null && !piece.failed) this.started.share(piece);
       if (piece ? piece.free > 0 : this.#picker.has(index)) this.#makeWay(index);
     }
     if (urgency.pieces.length === 0) return;
-    if (urgency.awaited.size > 0) this.hurried();
+    if (urgency.awaited.size > 0) this.urgencyChanged();
     this.fillAll();
   }
 
   /**
-   * Other pieces are wanted from now on. Those of which something is here are finished all the same, where the disk has a place for
-   * them; until then, or until nothing of them has come for 60 seconds, the download isn't complete. What peers were asked for of
-   * others is taken back.
+   * Replaces the wanted pieces. A partial piece that is no longer wanted is finished all the same if the disk has a
+   * place for it, until no block of it arrives for 60 seconds; the download isn't complete before. Requests for other
+   * unwanted pieces are taken back.
    *
-   * @param wanted All that is to be there in the end; copied.
+   * @param wanted The pieces that are to be here in the end; copied.
    */
   setWanted(wanted: Bitfield): void {
     this.#change(() => ({ given: this.started.setWanted(wanted) }));
   }
 
   /**
-   * Some pieces come before others from now on; what is started already goes on.
+   * Sets the priorities of pieces. Partial pieces are finished as they are.
    *
-   * @param levelOf Gives the level of a piece, as {@linkcode piecePriorities} does: pieces of a higher one are started before all
-   * others, those of the same one the rarest first, or in order.
+   * @param levelOf Returns the level of a piece, as {@linkcode piecePriorities} does. Pieces of a higher level are
+   * started first, those of one level rarest first or in order.
    */
   setPriorities(levelOf: (index: number) => number): void {
     this.#picker.setLevels(levelOf);
   }
 
-  /** Whether pieces are fetched from the first on, instead of the rarest first. */
+  /** Starts pieces in order instead of the rarest first. */
   setSequential(sequential: boolean): void {
     this.#picker.sequential = sequential;
   }
 
   /**
-   * Pieces aren't there any more: they can't be read, or were changed on disk. They are fetched again if they are wanted. Readers
-   * have to be told by whoever knows them ({@linkcode Readers.checked}).
+   * Counts pieces as missing, because they can't be read or were changed on disk. They are downloaded again if wanted.
+   * The caller tells the readers ({@linkcode Readers.checked}).
    *
-   * @param pieces Which; those that aren't there are passed over.
+   * @param pieces Indexes; pieces that are missing already are ignored.
    * @throws {RangeError} If there is no such piece.
    */
   lost(pieces: Iterable<number>): void {
@@ -213,9 +220,10 @@ export class PieceDownload {
   }
 
   /**
-   * It was found out anew what is there. Started pieces go on unless they are there. Readers have to be told by whoever knows them.
+   * Replaces the pieces that are here after a check. Partial pieces go on unless the check has found them. The caller
+   * tells the readers.
    *
-   * @param have All that is there; copied.
+   * @param have The pieces that are here; copied.
    */
   reset(have: Bitfield): void {
     const before = this.have.clone();
@@ -226,20 +234,20 @@ export class PieceDownload {
     });
   }
 
-  /** What is to come is something else: everybody who fetches, or is asked, has to know. */
+  /** Applies a change of the wanted pieces or of the pieces on disk, and tells peers and web seeds of it. */
   #change(how: () => Change): void {
     const wasComplete = this.complete;
     const { given = [], lost = [], found = [] } = how();
     for (const piece of given) this.#withdraw(piece);
-    if (!this.#stopped) this.changed();
+    if (!this.#stopped) this.wantedChanged();
     for (const peer of [...this.#host.peers()]) {
       if (peer.closed) continue;
-      if (lost.length + found.length > MOST_NEWS) {
-        // It comes back, and hears all at once what we have.
+      if (lost.length + found.length > MAX_CHANGES_TOLD) {
+        // The peer reconnects and gets the new bitfield.
         peer.output.close("what we have is no longer what we said");
         continue;
       }
-      // First of all: some leave those who have nothing for them and want nothing.
+      // Sent first: some clients disconnect from a peer that needs nothing and has nothing for them.
       if (wasComplete && !this.complete) peer.announceUploadOnly(false);
       peer.wanted = peer.pieces.countShared(this.started.missing);
       peer.setInterested(peer.wanted > 0);
@@ -251,8 +259,8 @@ export class PieceDownload {
     this.fillAll();
   }
 
-  /** A piece is not to come any more, though it hasn't come. */
-  #forgotten(index: number): void {
+  /** Called when an unwanted piece that was to be finished is given up. */
+  #pieceAbandoned(index: number): void {
     for (const peer of [...this.#host.peers()]) {
       if (peer.closed || !peer.pieces.has(index) || --peer.wanted > 0) continue;
       peer.setInterested(false);
@@ -261,24 +269,24 @@ export class PieceDownload {
     this.#host.pieceForgotten(index);
   }
 
-  /** How many peers that don't have everything have a piece. */
+  /** Returns the number of peers that have a piece, not counting peers that have every piece. */
   availability(index: number): number {
     return this.#picker.availability(index);
   }
 
-  /** Blocks are neither asked for nor taken any more. Settles when the pieces that were complete are checked and written. */
+  /** Sends no more requests and ignores blocks. Settles when all complete pieces are verified and written. */
   async stop(): Promise<void> {
     this.#stopped = true;
     await this.started.stop();
   }
 
-  /** A connection was made. */
+  /** Called when a connection is made. */
   joined(peer: Peer): void {
     this.#overflow.joined(peer, this.#platform.now());
-    this.#judge(peer);
+    this.#setTrust(peer);
   }
 
-  /** A connection is over. */
+  /** Called when a connection is over. */
   left(peer: Peer): void {
     this.#overflow.left(peer);
     this.countPeer(peer, -1);
@@ -286,24 +294,24 @@ export class PieceDownload {
     this.fillAll();
   }
 
-  /** A peer has one piece more. */
+  /** Called when a peer announces a piece. */
   peerHas(peer: Peer, index: number): void {
-    // A peer that has just become complete is no longer counted piece by piece.
+    // A peer that now has every piece is no longer counted piece by piece.
     if (this.#isCounted(peer, peer.pieces.count)) this.countPiece(index, 1);
     else for (const other of peer.pieces) if (other !== index) this.countPiece(other, -1);
     if (this.wants(index)) peer.wanted++;
   }
 
-  /** A peer hasn't a piece any more, which it had (BEP 54): what it was asked for of it comes from others. */
+  /** Called when a peer has lost a piece (BEP 54). Its requests for the piece go to other peers. */
   peerLost(peer: Peer, index: number): void {
     if (this.#isCounted(peer, peer.pieces.count + 1)) this.countPiece(index, -1);
     else {
-      // It had everything, so that it wasn't counted. From now on it is, whatever else it says: else it could have us count all
-      // pieces again and again.
+      // The peer had every piece and wasn't counted. From now on it always is, or it could make us count all pieces
+      // again and again.
       this.#reneged.add(peer);
       this.countPeer(peer, 1);
     }
-    peer.fruitless = -1;
+    peer.emptyPickState = -1;
     if (this.wants(index)) peer.wanted--;
     const what = {
       cancel: !peer.fast,
@@ -316,39 +324,39 @@ export class PieceDownload {
     if (peer.wanted === 0) peer.setInterested(false);
   }
 
-  /** Whether a peer that has so many pieces is counted piece by piece; those that have everything aren't. */
+  /** Returns `true` if a peer with this many pieces is counted piece by piece. Peers with every piece are not. */
   #isCounted(peer: Peer, count: number): boolean {
     return count < peer.pieces.length || this.#reneged.has(peer);
   }
 
-  /** A peer told all that it has at once. */
+  /** Called when a peer's bitfield is known. */
   peerPieces(peer: Peer): void {
     this.countPeer(peer, 1);
     peer.wanted = peer.pieces.countShared(this.started.missing);
   }
 
-  /** A peer told all that it has at once, or left; `sign` is 1 or -1. */
+  /** Counts all pieces of a peer; `sign` is -1 when the peer leaves. */
   countPeer(peer: Peer, sign: 1 | -1): void {
     if (!this.#isCounted(peer, peer.pieces.count)) return;
     for (const index of peer.pieces) this.countPiece(index, sign);
   }
 
-  /** One peer more, or fewer, has a piece. */
+  /** Counts one more peer (`sign` is 1) or one less (-1) that has a piece. */
   countPiece(index: number, sign: 1 | -1): void {
     if (sign === 1) this.#picker.gained(index);
     else this.#picker.lost(index);
   }
 
   /**
-   * Asks a peer for as many blocks as it should be working on. The requests wait in its send buffer.
+   * Sends a peer requests until its pipeline is full. The messages wait in the peer's send buffer.
    *
-   * @param peer One that isn't closed.
+   * @param peer A peer that isn't closed.
    */
   fill(peer: Peer): void {
     if (!this.#stopped) this.#strategy.fill(peer);
   }
 
-  /** Takes back what those were asked for that have a piece, unless that is urgent, too; and finds memory for it. */
+  /** Takes back requests for other pieces from the peers that have a time-critical piece, and finds memory for it. */
   #makeWay(index: number): void {
     const urgent = new Set(this.#strategy.urgency.pieces);
     for (const peer of busyWithOthers(index, this.#host.peers())) {
@@ -356,37 +364,42 @@ export class PieceDownload {
       peer.output.flush();
     }
     if (!this.#picker.has(index) && !this.#active.get(index)?.parts) return;
-    // Where other torrents need theirs, it takes more than one piece's until this one is within its share.
+    // If other torrents need their share of the memory, more than one piece must go before this torrent is within its
+    // own.
     while (!this.#pool.available) {
-      const least = leastNeeded(this.#active.values(), urgent);
-      // What goes to disk gives its memory back when it is there.
+      const least = evictionCandidate(this.#active.values(), urgent);
+      // A piece that goes to disk frees its memory when it is written.
       if (!least || this.#takeMemory(least) === "soon") return;
     }
   }
 
-  /** A read of a peer has been parsed: asks it for more, and the others too if it made them something to do. */
+  /**
+   * Called when all messages of a read are handled: sends requests to the peer, or to all peers if blocks have become
+   * available.
+   */
   parsed(peer: Peer): void {
     if (this.#freed) this.fillAll();
     else this.fill(peer);
   }
 
-  /** Asks every peer that could do more: blocks or memory have become free. */
+  /** Sends requests to every peer that has room in its pipeline, because blocks or memory have become available. */
   fillAll(): void {
     if (this.#stopped) return;
     this.#strategy.starved = this.#freed = false;
-    this.#pool.sated();
-    // Those who answer come first: whoever doesn't would hold in vain what memory there is, again and again.
+    this.#pool.cancelWait();
+    // Peers that respond come first: quiet peers would hold the memory without using it.
     for (const peer of this.#host.peers()) if (!peer.closed && !peer.quiet) this.#fillNow(peer);
     for (const peer of this.#host.peers()) if (!peer.closed && peer.quiet) this.#fillNow(peer);
   }
 
-  /** A block came. */
+  /** Called when a block arrives. */
   received(peer: Peer, block: ReceivedBlock): void {
     const number = block.begin / BLOCK_SIZE;
     const piece = this.#active.get(block.index);
     const asked = block.latency >= 0;
-    // One that isn't outstanding is welcome only as a late answer, and none where another peer alone is to be heard.
-    const expected = asked || peer.requests.expectLate();
+    // A block without an outstanding request counts only as a late answer, and not if another peer holds the piece
+    // exclusively.
+    const expected = asked || peer.requests.unexpectedAnswer();
     const welcome = expected && piece !== undefined && this.#strategy.maySend(peer, piece, peer.lastReceived);
     if (!welcome || piece.has(number) || block.length !== piece.blockLength(number) || !piece.hold(number)) {
       if (asked && piece) this.started.release(piece, number);
@@ -401,24 +414,24 @@ export class PieceDownload {
     if (piece.complete) this.started.finish(piece);
   }
 
-  /** A peer won't send a block that it was asked for. */
+  /** Called when a peer rejects a request. */
   rejected(peer: Peer, index: number, begin: number): void {
     const piece = this.#active.get(index);
     if (!piece) return;
     const block = begin / BLOCK_SIZE;
-    // A reject that only answers our cancel says nothing about the peer.
+    // A reject that answers our own cancel says nothing about the peer.
     if (!peer.choking && !piece.has(block)) peer.turnedDown++;
     this.#freed ||= !piece.has(block);
-    // Alone it was to send it: it won't, if nothing else is outstanding.
+    // The peer held the failed piece exclusively and rejects the last request for it.
     if (piece.failed && piece.owner === peer.number && peer.requests.size === 0) this.#passOn(piece);
     else this.started.release(piece, block);
   }
 
   /**
-   * Takes back what a peer was asked for: it chokes us, is too slow, or left.
+   * Takes back requests of a peer that chokes us, is too slow or has left.
    *
-   * @param peer Which.
-   * @param what Which requests, and what becomes of its pieces.
+   * @param peer The peer.
+   * @param what Which requests are taken back, and which pieces the peer still holds exclusively.
    */
   takeBack(peer: Peer, { cancel = false, which = () => true, keeps = () => false }: TakingBack = {}): void {
     for (const piece of this.started.parole.of(peer)) {
@@ -434,15 +447,15 @@ export class PieceDownload {
     peer.requests.takeBack(which, { cancel, taken });
   }
 
-  /** A peer chokes us, or no longer does: what it won't answer is free for others. */
+  /** Called when a peer chokes or unchokes us. Blocks that the peer won't send become available to other peers. */
   choked(peer: Peer): void {
-    peer.requests.forgive();
+    peer.requests.clearOwed();
     const before = peer.requests.size;
-    // With BEP 6 every request that a choke drops is rejected, so what is left at the unchoke was forgotten; without it a
-    // choke drops them all without a word.
+    // With BEP 6 a choking peer rejects every request that it drops, so that requests left over at the unchoke were
+    // forgotten. Without it a choke drops all requests silently.
     const forgotten = !peer.choking || !peer.fast;
-    // Cancelled all the same after an unchoke: a peer that kept them would have more in its queue than it holds (`reqq`).
-    // What it may send while it chokes us is asked for already when it no longer does (BEP 6): that stays as it is.
+    // Requests are also cancelled after an unchoke: a peer that has kept them would have more in its queue than it
+    // holds (`reqq`). Requests for allowed-fast pieces stay: they were sent while the peer choked us (BEP 6).
     this.takeBack(peer, {
       cancel: !peer.choking,
       which: (index) => forgotten && !peer.allowedFast.has(index),
@@ -452,7 +465,7 @@ export class PieceDownload {
   }
 
   /**
-   * Regular work: requests that take too long go to others, and memory that is held in vain is freed.
+   * Regular work: passes late requests to other peers and frees memory that stands still.
    *
    * @param now Milliseconds.
    */
@@ -466,54 +479,59 @@ export class PieceDownload {
         isMissing: (index, begin) => this.#active.get(index)?.has(begin / BLOCK_SIZE) === false,
         takeBack: (what) => this.takeBack(peer, what),
       });
-      peer.probed = peer.requests.size > 0 && mayHaveDropped(peer, now);
+      peer.probePending = peer.requests.size > 0 && mayHaveDropped(peer, now);
     }
-    this.#endHolds(now);
+    this.#endExclusiveHolds(now);
     this.#endUnwanted(now);
     this.#freeMemory(now);
     this.fillAll();
   }
 
-  /** What isn't wanted any more is finished as long as it comes. */
+  /** Gives up unwanted pieces that have stopped arriving. */
   #endUnwanted(now: number): void {
     for (const piece of [...this.#active.values()]) {
-      if (!this.started.isWanted(piece.index) && now - piece.touched > UNWANTED_MS) this.#giveUp(piece);
+      if (!this.started.isWanted(piece.index) && now - piece.lastBlockAt > UNWANTED_MS) this.#giveUp(piece);
     }
   }
 
-  /** Nobody has a piece to itself for long, and what only the proven may send is given up when there are none. */
-  #endHolds(now: number): void {
+  /**
+   * Ends exclusive holds that have lasted too long, and gives up pieces reserved for trusted peers when there are none.
+   */
+  #endExclusiveHolds(now: number): void {
     const { parole } = this.started;
     if (parole.size > 0) {
       for (const piece of parole.open(now)) this.started.share(piece);
-      for (const piece of parole.late({ peers: () => this.#host.peers(), now })) this.#passOn(piece);
+      for (const piece of parole.overduePieces({ peers: () => this.#host.peers(), now })) this.#passOn(piece);
     }
     if (this.started.failed.size === 0) return;
     for (const piece of [...this.#active.values()]) {
-      if (piece.guarded && now - piece.touched > PROVEN_MS && !this.#strategy.hasProven(piece.index, now)) {
+      if (piece.provenOnly && now - piece.lastBlockAt > PROVEN_MS && !this.#strategy.hasProven(piece.index, now)) {
         this.#passOn(piece);
       }
     }
   }
 
-  /** Another torrent waits for memory that has less: it gets what stands still here. */
+  /** Gives memory of pieces that stand still to a torrent that has less and waits for some. */
   #yieldMemory(): void {
     const now = this.#platform.now();
     if (this.#stopped || now - this.#yieldedAt < YIELD_MS) return;
     this.#yieldedAt = now;
-    for (const piece of heldInVain(this.#active.values(), now)) this.#takeMemory(piece);
+    for (const piece of stalledPieces(this.#active.values(), now)) this.#takeMemory(piece);
   }
 
-  /** Nobody can be asked for a while: should memory be used up, others get what unfinished pieces take. */
+  /** Gives the memory of partial pieces to other torrents while this torrent is paused and memory is used up. */
   makeRoom(): void {
     if (this.#pool.available) return;
     for (const piece of [...this.#active.values()]) if (piece.inMemory) this.#takeMemory(piece);
   }
 
-  /** While memory is used up and a peer has nothing to do for that reason, gives up the least of the pieces that stand still. */
+  /**
+   * When memory is used up and a peer is idle for that reason, gives up the least deserving of the pieces that stand
+   * still.
+   */
   #freeMemory(now: number): void {
-    // Where a limit is what everybody waits for, memory is not.
-    if (this.#pool.available || Array.from(this.#host.peers()).some(({ held }) => held)) return;
+    // Where a rate limit holds peers back, memory doesn't.
+    if (this.#pool.available || Array.from(this.#host.peers()).some(({ readPaused }) => readPaused)) return;
     const idle = [...this.#host.peers()].filter((peer) =>
       !peer.closed && !peer.choking && !peer.snubbed && peer.amInterested && peer.requests.size === 0
     );
@@ -533,27 +551,27 @@ export class PieceDownload {
     heir.output.flush();
   }
 
-  /** Starts a piece anew some other time: what is here of it is dropped, what was asked for is taken back. */
+  /** Drops a piece and takes back its requests. It is started again later. */
   #giveUp(piece: PartialPiece): void {
     this.#withdraw(piece);
     this.started.drop(piece);
   }
 
   /**
-   * Others get the memory of a piece: what is here of it goes to disk, if it goes there in parts, or else is dropped.
+   * Frees the memory of a piece: writes it to disk if it goes there in parts, or else drops it.
    *
    * @returns When the memory is free.
    */
   #takeMemory(piece: PartialPiece): "now" | "soon" {
     this.#withdraw(piece);
-    if (this.started.shed(piece)) return "soon";
+    if (this.started.releaseMemory(piece)) return "soon";
     this.started.drop(piece);
     return "now";
   }
 
-  /** A piece that failed goes to somebody else, who sends all of it; it keeps its memory. */
+  /** Passes a failed piece to another peer, which sends all of it. The piece keeps its memory. */
   #passOn(piece: PartialPiece): void {
-    this.started.beginAnew(piece, () => true);
+    this.started.restartPiece(piece, () => true);
     this.#withdraw(piece);
     this.#freed = true;
   }

@@ -1,5 +1,5 @@
 /**
- * Which started pieces deserve their memory when there is none left.
+ * Which started pieces lose their memory when there is none left.
  *
  * @module
  */
@@ -7,51 +7,53 @@
 import { BLOCK_SIZE, type Peer } from "../../peer/mod.ts";
 import type { PartialPiece } from "./partial_piece.ts";
 
-/**
- * Milliseconds without a block after which a started piece may be given up when others could use its memory: one that nobody
- * would send now, and one that somebody would but doesn't ...
- */
+/** Milliseconds without a block after which a piece that no peer would send may lose its memory to another piece. */
 const STALE_MS = 5_000;
+/** Milliseconds without a block after which a piece that a peer would send, but doesn't, may lose its memory. */
 const STUCK_MS = 20_000;
-/** ... and so many more for a piece that is nearly complete. Peers that choke us come back; what they sent is worth a wait. */
+/**
+ * Extra milliseconds for a complete piece, in proportion for part of a piece. Peers that choke us unchoke us again, and
+ * what they have sent is worth waiting for.
+ */
 const PATIENCE_MS = 600_000;
-/** Milliseconds without a block after which another torrent may have a piece's memory, and for a piece that loses nothing by that. */
+/** Milliseconds without a block after which another torrent may take a piece's memory. */
 const VAIN_MS = 20_000;
+/** As {@linkcode VAIN_MS} for a piece that is written to disk in parts, which loses nothing. */
 const VAIN_IN_PARTS_MS = 3_000;
-/** What would take more seconds than this for a piece is slow, be it a peer or a piece ... */
+/** A peer or a piece is slow if the whole piece would take more seconds than this. */
 const SLOW_SECONDS = 120;
-/** ... once the piece has had this many milliseconds. */
+/** Age in milliseconds before which a piece doesn't count as slow. */
 const TRIAL_MS = 5_000;
-/** A slow piece of which this part is here is kept nevertheless. */
+/** A slow piece is kept if this part of it has been received. */
 const WORTH_KEEPING = 0.25;
 
 /**
- * Whether a peer would need long for a piece. One that has sent nothing yet is not known to be slow.
+ * Returns `true` if a peer would need long for a piece. A peer that has sent nothing yet isn't known to be slow.
  *
- * @param pieceSize In bytes.
- * @param down What came from the peer.
+ * @param pieceSize Size of the piece in bytes.
+ * @param down Payload received from the peer.
  */
 export function isSlowPeer(pieceSize: number, down: { readonly rate: number; readonly total: number }): boolean {
   return down.total > 0 && pieceSize > SLOW_SECONDS * down.rate;
 }
 
 /**
- * Started pieces that stand still, so that their memory is of more use to another torrent.
+ * Returns started pieces that have stalled, so that another torrent has more use for their memory.
  *
  * @param active Pieces that have been started.
- * @param now Milliseconds.
+ * @param now Current time in milliseconds.
  */
-export function heldInVain(active: Iterable<PartialPiece>, now: number): PartialPiece[] {
-  return [...active].filter(({ inMemory, parts, touched }) => {
-    return inMemory && now - touched > (parts === null ? VAIN_MS : VAIN_IN_PARTS_MS);
+export function stalledPieces(active: Iterable<PartialPiece>, now: number): PartialPiece[] {
+  return [...active].filter(({ inMemory, parts, lastBlockAt }) => {
+    return inMemory && now - lastBlockAt > (parts === null ? VAIN_MS : VAIN_IN_PARTS_MS);
   });
 }
 
 /**
- * Started pieces that come so slowly that they would hold their memory for long.
+ * Returns started pieces that arrive so slowly that they would hold their memory for long.
  *
  * @param active Pieces that have been started.
- * @param now Milliseconds.
+ * @param now Current time in milliseconds.
  */
 export function slowPieces(active: Iterable<PartialPiece>, now: number): PartialPiece[] {
   return [...active].filter((piece) => {
@@ -60,21 +62,25 @@ export function slowPieces(active: Iterable<PartialPiece>, now: number): Partial
   });
 }
 
+/** Options for {@linkcode leastDeserving}. */
+export interface LeastDeservingOptions {
+  /** Current time in milliseconds. */
+  readonly now: number;
+  /** Slow pieces that are tolerated. */
+  readonly slowLimit: number;
+  /** Every connected peer. */
+  readonly peers: Iterable<Peer>;
+}
+
 /**
- * The piece to give up when another peer could use the memory: of those that stand still for too long, or are slow while
- * there are too many of that kind, the one of which the least is here.
+ * Returns the piece that should give its memory to another peer's piece: of those that have stalled for too long, or
+ * are slow while there are too many slow pieces, the one with the fewest blocks; `null` if every piece should be kept.
  *
  * @param active Pieces that have been started.
- * @param options `now`: milliseconds. `slowLimit`: slow pieces that are tolerated. `peers`: every connected peer.
- * @returns A piece, or `null` when all deserve to be kept.
  */
 export function leastDeserving(
   active: Iterable<PartialPiece>,
-  options: {
-    readonly now: number;
-    readonly slowLimit: number;
-    readonly peers: Iterable<Peer>;
-  },
+  options: LeastDeservingOptions,
 ): PartialPiece | null {
   const pieces = [...active].filter((piece) => piece.inMemory);
   const slow = slowPieces(pieces, options.now);
@@ -87,7 +93,7 @@ export function leastDeserving(
   for (const piece of pieces) {
     const part = piece.received / piece.blockCount;
     const patience = (wouldBeSent(piece) ? STUCK_MS : STALE_MS) + PATIENCE_MS * part;
-    const inTheWay = options.now - piece.touched > patience || (crowded.has(piece) && part < WORTH_KEEPING);
+    const inTheWay = options.now - piece.lastBlockAt > patience || (crowded.has(piece) && part < WORTH_KEEPING);
     if (inTheWay && (!least || piece.received < least.received)) least = piece;
   }
   return least;

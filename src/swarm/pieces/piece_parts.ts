@@ -1,5 +1,5 @@
 /**
- * The memory of a piece that is too large to be held whole: parts that have a buffer for as long as blocks of them come.
+ * The memory of a piece that is too large to be held whole. Each part has a buffer while blocks of it are arriving.
  *
  * @module
  */
@@ -7,39 +7,42 @@
 import type { Bytes } from "../../base/bytes.ts";
 import { BLOCK_SIZE } from "../../peer/mod.ts";
 
-/** What {@linkcode PieceParts} work with. */
+/** What {@linkcode PieceParts} uses to take memory and to write parts to disk. */
 export interface PartMemory {
-  /** Bytes of a part: whole blocks. */
+  /** Length of a part in bytes, a multiple of the block size. */
   readonly length: number;
-  /** @returns A buffer of that length with anything in it, or `null` when there is no memory and `force` isn't set. */
+  /**
+   * Takes a buffer of {@linkcode PartMemory.length} bytes with arbitrary contents. Returns `null` if there is no memory
+   * and `force` isn't set.
+   */
   take(force: boolean): Bytes | null;
-  /** Takes a buffer back. */
+  /** Returns a buffer. */
   give(buffer: Bytes): void;
-  /** What is here of a part goes to disk. The buffer is to be given back, and the part noted as written, when it is there. */
+  /** Writes a part to disk. Then the buffer is to be returned and {@linkcode PieceParts.written} to be called. */
   leave(part: LeavingPart): void;
 }
 
 /** A part on its way to disk. */
 export interface LeavingPart {
-  /** Which. */
+  /** Number of the part. */
   readonly part: number;
-  /** Its buffer; the part begins with its first byte. */
+  /** Buffer of the part, which begins with the part's first byte. */
   readonly buffer: Bytes;
-  /** What of it is to be written. */
+  /** Ranges of the piece to be written. */
   readonly stretches: readonly Stretch[];
-  /** Whether an earlier write of the part is under way, of what has come anew since. */
+  /** Whether an earlier write of the same part is in progress. This one has the blocks that arrived since. */
   readonly again: boolean;
 }
 
-/** Bytes of a piece. */
+/** A range of bytes of a piece. */
 export interface Stretch {
-  /** First byte. */
+  /** Offset of the first byte. */
   readonly begin: number;
-  /** The byte after the last. */
+  /** Offset after the last byte. */
   readonly end: number;
 }
 
-/** Where the blocks of one piece are: in memory, or on disk, or nowhere yet. */
+/** Where the blocks of one piece are: in memory, on disk, or not yet received. */
 export class PieceParts {
   readonly #memory: PartMemory;
   readonly #size: number;
@@ -48,18 +51,18 @@ export class PieceParts {
   readonly #buffers: (Bytes | null)[];
   /** Parts that have a buffer. */
   readonly #held = new Set<number>();
-  /** For each part, how many of its blocks are asked for, or here in memory. */
+  /** For each part, the number of blocks that are requested, or received and in memory. */
   readonly #busy: Uint8Array;
-  /** For each part, how many of its blocks aren't here. */
+  /** For each part, the number of blocks that haven't been received. */
   readonly #missing: Uint8Array;
-  /** For each part, how many writes are under way. */
+  /** For each part, the number of writes in progress. */
   readonly #writing: Uint8Array;
-  /** For each block, 1 when it is on disk or on its way there. */
-  readonly #gone: Uint8Array;
+  /** For each block, 1 if it is on disk or being written. */
+  readonly #onDisk: Uint8Array;
 
   /**
    * @param size Bytes of the piece.
-   * @param memory Where its buffers come from and its parts go to.
+   * @param memory Source of buffers, and destination of parts.
    */
   constructor(size: number, memory: PartMemory) {
     this.#memory = memory;
@@ -69,7 +72,7 @@ export class PieceParts {
     const count = Math.ceil(size / memory.length);
     this.#buffers = new Array<Bytes | null>(count).fill(null);
     [this.#busy, this.#missing, this.#writing] = [new Uint8Array(count), new Uint8Array(count), new Uint8Array(count)];
-    this.#gone = new Uint8Array(this.#blockCount);
+    this.#onDisk = new Uint8Array(this.#blockCount);
     for (let part = 0; part < count; part++) this.#missing[part] = this.#endOf(part) - part * this.#perPart;
   }
 
@@ -78,23 +81,23 @@ export class PieceParts {
     return this.#held.size > 0;
   }
 
-  /** Whether a block is on disk or on its way there. */
+  /** Returns `true` if a block is on disk or being written. */
   isGone(block: number): boolean {
-    return this.#gone[block] === 1;
+    return this.#onDisk[block] === 1;
   }
 
-  /** Whether a block is on disk and can be read. */
+  /** Returns `true` if a block is on disk and can be read. */
   isOnDisk(block: number): boolean {
-    return this.#gone[block] === 1 && this.#writing[this.#partOf(block)] === 0;
+    return this.#onDisk[block] === 1 && this.#writing[this.#partOf(block)] === 0;
   }
 
-  /** The byte after the last of the part that a byte is in. */
+  /** Returns the offset after the last byte of the part that contains an offset. */
   endOfPart(at: number): number {
     const { length } = this.#memory;
     return Math.min(this.#size, (Math.floor(at / length) + 1) * length);
   }
 
-  /** Makes sure that there is memory for a block. @returns Whether there is. */
+  /** Takes memory for a block's part, if it has none. Returns `true` if there is memory for the block. */
   hold(block: number, force: boolean): boolean {
     const part = this.#partOf(block);
     if (this.#buffers[part] !== null) return true;
@@ -105,7 +108,7 @@ export class PieceParts {
     return true;
   }
 
-  /** @returns The first of the blocks for which there is memory that is as it should be; -1 when there is none. */
+  /** Returns the first block that has memory and passes a test, or -1 if there is none. */
   findHeld(isRight: (block: number) => boolean): number {
     for (const part of this.#held) {
       for (let block = part * this.#perPart; block < this.#endOf(part); block++) if (isRight(block)) return block;
@@ -113,59 +116,59 @@ export class PieceParts {
     return -1;
   }
 
-  /** Takes bytes of a block; there must be memory for it. */
+  /** Stores bytes of a block that has memory. */
   put(bytes: Bytes, begin: number): void {
     const part = Math.floor(begin / this.#memory.length);
     this.#buffers[part]!.set(bytes, begin - part * this.#memory.length);
   }
 
-  /** Bytes in memory; all in one part. */
+  /** Returns bytes in memory, which must be in one part. */
   bytes({ begin, end }: Stretch): Bytes {
     const part = Math.floor(begin / this.#memory.length);
     const start = part * this.#memory.length;
     return this.#buffers[part]!.subarray(begin - start, end - start);
   }
 
-  /** A block is asked for, or comes without that. */
+  /** Notes that a block is requested, or arrives without a request. */
   began(block: number): void {
     this.#busy[this.#partOf(block)]!++;
   }
 
-  /** A block isn't asked for any more and isn't here. */
+  /** Notes that a block that hasn't been received is no longer requested. Frees the buffer of an idle part. */
   ended(block: number): void {
     const part = this.#partOf(block);
     if (--this.#busy[part]! === 0) this.#release(part);
   }
 
-  /** A block is here. @returns Whether all of its part is. */
+  /** Notes that a block has been received. Returns `true` if the whole part has been received. */
   arrived(block: number): boolean {
     return --this.#missing[this.#partOf(block)]! === 0;
   }
 
-  /** What is here of a block's part goes to disk. */
+  /** Writes the part of a block to disk; every block of the part has been received. */
   leave(block: number): void {
     this.#leavePart(this.#partOf(block), () => true);
   }
 
   /**
-   * What is in memory goes to disk; nothing is asked for any more.
+   * Writes the received blocks in memory to disk and forgets all requests.
    *
-   * @param isHere Whether a block is here.
+   * @param isHere Returns `true` if a block has been received.
    */
   leaveAll(isHere: (block: number) => boolean): void {
     for (const part of [...this.#held]) this.#leavePart(part, isHere);
     this.#busy.fill(0);
   }
 
-  /** A part that left is on disk. */
+  /** Notes that a write of a part has ended. */
   written(part: number): void {
     this.#writing[part]!--;
   }
 
   /**
-   * Some blocks are to come anew, and nothing is asked for any more.
+   * Restarts some blocks and forgets all requests.
    *
-   * @param isHere Whether a block is here and stays.
+   * @param isHere Returns `true` if a block has been received and is kept.
    */
   reset(isHere: (block: number) => boolean): void {
     this.#busy.fill(0);
@@ -173,14 +176,14 @@ export class PieceParts {
     for (let block = 0; block < this.#blockCount; block++) {
       const part = this.#partOf(block);
       if (!isHere(block)) {
-        this.#gone[block] = 0;
+        this.#onDisk[block] = 0;
         this.#missing[part]!++;
       } else if (!this.isGone(block)) this.#busy[part]!++;
     }
     for (const part of [...this.#held]) if (this.#busy[part] === 0) this.#release(part);
   }
 
-  /** Gives all memory back. */
+  /** Frees all buffers. */
   close(): void {
     for (const part of [...this.#held]) this.#release(part);
   }
@@ -189,7 +192,7 @@ export class PieceParts {
     const stretches: { begin: number; end: number }[] = [];
     for (let block = part * this.#perPart; block < this.#endOf(part); block++) {
       if (this.isGone(block) || !isHere(block)) continue;
-      this.#gone[block] = 1;
+      this.#onDisk[block] = 1;
       const begin = block * BLOCK_SIZE;
       const end = Math.min(this.#size, begin + BLOCK_SIZE);
       const last = stretches.at(-1);
@@ -217,7 +220,7 @@ export class PieceParts {
     return Math.floor(block / this.#perPart);
   }
 
-  /** The block after the last of a part. */
+  /** Returns the number after the last block of a part. */
   #endOf(part: number): number {
     return Math.min(this.#blockCount, (part + 1) * this.#perPart);
   }

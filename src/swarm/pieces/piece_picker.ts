@@ -1,19 +1,20 @@
 /**
- * Which piece to start next: of those that come first the rarest, with ties broken at random, or the first.
+ * Picks the piece to start next: among the pieces of the highest level the rarest, with ties broken at random, or the
+ * first.
  *
  * @module
  */
 
-/** What a picker needs to know of a peer. */
+/** The pieces of a peer. */
 export interface PieceSet {
-  /** Whether the peer has a piece. */
+  /** Returns `true` if the peer has a piece. */
   has(index: number): boolean;
 }
 
-/** Levels of pieces: those of a higher one are picked before all others. */
+/** Levels of pieces. Pieces of a higher level are picked before all others. */
 export const PieceLevel = { low: -1, normal: 0, high: 1 } as const;
 
-/** Every level, the highest first. */
+/** Every level, highest first. */
 const LEVELS = [PieceLevel.high, PieceLevel.normal, PieceLevel.low];
 
 /** The pieces of one level, one array cut into buckets of equal availability. */
@@ -22,33 +23,42 @@ interface Order {
   /** Where each bucket begins; bucket n ends where n + 1 begins. */
   readonly begins: number[];
   size: number;
-  /** No piece before this one is in the order; kept when pieces are picked from the first on. */
+  /** No piece with a lower index is in the order. Used by sequential picks. */
   first: number;
 }
 
+/** Options for {@linkcode PiecePicker.pick}. */
+export interface PickOptions {
+  /**
+   * Whether a random piece of the highest level is picked, for the first pieces of a download: they should be complete
+   * soon, so that there is something to trade. `false` when absent.
+   */
+  readonly anywhere?: boolean;
+}
+
 /**
- * The pieces that have not been started, by level, and in each ordered by how many peers have them. All steps but a pick take
- * constant time (adding and removing take as long as the number of peers that have the piece): a piece that gains or loses a peer
- * swaps places with its bucket's edge.
+ * The pieces that haven't been started, by level and within each level by availability. Each step but a pick takes
+ * constant time (adding and removing a piece takes time proportional to its availability): a piece that gains or loses
+ * a peer swaps places with the edge of its bucket.
  *
- * Peers that have everything are not counted: they change no order.
+ * Peers that have everything aren't counted, since they don't change the order.
  */
 export class PiecePicker {
-  /** Whether pieces are picked from the first on, however rare they are. */
+  /** Whether pieces are picked by index instead of rarest first. */
   sequential = false;
   readonly #random: () => number;
   readonly #availability: Uint16Array;
-  /** Where a piece is in its order; -1 when it isn't. */
+  /** Where each piece is in its order, or -1. */
   readonly #place: Int32Array;
-  /** By piece; `null` while all are normal. */
+  /** Level of each piece; `null` while all are normal. */
   #levels: Int8Array | null = null;
-  /** By level, the lowest first; `null` while no piece was of it. */
+  /** The order of each level, lowest first; `null` while the level has had no piece. */
   readonly #orders: (Order | null)[] = [null, null, null];
   #size = 0;
 
   /**
-   * @param pieceCount Pieces of the torrent; none is in the order at first.
-   * @param random Uniform in 0 to 1; decides among pieces that are equally rare.
+   * @param pieceCount Pieces of the torrent. None is in the order at first.
+   * @param random Returns a number from 0 to 1, uniformly distributed, which decides among equally rare pieces.
    */
   constructor(pieceCount: number, random: () => number) {
     this.#random = random;
@@ -56,30 +66,31 @@ export class PiecePicker {
     this.#place = new Int32Array(pieceCount).fill(-1);
   }
 
-  /** How many pieces are in the order. */
+  /** Number of pieces in the order. */
   get size(): number {
     return this.#size;
   }
 
-  /** Whether a piece is in the order. */
+  /** Returns `true` if a piece is in the order. */
   has(index: number): boolean {
     return this.#place[index] !== -1;
   }
 
-  /** How many peers that don't have everything have a piece. */
+  /** Returns how many peers have a piece, without those that have everything. */
   availability(index: number): number {
     return this.#availability[index]!;
   }
 
-  /** The level of a piece: see {@linkcode PieceLevel}. */
+  /** Returns the level of a piece. See {@linkcode PieceLevel}. */
   levelOf(index: number): number {
     return this.#levels === null ? PieceLevel.normal : this.#levels[index]!;
   }
 
   /**
-   * Puts pieces into levels; each keeps its place among its equals, or gets one by chance where it is new.
+   * Assigns levels to all pieces. A piece whose level changes gets a random place in its bucket; the others keep
+   * theirs.
    *
-   * @param levelOf Gives the level of a piece; what is outside of {@linkcode PieceLevel} counts as the nearest.
+   * @param levelOf Returns the level of a piece. Values outside of {@linkcode PieceLevel} count as the nearest level.
    */
   setLevels(levelOf: (index: number) => number): void {
     this.#levels ??= new Int8Array(this.#place.length);
@@ -93,7 +104,7 @@ export class PiecePicker {
     }
   }
 
-  /** Puts a piece into the order, at a random place among its equals. */
+  /** Adds a piece to the order, at a random place in its bucket. */
   add(index: number): void {
     if (this.#place[index] !== -1) return;
     this.#size++;
@@ -115,7 +126,7 @@ export class PiecePicker {
     this.#swap(order, hole, begin + Math.floor(this.#random() * (hole - begin + 1)));
   }
 
-  /** Takes a piece out of the order. */
+  /** Removes a piece from the order. */
   remove(index: number): void {
     let hole = this.#place[index]!;
     if (hole === -1) return;
@@ -134,7 +145,7 @@ export class PiecePicker {
     if (hole !== order.size) this.#put(order, order.pieces[order.size]!, hole);
   }
 
-  /** One peer more has a piece. */
+  /** Notes that one more peer has a piece. */
   gained(index: number): void {
     const bucket = this.#availability[index]!++;
     const place = this.#place[index]!;
@@ -145,12 +156,12 @@ export class PiecePicker {
     const last = begins[bucket + 1]! - 1;
     this.#swap(order, place, last);
     begins[bucket + 1] = last;
-    // Landing at a random place among its new equals keeps two clients from walking in step.
+    // A random place in the new bucket keeps clients from picking the same pieces in the same order.
     const end = bucket + 2 < begins.length ? begins[bucket + 2]! : order.size;
     this.#swap(order, last, last + Math.floor(this.#random() * (end - last)));
   }
 
-  /** One peer fewer has a piece. */
+  /** Notes that one peer fewer has a piece. */
   lost(index: number): void {
     if (this.#availability[index] === 0) return;
     const bucket = this.#availability[index]!--;
@@ -166,14 +177,11 @@ export class PiecePicker {
   }
 
   /**
-   * The piece to start with a peer.
+   * Returns the piece to start with a peer, or -1 if the peer has none. The piece stays in the order.
    *
-   * @param from What the peer has.
-   * @param options `anywhere`: any piece of the highest level at random instead, for the first pieces of a download, which are to
-   * be whole soon so that there is something to trade.
-   * @returns A piece, or -1 when the peer has none of them. It stays in the order.
+   * @param from The peer's pieces.
    */
-  pick(from: PieceSet, options: { readonly anywhere?: boolean } = {}): number {
+  pick(from: PieceSet, options: PickOptions = {}): number {
     for (const level of LEVELS) {
       const order = this.#orders[level - PieceLevel.low];
       if (!order || order.size === 0) continue;
@@ -183,7 +191,7 @@ export class PiecePicker {
     return -1;
   }
 
-  #pickRarest(order: Order, from: PieceSet, { anywhere = false }: { readonly anywhere?: boolean }): number {
+  #pickRarest(order: Order, from: PieceSet, { anywhere = false }: PickOptions): number {
     const { pieces, size } = order;
     const start = anywhere ? Math.floor(this.#random() * size) : 0;
     for (let i = 0; i < size; i++) {

@@ -1,5 +1,5 @@
 /**
- * Peers that hang up when they are asked for more blocks than they hold, by address.
+ * Peers that hang up when they are sent more requests than their queue holds, by address.
  *
  * @module
  */
@@ -8,35 +8,35 @@ import { MAX_REMEMBERED_HOSTS } from "../../base/defences.ts";
 import { LruMap } from "../../base/lru_map.ts";
 import { BLOCK_SIZE, type Peer } from "../../peer/mod.ts";
 
-/** A connection that brought more than so many times what was outstanding at its end wasn't ended for that. */
+/** A connection that brought more than this many times its outstanding requests wasn't closed for their number. */
 const PIPELINES = 4;
-/** Requests that count as outstanding at the least, for {@linkcode PIPELINES}. */
+/** Lower bound for the outstanding requests that {@linkcode PIPELINES} multiplies. */
 const LEAST = 8;
 
-/** What is remembered of an address. */
+/** What is remembered about an address. */
 interface HangUp {
-  /** Requests that it may be asked for at once. */
+  /** Requests that may be outstanding at the same time. */
   readonly count: number;
-  /** Times in a row that it hung up. */
+  /** Number of times that the address hung up. */
   readonly times: number;
 }
 
-/** Remembers with how many requests outstanding peers hung up, so that they are asked for fewer when they are back. */
+/** Remembers how many requests were outstanding when peers hung up, so that they are sent fewer when they are back. */
 export class QueueOverflow {
   readonly #known = new LruMap<string, HangUp>(MAX_REMEMBERED_HOSTS);
 
-  /** A connection was made: it begins with as many requests as the address was found to hold. */
+  /** Limits the requests of a new connection to what its address was found to hold. */
   joined(peer: Peer, now: number): void {
     const known = this.#known.peek(peer.network);
     if (known) peer.requests.beginWith(known.count, { now, certain: known.times > 1 });
   }
 
-  /** A connection is over; what it was asked for hasn't been taken back yet. */
+  /** Learns from a connection that is over. Must be called before its requests are taken back. */
   left(peer: Peer): void {
     const { size, found } = peer.requests;
     if (peer.choking || size <= 1) return;
     const known = this.#known.peek(peer.network);
-    // Hung up after one more was tried, it holds as many as went well before.
+    // If the peer hung up after one more request was tried, it holds as many as before.
     const tried = known !== undefined && found < Infinity && size > known.count;
     if (!tried && peer.down.total > PIPELINES * Math.max(size, LEAST) * BLOCK_SIZE) return;
     const count = tried ? Math.max(known.count, found - 1) : Math.ceil(size / 2);

@@ -1,5 +1,5 @@
 /**
- * Which blocks a peer is asked for.
+ * Decides which blocks are requested from each peer.
  *
  * @module
  */
@@ -16,29 +16,29 @@ import type { PiecePicker } from "./piece_picker.ts";
 import { NO_URGENCY, shareOf, type Urgency } from "./time_critical.ts";
 import type { PartialPieces } from "./partial_pieces.ts";
 
-/** Pieces that are chosen at random rather than by rarity, so that there is soon something to trade. */
+/** Pieces picked at random, not by rarity, at the start of a download, so that there is soon something to trade. */
 const RANDOM_FIRST = 4;
 /**
- * Requests that a peer may turn down before it is left alone until the next regular turn. Some clients reject what they
- * have no time for; asked again at once, they and we would do nothing else.
+ * Requests that a peer may reject before it is asked for nothing until the next tick. Some clients reject requests that
+ * they are too busy for; asked again at once, both sides would do nothing else.
  */
 const MAX_TURNED_DOWN = 16;
-/** Failed pieces that are looked at each time that a peer has time. */
+/** Failed pieces that are looked at each time that a peer takes more requests. */
 const MOST_FAILED = 8;
 
-/** What is needed of the torrent to choose. */
+/** What {@linkcode RequestStrategy} needs from the torrent. */
 export interface RequestStrategyHost {
-  /** Every connected peer. */
+  /** Returns every connected peer. */
   peers(): Iterable<Peer>;
-  /** Bytes of a piece. */
+  /** Returns the size of a piece in bytes. */
   pieceSize(index: number): number;
 }
 
-/** Chooses what each peer is asked for, and starts pieces for that. */
+/** Decides which blocks are requested from each peer, and starts pieces for that. */
 export class RequestStrategy {
-  /** How long blocks will take that others were asked for. */
+  /** Estimates of when the outstanding blocks will arrive. */
   readonly waits = new Waits();
-  /** Pieces that come before all others, as far as they are wanted. */
+  /** Pieces that are requested before all others, as far as they are wanted. */
   urgency: Urgency = NO_URGENCY;
   /** Whether a peer could have been asked for more if there had been memory. */
   starved = false;
@@ -51,9 +51,8 @@ export class RequestStrategy {
   readonly #pool: BufferPool;
 
   /**
-   * @param host The torrent.
    * @param started The pieces.
-   * @param now Milliseconds.
+   * @param now Returns the current time in milliseconds.
    */
   constructor(host: RequestStrategyHost, started: PartialPieces, now: () => number) {
     this.#host = host;
@@ -66,9 +65,9 @@ export class RequestStrategy {
   }
 
   /**
-   * Asks a peer for as many blocks as it should be working on. The requests wait in its send buffer.
+   * Requests as many blocks from a peer as it should be working on. The requests wait in the peer's send buffer.
    *
-   * @param peer One that isn't closed.
+   * @param peer A peer whose connection isn't closed.
    */
   fill(peer: Peer): void {
     if (!peer.amInterested || (peer.choking && peer.allowedFast.size === 0)) return;
@@ -76,16 +75,16 @@ export class RequestStrategy {
     const least = peer.quiet || peer.snubbed || this.#hasStalled(peer);
     const depth = least ? 1 : Math.min(peer.requests.depth, depthAllowed(peer));
     let want = depth - peer.requests.size;
-    if (peer.probed && !peer.requests.full) want = Math.max(1, want);
-    // Asking in batches: nothing is said until a quarter of the queue is free.
+    if (peer.probePending && !peer.requests.full) want = Math.max(1, want);
+    // Requests go out in batches: none before a quarter of the queue is free.
     else if (want <= 0 || (want < depth / 4 && peer.requests.size > 0)) return;
-    peer.probed = false;
+    peer.probePending = false;
     const now = this.#now();
     if (this.urgency.pieces.length > 0) want = this.#fillUrgent(peer, { want, depth, now });
     if (this.#started.failed.size > 0) want = this.#fillFailed(peer, want, now);
     if (peer.proven) want = this.#join(peer, this.#started.parole.tried(), want, now);
     else if (this.#started.parole.awaits(peer.network, now)) return;
-    // Whoever isn't proven gets pieces of its own, as long as there are any.
+    // An unproven peer starts pieces of its own, as long as there are any.
     else want = this.#startPieces(peer, want, now);
     if (peer.proven || this.#started.parole.of(peer).length === 0) {
       for (const piece of this.#open) {
@@ -106,18 +105,19 @@ export class RequestStrategy {
       waits: this.waits,
       ending: this.#picker.size === 0,
       stuck: !this.#pool.available,
-      maySend: (piece) => this.maySend(peer, piece, now),
       depth,
       now,
     });
   }
 
-  /** Whether a peer has never sent anything, and others of its address kept pieces to themselves for nothing. */
+  /** Returns `true` if a peer has never sent payload and its network has stalled as an owner before. */
   #hasStalled(peer: Peer): boolean {
     return peer.down.total === 0 && this.#started.trust.stalled(peer.network);
   }
 
-  /** Starts new pieces with a peer, as its own if it isn't proven. @returns How many requests it could take besides. */
+  /**
+   * Starts new pieces with a peer, which owns them if it isn't proven. Returns how many more requests the peer takes.
+   */
   #startPieces(peer: Peer, want: number, now: number): number {
     const { parole } = this.#started;
     if (!peer.proven) {
@@ -126,7 +126,7 @@ export class RequestStrategy {
     if (peer.quiet && this.#open.size > 0) return want;
     while (want > 0 && this.#picker.size > 0 && this.#pool.available) {
       const alone = !peer.proven && !peer.quiet && parole.size < this.#mostOwned;
-      if (!peer.proven && (!parole.mayHold(peer) || (!alone && (peer.onParole || this.#open.size > 0)))) break;
+      if (!peer.proven && (!parole.mayOwnNewPiece(peer) || (!alone && (peer.onParole || this.#open.size > 0)))) break;
       const index = this.pick(peer);
       if (index < 0 || !this.mayStart(peer, index)) break;
       const piece = this.#started.start(index, now);
@@ -136,7 +136,7 @@ export class RequestStrategy {
     return want;
   }
 
-  /** Has a peer send the rest of pieces that are others'. @returns How many requests it could take besides. */
+  /** Requests the rest of other owners' pieces from a peer. Returns how many more requests the peer takes. */
   #join(peer: Peer, pieces: Iterable<PartialPiece>, want: number, now: number): number {
     for (const piece of pieces) {
       if (want <= 0) break;
@@ -148,12 +148,12 @@ export class RequestStrategy {
     return want;
   }
 
-  /** Pieces that one peer each may have to itself, since there is memory for so many only. */
+  /** Pieces that may have an owner: half of those for which there is memory. */
   get #mostOwned(): number {
     return Math.ceil(this.#pool.capacity / 2);
   }
 
-  /** Starts pieces that have failed with a peer that may send them alone. @returns How many requests it could take besides. */
+  /** Starts failed pieces with a peer that may own them. Returns how many more requests the peer takes. */
   #fillFailed(peer: Peer, want: number, now: number): number {
     const { parole, failed } = this.#started;
     let left = MOST_FAILED;
@@ -165,7 +165,7 @@ export class RequestStrategy {
       let piece = this.#active.get(index);
       if (piece === undefined) {
         if (!this.#picker.has(index) || !this.#pool.available) continue;
-        if (!peer.proven && !parole.mayHold(peer)) break;
+        if (!peer.proven && !parole.mayOwnNewPiece(peer)) break;
         if (!parole.mayOwn(index, ownerOf(peer), { peers: this.#host.peers(), now })) continue;
         piece = this.#started.start(index, now);
       }
@@ -174,7 +174,7 @@ export class RequestStrategy {
     return want;
   }
 
-  /** Asks a peer for blocks of urgent pieces. @returns How many requests it could take besides. */
+  /** Requests blocks of urgent pieces from a peer. Returns how many more requests the peer takes. */
   #fillUrgent(peer: Peer, parts: { readonly want: number; readonly depth: number; readonly now: number }): number {
     const { depth, now } = parts;
     const { pieces, awaited } = this.urgency;
@@ -195,9 +195,8 @@ export class RequestStrategy {
     }
     if (late.length === 0 || want <= 0) return want;
     const free = want + peer.requests.size;
-    const maySend = (piece: PartialPiece) => this.maySend(peer, piece, now);
     const peers = () => this.#host.peers();
-    askAgain(peer, { active: late, peers, waits: this.waits, ending: true, urgent: true, maySend, depth, now });
+    askAgain(peer, { active: late, peers, waits: this.waits, ending: true, urgent: true, depth, now });
     return free - peer.requests.size;
   }
 
@@ -208,42 +207,44 @@ export class RequestStrategy {
       const may = parole.mayOwn(index, ownerOf(peer), { peers: this.#host.peers(), now });
       return may ? this.#started.start(index, now) : null;
     }
-    // What somebody waits for all send together, unless some are proven and others aren't.
+    // An awaited piece is shared by all peers, or by the proven ones if there are any.
     const alone = !peer.proven && !this.urgency.awaited.has(index);
-    if (alone && !(parole.mayHold(peer) && parole.size < this.#mostOwned)) return null;
+    if (alone && !(parole.mayOwnNewPiece(peer) && parole.size < this.#mostOwned)) return null;
     if (!alone && this.#hasBetter(peer, index, now)) return null;
     const piece = this.#started.start(index, now);
     if (alone) parole.hold(piece, ownerOf(peer), now);
     return piece;
   }
 
-  /** Whether a piece that somebody waits for is, for a while, left to those who are proven. */
+  /** Returns `true` if an urgent piece without an owner is left to proven peers for a moment. */
   #leavesToProven(peer: Peer, piece: PartialPiece, now: number): boolean {
-    return piece.owner === null && now - piece.touched < PROVEN_MS && this.#hasBetter(peer, piece.index, now);
+    return piece.owner === null && now - piece.lastBlockAt < PROVEN_MS && this.#hasBetter(peer, piece.index, now);
   }
 
-  /** Whether a peer isn't proven, and another one is that would send a piece. */
+  /** Returns `true` if a peer isn't proven and a proven one would send a piece. */
   #hasBetter(peer: Peer, index: number, now: number): boolean {
     return !peer.proven && this.hasProven(index, now);
   }
 
-  /** Whether somebody proven would send a piece, who hasn't gone quiet. */
+  /** Returns `true` if a proven peer that hasn't gone quiet would send a piece. */
   hasProven(index: number, now: number): boolean {
     return wouldAnySend(index, { peers: this.#host.peers(), now, isOfKind: ({ proven }) => proven });
   }
 
-  /** Whether a peer that is known to be slow may take memory for a piece of its own: only while half of it is free of such. */
+  /**
+   * Returns `true` if a peer may start a piece; a slow peer only while slow pieces take less than half of the memory.
+   */
   mayStart(peer: Peer, index: number): boolean {
     if (!isSlowPeer(this.#host.pieceSize(index), peer.down)) return true;
     return slowPieces(this.#active.values(), this.#now()).length < this.slowLimit;
   }
 
-  /** How many pieces slow peers may have started. */
+  /** Number of slow pieces that may be started. */
   get slowLimit(): number {
     return Math.ceil(this.#pool.capacity / 2);
   }
 
-  /** The best piece to start with a peer; remembers when there is none, since looking costs a pass over all pieces. */
+  /** Returns the best piece to start with a peer, or -1. Vain searches, which look at all pieces, are remembered. */
   pick(peer: Peer): number {
     if (peer.choking) {
       for (const index of peer.allowedFast) {
@@ -252,22 +253,22 @@ export class RequestStrategy {
       return -1;
     }
     const state = this.#started.returned + peer.pieces.count;
-    if (peer.fruitless === state) return -1;
+    if (peer.emptyPickState === state) return -1;
     const { failed } = this.#started;
-    // Those that have failed are given away by other rules.
+    // Failed pieces are assigned by {@linkcode Parole.mayOwn} instead.
     const from = failed.size === 0
       ? peer.pieces
       : { has: (index: number) => peer.pieces.has(index) && !this.#started.suspects(index) };
     const index = this.#picker.pick(from, { anywhere: this.#started.have.count < RANDOM_FIRST });
     if (failed.size > 0) return index;
-    if (index < 0) peer.fruitless = state;
+    if (index < 0) peer.emptyPickState = state;
     return index;
   }
 
   #ask(peer: Peer, piece: PartialPiece, want: number, now: number): number {
     if (!this.maySend(peer, piece, now)) return want;
-    if (piece.failed && piece.owner === null && !piece.guarded) {
-      if (!peer.proven && !this.#started.parole.mayHold(peer)) return want;
+    if (piece.failed && piece.owner === null && !piece.provenOnly) {
+      if (!peer.proven && !this.#started.parole.mayOwnNewPiece(peer)) return want;
       if (!this.#started.parole.take(piece, ownerOf(peer), { peers: this.#host.peers(), now })) return want;
     }
     const isTrial = !peer.proven && piece.owner !== null && this.urgency.pieces.length === 0;
@@ -282,10 +283,13 @@ export class RequestStrategy {
     return rest > 0 ? 0 : want;
   }
 
-  /** Whether a peer may send blocks of a piece: nobody else owns it, and whoever is on parole is mixed with others only for want of others. */
+  /**
+   * Returns `true` if a peer may send blocks of a piece. A piece with an owner comes only from that source. A peer on
+   * parole shares a piece with others only if no other peer would send it, or if the piece has failed before.
+   */
   maySend(peer: Peer, piece: PartialPiece, now: number): boolean {
     if (piece.owner !== null) return piece.owner === peer.number;
-    if (piece.guarded) return peer.proven;
+    if (piece.provenOnly) return peer.proven;
     return !peer.onParole || piece.failed ||
       !wouldAnySend(piece.index, { peers: this.#host.peers(), now, isOfKind: (other) => !other.onParole });
   }

@@ -7,36 +7,41 @@
 import { BLOCK_SIZE, type Peer } from "../../peer/mod.ts";
 import { speedOf } from "./expected_speed.ts";
 
-/** Milliseconds without any block that was asked for, after which a peer counts as snubbing us. */
+/** A peer snubs us when none of the blocks that it was asked for has arrived for this many milliseconds. */
 const SNUB_MS = 30_000;
-/** Milliseconds for one request, besides the time that the peer needs for those before it. */
+/** Milliseconds for one request, besides twice the time that the peer needs for its queue. */
 const REQUEST_MS = 10_000;
 
-/** Which requests are taken back. */
+/** Options for taking back the requests of a peer. */
 export interface TakingBack {
-  /** Whether the peer is to be told; `false` when absent. */
+  /** Whether the peer is sent cancel messages; `false` when absent. */
   readonly cancel?: boolean;
-  /** Chooses among the requests, by piece and time; all when absent. */
+  /** Returns `true` for a request that is taken back, given its piece and time. Selects all requests when absent. */
   readonly which?: (index: number, time: number) => boolean;
-  /** Chooses those of the pieces that it alone may send which stay its own; none when absent. */
+  /** Returns `true` for a piece that the peer keeps as its owner. It keeps none when absent. */
   readonly keeps?: (index: number) => boolean;
 }
 
+/** Options for {@linkcode takeBackOverdue}. */
+export interface TakeBackOverdueOptions {
+  /** Current time in milliseconds. */
+  readonly now: number;
+  /** Returns `true` if a block hasn't been received. */
+  readonly isMissing: (index: number, begin: number) => boolean;
+  /** Takes the requests back. */
+  readonly takeBack: (what: TakingBack) => void;
+}
+
 /**
- * Takes back what a peer has had for too long, for others to fetch.
+ * Takes back requests that a peer hasn't answered for too long, so that other peers can be asked.
  *
- * @param peer One that was asked for something.
- * @param options `now`: milliseconds. `isMissing`: whether a block is still wanted. `takeBack`: carries it out.
+ * @param peer A peer with outstanding requests.
  */
 export function takeBackOverdue(
   peer: Peer,
-  { now, isMissing, takeBack }: {
-    readonly now: number;
-    readonly isMissing: (index: number, begin: number) => boolean;
-    readonly takeBack: (what: TakingBack) => void;
-  },
+  { now, isMissing, takeBack }: TakeBackOverdueOptions,
 ): void {
-  if (peer.held) return; // we don't look whether it answers
+  if (peer.readPaused) return; // blocks may be waiting in the socket unread
   if (now - peer.lastBlock > SNUB_MS) {
     peer.snubbed = true;
     peer.lastBlock = now;
@@ -45,14 +50,15 @@ export function takeBackOverdue(
     peer.output.flush();
     return;
   }
-  // It answers, but not what it was asked first: some clients drop what they have no room for without a word.
+  // The peer answers later requests but not the first ones: some clients drop requests that they have no room for
+  // without a reject.
   const dropped = peer.requests.findDropped(now, isMissing);
   if (dropped !== null) {
     takeBack({ cancel: true, which: (_, time) => time <= dropped, keeps: () => true });
     peer.output.flush();
     return;
   }
-  // There may be no later one to go by.
+  // Without a later request that was answered, only the time tells.
   const queue = 2000 * peer.requests.size * BLOCK_SIZE / Math.max(1, speedOf(peer));
   const { time: oldest } = peer.requests.first;
   if (oldest < peer.lastBlock && now - oldest > REQUEST_MS + queue) {
@@ -61,42 +67,40 @@ export function takeBackOverdue(
   }
 }
 
-/** Requests, one after the other, that are made to find out whether a peer has dropped the others. */
+/** Probe requests, one after the other, that show whether a peer has dropped its earlier requests. */
 const PROBES = 4;
 
 /**
- * Whether a peer that used to answer has become so quiet that one request more is to show whether it has dropped those before.
+ * Returns `true` if a peer that used to answer has been quiet for so long that one more request should be sent to it. A
+ * peer that answers the new request has dropped the earlier ones.
  *
- * @param peer One that was asked for something.
- * @param now Milliseconds.
- * @returns `true` if it is time for one.
+ * @param peer A peer with outstanding requests.
+ * @param now Current time in milliseconds.
  */
 export function mayHaveDropped(peer: Peer, now: number): boolean {
   const { requests } = peer;
-  if (peer.held || peer.snubbed || peer.down.total === 0 || requests.full) return false;
-  if (requests.newest - peer.lastBlock > (PROBES - 1) * requests.patience) return false;
-  return now - Math.max(peer.lastBlock, requests.newest) > requests.patience;
+  if (peer.readPaused || peer.snubbed || peer.down.total === 0 || requests.full) return false;
+  if (requests.newest - peer.lastBlock > (PROBES - 1) * requests.dropTimeout) return false;
+  return now - Math.max(peer.lastBlock, requests.newest) > requests.dropTimeout;
 }
 
-/**
- * Milliseconds for which a peer may owe us a block before it counts as quiet; more where blocks come that far apart anyway: so many
- * times that, and no more than this in all.
- */
+/** A peer counts as quiet when it has owed us a block for this many milliseconds. */
 const QUIET_MS = 2_500;
+/** A peer doesn't count as quiet before this many times the usual interval between its blocks has passed. */
 const QUIET_BLOCKS = 2;
+/** Upper bound for the milliseconds that {@linkcode QUIET_BLOCKS} gives a slow peer. */
 const MOST_QUIET_MS = 10_000;
 
 /**
- * Whether a peer doesn't send what it was asked for, until it sends something.
+ * Returns `true` if a peer doesn't send what it was asked for, so that other peers are preferred until it sends a
+ * block.
  *
- * @param peer A peer.
- * @param now Milliseconds.
- * @returns `true` if others are to be preferred to it.
+ * @param now Current time in milliseconds.
  */
 export function isQuiet(peer: Peer, now: number): boolean {
   const owed = now - peer.requests.owedSince;
-  if (owed < QUIET_MS || peer.held) return false;
-  // One block says little about those that follow it.
+  if (owed < QUIET_MS || peer.readPaused) return false;
+  // The rate after a single block says little about the blocks that follow.
   const perBlock = peer.down.total > BLOCK_SIZE ? 1000 * BLOCK_SIZE / Math.max(1, speedOf(peer)) : 0;
   return owed > Math.max(QUIET_MS, Math.min(MOST_QUIET_MS, QUIET_BLOCKS * perBlock));
 }

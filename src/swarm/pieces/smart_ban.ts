@@ -1,5 +1,5 @@
 /**
- * Whether a piece is right; and if not, whose fault it is.
+ * Checks complete pieces against their hashes, and finds the source of wrong blocks ("smart ban").
  *
  * @module
  */
@@ -13,45 +13,47 @@ import type { Platform } from "../../platform/platform.ts";
 import type { PartialPiece } from "./partial_piece.ts";
 import type { PartsOnDisk } from "./parts_on_disk.ts";
 
-/** What came for a piece that failed its hash. */
+/** The blocks of a piece that failed its hash check. */
 export interface Attempt {
   /** Digest of each block. */
   readonly digests: readonly Uint8Array[];
-  /** Who sent each block. */
+  /** Address of each block's sender. */
   readonly senders: readonly string[];
 }
 
 /**
- * Remembers what came for pieces that failed. Once the right data is known, whoever sent a block that differs from it is
- * to blame: nobody is punished for sharing a piece with a liar.
+ * Remembers the blocks of pieces that failed. Once the right data is known, the sender of each block that differs from
+ * it is to blame, and not every peer that shared the piece with a bad one.
  */
 export class BlockEvidence {
   readonly #attempts = new LruMap<number, Attempt[]>(MAX_SUSPECTS);
 
-  /** Pieces that have failed and not been right since; the first that failed comes first. */
+  /** Pieces that have failed and not passed since, oldest failure first. */
   get pieces(): readonly number[] {
     return this.#attempts.keys();
   }
 
-  /** How many pieces those are. */
+  /** Number of pieces that have failed and not passed since. */
   get size(): number {
     return this.#attempts.size;
   }
 
-  /** Whether a piece has failed and not been right since. */
+  /** Returns `true` if a piece has failed and not passed since. */
   suspects(piece: number): boolean {
     return this.#attempts.has(piece);
   }
 
   /**
-   * A piece failed its hash.
+   * Remembers the blocks of a piece that failed its hash check.
    *
-   * @param piece Which.
-   * @param attempt What had come.
-   * @returns Who is to blame for certain: the sender, when there was only one.
+   * @param piece Piece index.
+   * @param attempt The blocks and their senders.
+   * @returns The sender, if all blocks came from one network, so that it is certainly to blame; otherwise an empty
+   * array.
    */
   failed(piece: number, attempt: Attempt): string[] {
-    // Whoever has several addresses of a network has them all, and none is to be an alibi for another.
+    // The holder of several addresses in a network may control all of them, so that one address is no alibi for
+    // another.
     const networks = new Set(attempt.senders.map(networkOf));
     if (networks.size === 1) return [attempt.senders[0]!];
     const attempts = this.#attempts.peek(piece) ?? [];
@@ -62,11 +64,11 @@ export class BlockEvidence {
   }
 
   /**
-   * A piece that had failed is right now.
+   * Compares the remembered blocks of a piece that is right now with the right blocks.
    *
-   * @param piece Which.
+   * @param piece Piece index.
    * @param digests Digest of each right block.
-   * @returns Who had sent wrong blocks.
+   * @returns Addresses that had sent wrong blocks.
    */
   passed(piece: number, digests: readonly Uint8Array[]): string[] {
     const guilty = new Set<string>();
@@ -80,25 +82,25 @@ export class BlockEvidence {
   }
 }
 
-/** Blocks that are hashed before others have their turn. */
+/** Blocks that are hashed before other work gets a turn. */
 const BLOCKS_AT_ONCE = 64;
 
-/** What smart ban needs from the torrent. */
+/** What {@linkcode SmartBan} needs from the torrent. */
 export interface SmartBanHost {
-  /** SHA-1 of a piece. */
+  /** Returns the SHA-1 hash of a piece. */
   pieceHash(index: number): Uint8Array;
-  /** The address of a connection, over or not. */
+  /** Returns the address of a connection, open or closed. */
   hostOf(connection: number): string;
-  /** A piece failed its hash; `hosts` sent its blocks. */
+  /** Called when a piece failed its hash check; `hosts` sent its blocks. */
   pieceFailed(index: number, hosts: readonly string[]): void;
-  /** An address sent wrong data for certain. */
-  lied(host: string, index: number): void;
+  /** Called when an address has certainly sent wrong data. */
+  sentWrongData(host: string, index: number): void;
 }
 
-/** What smart ban works with. */
+/** Options for {@linkcode SmartBan}. */
 export interface SmartBanOptions {
-  /** The hash function. */
-  readonly platform: Pick<Platform, "digest" | "giveWay">;
+  /** Digests and yielding to other work. */
+  readonly platform: Pick<Platform, "digest" | "yieldToEventLoop">;
   /** Pieces that aren't held whole. */
   readonly onDisk: PartsOnDisk;
 }
@@ -106,43 +108,40 @@ export interface SmartBanOptions {
 /** Checks complete pieces against their hashes. */
 export class SmartBan {
   readonly #host: SmartBanHost;
-  readonly #platform: Pick<Platform, "digest" | "giveWay">;
+  readonly #platform: Pick<Platform, "digest" | "yieldToEventLoop">;
   readonly #onDisk: PartsOnDisk;
   readonly #evidence = new BlockEvidence();
 
-  /**
-   * @param host The torrent.
-   * @param options See {@linkcode SmartBanOptions}.
-   */
   constructor(host: SmartBanHost, { platform, onDisk }: SmartBanOptions) {
     this.#host = host;
     this.#platform = platform;
     this.#onDisk = onDisk;
   }
 
-  /** Pieces that have failed and not been right since. */
+  /** Pieces that have failed and not passed since. */
   get failed(): Pick<BlockEvidence, "pieces" | "size"> {
     return this.#evidence;
   }
 
-  /** Whether a piece has failed and not been right since: it should come from one peer alone. */
+  /** Returns `true` if a piece has failed and not passed since. It should come from one source alone. */
   suspects(index: number): boolean {
     return this.#evidence.suspects(index);
   }
 
   /**
-   * Checks a complete piece, and tells of those who are to blame if it, or an earlier attempt at it, is wrong.
+   * Checks a complete piece. Reports the senders of wrong blocks of this attempt or of earlier ones to the torrent.
    *
-   * @param piece Complete; must not change meanwhile.
-   * @returns Whether it is right; `null` when nobody can tell, since it isn't any more where it was written.
-   * @throws If it can't be read back.
+   * @param piece A complete piece, which must not change meanwhile.
+   * @returns Whether the piece is right; `null` if that can't be told because its files have moved since it was
+   * written.
+   * @throws The reason why the piece couldn't be read back.
    */
   async check(piece: PartialPiece): Promise<boolean | null> {
     const { index } = piece;
-    await undefined; // what follows may close connections, and the read of one is being parsed
+    await undefined; // the check may close connections, and one of them is parsing the read that completed the piece
     if (piece.parts !== null) await this.#onDisk.hashed(piece);
     if (this.#onDisk.isMoved(piece)) return null;
-    while (!piece.hashMore()) await this.#platform.giveWay();
+    while (!piece.hashMore()) await this.#platform.yieldToEventLoop();
     if (equalBytes(piece.digest, this.#host.pieceHash(index))) {
       const digests = this.suspects(index) ? await this.#digests(piece) : [];
       if (this.#onDisk.isMoved(piece)) return null;
@@ -159,14 +158,14 @@ export class SmartBan {
   }
 
   #accuse(hosts: readonly string[], index: number): void {
-    for (const host of hosts) this.#host.lied(host, index);
+    for (const host of hosts) this.#host.sentWrongData(host, index);
   }
 
   async #digests(piece: PartialPiece): Promise<Uint8Array[]> {
     const digests: Uint8Array[] = [];
     const read = piece.buffer === null ? new Uint8Array(BLOCK_SIZE) : null;
     for (let i = 0; i < piece.blockCount; i++) {
-      if (i % BLOCKS_AT_ONCE === BLOCKS_AT_ONCE - 1) await this.#platform.giveWay();
+      if (i % BLOCKS_AT_ONCE === BLOCKS_AT_ONCE - 1) await this.#platform.yieldToEventLoop();
       const digest = this.#platform.digest("sha1");
       const length = piece.blockLength(i);
       if (read !== null) await this.#onDisk.read(piece, i, read.subarray(0, length));

@@ -1,5 +1,6 @@
 /**
- * What each source of blocks has shown of itself: whether its data was right, and what it had a part in that was wrong.
+ * What is known about each source of blocks: whether its data passed hash checks, and which failed pieces it took part
+ * in.
  *
  * @module
  */
@@ -7,78 +8,80 @@
 import { MAX_FAILURES_REMEMBERED, MAX_REMEMBERED_HOSTS } from "../../base/defences.ts";
 import { LruMap } from "../../base/lru_map.ts";
 
-/** Failed pieces that nobody has been blamed for, past which whoever had a part in them isn't mixed with others at all. */
+/** Unresolved failed pieces that a source which has been right may have taken part in before it is on parole. */
 const MOST_FAILURES = 1;
-/** Whoever had a part in fewer than this share of the right pieces that another one had is suspected before that one. */
+/** A source that took part in less than this share of another source's right pieces is suspected before that source. */
 const LESS_KNOWN = 0.25;
 
-/** What is remembered of a source. */
+/** What is known about a source. */
 interface TrustRecord {
-  /** Right pieces that it had a part in. */
+  /** Number of right pieces that the source took part in. */
   right: number;
-  /** Pieces that it had a part in, that were wrong, and that haven't been right since. */
+  /** Wrong pieces that the source took part in and that haven't passed since. */
   readonly failed: Set<number>;
-  /** Whether it has kept a piece to itself without sending anything. */
+  /** Whether the source has owned a piece without sending a block of it. */
   stalled: boolean;
 }
 
 /**
- * Sources are networks of peers (see `networkOf`) and URLs of web seeds, so that a new connection changes nothing. A source is
- * proven once a piece was right that it had a part in, until a piece is wrong that it had a part in: then it is suspect, until
- * that piece is right and it wasn't its fault, or until a whole piece of its own is right.
+ * Records of sources by name. The sources are networks of peers (see `networkOf`) and URLs of web seeds, so that a new
+ * connection changes nothing.
+ *
+ * A source is proven once a piece that it took part in was right. It is suspect from when a piece that it took part in
+ * is wrong until that piece passes and the fault wasn't the source's, or until a piece that the source sent alone is
+ * right.
  */
 export class SourceTrust {
-  /** Called when somebody has become proven or suspect. */
+  /** Called when a source has become proven or suspect. */
   changed: () => void = () => {};
-  /** Who is suspected, by failed piece. */
+  /** Suspected sources, by failed piece. */
   readonly #suspects = new Map<number, Iterable<string>>();
   readonly #known = new LruMap<string, TrustRecord>(MAX_REMEMBERED_HOSTS);
 
-  /** Whether its data was right so far. */
+  /** Returns `true` if a source has sent right data and took part in no unresolved failure. */
   proven(source: string): boolean {
     const known = this.#known.peek(source);
     return known !== undefined && known.right > 0 && known.failed.size === 0;
   }
 
-  /** Whether it had a part in a right piece, whatever was wrong besides. */
+  /** Returns `true` if a source took part in a right piece, whatever failed besides. */
   hasBeenRight(source: string): boolean {
     return (this.#known.peek(source)?.right ?? 0) > 0;
   }
 
-  /** Failed pieces that it had a part in and that nobody has been blamed for. */
+  /** Returns the number of unresolved failed pieces that a source took part in. */
   failures(source: string): number {
     return this.#known.peek(source)?.failed.size ?? 0;
   }
 
-  /** Whether it must not be mixed with others: it had a part in several failed pieces, or in one and in none that was right. */
+  /** Returns `true` if a source mustn't share pieces: it has several open failures, or one and no right piece. */
   onParole(source: string): boolean {
     const known = this.#known.peek(source);
     return known !== undefined && known.failed.size > (known.right > 0 ? MOST_FAILURES : 0);
   }
 
-  /** Whether it has kept a piece to itself without sending anything, and not shown anything else since. */
+  /** Returns `true` if a source has owned a piece without sending a block, and taken part in no right piece. */
   stalled(source: string): boolean {
     const known = this.#known.peek(source);
     return known !== undefined && known.stalled && known.right === 0;
   }
 
-  /** It kept a piece to itself and sent nothing. */
+  /** Notes that a source owned a piece and sent no block of it. */
   hasStalled(source: string): void {
     this.#of(source).stalled = true;
   }
 
   /**
-   * A piece is right.
+   * Records a right piece.
    *
-   * @param index Which.
-   * @param sources Who had a part in it.
+   * @param sources The sources that took part in the piece.
    */
   passed(index: number, sources: ReadonlySet<string>): void {
     let changes = 0;
     for (const source of sources) {
       const known = this.#of(source);
       if (known.right++ === 0) changes++;
-      // All of it was its own: that proves more than a part in something wrong casts doubt on.
+      // A right piece from this source alone outweighs the failures that it took part in with others.
       if (sources.size > 1 || known.failed.size === 0) continue;
       known.failed.clear();
       changes++;
@@ -89,10 +92,9 @@ export class SourceTrust {
   }
 
   /**
-   * A piece is wrong.
+   * Records a wrong piece.
    *
-   * @param index Which.
-   * @param sources Who is suspected.
+   * @param sources The suspected sources.
    */
   failed(index: number, sources: ReadonlySet<string>): void {
     for (const source of sources) {
@@ -104,10 +106,10 @@ export class SourceTrust {
   }
 
   /**
-   * Those of several who had a part in a wrong piece that are suspected first.
+   * Returns the sources of a wrong piece that are suspected first: those that aren't proven or have far fewer right
+   * pieces than another source. Returns all sources if that leaves none.
    *
-   * @param sources All of them.
-   * @returns Those who aren't proven, or who are known for much less than another one; all when that tells nobody apart.
+   * @param sources The sources that took part in the piece.
    */
   suspects(sources: ReadonlySet<string>): Set<string> {
     const right = (source: string) => this.proven(source) ? this.#known.peek(source)!.right : 0;

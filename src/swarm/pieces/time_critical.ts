@@ -1,5 +1,6 @@
 /**
- * Who reads a torrent while it is being downloaded, and what that makes urgent. Decides only.
+ * Readers of a torrent that is being downloaded, and the pieces that they need soon (time-critical pieces). Nothing is
+ * requested here: {@linkcode ReadersHost.prioritise} does that.
  *
  * @module
  */
@@ -9,36 +10,36 @@ import { ShoalError } from "../../base/errors.ts";
 import type { Peer } from "../../peer/mod.ts";
 import type { PartialPiece } from "./partial_piece.ts";
 
-/** Pieces in a row. */
+/** A range of pieces. */
 export interface PieceRange {
-  /** The first. */
+  /** Index of the first piece. */
   readonly first: number;
-  /** The one after the last. */
+  /** Index after the last piece. */
   readonly end: number;
 }
 
-/** What readers make urgent. */
+/** The pieces that readers need soon. */
 export interface Urgency {
-  /** Missing pieces that come before all others, the most urgent first. */
+  /** Missing pieces that are requested before all others, the most urgent first. */
   readonly pieces: readonly number[];
-  /** Those of them that somebody waits for at this moment. */
+  /** The pieces that a reader waits for right now. */
   readonly awaited: ReadonlySet<number>;
 }
 
-/** Nothing is. */
+/** No piece is urgent. */
 export const NO_URGENCY: Urgency = { pieces: [], awaited: new Set() };
 
-/** What readers need of a download. */
+/** What readers need from a download. */
 export interface ReadersHost {
-  /** Pieces that are verified and written. */
+  /** Pieces that have been verified and written. */
   readonly have: { has(index: number): boolean };
-  /** Whether a piece that isn't there is to come. */
+  /** Returns `true` if a piece that isn't on disk is to come. */
   wants(index: number): boolean;
-  /** Something else is urgent from now on. */
+  /** Called when the urgent pieces change. */
   prioritise(urgency: Urgency): void;
 }
 
-/** Somebody who waits for a piece. */
+/** A reader waiting for a piece. */
 interface Waiter {
   readonly reader: PieceReader;
   readonly resolve: () => void;
@@ -49,16 +50,16 @@ interface Waiter {
 export class Readers {
   readonly #host: () => ReadersHost;
   readonly #readers = new Set<PieceReader>();
-  /** By piece, in the order in which the pieces were waited for. */
+  /** Waiters by piece, in the order in which the pieces were first waited for. */
   readonly #waiters = new Map<number, Set<Waiter>>();
   #over = false;
 
-  /** @param host Gives the download, which is another one when it was found out what is there. */
+  /** @param host Returns the current download, which is replaced when the torrent is opened again after an error. */
   constructor(host: () => ReadersHost) {
     this.#host = host;
   }
 
-  /** What is urgent now. */
+  /** The pieces that are urgent now. */
   get urgency(): Urgency {
     const awaited = new Set(this.#waiters.keys());
     if (this.#readers.size === 0) return NO_URGENCY;
@@ -71,7 +72,7 @@ export class Readers {
     return { pieces: [...pieces], awaited };
   }
 
-  /** @returns Another reader, whose window is empty at first. Close it. */
+  /** Opens a reader with an empty window. The caller closes the reader. */
   open(): PieceReader {
     const reader: PieceReader = new PieceReader({
       moved: () => this.#changed(),
@@ -82,7 +83,7 @@ export class Readers {
     return reader;
   }
 
-  /** A piece is verified and written. */
+  /** Resolves the waits for a piece that has been verified and written. */
   arrived(index: number): void {
     const waiters = this.#waiters.get(index);
     if (!waiters) return;
@@ -91,7 +92,7 @@ export class Readers {
     this.#changed();
   }
 
-  /** It was found out what is there already, or other pieces are to come: those who wait for what isn't are told so. */
+  /** Settles waits after a recheck or a new selection of files. Those for pieces that aren't to come are rejected. */
   checked(): void {
     for (const [index, waiters] of [...this.#waiters]) {
       if (this.#host().have.has(index)) this.arrived(index);
@@ -103,7 +104,7 @@ export class Readers {
     if (this.#readers.size > 0) this.#changed();
   }
 
-  /** Nothing more will come: the torrent was stopped. Those who wait are told so. */
+  /** Rejects all waits, since the torrent was stopped. */
   end(): void {
     this.#over = true;
     for (const waiters of this.#waiters.values()) for (const { reject } of waiters) reject(stoppedError());
@@ -146,7 +147,7 @@ export class Readers {
     this.#changed();
   }
 
-  /** @returns Whether nobody waits for the piece any more. */
+  /** Removes a waiter. Returns `true` if no other waiter is left for the piece. */
   #forget(index: number, waiter: Waiter): boolean {
     const waiters = this.#waiters.get(index);
     if (!waiters?.delete(waiter) || waiters.size > 0) return false;
@@ -154,28 +155,32 @@ export class Readers {
   }
 }
 
-/** One who reads: has a window of pieces that are to be here soon, and waits for single ones. */
+/** What {@linkcode PieceReader} needs from {@linkcode Readers}. */
+export interface PieceReaderHost {
+  /** Called when the window has moved. */
+  moved(): void;
+  /** Waits for a piece until the signal aborts. */
+  wait(index: number, signal: AbortSignal | undefined): Promise<void>;
+  /** Called when the reader is closed. */
+  close(): void;
+}
+
+/** One reader: a window of pieces that it will need soon, and waits for single pieces. */
 export class PieceReader {
-  readonly #host: {
-    moved(): void;
-    wait(index: number, signal: AbortSignal | undefined): Promise<void>;
-    close(): void;
-  };
+  readonly #host: PieceReaderHost;
   #window: PieceRange = { first: 0, end: 0 };
 
-  /** @param host {@linkcode Readers}, which makes it. */
-  constructor(
-    host: { moved(): void; wait(index: number, signal: AbortSignal | undefined): Promise<void>; close(): void },
-  ) {
+  /** @param host The readers of the torrent, which create this one. */
+  constructor(host: PieceReaderHost) {
     this.#host = host;
   }
 
-  /** Pieces that it will want, the first first. */
+  /** Pieces that the reader will need, in the order of their indexes. */
   get window(): PieceRange {
     return this.#window;
   }
 
-  /** Wants other pieces from now on. */
+  /** Moves the window. */
   move(window: PieceRange): void {
     const { first, end } = this.#window;
     if (window.first === first && window.end === end) return;
@@ -186,15 +191,14 @@ export class PieceReader {
   /**
    * Waits for a piece.
    *
-   * @param index Which.
-   * @param signal Gives up.
-   * @throws The signal's reason, or why the piece won't come.
+   * @param signal Aborts the wait.
+   * @throws The signal's reason, or an error that says why the piece won't come.
    */
   wait(index: number, signal?: AbortSignal): Promise<void> {
     return this.#host.wait(index, signal);
   }
 
-  /** It wants nothing any more; whoever still waits is told so. Harmless when called again. */
+  /** Empties the window and rejects the reader's waits. May be called again. */
   close(): void {
     this.#window = { first: 0, end: 0 };
     this.#host.close();
@@ -216,7 +220,10 @@ function stoppedError(): ShoalError {
   return new ShoalError("storage", { what: "cannot read", why: "the torrent was stopped" });
 }
 
-/** The missing pieces of several windows: the first of each, then the second of each, and so on; none comes twice. */
+/**
+ * Yields the missing pieces of several windows without duplicates: the first of each, then the second of each, and so
+ * on.
+ */
 function* merge(windows: readonly PieceRange[], isMissing: (index: number) => boolean): Generator<number> {
   const given = new Set<number>();
   let rows = windows.map(({ first, end }) => ({ at: first, end }));
@@ -235,13 +242,12 @@ function* merge(windows: readonly PieceRange[], isMissing: (index: number) => bo
 const LEAST_SHARE = 4;
 
 /**
- * How many free blocks of a piece one peer may be asked for, so that all who have the piece send a part of it, as large as they
- * are fast. Asked for all of it, the first one that has time would take as long as everybody together for everything.
+ * Returns how many free blocks of a piece a peer may be asked for, at least 4, so that every peer that has the piece
+ * sends a share in proportion to its rate. A single peer asked for the whole piece would need as long as all peers
+ * together need for all their requests. Returns the number of all blocks if no other peer would send any.
  *
- * @param peer The one that has time.
- * @param piece The piece.
+ * @param peer The peer that takes more requests.
  * @param peers Every connected peer.
- * @returns Blocks, 4 or more; all when nobody else would send any.
  */
 export function shareOf(peer: Peer, piece: PartialPiece, peers: Iterable<Peer>): number {
   let total = 0;
@@ -252,17 +258,15 @@ export function shareOf(peer: Peer, piece: PartialPiece, peers: Iterable<Peer>):
     count++;
   }
   if (count <= 1) return piece.blockCount;
-  // While nobody's speed is known all are alike.
+  // While no rate is known, all peers count alike.
   const part = total > 0 ? peer.down.rate / total : 1 / count;
   return Math.max(LEAST_SHARE, Math.ceil(piece.blockCount * part));
 }
 
 /**
- * Those who would send a piece but are busy with something.
+ * Returns the peers that would send a piece but have outstanding requests.
  *
- * @param index The piece.
  * @param peers Every connected peer.
- * @returns Them.
  */
 export function busyWithOthers(index: number, peers: Iterable<Peer>): Peer[] {
   const isBusy = (peer: Peer) => !peer.closed && peer.requests.size > 0;
@@ -270,13 +274,13 @@ export function busyWithOthers(index: number, peers: Iterable<Peer>): Peer[] {
 }
 
 /**
- * The piece whose memory goes to one that somebody waits for.
+ * Returns the started piece whose memory an awaited piece should get: the one with the fewest blocks that isn't urgent;
+ * `null` if there is none.
  *
  * @param active Pieces that have been started.
- * @param urgent Those that nobody may give up.
- * @returns The one of the others of which the least is here; `null` when there is none.
+ * @param urgent Pieces that must keep their memory.
  */
-export function leastNeeded(active: Iterable<PartialPiece>, urgent: ReadonlySet<number>): PartialPiece | null {
+export function evictionCandidate(active: Iterable<PartialPiece>, urgent: ReadonlySet<number>): PartialPiece | null {
   let least: PartialPiece | null = null;
   for (const piece of active) {
     if (!urgent.has(piece.index) && piece.inMemory && (!least || piece.received < least.received)) least = piece;

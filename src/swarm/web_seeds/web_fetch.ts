@@ -1,5 +1,5 @@
 /**
- * One request to a web seed after the other: from the head of the answer to bytes in pieces.
+ * A connection to a web seed: sends one request after the other and stores the answers in pieces.
  *
  * @module
  */
@@ -13,41 +13,46 @@ import type { WebPart } from "./web_files.ts";
 import { judgeReply, type WebReply } from "./web_reply.ts";
 import type { WebRun } from "./web_run.ts";
 
-/** Bytes that are read past rather than asked for anew when somebody else was quicker. */
+/** Bytes up to which data that another source has sent is read and dropped instead of making a new request. */
 const READ_PAST = 256 * 1024;
-/** Milliseconds without a byte after which a connection counts as quiet. */
+/** A connection counts as quiet after this many milliseconds without a byte. */
 const QUIET_MS = 3_000;
 const TOO_LONG = "its answer is longer than it says";
 const ZEROS: Bytes = new Uint8Array(16 * 1024);
 
-/** An answer that isn't what was asked for, or none. */
+/** Options for {@linkcode WebFailure}. */
+export interface WebFailureOptions {
+  /** Milliseconds that the server asks us to wait; `null` when absent. */
+  readonly after?: number | null;
+  /** Whether the answer makes no sense; `false` when absent. */
+  readonly fault?: boolean;
+}
+
+/** Thrown when a web seed doesn't answer, or not with what was requested. */
 export class WebFailure extends Error {
   override name = "WebFailure";
-  /** Milliseconds that the server wants us to wait, or `null`. */
+  /** Milliseconds that the server asks us to wait, or `null`. */
   readonly after: number | null;
-  /** Whether it makes no sense, rather than being bad luck. */
+  /** Whether the answer makes no sense, which counts as the server's fault. */
   readonly fault: boolean;
 
-  /**
-   * @param message Why.
-   * @param options `after`: milliseconds to wait. `fault`: whether the answer makes no sense.
-   */
-  constructor(message: string, options: { readonly after?: number | null; readonly fault?: boolean } = {}) {
+  /** @param message Reason for the user. */
+  constructor(message: string, options: WebFailureOptions = {}) {
     super(message);
     this.after = options.after ?? null;
     this.fault = options.fault ?? false;
   }
 }
 
-/** Something that a web seed hasn't got. */
+/** Thrown when a web seed doesn't have what was requested. */
 export class WebMissing extends Error {
   override name = "WebMissing";
-  /** What it was asked for; `null` when it is only that it must be asked otherwise. */
+  /** The part that was requested; `null` if the request only has to be made differently. */
   readonly part: WebPart | null;
 
   /**
-   * @param message Why.
-   * @param part What it was asked for.
+   * @param message Reason for the user.
+   * @param part The part that was requested.
    */
   constructor(message: string, part: WebPart | null) {
     super(message);
@@ -55,33 +60,41 @@ export class WebMissing extends Error {
   }
 }
 
-/** What a connection needs from its web seed. */
+/** What {@linkcode WebFetch} needs from its web seed. */
 export interface WebFetchHost {
   readonly platform: Pick<Platform, "now" | "wallClock" | "http">;
   readonly bind?: string;
-  /** How fast it may send, with others. */
+  /** Rate limit that the web seed shares with peers. */
   readonly limit?: BandwidthParty;
-  /** Counts what comes. */
+  /** Counts received bytes. */
   readonly down: RateMeter;
-  /** Waits until there is memory for a run, or it is over. */
+  /** Resolves when there is memory for a run, or the run has ended. */
   memory(run: WebRun): Promise<void>;
-  /** Something that was asked for begins to come. */
+  /** Called when an answer with data begins. */
   answered(): void;
 }
 
-/** One connection to a web seed: one request at a time. */
+/** Options for {@linkcode WebFetch.open}. */
+export interface WebRequestOptions {
+  /** URL of the request. */
+  readonly url: URL;
+  /** Whether the server sends whole files only. */
+  readonly wholeOnly: boolean;
+}
+
+/** A connection to a web seed, with one request at a time. */
 export class WebFetch {
-  /** What it is to fetch. */
+  /** The run that is being fetched. */
   run: WebRun | null = null;
-  /** The byte after its last run; -1 when there was none. */
+  /** Offset after the end of the last run; -1 if there was none. */
   last = -1;
-  /** Bytes a second of its last run. */
+  /** Bytes per second of the last run. */
   rate = 0;
   readonly #host: WebFetchHost;
   readonly #stop = new AbortController();
   readonly #kept: KeptConnection | null;
   #aborted: string | null = null;
-  /** Whether a body is being read, and the server is to blame if nothing comes. */
+  /** Whether a body is being read, so that the server is to blame if no bytes arrive. */
   #reading = false;
   #lastByte: number;
   #windowStart = 0;
@@ -89,12 +102,9 @@ export class WebFetch {
   #runStart: number;
   #runBytes = 0;
   readonly #allowance: Allowance | null;
-  /** Whether it isn't read from since the limit is used up. */
+  /** Whether reading is paused because the rate limit is used up. */
   #held = false;
 
-  /**
-   * @param host The web seed.
-   */
   constructor(host: WebFetchHost) {
     this.#host = host;
     this.#kept = host.platform.http.keep?.() ?? null;
@@ -102,30 +112,30 @@ export class WebFetch {
     this.#lastByte = this.#runStart = host.platform.now();
   }
 
-  /** Why it was ended; `null` when it wasn't. */
+  /** Why the connection was aborted; `null` if it wasn't. */
   get aborted(): string | null {
     return this.#aborted;
   }
 
-  /** Whether nothing has come for some time although it was asked. */
+  /** Returns `true` if nothing has arrived for some time although we read. */
   isQuiet(now: number): boolean {
     return !this.#held && now - this.#lastByte > QUIET_MS;
   }
 
-  /** It is done with: what it might have read is for others. */
+  /** Releases the connection and its share of the rate limit. */
   leave(): void {
     this.#allowance?.leave();
     this.#kept?.close();
   }
 
-  /** Ends what is under way. */
+  /** Aborts the current request. */
   abort(why: string): void {
     this.#aborted ??= why;
     this.#stop.abort();
     this.leave();
   }
 
-  /** Ends a request that brings too little. */
+  /** Aborts a request that brings too few bytes. */
   tick(now: number): void {
     if (!this.#reading || now - this.#windowStart < WEB_WINDOW_MS) return;
     if (this.#windowBytes < WEB_WINDOW_BYTES) {
@@ -135,7 +145,7 @@ export class WebFetch {
     this.#windowBytes = 0;
   }
 
-  /** A run has come to its end: takes note of how long it took. */
+  /** Measures a run that has ended. */
   finishedRun(): void {
     const now = this.#host.platform.now();
     if (this.run && this.#runBytes > 0) {
@@ -147,16 +157,14 @@ export class WebFetch {
   }
 
   /**
-   * Asks for a part.
+   * Requests a part.
    *
-   * @param part What.
-   * @param options `url`: where. `wholeOnly`: whether it sends whole files only.
-   * @returns The answer; to be cancelled.
-   * @throws {HttpError} If there is none.
+   * @returns The answer, which the caller cancels.
+   * @throws {HttpError} If there is no answer.
    */
   async open(
     part: WebPart,
-    options: { readonly url: URL; readonly wholeOnly: boolean },
+    options: WebRequestOptions,
   ): Promise<HttpStream> {
     const { platform, bind } = this.#host;
     this.#reading = false;
@@ -174,13 +182,13 @@ export class WebFetch {
   }
 
   /**
-   * Looks at the head of an answer.
+   * Checks the head of an answer.
    *
    * @param stream The answer.
-   * @param part What was asked for.
-   * @returns Where in the body the data is.
-   * @throws {WebMissing} If the server hasn't got it.
-   * @throws {WebFailure} If there is no data in it.
+   * @param part The part that was requested.
+   * @returns Where the data is in the body.
+   * @throws {WebMissing} If the server doesn't have the part.
+   * @throws {WebFailure} If the answer has no data.
    */
   judge(stream: HttpStream, part: WebPart): Extract<WebReply, { kind: "data" }> {
     const wallClock = this.#host.platform.wallClock();
@@ -198,9 +206,9 @@ export class WebFetch {
    * Reads a body into a run.
    *
    * @param stream The answer.
-   * @param run What it is for; where it stands is what was asked for.
-   * @param reply Where in the body the data is.
-   * @returns `true` when all that was asked for has come; `false` when something else is to be asked for.
+   * @param run The run, whose position is the beginning of the requested data.
+   * @param reply Where the data is in the body.
+   * @returns `true` if all requested data has arrived; `false` if another request should be made.
    * @throws {WebFailure} If the body is too short or too long.
    * @throws {HttpError} If the connection is cut off.
    */
@@ -225,16 +233,16 @@ export class WebFetch {
       }
       if (from < bytes.length && !reply.more) throw new WebFailure(TOO_LONG, { fault: true });
     }
-    // Only a body that is read to its end leaves the connection fit for the next request.
+    // A connection can be used for the next request only if the body has been read to its end.
     if (!reply.more && await this.#read(stream) !== null) throw new WebFailure(TOO_LONG, { fault: true });
     return true;
   }
 
   /**
-   * Fills a run with zeros that nobody has to send.
+   * Fills a part of a run with zeros, without a request.
    *
-   * @param run Where it stands is where they belong.
-   * @param length How many.
+   * @param run The run, whose position is where the zeros begin.
+   * @param length Number of zeros.
    */
   async zeros(run: WebRun, length: number): Promise<void> {
     for (let at = run.at, end = at + length; at < end;) {
@@ -244,7 +252,7 @@ export class WebFetch {
     }
   }
 
-  /** @returns How many bytes were taken or passed over; 0 when what comes next isn't wanted. */
+  /** Returns how many bytes were stored or skipped; 0 if the bytes that follow aren't wanted. */
   async #take(
     run: WebRun,
     piece: { readonly bytes: Bytes; readonly from: number; readonly to: number; readonly at: number },
@@ -276,7 +284,7 @@ export class WebFetch {
       this.#windowBytes += bytes.length;
       this.#runBytes += bytes.length;
       down.add(bytes.length);
-      this.#allowance?.took(bytes.length);
+      this.#allowance?.consume(bytes.length);
       return bytes;
     } catch (error) {
       this.#reading = false;
@@ -284,7 +292,7 @@ export class WebFetch {
     }
   }
 
-  /** Waits until the limit lets us read on; the server isn't to blame meanwhile. */
+  /** Waits until the rate limit allows reading on. The server isn't to blame meanwhile. */
   async #mayRead(allowance: Allowance): Promise<void> {
     for (let wait = allowance.wait(); wait !== null; wait = allowance.wait()) {
       this.#held = true;

@@ -1,5 +1,5 @@
 /**
- * What to ask a web seed for: from bytes of the torrent to URLs and ranges (BEP 19).
+ * Maps byte ranges of a torrent to requests to a web seed: URLs and ranges of files (BEP 19).
  *
  * @module
  */
@@ -7,29 +7,29 @@
 import { isFolder, type Metainfo, originalPaths } from "../../metainfo/mod.ts";
 import { FileMap } from "../../storage/layout.ts";
 
-/** Bytes of a torrent that one request brings. */
+/** A part of the torrent that one request fetches. */
 export interface WebPart {
-  /** Where to ask for them; `null` for zeros of padding (BEP 47), which nobody has to send. */
+  /** URL of the request; `null` for the zeros of a padding file (BEP 47), which need no request. */
   readonly url: string | null;
-  /** First byte, counted over the whole torrent. */
+  /** Offset of the first byte in the torrent. */
   readonly at: number;
-  /** Bytes. */
+  /** Number of bytes. */
   readonly length: number;
-  /** First byte in what the URL names. */
+  /** Offset of the first byte in the resource that the URL names. */
   readonly first: number;
-  /** Bytes of what the URL names. */
+  /** Size of that resource in bytes. */
   readonly size: number;
   /** Index of the file; -1 for padding. */
   readonly file: number;
 }
 
-/** What all web seeds of a torrent have in common; large for a large torrent. */
+/** What all web seeds of a torrent share; large for a large torrent. */
 export class WebFiles {
-  /** Where its bytes are. */
+  /** Where the torrent's bytes are in its files. */
   readonly map: FileMap;
-  /** Its files as it names them itself. */
+  /** Paths of the files as given in the torrent. */
   readonly paths: readonly (readonly Uint8Array[])[];
-  /** Whether it has a list of files. */
+  /** Whether the torrent has a list of files. */
   readonly isFolder: boolean;
 
   /** @param meta The torrent. */
@@ -46,8 +46,8 @@ export class FileParts {
   readonly #urlOf: (file: number) => string;
 
   /**
-   * @param url As it stands in the torrent.
-   * @param files The torrent's.
+   * @param url The URL as given in the torrent.
+   * @param files Files of the torrent.
    */
   constructor(url: string, files: WebFiles) {
     this.#map = files.map;
@@ -55,9 +55,10 @@ export class FileParts {
   }
 
   /**
-   * @param begin First byte, counted over the whole torrent.
-   * @param end The byte after the last.
-   * @returns What to ask for, in order.
+   * Returns the requests for a byte range of the torrent, in order.
+   *
+   * @param begin Offset of the first byte in the torrent.
+   * @param end Offset after the last byte.
    */
   parts(begin: number, end: number): WebPart[] {
     const found: WebPart[] = [];
@@ -76,19 +77,19 @@ export class FileParts {
     return found;
   }
 
-  /** @returns The first piece of a file, and the one after its last. */
+  /** Returns the first piece of a file, and the piece after its last. */
   piecesOf(file: number): { readonly first: number; readonly end: number } {
     return this.#map.piecesOfFile(file);
   }
 }
 
 /**
- * The URLs of a torrent's files at a web seed (BEP 19). Where the BEP leaves it open they are those that libtorrent and aria2
- * ask for: a folder's URL may lack its slash, and whatever the URL holds is kept as it is, a query too.
+ * Returns a function from a file's index to its URL at a web seed (BEP 19). Where the BEP leaves it open, the URLs are
+ * those that libtorrent and aria2 request: the slash after a folder may be missing, and everything in the URL is kept,
+ * including a query.
  *
- * @param url As it stands in the torrent: of the file, or of the folder that holds the torrent's file or folder.
- * @param files The torrent's.
- * @returns A function from a file's index to its URL.
+ * @param url The URL as given in the torrent: of the file, or of the folder that holds the torrent's file or folder.
+ * @param files Files of the torrent.
  */
 function fileUrls(url: string, files: Pick<WebFiles, "paths" | "isFolder">): (file: number) => string {
   const base = withoutFragment(url);
@@ -105,12 +106,12 @@ function withoutFragment(url: string): string {
   return url.split("#", 1)[0]!;
 }
 
-/** Names that would lead somewhere else, or nowhere. Storage knows neither. */
+/** Returns `true` for an empty name, `.` and `..`, which would change the path. Storage leaves them out as well. */
 function isDots(name: Uint8Array): boolean {
   return name.length <= 2 && name.every((byte) => byte === 0x2e);
 }
 
-/** A name as one component of a path: all but the unreserved characters (RFC 3986) are escaped. */
+/** Encodes a name as one path component: all but the unreserved characters (RFC 3986) are escaped. */
 function percentName(name: Uint8Array): string {
   let text = "";
   for (const byte of name) {

@@ -1,6 +1,6 @@
 /**
- * Which bytes to ask a web seed for: long runs of pieces that nobody has started, since every request costs the server more
- * than a block costs a peer; and what others have left lying.
+ * Chooses the bytes to request from a web seed: long runs of pieces that haven't been started, since a request costs
+ * the server more than a block costs a peer, and blocks of started pieces that other sources don't send.
  *
  * @module
  */
@@ -9,68 +9,71 @@ import type { Bitfield } from "../../base/bitfield.ts";
 import { BLOCK_SIZE, type Peer } from "../../peer/mod.ts";
 import type { PartialPiece } from "../pieces/partial_piece.ts";
 import type { PieceDownload } from "../pieces/piece_download.ts";
-import { keyOf } from "../pieces/endgame.ts";
+import { blockKey } from "../pieces/endgame.ts";
 import { WebRun, type WebRunHost } from "./web_run.ts";
 
-/** Bytes of the first run, of a web seed whose speed isn't known yet. */
+/** Bytes of the first run of a web seed, whose speed isn't known yet. */
 const FIRST_RUN = 4 * 1024 * 1024;
-/** A run is to take so many seconds ... */
+/** A run is as long as the web seed sends in this many seconds. */
 const RUN_SECONDS = 10;
-/** ... and to have no more bytes than this, that many being as good as more. */
+/** Upper bound for the bytes of a run; longer runs bring nothing more. */
 const MAX_RUN = 64 * 1024 * 1024;
-/** Part of what is missing, shared among all who fetch, that one run may take: so that all are done at about the same time ... */
+/**
+ * Part of its fair share of the missing pieces that one run may take, so that all sources end at about the same time.
+ */
 const FAIR_SHARE = 0.5;
-/** ... unless it takes no more seconds than this anyway. */
+/** A run may exceed its fair share if it takes no more seconds than this. */
 const SHORT_RUN_SECONDS = 0.25;
-/** Milliseconds without a block after which a started piece counts as left lying. */
+/** A started piece counts as left after this many milliseconds without a block. */
 const LEFT_MS = 3_000;
-/** Near the end what would take more milliseconds than this from somebody else is fetched as well. */
+/** Near the end, blocks that would take more milliseconds than this from another source are requested as well. */
 const LONG_MS = 5_000;
-/** A piece's time with a run, in milliseconds, above which idle peers are given some of the pieces ahead. */
+/** A run yields pieces ahead to idle sources only if all of them would take at least this many milliseconds. */
 const YIELD_MS = 1_000;
 
-/** What has to be known of a web seed to choose for it. */
+/** What the picker uses of a web seed. */
 export interface WebSource {
-  /** Its number, below 0. */
+  /** Number of the web seed; negative. */
   readonly number: number;
-  /** Pieces that it has, as far as is known. */
+  /** Pieces that the web seed has, as far as is known. */
   readonly pieces: Bitfield;
-  /** Bytes a second of one connection; 0 when not known. */
+  /** Bytes per second of one connection; 0 if unknown. */
   readonly rate: number;
-  /** Whether it sends files from their beginning only. */
+  /** Whether the web seed sends files only from their beginning. */
   readonly wholeOnly: boolean;
-  /** The byte after its last run; -1 when there was none. */
+  /** Offset after the end of the connection's last run; -1 if there was none. */
   readonly last: number;
-  /** Whether it hasn't sent anything for some time. */
+  /** Whether nothing has arrived for some time. */
   readonly quiet: boolean;
 }
 
-/** All runs of a torrent. */
+/** Options for {@linkcode WebPicker}. */
+export interface WebPickerOptions {
+  /** Bytes of a piece. */
+  readonly pieceLength: number;
+  /** Bytes of the torrent. */
+  readonly totalLength: number;
+  /** Returns every connected peer. */
+  readonly peers: () => Iterable<Peer>;
+  /** Returns the current time in milliseconds. */
+  readonly now: () => number;
+  /** Returns a number from 0 to 1, uniformly distributed. */
+  readonly random: () => number;
+}
+
+/** Chooses and keeps all runs of a torrent. */
 export class WebPicker implements WebRunHost {
   readonly started: PieceDownload["started"];
   readonly pieceLength: number;
   readonly totalLength: number;
   readonly #download: PieceDownload;
-  readonly #options: {
-    readonly peers: () => Iterable<Peer>;
-    readonly now: () => number;
-    readonly random: () => number;
-  };
+  readonly #options: WebPickerOptions;
   readonly #runs = new Map<WebRun, WebSource>();
 
-  /**
-   * @param download The pieces that are left.
-   * @param options `pieceLength`, `totalLength`: the torrent's. `peers`: every connected peer. `now`: milliseconds. `random`: 0 to 1.
-   */
+  /** @param download The download. */
   constructor(
     download: PieceDownload,
-    options: {
-      readonly pieceLength: number;
-      readonly totalLength: number;
-      readonly peers: () => Iterable<Peer>;
-      readonly now: () => number;
-      readonly random: () => number;
-    },
+    options: WebPickerOptions,
   ) {
     this.#download = download;
     this.started = download.started;
@@ -100,23 +103,23 @@ export class WebPicker implements WebRunHost {
   }
 
   /**
-   * Chooses what a web seed is to send next: what others have left lying comes first, then a row of new pieces, and at the end
-   * what it would send sooner than those who were asked.
+   * Chooses the next run of a web seed. Urgent pieces come first, then blocks that other sources have left, then new
+   * pieces, and at the end blocks that the web seed would send sooner than the sources that were asked for them.
    *
-   * @param source Which web seed; looked at again as long as the run lasts.
-   * @returns The run, or `null` when there is nothing for it.
+   * @param source The web seed, whose state is read again while the run lasts.
+   * @returns The run, or `null` if there is nothing to request.
    */
   claim(source: WebSource): WebRun | null {
-    const run = this.#urgent(source) ?? this.#leftLying(source, { ending: false }) ?? this.#fresh(source) ??
-      this.#leftLying(source, { ending: true });
+    const run = this.#urgent(source) ?? this.#stalledBlocks(source, { ending: false }) ?? this.#fresh(source) ??
+      this.#stalledBlocks(source, { ending: true });
     if (run) this.#runs.set(run, source);
     return run;
   }
 
   /**
-   * Ends a run; peers may have what it hasn't brought.
+   * Ends a run. Peers may be asked for what it hasn't brought.
    *
-   * @param run Which; harmless when it has ended.
+   * @param run The run; may have ended.
    */
   release(run: WebRun): void {
     if (run.over) return void this.#runs.delete(run);
@@ -125,9 +128,9 @@ export class WebPicker implements WebRunHost {
   }
 
   /**
-   * While others have nothing to do, the longest run lets them have half of what is ahead of it.
+   * Takes half of the pieces ahead from the longest run if peers or web seeds are idle.
    *
-   * @param idle Web seeds that have nothing to do.
+   * @param idle Number of idle web seeds.
    */
   share(idle: number): void {
     if (this.started.picker.size > 0 || this.#runs.size === 0) return;
@@ -145,7 +148,7 @@ export class WebPicker implements WebRunHost {
     this.#download.fillAll();
   }
 
-  /** Other pieces are wanted: no run goes on to one that isn't. */
+  /** Ends each run before a piece that isn't wanted any more. */
   trim(): void {
     for (const run of [...this.#runs.keys()]) run.trim();
   }
@@ -158,10 +161,10 @@ export class WebPicker implements WebRunHost {
   }
 
   /**
-   * Somebody waits for pieces: the runs that have one of them far ahead end, and so does one of those that have none of what is
-   * urgent, if nobody else has begun the piece. Those who had them choose anew.
+   * Called when readers wait for pieces. If a run has an awaited piece ahead, that run ends. If no source has started
+   * the piece, a run without urgent pieces ends. The web seeds of the ended runs choose again.
    */
-  hurry(): void {
+  yieldToUrgent(): void {
     const { pieces, awaited } = this.#download.urgency;
     const urgent = new Set(pieces);
     for (const index of awaited) {
@@ -172,7 +175,7 @@ export class WebPicker implements WebRunHost {
     }
   }
 
-  /** A row of new pieces that begins with the most urgent one. */
+  /** Returns a run of new pieces that begins with the most urgent one. */
   #urgent(source: WebSource): WebRun | null {
     const { picker, have } = this.started;
     const isFree = (index: number) => index < have.length && picker.has(index) && source.pieces.has(index);
@@ -184,23 +187,23 @@ export class WebPicker implements WebRunHost {
     return this.#row({ first, end }, source);
   }
 
-  /** Blocks of a started piece, next to each other; the piece that was left for the longest time comes first. */
-  #leftLying(source: WebSource, options: { readonly ending: boolean }): WebRun | null {
+  /** Returns a run of neighbouring blocks in a started piece; the piece that has been left for longest comes first. */
+  #stalledBlocks(source: WebSource, options: { readonly ending: boolean }): WebRun | null {
     const now = this.now();
     const busy = new Set(Array.from(this.#runs.keys(), (run) => run.piece));
     const patience = 2 * waitOf(source);
     const waits = options.ending ? this.#download.waits.at(now, () => this.peers()) : null;
     let best: { piece: PartialPiece; first: number; end: number } | null = null;
     for (const piece of this.started.active.values()) {
-      if (piece.owner !== null || piece.guarded || busy.has(piece) || !source.pieces.has(piece.index)) continue;
-      if (best && piece.touched >= best.piece.touched) continue;
-      const left = now - piece.touched >= LEFT_MS;
+      if (piece.owner !== null || piece.provenOnly || busy.has(piece) || !source.pieces.has(piece.index)) continue;
+      if (best && piece.lastBlockAt >= best.piece.lastBlockAt) continue;
+      const left = now - piece.lastBlockAt >= LEFT_MS;
       if (!left && !options.ending) continue;
       const wanted = (block: number) => {
         if (piece.has(block)) return false;
         if (piece.asked(block) === 0) return left || options.ending;
         if (!waits) return false;
-        const wait = waits.get(keyOf(piece.index, block)) ?? 0;
+        const wait = waits.get(blockKey(piece.index, block)) ?? 0;
         return wait > Math.max(LONG_MS, patience);
       };
       const stretch = longestStretch(piece.blockCount, wanted);
@@ -209,7 +212,7 @@ export class WebPicker implements WebRunHost {
     if (!best) return null;
     const { piece, first, end } = best;
     if (this.started.suspects(piece.index)) {
-      // From one alone, and all of it.
+      // A failed piece must come from one source completely.
       if (piece.received > 0 || !this.mayOwn(piece, source.number)) return null;
     }
     const start = piece.index * this.pieceLength;
@@ -221,13 +224,13 @@ export class WebPicker implements WebRunHost {
     });
   }
 
-  /** A row of pieces that nobody has started. */
+  /** Returns a run of pieces that haven't been started. */
   #fresh(source: WebSource): WebRun | null {
     const gap = this.#gapFor(source);
     return gap && this.#row(gap, source);
   }
 
-  /** As much of a gap as one run should have. */
+  /** Returns a run of suitable length at the beginning of a gap. */
   #row(gap: Gap, source: WebSource): WebRun {
     const count = Math.min(gap.end - gap.first, this.#runLength(source));
     for (let index = gap.first; index < gap.first + count; index++) this.started.reserve(index);
@@ -236,7 +239,7 @@ export class WebPicker implements WebRunHost {
     return new WebRun(this, { source: source.number, begin, end });
   }
 
-  /** How many pieces at most. */
+  /** Returns the number of pieces in a run at most. */
   #runLength(source: WebSource): number {
     if (source.wholeOnly) return Infinity;
     const bytes = source.rate > 0 ? Math.min(MAX_RUN, source.rate * RUN_SECONDS) : FIRST_RUN;
@@ -248,9 +251,10 @@ export class WebPicker implements WebRunHost {
   }
 
   /**
-   * Of the pieces of the highest level: where it goes on, when there is much to be had; else the largest gap (BEP 19), from its beginning, or from its middle when
-   * another run will soon come to its beginning. The very first begins anywhere, so that two who begin at the same time have
-   * something to trade.
+   * Chooses a gap among the pieces of the highest level: the one that follows the connection's last run if it is long
+   * enough, otherwise the largest (BEP 19), from its beginning, or from its middle if another run will soon reach its
+   * beginning. The first run of a download begins at a random piece, so that two clients that begin at the same time
+   * have something to trade.
    */
   #gapFor(source: WebSource): Gap | null {
     const { picker, have } = this.started;
@@ -286,10 +290,10 @@ export class WebPicker implements WebRunHost {
   }
 }
 
-/** Pieces in a row. */
+/** A range of pieces. */
 interface Gap {
   readonly first: number;
-  /** The one after the last. */
+  /** Index after the last piece. */
   readonly end: number;
 }
 
@@ -297,13 +301,13 @@ function lengthOf(gap: Gap): number {
   return gap.end - gap.first;
 }
 
-/** Milliseconds that a web seed needs for a block. */
+/** Returns the milliseconds that a web seed needs for a block. */
 function waitOf(source: WebSource): number {
   if (source.quiet) return Infinity;
   return source.rate > 0 ? 1000 * BLOCK_SIZE / source.rate : 0;
 }
 
-/** The longest row of numbers below `count` that are wanted. */
+/** Returns the longest range of numbers below `count` that are wanted. */
 function longestStretch(count: number, wanted: (at: number) => boolean): Gap {
   let best: Gap = { first: 0, end: 0 };
   for (let at = 0; at < count; at++) {

@@ -1,5 +1,5 @@
 /**
- * What to make of the head of a web seed's answer.
+ * Checks the head of a web seed's answer.
  *
  * @module
  */
@@ -7,40 +7,45 @@
 import { MAX_RETRY_AFTER_MS } from "../../base/defences.ts";
 import type { WebPart } from "./web_files.ts";
 
-/** What an answer is good for. */
+/** What an answer contains. */
 export type WebReply =
   /**
-   * Its body holds what was asked for: after `skip` bytes, `length` of them, less than was asked for, perhaps. `more`: whether
-   * it may go on after those.
+   * The body contains requested data: `length` bytes after `skip` other bytes, perhaps less than was requested. With
+   * `more` set the body may go on after the data.
    */
   | { readonly kind: "data"; readonly skip: number; readonly length: number; readonly more: boolean }
-  /** The server hasn't got this file, or another one of that name. */
+  /** The server doesn't have the file, or has another file of that name. */
   | { readonly kind: "missing"; readonly why: string }
-  /** Not now; `after`: milliseconds, as the server says, or `null`. */
+  /** The server can't answer now. It asks us to wait for `after` milliseconds, or doesn't say if `null`. */
   | { readonly kind: "busy"; readonly why: string; readonly after: number | null }
-  /** It makes no sense. */
+  /** The answer makes no sense. */
   | { readonly kind: "fault"; readonly why: string };
 
-/** Not for us, and not tomorrow: 401, 403, 404, 410, 451 (RFC 7725); and 416, which says that the file is shorter. */
+/**
+ * Statuses that mean that the server doesn't send us the file, now or later: 401, 403, 404, 410, 451 (RFC 7725), and
+ * 416, which says that the file is shorter.
+ */
 const MISSING = [401, 403, 404, 410, 416, 451];
-/** Later, perhaps. */
+/** Statuses that mean that a later request may succeed. */
 const BUSY = [408, 425, 429];
 
+/** Head of an answer. */
+export interface WebReplyHead {
+  /** HTTP status. */
+  readonly status: number;
+  /** Header fields. */
+  readonly headers: Headers;
+  /** Current time in milliseconds since 1970, for dates in `Retry-After`. */
+  readonly wallClock: number;
+}
+
 /**
- * Judges an answer.
+ * Decides what to do with an answer by its head.
  *
- * @param part What was asked for.
- * @param answer `status` and `headers`. `wallClock`: milliseconds since 1970.
- * @returns What to make of it.
+ * @param part The part that was requested.
+ * @param answer Head of the answer.
  */
-export function judgeReply(
-  part: WebPart,
-  answer: {
-    readonly status: number;
-    readonly headers: Headers;
-    readonly wallClock: number;
-  },
-): WebReply {
+export function judgeReply(part: WebPart, answer: WebReplyHead): WebReply {
   const { status, headers } = answer;
   if (status === 206 || status === 200) {
     const reply = status === 206 ? judgeRange(part, headers) : judgeWhole(part, headers);
@@ -55,8 +60,9 @@ export function judgeReply(
 }
 
 /**
- * An archive is often labelled as compressed because its name ends in `.gz`, and comes as it is stored: then sizes are those that
- * the torrent says. A server that compresses what it sends, though it was asked not to, has none of these sizes.
+ * Accepts an answer that is labelled as compressed if its size is that of the file in the torrent: archives are often
+ * labelled so because their name ends in `.gz`, and are sent as stored. A server that does compress its answer, which
+ * we asked it not to, sends another size.
  */
 function asStored(
   part: WebPart,
@@ -71,15 +77,15 @@ function asStored(
   return { kind: "missing", why: "it compresses what it sends" };
 }
 
-/** The size of the file in `Content-Range`; `null` if it isn't told. */
+/** Returns the size of the file in `Content-Range`; `null` if there is none. */
 function sizeIn(headers: Headers): number | null {
   const size = /\/(\d{1,16})$/.exec(headers.get("content-range")?.trim() ?? "")?.[1];
   return size === undefined ? null : Number(size);
 }
 
-/** 206 (RFC 9110, 14.4): one range, the one that was asked for or the beginning of it. */
+/** Checks a 206 answer (RFC 9110, 14.4): one range, which is the one that was requested or the beginning of it. */
 function judgeRange(part: WebPart, headers: Headers): WebReply {
-  const text = headers.get("content-range") ?? ""; // several ranges ("multipart/byteranges") have none
+  const text = headers.get("content-range") ?? ""; // absent for several ranges ("multipart/byteranges")
   const [, first, last, size] = /^bytes (\d{1,16})-(\d{1,16})\/(\d{1,16}|\*)$/i.exec(text.trim()) ?? [];
   if (first === undefined) return { kind: "fault", why: "it says 206 without a valid range" };
   if (size !== "*" && Number(size) !== part.size) return otherSize(part, Number(size));
@@ -93,7 +99,7 @@ function judgeRange(part: WebPart, headers: Headers): WebReply {
   return { kind: "data", skip: 0, length, more: false };
 }
 
-/** 200: the file from its beginning, whatever was asked for. */
+/** Checks a 200 answer, which contains the file from its beginning whatever range was requested. */
 function judgeWhole(part: WebPart, headers: Headers): WebReply {
   const size = lengthOf(headers);
   if (size !== null && size !== part.size) return otherSize(part, size);

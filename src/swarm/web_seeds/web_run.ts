@@ -1,5 +1,5 @@
 /**
- * A row of bytes that a web seed is to send, one after the other, and where they go.
+ * A run of bytes that a web seed sends in order, and the pieces in which the bytes are stored.
  *
  * @module
  */
@@ -10,52 +10,55 @@ import type { PartialPiece } from "../pieces/partial_piece.ts";
 import { cancelElsewhere } from "../pieces/endgame.ts";
 import type { PartialPieces } from "../pieces/partial_pieces.ts";
 
-/** What a run needs to know. */
+/** What {@linkcode WebRun} needs from the torrent. */
 export interface WebRunHost {
-  /** Pieces in the works. */
+  /** Started pieces. */
   readonly started: PartialPieces;
-  /** Bytes in every piece but the last. */
+  /** Bytes of every piece but the last. */
   readonly pieceLength: number;
-  /** Bytes in all. */
+  /** Bytes of the torrent. */
   readonly totalLength: number;
-  /** Every connected peer. */
+  /** Returns every connected peer. */
   peers(): Iterable<Peer>;
-  /** Milliseconds. */
+  /** Returns the current time in milliseconds. */
   now(): number;
-  /** Makes a web seed, by its number, the owner of a piece that has failed, if it may be. */
+  /** Tries to make a web seed, given by its number, the owner of a failed piece. Returns `true` if it is now. */
   mayOwn(piece: PartialPiece, source: number): boolean;
-  /** A run has ended, or become shorter. */
+  /** Called when a run has ended or become shorter. */
   changed(run: WebRun): void;
 }
 
+/** Options for {@linkcode WebRun}. */
+export interface WebRunOptions {
+  /** Number of the web seed. */
+  readonly source: number;
+  /** Offset of the first byte in the torrent, at the beginning of a block. */
+  readonly begin: number;
+  /** Offset after the last byte, at the end of a block. */
+  readonly end: number;
+  /** The started piece that contains the bytes. When absent, the bytes are whole pieces that have been reserved. */
+  readonly piece?: PartialPiece;
+}
+
 /**
- * Bytes of a torrent from `at` to `end`, blocks and pieces that nobody else fetches: pieces that it will come to are out of the
- * order, and the one that it is at is started, with its blocks asked for. Memory is taken when a piece's first byte comes.
+ * Bytes of the torrent from `at` to `end`, in blocks and pieces that no other source fetches. The pieces ahead are
+ * reserved. The current piece is started, with its blocks marked as requested. Memory for a piece is taken when its
+ * first byte arrives.
  */
 export class WebRun {
-  /** Number of the web seed, below 0: the numbers of peers are above. */
+  /** Number of the web seed, which is negative; the numbers of peers are positive. */
   readonly source: number;
   readonly #host: WebRunHost;
   #at: number;
   #end: number;
   #piece: PartialPiece | null = null;
-  /** The block that is coming, of a piece that isn't held whole. */
+  /** The block that is arriving, of a piece that isn't held whole. */
   #block: Bytes | null = null;
   #over = false;
 
-  /**
-   * @param host The download.
-   * @param options `source`: number of the web seed. `begin`, `end`: which bytes; whole blocks, the torrent's last one
-   * excepted. `piece`: the started piece that they lie in; else they are whole pieces, which are out of the order already.
-   */
   constructor(
     host: WebRunHost,
-    options: {
-      readonly source: number;
-      readonly begin: number;
-      readonly end: number;
-      readonly piece?: PartialPiece;
-    },
+    options: WebRunOptions,
   ) {
     this.#host = host;
     this.source = options.source;
@@ -64,43 +67,44 @@ export class WebRun {
     if (options.piece) this.#take(options.piece);
   }
 
-  /** The next byte that is wanted, counted over the whole torrent. */
+  /** Offset of the next wanted byte in the torrent. */
   get at(): number {
     return this.#at;
   }
 
-  /** The byte after the last that is wanted. */
+  /** Offset after the last wanted byte. */
   get end(): number {
     return this.#end;
   }
 
-  /** Whether nothing more is wanted. */
+  /** Whether no more bytes are wanted. */
   get over(): boolean {
     return this.#over || this.#at >= this.#end;
   }
 
-  /** Pieces ahead that aren't started. */
+  /** Number of pieces ahead that haven't been started. */
   get ahead(): number {
     if (this.over) return 0;
     const { pieceLength } = this.#host;
     return Math.ceil(this.#end / pieceLength) - Math.ceil((this.#at + (this.#piece ? 1 : 0)) / pieceLength);
   }
 
-  /** Whether it will come to a piece that isn't started, or is at it. */
+  /** Returns `true` if a piece is ahead or is the current piece. */
   holds(index: number): boolean {
     const start = index * this.#host.pieceLength;
     return !this.over && start < this.#end && start + this.#host.pieceLength > this.#at;
   }
 
-  /** The piece that it is at, if it is started. */
+  /** The current piece, if it has been started. */
   get piece(): PartialPiece | null {
     return this.#piece;
   }
 
   /**
-   * Makes room for the next byte; goes past pieces that somebody else has finished, or may finish alone.
+   * Takes memory for the next byte. Skips pieces that another source has finished, or that only another source may
+   * send.
    *
-   * @returns `false` when there is no memory. Then it is to be called again when there is.
+   * @returns `false` if there is no memory. The caller calls again when there may be some.
    */
   ready(): boolean {
     const { started } = this.#host;
@@ -124,12 +128,13 @@ export class WebRun {
   }
 
   /**
-   * Takes bytes in, at {@linkcode WebRun.at}. Only after {@linkcode WebRun.ready}, and while it isn't over.
+   * Stores bytes at {@linkcode WebRun.at}. May be called only after {@linkcode WebRun.ready}, and while the run isn't
+   * over.
    *
-   * @param source Where they are.
-   * @param from First of them.
-   * @param to After the last.
-   * @returns How many were taken: no more than the current piece has room for.
+   * @param source Buffer with the bytes.
+   * @param from Index of the first byte.
+   * @param to Index after the last byte.
+   * @returns How many bytes were stored, at most to the end of the current piece.
    */
   put(source: Bytes, from: number, to: number): number {
     const piece = this.#piece!;
@@ -142,7 +147,7 @@ export class WebRun {
       const length = piece.blockLength(block);
       const count = Math.min(left, block * BLOCK_SIZE + length - offset);
       if (piece.has(block)) this.#host.started.wasted += count;
-      // The rest has to wait for memory.
+      // The remaining bytes wait for memory.
       else if (offset === block * BLOCK_SIZE && !piece.hold(block)) return taken - left;
       else {
         this.#put(piece, source.subarray(from, from + count), offset);
@@ -159,9 +164,9 @@ export class WebRun {
   }
 
   /**
-   * Lets others have the last of the pieces ahead.
+   * Gives up the last pieces ahead, for other sources.
    *
-   * @param count How many; no more than {@linkcode WebRun.ahead}.
+   * @param count Number of pieces, at most {@linkcode WebRun.ahead}.
    */
   yieldLast(count: number): void {
     const { started, pieceLength } = this.#host;
@@ -173,7 +178,7 @@ export class WebRun {
     this.#host.changed(this);
   }
 
-  /** Ends before the first of the pieces ahead that isn't wanted any more. */
+  /** Shortens the run to end before the first piece ahead that isn't wanted any more. */
   trim(): void {
     if (this.over) return;
     const end = Math.ceil(this.#end / this.#host.pieceLength);
@@ -182,7 +187,7 @@ export class WebRun {
     if (index < end) this.yieldLast(end - index);
   }
 
-  /** Ends it: what isn't here is free for others. Harmless when it has ended. */
+  /** Ends the run and frees the blocks that haven't been received. May be called again. */
   release(): void {
     if (this.#over) return;
     const { started, pieceLength } = this.#host;
@@ -196,10 +201,10 @@ export class WebRun {
   }
 
   /**
-   * Tells how long the blocks of the current piece will take.
+   * Reports how long each block of the current piece will take.
    *
-   * @param tell Takes each block.
-   * @param perBlock Milliseconds for a block; Infinity when nothing comes.
+   * @param tell Called with each block.
+   * @param perBlock Milliseconds for a block; `Infinity` if nothing arrives.
    */
   waits(tell: (index: number, block: number, wait: number) => void, perBlock: number): void {
     const piece = this.#piece;
@@ -210,13 +215,13 @@ export class WebRun {
     });
   }
 
-  /** Makes sure that there is memory for the next byte. */
+  /** Takes memory for the next byte. Returns `true` if there is some. */
   #holdNext(piece: PartialPiece): boolean {
     const block = Math.floor((this.#at - piece.index * this.#host.pieceLength) / BLOCK_SIZE);
     return piece.has(block) || piece.hold(block);
   }
 
-  /** Puts bytes into a piece. A part of one may lose its memory at any time, but for whole blocks: they are put together here. */
+  /** Stores bytes in a piece. Blocks are assembled here, since a part may lose its memory unless a block is whole. */
   #put(piece: PartialPiece, bytes: Bytes, offset: number): void {
     if (piece.parts === null) return piece.put(bytes, offset);
     const at = offset % BLOCK_SIZE;
@@ -237,7 +242,7 @@ export class WebRun {
     if (piece.free === 0) this.#host.started.open.delete(piece);
   }
 
-  /** The current piece is done with, here or elsewhere. */
+  /** Leaves the current piece, which is finished or dropped. */
   #leave(): void {
     const end = Math.min((this.#piece!.index + 1) * this.#host.pieceLength, this.#host.totalLength);
     this.#piece = null;
@@ -254,18 +259,19 @@ export class WebRun {
       if (!piece.has(block)) started.release(piece, block);
     });
     for (let block = 0; block < piece.blockCount; block++) asked += piece.asked(block);
-    // Memory for a piece of which nothing is here would be held for whoever may come to it some time.
+    // An empty piece would keep its memory until a source happens to start it again.
     if (piece.owner === this.source || (piece.received === 0 && asked === 0)) started.drop(piece);
   }
 
   #received(piece: PartialPiece, block: number): void {
-    // Somebody else may have been asked in the endgame, and our own request may have been taken back by nobody but us.
+    // The block may also have been requested from a peer in the endgame, but our own request stands until we take it
+    // back.
     piece.receive(block, { sender: this.source, asked: true, now: this.#host.now() });
     if (piece.free === 0) this.#host.started.open.delete(piece);
     if (piece.asked(block) > 0) cancelElsewhere(piece, block, { peers: this.#host.peers(), sender: null });
   }
 
-  /** Blocks of a piece from the one that it is at to its end, or to the piece's. */
+  /** Visits the blocks of a piece from the current position to the end of the run or of the piece. */
   #forEachBlock(piece: PartialPiece, visit: (block: number) => void): void {
     const start = piece.index * this.#host.pieceLength;
     const end = Math.min(this.#end - start, piece.size);

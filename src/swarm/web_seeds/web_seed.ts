@@ -1,5 +1,5 @@
 /**
- * One web seed at work: its connections, what it hasn't got, and when it is tried again.
+ * A web seed: its connections, the files that it lacks, and when it is tried again.
  *
  * @module
  */
@@ -15,52 +15,64 @@ import type { FileParts, WebPart } from "./web_files.ts";
 import type { WebPicker, WebSource } from "./web_picker.ts";
 import type { WebRun } from "./web_run.ts";
 
-/** Why what was under way was ended. */
+/** Reason given when requests end because the torrent is paused. */
 const PAUSED = "the torrent is paused";
-/** Bytes that show that it works, though the connection was cut off after them. */
+/** Bytes after which a request counts as successful although the connection was cut off. */
 const WORTH_A_CONNECTION = 256 * 1024;
 
-/** What a web seed needs from the torrent. */
+/** What {@linkcode WebSeed} needs from the torrent. */
 export interface WebSeedHost {
-  /** The outside. */
+  /** Clocks and HTTP client. */
   readonly platform: Pick<Platform, "now" | "wallClock" | "http">;
-  /** What is to be fetched. */
+  /** Chooses what is requested. */
   readonly runs: WebPicker;
   /** Local address to connect from. */
   readonly bind?: string;
-  /** How fast it may send, with others. */
+  /** Rate limit that the web seed shares with peers. */
   readonly limit?: BandwidthParty;
-  /** Waits until there is memory for a run, or it is over. */
+  /** Resolves when there is memory for a run, or the run has ended. */
   memory(run: WebRun): Promise<void>;
-  /** It answers. */
+  /** Called when the web seed begins to answer. */
   connected(seed: WebSeed): void;
-  /** It doesn't, any more; `message`: why, and when it is tried again. */
+  /** Called when the web seed no longer answers; `message` says why, and when it is tried again. */
   disconnected(seed: WebSeed, message: string): void;
-  /** It doesn't, and hasn't before. */
+  /** Called when the web seed doesn't answer and hasn't answered before. */
   refused(seed: WebSeed, message: string): void;
-  /** Something went wrong that no server can be blamed for. */
+  /** Called when an error occurs that isn't the server's fault. */
   broke(error: unknown): void;
 }
 
-/** A server that has the torrent's data. */
-export class WebSeed {
-  /** As it stands in the torrent; names it, and nobody else. */
+/** Options for {@linkcode WebSeed}. */
+export interface WebSeedOptions {
+  /** URL as given in the torrent. */
   readonly url: string;
-  /** `host:port`, as peers have it. */
-  readonly name: string;
-  /** Takes the place of a connection's number; below 0. */
+  /** Number of the web seed as a source of blocks; below 0, unlike those of connections. */
   readonly number: number;
-  /** Pieces that it has, as far as is known. */
+  /** Number of pieces in the torrent. */
+  readonly pieceCount: number;
+  /** Makes the requests. Called when they are first needed. */
+  readonly parts: () => FileParts;
+}
+
+/** A server that has the torrent's data (BEP 19). */
+export class WebSeed {
+  /** The URL as given in the torrent, which identifies the web seed. */
+  readonly url: string;
+  /** `host:port`, as for peers. */
+  readonly name: string;
+  /** Stands for a connection number; negative. */
+  readonly number: number;
+  /** Pieces that the web seed has, as far as is known. */
   readonly pieces: Bitfield;
-  /** What came from it. */
+  /** Payload from the web seed. */
   readonly down = new RateMeter();
   readonly #host: WebSeedHost;
   readonly #makeParts: () => FileParts;
   readonly #backoff = new WebBackoff();
-  readonly #lanes = new Set<WebFetch>();
-  /** Those that were ended though nothing was wrong with them. */
+  readonly #connections = new Set<WebFetch>();
+  /** Connections that were ended without a fault. */
   readonly #left = new WeakSet<WebFetch>();
-  /** By file: where it was found after redirects. */
+  /** URL of each file after redirects, by file index. */
   readonly #redirects = new LruMap<number, string>(MAX_WEB_REDIRECTS);
   #madeParts: FileParts | null = null;
   #width = 1;
@@ -74,18 +86,9 @@ export class WebSeed {
 
   /**
    * @param host The torrent.
-   * @param options `url`: as it stands in the torrent. `number`: below 0. `pieceCount`: of the torrent. `parts`: how it is asked; made when
-   * it is needed.
+   * @param options See {@linkcode WebSeedOptions}.
    */
-  constructor(
-    host: WebSeedHost,
-    options: {
-      readonly url: string;
-      readonly number: number;
-      readonly pieceCount: number;
-      readonly parts: () => FileParts;
-    },
-  ) {
+  constructor(host: WebSeedHost, options: WebSeedOptions) {
     this.#host = host;
     this.url = options.url;
     this.number = options.number;
@@ -95,35 +98,35 @@ export class WebSeed {
     this.#makeParts = options.parts;
   }
 
-  /** Whether it has answered, and nothing has gone wrong since. */
+  /** Whether the web seed has answered and hasn't failed since. */
   get connected(): boolean {
     return this.#connected;
   }
 
-  /** Requests that are under way. */
+  /** Number of requests in progress. */
   get connections(): number {
-    return this.#lanes.size;
+    return this.#connections.size;
   }
 
-  /** Why it isn't used any more; `null` while it is. */
+  /** Why the web seed isn't used any more; `null` while it is. */
   get over(): string | null {
     return this.#over;
   }
 
-  /** Whether it could be asked for something. */
+  /** Returns `true` if a request may be made. */
   isReady(now: number): boolean {
-    return this.#over === null && !this.#paused && this.#lanes.size < this.#width && now >= this.#backoff.until;
+    return this.#over === null && !this.#paused && this.#connections.size < this.#width && now >= this.#backoff.until;
   }
 
-  /** Failures in a row. */
+  /** Number of failures in a row. */
   get failures(): number {
     return this.#backoff.failures;
   }
 
   /**
-   * Asks it for something, if there is something for it.
+   * Requests the next run, if there is one.
    *
-   * @returns Whether there was.
+   * @returns `true` if a run was found.
    */
   wake(): boolean {
     if (!this.isReady(this.#host.platform.now())) return false;
@@ -134,25 +137,25 @@ export class WebSeed {
     });
     const run = this.#claim(lane);
     if (!run) return false;
-    this.#lanes.add(lane);
+    this.#connections.add(lane);
     this.#work(lane, run).catch((error) => this.#failed(lane, error)).finally(() => {
       lane.leave();
       if (lane.run) this.#host.runs.release(lane.run);
-      this.#lanes.delete(lane);
+      this.#connections.delete(lane);
     });
     return true;
   }
 
-  /** Regular work: ends requests that bring too little. */
+  /** Regular work: ends requests that bring too few bytes. */
   tick(now: number, seconds: number): void {
     this.down.tick(seconds);
-    for (const lane of this.#lanes) lane.tick(now);
+    for (const lane of this.#connections) lane.tick(now);
   }
 
   /**
-   * Ends it for good.
+   * Stops using the web seed for good.
    *
-   * @param why For the user.
+   * @param why Reason for the user.
    */
   close(why: string): void {
     if (this.#over !== null) return;
@@ -160,19 +163,19 @@ export class WebSeed {
     this.leave(why);
   }
 
-  /** Ends what is under way, and lets nothing be asked for, or lets it again. */
+  /** Ends all requests and makes no new ones while paused. */
   setPaused(paused: boolean): void {
     this.#paused = paused;
     if (paused) this.leave(PAUSED);
   }
 
   /**
-   * Ends what is under way; it may be asked for something again.
+   * Ends all requests. New ones may be made.
    *
-   * @param why For the user.
+   * @param why Reason for the user.
    */
   leave(why: string): void {
-    for (const lane of this.#lanes) {
+    for (const lane of this.#connections) {
       this.#left.add(lane);
       lane.abort(why);
       if (lane.run) this.#host.runs.release(lane.run);
@@ -180,7 +183,7 @@ export class WebSeed {
     if (this.#connected) this.#away(why);
   }
 
-  /** It is of no use, and will be of none. */
+  /** Stops using a web seed that is of no use. */
   #giveUp(why: string): void {
     if (!this.#connected) this.#host.refused(this, why);
     this.close(why);
@@ -192,7 +195,7 @@ export class WebSeed {
 
   #claim(lane: WebFetch): WebRun | null {
     const seed = { pieces: this.pieces, number: this.number, last: lane.last };
-    const shareOf = () => Math.max(this.down.rate / Math.max(1, this.#lanes.size), lane.rate);
+    const shareOf = () => Math.max(this.down.rate / Math.max(1, this.#connections.size), lane.rate);
     const isWholeOnly = () => this.#wholeOnly;
     const now = () => this.#host.platform.now();
     const source: WebSource = {
@@ -212,7 +215,7 @@ export class WebSeed {
   }
 
   async #work(lane: WebFetch, first: WebRun): Promise<void> {
-    // Whoever woke us is to see that we are at work before we do anything.
+    // The caller should see that the web seed is busy before anything happens.
     await undefined;
     for (let run: WebRun | null = first; run !== null; run = this.#claim(lane)) {
       try {
@@ -227,7 +230,7 @@ export class WebSeed {
     }
   }
 
-  /** Fetches a run to its end, with as many requests as it takes. */
+  /** Fetches a run to its end, with as many requests as necessary. */
   async #fetch(lane: WebFetch, run: WebRun): Promise<void> {
     while (!run.over) {
       for (const part of this.#parts.parts(run.at, run.end)) {
@@ -239,7 +242,7 @@ export class WebSeed {
     }
   }
 
-  /** @returns Whether the part came to its end. */
+  /** Returns `true` if the part has arrived completely. */
   async #fetchPart(lane: WebFetch, run: WebRun, part: WebPart & { readonly url: string }): Promise<boolean> {
     const remembered = this.#redirects.peek(part.file);
     const url = new URL(remembered ?? part.url);
@@ -253,7 +256,7 @@ export class WebSeed {
       this.#remember(part, stream.url);
       return complete = await lane.consume(stream, run, reply);
     } catch (error) {
-      // What it leads to may have been meant for once only.
+      // The target of a remembered redirect may have been valid only once.
       const final = remembered === undefined || this.#over !== null || lane.aborted !== null;
       if (final || (error instanceof WebMissing && error.part === null)) throw error;
       this.#redirects.delete(part.file);
@@ -269,13 +272,13 @@ export class WebSeed {
     this.#redirects.set(part.file, url);
   }
 
-  /** It sends a file from its beginning when it is asked for its middle: bearable when little comes before. */
+  /** Handles a server that sends a file from its beginning instead of a range, tolerable if few bytes come before. */
   #takesWholeFiles(skip: number, part: WebPart): void {
     const known = this.#wholeOnly;
     this.#wholeOnly = true;
     if (skip <= Math.max(part.length, 1 << 20)) return;
     if (known) throw new WebFailure("it can't send parts of files", { fault: true });
-    // What is asked for next is chosen with that in mind.
+    // The next run is chosen with that in mind.
     throw new WebMissing("it can't send parts of files", null);
   }
 
@@ -291,7 +294,7 @@ export class WebSeed {
     if (this.#mayGrow) this.#width = MAX_WEB_CONNECTIONS;
   }
 
-  /** It hasn't got a file, so that the file's pieces are to come from others. */
+  /** Notes that the web seed doesn't have a file, so that the file's pieces must come from other sources. */
   #hasNot({ message, part }: WebMissing): void {
     if (part === null || this.#over !== null) return;
     const { first, end } = this.#parts.piecesOf(part.file);
@@ -307,8 +310,8 @@ export class WebSeed {
     if (error instanceof WebFailure && error.fault && ++this.#faults >= MAX_WEB_FAULTS) {
       return this.#giveUp(`given up: ${message}`);
     }
-    if (this.#lanes.size > 1) {
-      // It serves the other one: perhaps it wants to see one of us only.
+    if (this.#connections.size > 1) {
+      // The web seed serves the other connection: it may allow only one.
       this.#mayGrow = false;
       this.#width = 1;
       return;
@@ -326,37 +329,37 @@ export class WebSeed {
   }
 }
 
-/** Like a peer's `host:port`. */
+/** Returns `host:port` of a URL. */
 function nameOf(url: URL): string {
   return `${url.hostname}:${url.port || (url.protocol === "https:" ? 443 : 80)}`;
 }
 
-/** Milliseconds after the first failure; doubled with each that follows ... */
+/** Milliseconds to wait after the first failure, doubled with each further one. */
 const FIRST_MS = 5_000;
-/** ... up to this. */
+/** Longest wait after a failure in milliseconds. */
 const LAST_MS = 5 * 60_000;
 
-/** Failures in a row, and the wait that they make. */
+/** Counts failures in a row and computes the back-off. */
 class WebBackoff {
   #failures = 0;
   #until = -Infinity;
 
-  /** When it may be tried again, in milliseconds. */
+  /** When the web seed may be tried again, in milliseconds. */
   get until(): number {
     return this.#until;
   }
 
-  /** Failures since something last came. */
+  /** Number of failures since data last arrived. */
   get failures(): number {
     return this.#failures;
   }
 
   /**
-   * It failed.
+   * Notes a failure.
    *
-   * @param now Milliseconds.
-   * @param after Milliseconds that the server wants us to wait, or `null`.
-   * @returns Milliseconds until it may be tried again.
+   * @param now Current time in milliseconds.
+   * @param after Milliseconds that the server asks us to wait, or `null`.
+   * @returns Milliseconds until the web seed may be tried again.
    */
   failed(now: number, after: number | null): number {
     const wait = after ?? Math.min(LAST_MS, FIRST_MS * 2 ** Math.min(this.#failures, 16));
@@ -365,7 +368,7 @@ class WebBackoff {
     return wait;
   }
 
-  /** It sent what it was asked for. */
+  /** Notes a success. */
   succeeded(): void {
     this.#failures = 0;
   }

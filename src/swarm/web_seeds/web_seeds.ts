@@ -1,5 +1,5 @@
 /**
- * The web seeds of a torrent: which are known, which are at work, and which are done with.
+ * The web seeds of a torrent: known, in use, and given up.
  *
  * @module
  */
@@ -14,53 +14,49 @@ import type { WebRun } from "./web_run.ts";
 import { WebPicker } from "./web_picker.ts";
 import { WebSeed, type WebSeedHost } from "./web_seed.ts";
 
-/** What it is called where peers have their client's name. */
+/** Stands for the client's name in events. */
 const CLIENT = "web seed";
-/** Milliseconds without memory after which a run is given up: what others have left lying may need none. */
+/** Milliseconds without memory after which a run is given up, since another run may need no memory. */
 const HUNGRY_MS = 10_000;
 
-/** What {@linkcode WebSeeds} are made of. */
+/** Options for {@linkcode WebSeeds}. */
 export interface WebSeedsOptions {
-  /** The outside. */
+  /** Clocks, random numbers and HTTP client. */
   readonly platform: Platform;
-  /** What the torrent holds; the web seeds that it names are known from the beginning. */
+  /** The torrent, whose web seeds are added at once. */
   readonly meta: Metainfo;
-  /** Local address to connect from, when one was chosen. */
+  /** Local address to connect from, if one was chosen. */
   readonly bind?: string | undefined;
-  /** How fast all peers and web seeds may be; as fast as they can when absent. */
+  /** Rate limits of all peers and web seeds; none when absent. */
   readonly limits?: BandwidthParties;
-  /** Takes what happens. */
+  /** Called with each event. */
   tell(event: Omit<PeerEvent, "infohash">): void;
 }
 
-/** What {@linkcode WebSeeds} work with. */
+/** What {@linkcode WebSeeds} needs from the torrent. */
 export interface WebSeedsHost {
-  /** What is left to be fetched. */
+  /** The download. */
   readonly download: PieceDownload;
-  /** Every connected peer. */
+  /** Returns every connected peer. */
   peers(): Iterable<Peer>;
-  /** The torrent can't go on. */
+  /** Called when an error stops the torrent. */
   failed(error: unknown): void;
 }
 
-/** Every web seed of one torrent. */
+/** All web seeds of one torrent. */
 export class WebSeeds {
   readonly #options: WebSeedsOptions;
   readonly #download: PieceDownload;
   readonly #runs: WebPicker;
   readonly #host: WebSeedHost;
-  /** By URL. */
+  /** Web seeds by URL. */
   readonly #seeds = new Map<string, WebSeed>();
   /** Runs that wait for memory. */
-  readonly #hungry = new Map<WebRun, { readonly since: number; readonly resolve: () => void }>();
+  readonly #waitingForMemory = new Map<WebRun, { readonly since: number; readonly resolve: () => void }>();
   #files: WebFiles | null = null;
   #stopped = false;
   #paused = false;
 
-  /**
-   * @param options Its parts.
-   * @param host The torrent.
-   */
   constructor(options: WebSeedsOptions, host: WebSeedsHost) {
     const { meta, platform } = options;
     const { download } = host;
@@ -80,38 +76,38 @@ export class WebSeeds {
       ...(options.limits && { limit: options.limits.down }),
       memory: (run) => {
         download.started.pool.wants();
-        return new Promise((resolve) => this.#hungry.set(run, { since: platform.now(), resolve }));
+        return new Promise((resolve) => this.#waitingForMemory.set(run, { since: platform.now(), resolve }));
       },
       connected: (seed) => this.#tell(seed, "connected", ""),
       disconnected: (seed, message) => this.#tell(seed, "disconnected", message),
       refused: (seed, message) => this.#tell(seed, "refused", message),
       broke: (error) => host.failed(error),
     };
-    // Before peers are, who would take all of it.
-    download.started.settled.unshift(() => this.#feed());
-    download.started.fed.unshift(() => this.#feed());
-    download.hurried = () => this.#hurry();
-    download.changed = () => this.#change();
+    // Ahead of the peers, which would take all the memory.
+    download.started.pieceVerified.unshift(() => this.#feed());
+    download.started.memoryAvailable.unshift(() => this.#feed());
+    download.urgencyChanged = () => this.#hurry();
+    download.wantedChanged = () => this.#change();
     this.add(meta.webSeeds);
     this.wake();
   }
 
-  /** Payload bytes from all of them. */
+  /** Payload bytes from all web seeds. */
   get downloaded(): number {
     let sum = 0;
     for (const seed of this.#seeds.values()) sum += seed.down.total;
     return sum;
   }
 
-  /** Those that answer. */
+  /** Web seeds that answer. */
   get connected(): WebSeed[] {
     return [...this.#seeds.values()].filter((seed) => seed.connected);
   }
 
   /**
-   * Takes note of web seeds that somebody named (BEP 19; `ws` of a magnet link).
+   * Adds web seeds (BEP 19; `ws` of a magnet link).
    *
-   * @param urls Others than `http` and `https` are left out, and more than 64.
+   * @param urls URLs. Those that aren't `http` or `https` are ignored, and those beyond 64 in all.
    */
   add(urls: Iterable<string>): void {
     const { meta } = this.#options;
@@ -127,25 +123,24 @@ export class WebSeeds {
   }
 
   /**
-   * Whose connection it was.
+   * Returns the URL of the web seed with a number; `null` for a peer's number.
    *
-   * @param number Below 0 for a web seed.
-   * @returns Its URL; `null` when it is a peer's.
+   * @param number Connection number; negative for a web seed.
    */
   hostOf(number: number): string | null {
     return number < 0 ? [...this.#seeds.keys()][-1 - number]! : null;
   }
 
-  /** Whether there is a web seed of this URL; addresses of peers are none. */
+  /** Returns `true` if there is a web seed with this URL. The address of a peer isn't one. */
   knows(url: string): boolean {
     return this.#seeds.has(url);
   }
 
   /**
-   * Shuts a web seed out, for good.
+   * Bans a web seed for good.
    *
-   * @param url Its URL, as {@linkcode WebSeeds.hostOf} gives it.
-   * @param reason For the user.
+   * @param url URL of the web seed, as {@linkcode WebSeeds.hostOf} returns it.
+   * @param reason Reason for the user.
    */
   ban(url: string, reason: string): void {
     const seed = this.#seeds.get(url);
@@ -155,24 +150,24 @@ export class WebSeeds {
   }
 
   /**
-   * Regular work: wakes those that could do more, and ends what brings too little.
+   * Regular work: starts requests, and ends those that bring too few bytes.
    *
-   * @param now Milliseconds.
-   * @param seconds Since the last call.
+   * @param now Current time in milliseconds.
+   * @param seconds Seconds since the last call.
    */
   tick(now: number, seconds: number): void {
     for (const seed of this.#seeds.values()) seed.tick(now, seconds);
-    for (const [run, { since }] of this.#hungry) if (now - since > HUNGRY_MS) this.#runs.release(run);
+    for (const [run, { since }] of this.#waitingForMemory) if (now - since > HUNGRY_MS) this.#runs.release(run);
     this.#feed();
     this.wake();
   }
 
-  /** Whether there are none. */
-  get rests(): boolean {
+  /** Whether there is nothing to do: no web seeds, or stopped. */
+  get idle(): boolean {
     return this.#stopped || this.#seeds.size === 0;
   }
 
-  /** Asks all that could do more; as soon as they are known. */
+  /** Starts requests to all web seeds that may have more. */
   wake(): void {
     if (this.#stopped || this.#download.complete) return;
     const now = this.#options.platform.now();
@@ -191,9 +186,9 @@ export class WebSeeds {
   }
 
   /**
-   * Ends all that is under way.
+   * Ends all requests for good.
    *
-   * @param why For the user.
+   * @param why Reason for the user.
    */
   stop(why: string): void {
     this.#stopped = true;
@@ -202,16 +197,16 @@ export class WebSeeds {
   }
 
   /**
-   * Ends all that is under way, since nothing is wanted; goes on when something is.
+   * Ends all requests until pieces are wanted again.
    *
-   * @param why For the user.
+   * @param why Reason for the user.
    */
   rest(why: string): void {
     for (const seed of this.#seeds.values()) seed.leave(why);
     this.#feed();
   }
 
-  /** Other pieces are wanted. */
+  /** Called when other pieces are wanted. */
   #change(): void {
     if (this.#stopped) return;
     this.#runs.trim();
@@ -221,12 +216,12 @@ export class WebSeeds {
 
   #hurry(): void {
     if (this.#stopped) return;
-    this.#runs.hurry();
+    this.#runs.yieldToUrgent();
     this.#feed();
     this.wake();
   }
 
-  /** Ends all that is under way, and asks for nothing, or goes on. */
+  /** Ends all requests while paused, and makes new ones afterwards. */
   setPaused(paused: boolean): void {
     this.#paused = paused;
     for (const seed of this.#seeds.values()) seed.setPaused(paused);
@@ -234,11 +229,11 @@ export class WebSeeds {
     this.wake();
   }
 
-  /** Those that wait for memory may go on, if there is some. */
+  /** Resumes runs that wait for memory, if there is some. */
   #feed(): void {
-    for (const [run, { resolve }] of this.#hungry) {
+    for (const [run, { resolve }] of this.#waitingForMemory) {
       if (!this.#stopped && !run.ready()) continue;
-      this.#hungry.delete(run);
+      this.#waitingForMemory.delete(run);
       resolve();
     }
   }

@@ -5,7 +5,7 @@
  */
 
 import { KeyReader } from "../../../src/ui/keys.ts";
-import { FIRST_STATE, pressed } from "../../../src/ui/live_state.ts";
+import { FIRST_STATE, handleKey } from "../../../src/ui/live_state.ts";
 import { PEER_ORDERS } from "../../../src/ui/table.ts";
 import { hold, type Target } from "../target.ts";
 
@@ -48,10 +48,10 @@ export const keysTarget: Target = {
       hold(keys.length <= step + 1, "there are more keys than bytes");
       for (const key of keys) {
         hold(key.kind === "named" || /^[ -~]$/.test(key.character), "a key is no character that can be seen");
-        const next = pressed(state, { key, around: AROUND });
+        const next = handleKey(state, { key, around: AROUND });
         state = next.state;
-        if (next.deed?.kind === "limits") {
-          for (const rate of [next.deed.down, next.deed.up]) hold(!rate || rate > 0, `${rate} is no limit`);
+        if (next.action?.kind === "limits") {
+          for (const rate of [next.action.down, next.action.up]) hold(!rate || rate > 0, `${rate} is no limit`);
         }
       }
       hold(state.selected >= 0 && state.selected < AROUND.torrents, "no torrent is selected");

@@ -10,7 +10,7 @@ import { blocklistTarget } from "./blocklist.ts";
 import { krpcTarget, savedTableTarget } from "./dht.ts";
 import { keysTarget } from "./keys.ts";
 import { pathsTarget, printableTarget, resumeTarget } from "./local.ts";
-import { lsdTarget } from "./discovery.ts";
+import { lsdTarget } from "./lsd.ts";
 import { magnetTarget, metainfoTarget } from "./metainfo.ts";
 import { selectionTarget } from "./selection.ts";
 import { gatewayReplyTarget, upnpTarget } from "./nat.ts";

@@ -71,7 +71,7 @@ export const mseTarget: Target = {
     });
     hold((read instanceof MseError) === (again instanceof MseError), "another end when it is cut");
     hold((whole.result === null) === (split.result === null), "another result when it is cut");
-    hold(whole.keyed || said.length < KEY_LENGTH || read instanceof MseError, "a key that is passed over");
+    hold(whole.hasPeerKey || said.length < KEY_LENGTH || read instanceof MseError, "a key that is passed over");
     if (whole.result && split.result) {
       const { first } = split.result;
       hold(equalBytes(whole.result.first.subarray(0, first.length), first), "other payload when it is cut");

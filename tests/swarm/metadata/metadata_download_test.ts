@@ -2,7 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import {
   MAX_METADATA,
   MAX_METADATA_ATTEMPTS,
-  MAX_METADATA_LIES,
+  MAX_WRONG_METADATA,
   METADATA_AGAIN_MS,
   METADATA_EVICTED_MS,
   METADATA_FORGET_MS,
@@ -391,7 +391,7 @@ Deno.test("MetadataDownload shuts out those who sent what was wrong, and an addr
   const { found, banned } = play(middle, [...sock, honest]);
   assert(found > 0);
   assertEquals([...banned].filter((one) => one.startsWith("sock")).length, 6);
-  assert(MAX_METADATA_LIES < 6);
+  assert(MAX_WRONG_METADATA < 6);
   const { banned: liars } = play(middle, [...crowd(3, { info: wrong, answer: () => 5 }, "liar"), honest]);
   assertEquals([...liars].sort(), ["liar0 1", "liar1 1", "liar2 1"]);
 });

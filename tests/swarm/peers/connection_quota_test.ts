@@ -55,7 +55,7 @@ class Torrent implements ConnectionBorrower {
     return this.used > 0 && (pressure === "forced" || (!this.useful && (pressure === "fair" || !this.quiet)));
   }
 
-  giveUp(now: number, pressure: Pressure): boolean {
+  closeLeastUseful(now: number, pressure: Pressure): boolean {
     if (!this.canGiveUp(now, pressure)) return false;
     if (pressure === "forced") this.forced++;
     const [first, second] = pressure === "forced" ? [this.dials, this.open] : [this.open, this.dials];

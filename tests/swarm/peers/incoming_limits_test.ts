@@ -16,31 +16,31 @@ Deno.test("IncomingLimits.came() lets an address connect so often in a row, and 
   const limits = new IncomingLimits();
   const come = (now: number) => {
     const one = from("a");
-    const refused = limits.came(one, now);
+    const refused = limits.admit(one, now);
     limits.done(one);
     return refused;
   };
   for (let i = 0; i < CONNECT_BURST; i++) assertEquals(come(0), null);
   assertEquals(come(0), "it connects too often");
-  assertEquals(limits.came(from("b"), 0), null);
+  assertEquals(limits.admit(from("b"), 0), null);
   assertEquals(come(1000 / CONNECTS_PER_SECOND), null);
   assertEquals(come(1000 / CONNECTS_PER_SECOND), "it connects too often");
 });
 
 Deno.test("IncomingLimits.surplus is the oldest of the address that has most", () => {
   const limits = new IncomingLimits<{ host: string; n: number }>();
-  for (let n = 0; n < MAX_PENDING_PER_HOST; n++) limits.came({ host: "a", n }, 0);
+  for (let n = 0; n < MAX_PENDING_PER_HOST; n++) limits.admit({ host: "a", n }, 0);
   assertEquals(limits.surplus, null);
-  limits.came({ host: "b", n: 0 }, 0);
-  limits.came({ host: "a", n: 99 }, 0);
+  limits.admit({ host: "b", n: 0 }, 0);
+  limits.admit({ host: "a", n: 99 }, 0);
   assertEquals(limits.surplus, { host: "a", n: 0 });
 });
 
 Deno.test("IncomingLimits.surplus keeps the sum within its limit, whoever they are", () => {
   const limits = new IncomingLimits<{ host: string; n: number }>();
-  for (let n = 0; n < MAX_PENDING; n++) limits.came({ host: `h${n % 100}`, n }, 0);
+  for (let n = 0; n < MAX_PENDING; n++) limits.admit({ host: `h${n % 100}`, n }, 0);
   assertEquals(limits.surplus, null);
-  limits.came({ host: "honest", n: 0 }, 0);
+  limits.admit({ host: "honest", n: 0 }, 0);
   assertEquals(limits.surplus, { host: "h0", n: 0 });
 });
 
@@ -76,11 +76,11 @@ Deno.test("IncomingLimits.accepted() lets no backlog of time turn into a backlog
 
 Deno.test("IncomingLimits takes all IPv6 addresses of a /64 for one", () => {
   const limits = new IncomingLimits<{ host: string }>();
-  for (let n = 0; n <= MAX_PENDING_PER_HOST; n++) limits.came({ host: `2001:db8::${n.toString(16)}` }, 0);
+  for (let n = 0; n <= MAX_PENDING_PER_HOST; n++) limits.admit({ host: `2001:db8::${n.toString(16)}` }, 0);
   assertEquals(limits.surplus, { host: "2001:db8::0" });
   for (let n = MAX_PENDING_PER_HOST + 1; n < CONNECT_BURST; n++) {
-    assertEquals(limits.came(from(`2001:db8::${n.toString(16)}`), 0), null);
+    assertEquals(limits.admit(from(`2001:db8::${n.toString(16)}`), 0), null);
   }
-  assertEquals(limits.came(from("2001:db8::ffff"), 0), "it connects too often");
-  assertEquals(limits.came(from("2001:db8:1::1"), 0), null);
+  assertEquals(limits.admit(from("2001:db8::ffff"), 0), "it connects too often");
+  assertEquals(limits.admit(from("2001:db8:1::1"), 0), null);
 });

@@ -3,11 +3,11 @@ import { type Bytes, concatBytes, utf8 } from "../../../src/base/bytes.ts";
 import { InfoHash } from "../../../src/base/info_hash.ts";
 import {
   ARRIVALS_MUTE_DIALLED_MS,
-  ARRIVALS_MUTE_MS,
+  ARRIVALS_NOT_INTERESTED_MS,
   ARRIVALS_PER_SECOND,
   MAX_OFFENCES,
   MESSAGE_MS,
-  MUTE_MS,
+  NOT_INTERESTED_MS,
   SHUT_OUT_MS,
   STALLED_MS,
   USELESS_MS,
@@ -179,7 +179,7 @@ Deno.test("PeerSet gives the place of a connection that nobody wants anything fr
   await settle();
   await mute[0]!.say(frame(2)); // interested
   assertEquals(peers.refuses("10.0.1.1"), "there is no room for more connections");
-  clock.advance(MUTE_MS + 1);
+  clock.advance(NOT_INTERESTED_MS + 1);
   assertEquals(peers.refuses("10.0.1.1"), null);
   const fresh = come("10.0.1.1");
   await settle();
@@ -190,7 +190,7 @@ Deno.test("PeerSet lets the address go first that has most connections", async (
   const { clock, come } = make();
   const all = ["1", "2", "3", "3", "3", "4", "5", "6", "7", "8"].map((n) => come(`10.0.0.${n}`));
   await settle();
-  clock.advance(MUTE_MS + 1);
+  clock.advance(NOT_INTERESTED_MS + 1);
   come("10.0.1.1");
   assertEquals(all.map((wire) => wire.closed).indexOf(true), 2);
 });
@@ -209,7 +209,7 @@ Deno.test("PeerSet lets nobody keep others out with connections that say nothing
     return null;
   };
   rush(10_000);
-  const honest = rush(ARRIVALS_MUTE_MS + 1000, "10.2.0.1");
+  const honest = rush(ARRIVALS_NOT_INTERESTED_MS + 1000, "10.2.0.1");
   await settle();
   assert(honest, "the honest one was kept out");
   await honest.say(frame(2));
@@ -221,7 +221,7 @@ Deno.test("PeerSet gives everybody the time to say what it has, however many wai
   const { clock, peers, come } = make();
   for (let i = 0; i < MAX_PEERS; i++) come(`10.0.0.${i}`);
   const began = clock.now();
-  for (let i = 0; clock.now() <= began + ARRIVALS_MUTE_MS; i++) {
+  for (let i = 0; clock.now() <= began + ARRIVALS_NOT_INTERESTED_MS; i++) {
     assertEquals(peers.refuses(`10.1.0.${i}`), "there is no room for more connections");
     clock.advance(100);
   }
@@ -251,7 +251,7 @@ Deno.test("PeerSet forgets a crowd that is gone, and closes nothing because of i
   const all = Array.from({ length: MAX_PEERS }, (_, i) => come(`10.0.0.${i}`));
   for (let i = 0; i < 4 * ARRIVALS_PER_SECOND; i++) peers.refuses(`10.1.0.${i}`);
   manager.add([{ host: "10.2.0.1", port: 6881 }]);
-  for (const end = clock.now() + MUTE_MS; clock.now() < end; clock.advance(500)) {
+  for (const end = clock.now() + NOT_INTERESTED_MS; clock.now() < end; clock.advance(500)) {
     peers.tick(clock.now());
     assertEquals(all.filter((wire) => wire.closed).length, 0);
   }
@@ -263,9 +263,9 @@ Deno.test("PeerSet forgets a crowd that is gone, and closes nothing because of i
 Deno.test("PeerSet counts who comes once, and not again after its handshake", () => {
   const { clock, peers, come } = make();
   for (let i = 0; i < ARRIVALS_PER_SECOND - 1; i++) come(`10.0.0.${i}`);
-  clock.advance(MUTE_MS - ARRIVALS_MUTE_MS - 1);
+  clock.advance(NOT_INTERESTED_MS - ARRIVALS_NOT_INTERESTED_MS - 1);
   for (let i = ARRIVALS_PER_SECOND - 1; i < MAX_PEERS; i++) come(`10.0.0.${i}`);
-  clock.advance(ARRIVALS_MUTE_MS + 2);
+  clock.advance(ARRIVALS_NOT_INTERESTED_MS + 2);
   for (let i = 0; i < ARRIVALS_PER_SECOND - 1; i++) {
     assertEquals(peers.refuses(`10.1.0.${i}`), null);
     come(`10.1.0.${i}`);

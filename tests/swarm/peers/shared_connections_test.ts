@@ -3,7 +3,7 @@ import fc from "fast-check";
 import type { PeerAddress } from "../../../src/base/address.ts";
 import { type Bytes, utf8 } from "../../../src/base/bytes.ts";
 import { InfoHash } from "../../../src/base/info_hash.ts";
-import { FAIR_QUIET_MS, HALF_OPEN_MS, HANDSHAKE_MS, MUTE_MS } from "../../../src/base/defences.ts";
+import { FAIR_QUIET_MS, HALF_OPEN_MS, HANDSHAKE_MS, NOT_INTERESTED_MS } from "../../../src/base/defences.ts";
 import type { PeerStream } from "../../../src/peer/mod.ts";
 import { ReadTurns } from "../../../src/peer/read_turns.ts";
 import { ConnectionManager } from "../../../src/swarm/peers/connection_manager.ts";
@@ -159,7 +159,7 @@ Deno.test("PeerSet takes who comes although all places of the session are taken 
   assertEquals(b!.peers.refuses("10.2.0.2"), full); // all others are of use as far as is known
   const late = b!.come("10.2.0.2");
   assertEquals([late.closed, b!.said("refused")], [true, [full]]);
-  clock.advance(MUTE_MS + 1);
+  clock.advance(NOT_INTERESTED_MS + 1);
   for (let n = 2; n < 6; n++) {
     assertEquals(b!.peers.refuses(`10.2.0.${n}`), null);
     b!.come(`10.2.0.${n}`);

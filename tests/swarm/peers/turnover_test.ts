@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { ARRIVALS_MUTE_MS, MUTE_MS, USELESS_MS } from "../../../src/base/defences.ts";
+import { ARRIVALS_NOT_INTERESTED_MS, NOT_INTERESTED_MS, USELESS_MS } from "../../../src/base/defences.ts";
 import { pickForTurnover, type TurnoverPeer } from "../../../src/swarm/peers/turnover.ts";
 
 const NOW = 1_000_000;
@@ -17,19 +17,19 @@ const choose = (peers: readonly TurnoverPeer[], options: { readonly crowded?: bo
     null;
 
 Deno.test("pickForTurnover() gives the mute peer of the lowest priority, then who was silent for longest", () => {
-  const silent = MUTE_MS + 1;
+  const silent = NOT_INTERESTED_MS + 1;
   assertEquals(
     choose([peer(1, { silent, rank: 5 }), peer(2, { silent, rank: 3 }), peer(3, { silent, rank: 9 })]),
     "10.0.0.2",
   );
   assertEquals(choose([peer(1, { silent }), peer(2, { silent: silent + 1 }), peer(3, { silent })]), "10.0.0.2");
-  assertEquals(choose([peer(1, { silent: MUTE_MS }), peer(2, { silent, rank: 9 })]), "10.0.0.2");
-  assertEquals(choose([peer(1, { silent: MUTE_MS })]), null);
-  assertEquals(choose([peer(1, { silent: ARRIVALS_MUTE_MS + 1 })], { crowded: true }), "10.0.0.1");
+  assertEquals(choose([peer(1, { silent: NOT_INTERESTED_MS }), peer(2, { silent, rank: 9 })]), "10.0.0.2");
+  assertEquals(choose([peer(1, { silent: NOT_INTERESTED_MS })]), null);
+  assertEquals(choose([peer(1, { silent: ARRIVALS_NOT_INTERESTED_MS + 1 })], { crowded: true }), "10.0.0.1");
 });
 
 Deno.test("pickForTurnover() gives one of the address that has most connections, whatever its priority", () => {
-  const silent = MUTE_MS + 1;
+  const silent = NOT_INTERESTED_MS + 1;
   const crowd = [7, 8].map((rank) => peer(2, { silent, rank }));
   assertEquals(choose([peer(1, { silent, rank: 1 }), ...crowd]), "10.0.0.2");
 });
@@ -40,5 +40,5 @@ Deno.test("pickForTurnover() gives one that waits in vain only when it is due, t
   const useful = peer(3, { interested: true, silent: USELESS_MS, rank: 1 });
   assertEquals(choose([...peers, useful]), "10.0.0.2");
   assertEquals(choose([...peers, useful], { due: false }), null);
-  assertEquals(choose([...peers, peer(4, { silent: MUTE_MS + 1, rank: 9 })]), "10.0.0.4");
+  assertEquals(choose([...peers, peer(4, { silent: NOT_INTERESTED_MS + 1, rank: 9 })]), "10.0.0.4");
 });

@@ -67,7 +67,7 @@ Deno.test("MemoryBudget gives who waits with less its share before who has more 
   assert(late.take(BLOCK), "the first it always gets");
   let told = 0;
   let got = 1;
-  late.fed = () => {
+  late.memoryAvailable = () => {
     told++;
     while (late.available && late.take(BLOCK)) got++;
     late.wants();
@@ -84,10 +84,10 @@ Deno.test("MemoryBudget gives who waits with less its share before who has more 
     [6 * BLOCK, 10 * BLOCK],
     "nobody else wants any, so it may have more than its share",
   );
-  greedy.fed = () => {};
+  greedy.memoryAvailable = () => {};
   greedy.wants();
   assertEquals(late.available, false, "now somebody does");
-  late.sated();
+  late.cancelWait();
   assert(greedy.available === false && budget.pieces === budget.limit);
 });
 

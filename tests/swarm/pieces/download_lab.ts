@@ -69,8 +69,8 @@ export class Lab {
       },
       pieceForgotten: (index) => void this.log.push(`forgotten ${index}`),
       pieceFailed: (index, hosts) => void this.log.push(`failed ${index} from ${hosts.join("+")}`),
-      lied: (host, index) => void this.log.push(`${host} lied about ${index}`),
-      broke: (error) => void this.log.push(`broke: ${(error as Error).message}`),
+      sentWrongData: (host, index) => void this.log.push(`${host} lied about ${index}`),
+      diskFailed: (error) => void this.log.push(`broke: ${(error as Error).message}`),
     }, {
       have: new Bitfield(pieceCount),
       wanted,
@@ -79,7 +79,7 @@ export class Lab {
         now: () => this.clock.now(),
         random: () => this.clock.random(),
         digest: markOf,
-        giveWay: () => Promise.resolve(),
+        yieldToEventLoop: () => Promise.resolve(),
       },
     });
     if (options.sequential) this.download.setSequential(true);

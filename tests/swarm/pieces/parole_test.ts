@@ -102,7 +102,7 @@ Deno.test("PieceDownload lets others repair a piece when all who are proven have
   const lab = new Lab(1);
   const { liar } = spoilPiece(lab);
   await settle();
-  assertEquals(lab.download.started.active.get(0)?.guarded, true);
+  assertEquals(lab.download.started.active.get(0)?.provenOnly, true);
   liar.closed = true;
   const quiet = lab.peer(); // it owes a block that others were asked for since
   quiet.requests.ask(0, BLOCK, BLOCK, lab.clock.now());

@@ -41,13 +41,13 @@ class PartsLab {
       pieceDone: (index) => void this.log.push(`done ${index}`),
       pieceForgotten: () => {},
       pieceFailed: (index, hosts) => void this.log.push(`failed ${index} from ${hosts.join("+")}`),
-      lied: (host, index) => void this.log.push(`${host} lied about ${index}`),
-      broke: (error) => void this.log.push(`broke: ${(error as Error).message}`),
+      sentWrongData: (host, index) => void this.log.push(`${host} lied about ${index}`),
+      diskFailed: (error) => void this.log.push(`broke: ${(error as Error).message}`),
     }, {
       have: new Bitfield(1),
       wanted,
       pool: this.pool,
-      platform: { now: () => 0, random: () => 0.5, digest: startDigest, giveWay: () => Promise.resolve() },
+      platform: { now: () => 0, random: () => 0.5, digest: startDigest, yieldToEventLoop: () => Promise.resolve() },
     });
   }
 
@@ -160,7 +160,7 @@ Deno.test("PartialPieces takes what came of a large piece to disk when others ne
   for (const block of [0, 1, 5, 17, 40]) assert(lab.bring(piece, block));
   for (let i = 0; i < 10; i++) piece.takeFree();
   assert(lab.budget.pieces > 0);
-  assert(lab.started.shed(piece));
+  assert(lab.started.releaseMemory(piece));
   await settle();
   assertEquals([lab.budget.pieces, piece.received, piece.free], [0, 5, 59]);
   await lab.bringRest(piece);

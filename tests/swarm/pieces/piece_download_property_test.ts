@@ -74,8 +74,8 @@ class World {
       now: () => this.lab.clock.now(),
       random: () => this.lab.clock.random(),
     });
-    this.download.changed = () => this.runs.trim();
-    this.download.hurried = () => this.runs.hurry();
+    this.download.wantedChanged = () => this.runs.trim();
+    this.download.urgencyChanged = () => this.runs.yieldToUrgent();
   }
 
   get open(): Remote[] {

@@ -80,7 +80,7 @@ export class WebLab {
       wallClock: () => this.clock.wallClock(),
       random: () => this.clock.random(),
       digest: startDigest,
-      giveWay: () => Promise.resolve(),
+      yieldToEventLoop: () => Promise.resolve(),
       http: { stream: this.web.stream },
       net: { resolve: (host: string) => Promise.resolve(options.resolve?.(host) ?? ["203.0.113.1"]) },
       // What it doesn't use would be a lie here.
@@ -106,11 +106,11 @@ export class WebLab {
       },
       pieceForgotten: () => {},
       pieceFailed: (index, hosts) => void this.failed.push(`${index} from ${hosts.join("+")}`),
-      lied: (host, index) => {
+      sentWrongData: (host, index) => {
         if (this.seeds.knows(host)) this.seeds.ban(host, `it sent wrong data for piece ${index}`);
         else this.failed.push(`${host} lied about ${index}`);
       },
-      broke: (error) => {
+      diskFailed: (error) => {
         throw error;
       },
     }, { have: new Bitfield(meta.pieceCount), wanted, pool: new BufferPool(this.budget, PIECE), platform });

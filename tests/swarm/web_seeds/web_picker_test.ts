@@ -60,7 +60,7 @@ Deno.test("WebPicker end before the first piece ahead that isn't wanted any more
   const { lab, runs, source, started } = stage(20, { missing: [4, 5, 6, 7, 8, 9] });
   const run = runs.claim(source({ rate: 10 * PIECE }))!;
   assertEquals(span(run), [4, 10]);
-  lab.download.changed = () => runs.trim();
+  lab.download.wantedChanged = () => runs.trim();
   const wanted = new Bitfield(20);
   for (const index of [4, 6, 9]) wanted.set(index);
   lab.download.setWanted(wanted);
@@ -164,7 +164,7 @@ Deno.test("WebPicker end for what somebody waits for, and begin anew with it", (
     run.ready();
     const urge = (pieces: number[], awaited: number[]) => {
       lab.download.prioritise({ pieces, awaited: new Set(awaited) });
-      runs.hurry();
+      runs.yieldToUrgent();
       return run.over;
     };
     return { urge, next: () => span(runs.claim(source({ number: -2, rate: PIECE })))?.[0] };

@@ -51,7 +51,6 @@ export class Storage {
   readonly #turns = new SerialQueue();
   /** Holds back writes during an operation. */
   readonly #writes = new AccessGate();
-  /** Bytes of the pieces that are held back. */
 
   /**
    * @param layout Layout of the torrent; the objects of `metainfo/` have this shape.

@@ -32,7 +32,7 @@ testWith(
 );
 
 for (const command of COMMANDS) {
-  testWith(`shoal ${command} --help explains itself`, ["binary"], () =>
+  testWith(`shoal ${command} --help prints the help of the command`, ["binary"], () =>
     withScratch(async (folder) => {
       const { code, stdout, stderr } = await runShoal([command, "--help"], folder);
       assertEquals([code, stderr], [0, []]);
@@ -48,41 +48,45 @@ testWith(
     withScratch(async (folder) => {
       const { code, stdout, stderr } = await runShoal([], folder);
       assertEquals([code, stdout], [2, []]);
-      // To the last line: leaving must not cut off what is still to be written.
+      // The last line is there: exiting doesn't cut off output.
       for (const part of ["--help", "130 interrupted"]) assertStringIncludes(stderr.join("\n"), part);
     }),
 );
 
-testWith("shoal info shows a torrent to people and to programs", ["binary"], () =>
-  withScratch(async (folder) => {
-    const payload = await makeTree(folder, { name: "a tree", seed: 7 });
-    const tracker = "http://127.0.0.1:1/announce";
-    const infohash = await makeTorrent(payload, { path: `${folder}/tree.torrent`, tracker });
+testWith(
+  "shoal info prints a torrent as text, and as JSON with --json",
+  ["binary"],
+  () =>
+    withScratch(async (folder) => {
+      const payload = await makeTree(folder, { name: "a tree", seed: 7 });
+      const tracker = "http://127.0.0.1:1/announce";
+      const infohash = await makeTorrent(payload, { path: `${folder}/tree.torrent`, tracker });
 
-    const human = await runShoal(["info", "tree.torrent"], folder);
-    assertEquals([human.code, human.stderr], [0, []]);
-    const text = human.stdout.join("\n");
-    for (const part of ["a tree", infohash, tracker, "de\u0301compose\u0301"]) assertStringIncludes(text, part);
+      const human = await runShoal(["info", "tree.torrent"], folder);
+      assertEquals([human.code, human.stderr], [0, []]);
+      const text = human.stdout.join("\n");
+      for (const part of ["a tree", infohash, tracker, "de\u0301compose\u0301"]) assertStringIncludes(text, part);
 
-    const json = await runShoal(["info", "--json", "tree.torrent"], folder);
-    assertEquals([json.code, json.stderr], [0, []]);
-    const info = JSON.parse(json.stdout.join("\n"));
-    assertEquals(info.name, "a tree");
-    assertEquals(info.infohash, infohash);
-    assertEquals(info.infohash_v2, null);
-    assertEquals(info.version, "v1");
-    assertEquals(info.size, payload.size);
-    assertEquals(info.piece_length, 1 << 18);
-    assertEquals(info.pieces, Math.ceil(payload.size / (1 << 18)));
-    assertEquals(info.private, false);
-    assertEquals(info.trackers, [[tracker]]);
-    assertEquals(info.files.length, payload.files.length);
-    assertEquals(info.files[0].length, payload.files[0]!.size);
-    assertStringIncludes(info.magnet, infohash);
-  }));
+      const json = await runShoal(["info", "--json", "tree.torrent"], folder);
+      assertEquals([json.code, json.stderr], [0, []]);
+      const info = JSON.parse(json.stdout.join("\n"));
+      assertEquals(info.name, "a tree");
+      assertEquals(info.infohash, infohash);
+      assertEquals(info.infohash_v2, null);
+      assertEquals(info.version, "v1");
+      assertEquals(info.size, payload.size);
+      assertEquals(info.piece_length, 1 << 18);
+      assertEquals(info.pieces, Math.ceil(payload.size / (1 << 18)));
+      assertEquals(info.private, false);
+      assertEquals(info.trackers, [[tracker]]);
+      assertEquals(info.files.length, payload.files.length);
+      assertEquals(info.files[0].length, payload.files[0]!.size);
+      assertStringIncludes(info.magnet, infohash);
+    }),
+);
 
 testWith(
-  "shoal demo downloads from a whole swarm, checks the result, and leaves nothing behind",
+  "shoal demo downloads from a swarm, checks the result, and removes its files",
   ["binary"],
   () =>
     withScratch(async (folder) => {
@@ -91,16 +95,16 @@ testWith(
       assertStringIncludes(stdout.join("\n"), "SHA-256");
       const left = [];
       for await (const entry of Deno.readDir(folder)) left.push(entry.name);
-      // The last is Deno's own: code that it has compiled.
+      // The last is Deno's cache of compiled code.
       const expected = ["config", "state", "deno-compile-shoal.cache"];
       assertEquals(left.filter((name) => !expected.includes(name)), []);
     }),
 );
 
-testWith("the binary may run no other program and load no library", ["binary"], async () => {
+testWith("the binary has no permission to run programs or to load libraries", ["binary"], async () => {
   const bytes = await Deno.readFile(BINARY);
-  // `deno compile` keeps the permissions as JSON behind the runtime; a runtime that came out of another program still
-  // has that program's in front.
+  // `deno compile` stores the permissions as JSON behind the runtime. A runtime that was taken from another compiled
+  // program still contains that program's permissions, before the new ones.
   const text = new TextDecoder("latin1").decode(bytes.subarray(-64 << 20));
   const found = [...text.matchAll(/"permissions":(\{[^{}]*\})/g)].at(-1);
   assert(found !== undefined, "no permissions in the binary");

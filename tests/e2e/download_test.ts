@@ -25,7 +25,7 @@ testWith("shoal downloads a tree from a real client", ["binary", "aria2c"], () =
     const [completed] = eventsOf(stdout, "completed");
     assertEquals(completed!.bytes, payload.size);
 
-    // A second start finds everything, asks nobody for anything, and is done.
+    // A second run finds the complete data and downloads nothing.
     const before = await seeder.uploaded();
     const again = await runShoal(args, folder, 30);
     assertEquals([again.code, again.stderr], [0, []]);
@@ -56,7 +56,7 @@ testWith(
 );
 
 testWith(
-  "Ctrl-C stops a download in good order, and the next start fetches only what is missing",
+  "Ctrl-C stops a download cleanly within 3 s, and the next run downloads only missing pieces",
   ["binary", "aria2c"],
   () =>
     withScratch(async (folder) => {
@@ -84,12 +84,12 @@ testWith(
       const second = await runShoal(args, folder, 60);
       assertEquals([second.code, second.stderr], [0, []]);
       await assertSame(payload, `${folder}/out`);
-      // Blocks that were under way, and pieces that were not whole.
+      // Blocks in flight and unfinished pieces are downloaded again.
       assertLess(await seeder.uploaded() - payload.size, 8 * MIB, "too much was fetched twice");
     }),
 );
 
-testWith("two shoals: one seeds, the other downloads from it", ["binary"], () =>
+testWith("shoal download downloads a tree from shoal seed", ["binary"], () =>
   withScratch(async (folder) => {
     const payload = await makeTree(`${folder}/source`, { name: "a tree", seed: 14 });
     const torrent = `${folder}/tree.torrent`;

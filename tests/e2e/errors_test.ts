@@ -1,4 +1,4 @@
-/** What goes wrong outside Shoal gives the exit code of the contract and one clear line. */
+/** External failures end Shoal with the documented exit code and one clear error line. */
 
 import { assert, assertEquals, assertLess, assertMatch, assertStringIncludes } from "@std/assert";
 import { freePort, seedWithAria2 } from "../support/aria2.ts";
@@ -23,7 +23,7 @@ function assertFailure(result: JobResult, code: number, ...words: string[]): voi
 }
 
 testWith(
-  "what is not a torrent is refused: truncated, HTML, empty, not there",
+  "shoal download and info refuse a torrent file that is truncated, HTML, empty or missing",
   ["binary"],
   () =>
     withScratch(async (folder) => {
@@ -45,7 +45,7 @@ testWith(
 );
 
 testWith(
-  "seed with data that is not the torrent's, or not there, says so",
+  "shoal seed ends with exit code 3 or 4 and one error when the data is wrong or missing",
   ["binary"],
   () =>
     withScratch(async (folder) => {
@@ -62,7 +62,7 @@ testWith(
 );
 
 testWith(
-  "options that are not there yet, unknown or wrong are refused by name",
+  "unknown options and bad values end with exit code 2 and an error that names the option",
   ["binary"],
   () =>
     withScratch(async (folder) => {
@@ -88,7 +88,7 @@ testWith(
 );
 
 testWith(
-  "a tracker that is down: tries on until --timeout, and says what the tracker said",
+  "shoal download retries a tracker that is down until --timeout, and reports its error",
   ["binary"],
   () =>
     withScratch(async (folder) => {
@@ -117,7 +117,7 @@ const RUBBISH: readonly (readonly [name: string, answer: () => Response, says: s
 
 for (const [name, answer, says] of RUBBISH) {
   testWith(
-    `a tracker that answers ${name}: --timeout ends it with exit code 5 and the reason`,
+    `shoal download ends after --timeout with exit code 5 and the reason when the tracker answers ${name}`,
     ["binary"],
     () =>
       withScratch(async (folder) => {
@@ -132,7 +132,7 @@ for (const [name, answer, says] of RUBBISH) {
 }
 
 testWith(
-  "a tracker that is down does not stop a download from a peer that is known",
+  "shoal download completes from a --peer while the tracker is down",
   ["binary", "aria2c"],
   () =>
     withScratch(async (folder) => {
@@ -146,17 +146,21 @@ testWith(
     }),
 );
 
-testWith("a port that is in use ends it with exit code 6", ["binary"], () =>
-  withScratch(async (folder) => {
-    using taken = Deno.listen({ hostname: "0.0.0.0", port: 0 });
-    const payload = await makeFile(`${folder}/source`, { name: "file.bin", size: MIB, seed: 28 });
-    await makeTorrent(payload, { path: `${folder}/file.torrent` });
-    const args = ["download", "file.torrent", "-o", "out", ...OFFLINE, "-p", `${taken.addr.port}`];
-    assertFailure(await runShoal(args, folder), 6, `${taken.addr.port}`);
-  }));
+testWith(
+  "shoal download ends with exit code 6 when the port is in use",
+  ["binary"],
+  () =>
+    withScratch(async (folder) => {
+      using taken = Deno.listen({ hostname: "0.0.0.0", port: 0 });
+      const payload = await makeFile(`${folder}/source`, { name: "file.bin", size: MIB, seed: 28 });
+      await makeTorrent(payload, { path: `${folder}/file.torrent` });
+      const args = ["download", "file.torrent", "-o", "out", ...OFFLINE, "-p", `${taken.addr.port}`];
+      assertFailure(await runShoal(args, folder), 6, `${taken.addr.port}`);
+    }),
+);
 
 testWith(
-  "a folder that can't be: below a file, or where a file already has the name",
+  "shoal download ends with exit code 4 when a file is in place of the output folder or of a folder in it",
   ["binary", "aria2c"],
   () =>
     withScratch(async (folder) => {
@@ -175,7 +179,7 @@ testWith(
 );
 
 testWith(
-  "a folder without permission ends it with exit code 4",
+  "shoal download ends with exit code 4 when the output folder isn't writable",
   ["binary", "aria2c", "root", "setpriv"],
   () =>
     withScratch(async (folder) => {
@@ -186,7 +190,7 @@ testWith(
       await Deno.mkdir(`${folder}/forbidden`, { mode: 0o755 });
       await Deno.mkdir(`${folder}/own`);
       await Deno.chmod(`${folder}/own`, 0o777);
-      // The executable may lie where only root can look.
+      // The binary may be in a folder that only root can read.
       await Deno.copyFile(BINARY, `${folder}/shoal`);
       await Deno.chmod(`${folder}/shoal`, 0o755);
       const user = [
@@ -207,7 +211,7 @@ testWith(
 );
 
 testWith(
-  "a full disk ends it with exit code 4, and with more room it goes on from there",
+  "shoal download ends with exit code 4 on a full disk, and the next run continues when there is more room",
   ["binary", "aria2c", "root"],
   () =>
     withScratch(async (folder) => {
@@ -227,7 +231,7 @@ testWith(
         const again = await runShoal(args, folder, 60);
         assertEquals(again.code, 0, again.stderr.join("\n"));
         await assertSame(payload, disk);
-        // At least half of what had room is still there.
+        // At least half of the disk's former 10 MiB needn't be downloaded again.
         assertLess(await seeder.uploaded() - fetched, payload.size - 5 * MIB);
       } finally {
         await must("umount", disk);

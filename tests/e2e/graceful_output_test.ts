@@ -6,12 +6,12 @@ import { testWith } from "../support/requirements.ts";
 import { withScratch } from "../support/scratch.ts";
 import { type Act, commandFor, namesIn, type Program, Stage, together, until } from "../support/stage.ts";
 
-/** Small and quick: for downloads that come to their end. */
+/** A small payload from a fast peer, for downloads that complete. */
 const SMALL = { size: 2 << 20, blockMs: 0 } as const;
 
 const UNREAD = "shoal: stopping, since nobody reads standard output any more";
 
-/** Arguments for a line of shell; none of them holds a character that the shell would touch. */
+/** Joins arguments for a shell command. None of them contains a character that is special to the shell. */
 const line = (args: readonly string[]) => args.join(" ");
 
 function assertInGoodOrder(act: Act, state: Awaited<ReturnType<Act["state"]>>): void {
@@ -19,20 +19,20 @@ function assertInGoodOrder(act: Act, state: Awaited<ReturnType<Act["state"]>>): 
   assertEquals(state?.clean, true);
 }
 
-/** Runs Shoal with a reader that leaves when the work is under way, without having read anything. */
+/** Runs Shoal with a reader of its output that exits during the transfer without having read anything. */
 async function loseReader(act: Act, args: readonly string[]): Promise<Job> {
   const reader = "until [ -e leave ]; do sleep 0.1; done";
   await using job = act.shell(`{ shoal ${line(args)}; echo $? > code; } | ${reader}`);
   await act.underWay(job);
   await Deno.writeTextFile(`${act.folder}/leave`, "");
-  await job.exit(30); // it is noticed at the next line, which comes within five seconds
+  await job.exit(30); // Shoal notices at the next line of output, at most 5 s later.
   assertEquals(await Deno.readTextFile(`${act.folder}/code`), "130\n", job.report);
   assertInGoodOrder(act, await act.state());
   return job;
 }
 
 testWith(
-  "download and seed end in good order with 130 when their reader leaves",
+  "shoal download and seed stop cleanly with exit code 130 when the reader of their output exits",
   ["binary"],
   () =>
     Stage.with({}, async (stage) => {
@@ -42,13 +42,13 @@ testWith(
         loseReader(plain, plain.download()),
         loseReader(seed, seed.seed("--json")),
       ]);
-      // With --json, sentences would be in the way.
+      // With --json, no message is printed on standard error.
       assertEquals(jobs.map(({ stderr }) => stderr), [[], [UNREAD], []]);
     }),
 );
 
 testWith(
-  "the demo ends with 130 and leaves nothing behind when its reader leaves",
+  "shoal demo stops with exit code 130 and removes its files when the reader of its output exits",
   ["binary"],
   () =>
     withScratch(async (folder) => {
@@ -61,7 +61,7 @@ testWith(
 );
 
 testWith(
-  "download --json onto a full device ends in good order with 4, and says why",
+  "shoal download --json stops with exit code 4 and an error when standard output is a full device",
   ["binary"],
   () =>
     Stage.with({}, async (stage) => {
@@ -70,13 +70,13 @@ testWith(
       const { code, stderr } = await job.exit(30);
       assertEquals([code, stderr.length], [4, 1], job.report);
       assertStringIncludes(stderr[0]!, "shoal: error: cannot write (standard output): ");
-      // So soon that nobody had been told of it.
+      // The end may come before the first announce.
       assert(act.announces.every((event, i) => event === ["started", "stopped"][i]), act.announces.join());
     }),
 );
 
 testWith(
-  "download does without what is closed, and without a terminal",
+  "shoal download completes with closed standard streams, and without a terminal",
   ["binary"],
   () =>
     Stage.with(SMALL, async (stage) => {
@@ -103,7 +103,7 @@ testWith(
     }),
 );
 
-/** Lines of shell that start SHOAL with no output on a terminal; it writes its process id itself. */
+/** Shell commands that start SHOAL without output on a terminal. */
 const HIDDEN = {
   "both outputs go to files": "exec SHOAL > log 2> errors",
   "both outputs go nowhere": "exec SHOAL > /dev/null 2>&1",
@@ -113,15 +113,19 @@ const HIDDEN = {
   "it has a session of its own": "exec setsid --wait SHOAL > log 2>&1",
 } as const;
 
-/** The same, and it is to outlive its window. */
+/** Shell commands that start SHOAL under nohup, without output on a terminal. */
 const NOHUP = {
-  // Its standard input is a terminal, which `nohup` replaces.
+  // Standard input is a terminal, which `nohup` replaces.
   "in a terminal": `exec script -qec 'exec nohup SHOAL > log 2>&1' /dev/null`,
   "by bash": "exec bash -c 'nohup SHOAL > log 2>&1 < /dev/null & wait $!'",
   "by bash, into a pipe": "bash -c 'nohup SHOAL 2>&1; exit $?' | cat > log",
 } as const;
 
-/** Starts a download by a line of shell in which `SHOAL` stands for it. @returns The shell, and the download's process id. */
+/**
+ * Starts a download by a shell command in which `SHOAL` stands for Shoal's command line, and waits until it has begun.
+ *
+ * @returns The shell, and Shoal's process id.
+ */
 async function startBy(
   text: string,
   { act, program = "compiled" }: { readonly act: Act; readonly program?: Program },
@@ -136,7 +140,7 @@ async function startBy(
 
 for (const signal of ["SIGHUP", "SIGINT", "SIGTERM"] as const) {
   testWith(
-    `${signal} ends a download in good order wherever its outputs go`,
+    `${signal} stops a download cleanly with exit code 130 wherever its output goes`,
     ["binary"],
     () =>
       Stage.with({}, async (stage) => {
@@ -149,7 +153,7 @@ for (const signal of ["SIGHUP", "SIGINT", "SIGTERM"] as const) {
           const { job, pid } = await startBy(text, { act, program });
           await using _ = job;
           Deno.kill(pid, signal);
-          // Another one on the way changes nothing.
+          // A second SIGHUP or SIGTERM changes nothing.
           if (signal !== "SIGINT") Deno.kill(pid, signal);
           assertEquals((await job.exit(30)).code, 130, `${what}\n${job.report}`);
           assertInGoodOrder(act, await act.state());
@@ -162,7 +166,7 @@ for (const signal of ["SIGHUP", "SIGINT", "SIGTERM"] as const) {
 }
 
 testWith(
-  "under nohup a download outlives its window, and still leaves in good order when asked to",
+  "shoal download under nohup continues after SIGHUP, and stops cleanly on SIGTERM",
   ["binary"],
   () =>
     Stage.with({}, async (stage) => {
@@ -184,7 +188,7 @@ testWith(
 );
 
 testWith(
-  "what is said to a reader that leaves is no failure of commands that only say something",
+  "shoal --help exits with code 0 when the reader of its output has exited",
   ["binary"],
   () =>
     withScratch(async (folder) => {

@@ -7,24 +7,24 @@ import { withScratch } from "../support/scratch.ts";
 import { type Act, namesIn, type Program, Stage, together, until } from "../support/stage.ts";
 import { makeTorrent } from "../support/torrents.ts";
 
-/** Milliseconds after which leaving has not come to an end by itself: three times what the contract allows. */
+/** Limit for stopping in milliseconds: three times the documented 3 s. */
 const LEAVE_MS = 9000;
 
-/** What is sent when the act is under way: signals, and pauses in milliseconds between them. */
+/** Signals to send during a transfer, and pauses in milliseconds between them. */
 type Script = readonly (Deno.Signal | number)[];
 
-/** One row of the table: what is run, how it is interrupted, and what must come of it. */
+/** A command, the signals that interrupt it, and the expected result. */
 interface Row {
   readonly name: string;
   readonly args: (act: Act) => string[];
   readonly send: Script;
-  /** `event` that the tracker never answers. */
+  /** Announce event that the tracker never answers. */
   readonly hangs?: string;
   readonly program?: Program;
   readonly code: number;
-  /** How often the tracker is told `stopped`. */
+  /** Number of `stopped` announces. */
   readonly told: number;
-  /** Whether the state on disk says that nothing was written after it. */
+  /** `true` if the resume state is marked as clean. */
   readonly saved: boolean;
 }
 
@@ -37,7 +37,7 @@ const TABLE: readonly Row[] = [
   { name: "download --json, SIGINT", args: (act) => act.download("--json"), send: ["SIGINT"], ...inGoodOrder },
   { name: "download --json, SIGHUP", args: (act) => act.download("--json"), send: ["SIGHUP"], ...inGoodOrder },
   { name: "download -q, SIGTERM", args: (act) => act.download("-q"), send: ["SIGTERM"], ...inGoodOrder },
-  // As `timeout` sends it, and as a window is closed.
+  // `timeout` sends SIGTERM twice, and closing a terminal window may send SIGHUP several times.
   {
     name: "download, SIGTERM twice, as `timeout` sends it",
     args: (act) => act.download(),
@@ -115,13 +115,13 @@ async function play(row: Row, stage: Stage): Promise<void> {
 }
 
 testWith(
-  "whoever asks Shoal to leave gets 130, the tracker is told, and resume state is saved",
+  "a signal ends shoal with exit code 130, a stopped announce and clean resume state",
   ["binary"],
   () => Stage.with({}, async (stage) => void await together(TABLE.map((row) => play(row, stage)))),
 );
 
 testWith(
-  "a second Ctrl-C leaves at once, while the tracker is still being told",
+  "a second Ctrl-C ends shoal at once while the stopped announce is still pending",
   ["binary"],
   () =>
     Stage.with({}, async (stage) => {
@@ -130,18 +130,18 @@ testWith(
       await act.underWay(job);
       job.signal("SIGINT");
       await until("the farewell", job, () => timesStopped(act) > 0);
-      // What comes within a quarter of a second is the same request.
+      // Signals within 250 ms count as one.
       await new Promise((resolve) => setTimeout(resolve, 400));
       job.signal("SIGINT");
       const { code, stderr } = await job.exit(20);
       assertEquals([code, stderr], [130, []]);
-      // The tracker had two seconds, of which most were left.
+      // Most of the two seconds for the stopped announce were left, so this wasn't the regular end.
       assertFalse(job.stdout.some((line) => JSON.parse(line).event === "stopped"), "it had come to its end by itself");
     }),
 );
 
 testWith(
-  "Ctrl-C while Shoal starts, whenever that is, ends it with 130 and without a word too many",
+  "Ctrl-C at any time while shoal starts ends it with exit code 130 and no error",
   ["binary"],
   () =>
     Stage.with({}, async (stage) => {
@@ -152,7 +152,7 @@ testWith(
         const { code, stderr } = await job.exit(20);
         assertEquals(code, 130, job.report);
         assertEquals(stderr.filter((line) => line !== "shoal: stopping; press Ctrl-C again to leave at once"), []);
-        // Whoever was told that we came is told that we went.
+        // A `started` announce is followed by a `stopped` announce.
         const came = act.announces.some((event) => event === "started");
         assertEquals(timesStopped(act), came ? 1 : 0, `${moment} ms\n${job.report}`);
       }));
@@ -160,7 +160,7 @@ testWith(
 );
 
 testWith(
-  "Ctrl-C during the check ends it, and nobody is told of what never began",
+  "Ctrl-C during the check ends shoal with exit code 130 and without an announce",
   ["binary"],
   () =>
     Stage.with({ size: 128 << 20, blockMs: 0 }, async (stage) => {
@@ -180,7 +180,7 @@ testWith(
 );
 
 testWith(
-  "Ctrl-C while a complete download goes on seeding, and one while it takes leave",
+  "Ctrl-C gives exit code 130 to a download that seeds, and 0 to one that has completed and sends its stopped announce",
   ["binary"],
   () =>
     Stage.with({ size: 1 << 20, blockMs: 0 }, async (stage) => {
@@ -196,7 +196,7 @@ testWith(
       one.signal("SIGINT");
       other.signal("SIGINT");
       assertEquals([(await one.exit(20)).code, timesStopped(seeding)], [130, 1]);
-      // Its work was done.
+      // The download had completed and was stopping already.
       assertEquals([(await other.exit(20)).code, timesStopped(leaving)], [0, 1]);
       for (const act of [seeding, leaving]) {
         assertEquals(await act.state(), { clean: true, pieces: 4 });
@@ -206,7 +206,7 @@ testWith(
 );
 
 testWith(
-  "Ctrl-C during the last renames leaves no file under its final name that is wrong",
+  "Ctrl-C during the renames of a complete download leaves no wrong file, and the next run completes",
   ["binary"],
   () =>
     withScratch(async (folder) => {
@@ -215,7 +215,7 @@ testWith(
       const args = ["file.torrent", "-o", "out", "--check", "--json", "-p", "0", ...OFFLINE];
       let interrupted = 0;
       for (let round = 0; round < 2; round++) {
-        // All the data is there, so that the renames are all that there is to do.
+        // All data is on disk under `.part` names, so only the renames are left to do.
         await Deno.remove(`${folder}/out`, { recursive: true }).catch(() => {});
         for (const { path } of payload.files.filter(({ size }) => size > 0)) {
           await Deno.mkdir(`${folder}/out/${path}`.replace(/\/[^/]*$/, ""), { recursive: true });
@@ -245,7 +245,7 @@ async function finalNames(folder: string): Promise<number> {
   return count;
 }
 
-/** When the demo is interrupted, and how. */
+/** A time at which the demo is interrupted, and the signals. */
 interface Moment {
   readonly args: readonly string[];
   readonly send: Script;
@@ -270,25 +270,29 @@ const MOMENTS: Readonly<Record<string, Moment>> = {
   "after its download": { args: ["--size", "24M", "--json"], send: ["SIGINT"], when: line('"stopped"') },
 };
 
-testWith("the demo, interrupted at any time, leaves nothing behind", ["binary"], () =>
-  withScratch(async (scratch) => {
-    await together(
-      Object.entries(MOMENTS).map(async ([moment, { args, send: script, when }], i) => {
-        const folder = `${scratch}/${i}`;
-        await Deno.mkdir(folder);
-        await using job = startShoal(["demo", ...args], folder);
-        await when(job, folder);
-        const asked = performance.now();
-        await send(script, job);
-        const { code, stdout, stderr } = await job.exit(20);
-        // After the download it may be the last moment.
-        assert(code === 130 || (code === 0 && moment === "after its download"), `${moment}\n${job.report}`);
-        assertLess(performance.now() - asked, LEAVE_MS, moment);
-        assertEquals(await demoFolders(folder), [], moment);
-        assertFalse([...stdout, ...stderr].some((line) => line.includes("the same command")), job.report);
-      }),
-    );
-  }));
+testWith(
+  "shoal demo removes its files when it is interrupted at any time",
+  ["binary"],
+  () =>
+    withScratch(async (scratch) => {
+      await together(
+        Object.entries(MOMENTS).map(async ([moment, { args, send: script, when }], i) => {
+          const folder = `${scratch}/${i}`;
+          await Deno.mkdir(folder);
+          await using job = startShoal(["demo", ...args], folder);
+          await when(job, folder);
+          const asked = performance.now();
+          await send(script, job);
+          const { code, stdout, stderr } = await job.exit(20);
+          // After the download, the demo may end by itself before the signal arrives.
+          assert(code === 130 || (code === 0 && moment === "after its download"), `${moment}\n${job.report}`);
+          assertLess(performance.now() - asked, LEAVE_MS, moment);
+          assertEquals(await demoFolders(folder), [], moment);
+          assertFalse([...stdout, ...stderr].some((line) => line.includes("the same command")), job.report);
+        }),
+      );
+    }),
+);
 
 async function demoFolders(folder: string): Promise<string[]> {
   return (await namesIn(folder)).filter((name) => name.startsWith("shoal-demo-"));

@@ -13,7 +13,7 @@ function timesStopped(act: Act): number {
   return act.announces.filter((event) => event === "stopped").length;
 }
 
-/** Waits for something that makes no sound. */
+/** Polls a condition until it is true. */
 async function eventually(what: string, look: () => Promise<boolean>): Promise<void> {
   const end = performance.now() + 20_000;
   while (!await look()) {
@@ -22,13 +22,13 @@ async function eventually(what: string, look: () => Promise<boolean>): Promise<v
   }
 }
 
-/** Waits until the table shows pieces, and resume state and the tracker know of the download. */
+/** Waits until the table shows progress, the resume state has pieces, and an announce was sent. */
 async function underWay(act: Act, terminal: Terminal): Promise<void> {
   await terminal.until(({ rows }) => rows.some((row) => /\b[1-9]\d?(\.\d)?%/.test(row)), "a percentage");
   await eventually("resume state", async () => act.announces.length > 0 && ((await act.state())?.pieces ?? 0) > 0);
 }
 
-/** The command, with what the terminal's driver is set to before and after it. */
+/** Returns a shell command that runs Shoal and saves the terminal's settings before and after. */
 function between(args: readonly string[], program: Program = "compiled"): string {
   const command = [...commandFor(program), ...args].join(" ");
   return `stty -g > before; sh -c 'echo $$ > pid; exec ${command}'; code=$?; stty -g > after; (exit $code)`;
@@ -36,7 +36,7 @@ function between(args: readonly string[], program: Program = "compiled"): string
 
 async function assertRestored(folder: string, screen: Screen, code: number): Promise<void> {
   const text = screen.rows.join("\n");
-  // On a line of its own: the last one was ended.
+  // The shell's text is on its own line, so Shoal has ended its last line.
   assert(screen.rows.includes(`ended with ${code}`), text);
   assert(screen.cursorVisible, "the cursor is hidden");
   assertEquals(await Deno.readTextFile(`${folder}/after`), await Deno.readTextFile(`${folder}/before`));
@@ -70,7 +70,7 @@ const DOWNLOADS: Readonly<
 async function isRunning(folder: string): Promise<boolean> {
   const pid = (await Deno.readTextFile(`${folder}/pid`)).trim();
   try {
-    // the fields after the name, which is in parentheses: state first
+    // The state is the first field after the name, which is in parentheses.
     const state = (await Deno.readTextFile(`/proc/${pid}/stat`)).split(") ")[1]![0];
     return state !== "Z" && state !== "X";
   } catch (error) {
@@ -80,7 +80,7 @@ async function isRunning(folder: string): Promise<boolean> {
 }
 
 testWith(
-  "whatever ends a download in a terminal, the terminal is as it was",
+  "shoal download restores the terminal when it is stopped by Ctrl-C or SIGTERM",
   ["binary", "tmux"],
   () =>
     Stage.with({}, async (stage) => {
@@ -94,7 +94,7 @@ testWith(
           const screen = await terminal.ended(20);
           await assertRestored(act.folder, screen, 130);
           await assertInGoodOrder(act);
-          // What a stopped terminal did not take is lost.
+          // Output to a stopped terminal is lost.
           if (!name.includes("Ctrl-S")) {
             assertStringIncludes(screen.lines.join(" "), "the same command goes on from there");
           }
@@ -104,7 +104,7 @@ testWith(
 );
 
 testWith(
-  "Ctrl-C twice in a terminal leaves at once, and the terminal is as it was",
+  "a second Ctrl-C in a terminal ends shoal download at once and restores the terminal",
   ["binary", "tmux"],
   () =>
     Stage.with({}, async (stage) => {
@@ -114,19 +114,19 @@ testWith(
       await underWay(act, terminal);
       await terminal.press("C-c");
       await terminal.until(shows("press Ctrl-C again"), "what to do");
-      // What comes within a quarter of a second is the same request.
+      // Signals within 250 ms count as one.
       await new Promise((resolve) => setTimeout(resolve, 400));
       await terminal.press("C-c");
       const screen = await terminal.ended(20);
       await assertRestored(act.folder, screen, 130);
-      // The table is gone, and what has come to its end by itself has said so to the tracker.
+      // Shoal has printed its summary, and the table is gone.
       assert(shows("stopped at")(screen), screen.rows.join("\n"));
       assertFalse(shows("CLIENT")(screen), screen.rows.join("\n"));
     }),
 );
 
 testWith(
-  "Ctrl-C in a terminal ends seeding and the demo, and neither says that it goes on",
+  "Ctrl-C in a terminal stops seed and demo, and neither prints that the same command continues",
   ["binary", "tmux"],
   () =>
     Stage.with({}, async (stage) => {
@@ -149,14 +149,14 @@ testWith(
     }),
 );
 
-/** What runs in a window that is closed. */
+/** Downloads that run in a window that is closed. */
 const WINDOWS: readonly { readonly args: readonly string[]; readonly program?: Program }[] = [
   { args: [] },
   { args: ["--json"] },
   { args: [], program: "deno run" },
 ];
 
-/** Closes the window in which a download is under way, and sees what comes of it. */
+/** Closes the window of a running download, and asserts that the download stops cleanly with exit code 130. */
 async function closeWindow(act: Act, command: string): Promise<void> {
   const terminal = await Terminal.open(command, { columns: 80, cwd: act.folder, env: act.env });
   try {
@@ -167,38 +167,39 @@ async function closeWindow(act: Act, command: string): Promise<void> {
   try {
     await eventually("the end", async () => (await namesIn(act.folder)).includes("code"));
   } finally {
-    if (await isRunning(act.folder)) await kill(act.folder, "SIGKILL"); // nobody else would see to it
+    if (await isRunning(act.folder)) await kill(act.folder, "SIGKILL"); // Nothing else would end the process.
   }
   assertEquals(await Deno.readTextFile(`${act.folder}/code`), "130\n");
   await assertInGoodOrder(act);
 }
 
 testWith(
-  "a download ends in good order when its window is closed",
+  "shoal download stops cleanly when its terminal window is closed",
   ["binary", "tmux"],
   () =>
     Stage.with({}, async (stage) => {
-      // The system ends the shell that the window is for, then tells the others; one of those stays to see what comes.
+      // The kernel sends SIGHUP to the window's shell, and when that has ended, to the other processes of the window.
+      // One of those ignores SIGHUP, and records the exit code.
       const told = WINDOWS.map(async ({ args, program }) => {
         const act = await stage.act();
         const script = `trap : HUP\n${between(act.download(...args), program)}\necho $? > code`;
         await Deno.writeTextFile(`${act.folder}/watch`, script);
         await closeWindow(act, "sh watch");
       });
-      // A shell that doesn't let itself be ended keeps the others from being told: they notice when they write.
+      // If the window's shell ignores SIGHUP, Shoal gets no signal, and notices the closed terminal when it writes.
       const untold = await stage.act();
       await together([...told, closeWindow(untold, `trap : HUP; ${between(untold.download())}; echo $? > code`)]);
     }),
 );
 
-/** Suspends what runs in a terminal, uses the shell, and goes on. @returns The first screen with the table on it. */
+/** Suspends Shoal with Ctrl-Z, uses the shell, and resumes with `fg`. Returns the first screen with the table. */
 async function suspendAndResume(terminal: Terminal, words: string): Promise<Screen> {
   await terminal.press("C-z");
   const stopped = await terminal.until(shows("Stopped"), "that it was stopped");
   assert(stopped.cursorVisible, "the cursor is hidden");
   await terminal.type(`clear; printf '%s\\n' ${words.replace("-", "'-'")}`);
   await terminal.until(({ rows }) => rows.includes(words), "that the shell can be used");
-  // Nobody is quicker, and a program that was stopped for less than two frames can't know it in time.
+  // A user isn't faster than this, and a program can't detect that it was stopped for less than two frames.
   await new Promise((resolve) => setTimeout(resolve, 1000));
   await terminal.type("fg");
   const resumed = await terminal.until(shows("file.bin "), "the table");
@@ -206,14 +207,14 @@ async function suspendAndResume(terminal: Terminal, words: string): Promise<Scre
   return resumed;
 }
 
-/** Whether the table is below what the shell wrote. */
+/** Returns `true` if the table is below the output of the shell. */
 function isBelow({ rows }: Screen): boolean {
   const words = rows.findIndex((row) => row.startsWith("usable-"));
   return words >= 0 && words < rows.findIndex((row) => row.includes("file.bin "));
 }
 
 testWith(
-  "suspended by Ctrl-Z, a download leaves a usable terminal; after fg it goes on below what was written",
+  "shoal download leaves a usable terminal when it is suspended by Ctrl-Z, and draws below the shell's output after fg",
   ["binary", "tmux"],
   () =>
     Stage.with({ size: 8 << 20 }, async (stage) => {
@@ -222,7 +223,8 @@ testWith(
       await using terminal = await Terminal.open("bash --norc --noprofile -i", { columns: 80, cwd: act.folder, env });
       await terminal.type([BINARY, ...act.download()].join(" "));
       await underWay(act, terminal);
-      // A frame that was on its way to the terminal when the program was stopped comes late, and where it was to be.
+      // A frame that was in flight to the terminal when the program was stopped appears late and in its old place, so
+      // there are up to three attempts.
       const seen: Screen[] = [];
       while (seen.length < 3 && !seen.some(isBelow)) {
         seen.push(await suspendAndResume(terminal, `usable-${seen.length}`));
@@ -237,7 +239,7 @@ testWith(
 );
 
 testWith(
-  "a terminal whose kind is not known gets plain lines",
+  "shoal download prints plain lines on a terminal of unknown type",
   ["binary", "tmux"],
   () =>
     Stage.with({ size: 2 << 20, blockMs: 0 }, async (stage) => {

@@ -8,17 +8,17 @@ import { makeTorrent } from "../support/torrents.ts";
 
 const MIB = 1 << 20;
 const KILLS = 10;
-/** Bytes a second: slow enough that ten kills, four seconds apart at most, come before the end. */
+/** Bytes a second, so slow that ten kills at most 4.2 s apart come before the end. */
 const LIMIT = 16 * MIB;
 /**
- * What one kill may cost: blocks under way, pieces that were not whole, and what the resume state had not yet heard of.
- * One that kept no resume state would lose about 35 MiB.
+ * Limit of the bytes that a kill may lose on average: blocks in flight, unfinished pieces, and pieces that the resume
+ * state doesn't contain yet. Without resume state, a kill would lose about 35 MiB.
  */
 const COST = 16 * MIB;
 const SEED = 20;
 
 testWith(
-  "a download that is killed ten times ends with the right bytes and fetches little twice",
+  "shoal download completes with the right bytes after ten kills, and downloads little twice",
   ["binary", "aria2c"],
   () =>
     withScratch(async (folder) => {
@@ -31,7 +31,7 @@ testWith(
       const moments = new Uint32Array(noise(KILLS * 4, SEED).buffer);
       for (const moment of moments) {
         await using shoal = startShoal(args, folder);
-        // Any moment is fair: while it starts, checks, downloads. The wait is the test.
+        // The kill comes at a random time, while Shoal starts, checks or downloads.
         await new Promise((resolve) => setTimeout(resolve, 200 + moment % 4000));
         shoal.signal("SIGKILL");
         const { code, stderr } = await shoal.exit(10);

@@ -16,11 +16,11 @@ const hasProgress = ({ rows }: Screen) => rows.some((row) => PERCENTAGE.test(row
 
 interface Stage {
   readonly terminal: Terminal;
-  /** Settings of the terminal's driver, before and after the program. */
+  /** Returns the terminal's settings before or after the program. */
   readonly settings: (when: "before" | "after") => Promise<string>;
 }
 
-/** A download that takes long, in a terminal. */
+/** Runs a test with a slow download in a terminal. */
 async function downloading(
   options: { readonly columns: number; readonly variables?: string },
   body: (stage: Stage) => Promise<void>,
@@ -44,7 +44,7 @@ function assertTidy(screen: Screen): void {
 
 for (const columns of [40, 80, 200]) {
   testWith(
-    `keys pause, sort, show files and help, limit, and quit, in ${columns} columns`,
+    `keys of the live view pause, sort, show files and help, set limits and quit in ${columns} columns`,
     ["binary", "aria2c", "tmux"],
     () =>
       downloading({ columns }, async ({ terminal, settings }) => {
@@ -88,7 +88,7 @@ for (const columns of [40, 80, 200]) {
 }
 
 testWith(
-  "the live view keeps to what the terminal can show",
+  "the live view respects NO_COLOR, the colours and character set of the terminal, and TERM=dumb",
   ["binary", "aria2c", "tmux"],
   async () => {
     const colours = new RegExp(`${ESC}\\[[\\d;]*m`);
@@ -107,7 +107,7 @@ testWith(
     await downloading({ columns: 80, variables: "TERM=dumb" }, async ({ terminal }) => {
       const { rows } = await terminal.until(shows("down, "), "a plain line");
       assert(rows.some((row) => /^file\.bin: \d+\.\d% \(/.test(row)), rows.join("\n"));
-      // no keys there: what is typed is shown, as everywhere
+      // Without the live view there are no keys, and typed text is echoed.
       await terminal.type("q");
       await terminal.press("C-c");
       await terminal.ended(20);
@@ -116,7 +116,7 @@ testWith(
 );
 
 testWith(
-  "what is no key does no harm, and Ctrl-\\ leaves the terminal as it was",
+  "the live view ignores other keys and pasted text, and restores the terminal on Ctrl-\\",
   ["binary", "aria2c", "tmux"],
   () =>
     downloading({ columns: 80 }, async ({ terminal, settings }) => {

@@ -1,4 +1,4 @@
-/** What scripts rely on: JSON as the schemas say, exit codes, silence where silence was asked for, the config file. */
+/** The interface for scripts: JSON that matches the schemas, exit codes, `--quiet`, and the config file. */
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { environment, OFFLINE, runShoal, startShoal } from "../support/binary.ts";
@@ -13,7 +13,7 @@ const ALONE = ["-p", "0", "--bind", "127.0.0.1", ...OFFLINE];
 const LOST = ["download", "lost.torrent", "-o", "lost", ...ALONE, "--timeout", "1s"];
 const ERROR_LINE = /^shoal: error: .+: .+$/;
 
-/** A folder with a payload, a torrent of it, one that nobody has, and one that isn't any. */
+/** Makes a payload, its torrent, a torrent that no peer has, and a file that is not a torrent. Returns the payload. */
 async function prepare(folder: string): Promise<Payload> {
   const payload = await makeFile(`${folder}/source`, { name: "file.bin", size: 1 << 20, seed: 31 });
   await makeTree(`${folder}/source`, { name: "lost", seed: 32 });
@@ -30,7 +30,7 @@ async function listening(job: Job): Promise<string> {
   return JSON.parse(line).http;
 }
 
-/** Seeds `file.torrent`, found by way of a tracker. */
+/** Starts to seed the payload with a torrent that has the tracker. */
 async function seedAt(tracker: string, folder: string): Promise<Job> {
   const made = await runShoal(
     ["create", "source/file.bin", "-o", "announced.torrent", "-t", tracker, "--json"],
@@ -48,7 +48,7 @@ async function left(job: Job): Promise<JobResult> {
 }
 
 testWith(
-  "every command's --json is what its schema says, and --on-complete posts the completed event",
+  "the --json output of every command matches its schema, and --on-complete posts the completed event",
   ["binary"],
   () =>
     withScratch(async (folder) => {
@@ -98,7 +98,7 @@ testWith(
     }),
 );
 
-/** How a command that ends by itself is called, the exit code, and whether it has something to say on standard output. */
+/** Commands that end by themselves: arguments, exit code, and `true` if they write to standard output. */
 const CALLS: readonly (readonly [args: readonly string[], code: number, says: boolean])[] = [
   [["--version"], 0, true],
   [["--help"], 0, true],
@@ -131,7 +131,7 @@ const CALLS: readonly (readonly [args: readonly string[], code: number, says: bo
   [["demo", "--size", "1K"], 2, false],
 ];
 
-testWith("exit codes are those of the contract, failures are one line on standard error, data on standard output", [
+testWith("every command has the documented exit code, one error line on standard error, and data on standard output", [
   "binary",
 ], () =>
   withScratch(async (folder) => {
@@ -152,7 +152,7 @@ testWith("exit codes are those of the contract, failures are one line on standar
   }));
 
 testWith(
-  "--quiet is silence on standard output, but for what was asked for; failures are still told",
+  "--quiet silences standard output, and errors still go to standard error",
   ["binary"],
   () =>
     withScratch(async (folder) => {
@@ -174,7 +174,7 @@ testWith(
       }
       await using tracker = startShoal(["tracker", "-q", "-p", "0", "--bind", "127.0.0.1"], folder);
       await using seeder = startShoal(["seed", "file.torrent", "source", "-q", ...ALONE], folder);
-      // Nothing says that they run; a signal before they listen to it ends them in another way.
+      // Both are silent, and a signal before they handle signals would end them with another exit code.
       for (const job of [tracker, seeder]) {
         await waitForSockets(job.pid);
         assertEquals(await left(job), { code: 130, stdout: [], stderr: [] });
@@ -182,7 +182,7 @@ testWith(
     }),
 );
 
-/** Waits until a process listens to a TCP port. */
+/** Waits until a process has opened at least two sockets. */
 async function waitForSockets(pid: number): Promise<void> {
   for (let i = 0; i < 200; i++) {
     const { stdout } = await run(["sh", "-c", `ls -l /proc/${pid}/fd | grep -c socket`]);
@@ -193,7 +193,7 @@ async function waitForSockets(pid: number): Promise<void> {
 }
 
 testWith(
-  "the config file's options go for each run, and what is wrong in it is told",
+  "the options of the config file apply to each command, and mistakes in it are errors",
   ["binary"],
   () =>
     withScratch(async (folder) => {

@@ -6,7 +6,7 @@ import { testWith } from "../support/requirements.ts";
 import { withScratch } from "../support/scratch.ts";
 import { commandFor, Stage, together } from "../support/stage.ts";
 
-/** What nobody may read in the output of the program; each stands in other places of URLs. */
+/** Secrets that must not be in the program's output, each in a different part of URLs. */
 const SECRETS = {
   passkey: "0123456789abcdef0123456789abcdef",
   word: "hunter2trackers",
@@ -19,7 +19,7 @@ const SECRETS = {
 } as const;
 const { passkey, word, query, user, password, token, moved, hook } = SECRETS;
 
-/** Trackers that fail, each in another way, some with our own words; and one web seed. */
+/** Serves trackers that fail in different ways, some of which repeat secrets of the request, and one web seed. */
 function serveAll(data: Uint8Array<ArrayBuffer>): Deno.HttpServer<Deno.NetAddr> {
   const failure = (text: string) => new Response(`d14:failure reason${text.length}:${text}e`);
   return Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, (request) => {
@@ -48,7 +48,7 @@ function assertSilent(output: string, what: string): void {
 }
 
 testWith(
-  "no output of a download holds a password or a passkey, and each says which URL it means",
+  "shoal download prints no password or passkey, and its messages identify URLs by masked text",
   ["binary"],
   () =>
     withScratch(async (folder) => {
@@ -67,7 +67,7 @@ testWith(
       const seeds = [
         `http://${host}/${token}/file.bin`,
         `http://${host}/${token}/missing/file.bin`,
-        // Refused, since it is on the local network; that is said, too.
+        // This web seed is refused with a message, since it is on the local network.
         `http://${user}:${password}@${host}/${token}/file.bin`,
       ];
       const run = async (args: readonly string[], { cwd = folder, shell = "" } = {}) => {
@@ -86,7 +86,7 @@ testWith(
         ...seeds.flatMap((url) => ["--web-seed", url]),
       ]);
       assertEquals(made.code, 0, made.output);
-      // Whoever asks what a torrent holds is told.
+      // `info` prints the URLs of a torrent in full.
       assert((await run(["info", "file.torrent"])).output.includes(passkey));
 
       const hooked = ["--on-complete", `http://${user}:${hook}@127.0.0.1:1/done/${token}?key=${query}`];
@@ -94,7 +94,7 @@ testWith(
       const downloads = [
         { args: ["--json", "-v"], shell: "" },
         { args: ["-v", "-v"], shell: "" },
-        // The live view, which draws on a terminal.
+        // The live view on a terminal.
         { args: ["-v"], shell: `exec script -qec "$*" /dev/null` },
       ];
       await together(downloads.map(async ({ args, shell }, i) => {
@@ -128,7 +128,7 @@ testWith(
     }),
 );
 
-testWith("what is remembered between runs is for the user alone, whatever the umask, and downloads are as ever", [
+testWith("shoal download makes state files private regardless of the umask, and data files by the umask", [
   "binary",
 ], () =>
   Stage.with({}, async (stage) => {

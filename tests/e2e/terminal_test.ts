@@ -8,7 +8,7 @@ import { type Screen, Terminal } from "../support/terminal.ts";
 import { makeTorrent } from "../support/torrents.ts";
 
 const MIB = 1 << 20;
-/** Long, and in part twice as wide as its number of characters says. */
+/** A long name with characters that are two columns wide. */
 const NAME = `a long name with \u65e5\u672c\u8a9e and \u{1f41f} in it, ${"more and ".repeat(8)}more.bin`;
 
 async function inTerminal(columns: number, body: (terminal: Terminal) => Promise<void>): Promise<void> {
@@ -29,7 +29,7 @@ function assertTidy(screen: Screen): void {
 
 for (const columns of [40, 80, 200]) {
   testWith(
-    `the live table fits ${columns} columns, and the cursor is back at the end`,
+    `the live table fits ${columns} columns, and the cursor is visible again at the end`,
     ["binary", "aria2c", "tmux"],
     () =>
       inTerminal(columns, async (terminal) => {
@@ -39,7 +39,7 @@ for (const columns of [40, 80, 200]) {
         );
         for (let i = 0; i < 10; i++) {
           assertTidy(table);
-          // One torrent, one table: what is redrawn does not pile up.
+          // There is only one table: redrawing replaces the table before.
           assert(table.rows.filter((row) => row.startsWith("a long name")).length <= 1, table.rows.join("\n"));
           table = await terminal.screen();
         }

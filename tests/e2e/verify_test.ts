@@ -1,4 +1,4 @@
-/** `shoal verify`: what is right, what is not, and that nothing is touched. */
+/** Tests of `shoal verify`: its verdicts, its exit codes, and that it changes no file. */
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { runShoal, startShoal } from "../support/binary.ts";
@@ -9,7 +9,7 @@ import { withScratch } from "../support/scratch.ts";
 import { makeTorrent } from "../support/torrents.ts";
 
 const MIB = 1 << 20;
-/** Enough that it is hashed on several threads. */
+/** Size in bytes, large enough for hashing on several threads. */
 const SIZE = 96 * MIB + 12_345;
 
 interface FileLine {
@@ -20,7 +20,7 @@ interface FileLine {
 }
 
 testWith(
-  "shoal verify finds good data right, and every damaged piece",
+  "shoal verify accepts good data and finds every damaged piece",
   ["binary"],
   () =>
     withScratch(async (folder) => {
@@ -33,7 +33,7 @@ testWith(
       using file = await Deno.open(`${folder}/data/file.bin`, { write: true });
       for (const at of [0, 50 * MIB, SIZE - 1]) {
         await file.seek(at, Deno.SeekMode.Start);
-        // noise never has the same byte a million times
+        // The payload is noise, which doesn't have the same byte 300 times in a row.
         await file.write(new Uint8Array(Math.min(300, SIZE - at)).fill(7));
       }
       const bad = await runShoal(["verify", "file.torrent", "data", "--json"], folder);
@@ -63,7 +63,7 @@ testWith(
 );
 
 testWith(
-  "shoal verify names the files of a tree that are missing, short or wrong, and touches none",
+  "shoal verify names the missing, short and wrong files of a tree, and changes no file",
   ["binary"],
   () =>
     withScratch(async (folder) => {
@@ -93,33 +93,37 @@ testWith(
     }),
 );
 
-testWith("shoal verify gives the exit codes of the contract", ["binary"], () =>
-  withScratch(async (folder) => {
-    const payload = await makeFile(`${folder}/data`, { name: "file.bin", size: MIB, seed: 33 });
-    await makeTorrent(payload, { path: `${folder}/file.torrent` });
-    await Deno.mkdir(`${folder}/nothing`);
-    const cases: [args: string[], code: number, words: string][] = [
-      [["file.torrent", "none"], 4, "there is no such file or folder"],
-      [["file.torrent", "nothing"], 3, "choose the folder that holds it"],
-      [["data/file.bin", "data"], 3, "not a torrent"],
-      [["none.torrent", "data"], 2, "there is no such file"],
-      [["file.torrent"], 2, "missing argument"],
-    ];
-    for (const [args, code, words] of cases) {
-      const result = await runShoal(["verify", ...args], folder);
-      assertEquals([result.code, result.stderr.length], [code, 1], args.join(" "));
-      assertStringIncludes(result.stderr[0]!, words);
-    }
-  }));
+testWith(
+  "shoal verify has the documented exit codes and one error line",
+  ["binary"],
+  () =>
+    withScratch(async (folder) => {
+      const payload = await makeFile(`${folder}/data`, { name: "file.bin", size: MIB, seed: 33 });
+      await makeTorrent(payload, { path: `${folder}/file.torrent` });
+      await Deno.mkdir(`${folder}/nothing`);
+      const cases: [args: string[], code: number, words: string][] = [
+        [["file.torrent", "none"], 4, "there is no such file or folder"],
+        [["file.torrent", "nothing"], 3, "choose the folder that holds it"],
+        [["data/file.bin", "data"], 3, "not a torrent"],
+        [["none.torrent", "data"], 2, "there is no such file"],
+        [["file.torrent"], 2, "missing argument"],
+      ];
+      for (const [args, code, words] of cases) {
+        const result = await runShoal(["verify", ...args], folder);
+        assertEquals([result.code, result.stderr.length], [code, 1], args.join(" "));
+        assertStringIncludes(result.stderr[0]!, words);
+      }
+    }),
+);
 
 testWith(
-  "shoal verify ends at once when it is interrupted, in the middle of the data",
+  "shoal verify ends with exit code 130 when it is interrupted in the middle of the data",
   ["binary"],
   () =>
     withScratch(async (folder) => {
       const payload = await makeFile(`${folder}/data`, { name: "file.bin", size: 4 * MIB, seed: 34 });
       await makeTorrent(payload, { path: `${folder}/file.torrent` });
-      // Files full of holes take no room, and are hashed like others.
+      // A sparse file takes no space on disk, and is hashed like any other.
       const pieces = 1 << 15;
       const info = `d6:lengthi${pieces * MIB}e4:name4:huge12:piece lengthi${MIB}e6:pieces${pieces * 20}:`;
       const hashes = "x".repeat(pieces * 20);

@@ -1,5 +1,5 @@
 /**
- * A Shoal under attack, and an honest one at the other end: programs started, watched and measured.
+ * Runs a Shoal under attack and a well-behaved Shoal at the other end of a transfer, and measures them.
  *
  * @module
  */
@@ -15,10 +15,10 @@ import type { Orders, Report } from "./attacker.ts";
 import { Relay } from "./relay.ts";
 import { fromSource, TEST_FLAGS } from "../support/from_source.ts";
 
-/** Seconds that an honest transfer may take, attack or not. */
+/** Seconds that the transfer may take, under attack or not. */
 const PATIENCE = 60;
 
-/** How Shoal is started: the compiled one that `SHOAL_BIN` names, else from source. */
+/** Command that starts Shoal: the binary that `SHOAL_BIN` names, else from source. */
 export const SHOAL: readonly string[] = shoalCommand();
 
 function shoalCommand(): string[] {
@@ -26,39 +26,45 @@ function shoalCommand(): string[] {
   return binary ? [binary] : fromSource();
 }
 
-/** Something to share. */
+/** A payload with its torrent. */
 export interface Goods {
   readonly payload: Payload;
+  /** Path of the torrent file. */
   readonly torrent: string;
+}
+
+/** Options for {@linkcode makeGoods}. */
+export interface GoodsOptions {
+  /** Size of the file in bytes. */
+  readonly size: number;
+  /** Piece length in bytes. */
+  readonly pieceLength: number;
 }
 
 /**
  * Makes a file and its torrent.
  *
- * @param folder Where.
- * @param options `size` of the file and `pieceLength`, in bytes.
+ * @param folder Folder to write to.
+ * @param options See {@linkcode GoodsOptions}.
  */
-export async function makeGoods(
-  folder: string,
-  options: { readonly size: number; readonly pieceLength: number },
-): Promise<Goods> {
+export async function makeGoods(folder: string, options: GoodsOptions): Promise<Goods> {
   const payload = await makeFile(`${folder}/source`, { name: "file.bin", size: options.size, seed: 5 });
   const torrent = `${folder}/file.torrent`;
   await makeTorrent(payload, { path: torrent, pieceLength: options.pieceLength });
   return { payload, torrent };
 }
 
-/** An attack, how, and from where. */
+/** An attack to run, and the attacker's role and addresses. */
 export interface Sortie {
   readonly attack: Attack;
   readonly role: Role;
-  /** Addresses of this machine that nobody else uses. */
+  /** Loopback addresses that only this attack uses. */
   readonly hosts: readonly string[];
 }
 
 let lastHost = 0;
 
-/** Addresses that no other attack of this run has come from. */
+/** Returns loopback addresses that no other attack of this process has used. */
 export function freshHosts(count: number): string[] {
   return Array.from({ length: count }, () => {
     const n = ++lastHost;
@@ -66,9 +72,9 @@ export function freshHosts(count: number): string[] {
   });
 }
 
-/** What a run showed. */
+/** Measurements of a run. */
 export interface Outcome {
-  /** From the start of the honest download to its end. */
+  /** Duration of the download in seconds. */
   readonly seconds: number;
   /** Peak resident memory of the victim, in bytes. */
   readonly peak: number;
@@ -76,28 +82,46 @@ export interface Outcome {
   readonly victimCpu: number;
   /** CPU seconds of the attacker. */
   readonly attackerCpu: number;
-  /** Connections of the attacker. */
+  /** Number of connections that the attacker made. */
   readonly connections: number;
-  /** What the victim said about peers. */
+  /** `peer` events of the victim. */
   readonly peerEvents: readonly Event[];
 }
 
-/** Programs of one run. */
+/** Options for {@linkcode Arena.attack}. */
+export interface ArenaAttackOptions {
+  /** Port of the victim. */
+  readonly port: number;
+  /** Milliseconds after which the attacker reconnects, `null` for never. */
+  readonly again: number | null;
+  /** Bytes a second that the attacker may send, and receive. */
+  readonly rate: number;
+}
+
+/** Options for {@linkcode Arena.run}. */
+export interface ArenaRunOptions {
+  /** Bytes a second that the attacker may send, and receive. */
+  readonly rate: number;
+  /** Bytes a second each way between seeder and leecher. */
+  readonly line: number;
+}
+
+/** The programs of one run. */
 export class Arena implements AsyncDisposable {
   readonly #folder: string;
   readonly #goods: Goods;
   readonly #jobs: Job[] = [];
 
   /**
-   * @param folder Scratch.
-   * @param goods What is shared.
+   * @param folder Scratch folder.
+   * @param goods Payload of the transfer.
    */
   constructor(folder: string, goods: Goods) {
     this.#folder = folder;
     this.#goods = goods;
   }
 
-  /** Ends every program. */
+  /** Stops every program, and removes the downloaded files. */
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.#jobs.map((job) => job.stop()));
     await Deno.remove(`${this.#folder}/out`, { recursive: true }).catch((error) => {
@@ -105,47 +129,51 @@ export class Arena implements AsyncDisposable {
     });
   }
 
-  /** What the programs said, for the message of a failure. */
+  /** Last output of the programs, for an error message. */
   get report(): string {
     return this.#jobs.map((job) => `${job.name}: ${job.stdout.at(-1)} ${job.stderr.join(" ")}`).join("\n");
   }
 
-  /** Starts a Shoal that seeds, and waits until it does. */
+  /** Starts `shoal seed`, and waits until it seeds. */
   async seed(port: number): Promise<Job> {
     const job = this.#shoal("seed", [this.#goods.torrent, this.#goods.payload.folder, "--trust", "-p", `${port}`]);
     await job.line((line) => line.includes('"completed"'), { seconds: 30, what: "it seeds" });
     return job;
   }
 
-  /** Starts a Shoal that downloads. */
+  /** Starts `shoal download`. */
   download(port: number, peers: readonly string[]): Job {
     const named = peers.flatMap((peer) => ["--peer", peer]);
     const args = [this.#goods.torrent, "-o", `${this.#folder}/out`, "--seed", "-p", `${port}`, ...named];
     return this.#shoal("download", args);
   }
 
-  /** Waits until a download is complete. @returns how many seconds it took. */
+  /**
+   * Waits until a download is complete.
+   *
+   * @param seconds Timeout in seconds.
+   * @returns The duration of the download in seconds.
+   */
   async completed(job: Job, seconds: number): Promise<number> {
     const line = await job.line((text) => text.includes('"completed"'), { seconds, what: "the download is complete" });
     return JSON.parse(line).seconds;
   }
 
-  /** Compares what was downloaded with the source. */
+  /** Asserts that the downloaded files equal the source. */
   same(): Promise<void> {
     return assertSame(this.#goods.payload, `${this.#folder}/out`);
   }
 
   /**
-   * Starts the attacker.
+   * Starts the attacker, and waits until it listens.
    *
-   * @param sorties What it does.
-   * @param options `port`: of the victim. `again`: milliseconds after which it comes back, or `null`. `rate`: bytes a
-   * second that it may send, and take.
-   * @returns The program, and where each sortie that is to be dialled listens.
+   * @param sorties Attacks to run.
+   * @param options See {@linkcode ArenaAttackOptions}.
+   * @returns The process, and the addresses at which attacks with the role `listens` listen.
    */
   async attack(
     sorties: readonly Sortie[],
-    options: { readonly port: number; readonly again: number | null; readonly rate: number },
+    options: ArenaAttackOptions,
   ): Promise<{ job: Job; listening: string[] }> {
     const orders: Orders = {
       torrent: this.#goods.torrent,
@@ -164,17 +192,16 @@ export class Arena implements AsyncDisposable {
   }
 
   /**
-   * One whole run: an honest transfer, and perhaps an attack on one end of it.
+   * Runs a transfer, with an attack on one end of it if there is a sortie.
    *
-   * @param victim Which end.
-   * @param sortie The attack; `null` for none.
-   * @param options `rate`: bytes a second that the attacker may send, and take. `line`: bytes a second between the honest.
-   * @returns What was measured.
+   * @param victim The end that is measured, and attacked.
+   * @param sortie The attack, or `null` for none.
+   * @param options See {@linkcode ArenaRunOptions}.
    */
   async run(
     victim: Victim,
     sortie: Sortie | null,
-    options: { readonly rate: number; readonly line: number },
+    options: ArenaRunOptions,
   ): Promise<Outcome> {
     const [victimPort, otherPort] = [freePort(), freePort()];
     using relay = new Relay(victim === "leecher" ? otherPort : victimPort, options.line);
@@ -214,7 +241,7 @@ export class Arena implements AsyncDisposable {
   }
 }
 
-/** Peak memory in bytes and CPU seconds of a process, by its number. */
+/** Returns the peak resident memory in bytes and the CPU seconds of a process. */
 export function usage(pid: number): { peak: number; victimCpu: number } {
   const status = Deno.readTextFileSync(`/proc/${pid}/status`);
   const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
@@ -225,7 +252,7 @@ export function usage(pid: number): { peak: number; victimCpu: number } {
   };
 }
 
-/** What a victim said about those that come from some addresses. */
+/** Returns the events about peers with some addresses. */
 export function about(events: readonly Event[], hosts: readonly string[]): Event[] {
   const known = new Set(hosts);
   return events.filter(({ address }) => known.has(String(address).replace(/:\d+$/, "")));

@@ -1,5 +1,5 @@
 /**
- * What every attack has at hand.
+ * The type of an attack, and what attacks use: rate limit, torrent data and connections.
  *
  * @module
  */
@@ -10,78 +10,94 @@ import type { Line, Place } from "./line.ts";
 import { dial } from "./line.ts";
 import { BLOCK, everything, frame, handshake, ID } from "./words.ts";
 
-/** Which Shoal is attacked: one that downloads, or one that seeds to an honest leecher. */
+/** The attacked Shoal: one that downloads, or one that seeds to a well-behaved leecher. */
 export type Victim = "leecher" | "seeder";
-/** Who makes the connection: the attacker, or Shoal because somebody named the attacker. */
+/** `dials`: the attacker connects to Shoal. `listens`: Shoal connects to the attacker, as `--peer` tells it to. */
 export type Role = "dials" | "listens";
 
-/** A way to be a nuisance. */
+/** A way in which a peer misbehaves. */
 export interface Attack {
-  /** In a few words, for the table; unique. */
+  /** Unique name, a few words for the table in `bench/HOSTILE.md`. */
   readonly name: string;
-  /** Where it makes sense. */
+  /** Victims that the attack applies to. */
   readonly victims: readonly Victim[];
-  /** Both when absent. */
+  /** Roles that the attack applies to, both by default. */
   readonly roles?: readonly Role[];
-  /** Addresses that it comes from, at the same time; 1 when absent. */
+  /** Number of addresses that the attack comes from at the same time, 1 by default. */
   readonly hosts?: number;
-  /** Connections at the same time from each address; 1 when absent. */
+  /** Number of simultaneous connections from each address, 1 by default. */
   readonly lines?: number;
   /**
-   * What Shoal says of the attacker: part of the message of a `peer` event that isn't `connected`. `null` when the protocol
-   * allows what it does, so that it must be bounded but needn't be dropped; `legal` says why.
+   * Matches the message of a `peer` event, other than `connected`, that Shoal must report about the attacker. `null` if
+   * the protocol allows the behaviour: its cost must be bounded, but the peer needn't be disconnected.
    */
   readonly named: RegExp | null;
+  /** Reason why `named` is `null`. */
   readonly legal?: string;
-  /** Milliseconds after which it comes back when it is sent away, where it does; 100 when absent. */
+  /** Milliseconds after which the attacker reconnects where reconnecting is on, 100 by default. */
   readonly again?: number;
-  /** Milliseconds of waiting that the reaction takes; the suite runs such attacks together. */
+  /** Milliseconds until Shoal reacts, for slow attacks. The suite runs slow attacks together. */
   readonly patience?: number;
-  /** Goes at it with one connection, until that is closed. */
+  /** Attacks over one connection, until the connection is closed. */
   readonly run: (line: Line, stage: Stage) => Promise<void>;
 }
 
-/** Bytes and messages a second that an attacker may send, like somebody behind a line of that speed. */
+/** Limits the rate of an attacker to that of a line with some speed. */
 export class Pace {
   readonly #bytesPerMs: number;
   #free = 0;
 
   /**
-   * @param bytesPerSecond Of all connections together.
+   * @param bytesPerSecond Rate of all connections together.
    */
   constructor(bytesPerSecond: number) {
     this.#bytesPerMs = bytesPerSecond / 1000;
   }
 
-  /** Waits until so many bytes may go out. */
+  /** Waits until a number of bytes may be sent. */
   async take(bytes: number): Promise<void> {
     const now = performance.now();
     this.#free = Math.max(this.#free, now) + bytes / this.#bytesPerMs;
-    // Waits shorter than a timer's tick are put together.
+    // Waits shorter than the resolution of a timer are accumulated.
     if (this.#free - now > 5) await pause(this.#free - now);
   }
 }
 
-/** The surroundings of an attack. */
+/** Options for {@linkcode Stage}. */
+export interface AttackStageOptions {
+  /** Torrent that the victim downloads or seeds. */
+  readonly torrent: TorrentFacts;
+  /** The torrent's only file. */
+  readonly data: Deno.FsFile;
+  /** Rate limit of the attacker. */
+  readonly pace: Pace;
+  /** Address that the victim listens at. */
+  readonly victim: Place;
+}
+
+/** Options for {@linkcode Stage.greet}. */
+export interface GreetOptions {
+  /** Claims support of the Fast extension (BEP 6). Default `true`. */
+  readonly fast?: boolean;
+  /** Claims support of the extension protocol (BEP 10). Default `true`. */
+  readonly extended?: boolean;
+  /** Peer id, 20 bytes. A fresh peer id by default. */
+  readonly peerId?: Uint8Array;
+  /** Pieces to announce after the handshake. Nothing is announced by default. */
+  readonly have?: "all" | "none";
+}
+
+/** What an attack uses: the torrent, its data, the rate limit, and the victim. */
 export class Stage {
   readonly torrent: TorrentFacts;
-  /** Bytes of the torrent. */
+  /** Size of the torrent in bytes. */
   readonly size: number;
   readonly #data: Deno.FsFile;
   readonly #pace: Pace;
   readonly #victim: Place;
 
-  /**
-   * @param options `torrent`: what it is about. `data`: its only file. `pace`: speed limit. `victim`: where Shoal listens.
-   */
-  constructor(
-    options: {
-      readonly torrent: TorrentFacts;
-      readonly data: Deno.FsFile;
-      readonly pace: Pace;
-      readonly victim: Place;
-    },
-  ) {
+  /** @param options See {@linkcode AttackStageOptions}. */
+  constructor(options: AttackStageOptions) {
     this.torrent = options.torrent;
     this.#data = options.data;
     this.size = options.data.statSync().size;
@@ -89,23 +105,23 @@ export class Stage {
     this.#victim = options.victim;
   }
 
-  /** A fresh peer id. */
+  /** Returns a fresh peer id. */
   peerId(): Uint8Array {
     return utf8(`-EV0001-${crypto.randomUUID().slice(0, 12)}`);
   }
 
-  /** Waits until so many bytes more may be taken. */
+  /** Waits until a number of bytes may be sent or received. */
   take(bytes: number): Promise<void> {
     return this.#pace.take(bytes);
   }
 
-  /** Sends at the pace that the attacker's line allows. */
+  /** Sends bytes at the attacker's rate. Returns `true` if the connection is still open afterwards. */
   async send(line: Line, bytes: Uint8Array): Promise<boolean> {
     await this.#pace.take(bytes.length);
     return await line.send(bytes);
   }
 
-  /** Sends the same again and again until the connection is closed; `perSecond`: no faster than this. */
+  /** Sends the same bytes repeatedly until the connection is closed, at most `perSecond` times a second. */
   async flood(line: Line, bytes: Uint8Array, perSecond = Infinity): Promise<void> {
     while (!line.closed) {
       if (!await this.send(line, bytes)) return;
@@ -113,7 +129,7 @@ export class Stage {
     }
   }
 
-  /** The right bytes of a block. */
+  /** Returns the correct bytes of a block. */
   right(index: number, begin: number, length: number): Uint8Array {
     const out = new Uint8Array(length);
     this.#data.seekSync(index * this.torrent.pieceLength + begin, Deno.SeekMode.Start);
@@ -125,12 +141,12 @@ export class Stage {
     return out;
   }
 
-  /** Bytes of a piece. */
+  /** Returns the size of a piece in bytes. */
   pieceSize(index: number): number {
     return Math.min(this.torrent.pieceLength, this.size - index * this.torrent.pieceLength);
   }
 
-  /** A block of the torrent, the same for the same number; the last block of a piece is left out when it is short. */
+  /** Returns the block with a number, counted through all pieces but the last. Higher numbers start again at 0. */
   blockAt(number: number): [index: number, begin: number, length: number] {
     const index = number % Math.max(1, this.torrent.pieces - 1);
     const perPiece = this.torrent.pieceLength / BLOCK;
@@ -138,20 +154,12 @@ export class Stage {
   }
 
   /**
-   * Says the opening and waits for Shoal's.
+   * Sends a handshake, waits for Shoal's handshake, and announces pieces.
    *
-   * @param options As for {@linkcode handshake}; `have`: what to claim afterwards.
-   * @returns Whether the connection stands.
+   * @param options See {@linkcode GreetOptions}.
+   * @returns `true` if the connection is open afterwards.
    */
-  async greet(
-    line: Line,
-    options: {
-      readonly fast?: boolean;
-      readonly extended?: boolean;
-      readonly peerId?: Uint8Array;
-      readonly have?: "all" | "none";
-    } = {},
-  ): Promise<boolean> {
+  async greet(line: Line, options: GreetOptions = {}): Promise<boolean> {
     const { peerId = this.peerId(), ...rest } = options;
     await this.send(line, handshake(this.torrent.infoHash, { ...rest, peerId }));
     if (await line.readExactly(68) === null) return false;
@@ -160,7 +168,7 @@ export class Stage {
     return true;
   }
 
-  /** Connects once more from the same address, which an attack that wants to learn something needs. */
+  /** Opens a further connection from an address. */
   again(from: string): Promise<Line | null> {
     return dial(this.#victim, from);
   }
@@ -172,7 +180,7 @@ export interface Heard {
   readonly view: DataView;
 }
 
-/** Reads messages until the connection is over; keep-alives are left out. */
+/** Yields messages until the connection is over. Skips keep-alives. */
 export async function* messages(line: Line): AsyncGenerator<Heard, void, void> {
   for (;;) {
     const prefix = await line.readExactly(4);
@@ -185,7 +193,7 @@ export async function* messages(line: Line): AsyncGenerator<Heard, void, void> {
   }
 }
 
-/** Waits. */
+/** Resolves after a number of milliseconds. */
 export function pause(milliseconds: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }

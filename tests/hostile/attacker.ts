@@ -1,6 +1,6 @@
 /**
- * The attacker as a program of its own: `attacker.ts JSON`, see {@linkcode Orders}. Prints JSON lines: where it listens, then
- * every second what it did.
+ * Runs attacks as a program: `attacker.ts JSON`, where the JSON is {@linkcode Orders}. Prints lines of JSON: the
+ * addresses that it listens at, then a {@linkcode Report} every 500 ms.
  *
  * @module
  */
@@ -10,32 +10,33 @@ import { type Attack, Pace, pause, type Role, Stage } from "./attack.ts";
 import { ATTACKS } from "./attacks.ts";
 import { dial, type Line, listen, type Place } from "./line.ts";
 
-/** What to do. */
+/** Argument of the program. */
 export interface Orders {
-  /** Path of the .torrent. */
+  /** Path of the torrent file. */
   readonly torrent: string;
-  /** Path of its only file. */
+  /** Path of the torrent's only file. */
   readonly data: string;
-  /** Where Shoal listens. */
+  /** Address that Shoal listens at. */
   readonly victim: Place;
-  /** Attacks, by name, and the addresses that each comes from. */
+  /** Names of the attacks to run, their roles, and the addresses that each attack comes from. */
   readonly attacks: readonly { readonly name: string; readonly role: Role; readonly hosts: readonly string[] }[];
-  /** Bytes a second, all together. */
+  /** Bytes a second of all attacks together. */
   readonly rate: number;
-  /** Comes back when it is sent away: milliseconds to wait before, or `null` for not at all. */
+  /** Milliseconds after which the attacker reconnects, `null` for never. */
   readonly again: number | null;
 }
 
-/** What it prints. */
+/** A line that the program prints. */
 export interface Report {
-  /** Where each attack that waits to be dialled listens, in the order of its addresses. */
+  /** Addresses that each attack with the role `listens` listens at, as `host:port`, in the order of its hosts. */
   readonly listening?: Readonly<Record<string, readonly string[]>>;
-  /** Connections so far, and those that are over. */
+  /** Number of connections so far. */
   readonly made?: number;
+  /** Number of connections that are over. */
   readonly over?: number;
 }
 
-/** Milliseconds between two looks whether Shoal is there. */
+/** Milliseconds between two attempts to connect before Shoal listens. */
 const FIRST_MS = 20;
 
 if (import.meta.main) await main(JSON.parse(Deno.args[0]!) as Orders);
@@ -70,7 +71,7 @@ async function main(orders: Orders): Promise<void> {
     for (let met = false; !met || orders.again !== null;) {
       const line = await dial(orders.victim, host);
       if (line !== null) await go(attack, line);
-      met ||= line !== null; // until then Shoal may not be there yet
+      met ||= line !== null; // Until the first connection, Shoal may not be listening yet.
       await pause(met ? orders.again ?? 0 : FIRST_MS);
     }
   }

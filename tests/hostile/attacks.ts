@@ -1,5 +1,5 @@
 /**
- * Every attack.
+ * The list of all attacks.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import { DATA_ATTACKS } from "./data_attacks.ts";
 import { FLOOD_ATTACKS, MALFORMED_ATTACKS } from "./malformed_attacks.ts";
 import { UPLOAD_ATTACKS } from "./upload_attacks.ts";
 
-/** All, in the order of the table. */
+/** All attacks, in the order of the table in `bench/HOSTILE.md`. */
 export const ATTACKS: readonly Attack[] = [
   ...DATA_ATTACKS,
   ...MALFORMED_ATTACKS,

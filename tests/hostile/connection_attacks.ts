@@ -1,5 +1,5 @@
 /**
- * Connections as the weapon.
+ * Attacks with many connections, slow connections, or short connections.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import { frame, handshake, ID } from "./words.ts";
 const BOTH = ["leecher", "seeder"] as const;
 const DIALS = ["dials"] as const;
 
-/** Attacks by number, or by slowness. */
+/** Attacks that use up connections. */
 export const CONNECTION_ATTACKS: readonly Attack[] = [
   {
     name: "2,000 connections that never speak",
@@ -119,7 +119,7 @@ export const CONNECTION_ATTACKS: readonly Attack[] = [
     named: null,
     legal: "whoever connects to itself looks like that, and trackers make it happen",
     run: async (line, stage) => {
-      // What Shoal says first is its own id, to whoever it dials; who dials has to ask once before.
+      // The attacker learns Shoal's peer id from the handshake of a first connection.
       await line.send(handshake(stage.torrent.infoHash, { peerId: stage.peerId() }));
       const opened = await line.readExactly(68);
       if (opened === null) return;

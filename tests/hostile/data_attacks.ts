@@ -1,5 +1,5 @@
 /**
- * Lies about data, of peers that say they have all of it.
+ * Attacks by peers that claim to have pieces: wrong data, no data, and floods of messages about pieces.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import { type Attack, messages, pause, type Stage } from "./attack.ts";
 import type { Line } from "./line.ts";
 import { BLOCK, block, frame, ID, times, words } from "./words.ts";
 
-/** Claims everything, unchokes, and answers requests in some way. */
+/** Claims to have every piece, unchokes, and passes each request to `answer`. */
 async function seed(
   line: Line,
   stage: Stage,
@@ -22,7 +22,7 @@ async function seed(
   }
 }
 
-/** Attacks on a Shoal that downloads. */
+/** Attacks on a Shoal that downloads, some of them on one that seeds, too. */
 export const DATA_ATTACKS: readonly Attack[] = [
   {
     name: "wrong data",
@@ -81,7 +81,7 @@ export const DATA_ATTACKS: readonly Attack[] = [
   },
   {
     name: "holds four requests and drops the others",
-    victims: [], // beside others it would be the one that helps: see poison_test.ts
+    victims: [], // It would help a download with other peers, so poison_test.ts runs it alone.
     named: null,
     legal: "its data is right; it is asked for as much as it holds",
     run: (line, stage) => {
@@ -89,7 +89,7 @@ export const DATA_ATTACKS: readonly Attack[] = [
       return seed(line, stage, (index, begin, length) => {
         if (held >= 4) return null;
         held++;
-        // The others are to come meanwhile.
+        // Further requests arrive during this time.
         void pause(20).then(() => {
           held--;
           return stage.send(line, block(index, begin, stage.right(index, begin, length)));

@@ -1,5 +1,5 @@
 /**
- * Connections that say nothing, by the hundred, to whatever listens, with fewer file descriptors than that.
+ * Hundreds of silent connections to a Shoal that has fewer file descriptors.
  *
  * @module
  */
@@ -12,14 +12,14 @@ import { withScratch } from "../support/scratch.ts";
 import { SHOAL } from "./arena.ts";
 import { dial, type Line } from "./line.ts";
 
-/** File descriptors of the program; it needs some 30 before anybody comes. */
+/** Limit of file descriptors. Shoal uses about 30 without connections. */
 const DESCRIPTORS = 150;
 const CONNECTIONS = 600;
-/** Of them so many are hung up on, at the least: some never get past the system's queue, although they think so. */
+/** At least this many connections are closed by Shoal. Others stay in the system's accept queue. */
 const DISMISSED = 100;
 const HASH = "%00".repeat(20);
 
-/** Starts a program that may have but few files open. */
+/** Starts Shoal with a limit of {@linkcode DESCRIPTORS}. */
 function limited(args: readonly string[], folder: string): Job {
   const argv = ["sh", "-c", `ulimit -n ${DESCRIPTORS}; exec "$@"`, "sh", ...SHOAL, ...args];
   return new Job(argv, { name: `shoal ${args[0]}`, cwd: folder, env: environment(folder) });
@@ -32,19 +32,19 @@ async function flood(port: number): Promise<Line[]> {
 
 async function announce(port: number): Promise<string> {
   const url = `http://127.0.0.1:${port}/announce?info_hash=${HASH}&peer_id=${"a".repeat(20)}&port=1&left=1`;
-  // Each on a connection of its own: one that is kept may be hung up on like any other that says nothing.
+  // Each announce uses a new connection. The tracker may close an idle connection like the silent ones.
   using client = Deno.createHttpClient({ poolMaxIdlePerHost: 0 });
   return await (await fetch(url, { client, signal: AbortSignal.timeout(10_000) })).text();
 }
 
-Deno.test("a tracker answers on while hundreds of connections say nothing and descriptors run out, and says so", () =>
+Deno.test("shoal tracker answers announces and warns while silent connections use up its file descriptors", () =>
   withScratch(async (folder) => {
     await using tracker = limited(["tracker", "--port", "0", "--bind", "127.0.0.1", "--json"], folder);
     const first = await tracker.line((line) => line.includes("listening"), { seconds: 20, what: "its address" });
     const port = Number(new URL(JSON.parse(first).http).port);
     const lines = await flood(port);
     for (let i = 0; i < 5; i++) assertStringIncludes(await announce(port), "8:complete");
-    // Whom there is no room for is hung up on, at once and not after the half minute that anybody may be silent.
+    // Connections beyond the limit are closed at once, not after the 30 s that a silent connection may last.
     const room = Promise.withResolvers<void>();
     let over = 0;
     for (const line of lines) void line.over.then(() => ++over === DISMISSED && room.resolve());
@@ -56,7 +56,7 @@ Deno.test("a tracker answers on while hundreds of connections say nothing and de
     assert(tracker.stderr.some((line) => line.includes("out of file descriptors")), tracker.stderr.join("\n"));
   }));
 
-/** A listener for peers on every address of this machine that shakes hands with whoever comes, and says no more. */
+/** Starts a listener on all addresses that answers each handshake, and then stays silent. */
 function mutePeers(): { readonly port: number; close(): void } {
   const listener = Deno.listen({ hostname: "0.0.0.0", port: 0 });
   const open = new Set<Deno.Conn>();
@@ -67,7 +67,7 @@ function mutePeers(): { readonly port: number; close(): void } {
     open.add(connection);
     const { hostname } = connection.localAddr as Deno.NetAddr;
     bytes.set(new TextEncoder().encode(`-XX0000-${hostname.padStart(12, "0")}`), 48);
-    await connection.write(bytes).catch(() => {}); // whoever has left by then has left
+    await connection.write(bytes).catch(() => {}); // The peer may have disconnected.
   };
   void (async () => {
     for await (const connection of listener) void serve(connection);
@@ -81,9 +81,9 @@ function mutePeers(): { readonly port: number; close(): void } {
   };
 }
 
-Deno.test("a download leaves descriptors for its files when more peers say nothing than there are, and hears us still", () =>
+Deno.test("shoal download keeps file descriptors free when silent peers outnumber them, and stops on SIGINT", () =>
   withScratch(async (folder) => {
-    const announce = "http://127.0.0.1:9/announce"; // nobody is there
+    const announce = "http://127.0.0.1:9/announce"; // Nothing listens there.
     const torrents = [1, 2, 3, 4].map((n) => {
       const digests = [new Uint8Array(20).fill(n)];
       const bytes = encodeSingleFile({ name: `file${n}`, length: 16384, pieceLength: 16384, digests, announce });
@@ -102,7 +102,7 @@ Deno.test("a download leaves descriptors for its files when more peers say nothi
         if (event.event === "progress") connected = Math.max(connected, event.peers);
         return connected > 20 && used() >= DESCRIPTORS / 2;
       }, { seconds: 20, what: "connections" });
-      // The first time that there are none left some are given back, and that many aren't taken again.
+      // The first time that descriptors run out, Shoal closes some connections, and doesn't open as many again.
       let calm = 0;
       await job.line((line) => {
         if (JSON.parse(line).event === "progress") calm = used() <= DESCRIPTORS - 8 ? calm + 1 : 0;

@@ -2,12 +2,12 @@ import { assertEquals, assertLess, assertStringIncludes } from "@std/assert";
 import { withScratch } from "../support/scratch.ts";
 
 const MAIN = new URL("../../main.ts", import.meta.url).pathname;
-/** MiB for JavaScript's own values. Before there were limits, the first torrent took some 3,000. */
+/** Heap limit in MiB. Without limits in the parser, the first torrent took about 3,000 MiB. */
 const HEAP = 700;
-/** Seconds for one command; on a quiet machine they take one to six. */
+/** Seconds for one command. On a quiet machine a command takes 1 to 6 s. */
 const PATIENCE = 120;
 
-/** A name of its own for each number, as a bencoded string. */
+/** Returns a distinct name for each number, as a bencoded string. */
 function name(i: number): string {
   const text = i.toString(16);
   return `${text.length}:${text}`;
@@ -16,15 +16,15 @@ function name(i: number): string {
 const DEEP = "1:a".repeat(98);
 const VERY_DEEP = "1:a".repeat(1490);
 
-/** Torrents of empty files in many folders, how many there are, and what is said of them when they are refused. */
+/** Torrents of empty files: description, number of files, path of a file, and part of the error if it is refused. */
 const TORRENTS: readonly [what: string, count: number, path: (i: number) => string, refusal?: string][] = [
   ["100,000 files with 99 folders of their own", 100_000, (i) => name(i) + DEEP, "names in the paths of all files"],
-  ["folders without number", 450_000, (i) => `${name(i)}1:x`, "there are more than 400000 folders"],
-  ["as many folders as are taken", 399_000, (i) => `${name(i)}1:x`],
-  ["folders as deep as may be", 260, (i) => `${name(i)}${VERY_DEEP}`],
-  ["two deep folders by turns", 1_900, (i) => `1:${"xy"[i % 2]}${VERY_DEEP}${name(i)}`],
-  ["files that all have one name", 300_000, () => "8:same.txt"],
-  ["names that come to nothing", 300_000, () => "2:.."],
+  ["450,000 folders", 450_000, (i) => `${name(i)}1:x`, "there are more than 400000 folders"],
+  ["399,000 folders", 399_000, (i) => `${name(i)}1:x`],
+  ["folders of the greatest depth allowed", 260, (i) => `${name(i)}${VERY_DEEP}`],
+  ["files in two deep folders in alternation", 1_900, (i) => `1:${"xy"[i % 2]}${VERY_DEEP}${name(i)}`],
+  ["files with the same name", 300_000, () => "8:same.txt"],
+  ["files named `..`", 300_000, () => "2:.."],
 ];
 
 function torrentOf(count: number, path: (i: number) => string): string {
@@ -33,7 +33,7 @@ function torrentOf(count: number, path: (i: number) => string): string {
 }
 
 for (const [what, count, path, refusal] of TORRENTS) {
-  Deno.test(`a torrent of ${what} costs seconds and memory that fits it`, () =>
+  Deno.test(`info and download --list take bounded time, memory and output for a torrent of ${what}`, () =>
     withScratch(async (folder) => {
       const torrent = `${folder}/x.torrent`;
       await Deno.writeTextFile(torrent, torrentOf(count, path));

@@ -1,25 +1,25 @@
 /**
- * One connection of an attacker: a plain TCP socket without any manners. Made with Node's sockets, since only those can
- * choose the address that they come from, and an attacker has many.
+ * One connection of an attacker, a plain TCP socket. Made with Node's sockets, since Deno's can't choose the local
+ * address, and an attacker has many addresses.
  *
  * @module
  */
 
 import { connect, createServer, type Server, type Socket } from "node:net";
 
-/** Where a socket is or goes. */
+/** Address of a socket. */
 export interface Place {
   readonly host: string;
   readonly port: number;
 }
 
-/** A connection. Nothing that it does rejects: whoever is attacked may hang up at any moment. */
+/** A connection. No method rejects, since the victim may close the connection at any time. */
 export class Line {
   /** Resolves when the connection is over. */
   readonly over: Promise<void>;
-  /** Bytes that were given to the system. */
+  /** Bytes that were handed to the system. */
   sent = 0;
-  /** The address of this end. */
+  /** Local address. */
   readonly from: string;
   readonly #socket: Socket;
   #closed = false;
@@ -47,7 +47,7 @@ export class Line {
     socket.on("readable", () => this.#wake?.());
   }
 
-  /** Whether the connection is over. */
+  /** `true` if the connection is over. */
   get closed(): boolean {
     return this.#closed;
   }
@@ -55,8 +55,7 @@ export class Line {
   /**
    * Sends bytes.
    *
-   * @param bytes What to send.
-   * @returns Whether the connection still stands, once the system has taken them.
+   * @returns `true` if the connection is still open once the system has taken the bytes.
    */
   send(bytes: Uint8Array): Promise<boolean> {
     if (this.#closed) return Promise.resolve(false);
@@ -70,7 +69,7 @@ export class Line {
   }
 
   /**
-   * Reads what has come.
+   * Reads the bytes that have arrived, and waits for some if there are none.
    *
    * @returns At least one byte, or `null` when the connection is over.
    */
@@ -85,10 +84,10 @@ export class Line {
   }
 
   /**
-   * Reads so many bytes.
+   * Reads a number of bytes.
    *
-   * @param length How many.
-   * @returns The bytes, or `null` when the connection was over before.
+   * @param length Number of bytes.
+   * @returns The bytes, or `null` if the connection was over before.
    */
   async readExactly(length: number): Promise<Uint8Array | null> {
     const out = new Uint8Array(length);
@@ -103,12 +102,12 @@ export class Line {
     return out;
   }
 
-  /** Reads and forgets everything from now on. */
+  /** Reads and discards everything until the connection is over. */
   async drain(): Promise<void> {
-    while (await this.read() !== null) { /* forgotten */ }
+    while (await this.read() !== null) { /* discarded */ }
   }
 
-  /** Ends the connection; `reset`: without any goodbye. */
+  /** Closes the connection. Sends a TCP reset in place of a FIN if `reset` is `true`. */
   close(options: { readonly reset?: boolean } = {}): void {
     if (options.reset) this.#socket.resetAndDestroy();
     else this.#socket.destroy();
@@ -116,11 +115,11 @@ export class Line {
 }
 
 /**
- * Connects.
+ * Connects to an address.
  *
- * @param to Where to.
- * @param from The address that the connection is to come from.
- * @returns The connection, or `null` when it was refused.
+ * @param to Address to connect to.
+ * @param from Local address.
+ * @returns The connection, or `null` if it was refused.
  */
 export function dial(to: Place, from: string): Promise<Line | null> {
   return new Promise((resolve) => {
@@ -131,10 +130,10 @@ export function dial(to: Place, from: string): Promise<Line | null> {
 }
 
 /**
- * Listens.
+ * Listens for connections on any free port.
  *
- * @param host Where.
- * @param take Gets each connection.
+ * @param host Address to listen at.
+ * @param take Called with each connection.
  * @returns The port and the server.
  */
 export function listen(host: string, take: (line: Line) => void): Promise<{ port: number; server: Server }> {

@@ -1,5 +1,5 @@
 /**
- * What no decent program says: frames and handshakes that break the protocol.
+ * Attacks with messages and handshakes that break the protocol.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import { BLOCK, everything, extended, frame, handshake, ID, KEEP_ALIVE, times, w
 
 const BOTH = ["leecher", "seeder"] as const;
 
-/** An attack that says one thing after the handshake, and waits for the end. */
+/** Returns an attack that sends some bytes after the handshake, and waits until the connection is closed. */
 function once(
   name: string,
   named: RegExp,
@@ -30,11 +30,14 @@ function once(
   };
 }
 
-/** Whatever isn't the handshake of BEP 3 may be the beginning of an encrypted one: that takes more bytes, or time, to find out. */
+/**
+ * Messages about a peer whose first bytes aren't a handshake of BEP 3. Such bytes may be the beginning of an encrypted
+ * handshake, which takes more bytes, or time, to rule out.
+ */
 const NO_HANDSHAKE =
   /does not name the BitTorrent protocol|does not encrypt its handshake|no handshake within|for the encrypted handshake/;
 
-/** An attack in place of the handshake. */
+/** Returns an attack that sends something in place of the handshake. */
 function opening(name: string, named: RegExp, what: (stage: Stage, line: Line) => Promise<unknown>): Attack {
   return {
     name,
@@ -47,7 +50,7 @@ function opening(name: string, named: RegExp, what: (stage: Stage, line: Line) =
   };
 }
 
-/** A request outside the torrent, on a connection that asks properly first. */
+/** Returns an attack that sends `interested` and an invalid request. */
 function request(name: string, numbers: (stage: Stage) => [number, number, number]): Attack {
   return once(
     name,
@@ -56,7 +59,7 @@ function request(name: string, numbers: (stage: Stage) => [number, number, numbe
   );
 }
 
-/** Attacks that are over with one message. */
+/** Attacks that Shoal must reject after one message. */
 export const MALFORMED_ATTACKS: readonly Attack[] = [
   once("a block longer than any that is asked for", /piece has/, () => frame(ID.piece, new Uint8Array(9 + BLOCK))),
   once("an extension message of 1 MiB", /extended has/, () => frame(ID.extended, new Uint8Array(1 << 20))),
@@ -143,7 +146,7 @@ export const MALFORMED_ATTACKS: readonly Attack[] = [
   }),
 ];
 
-/** Attacks that go on for as long as they are let. */
+/** Attacks that repeat messages until the connection is closed. */
 export const FLOOD_ATTACKS: readonly Attack[] = [
   flood("keep-alive flood", () => times(4000, KEEP_ALIVE)),
   flood("port flood", () => times(2000, frame(ID.port, new Uint8Array(2)))),
@@ -199,7 +202,7 @@ function number(value: number): Bytes {
   return bytes;
 }
 
-/** A dictionary of many short keys, all in order. */
+/** Returns a bencoded dictionary of about `bytes` bytes with many short keys, sorted. */
 function hugeDict(bytes: number): Bytes {
   const parts = ["d"];
   for (let i = 0; i * 12 < bytes; i++) parts.push(`7:${String(i).padStart(7, "0")}i1e`);

@@ -1,5 +1,5 @@
 /**
- * Peers that give metadata (BEP 9), or promise to: scripted, over real sockets, without the code under test.
+ * Scripted peers that send metadata (BEP 9), or claim to have it, over real sockets and without the code under test.
  *
  * @module
  */
@@ -12,46 +12,53 @@ import { dial, type Line, listen, type Place } from "./line.ts";
 import { extended, frame, handshake, ID } from "./words.ts";
 
 const PART = 16 * 1024;
-/** The ids under which these peers take messages. */
+/** Extension message id under which these peers receive metadata messages. */
 const OUR_ID = 7;
 
-/** What a peer does when it is asked for a part. */
+/** Called when a part is requested from a peer. */
 export type Answer = (part: number, says: Sayings) => void | Promise<void>;
 
-/** What it can say. */
+/** Options for {@linkcode Sayings.give}. */
+export interface GiveOptions {
+  /** Part number to claim, that of the part by default. */
+  readonly as?: number;
+  /** Sends wrong bytes. Default `false`. */
+  readonly wrong?: boolean;
+  /** Number of bytes to send, those of the part by default. */
+  readonly bytes?: number;
+}
+
+/** Answers that a peer can send. */
 export interface Sayings {
-  /** Sends a part: `as` names another one, `wrong` spoils its bytes, `bytes` sends so many. */
-  give(
-    part: number,
-    how?: { readonly as?: number; readonly wrong?: boolean; readonly bytes?: number },
-  ): Promise<boolean>;
-  /** Turns the part down. */
+  /** Sends a part. */
+  give(part: number, how?: GiveOptions): Promise<boolean>;
+  /** Rejects the request for a part. */
   reject(part: number): Promise<boolean>;
-  /** Ends the connection. */
+  /** Closes the connection. */
   die(): void;
 }
 
-/** How a peer behaves. */
+/** Behaviour of a {@linkcode MetadataPeer}. */
 export interface MetadataPeerOptions {
   /** Literal address to listen at. */
   readonly host: string;
-  /** Of the torrent, 20 bytes. */
+  /** Info-hash of the torrent, 20 bytes. */
   readonly infoHash: Uint8Array;
-  /** The info dictionary; absent for one that is made up. */
+  /** The info dictionary. Made-up bytes are sent when absent. */
   readonly info?: Uint8Array;
-  /** Bytes that it claims the dictionary has; those of `info` when absent. */
+  /** Size in bytes that the peer claims for the dictionary, that of `info` by default. */
   readonly size?: number;
-  /** What it does when it is asked; gives the part at once when absent. */
+  /** Answers a request. The part is sent at once by default. */
   readonly answer?: Answer;
 }
 
-/** A peer that listens. */
+/** A peer that listens for connections. */
 export class MetadataPeer implements Disposable {
-  /** `host:port`. */
+  /** Address as `host:port`. */
   readonly address: string;
-  /** Where it listens. */
+  /** Host and port. */
   readonly place: { readonly host: string; readonly port: number };
-  /** Parts that it was asked for, in order, and how many milliseconds after the first connection. */
+  /** Requested parts in order, with the milliseconds since the handshake began on the connection. */
   readonly asked: { readonly part: number; readonly at: number }[];
   readonly #server: Server;
   readonly #lines: Set<Line>;
@@ -71,7 +78,7 @@ export class MetadataPeer implements Disposable {
     this.#lines = parts.lines;
   }
 
-  /** Starts one. */
+  /** Starts a peer. */
   static async start(options: MetadataPeerOptions): Promise<MetadataPeer> {
     const asked: { part: number; at: number }[] = [];
     const lines = new Set<Line>();
@@ -82,7 +89,11 @@ export class MetadataPeer implements Disposable {
     return new MetadataPeer({ place: { host: options.host, port }, server, asked, lines });
   }
 
-  /** Lets one connect to Shoal instead. @returns what it was asked for; it ends with the connection. */
+  /**
+   * Connects a peer to Shoal.
+   *
+   * @returns The connection, and the parts that are requested over it.
+   */
   static async visit(
     to: Place,
     options: MetadataPeerOptions,
@@ -94,7 +105,7 @@ export class MetadataPeer implements Disposable {
     return { asked, line };
   }
 
-  /** Ends it. */
+  /** Closes the listener and all connections. */
   [Symbol.dispose](): void {
     this.#server.close();
     for (const line of this.#lines) line.close();
@@ -139,14 +150,14 @@ async function serve(
   }
 }
 
-/** An info dictionary of about so many bytes, for a made-up file. */
+/** Returns an info dictionary of about `bytes` bytes for a made-up file. */
 export function makeInfo(bytes: number, name = "made up"): Bytes {
   const pieces = new Uint8Array(Math.max(1, Math.floor((bytes - 100) / 20)) * 20);
   for (let i = 0; i < pieces.length; i++) pieces[i] = (i * 31 + (i >> 8)) & 255;
   return encode({ length: (pieces.length / 20) * PART, name, "piece length": PART, pieces });
 }
 
-/** Keeps answers back for a while; the next one waits, too. */
+/** Sends each part after a delay. Answers queue up, so each request waits for the answers before it. */
 export function after(milliseconds: number): Answer {
   return async (part, says) => {
     await pause(milliseconds);
@@ -154,12 +165,12 @@ export function after(milliseconds: number): Answer {
   };
 }
 
-/** Gives each part after a while, however many are asked for at the same time. */
+/** Sends each part after a delay, independent of other requests. */
 export function late(milliseconds: number): Answer {
   return (part, says) => void pause(milliseconds).then(() => says.give(part));
 }
 
-/** Gives everything at once but some parts. */
+/** Sends every part at once except some, which are never sent. */
 export function allBut(...parts: number[]): Answer {
   return (part, says) => parts.includes(part) ? undefined : void says.give(part);
 }

@@ -1,4 +1,4 @@
-/** Magnet links whose peers say nothing, drip, lie or fill memory: an honest one has to be heard all the same. */
+/** Metadata downloads from peers that stay silent, send slowly, send wrong data or fill memory, and one good peer. */
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import type { Bytes } from "../../src/base/bytes.ts";
@@ -9,7 +9,7 @@ import { withScratch } from "../support/scratch.ts";
 import { freshHosts, SHOAL, usage } from "./arena.ts";
 import { allBut, type Answer, late, makeInfo, MetadataPeer, type MetadataPeerOptions } from "./metadata_peers.ts";
 
-/** Seconds that the start of the program may take on a busy machine. */
+/** Seconds that the start of Shoal may take on a busy machine. */
 const START = 10;
 
 type Actor = Omit<MetadataPeerOptions, "host" | "infoHash" | "info"> & { readonly liar?: true };
@@ -29,7 +29,7 @@ async function peersOf(info: Bytes, actors: readonly Actor[]): Promise<{ link: s
   return { link: `magnet:?xt=urn:btih:${toHex(infoHash)}`, peers };
 }
 
-/** Runs `shoal info`. @returns its end, and how many seconds it took. */
+/** Runs `shoal info`. Returns its exit code, its output and its duration in seconds. */
 async function info(link: string, peers: readonly MetadataPeer[], seconds: number) {
   return await withScratch(async (folder) => {
     const named = peers.flatMap(({ address }) => ["--peer", address]);
@@ -45,26 +45,26 @@ const otherNumber: Answer = (part, says) => void says.give(part, { as: part + 1,
 const many = (count: number, actor: Actor): Actor[] => Array.from({ length: count }, () => actor);
 
 const SCENES: readonly { readonly name: string; readonly size: number; readonly actors: readonly Actor[] }[] = [
-  { name: "say nothing", size: 40_000, actors: many(8, { answer: silent }) },
-  { name: "hang up when they are asked", size: 40_000, actors: many(5, { answer: (_, says) => says.die() }) },
-  { name: "answer with another part's number", size: 700_000, actors: many(5, { answer: otherNumber }) },
-  { name: "turn everything down", size: 40_000, actors: many(5, { answer: (part, says) => void says.reject(part) }) },
-  { name: "keep one part of many back", size: 700_000, actors: many(3, { answer: allBut(20) }) },
+  { name: "never answer", size: 40_000, actors: many(8, { answer: silent }) },
+  { name: "disconnect on a request", size: 40_000, actors: many(5, { answer: (_, says) => says.die() }) },
+  { name: "answer with the number of another part", size: 700_000, actors: many(5, { answer: otherNumber }) },
+  { name: "reject every request", size: 40_000, actors: many(5, { answer: (part, says) => void says.reject(part) }) },
+  { name: "withhold one part of many", size: 700_000, actors: many(3, { answer: allBut(20) }) },
   {
     name: "send wrong parts",
     size: 700_000,
     actors: many(6, { answer: (part, says) => void says.give(part, { wrong: true }) }),
   },
   {
-    name: "name huge sizes and drip",
+    name: "claim huge sizes and answer slowly",
     size: 40_000,
     actors: [1, 2, 3, 4, 5, 6].map((i) => ({ liar: true, size: (32 << 20) - i * 100, answer: late(6_500) })),
   },
-  { name: "drip at the right size", size: 700_000, actors: many(6, { answer: late(6_500) }) },
+  { name: "claim the right size and answer slowly", size: 700_000, actors: many(6, { answer: late(6_500) }) },
 ];
 
 for (const { name, size, actors } of SCENES) {
-  Deno.test(`a magnet link is found out beside peers that ${name}`, async () => {
+  Deno.test(`shoal info gets the metadata of a magnet link despite peers that ${name}`, async () => {
     const { link, peers } = await peersOf(makeInfo(size), [...actors, {}]);
     const { code, stderr, seconds } = await info(link, peers, 30);
     for (const peer of peers) peer[Symbol.dispose]();
@@ -74,7 +74,7 @@ for (const { name, size, actors } of SCENES) {
   });
 }
 
-Deno.test("peers that say nothing make room for one that waits when they have all places", async () => {
+Deno.test("a peer that never answers metadata requests is replaced by a waiting peer when --max-peers is reached", async () => {
   await withScratch(async (folder) => {
     const { link, peers } = await peersOf(makeInfo(40_000), [...many(14, { answer: silent }), {}]);
     const named = peers.flatMap(({ address }) => ["--peer", address]);
@@ -97,7 +97,7 @@ Deno.test("peers that say nothing make room for one that waits when they have al
   });
 });
 
-Deno.test("metadata that nobody can complete takes no more memory than all torrents may have, and an honest one gets some", async () => {
+Deno.test("metadata downloads that can't complete stay within the memory limit and don't starve another torrent", async () => {
   await withScratch(async (folder) => {
     const size = 32 << 20;
     const honest = await peersOf(makeInfo(size - 1000), [{}]);
@@ -126,7 +126,7 @@ Deno.test("metadata that nobody can complete takes no more memory than all torre
   });
 });
 
-Deno.test("what a magnet link names besides peers and doesn't answer is told when nobody gives the metadata", async () => {
+Deno.test("shoal info reports the failed exact source (xs) of a magnet link when no peer sends the metadata", async () => {
   const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, () => new Response("", { status: 410 }));
   const url = `http://127.0.0.1:${server.addr.port}/file.torrent`;
   const { link, peers } = await peersOf(makeInfo(1000), [{ answer: silent }]);

@@ -1,4 +1,4 @@
-/** What a user sees of peers that send wrong data, nothing, or less than they are asked for. */
+/** Downloads with peers that send wrong data, no data, or fewer blocks than requested. */
 
 import { assert, assertEquals, assertLess } from "@std/assert";
 import { freePort } from "../support/aria2.ts";
@@ -9,7 +9,7 @@ import type { Attack } from "./attack.ts";
 import { ATTACKS } from "./attacks.ts";
 
 const MIB = 1 << 20;
-/** Bytes a second for an attacker. */
+/** Rate of an attacker in bytes a second. */
 const RATE = 20_000_000;
 
 function attackNamed(name: string): Attack {
@@ -18,7 +18,7 @@ function attackNamed(name: string): Attack {
   return attack;
 }
 
-/** Downloads beside attackers, from an honest seeder if there is one. @returns How long it took, and what was said. */
+/** Downloads from attackers, and from a well-behaved seeder if `honest` is set. Returns duration, failures and bans. */
 async function downloadBeside(
   name: string,
   options: { readonly size: number; readonly pieceLength: number; readonly hosts: number; readonly honest: boolean },
@@ -41,7 +41,7 @@ async function downloadBeside(
   });
 }
 
-Deno.test("twenty peers that send one wrong block each and fall silent hold a download up for seconds", async () => {
+Deno.test("twenty peers that each send one wrong block and fall silent delay a download by less than 20 s", async () => {
   const { seconds, banned, honest } = await downloadBeside("one wrong block, then silence", {
     size: 4 * MIB,
     pieceLength: 256 * 1024,
@@ -52,7 +52,7 @@ Deno.test("twenty peers that send one wrong block each and fall silent hold a do
   assert(!banned.includes(honest), "the honest one was banned");
 });
 
-Deno.test("a peer that sends zeros is banned for its first piece, and nobody else", async () => {
+Deno.test("a peer that sends zeros is banned after at most three failed pieces, and no other peer is", async () => {
   const { failed, banned, listening } = await downloadBeside("zeros", {
     size: 64 * MIB,
     pieceLength: 256 * 1024,
@@ -63,13 +63,13 @@ Deno.test("a peer that sends zeros is banned for its first piece, and nobody els
   assert(failed >= 1 && failed <= 3, `${failed} pieces failed`);
 });
 
-Deno.test("a peer that holds four requests and drops the others is asked for four", async () => {
+Deno.test("a peer that queues four requests and drops further ones still delivers at full speed", async () => {
   const { seconds } = await downloadBeside("holds four requests and drops the others", {
     size: 8 * MIB,
     pieceLength: 256 * 1024,
     hosts: 1,
     honest: false,
   });
-  // 512 blocks, four in 20 ms: 3 s, and some for finding out.
+  // 512 blocks at four in 20 ms take 3 s, plus the time to find the depth of the queue.
   assertLess(seconds, 20);
 });

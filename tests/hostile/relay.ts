@@ -1,21 +1,22 @@
 /**
- * A line of a certain speed between two honest programs, so that what is measured is not who gets more of this machine's CPU.
+ * A relay of limited speed between seeder and leecher, so that a measurement doesn't depend on the share of the CPU
+ * that each program gets.
  *
  * @module
  */
 
 import { Pace } from "./attack.ts";
 
-/** Passes everything on, in both directions, no faster than it may. */
+/** Forwards connections to a port with a speed limit in each direction. */
 export class Relay implements Disposable {
-  /** `host:port` to connect to. */
+  /** Address to connect to, as `host:port`. */
   readonly address: string;
   readonly #listener: Deno.TcpListener;
   readonly #open = new Set<Deno.TcpConn>();
 
   /**
-   * @param to Port on this machine that is behind it.
-   * @param bytesPerSecond Its speed, each way.
+   * @param to Port on 127.0.0.1 to forward to.
+   * @param bytesPerSecond Speed of each connection, each way.
    */
   constructor(to: number, bytesPerSecond: number) {
     this.#listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
@@ -23,7 +24,7 @@ export class Relay implements Disposable {
     this.#run(to, bytesPerSecond);
   }
 
-  /** Cuts the line. */
+  /** Closes the listener and all connections. */
   [Symbol.dispose](): void {
     this.#listener.close();
     for (const connection of this.#open) connection.close();
@@ -40,7 +41,7 @@ export class Relay implements Disposable {
       this.#open.add(far);
       for (const [from, into] of [[near, far], [far, near]] as const) {
         pass(from, into, new Pace(bytesPerSecond)).catch(() => {}).finally(() => {
-          // Whoever hung up, or was cut off: both ends go.
+          // When one end closes or fails, both are closed.
           this.#hangUp(near);
           this.#hangUp(far);
         });

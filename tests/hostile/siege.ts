@@ -1,5 +1,5 @@
 /**
- * Many attacks at once on one Shoal, and what has to come of it.
+ * Runs many attacks at once on one Shoal, and checks that it works on and reports the attackers.
  *
  * @module
  */
@@ -16,21 +16,30 @@ import { SlowSeeder } from "./slow_seeder.ts";
 
 const MIB = 1 << 20;
 /**
- * Peak resident memory of a Shoal under attack. The runtime has 100 MiB before anything is downloaded, and the budget
- * (--cache) is 64 MiB; what peers may fill beyond it is a quarter of a MiB each, and the garbage collector takes its time.
+ * Limit of the peak resident memory of a Shoal under attack. The runtime takes 100 MiB before anything is downloaded,
+ * and the memory budget (`--cache`) is 64 MiB. Beyond the budget, each peer may fill a quarter of a MiB, and garbage is
+ * collected late.
  */
 const MOST_MEMORY = (100 + 64 + 100) * MIB;
-/** Bytes a second for an attacker: enough for every flood, and little enough for a machine that does other things as well. */
+/** Bytes a second of the attacker: enough for every flood, and few enough for a machine that has other work. */
 const RATE = 20_000_000;
-/** Seconds that Shoal has for naming every attacker: a minute of patience with the slow, and a slow machine. */
+/**
+ * Seconds in which Shoal must report every attacker: slow peers time out after a minute, and the machine may be slow.
+ */
 const SECONDS = 100;
 
+/** Options for {@linkcode besiegeSeeder}. */
+export interface BesiegeSeederOptions {
+  /** Milliseconds after which the attackers reconnect. They don't reconnect by default. */
+  readonly again?: number;
+}
+
 /**
- * Lets attacks loose on a Shoal that downloads from an honest, slow seeder. When all of them have been named the seeder
- * hurries, and the download has to be complete and right.
+ * Runs attacks on a Shoal that downloads from a well-behaved, slow seeder. When all attackers have been reported, the
+ * seeder speeds up, and the download must complete correctly.
  *
- * @param attacks Which.
- * @param role Who makes the connections.
+ * @param attacks Attacks to run.
+ * @param role Role of the attacker.
  */
 export function besiegeLeecher(attacks: readonly Attack[], role: Role): Promise<void> {
   return withScratch(async (folder) => {
@@ -55,13 +64,13 @@ export function besiegeLeecher(attacks: readonly Attack[], role: Role): Promise<
 }
 
 /**
- * Lets attacks loose on a Shoal that seeds. While they go on, an honest leecher has to get everything; and all of them have to
- * be named.
+ * Runs attacks on a Shoal that seeds. During the attacks, a well-behaved leecher must complete, and all attackers must
+ * be reported.
  *
- * @param attacks Which.
- * @param options `again`: milliseconds after which they come back; not at all when absent.
+ * @param attacks Attacks to run.
+ * @param options See {@linkcode BesiegeSeederOptions}.
  */
-export function besiegeSeeder(attacks: readonly Attack[], options: { readonly again?: number } = {}): Promise<void> {
+export function besiegeSeeder(attacks: readonly Attack[], options: BesiegeSeederOptions = {}): Promise<void> {
   return withScratch(async (folder) => {
     const goods = await makeGoods(folder, { size: 32 * MIB + 12_345, pieceLength: 256 * 1024 });
     await using arena = new Arena(folder, goods);
@@ -84,7 +93,7 @@ function deploy(attacks: readonly Attack[], role: Role): Sortie[] {
   return attacks.map((attack) => ({ attack, role, hosts: freshHosts(attack.hosts ?? 1) }));
 }
 
-/** Waits until the victim has said of each attacker what it has to; those who do nothing forbidden needn't be named. */
+/** Waits until the victim has reported each attacker with the expected message. Legal behaviour isn't reported. */
 async function allNamed(victim: Job, sorties: readonly Sortie[]): Promise<void> {
   const waits = sorties.map(async ({ attack, hosts }) => {
     if (attack.named === null) return "";

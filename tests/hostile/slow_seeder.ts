@@ -1,6 +1,5 @@
 /**
- * An honest seeder that takes its time until it is told to hurry: what it serves lies in between, so that a download goes on
- * for as long as a test needs.
+ * A well-behaved seeder that is slow until a test lets it speed up, so that a download lasts as long as the test needs.
  *
  * @module
  */
@@ -11,12 +10,12 @@ import { messages, pause } from "./attack.ts";
 import { type Line, listen } from "./line.ts";
 import { block, everything, frame, handshake, ID } from "./words.ts";
 
-/** Milliseconds for each block until it hurries. */
+/** Milliseconds before each block while the seeder is slow. */
 const BLOCK_MS = 20;
 
-/** The seeder. */
+/** A seeder that waits before each block. */
 export class SlowSeeder implements Disposable {
-  /** `host:port`. */
+  /** Address as `host:port`. */
   readonly address: string;
   readonly #torrent: TorrentFacts;
   readonly #data: Deno.FsFile;
@@ -31,10 +30,10 @@ export class SlowSeeder implements Disposable {
   }
 
   /**
-   * Starts one.
+   * Starts a seeder.
    *
-   * @param torrent Path of a torrent of one file.
-   * @param data Path of that file.
+   * @param torrent Path of a single-file torrent.
+   * @param data Path of the file.
    */
   static async start(torrent: string, data: string): Promise<SlowSeeder> {
     const lines: Line[] = [];
@@ -51,12 +50,12 @@ export class SlowSeeder implements Disposable {
     return seeder;
   }
 
-  /** From now on it serves as fast as it can. */
+  /** Serves at full speed from now on. */
   hurry(): void {
     this.#hurry = true;
   }
 
-  /** Goes away. */
+  /** Closes the listener, all connections and the file. */
   [Symbol.dispose](): void {
     this.#close();
     for (const line of this.#lines) line.close();

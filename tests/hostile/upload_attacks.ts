@@ -1,5 +1,5 @@
 /**
- * Peers that ask, and what they do with the answers.
+ * Attacks by peers that request blocks.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import { BLOCK, frame, ID, times, words } from "./words.ts";
 
 const BURST = 100_000;
 
-/** Opens, wants data, and waits until it is unchoked. */
+/** Shakes hands, sends `interested`, and waits for an unchoke. Returns `false` if the connection ends before. */
 async function unchoked(line: Line, stage: Stage, options: { readonly fast?: boolean } = {}): Promise<boolean> {
   if (!await stage.greet(line, { ...options, have: "none" })) return false;
   await stage.send(line, frame(ID.interested));
@@ -19,13 +19,15 @@ async function unchoked(line: Line, stage: Stage, options: { readonly fast?: boo
   return false;
 }
 
-/** So many requests; all different, or all the same. */
+/** Returns `count` request messages, all for the same block or for different blocks. */
 function requests(stage: Stage, count: number, options: { readonly same?: boolean } = {}): Uint8Array {
   if (options.same) return times(count, words(ID.request, 0, 0, BLOCK));
   return concatBytes(Array.from({ length: count }, (_, i) => words(ID.request, ...stage.blockAt(i))));
 }
 
-/** Requests all at once, from somebody who reads the answers; `prepare` gives them, or `null` when it came to nothing. */
+/**
+ * Returns an attack that sends the bytes of `prepare` at once and reads the answers. `null`: the connection is lost.
+ */
 function burst(name: string, prepare: (line: Line, stage: Stage) => Promise<Uint8Array | null>): Attack {
   return {
     name,
@@ -41,7 +43,7 @@ function burst(name: string, prepare: (line: Line, stage: Stage) => Promise<Uint
   };
 }
 
-/** Attacks on a Shoal that serves. */
+/** Attacks on a Shoal that seeds. */
 export const UPLOAD_ATTACKS: readonly Attack[] = [
   burst("100,000 requests while choked", async (line, stage) => {
     return await stage.greet(line, { have: "none" }) ? requests(stage, BURST) : null;

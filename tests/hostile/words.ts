@@ -1,5 +1,5 @@
 /**
- * The peer wire protocol as bytes, good and bad, made without the code under test.
+ * Encodes valid and invalid messages of the peer wire protocol, without the code under test.
  *
  * @module
  */
@@ -26,36 +26,40 @@ export const ID = {
   extended: 20,
 } as const;
 
-/** Bytes of a block. */
+/** Size of a block in bytes. */
 export const BLOCK = 16384;
 
-/** A frame of length 0. */
+/** A keep-alive, which is a message of length 0. */
 export const KEEP_ALIVE: Bytes = new Uint8Array(4);
 
 const PROTOCOL = concatBytes([Uint8Array.of(19), utf8("BitTorrent protocol")]);
 
+/** Options for {@linkcode handshake}. */
+export interface HandshakeOptions {
+  /** Peer id, 20 bytes. */
+  readonly peerId: Uint8Array;
+  /** Claims support of the Fast extension (BEP 6). Default `true`. */
+  readonly fast?: boolean;
+  /** Claims support of the extension protocol (BEP 10). Default `true`. */
+  readonly extended?: boolean;
+  /** Length byte and protocol name, those of BEP 3 by default. */
+  readonly protocol?: Uint8Array;
+}
+
 /**
- * An opening: 68 bytes.
+ * Returns a handshake of 68 bytes.
  *
- * @param infoHash 20 bytes.
- * @param options `peerId`: 20 bytes. `fast` and `extended`: what it claims to speak. `protocol`: instead of the right one.
+ * @param infoHash Info-hash, 20 bytes.
+ * @param options See {@linkcode HandshakeOptions}.
  */
-export function handshake(
-  infoHash: Uint8Array,
-  options: {
-    readonly peerId: Uint8Array;
-    readonly fast?: boolean;
-    readonly extended?: boolean;
-    readonly protocol?: Uint8Array;
-  },
-): Bytes {
+export function handshake(infoHash: Uint8Array, options: HandshakeOptions): Bytes {
   const reserved = new Uint8Array(8);
   if (options.extended ?? true) reserved[5] = 0x10;
   if (options.fast ?? true) reserved[7] = 0x04;
   return concatBytes([options.protocol ?? PROTOCOL, reserved, infoHash, options.peerId]);
 }
 
-/** A frame: length, id, body. `claim`: a length other than the true one. */
+/** Returns a message of length, id and body. `claim` is the length to write, the true length by default. */
 export function frame(id: number, body: Uint8Array = new Uint8Array(), claim?: number): Bytes {
   const bytes = new Uint8Array(5 + body.length);
   new DataView(bytes.buffer).setUint32(0, claim ?? body.length + 1);
@@ -64,7 +68,7 @@ export function frame(id: number, body: Uint8Array = new Uint8Array(), claim?: n
   return bytes;
 }
 
-/** A frame of numbers of four bytes each. */
+/** Returns a message whose body is a list of 32-bit numbers. */
 export function words(id: number, ...numbers: number[]): Bytes {
   const body = new Uint8Array(numbers.length * 4);
   const view = new DataView(body.buffer);
@@ -72,7 +76,7 @@ export function words(id: number, ...numbers: number[]): Bytes {
   return frame(id, body);
 }
 
-/** A block. */
+/** Returns a piece message. */
 export function block(index: number, begin: number, bytes: Uint8Array): Bytes {
   const body = new Uint8Array(8 + bytes.length);
   const view = new DataView(body.buffer);
@@ -82,19 +86,19 @@ export function block(index: number, begin: number, bytes: Uint8Array): Bytes {
   return frame(ID.piece, body);
 }
 
-/** An extension message. */
+/** Returns an extension message (BEP 10). */
 export function extended(id: number, payload: Uint8Array): Bytes {
   return frame(ID.extended, concatBytes([Uint8Array.of(id), payload]));
 }
 
-/** A bitfield with every piece. */
+/** Returns a bitfield with every piece set. */
 export function everything(pieces: number): Bytes {
   const bits = new Uint8Array(Math.ceil(pieces / 8)).fill(255);
   if (pieces % 8 !== 0) bits[bits.length - 1] = 256 - (1 << (8 - pieces % 8));
   return bits;
 }
 
-/** The same bytes many times over. */
+/** Returns the bytes repeated `count` times. */
 export function times(count: number, bytes: Uint8Array): Bytes {
   const out = new Uint8Array(count * bytes.length);
   for (let at = 0; at < out.length; at += bytes.length) out.set(bytes, at);

@@ -1,5 +1,6 @@
 /**
- * Waits until an HTTP tracker names a peer, then ends with code 0. Runs on the tracker's own host: `announced.ts URL INFOHASH PEER`.
+ * Waits until an HTTP tracker returns a peer, then ends with code 0. Runs on the tracker's own host:
+ * `announced.ts URL INFOHASH PEER`.
  *
  * @module
  */
@@ -12,7 +13,7 @@ const query = `info_hash=${infohash.replace(/../g, "%$&")}&peer_id=-XX0000-abcde
 for (;;) {
   const peers = await announce(`${url}?${query}&uploaded=0&downloaded=0&left=1&compact=1&numwant=50`);
   if (peers.includes(wanted)) break;
-  // A tracker tells nobody when a peer arrives, so there is nothing to wait for but time.
+  // A tracker doesn't notify when a peer arrives, so this has to poll.
   await new Promise((resolve) => setTimeout(resolve, 200));
 }
 

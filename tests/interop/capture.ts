@@ -1,15 +1,20 @@
 /**
- * Watches everything that crosses a private network, and sorts out what finds peers beside trackers, and what is not encrypted.
+ * Captures the packets of a private network, and classifies those of peer discovery and those that are not encrypted.
  *
  * @module
  */
 
 /**
- * A raw socket on the bridge sees each packet. It prints `WAY SENDER` for each that belongs to a way of finding peers:
- * `dht` for a node that asks for or announces the peers of the torrent whose info-hash is the program's argument (a node
- * that asks for nodes betrays nothing), `lsd` for a message of local discovery, `pex` for an extension handshake that
- * offers peer exchange; and of what is plain to see: `handshake` for one of BEP 3, `block` for a message with 16 KiB. The
- * program's other arguments say which of them it looks for. For another way add how to tell its packets.
+ * Python program that reads every packet from a raw socket on the bridge, and prints `KIND SENDER` for each packet of a
+ * kind that it looks for:
+ *
+ * - `dht`: a get_peers or announce_peer query (BEP 5) for the torrent. A find_node query doesn't reveal a torrent.
+ * - `lsd`: a message of local service discovery (BEP 14).
+ * - `pex`: an extension handshake that offers peer exchange (BEP 11).
+ * - `handshake`: an unencrypted handshake of BEP 3.
+ * - `block`: an unencrypted piece message with 16 KiB.
+ *
+ * Arguments: the torrent's info-hash in hexadecimal, then the kinds. A new kind is a new entry in `ways`.
  */
 export const CAPTURE = `
 import socket, struct, sys

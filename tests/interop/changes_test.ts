@@ -10,39 +10,43 @@ import { makeTorrent } from "../support/torrents.ts";
 
 const MIB = 1024 * 1024;
 const PIECE = 64 * 1024;
-/** Bytes a second at which a change finds a download under way. */
+/** Bytes a second of a transfer until its change has been made, so that the transfer is still running then. */
 const SLOW = 2 * MIB;
-/** Part that is there when the change comes. */
+/** Part of the payload that is downloaded before the change is made. */
 const UNDER_WAY = 0.15;
-/** Bytes that may be on their way when connections are closed: what was asked for, and what the system buffers. */
+/** Bytes that may be in flight when connections are closed: requested blocks, and what the system buffers. */
 const IN_FLIGHT = 2 * MIB;
 
-/** Three files, with pieces that lie in two of them. */
+/** Makes three files. Some pieces span two files. */
 const makePayload = (folder: string) => makeFiles(folder, { name: "set", count: 3, size: 7 * MIB + 123, seed: 1 });
 
 const sum = (numbers: readonly number[]) => numbers.reduce((total, number) => total + number, 0);
 
-/** A download, or a seed, that is to be changed. */
+/** The download or seed that a test changes. */
 interface Scene {
   readonly driver: Driver;
   readonly payload: Payload;
   readonly folder: string;
-  /** Another folder on the same file system, and one on another. */
+  /** A folder on the same file system, and a folder on another file system. */
   readonly others: readonly [string, string];
-  /** Who it downloads from; `null` of a seed. */
+  /** The seeder that the download uses, `null` for a seed. */
   readonly seeder: Seeder | null;
 }
 
-/** A change, and what has to come of it. */
+/** A change, and its expected result. */
 interface Change {
   readonly name: string;
-  /** Makes the change. @returns The folder in which everything is in the end. */
+  /**
+   * Makes the change.
+   *
+   * @returns The folder that holds the payload afterwards.
+   */
   make(scene: Scene): Promise<string>;
-  /** Bytes of the payload that may be sent twice; none when absent. */
+  /** Bytes of the payload that the seeder may send twice, 0 by default. */
   readonly twice?: number;
 }
 
-/** libtorrent counts up once a second. */
+/** Waits until a seeder has uploaded a number of bytes. libtorrent updates its counter once a second. */
 async function untilUploaded(seeder: Seeder, bytes: number): Promise<number> {
   while (await seeder.uploaded() < bytes) await new Promise((resolve) => setTimeout(resolve, 20));
   return await seeder.uploaded();
@@ -52,7 +56,7 @@ async function untilConnections(seeder: Seeder, count: number): Promise<void> {
   while (await seeder.connections() !== count) await new Promise((resolve) => setTimeout(resolve, 20));
 }
 
-/** A tracker that knows nobody and remembers what it has heard. */
+/** Starts a tracker that returns no peers and records the events of announces. */
 function startTracker(): { readonly url: string; readonly heard: string[]; readonly server: Deno.HttpServer } {
   const heard: string[] = [];
   const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, (request) => {
@@ -75,7 +79,7 @@ const CHANGES: readonly Change[] = [
       const rate = SLOW / 4;
       await driver.tell({ do: "limits", down: rate });
       const before = (await driver.tell({ do: "look" }))!.downloaded;
-      await new Promise((resolve) => setTimeout(resolve, 2000)); // a rate takes time
+      await new Promise((resolve) => setTimeout(resolve, 2000)); // long enough to measure a rate
       const after = (await driver.tell({ do: "limits", down: null }))!.downloaded;
       assertLessOrEqual(after - before, rate * 2 * 1.5);
       assertGreater(after - before, rate * 2 * 0.3);
@@ -91,7 +95,7 @@ const CHANGES: readonly Change[] = [
         ({ verified }) => verified[2]! >= 2 * MIB,
         "the file to be fetched first",
       );
-      // Those that come afterwards would be there, too, or almost.
+      // Without the order and the priority, the other files would have about as much.
       assertLess(verified[0]! + verified[1]!, 4 * MIB);
       await driver.tell({ do: "priority", files: [2], priority: "normal" });
       await driver.tell({ do: "sequential", sequential: false });
@@ -185,7 +189,7 @@ const CHANGES: readonly Change[] = [
   },
 ];
 
-/** Downloads once for each change. */
+/** Downloads the torrent once for each of {@linkcode CHANGES}. */
 async function changeDownloads(
   { payload, torrent, seeder, driver, folder, elsewhere }: {
     readonly payload: Payload;
@@ -210,7 +214,7 @@ async function changeDownloads(
       await driver.until(({ state }) => state === "seeding", "it was complete");
       await assertSame(payload, end);
       assertEquals([...Deno.readDirSync(end)].map(({ name }) => name), [payload.name]);
-      // And nothing is left.
+      // Removing the torrent with its data leaves no file.
       assertEquals(await driver.tell({ do: "remove", data: true }), null);
       assertEquals([...Deno.readDirSync(end)], []);
       await untilConnections(seeder, 0);
@@ -224,7 +228,7 @@ async function changeDownloads(
 }
 
 testWith(
-  "downloads from aria2 and from libtorrent go on to the right end after each change that is made in the middle of them",
+  "downloads from aria2 and libtorrent complete after each change made while they run",
   ["aria2c", "python3-libtorrent"],
   () =>
     withTwoScratches(async (scratch, elsewhere) => {
@@ -243,7 +247,7 @@ testWith(
     }),
 );
 
-/** Changes of a seed while libtorrent downloads from it. */
+/** Changes to a seed while libtorrent downloads from the seed. */
 const CHANGES_OF_SEED: readonly Change[] = [
   {
     name: "a pause",
@@ -277,7 +281,7 @@ const CHANGES_OF_SEED: readonly Change[] = [
       const rate = SLOW / 4;
       await driver.tell({ do: "limits", up: rate });
       const before = (await driver.tell({ do: "look" }))!.uploaded;
-      await new Promise((resolve) => setTimeout(resolve, 2000)); // a rate takes time
+      await new Promise((resolve) => setTimeout(resolve, 2000)); // long enough to measure a rate
       const { uploaded } = (await driver.tell({ do: "look" }))!;
       assertLessOrEqual(uploaded - before, rate * 2 * 1.5);
       assertGreater(uploaded - before, rate * 2 * 0.3);
@@ -297,7 +301,7 @@ const CHANGES_OF_SEED: readonly Change[] = [
 ];
 
 testWith(
-  "a download by libtorrent goes on to the right end after each change of the seed that is made in the middle of it",
+  "libtorrent completes its download from shoal after each change to the seed made while it runs",
   ["python3-libtorrent"],
   () =>
     withTwoScratches(async (scratch, elsewhere) => {

@@ -1,5 +1,5 @@
 /**
- * Debian's Chromium without a window, driven over its debugging protocol.
+ * Debian's Chromium, headless, driven over the Chrome DevTools Protocol.
  *
  * @module
  */
@@ -28,14 +28,14 @@ export class Chromium implements AsyncDisposable {
   /**
    * Starts the browser.
    *
-   * @param folder For its profile.
-   * @param url Which page to open.
-   * @returns It; dispose of it.
+   * @param folder Folder for the profile.
+   * @param url Page to open.
+   * @returns The browser. Dispose of it.
    */
   static async open(folder: string, url: string): Promise<Chromium> {
     const options = [
       "--headless=new",
-      "--no-sandbox", // which doesn't work as root; the only page is ours
+      "--no-sandbox", // The sandbox doesn't work as root, and the only page is the test's own.
       "--disable-gpu",
       "--disable-dev-shm-usage",
       "--mute-audio",
@@ -46,7 +46,7 @@ export class Chromium implements AsyncDisposable {
       "--remote-debugging-port=0",
       `--user-data-dir=${folder}`,
     ];
-    // It says on standard error where it listens.
+    // Chromium prints the address that it listens on to standard error.
     const job = new Job(["sh", "-c", 'exec "$@" 2>&1', "sh", "chromium", ...options, "about:blank"], {
       name: "chromium",
       env: { HOME: folder, XDG_CONFIG_HOME: folder, XDG_CACHE_HOME: folder },
@@ -62,7 +62,7 @@ export class Chromium implements AsyncDisposable {
         socket.onerror = () => reject(new Error("Chromium's debugging socket can't be opened"));
       });
       const browser = new Chromium(job, socket);
-      // Answered when the page is there, so that scripts run in it and not in the empty one before it.
+      // The answer comes once the page is loading, so scripts run in this page and not in the blank page before it.
       await browser.#send("Page.navigate", { url }, 60);
       return browser;
     } catch (error) {
@@ -72,12 +72,12 @@ export class Chromium implements AsyncDisposable {
   }
 
   /**
-   * Runs something in the page.
+   * Runs a script in the page.
    *
-   * @param script The body of an async function.
-   * @param seconds How long it may take.
-   * @returns What it returns.
-   * @throws {Error} What it throws.
+   * @param script Body of an async function.
+   * @param seconds Timeout in seconds.
+   * @returns The value that the script returns.
+   * @throws {Error} If the script throws.
    */
   async run<T>(script: string, seconds: number): Promise<T> {
     const expression = `(async () => { ${script} })()`;
@@ -104,7 +104,7 @@ export class Chromium implements AsyncDisposable {
     }
   }
 
-  /** Ends it. */
+  /** Stops the browser. */
   async [Symbol.asyncDispose](): Promise<void> {
     const closed = new Promise((resolve) => this.#socket.onclose = resolve);
     this.#socket.close();
@@ -113,7 +113,7 @@ export class Chromium implements AsyncDisposable {
   }
 }
 
-/** What the browser answers (Chrome DevTools Protocol). */
+/** A message from the browser (Chrome DevTools Protocol). */
 interface Answer {
   readonly id?: number;
   readonly error?: { readonly message: string };

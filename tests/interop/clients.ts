@@ -1,5 +1,5 @@
 /**
- * The clients of an interop test, each started as its users start it, behind one interface.
+ * Starts the clients of interop tests, each the way its users start it, behind one interface.
  *
  * @module
  */
@@ -12,77 +12,77 @@ import type { Host } from "./network.ts";
 /** Names of the clients. */
 export type ClientName = "aria2" | "libtorrent" | "rtorrent" | "shoal" | "transmission" | "webtorrent";
 
-/** The clients that we did not write. */
+/** The other clients that most tests run with. */
 export const OTHERS = ["aria2", "libtorrent", "transmission"] as const;
 
-/** Where and what a client is to seed or leech. */
+/** Options for {@linkcode startClient}. */
 export interface ClientOptions {
-  /** The machine that it runs on. */
+  /** Host that the client runs on. */
   readonly host: Host;
-  /** Path of the .torrent, or a magnet link. */
+  /** Path of the .torrent file, or a magnet link. */
   readonly torrent: string;
-  /** Folder that holds the data, or is to hold it. */
+  /** Folder of the data: read by a seed, written by a leecher. */
   readonly folder: string;
-  /** Folder for the client's own files; empty. */
+  /** Empty folder for the client's own files. */
   readonly scratch: string;
-  /** `seed`: the data is there. `leech`: it is not; the client goes on seeding when it has it. */
+  /** `seed`: the client has the data. `leech`: the client downloads the data, and seeds it when it is complete. */
   readonly mode: "seed" | "leech";
-  /** Bytes a second that it may upload, all peers together; unlimited when absent. */
+  /** Upload limit in bytes a second, all peers together. Unlimited by default. */
   readonly uploadLimit?: number;
-  /** Whether a seed hides what it has (BEP 16); libtorrent only. */
+  /** Makes a seed super-seed (BEP 16). libtorrent only. */
   readonly superSeeding?: boolean;
-  /** Whether it is to be as fast as it can and to say no more than it must, as in a benchmark. */
+  /** Tunes the client for a benchmark: as fast as possible, and with as little output as possible. */
   readonly tuned?: boolean;
-  /** Program and first arguments that start Shoal; {@linkcode shoalCommand} when absent. */
+  /** Program and first arguments that start Shoal, {@linkcode shoalCommand} by default. */
   readonly command?: readonly string[];
-  /** Whether it is to speak to UDP trackers; aria2 alone has to be told. */
+  /** Enables UDP trackers in aria2. The other clients always use UDP trackers. */
   readonly udpTrackers?: boolean;
-  /** Shoal's `--cache`; its own default when absent. */
+  /** Shoal's `--cache`. */
   readonly cache?: string;
-  /** How it encrypts; as it is set up by its makers, or nearly, when absent. aria2 and Transmission can't be without. */
+  /** Encryption mode, about the client's own default when absent. aria2 and Transmission can't turn encryption off. */
   readonly encryption?: "off" | "prefer" | "require";
-  /** Seconds after which it gives up when nothing arrives; Shoal only. */
+  /** Seconds without progress after which Shoal gives up (`--timeout`). */
   readonly giveUp?: number;
-  /** The families of addresses that it uses; IPv4 alone when absent. */
+  /** Address families that the client uses, IPv4 by default. */
   readonly families?: readonly (4 | 6)[];
-  /** Ways of finding peers beside trackers; none when absent. */
+  /** Ways of finding peers besides trackers, none by default. */
   readonly finds?: readonly Discovery[];
-  /** Peers that it is told of, as `host:port`; Shoal and libtorrent only. */
+  /** Peers to connect to, as `host:port`. Shoal and libtorrent only. */
   readonly peers?: readonly string[];
-  /** Node of the DHT to begin with, as `host:port`, when the DHT is one of its ways. */
+  /** DHT node to bootstrap from, as `host:port`, if the client uses the DHT. */
   readonly dhtNode?: string;
 }
 
-/** A way of finding peers beside trackers: the DHT (BEP 5), local discovery (BEP 14) or peer exchange (BEP 11). */
+/** A way of finding peers besides trackers: the DHT (BEP 5), local discovery (BEP 14) or peer exchange (BEP 11). */
 export type Discovery = "dht" | "lsd" | "pex";
 
 /** A client that is running. */
 export interface RunningClient {
-  /** Which. */
+  /** Name of the client. */
   readonly client: ClientName;
-  /** Its process. */
+  /** Process of the client. */
   readonly job: Job;
-  /** Its options. */
+  /** Options that the client was started with. */
   readonly options: ClientOptions;
   /**
-   * Waits until it has everything.
+   * Waits until the client has the whole payload.
    *
-   * @param seconds How long.
+   * @param seconds Timeout in seconds.
    */
   completed(seconds: number): Promise<void>;
-  /** Ends it. */
+  /** Stops the client. */
   stop(): Promise<void>;
 }
 
-/** Port that every client listens on; each has an address of its own. */
+/** Port that every client listens on. Each client has its own address. */
 export const PORT = 6881;
 
 /**
  * Starts a client.
  *
- * @param client Which.
- * @param options What it is to do.
- * @returns The running client; stop it.
+ * @param client Name of the client.
+ * @param options See {@linkcode ClientOptions}.
+ * @returns The running client. Stop it.
  */
 export async function startClient(client: ClientName, options: ClientOptions): Promise<RunningClient> {
   return await STARTERS[client](options);
@@ -101,7 +101,7 @@ function startAria2(options: ClientOptions): Promise<RunningClient> {
   return withMarker("aria2", options, (script) => [
     "aria2c",
     "--no-conf",
-    // Its UDP trackers share the socket of its DHT.
+    // aria2 uses the socket of its DHT for UDP trackers.
     `--enable-dht=${(options.udpTrackers ?? false) || finds(options, "dht")}`,
     `--dht-file-path=${options.scratch}/dht.dat`,
     ...(options.dhtNode === undefined ? [] : [`--dht-entry-point=${options.dhtNode}`]),
@@ -158,7 +158,7 @@ function startRtorrent(options: ClientOptions): Promise<RunningClient> {
       "throttle.max_uploads.set = 50",
       "dht.mode.set = off",
       "protocol.pex.set = no",
-      // Every piece is hashed as it arrives; this would be a second time.
+      // rtorrent hashes every piece as it arrives, and would hash it again on completion.
       "pieces.hash.on_completion.set = no",
       `method.set_key = event.download.finished,complete,"execute2={${script}}"`,
     ];
@@ -168,11 +168,11 @@ function startRtorrent(options: ClientOptions): Promise<RunningClient> {
   });
 }
 
-/** Seeds or leeches with the C++ library that most desktop clients stand on. */
+/** Python program that seeds or leeches with libtorrent, the C++ library that most desktop clients use. */
 const LIBTORRENT = `
 import json, libtorrent as lt, signal, sys
 mode, torrent, folder, limit, hide, tuned, pex, settings = sys.argv[1:9]
-# Leaving by the front door tells the tracker.
+# A clean exit announces "stopped" to the tracker.
 signal.signal(signal.SIGTERM, lambda *_: sys.exit())
 session = lt.session(json.loads(settings))
 if torrent.startswith('magnet:'): params = lt.parse_magnet_uri(torrent)
@@ -189,13 +189,13 @@ handle = session.add_torrent(params)
 for peer in sys.argv[9:]:
     host, port = peer.rsplit(':', 1)
     handle.connect_peer((host.strip('[]'), int(port)))
-# The limit of the torrent: those of the session leave out local addresses.
+# The limit is set on the torrent, since limits of the session don't apply to local addresses.
 if int(limit) > 0: handle.set_upload_limit(int(limit))
 while True:
     session.wait_for_alert(500)
     for alert in session.pop_alerts():
         if tuned == 'tuned':
-            # Every piece is written and hashed by then.
+            # libtorrent has hashed and written every piece before it posts this alert.
             if isinstance(alert, lt.torrent_finished_alert): print('COMPLETE', flush=True)
             continue
         print(type(alert).__name__, alert.message(), flush=True)
@@ -203,10 +203,10 @@ while True:
         if isinstance(alert, lt.cache_flushed_alert): print('COMPLETE', flush=True)
 `;
 
-/** libtorrent's categories of alerts. */
+/** Alert categories of libtorrent. */
 const ALERTS = { error: 1, storage: 8, tracker: 16, connect: 32, status: 64 } as const;
 
-/** Policies: 0 for required, 1 for possible, 2 for none. Levels: 2 for RC4 only, 3 for plain payload, too. */
+/** Encryption policies of libtorrent: 0 forced, 1 enabled, 2 disabled. Levels: 2 RC4 only, 3 RC4 or plain payload. */
 const LIBTORRENT_ENCRYPTION = {
   absent: { out_enc_policy: 2, in_enc_policy: 1 },
   off: { out_enc_policy: 2, in_enc_policy: 2 },
@@ -220,10 +220,10 @@ function libtorrentSettings(options: ClientOptions): Readonly<Record<string, str
   return {
     listen_interfaces: (options.families ?? [4]).map((f) => `${f === 4 ? "0.0.0.0" : "[::]"}:${PORT}`).join(","),
     enable_dht: finds(options, "dht"),
-    // None of its own: they can't be reached.
+    // libtorrent's default bootstrap nodes can't be reached from a private network.
     dht_bootstrap_nodes: options.dhtNode ?? "",
     dht_announce_interval: 20,
-    // By default it asks one node of each /24, and all of ours are in one.
+    // By default libtorrent queries only one node of each /24, and all hosts of a private network are in one /24.
     dht_restrict_routing_ips: false,
     dht_restrict_search_ips: false,
     enable_lsd: finds(options, "lsd"),
@@ -235,7 +235,7 @@ function libtorrentSettings(options: ClientOptions): Readonly<Record<string, str
     connection_speed: tuned ? 500 : 100,
     unchoke_slots_limit: -1,
     alert_mask: tuned ? status : error | storage | tracker | connect | status,
-    // As deep and as wide as its own advice for fast lines.
+    // The values that libtorrent's documentation advises for fast connections.
     ...(tuned && { max_out_request_queue: 1500, send_buffer_watermark: 3 << 20, torrent_connect_boost: 100 }),
   };
 }
@@ -262,7 +262,7 @@ function startShoal(options: ClientOptions): RunningClient {
   const node = options.dhtNode === undefined ? [] : ["--dht-bootstrap", options.dhtNode];
   const quiet = [...silent, ...node, "--no-utp", "--no-port-map"];
   const peers = (options.peers ?? []).flatMap((peer) => ["--peer", peer]);
-  // The others that seed don't look at the data first, either.
+  // The other clients are also started without a check of the data when they seed.
   const manner = tuned ? (mode === "seed" ? ["--trust"] : []) : ["-v"];
   const settings = [
     ...(options.cache === undefined ? [] : ["--cache", options.cache]),
@@ -283,7 +283,7 @@ function startShoal(options: ClientOptions): RunningClient {
 }
 
 /**
- * The command that starts Shoal: `SHOAL` when it is set, else the project's own task `shoal`.
+ * Returns the command that starts Shoal: the environment variable `SHOAL` if it is set, else the task `shoal`.
  *
  * @returns Program and first arguments.
  */
@@ -292,12 +292,12 @@ export function shoalCommand(): string[] {
   return given !== undefined && given !== "" ? given.split(/\s+/) : fromSource();
 }
 
-/** What most web pages that download torrents stand on, in Node: there it reaches peers by TCP, trackers by HTTP and UDP. */
+/** Node program that runs WebTorrent. In Node, WebTorrent reaches peers over TCP, and trackers over HTTP and UDP. */
 const WEBTORRENT_SCRIPT = `
 import process from "node:process";
 const [library, port, torrent, path] = process.argv.slice(1);
 const { default: WebTorrent } = await import(library);
-// No encryption: it tries nothing else with those whom it dials, and Shoal has none yet.
+// With encryption on, WebTorrent dials peers with encrypted handshakes only.
 const off = { dht: false, lsd: false, utp: false, utPex: false, natUpnp: false, natPmp: false, secure: false };
 const client = new WebTorrent({ ...off, torrentPort: Number(port) });
 const fail = (error) => { console.error(error); process.exit(1); };
@@ -333,7 +333,7 @@ function uses(options: ClientOptions, family: 4 | 6): boolean {
   return (options.families ?? [4]).includes(family);
 }
 
-/** Starts a client that runs a script when it is complete. */
+/** Starts a client that runs a script when its download completes. The script creates a file that is watched for. */
 async function withMarker(
   client: ClientName,
   options: ClientOptions,
@@ -344,7 +344,7 @@ async function withMarker(
   const script = `${options.scratch}/complete.sh`;
   await Deno.writeTextFile(script, `#!/bin/sh\n: > '${marked}/complete'\n`);
   await Deno.chmod(script, 0o755);
-  // Watched before the client starts, so that no mark is missed.
+  // The folder is watched before the client starts, so that the event isn't missed.
   const watcher = Deno.watchFs(marked);
   const mark = watcher[Symbol.asyncIterator]().next();
   const job = new Job(options.host.command(await argv(script)), {

@@ -1,4 +1,4 @@
-/** The scripts of `shoal completions`, in real shells. */
+/** Tests of the scripts that `shoal completions` prints, in real shells. */
 
 import { assertEquals } from "@std/assert";
 import { Job } from "../support/job.ts";
@@ -6,7 +6,7 @@ import { testWith } from "../support/requirements.ts";
 import { withScratch } from "../support/scratch.ts";
 import { shoalCommand } from "./clients.ts";
 
-/** What is typed, and what a shell makes of it: the one word that fits. */
+/** Typed lines with a single completion, and the completed word. */
 const UNIQUE: readonly (readonly [line: string, word: string])[] = [
   ["shoal dow", "download"],
   ["shoal completions f", "fish"],
@@ -20,7 +20,7 @@ const UNIQUE: readonly (readonly [line: string, word: string])[] = [
 ];
 
 async function run(argv: readonly string[], cwd: string): Promise<readonly string[]> {
-  // Nobody's own settings count; Shoal runs with the test's.
+  // The user's own shell configuration must not apply. Shoal runs in the test's environment.
   const env: Record<string, string> = argv[0]!.endsWith("sh") ? { TERM: "dumb", HOME: cwd, ZDOTDIR: cwd } : {};
   await using job = new Job(argv, { name: argv[0]!, cwd, env });
   const { code, stdout, stderr } = await job.exit(60);
@@ -28,7 +28,7 @@ async function run(argv: readonly string[], cwd: string): Promise<readonly strin
   return stdout;
 }
 
-/** A folder with some files and the script for a shell. */
+/** Runs a test in a folder with some files and the completion script of a shell. */
 function withScript(shell: string, body: (folder: string) => Promise<void>): Promise<void> {
   return withScratch(async (folder) => {
     for (const file of ["debian.torrent", "notes.txt"]) await Deno.writeTextFile(`${folder}/${file}`, "");
@@ -56,7 +56,7 @@ testWith("bash completes commands, options and files of shoal", [], () =>
       assertEquals(declared, "complete -F _shoal shoal");
       return words;
     };
-    // A slash at the end is what bash itself adds to a folder.
+    // Bash itself adds the slash at the end of a folder.
     for (const [line, word] of UNIQUE) assertEquals(await complete(line), [word.replace("/", "")], line);
     assertEquals(await complete("shoal info --timeout "), [""]);
     assertEquals(await complete("shoal dl d"), ["debian.torrent"]);

@@ -1,4 +1,7 @@
-/** `shoal create` beside mktorrent: the same input and options give the same info-hash, and other clients take the torrents. */
+/**
+ * Compares `shoal create` with mktorrent: the same input and options give the same info-hash, and other clients accept
+ * the torrents.
+ */
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { Job, type JobResult } from "../support/job.ts";
@@ -13,21 +16,21 @@ const TRACKER = "http://tracker.test/announce";
 const KIB = 1024;
 const MIB = 1024 * KIB;
 
-/** One input: its files by size or link, and the options of both programs beyond tracker and piece length. */
+/** One input, and the options of both programs besides tracker and piece length. */
 interface Input {
   readonly name: string;
-  /** Sizes of files, or targets of links. A file alone has the path of the input itself. */
+  /** Size in bytes of each file, or target of each link, by path. The path `""` makes a single file named `name`. */
   readonly files: Readonly<Record<string, number | string>>;
-  /** What to make the torrent of; the input's name when absent. */
+  /** Path that the torrent is made of, `name` by default. */
   readonly path?: string;
-  /** log2 of the bytes of a piece. */
+  /** Log2 of the piece length in bytes. */
   readonly power: number;
   readonly shoal?: readonly string[];
   readonly mktorrent?: readonly string[];
 }
 
 const TRICKY = ["a b", "a-b", "a.txt", "a/x", "a0", "B", "b", ".dot", ".hidden/y", "\u00e9", "e\u0301", "zz/Z", "zz/z"];
-/** In UTF-16, the second comes before the first. */
+/** Names in the order of their UTF-8 bytes. In UTF-16, the second sorts before the first. */
 const ASTRAL = ["\uff5e", "\u{1f41f}"];
 const both = (...options: string[]) => ({ shoal: options, mktorrent: options });
 
@@ -110,7 +113,7 @@ async function run(argv: readonly string[], cwd: string): Promise<JobResult> {
   return result;
 }
 
-/** Sizes of the files that a client finds in a torrent, as libtorrent tells them. */
+/** Python program that prints the info-hash of a torrent, and its numbers and sizes, as libtorrent reads them. */
 const LIBTORRENT = `
 import libtorrent, sys
 info = libtorrent.torrent_info(sys.argv[1])
@@ -118,7 +121,7 @@ print(info.info_hash())
 print(info.num_files(), info.total_size(), info.piece_length(), info.num_pieces())
 `;
 
-/** The same for webtorrent, which reads torrents by a package of its own. */
+/** Node program that prints the same as WebTorrent's package `parse-torrent` reads it. */
 const PARSE_TORRENT = `
 import { readFileSync } from "node:fs";
 import process from "node:process";
@@ -130,7 +133,7 @@ console.log(files.length, length, pieceLength, pieces.length);
 
 for (const input of INPUTS) {
   testWith(
-    `shoal create makes what mktorrent makes, and others take it: ${input.name}`,
+    `shoal create makes the info-hash of mktorrent, and other clients accept the torrent: ${input.name}`,
     NEEDS,
     () =>
       withScratch(async (folder) => {

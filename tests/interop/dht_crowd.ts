@@ -1,5 +1,5 @@
 /**
- * Nodes of our DHT in a lab: the Internet for the clients of a test.
+ * Nodes of Shoal's DHT in a lab. They stand in for the Internet's DHT in tests with other clients.
  *
  * @module
  */
@@ -12,21 +12,21 @@ import type { Order } from "./dht_nodes.ts";
 import { type Goods, Lab } from "./lab.ts";
 import { TEST_FLAGS } from "../support/from_source.ts";
 
-/** Nodes that make a DHT worth the name: transmission announces nothing before it knows nine. */
-const CROWD = 12;
-/** Seconds for anything to happen. Transmission takes its time before it first asks anybody. */
+/** Nodes in the DHT. Transmission doesn't announce before it knows nine nodes. */
+const NODE_COUNT = 12;
+/** Seconds that an event may take. Transmission waits a while before its first lookup. */
 const SECONDS = 120;
 const GOODS: Goods = {
   makePayload: (folder) => makeFile(folder, { name: "by hash alone.bin", size: (8 << 20) + 77, seed: 5 }),
   pieceLength: 64 * 1024,
 };
 
-/** What a program of nodes says; see `dht_nodes.ts`. */
+/** An event that `dht_nodes.ts` prints. */
 export type NodeEvent = Readonly<Record<string, unknown>>;
 
-/** Nodes of one program, each with an address of its own. */
+/** DHT nodes that run in one process, each with its own address. */
 export class DhtNodes {
-  /** The first, as `host:port`. */
+  /** Address of the first node, as `host:port`. */
   readonly address: string;
   readonly #job: Job;
 
@@ -36,11 +36,10 @@ export class DhtNodes {
   }
 
   /**
-   * Starts nodes.
+   * Starts nodes. The lab stops them.
    *
-   * @param lab Where.
-   * @param order What the first is to do, and how many there are.
-   * @returns The nodes; the lab ends them.
+   * @param lab Lab that the nodes run in.
+   * @param order Number of nodes, and what the first node does. See {@linkcode Order}.
    */
   static async start(
     lab: Lab,
@@ -58,23 +57,21 @@ export class DhtNodes {
   }
 
   /**
-   * Starts enough nodes for any client, which know each other.
+   * Starts a DHT with enough nodes for every client, and waits until the nodes have joined.
    *
-   * @param lab Where.
-   * @returns The nodes, once they have joined.
+   * @param lab Lab that the nodes run in.
    */
   static async crowd(lab: Lab): Promise<DhtNodes> {
-    const crowd = await DhtNodes.start(lab, { count: CROWD, bootstrap: [] });
-    await crowd.event("the crowd had joined", ({ event }) => event === "joined");
-    return crowd;
+    const nodes = await DhtNodes.start(lab, { count: NODE_COUNT, bootstrap: [] });
+    await nodes.event("the nodes had joined", ({ event }) => event === "joined");
+    return nodes;
   }
 
   /**
-   * Waits for something to happen to one of the nodes.
+   * Waits for an event of one of the nodes.
    *
-   * @param what What, in the message of a failure.
-   * @param matches Tells it from all else.
-   * @returns The event.
+   * @param what Description of the event for the error message of a timeout.
+   * @param matches Returns `true` for the event.
    */
   async event(what: string, matches: (event: NodeEvent) => boolean): Promise<NodeEvent> {
     const line = await this.#job.line((line) => matches(JSON.parse(line)), { seconds: SECONDS, what });
@@ -84,8 +81,8 @@ export class DhtNodes {
   /**
    * Waits until a torrent is announced to one of the nodes.
    *
-   * @param infoHash Of the torrent, in hex.
-   * @param host Who announces it.
+   * @param infoHash Info-hash of the torrent in hexadecimal.
+   * @param host Address of the client that announces the torrent.
    */
   async announced(infoHash: string, host: string): Promise<void> {
     await this.event(`${host} announced ${infoHash}`, (it) => {
@@ -95,12 +92,11 @@ export class DhtNodes {
 }
 
 /**
- * Makes a test that takes place among the nodes of a DHT, without a tracker.
+ * Returns a test function that runs in a lab with a DHT and without a tracker.
  *
- * @param body The test: its lab, the nodes, and the info-hash of the lab's torrent in hex.
- * @returns The test.
+ * @param body The test. It gets the lab, the DHT nodes, and the info-hash of the lab's torrent in hexadecimal.
  */
-export function inDht(body: (lab: Lab, crowd: DhtNodes, hex: string) => Promise<void>): () => Promise<void> {
+export function inDht(body: (lab: Lab, nodes: DhtNodes, hex: string) => Promise<void>): () => Promise<void> {
   return () =>
     Lab.run(GOODS, async (lab) => {
       const { hex } = await readTorrent(lab.torrent);

@@ -1,6 +1,6 @@
 /**
- * Nodes of our DHT as a program, for the interop tests: `dht_nodes.ts JSON`, see {@linkcode Order}. Says what happens in lines
- * of JSON.
+ * Runs nodes of Shoal's DHT as a program: `dht_nodes.ts JSON`, where the JSON is an {@linkcode Order}. Prints events as
+ * lines of JSON.
  *
  * @module
  */
@@ -12,16 +12,17 @@ import { decodeMessage } from "../../src/dht/krpc.ts";
 import { Dht, looksLikeKrpc } from "../../src/dht/mod.ts";
 import { denoPlatform } from "../../src/platform/deno_platform.ts";
 
-/** What the program is to do. */
+/** Argument of the program. */
 export interface Order {
-  /** Addresses, each of a node of its own. */
+  /** Addresses of the nodes. */
   readonly hosts: readonly string[];
+  /** UDP port of every node. */
   readonly port: number;
-  /** Where the first node begins; the others begin at the first. */
+  /** Bootstrap nodes of the first node. The other nodes bootstrap from the first. */
   readonly bootstrap: readonly PeerAddress[];
-  /** Torrent to look up once the first node has joined. */
+  /** Info-hash in hexadecimal that the first node looks up once it has joined. */
   readonly find?: string;
-  /** Torrent to announce then, and the TCP port on which to wait for whoever comes. */
+  /** Torrent that the first node announces after the lookup, and the TCP port on which it accepts connections. */
   readonly announce?: { readonly infoHash: string; readonly port: number };
 }
 
@@ -52,7 +53,7 @@ function startNode(host: string, port: number, bootstrap: readonly PeerAddress[]
   return dht;
 }
 
-/** Says who answers, and who announces what. */
+/** Prints an event for a message that a node receives. */
 function tell(bytes: Uint8Array, { at, from }: { at: string; from: PeerAddress }): void {
   const message = decodeMessage(bytes);
   if (message.type === "response") return say({ event: "answer", at, from: from.host });

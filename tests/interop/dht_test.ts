@@ -1,4 +1,4 @@
-/** Nodes of our DHT and those of other clients: each finds what the other announces. */
+/** Nodes of Shoal's DHT and those of other clients find what the other announces. */
 
 import { assert, assertGreater } from "@std/assert";
 import { testWith } from "../support/requirements.ts";
@@ -6,19 +6,19 @@ import { OTHERS, PORT } from "./clients.ts";
 import { DhtNodes, inDht } from "./dht_crowd.ts";
 import { NEEDS } from "./lab.ts";
 
-/** Nobody has this torrent; it is only announced. */
+/** Info-hash that is announced although no peer has the torrent. */
 const ANNOUNCED = "5ac3e0f1b2d4968778695a4b3c2d1e0f00112233";
 const ANNOUNCED_PORT = 7000;
 const WAYS = { finds: ["dht"] } as const;
 
 for (const client of OTHERS) {
   testWith(
-    `DHT with ${client}: we begin with it and find what it has, it finds what we announce`,
+    `a DHT node of ours bootstraps from ${client} and finds its torrent, and ${client} finds what our node announces`,
     NEEDS,
-    inDht(async (lab, crowd, hex) => {
-      const seeder = await lab.seed(client, { ...WAYS, dhtNode: crowd.address });
+    inDht(async (lab, nodes, hex) => {
+      const seeder = await lab.seed(client, { ...WAYS, dhtNode: nodes.address });
       const { address } = seeder.options.host;
-      await crowd.announced(hex, address);
+      await nodes.announced(hex, address);
       const ours = await DhtNodes.start(lab, {
         count: 1,
         bootstrap: [{ host: address, port: PORT }],

@@ -1,4 +1,4 @@
-/** Whole transfers from a bare info-hash: no tracker, no local discovery, no peer exchange, only the DHT. */
+/** Transfers of a torrent of which only the info-hash is known, with the DHT as the only source of peers. */
 
 import { assertEquals } from "@std/assert";
 import { testWith } from "../support/requirements.ts";
@@ -6,7 +6,7 @@ import { OTHERS, PORT, type RunningClient, shoalCommand } from "./clients.ts";
 import { inDht } from "./dht_crowd.ts";
 import { NEEDS } from "./lab.ts";
 
-/** Seconds for one transfer. Transmission takes its time before it first asks anybody. */
+/** Seconds for one transfer. Transmission waits a while before its first lookup. */
 const PATIENCE = 180;
 const WAYS = { finds: ["dht"] } as const;
 
@@ -14,11 +14,11 @@ const nodeOf = ({ options }: RunningClient) => `${options.host.address}:${PORT}`
 
 for (const client of OTHERS) {
   testWith(
-    `shoal begins with the node of ${client} and downloads from it by info-hash alone`,
+    `shoal bootstraps from the DHT node of ${client} and downloads from ${client} by info-hash alone`,
     NEEDS,
-    inDht(async (lab, crowd, hex) => {
-      const seeder = await lab.seed(client, { ...WAYS, dhtNode: crowd.address });
-      await crowd.announced(hex, seeder.options.host.address);
+    inDht(async (lab, nodes, hex) => {
+      const seeder = await lab.seed(client, { ...WAYS, dhtNode: nodes.address });
+      await nodes.announced(hex, seeder.options.host.address);
       const leech = await lab.leech("shoal", { ...WAYS, dhtNode: nodeOf(seeder), link: hex });
       await leech.completed(PATIENCE);
       await lab.verify(leech);
@@ -26,11 +26,11 @@ for (const client of OTHERS) {
   );
 
   testWith(
-    `${client} begins with the node of shoal and downloads from it by info-hash alone`,
+    `${client} bootstraps from the DHT node of shoal and downloads from shoal by info-hash alone`,
     NEEDS,
-    inDht(async (lab, crowd, hex) => {
-      const seeder = await lab.seed("shoal", { ...WAYS, dhtNode: crowd.address });
-      await crowd.announced(hex, seeder.options.host.address);
+    inDht(async (lab, nodes, hex) => {
+      const seeder = await lab.seed("shoal", { ...WAYS, dhtNode: nodes.address });
+      await nodes.announced(hex, seeder.options.host.address);
       const leech = await lab.leech(client, { ...WAYS, dhtNode: nodeOf(seeder), link: `magnet:?xt=urn:btih:${hex}` });
       await leech.completed(PATIENCE);
       await lab.verify(leech);
@@ -39,11 +39,11 @@ for (const client of OTHERS) {
 }
 
 testWith(
-  "shoal info shows what an info-hash stands for, by the DHT alone",
+  "shoal info gets the metadata of an info-hash through the DHT alone",
   NEEDS,
-  inDht(async (lab, crowd, hex) => {
-    const seeder = await lab.seed("libtorrent", { ...WAYS, dhtNode: crowd.address });
-    await crowd.announced(hex, seeder.options.host.address);
+  inDht(async (lab, nodes, hex) => {
+    const seeder = await lab.seed("libtorrent", { ...WAYS, dhtNode: nodes.address });
+    await nodes.announced(hex, seeder.options.host.address);
     const state = `XDG_STATE_HOME=${lab.torrent}.state`;
     const alone = ["--no-lsd", "--no-pex", "--no-port-map", "--dht-bootstrap", nodeOf(seeder)];
     const argv = [

@@ -6,10 +6,10 @@ import { testWith } from "../support/requirements.ts";
 import { PORT, type RunningClient } from "./clients.ts";
 import { Lab, NEEDS } from "./lab.ts";
 
-/** Milliseconds in which what was asked for before may still arrive. */
+/** Milliseconds after the loss in which requests that libtorrent sent before it may still arrive. */
 const UNDER_WAY = 1_000;
 
-/** libtorrent downloads from somebody who loses pieces, and says so or doesn't. */
+/** Starts a seeder that loses pieces, and announces the loss or doesn't, and a libtorrent that downloads from it. */
 async function start(lab: Lab, manner: "silent" | "honest"): Promise<{ forgetful: Job; leecher: RunningClient }> {
   const script = decodeURI(new URL("forgetful.ts", import.meta.url).pathname);
   const data = `${lab.payload.folder}/${lab.payload.name}`;
@@ -31,7 +31,7 @@ async function start(lab: Lab, manner: "silent" | "honest"): Promise<{ forgetful
 }
 
 testWith(
-  "libtorrent doesn't ask us for pieces that it was told are lost (BEP 54), until we have them again",
+  "libtorrent doesn't request pieces that Peer.lost() announced (BEP 54) until Peer.have() announces them again",
   NEEDS,
   () =>
     Lab.run("file", async (lab) => {
@@ -45,7 +45,7 @@ testWith(
 );
 
 testWith(
-  "libtorrent asks for lost pieces until it is sent away when it isn't told",
+  "libtorrent requests lost pieces until the peer disconnects it when the loss isn't announced",
   NEEDS,
   () =>
     Lab.run("file", async (lab) => {
@@ -59,7 +59,7 @@ testWith(
 );
 
 testWith(
-  "libtorrent gets the rest of a file that is cut off while it is served, and what is lost from somebody else",
+  "libtorrent gets the rest of a file that is truncated while shoal seeds it, and the lost part from another seeder",
   NEEDS,
   () =>
     Lab.run("file", async (lab) => {
@@ -68,7 +68,7 @@ testWith(
       const shoal = await lab.leech("shoal");
       await shoal.completed(60);
       await first.stop();
-      // Nothing of the second half is there any more.
+      // The second half of Shoal's file is gone.
       const path = `${shoal.options.folder}/${lab.payload.name}`;
       const { size } = await Deno.stat(path);
       await Deno.truncate(path, Math.floor(size / 2));

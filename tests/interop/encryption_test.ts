@@ -1,11 +1,11 @@
-/** Message stream encryption with those who invented it, and with those who can't or won't. */
+/** Message stream encryption with other clients: required, preferred, and without support. */
 
 import { assertEquals } from "@std/assert";
 import { testWith } from "../support/requirements.ts";
 import { type ClientName, OTHERS } from "./clients.ts";
 import { Lab, NEEDS } from "./lab.ts";
 
-/** Seconds for one transfer. Transmission decides whom to serve only every ten. */
+/** Seconds for one transfer. Transmission unchokes only every 10 s. */
 const PATIENCE = 90;
 
 type Mode = "off" | "prefer" | "require";
@@ -15,11 +15,11 @@ interface Case {
   readonly seeds: Mode;
   readonly leecher: ClientName;
   readonly leeches: Mode;
-  /** What of it is plain to see on the network, and who says it: handshakes, blocks. */
+  /** Unencrypted messages that the network must see, with their senders. See {@linkcode CAPTURE} for the kinds. */
   readonly plain: readonly string[];
 }
 
-/** In each of these the leecher is the one that dials. */
+/** Encryption modes of seeder and leecher. In each case the leecher dials. */
 const CASES: readonly Case[] = [
   ...OTHERS.flatMap((other): Case[] => [
     { seeder: other, seeds: "require", leecher: "shoal", leeches: "prefer", plain: [] },
@@ -30,12 +30,12 @@ const CASES: readonly Case[] = [
       seeds: "require",
       leecher: other,
       leeches: "prefer",
-      // libtorrent begins without, and learns that it has to.
+      // libtorrent tries a plain handshake first, and encrypts when it is rejected.
       plain: other === "libtorrent" ? ["handshake of libtorrent"] : [],
     },
     { seeder: other, seeds: "require", leecher: "shoal", leeches: "require", plain: [] },
   ]),
-  // Whoever can do without needs no more than the encrypted handshake, in which that of BEP 3 is for who dialled.
+  // If both ends allow plain payload, only the encryption handshake is obfuscated.
   {
     seeder: "libtorrent",
     seeds: "prefer",
@@ -50,7 +50,7 @@ const CASES: readonly Case[] = [
     leeches: "prefer",
     plain: ["block of aria2", "handshake of aria2", "handshake of shoal"],
   },
-  // Whoever knows nothing of it is spoken to as ever.
+  // If one end has encryption off, everything is plain.
   {
     seeder: "libtorrent",
     seeds: "off",
@@ -86,7 +86,7 @@ for (const { seeder, seeds, leecher, leeches, plain } of CASES) {
       await lab.verify(leech);
       const names = new Map([[seed.options.host.address, seeder], [leech.options.host.address, leecher]]);
       const seen = () => new Set(capture.stdout.slice(1).map((line) => told(line, names)));
-      // What was captured may not have been told yet.
+      // Captured packets may not have been printed yet.
       if (plain.length > 0) await capture.line(() => seen().size >= plain.length, { seconds: 10, what: "it saw all" });
       assertEquals([...seen()].sort(), plain);
     }));
@@ -98,7 +98,7 @@ function told(line: string, names: ReadonlyMap<string, ClientName>): string {
 }
 
 testWith(
-  "shoal (prefer) gets metadata and data of a magnet link from libtorrent (require), all encrypted",
+  "shoal (prefer) gets the metadata and data of a magnet link from libtorrent (require), all encrypted",
   NEEDS,
   () =>
     Lab.run("file", async (lab) => {
@@ -112,19 +112,23 @@ testWith(
     }),
 );
 
-testWith("shoal (require) does without libtorrent (off), and gives up", NEEDS, () =>
-  Lab.run("file", async (lab) => {
-    const capture = await lab.capture(["handshake"]);
-    await lab.seed("libtorrent", { encryption: "off" });
-    await lab.seedersAnnounced(1);
-    const leech = await lab.leech("shoal", { encryption: "require", giveUp: 5 });
-    const { code } = await leech.job.ended;
-    assertEquals(code, 5);
-    const own = leech.options.host.address;
-    assertEquals(capture.stdout.filter((line) => line.endsWith(own)), []);
-  }));
+testWith(
+  "shoal (require) sends nothing plain to libtorrent (off) and exits with code 5",
+  NEEDS,
+  () =>
+    Lab.run("file", async (lab) => {
+      const capture = await lab.capture(["handshake"]);
+      await lab.seed("libtorrent", { encryption: "off" });
+      await lab.seedersAnnounced(1);
+      const leech = await lab.leech("shoal", { encryption: "require", giveUp: 5 });
+      const { code } = await leech.job.ended;
+      assertEquals(code, 5);
+      const own = leech.options.host.address;
+      assertEquals(capture.stdout.filter((line) => line.endsWith(own)), []);
+    }),
+);
 
-testWith("shoal (require) turns libtorrent (off) away", NEEDS, () =>
+testWith("shoal (require) rejects a connection from libtorrent (off)", NEEDS, () =>
   Lab.run("file", async (lab) => {
     const seed = await lab.seed("shoal", { encryption: "require" });
     await lab.seedersAnnounced(1);

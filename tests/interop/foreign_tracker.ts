@@ -1,5 +1,5 @@
 /**
- * npm's `bittorrent-tracker` as a program, over HTTP and UDP: `foreign_tracker.ts HOST PORT`.
+ * Runs npm's `bittorrent-tracker` over HTTP and UDP: `foreign_tracker.ts HOST PORT`.
  *
  * @module
  */

@@ -1,7 +1,8 @@
 /**
- * A seeder that loses some pieces while somebody downloads from it, and finds them again when the other has all the rest.
- * `forgetful.ts TORRENT FILE PORT ANNOUNCE [silent]`: seeds a single-file torrent on all addresses; `silent`: it tells nobody of the
- * loss, and turns requests down. It speaks through our own {@linkcode Peer}. Prints a line of JSON for whatever happens.
+ * A seeder that loses some pieces while a peer downloads from it, and has them again when the peer has all other
+ * pieces. `forgetful.ts TORRENT FILE PORT ANNOUNCE [silent]` seeds a single-file torrent on all addresses. With
+ * `silent`, the seeder doesn't announce the loss (BEP 54), and rejects requests for lost pieces. The seeder uses
+ * Shoal's {@linkcode Peer}, and prints its events as lines of JSON.
  *
  * @module
  */
@@ -17,11 +18,11 @@ import { BLOCK_SIZE } from "../../src/wire/messages.ts";
 import { idleHost } from "../support/peer_host.ts";
 import { readTorrent } from "../support/torrents.ts";
 
-/** Blocks that are sent before the loss. */
+/** Blocks that the seeder sends before it loses pieces. */
 const BLOCKS_BEFORE = 5;
-/** Pieces that are lost. */
+/** Number of pieces that are lost. */
 const LOST = 20;
-/** Milliseconds between the time when the other lacks nothing else and the find. */
+/** Milliseconds for which the pieces stay lost after the peer has got all other pieces. */
 const GONE_MS = 2_000;
 
 const [torrentPath, dataPath, port, announce, manner] = Deno.args as [string, string, string, string, string?];
@@ -111,12 +112,12 @@ function peerFor(handshake: ReturnType<typeof parseHandshake>): Peer {
   return new Peer(host, { address: { host: "10.0.0.1", port: 1 }, incoming: true, handshake, number: 1 });
 }
 
-/** Of pieces that nothing was sent of. */
+/** Loses pieces of which no block was sent. */
 function lose(peer: Peer): void {
   const begun = new Set(Array.from(served, (block) => Math.floor(block * BLOCK_SIZE / torrent.pieceLength)));
   for (let index = 0; index < torrent.pieces - 1 && lost.size < LOST; index++) if (!begun.has(index)) lost.add(index);
   lostAt = performance.now();
-  // Like a download that fetches them again: who neither has nor wants anything is left.
+  // The seeder claims to download again, since libtorrent disconnects an upload-only peer that has no wanted piece.
   peer.announceUploadOnly(false);
   for (const index of lost) {
     if (manner === "silent") peer.uploads.drop(index);

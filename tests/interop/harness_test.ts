@@ -1,6 +1,6 @@
 /**
- * The harness itself, with clients that are known to work: if one of these fails, a failure beside it says nothing about
- * Shoal.
+ * Tests of the harness with clients that are known to work. If one of them fails, a failure of another interop test
+ * may not be Shoal's fault.
  */
 
 import { testWith } from "../support/requirements.ts";

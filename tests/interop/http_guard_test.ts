@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { testWith } from "../support/requirements.ts";
 
-/** Run in a network of its own, where this machine has an address of the internet, one of a private network, and itself. */
+/** Runs in its own network namespace with a public address, a private address and the loopback interface. */
 const SCRIPT = `
 import { makeHttp } from ${JSON.stringify(import.meta.resolve("../../src/platform/deno_http.ts"))};
 const [PUBLIC, PRIVATE] = ["http://203.0.113.7:8000", "http://192.168.7.1:8000"];
@@ -52,28 +52,32 @@ console.log(JSON.stringify(told));
 Deno.exit();
 `;
 
-testWith("HTTP goes nowhere near that a URL of a stranger or a redirect leads to", ["ip", "root"], async () => {
-  const setUp = "ip link set lo up && ip addr add 203.0.113.7/32 dev lo && ip addr add 192.168.7.1/32 dev lo";
-  const { code, stdout, stderr } = await new Deno.Command("unshare", {
-    args: ["-n", "sh", "-c", `${setUp} && exec "$0" eval "$1"`, Deno.execPath(), SCRIPT],
-    env: { NO_COLOR: "1" },
-  }).output();
-  assertEquals(code, 0, new TextDecoder().decode(stderr));
-  const told = JSON.parse(new TextDecoder().decode(stdout));
-  for (const kind of ["redirects", "queries", "trackers"]) {
-    assert(told[kind].length >= 9);
-    assertEquals(new Set(told[kind]), new Set(["refused"]), kind);
-  }
-  assertEquals([told.private, told.gateway], ["refused", "refused"]);
-  // The name is looked up once, and the connection made to what was found, whatever it stands for a moment later.
-  assertEquals([told.changing, told.lookups], ["asked", 1]);
-  assertEquals(told.stray, ["changing.example:8000/x?public"]);
-  assertEquals(new Set(told.fine), new Set(["asked"]));
-  assertEquals(told.asked, [
-    "203.0.113.7:8000/1?x",
-    "203.0.113.7:8000/2",
-    "192.168.7.1:8000/3",
-    "127.0.0.1:8000/announce?info_hash=x",
-    "127.0.0.1:8000/5?x",
-  ]);
-});
+testWith(
+  "makeHttp() refuses local addresses that an untrusted URL or a redirect leads to",
+  ["ip", "root"],
+  async () => {
+    const setUp = "ip link set lo up && ip addr add 203.0.113.7/32 dev lo && ip addr add 192.168.7.1/32 dev lo";
+    const { code, stdout, stderr } = await new Deno.Command("unshare", {
+      args: ["-n", "sh", "-c", `${setUp} && exec "$0" eval "$1"`, Deno.execPath(), SCRIPT],
+      env: { NO_COLOR: "1" },
+    }).output();
+    assertEquals(code, 0, new TextDecoder().decode(stderr));
+    const told = JSON.parse(new TextDecoder().decode(stdout));
+    for (const kind of ["redirects", "queries", "trackers"]) {
+      assert(told[kind].length >= 9);
+      assertEquals(new Set(told[kind]), new Set(["refused"]), kind);
+    }
+    assertEquals([told.private, told.gateway], ["refused", "refused"]);
+    // The name is resolved once, and the connection goes to that address, even if the name resolves differently later.
+    assertEquals([told.changing, told.lookups], ["asked", 1]);
+    assertEquals(told.stray, ["changing.example:8000/x?public"]);
+    assertEquals(new Set(told.fine), new Set(["asked"]));
+    assertEquals(told.asked, [
+      "203.0.113.7:8000/1?x",
+      "203.0.113.7:8000/2",
+      "192.168.7.1:8000/3",
+      "127.0.0.1:8000/announce?info_hash=x",
+      "127.0.0.1:8000/5?x",
+    ]);
+  },
+);

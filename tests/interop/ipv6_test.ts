@@ -1,4 +1,4 @@
-/** IPv6 alone: a tracker that names peers in `peers6` (BEP 7), and no other way to find each other. */
+/** Transfers over IPv6 with a tracker that returns `peers6` (BEP 7) as the only source of peers. */
 
 import { assert } from "@std/assert";
 import { testWith } from "../support/requirements.ts";

@@ -1,6 +1,6 @@
 /**
- * What every interop test stands on: a private network with a tracker, a payload, its torrent, and clients; all gone at
- * the end, and the clients' logs printed if the test fails.
+ * The environment of an interop test: a private network with a tracker, a payload, its torrent, and clients. Everything
+ * is removed at the end. If the test fails, the error contains the logs of the clients.
  *
  * @module
  */
@@ -17,20 +17,20 @@ import { type ClientName, type ClientOptions, type RunningClient, startClient } 
 import { type Host, PrivateNetwork } from "./network.ts";
 import { TEST_FLAGS } from "../support/from_source.ts";
 
-/** Kinds of payload: one file of an odd size, or a tree of 200. */
+/** Kinds of payload: one file of an odd size, or a tree of 200 files. */
 export type PayloadKind = "file" | "tree";
 
-/** What a lab sends around, when it is none of the tests' own payloads. */
+/** A custom payload for a lab. */
 export interface Goods {
   /** Writes the payload below a folder. */
   makePayload(folder: string): Promise<Payload>;
-  /** Bytes a piece. */
+  /** Piece length in bytes. */
   readonly pieceLength: number;
-  /** Folder in which the lab makes its own; the one for temporary files when absent. */
+  /** Folder in which the lab makes its own folder, the system's folder for temporary files by default. */
   readonly parent?: string;
 }
 
-/** What the tests of this folder need. */
+/** Requirements of the tests in this folder. */
 export const NEEDS: readonly Requirement[] = [
   "root",
   "ip",
@@ -41,7 +41,7 @@ export const NEEDS: readonly Requirement[] = [
   "mktorrent",
 ];
 
-/** What is left to choose when a client is started in a lab. */
+/** Options for {@linkcode Lab.seed} and {@linkcode Lab.leech}. */
 export type Manner =
   & Pick<
     ClientOptions,
@@ -58,24 +58,44 @@ export type Manner =
     | "dhtNode"
   >
   & {
-    /** What the client is given in place of the torrent: a magnet link. */
+    /** Magnet link or info-hash that the client gets in place of the torrent file. */
     readonly link?: string;
   };
 
 /**
- * Who brings the clients together: opentracker over IPv4 (Debian's knows nothing else), npm's bittorrent-tracker over IPv6,
- * or nobody.
+ * The tracker of a lab: opentracker over IPv4 (Debian's opentracker has no IPv6), npm's bittorrent-tracker over IPv6,
+ * or no tracker.
  */
 export type Meeting = "opentracker" | "tracker over IPv6" | "nobody";
 
 const TRACKER_PORT = 6969;
 const FILE_SIZE = (48 << 20) + 12_345;
 
-/** A test's own small world. */
+/** Options for {@linkcode Lab.run}. */
+export interface LabRunOptions {
+  /** Tracker of the lab, `opentracker` by default. */
+  readonly meeting?: Meeting;
+  /** Marks the torrent as private (BEP 27). Default `false`. Torrents of a {@linkcode Goods} are always public. */
+  readonly private?: boolean;
+}
+
+/** Options for {@linkcode Lab.program}. */
+export interface LabProgramOptions {
+  /** Host to run the program on, a new host by default. */
+  readonly host?: Host;
+}
+
+/** Options for {@linkcode Lab.seedersAnnounced}. */
+export interface SeedersAnnouncedOptions {
+  /** Timeout in seconds, 30 by default. */
+  readonly seconds?: number;
+}
+
+/** The environment of one test. */
 export class Lab {
-  /** What is sent around. */
+  /** Payload that the clients transfer. */
   readonly payload: Payload;
-  /** Path of its torrent; that of a test is made by mktorrent. */
+  /** Path of the torrent file. The torrents of {@linkcode PayloadKind} are made by mktorrent. */
   readonly torrent: string;
   readonly #announce: string | null;
   readonly #folder: string;
@@ -83,7 +103,7 @@ export class Lab {
   readonly #tracker: Host;
   readonly #clients: RunningClient[] = [];
   readonly #jobs: Job[] = [];
-  /** Machines on which nothing runs. */
+  /** Hosts on which nothing runs. */
   readonly #idleHosts: Host[] = [];
   #started = 0;
 
@@ -114,16 +134,15 @@ export class Lab {
   /**
    * Runs a test in a lab.
    *
-   * @param what Its payload.
+   * @param what Payload of the lab.
    * @param body The test.
-   * @param options `meeting`: who brings the clients together; opentracker when absent. `private`: whether the torrent is
-   * one of a private tracker (BEP 27).
-   * @throws {Error} What the test throws, with the logs of all clients.
+   * @param options See {@linkcode LabRunOptions}.
+   * @throws {Error} If the test throws. The message has the logs of all programs appended.
    */
   static async run(
     what: PayloadKind | Goods,
     body: (lab: Lab) => Promise<void>,
-    options: { readonly meeting?: Meeting; readonly private?: boolean } = {},
+    options: LabRunOptions = {},
   ): Promise<void> {
     const { meeting = "opentracker" } = options;
     const own = typeof what === "string" ? null : what;
@@ -164,22 +183,22 @@ export class Lab {
   }
 
   /**
-   * Starts a client that has the payload. It reads the test's own copy, so it must not write.
+   * Starts a client that has the payload. The client uses the test's own copy, so it must not write.
    *
-   * @param client Which.
+   * @param client Name of the client.
    * @param how See {@linkcode ClientOptions}.
-   * @returns The client.
+   * @returns The running client. The lab stops it.
    */
   seed(client: ClientName, how: Manner = {}): Promise<RunningClient> {
     return this.#start(client, "seed", { folder: this.payload.folder, ...how });
   }
 
   /**
-   * Starts a client that has nothing.
+   * Starts a client that has no data.
    *
-   * @param client Which.
+   * @param client Name of the client.
    * @param how See {@linkcode ClientOptions}.
-   * @returns The client.
+   * @returns The running client. The lab stops it.
    */
   async leech(client: ClientName, how: Manner = {}): Promise<RunningClient> {
     const folder = `${this.#folder}/${client}-result-${this.#started}`;
@@ -188,10 +207,10 @@ export class Lab {
   }
 
   /**
-   * The client of a kind that was started first.
+   * Returns the first running client with a name.
    *
-   * @param client Which.
-   * @returns The client.
+   * @param client Name of the client.
+   * @throws {Error} If no such client was started.
    */
   find(client: ClientName): RunningClient {
     const found = this.#clients.find((one) => one.client === client);
@@ -200,18 +219,18 @@ export class Lab {
   }
 
   /**
-   * Makes machines in advance, so that as many clients can be started at once.
+   * Makes hosts in advance, so that clients can be started without delay.
    *
-   * @param count How many are to be idle.
+   * @param count Number of idle hosts.
    */
   async prepareHosts(count: number): Promise<void> {
     while (this.#idleHosts.length < count) this.#idleHosts.push(await this.#network.addHost());
   }
 
   /**
-   * Ends a client, removes what it made, and lets the next one have its machine.
+   * Stops a leecher, removes its folders, and makes its host idle for the next client.
    *
-   * @param client Which; a leecher.
+   * @param client A leecher.
    */
   async discard(client: RunningClient): Promise<void> {
     await client.stop();
@@ -222,27 +241,23 @@ export class Lab {
     this.#idleHosts.push(host);
   }
 
-  /**
-   * Adds a machine.
-   *
-   * @returns It; nothing runs there.
-   */
+  /** Adds a host on which nothing runs. */
   addHost(): Promise<Host> {
     return this.#network.addHost();
   }
 
   /**
-   * Starts some other program.
+   * Starts a program that is not one of the clients.
    *
-   * @param name What to call it.
-   * @param argv Its command line.
-   * @param options `host`: where; a host of its own when absent.
-   * @returns The program, and where it runs.
+   * @param name Name of the program in messages.
+   * @param argv Command line.
+   * @param options See {@linkcode LabProgramOptions}.
+   * @returns The program, its host, and the IPv4 address of the host.
    */
   async program(
     name: string,
     argv: readonly string[],
-    options: { readonly host?: Host } = {},
+    options: LabProgramOptions = {},
   ): Promise<{ readonly job: Job; readonly address: string; readonly host: Host }> {
     const host = options.host ?? await this.#network.addHost();
     const job = new Job(host.command(argv), { name });
@@ -251,22 +266,22 @@ export class Lab {
   }
 
   /**
-   * Names web seeds (BEP 19) in the torrent; before a client is started.
+   * Adds web seeds (BEP 19) to the torrent file. Call this before starting a client.
    *
-   * @param urls Their URLs.
+   * @param urls URLs of the web seeds.
    */
   async nameWebSeeds(urls: readonly string[]): Promise<void> {
     const bytes = await Deno.readFile(this.torrent);
     const list = urls.map((url) => `${url.length}:${url}`).join("");
-    // The last key in the order of keys, in front of the end of the dictionary.
+    // `url-list` is the last key in sorted order, so it goes in front of the end of the dictionary.
     await Deno.writeFile(this.torrent, concatBytes([bytes.subarray(0, -1), utf8(`8:url-listl${list}ee`)]));
   }
 
   /**
-   * Starts to watch what crosses the network.
+   * Starts to capture the packets of the network.
    *
-   * @param ways What it looks for; the ways of finding peers when absent.
-   * @returns The program that does it; see {@linkcode CAPTURE} for what it prints.
+   * @param ways Kinds of packets to look for, those of peer discovery by default.
+   * @returns The capturing program. See {@linkcode CAPTURE} for its output.
    */
   async capture(ways: readonly string[] = ["dht", "lsd", "pex"]): Promise<Job> {
     const { hex } = await readTorrent(this.torrent);
@@ -277,13 +292,13 @@ export class Lab {
   }
 
   /**
-   * Waits until the tracker knows of seeders.
+   * Waits until the tracker knows enough seeders.
    *
-   * @param count How many.
-   * @param options `seconds`: how long they may take; 30 when absent.
-   * @throws {Error} If they don't come.
+   * @param count Number of seeders.
+   * @param options See {@linkcode SeedersAnnouncedOptions}.
+   * @throws {Error} If the tracker doesn't know enough seeders in time.
    */
-  async seedersAnnounced(count: number, options: { readonly seconds?: number } = {}): Promise<void> {
+  async seedersAnnounced(count: number, options: SeedersAnnouncedOptions = {}): Promise<void> {
     const { hex } = await readTorrent(this.torrent);
     const script = decodeURI(new URL("scrape.ts", import.meta.url).pathname);
     const url = this.announce.replace(/announce$/, "scrape");
@@ -293,19 +308,20 @@ export class Lab {
     await job.exit(options.seconds ?? 30);
   }
 
-  /** The magnet link of the torrent, with the tracker. */
+  /** Returns a magnet link with the info-hash and the tracker of the torrent. */
   async magnet(): Promise<string> {
     const { hex } = await readTorrent(this.torrent);
     return `magnet:?xt=urn:btih:${hex}&tr=${encodeURIComponent(this.announce)}`;
   }
 
   /**
-   * Ends a client and asserts that it has the payload, byte for byte.
+   * Asserts that a client has the payload, byte for byte. Stops clients other than Shoal first.
    *
-   * @param client Which; complete.
+   * @param client A client that is complete.
    */
   async verify(client: RunningClient): Promise<void> {
-    // Shoal promises that files under their final names are whole as soon as it says so; others may still be writing.
+    // Shoal guarantees that files under their final names are whole once it reports completion. Other clients may still
+    // be writing.
     if (client.client !== "shoal") await client.stop();
     // Transmission 3.00 does not make empty files.
     const options = client.client === "transmission" ? { emptyFiles: "optional" } as const : {};
@@ -338,7 +354,7 @@ export class Lab {
     this.#jobs.push(new Job(this.#tracker.command(argv), { name: "bittorrent-tracker" }));
   }
 
-  /** Debian's opentracker serves listed torrents only, changes its root folder, and refuses to stay root. */
+  /** Starts opentracker. Debian's build serves only listed torrents, does a chroot, and doesn't run as root. */
   async #startTracker(): Promise<void> {
     const { hex } = await readTorrent(this.torrent);
     const folder = `${this.#folder}/tracker`;

@@ -1,6 +1,6 @@
 /**
- * A seeder that lies: it speaks BEP 3 well, but fills one of every fifty blocks with random bytes.
- * `liar.ts TORRENT FILE PORT ANNOUNCE`: seeds a single-file torrent on all addresses.
+ * A seeder that follows BEP 3, but fills one of every fifty blocks with random bytes.
+ * `liar.ts TORRENT FILE PORT ANNOUNCE` seeds a single-file torrent on all addresses.
  *
  * @module
  */
@@ -26,7 +26,7 @@ using listener = Deno.listen({ hostname: "0.0.0.0", port: Number(port) });
 await announceSelf();
 for await (const connection of listener) {
   serve(connection).catch((error) => {
-    // A peer that has learnt what this is hangs up.
+    // A peer that bans this seeder closes the connection.
     if (!(error instanceof Deno.errors.ConnectionReset) && !(error instanceof Deno.errors.BrokenPipe)) throw error;
   });
 }
@@ -58,7 +58,7 @@ async function serve(connection: Deno.Conn): Promise<void> {
   }
 }
 
-/** The block that was asked for, or what passes for it. */
+/** Returns the piece message for a request, with random bytes in one of every fifty blocks. */
 async function answer(request: DataView): Promise<Bytes> {
   const index = request.getUint32(1);
   const begin = request.getUint32(5);

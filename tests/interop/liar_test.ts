@@ -5,11 +5,11 @@ import { eventsOf } from "../support/events.ts";
 import { Lab, NEEDS } from "./lab.ts";
 import { TEST_FLAGS } from "../support/from_source.ts";
 
-/** Slow enough that the liar is needed, fast enough to finish without it. */
+/** Bytes a second: slow enough that Shoal uses the corrupting seeder, too, and fast enough to finish without it. */
 const HONEST = 6_000_000;
 
 testWith(
-  "a seeder that lies in one of fifty blocks is named and banned, and the data is right all the same",
+  "shoal reports and bans a seeder that corrupts one block in fifty, and its download is correct",
   NEEDS,
   () =>
     Lab.run("file", async (lab) => {

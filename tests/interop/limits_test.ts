@@ -1,6 +1,6 @@
 /**
- * Rate limits with aria2 at the other end, both ways. The clock of a busy machine may make anything slower, never faster: so
- * the tests say how long a transfer must take at least. `deno task bench:limits` says how exact the limits are.
+ * Rate limits with aria2 at the other end, both ways. A busy machine can make a transfer slower but not faster, so the
+ * tests only check that a transfer takes a minimum time. `deno task bench:limits` measures how exact the limits are.
  */
 
 import { assert } from "@std/assert";
@@ -11,9 +11,9 @@ import { shoalCommand } from "./clients.ts";
 import { type Goods, Lab, NEEDS } from "./lab.ts";
 
 const KIB = 1024;
-/** Seconds that a transfer takes at its limit. */
+/** Seconds that a transfer takes at the limit. */
 const SECONDS = 3;
-/** Seconds for which a limit keeps what nobody took, and as much again for clocks that don't begin at the same moment. */
+/** Seconds of unused rate that a limit saves up, plus as much for clocks that don't start at the same time. */
 const BURST_SECONDS = 0.5;
 const NAME = "limited.bin";
 

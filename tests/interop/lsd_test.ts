@@ -1,11 +1,11 @@
-/** Local service discovery (BEP 14) on one network, without any tracker: who comes second must find who is there. */
+/** Local service discovery (BEP 14) without a tracker: the client that starts second must find the first. */
 
 import { testWith } from "../support/requirements.ts";
 import { Lab, NEEDS } from "./lab.ts";
 
 /**
- * Seconds for one transfer. libtorrent announces as soon as it starts, transmission within a few seconds and then, like
- * everybody, every few minutes only; then there is the minute that BEP 14 wants between two messages.
+ * Seconds for one transfer. libtorrent announces as soon as it starts, and Transmission within a few seconds. All
+ * clients repeat announces only every few minutes. BEP 14 asks for a minute between two messages.
  */
 const PATIENCE = 120;
 const HOW = { finds: ["lsd"] } as const;

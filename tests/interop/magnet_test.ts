@@ -1,4 +1,4 @@
-/** Magnet links with a tracker: metadata from other clients, and for them (BEP 9). */
+/** Magnet links with a tracker: metadata (BEP 9) from other clients, and to other clients. */
 
 import { type BencodeDict, decodeDict } from "../../src/bencode/mod.ts";
 import type { Job } from "../support/job.ts";
@@ -7,9 +7,9 @@ import { testWith } from "../support/requirements.ts";
 import { OTHERS } from "./clients.ts";
 import { type Goods, Lab, NEEDS } from "./lab.ts";
 
-/** Seconds for one transfer. Transmission decides whom to serve only every ten. */
+/** Seconds for one transfer. Transmission unchokes only every 10 s. */
 const PATIENCE = 90;
-/** An info dictionary of 31 KiB, so that it comes in parts. */
+/** A torrent with an info dictionary of 31 KiB, which takes more than one metadata piece. */
 const GOODS: Goods = {
   makePayload: (folder) => makeFile(folder, { name: "by magnet.bin", size: (24 << 20) + 77, seed: 5 }),
   pieceLength: 16 * 1024,
@@ -18,7 +18,7 @@ const GOODS: Goods = {
 for (const other of OTHERS) {
   for (const [seeder, leecher] of [[other, "shoal"], ["shoal", other]] as const) {
     testWith(
-      `${seeder} gives the metadata of a magnet link to ${leecher}, and the data`,
+      `${leecher} gets the metadata and data of a magnet link from ${seeder}`,
       NEEDS,
       () =>
         Lab.run(GOODS, async (lab) => {
@@ -43,7 +43,7 @@ testWith("shoal gets the metadata from three other clients at once", NEEDS, () =
 
 for (const seeder of OTHERS) {
   testWith(
-    `shoal gets the metadata from ${seeder} beside three peers that promise it and say nothing`,
+    `shoal gets the metadata from ${seeder} despite three peers that offer metadata and never answer`,
     NEEDS,
     () =>
       Lab.run(GOODS, async (lab) => {

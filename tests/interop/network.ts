@@ -1,7 +1,7 @@
 /**
- * A private network made by a test: a bridge in a network namespace of its own, and one namespace for each host, all
- * joined to the bridge. Real clients need it, since some of them refuse peers on the loopback interface, and two of them
- * on one address look like one. Nothing in it can reach the outside.
+ * A private network for a test: a bridge in its own network namespace, and one namespace for each host, connected to
+ * the bridge. Real clients need it, since some of them refuse peers on the loopback interface, and two clients with the
+ * same address look like one peer. The network has no connection to the outside.
  *
  * Needs root and iproute2.
  *
@@ -11,21 +11,21 @@
 import { Guard } from "../support/guard.ts";
 import { must, run } from "../support/job.ts";
 
-/** One machine of a {@linkcode PrivateNetwork}. */
+/** One host of a {@linkcode PrivateNetwork}. */
 export interface Host {
-  /** Its IPv4 address. */
+  /** IPv4 address. */
   readonly address: string;
-  /** Its IPv6 address. */
+  /** IPv6 address. */
   readonly address6: string;
-  /** Its network namespace. */
+  /** Name of the network namespace. */
   readonly namespace: string;
-  /** A command line that runs `argv` on this host. */
+  /** Returns a command line that runs `argv` on this host. */
   command(argv: readonly string[]): string[];
 }
 
-/** Namespaces are called `shoal-PID-RANDOM-HOST`, so that those of a test that was killed can be told. */
+/** Namespaces are named `shoal-PID-RANDOM-HOST`. The process id shows whether the test was killed. */
 const NAME = /^(shoal-(\d+)-\w+)-\w+$/;
-/** Removes the namespaces with a prefix, after ending what runs in them: nothing can be there but what a test started. */
+/** Shell script that kills all processes in the namespaces with a prefix, and removes the namespaces. */
 const REMOVE = `
 list() { ip netns list | cut -d' ' -f1 | grep "^$1-"; }
 for namespace in $(list "$1"); do
@@ -46,9 +46,9 @@ export class PrivateNetwork implements AsyncDisposable {
   }
 
   /**
-   * Makes an empty network, after removing what tests that were killed left behind.
+   * Makes a network without hosts. Removes the networks of tests that were killed.
    *
-   * @returns The network; dispose of it.
+   * @returns The network. Dispose of it.
    */
   static async create(): Promise<PrivateNetwork> {
     await removeStale();
@@ -79,25 +79,24 @@ export class PrivateNetwork implements AsyncDisposable {
     await must("ip", "-n", bridge, "link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", namespace);
     await must("ip", "-n", bridge, "link", "set", port, "master", "bridge", "up");
     await must("ip", "-n", namespace, "addr", "add", `${address}/24`, "dev", "eth0");
-    // Nobody else has it: without looking whether somebody does, it can be used at once.
+    // The address is unique, and without duplicate address detection it can be used at once.
     await must("ip", "-n", namespace, "addr", "add", `${address6}/64`, "dev", "eth0", "nodad");
     await must("ip", "-n", namespace, "link", "set", "eth0", "up");
-    // As on any machine with a way to the Internet; without it most programs can't join a multicast group.
+    // Without a multicast route, which a default route would include, most programs can't join a multicast group.
     await must("ip", "-n", namespace, "route", "add", "224.0.0.0/4", "dev", "eth0");
     return { address, address6, namespace, command: (argv) => ["ip", "netns", "exec", namespace, ...argv] };
   }
 
   /**
-   * A command line that runs where all packets pass by.
+   * Returns a command line that runs a command in the namespace of the bridge, where all packets pass.
    *
    * @param argv The command.
-   * @returns It.
    */
   onBridge(argv: readonly string[]): string[] {
     return ["ip", "netns", "exec", this.#namespaces[0]!, ...argv];
   }
 
-  /** Ends every program in the network and removes it. */
+  /** Kills every program in the network, and removes the network. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#guard[Symbol.asyncDispose]();
   }
@@ -122,7 +121,7 @@ async function removeStale(): Promise<void> {
 async function isAlive(pid: string): Promise<boolean> {
   try {
     const stat = await Deno.readTextFile(`/proc/${pid}/stat`);
-    return !/^\d+ \(.*\) [ZX]/.test(stat); // a zombie's parent never asked how it ended
+    return !/^\d+ \(.*\) [ZX]/.test(stat); // A zombie has ended, but its parent hasn't waited for it.
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return false;
     throw error;

@@ -10,7 +10,19 @@ import type { Lab } from "./lab.ts";
 
 const PORT = 8080;
 
-/** A web server of a lab that serves its payload. */
+/** Options for {@linkcode Nginx.start}. */
+export interface NginxOptions {
+  /** Empty folder for nginx's own files. */
+  readonly folder: string;
+  /** Limit in bytes a second for each connection. Unlimited by default. */
+  readonly rate?: number;
+  /** Host to run nginx on, a new host by default. */
+  readonly host?: Host;
+  /** `Content-Encoding` header of every response. The body is sent as it is stored. No header by default. */
+  readonly label?: string;
+}
+
+/** A web server in a lab that serves the lab's payload. */
 export class Nginx {
   readonly #folder: string;
   readonly #place: { readonly job: Job; readonly host: Host };
@@ -21,22 +33,18 @@ export class Nginx {
   }
 
   /**
-   * Starts it.
+   * Starts nginx.
    *
-   * @param lab Where; its payload is served.
-   * @param options `folder`: empty, for its own files. `rate`: bytes a second for each connection; unlimited when absent. `host`:
-   * where it ran before. `label`: the `Content-Encoding` that it puts on everything, stored as it is.
-   * @returns The server. It may need a moment until it answers.
+   * @param lab Lab that nginx runs in. Its payload is served.
+   * @param options See {@linkcode NginxOptions}.
+   * @returns The server. It may not accept connections yet.
    */
-  static async start(
-    lab: Lab,
-    options: { readonly folder: string; readonly rate?: number; readonly host?: Host; readonly label?: string },
-  ): Promise<Nginx> {
+  static async start(lab: Lab, options: NginxOptions): Promise<Nginx> {
     const { folder } = options;
     const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
       .map((name) => `${name}_temp_path ${folder}/${name};`).join(" ");
-    // One process, which ends when it is killed.
     const label = options.label === undefined ? "" : `add_header Content-Encoding ${options.label};`;
+    // Without a master process, killing the one process ends the server.
     const settings = `user root; daemon off; master_process off; pid ${folder}/pid; error_log stderr;
       events {}
       http {
@@ -52,23 +60,23 @@ export class Nginx {
     return new Nginx(folder, place);
   }
 
-  /** The URL of its root, with a slash at the end. */
+  /** URL of the payload's folder, with a slash at the end. */
   get url(): string {
     return `http://${this.#place.host.address}:${PORT}/`;
   }
 
-  /** Where it runs. */
+  /** Host that nginx runs on. */
   get host(): Host {
     return this.#place.host;
   }
 
-  /** Ends it without a word. */
+  /** Kills nginx with SIGKILL. */
   async kill(): Promise<void> {
     this.#place.job.signal("SIGKILL");
     await this.#place.job.ended;
   }
 
-  /** Bytes of bodies that it has sent, in requests that have ended. */
+  /** Returns the bytes of bodies that nginx has sent in finished requests. */
   async sent(): Promise<number> {
     const sizes = (await Deno.readTextFile(`${this.#folder}/log`)).trim().split("\n").map(Number);
     return sizes.reduce((sum, size) => sum + size, 0);

@@ -1,5 +1,5 @@
 /**
- * The tests that every real client has to pass with Shoal: seed to it, and leech from it, both payloads.
+ * The tests of Shoal with each other client: the client seeds to Shoal and leeches from Shoal, with both payloads.
  *
  * @module
  */
@@ -8,13 +8,13 @@ import { testWith } from "../support/requirements.ts";
 import type { ClientName } from "./clients.ts";
 import { Lab, NEEDS } from "./lab.ts";
 
-/** Seconds for one transfer. Transmission decides whom to serve only every ten. */
+/** Seconds for one transfer. Transmission unchokes only every 10 s. */
 const PATIENCE = 90;
 
 /**
  * Defines the tests of one client.
  *
- * @param other Which.
+ * @param other Name of the client.
  */
 export function testPairs(other: ClientName): void {
   for (const kind of ["file", "tree"] as const) {

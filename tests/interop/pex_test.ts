@@ -5,11 +5,11 @@ import { testWith } from "../support/requirements.ts";
 import { PORT, type RunningClient } from "./clients.ts";
 import { Lab, NEEDS } from "./lab.ts";
 
-/** Seconds for it all. Transmission tells of peers every 90 s. */
+/** Seconds for the whole test. Transmission sends peer exchange messages every 90 s. */
 const PATIENCE = 200;
-/** Bytes a second that B sends: with it alone a transfer would take eight minutes. */
+/** Upload limit of B in bytes a second. From B alone the transfer would take eight minutes. */
 const TRICKLE = 100_000;
-/** Bytes a second that C sends where B can't be held back: the transfer lasts long enough for A to hear of C. */
+/** Upload limit of C in bytes a second where B has no limit. The transfer lasts long enough for A to learn of C. */
 const SLOW = 2_000_000;
 const HOW = { finds: ["pex"] } as const;
 
@@ -22,11 +22,11 @@ for (
     ["libtorrent", "shoal", "transmission"],
   ] as const
 ) {
-  testWith(`${a} knows only ${b}, which tells it of ${c}`, NEEDS, () =>
+  testWith(`${a} knows only ${b} and finds ${c} through peer exchange`, NEEDS, () =>
     Lab.run("file", async (lab) => {
       const slowly = b === "shoal" ? {} : { uploadLimit: TRICKLE };
       const far = b === "shoal" ? { ...HOW, uploadLimit: SLOW } : HOW;
-      // Transmission can't be told of anybody: then C connects to B.
+      // transmission-cli can't be given a peer. If B is Transmission, C connects to B.
       const waiting = b === "transmission" ? await lab.leech(b, { ...HOW, ...slowly }) : await lab.seed(c, far);
       const peers = [at(waiting)];
       const calling = b === "transmission"
@@ -36,7 +36,7 @@ for (
       const leech = await lab.leech(a, { ...HOW, peers: [at(middle)] });
       await leech.completed(PATIENCE);
       await lab.verify(leech);
-      // Whoever hears of the other first connects.
+      // A and C both learn of each other, and either of them may connect.
       const met = `${hidden.options.host.address}:`;
       assert(leech.job.stdout.some((line) => line.includes(met)), "A and C never met");
     }, { meeting: "nobody" }));

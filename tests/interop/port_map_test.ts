@@ -1,4 +1,4 @@
-/** A router has its ports mapped and given back: Debian's miniupnpd, with the kernel's own address translation. */
+/** Port mapping with Debian's miniupnpd as the router, on the kernel's address translation. */
 
 import { messageOf } from "../../src/base/errors.ts";
 import { assert, assertEquals, assertLess, assertMatch } from "@std/assert";
@@ -13,11 +13,11 @@ import { type Host, PrivateNetwork } from "./network.ts";
 
 const NEEDS = ["root", "ip", "miniupnpd", "nft"] as const;
 const PORT = 6881;
-/** The router's address outside: a public one, since miniupnpd maps nothing behind another router. */
+/** External address of the router. It is public, since miniupnpd refuses mappings behind another NAT. */
 const OUTSIDE = "9.9.9.9";
-/** Somebody's address outside. */
+/** Address of a host on the Internet. */
 const INTERNET = "9.9.9.1";
-/** Tables as Debian's own script for miniupnpd makes them. */
+/** nftables rules as Debian's script for miniupnpd makes them. */
 const TABLES = `table inet filter {
   chain forward { type filter hook forward priority 0; policy accept; }
   chain miniupnpd { }
@@ -31,20 +31,20 @@ const TABLES = `table inet filter {
   chain postrouting_miniupnpd { }
 }`;
 
-/** A computer behind a router. */
+/** Two computers behind a router, and a host on the Internet. */
 interface House {
   readonly router: Host;
   readonly computer: Host;
   readonly scratch: string;
-  /** Another computer behind the router. */
+  /** Second computer behind the router. */
   readonly other: Host;
-  /** Somebody outside. */
+  /** Host on the Internet. */
   readonly internet: Host;
-  /** What the router has mapped, as the kernel lists it. */
+  /** Returns the router's nftables rules, which contain the mappings. */
   rules(): Promise<string>;
 }
 
-/** Makes a house whose router speaks what it is told to. */
+/** Runs a test in a house whose router supports UPnP, PCP, both or neither. */
 async function house(speaks: { readonly upnp: boolean; readonly pcp: boolean }, body: (house: House) => Promise<void>) {
   await withScratch(async (scratch) => {
     await using network = await PrivateNetwork.create();
@@ -84,7 +84,7 @@ async function house(speaks: { readonly upnp: boolean; readonly pcp: boolean }, 
   });
 }
 
-/** Seeds something, the way a user does. */
+/** Starts `shoal seed` on the computer. */
 async function seed({ computer, scratch }: House, ...options: string[]): Promise<Job> {
   const payload = await makeFile(`${scratch}/data`, { name: "x.bin", size: 100_000, seed: 1 });
   await makeTorrent(payload, { path: `${scratch}/x.torrent` });
@@ -97,7 +97,7 @@ for (
   const [name, speaks] of [["UPnP", { upnp: true, pcp: false }], ["PCP", { upnp: false, pcp: true }]] as const
 ) {
   testWith(
-    `a seed has miniupnpd map its port by ${name}, and gives it back when it leaves`,
+    `shoal seed maps its port at miniupnpd by ${name}, and removes the mapping when it exits`,
     NEEDS,
     () =>
       house(speaks, async (house) => {
@@ -111,7 +111,7 @@ for (
           assertEquals([status, external], ["ok", `${OUTSIDE}:${PORT}`]);
           assertEquals(message, `${name} gateway ${house.router.address}`);
         }
-        // By the numbers of TCP and UDP, as Debian's `nft` shows what miniupnpd writes.
+        // Debian's `nft` lists miniupnpd's rules with the protocol numbers of TCP and UDP.
         const mapped = await house.rules();
         for (const number of ["0x6", "0x11"]) {
           assertMatch(mapped, new RegExp(`${number} th dport ${PORT} dnat ip to ${house.computer.address}:${PORT}`));
@@ -126,7 +126,7 @@ for (
 }
 
 testWith(
-  "share tells a link for the outside once the router lets others through, to the seed and to the tracker",
+  "shoal share prints a link with external addresses once the router has mapped the ports of seed and tracker",
   NEEDS,
   () =>
     house({ upnp: true, pcp: false }, async (house) => {
@@ -152,7 +152,7 @@ testWith(
     }),
 );
 
-/** A tracker outside, and a torrent that names it. */
+/** Starts a tracker on the Internet host, and makes a torrent that uses the tracker. */
 async function publish({ internet, scratch }: House, ...options: string[]) {
   const payload = await makeFile(`${scratch}/data`, { name: "x.bin", size: 3_000_000, seed: 1 });
   const env = { XDG_STATE_HOME: `${scratch}/tracker`, XDG_CONFIG_HOME: scratch };
@@ -178,7 +178,7 @@ function start(house: House, host: Host, { name, argv }: { readonly name: string
 }
 
 testWith(
-  "a seed whose port another computer has at the router is found at the one that the router maps instead",
+  "a seed is found at the external port that the router maps when another computer holds the seed's port",
   NEEDS,
   () =>
     house({ upnp: true, pcp: false }, async (house) => {
@@ -186,7 +186,7 @@ testWith(
       await using _ = tracker;
       const argv = ["seed", torrent, folder, "-p", `${PORT}`];
       const mapped = (line: string) => line.includes('"event":"port_map"') && line.includes('"protocol":"tcp"');
-      // Only the first of them may be found by others: the second has to be found at its own port.
+      // The first seed takes the port at the router. The second seed has to be found at another port.
       await using first = start(house, house.other, { name: "first", argv });
       const theirs = JSON.parse(await first.line(mapped, { seconds: 30, what: "the first port was mapped" })).external;
       assertEquals(theirs, `${OUTSIDE}:${PORT}`);
@@ -206,7 +206,7 @@ testWith(
         "--timeout",
         "60s",
       ];
-      // Else the seed, which looks for peers as well, may come first.
+      // The seed also dials peers, and must not be able to connect to the leecher first.
       const closed = "type filter hook input priority 0; tcp dport 7000 reject with tcp reset;";
       await must(...house.internet.command(["nft", `table inet closed { chain in { ${closed} }; }`]));
       await using leecher = start(house, house.internet, { name: "leecher", argv: leech });
@@ -219,7 +219,7 @@ testWith(
     }),
 );
 
-testWith("a seed of a private torrent behind a router that lets nobody in finds who wants something, and serves it", [
+testWith("a seed of a private torrent behind a router without port mapping dials a leecher and uploads to it", [
   ...NEEDS,
   "aria2c",
 ], () =>
@@ -241,7 +241,7 @@ testWith("a seed of a private torrent behind a router that lets nobody in finds 
     assertEquals(await Deno.readFile(`${output}/x.bin`), await Deno.readFile(`${folder}/x.bin`));
   }));
 
-/** A peer outside that connects, and says all that is said to it: `torrent folder host port`. */
+/** Python program that connects to a peer and prints the messages that it receives: `torrent folder host port`. */
 const LISTENER = `
 import libtorrent as lt, sys
 torrent, folder, host, port = sys.argv[1:]
@@ -262,14 +262,14 @@ while True:
     for alert in session.pop_alerts(): print(alert.message(), flush=True)
 `;
 
-/** Waits until a gateway maps a port of somebody's, and tells which: `HOST:PORT`. */
+/** Waits until the gateway has mapped a port of a Shoal process, and returns the external address as `HOST:PORT`. */
 async function mappedBy(job: Job, protocol: "tcp" | "udp"): Promise<string> {
   const matches = (line: string) => line.includes('"event":"port_map"') && line.includes(`"protocol":"${protocol}"`);
   return JSON.parse(await job.line(matches, { seconds: 30, what: `its ${protocol} port was mapped` })).external;
 }
 
-/** Has a seed's port mapped to another one, and looks whether all sorts of strangers are told that. */
-async function tellsStrangers(house: House, over: "http" | "udp"): Promise<void> {
+/** Maps a seed's port to another external port, and checks that tracker, DHT and peers get the external port. */
+async function checkAnnouncedPorts(house: House, over: "http" | "udp"): Promise<void> {
   const { internet, computer, scratch } = house;
   const jobs: Job[] = [];
   await using stack = new AsyncDisposableStack();
@@ -294,7 +294,7 @@ async function tellsStrangers(house: House, over: "http" | "udp"): Promise<void>
   begin(internet, "tracker", ["opentracker", ...ports, "-u", "nobody", "-d", `${scratch}/white`, "-w", "list"]);
   const order = { hosts: [INTERNET], port: 7100, bootstrap: [] };
   const node = begin(internet, "node", script("dht_nodes.ts", JSON.stringify(order)));
-  // Another computer was faster.
+  // Another computer takes the port at the router first.
   const seeds = (
     what: string,
     ...options: string[]
@@ -326,7 +326,7 @@ async function tellsStrangers(house: House, over: "http" | "udp"): Promise<void>
         await hears(peer);
         break;
       } catch (error) {
-        // Its Python binding crashes now and then while it writes its log.
+        // libtorrent's Python binding crashes now and then (SIGSEGV) while the peer log is on.
         if (attempt === 5 || !messageOf(error).includes("ended with code 139")) throw error;
       }
     }
@@ -344,8 +344,8 @@ for (
   ] as const
 ) {
   testWith(
-    `opentracker (${over}), the DHT and libtorrent are told the port that miniupnpd maps instead of ours by ${name}`,
+    `shoal gives opentracker (${over}), the DHT and libtorrent the external port that miniupnpd maps by ${name}`,
     [...NEEDS, "opentracker", "python3-libtorrent"],
-    () => house(speaks, (house) => tellsStrangers(house, over)),
+    () => house(speaks, (house) => checkAnnouncedPorts(house, over)),
   );
 }

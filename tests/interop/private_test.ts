@@ -1,4 +1,4 @@
-/** A private torrent (BEP 27) leaves no trace on the network but with its tracker; a public one does, in every way. */
+/** A private torrent (BEP 27) is announced only to its tracker, a public torrent also by DHT, LSD and PEX. */
 
 import { assertEquals } from "@std/assert";
 import { testWith } from "../support/requirements.ts";
@@ -9,18 +9,18 @@ const WAYS = { finds: ["dht", "lsd", "pex"] } as const;
 
 for (const [kind, expected] of [["private", []], ["public", ["dht", "lsd", "pex"]]] as const) {
   testWith(
-    `shoal tells ${expected.length === 0 ? "nobody" : "everybody"} of a ${kind} torrent`,
+    `shoal announces a ${kind} torrent ${expected.length === 0 ? "only to its tracker" : "by DHT, LSD and PEX, too"}`,
     NEEDS,
     () =>
       Lab.run("file", async (lab) => {
-        const crowd = await DhtNodes.crowd(lab);
+        const nodes = await DhtNodes.crowd(lab);
         const capture = await lab.capture();
         await lab.seed("libtorrent", { uploadLimit: 8_000_000 });
         await lab.seedersAnnounced(1);
-        const leech = await lab.leech("shoal", { ...WAYS, dhtNode: crowd.address });
+        const leech = await lab.leech("shoal", { ...WAYS, dhtNode: nodes.address });
         const { address, address6 } = leech.options.host;
-        // Its node is there, whatever it says of the torrent.
-        await crowd.event("shoal joined", ({ event, from }) => event === "query" && from === address);
+        // Shoal's DHT node runs even when the torrent is private.
+        await nodes.event("shoal joined", ({ event, from }) => event === "query" && from === address);
         await leech.completed(60);
         await lab.verify(leech);
         const isOwn = (line: string) => [address, address6].includes(line.split(" ")[1]!);

@@ -1,4 +1,4 @@
-/** Here, since Deno lets nobody look into /proc who has not all permissions. */
+/** These tests are not in the unit suite, since Deno allows access to /proc only with all permissions. */
 
 import { assert, assertThrows } from "@std/assert";
 import { cpuSeconds, usageOf } from "../../bench/process_usage.ts";

@@ -1,6 +1,6 @@
 /**
- * Waits until a tracker answers and knows enough seeders, then ends with code 0. Runs on the tracker's own host:
- * `scrape.ts URL INFOHASH SEEDERS`.
+ * Waits until a tracker answers a scrape (BEP 48) with enough seeders, then ends with code 0. Runs on the tracker's own
+ * host: `scrape.ts URL INFOHASH SEEDERS`.
  *
  * @module
  */
@@ -11,7 +11,7 @@ for (;;) {
   const reply = await scrape(`${url}?info_hash=${query}`);
   const seeders = /8:completei(\d+)e/.exec(reply)?.[1];
   if (reply !== "" && Number(seeders ?? 0) >= Number(wanted)) break;
-  // A tracker tells nobody when a peer arrives, so there is nothing to wait for but time.
+  // A tracker doesn't notify when a peer arrives, so this has to poll.
   await new Promise((resolve) => setTimeout(resolve, 50));
 }
 

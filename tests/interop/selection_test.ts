@@ -1,4 +1,4 @@
-/** Some files of a torrent from real clients, then the rest: no byte is fetched twice, and nothing else is on disk. */
+/** Downloads some files of a torrent, then the rest: no piece is downloaded twice, and no other file is on disk. */
 
 import { assert, assertEquals } from "@std/assert";
 import { assertSame, noise, type Payload } from "../support/payload.ts";
@@ -8,7 +8,7 @@ import { shoalCommand } from "./clients.ts";
 import { type Goods, Lab, NEEDS } from "./lab.ts";
 
 const PIECE = 64 * 1024;
-/** None ends where a piece ends, and the second and third are in one piece together. */
+/** Sizes in bytes. No file ends at the end of a piece, and the second and third file share a piece. */
 const SIZES = [3 * PIECE + 1000, 5000, 7000, 20 * PIECE + 77, 9 * PIECE + 1];
 const NAME = "some files";
 
@@ -22,7 +22,7 @@ const GOODS: Goods = {
   },
 };
 
-/** Bytes of the pieces that some files have a part in. */
+/** Returns the bytes of all pieces that overlap the files with these numbers. */
 function bytesFor(numbers: readonly number[]): number {
   const total = SIZES.reduce((sum, size) => sum + size, 0);
   const pieces = new Set<number>();
@@ -40,7 +40,7 @@ function namesIn(folder: string): string[] {
 
 for (const seeder of ["libtorrent", "aria2"] as const) {
   testWith(
-    `shoal downloads two of five files from ${seeder}, then the rest and nothing twice`,
+    `shoal downloads two of five files from ${seeder}, then the rest, and no piece twice`,
     NEEDS,
     () =>
       Lab.run(GOODS, async (lab) => {
@@ -76,7 +76,7 @@ for (const seeder of ["libtorrent", "aria2"] as const) {
           assertEquals(await Deno.readFile(`${folder}/${path}`), await Deno.readFile(`${lab.payload.folder}/${path}`));
         }
 
-        // The third is in the partfile, whole.
+        // The partfile contains the whole third file.
         assertEquals(sizes(await download("--files", "[1-4].bin")), [
           SIZES[0]! + SIZES[1]! + SIZES[2]! + SIZES[3]!,
           4,
@@ -93,7 +93,7 @@ for (const seeder of ["libtorrent", "aria2"] as const) {
 
 for (const leecher of ["aria2", "libtorrent", "transmission"] as const) {
   testWith(
-    `two shoals that want different files feed ${leecher} all of them`,
+    `${leecher} downloads all files from two shoals that have different files`,
     NEEDS,
     () =>
       Lab.run(GOODS, async (lab) => {

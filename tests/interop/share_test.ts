@@ -1,4 +1,4 @@
-/** `shoal share` hands things to other clients by the link that it prints, and to Shoal by the command. */
+/** Other clients download from `shoal share` with the printed link, and Shoal with the printed command. */
 
 import { assertEquals, assertMatch } from "@std/assert";
 import { Job } from "../support/job.ts";
@@ -12,10 +12,10 @@ const GOODS: Goods = {
   makePayload: (folder) => makeTree(folder, { name: "a tree", seed: 77 }),
   pieceLength: 64 * 1024,
 };
-/** Nobody is to be found but by the link. */
+/** Turns off every way of finding peers besides the link. */
 const ALONE = ["--no-dht", "--no-lsd", "--no-pex", "--no-port-map"];
 
-/** What it says of itself with `--json`. */
+/** Event `share` of `shoal share --json`. */
 interface Told {
   readonly infohash: string;
   readonly magnet: string;
@@ -39,17 +39,21 @@ const CLIENTS: readonly (readonly [client: "aria2" | "libtorrent" | "transmissio
 ];
 
 for (const [client, needs] of CLIENTS) {
-  testWith(`${client} downloads what is shared by the printed link alone`, needs, () =>
-    Lab.run(GOODS, async (lab) => {
-      const { told } = await share(lab);
-      const leech = await lab.leech(client, { link: told.magnet });
-      await leech.completed(PATIENCE);
-      await lab.verify(leech);
-    }, { meeting: "nobody" }));
+  testWith(
+    `${client} downloads from shoal share with the printed link alone`,
+    needs,
+    () =>
+      Lab.run(GOODS, async (lab) => {
+        const { told } = await share(lab);
+        const leech = await lab.leech(client, { link: told.magnet });
+        await leech.completed(PATIENCE);
+        await lab.verify(leech);
+      }, { meeting: "nobody" }),
+  );
 }
 
 testWith(
-  "each of the printed trackers leads to what is shared, HTTP and UDP, IPv4 and IPv6",
+  "libtorrent finds shoal share through each printed tracker alone: HTTP and UDP, IPv4 and IPv6",
   [...NEEDS],
   () =>
     Lab.run(GOODS, async (lab) => {
@@ -67,14 +71,14 @@ testWith(
 );
 
 testWith(
-  "the printed command, pasted to a shell, downloads what is shared",
+  "the command that shoal share prints downloads the shared torrent when it is pasted into a shell",
   [...NEEDS],
   () =>
     Lab.run(GOODS, async (lab) => {
       const { job: sharing, told } = await share(lab, "--name", 'it\'s "new" $HOME `x` & more!');
       const folder = await Deno.makeTempDir();
       try {
-        // A shell in which `shoal` is what a user has on the PATH.
+        // The command expects `shoal` on the PATH.
         const words = shoalCommand().map((word) => `'${word}'`).join(" ");
         await Deno.writeTextFile(`${folder}/shoal`, `#!/bin/sh\nexec ${words} "$@"\n`);
         await Deno.chmod(`${folder}/shoal`, 0o755);

@@ -1,7 +1,6 @@
 /**
- * A peer that promises metadata (BEP 9) and says nothing when it is asked.
- * `silent.ts INFOHASH SIZE ANNOUNCE`: claims a dictionary of so many bytes, and tells the tracker of itself. Prints a line for each
- * part that it is asked for.
+ * A peer that offers metadata (BEP 9) and never answers a request for it. `silent.ts INFOHASH SIZE ANNOUNCE` claims an
+ * info dictionary of `SIZE` bytes, and announces itself to the tracker. Prints a line for each metadata request.
  *
  * @module
  */

@@ -1,4 +1,4 @@
-/** `shoal download --stream`, with a real seeder that takes its time, for curl and for a browser. */
+/** `shoal download --stream` with a slow seeder, read by curl and by a browser. */
 
 import { assert, assertEquals, assertGreater, assertLess } from "@std/assert";
 import { seedWithAria2 } from "../support/aria2.ts";
@@ -14,18 +14,18 @@ import { shoalCommand } from "./clients.ts";
 
 const MIB = 1024 * 1024;
 
-/** A torrent that is being downloaded, and where it can be watched. */
+/** A running download, and the URLs of its stream. */
 interface Watched {
   readonly shoal: Job;
-  /** The largest file. */
+  /** URL of the largest file. */
   readonly url: string;
-  /** All of them. */
+  /** URL of the page that lists all files. */
   readonly page: string;
-  /** Part of the torrent that is here, by the last line that was said. */
+  /** Returns the downloaded part of the torrent, 0 to 1, by the last `progress` event. */
   progress(): number;
 }
 
-/** Downloads a payload from aria2 at a limited rate, and serves it meanwhile. */
+/** Runs a test while Shoal downloads a payload from aria2 at a limited rate (bytes a second), and streams it. */
 async function watch(
   payload: Payload,
   options: { readonly folder: string; readonly rate: number; readonly source?: (hash: string) => string },
@@ -54,7 +54,7 @@ async function curl(...args: string[]): Promise<readonly string[]> {
 }
 
 testWith(
-  "curl gets parts of a file while it is downloaded, each as it is in the original",
+  "curl gets the right bytes for ranges of a file from --stream while the file is downloaded",
   ["aria2c", "curl"],
   () =>
     withScratch(async (folder) => {
@@ -74,7 +74,7 @@ testWith(
           [`${16 * MIB + 5}-${17 * MIB}`, 16 * MIB + 5, 17 * MIB + 1],
           ["131000-132000", 131_000, 132_001],
         ];
-        // All at the same time: a player asks for the end while it reads the beginning.
+        // The requests run at the same time, as a player requests the end of a file while it reads the beginning.
         await Promise.all(ranges.map(async ([range, begin, end], i) => {
           const head = await curl("-r", range, "-D", "-", "-o", `${folder}/${i}`, url);
           assert(head[0]!.startsWith("HTTP/1.1 206"), head[0]);
@@ -92,11 +92,11 @@ testWith(
         ]);
         const listed = (await curl(page)).join("\n");
         assert(listed.includes("notes%20%26%20more.txt") && listed.includes("notes &#38; more.txt"), listed);
-        // Whole, while it becomes complete and gets its name.
+        // The file becomes complete and gets its final name during this request.
         await curl("-o", `${folder}/whole`, url);
         assertEquals(await Deno.readFile(`${folder}/whole`), source);
         await shoal.line((line) => line.includes('"event":"completed"'), { seconds: 60, what: "it was complete" });
-        // And goes on until it is told to end.
+        // Shoal goes on streaming after completion.
         await curl("-o", `${folder}/again`, url);
         assertEquals(await Deno.readFile(`${folder}/again`), source);
         assertEquals(eventsOf(shoal.stdout, "stopped"), []);
@@ -104,7 +104,7 @@ testWith(
     }),
 );
 
-/** A clip with its index at the end, as cameras write it: to begin, a player has to ask for the end. */
+/** Makes a video with its index at the end, as cameras write it. A player has to request the end before it starts. */
 async function makeClip(path: string): Promise<void> {
   const video = "testsrc2=size=320x180:rate=25,noise=alls=60:allf=t";
   const { code, stderr } = await run([
@@ -115,7 +115,7 @@ async function makeClip(path: string): Promise<void> {
   assertEquals([code, stderr], [0, []]);
 }
 
-/** What the page has seen of the video. */
+/** Result of {@linkcode PLAY}: positions and times in seconds. */
 interface Seen {
   readonly duration: number;
   readonly width: number;
@@ -125,6 +125,7 @@ interface Seen {
   readonly seconds: number;
 }
 
+/** Script that plays the video of the page, and seeks to its middle. */
 const PLAY = `
   if (document.readyState !== "complete") await new Promise((resolve) => addEventListener("load", resolve));
   const video = document.querySelector("video");
@@ -149,7 +150,7 @@ const PLAY = `
 `;
 
 testWith(
-  "Chromium plays a video while it is downloaded, and goes to its middle",
+  "Chromium plays a video from --stream while the video is downloaded, and seeks to its middle",
   ["aria2c", "chromium", "ffmpeg"],
   () =>
     withScratch(async (folder) => {

@@ -1,4 +1,4 @@
-/** A seed that is alone offers each peer other pieces (BEP 16), with real clients at either end. */
+/** Super-seeding (BEP 16) with real clients: the only seed offers different pieces to each peer. */
 
 import { assert } from "@std/assert";
 import { uploadedBy } from "../support/events.ts";
@@ -7,11 +7,11 @@ import { OTHERS } from "./clients.ts";
 import { Lab, NEEDS } from "./lab.ts";
 
 testWith(
-  "shoal, the only seed, spreads the file among three other clients",
+  "shoal as the only seed uploads fewer than three copies until three other clients are complete",
   NEEDS,
   () =>
     Lab.run("file", async (lab) => {
-      // They wait for it, so that it has an audience from the first moment.
+      // The leechers start first, so that the seed has peers from the beginning.
       const leeches = [];
       for (const name of OTHERS) leeches.push(await lab.leech(name));
       const seed = await lab.seed("shoal");
@@ -23,7 +23,7 @@ testWith(
     }),
 );
 
-testWith("a libtorrent that super-seeds feeds shoal and aria2", NEEDS, () =>
+testWith("shoal and aria2 complete from a super-seeding libtorrent", NEEDS, () =>
   Lab.run("file", async (lab) => {
     await lab.seed("libtorrent", { superSeeding: true });
     await lab.seedersAnnounced(1);

@@ -1,5 +1,5 @@
 /**
- * A tracker, a seeder and a leecher, with nothing in the torrent but the tracker's `udp:` URL.
+ * Runs a tracker, a seeder and a leecher that can find each other only through the tracker.
  *
  * @module
  */
@@ -13,32 +13,32 @@ import { type ClientName, type ClientOptions, type RunningClient, shoalCommand, 
 import { type Host, PrivateNetwork } from "./network.ts";
 import { TEST_FLAGS } from "../support/from_source.ts";
 
-/** Trackers: Debian's, npm's, and our own. */
+/** Trackers: Debian's opentracker, npm's bittorrent-tracker, and `shoal tracker`. */
 export type TrackerName = "opentracker" | "bittorrent-tracker" | "shoal";
 
 const PORT = 6969;
 const FILE_SIZE = (4 << 20) + 321;
 
-/** Who does what, over what. */
+/** The programs of a test, and how they reach the tracker. */
 export interface UdpScene {
-  /** The tracker. */
+  /** Tracker to run. */
   readonly tracker: TrackerName;
-  /** Who has the file. */
+  /** Client that has the file. */
   readonly seeder: ClientName;
-  /** Who fetches it. */
+  /** Client that downloads the file. */
   readonly leecher: ClientName;
-  /** What the tracker is spoken to over. */
+  /** Address family of the tracker. */
   readonly family: 4 | 6;
-  /** Scheme of the announce URL; `udp` when absent. */
+  /** Scheme of the announce URL, `udp` by default. */
   readonly scheme?: "udp" | "http";
 }
 
 /**
- * Lets a leecher find a seeder through a tracker, and compares what it fetches.
+ * Runs a transfer between two clients that find each other through a tracker, and checks the downloaded file.
  *
- * @param scene Who does what.
- * @returns What the programs said, by role.
- * @throws {Error} If it does not come to that, with all that the programs said.
+ * @param scene See {@linkcode UdpScene}.
+ * @returns Lines of standard output by role.
+ * @throws {Error} If the transfer fails. The message has the logs of all programs appended.
  */
 export async function playUdpScene(
   scene: UdpScene,
@@ -70,14 +70,14 @@ export async function playUdpScene(
     try {
       jobs.push(await startTracker(scene.tracker, { host: hosts[0], folder, hex, address }));
       const scrape = { host: hosts[0], url: `http://${address}:${PORT}/scrape`, hex };
-      // Over UDP, a client that comes too early loses what it says, and may not say it again.
+      // The tracker must be listening first: a UDP packet sent too early is lost, and a client may not announce again.
       await answered({ ...scrape, seeders: 0 });
       const seeder = await start(scene.seeder, { host: hosts[1], mode: "seed", folder: payload.folder });
       await answered({ ...scrape, seeders: 1 });
       await Deno.mkdir(`${folder}/result`);
       const leecher = await start(scene.leecher, { host: hosts[2], mode: "leech", folder: `${folder}/result` });
       await leecher.completed(90);
-      // Every one of them takes leave of the tracker.
+      // On a clean stop, each client announces "stopped" to the tracker.
       await Promise.all(clients.map((client) => client.stop()));
       await jobs[0]!.stop();
       await assertSame(payload, `${folder}/result`);
@@ -103,14 +103,14 @@ async function startTracker(
     const script = decodeURI(new URL("foreign_tracker.ts", import.meta.url).pathname);
     return run([Deno.execPath(), "run", "-A", ...TEST_FLAGS, script, address, `${PORT}`]);
   }
-  // Debian's opentracker serves listed torrents only, changes its root folder, and refuses to stay root.
+  // Debian's opentracker serves only listed torrents, does a chroot, and doesn't run as root.
   await Deno.mkdir(`${folder}/tracker`);
   await Deno.writeTextFile(`${folder}/tracker/white`, `${hex}\n`);
   const ports = ["-p", `${PORT}`, "-P", `${PORT}`];
   return run(["opentracker", "-i", address, ...ports, "-u", "nobody", "-d", `${folder}/tracker`, "-w", "white"]);
 }
 
-/** Waits until the tracker knows so many seeders, whatever way that came to it. */
+/** Waits until the tracker answers a scrape over HTTP with enough seeders. They may have announced over UDP. */
 async function answered(
   { host, url, hex, seeders }: {
     readonly host: Host;

@@ -1,4 +1,4 @@
-/** Peers that find each other through a UDP tracker alone. */
+/** Clients find each other through one tracker alone, over UDP or HTTP. */
 
 import { testWith } from "../support/requirements.ts";
 import { NEEDS } from "./lab.ts";
@@ -12,7 +12,7 @@ const SCENES: readonly UdpScene[] = [
   ]),
   { tracker: "bittorrent-tracker", seeder: "libtorrent", leecher: "shoal", family: 4 },
   { tracker: "bittorrent-tracker", seeder: "shoal", leecher: "libtorrent", family: 4 },
-  // Debian's opentracker is made without IPv6, and npm's tracker gives no IPv6 peers over UDP.
+  // Debian's opentracker is built without IPv6, and npm's tracker returns no IPv6 peers over UDP.
   { tracker: "shoal", seeder: "libtorrent", leecher: "libtorrent", family: 6 },
   { tracker: "shoal", seeder: "libtorrent", leecher: "shoal", family: 6 },
   ...OTHERS.flatMap((other) => [

@@ -7,7 +7,7 @@ import { Nginx } from "./nginx.ts";
 
 const NEEDS_NGINX = [...NEEDS, "nginx"] as const;
 
-/** Bytes that Shoal took in, by its own account. */
+/** Returns the bytes that Shoal has downloaded, by its own events. */
 function downloadedBy(lines: readonly string[]): number {
   return Number(eventsOf(lines, "stopped")[0]!.downloaded ?? eventsOf(lines, "progress").at(-1)!.downloaded);
 }
@@ -28,7 +28,7 @@ for (const kind of ["file", "tree"] as const) {
             await leech.stop();
             const sent = await nginx.sent();
             assertGreater(sent, 0.99 * lab.payload.size);
-            // aria2 asks in its own ways; for Shoal a byte is to be fetched once.
+            // Shoal must download each byte once. aria2 doesn't.
             if (client === "shoal") assertLess(sent, 1.01 * lab.payload.size);
           })
         ),
@@ -38,7 +38,7 @@ for (const kind of ["file", "tree"] as const) {
 
 for (const label of ["gzip", "x-gzip", "deflate", "br"] as const) {
   testWith(
-    `shoal downloads what nginx labels "${label}" and stores as it is`,
+    `shoal downloads a file that nginx labels "Content-Encoding: ${label}" and sends uncompressed`,
     NEEDS_NGINX,
     () =>
       withScratch((folder) =>
@@ -56,7 +56,7 @@ for (const label of ["gzip", "x-gzip", "deflate", "br"] as const) {
 }
 
 testWith(
-  "shoal downloads a single file by the URL of the file itself",
+  "shoal downloads a single-file torrent from a web seed with the URL of the file",
   NEEDS_NGINX,
   () =>
     withScratch((folder) =>
@@ -71,7 +71,7 @@ testWith(
 );
 
 testWith(
-  "shoal goes on when nginx is killed midway and comes back, and fetches nothing twice",
+  "shoal completes when nginx is killed midway and restarted, and downloads nothing twice",
   NEEDS_NGINX,
   () =>
     withScratch((folder) =>

@@ -1,4 +1,4 @@
-/** webtorrent and Shoal meet at Shoal's own tracker, over HTTP and UDP, and have torrents that `shoal create` made. */
+/** Transfers between WebTorrent and Shoal with torrents of `shoal create` and `shoal tracker` over HTTP and UDP. */
 
 import { assertEquals, assertMatch } from "@std/assert";
 import { makeTree } from "../support/payload.ts";
@@ -13,7 +13,7 @@ const GOODS: Goods = { makePayload: (folder) => makeTree(folder, { name: "a tree
 for (const protocol of ["http", "udp"] as const) {
   for (const [seeder, leecher] of [["webtorrent", "shoal"], ["shoal", "webtorrent"]] as const) {
     testWith(
-      `${seeder} seeds to ${leecher} what shoal created, by shoal's tracker over ${protocol}`,
+      `${seeder} seeds a torrent of shoal create to ${leecher} with shoal tracker over ${protocol}`,
       [...NEEDS, "webtorrent"],
       () =>
         Lab.run(GOODS, async (lab) => {

@@ -12,44 +12,44 @@ import { makeTorrent } from "../support/torrents.ts";
 
 const MIB = 1024 * 1024;
 const PIECE = 64 * 1024;
-/** Kills in all; `PLUG_KILLS=200` for the full run. */
+/** Number of kills. The full run has `PLUG_KILLS=200`. */
 const KILLS = Math.ceil(Number(Deno.env.get("PLUG_KILLS") ?? 30) * 2 / 3);
-/** Decides when each of them comes. */
+/** Seed of the random times of the kills. */
 const SEED = Number(Deno.env.get("PLUG_SEED") ?? 1);
-/** Downloads at the same time. */
+/** Number of simultaneous downloads. */
 const AT_ONCE = 3;
-/** Bytes a second at which a change finds a download under way. */
+/** Bytes a second, so slow that a download is still running when the change is made. */
 const SLOW = 3 * MIB;
-/** Milliseconds after which a change is in the database: one second between two writes, and a busy machine. */
+/** Milliseconds after which a change must be in the database: 1 s between two writes, and time for a busy machine. */
 const WRITTEN_MS = 3_000;
-/** Milliseconds between a change and the kill, at most. */
+/** Largest time in milliseconds between a change and the kill. */
 const LATEST_MS = 4_000;
 
-/** Where a download may be. */
+/** Folders of a download. */
 interface Place {
   readonly state: string;
-  /** Where it begins, another folder there, and one on another file system. */
+  /** The first folder, a folder on the same file system, and a folder on another file system. */
   readonly folders: readonly [string, string, string];
 }
 
-/** What a user has chosen. */
+/** Settings of a torrent that a user can change. */
 type Settings = Omit<Look, "state" | "error" | "verified" | "downloaded" | "uploaded" | "peers">;
 
-/** A change, and what is different afterwards. */
+/** A change, and its expected result. */
 interface Kind {
   readonly name: string;
   command(place: Place): Command;
-  /** What it makes of the settings; `null` when the torrent is gone. */
+  /** Returns the settings after the change, or `null` if the torrent is removed. */
   changed(settings: Settings, place: Place): Settings | null;
-  /** Files that are wanted first; all when absent. */
+  /** Files that are selected before the change, all by default. */
   readonly files?: readonly number[];
-  /** Whether the torrent is paused before. */
+  /** `true` if the torrent is paused before the change. */
   readonly paused?: boolean;
 }
 
 const KINDS: readonly Kind[] = [
   ...[1, 2].flatMap((to): Kind[] =>
-    [1, 2].map((time) => ({ // twice: most happens in a move
+    [1, 2].map((time) => ({ // Each move occurs twice, since a move has the most steps.
       name: `${to === 1 ? "move" : "move to another file system"} ${time}`,
       command: ({ folders }) => ({ do: "move", folder: folders[to]! }),
       changed: (settings, { folders }) => ({ ...settings, folder: folders[to]! }),
@@ -106,7 +106,7 @@ function settingsOf(look: Look | null): Settings | null {
   return { paused, folder, files, sequential, trackers, priorities, down, up };
 }
 
-/** Asserts that what is under a final name is right. @returns How many files are. */
+/** Asserts that files under final names have the right bytes. Returns the number of such files. */
 async function assertNamesRight(payload: Payload, folder: string): Promise<number> {
   let right = 0;
   for (const { path } of payload.files) {
@@ -118,10 +118,10 @@ async function assertNamesRight(payload: Payload, folder: string): Promise<numbe
   return right;
 }
 
-/** Everything in a folder, at any depth, but for locks, which lie there until somebody uses the folder again. */
+/** Returns the paths of everything below a folder except locks, which stay there until the folder is used again. */
 async function listing(folder: string): Promise<string[]> {
   const found: string[] = [];
-  const entries = await Array.fromAsync(Deno.readDir(folder)).catch(() => []); // it may not be there
+  const entries = await Array.fromAsync(Deno.readDir(folder)).catch(() => []); // The folder may not exist.
   for (const { name, isDirectory } of entries) {
     if (/^\.shoal.*\.lock$/.test(name)) continue;
     found.push(name);
@@ -130,7 +130,7 @@ async function listing(folder: string): Promise<string[]> {
   return found;
 }
 
-/** What becomes of one download whose session is killed around a change. */
+/** Kills the session of a download around a change, and checks that it continues. Returns the outcome in words. */
 async function killOne(
   kind: Kind,
   { payload, torrent, seeder, place, random }: {
@@ -151,13 +151,13 @@ async function killOne(
   await driver.until((look) => sum(look.verified) > part, "it was under way");
   if (kind.paused) {
     await driver.tell({ do: "pause" });
-    await new Promise((resolve) => setTimeout(resolve, 1500)); // that it is in the database for sure
+    await new Promise((resolve) => setTimeout(resolve, 1500)); // By then the pause is in the database.
   }
   const before = settingsOf(driver.look)!;
   const sent = sum(driver.look!.verified);
   const id = await driver.send(kind.command(place));
   const at = performance.now();
-  // Most happens soon.
+  // Short delays are the most frequent, since most steps of a change happen soon.
   await new Promise((resolve) => setTimeout(resolve, random() ** 4 * LATEST_MS));
   const answered = driver.hasDone(id);
   const isWritten = answered && performance.now() - at > WRITTEN_MS;
@@ -166,7 +166,7 @@ async function killOne(
 
   for (const folder of place.folders) await assertNamesRight(payload, folder);
   const after = kind.changed(before, place);
-  // What is brought in order after a kill may be interrupted by the next.
+  // Further kills interrupt the recovery from the first.
   for (let kills = Math.floor(random() * 3); kills > 0; kills--) {
     const next = await Driver.start(place.state);
     await new Promise((resolve) => setTimeout(resolve, random() ** 4 * 200));
@@ -204,7 +204,7 @@ async function killOne(
 }
 
 testWith(
-  `a session that is killed ${KILLS} times around a change of a download has the change or doesn't, and ends right`,
+  `a session killed ${KILLS} times around a change restores the torrent before or after the change, and completes`,
   ["aria2c", "python3-libtorrent"],
   async () => {
     await withTwoScratches(async (scratch, elsewhere) => {
@@ -233,7 +233,7 @@ testWith(
       };
       await Promise.all(Array.from({ length: AT_ONCE }, work));
       assertEquals(failures, []);
-      // What came of it each time.
+      // Prints the outcome of each kill.
       await Deno.stdout.write(new TextEncoder().encode(`\n${outcomes.sort().join("\n")}\n`));
       assert(outcomes.some((outcome) => outcome.endsWith("before")) || KILLS < 20, "every kill came too late");
       assert(outcomes.some((outcome) => outcome.endsWith("after")) || KILLS < 20, "every kill came too soon");

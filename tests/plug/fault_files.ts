@@ -1,5 +1,6 @@
 /**
- * A file system in which one chosen call fails, as the system would make it fail, and that knows who made each call.
+ * A file system in which one chosen call fails with an error of the operating system, and that records the caller of
+ * each call.
  *
  * @module
  */
@@ -8,7 +9,7 @@ import type { Bytes } from "../../src/base/bytes.ts";
 import { toFileError } from "../../src/platform/file_errors.ts";
 import type { FileHandle, FileSystem, OpenMode, Secrecy, WriteFileOptions } from "../../src/platform/platform.ts";
 
-/** Every call of a file system and of its handles. */
+/** Every operation of a file system and of its handles. */
 export const OPERATIONS = [
   "open",
   "stat",
@@ -34,10 +35,10 @@ export const OPERATIONS = [
 /** One of {@linkcode OPERATIONS}. */
 export type Operation = typeof OPERATIONS[number];
 
-/** How a call fails: the code of the system's error. A write that is `SHORT` writes a half before the disk is full. */
+/** Error code with which a call fails. `SHORT` is a write that writes half of the bytes before the disk is full. */
 export type Fault = "ENOSPC" | "EIO" | "EACCES" | "EMFILE" | "EEXIST" | "SHORT";
 
-/** What any call may fail with, and what only some may. */
+/** Faults that every operation can have. */
 const EVERYWHERE: readonly Fault[] = ["ENOSPC", "EIO", "EACCES", "EMFILE"];
 
 const MESSAGES: Readonly<Record<Exclude<Fault, "SHORT">, string>> = {
@@ -48,29 +49,29 @@ const MESSAGES: Readonly<Record<Exclude<Fault, "SHORT">, string>> = {
   EMFILE: "Too many open files (os error 24)",
 };
 
-/** One call, as it was made. */
+/** One call of the file system. */
 export interface Call {
-  /** What. */
+  /** Operation that was called. */
   readonly operation: Operation;
-  /** Where; of a rename, where to, as its error says. */
+  /** Path of the call. For a rename the new path, as in the rename's error. */
   readonly path: string;
-  /** How the file was to be opened; empty for other calls. */
+  /** Open mode, empty for other operations. */
   readonly mode: OpenMode | "";
-  /** File and line in `src/` that made the call; empty where nobody wants to know. */
+  /** File and line in `src/` that made the call. Empty if {@linkcode FaultFilesOptions.sites} is off. */
   readonly site: string;
 }
 
-/** Which call fails, and how. */
+/** A fault to inject. */
 export interface Plan {
-  /** Its number. */
+  /** Number of the call that fails. */
   readonly at: number;
-  /** How. */
+  /** Fault of the call. */
   readonly fault: Fault;
-  /** How the next call for the same path fails, which may be the one that is to clean up. */
+  /** Fault of the next call for the same path, which may be the clean-up. */
   readonly next?: Fault;
 }
 
-/** The ways in which a call can fail, alone and together with the next one for its path. */
+/** Returns all faults that a call can have, alone and together with a fault of the next call for its path. */
 export function plansFor(call: Call, at: number): Plan[] {
   const plans: Plan[] = EVERYWHERE.map((fault) => ({ at, fault }));
   if (call.operation === "handle.write") plans.push({ at, fault: "SHORT" });
@@ -81,17 +82,20 @@ export function plansFor(call: Call, at: number): Plan[] {
   return plans;
 }
 
-/** Settings of {@linkcode FaultFiles}. */
+/** Options for {@linkcode FaultFiles}. */
 export interface FaultFilesOptions {
-  /** What fails; nothing when absent. */
+  /** Fault to inject, none by default. */
   readonly plan?: Plan;
-  /** Whether to find out who makes each call, which takes time; the one that fails is known in any case. */
+  /**
+   * Records the caller of every call, which takes time. Default `false`. The caller of a failed call is always
+   * recorded.
+   */
   readonly sites?: boolean;
   /** Called after every call. */
   after(): void;
 }
 
-/** Passes calls on, but for the one that is to fail. */
+/** Passes calls on to another file system, except calls that are planned to fail. */
 export class FaultFiles implements FileSystem {
   /** Every call so far. */
   readonly calls: Call[] = [];
@@ -101,8 +105,8 @@ export class FaultFiles implements FileSystem {
   readonly #options: FaultFilesOptions;
 
   /**
-   * @param inner Does the work.
-   * @param options What fails, and who wants to know.
+   * @param inner File system that does the work.
+   * @param options See {@linkcode FaultFilesOptions}.
    */
   constructor(inner: FileSystem, options: FaultFilesOptions) {
     this.#inner = inner;
@@ -180,12 +184,12 @@ export class FaultFiles implements FileSystem {
       truncate: (size) => this.#do({ operation: "handle.truncate", path }, () => handle.truncate(size)),
       stat: () => this.#do({ operation: "handle.stat", path }, () => handle.stat()),
       sync: () => this.#do({ operation: "handle.sync", path }, () => handle.sync()),
-      // The system gives a file back even when it has to complain, such as of data that can't be written any more.
+      // The operating system closes a file even if close() fails, such as for data that can't be written any more.
       close: () => this.#do({ operation: "handle.close", path }, () => handle.close(), () => handle.close()),
     };
   }
 
-  /** Not `async`, so that the caller is on the stack. */
+  /** Makes a call, or fails it as planned. Not `async`, so that the caller is on the stack for {@linkcode callSite}. */
   #do<T>(
     call: { readonly operation: Operation; readonly path: string; readonly mode?: OpenMode },
     work: () => Promise<T>,
@@ -205,7 +209,7 @@ export class FaultFiles implements FileSystem {
     }));
   }
 
-  /** How the call that comes now fails, or `null`. */
+  /** Returns the fault of the next call, or `null` if it succeeds. */
   #faultOf(path: string): Fault | null {
     const { plan } = this.#options;
     if (plan?.at === this.calls.length) return plan.fault;
@@ -222,7 +226,7 @@ export class FaultFiles implements FileSystem {
   }
 }
 
-/** Who made the call: the innermost frame of the stack that is in `src/`. */
+/** Returns the file and line of the innermost stack frame in `src/`. */
 function callSite(): string {
   const found = /\/(src\/[\w/]+\.ts:\d+):\d+/.exec(new Error().stack ?? "");
   return found?.[1] ?? "elsewhere";

@@ -1,5 +1,5 @@
 /**
- * Makes every call of a file system fail, one a run, in every way, and notes what became of it.
+ * Injects every possible fault into every file system call of a download, one per run, and records the results.
  *
  * @module
  */
@@ -15,7 +15,7 @@ import { type Call, FaultFiles, type Plan, plansFor } from "./fault_files.ts";
 import { assertWhole, finishing, type Outcome, putAll, run, type RunOptions, Watch } from "./memory_lab.ts";
 
 const KIB = 1024;
-/** Of everything something: pieces that files share, a piece of one file alone, nothing, padding, folders, a link. */
+/** Torrent with pieces that span files, pieces of one file, an empty file, padding, folders and a link. */
 export const TORRENT = new Torrent(16 * KIB, [
   { path: "t/a", length: 40 * KIB + 1 },
   { path: "t/sub/b", length: 7 },
@@ -26,21 +26,21 @@ export const TORRENT = new Torrent(16 * KIB, [
   { path: "t/link", link: "t/a" },
 ]);
 
-/** What a session finds, and what it is to do. */
+/** Files that a session finds on disk, and options of the torrent. */
 export interface Scenario {
-  /** For the table. */
+  /** Name for the table. */
   readonly name: string;
-  /** How the torrent is added. */
+  /** Options for adding the torrent. */
   readonly add?: Partial<AddOptions>;
-  /** Whether it seeds. */
+  /** `true` if the session seeds. */
   readonly asSeeder?: boolean;
-  /** Whether files that aren't whole are there under final names, because they were put there. */
+  /** `true` if incomplete files are under final names at the start. */
   readonly hasStrays?: boolean;
-  /** Makes what is on disk. */
+  /** Returns a disk with the files that the session finds. */
   prepare(clock: VirtualClock): MemoryFiles | Promise<MemoryFiles>;
 }
 
-/** All that a session may find. */
+/** All scenarios. */
 export const SCENARIOS: readonly Scenario[] = [
   { name: "nothing there", prepare: emptyDisk },
   { name: "killed early", prepare: (clock) => killed(clock, 2500) },
@@ -57,7 +57,10 @@ function emptyDisk(clock: VirtualClock): MemoryFiles {
   return new MemoryFiles({ wallClock: () => clock.wallClock() });
 }
 
-/** A small file that can't be proven, one that is proven by nothing but zeros, and a link that says it in other words. */
+/**
+ * Returns a disk with a right file too small to be verified alone, a file of zeros, a right file, and a link with
+ * another text than Shoal's to the same target.
+ */
 function alone(clock: VirtualClock): MemoryFiles {
   const files = emptyDisk(clock);
   files.put("/dl/t/sub/b", TORRENT.file("t/sub/b"));
@@ -68,7 +71,7 @@ function alone(clock: VirtualClock): MemoryFiles {
   return files;
 }
 
-/** A download that was killed after so many milliseconds. */
+/** Returns the disk of a download that was killed after a number of milliseconds. */
 async function killed(clock: VirtualClock, after: number): Promise<MemoryFiles> {
   const files = emptyDisk(clock);
   const death = new Promise<MemoryFiles>((resolve) => clock.after(after, () => resolve(files.crash())));
@@ -94,7 +97,7 @@ function strays(clock: VirtualClock): MemoryFiles {
   return files;
 }
 
-/** A download of some files is complete; what they share with others waits in the partfile. */
+/** Returns the disk of a complete download of some files. The partfile has pieces that span other files. */
 async function partly(clock: VirtualClock): Promise<MemoryFiles> {
   const files = emptyDisk(clock);
   await run(TORRENT, { files, add: { files: new Set([1, 4]) } }, clock);
@@ -107,10 +110,10 @@ function complete(clock: VirtualClock): MemoryFiles {
   return files;
 }
 
-/** What each scenario finds, made once. */
+/** Disk of each scenario, made once. */
 const DISKS = new Map<Scenario, { readonly files: MemoryFiles; readonly time: number }>();
 
-/** What a scenario finds, and the clock an hour later. */
+/** Returns a copy of a scenario's disk, and a clock one hour later. */
 async function begin(scenario: Scenario): Promise<{ readonly files: MemoryFiles; readonly clock: VirtualClock }> {
   let disk = DISKS.get(scenario);
   if (disk === undefined) {
@@ -122,22 +125,22 @@ async function begin(scenario: Scenario): Promise<{ readonly files: MemoryFiles;
   return { clock, files: disk.files.crash(undefined, () => clock.wallClock()) };
 }
 
-/** What became of a call that failed. */
+/** Effect of a fault on the download. */
 export type Result = "went on" | "warned" | "ended" | "told at the end";
 
-/** One call that failed. */
+/** One run with a fault. */
 export interface Row {
-  /** What the session found at its start. */
+  /** Name of the scenario. */
   readonly scenario: string;
-  /** The calls that failed: one, or two. */
+  /** The one or two calls that failed. */
   readonly calls: readonly Call[];
-  /** How they failed. */
+  /** The injected fault. */
   readonly plan: Plan;
-  /** What came of it. */
+  /** Effect of the fault. */
   readonly result: Result;
 }
 
-/** All calls of a scenario when none fails. */
+/** Runs a scenario without faults, and returns all calls. */
 export async function census(scenario: Scenario): Promise<readonly Call[]> {
   const { clock, files } = await begin(scenario);
   const watch = new Watch(TORRENT, files, { except: scenario.hasStrays ?? false });
@@ -149,13 +152,12 @@ export async function census(scenario: Scenario): Promise<readonly Call[]> {
 }
 
 /**
- * Lets one call of a scenario fail, then starts again with everything in order.
+ * Runs a scenario with a fault, then restarts without faults.
  *
- * @param scenario What the session finds.
- * @param plan Which call, and how.
- * @returns What became of it.
- * @throws {AssertionError} If that is nothing good: a file that is wrong under its final name at any moment, an error
- * that isn't the one that was made, a file left open, a second start that doesn't finish.
+ * @param scenario The scenario.
+ * @param plan The fault.
+ * @throws {AssertionError} If a file under its final name is wrong at any time, the reported error isn't the injected
+ * one, a file is left open, or the restart doesn't complete.
  */
 export async function tryFault(
   scenario: Scenario,
@@ -189,7 +191,7 @@ function optionsOf(scenario: Scenario, files: FaultFiles): RunOptions {
   return { files, add: scenario.add ?? {}, asSeeder: scenario.asSeeder ?? false };
 }
 
-/** What came of it, by what the session has told. */
+/** Returns the effect of a fault by the events of the session. */
 function judge(
   { error, events }: Outcome,
   { plan, call, why }: { readonly plan: Plan; readonly call: Call; readonly why: string },
@@ -200,13 +202,13 @@ function judge(
   if (error !== null) {
     assertInstanceOf(error, ShoalError, why);
     if (plan.fault === "EACCES" && roleOf(call.path) === "lock") {
-      // Whoever has a lock that can't be looked at may be at work.
+      // A lock that can't be examined may be held by a running process.
       assertEquals([error.where, told.length], ["/dl", 1], why);
       assertStringIncludes(error.why, "is being downloaded to that folder already", why);
       return "ended";
     }
     assertEquals([error.kind, error.where, told.length], ["storage", call.path, 1], `${why}: ${error.message}`);
-    // The first failure is the one to tell, not what came of it.
+    // The session must report the first failure, not its consequences.
     assertStringIncludes(error.why, WORDS[plan.fault === "EEXIST" ? plan.next ?? "EEXIST" : plan.fault], why);
     return "ended";
   }
@@ -217,7 +219,7 @@ function judge(
   return warnings.length === 1 ? "warned" : "went on";
 }
 
-/** What the user is told of each fault. */
+/** Part of the error message for each fault. */
 const WORDS: Readonly<Record<Plan["fault"], string>> = {
   ENOSPC: "no space is left",
   SHORT: "no space is left",
@@ -227,7 +229,7 @@ const WORDS: Readonly<Record<Plan["fault"], string>> = {
   EEXIST: "already there",
 };
 
-/** What a path is to the torrent. */
+/** Returns the role of a path in words. */
 export function roleOf(path: string): string {
   if (path === "/dl") return "download folder";
   if (path === "/state") return "state folder";
@@ -240,11 +242,11 @@ export function roleOf(path: string): string {
 }
 
 /**
- * Lets calls of a scenario fail.
+ * Runs a scenario with faults in every call.
  *
- * @param scenario What the session finds.
- * @param choose Which of the ways in which a call can fail are tried.
- * @returns What became of each.
+ * @param scenario The scenario.
+ * @param choose Selects from the possible faults of a call those to run.
+ * @returns The result of each run.
  */
 export async function tryAll(
   scenario: Scenario,

@@ -3,11 +3,11 @@ import { tryChores } from "./small_faults.ts";
 import { roleOf, type Row, SCENARIOS, tryAll } from "./fault_table.ts";
 
 const ROOMS = ["storage", "session", "swarm", "peer", "tracker", "transport"];
-/** A call of a file system or of a file, as the code in those rooms writes it. */
+/** Matches a call of a file system or file handle in the code of {@linkcode ROOMS}. */
 const CALL =
   /\b(?:fs|files|handle)\??\.(?:open|stat|rename|makeFolder|link|remove|removeFolder|list|readFile|writeFile|realPath|read|write|truncate|sync|close|lock)\(/;
 
-/** Every line in `src/` that calls the file system, as `file:line`; the commands and the platform itself left out. */
+/** Returns every line in {@linkcode ROOMS} that calls the file system, as `file:line`. */
 async function callSites(): Promise<string[]> {
   const root = new URL("../../", import.meta.url);
   const found: string[] = [];
@@ -23,7 +23,7 @@ async function callSites(): Promise<string[]> {
   return found;
 }
 
-Deno.test("each call of a whole download fails in every way: right bytes or the right error, and the next start mends it", async () => {
+Deno.test("a download with any fault in any file system call gives right bytes or the right error, and a restart completes", async () => {
   const rows: Row[] = [];
   for (const scenario of SCENARIOS) rows.push(...await tryAll(scenario, (plans) => plans));
   const table = tableOf(rows);
@@ -34,7 +34,7 @@ Deno.test("each call of a whole download fails in every way: right bytes or the 
   assertEquals((await callSites()).filter((site) => !tried.has(site)), [], "call sites that were never tried");
 });
 
-/** One line for each call site and result. */
+/** Returns table rows, one for each call site and result. */
 function tableOf(rows: readonly Row[]): string[][] {
   const lines = new Map<string, { roles: Set<string>; faults: Set<string>; result: string; runs: number }>();
   for (const { calls, plan, result } of rows) {

@@ -10,14 +10,14 @@ import { makeTorrent } from "../support/torrents.ts";
 
 const MIB = 1024 * 1024;
 
-/** What a test of a full disk works with. */
+/** Fixtures of a test with a full disk. */
 interface Scene {
   readonly scratch: string;
   readonly payload: Payload;
   readonly torrent: string;
   readonly seeder: Seeder;
   readonly driver: Driver;
-  /** A folder on a disk of 8 MiB, half of what is needed. */
+  /** Folder on a disk of 8 MiB, half of the payload. */
   readonly disk: string;
 }
 
@@ -42,7 +42,7 @@ function testFullDisk(name: string, client: "aria2" | "libtorrent", body: (scene
     }));
 }
 
-/** Downloads to the disk until that is full, and looks at what the torrent does then: nothing. */
+/** Downloads until the disk is full, and asserts that the torrent goes idle with an error. */
 async function fillDisk({ torrent, seeder, driver, disk }: Scene): Promise<Look> {
   await driver.tell({ do: "add", torrent, folder: disk });
   await addPeer({ seeder, driver });
@@ -50,7 +50,7 @@ async function fillDisk({ torrent, seeder, driver, disk }: Scene): Promise<Look>
   assertMatch(look.error!, /^cannot write: .*space/);
   while (await seeder.connections() > 0) await new Promise((resolve) => setTimeout(resolve, 20));
   const sent = await seeder.uploaded();
-  await new Promise((resolve) => setTimeout(resolve, 1200)); // a tick, and a second of libtorrent's for its figures
+  await new Promise((resolve) => setTimeout(resolve, 1200)); // A tick, and the second after which libtorrent updates its figures.
   const later = (await driver.tell({ do: "look" }))!;
   assertEquals([later.state, later.peers, later.downloaded], ["error", 0, look.downloaded]);
   assert(await seeder.uploaded() - sent < MIB, "it goes on fetching");
@@ -63,12 +63,12 @@ async function addPeer({ seeder, driver }: Pick<Scene, "seeder" | "driver">): Pr
 }
 
 testFullDisk(
-  "a download whose disk is full says so and is quiet, and goes on from there when it is resumed with more room",
+  "a download on a full disk reports an error, goes idle, and continues when it is resumed with more room",
   "aria2",
   async (scene) => {
     const { driver, seeder, disk, payload } = scene;
     await fillDisk(scene);
-    // In vain, as long as nothing has changed.
+    // While the disk is still full, resuming ends in the same error.
     await driver.tell({ do: "resume" });
     await driver.until(({ state }) => state === "downloading", "it tries again");
     await driver.until(({ state }) => state === "error", "the disk to be full still");
@@ -87,7 +87,7 @@ testFullDisk(
 );
 
 testFullDisk(
-  "a download whose disk is full is moved to another one, and goes on there",
+  "a download on a full disk continues after a move to another disk",
   "libtorrent",
   async (scene) => {
     const { driver, disk, payload, scratch } = scene;
@@ -105,7 +105,7 @@ testFullDisk(
 );
 
 testFullDisk(
-  "a download whose disk is full is still there when its session is killed and started again",
+  "a download on a full disk is restored and continues after its session is killed",
   "libtorrent",
   async (scene) => {
     const { driver, seeder, disk, payload, scratch } = scene;
@@ -122,7 +122,7 @@ testFullDisk(
 );
 
 testFullDisk(
-  "a download that is moved to a disk without room for it stays where it is, and goes on",
+  "a download stays in its folder and continues when a move fails for lack of space",
   "aria2",
   async ({ driver, seeder, disk, payload, torrent, scratch }) => {
     await seeder.limit(6 * MIB);

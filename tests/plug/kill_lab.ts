@@ -1,5 +1,5 @@
 /**
- * Downloads by the compiled Shoal that are killed, and what is looked at after each kill.
+ * Kills downloads of the Shoal program, and checks the files after each kill.
  *
  * @module
  */
@@ -22,62 +22,80 @@ import { makeTorrent } from "../support/torrents.ts";
 import { fromSource } from "../support/from_source.ts";
 
 const HOST = "127.0.0.1";
-/** Seconds that one run may take, on a machine that is busy and with each call being watched. */
+/** Timeout of a run in seconds, on a busy machine and under strace. */
 const PATIENCE = 60;
 const KIB = 1024;
-/** Memory for pieces in flight: what a kill may cost, besides what is on its way through the network. */
+/** Memory for unfinished pieces (`--cache`), which a kill loses besides data in flight on the network. */
 const CACHE = "4M";
-/** Bytes that a kill may cost at most: that memory, and all that the system buffers between two ends of a connection. */
+/** Limit of the bytes that a kill may lose: {@linkcode CACHE}, and what the system buffers for a connection. */
 export const COST = (4 + 12) << 20;
 
-/** Shoal itself: the compiled one that `SHOAL_BIN` names, else `deno run` as `deno task shoal` has it. */
+/** Command that starts Shoal: the binary that `SHOAL_BIN` names, else `deno run` as in `deno task shoal`. */
 const BINARY = Deno.env.get("SHOAL_BIN");
 const SHOAL = BINARY ? [BINARY] : fromSource();
 
-/** Calls of the system that are watched, and at which of them the program is killed. */
+/** System calls at which strace kills the program, delays it, makes the call fail, or logs the call. */
 export interface Trap {
   /** Names of the system calls, such as `rename`. */
   readonly calls: readonly string[];
-  /** Only those that have to do with one of these paths; all when absent. */
+  /** Restricts the calls to those with one of these paths. All calls by default. */
   readonly paths?: readonly string[];
-  /** From the how manieth such call of a thread on, whatever its path; 1 when absent. */
+  /** Number of the first affected call, counted per thread and regardless of the path. Default 1. */
   readonly from?: number;
-  /** Milliseconds that each such call takes longer, instead of being the end. */
+  /** Milliseconds by which each call is delayed. The program isn't killed then. */
   readonly delay?: number;
-  /** Code of the error with which each such call fails, instead of being the end. */
+  /** Error code with which each call fails. The program isn't killed then. */
   readonly error?: string;
-  /** Where to write down each such call, with nothing done to any. */
+  /** File to log the calls to. The calls aren't changed, and the program isn't killed then. */
   readonly log?: string;
 }
 
-/** How a run is to be ended. */
+/** Options for a run that end it. */
 export interface RunPlan {
   /** Arguments on top of the usual ones. */
   readonly args?: readonly string[];
-  /** Where the system kills it. */
+  /** System calls at which the program is killed. */
   readonly trap?: Trap;
-  /** Kills it when so many bytes of payload have been sent to it. */
+  /** Kills the program when this many bytes have been sent to it. */
   readonly afterBytes?: number;
-  /** What `afterBytes` does instead of killing it; something else has to kill it then, or it ends by itself. */
+  /**
+   * Signal that `afterBytes` sends, `SIGKILL` by default. With another signal, the program ends by itself or by `upon`.
+   */
   readonly signal?: Deno.Signal;
-  /** Kills it so many milliseconds after its start. */
+  /** Kills the program this many milliseconds after its start. */
   readonly afterTime?: number;
-  /** Whether somebody has put files that aren't whole under final names. */
+  /** `true` if incomplete files are under final names at the start. */
   readonly strays?: boolean;
-  /** Kills it when something happens in a folder; with `signal`, only after that. */
+  /** Kills the program at an event in a folder. If `signal` is set, only events after the signal count. */
   readonly upon?: { readonly folder: string; readonly event: (event: Deno.FsEvent) => boolean };
 }
 
-/** A payload and a session in this process that seeds it, for one download at a time. */
+/** Options for {@linkcode Seed.start}. */
+export interface KillSeedOptions {
+  /** Piece length in bytes. */
+  readonly pieceLength: number;
+  /** Path to write the torrent file to. */
+  readonly torrent: string;
+}
+
+/** Options for {@linkcode makeManyFiles}. */
+export interface ManyFilesOptions {
+  /** Number of files. */
+  readonly count: number;
+  /** Seed of the content. */
+  readonly seed: number;
+}
+
+/** A payload, and a session in this process that seeds the payload to one download at a time. */
 export class Seed implements AsyncDisposable {
   readonly payload: Payload;
   readonly meta: Metainfo;
-  /** Path of the torrent. */
+  /** Path of the torrent file. */
   readonly path: string;
-  /** `host:port` for `--peer`. */
+  /** Address for `--peer`, as `host:port`. */
   readonly address: string;
-  /** Called with the bytes that were written to a peer so far. */
-  onBytes: (total: number) => void = () => {};
+  /** Called with the bytes of each write to a peer. */
+  onBytes: (bytes: number) => void = () => {};
   readonly #session: Session;
   readonly #torrent: TorrentHandle;
 
@@ -94,13 +112,12 @@ export class Seed implements AsyncDisposable {
   }
 
   /**
-   * @param payload What to seed.
-   * @param options `pieceLength` in bytes; `torrent`: where to write it.
+   * Makes a torrent and starts to seed it.
+   *
+   * @param payload Payload of the torrent.
+   * @param options See {@linkcode KillSeedOptions}.
    */
-  static async start(
-    payload: Payload,
-    options: { readonly pieceLength: number; readonly torrent: string },
-  ): Promise<Seed> {
+  static async start(payload: Payload, options: KillSeedOptions): Promise<Seed> {
     await makeTorrent(payload, { path: options.torrent, pieceLength: options.pieceLength });
     const meta = parseMetainfo(await Deno.readFile(options.torrent));
     let tell: (bytes: number) => void = () => {};
@@ -114,7 +131,7 @@ export class Seed implements AsyncDisposable {
     return seed;
   }
 
-  /** Payload bytes that were sent so far. */
+  /** Payload bytes sent so far. */
   get uploaded(): number {
     return this.#torrent.snapshot().uploaded;
   }
@@ -124,7 +141,7 @@ export class Seed implements AsyncDisposable {
   }
 }
 
-/** The network of the machine, with the bytes counted that are written to those who connect to us. */
+/** Returns the network of the machine. `tell` is called with the bytes of each write to an incoming connection. */
 function counting(tell: (bytes: number) => void): Network {
   const { net } = denoPlatform;
   const counted = (connection: Connection): Connection => ({
@@ -157,15 +174,12 @@ function counting(tell: (bytes: number) => void): Network {
 }
 
 /**
- * Writes hundreds of small files, every ninth of them empty; most share pieces with others.
+ * Writes many small files. Every ninth file is empty, and most files share pieces with others.
  *
- * @param folder Where.
- * @param options `count` of files, `seed` of what is in them.
+ * @param folder Folder to write to.
+ * @param options See {@linkcode ManyFilesOptions}.
  */
-export async function makeManyFiles(
-  folder: string,
-  options: { readonly count: number; readonly seed: number },
-): Promise<Payload> {
+export async function makeManyFiles(folder: string, options: ManyFilesOptions): Promise<Payload> {
   const files: { path: string; size: number }[] = [];
   const sizes = noise(options.count * 2, options.seed);
   for (let i = 0; i < options.count; i++) {
@@ -179,7 +193,7 @@ export async function makeManyFiles(
   return { name: "many", folder, size, files: files.sort((a, b) => (a.path < b.path ? -1 : 1)) };
 }
 
-/** The payloads that are downloaded. */
+/** Payloads of the tests. */
 export const PAYLOADS = {
   one: {
     make: (folder: string) => makeFile(folder, { name: "one.bin", size: 24 << 20, seed: 3 }),
@@ -188,23 +202,23 @@ export const PAYLOADS = {
   many: { make: (folder: string) => makeManyFiles(folder, { count: 300, seed: 4 }), pieceLength: 64 * KIB },
 } as const;
 
-/** One download, which is killed and started again. */
+/** One download that is killed and restarted. */
 export class KillLab {
   readonly seed: Seed;
-  /** Where the download goes. */
+  /** Folder of the download. */
   readonly out: string;
-  /** Where resume state is kept. */
+  /** State folder. */
   readonly state: string;
-  /** Kills so far. */
+  /** Number of kills so far. */
   kills = 0;
-  /** Payload bytes that were sent and weren't on disk after a kill, for each kill. */
+  /** For each kill, the payload bytes that were sent and weren't on disk afterwards. */
   readonly lost: number[] = [];
-  /** Where everything is. */
+  /** Folder that contains all files of the lab. */
   readonly folder: string;
 
   /**
-   * @param seed Where it comes from.
-   * @param folder An empty folder.
+   * @param seed Seed to download from.
+   * @param folder Folder for the files of the lab. It is empty or missing.
    */
   constructor(seed: Seed, folder: string) {
     this.seed = seed;
@@ -237,11 +251,11 @@ export class KillLab {
   }
 
   /**
-   * Runs the download until it is killed, then looks at what is there.
+   * Runs the download until it is killed, then checks the files.
    *
-   * @param plan When to kill it.
-   * @returns Whether it was killed; if not, it has finished, or was interrupted before.
-   * @throws {Error} If anything under a final name is wrong, or if it ends in any other way.
+   * @param plan See {@linkcode RunPlan}.
+   * @returns `true` if the download was killed, `false` if it finished or was interrupted before.
+   * @throws {Error} If a file under a final name is wrong, or if the program ends in any other way.
    */
   async run(plan: RunPlan): Promise<boolean> {
     const sent = this.seed.uploaded;
@@ -257,10 +271,9 @@ export class KillLab {
   }
 
   /**
-   * Runs the download to its end, whatever that is, and looks at what is there.
+   * Runs the download until it ends with success or failure, and checks the files.
    *
-   * @param trap Calls that fail.
-   * @returns How it ended.
+   * @param trap System calls that fail or are logged.
    */
   async runThrough(trap: Trap): Promise<JobResult> {
     const result = await this.#start({ trap });
@@ -269,10 +282,10 @@ export class KillLab {
   }
 
   /**
-   * Runs the download to its end, and makes sure that it ends well.
+   * Runs the download until it completes, and asserts that the result is right.
    *
    * @param args Arguments on top of the usual ones.
-   * @returns Payload bytes that were fetched although they were on disk.
+   * @returns Payload bytes that were downloaded although they were on disk.
    */
   async finish(args: readonly string[] = []): Promise<number> {
     const missing = this.seed.payload.size - await this.#bytesThere();
@@ -285,7 +298,7 @@ export class KillLab {
     return Number(completed?.bytes) - missing;
   }
 
-  /** Fails if a file under its final name isn't right; `strays`: one that is too short was there before. */
+  /** Fails if a file under its final name is wrong. With `strays`, files that are too short are ignored. */
   async #assertNamesRight(strays: boolean): Promise<void> {
     for (const { path, size } of this.seed.payload.files) {
       const found = await readIfThere(`${this.out}/${path}`);
@@ -295,13 +308,13 @@ export class KillLab {
     }
   }
 
-  /** Fails if the database is damaged, or holds another torrent or anything else of it than what was asked for. */
+  /** Fails if the database is damaged, or contains anything but this torrent in its folder. */
   #assertDatabaseSound(): void {
-    if (!existsSync(this.databasePath)) return; // it was killed before there was one
+    if (!existsSync(this.databasePath)) return; // Killed before the database was made.
     const database = openDatabase(this.databasePath);
     try {
       assertEquals({ ...database.prepare("PRAGMA integrity_check").get() }, { integrity_check: "ok" });
-      if (database.prepare("PRAGMA user_version").get()?.["user_version"] === 0) return; // before it had tables
+      if (database.prepare("PRAGMA user_version").get()?.["user_version"] === 0) return; // Killed before the tables were made.
       const torrents = database.prepare("SELECT hex(info_hash) AS hash, folder FROM torrents").all();
       assert(torrents.length <= 1, `${torrents.length} torrents are kept`);
       for (const { hash, folder } of torrents) {
@@ -343,7 +356,7 @@ export class KillLab {
     }
   }
 
-  /** Bytes of the pieces that are right on disk, in files of either name, or in the partfile where there are no such. */
+  /** Returns the bytes of right pieces on disk, in final or `.part` files, or in the partfile if neither exists. */
   async #bytesThere(): Promise<number> {
     const { meta } = this.seed;
     const all = new Uint8Array(meta.totalLength);
@@ -376,18 +389,18 @@ export class KillLab {
 }
 
 /**
- * Starts Shoal, the compiled one or from source.
+ * Starts Shoal, the binary or from source.
  *
- * @param args Its arguments.
- * @param folder The test's folder.
- * @param before What to start it with, such as `strace`.
+ * @param args Arguments of Shoal.
+ * @param folder Working folder.
+ * @param before Command line to prepend, such as that of `strace`.
  */
 export function startShoal(args: readonly string[], folder: string, before: readonly string[] = []): Job {
   const argv = [...before, ...SHOAL, ...args, ...OFFLINE];
   return new Job(argv, { name: `shoal ${args[0]}`, cwd: folder, env: environment(folder) });
 }
 
-/** What to put before a program, so that the system kills it or slows it down at some of its calls. */
+/** Returns the strace command line that implements a trap. */
 function trapped(trap: Trap | undefined): string[] {
   if (trap === undefined) return [];
   const calls = trap.calls.join(",");
@@ -398,7 +411,7 @@ function trapped(trap: Trap | undefined): string[] {
     : "signal=SIGKILL";
   const paths = (trap.paths ?? []).flatMap((path) => ["-P", path]);
   const inject = trap.log === undefined ? ["-e", `inject=${calls}:${what}:when=${trap.from ?? 1}+`] : [];
-  // Not with --seccomp-bpf: that of version 6.1 counts other calls than those that match.
+  // Without --seccomp-bpf, since in strace 6.1 it makes `when=` count calls that don't match.
   return ["strace", "-D", "-f", "-y", "-qq", "-s", "0", "-o", trap.log ?? "/dev/null", ...paths, "-e", `trace=${calls}`]
     .concat(inject);
 }

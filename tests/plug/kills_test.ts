@@ -4,25 +4,25 @@ import { testWith } from "../support/requirements.ts";
 import { withScratch } from "../support/scratch.ts";
 import { COST, KillLab, PAYLOADS, Seed } from "./kill_lab.ts";
 
-/** Kills in all; `PLUG_KILLS=200` for the full run. */
+/** Number of kills. The full run has `PLUG_KILLS=200`. */
 const KILLS = Number(Deno.env.get("PLUG_KILLS") ?? 30);
-/** Decides when each of them comes. */
+/** Seed of the random times of the kills. */
 const SEED = Number(Deno.env.get("PLUG_SEED") ?? 1);
-/** Downloads at the same time. */
+/** Number of simultaneous downloads. */
 const AT_ONCE = 2;
 const RENAME = ["rename", "renameat", "renameat2"];
 
-/** One way of killing a download. */
+/** One way to kill a download. */
 interface Kind {
   readonly name: string;
   readonly payload: keyof typeof PAYLOADS;
-  /** Runs and kills it, once or more. */
+  /** Runs and kills the download, once or several times. */
   kill(lab: KillLab, random: () => number): Promise<unknown>;
   /** Arguments of the last run. */
   readonly args?: readonly string[];
 }
 
-/** A file of many that isn't empty. */
+/** Returns the path of a random file that isn't empty. */
 function someFile(lab: KillLab, random: () => number): string {
   const full = [...lab.seed.payload.files.entries()].filter(([, { size }]) => size > 0);
   return lab.final(full[Math.floor(random() * full.length)]![0]);
@@ -79,7 +79,7 @@ const KINDS: readonly Kind[] = [
     name: "while resume state is written",
     payload: "one",
     kill(lab, random) {
-      let left = 1 + Math.floor(random() * 8); // several events a save, two saves and more a download
+      let left = 1 + Math.floor(random() * 8); // A save has several events, and a download at least two saves.
       return lab.run({ upon: { folder: lab.state, event: (event) => isResume(event) && --left === 0 } });
     },
   },
@@ -161,7 +161,7 @@ const KINDS: readonly Kind[] = [
     name: "while it checks, because resume state is gone",
     payload: "one",
     async kill(lab, random) {
-      await lab.run({ afterBytes: someBytes(lab, random) + (6 << 20) }); // enough for some whole pieces
+      await lab.run({ afterBytes: someBytes(lab, random) + (6 << 20) }); // Enough for some whole pieces.
       await Deno.remove(lab.statePath);
       const trap = { calls: ["read", "pread64"], paths: [`${lab.final(0)}.part`], from: 1 + Math.floor(random() * 6) };
       await lab.run({ trap });
@@ -219,7 +219,7 @@ const KINDS: readonly Kind[] = [
   },
 ];
 
-/** What became of one kind. */
+/** Results of one kind. */
 interface Tally {
   downloads: number;
   kills: number;
@@ -228,7 +228,7 @@ interface Tally {
 }
 
 testWith(
-  `Shoal that is killed ${KILLS} times ends with the right bytes each time`,
+  `a download that is killed completes with the right bytes and downloads nothing twice, with ${KILLS} kills`,
   ["strace"],
   () =>
     withScratch(async (folder) => {
@@ -293,7 +293,7 @@ async function print(tallies: ReadonlyMap<string, Tally>): Promise<void> {
     all.lost.push(...tally.lost);
   }
   row("in all", all);
-  // What had been sent and wasn't on disk yet: pieces that weren't whole, and what was still on its way.
+  // Bytes lost are bytes sent that weren't on disk: unfinished pieces, and data in flight.
   const lines = cells.map(([name, ...rest]) => name!.padEnd(48) + rest.map((cell) => cell.padStart(12)).join(""));
   await Deno.stdout.write(new TextEncoder().encode(`\n${lines.join("\n")}\n`));
 }

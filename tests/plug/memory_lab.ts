@@ -1,6 +1,6 @@
 /**
- * Whole downloads by the real session, swarm and storage, with files and network in memory and the time virtual: the same
- * calls in the same order every time.
+ * Runs downloads with the real session, swarm and storage on files, network and clock in memory. Every run makes the
+ * same calls in the same order.
  *
  * @module
  */
@@ -18,33 +18,33 @@ import { VirtualClock } from "../support/virtual_clock.ts";
 import { MemoryNetwork } from "./memory_network.ts";
 import { startDigest } from "../../src/platform/start_digest.ts";
 
-/** Bytes a second: so slow that the timers of storage, too, get their turns during a download. */
+/** Bytes a second, slow enough that timers of the storage fire during a download. */
 const RATE = 16 * 1024;
 /** Milliseconds of virtual time after which a run counts as stuck. */
 const PATIENCE = 600_000;
 const HOST = "10.0.0.1";
 
-/** How a run went. */
+/** Result of a run. */
 export interface Outcome {
-  /** What ended the torrent, or `null` when it finished. */
+  /** Error that ended the torrent, or `null` if the torrent finished. */
   readonly error: unknown;
-  /** All that the session told. */
+  /** All events of the session. */
   readonly events: readonly SessionEvent[];
-  /** Payload bytes that were fetched. */
+  /** Downloaded payload bytes. */
   readonly fetched: number;
 }
 
-/** How to run. */
+/** Options for {@linkcode run}. */
 export interface RunOptions {
-  /** The file system of the torrent that is tried out. */
+  /** File system of the tested torrent. */
   readonly files: FileSystem;
-  /** How it is added. */
+  /** Options for adding the torrent. */
   readonly add?: Partial<AddOptions>;
-  /** Whether it seeds, and another one that has no trouble fetches from it. */
+  /** Makes the tested torrent seed to a session without faults. By default it downloads from such a session. */
   readonly asSeeder?: boolean;
 }
 
-/** @returns The torrent as the session takes it. */
+/** Returns the metainfo of a torrent. */
 export function metainfoOf(torrent: Torrent): Metainfo {
   const { layout, hashes, infoHash } = torrent;
   const size = layout.files.reduce((sum, { length, pad }) => pad ? sum : sum + length, 0);
@@ -67,7 +67,7 @@ export function metainfoOf(torrent: Torrent): Metainfo {
   };
 }
 
-/** Puts every file of the torrent into `/dl`. */
+/** Writes every file of the torrent to `/dl`. */
 export function putAll(torrent: Torrent, files: MemoryFiles): void {
   for (const file of torrent.layout.files) {
     const path = file.path.join("/");
@@ -77,13 +77,12 @@ export function putAll(torrent: Torrent, files: MemoryFiles): void {
 }
 
 /**
- * Runs a torrent in `/dl`, with resume state in `/state`, until it has finished or failed and its session has stopped.
+ * Runs a torrent in `/dl`, with resume state in `/state`, until it has finished or failed, and stops its session.
  *
- * @param torrent What to run.
- * @param options How.
- * @param clock The time.
- * @returns How it went.
- * @throws {Error} If it is stuck, or leaves a timer behind.
+ * @param torrent The torrent.
+ * @param options See {@linkcode RunOptions}.
+ * @param clock Virtual clock.
+ * @throws {Error} If the run is stuck, or leaves a timer.
  */
 export async function run(torrent: Torrent, options: RunOptions, clock: VirtualClock): Promise<Outcome> {
   const net = new MemoryNetwork(clock, RATE);
@@ -115,7 +114,7 @@ export async function run(torrent: Torrent, options: RunOptions, clock: VirtualC
     });
     let error: unknown = null;
     try {
-      // A seeder has finished when the other end has, or when it can't go on.
+      // A seeder has finished when the other session has, or when it can't go on.
       await mine.finished;
       const isEnd = (event: SessionEvent) =>
         event.event === "error" || (event.event === "warning" && event.message.includes("counts as missing"));
@@ -135,12 +134,11 @@ export async function run(torrent: Torrent, options: RunOptions, clock: VirtualC
 }
 
 /**
- * Lets virtual time pass until a promise settles.
+ * Advances the virtual clock until a promise settles, and returns its result.
  *
  * @param work The promise.
- * @param clock The time.
- * @returns What it resolves to.
- * @throws {Error} If it doesn't settle.
+ * @param clock Virtual clock.
+ * @throws {Error} If the promise doesn't settle within {@linkcode PATIENCE}.
  */
 export async function finishing<T>(work: Promise<T>, clock: VirtualClock): Promise<T> {
   let settled = false;
@@ -153,7 +151,7 @@ export async function finishing<T>(work: Promise<T>, clock: VirtualClock): Promi
   return await work;
 }
 
-/** The outside of one program: its files, and what all share. */
+/** Returns the platform of a session: its own files, and a clock and network that all sessions share. */
 export function platformOf(clock: VirtualClock, net: MemoryNetwork, files: FileSystem): Platform {
   return {
     now: () => clock.now(),
@@ -176,7 +174,7 @@ export function platformOf(clock: VirtualClock, net: MemoryNetwork, files: FileS
   };
 }
 
-/** Fails if a file under its final name is wrong. `parts`: whether files under other names may be there. */
+/** Fails if a file under its final name is wrong, or if `parts` is `false` and the path is not a final name. */
 export function assertRight(
   torrent: Torrent,
   files: MemoryFiles,
@@ -191,14 +189,14 @@ export function assertRight(
   assert(equalBytes(data, wanted), `${why}: ${path} is wrong under its final name`);
 }
 
-/** Looks after every call whether all that is under its final name is right; what was right and hasn't changed is. */
+/** Checks that files under final names are right. Files that haven't changed since the last check are skipped. */
 export class Watch {
   readonly #torrent: Torrent;
   readonly #files: MemoryFiles;
   readonly #paths: readonly string[];
   readonly #seen = new Map<string, string>();
 
-  /** `except`: what was there before under a final name, and may be wrong until it is touched. */
+  /** With `except`, files under final names that are there now may be wrong until they are changed. */
   constructor(torrent: Torrent, files: MemoryFiles, options: { readonly except: boolean }) {
     this.#torrent = torrent;
     this.#files = files;
@@ -210,7 +208,11 @@ export class Watch {
     }
   }
 
-  /** @throws {AssertionError} If something is wrong. */
+  /**
+   * Checks all changed files.
+   *
+   * @throws {AssertionError} If a file under its final name is wrong.
+   */
   look(): void {
     for (const path of this.#paths) {
       const stamp = this.#files.stampOf(path);
@@ -221,9 +223,9 @@ export class Watch {
   }
 }
 
-/** Fails if the download isn't there, whole, with nothing beside it. */
+/** Fails if the download folder has anything but the complete download. */
 export function assertWhole(torrent: Torrent, files: MemoryFiles, why: string): void {
-  // The file of a lock that is nobody's any more counts for nothing.
+  // Files of locks that no process holds may be left.
   const found = files.paths().filter((path) => path.startsWith("/dl/") && !/^\/dl\/\.shoal[^/]*\.lock$/.test(path));
   assertEquals(found, torrent.finalPaths("/dl"), why);
   for (const path of found) assertRight(torrent, files, path, { parts: false, why });

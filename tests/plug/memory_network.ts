@@ -1,5 +1,5 @@
 /**
- * TCP in memory, on a virtual clock: every byte takes its time and nothing is lost.
+ * TCP connections in memory with a limited rate on a virtual clock, and without loss.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import type { Bytes } from "../../src/base/bytes.ts";
 import type { Connection, Listener, Network, UdpSocket } from "../../src/platform/platform.ts";
 import type { VirtualClock } from "../support/virtual_clock.ts";
 
-/** Bytes that travel together. */
+/** Largest number of bytes per write. */
 const SEGMENT = 4096;
 
 /** One direction of a connection. */
@@ -26,7 +26,7 @@ class Pipe {
     this.#rate = rate;
   }
 
-  /** Settles when some of the bytes are at the other end. */
+  /** Sends at most {@linkcode SEGMENT} bytes, and settles when they have arrived at the other end. */
   write(bytes: Bytes): Promise<number> {
     if (this.#ended) return Promise.reject(new Error("the connection is closed"));
     const copy = bytes.slice(0, SEGMENT);
@@ -63,7 +63,7 @@ class Pipe {
   }
 }
 
-/** Listeners and connections of any number of sessions, each on a port of its own. */
+/** Listeners and connections of any number of sessions. Each listener has its own port. */
 export class MemoryNetwork implements Network {
   readonly #clock: VirtualClock;
   readonly #rate: number;
@@ -71,8 +71,8 @@ export class MemoryNetwork implements Network {
   #lastPort = 10_000;
 
   /**
-   * @param clock Gives the time.
-   * @param rate Bytes a second, in each direction of each connection.
+   * @param clock Virtual clock.
+   * @param rate Bytes a second in each direction of each connection.
    */
   constructor(clock: VirtualClock, rate: number) {
     this.#clock = clock;

@@ -1,6 +1,6 @@
 /**
- * What can be done with the files of a torrent while they are used: each is done once, and every call fails in every way. What
- * is under a final name is right afterwards, nothing is lost, and nothing is left behind.
+ * Runs every operation of an open storage with every possible fault in every file system call. Afterwards, files under
+ * final names must be right, no piece may be lost, and no handle or timer may be left.
  *
  * @module
  */
@@ -23,21 +23,21 @@ const torrent = new Torrent(64, [
   { path: "t/sub/c", length: 130 },
   { path: "t/link", link: "t/a" },
 ]);
-/** `c` is not wanted: what has come of it is in the partfile. */
+/** All files but `c`. Pieces that span `c` have a part in the partfile. */
 const WANTED = new Set([0, 1, 2, 4]);
 const FETCHED = [0, 1, 2];
 
-/** Something that is done with an open storage, or in place of opening one. */
+/** An operation to run with faults. */
 interface OperationChore {
-  /** What is there before. */
+  /** Returns the files before the operation. */
   prepare(files: MemoryFiles, clock: VirtualClock): Promise<MemoryFiles>;
-  /** What is done, every call of which may fail. */
+  /** Runs the operation. Faults occur in opening the storage, here, and in closing the storage. */
   run(storage: Storage, files: FaultFiles): Promise<unknown>;
-  /** Whether the data is gone afterwards. */
+  /** `true` if the operation removes the data. */
   readonly removes?: boolean;
 }
 
-/** Some of a download, closed. */
+/** Downloads some pieces, and closes the storage. */
 async function partly(files: MemoryFiles, clock: VirtualClock): Promise<MemoryFiles> {
   const storage = storageOf(torrent, files, { clock, files: WANTED });
   await storage.open("resume", QUIET);
@@ -47,7 +47,7 @@ async function partly(files: MemoryFiles, clock: VirtualClock): Promise<MemoryFi
   return files;
 }
 
-/** A move that was killed when so many sources had been removed, or files had been renamed. */
+/** Returns a preparation that kills a move after a number of removed sources or renamed files. */
 function interrupted(target: string, operation: "remove" | "rename", count: number): OperationChore["prepare"] {
   return async (files, clock) => {
     await partly(files, clock);
@@ -65,18 +65,18 @@ function interrupted(target: string, operation: "remove" | "rename", count: numb
   };
 }
 
-/** Moves to a folder in which another torrent of the process writes a file of the same name, which shows late. */
+/** Moves to a folder in which another torrent of the process has claimed the partfile, which is found late. */
 async function moveToTaken(storage: Storage, files: FaultFiles): Promise<void> {
   const claims = new PathLocks(files);
   claims.take(`/new/place/${partFileName(torrent.infoHash)}`);
   await storage.move("/new/place");
 }
 
-/** All of them. */
+/** All operations. */
 export const operationChores: readonly OperationChore[] = [
   { prepare: partly, run: (storage) => storage.move("/new/place") },
   { prepare: partly, run: (storage) => storage.move("/mnt/place") },
-  // These are refused, the second one when files have been moved already.
+  // The next two are refused, the second one after files have been moved.
   { prepare: partly, run: (storage) => storage.move("/dl/t/sub/new") },
   { prepare: partly, run: moveToTaken },
   { prepare: partly, run: (storage) => storage.select(undefined) },
@@ -89,12 +89,12 @@ export const operationChores: readonly OperationChore[] = [
 ];
 
 /**
- * Opens a storage, does something with it and closes it.
+ * Opens a storage, runs an operation, and closes the storage.
  *
- * @param chore What to do.
- * @param plan Which call fails, if one does.
- * @returns The calls that were made.
- * @throws {AssertionError} If something is lost, wrong or left.
+ * @param chore The operation.
+ * @param plan Fault to inject, or `null` for none.
+ * @returns The file system, with the calls that were made.
+ * @throws {AssertionError} If a piece is lost, a file is wrong, or a handle or timer is left.
  */
 export async function runOperation(chore: OperationChore, plan: Plan | null): Promise<FaultFiles> {
   const clock = new VirtualClock();
@@ -134,7 +134,7 @@ export async function runOperation(chore: OperationChore, plan: Plan | null): Pr
     if (error === null && plan === null) assertEquals(memory.paths(), []);
     return files;
   }
-  // The data is in one of the places, and what isn't in the first one that is opened is in the next.
+  // Each piece must be found in one of the folders.
   clock.advance(60_000);
   const found = new Set<number>();
   for (const folder of ["/dl", "/new/place", "/mnt/place"]) {
@@ -145,7 +145,8 @@ export async function runOperation(chore: OperationChore, plan: Plan | null): Pr
     }
     await again.close();
   }
-  // Who can't read the resume state after a kill doesn't know of the other folder; what is there stays there.
+  // A storage that can't read the resume state after a kill doesn't know of the other folder, and leaves its files
+  // there.
   const isBlind = failed?.path.startsWith("/state/") && ["stat", "readFile"].includes(failed.operation);
   if (!isBlind) assertEquals([...found].sort((a, b) => a - b), FETCHED, `${why}: something is lost`);
   return files;

@@ -4,12 +4,12 @@ import { seededRandom } from "../support/random.ts";
 import { withScratch } from "../support/scratch.ts";
 import { openIn, type Said, TORRENT } from "./operations_program.ts";
 
-/** Kills in all; `PLUG_KILLS=200` for the full run. */
+/** Number of kills. The full run has `PLUG_KILLS=200`. */
 const KILLS = Number(Deno.env.get("PLUG_KILLS") ?? 30);
-/** Where there is one, a folder on another file system. */
+/** Folder on another file system. Not every system has it. */
 const SHARED_MEMORY = "/dev/shm";
 
-/** Runs the program until it is killed some milliseconds after its first line. @returns the last line. */
+/** Runs the program, kills it `after` milliseconds after its first line, and returns its last whole line. */
 async function killOne(args: readonly string[], after: number): Promise<Said> {
   const script = new URL("operations_program.ts", import.meta.url).pathname;
   const flags = ["run", "--no-check", "--lock=tests/deno.lock", "--frozen", "-A"];
@@ -27,7 +27,7 @@ async function killOne(args: readonly string[], after: number): Promise<Said> {
   clearTimeout(timer);
   assertEquals((await program.status).signal, "SIGKILL", said.slice(-500));
   const lines = said.split("\n");
-  return JSON.parse(lines.at(-2)!); // what is behind the last line break was cut off by the kill
+  return JSON.parse(lines.at(-2)!); // The kill may have cut off the text behind the last line break.
 }
 
 async function assertNamesRight(folder: string): Promise<number> {
@@ -43,7 +43,7 @@ async function assertNamesRight(folder: string): Promise<number> {
   return right;
 }
 
-Deno.test("after kill -9 in any operation on a torrent's files all that was safe is found, and what is named is right", () =>
+Deno.test("Storage.open() finds every safe piece after kill -9 in any operation, and files under final names are right", () =>
   withScratch(async (scratch) => {
     const hasShared = await Deno.stat(SHARED_MEMORY).then(({ isDirectory }) => isDirectory, () => false);
     const away = await Deno.makeTempDir(hasShared ? { dir: SHARED_MEMORY } : {});

@@ -1,7 +1,7 @@
 /**
- * A program that does with a torrent on disk all that can be done while it is open, over and over, to be killed:
- * `operations_program.ts STATE_FOLDER FOLDER SEED FOLDERS...`. It says what must be found again: after each step, as JSON, the
- * folder and the pieces that are safe.
+ * A program that runs random operations of an open storage until it is killed:
+ * `operations_program.ts STATE_FOLDER FOLDER SEED FOLDERS...`. After each operation, it prints as JSON what must be
+ * found again: the folder and the safe pieces.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import { QUIET, storageOf, Torrent } from "../storage/fixture.ts";
 import { seededRandom } from "../support/random.ts";
 
 const KIB = 1024;
-/** Files of all sizes that share pieces, one that is empty, and a link. */
+/** Torrent with files of all sizes that share pieces, an empty file, and a link. */
 export const TORRENT = new Torrent(16 * KIB, [
   { path: "t/large", length: 700 * KIB + 1 },
   ...Array.from({ length: 12 }, (_, i) => ({ path: `t/${i % 3}/${i}`, length: 3 * KIB + 1000 * i })),
@@ -22,15 +22,15 @@ export const TORRENT = new Torrent(16 * KIB, [
   { path: "t/link", link: "t/large" },
 ]);
 
-/** One line of the program. */
+/** A line that the program prints. */
 export interface Said {
-  /** Where the files are. */
+  /** Folder of the files. */
   readonly folder: string;
-  /** Pieces that are safe. */
+  /** Pieces that a kill can't lose any more. */
   readonly safe: readonly number[];
 }
 
-/** The storage of the torrent on this machine's disk. */
+/** Returns a storage of the torrent on this machine's disk. */
 export function openIn(folder: string, stateFolder: string): Storage {
   return storageOf(TORRENT, denoFiles, { platform: denoPlatform, folder, stateFolder });
 }

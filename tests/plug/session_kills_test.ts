@@ -5,20 +5,20 @@ import { withScratch } from "../support/scratch.ts";
 import { makeTorrent } from "../support/torrents.ts";
 import { type Settings, settingsOf } from "./session_program.ts";
 
-/** Kills in all; `PLUG_KILLS=200` for the full run. */
+/** Number of kills. The full run has `PLUG_KILLS=200`, a third of which are made here. */
 const KILLS = Math.ceil(Number(Deno.env.get("PLUG_KILLS") ?? 30) / 3);
-/** Milliseconds after which a change is in the file: one second between two writes, and a busy machine. */
+/** Milliseconds after which a change must be in the database: 1 s between two writes, and time for a busy machine. */
 const WRITTEN_MS = 3_000;
-/** Milliseconds that a program runs at most before it is killed. */
+/** Largest time in milliseconds before a program is killed. */
 const LONGEST_MS = 5_000;
 
-/** What a program said before it was killed. */
+/** Output of a program that was killed. */
 interface Run {
-  /** How the torrent was restored; `null` if there was none. */
+  /** Settings of the restored torrent, `null` if there was none. */
   readonly restored: Settings | null;
-  /** The last change that must be in the file. */
+  /** Last change that must be in the database. */
   readonly written: number;
-  /** The last change that may be in it. */
+  /** Last change that may be in the database. */
   readonly last: number;
 }
 
@@ -51,10 +51,10 @@ async function runAndKill(args: readonly string[], after: number): Promise<Run> 
   assertEquals((await program.status).signal, "SIGKILL");
   assert(restored !== undefined, "it said nothing");
   const written = changes.findLast(({ at }) => at < killedAt - WRITTEN_MS)?.number ?? 0;
-  return { restored, written, last: (changes.at(-1)?.number ?? 0) + 1 }; // what it did last it may not have said
+  return { restored, written, last: (changes.at(-1)?.number ?? 0) + 1 }; // The last change may not have been printed.
 }
 
-Deno.test("after kill -9 a session restores a torrent as it was after one of its last changes", async () => {
+Deno.test("Session.restore() after kill -9 restores the settings of one of the last changes", async () => {
   await withScratch(async (folder) => {
     const payload = await makeFile(folder, { name: "x.bin", size: 100_000, seed: 1 });
     const torrent = `${folder}/x.torrent`;

@@ -1,6 +1,7 @@
 /**
- * A program with a session whose torrent is changed all the time, to be killed: `session_program.ts STATE_FOLDER FOLDER TORRENT`. It
- * says how the torrent was restored, then the number of each change, all of which follows from that number.
+ * A program that changes the settings of a session's torrent until it is killed:
+ * `session_program.ts STATE_FOLDER FOLDER TORRENT`. It prints the restored settings as JSON, then the number of each
+ * change. The settings follow from the number.
  *
  * @module
  */
@@ -9,7 +10,7 @@ import { parseMetainfo } from "../../src/metainfo/mod.ts";
 import { denoPlatform } from "../../src/platform/deno_platform.ts";
 import { Session, type TorrentHandle } from "../../src/session/session.ts";
 
-/** What can be changed of a torrent and is kept. */
+/** Settings of a torrent that are restored. */
 export interface Settings {
   readonly paused: boolean;
   readonly sequential: boolean;
@@ -18,7 +19,7 @@ export interface Settings {
   readonly priorities: readonly (readonly [number, string])[];
 }
 
-/** What is set by a change. */
+/** Returns the settings that a change sets. */
 export function settingsOf(change: number): Settings {
   return {
     paused: change % 2 === 1,
@@ -29,7 +30,7 @@ export function settingsOf(change: number): Settings {
   };
 }
 
-/** What is set now. */
+/** Returns the current settings. */
 function settingsNow({ paused, sequential, limits, trackers, priorities }: TorrentHandle): Settings {
   return {
     paused,

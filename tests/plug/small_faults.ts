@@ -1,6 +1,7 @@
 /**
- * What is done with files besides downloads: the torrents of magnet links and the table of the DHT are kept, a torrent is made,
- * a blocklist read. Every call fails in every way, one a run; all that may come of it is a warning, or a clear error.
+ * Injects faults into file system calls that are not part of a download: the stores of metadata and of the DHT, the
+ * database, creating a torrent, reading a blocklist, folder locks, file names, and the operations of a storage. Every
+ * call has every fault, one per run, and the result may only be a warning or a clear error.
  *
  * @module
  */
@@ -37,12 +38,12 @@ const INFO = utf8(`d6:lengthi5e4:name1:x12:piece lengthi16384e6:pieces20:${"p".r
 
 const RECORD: TorrentRecord = { ...PLAIN, name: "x", folder: "here" };
 
-/** Something that keeps small files: run it, and it tells how many warnings there were. */
+/** Work that uses files. Returns the number of warnings. */
 type Chore = (files: FaultFiles, clock: VirtualClock) => Promise<number>;
 
 /**
- * A magnet link is resolved by peers, then, as by another run, without them if that was kept; what an older version kept is taken
- * over, what nobody needs is removed.
+ * Resolves a magnet link with metadata from peers, then again, as in another run, with the stored metadata if it was
+ * saved. Opening the store takes over files of an older version, and removes files that aren't needed.
  */
 const magnetChore: Chore = async (files, clock) => {
   const warnings: unknown[] = [];
@@ -76,7 +77,10 @@ const magnetChore: Chore = async (files, clock) => {
   return warnings.length;
 };
 
-/** A complete torrent is restored whose folder isn't there: that is told, or, if it can't be found out, left to whoever opens it. */
+/**
+ * Restores a complete torrent whose folder is missing. The torrent is paused with a warning, unless the check for the
+ * folder fails, which leaves the error to opening the torrent.
+ */
 const restoreChore: Chore = async (files) => {
   const kept: StoredTorrent = {
     ...RECORD,
@@ -103,7 +107,7 @@ const restoreChore: Chore = async (files) => {
   return 0;
 };
 
-/** A database is damaged and is put aside, which is worth a warning; a torrent in the current folder is kept in the next one. */
+/** Opens a store with a damaged database, which is moved aside with a warning, and adds a torrent to a new database. */
 const databaseChore: Chore = async (files, clock) => {
   const warnings: unknown[] = [];
   const databases = new MemoryDatabases();
@@ -130,7 +134,7 @@ const databaseChore: Chore = async (files, clock) => {
   return Math.max(0, warnings.length - 1);
 };
 
-/** The DHT starts and stops twice. */
+/** Starts and stops the DHT twice. */
 const dhtChore: Chore = async (files, clock) => {
   const warnings: unknown[] = [];
   const inner = platformOf(clock, new MemoryNetwork(clock, 1024), files);
@@ -153,7 +157,7 @@ const dhtChore: Chore = async (files, clock) => {
   return warnings.length;
 };
 
-/** A folder with a link in it becomes a torrent, the same every time, or an error that names a path. */
+/** Creates a torrent of a folder with a link, or fails with an error that names a path. */
 const createChore: Chore = async (files, clock) => {
   const platform = platformOf(clock, new MemoryNetwork(clock, 1024), files);
   try {
@@ -168,7 +172,7 @@ const createChore: Chore = async (files, clock) => {
   }
 };
 
-/** A blocklist is read, or it is said which can't be. */
+/** Reads a blocklist, or fails with an error that names the file. */
 const blocklistChore: Chore = async (files) => {
   try {
     assertEquals((await readBlocklist("/data/list", files)).ranges.has("10.1.2.3"), true);
@@ -180,7 +184,7 @@ const blocklistChore: Chore = async (files) => {
   }
 };
 
-/** Two processes want the same torrent in the same folder; one of them was killed with a claim. */
+/** Two processes claim the same torrent in the same folder, in which a killed process has left a claim. */
 const lockChore: Chore = async (files) => {
   const infoHash = new InfoHash(new Uint8Array(20));
   try {
@@ -198,7 +202,9 @@ const lockChore: Chore = async (files) => {
   }
 };
 
-/** A file under its own name, which isn't the one that we would make, and an unfinished one beside it that nobody needs. */
+/**
+ * A torrent whose file is on disk under the name in the torrent, not Shoal's safe name, with a needless `.part` file.
+ */
 const NAMED = new Torrent(64, [{ path: "t/x_", length: 100 }]);
 const namesChore: Chore = async (files, clock) => {
   const warnings: unknown[] = [];
@@ -224,7 +230,7 @@ const namesChore: Chore = async (files, clock) => {
   }
 };
 
-/** A socket that nobody speaks to. */
+/** Returns a UDP socket that receives nothing. */
 function silentSocket() {
   const closed = Promise.withResolvers<null>();
   return {
@@ -237,10 +243,10 @@ function silentSocket() {
 }
 
 /**
- * Lets every call of every chore fail in every way.
+ * Injects every possible fault into every call of every chore.
  *
- * @returns The calls that were tried.
- * @throws {AssertionError} If one run ends otherwise than with a warning or nothing.
+ * @returns All calls.
+ * @throws {AssertionError} If a run has another effect than warnings or a clear error.
  */
 export async function tryChores(): Promise<Call[]> {
   const tried: Call[] = [];

@@ -5,12 +5,12 @@ import { seededRandom } from "../support/random.ts";
 import { withScratch } from "../support/scratch.ts";
 import { COUNT, infoHashOf, recordOf } from "./store_program.ts";
 
-/** Kills in all; `PLUG_KILLS=200` for the full run. */
+/** Number of kills. The full run has `PLUG_KILLS=200`. */
 const KILLS = Number(Deno.env.get("PLUG_KILLS") ?? 30);
-/** First torrents of the programs that run at the same time. */
+/** Numbers of the first torrents of the programs that run at the same time. */
 const PROGRAMS = [1, 101];
 
-/** Runs the program until it is killed some milliseconds after its first change. @returns the last change that it said. */
+/** Runs the program, kills it `after` milliseconds after its first change, and returns the last printed change. */
 async function killOne(
   stateFolder: string,
   options: { readonly first: number; readonly after: number },
@@ -40,11 +40,11 @@ async function killOne(
   assertEquals((await program.status).signal, "SIGKILL", said.slice(-500));
   const lines = said.split("\n").filter((line) => line !== "");
   assert(lines.every((line) => /^\d+$/.test(line)), lines.find((line) => !/^\d+$/.test(line)));
-  // The last line may have been cut off by the kill.
+  // The kill may have cut off the last line.
   return Number(said.endsWith("\n") ? lines.at(-1) : lines.at(-2) ?? 0);
 }
 
-Deno.test("after kill -9 each torrent is kept as it was after one of its changes, none that was written is lost", async () => {
+Deno.test("SessionStore after kill -9 has each torrent as of its last or next change, and no flushed change is lost", async () => {
   await withScratch(async (stateFolder) => {
     const random = seededRandom(1);
     let changes = 0;

@@ -1,6 +1,6 @@
 /**
- * A program that keeps torrents and changes them all the time, to be killed: `store_program.ts STATE_FOLDER FIRST`. It says the number
- * of each change when that is in the database.
+ * A program that changes stored torrents until it is killed: `store_program.ts STATE_FOLDER FIRST`. It prints the
+ * number of each change once the change is in the database.
  *
  * @module
  */
@@ -9,12 +9,12 @@ import { InfoHash } from "../../src/base/info_hash.ts";
 import { denoPlatform } from "../../src/platform/deno_platform.ts";
 import { type KeptTorrent, SessionStore, type TorrentRecord } from "../../src/session/session_store.ts";
 
-/** Torrents of one program. */
+/** Number of torrents of one program. */
 export const COUNT = 3;
-/** Bytes that come to each torrent between two changes. */
+/** Downloaded bytes of each torrent between two changes. */
 export const TRAFFIC = 1000;
 
-/** What is to be kept of a torrent after a change: the number is in all of it. */
+/** Returns the record of a torrent after a change. The fields contain the number of the change. */
 export function recordOf(change: number): TorrentRecord {
   return {
     name: `name ${change}`,
@@ -22,7 +22,7 @@ export function recordOf(change: number): TorrentRecord {
     folder: `/dl/${change}`,
     seedOnly: change % 2 === 0,
     sequential: change % 2 === 1,
-    files: Array.from({ length: 200 }, (_, i) => change + i), // so that a row takes several pages now and then
+    files: Array.from({ length: 200 }, (_, i) => change + i), // Makes some rows larger than a database page.
     maxDown: change,
     maxUp: change % 2 === 0 ? null : change,
     priorities: [[change, "low"]],
@@ -34,7 +34,7 @@ export function recordOf(change: number): TorrentRecord {
   };
 }
 
-/** The info-hash of a torrent by its number. */
+/** Returns the info-hash of the torrent with a number. */
 export function infoHashOf(number: number): InfoHash {
   return new InfoHash(new Uint8Array(20).fill(number));
 }

@@ -4,7 +4,7 @@ import { testWith } from "../support/requirements.ts";
 import { withScratch } from "../support/scratch.ts";
 import { KillLab, PAYLOADS, Seed, type Trap } from "./kill_lab.ts";
 
-/** What the system refuses, and what becomes of it: the words of the error or of the warning, or nothing at all. */
+/** A failing system call, and part of the resulting error (`ends`) or warning (`warns`). Neither: no effect. */
 interface Case {
   readonly of: "unfinished file" | "draft of resume state" | "state folder" | "lock";
   readonly calls: readonly string[];
@@ -32,7 +32,7 @@ const CASES: readonly Case[] = [
   { of: "draft of resume state", calls: RENAME, error: "EACCES", warns: "permission denied" },
   { of: "state folder", calls: ["fdatasync"], error: "EIO", warns: "the device failed" },
   { of: "state folder", calls: ["fdatasync"], error: "EINVAL" },
-  // Where nothing can be written nobody else downloads.
+  // A read-only file system needs no lock, since no other process can download there.
   { of: "lock", calls: ["openat"], error: "EROFS" },
   { of: "lock", calls: ["openat"], error: "EIO", warns: "the device failed" },
   { of: "lock", calls: ["flock"], error: "ENOLCK" },
@@ -55,7 +55,7 @@ function pathOf(lab: KillLab, of: Case["of"]): string {
 }
 
 testWith(
-  "each call of the system that fails ends Shoal with the right words, or is gone without",
+  "a failing system call ends a download with the right error, or gives the right warning, or has no effect",
   ["strace"],
   () =>
     withScratch(async (folder) => {
@@ -83,7 +83,7 @@ testWith(
 );
 
 testWith(
-  "every file is synced after its last write and before it gets its name, and so is resume state",
+  "files and resume state are synced between their last write and their rename",
   ["strace"],
   () =>
     withScratch(async (folder) => {
@@ -99,7 +99,7 @@ testWith(
       let renames = 0;
       for (const [at, call] of calls.entries()) {
         const [, from, to] = /\brename\w*\(.*?"([^"]+)".*"([^"]+)"/.exec(call) ?? [];
-        // The runtime has files of its own, elsewhere.
+        // Deno's own files are skipped.
         if (from === undefined || to === undefined || !/\.(?:part|resume\.new)$/.test(from)) continue;
         renames++;
         const written = calls.findLastIndex((call, i) => i < at && isOf(call, /write\w*\(/, from));

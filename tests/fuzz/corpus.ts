@@ -22,8 +22,6 @@ export interface CorpusEntry {
 /**
  * Reads the inputs of a target.
  *
- * @param target Name of the target.
- * @param corpus Folder of the corpus.
  * @returns The inputs, ordered by name; none if the target has no folder.
  */
 export async function readCorpus(target: string, corpus = CORPUS): Promise<CorpusEntry[]> {
@@ -42,9 +40,6 @@ export async function readCorpus(target: string, corpus = CORPUS): Promise<Corpu
 /**
  * Shrinks a failing input and keeps it in the corpus.
  *
- * @param target Target that fails.
- * @param failure The failure.
- * @param corpus Folder of the corpus.
  * @returns Path of the file.
  */
 export async function keepFailure(target: Target, failure: Failure, corpus = CORPUS): Promise<string> {

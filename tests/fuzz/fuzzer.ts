@@ -59,10 +59,7 @@ export class InputMaker {
   readonly #draft = new Draft();
   #base = { number: -1, input: new Uint8Array(0) as Bytes };
 
-  /**
-   * @param target Target of the inputs.
-   * @param seed Any integer.
-   */
+  /** @param seed Any integer. */
   constructor(target: Target, seed: number) {
     this.#target = target;
     this.#seed = seed;
@@ -93,8 +90,6 @@ export class InputMaker {
 /**
  * Runs a target.
  *
- * @param target Target to fuzz.
- * @param options See {@linkcode RunOptions}.
  * @returns The outcome, with at most 20 failures.
  */
 export function fuzz(target: Target, options: RunOptions): Tally {

@@ -19,11 +19,7 @@ export interface GuardedOptions extends Omit<Job, "progress" | "target"> {
 /** Value of the progress while the worker is still loading its modules. */
 const NOT_YET = -1;
 
-/**
- * Runs a target in a worker. An input that exceeds the time limit is a failure and ends the run.
- *
- * @param options See {@linkcode GuardedOptions}.
- */
+/** Runs a target in a worker. An input that exceeds the time limit is a failure and ends the run. */
 export async function fuzzGuarded(options: GuardedOptions): Promise<Tally> {
   const { module, target, seed, first, count, patience } = options;
   const progress = new SharedArrayBuffer(4);

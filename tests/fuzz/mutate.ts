@@ -98,7 +98,6 @@ const MUTATIONS: readonly Mutation[] = [
  * Changes an input in one to four ways.
  *
  * @param input Any bytes, which stay unchanged.
- * @param context See {@linkcode MutationContext}.
  * @returns New bytes, rarely more than 16 KiB and sometimes equal to the input.
  */
 export function mutate(input: Bytes, context: MutationContext): Bytes {

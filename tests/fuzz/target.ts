@@ -16,12 +16,7 @@ export interface Target {
   readonly weight: number;
   /** Texts with a meaning in the format, which mutations insert. */
   readonly tokens: readonly string[];
-  /**
-   * Makes an input that is valid, or valid except for something odd.
-   *
-   * @param dice Random numbers.
-   * @param draft Receives the input.
-   */
+  /** Makes an input that is valid, or valid except for something odd. */
   generate(dice: Dice, draft: Draft): void;
   /**
    * Decodes an input and reads everything in the result.

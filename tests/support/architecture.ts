@@ -95,8 +95,6 @@ function allowedIn(room: string, arrows: typeof ARROWS): readonly string[] | und
 /**
  * Finds imports that break the rules.
  *
- * @param graph Files and their imports.
- * @param arrows The rooms that each room may import.
  * @returns One sentence for each forbidden import, in the order of the graph.
  */
 export function forbiddenImports(graph: ImportGraph, arrows = ARROWS): string[] {
@@ -133,7 +131,6 @@ function isShared(room: string, other: string): boolean {
 /**
  * Finds import cycles.
  *
- * @param graph Files and their imports.
  * @returns One sentence for each cycle that a depth-first search closes.
  */
 export function importCycles(graph: ImportGraph): string[] {
@@ -160,7 +157,6 @@ export function importCycles(graph: ImportGraph): string[] {
  * Finds uses of the outside world in a file outside `src/platform/`.
  *
  * @param file Path relative to the project's folder.
- * @param source TypeScript source.
  * @returns One sentence for each kind of use, with the line of its first occurrence.
  */
 export function outsideUses(file: string, source: string): string[] {
@@ -182,7 +178,6 @@ const WORD_BEFORE_REGEXP = /(?:^|[^\w$.])(?:return|typeof|case|in|of|yield|await
  * Blanks out comments, string contents and regular expressions. Line breaks and the code in the `${}` of templates are
  * kept.
  *
- * @param source TypeScript source.
  * @returns Text with the same number of lines.
  */
 export function withoutCommentsAndStrings(source: string): string {

@@ -37,7 +37,6 @@ export interface SeederOptions {
  * Starts aria2 as a seeder.
  *
  * @param payload Files to seed.
- * @param options See {@linkcode SeederOptions}.
  * @returns The listening seeder; dispose of it.
  */
 export async function seedWithAria2(payload: Payload, options: SeederOptions): Promise<Seeder> {

@@ -25,7 +25,6 @@ export function environment(folder: string): Record<string, string> {
 /**
  * Starts the compiled Shoal.
  *
- * @param args Command-line arguments.
  * @param folder The test's folder, which is also the working folder.
  */
 export function startShoal(args: readonly string[], folder: string): Job {
@@ -35,7 +34,6 @@ export function startShoal(args: readonly string[], folder: string): Job {
 /**
  * Runs the compiled Shoal until it exits.
  *
- * @param args Command-line arguments.
  * @param folder The test's folder, which is also the working folder.
  * @param seconds Time limit.
  */

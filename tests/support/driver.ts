@@ -81,7 +81,6 @@ export class Driver implements AsyncDisposable {
    *
    * @param matches Returns `true` for the wanted state.
    * @param what Name of the state in the message of a failure.
-   * @returns The state.
    */
   async until(matches: (look: Look) => boolean, what: string): Promise<Look> {
     if (this.look !== null && matches(this.look)) return this.look;

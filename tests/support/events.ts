@@ -10,7 +10,6 @@ export type Event = { readonly event: string } & { readonly [field: string]: unk
 /**
  * Parses events of one kind.
  *
- * @param lines Lines of standard output.
  * @param kind Name of the event, such as `progress`; every event when absent.
  * @throws {SyntaxError} If a line is not JSON: with `--json`, standard output holds nothing else.
  */
@@ -19,11 +18,7 @@ export function eventsOf(lines: readonly string[], kind?: string): Event[] {
   return kind === undefined ? events : events.filter(({ event }) => event === kind);
 }
 
-/**
- * Returns the payload bytes that Shoal sent.
- *
- * @param lines Lines of standard output.
- */
+/** Returns the payload bytes that Shoal sent. */
 export function uploadedBy(lines: readonly string[]): number {
   return Math.max(0, ...eventsOf(lines).map(({ uploaded }) => typeof uploaded === "number" ? uploaded : 0));
 }

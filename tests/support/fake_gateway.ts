@@ -71,10 +71,7 @@ export class FakeLan {
   readonly #sockets = new Set<FakeUdp>();
   #nextPort = 40_000;
 
-  /**
-   * @param skills Protocols of the gateway.
-   * @param options See {@linkcode FakeLanOptions}.
-   */
+  /** @param skills Protocols of the gateway. */
   constructor(skills: GatewaySkills, { client = "192.168.1.23", gateway = "192.168.1.1" }: FakeLanOptions = {}) {
     this.skills = skills;
     this.client = client;

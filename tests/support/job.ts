@@ -65,12 +65,7 @@ export class Job implements AsyncDisposable {
   readonly #input: WritableStreamDefaultWriter<Uint8Array> | null;
   #running = true;
 
-  /**
-   * Starts a program.
-   *
-   * @param argv Program and arguments.
-   * @param options See {@linkcode JobOptions}.
-   */
+  /** Starts a program. */
   constructor(argv: readonly string[], options: JobOptions) {
     this.name = options.name;
     this.#command = argv.map((arg) => arg.length > 200 ? `${arg.slice(0, 30)}...` : arg).join(" ");
@@ -103,8 +98,6 @@ export class Job implements AsyncDisposable {
    * Waits for a line of standard output. Lines received before the call count, too.
    *
    * @param matches Returns `true` for the wanted line.
-   * @param options See {@linkcode WaitOptions}.
-   * @returns The line.
    * @throws {Error} If the line doesn't come in time, or the program ends first.
    */
   async line(matches: (line: string) => boolean, options: WaitOptions): Promise<string> {
@@ -199,8 +192,6 @@ async function readLines(stream: ReadableStream<Uint8Array>, onLine: (line: stri
 /**
  * Runs a program until it exits.
  *
- * @param argv Program and arguments.
- * @param options See {@linkcode JobRunOptions}.
  * @throws {Error} If the program takes too long; the message holds its log.
  */
 export async function run(argv: readonly string[], options: JobRunOptions = {}): Promise<JobResult> {
@@ -215,7 +206,6 @@ export async function run(argv: readonly string[], options: JobRunOptions = {}):
 /**
  * Runs a program that must succeed.
  *
- * @param argv Program and arguments.
  * @throws {Error} If the exit code is not 0.
  */
 export async function must(...argv: string[]): Promise<void> {
@@ -228,8 +218,6 @@ export async function must(...argv: string[]): Promise<void> {
 /**
  * Waits for a promise within a time limit.
  *
- * @param promise The promise.
- * @param options See {@linkcode WaitOptions}.
  * @throws {Error} If the promise doesn't settle in time.
  */
 export async function within<T>(promise: Promise<T>, options: WaitOptions): Promise<T> {

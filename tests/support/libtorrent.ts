@@ -82,7 +82,6 @@ export class Libtorrent implements Seeder {
    * Starts a seeder.
    *
    * @param payload Files to seed.
-   * @param options See {@linkcode SeederOptions}.
    * @returns The listening client; dispose of it.
    */
   static async seed(payload: Payload, options: SeederOptions): Promise<Libtorrent> {
@@ -95,7 +94,6 @@ export class Libtorrent implements Seeder {
    * Starts a leecher, which dials its seeders again when it has lost every connection.
    *
    * @param folder Download folder.
-   * @param options See {@linkcode LeechOptions}.
    * @returns The client; dispose of it.
    */
   static leech(folder: string, options: LeechOptions): Libtorrent {

@@ -84,10 +84,7 @@ export class MemoryFiles implements FileSystem {
   readonly #locks = new Set<string>();
   #dead = false;
 
-  /**
-   * @param options See {@linkcode MemoryFilesOptions}.
-   * @param tree Initial contents; only folder `/` when absent.
-   */
+  /** @param tree Initial contents; only folder `/` when absent. */
   constructor(options: MemoryFilesOptions = {}, tree: MemoryTree = new MemoryTree()) {
     this.#tree = tree;
     this.#wallClock = options.wallClock ?? (() => 0);

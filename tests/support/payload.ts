@@ -66,7 +66,6 @@ export function noise(length: number, seed: number): Bytes {
  * Writes one file of noise.
  *
  * @param folder Folder of the file, created if necessary.
- * @param options See {@linkcode PayloadFileOptions}.
  */
 export async function makeFile(folder: string, options: PayloadFileOptions): Promise<Payload> {
   await Deno.mkdir(folder, { recursive: true });
@@ -88,7 +87,6 @@ export async function makeFile(folder: string, options: PayloadFileOptions): Pro
  * Writes a folder of files of roughly equal, odd sizes, 100 files to a subfolder.
  *
  * @param folder Folder of the top folder.
- * @param options See {@linkcode PayloadFilesOptions}.
  */
 export async function makeFiles(folder: string, options: PayloadFilesOptions): Promise<Payload> {
   const { name, count, size, seed } = options;
@@ -124,7 +122,6 @@ const FOLDERS = [
  * empty.
  *
  * @param folder Folder of the top folder.
- * @param options See {@linkcode PayloadTreeOptions}.
  */
 export async function makeTree(folder: string, options: PayloadTreeOptions): Promise<Payload> {
   const files: { path: string; size: number }[] = [];
@@ -150,7 +147,6 @@ function sizeOf(i: number): number {
  *
  * @param payload Seeded payload.
  * @param folder Folder of the client's result.
- * @param options See {@linkcode ComparisonOptions}.
  * @throws {Error} If a file is missing, different or superfluous; the message names the file and the first wrong byte.
  */
 export async function assertSame(payload: Payload, folder: string, options: ComparisonOptions = {}): Promise<void> {

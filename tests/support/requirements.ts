@@ -39,9 +39,7 @@ const GET_WEBTORRENT =
 /**
  * Defines a test that needs programs or rights.
  *
- * @param name Name of the test.
  * @param needs Requirements. A missing one fails the test when `CI` is `true`, and skips the test otherwise.
- * @param body The test.
  */
 export function testWith(name: string, needs: readonly Requirement[], body: () => Promise<void>): void {
   const missing = missingOf(needs);

@@ -36,7 +36,6 @@ function read(name: SchemaName): Schema {
  * Checks a value against a schema.
  *
  * @param name Name of a schema, such as `events`, or of a part: `events#/$defs/added`.
- * @param value Parsed JSON.
  * @returns Violations as text; empty if there are none.
  */
 export function violations(name: string, value: unknown): string {

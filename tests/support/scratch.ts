@@ -26,8 +26,6 @@ export interface ScratchOptions {
  * The folder is not in /dev/shm, fast as that would be: Deno denies access below /dev without all permissions.
  *
  * @param body Gets the path of the folder.
- * @param options See {@linkcode ScratchOptions}.
- * @returns The result of `body`.
  */
 export async function withScratch<T>(body: (folder: string) => Promise<T>, options: ScratchOptions = {}): Promise<T> {
   const { parent } = options;
@@ -44,7 +42,6 @@ const ELSEWHERE = "/dev/shm";
  * Calls a function with two temporary folders, on two file systems where possible.
  *
  * @param body Gets the paths of the folders.
- * @returns The result of `body`.
  */
 export async function withTwoScratches<T>(body: (folder: string, elsewhere: string) => Promise<T>): Promise<T> {
   const isThere = await Deno.stat(ELSEWHERE).then(({ isDirectory }) => isDirectory, () => false);

@@ -53,10 +53,7 @@ export class ScriptedTrackers extends VirtualClock {
     },
   };
 
-  /**
-   * @param script Decides the reaction to each announce.
-   * @param options See {@linkcode VirtualClockOptions}.
-   */
+  /** @param script Decides the reaction to each announce. */
   constructor(script: (call: Call) => Reaction, options: VirtualClockOptions = {}) {
     super(options);
     this.script = script;

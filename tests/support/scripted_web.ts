@@ -47,10 +47,7 @@ export class ScriptedWeb {
   readonly #clock: VirtualClock;
   readonly #script: (call: WebCall) => WebAnswer;
 
-  /**
-   * @param clock Clock of the pauses.
-   * @param script Decides the answer to each request.
-   */
+  /** @param script Decides the answer to each request. */
   constructor(clock: VirtualClock, script: (call: WebCall) => WebAnswer) {
     this.#clock = clock;
     this.#script = script;
@@ -115,7 +112,6 @@ export class ScriptedWeb {
 /**
  * Answers as a server that supports ranges does.
  *
- * @param call The request.
  * @param file Contents of the URL.
  * @returns Status 206, or 200 for a request without a range.
  */

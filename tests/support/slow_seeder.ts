@@ -45,7 +45,6 @@ export class SlowSeeder implements AsyncDisposable {
    * Starts seeding.
    *
    * @param payload A payload of one file.
-   * @param options See {@linkcode SlowSeederOptions}.
    * @returns The seeder; dispose of it.
    */
   static async start(payload: Payload, options: SlowSeederOptions): Promise<SlowSeeder> {

@@ -57,12 +57,7 @@ export class Stage {
     this.#tracker = parts.tracker;
   }
 
-  /**
-   * Sets up a stage, calls `body`, and takes the stage down.
-   *
-   * @param options See {@linkcode StageOptions}.
-   * @param body Gets the stage.
-   */
+  /** Sets up a stage, calls `body`, and takes the stage down. */
   static async with(options: StageOptions, body: (stage: Stage) => Promise<void>): Promise<void> {
     await withScratch(async (folder) => {
       const size = options.size ?? 32 << 20;
@@ -75,11 +70,7 @@ export class Stage {
     });
   }
 
-  /**
-   * Makes a folder, a torrent and a tracker URL for one run of the program.
-   *
-   * @param options See {@linkcode ActOptions}.
-   */
+  /** Makes a folder, a torrent and a tracker URL for one run of the program. */
   async act(options: ActOptions = {}): Promise<Act> {
     const name = `act-${++this.#acts}`;
     const folder = `${this.#folder}/${name}`;
@@ -140,18 +131,13 @@ export class Act {
   /**
    * Starts the program.
    *
-   * @param args Command-line arguments.
    * @param program How to run the program.
    */
   start(args: readonly string[], program: Program = "compiled"): Job {
     return new Job([...commandFor(program), ...args], { name: `shoal ${args[0]}`, cwd: this.folder, env: this.env });
   }
 
-  /**
-   * Starts a shell script in which `shoal` is the program.
-   *
-   * @param script Script for `sh`.
-   */
+  /** Starts a shell script in which `shoal` is the program. */
   shell(script: string): Job {
     const define = `shoal() { ${commandFor("compiled").join(" ")} "$@"; }`;
     return new Job(["sh", "-c", `${define}\n${script}`], { name: script, cwd: this.folder, env: this.env });
@@ -198,7 +184,6 @@ export async function until(what: string, job: Job, look: () => boolean | Promis
 /**
  * Waits for every scene, even if one fails, so that nothing is still running when the stage is gone.
  *
- * @param scenes Scenes under way.
  * @returns Their results, in order.
  * @throws {unknown} The error of the first scene in the list that failed.
  */

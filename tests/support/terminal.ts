@@ -40,8 +40,6 @@ export class Terminal implements AsyncDisposable {
   /**
    * Opens a terminal and runs a command in it. The terminal stays open when the command has ended.
    *
-   * @param command Command for the shell.
-   * @param options See {@linkcode TerminalOptions}.
    * @returns The terminal; dispose of it.
    */
   static async open(command: string, options: TerminalOptions): Promise<Terminal> {
@@ -106,7 +104,6 @@ export class Terminal implements AsyncDisposable {
    *
    * @param shows Returns `true` for the wanted screen.
    * @param what Name of the wanted contents in the message of a failure.
-   * @returns The screen.
    */
   async until(shows: (screen: Screen) => boolean, what: string): Promise<Screen> {
     const end = performance.now() + 20_000;

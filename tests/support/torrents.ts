@@ -32,7 +32,6 @@ export interface TorrentFileOptions {
  * Writes a v1 torrent of a payload.
  *
  * @param payload Contents of the torrent.
- * @param options See {@linkcode TorrentFileOptions}.
  * @returns The info-hash in hexadecimal digits.
  */
 export async function makeTorrent(payload: Payload, options: TorrentFileOptions): Promise<string> {

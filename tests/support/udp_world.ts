@@ -50,7 +50,6 @@ export class Datagram {
   readonly bytes: Bytes;
   readonly #view: DataView<ArrayBuffer>;
 
-  /** @param parts See {@linkcode DatagramParts}. */
   constructor(bytes: Bytes, readonly parts: DatagramParts) {
     this.bytes = bytes.slice();
     this.#view = new DataView(this.bytes.buffer);

@@ -73,7 +73,6 @@ export function anyBytes(dice: Dice): Uint8Array {
 /**
  * Returns any value.
  *
- * @param dice Random numbers.
  * @param depth The most levels of nested lists and dictionaries.
  */
 export function anyShape(dice: Dice, depth: number): Shape {
@@ -87,7 +86,6 @@ export function anyShape(dice: Dice, depth: number): Shape {
 /**
  * Returns any dictionary, sorted or not, sometimes with a key twice.
  *
- * @param dice Random numbers.
  * @param depth The most levels of nested lists and dictionaries, including this dictionary.
  */
 export function anyPairs(dice: Dice, depth: number): Pairs {
@@ -105,7 +103,6 @@ export function anyPairs(dice: Dice, depth: number): Pairs {
  * Makes a dictionary odd: changes, removes, repeats or adds an entry, or reverses the order.
  *
  * @param pairs The dictionary, which is changed.
- * @param dice Random numbers.
  * @param odds Each change happens once in this many times.
  */
 export function disturb(pairs: Pairs, dice: Dice, odds: number): void {

@@ -62,7 +62,6 @@ export type Filling =
  * Returns a torrent of one file, filled with something else.
  *
  * @param size Bytes of the torrent.
- * @param filling The filling.
  */
 export function torrentWith(size: number, filling: Filling): Bytes {
   const room = size - FRAME;

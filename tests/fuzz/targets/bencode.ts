@@ -24,8 +24,6 @@ const MAX_DIGITS = 64;
 /**
  * Makes a target that checks a decoder against {@linkcode encode} and against a second implementation of the rules of
  * BEP 3.
- *
- * @param decode The decoder.
  */
 export function bencodeTargetOf(decode: typeof shoalDecode): Target {
   return {

@@ -48,8 +48,6 @@ const FOLDERS = ["/home/u/Downloads", "C:\\x", "", "/\u00e9\u{1f600}", "\ufeff/a
 /**
  * Makes a target for a parser of resume state. An accepted state has to encode to the same contents, except for the
  * order and for unknown keys.
- *
- * @param parse The parser.
  */
 export function resumeTargetOf(parse: typeof parseResumeState): Target {
   return {

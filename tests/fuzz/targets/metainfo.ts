@@ -26,11 +26,7 @@ import { attempt, hold, type Target } from "../target.ts";
 const FORBIDDEN = /[/\\\p{Cc}\p{Cs}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/u;
 const FORBIDDEN_PORTABLE = /[<>:"|?*]|[. ]$/;
 
-/**
- * Makes a target for a parser of torrent files, which checks every accepted torrent.
- *
- * @param parse The parser.
- */
+/** Makes a target for a parser of torrent files, which checks every accepted torrent. */
 export function metainfoTargetOf(parse: typeof parseMetainfo): Target {
   return {
     name: "metainfo",
@@ -57,7 +53,6 @@ export const metainfoTarget = metainfoTargetOf(parseMetainfo);
 /**
  * Asserts what the types of a torrent promise.
  *
- * @param meta Any accepted torrent.
  * @param options Options of the parser.
  * @throws {Broken} If a promise is broken.
  */

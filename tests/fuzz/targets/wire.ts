@@ -41,8 +41,6 @@ export type Reader = new (
 /**
  * Makes a target for a reader of frames. The reader has to give the messages of the protocol, however the stream is
  * cut.
- *
- * @param Reader The reader.
  */
 export function framesTargetOf(Reader: Reader): Target {
   return {

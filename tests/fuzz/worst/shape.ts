@@ -40,7 +40,6 @@ export function repeated(size: number, unit: (index: number) => string, [before,
 /**
  * Returns a bencoded byte string with text around it.
  *
- * @param bytes The byte string.
  * @param around Text before and after the byte string.
  */
 export function wrapped(bytes: Uint8Array, [before, after] = ["", ""]): Bytes {
